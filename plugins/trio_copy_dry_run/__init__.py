@@ -1,0 +1,22 @@
+"""Executes nothing and tells what would have happened: the same ten steps as live, only the venue is simulated."""
+
+from collections.abc import AsyncGenerator, Callable
+from contextlib import asynccontextmanager
+
+from trio_copy.hookspecs import hookimpl
+from trio_copy.ports import Executor, ExecutorContext, ExecutorPlugin
+from trio_copy_dry_run.executor import DryRunExecutor
+from trio_copy_dry_run.settings import DryRunSettings
+from trio_copy_dry_run.venue import SimulatedVenue
+
+
+@asynccontextmanager
+async def open_dry_run(context: ExecutorContext) -> AsyncGenerator[Executor, None]:
+    """Open an executor with a venue of its own."""
+    settings: DryRunSettings = context.settings
+    yield DryRunExecutor(context.name, settings, SimulatedVenue(settings, context.quotes))
+
+
+@hookimpl
+def trio_copy_register_executors(register: Callable[[ExecutorPlugin], None]) -> None:
+    register(ExecutorPlugin(name="dry-run", open=open_dry_run, settings=DryRunSettings, moves_money=False))

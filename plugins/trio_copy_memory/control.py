@@ -1,0 +1,70 @@
+"""Mode, checkpoint, leases and instances of a single process."""
+
+import trio
+from attrs import define, evolve, field
+
+from trio_copy.clock import WallClock
+from trio_copy.errors import LeaseLost
+from trio_copy.model.control import Instance, Lease, Mode, ModeChange
+from trio_copy.model.logs import Checkpoint
+
+
+@define(eq=False, kw_only=True)
+class MemoryControl:
+    wall: WallClock
+    _mode: ModeChange = ModeChange(mode=Mode.RUN, why="fresh store", at=0.0)
+    _checkpoint: Checkpoint | None = None
+    _leases: dict[str, Lease] = field(factory=dict)
+    _tokens: dict[str, int] = field(factory=dict)
+    _instances: dict[str, Instance] = field(factory=dict)
+    _mode_changed: trio.Event = field(factory=trio.Event)
+
+    async def mode(self) -> ModeChange:
+        return self._mode
+
+    async def set_mode(self, mode: Mode, why: str) -> ModeChange:
+        self._mode = ModeChange(mode=mode, why=why, at=self.wall())
+        self._mode_changed.set()
+        self._mode_changed = trio.Event()
+        return self._mode
+
+    async def wait_mode(self, since: float) -> ModeChange:
+        await trio.lowlevel.checkpoint()
+        while self._mode.at <= since:
+            await self._mode_changed.wait()
+        return self._mode
+
+    async def checkpoint(self) -> Checkpoint | None:
+        return self._checkpoint
+
+    async def save_checkpoint(self, checkpoint: Checkpoint) -> None:
+        self._checkpoint = checkpoint
+
+    async def acquire(self, name: str, owner: str, lease_s: float) -> Lease | None:
+        now, held = self.wall(), self._leases.get(name)
+        if held is not None and held.owner != owner and held.until > now:
+            return None
+        if held is None or held.owner != owner or held.until <= now:
+            self._tokens[name] = self._tokens.get(name, 0) + 1
+        lease = Lease(name=name, owner=owner, token=self._tokens[name], until=now + lease_s)
+        self._leases[name] = lease
+        return lease
+
+    async def renew(self, lease: Lease, lease_s: float) -> Lease:
+        held = self._leases.get(lease.name)
+        if held is None or held.token != lease.token or held.until <= self.wall():
+            raise LeaseLost(f"{lease.name} is no longer held with token {lease.token}")
+        renewed = evolve(held, until=self.wall() + lease_s)
+        self._leases[lease.name] = renewed
+        return renewed
+
+    async def release(self, lease: Lease) -> None:
+        held = self._leases.get(lease.name)
+        if held is not None and held.token == lease.token:
+            del self._leases[lease.name]
+
+    async def beat(self, instance: str) -> None:
+        self._instances[instance] = Instance(instance=instance, seen_at=self.wall())
+
+    async def instances(self) -> tuple[Instance, ...]:
+        return tuple(self._instances.values())

@@ -1,0 +1,34 @@
+"""The logs bloom of a block header: it can prove that a block holds no log of a filter, never that it holds one."""
+
+from collections.abc import Iterable
+from functools import lru_cache
+
+from eth_hash.auto import keccak
+
+from trio_copy.ports import LogFilter
+
+_BITS = 2048
+
+
+@lru_cache(maxsize=65_536)
+def bloom_of(hex_value: str) -> int:
+    """Return the three bits that an address or topic sets."""
+    digest = keccak(bytes.fromhex(hex_value[2:]))
+    bloom = 0
+    for at in (0, 2, 4):
+        bloom |= 1 << (int.from_bytes(digest[at : at + 2], "big") % _BITS)
+    return bloom
+
+
+def bloom_over(hex_values: Iterable[str]) -> int:
+    """Return the bloom of a block whose logs hold these addresses and topics."""
+    bloom = 0
+    for value in hex_values:
+        bloom |= bloom_of(value)
+    return bloom
+
+
+def may_contain(bloom: int, log_filter: LogFilter) -> bool:
+    """Tell whether a block may hold a log that passes the filter; False is certain."""
+    groups = [log_filter.addresses, *(topic for topic in log_filter.topics if topic is not None)]
+    return all(any((bloom & bits) == bits for bits in map(bloom_of, group)) for group in groups if group)

@@ -1,0 +1,40 @@
+"""What travels from the chain to the pipeline, over one bounded channel."""
+
+from attrs import frozen
+
+from trio_copy.model.logs import BlockRef, RawLog
+
+
+@frozen
+class SeenLog:
+    log: RawLog
+    source: str
+    """Name of the endpoint, or "scan" for the block scanner, whose word about a block is final."""
+    seen_at: float
+    """Unix seconds."""
+    late: bool = False
+    """Found by a re-scan: nobody had brought it when its block was scanned."""
+
+
+@frozen
+class Armed:
+    """Blocks up to this one are never copied; what follows is complete."""
+
+    block: BlockRef
+
+
+@frozen
+class Sealed:
+    """Every log up to this block has gone before; the checkpoint may advance."""
+
+    block: BlockRef
+
+
+@frozen
+class TooDeep:
+    """A reorg reached below the window: what was booked there can no longer be matched with the chain."""
+
+    block: BlockRef
+
+
+FeedItem = SeenLog | Armed | Sealed | TooDeep

@@ -1,0 +1,309 @@
+"""Reads every block once it is a head: subscriptions are for speed, this is the truth.
+
+From each new head it walks back to a block it knows, so that a skipped head, a dead connection and a reorg are the same
+case: a path from a common ancestor. Logs of blocks that fell off the path are sent again with `removed`, those of new
+blocks are fetched by block hash, then the block is sealed. Every `rescan_every_s`, and after each connect or change of
+filters, the window is read again, because nodes near the tip answer `[]` for logs they have not indexed yet; what turns
+up then is sent with `late`. A failure of nodes is retried by the next head; nothing is sealed before it was read.
+"""
+
+from collections.abc import Callable
+from typing import NoReturn
+
+import msgspec
+import trio
+from attrs import define, evolve, field
+
+from trio_copy.chain import rpc
+from trio_copy.chain.backfill import RangePlan
+from trio_copy.chain.bloom import may_contain
+from trio_copy.chain.endpoints import Endpoint, EndpointPool
+from trio_copy.chain.feed import Armed, FeedItem, Sealed, SeenLog, TooDeep
+from trio_copy.chain.filters import FilterBoard, passes
+from trio_copy.chain.window import BlockWindow
+from trio_copy.clock import WallClock
+from trio_copy.config import ChainSettings
+from trio_copy.errors import ChainError, MalformedFrame, RpcError, UndecodableLog
+from trio_copy.model.ids import Hash32
+from trio_copy.model.logs import BlockRef, Checkpoint, RawLog
+from trio_copy.ports import LogFilter
+
+SCAN = "scan"
+_RETRY_S = 0.2
+
+
+@define(eq=False)
+class Scanner:
+    """Owns the block window. One task runs it."""
+
+    settings: ChainSettings
+    pool: EndpointPool
+    board: FilterBoard
+    send: trio.MemorySendChannel[FeedItem]
+    wall: WallClock
+    on_trouble: Callable[[str, str], None]
+    """Takes the kind and detail of something worth a log line."""
+    window: BlockWindow = field(init=False)
+    late_logs: int = 0
+    reorgs: int = 0
+    deepest_reorg: int = 0
+    _scanned_filters: int = 0
+    """Version of the filters that the window was last read with."""
+
+    def __attrs_post_init__(self) -> None:
+        self.window = BlockWindow(self.settings.window_blocks)
+
+    async def arm(self, checkpoint: Checkpoint | None) -> None:
+        """Decide where the story starts: at the stored checkpoint, or at the head when there is none.
+
+        Retries until a node answers.
+        """
+        while True:
+            await self.pool.wait_live()
+            try:
+                start = await self._starting_block(checkpoint)
+                break
+            except ChainError as error:
+                self.on_trouble("arm-failed", str(error))
+                await trio.sleep(_RETRY_S)
+        self.window.restart(start)
+        self._scanned_filters = self.board.version
+        await self.send.send(Armed(start))
+
+    async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> NoReturn:
+        """Follow the heads for ever; `arm` comes first."""
+        task_status.started()
+        next_rescan = trio.current_time() + self.settings.rescan_every_s
+        while True:
+            with trio.move_on_at(next_rescan):
+                await self.pool.wait_news()
+            heads = self.pool.take_heads()
+            try:
+                for head in heads:
+                    await self._follow(head)
+                if self.pool.rescan_wanted or trio.current_time() >= next_rescan:
+                    self.pool.rescan_wanted = False
+                    next_rescan = trio.current_time() + self.settings.rescan_every_s
+                    await self._rescan()
+            except ChainError as error:
+                self.on_trouble("scan-failed", str(error))
+                await trio.sleep(_RETRY_S)
+                await self.pool.wait_live()
+                self.pool.announce_again()
+
+    async def _starting_block(self, checkpoint: Checkpoint | None) -> BlockRef:
+        head, _ = await self.pool.block("eth_getBlockByNumber", "latest")
+        if checkpoint is None:
+            return head
+        if checkpoint.number > head.number:
+            raise ChainError(f"the node's head {head.number} is behind the checkpoint {checkpoint.number}")
+        stored, _ = await self.pool.block("eth_getBlockByNumber", hex(checkpoint.number))
+        if stored.hash == checkpoint.hash:
+            return stored
+        # A reorg happened while nobody looked: read the window below the checkpoint again, the gate drops the doubles.
+        below = max(0, checkpoint.number - self.settings.window_blocks)
+        block, _ = await self.pool.block("eth_getBlockByNumber", hex(below))
+        return block
+
+    async def _follow(self, head: BlockRef) -> None:
+        tip, oldest = self.window.tip, self.window.oldest
+        if tip is None or oldest is None or head.hash in self.window or head.number < oldest.number:
+            return
+        if head.number - tip.number > self.settings.window_blocks and not await self._catch_up(tip, head):
+            return
+        path = await self._path_to(head)
+        if path is None:
+            await self._start_over(head)
+            return
+        ancestor = path[0].parent if path else head.hash
+        tip = self.window.tip
+        if tip is not None and ancestor != tip.hash:
+            if not await self._confirmed(head):
+                return
+            await self._retract_above(ancestor)
+        for block in path:
+            await self._read_block(block)
+
+    async def _path_to(self, head: BlockRef) -> list[BlockRef] | None:
+        """Return the blocks from the youngest known ancestor's child up to a head; None below the window."""
+        path = [head]
+        while path[-1].parent not in self.window:
+            oldest = self.window.oldest
+            if oldest is None or path[-1].number <= oldest.number:
+                return None
+            parent, _ = await self.pool.block("eth_getBlockByHash", path[-1].parent)
+            if parent.hash != path[-1].parent or parent.number != path[-1].number - 1:
+                raise ChainError(f"asked for the parent of block {path[-1].number}, got another block")
+            path.append(parent)
+        path.reverse()
+        return path
+
+    async def _confirmed(self, head: BlockRef) -> bool:
+        """Ask a second endpoint, where there is one, whether a head that takes blocks back is on its chain too.
+
+        A node that lags or sits on a fork would otherwise retract good fills.
+        """
+        live = self.pool.live
+        if len(live) < 2:
+            block, _ = await self.pool.block("eth_getBlockByNumber", hex(head.number))
+            return block.hash == head.hash
+        agreed = 0
+        for endpoint in live:
+            others = [other for other in live if other is not endpoint]
+            try:
+                block, _ = await self.pool.block("eth_getBlockByNumber", hex(head.number), avoid=others)
+            except ChainError:
+                continue
+            agreed += block.hash == head.hash
+        return agreed >= 2
+
+    async def _retract_above(self, ancestor: Hash32) -> None:
+        blocks, logs = self.window.cut(ancestor)
+        self.reorgs += 1
+        self.deepest_reorg = max(self.deepest_reorg, len(blocks))
+        self.on_trouble("reorg", f"{len(blocks)} blocks taken back, {len(logs)} logs")
+        for log in logs:
+            await self._emit(log, removed=True)
+
+    async def _start_over(self, head: BlockRef) -> None:
+        """Go on from a head that shares no block with the window, reading the window's range again."""
+        if not await self._confirmed(head):
+            return
+        oldest, tip = self.window.oldest, self.window.tip
+        if oldest is None or tip is None:
+            return
+        self.on_trouble("reorg-too-deep", f"no common block within {self.settings.window_blocks} blocks of {tip.number}")
+        _, logs = self.window.cut(oldest.hash)
+        for log in logs:
+            await self._emit(log, removed=True)
+        await self.send.send(TooDeep(head))
+        base, _ = await self.pool.block("eth_getBlockByNumber", hex(max(0, oldest.number - 1)))
+        self.window.restart(base)
+        if head.number - base.number > self.settings.window_blocks:
+            await self._catch_up(base, head)
+
+    async def _catch_up(self, tip: BlockRef, head: BlockRef) -> bool:
+        """Read a gap wider than the window in ranges, up to where the window takes over.
+
+        False when the tip itself is no longer on the chain: then the window has to be walked back first.
+        """
+        stored, _ = await self.pool.block("eth_getBlockByNumber", hex(tip.number))
+        if stored.hash != tip.hash:
+            if not await self._confirmed(head):
+                return False
+            known = await self._youngest_known(tip)
+            if known is None:
+                await self._start_over(head)
+                return False
+            await self._retract_above(known)
+        start = self.window.tip or tip
+        stop = head.number - self.settings.window_blocks // 2
+        self.on_trouble("backfill", f"blocks {start.number + 1} to {stop}")
+        last, _ = await self.pool.block("eth_getBlockByNumber", hex(stop))
+        for log in await self._range_logs(start.number + 1, stop):
+            await self._emit(log)
+        self.window.restart(last)
+        await self.send.send(Sealed(last))
+        return True
+
+    async def _youngest_known(self, tip: BlockRef) -> Hash32 | None:
+        for number in range(tip.number - 1, tip.number - self.settings.window_blocks, -1):
+            known = self.window.at(number)
+            if known is None:
+                return None
+            block, _ = await self.pool.block("eth_getBlockByNumber", hex(number))
+            if block.hash == known.hash:
+                return known.hash
+        return None
+
+    async def _read_block(self, block: BlockRef) -> None:
+        logs: list[RawLog] = []
+        for log_filter in self.board.filters:
+            logs.extend(await self._block_logs(block, log_filter))
+        self.window.append(block)
+        for log in self.window.note(sorted(logs, key=lambda log: log.log_index)):
+            await self._emit(log)
+        await self.send.send(Sealed(block))
+
+    async def _block_logs(self, block: BlockRef, log_filter: LogFilter) -> list[RawLog]:
+        params = {**rpc.filter_params(log_filter), "blockHash": block.hash}
+        result, endpoint = await self.pool.request("eth_getLogs", params)
+        logs = self._checked(result, log_filter, endpoint)
+        if not logs and may_contain(block.bloom, log_filter) and len(self.pool.live) > 1:
+            # An empty answer is a negative: the header says "maybe", so a second endpoint has to agree.
+            result, endpoint = await self.pool.request("eth_getLogs", params, avoid=(endpoint,))
+            logs = self._checked(result, log_filter, endpoint)
+        return [_with_time(log, block) for log in logs if log.block_hash == block.hash]
+
+    async def _rescan(self) -> None:
+        oldest, tip = self.window.oldest, self.window.tip
+        if oldest is None or tip is None:
+            return
+        widened = self._scanned_filters != self.board.version
+        version = self.board.version
+        found = await self._range_logs(oldest.number + 1, tip.number)
+        for log in self.window.note(found):
+            if not widened:
+                self.late_logs += 1
+                self.on_trouble("late-log", f"block {log.block_number}, log {log.log_index}, tx {log.tx_hash}")
+            await self._emit(log, late=not widened)
+        self._scanned_filters = version
+
+    async def _range_logs(self, start: int, stop: int) -> list[RawLog]:
+        logs: dict[tuple[str, int], RawLog] = {}
+        for log_filter in self.board.filters:
+            plan = RangePlan(
+                start, stop, width=self.settings.max_range_blocks, max_width=self.settings.max_range_blocks
+            )
+            while (wanted := plan.next_range()) is not None:
+                params = {
+                    **rpc.filter_params(log_filter),
+                    "fromBlock": hex(wanted[0]),
+                    "toBlock": hex(wanted[1]),
+                }
+                try:
+                    result, endpoint = await self.pool.request("eth_getLogs", params)
+                except RpcError:
+                    if not plan.refused():
+                        raise
+                    continue
+                for log in self._checked(result, log_filter, endpoint):
+                    if wanted[0] <= log.block_number <= wanted[1]:
+                        logs[log.block_hash, log.log_index] = await self._timed(log)
+                plan.fetched()
+        return sorted(logs.values(), key=lambda log: (log.block_number, log.log_index))
+
+    async def _timed(self, log: RawLog) -> RawLog:
+        """Give a log its block's time, without which an old fill would look fresh."""
+        if log.block_time is not None:
+            return log
+        known = self.window.at(log.block_number)
+        if known is None or known.hash != log.block_hash:
+            known, _ = await self.pool.block("eth_getBlockByHash", log.block_hash)
+        return _with_time(log, known)
+
+    def _checked(self, result: msgspec.Raw, log_filter: LogFilter, endpoint: Endpoint) -> list[RawLog]:
+        logs = []
+        try:
+            entries = rpc.split_logs(result)
+        except MalformedFrame as error:
+            self.pool.quarantine("malformed-logs", str(error))
+            raise ChainError(f"{endpoint.name} answered eth_getLogs with something else") from error
+        for raw in entries:
+            try:
+                log = rpc.decode_log(raw, self.settings.chain_id)
+            except UndecodableLog as error:
+                self.pool.quarantine(error.kind, str(error))
+                continue
+            if passes(log, log_filter):
+                logs.append(log)
+            else:
+                self.pool.quarantine("unasked-log", f"{endpoint.name} sent a log that the filter excludes")
+        return logs
+
+    async def _emit(self, log: RawLog, *, removed: bool = False, late: bool = False) -> None:
+        await self.send.send(SeenLog(evolve(log, removed=removed), SCAN, self.wall(), late))
+
+
+def _with_time(log: RawLog, block: BlockRef) -> RawLog:
+    return log if log.block_time is not None else evolve(log, block_time=block.time)

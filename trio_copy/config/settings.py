@@ -1,0 +1,265 @@
+"""Every setting of the engine itself. Plugins declare their own; follows' settings live in `trio_copy.model.follows`."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import attrs
+from attrs import field, frozen
+
+from trio_copy.model.follows import Filters, Follow, Follower, FollowerLimits, FollowSettings, Sizing
+from trio_copy.model.ids import Address, ChainId, FollowerId
+from trio_copy.model.settings import group, one_of, setting, within
+from trio_copy.model.units import NO_USD, Usd
+
+
+@frozen(kw_only=True)
+class EngineSettings:
+    """How this process works through signals."""
+
+    name: str = setting("trio-copy", unit="text", why="Shown in the status line and the logs.")
+    mode: str = setting(
+        "paper",
+        unit="paper | live",
+        why="paper refuses every executor that moves money; live also needs --live on the command line.",
+        check=one_of("paper", "live"),
+    )
+    deadline_s: float = setting(
+        5.0,
+        unit="seconds after the leader's block",
+        why="A copied trade loses its value quickly; nothing is sent later than this.",
+        check=within(0.1, 3600.0),
+    )
+    queue_capacity: int = setting(
+        5000,
+        unit="tasks",
+        why="The inbox sheds entries beyond this; a longer queue would only serve stale copies.",
+        check=within(1, 10_000_000),
+    )
+    workers: int = setting(
+        200,
+        unit="tasks at once, per executor",
+        why="Bounds the orders in flight; 2,000 copies a second at 30 ms each keep 60 busy, and fills come in bursts.",
+        check=within(1, 10_000),
+    )
+    send_timeout_s: float = setting(
+        10.0,
+        unit="seconds",
+        why="A send that takes longer is an unproven outcome; it holds one lane, never the others.",
+        check=within(0.01, 300.0),
+    )
+    lease_s: float = setting(
+        30.0,
+        unit="seconds",
+        why="A leased task whose worker died is given out again after this; longer than a send.",
+        check=within(1.0, 3600.0),
+    )
+    drain_s: float = setting(
+        10.0, unit="seconds", why="How long Ctrl-C waits for queued and running copies.", check=within(0.0, 3600.0)
+    )
+    reconcile_every_s: float = setting(
+        2.0, unit="seconds", why="How often unproven outcomes are looked up.", check=within(0.05, 3600.0)
+    )
+    escalate_after_s: float = setting(
+        120.0,
+        unit="seconds",
+        why="An outcome still unproven after this is handed to a person; its reservation stays.",
+        check=within(1.0, 86_400.0),
+    )
+    max_day_usd: Usd | None = setting(
+        None,
+        unit="USD per UTC day",
+        why="Ceiling on the cost of all entries of all followers; unset means no ceiling.",
+        check=within(NO_USD, Usd.parse(1_000_000_000)),
+    )
+    restarts: int = setting(
+        60,
+        unit="restarts",
+        why="Reconnects with no endpoint alive, within restart_window_s, before the process gives up with exit code 1.",
+        check=within(0, 100_000),
+    )
+    restart_window_s: float = setting(
+        900.0, unit="seconds", why="Window of the restart budget.", check=within(1.0, 86_400.0)
+    )
+    backoff_base_s: float = setting(
+        0.25, unit="seconds", why="First reconnect waits a random time up to this; it doubles.", check=within(0.0, 60.0)
+    )
+    backoff_max_s: float = setting(
+        30.0, unit="seconds", why="Longest random wait before a reconnect.", check=within(0.0, 3600.0)
+    )
+
+
+@frozen(kw_only=True)
+class ChainSettings:
+    """How the chain is followed."""
+
+    chain_id: ChainId = setting(
+        attrs.NOTHING, unit="number", why="137 is Polygon. A node that serves another chain is refused."
+    )
+    feed_capacity: int = setting(
+        1024, unit="logs", why="Logs that may wait for the pipeline.", check=within(1, 1_000_000)
+    )
+    stall_ms: int = setting(
+        250,
+        unit="milliseconds",
+        why="How long a full feed is waited for before the connection is given up and the gap filled later.",
+        check=within(0, 60_000),
+    )
+    connect_timeout_s: float = setting(
+        10.0, unit="seconds", why="TCP, TLS and WebSocket handshake together.", check=within(0.1, 300.0)
+    )
+    request_timeout_s: float = setting(
+        10.0, unit="seconds", why="An unanswered request; the next endpoint is asked.", check=within(0.1, 300.0)
+    )
+    ping_every_s: float = setting(
+        5.0, unit="seconds", why="Half-open sockets look alive; a ping finds them.", check=within(0.1, 300.0)
+    )
+    ping_timeout_s: float = setting(
+        5.0, unit="seconds", why="An unanswered ping ends the connection.", check=within(0.1, 300.0)
+    )
+    silence_s: float = setting(
+        10.0,
+        unit="seconds",
+        why="No new head for this long, or for five usual block times, ends the connection.",
+        check=within(0.5, 3600.0),
+    )
+    behind_blocks: int = setting(
+        5, unit="blocks", why="An endpoint this far behind the best one is reconnected.", check=within(1, 10_000)
+    )
+    rescan_every_s: float = setting(
+        30.0, unit="seconds", why="How often the window is read again for logs that nodes forgot.", check=within(0.5, 3600.0)
+    )
+    window_blocks: int = setting(
+        64, unit="blocks", why="How deep a reorg is followed and a re-scan reaches.", check=within(2, 10_000)
+    )
+    max_range_blocks: int = setting(
+        1000,
+        unit="blocks",
+        why="First try of a backfill request; it halves when a node refuses and grows again.",
+        check=within(1, 1_000_000),
+    )
+    leaders_per_subscription: int = setting(
+        500, unit="leaders", why="Longer filters are split; nodes refuse very long ones.", check=within(1, 100_000)
+    )
+    max_message_mib: int = setting(
+        32, unit="MiB", why="A bigger frame ends the connection; eth_getLogs replies are large.", check=within(1, 1024)
+    )
+
+
+@frozen(kw_only=True)
+class EndpointSettings:
+    """One JSON-RPC node over WebSocket."""
+
+    name: str = setting(attrs.NOTHING, unit="text", why="Shown in the status line; URLs are secrets and are not.")
+    url: str = setting(
+        attrs.NOTHING,
+        unit="ws:// or wss://, env:NAME, file:PATH",
+        why="URLs with an API key belong into an environment variable or a 0600 file.",
+    )
+
+
+@frozen(kw_only=True)
+class PluginsSettings:
+    """Which installed plugins may be loaded."""
+
+    allow: tuple[str, ...] = setting(
+        (), unit="list of distribution names", why="Importing a plugin runs its code; nothing else is imported."
+    )
+
+
+@frozen(kw_only=True)
+class DevnetSettings:
+    """A node inside this process with a scripted market; for demonstrations, never beside real endpoints."""
+
+    seed: int = setting(1, unit="number", why="The same seed plays the same market.", check=within(0, 2**31))
+    block_every_s: float = setting(1.5, unit="seconds", why="Polygon's block time.", check=within(0.01, 60.0))
+    fills_per_block: float = setting(
+        1.5, unit="fills", why="How busy the leaders are, on average.", check=within(0.0, 1000.0)
+    )
+    noise_per_block: int = setting(
+        6, unit="logs", why="Logs of wallets nobody follows, which the node filters out.", check=within(0, 10_000)
+    )
+    reorg_at_block: int = setting(
+        8, unit="blocks after the start", why="The chain drops two blocks here; 0 for never.", check=within(0, 10**9)
+    )
+    drop_at_block: int = setting(
+        14, unit="blocks after the start", why="The node cuts its connections here; 0 for never.", check=within(0, 10**9)
+    )
+
+
+@frozen(kw_only=True)
+class FollowerTable:
+    """An account that is traded for."""
+
+    id: FollowerId = setting(
+        attrs.NOTHING, unit="text", why="Names the follower in follows, events and records; keep it for ever."
+    )
+    executor: str = setting(attrs.NOTHING, unit="text", why="Which [executor.NAME] trades for it.")
+    address: Address | None = setting(
+        None, unit="address", why="The wallet that is traded for; paper needs none."
+    )
+    limits: FollowerLimits = group(FollowerLimits, why="What the follower may spend, over all leaders.")
+
+
+@frozen(kw_only=True)
+class FollowTable:
+    """One follower copies one leader."""
+
+    follower: FollowerId = setting(attrs.NOTHING, unit="text", why="The id of a [[follower]].")
+    leader: Address = setting(
+        attrs.NOTHING, unit="address", why="The wallet whose fills are copied: the funding wallet, not its signing key."
+    )
+    size: Sizing = group(Sizing, why="How big a copy is.")
+    filters: Filters = group(Filters, why="Which signals are wanted at all.")
+
+
+@frozen(kw_only=True)
+class PluginTable:
+    """A table `[executor.NAME]`, `[store.NAME]` or `[decoder.NAME]`, before its plugin has checked it."""
+
+    name: str
+    plugin: str
+    """The registered name: NAME itself, or the table's `use`."""
+    options: Mapping[str, Any]
+
+
+@frozen(kw_only=True)
+class Settings:
+    """The whole configuration."""
+
+    engine: EngineSettings = group(EngineSettings, why="How this process works through signals.")
+    chain: ChainSettings = field(metadata={"unit": "table", "why": "How the chain is followed."})
+    endpoint: tuple[EndpointSettings, ...] = field(
+        default=(), metadata={"unit": "list of tables", "why": "Nodes; two of different operators are better than one."}
+    )
+    plugins: PluginsSettings = group(PluginsSettings, why="Which installed plugins may be loaded.")
+    devnet: DevnetSettings | None = field(
+        default=None, metadata={"unit": "table", "why": "Run against a node inside this process instead of endpoints."}
+    )
+    executor: tuple[PluginTable, ...] = ()
+    store: PluginTable
+    decoder: tuple[PluginTable, ...] = ()
+    follower: tuple[FollowerTable, ...] = field(
+        default=(), metadata={"unit": "list of tables", "why": "The accounts that are traded for."}
+    )
+    follow: tuple[FollowTable, ...] = field(
+        default=(), metadata={"unit": "list of tables", "why": "Who copies whom, and how."}
+    )
+
+    def followers(self) -> dict[FollowerId, Follower]:
+        """Return the followers by id."""
+        return {
+            table.id: Follower(
+                follower=table.id, executor=table.executor, address=table.address, limits=table.limits
+            )
+            for table in self.follower
+        }
+
+    def follows(self) -> tuple[Follow, ...]:
+        """Return the follows; equal settings share one object, which keeps large books small and decisions cheap."""
+        shared: dict[FollowSettings, FollowSettings] = {}
+        follows = []
+        for table in self.follow:
+            settings = FollowSettings(size=table.size, filters=table.filters)
+            settings = shared.setdefault(settings, settings)
+            follows.append(Follow(follower=table.follower, leader=table.leader, settings=settings))
+        return tuple(follows)

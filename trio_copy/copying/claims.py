@@ -1,0 +1,31 @@
+"""Which budgets an entry draws on."""
+
+from trio_copy.model.decisions import CopyTask
+from trio_copy.model.follows import FollowerLimits
+from trio_copy.model.units import Usd
+from trio_copy.ports import Claim
+
+
+def claims_of(task: CopyTask, cost: Usd, limits: FollowerLimits, engine_day: Usd | None, day: str) -> tuple[Claim, ...]:
+    """Return the claims of an order that may cost up to `cost`; none for an exit.
+
+    `day` is the UTC date of the leader's block, so that every instance draws on the same day's budget.
+    """
+    if not cost:
+        return ()
+    of = task.follower
+    budgets = (
+        (f"engine:day:{day}", "engine.max_day_usd", engine_day),
+        (f"follower:{of}:day:{day}", "follower.limits.max_day_usd", limits.max_day_usd),
+        (f"follower:{of}:token:{task.intent.token_id}", "follower.limits.max_token_usd", limits.max_token_usd),
+        (
+            f"follower:{of}:leader:{task.signal.leader}:day:{day}",
+            "follower.limits.max_leader_day_usd",
+            limits.max_leader_day_usd,
+        ),
+    )
+    return tuple(
+        Claim(counter=counter, control=control, amount=cost, limit=limit)
+        for counter, control, limit in budgets
+        if limit is not None
+    )

@@ -1,0 +1,1 @@
+"""The nursery tree and what runs in it."""

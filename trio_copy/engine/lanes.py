@@ -1,0 +1,41 @@
+"""Order per (follower, token): a lane is a key in flight. Sync, and owned by one worker group."""
+
+from collections import deque
+
+from attrs import define, field
+
+from trio_copy.model.decisions import CopyTask
+from trio_copy.model.ids import FollowerId, TokenId
+
+LaneKey = tuple[FollowerId, TokenId]
+
+
+@define(eq=False)
+class Lanes:
+    """Lanes run in parallel; inside one, a task starts only when the one before it has ended."""
+
+    _waiting: dict[LaneKey, deque[CopyTask] | None] = field(factory=dict)
+    """Every busy lane; None as long as nobody waits behind it."""
+
+    def offer(self, task: CopyTask) -> bool:
+        """Take a lane for a task. False when it is busy: then the task waits for `finish`."""
+        key = task.lane
+        if key not in self._waiting:
+            self._waiting[key] = None
+            return True
+        queue = self._waiting[key]
+        if queue is None:
+            queue = self._waiting[key] = deque()
+        queue.append(task)
+        return False
+
+    def finish(self, key: LaneKey) -> CopyTask | None:
+        """End the task that holds a lane and return the next one, which holds it from now on; None frees the lane."""
+        queue = self._waiting[key]
+        if queue:
+            return queue.popleft()
+        del self._waiting[key]
+        return None
+
+    def __len__(self) -> int:
+        return len(self._waiting)

@@ -1,0 +1,87 @@
+"""The stage from the feed to the gate: decode, decide, admit. It ends when the feed does."""
+
+from collections.abc import Callable, Mapping
+
+import trio
+from attrs import define
+
+from trio_copy.chain.feed import Armed, FeedItem, Sealed, SeenLog, TooDeep
+from trio_copy.clock import WallClock
+from trio_copy.config import EngineSettings
+from trio_copy.copying.decide import decide
+from trio_copy.copying.follow_book import FollowBook
+from trio_copy.engine.reader import LogReader
+from trio_copy.model.control import Mode
+from trio_copy.model.follows import Follower
+from trio_copy.model.ids import FollowerId
+from trio_copy.model.logs import BlockRef, Checkpoint
+from trio_copy.model.signals import Signal
+from trio_copy.ports import Admitted, Adopted, Duplicate, Store
+from trio_copy.telemetry.observer import Finished, Observer
+
+
+@define(eq=False, kw_only=True)
+class Pipeline:
+    reader: LogReader
+    book: FollowBook
+    followers: Mapping[FollowerId, Follower]
+    settings: EngineSettings
+    store: Store
+    observer: Observer
+    wall: WallClock
+    on_armed: Callable[[BlockRef], None] = lambda block: None
+    sealed: BlockRef | None = None
+    """The newest block of which everything is stored."""
+
+    async def run(self, receive: trio.MemoryReceiveChannel[FeedItem]) -> None:
+        """Work through the feed until it ends. A store that does not answer ends it with `StoreUnavailable`."""
+        with receive:
+            async for item in receive:
+                await self._take(item)
+
+    async def _take(self, item: FeedItem) -> None:
+        match item:
+            case SeenLog(log=log) if log.removed:
+                await self._retract(self.reader.take_back(log))
+            case SeenLog():
+                for signal in self.reader.read(item):
+                    await self._admit(signal)
+            case Sealed(block=block):
+                await self._retract(self.reader.seal(block))
+                self.sealed = block
+                await self.store.control.save_checkpoint(Checkpoint(number=block.number, hash=block.hash))
+            case Armed(block=block):
+                self.reader.armed_block, self.sealed = block.number, block
+                await self.store.control.save_checkpoint(Checkpoint(number=block.number, hash=block.hash))
+                self.on_armed(block)
+            case TooDeep(block=block):
+                why = f"a reorg reached below the window at block {block.number}"
+                await self.store.control.set_mode(Mode.HALT_NEW, why)
+                self.observer.on_alert("reorg-too-deep", why)
+
+    async def _admit(self, signal: Signal) -> None:
+        follows = self.book.of(signal.leader)
+        now = self.wall()
+        tasks, skips = decide(signal, follows, self.followers, now=now, deadline_s=self.settings.deadline_s)
+        sealed = self.sealed
+        checkpoint = Checkpoint(number=sealed.number, hash=sealed.hash) if sealed is not None else None
+        admission = await self.store.inbox.admit(signal, tasks, checkpoint)
+        match admission:
+            case Admitted():
+                self.observer.on_signal(signal, "admitted", len(tasks), self.wall())
+                for skip in skips:
+                    self.observer.on_skip(skip, signal)
+                for ended in admission.shed:
+                    self.observer.on_finished(
+                        Finished(task=ended.task, outcome=ended.outcome, report=None, started_at=0.0, ended_at=now)
+                    )
+            case Duplicate():
+                self.observer.on_signal(signal, "duplicate", 0, now)
+            case Adopted(resumed=resumed):
+                self.observer.on_signal(signal, "adopted", resumed, now)
+
+    async def _retract(self, signals: tuple[Signal, ...]) -> None:
+        for signal in signals:
+            retracted = await self.store.inbox.retract(signal)
+            if retracted is not None:
+                self.observer.on_retracted(signal, retracted.held, retracted.started)

@@ -1,0 +1,122 @@
+"""Settings and plugins put together, checked whole, before anything is started."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from attrs import frozen
+
+from trio_copy.config import PluginTable, Settings, load_settings, structure_plugin_table
+from trio_copy.errors import ConfigError, PluginError
+from trio_copy.ports import Decoder, DecoderContext, DecoderPlugin, ExecutorPlugin, StorePlugin
+from trio_copy.registry import Registry, discover
+
+
+@frozen(kw_only=True)
+class PlannedExecutor:
+    name: str
+    plugin: ExecutorPlugin
+    settings: Any
+
+
+@frozen(kw_only=True)
+class PlannedStore:
+    plugin: StorePlugin
+    settings: Any
+
+
+@frozen(kw_only=True)
+class Plan:
+    """All that a service needs to start; making one starts nothing."""
+
+    settings: Settings
+    registry: Registry
+    executors: tuple[PlannedExecutor, ...]
+    store: PlannedStore
+    decoders: Mapping[str, Decoder]
+    """By the name in the configuration."""
+
+    @property
+    def moves_money(self) -> bool:
+        return any(executor.plugin.moves_money for executor in self.executors)
+
+
+def load_plan(path: Path) -> Plan:
+    """Read a configuration, load the plugins it allows and check everything.
+
+    Raises:
+        ConfigError: with one line for every problem of the file and of the plugins' tables.
+        PluginError: an allowed plugin is broken.
+    """
+    settings = load_settings(path)
+    try:
+        return make_plan(settings, discover(settings.plugins.allow))
+    except ConfigError as error:
+        raise ConfigError([f"{path}: {problem}" for problem in error.problems]) from None
+
+
+def make_plan(settings: Settings, registry: Registry) -> Plan:
+    """Check the plugins' tables of a configuration.
+
+    Raises:
+        ConfigError: with one line for every problem, without the file's name.
+    """
+    problems: list[str] = []
+    executors = tuple(
+        PlannedExecutor(name=table.name, plugin=plugin, settings=checked)
+        for table in settings.executor
+        for plugin, checked in _checked("executor", registry.executor, table, problems)
+    )
+    stores = [
+        PlannedStore(plugin=plugin, settings=checked)
+        for plugin, checked in _checked("store", registry.store, settings.store, problems)
+    ]
+    decoders: dict[str, Decoder] = {}
+    for table in settings.decoder:
+        found: list[tuple[DecoderPlugin, Any]] = _checked("decoder", registry.decoder, table, problems)
+        for plugin, checked in found:
+            context = DecoderContext(settings=checked, chain_id=settings.chain.chain_id)
+            decoders[table.name] = plugin.make(context)
+    problems.extend(_unsafe(settings, executors, stores))
+    problems.extend(_ambiguous(decoders))
+    if problems:
+        raise ConfigError(problems)
+    return Plan(settings=settings, registry=registry, executors=executors, store=stores[0], decoders=decoders)
+
+
+def _checked(kind: str, find: Any, table: PluginTable, problems: list[str]) -> list[tuple[Any, Any]]:  # noqa: ANN401
+    """Return the plugin of a table with its checked settings, or nothing and a problem."""
+    try:
+        plugin = find(table.plugin)
+        return [(plugin, structure_plugin_table(kind, table, plugin.settings))]
+    except PluginError as error:
+        problems.append(f"{kind}.{table.name}: {error}")
+    except ConfigError as error:
+        problems.extend(error.problems)
+    return []
+
+
+def _unsafe(settings: Settings, executors: tuple[PlannedExecutor, ...], stores: list[PlannedStore]) -> list[str]:
+    movers = [executor.name for executor in executors if executor.plugin.moves_money]
+    problems = []
+    if movers and settings.engine.mode != "live":
+        problems.append(
+            f'engine.mode: expected "live" because the executor {", ".join(movers)} moves money, got "paper"'
+        )
+    if settings.engine.mode == "live" and stores and not stores[0].plugin.durable:
+        problems.append(
+            f"store.{settings.store.name}: expected a durable store in mode live; "
+            "this one forgets what was sent when the process ends"
+        )
+    return problems
+
+
+def _ambiguous(decoders: Mapping[str, Decoder]) -> list[str]:
+    owners: dict[str, str] = {}
+    problems = []
+    for name, decoder in decoders.items():
+        for topic in sorted(decoder.topics):
+            if topic in owners:
+                problems.append(f"decoder.{name}: reads the same event as decoder.{owners[topic]}: {topic}")
+            owners.setdefault(topic, name)
+    return problems

@@ -1,0 +1,135 @@
+"""Turns what the feed brings into signals to admit and signals to take back. Sync: the pipeline acts on it.
+
+Every endpoint brings every log, the scanner brings it again, a reorg takes it back and brings it in another block. The
+reader drops copies early and cheaply; the gate remains the authority on what is new. Ordinals are counted per block, by
+log index, so that a source that sends logs in another order derives the same identities.
+"""
+
+from bisect import insort
+from collections import Counter, OrderedDict
+from collections.abc import Callable, Iterable, Mapping
+from typing import TypeVar
+
+from attrs import define, field
+
+from trio_copy.chain.feed import SeenLog
+from trio_copy.chain.scanner import SCAN
+from trio_copy.copying.follow_book import FollowBook
+from trio_copy.errors import UndecodableLog
+from trio_copy.model.fills import Fill, NotAFill
+from trio_copy.model.ids import Hash32
+from trio_copy.model.logs import BlockRef, RawLog
+from trio_copy.model.signals import Signal, signal_from_fill
+from trio_copy.ports import Decoder
+
+_LOGS_KEPT = 50_000
+LogKey = tuple[Hash32, int]
+_K = TypeVar("_K")
+_V = TypeVar("_V")
+
+
+@define(eq=False)
+class LogReader:
+    decoders: Mapping[str, Decoder]
+    """By topic0."""
+    book: FollowBook
+    quarantine: Callable[[str, str], None]
+    on_fill: Callable[[Fill, str], None]
+    armed_block: int = -1
+    """Logs up to this block are not copied."""
+    counts: Counter[str] = field(factory=Counter)
+    """Logs by what became of them: new, copy, before-arming, orphaned, and the kinds of `NotAFill`."""
+    first_by: Counter[str] = field(factory=Counter)
+    """Logs by the source that brought them first."""
+    _seen: OrderedDict[LogKey, tuple[Signal, ...]] = field(factory=OrderedDict)
+    _orphaned: OrderedDict[LogKey, None] = field(factory=OrderedDict)
+    _ordinals: OrderedDict[tuple[object, ...], list[tuple[int, int]]] = field(factory=OrderedDict)
+    _unsealed: OrderedDict[LogKey, tuple[int, tuple[Signal, ...]]] = field(factory=OrderedDict)
+    """Signals that a subscription brought and the scanner has not confirmed, with their block numbers."""
+
+    def read(self, seen: SeenLog) -> tuple[Signal, ...]:
+        """Return the signals of a log, none when it was seen before."""
+        log = seen.log
+        key = (log.block_hash, log.log_index)
+        scanned = seen.source == SCAN
+        if scanned:
+            self._unsealed.pop(key, None)
+            # The scanner has the last word: a block that was taken back and is on the chain again counts again.
+            self._orphaned.pop(key, None)
+        elif key in self._orphaned:
+            self.counts["orphaned"] += 1
+            return ()
+        if key in self._seen:
+            self.counts["copy"] += 1
+            return ()
+        if log.block_number <= self.armed_block:
+            self.counts["before-arming"] += 1
+            return ()
+        self.counts["new"] += 1
+        self.first_by[seen.source] += 1
+        signals = self._signals(seen)
+        _remember(self._seen, key, signals)
+        if not scanned and signals:
+            _remember(self._unsealed, key, (log.block_number, signals))
+        return signals
+
+    def take_back(self, log: RawLog) -> tuple[Signal, ...]:
+        """Return the signals that a removed log had brought; a log that comes only later is then dropped."""
+        key = (log.block_hash, log.log_index)
+        _remember(self._orphaned, key, None)
+        self._unsealed.pop(key, None)
+        return self._seen.pop(key, ())
+
+    def seal(self, block: BlockRef) -> tuple[Signal, ...]:
+        """Return the signals of blocks that turned out not to be on the chain, once one at their height is sealed."""
+        lost: list[Signal] = []
+        for key, (number, signals) in list(self._unsealed.items()):
+            if number <= block.number:
+                del self._unsealed[key]
+                if number == block.number and key[0] != block.hash:
+                    self._seen.pop(key, None)
+                    _remember(self._orphaned, key, None)
+                    lost.extend(signals)
+        return tuple(lost)
+
+    def _signals(self, seen: SeenLog) -> tuple[Signal, ...]:
+        log = seen.log
+        decoder = self.decoders.get(log.topics[0]) if log.topics else None
+        if decoder is None:
+            self.quarantine("unknown-topic", f"{log.topics[0] if log.topics else 'no topic'} from {seen.source}")
+            return ()
+        try:
+            decoded = decoder.decode(log)
+        except UndecodableLog as error:
+            self.quarantine(error.kind, str(error))
+            return ()
+        if isinstance(decoded, NotAFill):
+            self.counts[decoded.kind] += 1
+            return ()
+        return tuple(self._leader_signals(decoded, seen))
+
+    def _leader_signals(self, fills: Iterable[Fill], seen: SeenLog) -> Iterable[Signal]:
+        for fill in fills:
+            ordinal = self._ordinal(fill)
+            if fill.owner in self.book:
+                self.on_fill(fill, seen.source)
+                # A node that tells no block time sent a fresh log; the scanner always knows the time.
+                block_time = fill.block_time if fill.block_time is not None else int(seen.seen_at)
+                yield signal_from_fill(fill, ordinal, block_time=block_time, seen_at=seen.seen_at)
+
+    def _ordinal(self, fill: Fill) -> int:
+        key = (fill.block_hash, fill.tx_hash, *fill.subject)
+        place = (fill.log_index, fill.item)
+        places = self._ordinals.get(key)
+        if places is None:
+            places = []
+            _remember(self._ordinals, key, places)
+        if place not in places:
+            insort(places, place)
+        return places.index(place)
+
+
+def _remember(table: OrderedDict[_K, _V], key: _K, value: _V) -> None:
+    table[key] = value
+    if len(table) > _LOGS_KEPT:
+        table.popitem(last=False)

@@ -1,0 +1,346 @@
+"""The nursery tree: who runs inside whom, and in which order things start and end.
+
+    housekeeping      leases, reconciler, follow book, mode; ends last
+      worker groups   one per executor; end when they are drained
+        pipeline      ends when the feed does
+          intake      scanner and endpoints; the only part that is restarted, and the first to be cancelled
+
+A drain therefore runs through the tree by itself: the intake is cancelled, the feed ends, the pipeline ends, the groups
+finish what is queued, housekeeping is cancelled, the executors and the store close.
+"""
+
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
+
+import trio
+from attrs import define, field
+
+from trio_copy.chain.dial import Dial
+from trio_copy.chain.endpoints import Endpoint, EndpointPool
+from trio_copy.chain.feed import FeedItem
+from trio_copy.chain.filters import FilterBoard, build_filters
+from trio_copy.chain.scanner import Scanner
+from trio_copy.chain.subscriber import follow_endpoint
+from trio_copy.clock import WallClock
+from trio_copy.config import EndpointSettings, Settings
+from trio_copy.copying.follow_book import FollowBook
+from trio_copy.engine.execution import Execution, ModeBoard
+from trio_copy.engine.pipeline import Pipeline
+from trio_copy.engine.plan import Plan
+from trio_copy.engine.reader import LogReader
+from trio_copy.engine.reconciler import Reconciler
+from trio_copy.engine.supervisor import Backoff, RestartBudget, keep_running
+from trio_copy.engine.workers import WorkerGroup
+from trio_copy.entropy import Entropy
+from trio_copy.errors import ChainError, RestartBudgetExhausted
+from trio_copy.model.control import Mode
+from trio_copy.model.follows import Follow, Follower
+from trio_copy.model.ids import FollowerId
+from trio_copy.model.logs import BlockRef
+from trio_copy.ports import Depth, ExecutorContext, LogFilter, Quotes, Store, StoreContext
+from trio_copy.telemetry.observer import Observer
+
+Quarantine = Callable[[str, str], None]
+_INSTANCE = "instance-1"
+_LEASE_RENEWALS = 3
+"""Renewals per lease: one may fail without losing it."""
+
+
+@define(eq=False, kw_only=True)
+class Seams:
+    """Everything a service takes from the world, so that a test can bring a world of its own."""
+
+    dial: Dial
+    wall: WallClock
+    entropy: Entropy
+    observer: Observer
+    quarantine: Quarantine
+    quotes: Quotes | None = None
+
+
+@define(eq=False, kw_only=True)
+class Service:
+    """A running engine. Made by `open_service`; `run` lives until it is drained, cancelled or broken."""
+
+    plan: Plan
+    seams: Seams
+    store: Store
+    book: FollowBook
+    followers: dict[FollowerId, Follower]
+    groups: Mapping[str, WorkerGroup]
+    mode: ModeBoard
+    board: FilterBoard
+    pool: EndpointPool
+    scanner: Scanner
+    pipeline: Pipeline
+    reconciler: Reconciler
+    abandoned: int = 0
+    """Tasks that a drain had no time for."""
+    _feed: tuple[trio.MemorySendChannel[FeedItem], trio.MemoryReceiveChannel[FeedItem]]
+    _intake: trio.CancelScope = field(factory=trio.CancelScope)
+    _work: trio.CancelScope = field(factory=trio.CancelScope)
+    _draining: trio.Event = field(factory=trio.Event)
+
+    async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        """Copy until `drain` is called, then finish what was admitted and return.
+
+        Cancelling it stops at once: sends in flight are completed and recorded, queued tasks stay queued.
+
+        Raises:
+            RestartBudgetExhausted: the intake could not be kept running; entries are halted and the work is drained.
+            WrongChain: a node serves another chain than configured.
+            StoreUnavailable: the store failed; nothing is traded blind.
+        """
+        gave_up: list[RestartBudgetExhausted] = []
+        async with trio.open_nursery() as housekeeping:
+            for task in (self._keep_leases, self._reconcile, self._refresh_follows, self._refresh_mode):
+                housekeeping.start_soon(task)
+            housekeeping.start_soon(self._limit_drain)
+            with self._work:
+                async with trio.open_nursery() as groups:
+                    for group in self.groups.values():
+                        await groups.start(group.run)
+                    await self._run_stages(task_status, gave_up)
+                    self._draining.set()
+                    for group in self.groups.values():
+                        group.drain()
+            if self._work.cancelled_caught:
+                for group in self.groups.values():
+                    self.abandoned += await group.abandon()
+            housekeeping.cancel_scope.cancel()
+        if gave_up:
+            raise gave_up[0]
+
+    def drain(self) -> None:
+        """Close the intake and finish what was admitted, for at most `engine.drain_s`."""
+        self._intake.cancel()
+        self._draining.set()
+
+    async def depth(self) -> Depth:
+        return await self.store.inbox.depth()
+
+    async def apply(self, settings: Settings) -> list[str]:
+        """Take over the follows and followers of a reloaded configuration; returns what needs a restart instead."""
+        new, old = settings.followers(), self.plan.settings
+        unknown = {name for name in (f.executor for f in new.values()) if name not in self.groups}
+        if unknown:
+            return [f"executor {name} is not running" for name in sorted(unknown)]
+        self.followers.update(new)
+        wanted = settings.follows()
+        keys = {follow.key for follow in wanted}
+        _, held = await self.store.follows.load()
+        await self.store.follows.remove([follow.key for follow in held if follow.key not in keys])
+        await self.store.follows.put(wanted)
+        parts = ("engine", "chain", "endpoint", "plugins", "devnet", "executor", "store", "decoder")
+        return [part for part in parts if getattr(old, part) != getattr(settings, part)]
+
+    async def _run_stages(self, task_status: trio.TaskStatus[None], gave_up: list[RestartBudgetExhausted]) -> None:
+        send, receive = self._feed
+        async with trio.open_nursery() as stages:
+            stages.start_soon(self.pipeline.run, receive, name="pipeline")
+            try:
+                with send, self._intake:
+                    await self._run_intake(task_status)
+            except BaseExceptionGroup as group:
+                exhausted, rest = group.split(RestartBudgetExhausted)
+                if exhausted is None or rest is not None:
+                    raise
+                gave_up.append(_leaf(exhausted))
+                await self.store.control.set_mode(Mode.HALT_NEW, str(gave_up[0]))
+                self.seams.observer.on_alert("intake-gave-up", str(gave_up[0]))
+
+    async def _run_intake(self, task_status: trio.TaskStatus[None]) -> None:
+        settings = self.plan.settings.engine
+        budget = RestartBudget(settings.restarts, settings.restart_window_s)
+        async with trio.open_nursery() as intake:
+            for endpoint in self.pool.endpoints:
+                intake.start_soon(
+                    partial(
+                        keep_running,
+                        partial(
+                            follow_endpoint,
+                            endpoint,
+                            dial=self.seams.dial,
+                            settings=self.plan.settings.chain,
+                            pool=self.pool,
+                            board=self.board,
+                            send=self._feed[0],
+                            wall=self.seams.wall,
+                        ),
+                        backoff=Backoff(settings.backoff_base_s, settings.backoff_max_s, self.seams.entropy),
+                        budget=budget,
+                        others_alive=partial(self._others_alive, endpoint),
+                        armed=self._armed,
+                        on_failure=partial(self._endpoint_failed, endpoint),
+                    ),
+                    name=f"endpoint {endpoint.name}",
+                )
+            await self.scanner.arm(await self.store.control.checkpoint())
+            self._step("subscribed", f"{len(self.board.filters)} filters over {len(self.book.leaders)} leaders")
+            await intake.start(self.scanner.run)
+            task_status.started()
+
+    def _others_alive(self, endpoint: Endpoint) -> bool:
+        return any(other is not endpoint for other in self.pool.live)
+
+    def _armed(self) -> bool:
+        return self.pipeline.sealed is not None
+
+    def _endpoint_failed(self, endpoint: Endpoint, failure: ChainError, wait_s: float) -> None:
+        endpoint.failures += 1
+        endpoint.last_error = str(failure)
+        self.seams.observer.on_alert("endpoint-lost", f"{endpoint.name}: {failure}; again in {wait_s:.2f} s")
+
+    async def _keep_leases(self) -> None:
+        every = self.plan.settings.engine.lease_s / _LEASE_RENEWALS
+        control = self.store.control
+        while True:
+            await control.beat(_INSTANCE)
+            for group in self.groups.values():
+                await group.renew_leases()
+            await trio.sleep(every)
+
+    async def _reconcile(self) -> None:
+        while True:
+            await trio.sleep(self.plan.settings.engine.reconcile_every_s)
+            await self.reconciler.look()
+            await self.reconciler.expire()
+
+    async def _refresh_follows(self) -> None:
+        version, _ = await self.store.follows.load()
+        while True:
+            changes = await self.store.follows.wait_changes(version)
+            for change in changes:
+                if change.removed:
+                    self.book.remove(change.follow)
+                else:
+                    self.book.put(change.follow)
+                version = max(version, change.version)
+            if self.board.replace(_filters(self.plan, self.book)):
+                self._step("filters", f"{len(self.board.filters)} filters over {len(self.book.leaders)} leaders")
+
+    async def _refresh_mode(self) -> None:
+        while True:
+            self.mode.change = await self.store.control.wait_mode(self.mode.change.at)
+            self.seams.observer.on_alert("mode", f"{self.mode.change.mode.value}: {self.mode.change.why}")
+
+    async def _limit_drain(self) -> None:
+        await self._draining.wait()
+        self._work.deadline = trio.current_time() + self.plan.settings.engine.drain_s
+
+    def _step(self, step: str, detail: str) -> None:
+        self.seams.observer.on_step(step, detail)
+
+
+@asynccontextmanager
+async def open_service(plan: Plan, seams: Seams, endpoints: Sequence[EndpointSettings]) -> AsyncGenerator[Service, None]:
+    """Open the store and the executors, load the follows, and wire everything; `Service.run` then starts it.
+
+    `endpoints` are given apart from the plan because a devnet's address is known only once it listens.
+    """
+    settings = plan.settings
+    step = seams.observer.on_step
+    async with AsyncExitStack() as stack:
+        store_context = StoreContext(
+            settings=plan.store.settings, wall=seams.wall, queue_capacity=settings.engine.queue_capacity
+        )
+        store = await stack.enter_async_context(plan.store.plugin.open(store_context))
+        step("store", f"{settings.store.name} open")
+        executors = {}
+        for planned in plan.executors:
+            context = ExecutorContext(
+                name=planned.name, settings=planned.settings, wall=seams.wall, quotes=seams.quotes
+            )
+            executors[planned.name] = await stack.enter_async_context(planned.plugin.open(context))
+        followers = settings.followers()
+        step("accounts", f"{len(followers)} accounts ready on {', '.join(sorted(executors)) or 'no executor'}")
+        await store.follows.put(settings.follows())
+        book = FollowBook()
+        _, follows = await store.follows.load()
+        book.replace_all(_known(follows, followers))
+        step("follows", f"{len(book)} follows of {len(book.leaders)} leaders loaded")
+        positions = await store.ledger.positions()
+        step("positions", f"{len(positions)} positions loaded")
+        mode = ModeBoard(await store.control.mode())
+        groups = {
+            name: WorkerGroup(
+                execution=Execution(
+                    name=name,
+                    executor=executor,
+                    store=store,
+                    followers=followers,
+                    settings=settings.engine,
+                    mode=mode,
+                    wall=seams.wall,
+                    entropy=seams.entropy,
+                ),
+                owner=_INSTANCE,
+                workers=settings.engine.workers,
+                observer=seams.observer,
+            )
+            for name, executor in executors.items()
+        }
+        pool = EndpointPool([Endpoint(endpoint) for endpoint in endpoints], seams.quarantine)
+        board = FilterBoard()
+        board.replace(_filters(plan, book))
+        feed = trio.open_memory_channel[FeedItem](settings.chain.feed_capacity)
+        reader = LogReader(
+            decoders={topic: decoder for decoder in plan.decoders.values() for topic in decoder.topics},
+            book=book,
+            quarantine=seams.quarantine,
+            on_fill=seams.observer.on_fill,
+        )
+
+        def on_armed(block: BlockRef) -> None:
+            step("armed", f"at block {block.number}; older fills are not copied")
+
+        yield Service(
+            plan=plan,
+            seams=seams,
+            store=store,
+            book=book,
+            followers=followers,
+            groups=groups,
+            mode=mode,
+            board=board,
+            pool=pool,
+            scanner=Scanner(
+                settings=settings.chain,
+                pool=pool,
+                board=board,
+                send=feed[0],
+                wall=seams.wall,
+                on_trouble=seams.observer.on_alert,
+            ),
+            pipeline=Pipeline(
+                reader=reader,
+                book=book,
+                followers=followers,
+                settings=settings.engine,
+                store=store,
+                observer=seams.observer,
+                wall=seams.wall,
+                on_armed=on_armed,
+            ),
+            reconciler=Reconciler(
+                store=store, groups=groups, settings=settings.engine, observer=seams.observer, wall=seams.wall
+            ),
+            feed=feed,
+        )
+
+
+def _known(follows: Sequence[Follow], followers: Mapping[FollowerId, Follower]) -> list[Follow]:
+    return [follow for follow in follows if follow.follower in followers]
+
+
+def _filters(plan: Plan, book: FollowBook) -> tuple[LogFilter, ...]:
+    return build_filters(plan.decoders.values(), book.leaders, plan.settings.chain.leaders_per_subscription)
+
+
+def _leaf(group: BaseExceptionGroup[RestartBudgetExhausted]) -> RestartBudgetExhausted:
+    error: BaseException = group
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    assert isinstance(error, RestartBudgetExhausted)
+    return error

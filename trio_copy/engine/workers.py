@@ -1,0 +1,136 @@
+"""A worker group: one executor's feeder, lanes and workers, bounded by a memory channel.
+
+The feeder leases as many tasks as there is room for, the lanes keep order per (follower, token), the workers carry out
+what is free to run. One hung venue call holds one lane and one worker; other groups do not notice. On drain the feeder
+takes what is still queued without waiting for more, closes the channel, and the workers end by themselves.
+"""
+
+import trio
+from attrs import define, field
+
+from trio_copy.engine.execution import Execution
+from trio_copy.engine.lanes import Lanes
+from trio_copy.errors import LeaseLost
+from trio_copy.model.decisions import Code, CopyTask, End, Outcome, Reason
+from trio_copy.model.ids import TaskId
+from trio_copy.model.orders import ExecutionReport
+from trio_copy.telemetry.observer import Finished, Observer
+
+_OUTSTANDING_PER_WORKER = 2
+"""Leased tasks per worker: one that runs, one that waits in a lane or in the channel."""
+
+
+@define(eq=False, kw_only=True)
+class WorkerGroup:
+    execution: Execution
+    owner: str
+    """The instance that leases."""
+    workers: int
+    observer: Observer
+    outstanding: dict[TaskId, CopyTask] = field(factory=dict)
+    """Leased and not ended, unproven outcomes included: their leases are renewed."""
+    busy: int = 0
+    _lanes: Lanes = field(factory=Lanes)
+    _room: trio.Event = field(factory=trio.Event)
+    _draining: bool = False
+    _waiting: trio.CancelScope = field(factory=trio.CancelScope)
+
+    @property
+    def name(self) -> str:
+        return self.execution.name
+
+    async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        """Work until `drain` was called and nothing is left."""
+        send, receive = trio.open_memory_channel[CopyTask](self._most)
+        async with trio.open_nursery() as nursery:
+            with receive:
+                for number in range(self.workers):
+                    nursery.start_soon(self._run_worker, receive.clone(), name=f"{self.name} worker {number}")
+            nursery.start_soon(self._run_feeder, send, name=f"{self.name} feeder")
+            task_status.started()
+
+    def drain(self) -> None:
+        """Take no more than what is queued now, then end."""
+        self._draining = True
+        self._waiting.cancel()
+
+    async def finish(self, task: CopyTask, outcome: Outcome, report: ExecutionReport | None, started_at: float) -> None:
+        """Record a task's end and carry on with its lane. Called by the workers, and by the reconciler later on."""
+        await self._record(task, outcome, report, started_at)
+        await self._run_lane(self._lanes.finish(task.lane))
+
+    async def renew_leases(self) -> None:
+        """Keep what is outstanding ours; what was lost is abandoned when it ends."""
+        lost = await self.execution.store.inbox.renew(tuple(self.outstanding), self.owner)
+        if lost:
+            self.observer.on_alert("lease-lost", f"{len(lost)} tasks of {self.name} are somebody else's now")
+
+    @property
+    def _most(self) -> int:
+        return self.workers * _OUTSTANDING_PER_WORKER
+
+    async def _run_feeder(self, send: trio.MemorySendChannel[CopyTask]) -> None:
+        with send:
+            while True:
+                while len(self.outstanding) >= self._most:
+                    self._room = trio.Event()
+                    await self._room.wait()
+                tasks = await self._lease(self._most - len(self.outstanding))
+                if not tasks and self._draining:
+                    return
+                for task in tasks:
+                    self.outstanding[task.task_id] = task
+                    if self._lanes.offer(task):
+                        send.send_nowait(task)
+
+    async def _lease(self, limit: int) -> tuple[CopyTask, ...]:
+        inbox = self.execution.store.inbox
+        if not self._draining:
+            with trio.CancelScope() as self._waiting:
+                return await inbox.lease(self.name, self.owner, limit)
+        return await inbox.lease_nowait(self.name, self.owner, limit)
+
+    async def _run_worker(self, receive: trio.MemoryReceiveChannel[CopyTask]) -> None:
+        with receive:
+            async for task in receive:
+                self.busy += 1
+                try:
+                    await self._run_lane(task)
+                finally:
+                    self.busy -= 1
+
+    async def _run_lane(self, task: CopyTask | None) -> None:
+        """Carry out a task and those that waited behind it; an unproven outcome keeps the lane closed."""
+        while task is not None:
+            started_at = self.execution.wall()
+            done = await self.execution.run(task)
+            if done is None:
+                return
+            await self._record(task, *done, started_at)
+            task = self._lanes.finish(task.lane)
+
+    async def _record(
+        self, task: CopyTask, outcome: Outcome, report: ExecutionReport | None, started_at: float
+    ) -> None:
+        try:
+            await self.execution.store.inbox.complete(task.task_id, self.owner, outcome)
+        except LeaseLost as error:
+            self.observer.on_alert("lease-lost", str(error))
+            return
+        finally:
+            self.outstanding.pop(task.task_id, None)
+            self._room.set()
+        self.observer.on_finished(
+            Finished(
+                task=task, outcome=outcome, report=report, started_at=started_at, ended_at=self.execution.wall()
+            )
+        )
+
+    async def abandon(self) -> int:
+        """Record tasks that a drain ran out of time for; returns how many. Unproven outcomes are not among them."""
+        left = await self.execution.store.inbox.lease_nowait(self.name, self.owner, 1 << 30)
+        reason = Reason(code=Code.DRAINED, control="engine.drain_s", value="not started", limit="before the stop")
+        for task in left:
+            self.outstanding[task.task_id] = task
+            await self._record(task, Outcome(end=End.HALTED, reason=reason), None, 0.0)
+        return len(left)

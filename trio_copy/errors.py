@@ -1,0 +1,92 @@
+"""Every error of the project on one screen. Expected outcomes of business are values, not errors."""
+
+from collections.abc import Sequence
+
+
+class TrioCopyError(Exception):
+    """Base of all of them."""
+
+
+class ConfigError(TrioCopyError):
+    """The configuration is wrong: nothing was started; exit code 2. Lists every problem at once."""
+
+    def __init__(self, problems: Sequence[str]) -> None:
+        super().__init__("\n".join(problems))
+        self.problems = tuple(problems)
+
+
+class PluginError(TrioCopyError):
+    """A plugin is missing, not allowed or broken; exit code 2."""
+
+
+class ChainError(TrioCopyError):
+    """The chain or a node of it."""
+
+
+class ConnectionLost(ChainError):
+    """The connection to a node ended or never came up. The supervisor reconnects."""
+
+
+class SubscriptionStale(ChainError):
+    """The connection lives, but what it brings is late or missing. The supervisor reconnects."""
+
+
+class IntakeStalled(ChainError):
+    """The pipeline could not take what a node sent; the connection is given up and the gap filled later."""
+
+
+class WrongChain(ChainError):
+    """A node serves another chain than the configuration names."""
+
+
+class RpcError(ChainError):
+    """A node answered a request with an error object."""
+
+    def __init__(self, code: int, message: str) -> None:
+        super().__init__(f"node answered error {code}: {message[:300]}")
+        self.code = code
+        self.message = message
+
+
+class MalformedFrame(ChainError):
+    """A node sent something that is no JSON-RPC, or not what was asked for. It is counted."""
+
+
+class UndecodableLog(ChainError):
+    """A log claims to be an event but does not have its shape. It is quarantined and counted."""
+
+    def __init__(self, kind: str, detail: str) -> None:
+        super().__init__(f"{kind}: {detail}")
+        self.kind = kind
+
+
+class ExecutorError(TrioCopyError):
+    """What a submit may raise, and nothing else."""
+
+
+class OrderNotSent(ExecutorError):
+    """The order is certainly not at the venue; the same bytes may be sent again."""
+
+
+class OrderUncertain(ExecutorError):
+    """The order may be at the venue: reconcile it, never send new bytes."""
+
+
+class StoreError(TrioCopyError):
+    """The store."""
+
+
+class StoreUnavailable(StoreError):
+    """The store does not answer: stop trading, do not trade blind."""
+
+
+class LeaseLost(StoreError):
+    """Somebody else owns the task or shard now: abandon the work."""
+
+
+class RestartBudgetExhausted(TrioCopyError):
+    """The intake failed too often in too short a time; exit code 1."""
+
+
+class InvariantBroken(TrioCopyError):
+    """Our bug; the message carries the facts."""

@@ -1,0 +1,139 @@
+"""What was decided about a signal, and why not when it was not copied.
+
+Every refusal carries a `Reason`: a stable code, the control that caused it, the value that was met and the limit it
+broke. The same four words stand in the log, the JSON events and the summary.
+"""
+
+from enum import Enum
+
+from attrs import frozen
+
+from trio_copy.model.fills import Side
+from trio_copy.model.ids import Address, FollowerId, IntentKey, SignalId, TaskId, TokenId, intent_key
+from trio_copy.model.signals import Signal
+from trio_copy.model.units import Price, Shares, Usd
+
+
+class Code(Enum):
+    """Why something was not copied. The names are an interface: they may be added to, never renamed."""
+
+    SIDE_NOT_WANTED = "a filter does not want this side"
+    TOKEN_NOT_ALLOWED = "the token is not on the allow list"  # noqa: S105  an outcome token
+    TOKEN_DENIED = "the token is on the deny list"  # noqa: S105  an outcome token
+    PRICE_TOO_LOW = "the leader's price is under the band"
+    PRICE_TOO_HIGH = "the leader's price is over the band"
+    PRICE_UNKNOWN = "the log moves shares without a price"
+    LEADER_TOO_SMALL = "the leader's trade is under the follow's minimum"
+    TOO_OLD = "the signal arrived too late to be wanted"
+    BELOW_MINIMUM = "the copy is under the minimum order"
+    ABOVE_MAXIMUM = "the copy, raised to the minimum, breaks the cap per order"
+    NOTHING_TO_COPY = "the size rounds to nothing"
+    NOTHING_TO_SELL = "no copied position to sell"
+    CAP_REACHED = "a spending cap would be broken"
+    MODE_FORBIDS = "the mode of the engine forbids it"
+    QUEUE_FULL = "the inbox is full"
+    EVICTED_BY_EXIT = "an exit needed the place of this entry"
+    DEADLINE_PASSED = "the deadline passed before the order could be sent"
+    RETRACTED = "a reorg took the leader's fill back"
+    VENUE_REFUSED = "the venue refused the order"
+    NO_FILL = "nothing could be filled at the limit price"
+    NOT_SENT = "the order could not be sent"
+    OUTCOME_UNPROVEN = "the outcome could not be proven in time; a person must look"
+    DRAINED = "the engine stopped before the task was started"
+
+    __hash__ = object.__hash__
+
+
+@frozen(kw_only=True)
+class Reason:
+    code: Code
+    control: str
+    """The setting or mechanism that said no, by the name it has in the configuration."""
+    value: str
+    """What was met."""
+    limit: str
+    """What would have passed."""
+
+
+@frozen(kw_only=True)
+class Skip:
+    """A follow's filter or sizing did not want a signal: no task was made."""
+
+    signal_id: SignalId
+    follower: FollowerId
+    leader: Address
+    reason: Reason
+
+
+@frozen(kw_only=True)
+class OrderIntent:
+    """What a task wants to do, sized and capped: a pure function of (signal, follow settings)."""
+
+    side: Side
+    token_id: TokenId
+    shares: Shares
+    price: Price
+    """The leader's price, which slippage is measured against; 1 USD where the signal had none."""
+    limit_price: Price
+    """The worst price that is acceptable."""
+    max_cost: Usd
+    """Shares at the limit price, rounded up: what a BUY reserves. Zero for a SELL."""
+
+
+@frozen(kw_only=True)
+class CopyTask:
+    """One follower's share of one signal."""
+
+    task_id: TaskId
+    signal: Signal
+    follower: FollowerId
+    executor: str
+    intent: OrderIntent
+    deadline: float
+    """Unix seconds; nothing is sent afterwards."""
+    attempt: int = 0
+    admitted_at: float = 0.0
+    """Unix seconds at which the gate admitted it; the store sets it."""
+
+    @property
+    def key(self) -> IntentKey:
+        return intent_key(self.task_id, self.attempt)
+
+    @property
+    def lane(self) -> tuple[FollowerId, TokenId]:
+        """Tasks of one lane run in order, one at a time."""
+        return (self.follower, self.intent.token_id)
+
+
+class End(Enum):
+    """The terminal states of a task; each task reaches exactly one."""
+
+    FILLED = "filled"
+    PARTIAL = "partial"
+    KILLED = "killed"
+    REJECTED = "rejected"
+    DENIED = "denied"
+    EXPIRED = "expired"
+    SHED = "shed"
+    HALTED = "halted"
+    RETRACTED = "retracted"
+    ESCALATED = "escalated"
+
+    __hash__ = object.__hash__
+
+
+@frozen(kw_only=True)
+class Outcome:
+    """How a task ended."""
+
+    end: End
+    reason: Reason | None = None
+    """Present unless something was filled."""
+
+
+@frozen(kw_only=True)
+class Ended:
+    """A task together with its end, as the store reports those that it ended itself."""
+
+    task: CopyTask
+    outcome: Outcome

@@ -1,0 +1,93 @@
+"""Identities, derived and never drawn, so that two instances that disagree on everything still send the same order.
+
+    signal_id  = H(chain id, exchange, leader's order hash, tx hash, ordinal of that order hash in the tx)
+    task_id    = H(signal_id, follower)
+    intent key = H(task_id, attempt)
+    salt       = first 48 bits of the intent key (a JSON number must stay under 2^53)
+
+Neither the log index nor the block hash takes part: both change when a transaction is mined again after a reorg.
+H is SHA-256 over a tag and the fields joined by "|"; no field can hold that character, so no two tuples collide.
+"""
+
+from hashlib import sha256
+from typing import NewType
+
+Address = NewType("Address", str)
+"""0x and 40 lower-case hex digits."""
+Hash32 = NewType("Hash32", str)
+"""0x and 64 lower-case hex digits: a block, transaction or order hash, or a log topic."""
+TokenId = NewType("TokenId", int)
+"""One outcome token, a uint256."""
+ChainId = NewType("ChainId", int)
+SignalId = NewType("SignalId", str)
+TaskId = NewType("TaskId", str)
+IntentKey = NewType("IntentKey", str)
+OrderId = NewType("OrderId", str)
+FollowerId = NewType("FollowerId", str)
+
+ZERO_ADDRESS = Address("0x" + "0" * 40)
+_HEX = frozenset("0123456789abcdef")
+
+
+def parse_address(text: str) -> Address:
+    """Read an address of any letter case; its checksum is not looked at here.
+
+    Raises:
+        ValueError: not 0x and 40 hex digits.
+    """
+    return Address(_fixed_hex(text, 40, "an address"))
+
+
+def parse_hash32(text: str) -> Hash32:
+    """Read a 32-byte hash.
+
+    Raises:
+        ValueError: not 0x and 64 hex digits.
+    """
+    return Hash32(_fixed_hex(text, 64, "a 32-byte hash"))
+
+
+def _fixed_hex(text: str, digits: int, what: str) -> str:
+    lower = text.lower()
+    if len(lower) != digits + 2 or not lower.startswith("0x") or not _HEX.issuperset(lower[2:]):
+        raise ValueError(f'expected {what}, 0x and {digits} hex digits, got "{text[:80]}"')
+    return lower
+
+
+def _digest(*fields: object) -> str:
+    return sha256("|".join(map(str, fields)).encode()).hexdigest()
+
+
+def order_signal_id(chain_id: ChainId, exchange: Address, order_hash: Hash32, tx_hash: Hash32, ordinal: int) -> SignalId:
+    """Name the fill of an order: `ordinal` counts the fills of the same order hash inside the transaction."""
+    return SignalId(_digest("sig1", chain_id, exchange, order_hash, tx_hash, ordinal))
+
+
+def transfer_signal_id(
+    chain_id: ChainId,
+    contract: Address,
+    tx_hash: Hash32,
+    sender: Address,
+    recipient: Address,
+    token_id: TokenId,
+    side: str,
+    ordinal: int,
+) -> SignalId:
+    """Name one owner's side of a transfer: `ordinal` counts equal (sender, recipient, token, side) in the transaction.
+
+    The side takes part because one transfer between two leaders is a SELL of one and a BUY of the other.
+    """
+    return SignalId(_digest("sig1t", chain_id, contract, tx_hash, sender, recipient, token_id, side, ordinal))
+
+
+def task_id(signal_id: SignalId, follower: FollowerId) -> TaskId:
+    return TaskId(_digest("tsk1", signal_id, follower))
+
+
+def intent_key(task: TaskId, attempt: int) -> IntentKey:
+    return IntentKey(_digest("int1", task, attempt))
+
+
+def salt(key: IntentKey) -> int:
+    """Return the first 48 bits of the key: fits a JSON number, equal wherever the order is built."""
+    return int(key[:12], 16)

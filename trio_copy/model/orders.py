@@ -1,0 +1,103 @@
+"""An intent bound to a venue, and what became of it."""
+
+from enum import Enum
+
+from attrs import frozen
+
+from trio_copy.model.fills import Side
+from trio_copy.model.ids import Address, FollowerId, IntentKey, OrderId, TokenId
+from trio_copy.model.units import NO_SHARES, NO_USD, Price, Rounding, Shares, Usd
+
+
+@frozen(kw_only=True)
+class Account:
+    """On whose behalf an executor signs."""
+
+    follower: FollowerId
+    address: Address | None
+
+
+@frozen(kw_only=True)
+class Market:
+    """What a venue says about one token right now."""
+
+    token_id: TokenId
+    tick: Price
+    minimum: Shares
+    fee_bps: int
+    closed: str | None = None
+    """Why it cannot be traded, or None when it can."""
+
+
+@frozen(kw_only=True)
+class Quote:
+    """The best prices of a book; None on an empty side."""
+
+    bid: Price | None
+    ask: Price | None
+
+
+@frozen(kw_only=True)
+class Order:
+    """Frozen before it is sent: the same bytes go out on every retry."""
+
+    key: IntentKey
+    order_id: OrderId
+    """Computed before sending; what the venue will know the order by."""
+    executor: str
+    account: Account
+    side: Side
+    token_id: TokenId
+    shares: Shares
+    limit_price: Price
+    body: bytes
+    """Everything that goes over the wire."""
+
+
+class Status(Enum):
+    FILLED = "filled"
+    PARTIAL = "partial"
+    KILLED = "killed"
+    REJECTED = "rejected"
+    UNKNOWN = "unknown"
+
+    __hash__ = object.__hash__
+
+
+@frozen(kw_only=True)
+class ExecutionReport:
+    """What the executor learned about an order."""
+
+    order_id: OrderId
+    status: Status
+    shares: Shares = NO_SHARES
+    """Shares filled so far."""
+    notional: Usd = NO_USD
+    """Collateral paid or received before fees."""
+    fee: Usd = NO_USD
+    detail: str = ""
+    """The venue's own words for a refusal; never a secret."""
+
+    @property
+    def price(self) -> Price | None:
+        return self.notional.per(self.shares, Rounding.NEAREST) if self.shares else None
+
+    @property
+    def proven(self) -> bool:
+        """Whether the outcome is final; an UNKNOWN order keeps its reservation."""
+        return self.status is not Status.UNKNOWN
+
+
+class JournalState(Enum):
+    """How far an order got, as the journal remembers it."""
+
+    INTENT = "intent"
+    """Frozen; certainly not sent."""
+    SENDING = "sending"
+    """May have been sent."""
+    UNKNOWN = "unknown"
+    """Was sent or not; nobody can say yet."""
+    ENDED = "ended"
+    """Its outcome is proven and booked."""
+
+    __hash__ = object.__hash__

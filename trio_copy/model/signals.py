@@ -1,0 +1,71 @@
+"""A leader bought or sold: what may be copied."""
+
+from attrs import frozen
+
+from trio_copy.model.fills import Fill, Role, Side
+from trio_copy.model.ids import Address, ChainId, Hash32, SignalId, TokenId, order_signal_id, transfer_signal_id
+from trio_copy.model.units import Price, Shares, Usd
+
+
+@frozen(kw_only=True)
+class Signal:
+    signal_id: SignalId
+    chain_id: ChainId
+    exchange: Address
+    leader: Address
+    role: Role
+    side: Side
+    token_id: TokenId
+    shares: Shares
+    price: Price | None
+    notional: Usd | None
+    order_hash: Hash32 | None
+    tx_hash: Hash32
+    block_number: int
+    block_hash: Hash32
+    block_time: int
+    """Unix seconds; deadlines count from here."""
+    seen_at: float
+    """Unix seconds at which the log reached this process."""
+
+    @property
+    def credit_key(self) -> tuple[str, ...] | None:
+        """What stays equal when a transaction that a reorg dropped is sent again under another hash.
+
+        None where no order hash ties the two together: then nothing can prove that they are the same trade.
+        """
+        if self.order_hash is None:
+            return None
+        return (self.exchange, self.order_hash, self.side.value, str(self.token_id), str(self.shares), str(self.notional))
+
+
+def fill_signal_id(fill: Fill, ordinal: int) -> SignalId:
+    """Derive the identity of a fill; `ordinal` counts its `subject` inside the transaction."""
+    if fill.order_hash is not None:
+        return order_signal_id(fill.chain_id, fill.exchange, fill.order_hash, fill.tx_hash, ordinal)
+    contract, sender, recipient, _, side = fill.subject
+    return transfer_signal_id(
+        fill.chain_id, Address(contract), fill.tx_hash, Address(sender), Address(recipient), fill.token_id, side, ordinal
+    )
+
+
+def signal_from_fill(fill: Fill, ordinal: int, *, block_time: int, seen_at: float) -> Signal:
+    """Turn a leader's fill into a signal; both times are Unix seconds."""
+    return Signal(
+        signal_id=fill_signal_id(fill, ordinal),
+        chain_id=fill.chain_id,
+        exchange=fill.exchange,
+        leader=fill.owner,
+        role=fill.role,
+        side=fill.side,
+        token_id=fill.token_id,
+        shares=fill.shares,
+        price=fill.price,
+        notional=fill.notional,
+        order_hash=fill.order_hash,
+        tx_hash=fill.tx_hash,
+        block_number=fill.block_number,
+        block_hash=fill.block_hash,
+        block_time=block_time,
+        seen_at=seen_at,
+    )

@@ -1,0 +1,474 @@
+"""The contracts between the engine and what can be plugged into it, in words.
+
+`trio_copy.testing.conformance` is their executable form: every backend passes the same suites. Two rules hold for
+every method here. *Cancellation*: a cancelled call has either happened whole or not at all, and the caller cannot
+know which; every method is therefore safe to repeat with the same arguments. *Time*: no method takes a timeout;
+the caller brings a cancel scope. Times are Unix seconds.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from typing import Any, Protocol
+
+from attrs import field, frozen
+
+from trio_copy.clock import WallClock
+from trio_copy.model.control import Instance, Lease, Mode, ModeChange
+from trio_copy.model.decisions import CopyTask, Ended, Outcome, OrderIntent
+from trio_copy.model.fills import Fill, NotAFill
+from trio_copy.model.follows import Follow
+from trio_copy.model.ids import Address, ChainId, FollowerId, IntentKey, SignalId, TaskId, TokenId
+from trio_copy.model.logs import Checkpoint, RawLog
+from trio_copy.model.orders import Account, ExecutionReport, JournalState, Market, Order, Quote
+from trio_copy.model.positions import LedgerEntry, Position, PositionKey
+from trio_copy.model.signals import Signal
+from trio_copy.model.units import Usd
+
+# ---------------------------------------------------------------------------------------------------------- executor
+
+
+class Quotes(Protocol):
+    """Where an executor that simulates learns today's prices."""
+
+    def quote(self, token_id: TokenId) -> Quote | None:
+        """Return the best bid and ask known for a token, or None when none is known. Never waits."""
+        ...
+
+
+@frozen(kw_only=True)
+class ExecutorContext:
+    """All that an executor is given: its own settings and the seams, never the rest of the configuration."""
+
+    name: str
+    settings: Any
+    """An instance of the settings class that the plugin registered."""
+    wall: WallClock
+    quotes: Quotes | None
+
+
+class Executor(Protocol):
+    """Sends orders to one venue. The worker that holds a task's lane is the only caller for that task.
+
+    The engine opens one per configured name, as an async context manager, before any task is leased.
+    """
+
+    async def market(self, token_id: TokenId) -> Market:
+        """Return what the venue says about a token. May be cached. Raises `OrderNotSent` when nobody can tell."""
+        ...
+
+    def prepare(self, key: IntentKey, intent: OrderIntent, account: Account, market: Market) -> Order:
+        """Build, sign and freeze the whole body. Pure: the same arguments give the same bytes, on every instance.
+
+        Sizes to the venue's rules, always downwards. Returns an order of zero shares when nothing is left.
+        """
+        ...
+
+    async def submit(self, order: Order) -> ExecutionReport:
+        """Send the frozen body. Called again with the same order, it sends the same bytes.
+
+        Runs inside a shield with a deadline. On cancellation the order may be at the venue.
+
+        Raises:
+            OrderNotSent: certainly not at the venue.
+            OrderUncertain: it may be at the venue. Any other exception is taken for a bug and stops the service.
+        """
+        ...
+
+    async def find(self, order: Order) -> ExecutionReport | None:
+        """Look an order up by its own id; safe to repeat. None means "not found", which proves nothing."""
+        ...
+
+
+# ------------------------------------------------------------------------------------------------------------- store
+
+
+@frozen(kw_only=True)
+class Admitted:
+    """The signal is new: `kept` tasks are queued, `shed` ones ended at once."""
+
+    kept: int
+    shed: tuple[Ended, ...] = ()
+
+
+@frozen(kw_only=True)
+class Duplicate:
+    """The signal was admitted before; nothing changed."""
+
+
+@frozen(kw_only=True)
+class Adopted:
+    """The signal, or the same trade under another transaction, had been retracted; it is the old one again."""
+
+    signal_id: SignalId
+    """The identity it was first admitted under."""
+    resumed: int
+    """Tasks that waited for this and are queued again."""
+
+
+@frozen(kw_only=True)
+class Retracted:
+    """A reorg took the signal back."""
+
+    held: int
+    """Tasks that had not started and now wait: for the fill to be mined again, or for their deadline."""
+    started: int
+    """Tasks that had already been leased; a person should look at these."""
+
+
+class Inbox(Protocol):
+    """The gate and the queue behind it."""
+
+    async def admit(
+        self, signal: Signal, tasks: Sequence[CopyTask], checkpoint: Checkpoint | None
+    ) -> Admitted | Duplicate | Adopted:
+        """Admit a signal with all its tasks, in one atomic step. Called by the pipeline only.
+
+        Atomic: the test whether `signal.signal_id` is known, the insertion of every task, the capacity and the
+        advance of the checkpoint. Of any number of concurrent callers with one signal, exactly one is `Admitted`.
+        When full, a BUY is shed; a SELL takes the place of the oldest queued BUY, which is shed, and is itself shed
+        only when there is none. A signal that was retracted is `Adopted` instead, as is one with the `credit_key` of a
+        signal retracted in the last ten minutes.
+        """
+        ...
+
+    async def retract(self, signal: Signal) -> Retracted | None:
+        """Take a signal back out of `signal.block_hash`.
+
+        None when it was never admitted, is retracted already, or lives on in another block.
+        """
+        ...
+
+    async def lease(self, executor: str, owner: str, limit: int) -> tuple[CopyTask, ...]:
+        """Wait for queued tasks of an executor's group and take up to `limit`, oldest first; never empty.
+
+        Each stays queued in the sense of "not lost": unless renewed or ended within `lease_s` it is given out again.
+        """
+        ...
+
+    async def lease_nowait(self, executor: str, owner: str, limit: int) -> tuple[CopyTask, ...]:
+        """Like `lease`, but empty when nothing is queued."""
+        ...
+
+    async def renew(self, tasks: Sequence[TaskId], owner: str) -> tuple[TaskId, ...]:
+        """Extend leases; returns those that were lost to somebody else meanwhile."""
+        ...
+
+    async def complete(self, task: TaskId, owner: str, outcome: Outcome) -> bool:
+        """Record the terminal state. False when it had one before, which then stands.
+
+        Raises:
+            LeaseLost: another owner holds the task.
+        """
+        ...
+
+    async def retry(self, task: TaskId, owner: str) -> None:
+        """Give a leased task back, to the front of the queue.
+
+        Raises:
+            LeaseLost: another owner holds the task.
+        """
+        ...
+
+    async def bury(self, task: TaskId, owner: str, why: str) -> None:
+        """Move a leased task to the dead letters: a person decides. Raises `LeaseLost` as above."""
+        ...
+
+    async def dead_letters(self) -> tuple["DeadLetter", ...]:
+        """List the dead letters, oldest first."""
+        ...
+
+    async def replay(self, tasks: Sequence[TaskId]) -> int:
+        """Queue dead letters again; returns how many were."""
+        ...
+
+    async def purge(self, tasks: Sequence[TaskId]) -> int:
+        """Forget dead letters; returns how many were."""
+        ...
+
+    async def expire(self, now: float) -> tuple[Ended, ...]:
+        """End held tasks whose deadline has passed, and requeue leases that ran out. Called by housekeeping."""
+        ...
+
+    async def depth(self) -> "Depth":
+        """Count what waits."""
+        ...
+
+
+@frozen(kw_only=True)
+class DeadLetter:
+    task: CopyTask
+    why: str
+    at: float
+
+
+@frozen(kw_only=True)
+class Depth:
+    queued: int
+    leased: int
+    held: int
+    dead: int
+    capacity: int
+
+
+class Journal(Protocol):
+    """What may have been sent. Written before the first byte leaves."""
+
+    async def freeze(self, order: Order, task: CopyTask) -> Order:
+        """Insert the order unless its key is known, and return what is stored: the caller sends that one."""
+        ...
+
+    async def mark(self, key: IntentKey, state: JournalState, report: ExecutionReport | None = None) -> None:
+        """Record how far an order got. Raises `StoreError` for an unknown key. ENDED is final: later marks are dropped."""
+        ...
+
+    async def unresolved(self) -> tuple["JournalEntry", ...]:
+        """List every order that has not ENDED, oldest first."""
+        ...
+
+
+@frozen(kw_only=True)
+class JournalEntry:
+    order: Order
+    task: CopyTask
+    state: JournalState
+    at: float
+    """When it entered this state."""
+
+
+@frozen(kw_only=True)
+class Claim:
+    """A piece of one budget."""
+
+    counter: str
+    """Which budget: follower, leader, token or engine, with its window in the name."""
+    control: str
+    """The setting that limits it."""
+    amount: Usd
+    limit: Usd
+
+
+@frozen(kw_only=True)
+class Reserved:
+    """Every claim fitted and is held until `commit` or `release`."""
+
+
+@frozen(kw_only=True)
+class Refused:
+    """One claim did not fit; nothing was taken."""
+
+    claim: Claim
+    used: Usd
+    """What the budget had already given out."""
+
+
+class Limits(Protocol):
+    """Budgets that never give out more than they have, whatever runs at once."""
+
+    async def reserve(self, key: IntentKey, claims: Sequence[Claim]) -> Reserved | Refused:
+        """Take every claim or none, atomically. Repeated with a key that holds a reservation, changes nothing."""
+        ...
+
+    async def commit(self, key: IntentKey, spent: Usd) -> None:
+        """Turn a reservation into spending: what was not spent goes back. An unknown key changes nothing."""
+        ...
+
+    async def release(self, key: IntentKey) -> None:
+        """Give a reservation back whole: only on proof that nothing was filled. An unknown key changes nothing."""
+        ...
+
+    async def used(self, counter: str) -> Usd:
+        """Return what a budget has given out, reserved and spent."""
+        ...
+
+
+class Ledger(Protocol):
+    """What was bought and sold."""
+
+    async def book(self, entry: LedgerEntry) -> bool:
+        """Book an entry once. False when its key was booked before."""
+        ...
+
+    async def position(self, key: PositionKey) -> Position:
+        """Return the fold over all entries of a position; an empty one where there are none."""
+        ...
+
+    async def positions(self) -> Mapping[PositionKey, Position]:
+        """Return every position that holds shares or has realised something."""
+        ...
+
+
+@frozen(kw_only=True)
+class FollowChange:
+    version: int
+    follow: Follow
+    removed: bool
+
+
+class Follows(Protocol):
+    """The follow book's truth. Versions grow by one with each change."""
+
+    async def load(self) -> tuple[int, tuple[Follow, ...]]:
+        """Return the current version and every follow."""
+        ...
+
+    async def put(self, follows: Sequence[Follow]) -> int:
+        """Insert or replace; all or none. Returns the new version; equal settings are no change."""
+        ...
+
+    async def remove(self, keys: Sequence[tuple[FollowerId, Address]]) -> int:
+        """Remove; all or none. Returns the new version; an unknown key is no change."""
+        ...
+
+    async def wait_changes(self, since: int) -> tuple[FollowChange, ...]:
+        """Wait until something changed after a version, then return all of it in order; never empty."""
+        ...
+
+
+class Control(Protocol):
+    """What an operator and several instances agree on."""
+
+    async def mode(self) -> ModeChange: ...
+
+    async def set_mode(self, mode: Mode, why: str) -> ModeChange:
+        """Change the mode for every instance; it survives a restart where the store does."""
+        ...
+
+    async def wait_mode(self, since: float) -> ModeChange:
+        """Wait for a change of mode made after a time."""
+        ...
+
+    async def checkpoint(self) -> Checkpoint | None: ...
+
+    async def save_checkpoint(self, checkpoint: Checkpoint) -> None:
+        """Advance the checkpoint; a lower block than the stored one is kept only after a reorg lowered it."""
+        ...
+
+    async def acquire(self, name: str, owner: str, lease_s: float) -> Lease | None:
+        """Take a lease when it is free, expired or already mine. None when somebody else holds it."""
+        ...
+
+    async def renew(self, lease: Lease, lease_s: float) -> Lease:
+        """Extend a lease. Raises `LeaseLost` when its fencing token is no longer the newest."""
+        ...
+
+    async def release(self, lease: Lease) -> None:
+        """Give a lease up; one that was lost already changes nothing."""
+        ...
+
+    async def beat(self, instance: str) -> None:
+        """Show that an instance lives."""
+        ...
+
+    async def instances(self) -> tuple[Instance, ...]:
+        """List the instances ever seen, with their last heartbeat."""
+        ...
+
+
+class Store(Protocol):
+    """Six small parts; one backend opens them all.
+
+    Every method may raise `StoreUnavailable`: the engine then stops trading instead of trading blind.
+    """
+
+    @property
+    def inbox(self) -> Inbox: ...
+    @property
+    def journal(self) -> Journal: ...
+    @property
+    def limits(self) -> Limits: ...
+    @property
+    def ledger(self) -> Ledger: ...
+    @property
+    def follows(self) -> Follows: ...
+    @property
+    def control(self) -> Control: ...
+
+
+@frozen(kw_only=True)
+class StoreContext:
+    """All that a store is given."""
+
+    settings: Any
+    """An instance of the settings class that the plugin registered."""
+    wall: WallClock
+    queue_capacity: int
+    """Tasks that may wait in the inbox; see `Inbox.admit` for what happens beyond."""
+
+
+# ----------------------------------------------------------------------------------------------------------- decoder
+
+
+@frozen(kw_only=True)
+class LogFilter:
+    """A server-side filter: any of the addresses, and for each topic position any of its topics (None: anything)."""
+
+    addresses: tuple[Address, ...]
+    """Empty means any contract."""
+    topics: tuple[tuple[str, ...] | None, ...]
+
+
+class Decoder(Protocol):
+    """Reads the logs of one family of contracts. Sync and pure: a log goes in, facts come out."""
+
+    @property
+    def topics(self) -> frozenset[str]:
+        """The topic0 values it answers for."""
+        ...
+
+    def filters(self, leaders: Sequence[Address]) -> tuple[LogFilter, ...]:
+        """Return the filters that yield each execution of these leaders at least once, and little else."""
+        ...
+
+    def decode(self, log: RawLog) -> tuple[Fill, ...] | NotAFill:
+        """Decode a log whose topic0 is in `topics`.
+
+        Raises:
+            UndecodableLog: it does not have the shape its topic promises.
+        """
+        ...
+
+
+@frozen(kw_only=True)
+class DecoderContext:
+    settings: Any
+    chain_id: ChainId
+
+
+# ------------------------------------------------------------------------------------------------------ registration
+
+OpenExecutor = Callable[[ExecutorContext], AbstractAsyncContextManager[Executor]]
+OpenStore = Callable[[StoreContext], AbstractAsyncContextManager[Store]]
+MakeDecoder = Callable[[DecoderContext], Decoder]
+
+
+@frozen
+class NoSettings:
+    """For plugins that have nothing to set."""
+
+
+@frozen(kw_only=True)
+class ExecutorPlugin:
+    name: str
+    open: OpenExecutor
+    settings: type = NoSettings
+    """An attrs class; the table `[executor.NAME]` is checked against it."""
+    moves_money: bool = True
+    """False for simulations: they run without being armed."""
+
+
+@frozen(kw_only=True)
+class StorePlugin:
+    name: str
+    open: OpenStore
+    settings: type = NoSettings
+    """An attrs class; the table `[store.NAME]` is checked against it."""
+    durable: bool = field(default=False)
+    """Whether what was promised survives the process; live modes demand it."""
+
+
+@frozen(kw_only=True)
+class DecoderPlugin:
+    name: str
+    make: MakeDecoder
+    settings: type = NoSettings
+    """An attrs class; the table `[decoder.NAME]` is checked against it."""

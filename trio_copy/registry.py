@@ -1,0 +1,142 @@
+"""The one typed door to pluggy: discover, register, select by name.
+
+Entry points are read as metadata first. A distribution is imported only when it is the project's own or when the
+configuration allows it by name, because importing already runs its code. The rest is listed, never loaded.
+"""
+
+from collections.abc import Collection, Iterable, Mapping
+from importlib.metadata import EntryPoint, distributions
+from types import ModuleType
+from typing import TypeVar
+
+import pluggy
+from attrs import define, field, frozen
+
+from trio_copy import hookspecs
+from trio_copy.errors import PluginError
+from trio_copy.hookspecs import PROJECT
+from trio_copy.model.decisions import CopyTask, Outcome, Skip
+from trio_copy.model.orders import ExecutionReport
+from trio_copy.ports import DecoderPlugin, ExecutorPlugin, StorePlugin
+
+OWN_DISTRIBUTION = "trio-copy"
+_P = TypeVar("_P", ExecutorPlugin, StorePlugin, DecoderPlugin)
+
+
+@frozen(kw_only=True)
+class Source:
+    """One entry point of the group `trio_copy`, as its distribution's metadata tells it."""
+
+    entry_point: str
+    distribution: str
+    version: str
+    loaded: bool
+    """False when the configuration does not allow it: then nothing of it was imported."""
+
+
+@define
+class Registry:
+    """The executors, stores and decoders that may be named, and the observers that listen."""
+
+    executors: dict[str, tuple[ExecutorPlugin, Source]] = field(factory=dict)
+    stores: dict[str, tuple[StorePlugin, Source]] = field(factory=dict)
+    decoders: dict[str, tuple[DecoderPlugin, Source]] = field(factory=dict)
+    installed: tuple[Source, ...] = ()
+    observers: pluggy.PluginManager = field(factory=lambda: pluggy.PluginManager(PROJECT))
+
+    def executor(self, name: str) -> ExecutorPlugin:
+        """Return an executor by name. Raises `PluginError` naming those that exist."""
+        return self._named("executor", self.executors, name)
+
+    def store(self, name: str) -> StorePlugin:
+        """Return a store by name. Raises `PluginError` naming those that exist."""
+        return self._named("store", self.stores, name)
+
+    def decoder(self, name: str) -> DecoderPlugin:
+        """Return a decoder by name. Raises `PluginError` naming those that exist."""
+        return self._named("decoder", self.decoders, name)
+
+    def on_report(self, task: CopyTask, report: ExecutionReport, outcome: Outcome) -> None:
+        self.observers.hook.trio_copy_on_report(task=task, report=report, outcome=outcome)
+
+    def on_skip(self, skip: Skip) -> None:
+        self.observers.hook.trio_copy_on_skip(skip=skip)
+
+    def on_alert(self, kind: str, detail: str) -> None:
+        self.observers.hook.trio_copy_on_alert(kind=kind, detail=detail)
+
+    def _named(self, kind: str, found: Mapping[str, tuple[_P, Source]], name: str) -> _P:
+        if name in found:
+            return found[name][0]
+        idle = sorted({source.distribution for source in self.installed if not source.loaded})
+        hint = f"; installed but not in plugins.allow: {', '.join(idle)}" if idle else ""
+        raise PluginError(f"no {kind} named '{name}'; installed: {', '.join(sorted(found)) or 'none'}{hint}")
+
+
+def discover(allow: Collection[str] = ()) -> Registry:
+    """Read every installed entry point and load the project's own and those of the allowed distributions.
+
+    Raises:
+        PluginError: an allowed plugin does not import, implements an unknown hook, or registers a taken name.
+    """
+    registry = Registry()
+    registry.observers.add_hookspecs(hookspecs)
+    sources = []
+    wanted = {_canonical(name) for name in (*allow, OWN_DISTRIBUTION)}
+    for entry, distribution, version in sorted(_entry_points(), key=lambda found: (found[1], found[0].name)):
+        loaded = _canonical(distribution) in wanted
+        source = Source(entry_point=entry.name, distribution=distribution, version=version, loaded=loaded)
+        sources.append(source)
+        if loaded:
+            _register(registry, source, _load(entry, source))
+    registry.installed = tuple(sources)
+    return registry
+
+
+def _canonical(name: str) -> str:
+    return name.lower().replace("_", "-").replace(".", "-")
+
+
+def _entry_points() -> Iterable[tuple[EntryPoint, str, str]]:
+    seen = set()
+    for distribution in distributions():
+        name = distribution.metadata["Name"]
+        if name in seen:  # an editable install may show twice on sys.path
+            continue
+        seen.add(name)
+        for entry in distribution.entry_points:
+            if entry.group == PROJECT:
+                yield entry, name, distribution.version
+
+
+def _load(entry: EntryPoint, source: Source) -> ModuleType:
+    try:
+        module = entry.load()
+    except Exception as error:
+        # A plugin's import may raise anything; the operator needs to know whose it was.
+        raise PluginError(f"plugin {source.distribution} {source.version} does not import: {error!r}") from error
+    if not isinstance(module, ModuleType):
+        raise PluginError(f"plugin {source.distribution}: expected entry point {entry.name} to be a module")
+    return module
+
+
+def _register(registry: Registry, source: Source, module: ModuleType) -> None:
+    manager = registry.observers
+    # Registration hooks of this one module only, so that each name is known to come from its own distribution.
+    manager.register(module, name=f"{source.distribution}:{source.entry_point}")
+    try:
+        manager.check_pending()
+    except pluggy.PluginValidationError as error:
+        raise PluginError(f"plugin {source.distribution}: {error}") from error
+    others = [plugin for plugin in manager.get_plugins() if plugin is not module]
+    hook = manager.subset_hook_caller
+
+    def into(kind: str, found: dict[str, tuple[_P, Source]], plugin: _P) -> None:
+        if plugin.name in found:
+            taken = found[plugin.name][1]
+            raise PluginError(f"{kind} '{plugin.name}' of {source.distribution} is already taken by {taken.distribution}")
+        found[plugin.name] = (plugin, source)
+
+    hook("trio_copy_register_executors", others)(register=lambda plugin: into("executor", registry.executors, plugin))
+    hook("trio_copy_register_stores", others)(register=lambda plugin: into("store", registry.stores, plugin))
+    hook("trio_copy_register_decoders", others)(register=lambda plugin: into("decoder", registry.decoders, plugin))

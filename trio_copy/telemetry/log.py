@@ -1,0 +1,85 @@
+"""Structured logs on standard error: constant event names with fields; pretty on a terminal, JSON lines for machines."""
+
+import sys
+from collections import Counter
+from typing import Any
+
+import structlog
+from attrs import define, field
+
+from trio_copy.model.decisions import Skip
+from trio_copy.model.signals import Signal
+from trio_copy.telemetry.observer import Finished, Observer
+from trio_copy.telemetry.redaction import redact_event
+
+_QUARANTINE_LOGGED = 1
+"""Times a kind of unusable input is logged; the counters go on."""
+
+
+def configure_logs(*, json: bool, level: int) -> structlog.typing.FilteringBoundLogger:
+    """Return the root logger; every line passes the redaction. `level` is one of `logging`'s numbers."""
+    last: Any = structlog.processors.JSONRenderer() if json else structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
+    logger: structlog.typing.FilteringBoundLogger = structlog.wrap_logger(
+        structlog.PrintLogger(sys.stderr),
+        processors=[
+            structlog.contextvars.merge_contextvars,
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.processors.format_exc_info,
+            redact_event,
+            last,
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(level),
+    )
+    return logger
+
+
+@define(eq=False)
+class LogObserver(Observer):
+    """Writes what an operator looks for later; each line carries the identities that lead to the others."""
+
+    logger: structlog.typing.FilteringBoundLogger
+    _quarantined: Counter[str] = field(factory=Counter)
+
+    def on_step(self, step: str, detail: str) -> None:
+        self.logger.info("step", step=step, detail=detail)
+
+    def on_signal(self, signal: Signal, admission: str, tasks: int, decided_at: float) -> None:
+        self.logger.debug(
+            "signal", signal_id=signal.signal_id, tx_hash=signal.tx_hash, admission=admission, tasks=tasks
+        )
+
+    def on_skip(self, skip: Skip, signal: Signal) -> None:
+        self.logger.debug(
+            "skip",
+            signal_id=skip.signal_id,
+            follower=skip.follower,
+            code=skip.reason.code.name,
+            control=skip.reason.control,
+            value=skip.reason.value,
+            limit=skip.reason.limit,
+        )
+
+    def on_finished(self, finished: Finished) -> None:
+        task, report, reason = finished.task, finished.report, finished.outcome.reason
+        self.logger.debug(
+            "finished",
+            signal_id=task.signal.signal_id,
+            task_id=task.task_id,
+            follower=task.follower,
+            order_id=report.order_id if report else None,
+            end=finished.outcome.end.value,
+            code=reason.code.name if reason else None,
+        )
+
+    def on_retracted(self, signal: Signal, held: int, started: int) -> None:
+        self.logger.warning("retracted", signal_id=signal.signal_id, held=held, started=started)
+
+    def on_alert(self, kind: str, detail: str) -> None:
+        self.logger.warning("alert", kind=kind, detail=detail)
+
+    def quarantine(self, kind: str, detail: str) -> None:
+        """Note something unusable that came from outside: the first of each kind is logged."""
+        self._quarantined[kind] += 1
+        if self._quarantined[kind] <= _QUARANTINE_LOGGED:
+            self.logger.warning("quarantined", kind=kind, detail=detail)

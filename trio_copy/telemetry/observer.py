@@ -1,0 +1,84 @@
+"""What the engine tells while it works. Calls are sync and must return at once."""
+
+from collections.abc import Sequence
+
+from attrs import frozen
+
+from trio_copy.model.decisions import CopyTask, Outcome, Skip
+from trio_copy.model.fills import Fill
+from trio_copy.model.orders import ExecutionReport
+from trio_copy.model.signals import Signal
+
+
+@frozen(kw_only=True)
+class Finished:
+    """A task that reached its end."""
+
+    task: CopyTask
+    outcome: Outcome
+    report: ExecutionReport | None
+    """What the executor learned; None when nothing was sent."""
+    started_at: float
+    """Unix seconds at which a worker took it up."""
+    ended_at: float
+    """Unix seconds at which its end was recorded."""
+
+
+class Observer:
+    """Hears everything and, by default, does nothing. Subclasses override what they care about."""
+
+    def on_step(self, step: str, detail: str) -> None:
+        """A step of starting or stopping is done."""
+
+    def on_fill(self, fill: Fill, source: str) -> None:
+        """A fill of a followed leader was decoded; the same one comes again from every source."""
+
+    def on_signal(self, signal: Signal, admission: str, tasks: int, decided_at: float) -> None:
+        """A signal went through the gate; `admission` is admitted, duplicate or adopted. Times are Unix seconds."""
+
+    def on_skip(self, skip: Skip, signal: Signal) -> None:
+        """A follow did not want a signal."""
+
+    def on_finished(self, finished: Finished) -> None:
+        """A task reached its end, whichever."""
+
+    def on_retracted(self, signal: Signal, held: int, started: int) -> None:
+        """A reorg took a signal back while `held` tasks waited and `started` had been taken up."""
+
+    def on_alert(self, kind: str, detail: str) -> None:
+        """Something a person should look at."""
+
+
+class Observers(Observer):
+    """Passes everything on to several observers, in order."""
+
+    def __init__(self, observers: Sequence[Observer]) -> None:
+        self._observers = tuple(observers)
+
+    def on_step(self, step: str, detail: str) -> None:
+        for observer in self._observers:
+            observer.on_step(step, detail)
+
+    def on_fill(self, fill: Fill, source: str) -> None:
+        for observer in self._observers:
+            observer.on_fill(fill, source)
+
+    def on_signal(self, signal: Signal, admission: str, tasks: int, decided_at: float) -> None:
+        for observer in self._observers:
+            observer.on_signal(signal, admission, tasks, decided_at)
+
+    def on_skip(self, skip: Skip, signal: Signal) -> None:
+        for observer in self._observers:
+            observer.on_skip(skip, signal)
+
+    def on_finished(self, finished: Finished) -> None:
+        for observer in self._observers:
+            observer.on_finished(finished)
+
+    def on_retracted(self, signal: Signal, held: int, started: int) -> None:
+        for observer in self._observers:
+            observer.on_retracted(signal, held, started)
+
+    def on_alert(self, kind: str, detail: str) -> None:
+        for observer in self._observers:
+            observer.on_alert(kind, detail)

@@ -1,0 +1,112 @@
+"""Counts what happened and how long it took. Memory stays flat: counters by name, and the latest latencies only."""
+
+from collections import Counter, deque
+
+from attrs import define, field, frozen
+
+from trio_copy.model.decisions import End, Skip
+from trio_copy.model.fills import Fill, Side
+from trio_copy.model.signals import Signal
+from trio_copy.model.units import NO_USD, Usd
+from trio_copy.telemetry.observer import Finished, Observer
+
+_KEPT = 8192
+
+
+@frozen(kw_only=True)
+class Percentiles:
+    """Of the latest measurements, in milliseconds."""
+
+    count: int
+    average: float
+    p50: float
+    p99: float
+    most: float
+
+
+@define(eq=False)
+class Latencies:
+    """The latest measurements of one interval."""
+
+    count: int = 0
+    _recent: deque[float] = field(factory=lambda: deque(maxlen=_KEPT))
+
+    def add(self, seconds: float) -> None:
+        self.count += 1
+        self._recent.append(seconds)
+
+    def percentiles(self) -> Percentiles:
+        ordered = sorted(self._recent)
+        if not ordered:
+            return Percentiles(count=0, average=0.0, p50=0.0, p99=0.0, most=0.0)
+        last = len(ordered) - 1
+        return Percentiles(
+            count=self.count,
+            average=1000 * sum(ordered) / len(ordered),
+            p50=1000 * ordered[last // 2],
+            p99=1000 * ordered[round(last * 0.99)],
+            most=1000 * ordered[-1],
+        )
+
+
+@define(eq=False)
+class Tally(Observer):
+    """Totals since the start."""
+
+    fills: int = 0
+    signals: int = 0
+    duplicates: int = 0
+    adopted: int = 0
+    retracted: int = 0
+    tasks: int = 0
+    skips: Counter[str] = field(factory=Counter)
+    """By reason code."""
+    ends: Counter[End] = field(factory=Counter)
+    refusals: Counter[str] = field(factory=Counter)
+    """Tasks that ended without a fill, by reason code."""
+    alerts: Counter[str] = field(factory=Counter)
+    bought: Usd = NO_USD
+    sold: Usd = NO_USD
+    decision: Latencies = field(factory=Latencies)
+    """From the frame to the gate's answer."""
+    queue_lag: Latencies = field(factory=Latencies)
+    """From the gate to a worker."""
+    copy: Latencies = field(factory=Latencies)
+    """From the frame to the recorded end of a copy that was sent."""
+
+    def on_fill(self, fill: Fill, source: str) -> None:
+        self.fills += 1
+
+    def on_signal(self, signal: Signal, admission: str, tasks: int, decided_at: float) -> None:
+        match admission:
+            case "admitted":
+                self.signals += 1
+                self.tasks += tasks
+                self.decision.add(decided_at - signal.seen_at)
+            case "adopted":
+                self.adopted += 1
+            case _:
+                self.duplicates += 1
+
+    def on_skip(self, skip: Skip, signal: Signal) -> None:
+        self.skips[skip.reason.code.name] += 1
+
+    def on_finished(self, finished: Finished) -> None:
+        task, report = finished.task, finished.report
+        self.ends[finished.outcome.end] += 1
+        if finished.outcome.reason is not None:
+            self.refusals[finished.outcome.reason.code.name] += 1
+        if report is not None:
+            if task.intent.side is Side.BUY:
+                self.bought += report.notional
+            else:
+                self.sold += report.notional
+            self.copy.add(finished.ended_at - task.signal.seen_at)
+        if finished.started_at:
+            self.queue_lag.add(finished.started_at - task.admitted_at)
+
+    def on_retracted(self, signal: Signal, held: int, started: int) -> None:
+        self.retracted += 1
+
+    def on_alert(self, kind: str, detail: str) -> None:
+        self.alerts[kind] += 1

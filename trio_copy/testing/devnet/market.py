@@ -1,0 +1,190 @@
+"""A market that trades by script: prices walk, leaders trade on both exchanges, strangers make noise. Seeded."""
+
+from collections.abc import Mapping, Sequence
+
+from attrs import define, field, frozen
+
+from trio_copy.chain.decoders.erc1155 import CONDITIONAL_TOKENS
+from trio_copy.chain.decoders.order_filled import EXCHANGE_V2, EXCHANGE_V3
+from trio_copy.entropy import Entropy, seeded_entropy
+from trio_copy.model.fills import Side
+from trio_copy.model.ids import ZERO_ADDRESS, Address, TokenId
+from trio_copy.model.orders import Quote
+from trio_copy.model.units import NO_SHARES, NO_USD, Price, Rounding, Shares
+from trio_copy.testing.devnet.chain import DevLog, DevTx, fake_hash
+from trio_copy.testing.devnet.encode import order_filled_log, transfer_batch_log, transfer_single_log
+
+_TICK = 10_000
+_QUESTIONS = (
+    ("Fed cuts rates in December?", 620_000),
+    ("Bitcoin above 150k on New Year?", 240_000),
+    ("Lakers win tonight?", 480_000),
+    ("Snow in London at Christmas?", 90_000),
+)
+
+
+@frozen(kw_only=True)
+class Outcome:
+    """One side of a question. The other side's token pays when this one does not."""
+
+    token_id: TokenId
+    label: str
+
+
+@define(eq=False)
+class ScriptedMarket:
+    """Makes the transactions of one block after another, and quotes a book that moves with them."""
+
+    leaders: Sequence[Address]
+    entropy: Entropy
+    fills_per_block: float
+    noise_per_block: int
+    outcomes: tuple[Outcome, ...] = field(init=False)
+    _yes_micro: dict[TokenId, int] = field(factory=dict)
+    """Price of each YES token; its NO costs the rest of a dollar."""
+    _held: dict[tuple[Address, TokenId], Shares] = field(factory=dict)
+    _txs: int = 0
+
+    def __attrs_post_init__(self) -> None:
+        outcomes = []
+        for number, (question, start) in enumerate(_QUESTIONS):
+            # Protocol V2 ids: structured, and with a zero run that no CTF id has (docs/decisions/0004).
+            base = int(fake_hash("condition", number)[2:], 16)
+            yes = TokenId((1 << 248) | (base >> 136 << 120)) if number % 2 else TokenId(base)
+            outcomes += [
+                Outcome(token_id=yes, label=f"{question} YES"),
+                Outcome(token_id=TokenId(yes ^ 1), label=f"{question} NO"),
+            ]
+            self._yes_micro[yes] = start
+        self.outcomes = tuple(outcomes)
+
+    @property
+    def labels(self) -> Mapping[TokenId, str]:
+        return {outcome.token_id: outcome.label for outcome in self.outcomes}
+
+    def quote(self, token_id: TokenId) -> Quote | None:
+        """Quote one tick around the middle."""
+        middle = self._middle(token_id)
+        return None if middle is None else Quote(bid=Price(middle - _TICK // 2), ask=Price(middle + _TICK // 2))
+
+    def next_block(self) -> list[DevTx]:
+        """Let prices take a step and everybody trade."""
+        for token in self._yes_micro:
+            step = self.entropy.choice((-2, -1, -1, 0, 0, 1, 1, 2)) * _TICK
+            self._yes_micro[token] = min(960_000, max(40_000, self._yes_micro[token] + step))
+        whole, part = divmod(self.fills_per_block, 1)
+        fills = int(whole) + (self.entropy.random() < part)
+        txs = [self._noise() for _ in range(self.noise_per_block)]
+        txs += [self._leader_trades() for _ in range(fills)]
+        self.entropy.shuffle(txs)
+        return txs
+
+    def fill(self, leader: Address, side: Side, outcome: Outcome, shares: Shares) -> DevTx:
+        """Let a leader trade on an exchange, as a taker, with the transfer that goes with it."""
+        self._txs += 1
+        quote = self.quote(outcome.token_id)
+        price = (quote.ask if side is Side.BUY else quote.bid) if quote else None
+        notional = shares.at(price or Price(500_000), Rounding.DOWN)
+        number = next(i for i, known in enumerate(self.outcomes) if known.token_id == outcome.token_id)
+        exchange = EXCHANGE_V3 if number // 2 % 2 else EXCHANGE_V2
+        stranger = self._stranger()
+        sender, recipient = (stranger, leader) if side is Side.BUY else (leader, stranger)
+        return self._tx(
+            transfer_single_log(
+                contract=CONDITIONAL_TOKENS,
+                operator=exchange,
+                sender=sender,
+                recipient=recipient,
+                token_id=outcome.token_id,
+                shares=shares,
+            ),
+            order_filled_log(
+                exchange=exchange,
+                order_hash=fake_hash("maker", self._txs),
+                owner=stranger,
+                counterparty=leader,
+                side=side.opposite,
+                token_id=outcome.token_id,
+                shares=shares,
+                notional=notional,
+                fee=NO_USD,
+            ),
+            order_filled_log(
+                exchange=exchange,
+                order_hash=fake_hash("taker", self._txs),
+                owner=leader,
+                counterparty=exchange,
+                side=side,
+                token_id=outcome.token_id,
+                shares=shares,
+                notional=notional,
+                fee=NO_USD,
+            ),
+        )
+
+    def _leader_trades(self) -> DevTx:
+        leader = self.entropy.choice(list(self.leaders))
+        outcome = self.entropy.choice(self.outcomes)
+        key = (leader, outcome.token_id)
+        held = self._held.get(key, NO_SHARES)
+        luck = self.entropy.random()
+        if luck < 0.06:
+            return self._mint(leader, outcome)
+        if luck < 0.12:
+            return self._split(leader, outcome)
+        if held and luck < 0.5:
+            self._held[key] = NO_SHARES
+            return self.fill(leader, Side.SELL, outcome, held)
+        shares = Shares(self.entropy.choice((12, 40, 150, 500, 1200, 4000)) * 1_000_000)
+        self._held[key] = held + shares
+        return self.fill(leader, Side.BUY, outcome, shares)
+
+    def _mint(self, leader: Address, outcome: Outcome) -> DevTx:
+        shares = Shares(self.entropy.randint(5, 200) * 1_000_000)
+        return self._tx(
+            transfer_single_log(
+                contract=CONDITIONAL_TOKENS,
+                operator=leader,
+                sender=ZERO_ADDRESS,
+                recipient=leader,
+                token_id=outcome.token_id,
+                shares=shares,
+            )
+        )
+
+    def _split(self, leader: Address, outcome: Outcome) -> DevTx:
+        shares = Shares(self.entropy.randint(5, 200) * 1_000_000)
+        return self._tx(
+            transfer_batch_log(
+                contract=CONDITIONAL_TOKENS,
+                operator=leader,
+                sender=ZERO_ADDRESS,
+                recipient=leader,
+                moved=[(outcome.token_id, shares), (TokenId(outcome.token_id ^ 1), shares)],
+            )
+        )
+
+    def _noise(self) -> DevTx:
+        outcome = self.entropy.choice(self.outcomes)
+        side = self.entropy.choice((Side.BUY, Side.SELL))
+        return self.fill(self._stranger(), side, outcome, Shares(self.entropy.randint(1, 900) * 1_000_000))
+
+    def _stranger(self) -> Address:
+        return Address(f"0x{self.entropy.getrandbits(160):040x}")
+
+    def _middle(self, token_id: TokenId) -> int | None:
+        if token_id in self._yes_micro:
+            return self._yes_micro[token_id]
+        other = TokenId(token_id ^ 1)
+        return 1_000_000 - self._yes_micro[other] if other in self._yes_micro else None
+
+    def _tx(self, *logs: DevLog) -> DevTx:
+        self._txs += 1
+        return DevTx(tx_hash=fake_hash("tx", self._txs, self.entropy.getrandbits(64)), logs=logs)
+
+
+def seeded_market(
+    leaders: Sequence[Address], seed: int, fills_per_block: float, noise_per_block: int
+) -> ScriptedMarket:
+    """Make a market that plays the same each time."""
+    return ScriptedMarket(leaders, seeded_entropy(seed), fills_per_block, noise_per_block)
