@@ -6,8 +6,8 @@ Entropy = random.Random
 
 
 def system_entropy() -> Entropy:
-    return random.Random()  # noqa: S311  jitter, not secrecy
+    return random.Random()
 
 
 def seeded_entropy(seed: int) -> Entropy:
-    return random.Random(seed)  # noqa: S311  reproducible runs
+    return random.Random(seed)

@@ -13,8 +13,9 @@ from typing import Any, Protocol
 from attrs import field, frozen
 
 from trio_copy.clock import WallClock
+from trio_copy.model.budgets import Claim
 from trio_copy.model.control import Instance, Lease, Mode, ModeChange
-from trio_copy.model.decisions import CopyTask, Ended, Outcome, OrderIntent
+from trio_copy.model.decisions import CopyTask, Ended, OrderIntent, Outcome
 from trio_copy.model.fills import Fill, NotAFill
 from trio_copy.model.follows import Follow
 from trio_copy.model.ids import Address, ChainId, FollowerId, IntentKey, SignalId, TaskId, TokenId
@@ -208,6 +209,8 @@ class Depth:
     held: int
     dead: int
     capacity: int
+    peak: int
+    """The most that were queued at once since the store was opened."""
 
 
 class Journal(Protocol):
@@ -233,18 +236,6 @@ class JournalEntry:
     state: JournalState
     at: float
     """When it entered this state."""
-
-
-@frozen(kw_only=True)
-class Claim:
-    """A piece of one budget."""
-
-    counter: str
-    """Which budget: follower, leader, token or engine, with its window in the name."""
-    control: str
-    """The setting that limits it."""
-    amount: Usd
-    limit: Usd
 
 
 @frozen(kw_only=True)
@@ -393,6 +384,10 @@ class StoreContext:
     wall: WallClock
     queue_capacity: int
     """Tasks that may wait in the inbox; see `Inbox.admit` for what happens beyond."""
+    dedup_ttl_s: float
+    """How long an admitted signal is known at least."""
+    lease_s: float
+    """How long a lease lasts that nobody renews."""
 
 
 # ----------------------------------------------------------------------------------------------------------- decoder

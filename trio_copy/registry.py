@@ -134,7 +134,9 @@ def _register(registry: Registry, source: Source, module: ModuleType) -> None:
     def into(kind: str, found: dict[str, tuple[_P, Source]], plugin: _P) -> None:
         if plugin.name in found:
             taken = found[plugin.name][1]
-            raise PluginError(f"{kind} '{plugin.name}' of {source.distribution} is already taken by {taken.distribution}")
+            raise PluginError(
+                f"{kind} '{plugin.name}' of {source.distribution} is already taken by {taken.distribution}"
+            )
         found[plugin.name] = (plugin, source)
 
     hook("trio_copy_register_executors", others)(register=lambda plugin: into("executor", registry.executors, plugin))

@@ -9,9 +9,17 @@ from trio_copy.model.settings import one_of, setting, within
 class DryRunSettings:
     """What the simulated venue is like."""
 
-    seed: int = setting(1, unit="number", why="The same orders meet the same luck, whatever their order in time.", check=within(0, 2**63))
+    seed: int = setting(
+        1,
+        unit="number",
+        why="The same orders meet the same luck, whatever their order in time.",
+        check=within(0, 2**63),
+    )
     latency_ms: int = setting(
-        30, unit="milliseconds", why="How long an order takes; what a good connection to the venue takes.", check=within(0, 60_000)
+        30,
+        unit="milliseconds",
+        why="How long an order takes; what a good connection to the venue takes.",
+        check=within(0, 60_000),
     )
     latency_jitter_ms: int = setting(
         10, unit="milliseconds", why="Added to the latency, up to this.", check=within(0, 60_000)
@@ -28,4 +36,6 @@ class DryRunSettings:
     partial_bps: int = setting(
         500, unit="orders in 10,000", why="How many orders are filled in part.", check=within(0, 10_000)
     )
-    fee_bps: int = setting(0, unit="basis points of the notional", why="What the venue charges.", check=within(0, 10_000))
+    fee_bps: int = setting(
+        0, unit="basis points of the notional", why="What the venue charges.", check=within(0, 10_000)
+    )

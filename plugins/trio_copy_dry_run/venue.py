@@ -100,5 +100,3 @@ class SimulatedVenue:
 def reference_price(order: Order) -> Price:
     """Return the leader's price, which `prepare` wrote into the body."""
     return Price(int(order.body.split(b"|")[-1]))
-
-

@@ -22,22 +22,16 @@ from trio_copy_memory.limits import MemoryLimits
 
 @frozen(kw_only=True)
 class MemorySettings:
-    """How long and how much the process remembers."""
+    """How much the process remembers."""
 
-    dedup_ttl_s: float = setting(
-        86_400.0,
-        unit="seconds",
-        why="How long an admitted signal is known; longer than any backfill reaches back.",
-        check=within(0.001, 10_000_000.0),
-    )
     dedup_max: int = setting(
-        1_000_000, unit="signals", why="Bounds the memory of the gate; the oldest are forgotten first.", check=within(1, 10**9)
+        1_000_000,
+        unit="signals",
+        why="Bounds the memory of the gate; the oldest are forgotten first.",
+        check=within(1, 10**9),
     )
     ended_max: int = setting(
         100_000, unit="records", why="Ended tasks, orders and bookings that are remembered.", check=within(1, 10**9)
-    )
-    lease_s: float = setting(
-        30.0, unit="seconds", why="A leased task that nobody renews is given out again after this.", check=within(0.01, 3600.0)
     )
 
 
@@ -59,10 +53,10 @@ async def open_memory_store(context: StoreContext) -> AsyncGenerator[Store, None
         inbox=MemoryInbox(
             wall=context.wall,
             capacity=context.queue_capacity,
-            dedup_ttl_s=settings.dedup_ttl_s,
+            dedup_ttl_s=context.dedup_ttl_s,
             dedup_max=settings.dedup_max,
             ended_max=settings.ended_max,
-            lease_s=settings.lease_s,
+            lease_s=context.lease_s,
         ),
         journal=MemoryJournal(wall=context.wall, ended_max=settings.ended_max),
         limits=MemoryLimits(settled_max=settings.ended_max),

@@ -12,7 +12,7 @@ from trio_copy.model.logs import Checkpoint
 @define(eq=False, kw_only=True)
 class MemoryControl:
     wall: WallClock
-    _mode: ModeChange = ModeChange(mode=Mode.RUN, why="fresh store", at=0.0)
+    _mode: ModeChange = field(factory=lambda: ModeChange(mode=Mode.RUN, why="fresh store", at=0.0))
     _checkpoint: Checkpoint | None = None
     _leases: dict[str, Lease] = field(factory=dict)
     _tokens: dict[str, int] = field(factory=dict)

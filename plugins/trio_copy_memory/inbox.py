@@ -56,6 +56,7 @@ class MemoryInbox:
     _dead: OrderedDict[TaskId, DeadLetter] = field(factory=OrderedDict)
     _ended: OrderedDict[TaskId, Outcome] = field(factory=OrderedDict)
     _queued: int = 0
+    _peak: int = 0
     _ready: dict[str, trio.Event] = field(factory=lambda: defaultdict(trio.Event))
 
     async def admit(
@@ -92,7 +93,10 @@ class MemoryInbox:
         if signal.credit_key is not None:
             self._credits[signal.credit_key] = (known, self.wall() + CREDIT_S)
         held = [
-            task for queue in self._queues.values() for task in queue.values() if task.signal.signal_id == known.signal_id
+            task
+            for queue in self._queues.values()
+            for task in queue.values()
+            if task.signal.signal_id == known.signal_id
         ]
         for task in held:
             self._take(task)
@@ -172,6 +176,7 @@ class MemoryInbox:
             held=sum(map(len, self._held.values())),
             dead=len(self._dead),
             capacity=self.capacity,
+            peak=self._peak,
         )
 
     def _expire_held(self, now: float) -> Iterable[Ended]:
@@ -224,6 +229,7 @@ class MemoryInbox:
         if front:
             queue.move_to_end(task.task_id, last=False)
         self._queued += 1
+        self._peak = max(self._peak, self._queued)
         self._ready[task.executor].set()
 
     def _take(self, task: CopyTask) -> None:

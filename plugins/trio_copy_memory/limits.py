@@ -5,9 +5,10 @@ from collections.abc import Sequence
 
 from attrs import define, field
 
+from trio_copy.model.budgets import Claim
 from trio_copy.model.ids import IntentKey
 from trio_copy.model.units import NO_USD, Usd
-from trio_copy.ports import Claim, Refused, Reserved
+from trio_copy.ports import Refused, Reserved
 
 
 @define(eq=False, kw_only=True)

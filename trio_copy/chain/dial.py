@@ -23,9 +23,7 @@ async def dial_network(url: str) -> trio.abc.Stream:
         stream: trio.abc.Stream = await trio.open_tcp_stream(parts.hostname or "", _port(parts))
         if parts.scheme == "wss":
             context = ssl.create_default_context()
-            stream = trio.SSLStream(
-                stream, context, server_hostname=parts.hostname, https_compatible=True
-            )
+            stream = trio.SSLStream(stream, context, server_hostname=parts.hostname, https_compatible=True)
             await stream.do_handshake()
     except (OSError, trio.BrokenResourceError, ssl.SSLError) as error:
         # The URL may hold an API key; the host alone says enough.

@@ -125,7 +125,9 @@ class EndpointPool:
         self._news = trio.Event()
         return heads
 
-    async def request(self, method: str, *params: object, avoid: Sequence[Endpoint] = ()) -> tuple[msgspec.Raw, Endpoint]:
+    async def request(
+        self, method: str, *params: object, avoid: Sequence[Endpoint] = ()
+    ) -> tuple[msgspec.Raw, Endpoint]:
         """Ask the healthiest live endpoint, then the others.
 
         Raises:

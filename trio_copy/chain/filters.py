@@ -16,9 +16,7 @@ def build_filters(
     """Ask every decoder for its filters, with the leaders in chunks that nodes accept. No leaders, no filters."""
     ordered = sorted(leaders)
     chunks = [ordered[at : at + leaders_per_filter] for at in range(0, len(ordered), leaders_per_filter)]
-    return tuple(
-        log_filter for decoder in decoders for chunk in chunks for log_filter in decoder.filters(chunk)
-    )
+    return tuple(log_filter for decoder in decoders for chunk in chunks for log_filter in decoder.filters(chunk))
 
 
 def passes(log: RawLog, log_filter: LogFilter) -> bool:
@@ -27,9 +25,7 @@ def passes(log: RawLog, log_filter: LogFilter) -> bool:
         return False
     if len(log.topics) < len(log_filter.topics):
         return False
-    return all(
-        wanted is None or topic in wanted for topic, wanted in zip(log.topics, log_filter.topics, strict=False)
-    )
+    return all(wanted is None or topic in wanted for topic, wanted in zip(log.topics, log_filter.topics, strict=False))
 
 
 @define(eq=False)

@@ -28,4 +28,4 @@ def one_chain_error() -> Generator[None, None, None]:
         error: BaseException = chain
         while isinstance(error, BaseExceptionGroup):
             error = error.exceptions[0]
-        raise error from error.__cause__
+        raise error from error.__cause__  # noqa: ASYNC123  the cause and the traceback are kept

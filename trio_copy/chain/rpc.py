@@ -164,13 +164,10 @@ def decode_log(raw: msgspec.Raw | bytes, chain_id: ChainId) -> RawLog:
     """
     try:
         wire = _log_decoder.decode(raw)
-        topics = wire.topics
-        if len(topics) > _MAX_TOPICS:
-            raise ValueError(f"expected at most {_MAX_TOPICS} topics, got {len(topics)}")
         return RawLog(
             chain_id=chain_id,
             address=Address(_hex(wire.address, 40)),
-            topics=tuple([Hash32(_hex(topic, 64)) for topic in topics]),
+            topics=_topics(wire.topics),
             data=_bytes(wire.data),
             block_number=_quantity(wire.block_number),
             block_hash=Hash32(_hex(wire.block_hash, 64)),
@@ -194,6 +191,12 @@ def _hex(text: str, digits: int) -> str:
     if len(text) != digits + 2 or not text.startswith("0x") or len(bytes.fromhex(text[2:])) * 2 != digits:
         raise ValueError(f'expected 0x and {digits} hex digits, got "{text[:80]}"')
     return text.lower()
+
+
+def _topics(texts: list[str]) -> tuple[Hash32, ...]:
+    if len(texts) > _MAX_TOPICS:
+        raise ValueError(f"expected at most {_MAX_TOPICS} topics, got {len(texts)}")
+    return tuple([Hash32(_hex(text, 64)) for text in texts])
 
 
 def _bytes(text: str) -> bytes:

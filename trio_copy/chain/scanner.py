@@ -172,7 +172,9 @@ class Scanner:
         oldest, tip = self.window.oldest, self.window.tip
         if oldest is None or tip is None:
             return
-        self.on_trouble("reorg-too-deep", f"no common block within {self.settings.window_blocks} blocks of {tip.number}")
+        self.on_trouble(
+            "reorg-too-deep", f"no common block within {self.settings.window_blocks} blocks of {tip.number}"
+        )
         _, logs = self.window.cut(oldest.hash)
         for log in logs:
             await self._emit(log, removed=True)

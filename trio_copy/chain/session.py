@@ -7,7 +7,7 @@ the socket that looks alive and is not. Everything ends in `ConnectionLost` or `
 
 from collections import deque
 from collections.abc import AsyncGenerator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from urllib.parse import urlsplit
 
 import msgspec
@@ -17,8 +17,8 @@ from attrs import define, field
 
 from trio_copy.chain import rpc
 from trio_copy.chain.dial import Dial
-from trio_copy.config import ChainSettings
 from trio_copy.chain.groups import one_chain_error
+from trio_copy.config import ChainSettings
 from trio_copy.errors import ConnectionLost, IntakeStalled, MalformedFrame, RpcError
 
 CLOSE_TIMEOUT_S = 2.0
@@ -119,13 +119,13 @@ class Session:
             await self._notify(topic, notification.result)
 
     async def _notify(self, topic: str, result: msgspec.Raw) -> None:
-        try:
+        with suppress(trio.WouldBlock):
             self._send_notifications.send_nowait((topic, result))
-        except trio.WouldBlock:
-            with trio.move_on_after(self._settings.stall_ms / 1000):
-                await self._send_notifications.send((topic, result))
-                return
-            raise IntakeStalled(f"the pipeline took nothing for {self._settings.stall_ms} ms") from None
+            return
+        with trio.move_on_after(self._settings.stall_ms / 1000) as waiting:
+            await self._send_notifications.send((topic, result))
+        if waiting.cancelled_caught:
+            raise IntakeStalled(f"the pipeline took nothing for {self._settings.stall_ms} ms")
 
     async def _run_pinger(self) -> None:
         while True:
@@ -184,10 +184,13 @@ async def open_session(
             nursery.start_soon(session._run_pinger, name="session pinger")
             try:
                 yield session
-            finally:
-                with trio.move_on_after(CLOSE_TIMEOUT_S, shield=True):
+                # Only an undisturbed end says goodbye: in a cancellation the reader, which would hear the answer,
+                # is cancelled too, and the wait would only hold up the exit.
+                with trio.move_on_after(CLOSE_TIMEOUT_S):
                     await ws.aclose()
-                await trio.aclose_forcefully(stream)
+            finally:
+                with trio.CancelScope(shield=True):
+                    await trio.aclose_forcefully(stream)
                 nursery.cancel_scope.cancel()
 
 

@@ -5,7 +5,7 @@ next fill (and Nagle's algorithm of the node would hold the fill back for 40 ms)
 as a `ChainError`; reconnecting is the supervisor's business.
 """
 
-from collections.abc import Sequence
+from contextlib import suppress
 from typing import NoReturn
 
 import msgspec
@@ -111,15 +111,18 @@ async def _pass_on(
         except UndecodableLog as error:
             pool.quarantine(error.kind, str(error))
             continue
-        item = SeenLog(log, endpoint.name, wall())
-        try:
-            send.send_nowait(item)
-        except trio.WouldBlock:
-            with trio.move_on_after(settings.stall_ms / 1000) as waiting:
-                await send.send(item)
-            if waiting.cancelled_caught:
-                raise IntakeStalled(f"the feed was full for {settings.stall_ms} ms") from None
+        await _send(SeenLog(log, endpoint.name, wall()), send, settings)
     raise SubscriptionStale("the notifications ended")
+
+
+async def _send(item: SeenLog, send: trio.MemorySendChannel[FeedItem], settings: ChainSettings) -> None:
+    with suppress(trio.WouldBlock):
+        send.send_nowait(item)
+        return
+    with trio.move_on_after(settings.stall_ms / 1000) as waiting:
+        await send.send(item)
+    if waiting.cancelled_caught:
+        raise IntakeStalled(f"the feed was full for {settings.stall_ms} ms")
 
 
 def _pass_on_head(endpoint: Endpoint, result: msgspec.Raw, pool: EndpointPool) -> None:
@@ -148,5 +151,3 @@ async def _run_watchdog(endpoint: Endpoint, pool: EndpointPool, settings: ChainS
             behind_since = now
         else:
             raise SubscriptionStale(f"head {endpoint.head.number} is behind {best.number}")
-
-

@@ -1,5 +1,6 @@
 """TOML in, frozen settings out; every problem named at once, with file, key, expected and got."""
 
+from trio_copy.config.addresses import checked_address, to_checksum
 from trio_copy.config.load import load_settings, structure_plugin_table
 from trio_copy.config.settings import (
     ChainSettings,
@@ -17,6 +18,8 @@ __all__ = [
     "EngineSettings",
     "PluginTable",
     "Settings",
+    "checked_address",
     "load_settings",
     "structure_plugin_table",
+    "to_checksum",
 ]

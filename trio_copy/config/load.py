@@ -121,8 +121,13 @@ def _contradictions(settings: Settings) -> list[str]:
                 f'follow[{index}].follower: expected the id of a [[follower]], got "{follow.follower}"'
                 + _suggestion(follow.follower, followers)
             )
-    problems.extend(f"follow: duplicate follow, {pair}" for pair in _twice(f"{f.follower} copies {f.leader}" for f in settings.follow))
-    problems.extend(f'endpoint: expected each name once, got "{name}" twice' for name in _twice(e.name for e in settings.endpoint))
+    problems.extend(
+        f"follow: duplicate follow, {pair}"
+        for pair in _twice(f"{f.follower} copies {f.leader}" for f in settings.follow)
+    )
+    problems.extend(
+        f'endpoint: expected each name once, got "{name}" twice' for name in _twice(e.name for e in settings.endpoint)
+    )
     if settings.devnet is None and not settings.endpoint:
         problems.append("endpoint: expected at least one [[endpoint]], or a [devnet] table")
     if settings.devnet is not None and settings.endpoint:
@@ -138,7 +143,9 @@ def _with_named_urls(settings: Settings, problems: list[str]) -> Settings:
         try:
             url = read_named_secret(endpoint.url)
             if not url.startswith(("ws://", "wss://")):
-                problems.append(f"endpoint[{index}].url: expected a URL with ws:// or wss://, or env:NAME, or file:PATH")
+                problems.append(
+                    f"endpoint[{index}].url: expected a URL with ws:// or wss://, or env:NAME, or file:PATH"
+                )
         except ValueError as error:
             problems.append(f"endpoint[{index}].url: {error}")
             continue
@@ -227,7 +234,12 @@ def _token_id(value: Any, _: Any) -> TokenId:  # noqa: ANN401  as cattrs calls i
 
 
 def _follower_id(value: Any, _: Any) -> FollowerId:  # noqa: ANN401  as cattrs calls it
-    if not isinstance(value, str) or not value or len(value) > 64 or not value.replace("-", "").replace("_", "").isalnum():
+    if (
+        not isinstance(value, str)
+        or not value
+        or len(value) > 64
+        or not value.replace("-", "").replace("_", "").isalnum()
+    ):
         raise ValueError(f"expected a name of up to 64 letters, digits, - and _, got {_shown(value)}")
     return FollowerId(value)
 
@@ -282,7 +294,9 @@ def _make_converter() -> cattrs.Converter:
     for new_type, structure in named:
         when(partial(is_, new_type), structure)
     converter.register_structure_hook_factory(lambda of: getattr(of, "__origin__", None) is tuple, _sequence(tuple))
-    converter.register_structure_hook_factory(lambda of: getattr(of, "__origin__", None) is frozenset, _sequence(frozenset))
+    converter.register_structure_hook_factory(
+        lambda of: getattr(of, "__origin__", None) is frozenset, _sequence(frozenset)
+    )
     converter.register_structure_hook_factory(attrs.has, lambda of: _class_hook(of, converter))
     return converter
 

@@ -47,6 +47,12 @@ class EngineSettings:
         why="A send that takes longer is an unproven outcome; it holds one lane, never the others.",
         check=within(0.01, 300.0),
     )
+    dedup_ttl_s: float = setting(
+        86_400.0,
+        unit="seconds",
+        why="How long an admitted signal is known; longer than any backfill reaches back.",
+        check=within(0.001, 10_000_000.0),
+    )
     lease_s: float = setting(
         30.0,
         unit="seconds",
@@ -126,7 +132,10 @@ class ChainSettings:
         5, unit="blocks", why="An endpoint this far behind the best one is reconnected.", check=within(1, 10_000)
     )
     rescan_every_s: float = setting(
-        30.0, unit="seconds", why="How often the window is read again for logs that nodes forgot.", check=within(0.5, 3600.0)
+        30.0,
+        unit="seconds",
+        why="How often the window is read again for logs that nodes forgot.",
+        check=within(0.5, 3600.0),
     )
     window_blocks: int = setting(
         64, unit="blocks", why="How deep a reorg is followed and a re-scan reaches.", check=within(2, 10_000)
@@ -182,7 +191,10 @@ class DevnetSettings:
         8, unit="blocks after the start", why="The chain drops two blocks here; 0 for never.", check=within(0, 10**9)
     )
     drop_at_block: int = setting(
-        14, unit="blocks after the start", why="The node cuts its connections here; 0 for never.", check=within(0, 10**9)
+        14,
+        unit="blocks after the start",
+        why="The node cuts its connections here; 0 for never.",
+        check=within(0, 10**9),
     )
 
 
@@ -194,9 +206,7 @@ class FollowerTable:
         attrs.NOTHING, unit="text", why="Names the follower in follows, events and records; keep it for ever."
     )
     executor: str = setting(attrs.NOTHING, unit="text", why="Which [executor.NAME] trades for it.")
-    address: Address | None = setting(
-        None, unit="address", why="The wallet that is traded for; paper needs none."
-    )
+    address: Address | None = setting(None, unit="address", why="The wallet that is traded for; paper needs none.")
     limits: FollowerLimits = group(FollowerLimits, why="What the follower may spend, over all leaders.")
 
 
@@ -248,9 +258,7 @@ class Settings:
     def followers(self) -> dict[FollowerId, Follower]:
         """Return the followers by id."""
         return {
-            table.id: Follower(
-                follower=table.id, executor=table.executor, address=table.address, limits=table.limits
-            )
+            table.id: Follower(follower=table.id, executor=table.executor, address=table.address, limits=table.limits)
             for table in self.follower
         }
 

@@ -1,9 +1,9 @@
 """Which budgets an entry draws on."""
 
+from trio_copy.model.budgets import Claim
 from trio_copy.model.decisions import CopyTask
 from trio_copy.model.follows import FollowerLimits
 from trio_copy.model.units import Usd
-from trio_copy.ports import Claim
 
 
 def claims_of(task: CopyTask, cost: Usd, limits: FollowerLimits, engine_day: Usd | None, day: str) -> tuple[Claim, ...]:

@@ -22,7 +22,7 @@ def check(signal: Signal, filters: Filters, now: float) -> Reason | None:
             code=Code.TOO_OLD, control="filters.max_age_s", value=f"{age:.1f}", limit=f"{filters.max_age_s:g}"
         )
     if signal.price is None and filters.unpriced != "copy":
-        return Reason(code=Code.PRICE_UNKNOWN, control="filters.unpriced", value="no price", limit=filters.unpriced)
+        return Reason(code=Code.PRICE_UNKNOWN, control="filters.unpriced", value="no price", limit="a price")
     return _check_entry(signal, filters) if signal.side is Side.BUY else None
 
 

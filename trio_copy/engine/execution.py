@@ -40,7 +40,9 @@ class ModeBoard:
         mode = self.change.mode
         if mode is Mode.RUN or (mode is Mode.REDUCE_ONLY and side is Side.SELL):
             return None
-        return Reason(code=Code.MODE_FORBIDS, control="mode", value=side.value, limit=f"{mode.value}: {self.change.why}")
+        return Reason(
+            code=Code.MODE_FORBIDS, control="mode", value=side.value, limit=f"{mode.value}: {self.change.why}"
+        )
 
 
 @define(eq=False, kw_only=True)
@@ -127,9 +129,7 @@ class Execution:
             reason = Reason(code=Code.BELOW_MINIMUM, control="venue.minimum", value="0", limit=str(market.minimum))
             return Outcome(end=End.DENIED, reason=reason)
         cost = _worst_cost(order, market.fee_bps)
-        claims = claims_of(
-            task, cost, follower.limits, self.settings.max_day_usd, utc_date(task.signal.block_time)
-        )
+        claims = claims_of(task, cost, follower.limits, self.settings.max_day_usd, utc_date(task.signal.block_time))
         reserved = await self.store.limits.reserve(order.key, claims)
         if isinstance(reserved, Refused):
             reason = Reason(
@@ -148,9 +148,7 @@ class Execution:
             return intent
         position = await self.store.ledger.position((task.follower, task.signal.leader, intent.token_id))
         if not position.shares:
-            reason = Reason(
-                code=Code.NOTHING_TO_SELL, control="ledger.position", value="0", limit="above 0"
-            )
+            reason = Reason(code=Code.NOTHING_TO_SELL, control="ledger.position", value="0", limit="above 0")
             return Outcome(end=End.DENIED, reason=reason)
         return intent if intent.shares <= position.shares else evolve(intent, shares=position.shares)
 

@@ -5,7 +5,6 @@ reader drops copies early and cheaply; the gate remains the authority on what is
 log index, so that a source that sends logs in another order derives the same identities.
 """
 
-from bisect import insort
 from collections import Counter, OrderedDict
 from collections.abc import Callable, Iterable, Mapping
 from typing import TypeVar
@@ -17,12 +16,14 @@ from trio_copy.chain.scanner import SCAN
 from trio_copy.copying.follow_book import FollowBook
 from trio_copy.errors import UndecodableLog
 from trio_copy.model.fills import Fill, NotAFill
-from trio_copy.model.ids import Hash32
+from trio_copy.model.ids import Hash32, SignalId
 from trio_copy.model.logs import BlockRef, RawLog
+from trio_copy.model.ordinals import Ordinals
 from trio_copy.model.signals import Signal, signal_from_fill
 from trio_copy.ports import Decoder
 
 _LOGS_KEPT = 50_000
+_SEALS_OF_DOUBT = 2
 LogKey = tuple[Hash32, int]
 _K = TypeVar("_K")
 _V = TypeVar("_V")
@@ -34,7 +35,7 @@ class LogReader:
     """By topic0."""
     book: FollowBook
     quarantine: Callable[[str, str], None]
-    on_fill: Callable[[Fill, str], None]
+    on_fill: Callable[[Fill, SignalId, str], None]
     armed_block: int = -1
     """Logs up to this block are not copied."""
     counts: Counter[str] = field(factory=Counter)
@@ -43,7 +44,7 @@ class LogReader:
     """Logs by the source that brought them first."""
     _seen: OrderedDict[LogKey, tuple[Signal, ...]] = field(factory=OrderedDict)
     _orphaned: OrderedDict[LogKey, None] = field(factory=OrderedDict)
-    _ordinals: OrderedDict[tuple[object, ...], list[tuple[int, int]]] = field(factory=OrderedDict)
+    _ordinals: Ordinals = field(factory=lambda: Ordinals(_LOGS_KEPT))
     _unsealed: OrderedDict[LogKey, tuple[int, tuple[Signal, ...]]] = field(factory=OrderedDict)
     """Signals that a subscription brought and the scanner has not confirmed, with their block numbers."""
 
@@ -81,15 +82,20 @@ class LogReader:
         return self._seen.pop(key, ())
 
     def seal(self, block: BlockRef) -> tuple[Signal, ...]:
-        """Return the signals of blocks that turned out not to be on the chain, once one at their height is sealed."""
+        """Return the signals of subscriptions' logs that the chain passed by without confirming them.
+
+        A log of the sealed block itself is good, even if the scan did not bring it: sources complete each other. One
+        of another block gets a little time, because the seal may belong to the chain that is just being replaced.
+        """
         lost: list[Signal] = []
         for key, (number, signals) in list(self._unsealed.items()):
-            if number <= block.number:
+            if key[0] == block.hash:
                 del self._unsealed[key]
-                if number == block.number and key[0] != block.hash:
-                    self._seen.pop(key, None)
-                    _remember(self._orphaned, key, None)
-                    lost.extend(signals)
+            elif number <= block.number - _SEALS_OF_DOUBT:
+                del self._unsealed[key]
+                self._seen.pop(key, None)
+                _remember(self._orphaned, key, None)
+                lost.extend(signals)
         return tuple(lost)
 
     def _signals(self, seen: SeenLog) -> tuple[Signal, ...]:
@@ -110,23 +116,13 @@ class LogReader:
 
     def _leader_signals(self, fills: Iterable[Fill], seen: SeenLog) -> Iterable[Signal]:
         for fill in fills:
-            ordinal = self._ordinal(fill)
+            ordinal = self._ordinals.of(fill)
             if fill.owner in self.book:
-                self.on_fill(fill, seen.source)
                 # A node that tells no block time sent a fresh log; the scanner always knows the time.
                 block_time = fill.block_time if fill.block_time is not None else int(seen.seen_at)
-                yield signal_from_fill(fill, ordinal, block_time=block_time, seen_at=seen.seen_at)
-
-    def _ordinal(self, fill: Fill) -> int:
-        key = (fill.block_hash, fill.tx_hash, *fill.subject)
-        place = (fill.log_index, fill.item)
-        places = self._ordinals.get(key)
-        if places is None:
-            places = []
-            _remember(self._ordinals, key, places)
-        if place not in places:
-            insort(places, place)
-        return places.index(place)
+                signal = signal_from_fill(fill, ordinal, block_time=block_time, seen_at=seen.seen_at)
+                self.on_fill(fill, signal.signal_id, seen.source)
+                yield signal
 
 
 def _remember(table: OrderedDict[_K, _V], key: _K, value: _V) -> None:

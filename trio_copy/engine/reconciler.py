@@ -29,9 +29,7 @@ class Reconciler:
 
     async def look(self) -> None:
         """Look every unproven order up once. Orders that are being sent right now are left alone."""
-        open_orders = [
-            entry for entry in await self.store.journal.unresolved() if entry.state is JournalState.UNKNOWN
-        ]
+        open_orders = [entry for entry in await self.store.journal.unresolved() if entry.state is JournalState.UNKNOWN]
         self.unknown = len(open_orders)
         for entry in open_orders:
             group = self.groups.get(entry.order.executor)

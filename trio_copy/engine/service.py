@@ -9,7 +9,8 @@ A drain therefore runs through the tree by itself: the intake is cancelled, the 
 finish what is queued, housekeeping is cancelled, the executors and the store close.
 """
 
-from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from collections import Counter
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 
@@ -38,10 +39,10 @@ from trio_copy.model.control import Mode
 from trio_copy.model.follows import Follow, Follower
 from trio_copy.model.ids import FollowerId
 from trio_copy.model.logs import BlockRef
-from trio_copy.ports import Depth, ExecutorContext, LogFilter, Quotes, Store, StoreContext
+from trio_copy.ports import ExecutorContext, LogFilter, Quotes, Store, StoreContext
 from trio_copy.telemetry.observer import Observer
+from trio_copy.telemetry.status import EndpointStatus, Status
 
-Quarantine = Callable[[str, str], None]
 _INSTANCE = "instance-1"
 _LEASE_RENEWALS = 3
 """Renewals per lease: one may fail without losing it."""
@@ -55,7 +56,6 @@ class Seams:
     wall: WallClock
     entropy: Entropy
     observer: Observer
-    quarantine: Quarantine
     quotes: Quotes | None = None
 
 
@@ -75,6 +75,8 @@ class Service:
     scanner: Scanner
     pipeline: Pipeline
     reconciler: Reconciler
+    quarantine: Counter[str]
+    """Unusable things that came from outside, by kind."""
     abandoned: int = 0
     """Tasks that a drain had no time for."""
     _feed: tuple[trio.MemorySendChannel[FeedItem], trio.MemoryReceiveChannel[FeedItem]]
@@ -82,7 +84,9 @@ class Service:
     _work: trio.CancelScope = field(factory=trio.CancelScope)
     _draining: trio.Event = field(factory=trio.Event)
 
-    async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+    async def run(  # noqa: ASYNC128  the intake calls started()
+        self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
+    ) -> None:
         """Copy until `drain` is called, then finish what was admitted and return.
 
         Cancelling it stops at once: sends in flight are completed and recorded, queued tasks stay queued.
@@ -117,8 +121,41 @@ class Service:
         self._intake.cancel()
         self._draining.set()
 
-    async def depth(self) -> Depth:
-        return await self.store.inbox.depth()
+    async def status(self) -> Status:
+        """Take one look at everything."""
+        depth = await self.store.inbox.depth()
+        ages = [trio.current_time() - endpoint.head_at for endpoint in self.pool.endpoints if endpoint.heads_seen]
+        sealed, reader = self.pipeline.sealed, self.pipeline.reader
+        return Status(
+            name=self.plan.settings.engine.name,
+            trading=self.plan.settings.engine.mode,
+            mode=self.mode.change.mode.value,
+            shard="1/1",
+            block=None if sealed is None else sealed.number,
+            feed_age_s=min(ages, default=None),
+            endpoints=tuple(
+                EndpointStatus(
+                    name=endpoint.name,
+                    live=endpoint.session is not None,
+                    head=None if endpoint.head is None else endpoint.head.number,
+                    connects=endpoint.connects,
+                    first=reader.first_by[endpoint.name],
+                    last_error=endpoint.last_error,
+                )
+                for endpoint in self.pool.endpoints
+            ),
+            leaders=len(self.book.leaders),
+            follows=len(self.book),
+            queued=depth.queued,
+            leased=depth.leased,
+            held=depth.held,
+            dead=depth.dead,
+            busy=sum(group.busy for group in self.groups.values()),
+            unknown=self.reconciler.unknown,
+            late_logs=self.scanner.late_logs,
+            reorgs=self.scanner.reorgs,
+            quarantined=self.quarantine.total(),
+        )
 
     async def apply(self, settings: Settings) -> list[str]:
         """Take over the follows and followers of a reloaded configuration; returns what needs a restart instead."""
@@ -135,7 +172,9 @@ class Service:
         parts = ("engine", "chain", "endpoint", "plugins", "devnet", "executor", "store", "decoder")
         return [part for part in parts if getattr(old, part) != getattr(settings, part)]
 
-    async def _run_stages(self, task_status: trio.TaskStatus[None], gave_up: list[RestartBudgetExhausted]) -> None:
+    async def _run_stages(  # noqa: ASYNC128  the intake calls started()
+        self, task_status: trio.TaskStatus[None], gave_up: list[RestartBudgetExhausted]
+    ) -> None:
         send, receive = self._feed
         async with trio.open_nursery() as stages:
             stages.start_soon(self.pipeline.run, receive, name="pipeline")
@@ -234,7 +273,9 @@ class Service:
 
 
 @asynccontextmanager
-async def open_service(plan: Plan, seams: Seams, endpoints: Sequence[EndpointSettings]) -> AsyncGenerator[Service, None]:
+async def open_service(
+    plan: Plan, seams: Seams, endpoints: Sequence[EndpointSettings]
+) -> AsyncGenerator[Service, None]:
     """Open the store and the executors, load the follows, and wire everything; `Service.run` then starts it.
 
     `endpoints` are given apart from the plan because a devnet's address is known only once it listens.
@@ -243,7 +284,11 @@ async def open_service(plan: Plan, seams: Seams, endpoints: Sequence[EndpointSet
     step = seams.observer.on_step
     async with AsyncExitStack() as stack:
         store_context = StoreContext(
-            settings=plan.store.settings, wall=seams.wall, queue_capacity=settings.engine.queue_capacity
+            settings=plan.store.settings,
+            wall=seams.wall,
+            queue_capacity=settings.engine.queue_capacity,
+            dedup_ttl_s=settings.engine.dedup_ttl_s,
+            lease_s=settings.engine.lease_s,
         )
         store = await stack.enter_async_context(plan.store.plugin.open(store_context))
         step("store", f"{settings.store.name} open")
@@ -281,14 +326,21 @@ async def open_service(plan: Plan, seams: Seams, endpoints: Sequence[EndpointSet
             )
             for name, executor in executors.items()
         }
-        pool = EndpointPool([Endpoint(endpoint) for endpoint in endpoints], seams.quarantine)
+        quarantine: Counter[str] = Counter()
+
+        def put_aside(kind: str, detail: str) -> None:
+            quarantine[kind] += 1
+            if quarantine[kind] == 1:
+                seams.observer.on_quarantined(kind, detail)
+
+        pool = EndpointPool([Endpoint(endpoint) for endpoint in endpoints], put_aside)
         board = FilterBoard()
         board.replace(_filters(plan, book))
         feed = trio.open_memory_channel[FeedItem](settings.chain.feed_capacity)
         reader = LogReader(
             decoders={topic: decoder for decoder in plan.decoders.values() for topic in decoder.topics},
             book=book,
-            quarantine=seams.quarantine,
+            quarantine=put_aside,
             on_fill=seams.observer.on_fill,
         )
 
@@ -305,6 +357,7 @@ async def open_service(plan: Plan, seams: Seams, endpoints: Sequence[EndpointSet
             mode=mode,
             board=board,
             pool=pool,
+            quarantine=quarantine,
             scanner=Scanner(
                 settings=settings.chain,
                 pool=pool,

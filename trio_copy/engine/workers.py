@@ -121,9 +121,7 @@ class WorkerGroup:
             self.outstanding.pop(task.task_id, None)
             self._room.set()
         self.observer.on_finished(
-            Finished(
-                task=task, outcome=outcome, report=report, started_at=started_at, ended_at=self.execution.wall()
-            )
+            Finished(task=task, outcome=outcome, report=report, started_at=started_at, ended_at=self.execution.wall())
         )
 
     async def abandon(self) -> int:

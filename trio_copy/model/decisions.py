@@ -18,8 +18,8 @@ class Code(Enum):
     """Why something was not copied. The names are an interface: they may be added to, never renamed."""
 
     SIDE_NOT_WANTED = "a filter does not want this side"
-    TOKEN_NOT_ALLOWED = "the token is not on the allow list"  # noqa: S105  an outcome token
-    TOKEN_DENIED = "the token is on the deny list"  # noqa: S105  an outcome token
+    TOKEN_NOT_ALLOWED = "the token is not on the allow list"
+    TOKEN_DENIED = "the token is on the deny list"
     PRICE_TOO_LOW = "the leader's price is under the band"
     PRICE_TOO_HIGH = "the leader's price is over the band"
     PRICE_UNKNOWN = "the log moves shares without a price"

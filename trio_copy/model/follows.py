@@ -61,14 +61,14 @@ class Sizing:
 class Filters:
     """Which signals are wanted at all."""
 
-    sides: frozenset[Side] = setting(
-        frozenset(Side), unit="list of BUY, SELL", why="Copy entries, exits, or both."
-    )
+    sides: frozenset[Side] = setting(frozenset(Side), unit="list of BUY, SELL", why="Copy entries, exits, or both.")
     token_allow: frozenset[TokenId] = setting(
         frozenset(), unit="list of token ids, as strings", why="Copy only these outcome tokens; empty allows all."
     )
     token_deny: frozenset[TokenId] = setting(
-        frozenset(), unit="list of token ids, as strings", why="Never copy these outcome tokens; wins over the allow list."
+        frozenset(),
+        unit="list of token ids, as strings",
+        why="Never copy these outcome tokens; wins over the allow list.",
     )
     price_min: Price = setting(
         Price(0), unit="USD per share", why="Skip cheaper entries; exits pass.", check=_ANY_PRICE

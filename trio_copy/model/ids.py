@@ -58,7 +58,9 @@ def _digest(*fields: object) -> str:
     return sha256("|".join(map(str, fields)).encode()).hexdigest()
 
 
-def order_signal_id(chain_id: ChainId, exchange: Address, order_hash: Hash32, tx_hash: Hash32, ordinal: int) -> SignalId:
+def order_signal_id(
+    chain_id: ChainId, exchange: Address, order_hash: Hash32, tx_hash: Hash32, ordinal: int
+) -> SignalId:
     """Name the fill of an order: `ordinal` counts the fills of the same order hash inside the transaction."""
     return SignalId(_digest("sig1", chain_id, exchange, order_hash, tx_hash, ordinal))
 

@@ -4,7 +4,7 @@ from attrs import evolve, frozen
 
 from trio_copy.model.fills import Side
 from trio_copy.model.ids import Address, FollowerId, IntentKey, SignalId, TokenId
-from trio_copy.model.units import NO_SHARES, NO_USD, Rounding, Shares, Usd, divide
+from trio_copy.model.units import NO_SHARES, NO_USD, Price, Rounding, Shares, Usd, divide
 
 PositionKey = tuple[FollowerId, Address, TokenId]
 
@@ -58,3 +58,11 @@ class Position:
             cost=self.cost - cost,
             realised=self.realised + entry.notional - entry.fee - cost,
         )
+
+
+def slippage_bps(side: Side, reference: Price, price: Price) -> int | None:
+    """Return how much worse than a reference a price was, in basis points rounded up; negative when better."""
+    if not reference:
+        return None
+    worse = price.micro - reference.micro if side is Side.BUY else reference.micro - price.micro
+    return -(-worse * 10_000 // reference.micro)

@@ -36,7 +36,14 @@ class Signal:
         """
         if self.order_hash is None:
             return None
-        return (self.exchange, self.order_hash, self.side.value, str(self.token_id), str(self.shares), str(self.notional))
+        return (
+            self.exchange,
+            self.order_hash,
+            self.side.value,
+            str(self.token_id),
+            str(self.shares),
+            str(self.notional),
+        )
 
 
 def fill_signal_id(fill: Fill, ordinal: int) -> SignalId:
@@ -45,7 +52,14 @@ def fill_signal_id(fill: Fill, ordinal: int) -> SignalId:
         return order_signal_id(fill.chain_id, fill.exchange, fill.order_hash, fill.tx_hash, ordinal)
     contract, sender, recipient, _, side = fill.subject
     return transfer_signal_id(
-        fill.chain_id, Address(contract), fill.tx_hash, Address(sender), Address(recipient), fill.token_id, side, ordinal
+        fill.chain_id,
+        Address(contract),
+        fill.tx_hash,
+        Address(sender),
+        Address(recipient),
+        fill.token_id,
+        side,
+        ordinal,
     )
 
 

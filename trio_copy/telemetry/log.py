@@ -1,24 +1,22 @@
 """Structured logs on standard error: constant event names with fields; pretty on a terminal, JSON lines for machines."""
 
 import sys
-from collections import Counter
 from typing import Any
 
 import structlog
-from attrs import define, field
+from attrs import define
 
 from trio_copy.model.decisions import Skip
 from trio_copy.model.signals import Signal
 from trio_copy.telemetry.observer import Finished, Observer
 from trio_copy.telemetry.redaction import redact_event
 
-_QUARANTINE_LOGGED = 1
-"""Times a kind of unusable input is logged; the counters go on."""
-
 
 def configure_logs(*, json: bool, level: int) -> structlog.typing.FilteringBoundLogger:
     """Return the root logger; every line passes the redaction. `level` is one of `logging`'s numbers."""
-    last: Any = structlog.processors.JSONRenderer() if json else structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
+    last: Any = (
+        structlog.processors.JSONRenderer() if json else structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
+    )
     logger: structlog.typing.FilteringBoundLogger = structlog.wrap_logger(
         structlog.PrintLogger(sys.stderr),
         processors=[
@@ -39,7 +37,6 @@ class LogObserver(Observer):
     """Writes what an operator looks for later; each line carries the identities that lead to the others."""
 
     logger: structlog.typing.FilteringBoundLogger
-    _quarantined: Counter[str] = field(factory=Counter)
 
     def on_step(self, step: str, detail: str) -> None:
         self.logger.info("step", step=step, detail=detail)
@@ -78,8 +75,5 @@ class LogObserver(Observer):
     def on_alert(self, kind: str, detail: str) -> None:
         self.logger.warning("alert", kind=kind, detail=detail)
 
-    def quarantine(self, kind: str, detail: str) -> None:
-        """Note something unusable that came from outside: the first of each kind is logged."""
-        self._quarantined[kind] += 1
-        if self._quarantined[kind] <= _QUARANTINE_LOGGED:
-            self.logger.warning("quarantined", kind=kind, detail=detail)
+    def on_quarantined(self, kind: str, detail: str) -> None:
+        self.logger.warning("quarantined", kind=kind, detail=detail)

@@ -6,6 +6,7 @@ from attrs import frozen
 
 from trio_copy.model.decisions import CopyTask, Outcome, Skip
 from trio_copy.model.fills import Fill
+from trio_copy.model.ids import SignalId
 from trio_copy.model.orders import ExecutionReport
 from trio_copy.model.signals import Signal
 
@@ -30,8 +31,8 @@ class Observer:
     def on_step(self, step: str, detail: str) -> None:
         """A step of starting or stopping is done."""
 
-    def on_fill(self, fill: Fill, source: str) -> None:
-        """A fill of a followed leader was decoded; the same one comes again from every source."""
+    def on_fill(self, fill: Fill, signal_id: SignalId, source: str) -> None:
+        """A fill of a followed leader was decoded, by the source that brought it first."""
 
     def on_signal(self, signal: Signal, admission: str, tasks: int, decided_at: float) -> None:
         """A signal went through the gate; `admission` is admitted, duplicate or adopted. Times are Unix seconds."""
@@ -48,6 +49,9 @@ class Observer:
     def on_alert(self, kind: str, detail: str) -> None:
         """Something a person should look at."""
 
+    def on_quarantined(self, kind: str, detail: str) -> None:
+        """Something unusable came from outside, the first of its kind; the others are only counted."""
+
 
 class Observers(Observer):
     """Passes everything on to several observers, in order."""
@@ -59,9 +63,9 @@ class Observers(Observer):
         for observer in self._observers:
             observer.on_step(step, detail)
 
-    def on_fill(self, fill: Fill, source: str) -> None:
+    def on_fill(self, fill: Fill, signal_id: SignalId, source: str) -> None:
         for observer in self._observers:
-            observer.on_fill(fill, source)
+            observer.on_fill(fill, signal_id, source)
 
     def on_signal(self, signal: Signal, admission: str, tasks: int, decided_at: float) -> None:
         for observer in self._observers:
@@ -82,3 +86,7 @@ class Observers(Observer):
     def on_alert(self, kind: str, detail: str) -> None:
         for observer in self._observers:
             observer.on_alert(kind, detail)
+
+    def on_quarantined(self, kind: str, detail: str) -> None:
+        for observer in self._observers:
+            observer.on_quarantined(kind, detail)

@@ -6,6 +6,7 @@ from attrs import define, field, frozen
 
 from trio_copy.model.decisions import End, Skip
 from trio_copy.model.fills import Fill, Side
+from trio_copy.model.ids import SignalId
 from trio_copy.model.signals import Signal
 from trio_copy.model.units import NO_USD, Usd
 from trio_copy.telemetry.observer import Finished, Observer
@@ -74,7 +75,7 @@ class Tally(Observer):
     copy: Latencies = field(factory=Latencies)
     """From the frame to the recorded end of a copy that was sent."""
 
-    def on_fill(self, fill: Fill, source: str) -> None:
+    def on_fill(self, fill: Fill, signal_id: SignalId, source: str) -> None:
         self.fills += 1
 
     def on_signal(self, signal: Signal, admission: str, tasks: int, decided_at: float) -> None:

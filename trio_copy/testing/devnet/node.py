@@ -69,9 +69,9 @@ class DevNode:
     faults: NodeFaults = field(factory=NodeFaults)
     requests: dict[str, int] = field(factory=dict)
     """Requests answered, by method."""
-    on_subscribed: Callable[[], None] = lambda: None
     _clients: list[_Client] = field(factory=list)
     _ids: int = 0
+    _subscribed: trio.Event = field(factory=trio.Event)
 
     def __attrs_post_init__(self) -> None:
         self.chain.on_block.append(self._block_mined)
@@ -90,6 +90,11 @@ class DevNode:
     @property
     def connections(self) -> int:
         return len(self._clients)
+
+    async def wait_log_filters(self, count: int) -> None:
+        """Wait until so many log subscriptions are live."""
+        while len(self.log_filters) < count:
+            await self._subscribed.wait()
 
     def drop_connections(self) -> None:
         """Cut every connection without a goodbye."""
@@ -149,7 +154,8 @@ class DevNode:
             answer["error"] = {"code": -32005, "message": str(refused)}
         client.push(answer)
         if method == "eth_subscribe":
-            self.on_subscribed()
+            self._subscribed.set()
+            self._subscribed = trio.Event()
 
     def _result(self, client: _Client, method: str, params: Sequence[Any]) -> object:
         match method:

@@ -1,0 +1,26 @@
+"""`trio-copy check CONF`"""
+
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from trio_copy.cli.printer import out
+from trio_copy.engine.plan import load_plan
+
+
+def check(conf: Annotated[Path, Parameter(help="The configuration, a TOML file.")], /) -> int:
+    """Validate a configuration without starting anything, and list every problem at once.
+
+    Exits with 0 when it is good, and with 2 when it is not.
+    """
+    plan = load_plan(conf)
+    settings = plan.settings
+    leaders = {table.leader for table in settings.follow}
+    where = "a devnet inside the process" if settings.devnet else f"{len(settings.endpoint)} endpoints"
+    out(f"{conf}: good")
+    out(f"  chain {settings.chain.chain_id} over {where}; decoders {', '.join(plan.decoders)}")
+    out(f"  {len(settings.follow)} follows of {len(leaders)} leaders by {len(settings.follower)} followers")
+    executors = ", ".join(executor.name for executor in plan.executors) or "none"
+    out(f"  store {settings.store.name}, executors {executors}, mode {settings.engine.mode}")
+    return 0

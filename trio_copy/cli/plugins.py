@@ -1,0 +1,95 @@
+"""`trio-copy plugins`"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated
+
+import msgspec
+from attrs import frozen
+from cyclopts import Parameter
+from rich.console import Console
+from rich.table import Table
+
+from trio_copy.cli.printer import out
+from trio_copy.engine.plan import Plan, load_plan
+from trio_copy.registry import Registry, Source, discover
+
+
+@frozen(kw_only=True)
+class _Row:
+    kind: str
+    name: str
+    distribution: str
+    version: str
+    active: str
+    """yes, no, or why it cannot be told."""
+
+
+def plugins(
+    conf: Annotated[Path | None, Parameter(help="Tell what this configuration activates.")] = None,
+    /,
+    *,
+    json: Annotated[bool, Parameter(negative=(), help="One JSON object per line.")] = False,
+) -> int:
+    """List the installed executors, stores and decoders.
+
+    A plugin is available when it is installed, loaded when it is ours or plugins.allow names its distribution, and
+    active when a table of the configuration uses it.
+    """
+    plan = load_plan(conf) if conf is not None else None
+    rows = _rows(plan.registry if plan else discover(), plan)
+    if json:
+        for row in rows:
+            out(
+                msgspec.json.encode(
+                    {
+                        "kind": row.kind,
+                        "name": row.name,
+                        "distribution": row.distribution,
+                        "version": row.version,
+                        "active": row.active,
+                    }
+                ).decode()
+            )
+        return 0
+    table = Table("kind", "name", "distribution", "version", "active", box=None, pad_edge=False)
+    for row in rows:
+        table.add_row(row.kind, row.name, row.distribution, row.version, row.active)
+    Console(highlight=False).print(table)
+    return 0
+
+
+def _rows(registry: Registry, plan: Plan | None) -> list[_Row]:
+    active: set[tuple[str, str]] = set()
+    if plan is not None:
+        settings = plan.settings
+        active = {("executor", table.plugin) for table in settings.executor}
+        active |= {("store", settings.store.plugin)} | {("decoder", table.plugin) for table in settings.decoder}
+    kinds: tuple[tuple[str, Mapping[str, tuple[object, Source]]], ...] = (
+        ("executor", registry.executors),
+        ("store", registry.stores),
+        ("decoder", registry.decoders),
+    )
+    rows = [
+        _Row(
+            kind=kind,
+            name=name,
+            distribution=source.distribution,
+            version=source.version,
+            active="-" if plan is None else "yes" if (kind, name) in active else "no",
+        )
+        for kind, found in kinds
+        for name, (_, source) in sorted(found.items())
+    ]
+    rows += [
+        _Row(
+            kind="not loaded",
+            name=source.entry_point,
+            distribution=source.distribution,
+            version=source.version,
+            active="no: not in plugins.allow",
+        )
+        for source in registry.installed
+        if not source.loaded
+    ]
+    return rows

@@ -1,0 +1,102 @@
+"""Writes to standard output without ever holding up the engine: a slow or stopped terminal costs lines, not trades."""
+
+import io
+import os
+import shutil
+import sys
+
+import trio
+from rich.console import Console
+from rich.live import Live
+from rich.text import Text
+
+_MOST_CHARS = 1 << 20
+"""Output that may wait for a slow reader; beyond it lines are dropped and counted."""
+
+
+def out(line: str) -> None:
+    """Write a line to standard output, for commands that run no engine."""
+    sys.stdout.write(line + "\n")
+
+
+class Printer:
+    """Collects lines and a status line; `run` writes them from a thread."""
+
+    def __init__(self, *, live: bool) -> None:
+        """Show the status line at the bottom of a terminal when `live`, else leave it out."""
+        self._buffer = io.StringIO()
+        self._console = Console(
+            file=self._buffer,
+            force_terminal=live,
+            no_color=None if live else True,
+            width=shutil.get_terminal_size().columns if live else 10_000,
+            highlight=False,
+            soft_wrap=True,
+        )
+        self._live = Live(console=self._console, auto_refresh=False, transient=True) if live else None
+        self._news = trio.Event()
+        self._done = False
+        self.dropped = 0
+        self.closed = trio.Event()
+        """Set when nobody reads any more."""
+
+    def text(self, text: Text) -> None:
+        """Print a styled line."""
+        if self._full():
+            return
+        self._console.print(text)
+        self._news.set()
+
+    def line(self, line: str) -> None:
+        """Print a line as it is."""
+        if self._full():
+            return
+        self._buffer.write(line + "\n")
+        self._news.set()
+
+    def status(self, text: Text) -> None:
+        """Replace the status line."""
+        if self._live is not None:
+            if not self._live.is_started:
+                self._live.start()
+            text.truncate(self._console.width - 1, overflow="ellipsis")
+            self._live.update(text, refresh=True)
+            self._news.set()
+
+    def finish(self) -> None:
+        """Take the status line away and let `run` end when everything is written."""
+        if self._live is not None:
+            self._live.stop()
+        self._done = True
+        self._news.set()
+
+    async def run(self) -> None:
+        """Write until `finish`. When the reader goes away, set `closed` and drop the rest."""
+        while True:
+            await self._news.wait()
+            self._news = trio.Event()
+            text = self._buffer.getvalue()
+            self._buffer.seek(0)
+            self._buffer.truncate()
+            if text and not self.closed.is_set():
+                try:
+                    await trio.to_thread.run_sync(_write, text)
+                except OSError:
+                    self.closed.set()
+            if self._done and not self._buffer.tell():
+                return
+
+    def _full(self) -> bool:
+        full = self._buffer.tell() > _MOST_CHARS
+        self.dropped += full
+        return full
+
+
+def _write(text: str) -> None:
+    try:
+        sys.stdout.write(text)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # Python would complain again when it flushes at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise

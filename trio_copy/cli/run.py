@@ -1,0 +1,179 @@
+"""`trio-copy run CONF`"""
+
+import logging
+import signal
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated
+
+import trio
+from attrs import define
+from cyclopts import Parameter
+
+from trio_copy.cli.durations import Duration
+from trio_copy.cli.printer import Printer
+from trio_copy.cli.world import World, open_world
+from trio_copy.clock import WallClock, anchored_wall_clock
+from trio_copy.engine.plan import Plan, load_plan
+from trio_copy.engine.service import Seams, Service, open_service
+from trio_copy.entropy import system_entropy
+from trio_copy.errors import ConfigError, TrioCopyError
+from trio_copy.telemetry.jsonlines import JsonLines
+from trio_copy.telemetry.log import LogObserver, configure_logs
+from trio_copy.telemetry.observer import Observers
+from trio_copy.telemetry.plugins import PluginObserver
+from trio_copy.telemetry.render import status_object, totals_object
+from trio_copy.telemetry.tally import Tally
+from trio_copy.telemetry.tape import Tape, status_line, summary_lines
+
+_STATUS_EVERY_S = 0.5
+_STATUS_EVERY_LINES_S = 5.0
+"""In a pipe a status is a line of its own, so it comes less often."""
+
+
+def run(
+    conf: Annotated[Path, Parameter(help="The configuration, a TOML file.")],
+    /,
+    *,
+    for_: Annotated[
+        Duration | None, Parameter(name="--for", help="Stop by itself after this long: 20s, 5m, 1h.")
+    ] = None,
+    json: Annotated[bool, Parameter(negative=(), help="One JSON object per line instead of the tape.")] = False,
+    live: Annotated[
+        bool, Parameter(negative=(), help="Allow executors that move money; engine.mode must say live too.")
+    ] = False,
+    verbose: Annotated[bool, Parameter(negative=(), help="Log every decision to standard error.")] = False,
+) -> int:
+    """Follow the leaders and copy what they trade.
+
+    Ctrl-C, or SIGTERM, closes the intake and finishes what was admitted; a second one stops at once. SIGHUP reads the
+    configuration again: follows and followers change while running, and a bad file changes nothing.
+    """
+    plan = load_plan(conf)
+    if plan.moves_money and not live:
+        raise ConfigError([f"{conf}: engine.mode is live: start with --live if real orders are meant"])
+    return trio.run(_run, _Session(conf, plan, for_, json, verbose))
+
+
+@define(eq=False)
+class _Session:
+    conf: Path
+    plan: Plan
+    for_s: float | None
+    json: bool
+    verbose: bool
+
+
+async def _run(session: _Session) -> int:
+    wall = anchored_wall_clock()
+    tally = Tally()
+    printer = Printer(live=sys.stdout.isatty() and not session.json)
+    level = logging.DEBUG if session.verbose else logging.INFO if session.json else logging.ERROR
+    log = LogObserver(configure_logs(json=session.json or not sys.stderr.isatty(), level=level))
+    async with trio.open_nursery() as printing:
+        printing.start_soon(printer.run)
+        try:
+            async with open_world(session.plan, wall) as world:
+                shown = _shown(session, printer, wall, world)
+                plugins = PluginObserver(session.plan.registry.observers, log.logger)
+                observer = Observers([tally, shown, log, plugins])
+                seams = Seams(
+                    dial=world.dial, wall=wall, entropy=system_entropy(), observer=observer, quotes=world.quotes
+                )
+                async with open_service(session.plan, seams, world.endpoints) as service:
+                    interrupted = await _run_service(session, service, printer, shown, tally)
+                    await _summarise(service, printer, shown, tally)
+        finally:
+            printer.finish()
+    return 130 if interrupted else 0
+
+
+def _shown(session: _Session, printer: Printer, wall: WallClock, world: World) -> JsonLines | Tape:
+    return JsonLines(printer.line, wall) if session.json else Tape(printer.text, wall, world.labels)
+
+
+async def _run_service(
+    session: _Session, service: Service, printer: Printer, shown: JsonLines | Tape, tally: Tally
+) -> bool:
+    """Run until somebody or something ends it. True when it was stopped at once."""
+    interrupted = False
+
+    def stop_at_once() -> None:
+        nonlocal interrupted
+        interrupted = True
+        nursery.cancel_scope.cancel()
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(_listen, session, service, stop_at_once)
+        nursery.start_soon(_show_status, service, printer, shown, tally)
+        nursery.start_soon(_drain_when_unread, service, printer)
+        if session.for_s is not None:
+            nursery.start_soon(_drain_after, service, session.for_s)
+        await service.run()
+        nursery.cancel_scope.cancel()
+    return interrupted
+
+
+async def _listen(session: _Session, service: Service, stop_at_once: Callable[[], None]) -> None:
+    draining = False
+    with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM, signal.SIGHUP) as signals:
+        async for number in signals:
+            if number == signal.SIGHUP:
+                await _reload(session, service)
+            elif draining:
+                stop_at_once()
+            else:
+                draining = True
+                service.seams.observer.on_step("draining", "finishing what was admitted; again to stop at once")
+                service.drain()
+
+
+async def _reload(session: _Session, service: Service) -> None:
+    observer = service.seams.observer
+    try:
+        # Reading files is quick, but a file system may hang; the loop must not.
+        plan = await trio.to_thread.run_sync(load_plan, session.conf)
+        needs_restart = await service.apply(plan.settings)
+    except TrioCopyError as error:
+        observer.on_alert("reload-refused", f"nothing was changed: {error}")
+        return
+    observer.on_step("reloaded", f"{len(plan.settings.follow)} follows")
+    if needs_restart:
+        observer.on_alert("restart-needed", f"changed, but in force only after a restart: {', '.join(needs_restart)}")
+
+
+async def _show_status(service: Service, printer: Printer, shown: JsonLines | Tape, tally: Tally) -> None:
+    every = _STATUS_EVERY_S if sys.stdout.isatty() and isinstance(shown, Tape) else _STATUS_EVERY_LINES_S
+    while True:
+        await trio.sleep(every)
+        status = await service.status()
+        match shown:
+            case JsonLines():
+                shown.line("status", {**status_object(status, tally), "lines_dropped": printer.dropped})
+            case Tape() if sys.stdout.isatty():
+                printer.status(status_line(status, tally))
+            case Tape():
+                printer.text(status_line(status, tally))
+
+
+async def _drain_when_unread(service: Service, printer: Printer) -> None:
+    await printer.closed.wait()
+    service.drain()
+
+
+async def _drain_after(service: Service, seconds: float) -> None:
+    await trio.sleep(seconds)
+    service.drain()
+
+
+async def _summarise(service: Service, printer: Printer, shown: JsonLines | Tape, tally: Tally) -> None:
+    status = await service.status()
+    left = status.queued + status.leased + status.held
+    lost = tally.tasks - tally.ends.total() - left
+    if isinstance(shown, JsonLines):
+        totals = {**totals_object(tally), "left": left, "lost": lost, "reorgs": status.reorgs}
+        shown.line("summary", {**totals, "late_logs": status.late_logs, "lines_dropped": printer.dropped})
+        return
+    for line in summary_lines(status, tally, lost, left):
+        printer.text(line)

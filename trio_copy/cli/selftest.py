@@ -1,0 +1,230 @@
+"""`trio-copy selftest [CONF]`"""
+
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated
+
+import msgspec
+import trio
+from attrs import define, evolve, field
+from cyclopts import Parameter
+
+from trio_copy.chain.decoders.erc1155 import Erc1155Decoder
+from trio_copy.chain.decoders.order_filled import EXCHANGE_V2, OrderFilledDecoder
+from trio_copy.chain.decoders.words import address_topic
+from trio_copy.cli.printer import out
+from trio_copy.cli.synthetic import leader_buys, synthetic_plan
+from trio_copy.clock import anchored_wall_clock
+from trio_copy.config import EndpointSettings, EngineSettings, PluginTable, structure_plugin_table
+from trio_copy.engine.plan import Plan, PlannedExecutor, load_plan
+from trio_copy.engine.service import Seams, Service, open_service
+from trio_copy.entropy import system_entropy
+from trio_copy.model.decisions import Skip
+from trio_copy.model.ids import ZERO_ADDRESS, Address, TokenId
+from trio_copy.model.signals import Signal
+from trio_copy.model.units import Shares
+from trio_copy.telemetry.observer import Finished, Observer
+from trio_copy.testing.devnet import Devnet, DevTx, open_devnet
+from trio_copy.testing.devnet.chain import fake_hash
+from trio_copy.testing.devnet.encode import transfer_single_log
+
+_LIMIT_S = 14.0
+_STEP_LIMIT_S = 4.0
+_SIMULATOR = "dry-run"
+_TRIES = ((50, 2_000), (25, 20_000), (75, 200), (50, 100_000), (90, 5_000), (10, 5_000))
+"""(price in cents, shares) of the trades that are tried until somebody's settings like one."""
+
+
+class _StepFailed(Exception):
+    """A step did not succeed; the message says what to do."""
+
+
+def selftest(
+    conf: Annotated[Path | None, Parameter(help="Test this configuration's plugins and follows.")] = None,
+    /,
+    *,
+    json: Annotated[bool, Parameter(negative=(), help="Print one JSON object as the last line.")] = False,
+) -> int:
+    """Boot the real engine on a devnet inside the process and copy one trade, without touching money or network.
+
+    The configuration's own store, decoders and follows are used; executors that move money are replaced by dry-run.
+    """
+    plan = _harmless(load_plan(conf)) if conf is not None else _own_plan()
+    return trio.run(_run, plan, json)
+
+
+def _own_plan() -> Plan:
+    return synthetic_plan(
+        followers=3,
+        follows_each=1,
+        leaders=1,
+        engine=EngineSettings(name="selftest"),
+        executor={},
+        store=PluginTable(name="memory", plugin="memory", options={}),
+    )
+
+
+def _harmless(plan: Plan) -> Plan:
+    """Let dry-run stand in for every executor that moves money."""
+    stand_in = plan.registry.executor(_SIMULATOR)
+    table = PluginTable(name=_SIMULATOR, plugin=_SIMULATOR, options={})
+    settings = structure_plugin_table("executor", table, stand_in.settings)
+    executors = tuple(
+        PlannedExecutor(name=planned.name, plugin=stand_in, settings=settings)
+        if planned.plugin.moves_money
+        else planned
+        for planned in plan.executors
+    )
+    return evolve(plan, executors=executors)
+
+
+@define(eq=False)
+class _Steps(Observer):
+    """Prints each step with the time it took, and remembers what the last step waits for."""
+
+    json: bool
+    last: float = field(factory=trio.current_time)
+    written: list[dict[str, object]] = field(factory=list)
+    copied: Finished | None = None
+    reasons: Counter[str] = field(factory=Counter)
+    alerts: list[str] = field(factory=list)
+    changed: trio.Event = field(factory=trio.Event)
+    signals: int = 0
+    _done: int = 0
+
+    def on_step(self, step: str, detail: str) -> None:
+        self.note(step, True, detail)
+
+    def on_signal(self, signal: Signal, admission: str, tasks: int, decided_at: float) -> None:
+        self.signals += admission == "admitted"
+        self._tell()
+
+    def on_skip(self, skip: Skip, signal: Signal) -> None:
+        self.reasons[skip.reason.code.name] += 1
+        self._tell()
+
+    def on_finished(self, finished: Finished) -> None:
+        if finished.report is not None and finished.report.shares:
+            self.copied = self.copied or finished
+        elif finished.outcome.reason is not None:
+            self.reasons[finished.outcome.reason.code.name] += 1
+        self._tell()
+
+    def on_alert(self, kind: str, detail: str) -> None:
+        self.alerts.append(f"{kind}: {detail}")
+
+    def note(self, step: str, ok: bool, detail: str) -> None:
+        now = trio.current_time()
+        took_ms = 1000 * (now - self.last)
+        self.last = now
+        self.written.append({"step": step, "ok": ok, "detail": detail, "ms": round(took_ms, 1)})
+        if not self.json:
+            out(f"{'ok' if ok else 'FAILED':<7} {step:<12} {took_ms:7.1f} ms  {detail}")
+
+    async def wait_until(self, reached: Callable[[], bool]) -> None:
+        """Wait until something holds that only a signal, a skip or an end can change."""
+        while not reached():
+            await self.changed.wait()
+
+    def _tell(self) -> None:
+        self.changed.set()
+        self.changed = trio.Event()
+
+
+async def _run(plan: Plan, json: bool) -> int:
+    steps = _Steps(json)
+    started = trio.current_time()
+    try:
+        with trio.move_on_after(_LIMIT_S) as limit:
+            await _boot_and_copy(plan, steps)
+        failure = "it took too long; see which step stands last" if limit.cancelled_caught else None
+    except _StepFailed as error:
+        failure = str(error)
+    if failure is not None:
+        steps.note("selftest", False, failure)
+    took_s = round(trio.current_time() - started, 3)
+    if json:
+        out(msgspec.json.encode({"ok": failure is None, "seconds": took_s, "steps": steps.written}).decode())
+    else:
+        out(f"{'passed' if failure is None else 'FAILED'} in {took_s:.1f} s")
+    return 0 if failure is None else 1
+
+
+async def _boot_and_copy(plan: Plan, steps: _Steps) -> None:
+    wall = anchored_wall_clock()
+    if not plan.settings.follow:
+        raise _StepFailed("no follows: add a [[follow]] to the configuration, there is nothing to copy without one")
+    async with open_devnet(plan.settings.chain.chain_id, wall) as devnet:
+        seams = Seams(dial=devnet.dial, wall=wall, entropy=system_entropy(), observer=steps)
+        endpoint = EndpointSettings(name="devnet", url=devnet.url)
+        async with open_service(plan, seams, [endpoint]) as service, trio.open_nursery() as nursery:
+            with trio.move_on_after(_STEP_LIMIT_S) as starting:
+                await nursery.start(service.run)
+                await devnet.node.wait_log_filters(len(service.board.filters))
+            if starting.cancelled_caught:
+                raise _StepFailed(f"the engine did not subscribe in time: {'; '.join(steps.alerts) or 'no alert'}")
+            _check_narrowed(service, devnet, steps)
+            await _copy_one(plan, devnet, steps)
+            service.drain()
+    steps.note("drained", True, "the nursery tree ended by itself")
+
+
+def _check_narrowed(service: Service, devnet: Devnet, steps: _Steps) -> None:
+    """Ask the node, not ourselves, whose logs it was asked for."""
+    leaders = {address_topic(leader) for leader in service.book.leaders}
+    named = [
+        {topic for topic in position or () if topic in leaders}
+        for log_filter in devnet.node.log_filters
+        for position in log_filter.topics[1:]
+        if position is not None
+    ]
+    if not named or set().union(*named) != leaders or not all(named):
+        raise _StepFailed(
+            "the node was not asked for exactly the leaders: does the decoder build its filters from them?"
+        )
+    steps.note("narrowed", True, f"the node sends logs of {len(leaders)} leaders only")
+
+
+async def _copy_one(plan: Plan, devnet: Devnet, steps: _Steps) -> None:
+    number = 0
+    for leader in sorted({table.leader for table in plan.settings.follow}):
+        for price_cents, shares in _TRIES:
+            number += 1
+            devnet.chain.mine(_trade(plan, leader, number, price_cents, shares))
+            with trio.move_on_after(_STEP_LIMIT_S) as waiting:
+                await steps.wait_until(lambda number=number: steps.signals >= number)  # type: ignore[misc]  # binds it
+            if waiting.cancelled_caught:
+                raise _StepFailed("the leader's fill never reached the gate: do the decoders read this exchange?")
+            with trio.move_on_after(_STEP_LIMIT_S / len(_TRIES)):
+                await steps.wait_until(lambda: steps.copied is not None)
+            if steps.copied is not None:
+                task, report = steps.copied.task, steps.copied.report
+                price = report.price if report else None
+                detail = (
+                    f"{task.follower} {steps.copied.outcome.end.value} {report and report.shares} shares at {price}"
+                )
+                steps.note("copied", True, f"{detail} (simulated)")
+                return
+    why = ", ".join(f"{code} x{count}" for code, count in steps.reasons.most_common(3))
+    raise _StepFailed(f"nobody copied any of {number} trades: {why}; loosen the settings these codes name")
+
+
+def _trade(plan: Plan, leader: Address, number: int, price_cents: int, shares: int) -> DevTx:
+    """Make a trade that one of the configured decoders reads."""
+    for decoder in plan.decoders.values():
+        if isinstance(decoder, OrderFilledDecoder):
+            exchange = min(decoder.exchanges, default=EXCHANGE_V2)
+            return leader_buys(leader, number, exchange=exchange, shares=shares, price_cents=price_cents)
+    for decoder in plan.decoders.values():
+        if isinstance(decoder, Erc1155Decoder):
+            mint = transfer_single_log(
+                contract=min(decoder.contracts),
+                operator=leader,
+                sender=ZERO_ADDRESS,
+                recipient=leader,
+                token_id=TokenId(1),
+                shares=Shares(shares * 1_000_000),
+            )
+            return DevTx(tx_hash=fake_hash("mint", number), logs=(mint,))
+    raise _StepFailed("no decoder that the devnet can trade for: add [decoder.order-filled] or [decoder.erc1155]")

@@ -1,0 +1,58 @@
+"""What an engine is connected to: real nodes, or a devnet inside this process."""
+
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import asynccontextmanager
+
+import trio
+from attrs import frozen
+
+from trio_copy.chain.dial import Dial, dial_network
+from trio_copy.clock import WallClock
+from trio_copy.config import DevnetSettings, EndpointSettings
+from trio_copy.engine.plan import Plan
+from trio_copy.model.ids import Address, TokenId
+from trio_copy.ports import Quotes
+from trio_copy.testing.devnet import Devnet, ScriptedMarket, open_devnet
+from trio_copy.testing.devnet.market import seeded_market
+
+_REORG_DEPTH = 2
+
+
+@frozen(kw_only=True)
+class World:
+    endpoints: Sequence[EndpointSettings]
+    dial: Dial
+    quotes: Quotes | None
+    labels: Mapping[TokenId, str]
+
+
+@asynccontextmanager
+async def open_world(plan: Plan, wall: WallClock) -> AsyncGenerator[World, None]:
+    """Open what the plan's configuration asks for; a devnet plays its script while the block runs."""
+    settings = plan.settings
+    if settings.devnet is None:
+        yield World(endpoints=settings.endpoint, dial=dial_network, quotes=None, labels={})
+        return
+    leaders: list[Address] = sorted({table.leader for table in settings.follow})
+    script = settings.devnet
+    market = seeded_market(leaders, script.seed, script.fills_per_block, script.noise_per_block)
+    async with open_devnet(settings.chain.chain_id, wall) as devnet, trio.open_nursery() as nursery:
+        nursery.start_soon(_play, devnet, market, script)
+        endpoint = EndpointSettings(name="devnet", url=devnet.url)
+        yield World(endpoints=(endpoint,), dial=devnet.dial, quotes=market, labels=market.labels)
+        nursery.cancel_scope.cancel()
+
+
+async def _play(devnet: Devnet, market: ScriptedMarket, script: DevnetSettings) -> None:
+    """Mine the script: trades in every block, one reorg, one cut connection."""
+    number = 0
+    while True:
+        await trio.sleep(script.block_every_s)
+        number += 1
+        devnet.chain.mine(*(market.next_block() if market.leaders else ()))
+        if number == script.reorg_at_block:
+            # The same transactions are mined again, one block later: their fills are adopted, not copied again.
+            dropped = devnet.chain.blocks[-_REORG_DEPTH:]
+            devnet.chain.reorg(_REORG_DEPTH, [(), *(block.txs for block in dropped)])
+        if number == script.drop_at_block:
+            devnet.node.drop_connections()

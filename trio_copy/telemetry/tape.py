@@ -1,0 +1,153 @@
+"""The live tape for people: a leader's fill, who copies it at what price, and why the others do not."""
+
+from collections.abc import Callable, Mapping
+
+from attrs import define
+from rich.text import Text
+
+from trio_copy.clock import WallClock, local_time_of_day
+from trio_copy.model.decisions import Reason, Skip
+from trio_copy.model.fills import Side
+from trio_copy.model.ids import Address, TokenId
+from trio_copy.model.positions import slippage_bps
+from trio_copy.model.signals import Signal
+from trio_copy.model.units import Rounding, Shares, Usd, divide
+from trio_copy.telemetry.observer import Finished, Observer
+from trio_copy.telemetry.status import Status
+from trio_copy.telemetry.tally import Tally
+
+_SIDE_STYLE = {Side.BUY: "green", Side.SELL: "red"}
+_INDENT = " " * 10
+
+
+@define(eq=False)
+class Tape(Observer):
+    emit: Callable[[Text], None]
+    wall: WallClock
+    labels: Mapping[TokenId, str]
+
+    def on_step(self, step: str, detail: str) -> None:
+        self._line("ready", f"{step}: {detail}", "dim")
+
+    def on_signal(self, signal: Signal, admission: str, tasks: int, decided_at: float) -> None:
+        if admission == "duplicate":
+            return
+        text = self._stamp()
+        text.append(f"{short_address(signal.leader)} ", "bold")
+        text.append(f"{signal.side.value:<4} ", _SIDE_STYLE[signal.side])
+        price = "no price" if signal.price is None else f"@ {money(signal.price.micro)}"
+        text.append(f"{whole(signal.shares)} {price}  {self._label(signal.token_id)}")
+        text.append(f"  {'mined again, adopted' if admission == 'adopted' else _copies(tasks)}", "dim")
+        self.emit(text)
+
+    def on_skip(self, skip: Skip, signal: Signal) -> None:
+        self._outcome(skip.follower, "skipped", "yellow", _because(skip.reason))
+
+    def on_finished(self, finished: Finished) -> None:
+        task, report, outcome = finished.task, finished.report, finished.outcome
+        if report is None or report.price is None:
+            because = _because(outcome.reason) if outcome.reason else ""
+            self._outcome(task.follower, outcome.end.value, "yellow", because)
+            return
+        slipped = slippage_bps(task.intent.side, task.intent.price, report.price)
+        latency_ms = 1000 * (finished.ended_at - task.signal.seen_at)
+        self._outcome(
+            task.follower,
+            outcome.end.value,
+            _SIDE_STYLE[task.intent.side],
+            f"{money(report.shares.micro)} @ {money(report.price.micro)}  ${money(report.notional.micro)}"
+            f"  {slipped or 0:+d} bps  {latency_ms:.0f} ms",
+        )
+
+    def on_retracted(self, signal: Signal, held: int, started: int) -> None:
+        detail = f"{short_address(signal.leader)} {signal.side.value} taken back by a reorg"
+        self._line("reorg", f"{detail}; {held} copies wait, {started} under way", "magenta")
+
+    def on_alert(self, kind: str, detail: str) -> None:
+        self._line("alert", f"{kind}: {detail}", "bold red")
+
+    def on_quarantined(self, kind: str, detail: str) -> None:
+        self._line("alert", f"unusable input, {kind}: {detail}", "red")
+
+    def _outcome(self, follower: str, end: str, style: str, detail: str) -> None:
+        text = Text(_INDENT)
+        text.append(f"{follower:<12} ")
+        text.append(f"{end:<9}", style)
+        text.append(detail)
+        self.emit(text)
+
+    def _line(self, word: str, detail: str, style: str) -> None:
+        text = self._stamp()
+        text.append(f"{word} ", style)
+        text.append(detail)
+        self.emit(text)
+
+    def _stamp(self) -> Text:
+        return Text(local_time_of_day(self.wall()) + "  ", style="")
+
+    def _label(self, token_id: TokenId) -> str:
+        return self.labels.get(token_id) or f"token {short_token(token_id)}"
+
+
+def status_line(status: Status, tally: Tally) -> Text:
+    """Write the status as one line."""
+    decision, copy = tally.decision.percentiles(), tally.copy.percentiles()
+    feed = "no feed" if status.feed_age_s is None else f"feed {status.feed_age_s:.1f} s"
+    live = sum(endpoint.live for endpoint in status.endpoints)
+    parts = (
+        f"{status.name} {status.trading} {status.mode}",
+        f"shard {status.shard}",
+        f"block {status.block} {feed} {live}/{len(status.endpoints)} nodes",
+        f"signals {tally.signals} tasks {tally.tasks} done {tally.ends.total()} skipped {tally.skips.total()}",
+        f"queue {status.queued} busy {status.busy}" + (f" unproven {status.unknown}" if status.unknown else ""),
+        f"decide {decision.p50:.1f}/{decision.p99:.1f} ms copy {copy.p50:.0f}/{copy.p99:.0f} ms (p50/p99)",
+    )
+    return Text(" | ".join(parts), style="reverse" if live else "bold white on red")
+
+
+def summary_lines(status: Status, tally: Tally, lost: int, left: int) -> list[Text]:
+    """Write what happened since the start, for the end of a run."""
+    ends = ", ".join(f"{count} {end.value}" for end, count in sorted(tally.ends.items(), key=lambda item: -item[1]))
+    why = tally.skips + tally.refusals
+    reasons = ", ".join(f"{count} {code}" for code, count in why.most_common(5))
+    connects = ", ".join(f"{e.name} {e.connects} connects" for e in status.endpoints)
+    rows = (
+        ("signals", f"{tally.signals} admitted, {tally.adopted} adopted after a reorg, {tally.retracted} retracted"),
+        ("tasks", f"{tally.tasks} admitted: {ends or 'none ended'}; {left} left in the queue, {lost} lost"),
+        ("not copied", reasons or "nothing was refused"),
+        ("money", f"bought ${money(tally.bought.micro)}, sold ${money(tally.sold.micro)} ({status.trading})"),
+        (
+            "chain",
+            f"{connects}; {status.reorgs} reorgs, {status.late_logs} late logs, {status.quarantined} quarantined",
+        ),
+    )
+    return [Text.assemble((f"{name:<11}", "bold"), value) for name, value in rows]
+
+
+def money(micro: int) -> str:
+    """Write millionths with two decimals, or as many as a small number needs."""
+    if abs(micro) >= 1_000_000 or micro % 10_000 == 0:
+        cents = divide(abs(micro), 10_000, Rounding.NEAREST)
+        return f"{'-' if micro < 0 else ''}{cents // 100:,}.{cents % 100:02d}"
+    return str(Usd(micro))
+
+
+def whole(shares: Shares) -> str:
+    return f"{shares.micro // 1_000_000:,}" if shares.micro % 1_000_000 == 0 else money(shares.micro)
+
+
+def short_address(address: Address) -> str:
+    return f"{address[:6]}..{address[-4:]}"
+
+
+def short_token(token_id: TokenId) -> str:
+    digits = str(token_id)
+    return digits if len(digits) <= 12 else f"{digits[:5]}..{digits[-4:]}"
+
+
+def _copies(tasks: int) -> str:
+    return "nobody copies" if tasks == 0 else f"{tasks} {'copy' if tasks == 1 else 'copies'}"
+
+
+def _because(reason: Reason) -> str:
+    return f"{reason.code.name} ({reason.control}: {reason.value}, limit {reason.limit})"

@@ -1,0 +1,35 @@
+"""Runs a whole program on a virtual clock with a seeded scheduler, so that a seed reproduces a run.
+
+Trio's deterministic scheduling is private (python-trio/trio#2675 asks for a public switch); this module is the only one
+that touches it, and refuses to run when it is gone. No threads and no sockets under this clock: while they work, the
+clock believes that nothing happens and jumps.
+"""
+
+from collections.abc import Awaitable, Callable
+from typing import Any, TypeVar
+
+import trio
+import trio.testing
+
+from trio_copy.errors import InvariantBroken
+
+_T = TypeVar("_T")
+
+
+def run_virtually(run: Callable[..., Awaitable[_T]], *args: object, seed: int) -> _T:
+    """Run an async function to its end; virtual time starts at 0 and jumps whenever everybody waits.
+
+    Raises:
+        InvariantBroken: this version of Trio cannot be seeded.
+    """
+    core: Any = trio._core._run  # private, see above
+    if not hasattr(core, "_ALLOW_DETERMINISTIC_SCHEDULING") or not hasattr(core, "_r"):
+        raise InvariantBroken(f"expected Trio's deterministic scheduling, trio {trio.__version__} has none")
+    before, state = core._ALLOW_DETERMINISTIC_SCHEDULING, core._r.getstate()
+    core._ALLOW_DETERMINISTIC_SCHEDULING = True
+    core._r.seed(seed)
+    try:
+        return trio.run(run, *args, clock=trio.testing.MockClock(autojump_threshold=0))
+    finally:
+        core._ALLOW_DETERMINISTIC_SCHEDULING = before
+        core._r.setstate(state)
