@@ -189,9 +189,10 @@ async def open_session(
                 with trio.move_on_after(CLOSE_TIMEOUT_S):
                     await ws.aclose()
             finally:
+                # First the reader, so that it does not mistake our own closing for a failure.
+                nursery.cancel_scope.cancel()
                 with trio.CancelScope(shield=True):
                     await trio.aclose_forcefully(stream)
-                nursery.cancel_scope.cancel()
 
 
 def _why(error: trio_websocket.ConnectionClosed) -> str:

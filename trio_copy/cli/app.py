@@ -3,6 +3,7 @@
 0  done      1  the check failed, or the engine gave up      2  bad input, nothing was started      130  interrupted
 """
 
+import os
 import sys
 import traceback
 from collections.abc import Iterator, Sequence
@@ -41,6 +42,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return EXIT_BAD_INPUT
     except KeyboardInterrupt:
         return EXIT_INTERRUPTED
+    except BrokenPipeError:
+        # Whoever read our output has seen enough; Python would complain again when it flushes at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return EXIT_FAILED
     except Exception as error:
         return _explain(error)
     return code if isinstance(code, int) else 0

@@ -23,11 +23,18 @@ from trio_copy.ports import Decoder
 from trio_copy.telemetry.render import fill_object
 
 _ZERO_HASH = "0x" + "0" * 64
+_ABSENT = {"blockHash": _ZERO_HASH, "blockNumber": "0x0", "transactionHash": _ZERO_HASH, "logIndex": "0x0"}
+"""Where a log stands; logs that people quote, and pending ones, often lack some of it."""
 _ORDINALS_KEPT = 1_000_000
 
 
 def decode(
-    file: Annotated[Path, Parameter(help="A JSON array, JSON lines, a receipt or an RPC answer; - is standard input.")],
+    file: Annotated[
+        Path,
+        Parameter(
+            help="A JSON array, JSON lines, a receipt or an RPC answer; - is standard input.", allow_leading_hyphen=True
+        ),
+    ],
     /,
     *,
     conf: Annotated[Path | None, Parameter(help="Decode with this configuration's decoders and contracts.")] = None,
@@ -107,8 +114,7 @@ def _decode_one(entry: object, decoders: dict[str, Decoder], chain_id: ChainId) 
     """Return the fills of an entry, or the kind of what it is instead."""
     if not isinstance(entry, dict):
         return "malformed"
-    # Logs that people quote often lack their block's hash; nothing here depends on it.
-    complete: dict[str, Any] = {"blockHash": _ZERO_HASH, "blockNumber": "0x0", **entry}
+    complete: dict[str, Any] = {**_ABSENT, **{key: value for key, value in entry.items() if value is not None}}
     try:
         log = rpc.decode_log(msgspec.json.encode(complete), chain_id)
         decoder = decoders.get(log.topics[0]) if log.topics else None

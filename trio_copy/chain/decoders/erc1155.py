@@ -6,8 +6,8 @@ A transfer says who moved what, not why. The operator and the counterpart tell:
     from 0x0, otherwise                       a mint: the recipient bought
     to 0x0, several ids of equal value        a merge of a full set; not a trade
     to 0x0, otherwise                         a redemption; not a trade
-    by an operator listed in `venues`         a trade: the sender sold, the recipient bought
-    anything else                             a plain move between wallets; not a trade
+    one id, by an operator listed in `venues` a trade: the sender sold, the recipient bought
+    anything else                             a plain move, or liquidity that leaves a pool; not a trade
 
 Transfers carry no price. Polymarket's exchanges are read by `order-filled`; do not list them here, or every fill there
 would count twice.
@@ -93,7 +93,7 @@ class Erc1155Decoder:
             return "split" if full_set else None
         if recipient == ZERO_ADDRESS:
             return "merge" if full_set else "redeem"
-        return None if operator in self.venues and sender != recipient else "move"
+        return None if operator in self.venues and sender != recipient and len(moved) == 1 else "move"
 
 
 def _moved(log: RawLog) -> list[tuple[int, int]]:

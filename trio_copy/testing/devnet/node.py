@@ -133,7 +133,7 @@ class DevNode:
     ) -> None:
         try:
             async for message in receive:
-                await ws.send_message(message.decode(errors="surrogateescape"))
+                await ws.send_message(_text_or_bytes(message))
         except trio_websocket.ConnectionClosed:
             return
 
@@ -254,3 +254,11 @@ def _read_filter(wanted: dict[str, Any]) -> LogFilter:
         addresses=tuple(Address(a.lower()) for a in ([addresses] if isinstance(addresses, str) else addresses)),
         topics=tuple(None if topic is None else tuple(topic) for topic in topics),
     )
+
+
+def _text_or_bytes(message: bytes) -> str | bytes:
+    """Nodes send text; what is none goes out as a binary frame."""
+    try:
+        return message.decode()
+    except UnicodeDecodeError:
+        return message

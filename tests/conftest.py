@@ -1,0 +1,33 @@
+"""Fixtures that many tests share."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+import trio
+import trio.testing
+
+from tests.builders import NOW
+from trio_copy.clock import WallClock, wall_clock_from
+
+DATA = Path(__file__).parent / "data"
+
+
+@pytest.fixture(scope="session")
+def load_data() -> Callable[[str], Any]:
+    """Reads a file of tests/data as JSON."""
+    return lambda name: msgspec.json.decode((DATA / name).read_bytes())
+
+
+@pytest.fixture
+def clock(autojump_clock: trio.testing.MockClock) -> trio.testing.MockClock:
+    """Virtual time that jumps when everybody waits. Sync on purpose: pytest-trio ignores an async one's clock."""
+    return autojump_clock
+
+
+@pytest.fixture
+def wall() -> Callable[[], WallClock]:
+    """Makes a wall clock that shows NOW at this moment; call it inside the test."""
+    return lambda: wall_clock_from(NOW)

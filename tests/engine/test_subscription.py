@@ -1,0 +1,390 @@
+"""No missed log, no double signal: through dead, silent, lying and forking nodes. Virtual time, real WebSockets."""
+
+import msgspec
+import pytest
+import trio
+import trio.testing
+from attrs import evolve
+
+from tests.builders import LEADER, OTHER_LEADER, hash_of
+from tests.harness import World, make_test_plan, open_world, patient, running_engine
+from trio_copy.errors import RestartBudgetExhausted, WrongChain
+from trio_copy.model.control import Mode
+from trio_copy.model.decisions import Code, End
+from trio_copy.model.follows import Follow
+from trio_copy.testing.devnet.wire import log_object
+
+Clock = trio.testing.MockClock
+
+
+async def mine_steadily(world: World, seconds: float, every: float = 1.0) -> None:
+    """Let empty blocks pass, as a chain does."""
+    for _ in range(int(seconds / every)):
+        await trio.sleep(every)
+        world.chain.mine()
+
+
+def expected_copies(world: World, signals: int, followers: int = 2) -> None:
+    """Every signal was copied exactly once by everybody."""
+    recorder = world.recorder
+    assert signals == len(recorder.admitted)
+    assert signals * followers == len(recorder.copies) == len(set(recorder.copies))
+
+
+async def test_a_fill_is_copied_once_by_every_follower(clock: Clock) -> None:
+    """The whole spine: frame, fill, signal, tasks, orders, ledger."""
+    async with open_world() as world, running_engine(world, make_test_plan()) as service:
+        world.chain.mine(world.buy())
+        await world.recorder.wait_copies(2)
+        positions = await service.store.ledger.positions()
+    expected_copies(world, signals=1)
+    assert {"10"} == {str(position.shares) for position in positions.values()}
+
+
+async def test_three_nodes_bring_a_fill_three_times_and_it_counts_once(clock: Clock) -> None:
+    """First wins, union completes: the scanner's copy and the other nodes' are dropped."""
+    async with open_world(nodes=3) as world, running_engine(world, make_test_plan()) as service:
+        for node in world.nodes:
+            node.faults.each_log_twice = True
+        for _ in range(5):
+            world.chain.mine(world.buy())
+        await mine_steadily(world, 3)
+        reader = service.pipeline.reader
+    expected_copies(world, signals=5)
+    assert reader.counts["copy"] >= 5 * 6
+
+
+async def test_what_a_dead_connection_missed_is_filled_in(clock: Clock) -> None:
+    """Fills mined while no node was connected are found by the scanner after the reconnect."""
+    async with open_world() as world, running_engine(world, make_test_plan(engine={"deadline_s": 60})):
+        world.down = {0}
+        world.nodes[0].drop_connections()
+        for _ in range(3):
+            world.chain.mine(world.buy())
+        await trio.sleep(1)
+        world.down = set()
+        await world.recorder.wait_copies(6)
+    expected_copies(world, signals=3)
+    assert "endpoint-lost" in dict(world.recorder.alerts)
+
+
+async def test_a_gap_wider_than_the_window_is_read_in_ranges(clock: Clock) -> None:
+    """A long outage is caught up in ranges that shrink when the node refuses them."""
+    plan = make_test_plan(engine={"deadline_s": 600}, chain={"window_blocks": 8, "max_range_blocks": 50})
+    plan = patient(plan)
+    async with open_world() as world, running_engine(world, plan):
+        world.nodes[0].faults.max_range = 7
+        world.down = {0}
+        world.nodes[0].drop_connections()
+        for _ in range(40):
+            world.chain.mine(world.buy())
+        world.down = set()
+        await world.recorder.wait_copies(80)
+    expected_copies(world, signals=40)
+
+
+async def test_old_fills_are_recorded_but_never_copied(clock: Clock) -> None:
+    """What is found too late is counted with its reason; nothing is sent after its deadline."""
+    async with open_world() as world, running_engine(world, make_test_plan()):
+        world.down = {0}
+        world.nodes[0].drop_connections()
+        world.chain.mine(world.buy())
+        await trio.sleep(20)
+        world.down = set()
+        await world.recorder.wait_until(lambda: len(world.recorder.skips) == 2)
+    assert {Code.TOO_OLD} == {skip.reason.code for skip in world.recorder.skips}
+    assert world.recorder.copies == []
+
+
+async def test_fills_before_arming_are_not_copied(clock: Clock) -> None:
+    """The story starts at the head of the first start, not before."""
+    async with open_world() as world:
+        world.chain.mine(world.buy())
+        async with running_engine(world, make_test_plan()):
+            world.chain.mine(world.buy())
+            await world.recorder.wait_copies(2)
+            await mine_steadily(world, 40)
+    expected_copies(world, signals=1)
+
+
+async def test_logs_that_only_a_rescan_finds_are_copied_and_counted(clock: Clock) -> None:
+    """A node that sends no logs and answers [] once does not hide a fill; the miss is counted."""
+    plan = patient(make_test_plan(engine={"deadline_s": 60}, chain={"rescan_every_s": 5.0}))
+    async with open_world() as world, running_engine(world, plan) as service:
+        await mine_steadily(world, 3)
+        await trio.sleep(0.5)
+        world.nodes[0].faults.silent_logs = True
+        world.nodes[0].faults.empty_logs = 1
+        world.chain.mine(world.buy())
+        await mine_steadily(world, 8)
+        assert service.scanner.late_logs == 1
+    expected_copies(world, signals=1)
+    assert "late-log" in dict(world.recorder.alerts)
+
+
+async def test_an_empty_block_needs_a_second_nodes_word(clock: Clock) -> None:
+    """With two nodes, one that answers [] for a block whose bloom says otherwise is overruled at once."""
+    async with open_world(nodes=2) as world, running_engine(world, make_test_plan()) as service:
+        await mine_steadily(world, 2)
+        for node in world.nodes:
+            node.faults.silent_logs = True
+        world.nodes[0].faults.empty_logs = 1
+        world.chain.mine(world.buy())
+        await world.recorder.wait_copies(2)
+        assert service.scanner.late_logs == 0
+    expected_copies(world, signals=1)
+
+
+@pytest.mark.parametrize("without_removed", [False, True])
+@pytest.mark.parametrize("depth", [1, 3, 20])
+async def test_a_remined_fill_is_adopted_not_copied_again(clock: Clock, depth: int, without_removed: bool) -> None:
+    """A reorg takes fills back and mines them in other blocks, with other log indexes: still one copy each."""
+    async with open_world() as world, running_engine(world, make_test_plan()) as service:
+        world.nodes[0].faults.without_removed = without_removed
+        txs = [world.buy() for _ in range(depth)]
+        for tx in txs:
+            world.chain.mine(tx)
+            await trio.sleep(0.1)
+        await world.recorder.wait_copies(2 * depth)
+        world.chain.reorg(depth, [(world.buy(OTHER_LEADER), tx) for tx in txs] + [()])
+        await mine_steadily(world, 3)
+        assert service.scanner.reorgs == 1
+    expected_copies(world, signals=depth)
+
+
+async def test_a_resubmitted_trade_is_adopted_by_its_order_hash(clock: Clock) -> None:
+    """The same order filled again for the same amounts under a new transaction hash is the old trade."""
+    async with open_world() as world, running_engine(world, make_test_plan()):
+        first = world.buy()
+        world.chain.mine(first)
+        await world.recorder.wait_copies(2)
+        world.chain.reorg(1, [(world.buy(OTHER_LEADER),), (evolve(first, tx_hash=hash_of(999)),)])
+        await mine_steadily(world, 2)
+    expected_copies(world, signals=1)
+    assert "adopted" in world.recorder.admissions
+
+
+async def test_a_retracted_fill_that_had_not_started_waits_and_then_ends(clock: Clock) -> None:
+    """Tasks of a retracted fill are held; when it is not mined again in time they end with a reason, unsent."""
+    plan = make_test_plan(engine={"workers": 1}, executor={"latency_ms": 3000})
+    async with open_world() as world, running_engine(world, plan) as service:
+        world.chain.mine(world.buy(token=1))
+        await world.recorder.wait_until(lambda: len(world.recorder.admitted) == 1)
+        world.chain.mine(world.buy(token=2))
+        await world.recorder.wait_until(lambda: len(world.recorder.admitted) == 2)
+        world.chain.reorg(1, [(), ()])
+        await world.recorder.wait_until(lambda: bool(world.recorder.retracted))
+        depth = await service.store.inbox.depth()
+        assert depth.held + depth.leased >= 2
+        await mine_steadily(world, 12)
+    ends = {finished.task.intent.token_id: finished.outcome.end for finished in world.recorder.finished}
+    assert ends[1] is End.FILLED  # type: ignore[index]  # a literal token
+    assert ends[2] in (End.RETRACTED, End.EXPIRED)  # type: ignore[index]  # a literal token
+
+
+async def test_a_lower_head_of_one_node_is_a_suspect_not_a_reorg(clock: Clock) -> None:
+    """A node on a fork of its own, or behind, takes nothing back while the other one disagrees."""
+    async with open_world(nodes=2) as world, running_engine(world, make_test_plan()) as service:
+        world.chain.mine(world.buy())
+        await world.recorder.wait_copies(2)
+        world.nodes[1].faults.behind = 3
+        await mine_steadily(world, 4)
+        assert service.scanner.reorgs == 0
+    assert world.recorder.retracted == []
+
+
+async def test_a_silent_head_ends_the_connection(clock: Clock) -> None:
+    """Pings that are answered prove nothing: without new heads the subscription is stale."""
+    async with open_world() as world, running_engine(world, make_test_plan()):
+        world.nodes[0].faults.silent_heads = True
+        await world.recorder.wait_until(lambda: "endpoint-lost" in dict(world.recorder.alerts))
+    assert "no new head for" in dict(world.recorder.alerts)["endpoint-lost"]
+
+
+async def test_a_node_that_stops_answering_ends_the_connection(clock: Clock) -> None:
+    """A request without an answer, on a socket that looks alive, does not hang anything."""
+    plan = patient(make_test_plan(engine={"deadline_s": 600}))
+    async with open_world() as world, running_engine(world, plan):
+        world.nodes[0].faults.deaf = True
+        world.chain.mine()
+        await world.recorder.wait_until(lambda: "endpoint-lost" in dict(world.recorder.alerts))
+        world.nodes[0].faults.deaf = False
+        world.chain.mine(world.buy())
+        await world.recorder.wait_copies(2)
+    expected_copies(world, signals=1)
+
+
+async def test_a_node_behind_the_others_is_reconnected(clock: Clock) -> None:
+    """An endpoint that stays behind the best head is not worth listening to."""
+    async with open_world(nodes=2) as world, running_engine(world, make_test_plan(chain={"behind_blocks": 3})):
+        await mine_steadily(world, 5)
+        world.nodes[1].faults.behind = 4
+        await mine_steadily(world, 20)
+    assert any("is behind" in detail for _, detail in world.recorder.alerts)
+
+
+async def test_a_wrong_chain_refuses_to_start(clock: Clock) -> None:
+    """A node of another chain is a configuration error, named with both numbers."""
+    async with open_world() as world:
+        world.nodes[0].faults.chain_id = 1
+        with pytest.RaisesGroup(
+            pytest.RaisesExc(WrongChain, match="expected chain id 137, the node serves 1"), flatten_subgroups=True
+        ):
+            async with running_engine(world, make_test_plan()):
+                pass
+
+
+async def test_without_any_node_the_budget_runs_out(clock: Clock) -> None:
+    """A lasting outage halts entries and ends with an error instead of trying for ever."""
+    plan = make_test_plan(engine={"restarts": 5, "restart_window_s": 3600.0})
+    async with open_world() as world:
+        with pytest.RaisesGroup(RestartBudgetExhausted, flatten_subgroups=True):
+            async with running_engine(world, plan) as service:
+                world.down = {0}
+                world.nodes[0].drop_connections()
+                await trio.sleep(3600)
+        assert (await service.store.control.mode()).mode is Mode.HALT_NEW
+    assert world.dials <= 2 * 6
+
+
+async def test_one_live_node_costs_no_budget(clock: Clock) -> None:
+    """While another node is alive nothing is missed, so a dead one may be tried for ever."""
+    plan = make_test_plan(engine={"restarts": 2, "restart_window_s": 3600.0})
+    async with open_world(nodes=2) as world:
+        world.down = {1}
+        async with running_engine(world, plan):
+            await mine_steadily(world, 120)
+            world.chain.mine(world.buy())
+            await world.recorder.wait_copies(2)
+    expected_copies(world, signals=1)
+    assert len([kind for kind, _ in world.recorder.alerts if kind == "endpoint-lost"]) > 2
+
+
+async def test_a_new_follow_widens_the_filters_without_a_gap(clock: Clock) -> None:
+    """The new subscription stands before the old one falls, and the window is read again."""
+    async with open_world() as world, running_engine(world, make_test_plan()) as service:
+        (node,) = world.nodes
+        (follow,) = [f for f in (await service.store.follows.load())[1] if f.follower == "alice"]
+        new = Follow(follower=follow.follower, leader=OTHER_LEADER, settings=follow.settings)
+        await service.store.follows.put([new])
+        world.chain.mine(world.buy(OTHER_LEADER), world.buy(LEADER))
+        await world.recorder.wait_copies(3)
+        await mine_steadily(world, 2)
+        assert len(node.log_filters) == 1
+        await service.store.follows.remove([new.key])
+        await mine_steadily(world, 2)
+        world.chain.mine(world.buy(OTHER_LEADER))
+        await mine_steadily(world, 2)
+        assert service.scanner.late_logs == 0
+    assert len(world.recorder.copies) == 3
+
+
+async def test_many_leaders_are_spread_over_several_subscriptions(clock: Clock) -> None:
+    """Filters are cut into chunks that nodes accept."""
+    leaders = tuple("0x" + f"{number:040x}" for number in range(1, 26))
+    plan = make_test_plan(leaders=leaders, chain={"leaders_per_subscription": 10})  # type: ignore[arg-type]  # addresses
+    async with open_world() as world, running_engine(world, plan):
+        assert len(world.nodes[0].log_filters) == 3
+        world.chain.mine(*(world.buy(leader) for leader in leaders))  # type: ignore[arg-type]  # addresses
+        await world.recorder.wait_copies(50)
+    expected_copies(world, signals=25)
+
+
+async def test_without_follows_nothing_is_subscribed(clock: Clock) -> None:
+    """An engine that copies nobody asks for no logs."""
+    async with open_world() as world, running_engine(world, make_test_plan(followers=())):
+        await mine_steadily(world, 3)
+        assert world.nodes[0].log_filters == []
+
+
+@pytest.mark.parametrize(
+    "frame",
+    [
+        b"{",
+        b"[]",
+        b'"text"',
+        b'{"jsonrpc":"2.0","method":"eth_subscription","params":{"subscription":"0x1"}}',
+        b"\xff\xfe",
+        b"[" * 5000,
+        b"{}" * 10,
+    ],
+)
+async def test_garbage_is_counted_and_changes_nothing(clock: Clock, frame: bytes) -> None:
+    """A frame that is no JSON-RPC is quarantined; the next fill is copied as if nothing had been."""
+    async with open_world() as world, running_engine(world, make_test_plan()) as service:
+        for _ in range(3):
+            world.nodes[0].send_to_all(frame)
+        world.chain.mine(world.buy())
+        await world.recorder.wait_copies(2)
+        await mine_steadily(world, 2)
+        assert service.quarantine.total() >= 1 or world.recorder.alerts
+    expected_copies(world, signals=1)
+    assert len(world.recorder.quarantined) == len(set(world.recorder.quarantined))
+
+
+@pytest.mark.parametrize(
+    ("changes", "kind"),
+    [
+        ({"data": "0x12"}, "order-filled-v2"),
+        ({"data": "0x1"}, "malformed-log"),
+        ({"topics": ["0x" + "77" * 32]}, "unknown-topic"),
+        ({"address": "0x" + "12" * 20}, "unknown-contract"),
+        ({"logIndex": None}, "malformed-log"),
+    ],
+)
+async def test_a_lying_log_is_quarantined_by_kind(clock: Clock, changes: dict[str, object], kind: str) -> None:
+    """Logs of other contracts, with other topics or of the wrong shape never become a signal."""
+    async with open_world() as world, running_engine(world, make_test_plan()) as service:
+        (node,) = world.nodes
+        world.chain.mine(world.buy(OTHER_LEADER))
+        written = {**log_object(world.chain.head.logs[0]), **changes}
+        for client in node._clients:
+            for subscription in client.subscriptions.values():
+                if subscription.log_filter is not None:
+                    params = {"subscription": subscription.id, "result": written}
+                    client.push({"jsonrpc": "2.0", "method": "eth_subscription", "params": params})
+        await world.recorder.wait_until(lambda: bool(world.recorder.quarantined))
+        assert service.quarantine[kind] == 1
+    assert [kind] == world.recorder.quarantined
+    assert world.recorder.admitted == []
+
+
+async def test_a_huge_frame_ends_one_connection_only(clock: Clock) -> None:
+    """A frame over the limit closes that connection; the other node carries on."""
+    plan = make_test_plan(chain={"max_message_mib": 1})
+    async with open_world(nodes=2) as world, running_engine(world, plan):
+        world.nodes[0].send_to_all(msgspec.json.encode({"id": 1, "result": "x" * (1 << 21)}))
+        await world.recorder.wait_until(lambda: "endpoint-lost" in dict(world.recorder.alerts))
+        world.chain.mine(world.buy())
+        await world.recorder.wait_copies(2)
+    expected_copies(world, signals=1)
+
+
+async def test_error_answers_are_survived(clock: Clock) -> None:
+    """A node that answers every request with an error brings fills over its subscription; the scan resumes later."""
+    async with open_world() as world, running_engine(world, make_test_plan()) as service:
+        world.nodes[0].faults.error = "internal error"
+        world.chain.mine(world.buy())
+        await world.recorder.wait_copies(2)
+        assert service.pipeline.sealed is not None
+        assert service.pipeline.sealed.number == 0
+        world.nodes[0].faults.error = None
+        await mine_steadily(world, 3)
+        assert service.pipeline.sealed.number >= 3
+    expected_copies(world, signals=1)
+
+
+async def test_logs_without_a_time_are_taken_as_fresh_only_from_a_subscription(clock: Clock) -> None:
+    """Nodes that send no blockTimestamp are fine: the scanner asks for the block's time."""
+    async with open_world() as world, running_engine(world, make_test_plan()):
+        world.nodes[0].faults.without_time = True
+        world.chain.mine(world.buy())
+        await world.recorder.wait_copies(2)
+        world.down = {0}
+        world.nodes[0].drop_connections()
+        world.chain.mine(world.buy())
+        await trio.sleep(20)
+        world.down = set()
+        await world.recorder.wait_until(lambda: len(world.recorder.skips) == 2)
+    assert {Code.TOO_OLD} == {skip.reason.code for skip in world.recorder.skips}
+    assert len(world.recorder.copies) == 2

@@ -1,0 +1,26 @@
+"""The contracts of `trio_copy.ports`, executable: every backend, ours or yours, passes the same checks.
+
+Each check is an async function with one guarantee in its docstring. With pytest-trio:
+
+    @pytest.mark.parametrize("check", STORE_CHECKS, ids=name_of)
+    async def test_store(check): await check(open_my_store)
+"""
+
+from collections.abc import Callable
+
+from trio_copy.testing.conformance.executor import EXECUTOR_CHECKS, OpenExecutorForTest
+from trio_copy.testing.conformance.store import STORE_CHECKS, OpenStoreForTest, StoreTerms
+
+__all__ = [
+    "EXECUTOR_CHECKS",
+    "STORE_CHECKS",
+    "OpenExecutorForTest",
+    "OpenStoreForTest",
+    "StoreTerms",
+    "name_of",
+]
+
+
+def name_of(check: Callable[..., object]) -> str:
+    """Return a check's name, for the ids of a parametrised test."""
+    return check.__name__

@@ -1,0 +1,127 @@
+"""What every executor promises."""
+
+from collections.abc import Awaitable, Callable
+from contextlib import AbstractAsyncContextManager
+
+import trio
+from attrs import evolve
+
+from trio_copy.model.fills import Side
+from trio_copy.model.ids import FollowerId
+from trio_copy.model.orders import Account, ExecutionReport, Order
+from trio_copy.model.units import NO_SHARES, Rounding
+from trio_copy.ports import Executor
+from trio_copy.testing.samples import sample_intent, sample_signal, sample_task
+
+OpenExecutorForTest = Callable[[], AbstractAsyncContextManager[Executor]]
+ExecutorCheck = Callable[[OpenExecutorForTest], Awaitable[None]]
+
+_ACCOUNT = Account(follower=FollowerId("alice"), address=None)
+_SIDES = (Side.BUY, Side.SELL)
+
+
+async def _prepare(executor: Executor, number: int = 1, side: Side = Side.BUY) -> Order:
+    intent = sample_intent(side)
+    market = await executor.market(intent.token_id)
+    return executor.prepare(sample_task(sample_signal(number, side=side)).key, intent, _ACCOUNT, market)
+
+
+async def preparing_is_pure(open_executor: OpenExecutorForTest) -> None:
+    """The same intent gives the same bytes and the same id, in another instance too."""
+    async with open_executor() as one, open_executor() as other:
+        for side in _SIDES:
+            assert await _prepare(one, side=side) == await _prepare(one, side=side) == await _prepare(other, side=side)
+
+
+async def keys_tell_orders_apart(open_executor: OpenExecutorForTest) -> None:
+    """Two intents that differ only in their key are two orders."""
+    async with open_executor() as executor:
+        first, second = await _prepare(executor, 1), await _prepare(executor, 2)
+        assert first.order_id != second.order_id
+        assert first.body != second.body
+
+
+async def sizing_goes_downwards_only(open_executor: OpenExecutorForTest) -> None:
+    """An order never asks for more shares, or a worse price, than its intent."""
+    async with open_executor() as executor:
+        for side in _SIDES:
+            intent, order = sample_intent(side), await _prepare(executor, side=side)
+            assert order.shares <= intent.shares
+            if side is Side.BUY:
+                assert order.limit_price <= intent.limit_price
+            else:
+                assert order.limit_price >= intent.limit_price
+
+
+async def a_report_stays_inside_the_order(open_executor: OpenExecutorForTest) -> None:
+    """What is filled is at most what was ordered, at the limit price or better."""
+    async with open_executor() as executor:
+        for number in range(20):
+            for side in _SIDES:
+                order = await _prepare(executor, number, side)
+                report = await executor.submit(order)
+                assert report.order_id == order.order_id
+                assert NO_SHARES <= report.shares <= order.shares
+                if side is Side.BUY:
+                    assert report.notional <= report.shares.at(order.limit_price, Rounding.UP)
+                else:
+                    assert report.notional >= report.shares.at(order.limit_price, Rounding.DOWN)
+
+
+async def the_same_order_fills_once(open_executor: OpenExecutorForTest) -> None:
+    """Sending the same bytes again tells the same story and fills nothing more."""
+    async with open_executor() as executor:
+        order = await _prepare(executor)
+        first = await executor.submit(order)
+        assert first == await executor.submit(order) == await executor.find(order)
+
+
+async def an_order_never_sent_is_not_found(open_executor: OpenExecutorForTest) -> None:
+    """Looking for what is not there finds nothing and changes nothing."""
+    async with open_executor() as executor:
+        assert await executor.find(await _prepare(executor)) is None
+
+
+async def a_cancelled_send_can_be_looked_up(open_executor: OpenExecutorForTest) -> None:
+    """After a cancellation the order is found with its outcome, or sending it again fills it once."""
+    async with open_executor() as executor:
+        order = await _prepare(executor)
+        with trio.CancelScope() as scope:
+            scope.cancel()
+            await executor.submit(order)
+        found: ExecutionReport | None = await executor.find(order)
+        again = await executor.submit(order)
+        assert found is None or not found.proven or found == again
+        assert again == await executor.find(order)
+
+
+async def markets_describe_their_token(open_executor: OpenExecutorForTest) -> None:
+    """A market names the token it was asked for, and a tick that is not zero."""
+    async with open_executor() as executor:
+        token = sample_intent().token_id
+        market = await executor.market(token)
+        assert market.token_id == token
+        assert market.tick
+
+
+async def an_order_of_nothing_is_not_made_up(open_executor: OpenExecutorForTest) -> None:
+    """An intent of no shares is prepared as an order of no shares."""
+    async with open_executor() as executor:
+        intent = evolve(sample_intent(), shares=NO_SHARES)
+        market = await executor.market(intent.token_id)
+        order = executor.prepare(sample_task(sample_signal(1)).key, intent, _ACCOUNT, market)
+        assert not order.shares
+
+
+EXECUTOR_CHECKS: tuple[ExecutorCheck, ...] = (
+    preparing_is_pure,
+    keys_tell_orders_apart,
+    sizing_goes_downwards_only,
+    a_report_stays_inside_the_order,
+    the_same_order_fills_once,
+    an_order_never_sent_is_not_found,
+    a_cancelled_send_can_be_looked_up,
+    markets_describe_their_token,
+    an_order_of_nothing_is_not_made_up,
+)
+"""Every check of the contract."""
