@@ -41,6 +41,8 @@ class Session:
     _quarantine: Quarantine
     _send_notifications: trio.MemorySendChannel[tuple[str, msgspec.Raw]]
     _next_id: int = 1
+    _closing: bool = False
+    """Set when we end the connection ourselves: then its end is no failure."""
     _waiting: dict[int, "_Waiting"] = field(factory=dict)
     _topics: dict[str, str] = field(factory=dict)
     _early: deque[rpc.Notification] = field(factory=lambda: deque(maxlen=_EARLY_CAPACITY))
@@ -87,6 +89,8 @@ class Session:
             try:
                 message = await self._ws.get_message()
             except trio_websocket.ConnectionClosed as error:
+                if self._closing:
+                    return
                 raise ConnectionLost(f"closed: {_why(error)}") from error
             try:
                 await self._dispatch(rpc.decode_frame(message))
@@ -186,6 +190,7 @@ async def open_session(
                 yield session
                 # Only an undisturbed end says goodbye: in a cancellation the reader, which would hear the answer,
                 # is cancelled too, and the wait would only hold up the exit.
+                session._closing = True
                 with trio.move_on_after(CLOSE_TIMEOUT_S):
                     await ws.aclose()
             finally:

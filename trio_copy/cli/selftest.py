@@ -24,6 +24,7 @@ from trio_copy.model.decisions import Skip
 from trio_copy.model.ids import ZERO_ADDRESS, Address, TokenId
 from trio_copy.model.signals import Signal
 from trio_copy.model.units import Shares
+from trio_copy.ports import Decoder
 from trio_copy.telemetry.observer import Finished, Observer
 from trio_copy.testing.devnet import Devnet, DevTx, open_devnet
 from trio_copy.testing.devnet.chain import fake_hash
@@ -34,10 +35,6 @@ _STEP_LIMIT_S = 4.0
 _SIMULATOR = "dry-run"
 _TRIES = ((50, 2_000), (25, 20_000), (75, 200), (50, 100_000), (90, 5_000), (10, 5_000))
 """(price in cents, shares) of the trades that are tried until somebody's settings like one."""
-
-
-class _StepFailed(Exception):
-    """A step did not succeed; the message says what to do."""
 
 
 def selftest(
@@ -91,13 +88,15 @@ class _Steps(Observer):
     alerts: list[str] = field(factory=list)
     changed: trio.Event = field(factory=trio.Event)
     signals: int = 0
-    _done: int = 0
+    tasks: int = 0
+    ended: int = 0
 
     def on_step(self, step: str, detail: str) -> None:
         self.note(step, True, detail)
 
     def on_signal(self, signal: Signal, admission: str, tasks: int, decided_at: float) -> None:
         self.signals += admission == "admitted"
+        self.tasks += tasks
         self._tell()
 
     def on_skip(self, skip: Skip, signal: Signal) -> None:
@@ -105,6 +104,7 @@ class _Steps(Observer):
         self._tell()
 
     def on_finished(self, finished: Finished) -> None:
+        self.ended += 1
         if finished.report is not None and finished.report.shares:
             self.copied = self.copied or finished
         elif finished.outcome.reason is not None:
@@ -122,6 +122,10 @@ class _Steps(Observer):
         if not self.json:
             out(f"{'ok' if ok else 'FAILED':<7} {step:<12} {took_ms:7.1f} ms  {detail}")
 
+    def settled(self, signals: int) -> bool:
+        """Whether so many signals were decided, and every task they made has ended."""
+        return self.signals >= signals and self.ended >= self.tasks
+
     async def wait_until(self, reached: Callable[[], bool]) -> None:
         """Wait until something holds that only a signal, a skip or an end can change."""
         while not reached():
@@ -135,12 +139,9 @@ class _Steps(Observer):
 async def _run(plan: Plan, json: bool) -> int:
     steps = _Steps(json)
     started = trio.current_time()
-    try:
-        with trio.move_on_after(_LIMIT_S) as limit:
-            await _boot_and_copy(plan, steps)
-        failure = "it took too long; see which step stands last" if limit.cancelled_caught else None
-    except _StepFailed as error:
-        failure = str(error)
+    failure: str | None = "it took too long; see which step stands last"
+    with trio.move_on_after(_LIMIT_S):
+        failure = await _boot_and_copy(plan, steps)
     if failure is not None:
         steps.note("selftest", False, failure)
     took_s = round(trio.current_time() - started, 3)
@@ -151,10 +152,13 @@ async def _run(plan: Plan, json: bool) -> int:
     return 0 if failure is None else 1
 
 
-async def _boot_and_copy(plan: Plan, steps: _Steps) -> None:
-    wall = anchored_wall_clock()
+async def _boot_and_copy(plan: Plan, steps: _Steps) -> str | None:
+    """Go through the steps; returns what to do about the one that failed."""
     if not plan.settings.follow:
-        raise _StepFailed("no follows: add a [[follow]] to the configuration, there is nothing to copy without one")
+        return "no follows: add a [[follow]] to the configuration, there is nothing to copy without one"
+    if _tradable(plan) is None:
+        return "no decoder that the devnet can trade for: add [decoder.order-filled] or [decoder.erc1155]"
+    wall = anchored_wall_clock()
     async with open_devnet(plan.settings.chain.chain_id, wall) as devnet:
         seams = Seams(dial=devnet.dial, wall=wall, entropy=system_entropy(), observer=steps)
         endpoint = EndpointSettings(name="devnet", url=devnet.url)
@@ -163,30 +167,29 @@ async def _boot_and_copy(plan: Plan, steps: _Steps) -> None:
                 await nursery.start(service.run)
                 await devnet.node.wait_log_filters(len(service.board.filters))
             if starting.cancelled_caught:
-                raise _StepFailed(f"the engine did not subscribe in time: {'; '.join(steps.alerts) or 'no alert'}")
-            _check_narrowed(service, devnet, steps)
-            await _copy_one(plan, devnet, steps)
+                nursery.cancel_scope.cancel()
+                return f"the engine did not subscribe in time: {'; '.join(steps.alerts) or 'no alert'}"
+            failure = _check_narrowed(service, devnet, steps) or await _copy_one(plan, devnet, steps)
             service.drain()
-    steps.note("drained", True, "the nursery tree ended by itself")
+    if failure is None:
+        steps.note("drained", True, "the nursery tree ended by itself")
+    return failure
 
 
-def _check_narrowed(service: Service, devnet: Devnet, steps: _Steps) -> None:
+def _check_narrowed(service: Service, devnet: Devnet, steps: _Steps) -> str | None:
     """Ask the node, not ourselves, whose logs it was asked for."""
     leaders = {address_topic(leader) for leader in service.book.leaders}
     named = [
-        {topic for topic in position or () if topic in leaders}
+        {topic for position in log_filter.topics[1:] for topic in position or () if topic in leaders}
         for log_filter in devnet.node.log_filters
-        for position in log_filter.topics[1:]
-        if position is not None
     ]
-    if not named or set().union(*named) != leaders or not all(named):
-        raise _StepFailed(
-            "the node was not asked for exactly the leaders: does the decoder build its filters from them?"
-        )
+    if not all(named) or set().union(*named) != leaders:
+        return "the node was not asked for exactly the leaders: does every decoder build its filters from them?"
     steps.note("narrowed", True, f"the node sends logs of {len(leaders)} leaders only")
+    return None
 
 
-async def _copy_one(plan: Plan, devnet: Devnet, steps: _Steps) -> None:
+async def _copy_one(plan: Plan, devnet: Devnet, steps: _Steps) -> str | None:
     number = 0
     for leader in sorted({table.leader for table in plan.settings.follow}):
         for price_cents, shares in _TRIES:
@@ -195,36 +198,38 @@ async def _copy_one(plan: Plan, devnet: Devnet, steps: _Steps) -> None:
             with trio.move_on_after(_STEP_LIMIT_S) as waiting:
                 await steps.wait_until(lambda number=number: steps.signals >= number)  # type: ignore[misc]  # binds it
             if waiting.cancelled_caught:
-                raise _StepFailed("the leader's fill never reached the gate: do the decoders read this exchange?")
+                return "the leader's fill never reached the gate: do the decoders read this exchange?"
             with trio.move_on_after(_STEP_LIMIT_S / len(_TRIES)):
-                await steps.wait_until(lambda: steps.copied is not None)
+                await steps.wait_until(lambda number=number: steps.copied is not None or steps.settled(number))  # type: ignore[misc]  # binds it
             if steps.copied is not None:
                 task, report = steps.copied.task, steps.copied.report
-                price = report.price if report else None
-                detail = (
-                    f"{task.follower} {steps.copied.outcome.end.value} {report and report.shares} shares at {price}"
-                )
-                steps.note("copied", True, f"{detail} (simulated)")
-                return
+                shown = "" if report is None else f"{report.shares} shares at {report.price}"
+                steps.note("copied", True, f"{task.follower} {steps.copied.outcome.end.value} {shown} (simulated)")
+                return None
     why = ", ".join(f"{code} x{count}" for code, count in steps.reasons.most_common(3))
-    raise _StepFailed(f"nobody copied any of {number} trades: {why}; loosen the settings these codes name")
+    return f"nobody copied any of {number} trades: {why}; loosen the settings these codes name"
+
+
+def _tradable(plan: Plan) -> Decoder | None:
+    """Return a decoder that the devnet can make a trade for."""
+    wanted = (OrderFilledDecoder, Erc1155Decoder)
+    found = [decoder for kind in wanted for decoder in plan.decoders.values() if isinstance(decoder, kind)]
+    return found[0] if found else None
 
 
 def _trade(plan: Plan, leader: Address, number: int, price_cents: int, shares: int) -> DevTx:
     """Make a trade that one of the configured decoders reads."""
-    for decoder in plan.decoders.values():
-        if isinstance(decoder, OrderFilledDecoder):
-            exchange = min(decoder.exchanges, default=EXCHANGE_V2)
-            return leader_buys(leader, number, exchange=exchange, shares=shares, price_cents=price_cents)
-    for decoder in plan.decoders.values():
-        if isinstance(decoder, Erc1155Decoder):
-            mint = transfer_single_log(
-                contract=min(decoder.contracts),
-                operator=leader,
-                sender=ZERO_ADDRESS,
-                recipient=leader,
-                token_id=TokenId(1),
-                shares=Shares(shares * 1_000_000),
-            )
-            return DevTx(tx_hash=fake_hash("mint", number), logs=(mint,))
-    raise _StepFailed("no decoder that the devnet can trade for: add [decoder.order-filled] or [decoder.erc1155]")
+    decoder = _tradable(plan)
+    if isinstance(decoder, OrderFilledDecoder):
+        exchange = min(decoder.exchanges, default=EXCHANGE_V2)
+        return leader_buys(leader, number, exchange=exchange, shares=shares, price_cents=price_cents)
+    assert isinstance(decoder, Erc1155Decoder)
+    mint = transfer_single_log(
+        contract=min(decoder.contracts),
+        operator=leader,
+        sender=ZERO_ADDRESS,
+        recipient=leader,
+        token_id=TokenId(1),
+        shares=Shares(shares * 1_000_000),
+    )
+    return DevTx(tx_hash=fake_hash("mint", number), logs=(mint,))

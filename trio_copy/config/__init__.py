@@ -1,7 +1,7 @@
 """TOML in, frozen settings out; every problem named at once, with file, key, expected and got."""
 
 from trio_copy.config.addresses import checked_address, to_checksum
-from trio_copy.config.load import load_settings, structure_plugin_table
+from trio_copy.config.load import Draft, read_draft, structure_plugin_table
 from trio_copy.config.settings import (
     ChainSettings,
     DevnetSettings,
@@ -14,12 +14,13 @@ from trio_copy.config.settings import (
 __all__ = [
     "ChainSettings",
     "DevnetSettings",
+    "Draft",
     "EndpointSettings",
     "EngineSettings",
     "PluginTable",
     "Settings",
     "checked_address",
-    "load_settings",
+    "read_draft",
     "structure_plugin_table",
     "to_checksum",
 ]

@@ -2,7 +2,7 @@
 
 import difflib
 import tomllib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from decimal import Decimal
 from functools import partial
 from operator import is_
@@ -31,32 +31,57 @@ from trio_copy.model.units import Micro, Price, Ratio, Usd
 _PLUGIN_TABLES = ("executor", "store", "decoder")
 
 
-def load_settings(path: Path) -> Settings:
-    """Read and check a configuration; plugin tables are checked by `structure_plugin_table` once plugins are known.
+@attrs.frozen(kw_only=True)
+class Draft:
+    """A configuration that was read as far as it could be, with everything that is wrong with it."""
+
+    settings: Settings | None
+    """None when the file's own tables are wrong."""
+    executor: tuple[PluginTable, ...]
+    store: tuple[PluginTable, ...]
+    decoder: tuple[PluginTable, ...]
+    allow: tuple[str, ...]
+    """Distributions whose plugins may be loaded."""
+    problems: tuple[str, ...]
+
+
+def read_draft(path: Path) -> Draft:
+    """Read a configuration; plugin tables are checked by `structure_plugin_table` once plugins are known.
 
     Raises:
-        ConfigError: with one line for every problem; nothing else was done.
+        ConfigError: there is no such file, or it is not TOML.
     """
     table = _read_toml(path)
     problems: list[str] = list(find_secrets(table))
-    plugin_tables = {kind: _plugin_tables(kind, table.pop(kind, {}), problems) for kind in _PLUGIN_TABLES}
-    stores = plugin_tables["store"]
-    if len(stores) != 1:
-        problems.append(f"store: expected exactly one table [store.NAME], got {len(stores)}")
+    executor, store, decoder = (_plugin_tables(kind, table.pop(kind, {}), problems) for kind in _PLUGIN_TABLES)
+    if len(store) != 1:
+        problems.append(f"store: expected exactly one table [store.NAME], got {len(store)}")
     settings: Settings | None = None
     try:
         settings = _structure_settings(table)
     except ClassValidationError as error:
         problems.extend(_lines(error, ""))
-    if settings is not None and len(stores) == 1:
+    if settings is not None:
         settings = attrs.evolve(
-            settings, executor=plugin_tables["executor"], store=stores[0], decoder=plugin_tables["decoder"]
+            settings, executor=executor, store=store[0] if store else settings.store, decoder=decoder
         )
         problems.extend(_contradictions(settings))
         settings = _with_named_urls(settings, problems)
-    if problems or settings is None:
-        raise ConfigError([f"{path}: {problem}" for problem in problems])
-    return settings
+    return Draft(
+        settings=settings,
+        executor=executor,
+        store=store,
+        decoder=decoder,
+        allow=settings.plugins.allow if settings is not None else _allowed(table),
+        problems=tuple(problems),
+    )
+
+
+def _allowed(table: Mapping[str, Any]) -> tuple[str, ...]:
+    """Read plugins.allow from a file with other mistakes in it."""
+    plugins = table.get("plugins")
+    allow = plugins.get("allow") if isinstance(plugins, dict) else None
+    return tuple(name for name in allow if isinstance(name, str)) if isinstance(allow, list) else ()
 
 
 def structure_plugin_table(kind: str, table: PluginTable, settings_class: type) -> Any:  # noqa: ANN401  plugin's own
@@ -66,7 +91,7 @@ def structure_plugin_table(kind: str, table: PluginTable, settings_class: type) 
         ConfigError: with one line for every problem, without the file's name.
     """
     try:
-        return _CONVERTER.structure(dict(table.options), settings_class)
+        return _structure(table.options, settings_class)
     except ClassValidationError as error:
         raise ConfigError(_lines(error, f"{kind}.{table.name}")) from None
 
@@ -98,7 +123,8 @@ def _plugin_tables(kind: str, tables: object, problems: list[str]) -> tuple[Plug
 
 def _structure_settings(table: dict[str, Any]) -> Settings:
     # The tables of plugins were taken out; a placeholder keeps the field required in the type.
-    return _CONVERTER.structure({**table, "store": PluginTable(name="", plugin="", options={})}, Settings)
+    settings: Settings = _structure({**table, "store": PluginTable(name="", plugin="", options={})}, Settings)
+    return settings
 
 
 def _contradictions(settings: Settings) -> list[str]:
@@ -309,9 +335,29 @@ def _class_hook(of: type, converter: cattrs.Converter) -> Callable[[Any, Any], A
     def strict(value: Any, annotation: Any) -> Any:  # noqa: ANN401  as cattrs calls it
         if not isinstance(value, Mapping):
             raise ValueError(f"expected a table, got {_shown(value)}")  # noqa: TRY004  one error type for bad values
-        return structure(value, annotation)
+        instance = structure(value, annotation)
+        errors = list(_broken_limits(instance))
+        if errors:
+            raise ClassValidationError("", errors, of)
+        return instance
 
     return strict
+
+
+def _broken_limits(instance: Any) -> Iterator[Exception]:  # noqa: ANN401  any attrs class
+    """Check every field, where attrs itself would stop at the first and not say which it was."""
+    for field in attrs.fields(type(instance)):
+        if field.validator is not None:
+            try:
+                field.validator(instance, field, getattr(instance, field.name))
+            except ValueError as error:
+                error.add_note(AttributeValidationNote("", field.name, field.type))
+                yield error
+
+
+def _structure(table: Mapping[str, Any], of: type) -> Any:  # noqa: ANN401  an instance of the class
+    with attrs.validators.disabled():  # _broken_limits runs them instead
+        return _CONVERTER.structure(table, of)
 
 
 _CONVERTER = _make_converter()

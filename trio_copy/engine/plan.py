@@ -6,9 +6,9 @@ from typing import Any
 
 from attrs import frozen
 
-from trio_copy.config import PluginTable, Settings, load_settings, structure_plugin_table
+from trio_copy.config import Draft, PluginTable, Settings, read_draft, structure_plugin_table
 from trio_copy.errors import ConfigError, PluginError
-from trio_copy.ports import Decoder, DecoderContext, DecoderPlugin, ExecutorPlugin, StorePlugin
+from trio_copy.ports import Decoder, DecoderContext, ExecutorPlugin, StorePlugin
 from trio_copy.registry import Registry, discover
 
 
@@ -48,40 +48,63 @@ def load_plan(path: Path) -> Plan:
         ConfigError: with one line for every problem of the file and of the plugins' tables.
         PluginError: an allowed plugin is broken.
     """
-    settings = load_settings(path)
-    try:
-        return make_plan(settings, discover(settings.plugins.allow))
-    except ConfigError as error:
-        raise ConfigError([f"{path}: {problem}" for problem in error.problems]) from None
+    draft = read_draft(path)
+    plan, problems = _complete(draft, discover(draft.allow))
+    if plan is None or problems:
+        raise ConfigError([f"{path}: {problem}" for problem in problems])
+    return plan
 
 
 def make_plan(settings: Settings, registry: Registry) -> Plan:
-    """Check the plugins' tables of a configuration.
+    """Check the plugins' tables of settings that were made in code.
 
     Raises:
-        ConfigError: with one line for every problem, without the file's name.
+        ConfigError: with one line for every problem.
     """
-    problems: list[str] = []
+    draft = Draft(
+        settings=settings,
+        executor=settings.executor,
+        store=(settings.store,),
+        decoder=settings.decoder,
+        allow=settings.plugins.allow,
+        problems=(),
+    )
+    plan, problems = _complete(draft, registry)
+    if plan is None or problems:
+        raise ConfigError(problems)
+    return plan
+
+
+def _complete(draft: Draft, registry: Registry) -> tuple[Plan | None, list[str]]:
+    """Check the plugins' tables of a draft; every problem there is, and a plan when there is none."""
+    problems = list(draft.problems)
     executors = tuple(
         PlannedExecutor(name=table.name, plugin=plugin, settings=checked)
-        for table in settings.executor
+        for table in draft.executor
         for plugin, checked in _checked("executor", registry.executor, table, problems)
     )
     stores = [
         PlannedStore(plugin=plugin, settings=checked)
-        for plugin, checked in _checked("store", registry.store, settings.store, problems)
+        for table in draft.store
+        for plugin, checked in _checked("store", registry.store, table, problems)
     ]
-    decoders: dict[str, Decoder] = {}
-    for table in settings.decoder:
-        found: list[tuple[DecoderPlugin, Any]] = _checked("decoder", registry.decoder, table, problems)
-        for plugin, checked in found:
-            context = DecoderContext(settings=checked, chain_id=settings.chain.chain_id)
-            decoders[table.name] = plugin.make(context)
+    decoders = [
+        (table.name, plugin, checked)
+        for table in draft.decoder
+        for plugin, checked in _checked("decoder", registry.decoder, table, problems)
+    ]
+    settings = draft.settings
+    if settings is None:
+        return None, problems
+    made = {
+        name: plugin.make(DecoderContext(settings=checked, chain_id=settings.chain.chain_id))
+        for name, plugin, checked in decoders
+    }
     problems.extend(_unsafe(settings, executors, stores))
-    problems.extend(_ambiguous(decoders))
-    if problems:
-        raise ConfigError(problems)
-    return Plan(settings=settings, registry=registry, executors=executors, store=stores[0], decoders=decoders)
+    problems.extend(_ambiguous(made))
+    if not stores:
+        return None, problems
+    return Plan(settings=settings, registry=registry, executors=executors, store=stores[0], decoders=made), problems
 
 
 def _checked(kind: str, find: Any, table: PluginTable, problems: list[str]) -> list[tuple[Any, Any]]:  # noqa: ANN401

@@ -1,0 +1,350 @@
+"""The commands as a person or a script uses them, in processes of their own."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+import trio
+
+from trio_copy.cli import main
+from trio_copy.cli.durations import parse_duration
+from trio_copy.cli.synthetic import leader_buys
+from trio_copy.model.ids import Address, ChainId
+from trio_copy.testing.devnet import DevNode, open_devnet
+
+ROOT = Path(__file__).parents[2]
+DEMO = str(ROOT / "conf" / "demo.toml")
+Capture = pytest.CaptureFixture[str]
+
+
+def start(*words: str, **options: Any) -> subprocess.Popen[str]:
+    options.setdefault("stderr", subprocess.PIPE)
+    command = [sys.executable, "-m", "trio_copy", *words]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, text=True, **options)
+
+
+def wait_for(process: subprocess.Popen[str], wanted: str) -> list[dict[str, Any]]:
+    """Read events until one of a kind comes."""
+    events = []
+    assert process.stdout is not None
+    for line in process.stdout:
+        events.append(json.loads(line))
+        if events[-1]["event"] == wanted:
+            return events
+    raise AssertionError(f"no {wanted} event; stderr: {process.stderr and process.stderr.read()}")
+
+
+def test_ctrl_c_drains_and_prints_a_summary() -> None:
+    """One SIGINT closes the intake, finishes what was admitted, and ends with exit code 0."""
+    process = start("run", DEMO, "--json")
+    wait_for(process, "report")
+    process.send_signal(signal.SIGINT)
+    out, _ = process.communicate(timeout=20)
+    events = [json.loads(line) for line in out.splitlines()]
+
+    assert 0 == process.returncode
+    assert "summary" == events[-1]["event"]
+    assert (0, 0) == (events[-1]["lost"], events[-1]["left"])
+
+
+def test_a_second_signal_stops_at_once(tmp_path: Path) -> None:
+    """Two signals do not wait for a slow venue; the exit code says that it was interrupted."""
+    conf = tmp_path / "slow.toml"
+    conf.write_text(Path(DEMO).read_text().replace("latency_ms = 30", "latency_ms = 8000"))
+    process = start("run", str(conf), "--json")
+    wait_for(process, "signal")
+    started = time.monotonic()
+    process.send_signal(signal.SIGTERM)
+    wait_for(process, "step")
+    process.send_signal(signal.SIGTERM)
+    process.communicate(timeout=20)
+
+    assert 130 == process.returncode
+    assert time.monotonic() - started < 15
+
+
+def test_sighup_reloads_and_a_bad_file_changes_nothing(tmp_path: Path) -> None:
+    """Follows change while running; a broken file is reported and ignored."""
+    conf = tmp_path / "demo.toml"
+    text = Path(DEMO).read_text()
+    conf.write_text(text)
+    process = start("run", str(conf), "--json")
+    wait_for(process, "report")
+    conf.write_text(text + "\nnonsense")
+    process.send_signal(signal.SIGHUP)
+    assert "reload-refused" == wait_for(process, "alert")[-1]["kind"]
+    conf.write_text(text[: text.rindex("[[follow]]")])
+    process.send_signal(signal.SIGHUP)
+    assert "reloaded" == wait_for(process, "step")[-1]["step"]
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=20)
+    assert 0 == process.returncode
+
+
+def test_a_reader_that_goes_away_ends_the_run() -> None:
+    """`trio-copy run ... | head` drains and ends instead of running on unobserved."""
+    process = start("run", DEMO, "--json", stderr=subprocess.DEVNULL)
+    assert process.stdout is not None
+    process.stdout.readline()
+    process.stdout.close()
+    assert process.wait(timeout=30) in (0, 1)
+
+
+def test_a_pipe_gets_plain_lines() -> None:
+    """Without a terminal there are no escape sequences, and a tape that reads well."""
+    process = start("run", DEMO, "--for", "3s")
+    out, err = process.communicate(timeout=30)
+
+    assert 0 == process.returncode, err
+    assert "\x1b" not in out
+    assert "copies" in out
+    assert "tasks" in out
+
+
+def paper_conf(tmp_path: Path, first: str, second: str) -> str:
+    """conf/paper.toml itself, with the URLs of its two nodes replaced."""
+    text = (ROOT / "conf" / "paper.toml").read_text()
+    text = text.replace("wss://polygon-bor-rpc.publicnode.com", first).replace("wss://polygon.drpc.org", second)
+    conf = tmp_path / "conf.toml"
+    conf.write_text(text)
+    return str(conf)
+
+
+def test_a_wrong_chain_is_refused_with_exit_code_two(tmp_path: Path) -> None:
+    """A node of another chain is found out before anything is copied."""
+    async def run() -> subprocess.CompletedProcess[bytes]:
+        async with open_devnet(ChainId(1), lambda: 0.0) as devnet:
+            conf = paper_conf(tmp_path, devnet.url, devnet.url)
+            command = [sys.executable, "-m", "trio_copy", "run", conf]
+            return await trio.run_process(command, capture_stdout=True, capture_stderr=True, check=False)
+
+    done = trio.run(run)
+    assert 2 == done.returncode
+    assert b"expected chain id 137, the node serves 1" in done.stderr
+    assert b"Traceback" not in done.stderr
+
+
+def test_paper_runs_against_any_node_of_the_chain(tmp_path: Path) -> None:
+    """conf/paper.toml itself, with its nodes' URLs replaced by two local ones, copies a real leader's fill."""
+    async def run() -> list[dict[str, Any]]:
+        async with open_devnet(ChainId(137), time.time) as one:
+            second = DevNode(one.chain)
+            async with trio.open_nursery() as nursery:
+                listeners = await nursery.start(partial(trio.serve_tcp, second.handle, 0, host="127.0.0.1"))
+                url = f"ws://127.0.0.1:{listeners[0].socket.getsockname()[1]}"
+                conf = paper_conf(tmp_path, one.url, url)
+                command = [sys.executable, "-m", "trio_copy", "run", conf, "--json", "--for", "4s"]
+
+                async def trade() -> None:
+                    await one.node.wait_log_filters(1)
+                    await second.wait_log_filters(1)
+                    one.chain.mine(leader_buys(Address("0x6031b6eed1c97e853c6e0f03ad3ce3529351f96d"), 1))
+
+                nursery.start_soon(trade)
+                done = await trio.run_process(command, capture_stdout=True, capture_stderr=True, check=False)
+                nursery.cancel_scope.cancel()
+        return [json.loads(line) for line in done.stdout.splitlines()]
+
+    events = trio.run(run)
+    reports = [event for event in events if event["event"] == "report"]
+    assert ["paper"] == [report["follower"] for report in reports]
+    status = [event for event in events if event["event"] == "summary"][-1]
+    assert (1, 0) == (status["signals"], status["lost"])
+
+
+def last_json(capsys: Capture, *words: str) -> tuple[int, dict[str, Any]]:
+    code = main([*words, "--json"])
+    return code, json.loads(capsys.readouterr().out.splitlines()[-1])
+
+
+def test_selftest_passes_and_shows_each_step(capsys: Capture) -> None:
+    """The real nursery tree boots, narrows its subscription, copies one fill and ends by itself."""
+    code, found = last_json(capsys, "selftest", DEMO)
+
+    assert (0, True) == (code, found["ok"])
+    steps = [step["step"] for step in found["steps"]]
+    assert {"accounts", "follows", "positions", "subscribed", "narrowed", "copied", "drained"} <= set(steps)
+    assert found["seconds"] < 15
+
+
+def only_tables(text: str, *, decoder: str = "order-filled", size: str = "", follow: bool = True) -> str:
+    """A configuration with one follow and one decoder."""
+    follows = f"""[[follow]]
+follower = "alice"
+leader = "0x6031B6eed1C97e853c6e0F03Ad3ce3529351F96d"
+[follow.size]
+{size}"""
+    return f"""[chain]
+chain_id = 137
+[devnet]
+[store.memory]
+[executor.dry-run]
+[decoder.{decoder}]
+[[follower]]
+id = "alice"
+executor = "dry-run"
+{follows if follow else text}"""
+
+
+@pytest.mark.parametrize(
+    ("conf", "says"),
+    [
+        (only_tables("", follow=False), "no follows: add a [[follow]]"),
+        (only_tables("", decoder="fpmm"), "no decoder that the devnet can trade for"),
+        (only_tables("", size="minimum_usd = 1000000000"), "nobody copied any of 6 trades: BELOW_MINIMUM x6; loosen"),
+    ],
+)
+def test_a_failing_selftest_says_what_to_do(tmp_path: Path, capsys: Capture, conf: str, says: str) -> None:
+    """The failing step names the mistake; the exit code is not 0."""
+    path = tmp_path / "conf.toml"
+    path.write_text(conf)
+    code, found = last_json(capsys, "selftest", str(path))
+
+    assert (1, False) == (code, found["ok"])
+    assert says in found["steps"][-1]["detail"]
+
+
+def test_verify_dedup(capsys: Capture) -> None:
+    """First OK, second DUPLICATE, OK again after the time to live."""
+    code, found = last_json(capsys, "verify", "dedup", "--ttl-ms", "50", "--wait-ms", "80")
+    assert (0, "OK", "DUPLICATE", "OK") == (code, found["first"], found["second"], found["after_ttl"])
+    code, found = last_json(capsys, "verify", "dedup", "--ttl-ms", "5000", "--wait-ms", "10")
+    assert (0, "DUPLICATE") == (code, found["after_ttl"])
+
+
+def test_verify_backpressure(capsys: Capture) -> None:
+    """Of 5,200 tasks a queue of 5,000 keeps 5,000 and sheds 200, each with a reason."""
+    code, found = last_json(capsys, "verify", "backpressure", "--count", "5200")
+    assert 0 == code
+    assert {"attempted": 5200, "kept": 5000, "shed": 200, "reasons": {"QUEUE_FULL": 200}, "left_after_cleanup": 0} == {
+        key: found[key] for key in ("attempted", "kept", "shed", "reasons", "left_after_cleanup")
+    }
+
+
+def test_load_model_and_measure(
+    capsys: Capture, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The figures of the load model, and instances only from a capacity that was measured here."""
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    _, before = last_json(capsys, "load", "model")
+    assert (50_000_000, 578.7, 100, 5.787, 28.94, 58) == tuple(
+        before[key]
+        for key in (
+            "copies_per_day",
+            "copies_per_s",
+            "followers_per_leader",
+            "leader_trades_per_s",
+            "original_instances",
+            "original_instances_with_headroom",
+        )
+    )
+    assert before["instances"] is None
+    code, measured = last_json(capsys, "load", "measure", "--events", "5")
+    assert (0, 500, 0) == (code, measured["tasks"], measured["lost"])
+    _, after = last_json(capsys, "load", "model", "--users", "20000")
+    assert after["copies_per_day"] == 100_000_000
+    assert after["instances"] >= 1
+    assert after["measured_on"] == measured["date"]
+
+
+def test_load_simulate_loses_nothing(capsys: Capture) -> None:
+    """A short run over a real socket, and the users' shape in virtual time."""
+    code, found = last_json(capsys, "load", "simulate", "--events", "20", "--rate", "100", "--followers", "10")
+    assert (0, 200, 0, 0) == (code, found["tasks"], found["lost"], found["duplicates"])
+    words = ["load", "simulate", "--users", "200", "--leaders", "20", "--duration", "30s", "--copies", "50000", "--virtual"]
+    code, found = last_json(capsys, *words)
+    assert (0, 0) == (code, found["lost"])
+    assert found["tasks"] > 1000
+
+
+def test_decode_reads_every_form(tmp_path: Path, capsys: Capture, load_data: Callable[[str], Any]) -> None:
+    """An array, lines, a receipt and an RPC answer give the same fills; the rest is counted."""
+    logs = [event["log"] for event in load_data("polygon_events.json")["events"]]
+    forms = {
+        "array": json.dumps(logs),
+        "lines": "\n".join(json.dumps(log) for log in logs),
+        "receipt": json.dumps({"status": "0x1", "logs": logs}),
+        "rpc": json.dumps({"jsonrpc": "2.0", "id": 1, "result": logs}),
+    }
+    answers = set()
+    for name, text in forms.items():
+        path = tmp_path / name
+        path.write_text(text)
+        assert 0 == main(["decode", str(path)])
+        output = capsys.readouterr()
+        answers.add(output.out)
+        assert "13 fills; logs that are no fills: 12" in output.err
+    (answer,) = answers
+    first = json.loads(answer.splitlines()[0])
+    assert ["chain_id", "exchange", "owner", "role", "side", "token_id", "shares", "price", "notional", "fee", "order_hash", "tx_hash", "log_index", "signal_id"] == list(first)
+    assert (9451729165, "0.48", 4536829999, 117957570) == (first["shares"], first["price"], first["notional"], first["fee"])
+
+
+def test_decode_survives_bad_lines_and_refuses_no_json(tmp_path: Path, capsys: Capture) -> None:
+    """One broken line among many is counted; a file without any JSON is bad input."""
+    path = tmp_path / "logs"
+    path.write_text('{"address": "0x1"}\nnot json\n[1, null]\n')
+    assert 0 == main(["decode", str(path)])
+    assert "0 fills; logs that are no fills: 4 (3 malformed, 1 malformed-log)" in capsys.readouterr().err
+    path.write_text("hello")
+    assert 2 == main(["decode", str(path)])
+    assert "expected JSON" in capsys.readouterr().err
+
+
+def test_plugins_lists_what_is_installed(capsys: Capture) -> None:
+    """Name, distribution, version, active or not."""
+    assert 0 == main(["plugins", DEMO, "--json"])
+    rows = {row["name"]: row for row in map(json.loads, capsys.readouterr().out.splitlines())}
+
+    assert ("executor", "trio-copy", "yes") == tuple(rows["dry-run"][key] for key in ("kind", "distribution", "active"))
+    assert "no" == rows["fpmm"]["active"]
+    assert 0 == main(["plugins"])
+    assert "order-filled" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    "words",
+    [["nonsense"], ["run"], ["run", DEMO, "--fro", "3s"], ["run", DEMO, "--for", "soon"], ["load", "simulate", "--events", "0"],
+     ["verify", "dedup", "--store", "redsi"], ["verify", "dedup", "--store-option", "x"], ["verify", "dedup", "--store-option", "x=1"]],
+)  # fmt: skip
+def test_bad_words_exit_with_two(words: list[str], capsys: Capture) -> None:
+    """A typo on the command line is bad input: one message, exit code 2."""
+    assert 2 == main(words)
+    output = capsys.readouterr()
+    assert "Traceback" not in output.out + output.err
+
+
+@pytest.mark.parametrize(("text", "seconds"), [("20s", 20), ("1.5m", 90), ("250ms", 0.25), ("2h", 7200), ("3", 3)])
+def test_durations_are_read_as_people_write_them(text: str, seconds: float) -> None:
+    """Numbers with a unit, or bare seconds."""
+    assert seconds == parse_duration(text)
+
+
+def test_no_key_leaves_in_a_traceback_or_a_log() -> None:
+    """A canary key and a URL in an error, at the verbosest level, come out redacted."""
+    code = """
+import sys
+from trio_copy.cli import app, main
+from trio_copy.telemetry.log import configure_logs
+KEY = "4c0883a69102937d6231471b5dbb6204fe5129617082792ae468d01a3f362318"
+def fail(*a, **k): raise RuntimeError(f"key {KEY} at wss://node/v2/{KEY}")
+import trio_copy.cli.app as module
+module.app = fail
+code = main(["x"])
+configure_logs(json=True, level=10).warning("event", detail=f"0x{KEY}", password="hunter2 password=hunter2")
+sys.exit(code)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, env={**os.environ})
+
+    assert 1 == done.returncode
+    assert "4c0883a6" not in done.stdout + done.stderr
+    assert "this is a bug" in done.stderr
+    assert "redacted" in done.stderr

@@ -1,0 +1,191 @@
+"""A bad configuration starts nothing, exits with 2 and lists every problem at once; no secret is ever repeated."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from trio_copy.cli import main
+
+GOOD = """
+[chain]
+chain_id = 137
+[[endpoint]]
+name = "one"
+url = "wss://node.example"
+[store.memory]
+[executor.dry-run]
+[decoder.order-filled]
+[[follower]]
+id = "alice"
+executor = "dry-run"
+[[follow]]
+follower = "alice"
+leader = "0x6031B6eed1C97e853c6e0F03Ad3ce3529351F96d"
+"""
+
+Capture = pytest.CaptureFixture[str]
+
+
+def check(tmp_path: Path, text: str) -> int:
+    path = tmp_path / "conf.toml"
+    path.write_text(text)
+    return main(["check", str(path)])
+
+
+def test_a_good_file_is_good(tmp_path: Path, capsys: Capture) -> None:
+    """Checking says what would run."""
+    assert check(tmp_path, GOOD) == 0
+    assert "1 follows of 1 leaders by 1 followers" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("find", "put", "says"),
+    [
+        ("chain_id = 137", 'chain_id = "137"', 'chain.chain_id: expected a whole number, got "137"'),
+        ("chain_id = 137", "chain_id = true", "chain.chain_id: expected a whole number, got True"),
+        ("chain_id = 137", "", "chain.chain_id: required, but not set"),
+        ("chain_id = 137", "chain_id = 137\nsilence = 3", 'chain.silence: unknown key; did you mean "silence_s"?'),
+        (
+            "chain_id = 137",
+            "chain_id = 137\nsilence_s = 0",
+            "chain.silence_s: expected a value from 0.5 to 3600.0, got 0",
+        ),
+        ("[chain]", "[engine]\nworkers = 2.5\n[chain]", "engine.workers: expected a whole number, got 2.5"),
+        ("[chain]", '[engine]\nmode = "real"\n[chain]', 'engine.mode: expected one of paper, live, got "real"'),
+        ("[chain]", "[engien]\n[chain]", 'engien: unknown key; did you mean "engine"?'),
+        ("0x6031B6", "0x6031b6", "follow[0].leader: expected the checksum of 0x6031B6eed1"),
+        ("F96d", "F96", "follow[0].leader: expected an address, 0x and 40 hex digits"),
+        ("[store.memory]", "[store.sqlite]", "store.sqlite: no store named 'sqlite'; installed: memory"),
+        ("[store.memory]", "", "store: expected exactly one table [store.NAME], got 0"),
+        ("[executor.dry-run]", "[executor.clbo]", "executor.clbo: no executor named 'clbo'; installed: dry-run"),
+        (
+            "[decoder.order-filled]",
+            "[decoder.order-filed]",
+            "no decoder named 'order-filed'; installed: erc1155, fpmm, order-filled",
+        ),
+        ("[decoder.order-filled]", "", "decoder: expected at least one table"),
+        (
+            "[executor.dry-run]",
+            "[executor.dry-run]\nlatency = 3",
+            'executor.dry-run.latency: unknown key; did you mean "latency_ms"?',
+        ),
+        (
+            'executor = "dry-run"',
+            'executor = "dryrun"',
+            'follower[0].executor: expected a configured executor (dry-run), got "dryrun"; did you mean "dry-run"?',
+        ),
+        (
+            'follower = "alice"',
+            'follower = "alcie"',
+            'follow[0].follower: expected the id of a [[follower]], got "alcie"; did you mean "alice"?',
+        ),
+        ('id = "alice"', 'id = "al ice"', "follower[0].id: expected a name of up to 64 letters"),
+        (
+            'url = "wss://node.example"',
+            'url = "https://node.example"',
+            "endpoint[0].url: expected a URL with ws:// or wss://",
+        ),
+        (
+            'url = "wss://node.example"',
+            'url = "env:NOPE_NOT_SET"',
+            "endpoint[0].url: expected environment variable NOPE_NOT_SET to be set",
+        ),
+        ("[[endpoint]]", "[devnet]\n[[endpoint]]", "devnet: expected no [[endpoint]] beside it"),
+        ("[chain]", "[chain", "not valid TOML"),
+    ],
+)
+def test_each_mistake_is_one_clear_line(tmp_path: Path, capsys: Capture, find: str, put: str, says: str) -> None:
+    """File, key, what was expected and what was there; the nearest known name where there is one."""
+    assert check(tmp_path, GOOD.replace(find, put, 1)) == 2
+    lines = capsys.readouterr().err.splitlines()
+    assert any(says in line for line in lines), lines
+    assert all(line.startswith(str(tmp_path / "conf.toml")) for line in lines)
+
+
+FOLLOW = """
+[[follow]]
+follower = "alice"
+leader = "0x6031B6eed1C97e853c6e0F03Ad3ce3529351F96d"
+"""
+
+
+@pytest.mark.parametrize(
+    ("extra", "says"),
+    [
+        (FOLLOW, "follow: duplicate follow, alice copies 0x6031b6eed1c97e853c6e0f03ad3ce3529351f96d"),
+        ('[[follower]]\nid = "alice"\nexecutor = "dry-run"', "follower: expected each id once, got alice"),
+        (GOOD[GOOD.index("[[endpoint]]") : GOOD.index("[store")], 'endpoint: expected each name once, got "one" twice'),
+        ('[follow.size]\nratio = "0.0000001"', "follow[0].size.ratio: expected a decimal number with at most 6 places"),
+        ("[follow.size]\nslippage_bps = -1", "follow[0].size.slippage_bps: expected a value from 0 to 10000, got -1"),
+        ('[follow.filters]\nsides = ["BUY", "HOLD"]', 'follow[0].filters.sides[1]: expected BUY or SELL, got "HOLD"'),
+        ('[follow.filters]\ntoken_deny = ["-1"]', "follow[0].filters.token_deny[0]: expected a token id"),
+        ("[follow.filters]\nprice_max = 1.5", "follow[0].filters.price_max: expected a value from 0 to 1, got 1.5"),
+        ("[follow.filters]\nprice_max = inf", "follow[0].filters.price_max: expected a decimal number"),
+    ],
+)
+def test_mistakes_in_lists_carry_their_place(tmp_path: Path, capsys: Capture, extra: str, says: str) -> None:
+    """A table of many is found by its number."""
+    assert check(tmp_path, GOOD + extra) == 2
+    assert says in capsys.readouterr().err
+
+
+def test_every_problem_is_listed_at_once(tmp_path: Path, capsys: Capture) -> None:
+    """Nobody has to run check five times to find five mistakes."""
+    text = GOOD.replace("137", '"x"').replace("[executor.dry-run]", "[executor.dry-run]\nseed = -1\nfoo = 1")
+    assert check(tmp_path, text + "\n[follow.size]\nratio = -1\nslippage_bps = 99999\nmode = 'big'") == 2
+    assert len(capsys.readouterr().err.splitlines()) >= 4
+
+
+KEY = "4c0883a69102937d6231471b5dbb6204fe5129617082792ae468d01a3f362318"
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        f'private_key = "{KEY}"',
+        f'anything = "0x{KEY}"',
+        'api_key = "hunter2"',
+        'password = "hunter2"',
+        'words = "' + " ".join(["abandon"] * 11 + ["about"]) + '"',
+        'url = "wss://polygon.example/v2/AbCdEf0123456789AbCdEf0123"',
+        'url = "wss://user:hunter2@polygon.example"',
+    ],
+)
+def test_a_secret_in_the_file_is_refused_and_not_repeated(tmp_path: Path, capsys: Capture, line: str) -> None:
+    """Keys, phrases, passwords and URLs with API keys belong into a variable or a 0600 file."""
+    assert check(tmp_path, GOOD.replace("[executor.dry-run]", f"[executor.dry-run]\n{line}")) == 2
+    output = capsys.readouterr().err
+    assert "in the file; if it was real, replace it now" in output
+    for secret in (KEY, "hunter2", "abandon", "AbCdEf"):
+        assert secret not in output
+
+
+def test_urls_may_come_from_the_environment_or_a_private_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture
+) -> None:
+    """A named secret is read; a file that others can read is refused."""
+    monkeypatch.setenv("NODE_URL", "wss://node.example/secret")
+    assert check(tmp_path, GOOD.replace("wss://node.example", "env:NODE_URL")) == 0
+    file = tmp_path / "url"
+    file.write_text("wss://node.example/secret\n")
+    named = GOOD.replace("wss://node.example", f"file:{file}")
+    file.chmod(0o644)
+    assert check(tmp_path, named) == 2
+    assert "mode 0600; chmod 600" in capsys.readouterr().err
+    file.chmod(0o600)
+    assert check(tmp_path, named) == 0
+    os.remove(file)
+    assert check(tmp_path, named) == 2
+
+
+def test_what_moves_money_needs_live_mode_and_a_durable_store(tmp_path: Path, capsys: Capture) -> None:
+    """Paper is the default, and live trading does not trust a store that forgets."""
+    assert check(tmp_path, GOOD.replace("[chain]", '[engine]\nmode = "live"\n[chain]')) == 2
+    assert "store.memory: expected a durable store in mode live" in capsys.readouterr().err
+
+
+def test_a_missing_file_is_one_line(capsys: Capture) -> None:
+    """A wrong path is bad input, not a traceback."""
+    assert main(["check", "/nowhere/conf.toml"]) == 2
+    assert capsys.readouterr().err == "/nowhere/conf.toml: cannot be read: No such file or directory\n"

@@ -1,0 +1,144 @@
+"""The nursery tree: start, drain, reload, escalate, and the same run twice from one seed."""
+
+import pytest
+import trio
+import trio.testing
+from attrs import evolve
+
+from tests.builders import LEADER, OTHER_LEADER
+from tests.harness import make_test_plan, open_world, running_engine
+from trio_copy.cli.load import _plan, _run_virtual
+from trio_copy.cli.simulation import Load
+from trio_copy.errors import StoreUnavailable
+from trio_copy.model.control import Mode
+from trio_copy.model.decisions import End
+from trio_copy.model.ids import FollowerId
+from trio_copy.ports import Store
+from trio_copy.testing.virtual import run_virtually
+
+Clock = trio.testing.MockClock
+
+
+async def test_a_drain_finishes_what_was_admitted(clock: Clock) -> None:
+    """After the intake is closed, every admitted task still reaches its end; the tree ends by itself."""
+    plan = make_test_plan(engine={"workers": 1}, executor={"latency_ms": 500})
+    async with open_world() as world:
+        async with running_engine(world, plan) as service:
+            world.chain.mine(world.buy(token=1), world.buy(token=2))
+            await world.recorder.wait_until(lambda: len(world.recorder.admitted) == 2)
+            service.drain()
+        assert len(world.recorder.copies) == 4
+    assert service.abandoned == 0
+
+
+async def test_a_drain_that_takes_too_long_says_what_it_left(clock: Clock) -> None:
+    """What could not be started before the deadline of the drain ends with a reason instead of vanishing."""
+    plan = make_test_plan(engine={"workers": 1, "drain_s": 1.0, "deadline_s": 100.0}, executor={"latency_ms": 700})
+    async with open_world() as world:
+        async with running_engine(world, plan) as service:
+            world.chain.mine(*(world.buy(token=number) for number in range(1, 6)))
+            await world.recorder.wait_until(lambda: len(world.recorder.admitted) == 5)
+        depth = await service.store.inbox.depth()
+    ends = [finished.outcome.end for finished in world.recorder.finished]
+    assert len(ends) + depth.leased == 10
+    assert End.HALTED in ends
+    assert depth.queued == 0
+
+
+async def test_a_mode_change_reaches_the_workers(clock: Clock) -> None:
+    """An operator's halt stops entries at once and is announced."""
+    async with open_world() as world, running_engine(world, make_test_plan()) as service:
+        await trio.sleep(1)
+        await service.store.control.set_mode(Mode.HALT_NEW, "lunch")
+        await trio.testing.wait_all_tasks_blocked()
+        world.chain.mine(world.buy())
+        await world.recorder.wait_until(lambda: len(world.recorder.finished) == 2)
+    assert {End.HALTED} == {finished.outcome.end for finished in world.recorder.finished}
+    assert ("mode", "halt-new: lunch") in world.recorder.alerts
+
+
+async def test_a_reload_changes_follows_and_names_what_needs_a_restart(clock: Clock) -> None:
+    """Follows and followers change while running; other settings are reported, not half applied."""
+    async with open_world() as world, running_engine(world, make_test_plan()) as service:
+        new = make_test_plan(followers=("alice", "carol"), leaders=(OTHER_LEADER,), engine={"workers": 7})
+        assert await service.apply(new.settings) == ["engine"]
+        await trio.sleep(0.5)
+        world.chain.mine(world.buy(LEADER), world.buy(OTHER_LEADER))
+        await world.recorder.wait_copies(2)
+        await trio.sleep(1)
+    assert {"alice", "carol"} == {follower for _, follower in world.recorder.copies}
+    assert {OTHER_LEADER} == {signal.leader for signal in world.recorder.admitted}
+
+
+async def test_a_reload_that_names_an_unknown_executor_changes_nothing(clock: Clock) -> None:
+    """A follower cannot be moved to an executor that does not run."""
+    async with open_world() as world, running_engine(world, make_test_plan()) as service:
+        table = evolve(make_test_plan().settings.follower[0], id=FollowerId("dave"), executor="clob")
+        settings = evolve(make_test_plan().settings, follower=(table,), follow=())
+        assert await service.apply(settings) == ["executor clob is not running"]
+        assert len(service.book) == 2
+
+
+async def test_a_failing_store_stops_trading(clock: Clock) -> None:
+    """Without its store the engine ends with the store's error; it does not trade blind."""
+
+    async with open_world() as world:
+        with pytest.RaisesGroup(pytest.RaisesExc(StoreUnavailable), flatten_subgroups=True):
+            async with running_engine(world, make_test_plan()) as service:
+                service.pipeline.store = _BrokenStore(service.store)  # type: ignore[assignment]  # only what is used
+                world.chain.mine(world.buy())
+                await trio.sleep_forever()
+    assert world.recorder.copies == []
+
+
+class _BrokenStore:
+    """A store whose gate does not answer any more."""
+
+    def __init__(self, store: Store) -> None:
+        self.control = store.control
+        self.inbox = self
+
+    async def admit(self, *_: object) -> None:
+        await trio.lowlevel.checkpoint()
+        raise StoreUnavailable("the disk is gone")
+
+
+async def test_status_shows_feed_queue_and_nodes(clock: Clock) -> None:
+    """One look tells block, age of the feed, depth and every node."""
+    async with open_world(nodes=2) as world, running_engine(world, make_test_plan()) as service:
+        world.chain.mine(world.buy())
+        await world.recorder.wait_copies(2)
+        await trio.sleep(1.5)
+        status = await service.status()
+    assert (status.block, round(status.feed_age_s or 0, 1), status.shard, status.mode) == (1, 1.5, "1/1", "run")
+    assert [endpoint.live for endpoint in status.endpoints] == [True, True]
+
+
+def test_a_seed_reproduces_a_whole_run() -> None:
+    """Two virtual runs of the real engine from one seed agree in every figure."""
+    plan = _plan(users=20, follows=2, leaders=4, latency_ms=30, workers=5, store="memory", options=())
+    leaders = sorted({table.leader for table in plan.settings.follow})
+    load = Load(events=50, rate_per_s=100, leaders=leaders, seed=3)
+    first, second = _run_virtual(plan, load), _run_virtual(plan, load)
+
+    assert first == second
+    assert (first["tasks"], first["lost"], first["duplicates"]) == (50 * 10, 0, 0)
+
+
+def test_a_seeded_schedule_is_the_same_schedule() -> None:
+    """The canary for Trio's private switch: one seed, one order; another seed, another order."""
+
+    async def race() -> list[int]:
+        order: list[int] = []
+
+        async def step(number: int) -> None:
+            await trio.lowlevel.checkpoint()
+            order.append(number)
+
+        async with trio.open_nursery() as nursery:
+            for number in range(50):
+                nursery.start_soon(step, number)
+        return order
+
+    traces = [run_virtually(race, seed=seed) for seed in (1, 1, 2)]
+    assert traces[0] == traces[1] != traces[2]

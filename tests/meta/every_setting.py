@@ -1,0 +1,104 @@
+"""Writes conf/every-setting.toml from the code: `python -m tests.meta.every_setting`."""
+
+import textwrap
+from collections.abc import Iterator
+from enum import Enum
+from pathlib import Path
+from typing import Any
+
+import attrs
+
+from trio_copy.config.settings import (
+    ChainSettings,
+    DevnetSettings,
+    EndpointSettings,
+    EngineSettings,
+    FollowerTable,
+    FollowTable,
+    PluginsSettings,
+)
+from trio_copy.model.units import Micro
+from trio_copy.registry import discover
+
+PATH = Path(__file__).parents[2] / "conf" / "every-setting.toml"
+HEADER = """\
+# Every setting: what it is for, its unit, and its default, which is the value written here.
+# A setting in a comment is off by default, or belongs to a table that this file cannot use.
+# This file is made from the code by `python -m tests.meta.every_setting`; a test keeps it true.
+"""
+REQUIRED = {
+    "chain_id": 137,
+    "leader": "0x6031B6eed1C97e853c6e0F03Ad3ce3529351F96d",
+    "follower": "alice",
+    "executor": "dry-run",
+    "id": "alice",
+    "name": "one",
+    "url": "wss://polygon-bor-rpc.publicnode.com",
+}
+_WIDTH = 116
+
+
+def render() -> str:
+    """Return the whole file."""
+    registry = discover()
+    lines = [HEADER]
+    lines += table("[engine]", EngineSettings)
+    lines += table("[chain]", ChainSettings)
+    lines += table("[[endpoint]]", EndpointSettings)
+    lines += table("[plugins]", PluginsSettings)
+    for name, (store, _) in sorted(registry.stores.items()):
+        lines += table(f"[store.{name}]", store.settings)
+    for name, (executor, _) in sorted(registry.executors.items()):
+        lines += table(f"[executor.{name}]", executor.settings)
+    for name, (decoder, _) in sorted(registry.decoders.items()):
+        lines += table(f"[decoder.{name}]", decoder.settings)
+    lines += table("[[follower]]", FollowerTable)
+    lines += table("[[follow]]", FollowTable)
+    lines += ["# " + line if line and not line.startswith("#") else line for line in table("[devnet]", DevnetSettings)]
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def table(header: str, settings: type) -> Iterator[str]:
+    """Yield the lines of a table and of the tables inside it."""
+    yield from comment(settings.__doc__ or "")
+    yield header
+    inner = []
+    for field in attrs.fields(settings):
+        if field.metadata["unit"] == "table":
+            inner.append(field)
+            continue
+        yield from comment(f"{field.metadata['why']} ({field.metadata['unit']})")
+        default = field.default
+        if default is attrs.NOTHING:
+            yield f"{field.name} = {toml(REQUIRED[field.name])}"
+        else:
+            yield f"# {field.name} =" if default is None else f"{field.name} = {toml(default)}"
+    yield ""
+    for field in inner:
+        name = header.strip("[]")
+        yield from table(f"[{name}.{field.name}]", field.type)
+
+
+def comment(text: str) -> Iterator[str]:
+    first = text.strip().splitlines()[0]
+    yield from (f"# {line}" for line in textwrap.wrap(first, _WIDTH))
+
+
+def toml(value: Any) -> str:
+    match value:
+        case bool():
+            return "true" if value else "false"
+        case str():
+            return f'"{value}"'
+        case Enum():
+            return f'"{value.value}"'
+        case Micro():
+            return str(value)
+        case tuple() | frozenset():
+            return "[" + ", ".join(sorted(map(toml, value))) + "]"
+        case _:
+            return str(value)
+
+
+if __name__ == "__main__":
+    PATH.write_text(render())

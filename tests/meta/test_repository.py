@@ -1,0 +1,114 @@
+"""What is written down is true: settings, hooks, events, commands, layers."""
+
+import inspect
+import re
+import tomllib
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from tests.meta.every_setting import PATH, render
+from trio_copy import hookspecs
+from trio_copy.cli import main
+from trio_copy.cli.app import app
+from trio_copy.model.decisions import Code, End
+from trio_copy.testing.conformance import EXECUTOR_CHECKS, STORE_CHECKS
+
+ROOT = Path(__file__).parents[2]
+DOCS = ROOT / "docs"
+
+
+def test_every_setting_is_listed_with_its_unit_default_and_reason() -> None:
+    """conf/every-setting.toml is exactly what the code declares."""
+    assert render() == PATH.read_text(), "run: python -m tests.meta.every_setting"
+    tomllib.loads(PATH.read_text())
+
+
+@pytest.mark.parametrize("conf", sorted(ROOT.glob("conf/*.toml")), ids=lambda path: path.name)
+def test_every_shipped_configuration_is_good(conf: Path) -> None:
+    """Nobody starts from an example that does not check."""
+    assert 0 == main(["check", str(conf)])
+
+
+def test_every_hook_is_documented_with_its_signature() -> None:
+    """docs/plugins.md shows each hook as it is."""
+    text = (DOCS / "plugins.md").read_text()
+    hooks = [hook for name, hook in vars(hookspecs).items() if name.startswith("trio_copy_")]
+
+    assert 6 == len(hooks)
+    for hook in hooks:
+        assert f"{hook.__name__}({', '.join(inspect.signature(hook).parameters)})" in text
+
+
+def test_every_reason_code_and_end_is_documented() -> None:
+    """The codes are an interface; docs/events.md says what each means."""
+    text = (DOCS / "events.md").read_text()
+
+    for code in Code:
+        assert f"`{code.name}`" in text, code
+    for end in End:
+        assert f"`{end.value}`" in text, end
+
+
+def test_every_event_field_is_documented(capsys: pytest.CaptureFixture[str]) -> None:
+    """What `run --json` writes is described, name by name."""
+    text = (DOCS / "events.md").read_text()
+    assert 0 == main(["run", str(ROOT / "conf" / "demo.toml"), "--for", "7s", "--json"])
+    events = [msgspec.json.decode(line) for line in capsys.readouterr().out.splitlines()]
+
+    assert {"fill", "signal", "report", "status", "summary", "retraction"} <= {event["event"] for event in events}
+    for event in events:
+        for name in event:
+            assert f"`{name}`" in text, (event["event"], name)
+    for event in events:
+        if event["event"] in ("skip", "report"):
+            assert event["signal_id"]
+            assert event["follower"]
+    assert (0, 0) == (events[-1]["lost"], events[-1]["left"])
+
+
+def test_every_command_is_in_the_readme_or_the_operations_page() -> None:
+    """A verb that nobody can find does not exist."""
+    text = (ROOT / "README.md").read_text() + (DOCS / "operations.md").read_text()
+    verbs = [name for name in app if not name.startswith("-")]
+
+    assert {"run", "check", "plugins", "decode", "selftest", "load", "verify"} == set(verbs)
+    for verb in verbs:
+        assert f"trio-copy {verb}" in text, verb
+
+
+def test_every_command_teaches() -> None:
+    """Each verb and each of its options has a sentence of help."""
+    for words in (["run"], ["check"], ["plugins"], ["decode"], ["selftest"], ["load", "simulate"], ["verify", "dedup"]):
+        assert 0 == main([*words, "--help"])
+
+
+def test_no_clock_entropy_or_socket_outside_its_seam() -> None:
+    """Time, chance and the network enter through one module each; everything else can be simulated."""
+    forbidden = re.compile(
+        r"\btime\.(time|monotonic|perf_counter|process_time)\(|datetime\.now|\brandom\.|uuid4|os\.urandom|\bsecrets\.(token|choice)"
+        r"|open_tcp_stream|socket\.socket"
+    )
+    allowed = {"clock.py", "entropy.py", "dial.py"}
+    files = [path for root in ("trio_copy", "plugins") for path in (ROOT / root).rglob("*.py") if path.name not in allowed]
+    offenders = [f"{path}: {line}" for path in files for line in path.read_text().splitlines() if forbidden.search(line)]
+
+    assert [] == [line for line in offenders if "entropy.random()" not in line]
+
+
+def test_every_check_of_the_contracts_is_in_its_suite() -> None:
+    """A check that is written but not listed would never run."""
+    from trio_copy.testing.conformance import executor, store
+
+    for module, checks in ((store, STORE_CHECKS), (executor, EXECUTOR_CHECKS)):
+        written = {f for name, f in vars(module).items() if inspect.iscoroutinefunction(f) and not name.startswith("_")}
+        assert written == set(checks)
+        assert all(check.__doc__ for check in checks)
+
+
+def test_the_words_of_the_code_are_in_the_glossary() -> None:
+    """A new word enters the glossary first."""
+    text = (DOCS / "glossary.md").read_text()
+    for word in ("leader", "follower", "follow", "raw log", "fill", "signal", "task", "intent", "order", "report", "lane"):
+        assert f"**{word}**" in text, word
