@@ -90,8 +90,11 @@ class Recorder(Observer):
     async def wait_until(self, reached: Callable[[], bool]) -> None:
         """Wait for something, but not for ever: ten virtual minutes without it are a failure."""
         with trio.fail_after(600):
-            while not reached():
-                await self._changed.wait()
+            await self._wait(reached)
+
+    async def _wait(self, reached: Callable[[], bool]) -> None:
+        while not reached():
+            await self._changed.wait()
 
     async def wait_copies(self, count: int) -> None:
         await self.wait_until(lambda: len(self.copies) >= count)

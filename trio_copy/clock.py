@@ -1,7 +1,7 @@
 """The one place that reads the wall clock.
 
 Deadlines inside the engine use `trio.current_time()`. Block times, checkpoints and records need Unix seconds: they come
-from a `WallClock`, which is anchored once and then advances with Trio's monotonic clock, so that a step of the
+from a `WallClock`, which is anchored once and then advances with the monotonic clock, so that a step of the
 system's clock neither expires every task at once nor makes an old one look fresh.
 """
 
@@ -15,8 +15,9 @@ WallClock = Callable[[], float]
 
 
 def anchored_wall_clock() -> WallClock:
-    """Anchor Unix time to Trio's clock; call it inside `trio.run`."""
-    return wall_clock_from(time.time())
+    """Anchor Unix time to the monotonic clock that Trio's real clock reads; not for virtual time."""
+    offset = time.time() - time.perf_counter()
+    return lambda: offset + time.perf_counter()
 
 
 def wall_clock_from(unix_s: float) -> WallClock:

@@ -6,6 +6,7 @@ once: the second copy finds the first one's report.
 
 from collections import OrderedDict
 from hashlib import sha256
+from struct import unpack_from
 
 from attrs import define, field, frozen
 
@@ -31,7 +32,8 @@ class Luck:
     @classmethod
     def of(cls, order_id: OrderId, seed: int) -> "Luck":
         digest = sha256(f"{seed}|{order_id}".encode()).digest()
-        return cls(*(int.from_bytes(digest[at : at + 4], "big") % _BPS for at in (0, 4, 8)))
+        first, second, third = unpack_from(">III", digest)
+        return cls(first % _BPS, second % _BPS, third % _BPS)
 
 
 @define(eq=False)

@@ -4,7 +4,7 @@ from collections import OrderedDict, defaultdict
 from collections.abc import Iterable, Sequence
 
 import trio
-from attrs import define, evolve, field
+from attrs import define, field
 
 from trio_copy.clock import WallClock
 from trio_copy.errors import LeaseLost
@@ -71,7 +71,7 @@ class MemoryInbox:
             known = self._credited(signal, now)
             if known is None:
                 self._known[signal.signal_id] = _Known(signal.signal_id, now, {signal.block_hash})
-                return self._enqueue(tasks, now)
+                return self._enqueue(tasks)
             self._known[signal.signal_id] = known
         elif not known.retracted:
             known.blocks.add(signal.block_hash)
@@ -197,7 +197,7 @@ class MemoryInbox:
         known, until = self._credits.pop(signal.credit_key, (None, 0.0))
         return known if known is not None and known.retracted and now < until else None
 
-    def _enqueue(self, tasks: Sequence[CopyTask], now: float) -> Admitted:
+    def _enqueue(self, tasks: Sequence[CopyTask]) -> Admitted:
         shed: list[Ended] = []
         for task in tasks:
             if self._queued >= self.capacity:
@@ -205,7 +205,7 @@ class MemoryInbox:
                 shed.append(victim)
                 if victim.task is task:
                     continue
-            self._push(evolve(task, admitted_at=now))
+            self._push(task)
         return Admitted(kept=len(tasks) - sum(ended.task in tasks for ended in shed), shed=tuple(shed))
 
     def _make_room(self, task: CopyTask) -> Ended:

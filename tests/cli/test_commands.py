@@ -50,9 +50,9 @@ def test_ctrl_c_drains_and_prints_a_summary() -> None:
     out, _ = process.communicate(timeout=20)
     events = [json.loads(line) for line in out.splitlines()]
 
-    assert 0 == process.returncode
-    assert "summary" == events[-1]["event"]
-    assert (0, 0) == (events[-1]["lost"], events[-1]["left"])
+    assert process.returncode == 0
+    assert events[-1]["event"] == "summary"
+    assert (events[-1]["lost"], events[-1]["left"]) == (0, 0)
 
 
 def test_a_second_signal_stops_at_once(tmp_path: Path) -> None:
@@ -67,7 +67,7 @@ def test_a_second_signal_stops_at_once(tmp_path: Path) -> None:
     process.send_signal(signal.SIGTERM)
     process.communicate(timeout=20)
 
-    assert 130 == process.returncode
+    assert process.returncode == 130
     assert time.monotonic() - started < 15
 
 
@@ -80,13 +80,13 @@ def test_sighup_reloads_and_a_bad_file_changes_nothing(tmp_path: Path) -> None:
     wait_for(process, "report")
     conf.write_text(text + "\nnonsense")
     process.send_signal(signal.SIGHUP)
-    assert "reload-refused" == wait_for(process, "alert")[-1]["kind"]
+    assert wait_for(process, "alert")[-1]["kind"] == "reload-refused"
     conf.write_text(text[: text.rindex("[[follow]]")])
     process.send_signal(signal.SIGHUP)
-    assert "reloaded" == wait_for(process, "step")[-1]["step"]
+    assert wait_for(process, "step")[-1]["step"] == "reloaded"
     process.send_signal(signal.SIGINT)
     process.communicate(timeout=20)
-    assert 0 == process.returncode
+    assert process.returncode == 0
 
 
 def test_a_reader_that_goes_away_ends_the_run() -> None:
@@ -103,7 +103,7 @@ def test_a_pipe_gets_plain_lines() -> None:
     process = start("run", DEMO, "--for", "3s")
     out, err = process.communicate(timeout=30)
 
-    assert 0 == process.returncode, err
+    assert process.returncode == 0, err
     assert "\x1b" not in out
     assert "copies" in out
     assert "tasks" in out
@@ -120,6 +120,7 @@ def paper_conf(tmp_path: Path, first: str, second: str) -> str:
 
 def test_a_wrong_chain_is_refused_with_exit_code_two(tmp_path: Path) -> None:
     """A node of another chain is found out before anything is copied."""
+
     async def run() -> subprocess.CompletedProcess[bytes]:
         async with open_devnet(ChainId(1), lambda: 0.0) as devnet:
             conf = paper_conf(tmp_path, devnet.url, devnet.url)
@@ -127,13 +128,14 @@ def test_a_wrong_chain_is_refused_with_exit_code_two(tmp_path: Path) -> None:
             return await trio.run_process(command, capture_stdout=True, capture_stderr=True, check=False)
 
     done = trio.run(run)
-    assert 2 == done.returncode
+    assert done.returncode == 2
     assert b"expected chain id 137, the node serves 1" in done.stderr
     assert b"Traceback" not in done.stderr
 
 
 def test_paper_runs_against_any_node_of_the_chain(tmp_path: Path) -> None:
     """conf/paper.toml itself, with its nodes' URLs replaced by two local ones, copies a real leader's fill."""
+
     async def run() -> list[dict[str, Any]]:
         async with open_devnet(ChainId(137), time.time) as one:
             second = DevNode(one.chain)
@@ -155,9 +157,9 @@ def test_paper_runs_against_any_node_of_the_chain(tmp_path: Path) -> None:
 
     events = trio.run(run)
     reports = [event for event in events if event["event"] == "report"]
-    assert ["paper"] == [report["follower"] for report in reports]
+    assert [report["follower"] for report in reports] == ["paper"]
     status = [event for event in events if event["event"] == "summary"][-1]
-    assert (1, 0) == (status["signals"], status["lost"])
+    assert (status["signals"], status["lost"]) == (1, 0)
 
 
 def last_json(capsys: Capture, *words: str) -> tuple[int, dict[str, Any]]:
@@ -169,7 +171,7 @@ def test_selftest_passes_and_shows_each_step(capsys: Capture) -> None:
     """The real nursery tree boots, narrows its subscription, copies one fill and ends by itself."""
     code, found = last_json(capsys, "selftest", DEMO)
 
-    assert (0, True) == (code, found["ok"])
+    assert (code, found["ok"]) == (0, True)
     steps = [step["step"] for step in found["steps"]]
     assert {"accounts", "follows", "positions", "subscribed", "narrowed", "copied", "drained"} <= set(steps)
     assert found["seconds"] < 15
@@ -208,34 +210,36 @@ def test_a_failing_selftest_says_what_to_do(tmp_path: Path, capsys: Capture, con
     path.write_text(conf)
     code, found = last_json(capsys, "selftest", str(path))
 
-    assert (1, False) == (code, found["ok"])
+    assert (code, found["ok"]) == (1, False)
     assert says in found["steps"][-1]["detail"]
 
 
 def test_verify_dedup(capsys: Capture) -> None:
     """First OK, second DUPLICATE, OK again after the time to live."""
     code, found = last_json(capsys, "verify", "dedup", "--ttl-ms", "50", "--wait-ms", "80")
-    assert (0, "OK", "DUPLICATE", "OK") == (code, found["first"], found["second"], found["after_ttl"])
+    assert (code, found["first"], found["second"], found["after_ttl"]) == (0, "OK", "DUPLICATE", "OK")
     code, found = last_json(capsys, "verify", "dedup", "--ttl-ms", "5000", "--wait-ms", "10")
-    assert (0, "DUPLICATE") == (code, found["after_ttl"])
+    assert (code, found["after_ttl"]) == (0, "DUPLICATE")
 
 
 def test_verify_backpressure(capsys: Capture) -> None:
     """Of 5,200 tasks a queue of 5,000 keeps 5,000 and sheds 200, each with a reason."""
     code, found = last_json(capsys, "verify", "backpressure", "--count", "5200")
-    assert 0 == code
-    assert {"attempted": 5200, "kept": 5000, "shed": 200, "reasons": {"QUEUE_FULL": 200}, "left_after_cleanup": 0} == {
-        key: found[key] for key in ("attempted", "kept", "shed", "reasons", "left_after_cleanup")
+    assert code == 0
+    assert {key: found[key] for key in ("attempted", "kept", "shed", "reasons", "left_after_cleanup")} == {
+        "attempted": 5200,
+        "kept": 5000,
+        "shed": 200,
+        "reasons": {"QUEUE_FULL": 200},
+        "left_after_cleanup": 0,
     }
 
 
-def test_load_model_and_measure(
-    capsys: Capture, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_load_model_and_measure(capsys: Capture, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The figures of the load model, and instances only from a capacity that was measured here."""
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
     _, before = last_json(capsys, "load", "model")
-    assert (50_000_000, 578.7, 100, 5.787, 28.94, 58) == tuple(
+    assert tuple(
         before[key]
         for key in (
             "copies_per_day",
@@ -245,10 +249,10 @@ def test_load_model_and_measure(
             "original_instances",
             "original_instances_with_headroom",
         )
-    )
+    ) == (50_000_000, 578.7, 100, 5.787, 28.94, 58)
     assert before["instances"] is None
     code, measured = last_json(capsys, "load", "measure", "--events", "5")
-    assert (0, 500, 0) == (code, measured["tasks"], measured["lost"])
+    assert (code, measured["tasks"], measured["lost"]) == (0, 500, 0)
     _, after = last_json(capsys, "load", "model", "--users", "20000")
     assert after["copies_per_day"] == 100_000_000
     assert after["instances"] >= 1
@@ -258,10 +262,22 @@ def test_load_model_and_measure(
 def test_load_simulate_loses_nothing(capsys: Capture) -> None:
     """A short run over a real socket, and the users' shape in virtual time."""
     code, found = last_json(capsys, "load", "simulate", "--events", "20", "--rate", "100", "--followers", "10")
-    assert (0, 200, 0, 0) == (code, found["tasks"], found["lost"], found["duplicates"])
-    words = ["load", "simulate", "--users", "200", "--leaders", "20", "--duration", "30s", "--copies", "50000", "--virtual"]
+    assert (code, found["tasks"], found["lost"], found["duplicates"]) == (0, 200, 0, 0)
+    words = [
+        "load",
+        "simulate",
+        "--users",
+        "200",
+        "--leaders",
+        "20",
+        "--duration",
+        "30s",
+        "--copies",
+        "50000",
+        "--virtual",
+    ]
     code, found = last_json(capsys, *words)
-    assert (0, 0) == (code, found["lost"])
+    assert (code, found["lost"]) == (0, 0)
     assert found["tasks"] > 1000
 
 
@@ -278,35 +294,55 @@ def test_decode_reads_every_form(tmp_path: Path, capsys: Capture, load_data: Cal
     for name, text in forms.items():
         path = tmp_path / name
         path.write_text(text)
-        assert 0 == main(["decode", str(path)])
+        assert main(["decode", str(path)]) == 0
         output = capsys.readouterr()
         answers.add(output.out)
         assert "13 fills; logs that are no fills: 12" in output.err
     (answer,) = answers
     first = json.loads(answer.splitlines()[0])
-    assert ["chain_id", "exchange", "owner", "role", "side", "token_id", "shares", "price", "notional", "fee", "order_hash", "tx_hash", "log_index", "signal_id"] == list(first)
-    assert (9451729165, "0.48", 4536829999, 117957570) == (first["shares"], first["price"], first["notional"], first["fee"])
+    assert list(first) == [
+        "chain_id",
+        "exchange",
+        "owner",
+        "role",
+        "side",
+        "token_id",
+        "shares",
+        "price",
+        "notional",
+        "fee",
+        "order_hash",
+        "tx_hash",
+        "log_index",
+        "signal_id",
+    ]
+    assert (first["shares"], first["price"], first["notional"], first["fee"]) == (
+        9451729165,
+        "0.48",
+        4536829999,
+        117957570,
+    )
 
 
 def test_decode_survives_bad_lines_and_refuses_no_json(tmp_path: Path, capsys: Capture) -> None:
     """One broken line among many is counted; a file without any JSON is bad input."""
     path = tmp_path / "logs"
     path.write_text('{"address": "0x1"}\nnot json\n[1, null]\n')
-    assert 0 == main(["decode", str(path)])
+    assert main(["decode", str(path)]) == 0
     assert "0 fills; logs that are no fills: 4 (3 malformed, 1 malformed-log)" in capsys.readouterr().err
     path.write_text("hello")
-    assert 2 == main(["decode", str(path)])
+    assert main(["decode", str(path)]) == 2
     assert "expected JSON" in capsys.readouterr().err
 
 
 def test_plugins_lists_what_is_installed(capsys: Capture) -> None:
     """Name, distribution, version, active or not."""
-    assert 0 == main(["plugins", DEMO, "--json"])
+    assert main(["plugins", DEMO, "--json"]) == 0
     rows = {row["name"]: row for row in map(json.loads, capsys.readouterr().out.splitlines())}
 
-    assert ("executor", "trio-copy", "yes") == tuple(rows["dry-run"][key] for key in ("kind", "distribution", "active"))
-    assert "no" == rows["fpmm"]["active"]
-    assert 0 == main(["plugins"])
+    assert tuple(rows["dry-run"][key] for key in ("kind", "distribution", "active")) == ("executor", "trio-copy", "yes")
+    assert rows["fpmm"]["active"] == "no"
+    assert main(["plugins"]) == 0
     assert "order-filled" in capsys.readouterr().out
 
 
@@ -317,7 +353,7 @@ def test_plugins_lists_what_is_installed(capsys: Capture) -> None:
 )  # fmt: skip
 def test_bad_words_exit_with_two(words: list[str], capsys: Capture) -> None:
     """A typo on the command line is bad input: one message, exit code 2."""
-    assert 2 == main(words)
+    assert main(words) == 2
     output = capsys.readouterr()
     assert "Traceback" not in output.out + output.err
 
@@ -344,7 +380,7 @@ sys.exit(code)
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, env={**os.environ})
 
-    assert 1 == done.returncode
+    assert done.returncode == 1
     assert "4c0883a6" not in done.stdout + done.stderr
     assert "this is a bug" in done.stderr
     assert "redacted" in done.stderr

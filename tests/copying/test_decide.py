@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.builders import ALICE, LEADER, NOW, OTHER_LEADER, make_follow, make_signal, make_task, usd
+from trio_copy.clock import utc_date
 from trio_copy.copying.claims import claims_of
 from trio_copy.copying.decide import decide
 from trio_copy.copying.filters import check
@@ -196,7 +197,7 @@ def test_an_exit_draws_on_no_budget() -> None:
     limits = FollowerLimits(max_day_usd=usd("5"), max_token_usd=usd("5"), max_leader_day_usd=usd("5"))
     task = make_task(make_signal())
 
-    assert claims_of(task, NO_USD, limits, usd("5"), "2025-11-24") == ()
-    claims = claims_of(task, usd("2"), limits, usd("5"), "2025-11-24")
+    assert claims_of(task, NO_USD, limits, usd("5"), utc_date) == ()
+    claims = claims_of(task, usd("2"), limits, usd("5"), utc_date)
     assert len({claim.counter for claim in claims}) == 4
     assert {ALICE} == {task.follower}

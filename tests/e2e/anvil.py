@@ -93,7 +93,7 @@ class Node:
         ]  # fmt: skip
         self.process = await trio.lowlevel.open_process(command, stdout=subprocess.DEVNULL)
         with trio.fail_after(10):
-            while not await _answers(self.url):
+            while not await _answers(self.url):  # noqa: ASYNC110  another process's port tells no event
                 await trio.sleep(0.02)
 
     async def stop(self) -> None:
@@ -107,8 +107,7 @@ class Node:
     async def kill(self) -> None:
         if self.process is not None:
             self.process.kill()
-            with trio.CancelScope(shield=True):
-                await self.process.wait()
+            await self.process.wait()
 
 
 async def _answers(url: str) -> bool:
@@ -131,7 +130,8 @@ async def open_node(folder: Path) -> AsyncGenerator[Node, None]:
     try:
         yield node
     finally:
-        await node.kill()
+        with trio.move_on_after(5, shield=True):
+            await node.kill()
 
 
 @define(eq=False)
@@ -216,18 +216,16 @@ class Amm:
 async def deploy_amm(chain: Chain) -> Amm:
     """Deploy collateral, ConditionalTokens, the factory and one market maker with a fee of two per cent."""
     owner = chain.accounts[0]
-    usdc, ctf, factory = [await chain.deploy(n) for n in ("TestUSDC", "ConditionalTokens", "FixedProductMarketMakerFactory")]
+    usdc, ctf, factory = [
+        await chain.deploy(n) for n in ("TestUSDC", "ConditionalTokens", "FixedProductMarketMakerFactory")
+    ]
     question = keccak(b"question")
     await chain.do(owner, ctf, "prepareCondition(address,bytes32,uint256)", owner, question, 2)
-    condition = await chain.call(
-        ctf, "getConditionId(address,bytes32,uint256)", owner, question, 2, returns="bytes32"
-    )
+    condition = await chain.call(ctf, "getConditionId(address,bytes32,uint256)", owner, question, 2, returns="bytes32")
     made = await chain.do(
         owner, factory, "createFixedProductMarketMaker(address,address,bytes32[],uint256)", ctf, usdc, [condition], 2 * 10**16
     )  # fmt: skip
-    pool = next(
-        Address("0x" + log["data"][26:66]) for log in made["logs"] if log["address"].lower() == factory
-    )
+    pool = next(Address("0x" + log["data"][26:66]) for log in made["logs"] if log["address"].lower() == factory)
     tokens = []
     for index_set in (1, 2):
         collection = await chain.call(

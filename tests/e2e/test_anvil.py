@@ -87,8 +87,8 @@ async def test_each_trade_on_a_real_amm_is_copied_once_by_everybody(tmp_path: Pa
             await amm.sell(stage.leader, 30)
             await stage.recorder.wait_copies(9)
     expect_one_copy_each(stage.recorder, fills=3)
-    assert [Side.BUY, Side.BUY, Side.SELL] == [signal.side for signal in stage.recorder.admitted]
-    assert ["98", "49", "30.612244"] == [str(signal.notional) for signal in stage.recorder.admitted]
+    assert [signal.side for signal in stage.recorder.admitted] == [Side.BUY, Side.BUY, Side.SELL]
+    assert [str(signal.notional) for signal in stage.recorder.admitted] == ["98", "49", "30.612244"]
 
 
 async def test_real_transfers_tell_a_trade_too(tmp_path: Path) -> None:
@@ -98,7 +98,7 @@ async def test_real_transfers_tell_a_trade_too(tmp_path: Path) -> None:
             await amm.buy(stage.leader, 100)
             await amm.sell(stage.leader, 30)
             await stage.recorder.wait_until(lambda: len(stage.recorder.skips) == 6)
-    assert [Side.BUY, Side.SELL] == [signal.side for signal in stage.recorder.admitted]
+    assert [signal.side for signal in stage.recorder.admitted] == [Side.BUY, Side.SELL]
     assert {"PRICE_UNKNOWN"} == {skip.reason.code.name for skip in stage.recorder.skips}
 
 
@@ -125,9 +125,7 @@ async def test_a_real_reorg_retracts_and_the_same_transaction_is_adopted(tmp_pat
     """anvil drops the block of a trade, without telling; the same signed bytes, mined again, are not copied again."""
     with trio.fail_after(LIMIT_S):
         async with open_stage(tmp_path) as stage, stage.market() as amm:
-            raw = await amm.chain.sign(
-                stage.leader, amm.pool, "buy(uint256,uint256,uint256)", 100 * 10**6, 0, 0
-            )
+            raw = await amm.chain.sign(stage.leader, amm.pool, "buy(uint256,uint256,uint256)", 100 * 10**6, 0, 0)
             first = await amm.chain.send_raw(raw)
             await stage.recorder.wait_copies(3)
             await amm.chain.session.request("anvil_reorg", 1, [])
@@ -139,4 +137,4 @@ async def test_a_real_reorg_retracts_and_the_same_transaction_is_adopted(tmp_pat
     assert first["transactionHash"] == again["transactionHash"]
     assert first["blockHash"] != again["blockHash"]
     expect_one_copy_each(stage.recorder, fills=2)
-    assert 1 == stage.service.scanner.reorgs
+    assert stage.service.scanner.reorgs == 1

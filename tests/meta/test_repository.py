@@ -28,7 +28,7 @@ def test_every_setting_is_listed_with_its_unit_default_and_reason() -> None:
 @pytest.mark.parametrize("conf", sorted(ROOT.glob("conf/*.toml")), ids=lambda path: path.name)
 def test_every_shipped_configuration_is_good(conf: Path) -> None:
     """Nobody starts from an example that does not check."""
-    assert 0 == main(["check", str(conf)])
+    assert main(["check", str(conf)]) == 0
 
 
 def test_every_hook_is_documented_with_its_signature() -> None:
@@ -36,7 +36,7 @@ def test_every_hook_is_documented_with_its_signature() -> None:
     text = (DOCS / "plugins.md").read_text()
     hooks = [hook for name, hook in vars(hookspecs).items() if name.startswith("trio_copy_")]
 
-    assert 6 == len(hooks)
+    assert len(hooks) == 6
     for hook in hooks:
         assert f"{hook.__name__}({', '.join(inspect.signature(hook).parameters)})" in text
 
@@ -54,7 +54,7 @@ def test_every_reason_code_and_end_is_documented() -> None:
 def test_every_event_field_is_documented(capsys: pytest.CaptureFixture[str]) -> None:
     """What `run --json` writes is described, name by name."""
     text = (DOCS / "events.md").read_text()
-    assert 0 == main(["run", str(ROOT / "conf" / "demo.toml"), "--for", "7s", "--json"])
+    assert main(["run", str(ROOT / "conf" / "demo.toml"), "--for", "7s", "--json"]) == 0
     events = [msgspec.json.decode(line) for line in capsys.readouterr().out.splitlines()]
 
     assert {"fill", "signal", "report", "status", "summary", "retraction"} <= {event["event"] for event in events}
@@ -65,7 +65,7 @@ def test_every_event_field_is_documented(capsys: pytest.CaptureFixture[str]) -> 
         if event["event"] in ("skip", "report"):
             assert event["signal_id"]
             assert event["follower"]
-    assert (0, 0) == (events[-1]["lost"], events[-1]["left"])
+    assert (events[-1]["lost"], events[-1]["left"]) == (0, 0)
 
 
 def test_every_command_is_in_the_readme_or_the_operations_page() -> None:
@@ -81,7 +81,7 @@ def test_every_command_is_in_the_readme_or_the_operations_page() -> None:
 def test_every_command_teaches() -> None:
     """Each verb and each of its options has a sentence of help."""
     for words in (["run"], ["check"], ["plugins"], ["decode"], ["selftest"], ["load", "simulate"], ["verify", "dedup"]):
-        assert 0 == main([*words, "--help"])
+        assert main([*words, "--help"]) == 0
 
 
 def test_no_clock_entropy_or_socket_outside_its_seam() -> None:
@@ -91,10 +91,14 @@ def test_no_clock_entropy_or_socket_outside_its_seam() -> None:
         r"|open_tcp_stream|socket\.socket"
     )
     allowed = {"clock.py", "entropy.py", "dial.py"}
-    files = [path for root in ("trio_copy", "plugins") for path in (ROOT / root).rglob("*.py") if path.name not in allowed]
-    offenders = [f"{path}: {line}" for path in files for line in path.read_text().splitlines() if forbidden.search(line)]
+    files = [
+        path for root in ("trio_copy", "plugins") for path in (ROOT / root).rglob("*.py") if path.name not in allowed
+    ]
+    offenders = [
+        f"{path}: {line}" for path in files for line in path.read_text().splitlines() if forbidden.search(line)
+    ]
 
-    assert [] == [line for line in offenders if "entropy.random()" not in line]
+    assert [line for line in offenders if "entropy.random()" not in line] == []
 
 
 def test_every_check_of_the_contracts_is_in_its_suite() -> None:
@@ -110,5 +114,17 @@ def test_every_check_of_the_contracts_is_in_its_suite() -> None:
 def test_the_words_of_the_code_are_in_the_glossary() -> None:
     """A new word enters the glossary first."""
     text = (DOCS / "glossary.md").read_text()
-    for word in ("leader", "follower", "follow", "raw log", "fill", "signal", "task", "intent", "order", "report", "lane"):
+    for word in (
+        "leader",
+        "follower",
+        "follow",
+        "raw log",
+        "fill",
+        "signal",
+        "task",
+        "intent",
+        "order",
+        "report",
+        "lane",
+    ):
         assert f"**{word}**" in text, word

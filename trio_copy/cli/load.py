@@ -11,6 +11,7 @@ from attrs import frozen
 from cyclopts import App, Parameter
 
 from trio_copy.cli.durations import Duration
+from trio_copy.cli.garbage import relax_garbage_collection
 from trio_copy.cli.printer import out
 from trio_copy.cli.progress import progress
 from trio_copy.cli.simulation import Load, simulate
@@ -189,6 +190,7 @@ def _run_real(plan: Plan, load: Load) -> dict[str, Any]:
         with progress("leader trades", load.events) as show:
             return {**await simulate(plan, load, open_devnet, wall, show), "wall": wall()}
 
+    relax_garbage_collection()
     return trio.run(run)
 
 

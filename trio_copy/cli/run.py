@@ -12,6 +12,7 @@ from attrs import define
 from cyclopts import Parameter
 
 from trio_copy.cli.durations import Duration
+from trio_copy.cli.garbage import relax_garbage_collection
 from trio_copy.cli.printer import Printer
 from trio_copy.cli.world import World, open_world
 from trio_copy.clock import WallClock, anchored_wall_clock
@@ -53,6 +54,7 @@ def run(
     plan = load_plan(conf)
     if plan.moves_money and not live:
         raise ConfigError([f"{conf}: engine.mode is live: start with --live if real orders are meant"])
+    relax_garbage_collection()
     return trio.run(_run, _Session(conf, plan, for_, json, verbose))
 
 

@@ -167,10 +167,11 @@ async def _boot_and_copy(plan: Plan, steps: _Steps) -> str | None:
                 await nursery.start(service.run)
                 await devnet.node.wait_log_filters(len(service.board.filters))
             if starting.cancelled_caught:
+                failure = f"the engine did not subscribe in time: {'; '.join(steps.alerts) or 'no alert'}"
                 nursery.cancel_scope.cancel()
-                return f"the engine did not subscribe in time: {'; '.join(steps.alerts) or 'no alert'}"
-            failure = _check_narrowed(service, devnet, steps) or await _copy_one(plan, devnet, steps)
-            service.drain()
+            else:
+                failure = _check_narrowed(service, devnet, steps) or await _copy_one(plan, devnet, steps)
+                service.drain()
     if failure is None:
         steps.note("drained", True, "the nursery tree ended by itself")
     return failure

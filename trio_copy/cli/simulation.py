@@ -71,7 +71,7 @@ class Collector(Observer):
         self._ended[finished.task.task_id] += 1
         self.last_end = finished.ended_at
         if finished.started_at:
-            self.lags_s.append(finished.started_at - finished.task.admitted_at)
+            self.lags_s.append(finished.started_at - finished.task.decided_at)
         elif finished.outcome.reason is not None:
             self.shed[finished.outcome.reason.code.name] += 1
         self._tell()

@@ -1,19 +1,26 @@
 """Which budgets an entry draws on."""
 
+from collections.abc import Callable
+
 from trio_copy.model.budgets import Claim
 from trio_copy.model.decisions import CopyTask
 from trio_copy.model.follows import FollowerLimits
 from trio_copy.model.units import Usd
 
+_NO_LIMITS = FollowerLimits()
 
-def claims_of(task: CopyTask, cost: Usd, limits: FollowerLimits, engine_day: Usd | None, day: str) -> tuple[Claim, ...]:
+
+def claims_of(
+    task: CopyTask, cost: Usd, limits: FollowerLimits, engine_day: Usd | None, date_of: Callable[[float], str]
+) -> tuple[Claim, ...]:
     """Return the claims of an order that may cost up to `cost`; none for an exit.
 
-    `day` is the UTC date of the leader's block, so that every instance draws on the same day's budget.
+    The day of a budget is the UTC date of the leader's block, so that every instance draws on the same one; `date_of`
+    writes Unix seconds as that date.
     """
-    if not cost:
+    if not cost or (engine_day is None and limits == _NO_LIMITS):
         return ()
-    of = task.follower
+    of, day = task.follower, date_of(task.signal.block_time)
     budgets = (
         (f"engine:day:{day}", "engine.max_day_usd", engine_day),
         (f"follower:{of}:day:{day}", "follower.limits.max_day_usd", limits.max_day_usd),

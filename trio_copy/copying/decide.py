@@ -46,6 +46,7 @@ def decide(
                     executor=followers[follow.follower].executor,
                     intent=verdict,
                     deadline=deadline,
+                    decided_at=now,
                 )
             )
     return tasks, skips

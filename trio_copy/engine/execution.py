@@ -129,7 +129,7 @@ class Execution:
             reason = Reason(code=Code.BELOW_MINIMUM, control="venue.minimum", value="0", limit=str(market.minimum))
             return Outcome(end=End.DENIED, reason=reason)
         cost = _worst_cost(order, market.fee_bps)
-        claims = claims_of(task, cost, follower.limits, self.settings.max_day_usd, utc_date(task.signal.block_time))
+        claims = claims_of(task, cost, follower.limits, self.settings.max_day_usd, utc_date)
         reserved = await self.store.limits.reserve(order.key, claims)
         if isinstance(reserved, Refused):
             reason = Reason(

@@ -92,8 +92,8 @@ class CopyTask:
     deadline: float
     """Unix seconds; nothing is sent afterwards."""
     attempt: int = 0
-    admitted_at: float = 0.0
-    """Unix seconds at which the gate admitted it; the store sets it."""
+    decided_at: float = 0.0
+    """Unix seconds at which it was decided, right before the gate: where its time in the queue starts."""
 
     @property
     def key(self) -> IntentKey:

@@ -1,6 +1,6 @@
 """The ledger: immutable entries, and positions as folds over them."""
 
-from attrs import evolve, frozen
+from attrs import frozen
 
 from trio_copy.model.fills import Side
 from trio_copy.model.ids import Address, FollowerId, IntentKey, SignalId, TokenId
@@ -47,7 +47,11 @@ class Position:
             ValueError: it sells more than is held.
         """
         if entry.side is Side.BUY:
-            return evolve(self, shares=self.shares + entry.shares, cost=self.cost + entry.notional + entry.fee)
+            return Position(
+                shares=self.shares + entry.shares,
+                cost=self.cost + entry.notional + entry.fee,
+                realised=self.realised,
+            )
         if entry.shares > self.shares:
             raise ValueError(f"expected to sell at most {self.shares} shares, was {entry.shares}")
         if not entry.shares:

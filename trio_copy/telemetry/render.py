@@ -87,7 +87,7 @@ def finished_object(finished: Finished) -> Json:
             "notional": report.notional.micro,
             "fee": report.fee.micro,
             "slippage_bps": None if price is None else slippage_bps(task.intent.side, task.intent.price, price),
-            "queue_ms": round(1000 * (finished.started_at - task.admitted_at), 3),
+            "queue_ms": round(1000 * (finished.started_at - task.decided_at), 3),
             "latency_ms": round(1000 * (finished.ended_at - task.signal.seen_at), 3),
         }
     return written

@@ -104,7 +104,7 @@ class Tally(Observer):
                 self.sold += report.notional
             self.copy.add(finished.ended_at - task.signal.seen_at)
         if finished.started_at:
-            self.queue_lag.add(finished.started_at - task.admitted_at)
+            self.queue_lag.add(finished.started_at - task.decided_at)
 
     def on_retracted(self, signal: Signal, held: int, started: int) -> None:
         self.retracted += 1

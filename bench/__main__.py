@@ -1,0 +1,18 @@
+"""Runs the questions named on the command line, or all of them."""
+
+import importlib
+import platform
+import sys
+
+QUESTIONS = ("decode", "gate", "wire", "memory")
+
+
+def main() -> None:
+    print(f"Python {platform.python_version()} on {platform.machine()}\n")
+    for name in sys.argv[1:] or QUESTIONS:
+        importlib.import_module(f"bench.{name}").main()
+        print()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,75 @@
+"""How long from the bytes of a frame to the sized intents of 100 followers?"""
+
+import time
+
+from bench.samples import LEADER, frames
+from bench.timing import percentile
+from trio_copy.chain import rpc
+from trio_copy.chain.decoders.order_filled import EXCHANGE_V2, OrderFilledDecoder
+from trio_copy.chain.feed import SeenLog
+from trio_copy.cli.synthetic import POLYGON
+from trio_copy.copying.decide import decide
+from trio_copy.copying.follow_book import FollowBook
+from trio_copy.engine.reader import LogReader
+from trio_copy.model.follows import Follow, Follower, FollowSettings, Sizing
+from trio_copy.model.ids import FollowerId
+from trio_copy.model.units import Ratio
+
+COUNT = 2_000
+NOW = 1_764_000_000.0
+
+
+def main() -> None:
+    print(f"wire to decision: frame bytes to sized tasks, {COUNT} frames, nothing shared between followers")
+    for followers in (1, 10, 100):
+        lags = sorted(_lags(followers))
+        p50, p99 = percentile(lags, 0.5), percentile(lags, 0.99)
+        print(
+            f"  {followers:>4} followers   p50 {1e3 * p50:7.3f} ms   p99 {1e3 * p99:7.3f} ms   (goal: p99 under 5 ms at 100)"
+        )
+    empty = sorted(_empty_lags())
+    print(
+        f"  baseline: parse the frame only   p50 {1e3 * percentile(empty, 0.5):7.3f} ms   p99 {1e3 * percentile(empty, 0.99):7.3f} ms"
+    )
+
+
+def _lags(count: int) -> list[float]:
+    names = [FollowerId(f"f{number}") for number in range(count)]
+    followers = {name: Follower(follower=name, executor="sim") for name in names}
+    book = FollowBook()
+    # Every follower has settings of his own, so that no decision is shared.
+    book.replace_all(
+        Follow(follower=name, leader=LEADER, settings=FollowSettings(size=Sizing(ratio=Ratio(10_000 + number))))
+        for number, name in enumerate(names)
+    )
+    decoder = OrderFilledDecoder(frozenset({EXCHANGE_V2}))
+    reader = LogReader(
+        decoders=dict.fromkeys(decoder.topics, decoder),
+        book=book,
+        quarantine=lambda kind, detail: None,
+        on_fill=lambda fill, signal_id, source: None,
+    )
+    lags = []
+    for frame in frames(COUNT, NOW):
+        started = time.perf_counter()
+        notification = rpc.decode_frame(frame)
+        assert isinstance(notification, rpc.Notification)
+        log = rpc.decode_log(notification.result, POLYGON)
+        for signal in reader.read(SeenLog(log, "node", NOW)):
+            tasks, _ = decide(signal, book.of(signal.leader), followers, now=NOW, deadline_s=5.0)
+            assert len(tasks) == count
+        lags.append(time.perf_counter() - started)
+    return lags
+
+
+def _empty_lags() -> list[float]:
+    lags = []
+    for frame in frames(COUNT, NOW):
+        started = time.perf_counter()
+        rpc.decode_frame(frame)
+        lags.append(time.perf_counter() - started)
+    return lags
+
+
+if __name__ == "__main__":
+    main()
