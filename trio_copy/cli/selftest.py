@@ -159,6 +159,7 @@ async def _boot_and_copy(plan: Plan, steps: _Steps) -> str | None:
     if _tradable(plan) is None:
         return "no decoder that the devnet can trade for: add [decoder.order-filled] or [decoder.erc1155]"
     wall = anchored_wall_clock()
+    failure: str | None
     async with open_devnet(plan.settings.chain.chain_id, wall) as devnet:
         seams = Seams(dial=devnet.dial, wall=wall, entropy=system_entropy(), observer=steps)
         endpoint = EndpointSettings(name="devnet", url=devnet.url)

@@ -48,7 +48,7 @@ class ScriptedMarket:
     def __attrs_post_init__(self) -> None:
         outcomes = []
         for number, (question, start) in enumerate(_QUESTIONS):
-            # Protocol V2 ids: structured, and with a zero run that no CTF id has (docs/decisions/0004).
+            # Every other question has structured ids, as the markets of exchange V3 have.
             base = int(fake_hash("condition", number)[2:], 16)
             yes = TokenId((1 << 248) | (base >> 136 << 120)) if number % 2 else TokenId(base)
             outcomes += [
