@@ -112,8 +112,9 @@ class Scanner:
         if head.number - tip.number > self.settings.window_blocks and not await self._catch_up(tip, head):
             return
         path = await self._path_to(head)
+        if path is None and await self._start_over(head):
+            path = await self._path_to(head)
         if path is None:
-            await self._start_over(head)
             return
         ancestor = path[0].parent if path else head.hash
         tip = self.window.tip
@@ -165,13 +166,11 @@ class Scanner:
         for log in logs:
             await self._emit(log, removed=True)
 
-    async def _start_over(self, head: BlockRef) -> None:
-        """Go on from a head that shares no block with the window, reading the window's range again."""
-        if not await self._confirmed(head):
-            return
+    async def _start_over(self, head: BlockRef) -> bool:
+        """Begin again below the window, for a head that shares no block with it. False when nobody confirms the head."""
         oldest, tip = self.window.oldest, self.window.tip
-        if oldest is None or tip is None:
-            return
+        if oldest is None or tip is None or not await self._confirmed(head):
+            return False
         self.on_trouble(
             "reorg-too-deep", f"no common block within {self.settings.window_blocks} blocks of {tip.number}"
         )
@@ -181,13 +180,12 @@ class Scanner:
         await self.send.send(TooDeep(head))
         base, _ = await self.pool.block("eth_getBlockByNumber", hex(max(0, oldest.number - 1)))
         self.window.restart(base)
-        if head.number - base.number > self.settings.window_blocks:
-            await self._catch_up(base, head)
+        return head.number - base.number <= self.settings.window_blocks or await self._catch_up(base, head)
 
     async def _catch_up(self, tip: BlockRef, head: BlockRef) -> bool:
         """Read a gap wider than the window in ranges, up to where the window takes over.
 
-        False when the tip itself is no longer on the chain: then the window has to be walked back first.
+        When the tip itself is no longer on the chain, the window is walked back first. False when nobody confirms that.
         """
         stored, _ = await self.pool.block("eth_getBlockByNumber", hex(tip.number))
         if stored.hash != tip.hash:
@@ -195,8 +193,7 @@ class Scanner:
                 return False
             known = await self._youngest_known(tip)
             if known is None:
-                await self._start_over(head)
-                return False
+                return await self._start_over(head)
             await self._retract_above(known)
         start = self.window.tip or tip
         stop = head.number - self.settings.window_blocks // 2

@@ -1,0 +1,202 @@
+"""The block scanner alone: what it passes on, in which order, whatever the chain did meanwhile. Virtual time."""
+
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from functools import partial
+
+import trio
+import trio.testing
+from attrs import define, field
+
+from tests.builders import LEADER, hash_of
+from tests.harness import World, open_world
+from trio_copy.chain.decoders.order_filled import EXCHANGE_V2, OrderFilledDecoder
+from trio_copy.chain.endpoints import Endpoint, EndpointPool
+from trio_copy.chain.feed import Armed, FeedItem, Sealed, SeenLog, TooDeep
+from trio_copy.chain.filters import FilterBoard, build_filters
+from trio_copy.chain.scanner import SCAN, Scanner
+from trio_copy.chain.subscriber import follow_endpoint
+from trio_copy.config import ChainSettings
+from trio_copy.model.logs import Checkpoint
+
+Clock = trio.testing.MockClock
+
+
+@define(eq=False)
+class Feed:
+    """What the scanner sent, in short: (+block, -block) for logs, and the numbers of sealed blocks."""
+
+    scanner: Scanner
+    items: list[FeedItem] = field(factory=list)
+
+    def logs(self) -> list[int]:
+        return [
+            -item.log.block_number if item.log.removed else item.log.block_number
+            for item in self.items
+            if isinstance(item, SeenLog) and item.source == SCAN
+        ]
+
+    def sealed(self) -> list[int]:
+        return [item.block.number for item in self.items if isinstance(item, Sealed)]
+
+    async def wait_sealed(self, number: int) -> None:
+        with trio.fail_after(300):
+            while number not in self.sealed():  # noqa: ASYNC110  virtual time, nothing to listen to
+                await trio.sleep(0.01)
+
+
+@asynccontextmanager
+async def scanning(world: World, checkpoint: Checkpoint | None = None, **settings: float) -> AsyncGenerator[Feed, None]:
+    chain = ChainSettings(chain_id=world.chain.chain_id, **{"window_blocks": 8, **settings})  # type: ignore[arg-type]  # by name
+    troubles: list[str] = []
+    pool = EndpointPool([Endpoint(settings) for settings in world.endpoints], lambda kind, detail: None)
+    board = FilterBoard()
+    board.replace(build_filters([OrderFilledDecoder(frozenset({EXCHANGE_V2}))], [LEADER], 500))
+    send, receive = trio.open_memory_channel[FeedItem](1000)
+    scanner = Scanner(
+        settings=chain,
+        pool=pool,
+        board=board,
+        send=send,
+        wall=world.wall,
+        on_trouble=lambda kind, detail: troubles.append(kind),
+    )
+    feed = Feed(scanner)
+
+    async def collect() -> None:
+        async for item in receive:
+            feed.items.append(item)
+
+    async def follow(endpoint: Endpoint) -> None:
+        run = partial(
+            follow_endpoint, dial=world.dial, settings=chain, pool=pool, board=board, send=send, wall=world.wall
+        )
+        await run(endpoint)
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(collect)
+        for endpoint in pool.endpoints:
+            nursery.start_soon(follow, endpoint)
+        await scanner.arm(checkpoint)
+        await nursery.start(scanner.run)
+        for node in world.nodes:
+            await node.wait_log_filters(1)
+        yield feed
+        nursery.cancel_scope.cancel()
+
+
+def mine(world: World, count: int) -> None:
+    for _ in range(count):
+        world.chain.mine(world.buy())
+
+
+async def test_blocks_are_sealed_in_order_after_their_logs(clock: Clock) -> None:
+    """A seal promises that every log up to it has gone before."""
+    async with open_world() as world, scanning(world) as feed:
+        mine(world, 5)
+        await feed.wait_sealed(5)
+    scanned = [item for item in feed.items if not isinstance(item, SeenLog) or item.source == SCAN]
+    assert isinstance(scanned[0], Armed)
+    order = [
+        ("log", item.log.block_number) if isinstance(item, SeenLog) else ("seal", item.block.number)
+        for item in scanned[1:]
+    ]
+    assert [(kind, number) for number in range(1, 6) for kind in ("log", "seal")] == order
+
+
+async def test_a_restart_continues_at_its_checkpoint(clock: Clock) -> None:
+    """What was mined while the process was away is read, and nothing before it."""
+    async with open_world() as world:
+        mine(world, 10)
+        block = world.chain.blocks[4].ref
+        async with scanning(world, Checkpoint(number=4, hash=block.hash)) as feed:
+            await feed.wait_sealed(10)
+    assert [5, 6, 7, 8, 9, 10] == feed.logs()
+
+
+async def test_a_checkpoint_that_was_reorganised_away_is_read_again_from_below(clock: Clock) -> None:
+    """A reorg during the absence: the window under the checkpoint is read again; the gate drops the doubles."""
+    async with open_world() as world:
+        mine(world, 12)
+        async with scanning(world, Checkpoint(number=12, hash=hash_of(1))) as feed:
+            mine(world, 1)
+            await feed.wait_sealed(13)
+    assert [5, 6, 7, 8, 9, 10, 11, 12, 13] == feed.logs()
+
+
+async def test_a_node_behind_the_checkpoint_is_waited_for(clock: Clock) -> None:
+    """A node that has not come so far yet cannot say where to start."""
+    async with open_world() as world:
+        mine(world, 6)
+        block = world.chain.blocks[6].ref
+        world.nodes[0].faults.behind = 3
+
+        async def recover() -> None:
+            await trio.sleep(5)
+            world.nodes[0].faults.behind = 0
+            mine(world, 1)
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(recover)
+            async with scanning(world, Checkpoint(number=6, hash=block.hash)) as feed:
+                mine(world, 1)
+                await feed.wait_sealed(7)
+    assert 7 == feed.logs()[0]
+
+
+async def test_two_nodes_confirm_a_reorg(clock: Clock) -> None:
+    """With two nodes both have to be on the new chain; then it is followed, newest block first."""
+    async with open_world(nodes=2) as world, scanning(world) as feed:
+        mine(world, 4)
+        await feed.wait_sealed(4)
+        world.chain.reorg(2, [(), (), ()])
+        await feed.wait_sealed(5)
+    assert [1, 2, 3, 4, -4, -3] == feed.logs()
+    assert (1, 2) == (feed.scanner.reorgs, feed.scanner.deepest_reorg)
+
+
+async def test_a_gap_wider_than_the_window_with_a_reorg_inside(clock: Clock) -> None:
+    """Away for thirty blocks, and the last known ones were dropped meanwhile: they are taken back, the rest is read."""
+    async with open_world() as world, scanning(world) as feed:
+        mine(world, 6)
+        await feed.wait_sealed(6)
+        world.nodes[0].faults.silent_heads = world.nodes[0].faults.silent_logs = True
+        world.chain.reorg(2, [(world.buy(),), (), ()])
+        mine(world, 30)
+        world.nodes[0].faults.silent_heads = False
+        mine(world, 1)
+        await feed.wait_sealed(world.chain.head.ref.number)
+    logs = feed.logs()
+    assert [1, 2, 3, 4, 5, 6, -6, -5] == logs[:8]
+    canonical = [log.block_number for block in world.chain.blocks for log in block.logs]
+    assert canonical == [1, 2, 3, 4, *logs[8:]]
+
+
+async def test_a_reorg_below_the_window_is_reported_and_read_again(clock: Clock) -> None:
+    """When no known block is left on the chain, everything known is taken back, and a person is told."""
+    async with open_world() as world, scanning(world) as feed:
+        for number in range(1, 21):
+            mine(world, 1)
+            await feed.wait_sealed(number)
+        world.chain.reorg(15, [(world.buy(),) for _ in range(16)])
+        await feed.wait_sealed(21)
+    assert 1 == sum(isinstance(item, TooDeep) for item in feed.items)
+    taken_back = [-number for number in feed.logs() if number < 0]
+    assert [20, 19, 18, 17, 16, 15, 14] == taken_back
+    after = feed.logs()[feed.logs().index(-14) + 1 :]
+    assert list(range(13, 22)) == sorted(set(after))
+
+
+async def test_a_reorg_below_the_window_after_a_long_gap(clock: Clock) -> None:
+    """The worst case at once: away, reorganised below the window, and far ahead."""
+    async with open_world() as world, scanning(world) as feed:
+        for number in range(1, 21):
+            mine(world, 1)
+            await feed.wait_sealed(number)
+        world.nodes[0].faults.silent_heads = world.nodes[0].faults.silent_logs = True
+        world.chain.reorg(15, [(world.buy(),) for _ in range(40)])
+        world.nodes[0].faults.silent_heads = False
+        mine(world, 1)
+        await feed.wait_sealed(world.chain.head.ref.number)
+    after = feed.logs()[feed.logs().index(-14) + 1 :]
+    assert list(range(13, 47)) == sorted(set(after))
