@@ -111,7 +111,7 @@ async def test_a_restart_continues_at_its_checkpoint(clock: Clock) -> None:
         block = world.chain.blocks[4].ref
         async with scanning(world, Checkpoint(number=4, hash=block.hash)) as feed:
             await feed.wait_sealed(10)
-    assert [5, 6, 7, 8, 9, 10] == feed.logs()
+    assert feed.logs() == [5, 6, 7, 8, 9, 10]
 
 
 async def test_a_checkpoint_that_was_reorganised_away_is_read_again_from_below(clock: Clock) -> None:
@@ -121,7 +121,7 @@ async def test_a_checkpoint_that_was_reorganised_away_is_read_again_from_below(c
         async with scanning(world, Checkpoint(number=12, hash=hash_of(1))) as feed:
             mine(world, 1)
             await feed.wait_sealed(13)
-    assert [5, 6, 7, 8, 9, 10, 11, 12, 13] == feed.logs()
+    assert feed.logs() == [5, 6, 7, 8, 9, 10, 11, 12, 13]
 
 
 async def test_a_node_behind_the_checkpoint_is_waited_for(clock: Clock) -> None:
@@ -141,7 +141,7 @@ async def test_a_node_behind_the_checkpoint_is_waited_for(clock: Clock) -> None:
             async with scanning(world, Checkpoint(number=6, hash=block.hash)) as feed:
                 mine(world, 1)
                 await feed.wait_sealed(7)
-    assert 7 == feed.logs()[0]
+    assert feed.logs()[0] == 7
 
 
 async def test_two_nodes_confirm_a_reorg(clock: Clock) -> None:
@@ -151,8 +151,8 @@ async def test_two_nodes_confirm_a_reorg(clock: Clock) -> None:
         await feed.wait_sealed(4)
         world.chain.reorg(2, [(), (), ()])
         await feed.wait_sealed(5)
-    assert [1, 2, 3, 4, -4, -3] == feed.logs()
-    assert (1, 2) == (feed.scanner.reorgs, feed.scanner.deepest_reorg)
+    assert feed.logs() == [1, 2, 3, 4, -4, -3]
+    assert (feed.scanner.reorgs, feed.scanner.deepest_reorg) == (1, 2)
 
 
 async def test_a_gap_wider_than_the_window_with_a_reorg_inside(clock: Clock) -> None:
@@ -167,7 +167,7 @@ async def test_a_gap_wider_than_the_window_with_a_reorg_inside(clock: Clock) -> 
         mine(world, 1)
         await feed.wait_sealed(world.chain.head.ref.number)
     logs = feed.logs()
-    assert [1, 2, 3, 4, 5, 6, -6, -5] == logs[:8]
+    assert logs[:8] == [1, 2, 3, 4, 5, 6, -6, -5]
     canonical = [log.block_number for block in world.chain.blocks for log in block.logs]
     assert canonical == [1, 2, 3, 4, *logs[8:]]
 
@@ -180,9 +180,9 @@ async def test_a_reorg_below_the_window_is_reported_and_read_again(clock: Clock)
             await feed.wait_sealed(number)
         world.chain.reorg(15, [(world.buy(),) for _ in range(16)])
         await feed.wait_sealed(21)
-    assert 1 == sum(isinstance(item, TooDeep) for item in feed.items)
+    assert sum(isinstance(item, TooDeep) for item in feed.items) == 1
     taken_back = [-number for number in feed.logs() if number < 0]
-    assert [20, 19, 18, 17, 16, 15, 14] == taken_back
+    assert taken_back == [20, 19, 18, 17, 16, 15, 14]
     after = feed.logs()[feed.logs().index(-14) + 1 :]
     assert list(range(13, 22)) == sorted(set(after))
 
