@@ -18,7 +18,8 @@ from trio_copy.testing.devnet import DevTx
 from trio_copy.testing.virtual import run_virtually
 
 STEPS = 60
-SEEDS = range(12)
+SEEDS = (*range(8), 111, 161, 187, 206)
+"""The last four once found fills that a lying node hid in a wide gap; they stay for ever."""
 FOLLOWERS = 2
 
 
@@ -83,7 +84,7 @@ def canonical_orders(world: World) -> set[str]:
     """The leaders' order hashes on the chain, as the truth has it."""
     leaders = {address_topic(LEADER), address_topic(OTHER_LEADER)}
     return {
-        log.topics[1]
+        str(log.topics[1])
         for block in world.chain.blocks
         for log in block.logs
         if log.topics[0] == V2_TOPIC and log.topics[2] in leaders
@@ -105,7 +106,7 @@ async def live(seed: int) -> tuple[set[str], Counter[tuple[str, str]], int, Coun
         status = await service.status()
         recorder = world.recorder
         copied = Counter(
-            (finished.task.signal.order_hash or "", finished.task.follower)
+            (str(finished.task.signal.order_hash), str(finished.task.follower))
             for finished in recorder.finished
             if finished.report is not None
         )

@@ -4,7 +4,9 @@ From each new head it walks back to a block it knows, so that a skipped head, a 
 case: a path from a common ancestor. Logs of blocks that fell off the path are sent again with `removed`, those of new
 blocks are fetched by block hash, then the block is sealed. Every `rescan_every_s`, and after each connect or change of
 filters, the window is read again, because nodes near the tip answer `[]` for logs they have not indexed yet; what turns
-up then is sent with `late`. A failure of nodes is retried by the next head; nothing is sealed before it was read.
+up then is sent with `late`. A gap wider than the window is read in ranges, by two endpoints where there are two, and
+audited at the next re-scans, because an empty answer for a range cannot be told from a lie. A failure of nodes is
+retried by the next head; nothing is sealed before it was read.
 """
 
 from collections.abc import Callable
@@ -30,6 +32,18 @@ from trio_copy.ports import LogFilter
 
 SCAN = "scan"
 _RETRY_S = 0.2
+_AUDITS = 2
+"""Re-scans that must find nothing new before a range that was caught up with is believed."""
+
+
+@define(eq=False)
+class _Audit:
+    """A range outside the window that was read once, and the logs that were found."""
+
+    start: int
+    stop: int
+    known: set[tuple[Hash32, int]]
+    left: int = _AUDITS
 
 
 @define(eq=False)
@@ -47,6 +61,7 @@ class Scanner:
     late_logs: int = 0
     reorgs: int = 0
     deepest_reorg: int = 0
+    _audits: list[_Audit] = field(factory=list)
     _scanned_filters: int = 0
     """Version of the filters that the window was last read with."""
 
@@ -199,8 +214,11 @@ class Scanner:
         stop = head.number - self.settings.window_blocks // 2
         self.on_trouble("backfill", f"blocks {start.number + 1} to {stop}")
         last, _ = await self.pool.block("eth_getBlockByNumber", hex(stop))
-        for log in await self._range_logs(start.number + 1, stop):
+        logs = await self._range_logs(start.number + 1, stop)
+        for log in logs:
             await self._emit(log)
+        found = {(log.block_hash, log.log_index) for log in logs}
+        self._audits.append(_Audit(start.number + 1, stop, found))
         self.window.restart(last)
         await self.send.send(Sealed(last))
         return True
@@ -243,34 +261,58 @@ class Scanner:
         found = await self._range_logs(oldest.number + 1, tip.number)
         for log in self.window.note(found):
             if not widened:
-                self.late_logs += 1
-                self.on_trouble("late-log", f"block {log.block_number}, log {log.log_index}, tx {log.tx_hash}")
+                self._late(log)
             await self._emit(log, late=not widened)
         self._scanned_filters = version
+        for audit in list(self._audits):
+            await self._check(audit)
+
+    async def _check(self, audit: _Audit) -> None:
+        """Read a range that was caught up with once more, and believe it when nothing new turns up."""
+        logs = await self._range_logs(audit.start, audit.stop)
+        audit.left -= 1
+        for log in logs:
+            key = (log.block_hash, log.log_index)
+            if key not in audit.known:
+                audit.known.add(key)
+                audit.left = _AUDITS
+                self._late(log)
+                await self._emit(log, late=True)
+        if audit.left <= 0:
+            self._audits.remove(audit)
+
+    def _late(self, log: RawLog) -> None:
+        self.late_logs += 1
+        self.on_trouble("late-log", f"block {log.block_number}, log {log.log_index}, tx {log.tx_hash}")
 
     async def _range_logs(self, start: int, stop: int) -> list[RawLog]:
-        logs: dict[tuple[str, int], RawLog] = {}
+        """Read a range in pieces that nodes accept; with two endpoints, what either of them knows."""
+        logs: dict[tuple[Hash32, int], RawLog] = {}
         for log_filter in self.board.filters:
             plan = RangePlan(
                 start, stop, width=self.settings.max_range_blocks, max_width=self.settings.max_range_blocks
             )
             while (wanted := plan.next_range()) is not None:
-                params = {
-                    **rpc.filter_params(log_filter),
-                    "fromBlock": hex(wanted[0]),
-                    "toBlock": hex(wanted[1]),
-                }
                 try:
-                    result, endpoint = await self.pool.request("eth_getLogs", params)
+                    found = await self._piece(log_filter, *wanted)
                 except RpcError:
                     if not plan.refused():
                         raise
                     continue
-                for log in self._checked(result, log_filter, endpoint):
+                for log in found:
                     if wanted[0] <= log.block_number <= wanted[1]:
                         logs[log.block_hash, log.log_index] = await self._timed(log)
                 plan.fetched()
         return sorted(logs.values(), key=lambda log: (log.block_number, log.log_index))
+
+    async def _piece(self, log_filter: LogFilter, start: int, stop: int) -> list[RawLog]:
+        params = {**rpc.filter_params(log_filter), "fromBlock": hex(start), "toBlock": hex(stop)}
+        result, endpoint = await self.pool.request("eth_getLogs", params)
+        logs = self._checked(result, log_filter, endpoint)
+        if len(self.pool.live) > 1:
+            result, endpoint = await self.pool.request("eth_getLogs", params, avoid=(endpoint,))
+            logs += self._checked(result, log_filter, endpoint)
+        return logs
 
     async def _timed(self, log: RawLog) -> RawLog:
         """Give a log its block's time, without which an old fill would look fresh."""

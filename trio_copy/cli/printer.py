@@ -6,10 +6,11 @@ import shutil
 import sys
 
 import trio
-from rich.console import Console
+from rich.console import Console, Group
 from rich.live import Live
 from rich.text import Text
 
+_NO_WRAP = 10_000
 _MOST_CHARS = 1 << 20
 """Output that may wait for a slow reader; beyond it lines are dropped and counted."""
 
@@ -29,11 +30,18 @@ class Printer:
             file=self._buffer,
             force_terminal=live,
             no_color=None if live else True,
-            width=shutil.get_terminal_size().columns if live else 10_000,
+            width=shutil.get_terminal_size().columns if live else _NO_WRAP,
             highlight=False,
-            soft_wrap=True,
+            soft_wrap=not live,
         )
-        self._live = Live(console=self._console, auto_refresh=False, transient=True) if live else None
+        # Redirection would feed our own writes to standard output back into the console.
+        self._live = (
+            Live(
+                console=self._console, auto_refresh=False, transient=True, redirect_stdout=False, redirect_stderr=False
+            )
+            if live
+            else None
+        )
         self._news = trio.Event()
         self._done = False
         self.dropped = 0
@@ -54,13 +62,14 @@ class Printer:
         self._buffer.write(line + "\n")
         self._news.set()
 
-    def status(self, text: Text) -> None:
-        """Replace the status line."""
+    def status(self, *lines: Text) -> None:
+        """Replace the status lines."""
         if self._live is not None:
             if not self._live.is_started:
                 self._live.start()
-            text.truncate(self._console.width - 1, overflow="ellipsis")
-            self._live.update(text, refresh=True)
+            for line in lines:
+                line.truncate(self._console.width - 1, overflow="ellipsis")
+            self._live.update(Group(*lines), refresh=True)
             self._news.set()
 
     def finish(self) -> None:

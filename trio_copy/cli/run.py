@@ -10,6 +10,7 @@ from typing import Annotated
 import trio
 from attrs import define
 from cyclopts import Parameter
+from rich.text import Text
 
 from trio_copy.cli.durations import Duration
 from trio_copy.cli.garbage import relax_garbage_collection
@@ -26,7 +27,7 @@ from trio_copy.telemetry.observer import Observers
 from trio_copy.telemetry.plugins import PluginObserver
 from trio_copy.telemetry.render import status_object, totals_object
 from trio_copy.telemetry.tally import Tally
-from trio_copy.telemetry.tape import Tape, status_line, summary_lines
+from trio_copy.telemetry.tape import Tape, status_lines, summary_lines
 
 _STATUS_EVERY_S = 0.5
 _STATUS_EVERY_LINES_S = 5.0
@@ -154,9 +155,9 @@ async def _show_status(service: Service, printer: Printer, shown: JsonLines | Ta
             case JsonLines():
                 shown.line("status", {**status_object(status, tally), "lines_dropped": printer.dropped})
             case Tape() if sys.stdout.isatty():
-                printer.status(status_line(status, tally))
+                printer.status(*status_lines(status, tally))
             case Tape():
-                printer.text(status_line(status, tally))
+                printer.text(Text(" | ").join(status_lines(status, tally)))
 
 
 async def _drain_when_unread(service: Service, printer: Printer) -> None:

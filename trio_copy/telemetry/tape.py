@@ -37,7 +37,7 @@ class Tape(Observer):
         text.append(f"{signal.side.value:<4} ", _SIDE_STYLE[signal.side])
         price = "no price" if signal.price is None else f"@ {money(signal.price.micro)}"
         text.append(f"{whole(signal.shares)} {price}  {self._label(signal.token_id)}")
-        text.append(f"  {'mined again, adopted' if admission == 'adopted' else _copies(tasks)}", "dim")
+        text.append(f"  {'mined again' if admission == 'adopted' else _copies(tasks)}", "dim")
         self.emit(text)
 
     def on_skip(self, skip: Skip, signal: Signal) -> None:
@@ -60,7 +60,7 @@ class Tape(Observer):
         )
 
     def on_retracted(self, signal: Signal, held: int, started: int) -> None:
-        detail = f"{short_address(signal.leader)} {signal.side.value} taken back by a reorg"
+        detail = f"{short_address(signal.leader)} {signal.side.value} taken back"
         self._line("reorg", f"{detail}; {held} copies wait, {started} under way", "magenta")
 
     def on_alert(self, kind: str, detail: str) -> None:
@@ -89,20 +89,26 @@ class Tape(Observer):
         return self.labels.get(token_id) or f"token {short_token(token_id)}"
 
 
-def status_line(status: Status, tally: Tally) -> Text:
-    """Write the status as one line."""
+def status_lines(status: Status, tally: Tally) -> tuple[Text, Text]:
+    """Write the status as two lines that fit a terminal of 80 columns."""
     decision, copy = tally.decision.percentiles(), tally.copy.percentiles()
     feed = "no feed" if status.feed_age_s is None else f"feed {status.feed_age_s:.1f} s"
     live = sum(endpoint.live for endpoint in status.endpoints)
-    parts = (
+    unproven = f" unproven {status.unknown}" if status.unknown else ""
+    style = "reverse" if live else "bold white on red"
+    first = (
         f"{status.name} {status.trading} {status.mode}",
         f"shard {status.shard}",
-        f"block {status.block} {feed} {live}/{len(status.endpoints)} nodes",
-        f"signals {tally.signals} tasks {tally.tasks} done {tally.ends.total()} skipped {tally.skips.total()}",
-        f"queue {status.queued} busy {status.busy}" + (f" unproven {status.unknown}" if status.unknown else ""),
-        f"decide {decision.p50:.1f}/{decision.p99:.1f} ms copy {copy.p50:.0f}/{copy.p99:.0f} ms (p50/p99)",
+        f"block {status.block}",
+        feed,
+        f"{live}/{len(status.endpoints)} nodes",
+        f"queue {status.queued} busy {status.busy}{unproven}",
     )
-    return Text(" | ".join(parts), style="reverse" if live else "bold white on red")
+    second = (
+        f"signals {tally.signals} tasks {tally.tasks} done {tally.ends.total()} skipped {tally.skips.total()}",
+        f"decide {decision.p50:.1f}/{decision.p99:.1f} copy {copy.p50:.0f}/{copy.p99:.0f} ms p50/p99",
+    )
+    return Text(" | ".join(first), style=style), Text(" | ".join(second), style=style)
 
 
 def summary_lines(status: Status, tally: Tally, lost: int, left: int) -> list[Text]:
