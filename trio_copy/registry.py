@@ -15,8 +15,6 @@ from attrs import define, field, frozen
 from trio_copy import hookspecs
 from trio_copy.errors import PluginError
 from trio_copy.hookspecs import PROJECT
-from trio_copy.model.decisions import CopyTask, Outcome, Skip
-from trio_copy.model.orders import ExecutionReport
 from trio_copy.ports import DecoderPlugin, ExecutorPlugin, StorePlugin
 
 OWN_DISTRIBUTION = "trio-copy"
@@ -56,14 +54,10 @@ class Registry:
         """Return a decoder by name. Raises `PluginError` naming those that exist."""
         return self._named("decoder", self.decoders, name)
 
-    def on_report(self, task: CopyTask, report: ExecutionReport, outcome: Outcome) -> None:
-        self.observers.hook.trio_copy_on_report(task=task, report=report, outcome=outcome)
-
-    def on_skip(self, skip: Skip) -> None:
-        self.observers.hook.trio_copy_on_skip(skip=skip)
-
-    def on_alert(self, kind: str, detail: str) -> None:
-        self.observers.hook.trio_copy_on_alert(kind=kind, detail=detail)
+    def missing(self, allow: Collection[str]) -> list[str]:
+        """Return the allowed distributions that offer no plugin on this machine."""
+        installed = {_canonical(source.distribution) for source in self.installed}
+        return sorted(name for name in allow if _canonical(name) not in installed)
 
     def _named(self, kind: str, found: Mapping[str, tuple[_P, Source]], name: str) -> _P:
         if name in found:

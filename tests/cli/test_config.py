@@ -36,7 +36,7 @@ def check(tmp_path: Path, text: str) -> int:
 def test_a_good_file_is_good(tmp_path: Path, capsys: Capture) -> None:
     """Checking says what would run."""
     assert check(tmp_path, GOOD) == 0
-    assert "1 follows of 1 leaders by 1 followers" in capsys.readouterr().out
+    assert "1 follow of 1 leader by 1 follower" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
@@ -92,6 +92,7 @@ def test_a_good_file_is_good(tmp_path: Path, capsys: Capture) -> None:
             "endpoint[0].url: expected environment variable NOPE_NOT_SET to be set",
         ),
         ("[[endpoint]]", "[devnet]\n[[endpoint]]", "devnet: expected no [[endpoint]] beside it"),
+        ("[chain]", '[plugins]\nallow = ["nope"]\n[chain]', "plugins.allow: expected an installed plugin, got nope"),
         ("[chain]", "[chain", "not valid TOML"),
     ],
 )
@@ -121,6 +122,14 @@ leader = "0x6031B6eed1C97e853c6e0F03Ad3ce3529351F96d"
         ('[follow.filters]\nsides = ["BUY", "HOLD"]', 'follow[0].filters.sides[1]: expected BUY or SELL, got "HOLD"'),
         ('[follow.filters]\ntoken_deny = ["-1"]', "follow[0].filters.token_deny[0]: expected a token id"),
         ("[follow.filters]\nprice_max = 1.5", "follow[0].filters.price_max: expected a value from 0 to 1, got 1.5"),
+        (
+            "[follow.filters]\nprice_min = 0.5\nprice_max = 0.4",
+            "follow[0].filters.price_max: expected at least price_min",
+        ),
+        (
+            "[follow.size]\nrange_max_usd = 0.5",
+            "follow[0].size.range_max_usd: expected at least range_min_usd, which is 1",
+        ),
         ("[follow.filters]\nprice_max = inf", "follow[0].filters.price_max: expected a decimal number"),
     ],
 )
@@ -134,7 +143,7 @@ def test_every_problem_is_listed_at_once(tmp_path: Path, capsys: Capture) -> Non
     """Nobody has to run check five times to find five mistakes."""
     text = GOOD.replace("137", '"x"').replace("[executor.dry-run]", "[executor.dry-run]\nseed = -1\nfoo = 1")
     assert check(tmp_path, text + "\n[follow.size]\nratio = -1\nslippage_bps = 99999\nmode = 'big'") == 2
-    assert len(capsys.readouterr().err.splitlines()) >= 4
+    assert len(capsys.readouterr().err.splitlines()) == 6
 
 
 KEY = "4c0883a69102937d6231471b5dbb6204fe5129617082792ae468d01a3f362318"

@@ -34,6 +34,7 @@ def sized(signal_changes: dict[str, object], **sizing: object) -> OrderIntent | 
         ({"mode": "range", "ratio": Ratio.parse("0.1"), "range_min_usd": usd("1")}, "10"),
         ({"minimum_usd": usd("6"), "minimum_policy": "raise", "ratio": Ratio.parse("0.1")}, "12"),
         ({"ratio": Ratio.parse(1), "max_order_usd": usd("10"), "slippage_bps": 0}, "20"),
+        ({"mode": "fixed", "fixed_usd": usd("1"), "minimum_usd": usd("1")}, "2"),
     ],
 )
 def test_sizes(sizing: dict[str, object], shares: str) -> None:
@@ -110,7 +111,7 @@ def test_no_entry_costs_more_than_its_cap(sizing: Sizing, side: Side, shares: in
     assert intent.shares > Shares(0)
     if side is Side.BUY:
         assert intent.max_cost == intent.shares.at(intent.limit_price, Rounding.UP) <= sizing.max_order_usd
-        assert intent.shares.at(exact, Rounding.DOWN) >= sizing.minimum_usd
+        assert intent.shares.at(exact, Rounding.UP) >= sizing.minimum_usd
         assert exact <= intent.limit_price <= Price.parse(1)
     else:
         assert intent.limit_price <= exact

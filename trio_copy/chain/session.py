@@ -6,7 +6,7 @@ the socket that looks alive and is not. Everything ends in `ConnectionLost` or `
 """
 
 from collections import deque
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from urllib.parse import urlsplit
 
@@ -150,6 +150,23 @@ class _Waiting:
     answer: msgspec.Raw | RpcError = field(factory=msgspec.Raw)
 
 
+@define
+class _Guarded:
+    """Starts trio-websocket's own task so that whatever a hostile peer makes it raise ends this connection only."""
+
+    _nursery: trio.Nursery
+
+    def start_soon(self, run: Callable[[], Awaitable[None]]) -> None:
+        self._nursery.start_soon(self._run, run, name="websocket reader")
+
+    async def _run(self, run: Callable[[], Awaitable[None]]) -> None:
+        try:
+            await run()
+        except Exception as error:
+            # Refused handshakes, and protocol errors of wsproto and h11 that the library lets through.
+            raise ConnectionLost(f"the node does not speak WebSocket: {error!r}"[:200]) from error
+
+
 @asynccontextmanager
 async def open_session(
     dial: Dial, url: str, settings: ChainSettings, quarantine: Quarantine
@@ -167,8 +184,8 @@ async def open_session(
                 stream = await dial(url)
                 try:
                     ws = await trio_websocket.wrap_client_stream(
-                        nursery,
-                        stream,  # type: ignore[arg-type]  # any stream works; the stubs name two
+                        _Guarded(nursery),  # type: ignore[arg-type]  # it only starts tasks
+                        stream,  # type: ignore[arg-type]  # any stream works; the annotation names two
                         parts.netloc,
                         resource,
                         message_queue_size=64,

@@ -5,6 +5,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
+from trio_copy.cli.numbers import counted
 from trio_copy.cli.printer import out
 from trio_copy.engine.plan import load_plan
 
@@ -17,10 +18,11 @@ def check(conf: Annotated[Path, Parameter(help="The configuration, a TOML file."
     plan = load_plan(conf)
     settings = plan.settings
     leaders = {table.leader for table in settings.follow}
-    where = "a devnet inside the process" if settings.devnet else f"{len(settings.endpoint)} endpoints"
+    where = "a devnet inside the process" if settings.devnet else counted(len(settings.endpoint), "endpoint")
     out(f"{conf}: good")
     out(f"  chain {settings.chain.chain_id} over {where}; decoders {', '.join(plan.decoders)}")
-    out(f"  {len(settings.follow)} follows of {len(leaders)} leaders by {len(settings.follower)} followers")
+    who = f"{counted(len(leaders), 'leader')} by {counted(len(settings.follower), 'follower')}"
+    out(f"  {counted(len(settings.follow), 'follow')} of {who}")
     executors = ", ".join(executor.name for executor in plan.executors) or "none"
     out(f"  store {settings.store.name}, executors {executors}, mode {settings.engine.mode}")
     return 0

@@ -12,6 +12,7 @@ from cyclopts import Parameter
 from trio_copy.chain import rpc
 from trio_copy.chain.decoders.erc1155 import Erc1155Decoder
 from trio_copy.chain.decoders.order_filled import OrderFilledDecoder
+from trio_copy.cli.numbers import expect_positive
 from trio_copy.cli.printer import out
 from trio_copy.engine.plan import load_plan
 from trio_copy.errors import ConfigError, UndecodableLog
@@ -45,6 +46,7 @@ def decode(
     Amounts are integers of 1e-6, the price a decimal string. Logs that are no fills are counted on standard error.
     Without --conf every contract is believed, and transfers are trades only when they are mints.
     """
+    expect_positive(chain_id=chain_id)
     decoders = _decoders(conf)
     ordinals = Ordinals(_ORDINALS_KEPT)
     others: Counter[str] = Counter()
@@ -58,6 +60,8 @@ def decode(
             written = fill_object(fill, fill_signal_id(fill, ordinals.of(fill)))
             out(msgspec.json.encode(written).decode())
             fills += 1
+    if not fills and others.total() == others["malformed"]:
+        raise ConfigError([f"{file}: expected logs, found none"])
     kinds = ", ".join(f"{count} {kind}" for kind, count in sorted(others.items())) or "none"
     sys.stderr.write(f"{fills} fills; logs that are no fills: {others.total()} ({kinds})\n")
     return 0
@@ -81,7 +85,7 @@ def _entries(text: bytes, file: Path) -> Iterator[object]:
     """Yield what may be logs, from whichever form the text has."""
     try:
         values = [msgspec.json.decode(text)]
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, RecursionError) as error:
         lines = [line for line in text.splitlines() if line.strip()]
         if len(lines) < 2:
             raise ConfigError([f"{file}: expected JSON: an array, lines, a receipt; got: {error}"]) from None
@@ -93,7 +97,7 @@ def _entries(text: bytes, file: Path) -> Iterator[object]:
 def _line(line: bytes) -> object:
     try:
         return msgspec.json.decode(line)
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, RecursionError):
         return None  # counted as malformed, like any other value that is no log
 
 

@@ -12,6 +12,7 @@ from cyclopts import App, Parameter
 
 from trio_copy.cli.durations import Duration
 from trio_copy.cli.garbage import relax_garbage_collection
+from trio_copy.cli.numbers import expect_positive
 from trio_copy.cli.printer import out
 from trio_copy.cli.progress import progress
 from trio_copy.cli.simulation import Load, simulate
@@ -20,7 +21,7 @@ from trio_copy.cli.synthetic import synthetic_plan
 from trio_copy.clock import anchored_wall_clock, utc_date, wall_clock_from
 from trio_copy.config import EngineSettings
 from trio_copy.engine.plan import Plan
-from trio_copy.errors import ConfigError
+from trio_copy.errors import TrioCopyError
 from trio_copy.testing.devnet import open_devnet, open_virtual_devnet
 from trio_copy.testing.virtual import run_virtually
 
@@ -61,9 +62,10 @@ def model(
 ) -> int:
     """Work out the load of a number of users, and the instances it needs.
 
-    `instances` comes from the capacity that `trio-copy load measure` found on this machine.
+    `instances` comes from the capacity that `trio-copy load measure` found on this machine. `original_instances` is what
+    the system before this one would need: 20 workers that take one second each.
     """
-    _positive(users=users, follows=follows, leaders=leaders, copies=copies)
+    expect_positive(users=users, follows=follows, leaders=leaders, copies=copies)
     per_day = users * copies
     per_s = per_day / _DAY_S
     per_leader = users * follows / leaders
@@ -98,6 +100,7 @@ def measure(
 
     The venue answers at once, 100 followers copy each trade, and trades come as fast as they are taken.
     """
+    expect_positive(events=events)
     plan = _plan(
         users=_MEASURE_FOLLOWERS, follows=1, leaders=1, latency_ms=0, workers=None, store=store, options=store_option
     )
@@ -109,8 +112,11 @@ def measure(
         cpu_us_per_copy=round(1e6 * found["cpu_s"] / max(1, found["tasks"]), 1),
     )
     path = _measurement_path()
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(msgspec.json.encode(measured))
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(msgspec.json.encode(measured))
+    except OSError as error:
+        raise TrioCopyError(f"{path}: the measurement cannot be kept: {error.strerror}; set XDG_STATE_HOME") from error
     kept = {"copies_per_s": measured.copies_per_s, "cpu_us_per_copy": measured.cpu_us_per_copy, "date": measured.date}
     _print({**kept, "tasks": found["tasks"], "lost": found["lost"], "kept_in": str(path)}, json)
     return 0 if found["lost"] == 0 else 1
@@ -139,15 +145,16 @@ def simulate_command(
 
     Exits with 0 only when nothing was lost and nothing was copied twice.
     """
+    expect_positive(events=events, rate=rate, duration=duration, workers=workers)
     if users is None:
         rate, events = rate or 20.0, 200 if events is None else events
         shape = {"users": followers, "follows": 1, "leaders": 1}
     else:
-        _positive(users=users, follows=follows, leaders=leaders, copies=copies)
+        expect_positive(users=users, follows=follows, leaders=leaders, copies=copies)
         rate = rate or users * copies / _DAY_S / (users * follows / leaders)
         events = max(1, round(rate * duration)) if events is None else events
         shape = {"users": users, "follows": follows, "leaders": leaders}
-    _positive(events=events, followers=followers, **shape)
+    expect_positive(followers=followers, **shape)
     plan = _plan(**shape, latency_ms=latency_ms, workers=workers, store=store, options=store_option)
     load = Load(events=events, rate_per_s=rate, leaders=_leaders(plan), seed=seed)
     found = _run_virtual(plan, load) if virtual else _run_real(plan, load)
@@ -168,7 +175,6 @@ def _plan(
 ) -> Plan:
     engine = EngineSettings(name="load", deadline_s=3600.0)
     if workers is not None:
-        _positive(workers=workers)
         engine = EngineSettings(name="load", deadline_s=3600.0, workers=workers)
     return synthetic_plan(
         followers=users,
@@ -214,12 +220,6 @@ def _read_measurement() -> Measurement | None:
         return msgspec.json.decode(_measurement_path().read_bytes(), type=Measurement)
     except (OSError, msgspec.MsgspecError):
         return None
-
-
-def _positive(**values: int) -> None:
-    problems = [f"--{name}: expected at least 1, got {value}" for name, value in values.items() if value < 1]
-    if problems:
-        raise ConfigError(problems)
 
 
 def _whole(number: float) -> int | float:

@@ -14,13 +14,14 @@ from rich.text import Text
 
 from trio_copy.cli.durations import Duration
 from trio_copy.cli.garbage import relax_garbage_collection
+from trio_copy.cli.numbers import expect_positive
 from trio_copy.cli.printer import Printer
 from trio_copy.cli.world import World, open_world
 from trio_copy.clock import WallClock, anchored_wall_clock
 from trio_copy.engine.plan import Plan, load_plan
 from trio_copy.engine.service import Seams, Service, open_service
 from trio_copy.entropy import system_entropy
-from trio_copy.errors import ConfigError, TrioCopyError
+from trio_copy.errors import ChainError, ConfigError, TrioCopyError
 from trio_copy.telemetry.jsonlines import JsonLines
 from trio_copy.telemetry.log import LogObserver, configure_logs
 from trio_copy.telemetry.observer import Observers
@@ -30,6 +31,7 @@ from trio_copy.telemetry.tally import Tally
 from trio_copy.telemetry.tape import Tape, status_lines, summary_lines
 
 _STATUS_EVERY_S = 0.5
+_SUMMARY_S = 5.0
 _STATUS_EVERY_LINES_S = 5.0
 """In a pipe a status is a line of its own, so it comes less often."""
 
@@ -53,8 +55,11 @@ def run(
     configuration again: follows and followers change while running, and a bad file changes nothing.
     """
     plan = load_plan(conf)
+    expect_positive(for_=for_)
     if plan.moves_money and not live:
         raise ConfigError([f"{conf}: engine.mode is live: start with --live if real orders are meant"])
+    if live and plan.settings.engine.mode != "live":
+        raise ConfigError([f'{conf}: engine.mode: expected "live" with --live, got "{plan.settings.engine.mode}"'])
     relax_garbage_collection()
     return trio.run(_run, _Session(conf, plan, for_, json, verbose))
 
@@ -72,7 +77,7 @@ async def _run(session: _Session) -> int:
     wall = anchored_wall_clock()
     tally = Tally()
     printer = Printer(live=sys.stdout.isatty() and not session.json)
-    level = logging.DEBUG if session.verbose else logging.INFO if session.json else logging.ERROR
+    level = logging.DEBUG if session.verbose else logging.ERROR  # alerts and steps are on the tape and among the events
     log = LogObserver(configure_logs(json=session.json or not sys.stderr.isatty(), level=level))
     async with trio.open_nursery() as printing:
         printing.start_soon(printer.run)
@@ -85,8 +90,13 @@ async def _run(session: _Session) -> int:
                     dial=world.dial, wall=wall, entropy=system_entropy(), observer=observer, quotes=world.quotes
                 )
                 async with open_service(session.plan, seams, world.endpoints) as service:
-                    interrupted = await _run_service(session, service, printer, shown, tally)
-                    await _summarise(service, printer, shown, tally)
+                    try:
+                        interrupted = await _run_service(session, service, printer, shown, tally)
+                    finally:
+                        with trio.CancelScope(shield=True, deadline=trio.current_time() + _SUMMARY_S):
+                            await _summarise(service, printer, shown, tally)
+                    if service.pipeline.sealed is None:
+                        raise ChainError("no node was ever reached: nothing was followed")
         finally:
             printer.finish()
     return 130 if interrupted else 0

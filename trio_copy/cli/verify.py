@@ -7,6 +7,7 @@ import msgspec
 import trio
 from cyclopts import App, Parameter
 
+from trio_copy.cli.numbers import expect_positive
 from trio_copy.cli.printer import out
 from trio_copy.cli.progress import progress
 from trio_copy.cli.stores import StoreName, StoreOptions, planned_store
@@ -39,6 +40,7 @@ def dedup(
     json: Annotated[bool, Parameter(negative=(), help="Print one JSON object.")] = False,
 ) -> int:
     """Admit the same signal three times: OK, DUPLICATE, and OK again once the gate has forgotten it."""
+    expect_positive(ttl_ms=ttl_ms, wait_ms=wait_ms)
     planned = planned_store(store, store_option)
     answers = trio.run(_dedup, planned, ttl_ms / 1000, wait_ms / 1000, json)
     expected = ["OK", "DUPLICATE", "OK" if wait_ms > ttl_ms else "DUPLICATE"]
@@ -61,6 +63,7 @@ def backpressure(
     json: Annotated[bool, Parameter(negative=(), help="Print one JSON object.")] = False,
 ) -> int:
     """Admit more than a queue may hold: what is kept, what is shed and why, and what is left after cleaning up."""
+    expect_positive(count=count, capacity=capacity)
     planned = planned_store(store, store_option)
     found = trio.run(_backpressure, planned, count, capacity)
     expected_shed = max(0, count - capacity)
@@ -84,12 +87,13 @@ async def _dedup(planned: PlannedStore, ttl_s: float, wait_s: float, quiet: bool
     answers = []
     async with planned.plugin.open(_context(planned, wall, capacity=10, ttl_s=ttl_s)) as store:
         signal = _signal(0, wall())
-        for label, pause in (("first", 0.0), ("second", 0.0), ("after the TTL", wait_s)):
+        third = "after the TTL" if wait_s > ttl_s else "within the TTL"
+        for label, pause in (("first", 0.0), ("second", 0.0), (third, wait_s)):
             await trio.sleep(pause)
             admission = await store.inbox.admit(signal, (), None)
             answers.append("OK" if isinstance(admission, Admitted) else "DUPLICATE")
             if not quiet:
-                out(f"{label:<14} {answers[-1]}")
+                out(f"{label:<15} {answers[-1]}")
     return answers
 
 

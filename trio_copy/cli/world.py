@@ -51,6 +51,7 @@ async def _play(devnet: Devnet, market: ScriptedMarket, script: DevnetSettings) 
         number += 1
         devnet.chain.mine(*(market.next_block() if market.leaders else ()))
         if number == script.reorg_at_block:
+            await trio.sleep(script.block_every_s / 2)
             # The same transactions are mined again, one block later: their fills are adopted, not copied again.
             dropped = devnet.chain.blocks[-_REORG_DEPTH:]
             devnet.chain.reorg(_REORG_DEPTH, [(), *(block.txs for block in dropped)])

@@ -3,6 +3,7 @@
 import difflib
 import tomllib
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from decimal import Decimal
 from functools import partial
 from operator import is_
@@ -13,6 +14,7 @@ import attrs
 import cattrs
 from cattrs.errors import (
     AttributeValidationNote,
+    BaseValidationError,
     ClassValidationError,
     ForbiddenExtraKeysError,
     IterableValidationError,
@@ -22,7 +24,7 @@ from cattrs.gen import make_dict_structure_fn
 
 from trio_copy.config.addresses import checked_address
 from trio_copy.config.secrets import find_secrets, read_named_secret
-from trio_copy.config.settings import PluginTable, Settings
+from trio_copy.config.settings import FollowTable, PluginTable, Settings
 from trio_copy.errors import ConfigError
 from trio_copy.model.fills import Side
 from trio_copy.model.ids import Address, FollowerId, TokenId
@@ -99,7 +101,7 @@ def structure_plugin_table(kind: str, table: PluginTable, settings_class: type) 
 def _read_toml(path: Path) -> dict[str, Any]:
     try:
         with path.open("rb") as file:
-            return tomllib.load(file, parse_float=Decimal)
+            return tomllib.loads(file.read().decode("utf-8-sig"), parse_float=Decimal)
     except OSError as error:
         raise ConfigError([f"{path}: cannot be read: {error.strerror or error}"]) from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
@@ -154,6 +156,7 @@ def _contradictions(settings: Settings) -> list[str]:
     problems.extend(
         f'endpoint: expected each name once, got "{name}" twice' for name in _twice(e.name for e in settings.endpoint)
     )
+    problems.extend(problem for index, follow in enumerate(settings.follow) for problem in _empty_ranges(index, follow))
     if settings.devnet is None and not settings.endpoint:
         problems.append("endpoint: expected at least one [[endpoint]], or a [devnet] table")
     if settings.devnet is not None and settings.endpoint:
@@ -161,6 +164,18 @@ def _contradictions(settings: Settings) -> list[str]:
     if not settings.decoder:
         problems.append("decoder: expected at least one table [decoder.NAME]; nothing would be read otherwise")
     return problems
+
+
+def _empty_ranges(index: int, follow: FollowTable) -> Iterator[str]:
+    """Yield pairs of limits that nothing can pass."""
+    pairs = (
+        ("filters.price_max", follow.filters.price_max, "price_min", follow.filters.price_min),
+        ("size.range_max_usd", follow.size.range_max_usd, "range_min_usd", follow.size.range_min_usd),
+        ("size.max_order_usd", follow.size.max_order_usd, "minimum_usd", follow.size.minimum_usd),
+    )
+    for upper, high, lower, low in pairs:
+        if high.micro < low.micro:
+            yield f"follow[{index}].{upper}: expected at least {lower}, which is {low}, got {high}"
 
 
 def _with_named_urls(settings: Settings, problems: list[str]) -> Settings:
@@ -335,8 +350,12 @@ def _class_hook(of: type, converter: cattrs.Converter) -> Callable[[Any, Any], A
     def strict(value: Any, annotation: Any) -> Any:  # noqa: ANN401  as cattrs calls it
         if not isinstance(value, Mapping):
             raise ValueError(f"expected a table, got {_shown(value)}")  # noqa: TRY004  one error type for bad values
-        instance = structure(value, annotation)
-        errors = list(_broken_limits(instance))
+        try:
+            instance = structure(value, annotation)
+        except ClassValidationError as error:
+            raise ClassValidationError("", [*error.exceptions, *_broken_parts(of, value, converter)], of) from None
+        values = {field.name: getattr(instance, field.name) for field in attrs.fields(of)}
+        errors = list(_broken_limits(of, values))
         if errors:
             raise ClassValidationError("", errors, of)
         return instance
@@ -344,12 +363,20 @@ def _class_hook(of: type, converter: cattrs.Converter) -> Callable[[Any, Any], A
     return strict
 
 
-def _broken_limits(instance: Any) -> Iterator[Exception]:  # noqa: ANN401  any attrs class
+def _broken_parts(of: type, value: Mapping[str, Any], converter: cattrs.Converter) -> Iterator[Exception]:
+    """Check the limits of those fields of a broken table that could be read."""
+    for field in attrs.fields(of):
+        if field.name in value and field.validator is not None:
+            with suppress(ValueError, BaseValidationError):
+                yield from _broken_limits(of, {field.name: converter.structure(value[field.name], field.type)})
+
+
+def _broken_limits(of: type, values: Mapping[str, Any]) -> Iterator[Exception]:
     """Check every field, where attrs itself would stop at the first and not say which it was."""
-    for field in attrs.fields(type(instance)):
-        if field.validator is not None:
+    for field in attrs.fields(of):
+        if field.name in values and field.validator is not None:
             try:
-                field.validator(instance, field, getattr(instance, field.name))
+                field.validator(None, field, values[field.name])
             except ValueError as error:
                 error.add_note(AttributeValidationNote("", field.name, field.type))
                 yield error

@@ -27,7 +27,7 @@ def find_secrets(table: object, path: str = "") -> Iterator[str]:
             if _HEX_KEY.match(table) or _PHRASE.match(table) or _SECRET_KEYS.search(key):
                 what = "a secret"
             elif _URL_KEY.match(table):
-                what = "a URL with an API key"
+                what = "a URL with a password or an API key"
             else:
                 return
             yield f"{path}: expected env:NAME or file:PATH, got {what} in the file; if it was real, replace it now"

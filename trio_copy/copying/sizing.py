@@ -59,8 +59,8 @@ def _limit_price(side: Side, price: Price, slippage_bps: int) -> Price:
 
 def _within_caps(shares: Shares, price: Price, limit: Price, sizing: Sizing) -> Shares | Reason:
     raised = False
-    notional = shares.at(price, _DOWN)
-    if notional < sizing.minimum_usd and sizing.minimum_policy == "raise":
+    # The notional is rounded up here: a dollar's worth of shares, rounded down, is still a dollar's worth.
+    if shares.at(price, _UP) < sizing.minimum_usd and sizing.minimum_policy == "raise":
         shares, raised = sizing.minimum_usd.shares_at(price, _UP), True
     cost = shares.at(limit, _UP)
     if cost > sizing.max_order_usd:
@@ -69,7 +69,7 @@ def _within_caps(shares: Shares, price: Price, limit: Price, sizing: Sizing) -> 
                 code=Code.ABOVE_MAXIMUM, control="size.max_order_usd", value=str(cost), limit=str(sizing.max_order_usd)
             )
         shares = sizing.max_order_usd.shares_at(limit, _DOWN)
-    notional = shares.at(price, _DOWN)
+    notional = shares.at(price, _UP)
     if notional < sizing.minimum_usd:
         return Reason(
             code=Code.BELOW_MINIMUM, control="size.minimum_usd", value=str(notional), limit=str(sizing.minimum_usd)

@@ -78,6 +78,9 @@ def make_plan(settings: Settings, registry: Registry) -> Plan:
 def _complete(draft: Draft, registry: Registry) -> tuple[Plan | None, list[str]]:
     """Check the plugins' tables of a draft; every problem there is, and a plan when there is none."""
     problems = list(draft.problems)
+    problems.extend(
+        f"plugins.allow: expected an installed plugin, got {name}" for name in registry.missing(draft.allow)
+    )
     executors = tuple(
         PlannedExecutor(name=table.name, plugin=plugin, settings=checked)
         for table in draft.executor

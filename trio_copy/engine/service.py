@@ -251,11 +251,14 @@ class Service:
         while True:
             changes = await self.store.follows.wait_changes(version)
             for change in changes:
+                version = max(version, change.version)
                 if change.removed:
                     self.book.remove(change.follow)
-                else:
+                elif change.follow.follower in self.followers:
                     self.book.put(change.follow)
-                version = max(version, change.version)
+                else:
+                    unknown = f"{change.follow.follower} copies {change.follow.leader}"
+                    self.seams.observer.on_alert("unknown-follower", f"{unknown}, but is no configured follower")
             if self.board.replace(_filters(self.plan, self.book)):
                 self._step("filters", f"{len(self.board.filters)} filters over {len(self.book.leaders)} leaders")
 

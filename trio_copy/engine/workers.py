@@ -113,7 +113,8 @@ class WorkerGroup:
         self, task: CopyTask, outcome: Outcome, report: ExecutionReport | None, started_at: float
     ) -> None:
         try:
-            await self.execution.store.inbox.complete(task.task_id, self.owner, outcome)
+            if not await self.execution.store.inbox.complete(task.task_id, self.owner, outcome):
+                return  # it had its end already, and that was announced
         except LeaseLost as error:
             self.observer.on_alert("lease-lost", str(error))
             return

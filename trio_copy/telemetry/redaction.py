@@ -7,7 +7,7 @@ from typing import Any
 _PATTERNS = (
     # A private key is 64 hex digits without context; hashes and ids that may be shown are written by named fields.
     (re.compile(r"\b(?:0x)?[0-9a-fA-F]{64}\b"), "[redacted-hex]"),
-    (re.compile(r"(wss?|https?)://[^\s\"']+"), r"\1://[redacted-url]"),
+    (re.compile(r"(wss?|https?)://[\w\[][^\s\"']*"), r"\1://[redacted-url]"),
     (
         re.compile(r"(?i)(poly_\w+|authorization|api[_-]?key|secret|passphrase|password)(\"?\s*[:=]\s*)\S+"),
         r"\1\2[redacted]",

@@ -101,7 +101,7 @@ def status_lines(status: Status, tally: Tally) -> tuple[Text, Text]:
         f"shard {status.shard}",
         f"block {status.block}",
         feed,
-        f"{live}/{len(status.endpoints)} nodes",
+        f"{live}/{len(status.endpoints)} nodes" if live else "NO NODE, NOTHING IS FOLLOWED",
         f"queue {status.queued} busy {status.busy}{unproven}",
     )
     second = (
@@ -116,7 +116,7 @@ def summary_lines(status: Status, tally: Tally, lost: int, left: int) -> list[Te
     ends = ", ".join(f"{count} {end.value}" for end, count in sorted(tally.ends.items(), key=lambda item: -item[1]))
     why = tally.skips + tally.refusals
     reasons = ", ".join(f"{count} {code}" for code, count in why.most_common(5))
-    connects = ", ".join(f"{e.name} {e.connects} connects" for e in status.endpoints)
+    connects = ", ".join(f"{e.name} connected {e.connects}x" for e in status.endpoints)
     rows = (
         ("signals", f"{tally.signals} admitted, {tally.adopted} adopted after a reorg, {tally.retracted} retracted"),
         ("tasks", f"{tally.tasks} admitted: {ends or 'none ended'}; {left} left in the queue, {lost} lost"),
@@ -124,7 +124,7 @@ def summary_lines(status: Status, tally: Tally, lost: int, left: int) -> list[Te
         ("money", f"bought ${money(tally.bought.micro)}, sold ${money(tally.sold.micro)} ({status.trading})"),
         (
             "chain",
-            f"{connects}; {status.reorgs} reorgs, {status.late_logs} late logs, {status.quarantined} quarantined",
+            f"{connects}; reorgs {status.reorgs}, late logs {status.late_logs}, quarantined {status.quarantined}",
         ),
     )
     return [Text.assemble((f"{name:<11}", "bold"), value) for name, value in rows]

@@ -1,0 +1,23 @@
+"""Numbers on the command line."""
+
+from trio_copy.errors import ConfigError
+
+
+def expect_positive(**values: float | None) -> None:
+    """Refuse options that make no sense at zero or below; None stands for an option that was not given.
+
+    Raises:
+        ConfigError: naming each of them as it is typed.
+    """
+    problems = [
+        f"--{name.replace('_', '-').strip('-')}: expected a number above 0, got {value:g}"
+        for name, value in values.items()
+        if value is not None and value <= 0
+    ]
+    if problems:
+        raise ConfigError(problems)
+
+
+def counted(count: int, noun: str) -> str:
+    """Write a count with its noun: 1 follow, 2 follows."""
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
