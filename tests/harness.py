@@ -1,6 +1,6 @@
 """A whole engine on a virtual devnet: several nodes in front of one chain, real WebSockets over memory streams."""
 
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -113,6 +113,8 @@ class World:
     wall: WallClock
     down: set[int] = field(factory=set)
     """Nodes that refuse connections."""
+    instead: dict[int, Callable[[trio.abc.Stream], Awaitable[None]]] = field(factory=dict)
+    """What answers in a node's place."""
     dials: int = 0
     recorder: Recorder = field(factory=Recorder)
     _nursery: trio.Nursery | None = None
@@ -131,7 +133,7 @@ class World:
         if number in self.down or self._nursery is None:
             raise ConnectionLost(f"node-{number} refuses")
         ours, theirs = trio.testing.memory_stream_pair()
-        self._nursery.start_soon(self.nodes[number].handle, theirs)
+        self._nursery.start_soon(self.instead.get(number, self.nodes[number].handle), theirs)
         return ours
 
     def seams(self) -> Seams:

@@ -56,6 +56,7 @@ class MemoryInbox:
     _dead: OrderedDict[TaskId, DeadLetter] = field(factory=OrderedDict)
     _ended: OrderedDict[TaskId, Outcome] = field(factory=OrderedDict)
     _queued: int = 0
+    _held_count: int = 0
     _peak: int = 0
     _ready: dict[str, trio.Event] = field(factory=lambda: defaultdict(trio.Event))
 
@@ -78,6 +79,7 @@ class MemoryInbox:
             return Duplicate()
         known.blocks, known.retracted = {signal.block_hash}, False
         waiting = self._held.pop(known.signal_id, [])
+        self._held_count -= len(waiting)
         for task in waiting:
             self._push(task)
         return Adopted(signal_id=known.signal_id, resumed=len(waiting))
@@ -102,6 +104,7 @@ class MemoryInbox:
             self._take(task)
         if held:
             self._held[known.signal_id] = held
+            self._held_count += len(held)
         started = sum(leased.task.signal.signal_id == known.signal_id for leased in self._leased.values())
         return Retracted(held=len(held), started=started)
 
@@ -173,7 +176,7 @@ class MemoryInbox:
         return Depth(
             queued=self._queued,
             leased=len(self._leased),
-            held=sum(map(len, self._held.values())),
+            held=self._held_count,
             dead=len(self._dead),
             capacity=self.capacity,
             peak=self._peak,
@@ -183,6 +186,7 @@ class MemoryInbox:
         for signal_id, waiting in list(self._held.items()):
             if waiting[0].deadline <= now:
                 del self._held[signal_id]
+                self._held_count -= len(waiting)
                 for task in waiting:
                     reason = Reason(
                         code=Code.RETRACTED, control="chain", value=task.signal.block_hash, limit="a block that stays"
@@ -200,7 +204,7 @@ class MemoryInbox:
     def _enqueue(self, tasks: Sequence[CopyTask]) -> Admitted:
         shed: list[Ended] = []
         for task in tasks:
-            if self._queued >= self.capacity:
+            if self._queued + self._held_count >= self.capacity:
                 victim = self._make_room(task)
                 shed.append(victim)
                 if victim.task is task:

@@ -38,7 +38,11 @@ class MemoryLimits:
 
     async def release(self, key: IntentKey) -> None:
         for claim in self._reserved.pop(key, ()):
-            self._used[claim.counter] = self._used[claim.counter] - claim.amount
+            left = self._used[claim.counter] - claim.amount
+            if left:
+                self._used[claim.counter] = left
+            else:
+                del self._used[claim.counter]
 
     async def used(self, counter: str) -> Usd:
         return self._used.get(counter, NO_USD)

@@ -122,6 +122,18 @@ def test_deeply_nested_json_is_refused() -> None:
         rpc.decode_frame("[" * 100_000)
 
 
+def test_nesting_inside_a_result_is_refused_too() -> None:
+    """What the frame reader passes on undecoded is bounded where it is decoded."""
+    bomb = msgspec.Raw(b'{"x":' + b"[" * 100_000)
+    for read in (rpc.decode_block, rpc.split_logs, rpc.decode_text):
+        with pytest.raises(MalformedFrame):
+            read(bomb)
+    with pytest.raises(UndecodableLog):
+        rpc.decode_log(bomb, POLYGON)
+    with pytest.raises(MalformedFrame):
+        rpc.decode_text(msgspec.Raw(b'"\xff"'))
+
+
 def test_an_unknown_block_is_none() -> None:
     """Nodes answer null for blocks they do not have."""
     assert rpc.decode_block(msgspec.Raw(b"null")) is None

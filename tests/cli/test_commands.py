@@ -98,6 +98,27 @@ def test_a_reader_that_goes_away_ends_the_run() -> None:
     assert process.wait(timeout=30) in (0, 1)
 
 
+@pytest.mark.parametrize("words", [[], ["--verbose"]])
+def test_an_output_that_nobody_reads_does_not_hold_up_the_exit(words: list[str], tmp_path: Path) -> None:
+    """A terminal that was stopped, or a log that is full, costs lines; a signal still ends the process."""
+    conf = tmp_path / "busy.toml"
+    text = Path(DEMO).read_text().replace("block_every_s = 1.0", "block_every_s = 0.02")
+    conf.write_text(
+        text.replace("fills_per_block = 1.4", "fills_per_block = 40").replace(
+            "reorg_at_block = 6", "reorg_at_block = 0"
+        )
+    )
+    process = start("run", str(conf), "--json", *words)
+    wait_for(process, "report")
+    time.sleep(2)  # both pipes are full by now: it writes, and nobody reads
+    process.send_signal(signal.SIGTERM)
+    try:
+        assert process.wait(timeout=30) == 0
+    finally:
+        process.kill()
+        process.communicate()
+
+
 def test_a_pipe_gets_plain_lines() -> None:
     """Without a terminal there are no escape sequences, and a tape that reads well."""
     process = start("run", DEMO, "--for", "3s")
@@ -201,7 +222,10 @@ executor = "dry-run"
     [
         (only_tables("", follow=False), "no follows: add a [[follow]]"),
         (only_tables("", decoder="fpmm"), "no decoder that the devnet can trade for"),
-        (only_tables("", size="minimum_usd = 1000000000"), "nobody copied any of 6 trades: BELOW_MINIMUM x6; loosen"),
+        (
+            only_tables("", size="[follow.filters]\nleader_min_usd = 1000000000"),
+            "nobody copied any of 6 trades: LEADER_TOO_SMALL x6; loosen",
+        ),
     ],
 )
 def test_a_failing_selftest_says_what_to_do(tmp_path: Path, capsys: Capture, conf: str, says: str) -> None:
@@ -348,7 +372,9 @@ def test_plugins_lists_what_is_installed(capsys: Capture) -> None:
 
 @pytest.mark.parametrize(
     "words",
-    [["nonsense"], ["run"], ["run", DEMO, "--fro", "3s"], ["run", DEMO, "--for", "soon"], ["load", "simulate", "--events", "0"],
+    [["load", "simulate", "--rate", "0"], ["load", "measure", "--events", "0"], ["verify", "backpressure", "--capacity", "0"],
+     ["run", DEMO, "--live"], ["run", DEMO, "--for", "0s"], ["decode", DEMO], ["nonsense"],
+     ["run"], ["run", DEMO, "--fro", "3s"], ["run", DEMO, "--for", "soon"], ["load", "simulate", "--events", "0"],
      ["verify", "dedup", "--store", "redsi"], ["verify", "dedup", "--store-option", "x"], ["verify", "dedup", "--store-option", "x=1"]],
 )  # fmt: skip
 def test_bad_words_exit_with_two(words: list[str], capsys: Capture) -> None:
@@ -375,7 +401,7 @@ def fail(*a, **k): raise RuntimeError(f"key {KEY} at wss://node/v2/{KEY}")
 import trio_copy.cli.app as module
 module.app = fail
 code = main(["x"])
-configure_logs(json=True, level=10).warning("event", detail=f"0x{KEY}", password="hunter2 password=hunter2")
+configure_logs(sys.stderr, json=True, level=10).warning("event", detail=f"0x{KEY}", password="hunter2 password=hunter2")
 sys.exit(code)
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, env={**os.environ})

@@ -85,7 +85,7 @@ async def open_desk(
         )
         group = WorkerGroup(execution=execution, owner="me", workers=workers, observer=recorder)
         reconciler = Reconciler(
-            store=store, groups={"scripted": group}, settings=settings, observer=recorder, wall=wall
+            store=store, groups={"scripted": group, "sim": group}, settings=settings, observer=recorder, wall=wall
         )
 
         async def reconcile() -> None:
@@ -328,3 +328,53 @@ async def test_drain_finishes_what_is_queued(clock: Clock) -> None:
         desk.group.drain()
         await desk.recorder.wait_until(lambda: len(desk.recorder.finished) == 20)
     assert {End.FILLED} == {end for _, end, _ in desk.ends()}
+
+
+async def test_a_proof_after_the_escalation_mends_the_books_only(clock: Clock) -> None:
+    """The task has ended for a person to look at; when the venue answers at last, the fill is booked, nothing ends twice."""
+    async with open_desk(escalate_after_s=5.0) as desk:
+        desk.executor.script, desk.executor.hide = ["lose reply"], True
+        assert await desk.run_to_end(task(1)) == [("alice", End.ESCALATED, Code.OUTCOME_UNPROVEN)]
+        desk.executor.hide = False
+        await desk.recorder.wait_until(lambda: "outcome-proven-late" in dict(desk.recorder.alerts))
+        (position,) = (await desk.store.ledger.positions()).values()
+        assert Shares.parse(10) == position.shares
+        assert await desk.store.journal.unresolved() == ()
+    assert len(desk.recorder.finished) == 1
+
+
+async def test_shares_of_an_unproven_exit_are_not_sold_again(clock: Clock) -> None:
+    """An exit whose outcome nobody knows may have sold them; the next one must not, even after the escalation."""
+    async with open_desk(escalate_after_s=3.0) as desk:
+        await _hold(desk, "alice", "10")
+        desk.executor.script, desk.executor.hide = ["lose reply"], True
+        await desk.run_to_end(task(1, side=Side.SELL))
+        await desk.admit(task(2, side=Side.SELL, deadline=NOW + 60))
+        await desk.recorder.wait_until(lambda: len(desk.recorder.finished) == 2)
+        assert desk.ends()[-1][2] == Code.NOTHING_TO_SELL
+        desk.executor.hide = False
+        await desk.recorder.wait_until(lambda: "outcome-proven-late" in dict(desk.recorder.alerts))
+    assert len(desk.executor.sent) == 1
+
+
+async def test_a_busy_lane_does_not_starve_the_others(clock: Clock) -> None:
+    """Many tasks behind one hung order leave room for everybody else's."""
+    async with open_desk(workers=2) as desk:
+        desk.executor.script = ["hang"]
+        await desk.admit(*(task(number, deadline=NOW + 60) for number in range(1, 12)))
+        await trio.testing.wait_all_tasks_blocked()
+        await desk.admit(*(task(100 + n, "bob", token=n) for n in range(5)))
+        await trio.sleep(0.5)
+        assert sum(follower == "bob" for follower, _, _ in desk.ends()) == 5
+
+
+async def test_a_lease_that_came_back_during_a_stall_is_not_worked_twice(clock: Clock) -> None:
+    """When the whole process stood still for longer than a lease, a task under way is neither sent nor ended twice."""
+    async with open_desk(send_timeout_s=100.0) as desk:
+        desk.executor.latency_s = 20
+        await desk.admit(task(deadline=NOW + 100))
+        await trio.sleep(15)
+        await desk.store.inbox.expire(NOW + 15)
+        await desk.recorder.wait_until(lambda: len(desk.recorder.finished) == 1)
+        await trio.sleep(50)
+    assert (len(desk.executor.sent), len(desk.recorder.finished)) == (1, 1)

@@ -9,7 +9,7 @@ from tests.builders import LEADER, OTHER_LEADER
 from tests.harness import make_test_plan, open_world, running_engine
 from trio_copy.cli.load import _plan, _run_virtual
 from trio_copy.cli.simulation import Load
-from trio_copy.errors import StoreUnavailable
+from trio_copy.errors import ConfigError, StoreUnavailable
 from trio_copy.model.control import Mode
 from trio_copy.model.decisions import End
 from trio_copy.model.ids import FollowerId
@@ -75,7 +75,8 @@ async def test_a_reload_that_names_an_unknown_executor_changes_nothing(clock: Cl
     async with open_world() as world, running_engine(world, make_test_plan()) as service:
         table = evolve(make_test_plan().settings.follower[0], id=FollowerId("dave"), executor="clob")
         settings = evolve(make_test_plan().settings, follower=(table,), follow=())
-        assert await service.apply(settings) == ["executor clob is not running"]
+        with pytest.raises(ConfigError, match="executor clob is not running"):
+            await service.apply(settings)
         assert len(service.book) == 2
 
 

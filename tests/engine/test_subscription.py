@@ -8,11 +8,13 @@ from attrs import evolve
 
 from tests.builders import LEADER, OTHER_LEADER, hash_of
 from tests.harness import World, make_test_plan, open_world, patient, running_engine
+from trio_copy.engine.service import open_service
 from trio_copy.errors import RestartBudgetExhausted, WrongChain
 from trio_copy.model.control import Mode
 from trio_copy.model.decisions import Code, End
 from trio_copy.model.follows import Follow
 from trio_copy.testing.devnet.wire import log_object
+from trio_copy.testing.scripted import ScriptedExecutor, scripted_plugin
 
 Clock = trio.testing.MockClock
 
@@ -388,3 +390,124 @@ async def test_logs_without_a_time_are_taken_as_fresh_only_from_a_subscription(c
         await world.recorder.wait_until(lambda: len(world.recorder.skips) == 2)
     assert {Code.TOO_OLD} == {skip.reason.code for skip in world.recorder.skips}
     assert len(world.recorder.copies) == 2
+
+
+async def test_a_head_that_is_made_up_hides_nothing(clock: Clock) -> None:
+    """One node announces block 1,000,000: the honest one is followed as before, and is not taken for late."""
+    lie = {"number": hex(10**6), "hash": hash_of(1), "parentHash": hash_of(2), "timestamp": "0x1", "logsBloom": "0x0"}
+    async with open_world(nodes=2) as world, running_engine(world, make_test_plan()) as service:
+        await mine_steadily(world, 2)
+        for client in world.nodes[1]._clients:
+            for subscription in client.subscriptions.values():
+                if subscription.log_filter is None:
+                    client.push(_notification(subscription.id, lie))
+        world.nodes[1].faults.silent_heads = True
+        world.chain.mine(world.buy())
+        await world.recorder.wait_copies(2)
+        await mine_steadily(world, 8)
+        assert service.pipeline.sealed is not None
+        assert service.pipeline.sealed.number >= world.chain.head.ref.number - 1
+    assert not any("is behind" in detail for _, detail in world.recorder.alerts)
+
+
+def _notification(subscription: str, result: object) -> dict[str, object]:
+    return {
+        "jsonrpc": "2.0",
+        "method": "eth_subscription",
+        "params": {"subscription": subscription, "result": result},
+    }
+
+
+def _push_log(world: World, node: int, written: dict[str, object]) -> None:
+    """Let one node send a log of its own making."""
+    for client in world.nodes[node]._clients:
+        for subscription in client.subscriptions.values():
+            if subscription.log_filter is not None:
+                client.push(_notification(subscription.id, written))
+
+
+async def test_a_spoiled_copy_of_a_log_does_not_hide_the_good_one(clock: Clock) -> None:
+    """The first node sends a truncated log; the scanner's copy of the same log is still copied."""
+    async with open_world() as world, running_engine(world, make_test_plan()):
+        world.nodes[0].faults.silent_logs = world.nodes[0].faults.silent_heads = True
+        world.chain.mine(world.buy())
+        spoiled = {**log_object(world.chain.head.logs[0]), "data": "0x00"}
+        _push_log(world, 0, spoiled)
+        await world.recorder.wait_until(lambda: bool(world.recorder.quarantined))
+        world.nodes[0].faults.silent_heads = False
+        world.chain.mine()
+        await world.recorder.wait_copies(2)
+    expected_copies(world, signals=1)
+
+
+async def test_a_removal_that_only_one_node_claims_is_looked_into(clock: Clock) -> None:
+    """Waiting copies are held at once, and go on as soon as the scanner has seen that the log is still there."""
+    plan = make_test_plan(engine={"workers": 1, "deadline_s": 60}, executor={"latency_ms": 2000})
+    async with open_world(nodes=3) as world, running_engine(world, patient(plan)) as service:
+        world.chain.mine(world.buy())
+        await world.recorder.wait_until(lambda: len(world.recorder.admitted) == 1)
+        await trio.sleep(0.5)
+        _push_log(world, 2, log_object(world.chain.head.logs[0], removed=True))
+        await world.recorder.wait_until(lambda: bool(world.recorder.retracted))
+        await world.recorder.wait_until(lambda: "adopted" in world.recorder.admissions)
+        await world.recorder.wait_copies(2)
+        assert service.scanner.late_logs == 0
+    expected_copies(world, signals=1)
+
+
+async def test_a_block_from_the_future_has_a_deadline_too(clock: Clock) -> None:
+    """A node that claims a time far ahead neither crashes anything nor makes a copy that may be sent for ever."""
+    async with open_world() as world, running_engine(world, make_test_plan()):
+        world.nodes[0].faults.silent_logs = world.nodes[0].faults.silent_heads = True
+        world.chain.mine(world.buy())
+        _push_log(world, 0, {**log_object(world.chain.head.logs[0]), "blockTimestamp": hex(2**39)})
+        await world.recorder.wait_copies(2)
+        _push_log(world, 0, {**log_object(world.chain.head.logs[0]), "logIndex": "0x9", "blockTimestamp": hex(2**70)})
+        await world.recorder.wait_until(lambda: "malformed-log" in world.recorder.quarantined)
+    deadlines = [finished.task.deadline for finished in world.recorder.finished]
+    assert max(deadlines) <= world.wall() + 5
+
+
+async def test_a_drain_waits_for_outcomes_that_can_still_be_proven(clock: Clock) -> None:
+    """An order whose reply was lost is looked up before the engine ends; its fill is booked."""
+    scripted = ScriptedExecutor(script=["lose reply", "lose reply"])
+    plan = make_test_plan(engine={"drain_s": 60.0})
+    executors = tuple(evolve(planned, plugin=scripted_plugin(scripted)) for planned in plan.executors)
+    async with open_world() as world:
+        async with running_engine(world, evolve(plan, executors=executors)) as service:
+            world.chain.mine(world.buy())
+            await world.recorder.wait_until(lambda: len(scripted.sent) == 2)
+            service.drain()
+        assert len(world.recorder.copies) == 2
+        assert len(await service.store.ledger.positions()) == 2
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"HTTP/1.1 429 Too Many Requests\r\nContent-Length: 2\r\n\r\nno",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n",
+        b"\x00\x01 this is not HTTP\r\n\r\n",
+        b"",
+    ],
+)
+async def test_a_refused_handshake_is_one_more_reconnect(clock: Clock, answer: bytes) -> None:
+    """Whatever a server says instead of a WebSocket handshake ends that connection only."""
+
+    async def refuse(stream: trio.abc.Stream) -> None:
+        async with stream:
+            await stream.receive_some(65_536)
+            await stream.send_all(answer)
+
+    async with open_world(nodes=2) as world:
+        world.instead[1] = refuse
+        plan = make_test_plan(chain={"connect_timeout_s": 1.0})
+        async with open_service(plan, world.seams(), world.endpoints) as service, trio.open_nursery() as nursery:
+            await nursery.start(service.run)
+            await world.recorder.wait_until(lambda: "endpoint-lost" in dict(world.recorder.alerts))
+            del world.instead[1]
+            await world.nodes[1].wait_log_filters(1)
+            world.chain.mine(world.buy())
+            await world.recorder.wait_copies(2)
+            service.drain()
+    expected_copies(world, signals=1)

@@ -150,7 +150,7 @@ def test_money_is_written_for_people(micro: int, text: str) -> None:
 
 async def test_a_terminal_gets_the_status_under_the_tape(capsys: pytest.CaptureFixture[str]) -> None:
     """The live line is redrawn below what scrolls, and gone at the end."""
-    printer = Printer(live=True)
+    printer = Printer(sys.stdout, live=True)
     async with trio.open_nursery() as nursery:
         nursery.start_soon(printer.run)
         printer.status(Text("status one"), Text("second"))
@@ -166,7 +166,7 @@ async def test_a_terminal_gets_the_status_under_the_tape(capsys: pytest.CaptureF
 
 async def test_a_reader_that_cannot_keep_up_costs_lines_not_time(capsys: pytest.CaptureFixture[str]) -> None:
     """Beyond a megabyte that nobody took, lines are dropped and counted."""
-    printer = Printer(live=False)
+    printer = Printer(sys.stdout, live=False)
     for _ in range(3000):
         printer.line("x" * 1000)
     assert printer.dropped > 0
@@ -175,15 +175,14 @@ async def test_a_reader_that_cannot_keep_up_costs_lines_not_time(capsys: pytest.
     assert len(capsys.readouterr().out) < 2 << 20
 
 
-async def test_a_closed_output_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_closed_output_is_noticed() -> None:
     """When writing fails, `closed` tells the engine to drain."""
 
     class Gone:
         def write(self, text: str) -> None:
             raise OSError("gone")
 
-    printer = Printer(live=False)
-    monkeypatch.setattr(sys, "stdout", Gone())
+    printer = Printer(Gone(), live=False)  # type: ignore[arg-type]  # writing fails
     printer.line("hello")
     printer.finish()
     await printer.run()

@@ -19,13 +19,18 @@ async def dial_network(url: str) -> trio.abc.Stream:
         ConnectionLost: nobody answered, or the certificate is not good.
     """
     parts = urlsplit(url)
+    stream: trio.abc.Stream | None = None
     try:
-        stream: trio.abc.Stream = await trio.open_tcp_stream(parts.hostname or "", _port(parts))
+        stream = await trio.open_tcp_stream(parts.hostname or "", _port(parts))
         if parts.scheme == "wss":
             context = ssl.create_default_context()
             stream = trio.SSLStream(stream, context, server_hostname=parts.hostname, https_compatible=True)
             await stream.do_handshake()
-    except (OSError, trio.BrokenResourceError, ssl.SSLError) as error:
+    except BaseException as error:
+        if stream is not None:
+            await trio.aclose_forcefully(stream)
+        if not isinstance(error, (OSError, ValueError, trio.BrokenResourceError)):
+            raise
         # The URL may hold an API key; the host alone says enough.
         raise ConnectionLost(f"cannot connect to {parts.hostname}: {error}") from error
     return stream

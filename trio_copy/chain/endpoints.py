@@ -51,6 +51,11 @@ class Endpoint:
             self._intervals.append(now - self.head_at)
         self.head, self.head_at, self.heads_seen = head, now, self.heads_seen + 1
 
+    def start_over(self) -> None:
+        """Forget how often heads came: the time without a connection says nothing about blocks."""
+        self.heads_seen = 0
+        self._intervals.clear()
+
     def patience_s(self, silence_s: float) -> float:
         """Return how long its silence is normal: the setting, or five of its usual block times."""
         return max(silence_s, 5 * median(self._intervals)) if self._intervals else silence_s
@@ -63,6 +68,8 @@ class EndpointPool:
     _heads: dict[str, BlockRef] = field(factory=dict)
     _news: trio.Event = field(factory=trio.Event)
     _live_changed: trio.Event = field(factory=trio.Event)
+    followed: BlockRef | None = None
+    """The newest block that the scanner has read: what an endpoint's head is measured by, for a claim alone proves nothing."""
     rescan_wanted: bool = False
     """Set when logs may have been missed: after a connect, or when the filters changed."""
 
@@ -74,16 +81,12 @@ class EndpointPool:
             key=lambda endpoint: (endpoint.failures, -(endpoint.head.number if endpoint.head else 0)),
         )
 
-    @property
-    def best_head(self) -> BlockRef | None:
-        heads = [endpoint.head for endpoint in self.endpoints if endpoint.session and endpoint.head]
-        return max(heads, key=lambda head: head.number, default=None)
-
     @contextmanager
     def connected(self, endpoint: Endpoint, session: Session) -> Generator[None, None, None]:
         """Make an endpoint available for requests while the block runs."""
         endpoint.session = session
         endpoint.connects += 1
+        endpoint.start_over()
         self._live_changed.set()
         self._live_changed = trio.Event()
         try:

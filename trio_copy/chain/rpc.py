@@ -16,6 +16,9 @@ from trio_copy.ports import LogFilter
 
 _MAX_TOPICS = 4
 _MAX_DATA_BYTES = 1 << 20
+_MAX_BLOOM_DIGITS = 512
+_MAX_TIME = 1 << 40
+_BAD_JSON = (msgspec.MsgspecError, ValueError, RecursionError)
 
 
 @frozen
@@ -94,7 +97,7 @@ def decode_frame(frame: str | bytes) -> Reply | ErrorReply | Notification:
     """
     try:
         decoded = _frame_decoder.decode(frame)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+    except _BAD_JSON as error:
         raise MalformedFrame(str(error)[:200]) from None
     if decoded.params is not None and decoded.method == "eth_subscription":
         return Notification(decoded.params.subscription, decoded.params.result)
@@ -119,7 +122,7 @@ def decode_text(result: msgspec.Raw) -> str:
     """Read a JSON string, such as a subscription id. Raises `MalformedFrame`."""
     try:
         return _text_decoder.decode(result)
-    except msgspec.MsgspecError as error:
+    except _BAD_JSON as error:
         raise MalformedFrame(str(error)) from None
 
 
@@ -141,10 +144,10 @@ def decode_block(result: msgspec.Raw) -> BlockRef | None:
             number=_quantity(wire.number),
             hash=Hash32(_hex(wire.hash, 64)),
             parent=Hash32(_hex(wire.parent_hash, 64)),
-            time=_quantity(wire.timestamp),
-            bloom=int(wire.logs_bloom, 16),
+            time=_time(wire.timestamp),
+            bloom=_bloom(wire.logs_bloom),
         )
-    except (msgspec.MsgspecError, ValueError) as error:
+    except _BAD_JSON as error:
         raise MalformedFrame(f"block: {error}"[:200]) from None
 
 
@@ -152,7 +155,7 @@ def split_logs(result: msgspec.Raw) -> list[msgspec.Raw]:
     """Split the answer of `eth_getLogs`, so that one bad log does not hide the others. Raises `MalformedFrame`."""
     try:
         return _logs_decoder.decode(result)
-    except msgspec.MsgspecError as error:
+    except _BAD_JSON as error:
         raise MalformedFrame(f"logs: {error}"[:200]) from None
 
 
@@ -171,12 +174,12 @@ def decode_log(raw: msgspec.Raw | bytes, chain_id: ChainId) -> RawLog:
             data=_bytes(wire.data),
             block_number=_quantity(wire.block_number),
             block_hash=Hash32(_hex(wire.block_hash, 64)),
-            block_time=None if wire.block_timestamp is None else _quantity(wire.block_timestamp),
+            block_time=None if wire.block_timestamp is None else _time(wire.block_timestamp),
             tx_hash=Hash32(_hex(wire.transaction_hash, 64)),
             log_index=_quantity(wire.log_index),
             removed=wire.removed,
         )
-    except (msgspec.MsgspecError, ValueError) as error:
+    except _BAD_JSON as error:
         raise UndecodableLog("malformed-log", str(error)[:200]) from None
 
 
@@ -184,6 +187,19 @@ def _quantity(text: str) -> int:
     # int() would also take signs, spaces and underscores.
     if not text.startswith("0x") or not text[2:].isalnum() or len(text) > 66:
         raise ValueError(f'expected a hex quantity, got "{text[:80]}"')
+    return int(text, 16)
+
+
+def _time(text: str) -> int:
+    seconds = _quantity(text)
+    if seconds >= _MAX_TIME:
+        raise ValueError(f"expected Unix seconds, got {seconds}")
+    return seconds
+
+
+def _bloom(text: str) -> int:
+    if len(text) > _MAX_BLOOM_DIGITS + 2:
+        raise ValueError(f"expected a bloom of {_MAX_BLOOM_DIGITS} hex digits, got {len(text)}")
     return int(text, 16)
 
 

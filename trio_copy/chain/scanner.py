@@ -9,7 +9,7 @@ audited at the next re-scans, because an empty answer for a range cannot be told
 retried by the next head; nothing is sealed before it was read.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NoReturn
 
 import msgspec
@@ -62,6 +62,9 @@ class Scanner:
     reorgs: int = 0
     deepest_reorg: int = 0
     _audits: list[_Audit] = field(factory=list)
+    _rechecked: set[tuple[Hash32, int]] = field(factory=set)
+    """Logs to be read again; finding one of them is no late find."""
+    _dispute_muted_until: float = -float("inf")
     _scanned_filters: int = 0
     """Version of the filters that the window was last read with."""
 
@@ -92,10 +95,8 @@ class Scanner:
         while True:
             with trio.move_on_at(next_rescan):
                 await self.pool.wait_news()
-            heads = self.pool.take_heads()
             try:
-                for head in heads:
-                    await self._follow(head)
+                await self._follow_all(self.pool.take_heads())
                 if self.pool.rescan_wanted or trio.current_time() >= next_rescan:
                     self.pool.rescan_wanted = False
                     next_rescan = trio.current_time() + self.settings.rescan_every_s
@@ -105,6 +106,23 @@ class Scanner:
                 await trio.sleep(_RETRY_S)
                 await self.pool.wait_live()
                 self.pool.announce_again()
+
+    def look_again(self, log: RawLog) -> None:
+        """Somebody says that a log was taken back: read the window again, and pass the log on again if it is still there."""
+        if self.window.forget(log):
+            self._rechecked.add((log.block_hash, log.log_index))
+            self.pool.want_rescan()
+
+    async def _follow_all(self, heads: Sequence[BlockRef]) -> None:
+        """Follow each announced head; one that leads nowhere, or is made up, does not stand in the way of the others."""
+        failure: ChainError | None = None
+        for head in heads:
+            try:
+                await self._follow(head)
+            except ChainError as error:
+                failure = error
+        if failure is not None:
+            raise failure
 
     async def _starting_block(self, checkpoint: Checkpoint | None) -> BlockRef:
         head, _ = await self.pool.block("eth_getBlockByNumber", "latest")
@@ -135,6 +153,7 @@ class Scanner:
         tip = self.window.tip
         if tip is not None and ancestor != tip.hash:
             if not await self._confirmed(head):
+                self._disputed(head)
                 return
             await self._retract_above(ancestor)
         for block in path:
@@ -173,6 +192,14 @@ class Scanner:
             agreed += block.hash == head.hash
         return agreed >= 2
 
+    def _disputed(self, head: BlockRef) -> None:
+        """Tell a person, once per re-scan, that nodes disagree about the chain: one of them is on a fork, or lies."""
+        if trio.current_time() >= self._dispute_muted_until:
+            self._dispute_muted_until = trio.current_time() + self.settings.rescan_every_s
+            self.on_trouble(
+                "disputed-head", f"block {head.number} would take blocks back, and no second node confirms it"
+            )
+
     async def _retract_above(self, ancestor: Hash32) -> None:
         blocks, logs = self.window.cut(ancestor)
         self.reorgs += 1
@@ -189,8 +216,7 @@ class Scanner:
         self.on_trouble(
             "reorg-too-deep", f"no common block within {self.settings.window_blocks} blocks of {tip.number}"
         )
-        _, logs = self.window.cut(oldest.hash)
-        for log in logs:
+        for log in self.window.take_all():
             await self._emit(log, removed=True)
         await self.send.send(TooDeep(head))
         base, _ = await self.pool.block("eth_getBlockByNumber", hex(max(0, oldest.number - 1)))
@@ -206,10 +232,10 @@ class Scanner:
         if stored.hash != tip.hash:
             if not await self._confirmed(head):
                 return False
-            known = await self._youngest_known(tip)
-            if known is None:
+            ancestor = await self._youngest_known(tip)
+            if ancestor is None:
                 return await self._start_over(head)
-            await self._retract_above(known)
+            await self._retract_above(ancestor)
         start = self.window.tip or tip
         stop = head.number - self.settings.window_blocks // 2
         self.on_trouble("backfill", f"blocks {start.number + 1} to {stop}")
@@ -217,10 +243,12 @@ class Scanner:
         logs = await self._range_logs(start.number + 1, stop)
         for log in logs:
             await self._emit(log)
-        found = {(log.block_hash, log.log_index) for log in logs}
-        self._audits.append(_Audit(start.number + 1, stop, found))
+        # The window is given up here: what its re-scans have not come to is audited with the range.
+        oldest = self.window.oldest or start
+        known = self.window.known() | {(log.block_hash, log.log_index) for log in logs}
+        self._audits.append(_Audit(oldest.number + 1, stop, known))
         self.window.restart(last)
-        await self.send.send(Sealed(last))
+        await self._seal(last)
         return True
 
     async def _youngest_known(self, tip: BlockRef) -> Hash32 | None:
@@ -240,17 +268,36 @@ class Scanner:
         self.window.append(block)
         for log in self.window.note(sorted(logs, key=lambda log: log.log_index)):
             await self._emit(log)
+        await self._seal(block)
+
+    async def _seal(self, block: BlockRef) -> None:
+        self.pool.followed = block
         await self.send.send(Sealed(block))
 
     async def _block_logs(self, block: BlockRef, log_filter: LogFilter) -> list[RawLog]:
         params = {**rpc.filter_params(log_filter), "blockHash": block.hash}
+        logs, endpoint = await self._ask_logs(log_filter, params)
+        logs = [log for log in logs if log.block_hash == block.hash]
+        if not logs and may_contain(block.bloom, log_filter):
+            # An empty answer is a negative: the header says "maybe", so a second endpoint is asked.
+            logs = [
+                log for log in await self._second_opinion(log_filter, params, endpoint) if log.block_hash == block.hash
+            ]
+        return [_with_time(log, block) for log in logs]
+
+    async def _ask_logs(self, log_filter: LogFilter, params: object) -> tuple[list[RawLog], Endpoint]:
         result, endpoint = await self.pool.request("eth_getLogs", params)
-        logs = self._checked(result, log_filter, endpoint)
-        if not logs and may_contain(block.bloom, log_filter) and len(self.pool.live) > 1:
-            # An empty answer is a negative: the header says "maybe", so a second endpoint has to agree.
-            result, endpoint = await self.pool.request("eth_getLogs", params, avoid=(endpoint,))
-            logs = self._checked(result, log_filter, endpoint)
-        return [_with_time(log, block) for log in logs if log.block_hash == block.hash]
+        return self._checked(result, log_filter, endpoint), endpoint
+
+    async def _second_opinion(self, log_filter: LogFilter, params: object, first: Endpoint) -> list[RawLog]:
+        """Ask another endpoint the same. One that does not answer holds nothing up: the re-scan will ask again."""
+        if len(self.pool.live) < 2:
+            return []
+        try:
+            result, endpoint = await self.pool.request("eth_getLogs", params, avoid=(first,))
+            return self._checked(result, log_filter, endpoint)
+        except ChainError:
+            return []
 
     async def _rescan(self) -> None:
         oldest, tip = self.window.oldest, self.window.tip
@@ -259,10 +306,12 @@ class Scanner:
         widened = self._scanned_filters != self.board.version
         version = self.board.version
         found = await self._range_logs(oldest.number + 1, tip.number)
+        rechecked, self._rechecked = self._rechecked, set()
         for log in self.window.note(found):
-            if not widened:
+            late = not widened and (log.block_hash, log.log_index) not in rechecked
+            if late:
                 self._late(log)
-            await self._emit(log, late=not widened)
+            await self._emit(log, late=late)
         self._scanned_filters = version
         for audit in list(self._audits):
             await self._check(audit)
@@ -307,12 +356,8 @@ class Scanner:
 
     async def _piece(self, log_filter: LogFilter, start: int, stop: int) -> list[RawLog]:
         params = {**rpc.filter_params(log_filter), "fromBlock": hex(start), "toBlock": hex(stop)}
-        result, endpoint = await self.pool.request("eth_getLogs", params)
-        logs = self._checked(result, log_filter, endpoint)
-        if len(self.pool.live) > 1:
-            result, endpoint = await self.pool.request("eth_getLogs", params, avoid=(endpoint,))
-            logs += self._checked(result, log_filter, endpoint)
-        return logs
+        logs, endpoint = await self._ask_logs(log_filter, params)
+        return logs + await self._second_opinion(log_filter, params, endpoint)
 
     async def _timed(self, log: RawLog) -> RawLog:
         """Give a log its block's time, without which an old fill would look fresh."""

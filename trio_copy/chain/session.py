@@ -19,7 +19,7 @@ from trio_copy.chain import rpc
 from trio_copy.chain.dial import Dial
 from trio_copy.chain.groups import one_chain_error
 from trio_copy.config import ChainSettings
-from trio_copy.errors import ConnectionLost, IntakeStalled, MalformedFrame, RpcError
+from trio_copy.errors import ChainError, ConnectionLost, IntakeStalled, MalformedFrame
 
 CLOSE_TIMEOUT_S = 2.0
 """A frozen peer must not hold the exit; trio-websocket would wait 60 s."""
@@ -80,9 +80,16 @@ class Session:
             raise ConnectionLost(f"closed while sending {method}: {_why(error)}") from error
         finally:
             del self._waiting[request_id]
-        if isinstance(waiting.answer, RpcError):
+        if isinstance(waiting.answer, ChainError):
             raise waiting.answer
         return waiting.answer
+
+    def _give_up(self) -> None:
+        """Fail every request that waits: nobody will answer it any more."""
+        for waiting in self._waiting.values():
+            if not waiting.answered.is_set():
+                waiting.answer = ConnectionLost("the connection ended before the answer came")
+                waiting.answered.set()
 
     async def _run_reader(self) -> None:
         while True:
@@ -147,7 +154,7 @@ class Session:
 class _Waiting:
     topic: str | None
     answered: trio.Event = field(factory=trio.Event)
-    answer: msgspec.Raw | RpcError = field(factory=msgspec.Raw)
+    answer: msgspec.Raw | ChainError = field(factory=msgspec.Raw)
 
 
 @define
@@ -211,6 +218,7 @@ async def open_session(
                 with trio.move_on_after(CLOSE_TIMEOUT_S):
                     await ws.aclose()
             finally:
+                session._give_up()
                 # First the reader, so that it does not mistake our own closing for a failure.
                 nursery.cancel_scope.cancel()
                 with trio.CancelScope(shield=True):

@@ -144,7 +144,7 @@ async def _run_watchdog(endpoint: Endpoint, pool: EndpointPool, settings: ChainS
         now = trio.current_time()
         if now - endpoint.head_at > patience:
             raise SubscriptionStale(f"no new head for {now - endpoint.head_at:.1f} s")
-        best = pool.best_head
+        best = pool.followed
         if best is None or endpoint.head is None or endpoint.head.number >= best.number - settings.behind_blocks:
             behind_since = None
         elif behind_since is None:

@@ -66,6 +66,22 @@ class BlockWindow:
             logs.extend(held.logs[index] for index in sorted(held.logs, reverse=True))
         return blocks, logs
 
+    def take_all(self) -> list[RawLog]:
+        """Forget everything; returns the logs that were passed on, newest first."""
+        held = [self._blocks[number] for number in sorted(self._blocks, reverse=True)]
+        self._blocks.clear()
+        self._by_hash.clear()
+        return [block.logs[index] for block in held for index in sorted(block.logs, reverse=True)]
+
+    def known(self) -> set[tuple[Hash32, int]]:
+        """Return (block hash, log index) of every log that was passed on."""
+        return {(held.block.hash, index) for held in self._blocks.values() for index in held.logs}
+
+    def forget(self, log: RawLog) -> bool:
+        """Forget that a log was passed on, so that reading its block again brings it as new. False when it was not known."""
+        number = self._by_hash.get(log.block_hash)
+        return number is not None and self._blocks[number].logs.pop(log.log_index, None) is not None
+
     def note(self, logs: Iterable[RawLog]) -> list[RawLog]:
         """Remember logs of blocks in the window and return those that were not known yet."""
         new = []

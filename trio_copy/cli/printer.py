@@ -4,6 +4,7 @@ import io
 import os
 import shutil
 import sys
+from typing import TextIO
 
 import trio
 from rich.console import Console, Group
@@ -23,8 +24,9 @@ def out(line: str) -> None:
 class Printer:
     """Collects lines and a status line; `run` writes them from a thread."""
 
-    def __init__(self, *, live: bool) -> None:
-        """Show the status line at the bottom of a terminal when `live`, else leave it out."""
+    def __init__(self, stream: TextIO, *, live: bool) -> None:
+        """Show the status lines at the bottom of a terminal when `live`, else leave them out."""
+        self._stream = stream
         self._buffer = io.StringIO()
         self._console = Console(
             file=self._buffer,
@@ -47,6 +49,8 @@ class Printer:
         self.dropped = 0
         self.closed = trio.Event()
         """Set when nobody reads any more."""
+        self.stuck = False
+        """Whether the last write never came back: then only leaving the process at once ends it."""
 
     def text(self, text: Text) -> None:
         """Print a styled line."""
@@ -79,8 +83,20 @@ class Printer:
         self._done = True
         self._news.set()
 
+    def write(self, text: str) -> None:
+        """Take text as a file would, for loggers."""
+        if not self._full():
+            self._buffer.write(text)
+            self._news.set()
+
+    def flush(self) -> None:
+        """Do nothing: `run` writes when it can."""
+
     async def run(self) -> None:
-        """Write until `finish`. When the reader goes away, set `closed` and drop the rest."""
+        """Write until `finish`. When the reader goes away, set `closed` and drop the rest.
+
+        On cancellation a write that hangs is left behind in its thread, and `stuck` is set.
+        """
         while True:
             await self._news.wait()
             self._news = trio.Event()
@@ -88,10 +104,12 @@ class Printer:
             self._buffer.seek(0)
             self._buffer.truncate()
             if text and not self.closed.is_set():
+                self.stuck = True
                 try:
-                    await trio.to_thread.run_sync(_write, text)
+                    await trio.to_thread.run_sync(_write, self._stream, text, abandon_on_cancel=True)
                 except OSError:
                     self.closed.set()
+                self.stuck = False
             if self._done and not self._buffer.tell():
                 return
 
@@ -101,11 +119,11 @@ class Printer:
         return full
 
 
-def _write(text: str) -> None:
+def _write(stream: TextIO, text: str) -> None:
     try:
-        sys.stdout.write(text)
-        sys.stdout.flush()
+        stream.write(text)
+        stream.flush()
     except BrokenPipeError:
         # Python would complain again when it flushes at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
         raise

@@ -1,6 +1,7 @@
 """`trio-copy run CONF`"""
 
 import logging
+import os
 import signal
 import sys
 from collections.abc import Callable
@@ -8,7 +9,7 @@ from pathlib import Path
 from typing import Annotated
 
 import trio
-from attrs import define
+from attrs import define, field
 from cyclopts import Parameter
 from rich.text import Text
 
@@ -61,7 +62,11 @@ def run(
     if live and plan.settings.engine.mode != "live":
         raise ConfigError([f'{conf}: engine.mode: expected "live" with --live, got "{plan.settings.engine.mode}"'])
     relax_garbage_collection()
-    return trio.run(_run, _Session(conf, plan, for_, json, verbose))
+    session = _Session(conf, plan, for_, json, verbose)
+    code = trio.run(_run, session)
+    if session.output.stuck or session.logs.stuck:
+        os._exit(code)  # a thread hangs in a write that nobody reads; Python would wait for it
+    return code
 
 
 @define(eq=False)
@@ -71,16 +76,24 @@ class _Session:
     for_s: float | None
     json: bool
     verbose: bool
+    output: Printer = field(init=False)
+    logs: Printer = field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self.output = Printer(sys.stdout, live=sys.stdout.isatty() and not self.json)
+        self.logs = Printer(sys.stderr, live=False)
 
 
 async def _run(session: _Session) -> int:
     wall = anchored_wall_clock()
     tally = Tally()
-    printer = Printer(live=sys.stdout.isatty() and not session.json)
+    printer, logs = session.output, session.logs
     level = logging.DEBUG if session.verbose else logging.ERROR  # alerts and steps are on the tape and among the events
-    log = LogObserver(configure_logs(json=session.json or not sys.stderr.isatty(), level=level))
+    json = session.json or not sys.stderr.isatty()
+    log = LogObserver(configure_logs(logs, json=json, level=level))  # type: ignore[arg-type]  # writes and flushes
     async with trio.open_nursery() as printing:
         printing.start_soon(printer.run)
+        printing.start_soon(logs.run)
         try:
             async with open_world(session.plan, wall) as world:
                 shown = _shown(session, printer, wall, world)
@@ -99,6 +112,8 @@ async def _run(session: _Session) -> int:
                         raise ChainError("no node was ever reached: nothing was followed")
         finally:
             printer.finish()
+            logs.finish()
+            printing.cancel_scope.deadline = trio.current_time() + _SUMMARY_S
     return 130 if interrupted else 0
 
 
@@ -118,7 +133,7 @@ async def _run_service(
         nursery.cancel_scope.cancel()
 
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(_listen, session, service, stop_at_once)
+        nursery.start_soon(_listen, session, service, nursery, stop_at_once)
         nursery.start_soon(_show_status, service, printer, shown, tally)
         nursery.start_soon(_drain_when_unread, service, printer)
         if session.for_s is not None:
@@ -128,12 +143,14 @@ async def _run_service(
     return interrupted
 
 
-async def _listen(session: _Session, service: Service, stop_at_once: Callable[[], None]) -> None:
+async def _listen(session: _Session, service: Service, nursery: trio.Nursery, stop_at_once: Callable[[], None]) -> None:
     draining = False
+    reloading = trio.Lock()
     with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM, signal.SIGHUP) as signals:
         async for number in signals:
             if number == signal.SIGHUP:
-                await _reload(session, service)
+                # Reading the file may hang; the next signal must still be heard.
+                nursery.start_soon(_reload, session, service, reloading)
             elif draining:
                 stop_at_once()
             else:
@@ -142,12 +159,12 @@ async def _listen(session: _Session, service: Service, stop_at_once: Callable[[]
                 service.drain()
 
 
-async def _reload(session: _Session, service: Service) -> None:
+async def _reload(session: _Session, service: Service, one_at_a_time: trio.Lock) -> None:
     observer = service.seams.observer
     try:
-        # Reading files is quick, but a file system may hang; the loop must not.
-        plan = await trio.to_thread.run_sync(load_plan, session.conf)
-        needs_restart = await service.apply(plan.settings)
+        async with one_at_a_time:
+            plan = await trio.to_thread.run_sync(load_plan, session.conf, abandon_on_cancel=True)
+            needs_restart = await service.apply(plan.settings)
     except TrioCopyError as error:
         observer.on_alert("reload-refused", f"nothing was changed: {error}")
         return

@@ -9,6 +9,7 @@ from functools import partial
 from operator import is_
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import attrs
 import cattrs
@@ -183,7 +184,7 @@ def _with_named_urls(settings: Settings, problems: list[str]) -> Settings:
     for index, endpoint in enumerate(settings.endpoint):
         try:
             url = read_named_secret(endpoint.url)
-            if not url.startswith(("ws://", "wss://")):
+            if not _is_websocket_url(url):
                 problems.append(
                     f"endpoint[{index}].url: expected a URL with ws:// or wss://, or env:NAME, or file:PATH"
                 )
@@ -192,6 +193,15 @@ def _with_named_urls(settings: Settings, problems: list[str]) -> Settings:
             continue
         endpoints.append(attrs.evolve(endpoint, url=url))
     return attrs.evolve(settings, endpoint=tuple(endpoints))
+
+
+def _is_websocket_url(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        host, _ = (parts.hostname or "").encode("idna"), parts.port  # both raise for what cannot be connected to
+    except ValueError:
+        return False
+    return parts.scheme in ("ws", "wss") and bool(host)
 
 
 def _twice(names: Any) -> list[str]:  # noqa: ANN401  any iterable of text

@@ -8,7 +8,7 @@ is not proven keeps its reservation and goes to the reconciler; it is never writ
 from collections.abc import Mapping
 
 import trio
-from attrs import define, evolve
+from attrs import define, evolve, field
 
 from trio_copy.clock import WallClock, utc_date
 from trio_copy.config import EngineSettings
@@ -19,10 +19,10 @@ from trio_copy.model.control import Mode, ModeChange
 from trio_copy.model.decisions import Code, CopyTask, End, OrderIntent, Outcome, Reason
 from trio_copy.model.fills import Side
 from trio_copy.model.follows import Follower
-from trio_copy.model.ids import FollowerId
+from trio_copy.model.ids import FollowerId, IntentKey
 from trio_copy.model.orders import Account, ExecutionReport, JournalState, Order, Status
-from trio_copy.model.positions import LedgerEntry
-from trio_copy.model.units import NO_SHARES, NO_USD, Ratio, Rounding, Usd
+from trio_copy.model.positions import LedgerEntry, PositionKey
+from trio_copy.model.units import NO_SHARES, NO_USD, Ratio, Rounding, Shares, Usd
 from trio_copy.ports import Executor, Refused, Store
 
 _SENDS = 3
@@ -57,6 +57,8 @@ class Execution:
     mode: ModeBoard
     wall: WallClock
     entropy: Entropy
+    _withheld: dict[IntentKey, tuple[PositionKey, Shares]] = field(factory=dict)
+    """Shares that unproven exits may have sold already: not to be sold a second time."""
 
     async def run(self, task: CopyTask) -> tuple[Outcome, ExecutionReport | None] | None:
         """Carry a task out as far as it goes; the caller records the outcome. None: the outcome is not proven.
@@ -74,6 +76,7 @@ class Execution:
     async def settle(self, task: CopyTask, order: Order, report: ExecutionReport) -> Outcome:
         """Book a proven report and settle its reservation; safe to repeat."""
         store = self.store
+        self._withheld.pop(order.key, None)
         if report.shares:
             await store.ledger.book(
                 LedgerEntry(
@@ -146,11 +149,15 @@ class Execution:
         intent = task.intent
         if intent.side is Side.BUY:
             return intent
-        position = await self.store.ledger.position((task.follower, task.signal.leader, intent.token_id))
-        if not position.shares:
+        key = (task.follower, task.signal.leader, intent.token_id)
+        free = (await self.store.ledger.position(key)).shares
+        for position, shares in self._withheld.values():
+            if position == key:
+                free -= min(shares, free)
+        if not free:
             reason = Reason(code=Code.NOTHING_TO_SELL, control="ledger.position", value="0", limit="above 0")
             return Outcome(end=End.DENIED, reason=reason)
-        return intent if intent.shares <= position.shares else evolve(intent, shares=position.shares)
+        return intent if intent.shares <= free else evolve(intent, shares=free)
 
     async def _send_and_settle(self, task: CopyTask, order: Order) -> tuple[Outcome, ExecutionReport | None] | None:
         journal = self.store.journal
@@ -173,6 +180,9 @@ class Execution:
                 report = None
             if report is not None and report.proven:
                 return await self.settle(task, order, report), report
+        if order.side is Side.SELL:
+            position = (task.follower, task.signal.leader, order.token_id)
+            self._withheld[order.key] = (position, order.shares)
         with trio.CancelScope(shield=True, deadline=trio.current_time() + self.settings.send_timeout_s):
             await journal.mark(order.key, JournalState.UNKNOWN, report)
         return None

@@ -16,6 +16,8 @@ class Lanes:
 
     _waiting: dict[LaneKey, deque[CopyTask] | None] = field(factory=dict)
     """Every busy lane; None as long as nobody waits behind it."""
+    parked: int = 0
+    """Tasks that wait behind others."""
 
     def offer(self, task: CopyTask) -> bool:
         """Take a lane for a task. False when it is busy: then the task waits for `finish`."""
@@ -27,12 +29,14 @@ class Lanes:
         if queue is None:
             queue = self._waiting[key] = deque()
         queue.append(task)
+        self.parked += 1
         return False
 
     def finish(self, key: LaneKey) -> CopyTask | None:
         """End the task that holds a lane and return the next one, which holds it from now on; None frees the lane."""
         queue = self._waiting[key]
         if queue:
+            self.parked -= 1
             return queue.popleft()
         del self._waiting[key]
         return None

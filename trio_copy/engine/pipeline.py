@@ -6,6 +6,7 @@ import trio
 from attrs import define
 
 from trio_copy.chain.feed import Armed, FeedItem, Sealed, SeenLog, TooDeep
+from trio_copy.chain.scanner import SCAN
 from trio_copy.clock import WallClock
 from trio_copy.config import EngineSettings
 from trio_copy.copying.decide import decide
@@ -14,7 +15,7 @@ from trio_copy.engine.reader import LogReader
 from trio_copy.model.control import Mode
 from trio_copy.model.follows import Follower
 from trio_copy.model.ids import FollowerId
-from trio_copy.model.logs import BlockRef, Checkpoint
+from trio_copy.model.logs import BlockRef, Checkpoint, RawLog
 from trio_copy.model.signals import Signal
 from trio_copy.ports import Admitted, Adopted, Duplicate, Store
 from trio_copy.telemetry.observer import Finished, Observer
@@ -30,6 +31,8 @@ class Pipeline:
     observer: Observer
     wall: WallClock
     on_armed: Callable[[BlockRef], None] = lambda block: None
+    on_removed: Callable[[RawLog], None] = lambda log: None
+    """Told of each log that a subscription took back, so that the scanner can look whether it is gone."""
     sealed: BlockRef | None = None
     """The newest block of which everything is stored."""
 
@@ -41,8 +44,11 @@ class Pipeline:
 
     async def _take(self, item: FeedItem) -> None:
         match item:
-            case SeenLog(log=log) if log.removed:
+            case SeenLog(log=log, source=source) if log.removed:
                 await self._retract(self.reader.take_back(log))
+                if source != SCAN:
+                    # At once, because the trade may come again at any moment; but a single node may be wrong.
+                    self.on_removed(log)
             case SeenLog():
                 for signal in self.reader.read(item):
                     await self._admit(signal)

@@ -43,6 +43,8 @@ class LogReader:
     first_by: Counter[str] = field(factory=Counter)
     """Logs by the source that brought them first."""
     _seen: OrderedDict[LogKey, tuple[Signal, ...]] = field(factory=OrderedDict)
+    _sealed: OrderedDict[Hash32, None] = field(factory=OrderedDict)
+    _sealed_number: int = -1
     _orphaned: OrderedDict[LogKey, None] = field(factory=OrderedDict)
     _ordinals: Ordinals = field(factory=lambda: Ordinals(_LOGS_KEPT))
     _unsealed: OrderedDict[LogKey, tuple[int, tuple[Signal, ...]]] = field(factory=OrderedDict)
@@ -66,16 +68,22 @@ class LogReader:
         if log.block_number <= self.armed_block:
             self.counts["before-arming"] += 1
             return ()
+        if log.block_time is None and log.block_number <= self._sealed_number:
+            # Not fresh, and nobody says how old: the scanner reads it with its block's time, or has done so.
+            self.counts["left-to-the-scan"] += 1
+            return ()
+        signals = self._signals(seen)
+        if signals is None:
+            return ()  # unusable: a good copy of the same log may still come
         self.counts["new"] += 1
         self.first_by[seen.source] += 1
-        signals = self._signals(seen)
         _remember(self._seen, key, signals)
-        if not scanned and signals:
+        if not scanned and signals and log.block_hash not in self._sealed:
             _remember(self._unsealed, key, (log.block_number, signals))
         return signals
 
     def take_back(self, log: RawLog) -> tuple[Signal, ...]:
-        """Return the signals that a removed log had brought; a log that comes only later is then dropped."""
+        """Return the signals that a removed log had brought; a copy of it that comes only later is then dropped."""
         key = (log.block_hash, log.log_index)
         _remember(self._orphaned, key, None)
         self._unsealed.pop(key, None)
@@ -87,6 +95,8 @@ class LogReader:
         A log of the sealed block itself is good, even if the scan did not bring it: sources complete each other. One
         of another block gets a little time, because the seal may belong to the chain that is just being replaced.
         """
+        self._sealed_number = block.number
+        _remember(self._sealed, block.hash, None)
         lost: list[Signal] = []
         for key, (number, signals) in list(self._unsealed.items()):
             if key[0] == block.hash:
@@ -98,17 +108,18 @@ class LogReader:
                 lost.extend(signals)
         return tuple(lost)
 
-    def _signals(self, seen: SeenLog) -> tuple[Signal, ...]:
+    def _signals(self, seen: SeenLog) -> tuple[Signal, ...] | None:
+        """Return a log's signals; None when the log is unusable."""
         log = seen.log
         decoder = self.decoders.get(log.topics[0]) if log.topics else None
         if decoder is None:
             self.quarantine("unknown-topic", f"{log.topics[0] if log.topics else 'no topic'} from {seen.source}")
-            return ()
+            return None
         try:
             decoded = decoder.decode(log)
         except UndecodableLog as error:
             self.quarantine(error.kind, str(error))
-            return ()
+            return None
         if isinstance(decoded, NotAFill):
             self.counts[decoded.kind] += 1
             return ()
@@ -118,8 +129,9 @@ class LogReader:
         for fill in fills:
             ordinal = self._ordinals.of(fill)
             if fill.owner in self.book:
-                # A node that tells no block time sent a fresh log; the scanner always knows the time.
-                block_time = fill.block_time if fill.block_time is not None else int(seen.seen_at)
+                now = int(seen.seen_at)
+                # A fresh log without a time is as old as its arrival, and so is one from the future: a deadline must end.
+                block_time = now if fill.block_time is None else min(fill.block_time, now)
                 signal = signal_from_fill(fill, ordinal, block_time=block_time, seen_at=seen.seen_at)
                 self.on_fill(fill, signal.signal_id, seen.source)
                 yield signal

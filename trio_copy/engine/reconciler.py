@@ -9,9 +9,10 @@ from trio_copy.clock import WallClock
 from trio_copy.config import EngineSettings
 from trio_copy.engine.workers import WorkerGroup
 from trio_copy.errors import ExecutorError
+from trio_copy.model.control import Mode
 from trio_copy.model.decisions import Code, End, Outcome, Reason
 from trio_copy.model.ids import IntentKey
-from trio_copy.model.orders import JournalState
+from trio_copy.model.orders import ExecutionReport, JournalState
 from trio_copy.ports import JournalEntry, Store
 from trio_copy.telemetry.observer import Finished, Observer
 
@@ -33,7 +34,7 @@ class Reconciler:
         self.unknown = len(open_orders)
         for entry in open_orders:
             group = self.groups.get(entry.order.executor)
-            if group is not None:
+            if group is not None and group.execution.mode.change.mode is not Mode.HALT_ALL:
                 await self._resolve(entry, group)
 
     async def expire(self) -> None:
@@ -45,20 +46,30 @@ class Reconciler:
             )
 
     async def _resolve(self, entry: JournalEntry, group: WorkerGroup) -> None:
-        try:
-            with trio.move_on_after(self.settings.send_timeout_s):
-                report = await group.execution.executor.find(entry.order)
-                if report is not None and report.proven:
-                    with trio.CancelScope(shield=True):
-                        outcome = await group.execution.settle(entry.task, entry.order, report)
-                    await group.finish(entry.task, outcome, report, entry.at)
-                    self.unknown -= 1
-                    return
-        except ExecutorError as error:
-            self.observer.on_alert("reconcile-failed", str(error))
-        if self.wall() - entry.at > self.settings.escalate_after_s and entry.order.key not in self._escalated:
-            self._escalated.add(entry.order.key)
+        key = entry.order.key
+        report = await self._find(entry, group)
+        if report is not None and report.proven:
+            with trio.CancelScope(shield=True):
+                outcome = await group.execution.settle(entry.task, entry.order, report)
+            self.unknown -= 1
+            if key in self._escalated:
+                # Its task has ended already, for a person to look at; now the books are right as well.
+                self._escalated.discard(key)
+                proof = f"order {entry.order.order_id} of {entry.task.follower}: {outcome.end.value}"
+                self.observer.on_alert("outcome-proven-late", proof)
+            else:
+                await group.finish(entry.task, outcome, report, entry.at)
+        elif self.wall() - entry.at > self.settings.escalate_after_s and key not in self._escalated:
+            self._escalated.add(key)
             await self._escalate(entry, group)
+
+    async def _find(self, entry: JournalEntry, group: WorkerGroup) -> ExecutionReport | None:
+        with trio.move_on_after(self.settings.send_timeout_s):
+            try:
+                return await group.execution.executor.find(entry.order)
+            except ExecutorError as error:
+                self.observer.on_alert("reconcile-failed", str(error))
+        return None
 
     async def _escalate(self, entry: JournalEntry, group: WorkerGroup) -> None:
         """End the task for a person to look at. The reservation and the journal entry stay as they are."""

@@ -34,7 +34,7 @@ from trio_copy.engine.reconciler import Reconciler
 from trio_copy.engine.supervisor import Backoff, RestartBudget, keep_running
 from trio_copy.engine.workers import WorkerGroup
 from trio_copy.entropy import Entropy
-from trio_copy.errors import ChainError, RestartBudgetExhausted
+from trio_copy.errors import ChainError, ConfigError, RestartBudgetExhausted
 from trio_copy.model.control import Mode
 from trio_copy.model.follows import Follow, Follower
 from trio_copy.model.ids import FollowerId
@@ -109,9 +109,9 @@ class Service:
                     self._draining.set()
                     for group in self.groups.values():
                         group.drain()
-            if self._work.cancelled_caught:
-                for group in self.groups.values():
-                    self.abandoned += await group.abandon()
+                await self._wait_proven()
+            for group in self.groups.values():
+                self.abandoned += await group.abandon()
             housekeeping.cancel_scope.cancel()
         if gave_up:
             raise gave_up[0]
@@ -158,11 +158,17 @@ class Service:
         )
 
     async def apply(self, settings: Settings) -> list[str]:
-        """Take over the follows and followers of a reloaded configuration; returns what needs a restart instead."""
+        """Take over the follows and followers of a reloaded configuration; returns what needs a restart instead.
+
+        Raises:
+            ConfigError: a follower wants an executor that does not run; nothing was changed.
+        """
         new, old = settings.followers(), self.plan.settings
         unknown = {name for name in (f.executor for f in new.values()) if name not in self.groups}
         if unknown:
-            return [f"executor {name} is not running" for name in sorted(unknown)]
+            raise ConfigError(
+                [f"executor {name} is not running, and only a restart starts it" for name in sorted(unknown)]
+            )
         self.followers.update(new)
         wanted = settings.follows()
         keys = {follow.key for follow in wanted}
@@ -244,6 +250,8 @@ class Service:
         while True:
             await trio.sleep(self.plan.settings.engine.reconcile_every_s)
             await self.reconciler.look()
+            for group in self.groups.values():
+                await group.renew_leases()  # first, so that after a stall of ours nothing of ours counts as given up
             await self.reconciler.expire()
 
     async def _refresh_follows(self) -> None:
@@ -266,6 +274,13 @@ class Service:
         while True:
             self.mode.change = await self.store.control.wait_mode(self.mode.change.at)
             self.seams.observer.on_alert("mode", f"{self.mode.change.mode.value}: {self.mode.change.why}")
+
+    async def _wait_proven(self) -> None:
+        """Give unproven outcomes what is left of the drain's time; housekeeping keeps looking them up too."""
+        await self.reconciler.look()
+        while self.reconciler.unknown:
+            await trio.sleep(self.plan.settings.engine.reconcile_every_s)
+            await self.reconciler.look()
 
     async def _limit_drain(self) -> None:
         await self._draining.wait()
@@ -350,6 +365,15 @@ async def open_service(
         def on_armed(block: BlockRef) -> None:
             step("armed", f"at block {block.number}; older fills are not copied")
 
+        scanner = Scanner(
+            settings=settings.chain,
+            pool=pool,
+            board=board,
+            send=feed[0],
+            wall=seams.wall,
+            on_trouble=seams.observer.on_alert,
+        )
+
         yield Service(
             plan=plan,
             seams=seams,
@@ -361,14 +385,7 @@ async def open_service(
             board=board,
             pool=pool,
             quarantine=quarantine,
-            scanner=Scanner(
-                settings=settings.chain,
-                pool=pool,
-                board=board,
-                send=feed[0],
-                wall=seams.wall,
-                on_trouble=seams.observer.on_alert,
-            ),
+            scanner=scanner,
             pipeline=Pipeline(
                 reader=reader,
                 book=book,
@@ -378,6 +395,7 @@ async def open_service(
                 observer=seams.observer,
                 wall=seams.wall,
                 on_armed=on_armed,
+                on_removed=scanner.look_again,
             ),
             reconciler=Reconciler(
                 store=store, groups=groups, settings=settings.engine, observer=seams.observer, wall=seams.wall

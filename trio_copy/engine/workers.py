@@ -16,8 +16,10 @@ from trio_copy.model.ids import TaskId
 from trio_copy.model.orders import ExecutionReport
 from trio_copy.telemetry.observer import Finished, Observer
 
-_OUTSTANDING_PER_WORKER = 2
-"""Leased tasks per worker: one that runs, one that waits in a lane or in the channel."""
+_READY_PER_WORKER = 2
+"""Leased tasks per worker that may run: one that does, one in the channel."""
+_PARKED_PER_WORKER = 20
+"""Leased tasks per worker that wait in busy lanes, so that a slow lane neither starves the others nor grows for ever."""
 
 
 @define(eq=False, kw_only=True)
@@ -31,6 +33,8 @@ class WorkerGroup:
     """Leased and not ended, unproven outcomes included: their leases are renewed."""
     busy: int = 0
     _lanes: Lanes = field(factory=Lanes)
+    _unproven: set[TaskId] = field(factory=set)
+    _ready: tuple[trio.MemorySendChannel[CopyTask], trio.MemoryReceiveChannel[CopyTask]] = field(init=False)
     _room: trio.Event = field(factory=trio.Event)
     _draining: bool = False
     _waiting: trio.CancelScope = field(factory=trio.CancelScope)
@@ -41,7 +45,7 @@ class WorkerGroup:
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Work until `drain` was called and nothing is left."""
-        send, receive = trio.open_memory_channel[CopyTask](self._most)
+        send, receive = self._ready = trio.open_memory_channel[CopyTask](self._most)
         async with trio.open_nursery() as nursery:
             with receive:
                 for number in range(self.workers):
@@ -56,8 +60,15 @@ class WorkerGroup:
 
     async def finish(self, task: CopyTask, outcome: Outcome, report: ExecutionReport | None, started_at: float) -> None:
         """Record a task's end and carry on with its lane. Called by the workers, and by the reconciler later on."""
+        self._unproven.discard(task.task_id)
         await self._record(task, outcome, report, started_at)
-        await self._run_lane(self._lanes.finish(task.lane))
+        following = self._lanes.finish(task.lane)
+        if following is not None:
+            try:
+                self._ready[0].send_nowait(following)
+            except (trio.WouldBlock, trio.ClosedResourceError, trio.BrokenResourceError):
+                # No worker will take it any more, or none is free: it must not be lost for that.
+                await self._run_lane(following)
 
     async def renew_leases(self) -> None:
         """Keep what is outstanding ours; what was lost is abandoned when it ends."""
@@ -67,18 +78,27 @@ class WorkerGroup:
 
     @property
     def _most(self) -> int:
-        return self.workers * _OUTSTANDING_PER_WORKER
+        return self.workers * _READY_PER_WORKER
+
+    @property
+    def _free(self) -> int:
+        """How many tasks may be leased now: what waits in a lane, or for a proof, takes no worker's place."""
+        if self._lanes.parked >= self.workers * _PARKED_PER_WORKER:
+            return 0
+        return self._most - (len(self.outstanding) - self._lanes.parked - len(self._unproven))
 
     async def _run_feeder(self, send: trio.MemorySendChannel[CopyTask]) -> None:
         with send:
             while True:
-                while len(self.outstanding) >= self._most:
+                while self._free <= 0:
                     self._room = trio.Event()
                     await self._room.wait()
-                tasks = await self._lease(self._most - len(self.outstanding))
+                tasks = await self._lease(self._free)
                 if not tasks and self._draining:
                     return
                 for task in tasks:
+                    if task.task_id in self.outstanding:
+                        continue  # its lease ran out while we stalled, and came back to us: it is under way already
                     self.outstanding[task.task_id] = task
                     if self._lanes.offer(task):
                         send.send_nowait(task)
@@ -105,6 +125,8 @@ class WorkerGroup:
             started_at = self.execution.wall()
             done = await self.execution.run(task)
             if done is None:
+                self._unproven.add(task.task_id)
+                self._room.set()
                 return
             await self._record(task, *done, started_at)
             task = self._lanes.finish(task.lane)
@@ -126,10 +148,20 @@ class WorkerGroup:
         )
 
     async def abandon(self) -> int:
-        """Record tasks that a drain ran out of time for; returns how many. Unproven outcomes are not among them."""
-        left = await self.execution.store.inbox.lease_nowait(self.name, self.owner, 1 << 30)
+        """End everything that was not sent when a drain is over; returns how many.
+
+        What may have been sent stays open, with an alert: nobody can say yet how it ends.
+        """
+        execution = self.execution
+        maybe_sent = {entry.task.task_id for entry in await execution.store.journal.unresolved()}
+        for task in await execution.store.inbox.lease_nowait(self.name, self.owner, 1 << 30):
+            self.outstanding.setdefault(task.task_id, task)
         reason = Reason(code=Code.DRAINED, control="engine.drain_s", value="not started", limit="before the stop")
+        left = [task for task in self.outstanding.values() if task.task_id not in maybe_sent]
         for task in left:
-            self.outstanding[task.task_id] = task
             await self._record(task, Outcome(end=End.HALTED, reason=reason), None, 0.0)
+        if self.outstanding:
+            self.observer.on_alert(
+                "unproven-at-exit", f"{len(self.outstanding)} orders of {self.name} may have been sent"
+            )
         return len(left)

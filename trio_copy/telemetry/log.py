@@ -1,7 +1,7 @@
 """Structured logs on standard error: constant event names with fields; pretty on a terminal, JSON lines for machines."""
 
 import sys
-from typing import Any
+from typing import Any, TextIO
 
 import structlog
 from attrs import define
@@ -12,13 +12,16 @@ from trio_copy.telemetry.observer import Finished, Observer
 from trio_copy.telemetry.redaction import redact_event
 
 
-def configure_logs(*, json: bool, level: int) -> structlog.typing.FilteringBoundLogger:
-    """Return the root logger; every line passes the redaction. `level` is one of `logging`'s numbers."""
+def configure_logs(stream: TextIO, *, json: bool, level: int) -> structlog.typing.FilteringBoundLogger:
+    """Return the root logger; every line passes the redaction. `level` is one of `logging`'s numbers.
+
+    `stream` needs `write` and `flush`; they must not block when an engine runs in the same thread.
+    """
     last: Any = (
         structlog.processors.JSONRenderer() if json else structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
     )
     logger: structlog.typing.FilteringBoundLogger = structlog.wrap_logger(
-        structlog.PrintLogger(sys.stderr),
+        structlog.PrintLogger(stream),
         processors=[
             structlog.contextvars.merge_contextvars,
             structlog.processors.add_log_level,

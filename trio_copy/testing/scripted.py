@@ -23,6 +23,7 @@ class ScriptedExecutor:
     (certainly not sent), "hang", "reject", "kill". An exception in place of a word is raised.
     """
 
+    name: str = "scripted"
     script: list[str | Exception] = field(factory=list)
     sent: list[Order] = field(factory=list)
     """Every send, in order."""
@@ -42,7 +43,7 @@ class ScriptedExecutor:
         return Order(
             key=key,
             order_id=OrderId(fake_hash("scripted", key)),
-            executor="scripted",
+            executor=self.name,
             account=account,
             side=intent.side,
             token_id=intent.token_id,
@@ -94,6 +95,7 @@ def scripted_plugin(executor: ScriptedExecutor) -> ExecutorPlugin:
 
     @asynccontextmanager
     async def open_scripted(context: ExecutorContext) -> AsyncGenerator[Executor, None]:
+        executor.name = context.name
         yield executor
 
     return ExecutorPlugin(name="scripted", open=open_scripted, moves_money=False)
