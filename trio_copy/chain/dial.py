@@ -19,20 +19,22 @@ async def dial_network(url: str) -> trio.abc.Stream:
         ConnectionLost: nobody answered, or the certificate is not good.
     """
     parts = urlsplit(url)
-    stream: trio.abc.Stream | None = None
     try:
-        stream = await trio.open_tcp_stream(parts.hostname or "", _port(parts))
-        if parts.scheme == "wss":
-            context = ssl.create_default_context()
-            stream = trio.SSLStream(stream, context, server_hostname=parts.hostname, https_compatible=True)
-            await stream.do_handshake()
-    except BaseException as error:
-        if stream is not None:
-            await trio.aclose_forcefully(stream)
-        if not isinstance(error, (OSError, ValueError, trio.BrokenResourceError)):
-            raise
+        tcp = await trio.open_tcp_stream(parts.hostname or "", _port(parts))
+        return await _secured(tcp, parts.hostname) if parts.scheme == "wss" else tcp
+    except (OSError, ValueError, trio.BrokenResourceError) as error:
         # The URL may hold an API key; the host alone says enough.
         raise ConnectionLost(f"cannot connect to {parts.hostname}: {error}") from error
+
+
+async def _secured(tcp: trio.SocketStream, host: str | None) -> trio.abc.Stream:
+    context = ssl.create_default_context()
+    stream = trio.SSLStream(tcp, context, server_hostname=host, https_compatible=True)
+    try:
+        await stream.do_handshake()
+    except BaseException:
+        await trio.aclose_forcefully(tcp)
+        raise
     return stream
 
 

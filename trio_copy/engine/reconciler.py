@@ -64,11 +64,11 @@ class Reconciler:
             await self._escalate(entry, group)
 
     async def _find(self, entry: JournalEntry, group: WorkerGroup) -> ExecutionReport | None:
-        with trio.move_on_after(self.settings.send_timeout_s):
-            try:
+        try:
+            with trio.move_on_after(self.settings.send_timeout_s):
                 return await group.execution.executor.find(entry.order)
-            except ExecutorError as error:
-                self.observer.on_alert("reconcile-failed", str(error))
+        except ExecutorError as error:
+            self.observer.on_alert("reconcile-failed", str(error))
         return None
 
     async def _escalate(self, entry: JournalEntry, group: WorkerGroup) -> None:
