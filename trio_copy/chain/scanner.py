@@ -22,7 +22,7 @@ from trio_copy.chain.bloom import may_contain
 from trio_copy.chain.endpoints import Endpoint, EndpointPool
 from trio_copy.chain.feed import Armed, FeedItem, Sealed, SeenLog, TooDeep
 from trio_copy.chain.filters import FilterBoard, passes
-from trio_copy.chain.window import BlockWindow
+from trio_copy.chain.window import BlockWindow, LogKey
 from trio_copy.clock import WallClock
 from trio_copy.config import ChainSettings
 from trio_copy.errors import ChainError, MalformedFrame, RpcError, UndecodableLog
@@ -42,7 +42,7 @@ class _Audit:
 
     start: int
     stop: int
-    known: set[tuple[Hash32, int]]
+    known: set[LogKey]
     left: int = _AUDITS
 
 
@@ -62,7 +62,12 @@ class Scanner:
     reorgs: int = 0
     deepest_reorg: int = 0
     _audits: list[_Audit] = field(factory=list)
-    _rechecked: set[tuple[Hash32, int]] = field(factory=set)
+    _fallen: _Audit | None = None
+    """The blocks that fell out of the window since the last re-scan, without having been in one."""
+    _rescanned_to: int = -1
+    _base: int = -1
+    """The block below the first one that the window has read."""
+    _rechecked: set[LogKey] = field(factory=set)
     """Logs to be read again; finding one of them is no late find."""
     _dispute_muted_until: float = -float("inf")
     _scanned_filters: int = 0
@@ -84,8 +89,8 @@ class Scanner:
             except ChainError as error:
                 self.on_trouble("arm-failed", str(error))
                 await trio.sleep(_RETRY_S)
-        self.window.restart(start)
-        self._scanned_filters = self.board.version
+        self._restart(start)
+        self._scanned_filters, self._rescanned_to = self.board.version, start.number
         await self.send.send(Armed(start))
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> NoReturn:
@@ -220,7 +225,7 @@ class Scanner:
             await self._emit(log, removed=True)
         await self.send.send(TooDeep(head))
         base, _ = await self.pool.block("eth_getBlockByNumber", hex(max(0, oldest.number - 1)))
-        self.window.restart(base)
+        self._restart(base)
         return head.number - base.number <= self.settings.window_blocks or await self._catch_up(base, head)
 
     async def _catch_up(self, tip: BlockRef, head: BlockRef) -> bool:
@@ -246,8 +251,8 @@ class Scanner:
         # The window is given up here: what its re-scans have not come to is audited with the range.
         oldest = self.window.oldest or start
         known = self.window.known() | {(log.block_hash, log.log_index) for log in logs}
-        self._audits.append(_Audit(oldest.number + 1, stop, known))
-        self.window.restart(last)
+        self._audits.append(_Audit(max(oldest.number, self._base + 1), stop, known))
+        self._restart(last)
         await self._seal(last)
         return True
 
@@ -265,10 +270,27 @@ class Scanner:
         logs: list[RawLog] = []
         for log_filter in self.board.filters:
             logs.extend(await self._block_logs(block, log_filter))
-        self.window.append(block)
+        self._fell_out(self.window.append(block))
         for log in self.window.note(sorted(logs, key=lambda log: log.log_index)):
             await self._emit(log)
         await self._seal(block)
+
+    def _restart(self, base: BlockRef) -> None:
+        """Begin the window anew on a block that it does not read itself."""
+        self.window.restart(base)
+        self._base = base.number
+
+    def _fell_out(self, dropped: tuple[BlockRef, set[LogKey]] | None) -> None:
+        """Audit a block that left the window before a re-scan came to it, as happens when many are read at once."""
+        if dropped is None or dropped[0].number <= self._rescanned_to:
+            return
+        block, known = dropped
+        if self._fallen is None:
+            self._fallen = _Audit(block.number, block.number, known)
+            self._audits.append(self._fallen)
+        else:
+            self._fallen.stop = block.number
+            self._fallen.known |= known
 
     async def _seal(self, block: BlockRef) -> None:
         self.pool.followed = block
@@ -305,14 +327,15 @@ class Scanner:
             return
         widened = self._scanned_filters != self.board.version
         version = self.board.version
-        found = await self._range_logs(oldest.number + 1, tip.number)
+        found = await self._range_logs(max(oldest.number, self._base + 1), tip.number)
         rechecked, self._rechecked = self._rechecked, set()
         for log in self.window.note(found):
             late = not widened and (log.block_hash, log.log_index) not in rechecked
             if late:
                 self._late(log)
             await self._emit(log, late=late)
-        self._scanned_filters = version
+        self._scanned_filters, self._rescanned_to = version, tip.number
+        self._fallen = None
         for audit in list(self._audits):
             await self._check(audit)
 
@@ -336,7 +359,7 @@ class Scanner:
 
     async def _range_logs(self, start: int, stop: int) -> list[RawLog]:
         """Read a range in pieces that nodes accept; with two endpoints, what either of them knows."""
-        logs: dict[tuple[Hash32, int], RawLog] = {}
+        logs: dict[LogKey, RawLog] = {}
         for log_filter in self.board.filters:
             plan = RangePlan(
                 start, stop, width=self.settings.max_range_blocks, max_width=self.settings.max_range_blocks

@@ -7,6 +7,9 @@ from attrs import define, field
 from trio_copy.model.ids import Hash32
 from trio_copy.model.logs import BlockRef, RawLog
 
+LogKey = tuple[Hash32, int]
+"""Block hash and log index."""
+
 
 @define(eq=False)
 class _Held:
@@ -37,16 +40,18 @@ class BlockWindow:
         held = self._blocks.get(number)
         return held.block if held else None
 
-    def append(self, block: BlockRef) -> None:
-        """Put a block on top of the tip, or start anew from it; the oldest falls out."""
+    def append(self, block: BlockRef) -> tuple[BlockRef, set[LogKey]] | None:
+        """Put a block on top of the tip, or start anew from it; returns what falls out: a block and its known logs."""
         tip = self.tip
         if tip is not None and (block.number != tip.number + 1 or block.parent != tip.hash):
             raise ValueError(f"expected a child of block {tip.number}, was {block.number}")
         self._blocks[block.number] = _Held(block)
         self._by_hash[block.hash] = block.number
-        while len(self._blocks) > self.size:
-            dropped = self._blocks.pop(min(self._blocks))
-            del self._by_hash[dropped.block.hash]
+        if len(self._blocks) <= self.size:
+            return None
+        dropped = self._blocks.pop(min(self._blocks))
+        del self._by_hash[dropped.block.hash]
+        return dropped.block, {(dropped.block.hash, index) for index in dropped.logs}
 
     def restart(self, block: BlockRef) -> None:
         """Forget everything and start from a block."""
@@ -73,8 +78,8 @@ class BlockWindow:
         self._by_hash.clear()
         return [block.logs[index] for block in held for index in sorted(block.logs, reverse=True)]
 
-    def known(self) -> set[tuple[Hash32, int]]:
-        """Return (block hash, log index) of every log that was passed on."""
+    def known(self) -> set[LogKey]:
+        """Name every log that was passed on."""
         return {(held.block.hash, index) for held in self._blocks.values() for index in held.logs}
 
     def forget(self, log: RawLog) -> bool:
