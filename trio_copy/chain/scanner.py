@@ -12,23 +12,19 @@ retried by the next head; nothing is sealed before it was read.
 from collections.abc import Callable, Sequence
 from typing import NoReturn
 
-import msgspec
 import trio
 from attrs import define, evolve, field
 
-from trio_copy.chain import rpc
-from trio_copy.chain.backfill import RangePlan
-from trio_copy.chain.bloom import may_contain
-from trio_copy.chain.endpoints import Endpoint, EndpointPool
+from trio_copy.chain.endpoints import EndpointPool
 from trio_copy.chain.feed import Armed, FeedItem, Sealed, SeenLog, TooDeep
-from trio_copy.chain.filters import FilterBoard, passes
+from trio_copy.chain.fetch import LogFetcher
+from trio_copy.chain.filters import FilterBoard
 from trio_copy.chain.window import BlockWindow, LogKey
 from trio_copy.clock import WallClock
 from trio_copy.config import ChainSettings
-from trio_copy.errors import ChainError, MalformedFrame, RpcError, UndecodableLog
+from trio_copy.errors import ChainError
 from trio_copy.model.ids import Hash32
 from trio_copy.model.logs import BlockRef, Checkpoint, RawLog
-from trio_copy.ports import LogFilter
 
 SCAN = "scan"
 _RETRY_S = 0.2
@@ -58,6 +54,7 @@ class Scanner:
     on_trouble: Callable[[str, str], None]
     """Takes the kind and detail of something worth a log line."""
     window: BlockWindow = field(init=False)
+    fetch: LogFetcher = field(init=False)
     late_logs: int = 0
     reorgs: int = 0
     deepest_reorg: int = 0
@@ -75,6 +72,7 @@ class Scanner:
 
     def __attrs_post_init__(self) -> None:
         self.window = BlockWindow(self.settings.window_blocks)
+        self.fetch = LogFetcher(self.settings, self.pool, self.board)
 
     async def arm(self, checkpoint: Checkpoint | None) -> None:
         """Decide where the story starts: at the stored checkpoint, or at the head when there is none.
@@ -245,7 +243,7 @@ class Scanner:
         stop = head.number - self.settings.window_blocks // 2
         self.on_trouble("backfill", f"blocks {start.number + 1} to {stop}")
         last, _ = await self.pool.block("eth_getBlockByNumber", hex(stop))
-        logs = await self._range_logs(start.number + 1, stop)
+        logs = await self.fetch.range_logs(start.number + 1, stop)
         for log in logs:
             await self._emit(log)
         # The window is given up here: what its re-scans have not come to is audited with the range.
@@ -267,11 +265,9 @@ class Scanner:
         return None
 
     async def _read_block(self, block: BlockRef) -> None:
-        logs: list[RawLog] = []
-        for log_filter in self.board.filters:
-            logs.extend(await self._block_logs(block, log_filter))
+        logs = await self.fetch.block_logs(block)
         self._fell_out(self.window.append(block))
-        for log in self.window.note(sorted(logs, key=lambda log: log.log_index)):
+        for log in self.window.note(logs):
             await self._emit(log)
         await self._seal(block)
 
@@ -296,38 +292,13 @@ class Scanner:
         self.pool.followed = block
         await self.send.send(Sealed(block))
 
-    async def _block_logs(self, block: BlockRef, log_filter: LogFilter) -> list[RawLog]:
-        params = {**rpc.filter_params(log_filter), "blockHash": block.hash}
-        logs, endpoint = await self._ask_logs(log_filter, params)
-        logs = [log for log in logs if log.block_hash == block.hash]
-        if not logs and may_contain(block.bloom, log_filter):
-            # An empty answer is a negative: the header says "maybe", so a second endpoint is asked.
-            logs = [
-                log for log in await self._second_opinion(log_filter, params, endpoint) if log.block_hash == block.hash
-            ]
-        return [_with_time(log, block) for log in logs]
-
-    async def _ask_logs(self, log_filter: LogFilter, params: object) -> tuple[list[RawLog], Endpoint]:
-        result, endpoint = await self.pool.request("eth_getLogs", params)
-        return self._checked(result, log_filter, endpoint), endpoint
-
-    async def _second_opinion(self, log_filter: LogFilter, params: object, first: Endpoint) -> list[RawLog]:
-        """Ask another endpoint the same. One that does not answer holds nothing up: the re-scan will ask again."""
-        if len(self.pool.live) < 2:
-            return []
-        try:
-            result, endpoint = await self.pool.request("eth_getLogs", params, avoid=(first,))
-            return self._checked(result, log_filter, endpoint)
-        except ChainError:
-            return []
-
     async def _rescan(self) -> None:
         oldest, tip = self.window.oldest, self.window.tip
         if oldest is None or tip is None:
             return
         widened = self._scanned_filters != self.board.version
         version = self.board.version
-        found = await self._range_logs(max(oldest.number, self._base + 1), tip.number)
+        found = await self.fetch.range_logs(max(oldest.number, self._base + 1), tip.number)
         rechecked, self._rechecked = self._rechecked, set()
         for log in self.window.note(found):
             late = not widened and (log.block_hash, log.log_index) not in rechecked
@@ -341,7 +312,7 @@ class Scanner:
 
     async def _check(self, audit: _Audit) -> None:
         """Read a range that was caught up with once more, and believe it when nothing new turns up."""
-        logs = await self._range_logs(audit.start, audit.stop)
+        logs = await self.fetch.range_logs(audit.start, audit.stop)
         audit.left -= 1
         for log in logs:
             key = (log.block_hash, log.log_index)
@@ -357,62 +328,5 @@ class Scanner:
         self.late_logs += 1
         self.on_trouble("late-log", f"block {log.block_number}, log {log.log_index}, tx {log.tx_hash}")
 
-    async def _range_logs(self, start: int, stop: int) -> list[RawLog]:
-        """Read a range in pieces that nodes accept; with two endpoints, what either of them knows."""
-        logs: dict[LogKey, RawLog] = {}
-        for log_filter in self.board.filters:
-            plan = RangePlan(
-                start, stop, width=self.settings.max_range_blocks, max_width=self.settings.max_range_blocks
-            )
-            while (wanted := plan.next_range()) is not None:
-                try:
-                    found = await self._piece(log_filter, *wanted)
-                except RpcError:
-                    if not plan.refused():
-                        raise
-                    continue
-                for log in found:
-                    if wanted[0] <= log.block_number <= wanted[1]:
-                        logs[log.block_hash, log.log_index] = await self._timed(log)
-                plan.fetched()
-        return sorted(logs.values(), key=lambda log: (log.block_number, log.log_index))
-
-    async def _piece(self, log_filter: LogFilter, start: int, stop: int) -> list[RawLog]:
-        params = {**rpc.filter_params(log_filter), "fromBlock": hex(start), "toBlock": hex(stop)}
-        logs, endpoint = await self._ask_logs(log_filter, params)
-        return logs + await self._second_opinion(log_filter, params, endpoint)
-
-    async def _timed(self, log: RawLog) -> RawLog:
-        """Give a log its block's time, without which an old fill would look fresh."""
-        if log.block_time is not None:
-            return log
-        known = self.window.at(log.block_number)
-        if known is None or known.hash != log.block_hash:
-            known, _ = await self.pool.block("eth_getBlockByHash", log.block_hash)
-        return _with_time(log, known)
-
-    def _checked(self, result: msgspec.Raw, log_filter: LogFilter, endpoint: Endpoint) -> list[RawLog]:
-        logs = []
-        try:
-            entries = rpc.split_logs(result)
-        except MalformedFrame as error:
-            self.pool.quarantine("malformed-logs", str(error))
-            raise ChainError(f"{endpoint.name} answered eth_getLogs with something else") from error
-        for raw in entries:
-            try:
-                log = rpc.decode_log(raw, self.settings.chain_id)
-            except UndecodableLog as error:
-                self.pool.quarantine(error.kind, str(error))
-                continue
-            if passes(log, log_filter):
-                logs.append(log)
-            else:
-                self.pool.quarantine("unasked-log", f"{endpoint.name} sent a log that the filter excludes")
-        return logs
-
     async def _emit(self, log: RawLog, *, removed: bool = False, late: bool = False) -> None:
         await self.send.send(SeenLog(evolve(log, removed=removed), SCAN, self.wall(), late))
-
-
-def _with_time(log: RawLog, block: BlockRef) -> RawLog:
-    return log if log.block_time is not None else evolve(log, block_time=block.time)
