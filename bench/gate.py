@@ -12,7 +12,8 @@ from trio_copy.clock import anchored_wall_clock
 from trio_copy.config import EndpointSettings
 from trio_copy.copying.decide import decide
 from trio_copy.engine.plan import Plan
-from trio_copy.engine.service import Seams, open_service
+from trio_copy.engine.service import Seams
+from trio_copy.engine.wiring import open_service
 from trio_copy.entropy import seeded_entropy
 from trio_copy.model.ids import ChainId
 from trio_copy.telemetry.tally import Tally

@@ -8,7 +8,7 @@ from attrs import evolve
 
 from tests.builders import LEADER, OTHER_LEADER, hash_of
 from tests.harness import World, make_test_plan, open_world, patient, running_engine
-from trio_copy.engine.service import open_service
+from trio_copy.engine.wiring import open_service
 from trio_copy.errors import RestartBudgetExhausted, WrongChain
 from trio_copy.model.control import Mode
 from trio_copy.model.decisions import Code, End

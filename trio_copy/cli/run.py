@@ -20,7 +20,8 @@ from trio_copy.cli.printer import Printer
 from trio_copy.cli.world import World, open_world
 from trio_copy.clock import WallClock, anchored_wall_clock
 from trio_copy.engine.plan import Plan, load_plan
-from trio_copy.engine.service import Seams, Service, open_service
+from trio_copy.engine.service import Seams, Service
+from trio_copy.engine.wiring import open_service
 from trio_copy.entropy import system_entropy
 from trio_copy.errors import ChainError, ConfigError, TrioCopyError
 from trio_copy.telemetry.jsonlines import JsonLines

@@ -10,8 +10,7 @@ finish what is queued, housekeeping is cancelled, the executors and the store cl
 """
 
 from collections import Counter
-from collections.abc import AsyncGenerator, Mapping, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import Mapping
 from functools import partial
 
 import trio
@@ -24,26 +23,24 @@ from trio_copy.chain.filters import FilterBoard, build_filters
 from trio_copy.chain.scanner import Scanner
 from trio_copy.chain.subscriber import follow_endpoint
 from trio_copy.clock import WallClock
-from trio_copy.config import EndpointSettings, Settings
+from trio_copy.config import Settings
 from trio_copy.copying.follow_book import FollowBook
-from trio_copy.engine.execution import Execution, ModeBoard
+from trio_copy.engine.execution import ModeBoard
 from trio_copy.engine.pipeline import Pipeline
 from trio_copy.engine.plan import Plan
-from trio_copy.engine.reader import LogReader
 from trio_copy.engine.reconciler import Reconciler
 from trio_copy.engine.supervisor import Backoff, RestartBudget, keep_running
 from trio_copy.engine.workers import WorkerGroup
 from trio_copy.entropy import Entropy
 from trio_copy.errors import ChainError, ConfigError, RestartBudgetExhausted
 from trio_copy.model.control import Mode
-from trio_copy.model.follows import Follow, Follower
+from trio_copy.model.follows import Follower
 from trio_copy.model.ids import FollowerId
-from trio_copy.model.logs import BlockRef
-from trio_copy.ports import ExecutorContext, LogFilter, Quotes, Store, StoreContext
+from trio_copy.ports import LogFilter, Quotes, Store
 from trio_copy.telemetry.observer import Observer
 from trio_copy.telemetry.status import EndpointStatus, Status
 
-_INSTANCE = "instance-1"
+INSTANCE = "instance-1"
 _LEASE_RENEWALS = 3
 """Renewals per lease: one may fail without losing it."""
 
@@ -241,7 +238,7 @@ class Service:
         every = self.plan.settings.engine.lease_s / _LEASE_RENEWALS
         control = self.store.control
         while True:
-            await control.beat(_INSTANCE)
+            await control.beat(INSTANCE)
             for group in self.groups.values():
                 await group.renew_leases()
             await trio.sleep(every)
@@ -267,7 +264,7 @@ class Service:
                 else:
                     unknown = f"{change.follow.follower} copies {change.follow.leader}"
                     self.seams.observer.on_alert("unknown-follower", f"{unknown}, but is no configured follower")
-            if self.board.replace(_filters(self.plan, self.book)):
+            if self.board.replace(wanted_filters(self.plan, self.book)):
                 self._step("filters", f"{len(self.board.filters)} filters over {len(self.book.leaders)} leaders")
 
     async def _refresh_mode(self) -> None:
@@ -290,131 +287,14 @@ class Service:
         self.seams.observer.on_step(step, detail)
 
 
-@asynccontextmanager
-async def open_service(
-    plan: Plan, seams: Seams, endpoints: Sequence[EndpointSettings]
-) -> AsyncGenerator[Service, None]:
-    """Open the store and the executors, load the follows, and wire everything; `Service.run` then starts it.
-
-    `endpoints` are given apart from the plan because a devnet's address is known only once it listens.
-    """
-    settings = plan.settings
-    step = seams.observer.on_step
-    async with AsyncExitStack() as stack:
-        store_context = StoreContext(
-            settings=plan.store.settings,
-            wall=seams.wall,
-            queue_capacity=settings.engine.queue_capacity,
-            dedup_ttl_s=settings.engine.dedup_ttl_s,
-            lease_s=settings.engine.lease_s,
-        )
-        store = await stack.enter_async_context(plan.store.plugin.open(store_context))
-        step("store", f"{settings.store.name} open")
-        executors = {}
-        for planned in plan.executors:
-            context = ExecutorContext(
-                name=planned.name, settings=planned.settings, wall=seams.wall, quotes=seams.quotes
-            )
-            executors[planned.name] = await stack.enter_async_context(planned.plugin.open(context))
-        followers = settings.followers()
-        step("accounts", f"{len(followers)} accounts ready on {', '.join(sorted(executors)) or 'no executor'}")
-        await store.follows.put(settings.follows())
-        book = FollowBook()
-        _, follows = await store.follows.load()
-        book.replace_all(_known(follows, followers))
-        step("follows", f"{len(book)} follows of {len(book.leaders)} leaders loaded")
-        positions = await store.ledger.positions()
-        step("positions", f"{len(positions)} positions loaded")
-        mode = ModeBoard(await store.control.mode())
-        groups = {
-            name: WorkerGroup(
-                execution=Execution(
-                    name=name,
-                    executor=executor,
-                    store=store,
-                    followers=followers,
-                    settings=settings.engine,
-                    mode=mode,
-                    wall=seams.wall,
-                    entropy=seams.entropy,
-                ),
-                owner=_INSTANCE,
-                workers=settings.engine.workers,
-                observer=seams.observer,
-            )
-            for name, executor in executors.items()
-        }
-        quarantine: Counter[str] = Counter()
-
-        def put_aside(kind: str, detail: str) -> None:
-            quarantine[kind] += 1
-            if quarantine[kind] == 1:
-                seams.observer.on_quarantined(kind, detail)
-
-        pool = EndpointPool([Endpoint(endpoint) for endpoint in endpoints], put_aside)
-        board = FilterBoard()
-        board.replace(_filters(plan, book))
-        feed = trio.open_memory_channel[FeedItem](settings.chain.feed_capacity)
-        reader = LogReader(
-            decoders={topic: decoder for decoder in plan.decoders.values() for topic in decoder.topics},
-            book=book,
-            quarantine=put_aside,
-            on_fill=seams.observer.on_fill,
-        )
-
-        def on_armed(block: BlockRef) -> None:
-            step("armed", f"at block {block.number}; older fills are not copied")
-
-        scanner = Scanner(
-            settings=settings.chain,
-            pool=pool,
-            board=board,
-            send=feed[0],
-            wall=seams.wall,
-            on_trouble=seams.observer.on_alert,
-        )
-
-        yield Service(
-            plan=plan,
-            seams=seams,
-            store=store,
-            book=book,
-            followers=followers,
-            groups=groups,
-            mode=mode,
-            board=board,
-            pool=pool,
-            quarantine=quarantine,
-            scanner=scanner,
-            pipeline=Pipeline(
-                reader=reader,
-                book=book,
-                followers=followers,
-                settings=settings.engine,
-                store=store,
-                observer=seams.observer,
-                wall=seams.wall,
-                on_armed=on_armed,
-                on_removed=scanner.look_again,
-            ),
-            reconciler=Reconciler(
-                store=store, groups=groups, settings=settings.engine, observer=seams.observer, wall=seams.wall
-            ),
-            feed=feed,
-        )
-
-
-def _known(follows: Sequence[Follow], followers: Mapping[FollowerId, Follower]) -> list[Follow]:
-    return [follow for follow in follows if follow.follower in followers]
-
-
-def _filters(plan: Plan, book: FollowBook) -> tuple[LogFilter, ...]:
-    return build_filters(plan.decoders.values(), book.leaders, plan.settings.chain.leaders_per_subscription)
-
-
 def _leaf(group: BaseExceptionGroup[RestartBudgetExhausted]) -> RestartBudgetExhausted:
     error: BaseException = group
     while isinstance(error, BaseExceptionGroup):
         error = error.exceptions[0]
     assert isinstance(error, RestartBudgetExhausted)
     return error
+
+
+def wanted_filters(plan: Plan, book: FollowBook) -> tuple[LogFilter, ...]:
+    """Ask the plan's decoders what to subscribe to for the leaders of a book."""
+    return build_filters(plan.decoders.values(), book.leaders, plan.settings.chain.leaders_per_subscription)

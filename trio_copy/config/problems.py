@@ -1,0 +1,53 @@
+"""Writes what is wrong with a configuration as lines: where, what was expected, what was there."""
+
+import difflib
+from collections.abc import Iterable
+
+import attrs
+from cattrs.errors import (
+    AttributeValidationNote,
+    ClassValidationError,
+    ForbiddenExtraKeysError,
+    IterableValidationError,
+    IterableValidationNote,
+)
+
+
+def lines_of(error: BaseException, path: str) -> list[str]:
+    """Return one line for every mistake in a tree of validation errors."""
+    match error:
+        case ForbiddenExtraKeysError():
+            known = [field.name for field in attrs.fields(error.cl)]
+            return [
+                f"{_join(path, key)}: unknown key{suggestion(key, known) or '; known: ' + ', '.join(sorted(known))}"
+                for key in sorted(error.extra_fields)
+            ]
+        case ClassValidationError() | IterableValidationError():
+            lines = []
+            for inner in error.exceptions:
+                lines.extend(lines_of(inner, _join(path, _position(inner))))
+            return lines
+        case KeyError():
+            return [f"{_join(path, str(error.args[0]))}: required, but not set"]
+        case _:
+            return [f"{path}: {error}"]
+
+
+def _position(error: BaseException) -> str:
+    for note in getattr(error, "__notes__", ()):
+        if isinstance(note, AttributeValidationNote):
+            # A missing key is a KeyError that names the key itself.
+            return "" if isinstance(error, KeyError) else note.name
+        if isinstance(note, IterableValidationNote):
+            return f"[{note.index}]"
+    return ""
+
+
+def _join(path: str, step: str) -> str:
+    return path + step if not path or not step or step.startswith("[") else f"{path}.{step}"
+
+
+def suggestion(word: str, known: Iterable[str]) -> str:
+    """Return a question with the nearest known word, or nothing when none is near."""
+    close = difflib.get_close_matches(word, list(known), n=1)
+    return f'; did you mean "{close[0]}"?' if close else ""

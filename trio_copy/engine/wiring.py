@@ -1,0 +1,143 @@
+"""Puts a service together from a plan and the seams to the world; nothing runs yet."""
+
+from collections import Counter
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+
+import trio
+
+from trio_copy.chain.endpoints import Endpoint, EndpointPool
+from trio_copy.chain.feed import FeedItem
+from trio_copy.chain.filters import FilterBoard
+from trio_copy.chain.scanner import Scanner
+from trio_copy.config import EndpointSettings
+from trio_copy.copying.follow_book import FollowBook
+from trio_copy.engine.execution import Execution, ModeBoard
+from trio_copy.engine.pipeline import Pipeline
+from trio_copy.engine.plan import Plan
+from trio_copy.engine.reader import LogReader
+from trio_copy.engine.reconciler import Reconciler
+from trio_copy.engine.service import INSTANCE, Seams, Service, wanted_filters
+from trio_copy.engine.workers import WorkerGroup
+from trio_copy.model.follows import Follow, Follower
+from trio_copy.model.ids import FollowerId
+from trio_copy.model.logs import BlockRef
+from trio_copy.ports import ExecutorContext, StoreContext
+
+
+@asynccontextmanager
+async def open_service(
+    plan: Plan, seams: Seams, endpoints: Sequence[EndpointSettings]
+) -> AsyncGenerator[Service, None]:
+    """Open the store and the executors, load the follows, and wire everything; `Service.run` then starts it.
+
+    `endpoints` are given apart from the plan because a devnet's address is known only once it listens.
+    """
+    settings = plan.settings
+    step = seams.observer.on_step
+    async with AsyncExitStack() as stack:
+        store_context = StoreContext(
+            settings=plan.store.settings,
+            wall=seams.wall,
+            queue_capacity=settings.engine.queue_capacity,
+            dedup_ttl_s=settings.engine.dedup_ttl_s,
+            lease_s=settings.engine.lease_s,
+        )
+        store = await stack.enter_async_context(plan.store.plugin.open(store_context))
+        step("store", f"{settings.store.name} open")
+        executors = {}
+        for planned in plan.executors:
+            context = ExecutorContext(
+                name=planned.name, settings=planned.settings, wall=seams.wall, quotes=seams.quotes
+            )
+            executors[planned.name] = await stack.enter_async_context(planned.plugin.open(context))
+        followers = settings.followers()
+        step("accounts", f"{len(followers)} accounts ready on {', '.join(sorted(executors)) or 'no executor'}")
+        await store.follows.put(settings.follows())
+        book = FollowBook()
+        _, follows = await store.follows.load()
+        book.replace_all(_known(follows, followers))
+        step("follows", f"{len(book)} follows of {len(book.leaders)} leaders loaded")
+        positions = await store.ledger.positions()
+        step("positions", f"{len(positions)} positions loaded")
+        mode = ModeBoard(await store.control.mode())
+        groups = {
+            name: WorkerGroup(
+                execution=Execution(
+                    name=name,
+                    executor=executor,
+                    store=store,
+                    followers=followers,
+                    settings=settings.engine,
+                    mode=mode,
+                    wall=seams.wall,
+                    entropy=seams.entropy,
+                ),
+                owner=INSTANCE,
+                workers=settings.engine.workers,
+                observer=seams.observer,
+            )
+            for name, executor in executors.items()
+        }
+        quarantine: Counter[str] = Counter()
+
+        def put_aside(kind: str, detail: str) -> None:
+            quarantine[kind] += 1
+            if quarantine[kind] == 1:
+                seams.observer.on_quarantined(kind, detail)
+
+        pool = EndpointPool([Endpoint(endpoint) for endpoint in endpoints], put_aside)
+        board = FilterBoard()
+        board.replace(wanted_filters(plan, book))
+        feed = trio.open_memory_channel[FeedItem](settings.chain.feed_capacity)
+        reader = LogReader(
+            decoders={topic: decoder for decoder in plan.decoders.values() for topic in decoder.topics},
+            book=book,
+            quarantine=put_aside,
+            on_fill=seams.observer.on_fill,
+        )
+
+        def on_armed(block: BlockRef) -> None:
+            step("armed", f"at block {block.number}; older fills are not copied")
+
+        scanner = Scanner(
+            settings=settings.chain,
+            pool=pool,
+            board=board,
+            send=feed[0],
+            wall=seams.wall,
+            on_trouble=seams.observer.on_alert,
+        )
+
+        yield Service(
+            plan=plan,
+            seams=seams,
+            store=store,
+            book=book,
+            followers=followers,
+            groups=groups,
+            mode=mode,
+            board=board,
+            pool=pool,
+            quarantine=quarantine,
+            scanner=scanner,
+            pipeline=Pipeline(
+                reader=reader,
+                book=book,
+                followers=followers,
+                settings=settings.engine,
+                store=store,
+                observer=seams.observer,
+                wall=seams.wall,
+                on_armed=on_armed,
+                on_removed=scanner.look_again,
+            ),
+            reconciler=Reconciler(
+                store=store, groups=groups, settings=settings.engine, observer=seams.observer, wall=seams.wall
+            ),
+            feed=feed,
+        )
+
+
+def _known(follows: Sequence[Follow], followers: Mapping[FollowerId, Follower]) -> list[Follow]:
+    return [follow for follow in follows if follow.follower in followers]
