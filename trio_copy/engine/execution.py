@@ -1,6 +1,6 @@
 """One task from its lease to its recorded end: steps 6 to 9 of a trade.
 
-Everything before the order is frozen may be cancelled: nothing has happened yet. From the freeze on, the steps run
+Everything before the reservation may be cancelled: nothing has happened yet. From there on, the steps run
 shielded with their own deadline, so that a shutdown neither interrupts a send nor loses what came of it. An outcome that
 is not proven keeps its reservation and goes to the reconciler; it is never written down as success or failure.
 """
@@ -15,6 +15,7 @@ from trio_copy.config import EngineSettings
 from trio_copy.copying.claims import claims_of
 from trio_copy.entropy import Entropy
 from trio_copy.errors import OrderNotSent, OrderUncertain
+from trio_copy.model.budgets import Claim
 from trio_copy.model.control import Mode, ModeChange
 from trio_copy.model.decisions import Code, CopyTask, End, OrderIntent, Outcome, Reason
 from trio_copy.model.fills import Side
@@ -63,7 +64,7 @@ class Execution:
     async def run(self, task: CopyTask) -> tuple[Outcome, ExecutionReport | None] | None:
         """Carry a task out as far as it goes; the caller records the outcome. None: the outcome is not proven.
 
-        Cancelled before the order is frozen, nothing has happened; later, the cancellation waits.
+        Cancelled before the reservation, nothing has happened; later, the cancellation waits.
         """
         refusal = self._refusal(task)
         if refusal is not None:
@@ -71,7 +72,7 @@ class Execution:
         prepared = await self._prepare(task)
         if isinstance(prepared, Outcome):
             return prepared, None
-        return await self._send_and_settle(task, prepared)
+        return await self._send_and_settle(task, *prepared)
 
     async def settle(self, task: CopyTask, order: Order, report: ExecutionReport) -> Outcome:
         """Book a proven report and settle its reservation; safe to repeat."""
@@ -113,8 +114,8 @@ class Execution:
             limit=f"{task.deadline - task.signal.block_time:g}",
         )
 
-    async def _prepare(self, task: CopyTask) -> Order | Outcome:
-        """Size the order to what is held, to the venue's rules and to every budget, and reserve what it may cost."""
+    async def _prepare(self, task: CopyTask) -> tuple[Order, tuple[Claim, ...]] | Outcome:
+        """Size the order to what is held and to the venue's rules, and work out which budgets it draws on."""
         intent = await self._within_position(task)
         if isinstance(intent, Outcome):
             return intent
@@ -132,17 +133,7 @@ class Execution:
             reason = Reason(code=Code.BELOW_MINIMUM, control="venue.minimum", value="0", limit=str(market.minimum))
             return Outcome(end=End.DENIED, reason=reason)
         cost = _worst_cost(order, market.fee_bps)
-        claims = claims_of(task, cost, follower.limits, self.settings.max_day_usd, utc_date)
-        reserved = await self.store.limits.reserve(order.key, claims)
-        if isinstance(reserved, Refused):
-            reason = Reason(
-                code=Code.CAP_REACHED,
-                control=reserved.claim.control,
-                value=str(reserved.used + reserved.claim.amount),
-                limit=str(reserved.claim.limit),
-            )
-            return Outcome(end=End.DENIED, reason=reason)
-        return order
+        return order, claims_of(task, cost, follower.limits, self.settings.max_day_usd, utc_date)
 
     async def _within_position(self, task: CopyTask) -> OrderIntent | Outcome:
         """Bound an exit by what was copied from this leader: other people's shares are not ours to sell."""
@@ -159,11 +150,16 @@ class Execution:
             return Outcome(end=End.DENIED, reason=reason)
         return intent if intent.shares <= free else evolve(intent, shares=free)
 
-    async def _send_and_settle(self, task: CopyTask, order: Order) -> tuple[Outcome, ExecutionReport | None] | None:
+    async def _send_and_settle(
+        self, task: CopyTask, order: Order, claims: tuple[Claim, ...]
+    ) -> tuple[Outcome, ExecutionReport | None] | None:
         journal = self.store.journal
         deadline = trio.current_time() + self.settings.send_timeout_s
         report: ExecutionReport | None = None
         with trio.CancelScope(shield=True, deadline=deadline):
+            reserved = await self.store.limits.reserve(order.key, claims)
+            if isinstance(reserved, Refused):
+                return _over_budget(reserved), None
             # Whoever froze this key first decided what is sent; our own body is dropped if it differs.
             order = await journal.freeze(order, task)
             now = self.wall()
@@ -196,6 +192,8 @@ class Execution:
                 if attempt == _SENDS or self.wall() + pause > task.deadline:
                     raise
             await trio.sleep(pause)
+            if self.wall() > task.deadline:  # a stall may have made the pause longer
+                raise OrderNotSent("the deadline passed before the next try")
         raise AssertionError  # the last attempt returns or raises
 
     async def _forget(self, order: Order) -> None:
@@ -208,6 +206,16 @@ def _worst_cost(order: Order, fee_bps: int) -> Usd:
         return NO_USD
     cost = order.shares.at(order.limit_price, Rounding.UP)
     return cost + cost.scaled(Ratio(fee_bps * 100), Rounding.UP) if fee_bps else cost
+
+
+def _over_budget(refused: Refused) -> Outcome:
+    reason = Reason(
+        code=Code.CAP_REACHED,
+        control=refused.claim.control,
+        value=str(refused.used + refused.claim.amount),
+        limit=str(refused.claim.limit),
+    )
+    return Outcome(end=End.DENIED, reason=reason)
 
 
 def _not_sent(detail: str) -> Outcome:
