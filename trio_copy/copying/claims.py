@@ -7,8 +7,6 @@ from trio_copy.model.decisions import CopyTask
 from trio_copy.model.follows import FollowerLimits
 from trio_copy.model.units import Usd
 
-_NO_LIMITS = FollowerLimits()
-
 
 def claims_of(
     task: CopyTask, cost: Usd, limits: FollowerLimits, engine_day: Usd | None, date_of: Callable[[float], str]
@@ -18,7 +16,7 @@ def claims_of(
     The day of a budget is the UTC date of the leader's block, so that every instance draws on the same one; `date_of`
     writes Unix seconds as that date.
     """
-    if not cost or (engine_day is None and limits == _NO_LIMITS):
+    if not cost or (engine_day is None and limits.unlimited):
         return ()
     of, day = task.follower, date_of(task.signal.block_time)
     budgets = (

@@ -21,7 +21,7 @@ from trio_copy.model.decisions import Code, CopyTask, End, OrderIntent, Outcome,
 from trio_copy.model.fills import Side
 from trio_copy.model.follows import Follower
 from trio_copy.model.ids import FollowerId, IntentKey
-from trio_copy.model.orders import Account, ExecutionReport, JournalState, Order, Status
+from trio_copy.model.orders import ExecutionReport, JournalState, Order, Status
 from trio_copy.model.positions import LedgerEntry, PositionKey
 from trio_copy.model.units import NO_SHARES, NO_USD, Ratio, Rounding, Shares, Usd
 from trio_copy.ports import Executor, Refused, Store
@@ -127,8 +127,7 @@ class Execution:
             reason = Reason(code=Code.VENUE_REFUSED, control="venue.market", value=market.closed, limit="tradable")
             return Outcome(end=End.REJECTED, reason=reason)
         follower = self.followers[task.follower]
-        account = Account(follower=task.follower, address=follower.address)
-        order = self.executor.prepare(task.key, intent, account, market)
+        order = self.executor.prepare(task.key, intent, follower.account, market)
         if not order.shares:
             reason = Reason(code=Code.BELOW_MINIMUM, control="venue.minimum", value="0", limit=str(market.minimum))
             return Outcome(end=End.DENIED, reason=reason)

@@ -1,9 +1,12 @@
 """Who copies whom, and how: one `Follow` is one follower copying one leader with its own settings."""
 
+from functools import cached_property
+
 from attrs import Factory, frozen
 
 from trio_copy.model.fills import Side
 from trio_copy.model.ids import Address, FollowerId, TokenId
+from trio_copy.model.orders import Account
 from trio_copy.model.settings import group, one_of, setting, within
 from trio_copy.model.units import NO_USD, Price, Ratio, Usd
 
@@ -112,6 +115,11 @@ class FollowerLimits:
         None, unit="USD per UTC day", why="Ceiling on the cost of all entries copied from one leader.", check=_ANY_USD
     )
 
+    @property
+    def unlimited(self) -> bool:
+        """Whether every limit is off."""
+        return self.max_day_usd is None and self.max_token_usd is None and self.max_leader_day_usd is None
+
 
 @frozen(kw_only=True)
 class Follower:
@@ -123,6 +131,11 @@ class Follower:
     address: Address | None = None
     """The account's wallet; dry-run needs none."""
     limits: FollowerLimits = Factory(FollowerLimits)
+
+    @cached_property
+    def account(self) -> Account:
+        """On whose behalf its orders are signed."""
+        return Account(follower=self.follower, address=self.address)
 
 
 @frozen(kw_only=True)
