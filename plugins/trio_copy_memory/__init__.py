@@ -49,9 +49,11 @@ class MemoryStore:
 async def open_memory_store(context: StoreContext) -> AsyncGenerator[Store, None]:
     """Open an empty store."""
     settings: MemorySettings = context.settings
+    control = MemoryControl(wall=context.wall)
     yield MemoryStore(
         inbox=MemoryInbox(
             wall=context.wall,
+            advance=control.advance,
             capacity=context.queue_capacity,
             dedup_ttl_s=context.dedup_ttl_s,
             dedup_max=settings.dedup_max,
@@ -62,7 +64,7 @@ async def open_memory_store(context: StoreContext) -> AsyncGenerator[Store, None
         limits=MemoryLimits(settled_max=settings.ended_max),
         ledger=MemoryLedger(booked_max=settings.ended_max),
         follows=MemoryFollows(),
-        control=MemoryControl(wall=context.wall),
+        control=control,
     )
 
 

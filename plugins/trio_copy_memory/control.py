@@ -38,6 +38,10 @@ class MemoryControl:
         return self._checkpoint
 
     async def save_checkpoint(self, checkpoint: Checkpoint) -> None:
+        self.advance(checkpoint)
+
+    def advance(self, checkpoint: Checkpoint) -> None:
+        """Save a checkpoint without giving way to another task."""
         self._checkpoint = checkpoint
 
     async def acquire(self, name: str, owner: str, lease_s: float) -> Lease | None:

@@ -1,7 +1,7 @@
 """The gate and the queue behind it."""
 
 from collections import OrderedDict, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import trio
 from attrs import define, field
@@ -44,8 +44,8 @@ class MemoryInbox:
     dedup_max: int
     ended_max: int
     lease_s: float
-    saved: Checkpoint | None = None
-    """The checkpoint of the last admission."""
+    advance: Callable[[Checkpoint], None]
+    """Keeps the checkpoint that comes with an admission, in the same step."""
     _known: OrderedDict[SignalId, _Known] = field(factory=OrderedDict)
     _credits: dict[tuple[str, ...], tuple[_Known, float]] = field(factory=dict)
     _queues: dict[str, OrderedDict[TaskId, CopyTask]] = field(factory=lambda: defaultdict(OrderedDict))
@@ -66,7 +66,7 @@ class MemoryInbox:
         now = self.wall()
         self._forget(now)
         if checkpoint is not None:
-            self.saved = checkpoint
+            self.advance(checkpoint)
         known = self._known.get(signal.signal_id)
         if known is None:
             known = self._credited(signal, now)

@@ -12,7 +12,6 @@ from trio_copy.model.ids import (
     intent_key,
     order_signal_id,
     parse_address,
-    parse_hash32,
     salt,
     task_id,
     transfer_signal_id,
@@ -63,7 +62,6 @@ def test_what_is_no_address_is_refused(text: str) -> None:
         parse_address(text)
 
 
-def test_addresses_and_hashes_are_lower_case_inside() -> None:
+def test_addresses_are_lower_case_inside() -> None:
     """One spelling, so that comparing is comparing text."""
     assert parse_address("0x" + "AB" * 20) == "0x" + "ab" * 20
-    assert parse_hash32("0x" + "AB" * 32) == "0x" + "ab" * 32

@@ -36,8 +36,6 @@ class Endpoint:
     connects: int = 0
     failures: int = 0
     """Consecutive failed requests and connections; health, with the best first."""
-    first_seen: int = 0
-    """Logs this endpoint brought before any other."""
     last_error: str = ""
     _intervals: deque[float] = field(factory=lambda: deque(maxlen=_INTERVALS_KEPT))
 

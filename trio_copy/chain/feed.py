@@ -12,8 +12,6 @@ class SeenLog:
     """Name of the endpoint, or "scan" for the block scanner, whose word about a block is final."""
     seen_at: float
     """Unix seconds."""
-    late: bool = False
-    """Found by a re-scan: nobody had brought it when its block was scanned."""
 
 
 @frozen

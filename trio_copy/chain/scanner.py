@@ -4,7 +4,7 @@ From each new head it walks back to a block it knows, so that a skipped head, a 
 case: a path from a common ancestor. Logs of blocks that fell off the path are sent again with `removed`, those of new
 blocks are fetched by block hash, then the block is sealed. Every `rescan_every_s`, and after each connect or change of
 filters, the window is read again, because nodes near the tip answer `[]` for logs they have not indexed yet; what turns
-up then is sent with `late`. A gap wider than the window is read in ranges, by two endpoints where there are two, and
+up then is counted as late. A gap wider than the window is read in ranges, by two endpoints where there are two, and
 audited at the next re-scans, because an empty answer for a range cannot be told from a lie. A failure of nodes is
 retried by the next head; nothing is sealed before it was read.
 """
@@ -301,10 +301,9 @@ class Scanner:
         found = await self.fetch.range_logs(max(oldest.number, self._base + 1), tip.number)
         rechecked, self._rechecked = self._rechecked, set()
         for log in self.window.note(found):
-            late = not widened and (log.block_hash, log.log_index) not in rechecked
-            if late:
+            if not widened and (log.block_hash, log.log_index) not in rechecked:
                 self._late(log)
-            await self._emit(log, late=late)
+            await self._emit(log)
         self._scanned_filters, self._rescanned_to = version, tip.number
         self._fallen = None
         for audit in list(self._audits):
@@ -320,7 +319,7 @@ class Scanner:
                 audit.known.add(key)
                 audit.left = _AUDITS
                 self._late(log)
-                await self._emit(log, late=True)
+                await self._emit(log)
         if audit.left <= 0:
             self._audits.remove(audit)
 
@@ -328,5 +327,5 @@ class Scanner:
         self.late_logs += 1
         self.on_trouble("late-log", f"block {log.block_number}, log {log.log_index}, tx {log.tx_hash}")
 
-    async def _emit(self, log: RawLog, *, removed: bool = False, late: bool = False) -> None:
-        await self.send.send(SeenLog(evolve(log, removed=removed), SCAN, self.wall(), late))
+    async def _emit(self, log: RawLog, *, removed: bool = False) -> None:
+        await self.send.send(SeenLog(evolve(log, removed=removed), SCAN, self.wall()))

@@ -77,7 +77,7 @@ class OrderIntent:
     limit_price: Price
     """The worst price that is acceptable."""
     max_cost: Usd
-    """Shares at the limit price, rounded up: what a BUY reserves. Zero for a SELL."""
+    """Shares at the limit price, rounded up: the most a BUY may cost before fees. Zero for a SELL."""
 
 
 @frozen(kw_only=True)

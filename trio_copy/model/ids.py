@@ -38,15 +38,6 @@ def parse_address(text: str) -> Address:
     return Address(_fixed_hex(text, 40, "an address"))
 
 
-def parse_hash32(text: str) -> Hash32:
-    """Read a 32-byte hash.
-
-    Raises:
-        ValueError: not 0x and 64 hex digits.
-    """
-    return Hash32(_fixed_hex(text, 64, "a 32-byte hash"))
-
-
 def _fixed_hex(text: str, digits: int, what: str) -> str:
     lower = text.lower()
     if len(lower) != digits + 2 or not lower.startswith("0x") or not _HEX.issuperset(lower[2:]):

@@ -1,7 +1,7 @@
 """ABI data by slicing 32-byte words: eight times faster than a general decoder, and proven equal to one by test."""
 
 from trio_copy.errors import UndecodableLog
-from trio_copy.model.ids import ZERO_ADDRESS, Address, Hash32
+from trio_copy.model.ids import Address, Hash32
 from trio_copy.model.logs import RawLog
 
 WORD = 32
@@ -35,9 +35,6 @@ def topic_address(topic: Hash32, kind: str) -> Address:
 def address_topic(address: Address) -> Hash32:
     """Write an address as a topic to filter by."""
     return Hash32(_PADDING + address[2:])
-
-
-ZERO_TOPIC = address_topic(ZERO_ADDRESS)
 
 
 def words(data: bytes) -> list[int]:

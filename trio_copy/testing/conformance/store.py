@@ -405,6 +405,15 @@ async def checkpoints_are_kept(open_store: OpenStoreForTest) -> None:
             assert checkpoint == await store.control.checkpoint()
 
 
+async def an_admission_advances_the_checkpoint(open_store: OpenStoreForTest) -> None:
+    """The checkpoint that comes with a signal is saved in the same step; without one it stays."""
+    async with _open(open_store) as store:
+        checkpoint = Checkpoint(number=9, hash=fake_hash("block", 9))
+        await store.inbox.admit(sample_signal(1), (), checkpoint)
+        await store.inbox.admit(sample_signal(2), (), None)
+        assert checkpoint == await store.control.checkpoint()
+
+
 async def a_lease_fences_out_its_old_owner(open_store: OpenStoreForTest) -> None:
     """Another owner gets a lease only when it ran out, with a higher token; the old token is worthless then."""
     async with _open(open_store) as store:
@@ -473,6 +482,7 @@ STORE_CHECKS: tuple[StoreCheck, ...] = (
     follows_change_by_versions,
     the_mode_is_heard,
     checkpoints_are_kept,
+    an_admission_advances_the_checkpoint,
     a_lease_fences_out_its_old_owner,
     instances_are_seen,
     money_types_survive,

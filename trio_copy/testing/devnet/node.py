@@ -87,10 +87,6 @@ class DevNode:
             if subscription.log_filter is not None
         ]
 
-    @property
-    def connections(self) -> int:
-        return len(self._clients)
-
     async def wait_log_filters(self, count: int) -> None:
         """Wait until so many log subscriptions are live."""
         while len(self.log_filters) < count:
