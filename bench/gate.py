@@ -10,6 +10,7 @@ from trio_copy.cli.garbage import relax_garbage_collection
 from trio_copy.cli.load import _plan
 from trio_copy.clock import anchored_wall_clock
 from trio_copy.config import EndpointSettings
+from trio_copy.copying.catalog import Catalog
 from trio_copy.copying.decide import decide
 from trio_copy.engine.plan import Plan
 from trio_copy.engine.service import Seams
@@ -64,11 +65,11 @@ async def _copy_all(plan: Plan) -> float:
         async with open_service(plan, seams, endpoints) as service, trio.open_nursery() as nursery:
             await nursery.start(service.run)
             (leader,) = service.book.leaders
-            follows = service.book.of(leader)
+            follows, everybody = service.book.of(leader), service.book.terms.followers
             started = time.process_time()
             for number in range(SIGNALS):
                 signal = sample_signal(number, now=wall())
-                tasks, _ = decide(signal, follows, service.followers, now=wall(), deadline_s=3600.0)
+                tasks, _ = decide(signal, follows, everybody, now=wall(), deadline_s=3600.0, catalog=Catalog())
                 await service.store.inbox.admit(signal, tasks, None)
                 while tally.ends.total() < (number - 2) * FOLLOWERS:  # noqa: ASYNC110  an event would cost too
                     await trio.lowlevel.checkpoint()

@@ -8,11 +8,14 @@ from trio_copy.chain import rpc
 from trio_copy.chain.decoders.order_filled import EXCHANGE_V2, OrderFilledDecoder
 from trio_copy.chain.feed import SeenLog
 from trio_copy.cli.synthetic import POLYGON
+from trio_copy.copying.catalog import Catalog
 from trio_copy.copying.decide import decide
 from trio_copy.copying.follow_book import FollowBook
 from trio_copy.engine.reader import LogReader
-from trio_copy.model.follows import Follow, Follower, FollowSettings, Sizing
+from trio_copy.model.follows import EVERYBODY, Follow, Follower, Followers, TermsOfFollows
 from trio_copy.model.ids import FollowerId
+from trio_copy.model.layers import layer
+from trio_copy.model.signals import Signal
 from trio_copy.model.units import Ratio
 
 COUNT = 2_000
@@ -35,11 +38,11 @@ def main() -> None:
 
 def _lags(count: int) -> list[float]:
     names = [FollowerId(f"f{number}") for number in range(count)]
-    followers = {name: Follower(follower=name, executor="sim") for name in names}
-    book = FollowBook()
+    everybody = Followers({EVERYBODY: Follower(follower=EVERYBODY, executor="sim")})
+    book = FollowBook(TermsOfFollows(followers=everybody))
     # Every follower has settings of his own, so that no decision is shared.
     book.replace_all(
-        Follow(follower=name, leader=LEADER, settings=FollowSettings(size=Sizing(ratio=Ratio(10_000 + number))))
+        Follow(follower=name, leader=LEADER, own=layer({"size.ratio": Ratio(10_000 + number)}))
         for number, name in enumerate(names)
     )
     decoder = OrderFilledDecoder(frozenset({EXCHANGE_V2}))
@@ -56,7 +59,9 @@ def _lags(count: int) -> list[float]:
         assert isinstance(notification, rpc.Notification)
         log = rpc.decode_log(notification.result, POLYGON)
         for signal in reader.read(SeenLog(log, "node", NOW)):
-            tasks, _ = decide(signal, book.of(signal.leader), followers, now=NOW, deadline_s=5.0)
+            assert isinstance(signal, Signal)
+            follows = book.of(signal.leader)
+            tasks, _ = decide(signal, follows, everybody, now=NOW, deadline_s=5.0, catalog=Catalog())
             assert len(tasks) == count
         lags.append(time.perf_counter() - started)
     return lags

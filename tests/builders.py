@@ -7,8 +7,10 @@ from attrs import evolve
 from trio_copy.copying.sizing import size
 from trio_copy.model.decisions import CopyTask, OrderIntent
 from trio_copy.model.fills import Role, Side
-from trio_copy.model.follows import Follow, FollowSettings, Sizing
+from trio_copy.model.follow_settings import FollowSettings
+from trio_copy.model.follows import Follow, Terms
 from trio_copy.model.ids import Address, ChainId, FollowerId, Hash32, TokenId, order_signal_id, task_id
+from trio_copy.model.layers import Layer, assembled, layer, leaves
 from trio_copy.model.signals import Signal
 from trio_copy.model.units import NO_USD, Price, Ratio, Rounding, Shares, Usd
 
@@ -50,13 +52,31 @@ def make_signal(number: int = 1, *, price: str | None = "0.5", shares: str = "10
     return evolve(signal, **changes)
 
 
-def make_follow(follower: str = "alice", leader: Address = LEADER, **size_changes: Any) -> Follow:
-    sizing = Sizing(**{"ratio": Ratio.parse("0.1"), "minimum_usd": NO_USD, **size_changes})
-    return Follow(follower=FollowerId(follower), leader=leader, settings=FollowSettings(size=sizing))
+_PATHS = {path.split(".")[-1]: path for path in leaves(FollowSettings)}
+"""Settings by their last name, which is enough to tell nearly all of them apart."""
 
 
-def make_intent(signal: Signal, **size_changes: Any) -> OrderIntent:
-    sized = size(signal, make_follow(**size_changes).settings.size)
+def make_layer(**changes: Any) -> Layer:
+    """A tenth of the leader's size and no minimum, unless changed by a setting's last name or by path."""
+    values = {"size.ratio": Ratio.parse("0.1"), "size.minimum_usd": NO_USD}
+    return layer({**values, **{_PATHS.get(name, name): value for name, value in changes.items()}})
+
+
+def make_settings(**changes: Any) -> FollowSettings:
+    settings: FollowSettings = assembled(dict(make_layer(**changes)), FollowSettings)
+    return settings
+
+
+def make_terms(follower: str = "alice", **changes: Any) -> Terms:
+    return Terms(FollowerId(follower), make_settings(**changes))
+
+
+def make_follow(follower: str = "alice", leader: Address = LEADER, **changes: Any) -> Follow:
+    return Follow(follower=FollowerId(follower), leader=leader, own=make_layer(**changes))
+
+
+def make_intent(signal: Signal, **changes: Any) -> OrderIntent:
+    sized = size(signal, make_settings(**changes), None)
     assert isinstance(sized, OrderIntent)
     return sized
 

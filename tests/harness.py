@@ -20,7 +20,7 @@ from trio_copy.entropy import seeded_entropy
 from trio_copy.errors import ConnectionLost
 from trio_copy.model.decisions import End, Skip
 from trio_copy.model.fills import Fill, Side
-from trio_copy.model.follows import Filters, Sizing
+from trio_copy.model.follow_settings import Filters, Sizing
 from trio_copy.model.ids import Address, FollowerId, SignalId, TokenId
 from trio_copy.model.signals import Signal
 from trio_copy.model.units import NO_USD, Ratio, Shares, Usd

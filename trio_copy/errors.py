@@ -72,6 +72,10 @@ class OrderUncertain(ExecutorError):
     """The order may be at the venue: reconcile it, never send new bytes."""
 
 
+class UnresolvedOrders(ExecutorError):
+    """Orders of an earlier run are still open, so the engine does not arm; exit code 1. A person can settle them."""
+
+
 class StoreError(TrioCopyError):
     """The store."""
 

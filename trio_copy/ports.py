@@ -6,22 +6,25 @@ know which; every method is therefore safe to repeat with the same arguments. *T
 the caller brings a cancel scope. Times are Unix seconds.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Any, Protocol
 
+import trio
 from attrs import field, frozen
 
 from trio_copy.clock import WallClock
-from trio_copy.model.budgets import Claim
-from trio_copy.model.control import Instance, Lease, Mode, ModeChange
-from trio_copy.model.decisions import CopyTask, Ended, OrderIntent, Outcome
+from trio_copy.model.budgets import Claim, Credit, Performance
+from trio_copy.model.control import ENGINE, Instance, Lease, Mode, ModeChange, Modes
+from trio_copy.model.decisions import CopyTask, Ended, OrderIntent, Outcome, Skip
 from trio_copy.model.fills import Fill, NotAFill
 from trio_copy.model.follows import Follow
 from trio_copy.model.ids import Address, ChainId, FollowerId, IntentKey, SignalId, TaskId, TokenId
 from trio_copy.model.logs import Checkpoint, RawLog
 from trio_copy.model.orders import Account, ExecutionReport, JournalState, Market, Order, Quote
-from trio_copy.model.positions import LedgerEntry, Position, PositionKey
+from trio_copy.model.positions import Booking, LedgerEntry, Mark, Position, PositionKey
+from trio_copy.model.records import OrderRecord, Query, SkipRecord, Story, TaskRecord
+from trio_copy.model.resolutions import Resolution
 from trio_copy.model.signals import Signal
 from trio_copy.model.units import Usd
 
@@ -76,7 +79,11 @@ class Executor(Protocol):
         ...
 
     async def find(self, order: Order) -> ExecutionReport | None:
-        """Look an order up by its own id; safe to repeat. None means "not found", which proves nothing."""
+        """Look an order up by its own id; safe to repeat. None means "not found", which proves nothing.
+
+        Who can prove that an order never arrived, and never will, reports `ABSENT`. Called again for an order that was
+        matched until its `settlement` is FIRM or FAILED. May raise `ExecutorError` when nobody answers.
+        """
         ...
 
 
@@ -120,12 +127,16 @@ class Inbox(Protocol):
     """The gate and the queue behind it."""
 
     async def admit(
-        self, signal: Signal, tasks: Sequence[CopyTask], checkpoint: Checkpoint | None
+        self,
+        signal: Signal,
+        tasks: Sequence[CopyTask],
+        checkpoint: Checkpoint | None,
+        skips: Sequence[Skip] = (),
     ) -> Admitted | Duplicate | Adopted:
         """Admit a signal with all its tasks, in one atomic step. Called by the pipeline only.
 
-        Atomic: the test whether `signal.signal_id` is known, the insertion of every task, the capacity and the
-        advance of the checkpoint. Of any number of concurrent callers with one signal, exactly one is `Admitted`.
+        Atomic: the test whether `signal.signal_id` is known, the insertion of every task and skip, the capacity and
+        the advance of the checkpoint. Of any number of concurrent callers with one signal, exactly one is `Admitted`.
         When full, a BUY is shed; a SELL takes the place of the oldest queued BUY, which is shed, and is itself shed
         only when there is none. A signal that was retracted is `Adopted` instead, as is one with the `credit_key` of a
         signal retracted in the last ten minutes.
@@ -142,12 +153,27 @@ class Inbox(Protocol):
     async def lease(self, executor: str, owner: str, limit: int) -> tuple[CopyTask, ...]:
         """Wait for queued tasks of an executor's group and take up to `limit`, oldest first; never empty.
 
-        Each stays queued in the sense of "not lost": unless renewed or ended within `lease_s` it is given out again.
+        A task is not given out before its `not_before`. One that was given out before is marked `again`. Each stays
+        queued in the sense of "not lost": unless renewed or ended within `lease_s` it is given out again.
         """
         ...
 
     async def lease_nowait(self, executor: str, owner: str, limit: int) -> tuple[CopyTask, ...]:
         """Like `lease`, but empty when nothing is queued."""
+        ...
+
+    async def gather(self, task: TaskId, owner: str) -> tuple[CopyTask, ...]:
+        """Lease what else is queued or waits and `gathers` with a leased task: same follower, leader, token and side.
+
+        Oldest first, whatever its `not_before`. Raises `LeaseLost` when the task is not the owner's.
+        """
+        ...
+
+    async def wait(self, tasks: Sequence[TaskId], owner: str, until: float) -> None:
+        """Let leased tasks wait until others gather with them; `expire` ends them as NEVER_ENOUGH after `until`.
+
+        A task that waited before keeps its earlier end. Raises `LeaseLost` when one is not the owner's.
+        """
         ...
 
     async def renew(self, tasks: Sequence[TaskId], owner: str) -> tuple[TaskId, ...]:
@@ -187,7 +213,10 @@ class Inbox(Protocol):
         ...
 
     async def expire(self, now: float) -> tuple[Ended, ...]:
-        """End held tasks whose deadline has passed, and requeue leases that ran out. Called by housekeeping."""
+        """End held tasks past their deadline and those that waited in vain, requeue leases that ran out.
+
+        Called by housekeeping. Whatever a store keeps for a limited time is forgotten here too.
+        """
         ...
 
     async def depth(self) -> "Depth":
@@ -205,8 +234,10 @@ class DeadLetter:
 @frozen(kw_only=True)
 class Depth:
     queued: int
+    """Tasks that may be taken up, now or when their time comes."""
     leased: int
     held: int
+    """Tasks of retracted fills, and entries that wait until enough has gathered."""
     dead: int
     capacity: int
     peak: int
@@ -216,26 +247,24 @@ class Depth:
 class Journal(Protocol):
     """What may have been sent. Written before the first byte leaves."""
 
-    async def freeze(self, order: Order, task: CopyTask) -> Order:
-        """Insert the order unless its key is known, and return what is stored: the caller sends that one."""
+    async def freeze(self, order: Order, task: CopyTask, members: Sequence[TaskId] = ()) -> OrderRecord:
+        """Insert the order unless its key is known, and return what is stored: the caller sends that one, or none.
+
+        A record in the state INTENT was certainly never sent; one that ENDED carries its last report.
+        """
         ...
 
     async def mark(self, key: IntentKey, state: JournalState, report: ExecutionReport | None = None) -> None:
         """Record how far an order got. Raises `StoreError` for an unknown key. ENDED is final: later marks are dropped."""
         ...
 
-    async def unresolved(self) -> tuple["JournalEntry", ...]:
-        """List every order that has not ENDED, oldest first."""
+    async def of_task(self, task: TaskId) -> tuple[OrderRecord, ...]:
+        """Return the orders that a task went out in, as the first or as a member; by attempt."""
         ...
 
-
-@frozen(kw_only=True)
-class JournalEntry:
-    order: Order
-    task: CopyTask
-    state: JournalState
-    at: float
-    """When it entered this state."""
+    async def unresolved(self) -> tuple[OrderRecord, ...]:
+        """List every order that has not ENDED, oldest first."""
+        ...
 
 
 @frozen(kw_only=True)
@@ -248,8 +277,8 @@ class Refused:
     """One claim did not fit; nothing was taken."""
 
     claim: Claim
-    used: Usd
-    """What the budget had already given out."""
+    used: int
+    """What the budget had already given out, in millionths."""
 
 
 class Limits(Protocol):
@@ -260,23 +289,33 @@ class Limits(Protocol):
         ...
 
     async def commit(self, key: IntentKey, spent: Usd) -> None:
-        """Turn a reservation into spending: what was not spent goes back. An unknown key changes nothing."""
+        """Turn a reservation into spending: of each claim, what `Claim.kept` says stays. An unknown key changes nothing.
+
+        `spent` is the whole cost, fees included; zero for an order that was sent and filled nothing.
+        """
         ...
 
     async def release(self, key: IntentKey) -> None:
-        """Give a reservation back whole: only on proof that nothing was filled. An unknown key changes nothing."""
+        """Give a reservation back whole: only on proof that it was never sent. An unknown key changes nothing."""
         ...
 
-    async def used(self, counter: str) -> Usd:
-        """Return what a budget has given out, reserved and spent."""
+    async def credit(self, key: str, credits: Sequence[Credit]) -> None:
+        """Give back to budgets what an exit freed, once per key; a budget never falls below zero."""
+        ...
+
+    async def used(self, counter: str) -> int:
+        """Return what a budget has given out, reserved and spent, in millionths."""
         ...
 
 
 class Ledger(Protocol):
     """What was bought and sold."""
 
-    async def book(self, entry: LedgerEntry) -> bool:
-        """Book an entry once. False when its key was booked before."""
+    async def book(self, entry: LedgerEntry) -> Booking:
+        """Book an entry once, and tell what it changed; booked again, tell what it changed the first time.
+
+        Atomic: the entry, its position (see `positions.fold`) and the follower's performance.
+        """
         ...
 
     async def position(self, key: PositionKey) -> Position:
@@ -284,7 +323,35 @@ class Ledger(Protocol):
         ...
 
     async def positions(self) -> Mapping[PositionKey, Position]:
-        """Return every position that holds shares or has realised something."""
+        """Return every position that was ever opened."""
+        ...
+
+    async def performance(self, follower: FollowerId) -> Performance:
+        """Return what a follower realised so far."""
+        ...
+
+    async def reset_peak(self, follower: FollowerId) -> None:
+        """Let the drawdown start over from today's total. A person asks for it."""
+        ...
+
+    async def note_resolution(self, resolution: Resolution) -> None:
+        """Remember that a question was decided; noted again, the newer one holds."""
+        ...
+
+    async def drop_resolution(self, condition_id: str) -> None:
+        """Forget a resolution that a reorg took back."""
+        ...
+
+    async def resolutions(self) -> Mapping[str, Resolution]:
+        """Return what was decided, by condition id."""
+        ...
+
+    async def note_marks(self, marks: Mapping[PositionKey, Mark]) -> None:
+        """Remember what positions could be sold for; a lost mark costs a peak, never money."""
+        ...
+
+    async def marks(self) -> Mapping[PositionKey, Mark]:
+        """Return the last mark of each open position."""
         ...
 
 
@@ -303,7 +370,7 @@ class Follows(Protocol):
         ...
 
     async def put(self, follows: Sequence[Follow]) -> int:
-        """Insert or replace; all or none. Returns the new version; equal settings are no change."""
+        """Insert or replace; all or none. Returns the new version; equal follows are no change."""
         ...
 
     async def remove(self, keys: Sequence[tuple[FollowerId, Address]]) -> int:
@@ -318,14 +385,16 @@ class Follows(Protocol):
 class Control(Protocol):
     """What an operator and several instances agree on."""
 
-    async def mode(self) -> ModeChange: ...
-
-    async def set_mode(self, mode: Mode, why: str) -> ModeChange:
-        """Change the mode for every instance; it survives a restart where the store does."""
+    async def modes(self) -> Modes:
+        """Return every mode in force."""
         ...
 
-    async def wait_mode(self, since: float) -> ModeChange:
-        """Wait for a change of mode made after a time."""
+    async def set_mode(self, mode: Mode, why: str, scope: str = ENGINE) -> ModeChange:
+        """Change the mode of a scope for every instance; it survives a restart where the store does."""
+        ...
+
+    async def wait_modes(self, since: int) -> Modes:
+        """Wait for modes of a later version."""
         ...
 
     async def checkpoint(self) -> Checkpoint | None: ...
@@ -355,8 +424,28 @@ class Control(Protocol):
         ...
 
 
+class History(Protocol):
+    """What happened, for people who ask. Bounded by what the store keeps."""
+
+    async def tasks(self, query: Query) -> tuple[TaskRecord, ...]:
+        """Return tasks by their admission, newest first."""
+        ...
+
+    async def skips(self, query: Query) -> tuple[SkipRecord, ...]:
+        """Return what follows did not want and tasks that ended without a fill, newest first."""
+        ...
+
+    async def entries(self, query: Query) -> tuple[LedgerEntry, ...]:
+        """Return ledger entries by their booking, newest first."""
+        ...
+
+    async def story(self, prefix: str) -> tuple[Story, ...]:
+        """Return the stories of the tasks whose task id, signal id or order id starts with a text; at most ten."""
+        ...
+
+
 class Store(Protocol):
-    """Six small parts; one backend opens them all.
+    """Seven small parts; one backend opens them all.
 
     Every method may raise `StoreUnavailable`: the engine then stops trading instead of trading blind.
     """
@@ -373,6 +462,20 @@ class Store(Protocol):
     def follows(self) -> Follows: ...
     @property
     def control(self) -> Control: ...
+    @property
+    def history(self) -> History: ...
+
+
+InThread = Callable[[Callable[[], Any]], Awaitable[Any]]
+
+
+async def to_thread_run_sync(run: Callable[[], Any]) -> Any:  # noqa: ANN401  whatever it returns
+    """Run something in a thread; a cancellation waits for it."""
+    return await trio.to_thread.run_sync(run, abandon_on_cancel=False)
+
+
+def nowhere(point: str) -> None:
+    """Let a crash point pass."""
 
 
 @frozen(kw_only=True)
@@ -388,6 +491,12 @@ class StoreContext:
     """How long an admitted signal is known at least."""
     lease_s: float
     """How long a lease lasts that nobody renews."""
+    guest: bool = False
+    """True for a command that looks or changes settings while an engine may run on the same store."""
+    in_thread: InThread = to_thread_run_sync
+    """Runs what would block. Virtual time cannot wait for threads, so simulations run it in place."""
+    at: Callable[[str], None] = nowhere
+    """Called with the name of each point at which a crash would matter; tests crash there."""
 
 
 # ----------------------------------------------------------------------------------------------------------- decoder
@@ -414,7 +523,7 @@ class Decoder(Protocol):
         """Return the filters that yield each execution of these leaders at least once, and little else."""
         ...
 
-    def decode(self, log: RawLog) -> tuple[Fill, ...] | NotAFill:
+    def decode(self, log: RawLog) -> tuple[Fill, ...] | NotAFill | Resolution:
         """Decode a log whose topic0 is in `topics`.
 
         Raises:

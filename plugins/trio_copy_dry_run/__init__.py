@@ -2,19 +2,23 @@
 
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 from trio_copy.hookspecs import hookimpl
 from trio_copy.ports import Executor, ExecutorContext, ExecutorPlugin
 from trio_copy_dry_run.executor import DryRunExecutor
 from trio_copy_dry_run.settings import DryRunSettings
 from trio_copy_dry_run.venue import SimulatedVenue
+from trio_copy_dry_run.venue_file import VenueFile
 
 
 @asynccontextmanager
 async def open_dry_run(context: ExecutorContext) -> AsyncGenerator[Executor, None]:
     """Open an executor with a venue of its own."""
     settings: DryRunSettings = context.settings
-    yield DryRunExecutor(context.name, settings, SimulatedVenue(settings, context.quotes))
+    file = VenueFile(Path(settings.venue_file)) if settings.venue_file else None
+    venue = SimulatedVenue(settings, context.quotes, context.wall, file)
+    yield DryRunExecutor(context.name, settings, venue, context.wall)
 
 
 @hookimpl

@@ -1,18 +1,22 @@
 """Prepares, freezes and "sends" orders like a real executor does."""
 
+from collections.abc import Sequence
 from hashlib import sha256
 
 import trio
-from attrs import define
+from attrs import define, field
 
+from trio_copy.clock import WallClock
+from trio_copy.errors import OrderNotSent, OrderUncertain
 from trio_copy.model.decisions import OrderIntent
 from trio_copy.model.ids import IntentKey, OrderId, TokenId
-from trio_copy.model.orders import Account, ExecutionReport, Market, Order
+from trio_copy.model.orders import Account, ExecutionReport, Market, Order, Status
 from trio_copy.model.units import NO_SHARES, Price
 from trio_copy_dry_run.settings import DryRunSettings
-from trio_copy_dry_run.venue import SimulatedVenue
+from trio_copy_dry_run.venue import Luck, SimulatedVenue
 
 _TICK = Price(1)
+_UNSURE = ("lose-request", "lose-reply", "duplicated", "server-error")
 
 
 @define(eq=False)
@@ -20,15 +24,22 @@ class DryRunExecutor:
     name: str
     settings: DryRunSettings
     venue: SimulatedVenue
+    wall: WallClock
+    _sent: dict[OrderId, int] = field(factory=dict)
+    """How often each order that met a fault was sent."""
+    _missed: dict[OrderId, float] = field(factory=dict)
+    """When an order was first looked for and not found, in Unix seconds."""
 
     async def market(self, token_id: TokenId) -> Market:
-        return Market(token_id=token_id, tick=_TICK, minimum=NO_SHARES, fee_bps=self.settings.fee_bps)
+        quote = None if self.venue.quotes is None else self.venue.quotes.quote(token_id)
+        return Market(token_id=token_id, tick=_TICK, minimum=NO_SHARES, fee_bps=self.settings.fee_bps, quote=quote)
 
     def prepare(self, key: IntentKey, intent: OrderIntent, account: Account, market: Market) -> Order:
-        fields = (
+        fields: Sequence[object] = (
             key,
             account.follower,
             intent.side.value,
+            intent.order_type,
             intent.token_id,
             intent.shares.micro,
             intent.limit_price.micro,
@@ -48,10 +59,46 @@ class DryRunExecutor:
         )
 
     async def submit(self, order: Order) -> ExecutionReport:
+        fault = self._fault(order)
+        match fault:
+            case "not-sent":
+                raise OrderNotSent("nobody listens")
+            case "lose-request":
+                await trio.sleep(self.settings.late_s)
+                raise OrderUncertain("no answer: the request was lost")
+            case "reject":
+                await trio.sleep(self.venue.latency_s(order))
+                return ExecutionReport(order_id=order.order_id, status=Status.REJECTED, detail="invalid order")
         # The order stands at the venue from here on, as it would with a real one: only the answer takes time.
-        report = self.venue.place(order)
+        report = self.venue.place(order, kill=fault == "kill", fail_settlement=fault == "settle-fail")
+        if fault in ("lose-reply", "late"):
+            await trio.sleep(self.settings.late_s)
         await trio.sleep(self.venue.latency_s(order))
+        if fault in _UNSURE:
+            raise OrderUncertain(f"no proof: {fault}")
         return report
 
     async def find(self, order: Order) -> ExecutionReport | None:
-        return self.venue.find(order.order_id)
+        await trio.lowlevel.checkpoint()
+        report = self.venue.find(order.order_id)
+        if report is not None:
+            return report
+        if self.venue.forgets and order.order_id not in self._sent:
+            # The venue lives in this process: what an earlier one sent can be nowhere.
+            return ExecutionReport(order_id=order.order_id, status=Status.ABSENT)
+        since = self._missed.setdefault(order.order_id, self.wall())
+        if self.wall() - since < self.settings.prove_absence_s:
+            return None
+        del self._missed[order.order_id]
+        return ExecutionReport(order_id=order.order_id, status=Status.ABSENT)
+
+    def _fault(self, order: Order) -> str | None:
+        """Draw what goes wrong with an order from its own luck; a second send meets no fault."""
+        settings = self.settings
+        if not settings.faults:
+            return None
+        sent = self._sent[order.order_id] = self._sent.get(order.order_id, 0) + 1
+        luck = Luck.of(order.order_id, settings.seed)
+        if sent > 1 or luck.fault >= settings.faults_bps:
+            return None
+        return settings.faults[luck.choice % len(settings.faults)]

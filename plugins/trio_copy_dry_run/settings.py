@@ -2,7 +2,19 @@
 
 from attrs import frozen
 
-from trio_copy.model.settings import one_of, setting, within
+from trio_copy.model.settings import one_of, setting, some_of, within
+
+FAULTS = (
+    "not-sent",
+    "lose-request",
+    "lose-reply",
+    "late",
+    "duplicated",
+    "reject",
+    "server-error",
+    "kill",
+    "settle-fail",
+)
 
 
 @frozen(kw_only=True)
@@ -38,4 +50,36 @@ class DryRunSettings:
     )
     fee_bps: int = setting(
         0, unit="basis points of the notional", why="What the venue charges.", check=within(0, 10_000)
+    )
+    settle_s: float = setting(
+        0.0,
+        unit="seconds",
+        why="How long a fill is only matched, before it is settled for good; 0 settles at once.",
+        check=within(0.0, 3600.0),
+    )
+    faults: tuple[str, ...] = setting(
+        (),
+        unit=f"list of {', '.join(FAULTS)}",
+        why="What may go wrong with an order when it is sent first; each order draws from its own luck.",
+        check=some_of(*FAULTS),
+    )
+    faults_bps: int = setting(
+        10_000, unit="orders in 10,000", why="How many orders meet a fault.", check=within(0, 10_000)
+    )
+    late_s: float = setting(
+        1.0,
+        unit="seconds",
+        why="How much longer the faults late, lose-request and lose-reply take.",
+        check=within(0.0, 3600.0),
+    )
+    prove_absence_s: float = setting(
+        60.0,
+        unit="seconds",
+        why="An order that cannot be found for this long counts as never arrived.",
+        check=within(0.0, 3600.0),
+    )
+    venue_file: str = setting(
+        "",
+        unit="path of a file",
+        why="Where the venue keeps its orders, so that it outlives the process as a real one does; empty forgets.",
     )

@@ -8,39 +8,58 @@ from collections import OrderedDict
 from hashlib import sha256
 from struct import unpack_from
 
-from attrs import define, field, frozen
+from attrs import define, evolve, field, frozen
 
+from trio_copy.clock import WallClock
 from trio_copy.model.fills import Side
 from trio_copy.model.ids import OrderId
-from trio_copy.model.orders import ExecutionReport, Order, Status
+from trio_copy.model.orders import ExecutionReport, Order, Settlement, Status
 from trio_copy.model.units import NO_USD, Price, Ratio, Rounding
 from trio_copy.ports import Quotes
 from trio_copy_dry_run.settings import DryRunSettings
+from trio_copy_dry_run.venue_file import VenueFile
 
 _BPS = 10_000
-_REPORTS_KEPT = 100_000
+_ORDERS_KEPT = 100_000
 
 
 @frozen
 class Luck:
-    """Three numbers under 10,000, drawn from an order's identity."""
+    """Five numbers under 10,000, drawn from an order's identity."""
 
     latency: int
     slippage: int
     partial: int
+    fault: int
+    choice: int
 
     @classmethod
     def of(cls, order_id: OrderId, seed: int) -> "Luck":
         digest = sha256(f"{seed}|{order_id}".encode()).digest()
-        first, second, third = unpack_from(">III", digest)
-        return cls(first % _BPS, second % _BPS, third % _BPS)
+        return cls(*(number % _BPS for number in unpack_from(">IIIII", digest)))
+
+
+@frozen
+class _Placed:
+    report: ExecutionReport
+    at: float
+    """Unix seconds."""
+    fails: bool
+    """Whether its settlement will fail."""
 
 
 @define(eq=False)
 class SimulatedVenue:
     settings: DryRunSettings
     quotes: Quotes | None
-    _reports: OrderedDict[OrderId, ExecutionReport] = field(factory=OrderedDict)
+    wall: WallClock
+    file: VenueFile | None = None
+    _placed: OrderedDict[OrderId, _Placed] = field(factory=OrderedDict)
+
+    def __attrs_post_init__(self) -> None:
+        if self.file is not None:
+            for report, at, fails in self.file.read():
+                self._placed[report.order_id] = _Placed(report, at, fails)
 
     def latency_s(self, order: Order) -> float:
         """Return how long the venue takes to answer this order."""
@@ -49,35 +68,55 @@ class SimulatedVenue:
         luck = Luck.of(order.order_id, settings.seed).latency if jitter else 0
         return (settings.latency_ms + jitter * luck / _BPS) / 1000
 
-    def place(self, order: Order) -> ExecutionReport:
+    @property
+    def forgets(self) -> bool:
+        """Whether the venue is gone with the process."""
+        return self.file is None
+
+    def place(self, order: Order, *, kill: bool = False, fail_settlement: bool = False) -> ExecutionReport:
         """Execute an order, once; the same order again gets the same report."""
-        known = self._reports.get(order.order_id)
-        if known is None:
-            known = self._reports[order.order_id] = self._execute(order)
-            if len(self._reports) > _REPORTS_KEPT:
-                self._reports.popitem(last=False)
-        return known
+        if order.order_id not in self._placed:
+            report = _killed(order, "told to kill it") if kill else self._execute(order)
+            placed = _Placed(report, self.wall(), fail_settlement)
+            self._placed[order.order_id] = placed
+            if self.file is not None:
+                self.file.append(order, placed.report, placed.at, fails=placed.fails)
+            if self.forgets and len(self._placed) > _ORDERS_KEPT:
+                self._placed.popitem(last=False)
+        return self._seen(self._placed[order.order_id])
 
     def find(self, order_id: OrderId) -> ExecutionReport | None:
-        return self._reports.get(order_id)
+        """Return what became of an order by now."""
+        placed = self._placed.get(order_id)
+        return None if placed is None else self._seen(placed)
+
+    def _seen(self, placed: _Placed) -> ExecutionReport:
+        """Say how far the settlement of an order is by now."""
+        if not placed.report.shares:
+            return placed.report
+        if placed.fails and not self.settings.settle_s:
+            settlement = Settlement.PENDING if self.wall() <= placed.at else Settlement.FAILED
+        elif self.wall() < placed.at + self.settings.settle_s:
+            settlement = Settlement.PENDING
+        else:
+            settlement = Settlement.FAILED if placed.fails else Settlement.FIRM
+        return evolve(placed.report, settlement=settlement)
 
     def _execute(self, order: Order) -> ExecutionReport:
         luck = Luck.of(order.order_id, self.settings.seed)
         price = self._price(order, luck)
         worse = price > order.limit_price if order.side is Side.BUY else price < order.limit_price
         if worse or not price:
-            return ExecutionReport(
-                order_id=order.order_id,
-                status=Status.KILLED,
-                detail=f"the book offers {price}, the limit is {order.limit_price}",
-            )
+            return _killed(order, f"the book offers {price}, the limit is {order.limit_price}")
         shares = order.shares
         partial = luck.partial < self.settings.partial_bps
         if partial:
             # Between a tenth and nine tenths, again from the order's own luck.
             shares = shares.scaled(Ratio(100_000 + luck.slippage * 80), Rounding.DOWN)
+            if order.body.split(b"|")[3] == b"FOK":
+                return _killed(order, "the book holds less than the whole order")
         if not shares:
-            return ExecutionReport(order_id=order.order_id, status=Status.KILLED, detail="nothing left to fill")
+            return _killed(order, "nothing left to fill")
         notional = shares.at(price, Rounding.UP if order.side is Side.BUY else Rounding.DOWN)
         fee = notional.scaled(Ratio(self.settings.fee_bps * 100), Rounding.UP) if self.settings.fee_bps else NO_USD
         return ExecutionReport(
@@ -102,3 +141,7 @@ class SimulatedVenue:
 def reference_price(order: Order) -> Price:
     """Return the leader's price, which `prepare` wrote into the body."""
     return Price(int(order.body.split(b"|")[-1]))
+
+
+def _killed(order: Order, why: str) -> ExecutionReport:
+    return ExecutionReport(order_id=order.order_id, status=Status.KILLED, detail=why)

@@ -4,6 +4,7 @@ Every method runs without giving way to another task, which makes it atomic, and
 the two that wait. What would grow for ever (known signals, ended tasks, booked entries) is bounded by age or number.
 """
 
+from collections import deque
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 
@@ -14,6 +15,7 @@ from trio_copy.model.settings import setting, within
 from trio_copy.ports import Store, StoreContext, StorePlugin
 from trio_copy_memory.control import MemoryControl
 from trio_copy_memory.follows import MemoryFollows
+from trio_copy_memory.history import MemoryHistory
 from trio_copy_memory.inbox import MemoryInbox
 from trio_copy_memory.journal import MemoryJournal
 from trio_copy_memory.ledger import MemoryLedger
@@ -31,7 +33,13 @@ class MemorySettings:
         check=within(1, 10**9),
     )
     ended_max: int = setting(
-        100_000, unit="records", why="Ended tasks, orders and bookings that are remembered.", check=within(1, 10**9)
+        100_000,
+        unit="records",
+        why="Ended tasks, orders and bookings that are remembered by name.",
+        check=within(1, 10**9),
+    )
+    history_max: int = setting(
+        10_000, unit="records", why="Ended tasks and skips that are remembered whole.", check=within(1, 10**9)
     )
 
 
@@ -43,6 +51,7 @@ class MemoryStore:
     ledger: MemoryLedger
     follows: MemoryFollows
     control: MemoryControl
+    history: MemoryHistory
 
 
 @asynccontextmanager
@@ -50,21 +59,29 @@ async def open_memory_store(context: StoreContext) -> AsyncGenerator[Store, None
     """Open an empty store."""
     settings: MemorySettings = context.settings
     control = MemoryControl(wall=context.wall)
+    journal = MemoryJournal(wall=context.wall, ended_max=settings.ended_max)
+    ledger = MemoryLedger(booked_max=settings.ended_max)
+    limits = MemoryLimits(settled_max=settings.ended_max)
+    inbox = MemoryInbox(
+        wall=context.wall,
+        forget=limits.forget,
+        advance=control.advance,
+        capacity=context.queue_capacity,
+        dedup_ttl_s=context.dedup_ttl_s,
+        dedup_max=settings.dedup_max,
+        ended_max=settings.ended_max,
+        lease_s=context.lease_s,
+        history=deque(maxlen=settings.history_max),
+        skips=deque(maxlen=settings.history_max),
+    )
     yield MemoryStore(
-        inbox=MemoryInbox(
-            wall=context.wall,
-            advance=control.advance,
-            capacity=context.queue_capacity,
-            dedup_ttl_s=context.dedup_ttl_s,
-            dedup_max=settings.dedup_max,
-            ended_max=settings.ended_max,
-            lease_s=context.lease_s,
-        ),
-        journal=MemoryJournal(wall=context.wall, ended_max=settings.ended_max),
-        limits=MemoryLimits(settled_max=settings.ended_max),
-        ledger=MemoryLedger(booked_max=settings.ended_max),
+        inbox=inbox,
+        journal=journal,
+        limits=limits,
+        ledger=ledger,
         follows=MemoryFollows(),
         control=control,
+        history=MemoryHistory(inbox, journal, ledger),
     )
 
 

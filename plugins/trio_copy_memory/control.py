@@ -5,34 +5,35 @@ from attrs import define, evolve, field
 
 from trio_copy.clock import WallClock
 from trio_copy.errors import LeaseLost
-from trio_copy.model.control import Instance, Lease, Mode, ModeChange
+from trio_copy.model.control import ENGINE, Instance, Lease, Mode, ModeChange, Modes
 from trio_copy.model.logs import Checkpoint
 
 
 @define(eq=False, kw_only=True)
 class MemoryControl:
     wall: WallClock
-    _mode: ModeChange = field(factory=lambda: ModeChange(mode=Mode.RUN, why="fresh store", at=0.0))
+    _modes: Modes = field(factory=lambda: Modes(version=0, by_scope={}))
     _checkpoint: Checkpoint | None = None
     _leases: dict[str, Lease] = field(factory=dict)
     _tokens: dict[str, int] = field(factory=dict)
     _instances: dict[str, Instance] = field(factory=dict)
     _mode_changed: trio.Event = field(factory=trio.Event)
 
-    async def mode(self) -> ModeChange:
-        return self._mode
+    async def modes(self) -> Modes:
+        return self._modes
 
-    async def set_mode(self, mode: Mode, why: str) -> ModeChange:
-        self._mode = ModeChange(mode=mode, why=why, at=self.wall())
+    async def set_mode(self, mode: Mode, why: str, scope: str = ENGINE) -> ModeChange:
+        change = ModeChange(mode=mode, why=why, at=self.wall())
+        self._modes = Modes(version=self._modes.version + 1, by_scope={**self._modes.by_scope, scope: change})
         self._mode_changed.set()
         self._mode_changed = trio.Event()
-        return self._mode
+        return change
 
-    async def wait_mode(self, since: float) -> ModeChange:
+    async def wait_modes(self, since: int) -> Modes:
         await trio.lowlevel.checkpoint()
-        while self._mode.at <= since:
+        while self._modes.version <= since:
             await self._mode_changed.wait()
-        return self._mode
+        return self._modes
 
     async def checkpoint(self) -> Checkpoint | None:
         return self._checkpoint

@@ -24,7 +24,7 @@ class MemoryFollows:
     async def put(self, follows: Sequence[Follow]) -> int:
         for follow in follows:
             held = self._follows.get(follow.key)
-            if held is None or held.settings != follow.settings:
+            if held is None or (held.own, held.source) != (follow.own, follow.source):
                 stored = evolve(follow, version=self._version + 1)
                 self._follows[follow.key] = stored
                 self._note(stored, removed=False)

@@ -1,17 +1,28 @@
 """The gate and the queue behind it."""
 
-from collections import OrderedDict, defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections import OrderedDict, defaultdict, deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from heapq import heappop, heappush
 
 import trio
-from attrs import define, field
+from attrs import define, evolve, field
 
 from trio_copy.clock import WallClock
 from trio_copy.errors import LeaseLost
-from trio_copy.model.decisions import Code, CopyTask, End, Ended, Outcome, Reason
+from trio_copy.model.decisions import (
+    CopyTask,
+    Ended,
+    Outcome,
+    Skip,
+    evicted,
+    never_enough,
+    retracted,
+    shed,
+)
 from trio_copy.model.fills import Side
 from trio_copy.model.ids import Hash32, SignalId, TaskId
 from trio_copy.model.logs import Checkpoint
+from trio_copy.model.records import SkipRecord, TaskRecord, skip_record
 from trio_copy.model.signals import Signal
 from trio_copy.ports import Admitted, Adopted, DeadLetter, Depth, Duplicate, Retracted
 
@@ -34,6 +45,7 @@ class _Leased:
     task: CopyTask
     owner: str
     until: float
+    at: float
 
 
 @define(eq=False, kw_only=True)
@@ -46,22 +58,34 @@ class MemoryInbox:
     lease_s: float
     advance: Callable[[Checkpoint], None]
     """Keeps the checkpoint that comes with an admission, in the same step."""
+    forget: Callable[[float], None]
+    """Drops what other parts of the store keep for a limited time."""
+    history: deque[TaskRecord]
+    """Ended tasks."""
+    skips: deque[SkipRecord]
     _known: OrderedDict[SignalId, _Known] = field(factory=OrderedDict)
     _credits: dict[tuple[str, ...], tuple[_Known, float]] = field(factory=dict)
     _queues: dict[str, OrderedDict[TaskId, CopyTask]] = field(factory=lambda: defaultdict(OrderedDict))
     _entries: OrderedDict[TaskId, CopyTask] = field(factory=OrderedDict)
     """The queued BUYs of all queues, oldest first: what an exit may evict."""
+    _delayed: dict[TaskId, CopyTask] = field(factory=dict)
+    """Queued, but not due yet."""
+    _due: list[tuple[float, int, TaskId]] = field(factory=list)
+    _waiting: OrderedDict[TaskId, tuple[CopyTask, float]] = field(factory=OrderedDict)
+    """Too small to be sent alone, and until when others may join them."""
+    _wait_ends: dict[TaskId, float] = field(factory=dict)
     _leased: dict[TaskId, _Leased] = field(factory=dict)
     _held: dict[SignalId, list[CopyTask]] = field(factory=dict)
     _dead: OrderedDict[TaskId, DeadLetter] = field(factory=OrderedDict)
-    _ended: OrderedDict[TaskId, Outcome] = field(factory=OrderedDict)
+    _ended: OrderedDict[TaskId, None] = field(factory=OrderedDict)
     _queued: int = 0
     _held_count: int = 0
     _peak: int = 0
+    _pushed: int = 0
     _ready: dict[str, trio.Event] = field(factory=lambda: defaultdict(trio.Event))
 
     async def admit(
-        self, signal: Signal, tasks: Sequence[CopyTask], checkpoint: Checkpoint | None
+        self, signal: Signal, tasks: Sequence[CopyTask], checkpoint: Checkpoint | None, skips: Sequence[Skip] = ()
     ) -> Admitted | Duplicate | Adopted:
         now = self.wall()
         self._forget(now)
@@ -72,6 +96,7 @@ class MemoryInbox:
             known = self._credited(signal, now)
             if known is None:
                 self._known[signal.signal_id] = _Known(signal.signal_id, now, {signal.block_hash})
+                self.skips.extend(skip_record(skip, signal, now) for skip in skips)
                 return self._enqueue(tasks)
             self._known[signal.signal_id] = known
         elif not known.retracted:
@@ -94,12 +119,7 @@ class MemoryInbox:
         known.retracted = True
         if signal.credit_key is not None:
             self._credits[signal.credit_key] = (known, self.wall() + CREDIT_S)
-        held = [
-            task
-            for queue in self._queues.values()
-            for task in queue.values()
-            if task.signal.signal_id == known.signal_id
-        ]
+        held = [task for task in self._not_leased() if task.signal.signal_id == known.signal_id]
         for task in held:
             self._take(task)
         if held:
@@ -111,23 +131,47 @@ class MemoryInbox:
     async def lease(self, executor: str, owner: str, limit: int) -> tuple[CopyTask, ...]:
         await trio.lowlevel.checkpoint_if_cancelled()
         while not self._queues[executor]:
-            await self._ready[executor].wait()
+            ready = self._ready[executor]
+            with trio.move_on_after(self._next_due_s()):
+                await ready.wait()
+            self._push_due()
         await trio.lowlevel.cancel_shielded_checkpoint()
         return await self.lease_nowait(executor, owner, limit)
 
     async def lease_nowait(self, executor: str, owner: str, limit: int) -> tuple[CopyTask, ...]:
+        self._push_due()
         queue = self._queues[executor]
-        until = self.wall() + self.lease_s
         tasks: list[CopyTask] = []
         while queue and len(tasks) < limit:
-            task_id, task = queue.popitem(last=False)
-            self._entries.pop(task_id, None)
-            self._leased[task_id] = _Leased(task, owner, until)
+            _, task = queue.popitem(last=False)
             tasks.append(task)
+            self._entries.pop(task.task_id, None)
+            self._lease(task, owner)
         self._queued -= len(tasks)
         if not queue:
             self._ready.pop(executor, None)
         return tuple(tasks)
+
+    async def gather(self, task: TaskId, owner: str) -> tuple[CopyTask, ...]:
+        leader = self._expect_owner(task, owner).task
+        others = [
+            other
+            for other in self._not_leased()
+            if other.gathers
+            and other.lane == leader.lane
+            and (other.signal.leader, other.intent.side) == (leader.signal.leader, leader.intent.side)
+        ]
+        for other in others:
+            self._take(other)
+            self._lease(other, owner)
+        return tuple(sorted(others, key=lambda other: other.decided_at))
+
+    async def wait(self, tasks: Sequence[TaskId], owner: str, until: float) -> None:
+        for task in tasks:
+            self._expect_owner(task, owner)
+        for task in tasks:
+            end = self._wait_ends.setdefault(task, until)
+            self._waiting[task] = (self._release(task, owner), end)
 
     async def renew(self, tasks: Sequence[TaskId], owner: str) -> tuple[TaskId, ...]:
         until = self.wall() + self.lease_s
@@ -143,8 +187,9 @@ class MemoryInbox:
     async def complete(self, task: TaskId, owner: str, outcome: Outcome) -> bool:
         if task in self._ended:
             return False
+        leased = self._expect_owner(task, owner)
         self._release(task, owner)
-        self._end(task, outcome)
+        self._end(leased.task, outcome, leased.at)
         return True
 
     async def retry(self, task: TaskId, owner: str) -> None:
@@ -166,21 +211,38 @@ class MemoryInbox:
         return sum(self._dead.pop(task, None) is not None for task in tasks)
 
     async def expire(self, now: float) -> tuple[Ended, ...]:
+        self.forget(now)
         for task_id, leased in list(self._leased.items()):
             if leased.until <= now:
                 del self._leased[task_id]
-                self._push(leased.task, front=True)
-        return tuple(self._expire_held(now))
+                self._push(evolve(leased.task, again=True), front=True)
+        return (*self._expire_held(now), *self._expire_waiting(now))
 
     async def depth(self) -> Depth:
         return Depth(
             queued=self._queued,
             leased=len(self._leased),
-            held=self._held_count,
+            held=self._held_count + len(self._waiting),
             dead=len(self._dead),
             capacity=self.capacity,
             peak=self._peak,
         )
+
+    def open_tasks(self) -> Iterator[TaskRecord]:
+        """Yield every task that has not ended."""
+        for leased in self._leased.values():
+            yield _record(leased.task, "leased", leased.at)
+        for queue in (*self._queues.values(), self._delayed):
+            yield from (_record(task, "queued") for task in queue.values())
+        yield from (_record(task, "waiting") for task, _ in self._waiting.values())
+        yield from (_record(task, "held") for tasks in self._held.values() for task in tasks)
+        yield from (_record(letter.task, "dead") for letter in self._dead.values())
+
+    def _not_leased(self) -> Iterator[CopyTask]:
+        for queue in self._queues.values():
+            yield from queue.values()
+        yield from self._delayed.values()
+        yield from (task for task, _ in self._waiting.values())
 
     def _expire_held(self, now: float) -> Iterable[Ended]:
         for signal_id, waiting in list(self._held.items()):
@@ -188,12 +250,17 @@ class MemoryInbox:
                 del self._held[signal_id]
                 self._held_count -= len(waiting)
                 for task in waiting:
-                    reason = Reason(
-                        code=Code.RETRACTED, control="chain", value=task.signal.block_hash, limit="a block that stays"
-                    )
-                    outcome = Outcome(end=End.RETRACTED, reason=reason)
-                    self._end(task.task_id, outcome)
+                    outcome = retracted(task)
+                    self._end(task, outcome)
                     yield Ended(task=task, outcome=outcome)
+
+    def _expire_waiting(self, now: float) -> Iterable[Ended]:
+        for task, until in list(self._waiting.values()):
+            if until <= now:
+                del self._waiting[task.task_id]
+                outcome = never_enough(task)
+                self._end(task, outcome)
+                yield Ended(task=task, outcome=outcome)
 
     def _credited(self, signal: Signal, now: float) -> _Known | None:
         if not self._credits or signal.credit_key is None:
@@ -202,58 +269,99 @@ class MemoryInbox:
         return known if known is not None and known.retracted and now < until else None
 
     def _enqueue(self, tasks: Sequence[CopyTask]) -> Admitted:
-        shed: list[Ended] = []
+        victims: list[Ended] = []
         for task in tasks:
-            if self._queued + self._held_count >= self.capacity:
+            if self._queued + self._held_count + len(self._waiting) >= self.capacity:
                 victim = self._make_room(task)
-                shed.append(victim)
+                victims.append(victim)
                 if victim.task is task:
                     continue
             self._push(task)
-        return Admitted(kept=len(tasks) - sum(ended.task in tasks for ended in shed), shed=tuple(shed))
+        ids = {task.task_id for task in tasks}
+        kept = len(tasks) - sum(victim.task.task_id in ids for victim in victims)
+        return Admitted(kept=kept, shed=tuple(victims))
 
     def _make_room(self, task: CopyTask) -> Ended:
         if task.intent.side is Side.SELL and self._entries:
-            victim, code, control = next(iter(self._entries.values())), Code.EVICTED_BY_EXIT, "inbox.exits_first"
+            victim, outcome = next(iter(self._entries.values())), evicted(self.capacity)
             self._take(victim)
         else:
-            victim, code, control = task, Code.QUEUE_FULL, "engine.queue_capacity"
-        outcome = Outcome(
-            end=End.SHED,
-            reason=Reason(code=code, control=control, value=str(self.capacity), limit=f"under {self.capacity}"),
-        )
-        self._end(victim.task_id, outcome)
+            victim, outcome = task, shed(self.capacity)
+        self._end(victim, outcome)
         return Ended(task=victim, outcome=outcome)
 
     def _push(self, task: CopyTask, *, front: bool = False) -> None:
-        queue = self._queues[task.executor]
-        queue[task.task_id] = task
-        if task.intent.side is Side.BUY:
-            self._entries[task.task_id] = task
-        if front:
-            queue.move_to_end(task.task_id, last=False)
         self._queued += 1
         self._peak = max(self._peak, self._queued)
+        if task.intent.side is Side.BUY:
+            self._entries[task.task_id] = task
+        if task.not_before > self.wall():
+            self._pushed += 1
+            self._delayed[task.task_id] = task
+            heappush(self._due, (task.not_before, self._pushed, task.task_id))
+        else:
+            queue = self._queues[task.executor]
+            queue[task.task_id] = task
+            if front:
+                queue.move_to_end(task.task_id, last=False)
         self._ready[task.executor].set()
+        if not self._queues[task.executor]:
+            self._ready.pop(task.executor)  # only woken, to look again at when the next one is due
+
+    def _push_due(self) -> None:
+        now = self.wall()
+        while self._due and self._due[0][0] <= now:
+            task = self._delayed.pop(heappop(self._due)[2], None)
+            if task is not None:
+                self._queues[task.executor][task.task_id] = task
+                self._ready[task.executor].set()
+
+    def _next_due_s(self) -> float:
+        return max(0.0, self._due[0][0] - self.wall()) if self._due else float("inf")
 
     def _take(self, task: CopyTask) -> None:
-        del self._queues[task.executor][task.task_id]
+        """Take a task that is not leased out of wherever it is."""
+        if self._waiting.pop(task.task_id, None) is not None:
+            return
         self._entries.pop(task.task_id, None)
         self._queued -= 1
+        if self._delayed.pop(task.task_id, None) is not None:
+            return
+        del self._queues[task.executor][task.task_id]
         if not self._queues[task.executor]:
             self._ready.pop(task.executor, None)
 
-    def _release(self, task: TaskId, owner: str) -> CopyTask:
+    def _lease(self, task: CopyTask, owner: str) -> None:
+        now = self.wall()
+        self._leased[task.task_id] = _Leased(task, owner, now + self.lease_s, now)
+
+    def _expect_owner(self, task: TaskId, owner: str) -> _Leased:
         leased = self._leased.get(task)
         if leased is None or leased.owner != owner:
             raise LeaseLost(f"task {task} is not leased to {owner}")
+        return leased
+
+    def _release(self, task: TaskId, owner: str) -> CopyTask:
+        leased = self._expect_owner(task, owner)
         del self._leased[task]
         return leased.task
 
-    def _end(self, task: TaskId, outcome: Outcome) -> None:
-        self._ended[task] = outcome
+    def _end(self, task: CopyTask, outcome: Outcome, leased_at: float | None = None) -> None:
+        now = self.wall()
+        self._wait_ends.pop(task.task_id, None)
+        self._ended[task.task_id] = None
         if len(self._ended) > self.ended_max:
             self._ended.popitem(last=False)
+        self.history.append(
+            TaskRecord(
+                task=task,
+                state="ended",
+                outcome=outcome,
+                admitted_at=task.decided_at,
+                leased_at=leased_at,
+                ended_at=now,
+            )
+        )
 
     def _forget(self, now: float) -> None:
         while self._known:
@@ -263,3 +371,9 @@ class MemoryInbox:
             self._known.popitem(last=False)
         if self._credits:
             self._credits = {key: credit for key, credit in self._credits.items() if credit[1] > now}
+
+
+def _record(task: CopyTask, state: str, leased_at: float | None = None) -> TaskRecord:
+    return TaskRecord(
+        task=task, state=state, outcome=None, admitted_at=task.decided_at, leased_at=leased_at, ended_at=None
+    )

@@ -1,40 +1,33 @@
 """What may have been sent."""
 
 from collections import OrderedDict
+from collections.abc import Iterator, Sequence
 
-from attrs import define, field
+from attrs import define, evolve, field
 
 from trio_copy.clock import WallClock
 from trio_copy.errors import StoreError
 from trio_copy.model.decisions import CopyTask
-from trio_copy.model.ids import IntentKey
+from trio_copy.model.ids import IntentKey, TaskId
 from trio_copy.model.orders import ExecutionReport, JournalState, Order
-from trio_copy.ports import JournalEntry
-
-
-@define(eq=False)
-class _Record:
-    order: Order
-    task: CopyTask
-    state: JournalState
-    at: float
+from trio_copy.model.records import OrderRecord
 
 
 @define(eq=False, kw_only=True)
 class MemoryJournal:
     wall: WallClock
     ended_max: int
-    _open: dict[IntentKey, _Record] = field(factory=dict)
-    _ended: OrderedDict[IntentKey, Order] = field(factory=OrderedDict)
+    _open: dict[IntentKey, OrderRecord] = field(factory=dict)
+    _ended: OrderedDict[IntentKey, OrderRecord] = field(factory=OrderedDict)
 
-    async def freeze(self, order: Order, task: CopyTask) -> Order:
-        if order.key in self._ended:
-            return self._ended[order.key]
-        record = self._open.get(order.key)
+    async def freeze(self, order: Order, task: CopyTask, members: Sequence[TaskId] = ()) -> OrderRecord:
+        record = self._ended.get(order.key) or self._open.get(order.key)
         if record is None:
-            self._open[order.key] = _Record(order, task, JournalState.INTENT, self.wall())
-            return order
-        return record.order
+            now = self.wall()
+            record = self._open[order.key] = OrderRecord(
+                order=order, task=task, members=tuple(members), state=JournalState.INTENT, at=now, frozen_at=now
+            )
+        return record
 
     async def mark(self, key: IntentKey, state: JournalState, report: ExecutionReport | None = None) -> None:
         if key in self._ended:
@@ -42,16 +35,24 @@ class MemoryJournal:
         record = self._open.get(key)
         if record is None:
             raise StoreError(f"the journal knows no intent {key}")
+        now = self.wall()
+        sent_at = now if state is JournalState.SENDING and record.sent_at is None else record.sent_at
+        record = evolve(record, state=state, at=now, sent_at=sent_at, report=report or record.report)
         if state is JournalState.ENDED:
             del self._open[key]
-            self._ended[key] = record.order
+            self._ended[key] = evolve(record, ended_at=now)
             if len(self._ended) > self.ended_max:
                 self._ended.popitem(last=False)
         else:
-            record.state, record.at = state, self.wall()
+            self._open[key] = record
 
-    async def unresolved(self) -> tuple[JournalEntry, ...]:
-        return tuple(
-            JournalEntry(order=record.order, task=record.task, state=record.state, at=record.at)
-            for record in self._open.values()
-        )
+    async def of_task(self, task: TaskId) -> tuple[OrderRecord, ...]:
+        return tuple(record for record in self.records() if task == record.task.task_id or task in record.members)
+
+    async def unresolved(self) -> tuple[OrderRecord, ...]:
+        return tuple(self._open.values())
+
+    def records(self) -> Iterator[OrderRecord]:
+        """Yield all that is remembered, oldest first."""
+        yield from self._ended.values()
+        yield from self._open.values()

@@ -5,49 +5,74 @@ from collections.abc import Sequence
 
 from attrs import define, field
 
-from trio_copy.model.budgets import Claim
+from trio_copy.model.budgets import Claim, Credit
 from trio_copy.model.ids import IntentKey
-from trio_copy.model.units import NO_USD, Usd
+from trio_copy.model.units import Usd
 from trio_copy.ports import Refused, Reserved
 
 
 @define(eq=False, kw_only=True)
 class MemoryLimits:
     settled_max: int
-    _used: dict[str, Usd] = field(factory=dict)
+    _used: dict[str, int] = field(factory=dict)
+    """Millionths given out, by counter; nothing is kept at zero."""
+    _until: dict[str, float] = field(factory=dict)
+    """When a counter with a window may be forgotten."""
     _reserved: dict[IntentKey, tuple[Claim, ...]] = field(factory=dict)
-    _settled: OrderedDict[IntentKey, None] = field(factory=OrderedDict)
+    _settled: OrderedDict[str, None] = field(factory=OrderedDict)
 
     async def reserve(self, key: IntentKey, claims: Sequence[Claim]) -> Reserved | Refused:
         if key in self._reserved or key in self._settled:
             return Reserved()
+        used = self._used
         for claim in claims:
-            used = self._used.get(claim.counter, NO_USD)
-            if used + claim.amount > claim.limit:
-                return Refused(claim=claim, used=used)
+            given = used.get(claim.counter, 0)
+            if given + claim.amount.micro > claim.limit.micro:
+                return Refused(claim=claim, used=given)
         for claim in claims:
-            self._used[claim.counter] = self._used.get(claim.counter, NO_USD) + claim.amount
+            used[claim.counter] = used.get(claim.counter, 0) + claim.amount.micro
+            if claim.until is not None:
+                self._until[claim.counter] = claim.until
         if claims:
             self._reserved[key] = tuple(claims)
         return Reserved()
 
     async def commit(self, key: IntentKey, spent: Usd) -> None:
-        for claim in self._reserved.pop(key, ()):
-            self._used[claim.counter] = self._used[claim.counter] - claim.amount + spent
+        claims = self._reserved.pop(key, ())
+        for claim in claims:
+            self._add(claim.counter, claim.kept(spent) - claim.amount.micro)
+        if claims:
             self._settle(key)
 
     async def release(self, key: IntentKey) -> None:
         for claim in self._reserved.pop(key, ()):
-            left = self._used[claim.counter] - claim.amount
-            if left:
-                self._used[claim.counter] = left
-            else:
-                del self._used[claim.counter]
+            self._add(claim.counter, -claim.amount.micro)
 
-    async def used(self, counter: str) -> Usd:
-        return self._used.get(counter, NO_USD)
+    async def credit(self, key: str, credits: Sequence[Credit]) -> None:
+        name = f"credit:{key}"
+        if name in self._settled:
+            return
+        for credit in credits:
+            self._add(credit.counter, -credit.amount.micro)
+        self._settle(name)
 
-    def _settle(self, key: IntentKey) -> None:
+    async def used(self, counter: str) -> int:
+        return self._used.get(counter, 0)
+
+    def forget(self, now: float) -> None:
+        """Drop the counters of windows that are over."""
+        for counter in [counter for counter, until in self._until.items() if until < now]:
+            del self._until[counter]
+            self._used.pop(counter, None)
+
+    def _add(self, counter: str, micro: int) -> None:
+        left = self._used.get(counter, 0) + micro
+        if left > 0:
+            self._used[counter] = left
+        else:
+            self._used.pop(counter, None)
+
+    def _settle(self, key: str) -> None:
         self._settled[key] = None
         if len(self._settled) > self.settled_max:
             self._settled.popitem(last=False)

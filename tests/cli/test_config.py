@@ -56,7 +56,7 @@ def test_a_good_file_is_good(tmp_path: Path, capsys: Capture) -> None:
         ("[chain]", "[engien]\n[chain]", 'engien: unknown key; did you mean "engine"?'),
         ("0x6031B6", "0x6031b6", "follow[0].leader: expected the checksum of 0x6031B6eed1"),
         ("F96d", "F96", "follow[0].leader: expected an address, 0x and 40 hex digits"),
-        ("[store.memory]", "[store.sqlite]", "store.sqlite: no store named 'sqlite'; installed: memory"),
+        ("[store.memory]", "[store.sqlit]", "store.sqlit: no store named 'sqlit'; installed: memory, sqlite"),
         ("[store.memory]", "", "store: expected exactly one table [store.NAME], got 0"),
         ("[executor.dry-run]", "[executor.clbo]", "executor.clbo: no executor named 'clbo'; installed: dry-run"),
         (
@@ -118,7 +118,10 @@ leader = "0x6031B6eed1C97e853c6e0F03Ad3ce3529351F96d"
         ('[[follower]]\nid = "alice"\nexecutor = "dry-run"', "follower: expected each id once, got alice"),
         (GOOD[GOOD.index("[[endpoint]]") : GOOD.index("[store")], 'endpoint: expected each name once, got "one" twice'),
         ('[follow.size]\nratio = "0.0000001"', "follow[0].size.ratio: expected a decimal number with at most 6 places"),
-        ("[follow.size]\nslippage_bps = -1", "follow[0].size.slippage_bps: expected a value from 0 to 10000, got -1"),
+        (
+            "[follow.execution]\nslippage_bps = -1",
+            "follow[0].execution.slippage_bps: expected a value from 0 to 10000, got -1",
+        ),
         ('[follow.filters]\nsides = ["BUY", "HOLD"]', 'follow[0].filters.sides[1]: expected BUY or SELL, got "HOLD"'),
         ('[follow.filters]\ntoken_deny = ["-1"]', "follow[0].filters.token_deny[0]: expected a token id"),
         ("[follow.filters]\nprice_max = 1.5", "follow[0].filters.price_max: expected a value from 0 to 1, got 1.5"),
@@ -142,7 +145,7 @@ def test_mistakes_in_lists_carry_their_place(tmp_path: Path, capsys: Capture, ex
 def test_every_problem_is_listed_at_once(tmp_path: Path, capsys: Capture) -> None:
     """Nobody has to run check five times to find five mistakes."""
     text = GOOD.replace("137", '"x"').replace("[executor.dry-run]", "[executor.dry-run]\nseed = -1\nfoo = 1")
-    assert check(tmp_path, text + "\n[follow.size]\nratio = -1\nslippage_bps = 99999\nmode = 'big'") == 2
+    assert check(tmp_path, text + "\n[follow.size]\nratio = -1\nequity_usd = -5\nmode = 'big'") == 2
     assert len(capsys.readouterr().err.splitlines()) == 6
 
 

@@ -5,22 +5,36 @@ from attrs import evolve
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.builders import ALICE, LEADER, NOW, OTHER_LEADER, make_follow, make_signal, make_task, usd
+from tests.builders import (
+    LEADER,
+    NOW,
+    OTHER_LEADER,
+    make_follow,
+    make_settings,
+    make_signal,
+    make_task,
+    make_terms,
+    usd,
+)
 from trio_copy.clock import utc_date
+from trio_copy.copying.catalog import Catalog
 from trio_copy.copying.claims import claims_of
 from trio_copy.copying.decide import decide
 from trio_copy.copying.filters import check
 from trio_copy.copying.follow_book import FollowBook
 from trio_copy.copying.sizing import size
+from trio_copy.model.budgets import Claim
 from trio_copy.model.decisions import Code, OrderIntent, Reason
 from trio_copy.model.fills import Side
-from trio_copy.model.follows import Filters, Follower, FollowerLimits, Sizing
+from trio_copy.model.follow_settings import Caps, FollowSettings, Sizing
+from trio_copy.model.follow_settings import Execution as HowToSend
+from trio_copy.model.follows import EVERYBODY, Follower, Followers, TermsOfFollows
 from trio_copy.model.ids import FollowerId, TokenId
 from trio_copy.model.units import NO_USD, Price, Ratio, Rounding, Shares, Usd
 
 
 def sized(signal_changes: dict[str, object], **sizing: object) -> OrderIntent | Reason:
-    return size(make_signal(**signal_changes), Sizing(**{"minimum_usd": NO_USD, **sizing}))  # type: ignore[arg-type]  # by name
+    return size(make_signal(**signal_changes), make_settings(**{"ratio": Ratio.parse("0.01"), **sizing}), None)  # type: ignore[arg-type]  # by name
 
 
 @pytest.mark.parametrize(
@@ -53,7 +67,7 @@ def test_sizes(sizing: dict[str, object], shares: str) -> None:
             {},
             {"minimum_usd": usd("20"), "minimum_policy": "raise", "max_order_usd": usd("10")},
             Code.ABOVE_MAXIMUM,
-            "size.max_order_usd",
+            "caps.max_order_usd",
         ),
         (
             {},
@@ -92,31 +106,36 @@ SIZINGS = st.builds(
     range_max_usd=st.integers(0, 10**10).map(Usd),
     minimum_usd=st.integers(0, 10**7).map(Usd),
     minimum_policy=st.sampled_from(["skip", "raise"]),
-    max_order_usd=st.integers(0, 10**10).map(Usd),
-    slippage_bps=st.integers(0, 10_000),
+)
+SETTINGS = st.builds(
+    FollowSettings,
+    size=SIZINGS,
+    caps=st.builds(Caps, max_order_usd=st.integers(0, 10**10).map(Usd)),
+    execution=st.builds(HowToSend, slippage_bps=st.integers(0, 10_000)),
 )
 
 
-@given(SIZINGS, st.sampled_from(Side), st.integers(1, 10**14), st.integers(1, 10**6))
-def test_no_entry_costs_more_than_its_cap(sizing: Sizing, side: Side, shares: int, price: int) -> None:
+@given(SETTINGS, st.sampled_from(Side), st.integers(1, 10**14), st.integers(1, 10**6))
+def test_no_entry_costs_more_than_its_cap(settings: FollowSettings, side: Side, shares: int, price: int) -> None:
     """Whatever the settings: an entry's worst cost is inside the cap and not below the minimum, its limit not above a dollar."""
     exact = Price(price)
     signal = make_signal(side=side)
     signal = evolve(signal, shares=Shares(shares), price=exact, notional=Shares(shares).at(exact, Rounding.DOWN))
-    intent = size(signal, sizing)
+    intent = size(signal, settings, None)
 
     if isinstance(intent, Reason):
         assert intent.control
         return
-    assert intent.shares > Shares(0)
     if side is Side.BUY:
-        assert intent.max_cost == intent.shares.at(intent.limit_price, Rounding.UP) <= sizing.max_order_usd
-        assert intent.shares.at(exact, Rounding.UP) >= sizing.minimum_usd
+        assert intent.shares > Shares(0)
+        assert settings.caps.max_order_usd is not None
+        assert intent.max_cost == intent.shares.at(intent.limit_price, Rounding.UP) <= settings.caps.max_order_usd
+        assert intent.shares.at(exact, Rounding.UP) >= settings.size.minimum_usd
         assert exact <= intent.limit_price <= Price.parse(1)
     else:
         assert intent.limit_price <= exact
         assert intent.max_cost == NO_USD
-    assert intent == size(signal, sizing)
+    assert intent == size(signal, settings, None)
 
 
 @pytest.mark.parametrize(
@@ -136,7 +155,7 @@ def test_each_filter_says_what_it_met_and_what_it_wanted(
     changes: dict[str, object], signal: dict[str, object], code: Code, value: str, limit: str
 ) -> None:
     """A skip carries a stable code, the control, the value and the limit."""
-    reason = check(make_signal(**signal), Filters(**changes), NOW)  # type: ignore[arg-type]  # by name
+    reason = check(make_signal(**signal), make_settings(**changes), Catalog(), NOW)  # type: ignore[arg-type]  # by name
 
     assert reason is not None
     assert (code, value, limit) == (reason.code, reason.value, reason.limit)
@@ -145,22 +164,23 @@ def test_each_filter_says_what_it_met_and_what_it_wanted(
 
 def test_exits_pass_the_filters_of_entries() -> None:
     """What was bought while a filter said yes is sold when it says no."""
-    filters = Filters(
+    settings = make_settings(
         token_deny=frozenset({TokenId(777)}), price_max=Price.parse("0.1"), leader_min_usd=usd("1000"), unpriced="copy"
     )
 
-    assert check(make_signal(side=Side.SELL), filters, NOW) is None
-    assert check(make_signal(side=Side.SELL, price=None), filters, NOW) is None
+    assert check(make_signal(side=Side.SELL), settings, Catalog(), NOW) is None
+    assert check(make_signal(side=Side.SELL, price=None), settings, Catalog(), NOW) is None
 
 
 def test_followers_take_turns_at_being_first() -> None:
     """Over many signals everybody is served first about equally often; for one signal the order never changes."""
-    follows = [make_follow(f"f{number}") for number in range(5)]
+    follows = [make_terms(f"f{number}") for number in range(5)]
     followers = {f.follower: Follower(follower=f.follower, executor="sim") for f in follows}
     firsts = [
-        decide(make_signal(number), follows, followers, now=NOW, deadline_s=5)[0][0].follower for number in range(500)
+        decide(make_signal(number), follows, followers, now=NOW, deadline_s=5, catalog=Catalog())[0][0].follower
+        for number in range(500)
     ]
-    again, _ = decide(make_signal(1), follows, followers, now=NOW, deadline_s=5)
+    again, _ = decide(make_signal(1), follows, followers, now=NOW, deadline_s=5, catalog=Catalog())
 
     assert all(60 <= firsts.count(FollowerId(f"f{number}")) <= 140 for number in range(5))
     assert firsts[1] == again[0].follower
@@ -169,9 +189,9 @@ def test_followers_take_turns_at_being_first() -> None:
 
 def test_each_follow_decides_for_itself() -> None:
     """One signal becomes tasks for those who want it and skips for those who do not."""
-    wants, small = make_follow("wants"), make_follow("small", minimum_usd=usd("100"))
+    wants, small = make_terms("wants"), make_terms("small", minimum_usd=usd("100"))
     followers = {f.follower: Follower(follower=f.follower, executor="sim") for f in (wants, small)}
-    tasks, skips = decide(make_signal(), [wants, small], followers, now=NOW, deadline_s=5)
+    tasks, skips = decide(make_signal(), [wants, small], followers, now=NOW, deadline_s=5, catalog=Catalog())
 
     assert [task.follower for task in tasks] == ["wants"]
     assert [(skip.follower, skip.reason.code) for skip in skips] == [("small", Code.BELOW_MINIMUM)]
@@ -180,7 +200,8 @@ def test_each_follow_decides_for_itself() -> None:
 
 def test_the_book_answers_by_leader() -> None:
     """Putting, replacing and removing follows keeps the index whole."""
-    book = FollowBook()
+    everybody = Followers({EVERYBODY: Follower(follower=EVERYBODY, executor="sim")})
+    book = FollowBook(TermsOfFollows(followers=everybody))
     book.replace_all([make_follow("alice"), make_follow("bob"), make_follow("bob", OTHER_LEADER)])
     book.put(make_follow("alice", ratio=Ratio.parse("0.5")))
     book.remove(make_follow("bob", OTHER_LEADER))
@@ -195,10 +216,12 @@ def test_the_book_answers_by_leader() -> None:
 
 def test_an_exit_draws_on_no_budget() -> None:
     """Limits stop entries only."""
-    limits = FollowerLimits(max_day_usd=usd("5"), max_token_usd=usd("5"), max_leader_day_usd=usd("5"))
+    settings = make_settings(max_day_usd=usd("5"), max_token_usd=usd("5"), max_leader_day_usd=usd("5"))
     task = make_task(make_signal())
 
-    assert claims_of(task, NO_USD, limits, usd("5"), utc_date) == ()
-    claims = claims_of(task, usd("2"), limits, usd("5"), utc_date)
-    assert len({claim.counter for claim in claims}) == 4
-    assert {ALICE} == {task.follower}
+    def claims(cost: Usd) -> tuple[Claim, ...]:
+        return claims_of(task, cost, settings, usd("5"), Catalog(), opens=True, date_of=utc_date)
+
+    assert claims(NO_USD) == ()
+    capped = {claim.control for claim in claims(usd("2")) if isinstance(claim.limit, Usd) and claim.limit <= usd("5")}
+    assert capped == {"engine.max_day_usd", "caps.max_day_usd", "caps.max_leader_day_usd", "caps.max_token_usd"}

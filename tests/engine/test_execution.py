@@ -9,19 +9,22 @@ import trio
 import trio.testing
 from attrs import define, evolve
 
-from tests.builders import NOW, make_signal, make_task, usd
+from tests.builders import NOW, make_follow, make_signal, make_task, usd
 from tests.harness import Recorder
 from tests.plugins.test_conformance import open_memory
 from trio_copy.clock import wall_clock_from
 from trio_copy.config import EngineSettings
-from trio_copy.engine.execution import Execution, ModeBoard
+from trio_copy.copying.catalog import Catalog
+from trio_copy.copying.follow_book import FollowBook
+from trio_copy.engine.execution import Execution
+from trio_copy.engine.modes import ModeBoard
 from trio_copy.engine.reconciler import Reconciler
 from trio_copy.engine.workers import WorkerGroup
 from trio_copy.entropy import seeded_entropy
-from trio_copy.model.control import Mode, ModeChange
+from trio_copy.model.control import ENGINE, Mode, ModeChange, Modes
 from trio_copy.model.decisions import Code, CopyTask, End
 from trio_copy.model.fills import Side
-from trio_copy.model.follows import Follower, FollowerLimits
+from trio_copy.model.follows import Follower, Followers, TermsOfFollows
 from trio_copy.model.ids import FollowerId, TokenId
 from trio_copy.model.orders import Order
 from trio_copy.model.units import Shares
@@ -62,28 +65,35 @@ class Desk:
 
 @asynccontextmanager
 async def open_desk(
-    *, workers: int = 4, mode: Mode = Mode.RUN, limits: FollowerLimits | None = None, **engine: Any
+    *,
+    workers: int = 4,
+    open_store: Any = open_memory,
+    mode: Mode = Mode.RUN,
+    terms: dict[str, Any] | None = None,
+    **engine: Any,
 ) -> AsyncGenerator[Desk, None]:
     wall = wall_clock_from(NOW)
     settings = EngineSettings(workers=workers, **{"send_timeout_s": 2.0, "reconcile_every_s": 1.0, **engine})
     recorder, executor = Recorder(), ScriptedExecutor()
-    followers = {
-        FollowerId(name): Follower(follower=FollowerId(name), executor="sim", limits=limits or FollowerLimits())
-        for name in ("alice", "bob", "carol")
-    }
-    terms = StoreTerms(wall=wall)
-    async with open_memory(terms) as store, trio.open_nursery() as nursery:
+    names = ("alice", "bob", "carol")
+    followers = Followers({FollowerId(name): Follower(follower=FollowerId(name), executor="sim") for name in names})
+    book = FollowBook(TermsOfFollows(followers=followers))
+    book.replace_all(make_follow(name, **{"sell": "sized", **(terms or {})}) for name in names)
+    change = ModeChange(mode=mode, why="test", at=NOW)
+    async with open_store(StoreTerms(wall=wall)) as store, trio.open_nursery() as nursery:
         execution = Execution(
             name="sim",
+            owner="me",
             executor=executor,
             store=store,
-            followers=followers,
+            book=book,
+            catalog=Catalog(),
             settings=settings,
-            mode=ModeBoard(ModeChange(mode=mode, why="test", at=NOW)),
+            mode=ModeBoard(Modes(version=1, by_scope={ENGINE: change})),
             wall=wall,
             entropy=seeded_entropy(1),
         )
-        group = WorkerGroup(execution=execution, owner="me", workers=workers, observer=recorder)
+        group = WorkerGroup(execution=execution, workers=workers, observer=recorder)
         reconciler = Reconciler(
             store=store, groups={"scripted": group, "sim": group}, settings=settings, observer=recorder, wall=wall
         )
@@ -133,8 +143,8 @@ async def test_each_outcome_of_a_send_ends_as_it_must(
     clock: Clock, script: list[str], end: End, code: Code | None, sends: int, filled: int
 ) -> None:
     """Refusals end at once, doubt is reconciled by the order's own id, and no doubt is ever resolved by a resend."""
-    limits = FollowerLimits(max_day_usd=usd("100"))
-    async with open_desk(limits=limits) as desk:
+    limits = {"max_day_usd": usd("100")}
+    async with open_desk(terms=limits) as desk:
         desk.executor.script = list(script)
         assert [("alice", end, code)] == await desk.run_to_end(task())
         used = await desk.store.limits.used("follower:alice:day:2025-11-24")
@@ -145,8 +155,8 @@ async def test_each_outcome_of_a_send_ends_as_it_must(
 
 async def test_an_unproven_outcome_keeps_its_reservation_and_its_lane(clock: Clock) -> None:
     """Until the truth is known, the money stays reserved and nothing else is done in that token."""
-    limits = FollowerLimits(max_day_usd=usd("6"))
-    async with open_desk(limits=limits) as desk:
+    limits = {"max_day_usd": usd("6")}
+    async with open_desk(terms=limits) as desk:
         desk.executor.script, desk.executor.hide = ["lose reply"], True
         await desk.admit(task(1), task(2))
         await trio.testing.wait_all_tasks_blocked()
@@ -194,7 +204,7 @@ async def _hold(desk: Desk, follower: str, shares: str = "50") -> None:
     """Give a follower a position copied from the leader."""
     made = task(900, follower)
     entry = evolve(sample_entry(made), shares=Shares.parse(shares))
-    assert await desk.store.ledger.book(entry)
+    assert (await desk.store.ledger.book(entry)).first
 
 
 async def test_an_exit_sells_at_most_what_was_copied(clock: Clock) -> None:
@@ -208,14 +218,14 @@ async def test_an_exit_sells_at_most_what_was_copied(clock: Clock) -> None:
 
 async def test_a_budget_is_shared_by_everything_in_flight(clock: Clock) -> None:
     """Ten entries race for a budget of three; exactly three are sent and the refusals name the setting."""
-    limits = FollowerLimits(max_day_usd=usd("16"))
-    async with open_desk(workers=10, limits=limits) as desk:
+    limits = {"max_day_usd": usd("16")}
+    async with open_desk(workers=10, terms=limits) as desk:
         desk.executor.latency_s = 1
         ends = await desk.run_to_end(*(task(number, token=number) for number in range(1, 11)))
         finished = desk.recorder.finished
     assert 3 == len(desk.executor.sent) == [end for _, end, _ in ends].count(End.FILLED)
     refusals = {f.outcome.reason.control for f in finished if f.outcome.reason}
-    assert {"follower.limits.max_day_usd"} == refusals
+    assert {"caps.max_day_usd"} == refusals
 
 
 async def test_a_closed_market_is_refused_with_its_reason(clock: Clock) -> None:

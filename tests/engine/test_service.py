@@ -54,7 +54,7 @@ async def test_a_mode_change_reaches_the_workers(clock: Clock) -> None:
         world.chain.mine(world.buy())
         await world.recorder.wait_until(lambda: len(world.recorder.finished) == 2)
     assert {End.HALTED} == {finished.outcome.end for finished in world.recorder.finished}
-    assert ("mode", "halt-new: lunch") in world.recorder.alerts
+    assert ("mode", "engine: halt-new: lunch") in world.recorder.alerts
 
 
 async def test_a_reload_changes_follows_and_names_what_needs_a_restart(clock: Clock) -> None:

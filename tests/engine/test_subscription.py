@@ -10,7 +10,7 @@ from tests.builders import LEADER, OTHER_LEADER, hash_of
 from tests.harness import World, make_test_plan, open_world, patient, running_engine
 from trio_copy.engine.wiring import open_service
 from trio_copy.errors import RestartBudgetExhausted, WrongChain
-from trio_copy.model.control import Mode
+from trio_copy.model.control import ENGINE, Mode
 from trio_copy.model.decisions import Code, End
 from trio_copy.model.follows import Follow
 from trio_copy.testing.devnet.wire import log_object
@@ -245,7 +245,7 @@ async def test_without_any_node_the_budget_runs_out(clock: Clock) -> None:
                 world.down = {0}
                 world.nodes[0].drop_connections()
                 await trio.sleep(3600)
-        assert (await service.store.control.mode()).mode is Mode.HALT_NEW
+        assert (await service.store.control.modes()).of(ENGINE).mode is Mode.HALT_NEW
     assert world.dials <= 2 * 6
 
 
@@ -267,7 +267,7 @@ async def test_a_new_follow_widens_the_filters_without_a_gap(clock: Clock) -> No
     async with open_world() as world, running_engine(world, make_test_plan()) as service:
         (node,) = world.nodes
         (follow,) = [f for f in (await service.store.follows.load())[1] if f.follower == "alice"]
-        new = Follow(follower=follow.follower, leader=OTHER_LEADER, settings=follow.settings)
+        new = Follow(follower=follow.follower, leader=OTHER_LEADER, own=follow.own)
         await service.store.follows.put([new])
         world.chain.mine(world.buy(OTHER_LEADER), world.buy(LEADER))
         await world.recorder.wait_copies(3)

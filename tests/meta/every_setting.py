@@ -9,14 +9,18 @@ from typing import Any
 import attrs
 
 from trio_copy.config.settings import (
+    CatalogSettings,
     ChainSettings,
+    DefaultsTable,
     DevnetSettings,
     EndpointSettings,
     EngineSettings,
     FollowerTable,
     FollowTable,
+    LeaderTable,
     PluginsSettings,
 )
+from trio_copy.model.layers import Merge
 from trio_copy.model.units import Micro
 from trio_copy.registry import discover
 
@@ -32,6 +36,8 @@ REQUIRED = {
     "follower": "alice",
     "executor": "dry-run",
     "id": "alice",
+    "path": "trio-copy.db",
+    "address": "0x6031B6eed1C97e853c6e0F03Ad3ce3529351F96d",
     "name": "one",
     "url": "wss://polygon-bor-rpc.publicnode.com",
 }
@@ -47,32 +53,46 @@ def render() -> str:
     lines += table("[[endpoint]]", EndpointSettings)
     lines += table("[plugins]", PluginsSettings)
     for name, (store, _) in sorted(registry.stores.items()):
-        lines += table(f"[store.{name}]", store.settings)
+        lines += [
+            line if name == "memory" or line.startswith("#") else f"# {line}".rstrip(" #")
+            for line in table(f"[store.{name}]", store.settings)
+        ]
     for name, (executor, _) in sorted(registry.executors.items()):
         lines += table(f"[executor.{name}]", executor.settings)
     for name, (decoder, _) in sorted(registry.decoders.items()):
         lines += table(f"[decoder.{name}]", decoder.settings)
-    lines += table("[[follower]]", FollowerTable)
+    lines += table("[catalog]", CatalogSettings)
+    lines += table("[defaults]", DefaultsTable, own_only=True)
+    lines += table("[[leader]]", LeaderTable, own_only=True)
+    lines += table("[[follower]]", FollowerTable, own_only=True)
     lines += table("[[follow]]", FollowTable)
     lines += ["# " + line if line and not line.startswith("#") else line for line in table("[devnet]", DevnetSettings)]
     return "\n".join(lines).rstrip() + "\n"
 
 
-def table(header: str, settings: type) -> Iterator[str]:
-    """Yield the lines of a table and of the tables inside it."""
+def table(header: str, settings: type, *, own_only: bool = False) -> Iterator[str]:
+    """Yield the lines of a table and of the tables inside it, which several levels have in common."""
     yield from comment(settings.__doc__ or "")
     yield header
     inner = []
     for field in attrs.fields(settings):
+        if not field.init:
+            continue
         if field.metadata["unit"] == "table":
             inner.append(field)
             continue
-        yield from comment(f"{field.metadata['why']} ({field.metadata['unit']})")
+        merge = field.metadata.get("merge", Merge.NEAREST)
+        rule = "" if merge is Merge.NEAREST else f"; {merge.value}"
+        yield from comment(f"{field.metadata['why']} ({field.metadata['unit']}{rule})")
         default = field.default
         if default is attrs.NOTHING:
             yield f"{field.name} = {toml(REQUIRED[field.name])}"
         else:
             yield f"# {field.name} =" if default is None else f"{field.name} = {toml(default)}"
+    if own_only and inner:
+        names = ", ".join(field.name for field in inner)
+        yield f"# It may hold the tables of [[follow]] too: {names}."
+        inner = []
     yield ""
     for field in inner:
         name = header.strip("[]")

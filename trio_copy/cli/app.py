@@ -11,7 +11,25 @@ from collections.abc import Iterator, Sequence
 from cyclopts import App, CycloptsError
 
 from trio_copy import __version__
-from trio_copy.cli import check, decode, load, plugins, run, selftest, verify
+from trio_copy.cli import (
+    check,
+    decode,
+    explain,
+    follow,
+    load,
+    mode,
+    orders,
+    plugins,
+    pnl,
+    positions,
+    record,
+    replay,
+    run,
+    selftest,
+    skips,
+    trades,
+    verify,
+)
 from trio_copy.errors import ConfigError, PluginError, TrioCopyError, WrongChain
 from trio_copy.telemetry.redaction import redact
 
@@ -27,10 +45,23 @@ app = App(
     Start with `trio-copy run conf/demo.toml`: it needs no network, no key and no server.
     """,
 )
-for verb in (run.run, check.check, plugins.plugins, decode.decode, selftest.selftest):
+for verb in (
+    run.run,
+    check.check,
+    positions.positions,
+    pnl.pnl,
+    trades.trades,
+    skips.skips,
+    mode.mode,
+    record.record,
+    replay.replay,
+    plugins.plugins,
+    decode.decode,
+    selftest.selftest,
+):
     app.command(verb)
-app.command(load.app)
-app.command(verify.app)
+for group in (follow, explain, orders, load, verify):
+    app.command(group.app)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -19,6 +19,7 @@ from trio_copy.errors import ConfigError, UndecodableLog
 from trio_copy.model.fills import Fill, NotAFill
 from trio_copy.model.ids import ChainId
 from trio_copy.model.ordinals import Ordinals
+from trio_copy.model.resolutions import Resolution
 from trio_copy.model.signals import fill_signal_id
 from trio_copy.ports import Decoder
 from trio_copy.telemetry.render import fill_object
@@ -129,4 +130,6 @@ def _decode_one(entry: object, decoders: dict[str, Decoder], chain_id: ChainId) 
         decoded = decoder.decode(log)
     except UndecodableLog as error:
         return error.kind
+    if isinstance(decoded, Resolution):
+        return "resolution"
     return decoded.kind if isinstance(decoded, NotAFill) else decoded

@@ -20,6 +20,7 @@ from trio_copy.cli.printer import Printer
 from trio_copy.cli.world import World, open_world
 from trio_copy.clock import WallClock, anchored_wall_clock
 from trio_copy.engine.plan import Plan, load_plan
+from trio_copy.engine.recording import Recorder, RecordingQuotes
 from trio_copy.engine.service import Seams, Service
 from trio_copy.engine.wiring import open_service
 from trio_copy.entropy import system_entropy
@@ -56,6 +57,11 @@ def run(
     Ctrl-C, or SIGTERM, closes the intake and finishes what was admitted; a second one stops at once. SIGHUP reads the
     configuration again: follows and followers change while running, and a bad file changes nothing.
     """
+    return run_plan(conf, for_, json=json, live=live, verbose=verbose, record=None)
+
+
+def run_plan(conf: Path, for_: float | None, *, json: bool, live: bool, verbose: bool, record: Path | None) -> int:
+    """Run a configuration, and write a recording of it when `record` names a file."""
     plan = load_plan(conf)
     expect_positive(for_=for_)
     if plan.moves_money and not live:
@@ -63,7 +69,7 @@ def run(
     if live and plan.settings.engine.mode != "live":
         raise ConfigError([f'{conf}: engine.mode: expected "live" with --live, got "{plan.settings.engine.mode}"'])
     relax_garbage_collection()
-    session = _Session(conf, plan, for_, json, verbose)
+    session = _Session(conf, plan, for_, json, verbose, record)
     code = trio.run(_run, session)
     if session.output.stuck or session.logs.stuck:
         os._exit(code)  # a thread hangs in a write that nobody reads; Python would wait for it
@@ -77,6 +83,7 @@ class _Session:
     for_s: float | None
     json: bool
     verbose: bool
+    record: Path | None
     output: Printer = field(init=False)
     logs: Printer = field(init=False)
 
@@ -101,8 +108,15 @@ async def _run(session: _Session) -> int:
                 plugins = PluginObserver(session.plan.registry.observers, log.logger)
                 observer = Observers([tally, shown, log, plugins])
                 seams = Seams(
-                    dial=world.dial, wall=wall, entropy=system_entropy(), observer=observer, quotes=world.quotes
+                    dial=world.dial,
+                    wall=wall,
+                    entropy=system_entropy(),
+                    observer=observer,
+                    quotes=world.quotes,
+                    facts=world.facts,
                 )
+                if session.record is not None:
+                    await _record(session, session.record, seams, printing)
                 async with open_service(session.plan, seams, world.endpoints) as service:
                     try:
                         interrupted = await _run_service(session, service, printer, shown, tally)
@@ -116,6 +130,15 @@ async def _run(session: _Session) -> int:
             logs.finish()
             printing.cancel_scope.deadline = trio.current_time() + _SUMMARY_S
     return 130 if interrupted else 0
+
+
+async def _record(session: _Session, path: Path, seams: Seams, nursery: trio.Nursery) -> None:
+    recorder = Recorder(path, session.plan.settings.chain.chain_id, seams.wall)
+    seams.on_item = recorder.note
+    if seams.quotes is not None:
+        seams.quotes = RecordingQuotes(seams.quotes, recorder)
+    await nursery.start(recorder.run)
+    seams.observer.on_step("recording", f"to {path}")
 
 
 def _shown(session: _Session, printer: Printer, wall: WallClock, world: World) -> JsonLines | Tape:

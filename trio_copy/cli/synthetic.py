@@ -7,7 +7,7 @@ from trio_copy.config import EngineSettings, PluginTable, Settings
 from trio_copy.config.settings import ChainSettings, FollowerTable, FollowTable
 from trio_copy.engine.plan import Plan, make_plan
 from trio_copy.model.fills import Side
-from trio_copy.model.follows import Sizing
+from trio_copy.model.follow_settings import Sizing
 from trio_copy.model.ids import Address, ChainId, FollowerId, TokenId
 from trio_copy.model.units import NO_USD, Ratio, Shares, Usd
 from trio_copy.registry import discover

@@ -10,6 +10,8 @@ from trio_copy.chain.dial import Dial, dial_network
 from trio_copy.clock import WallClock
 from trio_copy.config import DevnetSettings, EndpointSettings
 from trio_copy.engine.plan import Plan
+from trio_copy.engine.wiring import read_facts
+from trio_copy.model.catalog import TokenFacts
 from trio_copy.model.ids import Address, TokenId
 from trio_copy.ports import Quotes
 from trio_copy.testing.devnet import Devnet, ScriptedMarket, open_devnet
@@ -24,6 +26,7 @@ class World:
     dial: Dial
     quotes: Quotes | None
     labels: Mapping[TokenId, str]
+    facts: Sequence[TokenFacts] = ()
 
 
 @asynccontextmanager
@@ -31,7 +34,8 @@ async def open_world(plan: Plan, wall: WallClock) -> AsyncGenerator[World, None]
     """Open what the plan's configuration asks for; a devnet plays its script while the block runs."""
     settings = plan.settings
     if settings.devnet is None:
-        yield World(endpoints=settings.endpoint, dial=dial_network, quotes=None, labels={})
+        labels = {fact.token_id: f"{fact.question} {fact.outcome}".strip() for fact in read_facts(plan)}
+        yield World(endpoints=settings.endpoint, dial=dial_network, quotes=None, labels=labels)
         return
     leaders: list[Address] = sorted({table.leader for table in settings.follow})
     script = settings.devnet
@@ -39,7 +43,7 @@ async def open_world(plan: Plan, wall: WallClock) -> AsyncGenerator[World, None]
     async with open_devnet(settings.chain.chain_id, wall) as devnet, trio.open_nursery() as nursery:
         nursery.start_soon(_play, devnet, market, script)
         endpoint = EndpointSettings(name="devnet", url=devnet.url)
-        yield World(endpoints=(endpoint,), dial=devnet.dial, quotes=market, labels=market.labels)
+        yield World(endpoints=(endpoint,), dial=devnet.dial, quotes=market, labels=market.labels, facts=market.facts)
         nursery.cancel_scope.cancel()
 
 

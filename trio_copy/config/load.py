@@ -12,9 +12,11 @@ from cattrs.errors import ClassValidationError
 
 from trio_copy.config.problems import lines_of, suggestion
 from trio_copy.config.secrets import find_secrets, read_named_secret
-from trio_copy.config.settings import FollowTable, PluginTable, Settings
+from trio_copy.config.settings import PluginTable, Settings
 from trio_copy.config.strict import shown, structure
 from trio_copy.errors import ConfigError
+from trio_copy.model.follow_settings import contradictions
+from trio_copy.model.follows import EVERYBODY
 
 _PLUGIN_TABLES = ("executor", "store", "decoder")
 
@@ -130,7 +132,7 @@ def _contradictions(settings: Settings) -> list[str]:
                 + suggestion(follower.executor, executors)
             )
     for index, follow in enumerate(settings.follow):
-        if follow.follower not in followers:
+        if follow.follower == EVERYBODY or (follow.follower not in followers and EVERYBODY not in followers):
             problems.append(
                 f'follow[{index}].follower: expected the id of a [[follower]], got "{follow.follower}"'
                 + suggestion(follow.follower, followers)
@@ -140,9 +142,13 @@ def _contradictions(settings: Settings) -> list[str]:
         for pair in _twice(f"{f.follower} copies {f.leader}" for f in settings.follow)
     )
     problems.extend(
+        f"leader: expected each address once, got {address} twice"
+        for address in _twice(leader.address for leader in settings.leader)
+    )
+    problems.extend(
         f'endpoint: expected each name once, got "{name}" twice' for name in _twice(e.name for e in settings.endpoint)
     )
-    problems.extend(problem for index, follow in enumerate(settings.follow) for problem in _empty_ranges(index, follow))
+    problems.extend(_impossible_follows(settings))
     if settings.devnet is None and not settings.endpoint:
         problems.append("endpoint: expected at least one [[endpoint]], or a [devnet] table")
     if settings.devnet is not None and settings.endpoint:
@@ -152,16 +158,13 @@ def _contradictions(settings: Settings) -> list[str]:
     return problems
 
 
-def _empty_ranges(index: int, follow: FollowTable) -> Iterator[str]:
-    """Yield pairs of limits that nothing can pass."""
-    pairs = (
-        ("filters.price_max", follow.filters.price_max, "price_min", follow.filters.price_min),
-        ("size.range_max_usd", follow.size.range_max_usd, "range_min_usd", follow.size.range_min_usd),
-        ("size.max_order_usd", follow.size.max_order_usd, "minimum_usd", follow.size.minimum_usd),
-    )
-    for upper, high, lower, low in pairs:
-        if high.micro < low.micro:
-            yield f"follow[{index}].{upper}: expected at least {lower}, which is {low}, got {high}"
+def _impossible_follows(settings: Settings) -> Iterator[str]:
+    """Yield what no signal could pass, with every level put together."""
+    terms = settings.terms()
+    for index, follow in enumerate(settings.follows()):
+        if follow.follower in terms.followers:
+            for path, problem in contradictions(terms.of(follow).settings):
+                yield f"follow[{index}].{path}: {problem}"
 
 
 def _with_named_urls(settings: Settings, problems: list[str]) -> Settings:

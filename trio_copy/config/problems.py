@@ -17,7 +17,7 @@ def lines_of(error: BaseException, path: str) -> list[str]:
     """Return one line for every mistake in a tree of validation errors."""
     match error:
         case ForbiddenExtraKeysError():
-            known = [field.name for field in attrs.fields(error.cl)]
+            known = [field.name for field in attrs.fields(error.cl) if field.init]
             return [
                 f"{_join(path, key)}: unknown key{suggestion(key, known) or '; known: ' + ', '.join(sorted(known))}"
                 for key in sorted(error.extra_fields)

@@ -6,8 +6,10 @@ from typing import Any
 import attrs
 from attrs import field, frozen
 
-from trio_copy.model.follows import Filters, Follow, Follower, FollowerLimits, FollowSettings, Sizing
+from trio_copy.model.follow_settings import Caps, Execution, Filters, FollowSettings, Leaving, Sizing
+from trio_copy.model.follows import Follow, Follower, Followers, TermsOfFollows
 from trio_copy.model.ids import Address, ChainId, FollowerId
+from trio_copy.model.layers import Layer, layer, leaves
 from trio_copy.model.settings import group, one_of, setting, within
 from trio_copy.model.units import NO_USD, Usd
 
@@ -64,6 +66,18 @@ class EngineSettings:
     )
     reconcile_every_s: float = setting(
         2.0, unit="seconds", why="How often unproven outcomes are looked up.", check=within(0.05, 3600.0)
+    )
+    startup_reconcile_s: float = setting(
+        120.0,
+        unit="seconds",
+        why="How long a start waits for the outcomes of orders that an earlier run left open, before it refuses to arm.",
+        check=within(0.0, 3600.0),
+    )
+    exits_every_s: float = setting(
+        2.0,
+        unit="seconds",
+        why="How often open positions are compared with their own rules for leaving.",
+        check=within(0.05, 3600.0),
     )
     escalate_after_s: float = setting(
         120.0,
@@ -199,27 +213,89 @@ class DevnetSettings:
 
 
 @frozen(kw_only=True)
-class FollowerTable:
-    """An account that is traded for."""
+class CatalogSettings:
+    """What is known about outcome tokens: questions, events, categories, opposite tokens, end dates."""
 
-    id: FollowerId = setting(
-        attrs.NOTHING, unit="text", why="Names the follower in follows, events and records; keep it for ever."
+    file: str = setting(
+        "",
+        unit="path of a file of JSON lines",
+        why="One token per line; filters by question, caps per question and event, and reverse copies need it.",
     )
-    executor: str = setting(attrs.NOTHING, unit="text", why="Which [executor.NAME] trades for it.")
-    address: Address | None = setting(None, unit="address", why="The wallet that is traded for; paper needs none.")
-    limits: FollowerLimits = group(FollowerLimits, why="What the follower may spend, over all leaders.")
 
 
 @frozen(kw_only=True)
-class FollowTable:
+class LevelTable:
+    """What one level sets about follows. The same tables may stand at every level."""
+
+    status: str = setting(
+        "active",
+        unit="active | paused | leaving",
+        why="paused takes no entries; leaving is what `follow remove` sets while positions are still open.",
+        check=one_of("active", "paused", "leaving"),
+    )
+    size: Sizing = group(Sizing, why="How big a copy is.")
+    caps: Caps = group(Caps, why="What may be spent and lost.")
+    filters: Filters = group(Filters, why="Which signals are wanted at all.")
+    execution: Execution = group(Execution, why="How an order is sent.")
+    leaving: Leaving = group(Leaving, why="How positions are left.")
+    given: frozenset[str] | None = field(default=None, init=False, eq=False, metadata={"unit": ""})
+    """The paths that stand in the file; None for a table that was made in code."""
+
+    def note_given(self, table: Mapping[str, Any]) -> None:
+        """Remember which settings somebody wrote down. Called once, by whoever reads the file."""
+        paths = {
+            f"{name}.{key}" if isinstance(inner, Mapping) else name
+            for name, inner in table.items()
+            for key in (inner if isinstance(inner, Mapping) else (name,))
+        }
+        object.__setattr__(self, "given", frozenset(paths))
+
+    @property
+    def own(self) -> Layer:
+        """What this level sets: what stands in the file or, for a table made in code, what is not a default."""
+        values = {}
+        for path, leaf in leaves(FollowSettings).items():
+            value: Any = self
+            for name in path.split("."):
+                value = getattr(value, name)
+            if path in self.given if self.given is not None else value != leaf.default:
+                values[path] = value
+        return layer(values)
+
+
+@frozen(kw_only=True)
+class DefaultsTable(LevelTable):
+    """What holds for every follow unless a nearer level says otherwise."""
+
+
+@frozen(kw_only=True)
+class LeaderTable(LevelTable):
+    """What holds for everybody who follows one leader."""
+
+    address: Address = setting(attrs.NOTHING, unit="address", why="The leader's funding wallet.")
+
+
+@frozen(kw_only=True)
+class FollowerTable(LevelTable):
+    """An account that is traded for."""
+
+    id: FollowerId = setting(
+        attrs.NOTHING,
+        unit="text",
+        why='Names the follower in follows, events and records; keep it for ever. "*" is everybody not named.',
+    )
+    executor: str = setting(attrs.NOTHING, unit="text", why="Which [executor.NAME] trades for it.")
+    address: Address | None = setting(None, unit="address", why="The wallet that is traded for; paper needs none.")
+
+
+@frozen(kw_only=True)
+class FollowTable(LevelTable):
     """One follower copies one leader."""
 
     follower: FollowerId = setting(attrs.NOTHING, unit="text", why="The id of a [[follower]].")
     leader: Address = setting(
         attrs.NOTHING, unit="address", why="The wallet whose fills are copied: the funding wallet, not its signing key."
     )
-    size: Sizing = group(Sizing, why="How big a copy is.")
-    filters: Filters = group(Filters, why="Which signals are wanted at all.")
 
 
 @frozen(kw_only=True)
@@ -245,9 +321,14 @@ class Settings:
     devnet: DevnetSettings | None = field(
         default=None, metadata={"unit": "table", "why": "Run against a node inside this process instead of endpoints."}
     )
+    catalog: CatalogSettings = group(CatalogSettings, why="What is known about outcome tokens.")
     executor: tuple[PluginTable, ...] = ()
     store: PluginTable
     decoder: tuple[PluginTable, ...] = ()
+    defaults: DefaultsTable = group(DefaultsTable, why="What holds for every follow.")
+    leader: tuple[LeaderTable, ...] = field(
+        default=(), metadata={"unit": "list of tables", "why": "What holds for everybody who follows one leader."}
+    )
     follower: tuple[FollowerTable, ...] = field(
         default=(), metadata={"unit": "list of tables", "why": "The accounts that are traded for."}
     )
@@ -255,19 +336,22 @@ class Settings:
         default=(), metadata={"unit": "list of tables", "why": "Who copies whom, and how."}
     )
 
-    def followers(self) -> dict[FollowerId, Follower]:
+    def followers(self) -> Followers:
         """Return the followers by id."""
-        return {
-            table.id: Follower(follower=table.id, executor=table.executor, address=table.address, limits=table.limits)
-            for table in self.follower
-        }
+        return Followers(
+            {
+                table.id: Follower(follower=table.id, executor=table.executor, address=table.address, own=table.own)
+                for table in self.follower
+            }
+        )
 
     def follows(self) -> tuple[Follow, ...]:
-        """Return the follows; equal settings share one object, which keeps large books small and decisions cheap."""
-        shared: dict[FollowSettings, FollowSettings] = {}
-        follows = []
-        for table in self.follow:
-            settings = FollowSettings(size=table.size, filters=table.filters)
-            settings = shared.setdefault(settings, settings)
-            follows.append(Follow(follower=table.follower, leader=table.leader, settings=settings))
-        return tuple(follows)
+        """Return the follows of the file."""
+        return tuple(
+            Follow(follower=table.follower, leader=table.leader, own=table.own, source="file") for table in self.follow
+        )
+
+    def terms(self) -> TermsOfFollows:
+        """Return what the file's levels say about any follow."""
+        leaders = {table.address: table.own for table in self.leader}
+        return TermsOfFollows(engine=self.defaults.own, leaders=leaders, followers=self.followers())

@@ -3,9 +3,10 @@
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from decimal import Decimal
+from enum import Enum
 from functools import partial
 from operator import is_
-from typing import Any
+from typing import Any, cast
 
 import attrs
 import cattrs
@@ -19,9 +20,14 @@ from cattrs.errors import (
 from cattrs.gen import make_dict_structure_fn
 
 from trio_copy.config.addresses import checked_address
-from trio_copy.config.settings import PluginTable
-from trio_copy.model.fills import Side
+from trio_copy.config.problems import lines_of, suggestion
+from trio_copy.config.settings import LevelTable, PluginTable
+from trio_copy.errors import ConfigError
+from trio_copy.model.fills import Kind, Role, Side
+from trio_copy.model.follow_settings import FollowSettings
+from trio_copy.model.follows import EVERYBODY
 from trio_copy.model.ids import Address, FollowerId, TokenId
+from trio_copy.model.layers import Layer, layer, leaves
 from trio_copy.model.units import Micro, Price, Ratio, Usd
 
 
@@ -57,7 +63,7 @@ def _token_id(value: Any, _: Any) -> TokenId:  # noqa: ANN401  as cattrs calls i
 
 
 def _follower_id(value: Any, _: Any) -> FollowerId:  # noqa: ANN401  as cattrs calls it
-    if (
+    if value != EVERYBODY and (
         not isinstance(value, str)
         or not value
         or len(value) > 64
@@ -73,10 +79,11 @@ def _address(value: Any, _: Any) -> Address:  # noqa: ANN401  as cattrs calls it
     return checked_address(value)
 
 
-def _side(value: Any, _: Any) -> Side:  # noqa: ANN401  as cattrs calls it
-    if value not in ("BUY", "SELL"):
-        raise ValueError(f"expected BUY or SELL, got {shown(value)}")
-    return Side(value)
+def _member(value: Any, of: type[Enum]) -> Enum:  # noqa: ANN401  as cattrs calls it
+    words = [member.value for member in of]
+    if value not in words:
+        raise ValueError(f"expected {', '.join(words[:-1])} or {words[-1]}, got {shown(value)}")
+    return of(value)
 
 
 def _sequence(of: type) -> Callable[[Any], Callable[[Any, Any], Any]]:
@@ -109,7 +116,8 @@ def _make_converter() -> cattrs.Converter:
     hook(float, _strict(float, "a number", int, Decimal))
     hook(str, _strict(str, "text in quotes"))
     hook(bool, _strict(bool, "true or false"))
-    hook(Side, _side)
+    for words in (Side, Role, Kind):
+        hook(words, _member)
     hook(PluginTable, lambda table, _: table)
     for money, expected in ((Usd, "an amount of USD"), (Price, "a price in USD"), (Ratio, "a factor such as 0.05")):
         hook(money, _micro(expected))
@@ -140,6 +148,8 @@ def _class_hook(of: type, converter: cattrs.Converter) -> Callable[[Any, Any], A
         errors = list(_broken_limits(of, values))
         if errors:
             raise ClassValidationError("", errors, of)
+        if isinstance(instance, LevelTable):
+            instance.note_given(value)
         return instance
 
     return strict
@@ -167,6 +177,35 @@ def _broken_limits(of: type, values: Mapping[str, Any]) -> Iterator[Exception]:
 def structure(table: Mapping[str, Any], of: type) -> Any:  # noqa: ANN401  an instance of the class
     with attrs.validators.disabled():  # _broken_limits runs them instead
         return _CONVERTER.structure(table, of)
+
+
+def structure_follower_id(value: object) -> FollowerId:
+    """Check the name of a follower. Raises `ValueError` when it is none."""
+    return _follower_id(value, FollowerId)
+
+
+def structure_layer(plain: Mapping[str, Any]) -> Layer:
+    """Check plain values by dotted path, as a command line or a file of follows gives them.
+
+    Raises:
+        ConfigError: with one line for every problem, each starting with the path.
+    """
+    known, values, problems = leaves(FollowSettings), {}, []
+    for path, value in plain.items():
+        leaf = known.get(path)
+        if leaf is None:
+            problems.append(f"{path}: no such setting" + suggestion(path, known))
+            continue
+        try:
+            values[path] = _CONVERTER.structure(value, cast("Any", leaf.type))
+            if leaf.validator is not None:
+                leaf.validator(None, leaf, values[path])
+        except (ValueError, BaseValidationError) as error:
+            inner = lines_of(error, path) if isinstance(error, BaseValidationError) else [f"{path}: {error}"]
+            problems.extend(inner)
+    if problems:
+        raise ConfigError(problems)
+    return layer(values)
 
 
 _CONVERTER = _make_converter()

@@ -1,36 +1,134 @@
-"""Which budgets an entry draws on."""
+"""Which budgets an entry draws on, what an exit gives back, and whether losses forbid an entry."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
-from trio_copy.model.budgets import Claim
-from trio_copy.model.decisions import CopyTask
-from trio_copy.model.follows import FollowerLimits
-from trio_copy.model.units import Usd
+from trio_copy.copying.catalog import Catalog
+from trio_copy.model.budgets import Amount, Claim, Credit, Per, Performance
+from trio_copy.model.decisions import Code, CopyTask, Reason
+from trio_copy.model.follow_settings import Caps, FollowSettings
+from trio_copy.model.ids import Address, FollowerId, TokenId
+from trio_copy.model.positions import Booking, PositionKey
+from trio_copy.model.units import MICRO, ONE, Count, Usd
+
+_DAY_S, _MINUTE_S = 86_400.0, 60.0
+_KEPT_S = 3 * _DAY_S
+"""A day's budget is remembered this long after its day: longer than any order may stay unproven by itself."""
 
 
 def claims_of(
-    task: CopyTask, cost: Usd, limits: FollowerLimits, engine_day: Usd | None, date_of: Callable[[float], str]
+    task: CopyTask,
+    cost: Usd,
+    settings: FollowSettings,
+    engine_day: Usd | None,
+    catalog: Catalog,
+    *,
+    opens: bool,
+    date_of: Callable[[float], str],
 ) -> tuple[Claim, ...]:
-    """Return the claims of an order that may cost up to `cost`; none for an exit.
+    """Return the claims of an entry that may cost up to `cost`, fees included; none for an exit.
 
-    The day of a budget is the UTC date of the leader's block, so that every instance draws on the same one; `date_of`
-    writes Unix seconds as that date.
+    The day and minute of a budget are those of the leader's block, so that every instance draws on the same one;
+    `date_of` writes Unix seconds as a UTC date. `opens` tells whether the follower holds nothing there yet.
     """
-    if not cost or (engine_day is None and limits.unlimited):
+    if not cost:
         return ()
-    of, day = task.follower, date_of(task.signal.block_time)
-    budgets = (
-        (f"engine:day:{day}", "engine.max_day_usd", engine_day),
-        (f"follower:{of}:day:{day}", "follower.limits.max_day_usd", limits.max_day_usd),
-        (f"follower:{of}:token:{task.intent.token_id}", "follower.limits.max_token_usd", limits.max_token_usd),
-        (
-            f"follower:{of}:leader:{task.signal.leader}:day:{day}",
-            "follower.limits.max_leader_day_usd",
-            limits.max_leader_day_usd,
-        ),
+    return tuple(_claims(task, cost, settings, engine_day, catalog, opens=opens, date_of=date_of))
+
+
+def _claims(
+    task: CopyTask,
+    cost: Usd,
+    settings: FollowSettings,
+    engine_day: Usd | None,
+    catalog: Catalog,
+    *,
+    opens: bool,
+    date_of: Callable[[float], str],
+) -> Iterator[Claim]:
+    caps, of, at = settings.caps, f"follower:{task.follower}", float(task.signal.block_time)
+    leader, token = task.signal.leader, task.intent.token_id
+    day, until = date_of(at), at + _KEPT_S
+    if engine_day is not None:
+        yield _spending(f"engine:day:{day}", "engine.max_day_usd", cost, engine_day, until)
+    if caps.max_day_usd is not None:
+        yield _spending(f"{of}:day:{day}", "caps.max_day_usd", cost, caps.max_day_usd, until)
+    if caps.max_leader_day_usd is not None:
+        yield _spending(
+            f"{of}:leader:{leader}:day:{day}", "caps.max_leader_day_usd", cost, caps.max_leader_day_usd, until
+        )
+    # Open cost is counted whether capped or not: a cap that is set later must know what is open already.
+    for scope, counter in open_counters((task.follower, leader, token), catalog):
+        yield Claim(counter=counter, control=f"caps.{scope}", amount=cost, limit=_limit(caps, scope, cost))
+    if opens:
+        most = caps.max_positions
+        limit = Count((1 << 50) if most is None else most * MICRO)
+        yield Claim(counter=f"{of}:positions", control="caps.max_positions", amount=ONE, limit=limit, per=Per.OPENED)
+    if settings.filters.entry == "first":
+        counter = _entry_counter(task.follower, leader, token, catalog)
+        yield Claim(counter=counter, control="filters.entry", amount=ONE, limit=ONE, per=Per.OPENED)
+    if caps.max_orders_per_minute is not None:
+        minute = int(at // _MINUTE_S)
+        yield Claim(
+            counter=f"{of}:minute:{minute}",
+            control="caps.max_orders_per_minute",
+            amount=ONE,
+            limit=Count(caps.max_orders_per_minute * MICRO),
+            per=Per.SENT,
+            until=at + 2 * _MINUTE_S,
+        )
+
+
+def credits_of(key: PositionKey, booking: Booking, catalog: Catalog) -> tuple[Credit, ...]:
+    """Return what an exit, a redemption or a reversed purchase gives back to the budgets of open cost."""
+    follower, leader, token = key
+    credits = [
+        Credit(counter=counter, amount=booking.released)
+        for _, counter in open_counters(key, catalog)
+        if booking.released
+    ]
+    if booking.closed or booking.opened:
+        amount = ONE if booking.closed else Count(-ONE.micro)
+        credits.append(Credit(counter=f"follower:{follower}:positions", amount=amount))
+        credits.append(Credit(counter=_entry_counter(follower, leader, token, catalog), amount=amount))
+    return tuple(credits)
+
+
+def open_counters(key: PositionKey, catalog: Catalog) -> tuple[tuple[str, str], ...]:
+    """Return the budgets of open cost that a position counts in, each with its cap's name."""
+    follower, leader, token = key
+    of = f"follower:{follower}:open"
+    return (
+        ("max_token_usd", f"{of}:token:{token}"),
+        ("max_market_usd", f"{of}:market:{catalog.market_of(token)}"),
+        ("max_event_usd", f"{of}:event:{catalog.event_of(token)}"),
+        ("max_leader_usd", f"{of}:leader:{leader}"),
+        ("max_exposure_usd", of),
     )
-    return tuple(
-        Claim(counter=counter, control=control, amount=cost, limit=limit)
-        for counter, control, limit in budgets
-        if limit is not None
-    )
+
+
+def breach(caps: Caps, performance: Performance, day: str) -> Reason | None:
+    """Return which loss cap is broken, if any. Only what was realised counts."""
+    loss = performance.loss_on(day)
+    if caps.max_day_loss_usd is not None and loss and loss >= caps.max_day_loss_usd:
+        return Reason(
+            code=Code.LOSS_LIMIT, control="caps.max_day_loss_usd", value=str(loss), limit=str(caps.max_day_loss_usd)
+        )
+    fall = performance.drawdown
+    if caps.max_drawdown_usd is not None and fall and fall >= caps.max_drawdown_usd:
+        return Reason(
+            code=Code.LOSS_LIMIT, control="caps.max_drawdown_usd", value=str(fall), limit=str(caps.max_drawdown_usd)
+        )
+    return None
+
+
+def _spending(counter: str, control: str, cost: Usd, limit: Usd, until: float) -> Claim:
+    return Claim(counter=counter, control=control, amount=cost, limit=limit, until=until)
+
+
+def _limit(caps: Caps, scope: str, cost: Usd) -> Amount:
+    limit: Usd | None = getattr(caps, scope)
+    return Usd(1 << 62) if limit is None else limit
+
+
+def _entry_counter(follower: FollowerId, leader: Address, token: TokenId, catalog: Catalog) -> str:
+    return f"follower:{follower}:entry:{leader}:{catalog.market_of(token)}"

@@ -3,19 +3,24 @@
 from collections.abc import Mapping, Sequence
 
 from trio_copy.copying import filters, sizing
+from trio_copy.copying.catalog import Catalog
 from trio_copy.model.decisions import CopyTask, OrderIntent, Reason, Skip
-from trio_copy.model.follows import Follow, Follower, FollowSettings
+from trio_copy.model.fills import Side
+from trio_copy.model.follow_settings import FollowSettings
+from trio_copy.model.follows import Follower, Terms
 from trio_copy.model.ids import FollowerId, task_id
 from trio_copy.model.signals import Signal
+from trio_copy.model.units import Rounding
 
 
 def decide(
     signal: Signal,
-    follows: Sequence[Follow],
+    follows: Sequence[Terms],
     followers: Mapping[FollowerId, Follower],
     *,
     now: float,
     deadline_s: float,
+    catalog: Catalog,
 ) -> tuple[list[CopyTask], list[Skip]]:
     """Decide for every follow of a signal's leader; `now` is Unix seconds.
 
@@ -24,33 +29,53 @@ def decide(
     """
     tasks: list[CopyTask] = []
     skips: list[Skip] = []
-    deadline = signal.block_time + deadline_s
     start = int(signal.signal_id[:8], 16) % len(follows) if follows else 0
     # Equal settings share one object, and what they decide about one signal is the same for everybody.
     decided: dict[int, OrderIntent | Reason] = {}
-    for follow in (*follows[start:], *follows[:start]):
-        settings = follow.settings
+    for terms in (*follows[start:], *follows[:start]):
+        settings = terms.settings
         verdict = decided.get(id(settings))
         if verdict is None:
-            verdict = decided[id(settings)] = _decide_one(signal, settings, now)
+            verdict = decided[id(settings)] = _decide_one(signal, settings, catalog, now)
         if isinstance(verdict, Reason):
             skips.append(
-                Skip(signal_id=signal.signal_id, follower=follow.follower, leader=signal.leader, reason=verdict)
+                Skip(signal_id=signal.signal_id, follower=terms.follower, leader=signal.leader, reason=verdict)
             )
         else:
-            tasks.append(
-                CopyTask(
-                    task_id=task_id(signal.signal_id, follow.follower),
-                    signal=signal,
-                    follower=follow.follower,
-                    executor=followers[follow.follower].executor,
-                    intent=verdict,
-                    deadline=deadline,
-                    decided_at=now,
-                )
-            )
+            executor = followers[terms.follower].executor
+            tasks.append(make_task(signal, terms, executor, verdict, now=now, deadline_s=deadline_s))
     return tasks, skips
 
 
-def _decide_one(signal: Signal, settings: FollowSettings, now: float) -> OrderIntent | Reason:
-    return filters.check(signal, settings.filters, now) or sizing.size(signal, settings.size)
+def make_task(
+    signal: Signal, terms: Terms, executor: str, intent: OrderIntent, *, now: float, deadline_s: float
+) -> CopyTask:
+    """Make one follower's task of a signal."""
+    execution = terms.settings.execution
+    if execution.deadline_s is not None:
+        deadline_s = min(deadline_s, execution.deadline_s)
+    entry = intent.side is Side.BUY
+    return CopyTask(
+        task_id=task_id(signal.signal_id, terms.follower),
+        signal=signal,
+        follower=terms.follower,
+        executor=executor,
+        intent=intent,
+        deadline=signal.block_time + deadline_s,
+        decided_at=now,
+        not_before=_not_before(intent, terms.settings, now) if entry else 0.0,
+        gathers=entry and (bool(execution.aggregate_s) or terms.settings.size.minimum_policy == "accumulate"),
+    )
+
+
+def _not_before(intent: OrderIntent, settings: FollowSettings, now: float) -> float:
+    execution = settings.execution
+    bypass = execution.aggregate_bypass_usd
+    big = bypass is not None and intent.shares.at(intent.price, Rounding.UP) >= bypass
+    wait_s = execution.delay_s + (0.0 if big else execution.aggregate_s)
+    return now + wait_s if wait_s else 0.0
+
+
+def _decide_one(signal: Signal, settings: FollowSettings, catalog: Catalog, now: float) -> OrderIntent | Reason:
+    facts = catalog.of(signal.token_id) if len(catalog) else None
+    return filters.check(signal, settings, catalog, now) or sizing.size(signal, settings, facts)

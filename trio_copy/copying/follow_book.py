@@ -1,28 +1,40 @@
 """Who follows a leader, at once, however large the book. One task writes it, everybody may read."""
 
+from bisect import bisect_left
 from collections.abc import Iterable, Mapping, Sequence
 
 from attrs import define, field
 
-from trio_copy.model.follows import Follow
+from trio_copy.model.follows import Follow, Terms, TermsOfFollows
 from trio_copy.model.ids import Address, FollowerId
 
 
 @define(eq=False)
 class FollowBook:
-    _by_leader: dict[Address, tuple[Follow, ...]] = field(factory=dict)
+    """Follows as their terms: the settings in force."""
 
-    def replace_all(self, follows: Iterable[Follow]) -> None:
-        """Start over with these follows."""
-        by_leader: dict[Address, dict[FollowerId, Follow]] = {}
+    terms: TermsOfFollows = field(factory=TermsOfFollows)
+    _by_leader: dict[Address, tuple[Terms, ...]] = field(factory=dict)
+
+    def replace_all(self, follows: Iterable[Follow]) -> list[Follow]:
+        """Start over with these follows; return those whose follower is not known."""
+        by_leader: dict[Address, dict[FollowerId, Terms]] = {}
+        unknown = []
         for follow in follows:
-            by_leader.setdefault(follow.leader, {})[follow.follower] = follow
+            if follow.follower in self.terms.followers:
+                by_leader.setdefault(follow.leader, {})[follow.follower] = self.terms.of(follow)
+            else:
+                unknown.append(follow)
         self._by_leader = {leader: _ordered(of_leader) for leader, of_leader in by_leader.items()}
+        return unknown
 
-    def put(self, follow: Follow) -> None:
-        """Insert or replace one follow."""
+    def put(self, follow: Follow) -> bool:
+        """Insert or replace one follow; False when its follower is not known."""
+        if follow.follower not in self.terms.followers:
+            return False
         others = {other.follower: other for other in self.of(follow.leader)}
-        self._by_leader[follow.leader] = _ordered({**others, follow.follower: follow})
+        self._by_leader[follow.leader] = _ordered({**others, follow.follower: self.terms.of(follow)})
+        return True
 
     def remove(self, follow: Follow) -> None:
         """Take one follow out; an unknown one changes nothing."""
@@ -32,9 +44,15 @@ class FollowBook:
         else:
             self._by_leader.pop(follow.leader, None)
 
-    def of(self, leader: Address) -> tuple[Follow, ...]:
-        """Return the follows of a leader, ordered by follower."""
+    def of(self, leader: Address) -> tuple[Terms, ...]:
+        """Return the terms of a leader's follows, ordered by follower."""
         return self._by_leader.get(leader, ())
+
+    def find(self, follower: FollowerId, leader: Address) -> Terms | None:
+        """Return the terms of one follow."""
+        terms = self.of(leader)
+        at = bisect_left(terms, follower, key=_follower)
+        return terms[at] if at < len(terms) and terms[at].follower == follower else None
 
     def __contains__(self, leader: Address) -> bool:
         return leader in self._by_leader
@@ -47,5 +65,9 @@ class FollowBook:
         return sorted(self._by_leader)
 
 
-def _ordered(follows: Mapping[FollowerId, Follow]) -> tuple[Follow, ...]:
-    return tuple(follows[follower] for follower in sorted(follows))
+def _follower(terms: Terms) -> FollowerId:
+    return terms.follower
+
+
+def _ordered(terms: Mapping[FollowerId, Terms]) -> tuple[Terms, ...]:
+    return tuple(terms[follower] for follower in sorted(terms))

@@ -5,45 +5,66 @@ shielded with their own deadline, so that a shutdown neither interrupts a send n
 is not proven keeps its reservation and goes to the reconciler; it is never written down as success or failure.
 """
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Sequence
+from typing import TypeVarTuple, Unpack
 
 import trio
-from attrs import define, evolve, field
+from attrs import define, evolve, field, frozen
 
 from trio_copy.clock import WallClock, utc_date
 from trio_copy.config import EngineSettings
-from trio_copy.copying.claims import claims_of
+from trio_copy.copying.catalog import Catalog
+from trio_copy.copying.claims import breach, claims_of
+from trio_copy.copying.exits import portion
+from trio_copy.copying.filters import check_book
+from trio_copy.copying.follow_book import FollowBook
+from trio_copy.copying.gathering import gathered
+from trio_copy.copying.sizing import below_minimum, with_fees, worst_cost
+from trio_copy.engine.modes import ModeBoard
+from trio_copy.engine.settlement import Settlements, not_sent, outcome_of
 from trio_copy.entropy import Entropy
-from trio_copy.errors import OrderNotSent, OrderUncertain
+from trio_copy.errors import OrderNotSent, OrderUncertain, StoreUnavailable
 from trio_copy.model.budgets import Claim
-from trio_copy.model.control import Mode, ModeChange
-from trio_copy.model.decisions import Code, CopyTask, End, OrderIntent, Outcome, Reason
+from trio_copy.model.control import Mode, follower_scope
+from trio_copy.model.decisions import Code, CopyTask, End, OrderIntent, Outcome, Parcel, Reason
 from trio_copy.model.fills import Side
-from trio_copy.model.follows import Follower
-from trio_copy.model.ids import FollowerId, IntentKey
-from trio_copy.model.orders import ExecutionReport, JournalState, Order, Status
-from trio_copy.model.positions import LedgerEntry, PositionKey
-from trio_copy.model.units import NO_SHARES, NO_USD, Ratio, Rounding, Shares, Usd
-from trio_copy.ports import Executor, Refused, Store
+from trio_copy.model.follow_settings import FollowSettings
+from trio_copy.model.ids import IntentKey, intent_key
+from trio_copy.model.orders import ExecutionReport, JournalState, Market, Order
+from trio_copy.model.positions import PositionKey
+from trio_copy.model.records import OrderRecord
+from trio_copy.model.units import NO_USD, Shares
+from trio_copy.ports import Executor, Refused, Store, nowhere
 
 _SENDS = 3
 """Sends of the same bytes, while the venue certainly has none of them and the deadline allows."""
 _RESEND_BASE_S = 0.05
+STORE_PATIENCE = 6
+"""The critical section may last this many times `engine.send_timeout_s`; a send and three resends fit into half."""
+_UNFOLLOWED = FollowSettings()
+"""How exits are carried out that were decided before their follow was removed."""
+_Args = TypeVarTuple("_Args")
+_MODES_AFTER_LOSS = {"close-only": Mode.REDUCE_ONLY, "halt": Mode.HALT_ALL}
 
 
-@define(eq=False)
-class ModeBoard:
-    """The mode in force, as last heard from the store."""
+@frozen
+class Done:
+    """A task came to its end."""
 
-    change: ModeChange
+    outcome: Outcome
+    report: ExecutionReport | None = None
+    members: tuple[str, ...] = ()
+    """Tasks that went out in the same order."""
 
-    def forbids(self, side: Side) -> Reason | None:
-        mode = self.change.mode
-        if mode is Mode.RUN or (mode is Mode.REDUCE_ONLY and side is Side.SELL):
-            return None
-        return Reason(
-            code=Code.MODE_FORBIDS, control="mode", value=side.value, limit=f"{mode.value}: {self.change.why}"
-        )
+
+@frozen
+class Waits:
+    """The task went back to the inbox, to wait for others."""
+
+
+@frozen
+class Unproven:
+    """Nobody can say yet: the reconciler takes over."""
 
 
 @define(eq=False, kw_only=True)
@@ -51,136 +72,267 @@ class Execution:
     """What every worker of a group needs to carry out a task."""
 
     name: str
+    owner: str
+    """The instance that holds the leases."""
     executor: Executor
     store: Store
-    followers: Mapping[FollowerId, Follower]
+    book: FollowBook
+    catalog: Catalog
     settings: EngineSettings
     mode: ModeBoard
     wall: WallClock
     entropy: Entropy
+    at: Callable[[str], None] = nowhere
+    """Called at each point where a crash would matter."""
+    on_gathered: Callable[[Sequence[CopyTask]], None] = lambda tasks: None
+    """Told of tasks that were leased to go out with another one."""
+    settlements: Settlements = field(init=False)
     _withheld: dict[IntentKey, tuple[PositionKey, Shares]] = field(factory=dict)
     """Shares that unproven exits may have sold already: not to be sold a second time."""
 
-    async def run(self, task: CopyTask) -> tuple[Outcome, ExecutionReport | None] | None:
-        """Carry a task out as far as it goes; the caller records the outcome. None: the outcome is not proven.
+    def __attrs_post_init__(self) -> None:
+        self.settlements = Settlements(store=self.store, catalog=self.catalog, wall=self.wall, at=self.at)
+
+    async def run(self, task: CopyTask) -> Done | Waits | Unproven:
+        """Carry a task out as far as it goes; the caller records its end.
 
         Cancelled before the reservation, nothing has happened; later, the cancellation waits.
         """
-        refusal = self._refusal(task)
-        if refusal is not None:
-            return refusal, None
-        prepared = await self._prepare(task)
-        if isinstance(prepared, Outcome):
-            return prepared, None
-        return await self._send_and_settle(task, *prepared)
+        self.at("task: leased")
+        done = await self._carry_out(task)
+        if isinstance(done, Done) and (done.report is None or not done.report.shares):
+            await self.settlements.miss(task)
+        return done
 
-    async def settle(self, task: CopyTask, order: Order, report: ExecutionReport) -> Outcome:
-        """Book a proven report and settle its reservation; safe to repeat."""
-        store = self.store
-        self._withheld.pop(order.key, None)
-        if report.shares:
-            await store.ledger.book(
-                LedgerEntry(
-                    key=order.key,
-                    signal_id=task.signal.signal_id,
-                    follower=task.follower,
-                    leader=task.signal.leader,
-                    token_id=order.token_id,
-                    side=order.side,
-                    shares=report.shares,
-                    notional=report.notional,
-                    fee=report.fee,
-                    booked_at=self.wall(),
-                )
+    async def _carry_out(self, task: CopyTask) -> Done | Waits | Unproven:
+        if task.again:
+            resumed = await self._resume(task)
+            if resumed is not None:
+                return resumed
+        settings = self._settings_of(task)
+        if isinstance(settings, Outcome):
+            return Done(settings)
+        parcel = await self._gather(task, settings) if task.gathers else Parcel(task=task)
+        if parcel is None:
+            return Waits()
+        done = await self._run_parcel(parcel, settings)
+        if isinstance(done, Done) and parcel.members and not done.members:
+            return evolve(done, members=parcel.members)
+        return done
+
+    async def settle(self, record: OrderRecord, report: ExecutionReport) -> Outcome:
+        """Write down what came of an order; safe to repeat."""
+        self._withheld.pop(record.order.key, None)
+        return await self.settlements.settle(record.task, record.order, report)
+
+    async def send_again(self, record: OrderRecord) -> ExecutionReport | None:
+        """Send the same bytes of an order that the venue provably does not have; None when that is not proven either."""
+        if self.wall() > record.task.deadline or self.mode.forbids(record.order.side, record.task.follower):
+            return None
+        try:
+            with trio.CancelScope(shield=True, deadline=trio.current_time() + self.settings.send_timeout_s):
+                return await self.executor.submit(record.order)
+        except (OrderNotSent, OrderUncertain):
+            pass
+        return None
+
+    def withhold(self, record: OrderRecord) -> None:
+        """Keep what an unproven exit may have sold from being sold a second time."""
+        if record.order.side is Side.SELL:
+            key = (record.task.follower, record.task.signal.leader, record.order.token_id)
+            self._withheld[record.order.key] = (key, record.order.shares)
+
+    async def _resume(self, task: CopyTask) -> Done | Unproven | None:
+        """Finish a task by what the journal knows of its orders; None when it knows none that settles it."""
+        records = await self.store.journal.of_task(task.task_id)
+        # What was reserved for an order that was never frozen was never sent either.
+        await self.store.limits.release(intent_key(task.task_id, len(records)))
+        if not records:
+            return None
+        last = records[-1]
+        if last.task.task_id != task.task_id:
+            reason = Reason(
+                code=Code.GATHERED, control="size.minimum_policy", value=last.task.task_id, limit="its own order"
             )
-            await store.limits.commit(order.key, report.notional + report.fee)
-        else:
-            await store.limits.release(order.key)
-        await store.journal.mark(order.key, JournalState.ENDED, report)
-        return _outcome(order, report)
+            return Done(Outcome(end=End.GATHERED, reason=reason))
+        match last.state:
+            case JournalState.ENDED | JournalState.SETTLING:
+                return Done(outcome_of(last.order, last.report), last.report, last.members)
+            case JournalState.SENDING | JournalState.UNKNOWN:
+                self.withhold(last)
+                return Unproven()
+            case JournalState.INTENT:
+                return await self._shielded(self._send_and_settle, last)
 
-    def _refusal(self, task: CopyTask) -> Outcome | None:
-        now = self.wall()
+    def _settings_of(self, task: CopyTask) -> FollowSettings | Outcome:
+        """Return the settings in force for a task, or why nothing may be sent for it now."""
+        now, intent = self.wall(), task.intent
         if now > task.deadline:
-            return Outcome(end=End.EXPIRED, reason=self._too_late(task, now))
-        forbidden = self.mode.forbids(task.intent.side)
-        return None if forbidden is None else Outcome(end=End.HALTED, reason=forbidden)
+            return Outcome(end=End.EXPIRED, reason=_too_late(task, now))
+        forbidden = self.mode.forbids(intent.side, task.follower)
+        if forbidden is not None:
+            return Outcome(end=End.HALTED, reason=forbidden)
+        terms = self.book.find(task.follower, task.signal.leader)
+        if intent.side is Side.SELL:
+            return _UNFOLLOWED if terms is None else terms.settings
+        if terms is None:
+            reason = Reason(code=Code.NOT_FOLLOWED, control="follow", value="removed", limit="a follow")
+            return Outcome(end=End.SKIPPED, reason=reason)
+        if terms.settings.status != "active":
+            reason = Reason(code=Code.FOLLOW_PAUSED, control="status", value=terms.settings.status, limit="active")
+            return Outcome(end=End.SKIPPED, reason=reason)
+        return terms.settings
 
-    def _too_late(self, task: CopyTask, now: float) -> Reason:
-        return Reason(
-            code=Code.DEADLINE_PASSED,
-            control="engine.deadline_s",
-            value=f"{now - task.signal.block_time:.2f}",
-            limit=f"{task.deadline - task.signal.block_time:g}",
+    async def _gather(self, task: CopyTask, settings: FollowSettings) -> Parcel | None:
+        """Put a task together with those that wait for company; None when even together they are too small."""
+        inbox, accumulates = self.store.inbox, settings.size.minimum_policy == "accumulate"
+        others = await inbox.gather(task.task_id, self.owner)
+        self.on_gathered(others)
+        usable = [other for other in others if accumulates or other.deadline >= self.wall()]
+        parcel = gathered(task, usable, settings)
+        chosen = {task.task_id, *parcel.members}
+        if accumulates and below_minimum(parcel.task.intent, settings.size):
+            await inbox.wait(tuple(chosen), self.owner, self.wall() + settings.size.accumulate_s)
+            return None
+        for other in others:
+            if other.task_id not in chosen:
+                await inbox.retry(other.task_id, self.owner)
+        return parcel
+
+    async def _run_parcel(self, parcel: Parcel, settings: FollowSettings) -> Done | Unproven:
+        task = parcel.task
+        while True:
+            prepared = await self._prepare(parcel, settings)
+            if isinstance(prepared, Outcome):
+                return Done(prepared)
+            done = await self._shielded(self._place, parcel, *prepared)
+            again = evolve(task, attempt=task.attempt + 1)
+            if not self._may_try_again(done, again, settings):
+                return done
+            # The attempt before is proven to have filled nothing: only that makes room for a new order.
+            task, parcel = again, evolve(parcel, task=evolve(parcel.task, attempt=again.attempt))
+
+    def _may_try_again(self, done: Done | Unproven, again: CopyTask, settings: FollowSettings) -> bool:
+        return (
+            isinstance(done, Done)
+            and done.outcome.end is End.KILLED
+            and again.attempt < settings.execution.attempts
+            and self.wall() < again.deadline
         )
 
-    async def _prepare(self, task: CopyTask) -> tuple[Order, tuple[Claim, ...]] | Outcome:
+    async def _prepare(self, parcel: Parcel, settings: FollowSettings) -> tuple[Order, tuple[Claim, ...]] | Outcome:
         """Size the order to what is held and to the venue's rules, and work out which budgets it draws on."""
-        intent = await self._within_position(task)
-        if isinstance(intent, Outcome):
-            return intent
+        task = parcel.task
         try:
-            market = await self.executor.market(intent.token_id)
+            market = await self.executor.market(task.intent.token_id)
         except OrderNotSent as error:
-            return _not_sent(str(error))
+            return not_sent(str(error))
         if market.closed is not None:
             reason = Reason(code=Code.VENUE_REFUSED, control="venue.market", value=market.closed, limit="tradable")
             return Outcome(end=End.REJECTED, reason=reason)
-        follower = self.followers[task.follower]
+        key = (task.follower, task.signal.leader, task.intent.token_id)
+        position = await self.store.ledger.position(key)
+        if task.intent.side is Side.SELL:
+            free = position.shares
+            for held, shares in self._withheld.values():
+                if held == key:
+                    free -= min(shares, free)
+            intent = portion(task.intent, position, free)
+        else:
+            intent = await self._allowed_entry(task, settings, market)
+        if isinstance(intent, Reason):
+            end = End.SKIPPED if intent.code in _BOOK_CODES else End.DENIED
+            return Outcome(end=end, reason=intent)
+        follower = self.book.terms.followers[task.follower]
         order = self.executor.prepare(task.key, intent, follower.account, market)
         if not order.shares:
             reason = Reason(code=Code.BELOW_MINIMUM, control="venue.minimum", value="0", limit=str(market.minimum))
             return Outcome(end=End.DENIED, reason=reason)
-        cost = _worst_cost(order, market.fee_bps)
-        return order, claims_of(task, cost, follower.limits, self.settings.max_day_usd, utc_date)
+        entry = order.side is Side.BUY
+        return order, claims_of(
+            task,
+            worst_cost(order.shares, order.limit_price, market.fee_bps) if entry else NO_USD,
+            settings,
+            self.settings.max_day_usd,
+            self.catalog,
+            opens=not position.lots,
+            date_of=utc_date,
+        )
 
-    async def _within_position(self, task: CopyTask) -> OrderIntent | Outcome:
-        """Bound an exit by what was copied from this leader: other people's shares are not ours to sell."""
-        intent = task.intent
-        if intent.side is Side.BUY:
-            return intent
-        key = (task.follower, task.signal.leader, intent.token_id)
-        free = (await self.store.ledger.position(key)).shares
-        for position, shares in self._withheld.values():
-            if position == key:
-                free -= min(shares, free)
-        if not free:
-            reason = Reason(code=Code.NOTHING_TO_SELL, control="ledger.position", value="0", limit="above 0")
-            return Outcome(end=End.DENIED, reason=reason)
-        return intent if intent.shares <= free else evolve(intent, shares=free)
+    async def _allowed_entry(self, task: CopyTask, settings: FollowSettings, market: Market) -> OrderIntent | Reason:
+        reason = check_book(task.intent, settings, market) or await self._loss(task, settings)
+        return with_fees(task.intent, settings, market.fee_bps) if reason is None else reason
 
-    async def _send_and_settle(
-        self, task: CopyTask, order: Order, claims: tuple[Claim, ...]
-    ) -> tuple[Outcome, ExecutionReport | None] | None:
-        journal = self.store.journal
-        deadline = trio.current_time() + self.settings.send_timeout_s
-        report: ExecutionReport | None = None
-        with trio.CancelScope(shield=True, deadline=deadline):
-            reserved = await self.store.limits.reserve(order.key, claims)
-            if isinstance(reserved, Refused):
-                return _over_budget(reserved), None
-            # Whoever froze this key first decided what is sent; our own body is dropped if it differs.
-            order = await journal.freeze(order, task)
-            now = self.wall()
+    async def _loss(self, task: CopyTask, settings: FollowSettings) -> Reason | None:
+        """Return the loss cap that is broken; what the follower chose for that case is put in force."""
+        caps = settings.caps
+        if caps.max_day_loss_usd is None and caps.max_drawdown_usd is None:
+            return None
+        performance = await self.store.ledger.performance(task.follower)
+        reason = breach(caps, performance, utc_date(self.wall()))
+        if reason is not None and caps.on_breach in _MODES_AFTER_LOSS:
+            why = f"{reason.control} is {reason.limit}, lost {reason.value}"
+            mode = _MODES_AFTER_LOSS[caps.on_breach]
+            await self.store.control.set_mode(mode, why, follower_scope(task.follower))
+        return reason
+
+    async def _shielded(
+        self, run: Callable[[Unpack[_Args]], Awaitable[Done | Unproven]], *args: *_Args
+    ) -> Done | Unproven:
+        """Run what must not be cut off half-way. Only a store that hangs ends it, and with it the engine."""
+        timeout_s = STORE_PATIENCE * self.settings.send_timeout_s
+        with trio.CancelScope(shield=True, deadline=trio.current_time() + timeout_s):
+            return await run(*args)
+        raise StoreUnavailable(f"expected the store to answer within {timeout_s:g} s")
+
+    async def _place(self, parcel: Parcel, order: Order, claims: tuple[Claim, ...]) -> Done | Unproven:
+        self.at("place: before the reservation")
+        reserved = await self.store.limits.reserve(order.key, claims)
+        if isinstance(reserved, Refused):
+            return Done(_over_budget(reserved))
+        self.at("place: reserved")
+        # Whoever froze this key first decided what is sent; our own body is dropped if it differs.
+        record = await self.store.journal.freeze(order, parcel.task, parcel.members)
+        self.at("place: frozen")
+        match record.state:
+            case JournalState.INTENT:
+                return await self._send_and_settle(record)
+            case JournalState.ENDED | JournalState.SETTLING:
+                await self.store.limits.release(order.key)  # changes nothing where it was committed
+                return Done(outcome_of(record.order, record.report), record.report, record.members)
+            case JournalState.SENDING | JournalState.UNKNOWN:
+                self.withhold(record)
+                return Unproven()
+
+    async def _send_and_settle(self, record: OrderRecord) -> Done | Unproven:
+        """Send a frozen order that certainly was not sent before, and write down what is proven."""
+        task, order, journal = record.task, record.order, self.store.journal
+        now = self.wall()
+        forbidden = self.mode.forbids(order.side, task.follower)
+        if now > task.deadline or forbidden is not None:
+            await self.settlements.forget(order)
             if now > task.deadline:
-                await self._forget(order)
-                return Outcome(end=End.EXPIRED, reason=self._too_late(task, now)), None
-            await journal.mark(order.key, JournalState.SENDING)
-            try:
+                return Done(Outcome(end=End.EXPIRED, reason=_too_late(task, now)), None, record.members)
+            return Done(Outcome(end=End.HALTED, reason=forbidden), None, record.members)
+        await journal.mark(order.key, JournalState.SENDING)
+        self.at("send: may have been sent")
+        report: ExecutionReport | None = None
+        try:
+            with trio.move_on_after(self.settings.send_timeout_s):
                 report = await self._submit(task, order)
-            except OrderNotSent as error:
-                await self._forget(order)
-                return _not_sent(str(error)), None
-            except OrderUncertain:
-                report = None
-            if report is not None and report.proven:
-                return await self.settle(task, order, report), report
-        if order.side is Side.SELL:
-            position = (task.follower, task.signal.leader, order.token_id)
-            self._withheld[order.key] = (position, order.shares)
-        with trio.CancelScope(shield=True, deadline=trio.current_time() + self.settings.send_timeout_s):
-            await journal.mark(order.key, JournalState.UNKNOWN, report)
-        return None
+        except OrderNotSent as error:
+            await self.settlements.forget(order)
+            return Done(not_sent(str(error)), None, record.members)
+        except OrderUncertain:
+            pass
+        self.at("send: answered")
+        if report is not None and report.proven:
+            outcome = await self.settlements.settle(task, order, report)
+            return Done(outcome, report, record.members)
+        self.withhold(record)
+        await journal.mark(order.key, JournalState.UNKNOWN, report)
+        self.at("send: unknown")
+        return Unproven()
 
     async def _submit(self, task: CopyTask, order: Order) -> ExecutionReport:
         for attempt in range(1, _SENDS + 1):
@@ -195,44 +347,23 @@ class Execution:
                 raise OrderNotSent("the deadline passed before the next try")
         raise AssertionError  # the last attempt returns or raises
 
-    async def _forget(self, order: Order) -> None:
-        await self.store.limits.release(order.key)
-        await self.store.journal.mark(order.key, JournalState.ENDED)
+
+_BOOK_CODES = frozenset({Code.BOOK_TOO_THIN, Code.SPREAD_TOO_WIDE, Code.PRICE_TOO_GOOD})
 
 
-def _worst_cost(order: Order, fee_bps: int) -> Usd:
-    if order.side is Side.SELL:
-        return NO_USD
-    cost = order.shares.at(order.limit_price, Rounding.UP)
-    return cost + cost.scaled(Ratio(fee_bps * 100), Rounding.UP) if fee_bps else cost
+def _too_late(task: CopyTask, now: float) -> Reason:
+    return Reason(
+        code=Code.DEADLINE_PASSED,
+        control="engine.deadline_s",
+        value=f"{now - task.signal.block_time:.2f}",
+        limit=f"{task.deadline - task.signal.block_time:g}",
+    )
 
 
 def _over_budget(refused: Refused) -> Outcome:
-    reason = Reason(
-        code=Code.CAP_REACHED,
-        control=refused.claim.control,
-        value=str(refused.used + refused.claim.amount),
-        limit=str(refused.claim.limit),
+    claim = refused.claim
+    wanted = type(claim.amount)(refused.used + claim.amount.micro)
+    code = Code.ALREADY_IN if claim.control == "filters.entry" else Code.CAP_REACHED
+    return Outcome(
+        end=End.DENIED, reason=Reason(code=code, control=claim.control, value=str(wanted), limit=str(claim.limit))
     )
-    return Outcome(end=End.DENIED, reason=reason)
-
-
-def _not_sent(detail: str) -> Outcome:
-    reason = Reason(code=Code.NOT_SENT, control="executor", value=detail, limit="a venue that answers")
-    return Outcome(end=End.REJECTED, reason=reason)
-
-
-def _outcome(order: Order, report: ExecutionReport) -> Outcome:
-    match report.status:
-        case Status.FILLED:
-            return Outcome(end=End.FILLED)
-        case Status.PARTIAL if report.shares > NO_SHARES:
-            return Outcome(end=End.PARTIAL)
-        case Status.KILLED | Status.PARTIAL:
-            reason = Reason(
-                code=Code.NO_FILL, control="size.slippage_bps", value=report.detail, limit=str(order.limit_price)
-            )
-            return Outcome(end=End.KILLED, reason=reason)
-        case _:
-            reason = Reason(code=Code.VENUE_REFUSED, control="venue", value=report.detail, limit="accepted")
-            return Outcome(end=End.REJECTED, reason=reason)

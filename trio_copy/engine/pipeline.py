@@ -1,6 +1,6 @@
 """The stage from the feed to the gate: decode, decide, admit. It ends when the feed does."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 
 import trio
 from attrs import define
@@ -9,15 +9,15 @@ from trio_copy.chain.feed import Armed, FeedItem, Sealed, SeenLog, TooDeep
 from trio_copy.chain.scanner import SCAN
 from trio_copy.clock import WallClock
 from trio_copy.config import EngineSettings
+from trio_copy.copying.catalog import Catalog
 from trio_copy.copying.decide import decide
 from trio_copy.copying.follow_book import FollowBook
-from trio_copy.engine.reader import LogReader
+from trio_copy.engine.reader import Fact, LogReader
 from trio_copy.model.control import Mode
-from trio_copy.model.follows import Follower
-from trio_copy.model.ids import FollowerId
 from trio_copy.model.logs import BlockRef, Checkpoint, RawLog
+from trio_copy.model.resolutions import Resolution
 from trio_copy.model.signals import Signal
-from trio_copy.ports import Admitted, Adopted, Duplicate, Store
+from trio_copy.ports import Admitted, Adopted, Duplicate, Store, nowhere
 from trio_copy.telemetry.observer import Finished, Observer
 
 
@@ -25,7 +25,7 @@ from trio_copy.telemetry.observer import Finished, Observer
 class Pipeline:
     reader: LogReader
     book: FollowBook
-    followers: Mapping[FollowerId, Follower]
+    catalog: Catalog
     settings: EngineSettings
     store: Store
     observer: Observer
@@ -33,6 +33,10 @@ class Pipeline:
     on_armed: Callable[[BlockRef], None] = lambda block: None
     on_removed: Callable[[RawLog], None] = lambda log: None
     """Told of each log that a subscription took back, so that the scanner can look whether it is gone."""
+    on_item: Callable[[FeedItem], None] = lambda item: None
+    """Hears everything before it is worked on, for recordings."""
+    at: Callable[[str], None] = nowhere
+    """Called at each point where a crash would matter."""
     sealed: BlockRef | None = None
     """The newest block of which everything is stored."""
 
@@ -40,6 +44,7 @@ class Pipeline:
         """Work through the feed until it ends. A store that does not answer ends it with `StoreUnavailable`."""
         with receive:
             async for item in receive:
+                self.on_item(item)
                 await self._take(item)
 
     async def _take(self, item: FeedItem) -> None:
@@ -50,8 +55,11 @@ class Pipeline:
                     # At once, because the trade may come again at any moment; but a single node may be wrong.
                     self.on_removed(log)
             case SeenLog():
-                for signal in self.reader.read(item):
-                    await self._admit(signal)
+                for fact in self.reader.read(item):
+                    if isinstance(fact, Resolution):
+                        await self.store.ledger.note_resolution(fact)
+                    else:
+                        await self._admit(fact)
             case Sealed(block=block):
                 await self._retract(self.reader.seal(block))
                 self.sealed = block
@@ -68,10 +76,15 @@ class Pipeline:
     async def _admit(self, signal: Signal) -> None:
         follows = self.book.of(signal.leader)
         now = self.wall()
-        tasks, skips = decide(signal, follows, self.followers, now=now, deadline_s=self.settings.deadline_s)
+        followers = self.book.terms.followers
+        tasks, skips = decide(
+            signal, follows, followers, now=now, deadline_s=self.settings.deadline_s, catalog=self.catalog
+        )
         sealed = self.sealed
         checkpoint = Checkpoint(number=sealed.number, hash=sealed.hash) if sealed is not None else None
-        admission = await self.store.inbox.admit(signal, tasks, checkpoint)
+        self.at("gate: before admission")
+        admission = await self.store.inbox.admit(signal, tasks, checkpoint, skips)
+        self.at("gate: admitted")
         match admission:
             case Admitted():
                 self.observer.on_signal(signal, "admitted", len(tasks), self.wall())
@@ -86,8 +99,11 @@ class Pipeline:
             case Adopted(resumed=resumed):
                 self.observer.on_signal(signal, "adopted", resumed, now)
 
-    async def _retract(self, signals: tuple[Signal, ...]) -> None:
-        for signal in signals:
-            retracted = await self.store.inbox.retract(signal)
+    async def _retract(self, facts: tuple[Fact, ...]) -> None:
+        for fact in facts:
+            if isinstance(fact, Resolution):
+                await self.store.ledger.drop_resolution(fact.condition_id)
+                continue
+            retracted = await self.store.inbox.retract(fact)
             if retracted is not None:
-                self.observer.on_retracted(signal, retracted.held, retracted.started)
+                self.observer.on_retracted(fact, retracted.held, retracted.started)

@@ -19,11 +19,14 @@ from trio_copy.model.fills import Fill, NotAFill
 from trio_copy.model.ids import Hash32, SignalId
 from trio_copy.model.logs import BlockRef, RawLog
 from trio_copy.model.ordinals import Ordinals
+from trio_copy.model.resolutions import Resolution
 from trio_copy.model.signals import Signal, signal_from_fill
 from trio_copy.ports import Decoder
 
 _LOGS_KEPT = 50_000
 _SEALS_OF_DOUBT = 2
+Fact = Signal | Resolution
+"""What a log may tell: a leader's trade, or the end of a question."""
 LogKey = tuple[Hash32, int]
 _K = TypeVar("_K")
 _V = TypeVar("_V")
@@ -42,16 +45,16 @@ class LogReader:
     """Logs by what became of them: new, copy, before-arming, orphaned, and the kinds of `NotAFill`."""
     first_by: Counter[str] = field(factory=Counter)
     """Logs by the source that brought them first."""
-    _seen: OrderedDict[LogKey, tuple[Signal, ...]] = field(factory=OrderedDict)
+    _seen: OrderedDict[LogKey, tuple[Fact, ...]] = field(factory=OrderedDict)
     _sealed: OrderedDict[Hash32, None] = field(factory=OrderedDict)
     _sealed_number: int = -1
     _orphaned: OrderedDict[LogKey, None] = field(factory=OrderedDict)
     _ordinals: Ordinals = field(factory=lambda: Ordinals(_LOGS_KEPT))
-    _unsealed: OrderedDict[LogKey, tuple[int, tuple[Signal, ...]]] = field(factory=OrderedDict)
-    """Signals that a subscription brought and the scanner has not confirmed, with their block numbers."""
+    _unsealed: OrderedDict[LogKey, tuple[int, tuple[Fact, ...]]] = field(factory=OrderedDict)
+    """Facts that a subscription brought and the scanner has not confirmed, with their block numbers."""
 
-    def read(self, seen: SeenLog) -> tuple[Signal, ...]:
-        """Return the signals of a log, none when it was seen before."""
+    def read(self, seen: SeenLog) -> tuple[Fact, ...]:
+        """Return what a log tells, nothing when it was seen before."""
         log = seen.log
         key = (log.block_hash, log.log_index)
         scanned = seen.source == SCAN
@@ -82,22 +85,22 @@ class LogReader:
             _remember(self._unsealed, key, (log.block_number, signals))
         return signals
 
-    def take_back(self, log: RawLog) -> tuple[Signal, ...]:
-        """Return the signals that a removed log had brought; a copy of it that comes only later is then dropped."""
+    def take_back(self, log: RawLog) -> tuple[Fact, ...]:
+        """Return what a removed log had told; a copy of it that comes only later is then dropped."""
         key = (log.block_hash, log.log_index)
         _remember(self._orphaned, key, None)
         self._unsealed.pop(key, None)
         return self._seen.pop(key, ())
 
-    def seal(self, block: BlockRef) -> tuple[Signal, ...]:
-        """Return the signals of subscriptions' logs that the chain passed by without confirming them.
+    def seal(self, block: BlockRef) -> tuple[Fact, ...]:
+        """Return the facts of subscriptions' logs that the chain passed by without confirming them.
 
         A log of the sealed block itself is good, even if the scan did not bring it: sources complete each other. One
         of another block gets a little time, because the seal may belong to the chain that is just being replaced.
         """
         self._sealed_number = block.number
         _remember(self._sealed, block.hash, None)
-        lost: list[Signal] = []
+        lost: list[Fact] = []
         for key, (number, signals) in list(self._unsealed.items()):
             if key[0] == block.hash:
                 del self._unsealed[key]
@@ -108,8 +111,8 @@ class LogReader:
                 lost.extend(signals)
         return tuple(lost)
 
-    def _signals(self, seen: SeenLog) -> tuple[Signal, ...] | None:
-        """Return a log's signals; None when the log is unusable."""
+    def _signals(self, seen: SeenLog) -> tuple[Fact, ...] | None:
+        """Return what a log tells; None when the log is unusable."""
         log = seen.log
         decoder = self.decoders.get(log.topics[0]) if log.topics else None
         if decoder is None:
@@ -123,6 +126,8 @@ class LogReader:
         if isinstance(decoded, NotAFill):
             self.counts[decoded.kind] += 1
             return ()
+        if isinstance(decoded, Resolution):
+            return (decoded,)
         return tuple(self._leader_signals(decoded, seen))
 
     def _leader_signals(self, fills: Iterable[Fill], seen: SeenLog) -> Iterable[Signal]:

@@ -1,20 +1,25 @@
 """Turns outcomes that nobody could prove into outcomes that are proven, or hands them to a person."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import trio
-from attrs import define, field
+from attrs import define, evolve, field
 
 from trio_copy.clock import WallClock
 from trio_copy.config import EngineSettings
+from trio_copy.engine.execution import STORE_PATIENCE, Done
+from trio_copy.engine.settlement import outcome_of
 from trio_copy.engine.workers import WorkerGroup
-from trio_copy.errors import ExecutorError
+from trio_copy.errors import ExecutorError, UnresolvedOrders
 from trio_copy.model.control import Mode
-from trio_copy.model.decisions import Code, End, Outcome, Reason
+from trio_copy.model.decisions import Code, CopyTask, End, Outcome, Reason
 from trio_copy.model.ids import IntentKey
-from trio_copy.model.orders import ExecutionReport, JournalState
-from trio_copy.ports import JournalEntry, Store
+from trio_copy.model.orders import ExecutionReport, JournalState, Settlement, Status
+from trio_copy.model.records import OrderRecord
+from trio_copy.ports import Store
 from trio_copy.telemetry.observer import Finished, Observer
+
+_OPEN = (JournalState.SENDING, JournalState.UNKNOWN)
 
 
 @define(eq=False, kw_only=True)
@@ -26,58 +31,154 @@ class Reconciler:
     wall: WallClock
     unknown: int = 0
     """Orders whose outcome is not proven, as of the last look."""
+    settling: int = 0
+    """Orders that were matched and are not settled yet, as of the last look."""
     _escalated: set[IntentKey] = field(factory=set)
+
+    async def settle_earlier_run(self) -> int:
+        """Prove the outcome of every order that an earlier run left open, before anything new is traded.
+
+        Returns how many there were. Their tasks are still queued and end by what is written down here.
+
+        Raises:
+            UnresolvedOrders: some could not be proven in `engine.startup_reconcile_s`; nothing is armed.
+        """
+        left = await self._left_open()
+        found = len(left)
+        if found:
+            self.observer.on_step("reconcile", f"{found} orders of an earlier run are open; asking the venue first")
+        until = trio.current_time() + self.settings.startup_reconcile_s
+        while left:
+            for record in left:
+                await self._prove_earlier(record)
+            left = await self._left_open()
+            if left and trio.current_time() >= until:
+                raise UnresolvedOrders(_advice(left))
+            if left:
+                await trio.sleep(min(self.settings.reconcile_every_s, max(0.0, until - trio.current_time())))
+        return found
 
     async def look(self) -> None:
         """Look every unproven order up once. Orders that are being sent right now are left alone."""
-        open_orders = [entry for entry in await self.store.journal.unresolved() if entry.state is JournalState.UNKNOWN]
-        self.unknown = len(open_orders)
-        for entry in open_orders:
-            group = self.groups.get(entry.order.executor)
-            if group is not None and group.execution.mode.change.mode is not Mode.HALT_ALL:
-                await self._resolve(entry, group)
+        records = [await self._given_up(record) for record in await self.store.journal.unresolved()]
+        open_orders = [record for record in records if record.state is JournalState.UNKNOWN]
+        matched = [record for record in records if record.state is JournalState.SETTLING]
+        self.unknown, self.settling = len(open_orders), len(matched)
+        for record in open_orders:
+            group = self._group_of(record)
+            if group is not None:
+                await self._resolve(record, group)
+        for record in matched:
+            group = self._group_of(record)
+            if group is not None:
+                await self._follow_settlement(record, group)
+        for group in self.groups.values():
+            for task in group.unproven:
+                await self._hear_of_others(task, group)
 
     async def expire(self) -> None:
-        """End tasks of retracted fills that were not mined again in time, and requeue leases that ran out."""
+        """End tasks that wait in vain, and requeue leases that ran out."""
         now = self.wall()
         for ended in await self.store.inbox.expire(now):
             self.observer.on_finished(
                 Finished(task=ended.task, outcome=ended.outcome, report=None, started_at=0.0, ended_at=now)
             )
 
-    async def _resolve(self, entry: JournalEntry, group: WorkerGroup) -> None:
-        key = entry.order.key
-        report = await self._find(entry, group)
+    def _group_of(self, record: OrderRecord) -> WorkerGroup | None:
+        group = self.groups.get(record.order.executor)
+        return None if group is None or group.execution.mode.engine.mode is Mode.HALT_ALL else group
+
+    async def _given_up(self, record: OrderRecord) -> OrderRecord:
+        """Doubt an order whose sender should have written down its end long ago: it has died, or lost its way."""
+        patience_s = STORE_PATIENCE * self.settings.send_timeout_s
+        if record.state is not JournalState.SENDING or self.wall() - record.at < patience_s:
+            return record
+        await self.store.journal.mark(record.order.key, JournalState.UNKNOWN)
+        return evolve(record, state=JournalState.UNKNOWN, at=self.wall())
+
+    async def _hear_of_others(self, task: CopyTask, group: WorkerGroup) -> None:
+        """End a task whose order somebody else was sending when we came, once that has ended."""
+        records = await self.store.journal.of_task(task.task_id)
+        if records and records[-1].state in (JournalState.ENDED, JournalState.SETTLING):
+            last = records[-1]
+            await group.finish(task, Done(outcome_of(last.order, last.report), last.report, last.members), last.at)
+
+    async def _left_open(self) -> list[OrderRecord]:
+        return [record for record in await self.store.journal.unresolved() if record.state in _OPEN]
+
+    async def _prove_earlier(self, record: OrderRecord) -> None:
+        group = self.groups.get(record.order.executor)
+        if group is None:
+            return
+        if record.state is JournalState.SENDING:
+            await self.store.journal.mark(record.order.key, JournalState.UNKNOWN)
+        report = await self._find(record, group)
         if report is not None and report.proven:
             with trio.CancelScope(shield=True):
-                outcome = await group.execution.settle(entry.task, entry.order, report)
+                await group.execution.settle(record, report)
+
+    async def _resolve(self, record: OrderRecord, group: WorkerGroup) -> None:
+        key = record.order.key
+        report = await self._find(record, group)
+        if report is not None and report.status is Status.ABSENT:
+            report = await group.execution.send_again(record) or report
+        if report is not None and report.proven:
+            with trio.CancelScope(shield=True):
+                outcome = await group.execution.settle(record, report)
+                if not report.shares:
+                    await group.execution.settlements.miss(record.task)
             self.unknown -= 1
             if key in self._escalated:
                 # Its task has ended already, for a person to look at; now the books are right as well.
                 self._escalated.discard(key)
-                proof = f"order {entry.order.order_id} of {entry.task.follower}: {outcome.end.value}"
+                proof = f"order {record.order.order_id} of {record.task.follower}: {outcome.end.value}"
                 self.observer.on_alert("outcome-proven-late", proof)
             else:
-                await group.finish(entry.task, outcome, report, entry.at)
-        elif self.wall() - entry.at > self.settings.escalate_after_s and key not in self._escalated:
+                await group.finish(record.task, Done(outcome, report, record.members), record.at)
+        elif self.wall() - record.at > self.settings.escalate_after_s and key not in self._escalated:
             self._escalated.add(key)
-            await self._escalate(entry, group)
+            await self._escalate(record, group)
 
-    async def _find(self, entry: JournalEntry, group: WorkerGroup) -> ExecutionReport | None:
+    async def _follow_settlement(self, record: OrderRecord, group: WorkerGroup) -> None:
+        report = await self._find(record, group)
+        if report is None or report.settlement is Settlement.PENDING:
+            return
+        with trio.CancelScope(shield=True):
+            if report.settlement is Settlement.FIRM:
+                await group.execution.settlements.confirm(record, report)
+            else:
+                await group.execution.settlements.reverse(record, report)
+                lost = f"order {record.order.order_id} of {record.task.follower}: matched, never settled; taken back"
+                self.observer.on_alert("settlement-failed", lost)
+        self.settling -= 1
+
+    async def _find(self, record: OrderRecord, group: WorkerGroup) -> ExecutionReport | None:
         try:
             with trio.move_on_after(self.settings.send_timeout_s):
-                return await group.execution.executor.find(entry.order)
+                return await group.execution.executor.find(record.order)
         except ExecutorError as error:
             self.observer.on_alert("reconcile-failed", str(error))
         return None
 
-    async def _escalate(self, entry: JournalEntry, group: WorkerGroup) -> None:
+    async def _escalate(self, record: OrderRecord, group: WorkerGroup) -> None:
         """End the task for a person to look at. The reservation and the journal entry stay as they are."""
         reason = Reason(
             code=Code.OUTCOME_UNPROVEN,
             control="engine.escalate_after_s",
-            value=f"{self.wall() - entry.at:.0f}",
+            value=f"{self.wall() - record.at:.0f}",
             limit=f"{self.settings.escalate_after_s:g}",
         )
-        self.observer.on_alert("outcome-unproven", f"order {entry.order.order_id} of {entry.task.follower}")
-        await group.finish(entry.task, Outcome(end=End.ESCALATED, reason=reason), None, entry.at)
+        self.observer.on_alert("outcome-unproven", f"order {record.order.order_id} of {record.task.follower}")
+        outcome = Outcome(end=End.ESCALATED, reason=reason)
+        await group.finish(record.task, Done(outcome, None, record.members), record.at)
+
+
+def _advice(left: Sequence[OrderRecord]) -> str:
+    lines = [f"not armed: {len(left)} orders of an earlier run may have been filled, and nobody can prove it:"]
+    lines += [
+        f"  {record.order.order_id}  {record.task.follower}  {record.order.side.value} {record.order.shares}"
+        f" of token {record.order.token_id} on {record.order.executor}"
+        for record in left[:20]
+    ]
+    lines.append("start again when the venue answers, or look yourself and say so: trio-copy orders settle CONF ORDER")
+    return "\n".join(lines)

@@ -10,7 +10,7 @@ finish what is queued, housekeeping is cancelled, the executors and the store cl
 """
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
 
 import trio
@@ -25,7 +25,8 @@ from trio_copy.chain.subscriber import follow_endpoint
 from trio_copy.clock import WallClock
 from trio_copy.config import Settings
 from trio_copy.copying.follow_book import FollowBook
-from trio_copy.engine.execution import ModeBoard
+from trio_copy.engine.leaver import Leaver
+from trio_copy.engine.modes import ModeBoard
 from trio_copy.engine.pipeline import Pipeline
 from trio_copy.engine.plan import Plan
 from trio_copy.engine.reconciler import Reconciler
@@ -33,10 +34,9 @@ from trio_copy.engine.supervisor import Backoff, RestartBudget, keep_running
 from trio_copy.engine.workers import WorkerGroup
 from trio_copy.entropy import Entropy
 from trio_copy.errors import ChainError, ConfigError, RestartBudgetExhausted
+from trio_copy.model.catalog import TokenFacts
 from trio_copy.model.control import Mode
-from trio_copy.model.follows import Follower
-from trio_copy.model.ids import FollowerId
-from trio_copy.ports import LogFilter, Quotes, Store
+from trio_copy.ports import InThread, LogFilter, Quotes, Store, nowhere, to_thread_run_sync
 from trio_copy.telemetry.observer import Observer
 from trio_copy.telemetry.status import EndpointStatus, Status
 
@@ -54,6 +54,15 @@ class Seams:
     entropy: Entropy
     observer: Observer
     quotes: Quotes | None = None
+    play: Callable[[trio.MemorySendChannel[FeedItem]], Awaitable[None]] | None = None
+    """Feeds the pipeline in place of nodes, until it returns: for replays."""
+    on_item: Callable[[FeedItem], None] = lambda item: None
+    """Hears everything that reaches the pipeline, for recordings."""
+    facts: Sequence[TokenFacts] = ()
+    """What is known about tokens besides the catalog's file."""
+    in_thread: InThread = to_thread_run_sync
+    at: Callable[[str], None] = nowhere
+    """Called at each point where a crash would matter."""
 
 
 @define(eq=False, kw_only=True)
@@ -64,7 +73,7 @@ class Service:
     seams: Seams
     store: Store
     book: FollowBook
-    followers: dict[FollowerId, Follower]
+    follows_version: int
     groups: Mapping[str, WorkerGroup]
     mode: ModeBoard
     board: FilterBoard
@@ -72,6 +81,7 @@ class Service:
     scanner: Scanner
     pipeline: Pipeline
     reconciler: Reconciler
+    leaver: Leaver
     quarantine: Counter[str]
     """Unusable things that came from outside, by kind."""
     abandoned: int = 0
@@ -90,12 +100,14 @@ class Service:
 
         Raises:
             RestartBudgetExhausted: the intake could not be kept running; entries are halted and the work is drained.
+            UnresolvedOrders: an earlier run left orders open, and nobody can prove what became of them.
             WrongChain: a node serves another chain than configured.
             StoreUnavailable: the store failed; nothing is traded blind.
         """
         gave_up: list[RestartBudgetExhausted] = []
+        await self.reconciler.settle_earlier_run()
         async with trio.open_nursery() as housekeeping:
-            for task in (self._keep_leases, self._reconcile, self._refresh_follows, self._refresh_mode):
+            for task in (self._keep_leases, self._reconcile, self._refresh_follows, self._refresh_mode, self._leave):
                 housekeeping.start_soon(task)
             housekeeping.start_soon(self._limit_drain)
             with self._work:
@@ -126,7 +138,7 @@ class Service:
         return Status(
             name=self.plan.settings.engine.name,
             trading=self.plan.settings.engine.mode,
-            mode=self.mode.change.mode.value,
+            mode=self.mode.engine.mode.value,
             shard="1/1",
             block=None if sealed is None else sealed.number,
             feed_age_s=min(ages, default=None),
@@ -160,18 +172,19 @@ class Service:
         Raises:
             ConfigError: a follower wants an executor that does not run; nothing was changed.
         """
-        new, old = settings.followers(), self.plan.settings
-        unknown = {name for name in (f.executor for f in new.values()) if name not in self.groups}
+        new, old = settings.terms(), self.plan.settings
+        unknown = {name for name in (f.executor for f in new.followers.values()) if name not in self.groups}
         if unknown:
             raise ConfigError(
                 [f"executor {name} is not running, and only a restart starts it" for name in sorted(unknown)]
             )
-        self.followers.update(new)
-        wanted = settings.follows()
-        keys = {follow.key for follow in wanted}
-        _, held = await self.store.follows.load()
-        await self.store.follows.remove([follow.key for follow in held if follow.key not in keys])
-        await self.store.follows.put(wanted)
+        # Tasks of followers that left the file may still be under way: their accounts stay known.
+        new.followers.named = {**self.book.terms.followers.named, **new.followers.named}
+        self.book.terms = new
+        await put_follows_of_file(self.store, settings)
+        _, follows = await self.store.follows.load()
+        self.book.replace_all(follows)
+        self._narrow()
         parts = ("engine", "chain", "endpoint", "plugins", "devnet", "executor", "store", "decoder")
         return [part for part in parts if getattr(old, part) != getattr(settings, part)]
 
@@ -183,7 +196,11 @@ class Service:
             stages.start_soon(self.pipeline.run, receive, name="pipeline")
             try:
                 with send, self._intake:
-                    await self._run_intake(task_status)
+                    if self.seams.play is None:
+                        await self._run_intake(task_status)
+                    else:
+                        task_status.started()
+                        await self.seams.play(send)
             except BaseExceptionGroup as group:
                 exhausted, rest = group.split(RestartBudgetExhausted)
                 if exhausted is None or rest is not None:
@@ -252,25 +269,34 @@ class Service:
             await self.reconciler.expire()
 
     async def _refresh_follows(self) -> None:
-        version, _ = await self.store.follows.load()
+        version = self.follows_version
         while True:
             changes = await self.store.follows.wait_changes(version)
             for change in changes:
                 version = max(version, change.version)
                 if change.removed:
                     self.book.remove(change.follow)
-                elif change.follow.follower in self.followers:
-                    self.book.put(change.follow)
-                else:
+                elif not self.book.put(change.follow):
                     unknown = f"{change.follow.follower} copies {change.follow.leader}"
                     self.seams.observer.on_alert("unknown-follower", f"{unknown}, but is no configured follower")
-            if self.board.replace(wanted_filters(self.plan, self.book)):
-                self._step("filters", f"{len(self.board.filters)} filters over {len(self.book.leaders)} leaders")
+            self._narrow()
+
+    def _narrow(self) -> None:
+        """Let the endpoints subscribe to the leaders of the book."""
+        if self.board.replace(wanted_filters(self.plan, self.book)):
+            self._step("filters", f"{len(self.board.filters)} filters over {len(self.book.leaders)} leaders")
+
+    async def _leave(self) -> None:
+        while True:
+            await trio.sleep(self.plan.settings.engine.exits_every_s)
+            await self.leaver.look()
 
     async def _refresh_mode(self) -> None:
         while True:
-            self.mode.change = await self.store.control.wait_mode(self.mode.change.at)
-            self.seams.observer.on_alert("mode", f"{self.mode.change.mode.value}: {self.mode.change.why}")
+            before, self.mode.modes = self.mode.modes, await self.store.control.wait_modes(self.mode.modes.version)
+            for scope, change in self.mode.modes.by_scope.items():
+                if before.by_scope.get(scope) != change:
+                    self.seams.observer.on_alert("mode", f"{scope}: {change.mode.value}: {change.why}")
 
     async def _wait_proven(self) -> None:
         """Give unproven outcomes what is left of the drain's time; housekeeping keeps looking them up too."""
@@ -298,3 +324,14 @@ def _leaf(group: BaseExceptionGroup[RestartBudgetExhausted]) -> RestartBudgetExh
 def wanted_filters(plan: Plan, book: FollowBook) -> tuple[LogFilter, ...]:
     """Ask the plan's decoders what to subscribe to for the leaders of a book."""
     return build_filters(plan.decoders.values(), book.leaders, plan.settings.chain.leaders_per_subscription)
+
+
+async def put_follows_of_file(store: Store, settings: Settings) -> None:
+    """Let the store hold the follows of the file; those of an earlier file go, those of commands stay."""
+    wanted = settings.follows()
+    keys = {follow.key for follow in wanted}
+    _, held = await store.follows.load()
+    gone = [follow.key for follow in held if follow.source == "file" and follow.key not in keys]
+    if gone:
+        await store.follows.remove(gone)
+    await store.follows.put(wanted)

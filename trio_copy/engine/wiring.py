@@ -1,8 +1,9 @@
 """Puts a service together from a plan and the seams to the world; nothing runs yet."""
 
 from collections import Counter
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
 
 import trio
 
@@ -11,16 +12,19 @@ from trio_copy.chain.feed import FeedItem
 from trio_copy.chain.filters import FilterBoard
 from trio_copy.chain.scanner import Scanner
 from trio_copy.config import EndpointSettings
+from trio_copy.config.catalog import read_catalog
+from trio_copy.copying.catalog import Catalog
 from trio_copy.copying.follow_book import FollowBook
-from trio_copy.engine.execution import Execution, ModeBoard
+from trio_copy.engine.execution import Execution
+from trio_copy.engine.leaver import Leaver
+from trio_copy.engine.modes import ModeBoard
 from trio_copy.engine.pipeline import Pipeline
 from trio_copy.engine.plan import Plan
 from trio_copy.engine.reader import LogReader
 from trio_copy.engine.reconciler import Reconciler
-from trio_copy.engine.service import INSTANCE, Seams, Service, wanted_filters
+from trio_copy.engine.service import INSTANCE, Seams, Service, put_follows_of_file, wanted_filters
 from trio_copy.engine.workers import WorkerGroup
-from trio_copy.model.follows import Follow, Follower
-from trio_copy.model.ids import FollowerId
+from trio_copy.model.catalog import TokenFacts
 from trio_copy.model.logs import BlockRef
 from trio_copy.ports import ExecutorContext, StoreContext
 
@@ -35,6 +39,11 @@ async def open_service(
     """
     settings = plan.settings
     step = seams.observer.on_step
+    catalog = Catalog()
+    catalog.put(seams.facts)
+    catalog.put(read_facts(plan))
+    if len(catalog):
+        step("catalog", f"{len(catalog)} tokens known")
     async with AsyncExitStack() as stack:
         store_context = StoreContext(
             settings=plan.store.settings,
@@ -42,6 +51,8 @@ async def open_service(
             queue_capacity=settings.engine.queue_capacity,
             dedup_ttl_s=settings.engine.dedup_ttl_s,
             lease_s=settings.engine.lease_s,
+            in_thread=seams.in_thread,
+            at=seams.at,
         )
         store = await stack.enter_async_context(plan.store.plugin.open(store_context))
         step("store", f"{settings.store.name} open")
@@ -51,29 +62,33 @@ async def open_service(
                 name=planned.name, settings=planned.settings, wall=seams.wall, quotes=seams.quotes
             )
             executors[planned.name] = await stack.enter_async_context(planned.plugin.open(context))
-        followers = settings.followers()
-        step("accounts", f"{len(followers)} accounts ready on {', '.join(sorted(executors)) or 'no executor'}")
-        await store.follows.put(settings.follows())
-        book = FollowBook()
-        _, follows = await store.follows.load()
-        book.replace_all(_known(follows, followers))
+        terms = settings.terms()
+        step("accounts", f"{len(terms.followers)} accounts ready on {', '.join(sorted(executors)) or 'no executor'}")
+        await put_follows_of_file(store, settings)
+        book = FollowBook(terms)
+        version, follows = await store.follows.load()
+        for follow in book.replace_all(follows):
+            unknown = f"{follow.follower} copies {follow.leader}, but is no configured follower"
+            seams.observer.on_alert("unknown-follower", unknown)
         step("follows", f"{len(book)} follows of {len(book.leaders)} leaders loaded")
         positions = await store.ledger.positions()
         step("positions", f"{len(positions)} positions loaded")
-        mode = ModeBoard(await store.control.mode())
+        mode = ModeBoard(await store.control.modes())
         groups = {
             name: WorkerGroup(
                 execution=Execution(
                     name=name,
+                    owner=INSTANCE,
                     executor=executor,
                     store=store,
-                    followers=followers,
+                    book=book,
+                    catalog=catalog,
                     settings=settings.engine,
                     mode=mode,
                     wall=seams.wall,
                     entropy=seams.entropy,
+                    at=seams.at,
                 ),
-                owner=INSTANCE,
                 workers=settings.engine.workers,
                 observer=seams.observer,
             )
@@ -109,28 +124,44 @@ async def open_service(
             on_trouble=seams.observer.on_alert,
         )
 
+        pipeline = Pipeline(
+            reader=reader,
+            book=book,
+            catalog=catalog,
+            settings=settings.engine,
+            store=store,
+            observer=seams.observer,
+            wall=seams.wall,
+            on_armed=on_armed,
+            on_removed=scanner.look_again,
+            on_item=seams.on_item,
+            at=seams.at,
+        )
+
         yield Service(
             plan=plan,
             seams=seams,
             store=store,
             book=book,
-            followers=followers,
+            follows_version=version,
             groups=groups,
             mode=mode,
             board=board,
             pool=pool,
             quarantine=quarantine,
             scanner=scanner,
-            pipeline=Pipeline(
-                reader=reader,
-                book=book,
-                followers=followers,
-                settings=settings.engine,
+            pipeline=pipeline,
+            leaver=Leaver(
                 store=store,
+                book=book,
+                catalog=catalog,
+                groups=groups,
+                settings=settings.engine,
+                chain_id=settings.chain.chain_id,
                 observer=seams.observer,
                 wall=seams.wall,
-                on_armed=on_armed,
-                on_removed=scanner.look_again,
+                sealed_number=lambda: -1 if pipeline.sealed is None else pipeline.sealed.number,
+                window_blocks=settings.chain.window_blocks,
             ),
             reconciler=Reconciler(
                 store=store, groups=groups, settings=settings.engine, observer=seams.observer, wall=seams.wall
@@ -139,5 +170,7 @@ async def open_service(
         )
 
 
-def _known(follows: Sequence[Follow], followers: Mapping[FollowerId, Follower]) -> list[Follow]:
-    return [follow for follow in follows if follow.follower in followers]
+def read_facts(plan: Plan) -> tuple[TokenFacts, ...]:
+    """Read the catalog of a plan, if it names one. Raises `ConfigError` when the file is wrong."""
+    file = plan.settings.catalog.file
+    return read_catalog(Path(file)) if file else ()

@@ -5,10 +5,12 @@ what is free to run. One hung venue call holds one lane and one worker; other gr
 takes what is still queued without waiting for more, closes the channel, and the workers end by themselves.
 """
 
+from collections.abc import Sequence
+
 import trio
 from attrs import define, field
 
-from trio_copy.engine.execution import Execution
+from trio_copy.engine.execution import Done, Execution, Unproven, Waits
 from trio_copy.engine.lanes import Lanes
 from trio_copy.errors import LeaseLost
 from trio_copy.model.decisions import Code, CopyTask, End, Outcome, Reason
@@ -25,8 +27,6 @@ _PARKED_PER_WORKER = 20
 @define(eq=False, kw_only=True)
 class WorkerGroup:
     execution: Execution
-    owner: str
-    """The instance that leases."""
     workers: int
     observer: Observer
     outstanding: dict[TaskId, CopyTask] = field(factory=dict)
@@ -39,9 +39,17 @@ class WorkerGroup:
     _draining: bool = False
     _waiting: trio.CancelScope = field(factory=trio.CancelScope)
 
+    def __attrs_post_init__(self) -> None:
+        self.execution.on_gathered = self._adopt
+
     @property
     def name(self) -> str:
         return self.execution.name
+
+    @property
+    def owner(self) -> str:
+        """The instance that leases."""
+        return self.execution.owner
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Work until `drain` was called and nothing is left."""
@@ -58,10 +66,13 @@ class WorkerGroup:
         self._draining = True
         self._waiting.cancel()
 
-    async def finish(self, task: CopyTask, outcome: Outcome, report: ExecutionReport | None, started_at: float) -> None:
-        """Record a task's end and carry on with its lane. Called by the workers, and by the reconciler later on."""
+    async def finish(self, task: CopyTask, done: Done, started_at: float) -> None:
+        """Record a task's end and carry on with its lane. Called by the reconciler once an outcome is proven."""
+        known = task.task_id in self._unproven
         self._unproven.discard(task.task_id)
-        await self._record(task, outcome, report, started_at)
+        await self._record_all(task, done, started_at)
+        if not known:
+            return  # a task of an earlier run: it holds no lane here
         following = self._lanes.finish(task.lane)
         if following is not None:
             try:
@@ -69,6 +80,11 @@ class WorkerGroup:
             except (trio.WouldBlock, trio.ClosedResourceError, trio.BrokenResourceError):
                 # No worker will take it any more, or none is free: it must not be lost for that.
                 await self._run_lane(following)
+
+    @property
+    def unproven(self) -> tuple[CopyTask, ...]:
+        """Tasks whose orders may have been sent, and nobody knows yet."""
+        return tuple(self.outstanding[task] for task in self._unproven if task in self.outstanding)
 
     async def renew_leases(self) -> None:
         """Keep what is outstanding ours; what was lost is abandoned when it ends."""
@@ -123,13 +139,42 @@ class WorkerGroup:
         """Carry out a task and those that waited behind it; an unproven outcome keeps the lane closed."""
         while task is not None:
             started_at = self.execution.wall()
-            done = await self.execution.run(task)
-            if done is None:
-                self._unproven.add(task.task_id)
-                self._room.set()
-                return
-            await self._record(task, *done, started_at)
+            try:
+                done = await self.execution.run(task)
+            except LeaseLost as error:
+                self.observer.on_alert("lease-lost", str(error))
+                done = Waits()  # somebody else's by now
+            match done:
+                case Unproven():
+                    self._unproven.add(task.task_id)
+                    self._room.set()
+                    return
+                case Waits():
+                    self._forget(task.task_id)
+                case Done():
+                    await self._record_all(task, done, started_at)
             task = self._lanes.finish(task.lane)
+
+    async def _record_all(self, task: CopyTask, done: Done, started_at: float) -> None:
+        """Record the end of a task and of those that went out in its order."""
+        for member in done.members:
+            other = self.outstanding.get(TaskId(member))
+            if other is not None:
+                reason = Reason(
+                    code=Code.GATHERED, control="execution.aggregate_s", value=task.task_id, limit="its own order"
+                )
+                await self._record(other, Outcome(end=End.GATHERED, reason=reason), None, started_at)
+        await self._record(task, done.outcome, done.report, started_at)
+        self.execution.at("task: ended")
+
+    def _adopt(self, tasks: Sequence[CopyTask]) -> None:
+        """Look after tasks that were leased besides the queue; their lane is the one that is being worked in."""
+        self.outstanding.update({task.task_id: task for task in tasks})
+
+    def _forget(self, *tasks: TaskId) -> None:
+        for task in tasks:
+            self.outstanding.pop(task, None)
+        self._room.set()
 
     async def _record(
         self, task: CopyTask, outcome: Outcome, report: ExecutionReport | None, started_at: float
@@ -141,8 +186,7 @@ class WorkerGroup:
             self.observer.on_alert("lease-lost", str(error))
             return
         finally:
-            self.outstanding.pop(task.task_id, None)
-            self._room.set()
+            self._forget(task.task_id)
         self.observer.on_finished(
             Finished(task=task, outcome=outcome, report=report, started_at=started_at, ended_at=self.execution.wall())
         )

@@ -1,5 +1,6 @@
 """What an operator and several instances agree on."""
 
+from collections.abc import Mapping
 from enum import Enum
 
 from attrs import frozen
@@ -19,12 +20,37 @@ class Mode(Enum):
     __hash__ = object.__hash__
 
 
+ENGINE = "engine"
+"""The scope of a mode that holds for everybody."""
+
+
+def follower_scope(follower: str) -> str:
+    """Name the scope of a mode that holds for one follower."""
+    return f"follower:{follower}"
+
+
 @frozen(kw_only=True)
 class ModeChange:
     mode: Mode
     why: str
     at: float
     """Unix seconds."""
+
+
+@frozen(kw_only=True)
+class Modes:
+    """Every mode in force, by scope: the engine's own, and those of followers."""
+
+    version: int
+    """Grows with each change."""
+    by_scope: Mapping[str, ModeChange]
+
+    def of(self, scope: str) -> ModeChange:
+        """Return the mode of a scope; RUN where nobody set one."""
+        return self.by_scope.get(scope, _FRESH)
+
+
+_FRESH = ModeChange(mode=Mode.RUN, why="nobody changed it", at=0.0)
 
 
 @frozen(kw_only=True)

@@ -11,7 +11,7 @@ from attrs import frozen
 from trio_copy.model.fills import Side
 from trio_copy.model.ids import Address, FollowerId, IntentKey, SignalId, TaskId, TokenId, intent_key
 from trio_copy.model.signals import Signal
-from trio_copy.model.units import Price, Shares, Usd
+from trio_copy.model.units import NO_SHARES, Price, Shares, Usd
 
 
 class Code(Enum):
@@ -24,18 +24,41 @@ class Code(Enum):
     PRICE_TOO_HIGH = "the leader's price is over the band"
     PRICE_UNKNOWN = "the log moves shares without a price"
     LEADER_TOO_SMALL = "the leader's trade is under the follow's minimum"
+    LEADER_TOO_BIG = "the leader's trade is over the follow's maximum"
+    ROLE_NOT_WANTED = "a filter does not want this side of the leader's match"
+    KIND_NOT_WANTED = "the follow does not follow this kind of move"
+    CONDITION_NOT_ALLOWED = "the question is not on the allow list"
+    CONDITION_DENIED = "the question is on the deny list"
+    KEYWORD_NOT_ALLOWED = "the question contains none of the wanted words"
+    KEYWORD_DENIED = "the question contains an unwanted word"
+    CATEGORY_NOT_ALLOWED = "the category is not on the allow list"
+    CATEGORY_DENIED = "the category is on the deny list"
+    ENDS_TOO_SOON = "the question ends too soon"
+    ENDS_TOO_LATE = "the question ends too late"
+    MARKET_UNKNOWN = "the catalog does not know the token, and a setting needs it"
+    FOLLOW_PAUSED = "the follow is paused or being left"
+    NOT_FOLLOWED = "the follow was removed meanwhile"
+    EXIT_NOT_WANTED = "the follow does not copy the leader's exits"
+    ALREADY_IN = "only the first entry per question is wanted"
+    BOOK_TOO_THIN = "the best ask offers too little"
+    SPREAD_TOO_WIDE = "bid and ask are too far apart"
+    PRICE_TOO_GOOD = "the ask is suspiciously far under the leader's price"
     TOO_OLD = "the signal arrived too late to be wanted"
     BELOW_MINIMUM = "the copy is under the minimum order"
     ABOVE_MAXIMUM = "the copy, raised to the minimum, breaks the cap per order"
     NOTHING_TO_COPY = "the size rounds to nothing"
     NOTHING_TO_SELL = "no copied position to sell"
     CAP_REACHED = "a spending cap would be broken"
+    LOSS_LIMIT = "a loss cap is broken"
+    GATHERED = "it went out as part of another task's order"
+    NEVER_ENOUGH = "too little came together to reach the minimum"
     MODE_FORBIDS = "the mode of the engine forbids it"
     QUEUE_FULL = "the inbox is full"
     EVICTED_BY_EXIT = "an exit needed the place of this entry"
     DEADLINE_PASSED = "the deadline passed before the order could be sent"
     RETRACTED = "a reorg took the leader's fill back"
     VENUE_REFUSED = "the venue refused the order"
+    SETTLEMENT_FAILED = "the venue matched it, the chain never settled it"
     NO_FILL = "nothing could be filled at the limit price"
     NOT_SENT = "the order could not be sent"
     OUTCOME_UNPROVEN = "the outcome could not be proven in time; a person must look"
@@ -78,6 +101,12 @@ class OrderIntent:
     """The worst price that is acceptable."""
     max_cost: Usd
     """Shares at the limit price, rounded up: the most a BUY may cost before fees. Zero for a SELL."""
+    order_type: str = "FAK"
+    """FAK takes what is there and kills the rest; FOK all or nothing."""
+    leader_shares: Shares = NO_SHARES
+    """The shares of the leader's own trade."""
+    sell: str = "sized"
+    """For an exit, how much of the position: proportional, all, or sized (`shares`)."""
 
 
 @frozen(kw_only=True)
@@ -94,6 +123,12 @@ class CopyTask:
     attempt: int = 0
     decided_at: float = 0.0
     """Unix seconds at which it was decided, right before the gate: where its time in the queue starts."""
+    not_before: float = 0.0
+    """Unix seconds until which nobody takes it up: a delay, or a window in which others gather."""
+    gathers: bool = False
+    """Whether it goes out together with what waits of the same follower, leader and token."""
+    again: bool = False
+    """Given out before, to somebody who did not end it: the journal may know an order of it."""
 
     @property
     def key(self) -> IntentKey:
@@ -103,6 +138,15 @@ class CopyTask:
     def lane(self) -> tuple[FollowerId, TokenId]:
         """Tasks of one lane run in order, one at a time."""
         return (self.follower, self.intent.token_id)
+
+
+@frozen(kw_only=True)
+class Parcel:
+    """A task together with those that go out in its order."""
+
+    task: CopyTask
+    """Its identity names the order; its deadline holds; its intent covers everybody's."""
+    members: tuple[TaskId, ...] = ()
 
 
 class End(Enum):
@@ -118,6 +162,8 @@ class End(Enum):
     HALTED = "halted"
     RETRACTED = "retracted"
     ESCALATED = "escalated"
+    SKIPPED = "skipped"
+    GATHERED = "gathered"
 
     __hash__ = object.__hash__
 
@@ -137,3 +183,36 @@ class Ended:
 
     task: CopyTask
     outcome: Outcome
+
+
+def never_enough(task: CopyTask) -> Outcome:
+    """Say how a task ends for which too little came together in time."""
+    reason = Reason(
+        code=Code.NEVER_ENOUGH,
+        control="size.accumulate_s",
+        value=str(task.intent.max_cost),
+        limit="size.minimum_usd",
+    )
+    return Outcome(end=End.SKIPPED, reason=reason)
+
+
+def retracted(task: CopyTask) -> Outcome:
+    """Say how a task ends whose fill did not come back after a reorg."""
+    reason = Reason(code=Code.RETRACTED, control="chain", value=task.signal.block_hash, limit="a block that stays")
+    return Outcome(end=End.RETRACTED, reason=reason)
+
+
+def shed(capacity: int) -> Outcome:
+    """Say how a task ends that finds the inbox full."""
+    return _shed(Code.QUEUE_FULL, "engine.queue_capacity", capacity)
+
+
+def evicted(capacity: int) -> Outcome:
+    """Say how an entry ends whose place an exit takes."""
+    return _shed(Code.EVICTED_BY_EXIT, "inbox.exits_first", capacity)
+
+
+def _shed(code: Code, control: str, capacity: int) -> Outcome:
+    return Outcome(
+        end=End.SHED, reason=Reason(code=code, control=control, value=str(capacity), limit=f"under {capacity}")
+    )

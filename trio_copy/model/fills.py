@@ -29,6 +29,20 @@ class Role(Enum):
     __hash__ = object.__hash__
 
 
+class Kind(Enum):
+    """Why shares changed hands."""
+
+    TRADE = "trade"
+    SPLIT = "split"
+    MERGE = "merge"
+    REDEMPTION = "redemption"
+    TRANSFER = "transfer"
+    EXIT = "exit"
+    """No act of the leader: the follower's own rule, such as a stop loss, wants to leave."""
+
+    __hash__ = object.__hash__
+
+
 @frozen(kw_only=True)
 class Fill:
     chain_id: ChainId
@@ -54,6 +68,7 @@ class Fill:
     block_number: int
     block_hash: Hash32
     block_time: int | None
+    kind: Kind = Kind.TRADE
 
     @property
     def price(self) -> Price | None:

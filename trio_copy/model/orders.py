@@ -18,6 +18,17 @@ class Account:
 
 
 @frozen(kw_only=True)
+class Quote:
+    """The best prices of a book; None on an empty side."""
+
+    bid: Price | None
+    ask: Price | None
+    bid_shares: Shares | None = None
+    """Offered at the best bid; None where nobody tells."""
+    ask_shares: Shares | None = None
+
+
+@frozen(kw_only=True)
 class Market:
     """What a venue says about one token right now."""
 
@@ -27,14 +38,8 @@ class Market:
     fee_bps: int
     closed: str | None = None
     """Why it cannot be traded, or None when it can."""
-
-
-@frozen(kw_only=True)
-class Quote:
-    """The best prices of a book; None on an empty side."""
-
-    bid: Price | None
-    ask: Price | None
+    quote: Quote | None = None
+    """The top of its book; None where nobody tells."""
 
 
 @frozen(kw_only=True)
@@ -58,8 +63,23 @@ class Status(Enum):
     FILLED = "filled"
     PARTIAL = "partial"
     KILLED = "killed"
+    """Accepted, and ended without a fill."""
     REJECTED = "rejected"
+    """Refused; nothing was filled, and nothing will be."""
+    ABSENT = "absent"
+    """Proven never to have reached the venue: the same bytes may be sent again."""
     UNKNOWN = "unknown"
+
+    __hash__ = object.__hash__
+
+
+class Settlement(Enum):
+    """Whether what the venue matched is on the chain."""
+
+    FIRM = "firm"
+    PENDING = "pending"
+    FAILED = "failed"
+    """It was matched and then undone: the fill did not happen."""
 
     __hash__ = object.__hash__
 
@@ -75,6 +95,7 @@ class ExecutionReport:
     notional: Usd = NO_USD
     """Collateral paid or received before fees."""
     fee: Usd = NO_USD
+    settlement: Settlement = Settlement.FIRM
     detail: str = ""
     """The venue's own words for a refusal; never a secret."""
 
@@ -97,7 +118,9 @@ class JournalState(Enum):
     """May have been sent."""
     UNKNOWN = "unknown"
     """Was sent or not; nobody can say yet."""
+    SETTLING = "settling"
+    """Filled and booked as provisional; the chain has the last word."""
     ENDED = "ended"
-    """Its outcome is proven and booked."""
+    """Its outcome is proven and booked for good."""
 
     __hash__ = object.__hash__

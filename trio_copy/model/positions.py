@@ -1,19 +1,46 @@
-"""The ledger: immutable entries, and positions as folds over them."""
+"""The ledger: immutable entries, and positions as folds over them.
 
-from attrs import frozen
+A position belongs to (follower, leader, token). Its lots are sold first in, first out. What the venue has matched but the
+chain has not settled is provisional: it counts for what can be sold and spent, and is shown apart until it is firm.
+"""
+
+from collections.abc import Iterable
+from enum import Enum
+
+from attrs import evolve, frozen
 
 from trio_copy.model.fills import Side
-from trio_copy.model.ids import Address, FollowerId, IntentKey, SignalId, TokenId
-from trio_copy.model.units import NO_SHARES, NO_USD, Price, Rounding, Shares, Usd, divide
+from trio_copy.model.ids import Address, FollowerId, SignalId, TaskId, TokenId
+from trio_copy.model.units import NO_PRICE, NO_SHARES, NO_USD, Price, Rounding, Shares, Usd, divide
 
 PositionKey = tuple[FollowerId, Address, TokenId]
+
+
+class EntryKind(Enum):
+    FILL = "fill"
+    """The follower's order was executed."""
+    REDEMPTION = "redemption"
+    """The question was resolved: the shares became what they pay."""
+    CONFIRM = "confirm"
+    """An earlier entry is settled for good."""
+    REVERSE = "reverse"
+    """An earlier entry was matched but never settled: it did not happen."""
+    MISSED = "missed"
+    """The leader left and this follower could not: only how much the leader still holds changes."""
+
+    __hash__ = object.__hash__
 
 
 @frozen(kw_only=True)
 class LedgerEntry:
     """One booking; `key` makes it count once however often it is booked."""
 
-    key: IntentKey
+    key: str
+    """The intent key of a fill; other kinds add their kind to it."""
+    kind: EntryKind = EntryKind.FILL
+    of: str = ""
+    """The key of the entry that a CONFIRM or REVERSE is about."""
+    task_id: TaskId
     signal_id: SignalId
     follower: FollowerId
     leader: Address
@@ -22,6 +49,12 @@ class LedgerEntry:
     shares: Shares
     notional: Usd
     fee: Usd
+    leader_shares: Shares = NO_SHARES
+    """The leader's shares that this answers: what he bought, or sold of it."""
+    reference: Price = NO_PRICE
+    """The leader's price, which slippage is measured against; 0 where there was none."""
+    firm: bool = True
+    """False while the venue has matched the order but nothing is settled."""
     booked_at: float
     """Unix seconds."""
 
@@ -29,39 +62,161 @@ class LedgerEntry:
     def position(self) -> PositionKey:
         return (self.follower, self.leader, self.token_id)
 
+    @property
+    def price(self) -> Price | None:
+        return self.notional.per(self.shares, Rounding.NEAREST) if self.shares else None
+
+    @property
+    def slippage_bps(self) -> int | None:
+        """How much worse than the leader's price it was."""
+        return None if self.price is None else slippage_bps(self.side, self.reference, self.price)
+
+
+@frozen
+class Lot:
+    """Shares bought by one entry and not sold yet."""
+
+    key: str
+    shares: Shares
+    cost: Usd
+    """Paid for the shares still held, fees included."""
+    opened_at: float
+    firm: bool
+
 
 @frozen(kw_only=True)
 class Position:
-    """What one follower holds of one token on one leader's account, at average cost."""
+    """What one follower holds of one token on one leader's account."""
 
-    shares: Shares = NO_SHARES
-    cost: Usd = NO_USD
-    """Paid for the shares still held, fees included."""
+    lots: tuple[Lot, ...] = ()
     realised: Usd = NO_USD
-    """Proceeds of what was sold, less fees, less its average cost (rounded up)."""
+    """Firm: proceeds of what was sold or redeemed, less fees, less its cost (rounded up)."""
+    provisional: Usd = NO_USD
+    """The same of sales that are not settled, or that sold what is not settled."""
+    fees: Usd = NO_USD
+    leader_shares: Shares = NO_SHARES
+    """What the leader still holds of what these lots copied."""
+    oversold: Shares = NO_SHARES
+    """Sold without being held: only when a purchase was reversed after it was sold on."""
+
+    @property
+    def shares(self) -> Shares:
+        return sum((lot.shares for lot in self.lots), NO_SHARES)
+
+    @property
+    def cost(self) -> Usd:
+        return sum((lot.cost for lot in self.lots), NO_USD)
+
+    @property
+    def firm_shares(self) -> Shares:
+        return sum((lot.shares for lot in self.lots if lot.firm), NO_SHARES)
+
+    @property
+    def opened_at(self) -> float:
+        """Unix seconds at which the oldest lot was bought; 0 where there is none."""
+        return self.lots[0].opened_at if self.lots else 0.0
+
+    @property
+    def average_cost(self) -> Price | None:
+        return self.cost.per(self.shares, Rounding.UP) if self.lots else None
 
     def after(self, entry: LedgerEntry) -> "Position":
-        """Fold one entry in.
-
-        Raises:
-            ValueError: it sells more than is held.
-        """
-        if entry.side is Side.BUY:
-            return Position(
-                shares=self.shares + entry.shares,
-                cost=self.cost + entry.notional + entry.fee,
-                realised=self.realised,
-            )
-        if entry.shares > self.shares:
-            raise ValueError(f"expected to sell at most {self.shares} shares, was {entry.shares}")
+        """Fold a FILL, REDEMPTION or MISSED in. The other kinds change an earlier entry: see `fold`."""
+        if entry.kind is EntryKind.MISSED:
+            return evolve(self, leader_shares=self._leader_left(entry))
         if not entry.shares:
             return self
-        cost = Usd(divide(self.cost.micro * entry.shares.micro, self.shares.micro, Rounding.UP))
-        return Position(
-            shares=self.shares - entry.shares,
-            cost=self.cost - cost,
-            realised=self.realised + entry.notional - entry.fee - cost,
+        if entry.side is Side.BUY:
+            lot = Lot(entry.key, entry.shares, entry.notional + entry.fee, entry.booked_at, entry.firm)
+            return evolve(
+                self,
+                lots=(*self.lots, lot),
+                fees=self.fees + entry.fee,
+                leader_shares=self.leader_shares + entry.leader_shares,
+            )
+        lots, cost, short, firm = _sold(self.lots, entry.shares)
+        gained = entry.notional - entry.fee - cost
+        settled = firm and entry.firm
+        return evolve(
+            self,
+            lots=lots,
+            realised=self.realised + gained if settled else self.realised,
+            provisional=self.provisional if settled else self.provisional + gained,
+            fees=self.fees + entry.fee,
+            leader_shares=self._leader_left(entry) if lots else NO_SHARES,
+            oversold=self.oversold + short,
         )
+
+    def _leader_left(self, entry: LedgerEntry) -> Shares:
+        return self.leader_shares - min(entry.leader_shares, self.leader_shares)
+
+
+EMPTY = Position()
+
+
+def fold(entries: Iterable[LedgerEntry]) -> Position:
+    """Return the position that its entries, in the order of booking, add up to. This is the definition."""
+    ordered = tuple(entries)
+    reversed_keys = {entry.of for entry in ordered if entry.kind is EntryKind.REVERSE}
+    confirmed = {entry.of for entry in ordered if entry.kind is EntryKind.CONFIRM}
+    position = EMPTY
+    for entry in ordered:
+        if entry.kind not in (EntryKind.REVERSE, EntryKind.CONFIRM) and entry.key not in reversed_keys:
+            position = position.after(evolve(entry, firm=True) if entry.key in confirmed else entry)
+    return position
+
+
+@frozen(kw_only=True)
+class Booking:
+    """What booking an entry changed."""
+
+    first: bool
+    """False when the entry was booked before; the rest then tells what it changed at that time."""
+    realised: Usd = NO_USD
+    released: Usd = NO_USD
+    """By how much the open cost fell; negative when it rose."""
+    closed: bool = False
+    """Whether the position held shares before and holds none now."""
+    opened: bool = False
+    """Whether it holds shares now and held none before."""
+
+    @classmethod
+    def of(cls, before: Position, after: Position) -> "Booking":
+        return cls(
+            first=True,
+            realised=after.realised + after.provisional - before.realised - before.provisional,
+            released=before.cost - after.cost,
+            closed=bool(before.lots) and not after.lots,
+            opened=bool(after.lots) and not before.lots,
+        )
+
+
+@frozen(kw_only=True)
+class Mark:
+    """What a position could be sold for."""
+
+    price: Price
+    """The best bid when it was last looked at."""
+    peak: Price
+    """The highest bid since the position was opened."""
+    at: float
+    """Unix seconds."""
+
+
+def _sold(lots: tuple[Lot, ...], shares: Shares) -> tuple[tuple[Lot, ...], Usd, Shares, bool]:
+    """Take shares from the oldest lots: what is left, what they cost, what was missing, and whether all were firm."""
+    cost, left, firm = NO_USD, shares, True
+    rest = list(lots)
+    while left and rest:
+        lot = rest.pop(0)
+        firm = firm and lot.firm
+        if lot.shares <= left:
+            cost, left = cost + lot.cost, left - lot.shares
+            continue
+        part = Usd(divide(lot.cost.micro * left.micro, lot.shares.micro, Rounding.UP))
+        rest.insert(0, evolve(lot, shares=lot.shares - left, cost=lot.cost - part))
+        cost, left = cost + part, NO_SHARES
+    return tuple(rest), cost, left, firm
 
 
 def slippage_bps(side: Side, reference: Price, price: Price) -> int | None:

@@ -5,12 +5,24 @@ from typing import Any
 
 import attrs
 
+from trio_copy.model.layers import Merge
+
 Check = Callable[[Any, "attrs.Attribute[Any]", Any], None]
 
 
-def setting(default: Any, *, unit: str, why: str, check: Check | None = None) -> Any:  # noqa: ANN401  as attrs.field
-    """Declare one setting of an attrs class; `attrs.NOTHING` as default makes it required."""
-    return attrs.field(default=default, metadata={"unit": unit, "why": why}, validator=check)
+def setting(
+    default: Any,  # noqa: ANN401  as attrs.field
+    *,
+    unit: str,
+    why: str,
+    check: Check | None = None,
+    merge: Merge = Merge.NEAREST,
+) -> Any:  # noqa: ANN401  as attrs.field
+    """Declare one setting of an attrs class; `attrs.NOTHING` as default makes it required.
+
+    `merge` says what happens when several layers set it; see `trio_copy.model.layers`.
+    """
+    return attrs.field(default=default, metadata={"unit": unit, "why": why, "merge": merge}, validator=check)
 
 
 def group(of: type, *, why: str) -> Any:  # noqa: ANN401  as attrs.field
@@ -34,5 +46,16 @@ def one_of(*choices: str) -> Check:
     def check(instance: Any, attribute: "attrs.Attribute[Any]", value: Any) -> None:  # noqa: ANN401
         if value not in choices:
             raise ValueError(f'expected one of {", ".join(choices)}, got "{value}"')
+
+    return check
+
+
+def some_of(*choices: str) -> Check:
+    """Check that every member of a list is one of a few words."""
+
+    def check(instance: Any, attribute: "attrs.Attribute[Any]", value: Any) -> None:  # noqa: ANN401
+        unknown = sorted(set(value) - set(choices))
+        if unknown:
+            raise ValueError(f'expected some of {", ".join(choices)}, got "{unknown[0]}"')
 
     return check

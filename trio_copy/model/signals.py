@@ -2,7 +2,7 @@
 
 from attrs import frozen
 
-from trio_copy.model.fills import Fill, Role, Side
+from trio_copy.model.fills import Fill, Kind, Role, Side
 from trio_copy.model.ids import Address, ChainId, Hash32, SignalId, TokenId, order_signal_id, transfer_signal_id
 from trio_copy.model.units import Price, Shares, Usd
 
@@ -27,6 +27,7 @@ class Signal:
     """Unix seconds; deadlines count from here."""
     seen_at: float
     """Unix seconds at which the log reached this process."""
+    kind: Kind = Kind.TRADE
 
     @property
     def credit_key(self) -> tuple[str, ...] | None:
@@ -82,4 +83,5 @@ def signal_from_fill(fill: Fill, ordinal: int, *, block_time: int, seen_at: floa
         block_hash=fill.block_hash,
         block_time=block_time,
         seen_at=seen_at,
+        kind=fill.kind,
     )

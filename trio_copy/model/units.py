@@ -141,6 +141,10 @@ class Shares(_Summable):
     def scaled(self, ratio: Ratio, rounding: Rounding) -> "Shares":
         return Shares(divide(self.micro * ratio.micro, MICRO, rounding))
 
+    def part(self, numerator: "Shares", denominator: "Shares", rounding: Rounding) -> "Shares":
+        """Return the part of these shares that `numerator` is of `denominator`."""
+        return Shares(divide(self.micro * numerator.micro, denominator.micro, rounding))
+
     def at(self, price: "Price", rounding: Rounding) -> "Usd":
         """Return what these shares cost, or bring, at a price."""
         return Usd(divide(self.micro * price.micro, MICRO, rounding))
@@ -183,6 +187,14 @@ class Price(Micro):
         return Price(divide(self.micro * (_BPS - bps), _BPS, rounding))
 
 
+class Count(_Summable):
+    """A number of things, in millionths like everything that budgets add up."""
+
+    __slots__ = ()
+
+
 NO_SHARES = Shares(0)
 NO_USD = Usd(0)
+ONE = Count(MICRO)
+NO_PRICE = Price(0)
 ONE_USD_PER_SHARE = Price(MICRO)

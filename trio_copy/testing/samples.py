@@ -85,6 +85,7 @@ def sample_order(task: CopyTask, body: bytes = b"body") -> Order:
 def sample_entry(task: CopyTask, *, side: Side = Side.BUY, shares: int = 10, dollars: int = 5) -> LedgerEntry:
     return LedgerEntry(
         key=task.key,
+        task_id=task.task_id,
         signal_id=task.signal.signal_id,
         follower=task.follower,
         leader=task.signal.leader,

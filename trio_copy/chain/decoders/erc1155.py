@@ -19,7 +19,7 @@ from attrs import frozen
 
 from trio_copy.chain.decoders.words import address_topic, array_at, expect_shape, topic_address, words
 from trio_copy.errors import UndecodableLog
-from trio_copy.model.fills import Fill, NotAFill, Role, Side
+from trio_copy.model.fills import Fill, Kind, NotAFill, Role, Side
 from trio_copy.model.ids import ZERO_ADDRESS, Address, TokenId
 from trio_copy.model.logs import RawLog
 from trio_copy.model.settings import setting
@@ -33,6 +33,7 @@ BATCH_TOPIC = "0x4a39dc06d4c0dbc64b70af90fd698a233a518aa5d07e595d983b8c0526c8f7f
 
 CONDITIONAL_TOKENS = Address("0x4d97dcd97ec945f40cf65f87097ace5ea0476045")
 POSITION_MANAGER = Address("0x006f54f7f9a22e0000cc2ab60031000000ae9fef")
+_KINDS = {"split": Kind.SPLIT, "merge": Kind.MERGE, "redeem": Kind.REDEMPTION, "move": Kind.TRANSFER}
 
 
 @frozen(kw_only=True)
@@ -49,6 +50,11 @@ class Erc1155Settings:
         unit="list of addresses",
         why="Operators whose transfers are trades, such as an AMM pool; transfers by anybody else are plain moves.",
     )
+    moves: bool = setting(
+        False,
+        unit="true or false",
+        why="Also report splits, merges, redemptions and transfers that a leader made himself, for filters.kinds.",
+    )
 
 
 @frozen
@@ -56,6 +62,8 @@ class Erc1155Decoder:
     contracts: frozenset[Address]
     """Empty believes every contract: for reading files, not for trading."""
     venues: frozenset[Address]
+    moves: bool = False
+    """Whether what is no trade but the leader's own act is reported too."""
     topics: frozenset[str] = frozenset({SINGLE_TOPIC, BATCH_TOPIC})
 
     def filters(self, leaders: Sequence[Address]) -> tuple[LogFilter, ...]:
@@ -71,11 +79,14 @@ class Erc1155Decoder:
             raise UndecodableLog("unknown-contract", f"transfer log of {log.address}")
         moved = _moved(log)
         operator, sender, recipient = (topic_address(topic, "transfer") for topic in log.topics[1:4])
-        kind = self._kind(operator, sender, recipient, moved)
-        if kind is not None:
-            return NotAFill(kind=kind)
+        name = self._kind(operator, sender, recipient, moved)
+        # A transfer by somebody else's hand belongs to a trade, which another decoder reads.
+        own = operator in (sender, recipient) or name in ("split", "merge", "redeem")
+        kind = Kind.TRADE if name is None else _KINDS.get(name)
+        if kind is None or (name is not None and not (self.moves and own)):
+            return NotAFill(kind=name or "empty")
         return tuple(
-            _fill(log, item, TokenId(token), Shares(shares), side, owner, other)
+            _fill(log, item, TokenId(token), Shares(shares), side, owner, other, kind)
             for item, (token, shares) in enumerate(moved)
             if shares
             for side, owner, other in ((Side.SELL, sender, recipient), (Side.BUY, recipient, sender))
@@ -111,7 +122,14 @@ def _moved(log: RawLog) -> list[tuple[int, int]]:
 
 
 def _fill(
-    log: RawLog, item: int, token_id: TokenId, shares: Shares, side: Side, owner: Address, other: Address
+    log: RawLog,
+    item: int,
+    token_id: TokenId,
+    shares: Shares,
+    side: Side,
+    owner: Address,
+    other: Address,
+    kind: Kind,
 ) -> Fill:
     return Fill(
         chain_id=log.chain_id,
@@ -131,4 +149,5 @@ def _fill(
         block_number=log.block_number,
         block_hash=log.block_hash,
         block_time=log.block_time,
+        kind=kind,
     )

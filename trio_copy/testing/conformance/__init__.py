@@ -8,8 +8,11 @@ Each check is an async function with one guarantee in its docstring. With pytest
 
 from collections.abc import Callable
 
+from trio_copy.testing.conformance.books import BOOK_CHECKS
 from trio_copy.testing.conformance.executor import EXECUTOR_CHECKS, OpenExecutorForTest
-from trio_copy.testing.conformance.store import STORE_CHECKS, OpenStoreForTest, StoreTerms
+from trio_copy.testing.conformance.gate import GATE_CHECKS
+from trio_copy.testing.conformance.terms import OpenStoreForTest, StoreTerms
+from trio_copy.testing.conformance.waiting import WAITING_CHECKS
 
 __all__ = [
     "EXECUTOR_CHECKS",
@@ -19,6 +22,9 @@ __all__ = [
     "StoreTerms",
     "name_of",
 ]
+
+STORE_CHECKS = (*GATE_CHECKS, *WAITING_CHECKS, *BOOK_CHECKS)
+"""Every check of a store. They need a clock that `trio.sleep` moves: a mock clock, or patience."""
 
 
 def name_of(check: Callable[..., object]) -> str:

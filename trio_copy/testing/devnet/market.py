@@ -7,6 +7,7 @@ from attrs import define, field, frozen
 from trio_copy.chain.decoders.erc1155 import CONDITIONAL_TOKENS
 from trio_copy.chain.decoders.order_filled import EXCHANGE_V2, EXCHANGE_V3
 from trio_copy.entropy import Entropy, seeded_entropy
+from trio_copy.model.catalog import TokenFacts
 from trio_copy.model.fills import Side
 from trio_copy.model.ids import ZERO_ADDRESS, Address, TokenId
 from trio_copy.model.orders import Quote
@@ -61,6 +62,21 @@ class ScriptedMarket:
     @property
     def labels(self) -> Mapping[TokenId, str]:
         return {outcome.token_id: outcome.label for outcome in self.outcomes}
+
+    @property
+    def facts(self) -> tuple[TokenFacts, ...]:
+        """Tell of each token what a catalog would."""
+        return tuple(
+            TokenFacts(
+                token_id=outcome.token_id,
+                condition_id=fake_hash("condition", number // 2),
+                outcome=outcome.label.rsplit(" ", 1)[1],
+                question=outcome.label.rsplit(" ", 1)[0],
+                opposite=TokenId(outcome.token_id ^ 1),
+                slot=number % 2,
+            )
+            for number, outcome in enumerate(self.outcomes)
+        )
 
     def quote(self, token_id: TokenId) -> Quote | None:
         """Quote one tick around the middle."""

@@ -1,0 +1,97 @@
+"""The durable store of one machine: one SQLite file, written by one engine at a time.
+
+Every answer is on the disk before it is given (WAL, `synchronous=FULL`); calls that come together share one trip to the
+disk. Commands such as `trio-copy follow add` may use the file while an engine runs; a second engine may not.
+"""
+
+from collections.abc import AsyncGenerator, Callable
+from contextlib import asynccontextmanager
+
+import attrs
+import trio
+from attrs import frozen
+
+from trio_copy.hookspecs import hookimpl
+from trio_copy.model.settings import setting, within
+from trio_copy.ports import Store, StoreContext, StorePlugin
+from trio_copy_sqlite.control import SqliteControl
+from trio_copy_sqlite.files import open_file
+from trio_copy_sqlite.follows import SqliteFollows
+from trio_copy_sqlite.history import SqliteHistory
+from trio_copy_sqlite.inbox import SqliteInbox
+from trio_copy_sqlite.journal import SqliteJournal
+from trio_copy_sqlite.ledger import SqliteLedger
+from trio_copy_sqlite.limits import SqliteLimits
+from trio_copy_sqlite.retention import Retention
+from trio_copy_sqlite.writer import Writer
+
+
+@frozen(kw_only=True)
+class SqliteSettings:
+    """Where the file is, and how long it remembers what is over."""
+
+    path: str = setting(
+        attrs.NOTHING,
+        unit="path of a file",
+        why="On a local disk; with -wal, -shm and .lock beside it. Made when it is missing, readable by its owner only.",
+    )
+    keep_days: float = setting(
+        90.0,
+        unit="days",
+        why="How long ended tasks, orders and skips are kept; ledger entries are kept for ever.",
+        check=within(1.0, 100_000.0),
+    )
+
+
+@frozen
+class SqliteStore:
+    inbox: SqliteInbox
+    journal: SqliteJournal
+    limits: SqliteLimits
+    ledger: SqliteLedger
+    follows: SqliteFollows
+    control: SqliteControl
+    history: SqliteHistory
+
+
+@asynccontextmanager
+async def open_sqlite_store(context: StoreContext) -> AsyncGenerator[Store, None]:
+    """Open the file; close it after what was asked for is on the disk.
+
+    Raises:
+        ConfigError: the file is in use, corrupt, not ours or cannot be written; nothing was started.
+    """
+    settings: SqliteSettings = context.settings
+    wall = context.wall
+    with open_file(settings.path, "store.sqlite.path", guest=context.guest) as connection:
+        writer = Writer(connection, context.in_thread, context.at)
+        inbox = SqliteInbox(
+            writer=writer,
+            wall=wall,
+            capacity=context.queue_capacity,
+            dedup_ttl_s=context.dedup_ttl_s,
+            lease_s=context.lease_s,
+            retention=Retention(settings.keep_days, context.dedup_ttl_s),
+        )
+        store = SqliteStore(
+            inbox=inbox,
+            journal=SqliteJournal(writer, wall),
+            limits=SqliteLimits(writer, wall),
+            ledger=SqliteLedger(writer),
+            follows=SqliteFollows(writer),
+            control=SqliteControl(writer, wall),
+            history=SqliteHistory(writer),
+        )
+        async with trio.open_nursery() as nursery:
+            await nursery.start(writer.run_batches)
+            if not context.guest:
+                await writer.run(inbox.recover)
+            yield store
+            with trio.CancelScope(shield=True):
+                await writer.flush()
+            nursery.cancel_scope.cancel()
+
+
+@hookimpl
+def trio_copy_register_stores(register: Callable[[StorePlugin], None]) -> None:
+    register(StorePlugin(name="sqlite", open=open_sqlite_store, settings=SqliteSettings, durable=True))

@@ -1,0 +1,122 @@
+"""Modes, checkpoint, leases and instances."""
+
+import sqlite3
+
+import trio
+from attrs import define, evolve
+
+from trio_copy.clock import WallClock
+from trio_copy.errors import LeaseLost
+from trio_copy.model.control import ENGINE, Instance, Lease, Mode, ModeChange, Modes
+from trio_copy.model.logs import Checkpoint
+from trio_copy.records import decode, encode
+from trio_copy_sqlite.facts import count_up, number, put_text, text
+from trio_copy_sqlite.follows import LOOK_EVERY_S
+from trio_copy_sqlite.writer import Writer
+
+_VERSION = "modes_version"
+_CHECKPOINT = "checkpoint"
+
+
+@define(eq=False)
+class SqliteControl:
+    writer: Writer
+    wall: WallClock
+
+    async def modes(self) -> Modes:
+        return await self.writer.run(_modes)
+
+    async def set_mode(self, mode: Mode, why: str, scope: str = ENGINE) -> ModeChange:
+        change = ModeChange(mode=mode, why=why, at=self.wall())
+
+        def work(connection: sqlite3.Connection) -> ModeChange:
+            connection.execute(
+                "INSERT INTO modes VALUES (?, ?, ?, ?) ON CONFLICT DO UPDATE SET"
+                " mode = excluded.mode, why = excluded.why, at = excluded.at",
+                (scope, mode.value, why, change.at),
+            )
+            count_up(connection, _VERSION)
+            return change
+
+        return await self.writer.run(work)
+
+    async def wait_modes(self, since: int) -> Modes:
+        while True:
+            version = await self.writer.run(lambda connection: number(connection, _VERSION))
+            if version > since:
+                return await self.modes()
+            await trio.sleep(LOOK_EVERY_S)
+
+    async def checkpoint(self) -> Checkpoint | None:
+        found = await self.writer.run(lambda connection: text(connection, _CHECKPOINT))
+        return None if found is None else decode(found, Checkpoint)
+
+    async def save_checkpoint(self, checkpoint: Checkpoint) -> None:
+        await self.writer.run(lambda connection: advance(connection, checkpoint))
+
+    async def acquire(self, name: str, owner: str, lease_s: float) -> Lease | None:
+        now = self.wall()
+
+        def work(connection: sqlite3.Connection) -> Lease | None:
+            held = connection.execute("SELECT owner, token, until FROM leases WHERE name = ?", (name,)).fetchone()
+            mine = held is not None and held[0] == owner and held[2] > now
+            if held is not None and held[0] not in (None, owner) and held[2] > now:
+                return None
+            token = 1 if held is None else held[1] if mine else held[1] + 1
+            lease = Lease(name=name, owner=owner, token=token, until=now + lease_s)
+            connection.execute(
+                "INSERT INTO leases VALUES (?, ?, ?, ?) ON CONFLICT DO UPDATE SET"
+                " owner = excluded.owner, token = excluded.token, until = excluded.until",
+                (name, owner, token, lease.until),
+            )
+            return lease
+
+        return await self.writer.run(work)
+
+    async def renew(self, lease: Lease, lease_s: float) -> Lease:
+        now = self.wall()
+
+        def work(connection: sqlite3.Connection) -> Lease:
+            renewed = connection.execute(
+                "UPDATE leases SET until = ? WHERE name = ? AND token = ? AND owner IS NOT NULL AND until > ?",
+                (now + lease_s, lease.name, lease.token, now),
+            ).rowcount
+            if not renewed:
+                raise LeaseLost(f"{lease.name} is no longer held with token {lease.token}")
+            return evolve(lease, until=now + lease_s)
+
+        return await self.writer.run(work)
+
+    async def release(self, lease: Lease) -> None:
+        await self.writer.run(
+            lambda connection: connection.execute(
+                "UPDATE leases SET owner = NULL WHERE name = ? AND token = ?", (lease.name, lease.token)
+            )
+        )
+
+    async def beat(self, instance: str) -> None:
+        now = self.wall()
+        await self.writer.run(
+            lambda connection: connection.execute(
+                "INSERT INTO instances VALUES (?, ?) ON CONFLICT DO UPDATE SET seen_at = excluded.seen_at",
+                (instance, now),
+            )
+        )
+
+    async def instances(self) -> tuple[Instance, ...]:
+        def work(connection: sqlite3.Connection) -> tuple[Instance, ...]:
+            rows = connection.execute("SELECT instance, seen_at FROM instances ORDER BY instance").fetchall()
+            return tuple(Instance(instance=instance, seen_at=seen_at) for instance, seen_at in rows)
+
+        return await self.writer.run(work)
+
+
+def advance(connection: sqlite3.Connection, checkpoint: Checkpoint) -> None:
+    """Save a checkpoint as part of a larger step."""
+    put_text(connection, _CHECKPOINT, encode(checkpoint))
+
+
+def _modes(connection: sqlite3.Connection) -> Modes:
+    rows = connection.execute("SELECT scope, mode, why, at FROM modes").fetchall()
+    by_scope = {scope: ModeChange(mode=Mode(mode), why=why, at=at) for scope, mode, why, at in rows}
+    return Modes(version=number(connection, _VERSION), by_scope=by_scope)

@@ -1,0 +1,95 @@
+"""Budgets that never give out more than they have. Amounts are integers of millionths."""
+
+import sqlite3
+from collections.abc import Sequence
+
+from attrs import define
+
+from trio_copy.clock import WallClock
+from trio_copy.model.budgets import Claim, Credit, Per
+from trio_copy.model.ids import IntentKey
+from trio_copy.model.units import Count, Usd
+from trio_copy.ports import Refused, Reserved
+from trio_copy_sqlite.writer import Writer
+
+
+@define(eq=False)
+class SqliteLimits:
+    writer: Writer
+    wall: WallClock
+
+    async def reserve(self, key: IntentKey, claims: Sequence[Claim]) -> Reserved | Refused:
+        def work(connection: sqlite3.Connection) -> Reserved | Refused:
+            if _is_settled(connection, key) or _claims_of(connection, key):
+                return Reserved()
+            for claim in claims:
+                used = _used(connection, claim.counter)
+                if used + claim.amount.micro > claim.limit.micro:
+                    return Refused(claim=claim, used=used)
+            for claim in claims:
+                _add(connection, claim.counter, claim.amount.micro, claim.until)
+            connection.executemany(
+                "INSERT INTO claims VALUES (?, ?, ?, ?)",
+                [(key, claim.counter, claim.amount.micro, claim.per.value) for claim in claims],
+            )
+            return Reserved()
+
+        return await self.writer.run(work)
+
+    async def commit(self, key: IntentKey, spent: Usd) -> None:
+        now = self.wall()
+
+        def work(connection: sqlite3.Connection) -> None:
+            claims = _claims_of(connection, key)
+            for counter, amount, per in claims:
+                kept = Claim(counter=counter, control="", amount=Count(amount), limit=Count(0), per=per).kept(spent)
+                _add(connection, counter, kept - amount)
+            if claims:
+                connection.execute("DELETE FROM claims WHERE key = ?", (key,))
+                connection.execute("INSERT INTO settled VALUES (?, ?)", (key, now))
+
+        await self.writer.run(work)
+
+    async def release(self, key: IntentKey) -> None:
+        def work(connection: sqlite3.Connection) -> None:
+            for counter, amount, _ in _claims_of(connection, key):
+                _add(connection, counter, -amount)
+            connection.execute("DELETE FROM claims WHERE key = ?", (key,))
+
+        await self.writer.run(work)
+
+    async def credit(self, key: str, credits: Sequence[Credit]) -> None:
+        now, name = self.wall(), f"credit:{key}"
+
+        def work(connection: sqlite3.Connection) -> None:
+            if not _is_settled(connection, name):
+                for credit in credits:
+                    _add(connection, credit.counter, -credit.amount.micro)
+                connection.execute("INSERT INTO settled VALUES (?, ?)", (name, now))
+
+        await self.writer.run(work)
+
+    async def used(self, counter: str) -> int:
+        return await self.writer.run(lambda connection: _used(connection, counter))
+
+
+def _used(connection: sqlite3.Connection, counter: str) -> int:
+    row = connection.execute("SELECT used FROM counters WHERE counter = ?", (counter,)).fetchone()
+    return 0 if row is None else int(row[0])
+
+
+def _add(connection: sqlite3.Connection, counter: str, micro: int, until: float | None = None) -> None:
+    connection.execute(
+        "INSERT INTO counters VALUES (?, max(0, ?), ?) ON CONFLICT DO UPDATE"
+        " SET used = max(0, used + ?), until = coalesce(excluded.until, until)",
+        (counter, micro, until, micro),
+    )
+
+
+def _claims_of(connection: sqlite3.Connection, key: IntentKey) -> list[tuple[str, int, Per]]:
+    rows = connection.execute("SELECT counter, amount, per FROM claims WHERE key = ?", (key,))
+    return [(counter, amount, Per(per)) for counter, amount, per in rows.fetchall()]
+
+
+def _is_settled(connection: sqlite3.Connection, key: str) -> bool:
+    return connection.execute("SELECT 1 FROM settled WHERE key = ?", (key,)).fetchone() is not None

@@ -1,0 +1,49 @@
+"""What is forgotten, and when. The ledger is kept for ever."""
+
+import sqlite3
+
+from attrs import define
+
+_DAY_S = 86_400.0
+_ROWS_AT_ONCE = 500
+"""Rows that one round deletes at most, so that housekeeping never holds a trade up."""
+
+
+@define
+class Retention:
+    keep_days: float
+    dedup_ttl_s: float
+
+    def forget(self, connection: sqlite3.Connection, now: float) -> None:
+        """Delete some of what is too old: ended tasks, skips, orders, budgets of days that are over, signals."""
+        before = now - self.keep_days * _DAY_S
+        signals = now - max(self.dedup_ttl_s, self.keep_days * _DAY_S)
+        for statement, limit in (
+            (
+                "DELETE FROM tasks WHERE seq IN (SELECT seq FROM tasks WHERE state = 'ended' AND ended_at < ? LIMIT ?)",
+                before,
+            ),
+            ("DELETE FROM skips WHERE seq IN (SELECT seq FROM skips WHERE at < ? LIMIT ?)", before),
+            ("DELETE FROM settled WHERE key IN (SELECT key FROM settled WHERE at < ? LIMIT ?)", before),
+            (
+                "DELETE FROM order_members WHERE key IN"
+                " (SELECT key FROM orders WHERE state = 'ended' AND ended_at < ? LIMIT ?)",
+                before,
+            ),
+            (
+                "DELETE FROM orders WHERE key IN (SELECT key FROM orders WHERE state = 'ended' AND ended_at < ? LIMIT ?)",
+                before,
+            ),
+            ("DELETE FROM counters WHERE counter IN (SELECT counter FROM counters WHERE until < ? LIMIT ?)", now),
+            (
+                "DELETE FROM signals WHERE signal_id IN (SELECT signal_id FROM signals s WHERE admitted_at < ?"
+                " AND NOT EXISTS (SELECT 1 FROM tasks t WHERE t.signal_id = s.signal_id) LIMIT ?)",
+                signals,
+            ),
+        ):
+            connection.execute(statement, (limit, _ROWS_AT_ONCE))
+        connection.execute(
+            "DELETE FROM signal_blocks WHERE known_as IN (SELECT known_as FROM signal_blocks b WHERE NOT EXISTS"
+            " (SELECT 1 FROM signals s WHERE s.signal_id = b.known_as) LIMIT ?)",
+            (_ROWS_AT_ONCE,),
+        )

@@ -1,0 +1,94 @@
+"""One connection, used by one thread at a time: calls that come together share a transaction and its trip to the disk.
+
+Nobody hears an answer before it is durable. When a commit fails, the file is not touched again: whoever waits, and
+whoever comes later, is told that the store is gone.
+"""
+
+import sqlite3
+from collections.abc import Callable
+from functools import partial
+from typing import Any, TypeVar
+
+import trio
+from attrs import define, field
+
+from trio_copy.errors import StoreError, StoreUnavailable
+from trio_copy.ports import InThread
+
+_T = TypeVar("_T")
+Work = Callable[[sqlite3.Connection], _T]
+
+
+@define(eq=False)
+class _Call:
+    work: Work[Any]
+    done: trio.Event = field(factory=trio.Event)
+    answer: Any = None
+    error: StoreError | None = None
+
+
+@define(eq=False)
+class Writer:
+    connection: sqlite3.Connection
+    in_thread: InThread
+    at: Callable[[str], None]
+    _waiting: list[_Call] = field(factory=list)
+    _news: trio.Event = field(factory=trio.Event)
+    _broken: str | None = None
+
+    async def run(self, work: Work[_T]) -> _T:
+        """Run some SQL as part of the next transaction; its answer is durable when it comes.
+
+        `work` must do all or nothing before it raises. Cancelled while it waits, it happens all the same.
+
+        Raises:
+            StoreError: raised by `work`.
+            StoreUnavailable: the file failed, now or earlier.
+        """
+        if self._broken is not None:
+            raise StoreUnavailable(self._broken)
+        call = _Call(work)
+        self._waiting.append(call)
+        self._news.set()
+        await call.done.wait()
+        if call.error is not None:
+            raise call.error
+        answer: _T = call.answer
+        return answer
+
+    async def run_batches(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        """Carry out calls until cancelled; a transaction under way is finished first."""
+        task_status.started()
+        while True:
+            await self._news.wait()
+            self._news = trio.Event()
+            with trio.CancelScope(shield=True):
+                await self.flush()
+
+    async def flush(self) -> None:
+        """Carry out what waits now."""
+        while self._waiting:
+            calls, self._waiting = self._waiting, []
+            await self.in_thread(partial(self._execute, calls))
+            for call in calls:
+                call.done.set()
+
+    def _execute(self, calls: list[_Call]) -> None:
+        connection = self.connection
+        try:
+            if self._broken is not None:
+                raise sqlite3.OperationalError(self._broken)
+            connection.execute("BEGIN IMMEDIATE")
+            for call in calls:
+                try:
+                    call.answer = call.work(connection)
+                except StoreError as error:
+                    call.error = error
+            self.at("sqlite: before commit")
+            connection.execute("COMMIT")
+            self.at("sqlite: committed")
+        except sqlite3.Error as error:
+            # Which of the pages reached the disk is not known any more: trusting the next commit would be guessing.
+            self._broken = f"the SQLite file failed: {error}"
+            for call in calls:
+                call.error = StoreUnavailable(self._broken)

@@ -1,0 +1,179 @@
+"""`trio-copy explain follow | trade`"""
+
+import sys
+from collections.abc import Iterator
+from typing import Annotated, Any
+
+import msgspec
+from cyclopts import App, Parameter
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from trio_copy.cli.follow import find_follow
+from trio_copy.cli.opened import Conf, ask_store, find_plan
+from trio_copy.cli.positions import labels_of
+from trio_copy.cli.printer import out
+from trio_copy.cli.queries import utc
+from trio_copy.cli.tables import Column, Csv, Json, short, show
+from trio_copy.errors import ConfigError
+from trio_copy.model.fills import Side
+from trio_copy.model.layers import DEFAULT, Effective, Layer
+from trio_copy.model.positions import EntryKind
+from trio_copy.model.records import Story
+from trio_copy.ports import Store
+from trio_copy.records import encode, plain_layer
+
+app = App(
+    name="explain", help="Say why: which settings are in force and where they come from, and how one copy came about."
+)
+
+_COLUMNS: tuple[Column[Effective], ...] = (
+    Column("setting", lambda row: row.path),
+    Column("value", lambda row: _plain(row), shown=lambda value: _text(value)),
+    Column(
+        "origin", lambda row: row.origin, shown=lambda origin: Text(origin, style="" if origin == DEFAULT else "cyan")
+    ),
+    Column("rule", lambda row: row.merge.value),
+)
+
+
+@app.command
+def follow(
+    name: Annotated[str, Parameter(help="FOLLOWER:LEADER.")],
+    /,
+    *,
+    conf: Conf = None,
+    json: Json = False,
+    csv: Csv = False,
+) -> int:
+    """Show every setting in force for a follow, and which level set it: engine, leader, follower or follow."""
+    plan = find_plan(conf)
+    found = ask_store(plan, lambda store: find_follow(store, name))
+    terms = plan.settings.terms()
+    if found.follower not in terms.followers:
+        raise ConfigError([f'{name}: the configuration has no [[follower]] "{found.follower}"'])
+    show(_COLUMNS, terms.explain(found), json=json, csv_=csv, empty="nothing is set")
+    return 0
+
+
+@app.command
+def trade(
+    name: Annotated[str, Parameter(help="A task id, signal id or order id, or the beginning of one.")],
+    /,
+    *,
+    conf: Conf = None,
+    json: Json = False,
+) -> int:
+    """Tell the whole story of a copy: the leader's log, the decision, the order, the venue's answer, the booking."""
+    plan = find_plan(conf)
+    labels = labels_of(plan)
+
+    async def ask(store: Store) -> tuple[Story, ...]:
+        return await store.history.story(name)
+
+    stories = ask_store(plan, ask)
+    if not stories:
+        raise ConfigError(
+            [f'expected the beginning of a task, signal or order id, got "{name}"; `trio-copy trades` lists them']
+        )
+    if json:
+        for story in stories:
+            out(encode(story))
+        return 0
+    console = Console(highlight=False, width=None if sys.stdout.isatty() else 160)
+    for story in stories:
+        token = story.record.task.intent.token_id
+        console.print(_page(story, labels.get(token, f"token {token}")))
+    return 0
+
+
+def _page(story: Story, label: str) -> Table:
+    page = Table(
+        box=None, show_header=False, pad_edge=False, title=f"{story.record.task.task_id}", title_justify="left"
+    )
+    page.add_column(style="dim", no_wrap=True)
+    page.add_column(no_wrap=True)
+    page.add_column()
+    for at, step, what in _lines(story, label):
+        page.add_row(utc(at) or "", step, what)
+    return page
+
+
+def _lines(story: Story, label: str) -> Iterator[tuple[float | None, str, str]]:
+    """Yield when, which step, and what happened, from the leader's log to the booking."""
+    record = story.record
+    task, signal, intent = record.task, record.task.signal, record.task.intent
+    price = "without a price" if signal.price is None else f"at {signal.price}"
+    yield (
+        signal.block_time,
+        "leader",
+        f"{signal.leader} {signal.kind.value} {signal.side.value} {signal.shares} {price}: {label}",
+    )
+    yield (
+        None,
+        "",
+        f"block {signal.block_number}, tx {signal.tx_hash}, as {signal.role.value.lower()} on {short(signal.exchange)}",
+    )
+    yield (
+        signal.seen_at,
+        "seen",
+        f"{1000 * (signal.seen_at - signal.block_time):.0f} ms after its block; signal {signal.signal_id}",
+    )
+    size = f"{intent.shares} shares" if intent.shares else f"{intent.sell} of what is held"
+    yield (
+        task.decided_at,
+        "decided",
+        f"{task.follower} wants {intent.side.value} {size}, limit {intent.limit_price}, {intent.order_type}",
+    )
+    if task.not_before > task.decided_at:
+        yield task.not_before, "waited", "for its delay, or for others to gather"
+    if record.leased_at is not None:
+        yield (
+            record.leased_at,
+            "taken up",
+            f"by a worker of {task.executor}; nothing is sent after {utc(task.deadline)}",
+        )
+    for order in story.orders:
+        body = order.order
+        yield (
+            order.frozen_at,
+            "frozen",
+            f"{body.side.value} {body.shares} limit {body.limit_price}; order {body.order_id}",
+        )
+        if order.members:
+            yield None, "", f"with {len(order.members)} more tasks in it, on behalf of task {order.task.task_id}"
+        if order.sent_at is not None:
+            yield order.sent_at, "sent", f"to {body.executor}"
+        if order.report is not None:
+            report = order.report
+            filled = f" {report.shares} for {report.notional} USD, fee {report.fee}" if report.shares else ""
+            detail = f"; {report.detail}" if report.detail else ""
+            yield order.at, "answered", f"{report.status.value}{filled}, {report.settlement.value}{detail}"
+        if order.ended_at is None:
+            yield order.at, "open", f"the journal says {order.state.value}"
+    for entry in story.entries:
+        if entry.kind is EntryKind.FILL:
+            yield entry.booked_at, "booked", _booking(entry.side, entry.slippage_bps, firm=entry.firm)
+        else:
+            yield entry.booked_at, "booked", entry.kind.value
+    if record.outcome is None:
+        yield None, "now", record.state
+    else:
+        reason = record.outcome.reason
+        why = "" if reason is None else f": {reason.code.name} ({reason.control}: {reason.value}, limit {reason.limit})"
+        yield record.ended_at, "ended", record.outcome.end.value + why
+
+
+def _booking(side: Side, slippage_bps: int | None, *, firm: bool) -> str:
+    slipped = "" if slippage_bps is None else f", {slippage_bps:+d} bps against the leader"
+    return f"{side.value}{slipped}, {'firm' if firm else 'provisional'}"
+
+
+def _plain(row: Effective) -> Any:  # noqa: ANN401  a plain value
+    own: Layer = ((row.path, row.value),)
+    return plain_layer(own)[row.path]
+
+
+def _text(value: Any) -> str:  # noqa: ANN401  a plain value
+    return msgspec.json.encode(value).decode() if isinstance(value, (list, dict)) else str(value)

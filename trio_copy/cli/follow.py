@@ -1,0 +1,218 @@
+"""`trio-copy follow add | set | remove | list | import | export`"""
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Literal
+
+from attrs import evolve
+from cyclopts import App, Parameter
+
+from trio_copy.cli.follow_files import (
+    count_lines,
+    make_follow,
+    parse_value,
+    read_follows,
+    write_csv,
+    write_json_lines,
+)
+from trio_copy.cli.numbers import counted
+from trio_copy.cli.opened import Conf, ask_store, find_plan
+from trio_copy.cli.printer import out
+from trio_copy.cli.progress import progress
+from trio_copy.cli.queries import FollowerOption, LeaderOption, read_query
+from trio_copy.cli.tables import Column, Csv, Json, show
+from trio_copy.config.strict import structure_layer
+from trio_copy.errors import ConfigError
+from trio_copy.model.follows import Follow
+from trio_copy.model.layers import layer
+from trio_copy.ports import Store
+from trio_copy.records import plain_layer
+
+app = App(
+    name="follow",
+    help="""Say who copies whom. A running engine takes changes up within a second.
+
+    A follow is named FOLLOWER:LEADER. Settings are given as PATH=VALUE, such as size.ratio=0.05 or
+    filters.sides=BUY; conf/every-setting.toml lists them. Follows that stand in the configuration are changed there.
+    """,
+)
+FollowName = Annotated[str, Parameter(help="FOLLOWER:LEADER.", show_default=False)]
+_Change = Annotated[tuple[str, ...], Parameter(help="PATH=VALUE, several if you like.", show_default=False)]
+
+
+@app.command
+def add(
+    follower: Annotated[str, Parameter(help="Id of the account that copies.")],
+    leader: Annotated[str, Parameter(help="Wallet whose trades are copied.")],
+    settings: _Change = (),
+    /,
+    *,
+    conf: Conf = None,
+) -> int:
+    """Let a follower copy a leader."""
+    plan = find_plan(conf)
+    terms = plan.settings.terms()
+    follow = make_follow(follower, leader, structure_layer(_changes(settings)), terms)
+
+    async def put(store: Store) -> None:
+        if await _find(store, follow.name) is not None:
+            raise ConfigError([f"{follow.name} exists already; change it with `trio-copy follow set`"])
+        await store.follows.put([follow])
+
+    ask_store(plan, put)
+    out(f"{follow.name} added; `trio-copy explain follow {follow.name}` shows what is in force")
+    return 0
+
+
+@app.command(name="set")
+def set_(name: FollowName, settings: _Change, /, *, conf: Conf = None) -> int:
+    """Change settings of a follow; PATH= with nothing behind it takes one back to what the other levels say."""
+    plan = find_plan(conf)
+    terms = plan.settings.terms()
+    dropped = {text[:-1] for text in settings if text.endswith("=")}
+    changed = dict(structure_layer(_changes([text for text in settings if not text.endswith("=")])))
+
+    async def put(store: Store) -> Follow:
+        follow = _changeable(await find_follow(store, name), name)
+        own = {path: value for path, value in follow.own if path not in dropped} | changed
+        new = make_follow(follow.follower, follow.leader, layer(own), terms)
+        await store.follows.put([new])
+        return new
+
+    new = ask_store(plan, put)
+    shown = ", ".join(f"{path} = {value}" for path, value in plain_layer(new.own).items())
+    out(f"{name}: {shown or 'nothing of its own any more'}")
+    return 0
+
+
+@app.command
+def remove(name: FollowName, /, *, conf: Conf = None) -> int:
+    """End a follow. What happens to open positions is `leaving.when_unfollowed`: keep, exits, or close."""
+    plan = find_plan(conf)
+    terms = plan.settings.terms()
+
+    async def take_out(store: Store) -> str:
+        follow = _changeable(await find_follow(store, name), name)
+        what = terms.of(follow).settings.leaving.when_unfollowed if follow.follower in terms.followers else "keep"
+        positions = await store.ledger.positions()
+        held = any(key[:2] == follow.key and position.lots for key, position in positions.items())
+        if what == "keep" or not held:
+            await store.follows.remove([follow.key])
+            return "removed; positions that are open stay as they are" if held else "removed"
+        await store.follows.put([evolve(follow, own=layer({**dict(follow.own), "status": "leaving"}))])
+        how = "are sold" if what == "close" else "follow the leader out"
+        return f"takes no entries any more; it is removed once its positions, which {how}, are closed"
+
+    out(f"{name} {ask_store(plan, take_out)}")
+    return 0
+
+
+COLUMNS: tuple[Column[Follow], ...] = (
+    Column("follower", lambda row: row.follower),
+    Column("leader", lambda row: row.leader),
+    Column("source", lambda row: row.source),
+    Column("version", lambda row: row.version, right=True),
+    Column("settings", lambda row: " ".join(f"{path}={value}" for path, value in plain_layer(row.own).items())),
+)
+
+
+@app.command(name="list")
+def list_(
+    *,
+    follower: FollowerOption = None,
+    leader: LeaderOption = None,
+    conf: Conf = None,
+    json: Json = False,
+    csv: Csv = False,
+) -> int:
+    """List follows with what is set for each alone."""
+    query = read_query(follower, leader, None, None, None, 1)
+    follows = [
+        follow
+        for follow in ask_store(find_plan(conf), _load)
+        if query.follower in (None, follow.follower) and query.leader in (None, follow.leader)
+    ]
+    show(COLUMNS, follows, json=json, csv_=csv, empty="nobody follows anybody")
+    return 0
+
+
+@app.command(name="import")
+def import_(file: Annotated[Path, Parameter(help="A .csv or .jsonl file.")], /, *, conf: Conf = None) -> int:
+    """Add or replace follows from a file: all of them, or none when a row is wrong.
+
+    CSV needs a header: follower,leader and any settings by their path. JSON lines hold the same names.
+    """
+    plan = find_plan(conf)
+    terms = plan.settings.terms()
+    with progress("reading follows", count_lines(file)) as tell:
+        follows = read_follows(file, terms, tell)
+    known = {follow.key for follow in plan.settings.follows()}
+    clashes = [follow.name for follow in follows if follow.key in known]
+    if clashes:
+        raise ConfigError([f"{file}: {name} stands in the configuration; change it there" for name in clashes[:20]])
+    ask_store(plan, lambda store: store.follows.put(follows))
+    out(f"{counted(len(follows), 'follow')} imported from {file}")
+    return 0
+
+
+@app.command
+def export(
+    file: Annotated[Path | None, Parameter(help="Where to; standard output if left out.")] = None,
+    /,
+    *,
+    format_: Annotated[
+        Literal["csv", "jsonl"] | None, Parameter(name="--format", help="Default: by the file's name.")
+    ] = None,
+    conf: Conf = None,
+) -> int:
+    """Write all follows in a form that `import` reads."""
+    follows = ask_store(find_plan(conf), _load)
+    kind = format_ or ("jsonl" if file is not None and file.suffix == ".jsonl" else "csv")
+    text = write_csv(follows) if kind == "csv" else "".join(f"{line}\n" for line in write_json_lines(follows))
+    if file is None:
+        sys.stdout.write(text)
+        return 0
+    try:
+        file.write_text(text)
+    except OSError as error:
+        raise ConfigError([f"{file}: cannot be written: {error.strerror}"]) from None
+    out(f"{counted(len(follows), 'follow')} written to {file}")
+    return 0
+
+
+async def _load(store: Store) -> list[Follow]:
+    _, follows = await store.follows.load()
+    return sorted(follows, key=lambda follow: follow.key)
+
+
+async def _find(store: Store, name: str) -> Follow | None:
+    follower, _, leader = name.rpartition(":")
+    wanted = (follower, leader.lower())
+    return next((follow for follow in await _load(store) if follow.key == wanted), None)
+
+
+async def find_follow(store: Store, name: str) -> Follow:
+    """Return a follow by its name. Raises `ConfigError` when there is none."""
+    found = await _find(store, name)
+    if found is None:
+        raise ConfigError(
+            [f'expected a follow, named FOLLOWER:LEADER, got "{name}"; `trio-copy follow list` shows them']
+        )
+    return found
+
+
+def _changeable(follow: Follow, name: str) -> Follow:
+    if follow.source == "file":
+        raise ConfigError([f"{name} stands in the configuration: change it there, then send SIGHUP or restart"])
+    return follow
+
+
+def _changes(settings: Sequence[str]) -> dict[str, object]:
+    plain: dict[str, object] = {}
+    for text in settings:
+        path, equals, value = text.partition("=")
+        if not equals:
+            raise ConfigError([f'expected PATH=VALUE, such as size.ratio=0.05, got "{text}"'])
+        plain[path] = parse_value(path, value)
+    return plain

@@ -1,0 +1,187 @@
+"""Follows as CSV and as JSON lines. A bad row is named by its line, and then nothing is imported at all."""
+
+import csv
+import io
+import tomllib
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from trio_copy.config import checked_address
+from trio_copy.config.strict import structure_follower_id, structure_layer
+from trio_copy.errors import ConfigError
+from trio_copy.model.follow_settings import FollowSettings, contradictions
+from trio_copy.model.follows import Follow, TermsOfFollows
+from trio_copy.model.layers import Layer, leaves
+from trio_copy.records import plain_layer
+
+_PROBLEMS_MOST = 20
+_TELL_EVERY = 1000
+_WHO = ("follower", "leader")
+
+
+def parse_value(path: str, text: str) -> Any:  # noqa: ANN401  a plain value
+    """Read a setting as a person types it: a number, true, a word, or several separated by commas."""
+    leaf = leaves(FollowSettings).get(path)
+    listed = leaf is not None and isinstance(leaf.default, (frozenset, tuple))
+    listed = listed or (leaf is not None and "frozenset" in str(leaf.type))
+    if listed and not text.lstrip().startswith("["):
+        return [part.strip() for part in text.split(",") if part.strip()]
+    try:
+        return tomllib.loads(f"value = {text}", parse_float=Decimal)["value"]
+    except tomllib.TOMLDecodeError:
+        return text
+
+
+def read_follows(path: Path, terms: TermsOfFollows, tell: Callable[[int], None]) -> tuple[Follow, ...]:
+    """Read and check every follow of a file; `tell` hears how many lines are done.
+
+    The name decides: .csv has a header with follower, leader and settings by path; .jsonl has one object per line with
+    the same names. An empty cell sets nothing.
+
+    Raises:
+        ConfigError: with one line for every bad row, up to twenty.
+    """
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError([f"{path}: cannot be read: {error}"]) from None
+    reader = _Reader(path, terms)
+    rows = _csv_rows(path, text) if path.suffix == ".csv" else _json_rows(text)
+    for count, (number, row) in enumerate(rows, 1):
+        reader.take(number, row)
+        if count % _TELL_EVERY == 0:
+            tell(number)
+    return reader.done()
+
+
+def count_lines(path: Path) -> int:
+    """Count the lines of a file, for a progress bar."""
+    try:
+        with path.open("rb") as file:
+            return sum(1 for _ in file)
+    except OSError:
+        return 0
+
+
+def write_csv(follows: Iterable[Follow]) -> str:
+    """Write follows with a column for every setting that any of them has."""
+    follows = list(follows)
+    paths = sorted({path for follow in follows for path, _ in follow.own})
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow([*_WHO, *paths])
+    for follow in follows:
+        plain = plain_layer(follow.own)
+        writer.writerow([follow.follower, follow.leader, *(_cell(plain.get(path)) for path in paths)])
+    return out.getvalue()
+
+
+def write_json_lines(follows: Iterable[Follow]) -> Iterator[str]:
+    """Write each follow as one JSON object."""
+    for follow in follows:
+        row = {"follower": follow.follower, "leader": follow.leader, **plain_layer(follow.own)}
+        yield msgspec.json.encode(row).decode()
+
+
+class _Reader:
+    """Checks rows one by one and remembers everything that is wrong. Equal settings are checked once."""
+
+    def __init__(self, path: Path, terms: TermsOfFollows) -> None:
+        self._path, self._terms = path, terms
+        self._follows: dict[tuple[str, str], Follow] = {}
+        self._problems: list[str] = []
+        self._layers: dict[str, Layer] = {}
+
+    def take(self, number: int, row: Mapping[str, Any] | str) -> None:
+        try:
+            if isinstance(row, str):
+                raise ConfigError([row])  # noqa: TRY301  one way out for every problem of a row
+            follow = self._follow(row)
+            if follow.key in self._follows:
+                raise ConfigError([f"{follow.name} stands here twice"])  # noqa: TRY301  as above
+            self._follows[follow.key] = follow
+        except ConfigError as error:
+            self._problems.extend(f"{self._path}:{number}: {problem}" for problem in error.problems)
+
+    def done(self) -> tuple[Follow, ...]:
+        if self._problems:
+            more = len(self._problems) - _PROBLEMS_MOST
+            lines = self._problems[:_PROBLEMS_MOST] + ([f"{self._path}: and {more} more"] if more > 0 else [])
+            raise ConfigError([*lines, "nothing was imported"])
+        return tuple(self._follows.values())
+
+    def _follow(self, row: Mapping[str, Any]) -> Follow:
+        settings = {path: value for path, value in row.items() if path not in _WHO and value is not None}
+        name = repr(sorted(settings.items()))
+        if name not in self._layers:
+            self._layers[name] = structure_layer(settings)
+        return make_follow(row.get("follower"), row.get("leader"), self._layers[name], self._terms)
+
+
+def make_follow(follower: object, leader: object, own: Layer, terms: TermsOfFollows) -> Follow:
+    """Check who copies whom and whether the settings in force make sense together.
+
+    Raises:
+        ConfigError: with one line for every problem.
+    """
+    problems = []
+    try:
+        name = structure_follower_id(follower)
+        if name not in terms.followers:
+            problems.append(f'follower: expected the id of a [[follower]], or one with id = "*", got "{name}"')
+    except ValueError as error:
+        problems.append(f"follower: {error}")
+    try:
+        address = checked_address(str(leader or ""))
+    except ValueError as error:
+        problems.append(f"leader: {error}")
+    if problems:
+        raise ConfigError(problems)
+    follow = Follow(follower=name, leader=address, own=own)
+    impossible = [f"{path}: {problem}" for path, problem in contradictions(terms.of(follow).settings)]
+    if impossible:
+        raise ConfigError(impossible)
+    return follow
+
+
+def _csv_rows(path: Path, text: str) -> Iterator[tuple[int, Mapping[str, Any] | str]]:
+    reader = csv.reader(io.StringIO(text), strict=True)
+    header = next(reader, None)
+    if header is None or not set(_WHO) <= set(header):
+        raise ConfigError([f"{path}:1: expected a header with follower, leader and settings, got {header}"])
+    values: dict[tuple[str, str], Any] = {}
+    try:
+        for cells in reader:
+            if len(cells) != len(header):
+                yield reader.line_num, f"expected {len(header)} columns, got {len(cells)}"
+                continue
+            row: dict[str, Any] = {}
+            for name, cell in zip(header, cells, strict=True):
+                if name in _WHO:
+                    row[name] = cell
+                elif cell:
+                    if (name, cell) not in values:
+                        values[name, cell] = parse_value(name, cell)
+                    row[name] = values[name, cell]
+            yield reader.line_num, row
+    except csv.Error as error:
+        yield reader.line_num, f"not CSV: {error}"
+
+
+def _json_rows(text: str) -> Iterator[tuple[int, Mapping[str, Any] | str]]:
+    for number, line in enumerate(text.splitlines(), 1):
+        if line.strip():
+            try:
+                yield number, msgspec.json.decode(line, type=dict[str, Any])
+            except msgspec.DecodeError as error:
+                yield number, f"not a JSON object: {error}"
+
+
+def _cell(value: Any) -> str:  # noqa: ANN401  a plain value
+    if value is None:
+        return ""
+    return msgspec.json.encode(value).decode() if isinstance(value, (list, dict, bool)) else str(value)

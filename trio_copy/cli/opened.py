@@ -1,0 +1,69 @@
+"""How commands that look into a store find it, and open it beside a running engine."""
+
+import os
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Annotated, TypeVar
+
+import trio
+from cyclopts import Parameter
+
+from trio_copy.clock import anchored_wall_clock
+from trio_copy.engine.plan import Plan, load_plan
+from trio_copy.errors import ConfigError
+from trio_copy.ports import Store, StoreContext
+
+_T = TypeVar("_T")
+_VARIABLE = "TRIO_COPY_CONF"
+_USUAL = Path("conf/prod.toml")
+
+Conf = Annotated[
+    Path | None,
+    Parameter(name="--conf", help="The configuration, a TOML file. Default: $TRIO_COPY_CONF, else conf/prod.toml."),
+]
+
+
+def find_conf(conf: Path | None) -> Path:
+    """Return the configuration that a command was given, or the usual one. Raises `ConfigError` when there is none."""
+    if conf is not None:
+        return conf
+    named = os.environ.get(_VARIABLE)
+    usual = Path(named) if named else _USUAL
+    if not usual.exists():
+        raise ConfigError([f"--conf: expected a configuration; neither ${_VARIABLE} nor {_USUAL} leads to one"])
+    return usual
+
+
+def find_plan(conf: Path | None) -> Plan:
+    """Load the configuration that a command was given, or the usual one. Raises `ConfigError` when it is wrong."""
+    return load_plan(find_conf(conf))
+
+
+def ask_store(plan: Plan, ask: Callable[[Store], Awaitable[_T]]) -> _T:
+    """Open the plan's store as a guest and ask it something; an engine may be running on it.
+
+    Raises:
+        ConfigError: the store lives inside an engine's process, or has no file yet.
+    """
+    if not plan.store.plugin.durable:
+        name = plan.settings.store.name
+        raise ConfigError(
+            [
+                f"store.{name}: lives and ends inside `trio-copy run`; this command needs a durable one, such as [store.sqlite]"
+            ]
+        )
+    return trio.run(_ask, plan, ask)
+
+
+async def _ask(plan: Plan, ask: Callable[[Store], Awaitable[_T]]) -> _T:
+    engine = plan.settings.engine
+    context = StoreContext(
+        settings=plan.store.settings,
+        wall=anchored_wall_clock(),
+        queue_capacity=engine.queue_capacity,
+        dedup_ttl_s=engine.dedup_ttl_s,
+        lease_s=engine.lease_s,
+        guest=True,
+    )
+    async with plan.store.plugin.open(context) as store:
+        return await ask(store)

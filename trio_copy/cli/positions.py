@@ -1,0 +1,103 @@
+"""`trio-copy positions`"""
+
+from attrs import frozen
+
+from trio_copy.cli.opened import Conf, ask_store, find_plan
+from trio_copy.cli.queries import FollowerOption, LeaderOption, TokenOption, read_query, utc, utc_short
+from trio_copy.cli.tables import Column, Csv, Json, dollars, short, show, signed_dollars
+from trio_copy.engine.plan import Plan
+from trio_copy.engine.wiring import read_facts
+from trio_copy.model.ids import TokenId
+from trio_copy.model.positions import Mark, Position, PositionKey
+from trio_copy.model.units import Rounding, Usd
+from trio_copy.ports import Store
+
+
+@frozen
+class HeldPosition:
+    """A position with what it could be sold for."""
+
+    key: PositionKey
+    position: Position
+    mark: Mark | None
+    label: str | None
+
+    @property
+    def value(self) -> Usd | None:
+        """What it would bring at the last known bid."""
+        return None if self.mark is None else self.position.shares.at(self.mark.price, Rounding.DOWN)
+
+    @property
+    def unrealised(self) -> Usd | None:
+        return None if self.value is None else self.value - self.position.cost
+
+
+COLUMNS: tuple[Column[HeldPosition], ...] = (
+    Column("follower", lambda row: row.key[0]),
+    Column("leader", lambda row: row.key[1], shown=short),
+    Column("token_id", lambda row: str(row.key[2]), shown=short),
+    Column("label", lambda row: row.label),
+    Column("shares", lambda row: str(row.position.shares), right=True),
+    Column("provisional_shares", lambda row: str(row.position.shares - row.position.firm_shares), right=True),
+    Column("cost", lambda row: str(row.position.cost), right=True, shown=dollars),
+    Column("average_cost", lambda row: _text(row.position.average_cost), right=True),
+    Column("bid", lambda row: None if row.mark is None else str(row.mark.price), right=True),
+    Column("value", lambda row: _text(row.value), right=True, shown=dollars),
+    Column("unrealised", lambda row: _text(row.unrealised), right=True, shown=signed_dollars),
+    Column("realised", lambda row: str(row.position.realised), right=True, shown=signed_dollars),
+    Column("provisional", lambda row: str(row.position.provisional), right=True, shown=signed_dollars),
+    Column("fees", lambda row: str(row.position.fees), right=True, shown=dollars),
+    Column("opened_at", lambda row: utc(row.position.opened_at or None), shown=utc_short),
+)
+
+
+def positions(
+    *,
+    follower: FollowerOption = None,
+    leader: LeaderOption = None,
+    token: TokenOption = None,
+    all_: bool = False,
+    conf: Conf = None,
+    json: Json = False,
+    csv: Csv = False,
+) -> int:
+    """List what is held: shares, cost, and what it would bring at the last known bid.
+
+    Provisional is what the venue has matched and the chain has not settled yet; it counts until it fails.
+
+    Parameters
+    ----------
+    all_: bool
+        Positions that were closed, too.
+    """
+    query = read_query(follower, leader, token, None, None, 1)
+    plan = find_plan(conf)
+    rows = [
+        row
+        for row in ask_store(plan, lambda store: held_positions(store, plan))
+        if (all_ or row.position.lots)
+        and query.follower in (None, row.key[0])
+        and query.leader in (None, row.key[1])
+        and query.token_id in (None, row.key[2])
+    ]
+    show(COLUMNS, rows, json=json, csv_=csv, empty="nothing is held")
+    return 0
+
+
+async def held_positions(store: Store, plan: Plan) -> list[HeldPosition]:
+    """Return every position with its mark, sorted."""
+    labels = labels_of(plan)
+    marks = await store.ledger.marks()
+    return [
+        HeldPosition(key, position, marks.get(key), labels.get(key[2]))
+        for key, position in sorted((await store.ledger.positions()).items())
+    ]
+
+
+def labels_of(plan: Plan) -> dict[TokenId, str]:
+    """Return what people call the tokens of the catalog."""
+    return {fact.token_id: f"{fact.question} {fact.outcome}".strip() for fact in read_facts(plan)}
+
+
+def _text(value: object) -> str | None:
+    return None if value is None else str(value)

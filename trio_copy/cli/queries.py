@@ -1,0 +1,108 @@
+"""The filters that every command about records has in common."""
+
+import re
+from datetime import UTC, datetime
+from typing import Annotated
+
+from attrs import frozen
+from cyclopts import Parameter
+
+from trio_copy.cli.durations import parse_duration
+from trio_copy.clock import anchored_wall_clock
+from trio_copy.config import checked_address
+from trio_copy.errors import ConfigError
+from trio_copy.model.ids import FollowerId, TokenId
+from trio_copy.model.records import Query
+
+_AGO = re.compile(r"^\d+(\.\d+)?(ms|s|m|h|d)$")
+FollowerOption = Annotated[str | None, Parameter(name="--follower", help="Only this follower's.")]
+LeaderOption = Annotated[str | None, Parameter(name="--leader", help="Only what was copied from this wallet.")]
+TokenOption = Annotated[str | None, Parameter(name="--token", help="Only this outcome token.")]
+SinceOption = Annotated[
+    str | None,
+    Parameter(name="--since", help="From here on: 2026-11-22, 2026-11-22T14:30 (UTC), or 3h for three hours ago."),
+]
+UntilOption = Annotated[str | None, Parameter(name="--until", help="Up to here, like --since.")]
+LimitOption = Annotated[int, Parameter(name="--limit", help="The newest so many.")]
+
+
+@frozen
+class When:
+    """The present, read once per command."""
+
+    now: float
+
+    @classmethod
+    def present(cls) -> "When":
+        return cls(anchored_wall_clock()())
+
+    def read(self, text: str, option: str) -> float:
+        """Read a point in time as Unix seconds.
+
+        Raises:
+            ConfigError: it is none.
+        """
+        if _AGO.match(text):
+            return self.now - parse_duration(text)
+        try:
+            moment = datetime.fromisoformat(text)
+        except ValueError:
+            raise ConfigError(
+                [f'{option}: expected a time such as 2026-11-22, 2026-11-22T14:30 or 3h, got "{text}"']
+            ) from None
+        return (moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)).timestamp()
+
+
+def read_query(
+    follower: str | None,
+    leader: str | None,
+    token: str | None,
+    since: str | None,
+    until: str | None,
+    limit: int,
+) -> Query:
+    """Read the common filters.
+
+    Raises:
+        ConfigError: with one line for every filter that is wrong.
+    """
+    when, problems = When.present(), []
+    address = token_id = start = end = None
+    try:
+        address = None if leader is None else checked_address(leader)
+    except ValueError as error:
+        problems.append(f"--leader: {error}")
+    if token is not None:
+        if token.isdecimal() and int(token) < 2**256:
+            token_id = TokenId(int(token))
+        else:
+            problems.append(f'--token: expected a token id, a whole number under 2^256, got "{token}"')
+    try:
+        start = None if since is None else when.read(since, "--since")
+        end = None if until is None else when.read(until, "--until")
+    except ConfigError as error:
+        problems.extend(error.problems)
+    if limit < 1:
+        problems.append(f"--limit: expected a number above 0, got {limit}")
+    if problems:
+        raise ConfigError(problems)
+    return Query(
+        follower=None if follower is None else FollowerId(follower),
+        leader=address,
+        token_id=token_id,
+        since=start,
+        until=end,
+        limit=limit,
+    )
+
+
+def utc(unix_s: float | None) -> str | None:
+    """Write a point in time in UTC, to the millisecond."""
+    if unix_s is None:
+        return None
+    return datetime.fromtimestamp(unix_s, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def utc_short(text: str) -> str:
+    """Shorten what `utc` wrote, for people."""
+    return text[5:19].replace("T", " ")

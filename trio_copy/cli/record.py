@@ -1,0 +1,31 @@
+"""`trio-copy record FILE`"""
+
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from trio_copy.cli.durations import Duration
+from trio_copy.cli.opened import Conf, find_conf
+from trio_copy.cli.run import run_plan
+
+
+def record(
+    file: Annotated[Path, Parameter(help="The recording; another run is added behind what is there.")],
+    /,
+    *,
+    conf: Conf = None,
+    for_: Annotated[
+        Duration | None, Parameter(name="--for", help="Stop by itself after this long: 20s, 5m, 1h.")
+    ] = None,
+    json: Annotated[bool, Parameter(negative=(), help="One JSON object per line instead of the tape.")] = False,
+    live: Annotated[
+        bool, Parameter(negative=(), help="Allow executors that move money; engine.mode must say live too.")
+    ] = False,
+    verbose: Annotated[bool, Parameter(negative=(), help="Log every decision to standard error.")] = False,
+) -> int:
+    """Do what `run` does, and write down every raw log and book as it is seen: compressed, and only ever added to.
+
+    `trio-copy replay FILE` runs the engine on it again, with other follows or settings if you like.
+    """
+    return run_plan(find_conf(conf), for_, json=json, live=live, verbose=verbose, record=file)

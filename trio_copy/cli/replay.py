@@ -1,0 +1,195 @@
+"""`trio-copy replay FILE`"""
+
+import gzip
+from collections.abc import Callable, Iterator
+from hashlib import sha256
+from pathlib import Path
+from typing import Annotated
+
+import msgspec
+import trio
+import trio.testing
+from attrs import define, evolve, field
+from cyclopts import Parameter
+
+from trio_copy.chain.feed import FeedItem
+from trio_copy.cli.numbers import expect_positive
+from trio_copy.cli.opened import Conf, ask_store, find_plan
+from trio_copy.cli.pnl import COLUMNS, Profit, profits
+from trio_copy.cli.positions import held_positions
+from trio_copy.cli.printer import out
+from trio_copy.cli.progress import progress
+from trio_copy.cli.tables import Json, show
+from trio_copy.clock import utc_date, wall_clock_from
+from trio_copy.config import PluginTable
+from trio_copy.engine.plan import Plan, make_plan
+from trio_copy.engine.recording import RecordedQuotes, SeenQuote, read_recording
+from trio_copy.engine.service import Seams
+from trio_copy.engine.wiring import open_service
+from trio_copy.entropy import seeded_entropy
+from trio_copy.errors import ConfigError, ConnectionLost
+from trio_copy.model.follows import Follow
+from trio_copy.model.records import Query
+from trio_copy.ports import Store
+from trio_copy.telemetry.observer import Finished, Observers
+from trio_copy.telemetry.render import totals_object
+from trio_copy.telemetry.tally import Tally
+from trio_copy.testing.virtual import run_virtually
+
+_SETTLE_S = 300.0
+"""Virtual time that is left at the end for whatever is still under way."""
+_SEED = 1
+
+
+@define(eq=False)
+class _Figures(Tally):
+    """Totals, and a digest of every end, so that two replays can be told equal at a glance."""
+
+    _digest: dict[str, str] = field(factory=dict)
+
+    def on_finished(self, finished: Finished) -> None:
+        super().on_finished(finished)
+        report = finished.report
+        filled = "-" if report is None else f"{report.shares} {report.notional} {report.fee}"
+        self._digest[finished.task.task_id] = f"{finished.outcome.end.value} {filled}"
+
+    @property
+    def digest(self) -> str:
+        return sha256("|".join(f"{task} {end}" for task, end in sorted(self._digest.items())).encode()).hexdigest()[:16]
+
+
+@define(eq=False)
+class _Replay:
+    plan: Plan
+    path: Path
+    follows: tuple[Follow, ...]
+    started_at: float
+    figures: _Figures = field(factory=_Figures)
+    profits: list[Profit] = field(factory=list)
+    ended_at: float = 0.0
+
+
+def replay(
+    file: Annotated[Path, Parameter(help="What `trio-copy record` has written.")],
+    /,
+    *,
+    conf: Conf = None,
+    speed: Annotated[float | None, Parameter(help="Times real time; as fast as it goes if left out.")] = None,
+    json: Json = False,
+) -> int:
+    """Run the engine on a recording in virtual time, on paper, and report what it would have done.
+
+    The follows are those of the configuration and of its store; what they would do is kept in memory and changes nothing.
+    As fast as it goes, the same recording and settings give the same figures each time.
+    """
+    expect_positive(speed=speed)
+    plan = find_plan(conf)
+    if plan.moves_money:
+        raise ConfigError(
+            ["replay: expected executors that only simulate, got one that moves money; use another --conf"]
+        )
+    chain_id, moments = read_recording(file)
+    if chain_id != plan.settings.chain.chain_id:
+        raise ConfigError([f"{file}: expected a recording of chain {plan.settings.chain.chain_id}, got {chain_id}"])
+    first = next(moments, None)
+    if first is None:
+        raise ConfigError([f"{file}: the recording holds nothing"])
+    memory = PluginTable(name="memory", plugin="memory", options={})
+    on_paper = make_plan(evolve(plan.settings, store=memory), plan.registry)
+    session = _Replay(on_paper, file, _follows_of_store(plan), first.at)
+    with progress("replaying", _count(file)) as tell:
+        if speed is None:
+            run_virtually(_run, session, tell, seed=_SEED)
+        else:
+            trio.run(_run, session, tell, clock=trio.testing.MockClock(rate=speed))
+    _report(session, json=json)
+    return 0
+
+
+def _follows_of_store(plan: Plan) -> tuple[Follow, ...]:
+    """Return the follows that commands have put into the plan's store, if it has a file already."""
+    if not plan.store.plugin.durable:
+        return ()
+
+    async def ask(store: Store) -> tuple[Follow, ...]:
+        _, follows = await store.follows.load()
+        return tuple(follow for follow in follows if follow.source != "file")
+
+    try:
+        return ask_store(plan, ask)
+    except ConfigError:
+        return ()
+
+
+async def _run(session: _Replay, tell: Callable[[int], None]) -> None:
+    wall = wall_clock_from(session.started_at)
+    quotes = RecordedQuotes(wall)
+    for moment in read_recording(session.path)[1]:
+        if isinstance(moment.seen, SeenQuote):
+            quotes.take(moment.at, moment.seen.token_id, moment.seen.quote)
+
+    async def dial(url: str) -> trio.abc.Stream:
+        await trio.lowlevel.checkpoint()
+        raise ConnectionLost("a replay has no nodes")
+
+    async def play(send: trio.MemorySendChannel[FeedItem]) -> None:
+        _, moments = read_recording(session.path)
+        for count, moment in enumerate(moments, 1):
+            await trio.sleep(max(0.0, moment.at - wall()))
+            if not isinstance(moment.seen, SeenQuote):
+                await send.send(moment.seen)
+            if count % 1000 == 0:
+                tell(count)
+        session.ended_at = wall()
+        await trio.sleep(_SETTLE_S)
+
+    seams = Seams(
+        dial=dial,
+        wall=wall,
+        entropy=seeded_entropy(_SEED),
+        observer=Observers([session.figures]),
+        quotes=quotes,
+        play=play,
+    )
+    async with open_service(session.plan, seams, ()) as service:
+        if session.follows:
+            await service.store.follows.put(session.follows)
+            for follow in session.follows:
+                service.book.put(follow)
+        await service.run()
+        held = await held_positions(service.store, session.plan)
+        entries = await service.store.history.entries(Query(limit=1 << 40))
+        session.profits = profits(entries, held, "follower", Query())
+
+
+def _report(session: _Replay, *, json: bool) -> None:
+    figures = session.figures
+    if json:
+        totals = totals_object(figures)
+        rows = [{column.name: column.value(row) for column in COLUMNS} for row in session.profits]
+        out(msgspec.json.encode({**totals, "pnl": rows, "digest": figures.digest}).decode())
+        return
+    hours = (session.ended_at - session.started_at) / 3600
+    ends = ", ".join(f"{count} {end.value}" for end, count in figures.ends.most_common()) or "none"
+    skips = ", ".join(f"{count} {code}" for code, count in figures.skips.most_common(5)) or "nothing"
+    out(f"{session.path}: {hours:.2f} hours from {utc_date(session.started_at)}")
+    out(
+        f"signals    {figures.signals} admitted, {figures.adopted} adopted after a reorg, {figures.retracted} retracted"
+    )
+    out(f"tasks      {figures.tasks} admitted: {ends}")
+    out(f"not copied {skips}")
+    show(COLUMNS, session.profits, json=False, csv_=False, empty="nothing was traded")
+    out(f"digest     {figures.digest} (equal figures have equal digests)")
+
+
+def _count(path: Path) -> int:
+    """Count the lines of a recording, for the progress bar."""
+    return sum(1 for _ in _whole_lines(path))
+
+
+def _whole_lines(path: Path) -> Iterator[bytes]:
+    try:
+        with gzip.open(path, "rb") as file:
+            yield from file
+    except (EOFError, OSError):
+        return

@@ -1,0 +1,53 @@
+"""`trio-copy skips`"""
+
+from trio_copy.cli.opened import Conf, ask_store, find_plan
+from trio_copy.cli.queries import (
+    FollowerOption,
+    LeaderOption,
+    LimitOption,
+    SinceOption,
+    TokenOption,
+    UntilOption,
+    read_query,
+    utc,
+    utc_short,
+)
+from trio_copy.cli.tables import Column, Csv, Json, short, show
+from trio_copy.model.records import SkipRecord
+
+COLUMNS: tuple[Column[SkipRecord], ...] = (
+    Column("at", lambda row: utc(row.at), shown=utc_short),
+    Column("follower", lambda row: row.follower),
+    Column("leader", lambda row: row.leader, shown=short),
+    Column("side", lambda row: row.side.value),
+    Column("leader_shares", lambda row: str(row.leader_shares), right=True),
+    Column("leader_price", lambda row: None if row.leader_price is None else str(row.leader_price), right=True),
+    Column("code", lambda row: row.reason.code.name),
+    Column("control", lambda row: row.reason.control),
+    Column("value", lambda row: row.reason.value, shown=short),
+    Column("limit", lambda row: row.reason.limit, shown=short),
+    Column("token_id", lambda row: str(row.token_id), shown=short),
+    Column("signal_id", lambda row: row.signal_id, shown=lambda name: str(name)[:12]),
+)
+
+
+def skips(
+    *,
+    follower: FollowerOption = None,
+    leader: LeaderOption = None,
+    token: TokenOption = None,
+    since: SinceOption = None,
+    until: UntilOption = None,
+    limit: LimitOption = 50,
+    conf: Conf = None,
+    json: Json = False,
+    csv: Csv = False,
+) -> int:
+    """List copies that were not made, newest first: the code, the control that said no, what it met and its limit.
+
+    A copy is missing because a filter did not want it, a limit refused it, the venue refused it, or its time was over.
+    """
+    query = read_query(follower, leader, token, since, until, limit)
+    rows = ask_store(find_plan(conf), lambda store: store.history.skips(query))
+    show(COLUMNS, rows, json=json, csv_=csv, empty="nothing was skipped")
+    return 0

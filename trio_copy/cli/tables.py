@@ -1,0 +1,96 @@
+"""Rows for people, for machines and for spreadsheets: a table, JSON lines, or CSV."""
+
+import csv
+import sys
+from collections.abc import Callable, Iterable, Sequence
+from typing import Annotated, Any, Generic, TypeVar
+
+import msgspec
+from attrs import frozen
+from cyclopts import Parameter
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from trio_copy.cli.printer import out
+from trio_copy.errors import ConfigError
+
+_Row = TypeVar("_Row")
+Json = Annotated[bool, Parameter(name="--json", negative=(), help="One JSON object per line.")]
+Csv = Annotated[bool, Parameter(name="--csv", negative=(), help="Comma-separated values with a header.")]
+
+
+@frozen
+class Column(Generic[_Row]):
+    """One column: its name for machines, what it holds, and how it looks to people."""
+
+    name: str
+    value: Callable[[_Row], Any]
+    """Text, a number, or None where there is nothing."""
+    right: bool = False
+    shown: Callable[[Any], str | Text] | None = None
+    """How people see the value; as it is by default. Machines always get it whole."""
+
+
+def show(columns: Sequence[Column[_Row]], rows: Iterable[_Row], *, json: bool, csv_: bool, empty: str) -> None:
+    """Write rows in the form that was asked for.
+
+    Raises:
+        ConfigError: both forms were.
+    """
+    if json and csv_:
+        raise ConfigError(["--json, --csv: expected one of them, got both"])
+    if json:
+        for row in rows:
+            out(msgspec.json.encode({column.name: column.value(row) for column in columns}).decode())
+    elif csv_:
+        writer = csv.writer(sys.stdout, lineterminator="\n")
+        writer.writerow([column.name for column in columns])
+        writer.writerows([_cell(column.value(row)) for column in columns] for row in rows)
+    else:
+        _print(columns, list(rows), empty)
+
+
+def _print(columns: Sequence[Column[_Row]], rows: Sequence[_Row], empty: str) -> None:
+    console = Console(highlight=False)
+    if not console.is_terminal:
+        console = Console(highlight=False, width=400, soft_wrap=True)
+    if not rows:
+        console.print(empty)
+        return
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for column in columns:
+        table.add_column(column.name.replace("_", " "), justify="right" if column.right else "left", no_wrap=True)
+    for row in rows:
+        table.add_row(*(_shown(column, column.value(row)) for column in columns))
+    console.print(table)
+
+
+def _shown(column: Column[Any], value: Any) -> str | Text:  # noqa: ANN401  whatever a column holds
+    if value is None:
+        return "-"
+    return _cell(value) if column.shown is None else column.shown(value)
+
+
+def _cell(value: Any) -> str:  # noqa: ANN401  whatever a column holds
+    return "" if value is None else str(value)
+
+
+def short(name: str) -> str:
+    """Shorten an address, a hash or a long number so that a person can still tell it."""
+    return name if len(name) <= 14 else f"{name[:6]}..{name[-4:]}"
+
+
+def signed(value: str) -> Text:
+    """Colour an amount by its sign."""
+    return Text(value, style="red" if value.startswith("-") else "green" if value.strip("0.") else "")
+
+
+def dollars(value: str) -> str:
+    """Round an exact amount of dollars to cents, for people."""
+    return f"{float(value):,.2f}"
+
+
+def signed_dollars(value: str) -> Text:
+    """Round an exact amount to cents and colour it by its sign."""
+    return Text(dollars(value), style="red" if value.startswith("-") else "green" if value.strip("0.") else "")

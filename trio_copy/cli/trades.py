@@ -1,0 +1,89 @@
+"""`trio-copy trades`"""
+
+from attrs import frozen
+
+from trio_copy.cli.opened import Conf, ask_store, find_plan
+from trio_copy.cli.positions import labels_of
+from trio_copy.cli.queries import (
+    FollowerOption,
+    LeaderOption,
+    LimitOption,
+    SinceOption,
+    TokenOption,
+    UntilOption,
+    read_query,
+    utc,
+    utc_short,
+)
+from trio_copy.cli.tables import Column, Csv, Json, dollars, short, show
+from trio_copy.model.positions import EntryKind, LedgerEntry
+from trio_copy.model.records import Query
+
+
+@frozen
+class Trade:
+    """A booking that moved shares, and whether it is settled."""
+
+    entry: LedgerEntry
+    settlement: str
+    """firm, provisional or reversed."""
+    label: str | None
+
+
+COLUMNS: tuple[Column[Trade], ...] = (
+    Column("booked_at", lambda row: utc(row.entry.booked_at), shown=utc_short),
+    Column("follower", lambda row: row.entry.follower),
+    Column("leader", lambda row: row.entry.leader, shown=short),
+    Column("side", lambda row: row.entry.side.value),
+    Column("shares", lambda row: str(row.entry.shares), right=True),
+    Column("price", lambda row: None if row.entry.price is None else str(row.entry.price), right=True),
+    Column("notional", lambda row: str(row.entry.notional), right=True, shown=dollars),
+    Column("fee", lambda row: str(row.entry.fee), right=True, shown=dollars),
+    Column("slippage_bps", lambda row: row.entry.slippage_bps, right=True),
+    Column("settlement", lambda row: row.settlement),
+    Column("kind", lambda row: row.entry.kind.value),
+    Column("token_id", lambda row: str(row.entry.token_id), shown=short),
+    Column("label", lambda row: row.label),
+    Column("task_id", lambda row: row.entry.task_id, shown=lambda name: str(name)[:12]),
+)
+
+
+def trades(
+    *,
+    follower: FollowerOption = None,
+    leader: LeaderOption = None,
+    token: TokenOption = None,
+    since: SinceOption = None,
+    until: UntilOption = None,
+    limit: LimitOption = 50,
+    conf: Conf = None,
+    json: Json = False,
+    csv: Csv = False,
+) -> int:
+    """List what was bought, sold and redeemed, newest first.
+
+    Slippage compares the price with the leader's, in basis points; positive is worse. `trio-copy explain trade` tells the
+    whole story of the task id in the last column.
+    """
+    query = read_query(follower, leader, token, since, until, limit)
+    plan = find_plan(conf)
+    labels = labels_of(plan)
+    # A confirmation or reversal is an entry of its own, and may be much newer than what it is about.
+    whole = Query(
+        follower=query.follower, leader=query.leader, token_id=query.token_id, since=query.since, limit=1 << 40
+    )
+    entries = ask_store(plan, lambda store: store.history.entries(whole))
+    about = {entry.of: entry.kind for entry in entries if entry.of}
+    rows = [
+        Trade(entry, _settlement(entry, about.get(entry.key)), labels.get(entry.token_id))
+        for entry in entries
+        if entry.shares and (query.until is None or entry.booked_at < query.until)
+    ]
+    show(COLUMNS, rows[:limit], json=json, csv_=csv, empty="nothing was traded")
+    return 0
+
+
+def _settlement(entry: LedgerEntry, later: EntryKind | None) -> str:
+    if later is EntryKind.REVERSE:
+        return "reversed"
+    return "firm" if entry.firm or later is EntryKind.CONFIRM else "provisional"

@@ -1,0 +1,68 @@
+"""Reads a catalog: one JSON object per line, one line per outcome token."""
+
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from trio_copy.errors import ConfigError
+from trio_copy.model.catalog import TokenFacts
+from trio_copy.model.ids import TokenId
+
+_PROBLEMS_MOST = 20
+
+
+class _Line(msgspec.Struct, forbid_unknown_fields=True):
+    token_id: str
+    condition_id: str
+    outcome: str = ""
+    question: str = ""
+    event: str = ""
+    category: str = ""
+    opposite: str | None = None
+    slot: int = 0
+    ends_at: float | None = None
+
+
+def read_catalog(path: Path) -> tuple[TokenFacts, ...]:
+    """Read every token of a catalog.
+
+    Raises:
+        ConfigError: the file cannot be read, or a line is not a token; each is named by its number.
+    """
+    facts, problems = [], []
+    try:
+        with path.open("rb") as file:
+            for number, line in enumerate(file, 1):
+                if line.strip():
+                    try:
+                        facts.append(_facts(msgspec.json.decode(line, type=_Line)))
+                    except (msgspec.DecodeError, ValueError) as error:
+                        problems.append(f"{path}:{number}: not a token of the catalog: {error}")
+    except OSError as error:
+        raise ConfigError([f"{path}: cannot be read: {error.strerror or error}"]) from None
+    if problems:
+        more = len(problems) - _PROBLEMS_MOST
+        raise ConfigError(problems[:_PROBLEMS_MOST] + ([f"{path}: and {more} more"] if more > 0 else []))
+    return tuple(facts)
+
+
+def _facts(line: _Line) -> TokenFacts:
+    return TokenFacts(
+        token_id=_token(line.token_id),
+        condition_id=line.condition_id.lower(),
+        outcome=line.outcome,
+        question=line.question,
+        event=line.event,
+        category=line.category,
+        opposite=None if line.opposite is None else _token(line.opposite),
+        slot=line.slot,
+        ends_at=line.ends_at,
+    )
+
+
+def _token(text: Any) -> TokenId:  # noqa: ANN401  anything a file may hold
+    number = int(text)
+    if not 0 <= number < 2**256:
+        raise ValueError(f"expected a token id under 2^256, got {text}")
+    return TokenId(number)

@@ -1,0 +1,162 @@
+"""Leaves positions by the followers' own rules: profits, losses, time, pauses and ends of follows. And redeems winners."""
+
+from collections.abc import Callable, Mapping
+
+import trio
+from attrs import define
+
+from trio_copy.clock import WallClock
+from trio_copy.config import EngineSettings
+from trio_copy.copying.catalog import Catalog
+from trio_copy.copying.claims import credits_of
+from trio_copy.copying.decide import make_task
+from trio_copy.copying.exits import exit_signal, wants_out
+from trio_copy.copying.follow_book import FollowBook
+from trio_copy.copying.sizing import size
+from trio_copy.engine.workers import WorkerGroup
+from trio_copy.errors import ExecutorError
+from trio_copy.model.decisions import OrderIntent
+from trio_copy.model.fills import Side
+from trio_copy.model.follow_settings import FollowSettings
+from trio_copy.model.ids import ChainId, SignalId, TaskId, TokenId
+from trio_copy.model.positions import EntryKind, LedgerEntry, Mark, Position, PositionKey
+from trio_copy.model.resolutions import Resolution
+from trio_copy.model.units import NO_SHARES, NO_USD, Price, Rounding
+from trio_copy.ports import Admitted, Store
+from trio_copy.telemetry.observer import Observer
+
+_DEFAULTS = FollowSettings()
+
+
+@define(eq=False, kw_only=True)
+class Leaver:
+    """Compares open positions with their rules, every `engine.exits_every_s`."""
+
+    store: Store
+    book: FollowBook
+    catalog: Catalog
+    groups: Mapping[str, WorkerGroup]
+    settings: EngineSettings
+    chain_id: ChainId
+    observer: Observer
+    wall: WallClock
+    sealed_number: Callable[[], int]
+    """The newest block of which everything is stored."""
+    window_blocks: int
+    """A resolution this deep in the chain is not taken back any more."""
+
+    async def look(self) -> None:
+        """Look at every open position once."""
+        positions = {key: held for key, held in (await self.store.ledger.positions()).items() if held.lots}
+        marks = await self._marks(positions)
+        final = self.sealed_number() - self.window_blocks
+        resolutions = await self.store.ledger.resolutions() if positions else {}
+        decided = {name: one for name, one in resolutions.items() if one.block_number <= final}
+        for key, position in positions.items():
+            facts = self.catalog.of(key[2])
+            resolution = None if facts is None else decided.get(facts.condition_id)
+            if facts is not None and resolution is not None:
+                await self._redeem(key, position, resolution, facts.slot)
+            else:
+                await self._leave(key, position, marks.get(key))
+        await self._forget_follows_that_are_over(positions)
+
+    async def _marks(self, positions: Mapping[PositionKey, Position]) -> dict[PositionKey, Mark]:
+        """Ask what each position could be sold for, once per token; keep the highest since it was opened."""
+        before, now = await self.store.ledger.marks(), self.wall()
+        bids: dict[tuple[str, TokenId], Price | None] = {}
+        marks = {}
+        for key in positions:
+            follower, _, token_id = key
+            if follower not in self.book.terms.followers:
+                continue
+            executor = self.book.terms.followers[follower].executor
+            if (executor, token_id) not in bids:
+                bids[executor, token_id] = await self._bid(executor, token_id)
+            bid = bids[executor, token_id]
+            if bid is not None:
+                peak = max(bid, before[key].peak) if key in before else bid
+                marks[key] = Mark(price=bid, peak=peak, at=now)
+        if marks:
+            await self.store.ledger.note_marks(marks)
+        return marks
+
+    async def _bid(self, executor: str, token_id: TokenId) -> Price | None:
+        group = self.groups.get(executor)
+        if group is None:
+            return None
+        try:
+            with trio.move_on_after(self.settings.send_timeout_s):
+                quote = (await group.execution.executor.market(token_id)).quote
+                return None if quote is None else quote.bid
+        except ExecutorError as error:
+            self.observer.on_alert("no-market", f"token {token_id}: {error}")
+        return None
+
+    async def _leave(self, key: PositionKey, position: Position, mark: Mark | None) -> None:
+        follower, leader, _ = key
+        terms = self.book.find(follower, leader)
+        now = self.wall()
+        rule = wants_out(None if terms is None else terms.settings, position, mark, now)
+        if rule is None or terms is None:
+            return
+        if mark is None:
+            self.observer.on_alert("no-bid", f"{rule} wants {follower} out of token {key[2]}, but nobody bids")
+            return
+        signal = exit_signal(self.chain_id, key, position, rule, mark.price, self.sealed_number(), now)
+        intent = size(signal, terms.settings, None)
+        if not isinstance(intent, OrderIntent):
+            return
+        executor = self.book.terms.followers[follower].executor
+        task = make_task(signal, terms, executor, intent, now=now, deadline_s=self.settings.deadline_s)
+        if isinstance(await self.store.inbox.admit(signal, [task], None), Admitted):
+            self.observer.on_signal(signal, "admitted", 1, now)
+            self.observer.on_step("exit", f"{rule} takes {follower} out of token {key[2]} at {mark.price}")
+
+    async def _redeem(self, key: PositionKey, position: Position, resolution: Resolution, slot: int) -> None:
+        """Book a position of a decided question at its payout, once."""
+        follower, leader, token_id = key
+        terms = self.book.find(follower, leader)
+        settings = _DEFAULTS if terms is None else terms.settings
+        if not settings.leaving.redeem:
+            return
+        entry = redemption(key, position, resolution, slot, self.wall())
+        with trio.CancelScope(shield=True):
+            booking = await self.store.ledger.book(entry)
+            await self.store.limits.credit(entry.key, credits_of(key, booking, self.catalog))
+        if booking.first:
+            worth = f"{position.shares} of token {token_id} paid {entry.notional}"
+            self.observer.on_step("redeemed", f"{follower}: {worth}, realised {booking.realised}")
+
+    async def _forget_follows_that_are_over(self, positions: Mapping[PositionKey, Position]) -> None:
+        held = {(follower, leader) for follower, leader, _ in positions}
+        for leader in self.book.leaders:
+            over = [
+                (terms.follower, leader)
+                for terms in self.book.of(leader)
+                if terms.settings.status == "leaving" and (terms.follower, leader) not in held
+            ]
+            if over:
+                await self.store.follows.remove(over)
+
+
+def redemption(key: PositionKey, position: Position, resolution: Resolution, slot: int, now: float) -> LedgerEntry:
+    """Make the booking of a position at the payout of its token; its key makes it count once per set of lots."""
+    follower, leader, token_id = key
+    payout = resolution.payout(slot)
+    newest = position.lots[-1].key
+    return LedgerEntry(
+        key=f"redeem:{resolution.condition_id}:{token_id}:{leader}:{newest}",
+        kind=EntryKind.REDEMPTION,
+        task_id=TaskId(""),
+        signal_id=SignalId(""),
+        follower=follower,
+        leader=leader,
+        token_id=token_id,
+        side=Side.SELL,
+        shares=position.shares,
+        notional=position.shares.at(payout, Rounding.DOWN),
+        fee=NO_USD,
+        leader_shares=NO_SHARES,
+        booked_at=now,
+    )

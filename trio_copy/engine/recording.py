@@ -1,0 +1,240 @@
+"""A recording: every raw log and book that an engine saw, with the moment it saw it; compressed, and only ever added to.
+
+One file holds any number of runs, each a gzip member of its own, so that a run that was killed costs its last second and
+never what came before. Lines are JSON; the first of a run says which chain and which version it is.
+"""
+
+import gzip
+import io
+import zlib
+from bisect import bisect_right
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import trio
+from attrs import define, evolve, field, frozen
+
+from trio_copy.chain.feed import Armed, FeedItem, Sealed, SeenLog, TooDeep
+from trio_copy.clock import WallClock
+from trio_copy.errors import ConfigError, StoreError
+from trio_copy.model.ids import ChainId, TokenId
+from trio_copy.model.logs import BlockRef, RawLog
+from trio_copy.model.orders import Quote
+from trio_copy.ports import Quotes
+from trio_copy.records import decode, encode
+
+FORMAT = 1
+_FLUSH_EVERY_S = 1.0
+_THINKING_S = 0.1
+"""What the machine itself took between a log and the question about its book; virtual time takes none."""
+_LINES_MOST = 100_000
+"""Lines that may wait for a slow disk; beyond it the recording ends, and says so, instead of having holes."""
+
+
+class _Header(msgspec.Struct, forbid_unknown_fields=True):
+    recording: int
+    chain_id: int
+    at: float
+
+
+class _Line(msgspec.Struct, omit_defaults=True, forbid_unknown_fields=True):
+    """One thing that was seen, at `at` in Unix seconds: exactly one of the others is there."""
+
+    at: float
+    log: msgspec.Raw = msgspec.Raw()
+    source: str = ""
+    armed: msgspec.Raw = msgspec.Raw()
+    sealed: msgspec.Raw = msgspec.Raw()
+    too_deep: msgspec.Raw = msgspec.Raw()
+    quote: msgspec.Raw = msgspec.Raw()
+    token: str = ""
+
+
+@define(eq=False)
+class Recorder:
+    """Writes what an engine sees. `note` never waits; `run` writes to the disk from a thread."""
+
+    path: Path
+    chain_id: ChainId
+    wall: WallClock
+    lines: int = 0
+    overflowed: bool = False
+    _waiting: list[bytes] = field(factory=list)
+    _quotes: dict[TokenId, Quote] = field(factory=dict)
+
+    def note(self, item: FeedItem) -> None:
+        """Remember an item of the feed."""
+        match item:
+            case SeenLog(log=log, source=source, seen_at=seen_at):
+                self._add(_Line(at=seen_at, log=_raw(log), source=source))
+            case Armed(block=block):
+                self._add(_Line(at=self.wall(), armed=_raw(_bare(block))))
+            case Sealed(block=block):
+                self._add(_Line(at=self.wall(), sealed=_raw(_bare(block))))
+            case TooDeep(block=block):
+                self._add(_Line(at=self.wall(), too_deep=_raw(_bare(block))))
+
+    def note_quote(self, token_id: TokenId, quote: Quote) -> None:
+        """Remember the top of a book, if it changed."""
+        if self._quotes.get(token_id) != quote:
+            self._quotes[token_id] = quote
+            self._add(_Line(at=self.wall(), quote=_raw(quote), token=str(token_id)))
+
+    async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        """Write until cancelled, and then the rest.
+
+        Raises:
+            ConfigError: the file cannot be opened; nothing was recorded.
+        """
+        try:
+            file = await trio.to_thread.run_sync(lambda: self.path.open("ab"))
+        except OSError as error:
+            raise ConfigError([f"{self.path}: cannot be written: {error.strerror}"]) from None
+        packer = zlib.compressobj(wbits=31)
+        header = _Header(recording=FORMAT, chain_id=self.chain_id, at=self.wall())
+        self._waiting.insert(0, msgspec.json.encode(header))
+        with file:
+            task_status.started()
+            try:
+                while True:
+                    await trio.to_thread.run_sync(self._write, file, packer, zlib.Z_SYNC_FLUSH)
+                    await trio.sleep(_FLUSH_EVERY_S)
+            finally:
+                self._write(file, packer, zlib.Z_FINISH)
+
+    def _add(self, line: _Line) -> None:
+        if self.overflowed:
+            return
+        if len(self._waiting) >= _LINES_MOST:
+            self.overflowed = True
+            return
+        self.lines += 1
+        self._waiting.append(msgspec.json.encode(line))
+
+    def _write(self, file: io.BufferedWriter, packer: Any, how: int) -> None:  # noqa: ANN401  zlib names no type
+        lines, self._waiting = self._waiting, []
+        if lines or how == zlib.Z_FINISH:
+            file.write(packer.compress(b"".join(line + b"\n" for line in lines)) + packer.flush(how))
+            file.flush()
+
+
+@frozen
+class RecordingQuotes:
+    """Passes quotes on and writes them down."""
+
+    quotes: Quotes
+    recorder: Recorder
+
+    def quote(self, token_id: TokenId) -> Quote | None:
+        quote = self.quotes.quote(token_id)
+        if quote is not None:
+            self.recorder.note_quote(token_id, quote)
+        return quote
+
+
+@define(eq=False)
+class RecordedQuotes:
+    """Quotes as they were when an engine asked for them."""
+
+    wall: WallClock
+    _by_token: dict[TokenId, list[tuple[float, Quote]]] = field(factory=dict)
+
+    def take(self, at: float, token_id: TokenId, quote: Quote) -> None:
+        """Add a quote; each token's come in the order of time."""
+        self._by_token.setdefault(token_id, []).append((at, quote))
+
+    def quote(self, token_id: TokenId) -> Quote | None:
+        """Return what a token's book showed now. A replay asks a little earlier than the engine could back then."""
+        known = self._by_token.get(token_id, [])
+        at = bisect_right(known, self.wall() + _THINKING_S, key=_time_of)
+        return known[at - 1][1] if at else None
+
+
+@frozen
+class SeenQuote:
+    token_id: TokenId
+    quote: Quote
+
+
+@frozen
+class Moment:
+    """One line of a recording."""
+
+    at: float
+    """Unix seconds."""
+    seen: FeedItem | SeenQuote
+
+
+def read_recording(path: Path) -> tuple[ChainId, Iterator[Moment]]:
+    """Read the chain of a recording and, one by one, what was seen; a run that was cut off ends where it was cut.
+
+    Raises:
+        ConfigError: there is no such file, it is no recording, or a line of it is broken.
+    """
+    lines = _lines(path)
+    first = next(lines, None)
+    if first is None:
+        raise ConfigError([f"{path}: expected a recording, got an empty file"])
+    header = _header(first)
+    if header is None or header.recording != FORMAT:
+        raise ConfigError([f"{path}: expected a recording of version {FORMAT}, got {first[:60]!r}"])
+    return ChainId(header.chain_id), _moments(path, lines)
+
+
+def _moments(path: Path, lines: Iterator[bytes]) -> Iterator[Moment]:
+    for number, text in enumerate(lines, 2):
+        if _header(text) is not None:
+            continue  # the next run of the same file
+        try:
+            line = msgspec.json.decode(text, type=_Line)
+            yield Moment(line.at, _seen(line))
+        except (msgspec.DecodeError, StoreError, ValueError) as error:
+            raise ConfigError([f"{path}:{number}: not a line of a recording: {error}"]) from None
+
+
+def _seen(line: _Line) -> FeedItem | SeenQuote:
+    if bytes(line.log):
+        return SeenLog(decode(bytes(line.log), RawLog), line.source, line.at)
+    if bytes(line.quote):
+        return SeenQuote(TokenId(int(line.token)), decode(bytes(line.quote), Quote))
+    for kind, block in ((Armed, line.armed), (Sealed, line.sealed), (TooDeep, line.too_deep)):
+        if bytes(block):
+            return kind(decode(bytes(block), BlockRef))
+    raise ValueError("it says nothing")
+
+
+def _lines(path: Path) -> Iterator[bytes]:
+    try:
+        with gzip.open(path, "rb") as file:
+            while True:
+                try:
+                    line = file.readline()
+                except (EOFError, zlib.error):
+                    return  # killed while writing: all that was whole has been read
+                if not line.endswith(b"\n"):
+                    return
+                yield line
+    except OSError as error:
+        raise ConfigError([f"{path}: cannot be read: {error}"]) from None
+
+
+def _header(text: bytes) -> _Header | None:
+    try:
+        return msgspec.json.decode(text, type=_Header)
+    except msgspec.DecodeError:
+        return None
+
+
+def _raw(value: object) -> msgspec.Raw:
+    return msgspec.Raw(encode(value).encode())
+
+
+def _bare(block: BlockRef) -> BlockRef:
+    """Leave the bloom out: nobody needs it behind the scanner, and it is most of a header."""
+    return evolve(block, bloom=0)
+
+
+def _time_of(known: tuple[float, Quote]) -> float:
+    return known[0]

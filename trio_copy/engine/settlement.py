@@ -1,0 +1,166 @@
+"""What is written down once an order's outcome is proven: step 9 of a trade. Every part is safe to repeat."""
+
+from collections.abc import Callable
+
+from attrs import define
+
+from trio_copy.clock import WallClock
+from trio_copy.copying.catalog import Catalog
+from trio_copy.copying.claims import credits_of
+from trio_copy.model.decisions import Code, CopyTask, End, Outcome, Reason
+from trio_copy.model.fills import Kind, Side
+from trio_copy.model.orders import ExecutionReport, JournalState, Order, Settlement, Status
+from trio_copy.model.positions import EntryKind, LedgerEntry
+from trio_copy.model.records import OrderRecord
+from trio_copy.model.units import NO_SHARES, NO_USD, Price
+from trio_copy.ports import Store
+
+
+@define(eq=False, kw_only=True)
+class Settlements:
+    """Books outcomes and settles their reservations."""
+
+    store: Store
+    catalog: Catalog
+    wall: WallClock
+    at: Callable[[str], None]
+
+    async def settle(self, task: CopyTask, order: Order, report: ExecutionReport) -> Outcome:
+        """Book a proven report, settle its reservation and close its journal entry, in this order.
+
+        The journal entry is closed last: whatever is cut off before is done again from the venue's own answer.
+        """
+        store = self.store
+        if report.shares:
+            booking = await store.ledger.book(self._fill(task, order, report))
+            self.at("settle: booked")
+            if order.side is Side.BUY:
+                await store.limits.commit(order.key, report.notional + report.fee)
+            else:
+                key = (task.follower, task.signal.leader, order.token_id)
+                await store.limits.credit(order.key, credits_of(key, booking, self.catalog))
+        else:
+            if report.status is Status.ABSENT:
+                await store.limits.release(order.key)
+            else:
+                await store.limits.commit(order.key, NO_USD)
+        self.at("settle: budgets")
+        if report.shares and report.settlement is Settlement.FAILED:
+            await self._undo(task, order)
+        pending = report.shares and report.settlement is Settlement.PENDING
+        await store.journal.mark(order.key, JournalState.SETTLING if pending else JournalState.ENDED, report)
+        self.at("settle: journal")
+        return outcome_of(order, report)
+
+    async def miss(self, task: CopyTask) -> None:
+        """Note that the leader left and this follower did not: the next exit must know how much he still holds."""
+        key = (task.follower, task.signal.leader, task.intent.token_id)
+        if task.intent.side is Side.BUY or task.signal.kind is Kind.EXIT:
+            return
+        if (await self.store.ledger.position(key)).lots:
+            await self.store.ledger.book(
+                LedgerEntry(
+                    key=f"{task.task_id}:missed",
+                    kind=EntryKind.MISSED,
+                    task_id=task.task_id,
+                    signal_id=task.signal.signal_id,
+                    follower=task.follower,
+                    leader=task.signal.leader,
+                    token_id=task.intent.token_id,
+                    side=Side.SELL,
+                    shares=NO_SHARES,
+                    notional=NO_USD,
+                    fee=NO_USD,
+                    leader_shares=task.intent.leader_shares,
+                    booked_at=self.wall(),
+                )
+            )
+
+    async def forget(self, order: Order) -> None:
+        """Close an order that was certainly never sent."""
+        await self.store.limits.release(order.key)
+        await self.store.journal.mark(order.key, JournalState.ENDED)
+
+    async def confirm(self, record: OrderRecord, report: ExecutionReport) -> None:
+        """Make a provisional fill firm: it is on the chain."""
+        await self.store.ledger.book(self._about(record.task, record.order, EntryKind.CONFIRM))
+        self.at("confirm: booked")
+        await self.store.journal.mark(record.order.key, JournalState.ENDED, report)
+
+    async def reverse(self, record: OrderRecord, report: ExecutionReport) -> None:
+        """Take a provisional fill back: it never reached the chain."""
+        await self._undo(record.task, record.order)
+        await self.store.journal.mark(record.order.key, JournalState.ENDED, report)
+
+    async def _undo(self, task: CopyTask, order: Order) -> None:
+        entry = self._about(task, order, EntryKind.REVERSE)
+        booking = await self.store.ledger.book(entry)
+        self.at("reverse: booked")
+        await self.store.limits.credit(entry.key, credits_of(entry.position, booking, self.catalog))
+
+    def _fill(self, task: CopyTask, order: Order, report: ExecutionReport) -> LedgerEntry:
+        return LedgerEntry(
+            key=order.key,
+            task_id=task.task_id,
+            signal_id=task.signal.signal_id,
+            follower=task.follower,
+            leader=task.signal.leader,
+            token_id=order.token_id,
+            side=order.side,
+            shares=report.shares,
+            notional=report.notional,
+            fee=report.fee,
+            leader_shares=task.intent.leader_shares,
+            reference=Price(0) if task.signal.price is None else task.intent.price,
+            firm=report.settlement is Settlement.FIRM,
+            booked_at=self.wall(),
+        )
+
+    def _about(self, task: CopyTask, order: Order, kind: EntryKind) -> LedgerEntry:
+        return LedgerEntry(
+            key=f"{order.key}:{kind.value}",
+            kind=kind,
+            of=order.key,
+            task_id=task.task_id,
+            signal_id=task.signal.signal_id,
+            follower=task.follower,
+            leader=task.signal.leader,
+            token_id=order.token_id,
+            side=order.side,
+            shares=NO_SHARES,
+            notional=NO_USD,
+            fee=NO_USD,
+            booked_at=self.wall(),
+        )
+
+
+def outcome_of(order: Order, report: ExecutionReport | None) -> Outcome:
+    """Say how a task ends whose order ended with a report; with none, it was never sent."""
+    if report is None:
+        return not_sent("it was never sent")
+    if report.shares and report.settlement is Settlement.FAILED:
+        reason = Reason(
+            code=Code.SETTLEMENT_FAILED, control="venue.settlement", value="undone", limit="settled on the chain"
+        )
+        return Outcome(end=End.REJECTED, reason=reason)
+    match report.status:
+        case Status.FILLED:
+            return Outcome(end=End.FILLED)
+        case Status.PARTIAL if report.shares > NO_SHARES:
+            return Outcome(end=End.PARTIAL)
+        case Status.KILLED | Status.PARTIAL:
+            reason = Reason(
+                code=Code.NO_FILL, control="execution.slippage_bps", value=report.detail, limit=str(order.limit_price)
+            )
+            return Outcome(end=End.KILLED, reason=reason)
+        case Status.ABSENT:
+            return not_sent("it never reached the venue")
+        case _:
+            reason = Reason(code=Code.VENUE_REFUSED, control="venue", value=report.detail, limit="accepted")
+            return Outcome(end=End.REJECTED, reason=reason)
+
+
+def not_sent(detail: str) -> Outcome:
+    """Say how a task ends whose order could not be sent."""
+    reason = Reason(code=Code.NOT_SENT, control="executor", value=detail, limit="a venue that answers")
+    return Outcome(end=End.REJECTED, reason=reason)

@@ -1,0 +1,370 @@
+"""What every store promises about the gate, the queue, follows and control."""
+
+import trio
+from attrs import evolve
+
+from trio_copy.errors import LeaseLost
+from trio_copy.model.control import ENGINE, Mode, follower_scope
+from trio_copy.model.decisions import Code, CopyTask, End, Outcome
+from trio_copy.model.fills import Side
+from trio_copy.model.follows import Follow
+from trio_copy.model.ids import FollowerId
+from trio_copy.model.layers import layer
+from trio_copy.model.logs import Checkpoint
+from trio_copy.model.units import Ratio
+from trio_copy.ports import Admitted, Adopted, Duplicate
+from trio_copy.testing.conformance.terms import (
+    FILLED,
+    ME,
+    START,
+    YOU,
+    OpenStoreForTest,
+    StoreCheck,
+    admit,
+    lease_all,
+    open_with,
+)
+from trio_copy.testing.devnet.chain import fake_hash
+from trio_copy.testing.samples import EXECUTOR, LEADER, sample_signal, sample_task
+
+
+async def admits_a_signal_once(open_store: OpenStoreForTest) -> None:
+    """The second admission of a signal is a duplicate and queues nothing."""
+    async with open_with(open_store) as store:
+        assert await admit(store, 1, "alice", "bob") == Admitted(kept=2)
+        assert await admit(store, 1, "alice", "bob") == Duplicate()
+        assert {"alice", "bob"} == {task.follower for task in await lease_all(store)}
+
+
+async def admits_once_however_many_race(open_store: OpenStoreForTest) -> None:
+    """Of many tasks that admit the same signal at once, exactly one is told that it is new."""
+    answers: list[object] = []
+    async with open_with(open_store) as store:
+
+        async def race() -> None:
+            answers.append(await admit(store, 1))
+
+        async with trio.open_nursery() as nursery:
+            for _ in range(20):
+                nursery.start_soon(race)
+        assert sum(isinstance(answer, Admitted) for answer in answers) == 1
+        assert len(await lease_all(store)) == 1
+
+
+async def forgets_a_signal_after_its_time(open_store: OpenStoreForTest) -> None:
+    """Once the time to live has passed and nothing of it is open, the same signal is new again."""
+    async with open_with(open_store, dedup_ttl_s=2.0) as store:
+        assert isinstance(await admit(store, 1), Admitted)
+        (task,) = await lease_all(store)
+        await store.inbox.complete(task.task_id, ME, FILLED)
+        await trio.sleep(1.0)
+        assert await admit(store, 1) == Duplicate()
+        await trio.sleep(1.5)
+        assert isinstance(await admit(store, 1), Admitted)
+
+
+async def sheds_entries_when_full(open_store: OpenStoreForTest) -> None:
+    """Beyond its capacity the inbox keeps what it has and sheds entries with a reason."""
+    async with open_with(open_store, queue_capacity=3) as store:
+        admission = await admit(store, 1, "a", "b", "c", "d", "e")
+        assert isinstance(admission, Admitted)
+        assert admission.kept == 3
+        assert [ended.outcome.reason and ended.outcome.reason.code for ended in admission.shed] == [Code.QUEUE_FULL] * 2
+        assert (await store.inbox.depth()).queued == 3
+
+
+async def an_exit_takes_the_place_of_an_entry(open_store: OpenStoreForTest) -> None:
+    """A SELL is never shed while a BUY is queued: the oldest BUY makes room."""
+    async with open_with(open_store, queue_capacity=2) as store:
+        await admit(store, 1, "a", "b")
+        admission = await admit(store, 2, "c", "d", side=Side.SELL)
+        assert isinstance(admission, Admitted)
+        assert admission.kept == 2
+        assert [ended.task.follower for ended in admission.shed] == ["a", "b"]
+        assert {Code.EVICTED_BY_EXIT} == {
+            ended.outcome.reason and ended.outcome.reason.code for ended in admission.shed
+        }
+        assert [task.follower for task in await lease_all(store)] == ["c", "d"]
+        full = await admit(store, 3, "e", "f", "g", side=Side.SELL)
+        assert isinstance(full, Admitted)
+        assert len(full.shed) == 1
+
+
+async def leases_in_order_and_once(open_store: OpenStoreForTest) -> None:
+    """Tasks are leased oldest first, each to one owner only."""
+    async with open_with(open_store) as store:
+        await admit(store, 1, "a")
+        await admit(store, 2, "b", "c")
+        first = await store.inbox.lease_nowait(EXECUTOR, ME, 2)
+        second = await store.inbox.lease_nowait(EXECUTOR, YOU, 2)
+        assert [task.follower for task in (*first, *second)] == ["a", "b", "c"]
+        assert await lease_all(store) == ()
+
+
+async def a_lease_waits_for_a_task(open_store: OpenStoreForTest) -> None:
+    """A waiting lease wakes up when something is admitted, and returns it."""
+    leased: list[CopyTask] = []
+    async with open_with(open_store) as store:
+
+        async def wait() -> None:
+            leased.extend(await store.inbox.lease(EXECUTOR, ME, 10))
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(wait)
+            await trio.sleep(1)
+            await admit(store, 1)
+        assert len(leased) == 1
+
+
+async def a_cancelled_lease_takes_nothing(open_store: OpenStoreForTest) -> None:
+    """Cancelling a lease that waits leaves every task for the next one."""
+    async with open_with(open_store) as store:
+        with trio.move_on_after(1):
+            await store.inbox.lease(EXECUTOR, ME, 10)
+        await admit(store, 1)
+        assert len(await lease_all(store)) == 1
+
+
+async def a_task_ends_once(open_store: OpenStoreForTest) -> None:
+    """The first terminal state stands; a second one is refused."""
+    async with open_with(open_store) as store:
+        await admit(store, 1)
+        (task,) = await lease_all(store)
+        assert await store.inbox.complete(task.task_id, ME, FILLED)
+        assert not await store.inbox.complete(task.task_id, ME, Outcome(end=End.REJECTED))
+        assert (await store.inbox.depth()).leased == 0
+
+
+async def only_the_owner_ends_a_task(open_store: OpenStoreForTest) -> None:
+    """Whoever does not hold the lease can neither end, retry nor bury a task."""
+    async with open_with(open_store) as store:
+        await admit(store, 1)
+        (task,) = await lease_all(store)
+        for attempt in (
+            store.inbox.complete(task.task_id, YOU, FILLED),
+            store.inbox.retry(task.task_id, YOU),
+            store.inbox.bury(task.task_id, YOU, "why"),
+        ):
+            try:
+                await attempt
+            except LeaseLost:
+                continue
+            raise AssertionError("expected LeaseLost")
+
+
+async def an_unrenewed_lease_is_given_out_again(open_store: OpenStoreForTest) -> None:
+    """A task whose worker died comes back to the front; the late worker is told that it lost it."""
+    async with open_with(open_store, lease_s=10.0) as store:
+        await admit(store, 1, "a", "b")
+        (task,) = await store.inbox.lease_nowait(EXECUTOR, ME, 1)
+        await trio.sleep(6)
+        assert await store.inbox.renew([task.task_id], ME) == ()
+        await trio.sleep(6)
+        assert await store.inbox.expire(START + 12) == ()
+        await trio.sleep(6)
+        await store.inbox.expire(START + 18)
+        (again,) = await store.inbox.lease_nowait(EXECUTOR, YOU, 1)
+        assert again.task_id == task.task_id
+        assert (task.task_id,) == await store.inbox.renew([task.task_id], ME)
+
+
+async def a_retried_task_comes_first(open_store: OpenStoreForTest) -> None:
+    """A task that is given back keeps its place at the front."""
+    async with open_with(open_store) as store:
+        await admit(store, 1, "a", "b")
+        (task,) = await store.inbox.lease_nowait(EXECUTOR, ME, 1)
+        await store.inbox.retry(task.task_id, ME)
+        assert [leased.follower for leased in await lease_all(store)] == ["a", "b"]
+
+
+async def dead_letters_wait_for_a_person(open_store: OpenStoreForTest) -> None:
+    """A buried task is listed with its reason until it is replayed or purged."""
+    async with open_with(open_store) as store:
+        await admit(store, 1, "a", "b")
+        first, second = await lease_all(store)
+        await store.inbox.bury(first.task_id, ME, "poison")
+        await store.inbox.bury(second.task_id, ME, "poison")
+        assert [letter.why for letter in await store.inbox.dead_letters()] == ["poison", "poison"]
+        assert await store.inbox.replay([first.task_id, first.task_id]) == 1
+        assert await store.inbox.purge([second.task_id]) == 1
+        assert await store.inbox.dead_letters() == ()
+        assert [first.task_id] == [task.task_id for task in await lease_all(store)]
+
+
+async def a_retracted_signal_is_adopted_when_it_returns(open_store: OpenStoreForTest) -> None:
+    """Tasks of a retracted signal wait, and are queued again when it is mined in another block; nothing is doubled."""
+    async with open_with(open_store) as store:
+        await admit(store, 1, "a", block=5)
+        retracted = await store.inbox.retract(sample_signal(1, block=5))
+        assert retracted is not None
+        assert (retracted.held, retracted.started) == (1, 0)
+        assert await lease_all(store) == ()
+        admission = await admit(store, 1, "a", block=6)
+        assert isinstance(admission, Adopted)
+        assert admission.resumed == 1
+        assert len(await lease_all(store)) == 1
+
+
+async def a_retraction_counts_once(open_store: OpenStoreForTest) -> None:
+    """Retracting twice, or what was never admitted, changes nothing."""
+    async with open_with(open_store) as store:
+        assert await store.inbox.retract(sample_signal(1)) is None
+        await admit(store, 1)
+        assert await store.inbox.retract(sample_signal(1)) is not None
+        assert await store.inbox.retract(sample_signal(1)) is None
+
+
+async def a_signal_lives_on_in_another_block(open_store: OpenStoreForTest) -> None:
+    """A signal seen in its new block before it is removed from its old one is not retracted at all."""
+    async with open_with(open_store) as store:
+        await admit(store, 1, block=5)
+        assert await admit(store, 1, block=6) == Duplicate()
+        assert await store.inbox.retract(sample_signal(1, block=5)) is None
+        assert len(await lease_all(store)) == 1
+
+
+async def the_same_order_in_another_transaction_is_adopted(open_store: OpenStoreForTest) -> None:
+    """A dropped trade that is sent again under another hash is the old one, once, and only after a retraction."""
+    async with open_with(open_store) as store:
+        await admit(store, 1, block=5)
+        (task,) = await lease_all(store)
+        await store.inbox.complete(task.task_id, ME, FILLED)
+        await store.inbox.retract(sample_signal(1, block=5))
+        signal = sample_signal(1, block=6, tx=2)
+        again = await store.inbox.admit(signal, [sample_task(signal)], None)
+        assert isinstance(again, Adopted)
+        assert again.signal_id == task.signal.signal_id
+        other = sample_signal(1, block=7, tx=3)
+        assert isinstance(await store.inbox.admit(other, [sample_task(other)], None), Admitted)
+
+
+async def held_tasks_end_at_their_deadline(open_store: OpenStoreForTest) -> None:
+    """A retracted fill that is not mined again ends its waiting tasks with a reason."""
+    async with open_with(open_store) as store:
+        signal = sample_signal(1)
+        await store.inbox.admit(signal, [sample_task(signal, deadline=START + 5)], None)
+        await store.inbox.retract(signal)
+        assert await store.inbox.expire(START + 4) == ()
+        (ended,) = await store.inbox.expire(START + 6)
+        assert (
+            ended.outcome.end,
+            ended.outcome.reason and ended.outcome.reason.code,
+        ) == (End.RETRACTED, Code.RETRACTED)
+        assert (await store.inbox.depth()).held == 0
+
+
+async def follows_change_by_versions(open_store: OpenStoreForTest) -> None:
+    """Each change raises the version; whoever waits hears all that came since; equal settings are no change."""
+    async with open_with(open_store) as store:
+        follow = Follow(follower=FollowerId("alice"), leader=LEADER)
+        first = await store.follows.put([follow])
+        assert first == await store.follows.put([follow])
+        changed = evolve(follow, own=layer({"size.ratio": Ratio.parse("0.5")}))
+        assert first + 1 == await store.follows.put([changed])
+        version, follows = await store.follows.load()
+        assert (first + 1, [changed.own]) == (version, [stored.own for stored in follows])
+        heard: list[object] = []
+
+        async def listen() -> None:
+            heard.extend(await store.follows.wait_changes(version))
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(listen)
+            await trio.sleep(1)
+            await store.follows.remove([follow.key, (FollowerId("nobody"), LEADER)])
+        assert len(heard) == 1
+        assert (await store.follows.load())[1] == ()
+
+
+async def the_mode_is_heard(open_store: OpenStoreForTest) -> None:
+    """A change of mode reaches whoever waits, with its reason."""
+    async with open_with(open_store) as store:
+        await trio.sleep(1)
+        before = await store.control.modes()
+        assert before.of(ENGINE).mode is Mode.RUN
+        await store.control.set_mode(Mode.REDUCE_ONLY, "test")
+        await store.control.set_mode(Mode.HALT_ALL, "alone", follower_scope("alice"))
+        heard = await store.control.wait_modes(before.version + 1)
+        assert (heard.of(ENGINE).mode, heard.of(ENGINE).why) == (Mode.REDUCE_ONLY, "test")
+        assert heard.of(follower_scope("alice")).mode is Mode.HALT_ALL
+        assert heard.of(follower_scope("bob")).mode is Mode.RUN
+
+
+async def checkpoints_are_kept(open_store: OpenStoreForTest) -> None:
+    """What was saved last is what is loaded, also after a reorg lowered it."""
+    async with open_with(open_store) as store:
+        assert await store.control.checkpoint() is None
+        for number in (5, 6, 4):
+            checkpoint = Checkpoint(number=number, hash=fake_hash("block", number))
+            await store.control.save_checkpoint(checkpoint)
+            assert checkpoint == await store.control.checkpoint()
+
+
+async def an_admission_advances_the_checkpoint(open_store: OpenStoreForTest) -> None:
+    """The checkpoint that comes with a signal is saved in the same step; without one it stays."""
+    async with open_with(open_store) as store:
+        checkpoint = Checkpoint(number=9, hash=fake_hash("block", 9))
+        await store.inbox.admit(sample_signal(1), (), checkpoint)
+        await store.inbox.admit(sample_signal(2), (), None)
+        assert checkpoint == await store.control.checkpoint()
+
+
+async def a_lease_fences_out_its_old_owner(open_store: OpenStoreForTest) -> None:
+    """Another owner gets a lease only when it ran out, with a higher token; the old token is worthless then."""
+    async with open_with(open_store) as store:
+        mine = await store.control.acquire("shard-1", ME, 10)
+        assert mine is not None
+        assert await store.control.acquire("shard-1", YOU, 10) is None
+        await trio.sleep(5)
+        mine = await store.control.renew(mine, 10)
+        await trio.sleep(11)
+        yours = await store.control.acquire("shard-1", YOU, 10)
+        assert yours is not None
+        assert yours.token > mine.token
+        try:
+            await store.control.renew(mine, 10)
+        except LeaseLost:
+            await store.control.release(mine)
+            assert await store.control.acquire("shard-1", ME, 10) is None
+            await store.control.release(yours)
+            assert await store.control.acquire("shard-1", ME, 10) is not None
+            return
+        raise AssertionError("expected LeaseLost")
+
+
+async def instances_are_seen(open_store: OpenStoreForTest) -> None:
+    """A heartbeat shows when an instance was last alive."""
+    async with open_with(open_store) as store:
+        await store.control.beat("one")
+        await trio.sleep(3)
+        await store.control.beat("two")
+        seen = {instance.instance: instance.seen_at for instance in await store.control.instances()}
+        assert round(seen["two"] - seen["one"]) == 3
+
+
+GATE_CHECKS: tuple[StoreCheck, ...] = (
+    admits_a_signal_once,
+    admits_once_however_many_race,
+    forgets_a_signal_after_its_time,
+    sheds_entries_when_full,
+    an_exit_takes_the_place_of_an_entry,
+    leases_in_order_and_once,
+    a_lease_waits_for_a_task,
+    a_cancelled_lease_takes_nothing,
+    a_task_ends_once,
+    only_the_owner_ends_a_task,
+    an_unrenewed_lease_is_given_out_again,
+    a_retried_task_comes_first,
+    dead_letters_wait_for_a_person,
+    a_retracted_signal_is_adopted_when_it_returns,
+    a_retraction_counts_once,
+    a_signal_lives_on_in_another_block,
+    the_same_order_in_another_transaction_is_adopted,
+    held_tasks_end_at_their_deadline,
+    follows_change_by_versions,
+    the_mode_is_heard,
+    checkpoints_are_kept,
+    an_admission_advances_the_checkpoint,
+    a_lease_fences_out_its_old_owner,
+    instances_are_seen,
+)
