@@ -18,12 +18,14 @@ from trio_copy.engine.service import Seams, Service
 from trio_copy.engine.wiring import open_service
 from trio_copy.entropy import seeded_entropy
 from trio_copy.errors import ConnectionLost
+from trio_copy.model.catalog import TokenFacts
 from trio_copy.model.decisions import End, Skip
 from trio_copy.model.fills import Fill, Side
 from trio_copy.model.follow_settings import Filters, Sizing
 from trio_copy.model.ids import Address, FollowerId, SignalId, TokenId
 from trio_copy.model.signals import Signal
 from trio_copy.model.units import NO_USD, Ratio, Shares, Usd
+from trio_copy.ports import Quotes
 from trio_copy.registry import discover
 from trio_copy.telemetry.observer import Finished, Observer
 from trio_copy.testing.devnet import DevChain, DevNode, DevTx
@@ -118,6 +120,8 @@ class World:
     """What answers in a node's place."""
     dials: int = 0
     recorder: Recorder = field(factory=Recorder)
+    quotes: Quotes | None = None
+    facts: tuple[TokenFacts, ...] = ()
     _nursery: trio.Nursery | None = None
     _txs: int = 0
 
@@ -138,7 +142,14 @@ class World:
         return ours
 
     def seams(self) -> Seams:
-        return Seams(dial=self.dial, wall=self.wall, entropy=seeded_entropy(1), observer=self.recorder)
+        return Seams(
+            dial=self.dial,
+            wall=self.wall,
+            entropy=seeded_entropy(1),
+            observer=self.recorder,
+            quotes=self.quotes,
+            facts=self.facts,
+        )
 
     def buy(self, leader: Address = LEADER, *, side: Side = Side.BUY, token: int = 1, shares: int = 100) -> DevTx:
         """A leader's trade at half a dollar, as a transaction that is not mined yet."""

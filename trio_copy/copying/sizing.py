@@ -70,7 +70,8 @@ def with_fees(intent: OrderIntent, settings: FollowSettings, fee_bps: int) -> Or
     if intent.side is Side.SELL or cap is None or worst_cost(intent.shares, intent.limit_price, fee_bps) <= cap:
         return intent
     unit = intent.limit_price.raised_bps(fee_bps, _UP)
-    shares = cap.shares_at(unit, _DOWN)
+    # Cost and fee are each rounded up: two millionths are kept for that.
+    shares = min(intent.shares, Usd(max(0, cap.micro - 2)).shares_at(unit, _DOWN))
     notional = shares.at(intent.price, _UP)
     if notional < settings.size.minimum_usd or not shares:
         return Reason(

@@ -6,7 +6,7 @@ is not proven keeps its reservation and goes to the reconciler; it is never writ
 """
 
 from collections.abc import Awaitable, Callable, Sequence
-from typing import TypeVarTuple, Unpack
+from typing import Protocol, TypeVarTuple, Unpack
 
 import trio
 from attrs import define, evolve, field, frozen
@@ -29,7 +29,7 @@ from trio_copy.model.control import Mode, follower_scope
 from trio_copy.model.decisions import Code, CopyTask, End, OrderIntent, Outcome, Parcel, Reason
 from trio_copy.model.fills import Side
 from trio_copy.model.follow_settings import FollowSettings
-from trio_copy.model.ids import IntentKey, intent_key
+from trio_copy.model.ids import IntentKey, TaskId, intent_key
 from trio_copy.model.orders import ExecutionReport, JournalState, Market, Order
 from trio_copy.model.positions import PositionKey
 from trio_copy.model.records import OrderRecord
@@ -67,6 +67,22 @@ class Unproven:
     """Nobody can say yet: the reconciler takes over."""
 
 
+class Crew(Protocol):
+    """A worker group, as far as gathering needs it."""
+
+    def adopt(self, tasks: Sequence[CopyTask]) -> None:
+        """Look after tasks that were leased besides the queue."""
+        ...
+
+    def take_parked(self, task: CopyTask) -> Sequence[CopyTask]:
+        """Hand over what is leased already, waits behind a task, and may go out with it."""
+        ...
+
+    def let_go(self, tasks: Sequence[TaskId]) -> None:
+        """Look after tasks no longer: they are back in the inbox."""
+        ...
+
+
 @define(eq=False, kw_only=True)
 class Execution:
     """What every worker of a group needs to carry out a task."""
@@ -84,8 +100,8 @@ class Execution:
     entropy: Entropy
     at: Callable[[str], None] = nowhere
     """Called at each point where a crash would matter."""
-    on_gathered: Callable[[Sequence[CopyTask]], None] = lambda tasks: None
-    """Told of tasks that were leased to go out with another one."""
+    crew: Crew | None = None
+    """Who looks after the leases of tasks that go out together."""
     settlements: Settlements = field(init=False)
     _withheld: dict[IntentKey, tuple[PositionKey, Shares]] = field(factory=dict)
     """Shares that unproven exits may have sold already: not to be sold a second time."""
@@ -186,18 +202,23 @@ class Execution:
     async def _gather(self, task: CopyTask, settings: FollowSettings) -> Parcel | None:
         """Put a task together with those that wait for company; None when even together they are too small."""
         inbox, accumulates = self.store.inbox, settings.size.minimum_policy == "accumulate"
-        others = await inbox.gather(task.task_id, self.owner)
-        self.on_gathered(others)
+        found = await inbox.gather(task.task_id, self.owner)
+        if self.crew is not None:
+            self.crew.adopt(found)
+            found = (*found, *self.crew.take_parked(task))
+        others = sorted(found, key=lambda other: other.decided_at)
         usable = [other for other in others if accumulates or other.deadline >= self.wall()]
         parcel = gathered(task, usable, settings)
         chosen = {task.task_id, *parcel.members}
-        if accumulates and below_minimum(parcel.task.intent, settings.size):
+        too_small = accumulates and below_minimum(parcel.task.intent, settings.size)
+        if too_small:
             await inbox.wait(tuple(chosen), self.owner, self.wall() + settings.size.accumulate_s)
-            return None
-        for other in others:
-            if other.task_id not in chosen:
-                await inbox.retry(other.task_id, self.owner)
-        return parcel
+        left = [other.task_id for other in others if other.task_id not in chosen]
+        for other_id in left:
+            await inbox.retry(other_id, self.owner)
+        if self.crew is not None:
+            self.crew.let_go([*left, *chosen] if too_small else left)
+        return None if too_small else parcel
 
     async def _run_parcel(self, parcel: Parcel, settings: FollowSettings) -> Done | Unproven:
         task = parcel.task

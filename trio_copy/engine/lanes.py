@@ -1,6 +1,7 @@
 """Order per (follower, token): a lane is a key in flight. Sync, and owned by one worker group."""
 
 from collections import deque
+from collections.abc import Callable
 
 from attrs import define, field
 
@@ -31,6 +32,15 @@ class Lanes:
         queue.append(task)
         self.parked += 1
         return False
+
+    def take(self, key: LaneKey, wanted: Callable[[CopyTask], bool]) -> tuple[CopyTask, ...]:
+        """Take tasks that wait behind the one that holds a lane, and would go out with it."""
+        queue = self._waiting.get(key)
+        taken = tuple(task for task in queue or () if wanted(task))
+        if taken:
+            self._waiting[key] = deque(task for task in queue or () if not wanted(task))
+            self.parked -= len(taken)
+        return taken
 
     def finish(self, key: LaneKey) -> CopyTask | None:
         """End the task that holds a lane and return the next one, which holds it from now on; None frees the lane."""

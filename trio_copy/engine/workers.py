@@ -40,7 +40,7 @@ class WorkerGroup:
     _waiting: trio.CancelScope = field(factory=trio.CancelScope)
 
     def __attrs_post_init__(self) -> None:
-        self.execution.on_gathered = self._adopt
+        self.execution.crew = self
 
     @property
     def name(self) -> str:
@@ -150,7 +150,7 @@ class WorkerGroup:
                     self._room.set()
                     return
                 case Waits():
-                    self._forget(task.task_id)
+                    self.let_go([task.task_id])
                 case Done():
                     await self._record_all(task, done, started_at)
             task = self._lanes.finish(task.lane)
@@ -167,11 +167,20 @@ class WorkerGroup:
         await self._record(task, done.outcome, done.report, started_at)
         self.execution.at("task: ended")
 
-    def _adopt(self, tasks: Sequence[CopyTask]) -> None:
+    def adopt(self, tasks: Sequence[CopyTask]) -> None:
         """Look after tasks that were leased besides the queue; their lane is the one that is being worked in."""
         self.outstanding.update({task.task_id: task for task in tasks})
 
-    def _forget(self, *tasks: TaskId) -> None:
+    def take_parked(self, task: CopyTask) -> Sequence[CopyTask]:
+        """Hand over what waits behind a task and may go out with it."""
+        intent, leader = task.intent, task.signal.leader
+        return self._lanes.take(
+            task.lane,
+            lambda other: other.gathers and (other.signal.leader, other.intent.side) == (leader, intent.side),
+        )
+
+    def let_go(self, tasks: Sequence[TaskId]) -> None:
+        """Look after tasks no longer: they have ended, or are back in the inbox."""
         for task in tasks:
             self.outstanding.pop(task, None)
         self._room.set()
@@ -186,7 +195,7 @@ class WorkerGroup:
             self.observer.on_alert("lease-lost", str(error))
             return
         finally:
-            self._forget(task.task_id)
+            self.let_go([task.task_id])
         self.observer.on_finished(
             Finished(task=task, outcome=outcome, report=report, started_at=started_at, ended_at=self.execution.wall())
         )

@@ -1,0 +1,262 @@
+"""How positions are left: with the leader, by rules of one's own, at the end of a follow, and when a question is decided."""
+
+from typing import Any
+
+import pytest
+import trio
+import trio.testing
+from attrs import define, evolve, field
+
+from tests.builders import LEADER, usd
+from tests.harness import World, make_test_plan, open_world, running_engine, with_follow_settings
+from trio_copy.chain.decoders.resolutions import CONDITIONAL_TOKENS, RESOLUTION_TOPIC
+from trio_copy.config import PluginTable
+from trio_copy.engine.plan import Plan
+from trio_copy.engine.service import Service
+from trio_copy.model.catalog import TokenFacts
+from trio_copy.model.decisions import End
+from trio_copy.model.fills import Kind, Side
+from trio_copy.model.follow_settings import Execution, Leaving, Sizing
+from trio_copy.model.follows import Follow
+from trio_copy.model.ids import FollowerId, TokenId
+from trio_copy.model.layers import layer
+from trio_copy.model.orders import Quote
+from trio_copy.model.positions import Position
+from trio_copy.model.units import NO_USD, Price, Ratio, Shares
+from trio_copy.testing.devnet import DevTx
+from trio_copy.testing.devnet.chain import DevLog, fake_hash
+
+Clock = trio.testing.MockClock
+ALICE = FollowerId("alice")
+CONDITION = fake_hash("condition", 1)
+TENTH = Sizing(ratio=Ratio.parse("0.1"), minimum_usd=NO_USD)
+
+
+@define(eq=False)
+class Book:
+    """A book that a test moves by hand."""
+
+    prices: dict[TokenId, str] = field(factory=dict)
+
+    def quote(self, token_id: TokenId) -> Quote | None:
+        price = self.prices.get(token_id)
+        return None if price is None else Quote(bid=Price.parse(price), ask=Price.parse(price))
+
+
+def plan_for(**tables: Any) -> Plan:
+    plan = make_test_plan(
+        followers=("alice",),
+        chain={"window_blocks": 4, "rescan_every_s": 5.0},
+        executor={"price_source": "book"},
+        decoders=(
+            PluginTable(name="order-filled", plugin="order-filled", options={}),
+            PluginTable(name="resolutions", plugin="resolutions", options={}),
+        ),
+    )
+    return with_follow_settings(plan, **{"size": TENTH, **tables})
+
+
+async def mine_for(world: World, seconds: float) -> None:
+    """Let blocks come every second."""
+    for _ in range(int(seconds)):
+        world.chain.mine()
+        await trio.sleep(1)
+
+
+async def position_of(service: Service, token: int = 1) -> Position:
+    return await service.store.ledger.position((ALICE, LEADER, TokenId(token)))
+
+
+async def test_an_exit_follows_the_leader_in_proportion(clock: Clock) -> None:
+    """He sells a quarter of what he bought, and a quarter of the copy goes; he sells the rest, and it is all gone."""
+    async with open_world() as world:
+        world.quotes = Book({TokenId(1): "0.5"})
+        async with running_engine(world, plan_for()) as service:
+            world.chain.mine(world.buy(shares=400))
+            await world.recorder.wait_copies(1)
+            assert Shares.parse(40) == (await position_of(service)).shares
+            world.chain.mine(world.buy(side=Side.SELL, shares=100))
+            await world.recorder.wait_copies(2)
+            assert Shares.parse(30) == (await position_of(service)).shares
+            world.chain.mine(world.buy(side=Side.SELL, shares=300))
+            await world.recorder.wait_copies(3)
+            assert not (await position_of(service)).lots
+
+
+@pytest.mark.parametrize(
+    ("leaving", "bid"),
+    [
+        (Leaving(take_profit_bps=1000), "0.56"),
+        (Leaving(stop_loss_bps=1000), "0.44"),
+        (Leaving(max_hold_s=20.0), "0.5"),
+    ],
+)
+async def test_a_rule_of_ones_own_sells_once(clock: Clock, leaving: Leaving, bid: str) -> None:
+    """The price, or the time, comes to the rule: everything is sold, by one order, and the story has a leader."""
+    async with open_world() as world:
+        book = world.quotes = Book({TokenId(1): "0.5"})
+        async with running_engine(world, plan_for(leaving=leaving)) as service:
+            world.chain.mine(world.buy())
+            await world.recorder.wait_copies(1)
+            await mine_for(world, 6)
+            assert len(world.recorder.copies) == 1
+            book.prices[TokenId(1)] = bid
+            await mine_for(world, 40)
+            assert not (await position_of(service)).lots
+        exits = [one for one in world.recorder.finished if one.task.signal.kind is Kind.EXIT]
+        assert [one.outcome.end for one in exits] == [End.FILLED]
+
+
+async def test_a_trailing_stop_remembers_the_highest_bid(clock: Clock) -> None:
+    """Up to 0.80 and back to 0.71 is more than a tenth; the entry price has no part in it."""
+    async with open_world() as world:
+        book = world.quotes = Book({TokenId(1): "0.5"})
+        async with running_engine(world, plan_for(leaving=Leaving(trailing_bps=1000))) as service:
+            world.chain.mine(world.buy())
+            await world.recorder.wait_copies(1)
+            for price, sold in (("0.8", False), ("0.73", False), ("0.71", True)):
+                book.prices[TokenId(1)] = price
+                await mine_for(world, 6)
+                assert (not (await position_of(service)).lots) == sold
+
+
+async def test_an_exit_that_nobody_takes_is_tried_again(clock: Clock) -> None:
+    """The book is empty when the stop fires; half a minute later somebody bids."""
+    async with open_world() as world:
+        book = world.quotes = Book({TokenId(1): "0.5"})
+        plan = plan_for(leaving=Leaving(stop_loss_bps=1000, exit_slippage_bps=100))
+        async with running_engine(world, plan) as service:
+            world.chain.mine(world.buy())
+            await world.recorder.wait_copies(1)
+            del book.prices[TokenId(1)]
+            await mine_for(world, 10)
+            assert (await position_of(service)).lots
+            book.prices[TokenId(1)] = "0.3"
+            await mine_for(world, 70)
+            assert not (await position_of(service)).lots
+
+
+@pytest.mark.parametrize(
+    ("leaving", "left", "exits"),
+    [
+        (Leaving(when_paused="exits"), True, True),
+        (Leaving(when_paused="hold"), True, False),
+        (Leaving(when_paused="close"), False, False),
+    ],
+)
+async def test_a_pause_takes_no_entries_and_does_with_positions_what_was_said(
+    clock: Clock, leaving: Leaving, left: bool, exits: bool
+) -> None:
+    """Paused by a command while running: entries stop at once, exits and what is held go by `when_paused`."""
+    async with open_world() as world:
+        world.quotes = Book({TokenId(1): "0.5"})
+        async with running_engine(world, plan_for(leaving=leaving)) as service:
+            world.chain.mine(world.buy())
+            await world.recorder.wait_copies(1)
+            _, (follow,) = await service.store.follows.load()
+            await service.store.follows.put([evolve(follow, own=layer({**dict(follow.own), "status": "paused"}))])
+            await mine_for(world, 6)
+            assert bool((await position_of(service)).lots) == left
+            world.chain.mine(world.buy(), world.buy(side=Side.SELL))
+            await mine_for(world, 3)
+            assert (await position_of(service)).shares == (Shares.parse(10) if left and not exits else Shares(0))
+
+
+async def test_a_follow_that_is_left_disappears_when_it_is_flat(clock: Clock) -> None:
+    """Unfollowed with `close`: what is held is sold, and then nobody remembers the follow."""
+    async with open_world() as world:
+        world.quotes = Book({TokenId(1): "0.5"})
+        async with running_engine(world, plan_for(leaving=Leaving(when_unfollowed="close"))) as service:
+            world.chain.mine(world.buy())
+            await world.recorder.wait_copies(1)
+            _, (follow,) = await service.store.follows.load()
+            await service.store.follows.put([evolve(follow, own=layer({**dict(follow.own), "status": "leaving"}))])
+            await mine_for(world, 8)
+            assert not (await position_of(service)).lots
+            assert (await service.store.follows.load())[1] == ()
+            assert LEADER not in service.book
+
+
+def resolved(payouts: tuple[int, ...]) -> DevTx:
+    words = (len(payouts), 64, len(payouts), *payouts)
+    data = b"".join(word.to_bytes(32, "big") for word in words)
+    topics = (RESOLUTION_TOPIC, CONDITION, "0x" + "0" * 64, fake_hash("question", 1))
+    return DevTx(
+        tx_hash=fake_hash("resolution", *payouts),
+        logs=(DevLog(address=CONDITIONAL_TOKENS, topics=topics, data=data),),
+    )
+
+
+async def test_winners_are_redeemed_once_the_resolution_is_deep(clock: Clock) -> None:
+    """Not at once, for it may be taken back; four blocks later, at its payout, and only once."""
+    async with open_world() as world:
+        world.quotes = Book({TokenId(1): "0.5", TokenId(2): "0.5"})
+        world.facts = tuple(
+            TokenFacts(token_id=TokenId(token), condition_id=CONDITION, slot=slot) for slot, token in enumerate((1, 2))
+        )
+        async with running_engine(world, plan_for()) as service:
+            world.chain.mine(world.buy(token=1), world.buy(token=2))
+            await world.recorder.wait_copies(2)
+            world.chain.mine(resolved((1, 0)))
+            await trio.sleep(3)
+            assert (await position_of(service)).lots
+            await mine_for(world, 12)
+            winner, loser = await position_of(service, 1), await position_of(service, 2)
+            assert not winner.lots
+            assert not loser.lots
+            assert (usd("5"), usd("-5")) == (winner.realised, loser.realised)
+            await mine_for(world, 5)
+            assert await service.store.limits.used("follower:alice:open") == 0
+            assert await service.store.limits.used("follower:alice:positions") == 0
+    assert world.recorder.steps.count("redeemed") == 2
+
+
+async def test_a_resolution_that_a_reorg_took_back_redeems_nothing(clock: Clock) -> None:
+    """The chain changed its mind before it was deep enough; the other outcome then counts."""
+    async with open_world() as world:
+        world.quotes = Book({TokenId(1): "0.5"})
+        world.facts = (TokenFacts(token_id=TokenId(1), condition_id=CONDITION, slot=0),)
+        async with running_engine(world, plan_for()) as service:
+            world.chain.mine(world.buy(token=1))
+            await world.recorder.wait_copies(1)
+            await mine_for(world, 3)
+            world.chain.mine(resolved((1, 0)))
+            await trio.sleep(1)
+            world.chain.reorg(1, [(resolved((0, 1)),), ()])
+            await mine_for(world, 12)
+            assert usd("-5") == (await position_of(service)).realised
+
+
+async def test_follows_of_strangers_are_heard_within_a_second(clock: Clock) -> None:
+    """A follow that a command adds is copied by an engine that is running, without a restart."""
+    async with open_world() as world:
+        world.quotes = Book({TokenId(1): "0.5"})
+        plan = make_test_plan(followers=("*",), leaders=())
+        async with running_engine(world, plan) as service:
+            world.chain.mine()
+            await trio.sleep(1)
+            own = layer({"size.ratio": Ratio.parse("0.1"), "size.minimum_usd": NO_USD})
+            await service.store.follows.put([Follow(follower=FollowerId("dora"), leader=LEADER, own=own)])
+            await trio.sleep(1)
+            await world.nodes[0].wait_log_filters(1)
+            world.chain.mine(world.buy())
+            await world.recorder.wait_copies(1)
+        assert [follower for _, follower in world.recorder.copies] == ["dora"]
+
+
+async def test_a_burst_is_gathered_into_one_order_and_a_large_entry_does_not_wait(clock: Clock) -> None:
+    """Five trades of one leader in one block are one order; a big one goes at once and takes along what waits."""
+    gather = Execution(aggregate_s=1.0, aggregate_bypass_usd=usd("40"))
+    async with open_world() as world:
+        world.quotes = Book({TokenId(1): "0.5"})
+        async with running_engine(world, plan_for(execution=gather)) as service:
+            world.chain.mine(*(world.buy() for _ in range(5)))
+            await world.recorder.wait_until(lambda: len(world.recorder.finished) == 5)
+            ends = sorted(one.outcome.end.value for one in world.recorder.finished)
+            assert ends == ["filled"] + ["gathered"] * 4
+            assert Shares.parse(50) == (await position_of(service)).shares
+            before = trio.current_time()
+            world.chain.mine(world.buy(), world.buy(shares=1000))
+            await world.recorder.wait_until(lambda: len(world.recorder.finished) == 7)
+            assert trio.current_time() - before < 0.9
+            assert Shares.parse(160) == (await position_of(service)).shares
