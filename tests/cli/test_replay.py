@@ -1,0 +1,99 @@
+"""A recording of a real run, replayed in virtual time: the same figures, each time."""
+
+import gzip
+import json
+from pathlib import Path
+
+import pytest
+
+from trio_copy.cli import main
+
+CONF = """
+[chain]
+chain_id = 137
+[devnet]
+seed = 7
+block_every_s = 0.2
+fills_per_block = 1.4
+reorg_at_block = 4
+drop_at_block = 7
+[store.memory]
+[executor.dry-run]
+latency_ms = 5
+latency_jitter_ms = 0
+[decoder.order-filled]
+[[follower]]
+id = "alice"
+executor = "dry-run"
+[[follow]]
+follower = "alice"
+leader = "0x6031B6eed1C97e853c6e0F03Ad3ce3529351F96d"
+[follow.size]
+minimum_policy = "raise"
+"""
+Capture = pytest.CaptureFixture[str]
+
+
+@pytest.fixture
+def conf(tmp_path: Path) -> Path:
+    path = tmp_path / "conf.toml"
+    path.write_text(CONF)
+    return path
+
+
+def test_a_replay_repeats_the_run_and_itself(conf: Path, tmp_path: Path, capsys: Capture) -> None:
+    """What the engine did on a live market, it does again on the recording; twice the same digest."""
+    file = tmp_path / "market.rec"
+    assert main(["record", str(file), "--conf", str(conf), "--for", "3s", "--json"]) == 0
+    events = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    summary = events[-1]
+    assert summary["tasks"] > 3
+    assert any(event["event"] == "step" and event["step"] == "recording" for event in events)
+    replays = []
+    for _ in range(2):
+        assert main(["replay", str(file), "--conf", str(conf), "--json"]) == 0
+        replays.append(json.loads(capsys.readouterr().out))
+    assert replays[0] == replays[1]
+    for figure in ("signals", "adopted", "retracted", "tasks", "ends", "bought", "sold"):
+        assert summary[figure] == replays[0][figure], figure
+    assert main(["replay", str(file), "--conf", str(conf)]) == 0
+    assert replays[0]["digest"] in capsys.readouterr().out
+
+
+def test_a_recording_that_was_cut_off_ends_where_it_was_cut(conf: Path, tmp_path: Path, capsys: Capture) -> None:
+    """A killed recorder costs its last second; a second run in the same file is read behind the first."""
+    file = tmp_path / "market.rec"
+    for _ in range(2):
+        assert main(["record", str(file), "--conf", str(conf), "--for", "1s"]) == 0
+    whole = file.read_bytes()
+    assert gzip.decompress(whole).count(b'"recording"') == 2
+    file.write_bytes(whole[:-200])
+    capsys.readouterr()
+    assert main(["replay", str(file), "--conf", str(conf), "--json", "--speed", "1000"]) == 0
+    assert json.loads(capsys.readouterr().out)["signals"] >= 0
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        (b"not gzip", "cannot be read"),
+        (gzip.compress(b""), "expected a recording, got an empty file"),
+        (gzip.compress(b'{"hello": 1}\n'), "expected a recording of version 1"),
+        (
+            gzip.compress(b'{"recording": 1, "chain_id": 5, "at": 1.0}\n{"at": 1.0}\n'),
+            "expected a recording of chain 137",
+        ),
+        (
+            gzip.compress(b'{"recording": 1, "chain_id": 137, "at": 1.0}\n{"at": 1.0}\n'),
+            ":2: not a line of a recording",
+        ),
+    ],
+)
+def test_what_is_no_recording_is_refused(
+    conf: Path, tmp_path: Path, capsys: Capture, content: bytes, says: str
+) -> None:
+    """Garbage, an empty file, another format, another chain: one clear line each."""
+    file = tmp_path / "bad.rec"
+    file.write_bytes(content)
+    assert main(["replay", str(file), "--conf", str(conf)]) == 2
+    assert says in capsys.readouterr().err
