@@ -4,7 +4,7 @@ import importlib
 import platform
 import sys
 
-QUESTIONS = ("decode", "gate", "wire", "memory")
+QUESTIONS = ("decode", "gate", "protocol", "wire", "memory", "book")
 
 
 def main() -> None:

@@ -303,6 +303,13 @@ class Limits(Protocol):
         """Give back to budgets what an exit freed, once per key; a budget never falls below zero."""
         ...
 
+    async def restate(self, prefix: str, used: Mapping[str, int]) -> None:
+        """Set every budget whose name begins with a prefix to what is said, and what is reserved on top; others to zero.
+
+        Called at a start, when nothing is under way, because what a budget counts may have got another name since.
+        """
+        ...
+
     async def used(self, counter: str) -> int:
         """Return what a budget has given out, reserved and spent, in millionths."""
         ...

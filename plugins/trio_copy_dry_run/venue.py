@@ -100,7 +100,7 @@ class SimulatedVenue:
             settlement = Settlement.PENDING
         else:
             settlement = Settlement.FAILED if placed.fails else Settlement.FIRM
-        return evolve(placed.report, settlement=settlement)
+        return placed.report if settlement is Settlement.FIRM else evolve(placed.report, settlement=settlement)
 
     def _execute(self, order: Order) -> ExecutionReport:
         luck = Luck.of(order.order_id, self.settings.seed)

@@ -3,7 +3,7 @@
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 
-from attrs import define, evolve, field
+from attrs import define, field
 
 from trio_copy.clock import WallClock
 from trio_copy.errors import StoreError
@@ -37,10 +37,21 @@ class MemoryJournal:
             raise StoreError(f"the journal knows no intent {key}")
         now = self.wall()
         sent_at = now if state is JournalState.SENDING and record.sent_at is None else record.sent_at
-        record = evolve(record, state=state, at=now, sent_at=sent_at, report=report or record.report)
-        if state is JournalState.ENDED:
+        ended = state is JournalState.ENDED
+        record = OrderRecord(
+            order=record.order,
+            task=record.task,
+            members=record.members,
+            state=state,
+            report=report or record.report,
+            at=now,
+            frozen_at=record.frozen_at,
+            sent_at=sent_at,
+            ended_at=now if ended else None,
+        )
+        if ended:
             del self._open[key]
-            self._ended[key] = evolve(record, ended_at=now)
+            self._ended[key] = record
             if len(self._ended) > self.ended_max:
                 self._ended.popitem(last=False)
         else:

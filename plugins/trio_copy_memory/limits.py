@@ -1,7 +1,7 @@
 """Budgets that never give out more than they have."""
 
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from attrs import define, field
 
@@ -55,6 +55,15 @@ class MemoryLimits:
         for credit in credits:
             self._add(credit.counter, -credit.amount.micro)
         self._settle(name)
+
+    async def restate(self, prefix: str, used: Mapping[str, int]) -> None:
+        for counter in [counter for counter in self._used if counter.startswith(prefix)]:
+            del self._used[counter]
+        self._used.update({counter: micro for counter, micro in used.items() if micro > 0})
+        for claims in self._reserved.values():
+            for claim in claims:
+                if claim.counter.startswith(prefix):
+                    self._add(claim.counter, claim.amount.micro)
 
     async def used(self, counter: str) -> int:
         return self._used.get(counter, 0)

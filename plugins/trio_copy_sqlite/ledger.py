@@ -3,35 +3,31 @@
 import sqlite3
 from collections.abc import Mapping
 
-from attrs import define, evolve
+from attrs import define, evolve, field
 
 from trio_copy.clock import utc_date
 from trio_copy.model.budgets import Performance
-from trio_copy.model.ids import Address, FollowerId, TokenId
-from trio_copy.model.positions import EMPTY, Booking, EntryKind, LedgerEntry, Mark, Position, PositionKey, fold
+from trio_copy.model.ids import FollowerId
+from trio_copy.model.positions import Booking, EntryKind, LedgerEntry, Mark, Position, PositionKey, fold
 from trio_copy.model.resolutions import Resolution
 from trio_copy.records import decode, encode
+from trio_copy_sqlite.positions import OF_POSITION, Positions, columns_of, key_of, read_positions
 from trio_copy_sqlite.writer import Writer
-
-_OF_POSITION = "follower = ? AND leader = ? AND token = ?"
 
 
 @define(eq=False)
 class SqliteLedger:
     writer: Writer
+    _positions: Positions = field(factory=Positions)
 
     async def book(self, entry: LedgerEntry) -> Booking:
-        return await self.writer.run(lambda connection: _book(connection, entry))
+        return await self.writer.run(lambda connection: _book(connection, self._positions, entry))
 
     async def position(self, key: PositionKey) -> Position:
-        return await self.writer.run(lambda connection: _position(connection, key))
+        return await self.writer.run(lambda connection: self._positions.read(connection, key))
 
     async def positions(self) -> Mapping[PositionKey, Position]:
-        def work(connection: sqlite3.Connection) -> dict[PositionKey, Position]:
-            rows = connection.execute("SELECT follower, leader, token, record FROM positions")
-            return {_key(*row[:3]): decode(row[3], Position) for row in rows.fetchall()}
-
-        return await self.writer.run(work)
+        return await self.writer.run(read_positions)
 
     async def performance(self, follower: FollowerId) -> Performance:
         return await self.writer.run(lambda connection: _performance(connection, follower))
@@ -65,7 +61,7 @@ class SqliteLedger:
         return await self.writer.run(work)
 
     async def note_marks(self, marks: Mapping[PositionKey, Mark]) -> None:
-        rows = [(*_columns(key), encode(mark)) for key, mark in marks.items()]
+        rows = [(*columns_of(key), encode(mark)) for key, mark in marks.items()]
         await self.writer.run(
             lambda connection: connection.executemany(
                 "INSERT INTO marks VALUES (?, ?, ?, ?) ON CONFLICT DO UPDATE SET record = excluded.record", rows
@@ -75,19 +71,19 @@ class SqliteLedger:
     async def marks(self) -> Mapping[PositionKey, Mark]:
         def work(connection: sqlite3.Connection) -> dict[PositionKey, Mark]:
             rows = connection.execute("SELECT follower, leader, token, record FROM marks")
-            return {_key(*row[:3]): decode(row[3], Mark) for row in rows.fetchall()}
+            return {key_of(*row[:3]): decode(row[3], Mark) for row in rows.fetchall()}
 
         return await self.writer.run(work)
 
 
-def _book(connection: sqlite3.Connection, entry: LedgerEntry) -> Booking:
+def _book(connection: sqlite3.Connection, positions: Positions, entry: LedgerEntry) -> Booking:
     known = connection.execute("SELECT booking FROM entries WHERE key = ?", (entry.key,)).fetchone()
     if known is not None:
         return evolve(decode(known[0], Booking), first=False)
     key = entry.position
-    before = _position(connection, key)
+    before = positions.read(connection, key)
     if entry.kind in (EntryKind.CONFIRM, EntryKind.REVERSE):
-        rows = connection.execute(f"SELECT record FROM entries WHERE {_OF_POSITION} ORDER BY seq", _columns(key))
+        rows = connection.execute(f"SELECT record FROM entries WHERE {OF_POSITION} ORDER BY seq", columns_of(key))
         after = fold([*(decode(text, LedgerEntry) for (text,) in rows.fetchall()), entry])
     else:
         after = before.after(entry)
@@ -95,23 +91,15 @@ def _book(connection: sqlite3.Connection, entry: LedgerEntry) -> Booking:
     connection.execute(
         "INSERT INTO entries (key, kind, task_id, follower, leader, token, booked_at, record, booking)"
         " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-        (entry.key, entry.kind.value, entry.task_id, *_columns(key), entry.booked_at, encode(entry), encode(booking)),
+        (entry.key, entry.kind.value, entry.task_id, *columns_of(key), entry.booked_at, encode(entry), encode(booking)),
     )
-    connection.execute(
-        "INSERT INTO positions VALUES (?, ?, ?, ?) ON CONFLICT DO UPDATE SET record = excluded.record",
-        (*_columns(key), encode(after)),
-    )
+    positions.write(connection, key, before, after)
     if not after.lots:
-        connection.execute(f"DELETE FROM marks WHERE {_OF_POSITION}", _columns(key))
+        connection.execute(f"DELETE FROM marks WHERE {OF_POSITION}", columns_of(key))
     if booking.realised:
         performance = _performance(connection, entry.follower).after(booking.realised, utc_date(entry.booked_at))
         _save_performance(connection, entry.follower, performance)
     return booking
-
-
-def _position(connection: sqlite3.Connection, key: PositionKey) -> Position:
-    row = connection.execute(f"SELECT record FROM positions WHERE {_OF_POSITION}", _columns(key)).fetchone()
-    return EMPTY if row is None else decode(row[0], Position)
 
 
 def _performance(connection: sqlite3.Connection, follower: FollowerId) -> Performance:
@@ -124,12 +112,3 @@ def _save_performance(connection: sqlite3.Connection, follower: FollowerId, perf
         "INSERT INTO performance VALUES (?, ?) ON CONFLICT DO UPDATE SET record = excluded.record",
         (follower, encode(performance)),
     )
-
-
-def _columns(key: PositionKey) -> tuple[str, str, str]:
-    follower, leader, token_id = key
-    return follower, leader, str(token_id)
-
-
-def _key(follower: str, leader: str, token: str) -> PositionKey:
-    return FollowerId(follower), Address(leader), TokenId(int(token))

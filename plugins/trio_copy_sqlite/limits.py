@@ -1,7 +1,7 @@
 """Budgets that never give out more than they have. Amounts are integers of millionths."""
 
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from attrs import define
 
@@ -66,6 +66,21 @@ class SqliteLimits:
                 for credit in credits:
                     _add(connection, credit.counter, -credit.amount.micro)
                 connection.execute("INSERT INTO settled VALUES (?, ?)", (name, now))
+
+        await self.writer.run(work)
+
+    async def restate(self, prefix: str, used: Mapping[str, int]) -> None:
+        def work(connection: sqlite3.Connection) -> None:
+            until = prefix + "\U0010ffff"
+            connection.execute("DELETE FROM counters WHERE counter BETWEEN ? AND ?", (prefix, until))
+            for counter, micro in used.items():
+                _add(connection, counter, micro)
+            reserved = connection.execute(
+                "SELECT counter, sum(amount) FROM claims WHERE counter BETWEEN ? AND ? GROUP BY counter",
+                (prefix, until),
+            ).fetchall()
+            for counter, micro in reserved:
+                _add(connection, counter, micro)
 
         await self.writer.run(work)
 

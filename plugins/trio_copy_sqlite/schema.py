@@ -62,7 +62,7 @@ MIGRATIONS = (
     CREATE INDEX entries_by_time ON entries (booked_at);
     CREATE INDEX entries_of_task ON entries (task_id);
     CREATE TABLE positions (
-        follower TEXT NOT NULL, leader TEXT NOT NULL, token TEXT NOT NULL, record TEXT NOT NULL,
+        follower TEXT NOT NULL, leader TEXT NOT NULL, token TEXT NOT NULL, record TEXT NOT NULL, lots TEXT NOT NULL,
         PRIMARY KEY (follower, leader, token)
     ) WITHOUT ROWID;
     CREATE TABLE performance (follower TEXT PRIMARY KEY, record TEXT NOT NULL) WITHOUT ROWID;

@@ -16,6 +16,8 @@ from trio_copy.errors import StoreError, StoreUnavailable
 from trio_copy.ports import InThread
 
 _T = TypeVar("_T")
+_PATIENCE_S = 60.0
+"""A disk that takes longer is gone: nothing is traded blind, and a shutdown is not held up for ever."""
 Work = Callable[[sqlite3.Connection], _T]
 
 
@@ -50,7 +52,10 @@ class Writer:
         call = _Call(work)
         self._waiting.append(call)
         self._news.set()
-        await call.done.wait()
+        with trio.move_on_after(_PATIENCE_S) as patience:
+            await call.done.wait()
+        if patience.cancelled_caught:
+            raise StoreUnavailable(f"the SQLite file did not answer within {_PATIENCE_S:g} s")
         if call.error is not None:
             raise call.error
         answer: _T = call.answer

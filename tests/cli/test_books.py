@@ -152,7 +152,7 @@ def test_profits_add_up_by_anything_and_for_any_time(conf: Path, capsys: Capture
     assert (early["trades"], early["realised"], early["unrealised"]) == (1, "0", None)
 
 
-async def test_a_reversed_trade_earns_nothing(autojump_clock: Any) -> None:
+def test_a_reversed_trade_earns_nothing() -> None:
     """What never settled is in no sum."""
     bought = sample_entry(make_task(make_signal(1)))
     gone = evolve(bought, key="gone", firm=False)

@@ -194,7 +194,12 @@ def test_gathered_tasks_share_one_order() -> None:
     assert small.members == ("t1",)
 
 
-POSITION = Position(lots=(Lot("k", Shares.parse(10), usd("5"), NOW - 100, firm=True),), leader_shares=Shares.parse(100))
+POSITION = Position(
+    lots=(Lot("k", Shares.parse(10), usd("5"), NOW - 100, firm=True),),
+    shares=Shares.parse(10),
+    cost=usd("5"),
+    leader_shares=Shares.parse(100),
+)
 
 
 @pytest.mark.parametrize(

@@ -13,9 +13,10 @@ from trio_copy.chain.decoders.order_filled import V2_TOPIC
 from trio_copy.chain.decoders.words import address_topic
 from trio_copy.model.decisions import CopyTask, Outcome
 from trio_copy.model.orders import ExecutionReport, Order
-from trio_copy.model.positions import EntryKind, LedgerEntry, Position, fold
+from trio_copy.model.positions import EntryKind, LedgerEntry, Position, PositionKey, fold
 from trio_copy.records import decode
 from trio_copy_dry_run.venue_file import VenueFile
+from trio_copy_sqlite.positions import read_positions
 
 _FILLED = ("filled", "partial", "gathered")
 
@@ -47,6 +48,10 @@ class History:
     """What the venue took: order, report, whether its settlement failed, and when."""
     db: sqlite3.Connection
     verdict: Verdict = field(factory=Verdict)
+    positions: dict[PositionKey, Position] = field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self.positions = read_positions(self.db)
 
     def check(self) -> Verdict:
         """Look at everything."""
@@ -129,23 +134,18 @@ class History:
         for entry in entries:
             by_position[entry.position].append(entry)
         for (follower, leader, token), mine in by_position.items():
-            (text,) = self.db.execute(
-                "SELECT record FROM positions WHERE follower = ? AND leader = ? AND token = ?",
-                (follower, leader, str(token)),
-            ).fetchone()
-            if decode(text, Position) != fold(mine):
+            if self.positions.get((follower, leader, token)) != fold(mine):
                 self.verdict.wrong.append(f"the position of {follower} in {token} is not the fold of its entries")
 
     def _budgets_add_up(self) -> None:
         for key, counter in self.db.execute("SELECT key, counter FROM claims"):
             self.verdict.wrong.append(f"{key} still holds a piece of {counter}")
         for follower in FOLLOWERS:
-            rows = self.db.execute("SELECT record FROM positions WHERE follower = ?", (follower,)).fetchall()
-            positions = [decode(text, Position) for (text,) in rows]
+            positions = [held for key, held in self.positions.items() if key[0] == follower]
             wanted = Counter(
                 {
-                    f"follower:{follower}:open": sum(position.cost.micro for position in positions),
-                    f"follower:{follower}:positions": sum(bool(position.lots) for position in positions) * 1_000_000,
+                    f"open:{follower}": sum(position.cost.micro for position in positions),
+                    f"open:{follower}:positions": sum(bool(position.lots) for position in positions) * 1_000_000,
                 }
             )
             for counter, used in wanted.items():

@@ -149,8 +149,8 @@ async def test_each_answer_of_the_venue_has_one_outcome(
         position = await venue.position(task)
         assert bool(position.lots) == filled
         assert (position.firm_shares == task.intent.shares) == filled
-        assert await venue.store.limits.used("follower:alice:open") == position.cost.micro
-        assert await venue.store.limits.used("follower:alice:positions") == (1_000_000 if filled else 0)
+        assert await venue.store.limits.used("open:alice") == position.cost.micro
+        assert await venue.store.limits.used("open:alice:positions") == (1_000_000 if filled else 0)
     alerts = dict(venue.recorder.alerts)
     assert ("settlement-failed" in alerts) == ("settle-fail" in fault)
 
@@ -175,7 +175,7 @@ async def test_a_new_attempt_needs_the_proof_that_the_one_before_filled_nothing(
         task = buy()
         assert await venue.end_of(task) == [(End.KILLED, Code.NO_FILL)]
         assert len(await venue.store.journal.of_task(task.task_id)) == 3
-        assert await venue.store.limits.used("follower:alice:open") == 0
+        assert await venue.store.limits.used("open:alice") == 0
     async with open_venue(open_store, terms={"attempts": 3}, faults=("lose-reply",), late_s=5.0) as venue:
         assert await venue.end_of(task) == [(End.FILLED, None)]
         assert len(await venue.store.journal.of_task(task.task_id)) == 1
@@ -251,7 +251,7 @@ async def test_an_exit_gives_open_cost_back(clock: Clock, open_store: Any) -> No
         await venue.recorder.wait_until(lambda: len(venue.recorder.finished) == 2)
         position = await venue.position(task)
         assert Shares.parse(5) == position.shares
-        assert await venue.store.limits.used("follower:alice:open") == position.cost.micro
+        assert await venue.store.limits.used("open:alice") == position.cost.micro
 
 
 @STORES

@@ -113,7 +113,8 @@ def test_money_is_conserved(trades: list[tuple[bool, int, int, int, bool]]) -> N
 
     assert position.cost.micro - position.realised.micro - position.provisional.micro == paid - received
     assert position.fees.micro == sum(entry.fee.micro for entry in entries)
-    assert position.cost >= NO_USD
+    assert position.cost == sum((lot.cost for lot in position.lots), NO_USD) >= NO_USD
+    assert position.shares == sum((lot.shares for lot in position.lots), NO_SHARES)
     assert position.shares or not position.cost
     assert position.oversold == NO_SHARES
 

@@ -36,11 +36,6 @@ class Catalog:
         facts = self._facts.get(token_id)
         return f"token {token_id}" if facts is None else facts.condition_id
 
-    def event_of(self, token_id: TokenId) -> str:
-        """Name the event of a token; a question without one is its own."""
-        facts = self._facts.get(token_id)
-        return facts.event if facts is not None and facts.event else self.market_of(token_id)
-
     def labels(self) -> Mapping[TokenId, str]:
         """Name each token as a person would."""
         return {token: f"{fact.question} {fact.outcome}".strip() for token, fact in self._facts.items()}

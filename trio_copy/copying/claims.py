@@ -1,15 +1,19 @@
 """Which budgets an entry draws on, what an exit gives back, and whether losses forbid an entry."""
 
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from trio_copy.copying.catalog import Catalog
-from trio_copy.model.budgets import Amount, Claim, Credit, Per, Performance
+from trio_copy.model.budgets import Claim, Credit, Per, Performance
 from trio_copy.model.decisions import Code, CopyTask, Reason
 from trio_copy.model.follow_settings import Caps, FollowSettings
 from trio_copy.model.ids import Address, FollowerId, TokenId
-from trio_copy.model.positions import Booking, PositionKey
+from trio_copy.model.positions import Booking, Position, PositionKey
 from trio_copy.model.units import MICRO, ONE, Count, Usd
 
+OPEN = "open:"
+"""What the names of all budgets begin with that only depend on what is held now."""
+_NO_LIMIT, _NO_USD_LIMIT = Count(1 << 62), Usd(1 << 62)
 _DAY_S, _MINUTE_S = 86_400.0, 60.0
 _KEPT_S = 3 * _DAY_S
 """A day's budget is remembered this long after its day: longer than any order may stay unproven by itself."""
@@ -57,12 +61,14 @@ def _claims(
             f"{of}:leader:{leader}:day:{day}", "caps.max_leader_day_usd", cost, caps.max_leader_day_usd, until
         )
     # Open cost is counted whether capped or not: a cap that is set later must know what is open already.
-    for scope, counter in open_counters((task.follower, leader, token), catalog):
-        yield Claim(counter=counter, control=f"caps.{scope}", amount=cost, limit=_limit(caps, scope, cost))
+    for counter, scopes in open_counters((task.follower, leader, token), catalog):
+        scope, least = _least(caps, scopes)
+        yield Claim(counter=counter, control=f"caps.{scope}", amount=cost, limit=least)
     if opens:
         most = caps.max_positions
-        limit = Count((1 << 50) if most is None else most * MICRO)
-        yield Claim(counter=f"{of}:positions", control="caps.max_positions", amount=ONE, limit=limit, per=Per.OPENED)
+        limit = _NO_LIMIT if most is None else Count(most * MICRO)
+        counter = f"{OPEN}{task.follower}:positions"
+        yield Claim(counter=counter, control="caps.max_positions", amount=ONE, limit=limit, per=Per.OPENED)
     if settings.filters.entry == "first":
         counter = _entry_counter(task.follower, leader, token, catalog)
         yield Claim(counter=counter, control="filters.entry", amount=ONE, limit=ONE, per=Per.OPENED)
@@ -83,27 +89,46 @@ def credits_of(key: PositionKey, booking: Booking, catalog: Catalog) -> tuple[Cr
     follower, leader, token = key
     credits = [
         Credit(counter=counter, amount=booking.released)
-        for _, counter in open_counters(key, catalog)
+        for counter, _ in open_counters(key, catalog)
         if booking.released
     ]
     if booking.closed or booking.opened:
         amount = ONE if booking.closed else Count(-ONE.micro)
-        credits.append(Credit(counter=f"follower:{follower}:positions", amount=amount))
+        credits.append(Credit(counter=f"{OPEN}{follower}:positions", amount=amount))
         credits.append(Credit(counter=_entry_counter(follower, leader, token, catalog), amount=amount))
     return tuple(credits)
 
 
-def open_counters(key: PositionKey, catalog: Catalog) -> tuple[tuple[str, str], ...]:
-    """Return the budgets of open cost that a position counts in, each with its cap's name."""
+def open_counters(key: PositionKey, catalog: Catalog) -> tuple[tuple[str, tuple[str, ...]], ...]:
+    """Return the budgets of open cost that a position counts in, each with the caps that limit it.
+
+    A token that the catalog does not know is its own question and event: one budget then stands for all three.
+    """
     follower, leader, token = key
-    of = f"follower:{follower}:open"
+    of = f"{OPEN}{follower}"
+    everything = ((of, ("max_exposure_usd",)), (f"{of}:leader:{leader}", ("max_leader_usd",)))
+    facts = catalog.of(token)
+    if facts is None:
+        return (*everything, (f"{of}:token:{token}", ("max_token_usd", "max_market_usd", "max_event_usd")))
     return (
-        ("max_token_usd", f"{of}:token:{token}"),
-        ("max_market_usd", f"{of}:market:{catalog.market_of(token)}"),
-        ("max_event_usd", f"{of}:event:{catalog.event_of(token)}"),
-        ("max_leader_usd", f"{of}:leader:{leader}"),
-        ("max_exposure_usd", of),
+        *everything,
+        (f"{of}:token:{token}", ("max_token_usd",)),
+        (f"{of}:market:{facts.condition_id}", ("max_market_usd",)),
+        (f"{of}:event:{facts.event or facts.condition_id}", ("max_event_usd",)),
     )
+
+
+def open_budgets(positions: Mapping[PositionKey, Position], catalog: Catalog) -> dict[str, int]:
+    """Work out every budget of open cost from what is held, in millionths; the catalog may have changed since."""
+    used: Counter[str] = Counter()
+    for key, position in positions.items():
+        if position.lots:
+            follower, leader, token = key
+            for counter, _ in open_counters(key, catalog):
+                used[counter] += position.cost.micro
+            used[f"{OPEN}{follower}:positions"] += ONE.micro
+            used[_entry_counter(follower, leader, token, catalog)] = ONE.micro
+    return dict(used)
 
 
 def breach(caps: Caps, performance: Performance, day: str) -> Reason | None:
@@ -125,10 +150,14 @@ def _spending(counter: str, control: str, cost: Usd, limit: Usd, until: float) -
     return Claim(counter=counter, control=control, amount=cost, limit=limit, until=until)
 
 
-def _limit(caps: Caps, scope: str, cost: Usd) -> Amount:
-    limit: Usd | None = getattr(caps, scope)
-    return Usd(1 << 62) if limit is None else limit
+def _least(caps: Caps, scopes: Sequence[str]) -> tuple[str, Usd]:
+    """Return the tightest of some caps with its name; one that is not set limits nothing."""
+    found = [(limit, scope) for scope in scopes if (limit := getattr(caps, scope)) is not None]
+    if not found:
+        return scopes[0], _NO_USD_LIMIT
+    least, scope = min(found)
+    return scope, least
 
 
 def _entry_counter(follower: FollowerId, leader: Address, token: TokenId, catalog: Catalog) -> str:
-    return f"follower:{follower}:entry:{leader}:{catalog.market_of(token)}"
+    return f"{OPEN}{follower}:entry:{leader}:{catalog.market_of(token)}"

@@ -5,8 +5,8 @@ shielded with their own deadline, so that a shutdown neither interrupts a send n
 is not proven keeps its reservation and goes to the reconciler; it is never written down as success or failure.
 """
 
-from collections.abc import Awaitable, Callable, Sequence
-from typing import Protocol, TypeVarTuple, Unpack
+from collections.abc import Callable, Sequence
+from typing import Protocol
 
 import trio
 from attrs import define, evolve, field, frozen
@@ -23,7 +23,7 @@ from trio_copy.copying.sizing import below_minimum, with_fees, worst_cost
 from trio_copy.engine.modes import ModeBoard
 from trio_copy.engine.settlement import Settlements, not_sent, outcome_of
 from trio_copy.entropy import Entropy
-from trio_copy.errors import OrderNotSent, OrderUncertain, StoreUnavailable
+from trio_copy.errors import OrderNotSent, OrderUncertain
 from trio_copy.model.budgets import Claim
 from trio_copy.model.control import Mode, follower_scope
 from trio_copy.model.decisions import Code, CopyTask, End, OrderIntent, Outcome, Parcel, Reason
@@ -39,11 +39,8 @@ from trio_copy.ports import Executor, Refused, Store, nowhere
 _SENDS = 3
 """Sends of the same bytes, while the venue certainly has none of them and the deadline allows."""
 _RESEND_BASE_S = 0.05
-STORE_PATIENCE = 6
-"""The critical section may last this many times `engine.send_timeout_s`; a send and three resends fit into half."""
 _UNFOLLOWED = FollowSettings()
 """How exits are carried out that were decided before their follow was removed."""
-_Args = TypeVarTuple("_Args")
 _MODES_AFTER_LOSS = {"close-only": Mode.REDUCE_ONLY, "halt": Mode.HALT_ALL}
 
 
@@ -178,7 +175,9 @@ class Execution:
                 self.withhold(last)
                 return Unproven()
             case JournalState.INTENT:
-                return await self._shielded(self._send_and_settle, last)
+                with trio.CancelScope(shield=True):
+                    done = await self._send_and_settle(last)
+                return done
 
     def _settings_of(self, task: CopyTask) -> FollowSettings | Outcome:
         """Return the settings in force for a task, or why nothing may be sent for it now."""
@@ -226,7 +225,8 @@ class Execution:
             prepared = await self._prepare(parcel, settings)
             if isinstance(prepared, Outcome):
                 return Done(prepared)
-            done = await self._shielded(self._place, parcel, *prepared)
+            with trio.CancelScope(shield=True):
+                done = await self._place(parcel, *prepared)
             again = evolve(task, attempt=task.attempt + 1)
             if not self._may_try_again(done, again, settings):
                 return done
@@ -296,15 +296,6 @@ class Execution:
             mode = _MODES_AFTER_LOSS[caps.on_breach]
             await self.store.control.set_mode(mode, why, follower_scope(task.follower))
         return reason
-
-    async def _shielded(
-        self, run: Callable[[Unpack[_Args]], Awaitable[Done | Unproven]], *args: *_Args
-    ) -> Done | Unproven:
-        """Run what must not be cut off half-way. Only a store that hangs ends it, and with it the engine."""
-        timeout_s = STORE_PATIENCE * self.settings.send_timeout_s
-        with trio.CancelScope(shield=True, deadline=trio.current_time() + timeout_s):
-            return await run(*args)
-        raise StoreUnavailable(f"expected the store to answer within {timeout_s:g} s")
 
     async def _place(self, parcel: Parcel, order: Order, claims: tuple[Claim, ...]) -> Done | Unproven:
         self.at("place: before the reservation")

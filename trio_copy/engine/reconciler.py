@@ -7,7 +7,7 @@ from attrs import define, evolve, field
 
 from trio_copy.clock import WallClock
 from trio_copy.config import EngineSettings
-from trio_copy.engine.execution import STORE_PATIENCE, Done
+from trio_copy.engine.execution import Done
 from trio_copy.engine.settlement import outcome_of
 from trio_copy.engine.workers import WorkerGroup
 from trio_copy.errors import ExecutorError, UnresolvedOrders
@@ -19,6 +19,8 @@ from trio_copy.model.records import OrderRecord
 from trio_copy.ports import Store
 from trio_copy.telemetry.observer import Finished, Observer
 
+_SENDER_PATIENCE = 6
+"""Whoever sends an order writes its end down within this many times `engine.send_timeout_s`, or has died."""
 _OPEN = (JournalState.SENDING, JournalState.UNKNOWN)
 
 
@@ -90,7 +92,7 @@ class Reconciler:
 
     async def _given_up(self, record: OrderRecord) -> OrderRecord:
         """Doubt an order whose sender should have written down its end long ago: it has died, or lost its way."""
-        patience_s = STORE_PATIENCE * self.settings.send_timeout_s
+        patience_s = _SENDER_PATIENCE * self.settings.send_timeout_s
         if record.state is not JournalState.SENDING or self.wall() - record.at < patience_s:
             return record
         await self.store.journal.mark(record.order.key, JournalState.UNKNOWN)

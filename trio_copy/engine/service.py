@@ -24,6 +24,7 @@ from trio_copy.chain.scanner import Scanner
 from trio_copy.chain.subscriber import follow_endpoint
 from trio_copy.clock import WallClock
 from trio_copy.config import Settings
+from trio_copy.copying.claims import OPEN, open_budgets
 from trio_copy.copying.follow_book import FollowBook
 from trio_copy.engine.leaver import Leaver
 from trio_copy.engine.modes import ModeBoard
@@ -106,6 +107,8 @@ class Service:
         """
         gave_up: list[RestartBudgetExhausted] = []
         await self.reconciler.settle_earlier_run()
+        positions = await self.store.ledger.positions()
+        await self.store.limits.restate(OPEN, open_budgets(positions, self.leaver.catalog))
         async with trio.open_nursery() as housekeeping:
             for task in (self._keep_leases, self._reconcile, self._refresh_follows, self._refresh_mode, self._leave):
                 housekeeping.start_soon(task)

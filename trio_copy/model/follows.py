@@ -2,8 +2,9 @@
 
 from collections.abc import Iterator, Mapping
 from functools import cached_property
+from typing import Any
 
-from attrs import define, field, frozen
+from attrs import define, evolve, field, frozen
 
 from trio_copy.model.follow_settings import FollowSettings
 from trio_copy.model.ids import Address, FollowerId
@@ -94,6 +95,7 @@ class TermsOfFollows:
     leaders: Mapping[Address, Layer] = field(factory=dict)
     followers: Followers = field(factory=Followers)
     _shared: dict[tuple[Layer, ...], FollowSettings] = field(factory=dict)
+    _parts: dict[object, object] = field(factory=dict)
 
     def of(self, follow: Follow) -> Terms:
         """Return a follow's terms. Its follower must be known."""
@@ -101,12 +103,20 @@ class TermsOfFollows:
         settings = self._shared.get(layers)
         if settings is None:
             values = {effective.path: effective.value for effective in self.explain(follow)}
-            settings = self._shared[layers] = assembled(values, FollowSettings)
+            settings = self._shared[layers] = self._with_shared_parts(assembled(values, FollowSettings))
         return Terms(follow.follower, settings)
 
     def explain(self, follow: Follow) -> tuple[Effective, ...]:
         """Return every effective value of a follow with its origin."""
         return merged(list(zip(_LEVELS, self._layers(follow), strict=True)), FollowSettings)
+
+    def _with_shared_parts(self, settings: FollowSettings) -> FollowSettings:
+        """Let settings that differ in one table share the others."""
+        names = ("size", "caps", "filters", "execution", "leaving")
+        shared: dict[str, Any] = {
+            name: self._parts.setdefault(getattr(settings, name), getattr(settings, name)) for name in names
+        }
+        return evolve(settings, **shared)
 
     def _layers(self, follow: Follow) -> tuple[Layer, ...]:
         follower = self.followers[follow.follower]

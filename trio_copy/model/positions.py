@@ -89,6 +89,10 @@ class Position:
     """What one follower holds of one token on one leader's account."""
 
     lots: tuple[Lot, ...] = ()
+    shares: Shares = NO_SHARES
+    """Of all lots together; kept, because adding up hundreds of lots for each booking would cost more than the booking."""
+    cost: Usd = NO_USD
+    """Of all lots together, fees included."""
     realised: Usd = NO_USD
     """Firm: proceeds of what was sold or redeemed, less fees, less its cost (rounded up)."""
     provisional: Usd = NO_USD
@@ -98,14 +102,6 @@ class Position:
     """What the leader still holds of what these lots copied."""
     oversold: Shares = NO_SHARES
     """Sold without being held: only when a purchase was reversed after it was sold on."""
-
-    @property
-    def shares(self) -> Shares:
-        return sum((lot.shares for lot in self.lots), NO_SHARES)
-
-    @property
-    def cost(self) -> Usd:
-        return sum((lot.cost for lot in self.lots), NO_USD)
 
     @property
     def firm_shares(self) -> Shares:
@@ -127,19 +123,24 @@ class Position:
         if not entry.shares:
             return self
         if entry.side is Side.BUY:
-            lot = Lot(entry.key, entry.shares, entry.notional + entry.fee, entry.booked_at, entry.firm)
-            return evolve(
-                self,
-                lots=(*self.lots, lot),
+            cost = entry.notional + entry.fee
+            return Position(
+                lots=(*self.lots, Lot(entry.key, entry.shares, cost, entry.booked_at, entry.firm)),
+                shares=self.shares + entry.shares,
+                cost=self.cost + cost,
+                realised=self.realised,
+                provisional=self.provisional,
                 fees=self.fees + entry.fee,
                 leader_shares=self.leader_shares + entry.leader_shares,
+                oversold=self.oversold,
             )
         lots, cost, short, firm = _sold(self.lots, entry.shares)
         gained = entry.notional - entry.fee - cost
         settled = firm and entry.firm
-        return evolve(
-            self,
+        return Position(
             lots=lots,
+            shares=self.shares - (entry.shares - short),
+            cost=self.cost - cost,
             realised=self.realised + gained if settled else self.realised,
             provisional=self.provisional if settled else self.provisional + gained,
             fees=self.fees + entry.fee,

@@ -147,6 +147,18 @@ async def a_credit_counts_once(open_store: OpenStoreForTest) -> None:
         assert await store.limits.used("open") == 0
 
 
+async def budgets_can_be_restated(open_store: OpenStoreForTest) -> None:
+    """What begins with the prefix becomes what is said, reservations on top; other budgets stay."""
+    async with open_with(open_store) as store:
+        spent, reserved = (sample_task(sample_signal(number)).key for number in (1, 2))
+        await store.limits.reserve(spent, [claim("open:a", 40, 100), claim("open:b", 40, 100), claim("day", 40, 100)])
+        await store.limits.commit(spent, Usd(40))
+        await store.limits.reserve(reserved, [claim("open:a", 7, 100)])
+        await store.limits.restate("open:", {"open:a": 30, "open:c": 5})
+        used = [await store.limits.used(counter) for counter in ("open:a", "open:b", "open:c", "day")]
+        assert used == [37, 0, 5, 40]
+
+
 async def an_entry_is_booked_once(open_store: OpenStoreForTest) -> None:
     """Booking the same key again changes nothing and tells the same; positions are the fold over what was booked."""
     async with open_with(open_store) as store:
@@ -249,6 +261,7 @@ BOOK_CHECKS: tuple[StoreCheck, ...] = (
     money_types_survive,
     a_reservation_becomes_what_its_claims_say,
     a_credit_counts_once,
+    budgets_can_be_restated,
     an_entry_is_booked_once,
     what_never_settled_is_taken_back,
     performance_is_what_was_realised,

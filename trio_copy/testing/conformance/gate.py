@@ -3,6 +3,7 @@
 import trio
 from attrs import evolve
 
+from trio_copy.entropy import seeded_entropy
 from trio_copy.errors import LeaseLost
 from trio_copy.model.control import ENGINE, Mode, follower_scope
 from trio_copy.model.decisions import Code, CopyTask, End, Outcome
@@ -88,6 +89,29 @@ async def an_exit_takes_the_place_of_an_entry(open_store: OpenStoreForTest) -> N
         full = await admit(store, 3, "e", "f", "g", side=Side.SELL)
         assert isinstance(full, Admitted)
         assert len(full.shed) == 1
+
+
+async def no_exit_is_shed_for_an_entry(open_store: OpenStoreForTest) -> None:
+    """In any burst: when a SELL is shed, no BUY waits in the inbox, and none is admitted by the same signal."""
+    for seed in range(10):
+        luck = seeded_entropy(seed)
+        async with open_with(open_store, queue_capacity=luck.randint(1, 6)) as store:
+            sides: dict[str, Side] = {}
+            waiting: set[str] = set()
+            for number in range(40):
+                side = luck.choice((Side.BUY, Side.SELL))
+                signal = sample_signal(1000 * seed + number, side=side, now=START)
+                tasks = [sample_task(signal, f"f{who}") for who in range(luck.randint(1, 4))]
+                sides.update({task.task_id: side for task in tasks})
+                admission = await store.inbox.admit(signal, tasks, None)
+                assert isinstance(admission, Admitted)
+                waiting |= {task.task_id for task in tasks}
+                waiting -= {ended.task.task_id for ended in admission.shed}
+                assert len(waiting) == (await store.inbox.depth()).queued
+                if any(ended.task.intent.side is Side.SELL for ended in admission.shed):
+                    assert Side.BUY not in {sides[task] for task in waiting}
+                for task in await store.inbox.lease_nowait(EXECUTOR, ME, luck.randint(0, 2)):
+                    waiting.discard(task.task_id)
 
 
 async def leases_in_order_and_once(open_store: OpenStoreForTest) -> None:
@@ -348,6 +372,7 @@ GATE_CHECKS: tuple[StoreCheck, ...] = (
     forgets_a_signal_after_its_time,
     sheds_entries_when_full,
     an_exit_takes_the_place_of_an_entry,
+    no_exit_is_shed_for_an_entry,
     leases_in_order_and_once,
     a_lease_waits_for_a_task,
     a_cancelled_lease_takes_nothing,
