@@ -333,6 +333,10 @@ class Ledger(Protocol):
         """Return every position that was ever opened."""
         ...
 
+    async def open_positions(self) -> Mapping[PositionKey, Position]:
+        """Return every position that holds shares. Called every few seconds."""
+        ...
+
     async def performance(self, follower: FollowerId) -> Performance:
         """Return what a follower realised so far."""
         ...

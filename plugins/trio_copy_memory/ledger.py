@@ -19,6 +19,7 @@ class MemoryLedger:
     booked_max: int
     _booked: OrderedDict[str, tuple[LedgerEntry, Booking]] = field(factory=OrderedDict)
     _positions: dict[PositionKey, Position] = field(factory=dict)
+    _open: dict[PositionKey, Position] = field(factory=dict)
     _entries: dict[PositionKey, list[LedgerEntry]] = field(factory=dict)
     """Of the positions that an entry may still be taken out of: those that are not all firm."""
     _performance: dict[FollowerId, Performance] = field(factory=dict)
@@ -34,7 +35,10 @@ class MemoryLedger:
         after = self._after(entry, before)
         booking = Booking.of(before, after)
         self._positions[key] = after
-        if not after.lots:
+        if after.lots:
+            self._open[key] = after
+        else:
+            self._open.pop(key, None)
             self._marks.pop(key, None)
         if booking.realised:
             performance = self._performance.get(entry.follower, _FRESH)
@@ -49,6 +53,9 @@ class MemoryLedger:
 
     async def positions(self) -> Mapping[PositionKey, Position]:
         return dict(self._positions)
+
+    async def open_positions(self) -> Mapping[PositionKey, Position]:
+        return dict(self._open)
 
     async def performance(self, follower: FollowerId) -> Performance:
         return self._performance.get(follower, _FRESH)

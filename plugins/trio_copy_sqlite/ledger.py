@@ -29,6 +29,13 @@ class SqliteLedger:
     async def positions(self) -> Mapping[PositionKey, Position]:
         return await self.writer.run(read_positions)
 
+    async def open_positions(self) -> Mapping[PositionKey, Position]:
+        def work(connection: sqlite3.Connection) -> dict[PositionKey, Position]:
+            rows = connection.execute("SELECT follower, leader, token FROM positions WHERE lots != ''").fetchall()
+            return {key: self._positions.read(connection, key) for key in (key_of(*row) for row in rows)}
+
+        return await self.writer.run(work)
+
     async def performance(self, follower: FollowerId) -> Performance:
         return await self.writer.run(lambda connection: _performance(connection, follower))
 

@@ -65,6 +65,7 @@ MIGRATIONS = (
         follower TEXT NOT NULL, leader TEXT NOT NULL, token TEXT NOT NULL, record TEXT NOT NULL, lots TEXT NOT NULL,
         PRIMARY KEY (follower, leader, token)
     ) WITHOUT ROWID;
+    CREATE INDEX positions_open ON positions (follower, leader, token) WHERE lots != '';
     CREATE TABLE performance (follower TEXT PRIMARY KEY, record TEXT NOT NULL) WITHOUT ROWID;
     CREATE TABLE follows (
         follower TEXT NOT NULL, leader TEXT NOT NULL, own TEXT NOT NULL, source TEXT NOT NULL, version INTEGER NOT NULL,

@@ -17,7 +17,7 @@ from trio_copy.cli.printer import out
 from trio_copy.cli.synthetic import leader_buys, synthetic_plan
 from trio_copy.clock import anchored_wall_clock
 from trio_copy.config import EndpointSettings, EngineSettings, PluginTable, structure_plugin_table
-from trio_copy.engine.plan import Plan, PlannedExecutor, load_plan
+from trio_copy.engine.plan import Plan, PlannedExecutor, PlannedStore, load_plan
 from trio_copy.engine.service import Seams, Service
 from trio_copy.engine.wiring import open_service
 from trio_copy.entropy import system_entropy
@@ -46,7 +46,8 @@ def selftest(
 ) -> int:
     """Boot the real engine on a devnet inside the process and copy one trade, without touching money or network.
 
-    The configuration's own store, decoders and follows are used; executors that move money are replaced by dry-run.
+    The configuration's own decoders, followers and follows are used. A well-behaved dry-run stands in for executors that
+    move money or simulate faults, and the memory store for a durable one: nothing of the test reaches the books.
     """
     plan = _harmless(load_plan(conf)) if conf is not None else _own_plan()
     return trio.run(_run, plan, json)
@@ -64,17 +65,22 @@ def _own_plan() -> Plan:
 
 
 def _harmless(plan: Plan) -> Plan:
-    """Let dry-run stand in for every executor that moves money."""
+    """Let nothing of the test reach a venue or the books."""
     stand_in = plan.registry.executor(_SIMULATOR)
     table = PluginTable(name=_SIMULATOR, plugin=_SIMULATOR, options={})
     settings = structure_plugin_table("executor", table, stand_in.settings)
     executors = tuple(
         PlannedExecutor(name=planned.name, plugin=stand_in, settings=settings)
-        if planned.plugin.moves_money
+        if planned.plugin.moves_money or planned.plugin is stand_in
         else planned
         for planned in plan.executors
     )
-    return evolve(plan, executors=executors)
+    if not plan.store.plugin.durable:
+        return evolve(plan, executors=executors)
+    memory = plan.registry.store("memory")
+    store = PlannedStore(plugin=memory, settings=memory.settings())
+    in_memory = evolve(plan.settings, store=PluginTable(name="memory", plugin="memory", options={}))
+    return evolve(plan, settings=in_memory, executors=executors, store=store)
 
 
 @define(eq=False)

@@ -47,9 +47,10 @@ def wants_out(settings: FollowSettings | None, position: Position, mark: Mark | 
     return None if mark is None else _by_price(leaving, position, mark)
 
 
-def watches_price(leaving: Leaving) -> bool:
-    """Tell whether any rule needs to know what the position could be sold for."""
-    return any(rule is not None for rule in (leaving.take_profit_bps, leaving.stop_loss_bps, leaving.trailing_bps))
+def has_rules(leaving: Leaving) -> bool:
+    """Tell whether a follower has any rule for leaving by himself."""
+    rules = (leaving.take_profit_bps, leaving.stop_loss_bps, leaving.trailing_bps, leaving.max_hold_s)
+    return any(rule is not None for rule in rules)
 
 
 def _by_price(leaving: Leaving, position: Position, mark: Mark) -> str | None:

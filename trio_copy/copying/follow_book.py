@@ -14,15 +14,19 @@ class FollowBook:
     """Follows as their terms: the settings in force."""
 
     terms: TermsOfFollows = field(factory=TermsOfFollows)
+    leaving: set[tuple[FollowerId, Address]] = field(factory=set)
+    """Follows that end once their positions are closed."""
     _by_leader: dict[Address, tuple[Terms, ...]] = field(factory=dict)
 
     def replace_all(self, follows: Iterable[Follow]) -> list[Follow]:
         """Start over with these follows; return those whose follower is not known."""
         by_leader: dict[Address, dict[FollowerId, Terms]] = {}
         unknown = []
+        self.leaving = set()
         for follow in follows:
             if follow.follower in self.terms.followers:
-                by_leader.setdefault(follow.leader, {})[follow.follower] = self.terms.of(follow)
+                terms = by_leader.setdefault(follow.leader, {})[follow.follower] = self.terms.of(follow)
+                self._note_leaving(follow, terms)
             else:
                 unknown.append(follow)
         self._by_leader = {leader: _ordered(of_leader) for leader, of_leader in by_leader.items()}
@@ -32,12 +36,14 @@ class FollowBook:
         """Insert or replace one follow; False when its follower is not known."""
         if follow.follower not in self.terms.followers:
             return False
-        others = {other.follower: other for other in self.of(follow.leader)}
-        self._by_leader[follow.leader] = _ordered({**others, follow.follower: self.terms.of(follow)})
+        others, terms = {other.follower: other for other in self.of(follow.leader)}, self.terms.of(follow)
+        self._by_leader[follow.leader] = _ordered({**others, follow.follower: terms})
+        self._note_leaving(follow, terms)
         return True
 
     def remove(self, follow: Follow) -> None:
         """Take one follow out; an unknown one changes nothing."""
+        self.leaving.discard(follow.key)
         left = tuple(other for other in self.of(follow.leader) if other.follower != follow.follower)
         if left:
             self._by_leader[follow.leader] = left
@@ -53,6 +59,12 @@ class FollowBook:
         terms = self.of(leader)
         at = bisect_left(terms, follower, key=_follower)
         return terms[at] if at < len(terms) and terms[at].follower == follower else None
+
+    def _note_leaving(self, follow: Follow, terms: Terms) -> None:
+        if terms.settings.status == "leaving":
+            self.leaving.add(follow.key)
+        else:
+            self.leaving.discard(follow.key)
 
     def __contains__(self, leader: Address) -> bool:
         return leader in self._by_leader

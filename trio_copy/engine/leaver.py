@@ -3,14 +3,14 @@
 from collections.abc import Callable, Mapping
 
 import trio
-from attrs import define
+from attrs import define, field
 
 from trio_copy.clock import WallClock
 from trio_copy.config import EngineSettings
 from trio_copy.copying.catalog import Catalog
 from trio_copy.copying.claims import credits_of
 from trio_copy.copying.decide import make_task
-from trio_copy.copying.exits import exit_signal, wants_out
+from trio_copy.copying.exits import exit_signal, has_rules, wants_out
 from trio_copy.copying.follow_book import FollowBook
 from trio_copy.copying.sizing import size
 from trio_copy.engine.workers import WorkerGroup
@@ -26,6 +26,9 @@ from trio_copy.ports import Admitted, Store
 from trio_copy.telemetry.observer import Observer
 
 _DEFAULTS = FollowSettings()
+_TOLD_MOST = 1000
+_ALL_EVERY = 10
+"""Positions that no rule watches are marked at every so many looks."""
 
 
 @define(eq=False, kw_only=True)
@@ -44,10 +47,12 @@ class Leaver:
     """The newest block of which everything is stored."""
     window_blocks: int
     """A resolution this deep in the chain is not taken back any more."""
+    _looks: int = 0
+    _told: set[tuple[str, str]] = field(factory=set)
 
     async def look(self) -> None:
         """Look at every open position once."""
-        positions = {key: held for key, held in (await self.store.ledger.positions()).items() if held.lots}
+        positions = await self.store.ledger.open_positions()
         marks = await self._marks(positions)
         final = self.sealed_number() - self.window_blocks
         resolutions = await self.store.ledger.resolutions() if positions else {}
@@ -63,12 +68,15 @@ class Leaver:
 
     async def _marks(self, positions: Mapping[PositionKey, Position]) -> dict[PositionKey, Mark]:
         """Ask what each position could be sold for, once per token; keep the highest since it was opened."""
+        self._looks += 1
+        if not positions:
+            return {}
         before, now = await self.store.ledger.marks(), self.wall()
         bids: dict[tuple[str, TokenId], Price | None] = {}
         marks = {}
         for key in positions:
             follower, _, token_id = key
-            if follower not in self.book.terms.followers:
+            if follower not in self.book.terms.followers or not (self._looks % _ALL_EVERY == 1 or self._watched(key)):
                 continue
             executor = self.book.terms.followers[follower].executor
             if (executor, token_id) not in bids:
@@ -81,6 +89,13 @@ class Leaver:
             await self.store.ledger.note_marks(marks)
         return marks
 
+    def _watched(self, key: PositionKey) -> bool:
+        """Tell whether a rule of the position may need a bid now; the others are only looked at for the books."""
+        terms = self.book.find(key[0], key[1])
+        if terms is None:
+            return False
+        return terms.settings.status != "active" or has_rules(terms.settings.leaving)
+
     async def _bid(self, executor: str, token_id: TokenId) -> Price | None:
         group = self.groups.get(executor)
         if group is None:
@@ -90,7 +105,7 @@ class Leaver:
                 quote = (await group.execution.executor.market(token_id)).quote
                 return None if quote is None else quote.bid
         except ExecutorError as error:
-            self.observer.on_alert("no-market", f"token {token_id}: {error}")
+            self._tell_once("no-market", f"token {token_id} on {executor}: {error}")
         return None
 
     async def _leave(self, key: PositionKey, position: Position, mark: Mark | None) -> None:
@@ -101,7 +116,7 @@ class Leaver:
         if rule is None or terms is None:
             return
         if mark is None:
-            self.observer.on_alert("no-bid", f"{rule} wants {follower} out of token {key[2]}, but nobody bids")
+            self._tell_once("no-bid", f"{rule} wants {follower} out of token {key[2]}, but nobody bids")
             return
         signal = exit_signal(self.chain_id, key, position, rule, mark.price, self.sealed_number(), now)
         intent = size(signal, terms.settings, None)
@@ -112,6 +127,14 @@ class Leaver:
         if isinstance(await self.store.inbox.admit(signal, [task], None), Admitted):
             self.observer.on_signal(signal, "admitted", 1, now)
             self.observer.on_step("exit", f"{rule} takes {follower} out of token {key[2]} at {mark.price}")
+
+    def _tell_once(self, kind: str, detail: str) -> None:
+        """Alert a person, but not every two seconds about the same."""
+        if (kind, detail) not in self._told:
+            if len(self._told) > _TOLD_MOST:
+                self._told.clear()
+            self._told.add((kind, detail))
+            self.observer.on_alert(kind, detail)
 
     async def _redeem(self, key: PositionKey, position: Position, resolution: Resolution, slot: int) -> None:
         """Book a position of a decided question at its payout, once."""
@@ -129,15 +152,9 @@ class Leaver:
             self.observer.on_step("redeemed", f"{follower}: {worth}, realised {booking.realised}")
 
     async def _forget_follows_that_are_over(self, positions: Mapping[PositionKey, Position]) -> None:
-        held = {(follower, leader) for follower, leader, _ in positions}
-        for leader in self.book.leaders:
-            over = [
-                (terms.follower, leader)
-                for terms in self.book.of(leader)
-                if terms.settings.status == "leaving" and (terms.follower, leader) not in held
-            ]
-            if over:
-                await self.store.follows.remove(over)
+        over = self.book.leaving - {(follower, leader) for follower, leader, _ in positions}
+        if over:
+            await self.store.follows.remove(sorted(over))
 
 
 def redemption(key: PositionKey, position: Position, resolution: Resolution, slot: int, now: float) -> LedgerEntry:

@@ -172,7 +172,10 @@ async def an_entry_is_booked_once(open_store: OpenStoreForTest) -> None:
         key = sample_entry(task).position
         position = await store.ledger.position(key)
         assert (str(position.shares), str(position.cost), str(position.realised)) == ("6", "3", "1")
-        assert {key: position} == dict(await store.ledger.positions())
+        assert {key: position} == dict(await store.ledger.positions()) == dict(await store.ledger.open_positions())
+        await store.ledger.book(sample_entry(sample_task(sample_signal(3)), side=Side.SELL, shares=6))
+        assert dict(await store.ledger.open_positions()) == {}
+        assert key in await store.ledger.positions()
 
 
 async def what_never_settled_is_taken_back(open_store: OpenStoreForTest) -> None:
