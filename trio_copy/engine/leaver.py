@@ -146,7 +146,8 @@ class Leaver:
         entry = redemption(key, position, resolution, slot, self.wall())
         with trio.CancelScope(shield=True):
             booking = await self.store.ledger.book(entry)
-            await self.store.limits.credit(entry.key, credits_of(key, booking, self.catalog))
+            if booking.first:
+                await self.store.limits.credit(entry.key, credits_of(key, booking, self.catalog))
         if booking.first:
             worth = f"{position.shares} of token {token_id} paid {entry.notional}"
             self.observer.on_step("redeemed", f"{follower}: {worth}, realised {booking.realised}")

@@ -36,7 +36,8 @@ class Settlements:
             self.at("settle: booked")
             if order.side is Side.BUY:
                 await store.limits.commit(order.key, report.notional + report.fee)
-            else:
+            elif booking.first:
+                # Booked before means credited before, or by the start that has restated the budgets since.
                 key = (task.follower, task.signal.leader, order.token_id)
                 await store.limits.credit(order.key, credits_of(key, booking, self.catalog))
         else:
@@ -96,7 +97,8 @@ class Settlements:
         entry = self._about(task, order, EntryKind.REVERSE)
         booking = await self.store.ledger.book(entry)
         self.at("reverse: booked")
-        await self.store.limits.credit(entry.key, credits_of(entry.position, booking, self.catalog))
+        if booking.first:
+            await self.store.limits.credit(entry.key, credits_of(entry.position, booking, self.catalog))
 
     def _fill(self, task: CopyTask, order: Order, report: ExecutionReport) -> LedgerEntry:
         return LedgerEntry(
