@@ -119,14 +119,16 @@ class MemoryInbox:
         known.retracted = True
         if signal.credit_key is not None:
             self._credits[signal.credit_key] = (known, self.wall() + CREDIT_S)
-        held = [task for task in self._not_leased() if task.signal.signal_id == known.signal_id]
+        # What was given out before may have been sent: it goes its way, and counts as started.
+        mine = [task for task in self._not_leased() if task.signal.signal_id == known.signal_id]
+        held = [task for task in mine if not task.again]
         for task in held:
             self._take(task)
         if held:
             self._held[known.signal_id] = held
             self._held_count += len(held)
         started = sum(leased.task.signal.signal_id == known.signal_id for leased in self._leased.values())
-        return Retracted(held=len(held), started=started)
+        return Retracted(held=len(held), started=started + len(mine) - len(held))
 
     async def lease(self, executor: str, owner: str, limit: int) -> tuple[CopyTask, ...]:
         await trio.lowlevel.checkpoint_if_cancelled()
@@ -158,6 +160,7 @@ class MemoryInbox:
             other
             for other in self._not_leased()
             if other.gathers
+            and not other.again
             and other.lane == leader.lane
             and (other.signal.leader, other.intent.side) == (leader.signal.leader, leader.intent.side)
         ]
@@ -167,11 +170,13 @@ class MemoryInbox:
         return tuple(sorted(others, key=lambda other: other.decided_at))
 
     async def wait(self, tasks: Sequence[TaskId], owner: str, until: float) -> None:
-        for task in tasks:
-            self._expect_owner(task, owner)
-        for task in tasks:
-            end = self._wait_ends.setdefault(task, until)
-            self._waiting[task] = (self._release(task, owner), end)
+        for task_id in tasks:
+            self._expect_owner(task_id, owner)
+        for task_id in tasks:
+            end = self._wait_ends.setdefault(task_id, until)
+            task = self._release(task_id, owner)
+            if not self._hold_if_retracted(task):
+                self._waiting[task_id] = (task, end)
 
     async def renew(self, tasks: Sequence[TaskId], owner: str) -> tuple[TaskId, ...]:
         until = self.wall() + self.lease_s
@@ -193,7 +198,9 @@ class MemoryInbox:
         return True
 
     async def retry(self, task: TaskId, owner: str) -> None:
-        self._push(self._release(task, owner), front=True)
+        given_back = self._release(task, owner)
+        if not self._hold_if_retracted(given_back):
+            self._push(given_back, front=True)
 
     async def bury(self, task: TaskId, owner: str, why: str) -> None:
         self._dead[task] = DeadLetter(task=self._release(task, owner), why=why, at=self.wall())
@@ -282,13 +289,40 @@ class MemoryInbox:
         return Admitted(kept=kept, shed=tuple(victims))
 
     def _make_room(self, task: CopyTask) -> Ended:
-        if task.intent.side is Side.SELL and self._entries:
-            victim, outcome = next(iter(self._entries.values())), evicted(self.capacity)
-            self._take(victim)
+        entry = self._oldest_entry() if task.intent.side is Side.SELL else None
+        if entry is not None:
+            victim, outcome = entry, evicted(self.capacity)
         else:
             victim, outcome = task, shed(self.capacity)
         self._end(victim, outcome)
         return Ended(task=victim, outcome=outcome)
+
+    def _oldest_entry(self) -> CopyTask | None:
+        """Take an entry that makes room for an exit: queued ones first, then those that wait or are held."""
+        entry = next((task for task in self._entries.values() if not task.again), None)
+        if entry is None:
+            waiting = (task for task, _ in self._waiting.values() if task.intent.side is Side.BUY and not task.again)
+            entry = next(waiting, None)
+        if entry is not None:
+            self._take(entry)
+            return entry
+        for signal_id, held in self._held.items():
+            if held[0].intent.side is Side.BUY:
+                entry = held.pop(0)
+                self._held_count -= 1
+                if not held:
+                    del self._held[signal_id]
+                return entry
+        return None
+
+    def _hold_if_retracted(self, task: CopyTask) -> bool:
+        """Hold a task that comes back after a reorg took its signal away; False when its signal stands."""
+        known = self._known.get(task.signal.signal_id)
+        if known is None or not known.retracted or task.again:
+            return False
+        self._held.setdefault(known.signal_id, []).append(task)
+        self._held_count += 1
+        return True
 
     def _push(self, task: CopyTask, *, front: bool = False) -> None:
         self._queued += 1

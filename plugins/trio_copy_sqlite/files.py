@@ -23,7 +23,7 @@ def open_file(place: str, name: str, *, guest: bool) -> Iterator[sqlite3.Connect
     Raises:
         ConfigError: in use by another engine, not ours, not writable, corrupt, or missing for a guest.
     """
-    path = Path(place).expanduser()
+    path = Path(place).expanduser().resolve()  # two names of one file must meet at one lock
     _check_owner(path, name)
     if guest:
         if not path.exists():

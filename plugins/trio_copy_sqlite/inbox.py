@@ -45,7 +45,9 @@ COLUMNS = (
     " t.again, s.record"
 )
 FROM = "tasks t JOIN signals s ON s.signal_id = t.signal_id"
-_NOT_LEASED = "state IN ('queued', 'waiting')"
+_NEVER_STARTED = "state IN ('queued', 'waiting') AND again = 0"
+_BACK = "CASE WHEN again = 0 AND (SELECT retracted FROM signals s WHERE s.signal_id = tasks.signal_id) = 1 THEN 'held' ELSE ? END"
+"""Where a task goes that is given back: a reorg may have taken its signal away meanwhile."""
 
 
 @define(eq=False, kw_only=True)
@@ -63,6 +65,12 @@ class SqliteInbox:
 
     def recover(self, connection: sqlite3.Connection) -> None:
         """Take over what an earlier process left: what it had leased is given out again."""
+        ordered = "SELECT 1 FROM orders o WHERE o.task_id = tasks.task_id"
+        member = "SELECT 1 FROM order_members m WHERE m.task_id = tasks.task_id"
+        connection.execute(
+            "UPDATE tasks SET state = 'waiting', owner = NULL WHERE state = 'leased' AND wait_end IS NOT NULL"
+            f" AND NOT EXISTS ({ordered}) AND NOT EXISTS ({member})"
+        )
         connection.execute("UPDATE tasks SET state = 'queued', again = 1, owner = NULL WHERE state = 'leased'")
         self._count(connection)
 
@@ -140,10 +148,11 @@ class SqliteInbox:
                 "UPDATE signals SET retracted = 1, credit_until = ? WHERE known_as = ?", (now + CREDIT_S, known[0])
             )
             held = connection.execute(
-                f"UPDATE tasks SET state = 'held' WHERE signal_id = ? AND {_NOT_LEASED}", (known[0],)
+                f"UPDATE tasks SET state = 'held' WHERE signal_id = ? AND {_NEVER_STARTED}", (known[0],)
             ).rowcount
             (started,) = connection.execute(
-                "SELECT count(*) FROM tasks WHERE signal_id = ? AND state = 'leased'", (known[0],)
+                "SELECT count(*) FROM tasks WHERE signal_id = ? AND (state = 'leased' OR (state = 'queued' AND again = 1))",
+                (known[0],),
             ).fetchone()
             return Retracted(held=held, started=started)
 
@@ -167,8 +176,9 @@ class SqliteInbox:
                 " ORDER BY t.rank LIMIT ?",
                 (executor, now, limit),
             ).fetchall()
+            tasks = read_tasks(rows)  # first, for a row that cannot be read must not be leased
             self._lease(connection, [row[0] for row in rows], owner, now)
-            return read_tasks(rows)
+            return tasks
 
         # A lease that nobody hears of would leave its tasks to the next start: a cancellation waits for the answer.
         with trio.CancelScope(shield=True, deadline=trio.current_time() + _LEASE_S):
@@ -182,7 +192,7 @@ class SqliteInbox:
             _expect_owner(connection, task, owner)
             rows = connection.execute(
                 f"SELECT {COLUMNS} FROM {FROM} JOIN tasks m ON m.task_id = ?"
-                " WHERE t.state IN ('queued', 'waiting') AND t.gathers = 1 AND t.follower = m.follower"
+                " WHERE t.state IN ('queued', 'waiting') AND t.again = 0 AND t.gathers = 1 AND t.follower = m.follower"
                 " AND t.leader = m.leader AND t.token = m.token AND t.side = m.side ORDER BY t.decided_at, t.seq",
                 (task,),
             ).fetchall()
@@ -196,8 +206,8 @@ class SqliteInbox:
             for task in tasks:
                 _expect_owner(connection, task, owner)
             connection.executemany(
-                "UPDATE tasks SET state = 'waiting', owner = NULL, wait_end = coalesce(wait_end, ?) WHERE task_id = ?",
-                [(until, task) for task in tasks],
+                f"UPDATE tasks SET state = {_BACK}, owner = NULL, wait_end = coalesce(wait_end, ?) WHERE task_id = ?",
+                [("waiting", until, task) for task in tasks],
             )
             self._waiting += len(tasks)
 
@@ -349,9 +359,9 @@ class SqliteInbox:
     def _queue_again(self, connection: sqlite3.Connection, task: str) -> None:
         """Put a task to the front of the queue."""
         connection.execute(
-            "UPDATE tasks SET state = 'queued', owner = NULL, rank ="
+            f"UPDATE tasks SET state = {_BACK}, owner = NULL, rank ="
             " (SELECT coalesce(min(rank), 0) - 1 FROM tasks WHERE state = 'queued') WHERE task_id = ?",
-            (task,),
+            ("queued", task),
         )
         self._waiting += 1
 
@@ -448,7 +458,8 @@ def _end(connection: sqlite3.Connection, task: str, outcome: Outcome, now: float
 
 def _oldest_entry(connection: sqlite3.Connection) -> CopyTask | None:
     rows = connection.execute(
-        f"SELECT {COLUMNS} FROM {FROM} WHERE t.state = 'queued' AND t.side = 'BUY' ORDER BY t.rank LIMIT 1"
+        f"SELECT {COLUMNS} FROM {FROM} WHERE t.state IN ('queued', 'waiting', 'held') AND t.side = 'BUY' AND t.again = 0"
+        " ORDER BY t.state != 'queued', t.rank LIMIT 1"
     ).fetchall()
     return read_tasks(rows)[0] if rows else None
 

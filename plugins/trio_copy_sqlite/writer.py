@@ -16,6 +16,8 @@ from trio_copy.errors import StoreError, StoreUnavailable
 from trio_copy.ports import InThread
 
 _T = TypeVar("_T")
+_TURNS = 6
+"""How often a locked file is tried, each for the ten seconds of its busy timeout."""
 _PATIENCE_S = 60.0
 """A disk that takes longer is gone: nothing is traded blind, and a shutdown is not held up for ever."""
 Work = Callable[[sqlite3.Connection], _T]
@@ -83,7 +85,7 @@ class Writer:
         try:
             if self._broken is not None:
                 raise sqlite3.OperationalError(self._broken)
-            connection.execute("BEGIN IMMEDIATE")
+            self._begin()
             for call in calls:
                 try:
                     call.answer = call.work(connection)
@@ -92,8 +94,19 @@ class Writer:
             self.at("sqlite: before commit")
             connection.execute("COMMIT")
             self.at("sqlite: committed")
-        except sqlite3.Error as error:
+        except (sqlite3.Error, ValueError, TypeError, KeyError) as error:
             # Which of the pages reached the disk is not known any more: trusting the next commit would be guessing.
             self._broken = f"the SQLite file failed: {error}"
             for call in calls:
                 call.error = StoreUnavailable(self._broken)
+
+    def _begin(self) -> None:
+        """Begin a transaction, and wait for a guest that holds the file: nothing was written yet, nothing is lost."""
+        for turn in range(1, _TURNS + 1):
+            try:
+                self.connection.execute("BEGIN IMMEDIATE")
+            except sqlite3.OperationalError as error:
+                if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or turn == _TURNS:
+                    raise
+            else:
+                return

@@ -40,7 +40,8 @@ def size(signal: Signal, settings: FollowSettings, facts: TokenFacts | None) -> 
         token, price = opposite
     if not price:
         return Reason(code=Code.PRICE_UNKNOWN, control="signal.price", value="0", limit="above 0")
-    wanted = _wanted(signal, sizing, price)
+    sized = signal.side is Side.BUY or (settings.leaving.sell == "sized" and not own_exit)
+    wanted = _wanted(signal, sizing, price) if sized else NO_SHARES
     if isinstance(wanted, Reason):
         return wanted
     slippage = settings.leaving.exit_slippage_bps if own_exit else settings.execution.slippage_bps

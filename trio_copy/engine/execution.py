@@ -5,7 +5,8 @@ shielded with their own deadline, so that a shutdown neither interrupts a send n
 is not proven keeps its reservation and goes to the reconciler; it is never written down as success or failure.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
+from contextlib import suppress
 from typing import Protocol
 
 import trio
@@ -133,21 +134,42 @@ class Execution:
             return evolve(done, members=parcel.members)
         return done
 
+    async def expired(self, task: CopyTask) -> Done:
+        """Say how a task ends that was never begun in time."""
+        await self.settlements.miss(task)
+        return Done(Outcome(end=End.EXPIRED, reason=_too_late(task, self.wall())))
+
     async def settle(self, record: OrderRecord, report: ExecutionReport) -> Outcome:
         """Write down what came of an order; safe to repeat."""
         self._withheld.pop(record.order.key, None)
         return await self.settlements.settle(record.task, record.order, report)
 
     async def send_again(self, record: OrderRecord) -> ExecutionReport | None:
-        """Send the same bytes of an order that the venue provably does not have; None when that is not proven either."""
-        if self.wall() > record.task.deadline or self.mode.forbids(record.order.side, record.task.follower):
-            return None
-        try:
-            with trio.CancelScope(shield=True, deadline=trio.current_time() + self.settings.send_timeout_s):
-                return await self.executor.submit(record.order)
-        except (OrderNotSent, OrderUncertain):
-            pass
-        return None
+        """Send the same bytes of an order that the venue provably does not have. None: nothing was sent, nor will be.
+
+        Raises:
+            OrderUncertain: it was sent, and nobody knows what came of it.
+        """
+        key, journal = record.order.key, self.store.journal
+        report: ExecutionReport | None = None
+        with trio.CancelScope(shield=True):
+            await journal.mark(key, JournalState.SENDING)
+            if self.wall() > record.task.deadline or self.mode.forbids(record.order.side, record.task.follower):
+                return None
+            with suppress(OrderUncertain), trio.move_on_after(self.settings.send_timeout_s):
+                try:
+                    report = await self.executor.submit(record.order)
+                except OrderNotSent:
+                    return None
+            if report is None or not report.proven:
+                await journal.mark(key, JournalState.UNKNOWN, report)
+                raise OrderUncertain(f"order {record.order.order_id} was sent again, and nobody answered")
+        return report
+
+    def forget_withheld(self, open_orders: Collection[IntentKey]) -> None:
+        """Give shares free whose order has ended, whoever ended it."""
+        for key in self._withheld.keys() - set(open_orders):
+            del self._withheld[key]
 
     def withhold(self, record: OrderRecord) -> None:
         """Keep what an unproven exit may have sold from being sold a second time."""
@@ -165,7 +187,7 @@ class Execution:
         last = records[-1]
         if last.task.task_id != task.task_id:
             reason = Reason(
-                code=Code.GATHERED, control="size.minimum_policy", value=last.task.task_id, limit="its own order"
+                code=Code.GATHERED, control="gathering", value=last.task.task_id, limit="an order of its own"
             )
             return Done(Outcome(end=End.GATHERED, reason=reason))
         match last.state:
@@ -212,9 +234,15 @@ class Execution:
         too_small = accumulates and below_minimum(parcel.task.intent, settings.size)
         if too_small:
             await inbox.wait(tuple(chosen), self.owner, self.wall() + settings.size.accumulate_s)
-        left = [other.task_id for other in others if other.task_id not in chosen]
-        for other_id in left:
-            await inbox.retry(other_id, self.owner)
+        left = []
+        for other in others:
+            if other.task_id in chosen:
+                continue
+            left.append(other.task_id)
+            if accumulates and below_minimum(other.intent, settings.size):
+                await inbox.wait([other.task_id], self.owner, self.wall() + settings.size.accumulate_s)
+            else:
+                await inbox.retry(other.task_id, self.owner)
         if self.crew is not None:
             self.crew.let_go([*left, *chosen] if too_small else left)
         return None if too_small else parcel
@@ -319,6 +347,8 @@ class Execution:
     async def _send_and_settle(self, record: OrderRecord) -> Done | Unproven:
         """Send a frozen order that certainly was not sent before, and write down what is proven."""
         task, order, journal = record.task, record.order, self.store.journal
+        await journal.mark(order.key, JournalState.SENDING)
+        # Looked at last of all, for the store may have taken its time.
         now = self.wall()
         forbidden = self.mode.forbids(order.side, task.follower)
         if now > task.deadline or forbidden is not None:
@@ -326,7 +356,6 @@ class Execution:
             if now > task.deadline:
                 return Done(Outcome(end=End.EXPIRED, reason=_too_late(task, now)), None, record.members)
             return Done(Outcome(end=End.HALTED, reason=forbidden), None, record.members)
-        await journal.mark(order.key, JournalState.SENDING)
         self.at("send: may have been sent")
         report: ExecutionReport | None = None
         try:

@@ -42,6 +42,10 @@ class Lanes:
             self.parked -= len(taken)
         return taken
 
+    def take_all(self, wanted: Callable[[CopyTask], bool]) -> tuple[CopyTask, ...]:
+        """Take tasks that wait in any lane."""
+        return tuple(task for key in tuple(self._waiting) for task in self.take(key, wanted))
+
     def finish(self, key: LaneKey) -> CopyTask | None:
         """End the task that holds a lane and return the next one, which holds it from now on; None frees the lane."""
         queue = self._waiting[key]

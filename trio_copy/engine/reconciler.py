@@ -10,7 +10,7 @@ from trio_copy.config import EngineSettings
 from trio_copy.engine.execution import Done
 from trio_copy.engine.settlement import outcome_of
 from trio_copy.engine.workers import WorkerGroup
-from trio_copy.errors import ExecutorError, UnresolvedOrders
+from trio_copy.errors import ExecutorError, OrderUncertain, UnresolvedOrders
 from trio_copy.model.control import Mode
 from trio_copy.model.decisions import Code, CopyTask, End, Outcome, Reason
 from trio_copy.model.ids import IntentKey
@@ -36,6 +36,7 @@ class Reconciler:
     settling: int = 0
     """Orders that were matched and are not settled yet, as of the last look."""
     _escalated: set[IntentKey] = field(factory=set)
+    _one_at_a_time: trio.Lock = field(factory=trio.Lock)
 
     async def settle_earlier_run(self) -> int:
         """Prove the outcome of every order that an earlier run left open, before anything new is traded.
@@ -62,7 +63,14 @@ class Reconciler:
 
     async def look(self) -> None:
         """Look every unproven order up once. Orders that are being sent right now are left alone."""
-        records = [await self._given_up(record) for record in await self.store.journal.unresolved()]
+        async with self._one_at_a_time:
+            await self._look()
+
+    async def _look(self) -> None:
+        unresolved = await self.store.journal.unresolved()
+        for each in self.groups.values():
+            each.execution.forget_withheld({record.order.key for record in unresolved})
+        records = [await self._given_up(record) for record in unresolved]
         open_orders = [record for record in records if record.state is JournalState.UNKNOWN]
         matched = [record for record in records if record.state is JournalState.SETTLING]
         self.unknown, self.settling = len(open_orders), len(matched)
@@ -74,9 +82,9 @@ class Reconciler:
             group = self._group_of(record)
             if group is not None:
                 await self._follow_settlement(record, group)
-        for group in self.groups.values():
-            for task in group.unproven:
-                await self._hear_of_others(task, group)
+        for each in self.groups.values():
+            for task in each.unproven:
+                await self._hear_of_others(task, each)
 
     async def expire(self) -> None:
         """End tasks that wait in vain, and requeue leases that ran out."""
@@ -93,10 +101,23 @@ class Reconciler:
     async def _given_up(self, record: OrderRecord) -> OrderRecord:
         """Doubt an order whose sender should have written down its end long ago: it has died, or lost its way."""
         patience_s = _SENDER_PATIENCE * self.settings.send_timeout_s
-        if record.state is not JournalState.SENDING or self.wall() - record.at < patience_s:
+        ours = any(group.works_on(record.task.task_id) for group in self.groups.values())
+        if ours or self.wall() - record.at < patience_s:
+            return record
+        if record.state is JournalState.INTENT:
+            # Its task has ended without it: it was never sent, and nobody will send it any more.
+            group = self._group_of(record)
+            if group is not None and not await self._is_open(record):
+                await group.execution.settlements.forget(record.order)
+            return record
+        if record.state is not JournalState.SENDING:
             return record
         await self.store.journal.mark(record.order.key, JournalState.UNKNOWN)
         return evolve(record, state=JournalState.UNKNOWN, at=self.wall())
+
+    async def _is_open(self, record: OrderRecord) -> bool:
+        stories = await self.store.history.story(record.task.task_id)
+        return any(story.record.outcome is None for story in stories)
 
     async def _hear_of_others(self, task: CopyTask, group: WorkerGroup) -> None:
         """End a task whose order somebody else was sending when we came, once that has ended."""
@@ -123,7 +144,10 @@ class Reconciler:
         key = record.order.key
         report = await self._find(record, group)
         if report is not None and report.status is Status.ABSENT:
-            report = await group.execution.send_again(record) or report
+            try:
+                report = await group.execution.send_again(record) or report
+            except OrderUncertain:
+                return
         if report is not None and report.proven:
             with trio.CancelScope(shield=True):
                 outcome = await group.execution.settle(record, report)
@@ -143,7 +167,7 @@ class Reconciler:
 
     async def _follow_settlement(self, record: OrderRecord, group: WorkerGroup) -> None:
         report = await self._find(record, group)
-        if report is None or report.settlement is Settlement.PENDING:
+        if report is None or not report.proven or not report.shares or report.settlement is Settlement.PENDING:
             return
         with trio.CancelScope(shield=True):
             if report.settlement is Settlement.FIRM:

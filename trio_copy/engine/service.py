@@ -268,6 +268,7 @@ class Service:
             await trio.sleep(self.plan.settings.engine.reconcile_every_s)
             await self.reconciler.look()
             for group in self.groups.values():
+                await group.expire_parked()
                 await group.renew_leases()  # first, so that after a stall of ours nothing of ours counts as given up
             await self.reconciler.expire()
 

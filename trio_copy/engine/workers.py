@@ -15,13 +15,13 @@ from trio_copy.engine.lanes import Lanes
 from trio_copy.errors import LeaseLost
 from trio_copy.model.decisions import Code, CopyTask, End, Outcome, Reason
 from trio_copy.model.ids import TaskId
-from trio_copy.model.orders import ExecutionReport
+from trio_copy.model.orders import ExecutionReport, JournalState
 from trio_copy.telemetry.observer import Finished, Observer
 
 _READY_PER_WORKER = 2
 """Leased tasks per worker that may run: one that does, one in the channel."""
-_PARKED_PER_WORKER = 20
-"""Leased tasks per worker that wait in busy lanes, so that a slow lane neither starves the others nor grows for ever."""
+_PARKED_PER_WORKER = 200
+"""Leased tasks per worker that wait in busy lanes; they expire there, so that a slow lane starves nobody for long."""
 
 
 @define(eq=False, kw_only=True)
@@ -80,6 +80,16 @@ class WorkerGroup:
             except (trio.WouldBlock, trio.ClosedResourceError, trio.BrokenResourceError):
                 # No worker will take it any more, or none is free: it must not be lost for that.
                 await self._run_lane(following)
+
+    def works_on(self, task: TaskId) -> bool:
+        """Tell whether a worker is carrying a task out at this moment, or it waits for one."""
+        return task in self.outstanding and task not in self._unproven
+
+    async def expire_parked(self) -> None:
+        """End what waits in a busy lane and has become too old meanwhile."""
+        now = self.execution.wall()
+        for task in self._lanes.take_all(lambda task: task.deadline < now and not task.again):
+            await self._record_all(task, await self.execution.expired(task), 0.0)
 
     @property
     def unproven(self) -> tuple[CopyTask, ...]:
@@ -161,7 +171,7 @@ class WorkerGroup:
             other = self.outstanding.get(TaskId(member))
             if other is not None:
                 reason = Reason(
-                    code=Code.GATHERED, control="execution.aggregate_s", value=task.task_id, limit="its own order"
+                    code=Code.GATHERED, control="gathering", value=task.task_id, limit="an order of its own"
                 )
                 await self._record(other, Outcome(end=End.GATHERED, reason=reason), None, started_at)
         await self._record(task, done.outcome, done.report, started_at)
@@ -176,7 +186,9 @@ class WorkerGroup:
         intent, leader = task.intent, task.signal.leader
         return self._lanes.take(
             task.lane,
-            lambda other: other.gathers and (other.signal.leader, other.intent.side) == (leader, intent.side),
+            lambda other: (
+                other.gathers and not other.again and (other.signal.leader, other.intent.side) == (leader, intent.side)
+            ),
         )
 
     def let_go(self, tasks: Sequence[TaskId]) -> None:
@@ -206,13 +218,16 @@ class WorkerGroup:
         What may have been sent stays open, with an alert: nobody can say yet how it ends.
         """
         execution = self.execution
-        maybe_sent = {entry.task.task_id for entry in await execution.store.journal.unresolved()}
         for task in await execution.store.inbox.lease_nowait(self.name, self.owner, 1 << 30):
             self.outstanding.setdefault(task.task_id, task)
         reason = Reason(code=Code.DRAINED, control="engine.drain_s", value="not started", limit="before the stop")
-        left = [task for task in self.outstanding.values() if task.task_id not in maybe_sent]
-        for task in left:
-            await self._record(task, Outcome(end=End.HALTED, reason=reason), None, 0.0)
+        left = []
+        for task in tuple(self.outstanding.values()):
+            orders = await execution.store.journal.of_task(task.task_id)
+            if all(order.state is JournalState.INTENT for order in orders):
+                left.append(task)
+                await execution.settlements.miss(task)
+                await self._record(task, Outcome(end=End.HALTED, reason=reason), None, 0.0)
         if self.outstanding:
             self.observer.on_alert(
                 "unproven-at-exit", f"{len(self.outstanding)} orders of {self.name} may have been sent"
