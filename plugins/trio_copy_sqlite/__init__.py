@@ -63,7 +63,7 @@ async def open_sqlite_store(context: StoreContext) -> AsyncGenerator[Store, None
     """
     settings: SqliteSettings = context.settings
     wall = context.wall
-    with open_file(settings.path, "store.sqlite.path", guest=context.guest) as connection:
+    with open_file(settings.path, "store.sqlite.path", guest=context.guest, make=context.make) as connection:
         writer = Writer(connection, context.in_thread, context.at)
         inbox = SqliteInbox(
             writer=writer,

@@ -15,7 +15,7 @@ _BUSY_MS = 10_000
 
 
 @contextmanager
-def open_file(place: str, name: str, *, guest: bool) -> Iterator[sqlite3.Connection]:
+def open_file(place: str, name: str, *, guest: bool, make: bool) -> Iterator[sqlite3.Connection]:
     """Open the file, lock it for this engine, and check it; closed and unlocked at the end.
 
     A guest takes no lock: it may look, and change follows and modes, while an engine runs.
@@ -26,7 +26,7 @@ def open_file(place: str, name: str, *, guest: bool) -> Iterator[sqlite3.Connect
     path = Path(place).expanduser().resolve()  # two names of one file must meet at one lock
     _check_owner(path, name)
     if guest:
-        if not path.exists():
+        if not make and not path.exists():
             raise ConfigError([f"{name}: {path} does not exist yet; `trio-copy run` makes it"])
         with _connection(path, name) as connection:
             yield connection

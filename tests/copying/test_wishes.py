@@ -95,6 +95,16 @@ def test_a_reverse_copy_buys_the_other_side_with_the_same_dollars() -> None:
     assert unknown.code is Code.MARKET_UNKNOWN
 
 
+@pytest.mark.parametrize("kind", [Kind.TRADE, Kind.EXIT])
+def test_an_exit_needs_no_size(kind: Kind) -> None:
+    """However entries are sized: what is held can be sold when the leader sells a little, or a rule wants out."""
+    for settings in (
+        {"mode": "tiers", "tiers": (Tier(from_usd=usd("60")),)},
+        {"mode": "equity", "leader_equity_usd": usd("0")},
+    ):
+        assert isinstance(sized({"side": Side.SELL, "kind": kind}, **settings), OrderIntent)
+
+
 def test_a_leader_below_every_tier_is_not_copied() -> None:
     """Nothing is guessed for sizes nobody spoke about."""
     reason = sized({}, mode="tiers", tiers=(Tier(from_usd=usd("60")),))

@@ -95,7 +95,12 @@ async def open_desk(
         )
         group = WorkerGroup(execution=execution, workers=workers, observer=recorder)
         reconciler = Reconciler(
-            store=store, groups={"scripted": group, "sim": group}, settings=settings, observer=recorder, wall=wall
+            settlements=execution.settlements,
+            store=store,
+            groups={"scripted": group, "sim": group},
+            settings=settings,
+            observer=recorder,
+            wall=wall,
         )
 
         async def reconcile() -> None:

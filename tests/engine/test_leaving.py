@@ -171,7 +171,7 @@ async def test_a_follow_that_is_left_disappears_when_it_is_flat(clock: Clock) ->
             await world.recorder.wait_copies(1)
             _, (follow,) = await service.store.follows.load()
             await service.store.follows.put([evolve(follow, own=layer({**dict(follow.own), "status": "leaving"}))])
-            await mine_for(world, 8)
+            await mine_for(world, 14)
             assert not (await position_of(service)).lots
             assert (await service.store.follows.load())[1] == ()
             assert LEADER not in service.book

@@ -21,13 +21,13 @@ from trio_copy.engine.modes import ModeBoard
 from trio_copy.engine.reconciler import Reconciler
 from trio_copy.engine.workers import WorkerGroup
 from trio_copy.entropy import seeded_entropy
-from trio_copy.errors import UnresolvedOrders
+from trio_copy.errors import OrderUncertain, UnresolvedOrders
 from trio_copy.model.control import Mode, Modes, follower_scope
 from trio_copy.model.decisions import Code, CopyTask, End
 from trio_copy.model.fills import Side
 from trio_copy.model.follows import EVERYBODY, Follower, Followers, TermsOfFollows
 from trio_copy.model.ids import FollowerId, TokenId
-from trio_copy.model.orders import JournalState
+from trio_copy.model.orders import ExecutionReport, JournalState, Order, Status
 from trio_copy.model.positions import EMPTY, Position
 from trio_copy.model.units import NO_SHARES, Shares
 from trio_copy.ports import ExecutorContext, Store
@@ -101,12 +101,20 @@ async def open_venue(
             entropy=seeded_entropy(1),
         )
         group = WorkerGroup(execution=execution, workers=4, observer=recorder)
-        reconciler = Reconciler(store=store, groups={"sim": group}, settings=settings, observer=recorder, wall=wall)
+        reconciler = Reconciler(
+            settlements=execution.settlements,
+            store=store,
+            groups={"sim": group},
+            settings=settings,
+            observer=recorder,
+            wall=wall,
+        )
 
         async def keep_house() -> None:
             while True:
                 await trio.sleep(1)
                 await reconciler.look()
+                await group.expire_parked()
                 await group.renew_leases()
                 await reconciler.expire()
                 mode.modes = await store.control.modes()
@@ -322,6 +330,90 @@ async def test_a_start_refuses_to_arm_when_nobody_can_prove_an_outcome(clock: Cl
             await venue.reconciler.settle_earlier_run()
     assert order.order_id in str(caught.value)
     assert "trio-copy orders settle" in str(caught.value)
+
+
+@STORES
+async def test_entries_that_do_not_fit_together_wait_in_peace(clock: Clock, open_store: Any) -> None:
+    """Two copies of 40 cents each, a minimum of 60 and a cap of 70: neither is sent, both end after their time."""
+    wishes = {
+        "minimum_policy": "accumulate",
+        "minimum_usd": usd("0.6"),
+        "max_order_usd": usd("0.7"),
+        "accumulate_s": 30.0,
+    }
+    async with open_venue(open_store, terms=wishes) as venue:
+        small = [
+            evolve(task, gathers=True, intent=evolve(task.intent, shares=Shares.parse("0.8")))
+            for task in (buy(1), buy(2))
+        ]
+        assert await venue.end_of(*small) == [(End.SKIPPED, Code.NEVER_ENOUGH)] * 2
+
+
+@STORES
+async def test_doubt_about_a_settlement_confirms_nothing(clock: Clock, open_store: Any) -> None:
+    """A venue that answers "unknown" has not said that a fill is firm."""
+    async with open_venue(open_store, settle_s=20.0) as venue:
+        task = buy()
+        await venue.end_of(task)
+        executor: Any = venue.group.execution.executor
+        find, answers = executor.find, [Status.UNKNOWN, Status.ABSENT]
+
+        async def unsure(order: Order) -> Any:
+            await trio.lowlevel.checkpoint()
+            return ExecutionReport(order_id=order.order_id, status=answers.pop()) if answers else await find(order)
+
+        venue.group.execution.executor = _Asked(executor, unsure)
+        await trio.sleep(5)
+        assert not answers
+        assert (await venue.position(task)).firm_shares == NO_SHARES
+        await venue.settled()
+        assert (await venue.position(task)).firm_shares == task.intent.shares
+
+
+@STORES
+async def test_a_second_send_in_doubt_stays_in_doubt(clock: Clock, open_store: Any) -> None:
+    """Proven absent, sent again, and no answer: that is a doubt again, not a refusal; the fill is found in the end."""
+    async with open_venue(open_store, faults=("lose-request",), prove_absence_s=3.0) as venue:
+        executor: Any = venue.group.execution.executor
+        submit, sends = executor.submit, []
+
+        async def lossy(order: Order) -> Any:
+            sends.append(order.body)
+            report = await submit(order)
+            if len(sends) == 2:
+                raise OrderUncertain("the second answer was lost")
+            return report
+
+        venue.group.execution.executor = _Asked(executor, executor.find, lossy)
+        task = buy()
+        assert await venue.end_of(task) == [(End.FILLED, None)]
+        assert len(sends) == 2
+        assert len(set(sends)) == 1
+        assert (await venue.position(task)).shares == task.intent.shares
+
+
+async def test_what_waits_behind_a_stuck_order_expires_and_starves_nobody(clock: Clock) -> None:
+    """Entries behind an unproven order end at their deadline; an exit of somebody else is not held up by them."""
+    async with open_venue(faults=("lose-request",), faults_bps=10_000, prove_absence_s=3000.0) as venue:
+        await venue.store.inbox.admit(buy(0).signal, [buy(0)], None)
+        await trio.sleep(3)
+        for number in range(1, 100):
+            late = buy(number, deadline=NOW + 8)
+            await venue.store.inbox.admit(late.signal, [late], None)
+        await trio.sleep(20)
+        ends = [one.outcome.end for one in venue.recorder.finished]
+        assert ends == [End.EXPIRED] * 99
+
+
+class _Asked:
+    """An executor some of whose answers a test gives itself."""
+
+    def __init__(self, executor: Any, find: Any, submit: Any = None) -> None:
+        self._executor, self.find = executor, find
+        self.submit = submit or executor.submit
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._executor, name)
 
 
 @STORES

@@ -43,6 +43,7 @@ async def open_at(
         dedup_ttl_s=3600,
         lease_s=10,
         guest=guest,
+        make=not guest,
         in_thread=in_thread,
         at=at,
     )

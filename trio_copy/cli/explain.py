@@ -28,6 +28,9 @@ app = App(
     name="explain", help="Say why: which settings are in force and where they come from, and how one copy came about."
 )
 
+_Line = tuple[float | None, str, str]
+"""When, which step, and what happened."""
+_NAME_LEAST = 4
 _COLUMNS: tuple[Column[Effective], ...] = (
     Column("setting", lambda row: row.path),
     Column("value", lambda row: _plain(row), shown=lambda value: _text(value)),
@@ -66,6 +69,8 @@ def trade(
     json: Json = False,
 ) -> int:
     """Tell the whole story of a copy: the leader's log, the decision, the order, the venue's answer, the booking."""
+    if len(name) < _NAME_LEAST:
+        raise ConfigError([f'expected at least {_NAME_LEAST} letters of an id, got "{name}"'])
     plan = find_plan(conf)
     labels = labels_of(plan)
 
@@ -95,12 +100,23 @@ def _page(story: Story, label: str) -> Table:
     page.add_column(style="dim", no_wrap=True)
     page.add_column(no_wrap=True)
     page.add_column()
-    for at, step, what in _lines(story, label):
+    for at, step, what in _in_time(_lines(story, label)):
         page.add_row(utc(at) or "", step, what)
     return page
 
 
-def _lines(story: Story, label: str) -> Iterator[tuple[float | None, str, str]]:
+def _in_time(lines: Iterator[_Line]) -> list[_Line]:
+    """Put lines into the order of time; one without a time stays behind the one it belongs to."""
+    blocks: list[list[_Line]] = []
+    for line in lines:
+        if line[0] is None and blocks:
+            blocks[-1].append(line)
+        else:
+            blocks.append([line])
+    return [line for block in sorted(blocks, key=lambda block: block[0][0] or 0.0) for line in block]
+
+
+def _lines(story: Story, label: str) -> Iterator[_Line]:
     """Yield when, which step, and what happened, from the leader's log to the booking."""
     record = story.record
     task, signal, intent = record.task, record.task.signal, record.task.intent
@@ -149,7 +165,7 @@ def _lines(story: Story, label: str) -> Iterator[tuple[float | None, str, str]]:
             report = order.report
             filled = f" {report.shares} for {report.notional} USD, fee {report.fee}" if report.shares else ""
             detail = f"; {report.detail}" if report.detail else ""
-            yield order.at, "answered", f"{report.status.value}{filled}, {report.settlement.value}{detail}"
+            yield order.at, "outcome", f"{report.status.value}{filled}, {report.settlement.value}{detail}"
         if order.ended_at is None:
             yield order.at, "open", f"the journal says {order.state.value}"
     for entry in story.entries:

@@ -60,7 +60,7 @@ def add(
             raise ConfigError([f"{follow.name} exists already; change it with `trio-copy follow set`"])
         await store.follows.put([follow])
 
-    ask_store(plan, put)
+    ask_store(plan, put, make=True)
     out(f"{follow.name} added; `trio-copy explain follow {follow.name}` shows what is in force")
     return 0
 
@@ -97,6 +97,8 @@ def remove(name: FollowName, /, *, conf: Conf = None) -> int:
         what = terms.of(follow).settings.leaving.when_unfollowed if follow.follower in terms.followers else "keep"
         positions = await store.ledger.positions()
         held = any(key[:2] == follow.key and position.lots for key, position in positions.items())
+        open_orders = await store.journal.unresolved()
+        held = held or any((one.task.follower, one.task.signal.leader) == follow.key for one in open_orders)
         if what == "keep" or not held:
             await store.follows.remove([follow.key])
             return "removed; positions that are open stay as they are" if held else "removed"
@@ -146,12 +148,8 @@ def import_(file: Annotated[Path, Parameter(help="A .csv or .jsonl file.")], /, 
     plan = find_plan(conf)
     terms = plan.settings.terms()
     with progress("reading follows", count_lines(file)) as tell:
-        follows = read_follows(file, terms, tell)
-    known = {follow.key for follow in plan.settings.follows()}
-    clashes = [follow.name for follow in follows if follow.key in known]
-    if clashes:
-        raise ConfigError([f"{file}: {name} stands in the configuration; change it there" for name in clashes[:20]])
-    ask_store(plan, lambda store: store.follows.put(follows))
+        follows = read_follows(file, terms, plan.settings.follows(), tell)
+    ask_store(plan, lambda store: store.follows.put(follows), make=True)
     out(f"{counted(len(follows), 'follow')} imported from {file}")
     return 0
 

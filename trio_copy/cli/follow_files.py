@@ -14,7 +14,7 @@ from trio_copy.config import checked_address
 from trio_copy.config.strict import structure_follower_id, structure_layer
 from trio_copy.errors import ConfigError
 from trio_copy.model.follow_settings import FollowSettings, contradictions
-from trio_copy.model.follows import Follow, TermsOfFollows
+from trio_copy.model.follows import EVERYBODY, Follow, TermsOfFollows
 from trio_copy.model.layers import Layer, leaves
 from trio_copy.records import plain_layer
 
@@ -31,13 +31,18 @@ def parse_value(path: str, text: str) -> Any:  # noqa: ANN401  a plain value
     if listed and not text.lstrip().startswith("["):
         return [part.strip() for part in text.split(",") if part.strip()]
     try:
-        return tomllib.loads(f"value = {text}", parse_float=Decimal)["value"]
-    except tomllib.TOMLDecodeError:
+        read = tomllib.loads(f"value = {text}", parse_float=Decimal)
+    except (ValueError, RecursionError):
         return text
+    return read["value"] if len(read) == 1 else text
 
 
-def read_follows(path: Path, terms: TermsOfFollows, tell: Callable[[int], None]) -> tuple[Follow, ...]:
+def read_follows(
+    path: Path, terms: TermsOfFollows, of_file: Iterable[Follow], tell: Callable[[int], None]
+) -> tuple[Follow, ...]:
     """Read and check every follow of a file; `tell` hears how many lines are done.
+
+    Follows of the configuration (`of_file`) may stand there as they are, and are left out; they are not changed here.
 
     The name decides: .csv has a header with follower, leader and settings by path; .jsonl has one object per line with
     the same names. An empty cell sets nothing.
@@ -47,9 +52,13 @@ def read_follows(path: Path, terms: TermsOfFollows, tell: Callable[[int], None])
     """
     try:
         text = path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
+    except OSError as error:
+        raise ConfigError([f"{path}: cannot be read: {error.strerror}"]) from None
+    except UnicodeDecodeError as error:
         raise ConfigError([f"{path}: cannot be read: {error}"]) from None
-    reader = _Reader(path, terms)
+    if path.suffix not in (".csv", ".jsonl"):
+        raise ConfigError([f"{path}: expected a name that ends in .csv or .jsonl"])
+    reader = _Reader(path, terms, {follow.key: follow.own for follow in of_file})
     rows = _csv_rows(path, text) if path.suffix == ".csv" else _json_rows(text)
     for count, (number, row) in enumerate(rows, 1):
         reader.take(number, row)
@@ -90,8 +99,8 @@ def write_json_lines(follows: Iterable[Follow]) -> Iterator[str]:
 class _Reader:
     """Checks rows one by one and remembers everything that is wrong. Equal settings are checked once."""
 
-    def __init__(self, path: Path, terms: TermsOfFollows) -> None:
-        self._path, self._terms = path, terms
+    def __init__(self, path: Path, terms: TermsOfFollows, of_file: Mapping[tuple[str, str], Layer]) -> None:
+        self._path, self._terms, self._of_file = path, terms, of_file
         self._follows: dict[tuple[str, str], Follow] = {}
         self._problems: list[str] = []
         self._layers: dict[str, Layer] = {}
@@ -101,6 +110,10 @@ class _Reader:
             if isinstance(row, str):
                 raise ConfigError([row])  # noqa: TRY301  one way out for every problem of a row
             follow = self._follow(row)
+            if follow.key in self._of_file:
+                if follow.own != self._of_file[follow.key]:
+                    raise ConfigError([f"{follow.name} stands in the configuration; change it there"])  # noqa: TRY301
+                return
             if follow.key in self._follows:
                 raise ConfigError([f"{follow.name} stands here twice"])  # noqa: TRY301  as above
             self._follows[follow.key] = follow
@@ -131,7 +144,9 @@ def make_follow(follower: object, leader: object, own: Layer, terms: TermsOfFoll
     problems = []
     try:
         name = structure_follower_id(follower)
-        if name not in terms.followers:
+        if name == EVERYBODY:
+            problems.append('follower: expected one follower; "*" only lends its settings to those who are not named')
+        elif name not in terms.followers:
             problems.append(f'follower: expected the id of a [[follower]], or one with id = "*", got "{name}"')
     except ValueError as error:
         problems.append(f"follower: {error}")
@@ -150,9 +165,13 @@ def make_follow(follower: object, leader: object, own: Layer, terms: TermsOfFoll
 
 def _csv_rows(path: Path, text: str) -> Iterator[tuple[int, Mapping[str, Any] | str]]:
     reader = csv.reader(io.StringIO(text), strict=True)
-    header = next(reader, None)
-    if header is None or not set(_WHO) <= set(header):
-        raise ConfigError([f"{path}:1: expected a header with follower, leader and settings, got {header}"])
+    try:
+        header = next(reader, [])
+    except csv.Error as error:
+        raise ConfigError([f"{path}:1: not CSV: {error}"]) from None
+    if not set(_WHO) <= set(header) or len(set(header)) < len(header):
+        got = ",".join(header)[:80] or "nothing"
+        raise ConfigError([f"{path}:1: expected a header with follower, leader and settings, each once, got {got}"])
     values: dict[tuple[str, str], Any] = {}
     try:
         for cells in reader:
@@ -173,11 +192,12 @@ def _csv_rows(path: Path, text: str) -> Iterator[tuple[int, Mapping[str, Any] | 
 
 
 def _json_rows(text: str) -> Iterator[tuple[int, Mapping[str, Any] | str]]:
+    decoder = msgspec.json.Decoder(dict[str, Any], float_hook=Decimal)
     for number, line in enumerate(text.splitlines(), 1):
         if line.strip():
             try:
-                yield number, msgspec.json.decode(line, type=dict[str, Any])
-            except msgspec.DecodeError as error:
+                yield number, decoder.decode(line)
+            except (msgspec.DecodeError, RecursionError) as error:
                 yield number, f"not a JSON object: {error}"
 
 

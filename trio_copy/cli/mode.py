@@ -43,6 +43,12 @@ def mode(
         raise ConfigError(["--why: expected a mode to change to"])
 
     async def ask(store: Store) -> list[_Row]:
+        if follower is not None and follower not in plan.settings.followers().named:
+            _, follows = await store.follows.load()
+            if follower not in {follow.follower for follow in follows}:
+                raise ConfigError(
+                    [f'--follower: expected a follower, got "{follower}"; nobody of that name follows anybody']
+                )
         if new is not None:
             scope = ENGINE if follower is None else follower_scope(follower)
             if follower is not None and Mode(new) is Mode.RUN:
@@ -54,5 +60,5 @@ def mode(
             *((name, one) for name, one in sorted(modes.by_scope.items()) if name != ENGINE),
         ]
 
-    show(_COLUMNS, ask_store(plan, ask), json=json, csv_=csv, empty="")
+    show(_COLUMNS, ask_store(plan, ask, make=new is not None), json=json, csv_=csv, empty="")
     return 0

@@ -39,8 +39,10 @@ def find_plan(conf: Path | None) -> Plan:
     return load_plan(find_conf(conf))
 
 
-def ask_store(plan: Plan, ask: Callable[[Store], Awaitable[_T]]) -> _T:
+def ask_store(plan: Plan, ask: Callable[[Store], Awaitable[_T]], *, make: bool = False) -> _T:
     """Open the plan's store as a guest and ask it something; an engine may be running on it.
+
+    With `make`, a store that has no file yet gets one.
 
     Raises:
         ConfigError: the store lives inside an engine's process, or has no file yet.
@@ -52,10 +54,10 @@ def ask_store(plan: Plan, ask: Callable[[Store], Awaitable[_T]]) -> _T:
                 f"store.{name}: lives and ends inside `trio-copy run`; this command needs a durable one, such as [store.sqlite]"
             ]
         )
-    return trio.run(_ask, plan, ask)
+    return trio.run(_ask, plan, ask, make)
 
 
-async def _ask(plan: Plan, ask: Callable[[Store], Awaitable[_T]]) -> _T:
+async def _ask(plan: Plan, ask: Callable[[Store], Awaitable[_T]], make: bool) -> _T:
     engine = plan.settings.engine
     context = StoreContext(
         settings=plan.store.settings,
@@ -64,6 +66,7 @@ async def _ask(plan: Plan, ask: Callable[[Store], Awaitable[_T]]) -> _T:
         dedup_ttl_s=engine.dedup_ttl_s,
         lease_s=engine.lease_s,
         guest=True,
+        make=make,
     )
     async with plan.store.plugin.open(context) as store:
         return await ask(store)

@@ -13,9 +13,9 @@ from trio_copy.copying.catalog import Catalog
 from trio_copy.engine.settlement import Settlements
 from trio_copy.engine.wiring import read_facts
 from trio_copy.errors import ConfigError
-from trio_copy.model.orders import ExecutionReport, Status
+from trio_copy.model.orders import ExecutionReport, JournalState, Status
 from trio_copy.model.records import OrderRecord
-from trio_copy.model.units import NO_USD, Shares, Usd
+from trio_copy.model.units import NO_USD, ONE_USD_PER_SHARE, Rounding, Shares, Usd
 from trio_copy.ports import Store, nowhere
 
 app = App(name="orders", help="Orders whose outcome is not proven yet, and what a person knows about them.")
@@ -63,8 +63,16 @@ def settle(
         if len(found) != 1:
             raise ConfigError([f'expected one open order, got {len(found)} that start with "{order}"'])
         (record,) = found
+        if record.state not in (JournalState.SENDING, JournalState.UNKNOWN):
+            raise ConfigError(
+                [
+                    f"{record.order.order_id} is {record.state.value}, not in doubt: its books are kept by what the venue says"
+                ]
+            )
         if filled < Shares(0) or filled > record.order.shares or paid < NO_USD or charged < NO_USD:
             raise ConfigError([f"--shares: expected 0 to {record.order.shares}, and no negative dollars"])
+        if filled and paid > filled.at(ONE_USD_PER_SHARE, Rounding.UP):
+            raise ConfigError([f"--notional: expected at most 1 USD per share, got {paid} for {filled}"])
         if bool(filled) != bool(paid):
             raise ConfigError(["--notional: expected dollars for the shares that were filled, and none for none"])
         catalog = Catalog()

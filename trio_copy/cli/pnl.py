@@ -56,9 +56,9 @@ class Profit:
         self.provisional += one.provisional
 
     @property
-    def total(self) -> Usd:
-        """Realised and unrealised together, provisional included."""
-        return self.realised + self.provisional + (self.unrealised or NO_USD)
+    def total(self) -> Usd | None:
+        """Realised and unrealised together, provisional included; None where the unrealised part is not known."""
+        return None if self.unrealised is None else self.realised + self.provisional + self.unrealised
 
 
 COLUMNS: tuple[Column[Profit], ...] = (
@@ -75,7 +75,7 @@ COLUMNS: tuple[Column[Profit], ...] = (
         right=True,
         shown=signed_dollars,
     ),
-    Column("total", lambda row: str(row.total), right=True, shown=signed_dollars),
+    Column("total", lambda row: None if row.total is None else str(row.total), right=True, shown=signed_dollars),
 )
 
 

@@ -11,6 +11,7 @@ from trio_copy.model.ids import TokenId
 from trio_copy.model.positions import Mark, Position, PositionKey
 from trio_copy.model.units import Rounding, Usd
 from trio_copy.ports import Store
+from trio_copy.testing.devnet.market import seeded_market
 
 
 @frozen
@@ -96,7 +97,10 @@ async def held_positions(store: Store, plan: Plan) -> list[HeldPosition]:
 
 def labels_of(plan: Plan) -> dict[TokenId, str]:
     """Return what people call the tokens of the catalog."""
-    return {fact.token_id: f"{fact.question} {fact.outcome}".strip() for fact in read_facts(plan)}
+    facts = read_facts(plan)
+    if plan.settings.devnet is not None:
+        facts += seeded_market((), plan.settings.devnet.seed, 0, 0).facts
+    return {fact.token_id: f"{fact.question} {fact.outcome}".strip() for fact in facts}
 
 
 def _text(value: object) -> str | None:

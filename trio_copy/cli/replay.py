@@ -1,7 +1,6 @@
 """`trio-copy replay FILE`"""
 
-import gzip
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from hashlib import sha256
 from pathlib import Path
 from typing import Annotated
@@ -23,7 +22,7 @@ from trio_copy.cli.tables import Json, show
 from trio_copy.clock import utc_date, wall_clock_from
 from trio_copy.config import PluginTable
 from trio_copy.engine.plan import Plan, make_plan
-from trio_copy.engine.recording import RecordedQuotes, SeenQuote, read_recording
+from trio_copy.engine.recording import RecordedQuotes, SeenQuote, read_recording, was_cut_off
 from trio_copy.engine.service import Seams
 from trio_copy.engine.wiring import open_service
 from trio_copy.entropy import seeded_entropy
@@ -171,7 +170,8 @@ def _report(session: _Replay, *, json: bool) -> None:
         return
     hours = (session.ended_at - session.started_at) / 3600
     ends = ", ".join(f"{count} {end.value}" for end, count in figures.ends.most_common()) or "none"
-    skips = ", ".join(f"{count} {code}" for code, count in figures.skips.most_common(5)) or "nothing"
+    refused = figures.skips + figures.refusals
+    skips = ", ".join(f"{count} {code}" for code, count in refused.most_common()) or "nothing"
     out(f"{session.path}: {hours:.2f} hours from {utc_date(session.started_at)}")
     out(
         f"signals    {figures.signals} admitted, {figures.adopted} adopted after a reorg, {figures.retracted} retracted"
@@ -179,17 +179,11 @@ def _report(session: _Replay, *, json: bool) -> None:
     out(f"tasks      {figures.tasks} admitted: {ends}")
     out(f"not copied {skips}")
     show(COLUMNS, session.profits, json=False, csv_=False, empty="nothing was traded")
+    if was_cut_off(session.path):
+        out("cut off    the recording ends in the middle: whoever wrote it was killed")
     out(f"digest     {figures.digest} (equal figures have equal digests)")
 
 
 def _count(path: Path) -> int:
     """Count the lines of a recording, for the progress bar."""
-    return sum(1 for _ in _whole_lines(path))
-
-
-def _whole_lines(path: Path) -> Iterator[bytes]:
-    try:
-        with gzip.open(path, "rb") as file:
-            yield from file
-    except (EOFError, OSError):
-        return
+    return sum(1 for _ in read_recording(path)[1])

@@ -133,7 +133,12 @@ async def _run(session: _Session) -> int:
 
 
 async def _record(session: _Session, path: Path, seams: Seams, nursery: trio.Nursery) -> None:
-    recorder = Recorder(path, session.plan.settings.chain.chain_id, seams.wall)
+    recorder = Recorder(
+        path,
+        session.plan.settings.chain.chain_id,
+        seams.wall,
+        lambda detail: seams.observer.on_alert("recording-ended", detail),
+    )
     seams.on_item = recorder.note
     if seams.quotes is not None:
         seams.quotes = RecordingQuotes(seams.quotes, recorder)
@@ -199,7 +204,7 @@ async def _reload(session: _Session, service: Service, one_at_a_time: trio.Lock)
 
 async def _show_status(service: Service, printer: Printer, shown: JsonLines | Tape, tally: Tally) -> None:
     every = _STATUS_EVERY_S if sys.stdout.isatty() and isinstance(shown, Tape) else _STATUS_EVERY_LINES_S
-    while True:
+    while not service.draining:
         await trio.sleep(every)
         status = await service.status()
         match shown:
@@ -224,7 +229,7 @@ async def _drain_after(service: Service, seconds: float) -> None:
 async def _summarise(service: Service, printer: Printer, shown: JsonLines | Tape, tally: Tally) -> None:
     status = await service.status()
     left = status.queued + status.leased + status.held
-    lost = tally.tasks - tally.ends.total() - left
+    lost = service.found_open + tally.tasks - tally.ends.total() - left
     if isinstance(shown, JsonLines):
         totals = {**totals_object(tally), "left": left, "lost": lost, "reorgs": status.reorgs}
         shown.line("summary", {**totals, "late_logs": status.late_logs, "lines_dropped": printer.dropped})

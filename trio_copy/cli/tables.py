@@ -16,6 +16,7 @@ from trio_copy.cli.printer import out
 from trio_copy.errors import ConfigError
 
 _Row = TypeVar("_Row")
+_RICH_MOST = 2000
 Json = Annotated[bool, Parameter(name="--json", negative=(), help="One JSON object per line.")]
 Csv = Annotated[bool, Parameter(name="--csv", negative=(), help="Comma-separated values with a header.")]
 
@@ -53,10 +54,11 @@ def show(columns: Sequence[Column[_Row]], rows: Iterable[_Row], *, json: bool, c
 
 def _print(columns: Sequence[Column[_Row]], rows: Sequence[_Row], empty: str) -> None:
     console = Console(highlight=False)
-    if not console.is_terminal:
-        console = Console(highlight=False, width=400, soft_wrap=True)
     if not rows:
         console.print(empty)
+        return
+    if not console.is_terminal or len(rows) > _RICH_MOST:
+        _print_plain(columns, rows)
         return
     table = Table(box=None, pad_edge=False, header_style="bold")
     for column in columns:
@@ -64,6 +66,19 @@ def _print(columns: Sequence[Column[_Row]], rows: Sequence[_Row], empty: str) ->
     for row in rows:
         table.add_row(*(_shown(column, column.value(row)) for column in columns))
     console.print(table)
+
+
+def _print_plain(columns: Sequence[Column[_Row]], rows: Sequence[_Row]) -> None:
+    """Print an aligned table without colours, fast enough for a hundred thousand rows."""
+    lines = [[column.name.replace("_", " ") for column in columns]]
+    lines += [[str(_shown(column, column.value(row))) for column in columns] for row in rows]
+    widths = [max(map(len, cells)) for cells in zip(*lines, strict=True)]
+    for line in lines:
+        cells = (
+            cell.rjust(width) if column.right else cell.ljust(width)
+            for column, cell, width in zip(columns, line, widths, strict=True)
+        )
+        out("  ".join(cells).rstrip())
 
 
 def _shown(column: Column[Any], value: Any) -> str | Text:  # noqa: ANN401  whatever a column holds

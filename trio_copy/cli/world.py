@@ -39,7 +39,9 @@ async def open_world(plan: Plan, wall: WallClock) -> AsyncGenerator[World, None]
         return
     leaders: list[Address] = sorted({table.leader for table in settings.follow})
     script = settings.devnet
-    market = seeded_market(leaders, script.seed, script.fills_per_block, script.noise_per_block)
+    # A store that remembers earlier runs would take the same transactions for duplicates.
+    salt = f"{wall():.3f}" if plan.store.plugin.durable else ""
+    market = seeded_market(leaders, script.seed, script.fills_per_block, script.noise_per_block, salt)
     async with open_devnet(settings.chain.chain_id, wall) as devnet, trio.open_nursery() as nursery:
         nursery.start_soon(_play, devnet, market, script)
         endpoint = EndpointSettings(name="devnet", url=devnet.url)

@@ -18,7 +18,7 @@ from trio_copy.errors import ExecutorError
 from trio_copy.model.decisions import OrderIntent
 from trio_copy.model.fills import Side
 from trio_copy.model.follow_settings import FollowSettings
-from trio_copy.model.ids import ChainId, SignalId, TaskId, TokenId
+from trio_copy.model.ids import Address, ChainId, FollowerId, SignalId, TaskId, TokenId
 from trio_copy.model.positions import EntryKind, LedgerEntry, Mark, Position, PositionKey
 from trio_copy.model.resolutions import Resolution
 from trio_copy.model.units import NO_SHARES, NO_USD, Price, Rounding
@@ -48,6 +48,7 @@ class Leaver:
     window_blocks: int
     """A resolution this deep in the chain is not taken back any more."""
     _looks: int = 0
+    _flat_since: dict[tuple[FollowerId, Address], float] = field(factory=dict)
     _told: set[tuple[str, str]] = field(factory=set)
 
     async def look(self) -> None:
@@ -65,6 +66,11 @@ class Leaver:
             else:
                 await self._leave(key, position, marks.get(key))
         await self._forget_follows_that_are_over(positions)
+
+    async def mark_all(self) -> None:
+        """Ask once more what every position could be sold for: what the books show when nobody looks any more."""
+        self._looks = 0
+        await self._marks(await self.store.ledger.open_positions())
 
     async def _marks(self, positions: Mapping[PositionKey, Position]) -> dict[PositionKey, Mark]:
         """Ask what each position could be sold for, once per token; keep the highest since it was opened."""
@@ -153,7 +159,16 @@ class Leaver:
             self.observer.on_step("redeemed", f"{follower}: {worth}, realised {booking.realised}")
 
     async def _forget_follows_that_are_over(self, positions: Mapping[PositionKey, Position]) -> None:
-        over = self.book.leaving - {(follower, leader) for follower, leader, _ in positions}
+        if not self.book.leaving:
+            return
+        busy = {(follower, leader) for follower, leader, _ in positions}
+        for record in await self.store.journal.unresolved():
+            busy.add((record.task.follower, record.task.signal.leader))
+        now = self.wall()
+        flat = self.book.leaving - busy
+        self._flat_since = {key: self._flat_since.get(key, now) for key in flat}
+        # An entry that was under way when the follow was ended may still come in; after its deadline, none does.
+        over = [key for key, since in self._flat_since.items() if now - since > self.settings.deadline_s]
         if over:
             await self.store.follows.remove(sorted(over))
 

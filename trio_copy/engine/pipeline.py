@@ -13,6 +13,7 @@ from trio_copy.copying.catalog import Catalog
 from trio_copy.copying.decide import decide
 from trio_copy.copying.follow_book import FollowBook
 from trio_copy.engine.reader import Fact, LogReader
+from trio_copy.engine.settlement import Settlements
 from trio_copy.model.control import Mode
 from trio_copy.model.logs import BlockRef, Checkpoint, RawLog
 from trio_copy.model.resolutions import Resolution
@@ -26,6 +27,7 @@ class Pipeline:
     reader: LogReader
     book: FollowBook
     catalog: Catalog
+    settlements: Settlements
     settings: EngineSettings
     store: Store
     observer: Observer
@@ -90,7 +92,9 @@ class Pipeline:
                 self.observer.on_signal(signal, "admitted", len(tasks), self.wall())
                 for skip in skips:
                     self.observer.on_skip(skip, signal)
+                    await self.settlements.miss_signal(signal, skip.follower, signal.token_id)
                 for ended in admission.shed:
+                    await self.settlements.miss(ended.task)
                     self.observer.on_finished(
                         Finished(task=ended.task, outcome=ended.outcome, report=None, started_at=0.0, ended_at=now)
                     )

@@ -8,7 +8,7 @@ from attrs import define, evolve, field
 from trio_copy.clock import WallClock
 from trio_copy.config import EngineSettings
 from trio_copy.engine.execution import Done
-from trio_copy.engine.settlement import outcome_of
+from trio_copy.engine.settlement import Settlements, outcome_of
 from trio_copy.engine.workers import WorkerGroup
 from trio_copy.errors import ExecutorError, OrderUncertain, UnresolvedOrders
 from trio_copy.model.control import Mode
@@ -28,6 +28,7 @@ _OPEN = (JournalState.SENDING, JournalState.UNKNOWN)
 class Reconciler:
     store: Store
     groups: Mapping[str, WorkerGroup]
+    settlements: Settlements
     settings: EngineSettings
     observer: Observer
     wall: WallClock
@@ -90,6 +91,7 @@ class Reconciler:
         """End tasks that wait in vain, and requeue leases that ran out."""
         now = self.wall()
         for ended in await self.store.inbox.expire(now):
+            await self.settlements.miss(ended.task)
             self.observer.on_finished(
                 Finished(task=ended.task, outcome=ended.outcome, report=None, started_at=0.0, ended_at=now)
             )

@@ -4,11 +4,10 @@ One file holds any number of runs, each a gzip member of its own, so that a run 
 never what came before. Lines are JSON; the first of a run says which chain and which version it is.
 """
 
-import gzip
 import io
 import zlib
 from bisect import bisect_right
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +26,9 @@ from trio_copy.records import decode, encode
 
 FORMAT = 1
 _FLUSH_EVERY_S = 1.0
+_RUN_BEGINS = b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\x03"
+"""What zlib writes at the beginning of a gzip member."""
+_CHUNK, _LINE_MOST = 1 << 16, 1 << 22
 _THINKING_S = 0.1
 """What the machine itself took between a log and the question about its book; virtual time takes none."""
 _LINES_MOST = 100_000
@@ -59,8 +61,10 @@ class Recorder:
     path: Path
     chain_id: ChainId
     wall: WallClock
+    on_trouble: Callable[[str], None] = lambda detail: None
+    """Told once when the recording had to end: a slow or full disk must not stop a trade."""
     lines: int = 0
-    overflowed: bool = False
+    ended: bool = False
     _waiting: list[bytes] = field(factory=list)
     _quotes: dict[TokenId, Quote] = field(factory=dict)
 
@@ -89,7 +93,7 @@ class Recorder:
             ConfigError: the file cannot be opened; nothing was recorded.
         """
         try:
-            file = await trio.to_thread.run_sync(lambda: self.path.open("ab"))
+            file = await trio.to_thread.run_sync(lambda: self.path.open("ab", buffering=0))
         except OSError as error:
             raise ConfigError([f"{self.path}: cannot be written: {error.strerror}"]) from None
         packer = zlib.compressobj(wbits=31)
@@ -105,19 +109,27 @@ class Recorder:
                 self._write(file, packer, zlib.Z_FINISH)
 
     def _add(self, line: _Line) -> None:
-        if self.overflowed:
+        if self.ended:
             return
         if len(self._waiting) >= _LINES_MOST:
-            self.overflowed = True
+            self._end(f"the disk is {_LINES_MOST} lines behind")
             return
         self.lines += 1
         self._waiting.append(msgspec.json.encode(line))
 
-    def _write(self, file: io.BufferedWriter, packer: Any, how: int) -> None:  # noqa: ANN401  zlib names no type
+    def _write(self, file: io.FileIO, packer: Any, how: int) -> None:  # noqa: ANN401  zlib names no type
         lines, self._waiting = self._waiting, []
-        if lines or how == zlib.Z_FINISH:
+        if self.ended or not (lines or how == zlib.Z_FINISH):
+            return
+        try:
             file.write(packer.compress(b"".join(line + b"\n" for line in lines)) + packer.flush(how))
-            file.flush()
+        except OSError as error:
+            self._end(error.strerror or str(error))
+
+    def _end(self, why: str) -> None:
+        self.ended = True
+        self._waiting.clear()
+        self.on_trouble(f"{self.path}: nothing is recorded any more: {why}")
 
 
 @frozen
@@ -176,7 +188,7 @@ def read_recording(path: Path) -> tuple[ChainId, Iterator[Moment]]:
     lines = _lines(path)
     first = next(lines, None)
     if first is None:
-        raise ConfigError([f"{path}: expected a recording, got an empty file"])
+        raise ConfigError([f"{path}: expected a recording, got a file without a line of one"])
     header = _header(first)
     if header is None or header.recording != FORMAT:
         raise ConfigError([f"{path}: expected a recording of version {FORMAT}, got {first[:60]!r}"])
@@ -206,18 +218,48 @@ def _seen(line: _Line) -> FeedItem | SeenQuote:
 
 
 def _lines(path: Path) -> Iterator[bytes]:
+    """Yield the whole lines of every run; a run that was cut off ends with its last whole line."""
     try:
-        with gzip.open(path, "rb") as file:
-            while True:
-                try:
-                    line = file.readline()
-                except (EOFError, zlib.error):
-                    return  # killed while writing: all that was whole has been read
-                if not line.endswith(b"\n"):
-                    return
-                yield line
+        with path.open("rb") as file:
+            yield from _lines_of_runs(file)
     except OSError as error:
-        raise ConfigError([f"{path}: cannot be read: {error}"]) from None
+        raise ConfigError([f"{path}: cannot be read: {error.strerror}"]) from None
+
+
+def _lines_of_runs(file: io.BufferedReader) -> Iterator[bytes]:
+    """Read run by run. Each begins with the same ten bytes, so that one without an end does not swallow the next."""
+    rest, unpacker, text = b"", zlib.decompressobj(wbits=31), b""
+    while True:
+        chunk = file.read(_CHUNK)
+        rest += chunk
+        start = rest.find(_RUN_BEGINS, 1)
+        # The beginning of a run may be split over two chunks: its length is kept back.
+        end = start if start > 0 else len(rest) if not chunk else max(0, len(rest) - len(_RUN_BEGINS) + 1)
+        part, rest = rest[:end], rest[end:]
+        text += _unpacked(unpacker, part)
+        *lines, text = text.split(b"\n")
+        yield from lines
+        if len(text) > _LINE_MOST:
+            raise OSError(0, f"a line is longer than {_LINE_MOST} bytes")
+        if start > 0:
+            unpacker, text = zlib.decompressobj(wbits=31), b""
+        elif not chunk:
+            return
+
+
+def _unpacked(unpacker: Any, part: bytes) -> bytes:  # noqa: ANN401  zlib names no type
+    try:
+        return bytes(unpacker.decompress(part)) if part else b""
+    except zlib.error:
+        return b""
+
+
+def was_cut_off(path: Path) -> bool:
+    """Tell whether the last run of a recording ends in the middle."""
+    data = path.read_bytes()
+    unpacker = zlib.decompressobj(wbits=31)
+    _unpacked(unpacker, data[data.rfind(_RUN_BEGINS) :])
+    return not unpacker.eof
 
 
 def _header(text: bytes) -> _Header | None:

@@ -87,6 +87,8 @@ class Service:
     """Unusable things that came from outside, by kind."""
     abandoned: int = 0
     """Tasks that a drain had no time for."""
+    found_open: int = 0
+    """Tasks of an earlier run that had not ended when this one began."""
     _feed: tuple[trio.MemorySendChannel[FeedItem], trio.MemoryReceiveChannel[FeedItem]]
     _intake: trio.CancelScope = field(factory=trio.CancelScope)
     _work: trio.CancelScope = field(factory=trio.CancelScope)
@@ -106,6 +108,8 @@ class Service:
             StoreUnavailable: the store failed; nothing is traded blind.
         """
         gave_up: list[RestartBudgetExhausted] = []
+        depth = await self.store.inbox.depth()
+        self.found_open = depth.queued + depth.leased + depth.held
         await self.reconciler.settle_earlier_run()
         positions = await self.store.ledger.positions()
         await self.store.limits.restate(OPEN, open_budgets(positions, self.leaver.catalog))
@@ -122,6 +126,7 @@ class Service:
                     for group in self.groups.values():
                         group.drain()
                 await self._wait_proven()
+                await self.leaver.mark_all()
             for group in self.groups.values():
                 self.abandoned += await group.abandon()
             housekeeping.cancel_scope.cancel()
@@ -132,6 +137,11 @@ class Service:
         """Close the intake and finish what was admitted, for at most `engine.drain_s`."""
         self._intake.cancel()
         self._draining.set()
+
+    @property
+    def draining(self) -> bool:
+        """Whether nothing new is taken in any more."""
+        return self._draining.is_set()
 
     async def status(self) -> Status:
         """Take one look at everything."""
@@ -238,7 +248,9 @@ class Service:
                     ),
                     name=f"endpoint {endpoint.name}",
                 )
-            await self.scanner.arm(await self.store.control.checkpoint())
+            # A devnet begins anew with each run: what an earlier one has left says nothing about this chain.
+            devnet = self.plan.settings.devnet is not None
+            await self.scanner.arm(None if devnet else await self.store.control.checkpoint())
             self._step("subscribed", f"{len(self.board.filters)} filters over {len(self.book.leaders)} leaders")
             await intake.start(self.scanner.run)
             task_status.started()

@@ -9,9 +9,11 @@ from trio_copy.copying.catalog import Catalog
 from trio_copy.copying.claims import credits_of
 from trio_copy.model.decisions import Code, CopyTask, End, Outcome, Reason
 from trio_copy.model.fills import Kind, Side
+from trio_copy.model.ids import FollowerId, TokenId, task_id
 from trio_copy.model.orders import ExecutionReport, JournalState, Order, Settlement, Status
 from trio_copy.model.positions import EntryKind, LedgerEntry
 from trio_copy.model.records import OrderRecord
+from trio_copy.model.signals import Signal
 from trio_copy.model.units import NO_SHARES, NO_USD, Price
 from trio_copy.ports import Store
 
@@ -55,24 +57,28 @@ class Settlements:
 
     async def miss(self, task: CopyTask) -> None:
         """Note that the leader left and this follower did not: the next exit must know how much he still holds."""
-        key = (task.follower, task.signal.leader, task.intent.token_id)
-        if task.intent.side is Side.BUY or task.signal.kind is Kind.EXIT:
+        await self.miss_signal(task.signal, task.follower, task.intent.token_id)
+
+    async def miss_signal(self, signal: Signal, follower: FollowerId, token_id: TokenId) -> None:
+        """The same for a signal that never became a task."""
+        if signal.side is Side.BUY or signal.kind is Kind.EXIT:
             return
-        if (await self.store.ledger.position(key)).lots:
+        task = task_id(signal.signal_id, follower)
+        if (await self.store.ledger.position((follower, signal.leader, token_id))).lots:
             await self.store.ledger.book(
                 LedgerEntry(
-                    key=f"{task.task_id}:missed",
+                    key=f"{task}:missed",
                     kind=EntryKind.MISSED,
-                    task_id=task.task_id,
-                    signal_id=task.signal.signal_id,
-                    follower=task.follower,
-                    leader=task.signal.leader,
-                    token_id=task.intent.token_id,
+                    task_id=task,
+                    signal_id=signal.signal_id,
+                    follower=follower,
+                    leader=signal.leader,
+                    token_id=token_id,
                     side=Side.SELL,
                     shares=NO_SHARES,
                     notional=NO_USD,
                     fee=NO_USD,
-                    leader_shares=task.intent.leader_shares,
+                    leader_shares=signal.shares,
                     booked_at=self.wall(),
                 )
             )

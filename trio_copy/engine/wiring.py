@@ -23,6 +23,7 @@ from trio_copy.engine.plan import Plan
 from trio_copy.engine.reader import LogReader
 from trio_copy.engine.reconciler import Reconciler
 from trio_copy.engine.service import INSTANCE, Seams, Service, put_follows_of_file, wanted_filters
+from trio_copy.engine.settlement import Settlements
 from trio_copy.engine.workers import WorkerGroup
 from trio_copy.model.catalog import TokenFacts
 from trio_copy.model.logs import BlockRef
@@ -124,7 +125,9 @@ async def open_service(
             on_trouble=seams.observer.on_alert,
         )
 
+        settlements = Settlements(store=store, catalog=catalog, wall=seams.wall, at=seams.at)
         pipeline = Pipeline(
+            settlements=settlements,
             reader=reader,
             book=book,
             catalog=catalog,
@@ -164,7 +167,12 @@ async def open_service(
                 window_blocks=settings.chain.window_blocks,
             ),
             reconciler=Reconciler(
-                store=store, groups=groups, settings=settings.engine, observer=seams.observer, wall=seams.wall
+                settlements=settlements,
+                store=store,
+                groups=groups,
+                settings=settings.engine,
+                observer=seams.observer,
+                wall=seams.wall,
             ),
             feed=feed,
         )

@@ -5,7 +5,7 @@ from attrs import evolve
 
 from trio_copy.model.decisions import Code, CopyTask, End
 from trio_copy.model.fills import Side
-from trio_copy.ports import Store
+from trio_copy.ports import Admitted, Store
 from trio_copy.testing.conformance.terms import (
     FILLED,
     ME,
@@ -84,9 +84,61 @@ async def a_task_given_out_again_says_so(open_store: OpenStoreForTest) -> None:
         assert task.again
 
 
+async def what_was_given_out_before_goes_its_own_way(open_store: OpenStoreForTest) -> None:
+    """The journal may know an order of it: it is neither gathered, nor held by a reorg, nor evicted by an exit."""
+    async with open_with(open_store, queue_capacity=2) as store:
+        first = await _admit_gathering(store, 1)
+        await lease_all(store)
+        await store.inbox.expire(START + 1000)
+        second = await _admit_gathering(store, 2)
+        leased = await store.inbox.lease_nowait(EXECUTOR, ME, 1)
+        assert [first.task_id] == [task.task_id for task in leased]
+        await store.inbox.expire(START + 2000)
+        retracted = await store.inbox.retract(first.signal)
+        assert retracted is not None
+        assert (retracted.held, retracted.started) == (0, 1)
+        admission = await admit(store, 3, side=Side.SELL)
+        assert isinstance(admission, Admitted)
+        assert [second.task_id] == [ended.task.task_id for ended in admission.shed]
+        fresh = await _admit_gathering(store, 4)
+        assert fresh.task_id not in {first.task_id}
+        (again, *_) = await lease_all(store)
+        assert again.task_id == first.task_id
+        assert await store.inbox.gather(again.task_id, ME) == ()
+
+
+async def waiting_entries_make_room_for_exits(open_store: OpenStoreForTest) -> None:
+    """An inbox that is full of entries which wait for company still takes an exit."""
+    async with open_with(open_store, queue_capacity=1) as store:
+        small = await _admit_gathering(store, 1)
+        await lease_all(store)
+        await store.inbox.wait([small.task_id], ME, START + 1000)
+        admission = await admit(store, 2, side=Side.SELL)
+        assert isinstance(admission, Admitted)
+        assert (admission.kept, [ended.task.task_id for ended in admission.shed]) == (1, [small.task_id])
+
+
+async def a_task_given_back_after_a_reorg_is_held(open_store: OpenStoreForTest) -> None:
+    """Its signal was taken back while it was leased and never sent: it waits for the signal, not for a worker."""
+    async with open_with(open_store) as store:
+        for number, give_back in ((1, "retry"), (2, "wait")):
+            task = await _admit_gathering(store, number)
+            await lease_all(store)
+            await store.inbox.retract(task.signal)
+            if give_back == "retry":
+                await store.inbox.retry(task.task_id, ME)
+            else:
+                await store.inbox.wait([task.task_id], ME, START + 1000)
+            assert await lease_all(store) == ()
+        assert (await store.inbox.depth()).held == 2
+
+
 WAITING_CHECKS: tuple[StoreCheck, ...] = (
     a_task_is_not_given_out_before_its_time,
     what_waits_gathers,
     what_waits_in_vain_ends,
     a_task_given_out_again_says_so,
+    what_was_given_out_before_goes_its_own_way,
+    waiting_entries_make_room_for_exits,
+    a_task_given_back_after_a_reorg_is_held,
 )

@@ -40,6 +40,8 @@ class ScriptedMarket:
     entropy: Entropy
     fills_per_block: float
     noise_per_block: int
+    salt: str = ""
+    """Makes the transactions of this market differ from those of another one that plays the same."""
     outcomes: tuple[Outcome, ...] = field(init=False)
     _yes_micro: dict[TokenId, int] = field(factory=dict)
     """Price of each YES token; its NO costs the rest of a dollar."""
@@ -116,7 +118,7 @@ class ScriptedMarket:
             ),
             order_filled_log(
                 exchange=exchange,
-                order_hash=fake_hash("maker", self._txs),
+                order_hash=fake_hash("maker", self.salt, self._txs),
                 owner=stranger,
                 counterparty=leader,
                 side=side.opposite,
@@ -127,7 +129,7 @@ class ScriptedMarket:
             ),
             order_filled_log(
                 exchange=exchange,
-                order_hash=fake_hash("taker", self._txs),
+                order_hash=fake_hash("taker", self.salt, self._txs),
                 owner=leader,
                 counterparty=exchange,
                 side=side,
@@ -196,11 +198,11 @@ class ScriptedMarket:
 
     def _tx(self, *logs: DevLog) -> DevTx:
         self._txs += 1
-        return DevTx(tx_hash=fake_hash("tx", self._txs, self.entropy.getrandbits(64)), logs=logs)
+        return DevTx(tx_hash=fake_hash("tx", self.salt, self._txs, self.entropy.getrandbits(64)), logs=logs)
 
 
 def seeded_market(
-    leaders: Sequence[Address], seed: int, fills_per_block: float, noise_per_block: int
+    leaders: Sequence[Address], seed: int, fills_per_block: float, noise_per_block: int, salt: str = ""
 ) -> ScriptedMarket:
     """Make a market that plays the same each time."""
-    return ScriptedMarket(leaders, seeded_entropy(seed), fills_per_block, noise_per_block)
+    return ScriptedMarket(leaders, seeded_entropy(seed), fills_per_block, noise_per_block, salt)
