@@ -6,7 +6,6 @@ is not proven keeps its reservation and goes to the reconciler; it is never writ
 """
 
 from collections.abc import Callable, Collection, Sequence
-from contextlib import suppress
 from typing import Protocol
 
 import trio
@@ -156,11 +155,13 @@ class Execution:
             await journal.mark(key, JournalState.SENDING)
             if self.wall() > record.task.deadline or self.mode.forbids(record.order.side, record.task.follower):
                 return None
-            with suppress(OrderUncertain), trio.move_on_after(self.settings.send_timeout_s):
-                try:
+            try:
+                with trio.move_on_after(self.settings.send_timeout_s):
                     report = await self.executor.submit(record.order)
-                except OrderNotSent:
-                    return None
+            except OrderNotSent:
+                return None
+            except OrderUncertain:
+                report = None
             if report is None or not report.proven:
                 await journal.mark(key, JournalState.UNKNOWN, report)
                 raise OrderUncertain(f"order {record.order.order_id} was sent again, and nobody answered")
