@@ -9,10 +9,13 @@ from tests.builders import LEADER, OTHER_LEADER
 from tests.harness import make_test_plan, open_world, running_engine
 from trio_copy.cli.load import _plan, _run_virtual
 from trio_copy.cli.simulation import Load
+from trio_copy.config.settings import DefaultsTable
 from trio_copy.errors import ConfigError, StoreUnavailable
 from trio_copy.model.control import Mode
 from trio_copy.model.decisions import End
+from trio_copy.model.follow_settings import Caps
 from trio_copy.model.ids import FollowerId
+from trio_copy.model.units import Usd
 from trio_copy.ports import Store
 from trio_copy.testing.virtual import run_virtually
 
@@ -143,3 +146,20 @@ def test_a_seeded_schedule_is_the_same_schedule() -> None:
 
     traces = [run_virtually(race, seed=seed) for seed in (1, 1, 2)]
     assert traces[0] == traces[1] != traces[2]
+
+
+async def test_a_reload_changes_what_every_level_says(clock: Clock) -> None:
+    """New defaults for everybody are in force at once, for follows of the file and of commands alike."""
+    async with open_world() as world, running_engine(world, make_test_plan(followers=("alice",))) as service:
+        await trio.sleep(1)
+        before = service.plan.settings
+        capped = evolve(before, defaults=DefaultsTable(caps=Caps(max_order_usd=Usd.parse(1))))
+        assert await service.apply(capped) == []
+        world.chain.mine(world.buy())
+        await world.recorder.wait_copies(1)
+        (task,) = [finished.task for finished in world.recorder.finished]
+        assert task.intent.max_cost <= Usd.parse(1)
+        assert await service.apply(before) == []
+        world.chain.mine(world.buy())
+        await world.recorder.wait_copies(2)
+        assert world.recorder.finished[-1].task.intent.max_cost > Usd.parse(1)

@@ -96,11 +96,6 @@ def short(name: str) -> str:
     return name if len(name) <= 14 else f"{name[:6]}..{name[-4:]}"
 
 
-def signed(value: str) -> Text:
-    """Colour an amount by its sign."""
-    return Text(value, style="red" if value.startswith("-") else "green" if value.strip("0.") else "")
-
-
 def dollars(value: str) -> str:
     """Round an exact amount of dollars to cents, for people."""
     return f"{float(value):,.2f}"
