@@ -2,6 +2,7 @@
 
 from collections import deque
 from fractions import Fraction
+from math import ceil, floor
 
 import pytest
 from attrs import evolve
@@ -9,9 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.builders import ALICE, LEADER, NOW, TOKEN
+from trio_copy.cli.positions import HeldPosition
 from trio_copy.model.fills import Side
 from trio_copy.model.ids import SignalId, TaskId
-from trio_copy.model.positions import EMPTY, Booking, EntryKind, LedgerEntry, Position, fold, slippage_bps
+from trio_copy.model.positions import EMPTY, Booking, EntryKind, LedgerEntry, Mark, Position, fold, slippage_bps
 from trio_copy.model.profits import earned
 from trio_copy.model.units import NO_SHARES, NO_USD, Price, Shares, Usd
 
@@ -190,6 +192,27 @@ def _later(entries: list[LedgerEntry], kind: EntryKind, numbers: set[int]) -> li
 def test_slippage_is_worse_when_positive(side: Side, price: str, expected: int) -> None:
     """A dearer purchase and a cheaper sale are both worse, rounded against us."""
     assert expected == slippage_bps(side, Price.parse("0.5"), Price.parse(price))
+
+
+@given(st.sampled_from(Side), st.integers(1, 10**7), st.integers(0, 10**7))
+def test_slippage_equals_a_naive_recomputation(side: Side, reference: int, price: int) -> None:
+    """The exact difference in basis points of the reference, rounded against us."""
+    worse = price - reference if side is Side.BUY else reference - price
+    assert slippage_bps(side, Price(reference), Price(price)) == ceil(Fraction(worse * 10_000, reference))
+
+
+@given(TRADES, st.integers(0, 10**6))
+def test_unrealised_profit_equals_a_naive_recomputation(
+    trades: list[tuple[bool, int, int, int, bool]], bid: int
+) -> None:
+    """What is held at the bid, rounded down, less what every lot of it cost."""
+    position = fold(entries_of(trades))
+    key = (ALICE, LEADER, TOKEN)
+    held = HeldPosition(key, position, Mark(price=Price(bid), peak=Price(bid), at=NOW), None)
+    value = floor(Fraction(sum(lot.shares.micro for lot in position.lots) * bid, 10**6))
+
+    assert held.unrealised is not None
+    assert held.unrealised.micro == value - sum(lot.cost.micro for lot in position.lots)
 
 
 def test_slippage_against_nothing_is_unknown() -> None:

@@ -6,7 +6,7 @@ from typing import Any
 import attrs
 from attrs import field, frozen
 
-from trio_copy.model.follow_settings import Caps, Execution, Filters, FollowSettings, Leaving, Sizing
+from trio_copy.model.follow_settings import FollowSettings
 from trio_copy.model.follows import Follow, Follower, Followers, TermsOfFollows
 from trio_copy.model.ids import Address, ChainId, FollowerId
 from trio_copy.model.layers import Layer, layer, leaves
@@ -224,20 +224,9 @@ class CatalogSettings:
 
 
 @frozen(kw_only=True)
-class LevelTable:
+class LevelTable(FollowSettings):
     """What one level sets about follows. The same tables may stand at every level."""
 
-    status: str = setting(
-        "active",
-        unit="active | paused | leaving",
-        why="paused takes no entries; leaving is what `follow remove` sets while positions are still open.",
-        check=one_of("active", "paused", "leaving"),
-    )
-    size: Sizing = group(Sizing, why="How big a copy is.")
-    caps: Caps = group(Caps, why="What may be spent and lost.")
-    filters: Filters = group(Filters, why="Which signals are wanted at all.")
-    execution: Execution = group(Execution, why="How an order is sent.")
-    leaving: Leaving = group(Leaving, why="How positions are left.")
     given: frozenset[str] | None = field(default=None, init=False, eq=False, metadata={"unit": ""})
     """The paths that stand in the file; None for a table that was made in code."""
 
