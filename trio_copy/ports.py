@@ -6,7 +6,7 @@ know which; every method is therefore safe to repeat with the same arguments. *T
 the caller brings a cancel scope. Times are Unix seconds.
 """
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Any, Protocol
 
@@ -353,8 +353,8 @@ class Ledger(Protocol):
         """Forget a resolution that a reorg took back."""
         ...
 
-    async def resolutions(self) -> Mapping[str, Resolution]:
-        """Return what was decided, by condition id."""
+    async def resolutions(self, conditions: Collection[str]) -> Mapping[str, Resolution]:
+        """Return which of some questions were decided, by condition id."""
         ...
 
     async def note_marks(self, marks: Mapping[PositionKey, Mark]) -> None:

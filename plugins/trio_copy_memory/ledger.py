@@ -1,7 +1,7 @@
 """Entries, positions and performance."""
 
 from collections import OrderedDict
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 
 from attrs import define, evolve, field
 
@@ -72,8 +72,8 @@ class MemoryLedger:
     async def drop_resolution(self, condition_id: str) -> None:
         self._resolutions.pop(condition_id, None)
 
-    async def resolutions(self) -> Mapping[str, Resolution]:
-        return dict(self._resolutions)
+    async def resolutions(self, conditions: Collection[str]) -> Mapping[str, Resolution]:
+        return {name: self._resolutions[name] for name in conditions if name in self._resolutions}
 
     async def note_marks(self, marks: Mapping[PositionKey, Mark]) -> None:
         self._marks.update(marks)

@@ -1,7 +1,7 @@
 """Entries, and the positions and performance that they add up to."""
 
 import sqlite3
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 from attrs import define, evolve, field
 
@@ -60,10 +60,14 @@ class SqliteLedger:
             lambda connection: connection.execute("DELETE FROM resolutions WHERE condition_id = ?", (condition_id,))
         )
 
-    async def resolutions(self) -> Mapping[str, Resolution]:
+    async def resolutions(self, conditions: Collection[str]) -> Mapping[str, Resolution]:
         def work(connection: sqlite3.Connection) -> dict[str, Resolution]:
-            rows = connection.execute("SELECT condition_id, record FROM resolutions")
-            return {name: decode(text, Resolution) for name, text in rows.fetchall()}
+            found = {}
+            for name in conditions:
+                row = connection.execute("SELECT record FROM resolutions WHERE condition_id = ?", (name,)).fetchone()
+                if row is not None:
+                    found[name] = decode(row[0], Resolution)
+            return found
 
         return await self.writer.run(work)
 

@@ -56,10 +56,12 @@ class Leaver:
         positions = await self.store.ledger.open_positions()
         marks = await self._marks(positions)
         final = self.sealed_number() - self.window_blocks
-        resolutions = await self.store.ledger.resolutions() if positions else {}
+        known = {key: facts for key in positions if (facts := self.catalog.of(key[2])) is not None}
+        conditions = {facts.condition_id for facts in known.values()}
+        resolutions = await self.store.ledger.resolutions(conditions) if conditions else {}
         decided = {name: one for name, one in resolutions.items() if one.block_number <= final}
         for key, position in positions.items():
-            facts = self.catalog.of(key[2])
+            facts = known.get(key)
             resolution = None if facts is None else decided.get(facts.condition_id)
             if facts is not None and resolution is not None:
                 await self._redeem(key, position, resolution, facts.slot)

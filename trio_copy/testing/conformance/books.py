@@ -222,9 +222,10 @@ async def marks_and_resolutions_are_kept(open_store: OpenStoreForTest) -> None:
         assert dict(await store.ledger.marks()) == {}
         decided = Resolution(condition_id="0x01", payouts=(1, 0), block_number=7)
         await store.ledger.note_resolution(decided)
-        assert {"0x01": decided} == dict(await store.ledger.resolutions())
+        assert {"0x01": decided} == dict(await store.ledger.resolutions(["0x01", "0x02"]))
+        assert dict(await store.ledger.resolutions(["0x02"])) == {}
         await store.ledger.drop_resolution("0x01")
-        assert dict(await store.ledger.resolutions()) == {}
+        assert dict(await store.ledger.resolutions(["0x01"])) == {}
 
 
 async def the_history_tells_what_happened(open_store: OpenStoreForTest) -> None:
