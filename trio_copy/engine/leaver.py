@@ -60,11 +60,14 @@ class Leaver:
         conditions = {facts.condition_id for facts in known.values()}
         resolutions = await self.store.ledger.resolutions(conditions) if conditions else {}
         decided = {name: one for name, one in resolutions.items() if one.block_number <= final}
+        # What an open order may still sell, or has not settled yet, is not ours to redeem.
+        in_flight = await self._in_flight() if decided else frozenset()
         for key, position in positions.items():
             facts = known.get(key)
             resolution = None if facts is None else decided.get(facts.condition_id)
             if facts is not None and resolution is not None:
-                await self._redeem(key, position, resolution, facts.slot)
+                if key not in in_flight:
+                    await self._redeem(key, position, resolution, facts.slot)
             else:
                 await self._leave(key, position, marks.get(key))
         await self._forget_follows_that_are_over(positions)
@@ -136,6 +139,12 @@ class Leaver:
             self.observer.on_signal(signal, "admitted", 1, now)
             self.observer.on_step("exit", f"{rule} takes {follower} out of token {key[2]} at {mark.price}")
 
+    async def _in_flight(self) -> frozenset[PositionKey]:
+        return frozenset(
+            (record.task.follower, record.task.signal.leader, record.order.token_id)
+            for record in await self.store.journal.unresolved()
+        )
+
     def _tell_once(self, kind: str, detail: str) -> None:
         """Alert a person, but not every two seconds about the same."""
         if (kind, detail) not in self._told:
@@ -164,8 +173,7 @@ class Leaver:
         if not self.book.leaving:
             return
         busy = {(follower, leader) for follower, leader, _ in positions}
-        for record in await self.store.journal.unresolved():
-            busy.add((record.task.follower, record.task.signal.leader))
+        busy |= {(follower, leader) for follower, leader, _ in await self._in_flight()}
         now = self.wall()
         flat = self.book.leaving - busy
         self._flat_since = {key: self._flat_since.get(key, now) for key in flat}
