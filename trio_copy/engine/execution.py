@@ -191,16 +191,21 @@ class Execution:
                 code=Code.GATHERED, control="gathering", value=last.task.task_id, limit="an order of its own"
             )
             return Done(Outcome(end=End.GATHERED, reason=reason))
-        match last.state:
-            case JournalState.ENDED | JournalState.SETTLING:
-                return Done(outcome_of(last.order, last.report), last.report, last.members)
-            case JournalState.SENDING | JournalState.UNKNOWN:
-                self.withhold(last)
-                return Unproven()
+        with trio.CancelScope(shield=True):
+            done = await self._carry_on(last)
+        return done
+
+    async def _carry_on(self, record: OrderRecord) -> Done | Unproven:
+        """Take a frozen order further from wherever the journal says that it is."""
+        match record.state:
             case JournalState.INTENT:
-                with trio.CancelScope(shield=True):
-                    done = await self._send_and_settle(last)
-                return done
+                return await self._send_and_settle(record)
+            case JournalState.SENDING | JournalState.UNKNOWN:
+                self.withhold(record)
+                return Unproven()
+            case JournalState.ENDED | JournalState.SETTLING:
+                await self.store.limits.release(record.order.key)  # changes nothing where it was committed
+                return Done(outcome_of(record.order, record.report), record.report, record.members)
 
     def _settings_of(self, task: CopyTask) -> FollowSettings | Outcome:
         """Return the settings in force for a task, or why nothing may be sent for it now."""
@@ -335,15 +340,7 @@ class Execution:
         # Whoever froze this key first decided what is sent; our own body is dropped if it differs.
         record = await self.store.journal.freeze(order, parcel.task, parcel.members)
         self.at("place: frozen")
-        match record.state:
-            case JournalState.INTENT:
-                return await self._send_and_settle(record)
-            case JournalState.ENDED | JournalState.SETTLING:
-                await self.store.limits.release(order.key)  # changes nothing where it was committed
-                return Done(outcome_of(record.order, record.report), record.report, record.members)
-            case JournalState.SENDING | JournalState.UNKNOWN:
-                self.withhold(record)
-                return Unproven()
+        return await self._carry_on(record)
 
     async def _send_and_settle(self, record: OrderRecord) -> Done | Unproven:
         """Send a frozen order that certainly was not sent before, and write down what is proven."""
