@@ -19,6 +19,7 @@ class MemoryJournal:
     ended_max: int
     _open: dict[IntentKey, OrderRecord] = field(factory=dict)
     _ended: OrderedDict[IntentKey, OrderRecord] = field(factory=OrderedDict)
+    _by_task: dict[TaskId, list[IntentKey]] = field(factory=dict)
 
     async def freeze(self, order: Order, task: CopyTask, members: Sequence[TaskId] = ()) -> OrderRecord:
         record = self._ended.get(order.key) or self._open.get(order.key)
@@ -27,6 +28,8 @@ class MemoryJournal:
             record = self._open[order.key] = OrderRecord(
                 order=order, task=task, members=tuple(members), state=JournalState.INTENT, at=now, frozen_at=now
             )
+            for member in (task.task_id, *members):
+                self._by_task.setdefault(member, []).append(order.key)
         return record
 
     async def mark(self, key: IntentKey, state: JournalState, report: ExecutionReport | None = None) -> None:
@@ -53,15 +56,24 @@ class MemoryJournal:
             del self._open[key]
             self._ended[key] = record
             if len(self._ended) > self.ended_max:
-                self._ended.popitem(last=False)
+                _, oldest = self._ended.popitem(last=False)
+                for member in (oldest.task.task_id, *oldest.members):
+                    self._forget(member, oldest.order.key)
         else:
             self._open[key] = record
 
     async def of_task(self, task: TaskId) -> tuple[OrderRecord, ...]:
-        return tuple(record for record in self.records() if task == record.task.task_id or task in record.members)
+        records = (self._ended.get(key) or self._open[key] for key in self._by_task.get(task, ()))
+        return tuple(sorted(records, key=lambda record: record.frozen_at))
 
     async def unresolved(self) -> tuple[OrderRecord, ...]:
         return tuple(self._open.values())
+
+    def _forget(self, task: TaskId, key: IntentKey) -> None:
+        keys = self._by_task[task]
+        keys.remove(key)
+        if not keys:
+            del self._by_task[task]
 
     def records(self) -> Iterator[OrderRecord]:
         """Yield all that is remembered, oldest first."""
