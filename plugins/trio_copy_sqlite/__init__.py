@@ -86,10 +86,12 @@ async def open_sqlite_store(context: StoreContext) -> AsyncGenerator[Store, None
             await nursery.start(writer.run_batches)
             if not context.guest:
                 await writer.run(inbox.recover)
-            yield store
-            with trio.CancelScope(shield=True):
-                await writer.flush()
-            nursery.cancel_scope.cancel()
+            try:
+                yield store
+            finally:
+                with trio.CancelScope(shield=True):
+                    await writer.flush()
+                nursery.cancel_scope.cancel()
 
 
 @hookimpl

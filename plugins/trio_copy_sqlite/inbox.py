@@ -196,8 +196,9 @@ class SqliteInbox:
                 " AND t.leader = m.leader AND t.token = m.token AND t.side = m.side ORDER BY t.decided_at, t.seq",
                 (task,),
             ).fetchall()
+            tasks = read_tasks(rows)
             self._lease(connection, [row[0] for row in rows], owner, now)
-            return read_tasks(rows)
+            return tasks
 
         return await self.writer.run(work)
 

@@ -43,7 +43,8 @@ class Writer:
     async def run(self, work: Work[_T]) -> _T:
         """Run some SQL as part of the next transaction; its answer is durable when it comes.
 
-        `work` must do all or nothing before it raises. Cancelled while it waits, it happens all the same.
+        `work` raises before it writes, or the whole transaction is dropped and the store with it: a row that cannot be
+        read must not leave half a step behind. Cancelled while it waits, it happens all the same.
 
         Raises:
             StoreError: raised by `work`.
@@ -87,9 +88,12 @@ class Writer:
                 raise sqlite3.OperationalError(self._broken)
             self._begin()
             for call in calls:
+                changes = connection.total_changes
                 try:
                     call.answer = call.work(connection)
                 except StoreError as error:
+                    if connection.total_changes != changes:
+                        raise sqlite3.DatabaseError(f"a call was cut off half-way: {error}") from error
                     call.error = error
             self.at("sqlite: before commit")
             connection.execute("COMMIT")

@@ -14,7 +14,7 @@ import trio.testing
 from tests.builders import NOW
 from tests.plugins.test_conformance import in_place
 from trio_copy.clock import wall_clock_from
-from trio_copy.errors import ConfigError, StoreUnavailable
+from trio_copy.errors import ConfigError, StoreError, StoreUnavailable
 from trio_copy.model.decisions import End, Outcome
 from trio_copy.model.follows import Follow
 from trio_copy.model.ids import FollowerId
@@ -211,3 +211,22 @@ async def test_what_is_over_is_forgotten_and_the_ledger_is_not(tmp_path: Path, c
         assert await store.journal.of_task(task.task_id) == ()
         assert len(await store.history.entries(Query())) == 1
         assert isinstance(await store.inbox.admit(signal, [task], None), Admitted)
+
+
+async def test_a_row_that_cannot_be_read_leaves_no_half_step_behind(
+    tmp_path: Path, clock: trio.testing.MockClock
+) -> None:
+    """A step that meets a broken row after it has written is dropped whole, and nothing is traded on such a file."""
+    path = tmp_path / "store.db"
+    with pytest.RaisesGroup(pytest.RaisesExc(StoreUnavailable, match="cut off half-way"), flatten_subgroups=True):
+        async with open_at(path) as store:
+            inbox: Any = store.inbox
+
+            def half(connection: sqlite3.Connection) -> None:
+                connection.execute("INSERT INTO facts VALUES ('half', 'done')")
+                raise StoreError("a row that cannot be read")
+
+            await inbox.writer.run(half)
+    connection = sqlite3.connect(path)
+    assert connection.execute("SELECT 1 FROM facts WHERE name = 'half'").fetchone() is None
+    connection.close()
