@@ -405,6 +405,30 @@ async def test_what_waits_behind_a_stuck_order_expires_and_starves_nobody(clock:
         assert ends == [End.EXPIRED] * 99
 
 
+@STORES
+async def test_an_exit_that_never_settled_counts_as_missed(clock: Clock, open_store: Any) -> None:
+    """He sold half, our sale was undone on the chain: when he sells the other half, all that we still hold goes."""
+    async with open_venue(open_store, terms={"sell": "proportional"}, settle_s=3.0) as venue:
+        task = buy()
+        await venue.end_of(task)
+        await venue.settled()
+
+        def exit_of(number: int) -> CopyTask:
+            made = buy(number, side=Side.SELL)
+            signal = evolve(made.signal, shares=Shares.parse(50))
+            intent = evolve(made.intent, sell="proportional", leader_shares=Shares.parse(50))
+            return evolve(made, signal=signal, intent=intent)
+
+        executor: Any = venue.group.execution.executor
+        executor.settings = evolve(executor.settings, faults=("settle-fail",))
+        await venue.end_of(exit_of(2))
+        await venue.settled()
+        assert Shares.parse(10) == (await venue.position(task)).shares
+        executor.settings = evolve(executor.settings, faults=())
+        await venue.end_of(exit_of(3))
+        assert not (await venue.position(task)).lots
+
+
 class _Asked:
     """An executor some of whose answers a test gives itself."""
 

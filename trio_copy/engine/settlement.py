@@ -105,6 +105,7 @@ class Settlements:
         self.at("reverse: booked")
         if booking.first:
             await self.store.limits.credit(entry.key, credits_of(entry.position, booking, self.catalog))
+        await self.miss(task)
 
     def _fill(self, task: CopyTask, order: Order, report: ExecutionReport) -> LedgerEntry:
         return LedgerEntry(
