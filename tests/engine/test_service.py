@@ -5,18 +5,21 @@ import trio
 import trio.testing
 from attrs import evolve
 
-from tests.builders import LEADER, OTHER_LEADER
+from tests.builders import LEADER, OTHER_LEADER, make_signal, make_task
 from tests.harness import make_test_plan, open_world, running_engine
 from trio_copy.cli.load import _plan, _run_virtual
 from trio_copy.cli.simulation import Load
 from trio_copy.config.settings import DefaultsTable
+from trio_copy.engine.wiring import open_service
 from trio_copy.errors import ConfigError, StoreUnavailable
 from trio_copy.model.control import Mode
 from trio_copy.model.decisions import End
 from trio_copy.model.follow_settings import Caps
 from trio_copy.model.ids import FollowerId
+from trio_copy.model.orders import JournalState
 from trio_copy.model.units import Usd
 from trio_copy.ports import Store
+from trio_copy.testing.samples import sample_order
 from trio_copy.testing.virtual import run_virtually
 
 Clock = trio.testing.MockClock
@@ -163,3 +166,23 @@ async def test_a_reload_changes_what_every_level_says(clock: Clock) -> None:
         world.chain.mine(world.buy())
         await world.recorder.wait_copies(2)
         assert world.recorder.finished[-1].task.intent.max_cost > Usd.parse(1)
+
+
+async def test_a_stop_while_the_start_still_asks_the_venue_is_heard(clock: Clock) -> None:
+    """Orders of an earlier run keep a start busy for minutes; a drain ends it at once and leaves them as they are."""
+    plan = make_test_plan(executor={"venue_file": "/dev/null"})
+    async with (
+        open_world() as world,
+        open_service(plan, world.seams(), world.endpoints) as service,
+        trio.open_nursery() as nursery,
+    ):
+        task = evolve(make_task(make_signal()), executor="sim")
+        await service.store.journal.freeze(evolve(sample_order(task), executor="sim"), task)
+        await service.store.journal.mark(task.key, JournalState.SENDING)
+        nursery.start_soon(service.run)
+        await trio.sleep(5)
+        service.drain()
+        await trio.testing.wait_all_tasks_blocked()
+        assert not nursery.child_tasks
+        assert [one.state for one in await service.store.journal.unresolved()] == [JournalState.UNKNOWN]
+    assert world.dials == 0

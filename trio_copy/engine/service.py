@@ -90,6 +90,7 @@ class Service:
     found_open: int = 0
     """Tasks of an earlier run that had not ended when this one began."""
     _feed: tuple[trio.MemorySendChannel[FeedItem], trio.MemoryReceiveChannel[FeedItem]]
+    _starting: trio.CancelScope = field(factory=trio.CancelScope)
     _intake: trio.CancelScope = field(factory=trio.CancelScope)
     _work: trio.CancelScope = field(factory=trio.CancelScope)
     _draining: trio.Event = field(factory=trio.Event)
@@ -110,7 +111,10 @@ class Service:
         gave_up: list[RestartBudgetExhausted] = []
         depth = await self.store.inbox.depth()
         self.found_open = depth.queued + depth.leased + depth.held
-        await self.reconciler.settle_earlier_run()
+        with self._starting:
+            await self.reconciler.settle_earlier_run()
+        if self._starting.cancelled_caught:
+            return
         positions = await self.store.ledger.positions()
         await self.store.limits.restate(OPEN, open_budgets(positions, self.leaver.catalog))
         async with trio.open_nursery() as housekeeping:
@@ -135,6 +139,7 @@ class Service:
 
     def drain(self) -> None:
         """Close the intake and finish what was admitted, for at most `engine.drain_s`."""
+        self._starting.cancel()
         self._intake.cancel()
         self._draining.set()
 
