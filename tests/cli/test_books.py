@@ -1,6 +1,7 @@
 """The commands about follows and books, on a real file, as a person at a terminal meets them."""
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -298,3 +299,21 @@ def test_a_store_inside_a_process_is_not_there_for_commands(tmp_path: Path, caps
     assert main(["positions", "--conf", str(path)]) == 2
     assert "needs a durable one" in capsys.readouterr().err
     assert main(["positions", "--conf", str(tmp_path / "none.toml")]) == 2
+
+
+@pytest.mark.parametrize("width", [80, 110, 150, 250])
+@pytest.mark.parametrize("verb", ["positions", "trades", "skips", "pnl"])
+def test_no_terminal_is_too_narrow_for_a_number(
+    conf: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch, width: int, verb: str
+) -> None:
+    """A narrow terminal loses whole columns of detail and the ends of labels, never a part of a figure."""
+    fill(conf, trade_a_little)
+    monkeypatch.setenv("COLUMNS", str(width))
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setenv("TERM", "xterm")
+    assert main([verb]) == 0
+    shown = re.sub(r"\x1b\[[0-9;]*m", "", capsys.readouterr().out)
+    last = {"positions": "realised", "trades": "task id", "skips": "limit", "pnl": "total"}[verb]
+    assert last in shown.splitlines()[0]
+    assert not re.search(r"[0-9]…", shown)
+    assert max(map(len, (line.rstrip() for line in shown.splitlines()))) <= width

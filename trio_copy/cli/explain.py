@@ -33,11 +33,11 @@ _Line = tuple[float | None, str, str]
 _NAME_LEAST = 4
 _COLUMNS: tuple[Column[Effective], ...] = (
     Column("setting", lambda row: row.path),
-    Column("value", lambda row: _plain(row), shown=lambda value: _text(value)),
+    Column("value", lambda row: _plain(row), shown=lambda value: _text(value), elastic=True),
     Column(
         "origin", lambda row: row.origin, shown=lambda origin: Text(origin, style="" if origin == DEFAULT else "cyan")
     ),
-    Column("rule", lambda row: row.merge.value),
+    Column("rule", lambda row: row.merge.value, detail=True),
 )
 
 

@@ -113,9 +113,13 @@ def remove(name: FollowName, /, *, conf: Conf = None) -> int:
 COLUMNS: tuple[Column[Follow], ...] = (
     Column("follower", lambda row: row.follower),
     Column("leader", lambda row: row.leader),
-    Column("source", lambda row: row.source),
-    Column("version", lambda row: row.version, right=True),
-    Column("settings", lambda row: " ".join(f"{path}={value}" for path, value in plain_layer(row.own).items())),
+    Column("source", lambda row: row.source, detail=True),
+    Column("version", lambda row: row.version, right=True, detail=True),
+    Column(
+        "settings",
+        lambda row: " ".join(f"{path}={value}" for path, value in plain_layer(row.own).items()),
+        elastic=True,
+    ),
 )
 
 

@@ -17,7 +17,7 @@ _COLUMNS: tuple[Column[_Row], ...] = (
     Column("scope", lambda row: row[0]),
     Column("mode", lambda row: row[1].mode.value),
     Column("since", lambda row: utc(row[1].at) if row[1].at else None, shown=utc_short),
-    Column("why", lambda row: row[1].why),
+    Column("why", lambda row: row[1].why, elastic=True),
 )
 
 

@@ -21,15 +21,15 @@ from trio_copy.ports import Store, nowhere
 app = App(name="orders", help="Orders whose outcome is not proven yet, and what a person knows about them.")
 
 _COLUMNS: tuple[Column[OrderRecord], ...] = (
-    Column("order_id", lambda row: row.order.order_id),
+    Column("order_id", lambda row: row.order.order_id, elastic=True),
     Column("state", lambda row: row.state.value),
-    Column("since", lambda row: utc(row.at), shown=utc_short),
+    Column("since", lambda row: utc(row.at), shown=utc_short, detail=True),
     Column("follower", lambda row: row.task.follower),
     Column("side", lambda row: row.order.side.value),
     Column("shares", lambda row: str(row.order.shares), right=True),
-    Column("limit_price", lambda row: str(row.order.limit_price), right=True),
-    Column("token_id", lambda row: str(row.order.token_id), shown=short),
-    Column("executor", lambda row: row.order.executor),
+    Column("limit_price", lambda row: str(row.order.limit_price), right=True, detail=True),
+    Column("token_id", lambda row: str(row.order.token_id), shown=short, detail=True),
+    Column("executor", lambda row: row.order.executor, detail=True),
 )
 
 

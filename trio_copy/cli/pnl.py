@@ -63,10 +63,10 @@ class Profit:
 
 COLUMNS: tuple[Column[Profit], ...] = (
     Column("name", lambda row: row.name, shown=short),
-    Column("trades", lambda row: row.trades, right=True),
-    Column("bought", lambda row: str(row.bought), right=True, shown=dollars),
-    Column("sold", lambda row: str(row.sold), right=True, shown=dollars),
-    Column("fees", lambda row: str(row.fees), right=True, shown=dollars),
+    Column("trades", lambda row: row.trades, right=True, detail=True),
+    Column("bought", lambda row: str(row.bought), right=True, shown=dollars, detail=True),
+    Column("sold", lambda row: str(row.sold), right=True, shown=dollars, detail=True),
+    Column("fees", lambda row: str(row.fees), right=True, shown=dollars, detail=True),
     Column("realised", lambda row: str(row.realised), right=True, shown=signed_dollars),
     Column("provisional", lambda row: str(row.provisional), right=True, shown=signed_dollars),
     Column(

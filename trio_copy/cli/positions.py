@@ -36,19 +36,21 @@ class HeldPosition:
 COLUMNS: tuple[Column[HeldPosition], ...] = (
     Column("follower", lambda row: row.key[0]),
     Column("leader", lambda row: row.key[1], shown=short),
-    Column("token_id", lambda row: str(row.key[2]), shown=short),
-    Column("label", lambda row: row.label),
+    Column("token_id", lambda row: str(row.key[2]), shown=short, detail=True),
+    Column("label", lambda row: row.label, elastic=True),
     Column("shares", lambda row: str(row.position.shares), right=True),
-    Column("provisional_shares", lambda row: str(row.position.shares - row.position.firm_shares), right=True),
+    Column(
+        "provisional_shares", lambda row: str(row.position.shares - row.position.firm_shares), right=True, detail=True
+    ),
     Column("cost", lambda row: str(row.position.cost), right=True, shown=dollars),
-    Column("average_cost", lambda row: _text(row.position.average_cost), right=True),
+    Column("average_cost", lambda row: _text(row.position.average_cost), right=True, detail=True),
     Column("bid", lambda row: None if row.mark is None else str(row.mark.price), right=True),
-    Column("value", lambda row: _text(row.value), right=True, shown=dollars),
+    Column("value", lambda row: _text(row.value), right=True, shown=dollars, detail=True),
     Column("unrealised", lambda row: _text(row.unrealised), right=True, shown=signed_dollars),
     Column("realised", lambda row: str(row.position.realised), right=True, shown=signed_dollars),
-    Column("provisional", lambda row: str(row.position.provisional), right=True, shown=signed_dollars),
-    Column("fees", lambda row: str(row.position.fees), right=True, shown=dollars),
-    Column("opened_at", lambda row: utc(row.position.opened_at or None), shown=utc_short),
+    Column("provisional", lambda row: str(row.position.provisional), right=True, shown=signed_dollars, detail=True),
+    Column("fees", lambda row: str(row.position.fees), right=True, shown=dollars, detail=True),
+    Column("opened_at", lambda row: utc(row.position.opened_at or None), shown=utc_short, detail=True),
 )
 
 

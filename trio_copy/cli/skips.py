@@ -18,16 +18,18 @@ from trio_copy.model.records import SkipRecord
 COLUMNS: tuple[Column[SkipRecord], ...] = (
     Column("at", lambda row: utc(row.at), shown=utc_short),
     Column("follower", lambda row: row.follower),
-    Column("leader", lambda row: row.leader, shown=short),
+    Column("leader", lambda row: row.leader, shown=short, detail=True),
     Column("side", lambda row: row.side.value),
-    Column("leader_shares", lambda row: str(row.leader_shares), right=True),
-    Column("leader_price", lambda row: None if row.leader_price is None else str(row.leader_price), right=True),
+    Column("leader_shares", lambda row: str(row.leader_shares), right=True, detail=True),
+    Column(
+        "leader_price", lambda row: None if row.leader_price is None else str(row.leader_price), right=True, detail=True
+    ),
     Column("code", lambda row: row.reason.code.name),
-    Column("control", lambda row: row.reason.control),
-    Column("value", lambda row: row.reason.value, shown=short),
-    Column("limit", lambda row: row.reason.limit, shown=short),
-    Column("token_id", lambda row: str(row.token_id), shown=short),
-    Column("signal_id", lambda row: row.signal_id, shown=lambda name: str(name)[:12]),
+    Column("control", lambda row: row.reason.control, elastic=True),
+    Column("value", lambda row: row.reason.value, shown=short, elastic=True),
+    Column("limit", lambda row: row.reason.limit, shown=short, elastic=True),
+    Column("token_id", lambda row: str(row.token_id), shown=short, detail=True),
+    Column("signal_id", lambda row: row.signal_id, shown=lambda name: str(name)[:12], detail=True),
 )
 
 

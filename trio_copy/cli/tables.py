@@ -2,7 +2,7 @@
 
 import csv
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Annotated, Any, Generic, TypeVar
 
 import msgspec
@@ -17,6 +17,8 @@ from trio_copy.errors import ConfigError
 
 _Row = TypeVar("_Row")
 _RICH_MOST = 2000
+_ELASTIC_LEAST = 16
+_GAP = 2
 Json = Annotated[bool, Parameter(name="--json", negative=(), help="One JSON object per line.")]
 Csv = Annotated[bool, Parameter(name="--csv", negative=(), help="Comma-separated values with a header.")]
 
@@ -31,6 +33,10 @@ class Column(Generic[_Row]):
     right: bool = False
     shown: Callable[[Any], str | Text] | None = None
     """How people see the value; as it is by default. Machines always get it whole."""
+    detail: bool = False
+    """Left out on a terminal that is too narrow for all; machines and pipes always get it."""
+    elastic: bool = False
+    """May be cut on a narrow terminal. What is not elastic never is: half a number is a wrong one."""
 
 
 def show(columns: Sequence[Column[_Row]], rows: Iterable[_Row], *, json: bool, csv_: bool, empty: str) -> None:
@@ -60,12 +66,38 @@ def _print(columns: Sequence[Column[_Row]], rows: Sequence[_Row], empty: str) ->
     if not console.is_terminal or len(rows) > _RICH_MOST:
         _print_plain(columns, rows)
         return
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for column in columns:
-        table.add_column(column.name.replace("_", " "), justify="right" if column.right else "left", no_wrap=True)
-    for row in rows:
-        table.add_row(*(_shown(column, column.value(row)) for column in columns))
+    cells = {column.name: [_shown(column, column.value(row)) for row in rows] for column in columns}
+    widths = {
+        column.name: max(len(column.name), *(len(str(cell)) for cell in cells[column.name])) for column in columns
+    }
+    fitting = _fitting(columns, widths, console.width)
+    elastic = [column for column in fitting if column.elastic]
+    left = console.width - _GAP * len(fitting) - sum(widths[one.name] for one in fitting if not one.elastic)
+    for taken, column in enumerate(sorted(elastic, key=lambda one: widths[one.name])):
+        widths[column.name] = max(1, min(widths[column.name], left // (len(elastic) - taken)))
+        left -= widths[column.name]
+    table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, _GAP, 0, 0))
+    for column in fitting:
+        table.add_column(
+            column.name.replace("_", " "),
+            justify="right" if column.right else "left",
+            no_wrap=True,
+            width=widths[column.name],
+        )
+    for row in zip(*(cells[column.name] for column in fitting), strict=True):
+        table.add_row(*row)
     console.print(table)
+
+
+def _fitting(columns: Sequence[Column[_Row]], widths: Mapping[str, int], most: int) -> list[Column[_Row]]:
+    """Leave details out, the last one first, until the rest fits with its elastic columns as narrow as they may be."""
+    kept = list(columns)
+    for column in [column for column in reversed(columns) if column.detail]:
+        needed = sum(min(widths[one.name], _ELASTIC_LEAST) if one.elastic else widths[one.name] for one in kept)
+        if needed + _GAP * len(kept) <= most:
+            break
+        kept.remove(column)
+    return kept
 
 
 def _print_plain(columns: Sequence[Column[_Row]], rows: Sequence[_Row]) -> None:
