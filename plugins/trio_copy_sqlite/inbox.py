@@ -315,7 +315,10 @@ class SqliteInbox:
     async def depth(self) -> Depth:
         def work(connection: sqlite3.Connection) -> Depth:
             counts = dict(
-                connection.execute("SELECT state, count(*) FROM tasks WHERE state != 'ended' GROUP BY state").fetchall()
+                connection.execute(
+                    "SELECT state, count(*) FROM tasks WHERE state IN ('queued', 'leased', 'held', 'waiting', 'dead')"
+                    " GROUP BY state"
+                ).fetchall()
             )
             return Depth(
                 queued=counts.get("queued", 0),

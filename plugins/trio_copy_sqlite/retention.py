@@ -7,6 +7,10 @@ from attrs import define
 _DAY_S = 86_400.0
 _ROWS_AT_ONCE = 500
 """Rows that one round deletes at most, so that housekeeping never holds a trade up."""
+_OLD_SIGNALS = (
+    "SELECT signal_id FROM signals s WHERE admitted_at < ? AND NOT EXISTS"
+    " (SELECT 1 FROM tasks t WHERE t.signal_id = s.signal_id) ORDER BY admitted_at LIMIT ?"
+)
 
 
 @define
@@ -35,15 +39,7 @@ class Retention:
                 before,
             ),
             ("DELETE FROM counters WHERE counter IN (SELECT counter FROM counters WHERE until < ? LIMIT ?)", now),
-            (
-                "DELETE FROM signals WHERE signal_id IN (SELECT signal_id FROM signals s WHERE admitted_at < ?"
-                " AND NOT EXISTS (SELECT 1 FROM tasks t WHERE t.signal_id = s.signal_id) LIMIT ?)",
-                signals,
-            ),
+            (f"DELETE FROM signal_blocks WHERE known_as IN ({_OLD_SIGNALS})", signals),
+            (f"DELETE FROM signals WHERE signal_id IN ({_OLD_SIGNALS})", signals),
         ):
             connection.execute(statement, (limit, _ROWS_AT_ONCE))
-        connection.execute(
-            "DELETE FROM signal_blocks WHERE known_as IN (SELECT known_as FROM signal_blocks b WHERE NOT EXISTS"
-            " (SELECT 1 FROM signals s WHERE s.signal_id = b.known_as) LIMIT ?)",
-            (_ROWS_AT_ONCE,),
-        )

@@ -26,7 +26,7 @@ MIGRATIONS = (
         again INTEGER NOT NULL DEFAULT 0, state TEXT NOT NULL, rank INTEGER NOT NULL, owner TEXT, until REAL,
         leased_at REAL, wait_end REAL, outcome TEXT, ended_at REAL, why TEXT
     );
-    CREATE INDEX tasks_open ON tasks (state, executor, rank) WHERE state != 'ended';
+    CREATE INDEX tasks_by_state ON tasks (state, executor, rank);
     CREATE INDEX tasks_of_signal ON tasks (signal_id);
     CREATE INDEX tasks_of_follower ON tasks (follower, decided_at);
     CREATE INDEX tasks_by_end ON tasks (ended_at) WHERE state = 'ended';
@@ -40,6 +40,7 @@ MIGRATIONS = (
         task TEXT NOT NULL, report TEXT, at REAL NOT NULL, frozen_at REAL NOT NULL, sent_at REAL, ended_at REAL
     ) WITHOUT ROWID;
     CREATE INDEX orders_open ON orders (frozen_at) WHERE state != 'ended';
+    CREATE INDEX orders_by_end ON orders (ended_at) WHERE state = 'ended';
     CREATE INDEX orders_of_task ON orders (task_id);
     CREATE INDEX orders_by_id ON orders (order_id);
     CREATE TABLE order_members (

@@ -230,3 +230,25 @@ async def test_a_row_that_cannot_be_read_leaves_no_half_step_behind(
     connection = sqlite3.connect(path)
     assert connection.execute("SELECT 1 FROM facts WHERE name = 'half'").fetchone() is None
     connection.close()
+
+
+async def test_housekeeping_walks_no_table(tmp_path: Path, clock: trio.testing.MockClock) -> None:
+    """What is asked every few seconds is found by an index, however long the engine has been running."""
+    path = tmp_path / "store.db"
+    asked: list[str] = []
+    async with open_at(path) as store:
+        inbox: Any = store.inbox
+        inbox.writer.connection.set_trace_callback(asked.append)
+        await store.inbox.expire(NOW)
+        await store.inbox.lease_nowait(EXECUTOR, "me", 10)
+        await store.inbox.depth()
+        await store.journal.unresolved()
+        await store.ledger.open_positions()
+        inbox.writer.connection.set_trace_callback(None)
+    connection = sqlite3.connect(path)
+    for statement in asked:
+        if statement.startswith(("SELECT", "DELETE", "UPDATE")):
+            plan = connection.execute(f"EXPLAIN QUERY PLAN {statement}").fetchall()
+            walked = [row[3] for row in plan if row[3].startswith("SCAN") and "_open" not in row[3]]
+            assert not walked, (statement, walked)
+    connection.close()
