@@ -15,11 +15,11 @@ from attrs import field, frozen
 
 from trio_copy.clock import WallClock
 from trio_copy.model.budgets import Claim, Credit, Performance
-from trio_copy.model.control import ENGINE, Instance, Lease, Mode, ModeChange, Modes
+from trio_copy.model.control import ENGINE, Instance, Lease, Mode, ModeChange, Modes, ShardDepth
 from trio_copy.model.decisions import CopyTask, Ended, OrderIntent, Outcome, Skip
 from trio_copy.model.fills import Fill, NotAFill
 from trio_copy.model.follows import Follow
-from trio_copy.model.ids import Address, ChainId, FollowerId, IntentKey, SignalId, TaskId, TokenId
+from trio_copy.model.ids import Address, ChainId, FollowerId, FollowKey, IntentKey, SignalId, TaskId, TokenId
 from trio_copy.model.logs import Checkpoint, RawLog
 from trio_copy.model.orders import Account, ExecutionReport, JournalState, Market, Order, Quote
 from trio_copy.model.positions import Booking, LedgerEntry, Mark, Position, PositionKey
@@ -27,6 +27,7 @@ from trio_copy.model.records import OrderRecord, Query, SkipRecord, Story, TaskR
 from trio_copy.model.resolutions import Resolution
 from trio_copy.model.signals import Signal
 from trio_copy.model.units import Usd
+from trio_copy.sockets import open_socket
 
 # ---------------------------------------------------------------------------------------------------------- executor
 
@@ -220,7 +221,23 @@ class Inbox(Protocol):
         ...
 
     async def depth(self) -> "Depth":
-        """Count what waits."""
+        """Count what waits, in all shards."""
+        ...
+
+    async def depths(self) -> tuple[ShardDepth, ...]:
+        """Count what waits in each shard, by its number; a store without shards has the one with the number 0."""
+        ...
+
+    def serve(self, shards: frozenset[int]) -> None:
+        """Let `lease` take tasks of these shards only; before the first call, of all that the store may touch."""
+        ...
+
+    async def reclaim(self, shard: int) -> int:
+        """Give out again what an earlier owner of a shard had leased; returns how many tasks.
+
+        Called by a new owner, after it has the shard's lease. They are marked `again`. A task that came back too often
+        this way becomes a dead letter.
+        """
         ...
 
 
@@ -254,16 +271,18 @@ class Journal(Protocol):
         """
         ...
 
-    async def mark(self, key: IntentKey, state: JournalState, report: ExecutionReport | None = None) -> None:
-        """Record how far an order got. Raises `StoreError` for an unknown key. ENDED is final: later marks are dropped."""
+    async def mark(
+        self, follow: FollowKey, key: IntentKey, state: JournalState, report: ExecutionReport | None = None
+    ) -> None:
+        """Record how far an order of a follow got. Raises `StoreError` for an unknown key. ENDED is final: later marks are dropped."""
         ...
 
-    async def of_task(self, task: TaskId) -> tuple[OrderRecord, ...]:
-        """Return the orders that a task went out in, as the first or as a member; by attempt."""
+    async def of_task(self, follow: FollowKey, task: TaskId) -> tuple[OrderRecord, ...]:
+        """Return the orders that a task of a follow went out in, as the first or as a member; by attempt."""
         ...
 
     async def unresolved(self) -> tuple[OrderRecord, ...]:
-        """List every order that has not ENDED, oldest first."""
+        """List every order that has not ENDED, oldest first; of the shards that are held, where there are shards."""
         ...
 
 
@@ -282,46 +301,57 @@ class Refused:
 
 
 class Limits(Protocol):
-    """Budgets that never give out more than they have, whatever runs at once."""
+    """Budgets that never give out more than they have, whatever runs at once, on however many instances."""
 
-    async def reserve(self, key: IntentKey, claims: Sequence[Claim]) -> Reserved | Refused:
-        """Take every claim or none, atomically. Repeated with a key that holds a reservation, changes nothing."""
+    async def reserve(self, follow: FollowKey, key: IntentKey, claims: Sequence[Claim]) -> Reserved | Refused:
+        """Take every claim of a follow's order or none. Repeated with a key that holds a reservation, changes nothing.
+
+        Atomic among the follower's own budgets and positions. A claim on a budget that everybody shares is taken before
+        them, and given back when one of them does not fit.
+        """
         ...
 
-    async def commit(self, key: IntentKey, spent: Usd) -> None:
+    async def commit(self, follow: FollowKey, key: IntentKey, spent: Usd) -> None:
         """Turn a reservation into spending: of each claim, what `Claim.kept` says stays. An unknown key changes nothing.
 
         `spent` is the whole cost, fees included; zero for an order that was sent and filled nothing.
         """
         ...
 
-    async def release(self, key: IntentKey) -> None:
+    async def release(self, follow: FollowKey, key: IntentKey) -> None:
         """Give a reservation back whole: only on proof that it was never sent. An unknown key changes nothing."""
         ...
 
-    async def credit(self, key: str, credits: Sequence[Credit]) -> None:
-        """Give back to budgets what an exit freed, once per key; a budget never falls below zero."""
-        ...
-
-    async def restate(self, prefix: str, used: Mapping[str, int]) -> None:
+    async def restate(self, prefix: str, used: Mapping[FollowerId, Mapping[str, int]]) -> None:
         """Set every budget whose name begins with a prefix to what is said, and what is reserved on top; others to zero.
 
-        Called at a start, when nothing is under way, because what a budget counts may have got another name since.
+        Called at a start, when nothing is under way on any instance, because what a budget counts may have got another
+        name since.
         """
         ...
 
-    async def used(self, counter: str) -> int:
-        """Return what a budget has given out, reserved and spent, in millionths."""
+    async def used(self, follower: FollowerId, counter: str) -> int:
+        """Return what a follower's budget, or one that everybody shares, has given out: reserved and spent, in millionths."""
         ...
+
+
+Freed = Callable[[Booking], Sequence[Credit]]
+"""Says what a booking gives back to budgets."""
+
+
+def nothing_freed(booking: Booking) -> Sequence[Credit]:
+    """Give nothing back."""
+    return ()
 
 
 class Ledger(Protocol):
     """What was bought and sold."""
 
-    async def book(self, entry: LedgerEntry) -> Booking:
+    async def book(self, entry: LedgerEntry, freed: Freed = nothing_freed) -> Booking:
         """Book an entry once, and tell what it changed; booked again, tell what it changed the first time.
 
-        Atomic: the entry, its position (see `positions.fold`) and the follower's performance.
+        Atomic: the entry, its position (see `positions.fold`), the follower's performance, and what the booking frees in
+        the follower's budgets, which never fall below zero.
         """
         ...
 
@@ -334,7 +364,7 @@ class Ledger(Protocol):
         ...
 
     async def open_positions(self) -> Mapping[PositionKey, Position]:
-        """Return every position that holds shares. Called every few seconds."""
+        """Return every position that holds shares; of the shards that are held. Called every few seconds."""
         ...
 
     async def performance(self, follower: FollowerId) -> Performance:
@@ -408,7 +438,9 @@ class Control(Protocol):
         """Wait for modes of a later version."""
         ...
 
-    async def checkpoint(self) -> Checkpoint | None: ...
+    async def checkpoint(self) -> Checkpoint | None:
+        """Return the block up to which everything is stored: the lowest of the shards that are held."""
+        ...
 
     async def save_checkpoint(self, checkpoint: Checkpoint) -> None:
         """Advance the checkpoint; a lower block than the stored one is kept only after a reorg lowered it."""
@@ -426,12 +458,24 @@ class Control(Protocol):
         """Give a lease up; one that was lost already changes nothing."""
         ...
 
-    async def beat(self, instance: str) -> None:
-        """Show that an instance lives."""
+    async def held(self, names: Sequence[str]) -> Mapping[str, Lease]:
+        """Return those of some leases that somebody holds now."""
+        ...
+
+    async def beat(self, instance: Instance) -> bool:
+        """Show that an instance lives; returns whether somebody asked it to drain. `seen_at` is set by the store."""
+        ...
+
+    async def leave(self, instance: str) -> None:
+        """Take an instance off the list: it ends in good order."""
+        ...
+
+    async def ask_drain(self, instance: str) -> bool:
+        """Ask an instance to finish and stop; it hears it with its next heartbeat. False when there is no such instance."""
         ...
 
     async def instances(self) -> tuple[Instance, ...]:
-        """List the instances ever seen, with their last heartbeat."""
+        """List the instances with their last heartbeat, those that died without leaving included for a day."""
         ...
 
 
@@ -477,6 +521,8 @@ class Store(Protocol):
     def history(self) -> History: ...
 
 
+OpenSocket = Callable[[str, int], Awaitable[trio.abc.Stream]]
+"""Connects to a host and port, or to a Unix socket: see `sockets.open_socket`."""
 InThread = Callable[[Callable[[], Any]], Awaitable[Any]]
 
 
@@ -487,6 +533,10 @@ async def to_thread_run_sync(run: Callable[[], Any]) -> Any:  # noqa: ANN401  wh
 
 def nowhere(point: str) -> None:
     """Let a crash point pass."""
+
+
+def tell_nobody(kind: str, detail: str) -> None:
+    """Take the kind and detail of trouble that nobody wants to hear of."""
 
 
 @frozen(kw_only=True)
@@ -510,6 +560,16 @@ class StoreContext:
     """Runs what would block. Virtual time cannot wait for threads, so simulations run it in place."""
     at: Callable[[str], None] = nowhere
     """Called with the name of each point at which a crash would matter; tests crash there."""
+    open_socket: OpenSocket = open_socket
+    """The seam to the network, for stores that have a server."""
+    on_trouble: Callable[[str, str], None] = tell_nobody
+    """Hears the kind and detail of what a person should know: that the server does not answer, and that it does again."""
+    shards: int = 1
+    """Slices of leaders. A store for several instances keeps the queue and the checkpoint of each apart."""
+    fenced: bool = False
+    """Whether every change for a shard needs its lease, as `Control.acquire` of this store gave it; else `LeaseLost`."""
+    live: bool = False
+    """Whether money moves: a store that may lose what it promised must refuse to open."""
 
 
 # ----------------------------------------------------------------------------------------------------------- decoder
@@ -581,6 +641,8 @@ class StorePlugin:
     """An attrs class; the table `[store.NAME]` is checked against it."""
     durable: bool = field(default=False)
     """Whether what was promised survives the process; live modes demand it."""
+    shared: bool = field(default=False)
+    """Whether several instances may work on it at once; `[shards]` demands it."""
 
 
 @frozen(kw_only=True)

@@ -61,7 +61,8 @@ async def open_memory_store(context: StoreContext) -> AsyncGenerator[Store, None
     control = MemoryControl(wall=context.wall)
     journal = MemoryJournal(wall=context.wall, ended_max=settings.ended_max)
     ledger = MemoryLedger(booked_max=settings.ended_max)
-    limits = MemoryLimits(settled_max=settings.ended_max)
+    limits = MemoryLimits(settled_max=settings.ended_max, held=ledger.held)
+    ledger.credit = limits.credit
     inbox = MemoryInbox(
         wall=context.wall,
         forget=limits.forget,

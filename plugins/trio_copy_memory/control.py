@@ -1,5 +1,7 @@
 """Mode, checkpoint, leases and instances of a single process."""
 
+from collections.abc import Mapping, Sequence
+
 import trio
 from attrs import define, evolve, field
 
@@ -17,6 +19,7 @@ class MemoryControl:
     _leases: dict[str, Lease] = field(factory=dict)
     _tokens: dict[str, int] = field(factory=dict)
     _instances: dict[str, Instance] = field(factory=dict)
+    _drained: set[str] = field(factory=set)
     _mode_changed: trio.Event = field(factory=trio.Event)
 
     async def modes(self) -> Modes:
@@ -68,8 +71,23 @@ class MemoryControl:
         if held is not None and held.token == lease.token:
             del self._leases[lease.name]
 
-    async def beat(self, instance: str) -> None:
-        self._instances[instance] = Instance(instance=instance, seen_at=self.wall())
+    async def held(self, names: Sequence[str]) -> Mapping[str, Lease]:
+        now = self.wall()
+        return {name: lease for name in names if (lease := self._leases.get(name)) is not None and lease.until > now}
+
+    async def beat(self, instance: Instance) -> bool:
+        self._instances[instance.instance] = evolve(instance, seen_at=self.wall())
+        return instance.instance in self._drained
+
+    async def leave(self, instance: str) -> None:
+        self._instances.pop(instance, None)
+        self._drained.discard(instance)
+
+    async def ask_drain(self, instance: str) -> bool:
+        if instance not in self._instances:
+            return False
+        self._drained.add(instance)
+        return True
 
     async def instances(self) -> tuple[Instance, ...]:
         return tuple(self._instances.values())

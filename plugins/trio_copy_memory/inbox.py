@@ -9,6 +9,7 @@ from attrs import define, evolve, field
 
 from trio_copy.clock import WallClock
 from trio_copy.errors import LeaseLost
+from trio_copy.model.control import ShardDepth
 from trio_copy.model.decisions import (
     CopyTask,
     Ended,
@@ -234,6 +235,24 @@ class MemoryInbox:
             capacity=self.capacity,
             peak=self._peak,
         )
+
+    async def depths(self) -> tuple[ShardDepth, ...]:
+        return (
+            ShardDepth(
+                shard=0,
+                queued=self._queued,
+                leased=len(self._leased),
+                held=self._held_count + len(self._waiting),
+                dead=len(self._dead),
+                oldest_at=min((record.admitted_at for record in self.open_tasks()), default=None),
+            ),
+        )
+
+    def serve(self, shards: frozenset[int]) -> None:
+        """There is one shard, and it is always served."""
+
+    async def reclaim(self, shard: int) -> int:
+        return 0
 
     def open_tasks(self) -> Iterator[TaskRecord]:
         """Yield every task that has not ended."""

@@ -8,7 +8,7 @@ from attrs import define, field
 from trio_copy.clock import WallClock
 from trio_copy.errors import StoreError
 from trio_copy.model.decisions import CopyTask
-from trio_copy.model.ids import IntentKey, TaskId
+from trio_copy.model.ids import FollowKey, IntentKey, TaskId
 from trio_copy.model.orders import ExecutionReport, JournalState, Order
 from trio_copy.model.records import OrderRecord
 
@@ -32,7 +32,9 @@ class MemoryJournal:
                 self._by_task.setdefault(member, []).append(order.key)
         return record
 
-    async def mark(self, key: IntentKey, state: JournalState, report: ExecutionReport | None = None) -> None:
+    async def mark(
+        self, follow: FollowKey, key: IntentKey, state: JournalState, report: ExecutionReport | None = None
+    ) -> None:
         if key in self._ended:
             return
         record = self._open.get(key)
@@ -62,7 +64,7 @@ class MemoryJournal:
         else:
             self._open[key] = record
 
-    async def of_task(self, task: TaskId) -> tuple[OrderRecord, ...]:
+    async def of_task(self, follow: FollowKey, task: TaskId) -> tuple[OrderRecord, ...]:
         records = (self._ended.get(key) or self._open[key] for key in self._by_task.get(task, ()))
         return tuple(sorted(records, key=lambda record: record.frozen_at))
 

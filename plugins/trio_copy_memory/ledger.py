@@ -1,15 +1,17 @@
 """Entries, positions and performance."""
 
 from collections import OrderedDict
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 
 from attrs import define, evolve, field
 
 from trio_copy.clock import utc_date
-from trio_copy.model.budgets import Performance
+from trio_copy.model.budgets import Credit, Performance
 from trio_copy.model.ids import FollowerId
 from trio_copy.model.positions import EMPTY, Booking, EntryKind, LedgerEntry, Mark, Position, PositionKey, fold
 from trio_copy.model.resolutions import Resolution
+from trio_copy.model.units import Shares
+from trio_copy.ports import Freed, nothing_freed
 
 _FRESH = Performance()
 
@@ -17,6 +19,8 @@ _FRESH = Performance()
 @define(eq=False, kw_only=True)
 class MemoryLedger:
     booked_max: int
+    credit: Callable[[Sequence[Credit]], None] = lambda credits: None
+    """Gives back to budgets, in the same step."""
     _booked: OrderedDict[str, tuple[LedgerEntry, Booking]] = field(factory=OrderedDict)
     _positions: dict[PositionKey, Position] = field(factory=dict)
     _open: dict[PositionKey, Position] = field(factory=dict)
@@ -26,7 +30,7 @@ class MemoryLedger:
     _resolutions: OrderedDict[str, Resolution] = field(factory=OrderedDict)
     _marks: dict[PositionKey, Mark] = field(factory=dict)
 
-    async def book(self, entry: LedgerEntry) -> Booking:
+    async def book(self, entry: LedgerEntry, freed: Freed = nothing_freed) -> Booking:
         known = self._booked.get(entry.key)
         if known is not None:
             return evolve(known[1], first=False)
@@ -43,6 +47,7 @@ class MemoryLedger:
         if booking.realised:
             performance = self._performance.get(entry.follower, _FRESH)
             self._performance[entry.follower] = performance.after(booking.realised, utc_date(entry.booked_at))
+        self.credit(freed(booking))
         self._booked[entry.key] = (entry, booking)
         if len(self._booked) > self.booked_max:
             self._booked.popitem(last=False)
@@ -80,6 +85,10 @@ class MemoryLedger:
 
     async def marks(self) -> Mapping[PositionKey, Mark]:
         return dict(self._marks)
+
+    def held(self, key: PositionKey) -> Shares:
+        """Return what a position holds, without giving way to another task."""
+        return self._positions.get(key, EMPTY).shares
 
     def entries(self) -> Iterator[LedgerEntry]:
         """Yield the entries that are remembered, oldest first."""

@@ -1,19 +1,22 @@
 """Budgets that never give out more than they have."""
 
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from attrs import define, field
 
 from trio_copy.model.budgets import Claim, Credit
-from trio_copy.model.ids import IntentKey
-from trio_copy.model.units import Usd
+from trio_copy.model.ids import FollowerId, FollowKey, IntentKey
+from trio_copy.model.positions import PositionKey
+from trio_copy.model.units import Shares, Usd
 from trio_copy.ports import Refused, Reserved
 
 
 @define(eq=False, kw_only=True)
 class MemoryLimits:
     settled_max: int
+    held: Callable[[PositionKey], Shares]
+    """What a position holds now."""
     _used: dict[str, int] = field(factory=dict)
     """Millionths given out, by counter; nothing is kept at zero."""
     _until: dict[str, float] = field(factory=dict)
@@ -21,13 +24,14 @@ class MemoryLimits:
     _reserved: dict[IntentKey, tuple[Claim, ...]] = field(factory=dict)
     _settled: OrderedDict[str, None] = field(factory=OrderedDict)
 
-    async def reserve(self, key: IntentKey, claims: Sequence[Claim]) -> Reserved | Refused:
+    async def reserve(self, follow: FollowKey, key: IntentKey, claims: Sequence[Claim]) -> Reserved | Refused:
         if key in self._reserved or key in self._settled:
             return Reserved()
         used = self._used
         for claim in claims:
             given = used.get(claim.counter, 0)
-            if given + claim.amount.micro > claim.limit.micro:
+            limit = claim.limit if claim.of is None else self.held(claim.of)
+            if given + claim.amount.micro > limit.micro:
                 return Refused(claim=claim, used=given)
         for claim in claims:
             used[claim.counter] = used.get(claim.counter, 0) + claim.amount.micro
@@ -37,35 +41,33 @@ class MemoryLimits:
             self._reserved[key] = tuple(claims)
         return Reserved()
 
-    async def commit(self, key: IntentKey, spent: Usd) -> None:
+    async def commit(self, follow: FollowKey, key: IntentKey, spent: Usd) -> None:
         claims = self._reserved.pop(key, ())
         for claim in claims:
             self._add(claim.counter, claim.kept(spent) - claim.amount.micro)
         if claims:
             self._settle(key)
 
-    async def release(self, key: IntentKey) -> None:
+    async def release(self, follow: FollowKey, key: IntentKey) -> None:
         for claim in self._reserved.pop(key, ()):
             self._add(claim.counter, -claim.amount.micro)
 
-    async def credit(self, key: str, credits: Sequence[Credit]) -> None:
-        name = f"credit:{key}"
-        if name in self._settled:
-            return
+    def credit(self, credits: Sequence[Credit]) -> None:
+        """Give back to budgets what a booking freed, in the same step."""
         for credit in credits:
             self._add(credit.counter, -credit.amount.micro)
-        self._settle(name)
 
-    async def restate(self, prefix: str, used: Mapping[str, int]) -> None:
+    async def restate(self, prefix: str, used: Mapping[FollowerId, Mapping[str, int]]) -> None:
         for counter in [counter for counter in self._used if counter.startswith(prefix)]:
             del self._used[counter]
-        self._used.update({counter: micro for counter, micro in used.items() if micro > 0})
+        for budgets in used.values():
+            self._used.update({counter: micro for counter, micro in budgets.items() if micro > 0})
         for claims in self._reserved.values():
             for claim in claims:
                 if claim.counter.startswith(prefix):
                     self._add(claim.counter, claim.amount.micro)
 
-    async def used(self, counter: str) -> int:
+    async def used(self, follower: FollowerId, counter: str) -> int:
         return self._used.get(counter, 0)
 
     def forget(self, now: float) -> None:

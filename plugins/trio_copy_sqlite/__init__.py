@@ -22,6 +22,7 @@ from trio_copy_sqlite.inbox import SqliteInbox
 from trio_copy_sqlite.journal import SqliteJournal
 from trio_copy_sqlite.ledger import SqliteLedger
 from trio_copy_sqlite.limits import SqliteLimits
+from trio_copy_sqlite.positions import Positions
 from trio_copy_sqlite.retention import Retention
 from trio_copy_sqlite.writer import Writer
 
@@ -64,6 +65,7 @@ async def open_sqlite_store(context: StoreContext) -> AsyncGenerator[Store, None
     settings: SqliteSettings = context.settings
     wall = context.wall
     with open_file(settings.path, "store.sqlite.path", guest=context.guest, make=context.make) as connection:
+        positions = Positions()
         writer = Writer(connection, context.in_thread, context.at)
         inbox = SqliteInbox(
             writer=writer,
@@ -76,8 +78,8 @@ async def open_sqlite_store(context: StoreContext) -> AsyncGenerator[Store, None
         store = SqliteStore(
             inbox=inbox,
             journal=SqliteJournal(writer, wall),
-            limits=SqliteLimits(writer, wall),
-            ledger=SqliteLedger(writer),
+            limits=SqliteLimits(writer, wall, positions),
+            ledger=SqliteLedger(writer, positions),
             follows=SqliteFollows(writer),
             control=SqliteControl(writer, wall),
             history=SqliteHistory(writer),

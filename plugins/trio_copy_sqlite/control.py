@@ -1,6 +1,7 @@
 """Modes, checkpoint, leases and instances."""
 
 import sqlite3
+from collections.abc import Mapping, Sequence
 
 import trio
 from attrs import define, evolve
@@ -94,19 +95,50 @@ class SqliteControl:
             )
         )
 
-    async def beat(self, instance: str) -> None:
+    async def held(self, names: Sequence[str]) -> Mapping[str, Lease]:
         now = self.wall()
+
+        def work(connection: sqlite3.Connection) -> dict[str, Lease]:
+            rows = connection.execute(
+                "SELECT name, owner, token, until FROM leases WHERE owner IS NOT NULL AND until > ?", (now,)
+            ).fetchall()
+            leases = (Lease(name=name, owner=owner, token=token, until=until) for name, owner, token, until in rows)
+            return {lease.name: lease for lease in leases if lease.name in names}
+
+        return await self.writer.run(work)
+
+    async def beat(self, instance: Instance) -> bool:
+        record = encode(evolve(instance, seen_at=self.wall()))
+
+        def work(connection: sqlite3.Connection) -> bool:
+            connection.execute(
+                "INSERT INTO instances VALUES (?, ?, 0) ON CONFLICT DO UPDATE SET record = excluded.record",
+                (instance.instance, record),
+            )
+            (drain,) = connection.execute(
+                "SELECT drain FROM instances WHERE instance = ?", (instance.instance,)
+            ).fetchone()
+            return bool(drain)
+
+        return await self.writer.run(work)
+
+    async def leave(self, instance: str) -> None:
         await self.writer.run(
-            lambda connection: connection.execute(
-                "INSERT INTO instances VALUES (?, ?) ON CONFLICT DO UPDATE SET seen_at = excluded.seen_at",
-                (instance, now),
+            lambda connection: connection.execute("DELETE FROM instances WHERE instance = ?", (instance,))
+        )
+
+    async def ask_drain(self, instance: str) -> bool:
+        asked = await self.writer.run(
+            lambda connection: (
+                connection.execute("UPDATE instances SET drain = 1 WHERE instance = ?", (instance,)).rowcount
             )
         )
+        return bool(asked)
 
     async def instances(self) -> tuple[Instance, ...]:
         def work(connection: sqlite3.Connection) -> tuple[Instance, ...]:
-            rows = connection.execute("SELECT instance, seen_at FROM instances ORDER BY instance").fetchall()
-            return tuple(Instance(instance=instance, seen_at=seen_at) for instance, seen_at in rows)
+            rows = connection.execute("SELECT record FROM instances ORDER BY instance").fetchall()
+            return tuple(decode(record, Instance) for (record,) in rows)
 
         return await self.writer.run(work)
 

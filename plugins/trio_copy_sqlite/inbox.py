@@ -14,6 +14,7 @@ from attrs import define, field
 
 from trio_copy.clock import WallClock
 from trio_copy.errors import LeaseLost
+from trio_copy.model.control import ShardDepth
 from trio_copy.model.decisions import (
     CopyTask,
     Ended,
@@ -330,6 +331,30 @@ class SqliteInbox:
             )
 
         return await self.writer.run(work)
+
+    async def depths(self) -> tuple[ShardDepth, ...]:
+        depth = await self.depth()
+        (oldest,) = await self.writer.run(
+            lambda connection: connection.execute(
+                "SELECT min(decided_at) FROM tasks WHERE state IN ('queued', 'leased', 'held', 'waiting', 'dead')"
+            ).fetchone()
+        )
+        return (
+            ShardDepth(
+                shard=0,
+                queued=depth.queued,
+                leased=depth.leased,
+                held=depth.held,
+                dead=depth.dead,
+                oldest_at=oldest,
+            ),
+        )
+
+    def serve(self, shards: frozenset[int]) -> None:
+        """There is one shard, and it is always served."""
+
+    async def reclaim(self, shard: int) -> int:
+        return 0
 
     def _enqueue(
         self, connection: sqlite3.Connection, tasks: Sequence[CopyTask], rows: list[tuple[Any, ...]], now: float

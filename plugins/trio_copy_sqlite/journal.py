@@ -9,7 +9,7 @@ from attrs import define
 from trio_copy.clock import WallClock
 from trio_copy.errors import StoreError
 from trio_copy.model.decisions import CopyTask
-from trio_copy.model.ids import IntentKey, TaskId
+from trio_copy.model.ids import FollowKey, IntentKey, TaskId
 from trio_copy.model.orders import ExecutionReport, JournalState, Order
 from trio_copy.model.records import OrderRecord
 from trio_copy.records import decode, encode
@@ -44,7 +44,9 @@ class SqliteJournal:
 
         return await self.writer.run(work)
 
-    async def mark(self, key: IntentKey, state: JournalState, report: ExecutionReport | None = None) -> None:
+    async def mark(
+        self, follow: FollowKey, key: IntentKey, state: JournalState, report: ExecutionReport | None = None
+    ) -> None:
         now, text = self.wall(), None if report is None else encode(report)
 
         def work(connection: sqlite3.Connection) -> None:
@@ -63,7 +65,7 @@ class SqliteJournal:
 
         await self.writer.run(work)
 
-    async def of_task(self, task: TaskId) -> tuple[OrderRecord, ...]:
+    async def of_task(self, follow: FollowKey, task: TaskId) -> tuple[OrderRecord, ...]:
         return await self.writer.run(lambda connection: orders_of(connection, task))
 
     async def unresolved(self) -> tuple[OrderRecord, ...]:

@@ -3,14 +3,16 @@
 import sqlite3
 from collections.abc import Collection, Mapping
 
-from attrs import define, evolve, field
+from attrs import define, evolve
 
 from trio_copy.clock import utc_date
 from trio_copy.model.budgets import Performance
 from trio_copy.model.ids import FollowerId
 from trio_copy.model.positions import Booking, EntryKind, LedgerEntry, Mark, Position, PositionKey, fold
 from trio_copy.model.resolutions import Resolution
+from trio_copy.ports import Freed, nothing_freed
 from trio_copy.records import decode, encode
+from trio_copy_sqlite.limits import credit
 from trio_copy_sqlite.positions import OF_POSITION, Positions, columns_of, key_of, read_positions
 from trio_copy_sqlite.writer import Writer
 
@@ -18,13 +20,13 @@ from trio_copy_sqlite.writer import Writer
 @define(eq=False)
 class SqliteLedger:
     writer: Writer
-    _positions: Positions = field(factory=Positions)
+    cache: Positions
 
-    async def book(self, entry: LedgerEntry) -> Booking:
-        return await self.writer.run(lambda connection: _book(connection, self._positions, entry))
+    async def book(self, entry: LedgerEntry, freed: Freed = nothing_freed) -> Booking:
+        return await self.writer.run(lambda connection: _book(connection, self.cache, entry, freed))
 
     async def position(self, key: PositionKey) -> Position:
-        return await self.writer.run(lambda connection: self._positions.read(connection, key))
+        return await self.writer.run(lambda connection: self.cache.read(connection, key))
 
     async def positions(self) -> Mapping[PositionKey, Position]:
         return await self.writer.run(read_positions)
@@ -32,7 +34,7 @@ class SqliteLedger:
     async def open_positions(self) -> Mapping[PositionKey, Position]:
         def work(connection: sqlite3.Connection) -> dict[PositionKey, Position]:
             rows = connection.execute("SELECT follower, leader, token FROM positions WHERE lots != ''").fetchall()
-            return {key: self._positions.read(connection, key) for key in (key_of(*row) for row in rows)}
+            return {key: self.cache.read(connection, key) for key in (key_of(*row) for row in rows)}
 
         return await self.writer.run(work)
 
@@ -87,7 +89,7 @@ class SqliteLedger:
         return await self.writer.run(work)
 
 
-def _book(connection: sqlite3.Connection, positions: Positions, entry: LedgerEntry) -> Booking:
+def _book(connection: sqlite3.Connection, positions: Positions, entry: LedgerEntry, freed: Freed) -> Booking:
     known = connection.execute("SELECT booking FROM entries WHERE key = ?", (entry.key,)).fetchone()
     if known is not None:
         return evolve(decode(known[0], Booking), first=False)
@@ -105,6 +107,7 @@ def _book(connection: sqlite3.Connection, positions: Positions, entry: LedgerEnt
         (entry.key, entry.kind.value, entry.task_id, *columns_of(key), entry.booked_at, encode(entry), encode(booking)),
     )
     positions.write(connection, key, before, after)
+    credit(connection, freed(booking))
     if not after.lots:
         connection.execute(f"DELETE FROM marks WHERE {OF_POSITION}", columns_of(key))
     if booking.realised:

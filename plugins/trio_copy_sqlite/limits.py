@@ -7,9 +7,10 @@ from attrs import define
 
 from trio_copy.clock import WallClock
 from trio_copy.model.budgets import Claim, Credit, Per
-from trio_copy.model.ids import IntentKey
+from trio_copy.model.ids import FollowerId, FollowKey, IntentKey
 from trio_copy.model.units import Count, Usd
 from trio_copy.ports import Refused, Reserved
+from trio_copy_sqlite.positions import Positions
 from trio_copy_sqlite.writer import Writer
 
 
@@ -17,14 +18,16 @@ from trio_copy_sqlite.writer import Writer
 class SqliteLimits:
     writer: Writer
     wall: WallClock
+    positions: Positions
 
-    async def reserve(self, key: IntentKey, claims: Sequence[Claim]) -> Reserved | Refused:
+    async def reserve(self, follow: FollowKey, key: IntentKey, claims: Sequence[Claim]) -> Reserved | Refused:
         def work(connection: sqlite3.Connection) -> Reserved | Refused:
             if _is_settled(connection, key) or _claims_of(connection, key):
                 return Reserved()
             for claim in claims:
                 used = _used(connection, claim.counter)
-                if used + claim.amount.micro > claim.limit.micro:
+                limit = claim.limit if claim.of is None else self.positions.read(connection, claim.of).shares
+                if used + claim.amount.micro > limit.micro:
                     return Refused(claim=claim, used=used)
             for claim in claims:
                 _add(connection, claim.counter, claim.amount.micro, claim.until)
@@ -36,7 +39,7 @@ class SqliteLimits:
 
         return await self.writer.run(work)
 
-    async def commit(self, key: IntentKey, spent: Usd) -> None:
+    async def commit(self, follow: FollowKey, key: IntentKey, spent: Usd) -> None:
         now = self.wall()
 
         def work(connection: sqlite3.Connection) -> None:
@@ -50,7 +53,7 @@ class SqliteLimits:
 
         await self.writer.run(work)
 
-    async def release(self, key: IntentKey) -> None:
+    async def release(self, follow: FollowKey, key: IntentKey) -> None:
         def work(connection: sqlite3.Connection) -> None:
             for counter, amount, _ in _claims_of(connection, key):
                 _add(connection, counter, -amount)
@@ -58,23 +61,13 @@ class SqliteLimits:
 
         await self.writer.run(work)
 
-    async def credit(self, key: str, credits: Sequence[Credit]) -> None:
-        now, name = self.wall(), f"credit:{key}"
-
-        def work(connection: sqlite3.Connection) -> None:
-            if not _is_settled(connection, name):
-                for credit in credits:
-                    _add(connection, credit.counter, -credit.amount.micro)
-                connection.execute("INSERT INTO settled VALUES (?, ?)", (name, now))
-
-        await self.writer.run(work)
-
-    async def restate(self, prefix: str, used: Mapping[str, int]) -> None:
+    async def restate(self, prefix: str, used: Mapping[FollowerId, Mapping[str, int]]) -> None:
         def work(connection: sqlite3.Connection) -> None:
             until = prefix + "\U0010ffff"
             connection.execute("DELETE FROM counters WHERE counter BETWEEN ? AND ?", (prefix, until))
-            for counter, micro in used.items():
-                _add(connection, counter, micro)
+            for budgets in used.values():
+                for counter, micro in budgets.items():
+                    _add(connection, counter, micro)
             reserved = connection.execute(
                 "SELECT counter, sum(amount) FROM claims WHERE counter BETWEEN ? AND ? GROUP BY counter",
                 (prefix, until),
@@ -84,8 +77,14 @@ class SqliteLimits:
 
         await self.writer.run(work)
 
-    async def used(self, counter: str) -> int:
+    async def used(self, follower: FollowerId, counter: str) -> int:
         return await self.writer.run(lambda connection: _used(connection, counter))
+
+
+def credit(connection: sqlite3.Connection, credits: Sequence[Credit]) -> None:
+    """Give back to budgets what a booking freed, as part of a larger step."""
+    for one in credits:
+        _add(connection, one.counter, -one.amount.micro)
 
 
 def _used(connection: sqlite3.Connection, counter: str) -> int:
@@ -99,6 +98,7 @@ def _add(connection: sqlite3.Connection, counter: str, micro: int, until: float 
         " SET used = max(0, used + ?), until = coalesce(excluded.until, until)",
         (counter, micro, until, micro),
     )
+    connection.execute("DELETE FROM counters WHERE counter = ? AND used = 0", (counter,))
 
 
 def _claims_of(connection: sqlite3.Connection, key: IntentKey) -> list[tuple[str, int, Per]]:

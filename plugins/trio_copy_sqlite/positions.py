@@ -10,9 +10,8 @@ from collections import OrderedDict
 from attrs import define, evolve, field
 
 from trio_copy.model.ids import Address, FollowerId, TokenId
-from trio_copy.model.positions import EMPTY, Lot, Position, PositionKey
-from trio_copy.model.units import Shares, Usd
-from trio_copy.records import decode, encode
+from trio_copy.model.positions import EMPTY, Position, PositionKey
+from trio_copy.records import decode, encode, read_lots, write_lots
 
 OF_POSITION = "follower = ? AND leader = ? AND token = ?"
 _KEPT = 10_000
@@ -42,7 +41,7 @@ class Positions:
         """Write what a booking changed."""
         grown = len(after.lots) - len(before.lots)
         added = grown == 1 and after.lots[:-1] == before.lots
-        lots = _lines(after.lots[-1:] if added else after.lots)
+        lots = write_lots(after.lots[-1:] if added else after.lots)
         connection.execute(
             "INSERT INTO positions VALUES (?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET record = excluded.record,"
             f" lots = {'lots || excluded.lots' if added else 'excluded.lots'}",
@@ -73,13 +72,4 @@ def key_of(follower: str, leader: str, token: str) -> PositionKey:
 
 
 def _whole(record: str, lots: str) -> Position:
-    return evolve(decode(record, Position), lots=tuple(map(_lot, lots.splitlines())))
-
-
-def _lines(lots: tuple[Lot, ...]) -> str:
-    return "".join(f"{lot.key}|{lot.shares.micro}|{lot.cost.micro}|{lot.opened_at!r}|{int(lot.firm)}\n" for lot in lots)
-
-
-def _lot(line: str) -> Lot:
-    key, shares, cost, opened_at, firm = line.rsplit("|", 4)
-    return Lot(key, Shares(int(shares)), Usd(int(cost)), float(opened_at), firm == "1")
+    return evolve(decode(record, Position), lots=read_lots(lots))

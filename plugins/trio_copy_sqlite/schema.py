@@ -89,6 +89,13 @@ MIGRATIONS = (
     ) WITHOUT ROWID;
     CREATE TABLE resolutions (condition_id TEXT PRIMARY KEY, record TEXT NOT NULL) WITHOUT ROWID;
     """,
+    # 3: what an instance says of itself, and whether it was asked to drain.
+    """
+    DROP TABLE instances;
+    CREATE TABLE instances (
+        instance TEXT PRIMARY KEY, record TEXT NOT NULL, drain INTEGER NOT NULL DEFAULT 0
+    ) WITHOUT ROWID;
+    """,
 )
 VERSION = len(MIGRATIONS)
 

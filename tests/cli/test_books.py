@@ -94,8 +94,8 @@ async def trade_a_little(store: Store) -> str:
     await store.inbox.admit(buy.signal, [buy], None, [skip])
     await store.inbox.lease_nowait("sim", "me", 10)
     await store.journal.freeze(sample_order(buy), buy)
-    await store.journal.mark(buy.key, JournalState.SENDING)
-    await store.journal.mark(buy.key, JournalState.ENDED)
+    await store.journal.mark(buy.follow, buy.key, JournalState.SENDING)
+    await store.journal.mark(buy.follow, buy.key, JournalState.ENDED)
     await store.inbox.complete(buy.task_id, "me", Outcome(end=End.FILLED))
     await store.ledger.note_marks(
         {sample_entry(buy).position: Mark(price=Price.parse("0.9"), peak=Price.parse("1"), at=NOW)}
@@ -276,7 +276,7 @@ def test_a_person_can_settle_what_the_venue_does_not_tell(conf: Path, capsys: Ca
 
     async def leave_open(store: Store) -> None:
         await store.journal.freeze(order, task)
-        await store.journal.mark(order.key, JournalState.UNKNOWN)
+        await store.journal.mark(task.follow, order.key, JournalState.UNKNOWN)
 
     fill(conf, leave_open)
     assert main(["orders", "list", "--json"]) == 0

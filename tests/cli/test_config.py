@@ -56,7 +56,7 @@ def test_a_good_file_is_good(tmp_path: Path, capsys: Capture) -> None:
         ("[chain]", "[engien]\n[chain]", 'engien: unknown key; did you mean "engine"?'),
         ("0x6031B6", "0x6031b6", "follow[0].leader: expected the checksum of 0x6031B6eed1"),
         ("F96d", "F96", "follow[0].leader: expected an address, 0x and 40 hex digits"),
-        ("[store.memory]", "[store.sqlit]", "store.sqlit: no store named 'sqlit'; installed: memory, sqlite"),
+        ("[store.memory]", "[store.sqlit]", "store.sqlit: no store named 'sqlit'; installed: memory, redis, sqlite"),
         ("[store.memory]", "", "store: expected exactly one table [store.NAME], got 0"),
         ("[executor.dry-run]", "[executor.clbo]", "executor.clbo: no executor named 'clbo'; installed: dry-run"),
         (

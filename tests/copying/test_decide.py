@@ -214,14 +214,13 @@ def test_the_book_answers_by_leader() -> None:
     assert len(book) == 2
 
 
-def test_an_exit_draws_on_no_budget() -> None:
-    """Limits stop entries only."""
+def test_an_entry_draws_on_every_cap_that_is_set() -> None:
+    """Each cap is a claim of its own, the engine's included."""
     settings = make_settings(max_day_usd=usd("5"), max_token_usd=usd("5"), max_leader_day_usd=usd("5"))
     task = make_task(make_signal())
 
     def claims(cost: Usd) -> tuple[Claim, ...]:
         return claims_of(task, cost, settings, usd("5"), Catalog(), opens=True, date_of=utc_date)
 
-    assert claims(NO_USD) == ()
     capped = {claim.control for claim in claims(usd("2")) if isinstance(claim.limit, Usd) and claim.limit <= usd("5")}
     assert capped == {"engine.max_day_usd", "caps.max_day_usd", "caps.max_leader_day_usd", "caps.max_token_usd"}

@@ -26,7 +26,7 @@ def get_then_set() -> None:
     freeze = SqliteJournal.freeze
 
     async def broken(self: SqliteJournal, order: Order, task: CopyTask, members: Any = ()) -> OrderRecord:
-        if await self.of_task(task.task_id):
+        if await self.of_task(task.follow, task.task_id):
             return await freeze(self, order, task, members)
         await trio.sleep(0.01)
         return await _overwrite(self, order, task, members)

@@ -152,7 +152,7 @@ async def test_each_outcome_of_a_send_ends_as_it_must(
     async with open_desk(terms=limits) as desk:
         desk.executor.script = list(script)
         assert [("alice", end, code)] == await desk.run_to_end(task())
-        used = await desk.store.limits.used("follower:alice:day:2025-11-24")
+        used = await desk.store.limits.used(FollowerId("alice"), "follower:alice:day:2025-11-24")
         assert (end in (End.FILLED, End.ESCALATED)) == bool(used)
     assert (sends, filled) == (len(desk.executor.sent), len(desk.executor.filled))
     assert len({order.body for order in desk.executor.sent}) == 1

@@ -206,8 +206,8 @@ async def test_winners_are_redeemed_once_the_resolution_is_deep(clock: Clock) ->
             assert not loser.lots
             assert (usd("5"), usd("-5")) == (winner.realised, loser.realised)
             await mine_for(world, 5)
-            assert await service.store.limits.used("open:alice") == 0
-            assert await service.store.limits.used("open:alice:positions") == 0
+            assert await service.store.limits.used(FollowerId("alice"), "open:alice") == 0
+            assert await service.store.limits.used(FollowerId("alice"), "open:alice:positions") == 0
     assert world.recorder.steps.count("redeemed") == 2
 
 

@@ -157,8 +157,10 @@ async def test_each_answer_of_the_venue_has_one_outcome(
         position = await venue.position(task)
         assert bool(position.lots) == filled
         assert (position.firm_shares == task.intent.shares) == filled
-        assert await venue.store.limits.used("open:alice") == position.cost.micro
-        assert await venue.store.limits.used("open:alice:positions") == (1_000_000 if filled else 0)
+        assert await venue.store.limits.used(FollowerId("alice"), "open:alice") == position.cost.micro
+        assert await venue.store.limits.used(FollowerId("alice"), "open:alice:positions") == (
+            1_000_000 if filled else 0
+        )
     alerts = dict(venue.recorder.alerts)
     assert ("settlement-failed" in alerts) == ("settle-fail" in fault)
 
@@ -182,11 +184,11 @@ async def test_a_new_attempt_needs_the_proof_that_the_one_before_filled_nothing(
     async with open_venue(open_store, terms={"attempts": 3}, faults=("kill",)) as venue:
         task = buy()
         assert await venue.end_of(task) == [(End.KILLED, Code.NO_FILL)]
-        assert len(await venue.store.journal.of_task(task.task_id)) == 3
-        assert await venue.store.limits.used("open:alice") == 0
+        assert len(await venue.store.journal.of_task(task.follow, task.task_id)) == 3
+        assert await venue.store.limits.used(FollowerId("alice"), "open:alice") == 0
     async with open_venue(open_store, terms={"attempts": 3}, faults=("lose-reply",), late_s=5.0) as venue:
         assert await venue.end_of(task) == [(End.FILLED, None)]
-        assert len(await venue.store.journal.of_task(task.task_id)) == 1
+        assert len(await venue.store.journal.of_task(task.follow, task.task_id)) == 1
 
 
 @STORES
@@ -259,7 +261,7 @@ async def test_an_exit_gives_open_cost_back(clock: Clock, open_store: Any) -> No
         await venue.recorder.wait_until(lambda: len(venue.recorder.finished) == 2)
         position = await venue.position(task)
         assert Shares.parse(5) == position.shares
-        assert await venue.store.limits.used("open:alice") == position.cost.micro
+        assert await venue.store.limits.used(FollowerId("alice"), "open:alice") == position.cost.micro
 
 
 @STORES
@@ -303,7 +305,7 @@ async def test_a_start_settles_what_an_earlier_run_left_open(clock: Clock, open_
             await executor.market(TokenId(7)),
         )
         await venue.store.journal.freeze(order, task)
-        await venue.store.journal.mark(order.key, JournalState.SENDING)
+        await venue.store.journal.mark(task.follow, order.key, JournalState.SENDING)
         await executor.submit(order)
         assert await venue.reconciler.settle_earlier_run() == 1
         assert await venue.store.journal.unresolved() == ()
@@ -325,7 +327,7 @@ async def test_a_start_refuses_to_arm_when_nobody_can_prove_an_outcome(clock: Cl
             await executor.market(TokenId(7)),
         )
         await venue.store.journal.freeze(order, task)
-        await venue.store.journal.mark(order.key, JournalState.SENDING)
+        await venue.store.journal.mark(task.follow, order.key, JournalState.SENDING)
         with pytest.raises(UnresolvedOrders) as caught:
             await venue.reconciler.settle_earlier_run()
     assert order.order_id in str(caught.value)

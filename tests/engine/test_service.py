@@ -178,7 +178,7 @@ async def test_a_stop_while_the_start_still_asks_the_venue_is_heard(clock: Clock
     ):
         task = evolve(make_task(make_signal()), executor="sim")
         await service.store.journal.freeze(evolve(sample_order(task), executor="sim"), task)
-        await service.store.journal.mark(task.key, JournalState.SENDING)
+        await service.store.journal.mark(task.follow, task.key, JournalState.SENDING)
         nursery.start_soon(service.run)
         await trio.sleep(5)
         service.drain()

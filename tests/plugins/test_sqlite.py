@@ -68,7 +68,7 @@ async def test_what_was_promised_is_there_after_a_restart(tmp_path: Path, clock:
         await store.inbox.admit(signal, [task], None)
         await store.inbox.lease_nowait(EXECUTOR, "earlier", 1)
         await store.journal.freeze(sample_order(task), task)
-        await store.journal.mark(task.key, JournalState.SENDING)
+        await store.journal.mark(task.follow, task.key, JournalState.SENDING)
         await store.ledger.book(sample_entry(task))
         await store.follows.put([Follow(follower=FollowerId("alice"), leader=LEADER)])
     async with open_at(path) as store:
@@ -200,7 +200,7 @@ async def test_what_is_over_is_forgotten_and_the_ledger_is_not(tmp_path: Path, c
         await store.inbox.admit(signal, [task], None)
         await store.inbox.lease_nowait(EXECUTOR, "me", 1)
         await store.journal.freeze(sample_order(task), task)
-        await store.journal.mark(task.key, JournalState.ENDED)
+        await store.journal.mark(task.follow, task.key, JournalState.ENDED)
         await store.ledger.book(sample_entry(task))
         await store.inbox.complete(task.task_id, "me", Outcome(end=End.FILLED))
         await store.inbox.expire(NOW + 86_000)
@@ -208,7 +208,7 @@ async def test_what_is_over_is_forgotten_and_the_ledger_is_not(tmp_path: Path, c
         await store.inbox.expire(NOW + 90_000)
         await store.inbox.expire(NOW + 90_000)
         assert await store.history.tasks(Query()) == ()
-        assert await store.journal.of_task(task.task_id) == ()
+        assert await store.journal.of_task(task.follow, task.task_id) == ()
         assert len(await store.history.entries(Query())) == 1
         assert isinstance(await store.inbox.admit(signal, [task], None), Admitted)
 

@@ -1,7 +1,9 @@
 """Which budgets an entry draws on, what an exit gives back, and whether losses forbid an entry."""
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
+
+from attrs import evolve
 
 from trio_copy.copying.catalog import Catalog
 from trio_copy.model.budgets import Claim, Credit, Per, Performance
@@ -9,8 +11,10 @@ from trio_copy.model.decisions import Code, CopyTask, Reason
 from trio_copy.model.follow_settings import Caps, FollowSettings
 from trio_copy.model.ids import Address, FollowerId, TokenId
 from trio_copy.model.positions import Booking, Position, PositionKey
-from trio_copy.model.units import MICRO, ONE, Count, Usd
+from trio_copy.model.units import MICRO, ONE, Count, Shares, Usd
 
+POSITION = "position"
+"""The control of claims on the shares of a position."""
 OPEN = "open:"
 """What the names of all budgets begin with that only depend on what is held now."""
 _NO_LIMIT, _NO_USD_LIMIT = Count(1 << 62), Usd(1 << 62)
@@ -29,13 +33,11 @@ def claims_of(
     opens: bool,
     date_of: Callable[[float], str],
 ) -> tuple[Claim, ...]:
-    """Return the claims of an entry that may cost up to `cost`, fees included; none for an exit.
+    """Return the claims of an entry that may cost up to `cost`, fees included.
 
     The day and minute of a budget are those of the leader's block, so that every instance draws on the same one;
     `date_of` writes Unix seconds as a UTC date. `opens` tells whether the follower holds nothing there yet.
     """
-    if not cost:
-        return ()
     return tuple(_claims(task, cost, settings, engine_day, catalog, opens=opens, date_of=date_of))
 
 
@@ -53,7 +55,7 @@ def _claims(
     leader, token = task.signal.leader, task.intent.token_id
     day, until = date_of(at), at + _KEPT_S
     if engine_day is not None:
-        yield _spending(f"engine:day:{day}", "engine.max_day_usd", cost, engine_day, until)
+        yield evolve(_spending(f"engine:day:{day}", "engine.max_day_usd", cost, engine_day, until), shared=True)
     if caps.max_day_usd is not None:
         yield _spending(f"{of}:day:{day}", "caps.max_day_usd", cost, caps.max_day_usd, until)
     if caps.max_leader_day_usd is not None:
@@ -82,6 +84,17 @@ def _claims(
             per=Per.SENT,
             until=at + 2 * _MINUTE_S,
         )
+
+
+def exit_claim(key: PositionKey, shares: Shares) -> Claim:
+    """Return the claim of an exit: the shares of a position that it may sell are promised to nobody else."""
+    return Claim(counter=exit_counter(key), control=POSITION, amount=shares, limit=shares, per=Per.UNTIL_PROVEN, of=key)
+
+
+def exit_counter(key: PositionKey) -> str:
+    """Name the budget that counts what exits of a position may have sold and nobody has proven yet."""
+    follower, leader, token = key
+    return f"exits:{follower}:{leader}:{token}"
 
 
 def credits_of(key: PositionKey, booking: Booking, catalog: Catalog) -> tuple[Credit, ...]:
@@ -118,17 +131,18 @@ def open_counters(key: PositionKey, catalog: Catalog) -> tuple[tuple[str, tuple[
     )
 
 
-def open_budgets(positions: Mapping[PositionKey, Position], catalog: Catalog) -> dict[str, int]:
-    """Work out every budget of open cost from what is held, in millionths; the catalog may have changed since."""
-    used: Counter[str] = Counter()
+def open_budgets(positions: Mapping[PositionKey, Position], catalog: Catalog) -> dict[FollowerId, dict[str, int]]:
+    """Work out every follower's budgets of open cost from what is held, in millionths; the catalog may have changed since."""
+    budgets: defaultdict[FollowerId, Counter[str]] = defaultdict(Counter)
     for key, position in positions.items():
         if position.lots:
             follower, leader, token = key
+            used = budgets[follower]
             for counter, _ in open_counters(key, catalog):
                 used[counter] += position.cost.micro
             used[f"{OPEN}{follower}:positions"] += ONE.micro
             used[_entry_counter(follower, leader, token, catalog)] = ONE.micro
-    return dict(used)
+    return {follower: dict(used) for follower, used in budgets.items()}
 
 
 def breach(caps: Caps, performance: Performance, day: str) -> Reason | None:

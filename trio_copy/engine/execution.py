@@ -5,7 +5,7 @@ shielded with their own deadline, so that a shutdown neither interrupts a send n
 is not proven keeps its reservation and goes to the reconciler; it is never written down as success or failure.
 """
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 import trio
@@ -14,7 +14,7 @@ from attrs import define, evolve, field, frozen
 from trio_copy.clock import WallClock, utc_date
 from trio_copy.config import EngineSettings
 from trio_copy.copying.catalog import Catalog
-from trio_copy.copying.claims import breach, claims_of
+from trio_copy.copying.claims import POSITION, breach, claims_of, exit_claim, exit_counter
 from trio_copy.copying.exits import portion
 from trio_copy.copying.filters import check_book
 from trio_copy.copying.follow_book import FollowBook
@@ -29,11 +29,10 @@ from trio_copy.model.control import Mode, follower_scope
 from trio_copy.model.decisions import Code, CopyTask, End, OrderIntent, Outcome, Parcel, Reason
 from trio_copy.model.fills import Side
 from trio_copy.model.follow_settings import FollowSettings
-from trio_copy.model.ids import IntentKey, TaskId, intent_key
+from trio_copy.model.ids import TaskId, intent_key
 from trio_copy.model.orders import ExecutionReport, JournalState, Market, Order
-from trio_copy.model.positions import PositionKey
 from trio_copy.model.records import OrderRecord
-from trio_copy.model.units import NO_USD, Shares
+from trio_copy.model.units import Shares
 from trio_copy.ports import Executor, Refused, Store, nowhere
 
 _SENDS = 3
@@ -100,8 +99,6 @@ class Execution:
     crew: Crew | None = None
     """Who looks after the leases of tasks that go out together."""
     settlements: Settlements = field(init=False)
-    _withheld: dict[IntentKey, tuple[PositionKey, Shares]] = field(factory=dict)
-    """Shares that unproven exits may have sold already: not to be sold a second time."""
 
     def __attrs_post_init__(self) -> None:
         self.settlements = Settlements(store=self.store, catalog=self.catalog, wall=self.wall, at=self.at)
@@ -140,7 +137,6 @@ class Execution:
 
     async def settle(self, record: OrderRecord, report: ExecutionReport) -> Outcome:
         """Write down what came of an order; safe to repeat."""
-        self._withheld.pop(record.order.key, None)
         return await self.settlements.settle(record.task, record.order, report)
 
     async def send_again(self, record: OrderRecord) -> ExecutionReport | None:
@@ -149,10 +145,10 @@ class Execution:
         Raises:
             OrderUncertain: it was sent, and nobody knows what came of it.
         """
-        key, journal = record.order.key, self.store.journal
+        follow, key, journal = record.task.follow, record.order.key, self.store.journal
         report: ExecutionReport | None = None
         with trio.CancelScope(shield=True):
-            await journal.mark(key, JournalState.SENDING)
+            await journal.mark(follow, key, JournalState.SENDING)
             if self.wall() > record.task.deadline or self.mode.forbids(record.order.side, record.task.follower):
                 return None
             try:
@@ -163,26 +159,15 @@ class Execution:
             except OrderUncertain:
                 report = None
             if report is None or not report.proven:
-                await journal.mark(key, JournalState.UNKNOWN, report)
+                await journal.mark(follow, key, JournalState.UNKNOWN, report)
                 raise OrderUncertain(f"order {record.order.order_id} was sent again, and nobody answered")
         return report
 
-    def forget_withheld(self, open_orders: Collection[IntentKey]) -> None:
-        """Give shares free whose order has ended, whoever ended it."""
-        for key in self._withheld.keys() - set(open_orders):
-            del self._withheld[key]
-
-    def withhold(self, record: OrderRecord) -> None:
-        """Keep what an unproven exit may have sold from being sold a second time."""
-        if record.order.side is Side.SELL:
-            key = (record.task.follower, record.task.signal.leader, record.order.token_id)
-            self._withheld[record.order.key] = (key, record.order.shares)
-
     async def _resume(self, task: CopyTask) -> Done | Unproven | None:
         """Finish a task by what the journal knows of its orders; None when it knows none that settles it."""
-        records = await self.store.journal.of_task(task.task_id)
+        records = await self.store.journal.of_task(task.follow, task.task_id)
         # What was reserved for an order that was never frozen was never sent either.
-        await self.store.limits.release(intent_key(task.task_id, len(records)))
+        await self.store.limits.release(task.follow, intent_key(task.task_id, len(records)))
         if not records:
             return None
         last = records[-1]
@@ -201,10 +186,11 @@ class Execution:
             case JournalState.INTENT:
                 return await self._send_and_settle(record)
             case JournalState.SENDING | JournalState.UNKNOWN:
-                self.withhold(record)
                 return Unproven()
             case JournalState.ENDED | JournalState.SETTLING:
-                await self.store.limits.release(record.order.key)  # changes nothing where it was committed
+                await self.store.limits.release(
+                    record.task.follow, record.order.key
+                )  # changes nothing where it was committed
                 return Done(outcome_of(record.order, record.report), record.report, record.members)
 
     def _settings_of(self, task: CopyTask) -> FollowSettings | Outcome:
@@ -261,6 +247,10 @@ class Execution:
                 return Done(prepared)
             with trio.CancelScope(shield=True):
                 done = await self._place(parcel, *prepared)
+            if isinstance(done, Refused):
+                if done.claim.control == POSITION:
+                    continue  # another exit was faster: what is left now is smaller, and ends at nothing
+                return Done(_over_budget(done))
             again = evolve(task, attempt=task.attempt + 1)
             if not self._may_try_again(done, again, settings):
                 return done
@@ -288,11 +278,9 @@ class Execution:
         key = (task.follower, task.signal.leader, task.intent.token_id)
         position = await self.store.ledger.position(key)
         if task.intent.side is Side.SELL:
-            free = position.shares
-            for held, shares in self._withheld.values():
-                if held == key:
-                    free -= min(shares, free)
-            intent = portion(task.intent, position, free)
+            # What other orders may have sold already is not sold a second time.
+            promised = Shares(await self.store.limits.used(task.follower, exit_counter(key)))
+            intent = portion(task.intent, position, position.shares - min(promised, position.shares))
         else:
             intent = await self._allowed_entry(task, settings, market)
         if isinstance(intent, Reason):
@@ -303,10 +291,11 @@ class Execution:
         if not order.shares:
             reason = Reason(code=Code.BELOW_MINIMUM, control="venue.minimum", value="0", limit=str(market.minimum))
             return Outcome(end=End.DENIED, reason=reason)
-        entry = order.side is Side.BUY
+        if order.side is Side.SELL:
+            return order, (exit_claim(key, order.shares),)
         return order, claims_of(
             task,
-            worst_cost(order.shares, order.limit_price, market.fee_bps) if entry else NO_USD,
+            worst_cost(order.shares, order.limit_price, market.fee_bps),
             settings,
             self.settings.max_day_usd,
             self.catalog,
@@ -331,11 +320,11 @@ class Execution:
             await self.store.control.set_mode(mode, why, follower_scope(task.follower))
         return reason
 
-    async def _place(self, parcel: Parcel, order: Order, claims: tuple[Claim, ...]) -> Done | Unproven:
+    async def _place(self, parcel: Parcel, order: Order, claims: tuple[Claim, ...]) -> Done | Unproven | Refused:
         self.at("place: before the reservation")
-        reserved = await self.store.limits.reserve(order.key, claims)
+        reserved = await self.store.limits.reserve(parcel.task.follow, order.key, claims)
         if isinstance(reserved, Refused):
-            return Done(_over_budget(reserved))
+            return reserved
         self.at("place: reserved")
         # Whoever froze this key first decided what is sent; our own body is dropped if it differs.
         record = await self.store.journal.freeze(order, parcel.task, parcel.members)
@@ -345,12 +334,12 @@ class Execution:
     async def _send_and_settle(self, record: OrderRecord) -> Done | Unproven:
         """Send a frozen order that certainly was not sent before, and write down what is proven."""
         task, order, journal = record.task, record.order, self.store.journal
-        await journal.mark(order.key, JournalState.SENDING)
+        await journal.mark(task.follow, order.key, JournalState.SENDING)
         # Looked at last of all, for the store may have taken its time.
         now = self.wall()
         forbidden = self.mode.forbids(order.side, task.follower)
         if now > task.deadline or forbidden is not None:
-            await self.settlements.forget(order)
+            await self.settlements.forget(record)
             if now > task.deadline:
                 return Done(Outcome(end=End.EXPIRED, reason=_too_late(task, now)), None, record.members)
             return Done(Outcome(end=End.HALTED, reason=forbidden), None, record.members)
@@ -360,7 +349,7 @@ class Execution:
             with trio.move_on_after(self.settings.send_timeout_s):
                 report = await self._submit(task, order)
         except OrderNotSent as error:
-            await self.settlements.forget(order)
+            await self.settlements.forget(record)
             return Done(not_sent(str(error)), None, record.members)
         except OrderUncertain:
             pass
@@ -368,8 +357,7 @@ class Execution:
         if report is not None and report.proven:
             outcome = await self.settlements.settle(task, order, report)
             return Done(outcome, report, record.members)
-        self.withhold(record)
-        await journal.mark(order.key, JournalState.UNKNOWN, report)
+        await journal.mark(task.follow, order.key, JournalState.UNKNOWN, report)
         self.at("send: unknown")
         return Unproven()
 

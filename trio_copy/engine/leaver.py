@@ -8,11 +8,11 @@ from attrs import define, field
 from trio_copy.clock import WallClock
 from trio_copy.config import EngineSettings
 from trio_copy.copying.catalog import Catalog
-from trio_copy.copying.claims import credits_of
 from trio_copy.copying.decide import make_task
 from trio_copy.copying.exits import exit_signal, has_rules, wants_out
 from trio_copy.copying.follow_book import FollowBook
 from trio_copy.copying.sizing import size
+from trio_copy.engine.settlement import Settlements
 from trio_copy.engine.workers import WorkerGroup
 from trio_copy.errors import ExecutorError
 from trio_copy.model.decisions import OrderIntent
@@ -38,6 +38,7 @@ class Leaver:
     store: Store
     book: FollowBook
     catalog: Catalog
+    settlements: Settlements
     groups: Mapping[str, WorkerGroup]
     settings: EngineSettings
     chain_id: ChainId
@@ -162,9 +163,7 @@ class Leaver:
             return
         entry = redemption(key, position, resolution, slot, self.wall())
         with trio.CancelScope(shield=True):
-            booking = await self.store.ledger.book(entry)
-            if booking.first:
-                await self.store.limits.credit(entry.key, credits_of(key, booking, self.catalog))
+            booking = await self.settlements.redeem(entry)
         if booking.first:
             worth = f"{position.shares} of token {token_id} paid {entry.notional}"
             self.observer.on_step("redeemed", f"{follower}: {worth}, realised {booking.realised}")

@@ -69,8 +69,6 @@ class Reconciler:
 
     async def _look(self) -> None:
         unresolved = await self.store.journal.unresolved()
-        for each in self.groups.values():
-            each.execution.forget_withheld({record.order.key for record in unresolved})
         records = [await self._given_up(record) for record in unresolved]
         open_orders = [record for record in records if record.state is JournalState.UNKNOWN]
         matched = [record for record in records if record.state is JournalState.SETTLING]
@@ -110,11 +108,11 @@ class Reconciler:
             # Its task has ended without it: it was never sent, and nobody will send it any more.
             group = self._group_of(record)
             if group is not None and not await self._is_open(record):
-                await group.execution.settlements.forget(record.order)
+                await group.execution.settlements.forget(record)
             return record
         if record.state is not JournalState.SENDING:
             return record
-        await self.store.journal.mark(record.order.key, JournalState.UNKNOWN)
+        await self.store.journal.mark(record.task.follow, record.order.key, JournalState.UNKNOWN)
         return evolve(record, state=JournalState.UNKNOWN, at=self.wall())
 
     async def _is_open(self, record: OrderRecord) -> bool:
@@ -123,7 +121,7 @@ class Reconciler:
 
     async def _hear_of_others(self, task: CopyTask, group: WorkerGroup) -> None:
         """End a task whose order somebody else was sending when we came, once that has ended."""
-        records = await self.store.journal.of_task(task.task_id)
+        records = await self.store.journal.of_task(task.follow, task.task_id)
         if records and records[-1].state in (JournalState.ENDED, JournalState.SETTLING):
             last = records[-1]
             await group.finish(task, Done(outcome_of(last.order, last.report), last.report, last.members), last.at)
@@ -136,7 +134,7 @@ class Reconciler:
         if group is None:
             return
         if record.state is JournalState.SENDING:
-            await self.store.journal.mark(record.order.key, JournalState.UNKNOWN)
+            await self.store.journal.mark(record.task.follow, record.order.key, JournalState.UNKNOWN)
         report = await self._find(record, group)
         if report is not None and report.proven:
             with trio.CancelScope(shield=True):

@@ -36,7 +36,7 @@ from trio_copy.engine.workers import WorkerGroup
 from trio_copy.entropy import Entropy
 from trio_copy.errors import ChainError, ConfigError, RestartBudgetExhausted
 from trio_copy.model.catalog import TokenFacts
-from trio_copy.model.control import Mode
+from trio_copy.model.control import Instance, Mode
 from trio_copy.ports import InThread, LogFilter, Quotes, Store, nowhere, to_thread_run_sync
 from trio_copy.telemetry.observer import Observer
 from trio_copy.telemetry.status import EndpointStatus, Status
@@ -275,7 +275,7 @@ class Service:
         every = self.plan.settings.engine.lease_s / _LEASE_RENEWALS
         control = self.store.control
         while True:
-            await control.beat(INSTANCE)
+            await control.beat(Instance(instance=INSTANCE))
             for group in self.groups.values():
                 await group.renew_leases()
             await trio.sleep(every)

@@ -11,7 +11,7 @@ from trio_copy.model.decisions import Code, CopyTask, End, Outcome, Reason
 from trio_copy.model.fills import Kind, Side
 from trio_copy.model.ids import FollowerId, TokenId, task_id
 from trio_copy.model.orders import ExecutionReport, JournalState, Order, Settlement, Status
-from trio_copy.model.positions import EntryKind, LedgerEntry
+from trio_copy.model.positions import Booking, EntryKind, LedgerEntry
 from trio_copy.model.records import OrderRecord
 from trio_copy.model.signals import Signal
 from trio_copy.model.units import NO_SHARES, NO_USD, Price
@@ -34,24 +34,21 @@ class Settlements:
         """
         store = self.store
         if report.shares:
-            booking = await store.ledger.book(self._fill(task, order, report))
+            exits = order.side is Side.SELL
+            await self._book(self._fill(task, order, report), frees=exits)
             self.at("settle: booked")
-            if order.side is Side.BUY:
-                await store.limits.commit(order.key, report.notional + report.fee)
-            elif booking.first:
-                # Booked before means credited before, or by the start that has restated the budgets since.
-                key = (task.follower, task.signal.leader, order.token_id)
-                await store.limits.credit(order.key, credits_of(key, booking, self.catalog))
+            await store.limits.commit(task.follow, order.key, NO_USD if exits else report.notional + report.fee)
+        elif report.status is Status.ABSENT:
+            await store.limits.release(task.follow, order.key)
         else:
-            if report.status is Status.ABSENT:
-                await store.limits.release(order.key)
-            else:
-                await store.limits.commit(order.key, NO_USD)
+            await store.limits.commit(task.follow, order.key, NO_USD)
         self.at("settle: budgets")
         if report.shares and report.settlement is Settlement.FAILED:
             await self._undo(task, order)
         pending = report.shares and report.settlement is Settlement.PENDING
-        await store.journal.mark(order.key, JournalState.SETTLING if pending else JournalState.ENDED, report)
+        await store.journal.mark(
+            task.follow, order.key, JournalState.SETTLING if pending else JournalState.ENDED, report
+        )
         self.at("settle: journal")
         return outcome_of(order, report)
 
@@ -83,29 +80,37 @@ class Settlements:
                 )
             )
 
-    async def forget(self, order: Order) -> None:
+    async def forget(self, record: OrderRecord) -> None:
         """Close an order that was certainly never sent."""
-        await self.store.limits.release(order.key)
-        await self.store.journal.mark(order.key, JournalState.ENDED)
+        follow, key = record.task.follow, record.order.key
+        await self.store.limits.release(follow, key)
+        await self.store.journal.mark(follow, key, JournalState.ENDED)
 
     async def confirm(self, record: OrderRecord, report: ExecutionReport) -> None:
         """Make a provisional fill firm: it is on the chain."""
         await self.store.ledger.book(self._about(record.task, record.order, EntryKind.CONFIRM))
         self.at("confirm: booked")
-        await self.store.journal.mark(record.order.key, JournalState.ENDED, report)
+        await self.store.journal.mark(record.task.follow, record.order.key, JournalState.ENDED, report)
 
     async def reverse(self, record: OrderRecord, report: ExecutionReport) -> None:
         """Take a provisional fill back: it never reached the chain."""
         await self._undo(record.task, record.order)
-        await self.store.journal.mark(record.order.key, JournalState.ENDED, report)
+        await self.store.journal.mark(record.task.follow, record.order.key, JournalState.ENDED, report)
 
     async def _undo(self, task: CopyTask, order: Order) -> None:
-        entry = self._about(task, order, EntryKind.REVERSE)
-        booking = await self.store.ledger.book(entry)
+        await self._book(self._about(task, order, EntryKind.REVERSE), frees=True)
         self.at("reverse: booked")
-        if booking.first:
-            await self.store.limits.credit(entry.key, credits_of(entry.position, booking, self.catalog))
         await self.miss(task)
+
+    async def _book(self, entry: LedgerEntry, *, frees: bool) -> Booking:
+        """Book an entry, and with it what it gives back to the budgets of open cost."""
+        if not frees:
+            return await self.store.ledger.book(entry)
+        return await self.store.ledger.book(entry, lambda booking: credits_of(entry.position, booking, self.catalog))
+
+    async def redeem(self, entry: LedgerEntry) -> Booking:
+        """Book a position at what its token pays."""
+        return await self._book(entry, frees=True)
 
     def _fill(self, task: CopyTask, order: Order, report: ExecutionReport) -> LedgerEntry:
         return LedgerEntry(

@@ -158,6 +158,7 @@ async def open_service(
                 store=store,
                 book=book,
                 catalog=catalog,
+                settlements=settlements,
                 groups=groups,
                 settings=settings.engine,
                 chain_id=settings.chain.chain_id,

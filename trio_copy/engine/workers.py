@@ -223,7 +223,7 @@ class WorkerGroup:
         reason = Reason(code=Code.DRAINED, control="engine.drain_s", value="not started", limit="before the stop")
         left = []
         for task in tuple(self.outstanding.values()):
-            orders = await execution.store.journal.of_task(task.task_id)
+            orders = await execution.store.journal.of_task(task.follow, task.task_id)
             if all(order.state is JournalState.INTENT for order in orders):
                 left.append(task)
                 await execution.settlements.miss(task)

@@ -4,9 +4,10 @@ from enum import Enum
 
 from attrs import frozen
 
-from trio_copy.model.units import NO_USD, Count, Usd
+from trio_copy.model.positions import PositionKey
+from trio_copy.model.units import NO_USD, Count, Shares, Usd
 
-Amount = Usd | Count
+Amount = Usd | Count | Shares
 
 
 class Per(Enum):
@@ -18,6 +19,8 @@ class Per(Enum):
     """Kept when anything was filled, else given back."""
     SENT = "sent"
     """Kept once the order was sent, filled or not."""
+    UNTIL_PROVEN = "until-proven"
+    """Given back, whatever came of the order."""
 
     __hash__ = object.__hash__
 
@@ -35,6 +38,10 @@ class Claim:
     per: Per = Per.COST
     until: float | None = None
     """Unix seconds after which the counter may be forgotten; None for budgets without a window."""
+    shared: bool = False
+    """Whether the budget is everybody's rather than one follower's."""
+    of: PositionKey | None = None
+    """For an exit: the limit is what this position holds at the moment of the reservation."""
 
     def kept(self, spent: Usd) -> int:
         """Return the millionths that stay taken after an order that cost `spent`, fees included."""
@@ -45,6 +52,8 @@ class Claim:
                 return self.amount.micro if spent else 0
             case Per.SENT:
                 return self.amount.micro
+            case Per.UNTIL_PROVEN:
+                return 0
 
 
 @frozen(kw_only=True)

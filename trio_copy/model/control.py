@@ -2,8 +2,11 @@
 
 from collections.abc import Mapping
 from enum import Enum
+from hashlib import sha256
 
 from attrs import frozen
+
+from trio_copy.model.ids import Address
 
 
 class Mode(Enum):
@@ -70,5 +73,35 @@ class Instance:
     """One running process, as others see it."""
 
     instance: str
-    seen_at: float
+    seen_at: float = 0.0
     """Unix seconds of the last heartbeat."""
+    started_at: float = 0.0
+    shards: tuple[int, ...] = ()
+    """The shards whose leaders it copies."""
+    standby: tuple[int, ...] = ()
+    """The shards that it reads along with their owners."""
+    draining: bool = False
+    """Whether it takes nothing new any more."""
+
+
+@frozen(kw_only=True)
+class ShardDepth:
+    """What waits in one shard."""
+
+    shard: int
+    queued: int
+    leased: int
+    held: int
+    dead: int
+    oldest_at: float | None = None
+    """Unix seconds at which the oldest task was decided that has not ended; None where there is none."""
+
+
+def shard_of(leader: Address, count: int) -> int:
+    """Return the shard that a leader belongs to, of so many."""
+    return int(sha256(leader.encode()).hexdigest()[:12], 16) % count
+
+
+def shard_lease(shard: int, replica: int = 0) -> str:
+    """Name the lease of a shard: of its owner, or of one that stands by."""
+    return f"shard-{shard}" if replica == 0 else f"shard-{shard}.standby-{replica}"

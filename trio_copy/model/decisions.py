@@ -9,7 +9,7 @@ from enum import Enum
 from attrs import frozen
 
 from trio_copy.model.fills import Side
-from trio_copy.model.ids import Address, FollowerId, IntentKey, SignalId, TaskId, TokenId, intent_key
+from trio_copy.model.ids import Address, FollowerId, FollowKey, IntentKey, SignalId, TaskId, TokenId, intent_key
 from trio_copy.model.signals import Signal
 from trio_copy.model.units import NO_SHARES, Price, Shares, Usd
 
@@ -133,6 +133,11 @@ class CopyTask:
     @property
     def key(self) -> IntentKey:
         return intent_key(self.task_id, self.attempt)
+
+    @property
+    def follow(self) -> FollowKey:
+        """Whose copy of whom it is: what its order, budgets and bookings belong to."""
+        return (self.follower, self.signal.leader)
 
     @property
     def lane(self) -> tuple[FollowerId, TokenId]:

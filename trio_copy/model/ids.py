@@ -24,6 +24,8 @@ TaskId = NewType("TaskId", str)
 IntentKey = NewType("IntentKey", str)
 OrderId = NewType("OrderId", str)
 FollowerId = NewType("FollowerId", str)
+FollowKey = tuple[FollowerId, Address]
+"""Names a follow: who copies, and whom."""
 
 ZERO_ADDRESS = Address("0x" + "0" * 40)
 _HEX = frozenset("0123456789abcdef")

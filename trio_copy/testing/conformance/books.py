@@ -9,15 +9,16 @@ from trio_copy.model.decisions import Code, End, Outcome, Reason, Skip
 from trio_copy.model.fills import Side
 from trio_copy.model.ids import FollowerId, TokenId
 from trio_copy.model.orders import ExecutionReport, JournalState, Status
-from trio_copy.model.positions import EntryKind, Mark
+from trio_copy.model.positions import Booking, EntryKind, Mark
 from trio_copy.model.records import Query
 from trio_copy.model.resolutions import Resolution
-from trio_copy.model.units import ONE, Count, Price, Usd
+from trio_copy.model.units import ONE, Count, Price, Shares, Usd
 from trio_copy.ports import Refused, Reserved
 from trio_copy.testing.conformance.terms import FILLED, ME, START, OpenStoreForTest, StoreCheck, lease_all, open_with
 from trio_copy.testing.samples import LEADER, sample_entry, sample_order, sample_signal, sample_task
 
 _ALICE = FollowerId("alice")
+_FOLLOW = (_ALICE, LEADER)
 
 
 def claim(counter: str, amount: int, limit: int) -> Claim:
@@ -31,7 +32,7 @@ async def the_first_body_wins(open_store: OpenStoreForTest) -> None:
         first, second = sample_order(task, b"first"), sample_order(task, b"second")
         assert first == (await store.journal.freeze(first, task)).order
         assert first == (await store.journal.freeze(second, task)).order
-        await store.journal.mark(task.key, JournalState.ENDED)
+        await store.journal.mark(task.follow, task.key, JournalState.ENDED)
         assert first == (await store.journal.freeze(second, task)).order
 
 
@@ -41,9 +42,9 @@ async def the_journal_lists_what_may_have_been_sent(open_store: OpenStoreForTest
         tasks = [sample_task(sample_signal(number)) for number in range(3)]
         for task in tasks:
             await store.journal.freeze(sample_order(task), task)
-        await store.journal.mark(tasks[1].key, JournalState.SENDING)
-        await store.journal.mark(tasks[2].key, JournalState.ENDED)
-        await store.journal.mark(tasks[2].key, JournalState.UNKNOWN)
+        await store.journal.mark(tasks[1].follow, tasks[1].key, JournalState.SENDING)
+        await store.journal.mark(tasks[2].follow, tasks[2].key, JournalState.ENDED)
+        await store.journal.mark(tasks[2].follow, tasks[2].key, JournalState.UNKNOWN)
         states = {entry.order.key: entry.state for entry in await store.journal.unresolved()}
         assert {tasks[0].key: JournalState.INTENT, tasks[1].key: JournalState.SENDING} == states
 
@@ -52,7 +53,8 @@ async def an_unknown_intent_cannot_be_marked(open_store: OpenStoreForTest) -> No
     """Marking what was never frozen is a bug and says so."""
     async with open_with(open_store) as store:
         try:
-            await store.journal.mark(sample_task(sample_signal(1)).key, JournalState.SENDING)
+            task = sample_task(sample_signal(1))
+            await store.journal.mark(task.follow, task.key, JournalState.SENDING)
         except StoreError:
             return
         raise AssertionError("expected StoreError")
@@ -64,18 +66,18 @@ async def the_journal_knows_the_orders_of_a_task(open_store: OpenStoreForTest) -
         task, member = (sample_task(sample_signal(number)) for number in (1, 2))
         order = sample_order(task)
         await store.journal.freeze(order, task, [member.task_id])
-        await store.journal.mark(order.key, JournalState.SENDING)
+        await store.journal.mark(task.follow, order.key, JournalState.SENDING)
         report = ExecutionReport(order_id=order.order_id, status=Status.FILLED, shares=order.shares)
         await trio.sleep(3)
-        await store.journal.mark(order.key, JournalState.ENDED, report)
+        await store.journal.mark(task.follow, order.key, JournalState.ENDED, report)
         for one in (task, member):
-            (record,) = await store.journal.of_task(one.task_id)
+            (record,) = await store.journal.of_task(one.follow, one.task_id)
             assert (record.order, record.task.task_id, record.members) == (order, task.task_id, (member.task_id,))
             assert (record.state, record.report) == (JournalState.ENDED, report)
             assert record.sent_at is not None
             assert record.ended_at is not None
             assert round(record.ended_at - record.sent_at) == 3
-        assert await store.journal.of_task(sample_task(sample_signal(3)).task_id) == ()
+        assert await store.journal.of_task(_FOLLOW, sample_task(sample_signal(3)).task_id) == ()
 
 
 async def budgets_are_never_overdrawn(open_store: OpenStoreForTest) -> None:
@@ -85,13 +87,15 @@ async def budgets_are_never_overdrawn(open_store: OpenStoreForTest) -> None:
 
         async def reserve(number: int) -> None:
             key = sample_task(sample_signal(number)).key
-            granted.append(await store.limits.reserve(key, [claim("wide", 10, 10_000), claim("narrow", 10, 55)]))
+            granted.append(
+                await store.limits.reserve(_FOLLOW, key, [claim("wide", 10, 10_000), claim("narrow", 10, 55)])
+            )
 
         async with trio.open_nursery() as nursery:
             for number in range(20):
                 nursery.start_soon(reserve, number)
         assert sum(isinstance(answer, Reserved) for answer in granted) == 5
-        assert 50 == await store.limits.used("narrow") == await store.limits.used("wide")
+        assert 50 == await store.limits.used(_ALICE, "narrow") == await store.limits.used(_ALICE, "wide")
         refused = next(answer for answer in granted if isinstance(answer, Refused))
         assert (refused.claim.counter, refused.used) == ("narrow", 50)
 
@@ -101,20 +105,20 @@ async def reservations_settle_once(open_store: OpenStoreForTest) -> None:
     async with open_with(open_store) as store:
         spent, unspent = (sample_task(sample_signal(number)).key for number in (1, 2))
         for key in (spent, unspent, spent):
-            await store.limits.reserve(key, [claim("day", 40, 100)])
-        assert await store.limits.used("day") == 80
+            await store.limits.reserve(_FOLLOW, key, [claim("day", 40, 100)])
+        assert await store.limits.used(_ALICE, "day") == 80
         for _ in range(2):
-            await store.limits.commit(spent, Usd(25))
-            await store.limits.release(unspent)
-        assert await store.limits.used("day") == 25
-        await store.limits.reserve(spent, [claim("day", 40, 100)])
-        assert await store.limits.used("day") == 25
+            await store.limits.commit(_FOLLOW, spent, Usd(25))
+            await store.limits.release(_FOLLOW, unspent)
+        assert await store.limits.used(_ALICE, "day") == 25
+        await store.limits.reserve(_FOLLOW, spent, [claim("day", 40, 100)])
+        assert await store.limits.used(_ALICE, "day") == 25
 
 
 async def money_types_survive(open_store: OpenStoreForTest) -> None:
     """What was never used is zero dollars, not nothing."""
     async with open_with(open_store) as store:
-        assert await store.limits.used("never") == 0
+        assert await store.limits.used(_ALICE, "never") == 0
         assert not (await store.ledger.position(sample_entry(sample_task(sample_signal(1))).position)).shares
 
 
@@ -128,34 +132,70 @@ async def a_reservation_becomes_what_its_claims_say(open_store: OpenStoreForTest
     async with open_with(open_store) as store:
         for number, spent in enumerate((30, 0)):
             key = sample_task(sample_signal(number)).key
-            await store.limits.reserve(key, claims)
-            await store.limits.commit(key, Usd(spent))
-        used = [await store.limits.used(counter) for counter in ("money", "sent", "opened")]
+            await store.limits.reserve(_FOLLOW, key, claims)
+            await store.limits.commit(_FOLLOW, key, Usd(spent))
+        used = [await store.limits.used(_ALICE, counter) for counter in ("money", "sent", "opened")]
         assert used == [30, 2 * ONE.micro, ONE.micro]
 
 
-async def a_credit_counts_once(open_store: OpenStoreForTest) -> None:
-    """What an exit frees goes back once per key, and never below nothing."""
+async def what_a_booking_frees_counts_once(open_store: OpenStoreForTest) -> None:
+    """What an exit frees goes back together with its booking, once, and never below nothing."""
     async with open_with(open_store) as store:
-        key = sample_task(sample_signal(1)).key
-        await store.limits.reserve(key, [claim("open", 40, 100)])
-        await store.limits.commit(key, Usd(40))
-        for name in ("sale", "sale"):
-            await store.limits.credit(name, [Credit(counter="open", amount=Usd(30))])
-        assert await store.limits.used("open") == 10
-        await store.limits.credit("another sale", [Credit(counter="open", amount=Usd(30))])
-        assert await store.limits.used("open") == 0
+        buy = sample_task(sample_signal(1))
+        await store.ledger.book(sample_entry(buy))
+        await store.limits.reserve(_FOLLOW, buy.key, [claim("open", 40, 100)])
+        await store.limits.commit(_FOLLOW, buy.key, Usd(40))
+
+        def freed(booking: Booking) -> list[Credit]:
+            assert booking.first
+            return [Credit(counter="open", amount=Usd(30))]
+
+        sale = sample_entry(sample_task(sample_signal(2)), side=Side.SELL, shares=4, dollars=3)
+        for _ in range(2):
+            await store.ledger.book(sale, freed)
+        assert await store.limits.used(_ALICE, "open") == 10
+        await store.ledger.book(sample_entry(sample_task(sample_signal(3)), side=Side.SELL, shares=4, dollars=3), freed)
+        assert await store.limits.used(_ALICE, "open") == 0
+
+
+async def the_same_shares_are_promised_once(open_store: OpenStoreForTest) -> None:
+    """However many exits of a position are under way at once, they never sell more than it holds at that moment."""
+    async with open_with(open_store) as store:
+        buy = sample_entry(sample_task(sample_signal(1)))
+        await store.ledger.book(buy)
+        granted: list[bool] = []
+
+        async def leave(number: int) -> None:
+            amount = Shares.parse("4")
+            one = Claim(
+                counter="exits", control="c", amount=amount, limit=amount, per=Per.UNTIL_PROVEN, of=buy.position
+            )
+            key = sample_task(sample_signal(number)).key
+            granted.append(isinstance(await store.limits.reserve(_FOLLOW, key, [one]), Reserved))
+
+        async with trio.open_nursery() as nursery:
+            for number in range(2, 7):
+                nursery.start_soon(leave, number)
+        assert granted.count(True) == 2
+        for number in range(2, 7):
+            await store.limits.commit(_FOLLOW, sample_task(sample_signal(number)).key, Usd(3))
+        assert await store.limits.used(_ALICE, "exits") == 0
+        await store.ledger.book(sample_entry(sample_task(sample_signal(8)), side=Side.SELL, shares=7))
+        await leave(9)
+        assert not granted[-1]
 
 
 async def budgets_can_be_restated(open_store: OpenStoreForTest) -> None:
     """What begins with the prefix becomes what is said, reservations on top; other budgets stay."""
     async with open_with(open_store) as store:
         spent, reserved = (sample_task(sample_signal(number)).key for number in (1, 2))
-        await store.limits.reserve(spent, [claim("open:a", 40, 100), claim("open:b", 40, 100), claim("day", 40, 100)])
-        await store.limits.commit(spent, Usd(40))
-        await store.limits.reserve(reserved, [claim("open:a", 7, 100)])
-        await store.limits.restate("open:", {"open:a": 30, "open:c": 5})
-        used = [await store.limits.used(counter) for counter in ("open:a", "open:b", "open:c", "day")]
+        await store.limits.reserve(
+            _FOLLOW, spent, [claim("open:a", 40, 100), claim("open:b", 40, 100), claim("day", 40, 100)]
+        )
+        await store.limits.commit(_FOLLOW, spent, Usd(40))
+        await store.limits.reserve(_FOLLOW, reserved, [claim("open:a", 7, 100)])
+        await store.limits.restate("open:", {_ALICE: {"open:a": 30, "open:c": 5}})
+        used = [await store.limits.used(_ALICE, counter) for counter in ("open:a", "open:b", "open:c", "day")]
         assert used == [37, 0, 5, 40]
 
 
@@ -264,7 +304,8 @@ BOOK_CHECKS: tuple[StoreCheck, ...] = (
     reservations_settle_once,
     money_types_survive,
     a_reservation_becomes_what_its_claims_say,
-    a_credit_counts_once,
+    what_a_booking_frees_counts_once,
+    the_same_shares_are_promised_once,
     budgets_can_be_restated,
     an_entry_is_booked_once,
     what_never_settled_is_taken_back,

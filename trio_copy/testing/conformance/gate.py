@@ -5,7 +5,7 @@ from attrs import evolve
 
 from trio_copy.entropy import seeded_entropy
 from trio_copy.errors import LeaseLost
-from trio_copy.model.control import ENGINE, Mode, follower_scope
+from trio_copy.model.control import ENGINE, Instance, Mode, follower_scope
 from trio_copy.model.decisions import Code, CopyTask, End, Outcome
 from trio_copy.model.fills import Side
 from trio_copy.model.follows import Follow
@@ -357,13 +357,31 @@ async def a_lease_fences_out_its_old_owner(open_store: OpenStoreForTest) -> None
 
 
 async def instances_are_seen(open_store: OpenStoreForTest) -> None:
-    """A heartbeat shows when an instance was last alive."""
+    """A heartbeat shows when an instance was last alive and what it owns, and tells it that it shall drain."""
     async with open_with(open_store) as store:
-        await store.control.beat("one")
+        one, two = Instance(instance="one", shards=(1, 2)), Instance(instance="two")
+        assert not await store.control.beat(one)
         await trio.sleep(3)
-        await store.control.beat("two")
+        await store.control.beat(two)
         seen = {instance.instance: instance.seen_at for instance in await store.control.instances()}
         assert round(seen["two"] - seen["one"]) == 3
+        assert {instance.shards for instance in await store.control.instances()} == {(1, 2), ()}
+        assert await store.control.ask_drain("one")
+        assert not await store.control.ask_drain("nobody")
+        assert [await store.control.beat(one), await store.control.beat(two)] == [True, False]
+        await store.control.leave("one")
+        assert [instance.instance for instance in await store.control.instances()] == ["two"]
+
+
+async def held_leases_are_seen(open_store: OpenStoreForTest) -> None:
+    """Everybody can see who holds a lease, as long as somebody does."""
+    async with open_with(open_store) as store:
+        mine = await store.control.acquire("shard-1", ME, 10)
+        assert mine is not None
+        seen = await store.control.held(["shard-1", "shard-2"])
+        assert {name: (lease.owner, lease.token) for name, lease in seen.items()} == {"shard-1": (ME, mine.token)}
+        await trio.sleep(11)
+        assert await store.control.held(["shard-1"]) == {}
 
 
 GATE_CHECKS: tuple[StoreCheck, ...] = (
@@ -392,4 +410,5 @@ GATE_CHECKS: tuple[StoreCheck, ...] = (
     an_admission_advances_the_checkpoint,
     a_lease_fences_out_its_old_owner,
     instances_are_seen,
+    held_leases_are_seen,
 )

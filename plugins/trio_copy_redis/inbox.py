@@ -1,0 +1,349 @@
+"""The gate and the queue behind it: everything of one signal lives in the shard of its leader."""
+
+from collections.abc import Sequence
+from functools import partial
+from typing import Any
+
+import trio
+from attrs import define, field
+
+from trio_copy.errors import LeaseLost
+from trio_copy.model.control import ShardDepth
+from trio_copy.model.decisions import (
+    CopyTask,
+    Ended,
+    OrderIntent,
+    Outcome,
+    Skip,
+    evicted,
+    never_enough,
+    retracted,
+    shed,
+)
+from trio_copy.model.ids import FollowerId, SignalId, TaskId
+from trio_copy.model.logs import Checkpoint
+from trio_copy.model.records import skip_record
+from trio_copy.model.signals import Signal
+from trio_copy.ports import Admitted, Adopted, DeadLetter, Depth, Duplicate, Retracted
+from trio_copy.records import decode, encode
+from trio_copy_redis.bell import LOOK_EVERY_S, Bell
+from trio_copy_redis.client import Script, load_script
+from trio_copy_redis.desk import Desk
+
+CREDIT_MS = 600_000
+"""How long a retracted trade may come back under another transaction hash."""
+_MOST_AT_ONCE = 1000
+_LEASE_S = 30.0
+"""A lease that Redis does not answer for this long is given up, so that a shutdown is not held up for ever."""
+
+
+def _script(name: str) -> Script:
+    return load_script("shard", name)
+
+
+_ADMIT, _RETRACT, _LEASE, _GATHER = _script("admit"), _script("retract"), _script("lease"), _script("gather")
+_WAIT, _RENEW, _COMPLETE, _RETRY = _script("wait"), _script("renew_tasks"), _script("complete"), _script("retry")
+_BURY, _DEAD, _REPLAY, _EXPIRE = _script("bury"), _script("dead"), _script("replay"), _script("expire")
+_END, _RECLAIM, _DEPTH = _script("end_resting"), _script("reclaim"), _script("depth")
+
+
+@define(eq=False, kw_only=True)
+class RedisInbox:
+    desk: Desk
+    bell: Bell
+    capacity: int
+    """Of each shard."""
+    dedup_ttl_s: float
+    lease_s: float
+    history_max: int
+    _served: frozenset[int] | None = None
+    _turn: int = 0
+    """Which shard is asked first, so that a busy one does not starve the others."""
+    _shards: dict[TaskId, int] = field(factory=dict)
+    """Where the tasks are that were leased here."""
+
+    async def admit(
+        self, signal: Signal, tasks: Sequence[CopyTask], checkpoint: Checkpoint | None, skips: Sequence[Skip] = ()
+    ) -> Admitted | Duplicate | Adopted:
+        now = self.desk.wall()
+        intents: dict[int, str] = {}
+        words: list[str] = []
+        for task in tasks:
+            body = intents.get(id(task.intent))
+            if body is None:
+                body = intents[id(task.intent)] = encode(task.intent)
+            words += (
+                *(task.task_id, task.executor, task.follower, body, repr(task.deadline), repr(task.not_before)),
+                *(_company(task), task.intent.side.value, repr(task.decided_at)),
+            )
+        answer = await self.desk.on_shard(
+            self.desk.shard_of(signal.leader),
+            _ADMIT,
+            signal.signal_id,
+            _milliseconds(self.dedup_ttl_s),
+            self.capacity,
+            "" if signal.credit_key is None else "|".join(signal.credit_key),
+            signal.block_hash,
+            encode(signal),
+            "" if checkpoint is None else encode(checkpoint),
+            self.desk.next_nonce(),
+            encode(shed(self.capacity)),
+            encode(evicted(self.capacity)),
+            self.desk.keep_ms,
+            self.history_max,
+            self.desk.bell,
+            len(tasks),
+            *words,
+            *(encode(skip_record(skip, signal, now)) for skip in skips),
+            reads=True,
+        )
+        match answer:
+            case ["admitted", kept, gone]:
+                mine = {task.task_id: task for task in tasks}
+                return Admitted(
+                    kept=kept,
+                    shed=tuple(
+                        Ended(task=mine.get(task.task_id, task), outcome=self._end_of(task, mine))
+                        for task in read_tasks(gone)
+                    ),
+                )
+            case ["adopted", signal_id, resumed]:
+                return Adopted(signal_id=SignalId(signal_id), resumed=resumed)
+            case _:
+                return Duplicate()
+
+    def _end_of(self, task: CopyTask, mine: dict[TaskId, CopyTask]) -> Outcome:
+        return shed(self.capacity) if task.task_id in mine else evicted(self.capacity)
+
+    async def retract(self, signal: Signal) -> Retracted | None:
+        shard = self.desk.shard_of(signal.leader)
+        found = await self.desk.on_shard(shard, _RETRACT, signal.signal_id, signal.block_hash, CREDIT_MS, reads=True)
+        return None if found is None else Retracted(held=found[0], started=found[1])
+
+    async def lease(self, executor: str, owner: str, limit: int) -> tuple[CopyTask, ...]:
+        while True:
+            rung = self.bell.next("queue")
+            tasks = await self.lease_nowait(executor, owner, limit)
+            if tasks:
+                return tasks
+            with trio.move_on_after(await self._next_due_s()):
+                await rung.wait()
+
+    async def lease_nowait(self, executor: str, owner: str, limit: int) -> tuple[CopyTask, ...]:
+        # A lease that nobody hears of would wait for its end: a cancellation waits for the answer.
+        with trio.CancelScope(shield=True, deadline=trio.current_time() + _LEASE_S):
+            return await self._lease(executor, owner, limit)
+        return ()
+
+    async def _lease(self, executor: str, owner: str, limit: int) -> tuple[CopyTask, ...]:
+        shards = self._to_serve()
+        self._turn += 1
+        until = repr(self.desk.wall() + self.lease_s)
+        tasks: list[CopyTask] = []
+        for number in range(len(shards)):
+            shard = shards[(number + self._turn) % len(shards)]
+            left = min(limit - len(tasks), _MOST_AT_ONCE)
+            if left <= 0:
+                break
+            try:
+                found = await self.desk.on_shard(shard, _LEASE, executor, owner, until, left)
+            except LeaseLost:
+                continue  # whoever looks after the shards finds out for himself
+            if found is not None:
+                tasks.extend(self._note(shard, read_tasks(found)))
+        return tuple(tasks)
+
+    async def gather(self, task: TaskId, owner: str) -> tuple[CopyTask, ...]:
+        shard = await self._find(task)
+        until = repr(self.desk.wall() + self.lease_s)
+        return self._note(shard, read_tasks(await self.desk.on_shard(shard, _GATHER, task, owner, until)))
+
+    async def wait(self, tasks: Sequence[TaskId], owner: str, until: float) -> None:
+        await self.desk.on_shard(await self._find(tasks[0]), _WAIT, owner, repr(until), *tasks)
+        self._let_go(tasks)
+
+    async def renew(self, tasks: Sequence[TaskId], owner: str) -> tuple[TaskId, ...]:
+        until = repr(self.desk.wall() + self.lease_s)
+        by_shard: dict[int, list[TaskId]] = {}
+        for task in tasks:
+            by_shard.setdefault(await self._find(task), []).append(task)
+        lost: list[TaskId] = []
+        for shard, mine in by_shard.items():
+            try:
+                lost.extend(map(TaskId, await self.desk.on_shard(shard, _RENEW, owner, until, *mine)))
+            except LeaseLost:
+                lost.extend(mine)
+        return tuple(lost)
+
+    async def complete(self, task: TaskId, owner: str, outcome: Outcome) -> bool:
+        words = (task, owner, encode(outcome), self.desk.next_nonce(), self.desk.keep_ms)
+        first = await self.desk.on_shard(await self._find(task), _COMPLETE, *words)
+        self._let_go([task])
+        return bool(first)
+
+    async def retry(self, task: TaskId, owner: str) -> None:
+        await self.desk.on_shard(await self._find(task), _RETRY, task, owner, self.desk.bell)
+        self._let_go([task])
+
+    async def bury(self, task: TaskId, owner: str, why: str) -> None:
+        await self.desk.on_shard(await self._find(task), _BURY, task, owner, why)
+        self._let_go([task])
+
+    async def dead_letters(self) -> tuple[DeadLetter, ...]:
+        letters = []
+        for found, about in await self._everywhere(_DEAD):
+            why = {task: (reason, float(at)) for task, reason, at in about}
+            letters += [
+                DeadLetter(task=task, why=why[task.task_id][0], at=why[task.task_id][1]) for task in read_tasks(found)
+            ]
+        return tuple(sorted(letters, key=lambda letter: letter.at))
+
+    async def replay(self, tasks: Sequence[TaskId]) -> int:
+        return await self._on_dead("replay", tasks)
+
+    async def purge(self, tasks: Sequence[TaskId]) -> int:
+        return await self._on_dead("purge", tasks)
+
+    async def expire(self, now: float) -> tuple[Ended, ...]:
+        ended = []
+        for shard in self.desk.held():
+            try:
+                held, waiting = await self.desk.on_shard(
+                    shard, _EXPIRE, self.desk.deliveries, self.desk.bell, repr(now)
+                )
+                for state, found, end in (("held", held, retracted), ("waiting", waiting, never_enough)):
+                    for task in read_tasks(found):
+                        outcome = end(task)
+                        words = (task.task_id, state, encode(outcome), self.desk.keep_ms)
+                        if await self.desk.on_shard(shard, _END, *words):
+                            ended.append(Ended(task=task, outcome=outcome))
+            except LeaseLost:
+                continue
+        return tuple(ended)
+
+    async def depth(self) -> Depth:
+        answers = [[int(count or 0) for count in counts] for counts, _ in await self._everywhere(_DEPTH)]
+        queued, leased, waiting, held, dead, peak = (sum(column) for column in zip(*answers, strict=True))
+        return Depth(
+            queued=queued,
+            leased=leased,
+            held=waiting + held,
+            dead=dead,
+            capacity=self.capacity * len(answers),
+            peak=peak,
+        )
+
+    async def depths(self) -> tuple[ShardDepth, ...]:
+        depths = []
+        for shard, (counts, oldest) in enumerate(await self._everywhere(_DEPTH)):
+            queued, leased, waiting, held, dead, _ = (int(count or 0) for count in counts)
+            depths.append(
+                ShardDepth(
+                    shard=shard,
+                    queued=queued,
+                    leased=leased,
+                    held=waiting + held,
+                    dead=dead,
+                    oldest_at=float(oldest) if oldest else None,
+                )
+            )
+        return tuple(depths)
+
+    def serve(self, shards: frozenset[int]) -> None:
+        self._served = shards
+        self.bell.ring("queue")
+
+    async def reclaim(self, shard: int) -> int:
+        found: int = await self.desk.on_shard(shard, _RECLAIM, self.desk.deliveries, self.desk.bell)
+        return found
+
+    def _to_serve(self) -> tuple[int, ...]:
+        held = self.desk.held()
+        return held if self._served is None else tuple(shard for shard in held if shard in self._served)
+
+    async def _next_due_s(self) -> float:
+        """Return how long there is nothing to do for certain: until something is due, but no longer than a bell may fail."""
+        due = [
+            float(first[1])
+            for first in await self.desk.client.all(
+                [
+                    partial(self.desk.ask, self.desk.tag(shard), "ZRANGE", "due", 0, 0, "WITHSCORES")
+                    for shard in self._to_serve()
+                ]
+            )
+            if first
+        ]
+        return min(LOOK_EVERY_S, max(0.0, min(due, default=float("inf")) - self.desk.wall()))
+
+    async def _on_dead(self, verb: str, tasks: Sequence[TaskId]) -> int:
+        if not tasks:
+            return 0
+        words = (verb, self.desk.bell, *dict.fromkeys(tasks))
+        return sum([await self.desk.on_shard(shard, _REPLAY, *words) for shard in self.desk.held()])
+
+    async def _everywhere(self, script: Script) -> list[Any]:
+        """Look at every shard, whoever owns it."""
+        return await self.desk.client.all(
+            [partial(self.desk.look_at, self.desk.tag(shard), script) for shard in range(self.desk.shards)]
+        )
+
+    async def _find(self, task: TaskId) -> int:
+        """Return the shard of a task; those that were leased here are known."""
+        known = self._shards.get(task)
+        if known is not None:
+            return known
+        held = self.desk.held()
+        found = await self.desk.client.all(
+            [partial(self.desk.ask, self.desk.tag(shard), "EXISTS", f"task:{task}") for shard in held]
+        )
+        for shard, exists in zip(held, found, strict=True):
+            if exists:
+                return shard
+        raise LeaseLost(f"task {task} is in no shard of ours")
+
+    def _note(self, shard: int, tasks: tuple[CopyTask, ...]) -> tuple[CopyTask, ...]:
+        self._shards.update((task.task_id, shard) for task in tasks)
+        return tasks
+
+    def _let_go(self, tasks: Sequence[TaskId]) -> None:
+        for task in tasks:
+            self._shards.pop(task, None)
+
+
+def read_tasks(rows: Any) -> tuple[CopyTask, ...]:  # noqa: ANN401  as a script returned them
+    """Make tasks of rows; equal signals and intents are read once."""
+    found, records = rows
+    signals = {signal: decode(record, Signal) for signal, record in records if record}
+    intents: dict[str, OrderIntent] = {}
+    tasks = []
+    for task_id, signal, follower, executor, body, deadline, decided_at, not_before, company, again, *_ in found:
+        if signal not in signals:
+            continue  # older than what is kept of its signal
+        if body not in intents:
+            intents[body] = decode(body, OrderIntent)
+        tasks.append(
+            CopyTask(
+                task_id=TaskId(task_id),
+                signal=signals[signal],
+                follower=FollowerId(follower),
+                executor=executor,
+                intent=intents[body],
+                deadline=float(deadline),
+                decided_at=float(decided_at),
+                not_before=float(not_before),
+                gathers=bool(company),
+                again=again == "1",
+            )
+        )
+    return tuple(tasks)
+
+
+def _company(task: CopyTask) -> str:
+    """Name those whom a task gathers with; nothing for a task that goes alone."""
+    if not task.gathers:
+        return ""
+    return f"{task.follower}:{task.signal.leader}:{task.intent.token_id}:{task.intent.side.value}"
+
+
+def _milliseconds(seconds: float) -> int:
+    return max(1, round(seconds * 1000))

@@ -1,0 +1,30 @@
+-- 4 deliveries at most 5 bell 6 the moment that counts: leases that ran out go back; what waited in vain is told, and ended by its teller
+if fenced() then return FENCED end
+local moment = tonumber(ARGV[6])
+local back = 0
+for _, e in ipairs(call('SMEMBERS', k('executors'))) do
+  local q, from = k('queue:' .. e), '-'
+  while call('EXISTS', q) == 1 do
+    local pending = redis.pcall('XPENDING', q, GROUP, from, '+', 200)
+    if pending.err or #pending == 0 then break end
+    for _, p in ipairs(pending) do
+      from = '(' .. p[1]
+      if p[2] ~= BACK then
+        local entry = call('XRANGE', q, p[1], p[1])[1]
+        local t = entry and get(entry[2][2])
+        if t and t.x == p[1] and t.s == 'leased' then
+          if tonumber(t.u) <= moment then
+            give_up(t, tonumber(ARGV[4]))
+            back = back + 1
+          end
+        else
+          call('XACK', q, GROUP, p[1])
+          call('XDEL', q, p[1])
+        end
+      end
+    end
+  end
+end
+if back > 0 or #call('ZRANGEBYSCORE', k('due'), '-inf', NOW, 'LIMIT', 0, 1) > 0 then call('PUBLISH', ARGV[5], 'queue') end
+return {rows(call('ZRANGEBYSCORE', k('held'), '-inf', ARGV[6], 'LIMIT', 0, 500)),
+        rows(call('ZRANGEBYSCORE', k('waiting'), '-inf', ARGV[6], 'LIMIT', 0, 500))}

@@ -1,0 +1,154 @@
+"""One connection to one Redis server: commands go out in the order of their calls, replies come back in that order.
+
+Whoever calls while others wait shares their trip: what was written meanwhile goes out in one piece. A cancelled call leaves
+its place in the line, and its reply is dropped when it comes, so that nobody ever reads somebody else's. A reply that is
+overdue ends the connection, and every call that waits on it.
+"""
+
+import ssl
+from collections import deque
+from typing import Any
+
+import hiredis
+import trio
+from attrs import define, field
+
+from trio_copy_redis.address import Address
+from trio_copy_redis.answers import Broken, answer_error
+
+_CHUNK = 65_536
+
+
+@define(eq=False)
+class _Call:
+    sent_at: float
+    answered: trio.Event = field(factory=trio.Event)
+    answer: Any = None
+
+
+@define(eq=False)
+class Wire:
+    """Runs as a task; calls may come from any task."""
+
+    stream: trio.abc.Stream
+    timeout_s: float
+    """A reply that takes longer ends the connection."""
+    address: Address
+    facts: dict[str, str] = field(factory=dict)
+    """What the server said of itself."""
+    _reader: Any = field(factory=lambda: hiredis.Reader(encoding="utf-8", errors="replace", replyError=answer_error))
+    _waiting: deque[_Call] = field(factory=deque)
+    _unsent: list[bytes] = field(factory=list)
+    _something: trio.Event = field(factory=trio.Event)
+    broken: Broken | None = None
+    """Why it can be used no more."""
+    _life: trio.CancelScope = field(factory=trio.CancelScope)
+    _handed_over: bool = False
+    _ended: trio.Event = field(factory=trio.Event)
+
+    async def call(self, *words: str | bytes | int | float) -> Any:  # noqa: ANN401  whatever Redis answers
+        """Send a command and wait for its reply.
+
+        Cancelled, the command may or may not have been carried out.
+
+        Raises:
+            Broken: the connection ended before the reply came.
+            redis.exceptions.ResponseError: Redis refused, by the name it gave.
+        """
+        if self.broken is not None:
+            raise self.broken
+        call = _Call(trio.current_time())
+        self._waiting.append(call)
+        self._unsent.append(hiredis.pack_command(words))  # type: ignore[arg-type]
+        self._something.set()
+        await call.answered.wait()
+        if isinstance(call.answer, Exception):
+            raise call.answer
+        return call.answer
+
+    async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        """Move bytes until the connection ends or this is cancelled; then every call that waits is told."""
+        why = "closed"
+        try:
+            with self._life:
+                async with trio.open_nursery() as nursery:
+                    nursery.start_soon(self._send)
+                    nursery.start_soon(self._watch)
+                    task_status.started()
+                    await self._receive()
+        except* (Broken, trio.BrokenResourceError, trio.ClosedResourceError, OSError, ssl.SSLError) as group:
+            why = str(_first(group)) or type(_first(group)).__name__
+        finally:
+            self.end(f"{self.address.name}: {why}")
+            self._ended.set()
+            if not self._handed_over:
+                await trio.aclose_forcefully(self.stream)
+
+    def ask_first(self) -> None:
+        """Announce to a server of a cluster that the next command was sent here by another one."""
+        self._waiting.append(_Call(trio.current_time()))
+        self._unsent.append(hiredis.pack_command(("ASKING",)))
+
+    def close(self) -> None:
+        """End the connection; whoever waits for a reply is told."""
+        self.end(f"{self.address.name}: closed")
+
+    async def hand_over(self) -> trio.abc.Stream:
+        """Leave the stream to somebody else, who closes it. Cancelled, it is closed."""
+        self._handed_over = True
+        self.close()
+        try:
+            await self._ended.wait()
+        except BaseException:
+            await trio.aclose_forcefully(self.stream)
+            raise
+        return self.stream
+
+    def end(self, why: str) -> None:
+        """Use the connection no more."""
+        self._life.cancel()
+        if self.broken is None:
+            self.broken = Broken(why)
+            while self._waiting:
+                call = self._waiting.popleft()
+                call.answer = Broken(why)
+                call.answered.set()
+
+    async def _send(self) -> None:
+        while True:
+            await self._something.wait()
+            self._something = trio.Event()
+            unsent, self._unsent = self._unsent, []
+            await self.stream.send_all(b"".join(unsent))
+
+    async def _receive(self) -> None:
+        while True:
+            data = await self.stream.receive_some(_CHUNK)
+            if not data:
+                raise Broken("the server closed the connection")
+            self._reader.feed(data)
+            try:
+                while (
+                    answer := self._reader.gets()
+                ) is not False:  # RESP2 knows no booleans: nothing whole has come yet
+                    if not self._waiting:
+                        raise Broken("an answer that nobody asked for")
+                    call = self._waiting.popleft()
+                    call.answer = answer
+                    call.answered.set()
+            except hiredis.ProtocolError as error:
+                raise Broken(f"not a Redis server: {error}") from None
+
+    async def _watch(self) -> None:
+        while True:
+            waits = self._waiting[0].sent_at + self.timeout_s if self._waiting else trio.current_time() + self.timeout_s
+            if waits <= trio.current_time():
+                raise Broken(f"no answer for {self.timeout_s:g} s")
+            await trio.sleep_until(waits)
+
+
+def _first(group: BaseExceptionGroup[Any]) -> BaseException:
+    error: BaseException = group
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error
