@@ -8,6 +8,7 @@ from bench.protocol import copy_all
 from bench.timing import RUNS, row
 from trio_copy.cli.garbage import relax_garbage_collection
 from trio_copy.cli.load import _plan
+from trio_copy.cli.stores import store_table
 
 FOLLOWERS = 100
 SIGNALS = 200
@@ -21,7 +22,7 @@ def main() -> None:
     relax_garbage_collection()
     channel = min(trio.run(_channel, copies) for _ in range(RUNS)) * 1e6 / copies
     row("baseline: a memory channel, one item each", channel)
-    plan = _plan(users=FOLLOWERS, follows=1, leaders=1, latency_ms=0, workers=None, store="memory", options=())
+    plan = _plan(users=FOLLOWERS, follows=1, leaders=1, latency_ms=0, workers=None, store=store_table("memory", ()))
     ours = min(trio.run(copy_all, plan, SIGNALS)[0] for _ in range(RUNS)) * 1e6 / copies
     row("decide, admit, lease, lane, reserve, freeze, send, book", ours, channel)
     print("  goal: at least 10,000 copies per second of processor time")

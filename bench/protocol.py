@@ -12,6 +12,7 @@ from attrs import evolve
 from bench.timing import percentile, row
 from trio_copy.cli.garbage import relax_garbage_collection
 from trio_copy.cli.load import _plan
+from trio_copy.cli.stores import store_table
 from trio_copy.clock import anchored_wall_clock, cpu_seconds
 from trio_copy.config import EndpointSettings
 from trio_copy.copying.catalog import Catalog
@@ -52,7 +53,7 @@ def main() -> None:
         for store, options in (("memory", ()), ("sqlite", (f'path = "{folder}/store.db"',))):
             count = SIGNALS[store]
             plan = _plan(
-                users=FOLLOWERS, follows=1, leaders=1, latency_ms=0, workers=None, store=store, options=options
+                users=FOLLOWERS, follows=1, leaders=1, latency_ms=0, workers=None, store=store_table(store, options)
             )
             cpu, elapsed, lags = trio.run(copy_all, plan, count)
             copies = count * FOLLOWERS

@@ -339,6 +339,16 @@ Freed = Callable[[Booking], Sequence[Credit]]
 """Says what a booking gives back to budgets."""
 
 
+@frozen(kw_only=True)
+class Closing:
+    """How an order is closed together with the booking of what it filled."""
+
+    key: IntentKey
+    spent: Usd
+    state: JournalState
+    report: ExecutionReport
+
+
 def nothing_freed(booking: Booking) -> Sequence[Credit]:
     """Give nothing back."""
     return ()
@@ -347,11 +357,12 @@ def nothing_freed(booking: Booking) -> Sequence[Credit]:
 class Ledger(Protocol):
     """What was bought and sold."""
 
-    async def book(self, entry: LedgerEntry, freed: Freed = nothing_freed) -> Booking:
+    async def book(self, entry: LedgerEntry, freed: Freed = nothing_freed, closing: Closing | None = None) -> Booking:
         """Book an entry once, and tell what it changed; booked again, tell what it changed the first time.
 
         Atomic: the entry, its position (see `positions.fold`), the follower's performance, and what the booking frees in
-        the follower's budgets, which never fall below zero.
+        the follower's budgets, which never fall below zero. With `closing`, the order that was executed is closed in the
+        same step, as `Limits.commit` and `Journal.mark` would; that is also done when the entry was booked before.
         """
         ...
 
@@ -442,8 +453,11 @@ class Control(Protocol):
         """Return the block up to which everything is stored: the lowest of the shards that are held."""
         ...
 
-    async def save_checkpoint(self, checkpoint: Checkpoint) -> None:
-        """Advance the checkpoint; a lower block than the stored one is kept only after a reorg lowered it."""
+    async def save_checkpoint(self, checkpoint: Checkpoint, shards: Collection[int] | None = None) -> None:
+        """Advance the checkpoint of some shards, or of all that are held; a reorg may lower it.
+
+        A shard that came while others were being read must not be among them: nothing of it was stored.
+        """
         ...
 
     async def acquire(self, name: str, owner: str, lease_s: float) -> Lease | None:
@@ -568,6 +582,8 @@ class StoreContext:
     """Slices of leaders. A store for several instances keeps the queue and the checkpoint of each apart."""
     fenced: bool = False
     """Whether every change for a shard needs its lease, as `Control.acquire` of this store gave it; else `LeaseLost`."""
+    throwaway: bool = False
+    """Whether it is a trial: on data of its own, which a server shall forget at the end."""
     live: bool = False
     """Whether money moves: a store that may lose what it promised must refuse to open."""
 

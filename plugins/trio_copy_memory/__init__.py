@@ -11,8 +11,9 @@ from contextlib import asynccontextmanager
 from attrs import frozen
 
 from trio_copy.hookspecs import hookimpl
+from trio_copy.model.ids import FollowKey
 from trio_copy.model.settings import setting, within
-from trio_copy.ports import Store, StoreContext, StorePlugin
+from trio_copy.ports import Closing, Store, StoreContext, StorePlugin
 from trio_copy_memory.control import MemoryControl
 from trio_copy_memory.follows import MemoryFollows
 from trio_copy_memory.history import MemoryHistory
@@ -63,6 +64,12 @@ async def open_memory_store(context: StoreContext) -> AsyncGenerator[Store, None
     ledger = MemoryLedger(booked_max=settings.ended_max)
     limits = MemoryLimits(settled_max=settings.ended_max, held=ledger.held)
     ledger.credit = limits.credit
+
+    def close(follow: FollowKey, closing: Closing) -> None:
+        limits.settle(closing.key, closing.spent)
+        journal.note(closing.key, closing.state, closing.report)
+
+    ledger.close = close
     inbox = MemoryInbox(
         wall=context.wall,
         forget=limits.forget,

@@ -1,6 +1,6 @@
 """Mode, checkpoint, leases and instances of a single process."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import trio
 from attrs import define, evolve, field
@@ -41,7 +41,7 @@ class MemoryControl:
     async def checkpoint(self) -> Checkpoint | None:
         return self._checkpoint
 
-    async def save_checkpoint(self, checkpoint: Checkpoint) -> None:
+    async def save_checkpoint(self, checkpoint: Checkpoint, shards: Collection[int] | None = None) -> None:
         self.advance(checkpoint)
 
     def advance(self, checkpoint: Checkpoint) -> None:

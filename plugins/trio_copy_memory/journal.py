@@ -35,6 +35,10 @@ class MemoryJournal:
     async def mark(
         self, follow: FollowKey, key: IntentKey, state: JournalState, report: ExecutionReport | None = None
     ) -> None:
+        self.note(key, state, report)
+
+    def note(self, key: IntentKey, state: JournalState, report: ExecutionReport | None) -> None:
+        """Record how far an order got, without giving way to another task."""
         if key in self._ended:
             return
         record = self._open.get(key)

@@ -7,11 +7,11 @@ from attrs import define, evolve, field
 
 from trio_copy.clock import utc_date
 from trio_copy.model.budgets import Credit, Performance
-from trio_copy.model.ids import FollowerId
+from trio_copy.model.ids import FollowerId, FollowKey
 from trio_copy.model.positions import EMPTY, Booking, EntryKind, LedgerEntry, Mark, Position, PositionKey, fold
 from trio_copy.model.resolutions import Resolution
 from trio_copy.model.units import Shares
-from trio_copy.ports import Freed, nothing_freed
+from trio_copy.ports import Closing, Freed, nothing_freed
 
 _FRESH = Performance()
 
@@ -21,6 +21,8 @@ class MemoryLedger:
     booked_max: int
     credit: Callable[[Sequence[Credit]], None] = lambda credits: None
     """Gives back to budgets, in the same step."""
+    close: Callable[[FollowKey, Closing], None] = lambda follow, closing: None
+    """Settles an order's reservation and closes its journal entry, in the same step."""
     _booked: OrderedDict[str, tuple[LedgerEntry, Booking]] = field(factory=OrderedDict)
     _positions: dict[PositionKey, Position] = field(factory=dict)
     _open: dict[PositionKey, Position] = field(factory=dict)
@@ -30,7 +32,13 @@ class MemoryLedger:
     _resolutions: OrderedDict[str, Resolution] = field(factory=OrderedDict)
     _marks: dict[PositionKey, Mark] = field(factory=dict)
 
-    async def book(self, entry: LedgerEntry, freed: Freed = nothing_freed) -> Booking:
+    async def book(self, entry: LedgerEntry, freed: Freed = nothing_freed, closing: Closing | None = None) -> Booking:
+        booking = self._book(entry, freed)
+        if closing is not None:
+            self.close((entry.follower, entry.leader), closing)
+        return booking
+
+    def _book(self, entry: LedgerEntry, freed: Freed) -> Booking:
         known = self._booked.get(entry.key)
         if known is not None:
             return evolve(known[1], first=False)

@@ -42,6 +42,10 @@ class MemoryLimits:
         return Reserved()
 
     async def commit(self, follow: FollowKey, key: IntentKey, spent: Usd) -> None:
+        self.settle(key, spent)
+
+    def settle(self, key: IntentKey, spent: Usd) -> None:
+        """Turn a reservation into spending, without giving way to another task."""
         claims = self._reserved.pop(key, ())
         for claim in claims:
             self._add(claim.counter, claim.kept(spent) - claim.amount.micro)

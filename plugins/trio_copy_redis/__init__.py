@@ -8,6 +8,7 @@ from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 
 import attrs
+import trio
 from attrs import frozen
 
 from trio_copy.errors import ConfigError
@@ -16,7 +17,7 @@ from trio_copy.model.settings import setting, within
 from trio_copy.ports import Store, StoreContext, StorePlugin
 from trio_copy_redis.address import read_place
 from trio_copy_redis.bell import Bell
-from trio_copy_redis.client import load_script, open_client
+from trio_copy_redis.client import Client, load_script, open_client
 from trio_copy_redis.control import RedisControl
 from trio_copy_redis.desk import Desk
 from trio_copy_redis.distrust import expect_safe
@@ -38,6 +39,7 @@ class RedisSettings:
         attrs.NOTHING,
         unit="redis://, rediss://, unix://, redis+sentinel://, redis+cluster://, env:NAME, file:PATH",
         why="A URL with a password belongs into an environment variable or a 0600 file.",
+        secret=True,
     )
     prefix: str = setting(
         "trio-copy", unit="text", why="Begins the names of all keys, so that several systems can share one Redis."
@@ -112,11 +114,14 @@ async def open_redis_store(context: StoreContext) -> AsyncGenerator[Store, None]
         if not context.guest:
             for problem in await expect_safe(client, live=context.live):
                 context.on_trouble("store-unsafe", problem)
-        common = f"{{{settings.prefix}:common}}"
+        prefix = settings.prefix
+        if context.throwaway:
+            prefix += f":trial-{await client.call(f'{{{prefix}}}', 'INCR', f'{{{prefix}}}:trials')}"
+        common = f"{{{prefix}:common}}"
         seconds, micros = await client.call(common, "TIME")
         desk = Desk(
             client=client,
-            prefix=settings.prefix,
+            prefix=prefix,
             shards=context.shards,
             fenced=context.fenced,
             wall=context.wall,
@@ -137,7 +142,8 @@ async def open_redis_store(context: StoreContext) -> AsyncGenerator[Store, None]
             )
         bell = Bell(client=client, channel=desk.bell)
         await client.nursery.start(bell.run)
-        yield RedisStore(
+        limits = RedisLimits(desk)
+        store = RedisStore(
             inbox=RedisInbox(
                 desk=desk,
                 bell=bell,
@@ -147,12 +153,33 @@ async def open_redis_store(context: StoreContext) -> AsyncGenerator[Store, None]
                 history_max=settings.history_max,
             ),
             journal=RedisJournal(desk),
-            limits=RedisLimits(desk),
-            ledger=RedisLedger(desk),
+            limits=limits,
+            ledger=RedisLedger(desk, limits),
             follows=RedisFollows(desk, bell),
             control=RedisControl(desk, bell),
             history=RedisHistory(desk),
         )
+        try:
+            yield store
+        finally:
+            if context.throwaway:
+                with trio.CancelScope(shield=True, deadline=trio.current_time() + settings.patience_s):
+                    await _remove(client, prefix)
+
+
+async def _remove(client: Client, prefix: str) -> None:
+    """Let every server forget what a trial has written."""
+    for wire in await client.primaries():
+        cursor = "0"
+        while True:
+            cursor, keys = await wire.call("SCAN", cursor, "MATCH", f"{{{prefix}:*", "COUNT", 1000)
+            if wire.facts.get("redis_mode") != "cluster":
+                await wire.call("UNLINK", *keys) if keys else None
+            else:
+                for key in keys:  # of many slots
+                    await wire.call("UNLINK", key)
+            if cursor == "0":
+                break
 
 
 @hookimpl

@@ -19,6 +19,8 @@ _CHUNK = 4096
 class Bell:
     client: Client
     channel: str
+    busy: set[str] = field(factory=set)
+    """Tags of shards that were rung for since somebody looked: something was queued there."""
     _rung: dict[str, trio.Event] = field(factory=lambda: defaultdict(trio.Event))
 
     def next(self, name: str) -> trio.Event:
@@ -26,7 +28,10 @@ class Bell:
         return self._rung[name]
 
     def ring(self, name: str) -> None:
-        """Wake whoever waits for a bell."""
+        """Wake whoever waits for a bell; a shard's own tag stands for its queue."""
+        if name.startswith("{"):
+            self.busy.add(name)
+            name = "queue"
         if name in self._rung:
             self._rung.pop(name).set()
 

@@ -5,7 +5,7 @@ repeated: every script may be carried out twice with the same result. What does 
 """
 
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from functools import partial
 from hashlib import sha1
 from importlib.resources import files
@@ -35,6 +35,8 @@ from trio_copy_redis.wire import Wire
 
 _T = TypeVar("_T")
 Words = str | bytes | int | float
+_NOT_NOW = (*PASSING, MovedError, AskError, AuthenticationError, NoPermissionError)
+"""What a call is repeated after: it was not carried out, or may be carried out twice."""
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.02, 0.5
 _TOGETHER = 500
 """Calls that are under way at once when there are many to make."""
@@ -67,10 +69,14 @@ class Client:
     nursery: trio.Nursery
     _wires: dict[str, Wire] = field(factory=dict)
     _opening: trio.Lock = field(factory=trio.Lock)
+    _dead: dict[str, list[int]] = field(factory=dict)
+    """Names, as the servers know them, of connections that ended with calls under way."""
     _slots: list[tuple[int, int, Address]] = field(factory=list)
     _run_ids: dict[str, str] = field(factory=dict)
     _settled: bool = False
     """Whether the first contact is over: from then on, a server that is new is a change."""
+    lost_answers: int = 0
+    """How often an answer was lost with its connection: what was asked may have been done."""
     _waiting_since: float | None = None
     """Trio time since which calls wait for Redis."""
 
@@ -81,10 +87,23 @@ class Client:
             StoreUnavailable: Redis did not come back in time.
             redis.exceptions.ResponseError: an answer with a name of its own, for the caller.
         """
+        wire = self._ready(tag)
+        if wire is not None:
+            # The usual case, without the layers that only matter when something is wrong.
+            try:
+                return await wire.call("EVALSHA", script.sha, 1, tag, *words)
+            except Broken:
+                self.lost_answers += 1
+            except (*_NOT_NOW, NoScriptError):
+                pass
         return await self._persist(tag, partial(_evaluate, script, tag, words))
 
     async def call(self, tag: str, *words: Words) -> Any:  # noqa: ANN401  whatever Redis answers
         """Carry out one command on a key with a tag; errors as for `run`."""
+        wire = self._ready(tag)
+        if wire is not None:
+            with suppress(*_NOT_NOW):
+                return await wire.call(*words)
         return await self._persist(tag, partial(_command, words))
 
     async def all(self, calls: Sequence[Callable[[], Awaitable[_T]]]) -> list[_T]:
@@ -120,6 +139,10 @@ class Client:
             raise ConfigError([_credentials(error, self.place.servers[0])]) from None
         except Broken as error:
             raise StoreUnavailable(f"store.redis.url: Redis does not answer: {error}") from None
+        for wire in self._wires.values():
+            if self.place.kind != "cluster" and wire.facts.get("redis_mode") == "cluster":
+                where = wire.address.name
+                raise ConfigError([f"store.redis.url: {where} is part of a cluster; say redis+cluster://"])
         self._settled = True
 
     async def listen(self, channel: str) -> trio.abc.Stream:
@@ -139,7 +162,9 @@ class Client:
         while True:
             wire = None
             try:
-                wire = await self._wire(asked or await self._address_of(tag))
+                wire = (self._ready(tag) if asked is None else None) or await self._wire(
+                    asked or await self._address_of(tag)
+                )
                 redirected, asked = asked is not None, None
                 answer = await ask(wire, redirected)
             except MovedError:
@@ -173,6 +198,7 @@ class Client:
             pause = min(_LONGEST_PAUSE_S, 2 * pause)
 
     def _note(self, error: Exception) -> None:
+        self.lost_answers += isinstance(error, Broken)
         if self._waiting_since is None:
             self._waiting_since = trio.current_time()
             self.on_trouble("store-waiting", f"everything waits for Redis: {advice(error)}")
@@ -186,6 +212,13 @@ class Client:
     def waiting_s(self) -> float:
         """For how long calls have been waiting for Redis; 0 when none does."""
         return 0.0 if self._waiting_since is None else trio.current_time() - self._waiting_since
+
+    def _ready(self, tag: str) -> Wire | None:
+        """Return the connection for a tag when it is up, which it nearly always is."""
+        if self.place.kind == "":
+            wire = self._wires.get(self.place.servers[0].name)
+            return wire if wire is not None and wire.broken is None else None
+        return None
 
     async def _address_of(self, tag: str) -> Address:
         if self.place.kind != "cluster":
@@ -256,6 +289,9 @@ class Client:
         async with self._opening:
             wire = self._wires.get(address.name)
             if wire is None or wire.broken is not None:
+                if wire is not None and wire.client_id:
+                    self._dead.setdefault(address.name, []).append(wire.client_id)
+                    wire.client_id = 0
                 wire = self._wires[address.name] = await self._dial(address)
         return wire
 
@@ -271,6 +307,12 @@ class Client:
             raise
         return wire
 
+    async def _bury_the_dead(self, wire: Wire) -> None:
+        """Let the server drop what earlier connections have sent and it has not read: it is about to be sent again."""
+        for client_id in self._dead.pop(wire.address.name, ()):
+            with suppress(ResponseError, NoPermissionError):
+                await wire.call("CLIENT", "KILL", "ID", client_id)
+
     async def _introduce(self, wire: Wire) -> None:
         address = wire.address
         if address.password is not None:
@@ -279,6 +321,8 @@ class Client:
         if address.db:
             await wire.call("SELECT", address.db)
         await wire.call("CLIENT", "SETNAME", self.client_name)
+        wire.client_id = await wire.call("CLIENT", "ID")
+        await self._bury_the_dead(wire)
         wire.facts = facts_of(f"{await wire.call('INFO', 'server')}\n{await wire.call('INFO', 'replication')}")
         if self.place.kind == "sentinel" and wire.facts.get("role") != "master":
             raise Broken(f"{address.name}: not the primary any more")

@@ -1,6 +1,6 @@
 """Modes, checkpoints, leases and instances."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 
@@ -59,9 +59,11 @@ class RedisControl:
         found = [decode(text, Checkpoint) for text in texts if text]
         return min(found, key=lambda checkpoint: checkpoint.number, default=None)
 
-    async def save_checkpoint(self, checkpoint: Checkpoint) -> None:
-        text = encode(checkpoint)
-        await self.desk.client.all([partial(self._save, shard, text) for shard in self.desk.read()])
+    async def save_checkpoint(self, checkpoint: Checkpoint, shards: Collection[int] | None = None) -> None:
+        text, read = encode(checkpoint), self.desk.read()
+        await self.desk.client.all(
+            [partial(self._save, shard, text) for shard in read if shards is None or shard in shards]
+        )
 
     async def _save(self, shard: int, text: str) -> None:
         with suppress(LeaseLost):  # whoever has it now reads from the checkpoint that stands there
@@ -76,6 +78,8 @@ class RedisControl:
         return lease
 
     async def renew(self, lease: Lease, lease_s: float) -> Lease:
+        if not self.desk.holds(lease.name):
+            raise LeaseLost(f"{lease.name}: what Redis knows may have changed since it was taken")
         try:
             until = await self._on_lease(lease.name, _RENEW, lease.token, repr(lease_s))
         except FencedError:

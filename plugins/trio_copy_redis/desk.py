@@ -1,5 +1,6 @@
 """What every part of the store works with: the client, the tags of the data, the leases that fence it, and the time."""
 
+from collections.abc import Callable
 from typing import Any
 
 from attrs import define, field
@@ -30,8 +31,11 @@ class Desk:
     """Names this store among all that were ever opened on the same data."""
     offset_s: float = 0.0
     """How far Redis' clock is ahead of ours: leases run by Redis' clock, for all instances have to agree on it."""
+    on_loss: list[Callable[[], None]] = field(factory=list)
+    """Called when a lease was lost: what was read before may not hold any more."""
     _tokens: dict[str, dict[str, int]] = field(factory=dict)
     """Fencing tokens of the leases held, by tag and role."""
+    _shard_by_leader: dict[Address, int] = field(factory=dict)
     _calls: int = 0
     _known_followers: set[FollowerId] = field(factory=set)
 
@@ -51,7 +55,10 @@ class Desk:
         return f"{{{self.prefix}:follower:{follower}}}"
 
     def shard_of(self, leader: Address) -> int:
-        return shard_of(leader, self.shards)
+        shard = self._shard_by_leader.get(leader)
+        if shard is None:
+            shard = self._shard_by_leader[leader] = shard_of(leader, self.shards)
+        return shard
 
     def place_of(self, lease: str) -> tuple[str, str]:
         """Return the tag and the role of a lease by its name."""
@@ -63,12 +70,19 @@ class Desk:
         tag, role = self.place_of(lease)
         if token is None:
             self._tokens.get(tag, {}).pop(role, None)
+            self._forget()
         else:
             self._tokens.setdefault(tag, {})[role] = token
+
+    def holds(self, lease: str) -> bool:
+        """Tell whether a lease is held as far as we know."""
+        tag, role = self.place_of(lease)
+        return role in self._tokens.get(tag, {})
 
     def drop_all(self) -> None:
         """Forget every lease: what they fenced may not be what it was."""
         self._tokens.clear()
+        self._forget()
 
     def held(self) -> tuple[int, ...]:
         """Return the shards whose tasks, orders and positions are this store's to look after."""
@@ -98,25 +112,27 @@ class Desk:
         try:
             return await self.client.run(script, self.tag(shard), role, token, self.now(), *words)
         except FencedError:
-            self._tokens.pop(self.tag(shard), None)
+            self._lose(shard, role, token)
             raise LeaseLost(f"shard {shard} has another owner now") from None
         except NotLeasedError as error:
             raise LeaseLost(str(error).removeprefix("LEASE ")) from None
         except ResponseError as error:
             raise unexpected(error) from None
 
-    async def on_account(self, follow: tuple[FollowerId, Address], script: Script, *words: Words) -> Any:  # noqa: ANN401
+    async def on_account(
+        self, follow: tuple[FollowerId, Address], script: Script, *words: Words, reads: bool = False
+    ) -> Any:  # noqa: ANN401
         """Carry out a step on a follower's account, for a follow; errors as for `on_shard`."""
         follower, leader = follow
         shard = self.shard_of(leader)
-        role, token = self._fence(shard, reads=False)
-        await self._introduce(follower)
+        role, token = self._fence(shard, reads=reads)
+        if follower not in self._known_followers:
+            await self._introduce(follower)
+        fence = "" if not role else str(shard) if role == OWNER else f"{shard}.{role}"
         try:
-            return await self.client.run(
-                script, self.account(follower), shard if role else "", token, self.now(), *words
-            )
+            return await self.client.run(script, self.account(follower), fence, token, self.now(), *words)
         except FencedError:
-            self._tokens.pop(self.tag(shard), None)
+            self._lose(shard, role, token)
             raise LeaseLost(f"shard {shard} has another owner now") from None
         except UnknownKeyError as error:
             raise StoreError(str(error).removeprefix("UNKNOWNKEY ")) from None
@@ -149,9 +165,21 @@ class Desk:
         return [FollowerId(name) for name in sorted(await self.ask(self.common, "SMEMBERS", "followers"))]
 
     async def _introduce(self, follower: FollowerId) -> None:
-        if follower not in self._known_followers:
-            await self.ask(self.common, "SADD", "followers", follower)
-            self._known_followers.add(follower)
+        await self.ask(self.common, "SADD", "followers", follower)
+        self._known_followers.add(follower)
+
+    def _lose(self, shard: int, role: str, token: str) -> None:
+        """Forget a token that was refused, unless there is a newer one by now."""
+        tokens = self._tokens.get(self.tag(shard), {})
+        if str(tokens.get(role)) == token:
+            del tokens[role]
+            self._forget()
+
+    def _forget(self) -> None:
+        """Believe nothing any more that was noted once: a lost lease may mean lost data."""
+        self._known_followers.clear()
+        for forget in self.on_loss:
+            forget()
 
     def _fence(self, shard: int, *, reads: bool) -> tuple[str, str]:
         if not self.fenced:

@@ -57,8 +57,12 @@ class RedisInbox:
     lease_s: float
     history_max: int
     _served: frozenset[int] | None = None
-    _turn: int = 0
-    """Which shard is asked first, so that a busy one does not starve the others."""
+    _maybe: dict[str, set[int]] = field(factory=dict)
+    """Shards that may have something queued, by executor; the others are asked once a second."""
+    _due: dict[str, dict[int, float]] = field(factory=dict)
+    """When the next delayed task of a shard is due, by executor."""
+    _answers: dict[tuple[str, int], int] = field(factory=dict)
+    """How many answers had been lost when a shard was asked last, by executor and shard."""
     _shards: dict[TaskId, int] = field(factory=dict)
     """Where the tasks are that were leased here."""
 
@@ -123,35 +127,63 @@ class RedisInbox:
     async def lease(self, executor: str, owner: str, limit: int) -> tuple[CopyTask, ...]:
         while True:
             rung = self.bell.next("queue")
-            tasks = await self.lease_nowait(executor, owner, limit)
+            tasks = await self._lease_shielded(executor, owner, limit)
             if tasks:
                 return tasks
-            with trio.move_on_after(await self._next_due_s()):
+            due = min(self._due.get(executor, {}).values(), default=float("inf")) - self.desk.wall()
+            with trio.move_on_after(min(LOOK_EVERY_S, max(0.0, due))) as waited:
                 await rung.wait()
+            if waited.cancelled_caught and due > 0:
+                self._maybe.pop(executor, None)  # a bell may have been missed: all are asked
 
     async def lease_nowait(self, executor: str, owner: str, limit: int) -> tuple[CopyTask, ...]:
+        self._maybe.pop(executor, None)
+        return await self._lease_shielded(executor, owner, limit)
+
+    async def _lease_shielded(self, executor: str, owner: str, limit: int) -> tuple[CopyTask, ...]:
         # A lease that nobody hears of would wait for its end: a cancellation waits for the answer.
         with trio.CancelScope(shield=True, deadline=trio.current_time() + _LEASE_S):
             return await self._lease(executor, owner, limit)
         return ()
 
     async def _lease(self, executor: str, owner: str, limit: int) -> tuple[CopyTask, ...]:
-        shards = self._to_serve()
-        self._turn += 1
         until = repr(self.desk.wall() + self.lease_s)
         tasks: list[CopyTask] = []
-        for number in range(len(shards)):
-            shard = shards[(number + self._turn) % len(shards)]
+        asked = self._to_ask(executor)
+        for shard in sorted(asked):
             left = min(limit - len(tasks), _MOST_AT_ONCE)
             if left <= 0:
                 break
+            asked.discard(shard)
             try:
-                found = await self.desk.on_shard(shard, _LEASE, executor, owner, until, left)
+                answers = self.desk.client.lost_answers
+                # What was leased in a call whose answer was lost is leased to us, and nobody knows: it is told again.
+                lost = self._answers.get((executor, shard), answers) != answers
+                words = (executor, owner, until, left, int(lost))
+                found, due = await self.desk.on_shard(shard, _LEASE, *words)
+                self._answers[executor, shard] = answers
             except LeaseLost:
                 continue  # whoever looks after the shards finds out for himself
-            if found is not None:
-                tasks.extend(self._note(shard, read_tasks(found)))
+            fresh = tuple(task for task in read_tasks(found) if task.task_id not in self._shards)
+            leased = self._note(shard, fresh)
+            tasks.extend(leased)
+            self._due.setdefault(executor, {})[shard] = float(due or "inf")
+            if len(leased) == left:
+                asked.add(shard)  # there may be more
         return tuple(tasks)
+
+    def _to_ask(self, executor: str) -> set[int]:
+        """Return the shards that may have something for an executor; asking takes a shard out until its bell rings."""
+        served = set(self._to_serve())
+        for tag in tuple(self.bell.busy):
+            self.bell.busy.discard(tag)
+            for asked in self._maybe.values():
+                asked.update(shard for shard in served if self.desk.tag(shard) == tag)
+        now = self.desk.wall()
+        asked = self._maybe.setdefault(executor, served)
+        asked |= {shard for shard, due in self._due.get(executor, {}).items() if due <= now}
+        asked &= served
+        return asked
 
     async def gather(self, task: TaskId, owner: str) -> tuple[CopyTask, ...]:
         shard = await self._find(task)
@@ -250,8 +282,10 @@ class RedisInbox:
         return tuple(depths)
 
     def serve(self, shards: frozenset[int]) -> None:
-        self._served = shards
-        self.bell.ring("queue")
+        if shards != self._served:
+            self._served = shards
+            self._maybe.clear()
+            self.bell.ring("queue")
 
     async def reclaim(self, shard: int) -> int:
         found: int = await self.desk.on_shard(shard, _RECLAIM, self.desk.deliveries, self.desk.bell)
@@ -260,20 +294,6 @@ class RedisInbox:
     def _to_serve(self) -> tuple[int, ...]:
         held = self.desk.held()
         return held if self._served is None else tuple(shard for shard in held if shard in self._served)
-
-    async def _next_due_s(self) -> float:
-        """Return how long there is nothing to do for certain: until something is due, but no longer than a bell may fail."""
-        due = [
-            float(first[1])
-            for first in await self.desk.client.all(
-                [
-                    partial(self.desk.ask, self.desk.tag(shard), "ZRANGE", "due", 0, 0, "WITHSCORES")
-                    for shard in self._to_serve()
-                ]
-            )
-            if first
-        ]
-        return min(LOOK_EVERY_S, max(0.0, min(due, default=float("inf")) - self.desk.wall()))
 
     async def _on_dead(self, verb: str, tasks: Sequence[TaskId]) -> int:
         if not tasks:

@@ -31,16 +31,19 @@ class RedisJournal:
         await self.desk.ask(self.desk.tag(shard), "ZADD", "orders", self.desk.now(), entry)
         names = msgspec.json.encode(list(members)).decode()
         words = (order.key, order.order_id, task.task_id, encode(order), encode(task), names, self.desk.log_length)
-        return read_order(await self.desk.on_account(task.follow, _FREEZE, *words, *members))
+        stored = await self.desk.on_account(task.follow, _FREEZE, *words, *members)
+        if not isinstance(stored, str):
+            return read_order(stored)
+        at = float(stored)
+        return OrderRecord(
+            order=order, task=task, members=tuple(members), state=JournalState.INTENT, at=at, frozen_at=at
+        )
 
     async def mark(
         self, follow: FollowKey, key: IntentKey, state: JournalState, report: ExecutionReport | None = None
     ) -> None:
         text = "" if report is None else encode(report)
         await self.desk.on_account(follow, _MARK, key, state.value, text, self.desk.keep_ms)
-        if state is JournalState.ENDED:
-            follower, leader = follow
-            await self.desk.ask(self.desk.tag(self.desk.shard_of(leader)), "ZREM", "orders", f"{follower}|{key}")
 
     async def of_task(self, follow: FollowKey, task: TaskId) -> tuple[OrderRecord, ...]:
         return await orders_of(self.desk, follow[0], task)
@@ -58,20 +61,22 @@ class RedisJournal:
             noted.setdefault(FollowerId(follower), []).append(key)
         answers = await self.desk.client.all(
             [
-                partial(self.desk.look_at, self.desk.account(follower), _READ, "keys", *keys)
+                partial(self.desk.look_at, self.desk.account(follower), _READ, "open", *keys)
                 for follower, keys in noted.items()
             ]
         )
-        records = [read_order(row) for rows in answers for row in rows]
-        still_open = [record for record in records if record.state is not JournalState.ENDED]
-        names = {f"{record.task.follower}|{record.order.key}" for record in still_open}
+        records = [read_order(row) for rows, _ in answers for row in rows]
+        ended = {f"{follower}|{key}" for follower, (_, keys) in zip(noted, answers, strict=True) for key in keys}
+        known = {f"{record.task.follower}|{record.order.key}" for record in records}
         old = self.desk.wall() - _STALE_S
         stale = [
-            entry for entry, at in zip(index[::2], index[1::2], strict=True) if entry not in names and float(at) < old
+            entry
+            for entry, at in zip(index[::2], index[1::2], strict=True)
+            if entry in ended or (entry not in known and float(at) < old)
         ]
         if stale:
             await self.desk.ask(tag, "ZREM", "orders", *stale)
-        return still_open
+        return records
 
 
 async def orders_of(desk: Desk, follower: FollowerId, task: TaskId) -> tuple[OrderRecord, ...]:

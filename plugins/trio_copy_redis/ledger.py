@@ -8,84 +8,133 @@ from collections import OrderedDict
 from collections.abc import Collection, Mapping
 from functools import partial
 
-from attrs import define, evolve, field
+from attrs import define, evolve, field, frozen
 
 from trio_copy.clock import utc_date
 from trio_copy.model.budgets import Performance
 from trio_copy.model.ids import Address, FollowerId, TokenId
 from trio_copy.model.positions import EMPTY, Booking, EntryKind, LedgerEntry, Mark, Position, PositionKey, fold
 from trio_copy.model.resolutions import Resolution
-from trio_copy.ports import Freed, nothing_freed
+from trio_copy.ports import Closing, Freed, nothing_freed
 from trio_copy.records import decode, encode, read_lots, write_lots
-from trio_copy_redis.client import load_script
-from trio_copy_redis.desk import Desk
-from trio_copy_redis.limits import position_name
+from trio_copy_redis.client import Words, load_script
+from trio_copy_redis.desk import Desk, pairs
+from trio_copy_redis.limits import SHARED_TOO, RedisLimits, position_name
 
 _LOOK, _BOOK, _READ = (load_script("account", name) for name in ("look", "book", "read_positions"))
 _KEPT = 10_000
 _STALE_S = 600.0
 
 
+@frozen
+class _Books:
+    """A follower's books as they were last seen: any booking makes them another version."""
+
+    version: str
+    performance: Performance
+
+
 @define(eq=False)
 class RedisLedger:
     desk: Desk
+    limits: RedisLimits
     _known: OrderedDict[PositionKey, tuple[str, Position]] = field(factory=OrderedDict)
     """Positions as they were read or written last, with their versions."""
+    _books: dict[FollowerId, _Books] = field(factory=dict)
 
-    async def book(self, entry: LedgerEntry, freed: Freed = nothing_freed) -> Booking:
+    def __attrs_post_init__(self) -> None:
+        self.desk.on_loss += (self._known.clear, self._books.clear)
+
+    async def book(self, entry: LedgerEntry, freed: Freed = nothing_freed, closing: Closing | None = None) -> Booking:
         key, nonce = entry.position, self.desk.next_nonce()
         await self._note_open(key)
+        history = entry.kind in (EntryKind.CONFIRM, EntryKind.REVERSE)
+        books = None if history else self._books.get(entry.follower)
+        before = self._known[key][1] if key in self._known else None
+        closed = False
         while True:
-            version, position = self._known.get(key, ("", EMPTY))
-            history = "all" if entry.kind in (EntryKind.CONFIRM, EntryKind.REVERSE) else ""
-            follow = (entry.follower, entry.leader)
-            known, by, books, performance, current, record, lots, entries = await self.desk.look_at(
-                self.desk.account(entry.follower), _LOOK, entry.key, position_name(key), version, history
-            )
-            if known:
-                # Booked by this very call, whose answer was lost, is booked first.
-                return evolve(decode(known, Booking), first=by == nonce)
-            before = _whole(record, lots) if record else position if current else EMPTY
-            told = [*(decode(text, LedgerEntry) for text in entries), entry]
-            after = fold(told) if history else before.after(entry)
+            told: list[LedgerEntry] = []
+            if books is None or before is None:
+                known, books, before, told = await self._look(entry, nonce, history=history)
+                if known is not None and (closing is None or closed):
+                    return known
+            after = fold([*told, entry]) if history else before.after(entry)
             booking = Booking.of(before, after)
-            grown = len(after.lots) - len(before.lots) == 1 and after.lots[:-1] == before.lots
-            earned = ""
+            performance = books.performance
             if booking.realised:
-                so_far = decode(performance, Performance) if performance else Performance()
-                earned = encode(so_far.after(booking.realised, utc_date(entry.booked_at)))
-            answer = await self.desk.on_account(
-                follow,
+                performance = performance.after(booking.realised, utc_date(entry.booked_at))
+            grown = len(after.lots) - len(before.lots) == 1 and after.lots[:-1] == before.lots
+            answer, settled = await self.desk.on_account(
+                (entry.follower, entry.leader),
                 _BOOK,
-                *(entry.key, position_name(key), books, encode(entry), encode(booking), nonce),
+                *(
+                    entry.key,
+                    position_name(key),
+                    books.version,
+                    self._known.get(key, ("", EMPTY))[0],
+                    encode(entry),
+                    encode(booking),
+                    nonce,
+                ),
                 *(encode(evolve(after, lots=())), after.shares.micro),
                 *(("add", write_lots(after.lots[-1:])) if grown else ("set", write_lots(after.lots))),
-                *(earned, "" if after.lots else "closed"),
+                *(encode(performance) if booking.realised else "", "" if after.lots else "closed"),
+                *(("", "", "", "", "") if closing is None else self._closing(closing)),
                 *(word for one in freed(booking) for word in (one.counter, -one.amount.micro)),
+                reads=entry.kind is EntryKind.MISSED,  # noted by whoever admits the signal
             )
-            if answer not in ("again", "known"):
-                self._keep(key, answer, after)
-                return booking
+            if closing is not None and settled == SHARED_TOO:
+                await self.limits.settle_shared(closing.key, closing.spent.micro)
+            closed = answer == "known"
+            if answer in ("again", "known"):
+                self._known.pop(key, None)
+                books = None  # somebody else booked for this follower meanwhile
+                continue
+            self._books[entry.follower] = _Books(answer, performance)
+            self._keep(key, answer, after)
+            return booking
+
+    def _closing(self, closing: Closing) -> tuple[Words, ...]:
+        return (
+            *(closing.key, closing.spent.micro, closing.state.value),
+            *(encode(closing.report), self.desk.keep_ms),
+        )
+
+    async def _look(
+        self, entry: LedgerEntry, nonce: str, *, history: bool
+    ) -> tuple[Booking | None, "_Books", Position, list[LedgerEntry]]:
+        """Read what a booking depends on; a booking when the entry has one."""
+        key = entry.position
+        version, position = self._known.get(key, ("", EMPTY))
+        known, by, books, performance, current, record, lots, entries = await self.desk.look_at(
+            self.desk.account(entry.follower), _LOOK, entry.key, position_name(key), version, "all" if history else ""
+        )
+        # Booked by this very call, whose answer was lost, is booked first.
+        booking = evolve(decode(known, Booking), first=by == nonce) if known else None
+        before = _whole(record, lots) if record else position if current else EMPTY
+        self._keep(key, current, before)
+        so_far = decode(performance, Performance) if performance else Performance()
+        return booking, _Books(books, so_far), before, [decode(text, LedgerEntry) for text in entries]
 
     async def position(self, key: PositionKey) -> Position:
         follower = key[0]
         version, position = self._known.get(key, ("", EMPTY))
         account, name = self.desk.account(follower), position_name(key)
         current = await self.desk.ask(account, "HGET", f"position:{name}", "v")
-        if current is None:
-            return EMPTY
-        if current == version:
+        if (current or "") == version and key in self._known:
             return position
-        for found in await self.desk.look_at(account, _READ, name):
-            return self._keep(key, found[1], _whole(found[2], found[3]))
+        if current is None:
+            return self._keep(key, "", EMPTY)
+        for _, read in await self._read([(follower, [name])]):
+            return read
         return EMPTY
 
     async def positions(self) -> Mapping[PositionKey, Position]:
         followers = await self.desk.followers()
-        return {key: position for key, position, _ in await self._read([(follower, ()) for follower in followers])}
+        return dict(await self._read([(follower, ()) for follower in followers]))
 
     async def open_positions(self) -> Mapping[PositionKey, Position]:
-        return {key: position for key, position, _ in await self._read_open()}
+        return dict(await self._read_open())
 
     async def performance(self, follower: FollowerId) -> Performance:
         text = await self.desk.ask(self.desk.account(follower), "HGET", "books", "perf")
@@ -121,51 +170,76 @@ class RedisLedger:
         )
 
     async def marks(self) -> Mapping[PositionKey, Mark]:
-        return {key: decode(mark, Mark) for key, _, mark in await self._read_open() if mark}
+        followers = list(
+            dict.fromkeys([follower for shard in self.desk.held() for follower, _ in await self._noted(shard)])
+        )
+        answers = await self.desk.client.all(
+            [partial(self.desk.ask, self.desk.account(follower), "HGETALL", "marks") for follower in followers]
+        )
+        return {
+            _key_of(follower, name): decode(mark, Mark)
+            for follower, flat in zip(followers, answers, strict=True)
+            for name, mark in pairs(flat).items()
+        }
 
     async def _note_open(self, key: PositionKey) -> None:
         """Let the shard know where to look for open positions, before there is one."""
-        if key not in self._known:
+        if self._known.get(key, ("", EMPTY))[0] == "":
             tag = self.desk.tag(self.desk.shard_of(key[1]))
             await self.desk.ask(tag, "ZADD", "positions", self.desk.now(), f"{key[0]}|{position_name(key)}")
 
-    async def _read_open(self) -> list[tuple[PositionKey, Position, str]]:
+    async def _read_open(self) -> list[tuple[PositionKey, Position]]:
         found = []
         for shard in self.desk.held():
-            tag = self.desk.tag(shard)
-            index = await self.desk.ask(tag, "ZRANGE", "positions", 0, -1, "WITHSCORES")
+            noted = await self._noted(shard)
             by_follower: dict[FollowerId, list[str]] = {}
-            for entry in index[::2]:
-                follower, _, name = entry.partition("|")
-                by_follower.setdefault(FollowerId(follower), []).append(name)
+            for follower, name in noted:
+                by_follower.setdefault(follower, []).append(name)
             read = [one for one in await self._read(list(by_follower.items())) if one[1].lots]
-            names = {f"{key[0]}|{position_name(key)}" for key, _, _ in read}
+            names = {(key[0], position_name(key)) for key, _ in read}
             old = self.desk.wall() - _STALE_S
-            closed = [
-                entry
-                for entry, at in zip(index[::2], index[1::2], strict=True)
-                if entry not in names and float(at) < old
-            ]
+            closed = [entry for entry, at in noted.items() if entry not in names and at < old]
             if closed:
-                for entry in closed:
-                    follower, _, name = entry.partition("|")
-                    self._known.pop(
-                        _key_of(FollowerId(follower), name), None
-                    )  # so that it is noted when it opens again
-                await self.desk.ask(tag, "ZREM", "positions", *closed)
+                for follower, name in closed:
+                    self._known.pop(_key_of(follower, name), None)  # so that it is noted when it opens again
+                entries = (f"{follower}|{name}" for follower, name in closed)
+                await self.desk.ask(self.desk.tag(shard), "ZREM", "positions", *entries)
             found += read
         return found
 
-    async def _read(
-        self, wanted: list[tuple[FollowerId, list[str] | tuple[()]]]
-    ) -> list[tuple[PositionKey, Position, str]]:
+    async def _noted(self, shard: int) -> dict[tuple[FollowerId, str], float]:
+        """Return where positions of a shard were opened, and when."""
+        index = await self.desk.ask(self.desk.tag(shard), "ZRANGE", "positions", 0, -1, "WITHSCORES")
+        noted = {}
+        for entry, at in zip(index[::2], index[1::2], strict=True):
+            follower, _, name = entry.partition("|")
+            noted[FollowerId(follower), name] = float(at)
+        return noted
+
+    async def _read(self, wanted: list[tuple[FollowerId, list[str] | tuple[()]]]) -> list[tuple[PositionKey, Position]]:
+        """Read positions of followers, those without names whole; what is known in its version is not sent again."""
+        known = {
+            key: self._known[key]
+            for follower, names in wanted
+            for name in names
+            if (key := _key_of(follower, name)) in self._known
+        }
         answers = await self.desk.client.all(
-            [partial(self.desk.look_at, self.desk.account(follower), _READ, *names) for follower, names in wanted]
+            [
+                partial(
+                    self.desk.look_at,
+                    self.desk.account(follower),
+                    _READ,
+                    *(word for name in names for word in (name, known.get(_key_of(follower, name), ("",))[0])),
+                )
+                for follower, names in wanted
+            ]
         )
         return [
-            (_key_of(follower, name), _whole(record, lots), mark)
+            (key, self._keep(key, version, _whole(record, lots)) if record else known[key][1])
             for (follower, _), rows in zip(wanted, answers, strict=True)
-            for name, _, record, lots, mark in rows
+            for name, version, record, lots in rows
+            for key in [_key_of(follower, name)]
         ]
 
     def _keep(self, key: PositionKey, version: str, position: Position) -> Position:

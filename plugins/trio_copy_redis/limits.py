@@ -15,6 +15,9 @@ from trio_copy_redis.desk import Desk
 
 _RESERVE, _SETTLE, _RESTATE = (load_script("account", name) for name in ("reserve", "settle", "restate"))
 
+SHARED_TOO = 2
+"""What settling answers for an order that also drew on budgets that everybody shares."""
+
 
 @define(eq=False)
 class RedisLimits:
@@ -26,14 +29,14 @@ class RedisLimits:
         shared = [claim for claim in claims if claim.shared]
         own = [claim for claim in claims if not claim.shared]
         if shared:
-            answer = await self.desk.look_at(self.desk.common, _RESERVE, key, *_words(shared))
+            answer = await self.desk.look_at(self.desk.common, _RESERVE, key, 0, *_words(shared))
             if answer:
                 return Refused(claim=shared[int(answer[0])], used=int(answer[1]))
-        answer = await self.desk.on_account(follow, _RESERVE, key, *_words(own))
+        answer = await self.desk.on_account(follow, _RESERVE, key, int(bool(shared)), *_words(own))
         if not answer:
             return Reserved()
         if shared:
-            await self._settle_shared(key, "release")
+            await self.settle_shared(key, "release")
         return Refused(claim=own[int(answer[0])], used=int(answer[1]))
 
     async def commit(self, follow: FollowKey, key: IntentKey, spent: Usd) -> None:
@@ -65,10 +68,11 @@ class RedisLimits:
         return 0
 
     async def _settle(self, follow: FollowKey, key: IntentKey, spent: int | str) -> None:
-        await self.desk.on_account(follow, _SETTLE, key, spent, self.desk.keep_ms)
-        await self._settle_shared(key, spent)
+        if await self.desk.on_account(follow, _SETTLE, key, spent, self.desk.keep_ms) == SHARED_TOO:
+            await self.settle_shared(key, spent)
 
-    async def _settle_shared(self, key: IntentKey, spent: int | str) -> None:
+    async def settle_shared(self, key: IntentKey, spent: int | str) -> None:
+        """Settle what an order drew from budgets that everybody shares."""
         await self.desk.look_at(self.desk.common, _SETTLE, key, spent, self.desk.keep_ms)
 
 

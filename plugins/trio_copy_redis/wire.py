@@ -10,6 +10,7 @@ from collections import deque
 from typing import Any
 
 import hiredis
+import outcome
 import trio
 from attrs import define, field
 
@@ -22,8 +23,19 @@ _CHUNK = 65_536
 @define(eq=False)
 class _Call:
     sent_at: float
-    answered: trio.Event = field(factory=trio.Event)
-    answer: Any = None
+    task: trio.lowlevel.Task | None
+    """Who waits for the reply; None when nobody does any more."""
+
+    def leave(self, _: object) -> trio.lowlevel.Abort:
+        """Wait no longer. The reply still comes, and is dropped."""
+        self.task = None
+        return trio.lowlevel.Abort.SUCCEEDED
+
+    def answer(self, answer: Any) -> None:  # noqa: ANN401  whatever Redis answers
+        if self.task is not None:
+            task, self.task = self.task, None
+            failed = isinstance(answer, Exception)
+            trio.lowlevel.reschedule(task, outcome.Error(answer) if failed else outcome.Value(answer))
 
 
 @define(eq=False)
@@ -40,6 +52,8 @@ class Wire:
     _waiting: deque[_Call] = field(factory=deque)
     _unsent: list[bytes] = field(factory=list)
     _something: trio.Event = field(factory=trio.Event)
+    client_id: int = 0
+    """What the server calls this connection."""
     broken: Broken | None = None
     """Why it can be used no more."""
     _life: trio.CancelScope = field(factory=trio.CancelScope)
@@ -57,14 +71,12 @@ class Wire:
         """
         if self.broken is not None:
             raise self.broken
-        call = _Call(trio.current_time())
+        # The task is parked here rather than on an event of its own, which would cost as much as the rest of the call.
+        call = _Call(trio.current_time(), trio.lowlevel.current_task())
         self._waiting.append(call)
         self._unsent.append(hiredis.pack_command(words))  # type: ignore[arg-type]
         self._something.set()
-        await call.answered.wait()
-        if isinstance(call.answer, Exception):
-            raise call.answer
-        return call.answer
+        return await trio.lowlevel.wait_task_rescheduled(call.leave)
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Move bytes until the connection ends or this is cancelled; then every call that waits is told."""
@@ -86,7 +98,7 @@ class Wire:
 
     def ask_first(self) -> None:
         """Announce to a server of a cluster that the next command was sent here by another one."""
-        self._waiting.append(_Call(trio.current_time()))
+        self._waiting.append(_Call(trio.current_time(), None))
         self._unsent.append(hiredis.pack_command(("ASKING",)))
 
     def close(self) -> None:
@@ -110,9 +122,7 @@ class Wire:
         if self.broken is None:
             self.broken = Broken(why)
             while self._waiting:
-                call = self._waiting.popleft()
-                call.answer = Broken(why)
-                call.answered.set()
+                self._waiting.popleft().answer(Broken(why))
 
     async def _send(self) -> None:
         while True:
@@ -133,9 +143,7 @@ class Wire:
                 ) is not False:  # RESP2 knows no booleans: nothing whole has come yet
                     if not self._waiting:
                         raise Broken("an answer that nobody asked for")
-                    call = self._waiting.popleft()
-                    call.answer = answer
-                    call.answered.set()
+                    self._waiting.popleft().answer(answer)
             except hiredis.ProtocolError as error:
                 raise Broken(f"not a Redis server: {error}") from None
 

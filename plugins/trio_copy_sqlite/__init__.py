@@ -79,7 +79,7 @@ async def open_sqlite_store(context: StoreContext) -> AsyncGenerator[Store, None
             inbox=inbox,
             journal=SqliteJournal(writer, wall),
             limits=SqliteLimits(writer, wall, positions),
-            ledger=SqliteLedger(writer, positions),
+            ledger=SqliteLedger(writer, positions, wall),
             follows=SqliteFollows(writer),
             control=SqliteControl(writer, wall),
             history=SqliteHistory(writer),

@@ -1,7 +1,7 @@
 """Modes, checkpoint, leases and instances."""
 
 import sqlite3
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import trio
 from attrs import define, evolve
@@ -52,7 +52,7 @@ class SqliteControl:
         found = await self.writer.run(lambda connection: text(connection, _CHECKPOINT))
         return None if found is None else decode(found, Checkpoint)
 
-    async def save_checkpoint(self, checkpoint: Checkpoint) -> None:
+    async def save_checkpoint(self, checkpoint: Checkpoint, shards: Collection[int] | None = None) -> None:
         await self.writer.run(lambda connection: advance(connection, checkpoint))
 
     async def acquire(self, name: str, owner: str, lease_s: float) -> Lease | None:

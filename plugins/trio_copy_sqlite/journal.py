@@ -49,21 +49,7 @@ class SqliteJournal:
     ) -> None:
         now, text = self.wall(), None if report is None else encode(report)
 
-        def work(connection: sqlite3.Connection) -> None:
-            row = connection.execute("SELECT state, sent_at FROM orders WHERE key = ?", (key,)).fetchone()
-            if row is None:
-                raise StoreError(f"the journal knows no intent {key}")
-            if row[0] == JournalState.ENDED.value:
-                return
-            sent_at = now if state is JournalState.SENDING and row[1] is None else row[1]
-            ended_at = now if state is JournalState.ENDED else None
-            connection.execute(
-                "UPDATE orders SET state = ?, at = ?, sent_at = ?, ended_at = ?, report = coalesce(?, report)"
-                " WHERE key = ?",
-                (state.value, now, sent_at, ended_at, text, key),
-            )
-
-        await self.writer.run(work)
+        await self.writer.run(lambda connection: mark(connection, key, state, text, now))
 
     async def of_task(self, follow: FollowKey, task: TaskId) -> tuple[OrderRecord, ...]:
         return await self.writer.run(lambda connection: orders_of(connection, task))
@@ -74,6 +60,21 @@ class SqliteJournal:
             return tuple(read_order(connection, row) for row in rows.fetchall())
 
         return await self.writer.run(work)
+
+
+def mark(connection: sqlite3.Connection, key: str, state: JournalState, report: str | None, now: float) -> None:
+    """Record how far an order got, as part of a larger step. Raises `StoreError` for an unknown key."""
+    row = connection.execute("SELECT state, sent_at FROM orders WHERE key = ?", (key,)).fetchone()
+    if row is None:
+        raise StoreError(f"the journal knows no intent {key}")
+    if row[0] == JournalState.ENDED.value:
+        return
+    sent_at = now if state is JournalState.SENDING and row[1] is None else row[1]
+    ended_at = now if state is JournalState.ENDED else None
+    connection.execute(
+        "UPDATE orders SET state = ?, at = ?, sent_at = ?, ended_at = ?, report = coalesce(?, report) WHERE key = ?",
+        (state.value, now, sent_at, ended_at, report, key),
+    )
 
 
 def orders_of(connection: sqlite3.Connection, task: TaskId) -> tuple[OrderRecord, ...]:

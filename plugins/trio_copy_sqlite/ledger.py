@@ -5,14 +5,15 @@ from collections.abc import Collection, Mapping
 
 from attrs import define, evolve
 
-from trio_copy.clock import utc_date
+from trio_copy.clock import WallClock, utc_date
 from trio_copy.model.budgets import Performance
 from trio_copy.model.ids import FollowerId
 from trio_copy.model.positions import Booking, EntryKind, LedgerEntry, Mark, Position, PositionKey, fold
 from trio_copy.model.resolutions import Resolution
-from trio_copy.ports import Freed, nothing_freed
+from trio_copy.ports import Closing, Freed, nothing_freed
 from trio_copy.records import decode, encode
-from trio_copy_sqlite.limits import credit
+from trio_copy_sqlite.journal import mark
+from trio_copy_sqlite.limits import credit, settle
 from trio_copy_sqlite.positions import OF_POSITION, Positions, columns_of, key_of, read_positions
 from trio_copy_sqlite.writer import Writer
 
@@ -21,9 +22,19 @@ from trio_copy_sqlite.writer import Writer
 class SqliteLedger:
     writer: Writer
     cache: Positions
+    wall: WallClock
 
-    async def book(self, entry: LedgerEntry, freed: Freed = nothing_freed) -> Booking:
-        return await self.writer.run(lambda connection: _book(connection, self.cache, entry, freed))
+    async def book(self, entry: LedgerEntry, freed: Freed = nothing_freed, closing: Closing | None = None) -> Booking:
+        now = self.wall()
+
+        def work(connection: sqlite3.Connection) -> Booking:
+            booking = _book(connection, self.cache, entry, freed)
+            if closing is not None:
+                settle(connection, closing.key, closing.spent, now)
+                mark(connection, closing.key, closing.state, encode(closing.report), now)
+            return booking
+
+        return await self.writer.run(work)
 
     async def position(self, key: PositionKey) -> Position:
         return await self.writer.run(lambda connection: self.cache.read(connection, key))

@@ -42,16 +42,7 @@ class SqliteLimits:
     async def commit(self, follow: FollowKey, key: IntentKey, spent: Usd) -> None:
         now = self.wall()
 
-        def work(connection: sqlite3.Connection) -> None:
-            claims = _claims_of(connection, key)
-            for counter, amount, per in claims:
-                kept = Claim(counter=counter, control="", amount=Count(amount), limit=Count(0), per=per).kept(spent)
-                _add(connection, counter, kept - amount)
-            if claims:
-                connection.execute("DELETE FROM claims WHERE key = ?", (key,))
-                connection.execute("INSERT INTO settled VALUES (?, ?)", (key, now))
-
-        await self.writer.run(work)
+        await self.writer.run(lambda connection: settle(connection, key, spent, now))
 
     async def release(self, follow: FollowKey, key: IntentKey) -> None:
         def work(connection: sqlite3.Connection) -> None:
@@ -79,6 +70,17 @@ class SqliteLimits:
 
     async def used(self, follower: FollowerId, counter: str) -> int:
         return await self.writer.run(lambda connection: _used(connection, counter))
+
+
+def settle(connection: sqlite3.Connection, key: IntentKey, spent: Usd, now: float) -> None:
+    """Turn a reservation into spending, as part of a larger step."""
+    claims = _claims_of(connection, key)
+    for counter, amount, per in claims:
+        kept = Claim(counter=counter, control="", amount=Count(amount), limit=Count(0), per=per).kept(spent)
+        _add(connection, counter, kept - amount)
+    if claims:
+        connection.execute("DELETE FROM claims WHERE key = ?", (key,))
+        connection.execute("INSERT INTO settled VALUES (?, ?)", (key, now))
 
 
 def credit(connection: sqlite3.Connection, credits: Sequence[Credit]) -> None:

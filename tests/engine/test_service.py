@@ -9,6 +9,7 @@ from tests.builders import LEADER, OTHER_LEADER, make_signal, make_task
 from tests.harness import make_test_plan, open_world, running_engine
 from trio_copy.cli.load import _plan, _run_virtual
 from trio_copy.cli.simulation import Load
+from trio_copy.cli.stores import store_table
 from trio_copy.config.settings import DefaultsTable
 from trio_copy.engine.wiring import open_service
 from trio_copy.errors import ConfigError, StoreUnavailable
@@ -123,7 +124,7 @@ async def test_status_shows_feed_queue_and_nodes(clock: Clock) -> None:
 
 def test_a_seed_reproduces_a_whole_run() -> None:
     """Two virtual runs of the real engine from one seed agree in every figure."""
-    plan = _plan(users=20, follows=2, leaders=4, latency_ms=30, workers=5, store="memory", options=())
+    plan = _plan(users=20, follows=2, leaders=4, latency_ms=30, workers=5, store=store_table("memory", ()))
     leaders = sorted({table.leader for table in plan.settings.follow})
     load = Load(events=50, rate_per_s=100, leaders=leaders, seed=3)
     first, second = _run_virtual(plan, load), _run_virtual(plan, load)

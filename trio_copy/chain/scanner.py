@@ -74,8 +74,8 @@ class Scanner:
         self.window = BlockWindow(self.settings.window_blocks)
         self.fetch = LogFetcher(self.settings, self.pool, self.board)
 
-    async def arm(self, checkpoint: Checkpoint | None) -> None:
-        """Decide where the story starts: at the stored checkpoint, or at the head when there is none.
+    async def arm(self, checkpoint: Checkpoint | None, shards: frozenset[int] | None = None) -> None:
+        """Decide where the story of some shards starts: at the stored checkpoint, or at the head when there is none.
 
         Retries until a node answers.
         """
@@ -89,7 +89,7 @@ class Scanner:
                 await trio.sleep(_RETRY_S)
         self._restart(start)
         self._scanned_filters, self._rescanned_to = self.board.version, start.number
-        await self.send.send(Armed(start))
+        await self.send.send(Armed(start, shards))
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> NoReturn:
         """Follow the heads for ever; `arm` comes first."""

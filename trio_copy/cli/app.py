@@ -14,6 +14,9 @@ from trio_copy import __version__
 from trio_copy.cli import (
     check,
     decode,
+    devnet,
+    dlq,
+    drain,
     explain,
     follow,
     load,
@@ -27,6 +30,7 @@ from trio_copy.cli import (
     run,
     selftest,
     skips,
+    status,
     trades,
     verify,
 )
@@ -48,6 +52,8 @@ app = App(
 for verb in (
     run.run,
     check.check,
+    status.status,
+    drain.drain,
     positions.positions,
     pnl.pnl,
     trades.trades,
@@ -58,9 +64,10 @@ for verb in (
     plugins.plugins,
     decode.decode,
     selftest.selftest,
+    devnet.devnet,
 ):
     app.command(verb)
-for group in (follow, explain, orders, load, verify):
+for group in (follow, explain, orders, dlq, load, verify):
     app.command(group.app)
 
 

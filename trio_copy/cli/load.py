@@ -16,10 +16,10 @@ from trio_copy.cli.numbers import expect_positive
 from trio_copy.cli.printer import out
 from trio_copy.cli.progress import progress
 from trio_copy.cli.simulation import Load, simulate
-from trio_copy.cli.stores import StoreName, StoreOptions, store_table
+from trio_copy.cli.stores import RedisUrl, StoreName, StoreOptions, store_table
 from trio_copy.cli.synthetic import synthetic_plan
 from trio_copy.clock import anchored_wall_clock, utc_date, wall_clock_from
-from trio_copy.config import EngineSettings
+from trio_copy.config import EngineSettings, PluginTable
 from trio_copy.engine.plan import Plan
 from trio_copy.errors import TrioCopyError
 from trio_copy.testing.devnet import open_devnet, open_virtual_devnet
@@ -94,6 +94,7 @@ def measure(
     events: Annotated[int, Parameter(help="Leader trades to push through.")] = 300,
     store: StoreName = "memory",
     store_option: StoreOptions = (),
+    redis_url: RedisUrl = None,
     json: Json = False,
 ) -> int:
     """Measure how many copies a second one process on this machine can make, and keep it with its date.
@@ -102,7 +103,12 @@ def measure(
     """
     expect_positive(events=events)
     plan = _plan(
-        users=_MEASURE_FOLLOWERS, follows=1, leaders=1, latency_ms=0, workers=None, store=store, options=store_option
+        users=_MEASURE_FOLLOWERS,
+        follows=1,
+        leaders=1,
+        latency_ms=0,
+        workers=None,
+        store=store_table(store, store_option, redis_url),
     )
     load = Load(events=events, rate_per_s=0, leaders=_leaders(plan), seed=1)
     found = _run_real(plan, load)
@@ -139,6 +145,7 @@ def simulate_command(
     seed: Annotated[int, Parameter(help="Which leaders trade, and in --virtual the order of everything.")] = 1,
     store: StoreName = "memory",
     store_option: StoreOptions = (),
+    redis_url: RedisUrl = None,
     json: Json = False,
 ) -> int:
     """Put a synthetic load on the real engine and say what came of it.
@@ -155,7 +162,7 @@ def simulate_command(
         events = max(1, round(rate * duration)) if events is None else events
         shape = {"users": users, "follows": follows, "leaders": leaders}
     expect_positive(followers=followers, **shape)
-    plan = _plan(**shape, latency_ms=latency_ms, workers=workers, store=store, options=store_option)
+    plan = _plan(**shape, latency_ms=latency_ms, workers=workers, store=store_table(store, store_option, redis_url))
     load = Load(events=events, rate_per_s=rate, leaders=_leaders(plan), seed=seed)
     found = _run_virtual(plan, load) if virtual else _run_real(plan, load)
     found.pop("wall", None)
@@ -170,8 +177,7 @@ def _plan(
     leaders: int,
     latency_ms: int,
     workers: int | None,
-    store: str,
-    options: tuple[str, ...],
+    store: PluginTable,
 ) -> Plan:
     engine = EngineSettings(name="load", deadline_s=3600.0)
     if workers is not None:
@@ -182,7 +188,7 @@ def _plan(
         leaders=leaders,
         engine=engine,
         executor={"latency_ms": latency_ms, "latency_jitter_ms": 0, "price_source": "leader"},
-        store=store_table(store, options),
+        store=store,
     )
 
 

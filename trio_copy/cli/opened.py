@@ -66,6 +66,7 @@ async def _ask(plan: Plan, ask: Callable[[Store], Awaitable[_T]], make: bool) ->
         dedup_ttl_s=engine.dedup_ttl_s,
         lease_s=engine.lease_s,
         guest=True,
+        shards=1 if plan.shards is None else plan.shards.count,
         make=make,
     )
     async with plan.store.plugin.open(context) as store:

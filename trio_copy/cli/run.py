@@ -23,7 +23,7 @@ from trio_copy.engine.plan import Plan, load_plan
 from trio_copy.engine.recording import Recorder, RecordingQuotes
 from trio_copy.engine.service import Seams, Service
 from trio_copy.engine.wiring import open_service
-from trio_copy.entropy import system_entropy
+from trio_copy.entropy import Entropy, system_entropy
 from trio_copy.errors import ChainError, ConfigError, TrioCopyError
 from trio_copy.telemetry.jsonlines import JsonLines
 from trio_copy.telemetry.log import LogObserver, configure_logs
@@ -93,7 +93,7 @@ class _Session:
 
 
 async def _run(session: _Session) -> int:
-    wall = anchored_wall_clock()
+    wall, entropy = anchored_wall_clock(), system_entropy()
     tally = Tally()
     printer, logs = session.output, session.logs
     level = logging.DEBUG if session.verbose else logging.ERROR  # alerts and steps are on the tape and among the events
@@ -110,10 +110,11 @@ async def _run(session: _Session) -> int:
                 seams = Seams(
                     dial=world.dial,
                     wall=wall,
-                    entropy=system_entropy(),
+                    entropy=entropy,
                     observer=observer,
                     quotes=world.quotes,
                     facts=world.facts,
+                    instance=instance_name(entropy),
                 )
                 if session.record is not None:
                     await _record(session, session.record, seams, printing)
@@ -123,13 +124,18 @@ async def _run(session: _Session) -> int:
                     finally:
                         with trio.CancelScope(shield=True, deadline=trio.current_time() + _SUMMARY_S):
                             await _summarise(service, printer, shown, tally)
-                    if service.pipeline.sealed is None:
+                    if service.pipeline.sealed is None and not service.was_paused:
                         raise ChainError("no node was ever reached: nothing was followed")
         finally:
             printer.finish()
             logs.finish()
             printing.cancel_scope.deadline = trio.current_time() + _SUMMARY_S
     return 130 if interrupted else 0
+
+
+def instance_name(entropy: Entropy) -> str:
+    """Name this process so that no other one, of today or before, has the same name."""
+    return f"{os.uname().nodename}-{os.getpid()}-{entropy.randrange(1 << 16):04x}"
 
 
 async def _record(session: _Session, path: Path, seams: Seams, nursery: trio.Nursery) -> None:

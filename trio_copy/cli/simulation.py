@@ -101,7 +101,7 @@ async def simulate(
     collector = Collector(wall, on_progress)
     async with open_net(POLYGON, wall) as devnet:
         dial: Dial = devnet.dial
-        seams = Seams(dial=dial, wall=wall, entropy=seeded_entropy(load.seed), observer=collector)
+        seams = Seams(dial=dial, wall=wall, entropy=seeded_entropy(load.seed), observer=collector, throwaway=True)
         endpoint = EndpointSettings(name="devnet", url=devnet.url)
         async with open_service(plan, seams, [endpoint]) as service, trio.open_nursery() as nursery:
             await nursery.start(service.run)

@@ -19,13 +19,19 @@ StoreOptions = Annotated[
 ]
 
 
-def store_table(name: str, options: Sequence[str]) -> PluginTable:
+RedisUrl = Annotated[
+    str | None,
+    Parameter(name="--redis-url", help="Where Redis is, for --store redis: redis://127.0.0.1:6379 and others."),
+]
+
+
+def store_table(name: str, options: Sequence[str], redis_url: str | None = None) -> PluginTable:
     """Read the options of a store from the command line.
 
     Raises:
         ConfigError: an option is not KEY=VALUE with a TOML value.
     """
-    table: dict[str, object] = {}
+    table: dict[str, object] = {} if redis_url is None else {"url": redis_url}
     for option in options:
         try:
             table |= tomllib.loads(option, parse_float=Decimal)
@@ -34,13 +40,13 @@ def store_table(name: str, options: Sequence[str]) -> PluginTable:
     return PluginTable(name=name, plugin=name, options=table)
 
 
-def planned_store(name: str, options: Sequence[str]) -> PlannedStore:
+def planned_store(name: str, options: Sequence[str], redis_url: str | None = None) -> PlannedStore:
     """Find a store and check its options.
 
     Raises:
         PluginError: no such store.
         ConfigError: an option is wrong.
     """
-    table = store_table(name, options)
+    table = store_table(name, options, redis_url)
     plugin = discover().store(name)
     return PlannedStore(plugin=plugin, settings=structure_plugin_table("store", table, plugin.settings))

@@ -10,7 +10,7 @@ from cyclopts import App, Parameter
 from trio_copy.cli.numbers import expect_positive
 from trio_copy.cli.printer import out
 from trio_copy.cli.progress import progress
-from trio_copy.cli.stores import StoreName, StoreOptions, planned_store
+from trio_copy.cli.stores import RedisUrl, StoreName, StoreOptions, planned_store
 from trio_copy.cli.synthetic import POLYGON, synthetic_address
 from trio_copy.clock import WallClock, anchored_wall_clock
 from trio_copy.engine.plan import PlannedStore
@@ -37,11 +37,12 @@ def dedup(
     wait_ms: Annotated[int, Parameter(help="How long to wait before the third try.")] = 2500,
     store: StoreName = "memory",
     store_option: StoreOptions = (),
+    redis_url: RedisUrl = None,
     json: Annotated[bool, Parameter(negative=(), help="Print one JSON object.")] = False,
 ) -> int:
     """Admit the same signal three times: OK, DUPLICATE, and OK again once the gate has forgotten it."""
     expect_positive(ttl_ms=ttl_ms, wait_ms=wait_ms)
-    planned = planned_store(store, store_option)
+    planned = planned_store(store, store_option, redis_url)
     answers = trio.run(_dedup, planned, ttl_ms / 1000, wait_ms / 1000, json)
     expected = ["OK", "DUPLICATE", "OK" if wait_ms > ttl_ms else "DUPLICATE"]
     held = answers == expected
@@ -60,11 +61,12 @@ def backpressure(
     capacity: Annotated[int, Parameter(help="Tasks the queue may hold.")] = 5000,
     store: StoreName = "memory",
     store_option: StoreOptions = (),
+    redis_url: RedisUrl = None,
     json: Annotated[bool, Parameter(negative=(), help="Print one JSON object.")] = False,
 ) -> int:
     """Admit more than a queue may hold: what is kept, what is shed and why, and what is left after cleaning up."""
     expect_positive(count=count, capacity=capacity)
-    planned = planned_store(store, store_option)
+    planned = planned_store(store, store_option, redis_url)
     found = trio.run(_backpressure, planned, count, capacity)
     expected_shed = max(0, count - capacity)
     held = (
@@ -131,7 +133,12 @@ async def _clean_up(store: Store) -> None:
 
 def _context(planned: PlannedStore, wall: WallClock, *, capacity: int, ttl_s: float) -> StoreContext:
     return StoreContext(
-        settings=planned.settings, wall=wall, queue_capacity=capacity, dedup_ttl_s=ttl_s, lease_s=_LEASE_S
+        settings=planned.settings,
+        wall=wall,
+        queue_capacity=capacity,
+        dedup_ttl_s=ttl_s,
+        lease_s=_LEASE_S,
+        throwaway=True,
     )
 
 

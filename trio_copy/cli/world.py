@@ -37,15 +37,23 @@ async def open_world(plan: Plan, wall: WallClock) -> AsyncGenerator[World, None]
         labels = {fact.token_id: f"{fact.question} {fact.outcome}".strip() for fact in read_facts(plan)}
         yield World(endpoints=settings.endpoint, dial=dial_network, quotes=None, labels=labels)
         return
-    leaders: list[Address] = sorted({table.leader for table in settings.follow})
-    script = settings.devnet
+    async with open_scripted_devnet(plan, wall, settings.devnet) as (devnet, market):
+        endpoint = EndpointSettings(name="devnet", url=devnet.url)
+        yield World(endpoints=(endpoint,), dial=devnet.dial, quotes=market, labels=market.labels, facts=market.facts)
+
+
+@asynccontextmanager
+async def open_scripted_devnet(
+    plan: Plan, wall: WallClock, script: DevnetSettings, port: int = 0
+) -> AsyncGenerator[tuple[Devnet, ScriptedMarket], None]:
+    """Serve a chain on which the leaders of a plan trade by a script while the block runs."""
+    leaders: list[Address] = sorted({table.leader for table in plan.settings.follow})
     # A store that remembers earlier runs would take the same transactions for duplicates.
     salt = f"{wall():.3f}" if plan.store.plugin.durable else ""
     market = seeded_market(leaders, script.seed, script.fills_per_block, script.noise_per_block, salt)
-    async with open_devnet(settings.chain.chain_id, wall) as devnet, trio.open_nursery() as nursery:
+    async with open_devnet(plan.settings.chain.chain_id, wall, port) as devnet, trio.open_nursery() as nursery:
         nursery.start_soon(_play, devnet, market, script)
-        endpoint = EndpointSettings(name="devnet", url=devnet.url)
-        yield World(endpoints=(endpoint,), dial=devnet.dial, quotes=market, labels=market.labels, facts=market.facts)
+        yield devnet, market
         nursery.cancel_scope.cancel()
 
 

@@ -9,6 +9,7 @@ from trio_copy.config.settings import (
     EngineSettings,
     PluginTable,
     Settings,
+    ShardsSettings,
 )
 
 __all__ = [
@@ -19,6 +20,7 @@ __all__ = [
     "EngineSettings",
     "PluginTable",
     "Settings",
+    "ShardsSettings",
     "checked_address",
     "read_draft",
     "structure_plugin_table",

@@ -81,9 +81,24 @@ def structure_plugin_table(kind: str, table: PluginTable, settings_class: type) 
         ConfigError: with one line for every problem, without the file's name.
     """
     try:
-        return structure(table.options, settings_class)
+        return _with_secrets(structure(table.options, settings_class), f"{kind}.{table.name}")
     except ClassValidationError as error:
         raise ConfigError(lines_of(error, f"{kind}.{table.name}")) from None
+
+
+def _with_secrets(settings: Any, path: str) -> Any:  # noqa: ANN401  plugin's own
+    """Read the secrets that a plugin's settings name. Raises `ConfigError` when one cannot be read."""
+    read, problems = {}, []
+    for field in attrs.fields(type(settings)):
+        value = getattr(settings, field.name)
+        if field.metadata.get("secret") and isinstance(value, str):
+            try:
+                read[field.name] = read_named_secret(value)
+            except ValueError as error:
+                problems.append(f"{path}.{field.name}: {error}")
+    if problems:
+        raise ConfigError(problems)
+    return attrs.evolve(settings, **read)
 
 
 def _read_toml(path: Path) -> dict[str, Any]:
@@ -153,6 +168,14 @@ def _contradictions(settings: Settings) -> list[str]:
         problems.append("endpoint: expected at least one [[endpoint]], or a [devnet] table")
     if settings.devnet is not None and settings.endpoint:
         problems.append("devnet: expected no [[endpoint]] beside it: a scripted market must not mix with a real chain")
+    if settings.shards is not None:
+        part, parts = settings.shards.index, settings.shards.of
+        if (part is None) != (parts is None):
+            problems.append("shards: expected index and of together, or neither")
+        elif part is not None and parts is not None and (part >= parts or parts > settings.shards.count):
+            problems.append(
+                f"shards.index: expected index < of <= count, got {part}, {parts} and {settings.shards.count}"
+            )
     if not settings.decoder:
         problems.append("decoder: expected at least one table [decoder.NAME]; nothing would be read otherwise")
     return problems

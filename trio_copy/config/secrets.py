@@ -9,7 +9,7 @@ from pathlib import Path
 _NAMED = ("env:", "file:")
 _HEX_KEY = re.compile(r"^(0x)?[0-9a-fA-F]{64}$")
 _PHRASE = re.compile(r"^([a-z]{3,8} ){11,23}[a-z]{3,8}$")
-_URL_KEY = re.compile(r"^wss?://[^/]*@|^wss?://.*[/=][A-Za-z0-9_-]{20,}(/|$)")
+_URL_KEY = re.compile(r"^(wss?|rediss?(\+[a-z]+)?|unix)://[^/]*:?[^/]+@|^wss?://.*[/=][A-Za-z0-9_-]{20,}(/|$)")
 _SECRET_KEYS = re.compile(r"(private|secret|mnemonic|seed_phrase|passphrase|password|api_?key|token)s?$")
 
 

@@ -169,6 +169,39 @@ class ChainSettings:
 
 
 @frozen(kw_only=True)
+class ShardsSettings:
+    """How several instances share the leaders; they need a store that they can share, such as [store.redis]."""
+
+    count: int = setting(
+        16,
+        unit="shards",
+        why="Slices of leaders: how finely instances can share them. It cannot be changed while a store is in use.",
+        check=within(1, 1024),
+    )
+    heartbeat_s: float = setting(
+        1.0,
+        unit="seconds",
+        why="How often an instance shows that it lives; a dead one's shards are owned again within three of these.",
+        check=within(0.1, 60.0),
+    )
+    replicas: int = setting(
+        1,
+        unit="instances per shard",
+        why="With 2, a second instance reads each shard along, so that a death costs no block.",
+        check=within(1, 8),
+    )
+    index: int | None = setting(
+        None,
+        unit="number from 0",
+        why="A fixed part instead of an even share: this one of `of` parts.",
+        check=within(0, 1023),
+    )
+    of: int | None = setting(
+        None, unit="parts", why="Into how many fixed parts the shards are cut.", check=within(1, 1024)
+    )
+
+
+@frozen(kw_only=True)
 class EndpointSettings:
     """One JSON-RPC node over WebSocket."""
 
@@ -309,6 +342,13 @@ class Settings:
     plugins: PluginsSettings = group(PluginsSettings, why="Which installed plugins may be loaded.")
     devnet: DevnetSettings | None = field(
         default=None, metadata={"unit": "table", "why": "Run against a node inside this process instead of endpoints."}
+    )
+    shards: ShardsSettings | None = field(
+        default=None,
+        metadata={
+            "unit": "table",
+            "why": "How several instances share the leaders. A shared store has shards even where this is not said.",
+        },
     )
     catalog: CatalogSettings = group(CatalogSettings, why="What is known about outcome tokens.")
     executor: tuple[PluginTable, ...] = ()

@@ -20,10 +20,12 @@ from trio_copy.copying.filters import check_book
 from trio_copy.copying.follow_book import FollowBook
 from trio_copy.copying.gathering import gathered
 from trio_copy.copying.sizing import below_minimum, with_fees, worst_cost
+from trio_copy.engine.memory import Memory
 from trio_copy.engine.modes import ModeBoard
 from trio_copy.engine.settlement import Settlements, not_sent, outcome_of
+from trio_copy.engine.shards import Everything, Ownership
 from trio_copy.entropy import Entropy
-from trio_copy.errors import OrderNotSent, OrderUncertain
+from trio_copy.errors import LeaseLost, OrderNotSent, OrderUncertain
 from trio_copy.model.budgets import Claim
 from trio_copy.model.control import Mode, follower_scope
 from trio_copy.model.decisions import Code, CopyTask, End, OrderIntent, Outcome, Parcel, Reason
@@ -66,8 +68,8 @@ class Unproven:
 class Crew(Protocol):
     """A worker group, as far as gathering needs it."""
 
-    def adopt(self, tasks: Sequence[CopyTask]) -> None:
-        """Look after tasks that were leased besides the queue."""
+    def adopt(self, leader: CopyTask, tasks: Sequence[CopyTask]) -> None:
+        """Look after tasks that were leased besides the queue, to go out with one that is being worked on."""
         ...
 
     def take_parked(self, task: CopyTask) -> Sequence[CopyTask]:
@@ -94,11 +96,14 @@ class Execution:
     mode: ModeBoard
     wall: WallClock
     entropy: Entropy
+    ownership: Ownership = field(factory=Everything)
     at: Callable[[str], None] = nowhere
     """Called at each point where a crash would matter."""
     crew: Crew | None = None
     """Who looks after the leases of tasks that go out together."""
     settlements: Settlements = field(init=False)
+    memory: Memory = field(factory=Memory)
+    """What was sent lately, should the store forget it."""
 
     def __attrs_post_init__(self) -> None:
         self.settlements = Settlements(store=self.store, catalog=self.catalog, wall=self.wall, at=self.at)
@@ -115,7 +120,7 @@ class Execution:
         return done
 
     async def _carry_out(self, task: CopyTask) -> Done | Waits | Unproven:
-        if task.again:
+        if task.again or task.task_id in self.memory:
             resumed = await self._resume(task)
             if resumed is not None:
                 return resumed
@@ -138,6 +143,24 @@ class Execution:
     async def settle(self, record: OrderRecord, report: ExecutionReport) -> Outcome:
         """Write down what came of an order; safe to repeat."""
         return await self.settlements.settle(record.task, record.order, report)
+
+    async def recall(self) -> None:
+        """Tell the store what this process sent lately, where the store may have forgotten it; else nothing changes."""
+        for record in self.memory.recent(self.wall()):
+            if self.ownership.owns(record.task.signal.leader):
+                with trio.CancelScope(shield=True):
+                    await self._recall(record)
+
+    async def _recall(self, record: OrderRecord) -> None:
+        follow, key, journal = record.task.follow, record.order.key, self.store.journal
+        stored = await journal.freeze(record.order, record.task, record.members)
+        if stored.state in (JournalState.ENDED, JournalState.SETTLING):
+            return
+        if record.report is not None and record.report.proven:
+            await journal.mark(follow, key, JournalState.SENDING)
+            await self.settle(record, record.report)
+        elif stored.state is JournalState.INTENT:
+            await journal.mark(follow, key, JournalState.SENDING)
 
     async def send_again(self, record: OrderRecord) -> ExecutionReport | None:
         """Send the same bytes of an order that the venue provably does not have. None: nothing was sent, nor will be.
@@ -217,7 +240,7 @@ class Execution:
         inbox, accumulates = self.store.inbox, settings.size.minimum_policy == "accumulate"
         found = await inbox.gather(task.task_id, self.owner)
         if self.crew is not None:
-            self.crew.adopt(found)
+            self.crew.adopt(task, found)
             found = (*found, *self.crew.take_parked(task))
         others = sorted(found, key=lambda other: other.decided_at)
         usable = [other for other in others if accumulates or other.deadline >= self.wall()]
@@ -334,8 +357,16 @@ class Execution:
     async def _send_and_settle(self, record: OrderRecord) -> Done | Unproven:
         """Send a frozen order that certainly was not sent before, and write down what is proven."""
         task, order, journal = record.task, record.order, self.store.journal
+        if self.memory.sent(record):
+            # The store has forgotten what this process knows: it may be at the venue already.
+            await journal.mark(task.follow, order.key, JournalState.UNKNOWN)
+            return Unproven()
+        self._expect_lease(task, order)  # here the order is still certainly not sent, whoever carries on with it
         await journal.mark(task.follow, order.key, JournalState.SENDING)
         # Looked at last of all, for the store may have taken its time.
+        if not self.ownership.may_send(task.signal.leader):
+            await self.settlements.forget(record)
+            self._expect_lease(task, order)
         now = self.wall()
         forbidden = self.mode.forbids(order.side, task.follower)
         if now > task.deadline or forbidden is not None:
@@ -343,16 +374,19 @@ class Execution:
             if now > task.deadline:
                 return Done(Outcome(end=End.EXPIRED, reason=_too_late(task, now)), None, record.members)
             return Done(Outcome(end=End.HALTED, reason=forbidden), None, record.members)
+        self.memory.note(record, self.wall())
         self.at("send: may have been sent")
         report: ExecutionReport | None = None
         try:
             with trio.move_on_after(self.settings.send_timeout_s):
                 report = await self._submit(task, order)
         except OrderNotSent as error:
+            self.memory.forget(record)
             await self.settlements.forget(record)
             return Done(not_sent(str(error)), None, record.members)
         except OrderUncertain:
             pass
+        self.memory.learn(record, report)
         self.at("send: answered")
         if report is not None and report.proven:
             outcome = await self.settlements.settle(task, order, report)
@@ -360,6 +394,10 @@ class Execution:
         await journal.mark(task.follow, order.key, JournalState.UNKNOWN, report)
         self.at("send: unknown")
         return Unproven()
+
+    def _expect_lease(self, task: CopyTask, order: Order) -> None:
+        if not self.ownership.may_send(task.signal.leader):
+            raise LeaseLost(f"the lease on the shard of {task.signal.leader} ran out before {order.order_id} was sent")
 
     async def _submit(self, task: CopyTask, order: Order) -> ExecutionReport:
         for attempt in range(1, _SENDS + 1):

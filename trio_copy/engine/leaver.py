@@ -48,6 +48,8 @@ class Leaver:
     """The newest block of which everything is stored."""
     window_blocks: int
     """A resolution this deep in the chain is not taken back any more."""
+    owns: Callable[[Address], bool]
+    """Whether a leader's positions are looked after here."""
     _looks: int = 0
     _flat_since: dict[tuple[FollowerId, Address], float] = field(factory=dict)
     _told: set[tuple[str, str]] = field(factory=set)
@@ -174,7 +176,7 @@ class Leaver:
         busy = {(follower, leader) for follower, leader, _ in positions}
         busy |= {(follower, leader) for follower, leader, _ in await self._in_flight()}
         now = self.wall()
-        flat = self.book.leaving - busy
+        flat = {key for key in self.book.leaving - busy if self.owns(key[1])}
         self._flat_since = {key: self._flat_since.get(key, now) for key in flat}
         # An entry that was under way when the follow was ended may still come in; after its deadline, none does.
         over = [key for key, since in self._flat_since.items() if now - since > self.settings.deadline_s]

@@ -1,6 +1,7 @@
 """The stage from the feed to the gate: decode, decide, admit. It ends when the feed does."""
 
 from collections.abc import Callable
+from contextlib import suppress
 
 import trio
 from attrs import define
@@ -14,7 +15,9 @@ from trio_copy.copying.decide import decide
 from trio_copy.copying.follow_book import FollowBook
 from trio_copy.engine.reader import Fact, LogReader
 from trio_copy.engine.settlement import Settlements
+from trio_copy.errors import LeaseLost
 from trio_copy.model.control import Mode
+from trio_copy.model.ids import Address
 from trio_copy.model.logs import BlockRef, Checkpoint, RawLog
 from trio_copy.model.resolutions import Resolution
 from trio_copy.model.signals import Signal
@@ -39,8 +42,12 @@ class Pipeline:
     """Hears everything before it is worked on, for recordings."""
     at: Callable[[str], None] = nowhere
     """Called at each point where a crash would matter."""
+    shard_of: Callable[[Address], int] = lambda leader: 0
     sealed: BlockRef | None = None
     """The newest block of which everything is stored."""
+
+    _shards: frozenset[int] | None = None
+    """The shards of which everything is stored up to `sealed`: one that came later waits for its own arming."""
 
     async def run(self, receive: trio.MemoryReceiveChannel[FeedItem]) -> None:
         """Work through the feed until it ends. A store that does not answer ends it with `StoreUnavailable`."""
@@ -48,6 +55,11 @@ class Pipeline:
             async for item in receive:
                 self.on_item(item)
                 await self._take(item)
+
+    def forget(self, shard: int) -> None:
+        """Advance a shard's checkpoint no more until it is armed again: something of it may not have been stored."""
+        if self._shards is not None:
+            self._shards -= {shard}
 
     async def _take(self, item: FeedItem) -> None:
         match item:
@@ -61,19 +73,28 @@ class Pipeline:
                     if isinstance(fact, Resolution):
                         await self.store.ledger.note_resolution(fact)
                     else:
-                        await self._admit(fact)
+                        try:
+                            await self._admit(fact)
+                        except LeaseLost:
+                            # Whoever has the shard now reads it from the checkpoint on, which must therefore stand still.
+                            self.forget(self.shard_of(fact.leader))
             case Sealed(block=block):
                 await self._retract(self.reader.seal(block))
                 self.sealed = block
-                await self.store.control.save_checkpoint(Checkpoint(number=block.number, hash=block.hash))
-            case Armed(block=block):
-                self.reader.armed_block, self.sealed = block.number, block
-                await self.store.control.save_checkpoint(Checkpoint(number=block.number, hash=block.hash))
+                await self._save(block)
+            case Armed(block=block, shards=shards):
+                self.reader.start_over(block)
+                self.sealed, self._shards = block, shards
+                await self._save(block)
                 self.on_armed(block)
             case TooDeep(block=block):
                 why = f"a reorg reached below the window at block {block.number}"
                 await self.store.control.set_mode(Mode.HALT_NEW, why)
                 self.observer.on_alert("reorg-too-deep", why)
+
+    async def _save(self, block: BlockRef) -> None:
+        checkpoint = Checkpoint(number=block.number, hash=block.hash)
+        await self.store.control.save_checkpoint(checkpoint, self._shards)
 
     async def _admit(self, signal: Signal) -> None:
         follows = self.book.of(signal.leader)
@@ -83,7 +104,9 @@ class Pipeline:
             signal, follows, followers, now=now, deadline_s=self.settings.deadline_s, catalog=self.catalog
         )
         sealed = self.sealed
-        checkpoint = Checkpoint(number=sealed.number, hash=sealed.hash) if sealed is not None else None
+        checkpoint = None
+        if sealed is not None and (self._shards is None or self.shard_of(signal.leader) in self._shards):
+            checkpoint = Checkpoint(number=sealed.number, hash=sealed.hash)
         self.at("gate: before admission")
         admission = await self.store.inbox.admit(signal, tasks, checkpoint, skips)
         self.at("gate: admitted")
@@ -108,6 +131,8 @@ class Pipeline:
             if isinstance(fact, Resolution):
                 await self.store.ledger.drop_resolution(fact.condition_id)
                 continue
-            retracted = await self.store.inbox.retract(fact)
+            retracted = None
+            with suppress(LeaseLost):
+                retracted = await self.store.inbox.retract(fact)
             if retracted is not None:
                 self.observer.on_retracted(fact, retracted.held, retracted.started)

@@ -6,8 +6,10 @@ from typing import Any
 
 from attrs import frozen
 
-from trio_copy.config import Draft, PluginTable, Settings, read_draft, structure_plugin_table
+from trio_copy.config import Draft, PluginTable, Settings, ShardsSettings, read_draft, structure_plugin_table
 from trio_copy.errors import ConfigError, PluginError
+from trio_copy.model.control import shard_of
+from trio_copy.model.ids import Address
 from trio_copy.ports import Decoder, DecoderContext, ExecutorPlugin, StorePlugin
 from trio_copy.registry import Registry, discover
 
@@ -35,6 +37,14 @@ class Plan:
     store: PlannedStore
     decoders: Mapping[str, Decoder]
     """By the name in the configuration."""
+
+    @property
+    def shards(self) -> ShardsSettings | None:
+        """How leaders are shared; None for a store that serves one instance."""
+        return (self.settings.shards or ShardsSettings()) if self.store.plugin.shared else None
+
+    def shard_of(self, leader: Address) -> int:
+        return 0 if self.shards is None else shard_of(leader, self.shards.count)
 
     @property
     def moves_money(self) -> bool:
@@ -133,6 +143,10 @@ def _unsafe(settings: Settings, executors: tuple[PlannedExecutor, ...], stores: 
         problems.append(
             f"store.{settings.store.name}: expected a durable store in mode live; "
             "this one forgets what was sent when the process ends"
+        )
+    if settings.shards is not None and stores and not stores[0].plugin.shared:
+        problems.append(
+            f"shards: expected a store that several instances can share, such as [store.redis], got [store.{settings.store.name}]"
         )
     return problems
 

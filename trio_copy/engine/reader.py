@@ -16,7 +16,7 @@ from trio_copy.chain.scanner import SCAN
 from trio_copy.copying.follow_book import FollowBook
 from trio_copy.errors import UndecodableLog
 from trio_copy.model.fills import Fill, NotAFill
-from trio_copy.model.ids import Hash32, SignalId
+from trio_copy.model.ids import Address, Hash32, SignalId
 from trio_copy.model.logs import BlockRef, RawLog
 from trio_copy.model.ordinals import Ordinals
 from trio_copy.model.resolutions import Resolution
@@ -39,6 +39,8 @@ class LogReader:
     book: FollowBook
     quarantine: Callable[[str, str], None]
     on_fill: Callable[[Fill, SignalId, str], None]
+    reads: Callable[[Address], bool] = lambda leader: True
+    """Whether a leader is read by this instance."""
     armed_block: int = -1
     """Logs up to this block are not copied."""
     counts: Counter[str] = field(factory=Counter)
@@ -52,6 +54,12 @@ class LogReader:
     _ordinals: Ordinals = field(factory=lambda: Ordinals(_LOGS_KEPT))
     _unsealed: OrderedDict[LogKey, tuple[int, tuple[Fact, ...]]] = field(factory=OrderedDict)
     """Facts that a subscription brought and the scanner has not confirmed, with their block numbers."""
+
+    def start_over(self, block: BlockRef) -> None:
+        """Read everything after a block anew: leaders came whose logs were not looked at before. The gate knows copies."""
+        self.armed_block, self._sealed_number = block.number, -1
+        for table in (self._seen, self._sealed, self._orphaned, self._unsealed):
+            table.clear()
 
     def read(self, seen: SeenLog) -> tuple[Fact, ...]:
         """Return what a log tells, nothing when it was seen before."""
@@ -133,7 +141,7 @@ class LogReader:
     def _leader_signals(self, fills: Iterable[Fill], seen: SeenLog) -> Iterable[Signal]:
         for fill in fills:
             ordinal = self._ordinals.of(fill)
-            if fill.owner in self.book:
+            if fill.owner in self.book and self.reads(fill.owner):
                 now = int(seen.seen_at)
                 # A fresh log without a time is as old as its arrival, and so is one from the future: a deadline must end.
                 block_time = now if fill.block_time is None else min(fill.block_time, now)

@@ -1,6 +1,6 @@
 """Turns outcomes that nobody could prove into outcomes that are proven, or hands them to a person."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 
 import trio
 from attrs import define, evolve, field
@@ -13,7 +13,7 @@ from trio_copy.engine.workers import WorkerGroup
 from trio_copy.errors import ExecutorError, OrderUncertain, UnresolvedOrders
 from trio_copy.model.control import Mode
 from trio_copy.model.decisions import Code, CopyTask, End, Outcome, Reason
-from trio_copy.model.ids import IntentKey
+from trio_copy.model.ids import Address, IntentKey
 from trio_copy.model.orders import ExecutionReport, JournalState, Settlement, Status
 from trio_copy.model.records import OrderRecord
 from trio_copy.ports import Store
@@ -32,6 +32,7 @@ class Reconciler:
     settings: EngineSettings
     observer: Observer
     wall: WallClock
+    shard_of: Callable[[Address], int] = lambda leader: 0
     unknown: int = 0
     """Orders whose outcome is not proven, as of the last look."""
     settling: int = 0
@@ -61,6 +62,13 @@ class Reconciler:
             if left:
                 await trio.sleep(min(self.settings.reconcile_every_s, max(0.0, until - trio.current_time())))
         return found
+
+    async def doubt(self, shards: Collection[int]) -> None:
+        """Doubt what earlier owners of some shards were sending: they have lost the right to write down its end."""
+        for record in await self.store.journal.unresolved():
+            ours = any(group.works_on(record.task.task_id) for group in self.groups.values())
+            if record.state is JournalState.SENDING and self.shard_of(record.task.signal.leader) in shards and not ours:
+                await self.store.journal.mark(record.task.follow, record.order.key, JournalState.UNKNOWN)
 
     async def look(self) -> None:
         """Look every unproven order up once. Orders that are being sent right now are left alone."""

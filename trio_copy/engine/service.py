@@ -31,17 +31,22 @@ from trio_copy.engine.modes import ModeBoard
 from trio_copy.engine.pipeline import Pipeline
 from trio_copy.engine.plan import Plan
 from trio_copy.engine.reconciler import Reconciler
+from trio_copy.engine.shards import Ownership, ShardKeeper
 from trio_copy.engine.supervisor import Backoff, RestartBudget, keep_running
 from trio_copy.engine.workers import WorkerGroup
 from trio_copy.entropy import Entropy
 from trio_copy.errors import ChainError, ConfigError, RestartBudgetExhausted
 from trio_copy.model.catalog import TokenFacts
 from trio_copy.model.control import Instance, Mode
+from trio_copy.model.ids import Hash32
+from trio_copy.model.logs import Checkpoint
 from trio_copy.ports import InThread, LogFilter, Quotes, Store, nowhere, to_thread_run_sync
 from trio_copy.telemetry.observer import Observer
 from trio_copy.telemetry.status import EndpointStatus, Status
 
-INSTANCE = "instance-1"
+_LEAVE_S = 2.0
+"""How long an orderly end may take to give its shards up; after that they run out by themselves."""
+_NO_BLOCK = Hash32("0x" + "0" * 64)
 _LEASE_RENEWALS = 3
 """Renewals per lease: one may fail without losing it."""
 
@@ -64,6 +69,10 @@ class Seams:
     in_thread: InThread = to_thread_run_sync
     at: Callable[[str], None] = nowhere
     """Called at each point where a crash would matter."""
+    throwaway: bool = False
+    """Whether the run is a trial, of which a store keeps nothing."""
+    instance: str = "instance-1"
+    """Names this process among those that share a store."""
 
 
 @define(eq=False, kw_only=True)
@@ -83,13 +92,20 @@ class Service:
     pipeline: Pipeline
     reconciler: Reconciler
     leaver: Leaver
+    ownership: Ownership
+    keeper: ShardKeeper | None
+    """Leases the shards of a store that several instances share; None where there is one instance."""
     quarantine: Counter[str]
     """Unusable things that came from outside, by kind."""
+    was_paused: bool = False
+    """Whether there was a time with no shard to read."""
     abandoned: int = 0
     """Tasks that a drain had no time for."""
     found_open: int = 0
     """Tasks of an earlier run that had not ended when this one began."""
     _feed: tuple[trio.MemorySendChannel[FeedItem], trio.MemoryReceiveChannel[FeedItem]]
+    _arming: frozenset[int] | None = None
+    """The shards that the intake reads from their checkpoints on."""
     _starting: trio.CancelScope = field(factory=trio.CancelScope)
     _intake: trio.CancelScope = field(factory=trio.CancelScope)
     _work: trio.CancelScope = field(factory=trio.CancelScope)
@@ -115,11 +131,28 @@ class Service:
             await self.reconciler.settle_earlier_run()
         if self._starting.cancelled_caught:
             return
-        positions = await self.store.ledger.positions()
-        await self.store.limits.restate(OPEN, open_budgets(positions, self.leaver.catalog))
+        if self.keeper is not None:
+            await self.keeper.start()
+        try:
+            await self._run(task_status, gave_up)
+        finally:
+            if self.keeper is not None:
+                with trio.move_on_after(_LEAVE_S, shield=True):
+                    await self.keeper.leave()
+        if gave_up:
+            raise gave_up[0]
+
+    async def _run(  # noqa: ASYNC128  the intake calls started()
+        self, task_status: trio.TaskStatus[None], gave_up: list[RestartBudgetExhausted]
+    ) -> None:
+        if self.keeper is None or self.keeper.alone:
+            positions = await self.store.ledger.positions()
+            await self.store.limits.restate(OPEN, open_budgets(positions, self.leaver.catalog))
         async with trio.open_nursery() as housekeeping:
             for task in (self._keep_leases, self._reconcile, self._refresh_follows, self._refresh_mode, self._leave):
                 housekeeping.start_soon(task)
+            if self.keeper is not None:
+                housekeeping.start_soon(self.keeper.run)
             housekeeping.start_soon(self._limit_drain)
             with self._work:
                 async with trio.open_nursery() as groups:
@@ -127,6 +160,8 @@ class Service:
                         await groups.start(group.run)
                     await self._run_stages(task_status, gave_up)
                     self._draining.set()
+                    if self.keeper is not None and self.keeper.hand_over():
+                        self._step("handing over", "others finish what is queued")
                     for group in self.groups.values():
                         group.drain()
                 await self._wait_proven()
@@ -134,8 +169,10 @@ class Service:
             for group in self.groups.values():
                 self.abandoned += await group.abandon()
             housekeeping.cancel_scope.cancel()
-        if gave_up:
-            raise gave_up[0]
+
+    def works_on(self, shard: int) -> bool:
+        """Tell whether a task of a shard is being carried out here."""
+        return any(group.works_in(shard, self.plan.shard_of) for group in self.groups.values())
 
     def drain(self) -> None:
         """Close the intake and finish what was admitted, for at most `engine.drain_s`."""
@@ -157,7 +194,7 @@ class Service:
             name=self.plan.settings.engine.name,
             trading=self.plan.settings.engine.mode,
             mode=self.mode.engine.mode.value,
-            shard="1/1",
+            shard=self.ownership.label,
             block=None if sealed is None else sealed.number,
             feed_age_s=min(ages, default=None),
             endpoints=tuple(
@@ -202,8 +239,8 @@ class Service:
         await put_follows_of_file(self.store, settings)
         _, follows = await self.store.follows.load()
         self.book.replace_all(follows)
-        self._narrow()
-        parts = ("engine", "chain", "endpoint", "plugins", "devnet", "executor", "store", "decoder")
+        self.narrow()
+        parts = ("engine", "chain", "endpoint", "plugins", "devnet", "shards", "executor", "store", "decoder")
         return [part for part in parts if getattr(old, part) != getattr(settings, part)]
 
     async def _run_stages(  # noqa: ASYNC128  the intake calls started()
@@ -214,11 +251,13 @@ class Service:
             stages.start_soon(self.pipeline.run, receive, name="pipeline")
             try:
                 with send, self._intake:
-                    if self.seams.play is None:
-                        await self._run_intake(task_status)
-                    else:
+                    if self.seams.play is not None:
                         task_status.started()
                         await self.seams.play(send)
+                    elif self.keeper is None:
+                        await self._run_intake(task_status)
+                    else:
+                        await self._read_shards(self.keeper, task_status)
             except BaseExceptionGroup as group:
                 exhausted, rest = group.split(RestartBudgetExhausted)
                 if exhausted is None or rest is not None:
@@ -226,6 +265,39 @@ class Service:
                 gave_up.append(_leaf(exhausted))
                 await self.store.control.set_mode(Mode.HALT_NEW, str(gave_up[0]))
                 self.seams.observer.on_alert("intake-gave-up", str(gave_up[0]))
+
+    async def _read_shards(  # noqa: ASYNC128  the intake calls started()
+        self, keeper: ShardKeeper, task_status: trio.TaskStatus[None]
+    ) -> None:
+        """Read while there is a shard to read, and from its checkpoint on whenever one comes."""
+        if not keeper.reading:
+            self._pause()
+            task_status.started()
+            task_status = trio.TASK_STATUS_IGNORED
+        while True:
+            await keeper.wait_reading()
+            seen, self._arming = keeper.gained, keeper.read_now
+            async with trio.open_nursery() as reading:
+                reading.start_soon(self._run_intake, task_status)
+                await keeper.wait_change(seen)
+                reading.cancel_scope.cancel()
+            task_status = trio.TASK_STATUS_IGNORED
+            if not keeper.reading:
+                self._pause()
+
+    def _pause(self) -> None:
+        self.was_paused = True
+        self._step("paused", "no shard is ours; nothing is subscribed to")
+
+    def lose_shard(self, shard: int) -> None:
+        """Take note that a shard was lost, perhaps for a moment only."""
+        self.pipeline.forget(shard)
+
+    async def begin_shards(self, shards: Sequence[int]) -> None:
+        """Look after what earlier owners of some shards may have sent, this process among them."""
+        for group in self.groups.values():
+            await group.execution.recall()
+        await self.reconciler.doubt(shards)
 
     async def _run_intake(self, task_status: trio.TaskStatus[None]) -> None:
         settings = self.plan.settings.engine
@@ -255,10 +327,19 @@ class Service:
                 )
             # A devnet begins anew with each run: what an earlier one has left says nothing about this chain.
             devnet = self.plan.settings.devnet is not None
-            await self.scanner.arm(None if devnet else await self.store.control.checkpoint())
-            self._step("subscribed", f"{len(self.board.filters)} filters over {len(self.book.leaders)} leaders")
+            shards = None if self.keeper is None else self._arming
+            await self.scanner.arm(None if devnet else await self._checkpoint(), shards)
+            read = sum(map(self.ownership.reads, self.book.leaders))
+            self._step("subscribed", f"{len(self.board.filters)} filters over {read} leaders")
             await intake.start(self.scanner.run)
             task_status.started()
+
+    async def _checkpoint(self) -> Checkpoint | None:
+        stored, sealed = await self.store.control.checkpoint(), self.pipeline.sealed
+        if stored is None and sealed is not None:
+            # The store has forgotten it, and perhaps more: the window below is read again, and the gate decides.
+            return Checkpoint(number=sealed.number, hash=_NO_BLOCK)
+        return stored
 
     def _others_alive(self, endpoint: Endpoint) -> bool:
         return any(other is not endpoint for other in self.pool.live)
@@ -275,7 +356,8 @@ class Service:
         every = self.plan.settings.engine.lease_s / _LEASE_RENEWALS
         control = self.store.control
         while True:
-            await control.beat(Instance(instance=INSTANCE))
+            if self.keeper is None:
+                await control.beat(Instance(instance=self.seams.instance, shards=(0,)))
             for group in self.groups.values():
                 await group.renew_leases()
             await trio.sleep(every)
@@ -300,12 +382,13 @@ class Service:
                 elif not self.book.put(change.follow):
                     unknown = f"{change.follow.follower} copies {change.follow.leader}"
                     self.seams.observer.on_alert("unknown-follower", f"{unknown}, but is no configured follower")
-            self._narrow()
+            self.narrow()
 
-    def _narrow(self) -> None:
-        """Let the endpoints subscribe to the leaders of the book."""
-        if self.board.replace(wanted_filters(self.plan, self.book)):
-            self._step("filters", f"{len(self.board.filters)} filters over {len(self.book.leaders)} leaders")
+    def narrow(self) -> None:
+        """Let the endpoints subscribe to the leaders that are read here."""
+        if self.board.replace(wanted_filters(self.plan, self.book, self.ownership)):
+            read = sum(map(self.ownership.reads, self.book.leaders))
+            self._step("filters", f"{len(self.board.filters)} filters over {read} leaders")
 
     async def _leave(self) -> None:
         while True:
@@ -342,9 +425,10 @@ def _leaf(group: BaseExceptionGroup[RestartBudgetExhausted]) -> RestartBudgetExh
     return error
 
 
-def wanted_filters(plan: Plan, book: FollowBook) -> tuple[LogFilter, ...]:
-    """Ask the plan's decoders what to subscribe to for the leaders of a book."""
-    return build_filters(plan.decoders.values(), book.leaders, plan.settings.chain.leaders_per_subscription)
+def wanted_filters(plan: Plan, book: FollowBook, ownership: Ownership) -> tuple[LogFilter, ...]:
+    """Ask the plan's decoders what to subscribe to for those leaders of a book that are read here."""
+    leaders = [leader for leader in book.leaders if ownership.reads(leader)]
+    return build_filters(plan.decoders.values(), leaders, plan.settings.chain.leaders_per_subscription)
 
 
 async def put_follows_of_file(store: Store, settings: Settings) -> None:

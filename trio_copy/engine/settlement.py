@@ -7,6 +7,7 @@ from attrs import define
 from trio_copy.clock import WallClock
 from trio_copy.copying.catalog import Catalog
 from trio_copy.copying.claims import credits_of
+from trio_copy.model.budgets import Credit
 from trio_copy.model.decisions import Code, CopyTask, End, Outcome, Reason
 from trio_copy.model.fills import Kind, Side
 from trio_copy.model.ids import FollowerId, TokenId, task_id
@@ -15,7 +16,7 @@ from trio_copy.model.positions import Booking, EntryKind, LedgerEntry
 from trio_copy.model.records import OrderRecord
 from trio_copy.model.signals import Signal
 from trio_copy.model.units import NO_SHARES, NO_USD, Price
-from trio_copy.ports import Store
+from trio_copy.ports import Closing, Store
 
 
 @define(eq=False, kw_only=True)
@@ -28,27 +29,36 @@ class Settlements:
     at: Callable[[str], None]
 
     async def settle(self, task: CopyTask, order: Order, report: ExecutionReport) -> Outcome:
-        """Book a proven report, settle its reservation and close its journal entry, in this order.
+        """Book a proven report, settle its reservation and close its journal entry.
 
-        The journal entry is closed last: whatever is cut off before is done again from the venue's own answer.
+        What was filled is booked in one step with both; what was not closes its journal entry last: whatever is cut off
+        before is done again from the venue's own answer.
         """
         store = self.store
+        pending = report.shares and report.settlement is Settlement.PENDING
+        state = JournalState.SETTLING if pending else JournalState.ENDED
         if report.shares:
+            failed = report.settlement is Settlement.FAILED
             exits = order.side is Side.SELL
-            await self._book(self._fill(task, order, report), frees=exits)
+            closing = Closing(
+                key=order.key,
+                spent=NO_USD if exits else report.notional + report.fee,
+                # What never settled is taken back before its order is closed: a crash between must find it open.
+                state=JournalState.SETTLING if failed else state,
+                report=report,
+            )
+            await self._book(self._fill(task, order, report), frees=exits, closing=closing)
             self.at("settle: booked")
-            await store.limits.commit(task.follow, order.key, NO_USD if exits else report.notional + report.fee)
-        elif report.status is Status.ABSENT:
+            if failed:
+                await self._undo(task, order)
+                await store.journal.mark(task.follow, order.key, JournalState.ENDED, report)
+            return outcome_of(order, report)
+        if report.status is Status.ABSENT:
             await store.limits.release(task.follow, order.key)
         else:
             await store.limits.commit(task.follow, order.key, NO_USD)
         self.at("settle: budgets")
-        if report.shares and report.settlement is Settlement.FAILED:
-            await self._undo(task, order)
-        pending = report.shares and report.settlement is Settlement.PENDING
-        await store.journal.mark(
-            task.follow, order.key, JournalState.SETTLING if pending else JournalState.ENDED, report
-        )
+        await store.journal.mark(task.follow, order.key, state, report)
         self.at("settle: journal")
         return outcome_of(order, report)
 
@@ -102,11 +112,13 @@ class Settlements:
         self.at("reverse: booked")
         await self.miss(task)
 
-    async def _book(self, entry: LedgerEntry, *, frees: bool) -> Booking:
+    async def _book(self, entry: LedgerEntry, *, frees: bool, closing: Closing | None = None) -> Booking:
         """Book an entry, and with it what it gives back to the budgets of open cost."""
-        if not frees:
-            return await self.store.ledger.book(entry)
-        return await self.store.ledger.book(entry, lambda booking: credits_of(entry.position, booking, self.catalog))
+
+        def freed(booking: Booking) -> tuple[Credit, ...]:
+            return credits_of(entry.position, booking, self.catalog) if frees else ()
+
+        return await self.store.ledger.book(entry, freed, closing)
 
     async def redeem(self, entry: LedgerEntry) -> Booking:
         """Book a position at what its token pays."""

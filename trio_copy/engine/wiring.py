@@ -22,8 +22,9 @@ from trio_copy.engine.pipeline import Pipeline
 from trio_copy.engine.plan import Plan
 from trio_copy.engine.reader import LogReader
 from trio_copy.engine.reconciler import Reconciler
-from trio_copy.engine.service import INSTANCE, Seams, Service, put_follows_of_file, wanted_filters
+from trio_copy.engine.service import Seams, Service, put_follows_of_file, wanted_filters
 from trio_copy.engine.settlement import Settlements
+from trio_copy.engine.shards import Everything, Ownership, ShardKeeper
 from trio_copy.engine.workers import WorkerGroup
 from trio_copy.model.catalog import TokenFacts
 from trio_copy.model.logs import BlockRef
@@ -54,6 +55,11 @@ async def open_service(
             lease_s=settings.engine.lease_s,
             in_thread=seams.in_thread,
             at=seams.at,
+            on_trouble=seams.observer.on_alert,
+            shards=1 if plan.shards is None else plan.shards.count,
+            fenced=plan.shards is not None,
+            live=settings.engine.mode == "live",
+            throwaway=seams.throwaway,
         )
         store = await stack.enter_async_context(plan.store.plugin.open(store_context))
         step("store", f"{settings.store.name} open")
@@ -75,11 +81,22 @@ async def open_service(
         positions = await store.ledger.positions()
         step("positions", f"{len(positions)} positions loaded")
         mode = ModeBoard(await store.control.modes())
+        keeper = None
+        if plan.shards is not None:
+            keeper = ShardKeeper(
+                settings=plan.shards,
+                store=store,
+                instance=seams.instance,
+                wall=seams.wall,
+                observer=seams.observer,
+            )
+        ownership: Ownership = Everything() if keeper is None else keeper
         groups = {
             name: WorkerGroup(
                 execution=Execution(
                     name=name,
-                    owner=INSTANCE,
+                    owner=seams.instance,
+                    ownership=ownership,
                     executor=executor,
                     store=store,
                     book=book,
@@ -104,11 +121,12 @@ async def open_service(
 
         pool = EndpointPool([Endpoint(endpoint) for endpoint in endpoints], put_aside)
         board = FilterBoard()
-        board.replace(wanted_filters(plan, book))
+        board.replace(wanted_filters(plan, book, ownership))
         feed = trio.open_memory_channel[FeedItem](settings.chain.feed_capacity)
         reader = LogReader(
             decoders={topic: decoder for decoder in plan.decoders.values() for topic in decoder.topics},
             book=book,
+            reads=ownership.reads,
             quarantine=put_aside,
             on_fill=seams.observer.on_fill,
         )
@@ -139,9 +157,10 @@ async def open_service(
             on_removed=scanner.look_again,
             on_item=seams.on_item,
             at=seams.at,
+            shard_of=plan.shard_of,
         )
 
-        yield Service(
+        service = Service(
             plan=plan,
             seams=seams,
             store=store,
@@ -166,6 +185,7 @@ async def open_service(
                 wall=seams.wall,
                 sealed_number=lambda: -1 if pipeline.sealed is None else pipeline.sealed.number,
                 window_blocks=settings.chain.window_blocks,
+                owns=ownership.owns,
             ),
             reconciler=Reconciler(
                 settlements=settlements,
@@ -174,9 +194,15 @@ async def open_service(
                 settings=settings.engine,
                 observer=seams.observer,
                 wall=seams.wall,
+                shard_of=plan.shard_of,
             ),
             feed=feed,
+            ownership=ownership,
+            keeper=keeper,
         )
+        if keeper is not None:
+            keeper.engine = service
+        yield service
 
 
 def read_facts(plan: Plan) -> tuple[TokenFacts, ...]:

@@ -5,7 +5,8 @@ what is free to run. One hung venue call holds one lane and one worker; other gr
 takes what is still queued without waiting for more, closes the channel, and the workers end by themselves.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 
 import trio
 from attrs import define, field
@@ -14,12 +15,14 @@ from trio_copy.engine.execution import Done, Execution, Unproven, Waits
 from trio_copy.engine.lanes import Lanes
 from trio_copy.errors import LeaseLost
 from trio_copy.model.decisions import Code, CopyTask, End, Outcome, Reason
-from trio_copy.model.ids import TaskId
+from trio_copy.model.ids import Address, TaskId
 from trio_copy.model.orders import ExecutionReport, JournalState
 from trio_copy.telemetry.observer import Finished, Observer
 
 _READY_PER_WORKER = 2
 """Leased tasks per worker that may run: one that does, one in the channel."""
+_DOUBT_S = 0.1
+"""How long a task rests whose lease was doubted, so that the lease can be renewed meanwhile."""
 _PARKED_PER_WORKER = 200
 """Leased tasks per worker that wait in busy lanes; they expire there, so that a slow lane starves nobody for long."""
 
@@ -34,6 +37,8 @@ class WorkerGroup:
     busy: int = 0
     _lanes: Lanes = field(factory=Lanes)
     _unproven: set[TaskId] = field(factory=set)
+    _adopted: dict[TaskId, TaskId] = field(factory=dict)
+    """Tasks that were leased to go out with another one."""
     _ready: tuple[trio.MemorySendChannel[CopyTask], trio.MemoryReceiveChannel[CopyTask]] = field(init=False)
     _room: trio.Event = field(factory=trio.Event)
     _draining: bool = False
@@ -73,6 +78,10 @@ class WorkerGroup:
         await self._record_all(task, done, started_at)
         if not known:
             return  # a task of an earlier run: it holds no lane here
+        await self._open_lane(task)
+
+    async def _open_lane(self, task: CopyTask) -> None:
+        """Carry on with what waits behind a task that nobody works on any more."""
         following = self._lanes.finish(task.lane)
         if following is not None:
             try:
@@ -84,6 +93,13 @@ class WorkerGroup:
     def works_on(self, task: TaskId) -> bool:
         """Tell whether a worker is carrying a task out at this moment, or it waits for one."""
         return task in self.outstanding and task not in self._unproven
+
+    def works_in(self, shard: int, shard_of: Callable[[Address], int]) -> bool:
+        """Tell whether a task of a shard is under way; what waits for a proof does not count."""
+        return any(
+            task.task_id not in self._unproven and shard_of(task.signal.leader) == shard
+            for task in self.outstanding.values()
+        )
 
     async def expire_parked(self) -> None:
         """End what waits in a busy lane and has become too old meanwhile."""
@@ -101,6 +117,12 @@ class WorkerGroup:
         lost = await self.execution.store.inbox.renew(tuple(self.outstanding), self.owner)
         if lost:
             self.observer.on_alert("lease-lost", f"{len(lost)} tasks of {self.name} are somebody else's now")
+        for task_id in self._unproven.intersection(lost):
+            # Whoever has it now hears what became of it; here it only keeps a lane closed.
+            task = self.outstanding[task_id]
+            self._unproven.discard(task_id)
+            self.let_go([task_id])
+            await self._open_lane(task)
 
     @property
     def _most(self) -> int:
@@ -153,7 +175,10 @@ class WorkerGroup:
                 done = await self.execution.run(task)
             except LeaseLost as error:
                 self.observer.on_alert("lease-lost", str(error))
-                done = Waits()  # somebody else's by now
+                done = Waits()  # somebody else's by now, and so are those that were to go out with it
+                await self._give_back(
+                    [task.task_id, *(other for other, leader in self._adopted.items() if leader == task.task_id)]
+                )
             match done:
                 case Unproven():
                     self._unproven.add(task.task_id)
@@ -177,9 +202,18 @@ class WorkerGroup:
         await self._record(task, done.outcome, done.report, started_at)
         self.execution.at("task: ended")
 
-    def adopt(self, tasks: Sequence[CopyTask]) -> None:
-        """Look after tasks that were leased besides the queue; their lane is the one that is being worked in."""
+    async def _give_back(self, tasks: Sequence[TaskId]) -> None:
+        """Give tasks back whose lease we doubt, in case they are still ours; whose they are now carries on with them."""
+        await trio.sleep(_DOUBT_S)
+        for task in tasks:
+            with suppress(LeaseLost):
+                await self.execution.store.inbox.retry(task, self.owner)
+        self.let_go(tasks)
+
+    def adopt(self, leader: CopyTask, tasks: Sequence[CopyTask]) -> None:
+        """Look after tasks that were leased besides the queue, to go out with one that is being worked on."""
         self.outstanding.update({task.task_id: task for task in tasks})
+        self._adopted.update({task.task_id: leader.task_id for task in tasks})
 
     def take_parked(self, task: CopyTask) -> Sequence[CopyTask]:
         """Hand over what waits behind a task and may go out with it."""
@@ -195,6 +229,7 @@ class WorkerGroup:
         """Look after tasks no longer: they have ended, or are back in the inbox."""
         for task in tasks:
             self.outstanding.pop(task, None)
+            self._adopted.pop(task, None)
         self._room.set()
 
     async def _record(

@@ -17,12 +17,15 @@ def setting(
     why: str,
     check: Check | None = None,
     merge: Merge = Merge.NEAREST,
+    secret: bool = False,
 ) -> Any:  # noqa: ANN401  as attrs.field
     """Declare one setting of an attrs class; `attrs.NOTHING` as default makes it required.
 
-    `merge` says what happens when several layers set it; see `trio_copy.model.layers`.
+    `merge` says what happens when several layers set it; see `trio_copy.model.layers`. A `secret` of a plugin may be named
+    instead of written, env:NAME or file:PATH, and is not repeated in messages.
     """
-    return attrs.field(default=default, metadata={"unit": unit, "why": why, "merge": merge}, validator=check)
+    metadata = {"unit": unit, "why": why, "merge": merge, "secret": secret}
+    return attrs.field(default=default, metadata=metadata, validator=check, repr=not secret)
 
 
 def group(of: type, *, why: str) -> Any:  # noqa: ANN401  as attrs.field

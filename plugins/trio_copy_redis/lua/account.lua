@@ -33,3 +33,41 @@ local function order(key)
   for i = 1, #ORDER do v[i] = v[i] or '' end
   return v
 end
+
+-- Ends a reservation: what of it stays spent; 2 when it also drew on what everybody shares.
+local function settle(key, spent, keep)
+  local hold = call('GET', k('hold:' .. key))
+  if not hold then return tonumber(call('GET', k('settled:' .. key)) or 0) end
+  for _, claim in ipairs(cjson.decode(string.sub(hold, 2))) do
+    local amount, kept = tonumber(claim[2]), 0
+    if spent ~= 'release' then
+      if claim[3] == 'cost' then kept = tonumber(spent)
+      elseif claim[3] == 'sent' or (claim[3] == 'opened' and tonumber(spent) > 0) then kept = amount end
+    end
+    add(claim[1], string.format('%.0f', kept - amount))
+  end
+  call('DEL', k('hold:' .. key))
+  call('SREM', k('holds'), key)
+  local shared = string.sub(hold, 1, 1) == '1' and 2 or 1
+  if spent ~= 'release' then call('SET', k('settled:' .. key), shared, 'PX', keep) end
+  return shared
+end
+-- Records how far an order got; ended is final.
+local function mark(id, state, report, keep)
+  local key = k('order:' .. id)
+  local v = call('HMGET', key, 'state', 'sent')
+  if not v[1] then return redis.error_reply('UNKNOWNKEY the journal knows no intent ' .. id) end
+  if v[1] == 'ended' then return 1 end
+  call('HSET', key, 'state', state, 'at', NOW)
+  if report ~= '' then call('HSET', key, 'report', report) end
+  if state == 'sending' and not v[2] then call('HSET', key, 'sent', NOW) end
+  if state == 'ended' then
+    call('HSET', key, 'ended', NOW)
+    call('ZREM', k('open'), id)
+    call('PEXPIRE', key, keep)
+    local o = call('HMGET', key, 'of', 'members')
+    call('PEXPIRE', k('orders:' .. o[1]), keep)
+    for _, member in ipairs(cjson.decode(o[2])) do call('PEXPIRE', k('orders:' .. member), keep) end
+  end
+  return 1
+end

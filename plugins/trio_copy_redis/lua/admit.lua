@@ -55,7 +55,7 @@ if as then -- it was taken back, and is there again
       resumed = resumed + 1
     end
   end
-  if resumed > 0 then call('PUBLISH', ARGV[16], 'queue') end
+  if resumed > 0 then call('PUBLISH', ARGV[16], P) end
   return {'adopted', as, resumed}
 end
 
@@ -120,5 +120,5 @@ end
 call('HSET', k('count'), 'seq', seq, 'peak', math.max(peak, resting))
 call('HSET', signal, 'open', open, 'by', nonce, 'ans', cjson.encode({kept, gone}))
 for i = at, #ARGV do call('XADD', k('skips'), 'MAXLEN', '~', ARGV[15], '*', 'r', ARGV[i]) end
-if queued > 0 then call('PUBLISH', ARGV[16], 'queue') end
+if queued > 0 then call('PUBLISH', ARGV[16], P) end
 return {'admitted', kept, rows(gone)}

@@ -25,6 +25,6 @@ for _, e in ipairs(call('SMEMBERS', k('executors'))) do
     end
   end
 end
-if back > 0 or #call('ZRANGEBYSCORE', k('due'), '-inf', NOW, 'LIMIT', 0, 1) > 0 then call('PUBLISH', ARGV[5], 'queue') end
+if back > 0 or #call('ZRANGEBYSCORE', k('due'), '-inf', NOW, 'LIMIT', 0, 1) > 0 then call('PUBLISH', ARGV[5], P) end
 return {rows(call('ZRANGEBYSCORE', k('held'), '-inf', ARGV[6], 'LIMIT', 0, 500)),
         rows(call('ZRANGEBYSCORE', k('waiting'), '-inf', ARGV[6], 'LIMIT', 0, 500))}

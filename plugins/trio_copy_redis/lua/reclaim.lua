@@ -18,5 +18,5 @@ for _, e in ipairs(call('SMEMBERS', k('executors'))) do
     until cursor == '0-0'
   end
 end
-if back > 0 then call('PUBLISH', ARGV[5], 'queue') end
+if back > 0 then call('PUBLISH', ARGV[5], P) end
 return back

@@ -18,5 +18,5 @@ for i = 6, #ARGV do
     end
   end
 end
-if done > 0 then call('PUBLISH', ARGV[5], 'queue') end
+if done > 0 then call('PUBLISH', ARGV[5], P) end
 return done

@@ -26,12 +26,12 @@ class Devnet:
 
 
 @asynccontextmanager
-async def open_devnet(chain_id: ChainId, now: Callable[[], float]) -> AsyncGenerator[Devnet, None]:
-    """Serve a fresh chain on a free loopback port while the block runs."""
+async def open_devnet(chain_id: ChainId, now: Callable[[], float], port: int = 0) -> AsyncGenerator[Devnet, None]:
+    """Serve a fresh chain on a loopback port, by default a free one, while the block runs."""
     chain = DevChain(chain_id, now)
     node = DevNode(chain)
     async with trio.open_nursery() as nursery:
-        listeners = await nursery.start(partial(trio.serve_tcp, node.handle, 0, host="127.0.0.1"))
+        listeners = await nursery.start(partial(trio.serve_tcp, node.handle, port, host="127.0.0.1"))
         port = listeners[0].socket.getsockname()[1]
         yield Devnet(chain, node, f"ws://127.0.0.1:{port}", dial_network)
         nursery.cancel_scope.cancel()

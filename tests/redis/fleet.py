@@ -1,0 +1,288 @@
+"""Several real processes on one Redis and one chain, and the checker that compares what they did with the truth."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import AsyncGenerator, Callable, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import trio
+from attrs import define, field
+
+from tests.redis.server import RedisServer
+from tests.redis.stores import open_redis
+from trio_copy.cli.synthetic import leader_buys, synthetic_address
+from trio_copy.clock import anchored_wall_clock
+from trio_copy.model.decisions import End
+from trio_copy.model.ids import Address
+from trio_copy.model.records import Query
+from trio_copy.ports import Store
+from trio_copy.testing.devnet import Devnet, open_devnet
+
+VENUE = Path(__file__).parent / "venue"
+PREFIX = "fleet"
+FOLLOWERS = ("alice", "bob", "carol")
+_CONF = """
+[engine]
+name = "fleet"
+deadline_s = {deadline_s}
+send_timeout_s = 1.0
+reconcile_every_s = 0.2
+drain_s = 5.0
+workers = 20
+[chain]
+chain_id = 137
+rescan_every_s = 2.0
+[[endpoint]]
+name = "devnet"
+url = "{chain}"
+[plugins]
+allow = ["file-venue"]
+[store.redis]
+url = "{redis}"
+prefix = "{prefix}"
+timeout_s = 1.0
+patience_s = {patience_s}
+[shards]
+{shards}
+[executor.file-venue]
+path = "{venue}"
+poison = "{poison}"
+[decoder.order-filled]
+[defaults.filters]
+max_age_s = {deadline_s}
+[defaults.size]
+mode = "shares"
+ratio = 0.01
+minimum_usd = 0
+"""
+
+
+@define(eq=False)
+class Instance:
+    """One `trio-copy run`, whose events stand in a file."""
+
+    process: subprocess.Popen[bytes]
+    log: Path
+    stopped: bool = False
+
+    def events(self, kind: str = "") -> list[dict[str, Any]]:
+        lines = [line for line in self.log.read_text().splitlines() if line.startswith("{")]
+        events = [json.loads(line) for line in lines if line.endswith("}")]
+        return [event for event in events if not kind or event.get("event") == kind]
+
+    def told(self) -> str:
+        """Return the last of what it said, without the trades."""
+        lines = self.log.read_text().splitlines()
+        dull = ('"fill"', '"signal"', '"report"', '"status"')
+        return "\n".join(line[:300] for line in lines if not any(word in line[:30] for word in dull))[-3000:]
+
+    def says(self, text: str) -> bool:
+        return text in self.log.read_text()
+
+    def send(self, number: signal.Signals) -> None:
+        """Send a signal; what is killed is dead when this returns."""
+        self.process.send_signal(number)
+        self.stopped = number is signal.SIGSTOP
+        if number is signal.SIGKILL:
+            self.process.wait(10)
+
+    @property
+    def alive(self) -> bool:
+        return self.process.poll() is None
+
+
+@define(eq=False)
+class Fleet:
+    folder: Path
+    net: Devnet
+    redis: RedisServer
+    leaders: Sequence[Address]
+    store: Store
+    instances: list[Instance] = field(factory=list)
+    traded: int = 0
+
+    @property
+    def venue(self) -> Path:
+        return self.folder / "venue.jsonl"
+
+    @property
+    def conf(self) -> Path:
+        return self.folder / "conf.toml"
+
+    def start(self) -> Instance:
+        """Start one more instance."""
+        log = self.folder / f"instance-{len(self.instances)}.log"
+        env = {**os.environ, "PYTHONPATH": str(VENUE), "TRIO_COPY_CONF": str(self.conf)}
+        with log.open("wb") as out:
+            process = subprocess.Popen(
+                [sys.executable, "-m", "trio_copy", "run", str(self.conf), "--json"], stdout=out, stderr=out, env=env
+            )
+        self.instances.append(Instance(process, log))
+        return self.instances[-1]
+
+    def command(self, *words: str) -> subprocess.CompletedProcess[str]:
+        """Run a command as a person would, beside the instances."""
+        env = {**os.environ, "PYTHONPATH": str(VENUE), "TRIO_COPY_CONF": str(self.conf)}
+        words = (sys.executable, "-m", "trio_copy", *words)
+        return subprocess.run(words, env=env, capture_output=True, text=True, check=False, timeout=60)
+
+    def status(self) -> dict[str, Any]:
+        found: dict[str, Any] = json.loads(self.command("status", "--json").stdout)
+        return found
+
+    async def wait(self, reached: Callable[[], bool], within_s: float = 30.0, what: str = "") -> None:
+        """Wait until something holds; a failure shows what the instances said last."""
+        with trio.move_on_after(within_s) as waited:
+            while True:
+                await trio.sleep(0.05)
+                if reached():
+                    return
+        if not (waited.cancelled_caught and reached()):
+            tails = "\n".join(
+                f"{one.log.name} ({'alive' if one.alive else one.process.returncode}): {one.told()}"
+                for one in self.instances[-4:]
+            )
+            raise AssertionError(f"{what or 'it'} did not come about within {within_s:g} s\n{tails}")
+
+    async def wait_owned(self, count: int, within_s: float = 30.0) -> None:
+        """Wait until so many instances own all shards between them."""
+
+        async def owners() -> set[str]:
+            names = [f"shard-{number}" for number in range(self.shards)]
+            held = await self.store.control.held(names)
+            living = {f"-{one.process.pid}-" for one in self.instances if one.alive and not one.stopped}
+            owned = [lease.owner for lease in held.values() if any(pid in lease.owner for pid in living)]
+            return set(owned) if len(owned) == len(names) else set()
+
+        with trio.move_on_after(within_s) as waited:
+            while len(await owners()) != count:  # noqa: ASYNC110
+                await trio.sleep(0.05)
+        if waited.cancelled_caught:
+            await self.wait(lambda: False, 0, f"{count} owners of all shards, but {await owners()}")
+
+    @property
+    def shards(self) -> int:
+        desk: Any = self.store.inbox
+        return int(desk.desk.shards)
+
+    def trade(self, count: int = 1) -> None:
+        """Let leaders buy, one after the other; each trade in a block of its own."""
+        for _ in range(count):
+            leader = self.leaders[self.traded % len(self.leaders)]
+            self.net.chain.mine(leader_buys(leader, self.traded))
+            self.traded += 1
+
+    async def trade_for(self, seconds: float, per_second: float) -> None:
+        """Let leaders trade steadily."""
+        until = trio.current_time() + seconds
+        while trio.current_time() < until:
+            self.trade()
+            await trio.sleep(1 / per_second)
+
+    @asynccontextmanager
+    async def look_at(self, redis: RedisServer) -> AsyncGenerator[None, None]:
+        """Look at another server from here on."""
+        async with open_redis(redis.url, PREFIX, {"timeout_s": 1.0}, shards=self.shards, guest=True) as store:
+            self.store = store
+            yield
+
+    async def wait_quiet(self, within_s: float = 20.0) -> None:
+        """Wait until every trade is admitted and every task has ended."""
+        expected = self.traded * len(FOLLOWERS)
+        ended = 0
+        with trio.move_on_after(within_s) as waited:
+            while True:
+                self.net.chain.mine()  # heads keep coming, as on any chain
+                tasks = await self.store.history.tasks(Query(limit=1 << 30))
+                ended = sum(task.state == "ended" for task in tasks)
+                if ended >= expected and len(tasks) == ended:
+                    return
+                await trio.sleep(0.2)
+        if waited.cancelled_caught:
+            await self.wait(lambda: False, 0, f"the end of {expected} tasks, but {ended} of {len(tasks)} ended;")
+
+    async def wait_fills(self, count: int, within_s: float = 20.0) -> None:
+        """Wait until the venue has filled so many orders: for stores that have forgotten some."""
+        with trio.move_on_after(within_s):
+            while True:
+                self.net.chain.mine()
+                await trio.sleep(0.2)
+                if len(self.sent()) >= count:
+                    return
+        await self.wait(lambda: len(self.sent()) >= count, 0, f"{count} fills, but {len(self.sent())}")
+
+    def sent(self) -> list[dict[str, str]]:
+        """Return what the venue was ever sent."""
+        if not self.venue.exists():
+            return []
+        return [json.loads(line) for line in self.venue.read_text().splitlines()]
+
+    async def check(self, *, all_filled: bool = True) -> Counter[str]:
+        """Compare the store with the venue's own file: nothing lost, nothing twice, nothing made up."""
+        tasks = await self.store.history.tasks(Query(limit=1 << 30))
+        entries = await self.store.history.entries(Query(limit=1 << 30))
+        names = Counter(task.task.task_id for task in tasks)
+        assert len(names) == len(tasks) == self.traded * len(FOLLOWERS), "a copy was lost or made twice"
+        sent = self.sent()
+        fills = Counter(line["order_id"] for line in sent if line["what"] == "fill")
+        per_task = Counter(line["key"] for line in sent if line["what"] == "fill")
+        assert set(fills.values()) <= {1}
+        assert set(per_task.values()) <= {1}, "an order was filled twice"
+        assert len(entries) == len(fills), "the books and the venue disagree"
+        assert Counter(entry.key for entry in entries) == per_task
+        filled = {task.task.task_id for task in tasks if task.outcome and task.outcome.end is End.FILLED}
+        assert filled == {entry.task_id for entry in entries}, "an end and the books disagree"
+        if all_filled:
+            assert len(filled) == len(tasks), Counter(str(task.outcome) for task in tasks)
+        return Counter(line["what"] for line in sent)
+
+
+@asynccontextmanager
+async def open_fleet(
+    folder: Path,
+    redis: RedisServer,
+    *,
+    shards: int = 4,
+    leaders: int = 8,
+    deadline_s: float = 120.0,
+    patience_s: float = 30.0,
+    heartbeat_s: float = 0.5,
+    poison: str = "",
+    more: str = "",
+    prefix: str = PREFIX,
+    url: str = "",
+) -> AsyncGenerator[Fleet, None]:
+    """Serve a chain, write the configuration that all instances share, and end them all when the block does."""
+    addresses = [synthetic_address("leader", number) for number in range(leaders)]
+    async with open_devnet(137, anchored_wall_clock()) as net:  # type: ignore[arg-type]
+        conf = _CONF.format(
+            deadline_s=deadline_s,
+            chain=net.url,
+            redis=url or redis.url,
+            prefix=prefix,
+            patience_s=patience_s,
+            shards=f"count = {shards}\nheartbeat_s = {heartbeat_s}\n{more}",
+            venue=folder / "venue.jsonl",
+            poison=poison,
+        )
+        conf += "".join(f'[[follower]]\nid = "{name}"\nexecutor = "file-venue"\n' for name in FOLLOWERS)
+        conf += "".join(
+            f'[[follow]]\nfollower = "{name}"\nleader = "{leader}"\n' for name in FOLLOWERS for leader in addresses
+        )
+        (folder / "conf.toml").write_text(conf)
+        async with open_redis(redis.url, prefix, {"timeout_s": 1.0}, shards=shards, guest=True) as store:
+            fleet = Fleet(folder, net, redis, addresses, store)
+            try:
+                yield fleet
+            finally:
+                for one in fleet.instances:
+                    if one.alive:
+                        one.send(signal.SIGCONT)
+                        one.process.kill()
+                    one.process.wait(10)

@@ -1,0 +1,149 @@
+"""Several real processes share one Redis: they divide the leaders, survive each other, and copy everything once."""
+
+import json
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import trio
+
+from tests.redis.fleet import FOLLOWERS, open_fleet
+from tests.redis.server import RedisServer, running_redis
+from trio_copy.testing.devnet.chain import fake_hash
+
+
+@pytest.fixture
+def redis() -> Iterator[RedisServer]:
+    with running_redis(durable=True) as server:
+        yield server
+
+
+async def test_instances_share_hand_over_and_copy_once(tmp_path: Path, redis: RedisServer) -> None:
+    """A second instance gets half the shards, one that is asked to drain gives all of its up, and nothing is lost."""
+    async with open_fleet(tmp_path, redis) as fleet:
+        first = fleet.start()
+        await fleet.wait_owned(1)
+        await fleet.wait(lambda: first.says("armed"))
+        second = fleet.start()
+        await fleet.wait_owned(2)
+        await fleet.wait(lambda: second.says("armed"))
+        fleet.trade(16)
+        await fleet.wait_quiet()
+        status = fleet.status()
+        assert [len(one["shards"]) for one in status["instances"]] == [2, 2]
+        assert {first.events("report") != [], second.events("report") != []} == {True}
+        name = next(one["instance"] for one in status["instances"] if str(first.process.pid) in one["instance"])
+        assert fleet.command("drain", name).returncode == 0
+        await fleet.wait(lambda: not first.alive, what="the drained instance's end")
+        assert first.process.returncode == 0
+        await fleet.wait_owned(1)
+        fleet.trade(8)
+        await fleet.wait_quiet()
+        sent = await fleet.check()
+        assert sent == {"fill": 24 * len(FOLLOWERS)}
+
+
+async def test_an_instance_without_a_shard_subscribes_to_nothing(tmp_path: Path, redis: RedisServer) -> None:
+    """One shard, two instances: one copies, the other has no subscription open, until it takes over."""
+    async with open_fleet(tmp_path, redis, shards=1) as fleet:
+        first = fleet.start()
+        await fleet.wait(lambda: first.says("armed"))
+        subscriptions = len(fleet.net.node.log_filters)
+        second = fleet.start()
+        await fleet.wait(lambda: second.says("paused"))
+        assert subscriptions == len(fleet.net.node.log_filters)
+        fleet.trade(5)
+        await fleet.wait_quiet()
+        assert second.events("report") == []
+        first.send(signal.SIGKILL)
+        fleet.trade(5)
+        await fleet.wait(lambda: second.says("armed"), what="the takeover")
+        await fleet.wait_quiet()
+        await fleet.check()
+
+
+async def test_a_killed_instance_is_taken_over(tmp_path: Path, redis: RedisServer) -> None:
+    """kill -9 of one of three under load: its shards are owned again within three heartbeats; nothing lost, nothing twice."""
+    async with open_fleet(tmp_path, redis, shards=6, leaders=12) as fleet:
+        for _ in range(3):
+            fleet.start()
+        await fleet.wait_owned(3)
+        await fleet.wait(lambda: all(one.says("armed") for one in fleet.instances))
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(fleet.trade_for, 6.0, 40.0)
+            await trio.sleep(2)
+            fleet.instances[1].send(signal.SIGKILL)
+            began = trio.current_time()
+            await trio.sleep(0.2)
+            await fleet.wait_owned(2, within_s=5)
+            taken_s = trio.current_time() - began
+        assert taken_s < 5
+        await fleet.wait_quiet()
+        await fleet.check()
+
+
+async def test_a_paused_owner_changes_nothing(tmp_path: Path, redis: RedisServer) -> None:
+    """SIGSTOP of an owner for longer than its lease, then SIGCONT: others have copied everything, and it adds nothing."""
+    async with open_fleet(tmp_path, redis) as fleet:
+        zombie, other = fleet.start(), fleet.start()
+        await fleet.wait_owned(2)
+        await fleet.wait(lambda: zombie.says("armed") and other.says("armed"))
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(fleet.trade_for, 4.0, 40.0)
+            await trio.sleep(1.5)
+            zombie.send(signal.SIGSTOP)
+            stopped = len(fleet.venue.read_text().splitlines())
+            await trio.sleep(0.2)
+            await fleet.wait_owned(1, within_s=5)
+        await fleet.wait_quiet()
+        before = await fleet.check()
+        assert sum(before.values()) > stopped
+        zombie.send(signal.SIGCONT)
+        await fleet.wait(lambda: zombie.says("shard-lost"), what="the zombie's insight")
+        await fleet.wait_owned(2)
+        assert await fleet.check() == before
+        fleet.trade(8)
+        await fleet.wait_quiet()
+        await fleet.check()
+
+
+async def test_a_standby_costs_no_block(tmp_path: Path, redis: RedisServer) -> None:
+    """With two replicas both read every shard, the gate admits once, and the survivor goes on at once."""
+    async with open_fleet(tmp_path, redis, more="replicas = 2") as fleet:
+        first, second = fleet.start(), fleet.start()
+        await fleet.wait_owned(2)
+        await fleet.wait(lambda: all(len(one["standby"]) == 2 for one in fleet.status()["instances"]))
+        fleet.trade(12)
+        await fleet.wait_quiet()
+        await fleet.wait(lambda: "duplicate" in str(first.events() + second.events()), what="a duplicate at the gate")
+        first.send(signal.SIGKILL)
+        fleet.trade(12)
+        await fleet.wait_quiet()
+        await fleet.check()
+
+
+async def test_a_poisonous_task_becomes_a_dead_letter(tmp_path: Path, redis: RedisServer) -> None:
+    """A task that kills whoever works on it is given out three times, then waits for a person; the others live on."""
+    async with open_fleet(tmp_path, redis, shards=1, leaders=1, poison="1") as fleet:
+        conf = fleet.conf.read_text()
+        fleet.conf.write_text(conf.replace('poison = "1"', f'poison = "{int(fake_hash("token", 0)[2:], 16)}"'))
+        fleet.start()
+        await fleet.wait(lambda: fleet.instances[-1].says("armed"))
+        fleet.trade(1)
+        while fleet.status()["dead"] < len(FOLLOWERS):
+            await fleet.wait(lambda: not fleet.instances[-1].alive or fleet.status()["dead"] == len(FOLLOWERS))
+            if not fleet.instances[-1].alive:
+                fleet.start()
+        stats = fleet.command("dlq", "stats", "--json")
+        assert json_lines(stats.stdout)[0]["letters"] == 3
+        assert "3 dead letters would be queued again" in fleet.command("dlq", "replay", "--dry-run").stdout
+        assert fleet.command("dlq", "purge").returncode == 2
+        assert "3 of 3 dead letters forgotten" in fleet.command("dlq", "purge", "--all").stdout
+        fleet.trade(2)
+        fleet.traded -= 1  # what was forgotten is no copy any more
+        await fleet.wait_quiet()
+
+
+def json_lines(text: str) -> list[dict[str, object]]:
+    return [json.loads(line) for line in text.splitlines()]

@@ -1,0 +1,48 @@
+"""`trio-copy devnet CONF`"""
+
+import signal
+from pathlib import Path
+from typing import Annotated
+
+import trio
+from cyclopts import Parameter
+
+from trio_copy.cli.printer import out
+from trio_copy.cli.world import open_scripted_devnet
+from trio_copy.clock import anchored_wall_clock
+from trio_copy.config import DevnetSettings
+from trio_copy.engine.plan import Plan, load_plan
+from trio_copy.errors import ConfigError
+
+
+def devnet(
+    conf: Annotated[Path, Parameter(help="The configuration whose leaders shall trade.")],
+    /,
+    *,
+    port: Annotated[int, Parameter(help="Where to listen, on this machine only.")] = 8545,
+    seed: Annotated[int, Parameter(help="The same seed plays the same market.")] = 1,
+    block_every_s: Annotated[float, Parameter(help="Seconds per block.")] = 1.5,
+) -> int:
+    """Play a scripted market on a node of its own, so that several instances can follow the same chain.
+
+    The leaders of the configuration's [[follow]] tables trade until Ctrl-C. No money, no network: it is for trying out what
+    one process cannot show.
+    """
+    if not 0 <= port < 1 << 16:
+        raise ConfigError([f"--port: expected a port from 0 to 65535, got {port}"])
+    script = DevnetSettings(seed=seed, block_every_s=block_every_s, reorg_at_block=0, drop_at_block=0)
+    return trio.run(_serve, load_plan(conf), script, port)
+
+
+async def _serve(plan: Plan, script: DevnetSettings, port: int) -> int:
+    try:
+        async with open_scripted_devnet(plan, anchored_wall_clock(), script, port) as (net, market):
+            out(
+                f"devnet on {net.url}: {len(market.leaders)} leaders trade every {script.block_every_s:g} s; Ctrl-C ends it"
+            )
+            with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+                async for _ in signals:
+                    break
+    except* OSError as group:
+        raise ConfigError([f"--port: cannot listen on {port}: {group.exceptions[0]}"]) from None
+    return 0

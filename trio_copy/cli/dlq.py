@@ -1,0 +1,125 @@
+"""`trio-copy dlq stats | peek | replay | purge`: tasks that came back too often, or that somebody set aside"""
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import Annotated, NoReturn
+
+from cyclopts import App, Parameter
+
+from trio_copy.cli.opened import Conf, ask_store, find_plan
+from trio_copy.cli.printer import out
+from trio_copy.cli.queries import LeaderOption, TokenOption, read_query, utc, utc_short
+from trio_copy.cli.tables import Column, Csv, Json, short, show
+from trio_copy.engine.plan import Plan
+from trio_copy.errors import ConfigError
+from trio_copy.model.records import Query
+from trio_copy.ports import DeadLetter, Store
+
+app = App(name="dlq", help="Look at dead letters, queue them again, or forget them.")
+
+ReasonOption = Annotated[str | None, Parameter(name="--reason", help="Only those whose reason contains this text.")]
+DryRun = Annotated[bool, Parameter(name="--dry-run", negative=(), help="Only say what would be done.")]
+_LETTERS: tuple[Column[DeadLetter], ...] = (
+    Column("task", lambda letter: letter.task.task_id, shown=short),
+    Column("follower", lambda letter: letter.task.follower),
+    Column("leader", lambda letter: letter.task.signal.leader, shown=short),
+    Column("token", lambda letter: str(letter.task.intent.token_id), shown=short, detail=True),
+    Column("side", lambda letter: letter.task.intent.side.value),
+    Column("shares", lambda letter: str(letter.task.intent.shares), right=True, detail=True),
+    Column("at", lambda letter: utc(letter.at), shown=utc_short),
+    Column("reason", lambda letter: letter.why, elastic=True),
+)
+
+
+@app.command
+def stats(*, conf: Conf = None, json: Json = False, csv: Csv = False) -> int:
+    """Count dead letters by their reason."""
+    counts = Counter(letter.why for letter in _find(find_plan(conf), None, None))
+    columns: tuple[Column[tuple[str, int]], ...] = (
+        Column("letters", lambda row: row[1], right=True),
+        Column("reason", lambda row: row[0], elastic=True),
+    )
+    show(columns, counts.most_common(), json=json, csv_=csv, empty="no dead letters")
+    return 0
+
+
+@app.command
+def peek(
+    *,
+    reason: ReasonOption = None,
+    leader: LeaderOption = None,
+    token: TokenOption = None,
+    conf: Conf = None,
+    json: Json = False,
+    csv: Csv = False,
+) -> int:
+    """List dead letters, oldest first; nothing is changed."""
+    query = read_query(None, leader, token, None, None, 1)
+    show(_LETTERS, _find(find_plan(conf), reason, query), json=json, csv_=csv, empty="no such dead letters")
+    return 0
+
+
+@app.command
+def replay(
+    *,
+    reason: ReasonOption = None,
+    leader: LeaderOption = None,
+    token: TokenOption = None,
+    dry_run: DryRun = False,
+    conf: Conf = None,
+) -> int:
+    """Queue dead letters again. What is too late ends as expired; what was sent before is never sent anew."""
+    query = read_query(None, leader, token, None, None, 1)
+    return _change("replay", reason, query, dry_run=dry_run, plan=find_plan(conf))
+
+
+@app.command
+def purge(
+    *,
+    reason: ReasonOption = None,
+    leader: LeaderOption = None,
+    token: TokenOption = None,
+    all_: Annotated[bool, Parameter(name="--all", negative=(), help="Really all of them.")] = False,
+    dry_run: DryRun = False,
+    conf: Conf = None,
+) -> int:
+    """Forget dead letters for good. Orders that were sent for them stay in the journal."""
+    if not (all_ or reason or leader or token):
+        _expect_choice()
+    query = read_query(None, leader, token, None, None, 1)
+    return _change("purge", reason, query, dry_run=dry_run, plan=find_plan(conf))
+
+
+def _expect_choice() -> NoReturn:
+    raise ConfigError(["dlq purge: expected --reason, --leader, --token or --all: it cannot be undone"])
+
+
+def _change(verb: str, reason: str | None, query: Query, *, dry_run: bool, plan: Plan) -> int:
+    async def ask(store: Store) -> tuple[int, int]:
+        tasks = [letter.task.task_id for letter in _chosen(await store.inbox.dead_letters(), reason, query)]
+        if dry_run or not tasks:
+            return len(tasks), 0
+        change = store.inbox.replay if verb == "replay" else store.inbox.purge
+        return len(tasks), await change(tasks)
+
+    found, changed = ask_store(plan, ask)
+    past = {"replay": "queued again", "purge": "forgotten"}[verb]
+    out(f"{found} dead letters would be {past}" if dry_run else f"{changed} of {found} dead letters {past}")
+    return 0
+
+
+def _find(plan: Plan, reason: str | None, query: Query | None) -> Sequence[DeadLetter]:
+    async def ask(store: Store) -> Sequence[DeadLetter]:
+        return _chosen(await store.inbox.dead_letters(), reason, query)
+
+    return ask_store(plan, ask)
+
+
+def _chosen(letters: Sequence[DeadLetter], reason: str | None, query: Query | None) -> Sequence[DeadLetter]:
+    return [
+        letter
+        for letter in letters
+        if (reason is None or reason.lower() in letter.why.lower())
+        and (query is None or query.leader in (None, letter.task.signal.leader))
+        and (query is None or query.token_id in (None, letter.task.intent.token_id))
+    ]

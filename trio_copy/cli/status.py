@@ -1,0 +1,168 @@
+"""`trio-copy status`"""
+
+from collections.abc import Mapping, Sequence
+
+import msgspec
+from attrs import frozen
+
+from trio_copy.cli.opened import Conf, ask_store, find_plan
+from trio_copy.cli.printer import out
+from trio_copy.cli.queries import When, utc
+from trio_copy.cli.tables import Column, Json, show
+from trio_copy.config import ShardsSettings
+from trio_copy.engine.shards import LEASE_BEATS
+from trio_copy.model.control import ENGINE, Instance, Lease, Modes, ShardDepth, shard_lease
+from trio_copy.ports import Store
+
+_NO_SHARDS = ShardsSettings(count=1)
+_ALIVE_S = 30.0
+"""How long an instance without shards may be silent: it beats as often as it renews its tasks."""
+
+
+@frozen(kw_only=True)
+class _Found:
+    """All that a store knows of those who work on it."""
+
+    now: float
+    modes: Modes
+    instances: Sequence[Instance]
+    depths: Sequence[ShardDepth]
+    leases: Mapping[str, Lease]
+
+
+@frozen(kw_only=True)
+class _Row:
+    instance: Instance
+    age_s: float
+    state: str
+
+
+@frozen(kw_only=True)
+class _Shard:
+    depth: ShardDepth
+    owner: str | None
+    standby: tuple[str, ...]
+    oldest_s: float | None
+
+
+_INSTANCES: tuple[Column[_Row], ...] = (
+    Column("instance", lambda row: row.instance.instance),
+    Column("state", lambda row: row.state),
+    Column("seen_s_ago", lambda row: round(row.age_s, 1), right=True),
+    Column("since", lambda row: utc(row.instance.started_at) if row.instance.started_at else None, detail=True),
+    Column("shards", lambda row: " ".join(map(str, row.instance.shards)) or None, elastic=True),
+    Column("standby", lambda row: " ".join(map(str, row.instance.standby)) or None, elastic=True),
+)
+_SHARDS: tuple[Column[_Shard], ...] = (
+    Column("shard", lambda row: row.depth.shard, right=True),
+    Column("owner", lambda row: row.owner),
+    Column("standby", lambda row: " ".join(row.standby) or None, detail=True),
+    Column("queued", lambda row: row.depth.queued, right=True),
+    Column("leased", lambda row: row.depth.leased, right=True),
+    Column("held", lambda row: row.depth.held, right=True),
+    Column("dead", lambda row: row.depth.dead, right=True),
+    Column("oldest_s", lambda row: None if row.oldest_s is None else round(row.oldest_s, 1), right=True),
+)
+
+
+def status(*, conf: Conf = None, json: Json = False) -> int:
+    """Show who works on the store: instances, the shards they own, what waits in each, dead letters, and the mode.
+
+    Exits with 1 when no instance lives, or a shard has no owner.
+    """
+    plan = find_plan(conf)
+    settings = plan.shards or _NO_SHARDS
+
+    async def ask(store: Store) -> _Found:
+        names = [shard_lease(shard, replica) for shard in range(settings.count) for replica in range(settings.replicas)]
+        return _Found(
+            now=When.present().now,
+            modes=await store.control.modes(),
+            instances=await store.control.instances(),
+            depths=await store.inbox.depths(),
+            leases=await store.control.held(names),
+        )
+
+    found = ask_store(plan, ask)
+    patience_s = _ALIVE_S if plan.shards is None else LEASE_BEATS * settings.heartbeat_s
+    rows = [_row(instance, found.now, patience_s) for instance in found.instances]
+    shards = [_shard(depth, found, settings) for depth in found.depths]
+    living = [row for row in rows if row.state != "dead"]
+    orphans = 0 if plan.shards is None else sum(shard.owner is None for shard in shards)
+    if json:
+        out(_object(found, rows, shards, orphans))
+    else:
+        _print(found, rows, shards, living, orphans)
+    return 0 if living and not orphans else 1
+
+
+def _row(instance: Instance, now: float, patience_s: float) -> _Row:
+    age_s = max(0.0, now - instance.seen_at)
+    state = "dead" if age_s > patience_s else "draining" if instance.draining else "alive"
+    return _Row(instance=instance, age_s=age_s, state=state)
+
+
+def _shard(depth: ShardDepth, found: _Found, settings: ShardsSettings) -> _Shard:
+    owner = found.leases.get(shard_lease(depth.shard))
+    standby = (found.leases.get(shard_lease(depth.shard, replica)) for replica in range(1, settings.replicas))
+    return _Shard(
+        depth=depth,
+        owner=None if owner is None else owner.owner,
+        standby=tuple(lease.owner for lease in standby if lease is not None),
+        oldest_s=None if depth.oldest_at is None else max(0.0, found.now - depth.oldest_at),
+    )
+
+
+def _print(found: _Found, rows: Sequence[_Row], shards: Sequence[_Shard], living: Sequence[_Row], orphans: int) -> None:
+    mode = found.modes.of(ENGINE)
+    dead = sum(shard.depth.dead for shard in shards)
+    out(f"mode {mode.mode.value}" + (f": {mode.why}" if mode.at else ""))
+    for scope, change in sorted(found.modes.by_scope.items()):
+        if scope != ENGINE:
+            out(f"mode of {scope.partition(':')[2]}: {change.mode.value}: {change.why}")
+    out(f"{len(living)} instances alive, {len(shards) - orphans} of {len(shards)} shards owned, {dead} dead letters")
+    if orphans:
+        out(f"{orphans} SHARDS WITHOUT AN OWNER: their leaders are not copied; start an instance: trio-copy run CONF")
+    if dead:
+        out("dead letters wait for a person: trio-copy dlq stats")
+    out("")
+    show(_INSTANCES, rows, json=False, csv_=False, empty="no instance was ever seen")
+    out("")
+    show(_SHARDS, shards, json=False, csv_=False, empty="no shards")
+
+
+def _object(found: _Found, rows: Sequence[_Row], shards: Sequence[_Shard], orphans: int) -> str:
+    mode = found.modes.of(ENGINE)
+    return msgspec.json.encode(
+        {
+            "mode": mode.mode.value,
+            "why": mode.why,
+            "scopes": {scope: change.mode.value for scope, change in found.modes.by_scope.items()},
+            "instances": [
+                {
+                    "instance": row.instance.instance,
+                    "state": row.state,
+                    "seen_s_ago": round(row.age_s, 3),
+                    "started_at": row.instance.started_at,
+                    "shards": row.instance.shards,
+                    "standby": row.instance.standby,
+                }
+                for row in rows
+            ],
+            "shards": [
+                {
+                    "shard": shard.depth.shard,
+                    "owner": shard.owner,
+                    "standby": shard.standby,
+                    "queued": shard.depth.queued,
+                    "leased": shard.depth.leased,
+                    "held": shard.depth.held,
+                    "dead": shard.depth.dead,
+                    "oldest_s": shard.oldest_s,
+                }
+                for shard in shards
+            ],
+            "orphans": orphans,
+            "dead": sum(shard.depth.dead for shard in shards),
+        }
+    ).decode()
