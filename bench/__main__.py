@@ -4,7 +4,7 @@ import importlib
 import platform
 import sys
 
-QUESTIONS = ("decode", "gate", "protocol", "wire", "memory", "book")
+QUESTIONS = ("decode", "gate", "protocol", "wire", "memory", "book", "redis")
 
 
 def main() -> None:

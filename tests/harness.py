@@ -11,7 +11,7 @@ from attrs import define, evolve, field
 from tests.builders import LEADER, NOW, POLYGON
 from trio_copy.chain.decoders.order_filled import EXCHANGE_V2
 from trio_copy.clock import WallClock, wall_clock_from
-from trio_copy.config import ChainSettings, EndpointSettings, EngineSettings, PluginTable, Settings
+from trio_copy.config import ChainSettings, EndpointSettings, EngineSettings, PluginTable, Settings, ShardsSettings
 from trio_copy.config.settings import FollowerTable, FollowTable
 from trio_copy.engine.plan import Plan, make_plan
 from trio_copy.engine.service import Seams, Service
@@ -189,6 +189,8 @@ def make_test_plan(
     chain: dict[str, Any] | None = None,
     executor: dict[str, Any] | None = None,
     decoders: Sequence[PluginTable] = (PluginTable(name="order-filled", plugin="order-filled", options={}),),
+    store: PluginTable = PluginTable(name="memory", plugin="memory", options={}),  # noqa: B008  frozen
+    shards: ShardsSettings | None = None,
 ) -> Plan:
     """Everybody follows every leader with a tenth of his size, through dry-run on the memory store."""
     sizing = Sizing(ratio=Ratio.parse("0.1"), minimum_usd=NO_USD)
@@ -197,7 +199,8 @@ def make_test_plan(
         engine=EngineSettings(**(engine or {})),
         chain=ChainSettings(chain_id=POLYGON, **(chain or {})),
         executor=(PluginTable(name="sim", plugin="dry-run", options=options),),
-        store=PluginTable(name="memory", plugin="memory", options={}),
+        store=store,
+        shards=shards,
         decoder=tuple(decoders),
         follower=tuple(FollowerTable(id=FollowerId(name), executor="sim") for name in followers),
         follow=tuple(

@@ -135,6 +135,10 @@ class Desk:
             self._lose(shard, role, token)
             raise LeaseLost(f"shard {shard} has another owner now") from None
         except UnknownKeyError as error:
+            if role:
+                # It was frozen under this lease: Redis has forgotten it. What was sent is told again with the next lease.
+                self._lose(shard, role, token)
+                raise LeaseLost(f"shard {shard}: {str(error).removeprefix('UNKNOWNKEY ')}") from None
             raise StoreError(str(error).removeprefix("UNKNOWNKEY ")) from None
         except ResponseError as error:
             raise unexpected(error) from None

@@ -66,6 +66,9 @@ class RedisInbox:
     _shards: dict[TaskId, int] = field(factory=dict)
     """Where the tasks are that were leased here."""
 
+    def __attrs_post_init__(self) -> None:
+        self.desk.on_loss.append(self._shards.clear)
+
     async def admit(
         self, signal: Signal, tasks: Sequence[CopyTask], checkpoint: Checkpoint | None, skips: Sequence[Skip] = ()
     ) -> Admitted | Duplicate | Adopted:
@@ -130,7 +133,9 @@ class RedisInbox:
             tasks = await self._lease_shielded(executor, owner, limit)
             if tasks:
                 return tasks
-            due = min(self._due.get(executor, {}).values(), default=float("inf")) - self.desk.wall()
+            served = set(self._to_serve())
+            dues = (due for shard, due in self._due.get(executor, {}).items() if shard in served)
+            due = min(dues, default=float("inf")) - self.desk.wall()
             with trio.move_on_after(min(LOOK_EVERY_S, max(0.0, due))) as waited:
                 await rung.wait()
             if waited.cancelled_caught and due > 0:
@@ -164,8 +169,7 @@ class RedisInbox:
                 self._answers[executor, shard] = answers
             except LeaseLost:
                 continue  # whoever looks after the shards finds out for himself
-            fresh = tuple(task for task in read_tasks(found) if task.task_id not in self._shards)
-            leased = self._note(shard, fresh)
+            leased = self._note(shard, read_tasks(found))
             tasks.extend(leased)
             self._due.setdefault(executor, {})[shard] = float(due or "inf")
             if len(leased) == left:
@@ -197,14 +201,18 @@ class RedisInbox:
     async def renew(self, tasks: Sequence[TaskId], owner: str) -> tuple[TaskId, ...]:
         until = repr(self.desk.wall() + self.lease_s)
         by_shard: dict[int, list[TaskId]] = {}
-        for task in tasks:
-            by_shard.setdefault(await self._find(task), []).append(task)
         lost: list[TaskId] = []
+        for task in tasks:
+            try:
+                by_shard.setdefault(await self._find(task), []).append(task)
+            except LeaseLost:
+                lost.append(task)
         for shard, mine in by_shard.items():
             try:
                 lost.extend(map(TaskId, await self.desk.on_shard(shard, _RENEW, owner, until, *mine)))
             except LeaseLost:
                 lost.extend(mine)
+        self._let_go(lost)
         return tuple(lost)
 
     async def complete(self, task: TaskId, owner: str, outcome: Outcome) -> bool:
@@ -285,6 +293,7 @@ class RedisInbox:
         if shards != self._served:
             self._served = shards
             self._maybe.clear()
+            self._due.clear()
             self.bell.ring("queue")
 
     async def reclaim(self, shard: int) -> int:

@@ -21,7 +21,9 @@ from trio_copy_redis.client import Words, load_script
 from trio_copy_redis.desk import Desk, pairs
 from trio_copy_redis.limits import SHARED_TOO, RedisLimits, position_name
 
-_LOOK, _BOOK, _READ = (load_script("account", name) for name in ("look", "book", "read_positions"))
+_LOOK, _BOOK, _READ, _RESET_PEAK = (
+    load_script("account", name) for name in ("look", "book", "read_positions", "reset_peak")
+)
 _KEPT = 10_000
 _STALE_S = 600.0
 
@@ -141,9 +143,12 @@ class RedisLedger:
         return decode(text, Performance) if text else Performance()
 
     async def reset_peak(self, follower: FollowerId) -> None:
-        performance = await self.performance(follower)
-        text = encode(evolve(performance, peak=performance.realised))
-        await self.desk.ask(self.desk.account(follower), "HSET", "books", "perf", text)
+        account, changed = self.desk.account(follower), 0
+        while not changed:  # somebody may book meanwhile
+            text = await self.desk.ask(account, "HGET", "books", "perf") or ""
+            performance = decode(text, Performance) if text else Performance()
+            fresh = encode(evolve(performance, peak=performance.realised))
+            changed = await self.desk.look_at(account, _RESET_PEAK, text, fresh)
 
     async def note_resolution(self, resolution: Resolution) -> None:
         await self.desk.ask(self.desk.common, "HSET", "resolutions", resolution.condition_id, encode(resolution))

@@ -44,6 +44,7 @@ class RedisLimits:
 
     async def release(self, follow: FollowKey, key: IntentKey) -> None:
         await self._settle(follow, key, "release")
+        await self.settle_shared(key, "release")  # also when its other half was never taken
 
     async def restate(self, prefix: str, used: Mapping[FollowerId, Mapping[str, int]]) -> None:
         everybody = dict.fromkeys([*await self.desk.followers(), *used])

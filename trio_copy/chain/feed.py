@@ -19,8 +19,8 @@ class Armed:
     """Blocks up to this one are never copied; what follows is complete."""
 
     block: BlockRef
-    shards: frozenset[int] | None = None
-    """The shards whose leaders are read from there on; None where all are."""
+    shards: set[int] | None = None
+    """The shards whose leaders are read from there on, less those that were lost since; None where all are."""
 
 
 @frozen

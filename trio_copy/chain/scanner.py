@@ -74,7 +74,7 @@ class Scanner:
         self.window = BlockWindow(self.settings.window_blocks)
         self.fetch = LogFetcher(self.settings, self.pool, self.board)
 
-    async def arm(self, checkpoint: Checkpoint | None, shards: frozenset[int] | None = None) -> None:
+    async def arm(self, checkpoint: Checkpoint | None, shards: set[int] | None = None) -> None:
         """Decide where the story of some shards starts: at the stored checkpoint, or at the head when there is none.
 
         Retries until a node answers.

@@ -170,8 +170,12 @@ class Execution:
         """
         follow, key, journal = record.task.follow, record.order.key, self.store.journal
         report: ExecutionReport | None = None
+        self._expect_lease(record.task, record.order)
         with trio.CancelScope(shield=True):
             await journal.mark(follow, key, JournalState.SENDING)
+            if not self.ownership.may_send(record.task.signal.leader):
+                await journal.mark(follow, key, JournalState.UNKNOWN)
+                self._expect_lease(record.task, record.order)
             if self.wall() > record.task.deadline or self.mode.forbids(record.order.side, record.task.follower):
                 return None
             try:
@@ -365,7 +369,8 @@ class Execution:
         await journal.mark(task.follow, order.key, JournalState.SENDING)
         # Looked at last of all, for the store may have taken its time.
         if not self.ownership.may_send(task.signal.leader):
-            await self.settlements.forget(record)
+            # Certainly not sent: whoever has the lease next may send it, and need not doubt it.
+            await journal.mark(task.follow, order.key, JournalState.INTENT)
             self._expect_lease(task, order)
         now = self.wall()
         forbidden = self.mode.forbids(order.side, task.follower)

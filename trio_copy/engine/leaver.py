@@ -1,6 +1,7 @@
 """Leaves positions by the followers' own rules: profits, losses, time, pauses and ends of follows. And redeems winners."""
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 
 import trio
 from attrs import define, field
@@ -14,7 +15,7 @@ from trio_copy.copying.follow_book import FollowBook
 from trio_copy.copying.sizing import size
 from trio_copy.engine.settlement import Settlements
 from trio_copy.engine.workers import WorkerGroup
-from trio_copy.errors import ExecutorError
+from trio_copy.errors import ExecutorError, LeaseLost
 from trio_copy.model.decisions import OrderIntent
 from trio_copy.model.fills import Side
 from trio_copy.model.follow_settings import FollowSettings
@@ -70,9 +71,11 @@ class Leaver:
             resolution = None if facts is None else decided.get(facts.condition_id)
             if facts is not None and resolution is not None:
                 if key not in in_flight:
-                    await self._redeem(key, position, resolution, facts.slot)
+                    with suppress(LeaseLost):  # its shard has another owner by now, who looks after it
+                        await self._redeem(key, position, resolution, facts.slot)
             else:
-                await self._leave(key, position, marks.get(key))
+                with suppress(LeaseLost):
+                    await self._leave(key, position, marks.get(key))
         await self._forget_follows_that_are_over(positions)
 
     async def mark_all(self) -> None:

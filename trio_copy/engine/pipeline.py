@@ -17,7 +17,7 @@ from trio_copy.engine.reader import Fact, LogReader
 from trio_copy.engine.settlement import Settlements
 from trio_copy.errors import LeaseLost
 from trio_copy.model.control import Mode
-from trio_copy.model.ids import Address
+from trio_copy.model.ids import Address, FollowerId, TokenId
 from trio_copy.model.logs import BlockRef, Checkpoint, RawLog
 from trio_copy.model.resolutions import Resolution
 from trio_copy.model.signals import Signal
@@ -46,7 +46,7 @@ class Pipeline:
     sealed: BlockRef | None = None
     """The newest block of which everything is stored."""
 
-    _shards: frozenset[int] | None = None
+    _shards: set[int] | None = None
     """The shards of which everything is stored up to `sealed`: one that came later waits for its own arming."""
 
     async def run(self, receive: trio.MemoryReceiveChannel[FeedItem]) -> None:
@@ -59,7 +59,7 @@ class Pipeline:
     def forget(self, shard: int) -> None:
         """Advance a shard's checkpoint no more until it is armed again: something of it may not have been stored."""
         if self._shards is not None:
-            self._shards -= {shard}
+            self._shards.discard(shard)
 
     async def _take(self, item: FeedItem) -> None:
         match item:
@@ -115,9 +115,9 @@ class Pipeline:
                 self.observer.on_signal(signal, "admitted", len(tasks), self.wall())
                 for skip in skips:
                     self.observer.on_skip(skip, signal)
-                    await self.settlements.miss_signal(signal, skip.follower, signal.token_id)
+                    await self._miss(signal, skip.follower, signal.token_id)
                 for ended in admission.shed:
-                    await self.settlements.miss(ended.task)
+                    await self._miss(ended.task.signal, ended.task.follower, ended.task.intent.token_id)
                     self.observer.on_finished(
                         Finished(task=ended.task, outcome=ended.outcome, report=None, started_at=0.0, ended_at=now)
                     )
@@ -125,6 +125,10 @@ class Pipeline:
                 self.observer.on_signal(signal, "duplicate", 0, now)
             case Adopted(resumed=resumed):
                 self.observer.on_signal(signal, "adopted", resumed, now)
+
+    async def _miss(self, signal: Signal, follower: FollowerId, token_id: TokenId) -> None:
+        with suppress(LeaseLost):  # admitted it is; the new owner of the shard goes on from there
+            await self.settlements.miss_signal(signal, follower, token_id)
 
     async def _retract(self, facts: tuple[Fact, ...]) -> None:
         for fact in facts:

@@ -1,6 +1,7 @@
 """Turns outcomes that nobody could prove into outcomes that are proven, or hands them to a person."""
 
 from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import suppress
 
 import trio
 from attrs import define, evolve, field
@@ -10,7 +11,7 @@ from trio_copy.config import EngineSettings
 from trio_copy.engine.execution import Done
 from trio_copy.engine.settlement import Settlements, outcome_of
 from trio_copy.engine.workers import WorkerGroup
-from trio_copy.errors import ExecutorError, OrderUncertain, UnresolvedOrders
+from trio_copy.errors import ExecutorError, LeaseLost, OrderUncertain, UnresolvedOrders
 from trio_copy.model.control import Mode
 from trio_copy.model.decisions import Code, CopyTask, End, Outcome, Reason
 from trio_copy.model.ids import Address, IntentKey
@@ -77,27 +78,34 @@ class Reconciler:
 
     async def _look(self) -> None:
         unresolved = await self.store.journal.unresolved()
-        records = [await self._given_up(record) for record in unresolved]
+        records = []
+        for each in unresolved:
+            with suppress(LeaseLost):  # its shard has another owner by now, who looks after it
+                records.append(await self._given_up(each))
         open_orders = [record for record in records if record.state is JournalState.UNKNOWN]
         matched = [record for record in records if record.state is JournalState.SETTLING]
         self.unknown, self.settling = len(open_orders), len(matched)
         for record in open_orders:
             group = self._group_of(record)
             if group is not None:
-                await self._resolve(record, group)
+                with suppress(LeaseLost):
+                    await self._resolve(record, group)
         for record in matched:
             group = self._group_of(record)
             if group is not None:
-                await self._follow_settlement(record, group)
-        for each in self.groups.values():
-            for task in each.unproven:
-                await self._hear_of_others(task, each)
+                with suppress(LeaseLost):
+                    await self._follow_settlement(record, group)
+        for group in self.groups.values():
+            for task in group.unproven:
+                with suppress(LeaseLost):
+                    await self._hear_of_others(task, group)
 
     async def expire(self) -> None:
         """End tasks that wait in vain, and requeue leases that ran out."""
         now = self.wall()
         for ended in await self.store.inbox.expire(now):
-            await self.settlements.miss(ended.task)
+            with suppress(LeaseLost):
+                await self.settlements.miss(ended.task)
             self.observer.on_finished(
                 Finished(task=ended.task, outcome=ended.outcome, report=None, started_at=0.0, ended_at=now)
             )

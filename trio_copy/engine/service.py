@@ -104,8 +104,8 @@ class Service:
     found_open: int = 0
     """Tasks of an earlier run that had not ended when this one began."""
     _feed: tuple[trio.MemorySendChannel[FeedItem], trio.MemoryReceiveChannel[FeedItem]]
-    _arming: frozenset[int] | None = None
-    """The shards that the intake reads from their checkpoints on."""
+    _arming: set[int] | None = None
+    """The shards that the intake was started for, less those that were lost since: the feed carries the same set."""
     _starting: trio.CancelScope = field(factory=trio.CancelScope)
     _intake: trio.CancelScope = field(factory=trio.CancelScope)
     _work: trio.CancelScope = field(factory=trio.CancelScope)
@@ -132,6 +132,11 @@ class Service:
         if self._starting.cancelled_caught:
             return
         if self.keeper is not None:
+            await self.keeper.enter()
+        if self.keeper is None or self.keeper.alone:
+            positions = await self.store.ledger.positions()
+            await self.store.limits.restate(OPEN, open_budgets(positions, self.leaver.catalog))
+        if self.keeper is not None:
             await self.keeper.start()
         try:
             await self._run(task_status, gave_up)
@@ -145,9 +150,6 @@ class Service:
     async def _run(  # noqa: ASYNC128  the intake calls started()
         self, task_status: trio.TaskStatus[None], gave_up: list[RestartBudgetExhausted]
     ) -> None:
-        if self.keeper is None or self.keeper.alone:
-            positions = await self.store.ledger.positions()
-            await self.store.limits.restate(OPEN, open_budgets(positions, self.leaver.catalog))
         async with trio.open_nursery() as housekeeping:
             for task in (self._keep_leases, self._reconcile, self._refresh_follows, self._refresh_mode, self._leave):
                 housekeeping.start_soon(task)
@@ -276,7 +278,7 @@ class Service:
             task_status = trio.TASK_STATUS_IGNORED
         while True:
             await keeper.wait_reading()
-            seen, self._arming = keeper.gained, keeper.read_now
+            seen, self._arming = keeper.gained, set(keeper.read_now)
             async with trio.open_nursery() as reading:
                 reading.start_soon(self._run_intake, task_status)
                 await keeper.wait_change(seen)
@@ -291,6 +293,8 @@ class Service:
 
     def lose_shard(self, shard: int) -> None:
         """Take note that a shard was lost, perhaps for a moment only."""
+        if self._arming is not None:
+            self._arming.discard(shard)
         self.pipeline.forget(shard)
 
     async def begin_shards(self, shards: Sequence[int]) -> None:

@@ -107,12 +107,14 @@ class ShardKeeper:
     _started_at: float = 0.0
     _draining: bool = False
 
-    async def start(self) -> None:
-        """Take the first shards, before anything else runs."""
+    async def enter(self) -> None:
+        """Let the others know of us, and learn who they are; nothing is taken yet."""
         self._started_at = self.wall()
         self.store.inbox.serve(frozenset())
-        # Others learn of us before we take what they would then give up, so that nobody takes more than its share.
         await self._beat()
+
+    async def start(self) -> None:
+        """Take the first shards, before anything else runs."""
         await self._look()
 
     async def run(self) -> None:
@@ -124,7 +126,7 @@ class ShardKeeper:
     def hand_over(self) -> bool:
         """Take no more tasks, so that others can; False when there are no others, who would do it."""
         self._draining = True
-        if not self.others:
+        if not self.others or self.settings.index is not None:
             return False
         self.store.inbox.serve(frozenset())
         return True
@@ -254,6 +256,8 @@ class ShardKeeper:
         return tuple((start + shard) % self.settings.count for shard in shards)
 
     async def _give_up_too_much(self) -> None:
+        if self._draining and not self.others:
+            return  # nobody would take them: what is queued is finished here
         if self.settings.index is None:
             excess = len(self.owned) - len(self._leaving) - self._quota(self.settings.count)
             stays = [shard for shard in self._wanted(0) if shard in self.owned and shard not in self._leaving]
@@ -308,8 +312,8 @@ class ShardKeeper:
                 continue
             if back:
                 self.observer.on_step("taken over", f"{back} tasks of shard {shard} that an earlier owner left")
-        with suppress(LeaseLost):  # the next look finds out
-            await self.engine.begin_shards([shard for shard in shards if shard in self.owned])
+            with suppress(LeaseLost):  # the next look finds out
+                await self.engine.begin_shards([shard])
 
     def _serve(self) -> None:
         if not self._draining:

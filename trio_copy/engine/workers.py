@@ -105,7 +105,10 @@ class WorkerGroup:
         """End what waits in a busy lane and has become too old meanwhile."""
         now = self.execution.wall()
         for task in self._lanes.take_all(lambda task: task.deadline < now and not task.again):
-            await self._record_all(task, await self.execution.expired(task), 0.0)
+            try:
+                await self._record_all(task, await self.execution.expired(task), 0.0)
+            except LeaseLost:
+                self.let_go([task.task_id])  # somebody else's by now
 
     @property
     def unproven(self) -> tuple[CopyTask, ...]:
@@ -261,7 +264,8 @@ class WorkerGroup:
             orders = await execution.store.journal.of_task(task.follow, task.task_id)
             if all(order.state is JournalState.INTENT for order in orders):
                 left.append(task)
-                await execution.settlements.miss(task)
+                with suppress(LeaseLost):
+                    await execution.settlements.miss(task)
                 await self._record(task, Outcome(end=End.HALTED, reason=reason), None, 0.0)
         if self.outstanding:
             self.observer.on_alert(

@@ -7,5 +7,7 @@ local last = tonumber(v[2] or 0)
 -- Tokens grow even when Redis has lost the last ones it gave.
 local mine = live and last or math.max(last + 1, math.floor(now * 1000))
 local till = string.format('%.6f', now + tonumber(ARGV[6]))
+-- Whether the last owner died; what it had leased then counts as given out in vain.
+if v[1] then call('HSET', key, 'clean', v[1] == owner and 1 or 0) end
 call('HSET', key, 'owner', owner, 'token', string.format('%.0f', mine), 'until', till)
 return {string.format('%.0f', mine), till}

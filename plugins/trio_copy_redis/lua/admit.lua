@@ -34,6 +34,7 @@ if not as and credit ~= '' then
     end
   end
 end
+if as and role ~= '' and role ~= 'lease' then return {'duplicate'} end -- its owner says whether it is there again
 if as then -- it was taken back, and is there again
   local s = k('signal:' .. as)
   local fields = call('HKEYS', s)

@@ -1,4 +1,4 @@
--- 4 executor 5 owner 6 until 7 limit 8 whether to tell again what the owner holds: the tasks, and when the next one is due
+-- 4 executor 5 owner 6 until 7 limit 8 whether to tell again what the owner holds: the tasks, and when the next one is due. Who works on one already knows it
 if fenced() then return FENCED end
 local q, owner, till, limit = k('queue:' .. ARGV[4]), ARGV[5], ARGV[6], tonumber(ARGV[7])
 for _, id in ipairs(call('ZRANGEBYSCORE', k('due'), '-inf', NOW, 'LIMIT', 0, limit)) do

@@ -146,7 +146,7 @@ end
 local function give_up(t, most)
   call('HSET', t.key, 'a', 1)
   t.a = '1'
-  local times = call('HINCRBY', t.key, 'c', 1)
+  local times = most == math.huge and 0 or call('HINCRBY', t.key, 'c', 1)
   if times >= most then
     bury(t, 'given out ' .. times .. ' times and never ended')
   else
