@@ -31,6 +31,12 @@ from trio_copy_redis.limits import RedisLimits
 _SHAPE = load_script("common", "shape")
 
 
+def _expect_url(instance: object, attribute: object, value: str) -> None:
+    """Check a URL that stands in the file; one that is named is read, and checked, later."""
+    if not value.startswith(("env:", "file:")):
+        read_place(value)
+
+
 @frozen(kw_only=True)
 class RedisSettings:
     """Where Redis is, how long it is waited for, and how long it remembers what is over."""
@@ -39,6 +45,7 @@ class RedisSettings:
         attrs.NOTHING,
         unit="redis://, rediss://, unix://, redis+sentinel://, redis+cluster://, env:NAME, file:PATH",
         why="A URL with a password belongs into an environment variable or a 0600 file.",
+        check=_expect_url,
         secret=True,
     )
     prefix: str = setting(
@@ -116,6 +123,7 @@ async def open_redis_store(context: StoreContext) -> AsyncGenerator[Store, None]
                 context.on_trouble("store-unsafe", problem)
         prefix = settings.prefix
         if context.throwaway:
+            await client.call(f"{{{prefix}}}", "EXPIRE", f"{{{prefix}}}:trials", 86_400)
             prefix += f":trial-{await client.call(f'{{{prefix}}}', 'INCR', f'{{{prefix}}}:trials')}"
         common = f"{{{prefix}:common}}"
         seconds, micros = await client.call(common, "TIME")

@@ -7,6 +7,7 @@
 TLS takes `?ssl_ca_certs=FILE`, `ssl_certfile=FILE`, `ssl_keyfile=FILE` and, for tests only, `ssl_cert_reqs=none`.
 """
 
+import os
 import ssl
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
@@ -123,6 +124,8 @@ def _plain(error: BaseException) -> str:
     cause = error.__cause__ or error
     while isinstance(cause, BaseExceptionGroup):
         cause = cause.exceptions[0]
+    if isinstance(cause, OSError) and cause.errno is not None and not isinstance(cause, ssl.SSLError):
+        return os.strerror(cause.errno).lower()
     return str(cause)
 
 

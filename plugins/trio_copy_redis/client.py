@@ -138,7 +138,7 @@ class Client:
         except RedisError as error:
             raise ConfigError([_credentials(error, self.place.servers[0])]) from None
         except Broken as error:
-            raise StoreUnavailable(f"store.redis.url: Redis does not answer: {error}") from None
+            raise StoreUnavailable(f"store.redis.url: Redis does not answer: {error}; is it running?") from None
         for wire in self._wires.values():
             if self.place.kind != "cluster" and wire.facts.get("redis_mode") == "cluster":
                 where = wire.address.name
@@ -201,7 +201,9 @@ class Client:
         self.lost_answers += isinstance(error, Broken)
         if self._waiting_since is None:
             self._waiting_since = trio.current_time()
-            self.on_trouble("store-waiting", f"everything waits for Redis: {advice(error)}")
+            self.on_trouble(
+                "store-waiting", f"everything waits for Redis, at most {self.patience_s:g} s: {advice(error)}"
+            )
 
     def _note_back(self) -> None:
         if self._waiting_since is not None:
@@ -396,6 +398,6 @@ def _credentials(error: RedisError, address: Address) -> str:
         case AuthenticationError():
             return f"{where}: user name or password is wrong (WRONGPASS)"
         case NoPermissionError():
-            return f"{where}: the user may not do what a store needs: {error}"
+            return f"{where}: the user may not do what a store needs (docs/redis.md has the ACL line): {error}"
         case _:
             raise StoreError(f"{where}: {error}")

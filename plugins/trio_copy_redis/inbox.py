@@ -33,7 +33,7 @@ from trio_copy_redis.desk import Desk
 CREDIT_MS = 600_000
 """How long a retracted trade may come back under another transaction hash."""
 _MOST_AT_ONCE = 1000
-_LEASE_S = 30.0
+_LEASE_S = 5.0
 """A lease that Redis does not answer for this long is given up, so that a shutdown is not held up for ever."""
 
 

@@ -19,6 +19,7 @@ from trio_copy.config.settings import (
     FollowTable,
     LeaderTable,
     PluginsSettings,
+    ShardsSettings,
 )
 from trio_copy.model.layers import Merge
 from trio_copy.model.units import Micro
@@ -40,6 +41,7 @@ REQUIRED = {
     "address": "0x6031B6eed1C97e853c6e0F03Ad3ce3529351F96d",
     "name": "one",
     "url": "wss://polygon-bor-rpc.publicnode.com",
+    "[store.redis].url": "redis://127.0.0.1:6379",
 }
 _WIDTH = 116
 
@@ -66,7 +68,8 @@ def render() -> str:
     lines += table("[[leader]]", LeaderTable, own_only=True)
     lines += table("[[follower]]", FollowerTable, own_only=True)
     lines += table("[[follow]]", FollowTable)
-    lines += ["# " + line if line and not line.startswith("#") else line for line in table("[devnet]", DevnetSettings)]
+    for header, settings in (("[shards]", ShardsSettings), ("[devnet]", DevnetSettings)):
+        lines += ["# " + line if line and not line.startswith("#") else line for line in table(header, settings)]
     return "\n".join(lines).rstrip() + "\n"
 
 
@@ -86,7 +89,8 @@ def table(header: str, settings: type, *, own_only: bool = False) -> Iterator[st
         yield from comment(f"{field.metadata['why']} ({field.metadata['unit']}{rule})")
         default = field.default
         if default is attrs.NOTHING:
-            yield f"{field.name} = {toml(REQUIRED[field.name])}"
+            required = REQUIRED.get(f"{header}.{field.name}", REQUIRED.get(field.name))
+            yield f"{field.name} = {toml(required)}"
         else:
             yield f"# {field.name} =" if default is None else f"{field.name} = {toml(default)}"
     if own_only and inner:

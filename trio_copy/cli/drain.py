@@ -6,6 +6,8 @@ from cyclopts import Parameter
 
 from trio_copy.cli.opened import Conf, ask_store, find_plan
 from trio_copy.cli.printer import out
+from trio_copy.cli.queries import When
+from trio_copy.engine.shards import LEASE_BEATS
 from trio_copy.errors import ConfigError
 from trio_copy.ports import Store
 
@@ -23,13 +25,22 @@ def drain(
     plan = find_plan(conf)
 
     async def ask(store: Store) -> str:
+        now = When.present().now
+        beat_s = 1.0 if plan.shards is None else plan.shards.heartbeat_s
+        dead = {
+            found.instance
+            for found in await store.control.instances()
+            if plan.shards is not None and now - found.seen_at > LEASE_BEATS * beat_s
+        }
         names = [found.instance for found in await store.control.instances() if found.instance.startswith(instance)]
         if len(names) != 1:
             known = ", ".join(sorted(found.instance for found in await store.control.instances())) or "none was seen"
-            what = "no instance" if not names else f"{len(names)} instances"
+            what = "no instance begins" if not names else f"{len(names)} instances begin"
             raise ConfigError(
-                [f'INSTANCE: expected the name of one instance, {what} begins with "{instance}"; known: {known}']
+                [f'INSTANCE: expected the name of one instance, {what} with "{instance}"; known: {known}']
             )
+        if names[0] in dead:
+            raise ConfigError([f"INSTANCE: {names[0]} is dead, and its shards are others' by now: nothing to drain"])
         await store.control.ask_drain(names[0])
         return names[0]
 

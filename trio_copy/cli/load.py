@@ -21,7 +21,7 @@ from trio_copy.cli.synthetic import synthetic_plan
 from trio_copy.clock import anchored_wall_clock, utc_date, wall_clock_from
 from trio_copy.config import EngineSettings, PluginTable
 from trio_copy.engine.plan import Plan
-from trio_copy.errors import TrioCopyError
+from trio_copy.errors import ConfigError, TrioCopyError
 from trio_copy.testing.devnet import open_devnet, open_virtual_devnet
 from trio_copy.testing.virtual import run_virtually
 
@@ -163,6 +163,10 @@ def simulate_command(
         shape = {"users": users, "follows": follows, "leaders": leaders}
     expect_positive(followers=followers, **shape)
     plan = _plan(**shape, latency_ms=latency_ms, workers=workers, store=store_table(store, store_option, redis_url))
+    if virtual and plan.shards is not None:
+        raise ConfigError(
+            ["--virtual: expected a store inside this process, got a server: virtual time does not wait for it"]
+        )
     load = Load(events=events, rate_per_s=rate, leaders=_leaders(plan), seed=seed)
     found = _run_virtual(plan, load) if virtual else _run_real(plan, load)
     found.pop("wall", None)

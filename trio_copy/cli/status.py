@@ -7,11 +7,11 @@ from attrs import frozen
 
 from trio_copy.cli.opened import Conf, ask_store, find_plan
 from trio_copy.cli.printer import out
-from trio_copy.cli.queries import When, utc
+from trio_copy.cli.queries import When, utc, utc_short
 from trio_copy.cli.tables import Column, Json, show
 from trio_copy.config import ShardsSettings
 from trio_copy.engine.shards import LEASE_BEATS
-from trio_copy.model.control import ENGINE, Instance, Lease, Modes, ShardDepth, shard_lease
+from trio_copy.model.control import ENGINE, Instance, Lease, Mode, Modes, ShardDepth, shard_lease
 from trio_copy.ports import Store
 
 _NO_SHARDS = ShardsSettings(count=1)
@@ -45,13 +45,23 @@ class _Shard:
     oldest_s: float | None
 
 
+def _held(row: _Row, shards: tuple[int, ...]) -> tuple[int, ...]:
+    """What a dead instance owned is not its own any more."""
+    return () if row.state == "dead" else shards
+
+
 _INSTANCES: tuple[Column[_Row], ...] = (
     Column("instance", lambda row: row.instance.instance),
     Column("state", lambda row: row.state),
     Column("seen_s_ago", lambda row: round(row.age_s, 1), right=True),
-    Column("since", lambda row: utc(row.instance.started_at) if row.instance.started_at else None, detail=True),
-    Column("shards", lambda row: " ".join(map(str, row.instance.shards)) or None, elastic=True),
-    Column("standby", lambda row: " ".join(map(str, row.instance.standby)) or None, elastic=True),
+    Column(
+        "since",
+        lambda row: utc(row.instance.started_at) if row.instance.started_at else None,
+        shown=utc_short,
+        detail=True,
+    ),
+    Column("shards", lambda row: " ".join(map(str, _held(row, row.instance.shards))) or None, elastic=True),
+    Column("standby", lambda row: " ".join(map(str, _held(row, row.instance.standby))) or None, elastic=True),
 )
 _SHARDS: tuple[Column[_Shard], ...] = (
     Column("shard", lambda row: row.depth.shard, right=True),
@@ -118,9 +128,10 @@ def _print(found: _Found, rows: Sequence[_Row], shards: Sequence[_Shard], living
     dead = sum(shard.depth.dead for shard in shards)
     out(f"mode {mode.mode.value}" + (f": {mode.why}" if mode.at else ""))
     for scope, change in sorted(found.modes.by_scope.items()):
-        if scope != ENGINE:
+        if scope != ENGINE and change.mode is not Mode.RUN:
             out(f"mode of {scope.partition(':')[2]}: {change.mode.value}: {change.why}")
-    out(f"{len(living)} instances alive, {len(shards) - orphans} of {len(shards)} shards owned, {dead} dead letters")
+    alive = f"{len(living)} instance{'s' if len(living) != 1 else ''} alive"
+    out(f"{alive}, {len(shards) - orphans} of {len(shards)} shards owned, {dead} dead letters")
     if orphans:
         out(f"{orphans} SHARDS WITHOUT AN OWNER: their leaders are not copied; start an instance: trio-copy run CONF")
     if dead:

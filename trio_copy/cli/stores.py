@@ -31,7 +31,11 @@ def store_table(name: str, options: Sequence[str], redis_url: str | None = None)
     Raises:
         ConfigError: an option is not KEY=VALUE with a TOML value.
     """
-    table: dict[str, object] = {} if redis_url is None else {"url": redis_url}
+    table: dict[str, object] = {}
+    if redis_url is not None:
+        if name not in ("memory", "redis"):
+            raise ConfigError([f"--redis-url: expected --store redis beside it, got --store {name}"])
+        name, table = "redis", {"url": redis_url}
     for option in options:
         try:
             table |= tomllib.loads(option, parse_float=Decimal)
@@ -48,5 +52,6 @@ def planned_store(name: str, options: Sequence[str], redis_url: str | None = Non
         ConfigError: an option is wrong.
     """
     table = store_table(name, options, redis_url)
+    name = table.name
     plugin = discover().store(name)
     return PlannedStore(plugin=plugin, settings=structure_plugin_table("store", table, plugin.settings))

@@ -7,7 +7,7 @@ from trio_copy.config import EngineSettings, PluginTable, Settings
 from trio_copy.config.settings import ChainSettings, FollowerTable, FollowTable
 from trio_copy.engine.plan import Plan, make_plan
 from trio_copy.model.fills import Side
-from trio_copy.model.follow_settings import Sizing
+from trio_copy.model.follow_settings import Filters, Sizing
 from trio_copy.model.ids import Address, ChainId, FollowerId, TokenId
 from trio_copy.model.units import NO_USD, Ratio, Shares, Usd
 from trio_copy.registry import discover
@@ -34,6 +34,7 @@ def synthetic_plan(
 ) -> Plan:
     """Plan a dry run in which every leader has equally many followers, give or take one."""
     sizing = Sizing(ratio=Ratio.parse("0.01"), minimum_usd=NO_USD)
+    patient = Filters(max_age_s=3600.0)  # what a slow store takes late is a lag to be shown, not a copy to be skipped
     names = [FollowerId(f"follower-{number}") for number in range(followers)]
     addresses = [synthetic_address("leader", number) for number in range(leaders)]
     settings = Settings(
@@ -44,7 +45,12 @@ def synthetic_plan(
         decoder=(PluginTable(name="order-filled", plugin="order-filled", options={}),),
         follower=tuple(FollowerTable(id=name, executor=_EXECUTOR) for name in names),
         follow=tuple(
-            FollowTable(follower=name, leader=addresses[(number * follows_each + each) % leaders], size=sizing)
+            FollowTable(
+                follower=name,
+                leader=addresses[(number * follows_each + each) % leaders],
+                size=sizing,
+                filters=patient,
+            )
             for number, name in enumerate(names)
             for each in range(follows_each)
         ),

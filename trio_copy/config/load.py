@@ -174,7 +174,8 @@ def _contradictions(settings: Settings) -> list[str]:
             problems.append("shards: expected index and of together, or neither")
         elif part is not None and parts is not None and (part >= parts or parts > settings.shards.count):
             problems.append(
-                f"shards.index: expected index < of <= count, got {part}, {parts} and {settings.shards.count}"
+                f"shards.index: expected an index under of, and of at most count,"
+                f" got index = {part}, of = {parts}, count = {settings.shards.count}"
             )
     if not settings.decoder:
         problems.append("decoder: expected at least one table [decoder.NAME]; nothing would be read otherwise")

@@ -169,7 +169,9 @@ class Service:
                 await self._wait_proven()
                 await self.leaver.mark_all()
             for group in self.groups.values():
-                self.abandoned += await group.abandon()
+                # A store that is away must not hold the end up.
+                with trio.move_on_after(self.plan.settings.engine.drain_s):
+                    self.abandoned += await group.abandon()
             housekeeping.cancel_scope.cancel()
 
     def works_on(self, shard: int) -> bool:

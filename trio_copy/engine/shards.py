@@ -111,6 +111,7 @@ class ShardKeeper:
         """Let the others know of us, and learn who they are; nothing is taken yet."""
         self._started_at = self.wall()
         self.store.inbox.serve(frozenset())
+        self.observer.on_step("instance", self.instance)
         await self._beat()
 
     async def start(self) -> None:
@@ -231,11 +232,14 @@ class ShardKeeper:
             self._draining = True
             self.observer.on_step("draining", "somebody asked this instance to drain")
             self.engine.drain()
-        dead = self.wall() - self._lease_s
+        dead, known = self.wall() - self._lease_s, await self.store.control.instances()
+        lost = {other.instance for other in known if other.seen_at <= dead}
+        for other in self.others:
+            if other.instance in lost:
+                free = " ".join(map(str, other.shards)) or "none"
+                self.observer.on_alert("instance-dead", f"{other.instance} is silent; its shards are free: {free}")
         self.others = tuple(
-            other
-            for other in await self.store.control.instances()
-            if other.instance != self.instance and other.seen_at > dead and not other.draining
+            other for other in known if other.instance not in {*lost, self.instance} and not other.draining
         )
 
     def _quota(self, shards: int) -> int:
