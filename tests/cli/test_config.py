@@ -57,6 +57,14 @@ def test_a_good_file_is_good(tmp_path: Path, capsys: Capture) -> None:
         ("0x6031B6", "0x6031b6", "follow[0].leader: expected the checksum of 0x6031B6eed1"),
         ("F96d", "F96", "follow[0].leader: expected an address, 0x and 40 hex digits"),
         ("[store.memory]", "[store.sqlit]", "store.sqlit: no store named 'sqlit'; installed: memory, redis, sqlite"),
+        (
+            "[store.memory]",
+            "[shards]\nreplicas = 2\n[store.memory]",
+            "shards: expected a store that several instances can share, such as [store.redis], got [store.memory]",
+        ),
+        ("[store.memory]", '[shards]\nindex = 2\nof = 2\n[store.redis]\nurl = "redis://h"', "shards.index: expected"),
+        ("[store.memory]", '[store.redis]\nurl = "127.0.0.1"', "store.redis.url: expected redis://"),
+        ("[store.memory]", '[store.redis]\nurl = "redis://:pw@h"', "store.redis.url: expected env:NAME or file:PATH"),
         ("[store.memory]", "", "store: expected exactly one table [store.NAME], got 0"),
         ("[executor.dry-run]", "[executor.clbo]", "executor.clbo: no executor named 'clbo'; installed: dry-run"),
         (
