@@ -235,7 +235,8 @@ async def _drain_after(service: Service, seconds: float) -> None:
 async def _summarise(service: Service, printer: Printer, shown: JsonLines | Tape, tally: Tally) -> None:
     status = await service.status()
     left = status.queued + status.leased + status.held
-    lost = service.found_open + tally.tasks - tally.ends.total() - left
+    # What one of several instances admits, another may end: only the store knows whether anything is missing.
+    lost = None if service.keeper is not None else service.found_open + tally.tasks - tally.ends.total() - left
     if isinstance(shown, JsonLines):
         totals = {**totals_object(tally), "left": left, "lost": lost, "reorgs": status.reorgs}
         shown.line("summary", {**totals, "late_logs": status.late_logs, "lines_dropped": printer.dropped})

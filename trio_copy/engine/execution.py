@@ -31,7 +31,7 @@ from trio_copy.model.control import Mode, follower_scope
 from trio_copy.model.decisions import Code, CopyTask, End, OrderIntent, Outcome, Parcel, Reason
 from trio_copy.model.fills import Side
 from trio_copy.model.follow_settings import FollowSettings
-from trio_copy.model.ids import TaskId, intent_key
+from trio_copy.model.ids import Address, TaskId, intent_key
 from trio_copy.model.orders import ExecutionReport, JournalState, Market, Order
 from trio_copy.model.records import OrderRecord
 from trio_copy.model.units import Shares
@@ -144,10 +144,10 @@ class Execution:
         """Write down what came of an order; safe to repeat."""
         return await self.settlements.settle(record.task, record.order, report)
 
-    async def recall(self) -> None:
-        """Tell the store what this process sent lately, where the store may have forgotten it; else nothing changes."""
+    async def recall(self, of: Callable[[Address], bool]) -> None:
+        """Tell the store what this process sent lately for some leaders, should it have forgotten; else nothing changes."""
         for record in self.memory.recent(self.wall()):
-            if self.ownership.owns(record.task.signal.leader):
+            if of(record.task.signal.leader):
                 with trio.CancelScope(shield=True):
                     await self._recall(record)
 

@@ -302,7 +302,7 @@ class Service:
     async def begin_shards(self, shards: Sequence[int]) -> None:
         """Look after what earlier owners of some shards may have sent, this process among them."""
         for group in self.groups.values():
-            await group.execution.recall()
+            await group.execution.recall(lambda leader: self.plan.shard_of(leader) in shards)
         await self.reconciler.doubt(shards)
 
     async def _run_intake(self, task_status: trio.TaskStatus[None]) -> None:
