@@ -35,7 +35,6 @@ class Desk:
     """Called when a lease was lost: what was read before may not hold any more."""
     _tokens: dict[str, dict[str, int]] = field(factory=dict)
     """Fencing tokens of the leases held, by tag and role."""
-    _shard_by_leader: dict[Address, int] = field(factory=dict)
     _calls: int = 0
     _known_followers: set[FollowerId] = field(factory=set)
 
@@ -55,10 +54,7 @@ class Desk:
         return f"{{{self.prefix}:follower:{follower}}}"
 
     def shard_of(self, leader: Address) -> int:
-        shard = self._shard_by_leader.get(leader)
-        if shard is None:
-            shard = self._shard_by_leader[leader] = shard_of(leader, self.shards)
-        return shard
+        return shard_of(leader, self.shards)
 
     def place_of(self, lease: str) -> tuple[str, str]:
         """Return the tag and the role of a lease by its name."""

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from enum import Enum
+from functools import lru_cache
 from hashlib import sha256
 
 from attrs import frozen
@@ -97,6 +98,7 @@ class ShardDepth:
     """Unix seconds at which the oldest task was decided that has not ended; None where there is none."""
 
 
+@lru_cache(maxsize=100_000)
 def shard_of(leader: Address, count: int) -> int:
     """Return the shard that a leader belongs to, of so many."""
     return int(sha256(leader.encode()).hexdigest()[:12], 16) % count

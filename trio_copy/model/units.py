@@ -43,7 +43,7 @@ def decimal_string(micro: int) -> str:
     """Write an integer of millionths as the shortest exact decimal: 480000 is "0.48"."""
     sign = "-" if micro < 0 else ""
     whole, part = divmod(abs(micro), MICRO)
-    return f"{sign}{whole}.{part:06d}".rstrip("0").rstrip(".")
+    return f"{sign}{whole}.{part:06d}".rstrip("0") if part else f"{sign}{whole}"
 
 
 def parse_micro(value: str | int | Decimal) -> int:
