@@ -11,7 +11,6 @@ from contextlib import asynccontextmanager
 from attrs import frozen
 
 from trio_copy.hookspecs import hookimpl
-from trio_copy.model.ids import FollowKey
 from trio_copy.model.settings import setting, within
 from trio_copy.ports import Closing, Store, StoreContext, StorePlugin
 from trio_copy_memory.control import MemoryControl
@@ -65,9 +64,9 @@ async def open_memory_store(context: StoreContext) -> AsyncGenerator[Store, None
     limits = MemoryLimits(settled_max=settings.ended_max, held=ledger.held)
     ledger.credit = limits.credit
 
-    def close(follow: FollowKey, closing: Closing) -> None:
-        limits.settle(closing.key, closing.spent)
+    def close(closing: Closing) -> None:
         journal.note(closing.key, closing.state, closing.report)
+        limits.settle(closing.key, closing.spent)
 
     ledger.close = close
     inbox = MemoryInbox(

@@ -7,7 +7,7 @@ from attrs import define, evolve, field
 
 from trio_copy.clock import utc_date
 from trio_copy.model.budgets import Credit, Performance
-from trio_copy.model.ids import FollowerId, FollowKey
+from trio_copy.model.ids import FollowerId
 from trio_copy.model.positions import EMPTY, Booking, EntryKind, LedgerEntry, Mark, Position, PositionKey, fold
 from trio_copy.model.resolutions import Resolution
 from trio_copy.model.units import Shares
@@ -21,7 +21,7 @@ class MemoryLedger:
     booked_max: int
     credit: Callable[[Sequence[Credit]], None] = lambda credits: None
     """Gives back to budgets, in the same step."""
-    close: Callable[[FollowKey, Closing], None] = lambda follow, closing: None
+    close: Callable[[Closing], None] = lambda closing: None
     """Settles an order's reservation and closes its journal entry, in the same step."""
     _booked: OrderedDict[str, tuple[LedgerEntry, Booking]] = field(factory=OrderedDict)
     _positions: dict[PositionKey, Position] = field(factory=dict)
@@ -33,10 +33,9 @@ class MemoryLedger:
     _marks: dict[PositionKey, Mark] = field(factory=dict)
 
     async def book(self, entry: LedgerEntry, freed: Freed = nothing_freed, closing: Closing | None = None) -> Booking:
-        booking = self._book(entry, freed)
         if closing is not None:
-            self.close((entry.follower, entry.leader), closing)
-        return booking
+            self.close(closing)  # first: an order that nobody knows books nothing
+        return self._book(entry, freed)
 
     def _book(self, entry: LedgerEntry, freed: Freed) -> Booking:
         known = self._booked.get(entry.key)

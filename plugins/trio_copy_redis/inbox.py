@@ -61,8 +61,8 @@ class RedisInbox:
     """Shards that may have something queued, by executor; the others are asked once a second."""
     _due: dict[str, dict[int, float]] = field(factory=dict)
     """When the next delayed task of a shard is due, by executor."""
-    _answers: dict[tuple[str, int], int] = field(factory=dict)
-    """How many answers had been lost when a shard was asked last, by executor and shard."""
+    _unheard: set[tuple[str, int]] = field(factory=set)
+    """Executors and shards of leases whose answer may not have been heard: they are told again."""
     _shards: dict[TaskId, int] = field(factory=dict)
     """Where the tasks are that were leased here."""
 
@@ -124,7 +124,7 @@ class RedisInbox:
 
     async def retract(self, signal: Signal) -> Retracted | None:
         shard = self.desk.shard_of(signal.leader)
-        found = await self.desk.on_shard(shard, _RETRACT, signal.signal_id, signal.block_hash, CREDIT_MS, reads=True)
+        found = await self.desk.on_shard(shard, _RETRACT, signal.signal_id, signal.block_hash, CREDIT_MS)
         return None if found is None else Retracted(held=found[0], started=found[1])
 
     async def lease(self, executor: str, owner: str, limit: int) -> tuple[CopyTask, ...]:
@@ -146,35 +146,36 @@ class RedisInbox:
         return await self._lease_shielded(executor, owner, limit)
 
     async def _lease_shielded(self, executor: str, owner: str, limit: int) -> tuple[CopyTask, ...]:
+        tasks: list[CopyTask] = []
         # A lease that nobody hears of would wait for its end: a cancellation waits for the answer.
         with trio.CancelScope(shield=True, deadline=trio.current_time() + _LEASE_S):
-            return await self._lease(executor, owner, limit)
-        return ()
+            await self._lease(executor, owner, limit, tasks)
+        return tuple(tasks)
 
-    async def _lease(self, executor: str, owner: str, limit: int) -> tuple[CopyTask, ...]:
+    async def _lease(self, executor: str, owner: str, limit: int, tasks: list[CopyTask]) -> None:
+        """Add to the tasks what the shards have for an executor."""
         until = repr(self.desk.wall() + self.lease_s)
-        tasks: list[CopyTask] = []
         asked = self._to_ask(executor)
         for shard in sorted(asked):
             left = min(limit - len(tasks), _MOST_AT_ONCE)
             if left <= 0:
                 break
             asked.discard(shard)
+            # Whatever ends this call, or repeats it, before its answer is heard: what it leased is told again.
+            call, before = (executor, shard), self.desk.client.lost_answers
+            words = (executor, owner, until, left, int(call in self._unheard))
+            self._unheard.add(call)
             try:
-                answers = self.desk.client.lost_answers
-                # What was leased in a call whose answer was lost is leased to us, and nobody knows: it is told again.
-                lost = self._answers.get((executor, shard), answers) != answers
-                words = (executor, owner, until, left, int(lost))
                 found, due = await self.desk.on_shard(shard, _LEASE, *words)
-                self._answers[executor, shard] = answers
             except LeaseLost:
                 continue  # whoever looks after the shards finds out for himself
+            if self.desk.client.lost_answers == before:
+                self._unheard.discard(call)
             leased = self._note(shard, read_tasks(found))
             tasks.extend(leased)
             self._due.setdefault(executor, {})[shard] = float(due or "inf")
-            if len(leased) == left:
+            if len(leased) >= left or call in self._unheard:
                 asked.add(shard)  # there may be more
-        return tuple(tasks)
 
     def _to_ask(self, executor: str) -> set[int]:
         """Return the shards that may have something for an executor; asking takes a shard out until its bell rings."""
@@ -327,6 +328,7 @@ class RedisInbox:
         )
         for shard, exists in zip(held, found, strict=True):
             if exists:
+                self._shards[task] = shard
                 return shard
         raise LeaseLost(f"task {task} is in no shard of ours")
 

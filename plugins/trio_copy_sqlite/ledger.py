@@ -28,11 +28,10 @@ class SqliteLedger:
         now = self.wall()
 
         def work(connection: sqlite3.Connection) -> Booking:
-            booking = _book(connection, self.cache, entry, freed)
-            if closing is not None:
-                settle(connection, closing.key, closing.spent, now)
+            if closing is not None:  # first: an order that nobody knows books nothing, and leaves the cache alone
                 mark(connection, closing.key, closing.state, encode(closing.report), now)
-            return booking
+                settle(connection, closing.key, closing.spent, now)
+            return _book(connection, self.cache, entry, freed)
 
         return await self.writer.run(work)
 

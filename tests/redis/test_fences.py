@@ -17,9 +17,10 @@ from trio_copy.model.fills import Side
 from trio_copy.model.ids import FollowerId
 from trio_copy.model.orders import JournalState
 from trio_copy.model.units import Shares, Usd
-from trio_copy.ports import Admitted, Duplicate, Reserved, Store
+from trio_copy.ports import Admitted, Adopted, Duplicate, Reserved, Store
 from trio_copy.testing.conformance.terms import FILLED, START
 from trio_copy.testing.samples import EXECUTOR, LEADER, sample_entry, sample_order, sample_signal, sample_task
+from trio_copy_redis.inbox import _LEASE
 
 SHARD = shard_of(LEADER, 4)
 SIGNALS = 10_000
@@ -104,6 +105,54 @@ async def test_an_old_token_changes_nothing(server: RedisServer) -> None:
         assert {task.task_id for task in again} == {leased.task_id, other.task_id}
         assert all(task.again for task in again)
         assert not (await heir.ledger.position(sample_entry(leased).position)).shares
+
+
+async def test_a_lease_whose_answer_was_lost_is_told_again(server: RedisServer) -> None:
+    """Tasks that were leased to us in a call that nobody heard are not left to their lease's end."""
+    async with open_redis(server.url, new_prefix()) as store:
+        inbox: Any = store.inbox
+        signal = sample_signal(1)
+        await store.inbox.admit(signal, [sample_task(signal, name) for name in ("a", "b", "c")], None)
+        lost = await inbox.desk.on_shard(SHARD, _LEASE, EXECUTOR, "me", "9e9", 2, 0)
+        assert len(lost[0][0]) == 2
+        inbox._unheard.add((EXECUTOR, SHARD))
+        assert len(await store.inbox.lease_nowait(EXECUTOR, "me", 1)) == 2
+        assert len(await store.inbox.lease_nowait(EXECUTOR, "me", 10)) == 1
+        assert await store.inbox.lease_nowait(EXECUTOR, "me", 10) == ()
+
+
+async def test_queued_tasks_survive_their_stream(server: RedisServer) -> None:
+    """Somebody deletes the stream: what was queued and what was leased is found again, and nothing twice."""
+    prefix = new_prefix()
+    async with open_redis(server.url, prefix) as store:
+        signal = sample_signal(1, now=START)
+        await store.inbox.admit(signal, [sample_task(signal, name) for name in ("a", "b", "c")], None)
+        (leased,) = await store.inbox.lease_nowait(EXECUTOR, "me", 1)
+        assert server.ask("DEL", f"{{{prefix}:shard-{SHARD}}}:queue:{EXECUTOR}") == 1
+        assert await store.inbox.lease_nowait(EXECUTOR, "me", 10) == ()
+        await store.inbox.expire(START)
+        found = await store.inbox.lease_nowait(EXECUTOR, "me", 10)
+        assert {task.follower for task in found} == {"a", "b", "c"} - {leased.follower}
+        await store.inbox.expire(START)
+        assert await store.inbox.lease_nowait(EXECUTOR, "me", 10) == ()
+        assert await store.inbox.reclaim(SHARD) == 3
+
+
+async def test_who_stands_by_only_admits(server: RedisServer) -> None:
+    """A standby's admission counts; whether a reorg took a trade back, or brought it again, is the owner's word."""
+    prefix, signal = new_prefix(), sample_signal(1, block=5)
+    async with (
+        open_redis(server.url, prefix, fenced=True) as owner,
+        open_redis(server.url, prefix, fenced=True) as standby,
+    ):
+        assert await owner.control.acquire(shard_lease(SHARD), "owner", 10) is not None
+        assert await standby.control.acquire(shard_lease(SHARD, 1), "standby", 10) is not None
+        assert isinstance(await standby.inbox.admit(signal, [sample_task(signal)], None), Admitted)
+        assert await owner.inbox.admit(signal, [sample_task(signal)], None) == Duplicate()
+        await refuses(standby.inbox.retract(signal))
+        assert await owner.inbox.retract(signal) is not None
+        assert await standby.inbox.admit(signal, [sample_task(signal)], None) == Duplicate()
+        assert isinstance(await owner.inbox.admit(signal, [sample_task(signal)], None), Adopted)
 
 
 async def test_without_a_lease_nothing_is_touched(server: RedisServer) -> None:

@@ -170,12 +170,13 @@ class Execution:
         """
         follow, key, journal = record.task.follow, record.order.key, self.store.journal
         report: ExecutionReport | None = None
-        self._expect_lease(record.task, record.order)
+        if not self.ownership.may_send(record.task.signal.leader):
+            raise _ran_out(record)
         with trio.CancelScope(shield=True):
             await journal.mark(follow, key, JournalState.SENDING)
             if not self.ownership.may_send(record.task.signal.leader):
                 await journal.mark(follow, key, JournalState.UNKNOWN)
-                self._expect_lease(record.task, record.order)
+                raise _ran_out(record)
             if self.wall() > record.task.deadline or self.mode.forbids(record.order.side, record.task.follower):
                 return None
             try:
@@ -365,13 +366,14 @@ class Execution:
             # The store has forgotten what this process knows: it may be at the venue already.
             await journal.mark(task.follow, order.key, JournalState.UNKNOWN)
             return Unproven()
-        self._expect_lease(task, order)  # here the order is still certainly not sent, whoever carries on with it
+        if not self.ownership.may_send(task.signal.leader):
+            raise _ran_out(record)  # here it is still certainly not sent, whoever carries on with it
         await journal.mark(task.follow, order.key, JournalState.SENDING)
         # Looked at last of all, for the store may have taken its time.
         if not self.ownership.may_send(task.signal.leader):
             # Certainly not sent: whoever has the lease next may send it, and need not doubt it.
             await journal.mark(task.follow, order.key, JournalState.INTENT)
-            self._expect_lease(task, order)
+            raise _ran_out(record)
         now = self.wall()
         forbidden = self.mode.forbids(order.side, task.follower)
         if now > task.deadline or forbidden is not None:
@@ -400,10 +402,6 @@ class Execution:
         self.at("send: unknown")
         return Unproven()
 
-    def _expect_lease(self, task: CopyTask, order: Order) -> None:
-        if not self.ownership.may_send(task.signal.leader):
-            raise LeaseLost(f"the lease on the shard of {task.signal.leader} ran out before {order.order_id} was sent")
-
     async def _submit(self, task: CopyTask, order: Order) -> ExecutionReport:
         for attempt in range(1, _SENDS + 1):
             try:
@@ -416,6 +414,11 @@ class Execution:
             if self.wall() > task.deadline:  # a stall may have made the pause longer
                 raise OrderNotSent("the deadline passed before the next try")
         raise AssertionError  # the last attempt returns or raises
+
+
+def _ran_out(record: OrderRecord) -> LeaseLost:
+    where, order = record.task.signal.leader, record.order.order_id
+    return LeaseLost(f"the lease on the shard of {where} ran out before order {order} was sent")
 
 
 _BOOK_CODES = frozenset({Code.BOOK_TOO_THIN, Code.SPREAD_TOO_WIDE, Code.PRICE_TOO_GOOD})

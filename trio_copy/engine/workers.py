@@ -120,12 +120,13 @@ class WorkerGroup:
         lost = await self.execution.store.inbox.renew(tuple(self.outstanding), self.owner)
         if lost:
             self.observer.on_alert("lease-lost", f"{len(lost)} tasks of {self.name} are somebody else's now")
-        for task_id in self._unproven.intersection(lost):
-            # Whoever has it now hears what became of it; here it only keeps a lane closed.
-            task = self.outstanding[task_id]
-            self._unproven.discard(task_id)
-            self.let_go([task_id])
-            await self._open_lane(task)
+        for task_id in lost:
+            if task_id in self._unproven:
+                # Whoever has it now hears what became of it; here it only keeps a lane closed.
+                task = self.outstanding[task_id]
+                self._unproven.discard(task_id)
+                self.let_go([task_id])
+                await self._open_lane(task)
 
     @property
     def _most(self) -> int:
@@ -152,7 +153,10 @@ class WorkerGroup:
                         continue  # its lease ran out while we stalled, and came back to us: it is under way already
                     self.outstanding[task.task_id] = task
                     if self._lanes.offer(task):
-                        send.send_nowait(task)
+                        try:
+                            send.send_nowait(task)  # without a pause: what is leased together can gather
+                        except trio.WouldBlock:
+                            await send.send(task)  # a store that tells leases again may tell more than was asked for
 
     async def _lease(self, limit: int) -> tuple[CopyTask, ...]:
         inbox = self.execution.store.inbox

@@ -1,4 +1,4 @@
--- 4 which lease 5 owner 6 how long 7 whether a new one may be taken: takes a lease that is free, or extends the owner's own
+-- 4 which lease 5 owner 6 how long: takes a lease that is free, or extends the owner's own
 local key, owner = k(ARGV[4]), ARGV[5]
 local v = call('HMGET', key, 'owner', 'token', 'until')
 local live = v[1] and tonumber(v[3]) > now

@@ -25,6 +25,22 @@ for _, e in ipairs(call('SMEMBERS', k('executors'))) do
     end
   end
 end
+-- Every task that is queued or leased has an entry, unless somebody deleted a stream: the rows are the truth, and are told
+-- the streams again.
+local c = call('HMGET', k('count'), 'queued', 'leased')
+local entries = call('ZCARD', k('due'))
+for _, e in ipairs(call('SMEMBERS', k('executors'))) do entries = entries + call('XLEN', k('queue:' .. e)) end
+if entries < tonumber(c[1] or 0) + tonumber(c[2] or 0) then
+  for _, entry in ipairs(call('XRANGE', k('history'), '-', '+')) do
+    local t = get(entry[2][2])
+    if t and t.x ~= '' and (t.s == 'queued' or t.s == 'leased') and #call('XRANGE', t.q, t.x, t.x) == 0 then
+      with_group(t.q)
+      append(t)
+      if t.s == 'leased' then hand(t, t.o) end
+      back = back + 1
+    end
+  end
+end
 if back > 0 or #call('ZRANGEBYSCORE', k('due'), '-inf', NOW, 'LIMIT', 0, 1) > 0 then call('PUBLISH', ARGV[5], P) end
 return {rows(call('ZRANGEBYSCORE', k('held'), '-inf', ARGV[6], 'LIMIT', 0, 500)),
         rows(call('ZRANGEBYSCORE', k('waiting'), '-inf', ARGV[6], 'LIMIT', 0, 500))}

@@ -1,4 +1,5 @@
--- 4 executor 5 owner 6 until 7 limit 8 whether to tell again what the owner holds: the tasks, and when the next one is due. Who works on one already knows it
+-- 4 executor 5 owner 6 until 7 limit 8 whether to tell again what the owner holds: the tasks, and when the next one is due.
+-- Who works on a task that is told again knows it.
 if fenced() then return FENCED end
 local q, owner, till, limit = k('queue:' .. ARGV[4]), ARGV[5], ARGV[6], tonumber(ARGV[7])
 for _, id in ipairs(call('ZRANGEBYSCORE', k('due'), '-inf', NOW, 'LIMIT', 0, limit)) do
@@ -32,8 +33,7 @@ if ARGV[8] == '1' then
     if t and t.s == 'leased' and t.o == owner then out[#out + 1] = t.id end
   end
 end
-local told = #out
-local back = redis.pcall('XPENDING', q, GROUP, '-', '+', limit, BACK)
+local back = redis.pcall('XPENDING', q, GROUP, '-', '+', math.max(1, limit - #out), BACK)
 if back.err then
   with_group(q)
   back = {}
@@ -42,8 +42,8 @@ for _, pending in ipairs(back) do
   local entry = call('XCLAIM', q, GROUP, owner, 0, pending[1])[1]
   if entry then take(entry[1], entry[2][2]) else call('XACK', q, GROUP, pending[1]) end
 end
-while #out - told < limit do
-  local found = call('XREADGROUP', 'GROUP', GROUP, owner, 'COUNT', limit - (#out - told), 'STREAMS', q, '>')
+while #out < limit do
+  local found = call('XREADGROUP', 'GROUP', GROUP, owner, 'COUNT', limit - #out, 'STREAMS', q, '>')
   if not found then break end
   for _, entry in ipairs(found[1][2]) do take(entry[1], entry[2][2]) end
 end

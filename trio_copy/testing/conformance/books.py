@@ -13,7 +13,7 @@ from trio_copy.model.positions import Booking, EntryKind, Mark
 from trio_copy.model.records import Query
 from trio_copy.model.resolutions import Resolution
 from trio_copy.model.units import ONE, Count, Price, Shares, Usd
-from trio_copy.ports import Refused, Reserved
+from trio_copy.ports import Closing, Refused, Reserved
 from trio_copy.testing.conformance.terms import FILLED, ME, START, OpenStoreForTest, StoreCheck, lease_all, open_with
 from trio_copy.testing.samples import LEADER, sample_entry, sample_order, sample_signal, sample_task
 
@@ -156,6 +156,34 @@ async def what_a_booking_frees_counts_once(open_store: OpenStoreForTest) -> None
         assert await store.limits.used(_ALICE, "open") == 10
         await store.ledger.book(sample_entry(sample_task(sample_signal(3)), side=Side.SELL, shares=4, dollars=3), freed)
         assert await store.limits.used(_ALICE, "open") == 0
+
+
+async def a_booking_closes_its_order(open_store: OpenStoreForTest) -> None:
+    """Booked with its closing, an order is settled and ended in the same step, also when it was booked before; an order
+    that nobody froze books nothing."""
+    async with open_with(open_store) as store:
+        task = sample_task(sample_signal(1))
+        order, entry = sample_order(task), sample_entry(task)
+        report = ExecutionReport(order_id=order.order_id, status=Status.FILLED, shares=order.shares)
+        closing = Closing(key=order.key, spent=Usd(25), state=JournalState.ENDED, report=report)
+        try:
+            await store.ledger.book(entry, closing=closing)
+        except StoreError:
+            pass
+        else:
+            raise AssertionError("expected StoreError")
+        assert not (await store.ledger.position(entry.position)).lots
+        await store.limits.reserve(_FOLLOW, order.key, [claim("day", 40, 100)])
+        await store.journal.freeze(order, task)
+        await store.ledger.book(entry)
+        assert await store.limits.used(_ALICE, "day") == 40
+        for _ in range(2):
+            assert not (await store.ledger.book(entry, closing=closing)).first
+            assert await store.limits.used(_ALICE, "day") == 25
+        (record,) = await store.journal.of_task(_FOLLOW, task.task_id)
+        assert (record.state, record.report) == (JournalState.ENDED, report)
+        assert await store.journal.unresolved() == ()
+        assert len((await store.ledger.position(entry.position)).lots) == 1
 
 
 async def the_same_shares_are_promised_once(open_store: OpenStoreForTest) -> None:
@@ -305,6 +333,7 @@ BOOK_CHECKS: tuple[StoreCheck, ...] = (
     money_types_survive,
     a_reservation_becomes_what_its_claims_say,
     what_a_booking_frees_counts_once,
+    a_booking_closes_its_order,
     the_same_shares_are_promised_once,
     budgets_can_be_restated,
     an_entry_is_booked_once,
