@@ -27,6 +27,14 @@ class ConnectionLost(ChainError):
     """The connection to a node ended or never came up. The supervisor reconnects."""
 
 
+class AnswerTooLarge(ConnectionLost):
+    """An answer was larger than a frame may be: ask for less."""
+
+
+class NoAnswer(ConnectionLost):
+    """A request got no answer in time; the connection may be good."""
+
+
 class SubscriptionStale(ChainError):
     """The connection lives, but what it brings is late or missing. The supervisor reconnects."""
 
@@ -42,10 +50,17 @@ class WrongChain(ChainError):
 class RpcError(ChainError):
     """A node answered a request with an error object."""
 
-    def __init__(self, code: int, message: str) -> None:
+    def __init__(self, code: int, message: str, data: str = "") -> None:
         super().__init__(f"node answered error {code}: {message[:300]}")
         self.code = code
         self.message = message
+        self.data = data
+        """What the node added, as it was sent."""
+
+    @property
+    def words(self) -> str:
+        """All that the node said, in small letters, as far as a person would read."""
+        return f"{self.message[:1000]} {self.data[:1000]}".lower()
 
 
 class MalformedFrame(ChainError):

@@ -42,6 +42,7 @@ class Notification:
 class _Error(msgspec.Struct):
     code: int
     message: str = ""
+    data: msgspec.Raw = msgspec.field(default_factory=msgspec.Raw)
 
 
 class _Params(msgspec.Struct):
@@ -104,7 +105,8 @@ def decode_frame(frame: str | bytes) -> Reply | ErrorReply | Notification:
     if decoded.id is None:
         raise MalformedFrame("neither a reply nor a notification")
     if decoded.error is not None:
-        return ErrorReply(decoded.id, RpcError(decoded.error.code, decoded.error.message))
+        data = bytes(decoded.error.data).decode(errors="replace")
+        return ErrorReply(decoded.id, RpcError(decoded.error.code, decoded.error.message, data))
     if decoded.result is msgspec.UNSET:
         raise MalformedFrame("a reply without result and error")
     return Reply(decoded.id, decoded.result)

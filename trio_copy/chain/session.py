@@ -19,7 +19,7 @@ from trio_copy.chain import rpc
 from trio_copy.chain.dial import Dial
 from trio_copy.chain.groups import one_chain_error
 from trio_copy.config import ChainSettings
-from trio_copy.errors import ChainError, ConnectionLost, IntakeStalled, MalformedFrame
+from trio_copy.errors import ChainError, ConnectionLost, IntakeStalled, MalformedFrame, NoAnswer
 
 CLOSE_TIMEOUT_S = 2.0
 """A frozen peer must not hold the exit; trio-websocket would wait 60 s."""
@@ -54,7 +54,8 @@ class Session:
 
         Raises:
             RpcError: the node answered with an error object.
-            ConnectionLost: the connection ended, or no answer came in `request_timeout_s`.
+            NoAnswer: no answer came in `request_timeout_s`.
+            ConnectionLost: the connection ended.
         """
         return await self._ask(method, params, None)
 
@@ -75,7 +76,7 @@ class Session:
                 await self._ws.send_message(rpc.encode_request(request_id, method, params).decode())
                 await waiting.answered.wait()
         except trio.TooSlowError:
-            raise ConnectionLost(f"{method} got no answer in {self._settings.request_timeout_s:g} s") from None
+            raise NoAnswer(f"{method} got no answer in {self._settings.request_timeout_s:g} s") from None
         except trio_websocket.ConnectionClosed as error:
             raise ConnectionLost(f"closed while sending {method}: {_why(error)}") from error
         finally:
