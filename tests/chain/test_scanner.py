@@ -17,6 +17,7 @@ from trio_copy.chain.filters import FilterBoard, build_filters
 from trio_copy.chain.scanner import SCAN, Scanner
 from trio_copy.chain.subscriber import follow_endpoint
 from trio_copy.config import ChainSettings
+from trio_copy.entropy import seeded_entropy
 from trio_copy.model.logs import Checkpoint
 
 Clock = trio.testing.MockClock
@@ -27,6 +28,7 @@ class Feed:
     """What the scanner sent, in short: (+block, -block) for logs, and the numbers of sealed blocks."""
 
     scanner: Scanner
+    troubles: list[tuple[str, str]]
     items: list[FeedItem] = field(factory=list)
 
     def logs(self) -> list[int]:
@@ -49,9 +51,15 @@ class Feed:
 
 @asynccontextmanager
 async def scanning(world: World, checkpoint: Checkpoint | None = None, **settings: float) -> AsyncGenerator[Feed, None]:
-    chain = ChainSettings(chain_id=world.chain.chain_id, **{"window_blocks": 8, **settings})  # type: ignore[arg-type]  # by name
-    troubles: list[str] = []
-    pool = EndpointPool([Endpoint(settings) for settings in world.endpoints], lambda kind, detail: None)
+    chain = ChainSettings(chain_id=world.chain.chain_id, **{"window_blocks": 8, "silence_s": 3600.0, **settings})  # type: ignore[arg-type]  # by name
+    troubles: list[tuple[str, str]] = []
+    pool = EndpointPool(
+        [Endpoint(settings) for settings in world.endpoints],
+        lambda kind, detail: None,
+        settings=chain,
+        entropy=seeded_entropy(1),
+        on_trouble=lambda kind, detail: troubles.append((kind, detail)),
+    )
     board = FilterBoard()
     board.replace(build_filters([OrderFilledDecoder(frozenset({EXCHANGE_V2}))], [LEADER], 500))
     send, receive = trio.open_memory_channel[FeedItem](1000)
@@ -61,9 +69,9 @@ async def scanning(world: World, checkpoint: Checkpoint | None = None, **setting
         board=board,
         send=send,
         wall=world.wall,
-        on_trouble=lambda kind, detail: troubles.append(kind),
+        on_trouble=lambda kind, detail: troubles.append((kind, detail)),
     )
-    feed = Feed(scanner)
+    feed = Feed(scanner, troubles)
 
     async def collect() -> None:
         async for item in receive:
@@ -202,3 +210,20 @@ async def test_a_reorg_below_the_window_after_a_long_gap(clock: Clock) -> None:
         await feed.wait_sealed(world.chain.head.ref.number)
     after = feed.logs()[feed.logs().index(-13) + 1 :]
     assert list(range(13, 47)) == sorted(set(after))
+
+
+async def test_a_gap_between_blocks_that_fell_out_of_the_window_is_no_late_find(clock: Clock) -> None:
+    """What was read in ranges is known, though blocks before and after it left the window without a re-scan."""
+    async with open_world() as world, scanning(world, rescan_every_s=3600.0) as feed:
+        for number in range(1, 13):
+            mine(world, 1)
+            await feed.wait_sealed(number)
+        world.nodes[0].faults.silent_heads = True
+        mine(world, 20)
+        world.nodes[0].faults.silent_heads = False
+        for number in range(33, 46):
+            mine(world, 1)
+            await feed.wait_sealed(number)
+        feed.scanner.pool.want_rescan()
+        await trio.sleep(1)
+        assert feed.scanner.late_logs == 0

@@ -2,11 +2,8 @@
 
 import pytest
 from attrs import evolve
-from hypothesis import given
-from hypothesis import strategies as st
 
 from tests.builders import POLYGON, hash_of
-from trio_copy.chain.backfill import RangePlan
 from trio_copy.chain.bloom import bloom_over, may_contain
 from trio_copy.chain.window import BlockWindow
 from trio_copy.model.ids import Address
@@ -74,24 +71,6 @@ def test_notes_return_only_what_is_new() -> None:
     assert [
         log.log_index for log in window.note([log_in(block(3), 0), log_in(block(3), 1), log_in(block(3, fork=1), 2)])
     ] == [1]
-
-
-@given(st.integers(0, 500), st.integers(1, 64), st.lists(st.booleans(), max_size=60))
-def test_ranges_cover_everything_once(length: int, width: int, refusals: list[bool]) -> None:
-    """Whatever a node refuses, the ranges that succeed are adjacent and complete."""
-    plan, covered, refuse = RangePlan(10, 10 + length, width=width, max_width=width), [], iter(refusals)
-    while (wanted := plan.next_range()) is not None:
-        if next(refuse, False) and plan.refused():
-            continue
-        covered += list(range(wanted[0], wanted[1] + 1))
-        plan.fetched()
-
-    assert covered == list(range(10, 10 + length + 1))
-
-
-def test_a_single_refused_block_gives_up() -> None:
-    """There is nothing left to halve; the caller has to wait or ask somebody else."""
-    assert not RangePlan(1, 1, width=1, max_width=1).refused()
 
 
 def test_a_bloom_excludes_with_certainty_only() -> None:

@@ -1,25 +1,34 @@
-"""Which nodes are alive, how far each has come, and whom to ask.
+"""Which nodes are alive, how far each has come, and whom to ask how often.
 
 First wins, union completes: every live endpoint feeds the same pipeline. Requests go to the healthiest endpoint and to
 the next one when it fails. A negative answer (an empty block, a reorg) needs a second endpoint's word where there is one.
+An endpoint is asked at its own pace; one that says "too often" rests, and what it was asked is then the others' at theirs.
 """
 
 from collections import deque
-from collections.abc import Generator, Sequence
+from collections.abc import Awaitable, Callable, Collection, Generator, Sequence
 from contextlib import contextmanager
 from statistics import median
+from typing import TypeVar
 
 import msgspec
 import trio
 from attrs import define, field
 
 from trio_copy.chain import rpc
+from trio_copy.chain.manners import Manners
+from trio_copy.chain.pacing import Pace
+from trio_copy.chain.refusals import Refusal, told_s, too_often
 from trio_copy.chain.session import Quarantine, Session
-from trio_copy.config import EndpointSettings
+from trio_copy.chain.troubles import Troubles
+from trio_copy.config import ChainSettings, EndpointSettings
+from trio_copy.entropy import Entropy
 from trio_copy.errors import ChainError, ConnectionLost, MalformedFrame
 from trio_copy.model.logs import BlockRef
 
+_T = TypeVar("_T")
 _INTERVALS_KEPT = 16
+_RATE_LIMITED = "rate-limited"
 
 
 @define(eq=False)
@@ -37,6 +46,8 @@ class Endpoint:
     failures: int = 0
     """Consecutive failed requests and connections; health, with the best first."""
     last_error: str = ""
+    pace: Pace = field(factory=Pace)
+    manners: Manners = field(factory=Manners)
     _intervals: deque[float] = field(factory=lambda: deque(maxlen=_INTERVALS_KEPT))
 
     @property
@@ -53,6 +64,7 @@ class Endpoint:
         """Forget how often heads came: the time without a connection says nothing about blocks."""
         self.heads_seen = 0
         self._intervals.clear()
+        self.manners.start_over()
 
     def patience_s(self, silence_s: float) -> float:
         """Return how long its silence is normal: the setting, or five of its usual block times."""
@@ -63,6 +75,11 @@ class Endpoint:
 class EndpointPool:
     endpoints: Sequence[Endpoint]
     quarantine: Quarantine
+    settings: ChainSettings
+    entropy: Entropy
+    on_trouble: Callable[[str, str], None]
+    """Takes the kind and detail of something worth a log line."""
+    troubles: Troubles = field(init=False)
     _heads: dict[str, BlockRef] = field(factory=dict)
     _news: trio.Event = field(factory=trio.Event)
     _live_changed: trio.Event = field(factory=trio.Event)
@@ -71,6 +88,9 @@ class EndpointPool:
     rescan_wanted: bool = False
     """Set when logs may have been missed: after a connect, or when the filters changed."""
 
+    def __attrs_post_init__(self) -> None:
+        self.troubles = Troubles(self.on_trouble)
+
     @property
     def live(self) -> list[Endpoint]:
         """The connected endpoints, healthiest first."""
@@ -78,6 +98,12 @@ class EndpointPool:
             (endpoint for endpoint in self.endpoints if endpoint.session is not None),
             key=lambda endpoint: (endpoint.failures, -(endpoint.head.number if endpoint.head else 0)),
         )
+
+    @property
+    def rest_s(self) -> float:
+        """For how long no connected endpoint may be asked; 0 when one may be."""
+        now = trio.current_time()
+        return min((endpoint.pace.rest_s(now) for endpoint in self.live), default=0.0)
 
     @contextmanager
     def connected(self, endpoint: Endpoint, session: Session) -> Generator[None, None, None]:
@@ -97,6 +123,10 @@ class EndpointPool:
         while not any(endpoint.session for endpoint in self.endpoints):
             await self._live_changed.wait()
 
+    async def wait_connected(self) -> None:
+        """Wait until one more endpoint is connected."""
+        await self._live_changed.wait()
+
     def announce(self, endpoint: Endpoint, head: BlockRef) -> None:
         """Note a head for the scanner. Only the newest of each endpoint is kept: the scanner walks the rest itself."""
         endpoint.saw_head(head, trio.current_time())
@@ -108,16 +138,25 @@ class EndpointPool:
         for endpoint in self.live:
             if endpoint.head is not None:
                 self._heads.setdefault(endpoint.name, endpoint.head)
-        self.want_rescan()
+        self.wake()
 
     def want_rescan(self) -> None:
         """Ask the scanner to read its window again."""
         self.rescan_wanted = True
+        self.wake()
+
+    def wake(self) -> None:
+        """Let the scanner look what there is to do."""
         self._news.set()
 
     async def wait_news(self) -> None:
-        """Wait for a head or a wish to re-scan."""
+        """Wait for a head, a wish to re-scan, or a call."""
         await self._news.wait()
+
+    @property
+    def announced(self) -> list[tuple[str, BlockRef]]:
+        """The heads that were announced since they were taken, with the names of their endpoints."""
+        return list(self._heads.items())
 
     def take_heads(self) -> list[BlockRef]:
         """Return the announced heads, highest first, and forget them."""
@@ -126,31 +165,69 @@ class EndpointPool:
         self._news = trio.Event()
         return heads
 
-    async def request(
-        self, method: str, *params: object, avoid: Sequence[Endpoint] = ()
-    ) -> tuple[msgspec.Raw, Endpoint]:
-        """Ask the healthiest live endpoint, then the others.
+    async def ask(self, endpoint: Endpoint, method: str, *params: object) -> msgspec.Raw:
+        """Ask one endpoint, at its pace.
+
+        Raises:
+            ChainError: it is not connected, rests, or failed.
+        """
+        if rest_s := endpoint.pace.rest_s(trio.current_time()):
+            raise ChainError(f"{endpoint.name} wants to be left alone for {rest_s:.1f} s more")
+        wait_s = endpoint.pace.take(trio.current_time(), self.settings.requests_per_s)
+        if wait_s > 0:
+            await trio.sleep(wait_s)
+        session = endpoint.session
+        if session is None:
+            raise ConnectionLost(f"{endpoint.name} is not connected")
+        try:
+            result = await session.request(method, *params)
+        except ChainError as error:
+            endpoint.failures += 1
+            endpoint.last_error = str(error)
+            self._note_refusal(endpoint, method, error)
+            raise
+        endpoint.failures = 0
+        endpoint.pace.answered(method)
+        if not endpoint.pace.refusing:
+            self.troubles.over(_RATE_LIMITED, endpoint.name, trio.current_time())
+        return result
+
+    def _note_refusal(self, endpoint: Endpoint, method: str, error: ChainError) -> None:
+        refusal, now = too_often(error), trio.current_time()
+        if refusal is None:
+            return
+        clear = refusal is Refusal.TOO_OFTEN
+        rest_s = endpoint.pace.refused(method, now, self.entropy, told_s=told_s(error), clear=clear)
+        detail = f"{endpoint.name}: {method}: {error}; asked again in {rest_s:.1f} s"
+        self.troubles.note(_RATE_LIMITED, endpoint.name, detail, now)
+
+    async def first_of(
+        self, ask: Callable[[Endpoint], Awaitable[_T]], avoid: Collection[Endpoint] = ()
+    ) -> tuple[_T, Endpoint]:
+        """Try the healthiest live endpoint, then the others; returns the first answer and who gave it.
 
         Raises:
             ChainError: nobody is connected, or everybody failed; the last failure.
         """
         failure: ChainError = ConnectionLost("no endpoint is connected")
-        for endpoint in self.live:
-            session = endpoint.session
-            if session is None or endpoint in avoid:
+        # Those that rest come first: they fail without being asked, and the failure of one that was asked says more.
+        now = trio.current_time()
+        for endpoint in sorted(self.live, key=lambda endpoint: endpoint.pace.rest_s(now) == 0):
+            if endpoint.session is None or endpoint in avoid:
                 continue
             try:
-                result = await session.request(method, *params)
+                return await ask(endpoint), endpoint
             except ChainError as error:
-                endpoint.failures += 1
-                endpoint.last_error = str(error)
                 failure = error
-            else:
-                endpoint.failures = 0
-                return result, endpoint
         raise failure
 
-    async def block(self, method: str, which: str, avoid: Sequence[Endpoint] = ()) -> tuple[BlockRef, Endpoint]:
+    async def request(
+        self, method: str, *params: object, avoid: Collection[Endpoint] = ()
+    ) -> tuple[msgspec.Raw, Endpoint]:
+        """Ask the healthiest live endpoint, then the others. Raises `ChainError` as `first_of`."""
+        return await self.first_of(lambda endpoint: self.ask(endpoint, method, *params), avoid)
+
+    async def block(self, method: str, which: str, avoid: Collection[Endpoint] = ()) -> tuple[BlockRef, Endpoint]:
         """Fetch a header by hash or number; an endpoint that does not know the block is not the last word.
 
         Raises:

@@ -1,22 +1,41 @@
 """Asks nodes for logs, and believes as little as it can.
 
 Every log is checked for shape, for the filter and for the place that was asked about. An empty answer is a negative, and
-near the tip nodes give it for logs they have not indexed yet: where there is a second endpoint, it is asked too.
+near the tip nodes give it for logs they have not indexed yet: where there is a second endpoint, it is asked too. An
+answer that is longer than any before may have been cut without a word: it is compared with its halves. A node that does
+not take a block's hash is asked for its number, and its answer has to carry the hash.
 """
 
-import msgspec
-from attrs import define, evolve
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
+
+import trio
+from attrs import define, evolve, field, frozen
 
 from trio_copy.chain import rpc
-from trio_copy.chain.backfill import RangePlan
 from trio_copy.chain.bloom import may_contain
 from trio_copy.chain.endpoints import Endpoint, EndpointPool
 from trio_copy.chain.filters import FilterBoard, passes
+from trio_copy.chain.questions import Question
+from trio_copy.chain.refusals import refuses_hashes
 from trio_copy.chain.window import LogKey
 from trio_copy.config import ChainSettings
 from trio_copy.errors import ChainError, MalformedFrame, RpcError, UndecodableLog
+from trio_copy.model.ids import Hash32
 from trio_copy.model.logs import BlockRef, RawLog
 from trio_copy.ports import LogFilter
+
+_MOST_PARTS = 256
+"""Questions that one may be cut into: a node that answers the smallest at full length would be asked for ever."""
+_BLOCKS_KEPT = 16
+_TIMES_KEPT = 4096
+
+
+@frozen
+class Answer:
+    logs: Sequence[RawLog]
+    sure: bool = True
+    """False when some may be missing, and this node cannot be made to say more."""
 
 
 @define(eq=False)
@@ -24,93 +43,169 @@ class LogFetcher:
     settings: ChainSettings
     pool: EndpointPool
     board: FilterBoard
+    _read: dict[tuple[Hash32, LogFilter], Sequence[RawLog]] = field(factory=dict)
+    """What blocks gave for the filters that were read before another one failed."""
+    _headers: dict[Hash32, BlockRef] = field(factory=dict)
+    """Blocks whose logs came without a time."""
 
     async def block_logs(self, block: BlockRef) -> list[RawLog]:
         """Return the logs of one block that pass the filters in force, by log index. Raises `ChainError`."""
-        logs: dict[LogKey, RawLog] = {}
-        for log_filter in self.board.filters:
-            for log in await self._block_logs(block, log_filter):
-                logs[log.block_hash, log.log_index] = log
-        return sorted(logs.values(), key=lambda log: log.log_index)
+        filters = self.board.filters
+        for log_filter in filters:
+            if (block.hash, log_filter) not in self._read:
+                self._read[block.hash, log_filter] = await self._block_logs(block, log_filter)
+        found = [self._read.pop((block.hash, log_filter)) for log_filter in filters]
+        while len(self._read) > _BLOCKS_KEPT * max(1, len(filters)):
+            self._read.pop(next(iter(self._read)))  # of blocks that were never asked for again
+        return sorted(union(*found), key=lambda log: log.log_index)
 
-    async def _block_logs(self, block: BlockRef, log_filter: LogFilter) -> list[RawLog]:
-        params = {**rpc.filter_params(log_filter), "blockHash": block.hash}
-        logs, endpoint = await self._ask_logs(log_filter, params)
-        logs = [log for log in logs if log.block_hash == block.hash]
-        if not logs and may_contain(block.bloom, log_filter):
-            # An empty answer is a negative: the header says "maybe", so a second endpoint is asked.
-            logs = [
-                log for log in await self._second_opinion(log_filter, params, endpoint) if log.block_hash == block.hash
-            ]
+    async def _block_logs(self, block: BlockRef, log_filter: LogFilter) -> Sequence[RawLog]:
+        async def of_block(endpoint: Endpoint) -> Answer:
+            return await self._of_block(endpoint, block, log_filter)
+
+        answer, first = await self.pool.first_of(of_block)
+        logs = answer.logs
+        if not answer.sure or (not logs and may_contain(block.bloom, log_filter)):
+            # An empty answer is a negative: the header says "maybe", so a second endpoint is asked. One that does not
+            # answer holds nothing up: the re-scan will ask again.
+            told = answer.sure
+            with suppress(ChainError):
+                second, other = await self.pool.first_of(of_block, avoid=(first,))
+                logs = union(logs, second.logs)
+                told = told or second.sure or other.manners.cuts_at is None
+            if not told:
+                self.cannot_tell(first, Question(log_filter, block.number, block.number))
         return [_with_time(log, block) for log in logs]
 
-    async def _ask_logs(self, log_filter: LogFilter, params: object) -> tuple[list[RawLog], Endpoint]:
-        result, endpoint = await self.pool.request("eth_getLogs", params)
-        return self._checked(result, log_filter, endpoint), endpoint
+    async def _of_block(self, endpoint: Endpoint, block: BlockRef, log_filter: LogFilter) -> Answer:
+        by_number = Question(log_filter, block.number, block.number)
+        if endpoint.manners.takes_hashes(trio.current_time()):
+            try:
+                answer = await self.ask(endpoint, evolve(by_number, block_hash=block.hash))
+            except RpcError as error:
+                if not refuses_hashes(error):
+                    raise
+            else:
+                if all(log.block_hash == block.hash for log in answer.logs):
+                    return answer
+                # It answered for another block: it does not read the hash.
+            endpoint.manners.hashes_refused(trio.current_time())
+        answer = await self.ask(endpoint, by_number)
+        # Nothing in an empty answer says of which block it was: the header that has this number now does.
+        hashes: set[Hash32 | None] = {log.block_hash for log in answer.logs}
+        if (hashes or {await self._hash_at(endpoint, block.number)}) != {block.hash}:
+            raise ChainError(f"{endpoint.name} has another block {block.number}")
+        return answer
 
-    async def _second_opinion(self, log_filter: LogFilter, params: object, first: Endpoint) -> list[RawLog]:
-        """Ask another endpoint the same. One that does not answer holds nothing up: the re-scan will ask again."""
-        if len(self.pool.live) < 2:
-            return []
+    async def _hash_at(self, endpoint: Endpoint, number: int) -> Hash32 | None:
+        result = await self.pool.ask(endpoint, "eth_getBlockByNumber", hex(number), False)
         try:
-            result, endpoint = await self.pool.request("eth_getLogs", params, avoid=(first,))
-            return self._checked(result, log_filter, endpoint)
-        except ChainError:
-            return []
+            header = rpc.decode_block(result)
+        except MalformedFrame as error:
+            self.pool.quarantine("malformed-block", str(error))
+            return None
+        return None if header is None else header.hash
 
-    async def range_logs(self, start: int, stop: int) -> list[RawLog]:
-        """Return the logs of a range of blocks, in order; with two endpoints, what either of them knows.
+    async def ask(self, endpoint: Endpoint, question: Question) -> Answer:
+        """Ask one endpoint, and look into an answer that may have been cut. Raises `ChainError`."""
+        logs, length = await self._once(endpoint, question)
+        manners = endpoint.manners
+        if not manners.may_be_cut(length):
+            return Answer(logs)
+        if manners.cuts_at is None:
+            whole = await self._is_whole(endpoint, question, length)
+            if whole is not False:
+                manners.looked_into(length)
+                return Answer(logs, sure=whole is True)
+            manners.cut(length)
+            self._alert_cuts(endpoint, length)
+        return await self._in_parts(endpoint, question, logs)
 
-        It is read in pieces that nodes accept. Raises `ChainError`.
+    async def _is_whole(self, endpoint: Endpoint, question: Question, length: int) -> bool | None:
+        """Tell whether an answer has as many logs as its halves have; None when nothing can tell.
+
+        Where all logs are in one half, that one may be cut at the same length, and is halved in turn.
         """
-        logs: dict[LogKey, RawLog] = {}
-        for log_filter in self.board.filters:
-            plan = RangePlan(
-                start, stop, width=self.settings.max_range_blocks, max_width=self.settings.max_range_blocks
-            )
-            while (wanted := plan.next_range()) is not None:
-                try:
-                    found = await self._piece(log_filter, *wanted)
-                except RpcError:
-                    if not plan.refused():
-                        raise
-                    continue
-                for log in found:
-                    if wanted[0] <= log.block_number <= wanted[1]:
-                        logs[log.block_hash, log.log_index] = await self._timed(log)
-                plan.fetched()
-        return sorted(logs.values(), key=lambda log: (log.block_number, log.log_index))
+        while (halves := question.halves()) is not None:
+            counts = [(await self._once(endpoint, half))[1] for half in halves]
+            if sum(counts) > length:
+                return False
+            if all(counts):
+                return True
+            if not any(counts):
+                return None
+            question = halves[0] if counts[0] else halves[1]
+        return None
 
-    async def _piece(self, log_filter: LogFilter, start: int, stop: int) -> list[RawLog]:
-        params = {**rpc.filter_params(log_filter), "fromBlock": hex(start), "toBlock": hex(stop)}
-        logs, endpoint = await self._ask_logs(log_filter, params)
-        return logs + await self._second_opinion(log_filter, params, endpoint)
+    async def _in_parts(self, endpoint: Endpoint, question: Question, logs: Sequence[RawLog]) -> Answer:
+        """Ask for an answer that was cut in parts that are short enough to be whole."""
+        found, sure = list[RawLog](), True
+        pending = list(question.halves() or ())
+        if not pending:
+            return Answer(logs, sure=False)
+        asked = 0
+        while pending:
+            part, asked = pending.pop(), asked + 1
+            logs, length = await self._once(endpoint, part)
+            halves = part.halves() if endpoint.manners.may_be_cut(length) else ()
+            if halves and asked + len(pending) < _MOST_PARTS:
+                pending += halves
+            else:
+                sure = sure and halves == ()
+                found += logs
+        return Answer(found, sure)
 
-    async def _timed(self, log: RawLog) -> RawLog:
-        """Give a log its block's time, without which an old fill would look fresh."""
-        if log.block_time is not None:
-            return log
-        block, _ = await self.pool.block("eth_getBlockByHash", log.block_hash)
-        return _with_time(log, block)
-
-    def _checked(self, result: msgspec.Raw, log_filter: LogFilter, endpoint: Endpoint) -> list[RawLog]:
-        logs = []
+    async def _once(self, endpoint: Endpoint, question: Question) -> tuple[list[RawLog], int]:
+        """Ask one question; returns what can be used of the answer, and how many entries it had."""
+        result = await self.pool.ask(endpoint, "eth_getLogs", question.params())
         try:
             entries = rpc.split_logs(result)
         except MalformedFrame as error:
             self.pool.quarantine("malformed-logs", str(error))
             raise ChainError(f"{endpoint.name} answered eth_getLogs with something else") from error
+        logs = []
         for raw in entries:
             try:
                 log = rpc.decode_log(raw, self.settings.chain_id)
             except UndecodableLog as error:
                 self.pool.quarantine(error.kind, str(error))
                 continue
-            if passes(log, log_filter):
-                logs.append(log)
-            else:
+            if not passes(log, question.log_filter):
                 self.pool.quarantine("unasked-log", f"{endpoint.name} sent a log that the filter excludes")
-        return logs
+            elif question.block_hash is not None or question.start <= log.block_number <= question.stop:
+                logs.append(log)
+        return logs, len(entries)
+
+    async def timed(self, log: RawLog) -> RawLog:
+        """Give a log its block's time, without which an old fill would look fresh. Raises `ChainError`."""
+        if log.block_time is not None:
+            return log
+        block = self._headers.get(log.block_hash)
+        if block is None:
+            block, _ = await self.pool.block("eth_getBlockByHash", log.block_hash)
+            self._headers[log.block_hash] = block
+            if len(self._headers) > _TIMES_KEPT:
+                del self._headers[next(iter(self._headers))]
+        return _with_time(log, block)
+
+    def _alert_cuts(self, endpoint: Endpoint, length: int) -> None:
+        detail = f"{endpoint.name} leaves out what is beyond {length} logs, without an error; it is asked in parts"
+        self.pool.troubles.note("cuts-answers", endpoint.name, detail, trio.current_time())
+
+    def cannot_tell(self, endpoint: Endpoint, question: Question) -> None:
+        """Tell a person that logs may be missing for good, where the node is known to leave some out."""
+        if endpoint.manners.cuts_at is not None:
+            detail = f"{endpoint.name} may have left out logs of blocks {question.start} to {question.stop}"
+            self.pool.troubles.note("block-cut", endpoint.name, f"{detail}; no other node tells", trio.current_time())
+
+
+def union(*answers: Iterable[RawLog]) -> list[RawLog]:
+    """Put together what several questions or nodes brought; what two of them brought is one log."""
+    logs: dict[LogKey, RawLog] = {}
+    for answer in answers:
+        for log in answer:
+            logs.setdefault((log.block_hash, log.log_index), log)
+    return list(logs.values())
 
 
 def _with_time(log: RawLog, block: BlockRef) -> RawLog:

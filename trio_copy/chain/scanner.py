@@ -5,21 +5,29 @@ case: a path from a common ancestor. Logs of blocks that fell off the path are s
 blocks are fetched by block hash, then the block is sealed. Every `rescan_every_s`, and after each connect or change of
 filters, the window is read again, because nodes near the tip answer `[]` for logs they have not indexed yet; what turns
 up then is counted as late. A gap wider than the window is read in ranges, by two endpoints where there are two, and
-audited at the next re-scans, because an empty answer for a range cannot be told from a lie. A failure of nodes is
-retried by the next head; nothing is sealed before it was read.
+audited at the next re-scans, because an empty answer for a range cannot be told from a lie. Nothing is sealed before it
+was read. After a failure of nodes it is tried again at growing times, and what was read before it is not read again.
 """
 
+from collections import deque
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import NoReturn
 
 import trio
 from attrs import define, evolve, field
 
+from trio_copy.chain.ancestry import Ancestry
+from trio_copy.chain.audits import Audit, Audits
+from trio_copy.chain.backfill import RangeReader
 from trio_copy.chain.endpoints import EndpointPool
 from trio_copy.chain.feed import Armed, FeedItem, Sealed, SeenLog, TooDeep
 from trio_copy.chain.fetch import LogFetcher
 from trio_copy.chain.filters import FilterBoard
-from trio_copy.chain.window import BlockWindow, LogKey
+from trio_copy.chain.pacing import Growing, spread
+from trio_copy.chain.removals import Removals
+from trio_copy.chain.troubles import Troubles
+from trio_copy.chain.window import BlockWindow
 from trio_copy.clock import WallClock
 from trio_copy.config import ChainSettings
 from trio_copy.errors import ChainError
@@ -27,19 +35,10 @@ from trio_copy.model.ids import Hash32
 from trio_copy.model.logs import BlockRef, Checkpoint, RawLog
 
 SCAN = "scan"
+_SCAN_FAILED = "scan-failed"
 _RETRY_S = 0.2
-_AUDITS = 2
-"""Re-scans that must find nothing new before a range that was caught up with is believed."""
-
-
-@define(eq=False)
-class _Audit:
-    """A range outside the window that was read once, and the logs that were found."""
-
-    start: int
-    stop: int
-    known: set[LogKey]
-    left: int = _AUDITS
+_LONGEST_RETRY_S = 5.0
+_GLANCES_KEPT = 64
 
 
 @define(eq=False)
@@ -55,17 +54,21 @@ class Scanner:
     """Takes the kind and detail of something worth a log line."""
     window: BlockWindow = field(init=False)
     fetch: LogFetcher = field(init=False)
+    ranges: RangeReader = field(init=False)
     late_logs: int = 0
     reorgs: int = 0
     deepest_reorg: int = 0
-    _audits: list[_Audit] = field(factory=list)
-    _fallen: _Audit | None = None
-    """The blocks that fell out of the window since the last re-scan, without having been in one."""
+    _audits: Audits = field(factory=Audits)
     _rescanned_to: int = -1
     _base: int = -1
     """The block below the first one that the window has read."""
-    _rechecked: set[LogKey] = field(factory=set)
-    """Logs to be read again; finding one of them is no late find."""
+    _removals: Removals = field(init=False)
+    _troubles: Troubles = field(init=False)
+    _retries: Growing = field(factory=lambda: Growing(_RETRY_S, _LONGEST_RETRY_S))
+    _ancestry: Ancestry = field(init=False)
+    _glanced: deque[Hash32] = field(factory=lambda: deque(maxlen=_GLANCES_KEPT))
+    _rescan_at: int | None = None
+    """Where a re-scan that failed goes on."""
     _dispute_muted_until: float = -float("inf")
     _scanned_filters: int = 0
     """Version of the filters that the window was last read with."""
@@ -73,6 +76,10 @@ class Scanner:
     def __attrs_post_init__(self) -> None:
         self.window = BlockWindow(self.settings.window_blocks)
         self.fetch = LogFetcher(self.settings, self.pool, self.board)
+        self.ranges = RangeReader(self.pool, self.fetch, self.settings.max_range_blocks)
+        self._removals = Removals(self.window)
+        self._ancestry = Ancestry(self.pool, 4 * self.settings.window_blocks)
+        self._troubles = Troubles(self.on_trouble)
 
     async def arm(self, checkpoint: Checkpoint | None, shards: set[int] | None = None) -> None:
         """Decide where the story of some shards starts: at the stored checkpoint, or at the head when there is none.
@@ -85,8 +92,8 @@ class Scanner:
                 start = await self._starting_block(checkpoint)
                 break
             except ChainError as error:
-                self.on_trouble("arm-failed", str(error))
-                await trio.sleep(_RETRY_S)
+                await self._failed("arm-failed", error)
+        self._went_well("arm-failed")
         self._restart(start)
         self._scanned_filters, self._rescanned_to = self.board.version, start.number
         await self.send.send(Armed(start, shards))
@@ -100,32 +107,70 @@ class Scanner:
                 await self.pool.wait_news()
             try:
                 await self._follow_all(self.pool.take_heads())
+                await self._look()
                 if self.pool.rescan_wanted or trio.current_time() >= next_rescan:
                     self.pool.rescan_wanted = False
                     next_rescan = trio.current_time() + self.settings.rescan_every_s
-                    await self._rescan()
+                    try:
+                        await self._rescan()
+                    except ChainError:
+                        self.pool.rescan_wanted = True
+                        raise
             except ChainError as error:
-                self.on_trouble("scan-failed", str(error))
-                await trio.sleep(_RETRY_S)
+                await self._failed(_SCAN_FAILED, error)
                 await self.pool.wait_live()
                 self.pool.announce_again()
+            else:
+                self._went_well(_SCAN_FAILED)
 
-    def look_again(self, log: RawLog) -> None:
-        """Somebody says that a log was taken back: read the window again, and pass the log on again if it is still there."""
-        if self.window.forget(log):
-            self._rechecked.add((log.block_hash, log.log_index))
-            self.pool.want_rescan()
+    async def _failed(self, kind: str, error: ChainError) -> None:
+        """Wait longer after each failure, at least until some node may be asked; a new connection is tried sooner."""
+        self._troubles.note(kind, "", str(error), trio.current_time())
+        wait_s = max(spread(self._retries.next_s(), self.pool.entropy), self.pool.rest_s)
+        # Connections that come and go must not keep it busy.
+        await trio.sleep(min(wait_s, _RETRY_S))
+        with trio.move_on_after(max(0.0, wait_s - _RETRY_S)):
+            await self.pool.wait_connected()
+
+    def _went_well(self, kind: str) -> None:
+        self._retries.start_over()
+        self._troubles.over(kind, "", trio.current_time())
+
+    def look_again(self, log: RawLog, source: str) -> bool:
+        """Somebody says that a log was taken back: look into its block, and pass the log on again if it is still there.
+
+        False when the source said so in vain lately. If the chain did take the log back, following it will tell.
+        """
+        believed = self._removals.claim(log, source, trio.current_time())
+        if believed:
+            self.pool.wake()
+        return believed
+
+    async def _look(self) -> None:
+        while (block := self._removals.next_block()) is not None:
+            # By number: nodes still answer for the hash of a block that is no longer on the chain.
+            found = self.window.note(await self.ranges.whole(block.number, block.number))
+            for source, doubted_s in self._removals.looked(block, found, trio.current_time()).items():
+                detail = (
+                    f"{source} took back logs of block {block.number} that are there; not believed for {doubted_s:g} s"
+                )
+                self._troubles.note("false-removal", source, detail, trio.current_time())
+            for log in found:
+                await self._emit(log)
 
     async def _follow_all(self, heads: Sequence[BlockRef]) -> None:
         """Follow each announced head; one that leads nowhere, or is made up, does not stand in the way of the others."""
-        failure: ChainError | None = None
+        failure, tip = None, self.window.tip
         for head in heads:
             try:
                 await self._follow(head)
             except ChainError as error:
                 failure = error
         if failure is not None:
-            raise failure
+            if self.window.tip == tip:
+                raise failure
+            # Another head led forward: one node's bad head, or one that is made up, must not make the good ones wait.
+            self._troubles.note(_SCAN_FAILED, "", str(failure), trio.current_time())
 
     async def _starting_block(self, checkpoint: Checkpoint | None) -> BlockRef:
         head, _ = await self.pool.block("eth_getBlockByNumber", "latest")
@@ -161,6 +206,7 @@ class Scanner:
             await self._retract_above(ancestor)
         for block in path:
             await self._read_block(block)
+        self._ancestry.forget()
 
     async def _path_to(self, head: BlockRef) -> list[BlockRef] | None:
         """Return the blocks from the youngest known ancestor's child up to a head; None below the window."""
@@ -169,10 +215,7 @@ class Scanner:
             oldest = self.window.oldest
             if oldest is None or path[-1].number <= oldest.number:
                 return None
-            parent, _ = await self.pool.block("eth_getBlockByHash", path[-1].parent)
-            if parent.hash != path[-1].parent or parent.number != path[-1].number - 1:
-                raise ChainError(f"asked for the parent of block {path[-1].number}, got another block")
-            path.append(parent)
+            path.append(await self._ancestry.parent_of(path[-1]))
         path.reverse()
         return path
 
@@ -205,6 +248,7 @@ class Scanner:
 
     async def _retract_above(self, ancestor: Hash32) -> None:
         blocks, logs = self.window.cut(ancestor)
+        self._rescan_at = None
         self.reorgs += 1
         self.deepest_reorg = max(self.deepest_reorg, len(blocks))
         self.on_trouble("reorg", f"{len(blocks)} blocks taken back, {len(logs)} logs")
@@ -241,18 +285,45 @@ class Scanner:
             await self._retract_above(ancestor)
         start = self.window.tip or tip
         stop = head.number - self.settings.window_blocks // 2
-        self.on_trouble("backfill", f"blocks {start.number + 1} to {stop}")
-        last, _ = await self.pool.block("eth_getBlockByNumber", hex(stop))
-        logs = await self.fetch.range_logs(start.number + 1, stop)
-        for log in logs:
-            await self._emit(log)
-        # The window is given up here: what its re-scans have not come to is audited with the range.
-        oldest = self.window.oldest or start
-        known = self.window.known() | {(log.block_hash, log.log_index) for log in logs}
-        self._audits.append(_Audit(max(oldest.number, self._base + 1), stop, known))
-        self._restart(last)
-        await self._seal(last)
+        # A head that is made up ends here: nobody knows a block so far ahead.
+        reached, _ = await self.pool.block("eth_getBlockByNumber", hex(stop))
+        audit = self._audit_from(start, stop)
+        while start.number < stop:
+            end, logs = await self.ranges.piece(start.number + 1, stop)
+            last = reached
+            if end < stop:
+                last, _ = await self.pool.block("eth_getBlockByNumber", hex(end))
+            for log in logs:
+                await self._emit(log)
+            # Piece by piece, so that what was read is not read again when the next one fails.
+            audit.extend(end, ((log.block_hash, log.log_index) for log in logs))
+            self._restart(last)
+            await self._seal(last)
+            start = last
+            await self._glance()
         return True
+
+    async def _glance(self) -> None:
+        """Read the newest blocks while a gap is being read, as if subscriptions had brought them: they cannot wait.
+
+        They are sealed in their turn, and retracted when the chain turns out to have passed them by.
+        """
+        for source, head in self.pool.announced:
+            if head.hash in self._glanced:
+                continue
+            self._glanced.append(head.hash)
+            with suppress(ChainError):
+                for log in await self.fetch.block_logs(head):
+                    await self.send.send(SeenLog(log, source, self.wall()))
+
+    def _audit_from(self, start: BlockRef, stop: int) -> Audit:
+        """Begin to audit a gap, or go on: the window is given up for it."""
+        oldest = self.window.oldest or start
+        audit = self._audits.gap(start) if oldest == start else None
+        if audit is None:
+            self.on_trouble("backfill", f"blocks {start.number + 1} to {stop}")
+            audit = self._audits.open_gap(max(oldest.number, self._base + 1), start, self.window.known())
+        return audit
 
     async def _youngest_known(self, tip: BlockRef) -> Hash32 | None:
         for number in range(tip.number - 1, tip.number - self.settings.window_blocks, -1):
@@ -266,7 +337,9 @@ class Scanner:
 
     async def _read_block(self, block: BlockRef) -> None:
         logs = await self.fetch.block_logs(block)
-        self._fell_out(self.window.append(block))
+        dropped = self.window.append(block)
+        if dropped is not None and dropped[0].number > max(self._rescanned_to, self._base):
+            self._audits.fell_out(*dropped)
         for log in self.window.note(logs):
             await self._emit(log)
         await self._seal(block)
@@ -276,18 +349,6 @@ class Scanner:
         self.window.restart(base)
         self._base = base.number
 
-    def _fell_out(self, dropped: tuple[BlockRef, set[LogKey]] | None) -> None:
-        """Audit a block that left the window before a re-scan came to it, as happens when many are read at once."""
-        if dropped is None or dropped[0].number <= self._rescanned_to:
-            return
-        block, known = dropped
-        if self._fallen is None:
-            self._fallen = _Audit(block.number, block.number, known)
-            self._audits.append(self._fallen)
-        else:
-            self._fallen.stop = block.number
-            self._fallen.known |= known
-
     async def _seal(self, block: BlockRef) -> None:
         self.pool.followed = block
         await self.send.send(Sealed(block))
@@ -296,32 +357,34 @@ class Scanner:
         oldest, tip = self.window.oldest, self.window.tip
         if oldest is None or tip is None:
             return
-        widened = self._scanned_filters != self.board.version
         version = self.board.version
-        found = await self.fetch.range_logs(max(oldest.number, self._base + 1), tip.number)
-        rechecked, self._rechecked = self._rechecked, set()
-        for log in self.window.note(found):
-            if not widened and (log.block_hash, log.log_index) not in rechecked:
-                self._late(log)
-            await self._emit(log)
+        widened = self._scanned_filters != version
+        first = max(oldest.number, self._base + 1)
+        at = first if widened or self._rescan_at is None else max(first, self._rescan_at)
+        while at <= tip.number:
+            end, found = await self.ranges.piece(at, tip.number)
+            for log in self.window.note(found):
+                if not widened and (log.block_hash, log.log_index) not in self._removals.forgotten:
+                    self._late(log)
+                await self._emit(log)
+            self._rescan_at = at = end + 1
+        self._rescan_at = None
+        self._removals.forgotten.clear()
         self._scanned_filters, self._rescanned_to = version, tip.number
-        self._fallen = None
-        for audit in list(self._audits):
+        self._audits.rescanned()
+        for audit in list(self._audits.open):
             await self._check(audit)
 
-    async def _check(self, audit: _Audit) -> None:
-        """Read a range that was caught up with once more, and believe it when nothing new turns up."""
-        logs = await self.fetch.range_logs(audit.start, audit.stop)
-        audit.left -= 1
-        for log in logs:
-            key = (log.block_hash, log.log_index)
-            if key not in audit.known:
-                audit.known.add(key)
-                audit.left = _AUDITS
+    async def _check(self, audit: Audit) -> None:
+        at = audit.start if audit.at is None else audit.at
+        while at <= audit.stop:
+            end, logs = await self.ranges.piece(at, audit.stop)
+            for log in audit.note(logs):
                 self._late(log)
                 await self._emit(log)
-        if audit.left <= 0:
-            self._audits.remove(audit)
+            audit.at = at = end + 1
+        if audit.read():
+            self._audits.open.remove(audit)
 
     def _late(self, log: RawLog) -> None:
         self.late_logs += 1

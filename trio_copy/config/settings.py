@@ -130,6 +130,12 @@ class ChainSettings:
     request_timeout_s: float = setting(
         10.0, unit="seconds", why="An unanswered request; the next endpoint is asked.", check=within(0.1, 300.0)
     )
+    requests_per_s: float = setting(
+        50.0,
+        unit="requests a second, per endpoint",
+        why="Free plans allow 10 to 30; following the heads needs less than one, catching up takes what it is given.",
+        check=within(0.1, 10_000.0),
+    )
     ping_every_s: float = setting(
         5.0, unit="seconds", why="Half-open sockets look alive; a ping finds them.", check=within(0.1, 300.0)
     )

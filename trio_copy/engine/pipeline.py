@@ -36,8 +36,9 @@ class Pipeline:
     observer: Observer
     wall: WallClock
     on_armed: Callable[[BlockRef], None] = lambda block: None
-    on_removed: Callable[[RawLog], None] = lambda log: None
-    """Told of each log that a subscription took back, so that the scanner can look whether it is gone."""
+    on_removed: Callable[[RawLog, str], bool] = lambda log, source: True
+    """Told of each log that a subscription took back, and whose, so that the scanner can look whether it is gone; False
+    when the source is not to be believed."""
     on_item: Callable[[FeedItem], None] = lambda item: None
     """Hears everything before it is worked on, for recordings."""
     at: Callable[[str], None] = nowhere
@@ -64,10 +65,9 @@ class Pipeline:
     async def _take(self, item: FeedItem) -> None:
         match item:
             case SeenLog(log=log, source=source) if log.removed:
-                await self._retract(self.reader.take_back(log))
-                if source != SCAN:
-                    # At once, because the trade may come again at any moment; but a single node may be wrong.
-                    self.on_removed(log)
+                # At once, because the trade may come again at any moment; but a single node may be wrong.
+                if source == SCAN or self.on_removed(log, source):
+                    await self._retract(self.reader.take_back(log))
             case SeenLog():
                 for fact in self.reader.read(item):
                     if isinstance(fact, Resolution):

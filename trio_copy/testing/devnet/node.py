@@ -28,6 +28,16 @@ class NodeFaults:
     """Answers so many `eth_getLogs` with nothing, without an error."""
     max_range: int | None = None
     """Refuses wider `eth_getLogs` ranges."""
+    hang_range: int | None = None
+    """Never answers `eth_getLogs` for more blocks."""
+    close_range: int | None = None
+    """Ends the connection over `eth_getLogs` for more blocks."""
+    rate_limited: bool = False
+    """Refuses every `eth_getLogs` as one too many."""
+    refuse_block_hash: bool = False
+    """Does not take `eth_getLogs` by block hash."""
+    cut_logs: int | None = None
+    """Answers `eth_getLogs` with so many logs at most, and leaves the others out without an error."""
     silent_heads: bool = False
     silent_logs: bool = False
     without_time: bool = False
@@ -69,6 +79,8 @@ class DevNode:
     faults: NodeFaults = field(factory=NodeFaults)
     requests: dict[str, int] = field(factory=dict)
     """Requests answered, by method."""
+    ranges: list[tuple[int, int]] = field(factory=list)
+    """The ranges of blocks that logs were asked for, with their last blocks."""
     _clients: list[_Client] = field(factory=list)
     _ids: int = 0
     _subscribed: trio.Event = field(factory=trio.Event)
@@ -147,7 +159,9 @@ class DevNode:
         try:
             answer["result"] = self._result(client, method, params)
         except _Refused as refused:
-            answer["error"] = {"code": -32005, "message": str(refused)}
+            answer["error"] = {"code": refused.code, "message": str(refused)}
+        except _Hung:
+            return
         client.push(answer)
         if method == "eth_subscribe":
             self._subscribed.set()
@@ -167,7 +181,7 @@ class DevNode:
                 block = self.chain.by_hash(params[0])
                 return None if block is None else block_object(block.ref)
             case "eth_getLogs":
-                return self._logs(params[0])
+                return self._logs(client, params[0])
             case "eth_subscribe":
                 self._ids += 1
                 log_filter = None if params[0] == "newHeads" else _read_filter(params[1])
@@ -183,7 +197,13 @@ class DevNode:
     def _head_number(self) -> int:
         return max(0, self.chain.head.ref.number - self.faults.behind)
 
-    def _logs(self, wanted: dict[str, Any]) -> list[dict[str, Any]]:
+    def _logs(self, client: _Client, wanted: dict[str, Any]) -> list[dict[str, Any]]:
+        if self.faults.rate_limited:
+            raise _Refused("daily request count exceeded, request rate limited")
+        if "blockHash" not in wanted:
+            self._note_range(client, int(wanted["fromBlock"], 16), int(wanted["toBlock"], 16))
+        elif self.faults.refuse_block_hash:
+            raise _Refused("invalid params: blockHash is not supported", code=-32602)
         if self.faults.empty_logs > 0:
             self.faults.empty_logs -= 1
             return []
@@ -193,7 +213,16 @@ class DevNode:
             for block in self._blocks(wanted)
             for log in block.logs
             if passes(log, log_filter)
-        ]
+        ][: self.faults.cut_logs]
+
+    def _note_range(self, client: _Client, start: int, stop: int) -> None:
+        self.ranges.append((start, stop))
+        blocks = stop - start + 1
+        if self.faults.hang_range is not None and blocks > self.faults.hang_range:
+            raise _Hung
+        if self.faults.close_range is not None and blocks > self.faults.close_range:
+            client.scope.cancel()
+            raise _Hung
 
     def _blocks(self, wanted: dict[str, Any]) -> Iterator[DevBlock]:
         if "blockHash" in wanted:
@@ -241,6 +270,14 @@ class DevNode:
 
 class _Refused(Exception):
     """Becomes an error object."""
+
+    def __init__(self, message: str, code: int = -32005) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+class _Hung(Exception):
+    """Is never answered."""
 
 
 def _read_filter(wanted: dict[str, Any]) -> LogFilter:
