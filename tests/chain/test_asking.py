@@ -138,6 +138,18 @@ async def test_a_rate_limit_is_waited_for(clock: Clock) -> None:
     assert ("rate-limited", True) in [(kind, "over" in detail) for kind, detail in world.recorder.alerts]
 
 
+async def test_another_node_is_asked_while_one_rests(clock: Clock) -> None:
+    """A limit is one node's: the blocks are read from the other one, and the first is hardly asked."""
+    async with open_world(nodes=2) as world, scanning(world) as feed:
+        world.nodes[0].faults.rate_limited = True
+        world.nodes[0].requests.clear()
+        for number in range(1, 31):
+            mine(world, 1)
+            await trio.sleep(0.5)
+            assert number in feed.sealed()
+    assert world.nodes[0].requests.get("eth_getLogs", 0) < 8
+
+
 async def test_a_rate_limit_does_not_narrow(clock: Clock) -> None:
     """A limit on requests is no limit on ranges: asking for less would only ask more often."""
     async with open_world() as world:
@@ -199,6 +211,20 @@ async def test_a_node_that_takes_no_hashes_is_asked_by_number(clock: Clock) -> N
     assert feed.logs() == list(range(1, 31, 2))
     assert node.requests["eth_getLogs"] == 31
     assert node.requests["eth_getBlockByNumber"] == 15
+
+
+async def test_a_node_that_ignores_hashes_is_asked_by_number(clock: Clock) -> None:
+    """Logs of another block answer another question: nothing is missed until a re-scan."""
+    async with open_world() as world, scanning(world, rescan_every_s=3600.0) as feed:
+        node = world.nodes[0]
+        await trio.sleep(1)
+        node.faults.ignore_block_hash = True
+        for _ in range(3):
+            mine(world, 4)
+            await trio.sleep(2)
+        await feed.wait_sealed(12)
+        assert feed.scanner.late_logs == 0
+    assert feed.logs() == list(range(1, 13))
 
 
 async def test_an_answer_by_number_has_to_carry_the_hash(clock: Clock) -> None:

@@ -36,6 +36,8 @@ class NodeFaults:
     """Refuses every `eth_getLogs` as one too many."""
     refuse_block_hash: bool = False
     """Does not take `eth_getLogs` by block hash."""
+    ignore_block_hash: bool = False
+    """Answers `eth_getLogs` by block hash for its newest block, whichever was asked for."""
     cut_logs: int | None = None
     """Answers `eth_getLogs` with so many logs at most, and leaves the others out without an error."""
     silent_heads: bool = False
@@ -226,7 +228,7 @@ class DevNode:
 
     def _blocks(self, wanted: dict[str, Any]) -> Iterator[DevBlock]:
         if "blockHash" in wanted:
-            block = self.chain.by_hash(wanted["blockHash"])
+            block = self.chain.head if self.faults.ignore_block_hash else self.chain.by_hash(wanted["blockHash"])
             if block is None:
                 raise _Refused("unknown block")
             yield block
