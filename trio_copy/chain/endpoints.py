@@ -37,6 +37,8 @@ class Endpoint:
     failures: int = 0
     """Consecutive failed requests and connections; health, with the best first."""
     last_error: str = ""
+    numbers_repeat: bool = False
+    """Whether it numbers different logs of a block alike: then its numbers tell nothing about equal ones."""
     _intervals: deque[float] = field(factory=lambda: deque(maxlen=_INTERVALS_KEPT))
 
     @property

@@ -19,12 +19,12 @@ from trio_copy.chain.endpoints import EndpointPool
 from trio_copy.chain.feed import Armed, FeedItem, Sealed, SeenLog, TooDeep
 from trio_copy.chain.fetch import LogFetcher
 from trio_copy.chain.filters import FilterBoard
-from trio_copy.chain.window import BlockWindow, LogKey
+from trio_copy.chain.window import BlockWindow
 from trio_copy.clock import WallClock
 from trio_copy.config import ChainSettings
 from trio_copy.errors import ChainError
 from trio_copy.model.ids import Hash32
-from trio_copy.model.logs import BlockRef, Checkpoint, RawLog
+from trio_copy.model.logs import BlockRef, Checkpoint, LogName, RawLog
 
 SCAN = "scan"
 _RETRY_S = 0.2
@@ -38,7 +38,7 @@ class _Audit:
 
     start: int
     stop: int
-    known: set[LogKey]
+    known: set[LogName]
     left: int = _AUDITS
 
 
@@ -64,7 +64,7 @@ class Scanner:
     _rescanned_to: int = -1
     _base: int = -1
     """The block below the first one that the window has read."""
-    _rechecked: set[LogKey] = field(factory=set)
+    _rechecked: set[LogName] = field(factory=set)
     """Logs to be read again; finding one of them is no late find."""
     _dispute_muted_until: float = -float("inf")
     _scanned_filters: int = 0
@@ -113,7 +113,7 @@ class Scanner:
     def look_again(self, log: RawLog) -> None:
         """Somebody says that a log was taken back: read the window again, and pass the log on again if it is still there."""
         if self.window.forget(log):
-            self._rechecked.add((log.block_hash, log.log_index))
+            self._rechecked.add(log.name)
             self.pool.want_rescan()
 
     async def _follow_all(self, heads: Sequence[BlockRef]) -> None:
@@ -248,7 +248,7 @@ class Scanner:
             await self._emit(log)
         # The window is given up here: what its re-scans have not come to is audited with the range.
         oldest = self.window.oldest or start
-        known = self.window.known() | {(log.block_hash, log.log_index) for log in logs}
+        known = self.window.known() | {log.name for log in logs}
         self._audits.append(_Audit(max(oldest.number, self._base + 1), stop, known))
         self._restart(last)
         await self._seal(last)
@@ -276,7 +276,7 @@ class Scanner:
         self.window.restart(base)
         self._base = base.number
 
-    def _fell_out(self, dropped: tuple[BlockRef, set[LogKey]] | None) -> None:
+    def _fell_out(self, dropped: tuple[BlockRef, set[LogName]] | None) -> None:
         """Audit a block that left the window before a re-scan came to it, as happens when many are read at once."""
         if dropped is None or dropped[0].number <= self._rescanned_to:
             return
@@ -301,7 +301,7 @@ class Scanner:
         found = await self.fetch.range_logs(max(oldest.number, self._base + 1), tip.number)
         rechecked, self._rechecked = self._rechecked, set()
         for log in self.window.note(found):
-            if not widened and (log.block_hash, log.log_index) not in rechecked:
+            if not widened and log.name not in rechecked:
                 self._late(log)
             await self._emit(log)
         self._scanned_filters, self._rescanned_to = version, tip.number
@@ -314,9 +314,8 @@ class Scanner:
         logs = await self.fetch.range_logs(audit.start, audit.stop)
         audit.left -= 1
         for log in logs:
-            key = (log.block_hash, log.log_index)
-            if key not in audit.known:
-                audit.known.add(key)
+            if log.name not in audit.known:
+                audit.known.add(log.name)
                 audit.left = _AUDITS
                 self._late(log)
                 await self._emit(log)
@@ -325,7 +324,7 @@ class Scanner:
 
     def _late(self, log: RawLog) -> None:
         self.late_logs += 1
-        self.on_trouble("late-log", f"block {log.block_number}, log {log.log_index}, tx {log.tx_hash}")
+        self.on_trouble("late-log", f"block {log.block_number}, tx {log.tx_hash}")
 
     async def _emit(self, log: RawLog, *, removed: bool = False) -> None:
         await self.send.send(SeenLog(evolve(log, removed=removed), SCAN, self.wall()))

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from contextlib import suppress
 
 import trio
-from attrs import define
+from attrs import define, field
 
 from trio_copy.chain.feed import Armed, FeedItem, Sealed, SeenLog, TooDeep
 from trio_copy.chain.scanner import SCAN
@@ -21,8 +21,10 @@ from trio_copy.model.ids import Address, FollowerId, TokenId
 from trio_copy.model.logs import BlockRef, Checkpoint, RawLog
 from trio_copy.model.resolutions import Resolution
 from trio_copy.model.signals import Signal
-from trio_copy.ports import Admitted, Adopted, Duplicate, Store, nowhere
+from trio_copy.ports import Admitted, Adopted, Duplicate, Store, Unsure, nowhere
 from trio_copy.telemetry.observer import Finished, Observer
+
+_UNSURE_MOST = 1000
 
 
 @define(eq=False, kw_only=True)
@@ -46,6 +48,8 @@ class Pipeline:
     sealed: BlockRef | None = None
     """The newest block of which everything is stored."""
 
+    _unsure: list[Signal] = field(factory=list)
+    """Trades that may be retracted ones in another transaction: they wait until all of their block is known."""
     _shards: set[int] | None = None
     """The shards of which everything is stored up to `sealed`: one that came later waits for its own arming."""
 
@@ -73,17 +77,17 @@ class Pipeline:
                     if isinstance(fact, Resolution):
                         await self.store.ledger.note_resolution(fact)
                     else:
-                        try:
-                            await self._admit(fact)
-                        except LeaseLost:
-                            # Whoever has the shard now reads it from the checkpoint on, which must therefore stand still.
-                            self.forget(self.shard_of(fact.leader))
+                        await self._admit_ours(fact)
             case Sealed(block=block):
                 await self._retract(self.reader.seal(block))
+                waiting, self._unsure = self._unsure, []
+                for signal in waiting:
+                    await self._admit_ours(signal)
                 self.sealed = block
                 await self._save(block)
             case Armed(block=block, shards=shards):
                 self.reader.start_over(block)
+                self._unsure.clear()
                 self.sealed, self._shards = block, shards
                 await self._save(block)
                 self.on_armed(block)
@@ -95,6 +99,13 @@ class Pipeline:
     async def _save(self, block: BlockRef) -> None:
         checkpoint = Checkpoint(number=block.number, hash=block.hash)
         await self.store.control.save_checkpoint(checkpoint, self._shards)
+
+    async def _admit_ours(self, signal: Signal) -> None:
+        try:
+            await self._admit(signal)
+        except LeaseLost:
+            # Whoever has the shard now reads it from the checkpoint on, which must therefore stand still.
+            self.forget(self.shard_of(signal.leader))
 
     async def _admit(self, signal: Signal) -> None:
         follows = self.book.of(signal.leader)
@@ -108,7 +119,8 @@ class Pipeline:
         if sealed is not None and (self._shards is None or self.shard_of(signal.leader) in self._shards):
             checkpoint = Checkpoint(number=sealed.number, hash=sealed.hash)
         self.at("gate: before admission")
-        admission = await self.store.inbox.admit(signal, tasks, checkpoint, skips)
+        whole = len(self._unsure) >= _UNSURE_MOST or self.reader.is_whole(signal)
+        admission = await self.store.inbox.admit(signal, tasks, checkpoint, skips, whole=whole)
         self.at("gate: admitted")
         match admission:
             case Admitted():
@@ -125,6 +137,8 @@ class Pipeline:
                 self.observer.on_signal(signal, "duplicate", 0, now)
             case Adopted(resumed=resumed):
                 self.observer.on_signal(signal, "adopted", resumed, now)
+            case Unsure():
+                self._unsure.append(signal)
 
     async def _miss(self, signal: Signal, follower: FollowerId, token_id: TokenId) -> None:
         with suppress(LeaseLost):  # admitted it is; the new owner of the shard goes on from there
@@ -135,6 +149,7 @@ class Pipeline:
             if isinstance(fact, Resolution):
                 await self.store.ledger.drop_resolution(fact.condition_id)
                 continue
+            self._unsure = [signal for signal in self._unsure if signal != fact]
             retracted = None
             with suppress(LeaseLost):
                 retracted = await self.store.inbox.retract(fact)
