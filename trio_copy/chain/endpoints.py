@@ -94,9 +94,9 @@ class EndpointPool:
         finally:
             endpoint.session = None
 
-    async def wait_live(self) -> None:
-        """Wait until some endpoint is connected."""
-        while not any(endpoint.session for endpoint in self.endpoints):
+    async def wait_live(self, count: int = 1) -> None:
+        """Wait until so many endpoints are connected."""
+        while sum(endpoint.session is not None for endpoint in self.endpoints) < count:
             await self._live_changed.wait()
 
     def announce(self, endpoint: Endpoint, head: BlockRef) -> None:

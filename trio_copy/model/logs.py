@@ -90,3 +90,5 @@ class Checkpoint:
 
     number: int
     hash: Hash32
+    armed_at: int = -1
+    """The block at which the engine was armed first: what is older is not copied, however far back is read."""
