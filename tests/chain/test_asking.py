@@ -25,7 +25,7 @@ async def mine_every(world: World, seconds: float, count: int, fills: int = 1) -
 def away(world: World, blocks: int) -> Checkpoint:
     """Mine a chain whose first block is the checkpoint of a reader that was away for the others."""
     mine(world, blocks + 1)
-    return Checkpoint(number=1, hash=world.chain.blocks[1].ref.hash)
+    return Checkpoint(number=1, hash=world.chain.blocks[1].ref.hash, armed_at=1)
 
 
 async def test_a_range_that_hangs_is_halved_and_the_width_remembered(clock: Clock) -> None:
@@ -262,7 +262,7 @@ async def test_logs_that_all_stand_in_one_half_are_not_taken_for_whole(clock: Cl
     """The halves of a cut answer can hold as many as it: then the fuller one is halved on."""
     async with open_world() as world:
         world.chain.mine()
-        checkpoint = Checkpoint(number=1, hash=world.chain.blocks[1].ref.hash)
+        checkpoint = Checkpoint(number=1, hash=world.chain.blocks[1].ref.hash, armed_at=1)
         for _ in range(10):
             world.chain.mine(*(world.buy() for _ in range(6)))
         for _ in range(60):

@@ -8,8 +8,7 @@ from collections.abc import Iterable
 
 from attrs import define, field
 
-from trio_copy.chain.window import LogKey
-from trio_copy.model.logs import BlockRef, RawLog
+from trio_copy.model.logs import BlockRef, LogName, RawLog
 
 _READINGS = 2
 """Re-scans that must find nothing new before a range is believed."""
@@ -21,20 +20,20 @@ class Audit:
 
     start: int
     stop: int
-    known: set[LogKey]
+    known: set[LogName]
     left: int = _READINGS
     at: int | None = None
     """Where a reading that failed goes on; None between readings."""
 
-    def extend(self, stop: int, known: Iterable[LogKey]) -> None:
+    def extend(self, stop: int, known: Iterable[LogName]) -> None:
         self.stop = stop
         self.known.update(known)
 
     def note(self, logs: Iterable[RawLog]) -> list[RawLog]:
         """Return what was not known; then the range has to stand the whole test again."""
-        new = [log for log in logs if (log.block_hash, log.log_index) not in self.known]
+        new = [log for log in logs if log.name not in self.known]
         if new:
-            self.known.update((log.block_hash, log.log_index) for log in new)
+            self.known.update(log.name for log in new)
             self.left = _READINGS + 1
         return new
 
@@ -52,7 +51,7 @@ class Audits:
     """The blocks that fell out of the window since the last re-scan, without having been in one."""
     _gap: Audit | None = None
 
-    def fell_out(self, block: BlockRef, known: set[LogKey]) -> None:
+    def fell_out(self, block: BlockRef, known: set[LogName]) -> None:
         """Audit a block that left the window before a re-scan came to it, as happens when many are read at once."""
         if self._fallen is not None and self._fallen.stop == block.number - 1:
             self._fallen.extend(block.number, known)
@@ -70,7 +69,7 @@ class Audits:
         same = gap is not None and gap.stop == start.number and gap.left == _READINGS and gap.at is None
         return gap if same else None
 
-    def open_gap(self, first: int, start: BlockRef, known: set[LogKey]) -> Audit:
+    def open_gap(self, first: int, start: BlockRef, known: set[LogName]) -> Audit:
         """Audit a gap above a block, together with what of the window below was in no re-scan yet."""
         self._gap = Audit(first, start.number, known)
         self.open.append(self._gap)

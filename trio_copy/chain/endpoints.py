@@ -48,6 +48,8 @@ class Endpoint:
     last_error: str = ""
     pace: Pace = field(factory=Pace)
     manners: Manners = field(factory=Manners)
+    numbers_repeat: bool = False
+    """Whether it numbers different logs of a block alike: then its numbers tell nothing about equal ones."""
     _intervals: deque[float] = field(factory=lambda: deque(maxlen=_INTERVALS_KEPT))
 
     @property
@@ -118,9 +120,9 @@ class EndpointPool:
         finally:
             endpoint.session = None
 
-    async def wait_live(self) -> None:
-        """Wait until some endpoint is connected."""
-        while not any(endpoint.session for endpoint in self.endpoints):
+    async def wait_live(self, count: int = 1) -> None:
+        """Wait until so many endpoints are connected."""
+        while sum(endpoint.session is not None for endpoint in self.endpoints) < count:
             await self._live_changed.wait()
 
     async def wait_connected(self) -> None:

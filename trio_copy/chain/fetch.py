@@ -18,11 +18,10 @@ from trio_copy.chain.endpoints import Endpoint, EndpointPool
 from trio_copy.chain.filters import FilterBoard, passes
 from trio_copy.chain.questions import Question
 from trio_copy.chain.refusals import refuses_hashes
-from trio_copy.chain.window import LogKey
 from trio_copy.config import ChainSettings
 from trio_copy.errors import ChainError, MalformedFrame, RpcError, UndecodableLog
 from trio_copy.model.ids import Hash32
-from trio_copy.model.logs import BlockRef, RawLog
+from trio_copy.model.logs import BlockRef, EqualLogs, LogName, RawLog, numbers_repeat
 from trio_copy.ports import LogFilter
 
 _MOST_PARTS = 256
@@ -49,7 +48,7 @@ class LogFetcher:
     """Blocks whose logs came without a time."""
 
     async def block_logs(self, block: BlockRef) -> list[RawLog]:
-        """Return the logs of one block that pass the filters in force, by log index. Raises `ChainError`."""
+        """Return the logs of one block that pass the filters in force, in its order. Raises `ChainError`."""
         filters = self.board.filters
         for log_filter in filters:
             if (block.hash, log_filter) not in self._read:
@@ -174,7 +173,10 @@ class LogFetcher:
                 self.pool.quarantine("unasked-log", f"{endpoint.name} sent a log that the filter excludes")
             elif question.block_hash is not None or question.start <= log.block_number <= question.stop:
                 logs.append(log)
-        return logs, len(entries)
+        # Learned once and for good: an answer with nothing but equal logs could not show it by itself.
+        endpoint.numbers_repeat = endpoint.numbers_repeat or numbers_repeat(logs)
+        equals = EqualLogs(endpoint.numbers_repeat)
+        return [equals.numbered(log) for log in logs], len(entries)
 
     async def timed(self, log: RawLog) -> RawLog:
         """Give a log its block's time, without which an old fill would look fresh. Raises `ChainError`."""
@@ -201,10 +203,10 @@ class LogFetcher:
 
 def union(*answers: Iterable[RawLog]) -> list[RawLog]:
     """Put together what several questions or nodes brought; what two of them brought is one log."""
-    logs: dict[LogKey, RawLog] = {}
+    logs: dict[LogName, RawLog] = {}
     for answer in answers:
         for log in answer:
-            logs.setdefault((log.block_hash, log.log_index), log)
+            logs.setdefault(log.name, log)
     return list(logs.values())
 
 

@@ -9,17 +9,17 @@ from collections.abc import Iterable
 from attrs import define, field
 
 from trio_copy.chain.pacing import Doubts
-from trio_copy.chain.window import BlockWindow, LogKey
-from trio_copy.model.logs import BlockRef, RawLog
+from trio_copy.chain.window import BlockWindow
+from trio_copy.model.logs import BlockRef, LogName, RawLog
 
 
 @define(eq=False)
 class Removals:
     window: BlockWindow
     doubts: Doubts = field(factory=Doubts)
-    forgotten: set[LogKey] = field(factory=set)
+    forgotten: set[LogName] = field(factory=set)
     """Logs that will be read again; finding one of them is no late find."""
-    _claims: dict[BlockRef, dict[LogKey, str]] = field(factory=dict)
+    _claims: dict[BlockRef, dict[LogName, str]] = field(factory=dict)
     """Blocks to look into, with the logs that are said to be gone, and who said so first."""
 
     def claim(self, log: RawLog, source: str, now: float) -> bool:
@@ -28,10 +28,9 @@ class Removals:
             return False
         block = self.window.at(log.block_number)
         if block is not None and self.window.forget(log):
-            key = (log.block_hash, log.log_index)
-            self.forgotten.add(key)
+            self.forgotten.add(log.name)
             # However many logs of it are named until somebody looks: one look.
-            self._claims.setdefault(block, {})[key] = source
+            self._claims.setdefault(block, {})[log.name] = source
         return True
 
     def next_block(self) -> BlockRef | None:
@@ -45,5 +44,5 @@ class Removals:
     def looked(self, block: BlockRef, still_there: Iterable[RawLog], now: float) -> dict[str, float]:
         """Note what a look brought; returns the sources that were wrong, and for how long they are doubted."""
         claims = self._claims.pop(block, {})
-        wrong = {claims[key] for log in still_there if (key := (log.block_hash, log.log_index)) in claims}
+        wrong = {claims[log.name] for log in still_there if log.name in claims}
         return {source: self.doubts.wrong(source, now) for source in sorted(wrong)}
