@@ -5,7 +5,7 @@ the next one when it fails. A negative answer (an empty block, a reorg) needs a 
 """
 
 from collections import deque
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from statistics import median
 
@@ -15,6 +15,7 @@ from attrs import define, field
 
 from trio_copy.chain import rpc
 from trio_copy.chain.session import Quarantine, Session
+from trio_copy.chain.unreadable import Unreadable
 from trio_copy.config import EndpointSettings
 from trio_copy.errors import ChainError, ConnectionLost, MalformedFrame
 from trio_copy.model.logs import BlockRef
@@ -37,6 +38,10 @@ class Endpoint:
     failures: int = 0
     """Consecutive failed requests and connections; health, with the best first."""
     last_error: str = ""
+    unreadable: Unreadable = field(factory=Unreadable)
+    """While anything stands here the endpoint is as good as away: others are asked first."""
+    refuses: set[str] = field(factory=set)
+    """What it gives no subscriptions to."""
     _intervals: deque[float] = field(factory=lambda: deque(maxlen=_INTERVALS_KEPT))
 
     @property
@@ -50,19 +55,27 @@ class Endpoint:
         self.head, self.head_at, self.heads_seen = head, now, self.heads_seen + 1
 
     def start_over(self) -> None:
-        """Forget how often heads came: the time without a connection says nothing about blocks."""
+        """Begin a connection. How often heads came is forgotten: the time without one says nothing about blocks."""
+        self.connects += 1
         self.heads_seen = 0
         self._intervals.clear()
 
+    @property
+    def usual_block_s(self) -> float | None:
+        """How long its blocks take; None until two of them were seen."""
+        return median(self._intervals) if self._intervals else None
+
     def patience_s(self, silence_s: float) -> float:
         """Return how long its silence is normal: the setting, or five of its usual block times."""
-        return max(silence_s, 5 * median(self._intervals)) if self._intervals else silence_s
+        return max(silence_s, 5 * (self.usual_block_s or 0.0))
 
 
 @define(eq=False)
 class EndpointPool:
     endpoints: Sequence[Endpoint]
     quarantine: Quarantine
+    on_trouble: Callable[[str, str], None] = lambda kind, detail: None
+    """Takes the kind and detail of something worth a line."""
     _heads: dict[str, BlockRef] = field(factory=dict)
     _news: trio.Event = field(factory=trio.Event)
     _live_changed: trio.Event = field(factory=trio.Event)
@@ -76,15 +89,17 @@ class EndpointPool:
         """The connected endpoints, healthiest first."""
         return sorted(
             (endpoint for endpoint in self.endpoints if endpoint.session is not None),
-            key=lambda endpoint: (endpoint.failures, -(endpoint.head.number if endpoint.head else 0)),
+            key=lambda endpoint: (
+                bool(endpoint.unreadable),
+                endpoint.failures,
+                -(endpoint.head.number if endpoint.head else 0),
+            ),
         )
 
     @contextmanager
     def connected(self, endpoint: Endpoint, session: Session) -> Generator[None, None, None]:
         """Make an endpoint available for requests while the block runs."""
         endpoint.session = session
-        endpoint.connects += 1
-        endpoint.start_over()
         self._live_changed.set()
         self._live_changed = trio.Event()
         try:
@@ -96,6 +111,29 @@ class EndpointPool:
         """Wait until some endpoint is connected."""
         while not any(endpoint.session for endpoint in self.endpoints):
             await self._live_changed.wait()
+
+    def put_aside(self, endpoint: Endpoint, kind: str, detail: str) -> None:
+        """Quarantine what an endpoint sent; while it cannot be read, one alert stands for all of a kind."""
+        self.quarantine(kind, detail)
+        if endpoint.unreadable.failed(kind, trio.current_time()):
+            self.on_trouble("unreadable", f"{endpoint.name}: {kind}: {detail}")
+
+    def could_read(self, endpoint: Endpoint, kind: str) -> None:
+        """Note that something was read that might have been of a kind that cannot be."""
+        times = endpoint.unreadable.went_well(kind, trio.current_time())
+        if times:
+            self.on_trouble("unreadable", f"{endpoint.name}: {kind}: over, after {times} of them")
+
+    def subscribed(self, endpoint: Endpoint, what: str, refusal: ChainError | None) -> None:
+        """Note whether an endpoint gives subscriptions to something; what it does not give is read block by block."""
+        if refusal is not None and what not in endpoint.refuses:
+            endpoint.refuses.add(what)
+            self.on_trouble(
+                "polled", f"{endpoint.name}: no subscription to {what}, its blocks are asked for: {refusal}"
+            )
+        elif refusal is None and what in endpoint.refuses:
+            endpoint.refuses.discard(what)
+            self.on_trouble("polled", f"{endpoint.name}: over, it gives subscriptions to {what} again")
 
     def announce(self, endpoint: Endpoint, head: BlockRef) -> None:
         """Note a head for the scanner. Only the newest of each endpoint is kept: the scanner walks the rest itself."""
@@ -162,8 +200,10 @@ class EndpointPool:
             try:
                 block = rpc.decode_block(result)
             except MalformedFrame as error:
-                self.quarantine("malformed-block", str(error))
+                self.put_aside(endpoint, "malformed-block", str(error))
                 block = None
+            else:
+                self.could_read(endpoint, "malformed-block")
             if block is not None:
                 return block, endpoint
             avoided.append(endpoint)

@@ -98,14 +98,16 @@ class LogFetcher:
         try:
             entries = rpc.split_logs(result)
         except MalformedFrame as error:
-            self.pool.quarantine("malformed-logs", str(error))
+            self.pool.put_aside(endpoint, "malformed-logs", str(error))
             raise ChainError(f"{endpoint.name} answered eth_getLogs with something else") from error
+        self.pool.could_read(endpoint, "malformed-logs")
         for raw in entries:
             try:
                 log = rpc.decode_log(raw, self.settings.chain_id)
             except UndecodableLog as error:
-                self.pool.quarantine(error.kind, str(error))
+                self.pool.put_aside(endpoint, error.kind, str(error))
                 continue
+            self.pool.could_read(endpoint, "malformed-log")
             if passes(log, log_filter):
                 logs.append(log)
             else:
@@ -114,4 +116,5 @@ class LogFetcher:
 
 
 def _with_time(log: RawLog, block: BlockRef) -> RawLog:
-    return log if log.block_time is not None else evolve(log, block_time=block.time)
+    # Many nodes write nonsense into a log's own time, which few look at; its block was read, and knows.
+    return log if log.block_time == block.time else evolve(log, block_time=block.time)

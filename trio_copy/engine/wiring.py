@@ -119,7 +119,7 @@ async def open_service(
             if quarantine[kind] == 1:
                 seams.observer.on_quarantined(kind, detail)
 
-        pool = EndpointPool([Endpoint(endpoint) for endpoint in endpoints], put_aside)
+        pool = EndpointPool([Endpoint(endpoint) for endpoint in endpoints], put_aside, seams.observer.on_alert)
         board = FilterBoard()
         board.replace(wanted_filters(plan, book, ownership))
         feed = trio.open_memory_channel[FeedItem](settings.chain.feed_capacity)
