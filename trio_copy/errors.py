@@ -2,6 +2,8 @@
 
 from collections.abc import Sequence
 
+_LONGEST_MESSAGE = 300
+
 
 class TrioCopyError(Exception):
     """Base of all of them."""
@@ -22,17 +24,30 @@ class PluginError(TrioCopyError):
 class ChainError(TrioCopyError):
     """The chain or a node of it."""
 
+    retry_after_s: float = 0.0
+    """For how long the node asks to be left alone; 0 where it does not say."""
+
 
 class ConnectionLost(ChainError):
     """The connection to a node ended or never came up. The supervisor reconnects."""
 
 
+class HandshakeRefused(ConnectionLost):
+    """A node answered the handshake with an HTTP status instead of a WebSocket."""
+
+    def __init__(self, status: int, retry_after_s: float) -> None:
+        told = f", and asks to be left alone for {retry_after_s:g} s" if retry_after_s else ""
+        super().__init__(f"the node refused the WebSocket handshake with HTTP status {status}{told}")
+        self.status = status
+        self.retry_after_s = retry_after_s
+
+
 class AnswerTooLarge(ConnectionLost):
-    """An answer was larger than a frame may be: ask for less."""
+    """The connection ended because a message was too large for one of the two sides: ask for less."""
 
 
 class NoAnswer(ConnectionLost):
-    """A request got no answer in time; the connection may be good."""
+    """A request got no answer in time; the connection lives. The question may have been too much for the node."""
 
 
 class SubscriptionStale(ChainError):
@@ -52,11 +67,13 @@ class CheckpointAhead(ChainError):
 
 
 class RpcError(ChainError):
-    """A node answered a request with an error object."""
+    """A node answered a request with an error, or with something that cannot be a success."""
 
     def __init__(self, code: int, message: str, data: str = "") -> None:
-        super().__init__(f"node answered error {code}: {message[:300]}")
+        message = message[:_LONGEST_MESSAGE]
+        super().__init__(f"node answered error {code}: {message}" if code else f"node answered an error: {message}")
         self.code = code
+        """0 where the node gives none."""
         self.message = message
         self.data = data
         """What the node added, as it was sent."""

@@ -6,7 +6,7 @@ import trio
 import trio.testing
 from attrs import evolve
 
-from tests.builders import LEADER, OTHER_LEADER, hash_of
+from tests.builders import LEADER, NOW, OTHER_LEADER, hash_of
 from tests.harness import World, make_test_plan, open_world, patient, running_engine
 from trio_copy.engine.wiring import open_service
 from trio_copy.errors import RestartBudgetExhausted, WrongChain
@@ -394,7 +394,7 @@ async def test_logs_without_a_time_are_taken_as_fresh_only_from_a_subscription(c
 
 async def test_a_head_that_is_made_up_hides_nothing(clock: Clock) -> None:
     """One node announces block 1,000,000: the honest one is followed as before, and is not taken for late."""
-    lie = {"number": hex(10**6), "hash": hash_of(1), "parentHash": hash_of(2), "timestamp": "0x1", "logsBloom": "0x0"}
+    lie = {"number": hex(10**6), "hash": hash_of(1), "parentHash": hash_of(2), "timestamp": hex(int(NOW))}
     async with open_world(nodes=2) as world, running_engine(world, make_test_plan()) as service:
         await mine_steadily(world, 2)
         for client in world.nodes[1]._clients:
@@ -462,7 +462,7 @@ async def test_a_block_from_the_future_has_a_deadline_too(clock: Clock) -> None:
         world.chain.mine(world.buy())
         _push_log(world, 0, {**log_object(world.chain.head.logs[0]), "blockTimestamp": hex(2**39)})
         await world.recorder.wait_copies(2)
-        _push_log(world, 0, {**log_object(world.chain.head.logs[0]), "logIndex": "0x9", "blockTimestamp": hex(2**70)})
+        _push_log(world, 0, {**log_object(world.chain.head.logs[0]), "logIndex": "0x9", "blockTimestamp": hex(2**256)})
         await world.recorder.wait_until(lambda: "malformed-log" in world.recorder.quarantined)
     deadlines = [finished.task.deadline for finished in world.recorder.finished]
     assert max(deadlines) <= world.wall() + 5

@@ -19,11 +19,12 @@ async def dial_network(url: str) -> trio.abc.Stream:
         ConnectionLost: nobody answered, or the certificate is not good.
     """
     parts = urlsplit(url)
+    port = _port(parts)
     try:
-        tcp = await trio.open_tcp_stream(parts.hostname or "", _port(parts))
+        tcp = await trio.open_tcp_stream(parts.hostname or "", port)
         return await _secured(tcp, parts.hostname) if parts.scheme == "wss" else tcp
     except (OSError, ValueError, trio.BrokenResourceError) as error:
-        # The URL may hold an API key; the host alone says enough.
+        # The URL may hold an API key or a password; the host alone says enough.
         raise ConnectionLost(f"cannot connect to {parts.hostname}: {error}") from error
 
 
@@ -39,4 +40,8 @@ async def _secured(tcp: trio.SocketStream, host: str | None) -> trio.abc.Stream:
 
 
 def _port(parts: SplitResult) -> int:
-    return parts.port or (443 if parts.scheme == "wss" else 80)
+    try:
+        return parts.port or (443 if parts.scheme == "wss" else 80)
+    except ValueError:
+        # Its words would repeat what stands there: half a password, where one holds a slash.
+        raise ConnectionLost("the port of a node's URL is no number") from None

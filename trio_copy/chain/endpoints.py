@@ -21,6 +21,7 @@ from trio_copy.chain.pacing import Pace
 from trio_copy.chain.refusals import Refusal, told_s, too_often
 from trio_copy.chain.session import Quarantine, Session
 from trio_copy.chain.troubles import Troubles
+from trio_copy.chain.unreadable import Unreadable
 from trio_copy.config import ChainSettings, EndpointSettings
 from trio_copy.entropy import Entropy
 from trio_copy.errors import ChainError, ConnectionLost, MalformedFrame
@@ -50,6 +51,10 @@ class Endpoint:
     manners: Manners = field(factory=Manners)
     numbers_repeat: bool = False
     """Whether it numbers different logs of a block alike: then its numbers tell nothing about equal ones."""
+    unreadable: Unreadable = field(factory=Unreadable)
+    """While anything stands here the endpoint is as good as away: others are asked first."""
+    refuses: set[str] = field(factory=set)
+    """What it gives no subscriptions to."""
     _intervals: deque[float] = field(factory=lambda: deque(maxlen=_INTERVALS_KEPT))
 
     @property
@@ -63,14 +68,20 @@ class Endpoint:
         self.head, self.head_at, self.heads_seen = head, now, self.heads_seen + 1
 
     def start_over(self) -> None:
-        """Forget how often heads came: the time without a connection says nothing about blocks."""
+        """Begin a connection. How often heads came is forgotten: the time without one says nothing about blocks."""
+        self.connects += 1
         self.heads_seen = 0
         self._intervals.clear()
         self.manners.start_over()
 
+    @property
+    def usual_block_s(self) -> float | None:
+        """How long its blocks take; None until two of them were seen."""
+        return median(self._intervals) if self._intervals else None
+
     def patience_s(self, silence_s: float) -> float:
         """Return how long its silence is normal: the setting, or five of its usual block times."""
-        return max(silence_s, 5 * median(self._intervals)) if self._intervals else silence_s
+        return max(silence_s, 5 * (self.usual_block_s or 0.0))
 
 
 @define(eq=False)
@@ -98,7 +109,11 @@ class EndpointPool:
         """The connected endpoints, healthiest first."""
         return sorted(
             (endpoint for endpoint in self.endpoints if endpoint.session is not None),
-            key=lambda endpoint: (endpoint.failures, -(endpoint.head.number if endpoint.head else 0)),
+            key=lambda endpoint: (
+                bool(endpoint.unreadable),
+                endpoint.failures,
+                -(endpoint.head.number if endpoint.head else 0),
+            ),
         )
 
     @property
@@ -111,8 +126,6 @@ class EndpointPool:
     def connected(self, endpoint: Endpoint, session: Session) -> Generator[None, None, None]:
         """Make an endpoint available for requests while the block runs."""
         endpoint.session = session
-        endpoint.connects += 1
-        endpoint.start_over()
         self._live_changed.set()
         self._live_changed = trio.Event()
         try:
@@ -128,6 +141,29 @@ class EndpointPool:
     async def wait_connected(self) -> None:
         """Wait until one more endpoint is connected."""
         await self._live_changed.wait()
+
+    def put_aside(self, endpoint: Endpoint, kind: str, detail: str) -> None:
+        """Quarantine what an endpoint sent; while it cannot be read, one alert stands for all of a kind."""
+        self.quarantine(kind, detail)
+        if endpoint.unreadable.failed(kind, trio.current_time()):
+            self.on_trouble("unreadable", f"{endpoint.name}: {kind}: {detail}")
+
+    def could_read(self, endpoint: Endpoint, kind: str) -> None:
+        """Note that something was read that might have been of a kind that cannot be."""
+        times = endpoint.unreadable.went_well(kind, trio.current_time())
+        if times:
+            self.on_trouble("unreadable", f"{endpoint.name}: {kind}: over, after {times} of them")
+
+    def subscribed(self, endpoint: Endpoint, what: str, refusal: ChainError | None) -> None:
+        """Note whether an endpoint gives subscriptions to something; what it does not give is read block by block."""
+        if refusal is not None and what not in endpoint.refuses:
+            endpoint.refuses.add(what)
+            self.on_trouble(
+                "polled", f"{endpoint.name}: no subscription to {what}, its blocks are asked for: {refusal}"
+            )
+        elif refusal is None and what in endpoint.refuses:
+            endpoint.refuses.discard(what)
+            self.on_trouble("polled", f"{endpoint.name}: over, it gives subscriptions to {what} again")
 
     def announce(self, endpoint: Endpoint, head: BlockRef) -> None:
         """Note a head for the scanner. Only the newest of each endpoint is kept: the scanner walks the rest itself."""
@@ -241,8 +277,10 @@ class EndpointPool:
             try:
                 block = rpc.decode_block(result)
             except MalformedFrame as error:
-                self.quarantine("malformed-block", str(error))
+                self.put_aside(endpoint, "malformed-block", str(error))
                 block = None
+            else:
+                self.could_read(endpoint, "malformed-block")
             if block is not None:
                 return block, endpoint
             avoided.append(endpoint)

@@ -160,15 +160,17 @@ class LogFetcher:
         try:
             entries = rpc.split_logs(result)
         except MalformedFrame as error:
-            self.pool.quarantine("malformed-logs", str(error))
+            self.pool.put_aside(endpoint, "malformed-logs", str(error))
             raise ChainError(f"{endpoint.name} answered eth_getLogs with something else") from error
+        self.pool.could_read(endpoint, "malformed-logs")
         logs = []
         for raw in entries:
             try:
                 log = rpc.decode_log(raw, self.settings.chain_id)
             except UndecodableLog as error:
-                self.pool.quarantine(error.kind, str(error))
+                self.pool.put_aside(endpoint, error.kind, str(error))
                 continue
+            self.pool.could_read(endpoint, "malformed-log")
             if not passes(log, question.log_filter):
                 self.pool.quarantine("unasked-log", f"{endpoint.name} sent a log that the filter excludes")
             elif question.block_hash is not None or question.start <= log.block_number <= question.stop:
@@ -211,4 +213,5 @@ def union(*answers: Iterable[RawLog]) -> list[RawLog]:
 
 
 def _with_time(log: RawLog, block: BlockRef) -> RawLog:
-    return log if log.block_time is not None else evolve(log, block_time=block.time)
+    # Many nodes write nonsense into a log's own time, which few look at; its block was read, and knows.
+    return log if log.block_time == block.time else evolve(log, block_time=block.time)

@@ -1,7 +1,8 @@
 """JSON-RPC 2.0 without I/O: bytes in, checked values out.
 
 Whatever a node sends is hostile: every length, digit and type is checked here, once, and what fails is a
-`MalformedFrame` or an `UndecodableLog` that the caller counts. Nothing is guessed or repaired.
+`MalformedFrame` or an `UndecodableLog` that the caller counts. Nodes write the same thing in many ways, and what is
+plain is read (`chain/fields.py`); nothing is guessed or repaired.
 """
 
 from typing import Any
@@ -9,15 +10,24 @@ from typing import Any
 import msgspec
 from attrs import frozen
 
+from trio_copy.chain.fields import (
+    Number,
+    read_bloom,
+    read_data,
+    read_hex,
+    read_number,
+    read_place,
+    read_time,
+    read_topics,
+)
 from trio_copy.errors import MalformedFrame, RpcError, UndecodableLog
 from trio_copy.model.ids import Address, ChainId, Hash32
 from trio_copy.model.logs import BlockRef, RawLog
 from trio_copy.ports import LogFilter
 
-_MAX_TOPICS = 4
-_MAX_DATA_BYTES = 1 << 20
-_MAX_BLOOM_DIGITS = 512
-_MAX_TIME = 1 << 40
+_LONGEST_DETAIL = 200
+_LONGEST_SUBSCRIPTION = 256
+_LONGEST_DIGITS = 18
 _BAD_JSON = (msgspec.MsgspecError, ValueError, RecursionError)
 
 
@@ -29,7 +39,8 @@ class Reply:
 
 @frozen
 class ErrorReply:
-    id: int
+    id: int | None
+    """None where the answer does not say which request it belongs to: then no open one can trust to be answered."""
     error: RpcError
 
 
@@ -39,50 +50,74 @@ class Notification:
     result: msgspec.Raw
 
 
-class _Error(msgspec.Struct):
-    code: int
-    message: str = ""
-    data: msgspec.Raw = msgspec.field(default_factory=msgspec.Raw)
+@frozen
+class Unreadable:
+    """Something that is no answer and cannot be read, such as a notification of another kind."""
+
+    detail: str
+
+
+Frame = Reply | ErrorReply | Notification | Unreadable
 
 
 class _Params(msgspec.Struct):
-    subscription: str
+    subscription: Number
     result: msgspec.Raw
 
 
-class _Frame(msgspec.Struct):
+class _Plain(msgspec.Struct):
+    """A frame as it should be: nearly all of them, read in one go."""
+
     id: int | None = None
     method: str | None = None
     params: _Params | None = None
     result: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
-    error: _Error | None = None
+    error: None = None
+
+
+class _Odd(msgspec.Struct):
+    """Any object: each field is looked at by itself."""
+
+    id: msgspec.Raw = msgspec.Raw(b"null")
+    method: msgspec.Raw = msgspec.Raw(b"null")
+    result: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
+    error: msgspec.Raw = msgspec.Raw(b"null")
+
+
+class _Error(msgspec.Struct):
+    code: msgspec.Raw = msgspec.Raw(b"null")
+    message: msgspec.Raw = msgspec.Raw(b"null")
+    data: msgspec.Raw = msgspec.Raw(b"null")
 
 
 class _WireLog(msgspec.Struct, rename="camel", gc=False):
     address: str
-    topics: list[str]
-    data: str
-    block_number: str
+    topics: list[str] | None
+    data: str | None
+    block_number: Number
     block_hash: str
     transaction_hash: str
-    log_index: str
-    removed: bool = False
-    block_timestamp: str | None = None
+    log_index: Number
+    removed: bool | None = False
+    block_timestamp: Number | None = None
 
 
 class _WireBlock(msgspec.Struct, rename="camel", gc=False):
-    number: str
+    number: Number
     hash: str
     parent_hash: str
-    timestamp: str
-    logs_bloom: str = "0x0"
+    timestamp: Number
+    logs_bloom: str | None = None
 
 
-_frame_decoder = msgspec.json.Decoder(_Frame)
+_plain_decoder = msgspec.json.Decoder(_Plain)
+_odd_decoder = msgspec.json.Decoder(_Odd)
+_error_decoder = msgspec.json.Decoder(_Error)
+_word_decoder: msgspec.json.Decoder[int | float | str | None] = msgspec.json.Decoder(int | float | str | None)
+_list_decoder = msgspec.json.Decoder(list[msgspec.Raw])
 _log_decoder = msgspec.json.Decoder(_WireLog)
-_logs_decoder = msgspec.json.Decoder(list[msgspec.Raw])
 _block_decoder = msgspec.json.Decoder(_WireBlock | None)
-_text_decoder = msgspec.json.Decoder(str)
+_number_decoder = msgspec.json.Decoder(Number)
 _encoder = msgspec.json.Encoder()
 
 
@@ -90,26 +125,107 @@ def encode_request(request_id: int, method: str, params: object) -> bytes:
     return _encoder.encode({"jsonrpc": "2.0", "id": request_id, "method": method, "params": params})
 
 
-def decode_frame(frame: str | bytes) -> Reply | ErrorReply | Notification:
-    """Tell replies and notifications apart; their content stays undecoded.
+def decode_frame(frame: str | bytes) -> Frame:
+    """Tell answers and notifications apart; what they bring stays undecoded.
+
+    An answer that cannot be a success is an `ErrorReply`, whatever it looks like: its caller should know at once.
 
     Raises:
-        MalformedFrame: neither of them.
+        MalformedFrame: not JSON, or neither an answer nor a notification.
     """
     try:
-        decoded = _frame_decoder.decode(frame)
+        plain = _plain_decoder.decode(frame)
+        if plain.params is not None and plain.method == "eth_subscription":
+            return Notification(_subscription(plain.params.subscription), plain.params.result)
     except _BAD_JSON as error:
-        raise MalformedFrame(str(error)[:200]) from None
-    if decoded.params is not None and decoded.method == "eth_subscription":
-        return Notification(decoded.params.subscription, decoded.params.result)
-    if decoded.id is None:
-        raise MalformedFrame("neither a reply nor a notification")
-    if decoded.error is not None:
-        data = bytes(decoded.error.data).decode(errors="replace")
-        return ErrorReply(decoded.id, RpcError(decoded.error.code, decoded.error.message, data))
-    if decoded.result is msgspec.UNSET:
-        raise MalformedFrame("a reply without result and error")
-    return Reply(decoded.id, decoded.result)
+        return _decode_odd(frame, error)
+    if plain.id is None or plain.result is msgspec.UNSET:
+        return _decode_odd(frame, None)
+    return Reply(plain.id, plain.result)
+
+
+def _decode_odd(frame: str | bytes | msgspec.Raw, why: Exception | None) -> Frame:
+    try:
+        odd = _odd_decoder.decode(frame)
+    except _BAD_JSON as error:
+        alone = _alone(frame)
+        if alone is None:
+            raise MalformedFrame(str(error)[:_LONGEST_DETAIL]) from None
+        return _decode_odd(alone, None)
+    answered, failed = odd.result is not msgspec.UNSET, not _is_null(odd.error)
+    if not (answered or failed) and not _is_null(odd.method):
+        return Unreadable(str(why or "a notification of another kind")[:_LONGEST_DETAIL])
+    request_id = _request_id(odd.id)
+    if failed:
+        return ErrorReply(request_id, _rpc_error(odd.error))
+    if odd.result is msgspec.UNSET:
+        if request_id is None:
+            raise MalformedFrame("neither an answer nor a notification")
+        return ErrorReply(request_id, RpcError(0, "an answer without result and error"))
+    if request_id is None:
+        return ErrorReply(None, RpcError(0, "an answer that does not say which request it belongs to"))
+    return Reply(request_id, odd.result)
+
+
+def _alone(frame: str | bytes | msgspec.Raw) -> msgspec.Raw | None:
+    """Return the only member of a batch; we never ask in batches, so more than one of them is no answer to us."""
+    try:
+        batch = _list_decoder.decode(frame)
+    except _BAD_JSON:
+        return None
+    return batch[0] if len(batch) == 1 and bytes(memoryview(batch[0])[:1]) == b"{" else None
+
+
+def _request_id(raw: msgspec.Raw) -> int | None:
+    match _word(raw):
+        case int() as number:
+            return number
+        case float() as number if number.is_integer() and abs(number) < 10**_LONGEST_DIGITS:
+            return int(number)
+        case str() as digits if digits.isascii() and digits.isdigit() and len(digits) <= _LONGEST_DIGITS:
+            return int(digits)
+        case _:
+            return None
+
+
+def _rpc_error(raw: msgspec.Raw) -> RpcError:
+    try:
+        error = _error_decoder.decode(raw)
+    except _BAD_JSON:
+        return RpcError(0, _text(raw))  # a bare string, a number, a list
+    code, message = _word(error.code), _text(error.message) or _text(error.data)
+    data = bytes(memoryview(error.data)[:_LONGEST_DETAIL]).decode(errors="replace")
+    match code:
+        case int() if abs(code) < 10**_LONGEST_DIGITS:
+            return RpcError(code, message, data)
+        case float() if code.is_integer() and abs(code) < 10**_LONGEST_DIGITS:
+            return RpcError(int(code), message, data)
+        case str() if code.removeprefix("-").isdigit() and code.isascii() and len(code) <= _LONGEST_DIGITS:
+            return RpcError(int(code), message, data)
+        case str() if code:
+            return RpcError(0, f"{code[:_LONGEST_DETAIL]}: {message}", data)
+        case _:
+            return RpcError(0, message, data)
+
+
+def _word(raw: msgspec.Raw) -> int | float | str | None:
+    """Read a number or a text; None for anything else, a truth value too."""
+    try:
+        return _word_decoder.decode(raw)
+    except _BAD_JSON:
+        return None
+
+
+def _text(raw: msgspec.Raw) -> str:
+    """Read a text, or show what stands in its place."""
+    word = _word(raw)
+    if isinstance(word, str):
+        return word
+    return "" if _is_null(raw) else bytes(memoryview(raw)[:_LONGEST_DETAIL]).decode(errors="replace")
+
+
+def _is_null(raw: msgspec.Raw) -> bool:
+    return len(raw) == 4 and bytes(raw) == b"null"
 
 
 def filter_params(log_filter: LogFilter) -> dict[str, Any]:
@@ -120,45 +236,61 @@ def filter_params(log_filter: LogFilter) -> dict[str, Any]:
     return params
 
 
-def decode_text(result: msgspec.Raw) -> str:
-    """Read a JSON string, such as a subscription id. Raises `MalformedFrame`."""
+def decode_subscription(result: msgspec.Raw) -> str:
+    """Read the id of a subscription. Raises `MalformedFrame`."""
     try:
-        return _text_decoder.decode(result)
+        return _subscription(_number_decoder.decode(result))
     except _BAD_JSON as error:
-        raise MalformedFrame(str(error)) from None
+        raise MalformedFrame(f"expected the id of a subscription: {error}"[:_LONGEST_DETAIL]) from None
+
+
+def _subscription(name: Number) -> str:
+    text = str(name)
+    if not text or len(text) > _LONGEST_SUBSCRIPTION:
+        raise ValueError(f"expected a name of at most {_LONGEST_SUBSCRIPTION} characters")
+    return text
 
 
 def decode_quantity(result: msgspec.Raw) -> int:
-    """Read a hex quantity, such as a chain id. Raises `MalformedFrame`."""
+    """Read a quantity, such as a chain id. Raises `MalformedFrame`."""
     try:
-        return _quantity(decode_text(result))
-    except ValueError as error:
-        raise MalformedFrame(f"expected a hex quantity: {error}") from None
+        return read_number(_number_decoder.decode(result))
+    except _BAD_JSON as error:
+        raise MalformedFrame(f"expected a quantity: {error}"[:_LONGEST_DETAIL]) from None
 
 
 def decode_block(result: msgspec.Raw) -> BlockRef | None:
-    """Read a block header; None where the node does not know the block. Raises `MalformedFrame`."""
+    """Read a block header; None where the node does not know the block.
+
+    Raises:
+        MalformedFrame: not a header, or one whose time is none: nobody else says how old the block's logs are.
+    """
     try:
         wire = _block_decoder.decode(result)
         if wire is None:
             return None
+        number, time = read_place(wire.number), read_time(wire.timestamp)
+        if time is None and number == 0:
+            time = read_place(wire.timestamp)  # where a chain begins, zero is usual; that block has no logs
+        if time is None:
+            raise ValueError(f"expected Unix seconds, got {str(wire.timestamp)[:80]}")
         return BlockRef(
-            number=_quantity(wire.number),
-            hash=Hash32(_hex(wire.hash, 64)),
-            parent=Hash32(_hex(wire.parent_hash, 64)),
-            time=_time(wire.timestamp),
-            bloom=_bloom(wire.logs_bloom),
+            number=number,
+            hash=Hash32(read_hex(wire.hash, 64)),
+            parent=Hash32(read_hex(wire.parent_hash, 64)),
+            time=time,
+            bloom=read_bloom(wire.logs_bloom),
         )
     except _BAD_JSON as error:
-        raise MalformedFrame(f"block: {error}"[:200]) from None
+        raise MalformedFrame(f"block: {error}"[:_LONGEST_DETAIL]) from None
 
 
 def split_logs(result: msgspec.Raw) -> list[msgspec.Raw]:
     """Split the answer of `eth_getLogs`, so that one bad log does not hide the others. Raises `MalformedFrame`."""
     try:
-        return _logs_decoder.decode(result)
+        return _list_decoder.decode(result)
     except _BAD_JSON as error:
-        raise MalformedFrame(f"logs: {error}"[:200]) from None
+        raise MalformedFrame(f"logs: {error}"[:_LONGEST_DETAIL]) from None
 
 
 def decode_log(raw: msgspec.Raw | bytes, chain_id: ChainId) -> RawLog:
@@ -171,56 +303,15 @@ def decode_log(raw: msgspec.Raw | bytes, chain_id: ChainId) -> RawLog:
         wire = _log_decoder.decode(raw)
         return RawLog(
             chain_id=chain_id,
-            address=Address(_hex(wire.address, 40)),
-            topics=_topics(wire.topics),
-            data=_bytes(wire.data),
-            block_number=_quantity(wire.block_number),
-            block_hash=Hash32(_hex(wire.block_hash, 64)),
-            block_time=None if wire.block_timestamp is None else _time(wire.block_timestamp),
-            tx_hash=Hash32(_hex(wire.transaction_hash, 64)),
-            log_index=_quantity(wire.log_index),
-            removed=wire.removed,
+            address=Address(read_hex(wire.address, 40)),
+            topics=read_topics(wire.topics),
+            data=read_data(wire.data),
+            block_number=read_place(wire.block_number),
+            block_hash=Hash32(read_hex(wire.block_hash, 64)),
+            block_time=read_time(wire.block_timestamp, chain_id),
+            tx_hash=Hash32(read_hex(wire.transaction_hash, 64)),
+            log_index=read_place(wire.log_index),
+            removed=bool(wire.removed),
         )
     except _BAD_JSON as error:
-        raise UndecodableLog("malformed-log", str(error)[:200]) from None
-
-
-def _quantity(text: str) -> int:
-    # int() would also take signs, spaces and underscores.
-    if not text.startswith("0x") or not text[2:].isalnum() or len(text) > 66:
-        raise ValueError(f'expected a hex quantity, got "{text[:80]}"')
-    return int(text, 16)
-
-
-def _time(text: str) -> int:
-    seconds = _quantity(text)
-    if seconds >= _MAX_TIME:
-        raise ValueError(f"expected Unix seconds, got {seconds}")
-    return seconds
-
-
-def _bloom(text: str) -> int:
-    if len(text) > _MAX_BLOOM_DIGITS + 2:
-        raise ValueError(f"expected a bloom of {_MAX_BLOOM_DIGITS} hex digits, got {len(text)}")
-    return int(text, 16)
-
-
-def _hex(text: str, digits: int) -> str:
-    if len(text) != digits + 2 or not text.startswith("0x") or len(bytes.fromhex(text[2:])) * 2 != digits:
-        raise ValueError(f'expected 0x and {digits} hex digits, got "{text[:80]}"')
-    return text.lower()
-
-
-def _topics(texts: list[str]) -> tuple[Hash32, ...]:
-    if len(texts) > _MAX_TOPICS:
-        raise ValueError(f"expected at most {_MAX_TOPICS} topics, got {len(texts)}")
-    return tuple([Hash32(_hex(text, 64)) for text in texts])
-
-
-def _bytes(text: str) -> bytes:
-    if not text.startswith("0x") or len(text) > 2 * _MAX_DATA_BYTES:
-        raise ValueError(f"expected at most {_MAX_DATA_BYTES} bytes of 0x hex data")
-    data = bytes.fromhex(text[2:])
-    if len(data) * 2 != len(text) - 2:
-        raise ValueError("expected hex data without spaces")
-    return data
+        raise UndecodableLog("malformed-log", str(error)[:_LONGEST_DETAIL]) from None

@@ -1,30 +1,42 @@
-"""One WebSocket connection to a node: requests with their answers, and notifications in order.
+"""One connection to a node: requests with their answers, and notifications in order.
 
 The reader never waits for a slow consumer longer than `stall_ms`: a stalled reader would stop answering the node's
 pings and look dead. It gives the connection up instead, and the block scanner fills the gap. A ping of our own finds
 the socket that looks alive and is not. Everything ends in `ConnectionLost` or `IntakeStalled`, never in a hang.
+
+A request fails as soon as its answer cannot be a success any more. Where a bad answer does not say which request it
+belongs to, all that are open fail: asking again costs little, waiting for the timeout costs the copy.
 """
 
-from collections import deque
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager, suppress
-from urllib.parse import urlsplit
+from functools import partial
 
 import msgspec
 import trio
-import trio_websocket
 from attrs import define, field
 
 from trio_copy.chain import rpc
 from trio_copy.chain.dial import Dial
 from trio_copy.chain.groups import one_chain_error
+from trio_copy.chain.handshake import handshake_of
+from trio_copy.chain.notifications import EarlyNotifications, NotificationQueue, Tolerance
+from trio_copy.chain.websocket import WebSocket
 from trio_copy.config import ChainSettings
-from trio_copy.errors import ChainError, ConnectionLost, IntakeStalled, MalformedFrame, NoAnswer
+from trio_copy.errors import (
+    AnswerTooLarge,
+    ChainError,
+    ConnectionLost,
+    IntakeStalled,
+    MalformedFrame,
+    NoAnswer,
+    RpcError,
+)
 
 CLOSE_TIMEOUT_S = 2.0
-"""A frozen peer must not hold the exit; trio-websocket would wait 60 s."""
-_NOTIFICATION_CAPACITY = 1024
-_EARLY_CAPACITY = 256
+"""A frozen peer must not hold the exit."""
+_ENDED = "the connection ended before the answer came"
+_ENDED_KEPT = 1024
 
 Quarantine = Callable[[str, str], None]
 """Takes the kind and the detail of something a node sent that cannot be used."""
@@ -34,18 +46,24 @@ Quarantine = Callable[[str, str], None]
 class Session:
     """Requests may be made by any number of tasks; `notifications` has one reader."""
 
-    notifications: trio.MemoryReceiveChannel[tuple[str, msgspec.Raw]]
+    notifications: NotificationQueue
     """(what was subscribed to, result), in the order of arrival."""
-    _ws: trio_websocket.WebSocketConnection
+    _ws: WebSocket
     _settings: ChainSettings
     _quarantine: Quarantine
-    _send_notifications: trio.MemorySendChannel[tuple[str, msgspec.Raw]]
+    _on_read: Callable[[], None]
     _next_id: int = 1
     _closing: bool = False
     """Set when we end the connection ourselves: then its end is no failure."""
     _waiting: dict[int, "_Waiting"] = field(factory=dict)
     _topics: dict[str, str] = field(factory=dict)
-    _early: deque[rpc.Notification] = field(factory=lambda: deque(maxlen=_EARLY_CAPACITY))
+    """By the id of a subscription."""
+    _ended: dict[str, None] = field(factory=dict)
+    """Subscriptions that we gave up, oldest first: what they still bring is dropped quietly."""
+    _late: set[int] = field(factory=set)
+    """Requests for subscriptions that were given up before they were answered."""
+    _early: EarlyNotifications = field(factory=EarlyNotifications)
+    _tolerance: Tolerance = field(factory=Tolerance)
 
     async def request(self, method: str, *params: object) -> msgspec.Raw:
         """Ask the node and return its undecoded result.
@@ -53,89 +71,150 @@ class Session:
         A cancelled request leaves the connection usable: its late answer is dropped.
 
         Raises:
-            RpcError: the node answered with an error object.
-            NoAnswer: no answer came in `request_timeout_s`.
+            RpcError: the node answered with an error, or with what cannot be a success.
+            NoAnswer: no answer came in `request_timeout_s`; the connection lives.
+            AnswerTooLarge: the connection ended because a message was too large, perhaps this answer.
             ConnectionLost: the connection ended.
         """
         return await self._ask(method, params, None)
 
     async def subscribe(self, topic: str, *params: object) -> str:
         """Subscribe and return the subscription's id; its notifications arrive under `topic`. Raises as `request`."""
-        return rpc.decode_text(await self._ask("eth_subscribe", params, topic))
+        return rpc.decode_subscription(await self._ask("eth_subscribe", params, topic))
 
     async def unsubscribe(self, subscription: str) -> None:
-        """End a subscription. Raises as `request`."""
-        await self.request("eth_unsubscribe", subscription)
+        """End a subscription; a node that refuses goes on sending, and is not listened to. Raises `ConnectionLost`."""
         self._topics.pop(subscription, None)
+        self._forget(subscription)
+        try:
+            await self.request("eth_unsubscribe", subscription)
+        except (RpcError, NoAnswer):
+            return
 
     async def _ask(self, method: str, params: tuple[object, ...], topic: str | None) -> msgspec.Raw:
         request_id, self._next_id = self._next_id, self._next_id + 1
         waiting = self._waiting[request_id] = _Waiting(topic)
         try:
             with trio.fail_after(self._settings.request_timeout_s):
-                await self._ws.send_message(rpc.encode_request(request_id, method, params).decode())
+                await self._ws.send(rpc.encode_request(request_id, method, params).decode())
                 await waiting.answered.wait()
         except trio.TooSlowError:
             raise NoAnswer(f"{method} got no answer in {self._settings.request_timeout_s:g} s") from None
-        except trio_websocket.ConnectionClosed as error:
-            raise ConnectionLost(f"closed while sending {method}: {_why(error)}") from error
         finally:
             del self._waiting[request_id]
+            if topic is not None and not waiting.answered.is_set():
+                self._late.add(request_id)
         if isinstance(waiting.answer, ChainError):
             raise waiting.answer
         return waiting.answer
 
-    def _give_up(self) -> None:
-        """Fail every request that waits: nobody will answer it any more."""
-        for waiting in self._waiting.values():
-            if not waiting.answered.is_set():
-                waiting.answer = ConnectionLost("the connection ended before the answer came")
-                waiting.answered.set()
+    def _fail_open(self, failure: Callable[[str], ChainError], why: str) -> bool:
+        """Fail every request that waits, each with an error of its own; False when none does."""
+        unanswered = [waiting for waiting in self._waiting.values() if not waiting.answered.is_set()]
+        for waiting in unanswered:
+            waiting.answer = failure(why)
+            waiting.answered.set()
+        return bool(unanswered)
 
     async def _run_reader(self) -> None:
         while True:
             try:
-                message = await self._ws.get_message()
-            except trio_websocket.ConnectionClosed as error:
+                message = await self._ws.receive()
+            except ConnectionLost as error:
+                too_large = isinstance(error, AnswerTooLarge)
+                self._fail_open(AnswerTooLarge if too_large else ConnectionLost, f"{_ENDED}: {error}")
                 if self._closing:
                     return
-                raise ConnectionLost(f"closed: {_why(error)}") from error
+                raise
             try:
-                await self._dispatch(rpc.decode_frame(message))
+                frame = rpc.decode_frame(message)
             except MalformedFrame as error:
-                self._quarantine("malformed-frame", str(error))
+                # It may be the answer to anything, such as the plain words of a proxy in front of the node.
+                words = message[:200].decode(errors="replace")
+                self._fail_open(partial(RpcError, 0), f"no JSON-RPC: {words}")
+                self._put_aside("malformed-frame", str(error), len(message))
+            else:
+                await self._dispatch(frame, len(message))
 
-    async def _dispatch(self, frame: rpc.Reply | rpc.ErrorReply | rpc.Notification) -> None:
+    async def _dispatch(self, frame: rpc.Frame, size: int) -> None:
         match frame:
-            case rpc.Notification(subscription=subscription):
-                topic = self._topics.get(subscription)
-                if topic is None:
-                    # Some nodes send the first notification before the answer that names its subscription.
-                    self._early.append(frame)
-                else:
-                    await self._notify(topic, frame.result)
+            case rpc.Notification():
+                await self._notified(frame, size)
+            case rpc.Unreadable(detail=detail):
+                self._put_aside("malformed-frame", detail, size)
+                return
+            case rpc.ErrorReply(id=request_id) if request_id is None or not 0 < request_id < self._next_id:
+                if not self._fail_open(partial(RpcError, frame.error.code), frame.error.message):
+                    self._put_aside("unasked-error", frame.error.message, size)
+            case rpc.Reply(id=request_id) if not 0 < request_id < self._next_id:
+                self._put_aside("unasked-answer", f"request {request_id} was never made", size)
             case rpc.Reply() | rpc.ErrorReply():
-                waiting = self._waiting.get(frame.id)
-                if waiting is None or waiting.answered.is_set():
-                    return  # cancelled meanwhile, or answered twice
-                waiting.answer = frame.error if isinstance(frame, rpc.ErrorReply) else frame.result
-                if waiting.topic is not None and isinstance(frame, rpc.Reply):
-                    await self._subscribed(rpc.decode_text(frame.result), waiting.topic)
-                waiting.answered.set()
+                await self._answered(frame)
+        self._on_read()
+
+    async def _answered(self, frame: rpc.Reply | rpc.ErrorReply) -> None:
+        assert frame.id is not None
+        waiting = self._waiting.get(frame.id)
+        if waiting is None or waiting.answered.is_set():
+            if frame.id in self._late and isinstance(frame, rpc.Reply):
+                self._late.discard(frame.id)
+                with suppress(MalformedFrame):
+                    self._forget(rpc.decode_subscription(frame.result))
+            return  # cancelled meanwhile, or answered twice
+        answer: msgspec.Raw | ChainError = frame.error if isinstance(frame, rpc.ErrorReply) else frame.result
+        if waiting.topic is not None and isinstance(frame, rpc.Reply):
+            try:
+                await self._subscribed(rpc.decode_subscription(frame.result), waiting.topic)
+            except MalformedFrame as error:
+                answer = RpcError(0, str(error))
+        waiting.answer = answer
+        waiting.answered.set()
+        if waiting.topic is not None and not self._subscribing:
+            for notification in self._early.take_all():
+                self._unasked(notification)
+
+    async def _notified(self, notification: rpc.Notification, size: int) -> None:
+        topic = self._topics.get(notification.subscription)
+        if topic is not None:
+            await self._notify(topic, notification.result.copy())  # the copy lets go of the rest of the message
+        elif notification.subscription in self._ended:
+            return
+        elif self._subscribing:
+            # Some nodes send the first notification before the answer that names its subscription.
+            kept = rpc.Notification(notification.subscription, notification.result.copy())
+            if not self._early.keep(kept):
+                self._unasked(notification, size)
+        else:
+            self._unasked(notification, size)
 
     async def _subscribed(self, subscription: str, topic: str) -> None:
         self._topics[subscription] = topic
-        early = [notification for notification in self._early if notification.subscription == subscription]
-        for notification in early:
-            self._early.remove(notification)
+        self._ended.pop(subscription, None)
+        for notification in self._early.take(subscription):
             await self._notify(topic, notification.result)
 
+    @property
+    def _subscribing(self) -> bool:
+        return any(w.topic is not None and not w.answered.is_set() for w in self._waiting.values())
+
+    def _forget(self, subscription: str) -> None:
+        self._ended[subscription] = None
+        if len(self._ended) > _ENDED_KEPT:
+            del self._ended[next(iter(self._ended))]
+
+    def _unasked(self, notification: rpc.Notification, size: int = 0) -> None:
+        self._put_aside("unasked-notification", f"of subscription {notification.subscription}", size)
+
+    def _put_aside(self, kind: str, detail: str, size: int) -> None:
+        self._quarantine(kind, detail)
+        if not self._tolerance.bears(size, trio.current_time()):
+            raise ConnectionLost(f"the node keeps sending what nobody can use: {kind}")
+
     async def _notify(self, topic: str, result: msgspec.Raw) -> None:
-        with suppress(trio.WouldBlock):
-            self._send_notifications.send_nowait((topic, result))
+        if self.notifications.put_nowait(topic, result):
             return
         with trio.move_on_after(self._settings.stall_ms / 1000) as waiting:
-            await self._send_notifications.send((topic, result))
+            await self.notifications.put(topic, result)
         if waiting.cancelled_caught:
             raise IntakeStalled(f"the pipeline took nothing for {self._settings.stall_ms} ms")
 
@@ -147,8 +226,10 @@ class Session:
                     await self._ws.ping()
             except trio.TooSlowError:
                 raise ConnectionLost(f"no pong in {self._settings.ping_timeout_s:g} s") from None
-            except trio_websocket.ConnectionClosed as error:
-                raise ConnectionLost(f"closed: {_why(error)}") from error
+            except ConnectionLost:
+                if self._closing:
+                    return
+                raise
 
 
 @define(eq=False)
@@ -158,57 +239,32 @@ class _Waiting:
     answer: msgspec.Raw | ChainError = field(factory=msgspec.Raw)
 
 
-@define
-class _Guarded:
-    """Starts trio-websocket's own task so that whatever a hostile peer makes it raise ends this connection only."""
-
-    _nursery: trio.Nursery
-
-    def start_soon(self, run: Callable[[], Awaitable[None]]) -> None:
-        self._nursery.start_soon(self._run, run, name="websocket reader")
-
-    async def _run(self, run: Callable[[], Awaitable[None]]) -> None:
-        try:
-            await run()
-        except Exception as error:
-            # Refused handshakes, and protocol errors of wsproto and h11 that the library lets through.
-            raise ConnectionLost(f"the node does not speak WebSocket: {error!r}"[:200]) from error
-
-
 @asynccontextmanager
 async def open_session(
-    dial: Dial, url: str, settings: ChainSettings, quarantine: Quarantine
+    dial: Dial,
+    url: str,
+    settings: ChainSettings,
+    quarantine: Quarantine,
+    on_read: Callable[[], None] = lambda: None,
 ) -> AsyncGenerator[Session, None]:
-    """Connect to a node; the body is cancelled when the connection ends.
+    """Connect to a node; the body is cancelled when the connection ends. `on_read` is called for each good frame.
 
     Raises:
         ChainError: the connection could not be made, or ended; raised out of the body's block.
     """
-    parts = urlsplit(url)
-    resource = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+    with trio.move_on_after(settings.connect_timeout_s) as connecting:
+        stream = await dial(url)
+        try:
+            ws = WebSocket(stream, settings.max_message_mib << 20)
+            await ws.shake_hands(handshake_of(url))
+        except BaseException:
+            await trio.aclose_forcefully(stream)
+            raise
+    if connecting.cancelled_caught:
+        raise ConnectionLost(f"no connection in {settings.connect_timeout_s:g} s")
+    session = Session(NotificationQueue(), ws, settings, quarantine, on_read)
     with one_chain_error():
         async with trio.open_nursery() as nursery:
-            with trio.move_on_after(settings.connect_timeout_s) as connecting:
-                stream = await dial(url)
-                try:
-                    ws = await trio_websocket.wrap_client_stream(
-                        _Guarded(nursery),  # type: ignore[arg-type]  # it only starts tasks
-                        stream,  # type: ignore[arg-type]  # any stream works; the annotation names two
-                        parts.netloc,
-                        resource,
-                        message_queue_size=64,
-                        max_message_size=settings.max_message_mib << 20,
-                        receive_buffer_size=None,
-                    )
-                except BaseException:
-                    await trio.aclose_forcefully(stream)
-                    raise
-            if connecting.cancelled_caught:
-                raise ConnectionLost(f"no connection in {settings.connect_timeout_s:g} s")
-            if ws.closed is not None:
-                raise ConnectionLost("the node refused the WebSocket handshake")
-            send, receive = trio.open_memory_channel[tuple[str, msgspec.Raw]](_NOTIFICATION_CAPACITY)
-            session = Session(receive, ws, settings, quarantine, send)
             nursery.start_soon(session._run_reader, name="session reader")
             nursery.start_soon(session._run_pinger, name="session pinger")
             try:
@@ -219,13 +275,8 @@ async def open_session(
                 with trio.move_on_after(CLOSE_TIMEOUT_S):
                     await ws.aclose()
             finally:
-                session._give_up()
+                session._fail_open(ConnectionLost, _ENDED)
                 # First the reader, so that it does not mistake our own closing for a failure.
                 nursery.cancel_scope.cancel()
                 with trio.CancelScope(shield=True):
                     await trio.aclose_forcefully(stream)
-
-
-def _why(error: trio_websocket.ConnectionClosed) -> str:
-    reason = error.reason
-    return "abnormally" if reason is None else f"{reason.code} {reason.name}"

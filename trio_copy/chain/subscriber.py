@@ -1,11 +1,12 @@
 """Follows one endpoint: two connections, the subscriptions, and the watchdogs that notice when they lie.
 
 Subscriptions and requests use different connections: on one, a large `eth_getLogs` answer would stand in front of the
-next fill (and Nagle's algorithm of the node would hold the fill back for 40 ms). Everything that goes wrong is raised
-as a `ChainError`; reconnecting is the supervisor's business.
+next fill (and Nagle's algorithm of the node would hold the fill back for 40 ms). The one for requests is made again by
+itself; everything else that goes wrong is raised as a `ChainError`, and reconnecting is the supervisor's business.
 """
 
 from contextlib import suppress
+from functools import partial
 from typing import NoReturn
 
 import msgspec
@@ -17,15 +18,13 @@ from trio_copy.chain.endpoints import Endpoint, EndpointPool
 from trio_copy.chain.feed import FeedItem, SeenLog
 from trio_copy.chain.filters import FilterBoard
 from trio_copy.chain.groups import one_chain_error
+from trio_copy.chain.requests import NextWait, check_chain, keep_requests
 from trio_copy.chain.session import Session, open_session
+from trio_copy.chain.subscriptions import HEADS, poll_heads, run_filters, subscribe_heads
 from trio_copy.clock import WallClock
 from trio_copy.config import ChainSettings
-from trio_copy.errors import ChainError, IntakeStalled, MalformedFrame, SubscriptionStale, UndecodableLog, WrongChain
-from trio_copy.model.logs import BlockRef
-from trio_copy.ports import LogFilter
+from trio_copy.errors import IntakeStalled, MalformedFrame, SubscriptionStale, UndecodableLog
 
-_HEADS = "newHeads"
-_LOGS = "logs"
 _CHECKS_PER_PATIENCE = 4
 
 
@@ -38,60 +37,38 @@ async def follow_endpoint(
     board: FilterBoard,
     send: trio.MemorySendChannel[FeedItem],
     wall: WallClock,
+    next_wait: NextWait = lambda healthy_s: 1.0,
 ) -> NoReturn:
     """Connect, subscribe and pass on what comes, until something goes wrong.
+
+    Args:
+        next_wait: how long to wait before the connection for requests is made again.
 
     Raises:
         WrongChain: the node serves another chain.
         ChainError: the connection ended or went silent, stale or too far behind.
     """
-    url = endpoint.settings.url
+    connect = partial(
+        open_session,
+        dial,
+        endpoint.settings.url,
+        settings,
+        partial(pool.put_aside, endpoint),
+        partial(pool.could_read, endpoint, "malformed-frame"),
+    )
     with one_chain_error():
-        async with (
-            open_session(dial, url, settings, pool.quarantine) as requests,
-            open_session(dial, url, settings, pool.quarantine) as subscriptions,
-        ):
-            for session in (requests, subscriptions):
-                await _check_chain(session, settings)
-            await subscriptions.subscribe(_HEADS, "newHeads")
-            head = await _latest(requests)
-            with pool.connected(endpoint, requests):
-                pool.announce(endpoint, head)
-                async with trio.open_nursery() as nursery:
-                    nursery.start_soon(_run_filters, subscriptions, board, pool)
-                    nursery.start_soon(_run_watchdog, endpoint, pool, settings)
-                    await _pass_on(endpoint, subscriptions, settings, pool, send, wall)
-
-
-async def _check_chain(session: Session, settings: ChainSettings) -> None:
-    served = rpc.decode_quantity(await session.request("eth_chainId"))
-    if served != settings.chain_id:
-        raise WrongChain(f"expected chain id {settings.chain_id}, the node serves {served}")
-
-
-async def _latest(session: Session) -> BlockRef:
-    try:
-        head = rpc.decode_block(await session.request("eth_getBlockByNumber", "latest", False))
-    except MalformedFrame as error:
-        raise ChainError(f"the node's latest block cannot be read: {error}") from error
-    if head is None:
-        raise ChainError("the node has no latest block")
-    return head
-
-
-async def _run_filters(session: Session, board: FilterBoard, pool: EndpointPool) -> NoReturn:
-    """Keep the log subscriptions equal to the filters in force; new ones stand before old ones fall."""
-    held: dict[LogFilter, str] = {}
-    while True:
-        version, filters = board.version, board.filters
-        for log_filter in filters:
-            if log_filter not in held:
-                held[log_filter] = await session.subscribe(_LOGS, "logs", rpc.filter_params(log_filter))
-        for log_filter in [old for old in held if old not in filters]:
-            await session.unsubscribe(held.pop(log_filter))
-        # Whatever was mined before the subscriptions stood is in the window.
-        pool.want_rescan()
-        await board.wait_newer(version)
+        async with connect() as subscriptions:
+            await check_chain(subscriptions, settings)
+            endpoint.start_over()
+            # Before the newest block is asked for, so that none falls in between.
+            polled = not await subscribe_heads(endpoint, subscriptions, pool)
+            async with trio.open_nursery() as nursery:
+                await nursery.start(keep_requests, endpoint, connect, settings, pool, next_wait)
+                nursery.start_soon(run_filters, endpoint, subscriptions, board, pool)
+                nursery.start_soon(_run_watchdog, endpoint, pool, settings)
+                if polled:
+                    nursery.start_soon(poll_heads, endpoint, subscriptions, pool)
+                await _pass_on(endpoint, subscriptions, settings, pool, send, wall)
 
 
 async def _pass_on(
@@ -102,17 +79,18 @@ async def _pass_on(
     send: trio.MemorySendChannel[FeedItem],
     wall: WallClock,
 ) -> NoReturn:
-    async for topic, result in session.notifications:
-        if topic == _HEADS:
+    while True:
+        topic, result = await session.notifications.take()
+        if topic == HEADS:
             _pass_on_head(endpoint, result, pool)
             continue
         try:
             log = rpc.decode_log(result, settings.chain_id)
         except UndecodableLog as error:
-            pool.quarantine(error.kind, str(error))
+            pool.put_aside(endpoint, error.kind, str(error))
             continue
+        pool.could_read(endpoint, "malformed-log")
         await _send(SeenLog(log, endpoint.name, wall()), send, settings)
-    raise SubscriptionStale("the notifications ended")
 
 
 async def _send(item: SeenLog, send: trio.MemorySendChannel[FeedItem], settings: ChainSettings) -> None:
@@ -129,8 +107,9 @@ def _pass_on_head(endpoint: Endpoint, result: msgspec.Raw, pool: EndpointPool) -
     try:
         head = rpc.decode_block(result)
     except MalformedFrame as error:
-        pool.quarantine("malformed-head", str(error))
+        pool.put_aside(endpoint, "malformed-head", str(error))
         return
+    pool.could_read(endpoint, "malformed-head")
     if head is not None:
         pool.announce(endpoint, head)
 

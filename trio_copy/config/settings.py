@@ -216,6 +216,7 @@ class EndpointSettings:
         attrs.NOTHING,
         unit="ws:// or wss://, env:NAME, file:PATH",
         why="URLs with an API key belong into an environment variable or a 0600 file.",
+        secret=True,
     )
 
 

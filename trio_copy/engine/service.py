@@ -207,7 +207,7 @@ class Service:
             endpoints=tuple(
                 EndpointStatus(
                     name=endpoint.name,
-                    live=endpoint.session is not None,
+                    live=endpoint.session is not None and not endpoint.unreadable,
                     head=None if endpoint.head is None else endpoint.head.number,
                     connects=endpoint.connects,
                     first=reader.first_by[endpoint.name],
@@ -325,8 +325,9 @@ class Service:
                             board=self.board,
                             send=self._feed[0],
                             wall=self.seams.wall,
+                            next_wait=self._backoff().next_wait,
                         ),
-                        backoff=Backoff(settings.backoff_base_s, settings.backoff_max_s, self.seams.entropy),
+                        backoff=self._backoff(),
                         budget=budget,
                         others_alive=partial(self._others_alive, endpoint),
                         armed=self._armed,
@@ -352,8 +353,12 @@ class Service:
             return Checkpoint(number=sealed.number, hash=_NO_BLOCK, armed_at=self.pipeline.armed_at)
         return stored
 
+    def _backoff(self) -> Backoff:
+        settings = self.plan.settings.engine
+        return Backoff(settings.backoff_base_s, settings.backoff_max_s, self.seams.entropy)
+
     def _others_alive(self, endpoint: Endpoint) -> bool:
-        return any(other is not endpoint for other in self.pool.live)
+        return any(other is not endpoint and not other.unreadable for other in self.pool.live)
 
     def _armed(self) -> bool:
         return self.pipeline.sealed is not None

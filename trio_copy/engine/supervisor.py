@@ -65,7 +65,7 @@ async def keep_running(
 
     While another one of its kind is alive, a failure costs no budget: nothing is missed. Errors that are no
     `ChainError` are bugs and pass through. `WrongChain` passes through until the engine is armed, because waiting does
-    not mend a configuration; later it is one more lie of a node.
+    not mend a configuration; later it is one more lie of a node. A node that asks to be left alone for a time is.
 
     Raises:
         RestartBudgetExhausted: too many failures with nobody else alive.
@@ -83,6 +83,7 @@ async def keep_running(
         now = trio.current_time()
         if not others_alive():
             budget.spend(now, str(failure))
-        wait = backoff.next_wait(now - started)
+        # Later than the node asks for, never earlier, and not all instances at the same moment.
+        wait = failure.retry_after_s + backoff.next_wait(now - started)
         on_failure(failure, wait)
         await trio.sleep(wait)
