@@ -5,7 +5,7 @@ the next one when it fails. A negative answer (an empty block, a reorg) needs a 
 """
 
 from collections import deque
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from statistics import median
 
@@ -14,7 +14,7 @@ import trio
 from attrs import define, field
 
 from trio_copy.chain import rpc
-from trio_copy.chain.session import Quarantine, Session
+from trio_copy.chain.session import Pulse, Quarantine, Session
 from trio_copy.config import EndpointSettings
 from trio_copy.errors import ChainError, ConnectionLost, MalformedFrame
 from trio_copy.model.logs import BlockRef
@@ -37,6 +37,13 @@ class Endpoint:
     failures: int = 0
     """Consecutive failed requests and connections; health, with the best first."""
     last_error: str = ""
+    red: frozenset[str] = frozenset()
+    """What its watchdogs have against it: then it is asked last."""
+    pulses: tuple[Pulse, ...] = ()
+    """Of its connections, or of the last ones that it had."""
+    given_up: trio.Event = field(factory=trio.Event)
+    """Set when its connections are known to be dead before they show it."""
+    why_given_up: str = ""
     _intervals: deque[float] = field(factory=lambda: deque(maxlen=_INTERVALS_KEPT))
 
     @property
@@ -53,6 +60,12 @@ class Endpoint:
         """Forget how often heads came: the time without a connection says nothing about blocks."""
         self.heads_seen = 0
         self._intervals.clear()
+        self.given_up = trio.Event()
+
+    def give_up(self, why: str) -> None:
+        """Let it be dialled again, if it is connected."""
+        self.why_given_up = why
+        self.given_up.set()
 
     def patience_s(self, silence_s: float) -> float:
         """Return how long its silence is normal: the setting, or five of its usual block times."""
@@ -70,13 +83,19 @@ class EndpointPool:
     """The newest block that the scanner has read: what an endpoint's head is measured by, for a claim alone proves nothing."""
     rescan_wanted: bool = False
     """Set when logs may have been missed: after a connect, or when the filters changed."""
+    on_head: Callable[[Endpoint, BlockRef], None] = lambda endpoint, head: None
+    """Hears each head right before the endpoint keeps it."""
 
     @property
     def live(self) -> list[Endpoint]:
-        """The connected endpoints, healthiest first."""
+        """The connected endpoints, healthiest first, those with something red last."""
         return sorted(
             (endpoint for endpoint in self.endpoints if endpoint.session is not None),
-            key=lambda endpoint: (endpoint.failures, -(endpoint.head.number if endpoint.head else 0)),
+            key=lambda endpoint: (
+                bool(endpoint.red),
+                endpoint.failures,
+                -(endpoint.head.number if endpoint.head else 0),
+            ),
         )
 
     @contextmanager
@@ -99,6 +118,7 @@ class EndpointPool:
 
     def announce(self, endpoint: Endpoint, head: BlockRef) -> None:
         """Note a head for the scanner. Only the newest of each endpoint is kept: the scanner walks the rest itself."""
+        self.on_head(endpoint, head)
         endpoint.saw_head(head, trio.current_time())
         self._heads[endpoint.name] = head
         self._news.set()

@@ -55,6 +55,7 @@ async def follow_endpoint(
                 await _check_chain(session, settings)
             await subscriptions.subscribe(_HEADS, "newHeads")
             head = await _latest(requests)
+            endpoint.pulses = (requests.pulse, subscriptions.pulse)
             with pool.connected(endpoint, requests):
                 pool.announce(endpoint, head)
                 async with trio.open_nursery() as nursery:
@@ -140,7 +141,9 @@ async def _run_watchdog(endpoint: Endpoint, pool: EndpointPool, settings: ChainS
     behind_since: float | None = None
     while True:
         patience = endpoint.patience_s(settings.silence_s)
-        await trio.sleep(patience / _CHECKS_PER_PATIENCE)
+        with trio.move_on_after(patience / _CHECKS_PER_PATIENCE):
+            await endpoint.given_up.wait()
+            raise SubscriptionStale(endpoint.why_given_up)
         now = trio.current_time()
         if now - endpoint.head_at > patience:
             raise SubscriptionStale(f"no new head for {now - endpoint.head_at:.1f} s")
