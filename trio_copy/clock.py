@@ -1,23 +1,57 @@
 """The one place that reads the wall clock.
 
-Deadlines inside the engine use `trio.current_time()`. Block times, checkpoints and records need Unix seconds: they come
-from a `WallClock`, which is anchored once and then advances with the monotonic clock, so that a step of the
-system's clock neither expires every task at once nor makes an old one look fresh.
+Deadlines inside the engine use `trio.current_time()`, which stands still while the machine sleeps. Block times, ages,
+leases and records need Unix seconds: they come from a `WallClock`, which is anchored once and then advances with a clock
+that counts sleep. A step of the system's clock therefore neither expires every task at once nor makes an old one look
+fresh; whether a step is a correction is judged by block times (`trio_copy.chain.watchdogs`).
 """
 
 import time
 from collections.abc import Callable
 
 import trio
+from attrs import define, field
 
 WallClock = Callable[[], float]
 """Returns Unix seconds."""
 
 
-def anchored_wall_clock() -> WallClock:
-    """Anchor Unix time to the monotonic clock that Trio's real clock reads; not for virtual time."""
-    offset = time.time() - time.perf_counter()
-    return lambda: offset + time.perf_counter()
+@define(eq=False)
+class AnchoredClock:
+    """A `WallClock` of the real world: it counts sleep, and never steps by itself."""
+
+    _steady: Callable[[], float]
+    """Seconds since some moment, sleep included."""
+    _system: Callable[[], float]
+    """Unix seconds, as the system believes at this moment."""
+    _offset: float = field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self.follow()
+
+    def __call__(self) -> float:
+        return self._offset + self._steady()
+
+    @property
+    def stepped_s(self) -> float:
+        """How far the system's clock was set ahead of this one since it was anchored; negative when it was set back."""
+        return self._system() - self()
+
+    def follow(self) -> None:
+        """Show from now on what the system's clock shows."""
+        self._offset = self._system() - self._steady()
+
+
+def anchored_wall_clock() -> AnchoredClock:
+    """Anchor Unix time to the real clock that counts sleep; not for virtual time.
+
+    Where there is none (macOS), the system's own clock is read: it counts sleep too, and its steps look like sleep.
+    """
+    return AnchoredClock(_seconds_since_boot if hasattr(time, "CLOCK_BOOTTIME") else time.time, time.time)
+
+
+def _seconds_since_boot() -> float:
+    return time.clock_gettime(time.CLOCK_BOOTTIME)
 
 
 def wall_clock_from(unix_s: float) -> WallClock:

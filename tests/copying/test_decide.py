@@ -198,6 +198,43 @@ def test_each_follow_decides_for_itself() -> None:
     assert tasks[0].deadline == NOW + 5
 
 
+def test_an_age_is_the_larger_of_what_our_clock_and_the_chain_say() -> None:
+    """A clock that is three seconds behind makes every signal three seconds older, and its deadline that much nearer."""
+    follow = make_terms("alice")
+    short = make_terms("short", **{"execution.deadline_s": 4.0})
+    followers = {f.follower: Follower(follower=f.follower, executor="sim") for f in (follow, short)}
+
+    def at(age_s: float) -> tuple[list[float], list[Code]]:
+        tasks, skips = decide(
+            make_signal(),
+            [follow, short],
+            followers,
+            now=NOW + age_s,
+            deadline_s=5,
+            catalog=Catalog(),
+            behind_s=3,
+        )
+        return sorted(task.deadline - NOW for task in tasks), [skip.reason.code for skip in skips]
+
+    assert at(0) == ([1.0, 2.0], [])
+    assert at(2.5) == ([], [Code.TOO_OLD, Code.TOO_OLD])
+
+
+@pytest.mark.parametrize(("side", "copied"), [(Side.BUY, False), (Side.SELL, True)])
+def test_a_halt_stops_entries_with_its_reason_and_lets_exits_pass(side: Side, copied: bool) -> None:
+    """Even one that would be too old: what is wrong is the clock, not the signal."""
+    follow = make_terms("alice")
+    reason = Reason(code=Code.ENTRIES_HALTED, control="watchdog.clock", value="8.1 s ahead", limit="5 s")
+    followers = {follow.follower: Follower(follower=follow.follower, executor="sim")}
+    now = NOW if copied else NOW + 8.1
+    tasks, skips = decide(
+        make_signal(side=side), [follow], followers, now=now, deadline_s=5, catalog=Catalog(), halted=reason
+    )
+
+    assert len(tasks) == copied
+    assert [skip.reason for skip in skips] == ([] if copied else [reason])
+
+
 def test_the_book_answers_by_leader() -> None:
     """Putting, replacing and removing follows keeps the index whole."""
     everybody = Followers({EVERYBODY: Follower(follower=EVERYBODY, executor="sim")})

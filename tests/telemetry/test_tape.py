@@ -14,6 +14,7 @@ from trio_copy.model.decisions import Code, End, Outcome, Reason, Skip
 from trio_copy.model.fills import Side
 from trio_copy.model.orders import ExecutionReport, Status
 from trio_copy.model.units import Shares, Usd
+from trio_copy.model.watches import Light, Watch
 from trio_copy.telemetry.observer import Finished
 from trio_copy.telemetry.status import EndpointStatus
 from trio_copy.telemetry.status import Status as EngineStatus
@@ -120,6 +121,17 @@ def test_the_status_fits_a_small_terminal() -> None:
     assert "no feed" in dead.plain
     assert "unproven 3" in dead.plain
     assert dead.style != status.style
+
+
+def test_the_status_shows_what_is_red_and_what_halts() -> None:
+    """Something red changes the colour and is counted; a halt of entries is said in words."""
+    watch = Watch(name="head_age_s", endpoint="one", light=Light.RED, value=12.0, limit=10.0)
+    fine, red = status_lines(engine_status(), Tally())[0], status_lines(engine_status(watches=(watch,)), Tally())[0]
+    halted = status_lines(engine_status(halted="watchdog.clock: 8.1 s ahead, limit 5 s"), Tally())[0]
+
+    assert "1/1 nodes, 1 RED" in red.plain
+    assert "NO ENTRIES, watchdog.clock: 8.1 s ahead, limit 5 s" in halted.plain
+    assert fine.style != red.style == halted.style
 
 
 def test_the_summary_accounts_for_everything() -> None:

@@ -19,7 +19,7 @@ from trio_copy.chain import rpc
 from trio_copy.chain.manners import Manners
 from trio_copy.chain.pacing import Pace
 from trio_copy.chain.refusals import Refusal, told_s, too_often
-from trio_copy.chain.session import Quarantine, Session
+from trio_copy.chain.session import Pulse, Quarantine, Session
 from trio_copy.chain.troubles import Troubles
 from trio_copy.chain.unreadable import Unreadable
 from trio_copy.config import ChainSettings, EndpointSettings
@@ -55,6 +55,13 @@ class Endpoint:
     """While anything stands here the endpoint is as good as away: others are asked first."""
     refuses: set[str] = field(factory=set)
     """What it gives no subscriptions to."""
+    red: frozenset[str] = frozenset()
+    """What its watchdogs have against it: then it is asked last."""
+    pulses: tuple[Pulse, ...] = ()
+    """Of its connections, or of the last ones that it had."""
+    given_up: trio.Event = field(factory=trio.Event)
+    """Set when its connections are known to be dead before they show it."""
+    why_given_up: str = ""
     _intervals: deque[float] = field(factory=lambda: deque(maxlen=_INTERVALS_KEPT))
 
     @property
@@ -73,6 +80,12 @@ class Endpoint:
         self.heads_seen = 0
         self._intervals.clear()
         self.manners.start_over()
+        self.given_up = trio.Event()
+
+    def give_up(self, why: str) -> None:
+        """Let it be dialled again, if it is connected."""
+        self.why_given_up = why
+        self.given_up.set()
 
     @property
     def usual_block_s(self) -> float | None:
@@ -100,17 +113,19 @@ class EndpointPool:
     """The newest block that the scanner has read: what an endpoint's head is measured by, for a claim alone proves nothing."""
     rescan_wanted: bool = False
     """Set when logs may have been missed: after a connect, or when the filters changed."""
+    on_head: Callable[[Endpoint, BlockRef], None] = lambda endpoint, head: None
+    """Hears each head right before the endpoint keeps it."""
 
     def __attrs_post_init__(self) -> None:
         self.troubles = Troubles(self.on_trouble)
 
     @property
     def live(self) -> list[Endpoint]:
-        """The connected endpoints, healthiest first."""
+        """The connected endpoints, healthiest first, those with something red last."""
         return sorted(
             (endpoint for endpoint in self.endpoints if endpoint.session is not None),
             key=lambda endpoint: (
-                bool(endpoint.unreadable),
+                bool(endpoint.unreadable or endpoint.red),
                 endpoint.failures,
                 -(endpoint.head.number if endpoint.head else 0),
             ),
@@ -167,6 +182,7 @@ class EndpointPool:
 
     def announce(self, endpoint: Endpoint, head: BlockRef) -> None:
         """Note a head for the scanner. Only the newest of each endpoint is kept: the scanner walks the rest itself."""
+        self.on_head(endpoint, head)
         endpoint.saw_head(head, trio.current_time())
         self._heads[endpoint.name] = head
         self._news.set()

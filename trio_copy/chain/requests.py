@@ -41,6 +41,8 @@ async def keep_requests(
         try:
             async with connect() as session:
                 await check_chain(session, settings)
+                # The other one is the subscriptions' connection, which stays when this one is made anew.
+                endpoint.pulses = (session.pulse, *endpoint.pulses[-1:])
                 head = await _latest(session, endpoint, pool)
                 with pool.connected(endpoint, session):
                     if not held or endpoint.head is None or head.number > endpoint.head.number:

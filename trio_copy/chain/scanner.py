@@ -55,6 +55,8 @@ class Scanner:
     wall: WallClock
     on_trouble: Callable[[str, str], None]
     """Takes the kind and detail of something worth a log line."""
+    arming_refusal: Callable[[], str | None] = lambda: None
+    """Tells why nothing may be armed yet, such as a clock that is wrong."""
     window: BlockWindow = field(init=False)
     fetch: LogFetcher = field(init=False)
     ranges: RangeReader = field(init=False)
@@ -97,6 +99,9 @@ class Scanner:
         await self.agreement.wait_second()
         while True:
             await self.pool.wait_live()
+            if self.arming_refusal() is not None:
+                await trio.sleep(_RETRY_S)
+                continue
             try:
                 start = await self._starting_block(checkpoint)
                 break

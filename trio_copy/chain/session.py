@@ -43,6 +43,21 @@ Quarantine = Callable[[str, str], None]
 
 
 @define(eq=False)
+class Pulse:
+    """What the pings of one connection found."""
+
+    asked_at: float | None = None
+    """Trio time of a ping that is not answered yet."""
+    round_trip_s: float | None = None
+
+    def pong_s(self, now: float, *, connected: bool) -> float | None:
+        """Return how long the last pong took, or has been waited for; also where the connection ended over that."""
+        if self.asked_at is not None:
+            return now - self.asked_at
+        return self.round_trip_s if connected else None
+
+
+@define(eq=False)
 class Session:
     """Requests may be made by any number of tasks; `notifications` has one reader."""
 
@@ -64,6 +79,7 @@ class Session:
     """Requests for subscriptions that were given up before they were answered."""
     _early: EarlyNotifications = field(factory=EarlyNotifications)
     _tolerance: Tolerance = field(factory=Tolerance)
+    pulse: Pulse = field(factory=Pulse)
 
     async def request(self, method: str, *params: object) -> msgspec.Raw:
         """Ask the node and return its undecoded result.
@@ -221,6 +237,7 @@ class Session:
     async def _run_pinger(self) -> None:
         while True:
             await trio.sleep(self._settings.ping_every_s)
+            asked_at = self.pulse.asked_at = trio.current_time()
             try:
                 with trio.fail_after(self._settings.ping_timeout_s):
                     await self._ws.ping()
@@ -230,6 +247,7 @@ class Session:
                 if self._closing:
                     return
                 raise
+            self.pulse.asked_at, self.pulse.round_trip_s = None, trio.current_time() - asked_at
 
 
 @define(eq=False)

@@ -60,6 +60,7 @@ async def follow_endpoint(
         async with connect() as subscriptions:
             await check_chain(subscriptions, settings)
             endpoint.start_over()
+            endpoint.pulses = (subscriptions.pulse,)
             # Before the newest block is asked for, so that none falls in between.
             polled = not await subscribe_heads(endpoint, subscriptions, pool)
             async with trio.open_nursery() as nursery:
@@ -119,7 +120,9 @@ async def _run_watchdog(endpoint: Endpoint, pool: EndpointPool, settings: ChainS
     behind_since: float | None = None
     while True:
         patience = endpoint.patience_s(settings.silence_s)
-        await trio.sleep(patience / _CHECKS_PER_PATIENCE)
+        with trio.move_on_after(patience / _CHECKS_PER_PATIENCE):
+            await endpoint.given_up.wait()
+            raise SubscriptionStale(endpoint.why_given_up)
         now = trio.current_time()
         if now - endpoint.head_at > patience:
             raise SubscriptionStale(f"no new head for {now - endpoint.head_at:.1f} s")

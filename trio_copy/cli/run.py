@@ -123,6 +123,7 @@ async def _run(session: _Session) -> int:
                 seams = Seams(
                     dial=world.dial,
                     wall=wall,
+                    clock=wall,
                     entropy=entropy,
                     observer=observer,
                     quotes=world.quotes,
@@ -139,7 +140,8 @@ async def _run(session: _Session) -> int:
                         with trio.CancelScope(shield=True, deadline=trio.current_time() + _SUMMARY_S):
                             await _summarise(service, printer, shown, tally)
                     if service.pipeline.sealed is None and not service.was_paused:
-                        raise ChainError("no node was ever reached: nothing was followed")
+                        refused = service.watchdogs.clock.refused
+                        raise ChainError(f"{refused or 'no node was ever reached'}: nothing was followed")
         finally:
             printer.finish()
             logs.finish()

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 
 import msgspec
 from attrs import frozen
+from rich.text import Text
 
 from trio_copy.cli.opened import Conf, ask_store, find_plan
 from trio_copy.cli.printer import out
@@ -12,7 +13,9 @@ from trio_copy.cli.tables import Column, Json, show
 from trio_copy.config import ShardsSettings
 from trio_copy.engine.shards import LEASE_BEATS
 from trio_copy.model.control import ENGINE, Instance, Lease, Mode, Modes, ShardDepth, shard_lease
+from trio_copy.model.watches import Light, Watch
 from trio_copy.ports import Store
+from trio_copy.telemetry.render import watch_objects
 
 _NO_SHARDS = ShardsSettings(count=1)
 _ALIVE_S = 30.0
@@ -45,6 +48,12 @@ class _Shard:
     oldest_s: float | None
 
 
+@frozen(kw_only=True)
+class _Watched:
+    instance: str
+    watch: Watch
+
+
 def _held(row: _Row, shards: tuple[int, ...]) -> tuple[int, ...]:
     """What a dead instance owned is not its own any more."""
     return () if row.state == "dead" else shards
@@ -53,6 +62,7 @@ def _held(row: _Row, shards: tuple[int, ...]) -> tuple[int, ...]:
 _INSTANCES: tuple[Column[_Row], ...] = (
     Column("instance", lambda row: row.instance.instance),
     Column("state", lambda row: row.state),
+    Column("ready", lambda row: "yes" if row.state == "alive" and row.instance.ready else "no"),
     Column("seen_s_ago", lambda row: round(row.age_s, 1), right=True),
     Column(
         "since",
@@ -62,6 +72,15 @@ _INSTANCES: tuple[Column[_Row], ...] = (
     ),
     Column("shards", lambda row: " ".join(map(str, _held(row, row.instance.shards))) or None, elastic=True),
     Column("standby", lambda row: " ".join(map(str, _held(row, row.instance.standby))) or None, elastic=True),
+)
+_STYLES: Mapping[str, str] = {Light.GREEN.value: "green", Light.RED.value: "bold red"}
+_WATCHES: tuple[Column[_Watched], ...] = (
+    Column("instance", lambda row: row.instance, elastic=True),
+    Column("watchdog", lambda row: row.watch.name),
+    Column("of", lambda row: row.watch.endpoint or "our clock"),
+    Column("light", lambda row: row.watch.light.value, shown=lambda light: Text(light, style=_STYLES.get(light, ""))),
+    Column("value", lambda row: row.watch.value, right=True),
+    Column("limit", lambda row: row.watch.limit, right=True),
 )
 _SHARDS: tuple[Column[_Shard], ...] = (
     Column("shard", lambda row: row.depth.shard, right=True),
@@ -76,7 +95,8 @@ _SHARDS: tuple[Column[_Shard], ...] = (
 
 
 def status(*, conf: Conf = None, json: Json = False) -> int:
-    """Show who works on the store: instances, the shards they own, what waits in each, dead letters, and the mode.
+    """Show who works on the store: instances, what their watchdogs say, the shards they own, what waits in each, dead
+    letters, and the mode.
 
     Exits with 1 when no instance lives, or a shard has no owner.
     """
@@ -134,10 +154,18 @@ def _print(found: _Found, rows: Sequence[_Row], shards: Sequence[_Shard], living
     out(f"{alive}, {len(shards) - orphans} of {len(shards)} shards owned, {dead} dead letters")
     if orphans:
         out(f"{orphans} SHARDS WITHOUT AN OWNER: their leaders are not copied; start an instance: trio-copy run CONF")
+    for row in living:
+        if row.instance.halted:
+            out(f"{row.instance.instance} LETS NO ENTRY OUT: {row.instance.halted}")
     if dead:
         out("dead letters wait for a person: trio-copy dlq stats")
     out("")
     show(_INSTANCES, rows, json=False, csv_=False, empty="no instance was ever seen")
+    out("")
+    watched = [
+        _Watched(instance=row.instance.instance, watch=watch) for row in living for watch in row.instance.watches
+    ]
+    show(_WATCHES, watched, json=False, csv_=False, empty="no watchdog has looked yet")
     out("")
     show(_SHARDS, shards, json=False, csv_=False, empty="no shards")
 
@@ -157,6 +185,9 @@ def _object(found: _Found, rows: Sequence[_Row], shards: Sequence[_Shard], orpha
                     "started_at": row.instance.started_at,
                     "shards": row.instance.shards,
                     "standby": row.instance.standby,
+                    "ready": row.state == "alive" and row.instance.ready,
+                    "halted": row.instance.halted,
+                    "watches": watch_objects(row.instance.watches),
                 }
                 for row in rows
             ],

@@ -166,6 +166,12 @@ class ChainSettings:
         why="First try of a backfill request; it halves when a node refuses and grows again.",
         check=within(1, 1_000_000),
     )
+    finality_s: float = setting(
+        60.0,
+        unit="seconds",
+        why="A node whose newest finalized block is older than this, or window_blocks behind its head, counts as red.",
+        check=within(1.0, 86_400.0),
+    )
     leaders_per_subscription: int = setting(
         500, unit="leaders", why="Longer filters are split; nodes refuse very long ones.", check=within(1, 100_000)
     )

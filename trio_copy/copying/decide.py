@@ -21,8 +21,13 @@ def decide(
     now: float,
     deadline_s: float,
     catalog: Catalog,
+    behind_s: float = 0.0,
+    halted: Reason | None = None,
 ) -> tuple[list[CopyTask], list[Skip]]:
     """Decide for every follow of a signal's leader; `now` is Unix seconds.
+
+    `behind_s` is how far the clock that says `now`, and that deadlines are later compared with, is known to be behind the
+    chain's. `halted` is why no entry may leave.
 
     The followers take turns at being first: the signal's identity picks the start, so that no name is always served
     before the others and every instance serves them in the same order.
@@ -36,21 +41,28 @@ def decide(
         settings = terms.settings
         verdict = decided.get(id(settings))
         if verdict is None:
-            verdict = decided[id(settings)] = _decide_one(signal, settings, catalog, now)
+            verdict = decided[id(settings)] = _decide_one(signal, settings, catalog, now + behind_s, halted)
         if isinstance(verdict, Reason):
             skips.append(
                 Skip(signal_id=signal.signal_id, follower=terms.follower, leader=signal.leader, reason=verdict)
             )
         else:
             executor = followers[terms.follower].executor
-            tasks.append(make_task(signal, terms, executor, verdict, now=now, deadline_s=deadline_s))
+            tasks.append(make_task(signal, terms, executor, verdict, now=now, deadline_s=deadline_s, behind_s=behind_s))
     return tasks, skips
 
 
 def make_task(
-    signal: Signal, terms: Terms, executor: str, intent: OrderIntent, *, now: float, deadline_s: float
+    signal: Signal,
+    terms: Terms,
+    executor: str,
+    intent: OrderIntent,
+    *,
+    now: float,
+    deadline_s: float,
+    behind_s: float = 0.0,
 ) -> CopyTask:
-    """Make one follower's task of a signal."""
+    """Make one follower's task of a signal; its deadline is a moment of the clock that says `now`."""
     execution = terms.settings.execution
     if execution.deadline_s is not None:
         deadline_s = min(deadline_s, execution.deadline_s)
@@ -61,7 +73,7 @@ def make_task(
         follower=terms.follower,
         executor=executor,
         intent=intent,
-        deadline=signal.block_time + deadline_s,
+        deadline=signal.block_time + deadline_s - behind_s,
         decided_at=now,
         not_before=_not_before(intent, terms.settings, now) if entry else 0.0,
         gathers=entry and (bool(execution.aggregate_s) or terms.settings.size.minimum_policy == "accumulate"),
@@ -76,6 +88,10 @@ def _not_before(intent: OrderIntent, settings: FollowSettings, now: float) -> fl
     return now + wait_s if wait_s else 0.0
 
 
-def _decide_one(signal: Signal, settings: FollowSettings, catalog: Catalog, now: float) -> OrderIntent | Reason:
+def _decide_one(
+    signal: Signal, settings: FollowSettings, catalog: Catalog, now: float, halted: Reason | None
+) -> OrderIntent | Reason:
+    if halted is not None and signal.side is Side.BUY:
+        return halted
     facts = catalog.of(signal.token_id) if len(catalog) else None
     return filters.check(signal, settings, catalog, now) or sizing.size(signal, settings, facts)

@@ -1,4 +1,6 @@
-"""The modes in force, as last heard from the store."""
+"""The modes in force, as last heard from the store, and what halts entries for the moment."""
+
+from collections.abc import Callable
 
 from attrs import define
 
@@ -11,6 +13,8 @@ from trio_copy.model.ids import FollowerId
 @define(eq=False)
 class ModeBoard:
     modes: Modes
+    halted: Callable[[], Reason | None] = lambda: None
+    """Tells why no entry may leave at this moment: what passes by itself is nobody's mode, and is not stored."""
 
     @property
     def engine(self) -> ModeChange:
@@ -26,4 +30,4 @@ class ModeBoard:
             return Reason(
                 code=Code.MODE_FORBIDS, control=control, value=side.value, limit=f"{change.mode.value}: {change.why}"
             )
-        return None
+        return self.halted() if side is Side.BUY else None

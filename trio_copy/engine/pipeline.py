@@ -17,6 +17,7 @@ from trio_copy.engine.reader import Fact, LogReader
 from trio_copy.engine.settlement import Settlements
 from trio_copy.errors import LeaseLost
 from trio_copy.model.control import Mode
+from trio_copy.model.decisions import Reason
 from trio_copy.model.ids import Address, FollowerId, TokenId
 from trio_copy.model.logs import BlockRef, Checkpoint, RawLog
 from trio_copy.model.resolutions import Resolution
@@ -46,6 +47,10 @@ class Pipeline:
     at: Callable[[str], None] = nowhere
     """Called at each point where a crash would matter."""
     shard_of: Callable[[Address], int] = lambda leader: 0
+    behind_s: Callable[[], float] = lambda: 0.0
+    """How far our clock is behind the chain's: what an age by our clock lacks."""
+    halted: Callable[[], Reason | None] = lambda: None
+    """Tells why no entry may leave at this moment."""
     sealed: BlockRef | None = None
     """The newest block of which everything is stored."""
     armed_at: int = -1
@@ -128,7 +133,14 @@ class Pipeline:
         now = self.wall()
         followers = self.book.terms.followers
         tasks, skips = decide(
-            signal, follows, followers, now=now, deadline_s=self.settings.deadline_s, catalog=self.catalog
+            signal,
+            follows,
+            followers,
+            now=now,
+            deadline_s=self.settings.deadline_s,
+            catalog=self.catalog,
+            behind_s=self.behind_s(),
+            halted=self.halted(),
         )
         ours = self._shards is None or self.shard_of(signal.leader) in self._shards
         checkpoint = self._checkpoint() if ours else None

@@ -42,6 +42,8 @@ class LogReader:
     on_fill: Callable[[Fill, SignalId, str], None]
     reads: Callable[[Address], bool] = lambda leader: True
     """Whether a leader is read by this instance."""
+    behind_s: Callable[[], float] = lambda: 0.0
+    """How far our clock is behind the chain's."""
     armed_block: int | None = None
     """Logs up to this block are not copied; None, and none is, before it is known where the story starts."""
     counts: Counter[str] = field(factory=Counter)
@@ -145,7 +147,7 @@ class LogReader:
     def _leader_signals(self, fills: Iterable[Fill], seen: SeenLog) -> Iterable[Signal]:
         for fill in fills:
             if fill.owner in self.book and self.reads(fill.owner):
-                now = int(seen.seen_at)
+                now = int(seen.seen_at + self.behind_s())
                 # A fresh log without a time is as old as its arrival, and so is one from the future: a deadline must end.
                 block_time = now if fill.block_time is None else min(fill.block_time, now)
                 signal = signal_from_fill(fill, block_time=block_time, seen_at=seen.seen_at)

@@ -14,7 +14,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
 
 import trio
-from attrs import define, field
+from attrs import define, evolve, field
 
 from trio_copy.chain.dial import Dial
 from trio_copy.chain.endpoints import Endpoint, EndpointPool
@@ -22,7 +22,8 @@ from trio_copy.chain.feed import FeedItem
 from trio_copy.chain.filters import FilterBoard, build_filters
 from trio_copy.chain.scanner import Scanner
 from trio_copy.chain.subscriber import follow_endpoint
-from trio_copy.clock import WallClock
+from trio_copy.chain.watchdogs import Watchdogs
+from trio_copy.clock import AnchoredClock, WallClock
 from trio_copy.config import Settings
 from trio_copy.copying.claims import OPEN, open_budgets
 from trio_copy.copying.follow_book import FollowBook
@@ -57,6 +58,8 @@ class Seams:
 
     dial: Dial
     wall: WallClock
+    clock: AnchoredClock | None = None
+    """The wall clock once more, where it is one that can be set."""
     entropy: Entropy
     observer: Observer
     quotes: Quotes | None = None
@@ -91,6 +94,7 @@ class Service:
     board: FilterBoard
     pool: EndpointPool
     scanner: Scanner
+    watchdogs: Watchdogs
     pipeline: Pipeline
     reconciler: Reconciler
     leaver: Leaver
@@ -226,7 +230,15 @@ class Service:
             late_logs=self.scanner.late_logs,
             reorgs=self.scanner.reorgs,
             quarantined=self.quarantine.total(),
+            ready=self.watchdogs.ready,
+            halted=self.watchdogs.why_halted,
+            watches=self.watchdogs.watches,
         )
+
+    def describe(self, me: Instance) -> Instance:
+        """Add to a heartbeat what the watchdogs say, so that others see it through the store."""
+        dogs = self.watchdogs
+        return evolve(me, ready=dogs.ready, halted=dogs.why_halted, watches=dogs.watches)
 
     async def apply(self, settings: Settings) -> list[str]:
         """Take over the follows and followers of a reloaded configuration; returns what needs a restart instead.
@@ -312,6 +324,7 @@ class Service:
         settings = self.plan.settings.engine
         budget = RestartBudget(settings.restarts, settings.restart_window_s)
         async with trio.open_nursery() as intake:
+            intake.start_soon(self.watchdogs.run, name="watchdogs")
             for endpoint in self.pool.endpoints:
                 intake.start_soon(
                     partial(
@@ -373,10 +386,11 @@ class Service:
         control = self.store.control
         while True:
             if self.keeper is None:
-                await control.beat(Instance(instance=self.seams.instance, shards=(0,)))
+                await control.beat(self.describe(Instance(instance=self.seams.instance, shards=(0,))))
             for group in self.groups.values():
                 await group.renew_leases()
-            await trio.sleep(every)
+            with trio.move_on_after(every):
+                await self.watchdogs.wait_changed()  # so that whoever asks the store hears of it at once
 
     async def _reconcile(self) -> None:
         while True:

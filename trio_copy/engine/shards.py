@@ -5,7 +5,7 @@ within three. Whoever loses one stops by itself: its token is refused by the sto
 Losing all leases is also how an engine pauses when Redis may have forgotten something: see `_gain`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Protocol
 
@@ -99,6 +99,8 @@ class ShardKeeper:
     """Shards that are read along with their owners."""
     others: tuple[Instance, ...] = ()
     """Who else lives."""
+    describe: Callable[[Instance], Instance] = lambda me: me
+    """Adds to a heartbeat what only the engine knows."""
     gained: int = 0
     """Grows with each time that shards came: what was read before has to be read again for them."""
     engine: "Engine" = field(init=False)
@@ -228,7 +230,7 @@ class ShardKeeper:
             standby=tuple(sorted(self.standby)),
             draining=self._draining,
         )
-        if await self.store.control.beat(me) and not self._draining:
+        if await self.store.control.beat(self.describe(me)) and not self._draining:
             self._draining = True
             self.observer.on_step("draining", "somebody asked this instance to drain")
             self.engine.drain()

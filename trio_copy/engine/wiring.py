@@ -7,10 +7,12 @@ from pathlib import Path
 
 import trio
 
+from trio_copy.chain.clock_watch import ClockWatch
 from trio_copy.chain.endpoints import Endpoint, EndpointPool
 from trio_copy.chain.feed import FeedItem
 from trio_copy.chain.filters import FilterBoard
 from trio_copy.chain.scanner import Scanner
+from trio_copy.chain.watchdogs import Watchdogs
 from trio_copy.config import EndpointSettings
 from trio_copy.config.catalog import read_catalog
 from trio_copy.copying.catalog import Catalog
@@ -80,7 +82,7 @@ async def open_service(
         step("follows", f"{len(book)} follows of {len(book.leaders)} leaders loaded")
         positions = await store.ledger.positions()
         step("positions", f"{len(positions)} positions loaded")
-        mode = ModeBoard(await store.control.modes())
+        mode = ModeBoard(await store.control.modes(), lambda: watchdogs.halted())
         keeper = None
         if plan.shards is not None:
             keeper = ShardKeeper(
@@ -128,6 +130,24 @@ async def open_service(
         )
         board = FilterBoard()
         board.replace(wanted_filters(plan, book, ownership))
+        clock_watch = ClockWatch(
+            pool=pool,
+            wall=seams.wall,
+            clock=seams.clock,
+            may_set=plan.shards is None,
+            deadline_s=settings.engine.deadline_s,
+            patience_s=settings.chain.silence_s,
+            on_trouble=seams.observer.on_alert,
+            on_step=step,
+        )
+        watchdogs = Watchdogs(
+            settings=settings.chain,
+            pool=pool,
+            board=board,
+            clock=clock_watch,
+            on_trouble=seams.observer.on_alert,
+            on_step=step,
+        )
         feed = trio.open_memory_channel[FeedItem](settings.chain.feed_capacity)
         reader = LogReader(
             decoders={topic: decoder for decoder in plan.decoders.values() for topic in decoder.topics},
@@ -135,6 +155,7 @@ async def open_service(
             reads=ownership.reads,
             quarantine=put_aside,
             on_fill=seams.observer.on_fill,
+            behind_s=lambda: clock_watch.behind_s,
         )
 
         def on_armed(block: BlockRef) -> None:
@@ -147,7 +168,12 @@ async def open_service(
             send=feed[0],
             wall=seams.wall,
             on_trouble=seams.observer.on_alert,
+            arming_refusal=clock_watch.arming_refusal,
         )
+
+        def on_item(item: FeedItem) -> None:
+            watchdogs.note(item)
+            seams.on_item(item)
 
         settlements = Settlements(store=store, catalog=catalog, wall=seams.wall, at=seams.at)
         pipeline = Pipeline(
@@ -161,9 +187,11 @@ async def open_service(
             wall=seams.wall,
             on_armed=on_armed,
             on_removed=scanner.look_again,
-            on_item=seams.on_item,
+            on_item=on_item,
             at=seams.at,
             shard_of=plan.shard_of,
+            behind_s=lambda: clock_watch.behind_s,
+            halted=watchdogs.halted,
         )
 
         service = Service(
@@ -178,6 +206,7 @@ async def open_service(
             pool=pool,
             quarantine=quarantine,
             scanner=scanner,
+            watchdogs=watchdogs,
             pipeline=pipeline,
             leaver=Leaver(
                 store=store,
@@ -208,6 +237,7 @@ async def open_service(
         )
         if keeper is not None:
             keeper.engine = service
+            keeper.describe = service.describe
         yield service
 
 

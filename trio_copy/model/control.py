@@ -8,6 +8,7 @@ from hashlib import sha256
 from attrs import frozen
 
 from trio_copy.model.ids import Address
+from trio_copy.model.watches import Watch
 
 
 class Mode(Enum):
@@ -83,6 +84,12 @@ class Instance:
     """The shards that it reads along with their owners."""
     draining: bool = False
     """Whether it takes nothing new any more."""
+    ready: bool = False
+    """Whether it follows the chain and nothing is red."""
+    halted: str = ""
+    """What halts entries for the moment; empty when nothing does."""
+    watches: tuple[Watch, ...] = ()
+    """What its watchdogs say."""
 
 
 @frozen(kw_only=True)

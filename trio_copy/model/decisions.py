@@ -53,6 +53,7 @@ class Code(Enum):
     GATHERED = "it went out as part of another task's order"
     NEVER_ENOUGH = "too little came together to reach the minimum"
     MODE_FORBIDS = "the mode of the engine forbids it"
+    ENTRIES_HALTED = "a watchdog halts entries until what it watches is well again"
     QUEUE_FULL = "the inbox is full"
     EVICTED_BY_EXIT = "an exit needed the place of this entry"
     DEADLINE_PASSED = "the deadline passed before the order could be sent"

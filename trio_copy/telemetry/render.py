@@ -1,5 +1,6 @@
 """Writes what happened as JSON objects. The field names are an interface: docs/events.md describes them."""
 
+from collections.abc import Iterable
 from typing import Any
 
 from trio_copy.model.decisions import Outcome, Skip
@@ -7,6 +8,7 @@ from trio_copy.model.fills import Fill
 from trio_copy.model.ids import SignalId
 from trio_copy.model.positions import slippage_bps
 from trio_copy.model.signals import Signal
+from trio_copy.model.watches import Watch
 from trio_copy.telemetry.observer import Finished
 from trio_copy.telemetry.status import Status
 from trio_copy.telemetry.tally import Percentiles, Tally
@@ -116,8 +118,24 @@ def status_object(status: Status, tally: Tally) -> Json:
         "late_logs": status.late_logs,
         "reorgs": status.reorgs,
         "quarantined": status.quarantined,
+        "ready": status.ready,
+        "halted": status.halted,
+        "watches": watch_objects(status.watches),
         **totals_object(tally),
     }
+
+
+def watch_objects(watches: Iterable[Watch]) -> list[Json]:
+    return [
+        {
+            "name": watch.name,
+            "endpoint": watch.endpoint,
+            "light": watch.light.value,
+            "value": watch.value,
+            "limit": watch.limit,
+        }
+        for watch in watches
+    ]
 
 
 def totals_object(tally: Tally) -> Json:

@@ -2,6 +2,8 @@
 
 from attrs import frozen
 
+from trio_copy.model.watches import Watch
+
 
 @frozen(kw_only=True)
 class EndpointStatus:
@@ -39,3 +41,8 @@ class Status:
     """Logs that only a re-scan found: the measure of what subscriptions and scans missed."""
     reorgs: int
     quarantined: int
+    ready: bool = False
+    """Whether the chain is followed and nothing is red."""
+    halted: str = ""
+    """What halts entries for the moment; empty when nothing does."""
+    watches: tuple[Watch, ...] = ()

@@ -12,6 +12,7 @@ from trio_copy.model.ids import Address, TokenId
 from trio_copy.model.positions import slippage_bps
 from trio_copy.model.signals import Signal
 from trio_copy.model.units import Rounding, Shares, Usd, divide
+from trio_copy.model.watches import Light
 from trio_copy.telemetry.observer import Finished, Observer
 from trio_copy.telemetry.status import Status
 from trio_copy.telemetry.tally import Tally
@@ -95,13 +96,19 @@ def status_lines(status: Status, tally: Tally) -> tuple[Text, Text]:
     feed = "no feed" if status.feed_age_s is None else f"feed {status.feed_age_s:.1f} s"
     live = sum(endpoint.live for endpoint in status.endpoints)
     unproven = f" unproven {status.unknown}" if status.unknown else ""
-    style = "reverse" if live else "bold white on red"
+    red = sum(watch.light is Light.RED for watch in status.watches)
+    nodes = f"{live}/{len(status.endpoints)} nodes" if live else "NO NODE, NOTHING IS FOLLOWED"
+    if live and status.halted:
+        nodes = f"NO ENTRIES, {status.halted}"
+    elif live and red:
+        nodes += f", {red} RED"
+    style = "reverse" if live and not status.halted and not red else "bold white on red"
     first = (
         f"{status.name} {status.trading} {status.mode}",
         f"shard {status.shard}",
         f"block {status.block}",
         feed,
-        f"{live}/{len(status.endpoints)} nodes" if live else "NO NODE, NOTHING IS FOLLOWED",
+        nodes,
         f"queue {status.queued} busy {status.busy}{unproven}",
     )
     second = (

@@ -13,6 +13,7 @@ from trio_copy.model.ids import FollowerId
 from trio_copy.model.layers import layer
 from trio_copy.model.logs import Checkpoint
 from trio_copy.model.units import Ratio
+from trio_copy.model.watches import Light, Watch
 from trio_copy.ports import Admitted, Adopted, Duplicate, Unsure
 from trio_copy.testing.conformance.terms import (
     FILLED,
@@ -370,15 +371,17 @@ async def a_lease_fences_out_its_old_owner(open_store: OpenStoreForTest) -> None
 
 
 async def instances_are_seen(open_store: OpenStoreForTest) -> None:
-    """A heartbeat shows when an instance was last alive and what it owns, and tells it that it shall drain."""
+    """A heartbeat shows when an instance was last alive, what it owns and what its watchdogs say, and tells it to drain."""
     async with open_with(open_store) as store:
-        one, two = Instance(instance="one", shards=(1, 2)), Instance(instance="two")
+        watch = Watch(name="head_age_s", endpoint="node", light=Light.RED, value=12.5, limit=10.0)
+        one, two = Instance(instance="one", shards=(1, 2), watches=(watch,), halted="why"), Instance(instance="two")
         assert not await store.control.beat(one)
         await trio.sleep(3)
         await store.control.beat(two)
         seen = {instance.instance: instance.seen_at for instance in await store.control.instances()}
         assert round(seen["two"] - seen["one"]) == 3
         assert {instance.shards for instance in await store.control.instances()} == {(1, 2), ()}
+        assert {(one.watches, one.halted) for one in await store.control.instances()} == {((watch,), "why"), ((), "")}
         assert await store.control.ask_drain("one")
         assert not await store.control.ask_drain("nobody")
         assert [await store.control.beat(one), await store.control.beat(two)] == [True, False]

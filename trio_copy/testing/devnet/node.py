@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 import trio
 import trio_websocket
-from attrs import define, field
+from attrs import define, evolve, field
 
 from trio_copy.chain.filters import passes
 from trio_copy.model.ids import Address
@@ -53,6 +53,10 @@ class NodeFaults:
     behind: int = 0
     """Shows a chain this many blocks shorter."""
     each_log_twice: bool = False
+    times_ahead_s: int = 0
+    """Shows every block and log with a time that much later."""
+    unfinalized: int | None = 4
+    """Blocks from the newest finalized one to its head; None: it does not know the word."""
 
 
 @define(eq=False)
@@ -176,12 +180,12 @@ class DevNode:
             case "eth_blockNumber":
                 return hex(self._head_number)
             case "eth_getBlockByNumber":
-                number = self._head_number if params[0] == "latest" else int(params[0], 16)
+                number = self._number(params[0])
                 block = self.chain.at(number) if number <= self._head_number else None
-                return None if block is None else block_object(block.ref)
+                return None if block is None else self._header(block)
             case "eth_getBlockByHash":
                 block = self.chain.by_hash(params[0])
-                return None if block is None else block_object(block.ref)
+                return None if block is None else self._header(block)
             case "eth_getLogs":
                 return self._logs(client, params[0])
             case "eth_subscribe":
@@ -199,6 +203,25 @@ class DevNode:
     def _head_number(self) -> int:
         return max(0, self.chain.head.ref.number - self.faults.behind)
 
+    def _number(self, which: str) -> int:
+        match which:
+            case "latest":
+                return self._head_number
+            case "finalized":
+                if self.faults.unfinalized is None:
+                    raise _Refused("finalized block not found")
+                return max(0, self._head_number - self.faults.unfinalized)
+            case _:
+                return int(which, 16)
+
+    def _header(self, block: DevBlock) -> dict[str, Any]:
+        return block_object(evolve(block.ref, time=block.ref.time + self.faults.times_ahead_s))
+
+    def _written(self, log: RawLog, *, removed: bool = False) -> dict[str, Any]:
+        if log.block_time is not None:
+            log = evolve(log, block_time=log.block_time + self.faults.times_ahead_s)
+        return log_object(log, removed=removed, with_time=not self.faults.without_time)
+
     def _logs(self, client: _Client, wanted: dict[str, Any]) -> list[dict[str, Any]]:
         if self.faults.rate_limited:
             raise _Refused("daily request count exceeded, request rate limited")
@@ -210,12 +233,8 @@ class DevNode:
             self.faults.empty_logs -= 1
             return []
         log_filter = _read_filter(wanted)
-        return [
-            log_object(log, with_time=not self.faults.without_time)
-            for block in self._blocks(wanted)
-            for log in block.logs
-            if passes(log, log_filter)
-        ][: self.faults.cut_logs]
+        logs = [self._written(log) for block in self._blocks(wanted) for log in block.logs if passes(log, log_filter)]
+        return logs[: self.faults.cut_logs]
 
     def _note_range(self, client: _Client, start: int, stop: int) -> None:
         self.ranges.append((start, stop))
@@ -245,7 +264,7 @@ class DevNode:
         if not self.faults.silent_heads:
             shown = self.chain.at(block.ref.number - self.faults.behind)
             if shown is not None:
-                self._push(lambda log_filter: log_filter is None, block_object(shown.ref))
+                self._push(lambda log_filter: log_filter is None, self._header(shown))
 
     def _block_removed(self, block: DevBlock) -> None:
         if not self.faults.without_removed:
@@ -253,7 +272,7 @@ class DevNode:
                 self._push_log(log, removed=True)
 
     def _push_log(self, log: RawLog, *, removed: bool) -> None:
-        written = log_object(log, removed=removed, with_time=not self.faults.without_time)
+        written = self._written(log, removed=removed)
         for _ in range(2 if self.faults.each_log_twice else 1):
             self._push(lambda log_filter: log_filter is not None and passes(log, log_filter), written)
 

@@ -1,0 +1,469 @@
+"""What the watchdogs see, and what they do about it: virtual time, real WebSockets, clocks that a test turns."""
+
+from collections.abc import AsyncGenerator, Callable
+from contextlib import asynccontextmanager
+from random import Random
+
+import pytest
+import trio
+import trio.testing
+from attrs import define, field
+
+from tests.engine.test_subscription import mine_steadily
+from tests.harness import Recorder, World, make_test_plan, open_world, patient, running_engine
+from trio_copy.clock import AnchoredClock, WallClock
+from trio_copy.engine.plan import Plan
+from trio_copy.engine.service import Service
+from trio_copy.engine.wiring import open_service
+from trio_copy.model.control import Instance
+from trio_copy.model.decisions import Code, End
+from trio_copy.model.fills import Side
+from trio_copy.model.watches import Light
+
+Clock = trio.testing.MockClock
+_ALARMS = {"watchdog", "clock-skew", "clock-jump", "clock-stepped", "entries-halted"}
+
+
+@define(eq=False)
+class Turned:
+    """A wall clock that goes wrong, or counts a sleep that Trio's clock does not."""
+
+    right: WallClock
+    by: float = 0.0
+
+    def __call__(self) -> float:
+        return self.right() + self.by
+
+
+@asynccontextmanager
+async def starting_engine(
+    world: World, plan: Plan, clock: AnchoredClock | None = None
+) -> AsyncGenerator[Service, None]:
+    """Run an engine without waiting for it to arm."""
+    seams = world.seams()
+    seams.clock = clock
+    async with open_service(plan, seams, world.endpoints) as service, trio.open_nursery() as nursery:
+        nursery.start_soon(service.run)  # noqa: ASYNC113  it may never arm
+        yield service
+        service.drain()
+
+
+def alarms(recorder: Recorder, kind: str) -> list[str]:
+    return [detail for of, detail in recorder.alerts if of == kind]
+
+
+def lights(service: Service, name: str) -> list[Light]:
+    return [watch.light for watch in service.watchdogs.watches if watch.name == name]
+
+
+async def until(reached: Callable[[], bool], within_s: float = 60) -> None:
+    with trio.fail_after(within_s):
+        while True:
+            if reached():
+                return
+            await trio.sleep(0.5)
+
+
+async def lit(
+    service: Service, name: str, light: Light, endpoint: str = "node-1", within_s: float = 60
+) -> float | None:
+    """Wait until a watchdog shows a light; returns its figure."""
+    with trio.fail_after(within_s):
+        while True:
+            for watch in service.watchdogs.watches:
+                if (watch.name, watch.endpoint, watch.light) == (name, endpoint, light):
+                    return watch.value
+            await trio.sleep(0.5)
+
+
+@pytest.mark.parametrize("anchored", [False, True], ids=["a plain clock", "an anchored clock"])
+@pytest.mark.parametrize("nodes", [1, 3])
+@pytest.mark.parametrize(("wrong_s", "way"), [(8.0, "ahead"), (-8.0, "behind")])
+async def test_a_wrong_clock_arms_nothing_until_it_is_mended(
+    clock: Clock, wrong_s: float, way: str, nodes: int, anchored: bool
+) -> None:
+    """One alert names the direction; nothing is copied; when somebody sets the clock, the engine arms by itself."""
+    async with open_world(nodes=nodes) as world, trio.open_nursery() as nursery:
+        turned = Turned(world.wall, wrong_s)
+        real = AnchoredClock(trio.current_time, turned) if anchored else None
+        world.wall = real or turned
+        nursery.start_soon(mine_steadily, world, 60.0)
+        async with starting_engine(world, make_test_plan(), real) as service:
+            await trio.sleep(10)
+            assert "armed" not in world.recorder.steps
+            (told,) = alarms(world.recorder, "clock-skew")
+            assert told.startswith("not armed: ")
+            assert f" {way} " in told
+            assert "NTP" in told
+            assert lights(service, "clock_skew_s") == [Light.RED]
+            status = await service.status()
+            assert (status.ready, status.block) == (False, None)
+            turned.by = 0.0
+            await world.recorder.wait_until(lambda: "armed" in world.recorder.steps)
+            await trio.sleep(3)
+            world.chain.mine(world.buy())
+            await world.recorder.wait_copies(2)
+            assert lights(service, "clock_skew_s") == [Light.GREEN]
+            assert (await service.status()).ready
+        nursery.cancel_scope.cancel()
+    assert len(alarms(world.recorder, "clock-skew")) == 1
+
+
+async def test_a_small_skew_is_told_and_copied_through(clock: Clock) -> None:
+    """Three seconds are worth an alert, and no halt."""
+    async with open_world() as world:
+        world.wall = Turned(world.wall, 3.0)
+        async with running_engine(world, make_test_plan()):
+            await mine_steadily(world, 5)
+            world.chain.mine(world.buy())
+            await world.recorder.wait_copies(2)
+    (told,) = alarms(world.recorder, "clock-skew")
+    assert told.startswith("this machine's clock is 3")
+
+
+async def test_a_clock_that_is_behind_does_not_make_old_fills_fresh(clock: Clock) -> None:
+    """A fill six seconds old is too old with a deadline of five, though our clock, three behind, believes in three."""
+    async with open_world() as world:
+        world.wall = Turned(world.wall, -3.0)
+        async with running_engine(world, make_test_plan()):
+            await mine_steadily(world, 3)
+            world.nodes[0].faults.silent_heads = world.nodes[0].faults.silent_logs = True
+            world.chain.mine(world.buy())
+            await trio.sleep(6)
+            world.nodes[0].faults.silent_heads = world.nodes[0].faults.silent_logs = False
+            world.chain.mine()
+            await world.recorder.wait_until(lambda: len(world.recorder.skips) == 2)
+            world.chain.mine(world.buy())
+            await world.recorder.wait_copies(2)
+    assert {skip.reason.code for skip in world.recorder.skips} == {Code.TOO_OLD}
+
+
+async def test_a_skew_that_appears_halts_entries_and_says_so(clock: Clock) -> None:
+    """Not everything silently too old: the reason is the clock. Exits go on, and so do entries when it is over."""
+    async with open_world(nodes=3) as world, running_engine(world, make_test_plan()) as service:
+        await mine_steadily(world, 3)
+        world.chain.mine(world.buy(shares=100))
+        await world.recorder.wait_copies(2)
+        world.nodes[0].faults.times_ahead_s = 9
+        await mine_steadily(world, 10)
+        assert not alarms(world.recorder, "clock-skew"), "one node alone is no witness"
+        world.nodes[1].faults.times_ahead_s = world.nodes[2].faults.times_ahead_s = 9
+        await mine_steadily(world, 3)
+        (told,) = alarms(world.recorder, "clock-skew")
+        assert told.startswith("entries are halted: this machine's clock is 9")
+        assert "behind" in told
+        world.chain.mine(world.buy())
+        await world.recorder.wait_until(lambda: len(world.recorder.skips) == 2)
+        assert (await service.status()).halted.startswith("watchdog.clock: 9")
+        world.chain.mine(world.buy(side=Side.SELL))
+        await world.recorder.wait_until(lambda: len(world.recorder.finished) == 4)
+        for node in world.nodes:
+            node.faults.times_ahead_s = 0
+        await mine_steadily(world, 8)
+        world.chain.mine(world.buy())
+        await world.recorder.wait_copies(6)
+    assert {(skip.reason.code, skip.reason.control) for skip in world.recorder.skips} == {
+        (Code.ENTRIES_HALTED, "watchdog.clock")
+    }
+
+
+@pytest.mark.parametrize("times_ahead_s", [-1000, 1000])
+async def test_one_node_of_two_with_wrong_times_stops_nothing(clock: Clock, times_ahead_s: int) -> None:
+    """Arming and copying go on by the word of the other one."""
+    async with open_world(nodes=2) as world:
+        world.nodes[1].faults.times_ahead_s = times_ahead_s
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(mine_steadily, world, 600.0)
+            async with running_engine(world, make_test_plan()) as service:
+                await trio.sleep(10)
+                assert lights(service, "clock_skew_s") == [Light.GREEN]
+                assert service.watchdogs.halted() is None
+            nursery.cancel_scope.cancel()
+    assert not alarms(world.recorder, "clock-skew")
+
+
+async def test_a_chain_that_stands_still_is_no_wrong_clock(clock: Clock) -> None:
+    """A start behind an old block waits a little for a fresh one, then arms without a word about clocks."""
+    async with open_world() as world:
+        await trio.sleep(100)
+        started = trio.current_time()
+        async with running_engine(world, make_test_plan()):
+            assert 9 < trio.current_time() - started < 12
+            world.chain.mine(world.buy())
+            await world.recorder.wait_copies(2)
+    assert not alarms(world.recorder, "clock-skew")
+
+
+async def test_a_fresh_block_ends_the_wait_at_once(clock: Clock) -> None:
+    """As soon as a block comes whose time fits, the engine arms."""
+    async with open_world() as world:
+        await trio.sleep(100)
+        async with starting_engine(world, make_test_plan()):
+            await trio.sleep(1)
+            assert "armed" not in world.recorder.steps
+            world.chain.mine()
+            await trio.sleep(0.5)
+            assert "armed" in world.recorder.steps
+
+
+async def test_what_happened_while_the_machine_slept_is_not_copied(clock: Clock) -> None:
+    """After 50 minutes of sleep: a word, every node dialled again, the old fill left alone, the next one copied."""
+    async with open_world(nodes=2) as world:
+        asleep = Turned(world.wall)
+        world.wall = world.chain.now = asleep
+        async with running_engine(world, make_test_plan()) as service:
+            await mine_steadily(world, 5)
+            for node in world.nodes:
+                node.faults.silent_heads = node.faults.silent_logs = True
+            world.chain.mine(world.buy())
+            for node in world.nodes:
+                node.faults.silent_heads = node.faults.silent_logs = False
+            dials = world.dials
+            asleep.by += 3011
+            await world.recorder.wait_until(lambda: len(world.recorder.skips) == 2)
+            await until(lambda: world.dials == dials + 4)  # both connections of both nodes
+            await mine_steadily(world, 3)
+            world.chain.mine(world.buy())
+            await world.recorder.wait_copies(2)
+            assert service.watchdogs.halted() is None
+    assert {skip.reason.code for skip in world.recorder.skips} == {Code.TOO_OLD}
+    (told,) = alarms(world.recorder, "clock-jump")
+    assert told.startswith("+3011 s went by at once")
+
+
+async def test_entries_wait_after_sleep_until_a_node_was_dialled_again(clock: Clock) -> None:
+    """While no node answers, what was under way is not bought; the halt ends by itself."""
+    plan = make_test_plan(engine={"deadline_s": 3600.0})
+    async with open_world() as world:
+        asleep = Turned(world.wall)
+        world.wall = world.chain.now = asleep
+        async with running_engine(world, plan) as service:
+            await mine_steadily(world, 3)
+            world.down = {0}
+            asleep.by += 600
+            await trio.sleep(1.5)
+            reason = service.watchdogs.halted()
+            assert reason is not None
+            assert (reason.code, reason.control) == (Code.ENTRIES_HALTED, "watchdog.sleep")
+            assert service.mode.forbids(Side.BUY, service.plan.settings.follower[0].id) == reason
+            assert service.mode.forbids(Side.SELL, service.plan.settings.follower[0].id) is None
+            world.down = set()
+            await until(lambda: service.watchdogs.halted() is None)
+
+
+async def test_a_step_of_the_systems_clock_moves_nothing_while_ours_is_right(clock: Clock) -> None:
+    """Somebody sets the clock an hour ahead: one alert, and copies go on by our own clock."""
+    async with open_world() as world:
+        system = Turned(world.wall)
+        world.wall = real = AnchoredClock(trio.current_time, system)
+        seams = world.seams()
+        seams.clock = real
+        async with open_service(make_test_plan(), seams, world.endpoints) as service, trio.open_nursery() as nursery:
+            await nursery.start(service.run)
+            await mine_steadily(world, 3)
+            system.by = 3600
+            await mine_steadily(world, 5)
+            world.chain.mine(world.buy())
+            await world.recorder.wait_copies(2)
+            service.drain()
+    assert alarms(world.recorder, "clock-stepped") == [
+        "the system's clock was set by +3600.0 s; ours goes on as it was"
+    ]
+
+
+@define(eq=False)
+class Frozen(trio.abc.Stream):
+    """A node's end of a connection that can fall silent without closing."""
+
+    stream: trio.abc.Stream
+    frozen: Callable[[], bool]
+    _thawed: trio.Event = field(factory=trio.Event)
+
+    async def receive_some(self, max_bytes: int | None = None) -> bytes | bytearray:
+        data = await self.stream.receive_some(max_bytes)
+        if self.frozen():
+            await self._thawed.wait()
+        return data
+
+    async def send_all(self, data: bytes | bytearray | memoryview) -> None:
+        if self.frozen():
+            await trio.lowlevel.checkpoint()
+        else:
+            await self.stream.send_all(data)
+
+    async def wait_send_all_might_not_block(self) -> None:
+        await self.stream.wait_send_all_might_not_block()
+
+    async def aclose(self) -> None:
+        await self.stream.aclose()
+
+
+@define(eq=False)
+class Away:
+    """A node that stops answering, heads and pongs alike."""
+
+    world: World
+    frozen: bool = False
+
+    async def handle(self, stream: trio.abc.Stream) -> None:
+        await self.world.nodes[1].handle(Frozen(stream, lambda: self.frozen))
+
+
+def _down(world: World, away: Away) -> None:
+    world.down = {1}
+    world.nodes[1].drop_connections()
+
+
+def _up(world: World, away: Away) -> None:
+    world.down = set()
+    away.frozen = False
+    world.nodes[1].faults.behind = 0
+    world.nodes[1].faults.silent_logs = False
+    world.nodes[1].faults.unfinalized = 4
+
+
+def _freeze(world: World, away: Away) -> None:
+    away.frozen = True
+    world.down = {1}
+
+
+def _lag(world: World, away: Away) -> None:
+    world.nodes[1].faults.behind = 9
+
+
+def _mute(world: World, away: Away) -> None:
+    world.nodes[1].faults.silent_logs = True
+
+
+def _never_final(world: World, away: Away) -> None:
+    world.nodes[1].faults.unfinalized = 70
+
+
+@pytest.mark.parametrize(
+    ("name", "break_it", "least"),
+    [
+        ("head_age_s", _down, 10),
+        ("pong_s", _freeze, 5),
+        ("missed_blocks", _mute, 2),
+        ("behind_blocks", _lag, 6),
+        ("finality_blocks", _never_final, 65),
+        ("finality_s", _never_final, 61),
+    ],
+)
+async def test_each_watchdog_turns_red_and_green_again(
+    clock: Clock, name: str, break_it: Callable[[World, Away], None], least: float
+) -> None:
+    """Its figure is over the limit, the node is asked last and nobody is ready; afterwards all is as before."""
+    async with open_world(nodes=2) as world:
+        away = Away(world)
+        world.instead[1] = away.handle
+        for _ in range(100):
+            world.chain.mine()
+            await trio.sleep(1)
+        # A node that lags is dialled again at once unless it has a little patience.
+        plan = make_test_plan(chain={"silence_s": 10.0}, engine={"backoff_max_s": 1.0})
+        async with running_engine(world, plan) as service, trio.open_nursery() as nursery:
+            nursery.start_soon(_trade_steadily, world)
+            await lit(service, name, Light.GREEN)
+            await trio.sleep(5)
+            assert (await service.status()).ready
+            break_it(world, away)
+            figure = await lit(service, name, Light.RED)
+            assert figure is not None
+            assert figure >= least
+            assert service.pool.endpoints[1].red >= {name}
+            assert service.pool.live[0].name == "node-0"
+            assert not (await service.status()).ready
+            assert service.watchdogs.halted() is None, "the other node is green"
+            assert not service.describe(_me()).ready
+            _up(world, away)
+            await lit(service, name, Light.GREEN, within_s=240)
+            await trio.sleep(20)
+            assert (await service.status()).ready
+            assert {watch.light for watch in service.watchdogs.watches} <= {Light.GREEN, Light.UNKNOWN}
+            nursery.cancel_scope.cancel()
+    assert any(detail.startswith(f"node-1: {name} is ") for detail in alarms(world.recorder, "watchdog"))
+    assert not alarms(world.recorder, "entries-halted")
+
+
+async def _trade_steadily(world: World) -> None:
+    while True:
+        await trio.sleep(1)
+        world.chain.mine(world.buy())
+
+
+def _me() -> Instance:
+    return Instance(instance="me")
+
+
+async def test_a_node_without_a_finalized_block_is_unknown_not_red(clock: Clock) -> None:
+    """Many nodes do not know the word; nothing is demoted for that, and they are asked rarely."""
+    async with open_world() as world:
+        world.nodes[0].faults.unfinalized = None
+        async with running_engine(world, make_test_plan()) as service:
+            await mine_steadily(world, 100)
+            assert lights(service, "finality_s") == [Light.UNKNOWN] == lights(service, "finality_blocks")
+            assert service.watchdogs.ready
+            assert lights(service, "missed_blocks") == [Light.UNKNOWN], "there is nobody to compare a lone node with"
+    assert not _ALARMS & {kind for kind, _ in world.recorder.alerts}
+
+
+async def test_when_every_node_is_red_entries_halt_until_one_is_green(clock: Clock) -> None:
+    """Exits go on; the mode in the store is nobody's business; one green node is enough."""
+    async with open_world(nodes=2) as world:
+        await mine_steadily(world, 100)
+        async with running_engine(world, make_test_plan()) as service:
+            await mine_steadily(world, 20)
+            world.chain.mine(world.buy())
+            await world.recorder.wait_copies(2)
+            for node in world.nodes:
+                node.faults.unfinalized = 70
+            await mine_steadily(world, 20)
+            assert len(alarms(world.recorder, "entries-halted")) == 1
+            world.chain.mine(world.buy())
+            await world.recorder.wait_until(lambda: len(world.recorder.skips) == 2)
+            world.chain.mine(world.buy(side=Side.SELL))
+            await world.recorder.wait_copies(4)
+            assert (await service.store.control.modes()).by_scope == {}
+            assert service.describe(_me()).halted.startswith("watchdog.nodes: all are red: node-0 finality_blocks")
+            world.nodes[0].faults.unfinalized = 4
+            await mine_steadily(world, 20)
+            world.chain.mine(world.buy())
+            await world.recorder.wait_copies(6)
+    assert {skip.reason.code for skip in world.recorder.skips} == {Code.ENTRIES_HALTED}
+    assert {finished.outcome.end for finished in world.recorder.finished} == {End.FILLED}
+
+
+async def test_a_node_that_is_back_costs_no_copy(clock: Clock) -> None:
+    """A halt is looked at again when it matters: what a minute's outage missed is copied as soon as a node is there."""
+    plan = make_test_plan(engine={"deadline_s": 600.0, "backoff_max_s": 0.5, "restarts": 1000})
+    plan = patient(plan)
+    async with open_world() as world, running_engine(world, plan):
+        await mine_steadily(world, 3)
+        world.down = {0}
+        world.nodes[0].drop_connections()
+        for _ in range(6):
+            await trio.sleep(10)
+            world.chain.mine(world.buy())
+        assert alarms(world.recorder, "entries-halted")
+        world.down = set()
+        await world.recorder.wait_copies(12)
+    assert world.recorder.skips == []
+
+
+@pytest.mark.parametrize("seed", range(4))
+async def test_a_healthy_chain_raises_no_alarm(clock: Clock, seed: int) -> None:
+    """Blocks of one to three seconds, stamped in whole seconds and up to one early, over nodes that are as late."""
+    chance = Random(seed)
+    async with open_world(nodes=3) as world:
+        right = world.wall
+        world.chain.now = lambda: right() + chance.uniform(-0.9, 1.0)
+        async with running_engine(world, make_test_plan()) as service:
+            for number in range(120):
+                await trio.sleep(chance.choice([1.0, 2.0, 2.0, 2.0, 3.0]) + chance.uniform(-0.4, 0.4))
+                world.chain.mine(*([world.buy()] if chance.random() < 0.3 else []))
+                if number > 20:
+                    assert service.watchdogs.ready, service.watchdogs.watches
+            await trio.sleep(2)
+        assert len(world.recorder.copies) == 2 * len(world.recorder.admitted)
+    assert not _ALARMS & {kind for kind, _ in world.recorder.alerts}
