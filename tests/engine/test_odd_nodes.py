@@ -212,7 +212,7 @@ async def test_fills_keep_coming_while_requests_fail(clock: Clock, odd: Callable
             await mine_for(world, 60)
             assert len(world.recorder.admitted) == 30
             assert world.dials < 20
-        assert alerts(world, "requests-lost")
+        assert 1 <= len(alerts(world, "requests-lost")) <= 2
     assert not alerts(world, "endpoint-lost")
     assert len(world.recorder.copies) == 60
 

@@ -19,6 +19,9 @@ NextWait = Callable[[float], float]
 _PATIENCE_S = 60.0
 """An endpoint that cannot be asked for so long is given up as a whole; what it brings can be checked by nobody."""
 
+_TELL_EVERY_S = 60.0
+"""A connection that is lost again and again is one trouble, not many."""
+
 
 async def keep_requests(
     endpoint: Endpoint,
@@ -36,6 +39,7 @@ async def keep_requests(
         ChainError: the first connection failed, or none could be had for a minute.
     """
     held = False
+    lost, tell_at = 0, -float("inf")
     while True:
         began = trio.current_time()
         try:
@@ -64,7 +68,10 @@ async def keep_requests(
         endpoint.failures += 1
         endpoint.last_error = str(failure)
         wait = failure.retry_after_s + next_wait(now - began)
-        pool.on_trouble("requests-lost", f"{endpoint.name}: {failure}; again in {wait:.2f} s")
+        lost += 1
+        if now >= tell_at:
+            tell_at = now + _TELL_EVERY_S
+            pool.on_trouble("requests-lost", f"{endpoint.name}: {failure}; again in {wait:.2f} s ({lost} so far)")
         await trio.sleep(wait)
 
 
