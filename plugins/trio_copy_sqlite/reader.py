@@ -6,6 +6,7 @@ large is read in pieces, what is decoded is decoded after the snapshot's end, an
 
 import sqlite3
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import TypeVar
@@ -70,7 +71,7 @@ class Reader:
         try:
             connection = sqlite3.connect(f"{self.path.as_uri()}?mode=ro", uri=True, isolation_level=None)
             connection.execute(f"PRAGMA busy_timeout = {_BUSY_MS}")
-            connection.set_progress_handler(_nobody_waits, _LOOK_EVERY)
+            connection.set_progress_handler(_look_whether_anybody_waits, _LOOK_EVERY)
             connection.execute("BEGIN DEFERRED")
             return work(connection)
         except sqlite3.Error as error:
@@ -86,12 +87,7 @@ def _make(make: Callable[[_Raw], _T], raw: Sequence[_Raw]) -> list[_T]:
     return [make(one) for one in raw]
 
 
-def _nobody_waits() -> bool:
-    """Tell SQLite to stop once the caller was cancelled or its time is over."""
-    try:
+def _look_whether_anybody_waits() -> None:
+    """Let SQLite stop once the caller was cancelled or its time is over: it takes any exception here for that."""
+    with suppress(RuntimeError):  # in place, without a thread: nobody can be waiting meanwhile
         trio.from_thread.check_cancelled()
-    except trio.Cancelled:
-        return True
-    except RuntimeError:
-        return False  # in place, without a thread: nobody can be waiting meanwhile
-    return False

@@ -321,7 +321,9 @@ def test_decode_reads_every_form(tmp_path: Path, capsys: Capture, load_data: Cal
         assert main(["decode", str(path)]) == 0
         output = capsys.readouterr()
         answers.add(output.out)
-        assert "13 fills; logs that are no fills: 12" in output.err
+        assert (
+            "12 fills; logs that are no fills: 13 (3 exchange, 8 other-event, 2 split); dropped: 0 (none)" in output.err
+        )
     (answer,) = answers
     first = json.loads(answer.splitlines()[0])
     assert list(first) == [
@@ -329,6 +331,7 @@ def test_decode_reads_every_form(tmp_path: Path, capsys: Capture, load_data: Cal
         "exchange",
         "owner",
         "role",
+        "kind",
         "side",
         "token_id",
         "shares",
@@ -353,7 +356,10 @@ def test_decode_survives_bad_lines_and_refuses_no_json(tmp_path: Path, capsys: C
     path = tmp_path / "logs"
     path.write_text('{"address": "0x1"}\nnot json\n[1, null]\n')
     assert main(["decode", str(path)]) == 0
-    assert "0 fills; logs that are no fills: 4 (3 malformed, 1 malformed-log)" in capsys.readouterr().err
+    assert (
+        "0 fills; logs that are no fills: 0 (none); dropped: 4 (3 malformed, 1 malformed-log)"
+        in capsys.readouterr().err
+    )
     path.write_text("hello")
     assert main(["decode", str(path)]) == 2
     assert "expected JSON" in capsys.readouterr().err
