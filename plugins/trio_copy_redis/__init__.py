@@ -20,7 +20,7 @@ from trio_copy_redis.bell import Bell
 from trio_copy_redis.client import Client, load_script, open_client
 from trio_copy_redis.control import RedisControl
 from trio_copy_redis.desk import Desk
-from trio_copy_redis.distrust import expect_safe
+from trio_copy_redis.distrust import APPENDONLY, NOBODY, expect_safe
 from trio_copy_redis.follows import RedisFollows
 from trio_copy_redis.history import RedisHistory
 from trio_copy_redis.inbox import RedisInbox
@@ -29,6 +29,11 @@ from trio_copy_redis.ledger import RedisLedger
 from trio_copy_redis.limits import RedisLimits
 
 _SHAPE = load_script("common", "shape")
+
+
+def _expect_trust(instance: object, attribute: object, value: str) -> None:
+    if value not in (NOBODY, APPENDONLY):
+        raise ValueError(f'expected "{APPENDONLY}" or nothing, got "{value}"')
 
 
 def _expect_url(instance: object, attribute: object, value: str) -> None:
@@ -47,6 +52,12 @@ class RedisSettings:
         why="A URL with a password belongs into an environment variable or a 0600 file.",
         check=_expect_url,
         secret=True,
+    )
+    trust: str = setting(
+        NOBODY,
+        unit='"appendonly", or nothing',
+        why="Your word that a server which tells neither by CONFIG nor by INFO never evicts and syncs its append-only file.",
+        check=_expect_trust,
     )
     prefix: str = setting(
         "trio-copy", unit="text", why="Begins the names of all keys, so that several systems can share one Redis."
@@ -119,7 +130,7 @@ async def open_redis_store(context: StoreContext) -> AsyncGenerator[Store, None]
     ) as client:
         await client.greet()
         if not context.guest:
-            for problem in await expect_safe(client, live=context.live):
+            for problem in await expect_safe(client, live=context.live, trust=settings.trust):
                 context.on_trouble("store-unsafe", problem)
         prefix = settings.prefix
         if context.throwaway:

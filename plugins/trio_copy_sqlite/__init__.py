@@ -15,7 +15,7 @@ from trio_copy.hookspecs import hookimpl
 from trio_copy.model.settings import setting, within
 from trio_copy.ports import Store, StoreContext, StorePlugin
 from trio_copy_sqlite.control import SqliteControl
-from trio_copy_sqlite.files import open_file
+from trio_copy_sqlite.files import file_of, open_file
 from trio_copy_sqlite.follows import SqliteFollows
 from trio_copy_sqlite.history import SqliteHistory
 from trio_copy_sqlite.inbox import SqliteInbox
@@ -23,6 +23,7 @@ from trio_copy_sqlite.journal import SqliteJournal
 from trio_copy_sqlite.ledger import SqliteLedger
 from trio_copy_sqlite.limits import SqliteLimits
 from trio_copy_sqlite.positions import Positions
+from trio_copy_sqlite.reader import Reader
 from trio_copy_sqlite.retention import Retention
 from trio_copy_sqlite.writer import Writer
 
@@ -66,7 +67,8 @@ async def open_sqlite_store(context: StoreContext) -> AsyncGenerator[Store, None
     wall = context.wall
     with open_file(settings.path, "store.sqlite.path", guest=context.guest, make=context.make) as connection:
         positions = Positions()
-        writer = Writer(connection, context.in_thread, context.at)
+        reader = Reader(file_of(settings.path), context.in_thread)
+        writer = Writer(connection, context.in_thread, context.at, reader if context.guest else None)
         inbox = SqliteInbox(
             writer=writer,
             wall=wall,
@@ -82,7 +84,7 @@ async def open_sqlite_store(context: StoreContext) -> AsyncGenerator[Store, None
             ledger=SqliteLedger(writer, positions, wall),
             follows=SqliteFollows(writer),
             control=SqliteControl(writer, wall),
-            history=SqliteHistory(writer),
+            history=SqliteHistory(reader),
         )
         async with trio.open_nursery() as nursery:
             await nursery.start(writer.run_batches)

@@ -25,7 +25,7 @@ class SqliteControl:
     wall: WallClock
 
     async def modes(self) -> Modes:
-        return await self.writer.run(_modes)
+        return await self.writer.read(_modes)
 
     async def set_mode(self, mode: Mode, why: str, scope: str = ENGINE) -> ModeChange:
         change = ModeChange(mode=mode, why=why, at=self.wall())
@@ -43,13 +43,13 @@ class SqliteControl:
 
     async def wait_modes(self, since: int) -> Modes:
         while True:
-            version = await self.writer.run(lambda connection: number(connection, _VERSION))
+            version = await self.writer.read(lambda connection: number(connection, _VERSION))
             if version > since:
                 return await self.modes()
             await trio.sleep(LOOK_EVERY_S)
 
     async def checkpoint(self) -> Checkpoint | None:
-        found = await self.writer.run(lambda connection: text(connection, _CHECKPOINT))
+        found = await self.writer.read(lambda connection: text(connection, _CHECKPOINT))
         return None if found is None else decode(found, Checkpoint)
 
     async def save_checkpoint(self, checkpoint: Checkpoint, shards: Collection[int] | None = None) -> None:
@@ -105,7 +105,7 @@ class SqliteControl:
             leases = (Lease(name=name, owner=owner, token=token, until=until) for name, owner, token, until in rows)
             return {lease.name: lease for lease in leases if lease.name in names}
 
-        return await self.writer.run(work)
+        return await self.writer.read(work)
 
     async def beat(self, instance: Instance) -> bool:
         record = encode(evolve(instance, seen_at=self.wall()))
@@ -140,7 +140,7 @@ class SqliteControl:
             rows = connection.execute("SELECT record FROM instances ORDER BY instance").fetchall()
             return tuple(decode(record, Instance) for (record,) in rows)
 
-        return await self.writer.run(work)
+        return await self.writer.read(work)
 
 
 def advance(connection: sqlite3.Connection, checkpoint: Checkpoint) -> None:

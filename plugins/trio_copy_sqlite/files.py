@@ -14,6 +14,11 @@ from trio_copy_sqlite.schema import migrate
 _BUSY_MS = 10_000
 
 
+def file_of(place: str) -> Path:
+    """Return the one name of a file: two names of it must meet at one lock."""
+    return Path(place).expanduser().resolve()
+
+
 @contextmanager
 def open_file(place: str, name: str, *, guest: bool, make: bool) -> Iterator[sqlite3.Connection]:
     """Open the file, lock it for this engine, and check it; closed and unlocked at the end.
@@ -23,7 +28,7 @@ def open_file(place: str, name: str, *, guest: bool, make: bool) -> Iterator[sql
     Raises:
         ConfigError: in use by another engine, not ours, not writable, corrupt, or missing for a guest.
     """
-    path = Path(place).expanduser().resolve()  # two names of one file must meet at one lock
+    path = file_of(place)
     _check_owner(path, name)
     if guest:
         if not make and not path.exists():

@@ -43,7 +43,7 @@ class SqliteFollows:
                 )
             return number(connection, _VERSION), tuple(follows)
 
-        return await self.writer.run(work)
+        return await self.writer.read(work)
 
     async def put(self, follows: Sequence[Follow]) -> int:
         rows = [(follow, encode_layer(follow.own)) for follow in follows]
@@ -81,7 +81,7 @@ class SqliteFollows:
 
     async def wait_changes(self, since: int) -> tuple[FollowChange, ...]:
         while True:
-            changes = await self.writer.run(lambda connection: _changes(connection, since))
+            changes = await self.writer.read(lambda connection: _changes(connection, since))
             if changes:
                 return changes
             await trio.sleep(LOOK_EVERY_S)

@@ -1,4 +1,4 @@
-"""What happened, for people who ask."""
+"""What happened, for people who ask: read beside the writer, so that no copy waits for them."""
 
 import sqlite3
 from collections.abc import Sequence
@@ -12,7 +12,7 @@ from trio_copy.model.records import Query, SkipRecord, Story, TaskRecord, skip_o
 from trio_copy.records import decode
 from trio_copy_sqlite.inbox import COLUMNS, FROM, read_tasks
 from trio_copy_sqlite.journal import orders_of
-from trio_copy_sqlite.writer import Writer
+from trio_copy_sqlite.reader import Reader
 
 _STORIES = 10
 _TASK_COLUMNS = f"{COLUMNS}, t.state, t.outcome, t.leased_at, t.ended_at"
@@ -21,11 +21,11 @@ _FILLED = ("filled", "partial", "gathered")
 
 @define(eq=False)
 class SqliteHistory:
-    writer: Writer
+    reader: Reader
 
     async def tasks(self, query: Query) -> tuple[TaskRecord, ...]:
         where, values = _where(query, "t.decided_at", "t.")
-        return await self.writer.run(
+        return await self.reader.run(
             lambda connection: _tasks(connection, f"{where} ORDER BY t.decided_at DESC, t.seq DESC LIMIT ?", values)
         )
 
@@ -46,18 +46,17 @@ class SqliteHistory:
             skips = [*(decode(text, SkipRecord) for (text,) in rows), *map(skip_of, ended)]
             return tuple(sorted(skips, key=lambda skip: skip.at, reverse=True)[: query.limit])
 
-        return await self.writer.run(work)
+        return await self.reader.run(work)
 
     async def entries(self, query: Query) -> tuple[LedgerEntry, ...]:
         where, values = _where(query, "booked_at")
-
-        def work(connection: sqlite3.Connection) -> tuple[LedgerEntry, ...]:
-            rows = connection.execute(
-                f"SELECT record FROM entries WHERE {where} ORDER BY booked_at DESC, seq DESC LIMIT ?", values
-            ).fetchall()
-            return tuple(decode(text, LedgerEntry) for (text,) in rows)
-
-        return await self.writer.run(work)
+        # Entries are only ever added, so that those of one moment can be read piece by piece.
+        return await self.reader.each(
+            f"SELECT seq FROM entries WHERE {where} ORDER BY booked_at DESC, seq DESC LIMIT ?",
+            values,
+            "SELECT record FROM entries WHERE seq = ?",
+            _entry,
+        )
 
     async def story(self, prefix: str) -> tuple[Story, ...]:
         def work(connection: sqlite3.Connection) -> tuple[Story, ...]:
@@ -70,7 +69,11 @@ class SqliteHistory:
             )
             return tuple(_story(connection, record) for record in records)
 
-        return await self.writer.run(work)
+        return await self.reader.run(work)
+
+
+def _entry(text: str) -> LedgerEntry:
+    return decode(text, LedgerEntry)
 
 
 def _story(connection: sqlite3.Connection, record: TaskRecord) -> Story:

@@ -275,7 +275,7 @@ class SqliteInbox:
                 for task, row in zip(read_tasks([row[:-2] for row in rows]), rows, strict=True)
             )
 
-        return await self.writer.run(work)
+        return await self.writer.read(work)
 
     async def replay(self, tasks: Sequence[TaskId]) -> int:
         def work(connection: sqlite3.Connection) -> int:
@@ -338,11 +338,11 @@ class SqliteInbox:
                 peak=self._peak,
             )
 
-        return await self.writer.run(work)
+        return await self.writer.read(work)
 
     async def depths(self) -> tuple[ShardDepth, ...]:
         depth = await self.depth()
-        (oldest,) = await self.writer.run(
+        (oldest,) = await self.writer.read(
             lambda connection: connection.execute(
                 "SELECT min(decided_at) FROM tasks WHERE state IN ('queued', 'leased', 'held', 'waiting', 'dead')"
             ).fetchone()

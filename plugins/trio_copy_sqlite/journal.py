@@ -52,14 +52,14 @@ class SqliteJournal:
         await self.writer.run(lambda connection: mark(connection, key, state, text, now))
 
     async def of_task(self, follow: FollowKey, task: TaskId) -> tuple[OrderRecord, ...]:
-        return await self.writer.run(lambda connection: orders_of(connection, task))
+        return await self.writer.read(lambda connection: orders_of(connection, task))
 
     async def unresolved(self) -> tuple[OrderRecord, ...]:
         def work(connection: sqlite3.Connection) -> tuple[OrderRecord, ...]:
             rows = connection.execute(f"SELECT {COLUMNS} FROM orders WHERE state != 'ended' ORDER BY frozen_at")
             return tuple(read_order(connection, row) for row in rows.fetchall())
 
-        return await self.writer.run(work)
+        return await self.writer.read(work)
 
 
 def mark(connection: sqlite3.Connection, key: str, state: JournalState, report: str | None, now: float) -> None:

@@ -36,20 +36,20 @@ class SqliteLedger:
         return await self.writer.run(work)
 
     async def position(self, key: PositionKey) -> Position:
-        return await self.writer.run(lambda connection: self.cache.read(connection, key))
+        return await self.writer.read(lambda connection: self.cache.read(connection, key))
 
     async def positions(self) -> Mapping[PositionKey, Position]:
-        return await self.writer.run(read_positions)
+        return await self.writer.read(read_positions)
 
     async def open_positions(self) -> Mapping[PositionKey, Position]:
         def work(connection: sqlite3.Connection) -> dict[PositionKey, Position]:
             rows = connection.execute("SELECT follower, leader, token FROM positions WHERE lots != ''").fetchall()
             return {key: self.cache.read(connection, key) for key in (key_of(*row) for row in rows)}
 
-        return await self.writer.run(work)
+        return await self.writer.read(work)
 
     async def performance(self, follower: FollowerId) -> Performance:
-        return await self.writer.run(lambda connection: _performance(connection, follower))
+        return await self.writer.read(lambda connection: _performance(connection, follower))
 
     async def reset_peak(self, follower: FollowerId) -> None:
         def work(connection: sqlite3.Connection) -> None:
@@ -81,7 +81,7 @@ class SqliteLedger:
                     found[name] = decode(row[0], Resolution)
             return found
 
-        return await self.writer.run(work)
+        return await self.writer.read(work)
 
     async def note_marks(self, marks: Mapping[PositionKey, Mark]) -> None:
         rows = [(*columns_of(key), encode(mark)) for key, mark in marks.items()]
@@ -96,7 +96,7 @@ class SqliteLedger:
             rows = connection.execute("SELECT follower, leader, token, record FROM marks")
             return {key_of(*row[:3]): decode(row[3], Mark) for row in rows.fetchall()}
 
-        return await self.writer.run(work)
+        return await self.writer.read(work)
 
 
 def _book(connection: sqlite3.Connection, positions: Positions, entry: LedgerEntry, freed: Freed) -> Booking:

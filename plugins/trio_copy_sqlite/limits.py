@@ -69,7 +69,7 @@ class SqliteLimits:
         await self.writer.run(work)
 
     async def used(self, follower: FollowerId, counter: str) -> int:
-        return await self.writer.run(lambda connection: _used(connection, counter))
+        return await self.writer.read(lambda connection: _used(connection, counter))
 
 
 def settle(connection: sqlite3.Connection, key: IntentKey, spent: Usd, now: float) -> None:

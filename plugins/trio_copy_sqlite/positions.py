@@ -20,14 +20,15 @@ _KEPT = 10_000
 @define(eq=False)
 class Positions:
     _known: OrderedDict[PositionKey, Position] = field(factory=OrderedDict)
-    _version: int = -1
+    _seen: tuple[sqlite3.Connection | None, int] = (None, -1)
 
     def read(self, connection: sqlite3.Connection, key: PositionKey) -> Position:
         """Return a position; an empty one where there is none."""
         (version,) = connection.execute("PRAGMA data_version").fetchone()
-        if version != self._version:
+        # A guest asks through a connection per question, and versions of two connections say nothing about each other.
+        if self._seen[0] is not connection or self._seen[1] != version:
             self._known.clear()
-            self._version = version
+            self._seen = connection, version
         position = self._known.get(key)
         if position is None:
             row = connection.execute(

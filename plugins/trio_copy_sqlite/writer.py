@@ -14,6 +14,7 @@ from attrs import define, field
 
 from trio_copy.errors import StoreError, StoreUnavailable
 from trio_copy.ports import InThread
+from trio_copy_sqlite.reader import Reader
 
 _T = TypeVar("_T")
 _TURNS = 6
@@ -36,6 +37,8 @@ class Writer:
     connection: sqlite3.Connection
     in_thread: InThread
     at: Callable[[str], None]
+    reader: Reader | None = None
+    """Answers a guest's questions: a guest must never hold the lock that an engine commits under, just to look."""
     _waiting: list[_Call] = field(factory=list)
     _news: trio.Event = field(factory=trio.Event)
     _broken: str | None = None
@@ -63,6 +66,14 @@ class Writer:
             raise call.error
         answer: _T = call.answer
         return answer
+
+    async def read(self, work: Work[_T]) -> _T:
+        """Ask something without changing anything: beside the writer for a guest, with the next transaction otherwise.
+
+        Raises:
+            StoreError: as `run`; for a guest, also when it takes too long.
+        """
+        return await (self.run(work) if self.reader is None else self.reader.run(work))
 
     async def run_batches(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Carry out calls until cancelled; a transaction under way is finished first."""

@@ -117,7 +117,7 @@ def test_every_other_log_of_the_exchange_is_told_apart(load_data: Callable[[str]
             if entry["event"].startswith("Transfer") and decoded is not None:
                 assert isinstance(decoded, NotAFill), entry
                 kinds.add(decoded.kind)
-    assert kinds == {"move", "split", "merge"}
+    assert kinds == {"move", "split", "merge", "empty"}
 
 
 EXPECTED_CTF = {

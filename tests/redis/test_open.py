@@ -15,6 +15,7 @@ from tests.redis.server import RedisServer, free_port, redis_server, running_clu
 from tests.redis.stores import new_prefix, open_redis
 from trio_copy.errors import StoreUnavailable, TrioCopyError
 from trio_copy.testing.conformance.terms import admit
+from trio_copy_redis.distrust import findings_of, judge
 
 
 @pytest.fixture(scope="module")
@@ -25,9 +26,9 @@ def server() -> Iterator[RedisServer]:
 
 async def refused(url: str, **context: Any) -> str:
     """Open a store that must not open, and return what it says."""
-    prefix = context.pop("prefix", None) or new_prefix()
+    prefix, settings = context.pop("prefix", None) or new_prefix(), context.pop("settings", {})
     try:
-        async with open_redis(url, prefix, {"timeout_s": 1.0, "patience_s": 1.0}, **context):
+        async with open_redis(url, prefix, {"timeout_s": 1.0, "patience_s": 1.0, **settings}, **context):
             raise AssertionError("expected a refusal")
     except* TrioCopyError as group:
         (error,) = group.exceptions
@@ -62,8 +63,8 @@ async def test_money_is_not_trusted_to_a_forgetful_redis(server: RedisServer) ->
     server.ask("CONFIG", "SET", "maxmemory-policy", "allkeys-lru")
     try:
         said = await refused(server.url, live=True)
-        assert "CONFIG SET maxmemory-policy noeviction" in said
-        assert "CONFIG SET appendonly yes" in said
+        assert "set maxmemory-policy noeviction" in said
+        assert "set appendonly yes" in said
         heard: list[str] = []
         async with open_redis(server.url, new_prefix(), on_trouble=lambda kind, detail: heard.append(kind)):
             assert heard == ["store-unsafe", "store-unsafe"]
@@ -76,6 +77,71 @@ async def test_a_safe_redis_may_hold_money() -> None:
     with running_redis(durable=True) as server:
         async with open_redis(server.url, new_prefix(), live=True) as store:
             await admit(store, 1)
+
+
+async def test_a_managed_redis_without_config_may_hold_money() -> None:
+    """INFO tells what CONFIG cannot be asked; how often the file is synced is said once, unless somebody vouches."""
+    heard: list[str] = []
+    with running_redis("--rename-command", "CONFIG", "", durable=True) as server:
+        for settings in ({}, {"trust": "appendonly"}):
+            async with open_redis(
+                server.url, new_prefix(), settings, live=True, on_trouble=lambda kind, detail: heard.append(detail)
+            ) as store:
+                await admit(store, 1)
+    (doubt,) = heard
+    assert "appendfsync no would forget what was sent" in doubt
+    assert 'store.redis.trust = "appendonly"' in doubt
+
+
+async def test_a_managed_redis_that_forgets_is_refused() -> None:
+    """Without CONFIG a server that keeps nothing is refused all the same, and nobody's word changes what it says."""
+    with running_redis("--rename-command", "CONFIG", "", "--maxmemory-policy", "allkeys-lru") as server:
+        said = await refused(server.url, live=True)
+        assert "maxmemory-policy is allkeys-lru" in said
+        assert "appendonly is no" in said
+        for live in (True, False):
+            said = await refused(server.url, live=live, settings={"trust": "appendonly"})
+            assert "store.redis.trust: 127.0.0.1" in said
+            assert "was vouched for, but appendonly is no" in said
+
+
+SAFE = {"maxmemory-policy": "noeviction", "appendfsync": "everysec"}
+TOLD = {"maxmemory_policy": "noeviction", "aof_enabled": "1", "loading": "0", "maxmemory": "1000"}
+
+
+@pytest.mark.parametrize(
+    ("config", "info", "trust", "problems", "doubts", "lies"),
+    [
+        (SAFE, TOLD, "", [], [], []),
+        (SAFE, TOLD, "appendonly", [], [], []),
+        ({}, TOLD, "", [], ["appendfsync"], []),
+        ({}, TOLD, "appendonly", [], [], []),
+        # INFO is silent: somebody has to vouch for exactly that.
+        ({}, {}, "", ["tells maxmemory-policy and appendonly:"], [], []),
+        ({}, {}, "appendonly", [], [], []),
+        ({}, {"aof_enabled": "1"}, "", ["tells maxmemory-policy:"], [], []),
+        ({}, {"maxmemory_policy": "noeviction"}, "", ["tells appendonly:"], [], []),
+        (SAFE, {}, "", ["tells appendonly:"], [], []),
+        (SAFE, {"aof_enabled": "yes"}, "", ["tells appendonly:"], [], []),
+        # A server without a limit evicts nothing, and one that loads has its file switched off for the time.
+        ({}, {"maxmemory": "0", "aof_enabled": "1"}, "", [], ["appendfsync"], []),
+        ({}, {**TOLD, "aof_enabled": "0", "loading": "1"}, "", ["tells appendonly:"], [], []),
+        # What is told counts more than any word.
+        ({}, {**TOLD, "aof_enabled": "0"}, "", ["appendonly is no"], [], []),
+        ({}, {**TOLD, "aof_enabled": "0"}, "appendonly", ["appendonly is no"], [], ["appendonly is no"]),
+        ({"appendfsync": "no"}, TOLD, "appendonly", ["appendfsync is no"], [], ["appendfsync is no"]),
+        ({"appendfsync": "no"}, TOLD, "", ["appendfsync is no"], [], []),
+        ({}, {**TOLD, "maxmemory_policy": "volatile-ttl"}, "appendonly", ["volatile-ttl"], [], ["volatile-ttl"]),
+    ],
+)
+def test_what_a_server_tells_and_what_somebody_vouches_for(
+    config: dict[str, str], info: dict[str, str], trust: str, problems: list[str], doubts: list[str], lies: list[str]
+) -> None:
+    """Every mixture of CONFIG, INFO and the operator's word has one verdict."""
+    verdict = judge(findings_of(config, info), trust)
+    for expected, got in ((problems, verdict.problems), (doubts, verdict.doubts), (lies, verdict.lies)):
+        assert len(expected) == len(got), got
+        assert all(words in line for words, line in zip(expected, got, strict=True)), got
 
 
 async def test_the_number_of_shards_stays(server: RedisServer) -> None:

@@ -3,7 +3,7 @@
 import csv
 import io
 import tomllib
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 
 from trio_copy.config import checked_address
+from trio_copy.config.lines import bounded_lines
 from trio_copy.config.strict import structure_follower_id, structure_layer
 from trio_copy.errors import ConfigError
 from trio_copy.model.follow_settings import FollowSettings, contradictions
@@ -20,6 +21,8 @@ from trio_copy.records import plain_layer
 
 _PROBLEMS_MOST = 20
 _TELL_EVERY = 1000
+_FOLLOWS_MOST = 1_000_000
+_KNOWN_MOST = 1_000
 _WHO = ("follower", "leader")
 
 
@@ -50,30 +53,22 @@ def read_follows(
     Raises:
         ConfigError: with one line for every bad row, up to twenty.
     """
+    if path.suffix not in (".csv", ".jsonl"):
+        raise ConfigError([f"{path}: expected a name that ends in .csv or .jsonl"])
+    reader = _Reader(path, terms, {follow.key: follow.own for follow in of_file})
     try:
-        text = path.read_text(encoding="utf-8-sig")
+        with path.open(encoding="utf-8-sig") as file:
+            lines = bounded_lines(file.readline, path)
+            rows = _csv_rows(path, (line for _, line in lines)) if path.suffix == ".csv" else _json_rows(lines)
+            for count, (number, row) in enumerate(rows, 1):
+                reader.take(number, row)
+                if count % _TELL_EVERY == 0:
+                    tell(number)
     except OSError as error:
         raise ConfigError([f"{path}: cannot be read: {error.strerror}"]) from None
     except UnicodeDecodeError as error:
         raise ConfigError([f"{path}: cannot be read: {error}"]) from None
-    if path.suffix not in (".csv", ".jsonl"):
-        raise ConfigError([f"{path}: expected a name that ends in .csv or .jsonl"])
-    reader = _Reader(path, terms, {follow.key: follow.own for follow in of_file})
-    rows = _csv_rows(path, text) if path.suffix == ".csv" else _json_rows(text)
-    for count, (number, row) in enumerate(rows, 1):
-        reader.take(number, row)
-        if count % _TELL_EVERY == 0:
-            tell(number)
     return reader.done()
-
-
-def count_lines(path: Path) -> int:
-    """Count the lines of a file, for a progress bar."""
-    try:
-        with path.open("rb") as file:
-            return sum(1 for _ in file)
-    except OSError:
-        return 0
 
 
 def write_csv(follows: Iterable[Follow]) -> str:
@@ -103,6 +98,7 @@ class _Reader:
         self._path, self._terms, self._of_file = path, terms, of_file
         self._follows: dict[tuple[str, str], Follow] = {}
         self._problems: list[str] = []
+        self._more = 0
         self._layers: dict[str, Layer] = {}
 
     def take(self, number: int, row: Mapping[str, Any] | str) -> None:
@@ -118,19 +114,24 @@ class _Reader:
                 raise ConfigError([f"{follow.name} stands here twice"])  # noqa: TRY301  as above
             self._follows[follow.key] = follow
         except ConfigError as error:
-            self._problems.extend(f"{self._path}:{number}: {problem}" for problem in error.problems)
+            problems = [f"{self._path}:{number}: {problem}" for problem in error.problems]
+            kept = problems[: _PROBLEMS_MOST - len(self._problems)]
+            self._problems += kept
+            self._more += len(problems) - len(kept)
+        if len(self._follows) > _FOLLOWS_MOST:
+            raise ConfigError([f"{self._path}:{number}: expected at most {_FOLLOWS_MOST:,} follows, got more"])
 
     def done(self) -> tuple[Follow, ...]:
         if self._problems:
-            more = len(self._problems) - _PROBLEMS_MOST
-            lines = self._problems[:_PROBLEMS_MOST] + ([f"{self._path}: and {more} more"] if more > 0 else [])
-            raise ConfigError([*lines, "nothing was imported"])
+            more = [f"{self._path}: and {self._more} more"] if self._more else []
+            raise ConfigError([*self._problems, *more, "nothing was imported"])
         return tuple(self._follows.values())
 
     def _follow(self, row: Mapping[str, Any]) -> Follow:
         settings = {path: value for path, value in row.items() if path not in _WHO and value is not None}
         name = repr(sorted(settings.items()))
         if name not in self._layers:
+            _make_room(self._layers)
             self._layers[name] = structure_layer(settings)
         return make_follow(row.get("follower"), row.get("leader"), self._layers[name], self._terms)
 
@@ -163,8 +164,14 @@ def make_follow(follower: object, leader: object, own: Layer, terms: TermsOfFoll
     return follow
 
 
-def _csv_rows(path: Path, text: str) -> Iterator[tuple[int, Mapping[str, Any] | str]]:
-    reader = csv.reader(io.StringIO(text), strict=True)
+def _make_room(known: MutableMapping[Any, Any]) -> None:
+    """Forget what was read once for all equal ones, before it outgrows what it saves."""
+    if len(known) >= _KNOWN_MOST:
+        known.clear()
+
+
+def _csv_rows(path: Path, lines: Iterator[str]) -> Iterator[tuple[int, Mapping[str, Any] | str]]:
+    reader = csv.reader(lines, strict=True)
     try:
         header = next(reader, [])
     except csv.Error as error:
@@ -184,6 +191,7 @@ def _csv_rows(path: Path, text: str) -> Iterator[tuple[int, Mapping[str, Any] | 
                     row[name] = cell
                 elif cell:
                     if (name, cell) not in values:
+                        _make_room(values)
                         values[name, cell] = parse_value(name, cell)
                     row[name] = values[name, cell]
             yield reader.line_num, row
@@ -191,9 +199,9 @@ def _csv_rows(path: Path, text: str) -> Iterator[tuple[int, Mapping[str, Any] | 
         yield reader.line_num, f"not CSV: {error}"
 
 
-def _json_rows(text: str) -> Iterator[tuple[int, Mapping[str, Any] | str]]:
+def _json_rows(lines: Iterator[tuple[int, str]]) -> Iterator[tuple[int, Mapping[str, Any] | str]]:
     decoder = msgspec.json.Decoder(dict[str, Any], float_hook=Decimal)
-    for number, line in enumerate(text.splitlines(), 1):
+    for number, line in lines:
         if line.strip():
             try:
                 yield number, decoder.decode(line)

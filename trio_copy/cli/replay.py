@@ -22,7 +22,8 @@ from trio_copy.cli.tables import Json, show
 from trio_copy.clock import utc_date, wall_clock_from
 from trio_copy.config import PluginTable
 from trio_copy.engine.plan import Plan, make_plan
-from trio_copy.engine.recording import RecordedQuotes, SeenQuote, read_recording, was_cut_off
+from trio_copy.engine.recorded_runs import was_cut_off
+from trio_copy.engine.recording import RecordedQuotes, SeenQuote, read_recording
 from trio_copy.engine.service import Seams
 from trio_copy.engine.wiring import open_service
 from trio_copy.entropy import seeded_entropy
@@ -122,10 +123,7 @@ def _follows_of_store(plan: Plan) -> tuple[Follow, ...]:
 
 async def _run(session: _Replay, tell: Callable[[int], None]) -> None:
     wall = wall_clock_from(session.started_at)
-    quotes = RecordedQuotes(wall)
-    for moment in read_recording(session.path)[1]:
-        if isinstance(moment.seen, SeenQuote):
-            quotes.take(moment.at, moment.seen.token_id, moment.seen.quote)
+    quotes = RecordedQuotes(wall, read_recording(session.path)[1])
 
     async def dial(url: str) -> trio.abc.Stream:
         await trio.lowlevel.checkpoint()

@@ -1,6 +1,8 @@
 """`trio-copy trades`"""
 
-from attrs import frozen
+from collections.abc import Mapping
+
+from attrs import evolve, frozen
 
 from trio_copy.cli.opened import Conf, ask_store, find_plan
 from trio_copy.cli.positions import labels_of
@@ -16,8 +18,14 @@ from trio_copy.cli.queries import (
     utc_short,
 )
 from trio_copy.cli.tables import Column, Csv, Json, dollars, short, show
+from trio_copy.model.ids import TokenId
 from trio_copy.model.positions import EntryKind, LedgerEntry
 from trio_copy.model.records import Query
+from trio_copy.ports import Store
+
+_EVERYTHING = 1 << 40
+_FURTHER = 4
+"""How much further back each next look goes."""
 
 
 @frozen
@@ -68,19 +76,32 @@ def trades(
     query = read_query(follower, leader, token, since, until, limit)
     plan = find_plan(conf)
     labels = labels_of(plan)
-    # A confirmation or reversal is an entry of its own, and may be much newer than what it is about.
-    whole = Query(
-        follower=query.follower, leader=query.leader, token_id=query.token_id, since=query.since, limit=1 << 40
-    )
-    entries = ask_store(plan, lambda store: store.history.entries(whole))
-    about = {entry.of: entry.kind for entry in entries if entry.of}
-    rows = [
-        Trade(entry, _settlement(entry, about.get(entry.key)), labels.get(entry.token_id))
-        for entry in entries
-        if entry.shares and (query.until is None or entry.booked_at < query.until)
-    ]
-    show(COLUMNS, rows[:limit], json=json, csv_=csv, empty="nothing was traded")
+    rows = ask_store(plan, lambda store: _newest(store, query, labels))
+    show(COLUMNS, rows, json=json, csv_=csv, empty="nothing was traded")
     return 0
+
+
+async def _newest(store: Store, query: Query, labels: Mapping[TokenId, str]) -> list[Trade]:
+    """Read from the newest entry back until there are enough; a big ledger is not read whole for its last page."""
+    # A confirmation or reversal is an entry of its own, newer than what it is about: what is met here was met with it.
+    some = Query(
+        follower=query.follower,
+        leader=query.leader,
+        token_id=query.token_id,
+        since=query.since,
+        limit=query.limit if query.until is None else _EVERYTHING,
+    )
+    while True:
+        entries = await store.history.entries(some)
+        about = {entry.of: entry.kind for entry in entries if entry.of}
+        rows = [
+            Trade(entry, _settlement(entry, about.get(entry.key)), labels.get(entry.token_id))
+            for entry in entries
+            if entry.shares and (query.until is None or entry.booked_at < query.until)
+        ]
+        if len(rows) >= query.limit or len(entries) < some.limit:
+            return rows[: query.limit]
+        some = evolve(some, limit=some.limit * _FURTHER)
 
 
 def _settlement(entry: LedgerEntry, later: EntryKind | None) -> str:

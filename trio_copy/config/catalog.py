@@ -5,6 +5,7 @@ from typing import Any
 
 import msgspec
 
+from trio_copy.config.lines import bounded_lines
 from trio_copy.errors import ConfigError
 from trio_copy.model.catalog import TokenFacts
 from trio_copy.model.ids import TokenId
@@ -30,20 +31,23 @@ def read_catalog(path: Path) -> tuple[TokenFacts, ...]:
     Raises:
         ConfigError: the file cannot be read, or a line is not a token; each is named by its number.
     """
-    facts, problems = [], []
+    facts: list[TokenFacts] = []
+    problems: list[str] = []
+    more = -_PROBLEMS_MOST
     try:
         with path.open("rb") as file:
-            for number, line in enumerate(file, 1):
+            for number, line in bounded_lines(file.readline, path):
                 if line.strip():
                     try:
                         facts.append(_facts(msgspec.json.decode(line, type=_Line)))
                     except (msgspec.DecodeError, ValueError) as error:
-                        problems.append(f"{path}:{number}: not a token of the catalog: {error}")
+                        more += 1
+                        if more <= 0:
+                            problems.append(f"{path}:{number}: not a token of the catalog: {error}")
     except OSError as error:
         raise ConfigError([f"{path}: cannot be read: {error.strerror or error}"]) from None
     if problems:
-        more = len(problems) - _PROBLEMS_MOST
-        raise ConfigError(problems[:_PROBLEMS_MOST] + ([f"{path}: and {more} more"] if more > 0 else []))
+        raise ConfigError(problems + ([f"{path}: and {more} more"] if more > 0 else []))
     return tuple(facts)
 
 

@@ -6,7 +6,6 @@ never what came before. Lines are JSON; the first of a run says which chain and 
 
 import io
 import zlib
-from bisect import bisect_right
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ from attrs import define, evolve, field, frozen
 
 from trio_copy.chain.feed import Armed, FeedItem, Sealed, SeenLog, TooDeep
 from trio_copy.clock import WallClock
+from trio_copy.engine.recorded_runs import lines_of
 from trio_copy.errors import ConfigError, StoreError
 from trio_copy.model.ids import ChainId, TokenId
 from trio_copy.model.logs import BlockRef, RawLog
@@ -26,13 +26,12 @@ from trio_copy.records import decode, encode
 
 FORMAT = 1
 _FLUSH_EVERY_S = 1.0
-_RUN_BEGINS = b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\x03"
-"""What zlib writes at the beginning of a gzip member."""
-_CHUNK, _LINE_MOST = 1 << 16, 1 << 22
 _THINKING_S = 0.1
 """What the machine itself took between a log and the question about its book; virtual time takes none."""
 _LINES_MOST = 100_000
 """Lines that may wait for a slow disk; beyond it the recording ends, and says so, instead of having holes."""
+_BOOKS_MOST = 100_000
+"""Books that a replay remembers."""
 
 
 class _Header(msgspec.Struct, forbid_unknown_fields=True):
@@ -146,24 +145,6 @@ class RecordingQuotes:
         return quote
 
 
-@define(eq=False)
-class RecordedQuotes:
-    """Quotes as they were when an engine asked for them."""
-
-    wall: WallClock
-    _by_token: dict[TokenId, list[tuple[float, Quote]]] = field(factory=dict)
-
-    def take(self, at: float, token_id: TokenId, quote: Quote) -> None:
-        """Add a quote; each token's come in the order of time."""
-        self._by_token.setdefault(token_id, []).append((at, quote))
-
-    def quote(self, token_id: TokenId) -> Quote | None:
-        """Return what a token's book showed now. A replay asks a little earlier than the engine could back then."""
-        known = self._by_token.get(token_id, [])
-        at = bisect_right(known, self.wall() + _THINKING_S, key=_time_of)
-        return known[at - 1][1] if at else None
-
-
 @frozen
 class SeenQuote:
     token_id: TokenId
@@ -179,13 +160,42 @@ class Moment:
     seen: FeedItem | SeenQuote
 
 
+@define(eq=False)
+class RecordedQuotes:
+    """Quotes as they were when an engine asked for them, read along as time goes on: of each book only the last is kept."""
+
+    wall: WallClock
+    moments: Iterator[Moment]
+    """A reading of the recording of its own."""
+    _latest: dict[TokenId, Quote] = field(factory=dict)
+    _next: Moment | None = None
+
+    def __attrs_post_init__(self) -> None:
+        self._next = next(self.moments, None)
+
+    def quote(self, token_id: TokenId) -> Quote | None:
+        """Return what a token's book showed now. A replay asks a little earlier than the engine could back then."""
+        now = self.wall() + _THINKING_S
+        while self._next is not None and self._next.at <= now:
+            if isinstance(self._next.seen, SeenQuote):
+                self._keep(self._next.seen)
+            self._next = next(self.moments, None)
+        return self._latest.get(token_id)
+
+    def _keep(self, seen: SeenQuote) -> None:
+        self._latest.pop(seen.token_id, None)  # the newest last, so that the first is the one to forget
+        self._latest[seen.token_id] = seen.quote
+        if len(self._latest) > _BOOKS_MOST:
+            del self._latest[next(iter(self._latest))]
+
+
 def read_recording(path: Path) -> tuple[ChainId, Iterator[Moment]]:
     """Read the chain of a recording and, one by one, what was seen; a run that was cut off ends where it was cut.
 
     Raises:
         ConfigError: there is no such file, it is no recording, or a line of it is broken.
     """
-    lines = _lines(path)
+    lines = lines_of(path)
     first = next(lines, None)
     if first is None:
         raise ConfigError([f"{path}: expected a recording, got a file without a line of one"])
@@ -217,51 +227,6 @@ def _seen(line: _Line) -> FeedItem | SeenQuote:
     raise ValueError("it says nothing")
 
 
-def _lines(path: Path) -> Iterator[bytes]:
-    """Yield the whole lines of every run; a run that was cut off ends with its last whole line."""
-    try:
-        with path.open("rb") as file:
-            yield from _lines_of_runs(file)
-    except OSError as error:
-        raise ConfigError([f"{path}: cannot be read: {error.strerror}"]) from None
-
-
-def _lines_of_runs(file: io.BufferedReader) -> Iterator[bytes]:
-    """Read run by run. Each begins with the same ten bytes, so that one without an end does not swallow the next."""
-    rest, unpacker, text = b"", zlib.decompressobj(wbits=31), b""
-    while True:
-        chunk = file.read(_CHUNK)
-        rest += chunk
-        start = rest.find(_RUN_BEGINS, 1)
-        # The beginning of a run may be split over two chunks: its length is kept back.
-        end = start if start > 0 else len(rest) if not chunk else max(0, len(rest) - len(_RUN_BEGINS) + 1)
-        part, rest = rest[:end], rest[end:]
-        text += _unpacked(unpacker, part)
-        *lines, text = text.split(b"\n")
-        yield from lines
-        if len(text) > _LINE_MOST:
-            raise OSError(0, f"a line is longer than {_LINE_MOST} bytes")
-        if start > 0:
-            unpacker, text = zlib.decompressobj(wbits=31), b""
-        elif not chunk:
-            return
-
-
-def _unpacked(unpacker: Any, part: bytes) -> bytes:  # noqa: ANN401  zlib names no type
-    try:
-        return bytes(unpacker.decompress(part)) if part else b""
-    except zlib.error:
-        return b""
-
-
-def was_cut_off(path: Path) -> bool:
-    """Tell whether the last run of a recording ends in the middle."""
-    data = path.read_bytes()
-    unpacker = zlib.decompressobj(wbits=31)
-    _unpacked(unpacker, data[data.rfind(_RUN_BEGINS) :])
-    return not unpacker.eof
-
-
 def _header(text: bytes) -> _Header | None:
     try:
         return msgspec.json.decode(text, type=_Header)
@@ -276,7 +241,3 @@ def _raw(value: object) -> msgspec.Raw:
 def _bare(block: BlockRef) -> BlockRef:
     """Leave the bloom out: nobody needs it behind the scanner, and it is most of a header."""
     return evolve(block, bloom=0)
-
-
-def _time_of(known: tuple[float, Quote]) -> float:
-    return known[0]

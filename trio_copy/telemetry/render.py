@@ -23,6 +23,7 @@ def fill_object(fill: Fill, signal_id: SignalId) -> Json:
         "exchange": fill.exchange,
         "owner": fill.owner,
         "role": fill.role.value,
+        "kind": fill.kind.value,
         "side": fill.side.value,
         "token_id": str(fill.token_id),
         "shares": fill.shares.micro,

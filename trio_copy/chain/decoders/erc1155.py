@@ -1,16 +1,22 @@
 """ERC-1155 transfers of outcome tokens, for venues that leave no better trace.
 
-A transfer says who moved what, not why. The operator and the counterpart tell:
+A transfer says who moved what, not why. The operator and the two ends tell, in this order:
 
-    from 0x0, several ids of equal value      a split of collateral into a full set; not a trade
-    from 0x0, otherwise                       a mint: the recipient bought
-    to 0x0, several ids of equal value        a merge of a full set; not a trade
-    to 0x0, otherwise                         a redemption; not a trade
-    one id, by an operator listed in `venues` a trade: the sender sold, the recipient bought
-    anything else                             a plain move, or liquidity that leaves a pool; not a trade
+    nothing                                      empty
+    an exchange is the operator or an end        part of a trade that `order-filled` reads; never counted here
+    to the sender himself                        empty
+    by an adapter, several ids of equal value    from it or 0x0: a split; to it or 0x0: a merge
+    by an adapter, otherwise                     to it or 0x0: a redemption
+    from 0x0, several ids of equal value         a split of collateral into a full set
+    from 0x0, otherwise                          a mint: the recipient bought
+    to 0x0, several ids of equal value           a merge of a full set
+    to 0x0, otherwise                            a redemption
+    one id, by an operator listed in `venues`    a trade: the sender sold, the recipient bought
+    anything else                                a plain move, or liquidity that leaves a pool
 
-Transfers carry no price. Polymarket's exchanges are read by `order-filled`; do not list them here, or every fill there
-would count twice.
+What is no trade is an act of somebody only where the log proves it: he was the operator himself, or an adapter split,
+merged or redeemed for him, which it does for nobody but its caller. Shares that others send are no act of whoever gets
+them. Transfers carry no price. Decision 0019 says what stays undecided.
 """
 
 from collections import Counter
@@ -18,6 +24,7 @@ from collections.abc import Iterator, Sequence
 
 from attrs import frozen
 
+from trio_copy.chain.decoders.order_filled import EXCHANGE_V2, EXCHANGE_V3, NEG_RISK_EXCHANGE_V2
 from trio_copy.chain.decoders.words import address_topic, array_at, expect_shape, topic_address, words
 from trio_copy.errors import UndecodableLog
 from trio_copy.model.fills import Fill, Kind, NotAFill, Role, Side
@@ -34,6 +41,26 @@ BATCH_TOPIC = "0x4a39dc06d4c0dbc64b70af90fd698a233a518aa5d07e595d983b8c0526c8f7f
 
 CONDITIONAL_TOKENS = Address("0x4d97dcd97ec945f40cf65f87097ace5ea0476045")
 POSITION_MANAGER = Address("0x006f54f7f9a22e0000cc2ab60031000000ae9fef")
+EXCHANGES = (
+    EXCHANGE_V2,
+    NEG_RISK_EXCHANGE_V2,
+    EXCHANGE_V3,
+    Address("0x4bfb41d5b3570defd03c39a9a4d8de6bd8b8982e"),  # V1
+    Address("0xc5d563a36ae78145c45a50134d48a1215220f80a"),  # V1, neg-risk
+    # The modules of Protocol V2 mint and burn for the exchange and for the Router alike: whose act it was is not told.
+    Address("0x1000008dd9001b968442c1000017eae6e0da00ba"),  # BinaryModule
+    Address("0x200000900045e3b6259600682756002200028933"),  # NegRiskModule
+    Address("0x30000034706c7d8e12009dab006be20000c031a8"),  # CombinatorialModule
+)
+ADAPTERS = (
+    Address("0xada100db00ca00073811820692005400218fce1f"),  # CtfCollateralAdapter
+    Address("0xada100874d00e3331d00f2007a9c336a65009718"),  # the one before it, which the exchange also uses
+    Address("0xada2005600dec949baf300f4c6120000bdb6eaab"),  # NegRiskCtfCollateralAdapter
+    Address("0xada200001000ef00d07553cee7006808f895c6f1"),  # the one before it
+    Address("0xd91e80cf2e7be2e162c6513ced06f1dd0da35296"),  # NegRiskAdapter
+    Address("0x12121212006e4cd160d18e3f00711da5c3372600"),  # Router of Protocol V2
+    Address("0xa1200000d0002264c9a1698e001292d00e1b00af"),  # AutoRedeemer, for those who approved it
+)
 _KINDS = {"split": Kind.SPLIT, "merge": Kind.MERGE, "redeem": Kind.REDEMPTION, "move": Kind.TRANSFER}
 
 
@@ -51,6 +78,16 @@ class Erc1155Settings:
         unit="list of addresses",
         why="Operators whose transfers are trades, such as an AMM pool; transfers by anybody else are plain moves.",
     )
+    exchanges: tuple[Address, ...] = setting(
+        EXCHANGES,
+        unit="list of addresses",
+        why="What passes through these belongs to a trade that order-filled reads, and is never counted a second time.",
+    )
+    adapters: tuple[Address, ...] = setting(
+        ADAPTERS,
+        unit="list of addresses",
+        why="Contracts that split, merge and redeem for their caller: what they take or give is an act of that wallet.",
+    )
     moves: bool = setting(
         False,
         unit="true or false",
@@ -63,6 +100,8 @@ class Erc1155Decoder:
     contracts: frozenset[Address]
     """Empty believes every contract: for reading files, not for trading."""
     venues: frozenset[Address]
+    exchanges: frozenset[Address] = frozenset(EXCHANGES)
+    adapters: frozenset[Address] = frozenset(ADAPTERS)
     moves: bool = False
     """Whether what is no trade but the leader's own act is reported too."""
     topics: frozenset[str] = frozenset({SINGLE_TOPIC, BATCH_TOPIC})
@@ -80,32 +119,42 @@ class Erc1155Decoder:
             raise UndecodableLog("unknown-contract", f"transfer log of {log.address}")
         moved = _moved(log)
         operator, sender, recipient = (topic_address(topic, "transfer") for topic in log.topics[1:4])
-        name = self._kind(operator, sender, recipient, moved)
-        # A transfer by somebody else's hand belongs to a trade, which another decoder reads.
-        own = operator in (sender, recipient) or name in ("split", "merge", "redeem")
+        name = self._name(operator, sender, recipient, moved)
         kind = Kind.TRADE if name is None else _KINDS.get(name)
-        if kind is None or (name is not None and not (self.moves and own)):
+        if kind is None or (name is not None and not self.moves):
             return NotAFill(kind=name or "empty")
-        return tuple(
+        # An adapter acts for its caller alone; anybody else's hand proves nothing about what a wallet wanted.
+        for_others = kind is Kind.TRADE or (operator in self.adapters and kind is not Kind.TRANSFER)
+        fills = tuple(
             _fill(log, nth, operator, TokenId(token), Shares(shares), side, owner, other, kind)
             for nth, (token, shares) in _counted(log, moved)
             if shares
             for side, owner, other in ((Side.SELL, sender, recipient), (Side.BUY, recipient, sender))
-            if owner != ZERO_ADDRESS and owner not in self.venues
+            if owner != ZERO_ADDRESS and owner not in self.venues and owner not in self.adapters
+            if for_others or operator == owner
         )
+        return NotAFill(kind=name) if name is not None and not fills else fills
 
-    def _kind(
+    def _name(
         self, operator: Address, sender: Address, recipient: Address, moved: Sequence[tuple[int, int]]
     ) -> str | None:
         """Name what is not a trade; None for a trade."""
-        full_set = len(moved) > 1 and len({shares for _, shares in moved}) == 1
         if not any(shares for _, shares in moved):
             return "empty"
+        if not self.exchanges.isdisjoint((operator, sender, recipient)):
+            return "exchange"
+        if sender == recipient:
+            return "empty"
+        full_set = len(moved) > 1 and len({shares for _, shares in moved}) == 1
+        if operator in self.adapters:
+            if recipient == ZERO_ADDRESS or (recipient in self.adapters and sender != ZERO_ADDRESS):
+                return "merge" if full_set else "redeem"
+            return "split" if full_set and (sender == ZERO_ADDRESS or sender in self.adapters) else "move"
         if sender == ZERO_ADDRESS:
             return "split" if full_set else None
         if recipient == ZERO_ADDRESS:
             return "merge" if full_set else "redeem"
-        return None if operator in self.venues and sender != recipient and len(moved) == 1 else "move"
+        return None if operator in self.venues and len(moved) == 1 else "move"
 
 
 def _moved(log: RawLog) -> list[tuple[int, int]]:

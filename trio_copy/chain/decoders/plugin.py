@@ -17,7 +17,13 @@ def _order_filled(context: DecoderContext) -> Decoder:
 
 def _erc1155(context: DecoderContext) -> Decoder:
     settings: Erc1155Settings = context.settings
-    return Erc1155Decoder(frozenset(settings.contracts), frozenset(settings.venues), moves=settings.moves)
+    return Erc1155Decoder(
+        frozenset(settings.contracts),
+        frozenset(settings.venues),
+        frozenset(settings.exchanges),
+        frozenset(settings.adapters),
+        moves=settings.moves,
+    )
 
 
 def _fpmm(context: DecoderContext) -> Decoder:

@@ -1,0 +1,41 @@
+"""Lines of a file that somebody else wrote: one at a time, and none longer than a limit, so that memory stays flat."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import AnyStr
+
+from trio_copy.errors import ConfigError
+
+LINE_MOST = 1 << 20
+"""Far longer than any row or object that a person or a program has reason to write."""
+_CHUNK = 1 << 16
+
+
+def bounded_lines(
+    readline: Callable[[int], AnyStr], name: object, most: int = LINE_MOST
+) -> Iterator[tuple[int, AnyStr]]:
+    """Yield each line with its number, from 1 on.
+
+    Raises:
+        ConfigError: a line is longer than `most` bytes or characters; it is not read any further.
+    """
+    number = 0
+    while line := readline(most + 1):
+        number += 1
+        if len(line) > most:
+            raise too_long(name, number, most)
+        yield number, line
+
+
+def too_long(name: object, number: int, most: int) -> ConfigError:
+    """Say which line is longer than it may be."""
+    return ConfigError([f"{name}:{number}: expected a line of at most {most:,} bytes, got a longer one"])
+
+
+def count_lines(path: Path) -> int:
+    """Count the lines of a file, for a progress bar; 0 for one that cannot be read."""
+    try:
+        with path.open("rb") as file:
+            return sum(chunk.count(b"\n") for chunk in iter(lambda: file.read(_CHUNK), b""))
+    except OSError:
+        return 0
