@@ -13,7 +13,8 @@ from trio_copy.chain import rpc
 from trio_copy.chain.decoders.erc1155 import Erc1155Decoder
 from trio_copy.chain.decoders.order_filled import OrderFilledDecoder
 from trio_copy.cli.numbers import expect_positive
-from trio_copy.cli.printer import out
+from trio_copy.cli.outlet import Redact
+from trio_copy.cli.printer import out_json
 from trio_copy.engine.plan import load_plan
 from trio_copy.errors import ConfigError, UndecodableLog
 from trio_copy.model.fills import Fill, NotAFill
@@ -22,6 +23,7 @@ from trio_copy.model.ordinals import Ordinals
 from trio_copy.model.resolutions import Resolution
 from trio_copy.model.signals import fill_signal_id
 from trio_copy.ports import Decoder
+from trio_copy.telemetry.redaction import Redactor
 from trio_copy.telemetry.render import fill_object
 
 _ZERO_HASH = "0x" + "0" * 64
@@ -39,6 +41,7 @@ def decode(
     ],
     /,
     *,
+    redactor: Redact,
     conf: Annotated[Path | None, Parameter(help="Decode with this configuration's decoders and contracts.")] = None,
     chain_id: Annotated[int, Parameter(help="Chain the logs come from.")] = 137,
 ) -> int:
@@ -48,7 +51,7 @@ def decode(
     Without --conf every contract is believed, and transfers are trades only when they are mints.
     """
     expect_positive(chain_id=chain_id)
-    decoders = _decoders(conf)
+    decoders = _decoders(conf, redactor)
     ordinals = Ordinals(_ORDINALS_KEPT)
     others: Counter[str] = Counter()
     fills = 0
@@ -59,7 +62,7 @@ def decode(
             continue
         for fill in decoded:
             written = fill_object(fill, fill_signal_id(fill, ordinals.of(fill)))
-            out(msgspec.json.encode(written).decode())
+            out_json(written)
             fills += 1
     if not fills and others.total() == others["malformed"]:
         raise ConfigError([f"{file}: expected logs, found none"])
@@ -68,10 +71,10 @@ def decode(
     return 0
 
 
-def _decoders(conf: Path | None) -> dict[str, Decoder]:
+def _decoders(conf: Path | None, redactor: Redactor) -> dict[str, Decoder]:
     found: list[Decoder] = [OrderFilledDecoder(frozenset()), Erc1155Decoder(frozenset(), frozenset())]
     if conf is not None:
-        found = list(load_plan(conf).decoders.values())
+        found = list(load_plan(conf, redactor).decoders.values())
     return {topic: decoder for decoder in found for topic in decoder.topics}
 
 

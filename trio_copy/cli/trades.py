@@ -3,6 +3,7 @@
 from attrs import frozen
 
 from trio_copy.cli.opened import Conf, ask_store, find_plan
+from trio_copy.cli.outlet import Redact
 from trio_copy.cli.positions import labels_of
 from trio_copy.cli.queries import (
     FollowerOption,
@@ -56,6 +57,7 @@ def trades(
     since: SinceOption = None,
     until: UntilOption = None,
     limit: LimitOption = 50,
+    redactor: Redact,
     conf: Conf = None,
     json: Json = False,
     csv: Csv = False,
@@ -66,7 +68,7 @@ def trades(
     whole story of the task id in the last column.
     """
     query = read_query(follower, leader, token, since, until, limit)
-    plan = find_plan(conf)
+    plan = find_plan(conf, redactor)
     labels = labels_of(plan)
     # A confirmation or reversal is an entry of its own, and may be much newer than what it is about.
     whole = Query(
