@@ -23,6 +23,14 @@ _PORTS = {"sentinel": 26379, "cluster": 6379, "": 6379}
 _OPTIONS = frozenset({"ssl_ca_certs", "ssl_certfile", "ssl_keyfile", "ssl_cert_reqs", "db"})
 
 
+_CUT_WRONGLY = "it cannot be read; in a password, / ? # @ : and % have to be percent-encoded"
+"""Instead of the library's own words, which repeat what it took for a port: a piece of the password."""
+
+
+class _Unusable(ValueError):
+    """Says in our own words what is wrong with a URL."""
+
+
 @frozen(kw_only=True)
 class Address:
     """One server, and how to talk to it."""
@@ -67,14 +75,17 @@ def read_place(url: str) -> Place:
         parts = urlsplit(url)
         scheme, _, kind = parts.scheme.partition("+")
         if scheme not in ("redis", "rediss", "unix") or kind not in _PORTS or (scheme == "unix" and kind):
-            raise ValueError("its scheme is none of them")  # noqa: TRY301
+            raise _Unusable("its scheme is none of them")
+        if scheme != "unix" and "@" in parts.path + parts.query + parts.fragment:
+            # Cut there, a password would name another server, and the rest would be taken for a database.
+            raise _Unusable(_CUT_WRONGLY)
         credentials, at, hosts = parts.netloc.rpartition("@")
         path, master = parts.path, ""
         if kind == "sentinel":
             master, _, db = path.strip("/").partition("/")
             path = f"/{db}"
             if not master:
-                raise ValueError("it does not name the primary that the sentinels watch")  # noqa: TRY301
+                raise _Unusable("it does not name the primary that the sentinels watch")
         servers = (
             (_address(url, 0),)
             if scheme == "unix"
@@ -84,11 +95,12 @@ def read_place(url: str) -> Place:
             )
         )
         if kind == "cluster" and servers[0].db:
-            raise ValueError("a cluster has no databases by number")  # noqa: TRY301
+            raise _Unusable("a cluster has no databases by number")
     except (ValueError, OSError) as error:
+        why = str(error) if isinstance(error, (_Unusable, OSError)) else _CUT_WRONGLY
         raise ValueError(
             "expected redis://, rediss://, unix://, redis+sentinel:// or redis+cluster:// with a host, got a URL that"
-            f" cannot be used: {error}"
+            f" cannot be used: {why}"
         ) from None
     return Place(kind=kind, servers=servers, master=master)
 
@@ -140,7 +152,7 @@ def _address(url: str, port: int) -> Address:
             tls.load_cert_chain(options["ssl_certfile"], options.get("ssl_keyfile"))
     unknown = set(options) - _OPTIONS - {"host", "port", "path", "username", "password", "connection_class"}
     if unknown:
-        raise ValueError(f"it has unknown options: {', '.join(sorted(unknown))}")
+        raise _Unusable(f"it has unknown options: {', '.join(sorted(unknown))}")
     return Address(
         host=options.get("host", "127.0.0.1" if "path" not in options else ""),
         port=options.get("port", port),

@@ -17,7 +17,9 @@ import trio
 from trio_copy.cli import main
 from trio_copy.cli.durations import parse_duration
 from trio_copy.cli.synthetic import leader_buys
+from trio_copy.errors import ChainError, ConfigError, UnresolvedOrders
 from trio_copy.model.ids import Address, ChainId
+from trio_copy.telemetry.redaction import Redactor
 from trio_copy.testing.devnet import DevNode, open_devnet
 
 ROOT = Path(__file__).parents[2]
@@ -399,18 +401,49 @@ def test_durations_are_read_as_people_write_them(text: str, seconds: float) -> N
     assert seconds == parse_duration(text)
 
 
+@pytest.mark.parametrize(
+    ("error", "code", "says"),
+    [
+        (KeyboardInterrupt(), 130, ""),
+        (BaseExceptionGroup("", [KeyboardInterrupt()]), 130, ""),
+        (SystemExit("leaving with redis://:hunter2@h"), 1, "redis://[redacted]@h"),
+        (BaseExceptionGroup("", [KeyboardInterrupt(), RuntimeError("hunter2hunter2")]), 1, "this is a bug"),
+        (ConfigError(["one: \n\x1b[2J", "two"]), 2, "one: \\n\\x1b[2J\ntwo\n"),
+        (UnresolvedOrders("not armed:\n  order"), 1, "not armed:\n  order\n"),
+        (ChainError("a node said\nfake: line"), 1, "a node said\\nfake: line\n"),
+    ],
+)
+def test_every_way_to_fail_passes_the_outlet(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], error: BaseException, code: int, says: str
+) -> None:
+    """Nothing is left for Python to print by itself, and foreign text cannot forge a line."""
+
+    def fail(words: object, redactor: Redactor) -> int:
+        redactor.learn("hunter2hunter2")
+        raise error
+
+    monkeypatch.setattr("trio_copy.cli.app._run", fail)
+    assert main(["x"]) == code
+    said = capfd.readouterr().err
+    assert says in said
+    assert "hunter2" not in said
+    assert bool(says) == bool(said)
+
+
 def test_no_key_leaves_in_a_traceback_or_a_log() -> None:
-    """A canary key and a URL in an error, at the verbosest level, come out redacted."""
+    """A canary key and a URL in an error, at the verbosest level, come out redacted although nobody has loaded them."""
     code = """
 import sys
 from trio_copy.cli import app, main
 from trio_copy.telemetry.log import configure_logs
+from trio_copy.telemetry.redaction import Redactor
 KEY = "4c0883a69102937d6231471b5dbb6204fe5129617082792ae468d01a3f362318"
 def fail(*a, **k): raise RuntimeError(f"key {KEY} at wss://node/v2/{KEY}")
 import trio_copy.cli.app as module
-module.app = fail
+module._run = fail
 code = main(["x"])
-configure_logs(sys.stderr, json=True, level=10).warning("event", detail=f"0x{KEY}", password="hunter2 password=hunter2")
+log = configure_logs(sys.stderr, json=True, level=10, redactor=Redactor())
+log.warning("event", detail=f"private key 0x{KEY}", password="hunter2 password=hunter2")
 sys.exit(code)
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, env={**os.environ})

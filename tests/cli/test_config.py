@@ -181,6 +181,78 @@ def test_a_secret_in_the_file_is_refused_and_not_repeated(tmp_path: Path, capsys
         assert secret not in output
 
 
+LONG = "AbCdEf0123456789AbCdEf0123"
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        f"wss://node.example/v2/ws?apikey={LONG}&v=2",
+        "wss://node.example/v2/ws?v=2&apikey=hunter2",
+        f"wss://node.example/{LONG}?x=1",
+        f"wss://node.example/{LONG}",
+        f"wss://node.example/rpc/{LONG}/ws",
+        f"wss://node.example/ws?{LONG}",
+        f"wss://node.example/ws#{LONG}",
+        f"wss://node.example/%41{LONG[1:]}",
+        "wss://node.example/eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.sflKxwRJSMeKKF2QT4",
+        "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.sflKxwRJSMeKKF2QT4",
+        f"WSS://NODE.EXAMPLE/v2/{LONG}",
+        f"Wss://node.example/v2/{LONG.lower()}",
+        "wss://node.example/v2/0123456789abcdef0123456789abcdef",
+        "wss://node.example/123e4567-e89b-12d3-a456-426614174000",
+        "wss://node.example/xK3-9aB_2kLm-Qw8rT5yU",
+        f"wss://{LONG.lower()}.nodes.example/ws",
+        f"wss://{LONG.lower()}.example",
+        "wss://user:hunter2@node.example",
+        "wss://:hunter2@node.example",
+        "wss://hunter2@node.example",
+        "wss://user:hun/ter2@node.example",
+        "redis://:hunter2@127.0.0.1:6379/0",
+        'redis://:hun"ter2@127.0.0.1',
+        "redis://127.0.0.1?password=hunter2",
+        "redis+sentinel://:hun?ter2@h:1/name",
+    ],
+)
+def test_a_key_in_a_url_of_the_file_is_refused_in_every_form(tmp_path: Path, capsys: Capture, url: str) -> None:
+    """Path, query, fragment, host, user, any letter case: one line that says where it belongs, without the key."""
+    line = "url = '" + url + "'"
+    assert check(tmp_path, GOOD.replace('url = "wss://node.example"', line)) == 2
+    errors = capsys.readouterr().err.splitlines()
+    assert sum("endpoint[0].url: expected env:NAME or file:PATH, got a" in error for error in errors) == 1
+    for secret in (LONG, "hunter2", "ter2", "eyJ", "0123456789abcdef", "xK3-9aB", "e89b-12d3"):
+        assert secret.lower() not in "".join(errors).lower()
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "wss://polygon-rpc.com",
+        "wss://polygon-bor-rpc.publicnode.com",
+        "ws://127.0.0.1:8545/ws",
+        "ws://[::1]:8545",
+        "ws://node-0.test",
+        "wss://node.example/v2/ws",
+        "wss://node.example/rpc/mainnet",
+        "wss://rpc.ankr.com/polygon/ws",
+        "wss://lb.drpc.org/ogws?network=polygon",
+        "wss://polygon-mainnet.core.chainstack.com",
+        "wss://ethereum-mainnet-archive-node.example.com/archive/full",
+        "ws://ec2-12-34-56-78.compute-1.amazonaws.com:8546",
+        "ws://polygon-node1.internal.mycompany.com:8546/ext/bc/C/ws",
+    ],
+)
+def test_an_ordinary_url_is_no_secret(tmp_path: Path, capsys: Capture, url: str) -> None:
+    """Public nodes, own machines, paths of words and numbers stand in a file as they are."""
+    assert check(tmp_path, GOOD.replace("wss://node.example", url)) == 0, capsys.readouterr().err
+
+
+def test_condition_ids_are_no_private_keys(tmp_path: Path, capsys: Capture) -> None:
+    """They have the same shape, and their place says what they are."""
+    allowed = f'[follow.filters]\ncondition_allow = ["0x{KEY}"]\n'
+    assert check(tmp_path, GOOD + allowed) == 0, capsys.readouterr().err
+
+
 def test_urls_may_come_from_the_environment_or_a_private_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture
 ) -> None:

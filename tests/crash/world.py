@@ -219,6 +219,7 @@ def _seams(world: World, at: Callable[[str], None]) -> Any:
 
 def _watch_venue(service: Service, at: Callable[[str], None]) -> None:
     executor: Any = service.groups["sim"].execution.executor
+    executor = executor.inner
     executor.venue = _WatchedVenue(executor.venue, at)
 
 

@@ -87,6 +87,18 @@ def test_every_command_teaches() -> None:
         assert main([*words, "--help"]) == 0
 
 
+def test_every_command_reads_and_writes_through_the_redactor() -> None:
+    """What reads secrets lets this call's redactor learn them; what writes tables has no markup of its own."""
+    forbidden = re.compile(r"(?<!def )\b(load|find)_plan\((?!.*redactor)|\bConsole\(")
+    allowed = {"printer.py", "progress.py"}
+    files = [path for path in (ROOT / "trio_copy" / "cli").glob("*.py") if path.name not in allowed]
+
+    assert len(files) > 20
+    assert [
+        f"{path.name}: {line}" for path in files for line in path.read_text().splitlines() if forbidden.search(line)
+    ] == []
+
+
 def test_no_clock_entropy_or_socket_outside_its_seam() -> None:
     """Time, chance and the network enter through one module each; everything else can be simulated."""
     forbidden = re.compile(

@@ -7,6 +7,7 @@ import os
 import sys
 import traceback
 from collections.abc import Iterator, Sequence
+from contextlib import redirect_stderr, redirect_stdout
 
 from cyclopts import App, CycloptsError
 
@@ -34,9 +35,12 @@ from trio_copy.cli import (
     trades,
     verify,
 )
-from trio_copy.errors import ConfigError, PluginError, TrioCopyError, WrongChain
-from trio_copy.telemetry.redaction import redact
+from trio_copy.cli.outlet import Outlet
+from trio_copy.errors import ConfigError, PluginError, TrioCopyError, UnresolvedOrders, WrongChain
+from trio_copy.telemetry.redaction import Redactor
+from trio_copy.telemetry.visible import visible, visible_lines
 
+EXIT_DONE = 0
 EXIT_FAILED = 1
 EXIT_BAD_INPUT = 2
 EXIT_INTERRUPTED = 130
@@ -74,37 +78,69 @@ for group in (follow, explain, orders, dlq, load, verify):
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command line and return its exit code."""
     words = list(sys.argv[1:] if arguments is None else arguments)
+    redactor = Redactor()
+    for word in words:
+        redactor.overhear(word)
+    output, errors = Outlet(sys.stdout, redactor), Outlet(sys.stderr, redactor)
+    with redirect_stdout(output), redirect_stderr(errors):
+        try:
+            try:
+                code = _run(words, redactor)
+            except BrokenPipeError:
+                code = EXIT_FAILED
+            except (Exception, BaseExceptionGroup, KeyboardInterrupt, SystemExit) as error:
+                # Nothing may pass by: Python itself would print what it has to say to the bare stream.
+                code = _explain(error)
+        except BrokenPipeError:
+            code = EXIT_FAILED  # nobody reads what went wrong
+        for outlet in (output, errors):
+            try:
+                outlet.flush()
+            except BrokenPipeError:
+                # Whoever read it has seen enough; Python would complain again when it flushes at exit.
+                os.dup2(os.open(os.devnull, os.O_WRONLY), outlet.stream.fileno())
+                code = EXIT_FAILED
+    return code
+
+
+def _run(words: Sequence[str], redactor: Redactor) -> int:
     try:
-        code = app(words, exit_on_error=False, print_error=True, result_action="return_value")
-    except CycloptsError:
+        verb, bound, ours = app.parse_args(words, exit_on_error=False, print_error=False)
+    except CycloptsError as error:
+        _tell(f"trio-copy: {error}")
         return EXIT_BAD_INPUT
-    except KeyboardInterrupt:
-        return EXIT_INTERRUPTED
-    except BrokenPipeError:
-        # Whoever read our output has seen enough; Python would complain again when it flushes at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return EXIT_FAILED
-    except Exception as error:
-        return _explain(error)
-    return code if isinstance(code, int) else 0
+    code = verb(*bound.args, **bound.kwargs, **dict.fromkeys(ours, redactor))
+    return code if isinstance(code, int) else EXIT_DONE
 
 
-def _explain(error: Exception) -> int:
+def _explain(error: BaseException) -> int:
     leaves = list(_leaves(error))
+    if all(isinstance(leaf, KeyboardInterrupt) for leaf in leaves):
+        return EXIT_INTERRUPTED
     known = [leaf for leaf in leaves if isinstance(leaf, TrioCopyError)]
     if len(known) < len(leaves):
-        sys.stderr.write(redact("".join(traceback.format_exception(error))))
-        sys.stderr.write("trio-copy: this is a bug; the lines above say where\n")
+        sys.stderr.write(visible_lines("".join(traceback.format_exception(error))))
+        _tell("trio-copy: this is a bug; the lines above say where")
         return EXIT_FAILED
-    for line in dict.fromkeys(str(leaf) for leaf in known):
-        sys.stderr.write(f"{redact_lines(line)}\n")
+    for line in dict.fromkeys(line for leaf in known for line in _lines(leaf)):
+        _tell(line)
     bad_input = all(isinstance(leaf, (ConfigError, PluginError, WrongChain)) for leaf in known)
     return EXIT_BAD_INPUT if bad_input else EXIT_FAILED
 
 
-def redact_lines(text: str) -> str:
-    """Redact line by line, so that one secret does not swallow its neighbours."""
-    return "\n".join(redact(line) for line in text.splitlines())
+def _lines(error: TrioCopyError) -> Sequence[str]:
+    """Return the lines that an error was meant to have; what breaks a line in a foreign text is shown as such."""
+    match error:
+        case ConfigError(problems=problems):
+            return problems
+        case UnresolvedOrders():
+            return str(error).split("\n")
+        case _:
+            return [str(error)]
+
+
+def _tell(line: str) -> None:
+    sys.stderr.write(f"{visible(line)}\n")
 
 
 def _leaves(error: BaseException) -> Iterator[BaseException]:

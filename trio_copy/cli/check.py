@@ -6,16 +6,17 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from trio_copy.cli.numbers import counted
+from trio_copy.cli.outlet import Redact
 from trio_copy.cli.printer import out
 from trio_copy.engine.plan import load_plan
 
 
-def check(conf: Annotated[Path, Parameter(help="The configuration, a TOML file.")], /) -> int:
+def check(conf: Annotated[Path, Parameter(help="The configuration, a TOML file.")], /, *, redactor: Redact) -> int:
     """Validate a configuration without starting anything, and list every problem at once.
 
     Exits with 0 when it is good, and with 2 when it is not.
     """
-    plan = load_plan(conf)
+    plan = load_plan(conf, redactor)
     settings = plan.settings
     leaders = {table.leader for table in settings.follow}
     where = "a devnet inside the process" if settings.devnet else counted(len(settings.endpoint), "endpoint")

@@ -13,7 +13,8 @@ from trio_copy.chain import rpc
 from trio_copy.chain.decoders.erc1155 import Erc1155Decoder
 from trio_copy.chain.decoders.order_filled import OrderFilledDecoder
 from trio_copy.cli.numbers import expect_positive
-from trio_copy.cli.printer import out
+from trio_copy.cli.outlet import Redact
+from trio_copy.cli.printer import out_json
 from trio_copy.cli.quoted import as_a_node_says, values_in
 from trio_copy.engine.plan import load_plan
 from trio_copy.errors import ConfigError, UndecodableLog
@@ -23,6 +24,7 @@ from trio_copy.model.logs import EqualLogs
 from trio_copy.model.resolutions import Resolution
 from trio_copy.model.signals import fill_signal_id
 from trio_copy.ports import Decoder
+from trio_copy.telemetry.redaction import Redactor
 from trio_copy.telemetry.render import fill_object
 
 _EQUALS_KEPT = 100_000
@@ -40,6 +42,7 @@ def decode(
     ],
     /,
     *,
+    redactor: Redact,
     conf: Annotated[Path | None, Parameter(help="Decode with this configuration's decoders and contracts.")] = None,
     chain_id: Annotated[int, Parameter(help="Chain the logs come from.")] = 137,
     strict: Annotated[bool, Parameter(negative=(), help="Exit with 1 when anything could not be read.")] = False,
@@ -51,7 +54,7 @@ def decode(
     Without --conf every contract is believed, and transfers are trades only when they are mints.
     """
     expect_positive(chain_id=chain_id)
-    decoders = _decoders(conf)
+    decoders = _decoders(conf, redactor)
     equals = EqualLogs(kept=_EQUALS_KEPT)
     others: Counter[str] = Counter()
     dropped: Counter[str] = Counter()
@@ -66,8 +69,7 @@ def decode(
             others[decoded] += 1
             continue
         for fill in decoded:
-            written = fill_object(fill, fill_signal_id(fill))
-            out(msgspec.json.encode(written).decode())
+            out_json(fill_object(fill, fill_signal_id(fill)))
             fills += 1
     if not fills and not others and dropped.total() == dropped[_NO_LOG]:
         raise ConfigError([f"{file}: expected logs, found none"])
@@ -80,10 +82,10 @@ def _by_kind(counts: Counter[str]) -> str:
     return f"{counts.total()} ({kinds})"
 
 
-def _decoders(conf: Path | None) -> dict[str, Decoder]:
+def _decoders(conf: Path | None, redactor: Redactor) -> dict[str, Decoder]:
     found: list[Decoder] = [OrderFilledDecoder(frozenset()), Erc1155Decoder(frozenset(), frozenset())]
     if conf is not None:
-        found = list(load_plan(conf).decoders.values())
+        found = list(load_plan(conf, redactor).decoders.values())
     return {topic: decoder for decoder in found for topic in decoder.topics}
 
 

@@ -7,6 +7,7 @@ from typing import Annotated
 import trio
 from cyclopts import Parameter
 
+from trio_copy.cli.outlet import Redact
 from trio_copy.cli.printer import out
 from trio_copy.cli.world import open_scripted_devnet
 from trio_copy.clock import anchored_wall_clock
@@ -19,6 +20,7 @@ def devnet(
     conf: Annotated[Path, Parameter(help="The configuration whose leaders shall trade.")],
     /,
     *,
+    redactor: Redact,
     port: Annotated[int, Parameter(help="Where to listen, on this machine only.")] = 8545,
     seed: Annotated[int, Parameter(help="The same seed plays the same market.")] = 1,
     block_every_s: Annotated[float, Parameter(help="Seconds per block.")] = 1.5,
@@ -31,7 +33,7 @@ def devnet(
     if not 0 <= port < 1 << 16:
         raise ConfigError([f"--port: expected a port from 0 to 65535, got {port}"])
     script = DevnetSettings(seed=seed, block_every_s=block_every_s, reorg_at_block=0, drop_at_block=0)
-    return trio.run(_serve, load_plan(conf), script, port)
+    return trio.run(_serve, load_plan(conf, redactor), script, port)
 
 
 async def _serve(plan: Plan, script: DevnetSettings, port: int) -> int:

@@ -7,6 +7,7 @@ from typing import Annotated, NoReturn
 from cyclopts import App, Parameter
 
 from trio_copy.cli.opened import Conf, ask_store, find_plan
+from trio_copy.cli.outlet import Redact
 from trio_copy.cli.printer import out
 from trio_copy.cli.queries import LeaderOption, TokenOption, read_query, utc, utc_short
 from trio_copy.cli.tables import Column, Csv, Json, short, show
@@ -32,9 +33,9 @@ _LETTERS: tuple[Column[DeadLetter], ...] = (
 
 
 @app.command
-def stats(*, conf: Conf = None, json: Json = False, csv: Csv = False) -> int:
+def stats(*, redactor: Redact, conf: Conf = None, json: Json = False, csv: Csv = False) -> int:
     """Count dead letters by their reason."""
-    counts = Counter(letter.why for letter in _find(find_plan(conf), None, None))
+    counts = Counter(letter.why for letter in _find(find_plan(conf, redactor), None, None))
     columns: tuple[Column[tuple[str, int]], ...] = (
         Column("letters", lambda row: row[1], right=True),
         Column("reason", lambda row: row[0], elastic=True),
@@ -49,13 +50,14 @@ def peek(
     reason: ReasonOption = None,
     leader: LeaderOption = None,
     token: TokenOption = None,
+    redactor: Redact,
     conf: Conf = None,
     json: Json = False,
     csv: Csv = False,
 ) -> int:
     """List dead letters, oldest first; nothing is changed."""
     query = read_query(None, leader, token, None, None, 1)
-    show(_LETTERS, _find(find_plan(conf), reason, query), json=json, csv_=csv, empty="no such dead letters")
+    show(_LETTERS, _find(find_plan(conf, redactor), reason, query), json=json, csv_=csv, empty="no such dead letters")
     return 0
 
 
@@ -66,11 +68,12 @@ def replay(
     leader: LeaderOption = None,
     token: TokenOption = None,
     dry_run: DryRun = False,
+    redactor: Redact,
     conf: Conf = None,
 ) -> int:
     """Queue dead letters again. What is too late ends as expired; what was sent before is never sent anew."""
     query = read_query(None, leader, token, None, None, 1)
-    return _change("replay", reason, query, dry_run=dry_run, plan=find_plan(conf))
+    return _change("replay", reason, query, dry_run=dry_run, plan=find_plan(conf, redactor))
 
 
 @app.command
@@ -81,13 +84,14 @@ def purge(
     token: TokenOption = None,
     all_: Annotated[bool, Parameter(name="--all", negative=(), help="Really all of them.")] = False,
     dry_run: DryRun = False,
+    redactor: Redact,
     conf: Conf = None,
 ) -> int:
     """Forget dead letters for good. Orders that were sent for them stay in the journal."""
     if not (all_ or reason or leader or token):
         _expect_choice()
     query = read_query(None, leader, token, None, None, 1)
-    return _change("purge", reason, query, dry_run=dry_run, plan=find_plan(conf))
+    return _change("purge", reason, query, dry_run=dry_run, plan=find_plan(conf, redactor))
 
 
 def _expect_choice() -> NoReturn:

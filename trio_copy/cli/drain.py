@@ -5,6 +5,7 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from trio_copy.cli.opened import Conf, ask_store, find_plan
+from trio_copy.cli.outlet import Redact
 from trio_copy.cli.printer import out
 from trio_copy.cli.queries import When
 from trio_copy.engine.shards import LEASE_BEATS
@@ -16,13 +17,14 @@ def drain(
     instance: Annotated[str, Parameter(help="The instance, or the beginning of its name: see `trio-copy status`.")],
     /,
     *,
+    redactor: Redact,
     conf: Conf = None,
 ) -> int:
     """Ask one instance to finish what it works on and stop; the others take over its shards.
 
     It hears it with its next heartbeat, hands its queue over and ends with exit code 0. `trio-copy status` shows how far it is.
     """
-    plan = find_plan(conf)
+    plan = find_plan(conf, redactor)
 
     async def ask(store: Store) -> str:
         now = When.present().now

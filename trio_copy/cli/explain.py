@@ -6,14 +6,14 @@ from typing import Annotated, Any
 
 import msgspec
 from cyclopts import App, Parameter
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from trio_copy.cli.follow import find_follow
 from trio_copy.cli.opened import Conf, ask_store, find_plan
+from trio_copy.cli.outlet import Redact
 from trio_copy.cli.positions import labels_of
-from trio_copy.cli.printer import out
+from trio_copy.cli.printer import console, out_json
 from trio_copy.cli.queries import utc
 from trio_copy.cli.tables import Column, Csv, Json, short, show
 from trio_copy.errors import ConfigError
@@ -23,6 +23,7 @@ from trio_copy.model.positions import EntryKind
 from trio_copy.model.records import Story
 from trio_copy.ports import Store
 from trio_copy.records import encode, plain_layer
+from trio_copy.telemetry.visible import visible
 
 app = App(
     name="explain", help="Say why: which settings are in force and where they come from, and how one copy came about."
@@ -46,12 +47,13 @@ def follow(
     name: Annotated[str, Parameter(help="FOLLOWER:LEADER.")],
     /,
     *,
+    redactor: Redact,
     conf: Conf = None,
     json: Json = False,
     csv: Csv = False,
 ) -> int:
     """Show every setting in force for a follow, and which level set it: engine, leader, follower or follow."""
-    plan = find_plan(conf)
+    plan = find_plan(conf, redactor)
     found = ask_store(plan, lambda store: find_follow(store, name))
     terms = plan.settings.terms()
     if found.follower not in terms.followers:
@@ -65,13 +67,14 @@ def trade(
     name: Annotated[str, Parameter(help="A task id, signal id or order id, or the beginning of one.")],
     /,
     *,
+    redactor: Redact,
     conf: Conf = None,
     json: Json = False,
 ) -> int:
     """Tell the whole story of a copy: the leader's log, the decision, the order, the venue's answer, the booking."""
     if len(name) < _NAME_LEAST:
         raise ConfigError([f'expected at least {_NAME_LEAST} letters of an id, got "{name}"'])
-    plan = find_plan(conf)
+    plan = find_plan(conf, redactor)
     labels = labels_of(plan)
 
     async def ask(store: Store) -> tuple[Story, ...]:
@@ -84,24 +87,24 @@ def trade(
         )
     if json:
         for story in stories:
-            out(encode(story))
+            out_json(msgspec.Raw(encode(story).encode()))
         return 0
-    console = Console(highlight=False, width=None if sys.stdout.isatty() else 160)
+    page = console(width=None if sys.stdout.isatty() else 160)
     for story in stories:
         token = story.record.task.intent.token_id
-        console.print(_page(story, labels.get(token, f"token {token}")))
+        page.print(_page(story, labels.get(token, f"token {token}")))
     return 0
 
 
 def _page(story: Story, label: str) -> Table:
     page = Table(
-        box=None, show_header=False, pad_edge=False, title=f"{story.record.task.task_id}", title_justify="left"
+        box=None, show_header=False, pad_edge=False, title=visible(story.record.task.task_id), title_justify="left"
     )
     page.add_column(style="dim", no_wrap=True)
     page.add_column(no_wrap=True)
     page.add_column()
     for at, step, what in _in_time(_lines(story, label)):
-        page.add_row(utc(at) or "", step, what)
+        page.add_row(utc(at) or "", step, visible(what))
     return page
 
 

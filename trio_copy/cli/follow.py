@@ -11,6 +11,7 @@ from cyclopts import App, Parameter
 from trio_copy.cli.follow_files import make_follow, parse_value, read_follows, write_csv, write_json_lines
 from trio_copy.cli.numbers import counted
 from trio_copy.cli.opened import Conf, ask_store, find_plan
+from trio_copy.cli.outlet import Redact
 from trio_copy.cli.printer import out
 from trio_copy.cli.progress import progress
 from trio_copy.cli.queries import FollowerOption, LeaderOption, read_query
@@ -42,10 +43,11 @@ def add(
     settings: _Change = (),
     /,
     *,
+    redactor: Redact,
     conf: Conf = None,
 ) -> int:
     """Let a follower copy a leader."""
-    plan = find_plan(conf)
+    plan = find_plan(conf, redactor)
     terms = plan.settings.terms()
     follow = make_follow(follower, leader, structure_layer(_changes(settings)), terms)
 
@@ -60,9 +62,9 @@ def add(
 
 
 @app.command(name="set")
-def set_(name: FollowName, settings: _Change, /, *, conf: Conf = None) -> int:
+def set_(name: FollowName, settings: _Change, /, *, redactor: Redact, conf: Conf = None) -> int:
     """Change settings of a follow; PATH= with nothing behind it takes one back to what the other levels say."""
-    plan = find_plan(conf)
+    plan = find_plan(conf, redactor)
     terms = plan.settings.terms()
     dropped = {text[:-1] for text in settings if text.endswith("=")}
     changed = dict(structure_layer(_changes([text for text in settings if not text.endswith("=")])))
@@ -81,9 +83,9 @@ def set_(name: FollowName, settings: _Change, /, *, conf: Conf = None) -> int:
 
 
 @app.command
-def remove(name: FollowName, /, *, conf: Conf = None) -> int:
+def remove(name: FollowName, /, *, redactor: Redact, conf: Conf = None) -> int:
     """End a follow. What happens to open positions is `leaving.when_unfollowed`: keep, exits, or close."""
-    plan = find_plan(conf)
+    plan = find_plan(conf, redactor)
     terms = plan.settings.terms()
 
     async def take_out(store: Store) -> str:
@@ -122,6 +124,7 @@ def list_(
     *,
     follower: FollowerOption = None,
     leader: LeaderOption = None,
+    redactor: Redact,
     conf: Conf = None,
     json: Json = False,
     csv: Csv = False,
@@ -130,7 +133,7 @@ def list_(
     query = read_query(follower, leader, None, None, None, 1)
     follows = [
         follow
-        for follow in ask_store(find_plan(conf), _load)
+        for follow in ask_store(find_plan(conf, redactor), _load)
         if query.follower in (None, follow.follower) and query.leader in (None, follow.leader)
     ]
     show(COLUMNS, follows, json=json, csv_=csv, empty="nobody follows anybody")
@@ -138,12 +141,14 @@ def list_(
 
 
 @app.command(name="import")
-def import_(file: Annotated[Path, Parameter(help="A .csv or .jsonl file.")], /, *, conf: Conf = None) -> int:
+def import_(
+    file: Annotated[Path, Parameter(help="A .csv or .jsonl file.")], /, *, redactor: Redact, conf: Conf = None
+) -> int:
     """Add or replace follows from a file: all of them, or none when a row is wrong.
 
     CSV needs a header: follower,leader and any settings by their path. JSON lines hold the same names.
     """
-    plan = find_plan(conf)
+    plan = find_plan(conf, redactor)
     terms = plan.settings.terms()
     with progress("reading follows", count_lines(file)) as tell:
         follows = read_follows(file, terms, plan.settings.follows(), tell)
@@ -160,10 +165,11 @@ def export(
     format_: Annotated[
         Literal["csv", "jsonl"] | None, Parameter(name="--format", help="Default: by the file's name.")
     ] = None,
+    redactor: Redact,
     conf: Conf = None,
 ) -> int:
     """Write all follows in a form that `import` reads."""
-    follows = ask_store(find_plan(conf), _load)
+    follows = ask_store(find_plan(conf, redactor), _load)
     kind = format_ or ("jsonl" if file is not None and file.suffix == ".jsonl" else "csv")
     text = write_csv(follows) if kind == "csv" else "".join(f"{line}\n" for line in write_json_lines(follows))
     if file is None:

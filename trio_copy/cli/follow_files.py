@@ -10,6 +10,7 @@ from typing import Any
 
 import msgspec
 
+from trio_copy.cli.tables import cell_text, text_cell
 from trio_copy.config import checked_address
 from trio_copy.config.lines import bounded_lines
 from trio_copy.config.strict import structure_follower_id, structure_layer
@@ -18,6 +19,7 @@ from trio_copy.model.follow_settings import FollowSettings, contradictions
 from trio_copy.model.follows import EVERYBODY, Follow, TermsOfFollows
 from trio_copy.model.layers import Layer, leaves
 from trio_copy.records import plain_layer
+from trio_copy.telemetry.visible import escaped_json
 
 _PROBLEMS_MOST = 20
 _TELL_EVERY = 1000
@@ -80,7 +82,8 @@ def write_csv(follows: Iterable[Follow]) -> str:
     writer.writerow([*_WHO, *paths])
     for follow in follows:
         plain = plain_layer(follow.own)
-        writer.writerow([follow.follower, follow.leader, *(_cell(plain.get(path)) for path in paths)])
+        cells = (follow.follower, follow.leader, *(_cell(plain.get(path)) for path in paths))
+        writer.writerow(map(text_cell, cells))
     return out.getvalue()
 
 
@@ -88,7 +91,7 @@ def write_json_lines(follows: Iterable[Follow]) -> Iterator[str]:
     """Write each follow as one JSON object."""
     for follow in follows:
         row = {"follower": follow.follower, "leader": follow.leader, **plain_layer(follow.own)}
-        yield msgspec.json.encode(row).decode()
+        yield escaped_json(msgspec.json.encode(row).decode())
 
 
 class _Reader:
@@ -186,7 +189,7 @@ def _csv_rows(path: Path, lines: Iterator[str]) -> Iterator[tuple[int, Mapping[s
                 yield reader.line_num, f"expected {len(header)} columns, got {len(cells)}"
                 continue
             row: dict[str, Any] = {}
-            for name, cell in zip(header, cells, strict=True):
+            for name, cell in zip(header, map(cell_text, cells), strict=True):
                 if name in _WHO:
                     row[name] = cell
                 elif cell:

@@ -13,7 +13,8 @@ from cyclopts import App, Parameter
 from trio_copy.cli.durations import Duration
 from trio_copy.cli.garbage import relax_garbage_collection
 from trio_copy.cli.numbers import expect_positive
-from trio_copy.cli.printer import out
+from trio_copy.cli.outlet import Redact
+from trio_copy.cli.printer import out, out_json
 from trio_copy.cli.progress import progress
 from trio_copy.cli.simulation import Load, simulate
 from trio_copy.cli.stores import RedisUrl, StoreName, StoreOptions, store_table
@@ -22,6 +23,7 @@ from trio_copy.clock import anchored_wall_clock, utc_date, wall_clock_from
 from trio_copy.config import EngineSettings, PluginTable
 from trio_copy.engine.plan import Plan
 from trio_copy.errors import ConfigError, TrioCopyError
+from trio_copy.telemetry.redaction import Redactor
 from trio_copy.testing.devnet import open_devnet, open_virtual_devnet
 from trio_copy.testing.virtual import run_virtually
 
@@ -95,6 +97,7 @@ def measure(
     store: StoreName = "memory",
     store_option: StoreOptions = (),
     redis_url: RedisUrl = None,
+    redactor: Redact,
     json: Json = False,
 ) -> int:
     """Measure how many copies a second one process on this machine can make, and keep it with its date.
@@ -109,6 +112,7 @@ def measure(
         latency_ms=0,
         workers=None,
         store=store_table(store, store_option, redis_url),
+        redactor=redactor,
     )
     load = Load(events=events, rate_per_s=0, leaders=_leaders(plan), seed=1)
     found = _run_real(plan, load)
@@ -146,6 +150,7 @@ def simulate_command(
     store: StoreName = "memory",
     store_option: StoreOptions = (),
     redis_url: RedisUrl = None,
+    redactor: Redact,
     json: Json = False,
 ) -> int:
     """Put a synthetic load on the real engine and say what came of it.
@@ -162,7 +167,8 @@ def simulate_command(
         events = max(1, round(rate * duration)) if events is None else events
         shape = {"users": users, "follows": follows, "leaders": leaders}
     expect_positive(followers=followers, **shape)
-    plan = _plan(**shape, latency_ms=latency_ms, workers=workers, store=store_table(store, store_option, redis_url))
+    table = store_table(store, store_option, redis_url)
+    plan = _plan(**shape, latency_ms=latency_ms, workers=workers, store=table, redactor=redactor)
     if virtual and plan.shards is not None:
         raise ConfigError(
             ["--virtual: expected a store inside this process, got a server: virtual time does not wait for it"]
@@ -182,6 +188,7 @@ def _plan(
     latency_ms: int,
     workers: int | None,
     store: PluginTable,
+    redactor: Redactor | None = None,
 ) -> Plan:
     engine = EngineSettings(name="load", deadline_s=3600.0)
     if workers is not None:
@@ -193,6 +200,7 @@ def _plan(
         engine=engine,
         executor={"latency_ms": latency_ms, "latency_jitter_ms": 0, "price_source": "leader"},
         store=store,
+        redactor=redactor,
     )
 
 
@@ -238,7 +246,7 @@ def _whole(number: float) -> int | float:
 
 def _print(fields: dict[str, Any], json: bool) -> None:
     if json:
-        out(msgspec.json.encode(fields).decode())
+        out_json(fields)
         return
     for name, value in fields.items():
         shown = ", ".join(f"{key} {item}" for key, item in value.items()) if isinstance(value, dict) else value

@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 from cyclopts import Parameter
 
 from trio_copy.cli.opened import Conf, ask_store, find_plan
+from trio_copy.cli.outlet import Redact
 from trio_copy.cli.queries import utc, utc_short
 from trio_copy.cli.tables import Column, Csv, Json, show
 from trio_copy.errors import ConfigError
@@ -29,6 +30,7 @@ def mode(
     *,
     why: Annotated[str | None, Parameter(help="The reason, for whoever looks later.")] = None,
     follower: Annotated[str | None, Parameter(help="Only this follower, instead of the whole engine.")] = None,
+    redactor: Redact,
     conf: Conf = None,
     json: Json = False,
     csv: Csv = False,
@@ -38,7 +40,7 @@ def mode(
     run: everything; reduce-only: exits only; halt-new: no order at all, open ones are still looked up; halt-all: not even
     that. Setting a follower to run also ends a halt after a loss and lets its drawdown start over.
     """
-    plan = find_plan(conf)
+    plan = find_plan(conf, redactor)
     if new is None and why is not None:
         raise ConfigError(["--why: expected a mode to change to"])
 
@@ -53,7 +55,7 @@ def mode(
             scope = ENGINE if follower is None else follower_scope(follower)
             if follower is not None and Mode(new) is Mode.RUN:
                 await store.ledger.reset_peak(FollowerId(follower))
-            await store.control.set_mode(Mode(new), why or "set by hand", scope)
+            await store.control.set_mode(Mode(new), redactor.redact(why or "set by hand"), scope)
         modes = await store.control.modes()
         return [
             (ENGINE, modes.of(ENGINE)),

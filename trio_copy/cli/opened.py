@@ -12,6 +12,7 @@ from trio_copy.clock import anchored_wall_clock
 from trio_copy.engine.plan import Plan, load_plan
 from trio_copy.errors import ConfigError
 from trio_copy.ports import Store, StoreContext
+from trio_copy.telemetry.redaction import Redactor
 
 _T = TypeVar("_T")
 _VARIABLE = "TRIO_COPY_CONF"
@@ -34,9 +35,9 @@ def find_conf(conf: Path | None) -> Path:
     return usual
 
 
-def find_plan(conf: Path | None) -> Plan:
+def find_plan(conf: Path | None, redactor: Redactor) -> Plan:
     """Load the configuration that a command was given, or the usual one. Raises `ConfigError` when it is wrong."""
-    return load_plan(find_conf(conf))
+    return load_plan(find_conf(conf), redactor)
 
 
 def ask_store(plan: Plan, ask: Callable[[Store], Awaitable[_T]], *, make: bool = False) -> _T:

@@ -5,6 +5,7 @@ from typing import Annotated
 from cyclopts import App, Parameter
 
 from trio_copy.cli.opened import Conf, ask_store, find_plan
+from trio_copy.cli.outlet import Redact
 from trio_copy.cli.printer import out
 from trio_copy.cli.queries import utc, utc_short
 from trio_copy.cli.tables import Column, Csv, Json, short, show
@@ -34,9 +35,9 @@ _COLUMNS: tuple[Column[OrderRecord], ...] = (
 
 
 @app.command(name="list")
-def list_(*, conf: Conf = None, json: Json = False, csv: Csv = False) -> int:
+def list_(*, redactor: Redact, conf: Conf = None, json: Json = False, csv: Csv = False) -> int:
     """List orders that were frozen and have not ended."""
-    rows = ask_store(find_plan(conf), lambda store: store.journal.unresolved())
+    rows = ask_store(find_plan(conf, redactor), lambda store: store.journal.unresolved())
     show(_COLUMNS, rows, json=json, csv_=csv, empty="every order has ended")
     return 0
 
@@ -49,10 +50,11 @@ def settle(
     shares: Annotated[str, Parameter(help="Shares that were filled; 0 when nothing was and nothing will be.")],
     notional: Annotated[str, Parameter(help="Dollars paid or received for them, before fees.")] = "0",
     fee: Annotated[str, Parameter(help="Fee in dollars.")] = "0",
+    redactor: Redact,
     conf: Conf = None,
 ) -> int:
     """Write down what became of an order that the venue does not tell about. Look there first: this is final."""
-    plan = find_plan(conf)
+    plan = find_plan(conf, redactor)
     try:
         filled, paid, charged = Shares.parse(shares), Usd.parse(notional), Usd.parse(fee)
     except ValueError as error:

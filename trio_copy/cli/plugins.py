@@ -4,15 +4,15 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
 
-import msgspec
-from attrs import frozen
+from attrs import asdict, frozen
 from cyclopts import Parameter
-from rich.console import Console
 from rich.table import Table
 
-from trio_copy.cli.printer import out
+from trio_copy.cli.outlet import Redact
+from trio_copy.cli.printer import console, out_json
 from trio_copy.engine.plan import Plan, load_plan
 from trio_copy.registry import Registry, Source, discover
+from trio_copy.telemetry.visible import visible
 
 
 @frozen(kw_only=True)
@@ -29,6 +29,7 @@ def plugins(
     conf: Annotated[Path | None, Parameter(help="Tell what this configuration activates.")] = None,
     /,
     *,
+    redactor: Redact,
     json: Annotated[bool, Parameter(negative=(), help="One JSON object per line.")] = False,
 ) -> int:
     """List the installed executors, stores and decoders.
@@ -36,26 +37,16 @@ def plugins(
     A plugin is available when it is installed, loaded when it is ours or plugins.allow names its distribution, and
     active when a table of the configuration uses it.
     """
-    plan = load_plan(conf) if conf is not None else None
+    plan = load_plan(conf, redactor) if conf is not None else None
     rows = _rows(plan.registry if plan else discover(), plan)
     if json:
         for row in rows:
-            out(
-                msgspec.json.encode(
-                    {
-                        "kind": row.kind,
-                        "name": row.name,
-                        "distribution": row.distribution,
-                        "version": row.version,
-                        "active": row.active,
-                    }
-                ).decode()
-            )
+            out_json(asdict(row))
         return 0
     table = Table("kind", "name", "distribution", "version", "active", box=None, pad_edge=False)
     for row in rows:
-        table.add_row(row.kind, row.name, row.distribution, row.version, row.active)
-    Console(highlight=False).print(table)
+        table.add_row(*map(visible, (row.kind, row.name, row.distribution, row.version, row.active)))
+    console().print(table)
     return 0
 
 

@@ -7,6 +7,7 @@ from attrs import define
 from cyclopts import Parameter
 
 from trio_copy.cli.opened import Conf, ask_store, find_plan
+from trio_copy.cli.outlet import Redact
 from trio_copy.cli.positions import HeldPosition, held_positions
 from trio_copy.cli.queries import (
     FollowerOption,
@@ -87,6 +88,7 @@ def pnl(
     token: TokenOption = None,
     since: SinceOption = None,
     until: UntilOption = None,
+    redactor: Redact,
     conf: Conf = None,
     json: Json = False,
     csv: Csv = False,
@@ -97,7 +99,7 @@ def pnl(
     or --until only trades of that time count and the unrealised part is left out, for it belongs to the present.
     """
     query = read_query(follower, leader, token, since, until, _EVERYTHING)
-    plan = find_plan(conf)
+    plan = find_plan(conf, redactor)
     entries, held = ask_store(plan, lambda store: _read(store, plan, query))
     rows = profits(entries, held, by, query)
     show(COLUMNS, rows, json=json, csv_=csv, empty="nothing was traded")

@@ -3,6 +3,7 @@
 from attrs import frozen
 
 from trio_copy.cli.opened import Conf, ask_store, find_plan
+from trio_copy.cli.outlet import Redact
 from trio_copy.cli.queries import FollowerOption, LeaderOption, TokenOption, read_query, utc, utc_short
 from trio_copy.cli.tables import Column, Csv, Json, dollars, short, show, signed_dollars
 from trio_copy.engine.plan import Plan
@@ -60,6 +61,7 @@ def positions(
     leader: LeaderOption = None,
     token: TokenOption = None,
     all_: bool = False,
+    redactor: Redact,
     conf: Conf = None,
     json: Json = False,
     csv: Csv = False,
@@ -74,7 +76,7 @@ def positions(
         Positions that were closed, too.
     """
     query = read_query(follower, leader, token, None, None, 1)
-    plan = find_plan(conf)
+    plan = find_plan(conf, redactor)
     rows = [
         row
         for row in ask_store(plan, lambda store: held_positions(store, plan))

@@ -6,10 +6,13 @@ import shutil
 import sys
 from typing import TextIO
 
+import msgspec
 import trio
 from rich.console import Console, Group
 from rich.live import Live
 from rich.text import Text
+
+from trio_copy.telemetry.visible import escaped_json, visible
 
 _NO_WRAP = 10_000
 _MOST_CHARS = 1 << 20
@@ -17,8 +20,18 @@ _MOST_CHARS = 1 << 20
 
 
 def out(line: str) -> None:
-    """Write a line to standard output, for commands that run no engine."""
-    sys.stdout.write(line + "\n")
+    """Write a line for people to standard output, for commands that run no engine."""
+    sys.stdout.write(visible(line) + "\n")
+
+
+def out_json(value: object) -> None:
+    """Write a value as one line of JSON to standard output."""
+    sys.stdout.write(escaped_json(msgspec.json.encode(value).decode()) + "\n")
+
+
+def console(width: int | None = None) -> Console:
+    """Make a console for tables. It takes no text for markup, because texts come from outside too."""
+    return Console(highlight=False, markup=False, emoji=False, width=width)
 
 
 class Printer:

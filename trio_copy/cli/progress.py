@@ -11,7 +11,7 @@ from rich.progress import Progress
 @contextmanager
 def progress(what: str, total: int) -> Generator[Callable[[int], None], None, None]:
     """Show how far something has come; call what is yielded with the count that is done."""
-    console = Console(file=sys.stderr)
+    console = Console(file=sys.stderr, markup=False, emoji=False)
     if not console.is_terminal:
         yield lambda done: None
         return

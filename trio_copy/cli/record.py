@@ -7,13 +7,16 @@ from cyclopts import Parameter
 
 from trio_copy.cli.durations import Duration
 from trio_copy.cli.opened import Conf, find_conf
+from trio_copy.cli.outlet import Redact
 from trio_copy.cli.run import run_plan
+from trio_copy.engine.plan import load_plan
 
 
 def record(
     file: Annotated[Path, Parameter(help="The recording; another run is added behind what is there.")],
     /,
     *,
+    redactor: Redact,
     conf: Conf = None,
     for_: Annotated[
         Duration | None, Parameter(name="--for", help="Stop by itself after this long: 20s, 5m, 1h.")
@@ -28,4 +31,5 @@ def record(
 
     `trio-copy replay FILE` runs the engine on it again, with other follows or settings if you like.
     """
-    return run_plan(find_conf(conf), for_, json=json, live=live, verbose=verbose, record=file)
+    conf = find_conf(conf)
+    return run_plan(load_plan(conf, redactor), conf, for_, json=json, live=live, verbose=verbose, record=file)

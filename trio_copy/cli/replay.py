@@ -5,7 +5,6 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Annotated
 
-import msgspec
 import trio
 import trio.testing
 from attrs import define, evolve, field
@@ -14,9 +13,10 @@ from cyclopts import Parameter
 from trio_copy.chain.feed import FeedItem
 from trio_copy.cli.numbers import expect_positive
 from trio_copy.cli.opened import Conf, ask_store, find_plan
+from trio_copy.cli.outlet import Redact
 from trio_copy.cli.pnl import COLUMNS, Profit, profits
 from trio_copy.cli.positions import held_positions
-from trio_copy.cli.printer import out
+from trio_copy.cli.printer import out, out_json
 from trio_copy.cli.progress import progress
 from trio_copy.cli.tables import Json, show
 from trio_copy.clock import utc_date, wall_clock_from
@@ -73,6 +73,7 @@ def replay(
     file: Annotated[Path, Parameter(help="What `trio-copy record` has written.")],
     /,
     *,
+    redactor: Redact,
     conf: Conf = None,
     speed: Annotated[float | None, Parameter(help="Times real time; as fast as it goes if left out.")] = None,
     json: Json = False,
@@ -83,7 +84,7 @@ def replay(
     As fast as it goes, the same recording and settings give the same figures each time.
     """
     expect_positive(speed=speed)
-    plan = find_plan(conf)
+    plan = find_plan(conf, redactor)
     if plan.moves_money:
         raise ConfigError(
             ["replay: expected executors that only simulate, got one that moves money; use another --conf"]
@@ -95,7 +96,7 @@ def replay(
     if first is None:
         raise ConfigError([f"{file}: the recording holds nothing"])
     memory = PluginTable(name="memory", plugin="memory", options={})
-    on_paper = make_plan(evolve(plan.settings, store=memory), plan.registry)
+    on_paper = make_plan(evolve(plan.settings, store=memory), plan.registry, redactor)
     session = _Replay(on_paper, file, _follows_of_store(plan), first.at)
     with progress("replaying", _count(file)) as tell:
         if speed is None:
@@ -164,7 +165,7 @@ def _report(session: _Replay, *, json: bool) -> None:
     if json:
         totals = totals_object(figures)
         rows = [{column.name: column.value(row) for column in COLUMNS} for row in session.profits]
-        out(msgspec.json.encode({**totals, "pnl": rows, "digest": figures.digest}).decode())
+        out_json({**totals, "pnl": rows, "digest": figures.digest})
         return
     hours = (session.ended_at - session.started_at) / 3600
     ends = ", ".join(f"{count} {end.value}" for end, count in figures.ends.most_common()) or "none"

@@ -16,6 +16,7 @@ from rich.text import Text
 from trio_copy.cli.durations import Duration
 from trio_copy.cli.garbage import relax_garbage_collection
 from trio_copy.cli.numbers import expect_positive
+from trio_copy.cli.outlet import Redact
 from trio_copy.cli.printer import Printer
 from trio_copy.cli.world import World, open_world
 from trio_copy.clock import WallClock, anchored_wall_clock
@@ -43,6 +44,7 @@ def run(
     conf: Annotated[Path, Parameter(help="The configuration, a TOML file.")],
     /,
     *,
+    redactor: Redact,
     for_: Annotated[
         Duration | None, Parameter(name="--for", help="Stop by itself after this long: 20s, 5m, 1h.")
     ] = None,
@@ -60,10 +62,12 @@ def run(
     Ctrl-C, or SIGTERM, closes the intake and finishes what was admitted; a second one stops at once. SIGHUP reads the
     configuration again: follows and followers change while running, and a bad file changes nothing.
     """
-    return run_plan(conf, for_, json=json, live=live, verbose=verbose, record=None, from_head=from_head)
+    plan = load_plan(conf, redactor)
+    return run_plan(plan, conf, for_, json=json, live=live, verbose=verbose, record=None, from_head=from_head)
 
 
 def run_plan(
+    plan: Plan,
     conf: Path,
     for_: float | None,
     *,
@@ -74,7 +78,6 @@ def run_plan(
     from_head: bool = False,
 ) -> int:
     """Run a configuration, and write a recording of it when `record` names a file."""
-    plan = load_plan(conf)
     expect_positive(for_=for_)
     if plan.moves_money and not live:
         raise ConfigError([f"{conf}: engine.mode is live: start with --live if real orders are meant"])
@@ -111,7 +114,8 @@ async def _run(session: _Session) -> int:
     printer, logs = session.output, session.logs
     level = logging.DEBUG if session.verbose else logging.ERROR  # alerts and steps are on the tape and among the events
     json = session.json or not sys.stderr.isatty()
-    log = LogObserver(configure_logs(logs, json=json, level=level))  # type: ignore[arg-type]  # writes and flushes
+    redactor = session.plan.redactor
+    log = LogObserver(configure_logs(logs, json=json, level=level, redactor=redactor))  # type: ignore[arg-type]  # writes and flushes
     async with trio.open_nursery() as printing:
         printing.start_soon(printer.run)
         printing.start_soon(logs.run)
@@ -119,7 +123,7 @@ async def _run(session: _Session) -> int:
             async with open_world(session.plan, wall) as world:
                 shown = _shown(session, printer, wall, world)
                 plugins = PluginObserver(session.plan.registry.observers, log.logger)
-                observer = Observers([tally, shown, log, plugins])
+                observer = Observers([tally, shown, log, plugins], redactor.redact)
                 seams = Seams(
                     dial=world.dial,
                     wall=wall,
@@ -214,7 +218,7 @@ async def _reload(session: _Session, service: Service, one_at_a_time: trio.Lock)
     observer = service.seams.observer
     try:
         async with one_at_a_time:
-            plan = await trio.to_thread.run_sync(load_plan, session.conf, abandon_on_cancel=True)
+            plan = await trio.to_thread.run_sync(load_plan, session.conf, session.plan.redactor, abandon_on_cancel=True)
             needs_restart = await service.apply(plan.settings)
     except TrioCopyError as error:
         observer.on_alert("reload-refused", f"nothing was changed: {error}")

@@ -5,7 +5,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
 
-import msgspec
 import trio
 from attrs import define, evolve, field
 from cyclopts import Parameter
@@ -13,7 +12,8 @@ from cyclopts import Parameter
 from trio_copy.chain.decoders.erc1155 import Erc1155Decoder
 from trio_copy.chain.decoders.order_filled import EXCHANGE_V2, OrderFilledDecoder
 from trio_copy.chain.decoders.words import address_topic
-from trio_copy.cli.printer import out
+from trio_copy.cli.outlet import Redact
+from trio_copy.cli.printer import out, out_json
 from trio_copy.cli.synthetic import leader_buys, synthetic_plan
 from trio_copy.clock import anchored_wall_clock
 from trio_copy.config import EndpointSettings, EngineSettings, PluginTable, structure_plugin_table
@@ -42,6 +42,7 @@ def selftest(
     conf: Annotated[Path | None, Parameter(help="Test this configuration's plugins and follows.")] = None,
     /,
     *,
+    redactor: Redact,
     json: Annotated[bool, Parameter(negative=(), help="Print one JSON object as the last line.")] = False,
 ) -> int:
     """Boot the real engine on a devnet inside the process and copy one trade, without touching money or network.
@@ -49,7 +50,7 @@ def selftest(
     The configuration's own decoders, followers and follows are used. A well-behaved dry-run stands in for executors that
     move money or simulate faults, and the memory store for a durable one: nothing of the test reaches the books.
     """
-    plan = _harmless(load_plan(conf)) if conf is not None else _own_plan()
+    plan = _harmless(load_plan(conf, redactor)) if conf is not None else _own_plan()
     return trio.run(_run, plan, json)
 
 
@@ -153,7 +154,7 @@ async def _run(plan: Plan, json: bool) -> int:
         steps.note("selftest", False, failure)
     took_s = round(trio.current_time() - started, 3)
     if json:
-        out(msgspec.json.encode({"ok": failure is None, "seconds": took_s, "steps": steps.written}).decode())
+        out_json({"ok": failure is None, "seconds": took_s, "steps": steps.written})
     else:
         out(f"{'passed' if failure is None else 'FAILED'} in {took_s:.1f} s")
     return 0 if failure is None else 1

@@ -1,6 +1,7 @@
 """`trio-copy skips`"""
 
 from trio_copy.cli.opened import Conf, ask_store, find_plan
+from trio_copy.cli.outlet import Redact
 from trio_copy.cli.queries import (
     FollowerOption,
     LeaderOption,
@@ -41,6 +42,7 @@ def skips(
     since: SinceOption = None,
     until: UntilOption = None,
     limit: LimitOption = 50,
+    redactor: Redact,
     conf: Conf = None,
     json: Json = False,
     csv: Csv = False,
@@ -50,6 +52,6 @@ def skips(
     A copy is missing because a filter did not want it, a limit refused it, the venue refused it, or its time was over.
     """
     query = read_query(follower, leader, token, since, until, limit)
-    rows = ask_store(find_plan(conf), lambda store: store.history.skips(query))
+    rows = ask_store(find_plan(conf, redactor), lambda store: store.history.skips(query))
     show(COLUMNS, rows, json=json, csv_=csv, empty="nothing was skipped")
     return 0

@@ -2,12 +2,12 @@
 
 from collections.abc import Mapping, Sequence
 
-import msgspec
 from attrs import frozen
 from rich.text import Text
 
 from trio_copy.cli.opened import Conf, ask_store, find_plan
-from trio_copy.cli.printer import out
+from trio_copy.cli.outlet import Redact
+from trio_copy.cli.printer import out, out_json
 from trio_copy.cli.queries import When, utc, utc_short
 from trio_copy.cli.tables import Column, Json, show
 from trio_copy.config import ShardsSettings
@@ -94,13 +94,13 @@ _SHARDS: tuple[Column[_Shard], ...] = (
 )
 
 
-def status(*, conf: Conf = None, json: Json = False) -> int:
+def status(*, redactor: Redact, conf: Conf = None, json: Json = False) -> int:
     """Show who works on the store: instances, what their watchdogs say, the shards they own, what waits in each, dead
     letters, and the mode.
 
     Exits with 1 when no instance lives, or a shard has no owner.
     """
-    plan = find_plan(conf)
+    plan = find_plan(conf, redactor)
     settings = plan.shards or _NO_SHARDS
 
     async def ask(store: Store) -> _Found:
@@ -120,7 +120,7 @@ def status(*, conf: Conf = None, json: Json = False) -> int:
     living = [row for row in rows if row.state != "dead"]
     orphans = 0 if plan.shards is None else sum(shard.owner is None for shard in shards)
     if json:
-        out(_object(found, rows, shards, orphans))
+        out_json(_object(found, rows, shards, orphans))
     else:
         _print(found, rows, shards, living, orphans)
     return 0 if living and not orphans else 1
@@ -170,41 +170,39 @@ def _print(found: _Found, rows: Sequence[_Row], shards: Sequence[_Shard], living
     show(_SHARDS, shards, json=False, csv_=False, empty="no shards")
 
 
-def _object(found: _Found, rows: Sequence[_Row], shards: Sequence[_Shard], orphans: int) -> str:
+def _object(found: _Found, rows: Sequence[_Row], shards: Sequence[_Shard], orphans: int) -> dict[str, object]:
     mode = found.modes.of(ENGINE)
-    return msgspec.json.encode(
-        {
-            "mode": mode.mode.value,
-            "why": mode.why,
-            "scopes": {scope: change.mode.value for scope, change in found.modes.by_scope.items()},
-            "instances": [
-                {
-                    "instance": row.instance.instance,
-                    "state": row.state,
-                    "seen_s_ago": round(row.age_s, 3),
-                    "started_at": row.instance.started_at,
-                    "shards": row.instance.shards,
-                    "standby": row.instance.standby,
-                    "ready": row.state == "alive" and row.instance.ready,
-                    "halted": row.instance.halted,
-                    "watches": watch_objects(row.instance.watches),
-                }
-                for row in rows
-            ],
-            "shards": [
-                {
-                    "shard": shard.depth.shard,
-                    "owner": shard.owner,
-                    "standby": shard.standby,
-                    "queued": shard.depth.queued,
-                    "leased": shard.depth.leased,
-                    "held": shard.depth.held,
-                    "dead": shard.depth.dead,
-                    "oldest_s": shard.oldest_s,
-                }
-                for shard in shards
-            ],
-            "orphans": orphans,
-            "dead": sum(shard.depth.dead for shard in shards),
-        }
-    ).decode()
+    return {
+        "mode": mode.mode.value,
+        "why": mode.why,
+        "scopes": {scope: change.mode.value for scope, change in found.modes.by_scope.items()},
+        "instances": [
+            {
+                "instance": row.instance.instance,
+                "state": row.state,
+                "seen_s_ago": round(row.age_s, 3),
+                "started_at": row.instance.started_at,
+                "shards": row.instance.shards,
+                "standby": row.instance.standby,
+                "ready": row.state == "alive" and row.instance.ready,
+                "halted": row.instance.halted,
+                "watches": watch_objects(row.instance.watches),
+            }
+            for row in rows
+        ],
+        "shards": [
+            {
+                "shard": shard.depth.shard,
+                "owner": shard.owner,
+                "standby": shard.standby,
+                "queued": shard.depth.queued,
+                "leased": shard.depth.leased,
+                "held": shard.depth.held,
+                "dead": shard.depth.dead,
+                "oldest_s": shard.oldest_s,
+            }
+            for shard in shards
+        ],
+        "orphans": orphans,
+        "dead": sum(shard.depth.dead for shard in shards),
+    }

@@ -11,6 +11,7 @@ from trio_copy.config import PluginTable, structure_plugin_table
 from trio_copy.engine.plan import PlannedStore
 from trio_copy.errors import ConfigError
 from trio_copy.registry import discover
+from trio_copy.telemetry.redaction import Redactor
 
 StoreName = Annotated[str, Parameter(name="--store", help="Name of an installed store.")]
 StoreOptions = Annotated[
@@ -44,7 +45,7 @@ def store_table(name: str, options: Sequence[str], redis_url: str | None = None)
     return PluginTable(name=name, plugin=name, options=table)
 
 
-def planned_store(name: str, options: Sequence[str], redis_url: str | None = None) -> PlannedStore:
+def planned_store(name: str, options: Sequence[str], redis_url: str | None, redactor: Redactor) -> PlannedStore:
     """Find a store and check its options.
 
     Raises:
@@ -54,4 +55,4 @@ def planned_store(name: str, options: Sequence[str], redis_url: str | None = Non
     table = store_table(name, options, redis_url)
     name = table.name
     plugin = discover().store(name)
-    return PlannedStore(plugin=plugin, settings=structure_plugin_table("store", table, plugin.settings))
+    return PlannedStore(plugin=plugin, settings=structure_plugin_table("store", table, plugin.settings, redactor.learn))

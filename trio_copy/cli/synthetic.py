@@ -11,6 +11,7 @@ from trio_copy.model.follow_settings import Filters, Sizing
 from trio_copy.model.ids import Address, ChainId, FollowerId, TokenId
 from trio_copy.model.units import NO_USD, Ratio, Shares, Usd
 from trio_copy.registry import discover
+from trio_copy.telemetry.redaction import Redactor
 from trio_copy.testing.devnet import DevTx
 from trio_copy.testing.devnet.chain import fake_hash
 from trio_copy.testing.devnet.encode import order_filled_log
@@ -31,6 +32,7 @@ def synthetic_plan(
     engine: EngineSettings,
     executor: Mapping[str, object],
     store: PluginTable,
+    redactor: Redactor | None = None,
 ) -> Plan:
     """Plan a dry run in which every leader has equally many followers, give or take one."""
     sizing = Sizing(ratio=Ratio.parse("0.01"), minimum_usd=NO_USD)
@@ -55,7 +57,7 @@ def synthetic_plan(
             for each in range(follows_each)
         ),
     )
-    return make_plan(settings, discover())
+    return make_plan(settings, discover(), redactor)
 
 
 def leader_buys(

@@ -1,24 +1,28 @@
 """Rows for people, for machines and for spreadsheets: a table, JSON lines, or CSV."""
 
 import csv
+import re
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Annotated, Any, Generic, TypeVar
 
-import msgspec
 from attrs import frozen
 from cyclopts import Parameter
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from trio_copy.cli.printer import out
+from trio_copy.cli.printer import console, out, out_json
 from trio_copy.errors import ConfigError
+from trio_copy.telemetry.visible import visible
 
 _Row = TypeVar("_Row")
 _RICH_MOST = 2000
 _ELASTIC_LEAST = 16
 _GAP = 2
+# With any apostrophes before it, so that reading takes away exactly what writing has put there. Spreadsheets of some
+# languages take the wide signs too.
+_FORMULA = re.compile("'*[=+\\-@\t\r\n|%\uff1d\uff0b\uff0d\uff20]")
+_NUMBER = re.compile(r"[+-]?\d+(\.\d+)?([eE][+-]?\d+)?")
 Json = Annotated[bool, Parameter(name="--json", negative=(), help="One JSON object per line.")]
 Csv = Annotated[bool, Parameter(name="--csv", negative=(), help="Comma-separated values with a header.")]
 
@@ -49,30 +53,30 @@ def show(columns: Sequence[Column[_Row]], rows: Iterable[_Row], *, json: bool, c
         raise ConfigError(["--json, --csv: expected one of them, got both"])
     if json:
         for row in rows:
-            out(msgspec.json.encode({column.name: column.value(row) for column in columns}).decode())
+            out_json({column.name: column.value(row) for column in columns})
     elif csv_:
         writer = csv.writer(sys.stdout, lineterminator="\n")
         writer.writerow([column.name for column in columns])
-        writer.writerows([_cell(column.value(row)) for column in columns] for row in rows)
+        writer.writerows([text_cell(visible(_cell(column.value(row)))) for column in columns] for row in rows)
     else:
         _print(columns, list(rows), empty)
 
 
 def _print(columns: Sequence[Column[_Row]], rows: Sequence[_Row], empty: str) -> None:
-    console = Console(highlight=False)
+    terminal = console()
     if not rows:
-        console.print(empty)
+        out(empty)
         return
-    if not console.is_terminal or len(rows) > _RICH_MOST:
+    if not terminal.is_terminal or len(rows) > _RICH_MOST:
         _print_plain(columns, rows)
         return
     cells = {column.name: [_shown(column, column.value(row)) for row in rows] for column in columns}
     widths = {
         column.name: max(len(column.name), *(len(str(cell)) for cell in cells[column.name])) for column in columns
     }
-    fitting = _fitting(columns, widths, console.width)
+    fitting = _fitting(columns, widths, terminal.width)
     elastic = [column for column in fitting if column.elastic]
-    left = console.width - _GAP * len(fitting) - sum(widths[one.name] for one in fitting if not one.elastic)
+    left = terminal.width - _GAP * len(fitting) - sum(widths[one.name] for one in fitting if not one.elastic)
     for taken, column in enumerate(sorted(elastic, key=lambda one: widths[one.name])):
         widths[column.name] = max(1, min(widths[column.name], left // (len(elastic) - taken)))
         left -= widths[column.name]
@@ -86,7 +90,7 @@ def _print(columns: Sequence[Column[_Row]], rows: Sequence[_Row], empty: str) ->
         )
     for row in zip(*(cells[column.name] for column in fitting), strict=True):
         table.add_row(*row)
-    console.print(table)
+    terminal.print(table)
 
 
 def _fitting(columns: Sequence[Column[_Row]], widths: Mapping[str, int], most: int) -> list[Column[_Row]]:
@@ -116,11 +120,22 @@ def _print_plain(columns: Sequence[Column[_Row]], rows: Sequence[_Row]) -> None:
 def _shown(column: Column[Any], value: Any) -> str | Text:  # noqa: ANN401  whatever a column holds
     if value is None:
         return "-"
-    return _cell(value) if column.shown is None else column.shown(value)
+    seen = visible(value) if isinstance(value, str) else value
+    return visible(_cell(seen)) if column.shown is None else column.shown(seen)
 
 
 def _cell(value: Any) -> str:  # noqa: ANN401  whatever a column holds
     return "" if value is None else str(value)
+
+
+def text_cell(text: str) -> str:
+    """Write a cell so that a spreadsheet does not calculate it: what begins like a formula, and is no number, gets an apostrophe."""
+    return f"'{text}" if _FORMULA.match(text) and not _NUMBER.fullmatch(text) else text
+
+
+def cell_text(cell: str) -> str:
+    """Read a cell back that `text_cell` wrote."""
+    return cell[1:] if cell.startswith("'") and _FORMULA.match(cell) else cell
 
 
 def short(name: str) -> str:

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from attrs import evolve, frozen
 
 from trio_copy.cli.opened import Conf, ask_store, find_plan
+from trio_copy.cli.outlet import Redact
 from trio_copy.cli.positions import labels_of
 from trio_copy.cli.queries import (
     FollowerOption,
@@ -64,6 +65,7 @@ def trades(
     since: SinceOption = None,
     until: UntilOption = None,
     limit: LimitOption = 50,
+    redactor: Redact,
     conf: Conf = None,
     json: Json = False,
     csv: Csv = False,
@@ -74,7 +76,7 @@ def trades(
     whole story of the task id in the last column.
     """
     query = read_query(follower, leader, token, since, until, limit)
-    plan = find_plan(conf)
+    plan = find_plan(conf, redactor)
     labels = labels_of(plan)
     rows = ask_store(plan, lambda store: _newest(store, query, labels))
     show(COLUMNS, rows, json=json, csv_=csv, empty="nothing was traded")

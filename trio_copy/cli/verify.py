@@ -3,12 +3,12 @@
 from collections import Counter
 from typing import Annotated, Any
 
-import msgspec
 import trio
 from cyclopts import App, Parameter
 
 from trio_copy.cli.numbers import expect_positive
-from trio_copy.cli.printer import out
+from trio_copy.cli.outlet import Redact
+from trio_copy.cli.printer import out, out_json
 from trio_copy.cli.progress import progress
 from trio_copy.cli.stores import RedisUrl, StoreName, StoreOptions, planned_store
 from trio_copy.cli.synthetic import POLYGON, synthetic_address
@@ -33,6 +33,7 @@ _BATCH = 500
 @app.command
 def dedup(
     *,
+    redactor: Redact,
     ttl_ms: Annotated[int, Parameter(help="How long the gate remembers a signal.")] = 2000,
     wait_ms: Annotated[int, Parameter(help="How long to wait before the third try.")] = 2500,
     store: StoreName = "memory",
@@ -42,13 +43,13 @@ def dedup(
 ) -> int:
     """Admit the same signal three times: OK, DUPLICATE, and OK again once the gate has forgotten it."""
     expect_positive(ttl_ms=ttl_ms, wait_ms=wait_ms)
-    planned = planned_store(store, store_option, redis_url)
+    planned = planned_store(store, store_option, redis_url, redactor)
     answers = trio.run(_dedup, planned, ttl_ms / 1000, wait_ms / 1000, json)
     expected = ["OK", "DUPLICATE", "OK" if wait_ms > ttl_ms else "DUPLICATE"]
     held = answers == expected
     if json:
         first, second, third = answers
-        _print_json({"ok": held, "store": store, "first": first, "second": second, "after_ttl": third})
+        out_json({"ok": held, "store": store, "first": first, "second": second, "after_ttl": third})
     else:
         out("held" if held else f"BROKEN: expected {', '.join(expected)}")
     return 0 if held else 1
@@ -57,6 +58,7 @@ def dedup(
 @app.command
 def backpressure(
     *,
+    redactor: Redact,
     count: Annotated[int, Parameter(help="Tasks to admit.")] = 5200,
     capacity: Annotated[int, Parameter(help="Tasks the queue may hold.")] = 5000,
     store: StoreName = "memory",
@@ -66,7 +68,7 @@ def backpressure(
 ) -> int:
     """Admit more than a queue may hold: what is kept, what is shed and why, and what is left after cleaning up."""
     expect_positive(count=count, capacity=capacity)
-    planned = planned_store(store, store_option, redis_url)
+    planned = planned_store(store, store_option, redis_url, redactor)
     found = trio.run(_backpressure, planned, count, capacity)
     expected_shed = max(0, count - capacity)
     held = (
@@ -76,7 +78,7 @@ def backpressure(
         and found["left_after_cleanup"] == 0
     )
     if json:
-        _print_json({"ok": held, "store": store, **found})
+        out_json({"ok": held, "store": store, **found})
     else:
         for name, value in found.items():
             out(f"{name:<20} {value}")
@@ -186,7 +188,3 @@ def _task(signal: Signal) -> CopyTask:
         intent=intent,
         deadline=signal.block_time + _LEASE_S,
     )
-
-
-def _print_json(fields: dict[str, Any]) -> None:
-    out(msgspec.json.encode(fields).decode())

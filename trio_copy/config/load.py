@@ -11,7 +11,7 @@ import attrs
 from cattrs.errors import ClassValidationError
 
 from trio_copy.config.problems import lines_of, suggestion
-from trio_copy.config.secrets import find_secrets, read_named_secret
+from trio_copy.config.secrets import Learn, find_secrets, forget, has_secret_parts, read_named_secret, written
 from trio_copy.config.settings import PluginTable, Settings
 from trio_copy.config.strict import shown, structure
 from trio_copy.errors import ConfigError
@@ -35,14 +35,16 @@ class Draft:
     problems: tuple[str, ...]
 
 
-def read_draft(path: Path) -> Draft:
+def read_draft(path: Path, learn: Learn = forget) -> Draft:
     """Read a configuration; plugin tables are checked by `structure_plugin_table` once plugins are known.
+
+    `learn` hears of every secret on the way, also of those that stand in the file although they must not.
 
     Raises:
         ConfigError: there is no such file, or it is not TOML.
     """
     table = _read_toml(path)
-    problems: list[str] = list(find_secrets(table))
+    problems: list[str] = list(find_secrets(table, learn))
     executor, store, decoder = (_plugin_tables(kind, table.pop(kind, {}), problems) for kind in _PLUGIN_TABLES)
     if len(store) != 1:
         problems.append(f"store: expected exactly one table [store.NAME], got {len(store)}")
@@ -56,7 +58,7 @@ def read_draft(path: Path) -> Draft:
             settings, executor=executor, store=store[0] if store else settings.store, decoder=decoder
         )
         problems.extend(_contradictions(settings))
-        settings = _with_named_urls(settings, problems)
+        settings = _with_named_urls(settings, problems, learn)
     return Draft(
         settings=settings,
         executor=executor,
@@ -74,31 +76,60 @@ def _allowed(table: Mapping[str, Any]) -> tuple[str, ...]:
     return tuple(name for name in allow if isinstance(name, str)) if isinstance(allow, list) else ()
 
 
-def structure_plugin_table(kind: str, table: PluginTable, settings_class: type) -> Any:  # noqa: ANN401  plugin's own
-    """Check a plugin's table against the attrs class it registered.
+def structure_plugin_table(
+    kind: str, table: PluginTable, settings_class: type, learn: Learn = forget, *, of_file: bool = False
+) -> Any:  # noqa: ANN401  plugin's own
+    """Check a plugin's table against the attrs class it registered, and read the secrets that it names.
+
+    In a table that stands in a file (`of_file`) they have to be named; a command line may give them as they are.
 
     Raises:
         ConfigError: with one line for every problem, without the file's name.
     """
+    problems: list[str] = []
+    path = f"{kind}.{table.name}"
     try:
-        return _with_secrets(structure(table.options, settings_class), f"{kind}.{table.name}")
+        settings = _with_secrets(structure(table.options, settings_class), path, learn, problems, of_file=of_file)
     except ClassValidationError as error:
-        raise ConfigError(lines_of(error, f"{kind}.{table.name}")) from None
-
-
-def _with_secrets(settings: Any, path: str) -> Any:  # noqa: ANN401  plugin's own
-    """Read the secrets that a plugin's settings name. Raises `ConfigError` when one cannot be read."""
-    read, problems = {}, []
-    for field in attrs.fields(type(settings)):
-        value = getattr(settings, field.name)
-        if field.metadata.get("secret") and isinstance(value, str):
-            try:
-                read[field.name] = read_named_secret(value)
-            except ValueError as error:
-                problems.append(f"{path}.{field.name}: {error}")
+        raise ConfigError(lines_of(error, path)) from None
     if problems:
         raise ConfigError(problems)
-    return attrs.evolve(settings, **read)
+    return settings
+
+
+def _with_secrets(
+    settings: Any,  # noqa: ANN401  plugin's own
+    path: str,
+    learn: Learn,
+    problems: list[str],
+    *,
+    of_file: bool,
+) -> Any:  # noqa: ANN401  plugin's own
+    """Read the secrets that a plugin's settings name, in tables inside of them too."""
+    read = {}
+    for field in attrs.fields(type(settings)):
+        value, name = getattr(settings, field.name), f"{path}.{field.name}"
+        if attrs.has(type(value)):
+            inner = _with_secrets(value, name, learn, problems, of_file=of_file)
+            if inner is not value:
+                read[field.alias] = inner
+        elif field.metadata.get("secret") and isinstance(value, str) and value != field.default:
+            try:
+                secret = read_named_secret(value, learn)
+                if field.validator is not None:
+                    field.validator(settings, field, secret)
+            except ValueError as error:
+                problems.append(f"{name}: {error}")
+                continue
+            read[field.alias] = secret
+            if of_file and secret == value and not _is_public_url(value):
+                problems.append(written(name))
+    with attrs.validators.disabled():  # each was asked above, where its answer is a line about this field
+        return attrs.evolve(settings, **read) if read else settings
+
+
+def _is_public_url(text: str) -> bool:
+    return "://" in text and not has_secret_parts(text)
 
 
 def _read_toml(path: Path) -> dict[str, Any]:
@@ -191,11 +222,11 @@ def _impossible_follows(settings: Settings) -> Iterator[str]:
                 yield f"follow[{index}].{path}: {problem}"
 
 
-def _with_named_urls(settings: Settings, problems: list[str]) -> Settings:
+def _with_named_urls(settings: Settings, problems: list[str], learn: Learn) -> Settings:
     endpoints = []
     for index, endpoint in enumerate(settings.endpoint):
         try:
-            url = read_named_secret(endpoint.url)
+            url = read_named_secret(endpoint.url, learn)
             if not _is_websocket_url(url):
                 problems.append(
                     f"endpoint[{index}].url: expected a URL with ws:// or wss://, or env:NAME, or file:PATH"

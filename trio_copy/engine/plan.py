@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from attrs import frozen
+from attrs import field, frozen
 
 from trio_copy.config import Draft, PluginTable, Settings, ShardsSettings, read_draft, structure_plugin_table
 from trio_copy.errors import ConfigError, PluginError
@@ -12,6 +12,7 @@ from trio_copy.model.control import shard_of
 from trio_copy.model.ids import Address
 from trio_copy.ports import Decoder, DecoderContext, ExecutorPlugin, StorePlugin
 from trio_copy.registry import Registry, discover
+from trio_copy.telemetry.redaction import Redactor
 
 
 @frozen(kw_only=True)
@@ -37,6 +38,8 @@ class Plan:
     store: PlannedStore
     decoders: Mapping[str, Decoder]
     """By the name in the configuration."""
+    redactor: Redactor = field(factory=Redactor)
+    """Knows the secrets that were read, and takes them out of what is shown and kept."""
 
     @property
     def shards(self) -> ShardsSettings | None:
@@ -51,21 +54,24 @@ class Plan:
         return any(executor.plugin.moves_money for executor in self.executors)
 
 
-def load_plan(path: Path) -> Plan:
+def load_plan(path: Path, redactor: Redactor | None = None) -> Plan:
     """Read a configuration, load the plugins it allows and check everything.
+
+    The redactor learns every secret that is read, also when there is an error.
 
     Raises:
         ConfigError: with one line for every problem of the file and of the plugins' tables.
         PluginError: an allowed plugin is broken.
     """
-    draft = read_draft(path)
-    plan, problems = _complete(draft, discover(draft.allow))
+    redactor = Redactor() if redactor is None else redactor
+    draft = read_draft(path, redactor.learn)
+    plan, problems = _complete(draft, discover(draft.allow), redactor, of_file=True)
     if plan is None or problems:
         raise ConfigError([f"{path}: {problem}" for problem in problems])
     return plan
 
 
-def make_plan(settings: Settings, registry: Registry) -> Plan:
+def make_plan(settings: Settings, registry: Registry, redactor: Redactor | None = None) -> Plan:
     """Check the plugins' tables of settings that were made in code.
 
     Raises:
@@ -79,32 +85,45 @@ def make_plan(settings: Settings, registry: Registry) -> Plan:
         allow=settings.plugins.allow,
         problems=(),
     )
-    plan, problems = _complete(draft, registry)
+    plan, problems = _complete(draft, registry, Redactor() if redactor is None else redactor, of_file=False)
     if plan is None or problems:
         raise ConfigError(problems)
     return plan
 
 
-def _complete(draft: Draft, registry: Registry) -> tuple[Plan | None, list[str]]:
+def _complete(draft: Draft, registry: Registry, redactor: Redactor, *, of_file: bool) -> tuple[Plan | None, list[str]]:
     """Check the plugins' tables of a draft; every problem there is, and a plan when there is none."""
     problems = list(draft.problems)
+
+    def read_table(kind: str, find: Any, table: PluginTable) -> list[tuple[Any, Any]]:  # noqa: ANN401
+        """Return the plugin of a table with its checked settings, or nothing and a problem."""
+        try:
+            plugin = find(table.plugin)
+            return [(plugin, structure_plugin_table(kind, table, plugin.settings, redactor.learn, of_file=of_file))]
+        except PluginError as error:
+            problems.append(f"{kind}.{table.name}: {error}")
+        except ConfigError as error:
+            told = {problem.partition(": ")[0] for problem in problems}  # a secret in the file is one problem, not two
+            problems.extend(problem for problem in error.problems if problem.partition(": ")[0] not in told)
+        return []
+
     problems.extend(
         f"plugins.allow: expected an installed plugin, got {name}" for name in registry.missing(draft.allow)
     )
     executors = tuple(
         PlannedExecutor(name=table.name, plugin=plugin, settings=checked)
         for table in draft.executor
-        for plugin, checked in _checked("executor", registry.executor, table, problems)
+        for plugin, checked in read_table("executor", registry.executor, table)
     )
     stores = [
         PlannedStore(plugin=plugin, settings=checked)
         for table in draft.store
-        for plugin, checked in _checked("store", registry.store, table, problems)
+        for plugin, checked in read_table("store", registry.store, table)
     ]
     decoders = [
         (table.name, plugin, checked)
         for table in draft.decoder
-        for plugin, checked in _checked("decoder", registry.decoder, table, problems)
+        for plugin, checked in read_table("decoder", registry.decoder, table)
     ]
     settings = draft.settings
     if settings is None:
@@ -117,19 +136,15 @@ def _complete(draft: Draft, registry: Registry) -> tuple[Plan | None, list[str]]
     problems.extend(_ambiguous(made))
     if not stores:
         return None, problems
-    return Plan(settings=settings, registry=registry, executors=executors, store=stores[0], decoders=made), problems
-
-
-def _checked(kind: str, find: Any, table: PluginTable, problems: list[str]) -> list[tuple[Any, Any]]:  # noqa: ANN401
-    """Return the plugin of a table with its checked settings, or nothing and a problem."""
-    try:
-        plugin = find(table.plugin)
-        return [(plugin, structure_plugin_table(kind, table, plugin.settings))]
-    except PluginError as error:
-        problems.append(f"{kind}.{table.name}: {error}")
-    except ConfigError as error:
-        problems.extend(error.problems)
-    return []
+    plan = Plan(
+        settings=settings,
+        registry=registry,
+        executors=executors,
+        store=stores[0],
+        decoders=made,
+        redactor=redactor,
+    )
+    return plan, problems
 
 
 def _unsafe(settings: Settings, executors: tuple[PlannedExecutor, ...], stores: list[PlannedStore]) -> list[str]:

@@ -215,7 +215,7 @@ class Service:
                     head=None if endpoint.head is None else endpoint.head.number,
                     connects=endpoint.connects,
                     first=reader.first_by[endpoint.name],
-                    last_error=endpoint.last_error,
+                    last_error=self.plan.redactor.redact(endpoint.last_error),
                 )
                 for endpoint in self.pool.endpoints
             ),
@@ -282,7 +282,7 @@ class Service:
                 if exhausted is None or rest is not None:
                     raise
                 gave_up.append(_leaf(exhausted))
-                await self.store.control.set_mode(Mode.HALT_NEW, str(gave_up[0]))
+                await self.store.control.set_mode(Mode.HALT_NEW, self.plan.redactor.redact(str(gave_up[0])))
                 self.seams.observer.on_alert("intake-gave-up", str(gave_up[0]))
 
     async def _read_shards(  # noqa: ASYNC128  the intake calls started()

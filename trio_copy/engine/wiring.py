@@ -24,6 +24,7 @@ from trio_copy.engine.pipeline import Pipeline
 from trio_copy.engine.plan import Plan
 from trio_copy.engine.reader import LogReader
 from trio_copy.engine.reconciler import Reconciler
+from trio_copy.engine.redacted import RedactedExecutor
 from trio_copy.engine.service import Seams, Service, put_follows_of_file, wanted_filters
 from trio_copy.engine.settlement import Settlements
 from trio_copy.engine.shards import Everything, Ownership, ShardKeeper
@@ -70,7 +71,8 @@ async def open_service(
             context = ExecutorContext(
                 name=planned.name, settings=planned.settings, wall=seams.wall, quotes=seams.quotes
             )
-            executors[planned.name] = await stack.enter_async_context(planned.plugin.open(context))
+            opened = await stack.enter_async_context(planned.plugin.open(context))
+            executors[planned.name] = RedactedExecutor(opened, plan.redactor)
         terms = settings.terms()
         step("accounts", f"{len(terms.followers)} accounts ready on {', '.join(sorted(executors)) or 'no executor'}")
         await put_follows_of_file(store, settings)

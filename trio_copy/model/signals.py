@@ -28,6 +28,8 @@ class Signal:
     seen_at: float
     """Unix seconds at which the log reached this process."""
     kind: Kind = Kind.TRADE
+    nth: int = 0
+    """Which of the equal fills of its transaction it is."""
 
     @property
     def credit_key(self) -> tuple[str, ...] | None:
@@ -44,6 +46,7 @@ class Signal:
             str(self.token_id),
             str(self.shares),
             str(self.notional),
+            str(self.nth),  # of three equal fills, each comes back for itself
         )
 
 
@@ -86,4 +89,5 @@ def signal_from_fill(fill: Fill, *, block_time: int, seen_at: float) -> Signal:
         block_time=block_time,
         seen_at=seen_at,
         kind=fill.kind,
+        nth=fill.nth,
     )

@@ -12,6 +12,7 @@ from trio_copy.model.ids import SignalId
 from trio_copy.model.signals import Signal
 from trio_copy.telemetry.observer import Finished, Observer
 from trio_copy.telemetry.render import Json, fill_object, finished_object, signal_object, skip_object
+from trio_copy.telemetry.visible import escaped_json
 
 
 @define(eq=False)
@@ -45,4 +46,5 @@ class JsonLines(Observer):
 
     def line(self, event: str, fields: Json) -> None:
         """Write one event."""
-        self.write(msgspec.json.encode({"event": event, "at": round(self.wall(), 6), **fields}).decode())
+        text = msgspec.json.encode({"event": event, "at": round(self.wall(), 6), **fields}).decode()
+        self.write(escaped_json(text))

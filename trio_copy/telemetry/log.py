@@ -1,6 +1,7 @@
 """Structured logs on standard error: constant event names with fields; pretty on a terminal, JSON lines for machines."""
 
 import sys
+from collections.abc import MutableMapping
 from typing import Any, TextIO
 
 import structlog
@@ -9,17 +10,20 @@ from attrs import define
 from trio_copy.model.decisions import Skip
 from trio_copy.model.signals import Signal
 from trio_copy.telemetry.observer import Finished, Observer
-from trio_copy.telemetry.redaction import redact_event
+from trio_copy.telemetry.redaction import Redactor
+from trio_copy.telemetry.visible import visible_lines
 
 
-def configure_logs(stream: TextIO, *, json: bool, level: int) -> structlog.typing.FilteringBoundLogger:
+def configure_logs(
+    stream: TextIO, *, json: bool, level: int, redactor: Redactor
+) -> structlog.typing.FilteringBoundLogger:
     """Return the root logger; every line passes the redaction. `level` is one of `logging`'s numbers.
 
     `stream` needs `write` and `flush`; they must not block when an engine runs in the same thread.
     """
-    last: Any = (
-        structlog.processors.JSONRenderer() if json else structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
-    )
+    last: list[Any] = [structlog.processors.JSONRenderer()]
+    if not json:
+        last = [_show_control_characters, structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())]
     logger: structlog.typing.FilteringBoundLogger = structlog.wrap_logger(
         structlog.PrintLogger(stream),
         processors=[
@@ -27,12 +31,19 @@ def configure_logs(stream: TextIO, *, json: bool, level: int) -> structlog.typin
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             structlog.processors.format_exc_info,
-            redact_event,
-            last,
+            redactor.redact_event,
+            *last,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(level),
     )
     return logger
+
+
+def _show_control_characters(
+    _logger: object, _method: str, event: MutableMapping[str, Any]
+) -> MutableMapping[str, Any]:
+    """Let no text from outside move the cursor of a terminal."""
+    return {name: visible_lines(value) if isinstance(value, str) else value for name, value in event.items()}
 
 
 @define(eq=False)

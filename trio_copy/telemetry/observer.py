@@ -1,6 +1,6 @@
 """What the engine tells while it works. Calls are sync and must return at once."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from attrs import frozen
 
@@ -9,6 +9,7 @@ from trio_copy.model.fills import Fill
 from trio_copy.model.ids import SignalId
 from trio_copy.model.orders import ExecutionReport
 from trio_copy.model.signals import Signal
+from trio_copy.telemetry.redaction import shapes_out_of
 
 
 @frozen(kw_only=True)
@@ -54,12 +55,13 @@ class Observer:
 
 
 class Observers(Observer):
-    """Passes everything on to several observers, in order."""
+    """Passes everything on to several observers, in order, and takes secrets out of the texts before."""
 
-    def __init__(self, observers: Sequence[Observer]) -> None:
-        self._observers = tuple(observers)
+    def __init__(self, observers: Sequence[Observer], redact: Callable[[str], str] = shapes_out_of) -> None:
+        self._observers, self._redact = tuple(observers), redact
 
     def on_step(self, step: str, detail: str) -> None:
+        detail = self._redact(detail)
         for observer in self._observers:
             observer.on_step(step, detail)
 
@@ -84,9 +86,11 @@ class Observers(Observer):
             observer.on_retracted(signal, held, started)
 
     def on_alert(self, kind: str, detail: str) -> None:
+        detail = self._redact(detail)
         for observer in self._observers:
             observer.on_alert(kind, detail)
 
     def on_quarantined(self, kind: str, detail: str) -> None:
+        detail = self._redact(detail)
         for observer in self._observers:
             observer.on_quarantined(kind, detail)

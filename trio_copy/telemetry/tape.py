@@ -16,6 +16,7 @@ from trio_copy.model.watches import Light
 from trio_copy.telemetry.observer import Finished, Observer
 from trio_copy.telemetry.status import Status
 from trio_copy.telemetry.tally import Tally
+from trio_copy.telemetry.visible import visible
 
 _SIDE_STYLE = {Side.BUY: "green", Side.SELL: "red"}
 _INDENT = " " * 10
@@ -37,7 +38,7 @@ class Tape(Observer):
         text.append(f"{short_address(signal.leader)} ", "bold")
         text.append(f"{signal.side.value:<4} ", _SIDE_STYLE[signal.side])
         price = "no price" if signal.price is None else f"@ {money(signal.price.micro)}"
-        text.append(f"{whole(signal.shares)} {price}  {self._label(signal.token_id)}")
+        text.append(visible(f"{whole(signal.shares)} {price}  {self._label(signal.token_id)}"))
         text.append(f"  {'mined again' if admission == 'adopted' else _copies(tasks)}", "dim")
         self.emit(text)
 
@@ -72,15 +73,15 @@ class Tape(Observer):
 
     def _outcome(self, follower: str, end: str, style: str, detail: str) -> None:
         text = Text(_INDENT)
-        text.append(f"{follower:<12} ")
+        text.append(f"{visible(follower):<12} ")
         text.append(f"{end:<9}", style)
-        text.append(detail)
+        text.append(visible(detail))
         self.emit(text)
 
     def _line(self, word: str, detail: str, style: str) -> None:
         text = self._stamp()
         text.append(f"{word} ", style)
-        text.append(detail)
+        text.append(visible(detail))
         self.emit(text)
 
     def _stamp(self) -> Text:
@@ -115,7 +116,7 @@ def status_lines(status: Status, tally: Tally) -> tuple[Text, Text]:
         f"signals {tally.signals} tasks {tally.tasks} done {tally.ends.total()} skipped {tally.skips.total()}",
         f"decide {decision.p50:.1f}/{decision.p99:.1f} copy {copy.p50:.0f}/{copy.p99:.0f} ms p50/p99",
     )
-    return Text(" | ".join(first), style=style), Text(" | ".join(second), style=style)
+    return Text(visible(" | ".join(first)), style=style), Text(visible(" | ".join(second)), style=style)
 
 
 def summary_lines(status: Status, tally: Tally, lost: int | None, left: int) -> list[Text]:
@@ -135,7 +136,7 @@ def summary_lines(status: Status, tally: Tally, lost: int | None, left: int) -> 
             f"{connects}; reorgs {status.reorgs}, late logs {status.late_logs}, quarantined {status.quarantined}",
         ),
     )
-    return [Text.assemble((f"{name:<11}", "bold"), value) for name, value in rows]
+    return [Text.assemble((f"{name:<11}", "bold"), visible(value)) for name, value in rows]
 
 
 def money(micro: int) -> str:

@@ -1,0 +1,33 @@
+"""Shows control characters as such: text from outside must not move a cursor, recolour a line or turn its order round."""
+
+import re
+
+_HIDDEN = re.compile(
+    "[\x00-\x1f\x7f-\x9f\u00ad\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\ud800-\udfff\U000e0000-\U000e007f]"
+)
+_NAMED = {"\n": r"\n", "\r": r"\r", "\t": r"\t"}
+
+
+def visible(text: str) -> str:
+    r"""Return a text of one line whose control characters are written out, such as \x1b, \n or \u202e."""
+    return _HIDDEN.sub(lambda found: _NAMED.get(found[0]) or _code(found[0]), text)
+
+
+def visible_lines(text: str) -> str:
+    """Do the same for a text of our own making that has lines, such as a traceback."""
+    return "\n".join(visible(line) for line in text.split("\n"))
+
+
+def escaped_json(text: str) -> str:
+    """Escape in JSON what JSON itself does not: it says the same, and is safe on a terminal."""
+    return _HIDDEN.sub(lambda found: _json_code(found[0]), text)
+
+
+def _code(letter: str) -> str:
+    point = ord(letter)
+    return rf"\x{point:02x}" if point < 0x100 else rf"\u{point:04x}" if point < 0x10000 else rf"\U{point:08x}"
+
+
+def _json_code(letter: str) -> str:
+    units = letter.encode("utf-16-be", errors="surrogatepass")
+    return "".join(rf"\u{units[at] << 8 | units[at + 1]:04x}" for at in range(0, len(units), 2))
