@@ -23,6 +23,8 @@ _JUMP_S = 2.0
 """More than this between our clock and Trio's is sleep, or a clock that was set."""
 _STEP_S = 1.0
 """A smaller step of the system's clock changes no decision."""
+_PATIENCE_S = 10.0
+"""How long a fresh block is waited for before the chain counts as standing still; five blocks of Polygon."""
 _FINE, _SKEWED, _UNUSABLE = range(3)
 
 
@@ -35,8 +37,6 @@ class ClockWatch:
     may_set: bool
     """False where leases run by our clock, which others rely on."""
     deadline_s: float
-    patience_s: float
-    """How long a fresh block is waited for before the chain counts as standing still."""
     on_trouble: Callable[[str, str], None]
     on_step: Callable[[str, str], None]
     skew_s: float | None = None
@@ -45,8 +45,8 @@ class ClockWatch:
     refused: str | None = None
     """Why nothing could be armed when it was last asked."""
     _ages: dict[str, BlockAges] = field(init=False)
-    _since: float = 0.0
-    """Trio time since which nodes have been dialled."""
+    _since: float | None = None
+    """Trio time since which all nodes are dialled: from the start, or from the last jump."""
     _ahead: float | None = None
     """What our clock showed beyond Trio's when last looked at; None while nobody looks."""
     _connects: dict[str, int] | None = None
@@ -59,8 +59,9 @@ class ClockWatch:
 
     def start(self) -> None:
         """Begin to watch, not armed."""
-        self._since, self._ahead = trio.current_time(), self._now_ahead()
-        self._connects, self.armed = None, False
+        if self._since is None:
+            self._since = trio.current_time()
+        self._ahead, self._connects, self.armed = self._now_ahead(), None, False
 
     def stop(self) -> None:
         """Watch no more: nobody listens to nodes."""
@@ -78,9 +79,8 @@ class ClockWatch:
         at_most = agreed_skew(bounds)
         if at_most is None:
             at_most = max((bound for bound in bounds if bound is not None), key=abs, default=None)
-        patient = trio.current_time() - self._since < self.patience_s
         limit_s = self._limit_s * (CALM if self._level == _UNUSABLE else 1)
-        self.refused = arming_refusal(self.skew_s, at_most, limit_s, patient=patient)
+        self.refused = arming_refusal(self.skew_s, at_most, limit_s, patient=self._dialling)
         return self.refused
 
     def halted(self) -> Reason | None:
@@ -181,11 +181,16 @@ class ClockWatch:
 
         Otherwise the one that connects first, or is left alone for a second, would be believed whatever it says.
         """
-        then = trio.current_time() - self.patience_s
-        voters = [
-            one for one in self.pool.endpoints if self._since > then or one.session is not None or one.head_at > then
-        ]
+        if self._dialling:
+            return list(self.pool.endpoints)
+        then = trio.current_time() - _PATIENCE_S
+        voters = [one for one in self.pool.endpoints if one.session is not None or one.head_at > then]
         return voters or list(self.pool.endpoints)
+
+    @property
+    def _dialling(self) -> bool:
+        """Whether nodes have not had their time to connect and show a fresh block."""
+        return self._since is not None and trio.current_time() - self._since < _PATIENCE_S
 
     def _now_ahead(self) -> float:
         return self.wall() - trio.current_time()

@@ -138,7 +138,6 @@ async def open_service(
             clock=seams.clock,
             may_set=plan.shards is None,
             deadline_s=settings.engine.deadline_s,
-            patience_s=settings.chain.silence_s,
             on_trouble=seams.observer.on_alert,
             on_step=step,
         )
