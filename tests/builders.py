@@ -32,7 +32,9 @@ def make_signal(number: int = 1, *, price: str | None = "0.5", shares: str = "10
     exact = None if price is None else Price.parse(price)
     amount = Shares.parse(shares)
     signal = Signal(
-        signal_id=order_signal_id(POLYGON, EXCHANGE, hash_of(number), hash_of(number + 1000), 0),
+        signal_id=order_signal_id(
+            POLYGON, EXCHANGE, hash_of(number), hash_of(number + 1000), (amount.micro, None, 0), 0
+        ),
         chain_id=POLYGON,
         exchange=EXCHANGE,
         leader=LEADER,

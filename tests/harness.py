@@ -9,6 +9,7 @@ import trio.testing
 from attrs import define, evolve, field
 
 from tests.builders import LEADER, NOW, POLYGON
+from tests.plugins.test_conformance import in_place
 from trio_copy.chain.decoders.order_filled import EXCHANGE_V2
 from trio_copy.clock import WallClock, wall_clock_from
 from trio_copy.config import ChainSettings, EndpointSettings, EngineSettings, PluginTable, Settings, ShardsSettings
@@ -146,6 +147,7 @@ class World:
             dial=self.dial,
             wall=self.wall,
             entropy=seeded_entropy(1),
+            in_thread=in_place,
             observer=self.recorder,
             quotes=self.quotes,
             facts=self.facts,

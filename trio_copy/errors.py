@@ -39,6 +39,10 @@ class WrongChain(ChainError):
     """A node serves another chain than the configuration names."""
 
 
+class CheckpointAhead(ChainError):
+    """The store claims more than any node knows: the engine does not arm; exit code 1. A person can start at the head."""
+
+
 class RpcError(ChainError):
     """A node answered a request with an error object."""
 

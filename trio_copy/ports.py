@@ -115,6 +115,11 @@ class Adopted:
 
 
 @frozen(kw_only=True)
+class Unsure:
+    """It may be a retracted trade, mined again in another transaction; nothing changed."""
+
+
+@frozen(kw_only=True)
 class Retracted:
     """A reorg took the signal back."""
 
@@ -133,14 +138,17 @@ class Inbox(Protocol):
         tasks: Sequence[CopyTask],
         checkpoint: Checkpoint | None,
         skips: Sequence[Skip] = (),
-    ) -> Admitted | Duplicate | Adopted:
+        *,
+        whole: bool = True,
+    ) -> Admitted | Duplicate | Adopted | Unsure:
         """Admit a signal with all its tasks, in one atomic step. Called by the pipeline only.
 
         Atomic: the test whether `signal.signal_id` is known, the insertion of every task and skip, the capacity and
         the advance of the checkpoint. Of any number of concurrent callers with one signal, exactly one is `Admitted`.
         When full, a BUY is shed; a SELL takes the place of the oldest queued BUY, which is shed, and is itself shed
         only when there is none. A signal that was retracted is `Adopted` instead, as is one with the `credit_key` of a
-        signal retracted in the last ten minutes.
+        signal retracted in the last ten minutes. The latter needs a `whole` block, one of which everything was admitted
+        before: what was retracted may stand in it itself, and then this is a second trade. Otherwise it is `Unsure`.
         """
         ...
 

@@ -25,7 +25,7 @@ from trio_copy.model.ids import Hash32, SignalId, TaskId
 from trio_copy.model.logs import Checkpoint
 from trio_copy.model.records import SkipRecord, TaskRecord, skip_record
 from trio_copy.model.signals import Signal
-from trio_copy.ports import Admitted, Adopted, DeadLetter, Depth, Duplicate, Retracted
+from trio_copy.ports import Admitted, Adopted, DeadLetter, Depth, Duplicate, Retracted, Unsure
 
 CREDIT_S = 600.0
 """How long a retracted trade may come back under another transaction hash."""
@@ -86,8 +86,14 @@ class MemoryInbox:
     _ready: dict[str, trio.Event] = field(factory=lambda: defaultdict(trio.Event))
 
     async def admit(
-        self, signal: Signal, tasks: Sequence[CopyTask], checkpoint: Checkpoint | None, skips: Sequence[Skip] = ()
-    ) -> Admitted | Duplicate | Adopted:
+        self,
+        signal: Signal,
+        tasks: Sequence[CopyTask],
+        checkpoint: Checkpoint | None,
+        skips: Sequence[Skip] = (),
+        *,
+        whole: bool = True,
+    ) -> Admitted | Duplicate | Adopted | Unsure:
         now = self.wall()
         self._forget(now)
         if checkpoint is not None:
@@ -99,6 +105,8 @@ class MemoryInbox:
                 self._known[signal.signal_id] = _Known(signal.signal_id, now, {signal.block_hash})
                 self.skips.extend(skip_record(skip, signal, now) for skip in skips)
                 return self._enqueue(tasks)
+            if not whole:
+                return Unsure()
             self._known[signal.signal_id] = known
         elif not known.retracted:
             known.blocks.add(signal.block_hash)
@@ -291,7 +299,7 @@ class MemoryInbox:
     def _credited(self, signal: Signal, now: float) -> _Known | None:
         if not self._credits or signal.credit_key is None:
             return None
-        known, until = self._credits.pop(signal.credit_key, (None, 0.0))
+        known, until = self._credits.get(signal.credit_key, (None, 0.0))
         return known if known is not None and known.retracted and now < until else None
 
     def _enqueue(self, tasks: Sequence[CopyTask]) -> Admitted:

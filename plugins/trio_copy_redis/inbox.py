@@ -24,7 +24,7 @@ from trio_copy.model.ids import FollowerId, SignalId, TaskId
 from trio_copy.model.logs import Checkpoint
 from trio_copy.model.records import skip_record
 from trio_copy.model.signals import Signal
-from trio_copy.ports import Admitted, Adopted, DeadLetter, Depth, Duplicate, Retracted
+from trio_copy.ports import Admitted, Adopted, DeadLetter, Depth, Duplicate, Retracted, Unsure
 from trio_copy.records import decode, encode
 from trio_copy_redis.bell import LOOK_EVERY_S, Bell
 from trio_copy_redis.client import Script, load_script
@@ -70,8 +70,14 @@ class RedisInbox:
         self.desk.on_loss.append(self._shards.clear)
 
     async def admit(
-        self, signal: Signal, tasks: Sequence[CopyTask], checkpoint: Checkpoint | None, skips: Sequence[Skip] = ()
-    ) -> Admitted | Duplicate | Adopted:
+        self,
+        signal: Signal,
+        tasks: Sequence[CopyTask],
+        checkpoint: Checkpoint | None,
+        skips: Sequence[Skip] = (),
+        *,
+        whole: bool = True,
+    ) -> Admitted | Duplicate | Adopted | Unsure:
         now = self.desk.wall()
         intents: dict[int, str] = {}
         words: list[str] = []
@@ -99,6 +105,7 @@ class RedisInbox:
             self.desk.keep_ms,
             self.history_max,
             self.desk.bell,
+            int(whole),
             len(tasks),
             *words,
             *(encode(skip_record(skip, signal, now)) for skip in skips),
@@ -116,6 +123,8 @@ class RedisInbox:
                 )
             case ["adopted", signal_id, resumed]:
                 return Adopted(signal_id=SignalId(signal_id), resumed=resumed)
+            case ["unsure"]:
+                return Unsure()
             case _:
                 return Duplicate()
 

@@ -31,7 +31,7 @@ from trio_copy.model.ids import FollowerId, SignalId, TaskId
 from trio_copy.model.logs import Checkpoint
 from trio_copy.model.records import skip_record
 from trio_copy.model.signals import Signal
-from trio_copy.ports import Admitted, Adopted, DeadLetter, Depth, Duplicate, Retracted
+from trio_copy.ports import Admitted, Adopted, DeadLetter, Depth, Duplicate, Retracted, Unsure
 from trio_copy.records import decode, encode
 from trio_copy_sqlite.control import advance
 from trio_copy_sqlite.retention import Retention
@@ -76,8 +76,14 @@ class SqliteInbox:
         self._count(connection)
 
     async def admit(
-        self, signal: Signal, tasks: Sequence[CopyTask], checkpoint: Checkpoint | None, skips: Sequence[Skip] = ()
-    ) -> Admitted | Duplicate | Adopted:
+        self,
+        signal: Signal,
+        tasks: Sequence[CopyTask],
+        checkpoint: Checkpoint | None,
+        skips: Sequence[Skip] = (),
+        *,
+        whole: bool = True,
+    ) -> Admitted | Duplicate | Adopted | Unsure:
         now, record = self.wall(), encode(signal)
         credit_key = None if signal.credit_key is None else "|".join(signal.credit_key)
         intents: dict[int, str] = {}
@@ -97,7 +103,7 @@ class SqliteInbox:
             for skip in skips
         ]
 
-        def work(connection: sqlite3.Connection) -> Admitted | Duplicate | Adopted:
+        def work(connection: sqlite3.Connection) -> Admitted | Duplicate | Adopted | Unsure:
             self._forget_if_old(connection, signal.signal_id, now)
             if checkpoint is not None:
                 advance(connection, checkpoint)
@@ -106,6 +112,8 @@ class SqliteInbox:
             ).fetchone()
             if known is None:
                 known = _credited(connection, credit_key, now)
+                if known is not None and not whole:
+                    return Unsure()
                 connection.execute(
                     "INSERT INTO signals (signal_id, known_as, record, credit_key, admitted_at) VALUES (?, ?, ?, ?, ?)",
                     (signal.signal_id, signal.signal_id if known is None else known[0], record, credit_key, now),

@@ -4,6 +4,7 @@ from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from functools import partial
 
+import pytest
 import trio
 import trio.testing
 from attrs import define, field
@@ -17,7 +18,9 @@ from trio_copy.chain.filters import FilterBoard, build_filters
 from trio_copy.chain.scanner import SCAN, Scanner
 from trio_copy.chain.subscriber import follow_endpoint
 from trio_copy.config import ChainSettings
+from trio_copy.errors import CheckpointAhead
 from trio_copy.model.logs import Checkpoint
+from trio_copy.testing.devnet import DevChain, DevNode
 
 Clock = trio.testing.MockClock
 
@@ -107,13 +110,13 @@ async def test_blocks_are_sealed_in_order_after_their_logs(clock: Clock) -> None
 
 
 async def test_a_restart_continues_at_its_checkpoint(clock: Clock) -> None:
-    """What was mined while the process was away is read, and nothing before it."""
+    """What was mined while the process was away is read, and the window below it once more."""
     async with open_world() as world:
         mine(world, 10)
         block = world.chain.blocks[4].ref
         async with scanning(world, Checkpoint(number=4, hash=block.hash)) as feed:
             await feed.wait_sealed(10)
-    assert feed.logs() == [5, 6, 7, 8, 9, 10]
+    assert feed.logs() == [1, 2, 3, 4, 5, 6, 7, 8, 9, 10]
 
 
 async def test_a_checkpoint_that_was_reorganised_away_is_read_again_from_below(clock: Clock) -> None:
@@ -143,7 +146,81 @@ async def test_a_node_behind_the_checkpoint_is_waited_for(clock: Clock) -> None:
             async with scanning(world, Checkpoint(number=6, hash=block.hash)) as feed:
                 mine(world, 1)
                 await feed.wait_sealed(7)
-    assert feed.logs()[0] == 7
+    assert feed.logs()[:7] == [1, 2, 3, 4, 5, 6, 7]
+
+
+@pytest.mark.parametrize(("armed_at", "first"), [(0, 3), (7, 8), (-1, 3)])
+async def test_a_restart_reads_the_window_below_its_checkpoint_again(clock: Clock, armed_at: int, first: int) -> None:
+    """A node may have answered [] for a block just before the stop; but what is older than the arming stays unread."""
+    async with open_world() as world:
+        mine(world, 10)
+        block = world.chain.blocks[10].ref
+        async with scanning(world, Checkpoint(number=10, hash=block.hash, armed_at=armed_at)) as feed:
+            mine(world, 1)
+            await feed.wait_sealed(11)
+    assert feed.logs() == list(range(first, 12))
+
+
+async def test_a_checkpoint_that_no_node_will_reach_is_refused(clock: Clock) -> None:
+    """Waiting for a head that nobody has would be waiting for ever: the error says the way out."""
+    async with open_world(nodes=2) as world:
+        mine(world, 3)
+        with pytest.RaisesGroup(pytest.RaisesExc(CheckpointAhead, match="--from-head"), flatten_subgroups=True):
+            async with scanning(world, Checkpoint(number=999_974, hash=hash_of(1), armed_at=0)):
+                pass
+
+
+def liar(world: World, blocks: int) -> DevNode:
+    """A node on a chain of its own, that is ahead of everybody's."""
+    chain = DevChain(world.chain.chain_id, world.wall)
+    for _ in range(blocks):
+        chain.mine(world.buy())
+    return DevNode(chain)
+
+
+async def test_a_start_takes_the_head_that_two_nodes_agree_on(clock: Clock) -> None:
+    """The node that connects first is alone in what it says: the engine is not armed there."""
+    async with open_world(nodes=3) as world:
+        world.nodes[0] = liar(world, 300)
+        mine(world, 4)
+        async with scanning(world) as feed:
+            mine(world, 1)
+            await feed.wait_sealed(5)
+    armed = [item.block.number for item in feed.items if isinstance(item, Armed)]
+    assert (armed, feed.sealed()) == ([4], [5])
+
+
+async def test_a_leap_forward_needs_a_second_nodes_word(clock: Clock) -> None:
+    """One node announces a head far above, consistent with itself: nothing is sealed, and the others are followed."""
+    async with open_world(nodes=3) as world:
+        mine(world, 4)
+        async with scanning(world) as feed:
+            world.nodes[2].chain = liar(world, 300).chain
+            world.nodes[2].chain.on_block.append(world.nodes[2]._block_mined)
+            world.nodes[2].chain.mine()
+            mine(world, 2)
+            await feed.wait_sealed(6)
+            world.nodes[2].chain.mine()
+            mine(world, 1)
+            await feed.wait_sealed(7)
+    assert feed.sealed() == [5, 6, 7]
+    assert feed.scanner.reorgs == 0
+
+
+async def test_a_leap_that_time_allows_is_believed(clock: Clock) -> None:
+    """After an outage one node that is in step is enough, though the other one hangs behind."""
+    async with open_world(nodes=2) as world:
+        mine(world, 4)
+        async with scanning(world, silence_s=600.0, behind_blocks=1000) as feed:
+            world.nodes[1].faults.behind = 100
+            world.nodes[0].faults.silent_heads = True
+            for _ in range(99):
+                await trio.sleep(1)
+                mine(world, 1)
+            world.nodes[0].faults.silent_heads = False
+            mine(world, 1)
+            await feed.wait_sealed(104)
+    assert feed.logs() == list(range(5, 105))
 
 
 async def test_two_nodes_confirm_a_reorg(clock: Clock) -> None:

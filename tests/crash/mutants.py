@@ -77,7 +77,7 @@ def release_on_timeout() -> None:
 def log_index_in_the_key() -> None:
     """Name a fill by its place in its block, which changes when the block is mined again."""
 
-    def broken(fill: Fill, ordinal: int) -> SignalId:
+    def broken(fill: Fill) -> SignalId:
         return SignalId(sha256(f"{fill.tx_hash}|{fill.log_index}".encode()).hexdigest())
 
     trio_copy.model.signals.fill_signal_id = broken

@@ -106,7 +106,7 @@ class _BrokenStore:
         self.control = store.control
         self.inbox = self
 
-    async def admit(self, *_: object) -> None:
+    async def admit(self, *_: object, whole: bool) -> None:
         await trio.lowlevel.checkpoint()
         raise StoreUnavailable("the disk is gone")
 

@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from tests.builders import EXCHANGE, LEADER, POLYGON, hash_of
 from trio_copy.model.ids import (
+    ZERO_ADDRESS,
     FollowerId,
     SignalId,
     TokenId,
@@ -20,15 +21,15 @@ from trio_copy.model.ids import (
 
 def test_identities_never_change() -> None:
     """These are written into stores and sent to venues: a change of the derivation would copy everything again."""
-    signal = order_signal_id(POLYGON, EXCHANGE, hash_of(1), hash_of(2), 0)
+    signal = order_signal_id(POLYGON, EXCHANGE, hash_of(1), hash_of(2), (3, 4, 5), 0)
     task = task_id(signal, FollowerId("alice"))
     key = intent_key(task, 0)
 
     assert (signal[:16], task[:16], key[:16], salt(key)) == (
-        "4272e16f8f0a126a",
-        "d706ed7cf5a1e74c",
-        "1cbebaaf7eda7305",
-        31605501427418,
+        "58a2c083cf072fc5",
+        "0fde4fba7f01b0cf",
+        "59ed6eeaa000e956",
+        98876302991360,
     )
 
 
@@ -50,9 +51,10 @@ def test_a_follower_and_an_attempt_change_the_identity() -> None:
 
 def test_one_transfer_between_two_leaders_is_two_signals() -> None:
     """The seller's SELL and the buyer's BUY are different trades."""
-    facts = (POLYGON, EXCHANGE, hash_of(1), LEADER, EXCHANGE, TokenId(1))
+    facts = (POLYGON, EXCHANGE, hash_of(1), ZERO_ADDRESS, LEADER, EXCHANGE, TokenId(1))
+    filled = (3, None, 0)
 
-    assert transfer_signal_id(*facts, "BUY", 0) != transfer_signal_id(*facts, "SELL", 0)
+    assert transfer_signal_id(*facts, "BUY", filled, 0) != transfer_signal_id(*facts, "SELL", filled, 0)
 
 
 @pytest.mark.parametrize("text", ["", "0x", "0x12", "0x" + "g" * 40, "0x" + "1" * 41, "1" * 42, "0X" + " " * 40])

@@ -37,6 +37,8 @@ class Endpoint:
     failures: int = 0
     """Consecutive failed requests and connections; health, with the best first."""
     last_error: str = ""
+    numbers_repeat: bool = False
+    """Whether it numbers different logs of a block alike: then its numbers tell nothing about equal ones."""
     _intervals: deque[float] = field(factory=lambda: deque(maxlen=_INTERVALS_KEPT))
 
     @property
@@ -92,9 +94,9 @@ class EndpointPool:
         finally:
             endpoint.session = None
 
-    async def wait_live(self) -> None:
-        """Wait until some endpoint is connected."""
-        while not any(endpoint.session for endpoint in self.endpoints):
+    async def wait_live(self, count: int = 1) -> None:
+        """Wait until so many endpoints are connected."""
+        while sum(endpoint.session is not None for endpoint in self.endpoints) < count:
             await self._live_changed.wait()
 
     def announce(self, endpoint: Endpoint, head: BlockRef) -> None:

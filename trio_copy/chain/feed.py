@@ -2,7 +2,7 @@
 
 from attrs import frozen
 
-from trio_copy.model.logs import BlockRef, RawLog
+from trio_copy.model.logs import BlockRef, Checkpoint, RawLog
 
 
 @frozen
@@ -16,11 +16,13 @@ class SeenLog:
 
 @frozen
 class Armed:
-    """Blocks up to this one are never copied; what follows is complete."""
+    """Blocks up to this one are not copied; what follows is complete."""
 
     block: BlockRef
     shards: set[int] | None = None
     """The shards whose leaders are read from there on, less those that were lost since; None where all are."""
+    checkpoint: Checkpoint | None = None
+    """Where an earlier run had come to; None at the first start."""
 
 
 @frozen

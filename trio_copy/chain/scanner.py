@@ -15,19 +15,22 @@ from typing import NoReturn
 import trio
 from attrs import define, evolve, field
 
+from trio_copy.chain.agreement import Agreement
 from trio_copy.chain.endpoints import EndpointPool
 from trio_copy.chain.feed import Armed, FeedItem, Sealed, SeenLog, TooDeep
 from trio_copy.chain.fetch import LogFetcher
 from trio_copy.chain.filters import FilterBoard
-from trio_copy.chain.window import BlockWindow, LogKey
+from trio_copy.chain.window import BlockWindow
 from trio_copy.clock import WallClock
 from trio_copy.config import ChainSettings
-from trio_copy.errors import ChainError
+from trio_copy.errors import ChainError, CheckpointAhead
 from trio_copy.model.ids import Hash32
-from trio_copy.model.logs import BlockRef, Checkpoint, RawLog
+from trio_copy.model.logs import BlockRef, Checkpoint, LogName, RawLog
 
 SCAN = "scan"
 _RETRY_S = 0.2
+_HOPELESS_WINDOWS = 10
+"""A node that is so many windows behind the checkpoint does not come to it while somebody waits."""
 _AUDITS = 2
 """Re-scans that must find nothing new before a range that was caught up with is believed."""
 
@@ -38,7 +41,7 @@ class _Audit:
 
     start: int
     stop: int
-    known: set[LogKey]
+    known: set[LogName]
     left: int = _AUDITS
 
 
@@ -55,6 +58,7 @@ class Scanner:
     """Takes the kind and detail of something worth a log line."""
     window: BlockWindow = field(init=False)
     fetch: LogFetcher = field(init=False)
+    agreement: Agreement = field(init=False)
     late_logs: int = 0
     reorgs: int = 0
     deepest_reorg: int = 0
@@ -64,7 +68,7 @@ class Scanner:
     _rescanned_to: int = -1
     _base: int = -1
     """The block below the first one that the window has read."""
-    _rechecked: set[LogKey] = field(factory=set)
+    _rechecked: set[LogName] = field(factory=set)
     """Logs to be read again; finding one of them is no late find."""
     _dispute_muted_until: float = -float("inf")
     _scanned_filters: int = 0
@@ -73,23 +77,30 @@ class Scanner:
     def __attrs_post_init__(self) -> None:
         self.window = BlockWindow(self.settings.window_blocks)
         self.fetch = LogFetcher(self.settings, self.pool, self.board)
+        self.agreement = Agreement(self.pool, self.wall)
 
     async def arm(self, checkpoint: Checkpoint | None, shards: set[int] | None = None) -> None:
-        """Decide where the story of some shards starts: at the stored checkpoint, or at the head when there is none.
+        """Decide where the story of some shards starts: below the stored checkpoint, or at the head when there is none.
 
         Retries until a node answers.
+
+        Raises:
+            CheckpointAhead: no node will come to the checkpoint soon.
         """
+        await self.agreement.wait_second()
         while True:
             await self.pool.wait_live()
             try:
                 start = await self._starting_block(checkpoint)
                 break
+            except CheckpointAhead:
+                raise
             except ChainError as error:
                 self.on_trouble("arm-failed", str(error))
                 await trio.sleep(_RETRY_S)
         self._restart(start)
         self._scanned_filters, self._rescanned_to = self.board.version, start.number
-        await self.send.send(Armed(start, shards))
+        await self.send.send(Armed(start, shards, checkpoint))
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> NoReturn:
         """Follow the heads for ever; `arm` comes first."""
@@ -113,7 +124,7 @@ class Scanner:
     def look_again(self, log: RawLog) -> None:
         """Somebody says that a log was taken back: read the window again, and pass the log on again if it is still there."""
         if self.window.forget(log):
-            self._rechecked.add((log.block_hash, log.log_index))
+            self._rechecked.add(log.name)
             self.pool.want_rescan()
 
     async def _follow_all(self, heads: Sequence[BlockRef]) -> None:
@@ -128,22 +139,33 @@ class Scanner:
             raise failure
 
     async def _starting_block(self, checkpoint: Checkpoint | None) -> BlockRef:
-        head, _ = await self.pool.block("eth_getBlockByNumber", "latest")
+        head = await self.agreement.head()
         if checkpoint is None:
             return head
-        if checkpoint.number > head.number:
+        ahead = checkpoint.number - head.number
+        if ahead > _HOPELESS_WINDOWS * self.settings.window_blocks:
+            raise CheckpointAhead(
+                f"the checkpoint {checkpoint.number} is {ahead} blocks ahead of the nodes, whose head is {head.number}: "
+                "use a node that is in step, or start with --from-head; what was traded in between is then not copied"
+            )
+        if ahead > 0:
             raise ChainError(f"the node's head {head.number} is behind the checkpoint {checkpoint.number}")
-        stored, _ = await self.pool.block("eth_getBlockByNumber", hex(checkpoint.number))
-        if stored.hash == checkpoint.hash:
-            return stored
-        # A reorg happened while nobody looked: read the window below the checkpoint again, the gate drops the doubles.
-        below = max(0, checkpoint.number - self.settings.window_blocks)
+        # The window below the checkpoint is read again: nodes answered [] for blocks that they had not indexed yet, and
+        # a reorg may have happened while nobody looked. The gate drops the doubles. Where the story began is kept.
+        below = max(0, checkpoint.armed_at, checkpoint.number - self.settings.window_blocks)
         block, _ = await self.pool.block("eth_getBlockByNumber", hex(below))
         return block
 
     async def _follow(self, head: BlockRef) -> None:
         tip, oldest = self.window.tip, self.window.oldest
-        if tip is None or oldest is None or head.hash in self.window or head.number < oldest.number:
+        if tip is None or oldest is None or head.hash in self.window:
+            return
+        if head.number < oldest.number:
+            if oldest.number - head.number > _HOPELESS_WINDOWS * self.settings.window_blocks:
+                self._disputed(head, f"is far below {tip.number}; if that was a lie, start again with --from-head")
+            return
+        if not await self.agreement.allows(tip, head):
+            self._disputed(head, "is further ahead than time allows, and no second node knows it")
             return
         if head.number - tip.number > self.settings.window_blocks and not await self._catch_up(tip, head):
             return
@@ -155,8 +177,8 @@ class Scanner:
         ancestor = path[0].parent if path else head.hash
         tip = self.window.tip
         if tip is not None and ancestor != tip.hash:
-            if not await self._confirmed(head):
-                self._disputed(head)
+            if not await self.agreement.on(head):
+                self._disputed(head, "would take blocks back, and no second node confirms it")
                 return
             await self._retract_above(ancestor)
         for block in path:
@@ -176,32 +198,11 @@ class Scanner:
         path.reverse()
         return path
 
-    async def _confirmed(self, head: BlockRef) -> bool:
-        """Ask a second endpoint, where there is one, whether a head that takes blocks back is on its chain too.
-
-        A node that lags or sits on a fork would otherwise retract good fills.
-        """
-        live = self.pool.live
-        if len(live) < 2:
-            block, _ = await self.pool.block("eth_getBlockByNumber", hex(head.number))
-            return block.hash == head.hash
-        agreed = 0
-        for endpoint in live:
-            others = [other for other in live if other is not endpoint]
-            try:
-                block, _ = await self.pool.block("eth_getBlockByNumber", hex(head.number), avoid=others)
-            except ChainError:
-                continue
-            agreed += block.hash == head.hash
-        return agreed >= 2
-
-    def _disputed(self, head: BlockRef) -> None:
+    def _disputed(self, head: BlockRef, why: str) -> None:
         """Tell a person, once per re-scan, that nodes disagree about the chain: one of them is on a fork, or lies."""
         if trio.current_time() >= self._dispute_muted_until:
             self._dispute_muted_until = trio.current_time() + self.settings.rescan_every_s
-            self.on_trouble(
-                "disputed-head", f"block {head.number} would take blocks back, and no second node confirms it"
-            )
+            self.on_trouble("disputed-head", f"block {head.number} {why}")
 
     async def _retract_above(self, ancestor: Hash32) -> None:
         blocks, logs = self.window.cut(ancestor)
@@ -214,7 +215,7 @@ class Scanner:
     async def _start_over(self, head: BlockRef) -> bool:
         """Begin again below the window, for a head that shares no block with it. False when nobody confirms the head."""
         oldest, tip = self.window.oldest, self.window.tip
-        if oldest is None or tip is None or not await self._confirmed(head):
+        if oldest is None or tip is None or not await self.agreement.on(head):
             return False
         self.on_trouble(
             "reorg-too-deep", f"no common block within {self.settings.window_blocks} blocks of {tip.number}"
@@ -233,7 +234,7 @@ class Scanner:
         """
         stored, _ = await self.pool.block("eth_getBlockByNumber", hex(tip.number))
         if stored.hash != tip.hash:
-            if not await self._confirmed(head):
+            if not await self.agreement.on(head):
                 return False
             ancestor = await self._youngest_known(tip)
             if ancestor is None:
@@ -248,7 +249,7 @@ class Scanner:
             await self._emit(log)
         # The window is given up here: what its re-scans have not come to is audited with the range.
         oldest = self.window.oldest or start
-        known = self.window.known() | {(log.block_hash, log.log_index) for log in logs}
+        known = self.window.known() | {log.name for log in logs}
         self._audits.append(_Audit(max(oldest.number, self._base + 1), stop, known))
         self._restart(last)
         await self._seal(last)
@@ -276,7 +277,7 @@ class Scanner:
         self.window.restart(base)
         self._base = base.number
 
-    def _fell_out(self, dropped: tuple[BlockRef, set[LogKey]] | None) -> None:
+    def _fell_out(self, dropped: tuple[BlockRef, set[LogName]] | None) -> None:
         """Audit a block that left the window before a re-scan came to it, as happens when many are read at once."""
         if dropped is None or dropped[0].number <= self._rescanned_to:
             return
@@ -301,7 +302,7 @@ class Scanner:
         found = await self.fetch.range_logs(max(oldest.number, self._base + 1), tip.number)
         rechecked, self._rechecked = self._rechecked, set()
         for log in self.window.note(found):
-            if not widened and (log.block_hash, log.log_index) not in rechecked:
+            if not widened and log.name not in rechecked:
                 self._late(log)
             await self._emit(log)
         self._scanned_filters, self._rescanned_to = version, tip.number
@@ -314,9 +315,8 @@ class Scanner:
         logs = await self.fetch.range_logs(audit.start, audit.stop)
         audit.left -= 1
         for log in logs:
-            key = (log.block_hash, log.log_index)
-            if key not in audit.known:
-                audit.known.add(key)
+            if log.name not in audit.known:
+                audit.known.add(log.name)
                 audit.left = _AUDITS
                 self._late(log)
                 await self._emit(log)
@@ -325,7 +325,7 @@ class Scanner:
 
     def _late(self, log: RawLog) -> None:
         self.late_logs += 1
-        self.on_trouble("late-log", f"block {log.block_number}, log {log.log_index}, tx {log.tx_hash}")
+        self.on_trouble("late-log", f"block {log.block_number}, tx {log.tx_hash}")
 
     async def _emit(self, log: RawLog, *, removed: bool = False) -> None:
         await self.send.send(SeenLog(evolve(log, removed=removed), SCAN, self.wall()))

@@ -5,16 +5,14 @@ from collections.abc import Iterable
 from attrs import define, field
 
 from trio_copy.model.ids import Hash32
-from trio_copy.model.logs import BlockRef, RawLog
-
-LogKey = tuple[Hash32, int]
-"""Block hash and log index."""
+from trio_copy.model.logs import BlockRef, LogName, RawLog
 
 
 @define(eq=False)
 class _Held:
     block: BlockRef
-    logs: dict[int, RawLog] = field(factory=dict)
+    logs: dict[LogName, RawLog] = field(factory=dict)
+    """What was passed on, in the order of passing on."""
 
 
 @define(eq=False)
@@ -40,7 +38,7 @@ class BlockWindow:
         held = self._blocks.get(number)
         return held.block if held else None
 
-    def append(self, block: BlockRef) -> tuple[BlockRef, set[LogKey]] | None:
+    def append(self, block: BlockRef) -> tuple[BlockRef, set[LogName]] | None:
         """Put a block on top of the tip, or start anew from it; returns what falls out: a block and its known logs."""
         tip = self.tip
         if tip is not None and (block.number != tip.number + 1 or block.parent != tip.hash):
@@ -51,7 +49,7 @@ class BlockWindow:
             return None
         dropped = self._blocks.pop(min(self._blocks))
         del self._by_hash[dropped.block.hash]
-        return dropped.block, {(dropped.block.hash, index) for index in dropped.logs}
+        return dropped.block, set(dropped.logs)
 
     def restart(self, block: BlockRef) -> None:
         """Forget everything and start from a block."""
@@ -68,7 +66,7 @@ class BlockWindow:
             held = self._blocks.pop(number)
             del self._by_hash[held.block.hash]
             blocks.append(held.block)
-            logs.extend(held.logs[index] for index in sorted(held.logs, reverse=True))
+            logs.extend(reversed(held.logs.values()))
         return blocks, logs
 
     def take_all(self) -> list[RawLog]:
@@ -76,16 +74,16 @@ class BlockWindow:
         held = [self._blocks[number] for number in sorted(self._blocks, reverse=True)]
         self._blocks.clear()
         self._by_hash.clear()
-        return [block.logs[index] for block in held for index in sorted(block.logs, reverse=True)]
+        return [log for block in held for log in reversed(block.logs.values())]
 
-    def known(self) -> set[LogKey]:
+    def known(self) -> set[LogName]:
         """Name every log that was passed on."""
-        return {(held.block.hash, index) for held in self._blocks.values() for index in held.logs}
+        return {name for held in self._blocks.values() for name in held.logs}
 
     def forget(self, log: RawLog) -> bool:
         """Forget that a log was passed on, so that reading its block again brings it as new. False when it was not known."""
         number = self._by_hash.get(log.block_hash)
-        return number is not None and self._blocks[number].logs.pop(log.log_index, None) is not None
+        return number is not None and self._blocks[number].logs.pop(log.name, None) is not None
 
     def note(self, logs: Iterable[RawLog]) -> list[RawLog]:
         """Remember logs of blocks in the window and return those that were not known yet."""
@@ -93,8 +91,8 @@ class BlockWindow:
         for log in logs:
             number = self._by_hash.get(log.block_hash)
             if number is not None:
-                known = self._blocks[number].logs
-                if log.log_index not in known:
-                    known[log.log_index] = log
+                known, name = self._blocks[number].logs, log.name
+                if name not in known:
+                    known[name] = log
                     new.append(log)
         return new

@@ -18,7 +18,7 @@ from trio_copy.engine.plan import load_plan
 from trio_copy.errors import ConfigError, UndecodableLog
 from trio_copy.model.fills import Fill, NotAFill
 from trio_copy.model.ids import ChainId
-from trio_copy.model.ordinals import Ordinals
+from trio_copy.model.logs import EqualLogs
 from trio_copy.model.resolutions import Resolution
 from trio_copy.model.signals import fill_signal_id
 from trio_copy.ports import Decoder
@@ -27,7 +27,6 @@ from trio_copy.telemetry.render import fill_object
 _ZERO_HASH = "0x" + "0" * 64
 _ABSENT = {"blockHash": _ZERO_HASH, "blockNumber": "0x0", "transactionHash": _ZERO_HASH, "logIndex": "0x0"}
 """Where a log stands; logs that people quote, and pending ones, often lack some of it."""
-_ORDINALS_KEPT = 1_000_000
 
 
 def decode(
@@ -49,16 +48,16 @@ def decode(
     """
     expect_positive(chain_id=chain_id)
     decoders = _decoders(conf)
-    ordinals = Ordinals(_ORDINALS_KEPT)
+    equals = EqualLogs()
     others: Counter[str] = Counter()
     fills = 0
     for entry in _entries(_read(file), file):
-        decoded = _decode_one(entry, decoders, ChainId(chain_id))
+        decoded = _decode_one(entry, decoders, ChainId(chain_id), equals)
         if isinstance(decoded, str):
             others[decoded] += 1
             continue
         for fill in decoded:
-            written = fill_object(fill, fill_signal_id(fill, ordinals.of(fill)))
+            written = fill_object(fill, fill_signal_id(fill))
             out(msgspec.json.encode(written).decode())
             fills += 1
     if not fills and others.total() == others["malformed"]:
@@ -115,7 +114,9 @@ def _logs_in(value: object) -> Iterator[object]:
             yield value
 
 
-def _decode_one(entry: object, decoders: dict[str, Decoder], chain_id: ChainId) -> tuple[Fill, ...] | str:
+def _decode_one(
+    entry: object, decoders: dict[str, Decoder], chain_id: ChainId, equals: EqualLogs
+) -> tuple[Fill, ...] | str:
     """Return the fills of an entry, or the kind of what it is instead."""
     if not isinstance(entry, dict):
         return "malformed"
@@ -127,7 +128,7 @@ def _decode_one(entry: object, decoders: dict[str, Decoder], chain_id: ChainId) 
             return "other-event"
         if log.removed:
             return "removed"
-        decoded = decoder.decode(log)
+        decoded = decoder.decode(equals.numbered(log))
     except UndecodableLog as error:
         return error.kind
     if isinstance(decoded, Resolution):

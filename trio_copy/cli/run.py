@@ -51,16 +51,28 @@ def run(
         bool, Parameter(negative=(), help="Allow executors that move money; engine.mode must say live too.")
     ] = False,
     verbose: Annotated[bool, Parameter(negative=(), help="Log every decision to standard error.")] = False,
+    from_head: Annotated[
+        bool, Parameter(negative=(), help="Forget how far the last run had come; copy nothing older than the head.")
+    ] = False,
 ) -> int:
     """Follow the leaders and copy what they trade.
 
     Ctrl-C, or SIGTERM, closes the intake and finishes what was admitted; a second one stops at once. SIGHUP reads the
     configuration again: follows and followers change while running, and a bad file changes nothing.
     """
-    return run_plan(conf, for_, json=json, live=live, verbose=verbose, record=None)
+    return run_plan(conf, for_, json=json, live=live, verbose=verbose, record=None, from_head=from_head)
 
 
-def run_plan(conf: Path, for_: float | None, *, json: bool, live: bool, verbose: bool, record: Path | None) -> int:
+def run_plan(
+    conf: Path,
+    for_: float | None,
+    *,
+    json: bool,
+    live: bool,
+    verbose: bool,
+    record: Path | None,
+    from_head: bool = False,
+) -> int:
     """Run a configuration, and write a recording of it when `record` names a file."""
     plan = load_plan(conf)
     expect_positive(for_=for_)
@@ -69,7 +81,7 @@ def run_plan(conf: Path, for_: float | None, *, json: bool, live: bool, verbose:
     if live and plan.settings.engine.mode != "live":
         raise ConfigError([f'{conf}: engine.mode: expected "live" with --live, got "{plan.settings.engine.mode}"'])
     relax_garbage_collection()
-    session = _Session(conf, plan, for_, json, verbose, record)
+    session = _Session(conf, plan, for_, json, verbose, record, from_head)
     code = trio.run(_run, session)
     if session.output.stuck or session.logs.stuck:
         os._exit(code)  # a thread hangs in a write that nobody reads; Python would wait for it
@@ -84,6 +96,7 @@ class _Session:
     json: bool
     verbose: bool
     record: Path | None
+    from_head: bool
     output: Printer = field(init=False)
     logs: Printer = field(init=False)
 
@@ -115,6 +128,7 @@ async def _run(session: _Session) -> int:
                     quotes=world.quotes,
                     facts=world.facts,
                     instance=instance_name(entropy),
+                    from_head=session.from_head,
                 )
                 if session.record is not None:
                     await _record(session, session.record, seams, printing)

@@ -149,7 +149,7 @@ def _signal(number: int, now: float) -> Signal:
         fake_hash("order", number),
     )
     return Signal(
-        signal_id=order_signal_id(POLYGON, exchange, order_hash, tx_hash, 0),
+        signal_id=order_signal_id(POLYGON, exchange, order_hash, tx_hash, (1_000_000, 500_000, 0), 0),
         chain_id=POLYGON,
         exchange=exchange,
         leader=synthetic_address("leader", 0),

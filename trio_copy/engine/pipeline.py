@@ -4,7 +4,7 @@ from collections.abc import Callable
 from contextlib import suppress
 
 import trio
-from attrs import define
+from attrs import define, field
 
 from trio_copy.chain.feed import Armed, FeedItem, Sealed, SeenLog, TooDeep
 from trio_copy.chain.scanner import SCAN
@@ -21,8 +21,10 @@ from trio_copy.model.ids import Address, FollowerId, TokenId
 from trio_copy.model.logs import BlockRef, Checkpoint, RawLog
 from trio_copy.model.resolutions import Resolution
 from trio_copy.model.signals import Signal
-from trio_copy.ports import Admitted, Adopted, Duplicate, Store, nowhere
+from trio_copy.ports import Admitted, Adopted, Duplicate, Store, Unsure, nowhere
 from trio_copy.telemetry.observer import Finished, Observer
+
+_UNSURE_MOST = 1000
 
 
 @define(eq=False, kw_only=True)
@@ -45,7 +47,13 @@ class Pipeline:
     shard_of: Callable[[Address], int] = lambda leader: 0
     sealed: BlockRef | None = None
     """The newest block of which everything is stored."""
+    armed_at: int = -1
+    """The block at which this engine, or one before it on the same store, was armed first."""
+    _earlier: Checkpoint | None = None
+    """Where an earlier run had come to: below it, the stored checkpoint stays as it is."""
 
+    _unsure: list[Signal] = field(factory=list)
+    """Trades that may be retracted ones in another transaction: they wait until all of their block is known."""
     _shards: set[int] | None = None
     """The shards of which everything is stored up to `sealed`: one that came later waits for its own arming."""
 
@@ -73,28 +81,47 @@ class Pipeline:
                     if isinstance(fact, Resolution):
                         await self.store.ledger.note_resolution(fact)
                     else:
-                        try:
-                            await self._admit(fact)
-                        except LeaseLost:
-                            # Whoever has the shard now reads it from the checkpoint on, which must therefore stand still.
-                            self.forget(self.shard_of(fact.leader))
+                        await self._admit_ours(fact)
             case Sealed(block=block):
                 await self._retract(self.reader.seal(block))
+                waiting, self._unsure = self._unsure, []
+                for signal in waiting:
+                    await self._admit_ours(signal)
                 self.sealed = block
-                await self._save(block)
-            case Armed(block=block, shards=shards):
+                await self._save()
+            case Armed(block=block, shards=shards, checkpoint=earlier):
                 self.reader.start_over(block)
+                self._earlier = earlier
+                # The store may be of a version that did not write down where the story began.
+                known = earlier is not None and earlier.armed_at >= 0
+                self.armed_at = earlier.armed_at if earlier is not None and known else block.number
+                self._unsure.clear()
                 self.sealed, self._shards = block, shards
-                await self._save(block)
+                await self._save()
                 self.on_armed(block)
             case TooDeep(block=block):
                 why = f"a reorg reached below the window at block {block.number}"
                 await self.store.control.set_mode(Mode.HALT_NEW, why)
                 self.observer.on_alert("reorg-too-deep", why)
 
-    async def _save(self, block: BlockRef) -> None:
-        checkpoint = Checkpoint(number=block.number, hash=block.hash)
-        await self.store.control.save_checkpoint(checkpoint, self._shards)
+    async def _save(self) -> None:
+        checkpoint = self._checkpoint()
+        if checkpoint is not None:
+            await self.store.control.save_checkpoint(checkpoint, self._shards)
+
+    def _checkpoint(self) -> Checkpoint | None:
+        """Return what may be stored now; None while what an earlier run had read is being read again."""
+        sealed, earlier = self.sealed, self._earlier
+        if sealed is None or (earlier is not None and sealed.number < earlier.number):
+            return None
+        return Checkpoint(number=sealed.number, hash=sealed.hash, armed_at=self.armed_at)
+
+    async def _admit_ours(self, signal: Signal) -> None:
+        try:
+            await self._admit(signal)
+        except LeaseLost:
+            # Whoever has the shard now reads it from the checkpoint on, which must therefore stand still.
+            self.forget(self.shard_of(signal.leader))
 
     async def _admit(self, signal: Signal) -> None:
         follows = self.book.of(signal.leader)
@@ -103,12 +130,11 @@ class Pipeline:
         tasks, skips = decide(
             signal, follows, followers, now=now, deadline_s=self.settings.deadline_s, catalog=self.catalog
         )
-        sealed = self.sealed
-        checkpoint = None
-        if sealed is not None and (self._shards is None or self.shard_of(signal.leader) in self._shards):
-            checkpoint = Checkpoint(number=sealed.number, hash=sealed.hash)
+        ours = self._shards is None or self.shard_of(signal.leader) in self._shards
+        checkpoint = self._checkpoint() if ours else None
         self.at("gate: before admission")
-        admission = await self.store.inbox.admit(signal, tasks, checkpoint, skips)
+        whole = len(self._unsure) >= _UNSURE_MOST or self.reader.is_whole(signal)
+        admission = await self.store.inbox.admit(signal, tasks, checkpoint, skips, whole=whole)
         self.at("gate: admitted")
         match admission:
             case Admitted():
@@ -125,6 +151,8 @@ class Pipeline:
                 self.observer.on_signal(signal, "duplicate", 0, now)
             case Adopted(resumed=resumed):
                 self.observer.on_signal(signal, "adopted", resumed, now)
+            case Unsure():
+                self._unsure.append(signal)
 
     async def _miss(self, signal: Signal, follower: FollowerId, token_id: TokenId) -> None:
         with suppress(LeaseLost):  # admitted it is; the new owner of the shard goes on from there
@@ -135,6 +163,7 @@ class Pipeline:
             if isinstance(fact, Resolution):
                 await self.store.ledger.drop_resolution(fact.condition_id)
                 continue
+            self._unsure = [signal for signal in self._unsure if signal != fact]
             retracted = None
             with suppress(LeaseLost):
                 retracted = await self.store.inbox.retract(fact)

@@ -1,8 +1,9 @@
 """Turns what the feed brings into signals to admit and signals to take back. Sync: the pipeline acts on it.
 
 Every endpoint brings every log, the scanner brings it again, a reorg takes it back and brings it in another block. The
-reader drops copies early and cheaply; the gate remains the authority on what is new. Ordinals are counted per block, by
-log index, so that a source that sends logs in another order derives the same identities.
+reader drops copies early and cheaply; the gate remains the authority on what is new. A log is known by its content, never
+by a number: nodes number the same log differently, and different logs alike. Of equal logs of one transaction a
+subscription brings one, for it may tell one twice; the scanner, who reads a block's answer as a whole, brings the others.
 """
 
 from collections import Counter, OrderedDict
@@ -17,8 +18,7 @@ from trio_copy.copying.follow_book import FollowBook
 from trio_copy.errors import UndecodableLog
 from trio_copy.model.fills import Fill, NotAFill
 from trio_copy.model.ids import Address, Hash32, SignalId
-from trio_copy.model.logs import BlockRef, RawLog
-from trio_copy.model.ordinals import Ordinals
+from trio_copy.model.logs import BlockRef, LogName, RawLog
 from trio_copy.model.resolutions import Resolution
 from trio_copy.model.signals import Signal, signal_from_fill
 from trio_copy.ports import Decoder
@@ -27,7 +27,8 @@ _LOGS_KEPT = 50_000
 _SEALS_OF_DOUBT = 2
 Fact = Signal | Resolution
 """What a log may tell: a leader's trade, or the end of a question."""
-LogKey = tuple[Hash32, int]
+BlockPlace = tuple[int, Hash32]
+"""Number and hash of a block."""
 _K = TypeVar("_K")
 _V = TypeVar("_V")
 
@@ -41,19 +42,18 @@ class LogReader:
     on_fill: Callable[[Fill, SignalId, str], None]
     reads: Callable[[Address], bool] = lambda leader: True
     """Whether a leader is read by this instance."""
-    armed_block: int = -1
-    """Logs up to this block are not copied."""
+    armed_block: int | None = None
+    """Logs up to this block are not copied; None, and none is, before it is known where the story starts."""
     counts: Counter[str] = field(factory=Counter)
     """Logs by what became of them: new, copy, before-arming, orphaned, and the kinds of `NotAFill`."""
     first_by: Counter[str] = field(factory=Counter)
     """Logs by the source that brought them first."""
-    _seen: OrderedDict[LogKey, tuple[Fact, ...]] = field(factory=OrderedDict)
+    _seen: OrderedDict[LogName, tuple[Fact, ...]] = field(factory=OrderedDict)
     _sealed: OrderedDict[Hash32, None] = field(factory=OrderedDict)
     _sealed_number: int = -1
-    _orphaned: OrderedDict[LogKey, None] = field(factory=OrderedDict)
-    _ordinals: Ordinals = field(factory=lambda: Ordinals(_LOGS_KEPT))
-    _unsealed: OrderedDict[LogKey, tuple[int, tuple[Fact, ...]]] = field(factory=OrderedDict)
-    """Facts that a subscription brought and the scanner has not confirmed, with their block numbers."""
+    _orphaned: OrderedDict[LogName, None] = field(factory=OrderedDict)
+    _unsealed: OrderedDict[LogName, tuple[BlockPlace, tuple[Fact, ...]]] = field(factory=OrderedDict)
+    """Facts that a subscription brought and the scanner has not confirmed, with their blocks."""
 
     def start_over(self, block: BlockRef) -> None:
         """Read everything after a block anew: leaders came whose logs were not looked at before. The gate knows copies."""
@@ -64,7 +64,7 @@ class LogReader:
     def read(self, seen: SeenLog) -> tuple[Fact, ...]:
         """Return what a log tells, nothing when it was seen before."""
         log = seen.log
-        key = (log.block_hash, log.log_index)
+        key = log.name
         scanned = seen.source == SCAN
         if scanned:
             self._unsealed.pop(key, None)
@@ -76,7 +76,7 @@ class LogReader:
         if key in self._seen:
             self.counts["copy"] += 1
             return ()
-        if log.block_number <= self.armed_block:
+        if self.armed_block is None or log.block_number <= self.armed_block:
             self.counts["before-arming"] += 1
             return ()
         if log.block_time is None and log.block_number <= self._sealed_number:
@@ -90,12 +90,12 @@ class LogReader:
         self.first_by[seen.source] += 1
         _remember(self._seen, key, signals)
         if not scanned and signals and log.block_hash not in self._sealed:
-            _remember(self._unsealed, key, (log.block_number, signals))
+            _remember(self._unsealed, key, ((log.block_number, log.block_hash), signals))
         return signals
 
     def take_back(self, log: RawLog) -> tuple[Fact, ...]:
         """Return what a removed log had told; a copy of it that comes only later is then dropped."""
-        key = (log.block_hash, log.log_index)
+        key = log.name
         _remember(self._orphaned, key, None)
         self._unsealed.pop(key, None)
         return self._seen.pop(key, ())
@@ -109,8 +109,8 @@ class LogReader:
         self._sealed_number = block.number
         _remember(self._sealed, block.hash, None)
         lost: list[Fact] = []
-        for key, (number, signals) in list(self._unsealed.items()):
-            if key[0] == block.hash:
+        for key, ((number, block_hash), signals) in list(self._unsealed.items()):
+            if block_hash == block.hash:
                 del self._unsealed[key]
             elif number <= block.number - _SEALS_OF_DOUBT:
                 del self._unsealed[key]
@@ -118,6 +118,10 @@ class LogReader:
                 _remember(self._orphaned, key, None)
                 lost.extend(signals)
         return tuple(lost)
+
+    def is_whole(self, signal: Signal) -> bool:
+        """Tell whether all of a signal's block has been read: then nothing else of it is still to come."""
+        return signal.block_hash in self._sealed or signal.block_number <= self._sealed_number - _SEALS_OF_DOUBT
 
     def _signals(self, seen: SeenLog) -> tuple[Fact, ...] | None:
         """Return what a log tells; None when the log is unusable."""
@@ -140,12 +144,11 @@ class LogReader:
 
     def _leader_signals(self, fills: Iterable[Fill], seen: SeenLog) -> Iterable[Signal]:
         for fill in fills:
-            ordinal = self._ordinals.of(fill)
             if fill.owner in self.book and self.reads(fill.owner):
                 now = int(seen.seen_at)
                 # A fresh log without a time is as old as its arrival, and so is one from the future: a deadline must end.
                 block_time = now if fill.block_time is None else min(fill.block_time, now)
-                signal = signal_from_fill(fill, ordinal, block_time=block_time, seen_at=seen.seen_at)
+                signal = signal_from_fill(fill, block_time=block_time, seen_at=seen.seen_at)
                 self.on_fill(fill, signal.signal_id, seen.source)
                 yield signal
 

@@ -71,6 +71,8 @@ class Seams:
     """Called at each point where a crash would matter."""
     throwaway: bool = False
     """Whether the run is a trial, of which a store keeps nothing."""
+    from_head: bool = False
+    """Whether the first start forgets how far an earlier run had come, because a person says so."""
     instance: str = "instance-1"
     """Names this process among those that share a store."""
 
@@ -122,6 +124,7 @@ class Service:
             RestartBudgetExhausted: the intake could not be kept running; entries are halted and the work is drained.
             UnresolvedOrders: an earlier run left orders open, and nobody can prove what became of them.
             WrongChain: a node serves another chain than configured.
+            CheckpointAhead: the stored checkpoint is far ahead of all nodes.
             StoreUnavailable: the store failed; nothing is traded blind.
         """
         gave_up: list[RestartBudgetExhausted] = []
@@ -331,20 +334,22 @@ class Service:
                     ),
                     name=f"endpoint {endpoint.name}",
                 )
-            # A devnet begins anew with each run: what an earlier one has left says nothing about this chain.
-            devnet = self.plan.settings.devnet is not None
             shards = None if self.keeper is None else self._arming
-            await self.scanner.arm(None if devnet else await self._checkpoint(), shards)
+            await self.scanner.arm(await self._checkpoint(), shards)
             read = sum(map(self.ownership.reads, self.book.leaders))
             self._step("subscribed", f"{len(self.board.filters)} filters over {read} leaders")
             await intake.start(self.scanner.run)
             task_status.started()
 
     async def _checkpoint(self) -> Checkpoint | None:
-        stored, sealed = await self.store.control.checkpoint(), self.pipeline.sealed
+        sealed = self.pipeline.sealed
+        # A devnet begins anew with each run: what an earlier one has left says nothing about this chain.
+        if self.plan.settings.devnet is not None or (self.seams.from_head and sealed is None):
+            return None
+        stored = await self.store.control.checkpoint()
         if stored is None and sealed is not None:
             # The store has forgotten it, and perhaps more: the window below is read again, and the gate decides.
-            return Checkpoint(number=sealed.number, hash=_NO_BLOCK)
+            return Checkpoint(number=sealed.number, hash=_NO_BLOCK, armed_at=self.pipeline.armed_at)
         return stored
 
     def _others_alive(self, endpoint: Endpoint) -> bool:

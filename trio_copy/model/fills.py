@@ -4,7 +4,7 @@ from enum import Enum
 
 from attrs import frozen
 
-from trio_copy.model.ids import Address, ChainId, Hash32, TokenId
+from trio_copy.model.ids import ZERO_ADDRESS, Address, ChainId, Hash32, TokenId
 from trio_copy.model.units import Price, Rounding, Shares, Usd
 
 
@@ -63,8 +63,10 @@ class Fill:
     """None for fills that no order stands behind: AMM trades and transfers."""
     tx_hash: Hash32
     log_index: int
-    item: int = 0
-    """Position inside a log that holds several transfers."""
+    nth: int = 0
+    """Which of the equal fills of its transaction it is: equal in all that its identity is made of."""
+    operator: Address = ZERO_ADDRESS
+    """By whose hand shares were moved; zero where the log does not tell."""
     block_number: int
     block_hash: Hash32
     block_time: int | None
@@ -76,16 +78,6 @@ class Fill:
         if self.notional is None or not self.shares:
             return None
         return self.notional.per(self.shares, Rounding.NEAREST)
-
-    @property
-    def subject(self) -> tuple[str, ...]:
-        """What an ordinal counts inside one transaction: fills that only their order in it tells apart."""
-        if self.order_hash is not None:
-            return (self.exchange, self.order_hash)
-        sender, recipient = (
-            (self.counterparty, self.owner) if self.side is Side.BUY else (self.owner, self.counterparty)
-        )
-        return (self.exchange, sender, recipient, str(self.token_id), self.side.value)
 
 
 @frozen(kw_only=True)

@@ -1,6 +1,6 @@
 """Identities, derived and never drawn, so that two instances that disagree on everything still send the same order.
 
-    signal_id  = H(chain id, exchange, leader's order hash, tx hash, ordinal of that order hash in the tx)
+    signal_id  = H(chain id, exchange, leader's order hash, tx hash, what was filled, k)
     task_id    = H(signal_id, follower)
     intent key = H(task_id, attempt)
     salt       = first 48 bits of the intent key (a JSON number must stay under 2^53)
@@ -51,28 +51,35 @@ def _digest(*fields: object) -> str:
     return sha256("|".join(map(str, fields)).encode()).hexdigest()
 
 
+Filled = tuple[int | None, ...]
+"""What was filled, in the log's own words: shares, notional and fee in millionths; None for what it does not say."""
+
+
 def order_signal_id(
-    chain_id: ChainId, exchange: Address, order_hash: Hash32, tx_hash: Hash32, ordinal: int
+    chain_id: ChainId, exchange: Address, order_hash: Hash32, tx_hash: Hash32, filled: Filled, k: int
 ) -> SignalId:
-    """Name the fill of an order: `ordinal` counts the fills of the same order hash inside the transaction."""
-    return SignalId(_digest("sig1", chain_id, exchange, order_hash, tx_hash, ordinal))
+    """Name the fill of an order: `k` counts the fills of one transaction that are equal in everything else."""
+    return SignalId(_digest("sig2", chain_id, exchange, order_hash, tx_hash, *filled, k))
 
 
 def transfer_signal_id(
     chain_id: ChainId,
     contract: Address,
     tx_hash: Hash32,
+    operator: Address,
     sender: Address,
     recipient: Address,
     token_id: TokenId,
     side: str,
-    ordinal: int,
+    filled: Filled,
+    k: int,
 ) -> SignalId:
-    """Name one owner's side of a transfer: `ordinal` counts equal (sender, recipient, token, side) in the transaction.
+    """Name one owner's side of a transfer, or of an AMM's trade; `k` as for an order.
 
     The side takes part because one transfer between two leaders is a SELL of one and a BUY of the other.
     """
-    return SignalId(_digest("sig1t", chain_id, contract, tx_hash, sender, recipient, token_id, side, ordinal))
+    moved = (operator, sender, recipient, token_id, side)
+    return SignalId(_digest("sig2t", chain_id, contract, tx_hash, *moved, *filled, k))
 
 
 def task_id(signal_id: SignalId, follower: FollowerId) -> TaskId:

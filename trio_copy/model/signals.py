@@ -47,27 +47,29 @@ class Signal:
         )
 
 
-def fill_signal_id(fill: Fill, ordinal: int) -> SignalId:
-    """Derive the identity of a fill; `ordinal` counts its `subject` inside the transaction."""
+def fill_signal_id(fill: Fill) -> SignalId:
+    """Derive the identity of a fill from what the chain says of it; nodes' own numbers have no part in it."""
+    filled = (fill.shares.micro, None if fill.notional is None else fill.notional.micro, fill.fee.micro)
     if fill.order_hash is not None:
-        return order_signal_id(fill.chain_id, fill.exchange, fill.order_hash, fill.tx_hash, ordinal)
-    contract, sender, recipient, _, side = fill.subject
+        return order_signal_id(fill.chain_id, fill.exchange, fill.order_hash, fill.tx_hash, filled, fill.nth)
+    ends = (fill.counterparty, fill.owner) if fill.side is Side.BUY else (fill.owner, fill.counterparty)
     return transfer_signal_id(
         fill.chain_id,
-        Address(contract),
+        fill.exchange,
         fill.tx_hash,
-        Address(sender),
-        Address(recipient),
+        fill.operator,
+        *ends,
         fill.token_id,
-        side,
-        ordinal,
+        fill.side.value,
+        filled,
+        fill.nth,
     )
 
 
-def signal_from_fill(fill: Fill, ordinal: int, *, block_time: int, seen_at: float) -> Signal:
+def signal_from_fill(fill: Fill, *, block_time: int, seen_at: float) -> Signal:
     """Turn a leader's fill into a signal; both times are Unix seconds."""
     return Signal(
-        signal_id=fill_signal_id(fill, ordinal),
+        signal_id=fill_signal_id(fill),
         chain_id=fill.chain_id,
         exchange=fill.exchange,
         leader=fill.owner,

@@ -23,7 +23,7 @@ def sample_signal(
     order_hash, tx_hash = fake_hash("order", number), fake_hash("tx", number if tx is None else tx)
     shares = Shares(100_000_000)
     return Signal(
-        signal_id=order_signal_id(_CHAIN, _EXCHANGE, order_hash, tx_hash, 0),
+        signal_id=order_signal_id(_CHAIN, _EXCHANGE, order_hash, tx_hash, (100_000_000, 50_000_000, 0), 0),
         chain_id=_CHAIN,
         exchange=_EXCHANGE,
         leader=LEADER,

@@ -1,6 +1,6 @@
 -- 4 signal 5 dedup ms 6 capacity 7 credit key 8 block 9 record 10 checkpoint 11 nonce 12 shed 13 evicted 14 keep ms
--- 15 history length 16 bell 17 number of tasks, 9 words each: id executor follower body deadline not-before gather side
--- decided; then skips.
+-- 15 history length 16 bell 17 whether its block is whole 18 number of tasks, 9 words each: id executor follower body
+-- deadline not-before gather side decided; then skips.
 if fenced() then return FENCED end
 local id, ttl, capacity, credit, block, nonce, keep = ARGV[4], ARGV[5], tonumber(ARGV[6]), ARGV[7], ARGV[8], ARGV[11], ARGV[14]
 local signal = k('signal:' .. id)
@@ -28,6 +28,7 @@ if not as and credit ~= '' then
   if waits then
     local known, till = string.match(waits, '^(.*)|(.*)$')
     if tonumber(till) > now and call('HGET', k('signal:' .. known), 'ret') == '1' then
+      if ARGV[17] ~= '1' then return {'unsure'} end
       as = known
       call('HSET', signal, 'as', as, 'at', NOW)
       call('PEXPIRE', signal, ttl)
@@ -63,7 +64,7 @@ end
 call('HSET', signal, 'as', id, 'rec', ARGV[9], 'at', NOW, 'ret', 0, 'open', 0, 'nb', 0, 'ck', credit)
 call('HSET', signal, 'keep', math.max(tonumber(ttl), tonumber(keep)))
 stands(id)
-local n, at = tonumber(ARGV[17]), 18
+local n, at = tonumber(ARGV[18]), 19
 local c = call('HMGET', k('count'), 'queued', 'waiting', 'held', 'seq')
 local resting, seq = tonumber(c[1] or 0) + tonumber(c[2] or 0) + tonumber(c[3] or 0), tonumber(c[4] or 0)
 local peak = tonumber(call('HGET', k('count'), 'peak') or 0)

@@ -13,7 +13,8 @@ Transfers carry no price. Polymarket's exchanges are read by `order-filled`; do 
 would count twice.
 """
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterator, Sequence
 
 from attrs import frozen
 
@@ -86,8 +87,8 @@ class Erc1155Decoder:
         if kind is None or (name is not None and not (self.moves and own)):
             return NotAFill(kind=name or "empty")
         return tuple(
-            _fill(log, item, TokenId(token), Shares(shares), side, owner, other, kind)
-            for item, (token, shares) in enumerate(moved)
+            _fill(log, nth, operator, TokenId(token), Shares(shares), side, owner, other, kind)
+            for nth, (token, shares) in _counted(log, moved)
             if shares
             for side, owner, other in ((Side.SELL, sender, recipient), (Side.BUY, recipient, sender))
             if owner != ZERO_ADDRESS and owner not in self.venues
@@ -121,9 +122,18 @@ def _moved(log: RawLog) -> list[tuple[int, int]]:
     return list(zip(tokens, shares_of, strict=True))
 
 
+def _counted(log: RawLog, moved: Sequence[tuple[int, int]]) -> Iterator[tuple[int, tuple[int, int]]]:
+    """Yield what a log moves, each with its place among the equal moves of this log and of those before it."""
+    equal, before = Counter(moved), Counter[tuple[int, int]]()
+    for move in moved:
+        yield log.nth * equal[move] + before[move], move
+        before[move] += 1
+
+
 def _fill(
     log: RawLog,
-    item: int,
+    nth: int,
+    operator: Address,
     token_id: TokenId,
     shares: Shares,
     side: Side,
@@ -145,7 +155,8 @@ def _fill(
         order_hash=None,
         tx_hash=log.tx_hash,
         log_index=log.log_index,
-        item=item,
+        nth=nth,
+        operator=operator,
         block_number=log.block_number,
         block_hash=log.block_hash,
         block_time=log.block_time,

@@ -83,6 +83,7 @@ class FpmmDecoder:
                 order_hash=None,
                 tx_hash=log.tx_hash,
                 log_index=log.log_index,
+                nth=log.nth,
                 block_number=log.block_number,
                 block_hash=log.block_hash,
                 block_time=log.block_time,

@@ -87,6 +87,7 @@ class OrderFilledDecoder:
                 order_hash=log.topics[1],
                 tx_hash=log.tx_hash,
                 log_index=log.log_index,
+                nth=log.nth,
                 block_number=log.block_number,
                 block_hash=log.block_hash,
                 block_time=log.block_time,

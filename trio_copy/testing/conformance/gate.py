@@ -13,7 +13,7 @@ from trio_copy.model.ids import FollowerId
 from trio_copy.model.layers import layer
 from trio_copy.model.logs import Checkpoint
 from trio_copy.model.units import Ratio
-from trio_copy.ports import Admitted, Adopted, Duplicate
+from trio_copy.ports import Admitted, Adopted, Duplicate, Unsure
 from trio_copy.testing.conformance.terms import (
     FILLED,
     ME,
@@ -247,6 +247,19 @@ async def a_signal_lives_on_in_another_block(open_store: OpenStoreForTest) -> No
         assert len(await lease_all(store)) == 1
 
 
+async def a_second_trade_of_an_order_is_no_return_of_the_first(open_store: OpenStoreForTest) -> None:
+    """While the block is not whole, the retracted trade may still stand in it: nothing is decided, and it goes first."""
+    async with open_with(open_store) as store:
+        first, second = sample_signal(1, block=5), sample_signal(1, block=6, tx=2)
+        again = sample_signal(1, block=6)
+        assert isinstance(await store.inbox.admit(first, [sample_task(first)], None, whole=False), Admitted)
+        await store.inbox.retract(first)
+        assert await store.inbox.admit(second, [sample_task(second)], None, whole=False) == Unsure()
+        assert isinstance(await store.inbox.admit(again, [sample_task(again)], None, whole=False), Adopted)
+        assert isinstance(await store.inbox.admit(second, [sample_task(second)], None, whole=True), Admitted)
+        assert len(await lease_all(store)) == 2
+
+
 async def the_same_order_in_another_transaction_is_adopted(open_store: OpenStoreForTest) -> None:
     """A dropped trade that is sent again under another hash is the old one, once, and only after a retraction."""
     async with open_with(open_store) as store:
@@ -403,6 +416,7 @@ GATE_CHECKS: tuple[StoreCheck, ...] = (
     a_retraction_counts_once,
     a_signal_lives_on_in_another_block,
     the_same_order_in_another_transaction_is_adopted,
+    a_second_trade_of_an_order_is_no_return_of_the_first,
     held_tasks_end_at_their_deadline,
     follows_change_by_versions,
     the_mode_is_heard,
