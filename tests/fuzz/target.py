@@ -56,6 +56,7 @@ class Target:
             quarantine=self._put_aside,
             on_fill=lambda fill, signal_id, source: None,
         )
+        self._reader.armed_block = -1
         self._fed = 0
 
     def feed(self, frame: bytes) -> None:
