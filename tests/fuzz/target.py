@@ -147,5 +147,6 @@ async def _feed_session(frames: list[bytes]) -> int:
 
 async def _ask(session: Session) -> None:
     while True:
+        await trio.lowlevel.checkpoint()
         with suppress(RpcError):
             await session.request("eth_blockNumber")

@@ -162,7 +162,7 @@ MANNERS: dict[str, Callable[[Seen], bool]] = {
         and len(seen.range) == 3
     ),
     "without_finalized": lambda seen: _error(seen, "finalized")["code"] == -32000,
-    "finalized_behind=2": lambda seen: int(seen.requests["finalized"]["result"]["number"], 16) == 20,
+    "unfinalized=2": lambda seen: int(seen.requests["finalized"]["result"]["number"], 16) == 20,
     "deaf": lambda seen: set(seen.requests.values()) == {None},
     "silent_heads": lambda seen: not seen.head_events and len(seen.log_events) == 3,
     "silent_logs": lambda seen: not seen.log_events and len(seen.head_events) == 2,
@@ -176,12 +176,14 @@ MANNERS: dict[str, Callable[[Seen], bool]] = {
     "refuse_handshake": lambda seen: (seen.handshake, seen.headers.get("retry-after")) == (429, None),
     "refuse_handshake=503 retry_after_s=7": lambda seen: (seen.handshake, seen.headers["retry-after"]) == (503, "7"),
     "auth=me:secret": lambda seen: (seen.handshake, seen.headers["www-authenticate"]) == (401, "Basic"),
-    "rate_limited": lambda seen: _error(seen, "latest") == _error(seen, "range") == LIMIT,
-    "rate_limited=2": lambda seen: "result" in seen.requests["latest"] and _error(seen, "finalized") == LIMIT,
-    "max_per_s=2": lambda seen: "result" in seen.requests["finalized"] and _error(seen, "invented") == LIMIT,
-    "rate_limited rate_limited_method=eth_getLogs": lambda seen: (
-        "result" in seen.requests["latest"] and _error(seen, "range") == LIMIT
+    "rate_limited rate_limited_method=all": lambda seen: _error(seen, "latest") == _error(seen, "range") == LIMIT,
+    "rate_limited=2 rate_limited_method=all": lambda seen: (
+        "result" in seen.requests["latest"] and _error(seen, "finalized") == LIMIT
     ),
+    "max_per_s=2 rate_limited_method=all": lambda seen: (
+        "result" in seen.requests["finalized"] and _error(seen, "invented") == LIMIT
+    ),
+    "rate_limited": lambda seen: "result" in seen.requests["latest"] and _error(seen, "range") == LIMIT,
     "rate_limited rate_limit_code=429": lambda seen: _error(seen, "range")["code"] == 429,
     "rate_limited retry_after_s": lambda seen: "retry after 2s" in _error(seen, "range")["message"],
     "max_range=10": lambda seen: "too wide" in _error(seen, "range")["message"] and "result" in seen.requests["block"],

@@ -46,8 +46,10 @@ def main() -> int:
             if verdict.problems:
                 failed += 1
                 print(
-                    f"seed {verdict.seed} failed; again: python -m tests.worlds --seeds 1 --first {verdict.seed}{chosen}"
+                    f"seed {verdict.seed} failed: {len(verdict.missed)} missed and {len(verdict.doubled)} copied twice, of "
+                    f"{verdict.fills} fills by two; met {', '.join(sorted(verdict.thrown)) or 'the steps only'}"
                 )
+                print(f"    again: python -m tests.worlds --seeds 1 --first {verdict.seed}{chosen}")
                 for line in verdict.problems[:_SHOWN]:
                     print(f"    {line}")
             if sys.stderr.isatty():

@@ -98,7 +98,7 @@ TROUBLES: Mapping[str, Values] = {
     "rate_limited": {
         "rate_limited": (0, 1, 2, 5),
         "max_per_s": (None, None, 5, 20),
-        "rate_limited_method": (None, "eth_getLogs"),
+        "rate_limited_method": ("all", "eth_getLogs"),
         "rate_limit_code": (-32005, 429),
         "retry_after_s": (None, 1, 3),
     },
@@ -144,6 +144,8 @@ class Whim:
 
     luck: Entropy
     dice: frozenset[str]
+    thrown: set[str] = field(factory=set)
+    """The dice, other than steps, that this world has met."""
     _orders: int = 0
     _ends: list[tuple[int, DevNode, str]] = field(factory=list)
     """How many more steps each trouble lasts."""
@@ -178,6 +180,7 @@ class Whim:
     def _throw(self, node: DevNode, name: str, values: Values) -> None:
         for of, choices in values.items():
             setattr(node.faults, of, self.luck.choice(choices))
+        self.thrown.add(name)
         if name in _FELT_WHEN_CONNECTING:
             node.drop_connections()
 

@@ -46,7 +46,8 @@ class Verdict:
     """What a world showed."""
 
     seed: int
-    dice: frozenset[str]
+    thrown: frozenset[str] = frozenset()
+    """The traits and troubles that were met."""
     fills: int = 0
     """Of leaders, on the canonical chain."""
     missed: tuple[tuple[FillKey, str], ...] = ()
@@ -76,10 +77,11 @@ def _told(key: FillKey) -> str:
 
 def play(seed: int, dice: frozenset[str] = ALL, steps: int = STEPS) -> Verdict:
     """Play one world on virtual time. What an engine raises is a problem of the verdict."""
+    whim = Whim(seeded_entropy(seed + 1_000_000), dice)
     try:
-        return run_virtually(_live, seed, dice, steps, seed=seed)
+        return run_virtually(_live, seed, dice, steps, whim, seed=seed)
     except Exception as error:
-        return Verdict(seed=seed, dice=dice, wrong=(_reasons(error),))
+        return Verdict(seed=seed, thrown=frozenset(whim.thrown), wrong=(_reasons(error),))
 
 
 def _reasons(error: BaseException) -> str:
@@ -88,8 +90,8 @@ def _reasons(error: BaseException) -> str:
     return f"{type(error).__name__} {error}"
 
 
-async def _live(seed: int, dice: frozenset[str], steps: int) -> Verdict:
-    luck, whim = seeded_entropy(seed), Whim(seeded_entropy(seed + 1_000_000), dice)
+async def _live(seed: int, dice: frozenset[str], steps: int, whim: Whim) -> Verdict:
+    luck = seeded_entropy(seed)
     plan = make_test_plan(
         leaders=(LEADER, OTHER_LEADER),
         followers=FOLLOWERS,
@@ -118,7 +120,7 @@ async def _live(seed: int, dice: frozenset[str], steps: int) -> Verdict:
     left = status.queued + status.leased + status.held
     return Verdict(
         seed=seed,
-        dice=dice,
+        thrown=frozenset(whim.thrown),
         fills=sum(truth.canonical().values()),
         missed=tuple(truth.missed()),
         doubled=tuple(truth.doubled()),

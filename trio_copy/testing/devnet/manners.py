@@ -87,7 +87,7 @@ class NodeFaults:
         None, "invents headers up to this block, each the parent of the next, without logs", bare=1_000_000
     )
     without_finalized: bool = manner(False, "knows no finalized block")
-    finalized_behind: int = manner(16, "the finalized block is this far behind the head")
+    unfinalized: int = manner(16, "so many blocks from the newest finalized one to the head")
 
     # Silence and refusal
     deaf: bool = manner(False, "reads requests and answers none")
@@ -102,9 +102,9 @@ class NodeFaults:
     auth: str | None = manner(None, "refuses connections without this USER:PASSWORD with 401")
 
     # Limits of requests
-    rate_limited: int = manner(0, "refuses every so many-th request as too many; 1 for each", bare=1)
-    max_per_s: int | None = manner(None, "serves so many requests a second and refuses the others as too many")
-    rate_limited_method: str | None = manner(None, "these two limits are for this method only")
+    rate_limited: int = manner(0, "refuses every so many-th eth_getLogs as too many; 1 for each", bare=1)
+    max_per_s: int | None = manner(None, "serves so many eth_getLogs a second and refuses the others as too many")
+    rate_limited_method: str = manner("eth_getLogs", 'these two limits are for this method; "all" for every one')
     rate_limit_code: int = manner(-32005, "the error code of a request too many: -32005 or 429", least=-(10**6))
     retry_after_s: int | None = manner(None, "names this wait where it refuses a request or a connection", bare=2)
 

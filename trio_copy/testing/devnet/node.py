@@ -58,6 +58,8 @@ class DevNode:
     faults: NodeFaults = field(factory=NodeFaults, on_setattr=frozen)
     requests: dict[str, int] = field(factory=dict)
     """Requests received, by method."""
+    ranges: list[tuple[int, int]] = field(factory=list)
+    """The ranges of blocks that logs were asked for, with their last blocks."""
     handshakes: int = 0
     """Connections that were asked for, the refused ones included."""
     _clients: list[_Client] = field(factory=list)
@@ -103,13 +105,12 @@ class DevNode:
                     nursery, stream, max_message_size=1 << 24, receive_buffer_size=None
                 )
                 self.handshakes += 1
-                if await self._turned_away(request):
-                    return
-                ws = await request.accept()
-                self._clients.append(client)
-                nursery.start_soon(self._run_writer, ws, receive)
-                while True:
-                    self._answer(client, await ws.get_message())
+                if not await self._turned_away(request):
+                    ws = await request.accept()
+                    self._clients.append(client)
+                    nursery.start_soon(self._run_writer, ws, receive)
+                    while True:
+                        self._answer(client, await ws.get_message())
             except (trio_websocket.ConnectionClosed, trio.BrokenResourceError):
                 pass
             finally:
@@ -171,7 +172,7 @@ class DevNode:
             return
         if faults.error is not None:
             raise Refused(faults.error, -32000)
-        if faults.rate_limited_method not in (None, method):
+        if faults.rate_limited_method not in ("all", method):
             return
         self._metered += 1
         second = int(trio.current_time())
@@ -192,6 +193,8 @@ class DevNode:
             case "eth_getBlockByHash":
                 return self._written(self._shown.by_hash(params[0]))
             case "eth_getLogs":
+                if "fromBlock" in params[0]:
+                    self.ranges.append((int(params[0]["fromBlock"], 16), int(params[0]["toBlock"], 16)))
                 return self._shown.logs(params[0], _read_filter(params[0]))
             case "eth_subscribe":
                 return self._subscribe(client, *params)

@@ -53,7 +53,7 @@ class ShownChain:
             case "finalized" | "safe" if self.faults.without_finalized:
                 raise Refused("finalized block not found", -32000)
             case "finalized" | "safe":
-                number = max(0, head.number - self.faults.finalized_behind)
+                number = max(0, head.number - self.faults.unfinalized)
             case _:
                 number = int(which, 16)
         if number > head.number:
