@@ -23,7 +23,7 @@ from trio_copy.model.catalog import TokenFacts
 from trio_copy.model.decisions import End, Skip
 from trio_copy.model.fills import Fill, Side
 from trio_copy.model.follow_settings import Filters, Sizing
-from trio_copy.model.ids import Address, FollowerId, SignalId, TokenId
+from trio_copy.model.ids import Address, FollowerId, Hash32, SignalId, TokenId
 from trio_copy.model.signals import Signal
 from trio_copy.model.units import NO_USD, Ratio, Shares, Usd
 from trio_copy.ports import Quotes
@@ -153,23 +153,37 @@ class World:
             facts=self.facts,
         )
 
-    def buy(self, leader: Address = LEADER, *, side: Side = Side.BUY, token: int = 1, shares: int = 100) -> DevTx:
-        """A leader's trade at half a dollar, as a transaction that is not mined yet."""
+    def buy(
+        self,
+        leader: Address = LEADER,
+        *,
+        side: Side = Side.BUY,
+        token: int = 1,
+        shares: int = 100,
+        fills: Sequence[int] = (),
+        order: Hash32 | None = None,
+    ) -> DevTx:
+        """A leader's trade at half a dollar, as a transaction that is not mined yet.
+
+        `fills` says the shares of each fill, where one order is filled several times; `order` names one that was filled before.
+        """
         self._txs += 1
+        order_hash = order or fake_hash("order", self._txs)
         return DevTx(
             tx_hash=fake_hash("tx", self._txs),
-            logs=(
+            logs=tuple(
                 order_filled_log(
                     exchange=EXCHANGE_V2,
-                    order_hash=fake_hash("order", self._txs),
+                    order_hash=order_hash,
                     owner=leader,
                     counterparty=EXCHANGE_V2,
                     side=side,
                     token_id=TokenId(token),
-                    shares=Shares(shares * 1_000_000),
-                    notional=Usd(shares * 500_000),
+                    shares=Shares(filled * 1_000_000),
+                    notional=Usd(filled * 500_000),
                     fee=NO_USD,
-                ),
+                )
+                for filled in fills or (shares,)
             ),
         )
 

@@ -203,12 +203,9 @@ async def test_a_leap_forward_needs_a_second_nodes_word(clock: Clock) -> None:
     async with open_world(nodes=3) as world:
         mine(world, 4)
         async with scanning(world) as feed:
-            world.nodes[2].chain = liar(world, 300).chain
-            world.nodes[2].chain.on_block.append(world.nodes[2]._block_mined)
-            world.nodes[2].chain.mine()
+            world.nodes[2].faults.false_head = 1_000_000
             mine(world, 2)
             await feed.wait_sealed(6)
-            world.nodes[2].chain.mine()
             mine(world, 1)
             await feed.wait_sealed(7)
     assert feed.sealed() == [5, 6, 7]

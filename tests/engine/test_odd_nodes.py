@@ -20,8 +20,8 @@ from trio_copy.engine.service import Service
 from trio_copy.engine.wiring import open_service
 from trio_copy.model.decisions import Code
 from trio_copy.model.follows import Follow
-from trio_copy.model.logs import RawLog
 from trio_copy.testing.devnet import DevNode, node, wire
+from trio_copy.testing.devnet.chain import DevBlock
 from trio_copy.testing.devnet.node import _Client
 
 Clock = trio.testing.MockClock
@@ -49,12 +49,14 @@ class OddNode(DevNode):
         if not self.odd(client, request):
             super()._answer(client, message)
 
-    def _push_log(self, log: RawLog, *, removed: bool) -> None:
+    def _push_logs(self, block: DevBlock, *, removed: bool) -> None:
         if not self.garbled:
-            super()._push_log(log, removed=removed)
+            super()._push_logs(block, removed=removed)
             return
-        written = {**wire.log_object(log, removed=removed), "logIndex": None}
-        self._push(lambda log_filter: log_filter is not None, written)
+        for log in block.logs:
+            for client, subscription in self._subscriptions():
+                if subscription.log_filter is not None:
+                    client.notify(subscription.id, {**wire.log_object(log, removed=removed), "logIndex": None})
 
 
 def refusing(method: str, error: object, kind: str | None = None) -> Callable[[_Client, Request], bool]:
@@ -355,7 +357,7 @@ async def test_a_node_that_cannot_be_read_is_said_once_and_asked_last(clock: Clo
 async def test_a_header_without_a_time_makes_a_node_unreadable(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
     """Nobody else says how old its logs are: they are not taken as fresh, and another node is asked."""
     good = wire.block_object
-    monkeypatch.setattr(node, "block_object", lambda block: {**good(block), "timestamp": "0x0"})
+    monkeypatch.setattr(node, "block_object", lambda block, faults: {**good(block), "timestamp": "0x0"})
     async with open_world() as world:
         world.chain.mine()
         plan = make_test_plan()

@@ -144,10 +144,10 @@ async def test_a_skew_that_appears_halts_entries_and_says_so(clock: Clock) -> No
         await mine_steadily(world, 3)
         world.chain.mine(world.buy(shares=100))
         await world.recorder.wait_copies(2)
-        world.nodes[0].faults.times_ahead_s = 9
+        world.nodes[0].faults.time_lag_s = -9
         await mine_steadily(world, 10)
         assert not alarms(world.recorder, "clock-skew"), "one node alone is no witness"
-        world.nodes[1].faults.times_ahead_s = world.nodes[2].faults.times_ahead_s = 9
+        world.nodes[1].faults.time_lag_s = world.nodes[2].faults.time_lag_s = -9
         await mine_steadily(world, 3)
         (told,) = alarms(world.recorder, "clock-skew")
         assert told.startswith("entries are halted: this machine's clock is 9")
@@ -158,7 +158,7 @@ async def test_a_skew_that_appears_halts_entries_and_says_so(clock: Clock) -> No
         world.chain.mine(world.buy(side=Side.SELL))
         await world.recorder.wait_until(lambda: len(world.recorder.finished) == 4)
         for node in world.nodes:
-            node.faults.times_ahead_s = 0
+            node.faults.time_lag_s = 0
         await mine_steadily(world, 8)
         world.chain.mine(world.buy())
         await world.recorder.wait_copies(6)
@@ -167,11 +167,11 @@ async def test_a_skew_that_appears_halts_entries_and_says_so(clock: Clock) -> No
     }
 
 
-@pytest.mark.parametrize("times_ahead_s", [-1000, 1000])
-async def test_one_node_of_two_with_wrong_times_stops_nothing(clock: Clock, times_ahead_s: int) -> None:
+@pytest.mark.parametrize("time_lag_s", [-1000, 1000])
+async def test_one_node_of_two_with_wrong_times_stops_nothing(clock: Clock, time_lag_s: int) -> None:
     """Arming and copying go on by the word of the other one."""
     async with open_world(nodes=2) as world:
-        world.nodes[1].faults.times_ahead_s = times_ahead_s
+        world.nodes[1].faults.time_lag_s = time_lag_s
         async with trio.open_nursery() as nursery:
             nursery.start_soon(mine_steadily, world, 600.0)
             async with running_engine(world, make_test_plan()) as service:
@@ -399,7 +399,7 @@ def _me() -> Instance:
 async def test_a_node_without_a_finalized_block_is_unknown_not_red(clock: Clock) -> None:
     """Many nodes do not know the word; nothing is demoted for that, and they are asked rarely."""
     async with open_world() as world:
-        world.nodes[0].faults.unfinalized = None
+        world.nodes[0].faults.without_finalized = True
         async with running_engine(world, make_test_plan()) as service:
             await mine_steadily(world, 100)
             assert lights(service, "finality_s") == [Light.UNKNOWN] == lights(service, "finality_blocks")

@@ -8,6 +8,7 @@ from cyclopts import Parameter
 from trio_copy.cli.numbers import counted
 from trio_copy.cli.outlet import Redact
 from trio_copy.cli.printer import out
+from trio_copy.cli.world import check_script
 from trio_copy.engine.plan import load_plan
 
 
@@ -18,6 +19,8 @@ def check(conf: Annotated[Path, Parameter(help="The configuration, a TOML file."
     """
     plan = load_plan(conf, redactor)
     settings = plan.settings
+    if settings.devnet is not None:
+        check_script(settings.devnet)
     leaders = {table.leader for table in settings.follow}
     where = "a devnet inside the process" if settings.devnet else counted(len(settings.endpoint), "endpoint")
     out(f"{conf}: good")

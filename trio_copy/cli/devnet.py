@@ -14,6 +14,12 @@ from trio_copy.clock import anchored_wall_clock
 from trio_copy.config import DevnetSettings
 from trio_copy.engine.plan import Plan, load_plan
 from trio_copy.errors import ConfigError
+from trio_copy.testing.devnet import NodeFaults
+from trio_copy.testing.devnet.words import listed_faults, take_faults
+
+_FAULTS = "What the node does wrong, as NAME or NAME=VALUE; may be said again. One of:\n\n" + "\n".join(
+    f"- {form}: {does}" for form, does in listed_faults(NodeFaults)
+)
 
 
 def devnet(
@@ -24,6 +30,7 @@ def devnet(
     port: Annotated[int, Parameter(help="Where to listen, on this machine only.")] = 8545,
     seed: Annotated[int, Parameter(help="The same seed plays the same market.")] = 1,
     block_every_s: Annotated[float, Parameter(help="Seconds per block.")] = 1.5,
+    fault: Annotated[tuple[str, ...], Parameter(help=_FAULTS, negative="", show_default=False)] = (),
 ) -> int:
     """Play a scripted market on a node of its own, so that several instances can follow the same chain.
 
@@ -32,7 +39,8 @@ def devnet(
     """
     if not 0 <= port < 1 << 16:
         raise ConfigError([f"--port: expected a port from 0 to 65535, got {port}"])
-    script = DevnetSettings(seed=seed, block_every_s=block_every_s, reorg_at_block=0, drop_at_block=0)
+    take_faults(NodeFaults(), "--fault", fault)
+    script = DevnetSettings(seed=seed, block_every_s=block_every_s, reorg_at_block=0, drop_at_block=0, faults=fault)
     return trio.run(_serve, load_plan(conf, redactor), script, port)
 
 

@@ -14,8 +14,9 @@ from trio_copy.engine.wiring import read_facts
 from trio_copy.model.catalog import TokenFacts
 from trio_copy.model.ids import Address, TokenId
 from trio_copy.ports import Quotes
-from trio_copy.testing.devnet import Devnet, ScriptedMarket, open_devnet
+from trio_copy.testing.devnet import Devnet, NodeFaults, ScriptedMarket, open_devnet
 from trio_copy.testing.devnet.market import seeded_market
+from trio_copy.testing.devnet.words import take_faults
 
 _REORG_DEPTH = 2
 
@@ -46,15 +47,26 @@ async def open_world(plan: Plan, wall: WallClock) -> AsyncGenerator[World, None]
 async def open_scripted_devnet(
     plan: Plan, wall: WallClock, script: DevnetSettings, port: int = 0
 ) -> AsyncGenerator[tuple[Devnet, ScriptedMarket], None]:
-    """Serve a chain on which the leaders of a plan trade by a script while the block runs."""
+    """Serve a chain on which the leaders of a plan trade by a script while the block runs.
+
+    Raises:
+        ConfigError: the script names a fault that is none; nothing was opened.
+    """
+    check_script(script)
     leaders: list[Address] = sorted({table.leader for table in plan.settings.follow})
     # A store that remembers earlier runs would take the same transactions for duplicates.
     salt = f"{wall():.3f}" if plan.store.plugin.durable else ""
     market = seeded_market(leaders, script.seed, script.fills_per_block, script.noise_per_block, salt)
     async with open_devnet(plan.settings.chain.chain_id, wall, port) as devnet, trio.open_nursery() as nursery:
+        take_faults(devnet.node.faults, "devnet.faults", script.faults)
         nursery.start_soon(_play, devnet, market, script)
         yield devnet, market
         nursery.cancel_scope.cancel()
+
+
+def check_script(script: DevnetSettings) -> None:
+    """Raise `ConfigError` where a fault of the script is none."""
+    take_faults(NodeFaults(), "devnet.faults", script.faults)
 
 
 async def _play(devnet: Devnet, market: ScriptedMarket, script: DevnetSettings) -> None:

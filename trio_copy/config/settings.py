@@ -256,6 +256,11 @@ class DevnetSettings:
         why="The node cuts its connections here; 0 for never.",
         check=within(0, 10**9),
     )
+    faults: tuple[str, ...] = setting(
+        (),
+        unit='list of NAME or "NAME=VALUE"',
+        why="What the node does wrong all the time; trio-copy devnet --help lists the names.",
+    )
 
 
 @frozen(kw_only=True)

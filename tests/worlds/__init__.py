@@ -1,0 +1,1 @@
+"""Seeded worlds that misbehave, compared with the truth: the chain they ended up with."""

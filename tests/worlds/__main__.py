@@ -1,0 +1,76 @@
+"""`python -m tests.worlds --seeds 500`: plays seeded worlds and names the seeds whose books are wrong.
+
+    --first N       begin with this seed
+    --dice A,B      switch on these only; `old` and `all` are names too
+    --without A,B   switch these off
+    --jobs N        processes at once
+
+The last line counts worlds, failures and fills; the exit code is 0 only when nothing failed.
+"""
+
+import argparse
+import sys
+import time
+from multiprocessing import Pool
+
+from tests.worlds.dice import ALL, OLD
+from tests.worlds.play import Verdict, play
+
+_SHOWN = 6
+_NAMES = {**{name: frozenset({name}) for name in ALL}, "old": OLD, "all": ALL}
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(
+        prog="python -m tests.worlds", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--seeds", type=int, default=30, help="how many worlds")
+    parser.add_argument("--first", type=int, default=0)
+    parser.add_argument("--dice", default="all")
+    parser.add_argument("--without", default="")
+    parser.add_argument("--jobs", type=int, default=1)
+    options = parser.parse_args()
+    try:
+        dice = _dice(options.dice) - _dice(options.without)
+    except KeyError as error:
+        parser.error(f"expected one of {', '.join(sorted(_NAMES))}; got {error}")
+    chosen = f" --dice {options.dice}" + (f" --without {options.without}" if options.without else "")
+    began = time.monotonic()
+    played = failed = fills = 0
+    slowest, busiest = 0.0, 0.0
+    with Pool(options.jobs) as pool:
+        todo = [(seed, dice) for seed in range(options.first, options.first + options.seeds)]
+        for verdict, seconds in pool.imap_unordered(_timed, todo):
+            played, fills = played + 1, fills + verdict.fills
+            slowest, busiest = max(slowest, seconds), max(busiest, verdict.requests_per_block)
+            if verdict.problems:
+                failed += 1
+                print(
+                    f"seed {verdict.seed} failed: {len(verdict.missed)} missed and {len(verdict.doubled)} copied twice, of "
+                    f"{verdict.fills} fills by two; met {', '.join(sorted(verdict.thrown)) or 'the steps only'}"
+                )
+                print(f"    again: python -m tests.worlds --seeds 1 --first {verdict.seed}{chosen}")
+                for line in verdict.problems[:_SHOWN]:
+                    print(f"    {line}")
+            if sys.stderr.isatty():
+                print(f"\r{played}/{len(todo)} worlds, {failed} failed", end="", file=sys.stderr, flush=True)
+    per_world = (time.monotonic() - began) * options.jobs / max(1, played)
+    print(
+        f"worlds {played} failed {failed} fills {fills}; {per_world:.1f} s a world, the slowest {slowest:.1f} s; "
+        f"at most {busiest:.0f} requests per block"
+    )
+    return 1 if failed or not played else 0
+
+
+def _timed(world: tuple[int, frozenset[str]]) -> tuple[Verdict, float]:
+    began = time.process_time()
+    verdict = play(*world)
+    return verdict, time.process_time() - began
+
+
+def _dice(text: str) -> frozenset[str]:
+    return frozenset().union(*(_NAMES[name] for name in text.split(",") if name))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
