@@ -343,3 +343,25 @@ def _push_removed(world: World, node: int, block: BlockRef) -> None:
                 if subscription.log_filter is not None:
                     params = {"subscription": subscription.id, "result": log_object(log, removed=True)}
                     client.push({"jsonrpc": "2.0", "method": "eth_subscription", "params": params})
+
+
+async def test_a_block_is_not_sealed_without_logs_that_cannot_be_read(clock: Clock) -> None:
+    """The only node writes logs that nobody can read: it is as good as away, and nothing is lost when it recovers."""
+    plan = patient(make_test_plan(engine={"deadline_s": 600}))
+    async with open_world() as world, running_engine(world, plan) as service:
+        world.nodes[0].faults.unreadable_logs = True
+        await mine_every(world, 1, 5)
+        assert service.pipeline.sealed is not None
+        assert service.pipeline.sealed.number == 0
+        world.nodes[0].faults.unreadable_logs = False
+        await mine_every(world, 1, 5)
+        await world.recorder.wait_copies(20)
+
+
+async def test_a_node_that_cannot_be_read_gives_way_to_one_that_can(clock: Clock) -> None:
+    """With a second node nothing waits."""
+    async with open_world(nodes=2) as world, scanning(world) as feed:
+        world.nodes[0].faults.unreadable_logs = True
+        mine(world, 3)
+        await feed.wait_sealed(3)
+    assert feed.logs() == [1, 2, 3]

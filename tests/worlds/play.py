@@ -1,7 +1,8 @@
 """Plays one world to its end and compares what was copied with the chain.
 
 Whatever the nodes did, once they behave again: every fill of a leader on the canonical chain was copied exactly once by
-everybody, nothing was copied twice, every admitted task has its end, and the nodes were not asked without measure.
+everybody, or skipped because every node was red when it was seen; nothing was copied twice, every admitted task has its
+end, and the nodes were not asked without measure.
 """
 
 from collections import Counter
@@ -16,7 +17,9 @@ from tests.worlds.dice import ALL, Whim, end_troubles, step
 from trio_copy.chain.decoders.order_filled import V2_TOPIC
 from trio_copy.chain.decoders.words import address_topic
 from trio_copy.entropy import seeded_entropy
+from trio_copy.model.decisions import Code
 from trio_copy.model.logs import RawLog
+from trio_copy.model.signals import Signal
 from trio_copy.testing.devnet.chain import DevBlock
 from trio_copy.testing.virtual import run_virtually
 
@@ -118,6 +121,7 @@ async def _live(seed: int, dice: frozenset[str], steps: int, whim: Whim) -> Verd
     recorder = world.recorder
     ended = Counter(finished.task.task_id for finished in recorder.finished)
     left = status.queued + status.leased + status.held
+    halted = sum(truth.halted(name).total() for name in FOLLOWERS)
     return Verdict(
         seed=seed,
         thrown=frozenset(whim.thrown),
@@ -126,7 +130,11 @@ async def _live(seed: int, dice: frozenset[str], steps: int, whim: Whim) -> Verd
         doubled=tuple(truth.doubled()),
         wrong=(
             *(f"task {task} ended {times} times" for task, times in ended.items() if times > 1),
-            *_unequal("tasks with an end or waiting", len(ended) + left, len(recorder.admitted) * len(FOLLOWERS)),
+            *_unequal(
+                "tasks with an end, waiting or halted",
+                len(ended) + left + halted,
+                len(recorder.admitted) * len(FOLLOWERS),
+            ),
         ),
         requests_per_block=truth.requests() / truth.blocks,
         late_logs=status.late_logs,
@@ -169,11 +177,19 @@ class _Truth:
 
     def copied(self, follower: str) -> Counter[FillKey]:
         return Counter(
-            (str(signal.tx_hash), str(signal.order_hash), signal.notional.micro, signal.shares.micro)
+            _key_of(finished.task.signal)
             for finished in self._world.recorder.finished
-            if finished.report is not None
-            and finished.task.follower == follower
-            and (signal := finished.task.signal).notional is not None
+            if finished.report is not None and finished.task.follower == follower
+        )
+
+    def halted(self, follower: str) -> Counter[FillKey]:
+        """Return the fills that were seen while all nodes were red: entries are halted then, and it is said."""
+        recorder = self._world.recorder
+        signals = {signal.signal_id: signal for signal in recorder.admitted}
+        return Counter(
+            _key_of(signals[skip.signal_id])
+            for skip in recorder.skips
+            if skip.follower == follower and skip.reason.code is Code.ENTRIES_HALTED
         )
 
     def missed(self) -> list[tuple[FillKey, str]]:
@@ -188,7 +204,7 @@ class _Truth:
             for key, count in copied.items():
                 if key not in canonical:
                     spare[key[1:]] += count
-            for key in (canonical - copied).elements():
+            for key in (canonical - copied - self.halted(follower)).elements():
                 if spare[key[1:]] > 0:
                     spare[key[1:]] -= 1
                 else:
@@ -207,3 +223,8 @@ def _is_leaders(log: RawLog) -> bool:
 def _key(log: RawLog) -> FillKey:
     gave, got = (int.from_bytes(log.data[at : at + 32]) for at in (64, 96))
     return str(log.tx_hash), str(log.topics[1]), gave, got
+
+
+def _key_of(signal: Signal) -> FillKey:
+    assert signal.notional is not None
+    return (str(signal.tx_hash), str(signal.order_hash), signal.notional.micro, signal.shares.micro)

@@ -163,18 +163,22 @@ class LogFetcher:
             self.pool.put_aside(endpoint, "malformed-logs", str(error))
             raise ChainError(f"{endpoint.name} answered eth_getLogs with something else") from error
         self.pool.could_read(endpoint, "malformed-logs")
-        logs = []
+        logs, unread = list[RawLog](), 0
         for raw in entries:
             try:
                 log = rpc.decode_log(raw, self.settings.chain_id)
             except UndecodableLog as error:
                 self.pool.put_aside(endpoint, error.kind, str(error))
+                unread += 1
                 continue
             self.pool.could_read(endpoint, "malformed-log")
             if not passes(log, question.log_filter):
                 self.pool.quarantine("unasked-log", f"{endpoint.name} sent a log that the filter excludes")
             elif question.block_hash is not None or question.start <= log.block_number <= question.stop:
                 logs.append(log)
+        if unread:
+            # Sealed without them they would be lost: a node that cannot be read is as good as away.
+            raise ChainError(f"{endpoint.name} answered with {unread} logs that cannot be read")
         # Learned once and for good: an answer with nothing but equal logs could not show it by itself.
         endpoint.numbers_repeat = endpoint.numbers_repeat or numbers_repeat(logs)
         equals = EqualLogs(endpoint.numbers_repeat)

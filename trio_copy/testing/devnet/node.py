@@ -9,6 +9,7 @@ import trio
 import trio_websocket
 from attrs import define, field
 from attrs.setters import frozen
+from wsproto.utilities import LocalProtocolError
 
 from trio_copy.chain.filters import passes
 from trio_copy.model.ids import Address
@@ -97,6 +98,12 @@ class DevNode:
 
     async def handle(self, stream: trio.abc.Stream) -> None:
         """Serve one connection until it ends. Takes the stream over and closes it."""
+        try:
+            await self._serve(stream)
+        except* LocalProtocolError:
+            pass  # the server of trio-websocket answers pings even while it is closing
+
+    async def _serve(self, stream: trio.abc.Stream) -> None:
         async with trio.open_nursery() as nursery:
             send, receive = trio.open_memory_channel[bytes | int](_OUTBOX)
             client = _Client(send, nursery.cancel_scope)
