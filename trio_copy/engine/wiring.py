@@ -27,6 +27,7 @@ from trio_copy.engine.settlement import Settlements
 from trio_copy.engine.shards import Everything, Ownership, ShardKeeper
 from trio_copy.engine.workers import WorkerGroup
 from trio_copy.model.catalog import TokenFacts
+from trio_copy.model.ids import SignalId
 from trio_copy.model.logs import BlockRef
 from trio_copy.ports import ExecutorContext, StoreContext
 
@@ -105,10 +106,10 @@ async def open_service(
                     mode=mode,
                     wall=seams.wall,
                     entropy=seams.entropy,
+                    observer=seams.observer,
                     at=seams.at,
                 ),
                 workers=settings.engine.workers,
-                observer=seams.observer,
             )
             for name, executor in executors.items()
         }
@@ -143,6 +144,13 @@ async def open_service(
             on_trouble=seams.observer.on_alert,
         )
 
+        async def suspend(signal: SignalId) -> int:
+            return sum([await group.suspend(signal) for group in groups.values()])
+
+        def restore(signal: SignalId) -> None:
+            for group in groups.values():
+                group.restore(signal)
+
         settlements = Settlements(store=store, catalog=catalog, wall=seams.wall, at=seams.at)
         pipeline = Pipeline(
             settlements=settlements,
@@ -156,6 +164,8 @@ async def open_service(
             on_armed=on_armed,
             on_removed=scanner.look_again,
             on_item=seams.on_item,
+            suspend=suspend,
+            restore=restore,
             at=seams.at,
             shard_of=plan.shard_of,
         )
