@@ -123,10 +123,12 @@ class Unsure:
 class Retracted:
     """A reorg took the signal back."""
 
+    signal_id: SignalId
+    """The identity it was first admitted under."""
     held: int
-    """Tasks that had not started and now wait: for the fill to be mined again, or for their deadline."""
-    started: int
-    """Tasks that had already been leased; a person should look at these."""
+    """Tasks that had not been given out and now wait: for the fill to be mined again, or for their deadline."""
+    given_out: int
+    """Tasks that are leased, or were: whoever has one suspends it, unless it has an order."""
 
 
 class Inbox(Protocol):
@@ -178,6 +180,28 @@ class Inbox(Protocol):
         """
         ...
 
+    async def withdraw(self, task: TaskId, owner: str) -> tuple[CopyTask, ...]:
+        """Lease the entries that a leased exit finds queued or waiting: same follower, leader and token, decided before.
+
+        Oldest first, whatever their `not_before`, those that were given out before included; those that the owner has
+        leased already are returned as well. Raises `LeaseLost` when the exit is not the owner's.
+        """
+        ...
+
+    async def amend(self, intents: Mapping[TaskId, OrderIntent], owner: str) -> None:
+        """Change what leased tasks of one leader want, all in one step: it stays so whoever leases them next.
+
+        Raises `LeaseLost` when one is not the owner's; then none is changed.
+        """
+        ...
+
+    async def suspend(self, task: TaskId, owner: str) -> bool:
+        """Hold a leased task whose signal is retracted, given out before or not: its owner knows that it has no order.
+
+        False when the signal stands; then nothing changes. Raises `LeaseLost` when the task is not the owner's.
+        """
+        ...
+
     async def wait(self, tasks: Sequence[TaskId], owner: str, until: float) -> None:
         """Let leased tasks wait until others gather with them; `expire` ends them as NEVER_ENOUGH after `until`.
 
@@ -198,7 +222,7 @@ class Inbox(Protocol):
         ...
 
     async def retry(self, task: TaskId, owner: str) -> None:
-        """Give a leased task back, to the front of the queue.
+        """Give a leased task back, to the front of the queue; one whose `not_before` is still to come waits for it.
 
         Raises:
             LeaseLost: another owner holds the task.

@@ -1,7 +1,7 @@
 """The gate and the queue behind it."""
 
 from collections import OrderedDict, defaultdict, deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from heapq import heappop, heappush
 
 import trio
@@ -13,6 +13,7 @@ from trio_copy.model.control import ShardDepth
 from trio_copy.model.decisions import (
     CopyTask,
     Ended,
+    OrderIntent,
     Outcome,
     Skip,
     evicted,
@@ -23,6 +24,7 @@ from trio_copy.model.decisions import (
 from trio_copy.model.fills import Side
 from trio_copy.model.ids import Hash32, SignalId, TaskId
 from trio_copy.model.logs import Checkpoint
+from trio_copy.model.positions import PositionKey
 from trio_copy.model.records import SkipRecord, TaskRecord, skip_record
 from trio_copy.model.signals import Signal
 from trio_copy.ports import Admitted, Adopted, DeadLetter, Depth, Duplicate, Retracted, Unsure
@@ -76,6 +78,8 @@ class MemoryInbox:
     """Too small to be sent alone, and until when others may join them."""
     _wait_ends: dict[TaskId, float] = field(factory=dict)
     _leased: dict[TaskId, _Leased] = field(factory=dict)
+    _buying: dict[PositionKey, dict[TaskId, None]] = field(factory=dict)
+    """Entries that have not ended: what an exit looks for."""
     _held: dict[SignalId, list[CopyTask]] = field(factory=dict)
     _dead: OrderedDict[TaskId, DeadLetter] = field(factory=OrderedDict)
     _ended: OrderedDict[TaskId, None] = field(factory=OrderedDict)
@@ -128,7 +132,7 @@ class MemoryInbox:
         known.retracted = True
         if signal.credit_key is not None:
             self._credits[signal.credit_key] = (known, self.wall() + CREDIT_S)
-        # What was given out before may have been sent: it goes its way, and counts as started.
+        # What was given out before may have been sent: it goes its way.
         mine = [task for task in self._not_leased() if task.signal.signal_id == known.signal_id]
         held = [task for task in mine if not task.again]
         for task in held:
@@ -137,7 +141,8 @@ class MemoryInbox:
             self._held[known.signal_id] = held
             self._held_count += len(held)
         started = sum(leased.task.signal.signal_id == known.signal_id for leased in self._leased.values())
-        return Retracted(held=len(held), started=started + len(mine) - len(held))
+        given_out = started + len(mine) - len(held)
+        return Retracted(signal_id=known.signal_id, held=len(held), given_out=given_out)
 
     async def lease(self, executor: str, owner: str, limit: int) -> tuple[CopyTask, ...]:
         await trio.lowlevel.checkpoint_if_cancelled()
@@ -177,6 +182,32 @@ class MemoryInbox:
             self._take(other)
             self._lease(other, owner)
         return tuple(sorted(others, key=lambda other: other.decided_at))
+
+    async def withdraw(self, task: TaskId, owner: str) -> tuple[CopyTask, ...]:
+        leaves = self._expect_owner(task, owner).task
+        found = []
+        for entry in tuple(self._buying.get(_position_of(leaves), ())):
+            leased, resting = self._leased.get(entry), self._resting(entry)
+            if leased is not None and leased.owner == owner and leased.task.decided_at < leaves.decided_at:
+                found.append(leased.task)
+            elif resting is not None and resting.decided_at < leaves.decided_at:
+                self._take(resting)
+                self._lease(resting, owner)
+                found.append(resting)
+        return tuple(sorted(found, key=lambda entry: entry.decided_at))
+
+    async def amend(self, intents: Mapping[TaskId, OrderIntent], owner: str) -> None:
+        leased = {task: self._expect_owner(task, owner) for task in intents}
+        for task, intent in intents.items():
+            leased[task].task = evolve(leased[task].task, intent=intent)
+
+    async def suspend(self, task: TaskId, owner: str) -> bool:
+        known = self._known.get(self._expect_owner(task, owner).task.signal.signal_id)
+        if known is None or not known.retracted:
+            return False
+        self._held.setdefault(known.signal_id, []).append(self._release(task, owner))
+        self._held_count += 1
+        return True
 
     async def wait(self, tasks: Sequence[TaskId], owner: str, until: float) -> None:
         for task_id in tasks:
@@ -224,7 +255,10 @@ class MemoryInbox:
         return len(letters)
 
     async def purge(self, tasks: Sequence[TaskId]) -> int:
-        return sum(self._dead.pop(task, None) is not None for task in tasks)
+        letters = [self._dead.pop(task) for task in tasks if task in self._dead]
+        for letter in letters:
+            self._forget_entry(letter.task)
+        return len(letters)
 
     async def expire(self, now: float) -> tuple[Ended, ...]:
         self.forget(now)
@@ -278,6 +312,11 @@ class MemoryInbox:
         yield from self._delayed.values()
         yield from (task for task, _ in self._waiting.values())
 
+    def _resting(self, task_id: TaskId) -> CopyTask | None:
+        """Return a task that is queued or waits."""
+        waiting = self._waiting.get(task_id)
+        return self._entries.get(task_id) if waiting is None else waiting[0]
+
     def _expire_held(self, now: float) -> Iterable[Ended]:
         for signal_id, waiting in list(self._held.items()):
             if waiting[0].deadline <= now:
@@ -311,6 +350,8 @@ class MemoryInbox:
                 if victim.task is task:
                     continue
             self._push(task)
+            if task.intent.side is Side.BUY:
+                self._buying.setdefault(_position_of(task), {})[task.task_id] = None
         ids = {task.task_id for task in tasks}
         kept = len(tasks) - sum(victim.task.task_id in ids for victim in victims)
         return Admitted(kept=kept, shed=tuple(victims))
@@ -410,6 +451,7 @@ class MemoryInbox:
     def _end(self, task: CopyTask, outcome: Outcome, leased_at: float | None = None) -> None:
         now = self.wall()
         self._wait_ends.pop(task.task_id, None)
+        self._forget_entry(task)
         self._ended[task.task_id] = None
         if len(self._ended) > self.ended_max:
             self._ended.popitem(last=False)
@@ -424,6 +466,13 @@ class MemoryInbox:
             )
         )
 
+    def _forget_entry(self, task: CopyTask) -> None:
+        mine = self._buying.get(_position_of(task))
+        if mine is not None:
+            mine.pop(task.task_id, None)
+            if not mine:
+                del self._buying[_position_of(task)]
+
     def _forget(self, now: float) -> None:
         while self._known:
             oldest = next(iter(self._known.values()))
@@ -432,6 +481,10 @@ class MemoryInbox:
             self._known.popitem(last=False)
         if self._credits:
             self._credits = {key: credit for key, credit in self._credits.items() if credit[1] > now}
+
+
+def _position_of(task: CopyTask) -> PositionKey:
+    return (task.follower, task.signal.leader, task.intent.token_id)
 
 
 def _record(task: CopyTask, state: str, leased_at: float | None = None) -> TaskRecord:

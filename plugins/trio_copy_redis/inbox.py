@@ -1,6 +1,6 @@
 """The gate and the queue behind it: everything of one signal lives in the shard of its leader."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -44,6 +44,7 @@ def _script(name: str) -> Script:
 _ADMIT, _RETRACT, _LEASE, _GATHER = _script("admit"), _script("retract"), _script("lease"), _script("gather")
 _WAIT, _RENEW, _COMPLETE, _RETRY = _script("wait"), _script("renew_tasks"), _script("complete"), _script("retry")
 _BURY, _DEAD, _REPLAY, _EXPIRE = _script("bury"), _script("dead"), _script("replay"), _script("expire")
+_WITHDRAW, _AMEND, _SUSPEND = _script("withdraw"), _script("amend"), _script("suspend")
 _END, _RECLAIM, _DEPTH = _script("end_resting"), _script("reclaim"), _script("depth")
 
 
@@ -87,7 +88,7 @@ class RedisInbox:
                 body = intents[id(task.intent)] = encode(task.intent)
             words += (
                 *(task.task_id, task.executor, task.follower, body, repr(task.deadline), repr(task.not_before)),
-                *(_company(task), task.intent.side.value, repr(task.decided_at)),
+                *(_company(task), task.intent.side.value, repr(task.decided_at), _position(task)),
             )
         answer = await self.desk.on_shard(
             self.desk.shard_of(signal.leader),
@@ -134,7 +135,7 @@ class RedisInbox:
     async def retract(self, signal: Signal) -> Retracted | None:
         shard = self.desk.shard_of(signal.leader)
         found = await self.desk.on_shard(shard, _RETRACT, signal.signal_id, signal.block_hash, CREDIT_MS)
-        return None if found is None else Retracted(held=found[0], started=found[1])
+        return None if found is None else Retracted(signal_id=SignalId(found[0]), held=found[1], given_out=found[2])
 
     async def lease(self, executor: str, owner: str, limit: int) -> tuple[CopyTask, ...]:
         while True:
@@ -202,7 +203,33 @@ class RedisInbox:
     async def gather(self, task: TaskId, owner: str) -> tuple[CopyTask, ...]:
         shard = await self._find(task)
         until = repr(self.desk.wall() + self.lease_s)
-        return self._note(shard, read_tasks(await self.desk.on_shard(shard, _GATHER, task, owner, until)))
+        return await self._lease_beside(shard, _GATHER, task, owner, until)
+
+    async def _lease_beside(self, shard: int, script: Script, *words: str) -> tuple[CopyTask, ...]:
+        """Lease tasks beside the queue. Should an answer be lost, what was leased is told again with the next lease."""
+        before = self.desk.client.lost_answers
+        try:
+            return self._note(shard, read_tasks(await self.desk.on_shard(shard, script, *words)))
+        finally:
+            if self.desk.client.lost_answers != before:
+                self._unheard.update((executor, shard) for executor in self._maybe)
+                for asked in self._maybe.values():
+                    asked.add(shard)
+
+    async def withdraw(self, task: TaskId, owner: str) -> tuple[CopyTask, ...]:
+        shard = await self._find(task)
+        until = repr(self.desk.wall() + self.lease_s)
+        return await self._lease_beside(shard, _WITHDRAW, task, owner, until)
+
+    async def amend(self, intents: Mapping[TaskId, OrderIntent], owner: str) -> None:
+        words = [word for task, intent in intents.items() for word in (task, encode(intent))]
+        await self.desk.on_shard(await self._find(next(iter(intents))), _AMEND, owner, *words)
+
+    async def suspend(self, task: TaskId, owner: str) -> bool:
+        held = bool(await self.desk.on_shard(await self._find(task), _SUSPEND, task, owner))
+        if held:
+            self._let_go([task])
+        return held
 
     async def wait(self, tasks: Sequence[TaskId], owner: str, until: float) -> None:
         await self.desk.on_shard(await self._find(tasks[0]), _WAIT, owner, repr(until), *tasks)
@@ -382,7 +409,11 @@ def _company(task: CopyTask) -> str:
     """Name those whom a task gathers with; nothing for a task that goes alone."""
     if not task.gathers:
         return ""
-    return f"{task.follower}:{task.signal.leader}:{task.intent.token_id}:{task.intent.side.value}"
+    return f"{_position(task)}:{task.intent.side.value}"
+
+
+def _position(task: CopyTask) -> str:
+    return f"{task.follower}:{task.signal.leader}:{task.intent.token_id}"
 
 
 def _milliseconds(seconds: float) -> int:

@@ -6,7 +6,7 @@ written and read once, because a signal with a hundred followers is the usual ca
 
 import sqlite3
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import trio
@@ -159,11 +159,11 @@ class SqliteInbox:
             held = connection.execute(
                 f"UPDATE tasks SET state = 'held' WHERE signal_id = ? AND {_NEVER_STARTED}", (known[0],)
             ).rowcount
-            (started,) = connection.execute(
+            (given_out,) = connection.execute(
                 "SELECT count(*) FROM tasks WHERE signal_id = ? AND (state = 'leased' OR (state = 'queued' AND again = 1))",
                 (known[0],),
             ).fetchone()
-            return Retracted(held=held, started=started)
+            return Retracted(signal_id=SignalId(known[0]), held=held, given_out=given_out)
 
         return await self.writer.run(work)
 
@@ -208,6 +208,48 @@ class SqliteInbox:
             tasks = read_tasks(rows)
             self._lease(connection, [row[0] for row in rows], owner, now)
             return tasks
+
+        return await self.writer.run(work)
+
+    async def withdraw(self, task: TaskId, owner: str) -> tuple[CopyTask, ...]:
+        now = self.wall()
+
+        def work(connection: sqlite3.Connection) -> tuple[CopyTask, ...]:
+            _expect_owner(connection, task, owner)
+            # The plus keeps to the index of states: what rests is few, what a follower ever had may be millions.
+            rows = connection.execute(
+                f"SELECT {COLUMNS}, t.state FROM {FROM} JOIN tasks m ON m.task_id = ?"
+                " WHERE t.state IN ('queued', 'waiting', 'leased') AND t.side = 'BUY' AND +t.follower = m.follower"
+                " AND t.leader = m.leader AND t.token = m.token AND +t.decided_at < m.decided_at"
+                " AND (t.state != 'leased' OR t.owner = ?) ORDER BY t.decided_at, t.seq",
+                (task, owner),
+            ).fetchall()
+            tasks = read_tasks([row[:-1] for row in rows])
+            self._lease(connection, [row[0] for row in rows if row[-1] != "leased"], owner, now)
+            return tasks
+
+        return await self.writer.run(work)
+
+    async def amend(self, intents: Mapping[TaskId, OrderIntent], owner: str) -> None:
+        rows = [(encode(intent), task) for task, intent in intents.items()]
+
+        def work(connection: sqlite3.Connection) -> None:
+            for task in intents:
+                _expect_owner(connection, task, owner)
+            connection.executemany("UPDATE tasks SET intent = ? WHERE task_id = ?", rows)
+
+        await self.writer.run(work)
+
+    async def suspend(self, task: TaskId, owner: str) -> bool:
+        def work(connection: sqlite3.Connection) -> bool:
+            _expect_owner(connection, task, owner)
+            held = connection.execute(
+                "UPDATE tasks SET state = 'held', owner = NULL WHERE task_id = ?"
+                " AND (SELECT retracted FROM signals s WHERE s.signal_id = tasks.signal_id) = 1",
+                (task,),
+            ).rowcount
+            self._waiting += held
+            return bool(held)
 
         return await self.writer.run(work)
 

@@ -8,7 +8,7 @@ import msgspec
 from attrs import define, field
 
 from tests.builders import LEADER
-from tests.crash.world import FOLLOWERS, Script
+from tests.crash.world import CALLED_OFF, FOLLOWERS, Script
 from trio_copy.chain.decoders.order_filled import V2_TOPIC
 from trio_copy.chain.decoders.words import address_topic
 from trio_copy.model.decisions import CopyTask, Outcome
@@ -60,6 +60,7 @@ class History:
         self._nothing_was_paid_twice()
         self._records_say_what_the_venue_says()
         self._budgets_add_up()
+        self._nothing_was_bought_that_he_had_sold()
         return self.verdict
 
     def _every_fill_was_decided(self) -> None:
@@ -152,6 +153,11 @@ class History:
                 row = self.db.execute("SELECT used FROM counters WHERE counter = ?", (counter,)).fetchone()
                 if (0 if row is None else row[0]) != used:
                     self.verdict.wrong.append(f"{counter} says {row}, the positions say {used}")
+
+    def _nothing_was_bought_that_he_had_sold(self) -> None:
+        for order, _, _, _ in self.venue:
+            if order.token_id == CALLED_OFF:
+                self.verdict.wrong.append(f"{order.order_id} buys or sells what was called off")
 
     def _orders(self) -> dict[str, CopyTask]:
         return {

@@ -20,6 +20,7 @@ POINTS = (
     "gate: before admission",
     "gate: admitted",
     "task: leased",
+    "exit: called off",
     "place: before the reservation",
     "place: reserved",
     "place: frozen",

@@ -6,6 +6,7 @@ from typing import Any
 import trio
 from attrs import evolve
 
+from trio_copy.engine.company import Company
 from trio_copy.engine.execution import Execution
 from trio_copy.errors import LeaseLost
 from trio_copy.model.decisions import CopyTask
@@ -26,6 +27,14 @@ class _OtherHand:
         return order
 
 
+class _Late(Company):
+    """The company of an instance that notices only after its exits that it has lost their leases."""
+
+    async def withdraw(self, task: CopyTask) -> tuple[list[CopyTask], list[CopyTask]]:
+        await trio.lowlevel.checkpoint()
+        return [], []
+
+
 def let_twins_work() -> None:
     """From now on, every task is carried out by two instances at once; what the first of them learns is recorded."""
     run = Execution.run
@@ -42,6 +51,9 @@ def let_twins_work() -> None:
             mode=self.mode,
             wall=self.wall,
             entropy=self.entropy,
+        )
+        twin.company = _Late(
+            store=self.store, leases=twin.leases, lanes=twin.lanes, book=self.book, wall=self.wall, at=twin.at
         )
         found: list[Any] = []
 

@@ -40,6 +40,8 @@ STEP_S = 2.0
 DEADLINE_S = 600.0
 LIVES_APART = {"fresh": 60.0, "stale": 4000.0}
 """How much later a killed engine starts again: while its tasks are still worth sending, or long after."""
+CALLED_OFF = 5
+"""A token of which little is bought, sold again while it waits, and bought again: never enough for an order."""
 REORG_AT = 4
 """The block after which the chain drops its newest block, and mines it again behind another transaction."""
 
@@ -72,9 +74,9 @@ def trades() -> list[tuple[DevTx, ...]]:
         [(Side.BUY, 2, 200), (Side.BUY, 3, 50)],
         [(Side.SELL, 1, 40)],
         [(Side.BUY, 1, 60)],
-        [(Side.SELL, 2, 200), (Side.BUY, 4, 10)],
-        [(Side.BUY, 4, 10)],
-        [(Side.SELL, 1, 120)],
+        [(Side.SELL, 2, 200), (Side.BUY, 4, 10), (Side.BUY, CALLED_OFF, 10)],
+        [(Side.BUY, 4, 10), (Side.SELL, CALLED_OFF, 10)],
+        [(Side.SELL, 1, 120), (Side.BUY, CALLED_OFF, 10)],
     ]
     numbers = iter(range(1, 100))
     return [tuple(_trade(next(numbers), *trade) for trade in block) for block in script]

@@ -19,6 +19,7 @@ from trio_copy.copying.follow_book import FollowBook
 from trio_copy.engine.execution import Execution
 from trio_copy.engine.modes import ModeBoard
 from trio_copy.engine.reconciler import Reconciler
+from trio_copy.engine.shards import Everything, Ownership
 from trio_copy.engine.workers import WorkerGroup
 from trio_copy.entropy import seeded_entropy
 from trio_copy.model.control import ENGINE, Mode, ModeChange, Modes
@@ -63,6 +64,12 @@ class Desk:
         ]
 
 
+class Shared(Everything):
+    """An engine that owns everything, on a store that others use as well."""
+
+    shared = True
+
+
 @asynccontextmanager
 async def open_desk(
     *,
@@ -70,6 +77,7 @@ async def open_desk(
     open_store: Any = open_memory,
     mode: Mode = Mode.RUN,
     terms: dict[str, Any] | None = None,
+    ownership: Ownership | None = None,
     **engine: Any,
 ) -> AsyncGenerator[Desk, None]:
     wall = wall_clock_from(NOW)
@@ -92,8 +100,10 @@ async def open_desk(
             mode=ModeBoard(Modes(version=1, by_scope={ENGINE: change})),
             wall=wall,
             entropy=seeded_entropy(1),
+            observer=recorder,
+            ownership=ownership or Everything(),
         )
-        group = WorkerGroup(execution=execution, workers=workers, observer=recorder)
+        group = WorkerGroup(execution=execution, workers=workers)
         reconciler = Reconciler(
             settlements=execution.settlements,
             store=store,
@@ -275,7 +285,7 @@ async def test_one_hung_venue_call_holds_one_lane_only(clock: Clock) -> None:
 
 async def test_a_task_that_was_lost_is_abandoned_and_reported(clock: Clock) -> None:
     """When somebody else owns the task by now, its end is theirs to record; a person is told."""
-    async with open_desk() as desk:
+    async with open_desk(ownership=Shared()) as desk:
 
         def steal(order: Order) -> None:
             inbox: Any = desk.store.inbox

@@ -48,6 +48,7 @@ class Venue:
     group: WorkerGroup
     reconciler: Reconciler
     mode: ModeBoard
+    nursery: trio.Nursery
 
     async def end_of(self, *tasks: CopyTask) -> list[tuple[End, Code | None]]:
         """Admit tasks one by one and return how they ended, by task."""
@@ -72,7 +73,7 @@ class Venue:
 
 @asynccontextmanager
 async def open_venue(
-    open_store: Any = open_memory, *, terms: dict[str, Any] | None = None, **venue: Any
+    open_store: Any = open_memory, *, terms: dict[str, Any] | None = None, at_work: bool = True, **venue: Any
 ) -> AsyncGenerator[Venue, None]:
     wall = wall_clock_from(NOW)
     settings = EngineSettings(send_timeout_s=2.0, reconcile_every_s=1.0, startup_reconcile_s=30.0, deadline_s=600.0)
@@ -99,8 +100,9 @@ async def open_venue(
             mode=mode,
             wall=wall,
             entropy=seeded_entropy(1),
+            observer=recorder,
         )
-        group = WorkerGroup(execution=execution, workers=4, observer=recorder)
+        group = WorkerGroup(execution=execution, workers=4)
         reconciler = Reconciler(
             settlements=execution.settlements,
             store=store,
@@ -120,8 +122,9 @@ async def open_venue(
                 mode.modes = await store.control.modes()
 
         nursery.start_soon(keep_house)
-        await nursery.start(group.run)
-        yield Venue(store, recorder, group, reconciler, mode)
+        if at_work:
+            await nursery.start(group.run)
+        yield Venue(store, recorder, group, reconciler, mode, nursery)
         nursery.cancel_scope.cancel()
 
 

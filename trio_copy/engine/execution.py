@@ -5,8 +5,7 @@ shielded with their own deadline, so that a shutdown neither interrupts a send n
 is not proven keeps its reservation and goes to the reconciler; it is never written down as success or failure.
 """
 
-from collections.abc import Callable, Sequence
-from typing import Protocol
+from collections.abc import Callable
 
 import trio
 from attrs import define, evolve, field, frozen
@@ -18,8 +17,10 @@ from trio_copy.copying.claims import POSITION, breach, claims_of, exit_claim, ex
 from trio_copy.copying.exits import portion
 from trio_copy.copying.filters import check_book
 from trio_copy.copying.follow_book import FollowBook
-from trio_copy.copying.gathering import gathered
 from trio_copy.copying.sizing import below_minimum, with_fees, worst_cost
+from trio_copy.engine.company import Company, left
+from trio_copy.engine.lanes import Lanes
+from trio_copy.engine.leases import Leases
 from trio_copy.engine.memory import Memory
 from trio_copy.engine.modes import ModeBoard
 from trio_copy.engine.settlement import Settlements, not_sent, outcome_of
@@ -29,13 +30,14 @@ from trio_copy.errors import LeaseLost, OrderNotSent, OrderUncertain
 from trio_copy.model.budgets import Claim
 from trio_copy.model.control import Mode, follower_scope
 from trio_copy.model.decisions import Code, CopyTask, End, OrderIntent, Outcome, Parcel, Reason
-from trio_copy.model.fills import Side
+from trio_copy.model.fills import Kind, Side
 from trio_copy.model.follow_settings import FollowSettings
 from trio_copy.model.ids import Address, TaskId, intent_key
 from trio_copy.model.orders import ExecutionReport, JournalState, Market, Order
 from trio_copy.model.records import OrderRecord
-from trio_copy.model.units import Shares
+from trio_copy.model.units import Rounding, Shares
 from trio_copy.ports import Executor, Refused, Store, nowhere
+from trio_copy.telemetry.observer import Observer
 
 _SENDS = 3
 """Sends of the same bytes, while the venue certainly has none of them and the deadline allows."""
@@ -57,7 +59,7 @@ class Done:
 
 @frozen
 class Waits:
-    """The task went back to the inbox, to wait for others."""
+    """The task went back to the inbox: for others, or for a fill to be mined again."""
 
 
 @frozen
@@ -65,20 +67,11 @@ class Unproven:
     """Nobody can say yet: the reconciler takes over."""
 
 
-class Crew(Protocol):
-    """A worker group, as far as gathering needs it."""
+@frozen
+class GivesWay:
+    """The lane goes to another task that waits in it; this one is next."""
 
-    def adopt(self, leader: CopyTask, tasks: Sequence[CopyTask]) -> None:
-        """Look after tasks that were leased besides the queue, to go out with one that is being worked on."""
-        ...
-
-    def take_parked(self, task: CopyTask) -> Sequence[CopyTask]:
-        """Hand over what is leased already, waits behind a task, and may go out with it."""
-        ...
-
-    def let_go(self, tasks: Sequence[TaskId]) -> None:
-        """Look after tasks no longer: they are back in the inbox."""
-        ...
+    to: TaskId
 
 
 @define(eq=False, kw_only=True)
@@ -96,47 +89,84 @@ class Execution:
     mode: ModeBoard
     wall: WallClock
     entropy: Entropy
+    observer: Observer = field(factory=Observer)
     ownership: Ownership = field(factory=Everything)
     at: Callable[[str], None] = nowhere
     """Called at each point where a crash would matter."""
-    crew: Crew | None = None
-    """Who looks after the leases of tasks that go out together."""
+    lanes: Lanes = field(factory=Lanes)
+    leases: Leases = field(init=False)
+    company: Company = field(init=False)
     settlements: Settlements = field(init=False)
     memory: Memory = field(factory=Memory)
     """What was sent lately, should the store forget it."""
 
     def __attrs_post_init__(self) -> None:
         self.settlements = Settlements(store=self.store, catalog=self.catalog, wall=self.wall, at=self.at)
+        self.leases = Leases(
+            inbox=self.store.inbox,
+            owner=self.owner,
+            shared=self.ownership.shared,
+            wall=self.wall,
+            observer=self.observer,
+        )
+        self.company = Company(
+            store=self.store, leases=self.leases, lanes=self.lanes, book=self.book, wall=self.wall, at=self.at
+        )
 
-    async def run(self, task: CopyTask) -> Done | Waits | Unproven:
-        """Carry a task out as far as it goes; the caller records its end.
+    async def run(self, task: CopyTask) -> Done | Waits | GivesWay | Unproven:
+        """Carry a task out as far as it goes; the caller, who holds its lane, records its end.
 
         Cancelled before the reservation, nothing has happened; later, the cancellation waits.
         """
         self.at("task: leased")
-        done = await self._carry_out(task)
+        done: Done | Waits | GivesWay | Unproven | None = None
+        if task.again or task.task_id in self.memory:
+            done = await self._resume(task)
+        if done is None and (task.again or self.leases.in_doubt(task)) and await self.leases.suspend(task.task_id):
+            return Waits()
+        if done is None and (rival := self.lanes.exit_behind(task)) is not None:
+            return GivesWay(rival)
+        if done is None and _leaves_with_leader(task):
+            entries, under_way = await self.company.withdraw(task)
+            if under_way:
+                # They may be at the venue already: the exit sells what comes of them.
+                for entry in reversed(under_way):
+                    self.leases.keep(entry)
+                    self.lanes.put_first(entry)
+                await self.company.put_back(task, entries)
+                return GivesWay(under_way[0].task_id)
+            task = await self.company.call_off(task, entries)
+        if done is None:
+            done = await self._carry_out(task)
         if isinstance(done, Done) and (done.report is None or not done.report.shares):
             await self.settlements.miss(task)
         return done
 
-    async def _carry_out(self, task: CopyTask) -> Done | Waits | Unproven:
-        if task.again or task.task_id in self.memory:
-            resumed = await self._resume(task)
-            if resumed is not None:
-                return resumed
+    async def _carry_out(self, task: CopyTask) -> Done | Waits | GivesWay | Unproven:
+        if task.intent.side is Side.BUY and not task.intent.shares:
+            return Done(left(task))
         settings = self._settings_of(task)
         if isinstance(settings, Outcome):
             return Done(settings)
-        parcel = await self._gather(task, settings) if task.gathers else Parcel(task=task)
+        parcel = await self.company.gather(task, settings) if task.gathers else Parcel(task=task)
         if parcel is None:
             return Waits()
+        if settings.size.minimum_policy != "accumulate" and below_minimum(parcel.task.intent, settings.size):
+            return Done(_too_small(parcel.task, settings), members=parcel.members)  # an exit has called the rest off
         done = await self._run_parcel(parcel, settings)
         if isinstance(done, Done) and parcel.members and not done.members:
             return evolve(done, members=parcel.members)
         return done
 
     async def expired(self, task: CopyTask) -> Done:
-        """Say how a task ends that was never begun in time."""
+        """Say how a task ends that was never begun in time, though an exit still calls off what rests of its entries.
+
+        The caller need not hold its lane: what somebody has in hand is left alone.
+        """
+        if _leaves_with_leader(task):
+            entries, under_way = await self.company.withdraw(task)
+            await self.leases.give_back([entry.task_id for entry in under_way])
+            task = await self.company.call_off(task, entries)
         await self.settlements.miss(task)
         return Done(Outcome(end=End.EXPIRED, reason=_too_late(task, self.wall())))
 
@@ -198,6 +228,7 @@ class Execution:
         await self.store.limits.release(task.follow, intent_key(task.task_id, len(records)))
         if not records:
             return None
+        self.leases.placed.add(task.task_id)
         last = records[-1]
         if last.task.task_id != task.task_id:
             reason = Reason(
@@ -240,34 +271,7 @@ class Execution:
             return Outcome(end=End.SKIPPED, reason=reason)
         return terms.settings
 
-    async def _gather(self, task: CopyTask, settings: FollowSettings) -> Parcel | None:
-        """Put a task together with those that wait for company; None when even together they are too small."""
-        inbox, accumulates = self.store.inbox, settings.size.minimum_policy == "accumulate"
-        found = await inbox.gather(task.task_id, self.owner)
-        if self.crew is not None:
-            self.crew.adopt(task, found)
-            found = (*found, *self.crew.take_parked(task))
-        others = sorted(found, key=lambda other: other.decided_at)
-        usable = [other for other in others if accumulates or other.deadline >= self.wall()]
-        parcel = gathered(task, usable, settings)
-        chosen = {task.task_id, *parcel.members}
-        too_small = accumulates and below_minimum(parcel.task.intent, settings.size)
-        if too_small:
-            await inbox.wait(tuple(chosen), self.owner, self.wall() + settings.size.accumulate_s)
-        left = []
-        for other in others:
-            if other.task_id in chosen:
-                continue
-            left.append(other.task_id)
-            if accumulates and below_minimum(other.intent, settings.size):
-                await inbox.wait([other.task_id], self.owner, self.wall() + settings.size.accumulate_s)
-            else:
-                await inbox.retry(other.task_id, self.owner)
-        if self.crew is not None:
-            self.crew.let_go([*left, *chosen] if too_small else left)
-        return None if too_small else parcel
-
-    async def _run_parcel(self, parcel: Parcel, settings: FollowSettings) -> Done | Unproven:
+    async def _run_parcel(self, parcel: Parcel, settings: FollowSettings) -> Done | Waits | GivesWay | Unproven:
         task = parcel.task
         while True:
             prepared = await self._prepare(parcel, settings)
@@ -285,12 +289,15 @@ class Execution:
             # The attempt before is proven to have filled nothing: only that makes room for a new order.
             task, parcel = again, evolve(parcel, task=evolve(parcel.task, attempt=again.attempt))
 
-    def _may_try_again(self, done: Done | Unproven, again: CopyTask, settings: FollowSettings) -> bool:
+    def _may_try_again(
+        self, done: Done | Waits | GivesWay | Unproven, again: CopyTask, settings: FollowSettings
+    ) -> bool:
         return (
             isinstance(done, Done)
             and done.outcome.end is End.KILLED
             and again.attempt < settings.execution.attempts
             and self.wall() < again.deadline
+            and self.lanes.exit_behind(again) is None
         )
 
     async def _prepare(self, parcel: Parcel, settings: FollowSettings) -> tuple[Order, tuple[Claim, ...]] | Outcome:
@@ -312,7 +319,7 @@ class Execution:
         else:
             intent = await self._allowed_entry(task, settings, market)
         if isinstance(intent, Reason):
-            end = End.SKIPPED if intent.code in _BOOK_CODES else End.DENIED
+            end = End.SKIPPED if intent.code in _SKIPS else End.DENIED
             return Outcome(end=end, reason=intent)
         follower = self.book.terms.followers[task.follower]
         order = self.executor.prepare(task.key, intent, follower.account, market)
@@ -348,12 +355,24 @@ class Execution:
             await self.store.control.set_mode(mode, why, follower_scope(task.follower))
         return reason
 
-    async def _place(self, parcel: Parcel, order: Order, claims: tuple[Claim, ...]) -> Done | Unproven | Refused:
+    async def _place(
+        self, parcel: Parcel, order: Order, claims: tuple[Claim, ...]
+    ) -> Done | Waits | GivesWay | Unproven | Refused:
         self.at("place: before the reservation")
+        rival = self.lanes.exit_behind(parcel.task)
+        if rival is not None:
+            # He has sold while the market was asked: what is certainly not on its way is called off instead of bought.
+            members = map(self.leases.outstanding.get, parcel.members)
+            await self.company.put_back(parcel.task, [member for member in members if member is not None])
+            return GivesWay(rival)
         reserved = await self.store.limits.reserve(parcel.task.follow, order.key, claims)
         if isinstance(reserved, Refused):
             return reserved
         self.at("place: reserved")
+        if await self.company.suspend(parcel):
+            await self.store.limits.release(parcel.task.follow, order.key)
+            return Waits()
+        self.leases.placed.update((parcel.task.task_id, *parcel.members))
         # Whoever froze this key first decided what is sent; our own body is dropped if it differs.
         record = await self.store.journal.freeze(order, parcel.task, parcel.members)
         self.at("place: frozen")
@@ -421,7 +440,18 @@ def _ran_out(record: OrderRecord) -> LeaseLost:
     return LeaseLost(f"the lease on the shard of {where} ran out before order {order} was sent")
 
 
-_BOOK_CODES = frozenset({Code.BOOK_TOO_THIN, Code.SPREAD_TOO_WIDE, Code.PRICE_TOO_GOOD})
+_SKIPS = frozenset({Code.BOOK_TOO_THIN, Code.SPREAD_TOO_WIDE, Code.PRICE_TOO_GOOD, Code.LEADER_LEFT})
+
+
+def _leaves_with_leader(task: CopyTask) -> bool:
+    """Tell whether a task is an exit that has not looked yet for entries of its leader that wait."""
+    return task.intent.side is Side.SELL and task.signal.kind is not Kind.EXIT and not task.intent.called_off
+
+
+def _too_small(task: CopyTask, settings: FollowSettings) -> Outcome:
+    value, limit = str(task.intent.shares.at(task.intent.price, Rounding.UP)), str(settings.size.minimum_usd)
+    reason = Reason(code=Code.BELOW_MINIMUM, control="size.minimum_usd", value=value, limit=limit)
+    return Outcome(end=End.DENIED, reason=reason)
 
 
 def _too_late(task: CopyTask, now: float) -> Reason:

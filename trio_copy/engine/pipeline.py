@@ -1,7 +1,8 @@
 """The stage from the feed to the gate: decode, decide, admit. It ends when the feed does."""
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from math import inf, nextafter
 
 import trio
 from attrs import define, field
@@ -18,7 +19,7 @@ from trio_copy.engine.settlement import Settlements
 from trio_copy.errors import LeaseLost
 from trio_copy.model.control import Mode
 from trio_copy.model.decisions import Reason
-from trio_copy.model.ids import Address, FollowerId, TokenId
+from trio_copy.model.ids import Address, FollowerId, SignalId, TokenId
 from trio_copy.model.logs import BlockRef, Checkpoint, RawLog
 from trio_copy.model.resolutions import Resolution
 from trio_copy.model.signals import Signal
@@ -44,6 +45,10 @@ class Pipeline:
     when the source is not to be believed."""
     on_item: Callable[[FeedItem], None] = lambda item: None
     """Hears everything before it is worked on, for recordings."""
+    suspend: Callable[[SignalId], Awaitable[int]]
+    """Suspends what is leased of a retracted signal and has no order; returns how many tasks that are."""
+    restore: Callable[[SignalId], None]
+    """Told of each retracted signal that is there again."""
     at: Callable[[str], None] = nowhere
     """Called at each point where a crash would matter."""
     shard_of: Callable[[Address], int] = lambda leader: 0
@@ -62,6 +67,8 @@ class Pipeline:
     """Trades that may be retracted ones in another transaction: they wait until all of their block is known."""
     _shards: set[int] | None = None
     """The shards of which everything is stored up to `sealed`: one that came later waits for its own arming."""
+
+    _decided_at: float = 0.0
 
     async def run(self, receive: trio.MemoryReceiveChannel[FeedItem]) -> None:
         """Work through the feed until it ends. A store that does not answer ends it with `StoreUnavailable`."""
@@ -130,7 +137,8 @@ class Pipeline:
 
     async def _admit(self, signal: Signal) -> None:
         follows = self.book.of(signal.leader)
-        now = self.wall()
+        # Never the same moment twice: an exit has to know which entries were decided before it.
+        now = self._decided_at = max(self.wall(), nextafter(self._decided_at, inf))
         followers = self.book.terms.followers
         tasks, skips = decide(
             signal,
@@ -161,7 +169,8 @@ class Pipeline:
                     )
             case Duplicate():
                 self.observer.on_signal(signal, "duplicate", 0, now)
-            case Adopted(resumed=resumed):
+            case Adopted(signal_id=first, resumed=resumed):
+                self.restore(first)
                 self.observer.on_signal(signal, "adopted", resumed, now)
             case Unsure():
                 self._unsure.append(signal)
@@ -180,4 +189,6 @@ class Pipeline:
             with suppress(LeaseLost):
                 retracted = await self.store.inbox.retract(fact)
             if retracted is not None:
-                self.observer.on_retracted(fact, retracted.held, retracted.started)
+                suspended = await self.suspend(retracted.signal_id)
+                started = max(0, retracted.given_out - suspended)
+                self.observer.on_retracted(fact, retracted.held + suspended, started)

@@ -15,7 +15,7 @@ from trio_copy.model.orders import ExecutionReport, JournalState, Order, Settlem
 from trio_copy.model.positions import Booking, EntryKind, LedgerEntry
 from trio_copy.model.records import OrderRecord
 from trio_copy.model.signals import Signal
-from trio_copy.model.units import NO_SHARES, NO_USD, Price
+from trio_copy.model.units import NO_SHARES, NO_USD, Price, Shares
 from trio_copy.ports import Closing, Store
 
 
@@ -64,11 +64,14 @@ class Settlements:
 
     async def miss(self, task: CopyTask) -> None:
         """Note that the leader left and this follower did not: the next exit must know how much he still holds."""
-        await self.miss_signal(task.signal, task.follower, task.intent.token_id)
+        await self._miss(task.signal, task.follower, task.intent.token_id, task.intent.leader_shares)
 
     async def miss_signal(self, signal: Signal, follower: FollowerId, token_id: TokenId) -> None:
         """The same for a signal that never became a task."""
-        if signal.side is Side.BUY or signal.kind is Kind.EXIT:
+        await self._miss(signal, follower, token_id, signal.shares)
+
+    async def _miss(self, signal: Signal, follower: FollowerId, token_id: TokenId, leader_shares: Shares) -> None:
+        if signal.side is Side.BUY or signal.kind is Kind.EXIT or not leader_shares:
             return
         task = task_id(signal.signal_id, follower)
         if (await self.store.ledger.position((follower, signal.leader, token_id))).lots:
@@ -85,7 +88,7 @@ class Settlements:
                     shares=NO_SHARES,
                     notional=NO_USD,
                     fee=NO_USD,
-                    leader_shares=signal.shares,
+                    leader_shares=leader_shares,
                     booked_at=self.wall(),
                 )
             )

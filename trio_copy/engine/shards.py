@@ -29,6 +29,11 @@ class Ownership(Protocol):
     """What the rest of the engine asks about leaders."""
 
     @property
+    def shared(self) -> bool:
+        """Whether other instances lease from the same store."""
+        ...
+
+    @property
     def label(self) -> str:
         """Names this instance's part, for the status line."""
         ...
@@ -74,6 +79,7 @@ class Everything:
     """The ownership of an engine that works alone."""
 
     label = "1/1"
+    shared = False
 
     def reads(self, leader: Address) -> bool:
         return True
@@ -165,6 +171,10 @@ class ShardKeeper:
     def alone(self) -> bool:
         """Whether no other instance lives."""
         return not self.others
+
+    @property
+    def shared(self) -> bool:
+        return True
 
     @property
     def label(self) -> str:

@@ -30,6 +30,7 @@ from trio_copy.engine.settlement import Settlements
 from trio_copy.engine.shards import Everything, Ownership, ShardKeeper
 from trio_copy.engine.workers import WorkerGroup
 from trio_copy.model.catalog import TokenFacts
+from trio_copy.model.ids import SignalId
 from trio_copy.model.logs import BlockRef
 from trio_copy.ports import ExecutorContext, StoreContext
 
@@ -109,10 +110,10 @@ async def open_service(
                     mode=mode,
                     wall=seams.wall,
                     entropy=seams.entropy,
+                    observer=seams.observer,
                     at=seams.at,
                 ),
                 workers=settings.engine.workers,
-                observer=seams.observer,
             )
             for name, executor in executors.items()
         }
@@ -176,6 +177,13 @@ async def open_service(
             watchdogs.note(item)
             seams.on_item(item)
 
+        async def suspend(signal: SignalId) -> int:
+            return sum([await group.suspend(signal) for group in groups.values()])
+
+        def restore(signal: SignalId) -> None:
+            for group in groups.values():
+                group.restore(signal)
+
         settlements = Settlements(store=store, catalog=catalog, wall=seams.wall, at=seams.at)
         pipeline = Pipeline(
             settlements=settlements,
@@ -189,6 +197,8 @@ async def open_service(
             on_armed=on_armed,
             on_removed=scanner.look_again,
             on_item=on_item,
+            suspend=suspend,
+            restore=restore,
             at=seams.at,
             shard_of=plan.shard_of,
             behind_s=lambda: clock_watch.behind_s,

@@ -5,19 +5,18 @@ what is free to run. One hung venue call holds one lane and one worker; other gr
 takes what is still queued without waiting for more, closes the channel, and the workers end by themselves.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import suppress
 
 import trio
 from attrs import define, field
 
-from trio_copy.engine.execution import Done, Execution, Unproven, Waits
-from trio_copy.engine.lanes import Lanes
+from trio_copy.engine.execution import Done, Execution, GivesWay, Unproven, Waits
+from trio_copy.engine.leases import Leases, Told
 from trio_copy.errors import LeaseLost
 from trio_copy.model.decisions import Code, CopyTask, End, Outcome, Reason
-from trio_copy.model.ids import Address, TaskId
-from trio_copy.model.orders import ExecutionReport, JournalState
-from trio_copy.telemetry.observer import Finished, Observer
+from trio_copy.model.ids import Address, SignalId, TaskId
+from trio_copy.model.orders import JournalState
 
 _READY_PER_WORKER = 2
 """Leased tasks per worker that may run: one that does, one in the channel."""
@@ -31,30 +30,19 @@ _PARKED_PER_WORKER = 200
 class WorkerGroup:
     execution: Execution
     workers: int
-    observer: Observer
-    outstanding: dict[TaskId, CopyTask] = field(factory=dict)
-    """Leased and not ended, unproven outcomes included: their leases are renewed."""
     busy: int = 0
-    _lanes: Lanes = field(factory=Lanes)
     _unproven: set[TaskId] = field(factory=set)
-    _adopted: dict[TaskId, TaskId] = field(factory=dict)
-    """Tasks that were leased to go out with another one."""
     _ready: tuple[trio.MemorySendChannel[CopyTask], trio.MemoryReceiveChannel[CopyTask]] = field(init=False)
-    _room: trio.Event = field(factory=trio.Event)
     _draining: bool = False
     _waiting: trio.CancelScope = field(factory=trio.CancelScope)
-
-    def __attrs_post_init__(self) -> None:
-        self.execution.crew = self
 
     @property
     def name(self) -> str:
         return self.execution.name
 
     @property
-    def owner(self) -> str:
-        """The instance that leases."""
-        return self.execution.owner
+    def leases(self) -> Leases:
+        return self.execution.leases
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Work until `drain` was called and nothing is left."""
@@ -82,7 +70,7 @@ class WorkerGroup:
 
     async def _open_lane(self, task: CopyTask) -> None:
         """Carry on with what waits behind a task that nobody works on any more."""
-        following = self._lanes.finish(task.lane)
+        following = self.execution.lanes.finish(task.lane)
         if following is not None:
             try:
                 self._ready[0].send_nowait(following)
@@ -92,40 +80,61 @@ class WorkerGroup:
 
     def works_on(self, task: TaskId) -> bool:
         """Tell whether a worker is carrying a task out at this moment, or it waits for one."""
-        return task in self.outstanding and task not in self._unproven
+        return task in self.leases.outstanding and task not in self._unproven
 
     def works_in(self, shard: int, shard_of: Callable[[Address], int]) -> bool:
         """Tell whether a task of a shard is under way; what waits for a proof does not count."""
         return any(
             task.task_id not in self._unproven and shard_of(task.signal.leader) == shard
-            for task in self.outstanding.values()
+            for task in self.leases.outstanding.values()
         )
 
     async def expire_parked(self) -> None:
         """End what waits in a busy lane and has become too old meanwhile."""
         now = self.execution.wall()
-        for task in self._lanes.take_all(lambda task: task.deadline < now and not task.again):
+        for task in self.execution.lanes.take_all(lambda task: task.deadline < now and not task.again):
             try:
                 await self._record_all(task, await self.execution.expired(task), 0.0)
             except LeaseLost:
-                self.let_go([task.task_id])  # somebody else's by now
+                await self.leases.give_back(self.leases.company_of(task.task_id))  # somebody else's by now, or queued
+
+    async def suspend(self, signal: SignalId) -> int:
+        """Suspend what is leased of a signal that a reorg took back and has no order; returns how many tasks that are.
+
+        What waits in a lane is held in the store at once; who has one in hand finds out right before freezing its order.
+        """
+        leases = self.leases
+        leases.take_back(signal)
+        mine = [task for task in leases.outstanding.values() if task.signal.signal_id == signal]
+        suspended = sum(task.task_id not in leases.placed and not task.again for task in mine)
+        # Of what was given out before, the journal may know an order: it is looked up when its turn comes.
+        for task in self.execution.lanes.take_all(lambda task: task.signal.signal_id == signal and not task.again):
+            try:
+                held = await leases.suspend(task.task_id)
+            except LeaseLost:
+                held = False
+            if not held:
+                await leases.give_back([task.task_id])
+        return suspended
+
+    def restore(self, signal: SignalId) -> None:
+        """Go on with what is leased of a signal that is there again."""
+        self.leases.restore(signal)
 
     @property
     def unproven(self) -> tuple[CopyTask, ...]:
         """Tasks whose orders may have been sent, and nobody knows yet."""
-        return tuple(self.outstanding[task] for task in self._unproven if task in self.outstanding)
+        outstanding = self.leases.outstanding
+        return tuple(outstanding[task] for task in self._unproven if task in outstanding)
 
     async def renew_leases(self) -> None:
         """Keep what is outstanding ours; what was lost is abandoned when it ends."""
-        lost = await self.execution.store.inbox.renew(tuple(self.outstanding), self.owner)
-        if lost:
-            self.observer.on_alert("lease-lost", f"{len(lost)} tasks of {self.name} are somebody else's now")
-        for task_id in lost:
+        for task_id in await self.leases.renew():
             if task_id in self._unproven:
                 # Whoever has it now hears what became of it; here it only keeps a lane closed.
-                task = self.outstanding[task_id]
+                task = self.leases.outstanding[task_id]
                 self._unproven.discard(task_id)
-                self.let_go([task_id])
+                await self.leases.give_back([task_id])
                 await self._open_lane(task)
 
     @property
@@ -133,37 +142,40 @@ class WorkerGroup:
         return self.workers * _READY_PER_WORKER
 
     @property
+    def _active(self) -> int:
+        """How many tasks take a worker's place: what waits in a lane, or for a proof, does not."""
+        return len(self.leases.outstanding) - self.execution.lanes.parked - len(self._unproven)
+
+    @property
     def _free(self) -> int:
-        """How many tasks may be leased now: what waits in a lane, or for a proof, takes no worker's place."""
-        if self._lanes.parked >= self.workers * _PARKED_PER_WORKER:
-            return 0
-        return self._most - (len(self.outstanding) - self._lanes.parked - len(self._unproven))
+        """How many tasks may be leased now."""
+        return 0 if self.execution.lanes.parked >= self.workers * _PARKED_PER_WORKER else self._most - self._active
 
     async def _run_feeder(self, send: trio.MemorySendChannel[CopyTask]) -> None:
         with send:
             while True:
                 while self._free <= 0:
-                    self._room = trio.Event()
-                    await self._room.wait()
-                tasks = await self._lease(self._free)
-                if not tasks and self._draining:
-                    return
-                for task in tasks:
-                    if task.task_id in self.outstanding:
-                        continue  # its lease ran out while we stalled, and came back to us: it is under way already
-                    self.outstanding[task.task_id] = task
-                    if self._lanes.offer(task):
-                        try:
-                            send.send_nowait(task)  # without a pause: what is leased together can gather
-                        except trio.WouldBlock:
-                            await send.send(task)  # a store that tells leases again may tell more than was asked for
+                    await self.leases.wait_change()
+                told = await self._lease(self._free)
+                # Without a pause: an exit that looks for entries must find each in its lane, and what is leased together
+                # can gather.
+                ready = [task for task in told.fresh if self.execution.lanes.offer(task)]
+                for task in ready:
+                    try:
+                        send.send_nowait(task)
+                    except trio.WouldBlock:
+                        await send.send(task)  # a store that tells leases again may tell more than was asked for
+                await self.leases.give_back(told.doubtful)
+                if not told.count and self._draining:
+                    if self._active <= 0:
+                        return
+                    await self.leases.wait_change()  # what is under way may still give something back
 
-    async def _lease(self, limit: int) -> tuple[CopyTask, ...]:
-        inbox = self.execution.store.inbox
+    async def _lease(self, limit: int) -> Told:
         if not self._draining:
             with trio.CancelScope() as self._waiting:
-                return await inbox.lease(self.name, self.owner, limit)
-        return await inbox.lease_nowait(self.name, self.owner, limit)
+                return await self.leases.lease(self.name, limit, wait=True)
+        return await self.leases.lease(self.name, limit, wait=False)
 
     async def _run_worker(self, receive: trio.MemoryReceiveChannel[CopyTask]) -> None:
         with receive:
@@ -181,78 +193,36 @@ class WorkerGroup:
             try:
                 done = await self.execution.run(task)
             except LeaseLost as error:
-                self.observer.on_alert("lease-lost", str(error))
-                done = Waits()  # somebody else's by now, and so are those that were to go out with it
-                await self._give_back(
-                    [task.task_id, *(other for other, leader in self._adopted.items() if leader == task.task_id)]
-                )
+                self.leases.lose(str(error))
+                # In case it is still ours: so are those then that were to go out with it.
+                await trio.sleep(_DOUBT_S)
+                await self.leases.give_back(self.leases.company_of(task.task_id))
+                done = Waits()
             match done:
                 case Unproven():
                     self._unproven.add(task.task_id)
-                    self._room.set()
+                    self.leases.tell_change()
                     return
+                case GivesWay(to=other):
+                    task = self.execution.lanes.give_way(task, other)
+                    continue
                 case Waits():
-                    self.let_go([task.task_id])
+                    pass
                 case Done():
                     await self._record_all(task, done, started_at)
-            task = self._lanes.finish(task.lane)
+            task = self.execution.lanes.finish(task.lane)
 
     async def _record_all(self, task: CopyTask, done: Done, started_at: float) -> None:
         """Record the end of a task and of those that went out in its order."""
         for member in done.members:
-            other = self.outstanding.get(TaskId(member))
+            other = self.leases.outstanding.get(TaskId(member))
             if other is not None:
                 reason = Reason(
                     code=Code.GATHERED, control="gathering", value=task.task_id, limit="an order of its own"
                 )
-                await self._record(other, Outcome(end=End.GATHERED, reason=reason), None, started_at)
-        await self._record(task, done.outcome, done.report, started_at)
+                await self.leases.end(other, Outcome(end=End.GATHERED, reason=reason), None, started_at)
+        await self.leases.end(task, done.outcome, done.report, started_at)
         self.execution.at("task: ended")
-
-    async def _give_back(self, tasks: Sequence[TaskId]) -> None:
-        """Give tasks back whose lease we doubt, in case they are still ours; whose they are now carries on with them."""
-        await trio.sleep(_DOUBT_S)
-        for task in tasks:
-            with suppress(LeaseLost):
-                await self.execution.store.inbox.retry(task, self.owner)
-        self.let_go(tasks)
-
-    def adopt(self, leader: CopyTask, tasks: Sequence[CopyTask]) -> None:
-        """Look after tasks that were leased besides the queue, to go out with one that is being worked on."""
-        self.outstanding.update({task.task_id: task for task in tasks})
-        self._adopted.update({task.task_id: leader.task_id for task in tasks})
-
-    def take_parked(self, task: CopyTask) -> Sequence[CopyTask]:
-        """Hand over what waits behind a task and may go out with it."""
-        intent, leader = task.intent, task.signal.leader
-        return self._lanes.take(
-            task.lane,
-            lambda other: (
-                other.gathers and not other.again and (other.signal.leader, other.intent.side) == (leader, intent.side)
-            ),
-        )
-
-    def let_go(self, tasks: Sequence[TaskId]) -> None:
-        """Look after tasks no longer: they have ended, or are back in the inbox."""
-        for task in tasks:
-            self.outstanding.pop(task, None)
-            self._adopted.pop(task, None)
-        self._room.set()
-
-    async def _record(
-        self, task: CopyTask, outcome: Outcome, report: ExecutionReport | None, started_at: float
-    ) -> None:
-        try:
-            if not await self.execution.store.inbox.complete(task.task_id, self.owner, outcome):
-                return  # it had its end already, and that was announced
-        except LeaseLost as error:
-            self.observer.on_alert("lease-lost", str(error))
-            return
-        finally:
-            self.let_go([task.task_id])
-        self.observer.on_finished(
-            Finished(task=task, outcome=outcome, report=report, started_at=started_at, ended_at=self.execution.wall())
-        )
 
     async def abandon(self) -> int:
         """End everything that was not sent when a drain is over; returns how many.
@@ -260,19 +230,18 @@ class WorkerGroup:
         What may have been sent stays open, with an alert: nobody can say yet how it ends.
         """
         execution = self.execution
-        for task in await execution.store.inbox.lease_nowait(self.name, self.owner, 1 << 30):
-            self.outstanding.setdefault(task.task_id, task)
+        await self.leases.lease(self.name, 1 << 30, wait=False)
         reason = Reason(code=Code.DRAINED, control="engine.drain_s", value="not started", limit="before the stop")
         left = []
-        for task in tuple(self.outstanding.values()):
+        for task in tuple(self.leases.outstanding.values()):
             orders = await execution.store.journal.of_task(task.follow, task.task_id)
             if all(order.state is JournalState.INTENT for order in orders):
                 left.append(task)
                 with suppress(LeaseLost):
                     await execution.settlements.miss(task)
-                await self._record(task, Outcome(end=End.HALTED, reason=reason), None, 0.0)
-        if self.outstanding:
-            self.observer.on_alert(
-                "unproven-at-exit", f"{len(self.outstanding)} orders of {self.name} may have been sent"
+                await self.leases.end(task, Outcome(end=End.HALTED, reason=reason))
+        if self.leases.outstanding:
+            execution.observer.on_alert(
+                "unproven-at-exit", f"{len(self.leases.outstanding)} orders of {self.name} may have been sent"
             )
         return len(left)

@@ -48,6 +48,7 @@ class Code(Enum):
     ABOVE_MAXIMUM = "the copy, raised to the minimum, breaks the cap per order"
     NOTHING_TO_COPY = "the size rounds to nothing"
     NOTHING_TO_SELL = "no copied position to sell"
+    LEADER_LEFT = "the leader sold again before the copy was bought"
     CAP_REACHED = "a spending cap would be broken"
     LOSS_LIMIT = "a loss cap is broken"
     GATHERED = "it went out as part of another task's order"
@@ -108,6 +109,8 @@ class OrderIntent:
     """The shares of the leader's own trade."""
     sell: str = "sized"
     """For an exit, how much of the position: proportional, all, or sized (`shares`)."""
+    called_off: Shares = NO_SHARES
+    """For an exit, the leader's shares by which it made entries smaller that still waited; done once, and not again."""
 
 
 @frozen(kw_only=True)
@@ -189,6 +192,12 @@ class Ended:
 
     task: CopyTask
     outcome: Outcome
+
+
+def leader_left(intent: OrderIntent) -> Reason:
+    """Say why there is nothing left to buy of an entry, or to sell by an exit: the one has called the other off."""
+    value = f"{intent.called_off} called off" if intent.side is Side.SELL else "called off by his exit"
+    return Reason(code=Code.LEADER_LEFT, control="leader", value=value, limit="bought before he sold")
 
 
 def never_enough(task: CopyTask) -> Outcome:

@@ -1,6 +1,6 @@
 -- 4 signal 5 dedup ms 6 capacity 7 credit key 8 block 9 record 10 checkpoint 11 nonce 12 shed 13 evicted 14 keep ms
--- 15 history length 16 bell 17 whether its block is whole 18 number of tasks, 9 words each: id executor follower body
--- deadline not-before gather side decided; then skips.
+-- 15 history length 16 bell 17 whether its block is whole 18 number of tasks, 10 words each: id executor follower body
+-- deadline not-before gather side decided position; then skips.
 if fenced() then return FENCED end
 local id, ttl, capacity, credit, block, nonce, keep = ARGV[4], ARGV[5], tonumber(ARGV[6]), ARGV[7], ARGV[8], ARGV[11], ARGV[14]
 local signal = k('signal:' .. id)
@@ -70,10 +70,10 @@ local resting, seq = tonumber(c[1] or 0) + tonumber(c[2] or 0) + tonumber(c[3] o
 local peak = tonumber(call('HGET', k('count'), 'peak') or 0)
 local kept, open, queued, gone, groups = 0, 0, 0, {}, {}
 for _ = 1, n do
-  local w = {unpack(ARGV, at, at + 8)}
-  at = at + 9
+  local w = {unpack(ARGV, at, at + 9)}
+  at = at + 10
   local t = {id = w[1], key = k('task:' .. w[1]), e = w[2], q = k('queue:' .. w[2]), n = w[6], ga = w[7], si = w[8], d = w[9],
-             a = '0', g = id, s = 'new', x = ''}
+             p = w[10], a = '0', g = id, s = 'new', x = ''}
   local known = call('HGET', t.key, 's')
   if not known or known == 'ended' then
     if known then call('DEL', t.key) end
@@ -90,7 +90,7 @@ for _ = 1, n do
         room = true
       end
     end
-    call('HSET', t.key, 'e', t.e, 'f', w[3], 'b', w[4], 'dl', w[5], 'n', t.n, 'ga', t.ga, 'si', t.si, 'd', t.d, 'g', id,
+    call('HSET', t.key, 'e', t.e, 'f', w[3], 'b', w[4], 'dl', w[5], 'n', t.n, 'ga', t.ga, 'si', t.si, 'd', t.d, 'p', t.p, 'g', id,
          'i', seq, 'a', 0, 'x', '', 's', room and 'queued' or 'ended')
     call('XADD', k('history'), 'MAXLEN', '~', ARGV[15], '*', 't', t.id)
     if room then
@@ -102,6 +102,7 @@ for _ = 1, n do
       t.s = 'queued'
       tail(t)
       index(t)
+      buying(t)
       call('SADD', k('of:' .. id), t.id)
       resting = resting + 1
       queued = queued + 1

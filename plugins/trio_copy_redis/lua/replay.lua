@@ -13,6 +13,7 @@ for i = 6, #ARGV do
       give_back(t)
     else
       set(t, 'ended')
+      bought(t)
       close(t)
       call('DEL', t.key)
     end

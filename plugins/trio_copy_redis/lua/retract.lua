@@ -11,7 +11,7 @@ call('HSET', s, 'ret', 1)
 if v[2] and v[2] ~= '' then
   call('SET', k('credit:' .. v[2]), as .. '|' .. string.format('%.3f', now + ARGV[6] / 1000), 'PX', ARGV[6])
 end
-local held, started = 0, 0
+local held, given_out = 0, 0
 for _, id in ipairs(call('SMEMBERS', k('of:' .. as))) do
   local t = get(id)
   if t and (t.s == 'queued' or t.s == 'waiting') and t.a == '0' then
@@ -20,7 +20,7 @@ for _, id in ipairs(call('SMEMBERS', k('of:' .. as))) do
     hold(t)
     held = held + 1
   elseif t and (t.s == 'leased' or t.s == 'queued') then
-    started = started + 1
+    given_out = given_out + 1
   end
 end
-return {held, started}
+return {as, held, given_out}

@@ -3,7 +3,7 @@
 --   count          how many tasks are queued, leased, waiting, held, dead; peak, seq
 --   task:ID        one task: s(tate) e(xecutor) f(ollower) b(ody: its intent) si(de) dl (deadline) d(ecided) n(ot before)
 --                  ga (whom it gathers with) g (its signal) i (its number) a(gain) c (how often it came back)
---                  x (its entry in the stream) o(wner) u(ntil) l(eased at) w(aits until) z (ended at) r (outcome) y (why)
+--                  p (whose position it is about) x (its entry in the stream) o(wner) u(ntil) l(eased at) w(aits until) z (ended at) r (outcome) y (why)
 --   signal:ID      one signal: as (the id it was first known under) rec(ord) at ret(racted) open (tasks that have not ended)
 --                  nb and B... (the blocks it stands in) by and ans (who admitted it, and what he was answered)
 --   of:ID          the tasks of a signal, until the last one ends
@@ -11,6 +11,7 @@
 --                  given back is pending for "~back", and goes out first
 --   due waiting held entries   tasks by when they are due, give up, end; purchases by age, for exits that need room
 --   gather:...     resting tasks that go out together
+--   buying:...     entries of a position that have not ended, by when they were decided: what an exit looks for
 --   dead history skips         streams for people
 local P, role, token, now, NOW = KEYS[1], ARGV[1], ARGV[2], tonumber(ARGV[3]), ARGV[3]
 local call = redis.call
@@ -20,7 +21,7 @@ local NOT_YOURS = redis.error_reply('LEASE the task is not leased to you')
 local function k(name) return P .. ':' .. name end
 local function fenced() return role ~= '' and call('HGET', k(role), 'token') ~= token end
 
-local FIELDS = {'s', 'e', 'x', 'si', 'a', 'n', 'ga', 'i', 'd', 'g', 'o', 'u', 'w'}
+local FIELDS = {'s', 'e', 'x', 'si', 'a', 'n', 'ga', 'i', 'd', 'g', 'o', 'u', 'w', 'p'}
 local function get(id)
   local v = call('HMGET', k('task:' .. id), unpack(FIELDS))
   if not v[1] then return nil end
@@ -106,9 +107,19 @@ local function close(t)
   end
 end
 
+-- An exit finds an entry until it has ended, wherever it is.
+local function known(t) return t.si == 'BUY' and t.p ~= '' end
+local function buying(t)
+  if known(t) then call('ZADD', k('buying:' .. t.p), t.d, t.id) end
+end
+local function bought(t)
+  if known(t) then call('ZREM', k('buying:' .. t.p), t.id) end
+end
+
 local function finish(t, outcome, by, keep_ms)
   unlink(t)
   unindex(t)
+  bought(t)
   set(t, 'ended')
   call('HSET', t.key, 'r', outcome, 'z', NOW, 'by', by)
   call('PEXPIRE', t.key, keep_ms)
@@ -130,7 +141,12 @@ local function give_back(t)
     unlink(t)
     return hold(t)
   end
-  hand(t, BACK)
+  if tonumber(t.n) > now then
+    unlink(t)
+    call('ZADD', k('due'), t.n, t.id)
+  else
+    hand(t, BACK)
+  end
   set(t, 'queued')
   index(t)
 end

@@ -222,7 +222,7 @@ async def a_retracted_signal_is_adopted_when_it_returns(open_store: OpenStoreFor
         await admit(store, 1, "a", block=5)
         retracted = await store.inbox.retract(sample_signal(1, block=5))
         assert retracted is not None
-        assert (retracted.held, retracted.started) == (1, 0)
+        assert (retracted.held, retracted.given_out) == (1, 0)
         assert await lease_all(store) == ()
         admission = await admit(store, 1, "a", block=6)
         assert isinstance(admission, Adopted)

@@ -3,9 +3,11 @@
 import trio
 from attrs import evolve
 
+from trio_copy.errors import LeaseLost
 from trio_copy.model.decisions import Code, CopyTask, End
 from trio_copy.model.fills import Side
-from trio_copy.ports import Admitted, Store
+from trio_copy.model.units import NO_SHARES
+from trio_copy.ports import Admitted, Adopted, Store
 from trio_copy.testing.conformance.terms import (
     FILLED,
     ME,
@@ -35,6 +37,15 @@ async def a_task_is_not_given_out_before_its_time(open_store: OpenStoreForTest) 
 async def _admit_gathering(store: Store, number: int, follower: str = "alice", *, side: Side = Side.BUY) -> CopyTask:
     signal = sample_signal(number, side=side, now=START)
     task = evolve(sample_task(signal, follower), gathers=True, decided_at=START + number)
+    await store.inbox.admit(signal, [task], None)
+    return task
+
+
+async def _admit_entry(
+    store: Store, number: int, follower: str = "alice", *, side: Side = Side.BUY, not_before: float = 0.0
+) -> CopyTask:
+    signal = sample_signal(number, side=side, now=START)
+    task = evolve(sample_task(signal, follower), decided_at=START + number, not_before=not_before)
     await store.inbox.admit(signal, [task], None)
     return task
 
@@ -96,7 +107,7 @@ async def what_was_given_out_before_goes_its_own_way(open_store: OpenStoreForTes
         await store.inbox.expire(START + 2000)
         retracted = await store.inbox.retract(first.signal)
         assert retracted is not None
-        assert (retracted.held, retracted.started) == (0, 1)
+        assert (retracted.held, retracted.given_out) == (0, 1)
         admission = await admit(store, 3, side=Side.SELL)
         assert isinstance(admission, Admitted)
         assert [second.task_id] == [ended.task.task_id for ended in admission.shed]
@@ -133,6 +144,111 @@ async def a_task_given_back_after_a_reorg_is_held(open_store: OpenStoreForTest) 
         assert (await store.inbox.depth()).held == 2
 
 
+async def an_exit_finds_the_entries_before_it(open_store: OpenStoreForTest) -> None:
+    """Queued, delayed, waiting, given out before, or leased by its owner already; no others, and none that has ended."""
+    async with open_with(open_store) as store:
+        waits = await _admit_gathering(store, 1)
+        await lease_all(store)
+        await store.inbox.wait([waits.task_id], ME, START + 60)
+        delayed = await _admit_entry(store, 2, not_before=START + 50)
+        again = await _admit_entry(store, 3)
+        await lease_all(store)
+        await store.inbox.expire(START + 30)
+        (leased,) = await lease_all(store)
+        assert leased.task_id == again.task_id
+        ended = await _admit_entry(store, 4)
+        await lease_all(store)
+        await store.inbox.complete(ended.task_id, ME, FILLED)
+        queued = await _admit_entry(store, 5)
+        hers = await _admit_entry(store, 6, "bob")
+        leaves = await _admit_entry(store, 7, side=Side.SELL)
+        await lease_all(store, YOU)
+        await store.inbox.retry(queued.task_id, YOU)
+        later = await _admit_entry(store, 8)
+        try:
+            await store.inbox.withdraw(leaves.task_id, ME)
+        except LeaseLost:
+            pass
+        else:
+            raise AssertionError("expected LeaseLost")
+        found = await store.inbox.withdraw(leaves.task_id, YOU)
+        # What somebody else has leased is his.
+        assert [waits.task_id, delayed.task_id, queued.task_id] == [task.task_id for task in found]
+        assert found == await store.inbox.withdraw(leaves.task_id, YOU)
+        for task in found:
+            await store.inbox.complete(task.task_id, YOU, FILLED)
+        assert [later.task_id] == [task.task_id for task in await lease_all(store)]
+        assert await store.inbox.withdraw(leaves.task_id, YOU) == ()
+        await store.inbox.retry(leaves.task_id, YOU)
+        await lease_all(store)
+        assert [again.task_id] == [task.task_id for task in await store.inbox.withdraw(leaves.task_id, ME)]
+        assert hers.task_id not in {task.task_id for task in found}
+
+
+async def what_a_task_wants_may_change(open_store: OpenStoreForTest) -> None:
+    """An amended intent is what everybody leases from then on; a change that concerns others' tasks changes nothing."""
+    async with open_with(open_store) as store:
+        first, second = await _admit_entry(store, 1), await _admit_entry(store, 2)
+        await store.inbox.lease_nowait(EXECUTOR, ME, 1)
+        await store.inbox.lease_nowait(EXECUTOR, YOU, 1)
+        less = evolve(first.intent, shares=NO_SHARES)
+        try:
+            await store.inbox.amend({first.task_id: less, second.task_id: less}, ME)
+        except LeaseLost:
+            pass
+        else:
+            raise AssertionError("expected LeaseLost")
+        await store.inbox.retry(first.task_id, ME)
+        (unchanged,) = await lease_all(store)
+        assert unchanged.intent == first.intent
+        await store.inbox.amend({first.task_id: less}, ME)
+        await store.inbox.retry(first.task_id, ME)
+        (changed,) = await lease_all(store)
+        assert changed == evolve(first, intent=less)
+
+
+async def a_task_given_back_before_its_time_waits_for_it(open_store: OpenStoreForTest) -> None:
+    """Leased for an exit and given back, a delayed entry is still not given out before it is due."""
+    async with open_with(open_store) as store:
+        entry = await _admit_entry(store, 1, not_before=START + 50)
+        leaves = await _admit_entry(store, 2, side=Side.SELL)
+        await lease_all(store)
+        assert [entry.task_id] == [task.task_id for task in await store.inbox.withdraw(leaves.task_id, ME)]
+        await store.inbox.retry(entry.task_id, ME)
+        assert await lease_all(store) == ()
+        assert (await store.inbox.depth()).queued == 1
+        (task,) = await store.inbox.lease(EXECUTOR, ME, 10)
+        assert trio.current_time() >= 50
+        assert task.task_id == entry.task_id
+
+
+async def what_has_no_order_is_suspended(open_store: OpenStoreForTest) -> None:
+    """Its owner says so: then a task of a retracted signal is held, given out before or not, and resumed with it."""
+    async with open_with(open_store) as store:
+        fresh, again = await _admit_entry(store, 1), await _admit_entry(store, 2)
+        await store.inbox.lease_nowait(EXECUTOR, ME, 1)
+        await store.inbox.lease_nowait(EXECUTOR, YOU, 1)
+        assert not await store.inbox.suspend(fresh.task_id, ME)
+        await store.inbox.expire(START + 1000)
+        await lease_all(store)
+        for task in (fresh, again):
+            retracted = await store.inbox.retract(task.signal)
+            assert retracted is not None
+            assert (retracted.signal_id, retracted.given_out) == (task.signal.signal_id, 1)
+            try:
+                await store.inbox.suspend(task.task_id, YOU)
+            except LeaseLost:
+                pass
+            else:
+                raise AssertionError("expected LeaseLost")
+            assert await store.inbox.suspend(task.task_id, ME)
+        depth = await store.inbox.depth()
+        assert (depth.leased, depth.held) == (0, 2)
+        assert await lease_all(store) == ()
+        assert isinstance(await store.inbox.admit(fresh.signal, [fresh], None), Adopted)
+        assert [fresh.task_id] == [task.task_id for task in await lease_all(store)]
+
+
 WAITING_CHECKS: tuple[StoreCheck, ...] = (
     a_task_is_not_given_out_before_its_time,
     what_waits_gathers,
@@ -141,4 +257,8 @@ WAITING_CHECKS: tuple[StoreCheck, ...] = (
     what_was_given_out_before_goes_its_own_way,
     waiting_entries_make_room_for_exits,
     a_task_given_back_after_a_reorg_is_held,
+    an_exit_finds_the_entries_before_it,
+    what_a_task_wants_may_change,
+    a_task_given_back_before_its_time_waits_for_it,
+    what_has_no_order_is_suspended,
 )

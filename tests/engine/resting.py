@@ -1,0 +1,358 @@
+"""What happens to tasks that rest: given back, called off by an exit, or without their signal. On any store."""
+
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any
+
+import trio
+from attrs import define, evolve, field, frozen
+
+from tests.builders import NOW, make_signal, make_task, usd
+from tests.engine.test_protocol import Venue, open_venue
+from trio_copy.model.decisions import Code, CopyTask, End
+from trio_copy.model.fills import Side
+from trio_copy.model.ids import TokenId
+from trio_copy.model.units import NO_SHARES, Rounding, Shares
+from trio_copy.ports import Adopted
+
+Scenario = Callable[[Any], Awaitable[None]]
+ACCUMULATE = {"minimum_policy": "accumulate", "minimum_usd": usd("2"), "accumulate_s": 300.0}
+
+
+def entry(number: int, shares: int = 100, *, token: int = 7, **changes: Any) -> CopyTask:
+    """A tenth of what the leader bought at half a dollar; decided in the order of the numbers."""
+    made = make_task(make_signal(number, shares=str(shares), token_id=TokenId(token)))
+    return evolve(made, **{"decided_at": NOW + number / 1000, "deadline": NOW + 900, **changes})
+
+
+def leaves(number: int, shares: int = 100, *, sell: str = "proportional", **changes: Any) -> CopyTask:
+    """The leader's sale; sized, it is a tenth of his."""
+    signal = make_signal(number, shares=str(shares), token_id=TokenId(7), side=Side.SELL)
+    made = make_task(signal)
+    wanted = Shares.parse(shares).part(Shares.parse(1), Shares.parse(10), Rounding.DOWN)
+    intent = evolve(made.intent, sell=sell, shares=wanted if sell == "sized" else NO_SHARES)
+    return evolve(made, **{"intent": intent, "decided_at": NOW + number / 1000, "deadline": NOW + 900, **changes})
+
+
+async def admit(venue: Venue, *tasks: CopyTask) -> None:
+    for task in tasks:
+        await venue.store.inbox.admit(task.signal, [task], None)
+
+
+async def all_end(venue: Venue, count: int) -> dict[str, tuple[End, Code | None]]:
+    """Wait until so many tasks have ended; return how, by their signals."""
+    await venue.recorder.wait_until(lambda: len(venue.recorder.finished) >= count)
+    return {
+        one.task.signal.signal_id: (one.outcome.end, one.outcome.reason.code if one.outcome.reason else None)
+        for one in venue.recorder.finished
+    }
+
+
+def traded(venue: Venue, side: Side) -> Shares:
+    """What was bought, or sold, in all."""
+    reports = (one.report for one in venue.recorder.finished if one.task.intent.side is side)
+    return sum((report.shares for report in reports if report is not None), NO_SHARES)
+
+
+def ends(venue: Venue) -> list[str]:
+    return sorted(one.outcome.end.value for one in venue.recorder.finished)
+
+
+# ------------------------------------------------------------------------------------------------ given back
+
+
+async def what_does_not_fit_goes_out_in_orders_of_its_own(open_store: Any) -> None:
+    """Eighteen copies gather, of which two fit into an order: nine orders, nine gathered, nothing is forgotten."""
+    terms = {"aggregate_s": 30.0, "max_order_usd": usd("12")}
+    async with open_venue(open_store, terms=terms) as venue:
+        await admit(venue, *(entry(number, gathers=True, not_before=NOW + 30) for number in range(18)))
+        await all_end(venue, 18)
+        assert ends(venue) == ["filled"] * 9 + ["gathered"] * 9
+        assert traded(venue, Side.BUY) == Shares.parse(180)
+
+
+# ------------------------------------------------------------------------------------------------ called off
+
+
+@frozen(kw_only=True)
+class Sale:
+    """What the leader does while copies wait, and what must have been bought and sold in the end."""
+
+    buys: Sequence[int] = (100,)
+    """His purchases whose copies wait."""
+    sells: Sequence[int]
+    sell: str = "proportional"
+    held: int = 0
+    """A purchase of his whose copy was filled before."""
+    bought: str
+    sold: str
+    exits: tuple[End, Code | None]
+    """How the last exit ends."""
+
+
+LEFT = (End.SKIPPED, Code.LEADER_LEFT)
+SALES = (
+    Sale(sells=(100,), bought="0", sold="0", exits=LEFT),
+    Sale(sells=(250,), bought="0", sold="0", exits=LEFT),
+    Sale(sells=(50,), bought="5", sold="0", exits=LEFT),
+    Sale(sells=(25, 25), bought="5", sold="0", exits=LEFT),
+    Sale(sells=(40, 60), bought="0", sold="0", exits=LEFT),
+    Sale(buys=(100, 300), sells=(200,), bought="20", sold="0", exits=LEFT),
+    Sale(held=100, sells=(100,), bought="15", sold="5", exits=(End.FILLED, None)),
+    Sale(held=100, sells=(200,), bought="10", sold="10", exits=(End.FILLED, None)),
+    Sale(held=300, sells=(100, 300), bought="30", sold="30", exits=(End.FILLED, None)),
+    Sale(sells=(10,), sell="all", bought="0", sold="0", exits=LEFT),
+    Sale(held=100, sells=(10,), sell="all", bought="10", sold="10", exits=(End.FILLED, None)),
+    Sale(sells=(100,), sell="sized", bought="0", sold="0", exits=LEFT),
+    Sale(held=100, sells=(50,), sell="sized", bought="15", sold="0", exits=LEFT),
+    Sale(held=100, sells=(150,), sell="sized", bought="10", sold="5", exits=(End.FILLED, None)),
+)
+"""Called off evenly of what waits and what is held, as if all had been bought; sized exits take what waits first."""
+
+WAITS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
+    "delay": ({"delay_s": 10.0}, {"not_before": NOW + 60}),
+    "aggregate": ({"aggregate_s": 10.0}, {"not_before": NOW + 60, "gathers": True}),
+}
+
+
+async def an_exit_calls_off_what_waits(open_store: Any, how: str, sale: Sale) -> None:
+    """What the leader sold again is not bought, in proportion; what is bought in the end is what he still holds."""
+    terms, waits = WAITS[how]
+    async with open_venue(open_store, terms=terms) as venue:
+        numbers = iter(range(1, 20))
+        tasks = 0
+        if sale.held:
+            await admit(venue, entry(next(numbers), sale.held))
+            await all_end(venue, 1)
+            tasks = 1
+        await admit(venue, *(entry(next(numbers), shares, **waits) for shares in sale.buys))
+        exits = [leaves(next(numbers), shares, sell=sale.sell) for shares in sale.sells]
+        for task in exits:
+            await venue.end_of(task)
+            tasks += 1
+            assert (await venue.store.inbox.depth()).leased == 0
+        found = await all_end(venue, tasks + len(sale.buys))
+        assert found[exits[-1].signal.signal_id] == sale.exits
+        assert (traded(venue, Side.BUY), traded(venue, Side.SELL)) == (
+            Shares.parse(sale.bought),
+            Shares.parse(sale.sold),
+        )
+        position = await venue.position(exits[0])
+        assert position.shares == Shares.parse(sale.bought) - Shares.parse(sale.sold)
+
+
+async def small_entries_are_called_off(open_store: Any) -> None:
+    """He buys a little, sells it, and buys a little again: what is left of him is too little, and nothing is bought."""
+    async with open_venue(open_store, terms=ACCUMULATE) as venue:
+        await admit(venue, entry(1, 20, gathers=True))
+        await depth_is(venue, held=1, leased=0)
+        await admit(venue, leaves(2, 20))
+        assert list((await all_end(venue, 2)).values()) == [LEFT, LEFT]
+        await admit(venue, entry(3, 20, gathers=True))
+        await depth_is(venue, held=1, leased=0)
+        # Now it is enough, together with another one of the same size, and not a share more.
+        await admit(venue, entry(4, 20, gathers=True))
+        await all_end(venue, 4)
+        assert traded(venue, Side.BUY) == Shares.parse(4)
+
+
+async def what_is_left_of_a_small_entry_goes_on_waiting(open_store: Any) -> None:
+    """Half of it is called off; together with the next one it is enough, and both are what he still holds."""
+    async with open_venue(open_store, terms=ACCUMULATE) as venue:
+        await admit(venue, entry(1, 20, gathers=True))
+        await depth_is(venue, held=1, leased=0)
+        await admit(venue, leaves(2, 10))
+        await all_end(venue, 1)
+        await admit(venue, entry(3, 30, gathers=True))
+        await all_end(venue, 3)
+        assert traded(venue, Side.BUY) == Shares.parse(4)
+        assert (await venue.position(entry(1))).leader_shares == Shares.parse(40)
+
+
+async def an_entry_after_the_exit_is_bought(open_store: Any) -> None:
+    """He sold, and bought again: only what came before the exit is called off, though both wait alike."""
+    terms, waits = WAITS["delay"]
+    async with open_venue(open_store, terms=terms) as venue:
+        await admit(venue, entry(1, **waits), entry(3, 50, **waits), leaves(2))
+        found = await all_end(venue, 3)
+        assert found[entry(1).signal.signal_id] == found[leaves(2).signal.signal_id] == LEFT
+        assert traded(venue, Side.BUY) == Shares.parse(5)
+
+
+async def an_exit_that_is_too_late_still_calls_off(open_store: Any) -> None:
+    """No order of it may leave, but nobody has to hold what the leader has sold again."""
+    terms, waits = WAITS["delay"]
+    async with open_venue(open_store, terms=terms) as venue:
+        await admit(venue, entry(1, **waits), leaves(2, deadline=NOW - 1))
+        found = await all_end(venue, 2)
+        assert found[entry(1).signal.signal_id] == LEFT
+        assert found[leaves(2).signal.signal_id][0] is End.EXPIRED
+
+
+async def entries_behind_a_stuck_order_are_called_off(open_store: Any) -> None:
+    """An entry and an exit stand behind an order in doubt: the exit goes first, sells what came of it, and no more is bought."""
+    async with open_venue(open_store, faults=("lose-request",), prove_absence_s=60.0) as venue:
+        await admit(venue, entry(1))
+        await in_doubt(venue)
+        executor: Any = venue.group.execution.executor
+        executor.settings = evolve(executor.settings, faults=())
+        await admit(venue, entry(2), leaves(3, 200))
+        await depth_is(venue, leased=3)
+        found = await all_end(venue, 3)
+        assert found[entry(2).signal.signal_id] == LEFT
+        assert traded(venue, Side.BUY) == traded(venue, Side.SELL) == Shares.parse(10)
+
+
+async def an_entry_in_hand_is_called_off(open_store: Any) -> None:
+    """The leader sells while the venue is asked about the market: what is not frozen yet gives way to the exit."""
+    async with open_venue(open_store) as venue:
+        market = asked_about_the_market(venue)
+        await admit(venue, entry(1))
+        await market.asked.wait()
+        await admit(venue, leaves(2))
+        await depth_is(venue, leased=2)
+        market.answers.set()
+        found = await all_end(venue, 2)
+        assert set(found.values()) == {LEFT}
+
+
+async def a_burst_of_trades_leaves_nothing_over(open_store: Any) -> None:
+    """He buys and sells again and again, some of it waiting, some of it not: in the end he holds nothing, and nor do we."""
+    terms, waits = WAITS["aggregate"]
+    async with open_venue(open_store, terms=terms) as venue:
+        tasks: list[CopyTask] = []
+        for turn in range(0, 30, 3):
+            later = {**waits, "not_before": NOW + 0.3 * turn}
+            tasks += (entry(turn + 1, 100, **later), entry(turn + 2, 60), leaves(turn + 3, 160))
+        for task in tasks:
+            await admit(venue, task)
+            await trio.sleep(0.05)
+        await all_end(venue, len(tasks))
+        assert traded(venue, Side.BUY) == traded(venue, Side.SELL)
+        assert (await venue.store.inbox.depth()).leased == 0
+
+
+# ------------------------------------------------------------------------------------------------ taken back
+
+
+async def what_waits_in_a_lane_is_suspended(open_store: Any) -> None:
+    """A reorg takes its signal while it stands behind an order in doubt: it is not bought, until it is mined again."""
+    async with open_venue(open_store, faults=("lose-request",), prove_absence_s=60.0) as venue:
+        await admit(venue, entry(1))
+        await in_doubt(venue)
+        await admit(venue, entry(2))
+        await depth_is(venue, leased=2)
+        # The one has an order, and goes on; the other has none.
+        assert await retract(venue, entry(1)) == (0, 1)
+        assert await retract(venue, entry(2)) == (1, 0)
+        assert (await venue.store.inbox.depth()).held == 1
+        await all_end(venue, 1)
+        await trio.sleep(10)
+        assert len(venue.recorder.finished) == 1
+        await depth_is(venue, held=1, leased=0)
+        await mine_again(venue, entry(2))
+        found = await all_end(venue, 2)
+        assert found[entry(2).signal.signal_id] == (End.FILLED, None)
+        assert venue.recorder.finished[-1].task.deadline == entry(2).deadline
+
+
+async def what_is_in_hand_is_suspended(open_store: Any) -> None:
+    """A reorg comes while the venue is asked about the market: nothing is frozen, reserved or sent; it ends in time."""
+    terms = {"aggregate_s": 1.0}
+    async with open_venue(open_store, terms=terms) as venue:
+        market = asked_about_the_market(venue)
+        tasks = [entry(number, gathers=True, not_before=NOW + 30, deadline=NOW + 120) for number in (1, 2)]
+        await admit(venue, *tasks)
+        await market.asked.wait()
+        assert await retract(venue, tasks[1]) == (1, 0)
+        market.answers.set()
+        found = await all_end(venue, 2)
+        # Its company goes out without it.
+        assert found[tasks[0].signal.signal_id] == (End.FILLED, None)
+        assert found[tasks[1].signal.signal_id] == (End.RETRACTED, Code.RETRACTED)
+        assert traded(venue, Side.BUY) == Shares.parse(10)
+        assert await venue.store.journal.of_task(tasks[1].follow, tasks[1].task_id) == ()
+
+
+async def what_was_given_out_before_is_suspended(open_store: Any) -> None:
+    """Its owner died before it had an order, and the reorg came meanwhile: whoever gets it next asks the store."""
+    async with open_venue(open_store, at_work=False) as venue:
+        await admit(venue, entry(1))
+        await venue.store.inbox.lease_nowait("sim", "somebody who dies", 1)
+        await venue.store.inbox.expire(NOW + 1000)
+        assert await retract(venue, entry(1)) == (0, 1)
+        await venue.nursery.start(venue.group.run)
+        await depth_is(venue, held=1, leased=0)
+        assert await venue.store.journal.of_task(entry(1).follow, entry(1).task_id) == ()
+
+
+async def retract(venue: Venue, task: CopyTask) -> tuple[int, int]:
+    """Do as the pipeline does; return how many tasks are held, and how many have started."""
+    found = await venue.store.inbox.retract(task.signal)
+    assert found is not None
+    suspended = await venue.group.suspend(found.signal_id)
+    return found.held + suspended, found.given_out - suspended
+
+
+async def mine_again(venue: Venue, task: CopyTask) -> None:
+    found = await venue.store.inbox.admit(task.signal, [task], None)
+    assert isinstance(found, Adopted)
+    venue.group.restore(found.signal_id)
+
+
+async def depth_is(venue: Venue, **wanted: int) -> None:
+    """Wait until so many tasks are where they should be."""
+
+    async def fits() -> bool:
+        depth = await venue.store.inbox.depth()
+        return all(getattr(depth, name) == count for name, count in wanted.items())
+
+    with trio.fail_after(600):
+        while not await fits():  # noqa: ASYNC110  virtual time
+            await trio.sleep(0.2)
+
+
+async def in_doubt(venue: Venue) -> None:
+    """Wait until nobody knows what became of an order."""
+    with trio.fail_after(600):
+        await trio.lowlevel.checkpoint()
+        while not venue.group.unproven:  # noqa: ASYNC110  virtual time
+            await trio.sleep(0.2)
+
+
+@define(eq=False)
+class SlowMarket:
+    """An executor that is asked about a market and takes its time, once."""
+
+    executor: Any
+    asked: trio.Event = field(factory=trio.Event)
+    answers: trio.Event = field(factory=trio.Event)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.executor, name)
+
+    async def market(self, token_id: TokenId) -> Any:
+        self.asked.set()
+        await self.answers.wait()
+        return await self.executor.market(token_id)
+
+
+def asked_about_the_market(venue: Venue) -> SlowMarket:
+    execution = venue.group.execution
+    market = SlowMarket(execution.executor)
+    execution.executor = market
+    return market
+
+
+SCENARIOS: tuple[Scenario, ...] = (
+    what_does_not_fit_goes_out_in_orders_of_its_own,
+    small_entries_are_called_off,
+    what_is_left_of_a_small_entry_goes_on_waiting,
+    an_entry_after_the_exit_is_bought,
+    an_exit_that_is_too_late_still_calls_off,
+    entries_behind_a_stuck_order_are_called_off,
+    an_entry_in_hand_is_called_off,
+    a_burst_of_trades_leaves_nothing_over,
+    what_waits_in_a_lane_is_suspended,
+    what_is_in_hand_is_suspended,
+    what_was_given_out_before_is_suspended,
+)
