@@ -121,7 +121,7 @@ async def _live(seed: int, dice: frozenset[str], steps: int, whim: Whim) -> Verd
     recorder = world.recorder
     ended = Counter(finished.task.task_id for finished in recorder.finished)
     left = status.queued + status.leased + status.held
-    halted = sum(truth.halted(name).total() for name in FOLLOWERS)
+    skipped = sum(truth.skipped(name).total() for name in FOLLOWERS)
     return Verdict(
         seed=seed,
         thrown=frozenset(whim.thrown),
@@ -131,8 +131,8 @@ async def _live(seed: int, dice: frozenset[str], steps: int, whim: Whim) -> Verd
         wrong=(
             *(f"task {task} ended {times} times" for task, times in ended.items() if times > 1),
             *_unequal(
-                "tasks with an end, waiting or halted",
-                len(ended) + left + halted,
+                "tasks with an end, waiting or never made",
+                len(ended) + left + skipped,
                 len(recorder.admitted) * len(FOLLOWERS),
             ),
         ),
@@ -183,6 +183,16 @@ class _Truth:
         )
 
     def halted(self, follower: str) -> Counter[FillKey]:
+        """Return the fills whose copies waited, and whose turn came while all nodes were red."""
+        return Counter(
+            _key_of(finished.task.signal)
+            for finished in self._world.recorder.finished
+            if finished.task.follower == follower
+            and finished.outcome.reason is not None
+            and finished.outcome.reason.code is Code.ENTRIES_HALTED
+        )
+
+    def skipped(self, follower: str) -> Counter[FillKey]:
         """Return the fills that were seen while all nodes were red: entries are halted then, and it is said."""
         recorder = self._world.recorder
         signals = {signal.signal_id: signal for signal in recorder.admitted}
@@ -204,7 +214,8 @@ class _Truth:
             for key, count in copied.items():
                 if key not in canonical:
                     spare[key[1:]] += count
-            for key in (canonical - copied - self.halted(follower)).elements():
+            halted = self.skipped(follower) + self.halted(follower)
+            for key in (canonical - copied - halted).elements():
                 if spare[key[1:]] > 0:
                     spare[key[1:]] -= 1
                 else:
