@@ -5,8 +5,8 @@ the next one when it fails. A negative answer (an empty block, a reorg) needs a 
 An endpoint is asked at its own pace; one that says "too often" rests, and what it was asked is then the others' at theirs.
 """
 
-from collections import deque
-from collections.abc import Awaitable, Callable, Collection, Generator, Sequence
+from collections import Counter, OrderedDict, deque
+from collections.abc import Awaitable, Callable, Collection, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from statistics import median
 from typing import TypeVar
@@ -25,10 +25,12 @@ from trio_copy.chain.unreadable import Unreadable
 from trio_copy.config import ChainSettings, EndpointSettings
 from trio_copy.entropy import Entropy
 from trio_copy.errors import ChainError, ConnectionLost, MalformedFrame
+from trio_copy.model.ids import Hash32
 from trio_copy.model.logs import BlockRef
 
 _T = TypeVar("_T")
 _INTERVALS_KEPT = 16
+_TOLD_KEPT = 64
 _RATE_LIMITED = "rate-limited"
 
 
@@ -62,7 +64,11 @@ class Endpoint:
     given_up: trio.Event = field(factory=trio.Event)
     """Set when its connections are known to be dead before they show it."""
     why_given_up: str = ""
+    disputed: Hash32 | None = None
+    """A head of it that nobody else knows, as long as it is its newest."""
     _intervals: deque[float] = field(factory=lambda: deque(maxlen=_INTERVALS_KEPT))
+    _told: OrderedDict[Hash32, int] = field(factory=OrderedDict)
+    """Its newest heads, with their numbers."""
 
     @property
     def name(self) -> str:
@@ -73,6 +79,22 @@ class Endpoint:
         if self.heads_seen:
             self._intervals.append(now - self.head_at)
         self.head, self.head_at, self.heads_seen = head, now, self.heads_seen + 1
+        self._told[head.hash] = head.number
+        if len(self._told) > _TOLD_KEPT:
+            self._told.popitem(last=False)
+
+    def announced(self, block: BlockRef) -> bool:
+        """Tell whether it has announced a block lately."""
+        return block.hash in self._told
+
+    @property
+    def told(self) -> Mapping[Hash32, int]:
+        """The blocks that it announced lately, with their numbers."""
+        return self._told
+
+    @property
+    def is_disputed(self) -> bool:
+        return self.disputed is not None and self.head is not None and self.disputed == self.head.hash
 
     def start_over(self) -> None:
         """Begin a connection. How often heads came is forgotten: the time without one says nothing about blocks."""
@@ -125,11 +147,25 @@ class EndpointPool:
         return sorted(
             (endpoint for endpoint in self.endpoints if endpoint.session is not None),
             key=lambda endpoint: (
-                bool(endpoint.unreadable or endpoint.red),
+                bool(endpoint.unreadable or endpoint.red or endpoint.is_disputed),
                 endpoint.failures,
-                -(endpoint.head.number if endpoint.head else 0),
+                -self._shown(endpoint),
             ),
         )
+
+    def _shown(self, endpoint: Endpoint) -> int:
+        """Return how far an endpoint has come; a claim beyond what was read is worth no more than that."""
+        shown = endpoint.head.number if endpoint.head else 0
+        return shown if self.followed is None else min(shown, self.followed.number)
+
+    @property
+    def newest_agreed(self) -> int | None:
+        """Number of the newest block that two endpoints have announced; of the only one's, where it is alone."""
+        if len(self.endpoints) == 1:
+            head = self.endpoints[0].head
+            return None if head is None or self.followed is None else min(head.number, self.followed.number)
+        counted = Counter(block for endpoint in self.endpoints for block in endpoint.told.items())
+        return max((number for (_, number), times in counted.items() if times > 1), default=None)
 
     @property
     def rest_s(self) -> float:

@@ -75,6 +75,8 @@ class Scanner:
     _glanced: deque[Hash32] = field(factory=lambda: deque(maxlen=_GLANCES_KEPT))
     _rescan_at: int | None = None
     """Where a re-scan that failed goes on."""
+    _armed: bool = False
+    """Whether it was ever known where to start."""
     _dispute_muted_until: float = -float("inf")
     _scanned_filters: int = 0
     """Version of the filters that the window was last read with."""
@@ -86,7 +88,7 @@ class Scanner:
         self._removals = Removals(self.window)
         self._ancestry = Ancestry(self.pool, 4 * self.settings.window_blocks)
         self._troubles = Troubles(self.on_trouble)
-        self.agreement = Agreement(self.pool, self.wall)
+        self.agreement = Agreement(self.pool, self.wall, self.settings.window_blocks)
 
     async def arm(self, checkpoint: Checkpoint | None, shards: set[int] | None = None) -> None:
         """Decide where the story of some shards starts: below the stored checkpoint, or at the head when there is none.
@@ -105,11 +107,15 @@ class Scanner:
             try:
                 start = await self._starting_block(checkpoint)
                 break
-            except CheckpointAhead:
-                raise
+            except CheckpointAhead as error:
+                if self._armed:
+                    await self._failed("arm-failed", error)  # what runs already waits for its nodes
+                else:
+                    raise
             except ChainError as error:
                 await self._failed("arm-failed", error)
         self._went_well("arm-failed")
+        self._armed = True
         self._restart(start)
         self._scanned_filters, self._rescanned_to = self.board.version, start.number
         await self.send.send(Armed(start, shards, checkpoint))
@@ -190,10 +196,12 @@ class Scanner:
 
     async def _starting_block(self, checkpoint: Checkpoint | None) -> BlockRef:
         head = await self.agreement.head()
+        self.agreement.start(head)
         if checkpoint is None:
             return head
         ahead = checkpoint.number - head.number
-        if ahead > _HOPELESS_WINDOWS * self.settings.window_blocks:
+        best = max((endpoint.head.number for endpoint in self.pool.live if endpoint.head is not None), default=-1)
+        if checkpoint.number - max(best, head.number) > _HOPELESS_WINDOWS * self.settings.window_blocks:
             raise CheckpointAhead(
                 f"the checkpoint {checkpoint.number} is {ahead} blocks ahead of the nodes, whose head is {head.number}: "
                 "use a node that is in step, or start with --from-head; what was traded in between is then not copied"
@@ -203,8 +211,7 @@ class Scanner:
         # The window below the checkpoint is read again: nodes answered [] for blocks that they had not indexed yet, and
         # a reorg may have happened while nobody looked. The gate drops the doubles. Where the story began is kept.
         below = max(0, checkpoint.armed_at, checkpoint.number - self.settings.window_blocks)
-        block, _ = await self.pool.block("eth_getBlockByNumber", hex(below))
-        return block
+        return await self.agreement.at(below)
 
     async def _follow(self, head: BlockRef) -> None:
         tip, oldest = self.window.tip, self.window.oldest
@@ -247,7 +254,13 @@ class Scanner:
         return path
 
     def _disputed(self, head: BlockRef, why: str) -> None:
-        """Tell a person, once per re-scan, that nodes disagree about the chain: one of them is on a fork, or lies."""
+        """Tell a person, once per re-scan, that nodes disagree about the chain: one of them is on a fork, or lies.
+
+        Whoever says so is asked last until it says something else.
+        """
+        for endpoint in self.pool.endpoints:
+            if endpoint.head is not None and endpoint.head.hash == head.hash:
+                endpoint.disputed = head.hash
         if trio.current_time() >= self._dispute_muted_until:
             self._dispute_muted_until = trio.current_time() + self.settings.rescan_every_s
             self.on_trouble("disputed-head", f"block {head.number} {why}")
@@ -272,7 +285,7 @@ class Scanner:
         for log in self.window.take_all():
             await self._emit(log, removed=True)
         await self.send.send(TooDeep(head))
-        base, _ = await self.pool.block("eth_getBlockByNumber", hex(max(0, oldest.number - 1)))
+        base = await self.agreement.at(max(0, oldest.number - 1))
         self._restart(base)
         return head.number - base.number <= self.settings.window_blocks or await self._catch_up(base, head)
 
@@ -281,7 +294,7 @@ class Scanner:
 
         When the tip itself is no longer on the chain, the window is walked back first. False when nobody confirms that.
         """
-        stored, _ = await self.pool.block("eth_getBlockByNumber", hex(tip.number))
+        stored = await self.agreement.at(tip.number)
         if stored.hash != tip.hash:
             if not await self.agreement.on(head):
                 return False
@@ -292,13 +305,13 @@ class Scanner:
         start = self.window.tip or tip
         stop = head.number - self.settings.window_blocks // 2
         # A head that is made up ends here: nobody knows a block so far ahead.
-        reached, _ = await self.pool.block("eth_getBlockByNumber", hex(stop))
+        reached = await self.agreement.at(stop)
         audit = self._audit_from(start, stop)
         while start.number < stop:
             end, logs = await self.ranges.piece(start.number + 1, stop)
             last = reached
             if end < stop:
-                last, _ = await self.pool.block("eth_getBlockByNumber", hex(end))
+                last = await self.agreement.at(end)
             for log in logs:
                 await self._emit(log)
             # Piece by piece, so that what was read is not read again when the next one fails.
@@ -336,8 +349,7 @@ class Scanner:
             known = self.window.at(number)
             if known is None:
                 return None
-            block, _ = await self.pool.block("eth_getBlockByNumber", hex(number))
-            if block.hash == known.hash:
+            if (await self.agreement.at(number)).hash == known.hash:
                 return known.hash
         return None
 
