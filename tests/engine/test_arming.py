@@ -11,6 +11,7 @@ from attrs import evolve
 
 from tests.builders import hash_of
 from tests.harness import World, make_test_plan, open_world, patient, running_engine
+from trio_copy.cli.run import why_not_armed
 from trio_copy.config import PluginTable
 from trio_copy.engine.plan import Plan
 from trio_copy.engine.service import Service
@@ -53,6 +54,22 @@ async def test_nothing_is_copied_before_arming(clock: Clock) -> None:
         world.chain.mine(world.buy(token=4))
         await world.recorder.wait_copies(4)
     assert {signal.token_id for signal in world.recorder.admitted} == {3, 4}
+
+
+async def test_who_never_armed_says_why(clock: Clock) -> None:
+    """A node that is connected but behind is not 'never reached'; once it has caught up there is nothing to say."""
+    async with (
+        open_world() as world,
+        starting(world, make_test_plan(), Checkpoint(number=1, hash=hash_of(1), armed_at=0)) as service,
+    ):
+        assert why_not_armed(service) == "the end came before a node told its head"
+        await trio.sleep(1)
+        assert service.pipeline.sealed is None
+        behind = "the node's head 0 is behind the checkpoint 1; wait for it, or start with --from-head"
+        assert why_not_armed(service) == behind
+        world.chain.mine()
+        await world.recorder.wait_until(lambda: "armed" in world.recorder.steps)
+        assert service.scanner.not_armed == ""
 
 
 async def test_a_poisoned_checkpoint_is_refused_and_the_head_is_the_way_out(clock: Clock) -> None:

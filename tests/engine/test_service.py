@@ -52,6 +52,23 @@ async def test_a_drain_that_takes_too_long_says_what_it_left(clock: Clock) -> No
     assert depth.queued == 0
 
 
+@pytest.mark.parametrize("broken", [False, True])
+async def test_an_end_leaves_the_list_of_instances(clock: Clock, monkeypatch: pytest.MonkeyPatch, broken: bool) -> None:
+    """Nobody takes a run that ended for a living one; a store that fails at that does not spoil the end."""
+
+    async def fail(_: object, instance: str) -> None:
+        await trio.lowlevel.checkpoint()
+        raise StoreUnavailable("the disk is gone")
+
+    async with open_world() as world, running_engine(world, make_test_plan()) as service:
+        control = service.store.control
+        await trio.sleep(1)
+        assert [one.instance for one in await control.instances()] == ["instance-1"]
+        if broken:
+            monkeypatch.setattr(type(control), "leave", fail)
+    assert [one.instance for one in await control.instances()] == ["instance-1"] * broken
+
+
 async def test_a_mode_change_reaches_the_workers(clock: Clock) -> None:
     """An operator's halt stops entries at once and is announced."""
     async with open_world() as world, running_engine(world, make_test_plan()) as service:

@@ -68,6 +68,17 @@ def test_every_event_field_is_documented(capsys: pytest.CaptureFixture[str]) -> 
     assert (events[-1]["lost"], events[-1]["left"]) == (0, 0)
 
 
+def test_every_alert_is_in_the_operations_page() -> None:
+    """Whoever is woken by an alert finds there what it means and what to do."""
+    text = (DOCS / "operations.md").read_text()
+    raised = re.compile(r'(?:\bon_alert|\bon_trouble|roubles\.note|\b_failed|\b_tell_once)\(\s*"([a-z-]+)"')
+    files = [path for root in ("trio_copy", "plugins") for path in (ROOT / root).rglob("*.py")]
+    kinds = {kind for path in files for kind in raised.findall(path.read_text())}
+
+    assert {"arm-failed", "false-removal", "no-bid", "reload-refused", "store-back", "unreadable"} <= kinds
+    assert sorted(kind for kind in kinds if f"`{kind}`" not in text) == []
+
+
 def test_every_command_is_in_the_readme_or_the_operations_page() -> None:
     """A verb that nobody can find does not exist."""
     text = (ROOT / "README.md").read_text() + (DOCS / "operations.md").read_text()

@@ -120,6 +120,7 @@ def test_the_status_fits_a_small_terminal() -> None:
     dead = status_lines(engine_status(endpoints=(), feed_age_s=None, unknown=3), tally)[0]
     assert "no feed" in dead.plain
     assert "unproven 3" in dead.plain
+    assert "shard 1/1 | not armed | feed" in status_lines(engine_status(block=None), tally)[0].plain
     assert dead.style != status.style
 
 

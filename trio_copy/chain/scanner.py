@@ -61,6 +61,8 @@ class Scanner:
     fetch: LogFetcher = field(init=False)
     ranges: RangeReader = field(init=False)
     agreement: Agreement = field(init=False)
+    not_armed: str = ""
+    """Why arming failed last; empty before it was tried, and once it went well."""
     late_logs: int = 0
     reorgs: int = 0
     deepest_reorg: int = 0
@@ -113,7 +115,9 @@ class Scanner:
                 else:
                     raise
             except ChainError as error:
+                self.not_armed = str(error)
                 await self._failed("arm-failed", error)
+        self.not_armed = ""
         self._went_well("arm-failed")
         self._armed = True
         self._restart(start)
@@ -207,7 +211,10 @@ class Scanner:
                 "use a node that is in step, or start with --from-head; what was traded in between is then not copied"
             )
         if ahead > 0:
-            raise ChainError(f"the node's head {head.number} is behind the checkpoint {checkpoint.number}")
+            raise ChainError(
+                f"the node's head {head.number} is behind the checkpoint {checkpoint.number}; "
+                "wait for it, or start with --from-head"
+            )
         # The window below the checkpoint is read again: nodes answered [] for blocks that they had not indexed yet, and
         # a reorg may have happened while nobody looked. The gate drops the doubles. Where the story began is kept.
         below = max(0, checkpoint.armed_at, checkpoint.number - self.settings.window_blocks)

@@ -144,13 +144,20 @@ async def _run(session: _Session) -> int:
                         with trio.CancelScope(shield=True, deadline=trio.current_time() + _SUMMARY_S):
                             await _summarise(service, printer, shown, tally)
                     if service.pipeline.sealed is None and not service.was_paused:
-                        refused = service.watchdogs.clock.refused
-                        raise ChainError(f"{refused or 'no node was ever reached'}: nothing was followed")
+                        raise ChainError(f"nothing was followed: {why_not_armed(service)}")
         finally:
             printer.finish()
             logs.finish()
             printing.cancel_scope.deadline = trio.current_time() + _SUMMARY_S
     return 130 if interrupted else 0
+
+
+def why_not_armed(service: Service) -> str:
+    """Tell why an engine never came so far as to follow anything."""
+    if why := service.watchdogs.clock.refused or service.scanner.not_armed:
+        return why
+    connected = any(endpoint.connects for endpoint in service.pool.endpoints)
+    return "the end came before a node told its head" if connected else "no node was ever reached"
 
 
 def instance_name(entropy: Entropy) -> str:

@@ -11,6 +11,7 @@ finish what is queued, housekeeping is cancelled, the executors and the store cl
 
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
 from functools import partial
 
 import trio
@@ -36,7 +37,7 @@ from trio_copy.engine.shards import Ownership, ShardKeeper
 from trio_copy.engine.supervisor import Backoff, RestartBudget, keep_running
 from trio_copy.engine.workers import WorkerGroup
 from trio_copy.entropy import Entropy
-from trio_copy.errors import ChainError, ConfigError, RestartBudgetExhausted
+from trio_copy.errors import ChainError, ConfigError, RestartBudgetExhausted, StoreError
 from trio_copy.model.catalog import TokenFacts
 from trio_copy.model.control import Instance, Mode
 from trio_copy.model.ids import Hash32
@@ -46,7 +47,7 @@ from trio_copy.telemetry.observer import Observer
 from trio_copy.telemetry.status import EndpointStatus, Status
 
 _LEAVE_S = 2.0
-"""How long an orderly end may take to give its shards up; after that they run out by themselves."""
+"""How long an end may take to leave the store and give its shards up; after that they run out by themselves."""
 _NO_BLOCK = Hash32("0x" + "0" * 64)
 _LEASE_RENEWALS = 3
 """Renewals per lease: one may fail without losing it."""
@@ -148,9 +149,8 @@ class Service:
         try:
             await self._run(task_status, gave_up)
         finally:
-            if self.keeper is not None:
-                with trio.move_on_after(_LEAVE_S, shield=True):
-                    await self.keeper.leave()
+            with trio.move_on_after(_LEAVE_S, shield=True):
+                await self._leave_store()
         if gave_up:
             raise gave_up[0]
 
@@ -180,6 +180,14 @@ class Service:
                 with trio.move_on_after(self.plan.settings.engine.drain_s):
                     self.abandoned += await group.abandon()
             housekeeping.cancel_scope.cancel()
+
+    async def _leave_store(self) -> None:
+        if self.keeper is not None:
+            await self.keeper.leave()
+            return
+        # A store that fails now must not hide how the run ended: the entry is then shown as dead by its last heartbeat.
+        with suppress(StoreError):
+            await self.store.control.leave(self.seams.instance)
 
     def works_on(self, shard: int) -> bool:
         """Tell whether a task of a shard is being carried out here."""

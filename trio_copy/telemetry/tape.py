@@ -107,7 +107,7 @@ def status_lines(status: Status, tally: Tally) -> tuple[Text, Text]:
     first = (
         f"{status.name} {status.trading} {status.mode}",
         f"shard {status.shard}",
-        f"block {status.block}",
+        "not armed" if status.block is None else f"block {status.block}",
         feed,
         nodes,
         f"queue {status.queued} busy {status.busy}{unproven}",
