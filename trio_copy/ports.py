@@ -149,8 +149,10 @@ class Inbox(Protocol):
         the advance of the checkpoint. Of any number of concurrent callers with one signal, exactly one is `Admitted`.
         When full, a BUY is shed; a SELL takes the place of the oldest queued BUY, which is shed, and is itself shed
         only when there is none. A signal that was retracted is `Adopted` instead, as is one with the `credit_key` of a
-        signal retracted in the last ten minutes. The latter needs a `whole` block, one of which everything was admitted
-        before: what was retracted may stand in it itself, and then this is a second trade. Otherwise it is `Unsure`.
+        signal retracted in the last ten minutes: the oldest such one, each once, and none that was of the same
+        transaction, where another fill is one of its own. This needs a `whole` block, one of which everything was
+        admitted before: what was retracted may stand in it itself, and then this is a second trade. Otherwise it is
+        `Unsure`, and nothing is used up.
         """
         ...
 

@@ -40,6 +40,8 @@ class _Known:
     signal_id: SignalId
     admitted_at: float
     blocks: set[Hash32]
+    transactions: set[Hash32]
+    """Every one it was ever in: another fill of one of these is no return of it."""
     retracted: bool = False
 
 
@@ -67,7 +69,8 @@ class MemoryInbox:
     """Ended tasks."""
     skips: deque[SkipRecord]
     _known: OrderedDict[SignalId, _Known] = field(factory=OrderedDict)
-    _credits: dict[tuple[str, ...], tuple[_Known, float]] = field(factory=dict)
+    _credits: dict[tuple[str, ...], dict[SignalId, tuple[_Known, float]]] = field(factory=dict)
+    """Retracted signals that may come back under another hash, and until when; of each key the oldest first."""
     _queues: dict[str, OrderedDict[TaskId, CopyTask]] = field(factory=lambda: defaultdict(OrderedDict))
     _entries: OrderedDict[TaskId, CopyTask] = field(factory=OrderedDict)
     """The queued BUYs of all queues, oldest first: what an exit may evict."""
@@ -106,7 +109,9 @@ class MemoryInbox:
         if known is None:
             known = self._credited(signal, now)
             if known is None:
-                self._known[signal.signal_id] = _Known(signal.signal_id, now, {signal.block_hash})
+                self._known[signal.signal_id] = _Known(
+                    signal.signal_id, now, blocks={signal.block_hash}, transactions={signal.tx_hash}
+                )
                 self.skips.extend(skip_record(skip, signal, now) for skip in skips)
                 return self._enqueue(tasks)
             if not whole:
@@ -116,6 +121,9 @@ class MemoryInbox:
             known.blocks.add(signal.block_hash)
             return Duplicate()
         known.blocks, known.retracted = {signal.block_hash}, False
+        known.transactions.add(signal.tx_hash)
+        # However it came back: what stands in the chain again must not be taken for one more trade.
+        self._use_credit(signal.credit_key, known)
         waiting = self._held.pop(known.signal_id, [])
         self._held_count -= len(waiting)
         for task in waiting:
@@ -131,7 +139,7 @@ class MemoryInbox:
             return None
         known.retracted = True
         if signal.credit_key is not None:
-            self._credits[signal.credit_key] = (known, self.wall() + CREDIT_S)
+            self._credits.setdefault(signal.credit_key, {})[known.signal_id] = (known, self.wall() + CREDIT_S)
         # What was given out before may have been sent: it goes its way.
         mine = [task for task in self._not_leased() if task.signal.signal_id == known.signal_id]
         held = [task for task in mine if not task.again]
@@ -336,10 +344,21 @@ class MemoryInbox:
                 yield Ended(task=task, outcome=outcome)
 
     def _credited(self, signal: Signal, now: float) -> _Known | None:
+        """Return the oldest retracted signal that this one may be under another hash; its credit is not used up."""
         if not self._credits or signal.credit_key is None:
             return None
-        known, until = self._credits.get(signal.credit_key, (None, 0.0))
-        return known if known is not None and known.retracted and now < until else None
+        waiting = [known for known, until in self._credits.get(signal.credit_key, {}).values() if now < until]
+        itself = (known for known in waiting if known.signal_id == signal.signal_id)
+        return next(itself, None) or next(
+            (known for known in waiting if signal.tx_hash not in known.transactions), None
+        )
+
+    def _use_credit(self, key: tuple[str, ...] | None, known: _Known) -> None:
+        if key is None or key not in self._credits:
+            return
+        self._credits[key].pop(known.signal_id, None)
+        if not self._credits[key]:
+            del self._credits[key]
 
     def _enqueue(self, tasks: Sequence[CopyTask]) -> Admitted:
         victims: list[Ended] = []
@@ -479,8 +498,12 @@ class MemoryInbox:
             if len(self._known) < self.dedup_max and now - oldest.admitted_at < self.dedup_ttl_s:
                 break
             self._known.popitem(last=False)
-        if self._credits:
-            self._credits = {key: credit for key, credit in self._credits.items() if credit[1] > now}
+        for key, credits in list(self._credits.items()):
+            # Oldest first: behind one that still holds, all do.
+            for known, until in list(credits.values()):
+                if until > now:
+                    break
+                self._use_credit(key, known)
 
 
 def _position_of(task: CopyTask) -> PositionKey:

@@ -107,6 +107,7 @@ class RedisInbox:
             self.history_max,
             self.desk.bell,
             int(whole),
+            signal.tx_hash,
             len(tasks),
             *words,
             *(encode(skip_record(skip, signal, now)) for skip in skips),

@@ -27,7 +27,7 @@ from trio_copy.model.decisions import (
     shed,
 )
 from trio_copy.model.fills import Side
-from trio_copy.model.ids import FollowerId, SignalId, TaskId
+from trio_copy.model.ids import FollowerId, Hash32, SignalId, TaskId
 from trio_copy.model.logs import Checkpoint
 from trio_copy.model.records import skip_record
 from trio_copy.model.signals import Signal
@@ -111,7 +111,7 @@ class SqliteInbox:
                 "SELECT known_as, retracted FROM signals WHERE signal_id = ?", (signal.signal_id,)
             ).fetchone()
             if known is None:
-                known = _credited(connection, credit_key, now)
+                known = _credited(connection, credit_key, signal, now)
                 if known is not None and not whole:
                     return Unsure()
                 connection.execute(
@@ -559,12 +559,18 @@ def _add_block(connection: sqlite3.Connection, known_as: str, signal: Signal) ->
     connection.execute("INSERT OR IGNORE INTO signal_blocks VALUES (?, ?)", (known_as, signal.block_hash))
 
 
-def _credited(connection: sqlite3.Connection, credit_key: str | None, now: float) -> tuple[str, int] | None:
-    """Return the retracted signal that comes back under another transaction, and use its credit up."""
+def _credited(
+    connection: sqlite3.Connection, credit_key: str | None, signal: Signal, now: float
+) -> tuple[str, int] | None:
+    """Return the oldest retracted signal that this one may be under another hash; its credit is not used up."""
     if credit_key is None:
         return None
-    row: tuple[str, int] | None = connection.execute(
-        "SELECT known_as, retracted FROM signals WHERE credit_key = ? AND credit_until > ? AND retracted = 1",
+    # A signal has one row for each hash it was ever seen under: another fill of one of these is no return of it.
+    transactions: dict[str, set[Hash32]] = {}
+    for known_as, record in connection.execute(
+        "SELECT known_as, record FROM signals WHERE credit_key = ? AND credit_until > ? AND retracted = 1"
+        " ORDER BY credit_until, admitted_at, signal_id",
         (credit_key, now),
-    ).fetchone()
-    return row
+    ):
+        transactions.setdefault(known_as, set()).add(decode(record, Signal).tx_hash)
+    return next(((known_as, 1) for known_as, seen in transactions.items() if signal.tx_hash not in seen), None)

@@ -3,6 +3,7 @@
 from collections import Counter
 
 import msgspec
+import pytest
 import trio
 import trio.testing
 from attrs import evolve
@@ -117,6 +118,29 @@ async def test_a_trade_under_another_hash_is_adopted_once_its_block_is_whole(clo
         await pass_blocks(world)
     assert bought(world) == Counter({"3": 1})
     assert world.recorder.admissions[-1] == "adopted"
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ((match(1, 30, 30),), (match(2, 30), match(3, 30))),
+        ((match(1, 30), match(2, 30)), (match(3, 30, 30),)),
+        ((match(1, 30), match(2, 30)), (match(3, 30), match(4, 30))),
+    ],
+    ids=["divided", "joined", "moved"],
+)
+async def test_equal_fills_come_back_each_for_itself(
+    clock: Clock, before: tuple[DevTx, ...], after: tuple[DevTx, ...]
+) -> None:
+    """A reorg divides two equal fills of one order anew among transactions: they stay two trades."""
+    async with open_world() as world, running_engine(world, make_test_plan()):
+        world.chain.mine(*before)
+        await pass_blocks(world, 1)
+        await world.recorder.wait_copies(4)
+        world.chain.reorg(2, [after, (), ()])
+        await pass_blocks(world)
+    assert bought(world) == Counter({"3": 2})
+    assert world.recorder.admissions == ["admitted"] * 2 + ["adopted"] * 2
 
 
 async def test_a_removed_log_is_recognised_under_another_number(clock: Clock) -> None:

@@ -35,7 +35,8 @@ class Signal:
     def credit_key(self) -> tuple[str, ...] | None:
         """What stays equal when a transaction that a reorg dropped is sent again under another hash.
 
-        None where no order hash ties the two together: then nothing can prove that they are the same trade.
+        None where no order hash ties the two together: then nothing can prove that they are the same trade. `nth` has
+        no part in it: it counts within one transaction, and equal fills may come back divided among others.
         """
         if self.order_hash is None:
             return None
@@ -46,7 +47,6 @@ class Signal:
             str(self.token_id),
             str(self.shares),
             str(self.notional),
-            str(self.nth),  # of three equal fills, each comes back for itself
         )
 
 

@@ -17,13 +17,16 @@ _HALF = Price(500_000)
 
 
 def sample_signal(
-    number: int, *, side: Side = Side.BUY, block: int = 1, tx: int | None = None, now: float = 0.0
+    number: int, *, side: Side = Side.BUY, block: int = 1, tx: int | None = None, nth: int = 0, now: float = 0.0
 ) -> Signal:
-    """A trade of 100 shares at half a dollar; `number` names the leader's order, `tx` the transaction."""
+    """A trade of 100 shares at half a dollar; `number` names the leader's order, `tx` the transaction.
+
+    `nth` tells the equal fills of the order within that transaction apart.
+    """
     order_hash, tx_hash = fake_hash("order", number), fake_hash("tx", number if tx is None else tx)
     shares = Shares(100_000_000)
     return Signal(
-        signal_id=order_signal_id(_CHAIN, _EXCHANGE, order_hash, tx_hash, (100_000_000, 50_000_000, 0), 0),
+        signal_id=order_signal_id(_CHAIN, _EXCHANGE, order_hash, tx_hash, (100_000_000, 50_000_000, 0), nth),
         chain_id=_CHAIN,
         exchange=_EXCHANGE,
         leader=LEADER,
@@ -39,6 +42,7 @@ def sample_signal(
         block_hash=fake_hash("block", block),
         block_time=int(now),
         seen_at=now,
+        nth=nth,
     )
 
 

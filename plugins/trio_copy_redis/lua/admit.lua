@@ -1,6 +1,6 @@
 -- 4 signal 5 dedup ms 6 capacity 7 credit key 8 block 9 record 10 checkpoint 11 nonce 12 shed 13 evicted 14 keep ms
--- 15 history length 16 bell 17 whether its block is whole 18 number of tasks, 10 words each: id executor follower body
--- deadline not-before gather side decided position; then skips.
+-- 15 history length 16 bell 17 whether its block is whole 18 transaction 19 number of tasks, 10 words each: id executor
+-- follower body deadline not-before gather side decided position; then skips.
 if fenced() then return FENCED end
 local id, ttl, capacity, credit, block, nonce, keep = ARGV[4], ARGV[5], tonumber(ARGV[6]), ARGV[7], ARGV[8], ARGV[11], ARGV[14]
 local signal = k('signal:' .. id)
@@ -24,26 +24,33 @@ if as and call('HGET', k('signal:' .. as), 'ret') ~= '1' then
   return {'duplicate'}
 end
 if not as and credit ~= '' then
-  local waits = call('GET', k('credit:' .. credit))
-  if waits then
-    local known, till = string.match(waits, '^(.*)|(.*)$')
-    if tonumber(till) > now and call('HGET', k('signal:' .. known), 'ret') == '1' then
-      if ARGV[17] ~= '1' then return {'unsure'} end
+  local credits = k('credits:' .. credit)
+  call('ZREMRANGEBYSCORE', credits, '-inf', NOW)
+  for _, known in ipairs(call('ZRANGE', credits, 0, -1)) do
+    local seen = call('HMGET', k('signal:' .. known), 'ret', 'X' .. ARGV[18])
+    if seen[1] ~= '1' then
+      call('ZREM', credits, known)
+    elseif not seen[2] then -- another fill of a transaction it was in is no return of it
       as = known
-      call('HSET', signal, 'as', as, 'at', NOW)
-      call('PEXPIRE', signal, ttl)
+      break
     end
   end
+  if as and ARGV[17] ~= '1' then return {'unsure'} end
 end
 if as and role ~= '' and role ~= 'lease' then return {'duplicate'} end -- its owner says whether it is there again
 if as then -- it was taken back, and is there again
   local s = k('signal:' .. as)
+  if not v[1] then -- under another hash
+    call('HSET', signal, 'as', as, 'at', NOW)
+    call('PEXPIRE', signal, ttl)
+  end
   local fields = call('HKEYS', s)
   for _, name in ipairs(fields) do
     if string.sub(name, 1, 1) == 'B' then call('HDEL', s, name) end
   end
-  call('HSET', s, 'ret', 0, 'nb', 0)
-  if credit ~= '' then call('DEL', k('credit:' .. credit)) end
+  call('HSET', s, 'ret', 0, 'nb', 0, 'X' .. ARGV[18], 1)
+  -- However it came back: what stands in the chain again must not be taken for one more trade.
+  if credit ~= '' then call('ZREM', k('credits:' .. credit), as) end
   stands(as)
   local resumed = 0
   for _, task in ipairs(call('SMEMBERS', k('of:' .. as))) do
@@ -61,10 +68,10 @@ if as then -- it was taken back, and is there again
   return {'adopted', as, resumed}
 end
 
-call('HSET', signal, 'as', id, 'rec', ARGV[9], 'at', NOW, 'ret', 0, 'open', 0, 'nb', 0, 'ck', credit)
+call('HSET', signal, 'as', id, 'rec', ARGV[9], 'at', NOW, 'ret', 0, 'open', 0, 'nb', 0, 'ck', credit, 'X' .. ARGV[18], 1)
 call('HSET', signal, 'keep', math.max(tonumber(ttl), tonumber(keep)))
 stands(id)
-local n, at = tonumber(ARGV[18]), 19
+local n, at = tonumber(ARGV[19]), 20
 local c = call('HMGET', k('count'), 'queued', 'waiting', 'held', 'seq')
 local resting, seq = tonumber(c[1] or 0) + tonumber(c[2] or 0) + tonumber(c[3] or 0), tonumber(c[4] or 0)
 local peak = tonumber(call('HGET', k('count'), 'peak') or 0)

@@ -9,7 +9,8 @@ if call('HDEL', s, 'B' .. ARGV[5]) == 1 then call('HINCRBY', s, 'nb', -1) end
 if tonumber(call('HGET', s, 'nb')) > 0 then return nil end
 call('HSET', s, 'ret', 1)
 if v[2] and v[2] ~= '' then
-  call('SET', k('credit:' .. v[2]), as .. '|' .. string.format('%.3f', now + ARGV[6] / 1000), 'PX', ARGV[6])
+  call('ZADD', k('credits:' .. v[2]), string.format('%.3f', now + ARGV[6] / 1000), as)
+  call('PEXPIRE', k('credits:' .. v[2]), ARGV[6])
 end
 local held, given_out = 0, 0
 for _, id in ipairs(call('SMEMBERS', k('of:' .. as))) do

@@ -5,7 +5,9 @@
 --                  ga (whom it gathers with) g (its signal) i (its number) a(gain) c (how often it came back)
 --                  p (whose position it is about) x (its entry in the stream) o(wner) u(ntil) l(eased at) w(aits until) z (ended at) r (outcome) y (why)
 --   signal:ID      one signal: as (the id it was first known under) rec(ord) at ret(racted) open (tasks that have not ended)
---                  nb and B... (the blocks it stands in) by and ans (who admitted it, and what he was answered)
+--                  nb and B... (the blocks it stands in) X... (every transaction it was in) ck (its credit key)
+--                  by and ans (who admitted it, and what he was answered)
+--   credits:KEY    retracted signals that may come back under another hash, by when that ends
 --   of:ID          the tasks of a signal, until the last one ends
 --   queue:EXECUTOR the stream of one executor's tasks, group "workers". What is leased is pending for its owner; what was
 --                  given back is pending for "~back", and goes out first

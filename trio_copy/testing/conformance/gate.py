@@ -276,6 +276,64 @@ async def the_same_order_in_another_transaction_is_adopted(open_store: OpenStore
         assert isinstance(await store.inbox.admit(other, [sample_task(other)], None), Admitted)
 
 
+async def equal_fills_come_back_each_for_itself(open_store: OpenStoreForTest) -> None:
+    """However a reorg divides two equal fills of an order among transactions: two come back, the oldest first, once."""
+    rows = (
+        ([(1, 0), (1, 1)], [(2, 0), (3, 0)]),
+        ([(1, 0), (2, 0)], [(3, 0), (3, 1)]),
+        ([(1, 0), (2, 0)], [(3, 0), (4, 0)]),
+    )
+    async with open_with(open_store) as store:
+        for number, (before, after) in enumerate(rows, start=1):
+            first = [sample_signal(number, block=5, tx=10 * number + tx, nth=nth) for tx, nth in before]
+            second = [sample_signal(number, block=6, tx=10 * number + tx, nth=nth) for tx, nth in after]
+            third = sample_signal(number, block=6, tx=10 * number + 9)
+            for signal in first:
+                assert isinstance(await store.inbox.admit(signal, [sample_task(signal)], None), Admitted)
+            for signal in first:
+                assert await store.inbox.retract(signal) is not None
+                await trio.sleep(1)
+            for signal in second:
+                assert await store.inbox.admit(signal, [sample_task(signal)], None, whole=False) == Unsure()
+            for signal, old in zip(second, first, strict=True):
+                answer = await store.inbox.admit(signal, [sample_task(signal)], None)
+                assert answer == Adopted(signal_id=old.signal_id, resumed=1)
+                assert await store.inbox.admit(signal, [sample_task(signal)], None) == Duplicate()
+            assert isinstance(await store.inbox.admit(third, [sample_task(third)], None), Admitted)
+            assert len(await lease_all(store)) == 3
+
+
+async def another_fill_of_a_transaction_is_one_of_its_own(open_store: OpenStoreForTest) -> None:
+    """An unknown fill is no return of one that stood in its transaction, under whatever hash that came first."""
+    async with open_with(open_store) as store:
+        first, moved = sample_signal(1, block=5, tx=1), sample_signal(1, block=6, tx=2)
+        assert isinstance(await store.inbox.admit(first, [sample_task(first)], None), Admitted)
+        await store.inbox.retract(first)
+        assert isinstance(await store.inbox.admit(moved, [sample_task(moved)], None), Adopted)
+        await store.inbox.retract(moved)
+        for block, tx in ((7, 1), (8, 2)):
+            other = sample_signal(1, block=block, tx=tx, nth=1)
+            assert isinstance(await store.inbox.admit(other, [sample_task(other)], None, whole=tx == 1), Admitted)
+        new = sample_signal(1, block=9, tx=3)
+        assert await store.inbox.admit(new, [sample_task(new)], None) == Adopted(signal_id=first.signal_id, resumed=1)
+
+
+async def a_signal_that_returns_takes_its_own_credit(open_store: OpenStoreForTest) -> None:
+    """What came back by itself leaves no credit behind, and the credits of its equals as they were."""
+    async with open_with(open_store) as store:
+        first, second = sample_signal(1, block=5, tx=1), sample_signal(1, block=5, tx=2)
+        for signal in (first, second):
+            await store.inbox.admit(signal, [sample_task(signal)], None)
+        for signal in (first, second):
+            await store.inbox.retract(signal)
+        again = evolve(first, block_hash=fake_hash("block", 6))
+        assert isinstance(await store.inbox.admit(again, [sample_task(again)], None), Adopted)
+        third, fourth = sample_signal(1, block=6, tx=3), sample_signal(1, block=6, tx=4)
+        answer = await store.inbox.admit(third, [sample_task(third)], None)
+        assert answer == Adopted(signal_id=second.signal_id, resumed=1)
+        assert isinstance(await store.inbox.admit(fourth, [sample_task(fourth)], None), Admitted)
+
+
 async def held_tasks_end_at_their_deadline(open_store: OpenStoreForTest) -> None:
     """A retracted fill that is not mined again ends its waiting tasks with a reason."""
     async with open_with(open_store) as store:
@@ -420,6 +478,9 @@ GATE_CHECKS: tuple[StoreCheck, ...] = (
     a_signal_lives_on_in_another_block,
     the_same_order_in_another_transaction_is_adopted,
     a_second_trade_of_an_order_is_no_return_of_the_first,
+    equal_fills_come_back_each_for_itself,
+    another_fill_of_a_transaction_is_one_of_its_own,
+    a_signal_that_returns_takes_its_own_credit,
     held_tasks_end_at_their_deadline,
     follows_change_by_versions,
     the_mode_is_heard,
