@@ -129,15 +129,16 @@ async def test_a_trade_under_another_hash_is_adopted_once_its_block_is_whole(clo
     ],
     ids=["divided", "joined", "moved"],
 )
+@pytest.mark.parametrize("depth", [2, 4])
 async def test_equal_fills_come_back_each_for_itself(
-    clock: Clock, before: tuple[DevTx, ...], after: tuple[DevTx, ...]
+    clock: Clock, before: tuple[DevTx, ...], after: tuple[DevTx, ...], depth: int
 ) -> None:
     """A reorg divides two equal fills of one order anew among transactions: they stay two trades."""
     async with open_world() as world, running_engine(world, make_test_plan()):
         world.chain.mine(*before)
-        await pass_blocks(world, 1)
+        await pass_blocks(world, depth - 1)
         await world.recorder.wait_copies(4)
-        world.chain.reorg(2, [after, (), ()])
+        world.chain.reorg(depth, [after, *[()] * depth])
         await pass_blocks(world)
     assert bought(world) == Counter({"3": 2})
     assert world.recorder.admissions == ["admitted"] * 2 + ["adopted"] * 2

@@ -88,17 +88,17 @@ class Pipeline:
                 # At once, because the trade may come again at any moment; but a single node may be wrong.
                 if source == SCAN or self.on_removed(log, source):
                     await self._retract(self.reader.take_back(log))
-            case SeenLog():
+            case SeenLog(source=source):
                 for fact in self.reader.read(item):
                     if isinstance(fact, Resolution):
                         await self.store.ledger.note_resolution(fact)
                     else:
-                        await self._admit_ours(fact)
+                        await self._admit_ours(fact, scanned=source == SCAN)
             case Sealed(block=block):
                 await self._retract(self.reader.seal(block))
                 waiting, self._unsure = self._unsure, []
                 for signal in waiting:
-                    await self._admit_ours(signal)
+                    await self._admit_ours(signal, scanned=True)  # or it would have been lost by now
                 self.sealed = block
                 await self._save()
             case Armed(block=block, shards=shards, checkpoint=earlier):
@@ -128,14 +128,14 @@ class Pipeline:
             return None
         return Checkpoint(number=sealed.number, hash=sealed.hash, armed_at=self.armed_at)
 
-    async def _admit_ours(self, signal: Signal) -> None:
+    async def _admit_ours(self, signal: Signal, *, scanned: bool) -> None:
         try:
-            await self._admit(signal)
+            await self._admit(signal, scanned=scanned)
         except LeaseLost:
             # Whoever has the shard now reads it from the checkpoint on, which must therefore stand still.
             self.forget(self.shard_of(signal.leader))
 
-    async def _admit(self, signal: Signal) -> None:
+    async def _admit(self, signal: Signal, *, scanned: bool) -> None:
         follows = self.book.of(signal.leader)
         # Never the same moment twice: an exit has to know which entries were decided before it.
         now = self._decided_at = max(self.wall(), nextafter(self._decided_at, inf))
@@ -153,7 +153,7 @@ class Pipeline:
         ours = self._shards is None or self.shard_of(signal.leader) in self._shards
         checkpoint = self._checkpoint() if ours else None
         self.at("gate: before admission")
-        whole = len(self._unsure) >= _UNSURE_MOST or self.reader.is_whole(signal)
+        whole = len(self._unsure) >= _UNSURE_MOST or self.reader.is_whole(signal, scanned=scanned)
         admission = await self.store.inbox.admit(signal, tasks, checkpoint, skips, whole=whole)
         self.at("gate: admitted")
         match admission:

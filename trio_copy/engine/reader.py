@@ -121,9 +121,14 @@ class LogReader:
                 lost.extend(signals)
         return tuple(lost)
 
-    def is_whole(self, signal: Signal) -> bool:
-        """Tell whether all of a signal's block has been read: then nothing else of it is still to come."""
-        return signal.block_hash in self._sealed or signal.block_number <= self._sealed_number - _SEALS_OF_DOUBT
+    def is_whole(self, signal: Signal, *, scanned: bool) -> bool:
+        """Tell whether all of a signal's block has been read: then nothing else of it is still to come.
+
+        Blocks of a gap are not sealed one by one. What a subscription brings of a block far below may be a reorg that
+        nobody has followed yet: there, only the seal counts.
+        """
+        below = signal.block_number <= self._sealed_number - _SEALS_OF_DOUBT
+        return signal.block_hash in self._sealed or (scanned and below)
 
     def _signals(self, seen: SeenLog) -> tuple[Fact, ...] | None:
         """Return what a log tells; None when the log is unusable."""
