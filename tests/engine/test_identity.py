@@ -155,3 +155,18 @@ async def test_a_removed_log_is_recognised_under_another_number(clock: Clock) ->
         await world.recorder.wait_until(lambda: bool(world.recorder.admitted))
         tell(world, evolve(log, log_index=7), removed=True)
         await world.recorder.wait_until(lambda: bool(world.recorder.retracted))
+
+
+async def test_what_only_a_subscription_knew_is_taken_back_with_its_block(clock: Clock) -> None:
+    """eth_getLogs did not know the fill, its block was sealed, and nobody says that a reorg took it: it is one trade."""
+    async with open_world() as world, running_engine(world, make_test_plan()):
+        world.nodes[0].faults.empty_logs = 1
+        world.nodes[0].faults.without_removed = True
+        world.chain.mine(match(1, 30))
+        await world.recorder.wait_copies(2)
+        await trio.sleep(1)
+        world.chain.reorg(1, [(), ()])
+        await pass_blocks(world, 2)
+        world.chain.mine(match(2, 30))
+        await pass_blocks(world)
+    assert bought(world) == Counter({"3": 1})

@@ -56,11 +56,13 @@ class LogReader:
     _orphaned: OrderedDict[LogName, None] = field(factory=OrderedDict)
     _unsealed: OrderedDict[LogName, tuple[BlockPlace, tuple[Fact, ...]]] = field(factory=OrderedDict)
     """Facts that a subscription brought and the scanner has not confirmed, with their blocks."""
+    _unconfirmed: OrderedDict[LogName, tuple[BlockPlace, tuple[Fact, ...]]] = field(factory=OrderedDict)
+    """The same of blocks that are sealed: the scanner does not know these logs, so it cannot take them back."""
 
     def start_over(self, block: BlockRef) -> None:
         """Read everything after a block anew: leaders came whose logs were not looked at before. The gate knows copies."""
         self.armed_block, self._sealed_number = block.number, -1
-        for table in (self._seen, self._sealed, self._orphaned, self._unsealed):
+        for table in (self._seen, self._sealed, self._orphaned, self._unsealed, self._unconfirmed):
             table.clear()
 
     def read(self, seen: SeenLog) -> tuple[Fact, ...]:
@@ -70,6 +72,7 @@ class LogReader:
         scanned = seen.source == SCAN
         if scanned:
             self._unsealed.pop(key, None)
+            self._unconfirmed.pop(key, None)
             # The scanner has the last word: a block that was taken back and is on the chain again counts again.
             self._orphaned.pop(key, None)
         elif key in self._orphaned:
@@ -100,6 +103,7 @@ class LogReader:
         key = log.name
         _remember(self._orphaned, key, None)
         self._unsealed.pop(key, None)
+        self._unconfirmed.pop(key, None)
         return self._seen.pop(key, ())
 
     def seal(self, block: BlockRef) -> tuple[Fact, ...]:
@@ -114,8 +118,15 @@ class LogReader:
         for key, ((number, block_hash), signals) in list(self._unsealed.items()):
             if block_hash == block.hash:
                 del self._unsealed[key]
+                _remember(self._unconfirmed, key, ((number, block_hash), signals))
             elif number <= block.number - _SEALS_OF_DOUBT:
                 del self._unsealed[key]
+                self._seen.pop(key, None)
+                _remember(self._orphaned, key, None)
+                lost.extend(signals)
+        for key, ((number, block_hash), signals) in list(self._unconfirmed.items()):
+            if number == block.number and block_hash != block.hash:
+                del self._unconfirmed[key]
                 self._seen.pop(key, None)
                 _remember(self._orphaned, key, None)
                 lost.extend(signals)
