@@ -88,6 +88,10 @@ class MalformedFrame(ChainError):
     """A node sent something that is no JSON-RPC, or not what was asked for. It is counted."""
 
 
+class UnreadableLogs(ChainError):
+    """A node answered with logs among which some cannot be read: what was asked for is not complete."""
+
+
 class UndecodableLog(ChainError):
     """A log claims to be an event but does not have its shape. It is quarantined and counted."""
 

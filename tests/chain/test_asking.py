@@ -1,5 +1,8 @@
 """How nodes are asked: less where they refuse, seldom where they limit, another way where they cannot. Virtual time."""
 
+from typing import Any
+
+import pytest
 import trio
 import trio.testing
 from attrs import evolve
@@ -8,7 +11,10 @@ from tests.builders import hash_of
 from tests.chain.test_scanner import Clock, mine, scanning
 from tests.harness import World, make_test_plan, open_world, patient, running_engine
 from trio_copy.chain.feed import SeenLog
-from trio_copy.model.logs import BlockRef, Checkpoint
+from trio_copy.chain.scanner import GLANCE
+from trio_copy.model.logs import BlockRef, Checkpoint, RawLog
+from trio_copy.testing.devnet import shown
+from trio_copy.testing.devnet.chain import DevTx
 from trio_copy.testing.devnet.wire import log_object
 
 
@@ -112,7 +118,7 @@ async def test_new_fills_do_not_wait_for_a_gap(clock: Clock) -> None:
         async with scanning(world, checkpoint, requests_per_s=10.0) as feed:
             await mine_every(world, 2.0, 5)
             early = [
-                item.log.block_number for item in feed.items if isinstance(item, SeenLog) and item.source == "node-0"
+                item.log.block_number for item in feed.items if isinstance(item, SeenLog) and item.source == GLANCE
             ]
             assert max(feed.sealed(), default=0) < 400
     assert set(range(503, 506)) <= set(early)
@@ -365,3 +371,78 @@ async def test_a_node_that_cannot_be_read_gives_way_to_one_that_can(clock: Clock
         mine(world, 3)
         await feed.wait_sealed(3)
     assert feed.logs() == [1, 2, 3]
+
+
+def _illegible(monkeypatch: pytest.MonkeyPatch, number: int) -> None:
+    """Let every node write the logs of one block so that nobody can read them."""
+
+    def written(log: RawLog, *args: Any, **kwargs: Any) -> dict[str, Any]:
+        return {**log_object(log, *args, **kwargs), **({"data": "0x?"} if log.block_number == number else {})}
+
+    monkeypatch.setattr(shown, "log_object", written)
+
+
+@pytest.mark.parametrize("nodes", [1, 2])
+@pytest.mark.parametrize("gap", [False, True], ids=["at the head", "in a gap"])
+async def test_a_log_that_nobody_can_read_stops_its_block_for_a_while_only(
+    clock: Clock, monkeypatch: pytest.MonkeyPatch, nodes: int, gap: bool
+) -> None:
+    """Everything else is read, in a gap too; a person is told once which block is incomplete."""
+    _illegible(monkeypatch, 20)
+    async with open_world(nodes=nodes) as world:
+        checkpoint = away(world, 60) if gap else None
+        async with scanning(world, checkpoint, window_blocks=8 if gap else 128, rescan_every_s=5.0) as feed:
+            if not gap:
+                mine(world, 61)
+            await mine_every(world, 2.0, 12)
+            assert feed.sealed()[-1] == 19
+            await mine_every(world, 2.0, 20)
+            assert feed.sealed()[-1] == 93
+            await trio.sleep(60)
+        assert all(endpoint.manners.range_blocks(2000) == 2000 for endpoint in feed.scanner.pool.endpoints)
+    assert sorted(feed.logs()) == [number for number in range(2 if gap else 1, 94) if number != 20]
+    (told,) = (detail for kind, detail in feed.troubles if kind == "log-lost")
+    assert told.startswith("block 20 is read without 1 logs")
+
+
+async def test_a_block_is_waited_for_longer_while_another_node_may_still_give_it(
+    clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It refuses for now, which is no word about the block; but nothing is waited for without end."""
+    _illegible(monkeypatch, 2)
+    async with open_world(nodes=2) as world, scanning(world) as feed:
+        world.nodes[1].faults.rate_limited = 1
+        mine(world, 3)
+        await trio.sleep(290)
+        assert feed.sealed() == [1]
+        await trio.sleep(30)
+        assert feed.sealed() == [1, 2, 3]
+    assert kinds(feed.troubles).count("log-lost") == 1
+
+
+async def test_the_newest_blocks_are_read_while_an_older_one_cannot_be(
+    clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No subscription brings them, and they would be too old afterwards."""
+    _illegible(monkeypatch, 2)
+    async with open_world() as world, scanning(world) as feed:
+        world.nodes[0].faults.silent_logs = True
+        mine(world, 2)
+        await trio.sleep(2)
+        await mine_every(world, 2.0, 5)
+        await trio.sleep(6)
+        assert feed.sealed() == [1]
+        glanced = {item.log.block_number for item in feed.items if isinstance(item, SeenLog) and item.source == GLANCE}
+        assert 7 in glanced
+
+
+async def test_a_log_may_be_as_large_as_a_message(clock: Clock) -> None:
+    """Anybody can pay for one of a megabyte."""
+    async with open_world() as world, scanning(world) as feed:
+        (log,) = world.buy().logs
+        large = evolve(log, data=log.data + bytes(1 << 20))
+        world.chain.mine(DevTx(tx_hash=hash_of(77), logs=(large,)))
+        mine(world, 1)
+        await feed.wait_sealed(2)
+    assert feed.logs() == [1, 2]
+    assert feed.troubles == []

@@ -11,6 +11,8 @@ from attrs import define, field
 
 from tests.engine.test_subscription import mine_steadily
 from tests.harness import Recorder, World, make_test_plan, open_world, patient, running_engine
+from trio_copy.chain.scanner import GLANCE, SCAN
+from trio_copy.chain.shown import ShownBlocks
 from trio_copy.clock import AnchoredClock, WallClock
 from trio_copy.engine.plan import Plan
 from trio_copy.engine.service import Service
@@ -19,6 +21,7 @@ from trio_copy.model.control import Instance
 from trio_copy.model.decisions import Code, End
 from trio_copy.model.fills import Side
 from trio_copy.model.watches import Light
+from trio_copy.testing.devnet.manners import Subscriptions
 
 Clock = trio.testing.MockClock
 _ALARMS = {"watchdog", "clock-skew", "clock-jump", "clock-stepped", "entries-halted"}
@@ -467,3 +470,82 @@ async def test_a_healthy_chain_raises_no_alarm(clock: Clock, seed: int) -> None:
             await trio.sleep(2)
         assert len(world.recorder.copies) == 2 * len(world.recorder.admitted)
     assert not _ALARMS & {kind for kind, _ in world.recorder.alerts}
+
+
+@pytest.mark.parametrize("refused", [Subscriptions.LOGS, Subscriptions.BOTH])
+async def test_a_node_without_log_subscriptions_is_not_blamed_for_them(clock: Clock, refused: Subscriptions) -> None:
+    """It carries the copies while the other one is away, and owes nothing of that time when it gives them after all."""
+    async with open_world(nodes=2) as world, trio.open_nursery() as nursery:
+        faults = world.nodes[1].faults
+        faults.refuse_subscriptions = refused
+        nursery.start_soon(_trade_steadily, world)
+        async with open_service(make_test_plan(), world.seams(), world.endpoints) as service:
+            await nursery.start(service.run)
+            await trio.sleep(30)
+            world.down = {0}
+            world.nodes[0].drop_connections()
+            await trio.sleep(30)
+            assert service.watchdogs.halted() is None
+            assert lights(service, "missed_blocks") == [Light.UNKNOWN, Light.UNKNOWN]
+            world.down = set()
+            faults.refuse_subscriptions = Subscriptions.NONE
+            await lit(service, "missed_blocks", Light.GREEN, within_s=200)
+            await trio.sleep(20)
+            nursery.cancel_scope.cancel()
+    assert not alarms(world.recorder, "entries-halted")
+    assert not [detail for detail in alarms(world.recorder, "watchdog") if "missed_blocks" in detail]
+    assert world.recorder.skips == []
+
+
+def test_what_was_read_ahead_proves_no_subscription() -> None:
+    """A glance at the newest blocks is no other node's word against a subscription."""
+    shown = ShownBlocks()
+    for number in range(1, 5):
+        for source in (SCAN, GLANCE):
+            shown.note(number, source, now=0.0)
+    assert shown.missed("node-1", 0, patience_s=1.0, now=10.0) == 0
+    for number in range(1, 5):
+        shown.note(number, "node-0", now=0.0)
+    assert shown.missed("node-1", 0, patience_s=1.0, now=10.0) == 4
+
+
+async def test_a_red_node_that_goes_away_does_not_end_a_halt(clock: Clock) -> None:
+    """It is no better for being away: what was red stays red, without a word, until it is back and well."""
+    async with open_world(nodes=2) as world:
+        await mine_steadily(world, 100)
+        async with running_engine(world, make_test_plan(engine={"backoff_max_s": 1.0})) as service:
+            for node in world.nodes:
+                node.faults.unfinalized = 70
+            await mine_steadily(world, 20)
+            assert service.watchdogs.why_halted
+            told = alarms(world.recorder, "watchdog")
+            world.down = {1}
+            world.nodes[1].drop_connections()
+            for _ in range(4):
+                await mine_steadily(world, 1)
+                assert service.watchdogs.why_halted
+                assert service.pool.endpoints[1].red >= {"finality_blocks", "finality_s"}
+            assert alarms(world.recorder, "watchdog") == told
+            assert "entries" not in world.recorder.steps
+            world.down = set()
+            world.nodes[1].faults.unfinalized = 4
+            await mine_steadily(world, 40)
+            assert not service.watchdogs.why_halted
+            assert not service.pool.endpoints[1].red
+
+
+async def test_a_node_that_rests_is_not_asked_what_is_finalized(clock: Clock) -> None:
+    """It said that it wants to be left alone."""
+    async with open_world() as world:
+        await mine_steadily(world, 100)
+        async with running_engine(world, make_test_plan()) as service:
+            await mine_steadily(world, 20)
+            (endpoint,), node = service.pool.endpoints, world.nodes[0]
+            rest_s = endpoint.pace.refused(
+                "eth_getLogs", trio.current_time(), service.pool.entropy, told_s=40.0, clear=True
+            )
+            before = node.requests["eth_getBlockByNumber"]
+            await mine_steadily(world, int(rest_s) - 1)
+            assert node.requests["eth_getBlockByNumber"] == before
+            await mine_steadily(world, 20)
+            assert node.requests["eth_getBlockByNumber"] > before

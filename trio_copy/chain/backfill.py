@@ -14,7 +14,7 @@ from trio_copy.chain.endpoints import Endpoint, EndpointPool
 from trio_copy.chain.fetch import LogFetcher, union
 from trio_copy.chain.questions import Question
 from trio_copy.chain.refusals import Refusal, refusal_of
-from trio_copy.errors import ChainError, ConnectionLost, NoAnswer, RpcError
+from trio_copy.errors import ChainError, ConnectionLost, NoAnswer, RpcError, UnreadableLogs
 from trio_copy.model.logs import RawLog
 from trio_copy.ports import LogFilter
 
@@ -102,7 +102,9 @@ class RangeReader:
         try:
             answer = await self.fetch.ask(endpoint, question)
         except ChainError as error:
-            if question.blocks > 1 and refusal_of(error) in _NARROWS:
+            # A log that cannot be read says nothing about how wide the node can be asked elsewhere.
+            narrows = refusal_of(error) in _NARROWS and not isinstance(error, UnreadableLogs)
+            if question.blocks > 1 and narrows:
                 endpoint.manners.range_refused(question.blocks, trio.current_time())
             raise
         endpoint.manners.range_answered(question.blocks, self.most_blocks, trio.current_time())
@@ -113,4 +115,4 @@ class RangeReader:
 
 def _goes_on(error: ChainError) -> bool:
     """Tell whether the connection is good after a failure."""
-    return isinstance(error, RpcError | NoAnswer)
+    return isinstance(error, RpcError | NoAnswer | UnreadableLogs)

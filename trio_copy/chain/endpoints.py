@@ -244,9 +244,9 @@ class EndpointPool:
         await self._news.wait()
 
     @property
-    def announced(self) -> list[tuple[str, BlockRef]]:
-        """The heads that were announced since they were taken, with the names of their endpoints."""
-        return list(self._heads.items())
+    def announced(self) -> list[BlockRef]:
+        """The heads that were announced since they were taken."""
+        return list(self._heads.values())
 
     def take_heads(self) -> list[BlockRef]:
         """Return the announced heads, highest first, and forget them."""

@@ -4,8 +4,12 @@ Every log is checked for shape, for the filter and for the place that was asked 
 near the tip nodes give it for logs they have not indexed yet: where there is a second endpoint, it is asked too. An
 answer that is longer than any before may have been cut without a word: it is compared with its halves. A node that does
 not take a block's hash is asked for its number, and its answer has to carry the hash.
+
+An answer with logs that cannot be read is none; only a block that no node gives otherwise for some time is read without
+them, and a person is told.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 
@@ -19,7 +23,7 @@ from trio_copy.chain.filters import FilterBoard, passes
 from trio_copy.chain.questions import Question
 from trio_copy.chain.refusals import refuses_hashes
 from trio_copy.config import ChainSettings
-from trio_copy.errors import ChainError, MalformedFrame, RpcError, UndecodableLog
+from trio_copy.errors import ChainError, MalformedFrame, RpcError, UndecodableLog, UnreadableLogs
 from trio_copy.model.ids import Hash32
 from trio_copy.model.logs import BlockRef, EqualLogs, LogName, RawLog, numbers_repeat
 from trio_copy.ports import LogFilter
@@ -28,6 +32,12 @@ _MOST_PARTS = 256
 """Questions that one may be cut into: a node that answers the smallest at full length would be asked for ever."""
 _BLOCKS_KEPT = 16
 _TIMES_KEPT = 4096
+_UNREAD_KEPT = 1024
+_UNREAD_TIMES = 3
+_UNREAD_S = 30.0
+"""A node that recovers by then loses nothing; whoever can write what no node can read stops a block for so long."""
+_UNREAD_LONGEST_S = 300.0
+"""The same while there is a node that might still give it, but fails in another way."""
 
 
 @frozen
@@ -35,6 +45,17 @@ class Answer:
     logs: Sequence[RawLog]
     sure: bool = True
     """False when some may be missing, and this node cannot be made to say more."""
+
+
+@define(eq=False)
+class _Unread:
+    """A block with logs that cannot be read."""
+
+    since: float
+    """Trio time of the first answer with them."""
+    times: Counter[str] = field(factory=Counter)
+    """How often each node gave such an answer."""
+    told: bool = False
 
 
 @define(eq=False)
@@ -46,6 +67,8 @@ class LogFetcher:
     """What blocks gave for the filters that were read before another one failed."""
     _headers: dict[Hash32, BlockRef] = field(factory=dict)
     """Blocks whose logs came without a time."""
+    _unread: dict[int, _Unread] = field(factory=dict)
+    """By block number, because many answers carry nothing else."""
 
     async def block_logs(self, block: BlockRef) -> list[RawLog]:
         """Return the logs of one block that pass the filters in force, in its order. Raises `ChainError`."""
@@ -176,13 +199,35 @@ class LogFetcher:
                 self.pool.quarantine("unasked-log", f"{endpoint.name} sent a log that the filter excludes")
             elif question.block_hash is not None or question.start <= log.block_number <= question.stop:
                 logs.append(log)
-        if unread:
+        if unread and not self._does_without(endpoint, question, unread):
             # Sealed without them they would be lost: a node that cannot be read is as good as away.
-            raise ChainError(f"{endpoint.name} answered with {unread} logs that cannot be read")
+            raise UnreadableLogs(f"{endpoint.name} answered with {unread} logs that cannot be read")
         # Learned once and for good: an answer with nothing but equal logs could not show it by itself.
         endpoint.numbers_repeat = endpoint.numbers_repeat or numbers_repeat(logs)
         equals = EqualLogs(endpoint.numbers_repeat)
         return [equals.numbered(log) for log in logs], len(entries)
+
+    def _does_without(self, endpoint: Endpoint, question: Question, logs: int) -> bool:
+        """Tell whether to read a block without what cannot be read of it, because nobody gave it otherwise for long.
+
+        Else one such log would stop all that comes after it for ever.
+        """
+        if question.blocks > 1:
+            return False
+        now, number = trio.current_time(), question.start
+        unread = self._unread.setdefault(number, _Unread(now))
+        if len(self._unread) > _UNREAD_KEPT:
+            del self._unread[next(iter(self._unread))]
+        unread.times[endpoint.name] += 1
+        everybody = all(unread.times[other.name] >= _UNREAD_TIMES for other in self.pool.live)
+        waited_s = now - unread.since
+        if waited_s < (_UNREAD_S if everybody else _UNREAD_LONGEST_S):
+            return False
+        if not unread.told:
+            unread.told = True
+            detail = f"block {number} is read without {logs} logs that {endpoint.name} gives and nobody can read"
+            self.pool.on_trouble("log-lost", f"{detail}, after {waited_s:.0f} s")
+        return True
 
     async def timed(self, log: RawLog) -> RawLog:
         """Give a log its block's time, without which an old fill would look fresh. Raises `ChainError`."""

@@ -7,7 +7,6 @@ Number = int | str
 """A number as a JSON number, or as 0x and hex digits; "0x" alone is how some write zero."""
 
 _MAX_TOPICS = 4
-_MAX_DATA_BYTES = 1 << 20
 _BLOOM_DIGITS = 512
 _ANY_BLOOM = (1 << (4 * _BLOOM_DIGITS)) - 1
 _BIGGEST = 1 << 256
@@ -77,11 +76,15 @@ def read_topics(texts: list[str] | None) -> tuple[Hash32, ...]:
 
 
 def read_data(text: str | None) -> bytes:
-    """Read the data of a log; null and "" are how some write none."""
+    """Read the data of a log; null and "" are how some write none.
+
+    Its size is bounded by the message that it came in, and by nothing else: anybody can pay for a log of a megabyte, and
+    one that is not read stops the block that it stands in.
+    """
     if not text:
         return b""
-    if text[:2] not in ("0x", "0X") or len(text) > 2 * _MAX_DATA_BYTES:
-        raise ValueError(f"expected at most {_MAX_DATA_BYTES} bytes of 0x hex data")
+    if text[:2] not in ("0x", "0X"):
+        raise ValueError("expected 0x hex data")
     data = bytes.fromhex(text[2:])
     if len(data) * 2 != len(text) - 2:
         raise ValueError("expected hex data without spaces")

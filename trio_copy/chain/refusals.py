@@ -8,7 +8,7 @@ connection over it, says "ask for less" too.
 import re
 from enum import Enum
 
-from trio_copy.errors import ChainError, ConnectionLost, RpcError
+from trio_copy.errors import ChainError, ConnectionLost, RpcError, UnreadableLogs
 
 _LIMIT_CODES = frozenset({-32005, -32029, 429})
 _INVALID_PARAMS = -32602
@@ -36,7 +36,8 @@ class Refusal(Enum):
 
 def refusal_of(error: ChainError) -> Refusal | None:
     """Tell what would help after a failed `eth_getLogs`; None where neither would."""
-    if isinstance(error, ConnectionLost):
+    # A range is narrowed down to the block with what cannot be read, so that the others do not wait for it.
+    if isinstance(error, ConnectionLost | UnreadableLogs):
         return Refusal.TOO_MUCH
     if not isinstance(error, RpcError):
         return None

@@ -36,6 +36,8 @@ from trio_copy.model.ids import Hash32
 from trio_copy.model.logs import BlockRef, Checkpoint, RawLog
 
 SCAN = "scan"
+GLANCE = "glance"
+"""Who brings what was read ahead of its turn: no subscription, and not yet the scan."""
 _SCAN_FAILED = "scan-failed"
 _RETRY_S = 0.2
 _LONGEST_RETRY_S = 5.0
@@ -146,6 +148,7 @@ class Scanner:
                 await self._failed(_SCAN_FAILED, error)
                 await self.pool.wait_live()
                 self.pool.announce_again()
+                await self._glance()
             else:
                 self._went_well(_SCAN_FAILED)
 
@@ -330,17 +333,17 @@ class Scanner:
         return True
 
     async def _glance(self) -> None:
-        """Read the newest blocks while a gap is being read, as if subscriptions had brought them: they cannot wait.
+        """Read the newest blocks while a gap is being read, or cannot be, as if subscriptions had brought them: they cannot wait.
 
         They are sealed in their turn, and retracted when the chain turns out to have passed them by.
         """
-        for source, head in self.pool.announced:
+        for head in self.pool.announced:
             if head.hash in self._glanced:
                 continue
             self._glanced.append(head.hash)
             with suppress(ChainError):
                 for log in await self.fetch.block_logs(head):
-                    await self.send.send(SeenLog(log, source, self.wall()))
+                    await self.send.send(SeenLog(log, GLANCE, self.wall()))
 
     def _audit_from(self, start: BlockRef, stop: int) -> Audit:
         """Begin to audit a gap, or go on: the window is given up for it."""

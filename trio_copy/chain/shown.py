@@ -8,7 +8,7 @@ from collections import OrderedDict
 
 from attrs import define, field
 
-from trio_copy.chain.scanner import SCAN
+from trio_copy.chain.scanner import GLANCE, SCAN
 
 _BLOCKS_KEPT = 256
 _MEMORY_S = 600.0
@@ -28,6 +28,8 @@ class ShownBlocks:
 
     def note(self, number: int, source: str, now: float) -> None:
         """Note a log of a block. `now` is Trio time."""
+        if source == GLANCE:
+            return  # no subscription brought it
         shown = self._blocks.get(number)
         if shown is None:
             shown = self._blocks[number] = _Shown(now)

@@ -18,6 +18,7 @@ from trio_copy.chain.feed import Armed, FeedItem, SeenLog
 from trio_copy.chain.filters import FilterBoard
 from trio_copy.chain.shown import ShownBlocks
 from trio_copy.chain.skew import SKEW_LIMIT_S
+from trio_copy.chain.subscriptions import LOGS
 from trio_copy.config import ChainSettings
 from trio_copy.errors import ChainError, MalformedFrame
 from trio_copy.model.decisions import Reason
@@ -40,8 +41,8 @@ class _Node:
 
     advanced_at: float = 0.0
     """Trio time at which it last showed something newer than before."""
-    subscribed: tuple[int, int] = (0, 0)
-    """The connection and the filters in force when `first_block` was noted."""
+    subscribed: tuple[int, int, bool] = (0, 0, False)
+    """The connection, the filters in force, and whether it refused them, when `first_block` was noted."""
     first_block: int = -1
     """Logs up to this block are older than its subscriptions."""
     finality: tuple[int, int] | None = None
@@ -139,7 +140,8 @@ class Watchdogs:
         before = [watch.light for watch in self.watches]
         watches = [self._judge("", "clock_skew_s", self.clock.skew_s, SKEW_LIMIT_S)]
         for endpoint in self.pool.endpoints:
-            watches += [self._judge(endpoint.name, *figure) for figure in self._figures(endpoint)]
+            away = endpoint.session is None
+            watches += [self._judge(endpoint.name, *figure, away=away) for figure in self._figures(endpoint)]
             endpoint.red = frozenset(name for of, name in self._red if of == endpoint.name)
         self.watches = tuple(watches)
         self._all_red = bool(self.pool.endpoints) and all(endpoint.red for endpoint in self.pool.endpoints)
@@ -153,13 +155,14 @@ class Watchdogs:
             self._changed.set()
             self._changed = trio.Event()
 
-    def _judge(self, endpoint: str, name: str, value: float | None, limit: float) -> Watch:
+    def _judge(self, endpoint: str, name: str, value: float | None, limit: float, *, away: bool = False) -> Watch:
         key = (endpoint, name)
         if value is not None and abs(value) > (limit * CALM if key in self._red else limit):
             self._red.add(key)
-        else:
+        elif not away:
+            # A node that went away is not well again for that: it has to show it.
             self._red.discard(key)
-        light = Light.UNKNOWN if value is None else Light.RED if key in self._red else Light.GREEN
+        light = Light.RED if key in self._red else Light.UNKNOWN if value is None else Light.GREEN
         shown = None if value is None else round(value, 3)
         return Watch(name=name, endpoint=endpoint, light=light, value=shown, limit=round(limit, 2))
 
@@ -170,7 +173,8 @@ class Watchdogs:
         pongs = (pulse.pong_s(now, connected=connected) for pulse in endpoint.pulses)
         yield "pong_s", max((pong for pong in pongs if pong is not None), default=None), settings.ping_timeout_s
         # A lone subscription that sleeps is found by nobody, and the scan brings all the same.
-        compared = connected and len(self.pool.endpoints) > 1
+        # One that the node refuses owes nothing: the scan reads its blocks.
+        compared = connected and len(self.pool.endpoints) > 1 and LOGS not in endpoint.refuses
         missed = self._shown.missed(endpoint.name, node.first_block, patience_s=settings.silence_s, now=now)
         yield "missed_blocks", missed if compared else None, _MISSED_BLOCKS
         known = connected and head is not None and followed is not None
@@ -201,18 +205,22 @@ class Watchdogs:
     def _note_subscriptions(self) -> None:
         """Remember from where on each endpoint's subscriptions have to bring logs."""
         for endpoint in self.pool.endpoints:
-            node, subscribed = self._nodes[endpoint.name], (endpoint.connects, self.board.version)
+            node, subscribed = self._nodes[endpoint.name], self._subscribed(endpoint)
             if subscribed != node.subscribed and endpoint.head is not None:
                 node.subscribed = subscribed
                 newest = max(one.head.number for one in self.pool.endpoints if one.head is not None)
                 node.first_block = newest + _SLACK_BLOCKS
+
+    def _subscribed(self, endpoint: Endpoint) -> tuple[int, int, bool]:
+        return endpoint.connects, self.board.version, LOGS in endpoint.refuses
 
     async def _run_finality(self) -> NoReturn:
         while True:
             await trio.sleep(_FINALIZED_EVERY_S)
             for endpoint in self.pool.live:
                 node = self._nodes[endpoint.name]
-                if trio.current_time() >= node.ask_finalized_at:
+                now = trio.current_time()
+                if now >= node.ask_finalized_at and not endpoint.pace.rest_s(now):
                     node.finality = await _ask_finality(endpoint)
                     if node.finality is None:
                         node.ask_finalized_at = trio.current_time() + _FINALIZED_REFUSED_S
