@@ -5,6 +5,7 @@ import tempfile
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NoReturn
 
 import trio
 from attrs import evolve
@@ -25,7 +26,7 @@ from trio_copy.model.decisions import End
 from trio_copy.model.ids import ChainId
 from trio_copy.telemetry.observer import Finished
 from trio_copy.telemetry.tally import Tally
-from trio_copy.testing.devnet import open_virtual_devnet
+from trio_copy.testing.devnet import Devnet, open_virtual_devnet
 from trio_copy.testing.samples import sample_signal
 
 FOLLOWERS = 100
@@ -74,6 +75,13 @@ def _fsync_s(path: Path) -> float:
         return (time.perf_counter() - started) / rounds
 
 
+async def _mine(devnet: Devnet) -> NoReturn:
+    """Let blocks pass, as a chain does: without heads, entries are halted."""
+    while True:
+        await trio.sleep(2)
+        devnet.chain.mine()
+
+
 async def copy_all(plan: Plan, signals: int) -> tuple[float, float, list[float]]:
     """Push signals through the gate until every copy is booked: processor seconds, seconds, and lags in order."""
     wall, ends = anchored_wall_clock(), _Ends()
@@ -82,6 +90,7 @@ async def copy_all(plan: Plan, signals: int) -> tuple[float, float, list[float]]
         endpoints: Sequence[EndpointSettings] = (EndpointSettings(name="devnet", url=devnet.url),)
         async with open_service(plan, seams, endpoints) as service, trio.open_nursery() as nursery:
             await nursery.start(service.run)
+            nursery.start_soon(_mine, devnet)
             (leader,) = service.book.leaders
             follows, everybody = service.book.of(leader), service.book.terms.followers
             used, started = cpu_seconds(), time.perf_counter()
@@ -96,6 +105,7 @@ async def copy_all(plan: Plan, signals: int) -> tuple[float, float, list[float]]
             used, elapsed = cpu_seconds() - used, time.perf_counter() - started
             assert ends.ends[End.FILLED] + ends.ends[End.PARTIAL] == signals * FOLLOWERS, ends.ends
             service.drain()
+            nursery.cancel_scope.cancel()
     return used, elapsed, sorted(ends.lags)
 
 
