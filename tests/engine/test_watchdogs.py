@@ -399,6 +399,25 @@ def _me() -> Instance:
     return Instance(instance="me")
 
 
+async def test_a_scan_that_stands_still_is_red_though_every_node_is_well(clock: Clock) -> None:
+    """Heads come and nothing is read: whoever looks at the status has to see it. Entries go on by subscription."""
+    async with open_world(nodes=2) as world, running_engine(world, make_test_plan()) as service:
+        await mine_steadily(world, 30)
+        assert lights(service, "unread_s") == [Light.GREEN]
+        for node in world.nodes:
+            node.faults.rate_limited = 1
+        await mine_steadily(world, 40)
+        assert lights(service, "unread_s") == [Light.RED]
+        assert not service.watchdogs.ready
+        world.chain.mine(world.buy())
+        await world.recorder.wait_copies(2)
+        for node in world.nodes:
+            node.faults.rate_limited = 0
+        await mine_steadily(world, 60)
+        assert lights(service, "unread_s") == [Light.GREEN]
+    assert len(alarms(world.recorder, "watchdog")) == 1
+
+
 async def test_a_node_without_a_finalized_block_is_unknown_not_red(clock: Clock) -> None:
     """Many nodes do not know the word; nothing is demoted for that, and they are asked rarely."""
     async with open_world() as world:

@@ -6,6 +6,7 @@ by itself. Each figure has a limit; what is red turns green only well inside it.
 """
 
 from collections.abc import Callable, Iterator
+from statistics import median_low
 from typing import NoReturn
 
 import trio
@@ -22,10 +23,14 @@ from trio_copy.chain.subscriptions import LOGS
 from trio_copy.config import ChainSettings
 from trio_copy.errors import ChainError, MalformedFrame
 from trio_copy.model.decisions import Reason
+from trio_copy.model.ids import Hash32
 from trio_copy.model.logs import BlockRef
 from trio_copy.model.watches import Light, Watch
 
 _LOOK_EVERY_S = 1.0
+_CLOCK_SKEW = "clock_skew_s"
+_PATIENCES = 2
+"""So many times a node may be silent, blocks may wait to be read."""
 _FINALIZED_EVERY_S = 15.0
 _FINALIZED_REFUSED_S = 150.0
 """A node that does not tell what is finalized is asked this rarely."""
@@ -67,6 +72,8 @@ class Watchdogs:
     _shown: ShownBlocks = field(factory=ShownBlocks)
     _red: set[tuple[str, str]] = field(factory=set)
     _all_red: bool = False
+    _read: tuple[Hash32 | None, float] = (None, 0.0)
+    """The newest block that was read, and the Trio time up to which nothing newer was to be read."""
     _changed: trio.Event = field(factory=trio.Event)
 
     def __attrs_post_init__(self) -> None:
@@ -138,7 +145,10 @@ class Watchdogs:
         self._note_subscriptions()
         was_red, were_all_red = set(self._red), self._all_red
         before = [watch.light for watch in self.watches]
-        watches = [self._judge("", "clock_skew_s", self.clock.skew_s, SKEW_LIMIT_S)]
+        watches = [
+            self._judge("", _CLOCK_SKEW, self.clock.skew_s, SKEW_LIMIT_S),
+            self._judge("", "unread_s", self._unread_s(), _PATIENCES * self.settings.silence_s),
+        ]
         for endpoint in self.pool.endpoints:
             away = endpoint.session is None
             watches += [self._judge(endpoint.name, *figure, away=away) for figure in self._figures(endpoint)]
@@ -166,6 +176,18 @@ class Watchdogs:
         shown = None if value is None else round(value, 3)
         return Watch(name=name, endpoint=endpoint, light=light, value=shown, limit=round(limit, 2))
 
+    def _unread_s(self) -> float | None:
+        """Return for how long no block was read, though nodes show newer ones; None while none is connected."""
+        now, followed = trio.current_time(), self.pool.followed
+        heads = [one.head.number for one in self.pool.endpoints if one.session is not None and one.head is not None]
+        if followed is None or not heads:
+            self._read = (None, now)
+            return None
+        # What most nodes show: one that is ahead of all, or says so, is no reason to worry.
+        if followed.hash != self._read[0] or median_low(heads) <= followed.number:
+            self._read = (followed.hash, now)
+        return now - self._read[1]
+
     def _figures(self, endpoint: Endpoint) -> Iterator[tuple[str, float | None, float]]:
         node, now, settings = self._nodes[endpoint.name], trio.current_time(), self.settings
         connected, head, followed = endpoint.session is not None, endpoint.head, self.pool.followed
@@ -186,10 +208,10 @@ class Watchdogs:
     def _tell(self, watch: Watch, was_red: set[tuple[str, str]]) -> None:
         red = watch.light is Light.RED
         # Of the clock its own watch tells.
-        if not watch.endpoint or red == ((watch.endpoint, watch.name) in was_red):
+        if watch.name == _CLOCK_SKEW or red == ((watch.endpoint, watch.name) in was_red):
             return
         figure = "unknown" if watch.value is None else f"{watch.value:g}"
-        detail = f"{watch.endpoint}: {watch.name} is {figure}, limit {watch.limit:g}"
+        detail = f"{watch.endpoint or 'the scan'}: {watch.name} is {figure}, limit {watch.limit:g}"
         (self.on_trouble if red else self.on_step)("watchdog", detail)
 
     @property

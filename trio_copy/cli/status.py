@@ -77,7 +77,7 @@ _STYLES: Mapping[str, str] = {Light.GREEN.value: "green", Light.RED.value: "bold
 _WATCHES: tuple[Column[_Watched], ...] = (
     Column("instance", lambda row: row.instance, elastic=True),
     Column("watchdog", lambda row: row.watch.name),
-    Column("of", lambda row: row.watch.endpoint or "our clock"),
+    Column("of", lambda row: row.watch.endpoint or ("our clock" if row.watch.name == "clock_skew_s" else "the scan")),
     Column("light", lambda row: row.watch.light.value, shown=lambda light: Text(light, style=_STYLES.get(light, ""))),
     Column("value", lambda row: row.watch.value, right=True),
     Column("limit", lambda row: row.watch.limit, right=True),
@@ -116,9 +116,11 @@ def status(*, redactor: Redact, conf: Conf = None, json: Json = False) -> int:
     found = ask_store(plan, ask)
     patience_s = _ALIVE_S if plan.shards is None else LEASE_BEATS * settings.heartbeat_s
     rows = [_row(instance, found.now, patience_s) for instance in found.instances]
-    shards = [_shard(depth, found, settings) for depth in found.depths]
     living = [row for row in rows if row.state != "dead"]
-    orphans = 0 if plan.shards is None else sum(shard.owner is None for shard in shards)
+    # Where there are no shards to lease, whoever lives has the only one.
+    alone = living[0].instance.instance if plan.shards is None and living else None
+    shards = [_shard(depth, found, settings, alone) for depth in found.depths]
+    orphans = sum(shard.owner is None for shard in shards)
     if json:
         out_json(_object(found, rows, shards, orphans))
     else:
@@ -132,12 +134,12 @@ def _row(instance: Instance, now: float, patience_s: float) -> _Row:
     return _Row(instance=instance, age_s=age_s, state=state)
 
 
-def _shard(depth: ShardDepth, found: _Found, settings: ShardsSettings) -> _Shard:
+def _shard(depth: ShardDepth, found: _Found, settings: ShardsSettings, alone: str | None) -> _Shard:
     owner = found.leases.get(shard_lease(depth.shard))
     standby = (found.leases.get(shard_lease(depth.shard, replica)) for replica in range(1, settings.replicas))
     return _Shard(
         depth=depth,
-        owner=None if owner is None else owner.owner,
+        owner=alone if owner is None else owner.owner,
         standby=tuple(lease.owner for lease in standby if lease is not None),
         oldest_s=None if depth.oldest_at is None else max(0.0, found.now - depth.oldest_at),
     )

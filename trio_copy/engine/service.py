@@ -392,9 +392,10 @@ class Service:
     async def _keep_leases(self) -> None:
         every = self.plan.settings.engine.lease_s / _LEASE_RENEWALS
         control = self.store.control
+        me = Instance(instance=self.seams.instance, shards=(0,), started_at=self.seams.wall())
         while True:
             if self.keeper is None:
-                await control.beat(self.describe(Instance(instance=self.seams.instance, shards=(0,))))
+                await control.beat(self.describe(me))
             for group in self.groups.values():
                 await group.renew_leases()
             with trio.move_on_after(every):

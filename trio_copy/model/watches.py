@@ -23,7 +23,7 @@ class Watch:
     name: str
     """What is watched, with its unit at the end, as head_age_s."""
     endpoint: str = ""
-    """The node that is watched; empty for the machine's own clock."""
+    """The node that is watched; empty for the machine's own clock and for the scan."""
     light: Light
     value: float | None = None
     """The figure; None while there is none."""
