@@ -59,6 +59,7 @@ class Printer:
         )
         self._news = trio.Event()
         self._done = False
+        self._written = trio.Event()
         self.dropped = 0
         self.closed = trio.Event()
         """Set when nobody reads any more."""
@@ -96,6 +97,10 @@ class Printer:
         self._done = True
         self._news.set()
 
+    async def wait_written(self) -> None:
+        """Wait until `run` has written everything, after `finish`."""
+        await self._written.wait()
+
     def write(self, text: str) -> None:
         """Take text as a file would, for loggers."""
         if not self._full():
@@ -124,6 +129,7 @@ class Printer:
                     self.closed.set()
                 self.stuck = False
             if self._done and not self._buffer.tell():
+                self._written.set()
                 return
 
     def _full(self) -> bool:

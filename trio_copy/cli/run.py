@@ -149,6 +149,10 @@ async def _run(session: _Session) -> int:
             printer.finish()
             logs.finish()
             printing.cancel_scope.deadline = trio.current_time() + _SUMMARY_S
+            # An error would cancel the printers before the last lines, and the end of the status line, are written.
+            with trio.CancelScope(shield=True, deadline=trio.current_time() + _SUMMARY_S):
+                await printer.wait_written()
+                await logs.wait_written()
     return 130 if interrupted else 0
 
 
