@@ -494,11 +494,12 @@ async def test_a_healthy_chain_raises_no_alarm(clock: Clock, seed: int) -> None:
 @pytest.mark.parametrize("refused", [Subscriptions.LOGS, Subscriptions.BOTH])
 async def test_a_node_without_log_subscriptions_is_not_blamed_for_them(clock: Clock, refused: Subscriptions) -> None:
     """It carries the copies while the other one is away, and owes nothing of that time when it gives them after all."""
-    async with open_world(nodes=2) as world, trio.open_nursery() as nursery:
+    async with open_world(nodes=2) as world:
         faults = world.nodes[1].faults
         faults.refuse_subscriptions = refused
-        nursery.start_soon(_trade_steadily, world)
-        async with open_service(make_test_plan(), world.seams(), world.endpoints) as service:
+        seams = world.seams()
+        async with open_service(make_test_plan(), seams, world.endpoints) as service, trio.open_nursery() as nursery:
+            nursery.start_soon(_trade_steadily, world)
             await nursery.start(service.run)
             await trio.sleep(30)
             world.down = {0}

@@ -111,14 +111,12 @@ class Scanner:
             try:
                 start = await self._starting_block(checkpoint)
                 break
-            except CheckpointAhead as error:
-                if self._armed:
-                    await self._failed("arm-failed", error)  # what runs already waits for its nodes
-                else:
-                    raise
             except ChainError as error:
-                self.not_armed = str(error)
-                await self._failed("arm-failed", error)
+                if isinstance(error, CheckpointAhead) and not self._armed:
+                    raise  # what runs already waits for its nodes instead
+                failure = error
+            self.not_armed = str(failure)
+            await self._failed("arm-failed", failure)
         self.not_armed = ""
         self._went_well("arm-failed")
         self._armed = True
