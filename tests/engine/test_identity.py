@@ -157,6 +157,22 @@ async def test_a_removed_log_is_recognised_under_another_number(clock: Clock) ->
         await world.recorder.wait_until(lambda: bool(world.recorder.retracted))
 
 
+async def test_a_trade_whose_name_was_given_away_is_copied_when_it_returns_later(clock: Clock) -> None:
+    """A reorg mines a second equal trade first, and the first one some blocks later: two trades, two copies."""
+    async with open_world() as world, running_engine(world, make_test_plan()) as service:
+        first = match(1, 30)
+        world.chain.mine(first)
+        await world.recorder.wait_copies(2)
+        world.chain.reorg(1, [(match(2, 30),), ()])
+        await pass_blocks(world)
+        assert world.recorder.admissions[-1] == "adopted"
+        world.chain.mine(first)
+        await pass_blocks(world)
+        service.pool.want_rescan()
+        await pass_blocks(world, 2)
+    assert bought(world) == Counter({"3": 2})
+
+
 async def test_what_only_a_subscription_knew_is_taken_back_with_its_block(clock: Clock) -> None:
     """eth_getLogs did not know the fill, its block was sealed, and nobody says that a reorg took it: it is one trade."""
     async with open_world() as world, running_engine(world, make_test_plan()):

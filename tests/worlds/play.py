@@ -203,28 +203,39 @@ class _Truth:
         )
 
     def missed(self) -> list[tuple[FillKey, str]]:
-        """Return what stands on the chain without a copy.
+        """Return what stands on the chain without a copy; equal fills of an order stand for each other.
 
-        A copy of a transaction that a reorg dropped stands for an equal fill of the same order in another one.
+        A copy of a transaction that a reorg dropped, or moved behind another one, is the copy of an equal fill there.
         """
         canonical, missed = self.canonical(), []
         for follower in FOLLOWERS:
-            copied = self.copied(follower)
-            spare = Counter({(key[1:]): 0 for key in copied})
-            for key, count in copied.items():
-                if key not in canonical:
-                    spare[key[1:]] += count
-            halted = self.skipped(follower) + self.halted(follower)
-            for key in (canonical - copied - halted).elements():
-                if spare[key[1:]] > 0:
-                    spare[key[1:]] -= 1
-                else:
+            answered = self.copied(follower) + self.skipped(follower) + self.halted(follower)
+            lacking = _alike(canonical) - _alike(answered)
+            for key in (canonical - answered).elements():
+                if lacking[key[1:]] > 0:
+                    lacking[key[1:]] -= 1
                     missed.append((key, follower))
         return missed
 
     def doubled(self) -> list[tuple[FillKey, str]]:
         """Return the copies that no fill stands for, on whatever chain."""
-        return [(key, name) for name in FOLLOWERS for key in (self.copied(name) - self._ever).elements()]
+        doubled, ever = [], _alike(self._ever)
+        for follower in FOLLOWERS:
+            copied = self.copied(follower)
+            surplus = _alike(copied) - ever
+            for key in (copied - self._ever).elements():
+                if surplus[key[1:]] > 0:
+                    surplus[key[1:]] -= 1
+                    doubled.append((key, follower))
+        return doubled
+
+
+def _alike(fills: Counter[FillKey]) -> Counter[tuple[str, int, int]]:
+    """Count fills that nothing but their transaction tells apart."""
+    alike = Counter[tuple[str, int, int]]()
+    for key, count in fills.items():
+        alike[key[1:]] += count
+    return alike
 
 
 def _is_leaders(log: RawLog) -> bool:

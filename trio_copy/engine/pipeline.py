@@ -1,11 +1,12 @@
 """The stage from the feed to the gate: decode, decide, admit. It ends when the feed does."""
 
+from collections import OrderedDict
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from math import inf, nextafter
 
 import trio
-from attrs import define, field
+from attrs import define, evolve, field
 
 from trio_copy.chain.feed import Armed, FeedItem, Sealed, SeenLog, TooDeep
 from trio_copy.chain.scanner import SCAN
@@ -19,7 +20,7 @@ from trio_copy.engine.settlement import Settlements
 from trio_copy.errors import LeaseLost
 from trio_copy.model.control import Mode
 from trio_copy.model.decisions import Reason
-from trio_copy.model.ids import Address, FollowerId, SignalId, TokenId
+from trio_copy.model.ids import Address, FollowerId, Hash32, SignalId, TokenId, second_signal_id
 from trio_copy.model.logs import BlockRef, Checkpoint, RawLog
 from trio_copy.model.resolutions import Resolution
 from trio_copy.model.signals import Signal
@@ -27,6 +28,7 @@ from trio_copy.ports import Admitted, Adopted, Duplicate, Store, Unsure, nowhere
 from trio_copy.telemetry.observer import Finished, Observer
 
 _UNSURE_MOST = 1000
+_GIVEN_MOST = 10_000
 
 
 @define(eq=False, kw_only=True)
@@ -65,6 +67,8 @@ class Pipeline:
 
     _unsure: list[Signal] = field(factory=list)
     """Trades that may be retracted ones in another transaction: they wait until all of their block is known."""
+    _given: OrderedDict[SignalId, Hash32] = field(factory=OrderedDict)
+    """Retracted signals that were adopted by a trade in another transaction, and that transaction."""
     _shards: set[int] | None = None
     """The shards of which everything is stored up to `sealed`: one that came later waits for its own arming."""
 
@@ -167,13 +171,26 @@ class Pipeline:
                     self.observer.on_finished(
                         Finished(task=ended.task, outcome=ended.outcome, report=None, started_at=0.0, ended_at=now)
                     )
+            case Duplicate() if (own := self._own_name(signal)) != signal:
+                await self._admit(own, scanned=scanned)
             case Duplicate():
                 self.observer.on_signal(signal, "duplicate", 0, now)
             case Adopted(signal_id=first, resumed=resumed):
+                if first != signal.signal_id:
+                    self._given[first] = signal.tx_hash
+                    if len(self._given) > _GIVEN_MOST:
+                        self._given.popitem(last=False)
                 self.restore(first)
                 self.observer.on_signal(signal, "adopted", resumed, now)
             case Unsure():
                 self._unsure.append(signal)
+
+    def _own_name(self, signal: Signal) -> Signal:
+        """Name a trade anew whose first name another transaction has: when that was taken for it, it was not there yet."""
+        taken_by = self._given.get(signal.signal_id)
+        if taken_by is None or taken_by == signal.tx_hash:
+            return signal
+        return evolve(signal, signal_id=second_signal_id(signal.signal_id))
 
     async def _miss(self, signal: Signal, follower: FollowerId, token_id: TokenId) -> None:
         with suppress(LeaseLost):  # admitted it is; the new owner of the shard goes on from there
@@ -185,6 +202,7 @@ class Pipeline:
                 await self.store.ledger.drop_resolution(fact.condition_id)
                 continue
             self._unsure = [signal for signal in self._unsure if signal != fact]
+            fact = self._own_name(fact)
             retracted = None
             with suppress(LeaseLost):
                 retracted = await self.store.inbox.retract(fact)

@@ -51,6 +51,11 @@ def _digest(*fields: object) -> str:
     return sha256("|".join(map(str, fields)).encode()).hexdigest()
 
 
+def second_signal_id(signal_id: SignalId) -> SignalId:
+    """Name a trade whose own name was given to an equal one in another transaction, which a reorg brought first."""
+    return SignalId(_digest("sig2s", signal_id))
+
+
 Filled = tuple[int | None, ...]
 """What was filled, in the log's own words: shares, notional and fee in millionths; None for what it does not say."""
 
