@@ -4,7 +4,7 @@ import importlib
 import platform
 import sys
 
-QUESTIONS = ("decode", "gate", "protocol", "wire", "memory", "book", "redis")
+QUESTIONS = ("start", "decode", "gate", "protocol", "wire", "memory", "book", "redis")
 
 
 def main() -> None:

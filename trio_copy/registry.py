@@ -1,7 +1,9 @@
 """The one typed door to pluggy: discover, register, select by name.
 
 Entry points are read as metadata first. A distribution is imported only when it is the project's own or when the
-configuration allows it by name, because importing already runs its code. The rest is listed, never loaded.
+configuration allows it by name, because importing already runs its code. The rest is listed, never loaded. The project's
+own are imported when one of them is asked for, as a store may bring along a client that takes longer to import than all
+else: each of its entry points has the name of the plugin that it registers, or of a kind, such as `decoders`.
 """
 
 from collections.abc import Collection, Iterable, Mapping
@@ -28,8 +30,8 @@ class Source:
     entry_point: str
     distribution: str
     version: str
-    loaded: bool
-    """False when the configuration does not allow it: then nothing of it was imported."""
+    allowed: bool
+    """False when the configuration does not allow it: then nothing of it is ever imported."""
 
 
 @define
@@ -41,6 +43,8 @@ class Registry:
     decoders: dict[str, tuple[DecoderPlugin, Source]] = field(factory=dict)
     installed: tuple[Source, ...] = ()
     observers: pluggy.PluginManager = field(factory=lambda: pluggy.PluginManager(PROJECT))
+    waiting: dict[str, tuple[EntryPoint, Source]] = field(factory=dict)
+    """The project's own entry points that nobody has asked for yet."""
 
     def executor(self, name: str) -> ExecutorPlugin:
         """Return an executor by name. Raises `PluginError` naming those that exist."""
@@ -54,21 +58,34 @@ class Registry:
         """Return a decoder by name. Raises `PluginError` naming those that exist."""
         return self._named("decoder", self.decoders, name)
 
+    def load_all(self) -> None:
+        """Import what is still waiting, so that everything that may be named is listed. Raises `PluginError`."""
+        self.load(*self.waiting)
+
+    def load(self, *entry_points: str) -> None:
+        """Import these of the project's own entry points, where they are still waiting. Raises `PluginError`."""
+        for name in entry_points:
+            if name in self.waiting:
+                entry, source = self.waiting.pop(name)
+                _register(self, source, _load(entry, source))
+
     def missing(self, allow: Collection[str]) -> list[str]:
         """Return the allowed distributions that offer no plugin on this machine."""
         installed = {_canonical(source.distribution) for source in self.installed}
         return sorted(name for name in allow if _canonical(name) not in installed)
 
     def _named(self, kind: str, found: Mapping[str, tuple[_P, Source]], name: str) -> _P:
+        self.load(name, f"{kind}s")
         if name in found:
             return found[name][0]
-        idle = sorted({source.distribution for source in self.installed if not source.loaded})
+        self.load_all()
+        idle = sorted({source.distribution for source in self.installed if not source.allowed})
         hint = f"; installed but not in plugins.allow: {', '.join(idle)}" if idle else ""
         raise PluginError(f"no {kind} named '{name}'; installed: {', '.join(sorted(found)) or 'none'}{hint}")
 
 
 def discover(allow: Collection[str] = ()) -> Registry:
-    """Read every installed entry point and load the project's own and those of the allowed distributions.
+    """Read every installed entry point, load those of the allowed distributions and know where the project's own are.
 
     Raises:
         PluginError: an allowed plugin does not import, implements an unknown hook, or registers a taken name.
@@ -78,12 +95,15 @@ def discover(allow: Collection[str] = ()) -> Registry:
     sources = []
     wanted = {_canonical(name) for name in (*allow, OWN_DISTRIBUTION)}
     for entry, distribution, version in sorted(_entry_points(), key=lambda found: (found[1], found[0].name)):
-        loaded = _canonical(distribution) in wanted
-        source = Source(entry_point=entry.name, distribution=distribution, version=version, loaded=loaded)
-        sources.append(source)
-        if loaded:
+        allowed = _canonical(distribution) in wanted
+        source = Source(entry_point=entry.name, distribution=distribution, version=version, allowed=allowed)
+        sources.append((entry, source))
+        if allowed and distribution == OWN_DISTRIBUTION:
+            registry.waiting[entry.name] = (entry, source)
+    registry.installed = tuple(source for _, source in sources)
+    for entry, source in sources:
+        if source.allowed and source.distribution != OWN_DISTRIBUTION:
             _register(registry, source, _load(entry, source))
-    registry.installed = tuple(sources)
     return registry
 
 
@@ -94,13 +114,15 @@ def _canonical(name: str) -> str:
 def _entry_points() -> Iterable[tuple[EntryPoint, str, str]]:
     seen = set()
     for distribution in distributions():
+        entries = [entry for entry in distribution.entry_points if entry.group == PROJECT]
+        if not entries:
+            continue  # before its metadata is read: there may be hundreds, and a name costs a parser of e-mails
         name = distribution.metadata["Name"]
         if name in seen:  # an editable install may show twice on sys.path
             continue
         seen.add(name)
-        for entry in distribution.entry_points:
-            if entry.group == PROJECT:
-                yield entry, name, distribution.version
+        for entry in entries:
+            yield entry, name, distribution.version
 
 
 def _load(entry: EntryPoint, source: Source) -> ModuleType:
@@ -126,6 +148,7 @@ def _register(registry: Registry, source: Source, module: ModuleType) -> None:
     hook = manager.subset_hook_caller
 
     def into(kind: str, found: dict[str, tuple[_P, Source]], plugin: _P) -> None:
+        registry.load(plugin.name, f"{kind}s")  # a name of ours is taken, whether it was asked for or not
         if plugin.name in found:
             taken = found[plugin.name][1]
             raise PluginError(

@@ -49,6 +49,7 @@ _WIDTH = 116
 def render() -> str:
     """Return the whole file."""
     registry = discover()
+    registry.load_all()
     lines = [HEADER]
     lines += table("[engine]", EngineSettings)
     lines += table("[chain]", ChainSettings)

@@ -10,8 +10,9 @@ from rich.text import Text
 
 from tests.builders import NOW, TOKEN, make_signal
 from trio_copy.cli import main
+from trio_copy.cli.output import out, out_json
 from trio_copy.cli.plugins import _Row as PluginRow
-from trio_copy.cli.printer import console, out, out_json
+from trio_copy.cli.printer import console
 from trio_copy.cli.tables import Column, show
 from trio_copy.telemetry.jsonlines import JsonLines
 from trio_copy.telemetry.status import EndpointStatus, Status

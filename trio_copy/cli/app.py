@@ -1,4 +1,4 @@
-"""Puts the verbs together and turns every way to fail into one clear line and an exit code.
+"""Finds the verb and turns every way to fail into one clear line and an exit code.
 
 0  done      1  the check failed, or the engine gave up      2  bad input, nothing was started      130  interrupted
 """
@@ -9,33 +9,9 @@ import traceback
 from collections.abc import Iterator, Sequence
 from contextlib import redirect_stderr, redirect_stdout
 
-from cyclopts import App, CycloptsError
-
 from trio_copy import __version__
-from trio_copy.cli import (
-    check,
-    decode,
-    devnet,
-    dlq,
-    drain,
-    explain,
-    follow,
-    load,
-    mode,
-    orders,
-    plugins,
-    pnl,
-    positions,
-    record,
-    replay,
-    run,
-    selftest,
-    skips,
-    status,
-    trades,
-    verify,
-)
 from trio_copy.cli.outlet import Outlet
+from trio_copy.cli.verbs import overview
 from trio_copy.errors import ConfigError, PluginError, TrioCopyError, UnresolvedOrders, WrongChain
 from trio_copy.telemetry.redaction import Redactor
 from trio_copy.telemetry.visible import visible, visible_lines
@@ -44,35 +20,6 @@ EXIT_DONE = 0
 EXIT_FAILED = 1
 EXIT_BAD_INPUT = 2
 EXIT_INTERRUPTED = 130
-
-app = App(
-    name="trio-copy",
-    version=__version__,
-    help="""Copy what leaders trade on Polygon, for every follower exactly once.
-
-    Start with `trio-copy run conf/demo.toml`: it needs no network, no key and no server.
-    """,
-)
-for verb in (
-    run.run,
-    check.check,
-    status.status,
-    drain.drain,
-    positions.positions,
-    pnl.pnl,
-    trades.trades,
-    skips.skips,
-    mode.mode,
-    record.record,
-    replay.replay,
-    plugins.plugins,
-    decode.decode,
-    selftest.selftest,
-    devnet.devnet,
-):
-    app.command(verb)
-for group in (follow, explain, orders, dlq, load, verify):
-    app.command(group.app)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -90,7 +37,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 code = EXIT_FAILED
             except (Exception, BaseExceptionGroup, KeyboardInterrupt, SystemExit) as error:
                 # Nothing may pass by: Python itself would print what it has to say to the bare stream.
-                code = _explain(error)
+                # Rich turns a pipe that nobody reads into an exit.
+                code = EXIT_FAILED if isinstance(error.__context__, BrokenPipeError) else _explain(error)
         except BrokenPipeError:
             code = EXIT_FAILED  # nobody reads what went wrong
         for outlet in (output, errors):
@@ -104,8 +52,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _run(words: Sequence[str], redactor: Redactor) -> int:
+    match words:
+        case [] | ["--help" | "-h"]:
+            sys.stdout.write(f"{overview()}\n")
+            return EXIT_DONE
+        case ["--version"]:
+            sys.stdout.write(f"{__version__}\n")
+            return EXIT_DONE
+    from cyclopts import CycloptsError  # not above: what needs no verb shall not wait for the library of verbs
+
+    from trio_copy.cli.command_line import command_line
+
     try:
-        verb, bound, ours = app.parse_args(words, exit_on_error=False, print_error=False)
+        verb, bound, ours = command_line(words).parse_args(words, exit_on_error=False, print_error=False)
     except CycloptsError as error:
         _tell(f"trio-copy: {error}")
         return EXIT_BAD_INPUT

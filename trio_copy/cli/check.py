@@ -6,9 +6,8 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from trio_copy.cli.numbers import counted
-from trio_copy.cli.outlet import Redact
-from trio_copy.cli.printer import out
-from trio_copy.cli.world import check_script
+from trio_copy.cli.output import out
+from trio_copy.cli.redact import Redact
 from trio_copy.engine.plan import load_plan
 
 
@@ -19,7 +18,9 @@ def check(conf: Annotated[Path, Parameter(help="The configuration, a TOML file."
     """
     plan = load_plan(conf, redactor)
     settings = plan.settings
-    if settings.devnet is not None:
+    if settings.devnet is not None and settings.devnet.faults:
+        from trio_copy.cli.world import check_script  # only here: it brings a node and a market along
+
         check_script(settings.devnet)
     leaders = {table.leader for table in settings.follow}
     where = "a devnet inside the process" if settings.devnet else counted(len(settings.endpoint), "endpoint")

@@ -13,9 +13,9 @@ from trio_copy.chain import rpc
 from trio_copy.chain.decoders.erc1155 import Erc1155Decoder
 from trio_copy.chain.decoders.order_filled import OrderFilledDecoder
 from trio_copy.cli.numbers import expect_positive
-from trio_copy.cli.outlet import Redact
-from trio_copy.cli.printer import out_json
+from trio_copy.cli.output import out_json
 from trio_copy.cli.quoted import as_a_node_says, values_in
+from trio_copy.cli.redact import Redact
 from trio_copy.engine.plan import load_plan
 from trio_copy.errors import ConfigError, UndecodableLog
 from trio_copy.model.fills import Fill, NotAFill

@@ -7,8 +7,8 @@ from typing import Annotated
 import trio
 from cyclopts import Parameter
 
-from trio_copy.cli.outlet import Redact
-from trio_copy.cli.printer import out
+from trio_copy.cli.output import out
+from trio_copy.cli.redact import Redact
 from trio_copy.cli.world import open_scripted_devnet
 from trio_copy.clock import anchored_wall_clock
 from trio_copy.config import DevnetSettings

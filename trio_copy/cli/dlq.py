@@ -7,9 +7,9 @@ from typing import Annotated, NoReturn
 from cyclopts import App, Parameter
 
 from trio_copy.cli.opened import Conf, ask_store, find_plan
-from trio_copy.cli.outlet import Redact
-from trio_copy.cli.printer import out
+from trio_copy.cli.output import out
 from trio_copy.cli.queries import LeaderOption, TokenOption, read_query, utc, utc_short
+from trio_copy.cli.redact import Redact
 from trio_copy.cli.tables import Column, Csv, Json, short, show
 from trio_copy.engine.plan import Plan
 from trio_copy.errors import ConfigError

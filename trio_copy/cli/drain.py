@@ -5,9 +5,9 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from trio_copy.cli.opened import Conf, ask_store, find_plan
-from trio_copy.cli.outlet import Redact
-from trio_copy.cli.printer import out
+from trio_copy.cli.output import out
 from trio_copy.cli.queries import When
+from trio_copy.cli.redact import Redact
 from trio_copy.engine.shards import LEASE_BEATS
 from trio_copy.errors import ConfigError
 from trio_copy.ports import Store

@@ -11,10 +11,11 @@ from rich.text import Text
 
 from trio_copy.cli.follow import find_follow
 from trio_copy.cli.opened import Conf, ask_store, find_plan
-from trio_copy.cli.outlet import Redact
+from trio_copy.cli.output import out_json
 from trio_copy.cli.positions import labels_of
-from trio_copy.cli.printer import console, out_json
+from trio_copy.cli.printer import console
 from trio_copy.cli.queries import utc
+from trio_copy.cli.redact import Redact
 from trio_copy.cli.tables import Column, Csv, Json, short, show
 from trio_copy.errors import ConfigError
 from trio_copy.model.fills import Side
@@ -26,7 +27,8 @@ from trio_copy.records import encode, plain_layer
 from trio_copy.telemetry.visible import visible
 
 app = App(
-    name="explain", help="Say why: which settings are in force and where they come from, and how one copy came about."
+    name="explain",
+    help="Say why: which settings are in force and where they come from, and how one copy came about.",
 )
 
 _Line = tuple[float | None, str, str]

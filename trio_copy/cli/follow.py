@@ -11,10 +11,10 @@ from cyclopts import App, Parameter
 from trio_copy.cli.follow_files import make_follow, parse_value, read_follows, write_csv, write_json_lines
 from trio_copy.cli.numbers import counted
 from trio_copy.cli.opened import Conf, ask_store, find_plan
-from trio_copy.cli.outlet import Redact
-from trio_copy.cli.printer import out
+from trio_copy.cli.output import out
 from trio_copy.cli.progress import progress
 from trio_copy.cli.queries import FollowerOption, LeaderOption, read_query
+from trio_copy.cli.redact import Redact
 from trio_copy.cli.tables import Column, Csv, Json, show
 from trio_copy.config.lines import count_lines
 from trio_copy.config.strict import structure_layer

@@ -13,9 +13,9 @@ from cyclopts import App, Parameter
 from trio_copy.cli.durations import Duration
 from trio_copy.cli.garbage import relax_garbage_collection
 from trio_copy.cli.numbers import expect_positive
-from trio_copy.cli.outlet import Redact
-from trio_copy.cli.printer import out, out_json
+from trio_copy.cli.output import out, out_json
 from trio_copy.cli.progress import progress
+from trio_copy.cli.redact import Redact
 from trio_copy.cli.simulation import Load, simulate
 from trio_copy.cli.stores import RedisUrl, StoreName, StoreOptions, store_table
 from trio_copy.cli.synthetic import synthetic_plan

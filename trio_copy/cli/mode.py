@@ -5,8 +5,8 @@ from typing import Annotated, Literal
 from cyclopts import Parameter
 
 from trio_copy.cli.opened import Conf, ask_store, find_plan
-from trio_copy.cli.outlet import Redact
 from trio_copy.cli.queries import utc, utc_short
+from trio_copy.cli.redact import Redact
 from trio_copy.cli.tables import Column, Csv, Json, show
 from trio_copy.errors import ConfigError
 from trio_copy.model.control import ENGINE, Mode, ModeChange, follower_scope

@@ -5,9 +5,9 @@ from typing import Annotated
 from cyclopts import App, Parameter
 
 from trio_copy.cli.opened import Conf, ask_store, find_plan
-from trio_copy.cli.outlet import Redact
-from trio_copy.cli.printer import out
+from trio_copy.cli.output import out
 from trio_copy.cli.queries import utc, utc_short
+from trio_copy.cli.redact import Redact
 from trio_copy.cli.tables import Column, Csv, Json, short, show
 from trio_copy.clock import anchored_wall_clock
 from trio_copy.copying.catalog import Catalog
@@ -19,7 +19,10 @@ from trio_copy.model.records import OrderRecord
 from trio_copy.model.units import NO_USD, ONE_USD_PER_SHARE, Rounding, Shares, Usd
 from trio_copy.ports import Store, nowhere
 
-app = App(name="orders", help="Orders whose outcome is not proven yet, and what a person knows about them.")
+app = App(
+    name="orders",
+    help="Orders whose outcome is not proven yet, and what a person knows about them.",
+)
 
 _COLUMNS: tuple[Column[OrderRecord], ...] = (
     Column("order_id", lambda row: row.order.order_id, elastic=True),

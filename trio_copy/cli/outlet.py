@@ -1,14 +1,10 @@
 """The way out of the process: standard output and error pass here, so that no writer has to remember the redaction."""
 
-from typing import Annotated, TextIO
+from typing import TextIO
 
 from attrs import define
-from cyclopts import Parameter
 
 from trio_copy.telemetry.redaction import Redactor
-
-Redact = Annotated[Redactor, Parameter(parse=False)]
-"""A verb gets the redactor of this call of the command line from `main`, and lets it learn what it reads."""
 
 
 @define(eq=False)

@@ -8,8 +8,9 @@ from attrs import asdict, frozen
 from cyclopts import Parameter
 from rich.table import Table
 
-from trio_copy.cli.outlet import Redact
-from trio_copy.cli.printer import console, out_json
+from trio_copy.cli.output import out_json
+from trio_copy.cli.printer import console
+from trio_copy.cli.redact import Redact
 from trio_copy.engine.plan import Plan, load_plan
 from trio_copy.registry import Registry, Source, discover
 from trio_copy.telemetry.visible import visible
@@ -38,7 +39,9 @@ def plugins(
     active when a table of the configuration uses it.
     """
     plan = load_plan(conf, redactor) if conf is not None else None
-    rows = _rows(plan.registry if plan else discover(), plan)
+    registry = plan.registry if plan else discover()
+    registry.load_all()
+    rows = _rows(registry, plan)
     if json:
         for row in rows:
             out_json(asdict(row))
@@ -81,6 +84,6 @@ def _rows(registry: Registry, plan: Plan | None) -> list[_Row]:
             active="no: not in plugins.allow",
         )
         for source in registry.installed
-        if not source.loaded
+        if not source.allowed
     ]
     return rows

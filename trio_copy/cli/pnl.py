@@ -7,7 +7,6 @@ from attrs import define
 from cyclopts import Parameter
 
 from trio_copy.cli.opened import Conf, ask_store, find_plan
-from trio_copy.cli.outlet import Redact
 from trio_copy.cli.positions import HeldPosition, held_positions
 from trio_copy.cli.queries import (
     FollowerOption,
@@ -17,6 +16,7 @@ from trio_copy.cli.queries import (
     UntilOption,
     read_query,
 )
+from trio_copy.cli.redact import Redact
 from trio_copy.cli.tables import Column, Csv, Json, dollars, short, show, signed_dollars
 from trio_copy.clock import utc_date
 from trio_copy.engine.plan import Plan

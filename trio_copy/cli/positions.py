@@ -3,8 +3,8 @@
 from attrs import frozen
 
 from trio_copy.cli.opened import Conf, ask_store, find_plan
-from trio_copy.cli.outlet import Redact
 from trio_copy.cli.queries import FollowerOption, LeaderOption, TokenOption, read_query, utc, utc_short
+from trio_copy.cli.redact import Redact
 from trio_copy.cli.tables import Column, Csv, Json, dollars, short, show, signed_dollars
 from trio_copy.engine.plan import Plan
 from trio_copy.engine.wiring import read_facts

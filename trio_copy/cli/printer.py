@@ -3,30 +3,16 @@
 import io
 import os
 import shutil
-import sys
 from typing import TextIO
 
-import msgspec
 import trio
 from rich.console import Console, Group
 from rich.live import Live
 from rich.text import Text
 
-from trio_copy.telemetry.visible import escaped_json, visible
-
 _NO_WRAP = 10_000
 _MOST_CHARS = 1 << 20
 """Output that may wait for a slow reader; beyond it lines are dropped and counted."""
-
-
-def out(line: str) -> None:
-    """Write a line for people to standard output, for commands that run no engine."""
-    sys.stdout.write(visible(line) + "\n")
-
-
-def out_json(value: object) -> None:
-    """Write a value as one line of JSON to standard output."""
-    sys.stdout.write(escaped_json(msgspec.json.encode(value).decode()) + "\n")
 
 
 def console(width: int | None = None) -> Console:

@@ -7,7 +7,7 @@ from cyclopts import Parameter
 
 from trio_copy.cli.durations import Duration
 from trio_copy.cli.opened import Conf, find_conf
-from trio_copy.cli.outlet import Redact
+from trio_copy.cli.redact import Redact
 from trio_copy.cli.run import run_plan
 from trio_copy.engine.plan import load_plan
 

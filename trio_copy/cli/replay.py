@@ -6,18 +6,17 @@ from pathlib import Path
 from typing import Annotated
 
 import trio
-import trio.testing
 from attrs import define, evolve, field
 from cyclopts import Parameter
 
 from trio_copy.chain.feed import FeedItem
 from trio_copy.cli.numbers import expect_positive
 from trio_copy.cli.opened import Conf, ask_store, find_plan
-from trio_copy.cli.outlet import Redact
+from trio_copy.cli.output import out, out_json
 from trio_copy.cli.pnl import COLUMNS, Profit, profits
 from trio_copy.cli.positions import held_positions
-from trio_copy.cli.printer import out, out_json
 from trio_copy.cli.progress import progress
+from trio_copy.cli.redact import Redact
 from trio_copy.cli.tables import Json, show
 from trio_copy.clock import utc_date, wall_clock_from
 from trio_copy.config import PluginTable
@@ -102,7 +101,9 @@ def replay(
         if speed is None:
             run_virtually(_run, session, tell, seed=_SEED)
         else:
-            trio.run(_run, session, tell, clock=trio.testing.MockClock(rate=speed))
+            from trio.testing import MockClock  # not above: it brings pytest along
+
+            trio.run(_run, session, tell, clock=MockClock(rate=speed))
     _report(session, json=json)
     return 0
 

@@ -16,8 +16,8 @@ from rich.text import Text
 from trio_copy.cli.durations import Duration
 from trio_copy.cli.garbage import relax_garbage_collection
 from trio_copy.cli.numbers import expect_positive
-from trio_copy.cli.outlet import Redact
 from trio_copy.cli.printer import Printer
+from trio_copy.cli.redact import Redact
 from trio_copy.cli.world import World, open_world
 from trio_copy.clock import WallClock, anchored_wall_clock
 from trio_copy.engine.plan import Plan, load_plan

@@ -12,8 +12,8 @@ from cyclopts import Parameter
 from trio_copy.chain.decoders.erc1155 import Erc1155Decoder
 from trio_copy.chain.decoders.order_filled import EXCHANGE_V2, OrderFilledDecoder
 from trio_copy.chain.decoders.words import address_topic
-from trio_copy.cli.outlet import Redact
-from trio_copy.cli.printer import out, out_json
+from trio_copy.cli.output import out, out_json
+from trio_copy.cli.redact import Redact
 from trio_copy.cli.synthetic import leader_buys, synthetic_plan
 from trio_copy.clock import anchored_wall_clock
 from trio_copy.config import EndpointSettings, EngineSettings, PluginTable, structure_plugin_table

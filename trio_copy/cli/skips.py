@@ -1,7 +1,6 @@
 """`trio-copy skips`"""
 
 from trio_copy.cli.opened import Conf, ask_store, find_plan
-from trio_copy.cli.outlet import Redact
 from trio_copy.cli.queries import (
     FollowerOption,
     LeaderOption,
@@ -13,6 +12,7 @@ from trio_copy.cli.queries import (
     utc,
     utc_short,
 )
+from trio_copy.cli.redact import Redact
 from trio_copy.cli.tables import Column, Csv, Json, short, show
 from trio_copy.model.records import SkipRecord
 

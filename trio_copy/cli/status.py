@@ -6,9 +6,9 @@ from attrs import frozen
 from rich.text import Text
 
 from trio_copy.cli.opened import Conf, ask_store, find_plan
-from trio_copy.cli.outlet import Redact
-from trio_copy.cli.printer import out, out_json
+from trio_copy.cli.output import out, out_json
 from trio_copy.cli.queries import When, utc, utc_short
+from trio_copy.cli.redact import Redact
 from trio_copy.cli.tables import Column, Json, show
 from trio_copy.config import ShardsSettings
 from trio_copy.engine.shards import LEASE_BEATS

@@ -11,7 +11,8 @@ from cyclopts import Parameter
 from rich.table import Table
 from rich.text import Text
 
-from trio_copy.cli.printer import console, out, out_json
+from trio_copy.cli.output import out, out_json
+from trio_copy.cli.printer import console
 from trio_copy.errors import ConfigError
 from trio_copy.telemetry.visible import visible
 

@@ -5,7 +5,6 @@ from collections.abc import Mapping
 from attrs import evolve, frozen
 
 from trio_copy.cli.opened import Conf, ask_store, find_plan
-from trio_copy.cli.outlet import Redact
 from trio_copy.cli.positions import labels_of
 from trio_copy.cli.queries import (
     FollowerOption,
@@ -18,6 +17,7 @@ from trio_copy.cli.queries import (
     utc,
     utc_short,
 )
+from trio_copy.cli.redact import Redact
 from trio_copy.cli.tables import Column, Csv, Json, dollars, short, show
 from trio_copy.model.ids import TokenId
 from trio_copy.model.positions import EntryKind, LedgerEntry

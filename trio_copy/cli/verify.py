@@ -7,9 +7,9 @@ import trio
 from cyclopts import App, Parameter
 
 from trio_copy.cli.numbers import expect_positive
-from trio_copy.cli.outlet import Redact
-from trio_copy.cli.printer import out, out_json
+from trio_copy.cli.output import out, out_json
 from trio_copy.cli.progress import progress
+from trio_copy.cli.redact import Redact
 from trio_copy.cli.stores import RedisUrl, StoreName, StoreOptions, planned_store
 from trio_copy.cli.synthetic import POLYGON, synthetic_address
 from trio_copy.clock import WallClock, anchored_wall_clock

@@ -9,11 +9,10 @@ import stat
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from trio_copy.config.secret_urls import looks_like_key, secrets_of_url, urls_in
+from trio_copy.secret_shapes import JWT, looks_like_key, secrets_of_url, urls_in
 
 Learn = Callable[[str], None]
 """Hears of every secret that was read, whole."""
-JWT = re.compile(r"\beyJ[\w-]{5,}\.[\w-]{5,}\.?[\w-]*")
 _BYTES_MOST = 1 << 16
 _NAMED = ("env:", "file:")
 _HEX_KEY = re.compile(r"^(0x)?[0-9a-fA-F]{64}$")

@@ -12,10 +12,7 @@ from collections.abc import Iterable, MutableMapping
 from typing import Any
 from urllib.parse import unquote
 
-import msgspec
-
-from trio_copy.config.secret_urls import URL, looks_like_key, no_public_word, secrets_of_url, urls_in
-from trio_copy.config.secrets import JWT
+from trio_copy.secret_shapes import JWT, URL, looks_like_key, no_public_word, secrets_of_url, urls_in
 from trio_copy.telemetry.visible import escaped_json
 
 REDACTED = "[redacted]"
@@ -91,6 +88,8 @@ class Redactor:
         if not self._may_hold_known(line) and not _may_hold_shapes(line):
             return line
         if line.startswith("{"):
+            import msgspec  # only where a line has to be read: every command makes a redactor, and few write JSON
+
             try:
                 value = msgspec.json.decode(line)
             except (msgspec.DecodeError, RecursionError):

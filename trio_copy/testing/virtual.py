@@ -9,7 +9,6 @@ from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
 import trio
-import trio.testing
 
 from trio_copy.errors import InvariantBroken
 
@@ -22,6 +21,8 @@ def run_virtually(run: Callable[..., Awaitable[_T]], *args: object, seed: int) -
     Raises:
         InvariantBroken: this version of Trio cannot be seeded.
     """
+    from trio.testing import MockClock  # not above: it brings pytest along, and most runs have the time of the world
+
     core: Any = trio._core._run  # private, see above
     if not hasattr(core, "_ALLOW_DETERMINISTIC_SCHEDULING") or not hasattr(core, "_r"):
         raise InvariantBroken(f"expected Trio's deterministic scheduling, trio {trio.__version__} has none")
@@ -29,7 +30,7 @@ def run_virtually(run: Callable[..., Awaitable[_T]], *args: object, seed: int) -
     core._ALLOW_DETERMINISTIC_SCHEDULING = True
     core._r.seed(seed)
     try:
-        return trio.run(run, *args, clock=trio.testing.MockClock(autojump_threshold=0))
+        return trio.run(run, *args, clock=MockClock(autojump_threshold=0))
     finally:
         core._ALLOW_DETERMINISTIC_SCHEDULING = before
         core._r.setstate(state)

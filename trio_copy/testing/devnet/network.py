@@ -5,7 +5,6 @@ from contextlib import asynccontextmanager
 from functools import partial
 
 import trio
-import trio.testing
 from attrs import define
 
 from trio_copy.chain.dial import Dial, dial_network
@@ -40,6 +39,8 @@ async def open_devnet(chain_id: ChainId, now: Callable[[], float], port: int = 0
 @asynccontextmanager
 async def open_virtual_devnet(chain_id: ChainId, now: Callable[[], float]) -> AsyncGenerator[Devnet, None]:
     """Serve a fresh chain over memory streams: the same WebSocket, but no kernel, so a mock clock may drive it."""
+    from trio.testing import memory_stream_pair  # not above: it brings pytest along, and `run` has a devnet as well
+
     chain = DevChain(chain_id, now)
     node = DevNode(chain)
     async with trio.open_nursery() as nursery:
@@ -48,7 +49,7 @@ async def open_virtual_devnet(chain_id: ChainId, now: Callable[[], float]) -> As
             await trio.lowlevel.checkpoint()
             if nursery.cancel_scope.cancel_called:
                 raise ConnectionLost("the devnet is closed")
-            ours, theirs = trio.testing.memory_stream_pair()
+            ours, theirs = memory_stream_pair()
             nursery.start_soon(node.handle, theirs)
             return ours
 

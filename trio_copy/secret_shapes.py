@@ -1,10 +1,14 @@
-"""Finds what is secret in a URL, also where `urllib` would cut it wrongly: a password may hold / ? # and @."""
+"""Finds what is secret by its shape: a token, a part of a URL, also where `urllib` would cut it wrongly.
+
+A password may hold / ? # and @.
+"""
 
 import re
 from collections.abc import Callable, Iterator
 from itertools import pairwise
 from urllib.parse import unquote, urlsplit
 
+JWT = re.compile(r"\beyJ[\w-]{5,}\.[\w-]{5,}\.?[\w-]*")
 URL = re.compile(r"[a-z][a-z0-9+.-]*://[^\s\"'<>|\\^`]+", re.IGNORECASE)
 _SCHEME = re.compile(r"[a-z][a-z0-9+.-]*://", re.IGNORECASE)
 _SECRET_PARAMETER = re.compile(

@@ -1,0 +1,126 @@
+"""What a command imports before it begins: a list of verbs needs no engine, and no store needs the client of another."""
+
+import inspect
+import subprocess
+import sys
+from importlib import import_module
+from pathlib import Path
+
+import pytest
+from cyclopts import App
+
+from trio_copy.cli.command_line import command_line
+from trio_copy.cli.verbs import GROUPS, VERBS, overview
+from trio_copy.registry import discover
+
+ROOT = Path(__file__).parents[2]
+HEAVY = {
+    "rich",
+    "structlog",
+    "redis",
+    "hiredis",
+    "sqlite3",
+    "eth_abi",
+    "wsproto",
+    "hypothesis",
+    "pytest",
+    "trio.testing",
+}
+LIBRARIES = {"trio", "cattrs", "cyclopts", "msgspec", "pluggy", "eth_hash"}
+MEMORY_ONLY = """
+[chain]
+chain_id = 137
+[devnet]
+[store.memory]
+[decoder.order-filled]
+[executor.dry-run]
+[[follower]]
+id = "ann"
+executor = "dry-run"
+[[follow]]
+follower = "ann"
+leader = "0x1111111111111111111111111111111111111111"
+"""
+
+
+def _imported_by(*words: str) -> set[str]:
+    script = "import sys; from trio_copy.cli import main; code = main(); print(*sys.modules); sys.exit(code)"
+    ended = subprocess.run(
+        [sys.executable, "-c", script, *words], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert ended.returncode == 0, ended.stderr
+    return set(ended.stdout.splitlines()[-1].split())
+
+
+@pytest.mark.parametrize("words", [(), ("--help",), ("-h",), ("--version",)], ids=str)
+def test_a_list_of_verbs_imports_no_library_and_no_verb(words: tuple[str, ...]) -> None:
+    """It would take fifteen times as long."""
+    imported = _imported_by(*words)
+
+    assert imported & (HEAVY | LIBRARIES) == set()
+    ours = {name for name in imported if name.startswith("trio_copy.")}
+    assert {name.split(".")[1] for name in ours} == {"cli", "errors", "secret_shapes", "telemetry"}
+    assert ours & {f"trio_copy.cli.{verb}" for verb in VERBS | GROUPS} == set()
+
+
+def test_check_imports_what_the_configuration_names_and_no_more(tmp_path: Path) -> None:
+    """A store in memory needs no database's client, a check no node and no terminal."""
+    conf = tmp_path / "conf.toml"
+    conf.write_text(MEMORY_ONLY)
+
+    imported = _imported_by("check", str(conf))
+
+    assert {"trio_copy_memory", "trio_copy_dry_run"} < imported
+    assert imported & HEAVY == set()
+    assert imported & {"trio_copy_redis", "trio_copy_sqlite", "trio_copy.testing", "trio_copy.engine.service"} == set()
+
+
+def test_a_run_in_real_time_imports_no_test_tool() -> None:
+    """The devnet of a demonstration is no test: pytest stays where it is."""
+    imported = _imported_by("run", "conf/demo.toml", "--for", "1s", "--json")
+
+    assert "trio_copy.engine.service" in imported
+    assert imported & {"pytest", "hypothesis", "trio.testing", "redis", "sqlite3"} == set()
+
+
+@pytest.mark.parametrize("name", VERBS | GROUPS)
+def test_each_line_of_the_list_is_that_of_the_verb_itself(name: str) -> None:
+    """The list is written down apart, so that it costs nothing; it must not say anything else."""
+    module = import_module(f"trio_copy.cli.{name}")
+    whole = module.app.help if name in GROUPS else getattr(module, name).__doc__
+    first = " ".join(inspect.cleandoc(whole).split("\n\n")[0].split())
+
+    assert {**VERBS, **GROUPS}[name] == first
+    assert f"  {name} " in overview()
+
+
+def test_each_entry_point_of_ours_has_the_name_of_what_it_registers() -> None:
+    """Or of a kind: so a plugin is found without importing the others."""
+    registry = discover()
+    registry.load_all()
+    sources = [
+        *((name, "executors", source) for name, (_, source) in registry.executors.items()),
+        *((name, "stores", source) for name, (_, source) in registry.stores.items()),
+        *((name, "decoders", source) for name, (_, source) in registry.decoders.items()),
+    ]
+
+    assert len(sources) > 5
+    for name, kind, source in sources:
+        assert source.entry_point in {name, kind}
+
+
+def test_a_verb_shows_the_whole_of_its_help() -> None:
+    """Only where it is one of many is it one line."""
+    app = command_line(["run"])["run"]
+
+    assert isinstance(app, App)
+    assert "Ctrl-C" in app.help
+
+
+def test_nobody_reading_the_help_to_its_end_is_no_bug() -> None:
+    """`trio-copy run --help | head -1` ends quietly."""
+    command = f"{sys.executable} -m trio_copy run --help | true"
+
+    ended = subprocess.run(["bash", "-c", command], cwd=ROOT, capture_output=True, text=True, check=False)
+
+    assert ended.stderr == ""

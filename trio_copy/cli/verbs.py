@@ -1,0 +1,59 @@
+"""Every verb, and the line that `trio-copy --help` shows of it: that of its own docstring, which a test compares.
+
+A verb is imported when it is called: most of them bring the engine along, and a list of their names needs none of it.
+"""
+
+import shutil
+from textwrap import fill
+
+ABOUT = "Copy what leaders trade on Polygon, for every follower exactly once."
+
+VERBS = {
+    "run": "Follow the leaders and copy what they trade.",
+    "check": "Validate a configuration without starting anything, and list every problem at once.",
+    "status": "Show who works on the store: instances, what their watchdogs say, the shards they own, what waits in each, "
+    "dead letters, and the mode.",
+    "drain": "Ask one instance to finish what it works on and stop; the others take over its shards.",
+    "positions": "List what is held: shares, cost, and what it would bring at the last known bid.",
+    "pnl": "Add up profit and loss: realised from sales and redemptions, fees included, and unrealised at the last known "
+    "bid.",
+    "trades": "List what was bought, sold and redeemed, newest first.",
+    "skips": "List copies that were not made, newest first: the code, the control that said no, what it met and its limit.",
+    "mode": "Show the modes in force, or change one. A running engine obeys within a second; a mode survives restarts.",
+    "record": "Do what `run` does, and write down every raw log and book as it is seen: compressed, and only ever added to.",
+    "replay": "Run the engine on a recording in virtual time, on paper, and report what it would have done.",
+    "plugins": "List the installed executors, stores and decoders.",
+    "decode": "Decode raw logs and print one JSON object per fill.",
+    "selftest": "Boot the real engine on a devnet inside the process and copy one trade, without touching money or network.",
+    "devnet": "Play a scripted market on a node of its own, so that several instances can follow the same chain.",
+}
+GROUPS = {
+    "follow": "Say who copies whom. A running engine takes changes up within a second.",
+    "explain": "Say why: which settings are in force and where they come from, and how one copy came about.",
+    "orders": "Orders whose outcome is not proven yet, and what a person knows about them.",
+    "dlq": "Look at dead letters, queue them again, or forget them.",
+    "load": "How many copies, how fast, on how many machines.",
+    "verify": "Try to break a promise, and say whether it held.",
+}
+
+_NARROWEST, _WIDEST = 40, 120
+
+
+def overview() -> str:
+    """Write what the program is for, and its verbs, as wide as the terminal is."""
+    width = min(max(shutil.get_terminal_size().columns, _NARROWEST), _WIDEST)
+    start = "Start with `trio-copy run conf/demo.toml`: it needs no network, no key and no server."
+    commands = {
+        **VERBS,
+        **GROUPS,
+        "--help, -h": "Show this, or what one command takes.",
+        "--version": "Show the version.",
+    }
+    column = max(map(len, commands)) + 4
+    lines = [
+        fill(summary, width, initial_indent=f"  {name}".ljust(column), subsequent_indent=" " * column)
+        for name, summary in commands.items()
+    ]
+    return "\n".join(
+        ("Usage: trio-copy COMMAND", "", fill(ABOUT, width), "", fill(start, width), "", "Commands:", *lines)
+    )
