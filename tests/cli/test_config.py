@@ -161,6 +161,47 @@ KEY = "4c0883a69102937d6231471b5dbb6204fe5129617082792ae468d01a3f362318"
 
 
 @pytest.mark.parametrize(
+    ("find", "put", "told", "not_told"),
+    [
+        (
+            'follower = "alice"',
+            'follower = "alcie"',
+            ['follow[0].follower: expected the id of a [[follower]], got "alcie"'],
+            [],
+        ),
+        (
+            'executor = "dry-run"',
+            'executor = "dry"',
+            ['follower[0].executor: expected a configured executor (dry-run), got "dry"'],
+            ["follow[0]"],
+        ),
+        ('id = "alice"', "id = 7", ["follower[0].id: expected a name"], ["follow[0]"]),
+        (
+            'executor = "dry-run"',
+            "executor = 7",
+            ["follower[0].executor: expected text"],
+            ["configured executor", "follow[0]"],
+        ),
+        ("[executor.dry-run]", "", ["follower[0].executor: expected a configured executor (none)"], ["follow[0]"]),
+        ("[executor.dry-run]", "[[executor]]", ["executor: expected tables"], ["configured executor"]),
+        ('[[follower]]\nid = "alice"\nexecutor = "dry-run"', "[follower]", ["follower: expected"], []),
+    ],
+)
+def test_a_name_that_leads_nowhere_is_told_beside_a_wrong_shape(
+    tmp_path: Path, capsys: Capture, find: str, put: str, told: list[str], not_told: list[str]
+) -> None:
+    """One round of mending, not two; and what follows from the other mistake is none of its own."""
+    assert check(tmp_path, GOOD.replace("chain_id = 137", 'chain_id = "137"').replace(find, put, 1)) == 2
+    said = capsys.readouterr().err
+
+    assert "chain.chain_id: expected a whole number" in said
+    for problem in told:
+        assert problem in said
+    for problem in not_told:
+        assert problem not in said
+
+
+@pytest.mark.parametrize(
     "line",
     [
         f'private_key = "{KEY}"',

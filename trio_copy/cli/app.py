@@ -38,7 +38,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             except (Exception, BaseExceptionGroup, KeyboardInterrupt, SystemExit) as error:
                 # Nothing may pass by: Python itself would print what it has to say to the bare stream.
                 # Rich turns a pipe that nobody reads into an exit.
-                code = EXIT_FAILED if isinstance(error.__context__, BrokenPipeError) else _explain(error)
+                code = EXIT_FAILED if isinstance(error.__context__, BrokenPipeError) else _explain(error, redactor)
         except BrokenPipeError:
             code = EXIT_FAILED  # nobody reads what went wrong
         for outlet in (output, errors):
@@ -72,13 +72,13 @@ def _run(words: Sequence[str], redactor: Redactor) -> int:
     return code if isinstance(code, int) else EXIT_DONE
 
 
-def _explain(error: BaseException) -> int:
+def _explain(error: BaseException, redactor: Redactor) -> int:
     leaves = list(_leaves(error))
     if all(isinstance(leaf, KeyboardInterrupt) for leaf in leaves):
         return EXIT_INTERRUPTED
     known = [leaf for leaf in leaves if isinstance(leaf, TrioCopyError)]
     if len(known) < len(leaves):
-        sys.stderr.write(visible_lines("".join(traceback.format_exception(error))))
+        sys.stderr.write(visible_lines(redactor.redact_foreign("".join(traceback.format_exception(error)))))
         _tell("trio-copy: this is a bug; the lines above say where")
         return EXIT_FAILED
     for line in dict.fromkeys(line for leaf in known for line in _lines(leaf)):

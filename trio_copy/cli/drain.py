@@ -28,6 +28,7 @@ def drain(
 
     async def ask(store: Store) -> str:
         now = When.present().now
+        redactor.recognise(*(found.instance for found in await store.control.instances()))
         beat_s = 1.0 if plan.shards is None else plan.shards.heartbeat_s
         dead = {
             found.instance

@@ -124,6 +124,8 @@ async def _run(session: _Session) -> int:
                 shown = _shown(session, printer, wall, world)
                 plugins = PluginObserver(session.plan.registry.observers, log.logger)
                 observer = Observers([tally, shown, log, plugins], redactor.redact)
+                instance = instance_name(entropy)
+                redactor.recognise(instance)
                 seams = Seams(
                     dial=world.dial,
                     wall=wall,
@@ -132,7 +134,7 @@ async def _run(session: _Session) -> int:
                     observer=observer,
                     quotes=world.quotes,
                     facts=world.facts,
-                    instance=instance_name(entropy),
+                    instance=instance,
                     from_head=session.from_head,
                 )
                 if session.record is not None:

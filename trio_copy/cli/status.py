@@ -114,6 +114,7 @@ def status(*, redactor: Redact, conf: Conf = None, json: Json = False) -> int:
         )
 
     found = ask_store(plan, ask)
+    redactor.recognise(*(instance.instance for instance in found.instances))
     patience_s = _ALIVE_S if plan.shards is None else LEASE_BEATS * settings.heartbeat_s
     rows = [_row(instance, found.now, patience_s) for instance in found.instances]
     living = [row for row in rows if row.state != "dead"]

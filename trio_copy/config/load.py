@@ -10,13 +10,13 @@ from urllib.parse import urlsplit
 import attrs
 from cattrs.errors import ClassValidationError
 
-from trio_copy.config.problems import lines_of, suggestion
+from trio_copy.config.problems import lines_of
+from trio_copy.config.references import names_in, wrong_references
 from trio_copy.config.secrets import Learn, find_secrets, forget, has_secret_parts, read_named_secret, written
 from trio_copy.config.settings import PluginTable, Settings
 from trio_copy.config.strict import shown, structure
 from trio_copy.errors import ConfigError
 from trio_copy.model.follow_settings import contradictions
-from trio_copy.model.follows import EVERYBODY
 
 _PLUGIN_TABLES = ("executor", "store", "decoder")
 
@@ -33,6 +33,8 @@ class Draft:
     allow: tuple[str, ...]
     """Distributions whose plugins may be loaded."""
     problems: tuple[str, ...]
+    names: tuple[str, ...] = ()
+    """What the file calls things by."""
 
 
 def read_draft(path: Path, learn: Learn = forget) -> Draft:
@@ -45,6 +47,7 @@ def read_draft(path: Path, learn: Learn = forget) -> Draft:
     """
     table = _read_toml(path)
     problems: list[str] = list(find_secrets(table, learn))
+    names, astray = tuple(names_in(table, _PLUGIN_TABLES)), list(wrong_references(table))
     executor, store, decoder = (_plugin_tables(kind, table.pop(kind, {}), problems) for kind in _PLUGIN_TABLES)
     if len(store) != 1:
         problems.append(f"store: expected exactly one table [store.NAME], got {len(store)}")
@@ -53,6 +56,8 @@ def read_draft(path: Path, learn: Learn = forget) -> Draft:
         settings = _structure_settings(table)
     except ClassValidationError as error:
         problems.extend(lines_of(error, ""))
+    told = {problem.partition(": ")[0] for problem in problems}
+    problems.extend(problem for problem in astray if problem.partition(": ")[0] not in told)
     if settings is not None:
         settings = attrs.evolve(
             settings, executor=executor, store=store[0] if store else settings.store, decoder=decoder
@@ -66,6 +71,7 @@ def read_draft(path: Path, learn: Learn = forget) -> Draft:
         decoder=decoder,
         allow=settings.plugins.allow if settings is not None else _allowed(table),
         problems=tuple(problems),
+        names=names,
     )
 
 
@@ -164,25 +170,11 @@ def _structure_settings(table: dict[str, Any]) -> Settings:
 
 
 def _contradictions(settings: Settings) -> list[str]:
-    """Return what no single value can tell: duplicates and names that lead nowhere."""
+    """Return what no single value can tell: duplicates, and tables that do not go together."""
     problems = []
     followers = {follower.id for follower in settings.follower}
-    executors = {table.name for table in settings.executor}
     if len(followers) < len(settings.follower):
         problems.append("follower: expected each id once, got " + ", ".join(_twice(f.id for f in settings.follower)))
-    for index, follower in enumerate(settings.follower):
-        if follower.executor not in executors:
-            names = ", ".join(sorted(executors)) or "none"
-            problems.append(
-                f'follower[{index}].executor: expected a configured executor ({names}), got "{follower.executor}"'
-                + suggestion(follower.executor, executors)
-            )
-    for index, follow in enumerate(settings.follow):
-        if follow.follower == EVERYBODY or (follow.follower not in followers and EVERYBODY not in followers):
-            problems.append(
-                f'follow[{index}].follower: expected the id of a [[follower]], got "{follow.follower}"'
-                + suggestion(follow.follower, followers)
-            )
     problems.extend(
         f"follow: duplicate follow, {pair}"
         for pair in _twice(f"{f.follower} copies {f.leader}" for f in settings.follow)

@@ -65,6 +65,7 @@ def load_plan(path: Path, redactor: Redactor | None = None) -> Plan:
     """
     redactor = Redactor() if redactor is None else redactor
     draft = read_draft(path, redactor.learn)
+    redactor.recognise(*draft.names)
     plan, problems = _complete(draft, discover(draft.allow), redactor, of_file=True)
     if plan is None or problems:
         raise ConfigError([f"{path}: {problem}" for problem in problems])

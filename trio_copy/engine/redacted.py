@@ -24,7 +24,7 @@ class RedactedExecutor:
         """Ask the venue; raises what the executor raises."""
         with self._clean_errors():
             market = await self.inner.market(token_id)
-        return market if market.closed is None else evolve(market, closed=self.redactor.redact(market.closed))
+        return market if market.closed is None else evolve(market, closed=self.redactor.redact_foreign(market.closed))
 
     def prepare(self, key: IntentKey, intent: OrderIntent, account: Account, market: Market) -> Order:
         """Freeze an order; its body is not shown, and not changed."""
@@ -42,12 +42,12 @@ class RedactedExecutor:
         return None if report is None else self._clean(report)
 
     def _clean(self, report: ExecutionReport) -> ExecutionReport:
-        return evolve(report, detail=self.redactor.redact(report.detail)) if report.detail else report
+        return evolve(report, detail=self.redactor.redact_foreign(report.detail)) if report.detail else report
 
     @contextmanager
     def _clean_errors(self) -> Generator[None, None, None]:
         try:
             yield
         except ExecutorError as error:
-            error.args = tuple(self.redactor.redact(arg) if isinstance(arg, str) else arg for arg in error.args)
+            error.args = tuple(self.redactor.redact_foreign(arg) if isinstance(arg, str) else arg for arg in error.args)
             raise

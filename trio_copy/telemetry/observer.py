@@ -9,7 +9,7 @@ from trio_copy.model.fills import Fill
 from trio_copy.model.ids import SignalId
 from trio_copy.model.orders import ExecutionReport
 from trio_copy.model.signals import Signal
-from trio_copy.telemetry.redaction import shapes_out_of
+from trio_copy.telemetry.redaction import Redactor
 
 
 @frozen(kw_only=True)
@@ -57,8 +57,8 @@ class Observer:
 class Observers(Observer):
     """Passes everything on to several observers, in order, and takes secrets out of the texts before."""
 
-    def __init__(self, observers: Sequence[Observer], redact: Callable[[str], str] = shapes_out_of) -> None:
-        self._observers, self._redact = tuple(observers), redact
+    def __init__(self, observers: Sequence[Observer], redact: Callable[[str], str] | None = None) -> None:
+        self._observers, self._redact = tuple(observers), redact or Redactor().redact
 
     def on_step(self, step: str, detail: str) -> None:
         detail = self._redact(detail)

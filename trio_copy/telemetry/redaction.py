@@ -3,7 +3,8 @@
 Two nets. The first knows the secrets themselves: whoever reads one tells the redactor, which then finds it in every
 spelling. The second knows shapes, for secrets that nobody has read here: URLs with passwords or keys, values behind a
 label, tokens, phrases. Identities look like keys (a transaction hash is 64 hex digits, as a private key is), so a number
-without a label is never taken for a secret by its shape. Decision 0018 has the choices.
+without a label is never taken for a secret by its shape, but where a foreign text names it nothing (`redact_foreign`).
+Names that are recognised stay, unless they are a secret themselves. Decision 0018 has the choices.
 """
 
 import re
@@ -13,6 +14,7 @@ from typing import Any
 from urllib.parse import unquote
 
 from trio_copy.secret_shapes import JWT, URL, looks_like_key, no_public_word, secrets_of_url, urls_in
+from trio_copy.telemetry.identities import HEX64, is_public_number, names_a_key, unnamed_hex, words_around
 from trio_copy.telemetry.visible import escaped_json
 
 REDACTED = "[redacted]"
@@ -31,11 +33,11 @@ _LABELLED = re.compile(
     re.IGNORECASE,
 )
 _NAMED_KEY = re.compile(
-    r"((?:private|secret|signing|wallet|(?<!intent) |^)[_ -]?key(?:\s+is)?[:=]?\s*\"?)((?:0x)?[0-9a-f]{64})\b",
+    r"((?:private|secret|signing|wallet| |^)[_ -]?key(?:\s+is)?[:=]?\s*\"?)((?:0x)?[0-9a-f]{64})\b",
     re.IGNORECASE,
 )
 _PHRASE = re.compile(r"\b(?:[a-z]{3,8} ){11,23}[a-z]{3,8}\b")
-_BASIC = re.compile(r"\b(basic |bearer )([\w+/=.-]{8,})", re.IGNORECASE)
+_BASIC = re.compile(r"\b(basic |bearer )(?!(?-i:[a-z]+)\b)([\w+/=.-]{8,})", re.IGNORECASE)
 _HINTS = (
     "://",
     "poly_",
@@ -53,7 +55,9 @@ _HINTS = (
 )
 """Every shape but a phrase holds one of these: most lines hold none, and are not looked at any further."""
 _SECRET_FIELD = re.compile(r"(private_?key|api_?key|secret|passphrase|password|mnemonic|authorization)$", re.IGNORECASE)
-_PUBLIC_FIELDS = frozenset({"signal_id", "task_id", "intent_key", "order_id", "tx_hash", "block_hash"})
+_PUBLIC_FIELDS = frozenset(
+    {"signal_id", "task_id", "intent_key", "order_id", "tx_hash", "block_hash", "condition_id", "token_id", "leader"}
+)
 
 
 class Redactor:
@@ -61,6 +65,9 @@ class Redactor:
 
     def __init__(self, secrets: Iterable[str] = ()) -> None:
         self._known: frozenset[str] = frozenset()
+        self._sure: frozenset[str] = frozenset()
+        """Those of them, in small letters, that are more than a word at a place where a key may stand."""
+        self._names: frozenset[str] = frozenset()
         self._cores: tuple[str, ...] = ()
         self._pattern = re.compile("(?!)")
         for secret in secrets:
@@ -73,6 +80,14 @@ class Redactor:
         else:
             self._add(secret, *secret.splitlines())
 
+    def recognise(self, *names: str) -> None:
+        """Let names stay readable: of followers, executors, instances.
+
+        A guess gives way to a name that is it or holds it, such as a path of a node's URL, and so does a short secret to a
+        name that only holds it. A name that is a secret, or holds a long one, is hidden with it.
+        """
+        self._names |= {name for name in names if name}
+
     def overhear(self, text: str) -> None:
         """Learn what is secret in the URLs of a text that is itself none, such as a command line."""
         for url in urls_in(text):
@@ -81,7 +96,17 @@ class Redactor:
     def redact(self, text: str) -> str:
         """Return a text without secrets. One that was cut off at its end is found too."""
         text = self._known_out_of(text)
-        return shapes_out_of(self._cut_off_out_of(text))
+        return self._shapes_out_of(self._cut_off_out_of(text))
+
+    def redact_foreign(self, text: str) -> str:
+        """Redact a text that others wrote: there 64 hex digits may be any key, unless something names them."""
+        text = self.redact(text)
+        if not HEX64.search(text):
+            return text
+        for start, end in reversed(unnamed_hex(text)):
+            if words_around(text, start, end).isdisjoint(self._names):
+                text = text[:start] + REDACTED + text[end:]
+        return text
 
     def redact_line(self, line: str) -> str:
         """Redact a line of output. JSON stays JSON: only its texts are changed."""
@@ -111,7 +136,8 @@ class Redactor:
             case str() if name in _PUBLIC_FIELDS:
                 return self._known_out_of(value)
             case str():
-                return REDACTED if _SECRET_FIELD.search(name) else self.redact(value)
+                secret = _SECRET_FIELD.search(name) and name not in self._names
+                return REDACTED if secret else self.redact(value)
             case dict():
                 return {self.redact(key): self._redact_value(item, key) for key, item in value.items()}
             case list():
@@ -122,13 +148,16 @@ class Redactor:
     def _learn_url(self, url: str, parts: list[str]) -> None:
         if not parts:
             return
-        self._add(url, *parts)
+        self._add(url, *secrets_of_url(url, looks_like_key))
+        self._add(*parts, sure=False)
         for credentials in (part for part in parts if f"{part}@" in url and ":" in part):
             for pair in (credentials, unquote(credentials)):
                 self._add(b64encode(pair.encode()).decode().rstrip("="))
 
-    def _add(self, *secrets: str) -> None:
+    def _add(self, *secrets: str, sure: bool = True) -> None:
         found = {text.strip() for secret in secrets for text in (secret, unquote(secret), _bare_hex(secret))}
+        if sure:
+            self._sure |= {text.lower() for text in found}
         new = {text for text in found if len(text) >= _SHORTEST} - self._known
         if new:
             # Assigned anew, never changed: a reload learns in a thread of its own while others read.
@@ -144,7 +173,34 @@ class Redactor:
         return any(core in low for core in self._cores)
 
     def _known_out_of(self, text: str) -> str:
-        return self._pattern.sub(REDACTED, text) if self._may_hold_known(text) else text
+        return self._pattern.sub(self._unless_named, text) if self._may_hold_known(text) else text
+
+    def _unless_named(self, found: re.Match[str]) -> str:
+        written: str = found[0]
+        names = words_around(found.string, *found.span()) & self._names
+        if not names:
+            return REDACTED
+        known = written.lower()
+        hides = known in self._sure and (len(known) >= _ALONE or written in names)
+        return REDACTED if hides else written
+
+    def _shapes_out_of(self, text: str) -> str:
+        """Return a text without what looks like a secret, and cannot be an identity."""
+        if not _may_hold_shapes(text):
+            return text
+        text = URL.sub(_redact_url, text)
+        text = JWT.sub(REDACTED, text)
+        text = _LABELLED.sub(self._redact_labelled, text)
+        text = _NAMED_KEY.sub(_redact_key, text)
+        text = _BASIC.sub(rf"\1{REDACTED}", text)
+        return _PHRASE.sub("[redacted-phrase]", text)
+
+    def _redact_labelled(self, found: re.Match[str]) -> str:
+        label, value = found[1], found[2]
+        start = found.start()
+        named = words_around(found.string, start, start + 1) & self._names  # a follower may be called poly_ann
+        number = "token" in label.lower() and is_public_number(value)
+        return found[0] if named or number else f"{label}{REDACTED}"
 
     def _cut_off_out_of(self, text: str) -> str:
         """Take out a secret of which a limit on lengths has left only the beginning."""
@@ -155,20 +211,10 @@ class Redactor:
                 continue  # its beginning is public, and its secret parts are known by themselves
             for length in range(min(len(secret) - 1, len(low)), _CUT_LEAST - 1, -1):
                 if low.endswith(secret[:length].lower()):
+                    if words_around(end, len(end) - length, len(end)) & self._names:
+                        break
                     return end[: len(end) - length] + REDACTED + text[len(end) :]
         return text
-
-
-def shapes_out_of(text: str) -> str:
-    """Return a text without what looks like a secret, and cannot be an identity."""
-    if not _may_hold_shapes(text):
-        return text
-    text = URL.sub(_redact_url, text)
-    text = JWT.sub(REDACTED, text)
-    text = _LABELLED.sub(rf"\1{REDACTED}", text)
-    text = _NAMED_KEY.sub(rf"\1{REDACTED}", text)
-    text = _BASIC.sub(rf"\1{REDACTED}", text)
-    return _PHRASE.sub("[redacted-phrase]", text)
 
 
 def _may_hold_shapes(text: str) -> bool:
@@ -181,6 +227,12 @@ def _redact_url(found: re.Match[str]) -> str:
     for secret in sorted(secrets_of_url(url, looks_like_key), key=len, reverse=True):
         url = url.replace(secret, REDACTED)
     return url
+
+
+def _redact_key(found: re.Match[str]) -> str:
+    space = found[1].startswith(" ")
+    named = space and names_a_key(found.string, found.start() + 1)
+    return found[0] if named else f"{found[1]}{REDACTED}"
 
 
 def _core(secret: str) -> str:
