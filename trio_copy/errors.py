@@ -1,6 +1,6 @@
 """Every error of the project on one screen. Expected outcomes of business are values, not errors."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 _LONGEST_MESSAGE = 300
 
@@ -134,3 +134,12 @@ class RestartBudgetExhausted(TrioCopyError):
 
 class InvariantBroken(TrioCopyError):
     """Our bug; the message carries the facts."""
+
+
+def leaves_of(error: BaseException) -> Iterator[BaseException]:
+    """Yield every single error of a group, however deep, or the error itself."""
+    if isinstance(error, BaseExceptionGroup):
+        for inner in error.exceptions:
+            yield from leaves_of(inner)
+    else:
+        yield error

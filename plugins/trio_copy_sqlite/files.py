@@ -32,7 +32,7 @@ def open_file(place: str, name: str, *, guest: bool, make: bool) -> Iterator[sql
     _check_owner(path, name)
     if guest:
         if not make and not path.exists():
-            raise ConfigError([f"{name}: {path} does not exist yet; `trio-copy run` makes it"])
+            raise ConfigError([f"{name}: {path} does not exist yet; the first run makes it"])
         with _connection(path, name) as connection:
             yield connection
         return

@@ -334,7 +334,7 @@ async def test_a_start_refuses_to_arm_when_nobody_can_prove_an_outcome(clock: Cl
         with pytest.raises(UnresolvedOrders) as caught:
             await venue.reconciler.settle_earlier_run()
     assert order.order_id in str(caught.value)
-    assert "trio-copy orders settle" in str(caught.value)
+    assert "settle them by hand" in str(caught.value)
 
 
 @STORES

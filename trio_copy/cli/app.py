@@ -6,13 +6,13 @@
 import os
 import sys
 import traceback
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import redirect_stderr, redirect_stdout
 
 from trio_copy import __version__
 from trio_copy.cli.outlet import Outlet
 from trio_copy.cli.verbs import overview
-from trio_copy.errors import ConfigError, PluginError, TrioCopyError, UnresolvedOrders, WrongChain
+from trio_copy.errors import ConfigError, PluginError, TrioCopyError, UnresolvedOrders, WrongChain, leaves_of
 from trio_copy.telemetry.redaction import Redactor
 from trio_copy.telemetry.visible import visible, visible_lines
 
@@ -73,7 +73,7 @@ def _run(words: Sequence[str], redactor: Redactor) -> int:
 
 
 def _explain(error: BaseException, redactor: Redactor) -> int:
-    leaves = list(_leaves(error))
+    leaves = list(leaves_of(error))
     if all(isinstance(leaf, KeyboardInterrupt) for leaf in leaves):
         return EXIT_INTERRUPTED
     known = [leaf for leaf in leaves if isinstance(leaf, TrioCopyError)]
@@ -93,18 +93,10 @@ def _lines(error: TrioCopyError) -> Sequence[str]:
         case ConfigError(problems=problems):
             return problems
         case UnresolvedOrders():
-            return str(error).split("\n")
+            return [*str(error).split("\n"), *getattr(error, "__notes__", ())]
         case _:
             return [str(error)]
 
 
 def _tell(line: str) -> None:
     sys.stderr.write(f"{visible(line)}\n")
-
-
-def _leaves(error: BaseException) -> Iterator[BaseException]:
-    if isinstance(error, BaseExceptionGroup):
-        for inner in error.exceptions:
-            yield from _leaves(inner)
-    else:
-        yield error

@@ -16,6 +16,7 @@ from trio_copy.cli.positions import labels_of
 from trio_copy.cli.printer import console
 from trio_copy.cli.queries import utc
 from trio_copy.cli.redact import Redact
+from trio_copy.cli.suggest import suggested
 from trio_copy.cli.tables import Column, Csv, Json, short, show
 from trio_copy.errors import ConfigError
 from trio_copy.model.fills import Side
@@ -56,7 +57,7 @@ def follow(
 ) -> int:
     """Show every setting in force for a follow, and which level set it: engine, leader, follower or follow."""
     plan = find_plan(conf, redactor)
-    found = ask_store(plan, lambda store: find_follow(store, name))
+    found = ask_store(plan, lambda store: find_follow(store, name, plan.path))
     terms = plan.settings.terms()
     if found.follower not in terms.followers:
         raise ConfigError([f'{name}: the configuration has no [[follower]] "{found.follower}"'])
@@ -85,7 +86,10 @@ def trade(
     stories = ask_store(plan, ask)
     if not stories:
         raise ConfigError(
-            [f'expected the beginning of a task, signal or order id, got "{name}"; `trio-copy trades` lists them']
+            [
+                f'expected the beginning of a task, signal or order id, got "{name}"; they are listed by:'
+                f" {suggested('trades', conf=plan.path)}"
+            ]
         )
     if json:
         for story in stories:

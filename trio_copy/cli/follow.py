@@ -15,6 +15,7 @@ from trio_copy.cli.output import out
 from trio_copy.cli.progress import progress
 from trio_copy.cli.queries import FollowerOption, LeaderOption, read_query
 from trio_copy.cli.redact import Redact
+from trio_copy.cli.suggest import suggested
 from trio_copy.cli.tables import Column, Csv, Json, show
 from trio_copy.config.lines import count_lines
 from trio_copy.config.strict import structure_layer
@@ -52,12 +53,19 @@ def add(
     follow = make_follow(follower, leader, structure_layer(_changes(settings)), terms)
 
     async def put(store: Store) -> None:
-        if await _find(store, follow.name) is not None:
-            raise ConfigError([f"{follow.name} exists already; change it with `trio-copy follow set`"])
+        if (known := await _find(store, follow.name)) is not None:
+            _changeable(known, follow.name)
+            change = settings or ("size.ratio=0.02",)
+            raise ConfigError(
+                [
+                    f"{follow.name} exists already; change it, such as:"
+                    f" {suggested('follow', 'set', follow.name, *change, conf=plan.path)}"
+                ]
+            )
         await store.follows.put([follow])
 
     ask_store(plan, put, make=True)
-    out(f"{follow.name} added; `trio-copy explain follow {follow.name}` shows what is in force")
+    out(f"{follow.name} added; what is in force: {suggested('explain', 'follow', follow.name, conf=plan.path)}")
     return 0
 
 
@@ -70,7 +78,7 @@ def set_(name: FollowName, settings: _Change, /, *, redactor: Redact, conf: Conf
     changed = dict(structure_layer(_changes([text for text in settings if not text.endswith("=")])))
 
     async def put(store: Store) -> Follow:
-        follow = _changeable(await find_follow(store, name), name)
+        follow = _changeable(await find_follow(store, name, plan.path), name)
         own = {path: value for path, value in follow.own if path not in dropped} | changed
         new = make_follow(follow.follower, follow.leader, layer(own), terms)
         await store.follows.put([new])
@@ -89,7 +97,7 @@ def remove(name: FollowName, /, *, redactor: Redact, conf: Conf = None) -> int:
     terms = plan.settings.terms()
 
     async def take_out(store: Store) -> str:
-        follow = _changeable(await find_follow(store, name), name)
+        follow = _changeable(await find_follow(store, name, plan.path), name)
         what = terms.of(follow).settings.leaving.when_unfollowed if follow.follower in terms.followers else "keep"
         positions = await store.ledger.positions()
         held = any(key[:2] == follow.key and position.lots for key, position in positions.items())
@@ -194,12 +202,15 @@ async def _find(store: Store, name: str) -> Follow | None:
     return next((follow for follow in await _load(store) if follow.key == wanted), None)
 
 
-async def find_follow(store: Store, name: str) -> Follow:
+async def find_follow(store: Store, name: str, conf: Path | None) -> Follow:
     """Return a follow by its name. Raises `ConfigError` when there is none."""
     found = await _find(store, name)
     if found is None:
         raise ConfigError(
-            [f'expected a follow, named FOLLOWER:LEADER, got "{name}"; `trio-copy follow list` shows them']
+            [
+                f'expected a follow, named FOLLOWER:LEADER, got "{name}"; they are listed by:'
+                f" {suggested('follow', 'list', conf=conf)}"
+            ]
         )
     return found
 

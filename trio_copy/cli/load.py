@@ -18,6 +18,7 @@ from trio_copy.cli.progress import progress
 from trio_copy.cli.redact import Redact
 from trio_copy.cli.simulation import Load, simulate
 from trio_copy.cli.stores import RedisUrl, StoreName, StoreOptions, store_table
+from trio_copy.cli.suggest import suggested
 from trio_copy.cli.synthetic import synthetic_plan
 from trio_copy.clock import anchored_wall_clock, utc_date, wall_clock_from
 from trio_copy.config import EngineSettings, PluginTable
@@ -86,7 +87,7 @@ def model(
     }
     _print(fields, json)
     if measured is None and not json:
-        out("run `trio-copy load measure` first to learn the instances this machine's kind would need")
+        out(f"to learn the instances that this machine's kind would need: {suggested('load', 'measure')}")
     return 0
 
 

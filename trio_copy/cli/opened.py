@@ -51,9 +51,7 @@ def ask_store(plan: Plan, ask: Callable[[Store], Awaitable[_T]], *, make: bool =
     if not plan.store.plugin.durable:
         name = plan.settings.store.name
         raise ConfigError(
-            [
-                f"store.{name}: lives and ends inside `trio-copy run`; this command needs a durable one, such as [store.sqlite]"
-            ]
+            [f"store.{name}: lives and ends inside a run; this command needs a durable one, such as [store.sqlite]"]
         )
     return trio.run(_ask, plan, ask, make)
 

@@ -18,6 +18,7 @@ from trio_copy.cli.garbage import relax_garbage_collection
 from trio_copy.cli.numbers import expect_positive
 from trio_copy.cli.printer import Printer
 from trio_copy.cli.redact import Redact
+from trio_copy.cli.suggest import suggested
 from trio_copy.cli.world import World, open_world
 from trio_copy.clock import WallClock, anchored_wall_clock
 from trio_copy.engine.plan import Plan, load_plan
@@ -25,7 +26,7 @@ from trio_copy.engine.recording import Recorder, RecordingQuotes
 from trio_copy.engine.service import Seams, Service
 from trio_copy.engine.wiring import open_service
 from trio_copy.entropy import Entropy, system_entropy
-from trio_copy.errors import ChainError, ConfigError, TrioCopyError
+from trio_copy.errors import ChainError, ConfigError, TrioCopyError, UnresolvedOrders, leaves_of
 from trio_copy.telemetry.jsonlines import JsonLines
 from trio_copy.telemetry.log import LogObserver, configure_logs
 from trio_copy.telemetry.observer import Observers
@@ -80,12 +81,19 @@ def run_plan(
     """Run a configuration, and write a recording of it when `record` names a file."""
     expect_positive(for_=for_)
     if plan.moves_money and not live:
-        raise ConfigError([f"{conf}: engine.mode is live: start with --live if real orders are meant"])
+        armed = suggested("run", str(conf), "--live")
+        raise ConfigError([f"{conf}: engine.mode is live: if real orders are meant, start it with: {armed}"])
     if live and plan.settings.engine.mode != "live":
         raise ConfigError([f'{conf}: engine.mode: expected "live" with --live, got "{plan.settings.engine.mode}"'])
     relax_garbage_collection()
     session = _Session(conf, plan, for_, json, verbose, record, from_head)
-    code = trio.run(_run, session)
+    try:
+        code = trio.run(_run, session)
+    except* UnresolvedOrders as group:
+        for error in leaves_of(group):
+            error.add_note(f"they are listed by: {suggested('orders', 'list', conf=conf)}")
+            error.add_note(f"how one is settled: {suggested('orders', 'settle', '--help')}")
+        raise
     if session.output.stuck or session.logs.stuck:
         os._exit(code)  # a thread hangs in a write that nobody reads; Python would wait for it
     return code

@@ -1,6 +1,7 @@
 """`trio-copy status`"""
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 from attrs import frozen
 from rich.text import Text
@@ -9,6 +10,7 @@ from trio_copy.cli.opened import Conf, ask_store, find_plan
 from trio_copy.cli.output import out, out_json
 from trio_copy.cli.queries import When, utc, utc_short
 from trio_copy.cli.redact import Redact
+from trio_copy.cli.suggest import suggested
 from trio_copy.cli.tables import Column, Json, show
 from trio_copy.config import ShardsSettings
 from trio_copy.engine.shards import LEASE_BEATS
@@ -125,7 +127,7 @@ def status(*, redactor: Redact, conf: Conf = None, json: Json = False) -> int:
     if json:
         out_json(_object(found, rows, shards, orphans))
     else:
-        _print(found, rows, shards, living, orphans)
+        _print(found, rows, shards, living, orphans, plan.path)
     return 0 if living and not orphans else 1
 
 
@@ -146,7 +148,14 @@ def _shard(depth: ShardDepth, found: _Found, settings: ShardsSettings, alone: st
     )
 
 
-def _print(found: _Found, rows: Sequence[_Row], shards: Sequence[_Shard], living: Sequence[_Row], orphans: int) -> None:
+def _print(
+    found: _Found,
+    rows: Sequence[_Row],
+    shards: Sequence[_Shard],
+    living: Sequence[_Row],
+    orphans: int,
+    conf: Path | None,
+) -> None:
     mode = found.modes.of(ENGINE)
     dead = sum(shard.depth.dead for shard in shards)
     out(f"mode {mode.mode.value}" + (f": {mode.why}" if mode.at else ""))
@@ -156,12 +165,13 @@ def _print(found: _Found, rows: Sequence[_Row], shards: Sequence[_Shard], living
     alive = f"{len(living)} instance{'s' if len(living) != 1 else ''} alive"
     out(f"{alive}, {len(shards) - orphans} of {len(shards)} shards owned, {dead} dead letters")
     if orphans:
-        out(f"{orphans} SHARDS WITHOUT AN OWNER: their leaders are not copied; start an instance: trio-copy run CONF")
+        run = suggested("run", str(conf))
+        out(f"{orphans} SHARDS WITHOUT AN OWNER: their leaders are not copied; start an instance: {run}")
     for row in living:
         if row.instance.halted:
             out(f"{row.instance.instance} LETS NO ENTRY OUT: {row.instance.halted}")
     if dead:
-        out("dead letters wait for a person: trio-copy dlq stats")
+        out(f"dead letters wait for a person: {suggested('dlq', 'stats', conf=conf)}")
     out("")
     show(_INSTANCES, rows, json=False, csv_=False, empty="no instance was ever seen")
     out("")

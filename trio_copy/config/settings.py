@@ -259,7 +259,7 @@ class DevnetSettings:
     faults: tuple[str, ...] = setting(
         (),
         unit='list of NAME or "NAME=VALUE"',
-        why="What the node does wrong all the time; trio-copy devnet --help lists the names.",
+        why="What the node does wrong all the time; `trio-copy devnet --help` lists the names.",
     )
 
 

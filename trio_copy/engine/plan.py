@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from attrs import field, frozen
+from attrs import evolve, field, frozen
 
 from trio_copy.config import Draft, PluginTable, Settings, ShardsSettings, read_draft, structure_plugin_table
 from trio_copy.errors import ConfigError, PluginError
@@ -33,6 +33,8 @@ class Plan:
     """All that a service needs to start; making one starts nothing."""
 
     settings: Settings
+    path: Path | None = None
+    """The file it was read from; None where it was made in code."""
     registry: Registry
     executors: tuple[PlannedExecutor, ...]
     store: PlannedStore
@@ -69,7 +71,7 @@ def load_plan(path: Path, redactor: Redactor | None = None) -> Plan:
     plan, problems = _complete(draft, discover(draft.allow), redactor, of_file=True)
     if plan is None or problems:
         raise ConfigError([f"{path}: {problem}" for problem in problems])
-    return plan
+    return evolve(plan, path=path)
 
 
 def make_plan(settings: Settings, registry: Registry, redactor: Redactor | None = None) -> Plan:

@@ -222,5 +222,5 @@ def _advice(left: Sequence[OrderRecord]) -> str:
         f" of token {record.order.token_id} on {record.order.executor}"
         for record in left[:20]
     ]
-    lines.append("start again when the venue answers, or look yourself and say so: trio-copy orders settle CONF ORDER")
+    lines.append("start again when the venue answers, or look there yourself and settle them by hand")
     return "\n".join(lines)

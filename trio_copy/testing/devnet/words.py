@@ -55,7 +55,7 @@ def listed_faults(of: type[attrs.AttrsInstance]) -> Iterator[tuple[str, str]]:
 
 def _unknown(written: str, names: list[str]) -> str:
     near = get_close_matches(written.replace("-", "_"), names, n=1)
-    hint = f'did you mean "{near[0]}"?' if near else "trio-copy devnet --help lists them"
+    hint = f'did you mean "{near[0]}"?' if near else "they are listed by: trio-copy devnet --help"
     return f'expected the name of a fault, got "{written[:_LONGEST]}"; {hint}'
 
 

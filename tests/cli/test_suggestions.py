@@ -1,0 +1,156 @@
+"""Every command that a message suggests works when it is pasted; this page runs them."""
+
+import ast
+import re
+import shlex
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+import pytest
+import trio
+
+from trio_copy.cli import main, status
+from trio_copy.cli.suggest import suggested
+from trio_copy.engine.plan import Plan
+from trio_copy.errors import UnresolvedOrders
+from trio_copy.model.control import Modes, ShardDepth
+
+ROOT = Path(__file__).parents[2]
+LEADER = "0xa697d0b3fff7d285a0f92d6ee03a7f97809e59d5"
+NOBODY = f"nobody:{LEADER}"
+PASTED = re.compile(r": (trio-copy .+)$", re.MULTILINE)
+QUOTED = re.compile(r"`trio-copy ([^`]+)`|: trio-copy ([a-z -]+)$")
+BARE = re.compile(r"\btrio-copy (?=[a-z])")
+Capture = pytest.CaptureFixture[str]
+Patch = pytest.MonkeyPatch
+
+
+@pytest.fixture
+def conf(tmp_path: Path, monkeypatch: Patch, capfd: Capture) -> Path:
+    """A demonstration with books, in a folder whose name a shell would take apart; nothing else leads to it."""
+    monkeypatch.delenv("TRIO_COPY_CONF", raising=False)
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    folder = tmp_path / "it's my $conf; really"
+    folder.mkdir()
+    text = (ROOT / "conf" / "books.toml").read_text()
+    path = folder / "books.toml"
+    path.write_text(
+        text.replace('"books.db"', f'"{tmp_path / "books.db"}"').replace("block_every_s = 1.0", "block_every_s = 0.2")
+    )
+    assert main(["run", str(path), "--for", "2s"]) == 0
+    capfd.readouterr()
+    return path
+
+
+def _says(*words: str, code: int) -> Callable[[Path, Patch], None]:
+    def say(conf: Path, patch: Patch) -> None:
+        assert main([*words, "--conf", str(conf)]) == code
+
+    return say
+
+
+def _added_twice(conf: Path, patch: Patch) -> None:
+    words = ["follow", "add", "alice", LEADER, "size.ratio=0.03", "--conf", str(conf)]
+    assert [main(words), main(words)] == [0, 2]
+
+
+def _bare_follow_added_twice(conf: Path, patch: Patch) -> None:
+    words = ["follow", "add", "alice", LEADER, "--conf", str(conf)]
+    assert [main(words), main(words)] == [0, 2]
+
+
+def _dead_letters(conf: Path, patch: Patch) -> None:
+    shard = ShardDepth(shard=0, queued=0, leased=0, held=0, dead=3)
+    found = status._Found(now=0.0, modes=Modes(version=0, by_scope={}), instances=(), depths=(shard,), leases={})
+    status._print(found, [], [status._shard(shard, found, status._NO_SHARDS, "me")], [], 0, conf)
+
+
+def _not_live(conf: Path, patch: Patch) -> None:
+    conf.write_text(conf.read_text().replace("[engine]", '[engine]\nmode = "live"'))
+    with patch.context() as armed:
+        armed.setattr(Plan, "moves_money", True)
+        assert main(["run", str(conf), "--for", "1s"]) == 2
+
+
+def _left_open(conf: Path, patch: Patch) -> None:
+    async def fail(session: object) -> int:
+        await trio.lowlevel.checkpoint()
+        raise BaseExceptionGroup("", [BaseExceptionGroup("", [UnresolvedOrders("not armed: 1 order")])])
+
+    with patch.context() as broken:
+        broken.setattr("trio_copy.cli.run._run", fail)
+        assert main(["run", str(conf)]) == 1
+
+
+def _no_measurement(conf: Path, patch: Patch) -> None:
+    assert main(["load", "model"]) == 0
+
+
+SAYINGS: Sequence[tuple[Callable[[Path, Patch], None], tuple[str, ...]]] = (
+    (_says("explain", "trade", "00000000", code=2), ("trades",)),
+    (_says("explain", "follow", NOBODY, code=2), ("follow list",)),
+    (_says("follow", "set", NOBODY, "size.ratio=1", code=2), ("follow list",)),
+    (_says("follow", "remove", NOBODY, code=2), ("follow list",)),
+    (_added_twice, ("explain follow", "follow set")),
+    (_bare_follow_added_twice, ("explain follow", "follow set")),
+    (_says("status", code=1), ("run",)),
+    (_dead_letters, ("dlq stats",)),
+    (_not_live, ("run",)),
+    (_left_open, ("orders list", "orders settle")),
+    (_no_measurement, ("load measure",)),
+)
+
+
+@pytest.mark.parametrize(("say", "expected"), SAYINGS, ids=[" and ".join(expected) for _, expected in SAYINGS])
+def test_a_suggested_command_works_when_it_is_pasted(
+    conf: Path, monkeypatch: Patch, capfd: Capture, say: Callable[[Path, Patch], None], expected: tuple[str, ...]
+) -> None:
+    """With the very file that was in use, however it is called; what ends by itself only is given an end."""
+    say(conf, monkeypatch)
+    heard = capfd.readouterr()
+    commands = [shlex.split(line) for line in PASTED.findall(heard.out + heard.err)]
+
+    assert (
+        tuple(" ".join(words[1:])[: len(begins)] for words, begins in zip(commands, expected, strict=True)) == expected
+    )
+    for words in commands:
+        assert str(conf) in words or words[1:] in (["load", "measure"], ["orders", "settle", "--help"])
+        ending = ["--for", "1s"] if words[1] == "run" else ["--events", "5"] if words[1] == "load" else []
+        assert main([*words[1:], *ending]) == 0, words
+        assert "trio-copy: " not in capfd.readouterr().err
+
+
+def test_every_suggestion_of_the_sources_is_run_above() -> None:
+    """A new one needs a row in the table."""
+    begun = {
+        tuple(str(argument.value) for argument in call.args if isinstance(argument, ast.Constant))
+        for _, tree in _sources()
+        for call in ast.walk(tree)
+        if isinstance(call, ast.Call) and isinstance(call.func, ast.Name) and call.func.id == suggested.__name__
+    }
+    run = {begins for _, expected in SAYINGS for begins in expected}
+
+    assert len(begun) > 8
+    assert {" ".join(words[:2]) if words[0] != "run" and words[0] != "trades" else words[0] for words in begun} == run
+
+
+def test_what_names_a_command_in_the_sources_names_one_that_exists(capfd: Capture) -> None:
+    """In help and explanations; the words of a command stand in backticks or end the text, so that they can be told."""
+    named = set()
+    for path, tree in _sources():
+        for text in (node.value for node in ast.walk(tree) if isinstance(node, ast.Constant)):
+            if isinstance(text, str) and BARE.search(text):
+                found = [first or last for first, last in QUOTED.findall(text)]
+                assert len(found) == len(BARE.findall(text)), f"{path.name}: {text}"
+                named |= {tuple(re.split(r" (?=[A-Z])", words)[0].split(" | ")[0].split()) for words in found}
+
+    assert len(named) > 12
+    for words in named:
+        file = [word for word in words if word.endswith(".toml")]
+        assert all((ROOT / name).exists() for name in file)
+        assert main([*(word for word in words if word not in file and word != "--help"), "--help"]) == 0, words
+
+
+def _sources() -> Iterator[tuple[Path, ast.Module]]:
+    for path in (*(ROOT / "trio_copy").rglob("*.py"), *(ROOT / "plugins").rglob("*.py")):
+        yield path, ast.parse(path.read_text())
