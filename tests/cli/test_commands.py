@@ -16,6 +16,7 @@ import trio
 
 from trio_copy.cli import main
 from trio_copy.cli.durations import parse_duration
+from trio_copy.cli.simulation import Load, missed
 from trio_copy.cli.synthetic import leader_buys
 from trio_copy.errors import ChainError, ConfigError, UnresolvedOrders
 from trio_copy.model.ids import Address, ChainId
@@ -306,8 +307,59 @@ def test_load_simulate_loses_nothing(capsys: Capture) -> None:
         "--virtual",
     ]
     code, found = last_json(capsys, *words)
-    assert (code, found["lost"]) == (0, 0)
+    assert (code, found["lost"], found["missed"]) == (0, 0, None)
     assert found["tasks"] > 1000
+
+
+@pytest.mark.parametrize(
+    ("words", "missed"),
+    [
+        (["--workers", "8", "--latency-ms", "100"], ""),
+        (
+            ["--workers", "2", "--latency-ms", "100"],
+            "the last one ended 3.0 s after the last trade was due, 0.6 s are allowed",
+        ),
+        (
+            ["--store-option", "dedup_max=1000", "--workers", "8", "--latency-ms", "1000"],
+            "80 copies a second were offered, 8 were made",
+        ),
+    ],
+)
+def test_load_simulate_says_that_the_offered_rate_was_missed(capsys: Capture, words: list[str], missed: str) -> None:
+    """In words, and with exit code 1; nothing needs to be lost for that."""
+    shape = ["load", "simulate", "--virtual", "--events", "20", "--rate", "20", "--followers", "4", *words]
+    assert main(shape) == bool(missed)
+    said = capsys.readouterr().out
+
+    assert ("THE OFFERED RATE WAS MISSED" in said) == bool(missed)
+    assert missed in said
+    assert "lost                               0" in said
+    code, found = last_json(capsys, *shape)
+    assert (code, found["lost"]) == (bool(missed), 0)
+    assert missed in (found["missed"] or "")
+
+
+@pytest.mark.parametrize(
+    ("rate", "offered_s", "elapsed_s", "shed", "says"),
+    [
+        (0.0, 9.0, 90.0, 7, None),
+        (100.0, 9.99, 10.4, 0, None),
+        (100.0, 9.99, 10.6, 0, "the last one ended 0.6 s after"),
+        (1.0, 999.0, 1048.0, 0, None),
+        (1.0, 999.0, 1050.0, 0, "50.0 s are allowed"),
+        (100.0, 9.99, 10.0, 3, "3 of 4,000 were shed"),
+        (100.0, 12.0, 12.1, 0, "the trades themselves came late"),
+    ],
+)
+def test_a_load_is_kept_up_with_or_missed(
+    rate: float, offered_s: float, elapsed_s: float, shed: int, says: str | None
+) -> None:
+    """A moment is allowed, and a twentieth of a long run; what is shed was not made, and a late offer is one too."""
+    load = Load(events=1000, rate_per_s=rate, leaders=(), seed=1)
+    said = missed(load, 4000, offered_s=offered_s, elapsed_s=elapsed_s, shed=shed)
+
+    assert (said is None) == (says is None)
+    assert (says or "") in (said or "")
 
 
 def test_decode_reads_every_form(tmp_path: Path, capsys: Capture, load_data: Callable[[str], Any]) -> None:

@@ -156,7 +156,7 @@ def simulate_command(
 ) -> int:
     """Put a synthetic load on the real engine and say what came of it.
 
-    Exits with 0 only when nothing was lost and nothing was copied twice.
+    Exits with 0 only when nothing was lost, nothing was copied twice, and the offered rate was kept up with.
     """
     expect_positive(events=events, rate=rate, duration=duration, workers=workers)
     if users is None:
@@ -174,11 +174,14 @@ def simulate_command(
         raise ConfigError(
             ["--virtual: expected a store inside this process, got a server: virtual time does not wait for it"]
         )
-    load = Load(events=events, rate_per_s=rate, leaders=_leaders(plan), seed=seed)
+    load = Load(events=events, rate_per_s=rate, leaders=_leaders(plan), seed=seed, latency_s=latency_ms / 1000)
     found = _run_virtual(plan, load) if virtual else _run_real(plan, load)
     found.pop("wall", None)
-    _print(found, json)
-    return 0 if found["lost"] == 0 and found["duplicates"] == 0 else 1
+    missed = found["missed"]
+    _print(found if json else {name: value for name, value in found.items() if name != "missed"}, json)
+    if missed and not json:
+        out(f"THE OFFERED RATE WAS MISSED: {missed}")
+    return 0 if found["lost"] == 0 and found["duplicates"] == 0 and missed is None else 1
 
 
 def _plan(

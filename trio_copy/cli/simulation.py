@@ -23,6 +23,9 @@ from trio_copy.testing.devnet import Devnet
 
 OpenDevnet = Callable[[Any, Callable[[], float]], AbstractAsyncContextManager[Devnet]]
 _SETTLE_S = 60.0
+_LATE_S = 0.5
+_LATE_PART = 0.05
+"""How late the last copy may be where the load was kept up with: a moment, and a part of a long run's time."""
 
 
 @frozen(kw_only=True)
@@ -36,6 +39,13 @@ class Load:
     seed: int
     in_flight: int = 4
     """At rate 0: leader trades that may be unfinished at once."""
+    latency_s: float = 0.0
+    """How long the venue takes for an order, and the last copy therefore at least."""
+
+    @property
+    def lasts_s(self) -> float:
+        """From the first leader trade to the last; 0 where none is offered at a time of its own."""
+        return (self.events - 1) / self.rate_per_s if self.rate_per_s else 0.0
 
 
 @define(eq=False)
@@ -108,6 +118,7 @@ async def simulate(
             await devnet.node.wait_log_filters(len(service.board.filters))
             started, cpu = wall(), cpu_seconds()
             await _trade(load, devnet, collector)
+            offered_s = wall() - started
             with trio.move_on_after(_SETTLE_S):
                 await collector.wait_until(
                     lambda: collector.signals >= load.events and collector.ended >= collector.tasks
@@ -115,17 +126,40 @@ async def simulate(
             depth = await service.store.inbox.depth()
             elapsed, cpu = collector.last_end - started, cpu_seconds() - cpu
             service.drain()
+    shed = collector.shed.total()
     return {
         "tasks": collector.tasks,
+        "missed": missed(load, collector.tasks, offered_s=offered_s, elapsed_s=elapsed, shed=shed),
         "elapsed_s": round(elapsed, 3),
         "throughput_per_s": round(collector.ended / elapsed, 1) if elapsed > 0 else 0.0,
         "queue_lag_ms": _lags(collector.lags_s),
         "max_depth": depth.peak,
-        "shed": collector.shed.total(),
+        "shed": shed,
         "duplicates": collector.duplicates,
         "lost": collector.tasks - collector.ended + (load.events - collector.signals),
         "cpu_s": round(cpu, 3),
     }
+
+
+def missed(load: Load, tasks: int, *, offered_s: float, elapsed_s: float, shed: int) -> str | None:
+    """Say how a load was not kept up with; None when it was, or when it came as fast as it was taken.
+
+    `offered_s` and `elapsed_s` run from the first leader trade to the last, and to the end of the last copy.
+    """
+    late_s, allowed_s = elapsed_s - load.lasts_s, load.latency_s + max(_LATE_S, _LATE_PART * load.lasts_s)
+    if not load.rate_per_s or (late_s <= allowed_s and not shed):
+        return None
+    per_s = tasks * load.rate_per_s / load.events
+    said = [
+        f"{per_s:,.0f} copies a second were offered, {(tasks - shed) / elapsed_s if elapsed_s > 0 else 0:,.0f} were made"
+    ]
+    if shed:
+        said.append(f"{shed:,} of {tasks:,} were shed")
+    if late_s > allowed_s:
+        said.append(f"the last one ended {late_s:.1f} s after the last trade was due, {allowed_s:.1f} s are allowed")
+    if offered_s - load.lasts_s > allowed_s:
+        said.append("the trades themselves came late: what offers them shares this process")
+    return "; ".join(said)
 
 
 async def _trade(load: Load, devnet: Devnet, collector: Collector) -> None:
