@@ -113,7 +113,10 @@ class OrderUncertain(ExecutorError):
 
 
 class UnresolvedOrders(ExecutorError):
-    """Orders of an earlier run are still open, so the engine does not arm; exit code 1. A person can settle them."""
+    """Nobody can prove what became of some orders; exit code 1. A person can settle them.
+
+    Orders of an earlier run: the engine does not arm. Orders of this one: it ended all the same.
+    """
 
 
 class StoreError(TrioCopyError):

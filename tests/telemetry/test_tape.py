@@ -139,9 +139,13 @@ def test_the_summary_accounts_for_everything() -> None:
     """Signals, tasks by their ends, reasons, money and the chain."""
     tally = Tally()
     tally.on_finished(finished())
-    text = "\n".join(line.plain for line in summary_lines(engine_status(), tally, 0, 2))
+    text = "\n".join(line.plain for line in summary_lines(engine_status(), tally, 0, 2, 3))
 
-    for part in ("1 filled; 2 left in the queue, 0 lost", "bought $5.10, sold $0.00 (paper)", "nothing was refused"):
+    for part in (
+        "1 filled; 2 left in the queue, 0 lost, 3 UNPROVEN",
+        "bought $5.10, sold $0.00 (paper)",
+        "nothing was refused",
+    ):
         assert part in text
 
 

@@ -64,7 +64,7 @@ def test_the_tape_shows_foreign_text_as_it_is() -> None:
         endpoints=(EndpointStatus(name=EVIL + MARKUP, live=True, head=1, connects=1, first=0, last_error=""),),
         leaders=1, follows=1, queued=0, leased=0, held=0, dead=0, busy=0, unknown=0, late_logs=0, reorgs=0, quarantined=0,
     )  # fmt: skip
-    lines += [status_lines(status, Tally())[0], summary_lines(status, Tally(), 0, 0)[-1]]
+    lines += [status_lines(status, Tally())[0], summary_lines(status, Tally(), 0, 0, 0)[-1]]
     for line in lines:
         assert SHOWN + MARKUP in line.plain
 

@@ -4,7 +4,7 @@ import logging
 import os
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -15,18 +15,20 @@ from rich.text import Text
 
 from trio_copy.cli.durations import Duration
 from trio_copy.cli.garbage import relax_garbage_collection
-from trio_copy.cli.numbers import expect_positive
+from trio_copy.cli.numbers import counted, expect_positive
 from trio_copy.cli.printer import Printer
 from trio_copy.cli.redact import Redact
 from trio_copy.cli.suggest import suggested
 from trio_copy.cli.world import World, open_world
 from trio_copy.clock import WallClock, anchored_wall_clock
 from trio_copy.engine.plan import Plan, load_plan
+from trio_copy.engine.reconciler import told_open
 from trio_copy.engine.recording import Recorder, RecordingQuotes
 from trio_copy.engine.service import Seams, Service
 from trio_copy.engine.wiring import open_service
 from trio_copy.entropy import Entropy, system_entropy
-from trio_copy.errors import ChainError, ConfigError, TrioCopyError, UnresolvedOrders, leaves_of
+from trio_copy.errors import ChainError, ConfigError, InvariantBroken, TrioCopyError, UnresolvedOrders, leaves_of
+from trio_copy.model.records import OrderRecord
 from trio_copy.telemetry.jsonlines import JsonLines
 from trio_copy.telemetry.log import LogObserver, configure_logs
 from trio_copy.telemetry.observer import Observers
@@ -90,7 +92,7 @@ def run_plan(
     try:
         code = trio.run(_run, session)
     except* UnresolvedOrders as group:
-        for error in leaves_of(group):
+        for error in leaves_of(group) if plan.store.plugin.durable else ():
             error.add_note(f"they are listed by: {suggested('orders', 'list', conf=conf)}")
             error.add_note(f"how one is settled: {suggested('orders', 'settle', '--help')}")
         raise
@@ -152,7 +154,10 @@ async def _run(session: _Session) -> int:
                         interrupted = await _run_service(session, service, printer, shown, tally)
                     finally:
                         with trio.CancelScope(shield=True, deadline=trio.current_time() + _SUMMARY_S):
-                            await _summarise(service, printer, shown, tally)
+                            left_open = await _left_open(service)
+                            lost = await _summarise(service, printer, shown, tally, len(left_open))
+                    if not interrupted:
+                        _expect_all_ended(lost, left_open)
                     if service.pipeline.sealed is None and not service.was_paused:
                         raise ChainError(f"nothing was followed: {why_not_armed(service)}")
         finally:
@@ -273,14 +278,31 @@ async def _drain_after(service: Service, seconds: float) -> None:
     service.drain()
 
 
-async def _summarise(service: Service, printer: Printer, shown: JsonLines | Tape, tally: Tally) -> None:
+async def _left_open(service: Service) -> list[OrderRecord]:
+    """Return the orders that are left to nobody; where another instance lives, it looks after them."""
+    return await service.reconciler.left_open() if service.keeper is None or service.keeper.alone else []
+
+
+def _expect_all_ended(lost: int | None, left_open: Sequence[OrderRecord]) -> None:
+    """Let no run end well that leaves something behind: a supervisor, or a person, would not look."""
+    if lost:
+        raise InvariantBroken(f"{lost} tasks were admitted, have not ended and are not left: a copy was lost")
+    if left_open:
+        raise UnresolvedOrders(told_open(f"ended, but {counted(len(left_open), 'order')} of this run", left_open))
+
+
+async def _summarise(
+    service: Service, printer: Printer, shown: JsonLines | Tape, tally: Tally, unproven: int
+) -> int | None:
+    """Write what happened since the start; returns the tasks that were lost, which is always 0, or a bug."""
     status = await service.status()
     left = status.queued + status.leased + status.held
     # What one of several instances admits, another may end: only the store knows whether anything is missing.
     lost = None if service.keeper is not None else service.found_open + tally.tasks - tally.ends.total() - left
     if isinstance(shown, JsonLines):
-        totals = {**totals_object(tally), "left": left, "lost": lost, "reorgs": status.reorgs}
+        totals = {**totals_object(tally), "left": left, "lost": lost, "unproven": unproven, "reorgs": status.reorgs}
         shown.line("summary", {**totals, "late_logs": status.late_logs, "lines_dropped": printer.dropped})
-        return
-    for line in summary_lines(status, tally, lost, left):
+        return lost
+    for line in summary_lines(status, tally, lost, left, unproven):
         printer.text(line)
+    return lost

@@ -49,7 +49,7 @@ class Reconciler:
         Raises:
             UnresolvedOrders: some could not be proven in `engine.startup_reconcile_s`; nothing is armed.
         """
-        left = await self._left_open()
+        left = await self.left_open()
         found = len(left)
         if found:
             self.observer.on_step("reconcile", f"{found} orders of an earlier run are open; asking the venue first")
@@ -57,9 +57,9 @@ class Reconciler:
         while left:
             for record in left:
                 await self._prove_earlier(record)
-            left = await self._left_open()
+            left = await self.left_open()
             if left and trio.current_time() >= until:
-                raise UnresolvedOrders(_advice(left))
+                raise UnresolvedOrders(told_open(f"not armed: {len(left)} orders of an earlier run", left))
             if left:
                 await trio.sleep(min(self.settings.reconcile_every_s, max(0.0, until - trio.current_time())))
         return found
@@ -142,7 +142,8 @@ class Reconciler:
             last = records[-1]
             await group.finish(task, Done(outcome_of(last.order, last.report), last.report, last.members), last.at)
 
-    async def _left_open(self) -> list[OrderRecord]:
+    async def left_open(self) -> list[OrderRecord]:
+        """Return the orders that may have been filled, as far as anybody has proven."""
         return [record for record in await self.store.journal.unresolved() if record.state in _OPEN]
 
     async def _prove_earlier(self, record: OrderRecord) -> None:
@@ -215,8 +216,9 @@ class Reconciler:
         await group.finish(record.task, Done(outcome, None, record.members), record.at)
 
 
-def _advice(left: Sequence[OrderRecord]) -> str:
-    lines = [f"not armed: {len(left)} orders of an earlier run may have been filled, and nobody can prove it:"]
+def told_open(which: str, left: Sequence[OrderRecord]) -> str:
+    """Tell a person of orders that are left open, and what he can do."""
+    lines = [f"{which} may have been filled, and nobody can prove it:"]
     lines += [
         f"  {record.order.order_id}  {record.task.follower}  {record.order.side.value} {record.order.shares}"
         f" of token {record.order.token_id} on {record.order.executor}"

@@ -119,13 +119,13 @@ def status_lines(status: Status, tally: Tally) -> tuple[Text, Text]:
     return Text(visible(" | ".join(first)), style=style), Text(visible(" | ".join(second)), style=style)
 
 
-def summary_lines(status: Status, tally: Tally, lost: int | None, left: int) -> list[Text]:
+def summary_lines(status: Status, tally: Tally, lost: int | None, left: int, unproven: int) -> list[Text]:
     """Write what happened since the start, for the end of a run."""
     ends = ", ".join(f"{count} {end.value}" for end, count in sorted(tally.ends.items(), key=lambda item: -item[1]))
     why = tally.skips + tally.refusals
     reasons = ", ".join(f"{count} {code}" for code, count in why.most_common(5))
     connects = ", ".join(f"{e.name} connected {e.connects}x" for e in status.endpoints)
-    missing = "" if lost is None else f", {lost} lost"
+    missing = ("" if lost is None else f", {lost} lost") + (f", {unproven} UNPROVEN" if unproven else "")
     rows = (
         ("signals", f"{tally.signals} admitted, {tally.adopted} adopted after a reorg, {tally.retracted} retracted"),
         ("tasks", f"{tally.tasks} admitted: {ends or 'none ended'}; {left} left in the queue{missing}"),
