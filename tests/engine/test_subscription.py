@@ -259,7 +259,26 @@ async def test_one_live_node_costs_no_budget(clock: Clock) -> None:
             world.chain.mine(world.buy())
             await world.recorder.wait_copies(2)
     expected_copies(world, signals=1)
-    assert len([kind for kind, _ in world.recorder.alerts if kind == "endpoint-lost"]) > 2
+    assert world.dials > 5
+
+
+async def test_a_lost_node_is_told_of_at_first_then_now_and_then_and_when_it_is_back(clock: Clock) -> None:
+    """A node that is away for hours is tried each half minute; nobody wants a line for each."""
+    async with open_world(nodes=2) as world:
+        world.down = {1}
+        async with running_engine(world, make_test_plan()):
+            await mine_steadily(world, 2 * 3600)
+            tries = world.dials
+            away = [detail for kind, detail in world.recorder.alerts if kind == "endpoint-lost"]
+            world.down = set()
+            await mine_steadily(world, 120)
+            back = [detail for kind, detail in world.recorder.alerts if kind == "endpoint-lost"][len(away) :]
+    assert tries > 100
+    assert 3 <= len(away) <= 12
+    assert away[0].endswith(" s")
+    assert all(" times in " in detail for detail in away[1:])
+    assert len(back) == 1
+    assert ": over, after " in back[0]
 
 
 async def test_a_new_follow_widens_the_filters_without_a_gap(clock: Clock) -> None:

@@ -32,6 +32,7 @@ _T = TypeVar("_T")
 _INTERVALS_KEPT = 16
 _TOLD_KEPT = 64
 _RATE_LIMITED = "rate-limited"
+_LOST = "endpoint-lost"
 
 
 @define(eq=False)
@@ -220,8 +221,13 @@ class EndpointPool:
         """Note a head for the scanner. Only the newest of each endpoint is kept: the scanner walks the rest itself."""
         self.on_head(endpoint, head)
         endpoint.saw_head(head, trio.current_time())
+        self.troubles.over(_LOST, endpoint.name, trio.current_time())
         self._heads[endpoint.name] = head
         self._news.set()
+
+    def note_lost(self, endpoint: Endpoint, why: str) -> None:
+        """Tell that a connection ended, or could not be made: at first, then with a count at growing times."""
+        self.troubles.note(_LOST, endpoint.name, f"{endpoint.name}: {why}", trio.current_time())
 
     def announce_again(self) -> None:
         """Bring the known heads back: following them failed."""

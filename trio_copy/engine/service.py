@@ -387,7 +387,7 @@ class Service:
     def _endpoint_failed(self, endpoint: Endpoint, failure: ChainError, wait_s: float) -> None:
         endpoint.failures += 1
         endpoint.last_error = str(failure)
-        self.seams.observer.on_alert("endpoint-lost", f"{endpoint.name}: {failure}; again in {wait_s:.2f} s")
+        self.pool.note_lost(endpoint, f"{failure}; again in {wait_s:.2f} s")
 
     async def _keep_leases(self) -> None:
         every = self.plan.settings.engine.lease_s / _LEASE_RENEWALS
