@@ -4,7 +4,7 @@ import importlib
 import platform
 import sys
 
-QUESTIONS = ("start", "decode", "gate", "protocol", "wire", "memory", "book", "redis")
+QUESTIONS = ("start", "decode", "account", "gate", "wire", "memory", "book", "books", "stores", "redis")
 
 
 def main() -> None:

@@ -85,9 +85,7 @@ async def _load(store: Store) -> tuple[FollowBook, float, float]:
 
 def _context(path: Path) -> StoreContext:
     settings = discover().store("sqlite").settings(path=str(path))
-    return StoreContext(
-        settings=settings, wall=anchored_wall_clock(), queue_capacity=5000, dedup_ttl_s=86_400.0, lease_s=30.0
-    )
+    return StoreContext(settings=settings, wall=anchored_wall_clock())
 
 
 if __name__ == "__main__":

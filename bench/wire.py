@@ -8,10 +8,10 @@ from trio_copy.chain import rpc
 from trio_copy.chain.decoders.order_filled import EXCHANGE_V2, OrderFilledDecoder
 from trio_copy.chain.feed import SeenLog
 from trio_copy.cli.synthetic import POLYGON
-from trio_copy.copying.catalog import Catalog
 from trio_copy.copying.decide import decide
 from trio_copy.copying.follow_book import FollowBook
 from trio_copy.engine.reader import LogReader
+from trio_copy.model.catalog import Catalog
 from trio_copy.model.follows import EVERYBODY, Follow, Follower, Followers, TermsOfFollows
 from trio_copy.model.ids import FollowerId
 from trio_copy.model.layers import layer

@@ -9,7 +9,7 @@ import trio.testing
 from attrs import define, evolve, field
 
 from tests.builders import LEADER, NOW, POLYGON
-from tests.plugins.test_conformance import in_place
+from tests.plugins.stores import in_place
 from trio_copy.chain.decoders.order_filled import EXCHANGE_V2
 from trio_copy.clock import WallClock, wall_clock_from
 from trio_copy.config import ChainSettings, EndpointSettings, EngineSettings, PluginTable, Settings, ShardsSettings
@@ -20,13 +20,15 @@ from trio_copy.engine.wiring import open_service
 from trio_copy.entropy import seeded_entropy
 from trio_copy.errors import ConnectionLost
 from trio_copy.model.catalog import TokenFacts
+from trio_copy.model.control import shard_lease
 from trio_copy.model.decisions import End, Skip
 from trio_copy.model.fills import Fill, Side
 from trio_copy.model.follow_settings import Filters, Sizing
 from trio_copy.model.ids import Address, FollowerId, Hash32, SignalId, TokenId
+from trio_copy.model.logs import Checkpoint
 from trio_copy.model.signals import Signal
 from trio_copy.model.units import NO_USD, Ratio, Shares, Usd
-from trio_copy.ports import Quotes
+from trio_copy.ports import Changes, Quotes, Store
 from trio_copy.registry import discover
 from trio_copy.telemetry.observer import Finished, Observer
 from trio_copy.testing.devnet import DevChain, DevNode, DevTx
@@ -45,6 +47,8 @@ class Recorder(Observer):
     skips: list[Skip] = field(factory=list)
     finished: list[Finished] = field(factory=list)
     retracted: list[Signal] = field(factory=list)
+    retractions: list[tuple[int, int]] = field(factory=list)
+    """How many tasks of each were suspended, and how many had been placed."""
     alerts: list[tuple[str, str]] = field(factory=list)
     quarantined: list[str] = field(factory=list)
     _changed: trio.Event = field(factory=trio.Event)
@@ -70,8 +74,9 @@ class Recorder(Observer):
         self.finished.append(finished)
         self._tell()
 
-    def on_retracted(self, signal: Signal, held: int, started: int) -> None:
+    def on_retracted(self, signal: Signal, suspended: int, started: int) -> None:
         self.retracted.append(signal)
+        self.retractions.append((suspended, started))
         self._tell()
 
     def on_alert(self, kind: str, detail: str) -> None:
@@ -239,6 +244,15 @@ async def running_engine(world: World, plan: Plan) -> AsyncGenerator[Service, No
                     await node.wait_log_filters(len(service.board.filters))
         yield service
         service.drain()
+
+
+async def leave_checkpoint(store: Store, checkpoint: Checkpoint, shard: int = 0) -> None:
+    """Let a store look as if an earlier owner of a shard had come so far."""
+    lease = await store.control.acquire(shard_lease(shard), "an earlier owner", 30.0)
+    assert lease is not None
+    await store.accounts.take(shard, lease.token)
+    await store.accounts.write(shard, lease.token, 1, Changes(), checkpoint)
+    await store.control.release(lease)
 
 
 def patient(plan: Plan) -> Plan:

@@ -17,6 +17,14 @@ class ConfigError(TrioCopyError):
         self.problems = tuple(problems)
 
 
+class Refused(ConfigError):
+    """The owner of an account would not do what a person asked for: nothing was changed; exit code 2."""
+
+
+class Unanswered(TrioCopyError):
+    """The owner of an account did not answer a person in time; what was asked for stays asked for; exit code 1."""
+
+
 class PluginError(TrioCopyError):
     """A plugin is missing, not allowed or broken; exit code 2."""
 
@@ -108,6 +116,10 @@ class OrderNotSent(ExecutorError):
     """The order is certainly not at the venue; the same bytes may be sent again."""
 
 
+class ContractBroken(OrderNotSent):
+    """The executor answered what it must not, before anything was sent: the task ends, nothing is tried again."""
+
+
 class OrderUncertain(ExecutorError):
     """The order may be at the venue: reconcile it, never send new bytes."""
 
@@ -128,7 +140,11 @@ class StoreUnavailable(StoreError):
 
 
 class LeaseLost(StoreError):
-    """Somebody else owns the task or shard now: abandon the work."""
+    """Somebody else owns the shard now: abandon the work."""
+
+
+class StoreForgot(StoreError):
+    """The store is not as it was left: it lost what it had promised to keep. What was decided on it counts no more."""
 
 
 class RestartBudgetExhausted(TrioCopyError):
@@ -146,3 +162,13 @@ def leaves_of(error: BaseException) -> Iterator[BaseException]:
             yield from leaves_of(inner)
     else:
         yield error
+
+
+def is_ctrl_c(error: BaseException) -> bool:
+    """Tell Ctrl-C, which Trio's own handler raises wherever it finds us, from code that raises the same by itself."""
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    if trace is None or not isinstance(error, KeyboardInterrupt):
+        return False
+    return str(trace.tb_frame.f_globals.get("__name__", "")).startswith("trio._core")

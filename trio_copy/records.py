@@ -5,7 +5,6 @@ checked against the types of the model; a text that does not fit raises `StoreEr
 """
 
 from base64 import b64decode, b64encode
-from collections.abc import Iterable
 from functools import partial
 from operator import is_
 from typing import Any, TypeVar, cast
@@ -19,10 +18,10 @@ from trio_copy.model.decisions import Code
 from trio_copy.model.follow_settings import FollowSettings
 from trio_copy.model.ids import TokenId
 from trio_copy.model.layers import Layer, layer, leaves
-from trio_copy.model.positions import Lot
 from trio_copy.model.units import Count, Micro, Price, Ratio, Shares, Usd
 
 _T = TypeVar("_T")
+_LIST = msgspec.json.Decoder(list[Any])
 
 
 def encode(value: object) -> str:
@@ -65,22 +64,21 @@ def plain_layer(values: Layer) -> dict[str, Any]:
     return {path: _CONVERTER.unstructure(value, known[path].type) for path, value in values}
 
 
-def write_lots(lots: Iterable[Lot]) -> str:
-    """Write lots as one line each, so that a purchase adds a line instead of writing hundreds anew."""
-    return "".join(f"{lot.key}|{lot.shares.micro}|{lot.cost.micro}|{lot.opened_at!r}|{int(lot.firm)}\n" for lot in lots)
+def write_plain(body: list[Any]) -> bytes:
+    """Write a list of plain values as JSON; see `accounts.documents` and `accounts.facts`."""
+    return msgspec.json.encode(body)
 
 
-def read_lots(text: str) -> tuple[Lot, ...]:
-    """Read what `write_lots` wrote."""
-    return tuple(map(_lot, text.splitlines()))
+def read_plain(text: bytes) -> list[Any]:
+    """Read a list of plain values back.
 
-
-def _lot(line: str) -> Lot:
+    Raises:
+        StoreError: the text is not such a list.
+    """
     try:
-        key, shares, cost, opened_at, firm = line.rsplit("|", 4)
-        return Lot(key, Shares(int(shares)), Usd(int(cost)), float(opened_at), firm == "1")
-    except ValueError as error:
-        raise StoreError(f"expected a stored lot, was {line[:80]}: {error}") from error
+        return _LIST.decode(text)
+    except msgspec.DecodeError as error:
+        raise StoreError(f"expected a stored list, was {text[:80]!r}: {error}") from error
 
 
 def _make_converter() -> cattrs.Converter:

@@ -69,6 +69,13 @@ class Registry:
                 entry, source = self.waiting.pop(name)
                 _register(self, source, _load(entry, source))
 
+    def distribution_of(self, plugin: ExecutorPlugin | StorePlugin) -> str:
+        """Return name and version of the distribution that a plugin came with, for whoever has to mend it."""
+        for found, source in (*self.executors.values(), *self.stores.values()):
+            if found is plugin:
+                return f"{source.distribution} {source.version}"
+        return "of no distribution"
+
     def missing(self, allow: Collection[str]) -> list[str]:
         """Return the allowed distributions that offer no plugin on this machine."""
         installed = {_canonical(source.distribution) for source in self.installed}
@@ -105,6 +112,15 @@ def discover(allow: Collection[str] = ()) -> Registry:
         if source.allowed and source.distribution != OWN_DISTRIBUTION:
             _register(registry, source, _load(entry, source))
     return registry
+
+
+def plugin_packages() -> dict[str, str]:
+    """Return which package of modules is whose: of every installed plugin, its distribution and version."""
+    return {
+        package: f"{distribution} {version}"
+        for entry, distribution, version in _entry_points()
+        if (package := entry.module.partition(".")[0]) != PROJECT
+    }
 
 
 def _canonical(name: str) -> str:

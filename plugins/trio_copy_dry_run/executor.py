@@ -10,7 +10,7 @@ from trio_copy.clock import WallClock
 from trio_copy.errors import OrderNotSent, OrderUncertain
 from trio_copy.model.decisions import OrderIntent
 from trio_copy.model.ids import IntentKey, OrderId, TokenId
-from trio_copy.model.orders import Account, ExecutionReport, Market, Order, Status
+from trio_copy.model.orders import ExecutionReport, Market, Order, Status, Wallet
 from trio_copy.model.units import NO_SHARES, Price
 from trio_copy_dry_run.settings import DryRunSettings
 from trio_copy_dry_run.venue import Luck, SimulatedVenue
@@ -34,10 +34,10 @@ class DryRunExecutor:
         quote = None if self.venue.quotes is None else self.venue.quotes.quote(token_id)
         return Market(token_id=token_id, tick=_TICK, minimum=NO_SHARES, fee_bps=self.settings.fee_bps, quote=quote)
 
-    def prepare(self, key: IntentKey, intent: OrderIntent, account: Account, market: Market) -> Order:
+    def prepare(self, key: IntentKey, intent: OrderIntent, wallet: Wallet, market: Market) -> Order:
         fields: Sequence[object] = (
             key,
-            account.follower,
+            wallet.follower,
             intent.side.value,
             intent.order_type,
             intent.token_id,
@@ -50,13 +50,16 @@ class DryRunExecutor:
             key=key,
             order_id=OrderId("0x" + sha256(body).hexdigest()),
             executor=self.name,
-            account=account,
+            wallet=wallet,
             side=intent.side,
             token_id=intent.token_id,
             shares=intent.shares,
             limit_price=intent.limit_price,
             body=body,
         )
+
+    def lane(self, intent: OrderIntent, wallet: Wallet) -> tuple[str, ...]:
+        return (wallet.follower, str(intent.token_id))
 
     async def submit(self, order: Order) -> ExecutionReport:
         fault = self._fault(order)

@@ -1,83 +1,60 @@
-"""What this process remembers of what happened."""
+"""What this process remembers of what was written."""
 
-from collections import deque
-from collections.abc import Iterable
-from typing import TypeVar
+from collections.abc import Iterator, Sequence
+from itertools import islice
 
 from attrs import define
 
-from trio_copy.model.decisions import End
-from trio_copy.model.ids import Address, FollowerId, TokenId
-from trio_copy.model.positions import LedgerEntry
-from trio_copy.model.records import Query, SkipRecord, Story, TaskRecord, skip_of
-from trio_copy_memory.inbox import MemoryInbox
-from trio_copy_memory.journal import MemoryJournal
-from trio_copy_memory.ledger import MemoryLedger
+from trio_copy.clock import utc_date
+from trio_copy.model.facts import NO_AMOUNTS, Amounts, Fact, FactQuery, Sums
+from trio_copy.model.ids import FollowerId
+from trio_copy.ports import HEAD_KINDS, Document
+from trio_copy_memory.data import MemoryData
 
-_T = TypeVar("_T")
-_STORIES = 10
-_FILLED = (End.FILLED, End.PARTIAL, End.GATHERED)
+_MOST = 100
 
 
 @define(eq=False)
 class MemoryHistory:
-    inbox: MemoryInbox
-    journal: MemoryJournal
-    ledger: MemoryLedger
+    data: MemoryData
 
-    async def tasks(self, query: Query) -> tuple[TaskRecord, ...]:
-        return _newest(
-            query,
-            (
-                (
-                    record.admitted_at,
-                    record.task.follower,
-                    record.task.signal.leader,
-                    record.task.intent.token_id,
-                    record,
-                )
-                for record in (*self.inbox.history, *self.inbox.open_tasks())
-            ),
+    async def facts(self, query: FactQuery) -> Sequence[Fact]:
+        return sorted(self._wanted(query), key=lambda fact: (-fact.at, fact.key))[: query.limit]
+
+    async def sums(self, query: FactQuery, by: Sequence[str]) -> Sums:
+        sums: dict[tuple[str, ...], Amounts] = {}
+        for fact in self._wanted(query):
+            key = tuple(utc_date(fact.at) if name == "day" else str(getattr(fact, name)) for name in by)
+            one, two, three, four, five, six = sums.get(key, NO_AMOUNTS)
+            trades, bought, sold, fees, realised, provisional = fact.amounts
+            sums[key] = (one + trades, two + bought, three + sold, four + fees, five + realised, six + provisional)
+        return sums
+
+    async def story(self, prefix: str) -> tuple[Sequence[Fact], Sequence[Document]]:
+        facts = (
+            fact
+            for fact in self.data.facts.values()
+            if any(name.startswith(prefix) for name in (fact.task_id, fact.signal_id, fact.order_id))
         )
-
-    async def skips(self, query: Query) -> tuple[SkipRecord, ...]:
-        ended = [
-            skip_of(record)
-            for record in self.inbox.history
-            if record.outcome is not None and record.outcome.end not in _FILLED
-        ]
-        return _newest(
-            query, ((skip.at, skip.follower, skip.leader, skip.token_id, skip) for skip in (*self.inbox.skips, *ended))
+        documents = (
+            document
+            for document in self.data.documents()
+            if document.kind in HEAD_KINDS and any(name.startswith(prefix) for name in document.name.split("/"))
         )
+        return tuple(islice(facts, _MOST)), tuple(islice(documents, _MOST))
 
-    async def entries(self, query: Query) -> tuple[LedgerEntry, ...]:
-        return _newest(
-            query,
-            ((entry.booked_at, entry.follower, entry.leader, entry.token_id, entry) for entry in self.ledger.entries()),
-        )
+    async def documents(self, kind: str, follower: FollowerId | None = None) -> Sequence[Document]:
+        found = (one for one in self.data.documents() if one.kind == kind and follower in (None, one.follower))
+        return sorted(found, key=lambda document: document.key)
 
-    async def story(self, prefix: str) -> tuple[Story, ...]:
-        found = []
-        orders = list(self.journal.records())
-        for record in (*self.inbox.history, *self.inbox.open_tasks()):
-            task = record.task
-            mine = tuple(order for order in orders if task.task_id in (order.task.task_id, *order.members))
-            names = (task.task_id, task.signal.signal_id, *(order.order.order_id for order in mine))
-            if any(name.startswith(prefix) for name in names):
-                entries = tuple(entry for entry in self.ledger.entries() if entry.task_id == task.task_id)
-                found.append(Story(record=record, orders=mine, entries=entries))
-        return tuple(found[:_STORIES])
-
-
-def _newest(query: Query, rows: Iterable[tuple[float, FollowerId, Address, TokenId, _T]]) -> tuple[_T, ...]:
-    kept: deque[tuple[float, int, _T]] = deque()
-    for number, (at, follower, leader, token_id, row) in enumerate(rows):
-        if (
-            query.follower in (None, follower)
-            and query.leader in (None, leader)
-            and query.token_id in (None, token_id)
-            and (query.since is None or at >= query.since)
-            and (query.until is None or at < query.until)
-        ):
-            kept.append((at, number, row))
-    return tuple(row for _, _, row in sorted(kept, key=lambda row: row[:2], reverse=True)[: query.limit])
+    def _wanted(self, query: FactQuery) -> Iterator[Fact]:
+        for fact in self.data.facts.values():
+            if (
+                fact.kind in query.kinds
+                and query.follower in (None, fact.follower)
+                and query.leader in (None, fact.leader)
+                and query.token_id in (None, fact.token_id)
+                and (query.since is None or fact.at >= query.since)
+                and (query.until is None or fact.at < query.until)
+            ):
+                yield fact

@@ -1,7 +1,7 @@
 """The store of many instances: one Redis, one behind sentinels, or a cluster.
 
-Every change is one atomic script on the data of one tag: a shard of leaders, a follower's account, or what everybody
-shares. Where a change concerns two of them, the order of the two makes every interruption harmless.
+Every change is one atomic script on the keys of one tag: a shard of accounts, or what all shards share. No change concerns
+two of them.
 """
 
 from collections.abc import AsyncGenerator, Callable
@@ -15,24 +15,24 @@ from trio_copy.errors import ConfigError
 from trio_copy.hookspecs import hookimpl
 from trio_copy.model.settings import setting, within
 from trio_copy.ports import Store, StoreContext, StorePlugin
-from trio_copy_redis.address import read_place
-from trio_copy_redis.bell import Bell
-from trio_copy_redis.client import Client, load_script, open_client
+from trio_copy_redis.accounts import RedisAccounts
+from trio_copy_redis.address import place_of, read_place
+from trio_copy_redis.announcements import Announcements
+from trio_copy_redis.client import Client, open_client
 from trio_copy_redis.control import RedisControl
-from trio_copy_redis.desk import Desk
-from trio_copy_redis.distrust import APPENDONLY, NOBODY, expect_safe
 from trio_copy_redis.follows import RedisFollows
 from trio_copy_redis.history import RedisHistory
-from trio_copy_redis.inbox import RedisInbox
-from trio_copy_redis.journal import RedisJournal
-from trio_copy_redis.ledger import RedisLedger
-from trio_copy_redis.limits import RedisLimits
+from trio_copy_redis.keys import LAYOUT, CommonKeys
+from trio_copy_redis.old_books import export_old
+from trio_copy_redis.promises import APPENDONLY, NO_WORD, expect_safe
+from trio_copy_redis.scripts import load_script
 
-_SHAPE = load_script("common", "shape")
+_OPEN = load_script("open")
+_TRIALS_KEPT_S = 86_400
 
 
 def _expect_trust(instance: object, attribute: object, value: str) -> None:
-    if value not in (NOBODY, APPENDONLY):
+    if value not in (NO_WORD, APPENDONLY):
         raise ValueError(f'expected "{APPENDONLY}" or nothing, got "{value}"')
 
 
@@ -54,7 +54,7 @@ class RedisSettings:
         secret=True,
     )
     trust: str = setting(
-        NOBODY,
+        NO_WORD,
         unit='"appendonly", or nothing',
         why="Your word that a server which tells neither by CONFIG nor by INFO never evicts and syncs its append-only file.",
         check=_expect_trust,
@@ -74,34 +74,25 @@ class RedisSettings:
         why="How long everything waits for a Redis that is down, full or failing over, before the engine stops.",
         check=within(0.0, 86_400.0),
     )
-    deliveries: int = setting(
-        3,
-        unit="times",
-        why="A task whose worker died this often becomes a dead letter: it may be what kills them.",
-        check=within(1, 1000),
+    keep_days: float = setting(
+        7.0,
+        unit="days",
+        why="How long skips, the ends of tasks and bookings can be asked for, about 0.8 KB each; accounts are kept for ever.",
+        check=within(0.001, 100_000.0),
     )
-    keep_s: float = setting(
-        86_400.0,
-        unit="seconds",
-        why="How long ended tasks and orders are kept, about 2 KB each; the ledger is kept for ever.",
-        check=within(60.0, 10_000_000.0),
-    )
-    history_max: int = setting(
-        10_000,
-        unit="records per shard",
-        why="Tasks and skips that `trio-copy trades`, `skips` and `explain` can still find.",
-        check=within(100, 10**9),
+    facts_max: int = setting(
+        1_000_000,
+        unit="facts per shard",
+        why="How many of them at most, so that a busy week does not fill the server.",
+        check=within(1000, 10**9),
     )
 
 
 @frozen
 class RedisStore:
-    inbox: RedisInbox
-    journal: RedisJournal
-    limits: RedisLimits
-    ledger: RedisLedger
-    follows: RedisFollows
+    accounts: RedisAccounts
     control: RedisControl
+    follows: RedisFollows
     history: RedisHistory
 
 
@@ -114,76 +105,74 @@ async def open_redis_store(context: StoreContext) -> AsyncGenerator[Store, None]
         StoreUnavailable: nobody answers there.
     """
     settings: RedisSettings = context.settings
-    try:
-        place = read_place(settings.url)
-    except ValueError as error:
-        raise ConfigError([f"store.redis.url: {error}"]) from None
-    desks: list[Desk] = []
     async with open_client(
-        place,
+        place_of(settings.url),
         timeout_s=settings.timeout_s,
         patience_s=settings.patience_s,
         open_socket=context.open_socket,
         on_trouble=context.on_trouble,
-        on_changed=lambda: desks[0].drop_all() if desks else None,
         client_name="trio-copy",
     ) as client:
         await client.greet()
         if not context.guest:
             for problem in await expect_safe(client, live=context.live, trust=settings.trust):
                 context.on_trouble("store-unsafe", problem)
-        prefix = settings.prefix
+        keys = CommonKeys(settings.prefix)
         if context.throwaway:
-            await client.call(f"{{{prefix}}}", "EXPIRE", f"{{{prefix}}}:trials", 86_400)
-            prefix += f":trial-{await client.call(f'{{{prefix}}}', 'INCR', f'{{{prefix}}}:trials')}"
-        common = f"{{{prefix}:common}}"
-        seconds, micros = await client.call(common, "TIME")
-        desk = Desk(
-            client=client,
-            prefix=prefix,
-            shards=context.shards,
-            fenced=context.fenced,
-            wall=context.wall,
-            keep_ms=round(settings.keep_s * 1000),
-            log_length=min(settings.history_max, 1000),
-            deliveries=settings.deliveries,
-            nonce=str(await client.call(common, "INCR", f"{common}:opened")),
-            offset_s=int(seconds) + int(micros) / 1e6 - context.wall(),
-        )
-        desks.append(desk)
-        shape = int(await desk.on_common(_SHAPE, context.shards))
-        if shape != context.shards:
-            raise ConfigError(
-                [
-                    f"shards.count: expected {shape}, as this Redis was begun with, got {context.shards}: queues and"
-                    " checkpoints are kept by shard; drain everything and use another store.redis.prefix to change it"
-                ]
-            )
-        bell = Bell(client=client, channel=desk.bell)
-        await client.nursery.start(bell.run)
-        limits = RedisLimits(desk)
+            await client.call(keys.tag, "EXPIRE", keys("trials"), _TRIALS_KEPT_S)
+            number = await client.call(keys.tag, "INCR", keys("trials"))
+            keys = CommonKeys(f"{settings.prefix}:trial-{number}")
+        await _expect_layout(client, keys, context)
+        seconds, micros = await client.call(keys.tag, "TIME")
+        announcements = Announcements(client=client, channel=keys.channel)
+        await client.nursery.start(announcements.run)
+        shards = keys.shards(context.shards)
         store = RedisStore(
-            inbox=RedisInbox(
-                desk=desk,
-                bell=bell,
-                capacity=context.queue_capacity,
-                dedup_ttl_s=context.dedup_ttl_s,
-                lease_s=context.lease_s,
-                history_max=settings.history_max,
+            accounts=RedisAccounts(
+                client=client, shards=shards, keep_s=settings.keep_days * 86_400, facts_max=settings.facts_max
             ),
-            journal=RedisJournal(desk),
-            limits=limits,
-            ledger=RedisLedger(desk, limits),
-            follows=RedisFollows(desk, bell),
-            control=RedisControl(desk, bell),
-            history=RedisHistory(desk),
+            control=RedisControl(
+                client=client,
+                keys=keys,
+                announcements=announcements,
+                wall=context.wall,
+                offset_s=int(seconds) + int(micros) / 1e6 - context.wall(),
+            ),
+            follows=RedisFollows(client=client, keys=keys, announcements=announcements),
+            history=RedisHistory(client, shards),
         )
         try:
             yield store
         finally:
             if context.throwaway:
                 with trio.CancelScope(shield=True, deadline=trio.current_time() + settings.patience_s):
-                    await _remove(client, prefix)
+                    await _remove(client, keys.prefix)
+
+
+async def _expect_layout(client: Client, keys: CommonKeys, context: StoreContext) -> None:
+    """Begin new data, and refuse what is not laid out as ours is.
+
+    Raises:
+        ConfigError: data of an earlier version, or cut into another number of shards.
+    """
+    # What an earlier version began with stands under a name of its own.
+    touched = (keys("layout"), keys("shape"))
+    begin = int(context.make or not context.guest)
+    layout, shards = await client.run(_OPEN, keys.tag, touched, LAYOUT, context.shards, begin)
+    if layout != LAYOUT:
+        raise ConfigError(
+            [
+                f'store.redis.prefix: expected data of this version, "{keys.prefix}" holds data of another one; export its'
+                " books with `trio-copy export-books`, then use another store.redis.prefix"
+            ]
+        )
+    if int(shards) != context.shards:
+        raise ConfigError(
+            [
+                f"shards.count: expected {shards}, as this Redis was begun with, got {context.shards}: accounts are kept"
+                " by shard; drain everything and use another store.redis.prefix to change it"
+            ]
+        )
 
 
 async def _remove(client: Client, prefix: str) -> None:
@@ -203,4 +192,13 @@ async def _remove(client: Client, prefix: str) -> None:
 
 @hookimpl
 def trio_copy_register_stores(register: Callable[[StorePlugin], None]) -> None:
-    register(StorePlugin(name="redis", open=open_redis_store, settings=RedisSettings, durable=True, shared=True))
+    register(
+        StorePlugin(
+            name="redis",
+            open=open_redis_store,
+            settings=RedisSettings,
+            durable=True,
+            shared=True,
+            export_old=export_old,
+        )
+    )

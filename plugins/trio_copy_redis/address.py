@@ -16,6 +16,7 @@ import trio
 from attrs import evolve, field, frozen
 from redis.connection import parse_url
 
+from trio_copy.errors import ConfigError
 from trio_copy.ports import OpenSocket
 from trio_copy_redis.answers import Broken
 
@@ -103,6 +104,14 @@ def read_place(url: str) -> Place:
             f" cannot be used: {why}"
         ) from None
     return Place(kind=kind, servers=servers, master=master)
+
+
+def place_of(url: str) -> Place:
+    """Read a URL from the settings. Raises `ConfigError` when it is none."""
+    try:
+        return read_place(url)
+    except ValueError as error:
+        raise ConfigError([f"store.redis.url: {error}"]) from None
 
 
 async def open_stream(address: Address, open_socket: OpenSocket, timeout_s: float) -> trio.abc.Stream:

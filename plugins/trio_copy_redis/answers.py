@@ -17,25 +17,19 @@ from redis.exceptions import (
     TryAgainError,
 )
 
+from trio_copy.errors import LeaseLost, StoreError, StoreForgot
+
 
 class Broken(Exception):
     """The connection ended, or never came up; what was asked may have been done."""
 
 
-class NoGroupError(ResponseError):
-    """A stream's consumer group is gone."""
-
-
 class FencedError(ResponseError):
-    """The shard is somebody else's now."""
+    """A script found a higher token: whoever called it is the owner no more."""
 
 
-class NotLeasedError(ResponseError):
-    """The task is not leased to whoever wants to end it."""
-
-
-class UnknownKeyError(ResponseError):
-    """The journal knows no such order."""
+class ForgotError(ResponseError):
+    """A script did not find what its caller had left."""
 
 
 class NotPersistingError(ResponseError):
@@ -46,7 +40,6 @@ _BY_NAME: dict[str, type[RedisError]] = {
     "OOM": OutOfMemoryError,
     "READONLY": ReadOnlyError,
     "NOSCRIPT": NoScriptError,
-    "NOGROUP": NoGroupError,
     "LOADING": BusyLoadingError,
     "MASTERDOWN": MasterDownError,
     "CLUSTERDOWN": ClusterDownError,
@@ -58,8 +51,7 @@ _BY_NAME: dict[str, type[RedisError]] = {
     "NOREPLICAS": NotPersistingError,
     "BUSY": BusyLoadingError,
     "FENCED": FencedError,
-    "LEASE": NotLeasedError,
-    "UNKNOWNKEY": UnknownKeyError,
+    "FORGOT": ForgotError,
 }
 PASSING = (
     Broken,
@@ -91,11 +83,22 @@ def answer_error(text: str) -> RedisError:
     return ResponseError(text)
 
 
+def meaning(error: ResponseError) -> StoreError:
+    """Make a store's error of what a script or a command answered."""
+    match error:
+        case FencedError():
+            return LeaseLost(str(error).removeprefix("FENCED "))
+        case ForgotError():
+            return StoreForgot(str(error).removeprefix("FORGOT "))
+        case _:
+            return StoreError(f"Redis refused: {error}")  # a bug of ours, or somebody changed the data by hand
+
+
 def advice(error: Exception) -> str:
     """Say what an operator can do about an error."""
     match error:
         case OutOfMemoryError():
-            return "Redis has no memory left (OOM): raise maxmemory, or lower keep_s and history_max of [store.redis]"
+            return "Redis has no memory left (OOM): raise maxmemory, or lower keep_days and facts_max of [store.redis]"
         case ReadOnlyError():
             return "this Redis is a replica now (READONLY): looking for the primary"
         case BusyLoadingError():

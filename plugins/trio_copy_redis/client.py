@@ -1,19 +1,18 @@
 """Redis, wherever it is: one server, one behind sentinels, or a cluster; over one connection per server.
 
-A call waits through what passes by itself (a restart, a failover, a slow or full server) for `patience_s` and is then
-repeated: every script may be carried out twice with the same result. What does not pass ends in `StoreUnavailable`.
+A call waits through what passes by itself (a restart, a failover, a slow or full server, a slot that moves) for `patience_s`
+and is then repeated: every script may be carried out twice with the same result. What does not pass ends in
+`StoreUnavailable`.
 """
 
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from functools import partial
-from hashlib import sha1
-from importlib.resources import files
 from typing import Any, TypeVar
 
 import hiredis
 import trio
-from attrs import define, field, frozen
+from attrs import define, field
 from redis.crc import key_slot
 from redis.exceptions import (
     AskError,
@@ -30,30 +29,16 @@ from redis.exceptions import (
 from trio_copy.errors import ConfigError, StoreError, StoreUnavailable
 from trio_copy.ports import OpenSocket
 from trio_copy_redis.address import Address, Place, open_stream
-from trio_copy_redis.answers import PASSING, Broken, advice
+from trio_copy_redis.answers import PASSING, Broken, advice, meaning
+from trio_copy_redis.scripts import Script, Words, command, evaluate
 from trio_copy_redis.wire import Wire
 
 _T = TypeVar("_T")
-Words = str | bytes | int | float
 _NOT_NOW = (*PASSING, MovedError, AskError, AuthenticationError, NoPermissionError)
 """What a call is repeated after: it was not carried out, or may be carried out twice."""
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.02, 0.5
 _TOGETHER = 500
 """Calls that are under way at once when there are many to make."""
-
-
-@frozen
-class Script:
-    """One atomic step, in Lua. All its keys begin with the tag that it is given, and so live in one slot."""
-
-    text: str
-    sha: str
-
-
-def load_script(*names: str) -> Script:
-    """Put a script together from files of this package."""
-    text = "\n".join(files("trio_copy_redis").joinpath("lua", f"{name}.lua").read_text() for name in names)
-    return Script(text, sha1(text.encode()).hexdigest())
 
 
 @define(eq=False, kw_only=True)
@@ -63,60 +48,77 @@ class Client:
     patience_s: float
     open_socket: OpenSocket
     on_trouble: Callable[[str, str], None]
-    on_changed: Callable[[], None]
-    """Told when the data may not be what it was: another server answers, or the same one was restarted."""
     client_name: str
     nursery: trio.Nursery
     _wires: dict[str, Wire] = field(factory=dict)
+    _alive: set[Wire] = field(factory=set)
     _opening: trio.Lock = field(factory=trio.Lock)
     _dead: dict[str, list[int]] = field(factory=dict)
     """Names, as the servers know them, of connections that ended with calls under way."""
     _slots: list[tuple[int, int, Address]] = field(factory=list)
+    _stale: bool = True
+    """Whether the slots have to be asked for before they are believed."""
+    _homes: dict[str, Address] = field(factory=dict)
+    """Which server of a cluster answers for a tag."""
     _run_ids: dict[str, str] = field(factory=dict)
     _settled: bool = False
     """Whether the first contact is over: from then on, a server that is new is a change."""
-    lost_answers: int = 0
-    """How often an answer was lost with its connection: what was asked may have been done."""
+    turns: int = 0
+    """Grows whenever another server may answer than before: what one server said may mean nothing to the next."""
     _waiting_since: float | None = None
     """Trio time since which calls wait for Redis."""
 
-    async def run(self, script: Script, tag: str, *words: Words) -> Any:  # noqa: ANN401  whatever the script returns
-        """Carry out a script on the data of a tag.
+    async def run(self, script: Script, tag: str, keys: Sequence[str], *words: Words, raw: bool = False) -> Any:  # noqa: ANN401
+        """Carry out a script on keys of a tag; with `raw`, what it returns comes as bytes.
 
         Raises:
             StoreUnavailable: Redis did not come back in time.
-            redis.exceptions.ResponseError: an answer with a name of its own, for the caller.
+            LeaseLost: the script found a higher token.
+            StoreForgot: the script did not find what was left there.
+            StoreError: an answer that has no meaning here.
         """
         wire = self._ready(tag)
-        if wire is not None:
-            # The usual case, without the layers that only matter when something is wrong.
-            try:
-                return await wire.call("EVALSHA", script.sha, 1, tag, *words)
-            except Broken:
-                self.lost_answers += 1
-            except (*_NOT_NOW, NoScriptError):
-                pass
-        return await self._persist(tag, partial(_evaluate, script, tag, words))
+        try:
+            if wire is not None:
+                # The usual case, without the layers that only matter when something is wrong.
+                with suppress(*_NOT_NOW, NoScriptError):
+                    return await wire.call("EVALSHA", script.sha, len(keys), *keys, *words, raw=raw)
+            return await self._persist(tag, partial(evaluate, script, keys, words, raw))
+        except ResponseError as error:
+            raise meaning(error) from None
 
-    async def call(self, tag: str, *words: Words) -> Any:  # noqa: ANN401  whatever Redis answers
-        """Carry out one command on a key with a tag; errors as for `run`."""
+    async def call(self, tag: str, *words: Words, raw: bool = False) -> Any:  # noqa: ANN401  whatever Redis answers
+        """Carry out one command on a key with a tag; otherwise as `run`."""
         wire = self._ready(tag)
-        if wire is not None:
-            with suppress(*_NOT_NOW):
-                return await wire.call(*words)
-        return await self._persist(tag, partial(_command, words))
+        try:
+            if wire is not None:
+                with suppress(*_NOT_NOW):
+                    return await wire.call(*words, raw=raw)
+            return await self._persist(tag, partial(command, words, raw))
+        except ResponseError as error:
+            raise meaning(error) from None
 
     async def all(self, calls: Sequence[Callable[[], Awaitable[_T]]]) -> list[_T]:
-        """Make many calls together, so that they share their trips; their answers come in the same order."""
+        """Make many calls together, so that they share their trips; their answers come in the same order.
+
+        The first that fails ends the others, and its error is raised.
+        """
         answers: dict[int, _T] = {}
+        failed: list[StoreError] = []
 
         async def ask(number: int, one: Callable[[], Awaitable[_T]]) -> None:
-            answers[number] = await one()
+            try:
+                answers[number] = await one()
+            except StoreError as error:
+                failed.append(error)
+                nursery.cancel_scope.cancel()
 
         for start in range(0, len(calls), _TOGETHER):
             async with trio.open_nursery() as nursery:
                 for number, one in enumerate(calls[start : start + _TOGETHER], start):
                     nursery.start_soon(ask, number, one)
+            if failed:
+                raise failed[0]
         return [answers[number] for number in range(len(calls))]
 
     async def primaries(self) -> list[Wire]:
@@ -168,6 +170,7 @@ class Client:
                 redirected, asked = asked is not None, None
                 answer = await ask(wire, redirected)
             except MovedError:
+                self.turns += 1
                 if self.place.kind != "cluster":
                     where = self.place.servers[0].name
                     raise StoreUnavailable(
@@ -175,14 +178,19 @@ class Client:
                     ) from None
                 if trio.current_time() >= until:
                     raise StoreUnavailable("the Redis cluster sends every call elsewhere") from None
-                self._slots = []
+                self._stale = True
             except AskError as elsewhere:
-                asked = self.place.at(elsewhere.host, elsewhere.port)
+                self.turns += 1
+                # The slot is on its way. What is there already is asked for there, for this one call.
+                here = self.place.servers[0] if wire is None else wire.address
+                asked = self.place.at(elsewhere.host or here.host, elsewhere.port)
                 continue
             except PASSING as error:
+                self.turns += 1
                 if isinstance(error, ReadOnlyError) and wire is not None:
                     wire.end("it is a replica now")  # whoever is the primary is looked up anew
-                troubled = True
+                # Of a cluster, another server may have taken over for the one that does not answer.
+                troubled = self._stale = True
                 self._note(error)
                 if trio.current_time() >= until:
                     raise StoreUnavailable(
@@ -198,7 +206,6 @@ class Client:
             pause = min(_LONGEST_PAUSE_S, 2 * pause)
 
     def _note(self, error: Exception) -> None:
-        self.lost_answers += isinstance(error, Broken)
         if self._waiting_since is None:
             self._waiting_since = trio.current_time()
             self.on_trouble(
@@ -217,22 +224,29 @@ class Client:
 
     def _ready(self, tag: str) -> Wire | None:
         """Return the connection for a tag when it is up, which it nearly always is."""
-        if self.place.kind == "":
-            wire = self._wires.get(self.place.servers[0].name)
-            return wire if wire is not None and wire.broken is None else None
-        return None
+        match self.place.kind:
+            case "":
+                home = self.place.servers[0]
+            case "cluster" if not self._stale and tag in self._homes:
+                home = self._homes[tag]
+            case _:
+                return None
+        wire = self._wires.get(home.name)
+        return wire if wire is not None and wire.broken is None else None
 
     async def _address_of(self, tag: str) -> Address:
         if self.place.kind != "cluster":
             return await self._primary()
-        slot = key_slot(tag.encode())
-        if not self._slots:
+        if self._stale:
             await self._learn_slots()
-        for first, last, address in self._slots:
-            if first <= slot <= last:
-                return address
-        self._slots = []
-        raise Broken(f"no server of the cluster answers for slot {slot}")
+        if tag not in self._homes:
+            slot = key_slot(tag.encode())
+            found = [address for first, last, address in self._slots if first <= slot <= last]
+            if not found:
+                self._stale = True
+                raise Broken(f"no server of the cluster answers for slot {slot}")
+            self._homes[tag] = found[0]
+        return self._homes[tag]
 
     async def _primary(self) -> Address:
         """Return the server that takes writes; sentinels are asked whenever there is no connection."""
@@ -268,8 +282,8 @@ class Client:
         for address in known:
             try:
                 found = await (await self._wire(address)).call("CLUSTER", "SLOTS")
-            except Broken as error:
-                why = error
+            except (Broken, *PASSING) as error:
+                why = Broken(str(error))
                 continue
             except ResponseError as error:
                 if "cluster support disabled" in str(error):
@@ -281,6 +295,8 @@ class Client:
                 (int(first), int(last), self.place.at(owner[0] or address.host, int(owner[1])))
                 for first, last, owner, *_ in found
             ]
+            self._homes.clear()
+            self._stale = False
             return
         raise why
 
@@ -295,12 +311,14 @@ class Client:
                     self._dead.setdefault(address.name, []).append(wire.client_id)
                     wire.client_id = 0
                 wire = self._wires[address.name] = await self._dial(address)
+                self.turns += 1
         return wire
 
     async def _dial(self, address: Address, *, greet: bool = True) -> Wire:
         """Connect and introduce ourselves. Cancelled, no connection stays open."""
         wire = Wire(await open_stream(address, self.open_socket, self.timeout_s), self.timeout_s, address)
-        self.nursery.start_soon(wire.run, name=f"redis {address.name}")
+        self._alive.add(wire)
+        self.nursery.start_soon(self._run_wire, wire, name=f"redis {address.name}")
         try:
             if greet:
                 await self._introduce(wire)
@@ -308,6 +326,17 @@ class Client:
             wire.close()
             raise
         return wire
+
+    async def _run_wire(self, wire: Wire) -> None:
+        try:
+            await wire.run()
+        finally:
+            self._alive.discard(wire)
+
+    def close(self) -> None:
+        """End every connection. They outlive a cancellation from outside, so that calls in a shield are still answered."""
+        for wire in tuple(self._alive):
+            wire.close()
 
     async def _bury_the_dead(self, wire: Wire) -> None:
         """Let the server drop what earlier connections have sent and it has not read: it is about to be sent again."""
@@ -331,9 +360,9 @@ class Client:
         where, run_id = "" if self.place.kind != "cluster" else address.name, wire.facts.get("run_id", "")
         if self._settled and self._run_ids.get(where) != run_id:
             self.on_trouble(
-                "store-changed", f"{address.name} was restarted or replaced: what it knows is looked at anew"
+                "store-changed",
+                f"{address.name} was restarted or replaced: what it forgot is found by what is written next",
             )
-            self.on_changed()
         self._run_ids[where] = run_id
 
 
@@ -345,44 +374,30 @@ async def open_client(
     patience_s: float,
     open_socket: OpenSocket,
     on_trouble: Callable[[str, str], None],
-    on_changed: Callable[[], None],
     client_name: str,
 ) -> AsyncGenerator[Client, None]:
     """Open a client; connections come up when they are needed and close with it."""
     async with trio.open_nursery() as nursery:
-        yield Client(
+        client = Client(
             place=place,
             timeout_s=timeout_s,
             patience_s=patience_s,
             open_socket=open_socket,
             on_trouble=on_trouble,
-            on_changed=on_changed,
             client_name=client_name,
             nursery=nursery,
         )
-        nursery.cancel_scope.cancel()
+        try:
+            yield client
+        finally:
+            client.close()
+            nursery.cancel_scope.cancel()
 
 
 def facts_of(info: str) -> dict[str, str]:
     """Read what INFO says."""
     pairs = (line.partition(":") for line in info.splitlines() if ":" in line)
     return {name: value for name, _, value in pairs}
-
-
-async def _evaluate(script: Script, tag: str, words: Sequence[Words], wire: Wire, redirected: bool) -> Any:  # noqa: ANN401
-    if redirected:
-        wire.ask_first()
-        return await wire.call("EVAL", script.text, 1, tag, *words)
-    try:
-        return await wire.call("EVALSHA", script.sha, 1, tag, *words)
-    except NoScriptError:
-        return await wire.call("EVAL", script.text, 1, tag, *words)
-
-
-async def _command(words: Sequence[Words], wire: Wire, redirected: bool) -> Any:  # noqa: ANN401
-    if redirected:
-        wire.ask_first()
-    return await wire.call(*words)
 
 
 def _credentials(error: RedisError, address: Address) -> str:

@@ -1,138 +1,131 @@
-"""Modes, checkpoints, leases and instances."""
+"""Budgets, modes, leases and instances: what all shards share, on one slot."""
 
-from collections.abc import Collection, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Mapping, Sequence
 from functools import partial
 
 import trio
 from attrs import define, evolve
-from redis.exceptions import ResponseError
 
+from trio_copy.clock import WallClock
 from trio_copy.errors import LeaseLost
 from trio_copy.model.control import ENGINE, Instance, Lease, Mode, ModeChange, Modes
-from trio_copy.model.logs import Checkpoint
 from trio_copy.records import decode, encode
-from trio_copy_redis.answers import FencedError
-from trio_copy_redis.bell import LOOK_EVERY_S, Bell
-from trio_copy_redis.client import Script, Words, load_script
-from trio_copy_redis.desk import Desk, pairs, unexpected
+from trio_copy_redis.announcements import LOOK_EVERY_S, Announcements
+from trio_copy_redis.client import Client
+from trio_copy_redis.keys import CommonKeys
+from trio_copy_redis.scripts import load_script
 
-_ACQUIRE, _RENEW, _RELEASE, _CHECKPOINT = (
-    load_script("shard", name) for name in ("acquire", "renew", "release", "checkpoint")
-)
-_SET_MODE, _MODES, _BEAT, _LEAVE, _ASK_DRAIN = (
-    load_script("common", name) for name in ("set_mode", "modes", "beat", "leave", "ask_drain")
+_ACQUIRE, _RENEW, _RELEASE, _DRAW, _SET_MODE, _BEAT, _ASK_DRAIN = map(
+    load_script, ("acquire", "renew", "release", "draw", "set_mode", "beat", "ask_drain")
 )
 _REMEMBERED_S = 86_400.0
 """An instance that died without leaving is listed this long."""
+_BUDGETS_KEPT_MS = 4 * 86_400_000
+_EXACT = (1 << 53) - 1
+"""Lua counts exactly up to here, nine billion dollars: a limit above it limits nothing."""
+_VERSION = ""
+"""The scope of modes under which their version stands."""
+_DRAINS = "\0"
+"""Stands before the names of instances that shall drain."""
 
 
-@define(eq=False)
+@define(eq=False, kw_only=True)
 class RedisControl:
-    desk: Desk
-    bell: Bell
+    client: Client
+    keys: CommonKeys
+    announcements: Announcements
+    wall: WallClock
+    offset_s: float
+    """How far Redis' clock is ahead of ours: leases run by Redis' clock, for all instances have to agree on it."""
+
+    async def draw(self, budget: str, shard: int, total: int, limit: int) -> int:
+        key = self.keys(f"budget:{budget}")
+        words = (shard, min(total, _EXACT), min(limit, _EXACT), _BUDGETS_KEPT_MS)
+        return int(await self.client.run(_DRAW, self.keys.tag, (key,), *words))
 
     async def modes(self) -> Modes:
-        version, flat = await self.desk.on_common(_MODES)
-        return Modes(
-            version=int(version), by_scope={scope: decode(text, ModeChange) for scope, text in pairs(flat).items()}
-        )
+        stored = pairs(await self.client.call(self.keys.tag, "HGETALL", self.keys("modes")))
+        version = int(stored.pop(_VERSION, 0))
+        return Modes(version=version, by_scope={scope: decode(text, ModeChange) for scope, text in stored.items()})
 
     async def set_mode(self, mode: Mode, why: str, scope: str = ENGINE) -> ModeChange:
-        change = ModeChange(mode=mode, why=why, at=self.desk.wall())
-        await self.desk.on_common(_SET_MODE, self.desk.bell, scope, encode(change))
+        change = ModeChange(mode=mode, why=why, at=self.wall())
+        words = (self.keys.channel, scope, encode(change))
+        await self.client.run(_SET_MODE, self.keys.tag, (self.keys("modes"),), *words)
         return change
 
     async def wait_modes(self, since: int) -> Modes:
         while True:
-            rung = self.bell.next("modes")
+            changed = self.announcements.next("modes")
             modes = await self.modes()
             if modes.version > since:
                 return modes
             with trio.move_on_after(LOOK_EVERY_S):
-                await rung.wait()
-
-    async def checkpoint(self) -> Checkpoint | None:
-        texts = await self.desk.client.all(
-            [partial(self.desk.ask, self.desk.tag(shard), "HGET", "shard", "checkpoint") for shard in self.desk.read()]
-        )
-        found = [decode(text, Checkpoint) for text in texts if text]
-        return min(found, key=lambda checkpoint: checkpoint.number, default=None)
-
-    async def save_checkpoint(self, checkpoint: Checkpoint, shards: Collection[int] | None = None) -> None:
-        text, read = encode(checkpoint), self.desk.read()
-        await self.desk.client.all(
-            [partial(self._save, shard, text) for shard in read if shards is None or shard in shards]
-        )
-
-    async def _save(self, shard: int, text: str) -> None:
-        with suppress(LeaseLost):  # whoever has it now reads from the checkpoint that stands there
-            await self.desk.on_shard(shard, _CHECKPOINT, text, reads=True)
+                await changed.wait()
 
     async def acquire(self, name: str, owner: str, lease_s: float) -> Lease | None:
-        answer = await self._on_lease(name, _ACQUIRE, owner, repr(lease_s))
-        if answer is None:
-            return None
-        lease = Lease(name=name, owner=owner, token=int(answer[0]), until=float(answer[1]) - self.desk.offset_s)
-        self.desk.hold(name, lease.token)
-        return lease
+        until, words = self._term(lease_s)
+        token = await self.client.run(_ACQUIRE, self.keys.tag, (self._lease(name),), owner, *words)
+        return None if token is None else Lease(name=name, owner=owner, token=int(token), until=until)
 
     async def renew(self, lease: Lease, lease_s: float) -> Lease:
-        if not self.desk.holds(lease.name):
-            raise LeaseLost(f"{lease.name}: what Redis knows may have changed since it was taken")
+        until, words = self._term(lease_s)
         try:
-            until = await self._on_lease(lease.name, _RENEW, lease.token, repr(lease_s))
-        except FencedError:
-            self.desk.hold(lease.name, None)
+            await self.client.run(_RENEW, self.keys.tag, (self._lease(lease.name),), lease.token, *words)
+        except LeaseLost:
             raise LeaseLost(f"{lease.name} is no longer held with token {lease.token}") from None
-        return evolve(lease, until=float(str(until)) - self.desk.offset_s)
+        return evolve(lease, until=until)
 
     async def release(self, lease: Lease) -> None:
-        self.desk.hold(lease.name, None)
-        await self._on_lease(lease.name, _RELEASE, lease.token, self.desk.bell)
+        await self.client.run(_RELEASE, self.keys.tag, (self._lease(lease.name),), lease.token)
 
     async def held(self, names: Sequence[str]) -> Mapping[str, Lease]:
-        places = [self.desk.place_of(name) for name in names]
-        found = await self.desk.client.all(
-            [partial(self.desk.ask, tag, "HMGET", role, "owner", "token", "until") for tag, role in places]
+        tag, words = self.keys.tag, ("owner", "token", "until", "told")
+        found = await self.client.all(
+            [partial(self.client.call, tag, "HMGET", self._lease(name), *words) for name in names]
         )
-        now = self.desk.wall() + self.desk.offset_s
+        now = self._now()
         return {
-            name: Lease(name=name, owner=owner, token=int(token), until=float(until) - self.desk.offset_s)
-            for name, (owner, token, until) in zip(names, found, strict=True)
-            if owner and float(until) > now
+            name: Lease(name=name, owner=owner, token=int(token), until=float(told))
+            for name, (owner, token, until, told) in zip(names, found, strict=True)
+            if owner is not None and float(until) > now
         }
 
     async def beat(self, instance: Instance) -> bool:
-        seen = evolve(instance, seen_at=self.desk.wall() + self.desk.offset_s)
-        return bool(await self.desk.on_common(_BEAT, instance.instance, encode(seen)))
+        seen = evolve(instance, seen_at=self._now())
+        words = (instance.instance, encode(seen))
+        return bool(await self.client.run(_BEAT, self.keys.tag, (self.keys("instances"),), *words))
 
     async def leave(self, instance: str) -> None:
-        await self.desk.on_common(_LEAVE, instance)
+        await self.client.call(self.keys.tag, "HDEL", self.keys("instances"), instance, _DRAINS + instance)
 
     async def ask_drain(self, instance: str) -> bool:
-        return bool(await self.desk.on_common(_ASK_DRAIN, instance))
+        return bool(await self.client.run(_ASK_DRAIN, self.keys.tag, (self.keys("instances"),), instance))
 
     async def instances(self) -> tuple[Instance, ...]:
-        flat = await self.desk.ask(self.desk.common, "HGETALL", "instances")
-        found = [decode(text, Instance) for text in pairs(flat).values()]
-        now, shift = self.desk.wall() + self.desk.offset_s, self.desk.offset_s
+        flat = await self.client.call(self.keys.tag, "HGETALL", self.keys("instances"))
+        found = [decode(text, Instance) for name, text in pairs(flat).items() if not name.startswith(_DRAINS)]
+        now = self._now()
         for dead in (instance for instance in found if now - instance.seen_at > _REMEMBERED_S):
             await self.leave(dead.instance)
         return tuple(
-            evolve(instance, seen_at=instance.seen_at - shift)
+            evolve(instance, seen_at=instance.seen_at - self.offset_s)
             for instance in sorted(found, key=lambda instance: instance.instance)
             if now - instance.seen_at <= _REMEMBERED_S
         )
 
-    async def _on_lease(self, name: str, script: Script, *words: Words) -> list[str] | str | None:
-        """Carry out a step on a lease; it runs by Redis' clock."""
-        tag, role = self.desk.place_of(name)
-        now = repr(self.desk.wall() + self.desk.offset_s)
-        try:
-            answer: list[str] | str | None = await self.desk.client.run(script, tag, "", "", now, role, *words)
-        except FencedError:
-            raise
-        except ResponseError as error:
-            raise unexpected(error) from None
-        return answer
+    def _term(self, lease_s: float) -> tuple[float, tuple[str, str, str]]:
+        """Return until when a lease runs by our clock, and the words for its script: now by Redis' clock, how long, until."""
+        now = self.wall()
+        return now + lease_s, (repr(now + self.offset_s), repr(lease_s), repr(now + lease_s))
+
+    def _lease(self, name: str) -> str:
+        return self.keys(f"lease:{name}")
+
+    def _now(self) -> float:
+        return self.wall() + self.offset_s
+
+
+def pairs(flat: Sequence[str]) -> dict[str, str]:
+    """Read what HGETALL returns."""
+    return dict(zip(flat[::2], flat[1::2], strict=True))

@@ -11,34 +11,46 @@ from trio_copy.model.ids import Address, FollowerId, FollowKey
 from trio_copy.model.layers import Layer
 from trio_copy.ports import FollowChange
 from trio_copy.records import decode_layer, encode_layer
-from trio_copy_redis.bell import LOOK_EVERY_S, Bell
-from trio_copy_redis.client import load_script
-from trio_copy_redis.desk import Desk
+from trio_copy_redis.announcements import LOOK_EVERY_S, Announcements
+from trio_copy_redis.client import Client
+from trio_copy_redis.keys import CommonKeys
+from trio_copy_redis.scripts import load_script
 
-_PUT, _CHANGES = load_script("common", "put_follows"), load_script("common", "follow_changes")
+_PUT, _CHANGES = load_script("put_follows"), load_script("follow_changes")
 _LOG_LENGTH = 100_000
 _PAGE = 5000
 
 
-@define(eq=False)
+@define(eq=False, kw_only=True)
 class RedisFollows:
-    desk: Desk
-    bell: Bell
+    client: Client
+    keys: CommonKeys
+    announcements: Announcements
 
     async def load(self) -> tuple[int, tuple[Follow, ...]]:
-        # What changes while the pages are read is in the log of changes after this version.
-        version = int(await self.desk.ask(self.desk.common, "GET", "follows:v") or 0)
+        while True:
+            # What changes while the pages are read is in the log of changes after this version.
+            version = int(await self.client.call(self.keys.tag, "GET", self.keys("follows:v")) or 0)
+            follows = await self._read()
+            if follows is not None:
+                return version, tuple(follows.values())
+
+    async def _read(self) -> dict[FollowKey, Follow] | None:
+        """Read every follow; None when another server may have answered in between, to which a cursor means something else."""
         layers: dict[str, Layer] = {}
         names: dict[str, str] = {}
         follows: dict[FollowKey, Follow] = {}
-        cursor = "0"
+        cursor, turns = "0", -1
         while True:
-            cursor, flat = await self.desk.ask(self.desk.common, "HSCAN", "follows", cursor, "COUNT", _PAGE)
+            cursor, flat = await self.client.call(self.keys.tag, "HSCAN", self.keys("follows"), cursor, "COUNT", _PAGE)
             for name, text in zip(flat[::2], flat[1::2], strict=True):
                 follow = _follow(name, text, layers, names)
                 follows[follow.key] = follow
+            if turns not in (-1, self.client.turns):
+                return None
+            turns = self.client.turns
             if cursor == "0":
-                return version, tuple(follows.values())
+                return follows
 
     async def put(self, follows: Sequence[Follow]) -> int:
         return await self._change([word for one in follows for word in (_name(one.key), _record(one))])
@@ -48,17 +60,19 @@ class RedisFollows:
 
     async def wait_changes(self, since: int) -> tuple[FollowChange, ...]:
         while True:
-            rung = self.bell.next("follows")
-            version, changed, whole = await self.desk.on_common(_CHANGES, since)
+            announced = self.announcements.next("follows")
+            touched = (self.keys("follows:v"), self.keys("follows:log"))
+            version, changed, whole = await self.client.run(_CHANGES, self.keys.tag, touched, since)
             if not whole:
                 return await self._everything(int(version))
             if changed:
                 return tuple(_change(int(at), name, record) for at, name, record in changed)
             with trio.move_on_after(LOOK_EVERY_S):
-                await rung.wait()
+                await announced.wait()
 
     async def _change(self, words: list[str]) -> int:
-        return int(await self.desk.on_common(_PUT, self.desk.bell, _LOG_LENGTH, *words))
+        touched = (self.keys("follows"), self.keys("follows:v"), self.keys("follows:log"))
+        return int(await self.client.run(_PUT, self.keys.tag, touched, self.keys.channel, _LOG_LENGTH, *words))
 
     async def _everything(self, version: int) -> tuple[FollowChange, ...]:
         """Stand in for changes that are too long ago: follows that were removed since are found at the next start."""

@@ -1,145 +1,251 @@
-"""What happened, for people who ask. Read in pages, newest first, until there is enough."""
+"""What was written, for people who ask: read backwards, in pieces, until there is enough."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Iterable, Sequence
 from functools import partial
-from typing import Any
 
-from attrs import define
+from attrs import define, frozen
 
-from trio_copy.model.decisions import Outcome
-from trio_copy.model.ids import Address, FollowerId, TaskId, TokenId
-from trio_copy.model.positions import LedgerEntry
-from trio_copy.model.records import Query, SkipRecord, Story, TaskRecord, skip_of
-from trio_copy.records import decode
-from trio_copy_redis.client import load_script
-from trio_copy_redis.desk import Desk
-from trio_copy_redis.inbox import read_tasks
-from trio_copy_redis.journal import orders_of
+from trio_copy.model.facts import AMOUNTS, Amounts, Fact, FactQuery, Sums
+from trio_copy.model.ids import FollowerId
+from trio_copy.ports import HEAD_KINDS, Document
+from trio_copy_redis.client import Client
+from trio_copy_redis.documents import list_accounts, of_kind, scan_heads
+from trio_copy_redis.keys import ShardKeys
+from trio_copy_redis.packing import Rows, Words, read_digests, read_rest, sought, spread, write_digest
 
-_READ_TASKS, _READ_ENTRIES = load_script("shard", "read_tasks"), load_script("account", "read_entries")
-_PAGE = 200
-_STORIES = 10
-_FILLED = ("filled", "partial", "gathered")
+_FIRST_PIECE, _LARGEST_PIECE, _PIECE_BYTES = 16, 1024, 400_000
+_TOLD = 100
+"""Facts and documents of a story."""
+_WORDS = {"follower": "followers", "leader": "leaders", "token_id": "tokens", "day": "days"}
+
+
+@frozen
+class _Found:
+    """A fact that was asked for, and where the rest of it is."""
+
+    at: float
+    shard: int
+    entry: bytes
+    number: int
+    rows: Rows
+
+    @property
+    def rank(self) -> tuple[float, int, bytes, int]:
+        """The newest first; of those of one moment, always in the same order."""
+        return (-self.at, self.shard, self.entry, self.number)
+
+
+@define(eq=False)
+class _Backwards:
+    """Reads a stream of a shard from its end; pieces are about as large as a server sends without keeping others waiting."""
+
+    client: Client
+    tag: str
+    stream: str
+    _below: bytes | str = "+"
+    _piece: int = _FIRST_PIECE
+
+    async def next(self) -> list[tuple[bytes, list[bytes]]]:
+        """Return names and values of some more entries; none at the end."""
+        entries = await self.client.call(
+            self.tag, "XREVRANGE", self.stream, self._below, "-", "COUNT", self._piece, raw=True
+        )
+        if entries:
+            self._below = b"(" + entries[-1][0]
+            size = sum(len(value) for _, fields in entries for value in fields)
+            self._piece = min(_LARGEST_PIECE, 2 * self._piece, 1 + _PIECE_BYTES * len(entries) // (size + 1))
+        return [(name, fields[1::2]) for name, fields in entries]
 
 
 @define(eq=False)
 class RedisHistory:
-    desk: Desk
+    client: Client
+    shards: Sequence[ShardKeys]
 
-    async def tasks(self, query: Query) -> tuple[TaskRecord, ...]:
-        def wanted(record: TaskRecord) -> bool:
-            task = record.task
-            return _fits(query, record.admitted_at, task.follower, task.signal.leader, task.intent.token_id)
+    async def facts(self, query: FactQuery) -> Sequence[Fact]:
+        best: list[_Found] = []
+        bound = query.since
+        """Facts before this moment are not among those that are told."""
+        for shard, keys in enumerate(self.shards):
+            log, seen, more = _Backwards(self.client, keys.tag, keys.facts), set[int](), query.limit > 0
+            while more and (entries := await log.next()):
+                for entry, (columns, digests, top) in entries:
+                    rows = Rows(columns)
+                    wanted = _fresh(rows, digests, seen, query)
+                    best += [_Found(rows.at[number], shard, entry, number, rows) for number in wanted]
+                    if len(best) >= (query.limit if bound == query.since else 2 * query.limit):
+                        best = _newest(best, query.limit)
+                        bound = best[-1].at
+                    # No fact that was written before is newer than the top of this entry.
+                    if bound is not None and float(top) < bound:
+                        more = False
+                        break
+        return await self._whole(_newest(best, query.limit))
 
-        return await self._newest(query, wanted, lambda record: record.admitted_at)
+    async def sums(self, query: FactQuery, by: Sequence[str]) -> Sums:
+        sums: dict[tuple[str, ...], list[int]] = {}
+        for keys in self.shards:
+            log, seen, more = _Backwards(self.client, keys.tag, keys.facts), set[int](), True
+            while more and (entries := await log.next()):
+                for _, (columns, digests, top) in entries:
+                    rows = Rows(columns)
+                    _add(sums, rows, _fresh(rows, digests, seen, query), by)
+                    if query.since is not None and float(top) < query.since:
+                        more = False
+                        break
+        return {key: _amounts(total) for key, total in sums.items()}
 
-    async def skips(self, query: Query) -> tuple[SkipRecord, ...]:
-        def wanted(record: TaskRecord) -> bool:
-            if record.outcome is None or record.outcome.end.value in _FILLED:
-                return False
-            skip = skip_of(record)
-            return _fits(query, skip.at, skip.follower, skip.leader, skip.token_id)
+    async def story(self, prefix: str) -> tuple[Sequence[Fact], Sequence[Document]]:
+        found: list[Fact] = []
+        documents: list[Document] = []
+        for keys in self.shards:
+            heads = await scan_heads(self.client, keys)
+            documents += [one for one in heads if any(part.startswith(prefix) for part in one.name.split("/"))]
+            found += await self._told_of(keys, prefix, _TOLD - len(found))
+        return sorted(found, key=_when), sorted(documents, key=_key)[:_TOLD]
 
-        ended = await self._newest(query, wanted, lambda record: skip_of(record).at)
-        found = list(map(skip_of, ended))
-        for shard in range(self.desk.shards):
-            entries = await self.desk.ask(self.desk.tag(shard), "XREVRANGE", "skips", "+", "-")
-            records = (decode(fields[1], SkipRecord) for _, fields in entries)
-            found += [one for one in records if _fits(query, one.at, one.follower, one.leader, one.token_id)]
-        return tuple(sorted(found, key=lambda skip: skip.at, reverse=True)[: query.limit])
+    async def documents(self, kind: str, follower: FollowerId | None = None) -> Sequence[Document]:
+        found: list[Document] = []
+        for keys in self.shards:
+            if kind in HEAD_KINDS:
+                heads = await scan_heads(self.client, keys)
+                found += [one for one in heads if one.kind == kind and follower in (None, one.follower)]
+                continue
+            accounts = [follower] if follower is not None else await list_accounts(self.client, keys)
+            for some in await self.client.all([partial(of_kind, self.client, keys, name, kind) for name in accounts]):
+                found += some
+        return sorted(found, key=_key)
 
-    async def entries(self, query: Query) -> tuple[LedgerEntry, ...]:
-        followers = await self.desk.followers() if query.follower is None else [query.follower]
-        found: list[LedgerEntry] = []
-        for follower in followers:
-            below, mine = "+", 0
-            while below and mine < query.limit:
-                page, below = await self._page_of_entries(follower, below)
-                wanted = [
-                    entry
-                    for entry in page
-                    if _fits(query, entry.booked_at, entry.follower, entry.leader, entry.token_id)
-                ]
-                mine += len(wanted)
-                found += wanted
-        return tuple(sorted(found, key=lambda entry: entry.booked_at, reverse=True)[: query.limit])
+    async def _told_of(self, keys: ShardKeys, prefix: str, limit: int) -> list[Fact]:
+        """Find the facts of a shard with an id that begins like this."""
+        found: list[Fact] = []
+        log, passed, mark = _Backwards(self.client, keys.tag, keys.ids), bytearray(), sought(prefix)
+        while len(found) < limit and (entries := await log.next()):
+            for entry, (ids, digests) in entries:
+                if mark in ids:
+                    found += await self._told_in(keys, entry, prefix, passed)
+                passed += digests
+        return found[:limit]
 
-    async def story(self, prefix: str) -> tuple[Story, ...]:
-        found = await self._by_order(prefix)
+    async def _told_in(self, keys: ShardKeys, entry: bytes, prefix: str, passed: bytearray) -> list[Fact]:
+        """Return the facts of one entry with such an id, but for those whose key was written again later."""
+        columns, packed = await self._entry(keys.tag, keys.facts, entry), await self._entry(keys.tag, keys.rest, entry)
+        if columns is None or packed is None:
+            return []
+        rows, rest, digests = Rows(columns[0]), read_rest(packed[0]), read_digests(columns[1])
+        return [
+            rows.fact(number, rest)
+            for number, digest in enumerate(digests)
+            if rest.begins(number, prefix) and write_digest(digest) not in passed
+        ]
 
-        def wanted(record: TaskRecord) -> bool:
-            task = record.task
-            return task.task_id in found or task.task_id.startswith(prefix) or task.signal.signal_id.startswith(prefix)
+    async def _entry(self, tag: str, stream: str, entry: bytes) -> list[bytes] | None:
+        """Read the values of one entry; None when it was let go since."""
+        found = await self.client.call(tag, "XRANGE", stream, entry, entry, raw=True)
+        return list(found[0][1][1::2]) if found else None
 
-        records = await self._newest(Query(limit=_STORIES), wanted, lambda record: record.admitted_at)
-        return tuple([await self._story(record) for record in reversed(records)])
-
-    async def _story(self, record: TaskRecord) -> Story:
-        task = record.task
-        orders = await orders_of(self.desk, task.follower, task.task_id)
-        below, entries = "+", list[LedgerEntry]()
-        # Nothing was booked for it before it was decided.
-        while below:
-            page, below = await self._page_of_entries(task.follower, below)
-            entries += [entry for entry in page if entry.task_id == task.task_id]
-            if page and page[-1].booked_at < task.decided_at:
-                break
-        return Story(record=record, orders=orders, entries=tuple(reversed(entries)))
-
-    async def _by_order(self, prefix: str) -> set[TaskId]:
-        """Return the tasks of recent orders whose id starts with a text."""
-        if not prefix.startswith("0x"):
-            return set()
-        logs = await self.desk.client.all(
-            [
-                partial(self.desk.ask, self.desk.account(follower), "XREVRANGE", "log", "+", "-")
-                for follower in await self.desk.followers()
-            ]
-        )
-        return {TaskId(fields[5]) for log in logs for _, fields in log if fields[1].startswith(prefix)}
-
-    async def _newest(
-        self, query: Query, wanted: Callable[[TaskRecord], bool], when: Callable[[TaskRecord], float]
-    ) -> tuple[TaskRecord, ...]:
-        found: list[TaskRecord] = []
-        for shard in range(self.desk.shards):
-            below, mine = "+", 0
-            while below and mine < query.limit:
-                rows, below = await self.desk.look_at(self.desk.tag(shard), _READ_TASKS, below, _PAGE)
-                good = [record for record in _records(rows) if wanted(record)]
-                mine += len(good)
-                found += good
-        return tuple(sorted(found, key=when, reverse=True)[: query.limit])
-
-    async def _page_of_entries(self, follower: FollowerId, below: str) -> tuple[list[LedgerEntry], str]:
-        """Return some bookings, newest first, and where the next page begins; nothing after the last one."""
-        texts, last = await self.desk.look_at(self.desk.account(follower), _READ_ENTRIES, below, _PAGE)
-        return [decode(text, LedgerEntry) for text in texts if text], last
-
-
-def _records(rows: Any) -> Sequence[TaskRecord]:  # noqa: ANN401  as a script returned them
-    state = {row[0]: row[10:] for row in rows[0]}
-    records = []
-    for task in read_tasks(rows):
-        name, leased, ended, outcome, _ = state[task.task_id]
-        records.append(
-            TaskRecord(
-                task=task,
-                state=name,
-                outcome=decode(outcome, Outcome) if outcome else None,
-                admitted_at=task.decided_at,
-                leased_at=float(leased) if leased else None,
-                ended_at=float(ended) if ended else None,
+    async def _whole(self, found: Sequence[_Found]) -> list[Fact]:
+        """Read the rest of facts, of each entry once and a few at a time: it holds others that nobody asked for."""
+        wanted: dict[tuple[int, bytes], list[int]] = {}
+        for place, one in enumerate(found):
+            wanted.setdefault((one.shard, one.entry), []).append(place)
+        facts: dict[int, Fact] = {}
+        entries = list(wanted)
+        for at in range(0, len(entries), _FIRST_PIECE):
+            some = entries[at : at + _FIRST_PIECE]
+            answers = await self.client.all(
+                [partial(self._entry, self.shards[shard].tag, self.shards[shard].rest, entry) for shard, entry in some]
             )
-        )
-    return records
+            for name, answer in zip(some, answers, strict=True):
+                if answer is not None:
+                    rest = read_rest(answer[0])
+                    facts |= {place: found[place].rows.fact(found[place].number, rest) for place in wanted[name]}
+        return [facts[place] for place in sorted(facts)]
 
 
-def _fits(query: Query, at: float, follower: FollowerId, leader: Address, token_id: TokenId) -> bool:
-    return (
-        query.follower in (None, follower)
-        and query.leader in (None, leader)
-        and query.token_id in (None, token_id)
-        and (query.since is None or at >= query.since)
-        and (query.until is None or at < query.until)
-    )
+def _rank(one: _Found) -> tuple[float, int, bytes, int]:
+    return one.rank
+
+
+def _when(fact: Fact) -> tuple[float, str]:
+    return (-fact.at, fact.key)
+
+
+def _key(one: Document) -> tuple[str, str, str]:
+    return one.key
+
+
+def _newest(found: list[_Found], limit: int) -> list[_Found]:
+    return sorted(found, key=_rank)[:limit]
+
+
+def _fresh(rows: Rows, digests: bytes, seen: set[int], query: FactQuery) -> Sequence[int]:
+    """Return which facts of an entry are wanted, and were not written again later; remembers them all."""
+    known = read_digests(digests)
+    overwritten = not seen.isdisjoint(known)
+    wanted = _wanted(rows, len(known), query)
+    if overwritten:
+        wanted = [number for number in wanted if known[number] not in seen]
+    seen.update(known)
+    return wanted
+
+
+def _wanted(rows: Rows, count: int, query: FactQuery) -> Sequence[int]:
+    numbers: Sequence[int] = range(count)
+    token = None if query.token_id is None else (str(query.token_id),)
+    for name, allowed in (
+        ("kinds", query.kinds),
+        ("followers", None if query.follower is None else (query.follower,)),
+        ("leaders", None if query.leader is None else (query.leader,)),
+        ("tokens", token),
+    ):
+        if allowed is None:
+            continue
+        table, which = getattr(rows, name)
+        good = {number for number, text in enumerate(table) if text in allowed}
+        if not good:
+            return ()
+        if len(good) < len(table):
+            numbers = [number for number in numbers if which[number] in good]
+    since, until = query.since, query.until
+    if since is not None or until is not None:
+        at = rows.at
+        numbers = [
+            number
+            for number in numbers
+            if (since is None or at[number] >= since) and (until is None or at[number] < until)
+        ]
+    return numbers
+
+
+def _add(sums: dict[tuple[str, ...], list[int]], rows: Rows, numbers: Sequence[int], by: Sequence[str]) -> None:
+    if not numbers:
+        return
+    amounts, width = rows.amounts, len(AMOUNTS)
+    if len(numbers) < len(rows.at):
+        amounts = [amount for number in numbers for amount in amounts[number * width : (number + 1) * width]]
+    parts = [amounts[place::width] for place in range(width)]
+    words: list[Words] = [getattr(rows, _WORDS[name]) for name in by]
+    keys: Iterable[tuple[str, ...]]
+    if all(not which for _, which in words):
+        # All of them are one, as those of one signal often are.
+        parts = [[sum(part)] for part in parts]
+        keys = (tuple([table[0] for table, _ in words]),)
+    else:
+        keys = zip(*[spread(one, numbers) for one in words], strict=True)
+    for key, trades, bought, sold, fees, realised, provisional in zip(keys, *parts, strict=True):
+        total = sums.get(key)
+        if total is None:
+            sums[key] = [trades, bought, sold, fees, realised, provisional]
+        else:
+            total[0] += trades
+            total[1] += bought
+            total[2] += sold
+            total[3] += fees
+            total[4] += realised
+            total[5] += provisional
+
+
+def _amounts(total: Sequence[int]) -> Amounts:
+    trades, bought, sold, fees, realised, provisional = total
+    return (trades, bought, sold, fees, realised, provisional)

@@ -25,6 +25,8 @@ class _Call:
     sent_at: float
     task: trio.lowlevel.Task | None
     """Who waits for the reply; None when nobody does any more."""
+    raw: bool = False
+    """Whether the reply is wanted as bytes."""
 
     def leave(self, _: object) -> trio.lowlevel.Abort:
         """Wait no longer. The reply still comes, and is dropped."""
@@ -56,12 +58,13 @@ class Wire:
     """What the server calls this connection."""
     broken: Broken | None = None
     """Why it can be used no more."""
-    _life: trio.CancelScope = field(factory=trio.CancelScope)
+    # What is sent last of all is written down while everything around is cancelled already: only `end` ends it.
+    _life: trio.CancelScope = field(factory=lambda: trio.CancelScope(shield=True))
     _handed_over: bool = False
     _ended: trio.Event = field(factory=trio.Event)
 
-    async def call(self, *words: str | bytes | int | float) -> Any:  # noqa: ANN401  whatever Redis answers
-        """Send a command and wait for its reply.
+    async def call(self, *words: str | bytes | int | float, raw: bool = False) -> Any:  # noqa: ANN401  whatever Redis answers
+        """Send a command and wait for its reply; with `raw` as bytes, else as text.
 
         Cancelled, the command may or may not have been carried out.
 
@@ -72,14 +75,14 @@ class Wire:
         if self.broken is not None:
             raise self.broken
         # The task is parked here rather than on an event of its own, which would cost as much as the rest of the call.
-        call = _Call(trio.current_time(), trio.lowlevel.current_task())
+        call = _Call(trio.current_time(), trio.lowlevel.current_task(), raw)
         self._waiting.append(call)
         self._unsent.append(hiredis.pack_command(words))  # type: ignore[arg-type]
         self._something.set()
         return await trio.lowlevel.wait_task_rescheduled(call.leave)
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
-        """Move bytes until the connection ends or this is cancelled; then every call that waits is told."""
+        """Move bytes until the connection ends or is closed, not when this is cancelled; then every call that waits is told."""
         why = "closed"
         try:
             with self._life:
@@ -138,9 +141,9 @@ class Wire:
                 raise Broken("the server closed the connection")
             self._reader.feed(data)
             try:
-                while (
-                    answer := self._reader.gets()
-                ) is not False:  # RESP2 knows no booleans: nothing whole has come yet
+                # RESP2 knows no booleans: False means that nothing whole has come yet. A reply that comes in pieces is read
+                # as its own call wants it, for that call stays the first until the reply is whole.
+                while (answer := self._reader.gets(not self._waiting or not self._waiting[0].raw)) is not False:
                     if not self._waiting:
                         raise Broken("an answer that nobody asked for")
                     self._waiting.popleft().answer(answer)

@@ -14,15 +14,12 @@ from attrs import frozen
 from trio_copy.hookspecs import hookimpl
 from trio_copy.model.settings import setting, within
 from trio_copy.ports import Store, StoreContext, StorePlugin
+from trio_copy_sqlite.accounts import SqliteAccounts
 from trio_copy_sqlite.control import SqliteControl
 from trio_copy_sqlite.files import file_of, open_file
 from trio_copy_sqlite.follows import SqliteFollows
 from trio_copy_sqlite.history import SqliteHistory
-from trio_copy_sqlite.inbox import SqliteInbox
-from trio_copy_sqlite.journal import SqliteJournal
-from trio_copy_sqlite.ledger import SqliteLedger
-from trio_copy_sqlite.limits import SqliteLimits
-from trio_copy_sqlite.positions import Positions
+from trio_copy_sqlite.old_books import export_old
 from trio_copy_sqlite.reader import Reader
 from trio_copy_sqlite.retention import Retention
 from trio_copy_sqlite.writer import Writer
@@ -40,19 +37,16 @@ class SqliteSettings:
     keep_days: float = setting(
         90.0,
         unit="days",
-        why="How long ended tasks, orders and skips are kept; ledger entries are kept for ever.",
+        why="How long what changed no amount is kept: skips, and tasks that ended without a fill. The rest is kept for ever.",
         check=within(1.0, 100_000.0),
     )
 
 
 @frozen
 class SqliteStore:
-    inbox: SqliteInbox
-    journal: SqliteJournal
-    limits: SqliteLimits
-    ledger: SqliteLedger
-    follows: SqliteFollows
+    accounts: SqliteAccounts
     control: SqliteControl
+    follows: SqliteFollows
     history: SqliteHistory
 
 
@@ -65,31 +59,19 @@ async def open_sqlite_store(context: StoreContext) -> AsyncGenerator[Store, None
     """
     settings: SqliteSettings = context.settings
     wall = context.wall
-    with open_file(settings.path, "store.sqlite.path", guest=context.guest, make=context.make) as connection:
-        positions = Positions()
+    with open_file(settings.path, "store.sqlite.path", guest=context.guest, make=context.make) as (connection, files):
         reader = Reader(file_of(settings.path), context.in_thread)
-        writer = Writer(connection, context.in_thread, context.at, reader if context.guest else None)
-        inbox = SqliteInbox(
-            writer=writer,
-            wall=wall,
-            capacity=context.queue_capacity,
-            dedup_ttl_s=context.dedup_ttl_s,
-            lease_s=context.lease_s,
-            retention=Retention(settings.keep_days, context.dedup_ttl_s),
-        )
+        writer = Writer(connection, files, context.in_thread, context.at, reader if context.guest else None)
         store = SqliteStore(
-            inbox=inbox,
-            journal=SqliteJournal(writer, wall),
-            limits=SqliteLimits(writer, wall, positions),
-            ledger=SqliteLedger(writer, positions, wall),
-            follows=SqliteFollows(writer),
+            accounts=SqliteAccounts(writer, wall),
             control=SqliteControl(writer, wall),
+            follows=SqliteFollows(writer),
             history=SqliteHistory(reader),
         )
         async with trio.open_nursery() as nursery:
             await nursery.start(writer.run_batches)
             if not context.guest:
-                await writer.run(inbox.recover)
+                await nursery.start(Retention(writer, wall, settings.keep_days).run)
             try:
                 yield store
             finally:
@@ -100,4 +82,12 @@ async def open_sqlite_store(context: StoreContext) -> AsyncGenerator[Store, None
 
 @hookimpl
 def trio_copy_register_stores(register: Callable[[StorePlugin], None]) -> None:
-    register(StorePlugin(name="sqlite", open=open_sqlite_store, settings=SqliteSettings, durable=True))
+    register(
+        StorePlugin(
+            name="sqlite",
+            open=open_sqlite_store,
+            settings=SqliteSettings,
+            durable=True,
+            export_old=export_old,
+        )
+    )

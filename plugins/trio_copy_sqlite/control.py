@@ -1,7 +1,7 @@
-"""Modes, checkpoint, leases and instances."""
+"""Budgets, modes, leases and instances."""
 
 import sqlite3
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import trio
 from attrs import define, evolve
@@ -9,20 +9,38 @@ from attrs import define, evolve
 from trio_copy.clock import WallClock
 from trio_copy.errors import LeaseLost
 from trio_copy.model.control import ENGINE, Instance, Lease, Mode, ModeChange, Modes
-from trio_copy.model.logs import Checkpoint
 from trio_copy.records import decode, encode
-from trio_copy_sqlite.facts import count_up, number, put_text, text
 from trio_copy_sqlite.follows import LOOK_EVERY_S
+from trio_copy_sqlite.numbers import count_up, number
 from trio_copy_sqlite.writer import Writer
 
 _VERSION = "modes_version"
-_CHECKPOINT = "checkpoint"
+_DAY_S = 86_400.0
 
 
 @define(eq=False)
 class SqliteControl:
     writer: Writer
     wall: WallClock
+
+    async def draw(self, budget: str, shard: int, total: int, limit: int) -> int:
+        now = self.wall()
+
+        def work(connection: sqlite3.Connection) -> int:
+            has, all_have = connection.execute(
+                "SELECT coalesce(sum(has) FILTER (WHERE shard = ?), 0), coalesce(sum(has), 0)"
+                " FROM budgets WHERE budget = ?",
+                (shard, budget),
+            ).fetchone()
+            granted = max(has, min(total, has + limit - all_have))
+            connection.execute(
+                "INSERT INTO budgets VALUES (?, ?, ?, ?) ON CONFLICT DO UPDATE SET has = excluded.has",
+                (budget, shard, granted, now),
+            )
+            connection.execute("UPDATE budgets SET drawn_at = ? WHERE budget = ?", (now, budget))
+            return int(granted)
+
+        return await self.writer.change(work)
 
     async def modes(self) -> Modes:
         return await self.writer.read(_modes)
@@ -39,7 +57,7 @@ class SqliteControl:
             count_up(connection, _VERSION)
             return change
 
-        return await self.writer.run(work)
+        return await self.writer.change(work)
 
     async def wait_modes(self, since: int) -> Modes:
         while True:
@@ -47,13 +65,6 @@ class SqliteControl:
             if version > since:
                 return await self.modes()
             await trio.sleep(LOOK_EVERY_S)
-
-    async def checkpoint(self) -> Checkpoint | None:
-        found = await self.writer.read(lambda connection: text(connection, _CHECKPOINT))
-        return None if found is None else decode(found, Checkpoint)
-
-    async def save_checkpoint(self, checkpoint: Checkpoint, shards: Collection[int] | None = None) -> None:
-        await self.writer.run(lambda connection: advance(connection, checkpoint))
 
     async def acquire(self, name: str, owner: str, lease_s: float) -> Lease | None:
         now = self.wall()
@@ -72,7 +83,7 @@ class SqliteControl:
             )
             return lease
 
-        return await self.writer.run(work)
+        return await self.writer.change(work)
 
     async def renew(self, lease: Lease, lease_s: float) -> Lease:
         now = self.wall()
@@ -86,10 +97,10 @@ class SqliteControl:
                 raise LeaseLost(f"{lease.name} is no longer held with token {lease.token}")
             return evolve(lease, until=now + lease_s)
 
-        return await self.writer.run(work)
+        return await self.writer.change(work)
 
     async def release(self, lease: Lease) -> None:
-        await self.writer.run(
+        await self.writer.change(
             lambda connection: connection.execute(
                 "UPDATE leases SET owner = NULL WHERE name = ? AND token = ?", (lease.name, lease.token)
             )
@@ -108,27 +119,29 @@ class SqliteControl:
         return await self.writer.read(work)
 
     async def beat(self, instance: Instance) -> bool:
-        record = encode(evolve(instance, seen_at=self.wall()))
+        now = self.wall()
+        record = encode(evolve(instance, seen_at=now))
 
         def work(connection: sqlite3.Connection) -> bool:
             connection.execute(
-                "INSERT INTO instances VALUES (?, ?, 0) ON CONFLICT DO UPDATE SET record = excluded.record",
-                (instance.instance, record),
+                "INSERT INTO instances VALUES (?, ?, ?, 0) ON CONFLICT DO UPDATE SET"
+                " record = excluded.record, seen_at = excluded.seen_at",
+                (instance.instance, record, now),
             )
             (drain,) = connection.execute(
                 "SELECT drain FROM instances WHERE instance = ?", (instance.instance,)
             ).fetchone()
             return bool(drain)
 
-        return await self.writer.run(work)
+        return await self.writer.change(work)
 
     async def leave(self, instance: str) -> None:
-        await self.writer.run(
+        await self.writer.change(
             lambda connection: connection.execute("DELETE FROM instances WHERE instance = ?", (instance,))
         )
 
     async def ask_drain(self, instance: str) -> bool:
-        asked = await self.writer.run(
+        asked = await self.writer.change(
             lambda connection: (
                 connection.execute("UPDATE instances SET drain = 1 WHERE instance = ?", (instance,)).rowcount
             )
@@ -136,16 +149,15 @@ class SqliteControl:
         return bool(asked)
 
     async def instances(self) -> tuple[Instance, ...]:
+        since = self.wall() - _DAY_S
+
         def work(connection: sqlite3.Connection) -> tuple[Instance, ...]:
-            rows = connection.execute("SELECT record FROM instances ORDER BY instance").fetchall()
+            rows = connection.execute(
+                "SELECT record FROM instances WHERE seen_at >= ? ORDER BY instance", (since,)
+            ).fetchall()
             return tuple(decode(record, Instance) for (record,) in rows)
 
         return await self.writer.read(work)
-
-
-def advance(connection: sqlite3.Connection, checkpoint: Checkpoint) -> None:
-    """Save a checkpoint as part of a larger step."""
-    put_text(connection, _CHECKPOINT, encode(checkpoint))
 
 
 def _modes(connection: sqlite3.Connection) -> Modes:

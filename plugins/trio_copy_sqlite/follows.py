@@ -10,7 +10,7 @@ from trio_copy.model.follows import Follow
 from trio_copy.model.ids import Address, FollowerId
 from trio_copy.ports import FollowChange
 from trio_copy.records import decode_layer, encode_layer
-from trio_copy_sqlite.facts import count_up, number
+from trio_copy_sqlite.numbers import count_up, number
 from trio_copy_sqlite.writer import Writer
 
 LOOK_EVERY_S = 0.25
@@ -62,7 +62,7 @@ class SqliteFollows:
                     )
             return number(connection, _VERSION)
 
-        return await self.writer.run(work)
+        return await self.writer.change(work)
 
     async def remove(self, keys: Sequence[tuple[FollowerId, Address]]) -> int:
         def work(connection: sqlite3.Connection) -> int:
@@ -77,7 +77,7 @@ class SqliteFollows:
                     )
             return number(connection, _VERSION)
 
-        return await self.writer.run(work)
+        return await self.writer.change(work)
 
     async def wait_changes(self, since: int) -> tuple[FollowChange, ...]:
         while True:

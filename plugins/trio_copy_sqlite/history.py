@@ -1,114 +1,159 @@
-"""What happened, for people who ask: read beside the writer, so that no copy waits for them."""
+"""What was written, for people who ask: read beside the writer, so that no copy waits for them."""
 
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from functools import cache, lru_cache
 from typing import Any
 
 from attrs import define
 
-from trio_copy.model.decisions import Outcome
-from trio_copy.model.positions import LedgerEntry
-from trio_copy.model.records import Query, SkipRecord, Story, TaskRecord, skip_of
-from trio_copy.records import decode
-from trio_copy_sqlite.inbox import COLUMNS, FROM, read_tasks
-from trio_copy_sqlite.journal import orders_of
+from trio_copy.model.facts import AMOUNTS, Amounts, Fact, FactQuery, Sums
+from trio_copy.model.ids import Address, FollowerId, OrderId, SignalId, TaskId, TokenId
+from trio_copy.ports import Document
+from trio_copy_sqlite.accounts import COLUMNS, documents_of
 from trio_copy_sqlite.reader import Reader
+from trio_copy_sqlite.schema import IS_OPEN, STEM
 
-_STORIES = 10
-_TASK_COLUMNS = f"{COLUMNS}, t.state, t.outcome, t.leased_at, t.ended_at"
-_FILLED = ("filled", "partial", "gathered")
+_MOST = 100
+_HIGHEST = "\U0010ffff" * STEM
+_FACT = (
+    "f.key, f.kind, f.at, f.follower, f.leader, f.token_id, f.signal_id, f.task_id, f.order_id,"
+    " f.trades, f.bought, f.sold, f.fees, f.realised, f.provisional, CAST(f.body AS BLOB)"
+)
+_BOOKED = f"({' OR '.join(f'{name} != 0' for name in AMOUNTS)})"
+_BY = {
+    "follower": "follower",
+    "leader": "leader",
+    "token_id": "token_id",
+    "day": "CAST(at AS INTEGER) / 86400",
+}
+_ACCOUNT = "WITH accounts AS (SELECT shard, ? AS follower FROM shards)"
+_ACCOUNTS = """
+WITH RECURSIVE accounts (shard, follower) AS (
+    SELECT shard, (SELECT min(follower) FROM documents d WHERE d.shard = s.shard) FROM shards s
+    UNION ALL
+    SELECT shard, (SELECT min(follower) FROM documents d WHERE d.shard = a.shard AND d.follower > a.follower)
+    FROM accounts a WHERE follower IS NOT NULL
+)
+"""
+"""Hops from account to account, and so over all their documents of other kinds."""
 
 
 @define(eq=False)
 class SqliteHistory:
     reader: Reader
 
-    async def tasks(self, query: Query) -> tuple[TaskRecord, ...]:
-        where, values = _where(query, "t.decided_at", "t.")
-        return await self.reader.run(
-            lambda connection: _tasks(connection, f"{where} ORDER BY t.decided_at DESC, t.seq DESC LIMIT ?", values)
+    async def facts(self, query: FactQuery) -> Sequence[Fact]:
+        where, values = _where(query)
+        # The numbers alone are sorted and cut off, out of the index; only what is wanted is read.
+        ask = (
+            f"SELECT {_FACT} FROM (SELECT number FROM fact_rows WHERE {where} ORDER BY at DESC, number DESC LIMIT ?) n"
+            " CROSS JOIN facts f ON f.number = n.number ORDER BY f.at DESC, f.number DESC"
         )
+        rows = await self.reader.run(lambda connection: connection.execute(ask, (*values, query.limit)).fetchall())
+        return tuple(map(_fact, rows))
 
-    async def skips(self, query: Query) -> tuple[SkipRecord, ...]:
-        skip_where, values = _where(query, "at")
-        task_where, _ = _where(query, "t.ended_at", "t.")
-        not_filled = " AND ".join(f't.outcome NOT LIKE \'{{"end":"{end}"%\'' for end in _FILLED)
+    async def sums(self, query: FactQuery, by: Sequence[str]) -> Sums:
+        where, values = _where(query)
+        groups = ", ".join(_BY[name] for name in by)
+        totals = ", ".join(f"sum({name})" for name in AMOUNTS)
+        # Of everybody, the one index that holds it all is read from end to end; any other leads to each fact by itself.
+        index = "facts_by_time" if query.follower is None else "facts_by_follower"
+        ask = f"SELECT {totals}{groups and ', '}{groups} FROM fact_rows INDEXED BY {index} WHERE {where} AND {_BOOKED}"
+        if groups:
+            ask += f" GROUP BY {groups}"
 
-        def work(connection: sqlite3.Connection) -> tuple[SkipRecord, ...]:
-            rows = connection.execute(
-                f"SELECT record FROM skips WHERE {skip_where} ORDER BY at DESC, seq DESC LIMIT ?", values
-            ).fetchall()
-            ended = _tasks(
-                connection,
-                f"{task_where} AND t.state = 'ended' AND {not_filled} ORDER BY t.ended_at DESC, t.seq DESC LIMIT ?",
-                values,
-            )
-            skips = [*(decode(text, SkipRecord) for (text,) in rows), *map(skip_of, ended)]
-            return tuple(sorted(skips, key=lambda skip: skip.at, reverse=True)[: query.limit])
+        def work(connection: sqlite3.Connection) -> dict[tuple[str, ...], Amounts]:
+            sums: dict[tuple[str, ...], Amounts] = {}
+            words: list[Callable[[int], str]] = [_day if name == "day" else _named(connection) for name in by]
+            for trades, bought, sold, fees, realised, provisional, *numbers in connection.execute(ask, values):
+                amounts = (trades, bought, sold, fees, realised, provisional)
+                if any(amounts):
+                    sums[tuple(word(number) for word, number in zip(words, numbers, strict=True))] = amounts
+            return sums
 
         return await self.reader.run(work)
 
-    async def entries(self, query: Query) -> tuple[LedgerEntry, ...]:
-        where, values = _where(query, "booked_at")
-        # Entries are only ever added, so that those of one moment can be read piece by piece.
-        return await self.reader.each(
-            f"SELECT seq FROM entries WHERE {where} ORDER BY booked_at DESC, seq DESC LIMIT ?",
-            values,
-            "SELECT record FROM entries WHERE seq = ?",
-            _entry,
-        )
-
-    async def story(self, prefix: str) -> tuple[Story, ...]:
-        def work(connection: sqlite3.Connection) -> tuple[Story, ...]:
-            low, high = prefix, prefix + "\U0010ffff"
-            records = _tasks(
-                connection,
-                "t.task_id BETWEEN ? AND ? OR t.signal_id BETWEEN ? AND ?"
-                " OR t.task_id IN (SELECT task_id FROM orders WHERE order_id BETWEEN ? AND ?) ORDER BY t.seq LIMIT ?",
-                (low, high, low, high, low, high, _STORIES),
+    async def story(self, prefix: str) -> tuple[Sequence[Fact], Sequence[Document]]:
+        def work(connection: sqlite3.Connection) -> tuple[list[Any], list[Any]]:
+            facts: dict[str, Any] = {}
+            for column in ("task_id", "signal_id", "order_id"):
+                facts.update((row[0], row) for row in connection.execute(*_begins(column, prefix)))
+            # What is open is little: it is looked through.
+            open_ones = connection.execute(
+                f"SELECT {COLUMNS} FROM documents INDEXED BY heads WHERE {IS_OPEN}"
+                " AND instr('/' || name, '/' || ?) > 0 AND instr(?, '/') = 0 LIMIT ?",
+                (prefix, prefix, _MOST),
             )
-            return tuple(_story(connection, record) for record in records)
+            return list(facts.values())[:_MOST], open_ones.fetchall()
 
-        return await self.reader.run(work)
+        rows, documents = await self.reader.run(work)
+        return tuple(map(_fact, rows)), documents_of(documents)
 
-
-def _entry(text: str) -> LedgerEntry:
-    return decode(text, LedgerEntry)
-
-
-def _story(connection: sqlite3.Connection, record: TaskRecord) -> Story:
-    rows = connection.execute("SELECT record FROM entries WHERE task_id = ? ORDER BY seq", (record.task.task_id,))
-    return Story(
-        record=record,
-        orders=orders_of(connection, record.task.task_id),
-        entries=tuple(decode(text, LedgerEntry) for (text,) in rows.fetchall()),
-    )
-
-
-def _tasks(connection: sqlite3.Connection, where: str, values: Sequence[Any]) -> tuple[TaskRecord, ...]:
-    rows = connection.execute(f"SELECT {_TASK_COLUMNS} FROM {FROM} WHERE {where}", values).fetchall()
-    tasks = read_tasks([row[:-4] for row in rows])
-    return tuple(
-        TaskRecord(
-            task=task,
-            state=state,
-            outcome=None if outcome is None else decode(outcome, Outcome),
-            admitted_at=task.decided_at,
-            leased_at=leased_at,
-            ended_at=ended_at,
+    async def documents(self, kind: str, follower: FollowerId | None = None) -> Sequence[Document]:
+        accounts, values = (_ACCOUNTS, ()) if follower is None else (_ACCOUNT, (follower,))
+        ask = (
+            f"{accounts} SELECT d.follower, d.kind, d.name, CAST(d.body AS BLOB) FROM accounts a CROSS JOIN documents d"
+            " ON d.shard = a.shard AND d.follower = a.follower AND d.kind = ?"
         )
-        for task, (*_, state, outcome, leased_at, ended_at) in zip(tasks, rows, strict=True)
+        rows = await self.reader.run(lambda connection: connection.execute(ask, (*values, kind)).fetchall())
+        return sorted(documents_of(rows), key=lambda document: document.key)
+
+
+def _begins(column: str, prefix: str) -> tuple[str, tuple[object, ...]]:
+    stem = prefix[:STEM]
+    return (
+        f"SELECT {_FACT} FROM facts f WHERE {column} != '' AND substr({column}, 1, {STEM}) BETWEEN ? AND ?"
+        f" AND substr({column}, 1, ?) = ? LIMIT ?",
+        (stem, stem + _HIGHEST[len(stem) :], len(prefix), prefix, _MOST),
     )
 
 
-def _where(query: Query, time: str, prefix: str = "") -> tuple[str, tuple[Any, ...]]:
-    """Write a query as a condition and its values, the limit last."""
+def _fact(row: tuple[Any, ...]) -> Fact:
+    key, kind, at, follower, leader, token_id, signal_id, task_id, order_id, *amounts, body = row
+    return Fact(
+        key=key,
+        kind=kind,
+        at=at,
+        follower=FollowerId(follower),
+        leader=Address(leader),
+        token_id=TokenId(int(token_id)),
+        signal_id=SignalId(signal_id),
+        task_id=TaskId(task_id),
+        order_id=OrderId(order_id),
+        amounts=tuple(amounts),
+        body=body,
+    )
+
+
+@lru_cache(maxsize=10_000)
+def _day(number: int) -> str:
+    return datetime.fromtimestamp(number * 86_400, UTC).date().isoformat()
+
+
+def _named(connection: sqlite3.Connection) -> Callable[[int], str]:
+    """Return what tells names by their numbers: one text for all that is equal, for there may be many groups."""
+
+    @cache
+    def name(number: int) -> str:
+        (told,) = connection.execute("SELECT name FROM names WHERE id = ?", (number,)).fetchone()
+        return str(told)
+
+    return name
+
+
+def _where(query: FactQuery) -> tuple[str, tuple[object, ...]]:
+    """Write a question as a condition and its values."""
+    kinds = sorted(query.kinds)
+    marks = ", ".join("?" * len(kinds))
     conditions = (
-        (f"{prefix}follower = ?", query.follower),
-        (f"{prefix}leader = ?", query.leader),
-        (f"{prefix}token = ?", None if query.token_id is None else str(query.token_id)),
-        (f"{time} >= ?", query.since),
-        (f"{time} < ?", query.until),
+        ("follower = (SELECT id FROM names WHERE name = ?)", query.follower),
+        ("leader = (SELECT id FROM names WHERE name = ?)", query.leader),
+        ("token_id = (SELECT id FROM names WHERE name = ?)", None if query.token_id is None else str(query.token_id)),
+        ("at >= ?", query.since),
+        ("at < ?", query.until),
     )
     wanted = [(condition, value) for condition, value in conditions if value is not None]
-    return " AND ".join(condition for condition, _ in wanted) or "1", (*(value for _, value in wanted), query.limit)
+    words = [f"kind IN (SELECT id FROM names WHERE name IN ({marks}))", *(condition for condition, _ in wanted)]
+    return " AND ".join(words), (*kinds, *(value for _, value in wanted))

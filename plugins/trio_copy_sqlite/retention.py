@@ -1,45 +1,64 @@
-"""What is forgotten, and when. The ledger is kept for ever."""
+"""What is forgotten, and when: a little at a time, between what has to be done.
+
+Only what changed no amount is forgotten: what was booked is kept for ever.
+"""
 
 import sqlite3
+from contextlib import suppress
+from functools import partial
 
+import trio
 from attrs import define
 
+from trio_copy.clock import WallClock
+from trio_copy.errors import StoreUnavailable
+from trio_copy_sqlite.writer import Writer
+
 _DAY_S = 86_400.0
-_ROWS_AT_ONCE = 500
-"""Rows that one round deletes at most, so that housekeeping never holds a trade up."""
-_OLD_SIGNALS = (
-    "SELECT signal_id FROM signals s WHERE admitted_at < ? AND NOT EXISTS"
-    " (SELECT 1 FROM tasks t WHERE t.signal_id = s.signal_id) ORDER BY admitted_at LIMIT ?"
+_EVERY_S = 60.0
+_PAUSE_S = 0.05
+"""Between two pieces, while there is more: a few thousand rows a second go, and a copy waits for one piece at most."""
+_PIECE = 200
+_OLD = "SELECT number, at FROM fact_rows WHERE (at, number) > (?, ?) AND at < ? ORDER BY at, number LIMIT ?"
+_FORGET = (
+    "DELETE FROM fact_rows WHERE number = ? AND trades = 0 AND bought = 0 AND sold = 0 AND fees = 0 AND realised = 0"
+    " AND provisional = 0"
+)
+_OVER = (
+    ("DELETE FROM budgets WHERE drawn_at < ?", 3 * _DAY_S),
+    ("DELETE FROM instances WHERE seen_at < ?", _DAY_S),
+    (
+        "DELETE FROM requests WHERE number IN"
+        f" (SELECT number FROM requests WHERE answer IS NOT NULL AND answered_at < ? LIMIT {_PIECE})",
+        _DAY_S,
+    ),
 )
 
 
-@define
+@define(eq=False)
 class Retention:
+    writer: Writer
+    wall: WallClock
     keep_days: float
-    dedup_ttl_s: float
+    _looked_at: tuple[float, int] = (0.0, 0)
+    """The moment and the number of the last fact that was looked at: what is kept is not looked at again."""
 
-    def forget(self, connection: sqlite3.Connection, now: float) -> None:
-        """Delete some of what is too old: ended tasks, skips, orders, budgets of days that are over, signals."""
+    async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        """Forget until cancelled, or until the file is gone: whoever asks for something is told of that."""
+        task_status.started()
+        with suppress(StoreUnavailable):
+            while True:
+                more = await self.writer.change(partial(self.forget, now=self.wall()))
+                await trio.sleep(_PAUSE_S if more else _EVERY_S)
+
+    def forget(self, connection: sqlite3.Connection, now: float) -> bool:
+        """Delete a piece of what is too old; returns whether there may be more."""
         before = now - self.keep_days * _DAY_S
-        signals = now - max(self.dedup_ttl_s, self.keep_days * _DAY_S)
-        for statement, limit in (
-            (
-                "DELETE FROM tasks WHERE seq IN (SELECT seq FROM tasks WHERE state = 'ended' AND ended_at < ? LIMIT ?)",
-                before,
-            ),
-            ("DELETE FROM skips WHERE seq IN (SELECT seq FROM skips WHERE at < ? LIMIT ?)", before),
-            ("DELETE FROM settled WHERE key IN (SELECT key FROM settled WHERE at < ? LIMIT ?)", before),
-            (
-                "DELETE FROM order_members WHERE key IN"
-                " (SELECT key FROM orders WHERE state = 'ended' AND ended_at < ? LIMIT ?)",
-                before,
-            ),
-            (
-                "DELETE FROM orders WHERE key IN (SELECT key FROM orders WHERE state = 'ended' AND ended_at < ? LIMIT ?)",
-                before,
-            ),
-            ("DELETE FROM counters WHERE counter IN (SELECT counter FROM counters WHERE until < ? LIMIT ?)", now),
-            (f"DELETE FROM signal_blocks WHERE known_as IN ({_OLD_SIGNALS})", signals),
-            (f"DELETE FROM signals WHERE signal_id IN ({_OLD_SIGNALS})", signals),
-        ):
-            connection.execute(statement, (limit, _ROWS_AT_ONCE))
+        old = connection.execute(_OLD, (*self._looked_at, before, _PIECE)).fetchall()
+        connection.executemany(_FORGET, [(number,) for number, _ in old])
+        if old:
+            number, at = old[-1]
+            self._looked_at = (at, number)
+        for statement, kept_s in _OVER:
+            connection.execute(statement, (now - kept_s,))
+        return len(old) == _PIECE

@@ -70,7 +70,7 @@ async def test_a_range_that_ends_the_connection_is_halved(clock: Clock) -> None:
         mine(world, 60)
         world.down = set()
         await world.recorder.wait_copies(120)
-        assert service.pipeline.sealed is not None
+        assert service.gate.sealed is not None
     assert len(world.recorder.copies) == len(set(world.recorder.copies)) == 120
     too_wide = [blocks for start, stop in world.nodes[0].ranges if (blocks := stop - start + 1) > 10]
     assert too_wide == [56, 28, 14]
@@ -139,8 +139,8 @@ async def test_a_rate_limit_is_waited_for(clock: Clock) -> None:
         assert alerts.count("scan-failed") <= 4
         node.faults.rate_limited = False
         await mine_every(world, 2.0, 50)
-        assert service.pipeline.sealed is not None
-        assert service.pipeline.sealed.number >= 199
+        assert service.gate.sealed is not None
+        assert service.gate.sealed.number >= 199
     assert ("rate-limited", True) in [(kind, "over" in detail) for kind, detail in world.recorder.alerts]
 
 
@@ -357,8 +357,8 @@ async def test_a_block_is_not_sealed_without_logs_that_cannot_be_read(clock: Clo
     async with open_world() as world, running_engine(world, plan) as service:
         world.nodes[0].faults.unreadable_logs = True
         await mine_every(world, 1, 5)
-        assert service.pipeline.sealed is not None
-        assert service.pipeline.sealed.number == 0
+        assert service.gate.sealed is not None
+        assert service.gate.sealed.number == 0
         world.nodes[0].faults.unreadable_logs = False
         await mine_every(world, 1, 5)
         await world.recorder.wait_copies(20)

@@ -2,7 +2,9 @@
 
 import json
 import re
+import sqlite3
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -10,21 +12,24 @@ import pytest
 import trio
 from attrs import evolve
 
-from tests.builders import LEADER, NOW, OTHER_LEADER, make_signal, make_task, usd
+from tests.builders import LEADER, NOW, OTHER_LEADER, make_signal, make_task
+from tests.cli.filled import Owner, open_owner
+from trio_copy.accounts.account import position_name
+from trio_copy.accounts.commands import Pass
 from trio_copy.cli import main
 from trio_copy.cli.opened import ask_store
-from trio_copy.cli.pnl import profits
+from trio_copy.engine.books import follower_modes, waiting_tasks
+from trio_copy.engine.marks import plain_mark
 from trio_copy.engine.plan import load_plan
-from trio_copy.model.control import Mode, follower_scope
-from trio_copy.model.decisions import Code, End, Outcome, Reason, Skip
+from trio_copy.model.control import shard_lease
+from trio_copy.model.decisions import Code, CopyTask, Reason, Skip
 from trio_copy.model.fills import Side
 from trio_copy.model.ids import FollowerId
-from trio_copy.model.orders import JournalState
-from trio_copy.model.positions import EntryKind, Mark
-from trio_copy.model.records import Query
+from trio_copy.model.orders import Order, Settlement
+from trio_copy.model.positions import Mark
 from trio_copy.model.units import Price, Shares
-from trio_copy.ports import Store
-from trio_copy.testing.samples import sample_entry, sample_order
+from trio_copy.ports import Document, Store
+from trio_copy.records import write_plain
 
 Capture = pytest.CaptureFixture[str]
 CONF = """
@@ -68,11 +73,18 @@ def fill(conf: Path, work: Callable[[Store], Any], *, make: bool = False) -> Any
         return ask_store(plan, work)
 
     async def run() -> Any:
-        from tests.plugins.test_sqlite import open_at
-        from trio_copy.ports import to_thread_run_sync
+        async with open_owner(plan) as owner:
+            return await work(owner.store)
 
-        async with open_at(Path(plan.store.settings.path), in_thread=to_thread_run_sync) as store:
-            return await work(store)
+    return trio.run(run)
+
+
+def own(conf: Path, work: Callable[[Owner], Any]) -> Any:
+    """Do something with the accounts in the file as their owner would, and write it."""
+
+    async def run() -> Any:
+        async with open_owner(load_plan(conf)) as owner:
+            return work(owner)
 
     return trio.run(run)
 
@@ -81,31 +93,25 @@ def rows(capsys: Capture) -> list[dict[str, Any]]:
     return [json.loads(line) for line in capsys.readouterr().out.splitlines()]
 
 
-async def trade_a_little(store: Store) -> str:
+def trade_a_little(owner: Owner) -> str:
     """Alice buys twice and sells once; bob is refused; returns the id of the first task."""
     buy, more, sell = (make_task(make_signal(number)) for number in (1, 2, 3))
-    for number, (task, side, shares, dollars) in enumerate(
-        ((buy, Side.BUY, 10, 5), (more, Side.BUY, 10, 7), (sell, Side.SELL, 15, 12))
-    ):
-        entry = sample_entry(task, side=side, shares=shares, dollars=dollars)
-        await store.ledger.book(evolve(entry, fee=usd("0.1"), booked_at=NOW + number, reference=Price.parse("0.5")))
+    sell = make_task(make_signal(3, side=Side.SELL))
+    sell = evolve(sell, intent=evolve(sell.intent, sell="sized", shares=Shares.parse("15")))
+    for number, (task, shares, dollars) in enumerate(((buy, "10", "5"), (more, "10", "7"), (sell, "15", "12"))):
+        owner.fill(task, shares=shares, dollars=dollars, fee="0.1", at=NOW + number)
     reason = Reason(code=Code.PRICE_TOO_HIGH, control="filters.price_max", value="0.99", limit="0.9")
     skip = Skip(signal_id=buy.signal.signal_id, follower=FollowerId("bob"), leader=LEADER, reason=reason)
-    await store.inbox.admit(buy.signal, [buy], None, [skip])
-    await store.inbox.lease_nowait("sim", "me", 10)
-    await store.journal.freeze(sample_order(buy), buy)
-    await store.journal.mark(buy.follow, buy.key, JournalState.SENDING)
-    await store.journal.mark(buy.follow, buy.key, JournalState.ENDED)
-    await store.inbox.complete(buy.task_id, "me", Outcome(end=End.FILLED))
-    await store.ledger.note_marks(
-        {sample_entry(buy).position: Mark(price=Price.parse("0.9"), peak=Price.parse("1"), at=NOW)}
-    )
+    owner.do("bob", Pass(skip=skip, signal=buy.signal, at=NOW))
+    mark = Mark(price=Price.parse("0.9"), peak=Price.parse("1"), at=NOW)
+    name = position_name((LEADER, buy.intent.token_id))
+    owner.documents.append(Document(FollowerId("alice"), "mark", name, write_plain(plain_mark(mark))))
     return buy.task_id
 
 
 def test_positions_trades_and_skips_show_what_is_in_the_file(conf: Path, capsys: Capture) -> None:
     """Every figure with all its digits for machines, and for people a table that says the same."""
-    fill(conf, trade_a_little)
+    own(conf, trade_a_little)
     assert main(["positions", "--json"]) == 0
     (held,) = rows(capsys)
     assert (held["shares"], held["cost"], held["realised"], held["bid"]) == ("5", "3.55", "3.25", "0.9")
@@ -131,7 +137,7 @@ def test_positions_trades_and_skips_show_what_is_in_the_file(conf: Path, capsys:
 
 def test_profits_add_up_by_anything_and_for_any_time(conf: Path, capsys: Capture) -> None:
     """Realised, unrealised and their sum; a time leaves the unrealised part out."""
-    fill(conf, trade_a_little)
+    own(conf, trade_a_little)
     assert main(["pnl", "--json"]) == 0
     (row,) = rows(capsys)
     assert row == {
@@ -153,18 +159,27 @@ def test_profits_add_up_by_anything_and_for_any_time(conf: Path, capsys: Capture
     assert (early["trades"], early["realised"], early["unrealised"]) == (1, "0", None)
 
 
-def test_a_reversed_trade_earns_nothing() -> None:
-    """What never settled is in no sum."""
-    bought = sample_entry(make_task(make_signal(1)))
-    gone = evolve(bought, key="gone", firm=False)
-    reverse = evolve(bought, key="r", kind=EntryKind.REVERSE, of="gone", shares=Shares(0))
-    (row,) = profits([reverse, gone, bought], [], "follower", Query())
-    assert (row.trades, str(row.bought)) == (1, "5")
+def test_a_reversed_trade_earns_nothing(conf: Path, capsys: Capture) -> None:
+    """What never settled is in no sum, and says so where it is listed."""
+
+    def trade(owner: Owner) -> None:
+        gone, bought = make_task(make_signal(1)), make_task(make_signal(2))
+        order = owner.fill(gone, shares="10", dollars="5", settlement=Settlement.PENDING)
+        owner.fill(bought, shares="10", dollars="5", at=NOW + 1, settlement=Settlement.PENDING)
+        owner.answer(order, "10", "5", "", NOW + 2, Settlement.FAILED)
+
+    own(conf, trade)
+    assert main(["pnl", "--json"]) == 0
+    assert [(row["trades"], row["bought"]) for row in rows(capsys)] == [(1, "5")]
+    assert main(["trades", "--json"]) == 0
+    assert [row["settlement"] for row in rows(capsys)] == ["provisional", "reversed"]
+    assert main(["trades", "--json", "--until", "2025-11-24T16:00:01"]) == 0
+    assert [row["settlement"] for row in rows(capsys)] == ["reversed"]
 
 
 def test_one_copy_is_told_from_the_log_to_the_booking(conf: Path, capsys: Capture) -> None:
     """Each moment has its time and its words; a name that leads nowhere is one clear line."""
-    task = fill(conf, trade_a_little)
+    task = own(conf, trade_a_little)
     assert main(["explain", "trade", task[:10]]) == 0
     story = capsys.readouterr().out
     for step in ("leader", "seen", "decided", "taken up", "frozen", "sent", "booked", "ended"):
@@ -265,23 +280,20 @@ def test_a_mode_is_shown_and_set_for_everybody_or_for_one(conf: Path, capsys: Ca
         ("follower:alice", "reduce-only", "set by hand"),
     ]
     assert main(["mode", "run", "--follower", "alice"]) == 0
-    modes = fill(conf, lambda store: store.control.modes())
-    assert modes.of(follower_scope("alice")).mode is Mode.RUN
+    assert fill(conf, lambda store: follower_modes(store.history)) == {}
 
 
 def test_a_person_can_settle_what_the_venue_does_not_tell(conf: Path, capsys: Capture) -> None:
     """An open order is listed, and what a person found out is booked like a report."""
     task = make_task(make_signal(1))
-    order = sample_order(task)
 
-    async def leave_open(store: Store) -> None:
-        await store.journal.freeze(order, task)
-        await store.journal.mark(task.follow, order.key, JournalState.UNKNOWN)
+    def leave_open(owner: Owner) -> Order:
+        return owner.place(task)
 
-    fill(conf, leave_open)
+    order = own(conf, leave_open)
     assert main(["orders", "list", "--json"]) == 0
     assert [row["order_id"] for row in rows(capsys)] == [order.order_id]
-    assert main(["orders", "settle", order.order_id[:12], "--shares", "11", "--notional", "5"]) == 2
+    assert main(["orders", "settle", order.order_id[:12], "--shares", "11", "--notional", "12"]) == 2
     assert main(["orders", "settle", order.order_id[:12], "--shares", "4"]) == 2
     assert main(["orders", "settle", order.order_id[:12], "--shares", "4", "--notional", "2.1", "--fee", "0.1"]) == 0
     capsys.readouterr()
@@ -290,6 +302,99 @@ def test_a_person_can_settle_what_the_venue_does_not_tell(conf: Path, capsys: Ca
     assert main(["trades", "--json"]) == 0
     (trade,) = rows(capsys)
     assert (trade["shares"], trade["notional"], trade["fee"]) == ("4", "2.1", "0.1")
+
+
+def test_dead_letters_are_looked_at_queued_again_and_given_up(conf: Path, capsys: Capture) -> None:
+    """A choice changes what it names, a dry run nothing; what is given up is told as not copied."""
+    tasks = [make_task(make_signal(number)) for number in range(3)]
+
+    def bury(owner: Owner) -> None:
+        for number, task in enumerate(tasks):
+            owner.bury(task, "hung" if number else "crashed", NOW + number)
+
+    own(conf, bury)
+    assert main(["dlq", "stats", "--json"]) == 0
+    assert rows(capsys) == [{"letters": 2, "reason": "hung"}, {"letters": 1, "reason": "crashed"}]
+    assert main(["dlq", "peek", "--json", "--reason", "hung"]) == 0
+    assert [row["task"] for row in rows(capsys)] == [task.task_id for task in tasks[1:]]
+    assert main(["dlq", "replay", "--dry-run"]) == 0
+    assert "3 dead letters would be queued again" in capsys.readouterr().out
+    assert main(["dlq", "replay", "--reason", "crashed"]) == 0
+    assert "1 of 1 dead letters queued again" in capsys.readouterr().out
+    assert main(["dlq", "purge"]) == 2
+    capsys.readouterr()
+    assert main(["dlq", "purge", "--all"]) == 0
+    assert "2 of 2 dead letters forgotten" in capsys.readouterr().out
+    assert main(["dlq", "peek"]) == 0
+    assert "no such dead letters" in capsys.readouterr().out
+    assert main(["skips", "--json"]) == 0
+    assert [(row["code"], row["value"]) for row in rows(capsys)] == [("GIVEN_UP", "hung")] * 2
+    assert [one.task for one in fill(conf, lambda store: waiting_tasks(store.history))] == tasks[:1]
+
+
+def test_a_command_is_told_that_its_owner_does_not_answer(
+    conf: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Exit code 1, and who has it; nothing is taken away from an owner that lives."""
+    monkeypatch.setattr("trio_copy.cli.asked.PATIENCE_S", 0.3)
+    task = make_task(make_signal(1))
+
+    async def leave_owned(store: Store) -> None:
+        lease = await store.control.acquire(shard_lease(0), "engine-7", 1000)
+        assert lease is not None
+
+    own(conf, lambda owner: place(owner, task))
+    fill(conf, leave_owned)
+    assert main(["mode", "halt-all", "--follower", "alice"]) == 1
+    assert "no answer within 0.3 s: engine-7 owns its shard; what was asked for stays" in capsys.readouterr().err
+    assert fill(conf, lambda store: follower_modes(store.history)) == {}
+
+
+def place(owner: Owner, task: CopyTask) -> None:
+    owner.place(task)
+
+
+def test_closed_positions_are_listed_when_asked_for(conf: Path, capsys: Capture) -> None:
+    """With what they earned; nothing is held of them."""
+
+    def in_and_out(owner: Owner) -> None:
+        owner.fill(make_task(make_signal(1)), dollars="5")
+        sell = make_task(make_signal(2, side=Side.SELL))
+        owner.fill(evolve(sell, intent=evolve(sell.intent, sell="all")), dollars="7", at=NOW + 1)
+
+    own(conf, in_and_out)
+    assert main(["positions"]) == 0
+    assert "nothing is held" in capsys.readouterr().out
+    assert main(["positions", "--all", "--json"]) == 0
+    assert [(row["shares"], row["realised"]) for row in rows(capsys)] == [("0", "2")]
+
+
+def test_the_books_of_an_earlier_version_are_a_way_out(conf: Path, tmp_path: Path, capsys: Capture) -> None:
+    """Its follows and bookings as lines of JSON; a file of this version is refused, and so is a store without a past."""
+    old = tmp_path / "old.db"
+    with closing(sqlite3.connect(old)) as file:
+        file.executescript(
+            """
+            PRAGMA application_id = 1953655151; PRAGMA user_version = 3;
+            CREATE TABLE follows (follower TEXT, leader TEXT, own TEXT, source TEXT, version INTEGER, removed INTEGER);
+            INSERT INTO follows VALUES ('alice', '0xaa', '{"size.ratio":"0.5"}', 'command', 1, 0);
+            CREATE TABLE entries (seq INTEGER, record TEXT);
+            INSERT INTO entries VALUES (1, '{"key":"a\u2028","shares":"1"}');
+            """
+        )
+    assert main(["export-books"]) == 2
+    assert "expected a file of an earlier version" in capsys.readouterr().err
+    conf.write_text(conf.read_text().replace("books.db", "old.db"))
+    assert main(["positions"]) == 2
+    assert "export-books" in capsys.readouterr().err
+    assert main(["export-books"]) == 0
+    assert [json.loads(line) for line in capsys.readouterr().out.splitlines()] == [
+        {"follow": {"follower": "alice", "leader": "0xaa", "own": {"size.ratio": "0.5"}, "source": "command"}},
+        {"entry": {"key": "a\u2028", "shares": "1"}},
+    ]
+    conf.write_text(conf.read_text().replace("[store.sqlite]", "[store.memory]").replace("path =", "# path ="))
+    assert main(["export-books"]) == 2
+    assert "no earlier version can have left anything there" in capsys.readouterr().err
 
 
 def test_a_store_inside_a_process_is_not_there_for_commands(tmp_path: Path, capsys: Capture) -> None:
@@ -307,7 +412,7 @@ def test_no_terminal_is_too_narrow_for_a_number(
     conf: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch, width: int, verb: str
 ) -> None:
     """A narrow terminal loses whole columns of detail and the ends of labels, never a part of a figure."""
-    fill(conf, trade_a_little)
+    own(conf, trade_a_little)
     monkeypatch.setenv("COLUMNS", str(width))
     monkeypatch.setenv("FORCE_COLOR", "1")
     monkeypatch.setenv("TERM", "xterm")

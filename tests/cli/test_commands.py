@@ -292,7 +292,9 @@ def test_load_model_and_measure(capsys: Capture, tmp_path: Path, monkeypatch: py
 def test_load_simulate_loses_nothing(capsys: Capture) -> None:
     """A short run over a real socket, and the users' shape in virtual time."""
     code, found = last_json(capsys, "load", "simulate", "--events", "20", "--rate", "100", "--followers", "10")
-    assert (code, found["tasks"], found["lost"], found["duplicates"]) == (0, 200, 0, 0)
+    assert (found["tasks"], found["lost"], found["duplicates"]) == (200, 0, 0)
+    # A machine that is busy with something else misses the rate, and is told so.
+    assert code == (1 if found["missed"] else 0)
     words = [
         "load",
         "simulate",
@@ -320,7 +322,7 @@ def test_load_simulate_loses_nothing(capsys: Capture) -> None:
             "the last one ended 3.0 s after the last trade was due, 0.6 s are allowed",
         ),
         (
-            ["--store-option", "dedup_max=1000", "--workers", "8", "--latency-ms", "1000"],
+            ["--store-option", "facts_max=1000", "--workers", "8", "--latency-ms", "1000"],
             "80 copies a second were offered, 8 were made",
         ),
     ],

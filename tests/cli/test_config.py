@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from trio_copy.cli import main
+from trio_copy.config.gone import GONE
 
 GOOD = """
 [chain]
@@ -59,7 +60,7 @@ def test_a_good_file_is_good(tmp_path: Path, capsys: Capture) -> None:
         ("[store.memory]", "[store.sqlit]", "store.sqlit: no store named 'sqlit'; installed: memory, redis, sqlite"),
         (
             "[store.memory]",
-            "[shards]\nreplicas = 2\n[store.memory]",
+            "[shards]\nwarm = true\n[store.memory]",
             "shards: expected a store that several instances can share, such as [store.redis], got [store.memory]",
         ),
         ("[store.memory]", '[shards]\nindex = 2\nof = 2\n[store.redis]\nurl = "redis://h"', "shards.index: expected"),
@@ -322,3 +323,15 @@ def test_a_missing_file_is_one_line(capsys: Capture) -> None:
     """A wrong path is bad input, not a traceback."""
     assert main(["check", "/nowhere/conf.toml"]) == 2
     assert capsys.readouterr().err == "/nowhere/conf.toml: cannot be read: No such file or directory\n"
+
+
+@pytest.mark.parametrize("path", GONE)
+def test_a_setting_that_is_gone_says_what_to_do(tmp_path: Path, capsys: Capture, path: str) -> None:
+    """Whoever keeps his file from an earlier version is told what changed, and not that he cannot spell."""
+    table, _, name = path.rpartition(".")
+    text = GOOD.replace(
+        "[store.memory]", f"[{table}]\n{name} = 2" + ("" if "store" in table else "\n[store.memory]"), 1
+    )
+
+    assert check(tmp_path, text) == 2
+    assert f"{path}: is gone: " in capsys.readouterr().err

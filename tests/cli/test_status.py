@@ -5,9 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.test_books import conf, fill
+from tests.builders import NOW, make_signal, make_task
+from tests.cli.filled import Owner
+from tests.cli.test_books import conf, fill, own
+from trio_copy.accounts.commands import Park, Retract, SetMode
 from trio_copy.cli import main
-from trio_copy.model.control import Instance
+from trio_copy.model.control import Instance, Mode
 from trio_copy.model.watches import Light, Watch
 from trio_copy.ports import Store
 from trio_copy.records import decode
@@ -61,3 +64,38 @@ def test_a_heartbeat_of_an_older_version_can_be_read() -> None:
     """What it does not tell is not ready and not halted."""
     old = decode('{"instance": "old", "seen_at": 5.0, "shards": [1, 2]}', Instance)
     assert (old.shards, old.ready, old.halted, old.watches) == ((1, 2), False, "", ())
+
+
+def test_status_counts_what_is_not_over(conf: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """What waits, what is open, what a reorg took back and what waits for a person, in the shard of its account."""
+
+    def leave_open(owner: Owner) -> None:
+        waiting, suspended, ordered, dead = (
+            make_task(make_signal(number), decided_at=NOW + number) for number in range(1, 5)
+        )
+        owner.do("alice", Park(task=waiting, at=NOW), Park(task=suspended, at=NOW))
+        owner.do("alice", Retract(signal=suspended.signal.signal_id, at=NOW))
+        owner.place(ordered)
+        owner.bury(dead, "killed three")
+        owner.do("bob", SetMode(mode=Mode.REDUCE_ONLY, why="lunch", at=NOW))
+
+    own(conf, leave_open)
+    fill(conf, beat)
+    assert main(["status", "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    (shard,) = told["shards"]
+    assert shard.pop("oldest_s") > 0
+    assert shard == {
+        "shard": 0,
+        "owner": "here-1",
+        "standby": [],
+        "queued": 1,
+        "open": 1,
+        "suspended": 1,
+        "dead": 1,
+    }
+    assert (told["dead"], told["orphans"], told["scopes"]) == (1, 0, {"follower:bob": "reduce-only"})
+    assert main(["status"]) == 0
+    shown = capsys.readouterr().out
+    assert "mode of bob: reduce-only: lunch" in shown
+    assert "dead letters wait for a person" in shown

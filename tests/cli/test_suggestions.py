@@ -13,7 +13,7 @@ from trio_copy.cli import main, status
 from trio_copy.cli.suggest import suggested
 from trio_copy.engine.plan import Plan
 from trio_copy.errors import UnresolvedOrders
-from trio_copy.model.control import Modes, ShardDepth
+from trio_copy.model.control import Modes
 
 ROOT = Path(__file__).parents[2]
 LEADER = "0xa697d0b3fff7d285a0f92d6ee03a7f97809e59d5"
@@ -60,9 +60,10 @@ def _bare_follow_added_twice(conf: Path, patch: Patch) -> None:
 
 
 def _dead_letters(conf: Path, patch: Patch) -> None:
-    shard = ShardDepth(shard=0, queued=0, leased=0, held=0, dead=3)
-    found = status._Found(now=0.0, modes=Modes(version=0, by_scope={}), instances=(), depths=(shard,), leases={})
-    status._print(found, [], [status._shard(shard, found, status._NO_SHARDS, "me")], [], 0, conf)
+    shard = status.Depth(shard=0, dead=3)
+    modes = Modes(version=0, by_scope={})
+    found = status._Found(now=0.0, modes=modes, followers={}, instances=(), depths=(shard,), leases={})
+    status._print(found, [], [status._shard(shard, found, [], "me")], [], 0, conf)
 
 
 def _not_live(conf: Path, patch: Patch) -> None:

@@ -12,18 +12,14 @@ from tests.builders import (
     make_follow,
     make_settings,
     make_signal,
-    make_task,
     make_terms,
     usd,
 )
-from trio_copy.clock import utc_date
-from trio_copy.copying.catalog import Catalog
-from trio_copy.copying.claims import claims_of
 from trio_copy.copying.decide import decide
 from trio_copy.copying.filters import check
 from trio_copy.copying.follow_book import FollowBook
 from trio_copy.copying.sizing import size
-from trio_copy.model.budgets import Claim
+from trio_copy.model.catalog import Catalog
 from trio_copy.model.decisions import Code, OrderIntent, Reason
 from trio_copy.model.fills import Side
 from trio_copy.model.follow_settings import Caps, FollowSettings, Sizing
@@ -249,15 +245,3 @@ def test_the_book_answers_by_leader() -> None:
     assert Ratio.parse("0.5") == book.of(LEADER)[0].settings.size.ratio
     assert OTHER_LEADER not in book
     assert len(book) == 2
-
-
-def test_an_entry_draws_on_every_cap_that_is_set() -> None:
-    """Each cap is a claim of its own, the engine's included."""
-    settings = make_settings(max_day_usd=usd("5"), max_token_usd=usd("5"), max_leader_day_usd=usd("5"))
-    task = make_task(make_signal())
-
-    def claims(cost: Usd) -> tuple[Claim, ...]:
-        return claims_of(task, cost, settings, usd("5"), Catalog(), opens=True, date_of=utc_date)
-
-    capped = {claim.control for claim in claims(usd("2")) if isinstance(claim.limit, Usd) and claim.limit <= usd("5")}
-    assert capped == {"engine.max_day_usd", "caps.max_day_usd", "caps.max_leader_day_usd", "caps.max_token_usd"}

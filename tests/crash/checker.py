@@ -1,22 +1,21 @@
-"""Reads what the chain and the venue did and what the file says, and finds what does not fit together."""
+"""Compares what the chain and the venue did with what the books say, and finds what does not fit together."""
 
-import sqlite3
 from collections import Counter, defaultdict
-from pathlib import Path
+from collections.abc import Collection, Mapping, Sequence
+from functools import cached_property
+from math import inf
 
-import msgspec
-from attrs import define, field
+from attrs import define, field, frozen
 
-from tests.builders import LEADER
-from tests.crash.world import CALLED_OFF, FOLLOWERS, Script
-from trio_copy.chain.decoders.order_filled import V2_TOPIC
-from trio_copy.chain.decoders.words import address_topic
-from trio_copy.model.decisions import CopyTask, Outcome
+from tests.crash.books import Books
+from trio_copy.accounts import OrderState
+from trio_copy.accounts.budgets import day_of
+from trio_copy.model.facts import NO_AMOUNTS
+from trio_copy.model.fills import Side
+from trio_copy.model.ids import FollowerId, TokenId
 from trio_copy.model.orders import ExecutionReport, Order
-from trio_copy.model.positions import EntryKind, LedgerEntry, Position, PositionKey, fold
-from trio_copy.records import decode
-from trio_copy_dry_run.venue_file import VenueFile
-from trio_copy_sqlite.positions import read_positions
+from trio_copy.model.positions import EMPTY, EntryKind, LedgerEntry, Position, PositionKey, fold
+from trio_copy.model.units import Usd
 
 _FILLED = ("filled", "partial", "gathered")
 
@@ -26,182 +25,274 @@ class Verdict:
     """What is wrong with one history; each list holds sentences."""
 
     lost: list[str] = field(factory=list)
-    """Fills of the leader without a task or a skip, and tasks without an end."""
+    """Fills of the leader without an end or a skip, and tasks without an end."""
     doubled: list[str] = field(factory=list)
-    """Fills of the leader that a follower paid for twice."""
+    """Fills of the leader that a follower paid for twice, or that ended twice."""
     wrong: list[str] = field(factory=list)
-    """Records that say something else than the venue, and budgets that do not add up."""
+    """Records that say something else than the venue, budgets that do not add up, caps that were passed."""
 
     def __bool__(self) -> bool:
         """Tell whether anything is wrong."""
         return bool(self.lost or self.doubled or self.wrong)
 
 
-@define(eq=False)
+@frozen(kw_only=True)
+class AtVenue:
+    """An order that the venue took."""
+
+    order: Order
+    report: ExecutionReport
+    failed: bool
+    """Whether its settlement failed."""
+    at: float
+
+    @property
+    def cost(self) -> int:
+        return self.report.notional.micro + self.report.fee.micro if self.order.side is Side.BUY else 0
+
+
+@define(eq=False, kw_only=True)
 class History:
     """Everything that is left when the last process has ended."""
 
-    truth: dict[str, int]
+    truth: Mapping[str, int]
     """The leader's orders on the chain, by hash, with their blocks."""
-    armed: int | None
-    venue: list[tuple[Order, ExecutionReport, bool, float]]
-    """What the venue took: order, report, whether its settlement failed, and when."""
-    db: sqlite3.Connection
+    armed: Mapping[FollowerId, int]
+    """The block from which on each follower copies, as somebody has announced; none where nobody has."""
+    venue: Sequence[AtVenue]
+    books: Books
+    followers: Collection[FollowerId]
+    day_caps: Mapping[FollowerId, Usd] = field(factory=dict)
+    common_cap: Usd | None = None
+    """What all followers together may spend in a day."""
+    called_off: TokenId | None = None
+    """A token of which nothing may be bought or sold."""
+    may_stay_open: bool = False
+    """Whether orders may be unproven at the end, and tasks wait."""
     verdict: Verdict = field(factory=Verdict)
-    positions: dict[PositionKey, Position] = field(init=False)
-
-    def __attrs_post_init__(self) -> None:
-        self.positions = read_positions(self.db)
 
     def check(self) -> Verdict:
         """Look at everything."""
-        self._every_fill_was_decided()
-        self._every_task_ended()
+        self._every_fill_came_to_one_end()
+        self._everything_is_over()
         self._nothing_was_paid_twice()
+        self._every_attempt_has_one_body()
         self._records_say_what_the_venue_says()
+        self._ends_fit()
+        self._positions_are_folds()
+        self._sums_are_what_was_booked()
         self._budgets_add_up()
+        self._no_cap_was_passed()
         self._nothing_was_bought_that_he_had_sold()
         return self.verdict
 
-    def _every_fill_was_decided(self) -> None:
-        if self.armed is None:
-            return
-        decided = {
-            (_order_hash(record), follower)
-            for table in ("tasks", "skips")
-            for record, follower in self.db.execute(
-                f"SELECT s.record, x.follower FROM {table} x JOIN signals s ON s.signal_id = x.signal_id"
-            )
-        }
+    def check_checkpoints(self, reached: Mapping[FollowerId, int]) -> Verdict:
+        """Look only whether a checkpoint vouches for what nobody has decided; `reached` says the block of each account."""
+        known = self._known
         for order_hash, block in self.truth.items():
-            for follower in FOLLOWERS:
-                if block > self.armed and (order_hash, follower) not in decided:
-                    self.verdict.lost.append(f"nobody decided about {order_hash} for {follower}")
+            for follower in self.followers:
+                passed = self._since(follower) < block <= reached.get(follower, -1)
+                if passed and (order_hash, follower) not in known:
+                    self.verdict.lost.append(f"the checkpoint has passed {order_hash}, and {follower} does not know it")
+        return self.verdict
 
-    def _every_task_ended(self) -> None:
-        for task, state in self.db.execute("SELECT task_id, state FROM tasks WHERE state != 'ended'"):
-            self.verdict.lost.append(f"task {task} never ended: {state}")
+    def _since(self, follower: FollowerId) -> float:
+        return self.armed.get(follower, inf)
+
+    @cached_property
+    def _known(self) -> set[tuple[str, FollowerId]]:
+        """Return what came to an end, is in an order or waits, by the leader's order and the follower."""
+        told = [(str(end.task.signal.order_hash), end.task.follower) for end in self.books.ends]
+        skips = [(str(one.signal.order_hash), one.skip.follower) for one in self.books.skips]
+        opened = [
+            (str(task.signal.order_hash), follower)
+            for follower, account in self.books.accounts.items()
+            for task in (
+                *(one.task for one in account.orders.values()),
+                *(one.task for one in account.waiting.values()),
+                *(one.task for one in account.dead.values()),
+            )
+        ]
+        return {*told, *skips, *opened}
+
+    def _every_fill_came_to_one_end(self) -> None:
+        if unread := set(self.followers) - set(self.armed):
+            self.verdict.lost.append(f"nobody ever copied for {', '.join(sorted(unread))}")
+        known = self._known
+        for order_hash, block in self.truth.items():
+            for follower in self.followers:
+                if block > self._since(follower) and (order_hash, follower) not in known:
+                    self.verdict.lost.append(f"nobody decided about {order_hash} for {follower}")
+        ended = Counter((str(end.task.signal.order_hash), end.task.follower) for end in self.books.ends)
+        ended.update((str(one.signal.order_hash), one.skip.follower) for one in self.books.skips)
+        ended_tasks = {end.task.task_id for end in self.books.ends}
+        for sent in self.books.orders:
+            for member in set(sent.tasks[1:]) - ended_tasks:
+                self.verdict.lost.append(f"task {member} went out with another one, and did not end")
+        for (order_hash, follower), times in ended.items():
+            if times > 1:
+                self.verdict.doubled.append(f"{order_hash} came to {times} ends for {follower}")
+
+    def _everything_is_over(self) -> None:
+        for follower, account in self.books.accounts.items():
+            for task in account.dead:
+                self.verdict.lost.append(f"task {task} of {follower} became a dead letter")
+            if self.may_stay_open:
+                continue
+            for one in account.orders.values():
+                self.verdict.lost.append(f"order {one.order.order_id} of {follower} never ended: {one.state.value}")
+            for waits in account.waiting:
+                self.verdict.lost.append(f"task {waits} of {follower} never ended: waiting")
 
     def _nothing_was_paid_twice(self) -> None:
-        known = self._orders()
-        paid: dict[tuple[str, str], set[str]] = defaultdict(set)
-        for order, report, failed, at in self.venue:
-            if order.order_id not in known:
-                self.verdict.wrong.append(f"the venue has {order.order_id}, the journal has not")
+        known = {sent.order_id: sent for sent in self.books.orders}
+        hashes = {end.task.task_id: str(end.task.signal.order_hash) for end in self.books.ends}
+        paid: dict[tuple[str, FollowerId], set[str]] = defaultdict(set)
+        for one in self.venue:
+            sent = known.get(one.order.order_id)
+            if sent is None:
+                self.verdict.wrong.append(f"the venue has {one.order.order_id}, the books do not")
                 continue
-            task = known[order.order_id]
-            if report.shares and not failed:
-                paid[str(task.signal.order_hash), task.follower].add(order.order_id)
-            if at > task.deadline + 1:
-                self.verdict.wrong.append(f"{order.order_id} was sent {at - task.deadline:.0f} s after its deadline")
+            if one.report.shares and not one.failed:
+                for task in sent.tasks:
+                    name = hashes.get(task, str(sent.task.signal.order_hash))
+                    paid[name, sent.task.follower].add(one.order.order_id)
+            if one.at > sent.task.deadline + 1:
+                late_s = one.at - sent.task.deadline
+                self.verdict.wrong.append(f"{one.order.order_id} was sent {late_s:.0f} s after its deadline")
         for (order_hash, follower), orders in paid.items():
             if len(orders) > 1:
                 self.verdict.doubled.append(f"{follower} paid {len(orders)} orders for {order_hash}")
 
+    def _every_attempt_has_one_body(self) -> None:
+        bodies: dict[str, set[bytes]] = defaultdict(set)
+        for one in self.venue:
+            bodies[one.order.key].add(one.order.body)
+        for key, sent in bodies.items():
+            if len(sent) > 1:
+                self.verdict.doubled.append(f"attempt {key} was sent with {len(sent)} bodies")
+
+    @cached_property
+    def _filled(self) -> dict[str, ExecutionReport]:
+        return {one.order.key: one.report for one in self.venue if one.report.shares and not one.failed}
+
     def _records_say_what_the_venue_says(self) -> None:
-        entries = [decode(text, LedgerEntry) for (text,) in self.db.execute("SELECT record FROM entries ORDER BY seq")]
-        reversed_keys = {entry.of for entry in entries if entry.kind is EntryKind.REVERSE}
-        booked = {entry.key: entry for entry in entries if entry.kind is EntryKind.FILL}
-        filled = {order.key: report for order, report, failed, _ in self.venue if report.shares and not failed}
-        for key, report in filled.items():
+        reversed_keys = {entry.of for entry in self.books.entries if entry.kind is EntryKind.REVERSE}
+        booked = {entry.key: entry for entry in self.books.entries if entry.kind is EntryKind.FILL}
+        unproven = {
+            key
+            for account in self.books.accounts.values()
+            for key, one in account.orders.items()
+            if self.may_stay_open and one.state is not OrderState.MATCHED
+        }
+        for key, report in self._filled.items():
             entry = booked.get(key)
+            if key in unproven:
+                continue
             if entry is None or key in reversed_keys:
                 self.verdict.wrong.append(f"the venue filled {report.order_id}, the ledger does not say so")
             elif (entry.shares, entry.notional, entry.fee) != (report.shares, report.notional, report.fee):
                 self.verdict.wrong.append(f"the ledger has other figures for {report.order_id} than the venue")
-        for unfounded in booked.keys() - filled.keys() - reversed_keys:
+        open_failures = {one.order.key for one in self.venue if self.may_stay_open and one.failed}
+        for unfounded in booked.keys() - self._filled.keys() - reversed_keys - open_failures:
             self.verdict.wrong.append(f"the ledger has a fill that never happened: {unfounded}")
-        self._ends_fit(set(filled), {order.key for order, report, failed, _ in self.venue if failed})
-        self._positions_are_folds(entries)
 
-    def _ends_fit(self, filled: set[str], failed: set[str]) -> None:
-        rows = self.db.execute("SELECT task_id, outcome FROM tasks WHERE state = 'ended'").fetchall()
-        for task, outcome in rows:
-            keys = {
-                key
-                for (key,) in self.db.execute(
-                    "SELECT key FROM orders WHERE task_id = ? UNION SELECT key FROM order_members WHERE task_id = ?",
-                    (task, task),
-                )
-            }
-            end = decode(outcome, Outcome).end.value
-            if bool(keys & filled) and end not in _FILLED:
-                self.verdict.wrong.append(f"task {task} was filled and ended as {end}")
-            if end in ("filled", "partial") and not keys & (filled | failed):
-                self.verdict.wrong.append(f"task {task} ended as {end} and was never filled")
+    def _ends_fit(self) -> None:
+        failed = {one.order.order_id for one in self.venue if one.failed}
+        filled = {report.order_id for report in self._filled.values()}
+        orders: dict[str, set[str]] = defaultdict(set)
+        for sent in self.books.orders:
+            for task in sent.tasks:
+                orders[task].add(sent.order_id)
+        for end in self.books.ends:
+            assert end.outcome is not None
+            task, word = end.task.task_id, end.outcome.end.value
+            if orders[task] & filled and word not in (*_FILLED, "escalated"):
+                self.verdict.wrong.append(f"task {task} was filled and ended as {word}")
+            if word in ("filled", "partial") and not orders[task] & (filled | failed):
+                self.verdict.wrong.append(f"task {task} ended as {word} and was never filled")
 
-    def _positions_are_folds(self, entries: list[LedgerEntry]) -> None:
-        by_position = defaultdict(list)
-        for entry in entries:
+    @cached_property
+    def _folded(self) -> dict[PositionKey, Position]:
+        by_position: dict[PositionKey, list[LedgerEntry]] = defaultdict(list)
+        for entry in self.books.entries:
             by_position[entry.position].append(entry)
-        for (follower, leader, token), mine in by_position.items():
-            if self.positions.get((follower, leader, token)) != fold(mine):
-                self.verdict.wrong.append(f"the position of {follower} in {token} is not the fold of its entries")
+        return {key: fold(mine) for key, mine in by_position.items()}
+
+    def _positions_are_folds(self) -> None:
+        held = {
+            (follower, leader, token): holding.now
+            for follower, account in self.books.accounts.items()
+            for (leader, token), holding in account.holdings.items()
+        }
+        for key in {*self._folded, *held}:
+            told, kept = self._folded.get(key, EMPTY), held.get(key, EMPTY)
+            if (told.lots, told.oversold, told.leader_shares) != (kept.lots, kept.oversold, kept.leader_shares):
+                self.verdict.wrong.append(f"the position of {key[0]} in {key[2]} is not the fold of its entries")
+
+    def _sums_are_what_was_booked(self) -> None:
+        for follower in self.followers:
+            mine = [position for key, position in self._folded.items() if key[0] == follower]
+            trades, bought, sold, fees, realised, provisional = self.books.sums.get(follower, NO_AMOUNTS)
+            wanted = sum(one.realised.micro for one in mine), sum(one.provisional.micro for one in mine)
+            if (realised, provisional) != wanted:
+                self.verdict.wrong.append(f"facts say {follower} earned {realised}+{provisional}, entries say {wanted}")
+            account = self.books.accounts.get(follower)
+            kept = 0 if account is None else account.performance.realised.micro
+            if kept != realised:
+                self.verdict.wrong.append(f"the account of {follower} says {kept}, its facts say {realised}")
+            reports = [
+                (one.order.side, one.report)
+                for one in self.venue
+                if one.order.wallet.follower == follower and one.order.key in self._filled
+            ]
+            if not self.may_stay_open:
+                paid = (
+                    len(reports),
+                    sum(report.notional.micro for side, report in reports if side is Side.BUY),
+                    sum(report.notional.micro for side, report in reports if side is Side.SELL),
+                    sum(report.fee.micro for _, report in reports),
+                )
+                if (trades, bought, sold, fees) != paid:
+                    self.verdict.wrong.append(
+                        f"facts of {follower} add up to {(trades, bought, sold, fees)}, the venue says {paid}"
+                    )
 
     def _budgets_add_up(self) -> None:
-        for key, counter in self.db.execute("SELECT key, counter FROM claims"):
-            self.verdict.wrong.append(f"{key} still holds a piece of {counter}")
-        for follower in FOLLOWERS:
-            positions = [held for key, held in self.positions.items() if key[0] == follower]
-            wanted = Counter(
-                {
-                    f"open:{follower}": sum(position.cost.micro for position in positions),
-                    f"open:{follower}:positions": sum(bool(position.lots) for position in positions) * 1_000_000,
-                }
+        if self.may_stay_open:
+            return
+        days: Counter[tuple[FollowerId, str]] = Counter()
+        tasks = {sent.order_id: sent.task for sent in self.books.orders}
+        for one in self.venue:
+            task = tasks.get(one.order.order_id)
+            if task is not None and one.cost:
+                days[one.order.wallet.follower, day_of(task.signal.block_time)] += one.cost
+        for (follower, day), cost in days.items():
+            window = (
+                self.books.accounts[follower].windows.get(f"day {day}") if follower in self.books.accounts else None
             )
-            for counter, used in wanted.items():
-                row = self.db.execute("SELECT used FROM counters WHERE counter = ?", (counter,)).fetchone()
-                if (0 if row is None else row[0]) != used:
-                    self.verdict.wrong.append(f"{counter} says {row}, the positions say {used}")
+            used = 0 if window is None else window.used
+            if used != cost:
+                self.verdict.wrong.append(f"{follower} says {used} were spent on {day}, the venue says {cost}")
+        together: Counter[str] = Counter()
+        for (_, day), cost in days.items():
+            together[day] += cost
+        if dict(together) != {day: spent for day, spent in self.books.spent.items() if spent}:
+            self.verdict.wrong.append(
+                f"shards say they spent {dict(self.books.spent)}, the venue says {dict(together)}"
+            )
+
+    def _no_cap_was_passed(self) -> None:
+        spent: Counter[FollowerId] = Counter()
+        for one in self.venue:
+            spent[one.order.wallet.follower] += one.cost
+        for follower, cap in self.day_caps.items():
+            if spent[follower] > cap.micro:
+                self.verdict.wrong.append(f"{follower} spent {Usd(spent[follower])}, its cap is {cap}")
+        if self.common_cap is not None and spent.total() > self.common_cap.micro:
+            self.verdict.wrong.append(f"all spent {Usd(spent.total())}, the cap is {self.common_cap}")
 
     def _nothing_was_bought_that_he_had_sold(self) -> None:
-        for order, _, _, _ in self.venue:
-            if order.token_id == CALLED_OFF:
-                self.verdict.wrong.append(f"{order.order_id} buys or sells what was called off")
-
-    def _orders(self) -> dict[str, CopyTask]:
-        return {
-            order_id: decode(text, CopyTask) for order_id, text in self.db.execute("SELECT order_id, task FROM orders")
-        }
-
-
-def check_history(folder: Path) -> Verdict:
-    """Check what is left in a folder."""
-    path = folder / "store.db"
-    if not path.exists():
-        return Verdict(lost=["there is no file"])
-    db = sqlite3.connect(path)
-    try:
-        return History(_truth(), _armed(folder), list(_venue(folder)), db).check()
-    finally:
-        db.close()
-
-
-def _truth() -> dict[str, int]:
-    script = Script()
-    while not script.over:
-        script.catch_up(script.due)
-    return {
-        str(log.topics[1]): block.ref.number
-        for block in script.chain.blocks
-        for log in block.logs
-        if log.topics[0] == V2_TOPIC and log.topics[2] == address_topic(LEADER)
-    }
-
-
-def _armed(folder: Path) -> int | None:
-    path = folder / "events.jsonl"
-    events = [msgspec.json.decode(line) for line in path.read_bytes().splitlines()] if path.exists() else []
-    blocks = [int(event["detail"].split()[2].rstrip(";")) for event in events if event["event"] == "armed"]
-    return min(blocks, default=None)
-
-
-def _venue(folder: Path) -> list[tuple[Order, ExecutionReport, bool, float]]:
-    return [
-        (decode(bytes(line.order), Order), decode(bytes(line.report), ExecutionReport), line.fails, line.at)
-        for line in VenueFile(folder / "venue.jsonl").lines()
-    ]
-
-
-def _order_hash(record: str) -> str:
-    return str(msgspec.json.decode(record)["order_hash"])
+        for one in self.venue:
+            if one.order.token_id == self.called_off:
+                self.verdict.wrong.append(f"{one.order.order_id} buys or sells what was called off")

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable
+from functools import partial
 from hashlib import sha256
 from typing import Any
 
@@ -9,67 +10,148 @@ import trio
 from attrs import evolve, frozen
 
 import trio_copy.model.signals
-from tests.crash.histories import Case, play
+from tests.crash.apart import apart
+from tests.crash.checker import Verdict
+from tests.crash.histories import Case, EngineBroke, play
+from tests.worlds import instances
+from trio_copy.accounts.orders import LIFE, OrderState, Said, Step, not_sent
 from trio_copy.engine.execution import Execution
-from trio_copy.errors import OrderNotSent
-from trio_copy.model.decisions import CopyTask, End, Outcome
+from trio_copy.engine.grants import Grants
+from trio_copy.engine.lanes import Lanes, Queued
+from trio_copy.engine.progress import Progress
+from trio_copy.engine.shard import Shard
+from trio_copy.engine.writing import Batch, Writer
+from trio_copy.model.decisions import CopyTask
 from trio_copy.model.fills import Fill
 from trio_copy.model.ids import OrderId, SignalId
-from trio_copy.model.orders import JournalState, Order
-from trio_copy.model.records import OrderRecord
+from trio_copy.model.orders import ExecutionReport, Order
+from trio_copy.model.units import Usd
+from trio_copy.ports import Changes, DocumentKey, Heads
 from trio_copy_dry_run.executor import DryRunExecutor
-from trio_copy_sqlite.journal import SqliteJournal
+from trio_copy_memory.accounts import MemoryAccounts
+from trio_copy_sqlite.accounts import SqliteAccounts
 
 
-def get_then_set() -> None:
-    """Look whether the key is free, and only then insert: somebody else may have looked at the same moment."""
-    freeze = SqliteJournal.freeze
+def checkpoint_ahead_of_effects() -> None:
+    """Let the checkpoint pass a block as soon as it is read, whatever has become of its tasks."""
+    next_checkpoint = Progress.next_checkpoint
 
-    async def broken(self: SqliteJournal, order: Order, task: CopyTask, members: Any = ()) -> OrderRecord:
-        if await self.of_task(task.follow, task.task_id):
-            return await freeze(self, order, task, members)
-        await trio.sleep(0.01)
-        return await _overwrite(self, order, task, members)
+    def broken(self: Progress) -> Any:
+        self._blocks.clear()
+        return next_checkpoint(self)
 
-    SqliteJournal.freeze = broken  # type: ignore[method-assign]
+    Progress.next_checkpoint = broken  # type: ignore[method-assign]
+
+
+def place_before_the_lane_is_free() -> None:
+    """Give out the next task of a lane while one of it is under way, or not proven."""
+    take = Lanes.take_nowait
+
+    def broken(self: Lanes) -> Queued | None:
+        queued = take(self)
+        if queued is not None:
+            self.free(queued.lane, queued)
+        return queued
+
+    Lanes.take_nowait = broken  # type: ignore[method-assign]
+    Lanes.close_lane = lambda self, lane, by: None  # type: ignore[method-assign]
+
+
+def write_out_of_order() -> None:
+    """Let what was learned of an order go behind the write by which it ends."""
+    write, seen, late = Writer._write, set[DocumentKey](), list[tuple[Batch, Changes]]()
+
+    async def broken(self: Writer, batch: Batch, changes: Changes) -> None:
+        orders = {document.key for document in changes.puts if document.kind == "order"}
+        if not late and orders & seen:
+            late.append((batch, changes))
+            return
+        seen.update(orders)
+        await write(self, batch, changes)
+        if late and any(document.key in changes.deletes for document in late[0][1].puts):
+            await write(self, *late.pop())
+
+    Writer._write = broken  # type: ignore[method-assign]
+
+
+def takeover_that_does_not_fence() -> None:
+    """Let whoever owned a shard before go on writing to it."""
+    write = MemoryAccounts.write
+
+    async def broken(self: MemoryAccounts, shard: int, token: int, number: int, *rest: Any) -> None:
+        written = self.data.shard(shard)
+        written.token, written.number = token, number - 1
+        await write(self, shard, token, number, *rest)
+
+    MemoryAccounts.write = broken  # type: ignore[method-assign,assignment]
+    MemoryAccounts._unless_fenced = lambda self, shard, token: self.data.shard(shard)  # type: ignore[method-assign]
+
+
+def takeover_without_open_orders() -> None:
+    """Begin without what may be at a venue."""
+    take, load = SqliteAccounts.take, SqliteAccounts.load
+
+    async def take_broken(self: SqliteAccounts, shard: int, token: int) -> Heads:
+        heads = await take(self, shard, token)
+        return evolve(heads, documents=[one for one in heads.documents if one.kind != "order"])
+
+    async def load_broken(self: SqliteAccounts, *args: Any) -> Any:
+        found = await load(self, *args)
+        return {who: [one for one in documents if one.kind != "order"] for who, documents in found.items()}
+
+    SqliteAccounts.take = take_broken  # type: ignore[method-assign]
+    SqliteAccounts.load = load_broken  # type: ignore[method-assign,assignment]
+
+
+def book_a_report_twice() -> None:
+    """Book what was matched once more, when the venue says so once more."""
+    LIFE[OrderState.MATCHED, Said.MATCHED] = (Step.BOOK, OrderState.MATCHED)
+
+
+def spend_a_grant_before_it_is_durable() -> None:
+    """Take what is left of a budget for granted."""
+
+    async def broken(self: Grants, task: CopyTask, cost: Usd) -> bool:
+        assert self.limit is not None
+        await trio.lowlevel.checkpoint()
+        day = self._of(task)
+        day.granted = self.limit.micro
+        return day.left >= cost.micro
+
+    Grants.draw = broken  # type: ignore[method-assign]
+
+
+def send_before_it_is_durable() -> None:
+    """Wait for nothing."""
+
+    async def broken(self: Batch) -> None:
+        await trio.lowlevel.checkpoint()
+
+    Batch.wait = broken  # type: ignore[method-assign]
 
 
 def fresh_salt_on_retry() -> None:
-    """Sign anew each time, and send what was signed last."""
-    prepare = DryRunExecutor.prepare
+    """Sign anew each time that something is sent again."""
+    submit, sent = DryRunExecutor.submit, set[str]()
 
-    def broken(self: DryRunExecutor, *args: Any) -> Order:
-        order = prepare(self, *args)
-        body = os.urandom(8).hex().encode() + order.body
-        return evolve(order, body=body, order_id=OrderId("0x" + sha256(body).hexdigest()))
+    async def broken(self: DryRunExecutor, order: Order) -> ExecutionReport:
+        if order.key in sent:
+            body = os.urandom(8).hex().encode() + order.body
+            order = evolve(order, body=body, order_id=OrderId("0x" + sha256(body).hexdigest()))
+        sent.add(order.key)
+        return await submit(self, order)
 
-    async def forgetful(self: Execution, task: CopyTask) -> None:
-        await trio.lowlevel.checkpoint()
-
-    DryRunExecutor.prepare = broken  # type: ignore[method-assign,assignment]
-    Execution._resume = forgetful  # type: ignore[method-assign]
-    SqliteJournal.freeze = _overwrite  # type: ignore[method-assign]
-
-
-def acknowledge_before_recording() -> None:
-    """Tell the queue that a task is done, and do it then."""
-    run = Execution.run
-
-    async def broken(self: Execution, task: CopyTask) -> Any:
-        await self.store.inbox.complete(task.task_id, self.owner, Outcome(end=End.FILLED))
-        return await run(self, task)
-
-    Execution.run = broken  # type: ignore[method-assign]
+    DryRunExecutor.submit = broken  # type: ignore[method-assign]
 
 
 def release_on_timeout() -> None:
     """Take no answer for a refusal."""
     submit = Execution._submit
 
-    async def broken(self: Execution, task: CopyTask, order: Order) -> Any:
+    async def broken(self: Execution, shard: Shard, task: CopyTask, order: Order) -> Any:
         with trio.move_on_after(self.settings.send_timeout_s / 2):
-            return await submit(self, task, order)
-        raise OrderNotSent("no answer, so it was surely not sent")
+            return await submit(self, shard, task, order)
+        return not_sent("no answer, so it was surely not sent")
 
     Execution._submit = broken  # type: ignore[method-assign]
 
@@ -83,39 +165,45 @@ def log_index_in_the_key() -> None:
     trio_copy.model.signals.fill_signal_id = broken
 
 
-async def _overwrite(self: SqliteJournal, order: Order, task: CopyTask, members: Any = ()) -> OrderRecord:
-    """Store an order as if nobody else could have stored one."""
-    await self.writer.run(
-        lambda db: db.execute("UPDATE orders SET key = key || '-' || hex(randomblob(4)) WHERE key = ?", (order.key,))
-    )
-    now = self.wall()
-    await _FREEZE(self, order, task, members)
-    return OrderRecord(order=order, task=task, members=tuple(members), state=JournalState.INTENT, at=now, frozen_at=now)
-
-
-_FREEZE = SqliteJournal.freeze
-
-
 @frozen
 class Mutant:
-    """A way to break the engine, and the history that shows it."""
+    """A way to break the engine, and what shows it: a history, or a seeded world of several engines."""
 
     sabotage: Callable[[], None]
-    case: Case
+    shown_by: Case | int
+
+
+def _crash(point: str, nth: int, faults: tuple[str, ...] = (), gap: str = "fresh") -> Case:
+    return Case("sqlite", point, nth, faults, gap)
 
 
 MUTANTS = (
-    Mutant(get_then_set, Case("twins", 0, (), "fresh")),
-    Mutant(fresh_salt_on_retry, Case("send: answered", 1, (), "fresh")),
-    Mutant(acknowledge_before_recording, Case("place: before the reservation", 1, (), "fresh")),
-    Mutant(release_on_timeout, Case("nowhere", 0, ("lose-reply",), "fresh")),
-    Mutant(log_index_in_the_key, Case("nowhere", 0, (), "fresh")),
+    Mutant(checkpoint_ahead_of_effects, _crash("write: durable", 17, ("lose-request",))),
+    Mutant(place_before_the_lane_is_free, _crash("nowhere", 0, ("lose-request",))),
+    Mutant(write_out_of_order, _crash("nowhere", 0)),
+    Mutant(takeover_that_does_not_fence, 1),
+    Mutant(takeover_without_open_orders, _crash("send: answered", 1)),
+    Mutant(book_a_report_twice, _crash("nowhere", 0)),
+    Mutant(spend_a_grant_before_it_is_durable, 2),
+    Mutant(send_before_it_is_durable, _crash("nowhere", 0)),
+    Mutant(fresh_salt_on_retry, _crash("nowhere", 0, ("lose-request", "kill"))),
+    Mutant(release_on_timeout, _crash("nowhere", 0, ("lose-reply",))),
+    Mutant(log_index_in_the_key, _crash("nowhere", 0)),
 )
 
 
 def hunt() -> list[tuple[str, bool, bool]]:
-    """Play each mutant's history: its name, whether it was caught, and whether the honest engine passes the same one."""
+    """Play what shows each mutant: its name, whether it was caught, and whether the honest engine passes the same."""
     return [
-        (mutant.sabotage.__name__, bool(play(mutant.case, mutant.sabotage)[0]), not play(mutant.case)[0])
+        (mutant.sabotage.__name__, bool(_play(mutant.shown_by, mutant.sabotage)), not _play(mutant.shown_by, None))
         for mutant in MUTANTS
     ]
+
+
+def _play(shown_by: Case | int, sabotage: Callable[[], None] | None) -> Verdict:
+    if isinstance(shown_by, Case):
+        try:
+            return play(shown_by, sabotage)[0]
+        except EngineBroke as error:
+            return Verdict(wrong=[str(error)])
+    return apart(partial(instances.play, shown_by, sabotage=sabotage))

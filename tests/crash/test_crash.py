@@ -4,6 +4,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from tests.crash.mutants import MUTANTS
+
 ROOT = Path(__file__).parents[2]
 BUDGET = "45s"
 
@@ -20,8 +22,14 @@ def test_no_crash_loses_doubles_or_misreports_anything() -> None:
     assert done.stdout.splitlines()[-1].endswith("lost 0 doubled 0 wrong 0")
 
 
+def test_many_deaths_in_a_row_lose_nothing() -> None:
+    """Each process dies while it takes up what the one before has left, on each kind of store."""
+    done = run("--kills", "12")
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
 def test_every_mutant_is_caught() -> None:
     """A broken engine shows in the same histories that the honest one passes."""
     done = run("--mutants")
     assert done.returncode == 0, done.stdout + done.stderr
-    assert done.stdout.count("caught") == 5
+    assert done.stdout.count("caught") == len(MUTANTS)

@@ -1,4 +1,4 @@
-"""One life of an engine on a chain, a venue and a file that outlive it; it may be killed at a named point.
+"""One life of an engine on a chain, a venue and a store that outlive it; it may be killed at a named point.
 
 Everything else is as in production: the real nursery tree, the real SQLite file with its real fsync, the real protocol.
 Time is virtual and the chain a devnet, so that a life takes a fraction of a second.
@@ -7,7 +7,7 @@ Time is virtual and the chain a devnet, so that a life takes a fraction of a sec
 import os
 import signal
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,125 +15,62 @@ import msgspec
 import trio
 from attrs import evolve, frozen
 
-from tests.builders import LEADER, NOW, POLYGON
-from tests.crash.twins import let_twins_work
+from tests.builders import NOW
+from tests.crash.checker import AtVenue
+from tests.crash.script import STEP_S, Script
+from tests.crash.stores import Place, StoreOfLife
+from tests.crash.watched import WatchedExecutor, WatchedVenue
 from tests.harness import Recorder, World, make_test_plan
-from tests.plugins.test_conformance import in_place
-from trio_copy.chain.decoders.order_filled import EXCHANGE_V2
+from tests.plugins.stores import in_place
 from trio_copy.clock import wall_clock_from
-from trio_copy.config import PluginTable
-from trio_copy.engine.plan import Plan, make_plan
+from trio_copy.engine.plan import Plan
 from trio_copy.engine.service import Service
 from trio_copy.engine.wiring import open_service
 from trio_copy.errors import TrioCopyError
-from trio_copy.model.fills import Side
-from trio_copy.model.follow_settings import Execution, Filters, Sizing
-from trio_copy.model.ids import TokenId
-from trio_copy.model.units import NO_USD, Ratio, Shares, Usd
-from trio_copy.testing.devnet import DevChain, DevNode, DevTx
-from trio_copy.testing.devnet.chain import fake_hash
-from trio_copy.testing.devnet.encode import order_filled_log
+from trio_copy.model.follow_settings import Caps, Execution, Filters, Sizing
+from trio_copy.model.ids import FollowerId
+from trio_copy.model.orders import ExecutionReport, Order
+from trio_copy.model.units import Ratio, Usd
+from trio_copy.records import decode
+from trio_copy.testing.devnet import DevNode
 from trio_copy.testing.virtual import run_virtually
+from trio_copy_dry_run.venue_file import VenueFile
 
-FOLLOWERS = ("alice", "bob")
-STEP_S = 2.0
+ALICE, BOB = FollowerId("alice"), FollowerId("bob")
+FOLLOWERS = (ALICE, BOB)
 DEADLINE_S = 600.0
-LIVES_APART = {"fresh": 60.0, "stale": 4000.0}
-"""How much later a killed engine starts again: while its tasks are still worth sending, or long after."""
-CALLED_OFF = 5
-"""A token of which little is bought, sold again while it waits, and bought again: never enough for an order."""
-REORG_AT = 4
-"""The block after which the chain drops its newest block, and mines it again behind another transaction."""
+LIVES_APART = {"at once": 1.0, "fresh": 60.0, "stale": 4000.0}
+"""How long after its death an engine starts again: while its chain goes on, while its tasks are still worth sending, or
+long after."""
+DAY_CAPS = {BOB: Usd.parse(16)}
+COMMON_CAP = Usd.parse(38)
+"""Both are less than what the leader's trades would cost."""
 
 
 @frozen(kw_only=True)
 class Life:
     """What one process does."""
 
-    folder: Path
+    place: Place
     number: int
     gap: str
     faults: tuple[str, ...]
     kill_at: str | None = None
     """The point to be killed at; None lives to the end."""
     kill_nth: int = 1
-    twins: bool = False
-    """Whether every task is carried out by two instances at once."""
+    forget_nth: int | None = None
+    """After how many writes the store forgets its last ones."""
     sabotage: Callable[[], None] | None = None
     """Breaks the engine on purpose, for tests of the checker."""
 
     @property
+    def folder(self) -> Path:
+        return self.place.folder
+
+    @property
     def starts_at(self) -> float:
-        return NOW + self.number * LIVES_APART[self.gap]
-
-
-def trades() -> list[tuple[DevTx, ...]]:
-    """What the leader does, block by block: entries and exits in several tokens, two of them in one block."""
-    script = [
-        [(Side.BUY, 1, 100)],
-        [(Side.BUY, 2, 200), (Side.BUY, 3, 50)],
-        [(Side.SELL, 1, 40)],
-        [(Side.BUY, 1, 60)],
-        [(Side.SELL, 2, 200), (Side.BUY, 4, 10), (Side.BUY, CALLED_OFF, 10)],
-        [(Side.BUY, 4, 10), (Side.SELL, CALLED_OFF, 10)],
-        [(Side.SELL, 1, 120), (Side.BUY, CALLED_OFF, 10)],
-    ]
-    numbers = iter(range(1, 100))
-    return [tuple(_trade(next(numbers), *trade) for trade in block) for block in script]
-
-
-def _trade(number: int, side: Side, token: int, shares: int) -> DevTx:
-    return DevTx(
-        tx_hash=fake_hash("tx", number),
-        logs=(
-            order_filled_log(
-                exchange=EXCHANGE_V2,
-                order_hash=fake_hash("order", number),
-                owner=LEADER,
-                counterparty=EXCHANGE_V2,
-                side=side,
-                token_id=TokenId(token),
-                shares=Shares(shares * 1_000_000),
-                notional=Usd(shares * 500_000),
-                fee=NO_USD,
-            ),
-        ),
-    )
-
-
-def _stranger(number: int) -> DevTx:
-    """A transaction whose only effect is that others move to another place in their block."""
-    return DevTx(tx_hash=fake_hash("stranger", number), logs=(_trade(1000 + number, Side.BUY, 9, 1).logs[0],))
-
-
-class Script:
-    """The chain as it grows; the same in every life."""
-
-    def __init__(self) -> None:
-        """Begin with the chain's first block."""
-        self._time = NOW
-        self._next = 0
-        self.blocks = trades()
-        self.chain = DevChain(POLYGON, lambda: self._time)
-
-    def catch_up(self, now: float) -> None:
-        """Mine whatever is due."""
-        while self.due <= now:
-            self._time = self.due
-            self._next += 1
-            txs = self.blocks[self._next - 1] if self._next <= len(self.blocks) else ()
-            self.chain.mine(*txs)
-            if self._next == REORG_AT:
-                self.chain.reorg(1, [(_stranger(1), *txs), ()])
-
-    @property
-    def over(self) -> bool:
-        return self._next > len(self.blocks)
-
-    @property
-    def due(self) -> float:
-        """Unix seconds at which the next block is mined."""
-        return NOW + STEP_S * (self._next + 1)
+        died = [event["at"] for event in events(self.folder) if event["event"] == "died"]
+        return max(died) + LIVES_APART[self.gap] if died else NOW
 
 
 def make_plan_for(life: Life) -> Plan:
@@ -146,12 +83,13 @@ def make_plan_for(life: Life) -> Plan:
             "reconcile_every_s": 1.0,
             "escalate_after_s": 60.0,
             "startup_reconcile_s": 120.0,
+            "max_day_usd": COMMON_CAP,
         },
         executor={
             "latency_ms": 50,
             "partial_bps": 3000,
             "fee_bps": 100,
-            "settle_s": 1.0,
+            "settle_s": 2.5,
             "faults": list(life.faults),
             "late_s": 3.0,
             "prove_absence_s": 5.0,
@@ -160,48 +98,51 @@ def make_plan_for(life: Life) -> Plan:
     )
     sizing = Sizing(ratio=Ratio.parse("0.1"), minimum_usd=Usd.parse(1), minimum_policy="accumulate", accumulate_s=30.0)
     follow = tuple(
-        evolve(table, size=sizing, filters=Filters(max_age_s=DEADLINE_S), execution=Execution(attempts=2))
+        evolve(
+            table,
+            size=sizing,
+            filters=Filters(max_age_s=DEADLINE_S),
+            execution=Execution(attempts=2),
+            caps=Caps(max_day_usd=DAY_CAPS.get(table.follower)),
+        )
         for table in plan.settings.follow
     )
-    store = PluginTable(name="sqlite", plugin="sqlite", options={"path": str(life.folder / "store.db")})
-    return make_plan(evolve(plan.settings, follow=follow, store=store), plan.registry)
+    return evolve(plan, settings=evolve(plan.settings, follow=follow))
 
 
 def run_life(life: Life, seed: int) -> None:
     """Live in this process; only returns when nobody was to be killed, or the point was never reached."""
     if life.sabotage is not None:
         life.sabotage()
-    if life.twins:
-        let_twins_work()
     run_virtually(_live, life, seed=seed)
 
 
-def _killer(life: Life) -> Callable[[str], None]:
+async def _live(life: Life) -> None:
+    wall, script = wall_clock_from(life.starts_at), Script()
+    script.catch_up(life.starts_at)
+    recorder = _Log(life.folder / "events.jsonl")
+    store = StoreOfLife(life.place, forget_nth=life.forget_nth)
     seen: Counter[str] = Counter()
 
     def at(point: str) -> None:
         seen[point] += 1
         if point == life.kill_at and seen[point] == life.kill_nth:
+            store.keep()
+            recorder.write("died", at=wall())
             os.kill(os.getpid(), signal.SIGKILL)
 
-    return at
-
-
-async def _live(life: Life) -> None:
-    at, wall, script = _killer(life), wall_clock_from(life.starts_at), Script()
-    script.catch_up(life.starts_at)
-    recorder = _Log(life.folder / "events.jsonl")
     async with trio.open_nursery() as nursery:
         node = DevNode(script.chain)
         node.faults.without_removed = True  # a reorg is then noticed late: the new block comes before the old one goes
         world = World(script.chain, [node], wall, nursery=nursery, recorder=recorder)
-        plan = make_plan_for(life)
+        seams = world.seams()
+        seams.at, seams.in_thread, seams.instance = at, in_place, f"life-{life.number}"
         try:
             async with (
-                open_service(plan, _seams(world, at), world.endpoints) as service,
+                open_service(store.planned(make_plan_for(life)), seams, world.endpoints) as service,
                 trio.open_nursery() as running,
             ):
-                _watch_venue(service, at)
+                _watch(service, at, store, recorder)
                 await running.start(service.run)
                 while not script.over:
                     await trio.sleep(STEP_S / 2)
@@ -211,34 +152,16 @@ async def _live(life: Life) -> None:
         except* TrioCopyError as group:
             recorder.write("gave-up", detail=repr(group.exceptions))
         nursery.cancel_scope.cancel()
+    store.keep()
+    recorder.write("died", at=wall())
 
 
-def _seams(world: World, at: Callable[[str], None]) -> Any:
-    seams = world.seams()
-    seams.at, seams.in_thread = at, in_place
-    return seams
-
-
-def _watch_venue(service: Service, at: Callable[[str], None]) -> None:
-    executor: Any = service.groups["sim"].execution.executor
-    executor = executor.inner
-    executor.venue = _WatchedVenue(executor.venue, at)
-
-
-class _WatchedVenue:
-    """Lets a process die right before and right after the venue has taken its order."""
-
-    def __init__(self, venue: Any, at: Callable[[str], None]) -> None:
-        self._venue, self._at = venue, at
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._venue, name)
-
-    def place(self, *args: Any, **options: Any) -> Any:
-        self._at("venue: not yet")
-        report = self._venue.place(*args, **options)
-        self._at("venue: has it")
-        return report
+def _watch(service: Service, at: Callable[[str], None], store: StoreOfLife, recorder: "_Log") -> None:
+    redacted: Any = service.executions["sim"].executor
+    executor = redacted.inner
+    executor.venue = WatchedVenue(executor.venue, at)
+    watched = WatchedExecutor(executor, store.has_order, lambda what: recorder.write("wrong", detail=what), {})
+    service.executions["sim"].executor = evolve(redacted, inner=watched)
 
 
 async def _wait_quiet(service: Service, script: Script, wall: Callable[[], float]) -> None:
@@ -247,8 +170,9 @@ async def _wait_quiet(service: Service, script: Script, wall: Callable[[], float
     while quiet < 3 and wall() < until:
         await trio.sleep(5)
         script.catch_up(wall())
-        depth = await service.store.inbox.depth()
-        still = depth.queued or depth.leased or depth.held or await service.store.journal.unresolved()
+        status, shards = service.status(), service.holder.shards.values()
+        accounts = [account for shard in shards for account in shard.accounts.values()]
+        still = status.queued or status.busy or any(account.orders or account.waiting for account in accounts)
         quiet = 0 if still else quiet + 1
 
 
@@ -262,8 +186,25 @@ class _Log(Recorder):
     def on_step(self, step: str, detail: str) -> None:
         super().on_step(step, detail)
         if step == "armed":
-            self.write("armed", detail=detail)
+            self.write("armed", block=int(detail.split()[2].rstrip(";")))
 
     def write(self, event: str, **fields: object) -> None:
         with self._path.open("ab") as file:
             file.write(msgspec.json.encode({"event": event, **fields}) + b"\n")
+
+
+def events(folder: Path) -> list[dict[str, Any]]:
+    """Return what the lives in a folder have written down."""
+    path = folder / "events.jsonl"
+    return [msgspec.json.decode(line) for line in path.read_bytes().splitlines()] if path.exists() else []
+
+
+def venue(folder: Path) -> Iterator[AtVenue]:
+    """Return what the venue of a folder took."""
+    for line in VenueFile(folder / "venue.jsonl").lines():
+        yield AtVenue(
+            order=decode(bytes(line.order), Order),
+            report=decode(bytes(line.report), ExecutionReport),
+            failed=line.fails,
+            at=line.at,
+        )

@@ -1,4 +1,4 @@
-"""What happens to tasks that rest: given back, called off by an exit, or without their signal. On any store."""
+"""What happens to tasks that rest: called off by an exit, gone out together, or without their signal."""
 
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
@@ -7,14 +7,14 @@ import trio
 from attrs import define, evolve, field, frozen
 
 from tests.builders import NOW, make_signal, make_task, usd
-from tests.engine.test_protocol import Venue, open_venue
+from tests.engine.desk import Desk, OpenStore, open_venue
+from trio_copy.engine.met import Adopted
 from trio_copy.model.decisions import Code, CopyTask, End
 from trio_copy.model.fills import Side
 from trio_copy.model.ids import TokenId
 from trio_copy.model.units import NO_SHARES, Rounding, Shares
-from trio_copy.ports import Adopted
 
-Scenario = Callable[[Any], Awaitable[None]]
+Scenario = Callable[[OpenStore], Awaitable[None]]
 ACCUMULATE = {"minimum_policy": "accumulate", "minimum_usd": usd("2"), "accumulate_s": 300.0}
 
 
@@ -33,12 +33,14 @@ def leaves(number: int, shares: int = 100, *, sell: str = "proportional", **chan
     return evolve(made, **{"intent": intent, "decided_at": NOW + number / 1000, "deadline": NOW + 900, **changes})
 
 
-async def admit(venue: Venue, *tasks: CopyTask) -> None:
+async def admit(venue: Desk, *tasks: CopyTask) -> None:
+    """Do as the gate does with a signal that is new."""
     for task in tasks:
-        await venue.store.inbox.admit(task.signal, [task], None)
+        venue.shard.met.meet(task.signal, venue.wall(), whole=True)
+        await venue.take_in(task)
 
 
-async def all_end(venue: Venue, count: int) -> dict[str, tuple[End, Code | None]]:
+async def all_end(venue: Desk, count: int) -> dict[str, tuple[End, Code | None]]:
     """Wait until so many tasks have ended; return how, by their signals."""
     await venue.recorder.wait_until(lambda: len(venue.recorder.finished) >= count)
     return {
@@ -47,24 +49,24 @@ async def all_end(venue: Venue, count: int) -> dict[str, tuple[End, Code | None]
     }
 
 
-def traded(venue: Venue, side: Side) -> Shares:
+def traded(venue: Desk, side: Side) -> Shares:
     """What was bought, or sold, in all."""
     reports = (one.report for one in venue.recorder.finished if one.task.intent.side is side)
     return sum((report.shares for report in reports if report is not None), NO_SHARES)
 
 
-def ends(venue: Venue) -> list[str]:
+def ends(venue: Desk) -> list[str]:
     return sorted(one.outcome.end.value for one in venue.recorder.finished)
 
 
 # ------------------------------------------------------------------------------------------------ given back
 
 
-async def what_does_not_fit_goes_out_in_orders_of_its_own(open_store: Any) -> None:
+async def what_does_not_fit_goes_out_in_orders_of_its_own(open_store: OpenStore) -> None:
     """Eighteen copies gather, of which two fit into an order: nine orders, nine gathered, nothing is forgotten."""
     terms = {"aggregate_s": 30.0, "max_order_usd": usd("12")}
     async with open_venue(open_store, terms=terms) as venue:
-        await admit(venue, *(entry(number, gathers=True, not_before=NOW + 30) for number in range(18)))
+        await admit(venue, *(entry(number, aggregates=True, not_before=NOW + 30) for number in range(18)))
         await all_end(venue, 18)
         assert ends(venue) == ["filled"] * 9 + ["gathered"] * 9
         assert traded(venue, Side.BUY) == Shares.parse(180)
@@ -110,11 +112,11 @@ SALES = (
 
 WAITS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "delay": ({"delay_s": 10.0}, {"not_before": NOW + 60}),
-    "aggregate": ({"aggregate_s": 10.0}, {"not_before": NOW + 60, "gathers": True}),
+    "aggregate": ({"aggregate_s": 10.0}, {"not_before": NOW + 60, "aggregates": True}),
 }
 
 
-async def an_exit_calls_off_what_waits(open_store: Any, how: str, sale: Sale) -> None:
+async def an_exit_calls_off_what_waits(open_store: OpenStore, how: str, sale: Sale) -> None:
     """What the leader sold again is not bought, in proportion; what is bought in the end is what he still holds."""
     terms, waits = WAITS[how]
     async with open_venue(open_store, terms=terms) as venue:
@@ -129,46 +131,46 @@ async def an_exit_calls_off_what_waits(open_store: Any, how: str, sale: Sale) ->
         for task in exits:
             await venue.end_of(task)
             tasks += 1
-            assert (await venue.store.inbox.depth()).leased == 0
+            assert nothing_is_open(venue)
         found = await all_end(venue, tasks + len(sale.buys))
         assert found[exits[-1].signal.signal_id] == sale.exits
         assert (traded(venue, Side.BUY), traded(venue, Side.SELL)) == (
             Shares.parse(sale.bought),
             Shares.parse(sale.sold),
         )
-        position = await venue.position(exits[0])
+        position = venue.position(exits[0])
         assert position.shares == Shares.parse(sale.bought) - Shares.parse(sale.sold)
 
 
-async def small_entries_are_called_off(open_store: Any) -> None:
+async def small_entries_are_called_off(open_store: OpenStore) -> None:
     """He buys a little, sells it, and buys a little again: what is left of him is too little, and nothing is bought."""
     async with open_venue(open_store, terms=ACCUMULATE) as venue:
-        await admit(venue, entry(1, 20, gathers=True))
-        await depth_is(venue, held=1, leased=0)
+        await admit(venue, entry(1, 20, aggregates=True))
+        await waits_in_the_account(venue, 1)
         await admit(venue, leaves(2, 20))
         assert list((await all_end(venue, 2)).values()) == [LEFT, LEFT]
-        await admit(venue, entry(3, 20, gathers=True))
-        await depth_is(venue, held=1, leased=0)
+        await admit(venue, entry(3, 20, aggregates=True))
+        await waits_in_the_account(venue, 1)
         # Now it is enough, together with another one of the same size, and not a share more.
-        await admit(venue, entry(4, 20, gathers=True))
+        await admit(venue, entry(4, 20, aggregates=True))
         await all_end(venue, 4)
         assert traded(venue, Side.BUY) == Shares.parse(4)
 
 
-async def what_is_left_of_a_small_entry_goes_on_waiting(open_store: Any) -> None:
+async def what_is_left_of_a_small_entry_goes_on_waiting(open_store: OpenStore) -> None:
     """Half of it is called off; together with the next one it is enough, and both are what he still holds."""
     async with open_venue(open_store, terms=ACCUMULATE) as venue:
-        await admit(venue, entry(1, 20, gathers=True))
-        await depth_is(venue, held=1, leased=0)
+        await admit(venue, entry(1, 20, aggregates=True))
+        await waits_in_the_account(venue, 1)
         await admit(venue, leaves(2, 10))
         await all_end(venue, 1)
-        await admit(venue, entry(3, 30, gathers=True))
+        await admit(venue, entry(3, 30, aggregates=True))
         await all_end(venue, 3)
         assert traded(venue, Side.BUY) == Shares.parse(4)
-        assert (await venue.position(entry(1))).leader_shares == Shares.parse(40)
+        assert venue.position(entry(1)).leader_shares == Shares.parse(40)
 
 
-async def an_entry_after_the_exit_is_bought(open_store: Any) -> None:
+async def an_entry_after_the_exit_is_bought(open_store: OpenStore) -> None:
     """He sold, and bought again: only what came before the exit is called off, though both wait alike."""
     terms, waits = WAITS["delay"]
     async with open_venue(open_store, terms=terms) as venue:
@@ -178,7 +180,7 @@ async def an_entry_after_the_exit_is_bought(open_store: Any) -> None:
         assert traded(venue, Side.BUY) == Shares.parse(5)
 
 
-async def an_exit_that_is_too_late_still_calls_off(open_store: Any) -> None:
+async def an_exit_that_is_too_late_still_calls_off(open_store: OpenStore) -> None:
     """No order of it may leave, but nobody has to hold what the leader has sold again."""
     terms, waits = WAITS["delay"]
     async with open_venue(open_store, terms=terms) as venue:
@@ -188,34 +190,33 @@ async def an_exit_that_is_too_late_still_calls_off(open_store: Any) -> None:
         assert found[leaves(2).signal.signal_id][0] is End.EXPIRED
 
 
-async def entries_behind_a_stuck_order_are_called_off(open_store: Any) -> None:
+async def entries_behind_a_stuck_order_are_called_off(open_store: OpenStore) -> None:
     """An entry and an exit stand behind an order in doubt: the exit goes first, sells what came of it, and no more is bought."""
     async with open_venue(open_store, faults=("lose-request",), prove_absence_s=60.0) as venue:
         await admit(venue, entry(1))
         await in_doubt(venue)
-        executor: Any = venue.group.execution.executor
-        executor.settings = evolve(executor.settings, faults=())
+        venue.executor.settings = evolve(venue.executor.settings, faults=())
         await admit(venue, entry(2), leaves(3, 200))
-        await depth_is(venue, leased=3)
+        assert venue.lanes.waiting == 2
         found = await all_end(venue, 3)
         assert found[entry(2).signal.signal_id] == LEFT
         assert traded(venue, Side.BUY) == traded(venue, Side.SELL) == Shares.parse(10)
 
 
-async def an_entry_in_hand_is_called_off(open_store: Any) -> None:
+async def an_entry_in_hand_is_called_off(open_store: OpenStore) -> None:
     """The leader sells while the venue is asked about the market: what is not frozen yet gives way to the exit."""
     async with open_venue(open_store) as venue:
         market = asked_about_the_market(venue)
         await admit(venue, entry(1))
         await market.asked.wait()
         await admit(venue, leaves(2))
-        await depth_is(venue, leased=2)
+        assert len(venue.lanes) == 2
         market.answers.set()
         found = await all_end(venue, 2)
         assert set(found.values()) == {LEFT}
 
 
-async def a_burst_of_trades_leaves_nothing_over(open_store: Any) -> None:
+async def a_burst_of_trades_leaves_nothing_over(open_store: OpenStore) -> None:
     """He buys and sells again and again, some of it waiting, some of it not: in the end he holds nothing, and nor do we."""
     terms, waits = WAITS["aggregate"]
     async with open_venue(open_store, terms=terms) as venue:
@@ -228,39 +229,38 @@ async def a_burst_of_trades_leaves_nothing_over(open_store: Any) -> None:
             await trio.sleep(0.05)
         await all_end(venue, len(tasks))
         assert traded(venue, Side.BUY) == traded(venue, Side.SELL)
-        assert (await venue.store.inbox.depth()).leased == 0
+        assert nothing_is_open(venue)
 
 
 # ------------------------------------------------------------------------------------------------ taken back
 
 
-async def what_waits_in_a_lane_is_suspended(open_store: Any) -> None:
+async def what_waits_in_a_lane_is_suspended(open_store: OpenStore) -> None:
     """A reorg takes its signal while it stands behind an order in doubt: it is not bought, until it is mined again."""
     async with open_venue(open_store, faults=("lose-request",), prove_absence_s=60.0) as venue:
         await admit(venue, entry(1))
         await in_doubt(venue)
         await admit(venue, entry(2))
-        await depth_is(venue, leased=2)
         # The one has an order, and goes on; the other has none.
         assert await retract(venue, entry(1)) == (0, 1)
         assert await retract(venue, entry(2)) == (1, 0)
-        assert (await venue.store.inbox.depth()).held == 1
+        assert venue.lanes.suspended == 1
         await all_end(venue, 1)
         await trio.sleep(10)
         assert len(venue.recorder.finished) == 1
-        await depth_is(venue, held=1, leased=0)
+        assert venue.lanes.suspended == 1
         await mine_again(venue, entry(2))
         found = await all_end(venue, 2)
         assert found[entry(2).signal.signal_id] == (End.FILLED, None)
         assert venue.recorder.finished[-1].task.deadline == entry(2).deadline
 
 
-async def what_is_in_hand_is_suspended(open_store: Any) -> None:
+async def what_is_in_hand_is_suspended(open_store: OpenStore) -> None:
     """A reorg comes while the venue is asked about the market: nothing is frozen, reserved or sent; it ends in time."""
     terms = {"aggregate_s": 1.0}
     async with open_venue(open_store, terms=terms) as venue:
         market = asked_about_the_market(venue)
-        tasks = [entry(number, gathers=True, not_before=NOW + 30, deadline=NOW + 120) for number in (1, 2)]
+        tasks = [entry(number, aggregates=True, not_before=NOW + 30, deadline=NOW + 120) for number in (1, 2)]
         await admit(venue, *tasks)
         await market.asked.wait()
         assert await retract(venue, tasks[1]) == (1, 0)
@@ -270,53 +270,95 @@ async def what_is_in_hand_is_suspended(open_store: Any) -> None:
         assert found[tasks[0].signal.signal_id] == (End.FILLED, None)
         assert found[tasks[1].signal.signal_id] == (End.RETRACTED, Code.RETRACTED)
         assert traded(venue, Side.BUY) == Shares.parse(10)
-        assert await venue.store.journal.of_task(tasks[1].follow, tasks[1].task_id) == ()
+        assert await orders_of(venue, tasks[1]) == 0
 
 
-async def what_was_given_out_before_is_suspended(open_store: Any) -> None:
-    """Its owner died before it had an order, and the reorg came meanwhile: whoever gets it next asks the store."""
-    async with open_venue(open_store, at_work=False) as venue:
+async def what_is_suspended_goes_out_with_nobody(open_store: OpenStore) -> None:
+    """A reorg takes a small entry that has not waited durably yet: the next one does not take it along."""
+    async with open_venue(open_store, terms=ACCUMULATE, faults=("lose-request",), prove_absence_s=60.0) as venue:
         await admit(venue, entry(1))
-        await venue.store.inbox.lease_nowait("sim", "somebody who dies", 1)
-        await venue.store.inbox.expire(NOW + 1000)
+        await in_doubt(venue)
+        await admit(venue, entry(2, 60, aggregates=True))
+        assert await retract(venue, entry(2, 60, aggregates=True)) == (1, 0)
+        await admit(venue, entry(3, 60, aggregates=True))
+        found = await all_end(venue, 2)
+        assert found[entry(3, 60).signal.signal_id] == (End.FILLED, None)
+        assert traded(venue, Side.BUY) == Shares.parse(16)
+        await mine_again(venue, entry(2, 60, aggregates=True))
+        await all_end(venue, 3)
+        assert traded(venue, Side.BUY) == Shares.parse(22)
+
+
+async def a_small_entry_is_suspended_while_it_waits_for_company(open_store: OpenStore) -> None:
+    """It is too little by itself, and a reorg takes it: company that comes does not take it along, until it is back."""
+    async with open_venue(open_store, terms=ACCUMULATE) as venue:
+        small = entry(1, 20, aggregates=True)
+        await admit(venue, small)
+        await waits_in_the_account(venue, 1)
+        assert await retract(venue, small) == (1, 0)
+        await admit(venue, entry(2, 20, aggregates=True))
+        await trio.sleep(10)
+        assert venue.recorder.finished == []
+        await mine_again(venue, small)
+        await admit(venue, entry(3, 20, aggregates=True))
+        await all_end(venue, 3)
+        assert traded(venue, Side.BUY) == Shares.parse(6)
+
+
+async def another_attempt_waits_for_the_signal(open_store: OpenStore) -> None:
+    """A reorg comes while an order is on its way, and the venue kills it: the next attempt is not sent meanwhile."""
+    terms = {"attempts": 2}
+    async with open_venue(open_store, terms=terms, faults=("kill",), latency_ms=1000) as venue:
+        await admit(venue, entry(1))
+        await trio.sleep(0.5)
         assert await retract(venue, entry(1)) == (0, 1)
-        await venue.nursery.start(venue.group.run)
-        await depth_is(venue, held=1, leased=0)
-        assert await venue.store.journal.of_task(entry(1).follow, entry(1).task_id) == ()
+        await trio.sleep(10)
+        assert await orders_of(venue, entry(1)) == 1
+        assert venue.lanes.suspended == 1
+        venue.executor.settings = evolve(venue.executor.settings, faults=())
+        await mine_again(venue, entry(1))
+        assert list((await all_end(venue, 1)).values()) == [(End.FILLED, None)]
+        assert await orders_of(venue, entry(1)) == 2
 
 
-async def retract(venue: Venue, task: CopyTask) -> tuple[int, int]:
-    """Do as the pipeline does; return how many tasks are held, and how many have started."""
-    found = await venue.store.inbox.retract(task.signal)
-    assert found is not None
-    suspended = await venue.group.suspend(found.signal_id)
-    return found.held + suspended, found.given_out - suspended
+async def retract(venue: Desk, task: CopyTask) -> tuple[int, int]:
+    """Do as the gate does; return how many tasks are suspended, and how many are placed."""
+    first = venue.shard.met.retract(task.signal, venue.wall())
+    assert first is not None
+    found = venue.shard.retract(first)
+    await trio.lowlevel.checkpoint()
+    return found
 
 
-async def mine_again(venue: Venue, task: CopyTask) -> None:
-    found = await venue.store.inbox.admit(task.signal, [task], None)
-    assert isinstance(found, Adopted)
-    venue.group.restore(found.signal_id)
+async def mine_again(venue: Desk, task: CopyTask) -> None:
+    assert venue.shard.met.meet(task.signal, venue.wall(), whole=True) == Adopted(task.signal.signal_id)
+    assert venue.shard.resume(task.signal.signal_id) == 1
+    await trio.lowlevel.checkpoint()
 
 
-async def depth_is(venue: Venue, **wanted: int) -> None:
-    """Wait until so many tasks are where they should be."""
+def nothing_is_open(venue: Desk) -> bool:
+    return not venue.open_orders() and not any(queued.in_hand for queued in venue.lanes)
 
-    async def fits() -> bool:
-        depth = await venue.store.inbox.depth()
-        return all(getattr(depth, name) == count for name, count in wanted.items())
 
-    with trio.fail_after(600):
-        while not await fits():  # noqa: ASYNC110  virtual time
+async def waits_in_the_account(venue: Desk, count: int) -> None:
+    """Wait until so many tasks wait for company, and no worker has anything."""
+    with trio.fail_after(600):  # noqa: ASYNC912  only the waiting may take long
+        while len(venue.account().waiting) != count or len(venue.lanes):  # noqa: ASYNC110  virtual time
             await trio.sleep(0.2)
 
 
-async def in_doubt(venue: Venue) -> None:
+async def in_doubt(venue: Desk) -> None:
     """Wait until nobody knows what became of an order."""
-    with trio.fail_after(600):
-        await trio.lowlevel.checkpoint()
-        while not venue.group.unproven:  # noqa: ASYNC110  virtual time
+    with trio.fail_after(600):  # noqa: ASYNC912  only the waiting may take long
+        while not venue.shard.unproven:  # noqa: ASYNC110  virtual time
             await trio.sleep(0.2)
+
+
+async def orders_of(venue: Desk, task: CopyTask) -> int:
+    """Count the orders that a task went out in."""
+    facts, documents = await venue.store.history.story(task.task_id)
+    told = {fact.order_id for fact in facts if fact.order_id}
+    return len(told) + sum(document.kind == "order" for document in documents)
 
 
 @define(eq=False)
@@ -336,10 +378,9 @@ class SlowMarket:
         return await self.executor.market(token_id)
 
 
-def asked_about_the_market(venue: Venue) -> SlowMarket:
-    execution = venue.group.execution
-    market = SlowMarket(execution.executor)
-    execution.executor = market
+def asked_about_the_market(venue: Desk) -> SlowMarket:
+    market = SlowMarket(venue.execution.executor)
+    venue.execution.executor = market
     return market
 
 
@@ -354,5 +395,7 @@ SCENARIOS: tuple[Scenario, ...] = (
     a_burst_of_trades_leaves_nothing_over,
     what_waits_in_a_lane_is_suspended,
     what_is_in_hand_is_suspended,
-    what_was_given_out_before_is_suspended,
+    what_is_suspended_goes_out_with_nobody,
+    a_small_entry_is_suspended_while_it_waits_for_company,
+    another_attempt_waits_for_the_signal,
 )

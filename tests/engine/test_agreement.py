@@ -40,7 +40,7 @@ async def test_a_liar_that_goes_ahead_step_by_step_is_left_behind(
         liar.faults.clear()
         await trade(world, 10)
         await world.recorder.wait_copies(60)
-        checkpoint = await service.store.control.checkpoint()
+        checkpoint = service.holder.shards[0].checkpoint
         mode = (await service.store.control.modes()).of(ENGINE).mode
     assert checkpoint is not None
     assert checkpoint.number <= world.chain.head.ref.number
@@ -84,4 +84,4 @@ async def test_a_node_that_lags_does_not_hold_up_a_start(clock: Clock) -> None:
         await trade(world, 60)
         world.nodes[1].faults.behind = 40
         async with running_engine(world, make_test_plan()) as service:
-            assert service.pipeline.armed_at == 60
+            assert service.gate.armed_at == 60

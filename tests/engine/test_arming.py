@@ -10,7 +10,7 @@ import trio.testing
 from attrs import evolve
 
 from tests.builders import hash_of
-from tests.harness import World, make_test_plan, open_world, patient, running_engine
+from tests.harness import World, leave_checkpoint, make_test_plan, open_world, patient, running_engine
 from trio_copy.cli.run import why_not_armed
 from trio_copy.config import PluginTable
 from trio_copy.engine.plan import Plan
@@ -31,7 +31,7 @@ async def starting(
     seams = world.seams()
     seams.from_head = from_head
     async with open_service(plan, seams, world.endpoints) as service, trio.open_nursery() as nursery:
-        await service.store.control.save_checkpoint(checkpoint)
+        await leave_checkpoint(service.store, checkpoint)
         nursery.start_soon(service.run)  # noqa: ASYNC113  it is armed only later, or never
         await world.nodes[0].wait_log_filters(1)
         yield service
@@ -48,7 +48,7 @@ async def test_nothing_is_copied_before_arming(clock: Clock) -> None:
         world.chain.mine(world.buy(token=1))
         world.chain.mine(world.buy(token=2))
         await trio.sleep(1)
-        assert service.pipeline.reader.counts["before-arming"] == 2
+        assert service.gate.reader.counts["before-arming"] == 2
         assert world.recorder.admitted == []
         world.chain.mine(world.buy(token=3))
         world.chain.mine(world.buy(token=4))
@@ -64,7 +64,7 @@ async def test_who_never_armed_says_why(clock: Clock) -> None:
     ):
         assert why_not_armed(service) == "the end came before a node told its head"
         await trio.sleep(1)
-        assert service.pipeline.sealed is None
+        assert service.gate.sealed is None
         behind = "the node's head 0 is behind the checkpoint 1; wait for it, or start with --from-head"
         assert why_not_armed(service) == behind
         world.chain.mine()
@@ -84,7 +84,7 @@ async def test_a_poisoned_checkpoint_is_refused_and_the_head_is_the_way_out(cloc
             world.chain.mine(world.buy())
             await world.recorder.wait_copies(2)
             await trio.sleep(1)
-            stored = await service.store.control.checkpoint()
+            stored = service.holder.shards[0].checkpoint
     assert stored is not None
     assert stored.number < 10
 

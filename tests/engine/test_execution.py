@@ -1,144 +1,35 @@
-"""From a lease to a recorded end: what may be sent, when, how often, and what is written down about it."""
+"""From a lane to a recorded end: what may be sent, when, how often, and what is written down about it."""
 
-from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
 import trio
 import trio.testing
-from attrs import define, evolve
+from attrs import evolve
 
-from tests.builders import NOW, make_follow, make_signal, make_task, usd
-from tests.harness import Recorder
-from tests.plugins.test_conformance import open_memory
-from trio_copy.clock import wall_clock_from
-from trio_copy.config import EngineSettings
-from trio_copy.copying.catalog import Catalog
-from trio_copy.copying.follow_book import FollowBook
-from trio_copy.engine.execution import Execution
-from trio_copy.engine.modes import ModeBoard
-from trio_copy.engine.reconciler import Reconciler
-from trio_copy.engine.shards import Everything, Ownership
-from trio_copy.engine.workers import WorkerGroup
-from trio_copy.entropy import seeded_entropy
+from tests.builders import NOW, make_signal, usd
+from tests.engine.desk import LEASE_S, Desk, buy, on_memory, open_desk, sell
+from trio_copy.accounts import OrderState
+from trio_copy.accounts.commands import Answer
+from trio_copy.errors import LeaseLost, OrderNotSent
 from trio_copy.model.control import ENGINE, Mode, ModeChange, Modes
-from trio_copy.model.decisions import Code, CopyTask, End
-from trio_copy.model.fills import Side
-from trio_copy.model.follows import Follower, Followers, TermsOfFollows
-from trio_copy.model.ids import FollowerId, TokenId
-from trio_copy.model.orders import Order
-from trio_copy.model.units import Shares
-from trio_copy.ports import Store
-from trio_copy.testing.conformance import StoreTerms
-from trio_copy.testing.samples import sample_entry
-from trio_copy.testing.scripted import ScriptedExecutor
+from trio_copy.model.decisions import Code, End
+from trio_copy.model.ids import TokenId
+from trio_copy.model.orders import ExecutionReport, Order, Status
+from trio_copy.model.units import NO_SHARES, NO_USD, Rounding, Shares
 
 Clock = trio.testing.MockClock
 
 
-@define(eq=False)
-class Desk:
-    """A worker group with a scripted venue, without a chain in front of it."""
-
-    store: Store
-    executor: ScriptedExecutor
-    recorder: Recorder
-    group: WorkerGroup
-    reconciler: Reconciler
-
-    async def admit(self, *tasks: CopyTask) -> None:
-        for task in tasks:
-            await self.store.inbox.admit(task.signal, [task], None)
-
-    async def run_to_end(self, *tasks: CopyTask) -> list[tuple[str, End, Code | None]]:
-        """Admit tasks, wait until each has an end, and return (follower, end, code) in that order."""
-        await self.admit(*tasks)
-        await self.recorder.wait_until(lambda: len(self.recorder.finished) >= len(tasks))
-        return self.ends()
-
-    def ends(self) -> list[tuple[str, End, Code | None]]:
-        return [
-            (f.task.follower, f.outcome.end, f.outcome.reason.code if f.outcome.reason else None)
-            for f in self.recorder.finished
-        ]
-
-
-class Shared(Everything):
-    """An engine that owns everything, on a store that others use as well."""
-
-    shared = True
-
-
-@asynccontextmanager
-async def open_desk(
-    *,
-    workers: int = 4,
-    open_store: Any = open_memory,
-    mode: Mode = Mode.RUN,
-    terms: dict[str, Any] | None = None,
-    ownership: Ownership | None = None,
-    **engine: Any,
-) -> AsyncGenerator[Desk, None]:
-    wall = wall_clock_from(NOW)
-    settings = EngineSettings(workers=workers, **{"send_timeout_s": 2.0, "reconcile_every_s": 1.0, **engine})
-    recorder, executor = Recorder(), ScriptedExecutor()
-    names = ("alice", "bob", "carol")
-    followers = Followers({FollowerId(name): Follower(follower=FollowerId(name), executor="sim") for name in names})
-    book = FollowBook(TermsOfFollows(followers=followers))
-    book.replace_all(make_follow(name, **{"sell": "sized", **(terms or {})}) for name in names)
-    change = ModeChange(mode=mode, why="test", at=NOW)
-    async with open_store(StoreTerms(wall=wall)) as store, trio.open_nursery() as nursery:
-        execution = Execution(
-            name="sim",
-            owner="me",
-            executor=executor,
-            store=store,
-            book=book,
-            catalog=Catalog(),
-            settings=settings,
-            mode=ModeBoard(Modes(version=1, by_scope={ENGINE: change})),
-            wall=wall,
-            entropy=seeded_entropy(1),
-            observer=recorder,
-            ownership=ownership or Everything(),
-        )
-        group = WorkerGroup(execution=execution, workers=workers)
-        reconciler = Reconciler(
-            settlements=execution.settlements,
-            store=store,
-            groups={"scripted": group, "sim": group},
-            settings=settings,
-            observer=recorder,
-            wall=wall,
-        )
-
-        async def reconcile() -> None:
-            while True:
-                await trio.sleep(settings.reconcile_every_s)
-                await reconciler.look()
-
-        nursery.start_soon(reconcile)
-        await nursery.start(group.run)
-        yield Desk(store, executor, recorder, group, reconciler)
-        group.drain()
-        nursery.cancel_scope.cancel()
-
-
-def task(
-    number: int = 1, follower: str = "alice", *, side: Side = Side.BUY, token: int = 7, **changes: Any
-) -> CopyTask:
-    made = make_task(make_signal(number, side=side, token_id=TokenId(token)), follower)
-    return evolve(made, **changes)
-
-
 async def test_a_filled_order_is_booked_and_settled(clock: Clock) -> None:
-    """One send, one booking, one end; nothing stays open."""
+    """One send, one booking, one end; nothing stays open, at hand or on the disk."""
     async with open_desk() as desk:
-        assert await desk.run_to_end(task()) == [("alice", End.FILLED, None)]
-        (position,) = (await desk.store.ledger.positions()).values()
-        assert Shares.parse(10) == position.shares
-        assert await desk.store.journal.unresolved() == ()
+        task = buy()
+        assert await desk.end_of(task) == [(End.FILLED, None)]
+        assert Shares.parse(10) == desk.position(task).shares
+        assert desk.open_orders() == []
+        assert await desk.store.history.documents("order") == []
+        assert len(await desk.store.history.documents("position")) == 1
     assert len(desk.executor.sent) == 1
 
 
@@ -158,30 +49,28 @@ async def test_each_outcome_of_a_send_ends_as_it_must(
     clock: Clock, script: list[str], end: End, code: Code | None, sends: int, filled: int
 ) -> None:
     """Refusals end at once, doubt is reconciled by the order's own id, and no doubt is ever resolved by a resend."""
-    limits = {"max_day_usd": usd("100")}
-    async with open_desk(terms=limits) as desk:
-        desk.executor.script = list(script)
-        assert [("alice", end, code)] == await desk.run_to_end(task())
-        used = await desk.store.limits.used(FollowerId("alice"), "follower:alice:day:2025-11-24")
-        assert (end in (End.FILLED, End.ESCALATED)) == bool(used)
+    async with open_desk(terms={"max_day_usd": usd("100")}) as desk:
+        desk.executor.script, task = list(script), buy()
+        assert await desk.end_of(task) == [(end, code)]
+        spent = desk.account().spent(task)["day 2025-11-24"]
+        assert (end in (End.FILLED, End.ESCALATED)) == bool(spent)
     assert (sends, filled) == (len(desk.executor.sent), len(desk.executor.filled))
     assert len({order.body for order in desk.executor.sent}) == 1
 
 
-async def test_an_unproven_outcome_keeps_its_reservation_and_its_lane(clock: Clock) -> None:
-    """Until the truth is known, the money stays reserved and nothing else is done in that token."""
-    limits = {"max_day_usd": usd("6")}
-    async with open_desk(terms=limits) as desk:
+async def test_an_unproven_outcome_keeps_what_it_holds_and_its_lane(clock: Clock) -> None:
+    """Until the truth is known, the money stays held and nothing else is done in that token."""
+    async with open_desk(terms={"max_day_usd": usd("6")}) as desk:
         desk.executor.script, desk.executor.hide = ["lose reply"], True
-        await desk.admit(task(1), task(2))
+        first, second, other = buy(1), buy(2, deadline=NOW + 60), buy(3, token=8)
+        await desk.take_in(first, second)
         await trio.testing.wait_all_tasks_blocked()
-        await desk.admit(task(3, token=8))
+        await desk.take_in(other)
         await trio.sleep(3)
         assert desk.ends() == [("alice", End.DENIED, Code.CAP_REACHED)]
         assert desk.reconciler.unknown == 1
         desk.executor.hide = False
-        await desk.recorder.wait_until(lambda: len(desk.recorder.finished) == 3)
-    assert desk.ends()[1:] == [("alice", End.FILLED, None), ("alice", End.DENIED, Code.CAP_REACHED)]
+        assert await desk.wait_ends(first, second) == [(End.FILLED, None), (End.DENIED, Code.CAP_REACHED)]
     assert len(desk.executor.sent) == 1
 
 
@@ -189,66 +78,56 @@ async def test_nothing_is_sent_after_its_deadline(clock: Clock) -> None:
     """A task that waited too long expires unsent, with its age and its limit."""
     async with open_desk(workers=1) as desk:
         desk.executor.latency_s = 1.5
-        tasks = [task(number, token=number, deadline=NOW + 2.9) for number in range(1, 6)]
-        ends = await desk.run_to_end(*tasks)
-    assert [end for _, end, _ in ends] == [End.FILLED, End.FILLED] + [End.EXPIRED] * 3
+        tasks = [buy(number, token=number, deadline=NOW + 2.9) for number in range(1, 6)]
+        ends = await desk.end_of(*tasks)
+    assert [end for end, _ in ends] == [End.FILLED, End.FILLED] + [End.EXPIRED] * 3
     assert len(desk.executor.sent) == 2
-    reason = desk.recorder.finished[-1].outcome.reason
-    assert reason is not None
-    assert (reason.code, reason.limit) == (Code.DEADLINE_PASSED, "2.9")
+    reasons = [one.outcome.reason for one in desk.recorder.finished if one.outcome.reason]
+    assert [(reason.code, reason.limit) for reason in reasons] == [(Code.DEADLINE_PASSED, "2.9")] * 3
 
 
 @pytest.mark.parametrize(
-    ("mode", "buy", "sell"),
+    ("mode", "entry", "exit_"),
     [
         (Mode.RUN, End.FILLED, End.FILLED),
         (Mode.REDUCE_ONLY, End.HALTED, End.FILLED),
-        (Mode.HALT_NEW, End.HALTED, End.HALTED),
+        (Mode.HALT_NEW, End.HALTED, End.FILLED),
         (Mode.HALT_ALL, End.HALTED, End.HALTED),
     ],
 )
-async def test_a_mode_stops_entries_before_exits(clock: Clock, mode: Mode, buy: End, sell: End) -> None:
-    """A pause blocks entries only; a halt blocks both, and says so."""
+async def test_a_mode_stops_entries_before_exits(clock: Clock, mode: Mode, entry: End, exit_: End) -> None:
+    """A pause blocks entries only; halt-all alone blocks both, and says so."""
     async with open_desk(mode=mode) as desk:
-        await _hold(desk, "carol")
-        ends = await desk.run_to_end(task(1), task(2, "carol", side=Side.SELL))
-    assert {"alice": buy, "carol": sell} == {follower: end for follower, end, _ in ends}
-
-
-async def _hold(desk: Desk, follower: str, shares: str = "50") -> None:
-    """Give a follower a position copied from the leader."""
-    made = task(900, follower)
-    entry = evolve(sample_entry(made), shares=Shares.parse(shares))
-    assert (await desk.store.ledger.book(entry)).first
+        await desk.hold("carol")
+        ends = await desk.end_of(buy(1), sell(2, "carol"))
+    assert [end for end, _ in ends] == [entry, exit_]
 
 
 async def test_an_exit_sells_at_most_what_was_copied(clock: Clock) -> None:
     """Shares copied from another leader, or bought by hand, are not ours to sell."""
     async with open_desk() as desk:
-        await _hold(desk, "alice", "4")
-        ends = await desk.run_to_end(task(1, side=Side.SELL), task(2, "bob", side=Side.SELL))
-    assert {("alice", End.FILLED, None), ("bob", End.DENIED, Code.NOTHING_TO_SELL)} == set(ends)
+        await desk.hold("alice", "4")
+        ends = await desk.end_of(sell(1), sell(2, "bob"))
+    assert ends == [(End.FILLED, None), (End.DENIED, Code.NOTHING_TO_SELL)]
     assert [Shares.parse(4)] == [order.shares for order in desk.executor.sent]
 
 
 async def test_a_budget_is_shared_by_everything_in_flight(clock: Clock) -> None:
     """Ten entries race for a budget of three; exactly three are sent and the refusals name the setting."""
-    limits = {"max_day_usd": usd("16")}
-    async with open_desk(workers=10, terms=limits) as desk:
+    async with open_desk(workers=10, terms={"max_day_usd": usd("16")}) as desk:
         desk.executor.latency_s = 1
-        ends = await desk.run_to_end(*(task(number, token=number) for number in range(1, 11)))
-        finished = desk.recorder.finished
-    assert 3 == len(desk.executor.sent) == [end for _, end, _ in ends].count(End.FILLED)
-    refusals = {f.outcome.reason.control for f in finished if f.outcome.reason}
-    assert {"caps.max_day_usd"} == refusals
+        ends = await desk.end_of(*(buy(number, token=number) for number in range(1, 11)))
+    assert 3 == len(desk.executor.sent) == [end for end, _ in ends].count(End.FILLED)
+    refusals = {one.outcome.reason.control for one in desk.recorder.finished if one.outcome.reason}
+    assert refusals == {"caps.max_day_usd"}
 
 
 async def test_a_closed_market_is_refused_with_its_reason(clock: Clock) -> None:
     """The venue's own word for why a token cannot be traded reaches the record."""
     async with open_desk() as desk:
         desk.executor.closed = "resolved"
-        assert await desk.run_to_end(task()) == [("alice", End.REJECTED, Code.VENUE_REFUSED)]
-        reason = desk.recorder.finished[0].outcome.reason
+        assert await desk.end_of(buy()) == [(End.REJECTED, Code.VENUE_REFUSED)]
+    reason = desk.recorder.finished[0].outcome.reason
     assert reason is not None
     assert reason.value == "resolved"
 
@@ -258,148 +137,426 @@ async def test_one_token_of_one_follower_is_traded_in_order(clock: Clock) -> Non
     async with open_desk(workers=8) as desk:
 
         def on_send(order: Order) -> None:
-            assert order.account.follower != "alice" or not any(
-                o.account.follower == "alice" and o.order_id not in desk.executor.filled
-                for o in desk.executor.sent[:-1]
+            assert order.wallet.follower != "alice" or not any(
+                one.wallet.follower == "alice" and one.order_id not in desk.executor.filled
+                for one in desk.executor.sent[:-1]
             )
 
         desk.executor.on_send, desk.executor.latency_s = on_send, 0.5
-        tasks = [task(number, deadline=NOW + 100) for number in range(1, 6)]
-        await desk.run_to_end(*tasks, task(6, "bob", deadline=NOW + 100))
-    sent = [order.key for order in desk.executor.sent if order.account.follower == "alice"]
-    assert [made.key for made in tasks] == sent
-    assert "bob" in {order.account.follower for order in desk.executor.sent[:3]}
+        tasks = [buy(number, deadline=NOW + 100) for number in range(1, 6)]
+        await desk.end_of(*tasks, buy(6, "bob", deadline=NOW + 100))
+    sent = [order.key for order in desk.executor.sent if order.wallet.follower == "alice"]
+    assert [task.key for task in tasks] == sent
+    assert "bob" in {order.wallet.follower for order in desk.executor.sent[:3]}
 
 
 async def test_one_hung_venue_call_holds_one_lane_only(clock: Clock) -> None:
-    """A follower whose order hangs does not delay ninety-nine others."""
+    """A follower whose order hangs does not delay twenty others."""
     async with open_desk(workers=4) as desk:
         desk.executor.script = ["hang"]
-        await desk.admit(task(1, "alice"), task(2, "alice"))
+        await desk.take_in(buy(1), buy(2))
         await trio.testing.wait_all_tasks_blocked()
-        await desk.admit(*(task(10 + n, "bob", token=100 + n) for n in range(20)))
+        await desk.take_in(*(buy(10 + number, "bob", token=100 + number) for number in range(20)))
         await trio.sleep(1)
-        assert len(desk.recorder.finished) == 20
-        assert {"bob"} == {f.task.follower for f in desk.recorder.finished}
-
-
-async def test_a_task_that_was_lost_is_abandoned_and_reported(clock: Clock) -> None:
-    """When somebody else owns the task by now, its end is theirs to record; a person is told."""
-    async with open_desk(ownership=Shared()) as desk:
-
-        def steal(order: Order) -> None:
-            inbox: Any = desk.store.inbox
-            for leased in inbox._leased.values():
-                leased.owner = "somebody else"
-
-        desk.executor.on_send = steal
-        await desk.admit(task())
-        await desk.recorder.wait_until(lambda: bool(desk.recorder.alerts))
-    assert "lease-lost" in dict(desk.recorder.alerts)
-    assert desk.recorder.finished == []
-
-
-async def test_leases_of_slow_tasks_are_renewed(clock: Clock) -> None:
-    """What is still being worked on is not given out a second time."""
-    async with open_desk(send_timeout_s=100.0) as desk:
-        desk.executor.latency_s = 40
-        await desk.admit(task(deadline=NOW + 100))
-        for _ in range(8):
-            await trio.sleep(5)
-            await desk.group.renew_leases()
-            await desk.store.inbox.expire(NOW + trio.current_time())
-        await desk.recorder.wait_until(lambda: len(desk.recorder.finished) == 1)
-    assert len(desk.executor.sent) == 1
-
-
-async def test_a_bug_in_an_executor_stops_the_group(clock: Clock) -> None:
-    """An exception outside the contract is not retried around: it ends the service."""
-    with pytest.RaisesGroup(pytest.RaisesExc(ZeroDivisionError), flatten_subgroups=True):
-        async with open_desk() as desk:
-            desk.executor.script = [ZeroDivisionError("plugin bug")]
-            await desk.admit(task())
-            await trio.sleep_forever()
-
-
-@pytest.mark.parametrize("step", ["fill", "lose reply", "hang", "reject"])
-@pytest.mark.parametrize("cancel_after_s", [0.0, 0.01, 0.5, 1.0, 1.5])
-async def test_cancelling_anywhere_loses_nothing_and_sends_nothing_twice(
-    clock: Clock, step: str, cancel_after_s: float
-) -> None:
-    """A cancelled worker either never sent, or the journal and the venue agree on what was sent."""
-    async with open_desk() as desk:
-        desk.executor.script, desk.executor.latency_s = [step], 1.0
-        execution = desk.group.execution
-        desk.group.drain()
-        made = task()
-        with trio.move_on_after(cancel_after_s):
-            await execution.run(made)
-        unresolved = {entry.order.key for entry in await desk.store.journal.unresolved()}
-        sent = {order.key for order in desk.executor.sent}
-        booked = (await desk.store.ledger.positions()).values()
-        assert len(desk.executor.sent) <= 1
-        # What filled at the venue is booked, or still open in the journal for the reconciler.
-        for report in desk.executor.filled.values():
-            assert booked or sent <= unresolved, report
-        if not sent:
-            assert not booked
-
-
-async def test_drain_finishes_what_is_queued(clock: Clock) -> None:
-    """A drain starts nothing new but ends everything that was admitted."""
-    async with open_desk(workers=2) as desk:
-        desk.executor.latency_s = 0.1
-        await desk.admit(*(task(n, token=n, deadline=NOW + 60) for n in range(1, 21)))
-        desk.group.drain()
-        await desk.recorder.wait_until(lambda: len(desk.recorder.finished) == 20)
-    assert {End.FILLED} == {end for _, end, _ in desk.ends()}
-
-
-async def test_a_proof_after_the_escalation_mends_the_books_only(clock: Clock) -> None:
-    """The task has ended for a person to look at; when the venue answers at last, the fill is booked, nothing ends twice."""
-    async with open_desk(escalate_after_s=5.0) as desk:
-        desk.executor.script, desk.executor.hide = ["lose reply"], True
-        assert await desk.run_to_end(task(1)) == [("alice", End.ESCALATED, Code.OUTCOME_UNPROVEN)]
-        desk.executor.hide = False
-        await desk.recorder.wait_until(lambda: "outcome-proven-late" in dict(desk.recorder.alerts))
-        (position,) = (await desk.store.ledger.positions()).values()
-        assert Shares.parse(10) == position.shares
-        assert await desk.store.journal.unresolved() == ()
-    assert len(desk.recorder.finished) == 1
-
-
-async def test_shares_of_an_unproven_exit_are_not_sold_again(clock: Clock) -> None:
-    """An exit whose outcome nobody knows may have sold them; the next one must not, even after the escalation."""
-    async with open_desk(escalate_after_s=3.0) as desk:
-        await _hold(desk, "alice", "10")
-        desk.executor.script, desk.executor.hide = ["lose reply"], True
-        await desk.run_to_end(task(1, side=Side.SELL))
-        await desk.admit(task(2, side=Side.SELL, deadline=NOW + 60))
-        await desk.recorder.wait_until(lambda: len(desk.recorder.finished) == 2)
-        assert desk.ends()[-1][2] == Code.NOTHING_TO_SELL
-        desk.executor.hide = False
-        await desk.recorder.wait_until(lambda: "outcome-proven-late" in dict(desk.recorder.alerts))
-    assert len(desk.executor.sent) == 1
+        assert [follower for follower, _, _ in desk.ends()] == ["bob"] * 20
 
 
 async def test_a_busy_lane_does_not_starve_the_others(clock: Clock) -> None:
     """Many tasks behind one hung order leave room for everybody else's."""
     async with open_desk(workers=2) as desk:
         desk.executor.script = ["hang"]
-        await desk.admit(*(task(number, deadline=NOW + 60) for number in range(1, 12)))
+        await desk.take_in(*(buy(number, deadline=NOW + 60) for number in range(1, 12)))
         await trio.testing.wait_all_tasks_blocked()
-        await desk.admit(*(task(100 + n, "bob", token=n) for n in range(5)))
+        await desk.take_in(*(buy(100 + number, "bob", token=number) for number in range(5)))
         await trio.sleep(0.5)
-        assert sum(follower == "bob" for follower, _, _ in desk.ends()) == 5
+        assert [follower for follower, _, _ in desk.ends()] == ["bob"] * 5
 
 
-async def test_a_lease_that_came_back_during_a_stall_is_not_worked_twice(clock: Clock) -> None:
-    """When the whole process stood still for longer than a lease, a task under way is neither sent nor ended twice."""
-    async with open_desk(send_timeout_s=100.0) as desk:
-        desk.executor.latency_s = 20
-        await desk.admit(task(deadline=NOW + 100))
-        await trio.sleep(15)
-        await desk.store.inbox.expire(NOW + 15)
-        await desk.recorder.wait_until(lambda: len(desk.recorder.finished) == 1)
-        await trio.sleep(50)
-    assert (len(desk.executor.sent), len(desk.recorder.finished)) == (1, 1)
+async def test_a_bug_in_an_executor_stops_everything(clock: Clock) -> None:
+    """An exception outside the contract is not retried around: it ends the service, and nothing else leaves its lane."""
+    with pytest.RaisesGroup(pytest.RaisesExc(ZeroDivisionError), flatten_subgroups=True):
+        async with open_desk() as desk:
+            desk.executor.script = [ZeroDivisionError("plugin bug")]
+            await desk.take_in(buy(1), buy(2))
+            await trio.sleep_forever()
+    assert len(desk.executor.sent) == 1
+
+
+@pytest.mark.parametrize("step", ["fill", "lose reply", "hang", "reject", "refuse connection"])
+@pytest.mark.parametrize("cancel_after_s", [0.0, 0.01, 0.5, 1.0, 1.01, 1.5])
+async def test_cancelling_anywhere_loses_nothing_and_sends_nothing_twice(
+    clock: Clock, step: str, cancel_after_s: float
+) -> None:
+    """A cancelled worker either never sent, and its task waits on; or account and venue agree on what was sent."""
+    async with open_desk(at_work=False) as desk:
+        desk.executor.script, desk.executor.latency_s = [step], 1.0
+        task = buy()
+        await desk.take_in(task)
+        queued = await desk.lanes.take()
+        assert queued is not None
+        with trio.move_on_after(cancel_after_s):
+            await desk.execution.carry_out(queued)
+        await desk.shard.writer.flush()
+        sent = {order.key for order in desk.executor.sent}
+        assert len(sent) <= 1
+        open_ones = {order.order.key: order.state for order in desk.open_orders()}
+        for report in desk.executor.filled.values():
+            assert desk.position(task).shares == report.shares or OrderState.UNKNOWN in open_ones.values()
+        assert open_ones.keys() <= sent
+        if not sent:
+            assert desk.lanes.take_nowait() is queued
+            assert not desk.position(task).lots
+
+
+class _Market:
+    """What the venue says about a market only when a test lets it; then the answer, or an error, comes."""
+
+    def __init__(self, executor: Any, error: Exception | None = None) -> None:
+        self._market, self._error = executor.market, error
+        self.asked, self.answer = trio.Event(), trio.Event()
+
+    async def __call__(self, token_id: TokenId) -> Any:
+        self.asked.set()
+        await self.answer.wait()
+        if self._error is not None:
+            raise self._error
+        return await self._market(token_id)
+
+
+async def test_a_cancelled_question_leaves_the_task_and_its_lane_as_they_were(clock: Clock) -> None:
+    """Cancelled while the market is asked, nothing has happened: the next worker gets the same task."""
+    async with open_desk(at_work=False) as desk:
+        desk.executor.market = _Market(desk.executor)
+        await desk.take_in(buy(1), buy(2))
+        queued = await desk.lanes.take()
+        assert queued is not None
+        with trio.move_on_after(1):
+            await desk.execution.carry_out(queued)
+        assert desk.lanes.take_nowait() is queued
+        assert desk.lanes.take_nowait() is None
+
+
+@pytest.mark.parametrize(
+    ("error", "silent"), [(OrderNotSent("nobody listens"), False), (None, True)], ids=["refused", "silent"]
+)
+async def test_a_market_that_nobody_tells_ends_the_task_and_frees_its_lane(
+    clock: Clock, error: Exception | None, silent: bool
+) -> None:
+    """A venue that says nothing holds a worker as long as a send may take, and no longer."""
+    async with open_desk(workers=1) as desk:
+        ask = desk.executor.market = _Market(desk.executor, error)
+        if not silent:
+            ask.answer.set()
+        assert await desk.end_of(buy(1)) == [(End.REJECTED, Code.NOT_SENT)]
+        del desk.executor.market
+        assert await desk.end_of(buy(2)) == [(End.FILLED, None)]
+
+
+async def test_a_task_that_became_too_old_while_the_market_was_asked_is_not_placed(clock: Clock) -> None:
+    """Nothing is held for it, and it ends as what it is: too late."""
+    async with open_desk(send_timeout_s=60.0) as desk:
+        ask = desk.executor.market = _Market(desk.executor)
+        await desk.take_in(buy(deadline=NOW + 2))
+        await trio.sleep(3)
+        ask.answer.set()
+        await desk.recorder.wait_until(lambda: bool(desk.recorder.finished))
+    assert desk.ends() == [("alice", End.EXPIRED, Code.DEADLINE_PASSED)]
+    assert desk.executor.sent == []
+
+
+async def test_what_a_reorg_takes_back_while_the_market_is_asked_is_not_placed(clock: Clock) -> None:
+    """It waits for its signal; mined again, it is sent under its first deadline."""
+    async with open_desk() as desk:
+        ask, task = _Market(desk.executor), buy()
+        desk.executor.market = ask
+        await desk.take_in(task)
+        await ask.asked.wait()
+        assert desk.shard.retract(task.signal.signal_id) == (1, 0)
+        ask.answer.set()
+        await trio.sleep(1)
+        assert (desk.executor.sent, desk.lanes.suspended) == ([], 1)
+        assert desk.shard.resume(task.signal.signal_id) == 1
+        assert await desk.wait_ends(task) == [(End.FILLED, None)]
+
+
+async def test_another_attempt_of_what_a_reorg_took_back_waits_for_its_signal(clock: Clock) -> None:
+    """The first attempt was under way, and went on; the next one is not placed before the trade is there again."""
+    async with open_desk(terms={"attempts": 3}) as desk:
+        desk.executor.script, desk.executor.latency_s = ["kill"], 1.0
+        task = buy()
+        desk.shard.met.meet(task.signal, NOW, whole=True)
+        await desk.take_in(task)
+        await trio.sleep(0.5)
+        assert desk.shard.met.retract(task.signal, NOW) == task.signal.signal_id
+        assert desk.shard.retract(task.signal.signal_id) == (0, 1)
+        await trio.sleep(2)
+        assert (len(desk.executor.sent), desk.lanes.suspended) == (1, 1)
+        desk.shard.resume(task.signal.signal_id)
+        assert await desk.wait_ends(task) == [(End.FILLED, None)]
+    assert len({order.key for order in desk.executor.sent}) == 2
+
+
+async def test_an_entry_gives_way_to_an_exit_that_came_while_the_market_was_asked(clock: Clock) -> None:
+    """The leader sold: his exit calls the entry off before it is bought, and nothing is sent at all."""
+    async with open_desk(workers=1) as desk:
+        ask = desk.executor.market = _Market(desk.executor)
+        entry = buy(1)
+        await desk.take_in(entry)
+        await ask.asked.wait()
+        leave = sell(2)
+        await desk.take_in(leave)
+        ask.answer.set()
+        assert await desk.wait_ends(entry, leave) == [(End.SKIPPED, Code.LEADER_LEFT), (End.SKIPPED, Code.LEADER_LEFT)]
+    assert desk.executor.sent == []
+
+
+async def test_a_proof_after_the_escalation_mends_the_books_only(clock: Clock) -> None:
+    """The task has ended for a person to look at; when the venue answers at last, the fill is booked, nothing ends twice."""
+    async with open_desk(escalate_after_s=5.0) as desk:
+        desk.executor.script, desk.executor.hide, task = ["lose reply"], True, buy()
+        assert await desk.end_of(task) == [(End.ESCALATED, Code.OUTCOME_UNPROVEN)]
+        desk.executor.hide = False
+        await desk.recorder.wait_until(lambda: "outcome-proven-late" in dict(desk.recorder.alerts))
+        assert Shares.parse(10) == desk.position(task).shares
+        assert desk.open_orders() == []
+    assert len(desk.recorder.finished) == 1
+
+
+async def test_shares_of_an_unproven_exit_are_not_sold_again(clock: Clock) -> None:
+    """An exit whose outcome nobody knows may have sold them; the next one must not, even after the escalation."""
+    async with open_desk(escalate_after_s=3.0) as desk:
+        await desk.hold()
+        desk.executor.script, desk.executor.hide = ["lose reply"], True
+        assert await desk.end_of(sell(1)) == [(End.ESCALATED, Code.OUTCOME_UNPROVEN)]
+        assert await desk.end_of(sell(2, deadline=NOW + 60)) == [(End.DENIED, Code.NOTHING_TO_SELL)]
+        desk.executor.hide = False
+        await desk.recorder.wait_until(lambda: "outcome-proven-late" in dict(desk.recorder.alerts))
+    assert len(desk.executor.sent) == 1
+
+
+async def test_a_second_proof_opens_no_lane_that_another_order_keeps_closed(clock: Clock) -> None:
+    """After an escalation the lane goes on; when its first order is proven at last, the one in flight still has it."""
+    async with open_desk(escalate_after_s=3.0, send_timeout_s=100.0) as desk:
+        desk.executor.script, desk.executor.hide = ["lose reply"], True
+        await desk.end_of(buy(1))
+        desk.executor.latency_s = 20.0
+        await desk.take_in(buy(2, deadline=NOW + 100), buy(3, deadline=NOW + 100))
+        await trio.sleep(2)
+        desk.executor.hide = False
+        await desk.recorder.wait_until(lambda: "outcome-proven-late" in dict(desk.recorder.alerts))
+        await trio.sleep(2)
+        assert len(desk.executor.sent) == 2
+
+
+def _halt(desk: Desk) -> None:
+    change = ModeChange(mode=Mode.HALT_ALL, why="test", at=NOW)
+    desk.mode.modes = Modes(version=2, by_scope={ENGINE: change})
+
+
+def _lose_the_lease(desk: Desk) -> None:
+    desk.shard.until = desk.wall()
+
+
+@pytest.mark.parametrize(("change", "left"), [(_halt, 0), (_lose_the_lease, 1)])
+async def test_every_send_is_allowed_anew(clock: Clock, change: Any, left: int) -> None:
+    """The venue was not reached; before the next try it became forbidden. What is not ours stays open for its owner."""
+    books = on_memory()
+    async with open_desk(open_store=books, alone=False) as desk:
+
+        async def refuse(order: Order) -> Any:
+            desk.executor.sent.append(order)
+            change(desk)
+            await trio.lowlevel.checkpoint()
+            raise OrderNotSent("nobody listens")
+
+        desk.executor.submit = refuse
+        await desk.take_in(buy())
+        await trio.sleep(10)
+        assert len(desk.executor.sent) == 1
+        assert len(await desk.store.history.documents("order")) == left
+    assert [end for _, end, _ in desk.ends()] == [End.HALTED] * (1 - left)
+
+
+async def test_nothing_is_placed_while_the_lease_is_in_doubt(clock: Clock) -> None:
+    """A store that is away for a moment is no other owner: what waited is copied once the lease is ours again."""
+    async with open_desk(alone=False) as desk:
+        desk.shard.until = desk.wall()
+        await desk.take_in(buy())
+        await trio.sleep(1)
+        assert await desk.store.history.documents("order") == []
+        desk.shard.until = desk.wall() + 100
+        assert await desk.wait_ends(buy()) == [(End.FILLED, None)]
+
+
+@pytest.mark.parametrize("taken", [False, True])
+async def test_what_was_placed_when_the_lease_ran_out_waits_for_it(clock: Clock, taken: bool) -> None:
+    """It is sent only once a write under our own token has shown that nobody had the shard meanwhile."""
+    async with open_desk(alone=False) as desk:
+        shard = desk.shard
+
+        def run_out(point: str) -> None:
+            if point == "place: durable":
+                shard.until = desk.wall()
+
+        desk.execution.at = run_out
+        await desk.take_in(buy())
+        await trio.sleep(1)
+        assert desk.executor.sent == []
+        assert len(await desk.store.history.documents("order")) == 1
+        if taken:
+            await desk.store.accounts.take(0, shard.writer.token + 1)
+        shard.until = desk.wall() + 100
+        await trio.sleep(1)
+        assert len(desk.executor.sent) == (0 if taken else 1)
+        assert desk.holder.shards == ({} if taken else {0: shard})
+
+
+async def test_what_is_learned_after_the_lease_is_lost_is_not_booked(clock: Clock) -> None:
+    """While the order was at the venue, somebody else took the shard: he proves it, and books it once."""
+    books = on_memory()
+    async with open_desk(open_store=books, alone=False) as first:
+        first.executor.latency_s, task = 1.0, buy()
+        await first.take_in(task)
+        await trio.sleep(0.5)
+        await first.store.control.release(first.lease)
+        async with open_desk(open_store=books, owner="another", executor=first.executor) as second:
+            await trio.sleep(2)
+            assert first.recorder.finished == []
+            assert await second.wait_ends(task) == [(End.FILLED, None)]
+            assert Shares.parse(10) == second.position(task).shares
+            # It has not noticed yet. The first thing that it wants to write tells it.
+            assert first.holder.shards == {}
+    assert len(first.executor.sent) == 1
+
+
+async def test_a_shard_that_is_ours_again_takes_nothing_of_the_time_before(clock: Clock) -> None:
+    """A task in hand when the shard was lost ends nowhere; met again by the new owner, which is we, it is sent once."""
+    async with open_desk(alone=False, send_timeout_s=60.0) as desk:
+        ask, task = _Market(desk.executor), buy(deadline=NOW + 60)
+        desk.executor.market = ask
+        await desk.take_in(task)
+        await ask.asked.wait()
+        desk.holder.lose(desk.shard, _lost())
+        await desk.holder.begin(0, evolve(desk.lease, token=desk.lease.token + 1, until=NOW + LEASE_S))
+        await desk.take_in(task)
+        ask.answer.set()
+        assert await desk.wait_ends(task) == [(End.FILLED, None)]
+        assert len(desk.lanes) == 0
+    assert len(desk.executor.sent) == 1
+
+
+async def test_a_task_that_was_just_taken_when_the_shard_was_lost_is_nobodys(clock: Clock) -> None:
+    """Ours again before the worker began: what he took is of the time before, and its lane is free for the new one."""
+    async with open_desk(alone=False, at_work=False) as desk:
+        task = buy()
+        await desk.take_in(task)
+        old = desk.lanes.take_nowait()
+        assert old is not None
+        desk.holder.lose(desk.shard, _lost())
+        await desk.holder.begin(0, evolve(desk.lease, token=desk.lease.token + 1, until=NOW + LEASE_S))
+        await desk.execution.carry_out(old)
+        assert desk.executor.sent == []
+        await desk.take_in(task)
+        new = desk.lanes.take_nowait()
+        assert new is not None
+        await desk.execution.carry_out(new)
+        assert len(desk.executor.sent) == 1
+
+
+async def test_an_order_in_flight_keeps_the_lane_of_the_shard_that_came_back(clock: Clock) -> None:
+    """The lease was lost and won back while it was sent: until it is proven, nothing else is done in that token."""
+    async with open_desk(alone=False) as desk:
+        desk.executor.latency_s, desk.executor.hide = 1.0, True
+        first, second = buy(1), buy(2, deadline=NOW + 60)
+        await desk.take_in(first)
+        await trio.sleep(0.5)
+        desk.holder.lose(desk.shard, _lost())
+        await desk.holder.begin(0, evolve(desk.lease, token=desk.lease.token + 1, until=NOW + LEASE_S))
+        await desk.take_in(second)
+        await trio.sleep(5)
+        assert len(desk.executor.sent) == 1
+        desk.executor.hide = False
+        assert await desk.wait_ends(first, second) == [(End.FILLED, None)] * 2
+        assert Shares.parse(20) == desk.position(first).shares
+
+
+async def test_what_an_earlier_owner_placed_is_proven_and_never_sent_again(clock: Clock) -> None:
+    """Provably not at the venue, and still in time: after a takeover it ends all the same."""
+    books = on_memory()
+    async with open_desk(open_store=books, at_work=False) as desk:
+        task = buy(deadline=NOW + 600)
+        desk.executor.script = ["lose request"]
+        await desk.take_in(task)
+        queued = await desk.lanes.take()
+        assert queued is not None
+        await desk.execution.carry_out(queued)
+        await desk.shard.writer.flush()
+    await trio.sleep(1)
+    async with open_desk(open_store=books) as desk:
+        _prove_absence(desk)
+        assert await desk.wait_ends(task) == [(End.REJECTED, Code.NOT_SENT)]
+        assert desk.executor.sent == []
+        assert desk.open_cost() == NO_USD
+
+
+async def test_what_a_person_settled_meanwhile_is_not_sent_again(clock: Clock) -> None:
+    """The venue proves its absence slowly; while it is asked, somebody writes the outcome down by hand."""
+    async with open_desk() as desk:
+        desk.executor.script, task = ["lose request"], buy(deadline=NOW + 600)
+        report = _prove_absence(desk, after_s=1.5)
+        await desk.take_in(task)
+        await trio.sleep(2)
+        (order,) = desk.open_orders()
+        filled = report(order.order, shares=order.order.shares)
+        desk.shard.act(task.follower, _answer(order.order, filled))
+        await trio.sleep(10)
+        assert Shares.parse(10) == desk.position(task).shares
+    assert len(desk.executor.sent) == 1
+
+
+async def test_two_signals_of_one_token_are_two_orders(clock: Clock) -> None:
+    """Identity is the signal, not the wish: the same wish twice is carried out twice."""
+    async with open_desk() as desk:
+        assert await desk.end_of(buy(1), buy(2)) == [(End.FILLED, None)] * 2
+        assert make_signal(1).signal_id != make_signal(2).signal_id
+        assert Shares.parse(20) == desk.position(buy()).shares
+        await desk.take_in(buy(1))
+        await trio.testing.wait_all_tasks_blocked()
+    assert len(desk.executor.sent) == 2
+
+
+async def test_a_follower_who_was_removed_trades_no_more(clock: Clock) -> None:
+    """His task still waits when he is taken from the book; there is no wallet to send it from."""
+    async with open_desk(at_work=False) as desk:
+        task = buy()
+        await desk.take_in(task)
+        desk.book.terms = evolve(desk.book.terms, followers=evolve(desk.book.terms.followers, named={}))
+        queued = await desk.lanes.take()
+        assert queued is not None
+        await desk.execution.carry_out(queued)
+        assert await desk.wait_ends(task) == [(End.SKIPPED, Code.NOT_FOLLOWED)]
+
+
+def _lost() -> LeaseLost:
+    return LeaseLost("the lease ran out")
+
+
+def _answer(order: Order, report: ExecutionReport) -> Answer:
+    return Answer(key=order.key, report=report, at=NOW)
+
+
+def _prove_absence(desk: Desk, after_s: float = 0.0) -> Any:
+    """Let the venue swear, after a while, that what it does not know never arrived, nor will."""
+
+    def report(order: Order, shares: Shares = NO_SHARES) -> ExecutionReport:
+        status, notional = (
+            (Status.FILLED, shares.at(order.limit_price, Rounding.DOWN)) if shares else (Status.ABSENT, NO_USD)
+        )
+        return ExecutionReport(order_id=order.order_id, status=status, shares=shares, notional=notional)
+
+    async def find(order: Order) -> ExecutionReport:
+        await trio.sleep(after_s)
+        return desk.executor.filled.get(order.order_id) or report(order)
+
+    desk.executor.find = find
+    return report

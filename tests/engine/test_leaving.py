@@ -15,6 +15,7 @@ from trio_copy.engine.plan import Plan
 from trio_copy.engine.service import Service
 from trio_copy.model.catalog import TokenFacts
 from trio_copy.model.decisions import End
+from trio_copy.model.facts import AMOUNTS, FactQuery
 from trio_copy.model.fills import Kind, Side
 from trio_copy.model.follow_settings import Execution, Leaving, Sizing
 from trio_copy.model.follows import Follow
@@ -22,7 +23,7 @@ from trio_copy.model.ids import FollowerId, TokenId
 from trio_copy.model.layers import layer
 from trio_copy.model.orders import Quote
 from trio_copy.model.positions import Position
-from trio_copy.model.units import NO_USD, Price, Ratio, Shares
+from trio_copy.model.units import NO_USD, Price, Ratio, Shares, Usd
 from trio_copy.testing.devnet import DevTx
 from trio_copy.testing.devnet.chain import DevLog, fake_hash
 
@@ -63,8 +64,14 @@ async def mine_for(world: World, seconds: float) -> None:
         await trio.sleep(1)
 
 
-async def position_of(service: Service, token: int = 1) -> Position:
-    return await service.store.ledger.position((ALICE, LEADER, TokenId(token)))
+def position_of(service: Service, token: int = 1) -> Position:
+    return service.holder.shards[0].accounts[ALICE].position((LEADER, TokenId(token)))
+
+
+async def realised(service: Service) -> dict[str, Usd]:
+    """What was gained, by token, as the books say."""
+    sums = await service.store.history.sums(FactQuery(kinds=("filled", "entry")), ("token_id",))
+    return {token: Usd(amounts[AMOUNTS.index("realised")]) for (token,), amounts in sums.items()}
 
 
 async def test_an_exit_follows_the_leader_in_proportion(clock: Clock) -> None:
@@ -74,13 +81,13 @@ async def test_an_exit_follows_the_leader_in_proportion(clock: Clock) -> None:
         async with running_engine(world, plan_for()) as service:
             world.chain.mine(world.buy(shares=400))
             await world.recorder.wait_copies(1)
-            assert Shares.parse(40) == (await position_of(service)).shares
+            assert Shares.parse(40) == position_of(service).shares
             world.chain.mine(world.buy(side=Side.SELL, shares=100))
             await world.recorder.wait_copies(2)
-            assert Shares.parse(30) == (await position_of(service)).shares
+            assert Shares.parse(30) == position_of(service).shares
             world.chain.mine(world.buy(side=Side.SELL, shares=300))
             await world.recorder.wait_copies(3)
-            assert not (await position_of(service)).lots
+            assert not position_of(service).lots
 
 
 @pytest.mark.parametrize(
@@ -102,7 +109,7 @@ async def test_a_rule_of_ones_own_sells_once(clock: Clock, leaving: Leaving, bid
             assert len(world.recorder.copies) == 1
             book.prices[TokenId(1)] = bid
             await mine_for(world, 40)
-            assert not (await position_of(service)).lots
+            assert not position_of(service).lots
         exits = [one for one in world.recorder.finished if one.task.signal.kind is Kind.EXIT]
         assert [one.outcome.end for one in exits] == [End.FILLED]
 
@@ -117,7 +124,7 @@ async def test_a_trailing_stop_remembers_the_highest_bid(clock: Clock) -> None:
             for price, sold in (("0.8", False), ("0.73", False), ("0.71", True)):
                 book.prices[TokenId(1)] = price
                 await mine_for(world, 6)
-                assert (not (await position_of(service)).lots) == sold
+                assert (not position_of(service).lots) == sold
 
 
 async def test_an_exit_that_nobody_takes_is_tried_again(clock: Clock) -> None:
@@ -130,10 +137,10 @@ async def test_an_exit_that_nobody_takes_is_tried_again(clock: Clock) -> None:
             await world.recorder.wait_copies(1)
             del book.prices[TokenId(1)]
             await mine_for(world, 10)
-            assert (await position_of(service)).lots
+            assert position_of(service).lots
             book.prices[TokenId(1)] = "0.3"
             await mine_for(world, 70)
-            assert not (await position_of(service)).lots
+            assert not position_of(service).lots
 
 
 @pytest.mark.parametrize(
@@ -156,10 +163,10 @@ async def test_a_pause_takes_no_entries_and_does_with_positions_what_was_said(
             _, (follow,) = await service.store.follows.load()
             await service.store.follows.put([evolve(follow, own=layer({**dict(follow.own), "status": "paused"}))])
             await mine_for(world, 6)
-            assert bool((await position_of(service)).lots) == left
+            assert bool(position_of(service).lots) == left
             world.chain.mine(world.buy(), world.buy(side=Side.SELL))
             await mine_for(world, 3)
-            assert (await position_of(service)).shares == (Shares.parse(10) if left and not exits else Shares(0))
+            assert position_of(service).shares == (Shares.parse(10) if left and not exits else Shares(0))
 
 
 async def test_a_follow_that_is_left_disappears_when_it_is_flat(clock: Clock) -> None:
@@ -172,7 +179,7 @@ async def test_a_follow_that_is_left_disappears_when_it_is_flat(clock: Clock) ->
             _, (follow,) = await service.store.follows.load()
             await service.store.follows.put([evolve(follow, own=layer({**dict(follow.own), "status": "leaving"}))])
             await mine_for(world, 14)
-            assert not (await position_of(service)).lots
+            assert not position_of(service).lots
             assert (await service.store.follows.load())[1] == ()
             assert LEADER not in service.book
 
@@ -199,15 +206,14 @@ async def test_winners_are_redeemed_once_the_resolution_is_deep(clock: Clock) ->
             await world.recorder.wait_copies(2)
             world.chain.mine(resolved((1, 0)))
             await trio.sleep(3)
-            assert (await position_of(service)).lots
+            assert position_of(service).lots
             await mine_for(world, 12)
-            winner, loser = await position_of(service, 1), await position_of(service, 2)
-            assert not winner.lots
-            assert not loser.lots
-            assert (usd("5"), usd("-5")) == (winner.realised, loser.realised)
+            assert not position_of(service, 1).lots
+            assert not position_of(service, 2).lots
+            assert await realised(service) == {"1": usd("5"), "2": usd("-5")}
             await mine_for(world, 5)
-            assert await service.store.limits.used(FollowerId("alice"), "open:alice") == 0
-            assert await service.store.limits.used(FollowerId("alice"), "open:alice:positions") == 0
+            exposure = service.holder.shards[0].accounts[ALICE].exposure
+            assert (exposure.cost("all"), exposure.spots) == (0, 0)
     assert world.recorder.steps.count("redeemed") == 2
 
 
@@ -224,7 +230,8 @@ async def test_a_resolution_that_a_reorg_took_back_redeems_nothing(clock: Clock)
             await trio.sleep(1)
             world.chain.reorg(1, [(resolved((0, 1)),), ()])
             await mine_for(world, 12)
-            assert usd("-5") == (await position_of(service)).realised
+            assert not position_of(service).lots
+            assert await realised(service) == {"1": usd("-5")}
 
 
 async def test_follows_of_strangers_are_heard_within_a_second(clock: Clock) -> None:
@@ -254,9 +261,9 @@ async def test_a_burst_is_gathered_into_one_order_and_a_large_entry_does_not_wai
             await world.recorder.wait_until(lambda: len(world.recorder.finished) == 5)
             ends = sorted(one.outcome.end.value for one in world.recorder.finished)
             assert ends == ["filled"] + ["gathered"] * 4
-            assert Shares.parse(50) == (await position_of(service)).shares
+            assert Shares.parse(50) == position_of(service).shares
             before = trio.current_time()
             world.chain.mine(world.buy(), world.buy(shares=1000))
             await world.recorder.wait_until(lambda: len(world.recorder.finished) == 7)
             assert trio.current_time() - before < 0.9
-            assert Shares.parse(160) == (await position_of(service)).shares
+            assert Shares.parse(160) == position_of(service).shares

@@ -342,7 +342,7 @@ async def test_a_node_that_cannot_be_read_is_said_once_and_asked_last(clock: Clo
         assert bad.unreadable
         assert not good.unreadable
         assert [endpoint.name for endpoint in service.pool.live] == ["node-1", "node-0"]
-        assert [endpoint.live for endpoint in (await service.status()).endpoints] == [False, True]
+        assert [endpoint.live for endpoint in service.status().endpoints] == [False, True]
         assert len(alerts(world, "unreadable")) == 1
         assert service.quarantine["malformed-log"] >= 9
         world.nodes[0].garbled = False  # type: ignore[attr-defined]  # odd

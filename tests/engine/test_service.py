@@ -5,23 +5,30 @@ import trio
 import trio.testing
 from attrs import evolve
 
-from tests.builders import LEADER, OTHER_LEADER, make_signal, make_task
-from tests.harness import make_test_plan, open_world, running_engine
+from tests.builders import LEADER, NOW, OTHER_LEADER, make_signal, make_task
+from tests.harness import World, make_test_plan, open_world, running_engine, with_follow_settings
+from trio_copy.accounts import Account, OrderState
+from trio_copy.accounts import events as e
 from trio_copy.cli.load import _plan, _run_virtual
 from trio_copy.cli.simulation import Load
 from trio_copy.cli.stores import store_table
+from trio_copy.config import ShardsSettings
 from trio_copy.config.settings import DefaultsTable
+from trio_copy.engine.stored import stored_account, stored_changes
 from trio_copy.engine.wiring import open_service
 from trio_copy.errors import ConfigError, StoreUnavailable
+from trio_copy.model.catalog import Catalog
 from trio_copy.model.control import Mode
 from trio_copy.model.decisions import End
-from trio_copy.model.follow_settings import Caps
-from trio_copy.model.ids import FollowerId
-from trio_copy.model.orders import JournalState
-from trio_copy.model.units import Usd
-from trio_copy.ports import Store
+from trio_copy.model.follow_settings import Caps, Leaving
+from trio_copy.model.ids import FollowerId, TokenId
+from trio_copy.model.orders import Quote
+from trio_copy.model.units import Price, Usd
+from trio_copy.ports import StorePlugin
 from trio_copy.testing.samples import sample_order
 from trio_copy.testing.virtual import run_virtually
+from trio_copy_memory import MemorySettings, open_memory_store
+from trio_copy_memory.data import MemoryData
 
 Clock = trio.testing.MockClock
 
@@ -45,11 +52,11 @@ async def test_a_drain_that_takes_too_long_says_what_it_left(clock: Clock) -> No
         async with running_engine(world, plan) as service:
             world.chain.mine(*(world.buy(token=number) for number in range(1, 6)))
             await world.recorder.wait_until(lambda: len(world.recorder.admitted) == 5)
-        depth = await service.store.inbox.depth()
+        left = await service.store.history.documents("waits")
     ends = [finished.outcome.end for finished in world.recorder.finished]
-    assert len(ends) + depth.leased == 10
-    assert End.HALTED in ends
-    assert depth.queued == 0
+    assert len(ends) == 10
+    assert ends.count(End.HALTED) == service.abandoned > 0
+    assert left == []
 
 
 @pytest.mark.parametrize("broken", [False, True])
@@ -104,28 +111,28 @@ async def test_a_reload_that_names_an_unknown_executor_changes_nothing(clock: Cl
         assert len(service.book) == 2
 
 
-async def test_a_failing_store_stops_trading(clock: Clock) -> None:
+@pytest.mark.parametrize("part", ["load", "write"])
+async def test_a_failing_store_stops_trading(clock: Clock, monkeypatch: pytest.MonkeyPatch, part: str) -> None:
     """Without its store the engine ends with the store's error; it does not trade blind."""
 
-    async with open_world() as world:
-        with pytest.RaisesGroup(pytest.RaisesExc(StoreUnavailable), flatten_subgroups=True):
-            async with running_engine(world, make_test_plan()) as service:
-                service.pipeline.store = _BrokenStore(service.store)  # type: ignore[assignment]  # only what is used
-                world.chain.mine(world.buy())
-                await trio.sleep_forever()
-    assert world.recorder.copies == []
-
-
-class _BrokenStore:
-    """A store whose gate does not answer any more."""
-
-    def __init__(self, store: Store) -> None:
-        self.control = store.control
-        self.inbox = self
-
-    async def admit(self, *_: object, whole: bool) -> None:
+    async def fail(*_: object) -> None:
         await trio.lowlevel.checkpoint()
         raise StoreUnavailable("the disk is gone")
+
+    async def trade(world: World) -> None:
+        async with running_engine(world, make_test_plan()) as service:
+            await trio.sleep(1)
+            monkeypatch.setattr(type(service.store.accounts), part, fail)
+            world.chain.mine(world.buy())
+            await trio.sleep_forever()
+
+    async with open_world() as world:
+        with pytest.raises(BaseExceptionGroup) as caught:
+            await trade(world)
+    failed, other = caught.value.split(StoreUnavailable)
+    assert failed is not None
+    assert other is None
+    assert world.recorder.copies == []
 
 
 async def test_status_shows_feed_queue_and_nodes(clock: Clock) -> None:
@@ -134,7 +141,7 @@ async def test_status_shows_feed_queue_and_nodes(clock: Clock) -> None:
         world.chain.mine(world.buy())
         await world.recorder.wait_copies(2)
         await trio.sleep(1.5)
-        status = await service.status()
+        status = service.status()
     assert (status.block, round(status.feed_age_s or 0, 1), status.shard, status.mode) == (1, 1.5, "1/1", "run")
     assert [endpoint.live for endpoint in status.endpoints] == [True, True]
 
@@ -194,13 +201,92 @@ async def test_a_stop_while_the_start_still_asks_the_venue_is_heard(clock: Clock
         open_service(plan, world.seams(), world.endpoints) as service,
         trio.open_nursery() as nursery,
     ):
-        task = evolve(make_task(make_signal()), executor="sim")
-        await service.store.journal.freeze(evolve(sample_order(task), executor="sim"), task)
-        await service.store.journal.mark(task.follow, task.key, JournalState.SENDING)
+        task = make_task(make_signal())
+        placed = e.Placed(order=evolve(sample_order(task), executor="sim"), task=task, at=NOW)
+        account = Account(task.follower, Catalog())
+        account.apply([placed])
+        await service.store.accounts.take(0, 0)
+        await service.store.accounts.write(0, 0, 1, stored_changes([account], {}))
         nursery.start_soon(service.run)
         await trio.sleep(5)
         service.drain()
         await trio.testing.wait_all_tasks_blocked()
         assert not nursery.child_tasks
-        assert [one.state for one in await service.store.journal.unresolved()] == [JournalState.UNKNOWN]
+        (left,) = await service.store.history.documents("order")
+        again = stored_account(task.follower, Catalog(), [left])
+        assert [one.state for one in again.orders.values()] == [OrderState.UNKNOWN]
     assert world.dials == 0
+
+
+async def test_a_cancelled_engine_writes_down_what_was_in_flight(clock: Clock) -> None:
+    """Stopped at once while an order is at the venue: the send is completed, its answer is on the disk, and then it ends."""
+    plan = make_test_plan(followers=("alice",), executor={"latency_ms": 2000})
+    async with open_world() as world, open_service(plan, world.seams(), world.endpoints) as service:
+        async with trio.open_nursery() as nursery:
+            await nursery.start(service.run)
+            await world.nodes[0].wait_log_filters(1)
+            world.chain.mine(world.buy())
+            await trio.sleep(1)
+            before = trio.current_time()
+            nursery.cancel_scope.cancel()
+        assert trio.current_time() - before < 2.5
+        assert len(await service.store.history.documents("position")) == 1
+        assert await service.store.history.documents("order") == []
+
+
+class Rising:
+    """A book that a test moves."""
+
+    price = "0.5"
+
+    def quote(self, token_id: TokenId) -> Quote:
+        return Quote(bid=Price.parse(self.price), ask=Price.parse(self.price))
+
+
+@pytest.mark.parametrize("cancelled", [True, False])
+async def test_who_takes_over_leaves_positions_by_their_rules(clock: Clock, cancelled: bool) -> None:
+    """One instance has bought and ends; the other one, which ran all the time, watches the price from then on."""
+    data = MemoryData()
+    shared = StorePlugin(
+        name="memory", open=lambda context: open_memory_store(context, data), settings=MemorySettings, shared=True
+    )
+    made = make_test_plan(followers=("alice",), executor={"price_source": "book"})
+    made = with_follow_settings(made, leaving=Leaving(take_profit_bps=1000))
+    plan = evolve(
+        made, settings=evolve(made.settings, shards=ShardsSettings(count=1)), store=evolve(made.store, plugin=shared)
+    )
+    async with open_world() as world, trio.open_nursery() as nursery:
+        world.quotes = book = Rising()
+        services = []
+        scopes = [trio.CancelScope(), trio.CancelScope()]
+
+        async def run(  # noqa: ASYNC128  the service calls started()
+            number: int, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
+        ) -> None:
+            seams = evolve(world.seams(), instance=f"instance-{number}")
+            async with open_service(plan, seams, world.endpoints) as service:
+                services.append(service)
+                with scopes[number]:
+                    await service.run(task_status=task_status)
+
+        for number in range(2):
+            await nursery.start(run, number)
+        await world.nodes[0].wait_log_filters(1)
+        assert [len(service.holder.shards) for service in services] == [1, 0]
+        world.chain.mine(world.buy())
+        await world.recorder.wait_copies(1)
+        for _ in range(100):  # nothing of it is read again
+            world.chain.mine()
+            await trio.sleep(1)
+        if cancelled:
+            scopes[0].cancel()
+        else:
+            services[0].drain()
+        for _ in range(8):
+            world.chain.mine()
+            await trio.sleep(1)
+        assert [len(service.holder.shards) for service in services] == [0, 1]
+        book.price = "0.6"
+        await world.recorder.wait_copies(2)
+        assert not services[1].holder.shards[0].accounts[FollowerId("alice")].holdings
+        services[1].drain()

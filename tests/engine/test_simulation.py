@@ -7,11 +7,14 @@
 import pytest
 
 from tests.worlds.dice import ALL, OLD, STEPS, TRAITS, TROUBLES
+from tests.worlds.instances import play as play_instances
 from tests.worlds.play import play
 
 KEPT = (0, 111, 161, 187, 206, 343, 458, 651)
 """All but the first once found fills that a lying node hid in a wide gap; they stay for ever, with the dice of then."""
 SEEDS = range(30)
+SHARED_SEEDS = (0, 1, 5, 8, 24, 25)
+"""All but the second once found a copy lost, a budget passed or an engine broken when a shard changed hands."""
 
 
 @pytest.mark.parametrize("seed", KEPT)
@@ -30,6 +33,14 @@ def test_every_canonical_fill_is_copied_exactly_once(seed: int) -> None:
 
     assert verdict.problems == ()
     assert verdict.fills > 30
+
+
+@pytest.mark.parametrize("seed", SHARED_SEEDS)
+def test_engines_that_share_a_store_lose_nothing(seed: int) -> None:
+    """They die, stand still for longer than their leases, wake up, join and drain; the books are as if one had lived."""
+    verdict = play_instances(seed)
+
+    assert (verdict.lost, verdict.doubled, verdict.wrong) == ([], [], [])
 
 
 def test_the_same_seed_gives_the_same_history() -> None:

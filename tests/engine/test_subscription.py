@@ -8,6 +8,7 @@ from attrs import evolve
 
 from tests.builders import LEADER, NOW, OTHER_LEADER, hash_of
 from tests.harness import World, make_test_plan, open_world, patient, running_engine
+from trio_copy.engine.books import positions
 from trio_copy.engine.wiring import open_service
 from trio_copy.errors import RestartBudgetExhausted, WrongChain
 from trio_copy.model.control import ENGINE, Mode
@@ -34,13 +35,13 @@ def expected_copies(world: World, signals: int, followers: int = 2) -> None:
 
 
 async def test_a_fill_is_copied_once_by_every_follower(clock: Clock) -> None:
-    """The whole spine: frame, fill, signal, tasks, orders, ledger."""
+    """The whole spine: frame, fill, signal, tasks, orders, positions."""
     async with open_world() as world, running_engine(world, make_test_plan()) as service:
         world.chain.mine(world.buy())
         await world.recorder.wait_copies(2)
-        positions = await service.store.ledger.positions()
+        held = await positions(service.store.history)
     expected_copies(world, signals=1)
-    assert {"10"} == {str(position.shares) for position in positions.values()}
+    assert {"10"} == {str(position.shares) for position in held.values()}
 
 
 async def test_three_nodes_bring_a_fill_three_times_and_it_counts_once(clock: Clock) -> None:
@@ -51,7 +52,7 @@ async def test_three_nodes_bring_a_fill_three_times_and_it_counts_once(clock: Cl
         for _ in range(5):
             world.chain.mine(world.buy())
         await mine_steadily(world, 3)
-        reader = service.pipeline.reader
+        reader = service.gate.reader
     expected_copies(world, signals=5)
     assert reader.counts["copy"] >= 5 * 6
 
@@ -167,7 +168,7 @@ async def test_a_resubmitted_trade_is_adopted_by_its_order_hash(clock: Clock) ->
 
 
 async def test_a_retracted_fill_that_had_not_started_waits_and_then_ends(clock: Clock) -> None:
-    """Tasks of a retracted fill are held; when it is not mined again in time they end with a reason, unsent."""
+    """Tasks of a retracted fill are suspended; when it is not mined again in time they end with a reason, unsent."""
     plan = make_test_plan(engine={"workers": 1}, executor={"latency_ms": 3000})
     async with open_world() as world, running_engine(world, plan) as service:
         world.chain.mine(world.buy(token=1))
@@ -176,8 +177,7 @@ async def test_a_retracted_fill_that_had_not_started_waits_and_then_ends(clock: 
         await world.recorder.wait_until(lambda: len(world.recorder.admitted) == 2)
         world.chain.reorg(1, [(), ()])
         await world.recorder.wait_until(lambda: bool(world.recorder.retracted))
-        depth = await service.store.inbox.depth()
-        assert depth.held + depth.leased >= 2
+        assert service.status().suspended == 2
         await mine_steadily(world, 12)
     ends = {finished.task.intent.token_id: finished.outcome.end for finished in world.recorder.finished}
     assert ends[1] is End.FILLED  # type: ignore[index]  # a literal token
@@ -387,11 +387,11 @@ async def test_error_answers_are_survived(clock: Clock) -> None:
         world.nodes[0].faults.error = "internal error"
         world.chain.mine(world.buy())
         await world.recorder.wait_copies(2)
-        assert service.pipeline.sealed is not None
-        assert service.pipeline.sealed.number == 0
+        assert service.gate.sealed is not None
+        assert service.gate.sealed.number == 0
         world.nodes[0].faults.error = None
         await mine_steadily(world, 3)
-        assert service.pipeline.sealed.number >= 3
+        assert service.gate.sealed.number >= 3
     expected_copies(world, signals=1)
 
 
@@ -424,8 +424,8 @@ async def test_a_head_that_is_made_up_hides_nothing(clock: Clock) -> None:
         world.chain.mine(world.buy())
         await world.recorder.wait_copies(2)
         await mine_steadily(world, 8)
-        assert service.pipeline.sealed is not None
-        assert service.pipeline.sealed.number >= world.chain.head.ref.number - 1
+        assert service.gate.sealed is not None
+        assert service.gate.sealed.number >= world.chain.head.ref.number - 1
     assert not any("is behind" in detail for _, detail in world.recorder.alerts)
 
 
@@ -498,7 +498,7 @@ async def test_a_drain_waits_for_outcomes_that_can_still_be_proven(clock: Clock)
             await world.recorder.wait_until(lambda: len(scripted.sent) == 2)
             service.drain()
         assert len(world.recorder.copies) == 2
-        assert len(await service.store.ledger.positions()) == 2
+        assert len(await positions(service.store.history)) == 2
 
 
 @pytest.mark.parametrize(

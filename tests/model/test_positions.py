@@ -14,7 +14,6 @@ from trio_copy.cli.positions import HeldPosition
 from trio_copy.model.fills import Side
 from trio_copy.model.ids import SignalId, TaskId
 from trio_copy.model.positions import EMPTY, Booking, EntryKind, LedgerEntry, Mark, Position, fold, slippage_bps
-from trio_copy.model.profits import earned
 from trio_copy.model.units import NO_SHARES, NO_USD, Price, Shares, Usd
 
 ENTRY = LedgerEntry(
@@ -172,9 +171,6 @@ def test_booking_step_by_step_equals_the_fold(
     assert position == fold(history)
     assert realised == position.realised.micro + position.provisional.micro
     assert -released == position.cost.micro
-    told = list(earned(history))
-    assert sum(one.realised.micro for one in told) == position.realised.micro
-    assert sum(one.provisional.micro for one in told) == position.provisional.micro
 
 
 def _later(entries: list[LedgerEntry], kind: EntryKind, numbers: set[int]) -> list[LedgerEntry]:

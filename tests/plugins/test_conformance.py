@@ -2,62 +2,29 @@
 
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
-from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
-import trio
 import trio.testing
 
+from tests.plugins.stores import MEMORY, SQLITE
 from trio_copy.clock import wall_clock_from
-from trio_copy.ports import Executor, ExecutorContext, Store, StoreContext
+from trio_copy.ports import Executor, ExecutorContext
 from trio_copy.registry import discover
-from trio_copy.testing.conformance import EXECUTOR_CHECKS, STORE_CHECKS, StoreTerms, name_of
+from trio_copy.testing.conformance import EXECUTOR_CHECKS, checks_of, name_of
 from trio_copy.testing.scripted import ScriptedExecutor
 
 
-@asynccontextmanager
-async def open_memory(terms: StoreTerms) -> AsyncGenerator[Store, None]:
-    plugin = discover().store("memory")
-    context = StoreContext(
-        settings=plugin.settings(),
-        wall=terms.wall,
-        queue_capacity=terms.queue_capacity,
-        dedup_ttl_s=terms.dedup_ttl_s,
-        lease_s=terms.lease_s,
-    )
-    async with plugin.open(context) as store:
-        yield store
+@pytest.mark.parametrize("check", checks_of(MEMORY), ids=name_of)
+async def test_memory(autojump_clock: trio.testing.MockClock, check: Callable[..., Any]) -> None:
+    """The memory store keeps the promise in the check's docstring."""
+    await check(MEMORY)
 
 
-async def in_place(run: Callable[[], Any]) -> Any:
-    """Run what would block right here: a virtual clock cannot wait for a thread."""
-    await trio.lowlevel.checkpoint()
-    return run()
-
-
-@asynccontextmanager
-async def open_sqlite(terms: StoreTerms, path: Path | None = None) -> AsyncGenerator[Store, None]:
-    plugin = discover().store("sqlite")
-    with TemporaryDirectory() as folder:
-        context = StoreContext(
-            settings=plugin.settings(path=str(path or Path(folder) / "store.db")),
-            wall=terms.wall,
-            queue_capacity=terms.queue_capacity,
-            dedup_ttl_s=terms.dedup_ttl_s,
-            lease_s=terms.lease_s,
-            in_thread=in_place,
-        )
-        async with plugin.open(context) as store:
-            yield store
-
-
-@pytest.mark.parametrize("check", STORE_CHECKS, ids=name_of)
-@pytest.mark.parametrize("open_store", [open_memory, open_sqlite])
-async def test_store(autojump_clock: trio.testing.MockClock, open_store: Any, check: Callable[..., Any]) -> None:
-    """Every store keeps the promise in the check's docstring."""
-    await check(open_store)
+@pytest.mark.parametrize("check", checks_of(SQLITE), ids=name_of)
+async def test_sqlite(autojump_clock: trio.testing.MockClock, check: Callable[..., Any]) -> None:
+    """The SQLite store keeps it too, after a restart and a kill as well."""
+    await check(SQLITE)
 
 
 @asynccontextmanager

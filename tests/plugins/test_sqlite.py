@@ -1,9 +1,10 @@
 """The SQLite file: one engine at a time, nothing trusted that is not whole, nothing answered that is not on the disk."""
 
 import os
+import shutil
 import sqlite3
 from collections.abc import AsyncGenerator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from pathlib import Path
 from typing import Any
 
@@ -12,18 +13,17 @@ import trio
 import trio.testing
 
 from tests.builders import NOW
-from tests.plugins.test_conformance import in_place
+from tests.plugins.stores import in_place
 from trio_copy.clock import wall_clock_from
 from trio_copy.errors import ConfigError, StoreError, StoreUnavailable
-from trio_copy.model.decisions import End, Outcome
+from trio_copy.model.facts import FactQuery
 from trio_copy.model.follows import Follow
-from trio_copy.model.ids import FollowerId
-from trio_copy.model.orders import JournalState
-from trio_copy.model.records import Query
-from trio_copy.ports import Admitted, Duplicate, InThread, Store, StoreContext, nowhere, to_thread_run_sync
-from trio_copy.registry import discover
-from trio_copy.testing.samples import EXECUTOR, LEADER, sample_entry, sample_order, sample_signal, sample_task
-from trio_copy_sqlite.schema import APPLICATION_ID, MIGRATIONS, VERSION
+from trio_copy.ports import HEAD_KINDS, Changes, InThread, Store, StoreContext, nowhere, to_thread_run_sync
+from trio_copy.testing.conformance.terms import ALICE, LEADER, document, fact
+from trio_copy_sqlite import SqliteSettings, SqliteStore, open_sqlite_store
+from trio_copy_sqlite.schema import IS_OPEN, VERSION
+
+FILLED = FactQuery(kinds=["filled"])
 
 
 @asynccontextmanager
@@ -34,20 +34,17 @@ async def open_at(
     in_thread: InThread = in_place,
     at: Callable[[str], None] = nowhere,
     keep_days: float = 90.0,
-) -> AsyncGenerator[Store, None]:
-    plugin = discover().store("sqlite")
+) -> AsyncGenerator[SqliteStore, None]:
     context = StoreContext(
-        settings=plugin.settings(path=str(path), keep_days=keep_days),
+        settings=SqliteSettings(path=str(path), keep_days=keep_days),
         wall=wall_clock_from(NOW),
-        queue_capacity=100,
-        dedup_ttl_s=3600,
-        lease_s=10,
         guest=guest,
         make=not guest,
         in_thread=in_thread,
         at=at,
     )
-    async with plugin.open(context) as store:
+    async with open_sqlite_store(context) as store:
+        assert isinstance(store, SqliteStore)
         yield store
 
 
@@ -60,98 +57,231 @@ async def refusal(path: Path, **options: Any) -> str:
     return line
 
 
-async def test_what_was_promised_is_there_after_a_restart(tmp_path: Path, clock: trio.testing.MockClock) -> None:
-    """The gate, the queue, orders, budgets, the ledger, follows and modes survive; a leased task is given out again."""
-    path, signal = tmp_path / "store.db", sample_signal(1)
-    task = sample_task(signal)
-    async with open_at(path) as store:
-        await store.inbox.admit(signal, [task], None)
-        await store.inbox.lease_nowait(EXECUTOR, "earlier", 1)
-        await store.journal.freeze(sample_order(task), task)
-        await store.journal.mark(task.follow, task.key, JournalState.SENDING)
-        await store.ledger.book(sample_entry(task))
-        await store.follows.put([Follow(follower=FollowerId("alice"), leader=LEADER)])
-    async with open_at(path) as store:
-        assert await store.inbox.admit(signal, [task], None) == Duplicate()
-        (again,) = await store.inbox.lease_nowait(EXECUTOR, "later", 1)
-        assert (again.task_id, again.again) == (task.task_id, True)
-        (record,) = await store.journal.unresolved()
-        assert (record.order, record.state) == (sample_order(task), JournalState.SENDING)
-        assert not (await store.ledger.book(sample_entry(task))).first
-        assert len((await store.follows.load())[1]) == 1
+async def put(store: Store, number: int, *names: str) -> None:
+    """Write as the owner of shard 0: the write with this number puts documents of these names."""
+    if number == 1:
+        await store.accounts.take(0, 1)
+    await store.accounts.write(0, 1, number, Changes(puts=[document(name, "x" * 500) for name in names]))
+
+
+def store_gone(match: str) -> Any:
+    return pytest.RaisesGroup(pytest.RaisesExc(StoreUnavailable, match=match), flatten_subgroups=True)
 
 
 async def test_calls_that_come_together_share_a_commit(tmp_path: Path) -> None:
-    """Fifty admissions at once cost a few trips to the disk, not fifty; real threads, real files."""
+    """Fifty writes of as many shards at once cost a few trips to the disk, not fifty; real threads, real files."""
     commits: list[str] = []
-    async with open_at(tmp_path / "store.db", in_thread=to_thread_run_sync, at=commits.append) as store:
+    async with open_at(tmp_path / "books.db", in_thread=to_thread_run_sync, at=commits.append) as store:
+        for shard in range(50):
+            await store.accounts.take(shard, 1)
+        commits.clear()
         async with trio.open_nursery() as nursery:
-            for number in range(50):
-                signal = sample_signal(number)
-                nursery.start_soon(store.inbox.admit, signal, [sample_task(signal)], None)
-        assert (await store.inbox.depth()).queued == 50
+            for shard in range(50):
+                changes = Changes(puts=[document(str(shard))], facts=[fact(str(shard))])
+                nursery.start_soon(store.accounts.write, shard, 1, 1, changes)
+        assert len(await store.history.documents("position")) == len(await store.history.facts(FILLED)) == 50
     assert commits.count("sqlite: committed") < 15
+
+
+async def test_writes_of_one_transaction_keep_their_order(tmp_path: Path, clock: trio.testing.MockClock) -> None:
+    """What is put, deleted and put again by writes that share a commit ends as the last of them says."""
+    async with open_at(tmp_path / "books.db") as store:
+        await store.accounts.take(0, 1)
+        writes = (
+            Changes(puts=[document("1", "a"), document("2", "a")]),
+            Changes(deletes=[document("1").key], facts=[fact("f", kind="ended")]),
+            Changes(puts=[document("1", "c")], deletes=[document("2").key], facts=[fact("f")]),
+        )
+        async with trio.open_nursery() as nursery:
+            for number, changes in enumerate(writes, start=1):
+                nursery.start_soon(store.accounts.write, 0, 1, number, changes)
+                await trio.testing.wait_all_tasks_blocked()
+        assert list(await store.history.documents("position")) == [document("1", "c")]
+        assert list(await store.history.facts(FILLED)) == [fact("f")]
+
+
+class _Counted:
+    """A connection that knows how often it was called, many rows at once counting as one."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self.connection, self.asked = connection, list[str]()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.connection, name)
+
+    def execute(self, statement: str, *values: Any) -> Any:
+        self.asked.append(statement)
+        return self.connection.execute(statement, *values)
+
+    def executemany(self, statement: str, rows: Any) -> Any:
+        self.asked.append(statement)
+        return self.connection.executemany(statement, rows)
+
+
+async def test_a_hundred_copies_are_a_few_statements(tmp_path: Path, clock: trio.testing.MockClock) -> None:
+    """What is placed is one for all of them, what is learned three, beside what every transaction needs once."""
+    orders = [document(f"{number}", kind="order") for number in range(100)]
+    placed = Changes(puts=orders)
+    learned = Changes(
+        puts=[document(f"{number}", kind=kind) for number in range(100) for kind in ("position", "account")],
+        deletes=[order.key for order in orders],
+        facts=[fact(f"{number}") for number in range(100)],
+    )
+    async with open_at(tmp_path / "books.db") as store:
+        await store.accounts.take(0, 1)
+        await store.accounts.write(0, 1, 1, Changes(facts=[fact("the names are known")]))
+        counted = _Counted(store.accounts.writer.connection)
+        store.accounts.writer.connection = counted  # type: ignore[assignment]  # it does all that a connection does
+        for number, (changes, most) in enumerate(((placed, 1), (learned, 3)), start=2):
+            counted.asked.clear()
+            await store.accounts.write(0, 1, number, changes)
+            mine = [one for one in counted.asked if "documents" in one or "facts" in one or "fact_rows" in one]
+            assert len(mine) == most
+            assert len(counted.asked) <= most + 5, counted.asked
+
+
+async def test_the_owner_walks_over_nothing(tmp_path: Path, clock: trio.testing.MockClock) -> None:
+    """What an engine asks again and again, and what it asks at a start, is found by an index, however large the file is."""
+    path, asked = tmp_path / "books.db", list[str]()
+    async with open_at(path) as store:
+        store.accounts.writer.connection.set_trace_callback(asked.append)
+        await put(store, 1, "a")
+        await store.accounts.load(0, 1, [ALICE])
+        await store.accounts.write(0, 1, 2, Changes(deletes=[document("a").key], facts=[fact("f")], answers={"r": "a"}))
+        await store.accounts.requests(0, 1)
+        await store.accounts.answer(0, "r")
+        await store.control.draw("day", 0, 1, 2)
+        await trio.sleep(100)
+        store.accounts.writer.connection.set_trace_callback(None)
+    with closing(sqlite3.connect(path)) as connection:
+        for statement in asked:
+            if statement.startswith(("SELECT", "DELETE", "UPDATE", "INSERT")):
+                plan = [row[3] for row in connection.execute(f"EXPLAIN QUERY PLAN {statement}")]
+                # Budgets and instances are few, and those that are over are forgotten.
+                walks = [
+                    step for step in plan if step.startswith("SCAN") and step.split()[1] not in ("budgets", "instances")
+                ]
+                assert not walks, (statement, walks)
+    assert any("USING INDEX heads" in step for step in _plan(path, asked, IS_OPEN))
+
+
+def _plan(path: Path, asked: list[str], words: str) -> list[str]:
+    (statement, *_) = [one for one in asked if words in one]
+    with closing(sqlite3.connect(path)) as connection:
+        return [row[3] for row in connection.execute(f"EXPLAIN QUERY PLAN {statement}")]
+
+
+async def test_people_can_ask_the_file(tmp_path: Path) -> None:
+    """Plain SQL answers with names, days and JSON: numbers instead of names stay inside."""
+    path = tmp_path / "books.db"
+    async with open_at(path) as store:
+        await store.accounts.take(0, 1)
+        told = fact("f", at=NOW, amounts=(1, 2, 3, 4, 5, 6), body=b'{"why": {"code": "X"}}')
+        await store.accounts.write(0, 1, 1, Changes(puts=[document("1", '{"a": [7]}')], facts=[told]))
+        with closing(sqlite3.connect(path)) as connection:
+            asked = "SELECT kind, day, follower, token_id, bought, json_extract(body, '$.why.code') FROM facts"
+            assert connection.execute(asked).fetchall() == [("filled", "2025-11-24", "alice", "7", 2, "X")]
+            asked = "SELECT follower, name, json_extract(body, '$.a[0]') FROM documents"
+            assert connection.execute(asked).fetchall() == [("alice", "1", 7)]
 
 
 async def test_a_second_engine_is_refused_and_a_guest_is_not(tmp_path: Path) -> None:
     """One engine holds the file; commands may use it meanwhile, and the engine hears what they change."""
-    path = tmp_path / "store.db"
+    path = tmp_path / "books.db"
     async with open_at(path, in_thread=to_thread_run_sync) as store:
         line = await refusal(path)
         assert f"in use by process {os.getpid()}" in line
         version, _ = await store.follows.load()
         async with open_at(path, guest=True, in_thread=to_thread_run_sync) as guest:
-            await guest.follows.put([Follow(follower=FollowerId("bob"), leader=LEADER)])
+            await guest.follows.put([Follow(follower=ALICE, leader=LEADER)])
         with trio.fail_after(5):
             (change,) = await store.follows.wait_changes(version)
-        assert change.follow.follower == "bob"
+        assert change.follow.follower == ALICE
     async with open_at(path):
         pass
 
 
+async def test_a_guest_may_own_what_nobody_owns(tmp_path: Path, clock: trio.testing.MockClock) -> None:
+    """With a higher token a command takes a shard, and the engine that had it is fenced off."""
+    path = tmp_path / "books.db"
+    async with open_at(path) as store:
+        await put(store, 1, "a")
+        async with open_at(path, guest=True) as guest:
+            await guest.accounts.take(0, 2)
+            await guest.accounts.write(0, 2, 1, Changes(puts=[document("b")]))
+        with pytest.raises(StoreError, match="token 2"):
+            await put(store, 2, "c")
+        assert [one.name for one in await store.history.documents("position")] == ["a", "b"]
+
+
 async def test_files_that_cannot_be_trusted_are_refused(tmp_path: Path) -> None:
-    """Garbage, torn pages, another program's file, a newer version, another user's file: one clear line each."""
+    """Garbage, torn pages, a cut file, another program's file, a newer version: one clear line each."""
     garbage = tmp_path / "garbage.db"
     garbage.write_bytes(b"not a database" * 1000)
     assert "not a database" in await refusal(garbage)
 
     torn = tmp_path / "torn.db"
     async with open_at(torn) as store:
-        for number in range(200):
-            signal = sample_signal(number)
-            await store.inbox.admit(signal, [sample_task(signal)], None)
+        await put(store, 1, *(f"{number}" for number in range(200)))
+    cut = tmp_path / "cut.db"
+    shutil.copyfile(torn, cut)
     with torn.open("r+b") as file:
-        for page in range(3, 12):
+        for page in range(15, 30):
             file.seek(4096 * page)
             file.write(b"\xff" * 4096)
     assert "corrupt" in await refusal(torn)
+    os.truncate(cut, 4096 * 10)
+    assert "malformed" in await refusal(cut)
 
     other = tmp_path / "other.db"
-    with sqlite3.connect(other) as connection:
+    with closing(sqlite3.connect(other)) as connection:
         connection.execute("CREATE TABLE recipes (name)")
-    connection.close()
     assert "another program" in await refusal(other)
 
     newer = tmp_path / "newer.db"
     async with open_at(newer):
         pass
-    with sqlite3.connect(newer) as connection:
+    with closing(sqlite3.connect(newer)) as connection:
         connection.execute(f"PRAGMA user_version = {VERSION + 1}")
-    connection.close()
     assert "needs a newer trio-copy" in await refusal(newer)
 
-    assert "does not exist" in await refusal(tmp_path / "nowhere" / "store.db")
+    assert "does not exist" in await refusal(tmp_path / "nowhere" / "books.db")
     assert "expected a file" in await refusal(tmp_path)
     assert "does not exist yet" in await refusal(tmp_path / "missing.db", guest=True)
 
 
+async def test_a_start_does_not_read_a_large_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Above a size nothing is looked through; a page that cannot be read stops the store when it is met."""
+    path = tmp_path / "books.db"
+    async with open_at(path) as store:
+        await put(store, 1, *(f"{number}" for number in range(200)))
+    with closing(sqlite3.connect(path)) as connection:
+        (root,) = connection.execute("SELECT rootpage FROM sqlite_schema WHERE name = 'documents'").fetchone()
+    with path.open("r+b") as file:
+        file.seek(4096 * (root - 1))
+        file.write(b"\xff" * 4096)
+    assert "corrupt" in await refusal(path)
+    monkeypatch.setattr("trio_copy_sqlite.files.CHECKED_BYTES", 4096)
+    with store_gone("malformed"):
+        async with open_at(path) as store:
+            await store.accounts.load(0, 1, [ALICE])
+
+
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a file away")
 async def test_another_users_file_is_refused(tmp_path: Path) -> None:
-    """A file that somebody else may change is not a journal."""
+    """A file that somebody else may change is nothing to rely on."""
     path = tmp_path / "theirs.db"
     path.touch()
     os.chown(path, 12345, 12345)
     assert "belongs to user 12345" in await refusal(path)
+
+
+async def test_only_the_owner_can_read_it(tmp_path: Path) -> None:
+    """The file and what is beside it are nobody else's business."""
+    async with open_at(tmp_path / "books.db") as store:
+        await put(store, 1, "a")
+        names = ("", "-wal", "-shm", ".lock")
+        assert {os.stat(f"{tmp_path / 'books.db'}{name}").st_mode & 0o777 for name in names} == {0o600}
 
 
 async def test_a_read_only_place_is_refused(tmp_path: Path) -> None:
@@ -159,96 +289,134 @@ async def test_a_read_only_place_is_refused(tmp_path: Path) -> None:
     assert "cannot be locked" in await refusal(Path("/proc/trio-copy.db"))
 
 
-async def test_a_file_of_an_earlier_version_is_brought_up(tmp_path: Path, clock: trio.testing.MockClock) -> None:
-    """Every migration runs on the file of the version before it, and keeps what is in it."""
-    path = tmp_path / "old.db"
-    connection = sqlite3.connect(path)
-    connection.executescript(MIGRATIONS[0])
-    connection.execute("INSERT INTO modes VALUES ('engine', 'reduce-only', 'kept', 1.0)")
-    connection.commit()
-    connection.execute("PRAGMA user_version = 1")
-    connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
-    connection.close()
-    async with open_at(path) as store:
-        assert (await store.control.modes()).of("engine").why == "kept"
-        assert dict(await store.ledger.marks()) == {}
-
-
 async def test_a_full_disk_stops_everything_and_loses_nothing(tmp_path: Path, clock: trio.testing.MockClock) -> None:
     """When a commit fails nobody is told that it worked, and the file is not touched again by this process."""
-    path = tmp_path / "store.db"
-    admitted = []
-    with pytest.RaisesGroup(pytest.RaisesExc(StoreUnavailable, match="failed"), flatten_subgroups=True):
+    path, written = tmp_path / "books.db", 0
+    with store_gone("full"):
         async with open_at(path) as store:
-            writer: Any = store.inbox
-            (pages,) = writer.writer.connection.execute("PRAGMA page_count").fetchone()
-            writer.writer.connection.execute(f"PRAGMA max_page_count = {pages + 20}")
-            for number in range(1000):
-                signal = sample_signal(number)
-                assert isinstance(await store.inbox.admit(signal, [sample_task(signal)], None), Admitted)
-                admitted.append(signal)
-    assert admitted
+            connection = store.accounts.writer.connection
+            (pages,) = connection.execute("PRAGMA page_count").fetchone()
+            connection.execute(f"PRAGMA max_page_count = {pages + 20}")
+            for number in range(1, 1000):
+                await put(store, number, f"{number}")
+                written = number
+    assert written
     async with open_at(path) as store:
-        assert (await store.inbox.depth()).queued == len(admitted)
-
-
-async def test_what_is_over_is_forgotten_and_the_ledger_is_not(tmp_path: Path, clock: trio.testing.MockClock) -> None:
-    """After `keep_days` ended tasks, orders and skips are deleted; entries stay for ever."""
-    async with open_at(tmp_path / "store.db", keep_days=1.0) as store:
-        signal = sample_signal(1)
-        task = sample_task(signal)
-        await store.inbox.admit(signal, [task], None)
-        await store.inbox.lease_nowait(EXECUTOR, "me", 1)
-        await store.journal.freeze(sample_order(task), task)
-        await store.journal.mark(task.follow, task.key, JournalState.ENDED)
-        await store.ledger.book(sample_entry(task))
-        await store.inbox.complete(task.task_id, "me", Outcome(end=End.FILLED))
-        await store.inbox.expire(NOW + 86_000)
-        assert len(await store.history.tasks(Query())) == 1
-        await store.inbox.expire(NOW + 90_000)
-        await store.inbox.expire(NOW + 90_000)
-        assert await store.history.tasks(Query()) == ()
-        assert await store.journal.of_task(task.follow, task.task_id) == ()
-        assert len(await store.history.entries(Query())) == 1
-        assert isinstance(await store.inbox.admit(signal, [task], None), Admitted)
+        assert len(await store.history.documents("position")) == written
 
 
 async def test_a_row_that_cannot_be_read_leaves_no_half_step_behind(
     tmp_path: Path, clock: trio.testing.MockClock
 ) -> None:
     """A step that meets a broken row after it has written is dropped whole, and nothing is traded on such a file."""
-    path = tmp_path / "store.db"
-    with pytest.RaisesGroup(pytest.RaisesExc(StoreUnavailable, match="cut off half-way"), flatten_subgroups=True):
+    path = tmp_path / "books.db"
+    with store_gone("cut off half-way"):
         async with open_at(path) as store:
-            inbox: Any = store.inbox
 
             def half(connection: sqlite3.Connection) -> None:
-                connection.execute("INSERT INTO facts VALUES ('half', 'done')")
+                connection.execute("INSERT INTO numbers VALUES ('half', 1)")
                 raise StoreError("a row that cannot be read")
 
-            await inbox.writer.run(half)
-    connection = sqlite3.connect(path)
-    assert connection.execute("SELECT 1 FROM facts WHERE name = 'half'").fetchone() is None
-    connection.close()
+            await store.accounts.writer.change(half)
+    with closing(sqlite3.connect(path)) as connection:
+        assert connection.execute("SELECT 1 FROM numbers WHERE name = 'half'").fetchone() is None
 
 
-async def test_housekeeping_walks_no_table(tmp_path: Path, clock: trio.testing.MockClock) -> None:
-    """What is asked every few seconds is found by an index, however long the engine has been running."""
-    path = tmp_path / "store.db"
-    asked: list[str] = []
+@pytest.mark.parametrize("error", [ZeroDivisionError("odd"), MemoryError(), RuntimeError("odd"), AttributeError("odd")])
+async def test_whatever_goes_wrong_is_told(tmp_path: Path, clock: trio.testing.MockClock, error: Exception) -> None:
+    """An error that nobody expected ends the store, with its name; nobody waits for ever, and what is written is whole."""
+
+    def fail(connection: sqlite3.Connection) -> None:
+        connection.execute("INSERT INTO numbers VALUES ('half', 1)")
+        raise error
+
+    async with open_at(tmp_path / "books.db") as store:
+        await put(store, 1, "a")
+        for call in (lambda: store.accounts.writer.change(fail), lambda: put(store, 2, "b"), store.control.modes):
+            with trio.fail_after(5), pytest.raises(StoreUnavailable, match=type(error).__name__):
+                await call()
+    async with open_at(tmp_path / "books.db") as store:
+        assert [one.name for one in await store.history.documents("position")] == ["a"]
+
+
+async def test_a_thread_that_cannot_start_is_told(tmp_path: Path, clock: trio.testing.MockClock) -> None:
+    """Also when the work never began."""
+
+    async def no_thread(run: Callable[[], Any]) -> Any:
+        await trio.lowlevel.checkpoint()
+        raise RuntimeError("can't start new thread")
+
+    with store_gone("can't start new thread"):
+        async with open_at(tmp_path / "books.db", in_thread=no_thread) as store:
+            await store.accounts.take(0, 1)
+
+
+def _remove(path: Path) -> None:
+    path.unlink()
+
+
+def _replace(path: Path) -> None:
+    copy = path.with_name("copy")
+    shutil.copyfile(path, copy)
+    copy.rename(path)
+
+
+def _cut(path: Path) -> None:
+    os.truncate(path, path.stat().st_size // 2 // 4096 * 4096)
+
+
+def _empty(path: Path) -> None:
+    os.truncate(path, 0)
+
+
+@pytest.mark.parametrize(
+    "ending, harm",
+    [
+        ("", _remove),
+        ("", _replace),
+        ("", _cut),
+        ("-wal", _remove),
+        ("-wal", _replace),
+        ("-wal", _empty),
+        ("-shm", _remove),
+        ("-shm", _replace),
+    ],
+)
+async def test_a_file_that_is_taken_away_stops_the_store(
+    tmp_path: Path, clock: trio.testing.MockClock, ending: str, harm: Callable[[Path], None]
+) -> None:
+    """Removed, replaced or cut short under a running engine: nothing is answered any more, neither writes nor questions."""
+    path = tmp_path / "books.db"
     async with open_at(path) as store:
-        inbox: Any = store.inbox
-        inbox.writer.connection.set_trace_callback(asked.append)
-        await store.inbox.expire(NOW)
-        await store.inbox.lease_nowait(EXECUTOR, "me", 10)
-        await store.inbox.depth()
-        await store.journal.unresolved()
-        await store.ledger.open_positions()
-        inbox.writer.connection.set_trace_callback(None)
-    connection = sqlite3.connect(path)
-    for statement in asked:
-        if statement.startswith(("SELECT", "DELETE", "UPDATE")):
-            plan = connection.execute(f"EXPLAIN QUERY PLAN {statement}").fetchall()
-            walked = [row[3] for row in plan if row[3].startswith("SCAN") and "_open" not in row[3]]
-            assert not walked, (statement, walked)
-    connection.close()
+        await put(store, 1, *(f"{number}" for number in range(300)))
+        store.accounts.writer.connection.execute("PRAGMA wal_checkpoint(FULL)")
+        await put(store, 2, "a")
+        harm(Path(f"{path}{ending}"))
+        for call in (lambda: put(store, 3, "b"), store.control.modes, lambda: store.accounts.take(0, 2)):
+            with pytest.raises(StoreUnavailable, match=r"books\.db|malformed"):
+                await call()
+
+
+async def test_what_booked_nothing_is_forgotten(tmp_path: Path, clock: trio.testing.MockClock) -> None:
+    """After `keep_days`, a piece at a time; what changed an amount is kept for ever, and so is what is open."""
+    day = 86_400.0
+    facts = [fact(f"{number}", kind="skip", at=NOW - 0.5 * day, body=b"later") for number in range(450)]
+    facts += [fact("booked", at=NOW - 10 * day, amounts=(0, 0, 0, 0, -1, 0)), fact("new", at=NOW)]
+    every = FactQuery(kinds=["filled", "skip"], limit=1000)
+    commits: list[str] = []
+    async with open_at(tmp_path / "books.db", keep_days=1.0, at=commits.append) as store:
+        await store.accounts.take(0, 1)
+        old = document("open", kind="order")
+        await store.accounts.write(0, 1, 1, Changes(puts=[old], facts=facts))
+        await trio.sleep(100)
+        assert len(await store.history.facts(every)) == 452
+        await trio.sleep(0.5 * day)
+        commits.clear()
+        await trio.sleep(70)
+        assert [one.key for one in await store.history.facts(every)] == ["new", "booked"]
+        assert list(await store.history.documents("order")) == [old]
+
+
+def test_heads_are_those_of_the_port() -> None:
+    """The index has the kinds as words, and they have to be those that a taking returns."""
+    assert set(IS_OPEN.split("'")[1::2]) == HEAD_KINDS

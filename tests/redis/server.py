@@ -8,7 +8,7 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -125,18 +125,20 @@ def running_redis(*options: str, durable: bool = False) -> Iterator[RedisServer]
 
 
 @contextmanager
-def running_cluster(nodes: int = 3) -> Iterator[list[RedisServer]]:
-    """Run a cluster of primaries that share the slots evenly."""
+def running_cluster(nodes: int = 3, replicas: int = 0) -> Iterator[list[RedisServer]]:
+    """Run a cluster of primaries that share the slots evenly; the first few have a replica each, which come last."""
     with TemporaryDirectory() as root:
         servers = []
-        for number in range(nodes):
+        for number in range(nodes + replicas):
             folder = Path(root) / str(number)
             folder.mkdir()
             servers.append(RedisServer(folder, ("--cluster-enabled", "yes", "--cluster-node-timeout", "2000")))
         try:
             for server in servers:
                 server.start()
-            _join(servers)
+            _join(servers[:nodes])
+            for replica, primary in zip(servers[nodes:], servers, strict=False):
+                _follow(replica, primary)
             yield servers
         finally:
             for server in servers:
@@ -149,10 +151,27 @@ def _join(servers: Sequence[RedisServer]) -> None:
         slots = range(number * share, min(16_384, (number + 1) * share))
         assert server.ask("CLUSTER", "ADDSLOTS", *slots) == "OK"
         server.ask("CLUSTER", "MEET", "127.0.0.1", servers[0].port)
+    _wait(
+        lambda: (
+            all("cluster_state:ok" in server.ask("CLUSTER", "INFO") for server in servers)
+            and all(len(server.ask("CLUSTER", "SLOTS")) == len(servers) for server in servers)
+        ),
+        "the cluster did not come together",
+    )
+
+
+def _follow(replica: RedisServer, primary: RedisServer) -> None:
+    """Let a server join the cluster as the replica of another, and wait until it has what that one has."""
+    replica.ask("CLUSTER", "MEET", "127.0.0.1", primary.port)
+    of = primary.ask("CLUSTER", "MYID")
+    # Told again after it was heard, it would begin to copy anew.
+    _wait(lambda: replica.ask("CLUSTER", "REPLICATE", of) == "OK", "the replica did not join")
+    _wait(lambda: "master_link_status:up" in replica.ask("INFO", "replication"), "the replica does not copy")
+
+
+def _wait(is_so: Callable[[], bool], failed: str) -> None:
     until = time.monotonic() + _STARTS_S
-    while not all("cluster_state:ok" in server.ask("CLUSTER", "INFO") for server in servers) or not all(
-        len(server.ask("CLUSTER", "SLOTS")) == len(servers) for server in servers
-    ):
+    while not is_so():
         if time.monotonic() > until:
-            raise RuntimeError("the cluster did not come together")
+            raise RuntimeError(failed)
         time.sleep(0.05)

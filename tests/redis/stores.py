@@ -1,18 +1,18 @@
 """How tests open the Redis store."""
 
-from collections.abc import AsyncGenerator, Callable
-from contextlib import asynccontextmanager
+import math
+from collections.abc import AsyncGenerator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from functools import partial
 from itertools import count
 from typing import Any
 
 from trio_copy.clock import anchored_wall_clock
 from trio_copy.ports import Store, StoreContext
-from trio_copy.registry import discover
-from trio_copy.testing.conformance import StoreTerms
+from trio_copy.testing.conformance import StoreForTest, StoreTerms
+from trio_copy_redis import RedisSettings, open_redis_store
 
 _NUMBERS = count()
-FOREVER_S = 3600.0
-"""A virtual clock jumps while a real server works: no answer is ever overdue then."""
 
 
 def new_prefix() -> str:
@@ -22,37 +22,28 @@ def new_prefix() -> str:
 
 def redis_context(url: str, prefix: str, settings: dict[str, Any] | None = None, **context: Any) -> StoreContext:
     """Say how to open a store; what is not said is as in a small engine."""
-    plugin = discover().store("redis")
-    usual: dict[str, Any] = {
-        "wall": anchored_wall_clock(),
-        "queue_capacity": 1000,
-        "dedup_ttl_s": 3600.0,
-        "lease_s": 30.0,
-        "shards": 4,
-    }
-    return StoreContext(settings=plugin.settings(url=url, prefix=prefix, **(settings or {})), **{**usual, **context})
+    usual: dict[str, Any] = {"wall": anchored_wall_clock(), "shards": 4}
+    return StoreContext(settings=RedisSettings(url=url, prefix=prefix, **(settings or {})), **{**usual, **context})
 
 
-def open_redis(url: str, prefix: str, settings: dict[str, Any] | None = None, **context: Any) -> Any:
+def open_redis(
+    url: str, prefix: str, settings: dict[str, Any] | None = None, **context: Any
+) -> AbstractAsyncContextManager[Store]:
     """Open a store."""
-    return discover().store("redis").open(redis_context(url, prefix, settings, **context))
+    return open_redis_store(redis_context(url, prefix, settings, **context))
 
 
-def opener(url: str) -> Callable[[StoreTerms], Any]:
-    """Return what the conformance suite opens stores with: each on keys of its own, patient with a clock that jumps."""
+@asynccontextmanager
+async def open_on(url: str, terms: StoreTerms) -> AsyncGenerator[Store, None]:
+    """Open what the conformance suite asks for: its folder names the data."""
+    context = redis_context(url, terms.folder.name, wall=terms.wall, shards=terms.shards)
+    if terms.virtual:
+        # The clock jumps while a real server works: no answer is ever overdue then, which nobody may wish for otherwise.
+        object.__setattr__(context.settings, "timeout_s", math.inf)
+    async with open_redis_store(context) as store:
+        yield store
 
-    @asynccontextmanager
-    async def open_terms(terms: StoreTerms) -> AsyncGenerator[Store, None]:
-        settings = {"timeout_s": FOREVER_S, "patience_s": 0.0}
-        async with open_redis(
-            url,
-            new_prefix(),
-            settings,
-            wall=terms.wall,
-            queue_capacity=terms.queue_capacity,
-            dedup_ttl_s=terms.dedup_ttl_s,
-            lease_s=terms.lease_s,
-        ) as store:
-            yield store
 
-    return open_terms
+def backend_on(url: str) -> StoreForTest:
+    """Return a backend for the conformance suite."""
+    return StoreForTest(open=partial(open_on, url), durable=True, shared=True)

@@ -18,10 +18,11 @@ from trio_copy.config import EndpointSettings, PluginTable, ShardsSettings
 from trio_copy.engine.service import Seams, Service
 from trio_copy.engine.wiring import open_service
 from trio_copy.entropy import seeded_entropy
-from trio_copy.model.control import shard_of
+from trio_copy.model.control import account_shard
 from trio_copy.model.fills import Side
 from trio_copy.model.follow_settings import Filters
-from trio_copy.model.ids import Address
+from trio_copy.model.follows import Follower
+from trio_copy.model.ids import Address, FollowerId
 
 pytestmark = pytest.mark.anvil
 LIMIT_S = 60
@@ -47,15 +48,16 @@ class Pair:
 
 @asynccontextmanager
 async def open_pair(folder: Path, redis: RedisServer, shards: int) -> AsyncGenerator[Pair, None]:
-    """Two engines on one market; its traders are chosen so that each shard has one of the leaders."""
+    """Two engines on one market; the follower of each leader is chosen so that each shard has one of the accounts."""
     async with open_node(folder) as node, open_chain(node) as chain:
         amm = await deploy_amm(chain)
-        accounts = [Address(account.lower()) for account in chain.accounts[2:]]
-        leaders = tuple(next(one for one in accounts if shard_of(one, shards) == shard) for shard in range(shards))
+        leaders = tuple(Address(account.lower()) for account in chain.accounts[2 : 2 + shards])
+        names = ("alice", "bob", "carol", "dave")
+        followers = tuple(next(one for one in names if shard_of(one, shards) == shard) for shard in range(shards))
         for leader in leaders:
             await amm.prepare_trader(leader)
         plan = make_test_plan(
-            followers=("alice", "bob"),
+            followers=followers,
             leaders=leaders,
             decoders=[
                 PluginTable(name="erc1155", plugin="erc1155", options={"contracts": [amm.ctf], "venues": [amm.pool]})
@@ -67,6 +69,9 @@ async def open_pair(folder: Path, redis: RedisServer, shards: int) -> AsyncGener
             shards=ShardsSettings(count=shards, heartbeat_s=0.2),
         )
         plan = with_follow_settings(plan, filters=evolve(Filters(), max_age_s=600.0, unpriced="copy"))
+        pairs = dict(zip(followers, leaders, strict=True))
+        follow = tuple(one for one in plan.settings.follow if pairs[one.follower] == one.leader)
+        plan = evolve(plan, settings=evolve(plan.settings, follow=follow))
         pair = Pair(amm, leaders, [], [])
         async with trio.open_nursery() as nursery:
             for number in range(2):
@@ -82,6 +87,15 @@ async def open_pair(folder: Path, redis: RedisServer, shards: int) -> AsyncGener
                 pair.recorders.append(recorder)
             yield pair
             nursery.cancel_scope.cancel()
+
+
+def label_of(service: Service) -> str:
+    assert service.keeper is not None
+    return service.keeper.label
+
+
+def shard_of(name: str, shards: int) -> int:
+    return account_shard(Follower(follower=FollowerId(name), executor="sim"), shards)
 
 
 async def _run(  # noqa: ASYNC912
@@ -103,32 +117,32 @@ async def test_two_supervisors_and_one_shard(tmp_path: Path, redis: RedisServer)
     with trio.fail_after(LIMIT_S):
         async with open_pair(tmp_path, redis, 1) as pair:
             owner, idle = pair.services
-            assert (owner.ownership.label, idle.ownership.label) == ("1/1", "none of 1, paused")
+            assert (label_of(owner), label_of(idle)) == ("1/1", "none of 1, paused")
             assert owner.board.filters != ()
             assert idle.board.filters == ()
             await pair.amm.buy(pair.leaders[0], 100)
-            await pair.recorders[0].wait_copies(2)
+            await pair.recorders[0].wait_copies(1)
             await pair.amm.sell(pair.leaders[0], 30)
-            await pair.recorders[0].wait_copies(4)
+            await pair.recorders[0].wait_copies(2)
             assert [signal.side for signal in pair.recorders[0].admitted] == [Side.BUY, Side.SELL]
             assert pair.recorders[1].finished == []
-            assert len(set(pair.copies)) == len(pair.copies) == 4
+            assert len(set(pair.copies)) == len(pair.copies) == 2
 
 
 async def test_two_supervisors_and_two_shards(tmp_path: Path, redis: RedisServer) -> None:
-    """Each subscribes to the leaders of its own shard only, and copies what they trade, once."""
+    """Each subscribes to the leaders of its own accounts only, and copies what they trade, once."""
     with trio.fail_after(LIMIT_S):
         async with open_pair(tmp_path, redis, 2) as pair:
             await pair.recorders[1].wait_until(lambda: "armed" in pair.recorders[1].steps)
-            labels = [service.ownership.label for service in pair.services]
+            labels = [label_of(service) for service in pair.services]
             assert sorted(labels) == ["1/2", "2/2"]
             for leader in pair.leaders:
-                readers = [service for service in pair.services if service.ownership.reads(leader)]
+                readers = [service for service in pair.services if leader in service.reads]
                 assert len(readers) == 1
                 topic = "0x" + leader[2:].rjust(64, "0")
                 subscribed = [service for service in pair.services if topic in str(service.board.filters)]
                 assert subscribed == readers
                 await pair.amm.buy(leader, 50)
             for recorder in pair.recorders:
-                await recorder.wait_copies(2)
-            assert len(set(pair.copies)) == len(pair.copies) == 4
+                await recorder.wait_copies(1)
+            assert len(set(pair.copies)) == len(pair.copies) == 2

@@ -8,8 +8,10 @@ import trio
 import trio.testing
 
 from tests.redis.server import RedisServer, running_cluster, running_redis
-from tests.redis.stores import opener
-from trio_copy.testing.conformance import STORE_CHECKS, name_of
+from tests.redis.stores import backend_on
+from trio_copy.testing.conformance import checks_of, name_of
+
+CHECKS = checks_of(backend_on(""))
 
 
 @pytest.fixture(scope="module")
@@ -30,18 +32,18 @@ def patient_clock() -> trio.testing.MockClock:
     return trio.testing.MockClock(autojump_threshold=0.03)
 
 
-@pytest.mark.parametrize("check", STORE_CHECKS, ids=name_of)
+@pytest.mark.parametrize("check", CHECKS, ids=name_of)
 async def test_one_server(
     patient_clock: trio.testing.MockClock, server: RedisServer, check: Callable[..., Any]
 ) -> None:
     """Redis keeps the promise in the check's docstring."""
-    await check(opener(server.url))
+    await check(backend_on(server.url))
 
 
-@pytest.mark.parametrize("check", STORE_CHECKS, ids=name_of)
+@pytest.mark.parametrize("check", CHECKS, ids=name_of)
 async def test_cluster(
     patient_clock: trio.testing.MockClock, cluster: list[RedisServer], check: Callable[..., Any]
 ) -> None:
     """So does a cluster: no step needs two of its servers at once."""
     nodes = ",".join(f"127.0.0.1:{node.port}" for node in cluster)
-    await check(opener(f"redis+cluster://{nodes}"))
+    await check(backend_on(f"redis+cluster://{nodes}"))

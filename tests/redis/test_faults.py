@@ -1,17 +1,23 @@
 """What Redis may do to the engine: nothing is copied twice, nothing is lost, and the pause is there to be seen."""
 
+import os
 import signal
-from collections.abc import AsyncGenerator, Callable
+from collections import Counter
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from functools import partial
 from pathlib import Path
+from typing import Any
 
+import pytest
 import trio
 
-from tests.redis.fleet import FOLLOWERS, Fleet, Instance, open_fleet
-from tests.redis.server import running_redis
+from tests.redis.fleet import FOLLOWERS, Fleet, Instance, losses, open_fleet
+from tests.redis.server import RedisServer, running_cluster, running_redis
+from tests.redis.test_forgetting import ends_of_commands, log_of
+from tests.redis.test_moving import id_of, slots_of
 from tests.redis.test_open import replicated
-from trio_copy.model.records import Query
+from trio_copy.model.units import Usd
 
 
 async def armed(fleet: Fleet) -> Instance:
@@ -39,7 +45,7 @@ async def test_a_restart_of_redis_is_a_pause(tmp_path: Path) -> None:
             redis.start()
             fleet.trade(8)
             await fleet.wait_quiet()
-            await fleet.check()
+            await fleet.check(ended_badly=1)
             assert {"store-waiting", "store-changed", "store-back"} <= set(alerts(one))
             assert one.alive
 
@@ -54,12 +60,12 @@ async def test_a_paused_redis_piles_nothing_up(tmp_path: Path) -> None:
             await trio.sleep(10)
             redis.resume()
             await fleet.wait_quiet()
-            await fleet.check()
+            await fleet.check(ended_badly=1)
             assert "store-waiting" in alerts(one)
 
 
-async def test_a_full_redis_stops_admissions(tmp_path: Path) -> None:
-    """OOM: nothing is admitted, a person is told which setting to change, and it goes on where it stopped."""
+async def test_a_full_redis_stops_placements(tmp_path: Path) -> None:
+    """OOM: nothing is placed, a person is told which setting to change, and it goes on where it stopped."""
     with running_redis(durable=True) as redis:
         async with open_fleet(tmp_path, redis) as fleet:
             one = await armed(fleet)
@@ -70,7 +76,7 @@ async def test_a_full_redis_stops_admissions(tmp_path: Path) -> None:
             await trio.sleep(1)
             redis.ask("CONFIG", "SET", "maxmemory", 0)
             await fleet.wait_quiet()
-            await fleet.check()
+            await fleet.check(ended_badly=1)
 
 
 async def test_a_redis_that_stays_away_stops_the_engine(tmp_path: Path) -> None:
@@ -87,7 +93,7 @@ async def test_a_redis_that_stays_away_stops_the_engine(tmp_path: Path) -> None:
             two = fleet.start()
             await fleet.wait(lambda: two.says('"armed"'))
             await fleet.wait_quiet()
-            await fleet.check()
+            await fleet.check(ended_badly=1)
 
 
 async def test_a_failover_that_loses_writes(tmp_path: Path) -> None:
@@ -112,42 +118,101 @@ async def test_a_failover_that_loses_writes(tmp_path: Path) -> None:
             fleet.trade(4)
             async with fleet.look_at(replica):
                 await fleet.wait_quiet()
-                sent = await fleet.check()
+                sent = await fleet.check(ended_badly=1)
             assert sent["fill"] == 16 * len(FOLLOWERS)
             assert sent["duplicate"] == 0
 
 
-async def test_flushall_while_it_runs(tmp_path: Path) -> None:
-    """Everything is gone at once: groups are made anew, the window is read again, and nothing is sent twice."""
+@pytest.mark.parametrize("capped", [False, True])
+async def test_flushall_under_load(tmp_path: Path, capped: bool) -> None:
+    """Everything is gone at once, twice: the living owners write their accounts again whole, and no cap is passed."""
+    caps: dict[str, Any] = (
+        {"defaults": "[defaults.caps]\nmax_day_usd = 40", "engine": "max_day_usd = 210"} if capped else {}
+    )
     with running_redis() as redis:
-        async with open_fleet(tmp_path, redis) as fleet:
+        async with open_fleet(tmp_path, redis, **caps) as fleet:
+            one, two = fleet.start(), fleet.start()
+            await fleet.wait_owned(2)
+            await fleet.wait(lambda: one.says('"armed"') and two.says('"armed"'), what="both to be armed")
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(fleet.trade_for, 4.0, 10.0)
+                for _ in range(2):
+                    await trio.sleep(1.2)
+                    assert redis.ask("FLUSHALL") == "OK"
+            await fleet.wait(lambda: one.count("store-forgot") + two.count("store-forgot") >= 1, what="the insight")
+            await fleet.wait_quiet(within_s=60.0)
+            sent = await fleet.check(ended_badly=losses(fleet), all_filled=not capped)
+            assert sent["duplicate"] == 0
+            if capped:
+                assert_capped(fleet, follower=Usd.parse("40"), engine=Usd.parse("210"))
+
+
+@pytest.mark.parametrize("capped", [False, True])
+async def test_a_redis_that_lost_its_last_second(tmp_path: Path, capped: bool) -> None:
+    """Killed under load, and its log cut by what a second had written: nothing is lost, doubled, or past its cap."""
+    caps: dict[str, Any] = (
+        {"defaults": "[defaults.caps]\nmax_day_usd = 40", "engine": "max_day_usd = 210"} if capped else {}
+    )
+    with running_redis(durable=True) as redis:
+        async with open_fleet(tmp_path, redis, **caps) as fleet:
             one = await armed(fleet)
-            assert redis.ask("FLUSHALL") == "OK"
-            await fleet.wait(lambda: "shard-lost" in alerts(one), what="the insight")
-            await fleet.wait_owned(1)
-            fleet.trade(8)
-            await fleet.wait_fills(12 * len(FOLLOWERS))
-            await trio.sleep(3)  # whatever is read again had its time
-            sent = fleet.sent()
-            assert len({line["key"] for line in sent}) == len(sent) == 12 * len(FOLLOWERS)
-            assert {line["what"] for line in sent} == {"fill"}
-            entries = await fleet.store.history.entries(Query(limit=1 << 30))
-            assert {entry.key for entry in entries} == {line["key"] for line in sent}, "the books are whole again"
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(fleet.trade_for, 5.0, 10.0)
+                await trio.sleep(1.0)
+                log = log_of(redis)
+                kept = log.stat().st_size
+                await trio.sleep(1.0)
+                redis.kill()
+                os.truncate(log, next(end for end in ends_of_commands(log.read_bytes()) if end >= kept))
+                redis.start()
+            await fleet.wait(lambda: one.count("store-forgot") >= 1, what="the insight")
+            await fleet.wait_quiet(within_s=60.0)
+            sent = await fleet.check(ended_badly=losses(fleet), all_filled=not capped)
+            assert sent["duplicate"] == 0
+            if capped:
+                assert_capped(fleet, follower=Usd.parse("40"), engine=Usd.parse("210"))
 
 
-async def test_a_deleted_stream_or_group_is_made_again(tmp_path: Path) -> None:
-    """NOGROUP, and a queue that somebody deleted: what is admitted afterwards is copied."""
-    with running_redis() as redis:
-        async with open_fleet(tmp_path, redis, shards=1) as fleet:
-            await armed(fleet)
-            queue = "{fleet:shard-0}:queue:file-venue"
-            assert redis.ask("XGROUP", "DESTROY", queue, "workers") == 1
-            fleet.trade(4)
-            await fleet.wait_quiet()
-            assert redis.ask("DEL", queue) == 1
-            fleet.trade(4)
-            await fleet.wait_quiet()
-            await fleet.check()
+def assert_capped(fleet: Fleet, *, follower: Usd, engine: Usd) -> None:
+    """Expect that the venue's own file adds up to no more than the caps, and to nearly as much."""
+    spent = Counter[str]()
+    for line in fleet.sent():
+        if line["what"] == "fill":
+            spent[line["follower"]] += Usd.parse(line["notional"]).micro
+    assert max(spent.values()) <= follower.micro
+    assert engine.micro * 3 // 4 <= sum(spent.values()) <= engine.micro
+
+
+async def test_a_cluster_is_resharded_under_a_running_engine(tmp_path: Path) -> None:
+    """Every slot moves to another node while leaders trade: nothing is lost, nothing twice."""
+    with running_cluster() as nodes:
+        url = "redis+cluster://" + ",".join(f"127.0.0.1:{node.port}" for node in nodes)
+        async with open_fleet(tmp_path, nodes[0], url=url) as fleet:
+            one = await armed(fleet)
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(fleet.trade_for, 6.0, 10.0)
+                await trio.sleep(0.5)
+                moved = [await trio.to_thread.run_sync(move_slots, nodes, source) for source in range(2)]
+            assert sum(moved) > 0
+            await fleet.wait_quiet(within_s=60.0)
+            await fleet.check(ended_badly=losses(fleet))
+            assert one.alive
+
+
+def move_slots(nodes: Sequence[RedisServer], source: int) -> int:
+    """Move the slots of one node that hold something to the next node, by the book; returns how many these were."""
+    old, new = nodes[source], nodes[(source + 1) % len(nodes)]
+    here = [slot for first, last in slots_of(old) for slot in range(first, last + 1)]
+    moving = [slot for slot in here if old.ask("CLUSTER", "COUNTKEYSINSLOT", slot)]
+    for slot in moving:
+        assert new.ask("CLUSTER", "SETSLOT", slot, "IMPORTING", id_of(old)) == "OK"
+        assert old.ask("CLUSTER", "SETSLOT", slot, "MIGRATING", id_of(new)) == "OK"
+        while keys := old.ask("CLUSTER", "GETKEYSINSLOT", slot, 100):
+            for key in keys:
+                old.ask("MIGRATE", "127.0.0.1", new.port, key, 0, 5000)
+        for node in (new, old, *nodes):
+            assert node.ask("CLUSTER", "SETSLOT", slot, "NODE", id_of(new)) == "OK"
+    return len(moving)
 
 
 async def test_a_mode_is_heard_by_every_instance(tmp_path: Path) -> None:

@@ -14,14 +14,22 @@ import trio
 from tests.redis.server import RedisServer, free_port, redis_server, running_cluster, running_redis
 from tests.redis.stores import new_prefix, open_redis
 from trio_copy.errors import StoreUnavailable, TrioCopyError
-from trio_copy.testing.conformance.terms import admit
-from trio_copy_redis.distrust import findings_of, judge
+from trio_copy.ports import Changes, Store
+from trio_copy.testing.conformance.terms import document
+from trio_copy_redis.promises import findings_of, judge
 
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[RedisServer]:
     with running_redis() as one:
         yield one
+
+
+async def write(store: Store, number: int) -> None:
+    """Write something into some shard, as its new owner."""
+    shard = number % 4
+    await store.accounts.take(shard, number)
+    await store.accounts.write(shard, number, 1, Changes(puts=[document(f"{number}", kind="order")]))
 
 
 async def refused(url: str, **context: Any) -> str:
@@ -76,7 +84,7 @@ async def test_a_safe_redis_may_hold_money() -> None:
     """noeviction and an append-only file are enough."""
     with running_redis(durable=True) as server:
         async with open_redis(server.url, new_prefix(), live=True) as store:
-            await admit(store, 1)
+            await write(store, 1)
 
 
 async def test_a_managed_redis_without_config_may_hold_money() -> None:
@@ -87,7 +95,7 @@ async def test_a_managed_redis_without_config_may_hold_money() -> None:
             async with open_redis(
                 server.url, new_prefix(), settings, live=True, on_trouble=lambda kind, detail: heard.append(detail)
             ) as store:
-                await admit(store, 1)
+                await write(store, 1)
     (doubt,) = heard
     assert "appendfsync no would forget what was sent" in doubt
     assert 'store.redis.trust = "appendonly"' in doubt
@@ -145,7 +153,7 @@ def test_what_a_server_tells_and_what_somebody_vouches_for(
 
 
 async def test_the_number_of_shards_stays(server: RedisServer) -> None:
-    """Queues are kept by shard: another count on the same data is refused."""
+    """Accounts are kept by shard: another count on the same data is refused."""
     prefix = new_prefix()
     async with open_redis(server.url, prefix, shards=4):
         pass
@@ -158,7 +166,7 @@ async def test_a_user_with_few_rights() -> None:
         rights = "on >pw ~{copy:* resetchannels &copy:* +@all -@dangerous +info +config|get +cluster|slots +client"
         server.ask("ACL", "SETUSER", "copier", *rights.split())
         async with open_redis(f"redis://copier:pw@127.0.0.1:{server.port}", "copy") as store:
-            await admit(store, 1)
+            await write(store, 1)
         assert "may not do" in await refused(f"redis://copier:pw@127.0.0.1:{server.port}", prefix="other")
 
 
@@ -189,7 +197,7 @@ async def test_tls(tmp_path: Path) -> None:
             (listener,) = await nursery.start(partial(trio.serve_ssl_over_tcp, unwrap, 0, context, host="127.0.0.1"))
             port = listener.transport_listener.socket.getsockname()[1]
             async with open_redis(f"rediss://127.0.0.1:{port}?ssl_ca_certs={cert}", new_prefix()) as store:
-                await admit(store, 1)
+                await write(store, 1)
             assert "certificate verify failed" in await refused(f"rediss://127.0.0.1:{port}")
             nursery.cancel_scope.cancel()
 
@@ -206,9 +214,9 @@ async def test_a_cluster_is_named_as_one() -> None:
         assert "say redis+cluster://" in await refused(nodes[0].url)
         others = ",".join(f"127.0.0.1:{node.port}" for node in nodes[1:])
         async with open_redis(f"redis+cluster://127.0.0.1:{free_port()},{others}", new_prefix()) as store:
-            for number in range(12):
-                await admit(store, number)
-            assert (await store.inbox.depth()).queued == 12
+            for number in range(1, 13):
+                await write(store, number)
+            assert len(await store.history.documents("order")) == 12
     with running_redis() as server:
         assert "is no cluster" in await refused(f"redis+cluster://127.0.0.1:{server.port}")
 
@@ -235,9 +243,10 @@ async def test_sentinel(tmp_path: Path) -> None:
                 {"timeout_s": 0.5, "patience_s": 30.0},
                 on_trouble=lambda kind, detail: heard.append(kind),
             ) as store:
-                await admit(store, 1)
+                await write(store, 1)
+                await replicated(replica)
                 primary.kill()
-                await admit(store, 2)
+                await write(store, 2)
                 assert "role:master" in replica.ask("INFO", "replication")
         finally:
             sentinel.kill()
@@ -271,7 +280,7 @@ async def test_unavailable_later_is_one_line(server: RedisServer) -> None:
     """A Redis that goes away for good ends in StoreUnavailable, whatever was being done."""
     with running_redis() as mortal:
         async with open_redis(mortal.url, new_prefix(), {"timeout_s": 0.2, "patience_s": 0.4}) as store:
-            await admit(store, 1)
+            await write(store, 1)
             mortal.kill()
             with pytest.raises(StoreUnavailable, match=r"did not come back within 0\.4 s"):
-                await admit(store, 2)
+                await write(store, 2)

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncGenerator, Iterator
 from contextlib import asynccontextmanager
+from functools import partial
 
 import pytest
 import trio
@@ -9,14 +10,16 @@ from attrs import define
 from redis.exceptions import NoPermissionError, OutOfMemoryError, ReadOnlyError, ResponseError
 
 from tests.redis.server import RedisServer, running_redis
-from trio_copy.errors import StoreUnavailable
+from trio_copy.errors import StoreError, StoreUnavailable
 from trio_copy.sockets import open_socket
 from trio_copy_redis.address import read_place
 from trio_copy_redis.answers import Broken, answer_error
-from trio_copy_redis.client import Client, load_script, open_client
+from trio_copy_redis.client import Client, open_client
+from trio_copy_redis.scripts import load_script
 
 TAG = "{test:wire}"
-ECHO = load_script("common", "modes")
+SCRIPT = load_script("follow_changes")
+KEYS = (f"{TAG}:version", f"{TAG}:log")
 
 
 @pytest.fixture(scope="module")
@@ -36,7 +39,6 @@ async def connected(
         patience_s=patience_s,
         open_socket=open_socket,
         on_trouble=lambda kind, detail: heard.append(f"{kind}: {detail}"),
-        on_changed=lambda: heard.append("changed"),
         client_name="test",
     ) as client:
         yield client
@@ -78,7 +80,7 @@ async def test_cancellation_at_every_await_leaves_the_client_in_step(server: Red
             async def use(client: Client = client) -> None:
                 server.ask("AUTH", "secret")
                 for _ in range(2):
-                    await client.run(ECHO, TAG, "0")
+                    await client.run(SCRIPT, TAG, KEYS, "0")
                     await client.call(TAG, "ECHO", "mine")
 
             with trio.CancelScope() as scope:
@@ -149,9 +151,37 @@ async def test_what_never_comes_back_is_unavailable(server: RedisServer) -> None
 async def test_forgotten_scripts_are_sent_again(server: RedisServer) -> None:
     """NOSCRIPT is no error of anybody's: the script goes along with the call."""
     async with connected(f"redis://:secret@127.0.0.1:{server.port}") as client:
-        await client.run(ECHO, TAG, "0")
+        await client.run(SCRIPT, TAG, KEYS, "0")
         await client.call(TAG, "SCRIPT", "FLUSH")
-        assert await client.run(ECHO, TAG, "0") == ["0", []]
+        assert await client.run(SCRIPT, TAG, KEYS, "0") == [0, [], 1]
+
+
+async def test_each_call_has_its_reply_as_it_wants_it(server: RedisServer) -> None:
+    """Bytes come back as they are, text as text, in whatever order they are asked for and in however many pieces they come."""
+    body = bytes(range(256)) * 2000
+    async with connected(f"redis://:secret@127.0.0.1:{server.port}") as client:
+        await client.call(TAG, "SET", f"{TAG}:body", body)
+        await client.call(TAG, "SET", f"{TAG}:text", "\u2713")
+
+        async def ask(number: int) -> None:
+            if number % 2:
+                assert await client.call(TAG, "GET", f"{TAG}:body", raw=True) == body
+            else:
+                assert await client.call(TAG, "GET", f"{TAG}:text") == "\u2713"
+
+        async with trio.open_nursery() as nursery:
+            for number in range(20):
+                nursery.start_soon(ask, number)
+
+
+async def test_one_of_many_calls_fails(server: RedisServer) -> None:
+    """Calls that are made together fail as one alone would: with the error itself, the others given up."""
+    async with connected(f"redis://:secret@127.0.0.1:{server.port}") as client:
+        await client.call(TAG, "SET", f"{TAG}:text", "no list")
+        calls = [partial(client.call, TAG, command, f"{TAG}:text") for command in ("GET", "LLEN", "GET", "LLEN")]
+        with pytest.raises(StoreError, match="WRONGTYPE"):
+            await client.all(calls)
+        await in_step(client)
 
 
 async def test_garbage_ends_the_connection_and_nothing_else() -> None:

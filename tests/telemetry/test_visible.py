@@ -13,7 +13,7 @@ from trio_copy.cli import main
 from trio_copy.cli.output import out, out_json
 from trio_copy.cli.plugins import _Row as PluginRow
 from trio_copy.cli.printer import console
-from trio_copy.cli.tables import Column, show
+from trio_copy.cli.tables import Column, Styled, show
 from trio_copy.telemetry.jsonlines import JsonLines
 from trio_copy.telemetry.status import EndpointStatus, Status
 from trio_copy.telemetry.tally import Tally
@@ -62,7 +62,8 @@ def test_the_tape_shows_foreign_text_as_it_is() -> None:
     status = Status(
         name=EVIL + MARKUP, trading="paper", mode="run", shard="0/1", block=1, feed_age_s=1.0,
         endpoints=(EndpointStatus(name=EVIL + MARKUP, live=True, head=1, connects=1, first=0, last_error=""),),
-        leaders=1, follows=1, queued=0, leased=0, held=0, dead=0, busy=0, unknown=0, late_logs=0, reorgs=0, quarantined=0,
+        leaders=1, follows=1, queued=0, peak=0, suspended=0, dead=0, busy=0, unknown=0,
+        left=0, late_logs=0, reorgs=0, quarantined=0,
     )  # fmt: skip
     lines += [status_lines(status, Tally())[0], summary_lines(status, Tally(), 0, 0, 0)[-1]]
     for line in lines:
@@ -74,7 +75,7 @@ def test_tables_show_foreign_text_as_it_is(monkeypatch: pytest.MonkeyPatch, caps
     """With and without colours; markup is text, and CSV has no escapes either."""
     columns = (
         Column[str]("name", lambda row: row),
-        Column[str]("styled", lambda row: row, shown=lambda seen: Text(seen)),
+        Column[str]("styled", lambda row: row, shown=lambda seen: Styled(seen, "bold")),
     )
     if terminal:
         monkeypatch.setenv("FORCE_COLOR", "1")

@@ -4,6 +4,7 @@
     --dice A,B      switch on these only; `old` and `all` are names too
     --without A,B   switch these off
     --jobs N        processes at once
+    --instances     worlds in which several engines share one store, and die, stand still, join and drain
 
 The last line counts worlds, failures and fills; the exit code is 0 only when nothing failed.
 """
@@ -11,8 +12,10 @@ The last line counts worlds, failures and fills; the exit code is 0 only when no
 import argparse
 import sys
 import time
+from collections.abc import Sequence
 from multiprocessing import Pool
 
+from tests.worlds import instances
 from tests.worlds.dice import ALL, OLD
 from tests.worlds.play import Verdict, play
 
@@ -29,7 +32,10 @@ def main() -> int:
     parser.add_argument("--dice", default="all")
     parser.add_argument("--without", default="")
     parser.add_argument("--jobs", type=int, default=1)
+    parser.add_argument("--instances", action="store_true")
     options = parser.parse_args()
+    if options.instances:
+        return _play_instances(range(options.first, options.first + options.seeds), options.jobs)
     try:
         dice = _dice(options.dice) - _dice(options.without)
     except KeyError as error:
@@ -60,6 +66,20 @@ def main() -> int:
         f"at most {busiest:.0f} requests per block"
     )
     return 1 if failed or not played else 0
+
+
+def _play_instances(seeds: Sequence[int], jobs: int) -> int:
+    failed = lost = doubled = wrong = 0
+    with Pool(jobs) as pool:
+        for seed, verdict in zip(seeds, pool.imap(instances.play, seeds), strict=True):
+            failed += bool(verdict)
+            lost, doubled, wrong = lost + len(verdict.lost), doubled + len(verdict.doubled), wrong + len(verdict.wrong)
+            if verdict:
+                print(f"seed {seed} failed; again: python -m tests.worlds --instances --seeds 1 --first {seed}")
+                for line in (*verdict.lost, *verdict.doubled, *verdict.wrong)[:_SHOWN]:
+                    print(f"    {line}")
+    print(f"worlds {len(seeds)} failed {failed} lost {lost} doubled {doubled} wrong {wrong}")
+    return 1 if failed or not seeds else 0
 
 
 def _timed(world: tuple[int, frozenset[str]]) -> tuple[Verdict, float]:

@@ -117,10 +117,10 @@ async def _live(seed: int, dice: frozenset[str], steps: int, whim: Whim) -> Verd
                     world.chain.mine()
                     await trio.sleep(_BLOCK_EVERY_S)
                     truth.check_storm()
-            status = await service.status()
+            status = service.status()
     recorder = world.recorder
     ended = Counter(finished.task.task_id for finished in recorder.finished)
-    left = status.queued + status.leased + status.held
+    left = status.left
     skipped = sum(truth.skipped(name).total() for name in FOLLOWERS)
     return Verdict(
         seed=seed,

@@ -10,7 +10,7 @@ from statistics import median_low
 from typing import NoReturn
 
 import trio
-from attrs import define, field
+from attrs import define, evolve, field
 
 from trio_copy.chain import rpc
 from trio_copy.chain.clock_watch import CALM, ClockWatch, halt
@@ -22,6 +22,7 @@ from trio_copy.chain.skew import SKEW_LIMIT_S
 from trio_copy.chain.subscriptions import LOGS
 from trio_copy.config import ChainSettings
 from trio_copy.errors import ChainError, MalformedFrame
+from trio_copy.model.control import Instance
 from trio_copy.model.decisions import Reason
 from trio_copy.model.ids import Hash32
 from trio_copy.model.logs import BlockRef
@@ -116,6 +117,10 @@ class Watchdogs:
     def ready(self) -> bool:
         """Whether the chain is followed and nothing is red."""
         return self.clock.armed and not self._red and self.halted() is None
+
+    def describe(self, me: Instance) -> Instance:
+        """Add to a heartbeat what the watchdogs say, so that others see it through the store."""
+        return evolve(me, ready=self.ready, halted=self.why_halted, watches=self.watches)
 
     def halted(self) -> Reason | None:
         """Return why no entry may leave now, or None. A halt is looked at again each time that it matters."""

@@ -77,13 +77,19 @@ def _explain(error: BaseException, redactor: Redactor) -> int:
     if all(isinstance(leaf, KeyboardInterrupt) for leaf in leaves):
         return EXIT_INTERRUPTED
     known = [leaf for leaf in leaves if isinstance(leaf, TrioCopyError)]
-    if len(known) < len(leaves):
+    from trio_copy.cli.blame import blamed, is_ours  # not above: it brings the registry along
+
+    of_plugins = [blamed(leaf) for leaf in leaves if not isinstance(leaf, TrioCopyError)]
+    if any(line is None or is_ours(line) for line in of_plugins):
         sys.stderr.write(visible_lines(redactor.redact_foreign("".join(traceback.format_exception(error)))))
+    if None in of_plugins:
         _tell("trio-copy: this is a bug; the lines above say where")
         return EXIT_FAILED
-    for line in dict.fromkeys(line for leaf in known for line in _lines(leaf)):
+    lines = [line for line in of_plugins if line is not None]
+    lines += [line for leaf in known for line in _lines(leaf)]
+    for line in dict.fromkeys(lines):
         _tell(line)
-    bad_input = all(isinstance(leaf, (ConfigError, PluginError, WrongChain)) for leaf in known)
+    bad_input = all(isinstance(leaf, (ConfigError, PluginError, WrongChain)) for leaf in leaves)
     return EXIT_BAD_INPUT if bad_input else EXIT_FAILED
 
 

@@ -1,4 +1,4 @@
-"""`trio-copy dlq stats | peek | replay | purge`: tasks that came back too often, or that somebody set aside"""
+"""`trio-copy dlq stats | peek | replay | purge`: tasks that were under way too often when a process ended"""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -6,15 +6,21 @@ from typing import Annotated, NoReturn
 
 from cyclopts import App, Parameter
 
+from trio_copy.accounts import DeadLetter
+from trio_copy.cli.asked import asker_of, new_name
 from trio_copy.cli.opened import Conf, ask_store, find_plan
 from trio_copy.cli.output import out
 from trio_copy.cli.queries import LeaderOption, TokenOption, read_query, utc, utc_short
 from trio_copy.cli.redact import Redact
 from trio_copy.cli.tables import Column, Csv, Json, short, show
+from trio_copy.engine.asking import ask_all
+from trio_copy.engine.books import dead_letters
 from trio_copy.engine.plan import Plan
+from trio_copy.engine.requests import purge as purge_request
+from trio_copy.engine.requests import replay as replay_request
 from trio_copy.errors import ConfigError
-from trio_copy.model.records import Query
-from trio_copy.ports import DeadLetter, Store
+from trio_copy.model.facts import FactQuery
+from trio_copy.ports import Request, Store
 
 app = App(name="dlq", help="Look at dead letters, queue them again, or forget them.")
 
@@ -87,7 +93,7 @@ def purge(
     redactor: Redact,
     conf: Conf = None,
 ) -> int:
-    """Forget dead letters for good. Orders that were sent for them stay in the journal."""
+    """Give dead letters up for good: each ends with a reason, `GIVEN_UP`. Orders that were sent for them stay in the books."""
     if not (all_ or reason or leader or token):
         _expect_choice()
     query = read_query(None, leader, token, None, None, 1)
@@ -98,13 +104,18 @@ def _expect_choice() -> NoReturn:
     raise ConfigError(["dlq purge: expected --reason, --leader, --token or --all: it cannot be undone"])
 
 
-def _change(verb: str, reason: str | None, query: Query, *, dry_run: bool, plan: Plan) -> int:
+def _change(verb: str, reason: str | None, query: FactQuery, *, dry_run: bool, plan: Plan) -> int:
     async def ask(store: Store) -> tuple[int, int]:
-        tasks = [letter.task.task_id for letter in _chosen(await store.inbox.dead_letters(), reason, query)]
-        if dry_run or not tasks:
-            return len(tasks), 0
-        change = store.inbox.replay if verb == "replay" else store.inbox.purge
-        return len(tasks), await change(tasks)
+        letters = _chosen(await dead_letters(store.history), reason, query)
+        if dry_run or not letters:
+            return len(letters), 0
+        asker, wanted = asker_of(store, plan), replay_request if verb == "replay" else purge_request
+        requests: list[tuple[int, Request]] = []
+        for letter in letters:
+            whose = letter.task.follower
+            request = wanted(new_name(verb), whose, letter.task.task_id, asker.wall())
+            requests.append((plan.shard_of(whose), request))
+        return len(letters), await ask_all(asker, requests)
 
     found, changed = ask_store(plan, ask)
     past = {"replay": "queued again", "purge": "forgotten"}[verb]
@@ -112,14 +123,14 @@ def _change(verb: str, reason: str | None, query: Query, *, dry_run: bool, plan:
     return 0
 
 
-def _find(plan: Plan, reason: str | None, query: Query | None) -> Sequence[DeadLetter]:
+def _find(plan: Plan, reason: str | None, query: FactQuery | None) -> Sequence[DeadLetter]:
     async def ask(store: Store) -> Sequence[DeadLetter]:
-        return _chosen(await store.inbox.dead_letters(), reason, query)
+        return _chosen(await dead_letters(store.history), reason, query)
 
     return ask_store(plan, ask)
 
 
-def _chosen(letters: Sequence[DeadLetter], reason: str | None, query: Query | None) -> Sequence[DeadLetter]:
+def _chosen(letters: Sequence[DeadLetter], reason: str | None, query: FactQuery | None) -> Sequence[DeadLetter]:
     return [
         letter
         for letter in letters

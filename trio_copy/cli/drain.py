@@ -8,8 +8,8 @@ from trio_copy.cli.opened import Conf, ask_store, find_plan
 from trio_copy.cli.output import out
 from trio_copy.cli.queries import When
 from trio_copy.cli.redact import Redact
-from trio_copy.engine.shards import LEASE_BEATS
 from trio_copy.errors import ConfigError
+from trio_copy.model.control import LEASE_BEATS
 from trio_copy.ports import Store
 
 

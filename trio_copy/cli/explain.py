@@ -1,31 +1,35 @@
 """`trio-copy explain follow | trade`"""
 
 import sys
-from collections.abc import Iterator
-from typing import Annotated, Any
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Annotated, Any
 
 import msgspec
 from cyclopts import App, Parameter
-from rich.table import Table
-from rich.text import Text
 
+from trio_copy.accounts import OrderState
+from trio_copy.accounts.telling import OrderEnd
 from trio_copy.cli.follow import find_follow
 from trio_copy.cli.opened import Conf, ask_store, find_plan
 from trio_copy.cli.output import out_json
 from trio_copy.cli.positions import labels_of
-from trio_copy.cli.printer import console
 from trio_copy.cli.queries import utc
 from trio_copy.cli.redact import Redact
 from trio_copy.cli.suggest import suggested
-from trio_copy.cli.tables import Column, Csv, Json, short, show
+from trio_copy.cli.tables import Column, Csv, Json, Styled, short, show
+from trio_copy.engine.books import Story, stories
 from trio_copy.errors import ConfigError
+from trio_copy.model.decisions import CopyTask
 from trio_copy.model.fills import Side
 from trio_copy.model.layers import DEFAULT, Effective, Layer
+from trio_copy.model.orders import Status
 from trio_copy.model.positions import EntryKind
-from trio_copy.model.records import Story
 from trio_copy.ports import Store
 from trio_copy.records import encode, plain_layer
 from trio_copy.telemetry.visible import visible
+
+if TYPE_CHECKING:
+    from rich.table import Table
 
 app = App(
     name="explain",
@@ -35,12 +39,15 @@ app = App(
 _Line = tuple[float | None, str, str]
 """When, which step, and what happened."""
 _NAME_LEAST = 4
+_OPEN = {
+    OrderState.PLACED.value: ": it may have been sent",
+    OrderState.UNKNOWN.value: ": nobody can say yet whether it was filled",
+    OrderState.MATCHED.value: ": the chain has the last word",
+}
 _COLUMNS: tuple[Column[Effective], ...] = (
     Column("setting", lambda row: row.path),
     Column("value", lambda row: _plain(row), shown=lambda value: _text(value), elastic=True),
-    Column(
-        "origin", lambda row: row.origin, shown=lambda origin: Text(origin, style="" if origin == DEFAULT else "cyan")
-    ),
+    Column("origin", lambda row: row.origin, shown=lambda origin: Styled(origin, "" if origin == DEFAULT else "cyan")),
     Column("rule", lambda row: row.merge.value, detail=True),
 )
 
@@ -80,11 +87,11 @@ def trade(
     plan = find_plan(conf, redactor)
     labels = labels_of(plan)
 
-    async def ask(store: Store) -> tuple[Story, ...]:
-        return await store.history.story(name)
+    async def ask(store: Store) -> Sequence[Story]:
+        return await stories(store.history, name)
 
-    stories = ask_store(plan, ask)
-    if not stories:
+    told = ask_store(plan, ask)
+    if not told:
         raise ConfigError(
             [
                 f'expected the beginning of a task, signal or order id, got "{name}"; they are listed by:'
@@ -92,17 +99,21 @@ def trade(
             ]
         )
     if json:
-        for story in stories:
+        for story in told:
             out_json(msgspec.Raw(encode(story).encode()))
         return 0
+    from trio_copy.cli.printer import console  # not above: it brings Rich, which `explain follow` in a pipe needs not
+
     page = console(width=None if sys.stdout.isatty() else 160)
-    for story in stories:
+    for story in told:
         token = story.record.task.intent.token_id
         page.print(_page(story, labels.get(token, f"token {token}")))
     return 0
 
 
-def _page(story: Story, label: str) -> Table:
+def _page(story: Story, label: str) -> "Table":
+    from rich.table import Table
+
     page = Table(
         box=None, show_header=False, pad_edge=False, title=visible(story.record.task.task_id), title_justify="left"
     )
@@ -153,30 +164,8 @@ def _lines(story: Story, label: str) -> Iterator[_Line]:
     )
     if task.not_before > task.decided_at:
         yield task.not_before, "waited", "for its delay, or for others to gather"
-    if record.leased_at is not None:
-        yield (
-            record.leased_at,
-            "taken up",
-            f"by a worker of {task.executor}; nothing is sent after {utc(task.deadline)}",
-        )
     for order in story.orders:
-        body = order.order
-        yield (
-            order.frozen_at,
-            "frozen",
-            f"{body.side.value} {body.shares} limit {body.limit_price}; order {body.order_id}",
-        )
-        if order.members:
-            yield None, "", f"with {len(order.members)} more tasks in it, on behalf of task {order.task.task_id}"
-        if order.sent_at is not None:
-            yield order.sent_at, "sent", f"to {body.executor}"
-        if order.report is not None:
-            report = order.report
-            filled = f" {report.shares} for {report.notional} USD, fee {report.fee}" if report.shares else ""
-            detail = f"; {report.detail}" if report.detail else ""
-            yield order.at, "outcome", f"{report.status.value}{filled}, {report.settlement.value}{detail}"
-        if order.ended_at is None:
-            yield order.at, "open", f"the journal says {order.state.value}"
+        yield from _order_lines(order, task)
     for entry in story.entries:
         if entry.kind is EntryKind.FILL:
             yield entry.booked_at, "booked", _booking(entry.side, entry.slippage_bps, firm=entry.firm)
@@ -188,6 +177,31 @@ def _lines(story: Story, label: str) -> Iterator[_Line]:
         reason = record.outcome.reason
         why = "" if reason is None else f": {reason.code.name} ({reason.control}: {reason.value}, limit {reason.limit})"
         yield record.ended_at, "ended", record.outcome.end.value + why
+
+
+def _order_lines(order: OrderEnd, task: CopyTask) -> Iterator[_Line]:
+    yield (
+        order.placed_at,
+        "taken up",
+        f"by a worker of {order.executor}; nothing is sent after {utc(task.deadline)}",
+    )
+    yield (
+        order.placed_at,
+        "frozen",
+        f"{order.side.value} {order.shares} limit {order.limit_price}; order {order.order_id}",
+    )
+    if order.members:
+        whose = "" if task.task_id not in order.members else ", on behalf of another task"
+        yield None, "", f"with {len(order.members)} more tasks in it{whose}"
+    report = order.report
+    if report is not None and report.status is not Status.ABSENT:
+        yield order.placed_at, "sent", f"to {order.executor}"
+    if report is not None:
+        filled = f" {report.shares} for {report.notional} USD, fee {report.fee}" if report.shares else ""
+        detail = f"; {report.detail}" if report.detail else ""
+        yield order.at, "outcome", f"{report.status.value}{filled}, {report.settlement.value}{detail}"
+    if order.state != OrderState.ENDED.value:
+        yield order.at, "open", f"it is {order.state}{_OPEN.get(order.state, '')}"
 
 
 def _booking(side: Side, slippage_bps: int | None, *, firm: bool) -> str:

@@ -19,6 +19,7 @@ from trio_copy.cli.suggest import suggested
 from trio_copy.cli.tables import Column, Csv, Json, show
 from trio_copy.config.lines import count_lines
 from trio_copy.config.strict import structure_layer
+from trio_copy.engine.books import open_orders, positions
 from trio_copy.errors import ConfigError
 from trio_copy.model.follows import Follow
 from trio_copy.model.layers import layer
@@ -99,10 +100,13 @@ def remove(name: FollowName, /, *, redactor: Redact, conf: Conf = None) -> int:
     async def take_out(store: Store) -> str:
         follow = _changeable(await find_follow(store, name, plan.path), name)
         what = terms.of(follow).settings.leaving.when_unfollowed if follow.follower in terms.followers else "keep"
-        positions = await store.ledger.positions()
-        held = any(key[:2] == follow.key and position.lots for key, position in positions.items())
-        open_orders = await store.journal.unresolved()
-        held = held or any((one.task.follower, one.task.signal.leader) == follow.key for one in open_orders)
+        held = any(
+            key[:2] == follow.key and position.lots
+            for key, position in (await positions(store.history, follow.follower)).items()
+        )
+        held = held or any(
+            one.task.signal.leader == follow.leader for one in await open_orders(store.history, follow.follower)
+        )
         if what == "keep" or not held:
             await store.follows.remove([follow.key])
             return "removed; positions that are open stay as they are" if held else "removed"

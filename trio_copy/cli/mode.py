@@ -4,14 +4,19 @@ from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
+from trio_copy.cli.asked import asker_of, new_name
 from trio_copy.cli.opened import Conf, ask_store, find_plan
 from trio_copy.cli.queries import utc, utc_short
 from trio_copy.cli.redact import Redact
 from trio_copy.cli.tables import Column, Csv, Json, show
+from trio_copy.engine.books import follower_modes
+from trio_copy.engine.plan import Plan
+from trio_copy.engine.requests import reset_peak, set_mode
 from trio_copy.errors import ConfigError
 from trio_copy.model.control import ENGINE, Mode, ModeChange, follower_scope
 from trio_copy.model.ids import FollowerId
 from trio_copy.ports import Store
+from trio_copy.telemetry.redaction import Redactor
 
 _Row = tuple[str, ModeChange]
 _COLUMNS: tuple[Column[_Row], ...] = (
@@ -37,8 +42,9 @@ def mode(
 ) -> int:
     """Show the modes in force, or change one. A running engine obeys within a second; a mode survives restarts.
 
-    run: everything; reduce-only: exits only; halt-new: no order at all, open ones are still looked up; halt-all: not even
-    that. Setting a follower to run also ends a halt after a loss and lets its drawdown start over.
+    run: everything; reduce-only and halt-new: exits only, the second is what the engine itself sets when it has to stop;
+    halt-all: nothing is sent, and nothing looked up. Setting a follower to run also ends a halt after a loss and lets its
+    drawdown start over. A follower's mode is asked of whoever owns its account.
     """
     plan = find_plan(conf, redactor)
     if new is None and why is not None:
@@ -51,16 +57,25 @@ def mode(
                 raise ConfigError(
                     [f'--follower: expected a follower, got "{follower}"; nobody of that name follows anybody']
                 )
-        if new is not None:
-            scope = ENGINE if follower is None else follower_scope(follower)
-            if follower is not None and Mode(new) is Mode.RUN:
-                await store.ledger.reset_peak(FollowerId(follower))
-            await store.control.set_mode(Mode(new), redactor.redact(why or "set by hand"), scope)
+        if new is not None and follower is None:
+            await store.control.set_mode(Mode(new), _shown(why, redactor))
+        elif new is not None and follower is not None:
+            await _set_mode_of(FollowerId(follower), Mode(new), _shown(why, redactor), store, plan)
         modes = await store.control.modes()
-        return [
-            (ENGINE, modes.of(ENGINE)),
-            *((name, one) for name, one in sorted(modes.by_scope.items()) if name != ENGINE),
-        ]
+        followers = await follower_modes(store.history)
+        return [(ENGINE, modes.of(ENGINE)), *((follower_scope(name), one) for name, one in sorted(followers.items()))]
 
     show(_COLUMNS, ask_store(plan, ask, make=new is not None), json=json, csv_=csv, empty="")
     return 0
+
+
+async def _set_mode_of(follower: FollowerId, mode: Mode, why: str, store: Store, plan: Plan) -> None:
+    asker = asker_of(store, plan)
+    shard, at = plan.shard_of(follower), asker.wall()
+    if mode is Mode.RUN:
+        await asker.ask(shard, reset_peak(new_name("reset-peak"), follower, at))
+    await asker.ask(shard, set_mode(new_name("mode"), follower, mode, why, at))
+
+
+def _shown(why: str | None, redactor: Redactor) -> str:
+    return redactor.redact(why or "set by hand")

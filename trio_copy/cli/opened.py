@@ -57,15 +57,11 @@ def ask_store(plan: Plan, ask: Callable[[Store], Awaitable[_T]], *, make: bool =
 
 
 async def _ask(plan: Plan, ask: Callable[[Store], Awaitable[_T]], make: bool) -> _T:
-    engine = plan.settings.engine
     context = StoreContext(
         settings=plan.store.settings,
         wall=anchored_wall_clock(),
-        queue_capacity=engine.queue_capacity,
-        dedup_ttl_s=engine.dedup_ttl_s,
-        lease_s=engine.lease_s,
         guest=True,
-        shards=1 if plan.shards is None else plan.shards.count,
+        shards=plan.shard_count,
         make=make,
     )
     async with plan.store.plugin.open(context) as store:

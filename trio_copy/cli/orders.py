@@ -4,27 +4,25 @@ from typing import Annotated
 
 from cyclopts import App, Parameter
 
+from trio_copy.accounts import OpenOrder
+from trio_copy.cli.asked import asker_of, new_name
 from trio_copy.cli.opened import Conf, ask_store, find_plan
 from trio_copy.cli.output import out
 from trio_copy.cli.queries import utc, utc_short
 from trio_copy.cli.redact import Redact
 from trio_copy.cli.tables import Column, Csv, Json, short, show
-from trio_copy.clock import anchored_wall_clock
-from trio_copy.copying.catalog import Catalog
-from trio_copy.engine.settlement import Settlements
-from trio_copy.engine.wiring import read_facts
+from trio_copy.engine.books import open_orders
+from trio_copy.engine.requests import settle as settle_request
 from trio_copy.errors import ConfigError
-from trio_copy.model.orders import ExecutionReport, JournalState, Status
-from trio_copy.model.records import OrderRecord
-from trio_copy.model.units import NO_USD, ONE_USD_PER_SHARE, Rounding, Shares, Usd
-from trio_copy.ports import Store, nowhere
+from trio_copy.model.units import Shares, Usd
+from trio_copy.ports import Store
 
 app = App(
     name="orders",
     help="Orders whose outcome is not proven yet, and what a person knows about them.",
 )
 
-_COLUMNS: tuple[Column[OrderRecord], ...] = (
+_COLUMNS: tuple[Column[OpenOrder], ...] = (
     Column("order_id", lambda row: row.order.order_id, elastic=True),
     Column("state", lambda row: row.state.value),
     Column("since", lambda row: utc(row.at), shown=utc_short, detail=True),
@@ -39,8 +37,8 @@ _COLUMNS: tuple[Column[OrderRecord], ...] = (
 
 @app.command(name="list")
 def list_(*, redactor: Redact, conf: Conf = None, json: Json = False, csv: Csv = False) -> int:
-    """List orders that were frozen and have not ended."""
-    rows = ask_store(find_plan(conf, redactor), lambda store: store.journal.unresolved())
+    """List orders that may have been sent and are not proven, or not settled for good."""
+    rows = ask_store(find_plan(conf, redactor), lambda store: open_orders(store.history))
     show(_COLUMNS, rows, json=json, csv_=csv, empty="every order has ended")
     return 0
 
@@ -56,7 +54,10 @@ def settle(
     redactor: Redact,
     conf: Conf = None,
 ) -> int:
-    """Write down what became of an order that the venue does not tell about. Look there first: this is final."""
+    """Write down what became of an order that the venue does not tell about. Look there first: this is final.
+
+    Whoever owns the account does it; where no engine runs, this command.
+    """
     plan = find_plan(conf, redactor)
     try:
         filled, paid, charged = Shares.parse(shares), Usd.parse(notional), Usd.parse(fee)
@@ -64,36 +65,14 @@ def settle(
         raise ConfigError([f"--shares, --notional, --fee: {error}"]) from None
 
     async def ask(store: Store) -> str:
-        found = [record for record in await store.journal.unresolved() if record.order.order_id.startswith(order)]
+        found = [one for one in await open_orders(store.history) if one.order.order_id.startswith(order)]
         if len(found) != 1:
             raise ConfigError([f'expected one open order, got {len(found)} that start with "{order}"'])
-        (record,) = found
-        if record.state not in (JournalState.SENDING, JournalState.UNKNOWN):
-            raise ConfigError(
-                [
-                    f"{record.order.order_id} is {record.state.value}, not in doubt: its books are kept by what the venue says"
-                ]
-            )
-        if filled < Shares(0) or filled > record.order.shares or paid < NO_USD or charged < NO_USD:
-            raise ConfigError([f"--shares: expected 0 to {record.order.shares}, and no negative dollars"])
-        if filled and paid > filled.at(ONE_USD_PER_SHARE, Rounding.UP):
-            raise ConfigError([f"--notional: expected at most 1 USD per share, got {paid} for {filled}"])
-        if bool(filled) != bool(paid):
-            raise ConfigError(["--notional: expected dollars for the shares that were filled, and none for none"])
-        catalog = Catalog()
-        catalog.put(read_facts(plan))
-        settlements = Settlements(store=store, catalog=catalog, wall=anchored_wall_clock(), at=nowhere)
-        status = Status.REJECTED if not filled else Status.FILLED if filled == record.order.shares else Status.PARTIAL
-        report = ExecutionReport(
-            order_id=record.order.order_id,
-            status=status,
-            shares=filled,
-            notional=paid,
-            fee=charged,
-            detail="settled by hand",
-        )
-        outcome = await settlements.settle(record.task, record.order, report)
-        return f"{record.order.order_id}: {outcome.end.value}, written down by hand"
+        (one,) = found
+        asker, whose = asker_of(store, plan), one.task.follower
+        amounts = (filled, paid, charged)
+        request = settle_request(new_name("settle"), whose, one.order.key, amounts, asker.wall())
+        return await asker.ask(plan.shard_of(whose), request)
 
     out(ask_store(plan, ask))
     return 0

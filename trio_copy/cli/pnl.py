@@ -1,13 +1,13 @@
 """`trio-copy pnl`"""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import Annotated, Literal
 
 from attrs import define
 from cyclopts import Parameter
 
 from trio_copy.cli.opened import Conf, ask_store, find_plan
-from trio_copy.cli.positions import HeldPosition, held_positions
+from trio_copy.cli.positions import EVERYTHING, HeldPosition, held_positions
 from trio_copy.cli.queries import (
     FollowerOption,
     LeaderOption,
@@ -18,17 +18,13 @@ from trio_copy.cli.queries import (
 )
 from trio_copy.cli.redact import Redact
 from trio_copy.cli.tables import Column, Csv, Json, dollars, short, show, signed_dollars
-from trio_copy.clock import utc_date
+from trio_copy.engine.books import sums
 from trio_copy.engine.plan import Plan
-from trio_copy.model.fills import Side
-from trio_copy.model.positions import LedgerEntry
-from trio_copy.model.profits import Earned, earned
-from trio_copy.model.records import Query
+from trio_copy.model.facts import Amounts, FactQuery, Sums
 from trio_copy.model.units import NO_USD, Usd
 from trio_copy.ports import Store
 
 By = Literal["follower", "leader", "token", "day"]
-_EVERYTHING = 1 << 40
 
 
 @define
@@ -45,16 +41,10 @@ class Profit:
     unrealised: Usd | None = NO_USD
     """None where a position has no known bid, or where the question is about a time."""
 
-    def add(self, one: Earned) -> None:
-        """Count one trade in."""
-        self.trades += 1
-        if one.entry.side is Side.BUY:
-            self.bought += one.entry.notional
-        else:
-            self.sold += one.entry.notional
-        self.fees += one.entry.fee
-        self.realised += one.realised
-        self.provisional += one.provisional
+    @classmethod
+    def of(cls, name: str, amounts: Amounts) -> "Profit":
+        trades, *dollars = amounts
+        return cls(name, trades, *map(Usd, dollars))
 
     @property
     def total(self) -> Usd | None:
@@ -95,63 +85,32 @@ def pnl(
 ) -> int:
     """Add up profit and loss: realised from sales and redemptions, fees included, and unrealised at the last known bid.
 
-    Lots are sold first in, first out. Provisional is what the venue matched and the chain has not settled. With --since
-    or --until only trades of that time count and the unrealised part is left out, for it belongs to the present.
+    Lots are sold first in, first out. What failed to settle is taken back when that is known. Provisional is what the
+    venue matched and the chain has not settled. With --since or --until only what was booked in that time counts and the
+    unrealised part is left out, for it belongs to the present.
     """
-    query = read_query(follower, leader, token, since, until, _EVERYTHING)
+    query = read_query(follower, leader, token, since, until, 1)
     plan = find_plan(conf, redactor)
-    entries, held = ask_store(plan, lambda store: _read(store, plan, query))
-    rows = profits(entries, held, by, query)
+    rows = ask_store(plan, lambda store: read_profits(store, plan, by, query))
     show(COLUMNS, rows, json=json, csv_=csv, empty="nothing was traded")
     return 0
 
 
-async def _read(store: Store, plan: Plan, query: Query) -> tuple[tuple[LedgerEntry, ...], list[HeldPosition]]:
-    # Every entry is needed: what a sale earned depends on what was bought before the time that was asked about.
-    whole = Query(follower=query.follower, leader=query.leader, token_id=query.token_id, limit=_EVERYTHING)
-    return await store.history.entries(whole), await held_positions(store, plan)
-
-
-def profits(entries: Iterable[LedgerEntry], held: Iterable[HeldPosition], by: By, query: Query) -> list[Profit]:
-    """Add up entries, the newest first as the history gives them, and what is still held."""
-    rows: dict[str, Profit] = {}
-    name_of: dict[By, Callable[[LedgerEntry], str]] = {
-        "follower": lambda entry: entry.follower,
-        "leader": lambda entry: entry.leader,
-        "token": lambda entry: str(entry.token_id),
-        "day": lambda entry: utc_date(entry.booked_at),
-    }
-    for one in earned(sorted_by_booking(entries)):
-        at = one.entry.booked_at
-        if (
-            (query.since is None or at >= query.since)
-            and (query.until is None or at < query.until)
-            and one.entry.shares
-        ):
-            name = name_of[by](one.entry)
-            rows.setdefault(name, Profit(name)).add(one)
+async def read_profits(store: Store, plan: Plan, by: By, query: FactQuery = EVERYTHING) -> list[Profit]:
+    """Add up what was booked, and what is still held."""
     past = by == "day" or query.since is not None or query.until is not None
+    booked = await sums(store.history, query, "token_id" if by == "token" else by)
+    return profits(booked, None if past else await held_positions(store, plan, query), by)
+
+
+def profits(booked: Sums, held: Iterable[HeldPosition] | None, by: By) -> list[Profit]:
+    """Join sums by name with what is still held; None for a question about the past."""
+    rows = {name: Profit.of(name, amounts) for (name,), amounts in booked.items() if any(amounts)}
     for row in rows.values():
-        row.unrealised = None if past else NO_USD
-    if not past:
-        for position in held:
-            name = {"follower": position.key[0], "leader": position.key[1], "token": str(position.key[2])}[by]
-            profit = rows.get(name)
-            if (
-                profit is not None
-                and profit.unrealised is not None
-                and position.position.lots
-                and _wanted(query, position)
-            ):
-                profit.unrealised = None if position.unrealised is None else profit.unrealised + position.unrealised
+        row.unrealised = None if held is None else NO_USD
+    for position in held or ():
+        name = {"follower": position.key[0], "leader": position.key[1], "token": str(position.key[2])}[by]
+        row = rows.setdefault(name, Profit(name))
+        if row.unrealised is not None:
+            row.unrealised = None if position.unrealised is None else row.unrealised + position.unrealised
     return [rows[name] for name in sorted(rows)]
-
-
-def sorted_by_booking(entries: Iterable[LedgerEntry]) -> list[LedgerEntry]:
-    """Put entries that come newest first into the order of their booking."""
-    return list(entries)[::-1]
-
-
-def _wanted(query: Query, held: HeldPosition) -> bool:
-    follower, leader, token = held.key
-    return query.follower in (None, follower) and query.leader in (None, leader) and query.token_id in (None, token)

@@ -6,13 +6,16 @@ from trio_copy.cli.opened import Conf, ask_store, find_plan
 from trio_copy.cli.queries import FollowerOption, LeaderOption, TokenOption, read_query, utc, utc_short
 from trio_copy.cli.redact import Redact
 from trio_copy.cli.tables import Column, Csv, Json, dollars, short, show, signed_dollars
-from trio_copy.engine.plan import Plan
-from trio_copy.engine.wiring import read_facts
+from trio_copy.engine.books import earned_positions, marks
+from trio_copy.engine.books import positions as read_positions
+from trio_copy.engine.plan import Plan, read_facts
+from trio_copy.model.facts import FactQuery
 from trio_copy.model.ids import TokenId
 from trio_copy.model.positions import Mark, Position, PositionKey
 from trio_copy.model.units import Rounding, Usd
 from trio_copy.ports import Store
-from trio_copy.testing.devnet.market import seeded_market
+
+EVERYTHING = FactQuery(kinds=())
 
 
 @frozen
@@ -77,25 +80,23 @@ def positions(
     """
     query = read_query(follower, leader, token, None, None, 1)
     plan = find_plan(conf, redactor)
-    rows = [
-        row
-        for row in ask_store(plan, lambda store: held_positions(store, plan))
-        if (all_ or row.position.lots)
-        and query.follower in (None, row.key[0])
-        and query.leader in (None, row.key[1])
-        and query.token_id in (None, row.key[2])
-    ]
+    rows = ask_store(plan, lambda store: held_positions(store, plan, query, closed=all_))
     show(COLUMNS, rows, json=json, csv_=csv, empty="nothing is held")
     return 0
 
 
-async def held_positions(store: Store, plan: Plan) -> list[HeldPosition]:
-    """Return every position with its mark, sorted."""
-    labels = labels_of(plan)
-    marks = await store.ledger.marks()
+async def held_positions(
+    store: Store, plan: Plan, query: FactQuery = EVERYTHING, *, closed: bool = False
+) -> list[HeldPosition]:
+    """Return the positions that a query is about, with their marks, sorted; with `closed`, those that were closed too."""
+    labels, known = labels_of(plan), await marks(store.history, query.follower)
+    found = dict(await earned_positions(store.history, query)) if closed else {}
+    held = await read_positions(store.history, query.follower)
+    found.update((key, position) for key, position in held.items() if position.lots)
     return [
-        HeldPosition(key, position, marks.get(key), labels.get(key[2]))
-        for key, position in sorted((await store.ledger.positions()).items())
+        HeldPosition(key, position, known.get(key), labels.get(key[2]))
+        for key, position in sorted(found.items())
+        if query.leader in (None, key[1]) and query.token_id in (None, key[2])
     ]
 
 
@@ -103,6 +104,8 @@ def labels_of(plan: Plan) -> dict[TokenId, str]:
     """Return what people call the tokens of the catalog."""
     facts = read_facts(plan)
     if plan.settings.devnet is not None:
+        from trio_copy.testing.devnet.market import seeded_market  # not above: a real chain needs no devnet
+
         facts += seeded_market((), plan.settings.devnet.seed, 0, 0).facts
     return {fact.token_id: f"{fact.question} {fact.outcome}".strip() for fact in facts}
 

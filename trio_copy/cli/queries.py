@@ -11,8 +11,8 @@ from trio_copy.cli.durations import parse_duration
 from trio_copy.clock import anchored_wall_clock
 from trio_copy.config import checked_address
 from trio_copy.errors import ConfigError
+from trio_copy.model.facts import FactQuery
 from trio_copy.model.ids import FollowerId, TokenId
-from trio_copy.model.records import Query
 
 _AGO = re.compile(r"^\d+(\.\d+)?(ms|s|m|h|d)$")
 FollowerOption = Annotated[str | None, Parameter(name="--follower", help="Only this follower's.")]
@@ -60,8 +60,8 @@ def read_query(
     since: str | None,
     until: str | None,
     limit: int,
-) -> Query:
-    """Read the common filters.
+) -> FactQuery:
+    """Read the common filters; which kinds of facts are meant, the reader of the books knows.
 
     Raises:
         ConfigError: with one line for every filter that is wrong.
@@ -86,7 +86,8 @@ def read_query(
         problems.append(f"--limit: expected a number above 0, got {limit}")
     if problems:
         raise ConfigError(problems)
-    return Query(
+    return FactQuery(
+        kinds=(),
         follower=None if follower is None else FollowerId(follower),
         leader=address,
         token_id=token_id,

@@ -13,8 +13,7 @@ from trio_copy.chain.feed import FeedItem
 from trio_copy.cli.numbers import expect_positive
 from trio_copy.cli.opened import Conf, ask_store, find_plan
 from trio_copy.cli.output import out, out_json
-from trio_copy.cli.pnl import COLUMNS, Profit, profits
-from trio_copy.cli.positions import held_positions
+from trio_copy.cli.pnl import COLUMNS, Profit, read_profits
 from trio_copy.cli.progress import progress
 from trio_copy.cli.redact import Redact
 from trio_copy.cli.tables import Json, show
@@ -28,7 +27,6 @@ from trio_copy.engine.wiring import open_service
 from trio_copy.entropy import seeded_entropy
 from trio_copy.errors import ConfigError, ConnectionLost
 from trio_copy.model.follows import Follow
-from trio_copy.model.records import Query
 from trio_copy.ports import Store
 from trio_copy.telemetry.observer import Finished, Observers
 from trio_copy.telemetry.render import totals_object
@@ -156,9 +154,7 @@ async def _run(session: _Replay, tell: Callable[[int], None]) -> None:
             for follow in session.follows:
                 service.book.put(follow)
         await service.run()
-        held = await held_positions(service.store, session.plan)
-        entries = await service.store.history.entries(Query(limit=1 << 40))
-        session.profits = profits(entries, held, "follower", Query())
+        session.profits = await read_profits(service.store, session.plan, "follower")
 
 
 def _report(session: _Replay, *, json: bool) -> None:

@@ -13,8 +13,10 @@ from attrs import define, field
 from cyclopts import Parameter
 from rich.text import Text
 
+from trio_copy.accounts import OpenOrder
 from trio_copy.cli.durations import Duration
 from trio_copy.cli.garbage import relax_garbage_collection
+from trio_copy.cli.last_resort import LastResort
 from trio_copy.cli.numbers import counted, expect_positive
 from trio_copy.cli.printer import Printer
 from trio_copy.cli.redact import Redact
@@ -28,7 +30,6 @@ from trio_copy.engine.service import Seams, Service
 from trio_copy.engine.wiring import open_service
 from trio_copy.entropy import Entropy, system_entropy
 from trio_copy.errors import ChainError, ConfigError, InvariantBroken, TrioCopyError, UnresolvedOrders, leaves_of
-from trio_copy.model.records import OrderRecord
 from trio_copy.telemetry.jsonlines import JsonLines
 from trio_copy.telemetry.log import LogObserver, configure_logs
 from trio_copy.telemetry.observer import Observers
@@ -39,6 +40,8 @@ from trio_copy.telemetry.tape import Tape, status_lines, summary_lines
 
 _STATUS_EVERY_S = 0.5
 _SUMMARY_S = 5.0
+_RECORDED_S = 2.0
+"""How long it may take to write down what came of the sends that a second signal lets finish."""
 _STATUS_EVERY_LINES_S = 5.0
 """In a pipe a status is a line of its own, so it comes less often."""
 
@@ -112,6 +115,7 @@ class _Session:
     from_head: bool
     output: Printer = field(init=False)
     logs: Printer = field(init=False)
+    last_resort: LastResort = field(init=False)
 
     def __attrs_post_init__(self) -> None:
         self.output = Printer(sys.stdout, live=sys.stdout.isatty() and not self.json)
@@ -147,18 +151,22 @@ async def _run(session: _Session) -> int:
                     instance=instance,
                     from_head=session.from_head,
                 )
+                engine = session.plan.settings.engine
+                session.last_resort = LastResort(
+                    grace_s=engine.send_timeout_s + _RECORDED_S, under_way=seams.calls.under_way
+                )
+                seams.in_thread = session.last_resort.watched(seams.in_thread)
                 if session.record is not None:
                     await _record(session, session.record, seams, printing)
                 async with open_service(session.plan, seams, world.endpoints) as service:
                     try:
                         interrupted = await _run_service(session, service, printer, shown, tally)
                     finally:
-                        with trio.CancelScope(shield=True, deadline=trio.current_time() + _SUMMARY_S):
-                            left_open = await _left_open(service)
-                            lost = await _summarise(service, printer, shown, tally, len(left_open))
+                        left_open = _left_open(service)
+                        lost = _summarise(service, printer, shown, tally, len(left_open))
                     if not interrupted:
                         _expect_all_ended(lost, left_open)
-                    if service.pipeline.sealed is None and not service.was_paused:
+                    if service.gate.sealed is None and not service.was_paused:
                         raise ChainError(f"nothing was followed: {why_not_armed(service)}")
         finally:
             printer.finish()
@@ -227,7 +235,10 @@ async def _run_service(
 async def _listen(session: _Session, service: Service, nursery: trio.Nursery, stop_at_once: Callable[[], None]) -> None:
     draining = False
     reloading = trio.Lock()
-    with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM, signal.SIGHUP) as signals:
+    with (
+        trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM, signal.SIGHUP) as signals,
+        session.last_resort.counting((signal.SIGINT, signal.SIGTERM)),
+    ):
         async for number in signals:
             if number == signal.SIGHUP:
                 # Reading the file may hang; the next signal must still be heard.
@@ -258,7 +269,7 @@ async def _show_status(service: Service, printer: Printer, shown: JsonLines | Ta
     every = _STATUS_EVERY_S if sys.stdout.isatty() and isinstance(shown, Tape) else _STATUS_EVERY_LINES_S
     while not service.draining:
         await trio.sleep(every)
-        status = await service.status()
+        status = service.status()
         match shown:
             case JsonLines():
                 shown.line("status", {**status_object(status, tally), "lines_dropped": printer.dropped})
@@ -278,12 +289,12 @@ async def _drain_after(service: Service, seconds: float) -> None:
     service.drain()
 
 
-async def _left_open(service: Service) -> list[OrderRecord]:
+def _left_open(service: Service) -> Sequence[OpenOrder]:
     """Return the orders that are left to nobody; where another instance lives, it looks after them."""
-    return await service.reconciler.left_open() if service.keeper is None or service.keeper.alone else []
+    return service.left_open if service.keeper is None or service.keeper.alone else ()
 
 
-def _expect_all_ended(lost: int | None, left_open: Sequence[OrderRecord]) -> None:
+def _expect_all_ended(lost: int | None, left_open: Sequence[OpenOrder]) -> None:
     """Let no run end well that leaves something behind: a supervisor, or a person, would not look."""
     if lost:
         raise InvariantBroken(f"{lost} tasks were admitted, have not ended and are not left: a copy was lost")
@@ -291,12 +302,10 @@ def _expect_all_ended(lost: int | None, left_open: Sequence[OrderRecord]) -> Non
         raise UnresolvedOrders(told_open(f"ended, but {counted(len(left_open), 'order')} of this run", left_open))
 
 
-async def _summarise(
-    service: Service, printer: Printer, shown: JsonLines | Tape, tally: Tally, unproven: int
-) -> int | None:
+def _summarise(service: Service, printer: Printer, shown: JsonLines | Tape, tally: Tally, unproven: int) -> int | None:
     """Write what happened since the start; returns the tasks that were lost, which is always 0, or a bug."""
-    status = await service.status()
-    left = status.queued + status.leased + status.held
+    status = service.status()
+    left = status.left
     # What one of several instances admits, another may end: only the store knows whether anything is missing.
     lost = None if service.keeper is not None else service.found_open + tally.tasks - tally.ends.total() - left
     if isinstance(shown, JsonLines):

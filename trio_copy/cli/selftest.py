@@ -22,7 +22,7 @@ from trio_copy.engine.service import Seams, Service
 from trio_copy.engine.wiring import open_service
 from trio_copy.entropy import system_entropy
 from trio_copy.model.decisions import Skip
-from trio_copy.model.ids import ZERO_ADDRESS, Address, TokenId
+from trio_copy.model.ids import ZERO_ADDRESS, Address, SignalId, TokenId
 from trio_copy.model.signals import Signal
 from trio_copy.model.units import Shares
 from trio_copy.ports import Decoder
@@ -98,6 +98,8 @@ class _Steps(Observer):
     signals: int = 0
     tasks: int = 0
     ended: int = 0
+    unanswered: set[SignalId] = field(factory=set)
+    """Signals that nobody wants, whose skips are not told yet."""
 
     def on_step(self, step: str, detail: str) -> None:
         self.note(step, True, detail)
@@ -105,10 +107,13 @@ class _Steps(Observer):
     def on_signal(self, signal: Signal, admission: str, tasks: int, decided_at: float) -> None:
         self.signals += admission == "admitted"
         self.tasks += tasks
+        if not tasks:
+            self.unanswered.add(signal.signal_id)
         self._tell()
 
     def on_skip(self, skip: Skip, signal: Signal) -> None:
         self.reasons[skip.reason.code.name] += 1
+        self.unanswered.discard(signal.signal_id)
         self._tell()
 
     def on_finished(self, finished: Finished) -> None:
@@ -131,8 +136,8 @@ class _Steps(Observer):
             out(f"{'ok' if ok else 'FAILED':<7} {step:<12} {took_ms:7.1f} ms  {detail}")
 
     def settled(self, signals: int) -> bool:
-        """Whether so many signals were decided, and every task they made has ended."""
-        return self.signals >= signals and self.ended >= self.tasks
+        """Whether so many signals were decided, every task they made has ended, and every skip was told."""
+        return self.signals >= signals and self.ended >= self.tasks and not self.unanswered
 
     async def wait_until(self, reached: Callable[[], bool]) -> None:
         """Wait until something holds that only a signal, a skip or an end can change."""

@@ -18,6 +18,7 @@ from trio_copy.engine.wiring import open_service
 from trio_copy.entropy import seeded_entropy
 from trio_copy.model.ids import Address, TaskId
 from trio_copy.model.signals import Signal
+from trio_copy.ports import InThread, to_thread_run_sync
 from trio_copy.telemetry.observer import Finished, Observer
 from trio_copy.testing.devnet import Devnet
 
@@ -102,7 +103,12 @@ class Collector(Observer):
 
 
 async def simulate(
-    plan: Plan, load: Load, open_net: OpenDevnet, wall: WallClock, on_progress: Callable[[int], None]
+    plan: Plan,
+    load: Load,
+    open_net: OpenDevnet,
+    wall: WallClock,
+    on_progress: Callable[[int], None],
+    in_thread: InThread = to_thread_run_sync,
 ) -> dict[str, Any]:
     """Run a load through the engine and return what `trio-copy load simulate` prints.
 
@@ -112,6 +118,7 @@ async def simulate(
     async with open_net(POLYGON, wall) as devnet:
         dial: Dial = devnet.dial
         seams = Seams(dial=dial, wall=wall, entropy=seeded_entropy(load.seed), observer=collector, throwaway=True)
+        seams.in_thread = in_thread
         endpoint = EndpointSettings(name="devnet", url=devnet.url)
         async with open_service(plan, seams, [endpoint]) as service, trio.open_nursery() as nursery:
             await nursery.start(service.run)
@@ -123,7 +130,7 @@ async def simulate(
                 await collector.wait_until(
                     lambda: collector.signals >= load.events and collector.ended >= collector.tasks
                 )
-            depth = await service.store.inbox.depth()
+            status = service.status()
             elapsed, cpu = collector.last_end - started, cpu_seconds() - cpu
             service.drain()
     shed = collector.shed.total()
@@ -133,7 +140,7 @@ async def simulate(
         "elapsed_s": round(elapsed, 3),
         "throughput_per_s": round(collector.ended / elapsed, 1) if elapsed > 0 else 0.0,
         "queue_lag_ms": _lags(collector.lags_s),
-        "max_depth": depth.peak,
+        "max_depth": status.peak,
         "shed": shed,
         "duplicates": collector.duplicates,
         "lost": collector.tasks - collector.ended + (load.events - collector.signals),

@@ -13,10 +13,11 @@ from trio_copy.cli.queries import (
     utc_short,
 )
 from trio_copy.cli.redact import Redact
-from trio_copy.cli.tables import Column, Csv, Json, short, show
-from trio_copy.model.records import SkipRecord
+from trio_copy.cli.tables import Column, Csv, Json, short, showing
+from trio_copy.engine.books import NotCopied, tell_not_copied
+from trio_copy.ports import Store
 
-COLUMNS: tuple[Column[SkipRecord], ...] = (
+COLUMNS: tuple[Column[NotCopied], ...] = (
     Column("at", lambda row: utc(row.at), shown=utc_short),
     Column("follower", lambda row: row.follower),
     Column("leader", lambda row: row.leader, shown=short, detail=True),
@@ -52,6 +53,11 @@ def skips(
     A copy is missing because a filter did not want it, a limit refused it, the venue refused it, or its time was over.
     """
     query = read_query(follower, leader, token, since, until, limit)
-    rows = ask_store(find_plan(conf, redactor), lambda store: store.history.skips(query))
-    show(COLUMNS, rows, json=json, csv_=csv, empty="nothing was skipped")
+    plan = find_plan(conf, redactor)
+    with showing(COLUMNS, json=json, csv_=csv, empty="nothing was skipped") as tell:
+
+        async def ask(store: Store) -> None:
+            await tell_not_copied(store.history, query, tell)
+
+        ask_store(plan, ask)
     return 0

@@ -3,18 +3,29 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from attrs import frozen
-from rich.text import Text
+from attrs import define, frozen
 
 from trio_copy.cli.opened import Conf, ask_store, find_plan
 from trio_copy.cli.output import out, out_json
 from trio_copy.cli.queries import When, utc, utc_short
 from trio_copy.cli.redact import Redact
 from trio_copy.cli.suggest import suggested
-from trio_copy.cli.tables import Column, Json, show
+from trio_copy.cli.tables import Column, Json, Styled, show
 from trio_copy.config import ShardsSettings
-from trio_copy.engine.shards import LEASE_BEATS
-from trio_copy.model.control import ENGINE, Instance, Lease, Mode, Modes, ShardDepth, shard_lease
+from trio_copy.engine.books import dead_letters, follower_modes, open_orders, waiting_tasks
+from trio_copy.engine.plan import Plan
+from trio_copy.model.control import (
+    ENGINE,
+    LEASE_BEATS,
+    Instance,
+    Lease,
+    ModeChange,
+    Modes,
+    follower_scope,
+    shard_lease,
+)
+from trio_copy.model.decisions import CopyTask
+from trio_copy.model.ids import FollowerId
 from trio_copy.model.watches import Light, Watch
 from trio_copy.ports import Store
 from trio_copy.telemetry.render import watch_objects
@@ -24,14 +35,36 @@ _ALIVE_S = 30.0
 """How long an instance without shards may be silent: it beats as often as it renews its tasks."""
 
 
+@define(kw_only=True)
+class Depth:
+    """What the store keeps of one shard that is not over."""
+
+    shard: int
+    queued: int = 0
+    """Tasks that wait for their time, or for company."""
+    open: int = 0
+    """Orders that may have been sent and are not proven, or not settled for good."""
+    suspended: int = 0
+    """Tasks whose signal a reorg took back."""
+    dead: int = 0
+    oldest_at: float | None = None
+    """Unix seconds at which the oldest task was decided that has not ended; None where there is none."""
+
+    def note(self, task: CopyTask) -> None:
+        """Count the age of a task that has not ended."""
+        self.oldest_at = task.decided_at if self.oldest_at is None else min(self.oldest_at, task.decided_at)
+
+
 @frozen(kw_only=True)
 class _Found:
     """All that a store knows of those who work on it."""
 
     now: float
     modes: Modes
+    followers: Mapping[FollowerId, ModeChange]
+    """The modes that hold for one of them each."""
     instances: Sequence[Instance]
-    depths: Sequence[ShardDepth]
+    depths: Sequence[Depth]
     leases: Mapping[str, Lease]
 
 
@@ -44,7 +77,7 @@ class _Row:
 
 @frozen(kw_only=True)
 class _Shard:
-    depth: ShardDepth
+    depth: Depth
     owner: str | None
     standby: tuple[str, ...]
     oldest_s: float | None
@@ -80,7 +113,7 @@ _WATCHES: tuple[Column[_Watched], ...] = (
     Column("instance", lambda row: row.instance, elastic=True),
     Column("watchdog", lambda row: row.watch.name),
     Column("of", lambda row: row.watch.endpoint or ("our clock" if row.watch.name == "clock_skew_s" else "the scan")),
-    Column("light", lambda row: row.watch.light.value, shown=lambda light: Text(light, style=_STYLES.get(light, ""))),
+    Column("light", lambda row: row.watch.light.value, shown=lambda light: Styled(light, _STYLES.get(light, ""))),
     Column("value", lambda row: row.watch.value, right=True),
     Column("limit", lambda row: row.watch.limit, right=True),
 )
@@ -89,8 +122,8 @@ _SHARDS: tuple[Column[_Shard], ...] = (
     Column("owner", lambda row: row.owner),
     Column("standby", lambda row: " ".join(row.standby) or None, detail=True),
     Column("queued", lambda row: row.depth.queued, right=True),
-    Column("leased", lambda row: row.depth.leased, right=True),
-    Column("held", lambda row: row.depth.held, right=True),
+    Column("open", lambda row: row.depth.open, right=True),
+    Column("suspended", lambda row: row.depth.suspended, right=True),
     Column("dead", lambda row: row.depth.dead, right=True),
     Column("oldest_s", lambda row: None if row.oldest_s is None else round(row.oldest_s, 1), right=True),
 )
@@ -106,13 +139,13 @@ def status(*, redactor: Redact, conf: Conf = None, json: Json = False) -> int:
     settings = plan.shards or _NO_SHARDS
 
     async def ask(store: Store) -> _Found:
-        names = [shard_lease(shard, replica) for shard in range(settings.count) for replica in range(settings.replicas)]
         return _Found(
             now=When.present().now,
             modes=await store.control.modes(),
             instances=await store.control.instances(),
-            depths=await store.inbox.depths(),
-            leases=await store.control.held(names),
+            followers=await follower_modes(store.history),
+            depths=await _depths(store, plan),
+            leases=await store.control.held([shard_lease(shard) for shard in range(plan.shard_count)]),
         )
 
     found = ask_store(plan, ask)
@@ -122,7 +155,7 @@ def status(*, redactor: Redact, conf: Conf = None, json: Json = False) -> int:
     living = [row for row in rows if row.state != "dead"]
     # Where there are no shards to lease, whoever lives has the only one.
     alone = living[0].instance.instance if plan.shards is None and living else None
-    shards = [_shard(depth, found, settings, alone) for depth in found.depths]
+    shards = [_shard(depth, found, living, alone) for depth in found.depths]
     orphans = sum(shard.owner is None for shard in shards)
     if json:
         out_json(_object(found, rows, shards, orphans))
@@ -131,19 +164,38 @@ def status(*, redactor: Redact, conf: Conf = None, json: Json = False) -> int:
     return 0 if living and not orphans else 1
 
 
+async def _depths(store: Store, plan: Plan) -> list[Depth]:
+    depths = [Depth(shard=shard) for shard in range(plan.shard_count)]
+    for waiting in await waiting_tasks(store.history):
+        depth = depths[plan.shard_of(waiting.task.follower)]
+        depth.note(waiting.task)
+        if waiting.suspended:
+            depth.suspended += 1
+        else:
+            depth.queued += 1
+    for open_order in await open_orders(store.history):
+        depth = depths[plan.shard_of(open_order.task.follower)]
+        depth.open += 1
+        if not open_order.ended:
+            depth.note(open_order.task)
+    for letter in await dead_letters(store.history):
+        depths[plan.shard_of(letter.task.follower)].dead += 1
+    return depths
+
+
 def _row(instance: Instance, now: float, patience_s: float) -> _Row:
     age_s = max(0.0, now - instance.seen_at)
     state = "dead" if age_s > patience_s else "draining" if instance.draining else "alive"
     return _Row(instance=instance, age_s=age_s, state=state)
 
 
-def _shard(depth: ShardDepth, found: _Found, settings: ShardsSettings, alone: str | None) -> _Shard:
+def _shard(depth: Depth, found: _Found, living: Sequence[_Row], alone: str | None) -> _Shard:
     owner = found.leases.get(shard_lease(depth.shard))
-    standby = (found.leases.get(shard_lease(depth.shard, replica)) for replica in range(1, settings.replicas))
+    standby = (row.instance.instance for row in living if depth.shard in row.instance.standby)
     return _Shard(
         depth=depth,
         owner=alone if owner is None else owner.owner,
-        standby=tuple(lease.owner for lease in standby if lease is not None),
+        standby=tuple(standby),
         oldest_s=None if depth.oldest_at is None else max(0.0, found.now - depth.oldest_at),
     )
 
@@ -159,14 +211,13 @@ def _print(
     mode = found.modes.of(ENGINE)
     dead = sum(shard.depth.dead for shard in shards)
     out(f"mode {mode.mode.value}" + (f": {mode.why}" if mode.at else ""))
-    for scope, change in sorted(found.modes.by_scope.items()):
-        if scope != ENGINE and change.mode is not Mode.RUN:
-            out(f"mode of {scope.partition(':')[2]}: {change.mode.value}: {change.why}")
+    for follower, change in sorted(found.followers.items()):
+        out(f"mode of {follower}: {change.mode.value}: {change.why}")
     alive = f"{len(living)} instance{'s' if len(living) != 1 else ''} alive"
     out(f"{alive}, {len(shards) - orphans} of {len(shards)} shards owned, {dead} dead letters")
     if orphans:
         run = suggested("run", str(conf))
-        out(f"{orphans} SHARDS WITHOUT AN OWNER: their leaders are not copied; start an instance: {run}")
+        out(f"{orphans} SHARDS WITHOUT AN OWNER: their followers copy nothing; start an instance: {run}")
     for row in living:
         if row.instance.halted:
             out(f"{row.instance.instance} LETS NO ENTRY OUT: {row.instance.halted}")
@@ -188,7 +239,10 @@ def _object(found: _Found, rows: Sequence[_Row], shards: Sequence[_Shard], orpha
     return {
         "mode": mode.mode.value,
         "why": mode.why,
-        "scopes": {scope: change.mode.value for scope, change in found.modes.by_scope.items()},
+        "scopes": {
+            **({ENGINE: mode.mode.value} if mode.at else {}),
+            **{follower_scope(follower): change.mode.value for follower, change in found.followers.items()},
+        },
         "instances": [
             {
                 "instance": row.instance.instance,
@@ -209,8 +263,8 @@ def _object(found: _Found, rows: Sequence[_Row], shards: Sequence[_Shard], orpha
                 "owner": shard.owner,
                 "standby": shard.standby,
                 "queued": shard.depth.queued,
-                "leased": shard.depth.leased,
-                "held": shard.depth.held,
+                "open": shard.depth.open,
+                "suspended": shard.depth.suspended,
                 "dead": shard.depth.dead,
                 "oldest_s": shard.oldest_s,
             }

@@ -1,18 +1,17 @@
 """Rows for people, for machines and for spreadsheets: a table, JSON lines, or CSV."""
 
 import csv
+import os
 import re
 import sys
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Annotated, Any, Generic, TypeVar
 
 from attrs import frozen
 from cyclopts import Parameter
-from rich.table import Table
-from rich.text import Text
 
 from trio_copy.cli.output import out, out_json
-from trio_copy.cli.printer import console
 from trio_copy.errors import ConfigError
 from trio_copy.telemetry.visible import visible
 
@@ -29,6 +28,17 @@ Csv = Annotated[bool, Parameter(name="--csv", negative=(), help="Comma-separated
 
 
 @frozen
+class Styled:
+    """A text, and how it stands out on a terminal."""
+
+    text: str
+    style: str
+
+    def __str__(self) -> str:
+        return self.text
+
+
+@frozen
 class Column(Generic[_Row]):
     """One column: its name for machines, what it holds, and how it looks to people."""
 
@@ -36,7 +46,7 @@ class Column(Generic[_Row]):
     value: Callable[[_Row], Any]
     """Text, a number, or None where there is nothing."""
     right: bool = False
-    shown: Callable[[Any], str | Text] | None = None
+    shown: Callable[[Any], str | Styled] | None = None
     """How people see the value; as it is by default. Machines always get it whole."""
     detail: bool = False
     """Left out on a terminal that is too narrow for all; machines and pipes always get it."""
@@ -44,33 +54,51 @@ class Column(Generic[_Row]):
     """May be cut on a narrow terminal. What is not elastic never is: half a number is a wrong one."""
 
 
-def show(columns: Sequence[Column[_Row]], rows: Iterable[_Row], *, json: bool, csv_: bool, empty: str) -> None:
-    """Write rows in the form that was asked for.
+@contextmanager
+def showing(columns: Sequence[Column[_Row]], *, json: bool, csv_: bool, empty: str) -> Iterator[Callable[[_Row], None]]:
+    """Write rows in the form that was asked for, each as it is told; only a table for people waits for the last one.
 
     Raises:
-        ConfigError: both forms were.
+        ConfigError: both forms were asked for.
     """
     if json and csv_:
         raise ConfigError(["--json, --csv: expected one of them, got both"])
     if json:
-        for row in rows:
-            out_json({column.name: column.value(row) for column in columns})
+        yield lambda row: out_json({column.name: column.value(row) for column in columns})
     elif csv_:
         writer = csv.writer(sys.stdout, lineterminator="\n")
         writer.writerow([column.name for column in columns])
-        writer.writerows([text_cell(visible(_cell(column.value(row)))) for column in columns] for row in rows)
+        yield lambda row: writer.writerow([text_cell(visible(_cell(column.value(row)))) for column in columns])
     else:
-        _print(columns, list(rows), empty)
+        rows: list[_Row] = []
+        yield rows.append
+        _print(columns, rows, empty)
+
+
+def show(columns: Sequence[Column[_Row]], rows: Iterable[_Row], *, json: bool, csv_: bool, empty: str) -> None:
+    """Write rows in the form that was asked for. Raises `ConfigError` when both forms were."""
+    with showing(columns, json=json, csv_=csv_, empty=empty) as tell:
+        for row in rows:
+            tell(row)
 
 
 def _print(columns: Sequence[Column[_Row]], rows: Sequence[_Row], empty: str) -> None:
-    terminal = console()
     if not rows:
         out(empty)
-        return
-    if not terminal.is_terminal or len(rows) > _RICH_MOST:
+    elif (sys.stdout.isatty() or os.environ.get("FORCE_COLOR")) and len(rows) <= _RICH_MOST:
+        _print_rich(columns, rows)
+    else:
         _print_plain(columns, rows)
-        return
+
+
+def _print_rich(columns: Sequence[Column[_Row]], rows: Sequence[_Row]) -> None:
+    # Not above: it takes longer to import than most books to read, and a pipe needs none of it.
+    from rich.table import Table
+    from rich.text import Text
+
+    from trio_copy.cli.printer import console
+
+    terminal = console()
     cells = {column.name: [_shown(column, column.value(row)) for row in rows] for column in columns}
     widths = {
         column.name: max(len(column.name), *(len(str(cell)) for cell in cells[column.name])) for column in columns
@@ -90,7 +118,7 @@ def _print(columns: Sequence[Column[_Row]], rows: Sequence[_Row], empty: str) ->
             width=widths[column.name],
         )
     for row in zip(*(cells[column.name] for column in fitting), strict=True):
-        table.add_row(*row)
+        table.add_row(*(Text(cell.text, cell.style) if isinstance(cell, Styled) else cell for cell in row))
     terminal.print(table)
 
 
@@ -118,11 +146,12 @@ def _print_plain(columns: Sequence[Column[_Row]], rows: Sequence[_Row]) -> None:
         out("  ".join(cells).rstrip())
 
 
-def _shown(column: Column[Any], value: Any) -> str | Text:  # noqa: ANN401  whatever a column holds
+def _shown(column: Column[Any], value: Any) -> str | Styled:  # noqa: ANN401  whatever a column holds
     if value is None:
         return "-"
-    seen = visible(value) if isinstance(value, str) else value
-    return visible(_cell(seen)) if column.shown is None else column.shown(seen)
+    if column.shown is None:
+        return visible(_cell(value))
+    return column.shown(visible(value) if isinstance(value, str) else value)
 
 
 def _cell(value: Any) -> str:  # noqa: ANN401  whatever a column holds
@@ -149,6 +178,6 @@ def dollars(value: str) -> str:
     return f"{float(value):,.2f}"
 
 
-def signed_dollars(value: str) -> Text:
+def signed_dollars(value: str) -> Styled:
     """Round an exact amount to cents and colour it by its sign."""
-    return Text(dollars(value), style="red" if value.startswith("-") else "green" if value.strip("0.") else "")
+    return Styled(dollars(value), "red" if value.startswith("-") else "green" if value.strip("0.") else "")

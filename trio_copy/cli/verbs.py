@@ -22,6 +22,8 @@ VERBS = {
     "mode": "Show the modes in force, or change one. A running engine obeys within a second; a mode survives restarts.",
     "record": "Do what `run` does, and write down every raw log and book as it is seen: compressed, and only ever added to.",
     "replay": "Run the engine on a recording in virtual time, on paper, and report what it would have done.",
+    "export-books": "Write the follows and the ledger of a store that an earlier version made, as JSON lines to standard "
+    "output.",
     "plugins": "List the installed executors, stores and decoders.",
     "decode": "Decode raw logs and print one JSON object per fill.",
     "selftest": "Boot the real engine on a devnet inside the process and copy one trade, without touching money or network.",

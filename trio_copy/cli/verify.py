@@ -1,6 +1,8 @@
 """`trio-copy verify dedup` and `trio-copy verify backpressure`"""
 
 from collections import Counter
+from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Annotated, Any
 
 import trio
@@ -14,19 +16,20 @@ from trio_copy.cli.stores import RedisUrl, StoreName, StoreOptions, planned_stor
 from trio_copy.cli.synthetic import POLYGON, synthetic_address
 from trio_copy.clock import WallClock, anchored_wall_clock
 from trio_copy.engine.plan import PlannedStore
-from trio_copy.model.decisions import CopyTask, End, OrderIntent, Outcome
+from trio_copy.engine.trial import EXECUTOR, Trial, open_trial
+from trio_copy.model.decisions import CopyTask, OrderIntent
 from trio_copy.model.fills import Role, Side
 from trio_copy.model.ids import FollowerId, TokenId, order_signal_id, task_id
 from trio_copy.model.signals import Signal
 from trio_copy.model.units import ONE_USD_PER_SHARE, Price, Shares, Usd
-from trio_copy.ports import Admitted, Store, StoreContext
+from trio_copy.ports import StoreContext
 from trio_copy.testing.devnet.chain import fake_hash
 
 app = App(name="verify", help="Try to break a promise, and say whether it held.")
 
-_EXECUTOR = "verify"
-_OWNER = "verify"
-_LEASE_S = 60.0
+_TTL_S = 60.0
+_FEW = 10
+_FOLLOWERS = 100
 _BATCH = 500
 
 
@@ -41,17 +44,20 @@ def dedup(
     redis_url: RedisUrl = None,
     json: Annotated[bool, Parameter(negative=(), help="Print one JSON object.")] = False,
 ) -> int:
-    """Admit the same signal three times: OK, DUPLICATE, and OK again once the gate has forgotten it."""
+    """Admit the same signal three times: OK, DUPLICATE, and OK again once the gate has forgotten it.
+
+    On a store that instances share, a second owner takes over in between, and knows what the first one met.
+    """
     expect_positive(ttl_ms=ttl_ms, wait_ms=wait_ms)
     planned = planned_store(store, store_option, redis_url, redactor)
     answers = trio.run(_dedup, planned, ttl_ms / 1000, wait_ms / 1000, json)
-    expected = ["OK", "DUPLICATE", "OK" if wait_ms > ttl_ms else "DUPLICATE"]
+    expected = dict.fromkeys(answers, "DUPLICATE")
+    expected |= {"first": "OK", "after_ttl": "OK" if wait_ms > ttl_ms else "DUPLICATE"}
     held = answers == expected
     if json:
-        first, second, third = answers
-        out_json({"ok": held, "store": store, "first": first, "second": second, "after_ttl": third})
+        out_json({"ok": held, "store": store, **answers})
     else:
-        out("held" if held else f"BROKEN: expected {', '.join(expected)}")
+        out("held" if held else f"BROKEN: expected {', '.join(expected.values())}")
     return 0 if held else 1
 
 
@@ -86,62 +92,66 @@ def backpressure(
     return 0 if held else 1
 
 
-async def _dedup(planned: PlannedStore, ttl_s: float, wait_s: float, quiet: bool) -> list[str]:
+async def _dedup(planned: PlannedStore, ttl_s: float, wait_s: float, quiet: bool) -> dict[str, str]:
     wall = anchored_wall_clock()
-    answers = []
-    async with planned.plugin.open(_context(planned, wall, capacity=10, ttl_s=ttl_s)) as store:
-        signal = _signal(0, wall())
-        third = "after the TTL" if wait_s > ttl_s else "within the TTL"
-        for label, pause in (("first", 0.0), ("second", 0.0), (third, wait_s)):
-            await trio.sleep(pause)
-            admission = await store.inbox.admit(signal, (), None)
-            answers.append("OK" if isinstance(admission, Admitted) else "DUPLICATE")
-            if not quiet:
-                out(f"{label:<15} {answers[-1]}")
+    answers: dict[str, str] = {}
+    signal = _signal(0, wall())
+
+    async def offer(gate: Trial, name: str, label: str) -> None:
+        answers[name] = "DUPLICATE" if await gate.offer(signal, (_task(signal),)) is None else "OK"
+        if not quiet:
+            out(f"{label:<15} {answers[name]}")
+
+    async with planned.plugin.open(_context(planned, wall)) as store:
+        open_gate = partial(open_trial, store, wall=wall, capacity=_FEW, ttl_s=ttl_s)
+        async with open_gate(owner="first") as gate:
+            await offer(gate, "first", "first")
+            await offer(gate, "second", "second")
+            if not planned.plugin.shared:
+                await _offer_late(gate, wait_s, ttl_s, offer)
+        if planned.plugin.shared:
+            async with open_gate(owner="second") as gate:
+                await offer(gate, "takeover", "second owner")
+                await _offer_late(gate, wait_s, ttl_s, offer)
     return answers
+
+
+async def _offer_late(
+    gate: Trial, wait_s: float, ttl_s: float, offer: Callable[[Trial, str, str], Awaitable[None]]
+) -> None:
+    await trio.sleep(wait_s)
+    await offer(gate, "after_ttl", "after the TTL" if wait_s > ttl_s else "within the TTL")
 
 
 async def _backpressure(planned: PlannedStore, count: int, capacity: int) -> dict[str, Any]:
     wall = anchored_wall_clock()
     reasons: Counter[str] = Counter()
-    kept = 0
-    async with planned.plugin.open(_context(planned, wall, capacity=capacity, ttl_s=_LEASE_S)) as store:
+    async with (
+        planned.plugin.open(_context(planned, wall)) as store,
+        open_trial(store, owner="verify", wall=wall, capacity=capacity, ttl_s=_TTL_S) as gate,
+    ):
         with progress("admitting", count) as show:
             for number in range(count):
                 signal = _signal(number, wall())
-                admission = await store.inbox.admit(signal, (_task(signal),), None)
-                if isinstance(admission, Admitted):
-                    kept += admission.kept
-                    reasons.update(ended.outcome.reason.code.name for ended in admission.shed if ended.outcome.reason)
+                for ended in await gate.offer(signal, (_task(signal),)) or ():
+                    reasons[ended.outcome.reason.code.name if ended.outcome.reason else "NONE"] += 1
                 if number % _BATCH == 0:
                     show(number)
                     await trio.lowlevel.checkpoint()
-        await _clean_up(store)
-        left = await store.inbox.depth()
+        kept = gate.waiting
+        await gate.clear()
+        left = gate.waiting
     return {
         "attempted": count,
         "kept": kept,
         "shed": reasons.total(),
         "reasons": dict(reasons),
-        "left_after_cleanup": left.queued + left.leased + left.held,
+        "left_after_cleanup": left,
     }
 
 
-async def _clean_up(store: Store) -> None:
-    while tasks := await store.inbox.lease_nowait(_EXECUTOR, _OWNER, _BATCH):
-        for task in tasks:
-            await store.inbox.complete(task.task_id, _OWNER, Outcome(end=End.FILLED))
-
-
-def _context(planned: PlannedStore, wall: WallClock, *, capacity: int, ttl_s: float) -> StoreContext:
-    return StoreContext(
-        settings=planned.settings,
-        wall=wall,
-        queue_capacity=capacity,
-        dedup_ttl_s=ttl_s,
-        lease_s=_LEASE_S,
-        throwaway=True,
-    )
+def _context(planned: PlannedStore, wall: WallClock) -> StoreContext:
+    return StoreContext(settings=planned.settings, wall=wall, throwaway=True)
 
 
 def _signal(number: int, now: float) -> Signal:
@@ -157,7 +167,7 @@ def _signal(number: int, now: float) -> Signal:
         leader=synthetic_address("leader", 0),
         role=Role.TAKER,
         side=Side.BUY,
-        token_id=TokenId(1),
+        token_id=TokenId(number),
         shares=Shares(1_000_000),
         price=Price(500_000),
         notional=Usd(500_000),
@@ -171,7 +181,7 @@ def _signal(number: int, now: float) -> Signal:
 
 
 def _task(signal: Signal) -> CopyTask:
-    follower = FollowerId("verify")
+    follower = FollowerId(f"verify-{signal.block_number % _FOLLOWERS}")
     intent = OrderIntent(
         side=Side.BUY,
         token_id=signal.token_id,
@@ -184,7 +194,7 @@ def _task(signal: Signal) -> CopyTask:
         task_id=task_id(signal.signal_id, follower),
         signal=signal,
         follower=follower,
-        executor=_EXECUTOR,
+        executor=EXECUTOR,
         intent=intent,
-        deadline=signal.block_time + _LEASE_S,
+        deadline=signal.block_time + _TTL_S,
     )

@@ -9,8 +9,7 @@ from attrs import frozen
 from trio_copy.chain.dial import Dial, dial_network
 from trio_copy.clock import WallClock
 from trio_copy.config import DevnetSettings, EndpointSettings
-from trio_copy.engine.plan import Plan
-from trio_copy.engine.wiring import read_facts
+from trio_copy.engine.plan import Plan, read_facts
 from trio_copy.model.catalog import TokenFacts
 from trio_copy.model.ids import Address, TokenId
 from trio_copy.ports import Quotes

@@ -1,7 +1,7 @@
 """Writes what is wrong with a configuration as lines: where, what was expected, what was there."""
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import attrs
 from cattrs.errors import (
@@ -12,6 +12,8 @@ from cattrs.errors import (
     IterableValidationNote,
 )
 
+from trio_copy.config.gone import GONE
+
 
 def lines_of(error: BaseException, path: str) -> list[str]:
     """Return one line for every mistake in a tree of validation errors."""
@@ -19,8 +21,9 @@ def lines_of(error: BaseException, path: str) -> list[str]:
         case ForbiddenExtraKeysError():
             known = [field.name for field in attrs.fields(error.cl) if field.init]
             return [
-                f"{_join(path, key)}: unknown key{suggestion(key, known) or '; known: ' + ', '.join(sorted(known))}"
+                f"{where}: {_unknown(where, key, known)}"
                 for key in sorted(error.extra_fields)
+                for where in [_join(path, key)]
             ]
         case ClassValidationError() | IterableValidationError():
             lines = []
@@ -31,6 +34,10 @@ def lines_of(error: BaseException, path: str) -> list[str]:
             return [f"{_join(path, str(error.args[0]))}: required, but not set"]
         case _:
             return [f"{path}: {error}"]
+
+
+def _unknown(where: str, key: str, known: Sequence[str]) -> str:
+    return GONE.get(where) or f"unknown key{suggestion(key, known) or '; known: ' + ', '.join(sorted(known))}"
 
 
 def _position(error: BaseException) -> str:

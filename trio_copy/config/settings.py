@@ -34,7 +34,7 @@ class EngineSettings:
     queue_capacity: int = setting(
         5000,
         unit="tasks",
-        why="The inbox sheds entries beyond this; a longer queue would only serve stale copies.",
+        why="Entries beyond this are shed; a longer queue would only serve stale copies.",
         check=within(1, 10_000_000),
     )
     workers: int = setting(
@@ -54,12 +54,6 @@ class EngineSettings:
         unit="seconds",
         why="How long an admitted signal is known; longer than any backfill reaches back.",
         check=within(0.001, 10_000_000.0),
-    )
-    lease_s: float = setting(
-        30.0,
-        unit="seconds",
-        why="A leased task whose worker died is given out again after this; longer than a send.",
-        check=within(1.0, 3600.0),
     )
     drain_s: float = setting(
         10.0, unit="seconds", why="How long Ctrl-C waits for queued and running copies.", check=within(0.0, 3600.0)
@@ -82,7 +76,7 @@ class EngineSettings:
     escalate_after_s: float = setting(
         120.0,
         unit="seconds",
-        why="An outcome still unproven after this is handed to a person; its reservation stays.",
+        why="An outcome still unproven after this is handed to a person; what it holds stays held.",
         check=within(1.0, 86_400.0),
     )
     max_day_usd: Usd | None = setting(
@@ -182,12 +176,12 @@ class ChainSettings:
 
 @frozen(kw_only=True)
 class ShardsSettings:
-    """How several instances share the leaders; they need a store that they can share, such as [store.redis]."""
+    """How several instances share the accounts; they need a store that they can share, such as [store.redis]."""
 
     count: int = setting(
         16,
         unit="shards",
-        why="Slices of leaders: how finely instances can share them. It cannot be changed while a store is in use.",
+        why="Slices of accounts: how finely instances can share them. It cannot be changed while a store is in use.",
         check=within(1, 1024),
     )
     heartbeat_s: float = setting(
@@ -196,11 +190,10 @@ class ShardsSettings:
         why="How often an instance shows that it lives; a dead one's shards are owned again within three of these.",
         check=within(0.1, 60.0),
     )
-    replicas: int = setting(
-        1,
-        unit="instances per shard",
-        why="With 2, a second instance reads each shard along, so that a death costs no block.",
-        check=within(1, 8),
+    warm: bool = setting(
+        False,
+        unit="true or false",
+        why="Whether an instance also hears the leaders of the others' accounts, so that a takeover costs no block.",
     )
     index: int | None = setting(
         None,
@@ -365,7 +358,7 @@ class Settings:
         default=None,
         metadata={
             "unit": "table",
-            "why": "How several instances share the leaders. A shared store has shards even where this is not said.",
+            "why": "How several instances share the accounts. A shared store has shards even where this is not said.",
         },
     )
     catalog: CatalogSettings = group(CatalogSettings, why="What is known about outcome tokens.")

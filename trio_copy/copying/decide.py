@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from trio_copy.copying import filters, sizing
-from trio_copy.copying.catalog import Catalog
+from trio_copy.model.catalog import Catalog
 from trio_copy.model.decisions import CopyTask, OrderIntent, Reason, Skip
 from trio_copy.model.fills import Side
 from trio_copy.model.follow_settings import FollowSettings
@@ -76,7 +76,7 @@ def make_task(
         deadline=signal.block_time + deadline_s - behind_s,
         decided_at=now,
         not_before=_not_before(intent, terms.settings, now) if entry else 0.0,
-        gathers=entry and (bool(execution.aggregate_s) or terms.settings.size.minimum_policy == "accumulate"),
+        aggregates=entry and (bool(execution.aggregate_s) or terms.settings.size.minimum_policy == "accumulate"),
     )
 
 

@@ -1,82 +1,18 @@
 """How much of a position an exit sells, and when a follower's own rule wants to leave."""
 
-from collections.abc import Sequence
 from hashlib import sha256
 
-from attrs import evolve
-
-from trio_copy.model.decisions import Code, OrderIntent, Reason, leader_left
 from trio_copy.model.fills import Kind, Role, Side
 from trio_copy.model.follow_settings import FollowSettings, Leaving
 from trio_copy.model.ids import Address, ChainId, Hash32, SignalId
 from trio_copy.model.positions import Mark, Position, PositionKey
 from trio_copy.model.signals import Signal
-from trio_copy.model.units import NO_SHARES, Price, Rounding, Shares
+from trio_copy.model.units import Price, Rounding
 
 _NOWHERE = Address("0x" + "0" * 40)
 _NO_HASH = Hash32("0x" + "0" * 64)
 RETRY_S = 30.0
 """An exit of one's own that was not filled is tried again after this."""
-
-
-def portion(intent: OrderIntent, position: Position, free: Shares) -> OrderIntent | Reason:
-    """Say how many shares an exit sells: never more than `free`, what is held and not in doubt."""
-    rest = intent.shares if intent.sell == "sized" else intent.leader_shares
-    if intent.called_off and not (position.shares and rest):
-        return leader_left(intent)
-    if not free:
-        return Reason(code=Code.NOTHING_TO_SELL, control="ledger.position", value="0", limit="above 0")
-    match intent.sell:
-        case "sized":
-            shares = intent.shares
-        case "proportional" if intent.leader_shares < position.leader_shares:
-            # Rounded up: what is left over at the end would be dust that nobody can sell.
-            shares = position.shares.part(intent.leader_shares, position.leader_shares, Rounding.UP)
-        case _:
-            shares = free
-    return evolve(intent, shares=min(shares, free))
-
-
-def call_off(
-    intent: OrderIntent, position: Position, waiting: Sequence[OrderIntent]
-) -> tuple[OrderIntent, tuple[OrderIntent, ...]]:
-    """Divide an exit between what is held and the entries that still wait, oldest first.
-
-    The outcome is as if they had been bought already: the leader's shares that he sold are a part of all that he has
-    bought, and of each entry this part is called off, rounded up. An exit that is sized like an entry takes what waits
-    first, because that costs nothing. Returns the exit, as far as it concerns what is held, and what is left to buy.
-    """
-    ours = sum((entry.leader_shares for entry in waiting), NO_SHARES)
-    whole = position.leader_shares + ours
-    sold = min(intent.leader_shares, whole)
-    left, entries, called_off = intent.shares, [], NO_SHARES
-    for entry in waiting:
-        if intent.sell == "sized":
-            off = min(left, entry.shares)
-            left -= off
-            leader_off = entry.leader_shares.part(off, entry.shares, Rounding.UP) if off else NO_SHARES
-        else:
-            off = entry.shares if intent.sell == "all" or not whole else entry.shares.part(sold, whole, Rounding.UP)
-            leader_off = entry.leader_shares.part(sold, whole, Rounding.UP) if whole else NO_SHARES
-        called_off += leader_off
-        shares = entry.shares - off
-        entries.append(
-            evolve(
-                entry,
-                shares=shares,
-                leader_shares=entry.leader_shares - leader_off,
-                max_cost=shares.at(entry.limit_price, Rounding.UP),
-            )
-        )
-    return (
-        evolve(
-            intent,
-            shares=left,
-            leader_shares=intent.leader_shares - min(called_off, intent.leader_shares),
-            called_off=called_off,
-        ),
-        tuple(entries),
-    )
 
 
 def wants_out(settings: FollowSettings | None, position: Position, mark: Mark | None, now: float) -> str | None:

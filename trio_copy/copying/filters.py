@@ -1,8 +1,7 @@
 """Which signals a follow wants. Exits pass every filter but those for sides, kinds and age: what was bought while a
 filter said yes must be sold when it says no."""
 
-from trio_copy.copying.catalog import Catalog
-from trio_copy.model.catalog import TokenFacts
+from trio_copy.model.catalog import Catalog, TokenFacts
 from trio_copy.model.decisions import Code, OrderIntent, Reason
 from trio_copy.model.fills import Kind, Side
 from trio_copy.model.follow_settings import Filters, FollowSettings

@@ -1,7 +1,5 @@
 """How big a copy is. Every rounding goes against us: shares down, cost up, and never past a cap."""
 
-from attrs import evolve
-
 from trio_copy.model.catalog import TokenFacts
 from trio_copy.model.decisions import Code, OrderIntent, Reason
 from trio_copy.model.fills import Kind, Side
@@ -63,36 +61,6 @@ def size(signal: Signal, settings: FollowSettings, facts: TokenFacts | None) -> 
         order_type=settings.execution.order_type,
         leader_shares=signal.shares,
     )
-
-
-def with_fees(intent: OrderIntent, settings: FollowSettings, fee_bps: int) -> OrderIntent | Reason:
-    """Shrink an entry until it fits its cap with the venue's fee on top; a reason when it is then too small."""
-    cap = settings.caps.max_order_usd
-    if intent.side is Side.SELL or cap is None or worst_cost(intent.shares, intent.limit_price, fee_bps) <= cap:
-        return intent
-    unit = intent.limit_price.raised_bps(fee_bps, _UP)
-    # Cost and fee are each rounded up: two millionths are kept for that.
-    shares = min(intent.shares, Usd(max(0, cap.micro - 2)).shares_at(unit, _DOWN))
-    notional = shares.at(intent.price, _UP)
-    if notional < settings.size.minimum_usd or not shares:
-        return Reason(
-            code=Code.ABOVE_MAXIMUM,
-            control="caps.max_order_usd",
-            value=str(worst_cost(intent.shares, intent.limit_price, fee_bps)),
-            limit=str(cap),
-        )
-    return evolve(intent, shares=shares, max_cost=shares.at(intent.limit_price, _UP))
-
-
-def worst_cost(shares: Shares, limit_price: Price, fee_bps: int) -> Usd:
-    """Return the most that an entry may cost, fees included."""
-    cost = shares.at(limit_price, _UP)
-    return cost + cost.scaled(Ratio(fee_bps * 100), _UP) if fee_bps else cost
-
-
-def below_minimum(intent: OrderIntent, sizing: Sizing) -> bool:
-    """Tell whether an entry is too small to be sent alone."""
-    return intent.side is Side.BUY and intent.shares.at(intent.price, _UP) < sizing.minimum_usd
 
 
 def _opposite(signal: Signal, price: Price, facts: TokenFacts | None) -> tuple[TokenId, Price] | Reason:

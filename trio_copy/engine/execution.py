@@ -1,266 +1,273 @@
-"""One task from its lease to its recorded end: steps 6 to 9 of a trade.
+"""One task from its lane to its end: a straight way down. Steps 5 to 8 of a trade.
 
-Everything before the reservation may be cancelled: nothing has happened yet. From there on, the steps run
-shielded with their own deadline, so that a shutdown neither interrupts a send nor loses what came of it. An outcome that
-is not proven keeps its reservation and goes to the reconciler; it is never written down as success or failure.
+Until it is placed, everything may be cancelled: nothing has happened. From there on it runs shielded, with a deadline of its
+own, so that a shutdown neither interrupts a send nor loses what came of it. An outcome that is not proven keeps what it
+holds, and its lane stays closed: the reconciler goes on asking.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import trio
-from attrs import define, evolve, field, frozen
+from attrs import define
 
-from trio_copy.clock import WallClock, utc_date
+from trio_copy.accounts import OpenOrder
+from trio_copy.accounts import commands as c
+from trio_copy.accounts import events as e
+from trio_copy.accounts.costs import worst_cost
+from trio_copy.accounts.orders import not_sent
+from trio_copy.clock import WallClock
 from trio_copy.config import EngineSettings
-from trio_copy.copying.catalog import Catalog
-from trio_copy.copying.claims import POSITION, breach, claims_of, exit_claim, exit_counter
-from trio_copy.copying.exits import portion
 from trio_copy.copying.filters import check_book
 from trio_copy.copying.follow_book import FollowBook
-from trio_copy.copying.sizing import below_minimum, with_fees, worst_cost
-from trio_copy.engine.company import Company, left
-from trio_copy.engine.lanes import Lanes
-from trio_copy.engine.leases import Leases
-from trio_copy.engine.memory import Memory
+from trio_copy.engine.lanes import Lanes, Queued
 from trio_copy.engine.modes import ModeBoard
-from trio_copy.engine.settlement import Settlements, not_sent, outcome_of
-from trio_copy.engine.shards import Everything, Ownership
+from trio_copy.engine.shard import Shard
 from trio_copy.entropy import Entropy
-from trio_copy.errors import LeaseLost, OrderNotSent, OrderUncertain
-from trio_copy.model.budgets import Claim
-from trio_copy.model.control import Mode, follower_scope
-from trio_copy.model.decisions import Code, CopyTask, End, OrderIntent, Outcome, Parcel, Reason
-from trio_copy.model.fills import Kind, Side
+from trio_copy.errors import ContractBroken, LeaseLost, OrderNotSent, OrderUncertain
+from trio_copy.model.decisions import Code, CopyTask, End, Outcome, Reason, too_late
+from trio_copy.model.fills import Side
 from trio_copy.model.follow_settings import FollowSettings
-from trio_copy.model.ids import Address, TaskId, intent_key
-from trio_copy.model.orders import ExecutionReport, JournalState, Market, Order
-from trio_copy.model.records import OrderRecord
-from trio_copy.model.units import Rounding, Shares
-from trio_copy.ports import Executor, Refused, Store, nowhere
-from trio_copy.telemetry.observer import Observer
+from trio_copy.model.orders import ExecutionReport, Market, Order, Status
+from trio_copy.ports import Executor, nowhere
 
 _SENDS = 3
 """Sends of the same bytes, while the venue certainly has none of them and the deadline allows."""
 _RESEND_BASE_S = 0.05
+_LEASE_LOOK_S = 0.05
 _UNFOLLOWED = FollowSettings()
-"""How exits are carried out that were decided before their follow was removed."""
-_MODES_AFTER_LOSS = {"close-only": Mode.REDUCE_ONLY, "halt": Mode.HALT_ALL}
-
-
-@frozen
-class Done:
-    """A task came to its end."""
-
-    outcome: Outcome
-    report: ExecutionReport | None = None
-    members: tuple[str, ...] = ()
-    """Tasks that went out in the same order."""
-
-
-@frozen
-class Waits:
-    """The task went back to the inbox: for others, or for a fill to be mined again."""
-
-
-@frozen
-class Unproven:
-    """Nobody can say yet: the reconciler takes over."""
-
-
-@frozen
-class GivesWay:
-    """The lane goes to another task that waits in it; this one is next."""
-
-    to: TaskId
+"""How exits are carried out whose follow was removed since."""
 
 
 @define(eq=False, kw_only=True)
 class Execution:
-    """What every worker of a group needs to carry out a task."""
+    """What the workers of one executor carry out."""
 
-    name: str
-    owner: str
-    """The instance that holds the leases."""
     executor: Executor
-    store: Store
+    lanes: Lanes
+    shards: Mapping[int, Shard]
+    """Those that are held here."""
     book: FollowBook
-    catalog: Catalog
-    settings: EngineSettings
     mode: ModeBoard
+    settings: EngineSettings
     wall: WallClock
     entropy: Entropy
-    observer: Observer = field(factory=Observer)
-    ownership: Ownership = field(factory=Everything)
     at: Callable[[str], None] = nowhere
     """Called at each point where a crash would matter."""
-    lanes: Lanes = field(factory=Lanes)
-    leases: Leases = field(init=False)
-    company: Company = field(init=False)
-    settlements: Settlements = field(init=False)
-    memory: Memory = field(factory=Memory)
-    """What was sent lately, should the store forget it."""
+    busy: int = 0
+    """Tasks in hand."""
 
-    def __attrs_post_init__(self) -> None:
-        self.settlements = Settlements(store=self.store, catalog=self.catalog, wall=self.wall, at=self.at)
-        self.leases = Leases(
-            inbox=self.store.inbox,
-            owner=self.owner,
-            shared=self.ownership.shared,
-            wall=self.wall,
-            observer=self.observer,
-        )
-        self.company = Company(
-            store=self.store, leases=self.leases, lanes=self.lanes, book=self.book, wall=self.wall, at=self.at
-        )
+    async def run_worker(self) -> None:
+        """Carry out one task after the other, until the lanes are closed and empty."""
+        while (queued := await self.lanes.take()) is not None:
+            self.busy += 1
+            try:
+                await self.carry_out(queued)
+            finally:
+                self.busy -= 1
 
-    async def run(self, task: CopyTask) -> Done | Waits | GivesWay | Unproven:
-        """Carry a task out as far as it goes; the caller, who holds its lane, records its end.
+    async def carry_out(self, queued: Queued) -> None:
+        """Carry out a task in hand as far as it goes. Cancelled before it is placed, it is still waiting."""
+        shard = self.shards.get(queued.shard)
+        # A shard that was lost, and may be ours anew, counts for nothing here: it is read again, and decided again.
+        if shard is not None and self.lanes.holds(queued):
+            try:
+                await self._carry_out(shard, queued)
+            except LeaseLost as error:
+                shard.lose(error)
+        self.lanes.free(queued.lane, queued)
 
-        Cancelled before the reservation, nothing has happened; later, the cancellation waits.
-        """
-        self.at("task: leased")
-        done: Done | Waits | GivesWay | Unproven | None = None
-        if task.again or task.task_id in self.memory:
-            done = await self._resume(task)
-        if done is None and (task.again or self.leases.in_doubt(task)) and await self.leases.suspend(task.task_id):
-            return Waits()
-        if done is None and (rival := self.lanes.exit_behind(task)) is not None:
-            return GivesWay(rival)
-        if done is None and _leaves_with_leader(task):
-            entries, under_way = await self.company.withdraw(task)
-            if under_way:
-                # They may be at the venue already: the exit sells what comes of them.
-                for entry in reversed(under_way):
-                    self.leases.keep(entry)
-                    self.lanes.put_first(entry)
-                await self.company.put_back(task, entries)
-                return GivesWay(under_way[0].task_id)
-            task = await self.company.call_off(task, entries)
-        if done is None:
-            done = await self._carry_out(task)
-        if isinstance(done, Done) and (done.report is None or not done.report.shares):
-            await self.settlements.miss(task)
-        return done
-
-    async def _carry_out(self, task: CopyTask) -> Done | Waits | GivesWay | Unproven:
-        if task.intent.side is Side.BUY and not task.intent.shares:
-            return Done(left(task))
-        settings = self._settings_of(task)
-        if isinstance(settings, Outcome):
-            return Done(settings)
-        parcel = await self.company.gather(task, settings) if task.gathers else Parcel(task=task)
-        if parcel is None:
-            return Waits()
-        if settings.size.minimum_policy != "accumulate" and below_minimum(parcel.task.intent, settings.size):
-            return Done(_too_small(parcel.task, settings), members=parcel.members)  # an exit has called the rest off
-        done = await self._run_parcel(parcel, settings)
-        if isinstance(done, Done) and parcel.members and not done.members:
-            return evolve(done, members=parcel.members)
-        return done
-
-    async def expired(self, task: CopyTask) -> Done:
-        """Say how a task ends that was never begun in time, though an exit still calls off what rests of its entries.
-
-        The caller need not hold its lane: what somebody has in hand is left alone.
-        """
-        if _leaves_with_leader(task):
-            entries, under_way = await self.company.withdraw(task)
-            await self.leases.give_back([entry.task_id for entry in under_way])
-            task = await self.company.call_off(task, entries)
-        await self.settlements.miss(task)
-        return Done(Outcome(end=End.EXPIRED, reason=_too_late(task, self.wall())))
-
-    async def settle(self, record: OrderRecord, report: ExecutionReport) -> Outcome:
-        """Write down what came of an order; safe to repeat."""
-        return await self.settlements.settle(record.task, record.order, report)
-
-    async def recall(self, of: Callable[[Address], bool]) -> None:
-        """Tell the store what this process sent lately for some leaders, should it have forgotten; else nothing changes."""
-        for record in self.memory.recent(self.wall()):
-            if of(record.task.signal.leader):
+    async def _carry_out(self, shard: Shard, queued: Queued) -> None:
+        while True:
+            self.at("task: in hand")
+            try:
+                ready = await self._wait_ready(shard, queued.task)
+                await self._wait_lease(shard, queued.task)
+            except BaseException:
+                self.lanes.give_back(queued)
+                raise
+            if self.lanes.must_give_way(queued):
+                # While the market was asked, its leader has sold again, or a reorg took it back.
+                self.lanes.give_back(queued)
+                return
+            if isinstance(ready, Outcome):
+                self._end(shard, queued, ready)
+                return
+            self.lanes.sending[shard.number] += 1
+            try:
                 with trio.CancelScope(shield=True):
-                    await self._recall(record)
+                    if not await self._place(shard, queued, *ready):
+                        return
+            finally:
+                self.lanes.sending[shard.number] -= 1
 
-    async def _recall(self, record: OrderRecord) -> None:
-        follow, key, journal = record.task.follow, record.order.key, self.store.journal
-        stored = await journal.freeze(record.order, record.task, record.members)
-        if stored.state in (JournalState.ENDED, JournalState.SETTLING):
+    async def _wait_ready(self, shard: Shard, task: CopyTask) -> Outcome | tuple[FollowSettings, Market]:
+        """Learn what a decision needs, or why there is none to be made."""
+        settings, market = self._settings_of(task), None
+        if isinstance(settings, Outcome):
+            return settings
+        try:
+            with trio.move_on_after(self.settings.send_timeout_s):
+                market = await self.executor.market(task.intent.token_id)
+        except OrderNotSent as error:
+            return refused(error)
+        if market is None:
+            return not_sent(f"the venue said nothing about the market in {self.settings.send_timeout_s:g} s")
+        if self.wall() > task.deadline:
+            return too_late(task, self.wall())
+        unwanted = self._unwanted(task, settings, market)
+        if unwanted is not None:
+            return unwanted
+        if task.intent.side is Side.BUY:
+            cost = worst_cost(task.intent.shares, task.intent.limit_price, market.fee_bps)
+            while not shard.grants.covers(task, cost) and await shard.grants.draw(task, cost):
+                pass
+        return settings, market
+
+    async def _place(self, shard: Shard, queued: Queued, settings: FollowSettings, market: Market) -> bool:
+        """Place a task, send its order and learn what came of it; returns whether it shall be tried once more."""
+        task = queued.task
+        wallet = self.book.terms.followers[task.follower].wallet
+
+        offer = c.Offer(
+            task=task,
+            resting=self.lanes.resting(queued),
+            settings=settings,
+            market=market,
+            prepare=lambda key, intent: self.executor.prepare(key, intent, wallet, market),
+            day=shard.grants.day(task),
+            at=self.wall(),
+        )
+        try:
+            effect = shard.act(task.follower, offer)
+        except OrderNotSent as error:  # of `prepare`: nothing was decided, and nothing has changed
+            self._end(shard, queued, refused(error))
+            return False
+        self.lanes.placed(queued)
+        placed = next((event for event in effect.events if isinstance(event, e.Placed)), None)
+        if placed is None:
+            return False
+        self.at("place: decided")
+        await effect.batch.wait()
+        self.at("place: durable")
+        events = await self._send(shard, placed.task, placed.order, settings)
+        self.at("send: learned")
+        again = next(
+            (event.task for event in events if isinstance(event, e.Waits) and event.task.attempt > task.attempt), None
+        )
+        if again is None:
+            return False
+        queued.task = again
+        self.lanes.take_again(queued)
+        if shard.met.is_retracted(again.signal.signal_id):
+            shard.retract(again.signal.signal_id)  # while it was being sent there was nothing to suspend
+        return True
+
+    async def _send(
+        self, shard: Shard, task: CopyTask, order: Order, settings: FollowSettings
+    ) -> "tuple[e.Event, ...]":
+        answer = await self._submit(shard, task, order)
+        if isinstance(answer, Outcome):
+            return tuple(shard.act(task.follower, c.NotSent(key=order.key, outcome=answer, at=self.wall())).events)
+        self.at("send: answered")
+        if answer is None:
+            return tuple(shard.act(task.follower, c.Doubt(key=order.key, at=self.wall())).events)
+        again = task.attempt + 1 < settings.execution.attempts and self.wall() < task.deadline
+        command = c.Answer(key=order.key, report=answer, again=again, at=self.wall())
+        return tuple(shard.act(task.follower, command).events)
+
+    async def send_again(self, shard: Shard, open_order: OpenOrder) -> ExecutionReport | None:
+        """Send the same bytes of an order that the venue provably does not have; None: nothing was sent, nor will be.
+
+        It is on the disk as one that may have been sent, and stays so until its outcome is proven. What an earlier owner
+        has placed is never sent again, nor what a person was asked to look at. Raises `LeaseLost` as `_forbidden` does.
+        """
+        task, order = open_order.task, open_order.order
+        if open_order.ended or open_order.placed_at < shard.taken_at:
+            return None
+        if self._forbidden(shard, task, order) is not None:
+            return None
+        answer = None
+        with trio.move_on_after(self.settings.send_timeout_s, shield=True):
+            answer = await self._ask(order)
+        if isinstance(answer, Outcome):
+            return None
+        return answer or ExecutionReport(order_id=order.order_id, status=Status.UNKNOWN)
+
+    async def _submit(self, shard: Shard, task: CopyTask, order: Order) -> ExecutionReport | Outcome | None:
+        """Send the frozen body; an end where it certainly was not sent, None when nobody can say what came of it."""
+        await self._wait_lease(shard, task)
+        # Looked at last of all, for the store may have taken its time.
+        forbidden = self._forbidden(shard, task, order)
+        if forbidden is not None:
+            return forbidden
+        self.at("send: may have been sent")
+        answer = None
+        with trio.move_on_after(self.settings.send_timeout_s):
+            answer = await self._try_to_send(shard, task, order)
+        return answer
+
+    async def _wait_lease(self, shard: Shard, task: CopyTask) -> None:
+        """Wait while nobody knows whether the shard is still ours: a store that is away, or slow, is no other owner.
+
+        Whoever had it meanwhile, and gave it up again, would have ended what we are about to send. So a write under our
+        token has to succeed once the lease is ours again. Raises `LeaseLost` when it does not.
+        """
+        if self.wall() < shard.until:
             return
-        if record.report is not None and record.report.proven:
-            await journal.mark(follow, key, JournalState.SENDING)
-            await self.settle(record, record.report)
-        elif stored.state is JournalState.INTENT:
-            await journal.mark(follow, key, JournalState.SENDING)
+        while not shard.lost and shard.until <= self.wall() <= task.deadline:  # noqa: ASYNC110  a clock has no event
+            await trio.sleep(_LEASE_LOOK_S)
+        await shard.confirm()
 
-    async def send_again(self, record: OrderRecord) -> ExecutionReport | None:
-        """Send the same bytes of an order that the venue provably does not have. None: nothing was sent, nor will be.
+    async def _try_to_send(self, shard: Shard, task: CopyTask, order: Order) -> ExecutionReport | Outcome | None:
+        for attempt in range(1, _SENDS):
+            answer = await self._ask(order)
+            if not isinstance(answer, Outcome):
+                return answer
+            pause = self.entropy.uniform(0, _RESEND_BASE_S * 2**attempt)
+            if self.wall() + pause > task.deadline:
+                return answer
+            await trio.sleep(pause)
+            # Once more, for so may the venue: what was allowed when it was asked first may not be by now.
+            forbidden = self._forbidden(shard, task, order)
+            if forbidden is not None:
+                return forbidden
+        return await self._ask(order)
+
+    async def _ask(self, order: Order) -> ExecutionReport | Outcome | None:
+        """Send the frozen body once; see `_submit`."""
+        try:
+            return await self.executor.submit(order)
+        except OrderNotSent as error:
+            return not_sent(str(error))
+        except OrderUncertain:
+            return None
+
+    def _forbidden(self, shard: Shard, task: CopyTask, order: Order) -> Outcome | None:
+        """Say why an order must not leave at this moment.
 
         Raises:
-            OrderUncertain: it was sent, and nobody knows what came of it.
+            LeaseLost: somebody else may own the shard by now, and finds the order as one that may have been sent.
         """
-        follow, key, journal = record.task.follow, record.order.key, self.store.journal
-        report: ExecutionReport | None = None
-        if not self.ownership.may_send(record.task.signal.leader):
-            raise _ran_out(record)
-        with trio.CancelScope(shield=True):
-            await journal.mark(follow, key, JournalState.SENDING)
-            if not self.ownership.may_send(record.task.signal.leader):
-                await journal.mark(follow, key, JournalState.UNKNOWN)
-                raise _ran_out(record)
-            if self.wall() > record.task.deadline or self.mode.forbids(record.order.side, record.task.follower):
-                return None
-            try:
-                with trio.move_on_after(self.settings.send_timeout_s):
-                    report = await self.executor.submit(record.order)
-            except OrderNotSent:
-                return None
-            except OrderUncertain:
-                report = None
-            if report is None or not report.proven:
-                await journal.mark(follow, key, JournalState.UNKNOWN, report)
-                raise OrderUncertain(f"order {record.order.order_id} was sent again, and nobody answered")
-        return report
-
-    async def _resume(self, task: CopyTask) -> Done | Unproven | None:
-        """Finish a task by what the journal knows of its orders; None when it knows none that settles it."""
-        records = await self.store.journal.of_task(task.follow, task.task_id)
-        # What was reserved for an order that was never frozen was never sent either.
-        await self.store.limits.release(task.follow, intent_key(task.task_id, len(records)))
-        if not records:
-            return None
-        self.leases.placed.add(task.task_id)
-        last = records[-1]
-        if last.task.task_id != task.task_id:
-            reason = Reason(
-                code=Code.GATHERED, control="gathering", value=last.task.task_id, limit="an order of its own"
-            )
-            return Done(Outcome(end=End.GATHERED, reason=reason))
-        with trio.CancelScope(shield=True):
-            done = await self._carry_on(last)
-        return done
-
-    async def _carry_on(self, record: OrderRecord) -> Done | Unproven:
-        """Take a frozen order further from wherever the journal says that it is."""
-        match record.state:
-            case JournalState.INTENT:
-                return await self._send_and_settle(record)
-            case JournalState.SENDING | JournalState.UNKNOWN:
-                return Unproven()
-            case JournalState.ENDED | JournalState.SETTLING:
-                await self.store.limits.release(
-                    record.task.follow, record.order.key
-                )  # changes nothing where it was committed
-                return Done(outcome_of(record.order, record.report), record.report, record.members)
+        now = self.wall()
+        if shard.lost or now >= shard.until:
+            raise LeaseLost(f"the lease of shard {shard.number} ran out before order {order.order_id} was sent")
+        if now > task.deadline:
+            return too_late(task, now)
+        forbidden = self.mode.forbids(order.side)
+        return None if forbidden is None else Outcome(end=End.HALTED, reason=forbidden)
 
     def _settings_of(self, task: CopyTask) -> FollowSettings | Outcome:
         """Return the settings in force for a task, or why nothing may be sent for it now."""
         now, intent = self.wall(), task.intent
         if now > task.deadline:
-            return Outcome(end=End.EXPIRED, reason=_too_late(task, now))
-        forbidden = self.mode.forbids(intent.side, task.follower)
+            return too_late(task, now)
+        forbidden = self.mode.forbids(intent.side)
         if forbidden is not None:
             return Outcome(end=End.HALTED, reason=forbidden)
         terms = self.book.find(task.follower, task.signal.leader)
+        if task.follower not in self.book.terms.followers:
+            reason = Reason(code=Code.NOT_FOLLOWED, control="follower", value="removed", limit="a follower")
+            return Outcome(end=End.SKIPPED, reason=reason)
         if intent.side is Side.SELL:
             return _UNFOLLOWED if terms is None else terms.settings
         if terms is None:
@@ -271,202 +278,24 @@ class Execution:
             return Outcome(end=End.SKIPPED, reason=reason)
         return terms.settings
 
-    async def _run_parcel(self, parcel: Parcel, settings: FollowSettings) -> Done | Waits | GivesWay | Unproven:
-        task = parcel.task
-        while True:
-            prepared = await self._prepare(parcel, settings)
-            if isinstance(prepared, Outcome):
-                return Done(prepared)
-            with trio.CancelScope(shield=True):
-                done = await self._place(parcel, *prepared)
-            if isinstance(done, Refused):
-                if done.claim.control == POSITION:
-                    continue  # another exit was faster: what is left now is smaller, and ends at nothing
-                return Done(_over_budget(done))
-            again = evolve(task, attempt=task.attempt + 1)
-            if not self._may_try_again(done, again, settings):
-                return done
-            # The attempt before is proven to have filled nothing: only that makes room for a new order.
-            task, parcel = again, evolve(parcel, task=evolve(parcel.task, attempt=again.attempt))
-
-    def _may_try_again(
-        self, done: Done | Waits | GivesWay | Unproven, again: CopyTask, settings: FollowSettings
-    ) -> bool:
-        return (
-            isinstance(done, Done)
-            and done.outcome.end is End.KILLED
-            and again.attempt < settings.execution.attempts
-            and self.wall() < again.deadline
-            and self.lanes.exit_behind(again) is None
-        )
-
-    async def _prepare(self, parcel: Parcel, settings: FollowSettings) -> tuple[Order, tuple[Claim, ...]] | Outcome:
-        """Size the order to what is held and to the venue's rules, and work out which budgets it draws on."""
-        task = parcel.task
-        try:
-            market = await self.executor.market(task.intent.token_id)
-        except OrderNotSent as error:
-            return not_sent(str(error))
+    def _unwanted(self, task: CopyTask, settings: FollowSettings, market: Market) -> Outcome | None:
+        """Return why the venue, or its book, is not wanted for a task."""
         if market.closed is not None:
             reason = Reason(code=Code.VENUE_REFUSED, control="venue.market", value=market.closed, limit="tradable")
             return Outcome(end=End.REJECTED, reason=reason)
-        key = (task.follower, task.signal.leader, task.intent.token_id)
-        position = await self.store.ledger.position(key)
         if task.intent.side is Side.SELL:
-            # What other orders may have sold already is not sold a second time.
-            promised = Shares(await self.store.limits.used(task.follower, exit_counter(key)))
-            intent = portion(task.intent, position, position.shares - min(promised, position.shares))
-        else:
-            intent = await self._allowed_entry(task, settings, market)
-        if isinstance(intent, Reason):
-            end = End.SKIPPED if intent.code in _SKIPS else End.DENIED
-            return Outcome(end=end, reason=intent)
-        follower = self.book.terms.followers[task.follower]
-        order = self.executor.prepare(task.key, intent, follower.account, market)
-        if not order.shares:
-            reason = Reason(code=Code.BELOW_MINIMUM, control="venue.minimum", value="0", limit=str(market.minimum))
-            return Outcome(end=End.DENIED, reason=reason)
-        if order.side is Side.SELL:
-            return order, (exit_claim(key, order.shares),)
-        return order, claims_of(
-            task,
-            worst_cost(order.shares, order.limit_price, market.fee_bps),
-            settings,
-            self.settings.max_day_usd,
-            self.catalog,
-            opens=not position.lots,
-            date_of=utc_date,
-        )
-
-    async def _allowed_entry(self, task: CopyTask, settings: FollowSettings, market: Market) -> OrderIntent | Reason:
-        reason = check_book(task.intent, settings, market) or await self._loss(task, settings)
-        return with_fees(task.intent, settings, market.fee_bps) if reason is None else reason
-
-    async def _loss(self, task: CopyTask, settings: FollowSettings) -> Reason | None:
-        """Return the loss cap that is broken; what the follower chose for that case is put in force."""
-        caps = settings.caps
-        if caps.max_day_loss_usd is None and caps.max_drawdown_usd is None:
             return None
-        performance = await self.store.ledger.performance(task.follower)
-        reason = breach(caps, performance, utc_date(self.wall()))
-        if reason is not None and caps.on_breach in _MODES_AFTER_LOSS:
-            why = f"{reason.control} is {reason.limit}, lost {reason.value}"
-            mode = _MODES_AFTER_LOSS[caps.on_breach]
-            await self.store.control.set_mode(mode, why, follower_scope(task.follower))
-        return reason
+        poor = check_book(task.intent, settings, market)
+        return None if poor is None else Outcome(end=End.SKIPPED, reason=poor)
 
-    async def _place(
-        self, parcel: Parcel, order: Order, claims: tuple[Claim, ...]
-    ) -> Done | Waits | GivesWay | Unproven | Refused:
-        self.at("place: before the reservation")
-        rival = self.lanes.exit_behind(parcel.task)
-        if rival is not None:
-            # He has sold while the market was asked: what is certainly not on its way is called off instead of bought.
-            members = map(self.leases.outstanding.get, parcel.members)
-            await self.company.put_back(parcel.task, [member for member in members if member is not None])
-            return GivesWay(rival)
-        reserved = await self.store.limits.reserve(parcel.task.follow, order.key, claims)
-        if isinstance(reserved, Refused):
-            return reserved
-        self.at("place: reserved")
-        if await self.company.suspend(parcel):
-            await self.store.limits.release(parcel.task.follow, order.key)
-            return Waits()
-        self.leases.placed.update((parcel.task.task_id, *parcel.members))
-        # Whoever froze this key first decided what is sent; our own body is dropped if it differs.
-        record = await self.store.journal.freeze(order, parcel.task, parcel.members)
-        self.at("place: frozen")
-        return await self._carry_on(record)
-
-    async def _send_and_settle(self, record: OrderRecord) -> Done | Unproven:
-        """Send a frozen order that certainly was not sent before, and write down what is proven."""
-        task, order, journal = record.task, record.order, self.store.journal
-        if self.memory.sent(record):
-            # The store has forgotten what this process knows: it may be at the venue already.
-            await journal.mark(task.follow, order.key, JournalState.UNKNOWN)
-            return Unproven()
-        if not self.ownership.may_send(task.signal.leader):
-            raise _ran_out(record)  # here it is still certainly not sent, whoever carries on with it
-        await journal.mark(task.follow, order.key, JournalState.SENDING)
-        # Looked at last of all, for the store may have taken its time.
-        if not self.ownership.may_send(task.signal.leader):
-            # Certainly not sent: whoever has the lease next may send it, and need not doubt it.
-            await journal.mark(task.follow, order.key, JournalState.INTENT)
-            raise _ran_out(record)
-        now = self.wall()
-        forbidden = self.mode.forbids(order.side, task.follower)
-        if now > task.deadline or forbidden is not None:
-            await self.settlements.forget(record)
-            if now > task.deadline:
-                return Done(Outcome(end=End.EXPIRED, reason=_too_late(task, now)), None, record.members)
-            return Done(Outcome(end=End.HALTED, reason=forbidden), None, record.members)
-        self.memory.note(record, self.wall())
-        self.at("send: may have been sent")
-        report: ExecutionReport | None = None
-        try:
-            with trio.move_on_after(self.settings.send_timeout_s):
-                report = await self._submit(task, order)
-        except OrderNotSent as error:
-            self.memory.forget(record)
-            await self.settlements.forget(record)
-            return Done(not_sent(str(error)), None, record.members)
-        except OrderUncertain:
-            pass
-        self.memory.learn(record, report)
-        self.at("send: answered")
-        if report is not None and report.proven:
-            outcome = await self.settlements.settle(task, order, report)
-            return Done(outcome, report, record.members)
-        await journal.mark(task.follow, order.key, JournalState.UNKNOWN, report)
-        self.at("send: unknown")
-        return Unproven()
-
-    async def _submit(self, task: CopyTask, order: Order) -> ExecutionReport:
-        for attempt in range(1, _SENDS + 1):
-            try:
-                return await self.executor.submit(order)
-            except OrderNotSent:
-                pause = self.entropy.uniform(0, _RESEND_BASE_S * 2**attempt)
-                if attempt == _SENDS or self.wall() + pause > task.deadline:
-                    raise
-            await trio.sleep(pause)
-            if self.wall() > task.deadline:  # a stall may have made the pause longer
-                raise OrderNotSent("the deadline passed before the next try")
-        raise AssertionError  # the last attempt returns or raises
+    def _end(self, shard: Shard, queued: Queued, outcome: Outcome) -> None:
+        shard.give_up(queued, outcome)
+        self.lanes.placed(queued)
 
 
-def _ran_out(record: OrderRecord) -> LeaseLost:
-    where, order = record.task.signal.leader, record.order.order_id
-    return LeaseLost(f"the lease on the shard of {where} ran out before order {order} was sent")
-
-
-_SKIPS = frozenset({Code.BOOK_TOO_THIN, Code.SPREAD_TOO_WIDE, Code.PRICE_TOO_GOOD, Code.LEADER_LEFT})
-
-
-def _leaves_with_leader(task: CopyTask) -> bool:
-    """Tell whether a task is an exit that has not looked yet for entries of its leader that wait."""
-    return task.intent.side is Side.SELL and task.signal.kind is not Kind.EXIT and not task.intent.called_off
-
-
-def _too_small(task: CopyTask, settings: FollowSettings) -> Outcome:
-    value, limit = str(task.intent.shares.at(task.intent.price, Rounding.UP)), str(settings.size.minimum_usd)
-    reason = Reason(code=Code.BELOW_MINIMUM, control="size.minimum_usd", value=value, limit=limit)
+def refused(error: OrderNotSent) -> Outcome:
+    """Say how a task ends whose order was never made: nobody answered, or what the executor answered breaks its contract."""
+    if not isinstance(error, ContractBroken):
+        return not_sent(str(error))
+    reason = Reason(code=Code.CONTRACT_BROKEN, control="executor", value=str(error), limit="inside its intent")
     return Outcome(end=End.DENIED, reason=reason)
-
-
-def _too_late(task: CopyTask, now: float) -> Reason:
-    return Reason(
-        code=Code.DEADLINE_PASSED,
-        control="engine.deadline_s",
-        value=f"{now - task.signal.block_time:.2f}",
-        limit=f"{task.deadline - task.signal.block_time:g}",
-    )
-
-
-def _over_budget(refused: Refused) -> Outcome:
-    claim = refused.claim
-    wanted = type(claim.amount)(refused.used + claim.amount.micro)
-    code = Code.ALREADY_IN if claim.control == "filters.entry" else Code.CAP_REACHED
-    return Outcome(
-        end=End.DENIED, reason=Reason(code=code, control=claim.control, value=str(wanted), limit=str(claim.limit))
-    )

@@ -1,97 +1,367 @@
-"""Order per (follower, token): a lane is a key in flight. Sync, and owned by one worker group."""
+"""What waits to be placed: bounded, exits first, and in order within a lane. Sync, apart from waiting for something to do.
 
-from collections import deque
-from collections.abc import Callable
+A lane is what must not run at once, as the executor says. Lanes run in parallel; inside one, the next task is given out when
+the one before is finished, and an exit goes before the entries that are not placed. A task whose signal a reorg took back is
+suspended wherever it stands.
+"""
 
+import heapq
+from collections import Counter, OrderedDict, defaultdict
+from collections.abc import Iterator
+
+import trio
 from attrs import define, field
 
 from trio_copy.model.decisions import CopyTask
-from trio_copy.model.fills import Kind, Side
-from trio_copy.model.ids import FollowerId, TaskId, TokenId
+from trio_copy.model.fills import Side
+from trio_copy.model.ids import SignalId, TaskId
+from trio_copy.model.positions import PositionKey
 
-LaneKey = tuple[FollowerId, TokenId]
+LaneKey = tuple[str, ...]
+
+
+@define(eq=False)
+class Queued:
+    """One task in the lanes of an executor."""
+
+    task: CopyTask
+    shard: int
+    lane: LaneKey
+    suspended: bool = False
+    in_hand: bool = False
+    """Whether a worker has it."""
+
+    @property
+    def is_exit(self) -> bool:
+        return self.task.intent.side is Side.SELL
+
+    @property
+    def spot(self) -> PositionKey:
+        return (self.task.follower, self.task.signal.leader, self.task.intent.token_id)
+
+
+@define(eq=False)
+class _Lane:
+    held_by: set[object] = field(factory=set)
+    """What keeps it closed: a task in hand, or orders that are not proven. Each opens only what it has closed itself."""
+    exits: list[Queued] = field(factory=list)
+    entries: list[Queued] = field(factory=list)
+    """Each in the order in which they were decided."""
+
+    def first(self) -> Queued | None:
+        return self.exits[0] if self.exits else self.entries[0] if self.entries else None
+
+    def of(self, queued: Queued) -> list[Queued]:
+        return self.exits if queued.is_exit else self.entries
 
 
 @define(eq=False)
 class Lanes:
-    """Lanes run in parallel; inside one, a task starts only when the one before it has ended."""
+    """Of one executor."""
 
-    _waiting: dict[LaneKey, deque[CopyTask] | None] = field(factory=dict)
-    """Every busy lane; None as long as nobody waits behind it."""
-    parked: int = 0
-    """Tasks that wait behind others."""
-
-    def offer(self, task: CopyTask) -> bool:
-        """Take a lane for a task. False when it is busy: then the task waits for `finish`."""
-        key = task.lane
-        if key not in self._waiting:
-            self._waiting[key] = None
-            return True
-        queue = self._waiting[key]
-        if queue is None:
-            queue = self._waiting[key] = deque()
-        queue.append(task)
-        if len(queue) > 1 and queue[-2].decided_at > task.decided_at:
-            # It was given back, or waited for its time: it keeps the place that it was decided in.
-            self._waiting[key] = deque(sorted(queue, key=_decided_at))
-        self.parked += 1
-        return False
-
-    def take(self, key: LaneKey, wanted: Callable[[CopyTask], bool]) -> tuple[CopyTask, ...]:
-        """Take tasks that wait behind the one that holds a lane, and would go out with it."""
-        queue = self._waiting.get(key)
-        taken = tuple(task for task in queue or () if wanted(task))
-        if taken:
-            self._waiting[key] = deque(task for task in queue or () if not wanted(task))
-            self.parked -= len(taken)
-        return taken
-
-    def take_all(self, wanted: Callable[[CopyTask], bool]) -> tuple[CopyTask, ...]:
-        """Take tasks that wait in any lane."""
-        return tuple(task for key in tuple(self._waiting) for task in self.take(key, wanted))
-
-    def exit_behind(self, entry: CopyTask) -> TaskId | None:
-        """Return the first exit behind an entry by which its leader has sold since."""
-        for task in self._waiting.get(entry.lane) or ():
-            if leaves_entry(task, entry):
-                return task.task_id
-        return None
-
-    def put_first(self, task: CopyTask) -> None:
-        """Let a task be the next one of its lane, which is busy."""
-        self._waiting[task.lane] = deque((task, *(self._waiting[task.lane] or ())))
-        self.parked += 1
-
-    def give_way(self, task: CopyTask, other: TaskId) -> CopyTask:
-        """Let a task that waits go before the one that holds the lane; returns who holds it now."""
-        (first, *_) = (*self.take(task.lane, lambda waiting: waiting.task_id == other), task)
-        if first is not task:  # else it has gone meanwhile
-            self.put_first(task)
-        return first
-
-    def finish(self, key: LaneKey) -> CopyTask | None:
-        """End the task that holds a lane and return the next one, which holds it from now on; None frees the lane."""
-        queue = self._waiting[key]
-        if queue:
-            self.parked -= 1
-            return queue.popleft()
-        del self._waiting[key]
-        return None
+    capacity: int
+    peak: int = 0
+    """The most that waited at once."""
+    _lanes: defaultdict[LaneKey, _Lane] = field(factory=lambda: defaultdict(_Lane))
+    _exits: OrderedDict[LaneKey, None] = field(factory=OrderedDict)
+    """Free lanes whose next task is an exit, the longest ready first."""
+    _entries: OrderedDict[LaneKey, None] = field(factory=OrderedDict)
+    """Free lanes whose next task is an entry."""
+    _queued: OrderedDict[TaskId, Queued] = field(factory=OrderedDict)
+    """Everything that is not placed, what is in hand included, in the order in which it came."""
+    _entries_waiting: OrderedDict[TaskId, Queued] = field(factory=OrderedDict)
+    """The entries among them: an exit may evict the oldest that nobody has in hand."""
+    _by_spot: defaultdict[PositionKey, dict[TaskId, Queued]] = field(factory=lambda: defaultdict(dict))
+    _by_signal: defaultdict[SignalId, dict[TaskId, Queued]] = field(factory=lambda: defaultdict(dict))
+    _due: list[tuple[float, int, Queued]] = field(factory=list)
+    """What waits for its time."""
+    sending: Counter[int] = field(factory=Counter)
+    """Orders that are placed and not answered, by shard."""
+    _in_hand: int = 0
+    _first: trio.Event = field(factory=trio.Event)
+    """Set when there was nothing, and something comes."""
+    _turn: int = 0
+    _closed: bool = False
+    _idle: trio.lowlevel.ParkingLot = field(factory=trio.lowlevel.ParkingLot)
 
     def __len__(self) -> int:
-        return len(self._waiting)
+        return len(self._queued)
 
+    def __contains__(self, task: TaskId) -> bool:
+        return task in self._queued
 
-def leaves_entry(task: CopyTask, entry: CopyTask) -> bool:
-    """Tell whether a task is an exit by which the leader of an earlier entry sold again, wholly or in part."""
-    return (
-        (task.intent.side, entry.intent.side) == (Side.SELL, Side.BUY)
-        and task.signal.kind is not Kind.EXIT
-        and task.signal.leader == entry.signal.leader
-        and task.decided_at > entry.decided_at
-        and task.signal.block_number >= entry.signal.block_number
-    )
+    def __iter__(self) -> Iterator[Queued]:
+        return iter(tuple(self._queued.values()))
+
+    @property
+    def waiting(self) -> int:
+        """How many tasks wait, apart from those that a worker has in hand."""
+        return sum(not queued.in_hand for queued in self._queued.values())
+
+    @property
+    def suspended(self) -> int:
+        """How many tasks wait for a trade that a reorg took back."""
+        return sum(queued.suspended for queued in self._queued.values())
+
+    @property
+    def oldest_at(self) -> float | None:
+        """When the task was decided that waits the longest."""
+        return min((queued.task.decided_at for queued in self._queued.values()), default=None)
+
+    def add(self, queued: Queued, now: float) -> Queued | None:
+        """Let a task wait. When there is no room, returns what has to go: itself, or for an exit the oldest entry."""
+        # What is in hand leaves by itself, and can make no room: entries that are there must not keep an exit out.
+        if len(self._queued) - self._in_hand >= self.capacity:
+            entries = self._entries_waiting.values() if queued.is_exit else ()
+            evicted = next((entry for entry in entries if not entry.in_hand), None)
+            if evicted is None:
+                return queued
+            self.remove(evicted)
+            self._insert(queued, now)
+            return evicted
+        self._insert(queued, now)
+        return None
+
+    def restore(self, queued: Queued, now: float) -> None:
+        """Let a task wait that was waiting before, room or not."""
+        self._insert(queued, now)
+
+    async def take(self) -> Queued | None:
+        """Wait for a task that may be placed now, and take it with its lane; None once everything is over."""
+        await trio.lowlevel.checkpoint_if_cancelled()
+        while True:
+            queued = self.take_nowait()
+            if queued is not None:
+                await trio.lowlevel.cancel_shielded_checkpoint()
+                return queued
+            if self._closed and not self._pending:
+                await trio.lowlevel.cancel_shielded_checkpoint()
+                return None
+            await self._idle.park()
+
+    def take_nowait(self) -> Queued | None:
+        """Take a task that may be placed now, exits first; None when there is none."""
+        ready = self._exits or self._entries
+        if not ready:
+            return None
+        key, _ = ready.popitem(last=False)
+        lane = self._lanes[key]
+        queued = lane.first()
+        assert queued is not None  # a lane is ready because it has one
+        lane.of(queued).pop(0)
+        lane.held_by.add(queued)
+        self._in_hand += 1
+        queued.in_hand = True
+        return queued
+
+    def give_back(self, queued: Queued) -> None:
+        """Put a task back that was taken and not placed, if it still counts; its lane is free."""
+        if self.holds(queued):
+            queued.in_hand = False
+            self._in_hand -= 1
+            if not queued.suspended:
+                _insert_in_order(self._lanes[queued.lane].of(queued), queued)
+        self.free(queued.lane, queued)
+
+    def holds(self, queued: Queued) -> bool:
+        """Tell whether a task in hand still counts: its shard may be somebody else's by now, or ours anew."""
+        return self._queued.get(queued.task.task_id) is queued
+
+    def must_give_way(self, queued: Queued) -> bool:
+        """Tell whether a task in hand must not be placed now: it is suspended, or its leader has sold again since."""
+        return queued.suspended or (not queued.is_exit and bool(self._lanes[queued.lane].exits))
+
+    def placed(self, queued: Queued) -> None:
+        """Take note that a task in hand is placed, or over: it waits no more. Its lane stays as it is."""
+        self._drop(queued)
+
+    def take_again(self, queued: Queued) -> None:
+        """Keep a task in hand that was placed and shall be tried once more: it waits again, and holds its lane."""
+        self._note(queued)
+        self._in_hand += 1
+
+    def close_lane(self, lane: LaneKey, by: object) -> None:
+        """Give nothing of a lane out until it is freed by the same: an order of it is not proven."""
+        self._lanes[lane].held_by.add(by)
+        self._exits.pop(lane, None)
+        self._entries.pop(lane, None)
+
+    def free(self, lane: LaneKey, by: object) -> None:
+        """Let the next task of a lane be given out, as far as this kept it closed."""
+        self._lanes[lane].held_by.discard(by)
+        self._offer(lane)
+        self._tell_if_closed()
+
+    def remove(self, queued: Queued) -> None:
+        """Take a task out that nobody has in hand."""
+        lane = self._lanes[queued.lane]
+        if queued in lane.of(queued):
+            lane.of(queued).remove(queued)
+        self._drop(queued)
+        self._offer(queued.lane)
+
+    def resting(self, queued: Queued) -> tuple[CopyTask, ...]:
+        """Return what else waits of a task's follower, leader and token, suspended or not, oldest first.
+
+        Nothing for an entry that goes out alone: it neither calls others off nor takes them along.
+        """
+        if not (queued.is_exit or queued.task.aggregates):
+            return ()
+        others = self._by_spot.get(queued.spot, {}).values()
+        return tuple(sorted((o.task for o in others if o is not queued and not o.in_hand), key=_decided_at))
+
+    def find(self, task: TaskId) -> Queued | None:
+        return self._queued.get(task)
+
+    def is_under_way(self, task: TaskId) -> bool:
+        """Tell whether a worker has a task, or the next free one takes it: nothing else has to happen first."""
+        queued = self._queued.get(task)
+        if queued is None:
+            return False
+        return queued.in_hand or (queued.lane in (self._exits if queued.is_exit else self._entries))
+
+    def amend(self, task: CopyTask) -> None:
+        """Let a task that waits want something else: an exit has changed what is left of it."""
+        queued = self._queued.get(task.task_id)
+        if queued is not None:
+            queued.task = task
+
+    def suspend(self, signal: SignalId, shard: int) -> list[Queued]:
+        """Give nothing out of a shard's part of a signal until it is resumed; returns what waits for that."""
+        mine = self._of_signal(signal, shard)
+        for queued in mine:
+            if not queued.suspended:
+                queued.suspended = True
+                lane = self._lanes[queued.lane]
+                if not queued.in_hand and queued in lane.of(queued):
+                    lane.of(queued).remove(queued)
+                    self._offer(queued.lane)
+        return mine
+
+    def resume(self, signal: SignalId, shard: int, now: float) -> int:
+        """Let what was suspended of a shard's part of a signal go on; returns how many tasks do."""
+        mine = [queued for queued in self._of_signal(signal, shard) if queued.suspended]
+        for queued in mine:
+            queued.suspended = False
+            if not queued.in_hand and queued.task.not_before <= now:
+                self._line_up(queued)
+        return len(mine)
+
+    def _of_signal(self, signal: SignalId, shard: int) -> list[Queued]:
+        return [queued for queued in self._by_signal.get(signal, {}).values() if queued.shard == shard]
+
+    def take_late(self, now: float) -> list[Queued]:
+        """Take out what is past its deadline, apart from what a worker has in hand."""
+        found = [queued for queued in self._queued.values() if queued.task.deadline < now and not queued.in_hand]
+        for queued in found:
+            self.remove(queued)
+        return found
+
+    def drop_shard(self, shard: int, *, in_hand: bool) -> None:
+        """Forget what waits of a shard that is not ours any more; and what is in hand, where nothing of it counts.
+
+        A worker that has such a task keeps its lane until he is done: what he may be sending is one of its orders.
+        """
+        for queued in [queued for queued in self._queued.values() if queued.shard == shard]:
+            if not queued.in_hand:
+                self.remove(queued)
+            elif in_hand:
+                self._drop(queued)
+
+    def push_due(self, now: float) -> float | None:
+        """Let what has come to its time be given out; returns when the next one will."""
+        while self._due and self._due[0][0] <= now:
+            _, _, queued = heapq.heappop(self._due)
+            if self.holds(queued) and not queued.in_hand and not queued.suspended:
+                self._line_up(queued)
+        return self._due[0][0] if self._due else None
+
+    def close(self) -> None:
+        """Take no more: `take` ends once nothing is left that may become ready."""
+        self._closed = True
+        self._idle.unpark_all()
+
+    @property
+    def _pending(self) -> bool:
+        """Whether something is left that a worker may still get: not what waits for a later time, or is suspended."""
+        return bool(self._exits or self._entries) or any(
+            queued.in_hand or queued in self._lanes[queued.lane].of(queued) for queued in self._queued.values()
+        )
+
+    async def wait_queued(self) -> None:
+        """Wait until there is something that is not placed."""
+        while not self._queued:
+            await self._first.wait()
+        await trio.lowlevel.checkpoint()
+
+    def _insert(self, queued: Queued, now: float) -> None:
+        self._note(queued)
+        self.peak = max(self.peak, len(self._queued))
+        if queued.task.not_before > now:
+            # Once, also when it is suspended: whoever resumes it leaves what is not due to this.
+            self._turn += 1
+            heapq.heappush(self._due, (queued.task.not_before, self._turn, queued))
+        elif not queued.suspended:
+            self._line_up(queued)
+
+    def _note(self, queued: Queued) -> None:
+        task = queued.task
+        if not self._queued:
+            self._first.set()
+            self._first = trio.Event()
+        self._queued[task.task_id] = queued
+        if not queued.is_exit:
+            self._entries_waiting[task.task_id] = queued
+        self._by_spot[queued.spot][task.task_id] = queued
+        self._by_signal[task.signal.signal_id][task.task_id] = queued
+
+    def _line_up(self, queued: Queued) -> None:
+        _insert_in_order(self._lanes[queued.lane].of(queued), queued)
+        self._offer(queued.lane)
+
+    def _offer(self, key: LaneKey) -> None:
+        """Let a free lane be ready for what comes next in it."""
+        lane = self._lanes[key]
+        first = lane.first()
+        if first is None or lane.held_by:
+            self._exits.pop(key, None)
+            self._entries.pop(key, None)
+            if first is None and not lane.held_by:
+                del self._lanes[key]
+            return
+        ready, other = (self._exits, self._entries) if first.is_exit else (self._entries, self._exits)
+        other.pop(key, None)
+        if key not in ready:
+            ready[key] = None
+            self._idle.unpark()
+
+    def _drop(self, queued: Queued) -> None:
+        if not self.holds(queued):
+            return
+        task = queued.task
+        del self._queued[task.task_id]
+        self._in_hand -= queued.in_hand
+        self._entries_waiting.pop(task.task_id, None)
+        for table, key in ((self._by_spot, queued.spot), (self._by_signal, task.signal.signal_id)):
+            mine = table[key]  # type: ignore[index]
+            mine.pop(task.task_id, None)
+            if not mine:
+                del table[key]  # type: ignore[arg-type]
+        self._tell_if_closed()
+
+    def _tell_if_closed(self) -> None:
+        """Let workers look whether everything is over."""
+        if self._closed:
+            self._idle.unpark_all()
 
 
 def _decided_at(task: CopyTask) -> float:
     return task.decided_at
+
+
+def _insert_in_order(line: list[Queued], queued: Queued) -> None:
+    """Put a task where it was decided: what is given back, or waited for its time, keeps its place."""
+    at = len(line)
+    while at and line[at - 1].task.decided_at > queued.task.decided_at:
+        at -= 1
+    line.insert(at, queued)

@@ -1,15 +1,19 @@
 """Settings and plugins put together, checked whole, before anything is started."""
 
 from collections.abc import Mapping
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from attrs import evolve, field, frozen
 
 from trio_copy.config import Draft, PluginTable, Settings, ShardsSettings, read_draft, structure_plugin_table
+from trio_copy.config.catalog import read_catalog
 from trio_copy.errors import ConfigError, PluginError
-from trio_copy.model.control import shard_of
-from trio_copy.model.ids import Address
+from trio_copy.model.catalog import TokenFacts
+from trio_copy.model.control import account_shard
+from trio_copy.model.follows import Follower, Followers
+from trio_copy.model.ids import FollowerId
 from trio_copy.ports import Decoder, DecoderContext, ExecutorPlugin, StorePlugin
 from trio_copy.registry import Registry, discover
 from trio_copy.telemetry.redaction import Redactor
@@ -45,15 +49,33 @@ class Plan:
 
     @property
     def shards(self) -> ShardsSettings | None:
-        """How leaders are shared; None for a store that serves one instance."""
+        """How accounts are shared; None for a store that serves one instance."""
         return (self.settings.shards or ShardsSettings()) if self.store.plugin.shared else None
 
-    def shard_of(self, leader: Address) -> int:
-        return 0 if self.shards is None else shard_of(leader, self.shards.count)
+    @property
+    def shard_count(self) -> int:
+        """How many slices the accounts are cut into."""
+        return 1 if self.shards is None else self.shards.count
+
+    @cached_property
+    def _followers(self) -> Followers:
+        return self.settings.followers()
+
+    def shard_of(self, follower: FollowerId) -> int:
+        """Return the shard of a follower's account, also of one that the configuration does not name any more."""
+        known = follower in self._followers
+        account = self._followers[follower] if known else Follower(follower=follower, executor="")
+        return account_shard(account, self.shard_count)
 
     @property
     def moves_money(self) -> bool:
         return any(executor.plugin.moves_money for executor in self.executors)
+
+
+def read_facts(plan: Plan) -> tuple[TokenFacts, ...]:
+    """Read the catalog of a plan, if it names one. Raises `ConfigError` when the file is wrong."""
+    file = plan.settings.catalog.file
+    return read_catalog(Path(file)) if file else ()
 
 
 def load_plan(path: Path, redactor: Redactor | None = None) -> Plan:

@@ -1,12 +1,13 @@
 """The nursery tree: who runs inside whom, and in which order things start and end.
 
-    housekeeping      leases, reconciler, follow book, mode; ends last
-      worker groups   one per executor; end when they are drained
-        pipeline      ends when the feed does
-          intake      scanner and endpoints; the only part that is restarted, and the first to be cancelled
+    store writers     one per shard; end last, when everything that was decided is on the disk
+      housekeeping    leases, reconciler, follow book, mode, exit rules
+        workers       of each executor; end when the lanes are closed and empty
+          gate        ends when the feed does
+            intake    scanner and endpoints; the only part that is restarted, and the first to be cancelled
 
-A drain therefore runs through the tree by itself: the intake is cancelled, the feed ends, the pipeline ends, the groups
-finish what is queued, housekeeping is cancelled, the executors and the store close.
+A drain therefore runs through the tree by itself: the intake is cancelled, the feed ends, the gate ends, the workers finish
+what waits, housekeeping is cancelled, the last writes are made, the executors and the store close.
 """
 
 from collections import Counter
@@ -15,8 +16,9 @@ from contextlib import suppress
 from functools import partial
 
 import trio
-from attrs import define, evolve, field
+from attrs import define, field
 
+from trio_copy.accounts import OpenOrder
 from trio_copy.chain.dial import Dial
 from trio_copy.chain.endpoints import Endpoint, EndpointPool
 from trio_copy.chain.feed import FeedItem
@@ -26,21 +28,25 @@ from trio_copy.chain.subscriber import follow_endpoint
 from trio_copy.chain.watchdogs import Watchdogs
 from trio_copy.clock import AnchoredClock, WallClock
 from trio_copy.config import Settings
-from trio_copy.copying.claims import OPEN, open_budgets
 from trio_copy.copying.follow_book import FollowBook
-from trio_copy.engine.leaver import Leaver
+from trio_copy.engine.calls import Calls
+from trio_copy.engine.execution import Execution
+from trio_copy.engine.exit_rules import ExitRules
+from trio_copy.engine.gate import Gate
+from trio_copy.engine.hearing import carry_out_requests
+from trio_copy.engine.holder import Holder
+from trio_copy.engine.keeper import Keeper
+from trio_copy.engine.lanes import Lanes
 from trio_copy.engine.modes import ModeBoard
-from trio_copy.engine.pipeline import Pipeline
 from trio_copy.engine.plan import Plan
+from trio_copy.engine.read_leaders import ReadLeaders
 from trio_copy.engine.reconciler import Reconciler
-from trio_copy.engine.shards import Ownership, ShardKeeper
 from trio_copy.engine.supervisor import Backoff, RestartBudget, keep_running
-from trio_copy.engine.workers import WorkerGroup
 from trio_copy.entropy import Entropy
-from trio_copy.errors import ChainError, ConfigError, RestartBudgetExhausted, StoreError
+from trio_copy.errors import ChainError, ConfigError, LeaseLost, RestartBudgetExhausted, StoreError
 from trio_copy.model.catalog import TokenFacts
-from trio_copy.model.control import Instance, Mode
-from trio_copy.model.ids import Hash32
+from trio_copy.model.control import Instance, Lease, Mode, shard_lease
+from trio_copy.model.decisions import Code, End, Outcome, Reason, retracted, too_late
 from trio_copy.model.logs import Checkpoint
 from trio_copy.ports import InThread, LogFilter, Quotes, Store, nowhere, to_thread_run_sync
 from trio_copy.telemetry.observer import Observer
@@ -48,9 +54,12 @@ from trio_copy.telemetry.status import EndpointStatus, Status
 
 _LEAVE_S = 2.0
 """How long an end may take to leave the store and give its shards up; after that they run out by themselves."""
-_NO_BLOCK = Hash32("0x" + "0" * 64)
 _LEASE_RENEWALS = 3
 """Renewals per lease: one may fail without losing it."""
+_ASK_AGAIN_S = 1.0
+_EXPIRE_EVERY_S = 0.25
+_TICK_EVERY_S = 1.0
+_REQUESTS_EVERY_S = 1.0
 
 
 @define(eq=False, kw_only=True)
@@ -79,6 +88,11 @@ class Seams:
     """Whether the first start forgets how far an earlier run had come, because a person says so."""
     instance: str = "instance-1"
     """Names this process among those that share a store."""
+    calls: Calls = field(init=False)
+    """Drives calls into plugins, and knows which are under way."""
+
+    def __attrs_post_init__(self) -> None:
+        self.calls = Calls(self.observer.on_alert)
 
 
 @define(eq=False, kw_only=True)
@@ -90,17 +104,19 @@ class Service:
     store: Store
     book: FollowBook
     follows_version: int
-    groups: Mapping[str, WorkerGroup]
+    lanes: Mapping[str, Lanes]
+    executions: Mapping[str, Execution]
+    holder: Holder
     mode: ModeBoard
     board: FilterBoard
     pool: EndpointPool
     scanner: Scanner
     watchdogs: Watchdogs
-    pipeline: Pipeline
+    gate: Gate
     reconciler: Reconciler
-    leaver: Leaver
-    ownership: Ownership
-    keeper: ShardKeeper | None
+    exit_rules: ExitRules
+    reads: ReadLeaders
+    keeper: Keeper | None
     """Leases the shards of a store that several instances share; None where there is one instance."""
     quarantine: Counter[str]
     """Unusable things that came from outside, by kind."""
@@ -110,9 +126,12 @@ class Service:
     """Tasks that a drain had no time for."""
     found_open: int = 0
     """Tasks of an earlier run that had not ended when this one began."""
+    left_open: Sequence[OpenOrder] = ()
+    """Orders that nobody could prove before the end."""
     _feed: tuple[trio.MemorySendChannel[FeedItem], trio.MemoryReceiveChannel[FeedItem]]
-    _arming: set[int] | None = None
-    """The shards that the intake was started for, less those that were lost since: the feed carries the same set."""
+    _lease: Lease | None = None
+    """Of the only shard, where there is one instance."""
+    _last: Status | None = None
     _starting: trio.CancelScope = field(factory=trio.CancelScope)
     _intake: trio.CancelScope = field(factory=trio.CancelScope)
     _work: trio.CancelScope = field(factory=trio.CancelScope)
@@ -121,9 +140,9 @@ class Service:
     async def run(  # noqa: ASYNC128  the intake calls started()
         self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
     ) -> None:
-        """Copy until `drain` is called, then finish what was admitted and return.
+        """Copy until `drain` is called, then finish what was taken in and return.
 
-        Cancelling it stops at once: sends in flight are completed and recorded, queued tasks stay queued.
+        Cancelling it stops at once: sends in flight are completed and recorded, what waits is read again by the next run.
 
         Raises:
             RestartBudgetExhausted: the intake could not be kept running; entries are halted and the work is drained.
@@ -133,53 +152,123 @@ class Service:
             StoreUnavailable: the store failed; nothing is traded blind.
         """
         gave_up: list[RestartBudgetExhausted] = []
-        depth = await self.store.inbox.depth()
-        self.found_open = depth.queued + depth.leased + depth.held
-        with self._starting:
-            await self.reconciler.settle_earlier_run()
-        if self._starting.cancelled_caught:
-            return
-        if self.keeper is not None:
-            await self.keeper.enter()
-        if self.keeper is None or self.keeper.alone:
-            positions = await self.store.ledger.positions()
-            await self.store.limits.restate(OPEN, open_budgets(positions, self.leaver.catalog))
-        if self.keeper is not None:
-            await self.keeper.start()
-        try:
-            await self._run(task_status, gave_up)
-        finally:
-            with trio.move_on_after(_LEAVE_S, shield=True):
-                await self._leave_store()
+        async with trio.open_nursery() as writers:
+            await writers.start(self.holder.run)
+            try:
+                await self._begin()
+                with self._starting:
+                    await self.reconciler.settle_earlier_run()
+                if not self._starting.cancelled_caught:
+                    await self._run(task_status, gave_up)
+            finally:
+                # Before the accounts are given up: afterwards nobody here knows of what is left.
+                self._last, self.left_open = self.status(), self.reconciler.left_open()
+                try:
+                    with trio.move_on_after(_LEAVE_S, shield=True):
+                        await self._leave_store()
+                finally:
+                    self.holder.stop()
         if gave_up:
             raise gave_up[0]
+
+    async def _begin(self) -> None:
+        """Become the owner of accounts, before anything else runs."""
+        if self.keeper is not None:
+            await self.keeper.enter()
+        else:
+            while (lease := await self._acquire_only_shard()) is None:
+                self._step("waiting", "somebody else, a command perhaps, has the accounts for a moment")
+                await trio.sleep(_ASK_AGAIN_S)
+            self._lease = lease
+            await self.holder.begin(0, lease)
+        self.found_open = self._count_open_tasks()
+        await self._load_positions()
+        self.narrow()
+
+    def _count_open_tasks(self) -> int:
+        """Count the tasks that have not ended: each is in a lane, waits in an account, has an order, or is a dead letter."""
+        tasks = {queued.task.task_id for lanes in self.lanes.values() for queued in lanes}
+        for shard in self.holder.shards.values():
+            for account in shard.accounts.values():
+                tasks |= account.waiting.keys() | account.dead.keys()
+                tasks |= {one.task.task_id for one in account.orders.values() if not one.ended}
+        return len(tasks)
+
+    async def _acquire_only_shard(self) -> Lease | None:
+        return await self.store.control.acquire(shard_lease(0), self.seams.instance, self.holder.lease_s)
+
+    async def _load_positions(self) -> None:
+        """Have every account at hand that holds something: its exit rules are looked at from now on."""
+        held = await self.store.history.documents("position")
+        followers = dict.fromkeys(document.follower for document in held)
+        for number, shard in tuple(self.holder.shards.items()):
+            try:
+                await shard.load([follower for follower in followers if self.plan.shard_of(follower) == number])
+            except LeaseLost as error:
+                shard.lose(error)
+        self._step("positions", f"{len(held)} positions loaded")
 
     async def _run(  # noqa: ASYNC128  the intake calls started()
         self, task_status: trio.TaskStatus[None], gave_up: list[RestartBudgetExhausted]
     ) -> None:
         async with trio.open_nursery() as housekeeping:
-            for task in (self._keep_leases, self._reconcile, self._refresh_follows, self._refresh_mode, self._leave):
+            for task in (
+                self._keep_lease,
+                self._reconcile,
+                self._tick,
+                self._hear_requests,
+                self._refresh_follows,
+                self._refresh_mode,
+                self._look_at_exit_rules,
+            ):
                 housekeeping.start_soon(task)
             if self.keeper is not None:
                 housekeeping.start_soon(self.keeper.run)
+                housekeeping.start_soon(self._follow_shards, self.keeper)
+            for lanes in self.lanes.values():
+                housekeeping.start_soon(self._expire, lanes)
             housekeeping.start_soon(self._limit_drain)
             with self._work:
-                async with trio.open_nursery() as groups:
-                    for group in self.groups.values():
-                        await groups.start(group.run)
+                async with trio.open_nursery() as workers:
+                    for name, execution in self.executions.items():
+                        for worker in range(self.plan.settings.engine.workers):
+                            workers.start_soon(execution.run_worker, name=f"{name} worker {worker}")
                     await self._run_stages(task_status, gave_up)
                     self._draining.set()
-                    if self.keeper is not None and self.keeper.hand_over():
-                        self._step("handing over", "others finish what is queued")
-                    for group in self.groups.values():
-                        group.drain()
+                    if self.keeper is not None:
+                        self.keeper.drain()
+                        if not self.keeper.alone:
+                            self._step("handing over", "others go on with what waits")
+                            for number in tuple(self.holder.shards):
+                                self.holder.hand_over(number)
+                    for lanes in self.lanes.values():
+                        lanes.close()
                 await self._wait_proven()
-                await self.leaver.mark_all()
-            for group in self.groups.values():
+                await self.exit_rules.mark_all()
+            self._abandon()
+            for shard in tuple(self.holder.shards.values()):
                 # A store that is away must not hold the end up.
-                with trio.move_on_after(self.plan.settings.engine.drain_s):
-                    self.abandoned += await group.abandon()
+                with trio.move_on_after(self.plan.settings.engine.drain_s), suppress(LeaseLost):
+                    await shard.writer.flush()
             housekeeping.cancel_scope.cancel()
+
+    def _abandon(self) -> None:
+        """End what a drain had no time for: what was not placed was certainly not sent, and whoever starts next is too late."""
+        reason = Reason(code=Code.DRAINED, control="engine.drain_s", value="not started", limit="before the stop")
+        for lanes in self.lanes.values():
+            for queued in lanes:
+                shard = self.holder.shards.get(queued.shard)
+                durable = shard is not None and queued.task.task_id in shard.accounts[queued.task.follower].waiting
+                if shard is None or (durable and self.plan.store.plugin.durable):
+                    continue  # it is on the disk, and waits on
+                self.abandoned += 1
+                lanes.placed(queued)
+                shard.give_up(queued, Outcome(end=End.HALTED, reason=reason))
+        unproven = self.reconciler.unknown
+        if unproven:
+            self.seams.observer.on_alert(
+                "unproven-at-exit", f"{unproven} orders may have been sent, and nobody knows yet"
+            )
 
     async def _leave_store(self) -> None:
         if self.keeper is not None:
@@ -187,11 +276,10 @@ class Service:
             return
         # A store that fails now must not hide how the run ended: the entry is then shown as dead by its last heartbeat.
         with suppress(StoreError):
+            await self.holder.end(0)
+            if self._lease is not None:
+                await self.store.control.release(self._lease)
             await self.store.control.leave(self.seams.instance)
-
-    def works_on(self, shard: int) -> bool:
-        """Tell whether a task of a shard is being carried out here."""
-        return any(group.works_in(shard, self.plan.shard_of) for group in self.groups.values())
 
     def drain(self) -> None:
         """Close the intake and finish what was admitted, for at most `engine.drain_s`."""
@@ -204,16 +292,17 @@ class Service:
         """Whether nothing new is taken in any more."""
         return self._draining.is_set()
 
-    async def status(self) -> Status:
-        """Take one look at everything."""
-        depth = await self.store.inbox.depth()
+    def status(self) -> Status:
+        """Take one look at everything; after the end, what there was then."""
+        if self._last is not None:
+            return self._last
         ages = [trio.current_time() - endpoint.head_at for endpoint in self.pool.endpoints if endpoint.heads_seen]
-        sealed, reader = self.pipeline.sealed, self.pipeline.reader
+        sealed, reader = self.gate.sealed, self.gate.reader
         return Status(
             name=self.plan.settings.engine.name,
             trading=self.plan.settings.engine.mode,
             mode=self.mode.engine.mode.value,
-            shard=self.ownership.label,
+            shard="1/1" if self.keeper is None else self.keeper.label,
             block=None if sealed is None else sealed.number,
             feed_age_s=min(ages, default=None),
             endpoints=tuple(
@@ -229,12 +318,13 @@ class Service:
             ),
             leaders=len(self.book.leaders),
             follows=len(self.book),
-            queued=depth.queued,
-            leased=depth.leased,
-            held=depth.held,
-            dead=depth.dead,
-            busy=sum(group.busy for group in self.groups.values()),
+            queued=sum(lanes.waiting for lanes in self.lanes.values()),
+            peak=max((lanes.peak for lanes in self.lanes.values()), default=0),
+            suspended=sum(lanes.suspended for lanes in self.lanes.values()),
+            dead=sum(len(account.dead) for shard in self.holder.shards.values() for account in shard.accounts.values()),
+            busy=sum(execution.busy for execution in self.executions.values()),
             unknown=self.reconciler.unknown,
+            left=self._count_open_tasks(),
             late_logs=self.scanner.late_logs,
             reorgs=self.scanner.reorgs,
             quarantined=self.quarantine.total(),
@@ -243,11 +333,6 @@ class Service:
             watches=self.watchdogs.watches,
         )
 
-    def describe(self, me: Instance) -> Instance:
-        """Add to a heartbeat what the watchdogs say, so that others see it through the store."""
-        dogs = self.watchdogs
-        return evolve(me, ready=dogs.ready, halted=dogs.why_halted, watches=dogs.watches)
-
     async def apply(self, settings: Settings) -> list[str]:
         """Take over the follows and followers of a reloaded configuration; returns what needs a restart instead.
 
@@ -255,7 +340,7 @@ class Service:
             ConfigError: a follower wants an executor that does not run; nothing was changed.
         """
         new, old = settings.terms(), self.plan.settings
-        unknown = {name for name in (f.executor for f in new.followers.values()) if name not in self.groups}
+        unknown = {name for name in (f.executor for f in new.followers.values()) if name not in self.executions}
         if unknown:
             raise ConfigError(
                 [f"executor {name} is not running, and only a restart starts it" for name in sorted(unknown)]
@@ -275,7 +360,7 @@ class Service:
     ) -> None:
         send, receive = self._feed
         async with trio.open_nursery() as stages:
-            stages.start_soon(self.pipeline.run, receive, name="pipeline")
+            stages.start_soon(self.gate.run, receive, name="gate")
             try:
                 with send, self._intake:
                     if self.seams.play is not None:
@@ -294,39 +379,27 @@ class Service:
                 self.seams.observer.on_alert("intake-gave-up", str(gave_up[0]))
 
     async def _read_shards(  # noqa: ASYNC128  the intake calls started()
-        self, keeper: ShardKeeper, task_status: trio.TaskStatus[None]
+        self, keeper: Keeper, task_status: trio.TaskStatus[None]
     ) -> None:
-        """Read while there is a shard to read, and from its checkpoint on whenever one comes."""
-        if not keeper.reading:
+        """Read while there is a shard to read for, and from its checkpoint on whenever one comes."""
+        if not self.holder.shards:
             self._pause()
             task_status.started()
             task_status = trio.TASK_STATUS_IGNORED
         while True:
-            await keeper.wait_reading()
-            seen, self._arming = keeper.gained, set(keeper.read_now)
+            await keeper.wait_shards()
+            seen = keeper.gained
             async with trio.open_nursery() as reading:
                 reading.start_soon(self._run_intake, task_status)
                 await keeper.wait_change(seen)
                 reading.cancel_scope.cancel()
             task_status = trio.TASK_STATUS_IGNORED
-            if not keeper.reading:
+            if not self.holder.shards:
                 self._pause()
 
     def _pause(self) -> None:
         self.was_paused = True
-        self._step("paused", "no shard is ours; nothing is subscribed to")
-
-    def lose_shard(self, shard: int) -> None:
-        """Take note that a shard was lost, perhaps for a moment only."""
-        if self._arming is not None:
-            self._arming.discard(shard)
-        self.pipeline.forget(shard)
-
-    async def begin_shards(self, shards: Sequence[int]) -> None:
-        """Look after what earlier owners of some shards may have sent, this process among them."""
-        for group in self.groups.values():
-            await group.execution.recall(lambda leader: self.plan.shard_of(leader) in shards)
-        await self.reconciler.doubt(shards)
+        self._step("paused", "no account is ours; nothing is subscribed to")
 
     async def _run_intake(self, task_status: trio.TaskStatus[None]) -> None:
         settings = self.plan.settings.engine
@@ -356,23 +429,20 @@ class Service:
                     ),
                     name=f"endpoint {endpoint.name}",
                 )
-            shards = None if self.keeper is None else self._arming
-            await self.scanner.arm(await self._checkpoint(), shards)
-            read = sum(map(self.ownership.reads, self.book.leaders))
-            self._step("subscribed", f"{len(self.board.filters)} filters over {read} leaders")
+            await self.scanner.arm(self._checkpoint(), self.holder.begin_arming())
+            self._step("subscribed", f"{len(self.board.filters)} filters over {len(self.reads)} leaders")
             await intake.start(self.scanner.run)
             task_status.started()
 
-    async def _checkpoint(self) -> Checkpoint | None:
-        sealed = self.pipeline.sealed
+    def _checkpoint(self) -> Checkpoint | None:
+        """Return the block that is read on from: the lowest that a shard has passed."""
+        sealed = self.gate.sealed
         # A devnet begins anew with each run: what an earlier one has left says nothing about this chain.
         if self.plan.settings.devnet is not None or (self.seams.from_head and sealed is None):
             return None
-        stored = await self.store.control.checkpoint()
-        if stored is None and sealed is not None:
-            # The store has forgotten it, and perhaps more: the window below is read again, and the gate decides.
-            return Checkpoint(number=sealed.number, hash=_NO_BLOCK, armed_at=self.pipeline.armed_at)
-        return stored
+        stored = [shard.checkpoint for shard in self.holder.shards.values()]
+        known = [checkpoint for checkpoint in stored if checkpoint is not None]
+        return min(known, key=lambda checkpoint: checkpoint.number, default=None)
 
     def _backoff(self) -> Backoff:
         settings = self.plan.settings.engine
@@ -382,33 +452,72 @@ class Service:
         return any(other is not endpoint and not other.unreadable for other in self.pool.live)
 
     def _armed(self) -> bool:
-        return self.pipeline.sealed is not None
+        return self.gate.sealed is not None
 
     def _endpoint_failed(self, endpoint: Endpoint, failure: ChainError, wait_s: float) -> None:
         endpoint.failures += 1
         endpoint.last_error = str(failure)
         self.pool.note_lost(endpoint, f"{failure}; again in {wait_s:.2f} s")
 
-    async def _keep_leases(self) -> None:
-        every = self.plan.settings.engine.lease_s / _LEASE_RENEWALS
-        control = self.store.control
+    async def _keep_lease(self) -> None:
+        """Show that this instance lives, where nobody shares the store: commands see it, and ask it."""
+        if self._lease is None:
+            return
         me = Instance(instance=self.seams.instance, shards=(0,), started_at=self.seams.wall())
         while True:
-            if self.keeper is None:
-                await control.beat(self.describe(me))
-            for group in self.groups.values():
-                await group.renew_leases()
-            with trio.move_on_after(every):
+            await self.store.control.beat(self.watchdogs.describe(me))
+            try:
+                self._lease = await self.store.control.renew(self._lease, self.holder.lease_s)
+            except LeaseLost:
+                # This process stood still for long. The store's own token says whether anybody has written meanwhile.
+                self._lease = await self._acquire_only_shard() or self._lease
+            with trio.move_on_after(self.holder.lease_s / _LEASE_RENEWALS):
                 await self.watchdogs.wait_changed()  # so that whoever asks the store hears of it at once
+
+    async def _follow_shards(self, keeper: Keeper) -> None:
+        """Read other leaders when shards come or go, look at what they hold, and end when somebody asked for it."""
+        seen = keeper.gained
+        while not keeper.drain_asked.is_set():
+            if keeper.gained == seen:
+                await keeper.wait_news()
+            self.narrow()
+            if keeper.gained != seen:
+                seen = keeper.gained
+                await self._load_positions()
+        self.drain()
 
     async def _reconcile(self) -> None:
         while True:
             await trio.sleep(self.plan.settings.engine.reconcile_every_s)
             await self.reconciler.look()
-            for group in self.groups.values():
-                await group.expire_parked()
-                await group.renew_leases()  # first, so that after a stall of ours nothing of ours counts as given up
-            await self.reconciler.expire()
+
+    async def _expire(self, lanes: Lanes) -> None:
+        """End what has become too old, and let what has come to its time be placed, whatever the workers do."""
+        while True:
+            await lanes.wait_queued()
+            now = self.seams.wall()
+            lanes.push_due(now)
+            for queued in lanes.take_late(now):
+                shard = self.holder.shards.get(queued.shard)
+                if shard is not None:
+                    outcome = retracted(queued.task) if queued.suspended else too_late(queued.task, now)
+                    shard.give_up(queued, outcome)
+            await trio.sleep(_EXPIRE_EVERY_S)
+
+    async def _tick(self) -> None:
+        """End what waits in accounts in vain."""
+        while True:
+            await trio.sleep(_TICK_EVERY_S)
+            for shard in self.holder.shards.values():
+                shard.tick()
+
+    async def _hear_requests(self) -> None:
+        """Carry out what people ask of the owner of their accounts, where a command can reach them at all."""
+        while self.plan.store.plugin.durable:
+            for shard in tuple(self.holder.shards.values()):
+                with suppress(LeaseLost):  # whoever has it now is asked
+                    await carry_out_requests(shard)
+            await trio.sleep(_REQUESTS_EVERY_S)
 
     async def _refresh_follows(self) -> None:
         version = self.follows_version
@@ -425,14 +534,14 @@ class Service:
 
     def narrow(self) -> None:
         """Let the endpoints subscribe to the leaders that are read here."""
-        if self.board.replace(wanted_filters(self.plan, self.book, self.ownership)):
-            read = sum(map(self.ownership.reads, self.book.leaders))
-            self._step("filters", f"{len(self.board.filters)} filters over {read} leaders")
+        self.reads.count()
+        if self.board.replace(wanted_filters(self.plan, self.reads)):
+            self._step("filters", f"{len(self.board.filters)} filters over {len(self.reads)} leaders")
 
-    async def _leave(self) -> None:
+    async def _look_at_exit_rules(self) -> None:
         while True:
             await trio.sleep(self.plan.settings.engine.exits_every_s)
-            await self.leaver.look()
+            await self.exit_rules.look()
 
     async def _refresh_mode(self) -> None:
         while True:
@@ -464,10 +573,9 @@ def _leaf(group: BaseExceptionGroup[RestartBudgetExhausted]) -> RestartBudgetExh
     return error
 
 
-def wanted_filters(plan: Plan, book: FollowBook, ownership: Ownership) -> tuple[LogFilter, ...]:
-    """Ask the plan's decoders what to subscribe to for those leaders of a book that are read here."""
-    leaders = [leader for leader in book.leaders if ownership.reads(leader)]
-    return build_filters(plan.decoders.values(), leaders, plan.settings.chain.leaders_per_subscription)
+def wanted_filters(plan: Plan, reads: ReadLeaders) -> tuple[LogFilter, ...]:
+    """Ask the plan's decoders what to subscribe to for the leaders that are read here."""
+    return build_filters(plan.decoders.values(), sorted(reads), plan.settings.chain.leaders_per_subscription)
 
 
 async def put_follows_of_file(store: Store, settings: Settings) -> None:

@@ -1,6 +1,8 @@
 """What is known about an outcome token besides its number."""
 
-from attrs import frozen
+from collections.abc import Iterable
+
+from attrs import define, field, frozen
 
 from trio_copy.model.ids import TokenId
 
@@ -24,3 +26,28 @@ class TokenFacts:
     """Its place among the answers: which payout it gets."""
     ends_at: float | None = None
     """Unix seconds at which the question is expected to be decided."""
+
+
+@define(eq=False)
+class Catalog:
+    """Facts by token. One task writes it, everybody may read."""
+
+    version: int = 0
+    """Grows with each change, for those who keep sums by what it says."""
+    _facts: dict[TokenId, TokenFacts] = field(factory=dict)
+
+    def put(self, facts: Iterable[TokenFacts]) -> None:
+        """Add facts, or replace those of a token."""
+        self._facts.update({fact.token_id: fact for fact in facts})
+        self.version += 1
+
+    def of(self, token_id: TokenId) -> TokenFacts | None:
+        return self._facts.get(token_id)
+
+    def market_of(self, token_id: TokenId) -> str:
+        """Name the question of a token; a token that nobody knows is its own."""
+        facts = self._facts.get(token_id)
+        return f"token {token_id}" if facts is None else facts.condition_id
+
+    def __len__(self) -> int:
+        return len(self._facts)

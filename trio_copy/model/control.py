@@ -7,7 +7,7 @@ from hashlib import sha256
 
 from attrs import frozen
 
-from trio_copy.model.ids import Address
+from trio_copy.model.follows import Follower
 from trio_copy.model.watches import Watch
 
 
@@ -16,9 +16,9 @@ class Mode(Enum):
 
     RUN = "run"
     REDUCE_ONLY = "reduce-only"
-    """Exits only."""
+    """Exits only: a person, or a loss cap, wants less."""
     HALT_NEW = "halt-new"
-    """No new order; what was sent is still reconciled."""
+    """Exits only: something is wrong, and a person has to look."""
     HALT_ALL = "halt-all"
     """Nothing at all is sent, reconciling included."""
 
@@ -79,9 +79,9 @@ class Instance:
     """Unix seconds of the last heartbeat."""
     started_at: float = 0.0
     shards: tuple[int, ...] = ()
-    """The shards whose leaders it copies."""
+    """The shards whose accounts it trades for."""
     standby: tuple[int, ...] = ()
-    """The shards that it reads along with their owners."""
+    """The shards whose leaders it hears along with their owners."""
     draining: bool = False
     """Whether it takes nothing new any more."""
     ready: bool = False
@@ -92,25 +92,23 @@ class Instance:
     """What its watchdogs say."""
 
 
-@frozen(kw_only=True)
-class ShardDepth:
-    """What waits in one shard."""
+LEASE_BEATS = 2.5
+"""Heartbeats that a lease outlives its owner, and after which an instance counts as dead."""
 
-    shard: int
-    queued: int
-    leased: int
-    held: int
-    dead: int
-    oldest_at: float | None = None
-    """Unix seconds at which the oldest task was decided that has not ended; None where there is none."""
+
+def account_shard(follower: Follower, count: int) -> int:
+    """Return the shard of a follower's account, of so many: that of its wallet, or its own where it has none.
+
+    Accounts that share a wallet share an owner, so that what a wallet sends has one order.
+    """
+    return _shard_of(follower.address or follower.follower, count)
 
 
 @lru_cache(maxsize=100_000)
-def shard_of(leader: Address, count: int) -> int:
-    """Return the shard that a leader belongs to, of so many."""
-    return int(sha256(leader.encode()).hexdigest()[:12], 16) % count
+def _shard_of(name: str, count: int) -> int:
+    return int(sha256(name.encode()).hexdigest()[:12], 16) % count
 
 
-def shard_lease(shard: int, replica: int = 0) -> str:
-    """Name the lease of a shard: of its owner, or of one that stands by."""
-    return f"shard-{shard}" if replica == 0 else f"shard-{shard}.standby-{replica}"
+def shard_lease(shard: int) -> str:
+    """Name the lease of a shard."""
+    return f"shard-{shard}"

@@ -63,7 +63,9 @@ class Code(Enum):
     SETTLEMENT_FAILED = "the venue matched it, the chain never settled it"
     NO_FILL = "nothing could be filled at the limit price"
     NOT_SENT = "the order could not be sent"
+    CONTRACT_BROKEN = "the executor answered what it must not; nothing was sent"
     OUTCOME_UNPROVEN = "the outcome could not be proven in time; a person must look"
+    GIVEN_UP = "a person gave up what could not be carried out"
     DRAINED = "the engine stopped before the task was started"
 
     __hash__ = object.__hash__
@@ -129,7 +131,7 @@ class CopyTask:
     """Unix seconds at which it was decided, right before the gate: where its time in the queue starts."""
     not_before: float = 0.0
     """Unix seconds until which nobody takes it up: a delay, or a window in which others gather."""
-    gathers: bool = False
+    aggregates: bool = False
     """Whether it goes out together with what waits of the same follower, leader and token."""
     again: bool = False
     """Given out before, to somebody who did not end it: the journal may know an order of it."""
@@ -150,7 +152,7 @@ class CopyTask:
 
 
 @frozen(kw_only=True)
-class Parcel:
+class Aggregate:
     """A task together with those that go out in its order."""
 
     task: CopyTask
@@ -200,6 +202,17 @@ def leader_left(intent: OrderIntent) -> Reason:
     return Reason(code=Code.LEADER_LEFT, control="leader", value=value, limit="bought before he sold")
 
 
+def too_late(task: CopyTask, now: float) -> Outcome:
+    """Say how a task ends whose deadline has passed."""
+    reason = Reason(
+        code=Code.DEADLINE_PASSED,
+        control="engine.deadline_s",
+        value=f"{now - task.signal.block_time:.2f}",
+        limit=f"{task.deadline - task.signal.block_time:g}",
+    )
+    return Outcome(end=End.EXPIRED, reason=reason)
+
+
 def never_enough(task: CopyTask) -> Outcome:
     """Say how a task ends for which too little came together in time."""
     reason = Reason(
@@ -209,6 +222,12 @@ def never_enough(task: CopyTask) -> Outcome:
         limit="size.minimum_usd",
     )
     return Outcome(end=End.SKIPPED, reason=reason)
+
+
+def aggregated_in(lead: TaskId) -> Outcome:
+    """Say how a task ends that went out in another one's order."""
+    reason = Reason(code=Code.GATHERED, control="aggregate", value=lead, limit="an order of its own")
+    return Outcome(end=End.GATHERED, reason=reason)
 
 
 def retracted(task: CopyTask) -> Outcome:

@@ -9,7 +9,7 @@ from attrs import define, evolve, field, frozen
 from trio_copy.model.follow_settings import FollowSettings
 from trio_copy.model.ids import Address, FollowerId
 from trio_copy.model.layers import NO_LAYER, Effective, Layer, assembled, merged
-from trio_copy.model.orders import Account
+from trio_copy.model.orders import Wallet
 
 EVERYBODY = FollowerId("*")
 """The id of the follower that stands for everybody who is not named."""
@@ -28,9 +28,9 @@ class Follower:
     """What the follower sets for all of its follows."""
 
     @cached_property
-    def account(self) -> Account:
-        """On whose behalf its orders are signed."""
-        return Account(follower=self.follower, address=self.address)
+    def wallet(self) -> Wallet:
+        """What its orders are signed and paid with."""
+        return Wallet(follower=self.follower, address=self.address)
 
 
 @define(eq=False)

@@ -10,8 +10,8 @@ from trio_copy.model.units import NO_SHARES, NO_USD, Price, Rounding, Shares, Us
 
 
 @frozen(kw_only=True)
-class Account:
-    """On whose behalf an executor signs."""
+class Wallet:
+    """What an executor trades with for a follower."""
 
     follower: FollowerId
     address: Address | None
@@ -50,13 +50,15 @@ class Order:
     order_id: OrderId
     """Computed before sending; what the venue will know the order by."""
     executor: str
-    account: Account
+    wallet: Wallet
     side: Side
     token_id: TokenId
     shares: Shares
     limit_price: Price
     body: bytes
     """Everything that goes over the wire."""
+    fee_bps: int | None = None
+    """The market's fee when it was prepared: what its fills are judged by. The engine writes it, not the executor."""
 
 
 class Status(Enum):
@@ -105,22 +107,5 @@ class ExecutionReport:
 
     @property
     def proven(self) -> bool:
-        """Whether the outcome is final; an UNKNOWN order keeps its reservation."""
+        """Whether the outcome is final; an UNKNOWN order keeps what it holds."""
         return self.status is not Status.UNKNOWN
-
-
-class JournalState(Enum):
-    """How far an order got, as the journal remembers it."""
-
-    INTENT = "intent"
-    """Frozen; certainly not sent."""
-    SENDING = "sending"
-    """May have been sent."""
-    UNKNOWN = "unknown"
-    """Was sent or not; nobody can say yet."""
-    SETTLING = "settling"
-    """Filled and booked as provisional; the chain has the last word."""
-    ENDED = "ended"
-    """Its outcome is proven and booked for good."""
-
-    __hash__ = object.__hash__

@@ -62,3 +62,8 @@ def some_of(*choices: str) -> Check:
             raise ValueError(f'expected some of {", ".join(choices)}, got "{unknown[0]}"')
 
     return check
+
+
+@attrs.frozen
+class NoSettings:
+    """For plugins that have nothing to set."""

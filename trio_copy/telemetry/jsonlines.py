@@ -35,8 +35,8 @@ class JsonLines(Observer):
     def on_finished(self, finished: Finished) -> None:
         self.line("skip" if finished.report is None else "report", finished_object(finished))
 
-    def on_retracted(self, signal: Signal, held: int, started: int) -> None:
-        self.line("retraction", {"signal_id": signal.signal_id, "held": held, "started": started})
+    def on_retracted(self, signal: Signal, suspended: int, started: int) -> None:
+        self.line("retraction", {"signal_id": signal.signal_id, "suspended": suspended, "started": started})
 
     def on_alert(self, kind: str, detail: str) -> None:
         self.line("alert", {"kind": kind, "detail": detail})

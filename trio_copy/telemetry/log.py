@@ -83,8 +83,8 @@ class LogObserver(Observer):
             code=reason.code.name if reason else None,
         )
 
-    def on_retracted(self, signal: Signal, held: int, started: int) -> None:
-        self.logger.warning("retracted", signal_id=signal.signal_id, held=held, started=started)
+    def on_retracted(self, signal: Signal, suspended: int, started: int) -> None:
+        self.logger.warning("retracted", signal_id=signal.signal_id, suspended=suspended, started=started)
 
     def on_alert(self, kind: str, detail: str) -> None:
         self.logger.warning("alert", kind=kind, detail=detail)

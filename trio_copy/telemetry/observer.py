@@ -44,8 +44,8 @@ class Observer:
     def on_finished(self, finished: Finished) -> None:
         """A task reached its end, whichever."""
 
-    def on_retracted(self, signal: Signal, held: int, started: int) -> None:
-        """A reorg took a signal back while `held` tasks waited and `started` had been taken up."""
+    def on_retracted(self, signal: Signal, suspended: int, started: int) -> None:
+        """A reorg took a signal back and `suspended` tasks of it with it; `started` had been placed."""
 
     def on_alert(self, kind: str, detail: str) -> None:
         """Something a person should look at."""
@@ -81,9 +81,9 @@ class Observers(Observer):
         for observer in self._observers:
             observer.on_finished(finished)
 
-    def on_retracted(self, signal: Signal, held: int, started: int) -> None:
+    def on_retracted(self, signal: Signal, suspended: int, started: int) -> None:
         for observer in self._observers:
-            observer.on_retracted(signal, held, started)
+            observer.on_retracted(signal, suspended, started)
 
     def on_alert(self, kind: str, detail: str) -> None:
         detail = self._redact(detail)

@@ -23,7 +23,7 @@ class Status:
     """paper or live."""
     mode: str
     shard: str
-    """Which slice of the leaders this instance reads, as 1/1."""
+    """Which slice of the accounts this instance trades for, as 1/1."""
     block: int | None
     """Newest block of which everything is stored."""
     feed_age_s: float | None
@@ -32,11 +32,18 @@ class Status:
     leaders: int
     follows: int
     queued: int
-    leased: int
-    held: int
+    """Tasks that wait here: for a worker, for their lane, for their time or for company."""
+    peak: int
+    """The most that ever waited here at once."""
+    suspended: int
+    """Tasks whose signal a reorg took back, until it is mined again or their deadline."""
     dead: int
     busy: int
+    """Tasks that are being carried out."""
     unknown: int
+    """Tasks whose order is unproven, until it is proven or a person is asked."""
+    left: int
+    """Tasks that have not ended, wherever they stand."""
     late_logs: int
     """Logs that only a re-scan found: the measure of what subscriptions and scans missed."""
     reorgs: int

@@ -106,7 +106,7 @@ class Tally(Observer):
         if finished.started_at:
             self.queue_lag.add(finished.started_at - task.decided_at)
 
-    def on_retracted(self, signal: Signal, held: int, started: int) -> None:
+    def on_retracted(self, signal: Signal, suspended: int, started: int) -> None:
         self.retracted += 1
 
     def on_alert(self, kind: str, detail: str) -> None:

@@ -61,9 +61,9 @@ class Tape(Observer):
             f"  {slipped or 0:+d} bps  {latency_ms:.0f} ms",
         )
 
-    def on_retracted(self, signal: Signal, held: int, started: int) -> None:
+    def on_retracted(self, signal: Signal, suspended: int, started: int) -> None:
         detail = f"{short_address(signal.leader)} {signal.side.value} taken back"
-        self._line("reorg", f"{detail}; {held} copies wait, {started} under way", "magenta")
+        self._line("reorg", f"{detail}; {suspended} copies wait, {started} under way", "magenta")
 
     def on_alert(self, kind: str, detail: str) -> None:
         self._line("alert", f"{kind}: {detail}", "bold red")

@@ -3,10 +3,9 @@
 from trio_copy.model.decisions import CopyTask, OrderIntent
 from trio_copy.model.fills import Role, Side
 from trio_copy.model.ids import Address, ChainId, FollowerId, TokenId, order_signal_id, task_id
-from trio_copy.model.orders import Account, Order
-from trio_copy.model.positions import LedgerEntry
+from trio_copy.model.orders import Order, Wallet
 from trio_copy.model.signals import Signal
-from trio_copy.model.units import NO_USD, Price, Rounding, Shares, Usd
+from trio_copy.model.units import NO_USD, Price, Rounding, Shares
 from trio_copy.testing.devnet.chain import fake_hash
 
 EXECUTOR = "sample"
@@ -77,26 +76,10 @@ def sample_order(task: CopyTask, body: bytes = b"body") -> Order:
         key=task.key,
         order_id=fake_hash("order-id", task.key, body),  # type: ignore[arg-type]  # any text names an order
         executor=EXECUTOR,
-        account=Account(follower=task.follower, address=None),
+        wallet=Wallet(follower=task.follower, address=None),
         side=task.intent.side,
         token_id=task.intent.token_id,
         shares=task.intent.shares,
         limit_price=task.intent.limit_price,
         body=body,
-    )
-
-
-def sample_entry(task: CopyTask, *, side: Side = Side.BUY, shares: int = 10, dollars: int = 5) -> LedgerEntry:
-    return LedgerEntry(
-        key=task.key,
-        task_id=task.task_id,
-        signal_id=task.signal.signal_id,
-        follower=task.follower,
-        leader=task.signal.leader,
-        token_id=task.intent.token_id,
-        side=side,
-        shares=Shares(shares * 1_000_000),
-        notional=Usd(dollars * 1_000_000),
-        fee=NO_USD,
-        booked_at=0.0,
     )

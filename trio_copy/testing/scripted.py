@@ -9,7 +9,7 @@ from attrs import define, field
 from trio_copy.errors import OrderNotSent, OrderUncertain
 from trio_copy.model.decisions import OrderIntent
 from trio_copy.model.ids import IntentKey, OrderId, TokenId
-from trio_copy.model.orders import Account, ExecutionReport, Market, Order, Status
+from trio_copy.model.orders import ExecutionReport, Market, Order, Status, Wallet
 from trio_copy.model.units import NO_SHARES, Price, Rounding
 from trio_copy.ports import Executor, ExecutorContext, ExecutorPlugin
 from trio_copy.testing.devnet.chain import fake_hash
@@ -38,19 +38,22 @@ class ScriptedExecutor:
     async def market(self, token_id: TokenId) -> Market:
         return Market(token_id=token_id, tick=Price(1), minimum=NO_SHARES, fee_bps=0, closed=self.closed)
 
-    def prepare(self, key: IntentKey, intent: OrderIntent, account: Account, market: Market) -> Order:
-        body = f"{key}|{account.follower}|{intent}".encode()
+    def prepare(self, key: IntentKey, intent: OrderIntent, wallet: Wallet, market: Market) -> Order:
+        body = f"{key}|{wallet.follower}|{intent}".encode()
         return Order(
             key=key,
             order_id=OrderId(fake_hash("scripted", key)),
             executor=self.name,
-            account=account,
+            wallet=wallet,
             side=intent.side,
             token_id=intent.token_id,
             shares=intent.shares,
             limit_price=intent.limit_price,
             body=body,
         )
+
+    def lane(self, intent: OrderIntent, wallet: Wallet) -> tuple[str, ...]:
+        return (wallet.follower, str(intent.token_id))
 
     async def submit(self, order: Order) -> ExecutionReport:
         self.sent.append(order)

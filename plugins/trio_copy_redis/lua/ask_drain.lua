@@ -1,4 +1,4 @@
--- 2 name
-if call('HEXISTS', k('instances'), ARGV[2]) == 0 then return 0 end
-call('SADD', k('drains'), ARGV[2])
+-- KEYS 1 instances. ARGV 1 name
+if redis.call('HEXISTS', KEYS[1], ARGV[1]) == 0 then return 0 end
+redis.call('HSET', KEYS[1], '\0' .. ARGV[1], '')
 return 1

@@ -1,22 +1,24 @@
--- 2 bell 3 log length, then 2 words each: name and record, or name and nothing to remove it
-local v = tonumber(call('GET', k('follows:v')) or 0)
-local before = v
-for i = 4, #ARGV, 2 do
+-- KEYS 1 follows 2 version 3 log of changes. ARGV 1 channel 2 length of the log, then 2 words each: name and record, or name
+-- and nothing to remove it
+local call = redis.call
+local version = tonumber(call('GET', KEYS[2]) or 0)
+local before = version
+for i = 3, #ARGV, 2 do
   local name, record = ARGV[i], ARGV[i + 1]
-  local held = call('HGET', k('follows'), name)
-  local own = held and string.match(held, '^%d+|(.*)$')
+  local stored = call('HGET', KEYS[1], name)
+  local own = stored and string.match(stored, '^%d+|(.*)$')
   if record ~= '' and own ~= record then
-    v = v + 1
-    call('HSET', k('follows'), name, v .. '|' .. record)
-    call('XADD', k('follows:log'), 'MAXLEN', '~', ARGV[3], v .. '-1', 'n', name, 'r', record)
-  elseif record == '' and held then
-    v = v + 1
-    call('HDEL', k('follows'), name)
-    call('XADD', k('follows:log'), 'MAXLEN', '~', ARGV[3], v .. '-1', 'n', name, 'r', '')
+    version = version + 1
+    call('HSET', KEYS[1], name, version .. '|' .. record)
+    call('XADD', KEYS[3], 'MAXLEN', '~', ARGV[2], version .. '-1', 'n', name, 'r', record)
+  elseif record == '' and stored then
+    version = version + 1
+    call('HDEL', KEYS[1], name)
+    call('XADD', KEYS[3], 'MAXLEN', '~', ARGV[2], version .. '-1', 'n', name, 'r', '')
   end
 end
-if v > before then
-  call('SET', k('follows:v'), v)
-  call('PUBLISH', ARGV[2], 'follows')
+if version > before then
+  call('SET', KEYS[2], version)
+  call('PUBLISH', ARGV[1], 'follows')
 end
-return v
+return version

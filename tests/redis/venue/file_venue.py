@@ -20,7 +20,7 @@ from trio_copy.hookspecs import hookimpl
 from trio_copy.model.decisions import OrderIntent
 from trio_copy.model.fills import Side
 from trio_copy.model.ids import IntentKey, OrderId, TokenId
-from trio_copy.model.orders import Account, ExecutionReport, Market, Order, Status
+from trio_copy.model.orders import ExecutionReport, Market, Order, Status, Wallet
 from trio_copy.model.settings import setting
 from trio_copy.model.units import NO_SHARES, Price, Rounding
 from trio_copy.ports import Executor, ExecutorContext, ExecutorPlugin
@@ -46,19 +46,22 @@ class FileVenue:
         await trio.lowlevel.checkpoint()
         return Market(token_id=token_id, tick=Price(1), minimum=NO_SHARES, fee_bps=0)
 
-    def prepare(self, key: IntentKey, intent: OrderIntent, account: Account, market: Market) -> Order:
-        body = f"{key}|{account.follower}|{intent.side.value}|{intent.token_id}|{intent.shares}|{intent.limit_price}".encode()
+    def prepare(self, key: IntentKey, intent: OrderIntent, wallet: Wallet, market: Market) -> Order:
+        body = f"{key}|{wallet.follower}|{intent.side.value}|{intent.token_id}|{intent.shares}|{intent.limit_price}".encode()
         return Order(
             key=key,
             order_id=OrderId("0x" + sha256(body).hexdigest()),
             executor=self.name,
-            account=account,
+            wallet=wallet,
             side=intent.side,
             token_id=intent.token_id,
             shares=intent.shares,
             limit_price=intent.limit_price,
             body=body,
         )
+
+    def lane(self, intent: OrderIntent, wallet: Wallet) -> tuple[str, ...]:
+        return (wallet.follower, str(intent.token_id))
 
     async def submit(self, order: Order) -> ExecutionReport:
         if not self._accept(order):
@@ -81,10 +84,11 @@ class FileVenue:
                 "what": "duplicate" if known else "fill",
                 "order_id": order.order_id,
                 "key": order.key,
-                "follower": order.account.follower,
+                "follower": order.wallet.follower,
                 "side": order.side.value,
                 "token": str(order.token_id),
                 "shares": str(order.shares),
+                "notional": str(self._filled(order).notional),
                 "pid": os.getpid(),
                 "at": time.time(),
             }

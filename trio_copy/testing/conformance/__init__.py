@@ -2,29 +2,43 @@
 
 Each check is an async function with one guarantee in its docstring. With pytest-trio:
 
-    @pytest.mark.parametrize("check", STORE_CHECKS, ids=name_of)
-    async def test_store(check): await check(open_my_store)
+    MINE = StoreForTest(open=open_my_store, durable=True)
+
+    @pytest.mark.parametrize("check", checks_of(MINE), ids=name_of)
+    async def test_store(autojump_clock, check): await check(MINE)
 """
 
 from collections.abc import Callable
 
-from trio_copy.testing.conformance.books import BOOK_CHECKS
+from trio_copy.testing.conformance.accounts import ACCOUNT_CHECKS
+from trio_copy.testing.conformance.control import CONTROL_CHECKS
+from trio_copy.testing.conformance.durability import RESTART_CHECKS
 from trio_copy.testing.conformance.executor import EXECUTOR_CHECKS, OpenExecutorForTest
-from trio_copy.testing.conformance.gate import GATE_CHECKS
-from trio_copy.testing.conformance.terms import OpenStoreForTest, StoreTerms
-from trio_copy.testing.conformance.waiting import WAITING_CHECKS
+from trio_copy.testing.conformance.follows import FOLLOW_CHECKS
+from trio_copy.testing.conformance.history import HISTORY_CHECKS
+from trio_copy.testing.conformance.interruptions import INTERRUPTION_CHECKS
+from trio_copy.testing.conformance.terms import OpenStoreForTest, StoreCheck, StoreForTest, StoreTerms
 
 __all__ = [
     "EXECUTOR_CHECKS",
+    "RESTART_CHECKS",
     "STORE_CHECKS",
     "OpenExecutorForTest",
     "OpenStoreForTest",
+    "StoreCheck",
+    "StoreForTest",
     "StoreTerms",
+    "checks_of",
     "name_of",
 ]
 
-STORE_CHECKS = (*GATE_CHECKS, *WAITING_CHECKS, *BOOK_CHECKS)
-"""Every check of a store. They need a clock that `trio.sleep` moves: a mock clock, or patience."""
+STORE_CHECKS = (*ACCOUNT_CHECKS, *INTERRUPTION_CHECKS, *CONTROL_CHECKS, *FOLLOW_CHECKS, *HISTORY_CHECKS)
+"""Every check of any store. They need a clock that `trio.sleep` moves: a mock clock, or patience."""
+
+
+def checks_of(backend: StoreForTest) -> tuple[StoreCheck, ...]:
+    """Return the checks that a backend has to pass: those of restarts only where it is durable."""
+    return (*STORE_CHECKS, *RESTART_CHECKS) if backend.durable else STORE_CHECKS
 
 
 def name_of(check: Callable[..., object]) -> str:

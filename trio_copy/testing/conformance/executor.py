@@ -6,24 +6,28 @@ from contextlib import AbstractAsyncContextManager
 import trio
 from attrs import evolve
 
+from trio_copy.errors import OrderNotSent
+from trio_copy.model.breaches import breach_of_market, breach_of_order, breach_of_report
 from trio_copy.model.fills import Side
-from trio_copy.model.ids import FollowerId
-from trio_copy.model.orders import Account, ExecutionReport, Order, Status
-from trio_copy.model.units import NO_SHARES, Rounding
+from trio_copy.model.ids import FollowerId, TokenId
+from trio_copy.model.orders import ExecutionReport, Order, Status, Wallet
+from trio_copy.model.units import NO_SHARES
 from trio_copy.ports import Executor
 from trio_copy.testing.samples import sample_intent, sample_signal, sample_task
 
 OpenExecutorForTest = Callable[[], AbstractAsyncContextManager[Executor]]
 ExecutorCheck = Callable[[OpenExecutorForTest], Awaitable[None]]
 
-_ACCOUNT = Account(follower=FollowerId("alice"), address=None)
+_WALLET = Wallet(follower=FollowerId("alice"), address=None)
 _SIDES = (Side.BUY, Side.SELL)
+_UNHEARD_OF = TokenId((1 << 256) - 1)
 
 
 async def _prepare(executor: Executor, number: int = 1, side: Side = Side.BUY) -> Order:
     intent = sample_intent(side)
     market = await executor.market(intent.token_id)
-    return executor.prepare(sample_task(sample_signal(number, side=side)).key, intent, _ACCOUNT, market)
+    order = executor.prepare(sample_task(sample_signal(number, side=side)).key, intent, _WALLET, market)
+    return evolve(order, fee_bps=market.fee_bps)  # as the engine does: fills are judged by it
 
 
 async def preparing_is_pure(open_executor: OpenExecutorForTest) -> None:
@@ -42,30 +46,29 @@ async def keys_tell_orders_apart(open_executor: OpenExecutorForTest) -> None:
 
 
 async def sizing_goes_downwards_only(open_executor: OpenExecutorForTest) -> None:
-    """An order never asks for more shares, or a worse price, than its intent."""
+    """An order lies inside its intent: never more shares, cash or another token, never a worse price.
+
+    The engine judges by the same `breach_of_order`, and sends nothing that it objects to.
+    """
     async with open_executor() as executor:
         for side in _SIDES:
             intent, order = sample_intent(side), await _prepare(executor, side=side)
-            assert order.shares <= intent.shares
-            if side is Side.BUY:
-                assert order.limit_price <= intent.limit_price
-            else:
-                assert order.limit_price >= intent.limit_price
+            key = sample_task(sample_signal(1, side=side)).key
+            assert breach_of_order(order, order.executor, key, intent, _WALLET) is None
 
 
 async def a_report_stays_inside_the_order(open_executor: OpenExecutorForTest) -> None:
-    """What is filled is at most what was ordered, at the limit price or better."""
+    """What is filled costs at most what was ordered, at the limit price or better, and its status says so.
+
+    The engine judges by the same `breach_of_report`, and books nothing that it objects to.
+    """
     async with open_executor() as executor:
         for number in range(20):
             for side in _SIDES:
                 order = await _prepare(executor, number, side)
-                report = await executor.submit(order)
-                assert report.order_id == order.order_id
-                assert NO_SHARES <= report.shares <= order.shares
-                if side is Side.BUY:
-                    assert report.notional <= report.shares.at(order.limit_price, Rounding.UP)
-                else:
-                    assert report.notional >= report.shares.at(order.limit_price, Rounding.DOWN)
+                assert breach_of_report(await executor.submit(order), order) is None
+                found = await executor.find(order)
+                assert found is None or breach_of_report(found, order) is None
 
 
 async def the_same_order_fills_once(open_executor: OpenExecutorForTest) -> None:
@@ -99,12 +102,20 @@ async def a_cancelled_send_can_be_looked_up(open_executor: OpenExecutorForTest) 
 
 
 async def markets_describe_their_token(open_executor: OpenExecutorForTest) -> None:
-    """A market names the token it was asked for, and a tick that is not zero."""
+    """A market names the token it was asked for, a tick that is not zero, a minimum and a fee; all of the right types."""
     async with open_executor() as executor:
         token = sample_intent().token_id
-        market = await executor.market(token)
-        assert market.token_id == token
-        assert market.tick
+        assert breach_of_market(await executor.market(token), token) is None
+
+
+async def an_unknown_token_is_refused_by_name(open_executor: OpenExecutorForTest) -> None:
+    """Of a token that no venue can know there is a market that says why it is closed, or `OrderNotSent`, or any other."""
+    async with open_executor() as executor:
+        try:
+            market = await executor.market(_UNHEARD_OF)
+        except OrderNotSent:
+            return
+        assert breach_of_market(market, _UNHEARD_OF) is None
 
 
 async def an_order_of_nothing_is_not_made_up(open_executor: OpenExecutorForTest) -> None:
@@ -112,7 +123,7 @@ async def an_order_of_nothing_is_not_made_up(open_executor: OpenExecutorForTest)
     async with open_executor() as executor:
         intent = evolve(sample_intent(), shares=NO_SHARES)
         market = await executor.market(intent.token_id)
-        order = executor.prepare(sample_task(sample_signal(1)).key, intent, _ACCOUNT, market)
+        order = executor.prepare(sample_task(sample_signal(1)).key, intent, _WALLET, market)
         assert not order.shares
 
 
@@ -125,6 +136,7 @@ EXECUTOR_CHECKS: tuple[ExecutorCheck, ...] = (
     an_order_never_sent_is_not_found,
     a_cancelled_send_can_be_looked_up,
     markets_describe_their_token,
+    an_unknown_token_is_refused_by_name,
     an_order_of_nothing_is_not_made_up,
 )
 """Every check of the contract."""

@@ -26,18 +26,21 @@ class TinyExecutor:
     async def market(self, token_id):
         return Market(token_id=token_id, tick=Price(10_000), minimum=Shares(0), fee_bps=self.settings.fee_bps)
 
-    def prepare(self, key, intent, account, market):
+    def prepare(self, key, intent, wallet, market):
         return Order(
             key=key,
             order_id=OrderId(f"tiny-{key}"),
             executor=self.name,
-            account=account,
+            wallet=wallet,
             side=intent.side,
             token_id=intent.token_id,
             shares=intent.shares,
             limit_price=intent.limit_price,
             body=f"{key} {intent}".encode(),
         )
+
+    def lane(self, intent, wallet):
+        return (wallet.follower, str(intent.token_id))
 
     async def submit(self, order):
         notional = order.shares.at(order.limit_price, Rounding.DOWN)

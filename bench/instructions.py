@@ -1,0 +1,83 @@
+"""How many instructions does a copy take, from the leader's log to its booking? Counted by valgrind, so that it repeats.
+
+Two runs in virtual time differ by `MORE` leader trades; what they take apart is what these trades take. The machine's load,
+the start of Python and the opening of the store have no part in it. With `--gate`, exits with 1 above the limits.
+"""
+
+import os
+import re
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable
+from typing import Any
+
+import trio
+
+from trio_copy.cli.load import _leaders, _plan
+from trio_copy.cli.simulation import Load, simulate
+from trio_copy.cli.stores import store_table
+from trio_copy.clock import wall_clock_from
+from trio_copy.testing.devnet import open_virtual_devnet
+from trio_copy.testing.virtual import run_virtually
+
+FOLLOWERS = 100
+FEW, MORE = 1, 4
+LIMITS = {"memory": 2_500_000}
+"""Instructions per copy, with a tenth to spare above what was counted when they were set."""
+_START = 1_764_000_000.0
+
+
+def main() -> int:
+    print(f"instructions: {FOLLOWERS} followers a signal, devnet, dry-run, virtual time, {MORE} leader trades counted")
+    over = []
+    for store, limit in LIMITS.items():
+        counted = (_count(store, FEW + MORE) - _count(store, FEW)) // (MORE * FOLLOWERS)
+        print(f"  {store:<8} {counted / 1000:8,.0f} k per copy   limit {limit / 1000:,.0f} k")
+        if counted > limit:
+            over.append(store)
+    if over and "--gate" in sys.argv:
+        print(f"over the limit: {', '.join(over)}; profile it, or say in bench/instructions.py why it may take more")
+        return 1
+    return 0
+
+
+def _count(store: str, events: int) -> int:
+    command = ("valgrind", "--tool=callgrind", "--callgrind-out-file=/dev/null")
+    run = (sys.executable, "-m", "bench.instructions", "--child", store, str(events))
+    told = subprocess.run(
+        (*command, *run), env={**os.environ, "PYTHONHASHSEED": "0"}, capture_output=True, text=True, check=True
+    )
+    found = re.search(r"Collected : (\d+)", told.stderr)
+    assert found is not None, told.stderr
+    return int(found[1])
+
+
+async def _in_place(run: Callable[[], Any]) -> Any:  # noqa: ANN401  whatever it returns
+    await trio.lowlevel.checkpoint()
+    return run()
+
+
+def _child(store: str, events: int) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        options = (f'path = "{folder}/books.db"',) if store == "sqlite" else ()
+        plan = _plan(
+            users=FOLLOWERS, follows=1, leaders=1, latency_ms=30, workers=None, store=store_table(store, options)
+        )
+        load = Load(events=events, rate_per_s=20.0, leaders=_leaders(plan), seed=1, latency_s=0.03)
+
+        async def run() -> dict[str, Any]:
+            return await simulate(
+                plan, load, open_virtual_devnet, wall_clock_from(_START), lambda done: None, _in_place
+            )
+
+        said = run_virtually(run, seed=1)
+        assert said["tasks"] == events * FOLLOWERS, said
+        assert not said["lost"], said
+
+
+if __name__ == "__main__":
+    if "--child" in sys.argv:
+        _child(sys.argv[-2], int(sys.argv[-1]))
+    else:
+        sys.exit(main())

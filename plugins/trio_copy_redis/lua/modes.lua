@@ -1,1 +1,0 @@
-return {call('GET', k('modes:v')) or '0', call('HGETALL', k('modes'))}

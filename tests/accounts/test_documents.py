@@ -1,0 +1,183 @@
+"""An account written down and read again is the same account, and what it told is told in the same words."""
+
+from typing import Any
+
+import pytest
+from attrs import evolve
+
+from tests.accounts.played import FAILED, PENDING, SPOT, Played, entry, leave
+from tests.accounts.states import derived, documents, kept
+from tests.builders import ALICE, NOW, make_settings, usd
+from trio_copy.accounts import Account
+from trio_copy.accounts import commands as c
+from trio_copy.accounts.account import MONEY
+from trio_copy.accounts.documents import PlainDocument, account_of, document_of
+from trio_copy.accounts.facts import fact_of, record_of
+from trio_copy.accounts.plain import PlainError
+from trio_copy.model.catalog import Catalog
+from trio_copy.model.control import Mode
+from trio_copy.model.decisions import Code, End, Outcome, Reason, Skip
+from trio_copy.model.ids import TokenId
+from trio_copy.model.orders import Status
+from trio_copy.model.units import Shares
+from trio_copy.records import read_plain, write_plain
+
+WIDE = 10**24
+NOWHERE = Outcome(end=End.EXPIRED)
+
+
+def full() -> Played:
+    """An account with one of everything in it."""
+    played = Played()
+    played.hold("10")
+    played.fill(entry(1), **PENDING)
+    played.answer(played.place(entry(2)), Status.UNKNOWN)
+    played.answer(played.place(leave(3, shares="20")), Status.KILLED)
+    undone = played.fill(leave(4, shares="20"), **PENDING)
+    played.answer(undone, **FAILED)
+    played.place(leave(5, shares="20"))
+    played.place(entry(6, aggregates=True), resting=[entry(7, aggregates=True)])
+    played.do(c.Park(task=entry(8), at=NOW))
+    played.do(c.Try(task=entry(8).task_id, most=3, at=NOW))
+    played.do(c.Retract(signal=entry(8).signal.signal_id, at=NOW))
+    accumulates = make_settings(minimum_policy="accumulate", minimum_usd=usd("90"))
+    played.offer(entry(9, token_id=TokenId(1), aggregates=True), settings=accumulates)
+    played.do(c.Park(task=leave(10), at=NOW))
+    played.do(c.Try(task=leave(10).task_id, most=0, at=NOW))
+    unpriced = evolve(entry(11).signal, price=None, notional=None, order_hash=None)
+    reason = Reason(code=Code.PRICE_UNKNOWN, control="filters.unpriced", value="no price", limit="a price")
+    skip = Skip(signal_id=unpriced.signal_id, follower=ALICE, leader=unpriced.leader, reason=reason)
+    played.do(c.Pass(skip=skip, signal=unpriced, at=NOW))
+    order = played.place(entry(12))
+    played.do(c.Escalate(key=order.key, outcome=NOWHERE, at=NOW))
+    played.do(c.NotSent(key=played.place(entry(13)).key, outcome=NOWHERE, at=NOW))
+    played.do(c.SetMode(mode=Mode.REDUCE_ONLY, why="a person's «words»", at=NOW))
+    return played
+
+
+def read(book: Account) -> Account:
+    return account_of(ALICE, book.catalog, [PlainDocument(*part, body) for part, body in documents(book).items()])
+
+
+def test_what_is_written_is_read_again() -> None:
+    """Every field and everything derived; and the documents of what was read are the same ones."""
+    book = full().account
+    again = read(book)
+    assert kept(again) == kept(book)
+    assert derived(again) == derived(book)
+    assert documents(again) == documents(book)
+    assert {kind for kind, _ in documents(book)} == {"money", "order", "waits", "dead", "position"}
+
+
+def test_a_new_account_has_no_documents_to_be_read_from() -> None:
+    """Of nothing comes an account of nothing."""
+    fresh = account_of(ALICE, Catalog(), ())
+    assert kept(fresh) == kept(Account(ALICE, Catalog()))
+    assert fresh.idle
+
+
+def test_numbers_of_any_width_survive() -> None:
+    """Also where 64 bits are not enough."""
+    played = Played()
+    huge = entry(1, token_id=TokenId(2**256 - 1))
+    order = played.fill(evolve(huge, intent=evolve(huge.intent, shares=Shares(WIDE), leader_shares=Shares(WIDE))))
+    assert order.shares.micro == WIDE
+    assert kept(read(played.account)) == kept(played.account)
+    assert played.account.position((SPOT[0], huge.intent.token_id)).shares == order.shares
+
+
+def test_names_tell_what_a_person_may_ask_for() -> None:
+    """An order and what waits are found by each of their ids; no name is longer than a store takes."""
+    book = full().account
+    for kind, name in documents(book):
+        assert len(name) <= 300
+        ids = name.split("/")
+        if kind == "order":
+            (order,) = [one for key, one in book.orders.items() if key == ids[0]]
+            assert ids == [order.order.key, order.task.task_id, order.task.signal.signal_id, order.order.order_id]
+        if kind == "waits":
+            (waits,) = [one.task for one in book.waiting.values() if one.task.task_id == ids[0]]
+            assert ids == [waits.task_id, waits.signal.signal_id]
+
+
+@pytest.mark.parametrize("kind", ["money", "order", "waits", "dead", "position"])
+def test_a_document_that_is_none_is_refused(kind: str) -> None:
+    """Cut off, of another version or of another shape: one error that names it, whatever is wrong."""
+    (name, body), *_ = [(name, body) for (of, name), body in documents(full().account).items() if of == kind]
+    wrong: list[Any] = [[], [2, *body[1:]], body[:-1], [*body, 1], [1, *("x" for _ in body[1:])], [1, *([[]] * 9)]]
+    for one in wrong:
+        with pytest.raises(PlainError, match=f"expected a stored {kind} {name}"):
+            account_of(ALICE, Catalog(), [PlainDocument(kind, name, one)])
+
+
+def test_what_others_keep_by_a_follower_is_left_alone() -> None:
+    """A kind that no account has is somebody else's."""
+    assert account_of(ALICE, Catalog(), [PlainDocument("mark", "x", [1])]).idle
+    with pytest.raises(PlainError, match="expected a part of an account, was mark"):
+        document_of(Account(ALICE, Catalog()), ("mark", "x"))
+
+
+def test_what_changed_is_said_once_and_whole() -> None:
+    """A document that is gone is to be deleted; what did not change is not written again."""
+    played = Played()
+    order = played.place(entry())
+    assert played.account.take_changes() == ((), ())
+    played.account.apply(played.account.decide(c.Doubt(key=order.key, at=NOW)))
+    changed, told = played.account.take_changes()
+    assert ([kind for kind, _ in changed], told) == (["order"], ())
+    played.account.apply(played.account.decide(c.NotSent(key=order.key, outcome=Outcome(end=End.EXPIRED), at=NOW)))
+    changed, told = played.account.take_changes()
+    assert {kind: document_of(played.account, (kind, name)) is None for kind, name in changed} == {
+        "order": True,
+        "money": False,
+    }
+    assert (MONEY in changed, len(told)) == (True, 1)
+
+
+def test_what_was_told_is_read_again() -> None:
+    """Every kind of fact, through JSON; a key names one fact."""
+    told = full().told
+    kinds: dict[str, int] = {}
+    keys: set[str] = set()
+    for one in told:
+        fact = fact_of(one)
+        assert record_of(fact.kind, read_plain(write_plain(fact.body))) == one.record
+        assert fact.key not in keys
+        assert len(fact.key) <= 300
+        keys.add(fact.key)
+        kinds[fact.kind] = kinds.get(fact.kind, 0) + 1
+    assert set(kinds) == {"filled", "ended", "skip", "entry"}
+
+
+def test_an_attempt_is_a_fact_of_its_own() -> None:
+    """A task that went on after an order tells of that order under its attempt."""
+    played, task = Played(), entry()
+    played.answer(played.place(task), Status.KILLED, again=True)
+    (fact,) = map(fact_of, played.told)
+    assert (fact.kind, fact.key) == ("attempt", f"{task.task_id}:0")
+    assert record_of("attempt", fact.body) == played.told[0].record
+
+
+@pytest.mark.parametrize("kind", ["filled", "ended", "attempt", "skip", "entry", "poem"])
+def test_a_fact_that_is_none_is_refused(kind: str) -> None:
+    """Cut off, of another version or of an unknown kind."""
+    bodies: list[Any] = [[], [1], [2, []], [1, [], [], [], [], []], [1, "x"]]
+    for body in bodies:
+        with pytest.raises(PlainError):
+            record_of(kind, body)
+
+
+def test_amounts_say_what_a_fact_changed() -> None:
+    """Trades, what was bought and sold for, fees, and both kinds of profit; a reversal takes back the same."""
+    played = Played()
+    bought = played.place(entry())
+    played.answer(bought, notional=usd("5"), fee=usd("0.1"), **PENDING)
+    sold = played.place(leave(shares="50"))
+    played.answer(sold, notional=usd("3"), fee=usd("0.2"))
+    played.answer(bought, notional=usd("5"), fee=usd("0.1"))
+    told = [one.amounts for one in played.told]
+    assert told == [
+        (1, 5_000_000, 0, 100_000, 0, 0),
+        (1, 0, 3_000_000, 200_000, 0, 250_000),
+        (0, 0, 0, 0, 250_000, -250_000),
+    ]

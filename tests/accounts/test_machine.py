@@ -1,0 +1,462 @@
+"""Anything may happen to an account in any order: what holds then.
+
+A naive model beside it keeps every event and adds everything up anew after each step; it must agree to the millionth.
+"""
+
+import os
+from collections.abc import Sequence
+from typing import Any
+
+from attrs import evolve
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+
+from tests.accounts.naive import Naive, ended
+from tests.accounts.played import FAILED, PENDING, Played, freeze, report_on
+from tests.accounts.states import Documents, derived, documents, kept
+from tests.builders import ALICE, LEADER, NOW, OTHER_LEADER, make_settings, make_signal, make_task
+from trio_copy.accounts import Account, OpenOrder
+from trio_copy.accounts import commands as c
+from trio_copy.accounts import events as e
+from trio_copy.accounts.budgets import day_of
+from trio_copy.accounts.documents import PlainDocument, account_of, document_of
+from trio_copy.accounts.facts import fact_of, record_of
+from trio_copy.accounts.orders import OrderState
+from trio_copy.copying.sizing import size
+from trio_copy.model.catalog import Catalog, TokenFacts
+from trio_copy.model.control import Mode
+from trio_copy.model.decisions import Code, CopyTask, End, OrderIntent, Outcome, Reason, Skip
+from trio_copy.model.facts import AMOUNTS
+from trio_copy.model.fills import Kind, Side
+from trio_copy.model.follow_settings import FollowSettings
+from trio_copy.model.ids import TokenId
+from trio_copy.model.orders import ExecutionReport, Market, Settlement, Status
+from trio_copy.model.positions import EntryKind
+from trio_copy.model.units import NO_SHARES, NO_USD, Price, Ratio, Rounding, Shares, Usd
+from trio_copy.records import read_plain, write_plain
+
+LEADERS = (LEADER, OTHER_LEADER)
+TOKENS = (TokenId(1), TokenId(2), TokenId(3))
+DAY_S = 86_400
+ENGINE_DAY = Usd(40_000_000)
+FEE_BPS = 150
+OVER = Outcome(end=End.EXPIRED, reason=Reason(code=Code.DEADLINE_PASSED, control="c", value="v", limit="l"))
+USD_CAPS = (
+    "max_order_usd",
+    "max_token_usd",
+    "max_market_usd",
+    "max_event_usd",
+    "max_leader_usd",
+    "max_exposure_usd",
+    "max_day_usd",
+    "max_leader_day_usd",
+)
+CAPS = st.fixed_dictionaries(
+    {},
+    optional={
+        **{name: st.integers(0, 30_000_000).map(Usd) for name in USD_CAPS},
+        "max_positions": st.integers(0, 4),
+        "max_orders_per_minute": st.integers(1, 6),
+        "max_day_loss_usd": st.integers(1, 5_000_000).map(Usd),
+        "max_drawdown_usd": st.integers(1, 5_000_000).map(Usd),
+        "on_breach": st.sampled_from(["stop-buying", "close-only", "halt"]),
+        "entry": st.sampled_from(["every", "first"]),
+        "minimum_usd": st.integers(0, 3_000_000).map(Usd),
+        "minimum_policy": st.sampled_from(["skip", "accumulate"]),
+    },
+)
+BLOCK_TIMES = st.sampled_from([int(NOW), int(NOW) + 61, int(NOW) + DAY_S])
+STATUSES = st.sampled_from(["filled", "filled", "partial", "killed", "rejected", "absent", "unknown", "outside"])
+SETTLEMENTS = st.sampled_from([{}, PENDING, PENDING, FAILED])
+
+
+class AnAccount(RuleBasedStateMachine):
+    """One account, its naive double, and a store that knows only what it was told has changed."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.catalog = Catalog()
+        self.played = Played(account=Account(ALICE, self.catalog))
+        self.naive = Naive(self.catalog)
+        self.stored: Documents = documents(self.account)
+        self.tasks: list[CopyTask] = []
+        self.passed = 0
+        self.commands: list[c.Command] = []
+        self.forgotten: set[str] = set()
+        self.gone_windows: set[str] = set()
+        self.facts: dict[str, Any] = {}
+
+    @property
+    def account(self) -> Account:
+        return self.played.account
+
+    @property
+    def open_orders(self) -> list[OpenOrder]:
+        return list(self.account.orders.values())
+
+    @initialize(caps=CAPS)
+    def choose(self, caps: dict[str, Any]) -> None:
+        self.settings: FollowSettings = make_settings(**{"max_order_usd": None, **caps})
+
+    # What is asked of it
+
+    def do(self, command: c.Command) -> Sequence[e.Event]:
+        account, before = self.account, documents(self.account)
+        sums = derived(account)
+        cost = self.naive.cost()
+        events = account.decide(command)
+        assert account.decide(command) == events
+        assert (documents(account), account._changed, account._told) == (before, {}, [])
+        assert derived(account) == sums or account.exposure.version != sums["version"]
+        account.apply(events)
+        self.naive.events += events
+        self._write()
+        self._check_caps(events, cost)
+        if not isinstance(command, c.Try | c.SetMode | c.ResetPeak):
+            again = account.decide(command)
+            # What contradicts does so each time; what a tick ended below the checkpoint, the next one forgets.
+            assert all(isinstance(event, e.Contradicted | e.Forgot) for event in again), (command, again)
+        self.commands.append(command)
+        return events
+
+    def _write(self) -> None:
+        """Keep what it says has changed, and nothing else."""
+        changed, told = self.account.take_changes()
+        for part in changed:
+            body = document_of(self.account, part)
+            if body is None:
+                self.stored.pop(part, None)
+            else:
+                self.stored[part] = read_plain(write_plain(body))
+        for one in told:
+            fact = fact_of(one)
+            assert record_of(fact.kind, read_plain(write_plain(fact.body))) == one.record
+            assert fact.key not in self.facts
+            self.facts[fact.key] = fact
+
+    def _check_caps(self, events: Sequence[e.Event], before: dict[str, int]) -> None:
+        """Nothing that is placed passes a cap, and nothing else makes what is open grow, but the chain's undoing of a sale."""
+        cost, caps = self.naive.cost(), self.settings.caps
+        placed = [event for event in events if isinstance(event, e.Placed)]
+        undone = any(isinstance(event, e.Reversed) for event in events)
+        if not placed and not undone:
+            assert all(amount <= before.get(name, 0) for name, amount in cost.items())
+        for event in placed:
+            assert self.account.mode is None or event.order.side is Side.SELL
+            spot = (event.task.signal.leader, event.order.token_id)
+            if event.order.side is Side.SELL:
+                assert event.order.shares > NO_SHARES
+                assert self.naive.promised()[spot] <= self.naive.positions()[spot].shares.micro
+                continue
+            facts, used = self.catalog.of(spot[1]), self.naive.days()
+            market = f"token {spot[1]}" if facts is None else f"market {facts.condition_id}"
+            its_event = f"token {spot[1]}" if facts is None else f"event {facts.event or facts.condition_id}"
+            day = f"day {day_of(event.task.signal.block_time)}"
+            for limit, amount in (
+                (caps.max_order_usd, event.cost.micro),
+                (caps.max_token_usd, cost.get(f"token {spot[1]}", 0)),
+                (caps.max_market_usd, cost.get(market, 0)),
+                (caps.max_event_usd, cost.get(its_event, 0)),
+                (caps.max_leader_usd, cost.get(f"leader {spot[0]}", 0)),
+                (caps.max_exposure_usd, cost.get("all", 0)),
+                (caps.max_day_usd, used.get(day, 0)),
+                (caps.max_leader_day_usd, used.get(f"{day} {spot[0]}", 0)),
+                (ENGINE_DAY, used.get(day, 0)),
+            ):
+                assert limit is None or amount <= limit.micro, (limit, amount)
+            opened = self.naive.open_spots()
+            new = spot not in _spots_without(self.naive, event)
+            assert caps.max_positions is None or not new or len(opened) <= caps.max_positions
+            if self.settings.filters.entry == "first":
+                question = self.naive.question(spot)
+                assert [self.naive.question(one) for one in opened].count(question) == 1
+            minute = used.get(f"minute {event.task.signal.block_time // 60}", 0)
+            assert caps.max_orders_per_minute is None or minute <= caps.max_orders_per_minute
+
+    # What happens to it
+
+    @rule(
+        leader=st.sampled_from(LEADERS),
+        token=st.sampled_from(TOKENS),
+        shares=st.integers(1, 400_000_000),
+        price=st.integers(1, 999_999),
+        at=BLOCK_TIMES,
+        aggregates=st.booleans(),
+        park=st.booleans(),
+    )
+    def he_buys(
+        self, leader: Any, token: TokenId, shares: int, price: int, at: int, aggregates: bool, park: bool
+    ) -> None:
+        signal = make_signal(
+            len(self.tasks), side=Side.BUY, leader=leader, token_id=token, block_time=at, block_number=self._block
+        )
+        signal = evolve(signal, shares=Shares(shares), price=Price(price), notional=None)
+        self._want(signal, park=park, aggregates=aggregates)
+
+    @rule(
+        leader=st.sampled_from(LEADERS),
+        token=st.sampled_from(TOKENS),
+        shares=st.integers(1, 400_000_000),
+        sell=st.sampled_from(["proportional", "all", "sized"]),
+        kind=st.sampled_from([Kind.TRADE, Kind.TRADE, Kind.TRADE, Kind.EXIT]),
+        how=st.sampled_from(["offer", "offer", "offer", "park", "refuse", "pass"]),
+    )
+    def he_sells(self, leader: Any, token: TokenId, shares: int, sell: str, kind: Kind, how: str) -> None:
+        signal = make_signal(
+            len(self.tasks), side=Side.SELL, leader=leader, token_id=token, kind=kind, block_number=self._block
+        )
+        self._want(evolve(signal, shares=Shares(shares)), how=how, sell=sell)
+
+    def _want(
+        self, signal: Any, *, park: bool = False, how: str = "offer", aggregates: bool = False, **wish: Any
+    ) -> None:
+        sized = size(signal, make_settings(ratio=Ratio.parse("0.1"), max_order_usd=None, **wish), None)
+        if not isinstance(sized, OrderIntent):
+            return
+        number = len(self.tasks)
+        task = make_task(signal, intent=sized, decided_at=NOW + number, deadline=NOW + 10**6, aggregates=aggregates)
+        self.tasks.append(task)
+        if how == "park" or park:
+            self.do(c.Park(task=task, at=NOW))
+        elif how == "refuse":
+            self.do(c.Refuse(task=task, outcome=OVER, resting=self._resting(task), at=NOW))
+        elif how == "pass":
+            reason = Reason(code=Code.EXIT_NOT_WANTED, control="c", value="v", limit="l")
+            skip = Skip(signal_id=signal.signal_id, follower=ALICE, leader=signal.leader, reason=reason)
+            self.do(c.Pass(skip=skip, signal=signal, at=NOW))
+        else:
+            self.do(self._offer(task))
+
+    @property
+    def _block(self) -> int:
+        return self.passed + 1 + len(self.tasks) // 3
+
+    def _offer(self, task: CopyTask) -> c.Offer:
+        spent = self.naive.days().get(f"day {day_of(task.signal.block_time)}", 0)
+        return c.Offer(
+            task=task,
+            resting=self._resting(task),
+            settings=self.settings,
+            market=Market(token_id=task.intent.token_id, tick=Price(1), minimum=NO_SHARES, fee_bps=FEE_BPS),
+            prepare=freeze,
+            day=c.EngineDay(limit=ENGINE_DAY, left=Usd(ENGINE_DAY.micro - spent)),
+            at=NOW + len(self.tasks),
+        )
+
+    def _resting(self, task: CopyTask) -> tuple[CopyTask, ...]:
+        """Return what an engine may still have in its queue, as it was when it came in: durable or not, ended or not."""
+        return tuple(one for one in self.tasks if one.signal.signal_id not in self.forgotten and one is not task)
+
+    @precondition(lambda self: self.tasks)
+    @rule(data=st.data())
+    def is_offered_again(self, data: st.DataObject) -> None:
+        """Whatever is known of it: at most what waits of it is placed."""
+        task = data.draw(st.sampled_from(self.tasks))
+        if task.signal.signal_id not in self.forgotten:
+            self.do(self._offer(task))
+
+    @precondition(lambda self: self.account.orders)
+    @rule(data=st.data(), status=STATUSES, part=st.integers(1, 9), settlement=SETTLEMENTS, again=st.booleans())
+    def the_venue_answers(
+        self, data: st.DataObject, status: str, part: int, settlement: dict[str, Any], again: bool
+    ) -> None:
+        open_order = data.draw(st.sampled_from(self.open_orders))
+        self.do(
+            c.Answer(
+                key=open_order.order.key, report=_report(open_order, status, part, settlement), again=again, at=NOW
+            )
+        )
+
+    @precondition(lambda self: any(one.state is OrderState.MATCHED for one in self.open_orders))
+    @rule(data=st.data(), firm=st.booleans())
+    def the_chain_has_the_last_word(self, data: st.DataObject, firm: bool) -> None:
+        matched = [one for one in self.open_orders if one.state is OrderState.MATCHED]
+        open_order = data.draw(st.sampled_from(matched))
+        assert open_order.report is not None
+        report = evolve(open_order.report, **({"settlement": Settlement.FIRM} if firm else FAILED))
+        self.do(c.Answer(key=open_order.order.key, report=report, at=NOW))
+        assert open_order.order.key not in self.account.orders
+
+    @precondition(lambda self: self.account.orders)
+    @rule(data=st.data(), what=st.sampled_from([c.Doubt, c.NotSent, c.Escalate]))
+    def nobody_answers(self, data: st.DataObject, what: Any) -> None:
+        key = data.draw(st.sampled_from(list(self.account.orders)))
+        outcome = {} if what is c.Doubt else {"outcome": OVER}
+        self.do(what(key=key, at=NOW, **outcome))
+
+    @precondition(lambda self: self.account.waiting)
+    @rule(data=st.data(), what=st.sampled_from(["retract", "resume", "try"]))
+    def happens_to_what_waits(self, data: st.DataObject, what: str) -> None:
+        task = data.draw(st.sampled_from([waits.task for waits in self.account.waiting.values()]))
+        match what:
+            case "retract":
+                self.do(c.Retract(signal=task.signal.signal_id, at=NOW))
+            case "resume":
+                self.do(c.Resume(signal=task.signal.signal_id, at=NOW))
+            case "try":
+                self.do(c.Try(task=task.task_id, most=2, at=NOW))
+
+    @precondition(lambda self: self.account.dead)
+    @rule(data=st.data(), replay=st.booleans())
+    def a_person_looks_at_a_dead_letter(self, data: st.DataObject, replay: bool) -> None:
+        task = data.draw(st.sampled_from(list(self.account.dead)))
+        self.do(c.Replay(task=task, at=NOW) if replay else c.Purge(task=task, outcome=OVER, at=NOW))
+
+    @precondition(lambda self: self.account.holdings)
+    @rule(data=st.data(), payout=st.sampled_from([0, 500_000, 1_000_000]))
+    def is_resolved(self, data: st.DataObject, payout: int) -> None:
+        spot = data.draw(st.sampled_from(list(self.account.holdings)))
+        self.do(c.Resolve(position=(ALICE, *spot), condition_id="0xc0", payout=Price(payout), at=NOW))
+
+    @rule(late=st.sampled_from([0.0, 0.0, 10.0**7]), blocks=st.integers(0, 2))
+    def time_passes(self, late: float, blocks: int) -> None:
+        self.passed += blocks
+        events = self.do(c.Tick(passed=self.passed, at=NOW + late))
+        # From here on it is the shard that remembers them.
+        self.forgotten |= {signal for event in events if isinstance(event, e.Forgot) for signal in event.signals}
+        self.gone_windows |= {name for event in events if isinstance(event, e.Forgot) for name in event.windows}
+
+    @rule(mode=st.sampled_from(Mode))
+    def a_person_sets_the_mode(self, mode: Mode) -> None:
+        self.do(c.SetMode(mode=mode, why="why", at=NOW))
+        self.do(c.SetMode(mode=Mode.RUN, why="why", at=NOW))
+        self.do(c.ResetPeak(at=NOW))
+
+    @rule(token=st.sampled_from(TOKENS), question=st.sampled_from(["q1", "q2"]), event=st.sampled_from(["", "e"]))
+    def the_catalog_learns(self, token: TokenId, question: str, event: str) -> None:
+        self.catalog.put([TokenFacts(token_id=token, condition_id=question, event=event)])
+
+    @rule()
+    def is_read_again(self) -> None:
+        """By another process, from what was written."""
+        again = account_of(ALICE, self.catalog, [PlainDocument(*part, body) for part, body in self.stored.items()])
+        self.account.recount()
+        assert kept(again) == kept(self.account)
+        assert derived(again) == derived(self.account)
+        self.played.account = again
+
+    @precondition(lambda self: self.commands)
+    @rule(data=st.data())
+    def a_prefix_is_replayed(self, data: st.DataObject) -> None:
+        """Whoever takes over asks again what may have been asked: nothing changes."""
+        upto = data.draw(st.integers(1, len(self.commands)))
+        before = documents(self.account)
+        for command in self.commands[:upto]:
+            match command:
+                case c.Offer(task=task) | c.Refuse(task=task) | c.Park(task=task):
+                    met = task.task_id not in self.account.waiting and task.signal.signal_id not in self.forgotten
+                case c.Pass(signal=signal):
+                    met = signal.signal_id not in self.forgotten
+                case c.Answer() | c.Doubt():
+                    met = True
+                case c.NotSent(key=key) | c.Escalate(key=key):
+                    met = key not in self.account.orders
+                case _:
+                    met = False
+            if met:
+                self.account.apply(self.account.decide(command))
+                assert documents(self.account) == before, command
+        assert not self.account.take_changes()[1]
+
+    # What always holds
+
+    @invariant()
+    def the_store_has_everything(self) -> None:
+        assert self.stored == documents(self.account)
+
+    @invariant()
+    def sums_are_what_a_recount_says(self) -> None:
+        self.account.decide(c.Doubt(key=make_task(make_signal()).key, at=NOW))  # follows the catalog
+        before = derived(self.account)
+        self.account.recount()
+        assert derived(self.account) == before
+
+    @invariant()
+    def the_naive_model_agrees(self) -> None:
+        account, naive = self.account, self.naive
+        assert dict(account.exposure._cost) == naive.cost()
+        assert set(account.exposure._spots) == naive.open_spots()
+        assert dict(account._promised) == naive.promised()
+        used = {name: window.used for name, window in account.windows.items()}
+        together = {name: used.get(name, 0) + account.held[name] for name in {*used, *account.held}}
+        counted = {name: amount for name, amount in naive.days().items() if name not in self.gone_windows}
+        assert {name: amount for name, amount in together.items() if name not in self.gone_windows} == counted
+        positions = naive.positions()
+        for spot in {*positions, *account.holdings}:
+            mine, theirs = account.position(spot), positions[spot]
+            assert (mine.lots, mine.shares, mine.cost) == (theirs.lots, theirs.shares, theirs.cost)
+            assert (mine.leader_shares, mine.oversold) == (theirs.leader_shares, theirs.oversold)
+        earned = sum(one.realised.micro + one.provisional.micro for one in positions.values())
+        assert account.performance.realised.micro == earned
+        assert {key: one.state for key, one in account.orders.items()} == {
+            key: state for key, state in naive.states.items() if state is not OrderState.ENDED
+        }
+
+    @invariant()
+    def every_task_ends_once(self) -> None:
+        ends = ended(self.naive.events)
+        open_tasks = {one.task.task_id for one in self.open_orders if not one.ended}
+        alive = {*self.account.waiting, *self.account.dead, *open_tasks}
+        passed = {event.signal.signal_id for event in self.naive.events if isinstance(event, e.Passed)}
+        for task in self.tasks:
+            assert (ends[task.task_id] == 1) != (task.task_id in alive or task.signal.signal_id in passed)
+
+    @invariant()
+    def facts_add_up(self) -> None:
+        sums = dict(
+            zip(AMOUNTS, map(sum, zip(*(one.amounts for one in self.facts.values()), strict=True)), strict=False)
+        )
+        positions = self.naive.positions().values()
+        assert sums.get("realised", 0) + sums.get("provisional", 0) == self.account.performance.realised.micro
+        assert sums.get("provisional", 0) == sum(one.provisional.micro for one in positions)
+        assert sums.get("fees", 0) == sum(one.fees.micro for one in positions)
+        ledger = list(self.naive.ledger())
+        undone = {entry.of for entry in ledger if entry.kind is EntryKind.REVERSE}
+        counted = [one for one in ledger if one.key not in undone and one.shares]
+        assert sums.get("trades", 0) == len(counted)
+        for name, side in (("bought", Side.BUY), ("sold", Side.SELL)):
+            assert sums.get(name, 0) == sum(one.notional.micro for one in counted if one.side is side)
+
+    def teardown(self) -> None:
+        """Once every order is proven, nothing is held for any."""
+        for open_order in self.open_orders:
+            if open_order.state is not OrderState.MATCHED:
+                self.do(c.Answer(key=open_order.order.key, report=_report(open_order, "killed", 1, {}), at=NOW))
+        assert not self.account.held
+        assert not self.account._promised
+        assert self.account.exposure.cost("all") == sum(
+            one.cost.micro for one in (holding.now for holding in self.account.holdings.values())
+        )
+        for spot, holding in self.account.holdings.items():
+            assert self.account.free(spot) == holding.now.shares
+
+
+def _spots_without(naive: Naive, event: e.Placed) -> set[Any]:
+    return Naive(naive.catalog, [one for one in naive.events if one is not event]).open_spots()
+
+
+def _report(open_order: OpenOrder, status: str, part: int, settlement: dict[str, Any]) -> ExecutionReport:
+    """Say something about an order: at its limit, with the whole fee."""
+    order = open_order.order
+    if status == "outside":
+        return report_on(order, shares=order.shares + Shares(10**9), notional=Usd(10**12))
+    report = report_on(order, Status(status))
+    if not report.shares:
+        return report
+    shares = Shares(max(1, report.shares.micro * part // 10)) if status == "partial" else report.shares
+    rounding = Rounding.DOWN if order.side is Side.BUY else Rounding.UP
+    notional = shares.at(order.limit_price, rounding)
+    if order.side is Side.SELL:
+        notional = min(notional, shares.at(Price(1_000_000), Rounding.UP))
+    fee = notional.scaled(Ratio(FEE_BPS * 100), Rounding.DOWN) if notional else NO_USD
+    return evolve(report, shares=shares, notional=notional, fee=fee, **settlement)
+
+
+TestAnAccount = AnAccount.TestCase
+TestAnAccount.settings = settings(
+    max_examples=int(os.environ.get("ACCOUNT_EXAMPLES", "60")),
+    stateful_step_count=30,
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
+)

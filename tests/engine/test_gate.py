@@ -1,0 +1,408 @@
+"""The gate and the shards behind it, without nodes: what is met twice, by whom, and what a reorg takes back."""
+
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+import trio
+import trio.testing
+from attrs import define, evolve, field
+
+from tests.builders import LEADER, POLYGON, hash_of, usd
+from tests.engine.desk import Desk, on_memory, open_desk
+from tests.harness import World
+from trio_copy.chain.decoders.order_filled import EXCHANGE_V2, OrderFilledDecoder
+from trio_copy.chain.feed import Armed, FeedItem, Sealed, SeenLog
+from trio_copy.chain.scanner import SCAN
+from trio_copy.config import EngineSettings
+from trio_copy.engine.gate import Gate, alone
+from trio_copy.engine.reader import LogReader
+from trio_copy.model.catalog import Catalog
+from trio_copy.model.control import shard_lease
+from trio_copy.model.decisions import Code, End
+from trio_copy.model.logs import RawLog
+from trio_copy.testing.devnet import DevChain, DevTx
+
+Clock = trio.testing.MockClock
+FOLLOWERS = ("alice", "bob", "carol")
+DEADLINE_S = 300.0
+
+
+@define(eq=False)
+class Feed:
+    """A chain, and a gate that hears of it as a test wants."""
+
+    desk: Desk
+    chain: DevChain
+    gate: Gate
+    _send: trio.MemorySendChannel[FeedItem]
+    _txs: World = field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self._txs = World(self.chain, [], self.desk.wall)
+
+    async def tell(self, *items: FeedItem) -> None:
+        for item in items:
+            await self._send.send(item)
+        await trio.testing.wait_all_tasks_blocked()
+
+    async def arm(self, number: int) -> None:
+        """Begin to read behind a block, as the owner of all shards that are held."""
+        await self.tell(Armed(self.chain.blocks[number].ref, None, self.desk.shard.checkpoint))
+
+    async def read(self, first: int, source: str = "node") -> None:
+        """Bring every log from a block on, and seal each block."""
+        for block in self.chain.blocks[first:]:
+            await self.bring(*block.logs, source=source)
+            await self.tell(Sealed(block.ref))
+
+    async def bring(self, *logs: RawLog, source: str = "node") -> None:
+        await self.tell(*(SeenLog(log, source, self.desk.wall()) for log in logs))
+
+    async def mine(self, *txs: DevTx) -> None:
+        """Let a block pass, with all its logs."""
+        self.chain.mine(*txs)
+        await self.read(len(self.chain.blocks) - 1)
+
+    async def reorg(self, *txs: DevTx) -> None:
+        """Put the newest block away and another one in its place."""
+        (dropped,) = self.chain.reorg(1, [txs])
+        await self.bring(*(evolve(log, removed=True) for log in dropped.logs), source=SCAN)
+        await self.read(len(self.chain.blocks) - 1, source=SCAN)
+
+    def buy(self, **changes: Any) -> DevTx:
+        return self._txs.buy(LEADER, **changes)
+
+
+@asynccontextmanager
+async def gate_at(desk: Desk, chain: DevChain | None = None) -> AsyncGenerator[Feed, None]:
+    send, receive = trio.open_memory_channel[FeedItem](0)
+    decoder = OrderFilledDecoder(frozenset({EXCHANGE_V2}))
+    gate = Gate(
+        reader=LogReader(
+            decoders=dict.fromkeys(decoder.topics, decoder),
+            book=desk.book,
+            quarantine=lambda kind, detail: None,
+            on_fill=lambda fill, signal_id, source: None,
+        ),
+        book=desk.book,
+        catalog=Catalog(),
+        settings=EngineSettings(deadline_s=DEADLINE_S),
+        store=desk.store,
+        shards=desk.holder.shards,
+        shard_of=alone,
+        observer=desk.recorder,
+        wall=desk.wall,
+    )
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(gate.run, receive)  # noqa: ASYNC113  what is sent waits in the channel
+        yield Feed(desk, chain or DevChain(POLYGON, desk.wall), gate, send)
+        nursery.cancel_scope.cancel()
+
+
+@define
+class Stuck:
+    """A market that a test keeps from answering."""
+
+    desk: Desk
+    asked: int = 0
+    answers: trio.Event = field(factory=trio.Event)
+
+    def __attrs_post_init__(self) -> None:
+        self.desk.execution.executor = self
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.desk.executor, name)
+
+    async def market(self, token_id: Any) -> Any:
+        self.asked += 1
+        await self.answers.wait()
+        return await self.desk.executor.market(token_id)
+
+
+def bought(desk: Desk) -> list[str]:
+    """Who bought, in order; each as often as he did."""
+    return sorted(one.task.follower for one in desk.recorder.finished if one.outcome.end is End.FILLED)
+
+
+# ------------------------------------------------------------------------------------------------------ met before
+
+
+async def test_the_first_copy_wins(clock: Clock) -> None:
+    """Read anew from the same block, by another source and beside a second copy, a trade is what it was: met."""
+    async with open_desk() as desk, gate_at(desk) as feed:
+        await feed.arm(0)
+        await feed.mine(feed.buy())
+        await feed.bring(*feed.chain.head.logs, source="another node")
+        await feed.bring(*feed.chain.head.logs, source=SCAN)
+        await trio.sleep(1)
+        await feed.arm(0)
+        await feed.read(1, source=SCAN)
+        await trio.sleep(1)
+        assert desk.recorder.admissions == ["admitted", "duplicate"]
+        assert bought(desk) == sorted(FOLLOWERS)
+        assert len(desk.executor.sent) == 3
+
+
+async def test_each_shard_meets_a_signal_for_itself(clock: Clock) -> None:
+    """A shard that comes later is met anew; for the one that was there, the same signal is a copy."""
+    async with open_desk(alone=False) as desk, gate_at(desk) as feed:
+        feed.gate.shard_of = lambda follower: 0 if follower == "alice" else 1
+        await feed.arm(0)
+        await feed.mine(feed.buy())
+        await trio.sleep(1)
+        assert bought(desk) == ["alice"]
+        lease = await desk.store.control.acquire(shard_lease(1), "me", 600.0)
+        assert lease is not None
+        await desk.holder.begin(1, lease)
+        await feed.arm(0)
+        await feed.read(1)
+        await trio.sleep(1)
+        assert bought(desk) == sorted(FOLLOWERS)
+        assert len(desk.executor.sent) == 3
+
+
+@pytest.mark.parametrize("sealed", [True, False], ids=["passed by the checkpoint", "above the checkpoint"])
+@pytest.mark.parametrize("waits_s", [1.0, 60.0], ids=["at once", "after accounts forgot what the shard knows"])
+async def test_what_an_earlier_owner_met_changes_nothing(clock: Clock, *, sealed: bool, waits_s: float) -> None:
+    """Whatever the second owner reads again: nothing more is sent, and no position changes."""
+    store = on_memory()
+    async with open_desk(open_store=store) as desk, gate_at(desk) as feed:
+        chain = feed.chain
+        await feed.arm(0)
+        chain.mine(feed.buy())
+        await feed.bring(*chain.head.logs)
+        if sealed:
+            await feed.tell(Sealed(chain.head.ref))
+        await trio.sleep(waits_s)
+        assert len(desk.executor.sent) == 3
+        task = desk.recorder.finished[0].task
+        held = desk.position(task)
+        assert held.shares
+        checkpoint = desk.shard.checkpoint
+        assert checkpoint is not None
+        assert checkpoint.number == (1 if sealed else 0)
+    async with open_desk(open_store=store) as desk, gate_at(desk, chain) as feed:
+        await feed.arm(0)
+        await feed.read(1)
+        await trio.sleep(20)
+        assert [desk.executor.sent, desk.recorder.finished, desk.recorder.skips] == [[], [], []]
+        assert desk.position(task) == held
+
+
+async def test_a_late_trade_below_the_checkpoint_is_met_once(clock: Clock) -> None:
+    """A node had hidden it; it is decided when it comes, and the next owner knows, though no block was passed since."""
+    store = on_memory()
+    async with open_desk(open_store=store) as desk, gate_at(desk) as feed:
+        chain, late = feed.chain, feed.buy()
+        await feed.arm(0)
+        chain.mine(late)
+        for _ in range(3):
+            await feed.mine()
+        await feed.tell(Sealed(chain.head.ref))
+        assert desk.shard.checkpoint is not None
+        assert desk.shard.checkpoint.number == 4
+        await feed.bring(*chain.blocks[1].logs, source=SCAN)
+        for _ in range(60):
+            await trio.sleep(1)
+            desk.shard.tick()
+        assert len(desk.executor.sent) == 3
+    async with open_desk(open_store=store) as desk, gate_at(desk, chain) as feed:
+        await feed.arm(0)
+        await feed.read(1)
+        await trio.sleep(20)
+        assert desk.executor.sent == []
+
+
+# -------------------------------------------------------------------------------------------------------- takeover
+
+
+@pytest.mark.parametrize("late", [False, True])
+async def test_a_second_owner_reads_from_the_checkpoint(clock: Clock, *, late: bool) -> None:
+    """The first one died between two trades' effects: the one is done, the other is decided now, or ends as too old."""
+    store = on_memory()
+    async with open_desk(open_store=store) as desk, gate_at(desk) as feed:
+        chain = feed.chain
+        await feed.arm(0)
+        await feed.mine(feed.buy(token=1))
+        await trio.sleep(1)
+        Stuck(desk)
+        await feed.mine(feed.buy(token=2))
+        await feed.mine()
+        await trio.sleep(1)
+        # Behind the block whose effect is missing, no checkpoint goes.
+        assert desk.shard.checkpoint is not None
+        assert desk.shard.checkpoint.number == 1
+    if late:
+        await trio.sleep(2 * DEADLINE_S)
+    async with open_desk(open_store=store) as desk, gate_at(desk, chain) as feed:
+        checkpoint = desk.shard.checkpoint
+        assert checkpoint is not None
+        await feed.arm(checkpoint.number)
+        await feed.read(checkpoint.number + 1)
+        await trio.sleep(10)
+        assert {int(order.token_id) for order in desk.executor.sent} == (set() if late else {2})
+        assert bought(desk) == ([] if late else sorted(FOLLOWERS))
+        assert {skip.reason.code for skip in desk.recorder.skips} == ({Code.TOO_OLD} if late else set())
+        assert desk.shard.checkpoint is not None
+        assert desk.shard.checkpoint.number == 3
+
+
+# ------------------------------------------------------------------------------------------------------ retraction
+
+WHERE: dict[str, dict[str, Any]] = {
+    "in a lane": {"workers": 0},
+    "in hand": {},
+    "for company": {"terms": {"minimum_policy": "accumulate", "minimum_usd": usd("9"), "accumulate_s": 300.0}},
+    "for its time": {"terms": {"delay_s": 30.0}},
+}
+
+
+@pytest.mark.parametrize("other_tx", [False, True], ids=["the same transaction", "another transaction"])
+@pytest.mark.parametrize("restarts", [False, True], ids=["one owner", "two owners"])
+@pytest.mark.parametrize("where", WHERE)
+async def test_what_is_not_placed_waits_for_its_signal(
+    clock: Clock, where: str, *, other_tx: bool, restarts: bool
+) -> None:
+    """Suspended wherever it stands, it goes on under its first identity and deadline once the trade is mined again.
+
+    Meanwhile the checkpoint goes on, for what is suspended is written down; and so it does where the owner changes.
+    """
+    store, options = on_memory(), WHERE[where]
+    async with open_desk(open_store=store, **options) as desk, gate_at(desk) as feed:
+        chain, trade = feed.chain, feed.buy()
+        stuck = Stuck(desk) if where == "in hand" else None
+        await feed.arm(0)
+        await feed.mine(trade)
+        (signal,) = desk.recorder.admitted
+        await trio.sleep(1)
+        await feed.reorg()
+        assert desk.recorder.retractions == [(3, 0)]
+        if stuck is not None:
+            assert stuck.asked == 3
+            stuck.answers.set()
+        await feed.mine()
+        await trio.sleep(35)
+        assert desk.executor.sent == desk.recorder.finished == []
+        assert desk.shard.checkpoint is not None
+        assert desk.shard.checkpoint.number == 2
+        if not restarts:
+            await comes_back(feed, trade, other_tx=other_tx)
+            await went_on(desk, signal, options)
+    if restarts:
+        async with open_desk(open_store=store, **options) as desk, gate_at(desk, chain) as feed:
+            await feed.arm(2)
+            await comes_back(feed, trade, other_tx=other_tx)
+            await went_on(desk, signal, options)
+
+
+async def comes_back(feed: Feed, trade: DevTx, *, other_tx: bool) -> None:
+    feed.chain.mine(evolve(trade, tx_hash=hash_of(999)) if other_tx else trade)
+    await feed.read(len(feed.chain.blocks) - 1, source=SCAN)
+    assert feed.desk.recorder.admissions[-1] == "adopted"
+
+
+async def went_on(desk: Desk, signal: Any, options: dict[str, Any]) -> None:
+    """Wait for the end of everybody's task, and look whose they are."""
+    waits_on = "minimum_usd" in options.get("terms", {})
+    if options.get("workers") == 0 or waits_on:
+        # Nobody works here, or it is still too little: it waits as it did before the reorg.
+        waiting = [waits for name in FOLLOWERS for waits in desk.account(name).waiting.values()]
+        assert [waits.suspended for waits in waiting] == [False] * 3
+        tasks = [waits.task for waits in waiting]
+    else:
+        await desk.recorder.wait_until(lambda: len(desk.recorder.finished) == 3)
+        assert bought(desk) == sorted(FOLLOWERS)
+        tasks = [one.task for one in desk.recorder.finished]
+    assert {task.signal.signal_id for task in tasks} == {signal.signal_id}
+    assert {task.deadline for task in tasks} == {signal.block_time + DEADLINE_S}
+
+
+async def test_each_shard_suspends_its_own(clock: Clock) -> None:
+    """Shards of one process share the lanes: what a reorg takes back is counted once, and goes on once."""
+    async with open_desk(alone=False, workers=0) as desk, gate_at(desk) as feed:
+        feed.gate.shard_of = lambda follower: 0 if follower == "alice" else 1
+        lease = await desk.store.control.acquire(shard_lease(1), "me", 600.0)
+        assert lease is not None
+        await desk.holder.begin(1, lease)
+        trade = feed.buy()
+        await feed.arm(0)
+        await feed.mine(trade)
+        await feed.reorg()
+        assert desk.recorder.retractions == [(3, 0)]
+        waiting = {
+            number: [follower for follower, account in shard.accounts.items() if account.waiting]
+            for number, shard in desk.holder.shards.items()
+        }
+        assert waiting == {0: ["alice"], 1: ["bob", "carol"]}
+        await comes_back(feed, trade, other_tx=False)
+        assert desk.lanes.suspended == 0
+
+
+async def test_a_trade_that_does_not_come_back_ends_unsent(clock: Clock) -> None:
+    """At its deadline, with its reason; the owner after that has nothing more of it."""
+    store = on_memory()
+    async with open_desk(open_store=store, workers=0) as desk, gate_at(desk) as feed:
+        await feed.arm(0)
+        await feed.mine(feed.buy())
+        await feed.reorg()
+        await desk.recorder.wait_until(lambda: len(desk.recorder.finished) == 3)
+        assert {(end, code) for _, end, code in desk.ends()} == {(End.RETRACTED, Code.RETRACTED)}
+        await trio.sleep(1)
+    async with open_desk(open_store=store) as desk:
+        assert not any(desk.account(name).waiting for name in desk.shard.accounts)
+
+
+@pytest.mark.parametrize("other_tx", [False, True], ids=["the same transaction", "another transaction"])
+@pytest.mark.parametrize("restarts", [False, True], ids=["one owner", "two owners"])
+async def test_what_is_placed_goes_on_and_is_not_bought_twice(clock: Clock, *, other_tx: bool, restarts: bool) -> None:
+    """The order is on its way when the reorg comes: somebody is told, and the trade's return adds nothing."""
+    store = on_memory()
+    async with open_desk(open_store=store) as desk, gate_at(desk) as feed:
+        chain, trade = feed.chain, feed.buy()
+        goes_on, submit = trio.Event(), desk.executor.submit
+
+        async def slowly(order: Any) -> Any:
+            await goes_on.wait()
+            return await submit(order)
+
+        desk.executor.submit = slowly
+        await feed.arm(0)
+        await feed.mine(trade)
+        await trio.sleep(1)
+        await feed.reorg()
+        assert desk.recorder.retractions == [(0, 3)]
+        goes_on.set()
+        await desk.recorder.wait_until(lambda: len(bought(desk)) == 3)
+        await feed.mine()
+        await trio.sleep(30)
+        if not restarts:
+            await comes_back(feed, trade, other_tx=other_tx)
+            await trio.sleep(10)
+            assert len(desk.executor.sent) == 3
+    if restarts:
+        async with open_desk(open_store=store) as desk, gate_at(desk, chain) as feed:
+            await feed.arm(2)
+            await comes_back(feed, trade, other_tx=other_tx)
+            await trio.sleep(10)
+            assert desk.executor.sent == []
+
+
+async def test_an_owner_who_had_met_it_before_knows_what_a_reorg_took(clock: Clock) -> None:
+    """Met by the first owner, read again and taken back by the second one, and mined in another transaction: once bought."""
+    store = on_memory()
+    async with open_desk(open_store=store) as desk, gate_at(desk) as feed:
+        chain, trade = feed.chain, feed.buy()
+        await feed.arm(0)
+        await feed.mine(trade)
+        await trio.sleep(30)
+        assert len(desk.executor.sent) == 3
+    async with open_desk(open_store=store) as desk, gate_at(desk, chain) as feed:
+        await feed.arm(0)
+        await feed.read(1)
+        await feed.reorg()
+        assert desk.recorder.retractions == [(0, 0)]
+        await comes_back(feed, trade, other_tx=True)
+        await trio.sleep(10)
+        assert desk.executor.sent == []

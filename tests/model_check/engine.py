@@ -1,0 +1,538 @@
+"""A tiny engine over real accounts, one step at a time: every step is a choice, and the world between two steps a value.
+
+Its rules are those of the real one. Events are applied at once; nothing is sent before its write has returned; writes leave
+in order; a fenced write ends the process. The checkpoint passes a block only when every signal of it is placed, ended or
+waiting in an account, and rides in a write. What it passes the shard remembers as met; what ended above it the account
+remembers itself. What a reorg took back is written down with what it was known by.
+
+Steps that only touch a process's own memory are not steps of their own where a crash right after them is a crash right before
+them: an answer is learned with the sending, and who was taken over from can only send what was durable before, or die.
+"""
+
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
+
+from tests.model_check.worlds import Accounts, Done, Held, Item, Key, Scenario
+from trio_copy.accounts import OrderState
+from trio_copy.model.decisions import CopyTask
+from trio_copy.model.fills import Side
+from trio_copy.model.ids import IntentKey, SignalId, intent_key
+from trio_copy.model.signals import Signal
+
+COST = 5_100_000
+"""What each purchase of these worlds may cost, in millionths."""
+Frozen = tuple[str, bytes]
+"""An order's key and body."""
+
+
+Puts = tuple[tuple[Key, bytes | None], ...]
+
+
+class Checkpoint(NamedTuple):
+    number: int = 0
+    version: int = 0
+    """Which history of the chain its block is of: what a block hash tells."""
+
+
+class Write(NamedTuple):
+    number: int
+    puts: Puts = ()
+    facts: tuple[tuple[str, str], ...] = ()
+    checkpoint: Checkpoint | None = None
+    sends: tuple[Frozen, ...] = ()
+
+
+class Store(NamedTuple):
+    token: int = 1
+    number: int = 0
+    documents: tuple[tuple[Key, bytes], ...] = ()
+    facts: tuple[tuple[str, str], ...] = ()
+    checkpoint: Checkpoint = Checkpoint()
+    placed: tuple[Frozen, ...] = ()
+    """Every order that was ever durable."""
+    drawn: int = 0
+
+
+class Process(NamedTuple):
+    """One owner of the shard, or who was it."""
+
+    token: int
+    canonical: bool = False
+    """Whether it began after the reorg, and knows nothing else."""
+    position: int = 0
+    version: int = 0
+    start: int = 0
+    since: int = 0
+    """The history of the chain that the checkpoint was of from which it began."""
+    alive: bool = True
+    marks: tuple[str, ...] = ()
+    """Its accounts, empty where one is not loaded."""
+    met: tuple[str, ...] = ()
+    heard: tuple[tuple[str, int], ...] = ()
+    """Signals that it read itself, and their blocks."""
+    first: tuple[tuple[tuple[str, ...], str], ...] = ()
+    """By what a retracted signal may be known again, and its identity."""
+    queue: tuple[str, ...] = ()
+    writes: tuple[Write, ...] = ()
+    outbox: tuple[Frozen, ...] = ()
+    number: int = 0
+    sealed: int = 0
+    asked: Checkpoint = Checkpoint()
+    granted: int = 0
+
+
+class World(NamedTuple):
+    store: Store = Store()
+    processes: tuple[Process, ...] = ()
+    venue: tuple[tuple[Frozen, str], ...] = ()
+    """What each order that arrived came to."""
+    reorged: bool = False
+    late: bool = False
+    crashes: int = 0
+
+
+class Wrong(Exception):
+    """A promise is broken."""
+
+
+class Engine:
+    """The rules; a mutant replaces one of them."""
+
+    def __init__(self, scenario: Scenario) -> None:
+        self.scenario = scenario
+        self.accounts = Accounts(scenario)
+        self.held: dict[str, Held] = {}
+        self.by_id = {signal.signal_id: signal for signal in scenario.signals.values()}
+
+    def start(self) -> World:
+        first = Process(token=1, marks=("",) * len(self.scenario.followers))
+        return World(processes=(first,))
+
+    # What may happen next
+
+    def steps(self, world: World) -> Iterator[tuple[bool, Callable[[], World]]]:
+        """Yield what may happen next: whether it must happen some day, and how."""
+        for number, process in enumerate(world.processes):
+            if not process.alive:
+                continue
+            own = list(self._own_steps(world, process))
+            # Nobody can come between any more: one order of what only it sees stands for all.
+            alone = number == len(world.processes) - 1 and not self._may_be_followed(world)
+            for step in own[:1] if alone and process.writes else own:
+                yield True, _bind(self._carry_out, world, number, step)
+        owner = world.processes[-1]
+        if self.scenario.reorg and not world.reorged:
+            yield False, lambda: world._replace(reorged=True)
+        if not world.late and (world.reorged or world.crashes or len(world.processes) > 1):
+            yield False, lambda: world._replace(late=True)
+        if owner.alive and world.crashes < self.scenario.crashes:
+            dead = owner._replace(alive=False, queue=(), writes=(), outbox=(), marks=())
+            yield False, lambda: self._with(world, dead)._replace(crashes=world.crashes + 1)
+        if not owner.alive or (self.scenario.zombie and len(world.processes) == 1):
+            yield not owner.alive, lambda: self.take_over(world)
+
+    def _may_be_followed(self, world: World) -> bool:
+        return world.crashes < self.scenario.crashes or (self.scenario.zombie and len(world.processes) == 1)
+
+    def _carry_out(self, world: World, number: int, step: Callable[[World, Process], World]) -> World:
+        return step(world, world.processes[number])
+
+    def _own_steps(self, world: World, process: Process) -> Iterator[Callable[[World, Process], World]]:
+        if process.writes:
+            yield self.write
+        if self.fenced(world, process):
+            yield lambda world, process: self._with(world, _gone(process))
+        elif process.position < len(self._stream(world, process)):
+            yield self.read
+        lanes = set()
+        for task in process.queue:
+            follower = self.accounts.tasks[task].follower
+            if follower not in lanes and not self._busy(process, follower):
+                yield _asked(self.place, task)
+            lanes.add(follower)
+        for order in process.outbox:
+            for answer in self.scenario.answers:
+                yield _asked(self.send, order, answer)
+        for held in self._loaded(process):
+            for key, open_order in held.account.orders.items():
+                if open_order.state is OrderState.UNKNOWN and (found := self.find(world, key)) is not None:
+                    yield _asked(self.learn, key, found)
+            if world.late and any(waits.suspended for waits in held.account.waiting.values()):
+                yield _asked(self.tick, str(held.account.follower))
+        if not process.writes and self.passable(process) != process.asked:
+            yield lambda world, process: self._with(world, self._commit(process))
+
+    # Reading
+
+    def _stream(self, world: World, process: Process) -> tuple[Item, ...]:
+        scenario = self.scenario
+        if process.canonical:
+            items = scenario.canonical
+        else:
+            items = (() if process.since else scenario.before) + (scenario.reorg if world.reorged else ())
+        retracts = process.since == 0
+        return tuple(item for item in items if (retracts if item.what == "retract" else item.number > process.start))
+
+    def read(self, world: World, process: Process) -> World:
+        item = self._stream(world, process)[process.position]
+        process = process._replace(position=process.position + 1)
+        if item.what == "retract":
+            process = process._replace(sealed=min(process.sealed, item.number - 1), version=1)
+        for name in item.signals:
+            signal = self.scenario.signals[name]
+            heard = self._retract if item.what == "retract" else self._hear
+            process = heard(world, process, signal, item.number)
+            if not process.alive:
+                return self._with(world, process)
+        if item.what == "block":
+            process = process._replace(sealed=item.number)
+        return self._with(world, process)
+
+    def _hear(self, world: World, process: Process, signal: Signal, block: int) -> Process:
+        credits = dict(process.first)
+        mine = credits.get(signal.credit_key or ())
+        identity = signal.signal_id if mine is None else self.by_id[SignalId(mine)].signal_id
+        heard = dict(process.heard)
+        heard[signal.signal_id] = heard[identity] = block
+        process = process._replace(heard=tuple(sorted(heard.items())))
+        for number, follower in enumerate(self.scenario.followers):
+            process = self._load(world, process, number)
+            if not process.alive:
+                return process
+            task = self.accounts.task_of(identity, follower)
+            account = self.held[process.marks[number]].account
+            waits = account.waiting.get(task.task_id)
+            if waits is not None and waits.suspended:
+                process = self._apply(process, number, "resume", identity)
+                process = process._replace(queue=(*process.queue, task.task_id))
+            elif task.task_id not in process.queue and not self._knows(process, account.has_met, task):
+                process = process._replace(queue=(*process.queue, task.task_id))
+        return process
+
+    def _knows(self, process: Process, has_met: Callable[..., bool], task: CopyTask) -> bool:
+        return task.signal.signal_id in process.met or has_met(task.signal.signal_id, task.task_id)
+
+    def _retract(self, world: World, process: Process, signal: Signal, block: int) -> Process:
+        first = dict(process.first)
+        if signal.credit_key is not None:
+            first[signal.credit_key] = signal.signal_id
+        process = process._replace(first=tuple(sorted(first.items())))
+        process = self._commit(process, puts=((("", "credit", signal.signal_id), b"retracted"),))
+        for number, follower in enumerate(self.scenario.followers):
+            process = self._load(world, process, number)
+            if not process.alive:
+                return process
+            task = self.accounts.task_of(signal.signal_id, follower)
+            if task.task_id in process.queue:
+                process = process._replace(queue=tuple(one for one in process.queue if one != task.task_id))
+                process = self._apply(process, number, "park", task.task_id)
+            process = self._apply(process, number, "retract", signal.signal_id)
+        return process
+
+    # Placing, sending, learning
+
+    def place(self, world: World, process: Process, name: str) -> World:
+        task = self.accounts.tasks[name]
+        number = self.scenario.followers.index(task.follower)
+        resting = tuple(
+            one for one in process.queue if one != name and self.accounts.tasks[one].follower == task.follower
+        )
+        left = None
+        if self.scenario.day is not None:
+            for each in range(len(self.scenario.followers)):
+                process = self._load(world, process, each)
+            if not process.alive:
+                return self._with(world, process)
+            spent = sum(_spent(held) for held in self._loaded(process))
+            if task.intent.side is Side.BUY and process.granted < spent + COST <= self.scenario.day:
+                return self.draw(world, process, spent + COST)
+            left = process.granted - spent
+        process = self._load(world, process, number)
+        if not process.alive:
+            return self._with(world, process)
+        process = process._replace(queue=tuple(one for one in process.queue if one != name))
+        what = "refuse" if world.late else "offer"
+        return self._with(world, self._apply(process, number, what, name, *resting, left=left))
+
+    def draw(self, world: World, process: Process, total: int) -> World:
+        """Have more of the common budget: durable before it is spent."""
+        drawn = max(world.store.drawn, total)
+        world = world._replace(store=world.store._replace(drawn=drawn))
+        return self._with(world, process._replace(granted=total))
+
+    def write(self, world: World, process: Process) -> World:
+        write, *rest = process.writes
+        return self._written(world, process._replace(writes=tuple(rest)), write)
+
+    def _written(self, world: World, process: Process, write: Write) -> World:
+        store = world.store
+        if self.fenced(world, process):
+            return self._with(world, _gone(process))
+        if write.number != store.number + 1:
+            raise Wrong("a write is missing")
+        documents = dict(store.documents)
+        for key, body in write.puts:
+            if body is None:
+                documents.pop(key, None)
+            else:
+                documents[key] = body
+        kinds = dict(store.facts)
+        for name, kind in write.facts:
+            if kinds.setdefault(name, kind) != kind:
+                raise Wrong(f"doubled: a task ended as {kinds[name]} and as {kind}")
+        store = store._replace(
+            number=write.number,
+            documents=tuple(sorted(documents.items())),
+            facts=tuple(sorted(kinds.items())),
+            checkpoint=write.checkpoint or store.checkpoint,
+            placed=tuple(sorted({*store.placed, *write.sends})),
+        )
+        process = process._replace(outbox=(*process.outbox, *(one for one in write.sends if one not in process.outbox)))
+        if write.checkpoint is not None:
+            for number, mark in enumerate(process.marks):
+                if mark:
+                    known = self.known_to_the_shard(process)
+                    process = self._apply(process, number, "tick", str(write.checkpoint.number), "0", *known)
+        return self._with(world._replace(store=store), process)
+
+    def send(self, world: World, process: Process, order: Frozen, answer: str) -> World:
+        if order not in world.store.placed:
+            raise Wrong("sent before it was durable")
+        process = process._replace(outbox=tuple(one for one in process.outbox if one != order))
+        venue = dict(world.venue)
+        if order in venue:
+            # Its own name makes it one order, whoever sends it.
+            said = venue[order]
+        elif answer == "lose request":
+            said = "nothing"
+        else:
+            said = venue[order] = "kill" if answer == "kill" else "fill"
+        heard = "doubt" if answer.startswith("lose") else said
+        world = world._replace(venue=tuple(sorted(venue.items())))
+        self.check_venue(world)
+        return self.learn(world, process, order[0], heard)
+
+    def learn(self, world: World, process: Process, key: str, what: str) -> World:
+        for number, mark in enumerate(process.marks):
+            if mark and IntentKey(key) in self.held[mark].account.orders:
+                process = self._apply(process, number, what, key)
+                # What goes on with another attempt waits for its turn.
+                for task, waits in self.held[process.marks[number]].account.waiting.items():
+                    if waits.task.attempt and task not in process.queue:
+                        process = process._replace(queue=(*process.queue, task))
+        return self._with(world, process)
+
+    def find(self, world: World, key: str) -> str | None:
+        """Ask the venue for an order: it is there, or can never be, or nobody can say."""
+        for (known, _), what in world.venue:
+            if known == key:
+                return what
+        under_way = any(key == one for process in world.processes if process.alive for one, _ in process.outbox)
+        return None if under_way else "absent"
+
+    def tick(self, world: World, process: Process, follower: str) -> World:
+        number = self.scenario.followers.index(follower)
+        return self._with(world, self._apply(process, number, "tick", "0", "9"))
+
+    # Owning
+
+    def take_over(self, world: World) -> World:
+        """Become the only writer of the shard; open orders and what waits come first."""
+        token = world.processes[-1].token + 1
+        before = self.fence(world.processes[-1])
+        world = self._with(world, before)._replace(store=world.store._replace(token=token, number=0))
+        store = world.store
+        canonical = world.reorged and bool(self.scenario.canonical)
+        start = store.checkpoint.number
+        if canonical and store.checkpoint.version == 0:
+            # The block that it stands at is not in the chain any more: from where both agree.
+            fork = self.scenario.reorg[0].number
+            start = min(start, fork - 1)
+        process = Process(
+            token=token,
+            canonical=canonical,
+            version=max(int(canonical), store.checkpoint.version),
+            start=start,
+            since=store.checkpoint.version,
+            first=self._retracted(store),
+            sealed=start,
+            asked=store.checkpoint,
+            marks=("",) * len(self.scenario.followers),
+            met=self.remembered(store),
+        )
+        heads = {key[0] for key, _ in store.documents if key[1] in ("order", "waits")}
+        for number, follower in enumerate(self.scenario.followers):
+            if follower not in heads:
+                continue
+            process = self._load(world, process, number)
+            account = self.held[process.marks[number]].account
+            for key, open_order in account.orders.items():
+                if open_order.state is OrderState.PLACED:
+                    process = self._apply(process, number, "doubt", key)
+            waiting = [waits.task for waits in account.waiting.values() if not waits.suspended]
+            ready = sorted(waiting, key=lambda task: task.decided_at)
+            process = process._replace(queue=(*process.queue, *(task.task_id for task in ready)))
+        return world._replace(processes=(*world.processes, process))
+
+    def _retracted(self, store: Store) -> tuple[tuple[tuple[str, ...], str], ...]:
+        """Say by what retracted signals are known again: whoever took them back wrote it down."""
+        known = [self.by_id[SignalId(key[2])] for key, _ in store.documents if key[1] == "credit"]
+        return tuple(sorted((one.credit_key, one.signal_id) for one in known if one.credit_key is not None))
+
+    def remembered(self, store: Store) -> tuple[str, ...]:
+        return tuple(sorted(key[2] for key, _ in store.documents if key[1] == "met"))
+
+    def fence(self, before: Process) -> Process:
+        """Say what an owner can still do that was taken over from: each of its writes will fail."""
+        return before._replace(queue=(), writes=(), marks=("",) * len(self.scenario.followers))
+
+    def fenced(self, world: World, process: Process) -> bool:
+        return world.store.token != process.token
+
+    def known_to_the_shard(self, process: Process) -> tuple[str, ...]:
+        return process.met
+
+    def passable(self, process: Process) -> Checkpoint:
+        """Return up to where every signal is placed, ended or waiting in an account."""
+        number = process.sealed
+        for name in process.queue:
+            task = self.accounts.tasks[name]
+            mark = process.marks[self.scenario.followers.index(task.follower)]
+            if not mark or task.task_id not in self.held[mark].account.waiting:
+                block = dict(process.heard).get(task.signal.signal_id, task.signal.block_number)
+                number = min(number, block - 1)
+        return process.asked if number <= process.start else Checkpoint(number, process.version)
+
+    # Inside
+
+    def _busy(self, process: Process, follower: str) -> bool:
+        mark = process.marks[self.scenario.followers.index(follower)]
+        return bool(mark) and any(one.held for one in self.held[mark].account.orders.values())
+
+    def _loaded(self, process: Process) -> list[Held]:
+        return [self.held[mark] for mark in process.marks if mark]
+
+    def _load(self, world: World, process: Process, number: int) -> Process:
+        if not process.alive or process.marks[number]:
+            return process
+        if self.fenced(world, process):
+            return _gone(process)
+        held = self.accounts.read(self.scenario.followers[number], frozenset(world.store.documents))
+        return self._mark(process, number, held)
+
+    def _mark(self, process: Process, number: int, held: Held) -> Process:
+        self.held[held.mark] = held
+        marks = list(process.marks)
+        marks[number] = held.mark
+        return process._replace(marks=tuple(marks))
+
+    def _apply(self, process: Process, number: int, *command: str, left: int | None = None) -> Process:
+        done = self.carry_out(self.held[process.marks[number]], *command, left=left)
+        process = self._mark(process, number, done.held)
+        return self._commit(process, done) if done.puts or done.facts else process
+
+    def carry_out(self, held: Held, *command: str, left: int | None = None) -> Done:
+        return self.accounts.do(held, *command, left=left)
+
+    def _commit(self, process: Process, done: Done | None = None, puts: Puts = ()) -> Process:
+        """Put what is to be written in line, and with it how far the checkpoint may pass."""
+        checkpoint: Checkpoint | None = self.passable(process)
+        puts = puts if done is None else done.puts
+        if checkpoint is not None and checkpoint != process.asked:
+            met = [name for name, block in process.heard if block <= checkpoint.number and name not in process.met]
+            puts += tuple((("", "met", name), b"met") for name in met)
+            process = process._replace(asked=checkpoint, met=tuple(sorted({*process.met, *met})))
+        else:
+            checkpoint = None
+        write = Write(
+            number=process.number + 1,
+            puts=puts,
+            facts=() if done is None else done.facts,
+            checkpoint=checkpoint,
+            sends=() if done is None else done.orders,
+        )
+        return self.queue_write(process._replace(number=write.number), write)
+
+    def queue_write(self, process: Process, write: Write) -> Process:
+        return process._replace(writes=(*process.writes, write))
+
+    def _with(self, world: World, process: Process) -> World:
+        same = [process if one.token == process.token else one for one in world.processes]
+        return world._replace(processes=tuple(same))
+
+    # What must hold
+
+    def check_venue(self, world: World) -> None:
+        """Nothing is bought twice, no name stands for two bodies, and no cap is passed."""
+        filled: dict[tuple[str, str], int] = {}
+        bodies: dict[str, bytes] = {}
+        spent: dict[str, int] = {}
+        for order, what in world.venue:
+            frozen = self.accounts.orders[order]
+            if bodies.setdefault(order[0], order[1]) != order[1]:
+                raise Wrong("two bodies under one name")
+            if what != "fill":
+                continue
+            (task,) = [one for one in self.accounts.tasks.values() if _is_of(order[0], one)]
+            whose = (task.signal.signal_id, task.follower)
+            filled[whose] = filled.get(whose, 0) + 1
+            if filled[whose] > 1:
+                raise Wrong(f"doubled: {task.follower} has two fills of one signal")
+            if frozen.side is Side.BUY:
+                spent[task.follower] = spent.get(task.follower, 0) + COST
+        cap, day = self.scenario.settings.caps.max_exposure_usd, self.scenario.day
+        if cap is not None and any(amount > cap.micro for amount in spent.values()):
+            raise Wrong("over a cap")
+        if day is not None and not sum(spent.values()) <= world.store.drawn <= day:
+            raise Wrong("over a cap: more is spent of the common day than was drawn")
+
+    def check_end(self, world: World) -> None:
+        """Nothing is lost: each follow of each signal has one end, and the books are what the venue says."""
+        store, scenario = world.store, self.scenario
+        kinds = dict(store.facts)
+        stays = scenario.stays
+        if scenario.reorg and not world.reorged:
+            stays = tuple(name for item in scenario.before for name in item.signals)
+        for follower in scenario.followers:
+            held = self.accounts.read(follower, frozenset(store.documents))
+            if held.account.orders:
+                raise Wrong("an order is open at the end")
+            for name in stays:
+                task = self.accounts.task_of(scenario.signals[name].signal_id, follower)
+                if kinds.get(task.task_id) not in ("filled", "ended"):
+                    raise Wrong(f"lost: {follower} never heard the end of {name}")
+            bought = 0
+            for order, what in world.venue:
+                frozen = self.accounts.orders[order]
+                if what == "fill" and frozen.wallet.follower == follower:
+                    bought += frozen.shares.micro if frozen.side is Side.BUY else -frozen.shares.micro
+            held_now = sum(one.now.shares.micro - one.now.oversold.micro for one in held.account.holdings.values())
+            if held_now != bought:
+                raise Wrong(f"the books of {follower} say {held_now}, the venue says {bought}")
+
+
+def _spent(held: Held) -> int:
+    """What an account has spent of a day, or may have: every signal of these worlds is of one day."""
+    account = held.account
+    used = {name: window.used for name, window in account.windows.items()}
+    return sum(
+        used.get(name, 0) + account.held[name]
+        for name in {*used, *account.held}
+        if name.startswith("day ") and name.count(" ") == 1
+    )
+
+
+def _is_of(key: str, task: CopyTask) -> bool:
+    return any(intent_key(task.task_id, attempt) == key for attempt in range(3))
+
+
+def _gone(process: Process) -> Process:
+    return process._replace(alive=False, queue=(), writes=(), outbox=(), marks=())
+
+
+def _bind(step: Callable[..., World], *args: Any) -> Callable[[], World]:
+    return lambda: step(*args)
+
+
+def _asked(step: Callable[..., World], *args: Any) -> Callable[[World, Process], World]:
+    return lambda world, process: step(world, process, *args)

@@ -1,0 +1,100 @@
+"""Engines that are broken on purpose: the search must find each."""
+
+from attrs import evolve
+
+from tests.model_check.engine import Checkpoint, Engine, Process, Store, World, Write, Wrong
+from tests.model_check.search import wander
+from tests.model_check.worlds import Done, Held, scenarios
+
+
+class CheckpointRunsAhead(Engine):
+    """Passes a block as soon as it was read."""
+
+    def passable(self, process: Process) -> Checkpoint:
+        return process.asked if process.sealed <= process.start else Checkpoint(process.sealed, process.version)
+
+
+class SentBeforeDurable(Engine):
+    """Sends an order while its write is under way."""
+
+    def queue_write(self, process: Process, write: Write) -> Process:
+        return super().queue_write(process, write)._replace(outbox=(*process.outbox, *write.sends))
+
+
+class SpentBeforeDrawn(Engine):
+    """Spends of the common budget what it has not drawn yet."""
+
+    def draw(self, world: World, process: Process, total: int) -> World:
+        return self._with(world, process._replace(granted=total))
+
+
+class OutOfOrder(Engine):
+    """Carries out the newest write first, on a store that does not count."""
+
+    def write(self, world: World, process: Process) -> World:
+        *rest, write = process.writes
+        return self._written(world, process._replace(writes=tuple(rest)), write)
+
+    def _written(self, world: World, process: Process, write: Write) -> World:
+        if world.store.token == process.token:
+            write = write._replace(number=world.store.number + 1)
+        return super()._written(world, process, write)
+
+
+class NoFence(Engine):
+    """Takes a shard over and leaves its old owner's writes in force."""
+
+    def fence(self, before: Process) -> Process:
+        return before
+
+    def fenced(self, world: World, process: Process) -> bool:
+        return False
+
+    def _written(self, world: World, process: Process, write: Write) -> World:
+        return super()._written(world, process, write._replace(number=world.store.number + 1))
+
+
+class BookedTwice(Engine):
+    """Books what it learns a second time."""
+
+    def carry_out(self, held: Held, *command: str, left: int | None = None) -> Done:
+        if command[0] == "fill":
+            command = (*command, "twice")
+        return super().carry_out(held, *command, left=left)
+
+
+class MetForgotten(Engine):
+    """Takes a shard over without what it has met."""
+
+    def remembered(self, store: Store) -> tuple[str, ...]:
+        return ()
+
+
+class ForgetsByBlock(Engine):
+    """Lets accounts forget what ended below the checkpoint, whether the shard has met it or not."""
+
+    def known_to_the_shard(self, process: Process) -> tuple[str, ...]:
+        return tuple(sorted(signal.signal_id for signal in self.scenario.signals.values()))
+
+
+MUTANTS: dict[type[Engine], str] = {
+    CheckpointRunsAhead: "a purchase and a sale",
+    SentBeforeDurable: "a purchase and a sale",
+    SpentBeforeDrawn: "two purchases under caps for one",
+    OutOfOrder: "a purchase and a sale",
+    NoFence: "a purchase and a sale",
+    BookedTwice: "a purchase and a sale",
+    MetForgotten: "the purchase is mined again",
+    ForgetsByBlock: "the purchase is mined again",
+}
+"""Each with the smallest world in which it shows."""
+
+
+def hunt(mutant: type[Engine]) -> str | None:
+    """Return what is wrong with a mutant in the first of its histories in which something is; None when it slips through."""
+    (scenario,) = [one for one in scenarios() if one.name == MUTANTS[mutant]]
+    try:
+        wander(mutant(evolve(scenario, followers=("alice", "bob") if mutant is OutOfOrder else ("alice",))), 20_000)
+    except Wrong as wrong:
+        return str(wrong)
+    return None

@@ -1,0 +1,84 @@
+"""Data that an earlier version left under the same prefix: refused in one line, untouched, and there to be exported."""
+
+import json
+from collections.abc import Iterator
+
+import pytest
+
+from tests.redis.server import RedisServer, running_redis
+from tests.redis.stores import new_prefix
+from tests.redis.test_open import refused
+from trio_copy.errors import ConfigError
+from trio_copy_redis import RedisSettings
+from trio_copy_redis.old_books import export_old
+
+ALICE, BOB = "alice", "bob"
+LEADER = "0x" + "1e" * 20
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[RedisServer]:
+    with running_redis() as one:
+        yield one
+
+
+def leave_old_data(server: RedisServer, prefix: str) -> None:
+    """Write what the earlier version wrote: how many shards, two follows, and a ledger of two followers."""
+    common = f"{{{prefix}:common}}"
+    server.ask("HSET", f"{common}:shape", "shards", 4)
+    server.ask("HSET", f"{common}:follows", f"{BOB}|{LEADER}", '2|command|{"size.ratio":"0.5"}')
+    server.ask("HSET", f"{common}:follows", f"{ALICE}|{LEADER}", "1|file|{}")
+    server.ask("SADD", f"{common}:followers", ALICE, BOB)
+    for at, (follower, key) in enumerate([(ALICE, "a"), (BOB, "b"), (ALICE, "c"), (ALICE, "d")]):
+        tag = f"{{{prefix}:follower:{follower}}}"
+        server.ask("HSET", f"{tag}:entry:{key}", "rec", json.dumps({"key": key, "shares": "10"}), "booking", "{}")
+        server.ask("XADD", f"{tag}:ledger", "*", "k", key, "at", f"{1.7e9 + at!r}")
+
+
+def exported(url: str, prefix: str) -> list[dict[str, dict[str, object]]]:
+    lines: list[str] = []
+    export_old(RedisSettings(url=url, prefix=prefix), lines.append)
+    return [json.loads(line) for line in lines]
+
+
+EXPORTED = [
+    {"follow": {"follower": ALICE, "leader": LEADER, "own": {}, "source": "file"}},
+    {"follow": {"follower": BOB, "leader": LEADER, "own": {"size.ratio": "0.5"}, "source": "command"}},
+    *({"entry": {"key": key, "shares": "10"}} for key in "abcd"),
+]
+
+
+async def test_old_data_are_refused(server: RedisServer) -> None:
+    """Neither an engine nor a guest opens them, the line says the way out, and nothing was changed."""
+    prefix = new_prefix()
+    leave_old_data(server, prefix)
+    before = sorted(server.ask("KEYS", f"{{{prefix}:*"))
+    for guest in (False, True):
+        said = await refused(server.url, prefix=prefix, guest=guest)
+        assert f'"{prefix}" holds data of another one' in said
+        assert "trio-copy export-books" in said
+        assert "use another store.redis.prefix" in said
+        assert "\n" not in said
+    assert sorted(server.ask("KEYS", f"{{{prefix}:*")) == before
+
+
+def test_old_books_are_exported(server: RedisServer) -> None:
+    """Follows by their age, then bookings by theirs, as they were stored; nothing was changed."""
+    prefix = new_prefix()
+    leave_old_data(server, prefix)
+    before = sorted(server.ask("KEYS", f"{{{prefix}:*"))
+    assert exported(server.url, prefix) == EXPORTED
+    assert sorted(server.ask("KEYS", f"{{{prefix}:*")) == before
+
+
+def test_there_is_nothing_to_export(server: RedisServer) -> None:
+    """Where no earlier version wrote, that is said."""
+    with pytest.raises(ConfigError, match="expected data of an earlier version"):
+        exported(server.url, new_prefix())
+
+
+async def test_data_of_a_later_version_are_refused(server: RedisServer) -> None:
+    """What is laid out in a way that is not known yet is not touched."""
+    prefix = new_prefix()
+    server.ask("HSET", f"{{{prefix}:common}}:layout", "layout", "3", "shards", "4")
+    assert "expected data of this version" in await refused(server.url, prefix=prefix)

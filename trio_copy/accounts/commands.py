@@ -1,0 +1,213 @@
+"""What an account may be asked. Everything that an answer depends on is in the command, or in the account."""
+
+from collections.abc import Callable, Container
+
+from attrs import frozen
+
+from trio_copy.model.control import Mode
+from trio_copy.model.decisions import CopyTask, OrderIntent, Outcome, Skip
+from trio_copy.model.follow_settings import FollowSettings
+from trio_copy.model.ids import IntentKey, SignalId, TaskId
+from trio_copy.model.orders import ExecutionReport, Market, Order
+from trio_copy.model.positions import PositionKey
+from trio_copy.model.signals import Signal
+from trio_copy.model.units import Price, Usd
+
+Prepare = Callable[[IntentKey, OrderIntent], Order]
+"""An executor's `prepare` for one wallet and one market: pure."""
+
+
+@frozen(kw_only=True)
+class EngineDay:
+    """The budget of a day that all accounts share, as far as the account's shard may draw on it."""
+
+    limit: Usd
+    left: Usd
+    """What the shard was granted and has neither spent nor set aside."""
+
+
+@frozen(kw_only=True)
+class Offer:
+    """Place a task: a worker, its lane and a rate slot are in hand, and what is placed now is sent at once."""
+
+    task: CopyTask
+    resting: tuple[CopyTask, ...] = ()
+    """What else of its follower, leader and token is not placed, besides what the account knows to wait; oldest first."""
+    settings: FollowSettings
+    market: Market
+    prepare: Prepare
+    day: EngineDay | None = None
+    """None where there is no such budget."""
+    at: float
+    """Unix seconds, as everywhere."""
+
+
+@frozen(kw_only=True)
+class Refuse:
+    """End a task that shall not be placed: too old, halted, not wanted any more, no room."""
+
+    task: CopyTask
+    outcome: Outcome
+    resting: tuple[CopyTask, ...] = ()
+    at: float
+
+
+@frozen(kw_only=True)
+class Pass:
+    """Note that the follow did not want a signal."""
+
+    skip: Skip
+    signal: Signal
+    at: float
+
+
+@frozen(kw_only=True)
+class Park:
+    """Let a task wait, durably: for its time, or for company."""
+
+    task: CopyTask
+    at: float
+
+
+@frozen(kw_only=True)
+class Try:
+    """Take up, singly, a task that was waiting when the process before ended uncleanly: it may be what ended it."""
+
+    task: TaskId
+    most: int
+    """How often it may be tried before it becomes a dead letter."""
+    at: float
+
+
+@frozen(kw_only=True)
+class Answer:
+    """Learn what the venue says about an order. A report that proves nothing is a doubt."""
+
+    key: IntentKey
+    report: ExecutionReport
+    again: bool = False
+    """Whether another attempt is wanted, should this one have filled nothing."""
+    by_hand: bool = False
+    """Whether a person answers for it, who has looked: then it is believed even where it leaves its order."""
+    at: float
+
+
+@frozen(kw_only=True)
+class Doubt:
+    """Nobody can say what became of an order."""
+
+    key: IntentKey
+    at: float
+
+
+@frozen(kw_only=True)
+class NotSent:
+    """An order was certainly not sent, nor will be."""
+
+    key: IntentKey
+    outcome: Outcome
+    at: float
+
+
+@frozen(kw_only=True)
+class Escalate:
+    """End the tasks of an unproven order for a person to look at; what it holds stays held."""
+
+    key: IntentKey
+    outcome: Outcome
+    at: float
+
+
+@frozen(kw_only=True)
+class Retract:
+    """Suspend what waits of a signal that a reorg took back."""
+
+    signal: SignalId
+    at: float
+
+
+@frozen(kw_only=True)
+class Resume:
+    """Let what was suspended of a signal go on: it is there again."""
+
+    signal: SignalId
+    at: float
+
+
+@frozen(kw_only=True)
+class Resolve:
+    """Turn a position into what its token pays; its question is decided for good."""
+
+    position: PositionKey
+    condition_id: str
+    payout: Price
+    at: float
+
+
+@frozen(kw_only=True)
+class Tick:
+    """End what has waited in vain, and forget what nobody can ask about any more."""
+
+    passed: int
+    """The durable checkpoint."""
+    met: Container[SignalId] | None = None
+    """What the shard remembers by itself; None for everything at or below the checkpoint.
+
+    A reorg may have taken a signal out of a block that an owner then passes without ever having heard of it. Nobody but the
+    account remembers it then, and it may be mined again.
+    """
+    at: float
+
+
+@frozen(kw_only=True)
+class SetMode:
+    """A person, or a loss cap, sets the follower's mode."""
+
+    mode: Mode
+    why: str
+    at: float
+
+
+@frozen(kw_only=True)
+class ResetPeak:
+    """Let the drawdown start over from today's total; a person asks for it."""
+
+    at: float
+
+
+@frozen(kw_only=True)
+class Replay:
+    """Let a dead letter wait to be taken up again; a person asks for it."""
+
+    task: TaskId
+    at: float
+
+
+@frozen(kw_only=True)
+class Purge:
+    """Give a dead letter up; a person asks for it."""
+
+    task: TaskId
+    outcome: Outcome
+    at: float
+
+
+Command = (
+    Offer
+    | Refuse
+    | Pass
+    | Park
+    | Try
+    | Answer
+    | Doubt
+    | NotSent
+    | Escalate
+    | Retract
+    | Resume
+    | Resolve
+    | Tick
+    | SetMode
+    | ResetPeak
+    | Replay
+    | Purge
+)

@@ -1,0 +1,253 @@
+"""An account as documents, and back: `account_of(documents of a) == a`.
+
+A document is a list of plain values, which whoever stores it may write as JSON: see `records.write_plain`. Whole numbers may be
+of any width, token ids are text. The lists are positional: each has its own version, so that an older one is recognised.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from attrs import frozen
+
+from trio_copy.accounts.account import (
+    MONEY,
+    Account,
+    DeadLetter,
+    Part,
+    Spot,
+    Waiting,
+    order_name,
+    position_name,
+    waits_name,
+)
+from trio_copy.accounts.budgets import Window
+from trio_copy.accounts.holdings import NOTHING_HELD, Holding
+from trio_copy.accounts.orders import OpenOrder, OrderState
+from trio_copy.accounts.plain import (
+    PlainError,
+    entry_of,
+    first,
+    number_of,
+    order_of,
+    plain_entry,
+    plain_order,
+    plain_position,
+    plain_report,
+    plain_task,
+    position_of,
+    report_of,
+    task_of,
+)
+from trio_copy.model.budgets import Performance
+from trio_copy.model.catalog import Catalog
+from trio_copy.model.control import Mode, ModeChange
+from trio_copy.model.ids import Address, FollowerId, IntentKey, SignalId, TaskId, TokenId
+from trio_copy.model.units import Usd
+
+Plain = list[Any]
+
+
+@frozen
+class PlainDocument:
+    """One document of an account."""
+
+    kind: str
+    name: str
+    body: Plain
+
+
+def document_of(account: Account, part: Part) -> Plain | None:
+    """Write one part of an account; None where there is nothing: then the document is to be deleted."""
+    kind, name = part
+    match kind:
+        case "money":
+            return _plain_money(account)
+        case "order":
+            open_order = account.orders.get(IntentKey(name.partition("/")[0]))
+            return None if open_order is None else plain_open_order(open_order)
+        case "waits":
+            waits = account.waiting.get(TaskId(name.partition("/")[0]))
+            return None if waits is None else plain_waiting(waits)
+        case "dead":
+            dead = account.dead.get(TaskId(name))
+            return None if dead is None else plain_dead_letter(dead)
+        case "position":
+            holding = account.holdings.get(spot_of_name(name), NOTHING_HELD)
+            return None if holding.gone else plain_holding(holding)
+        case _:
+            raise PlainError(f"expected a part of an account, was {kind}")
+
+
+def documents_of(account: Account) -> Iterable[PlainDocument]:
+    """Write a whole account."""
+    parts = [
+        MONEY,
+        *(("order", order_name(open_order)) for open_order in account.orders.values()),
+        *(("waits", waits_name(waits.task)) for waits in account.waiting.values()),
+        *(("dead", task) for task in account.dead),
+        *(("position", position_name(spot)) for spot in account.holdings),
+    ]
+    for kind, name in parts:
+        body = document_of(account, (kind, name))
+        if body is not None:
+            yield PlainDocument(kind, name, body)
+
+
+def account_of(follower: FollowerId, catalog: Catalog, documents: Iterable[PlainDocument]) -> Account:
+    """Read an account; one without documents is new.
+
+    Raises:
+        PlainError: a document is not what its kind promises.
+    """
+    account = Account(follower, catalog)
+    for document in documents:
+        read = _READERS.get(document.kind)
+        if read is None:
+            continue  # of others who keep something by the follower
+        try:
+            read(account, document)
+        except (ValueError, TypeError, KeyError, IndexError) as error:
+            what = f"{document.kind} {document.name} of {follower}"
+            raise PlainError(f"expected a stored {what}, was {str(document.body)[:80]}: {error}") from error
+    account.recount()
+    return account
+
+
+def plain_open_order(open_order: OpenOrder) -> Plain:
+    """Write an open order."""
+    return [
+        1,
+        plain_order(open_order.order),
+        plain_task(open_order.task),
+        list(open_order.members),
+        open_order.cost.micro,
+        open_order.state.value,
+        None if open_order.report is None else plain_report(open_order.report),
+        int(open_order.ended),
+        open_order.placed_at,
+        open_order.at,
+    ]
+
+
+def open_order_of(body: Plain) -> OpenOrder:
+    """Read an open order."""
+    _, order, task, members, cost, state, report, ended, placed_at, at = first(body)
+    return OpenOrder(
+        order=order_of(order),
+        task=task_of(task),
+        members=tuple(map(TaskId, members)),
+        cost=Usd(number_of(cost)),
+        state=OrderState(state),
+        report=None if report is None else report_of(report),
+        ended=bool(ended),
+        placed_at=placed_at,
+        at=at,
+    )
+
+
+def plain_waiting(waits: Waiting) -> Plain:
+    """Write a waiting task."""
+    return [1, plain_task(waits.task), waits.until, int(waits.suspended), waits.tries]
+
+
+def waiting_of(body: Plain) -> Waiting:
+    """Read a waiting task."""
+    _, task, until, suspended, tries = first(body)
+    return Waiting(task=task_of(task), until=until, suspended=bool(suspended), tries=tries)
+
+
+def plain_dead_letter(dead: DeadLetter) -> Plain:
+    """Write a dead letter."""
+    return [1, plain_task(dead.task), dead.why, dead.at]
+
+
+def dead_letter_of(body: Plain) -> DeadLetter:
+    """Read a dead letter."""
+    _, task, why, at = first(body)
+    return DeadLetter(task=task_of(task), why=why, at=at)
+
+
+def plain_holding(holding: Holding) -> Plain:
+    """Write a position: its firm base and its unsettled tail."""
+    return [1, plain_position(holding.base), [plain_entry(entry) for entry in holding.tail]]
+
+
+def holding_of(body: Plain) -> Holding:
+    """Read a position."""
+    _, base, tail = first(body)
+    return Holding.of(position_of(base), map(entry_of, tail))
+
+
+def spot_of_name(name: str) -> Spot:
+    """Read whose trades of which token a position's document is about."""
+    leader, _, token = name.partition("/")
+    return (Address(leader), TokenId(int(token)))
+
+
+def performance_of(body: Plain) -> Performance:
+    """Read what a follower realised, from the document about its money."""
+    realised, peak, day, day_realised = first(body)[1]
+    return Performance(
+        realised=Usd(number_of(realised)),
+        peak=Usd(number_of(peak)),
+        day=day,
+        day_realised=Usd(number_of(day_realised)),
+    )
+
+
+def _plain_money(account: Account) -> Plain:
+    performance, mode = account.performance, account.mode
+    return [
+        1,
+        [
+            performance.realised.micro,
+            performance.peak.micro,
+            performance.day,
+            performance.day_realised.micro,
+        ],
+        [[name, window.used, window.until] for name, window in account.windows.items()],
+        list(map(list, account.recent.items())),
+        None if mode is None else [mode.mode.value, mode.why, mode.at],
+    ]
+
+
+def mode_of(body: Plain) -> ModeChange | None:
+    """Read a follower's mode from the document about its money."""
+    mode = first(body)[4]
+    return None if mode is None else ModeChange(mode=Mode(mode[0]), why=mode[1], at=mode[2])
+
+
+def _read_money(account: Account, document: PlainDocument) -> None:
+    _, _, windows, recent, _ = first(document.body)
+    account.performance = performance_of(document.body)
+    account.windows = {name: Window(number_of(used), until) for name, used, until in windows}
+    account.recent = {SignalId(signal): block for signal, block in recent}
+    account.mode = mode_of(document.body)
+
+
+def _read_order(account: Account, document: PlainDocument) -> None:
+    open_order = open_order_of(document.body)
+    account.orders[open_order.order.key] = open_order
+
+
+def _read_waiting(account: Account, document: PlainDocument) -> None:
+    waits = waiting_of(document.body)
+    account.waiting[waits.task.task_id] = waits
+
+
+def _read_dead(account: Account, document: PlainDocument) -> None:
+    dead = dead_letter_of(document.body)
+    account.dead[dead.task.task_id] = dead
+
+
+def _read_position(account: Account, document: PlainDocument) -> None:
+    account.holdings[spot_of_name(document.name)] = holding_of(document.body)
+
+
+_READERS: Mapping[str, Callable[[Account, PlainDocument], None]] = {
+    "money": _read_money,
+    "order": _read_order,
+    "waits": _read_waiting,
+    "dead": _read_dead,
+    "position": _read_position,
+}

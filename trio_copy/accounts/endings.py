@@ -1,0 +1,40 @@
+"""How tasks end that filled nothing, and what is noted when a leader sold and a follower did not."""
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from trio_copy.accounts import events as e
+from trio_copy.accounts.entries import missed_entry
+from trio_copy.model.decisions import Code, CopyTask, End, Outcome, Reason
+from trio_copy.model.fills import Kind, Side
+from trio_copy.model.ids import TokenId
+from trio_copy.model.signals import Signal
+from trio_copy.model.units import Shares
+
+if TYPE_CHECKING:
+    from trio_copy.accounts.account import Account
+
+_ENDS = {Code.LEADER_LEFT: End.SKIPPED, Code.NOT_SENT: End.REJECTED}
+
+
+def refused(reason: Reason) -> Outcome:
+    """Say how a task ends for which nothing was placed."""
+    return Outcome(end=_ENDS.get(reason.code, End.DENIED), reason=reason)
+
+
+def end(account: "Account", task: CopyTask, outcome: Outcome, at: float) -> Iterator[e.Event]:
+    """End a task that has no order."""
+    yield e.Ended(task=task, outcome=outcome, at=at)
+    yield from missed_by(account, task, at)
+
+
+def missed_by(account: "Account", task: CopyTask, at: float) -> Iterator[e.Event]:
+    """Note what a leader sold and a task did not."""
+    return missed(account, task.signal, task.intent.token_id, task.intent.leader_shares, at)
+
+
+def missed(account: "Account", signal: Signal, token: TokenId, leader_shares: Shares, at: float) -> Iterator[e.Event]:
+    """Note that a leader left and this follower did not: the next exit must know how much he still holds."""
+    leaves = signal.side is Side.SELL and signal.kind is not Kind.EXIT and leader_shares
+    if leaves and account.position((signal.leader, token)).lots:
+        yield e.Missed(entry=missed_entry(account.follower, signal, token, leader_shares, at))

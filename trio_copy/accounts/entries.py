@@ -1,0 +1,91 @@
+"""The bookings that an account makes."""
+
+from trio_copy.accounts.commands import Resolve
+from trio_copy.model.decisions import CopyTask
+from trio_copy.model.fills import Side
+from trio_copy.model.ids import Address, FollowerId, SignalId, TaskId, TokenId, task_id
+from trio_copy.model.orders import ExecutionReport, Order, Settlement
+from trio_copy.model.positions import EntryKind, LedgerEntry, Position
+from trio_copy.model.signals import Signal
+from trio_copy.model.units import NO_SHARES, NO_USD, Price, Rounding, Shares
+
+
+def fill_entry(task: CopyTask, order: Order, report: ExecutionReport, at: float) -> LedgerEntry:
+    """Book what an order filled."""
+    return LedgerEntry(
+        key=order.key,
+        task_id=task.task_id,
+        signal_id=task.signal.signal_id,
+        follower=task.follower,
+        leader=task.signal.leader,
+        token_id=order.token_id,
+        side=order.side,
+        shares=report.shares,
+        notional=report.notional,
+        fee=report.fee,
+        leader_shares=task.intent.leader_shares,
+        reference=Price(0) if task.signal.price is None else task.intent.price,
+        firm=report.settlement is Settlement.FIRM,
+        booked_at=at,
+    )
+
+
+def about_entry(entry: LedgerEntry, kind: EntryKind, at: float) -> LedgerEntry:
+    """Confirm or reverse an earlier booking."""
+    return LedgerEntry(
+        key=f"{entry.key}:{kind.value}",
+        kind=kind,
+        of=entry.key,
+        task_id=entry.task_id,
+        signal_id=entry.signal_id,
+        follower=entry.follower,
+        leader=entry.leader,
+        token_id=entry.token_id,
+        side=entry.side,
+        shares=NO_SHARES,
+        notional=NO_USD,
+        fee=NO_USD,
+        booked_at=at,
+    )
+
+
+def missed_entry(follower: FollowerId, signal: Signal, token: TokenId, leader_shares: Shares, at: float) -> LedgerEntry:
+    """Book that a leader sold and a follower did not."""
+    task = task_id(signal.signal_id, follower)
+    return LedgerEntry(
+        key=f"{task}:missed",
+        kind=EntryKind.MISSED,
+        task_id=task,
+        signal_id=signal.signal_id,
+        follower=follower,
+        leader=signal.leader,
+        token_id=token,
+        side=Side.SELL,
+        shares=NO_SHARES,
+        notional=NO_USD,
+        fee=NO_USD,
+        leader_shares=leader_shares,
+        booked_at=at,
+    )
+
+
+def redemption_entry(
+    follower: FollowerId, spot: tuple[Address, TokenId], position: Position, resolve: Resolve
+) -> LedgerEntry:
+    """Book a position at what its token pays; its key makes it count once per set of lots."""
+    leader, token = spot
+    return LedgerEntry(
+        key=f"redeem:{follower}:{resolve.condition_id}:{token}:{leader}:{position.lots[-1].key}",
+        kind=EntryKind.REDEMPTION,
+        task_id=TaskId(""),
+        signal_id=SignalId(""),
+        follower=follower,
+        leader=leader,
+        token_id=token,
+        side=Side.SELL,
+        shares=position.shares,
+        notional=position.shares.at(resolve.payout, Rounding.DOWN),
+        fee=NO_USD,
+        leader_shares=NO_SHARES,
+        booked_at=resolve.at,
+    )

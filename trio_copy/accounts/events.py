@@ -1,0 +1,158 @@
+"""What happened to an account: facts that `Account.apply` turns into its new state."""
+
+from attrs import field, frozen
+
+from trio_copy.accounts.orders import OrderState
+from trio_copy.model.control import ModeChange
+from trio_copy.model.decisions import CopyTask, Outcome, Skip
+from trio_copy.model.ids import IntentKey, SignalId, TaskId
+from trio_copy.model.orders import ExecutionReport, Order
+from trio_copy.model.positions import LedgerEntry
+from trio_copy.model.signals import Signal
+from trio_copy.model.units import NO_USD, Usd
+
+
+@frozen(kw_only=True)
+class Placed:
+    """An order's body is frozen and what it may take is held: once this is durable, it may be sent."""
+
+    order: Order
+    task: CopyTask
+    """As it stands now: its intent covers those that go out with it."""
+    members: tuple[TaskId, ...] = ()
+    cost: Usd = NO_USD
+    """The most that a BUY may cost, fees included."""
+    at: float
+
+
+@frozen(kw_only=True)
+class Learned:
+    """The venue has said something about an order."""
+
+    key: IntentKey
+    state: OrderState
+    """Where the order stands from now on."""
+    report: ExecutionReport | None
+    entry: LedgerEntry | None = None
+    """The booking of what was filled."""
+    outcome: Outcome | None = None
+    """How its task ends; None while nobody knows, or when it goes on with another attempt."""
+    at: float
+
+
+@frozen(kw_only=True)
+class Contradicted:
+    """A venue took back what it had proven: nothing changes, and a person has to look."""
+
+    key: IntentKey
+    report: ExecutionReport
+    at: float
+
+
+@frozen(kw_only=True)
+class Waits:
+    """A task waits, or waits on under other terms."""
+
+    task: CopyTask
+    until: float | None = None
+    """When it has waited for company in vain; None for what waits for its time only."""
+    suspended: bool = False
+    tries: int = 0
+    at: float
+
+
+@frozen(kw_only=True)
+class Ended:
+    """A task reached its end."""
+
+    task: CopyTask
+    outcome: Outcome
+    key: IntentKey | None = None
+    """Its order, when that stays open for a person to look at."""
+    at: float
+
+
+@frozen(kw_only=True)
+class Buried:
+    """A task became a dead letter."""
+
+    task: CopyTask
+    why: str
+    at: float
+
+
+@frozen(kw_only=True)
+class Passed:
+    """The follow did not want a signal."""
+
+    skip: Skip
+    signal: Signal
+    at: float
+
+
+@frozen(kw_only=True)
+class Missed:
+    """The leader sold and this follower did not: only what the leader still holds changes."""
+
+    entry: LedgerEntry
+
+
+@frozen(kw_only=True)
+class Redeemed:
+    """A position became what its token pays."""
+
+    entry: LedgerEntry
+
+
+@frozen(kw_only=True)
+class Settled:
+    """What an order had matched is on the chain for good."""
+
+    key: IntentKey
+    report: ExecutionReport
+    at: float
+
+
+@frozen(kw_only=True)
+class Reversed:
+    """What an order had matched never reached the chain: it did not happen."""
+
+    key: IntentKey
+    report: ExecutionReport
+    at: float
+
+
+@frozen(kw_only=True)
+class ModeSet:
+    change: ModeChange
+
+
+@frozen(kw_only=True)
+class PeakReset:
+    at: float
+
+
+@frozen(kw_only=True)
+class Forgot:
+    """What nobody can ask about any more."""
+
+    signals: tuple[SignalId, ...] = ()
+    windows: tuple[str, ...] = field(default=())
+
+
+Event = (
+    Placed
+    | Learned
+    | Contradicted
+    | Waits
+    | Ended
+    | Buried
+    | Passed
+    | Missed
+    | Redeemed
+    | Settled
+    | Reversed
+    | ModeSet
+    | PeakReset
+    | Forgot
+)

@@ -1,0 +1,342 @@
+"""Values of the model as lists of plain values, and back. By hand, because this is on the way of every copy."""
+
+from typing import Any
+
+from trio_copy.model.decisions import Code, CopyTask, End, OrderIntent, Outcome, Reason
+from trio_copy.model.fills import Kind, Role, Side
+from trio_copy.model.ids import Address, ChainId, FollowerId, Hash32, IntentKey, OrderId, SignalId, TaskId, TokenId
+from trio_copy.model.orders import ExecutionReport, Order, Settlement, Status, Wallet
+from trio_copy.model.positions import EntryKind, LedgerEntry, Lot, Position
+from trio_copy.model.signals import Signal
+from trio_copy.model.units import Price, Shares, Usd
+
+Plain = list[Any]
+
+
+class PlainError(ValueError):
+    """What was stored is not what its kind promises."""
+
+
+def number_of(value: int) -> int:
+    """Expect a whole number, of any width."""
+    if type(value) is not int:
+        raise PlainError(f"expected a whole number, was {value!r}")
+    return value
+
+
+def first(body: Plain) -> Plain:
+    """Return what was stored when it is of the first version, the only one so far."""
+    if not body or body[0] != 1:
+        raise PlainError("expected a document of version 1")
+    return body
+
+
+def plain_signal(signal: Signal) -> Plain:
+    """Write a signal."""
+    return [
+        signal.signal_id,
+        signal.chain_id,
+        signal.exchange,
+        signal.leader,
+        signal.role.value,
+        signal.side.value,
+        str(signal.token_id),
+        signal.shares.micro,
+        None if signal.price is None else signal.price.micro,
+        None if signal.notional is None else signal.notional.micro,
+        signal.order_hash,
+        signal.tx_hash,
+        signal.block_number,
+        signal.block_hash,
+        signal.block_time,
+        signal.seen_at,
+        signal.kind.value,
+        signal.nth,
+    ]
+
+
+def signal_of(plain: Plain) -> Signal:
+    """Read a signal."""
+    (
+        signal_id,
+        chain_id,
+        exchange,
+        leader,
+        role,
+        side,
+        token_id,
+        shares,
+        price,
+        notional,
+        order_hash,
+        tx_hash,
+        block_number,
+        block_hash,
+        block_time,
+        seen_at,
+        kind,
+        nth,
+    ) = plain
+    return Signal(
+        signal_id=SignalId(signal_id),
+        chain_id=ChainId(chain_id),
+        exchange=Address(exchange),
+        leader=Address(leader),
+        role=Role(role),
+        side=Side(side),
+        token_id=TokenId(int(token_id)),
+        shares=Shares(number_of(shares)),
+        price=None if price is None else Price(number_of(price)),
+        notional=None if notional is None else Usd(number_of(notional)),
+        order_hash=None if order_hash is None else Hash32(order_hash),
+        tx_hash=Hash32(tx_hash),
+        block_number=block_number,
+        block_hash=Hash32(block_hash),
+        block_time=block_time,
+        seen_at=seen_at,
+        kind=Kind(kind),
+        nth=nth,
+    )
+
+
+def plain_intent(intent: OrderIntent) -> Plain:
+    """Write an intent."""
+    return [
+        intent.side.value,
+        str(intent.token_id),
+        intent.shares.micro,
+        intent.price.micro,
+        intent.limit_price.micro,
+        intent.max_cost.micro,
+        intent.order_type,
+        intent.leader_shares.micro,
+        intent.sell,
+        intent.called_off.micro,
+    ]
+
+
+def intent_of(plain: Plain) -> OrderIntent:
+    """Read an intent."""
+    side, token_id, shares, price, limit_price, max_cost, order_type, leader_shares, sell, called_off = plain
+    return OrderIntent(
+        side=Side(side),
+        token_id=TokenId(int(token_id)),
+        shares=Shares(number_of(shares)),
+        price=Price(number_of(price)),
+        limit_price=Price(number_of(limit_price)),
+        max_cost=Usd(number_of(max_cost)),
+        order_type=order_type,
+        leader_shares=Shares(number_of(leader_shares)),
+        sell=sell,
+        called_off=Shares(number_of(called_off)),
+    )
+
+
+def plain_task(task: CopyTask) -> Plain:
+    """Write a task with its signal and its intent."""
+    return [
+        task.task_id,
+        plain_signal(task.signal),
+        task.follower,
+        task.executor,
+        plain_intent(task.intent),
+        task.deadline,
+        task.attempt,
+        task.decided_at,
+        task.not_before,
+        int(task.aggregates),
+    ]
+
+
+def task_of(plain: Plain) -> CopyTask:
+    """Read a task."""
+    task_id, signal, follower, executor, intent, deadline, attempt, decided_at, not_before, aggregates = plain
+    return CopyTask(
+        task_id=TaskId(task_id),
+        signal=signal_of(signal),
+        follower=FollowerId(follower),
+        executor=executor,
+        intent=intent_of(intent),
+        deadline=deadline,
+        attempt=attempt,
+        decided_at=decided_at,
+        not_before=not_before,
+        aggregates=bool(aggregates),
+    )
+
+
+def plain_order(order: Order) -> Plain:
+    """Write an order with its whole body."""
+    return [
+        order.key,
+        order.order_id,
+        order.executor,
+        order.wallet.follower,
+        order.wallet.address,
+        order.side.value,
+        str(order.token_id),
+        order.shares.micro,
+        order.limit_price.micro,
+        order.body.hex(),
+        order.fee_bps,
+    ]
+
+
+def order_of(plain: Plain) -> Order:
+    """Read an order."""
+    key, order_id, executor, follower, address, side, token_id, shares, limit_price, body, fee_bps = plain
+    return Order(
+        key=IntentKey(key),
+        order_id=OrderId(order_id),
+        executor=executor,
+        wallet=Wallet(follower=FollowerId(follower), address=None if address is None else Address(address)),
+        side=Side(side),
+        token_id=TokenId(int(token_id)),
+        shares=Shares(number_of(shares)),
+        limit_price=Price(number_of(limit_price)),
+        body=bytes.fromhex(body),
+        fee_bps=fee_bps,
+    )
+
+
+def plain_report(report: ExecutionReport) -> Plain:
+    """Write a report."""
+    return [
+        report.order_id,
+        report.status.value,
+        report.shares.micro,
+        report.notional.micro,
+        report.fee.micro,
+        report.settlement.value,
+        report.detail,
+    ]
+
+
+def report_of(plain: Plain) -> ExecutionReport:
+    """Read a report."""
+    order_id, status, shares, notional, fee, settlement, detail = plain
+    return ExecutionReport(
+        order_id=OrderId(order_id),
+        status=Status(status),
+        shares=Shares(number_of(shares)),
+        notional=Usd(number_of(notional)),
+        fee=Usd(number_of(fee)),
+        settlement=Settlement(settlement),
+        detail=detail,
+    )
+
+
+def plain_entry(entry: LedgerEntry) -> Plain:
+    """Write a ledger entry."""
+    return [
+        entry.key,
+        entry.kind.value,
+        entry.of,
+        entry.task_id,
+        entry.signal_id,
+        entry.follower,
+        entry.leader,
+        str(entry.token_id),
+        entry.side.value,
+        entry.shares.micro,
+        entry.notional.micro,
+        entry.fee.micro,
+        entry.leader_shares.micro,
+        entry.reference.micro,
+        int(entry.firm),
+        entry.booked_at,
+    ]
+
+
+def entry_of(plain: Plain) -> LedgerEntry:
+    """Read a ledger entry."""
+    (
+        key,
+        kind,
+        of,
+        task_id,
+        signal_id,
+        follower,
+        leader,
+        token_id,
+        side,
+        shares,
+        notional,
+        fee,
+        leader_shares,
+        reference,
+        firm,
+        booked_at,
+    ) = plain
+    return LedgerEntry(
+        key=key,
+        kind=EntryKind(kind),
+        of=of,
+        task_id=TaskId(task_id),
+        signal_id=SignalId(signal_id),
+        follower=FollowerId(follower),
+        leader=Address(leader),
+        token_id=TokenId(int(token_id)),
+        side=Side(side),
+        shares=Shares(number_of(shares)),
+        notional=Usd(number_of(notional)),
+        fee=Usd(number_of(fee)),
+        leader_shares=Shares(number_of(leader_shares)),
+        reference=Price(number_of(reference)),
+        firm=bool(firm),
+        booked_at=booked_at,
+    )
+
+
+def plain_position(position: Position) -> Plain:
+    """Write a position with its lots."""
+    return [
+        [[lot.key, lot.shares.micro, lot.cost.micro, lot.opened_at, int(lot.firm)] for lot in position.lots],
+        position.realised.micro,
+        position.provisional.micro,
+        position.fees.micro,
+        position.leader_shares.micro,
+        position.oversold.micro,
+    ]
+
+
+def position_of(plain: Plain) -> Position:
+    """Read a position."""
+    lots, realised, provisional, fees, leader_shares, oversold = plain
+    held = tuple(
+        Lot(key, Shares(number_of(shares)), Usd(number_of(cost)), opened_at, bool(firm))
+        for key, shares, cost, opened_at, firm in lots
+    )
+    return Position(
+        lots=held,
+        shares=Shares(sum(lot.shares.micro for lot in held)),
+        cost=Usd(sum(lot.cost.micro for lot in held)),
+        realised=Usd(number_of(realised)),
+        provisional=Usd(number_of(provisional)),
+        fees=Usd(number_of(fees)),
+        leader_shares=Shares(number_of(leader_shares)),
+        oversold=Shares(number_of(oversold)),
+    )
+
+
+def plain_outcome(outcome: Outcome) -> Plain:
+    """Write how a task ended."""
+    reason = outcome.reason
+    return [outcome.end.value, None if reason is None else plain_reason(reason)]
+
+
+def outcome_of(plain: Plain) -> Outcome:
+    """Read how a task ended."""
+    end, reason = plain
+    return Outcome(end=End(end), reason=None if reason is None else reason_of(reason))
+
+
+def plain_reason(reason: Reason) -> Plain:
+    """Write a reason; a code's name is the stable part of it, its value a sentence."""
+    return [reason.code.name, reason.control, reason.value, reason.limit]
+
+
+def reason_of(plain: Plain) -> Reason:
+    """Read a reason."""
+    code, control, value, limit = plain
+    return Reason(code=Code[code], control=control, value=value, limit=limit)

@@ -1,0 +1,338 @@
+"""What stores keep about copies, as values: whoever asks reads here, and knows neither documents nor facts."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from math import inf, nextafter
+
+from attrs import evolve, field, frozen
+
+from trio_copy.accounts import DeadLetter, OpenOrder, Waiting
+from trio_copy.accounts.documents import (
+    dead_letter_of,
+    holding_of,
+    mode_of,
+    open_order_of,
+    spot_of_name,
+    waiting_of,
+)
+from trio_copy.accounts.telling import OrderEnd, SkipTold, TaskEnd
+from trio_copy.engine.marks import mark_of
+from trio_copy.engine.stored import booked_by, kept_in, told_by
+from trio_copy.model.control import ModeChange
+from trio_copy.model.decisions import CopyTask, End, Outcome, Reason
+from trio_copy.model.facts import Fact, FactQuery, Sums
+from trio_copy.model.fills import Side
+from trio_copy.model.ids import Address, FollowerId, SignalId, TaskId, TokenId
+from trio_copy.model.positions import EntryKind, LedgerEntry, Mark, Position, PositionKey
+from trio_copy.model.units import Price, Shares, Usd
+from trio_copy.ports import Document, History
+
+BOOKINGS = ("filled", "entry")
+"""Kinds of facts that carry a ledger entry."""
+_NOT_COPIED = ("skip", "ended")
+_PAGE = 500
+_STORIES = 100
+
+
+@frozen
+class Trade:
+    """A booking that moved shares, and whether it is settled."""
+
+    entry: LedgerEntry
+    settlement: str
+    """firm, provisional or reversed."""
+
+
+@frozen(kw_only=True)
+class NotCopied:
+    """A signal that a follow did not want, or a task that ended without a fill."""
+
+    at: float
+    signal_id: SignalId
+    follower: FollowerId
+    leader: Address
+    token_id: TokenId
+    side: Side
+    leader_shares: Shares
+    leader_price: Price | None
+    reason: Reason
+
+
+@frozen(kw_only=True)
+class TaskTold:
+    """How far a task got. All times are Unix seconds."""
+
+    task: CopyTask
+    state: str
+    """placed, waiting, suspended, dead or ended."""
+    outcome: Outcome | None = None
+    admitted_at: float
+    ended_at: float | None = None
+
+
+@frozen(kw_only=True)
+class Story:
+    """All that is known about one task."""
+
+    record: TaskTold
+    orders: tuple[OrderEnd, ...] = ()
+    """Those that it went out in, oldest first; that of an aggregated task is another one's."""
+    entries: tuple[LedgerEntry, ...] = ()
+
+
+async def tell_trades(history: History, query: FactQuery, tell: Callable[[Trade], None]) -> None:
+    """Tell of what was bought, sold and redeemed, newest first; memory does not grow with how much it is."""
+    later: dict[str, EntryKind] = {}
+    left = query.limit
+
+    def take_fates(page: Sequence[Fact]) -> bool:
+        for entry in _entries(page):
+            if entry.of:
+                later[entry.of] = entry.kind
+        return True
+
+    def take(page: Sequence[Fact]) -> bool:
+        nonlocal left
+        entries = list(_entries(page))
+        # First all of them: what was confirmed within the moment of its booking may stand before or behind it.
+        later.update((entry.of, entry.kind) for entry in entries if entry.of)
+        for entry in entries:
+            if entry.shares and left:
+                left -= 1
+                tell(Trade(entry, _settlement(entry, later.pop(entry.key, None))))
+        return left > 0
+
+    if query.until is not None:
+        # A confirmation or reversal is an entry of its own, newer than what it is about.
+        await walk(history, evolve(query, kinds=("entry",), since=query.until, until=None), take_fates)
+    await walk(history, evolve(query, kinds=BOOKINGS), take)
+
+
+async def tell_not_copied(history: History, query: FactQuery, tell: Callable[[NotCopied], None]) -> None:
+    """Tell of copies that were not made, newest first."""
+    left = query.limit
+
+    def take(page: Sequence[Fact]) -> bool:
+        nonlocal left
+        for fact in page[:left]:
+            tell(_not_copied(fact))
+        left -= min(left, len(page))
+        return left > 0
+
+    await walk(history, evolve(query, kinds=_NOT_COPIED), take)
+
+
+async def walk(history: History, query: FactQuery, take: Callable[[Sequence[Fact]], bool]) -> None:
+    """Hand over the facts of a query, newest first and whatever its limit, until `take` answers that it has enough.
+
+    They come in pages that are short enough to be held; the facts of one moment are never divided.
+    """
+    size, until = min(query.limit + 1, _PAGE), query.until
+    while True:
+        page = await history.facts(evolve(query, until=until, limit=size))
+        if len(page) < size:
+            take(page)
+            return
+        last = page[-1].at
+        whole = [fact for fact in page if fact.at > last]
+        if not whole:
+            size *= 2  # a moment in which more was told than a page holds
+            continue
+        if not take(whole):
+            return
+        size, until = max(size, _PAGE), nextafter(last, inf)
+
+
+async def sums(history: History, query: FactQuery, by: str) -> Sums:
+    """Add up what was booked, by follower, leader, token_id or day."""
+    return await history.sums(evolve(query, kinds=BOOKINGS), (by,))
+
+
+async def positions(history: History, follower: FollowerId | None = None) -> Mapping[PositionKey, Position]:
+    """Return what is held, sorted: of one follower, or of all."""
+    return {
+        _position_key(document): kept_in(document, holding_of).now
+        for document in await history.documents("position", follower)
+    }
+
+
+async def earned_positions(history: History, query: FactQuery) -> Mapping[PositionKey, Position]:
+    """Return what the bookings of each position earned, held or not; its shares and their cost are left out."""
+    found = await history.sums(evolve(query, kinds=BOOKINGS), ("follower", "leader", "token_id"))
+    return {
+        (FollowerId(follower), Address(leader), TokenId(int(token))): Position(
+            fees=Usd(fees), realised=Usd(realised), provisional=Usd(provisional)
+        )
+        for (follower, leader, token), (trades, _, _, fees, realised, provisional) in sorted(found.items())
+        if trades
+    }
+
+
+async def marks(history: History, follower: FollowerId | None = None) -> Mapping[PositionKey, Mark]:
+    """Return what positions could be sold for when they were last looked at."""
+    return {
+        _position_key(document): kept_in(document, mark_of) for document in await history.documents("mark", follower)
+    }
+
+
+async def open_orders(history: History, follower: FollowerId | None = None) -> Sequence[OpenOrder]:
+    """Return the orders whose outcome is not proven and booked for good, oldest first."""
+    found = [kept_in(document, open_order_of) for document in await history.documents("order", follower)]
+    return sorted(found, key=lambda one: one.placed_at)
+
+
+async def waiting_tasks(history: History) -> Sequence[Waiting]:
+    """Return the tasks that wait durably, suspended ones among them."""
+    return [kept_in(document, waiting_of) for document in await history.documents("waits")]
+
+
+async def dead_letters(history: History) -> Sequence[DeadLetter]:
+    """Return the tasks that a person has to decide about, oldest first."""
+    found = [kept_in(document, dead_letter_of) for document in await history.documents("dead")]
+    return sorted(found, key=lambda letter: letter.at)
+
+
+async def follower_modes(history: History) -> Mapping[FollowerId, ModeChange]:
+    """Return the modes that hold for one follower each."""
+    found = ((one.follower, kept_in(one, mode_of)) for one in await history.documents("money"))
+    return {follower: change for follower, change in found if change is not None}
+
+
+@frozen
+class _Found:
+    """What a store tells about one task, in any order."""
+
+    ends: list[TaskEnd] = field(factory=list)
+    entries: list[LedgerEntry] = field(factory=list)
+    orders: list[OpenOrder] = field(factory=list)
+    waiting: list[Waiting] = field(factory=list)
+    dead: list[DeadLetter] = field(factory=list)
+
+
+async def stories(history: History, prefix: str) -> Sequence[Story]:
+    """Return what is known about the tasks whose id, signal or order starts with a text."""
+    facts, documents = await history.story(prefix)
+    found: dict[TaskId, _Found] = {}
+    _sort_in(found, facts, documents)
+    for letter in await dead_letters(history):
+        task = letter.task
+        if task.task_id.startswith(prefix) or task.signal.signal_id.startswith(prefix):
+            found.setdefault(task.task_id, _Found()).dead.append(letter)
+    told = []
+    for task_id, one in list(found.items())[:_STORIES]:
+        story = _story(one)
+        if story is not None:
+            lead = _lead_of(story)
+            of_lead: dict[TaskId, _Found] = {}
+            if lead is not None:
+                _sort_in(of_lead, *await history.story(lead))
+            orders = [*story.orders, *(order for other in of_lead.values() for order in _orders(other))]
+            mine = [order for order in orders if task_id in order.members or order in story.orders]
+            told.append(evolve(story, orders=tuple(mine)))
+    return sorted(told, key=lambda story: story.record.admitted_at)
+
+
+def _sort_in(found: dict[TaskId, _Found], facts: Iterable[Fact], documents: Iterable[Document]) -> None:
+    for fact in facts:
+        told = told_by(fact)
+        match told:
+            case TaskEnd():
+                found.setdefault(told.task.task_id, _Found()).ends.append(told)
+            case LedgerEntry():
+                found.setdefault(told.task_id, _Found()).entries.append(told)
+            case SkipTold():
+                pass  # no task was made
+    for document in documents:
+        if document.kind == "order":
+            open_order = kept_in(document, open_order_of)
+            found.setdefault(open_order.task.task_id, _Found()).orders.append(open_order)
+        elif document.kind == "waits":
+            waiting = kept_in(document, waiting_of)
+            found.setdefault(waiting.task.task_id, _Found()).waiting.append(waiting)
+
+
+def _story(found: _Found) -> Story | None:
+    """Put together what is known of a task; None where it is known by a booking alone."""
+    record = _record(found)
+    if record is None:
+        return None
+    booked = [end.entry for end in found.ends if end.entry is not None]
+    entries = sorted((*booked, *found.entries), key=lambda entry: entry.booked_at)
+    return Story(record=record, orders=_orders(found), entries=tuple(entries))
+
+
+def _record(found: _Found) -> TaskTold | None:
+    for end in found.ends:
+        if end.outcome is not None:
+            return _told(end.task, "ended", end.outcome, end.at)
+    for letter in found.dead:
+        return _told(letter.task, "dead")
+    for waiting in found.waiting:
+        return _told(waiting.task, "suspended" if waiting.suspended else "waiting")
+    for open_order in found.orders:
+        return _told(open_order.task, "placed")
+    for end in found.ends:
+        return _told(end.task, "waiting")  # for its next attempt, which nobody has placed yet
+    return None
+
+
+def _told(task: CopyTask, state: str, outcome: Outcome | None = None, ended_at: float | None = None) -> TaskTold:
+    return TaskTold(task=task, state=state, outcome=outcome, admitted_at=task.decided_at, ended_at=ended_at)
+
+
+def _orders(found: _Found) -> tuple[OrderEnd, ...]:
+    """Return a task's orders, oldest first; an open one as it is now, and not as it was when its task ended."""
+    orders = {end.order.key: _closed(end.order) for end in found.ends if end.order is not None}
+    orders.update((one.order.key, OrderEnd.of(one)) for one in found.orders)
+    return tuple(sorted(orders.values(), key=lambda order: order.placed_at))
+
+
+def _closed(order: OrderEnd) -> OrderEnd:
+    """What was open when its task ended, and is not any more, has ended since."""
+    return evolve(order, state="ended")
+
+
+def _lead_of(story: Story) -> TaskId | None:
+    """Return the task in whose order an aggregated one went out."""
+    outcome = story.record.outcome
+    if outcome is None or outcome.end is not End.GATHERED or outcome.reason is None:
+        return None
+    return TaskId(outcome.reason.value)
+
+
+def _entries(page: Iterable[Fact]) -> Iterable[LedgerEntry]:
+    for fact in page:
+        entry = booked_by(fact)
+        if entry is not None:
+            yield entry
+
+
+def _settlement(entry: LedgerEntry, later: EntryKind | None) -> str:
+    if later is EntryKind.REVERSE:
+        return "reversed"
+    return "firm" if entry.firm or later is EntryKind.CONFIRM else "provisional"
+
+
+def _not_copied(fact: Fact) -> NotCopied:
+    told = told_by(fact)
+    if isinstance(told, SkipTold):
+        signal, side, reason = told.signal, told.signal.side, told.skip.reason
+    else:
+        assert isinstance(told, TaskEnd)
+        assert told.outcome is not None
+        assert told.outcome.reason is not None
+        signal, side, reason = told.task.signal, told.task.intent.side, told.outcome.reason
+    return NotCopied(
+        at=fact.at,
+        signal_id=fact.signal_id,
+        follower=fact.follower,
+        leader=fact.leader,
+        token_id=fact.token_id,
+        side=side,
+        leader_shares=signal.shares,
+        leader_price=signal.price,
+        reason=reason,
+    )
+
+
+def _position_key(document: Document) -> PositionKey:
+    return (document.follower, *spot_of_name(document.name))

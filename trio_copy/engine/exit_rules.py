@@ -1,0 +1,185 @@
+"""Leaves positions by the followers' own rules: profits, losses, time, pauses and ends of follows. And redeems winners."""
+
+from collections.abc import Callable, Iterator, Mapping
+
+import trio
+from attrs import define, field
+
+from trio_copy.accounts import Account, Spot
+from trio_copy.accounts import commands as c
+from trio_copy.accounts import events as e
+from trio_copy.clock import WallClock
+from trio_copy.config import EngineSettings
+from trio_copy.copying.decide import make_task
+from trio_copy.copying.exits import exit_signal, has_rules, wants_out
+from trio_copy.copying.follow_book import FollowBook
+from trio_copy.copying.sizing import size
+from trio_copy.engine.execution import Execution
+from trio_copy.engine.shard import Shard
+from trio_copy.errors import ExecutorError
+from trio_copy.model.catalog import Catalog
+from trio_copy.model.decisions import OrderIntent
+from trio_copy.model.follow_settings import FollowSettings
+from trio_copy.model.ids import Address, ChainId, FollowerId, TokenId
+from trio_copy.model.positions import PositionKey
+from trio_copy.model.units import Price
+from trio_copy.ports import Store
+from trio_copy.telemetry.observer import Observer
+
+_DEFAULTS = FollowSettings()
+_TOLD_MOST = 1000
+_ALL_EVERY = 10
+"""Positions that no rule watches are marked at every so many looks."""
+
+
+@define(eq=False, kw_only=True)
+class ExitRules:
+    """Compares open positions with their rules, every `engine.exits_every_s`."""
+
+    store: Store
+    shards: Mapping[int, Shard]
+    shard_of: Callable[[FollowerId], int]
+    book: FollowBook
+    catalog: Catalog
+    executions: Mapping[str, Execution]
+    settings: EngineSettings
+    chain_id: ChainId
+    observer: Observer
+    wall: WallClock
+    sealed_number: Callable[[], int]
+    """The newest block of which everything was read."""
+    window_blocks: int
+    """A resolution this deep in the chain is not taken back any more."""
+    _looks: int = 0
+    _flat_since: dict[tuple[FollowerId, Address], float] = field(factory=dict)
+    _told: set[tuple[str, str]] = field(factory=set)
+
+    async def look(self) -> None:
+        """Look at every open position once."""
+        await self._mark()
+        final = self.sealed_number() - self.window_blocks
+        for shard, account, spot in tuple(self._open()):
+            facts = self.catalog.of(spot[1])
+            resolution = None if facts is None else shard.resolved.of(facts.condition_id)
+            if facts is not None and resolution is not None and resolution.block_number <= final:
+                payout = resolution.payout(facts.slot)
+                self._redeem(shard, account, spot, facts.condition_id, payout)
+            else:
+                self._leave(shard, account, spot)
+        await self._forget_follows_that_are_over()
+
+    async def mark_all(self) -> None:
+        """Ask once more what every position could be sold for: what the books show when nobody looks any more."""
+        self._looks = 0
+        await self._mark()
+
+    def _open(self) -> Iterator[tuple[Shard, Account, Spot]]:
+        for shard in self.shards.values():
+            for account in shard.accounts.values():
+                for spot in account.holdings:
+                    yield shard, account, spot
+
+    async def _mark(self) -> None:
+        """Ask what each position could be sold for, once per token; keep the highest since it was opened."""
+        self._looks += 1
+        now, bids = self.wall(), dict[tuple[str, TokenId], Price | None]()
+        for shard, account, spot in tuple(self._open()):
+            follower, (leader, token_id) = account.follower, spot
+            key = (follower, leader, token_id)
+            if follower not in self.book.terms.followers or not (self._looks % _ALL_EVERY == 1 or self._watched(key)):
+                continue
+            executor = self.book.terms.followers[follower].executor
+            if (executor, token_id) not in bids:
+                bids[executor, token_id] = await self._bid(executor, token_id)
+            bid = bids[executor, token_id]
+            if bid is not None:
+                shard.marks.note(key, bid, now)
+        for shard in self.shards.values():
+            shard.marks.drop_all_but(
+                (account.follower, *spot) for account in shard.accounts.values() for spot in account.holdings
+            )
+            shard.writer.tell()
+
+    def _watched(self, key: PositionKey) -> bool:
+        """Tell whether a rule of the position may need a bid now; the others are only looked at for the books."""
+        terms = self.book.find(key[0], key[1])
+        return terms is not None and (terms.settings.status != "active" or has_rules(terms.settings.leaving))
+
+    async def _bid(self, executor: str, token_id: TokenId) -> Price | None:
+        execution = self.executions.get(executor)
+        if execution is None:
+            return None
+        try:
+            with trio.move_on_after(self.settings.send_timeout_s):
+                quote = (await execution.executor.market(token_id)).quote
+                return None if quote is None else quote.bid
+        except ExecutorError as error:
+            self._tell_once("no-market", f"token {token_id} on {executor}: {error}")
+        return None
+
+    def _leave(self, shard: Shard, account: Account, spot: Spot) -> None:
+        follower, (leader, token_id), now = account.follower, spot, self.wall()
+        terms, position = self.book.find(follower, leader), account.position(spot)
+        mark = shard.marks.of((follower, leader, token_id))
+        rule = wants_out(None if terms is None else terms.settings, position, mark, now)
+        if rule is None or terms is None:
+            return
+        if mark is None:
+            self._tell_once("no-bid", f"{rule} wants {follower} out of token {token_id}, but nobody bids")
+            return
+        key = (follower, leader, token_id)
+        signal = exit_signal(self.chain_id, key, position, rule, mark.price, self.sealed_number(), now)
+        intent = size(signal, terms.settings, None)
+        if not isinstance(intent, OrderIntent):
+            return
+        executor = self.book.terms.followers[follower].executor
+        task = make_task(signal, terms, executor, intent, now=now, deadline_s=self.settings.deadline_s)
+        if shard.take_in(signal, [task], ()):
+            self.observer.on_signal(signal, "admitted", 1, now)
+            self.observer.on_step("exit", f"{rule} takes {follower} out of token {token_id} at {mark.price}")
+
+    def _redeem(self, shard: Shard, account: Account, spot: Spot, condition_id: str, payout: Price) -> None:
+        """Book a position of a decided question at its payout, once."""
+        follower, (leader, token_id) = account.follower, spot
+        terms = self.book.find(follower, leader)
+        if not (_DEFAULTS if terms is None else terms.settings).leaving.redeem:
+            return
+        before = account.performance.realised
+        command = c.Resolve(
+            position=(follower, leader, token_id), condition_id=condition_id, payout=payout, at=self.wall()
+        )
+        for event in shard.act(follower, command).events:
+            if isinstance(event, e.Redeemed):
+                entry = event.entry
+                worth = f"{entry.shares} of token {token_id} paid {entry.notional}"
+                realised = account.performance.realised - before
+                self.observer.on_step("redeemed", f"{follower}: {worth}, realised {realised}")
+
+    def _tell_once(self, kind: str, detail: str) -> None:
+        """Alert a person, but not every two seconds about the same."""
+        if (kind, detail) not in self._told:
+            if len(self._told) > _TOLD_MOST:
+                self._told.clear()
+            self._told.add((kind, detail))
+            self.observer.on_alert(kind, detail)
+
+    async def _forget_follows_that_are_over(self) -> None:
+        if not self.book.leaving:
+            return
+        now, flat = self.wall(), {key for key in self.book.leaving if self._is_flat(*key)}
+        self._flat_since = {key: self._flat_since.get(key, now) for key in flat}
+        # An entry that was under way when the follow was ended may still come in; after its deadline, none does.
+        over = [key for key, since in self._flat_since.items() if now - since > self.settings.deadline_s]
+        if over:
+            await self.store.follows.remove(sorted(over))
+
+    def _is_flat(self, follower: FollowerId, leader: Address) -> bool:
+        """Tell whether nothing is held or on its way of a follow; False where somebody else owns the account."""
+        shard = self.shards.get(self.shard_of(follower))
+        if shard is None:
+            return False
+        account = shard.accounts.get(follower)
+        if account is None:
+            return False
+        spots = (*account.holdings, *(order.spot for order in account.orders.values()))
+        return all(of != leader for of, _ in spots)

@@ -1,0 +1,215 @@
+"""The stage from the feed to the shards: decode, meet, decide, let wait. It ends when the feed does."""
+
+from collections import OrderedDict
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
+from math import inf, nextafter
+
+import trio
+from attrs import define, evolve, field
+
+from trio_copy.chain.feed import Armed, FeedItem, Sealed, SeenLog, TooDeep
+from trio_copy.chain.scanner import SCAN
+from trio_copy.clock import WallClock
+from trio_copy.config import EngineSettings
+from trio_copy.copying.decide import decide
+from trio_copy.copying.follow_book import FollowBook
+from trio_copy.engine.met import Adopted, Copy, New, Unsure
+from trio_copy.engine.reader import Fact, LogReader
+from trio_copy.engine.shard import Shard
+from trio_copy.errors import LeaseLost
+from trio_copy.model.catalog import Catalog
+from trio_copy.model.control import Mode
+from trio_copy.model.decisions import Reason
+from trio_copy.model.follows import Terms
+from trio_copy.model.ids import Address, FollowerId, Hash32, SignalId, second_signal_id
+from trio_copy.model.logs import BlockRef, RawLog
+from trio_copy.model.resolutions import Resolution
+from trio_copy.model.signals import Signal
+from trio_copy.ports import Store, nowhere
+from trio_copy.telemetry.observer import Observer
+
+_UNSURE_MOST = 1000
+_GIVEN_MOST = 10_000
+
+
+@define(eq=False, kw_only=True)
+class Gate:
+    reader: LogReader
+    book: FollowBook
+    catalog: Catalog
+    settings: EngineSettings
+    store: Store
+    shards: Mapping[int, Shard]
+    """Those that are held here."""
+    shard_of: Callable[[FollowerId], int]
+    observer: Observer
+    wall: WallClock
+    on_armed: Callable[[BlockRef], None] = lambda block: None
+    on_removed: Callable[[RawLog, str], bool] = lambda log, source: True
+    """Told of each log that a subscription took back, and whose, so that the scanner can look whether it is gone; False
+    when the source is not to be believed."""
+    on_item: Callable[[FeedItem], None] = lambda item: None
+    """Hears everything before it is worked on, for recordings."""
+    at: Callable[[str], None] = nowhere
+    """Called at each point where a crash would matter."""
+    behind_s: Callable[[], float] = lambda: 0.0
+    """How far our clock is behind the chain's: what an age by our clock lacks."""
+    halted: Callable[[], Reason | None] = lambda: None
+    """Tells why no entry may leave at this moment."""
+    sealed: BlockRef | None = None
+    """The newest block of which everything was read."""
+    armed_at: int = -1
+    """The block at which this engine, or one before it on the same store, was armed first."""
+    _unsure: list[tuple[int, Signal]] = field(factory=list)
+    """Trades that may be retracted ones in another transaction, by shard: they wait until all of their block is known."""
+    _given: OrderedDict[SignalId, Hash32] = field(factory=OrderedDict)
+    """Retracted signals that were adopted by a trade in another transaction, and that transaction."""
+    _decided_at: float = 0.0
+
+    async def run(self, receive: trio.MemoryReceiveChannel[FeedItem]) -> None:
+        """Work through the feed until it ends. A store that does not answer ends it with `StoreUnavailable`."""
+        with receive:
+            async for item in receive:
+                self.on_item(item)
+                await self._take(item)
+
+    async def _take(self, item: FeedItem) -> None:
+        match item:
+            case SeenLog(log=log, source=source) if log.removed:
+                # At once, because the trade may come again at any moment; but a single node may be wrong.
+                if source == SCAN or self.on_removed(log, source):
+                    self._retract(self.reader.take_back(log))
+            case SeenLog(source=source):
+                for fact in self.reader.read(item):
+                    await self._take_fact(fact, scanned=source == SCAN)
+            case Sealed(block=block):
+                self._retract(self.reader.seal(block))
+                waiting, self._unsure = self._unsure, []
+                for number, signal in waiting:
+                    shard = self.shards.get(number)
+                    if shard is not None:
+                        await self._meet(shard, signal, whole=True)  # or it would have been lost by now
+                self.sealed = block
+                self._seal(block)
+            case Armed(block=block, shards=shards, checkpoint=earlier):
+                self.reader.start_over(block)
+                # The store may be of a version that did not write down where the story began.
+                known = earlier is not None and earlier.armed_at >= 0
+                self.armed_at = earlier.armed_at if earlier is not None and known else block.number
+                self._unsure.clear()
+                self.sealed = block
+                for number, shard in tuple(self.shards.items()):
+                    if shards is None or number in shards:
+                        shard.arm(block, self.armed_at, anew=earlier is None)
+                        # Said only once the next start knows it too: it reads on from here, and not from its own head.
+                        with suppress(LeaseLost):
+                            await shard.writer.open.wait()
+                self.on_armed(block)
+            case TooDeep(block=block):
+                why = f"a reorg reached below the window at block {block.number}"
+                await self.store.control.set_mode(Mode.HALT_NEW, why)
+                self.observer.on_alert("reorg-too-deep", why)
+
+    def _seal(self, block: BlockRef) -> None:
+        for shard in self.shards.values():
+            if shard.armed and not shard.leaving:
+                shard.seal(block)
+
+    async def _take_fact(self, fact: Fact, *, scanned: bool) -> None:
+        if isinstance(fact, Resolution):
+            for shard in self.shards.values():
+                shard.resolved.note(fact)
+                shard.writer.tell()
+            return
+        whole = len(self._unsure) >= _UNSURE_MOST or self.reader.is_whole(fact, scanned=scanned)
+        copies = True
+        for shard in tuple(self.shards.values()):
+            copies = not await self._meet(shard, fact, whole=whole) and copies
+        if copies:
+            self.observer.on_signal(fact, "duplicate", 0, self.wall())
+
+    async def _meet(self, shard: Shard, signal: Signal, *, whole: bool) -> bool:
+        """Let a shard meet a signal; False when it was a copy, or nobody there follows."""
+        follows = self._follows(shard.number, signal.leader)
+        if not follows or not shard.is_read():
+            return False
+        # An account is read before the shard takes note of the signal: what is cut off in between is met again.
+        try:
+            await shard.load([terms.follower for terms in follows])
+        except LeaseLost as error:
+            shard.lose(error)
+        if not shard.is_read():
+            return False  # meanwhile: whoever has it next meets the signal
+        answer = shard.met.meet(signal, self.wall(), whole=whole)
+        match answer:
+            case New(first=first):
+                shard.resume(first)  # what an earlier owner had suspended of it
+                self._decide(shard, evolve(signal, signal_id=first), follows)
+                return True
+            case Copy():
+                own = self._own_name(signal)
+                return own != signal and await self._meet(shard, own, whole=whole)
+            case Adopted(first=first):
+                if first != signal.signal_id:
+                    self._given[first] = signal.tx_hash
+                    if len(self._given) > _GIVEN_MOST:
+                        self._given.popitem(last=False)
+                self.observer.on_signal(signal, "adopted", shard.resume(first), self.wall())
+                return True
+            case Unsure():
+                self._unsure.append((shard.number, signal))
+                return True
+
+    def _decide(self, shard: Shard, signal: Signal, follows: tuple[Terms, ...]) -> None:
+        # Never the same moment twice: an exit has to know which entries were decided before it.
+        now = self._decided_at = max(self.wall(), nextafter(self._decided_at, inf))
+        self.at("gate: before admission")
+        tasks, skips = decide(
+            signal,
+            follows,
+            self.book.terms.followers,
+            now=now,
+            deadline_s=self.settings.deadline_s,
+            catalog=self.catalog,
+            behind_s=self.behind_s(),
+            halted=self.halted(),
+        )
+        waiting = shard.take_in(signal, tasks, skips)
+        self.observer.on_signal(signal, "admitted", waiting, self.wall())
+        self.at("gate: admitted")
+
+    def _follows(self, shard: int, leader: Address) -> tuple[Terms, ...]:
+        follows = self.book.of(leader)
+        if len(self.shards) == 1 and self.shard_of is alone:
+            return follows
+        return tuple(terms for terms in follows if self.shard_of(terms.follower) == shard)
+
+    def _own_name(self, signal: Signal) -> Signal:
+        """Name a trade anew whose first name another transaction has: when that was taken for it, it was not there yet."""
+        taken_by = self._given.get(signal.signal_id)
+        if taken_by is None or taken_by == signal.tx_hash:
+            return signal
+        return evolve(signal, signal_id=second_signal_id(signal.signal_id))
+
+    def _retract(self, facts: Iterable[Fact]) -> None:
+        for fact in facts:
+            if isinstance(fact, Resolution):
+                for shard in self.shards.values():
+                    shard.resolved.drop(fact.condition_id)
+                continue
+            self._unsure = [(shard, signal) for shard, signal in self._unsure if signal != fact]
+            fact = self._own_name(fact)
+            found, suspended, placed = False, 0, 0
+            for shard in self.shards.values():
+                first = shard.met.retract(fact, self.wall())
+                if first is not None:
+                    waiting, started = shard.retract(first)
+                    found, suspended, placed = True, suspended + waiting, placed + started
+            if found:
+                self.observer.on_retracted(fact, suspended, placed)
+
+
+def alone(follower: FollowerId) -> int:
+    """Return the shard of a follower where there is one for all."""
+    return 0

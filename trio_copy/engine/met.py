@@ -1,0 +1,253 @@
+"""Which signals a shard has met: the first copy counts, and a trade that a reorg took back is known when it comes again. Sync."""
+
+from collections import OrderedDict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+from attrs import define, field, frozen
+
+from trio_copy.accounts.plain import Plain, PlainError
+from trio_copy.model.ids import Hash32, SignalId
+from trio_copy.model.signals import Signal
+
+CREDIT_S = 600.0
+"""How long a retracted trade is taken for the same one when it comes in another transaction."""
+
+
+@frozen
+class New:
+    """Nobody has decided about it; or somebody had, and died before anything of that was written down."""
+
+    first: SignalId
+    """The identity to decide about it under."""
+
+
+@frozen
+class Copy:
+    """It was met before; nothing changes."""
+
+
+@frozen
+class Adopted:
+    """It is a trade that a reorg had taken back."""
+
+    first: SignalId
+    """The identity that it was met under first."""
+
+
+@frozen
+class Unsure:
+    """It may be a retracted trade in another transaction; nobody can say before all of its block is known."""
+
+
+@define(eq=False)
+class _Known:
+    first: SignalId
+    at: float
+    blocks: set[Hash32]
+    transactions: set[Hash32]
+    credit_key: tuple[str, ...] | None
+    retracted_at: float | None = None
+    passed: bool = False
+    """Whether a checkpoint has passed it: everything of it has had its effect."""
+    decided: bool = True
+    """Whether its tasks are here, or had their effect; not those of an earlier owner who had only met it."""
+
+
+@define(eq=False)
+class Met:
+    """Remembers signals for `ttl_s`; what is older can only end as too old."""
+
+    ttl_s: float
+    _known: OrderedDict[SignalId, _Known] = field(factory=OrderedDict)
+    _old: OrderedDict[SignalId, float] = field(factory=OrderedDict)
+    """Signals of earlier runs, or deep under the checkpoint, and when they were met: only that they were."""
+    _credits: dict[tuple[str, ...], dict[SignalId, _Known]] = field(factory=dict)
+    """Retracted signals that may come back under another hash; of each key the oldest first."""
+    _changed: dict[tuple[str, SignalId], None] = field(factory=dict)
+
+    def __contains__(self, signal: object) -> bool:
+        """Tell whether the shard has met a signal, whatever became of it."""
+        return signal in self._known or signal in self._old
+
+    def meet(self, signal: Signal, now: float, *, whole: bool) -> New | Copy | Adopted | Unsure:
+        """Take note of a signal.
+
+        Retracted, it is adopted: as is one with the `credit_key` of a signal that was retracted in the last ten minutes,
+        the oldest such one, each once, and none that was of the same transaction, where another fill is one of its own.
+        That needs a `whole` block, one of which everything was met before: what was retracted may stand in it itself.
+        """
+        known = self._known.get(signal.signal_id)
+        if known is None:
+            if signal.signal_id in self._old:
+                return Copy()
+            known = self._credited(signal, now)
+            if known is None:
+                self._known[signal.signal_id] = _Known(
+                    signal.signal_id, now, {signal.block_hash}, {signal.tx_hash}, signal.credit_key
+                )
+                return New(signal.signal_id)
+            if not whole:
+                return Unsure()
+            self._known[signal.signal_id] = known
+        elif known.retracted_at is None:
+            known.blocks.add(signal.block_hash)
+            known.credit_key = signal.credit_key  # an earlier owner kept no more of it than that he met it
+            return Copy() if known.decided else _decide(known)
+        known.blocks, known.retracted_at = {signal.block_hash}, None
+        known.transactions.add(signal.tx_hash)
+        # However it came back: what stands in the chain again must not be taken for one more trade.
+        self._lose_credit(known)
+        if known.first != signal.signal_id:
+            # At once, not when the checkpoint passes it: read again after a crash, it must not look new.
+            self._changed["met", signal.signal_id] = None
+        return Adopted(known.first) if known.decided else _decide(known)
+
+    def retract(self, signal: Signal, now: float) -> SignalId | None:
+        """Take note that a reorg took a signal back out of its block.
+
+        Returns the identity that it was met under first; None when nobody met it, or it lives on in another block.
+        """
+        known = self._known.get(signal.signal_id)
+        if known is None or known.retracted_at is not None:
+            return None
+        known.blocks.discard(signal.block_hash)
+        if known.blocks:
+            return None
+        known.retracted_at = now
+        known.credit_key = signal.credit_key  # one of an earlier owner had none
+        if known.credit_key is not None:
+            self._credits.setdefault(known.credit_key, {})[known.first] = known
+        self._changed["retracted", known.first] = None
+        return known.first
+
+    def is_retracted(self, first: SignalId) -> bool:
+        """Tell whether a signal is out of the chain at the moment."""
+        known = self._known.get(first)
+        return known is not None and known.retracted_at is not None
+
+    def first_of(self, signal: SignalId) -> SignalId | None:
+        """Return the identity that a signal was met under first; None where nobody met it."""
+        known = self._known.get(signal)
+        return known.first if known is not None else signal if signal in self._old else None
+
+    def passed(self, signals: Iterable[SignalId]) -> None:
+        """Take note that the checkpoint is about to pass some signals: from then on, only this remembers them."""
+        for signal in signals:
+            known = self._known.get(signal)
+            if known is not None:
+                known.passed = True
+                self._changed["met", signal] = None
+
+    def forget(self, now: float, *, settled_before: float) -> None:
+        """Forget what nobody can bring any more, and the details of what no reorg can take back any more."""
+        while self._known:
+            signal, known = next(iter(self._known.items()))
+            waits = known.retracted_at is not None and known.retracted_at > now - CREDIT_S
+            if known.at > max(settled_before, now - self.ttl_s) or waits:
+                break
+            del self._known[signal]
+            self._old[signal] = known.at
+            if known.retracted_at is not None:
+                self._lose_credit(known)
+        while self._old:
+            signal, at = next(iter(self._old.items()))
+            if at > now - self.ttl_s:
+                break
+            del self._old[signal]
+            self._changed["met", signal] = None
+
+    def take_changes(self) -> Sequence[tuple[str, SignalId, Plain | None]]:
+        """Return the documents that changed since the last call, by kind and name; None for those to be deleted."""
+        changed = [(kind, signal, self._document(kind, signal)) for kind, signal in self._changed]
+        self._changed.clear()
+        return changed
+
+    def documents(self) -> Iterator[tuple[str, SignalId, Plain]]:
+        """Return all documents."""
+        for signal in (*self._old, *self._known):
+            body = self._document("met", signal)
+            assert body is not None
+            yield "met", signal, body
+        for known in self._known.values():
+            body = self._document("retracted", known.first)
+            if body is not None:
+                yield "retracted", known.first, body
+
+    def load(self, documents: Mapping[tuple[str, str], Plain]) -> None:
+        """Read what an earlier owner of the shard had met. Raises `PlainError` for what is no such document.
+
+        Of what he had decided about, and no checkpoint had passed, the tasks may be gone with him: it is decided anew.
+        """
+        try:
+            for (kind, name), body in documents.items():
+                if kind == "retracted":
+                    self._load_retracted(SignalId(name), *body)
+            met = sorted((body[1], name, body) for (kind, name), body in documents.items() if kind == "met")
+            for _, name, body in met:
+                self._load_met(SignalId(name), *body)
+            self._known = OrderedDict(sorted(self._known.items(), key=lambda item: item[1].at))
+        except (ValueError, TypeError, IndexError) as error:
+            raise PlainError(f"expected stored signals that were met: {error}") from error
+
+    def _load_retracted(
+        self,
+        first: SignalId,
+        _version: int,
+        at: float,
+        retracted_at: float,
+        key: Sequence[str] | None,
+        transactions: Sequence[str],
+    ) -> None:
+        credit_key = None if key is None else tuple(key)
+        known = _Known(first, at, set(), set(map(Hash32, transactions)), credit_key, retracted_at, decided=False)
+        self._known[first] = known
+        if credit_key is not None:
+            self._credits.setdefault(credit_key, {})[first] = known
+
+    def _load_met(
+        self, signal: SignalId, _version: int, at: float, first: SignalId, passed: bool, where: Plain | None
+    ) -> None:
+        if where is None:
+            self._old[signal] = at
+            return
+        known = self._known.get(first)
+        if known is None:
+            if not passed and first == signal:
+                return  # nobody else has its name
+            blocks, transactions = (set(map(Hash32, hashes)) for hashes in where)
+            known = _Known(first, at, blocks, transactions, None, decided=False)
+        self._known[first] = self._known[signal] = known
+        if passed:
+            known.passed = known.decided = True
+
+    def _document(self, kind: str, signal: SignalId) -> Plain | None:
+        known = self._known.get(signal)
+        if kind == "retracted":
+            if known is None or known.retracted_at is None:
+                return None
+            return [1, known.at, known.retracted_at, known.credit_key, sorted(known.transactions)]
+        if known is None:
+            at = self._old.get(signal)
+            return None if at is None else [1, at, signal, True, None]
+        where = [sorted(known.blocks), sorted(known.transactions)]
+        return [1, known.at, known.first, known.passed, where]
+
+    def _lose_credit(self, known: _Known) -> None:
+        credits = self._credits.get(known.credit_key or ())
+        if credits is not None:
+            credits.pop(known.first, None)
+            if not credits:
+                del self._credits[known.credit_key or ()]
+        self._changed["retracted", known.first] = None
+
+    def _credited(self, signal: Signal, now: float) -> _Known | None:
+        for known in self._credits.get(signal.credit_key or (), {}).values():
+            young = known.retracted_at is not None and known.retracted_at > now - CREDIT_S
+            if young and signal.tx_hash not in known.transactions:
+                return known
+        return None
+
+
+def _decide(known: _Known) -> New:
+    known.decided = True
+    return New(known.first)

@@ -1,0 +1,183 @@
+"""What people ask of the owner of an account: the words that travel, what they mean to the account, and the answer.
+
+Pure: whoever owns the shard carries requests out, an engine or the command itself, and both by this.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from trio_copy.accounts import Account, OpenOrder, OrderState
+from trio_copy.accounts.commands import Answer, Command, Purge, Replay, ResetPeak, SetMode
+from trio_copy.accounts.orders import outcome_of, outside
+from trio_copy.accounts.plain import number_of
+from trio_copy.errors import StoreError
+from trio_copy.model.control import Mode
+from trio_copy.model.decisions import Code, End, Outcome, Reason
+from trio_copy.model.ids import FollowerId, IntentKey, TaskId
+from trio_copy.model.orders import ExecutionReport, Status
+from trio_copy.model.units import NO_SHARES, NO_USD, ONE_USD_PER_SHARE, Rounding, Shares, Usd
+from trio_copy.ports import Request
+from trio_copy.records import read_plain, write_plain
+
+REFUSED = "refused: "
+"""How the answer to a request begins that changed nothing."""
+
+
+def settle(name: str, follower: FollowerId, order: IntentKey, filled: tuple[Shares, Usd, Usd], at: float) -> Request:
+    """Ask that an order has filled so many shares, for so many dollars and such a fee."""
+    return _request(name, "settle", [follower, order, *(amount.micro for amount in filled)], at)
+
+
+def replay(name: str, follower: FollowerId, task: TaskId, at: float) -> Request:
+    """Ask that a dead letter is taken up again."""
+    return _request(name, "replay", [follower, task], at)
+
+
+def purge(name: str, follower: FollowerId, task: TaskId, at: float) -> Request:
+    """Ask that a dead letter is given up."""
+    return _request(name, "purge", [follower, task], at)
+
+
+def set_mode(name: str, follower: FollowerId, mode: Mode, why: str, at: float) -> Request:
+    """Ask for a mode of one follower."""
+    return _request(name, "mode", [follower, mode.value, why], at)
+
+
+def reset_peak(name: str, follower: FollowerId, at: float) -> Request:
+    """Ask that a follower's drawdown starts over."""
+    return _request(name, "reset-peak", [follower], at)
+
+
+def follower_of(request: Request) -> FollowerId | None:
+    """Return whose account a request is about; None where it cannot be read: `command_of` refuses it."""
+    try:
+        follower, *_ = read_plain(request.body.encode())
+    except (StoreError, ValueError):
+        return None
+    return FollowerId(follower) if isinstance(follower, str) else None
+
+
+def command_of(request: Request, account: Account, at: float) -> Command | str:
+    """Return what a request means to its account, or why it is refused, in words that begin with `REFUSED`."""
+    read = _READERS.get(request.kind)
+    if read is None:
+        return f"{REFUSED}expected a request of kind {', '.join(_READERS)}, got {request.kind}"
+    try:
+        return read(account, read_plain(request.body.encode())[1:], at)
+    except _Refused as error:
+        return f"{REFUSED}{error}"
+    except (StoreError, ValueError, TypeError) as error:
+        return f"{REFUSED}expected a request to {request.kind}, got {request.body[:80]}: {error}"
+
+
+def carry_out(request: Request, account: Account | None, at: float) -> str:
+    """Let a request happen to its account, and return the answer. The caller writes both down together.
+
+    None as the account stands for a request that names none.
+    """
+    if account is None:
+        return f"{REFUSED}expected a request about a follower, got {request.body[:80]}"
+    command = command_of(request, account, at)
+    if isinstance(command, str):
+        return command
+    words = words_of(command, account)
+    account.apply(account.decide(command))
+    return words
+
+
+class _Refused(Exception):
+    """What is asked for cannot be; the message says why."""
+
+
+def _request(name: str, kind: str, body: list[Any], at: float) -> Request:
+    return Request(name=name, kind=kind, body=write_plain(body).decode(), at=at)
+
+
+def _settle(account: Account, body: list[Any], at: float) -> Command:
+    order_key, shares, notional, fee = body
+    open_order = account.orders.get(IntentKey(order_key))
+    if open_order is None:
+        raise _Refused(f"expected an open order, got {order_key}, which has ended")
+    filled, paid, charged = Shares(number_of(shares)), Usd(number_of(notional)), Usd(number_of(fee))
+    order = open_order.order
+    status = Status.REJECTED if not filled else Status.FILLED if filled >= order.shares else Status.PARTIAL
+    report = ExecutionReport(
+        order_id=order.order_id, status=status, shares=filled, notional=paid, fee=charged, detail="settled by hand"
+    )
+    problem = _settle_problem(open_order, report)
+    if problem is not None:
+        raise _Refused(problem)
+    # A person may know better than the order's limit: he has looked at the venue, and its report was not believed.
+    return Answer(key=order.key, report=report, by_hand=True, at=at)
+
+
+def _settle_problem(open_order: OpenOrder, report: ExecutionReport) -> str | None:
+    order, filled, paid, charged = open_order.order, report.shares, report.notional, report.fee
+    if open_order.state is OrderState.MATCHED:
+        return f"{order.order_id} is {open_order.state.value}, not in doubt: its books are kept by what the venue says"
+    # What no venue can have done is a slip of the hand. A book better than the limit brings more shares than asked.
+    too_many = filled > order.shares and outside(open_order, report) is not None
+    if filled < NO_SHARES or too_many or paid < NO_USD or charged < NO_USD:
+        return f"--shares: expected 0 to {order.shares}, and no negative dollars"
+    if filled and paid > filled.at(ONE_USD_PER_SHARE, Rounding.UP):
+        return f"--notional: expected at most 1 USD per share, got {paid} for {filled}"
+    if charged > filled.at(ONE_USD_PER_SHARE, Rounding.UP):
+        return f"--fee: expected at most 1 USD per share, got {charged} for {filled}"
+    if bool(filled) != bool(paid):
+        return "--notional: expected dollars for the shares that were filled, and none for none"
+    return None
+
+
+def _replay(account: Account, body: list[Any], at: float) -> Command:
+    (task,) = body
+    return Replay(task=_dead(account, task), at=at)
+
+
+def _purge(account: Account, body: list[Any], at: float) -> Command:
+    (name,) = body
+    task = _dead(account, name)
+    reason = Reason(code=Code.GIVEN_UP, control="dlq purge", value=account.dead[task].why, limit="a replay")
+    return Purge(task=task, outcome=Outcome(end=End.HALTED, reason=reason), at=at)
+
+
+def _dead(account: Account, name: str) -> TaskId:
+    task = TaskId(name)
+    if task not in account.dead:
+        raise _Refused(f"expected a dead letter, got {name}, which is none any more")
+    return task
+
+
+def _mode(_account: Account, body: list[Any], at: float) -> Command:
+    mode, why = body
+    return SetMode(mode=Mode(mode), why=str(why), at=at)
+
+
+def _reset_peak(_account: Account, body: list[Any], at: float) -> Command:
+    if body:
+        raise _Refused("expected nothing but a follower")
+    return ResetPeak(at=at)
+
+
+def words_of(command: Command, account: Account) -> str:
+    """Say what a command is going to do."""
+    match command:
+        case Answer(key=key, report=report):
+            order = account.orders[key].order
+            return f"{order.order_id}: {outcome_of(order, report).end.value}, written down by hand"
+        case Replay(task=task):
+            return f"{task}: queued again"
+        case Purge(task=task):
+            return f"{task}: forgotten"
+        case SetMode(mode=mode):
+            return f"{account.follower}: {mode.value}"
+        case _:
+            return f"{account.follower}: the drawdown starts over"
+
+
+_READERS: Mapping[str, Callable[[Account, list[Any], float], Command]] = {
+    "settle": _settle,
+    "replay": _replay,
+    "purge": _purge,
+    "mode": _mode,
+    "reset-peak": _reset_peak,
+}

@@ -1,0 +1,491 @@
+"""A slice of accounts and everything that is kept of it, by its one owner.
+
+What happens to an account is applied at once and handed to the writer in the same step; whoever needs it durable waits for
+the batch. The checkpoint rides along with the effects that it vouches for.
+"""
+
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
+
+import trio
+from attrs import define, field, frozen
+
+from trio_copy.accounts import Account, OpenOrder, OrderState
+from trio_copy.accounts import commands as c
+from trio_copy.accounts import events as e
+from trio_copy.accounts.documents import document_of, documents_of
+from trio_copy.accounts.orders import not_sent
+from trio_copy.accounts.plain import Plain
+from trio_copy.accounts.telling import SkipTold, TaskEnd, Told
+from trio_copy.clock import WallClock
+from trio_copy.engine.grants import Grants
+from trio_copy.engine.lanes import LaneKey, Lanes, Queued
+from trio_copy.engine.marks import Marks
+from trio_copy.engine.met import Met
+from trio_copy.engine.progress import Progress
+from trio_copy.engine.resolved import Resolved
+from trio_copy.engine.stored import stored_account, stored_fact
+from trio_copy.engine.writing import Batch, Writer
+from trio_copy.errors import LeaseLost
+from trio_copy.model.catalog import Catalog
+from trio_copy.model.decisions import CopyTask, Outcome, Skip, evicted, shed
+from trio_copy.model.fills import Side
+from trio_copy.model.ids import FollowerId, IntentKey, SignalId, task_id
+from trio_copy.model.logs import BlockRef, Checkpoint
+from trio_copy.model.signals import Signal
+from trio_copy.ports import NOBODY, Document, Heads, Store, nowhere
+from trio_copy.records import read_plain, write_plain
+from trio_copy.telemetry.observer import Finished, Observer
+
+_LOAD_AT_ONCE = 1000
+"""Accounts that one read of the store brings."""
+_TRIES = 3
+"""How often a task is taken up by processes that end uncleanly before it becomes a dead letter."""
+_FORGET_EVERY_S = 10.0
+_RETRACTABLE_S = 1800.0
+"""How long the details of a signal are remembered that a reorg may still take back: longer than any window is deep."""
+RUNNING = ("running", "")
+"""The document that stands while somebody owns the shard; its owner takes it away at a good end."""
+
+
+@frozen
+class Effect:
+    """What a command has changed."""
+
+    events: Sequence[e.Event]
+    batch: Batch
+    """Durable together with it."""
+
+
+@define(eq=False, kw_only=True)
+class Shard:
+    number: int
+    store: Store
+    writer: Writer
+    lanes: Mapping[str, Lanes]
+    """By executor; shared by all shards of the process."""
+    catalog: Catalog
+    wall: WallClock
+    observer: Observer
+    met: Met
+    progress: Progress
+    grants: Grants
+    resolved: Resolved
+    marks: Marks = field(factory=Marks)
+    lane_of: Callable[[CopyTask], LaneKey]
+    """What must not run beside a task, by its executor."""
+    shards: Mapping[int, "Shard"]
+    """Those that are held here: their tasks share the lanes."""
+    on_lost: Callable[["Shard", LeaseLost], None]
+    """Told when it turns out to be somebody else's."""
+    accounts: dict[FollowerId, Account] = field(factory=dict)
+    """Those at hand."""
+    unproven: dict[IntentKey, OpenOrder] = field(factory=dict)
+    """Orders that the reconciler has to ask about, as they became so: unknown, or matched and not settled."""
+    until: float = float("inf")
+    """When the lease ends, by our own clock."""
+    at: Callable[[str], None] = nowhere
+    """Called at each point where a crash would matter."""
+    armed: bool = False
+    """Whether it is read since it was taken over."""
+    leaving: bool = False
+    """Whether it is being given up: nothing more is read for it."""
+    lost: bool = False
+    """Whether somebody else owns it now: nothing may be sent or written any more."""
+    unclean: bool = False
+    """Whether the owner before ended without saying so."""
+    taken_at: float = 0.0
+    """When this owner took it over: what was traded before may have been under way when the one before ended."""
+    recovering: deque[CopyTask] = field(factory=deque)
+    """Tasks that are taken up one by one, because one of them may have ended the process."""
+    _touched: dict[FollowerId, Account] = field(factory=dict)
+    """Accounts that something happened to since the last write."""
+    _forgot_at: float = 0.0
+    _followed: trio.Event = field(factory=trio.Event)
+    _loading: trio.Lock = field(factory=trio.Lock)
+
+    def is_read(self) -> bool:
+        """Tell whether it is ours, and shall be: what comes is taken in."""
+        return not (self.lost or self.leaving)
+
+    async def take_over(self, heads: Heads) -> None:
+        """Begin with what an earlier owner left: his orders may be at a venue, his tasks wait."""
+        bodies = {
+            (document.kind, document.name): read_plain(document.body)
+            for document in heads.documents
+            if document.follower == NOBODY
+        }
+        for part in (self.met, self.grants, self.resolved):
+            part.load(bodies)
+        self.unclean, self.taken_at = RUNNING in bodies, self.wall()
+        self._put_own(*RUNNING, [1])
+        if heads.checkpoint is not None:
+            self.writer.checkpoint = heads.checkpoint
+            self.progress.floor = heads.checkpoint.number
+            self.progress.armed_at = heads.checkpoint.armed_at
+        await self.load({document.follower for document in heads.documents if document.follower != NOBODY})
+        for account in self.accounts.values():
+            self._restore(account)
+
+    def _restore(self, account: Account) -> None:
+        now = self.wall()
+        for open_order in tuple(account.orders.values()):
+            # Whoever was sending it is gone, and with him what he knew.
+            self.act(account.follower, c.Doubt(key=open_order.order.key, at=now))
+            self.unproven[open_order.order.key] = account.orders[open_order.order.key]
+            self._close_lane(open_order)
+        self.grants.restore(tuple(account.orders.values()))
+        for waits in tuple(account.waiting.values()):
+            if waits.until is not None:
+                continue
+            if self.unclean and not waits.suspended:
+                self.recovering.append(waits.task)
+            else:
+                self.queue_up(waits.task, now, suspended=waits.suspended)
+
+    def _close_lane(self, open_order: OpenOrder) -> None:
+        lanes = self.lanes.get(open_order.order.executor)
+        if lanes is not None and open_order.held and not open_order.ended:
+            lanes.close_lane(self.lane_of(open_order.task), open_order.order.key)
+
+    def _open_lane(self, open_order: OpenOrder) -> None:
+        lanes = self.lanes.get(open_order.order.executor)
+        if lanes is not None:
+            lanes.free(self.lane_of(open_order.task), open_order.order.key)
+
+    def queue_up(self, task: CopyTask, now: float, *, suspended: bool = False) -> None:
+        """Let a task that the account has durably wait in its lane; it ends where its executor is not running."""
+        if task.executor not in self.lanes:
+            outcome = not_sent(f"no executor named {task.executor} is running")
+            self.act(task.follower, c.Refuse(task=task, outcome=outcome, at=now))
+            return
+        queued = Queued(task, self.number, self.lane_of(task), suspended=suspended)
+        self.lanes[task.executor].restore(queued, now)
+
+    async def run_recovery(self) -> None:
+        """Take up, one by one, what was under way when the process before ended uncleanly: one of it may be the cause.
+
+        Each is counted durably before it is taken up, and becomes a dead letter when it was taken up too often. It goes on
+        until the shard is given up: the chain may bring more of what the process before had not written down.
+        """
+        while self.is_read():
+            if not self.recovering:
+                await self._followed.wait()
+                continue
+            # As in a lane: what its leader sold again meanwhile is called off before it is bought.
+            task = next((task for task in self.recovering if task.intent.side is Side.SELL), self.recovering[0])
+            self.recovering.remove(task)
+            effect = self.act(task.follower, c.Try(task=task.task_id, most=_TRIES, at=self.wall()))
+            if effect.events:
+                await effect.batch.wait()
+            self.at("recovery: counted")
+            waits = self.accounts[task.follower].waiting.get(task.task_id)
+            if waits is None or not self.is_read():
+                continue
+            self.queue_up(waits.task, self.wall(), suspended=waits.suspended)
+            lanes = self.lanes.get(task.executor)
+            while lanes is not None and lanes.is_under_way(task.task_id):
+                await self._followed.wait()
+
+    @property
+    def checkpoint(self) -> Checkpoint | None:
+        """The block up to which every effect is durable."""
+        return self.writer.checkpoint
+
+    async def load(self, followers: Iterable[FollowerId]) -> None:
+        """Have accounts at hand. Raises what the store raises."""
+        if all(follower in self.accounts for follower in followers):
+            return
+        async with self._loading:
+            missing = [follower for follower in dict.fromkeys(followers) if follower not in self.accounts]
+            for start in range(0, len(missing), _LOAD_AT_ONCE):
+                wanted = missing[start : start + _LOAD_AT_ONCE]
+                found = await self.store.accounts.load(self.number, self.writer.token, wanted)
+                for follower in wanted:
+                    self._put_account(follower, found.get(follower, ()))
+
+    def _put_account(self, follower: FollowerId, documents: Sequence[Document]) -> None:
+        for document in documents:
+            if document.kind == "mark":
+                self.marks.load(follower, document.name, read_plain(document.body))
+        self.accounts[follower] = stored_account(follower, self.catalog, documents)
+
+    # ------------------------------------------------------------------------------------------------------- signals
+
+    def take_in(self, signal: Signal, tasks: Sequence[CopyTask], skips: Sequence[Skip]) -> int:
+        """Let a signal's tasks wait to be placed, and write down what was not wanted; the accounts must be at hand.
+
+        What an account knows already changes nothing. Returns how many tasks wait.
+        """
+        if not self.is_read():
+            return 0  # whoever has it next reads it from the chain
+        now, waiting = self.wall(), 0
+        self.progress.meet(signal.signal_id, signal.block_number)
+        for skip in skips:
+            self._pass(skip, signal, now)
+        for task in tasks:
+            account = self.accounts[task.follower]
+            if account.knows(task) or task.task_id in account.waiting or task.task_id in self.lanes[task.executor]:
+                continue
+            waiting += 1
+            if self.unclean and signal.block_time <= self.taken_at:
+                self.act(task.follower, c.Park(task=task, at=now))
+                self.recovering.append(task)
+            else:
+                self._wait_in_lane(task, signal.block_number, now)
+        self.writer.tell()
+        return waiting
+
+    def _wait_in_lane(self, task: CopyTask, block: int, now: float) -> None:
+        lanes = self.lanes[task.executor]
+        self.progress.begin(task.task_id, block)
+        pushed_out = lanes.add(Queued(task, self.number, self.lane_of(task)), now)
+        if pushed_out is not None:
+            outcome = shed(lanes.capacity) if pushed_out.task is task else evicted(lanes.capacity)
+            owner = self if pushed_out.shard == self.number else self.shards[pushed_out.shard]
+            owner.give_up(pushed_out, outcome)
+        if task.task_id in lanes and task.not_before > now:
+            self.act(task.follower, c.Park(task=task, at=now))
+
+    def _pass(self, skip: Skip, signal: Signal, now: float) -> None:
+        """Write down that a follow did not want a signal."""
+        if signal.side is Side.SELL:
+            self.act(skip.follower, c.Pass(skip=skip, signal=signal, at=now))
+            return
+        # What was wanted once goes on, or has ended: read again, it may be too old by now, and that is not its end.
+        if self.accounts[skip.follower].has_met(signal.signal_id, task_id(signal.signal_id, skip.follower)):
+            return
+        # An entry that nobody wanted changes no account: repeated after a crash, it is the same fact.
+        told = Told(record=SkipTold(skip=skip, signal=signal, at=now))
+        self.writer.open.facts.append(stored_fact(told))
+        self.writer.open.told.append(partial(self._announce, told))
+
+    def retract(self, first: SignalId) -> tuple[int, int]:
+        """Suspend what is not placed of a signal; returns how many tasks that are, and how many are placed."""
+        now, suspended, placed = self.wall(), 0, 0
+        for lanes in self.lanes.values():
+            for queued in lanes.suspend(first, self.number):
+                # Durable from now on: mined again in another transaction, it is known by what was kept of it alone.
+                self.act(queued.task.follower, c.Park(task=queued.task, at=now))
+        for account in self.accounts.values():
+            placed += account.placed_of(first)
+            waiting = account.waits_of(first)
+            if waiting:
+                suspended += waiting
+                self.act(account.follower, c.Retract(signal=first, at=now))
+        self.writer.tell()
+        return suspended, placed
+
+    def resume(self, first: SignalId) -> int:
+        """Let what was suspended of a signal go on, under its first identity and deadline; returns how many tasks do."""
+        now, resumed = self.wall(), 0
+        for account in self.accounts.values():
+            waiting = account.waits_of(first)
+            if waiting:
+                resumed += waiting
+                self.act(account.follower, c.Resume(signal=first, at=now))
+        for lanes in self.lanes.values():
+            lanes.resume(first, self.number, now)
+        self.writer.tell()
+        return resumed
+
+    def give_up(self, queued: Queued, outcome: Outcome) -> Effect:
+        """End a task that is not placed and shall not be."""
+        resting = self.lanes[queued.task.executor].resting(queued)
+        command = c.Refuse(task=queued.task, outcome=outcome, resting=resting, at=self.wall())
+        return self.act(queued.task.follower, command)
+
+    def arm(self, block: BlockRef, armed_at: int, *, anew: bool) -> None:
+        """Take note where the reading begins: before that, no checkpoint is made. `anew` forgets how far one had come."""
+        self.armed = True
+        if anew:
+            self.progress.floor = -1
+        self.progress.armed_at = armed_at
+        self.seal(block)
+
+    def seal(self, block: BlockRef) -> None:
+        """Take note that everything up to a block was read; the checkpoint follows once it all has its effect."""
+        self.progress.seal(block)
+        self.met.forget(self.wall(), settled_before=self.wall() - _RETRACTABLE_S)
+        self.writer.tell()
+
+    def tick(self) -> None:
+        """End what has waited in vain; now and then, let accounts forget what nobody can ask about any more."""
+        now = self.wall()
+        forgets = now - self._forgot_at >= _FORGET_EVERY_S
+        self._forgot_at = now if forgets else self._forgot_at
+        for account in tuple(self.accounts.values()):
+            if account.waiting or (forgets and (account.recent or account.windows)):
+                self.act(account.follower, c.Tick(passed=self.progress.known_up_to, met=self.met, at=now))
+
+    # ------------------------------------------------------------------------------------------------------ accounts
+
+    def act(self, follower: FollowerId, command: c.Command) -> Effect:
+        """Let an account decide and apply what it decided; the account must be at hand.
+
+        Raises:
+            LeaseLost: the shard is not ours any more; nothing was decided, for nobody may write it down.
+        """
+        if self.lost:
+            raise LeaseLost(f"shard {self.number} is not ours any more")
+        account = self.accounts[follower]
+        events = account.decide(command)
+        account.apply(events)
+        if events:
+            self._touched[follower] = account
+            for event in events:
+                self._follow(account, event)
+            self.writer.tell()
+            self._followed.set()
+            self._followed = trio.Event()
+        return Effect(events, self.writer.open)
+
+    def _follow(self, account: Account, event: e.Event) -> None:
+        """Let the shard's own tables follow what happened to an account."""
+        match event:
+            case e.Placed(task=task, cost=cost):
+                self.progress.finish(task.task_id)
+                self.grants.hold(event.order.key, task, cost)
+            case e.Learned(key=key, state=state):
+                before = self.unproven.pop(key, None)
+                if state is not OrderState.ENDED:
+                    self.unproven[key] = account.orders[key]
+                if state is OrderState.UNKNOWN:
+                    self._close_lane(account.orders[key])
+                else:
+                    self.grants.spend(key, event)
+                    if before is not None:
+                        self._open_lane(before)
+            case e.Settled(key=key) | e.Reversed(key=key):
+                self.unproven.pop(key, None)
+            case e.Contradicted(key=key):
+                self.observer.on_alert(
+                    "outcome-contradicted",
+                    f"order {key} of {account.follower}: the venue takes back what it had proven",
+                )
+            case e.Ended(task=task, key=key):
+                self.progress.finish(task.task_id)
+                self._leave_lanes(task)
+                if key is not None:
+                    # A person has to look, which may take days: what waits behind it goes on, and what it holds stays held.
+                    self._open_lane(account.orders[key])
+            case e.Buried(task=task):
+                self.progress.finish(task.task_id)
+                self._leave_lanes(task)
+            case e.Waits(task=task, until=until):
+                self.progress.finish(task.task_id)
+                if task.executor in self.lanes:
+                    self.lanes[task.executor].amend(task)
+                if until is not None:
+                    self._leave_lanes(task)
+            case e.ModeSet(change=change):
+                self.observer.on_alert("mode", f"follower:{account.follower}: {change.mode.value}: {change.why}")
+            case _:
+                pass
+
+    def _leave_lanes(self, task: CopyTask) -> None:
+        lanes = self.lanes.get(task.executor)
+        queued = None if lanes is None else lanes.find(task.task_id)
+        if lanes is not None and queued is not None and not queued.in_hand:
+            lanes.remove(queued)
+
+    def _announce(self, told: Told) -> None:
+        match told.record:
+            case TaskEnd(outcome=Outcome() as outcome) as end:
+                report = None if end.order is None else end.order.report
+                self.observer.on_finished(
+                    Finished(
+                        task=end.task,
+                        outcome=outcome,
+                        report=report,
+                        started_at=0.0 if end.order is None else end.order.placed_at,
+                        ended_at=end.at,
+                    )
+                )
+            case SkipTold(skip=skip, signal=signal):
+                self.observer.on_skip(skip, signal)
+            case _:
+                pass
+
+    # ------------------------------------------------------------------------------------------------------- writing
+
+    def before_write(self, batch: Batch) -> None:
+        """Add what rides along with every write: what the shard itself remembers, and how far it has come."""
+        # Only now: what happened to an account several times since the last write is written once.
+        for account in self._touched.values():
+            self._write_account(account)
+        self._touched.clear()
+        reached = self.progress.next_checkpoint()
+        if reached is not None:
+            batch.checkpoint, passed = reached
+            self.met.passed(passed)
+        for kind, signal, body in self.met.take_changes():
+            self._put_own(kind, signal, body)
+        for name, body in self.grants.take_changes():
+            self._put_own("spent", name, body)
+        for name, body in self.resolved.take_changes():
+            self._put_own("resolution", name, body)
+        for follower, name, body in self.marks.take_changes():
+            self._put_document(follower, "mark", name, body)
+
+    def _write_account(self, account: Account) -> None:
+        parts, told = account.take_changes()
+        for part in parts:
+            self._put_document(account.follower, *part, document_of(account, part))
+        for one in told:
+            self.writer.open.facts.append(stored_fact(one))
+            self.writer.open.told.append(partial(self._announce, one))
+
+    def _put_own(self, kind: str, name: str, body: Plain | None) -> None:
+        self._put_document(NOBODY, kind, name, body)
+
+    def _put_document(self, follower: FollowerId, kind: str, name: str, body: Plain | None) -> None:
+        if body is None:
+            self.writer.open.delete((follower, kind, name))
+        else:
+            self.writer.open.put(Document(follower, kind, name, write_plain(body)))
+
+    def everything(self) -> list[Document]:
+        """Return every document of the shard, as far as it is at hand: for a store that forgot."""
+        own: list[tuple[str, str, Plain]] = [
+            (*RUNNING, [1]),
+            *self.met.documents(),
+            *(("spent", name, body) for name, body in self.grants.documents()),
+            *(("resolution", name, body) for name, body in self.resolved.documents()),
+        ]
+        documents = [Document(NOBODY, kind, name, write_plain(body)) for kind, name, body in own]
+        documents.extend(
+            Document(follower, "mark", name, write_plain(body)) for follower, name, body in self.marks.documents()
+        )
+        for account in self.accounts.values():
+            documents.extend(
+                Document(account.follower, plain.kind, plain.name, write_plain(plain.body))
+                for plain in documents_of(account)
+            )
+        return documents
+
+    def lose(self, error: LeaseLost) -> None:
+        """Say that somebody else owns the shard, or may own it by now."""
+        self.on_lost(self, error)
+
+    def end(self, error: LeaseLost) -> None:
+        """Let nothing more be decided or written; whoever waits for something is told."""
+        self.lost = True
+        self.writer.give_up(error)
+        self._followed.set()
+        # Whoever has it next closes the lanes himself; should it come back here, what was proven elsewhere is not told here.
+        for open_order in self.unproven.values():
+            self._open_lane(open_order)
+
+    async def confirm(self) -> None:
+        """Write under our token, so that we know that nobody else has taken the shard. Raises `LeaseLost` when one has."""
+        self._put_own(*RUNNING, [1])
+        batch = self.writer.open
+        self.writer.tell()
+        await batch.wait()
+
+    def leave(self) -> None:
+        """Take note that the process ends in good order: nothing that was under way is to blame for it."""
+        self.writer.open.delete((NOBODY, *RUNNING))
+        self.writer.tell()

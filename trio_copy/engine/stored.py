@@ -1,0 +1,91 @@
+"""Accounts and what they tell, in the form in which stores keep them, and back."""
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, TypeVar
+
+from trio_copy.accounts import Account
+from trio_copy.accounts.documents import PlainDocument, account_of, document_of
+from trio_copy.accounts.facts import Record, entry_in, fact_of, record_of
+from trio_copy.accounts.telling import Told
+from trio_copy.errors import StoreError
+from trio_copy.model.catalog import Catalog
+from trio_copy.model.facts import Fact
+from trio_copy.model.ids import FollowerId
+from trio_copy.model.positions import LedgerEntry
+from trio_copy.ports import Changes, Document, DocumentKey
+from trio_copy.records import read_plain, write_plain
+
+_T = TypeVar("_T")
+
+
+def stored_account(follower: FollowerId, catalog: Catalog, documents: Iterable[Document]) -> Account:
+    """Read an account; one without documents is new.
+
+    Raises:
+        StoreError: a document is not what its kind promises.
+    """
+    plain = (PlainDocument(one.kind, one.name, read_plain(one.body)) for one in documents)
+    try:
+        return account_of(follower, catalog, plain)
+    except ValueError as error:
+        raise StoreError(str(error)) from error
+
+
+def stored_changes(accounts: Iterable[Account], answers: Mapping[str, str]) -> Changes:
+    """Write what changed in accounts since they were last asked, what they told, and what came of requests."""
+    puts: list[Document] = []
+    deletes: list[DocumentKey] = []
+    facts: list[Fact] = []
+    for account in accounts:
+        changed, told = account.take_changes()
+        for part in changed:
+            body = document_of(account, part)
+            if body is None:
+                deletes.append((account.follower, *part))
+            else:
+                puts.append(Document(account.follower, *part, write_plain(body)))
+        facts.extend(map(stored_fact, told))
+    return Changes(puts=puts, deletes=deletes, facts=facts, answers=answers)
+
+
+def stored_fact(told: Told) -> Fact:
+    """Write what an account told."""
+    plain = fact_of(told)
+    return Fact(
+        key=plain.key,
+        kind=plain.kind,
+        at=plain.at,
+        follower=plain.follower,
+        leader=plain.leader,
+        token_id=plain.token_id,
+        signal_id=plain.signal_id,
+        task_id=plain.task_id,
+        order_id=plain.order_id,
+        amounts=plain.amounts,
+        body=write_plain(plain.body),
+    )
+
+
+def told_by(fact: Fact) -> Record:
+    """Read what an account told. Raises `StoreError` when it is not what its kind promises."""
+    try:
+        return record_of(fact.kind, read_plain(fact.body))
+    except ValueError as error:
+        raise StoreError(str(error)) from error
+
+
+def booked_by(fact: Fact) -> LedgerEntry | None:
+    """Read the booking that a fact of kind filled or entry carries. Raises `StoreError` as `told_by`."""
+    try:
+        return entry_in(fact.kind, read_plain(fact.body))
+    except ValueError as error:
+        raise StoreError(str(error)) from error
+
+
+def kept_in(document: Document, read: Callable[[list[Any]], _T]) -> _T:
+    """Read one document. Raises `StoreError` when it is not what its kind promises."""
+    try:
+        return read(read_plain(document.body))
+    except (ValueError, TypeError, KeyError, IndexError) as error:
+        what = f"{document.kind} {document.name} of {document.follower}"
+        raise StoreError(f"expected a stored {what}, was {document.body[:80]!r}: {error}") from error

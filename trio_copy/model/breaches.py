@@ -1,0 +1,204 @@
+"""What an executor may answer: each function returns the rule that an answer breaks and how, or None.
+
+Nothing here trusts a type: an answer may be built past its constructor, and an amount may be of any class. Roundings are
+those against ourselves and no further: what a fill costs may be rounded up to the next millionth, what it brings
+down, each once for the whole order. Whoever adds up several matches adds first and rounds last.
+
+A report stays inside its order: a SELL in shares and price, a BUY in cash and price. For the same cash, a book better
+than the limit brings more shares than were asked for.
+"""
+
+from collections.abc import Callable
+
+from attrs import frozen
+
+from trio_copy.model.decisions import OrderIntent
+from trio_copy.model.fills import Side
+from trio_copy.model.ids import IntentKey, TokenId
+from trio_copy.model.orders import ExecutionReport, Market, Order, Quote, Settlement, Status, Wallet
+from trio_copy.model.units import NO_SHARES, NO_USD, ONE_USD_PER_SHARE, Micro, Price, Ratio, Rounding, Shares, Usd
+
+_MOST = 1 << 62
+"""Larger amounts do not fit into the stores, nor into the world."""
+_ALL_BPS = 10_000
+_LONGEST_ID = 512
+_LONGEST_BODY = 1 << 20
+_DOWN, _UP = Rounding.DOWN, Rounding.UP
+_LEAST_PRICE = Price(1)
+_NOTHING_FILLED = (Status.KILLED, Status.REJECTED, Status.ABSENT)
+
+
+@frozen
+class Breach:
+    """A part of the contract that an answer does not keep."""
+
+    rule: str
+    """The same for every breach of its kind, so that a person is told once."""
+    detail: str
+
+    def __str__(self) -> str:
+        return f"{self.rule}: {self.detail}"
+
+
+def breach_of_lane(lane: object) -> Breach | None:
+    """Judge the name of a lane."""
+    if type(lane) is not tuple or not lane or not all(type(word) is str and len(word) <= 300 for word in lane):
+        return Breach("a lane", f"expected a tuple of short texts, was {shown(lane)}")
+    return None
+
+
+def breach_of_market(market: object, token_id: TokenId) -> Breach | None:
+    """Judge what `market` returned for a token."""
+    if type(market) is not Market:
+        return _wrong_type("a market", Market, market)
+    if market.token_id != token_id or type(market.token_id) is not int:
+        return _expected("another token's market", token_id, market.token_id)
+    if not _amount(market.tick, Price) or not market.tick:
+        return _expected("a market's tick", "a Price above 0", market.tick)
+    if not _amount(market.minimum, Shares):
+        return _expected("a market's minimum", "Shares from 0", market.minimum)
+    if not _bps(market.fee_bps):
+        return _expected("a market's fee", f"an int from 0 to {_ALL_BPS} basis points", market.fee_bps)
+    if market.closed is not None and type(market.closed) is not str:
+        return _expected("why a market is closed", "a text or None", market.closed)
+    return None if market.quote is None else _breach_of_quote(market.quote)
+
+
+def breach_of_order(order: object, executor: str, key: IntentKey, intent: OrderIntent, wallet: Wallet) -> Breach | None:
+    """Judge what `prepare` returned for an intent: it lies inside, or it is never sent."""
+    if type(order) is not Order:
+        return _wrong_type("an order", Order, order)
+    for what, expected, was in (
+        ("an order's key", key, order.key),
+        ("an order's executor", executor, order.executor),
+        ("an order's wallet", wallet, order.wallet),
+        ("an order's side", intent.side, order.side),
+        ("an order's token", intent.token_id, order.token_id),
+    ):
+        if type(was) is not type(expected) or was != expected:
+            return _expected(what, expected, was)
+    if type(order.order_id) is not str or not 0 < len(order.order_id) <= _LONGEST_ID:
+        return _expected("an order's id", f"a text of 1 to {_LONGEST_ID} letters", order.order_id)
+    if type(order.body) is not bytes or len(order.body) > _LONGEST_BODY:
+        return _expected("an order's body", f"at most {_LONGEST_BODY} bytes", type(order.body).__name__)
+    if not _amount(order.shares, Shares) or order.shares > intent.shares:
+        return _expected("an order's shares", f"Shares from 0 to {intent.shares}", order.shares)
+    if not _amount(order.limit_price, Price):
+        return _expected("an order's limit price", "a Price", order.limit_price)
+    least, most = order.limit_price, intent.limit_price  # of a purchase; a sale is the other way round
+    if intent.side is Side.SELL:
+        least, most = most, least
+    if least > most:
+        return _expected("an order's limit price", f"{intent.limit_price} or better", order.limit_price)
+    if intent.side is Side.BUY and (cost := order.shares.at(order.limit_price, _UP)) > intent.max_cost:
+        return _expected("an order's cost", f"at most {intent.max_cost}", cost)
+    return None
+
+
+def breach_of_report(report: object, order: Order) -> Breach | None:
+    """Judge what `submit` or `find` returned about an order: it stays inside, or it is never booked."""
+    if type(report) is not ExecutionReport:
+        return _wrong_type("a report", ExecutionReport, report)
+    if type(report.order_id) is not str or report.order_id != order.order_id:
+        return _expected("another order's report", order.order_id, report.order_id)
+    if type(report.status) is not Status:
+        return _expected("a report's status", "a Status", report.status)
+    if type(report.settlement) is not Settlement:
+        return _expected("a report's settlement", "a Settlement", report.settlement)
+    if type(report.detail) is not str:
+        return _expected("a report's detail", "a text", report.detail)
+    for what, of, amount in (
+        ("a report's shares", Shares, report.shares),
+        ("a report's notional", Usd, report.notional),
+        ("a report's fee", Usd, report.fee),
+    ):
+        if not _amount(amount, of):
+            return _expected(what, f"{of.__name__} from 0", amount)
+    return _breach_of_status(report) or _breach_of_price(report, order) or _breach_of_fee(report, order)
+
+
+def _breach_of_status(report: ExecutionReport) -> Breach | None:
+    filled, status = report.shares > NO_SHARES, report.status
+    if filled and status in _NOTHING_FILLED:
+        return _expected(f"{status.value} with shares", NO_SHARES, report.shares)
+    if not filled and status in (Status.FILLED, Status.PARTIAL):
+        return _expected(f"{status.value} without shares", "above 0", report.shares)
+    if not filled and (report.notional, report.fee) != (NO_USD, NO_USD):
+        return _expected("money without shares", NO_USD, f"{report.notional} and a fee of {report.fee}")
+    return None
+
+
+def _breach_of_price(report: ExecutionReport, order: Order) -> Breach | None:
+    if not report.shares:
+        return None
+    if order.side is Side.BUY:
+        cash = order.shares.at(order.limit_price, _UP)
+        if report.notional > cash:
+            return _expected("a purchase's cost", f"at most {cash}", report.notional)
+        # A price is a millionth at least: shares that cost nothing are not there.
+        least = report.shares.at(_LEAST_PRICE, _UP)
+        most = report.shares.at(order.limit_price, _UP)
+    else:
+        if report.shares > order.shares:
+            return _expected("a sale's shares", f"at most {order.shares}", report.shares)
+        least = report.shares.at(order.limit_price, _DOWN)
+        # Proceeds out of nowhere would hide losses. What is priced like an outcome share pays a dollar at most.
+        most = report.shares.at(ONE_USD_PER_SHARE, _UP) if order.limit_price <= ONE_USD_PER_SHARE else Usd(_MOST)
+    if not least <= report.notional <= most:
+        return _expected("a fill's price", f"from {least} to {most} for {report.shares} shares", report.notional)
+    return None
+
+
+def _breach_of_fee(report: ExecutionReport, order: Order) -> Breach | None:
+    """Judge the fee by the market's, known when the order was prepared; orders of earlier versions do not tell it."""
+    bps = _ALL_BPS if order.fee_bps is None else order.fee_bps
+    most = report.notional.scaled(Ratio(bps * 100), _UP)
+    return _expected("a fill's fee", f"at most {most}, {bps} basis points", report.fee) if report.fee > most else None
+
+
+def _breach_of_quote(quote: object) -> Breach | None:
+    if type(quote) is not Quote:
+        return _wrong_type("a quote", Quote, quote)
+    for of, amount in (
+        (Price, quote.bid),
+        (Price, quote.ask),
+        (Shares, quote.bid_shares),
+        (Shares, quote.ask_shares),
+    ):
+        if amount is not None and not _amount(amount, of):
+            return _expected("a quote", f"{of.__name__} from 0, or None", amount)
+    return None
+
+
+def judged(judge: Callable[..., Breach | None], answer: object, *terms: object) -> Breach | None:
+    """Judge an answer that may not even be readable."""
+    try:
+        return judge(answer, *terms)
+    except Exception as error:  # a property, a comparison, a missing slot: all of it is the plugin's
+        return Breach(f"an unreadable {type(answer).__name__[:60]}", type(error).__name__)
+
+
+def shown(value: object) -> str:
+    """Write a foreign value in a few words, whatever its `repr` does."""
+    try:
+        return repr(value)[:120]
+    except Exception as error:
+        return f"a {type(value).__name__[:60]} whose repr raises {type(error).__name__[:60]}"
+
+
+def _amount(value: object, of: type[Micro]) -> bool:
+    micro = getattr(value, "micro", None)
+    return type(value) is of and type(micro) is int and 0 <= micro <= _MOST
+
+
+def _bps(value: object) -> bool:
+    return type(value) is int and 0 <= value <= _ALL_BPS
+
+
+def _expected(rule: str, expected: object, was: object) -> Breach:
+    plain = isinstance(was, Micro) and type(was.micro) is int
+    return Breach(rule, f"expected {expected}, was {was if plain else shown(was)}")
+
+
+def _wrong_type(rule: str, expected: type, was: object) -> Breach:
+    return Breach(rule, f"expected {expected.__name__}, was {shown(was)}")

@@ -1,0 +1,67 @@
+"""The contracts between the engine and what can be plugged into it, in words: executors, stores and decoders.
+
+`trio_copy.testing.conformance` is their executable form: every backend passes the same suites.
+"""
+
+from trio_copy.model.settings import NoSettings
+from trio_copy.ports.decoder import Decoder, DecoderContext, DecoderPlugin, LogFilter, MakeDecoder
+from trio_copy.ports.executor import Executor, ExecutorContext, ExecutorPlugin, OpenExecutor, Quotes
+from trio_copy.ports.follows import FollowChange, Follows
+from trio_copy.ports.store import (
+    HEAD_KINDS,
+    NOBODY,
+    Accounts,
+    Changes,
+    Control,
+    Document,
+    DocumentKey,
+    ExportOld,
+    Heads,
+    History,
+    InThread,
+    OpenSocket,
+    OpenStore,
+    Request,
+    Store,
+    StoreContext,
+    StorePlugin,
+    nowhere,
+    tell_nobody,
+    to_thread_run_sync,
+)
+
+__all__ = [
+    "HEAD_KINDS",
+    "NOBODY",
+    "Accounts",
+    "Changes",
+    "Control",
+    "Decoder",
+    "DecoderContext",
+    "DecoderPlugin",
+    "Document",
+    "DocumentKey",
+    "Executor",
+    "ExecutorContext",
+    "ExecutorPlugin",
+    "ExportOld",
+    "FollowChange",
+    "Follows",
+    "Heads",
+    "History",
+    "InThread",
+    "LogFilter",
+    "MakeDecoder",
+    "NoSettings",
+    "OpenExecutor",
+    "OpenSocket",
+    "OpenStore",
+    "Quotes",
+    "Request",
+    "Store",
+    "StoreContext",
+    "StorePlugin",
+    "nowhere",
+    "tell_nobody",
+    "to_thread_run_sync",
+]

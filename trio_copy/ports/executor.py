@@ -1,0 +1,89 @@
+"""The contract of executors: whoever sends orders to one venue."""
+
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
+from typing import Any, Protocol
+
+from attrs import frozen
+
+from trio_copy.clock import WallClock
+from trio_copy.model.decisions import OrderIntent
+from trio_copy.model.ids import IntentKey, TokenId
+from trio_copy.model.orders import ExecutionReport, Market, Order, Quote, Wallet
+from trio_copy.model.settings import NoSettings
+
+
+class Quotes(Protocol):
+    """Where an executor that simulates learns today's prices."""
+
+    def quote(self, token_id: TokenId) -> Quote | None:
+        """Return the best bid and ask known for a token, or None when none is known. Never waits."""
+        ...
+
+
+@frozen(kw_only=True)
+class ExecutorContext:
+    """All that an executor is given: its own settings and the seams, never the rest of the configuration."""
+
+    name: str
+    settings: Any
+    """An instance of the settings class that the plugin registered."""
+    wall: WallClock
+    quotes: Quotes | None
+
+
+class Executor(Protocol):
+    """Sends orders to one venue. The worker that holds an order's lane is the only caller for that order.
+
+    The engine opens one per configured name, as an async context manager, before anything is copied.
+    """
+
+    async def market(self, token_id: TokenId) -> Market:
+        """Return what the venue says about a token. May be cached. Raises `OrderNotSent` when nobody can tell."""
+        ...
+
+    def prepare(self, key: IntentKey, intent: OrderIntent, wallet: Wallet, market: Market) -> Order:
+        """Build, sign and freeze the whole body. Pure: the same arguments give the same bytes, on every instance.
+
+        Sizes to the venue's rules, always downwards. Returns an order of zero shares when nothing is left.
+        """
+        ...
+
+    def lane(self, intent: OrderIntent, wallet: Wallet) -> tuple[str, ...]:
+        """Name what must not run at once: orders of one lane are sent one after the other. Pure.
+
+        For most venues follower and token are the lane; where a wallet's sendings have an order of their own, the wallet is.
+        """
+        ...
+
+    async def submit(self, order: Order) -> ExecutionReport:
+        """Send the frozen body. Called again with the same order, it sends the same bytes.
+
+        Runs inside a shield with a deadline. On cancellation the order may be at the venue.
+
+        Raises:
+            OrderNotSent: certainly not at the venue.
+            OrderUncertain: it may be at the venue. Any other exception is taken for a bug and stops the service.
+        """
+        ...
+
+    async def find(self, order: Order) -> ExecutionReport | None:
+        """Look an order up by its own id; safe to repeat. None means "not found", which proves nothing.
+
+        Who can prove that an order never arrived, and never will, reports `ABSENT`. Called again for an order that was
+        matched until its `settlement` is FIRM or FAILED. May raise `ExecutorError` when nobody answers.
+        """
+        ...
+
+
+OpenExecutor = Callable[[ExecutorContext], AbstractAsyncContextManager[Executor]]
+
+
+@frozen(kw_only=True)
+class ExecutorPlugin:
+    name: str
+    open: OpenExecutor
+    settings: type = NoSettings
+    """An attrs class; the table `[executor.NAME]` is checked against it."""
+    moves_money: bool = True
+    """False for simulations: they run without being armed."""
