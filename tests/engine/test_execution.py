@@ -388,6 +388,16 @@ async def test_nothing_is_placed_while_the_lease_is_in_doubt(clock: Clock) -> No
         assert await desk.wait_ends(buy()) == [(End.FILLED, None)]
 
 
+async def test_what_waits_for_a_lease_ends_in_time(clock: Clock) -> None:
+    """Nobody renews it before the deadline: the task ends as too old, and was never placed."""
+    async with open_desk(alone=False) as desk:
+        task = buy(deadline=NOW + 5)
+        desk.shard.until = desk.wall()
+        assert await desk.end_of(task) == [(End.EXPIRED, Code.DEADLINE_PASSED)]
+        assert desk.executor.sent == []
+        assert await desk.store.history.documents("order") == []
+
+
 @pytest.mark.parametrize("taken", [False, True])
 async def test_what_was_placed_when_the_lease_ran_out_waits_for_it(clock: Clock, taken: bool) -> None:
     """It is sent only once a write under our own token has shown that nobody had the shard meanwhile."""

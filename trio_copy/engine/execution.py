@@ -80,8 +80,9 @@ class Execution:
         while True:
             self.at("task: in hand")
             try:
-                ready = await self._wait_ready(shard, queued.task)
+                # First, so that what is asked about the task and its market is asked after the wait.
                 await self._wait_lease(shard, queued.task)
+                ready = await self._wait_ready(shard, queued.task)
             except BaseException:
                 self.lanes.give_back(queued)
                 raise
@@ -216,7 +217,8 @@ class Execution:
             return
         while not shard.lost and shard.until <= self.wall() <= task.deadline:  # noqa: ASYNC110  a clock has no event
             await trio.sleep(_LEASE_LOOK_S)
-        await shard.confirm()
+        if self.wall() < shard.until:
+            await shard.confirm()
 
     async def _try_to_send(self, shard: Shard, task: CopyTask, order: Order) -> ExecutionReport | Outcome | None:
         for attempt in range(1, _SENDS):

@@ -481,9 +481,7 @@ class Shard:
     async def confirm(self) -> None:
         """Write under our token, so that we know that nobody else has taken the shard. Raises `LeaseLost` when one has."""
         self._put_own(*RUNNING, [1])
-        batch = self.writer.open
-        self.writer.tell()
-        await batch.wait()
+        await self.writer.flush()
 
     def leave(self) -> None:
         """Take note that the process ends in good order: nothing that was under way is to blame for it."""
