@@ -5,7 +5,7 @@ own, so that a shutdown neither interrupts a send nor loses what came of it. An 
 holds, and its lane stays closed: the reconciler goes on asking.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import trio
 from attrs import define
@@ -128,7 +128,6 @@ class Execution:
         """Place a task, send its order and learn what came of it; returns whether it shall be tried once more."""
         task = queued.task
         wallet = self.book.terms.followers[task.follower].wallet
-
         offer = c.Offer(
             task=task,
             resting=self.lanes.resting(queued),
@@ -163,18 +162,16 @@ class Execution:
             shard.retract(again.signal.signal_id)  # while it was being sent there was nothing to suspend
         return True
 
-    async def _send(
-        self, shard: Shard, task: CopyTask, order: Order, settings: FollowSettings
-    ) -> "tuple[e.Event, ...]":
+    async def _send(self, shard: Shard, task: CopyTask, order: Order, settings: FollowSettings) -> Sequence[e.Event]:
         answer = await self._submit(shard, task, order)
         if isinstance(answer, Outcome):
-            return tuple(shard.act(task.follower, c.NotSent(key=order.key, outcome=answer, at=self.wall())).events)
+            return shard.act(task.follower, c.NotSent(key=order.key, outcome=answer, at=self.wall())).events
         self.at("send: answered")
         if answer is None:
-            return tuple(shard.act(task.follower, c.Doubt(key=order.key, at=self.wall())).events)
+            return shard.act(task.follower, c.Doubt(key=order.key, at=self.wall())).events
         again = task.attempt + 1 < settings.execution.attempts and self.wall() < task.deadline
         command = c.Answer(key=order.key, report=answer, again=again, at=self.wall())
-        return tuple(shard.act(task.follower, command).events)
+        return shard.act(task.follower, command).events
 
     async def send_again(self, shard: Shard, open_order: OpenOrder) -> ExecutionReport | None:
         """Send the same bytes of an order that the venue provably does not have; None: nothing was sent, nor will be.
