@@ -1,15 +1,19 @@
-"""What does a copy cost in its account alone: offered, placed, answered, and written down as documents and facts?"""
+"""What does a copy cost in its account alone: offered, placed, answered, and written down as documents and facts?
+
+What comes from outside is made before: the task, the market, the frozen order and the venue's report.
+"""
 
 from collections.abc import Sequence
 from functools import partial
 
-from attrs import evolve
+from attrs import evolve, frozen
 
 from bench.timing import RUNS, cpu_per_item, row
 from trio_copy.accounts import Account
 from trio_copy.accounts import commands as c
 from trio_copy.accounts.documents import document_of
 from trio_copy.accounts.facts import fact_of
+from trio_copy.cli.garbage import relax_garbage_collection
 from trio_copy.model.catalog import Catalog
 from trio_copy.model.decisions import CopyTask, OrderIntent
 from trio_copy.model.fills import Side
@@ -29,40 +33,38 @@ GOAL_US = 25.0
 
 
 def main() -> None:
+    relax_garbage_collection()  # as the engine does
     print(f"one account: offer, place, answer, documents and facts as JSON; {COPIES} copies, best of {RUNS}")
     baseline = cpu_per_item(lambda: [sum(range(1_000)) for _ in range(COPIES)], COPIES)
     row("baseline: add up a thousand numbers", baseline)
     for held, written in ((1, True), (1_000, True), (1, False)):
-        fresh = [_account(held) for _ in range(RUNS)]
+        fresh = [(make_account(held), make_copies()) for _ in range(RUNS)]
         us = cpu_per_item(partial(_copy_next, fresh, written=written), COPIES)
         row(f"a copy beside {held:,} open positions" if written else "of it without documents and facts", us, baseline)
     print(f"  goal: {GOAL_US:g} us a copy, as dear beside 1,000 positions as beside one")
 
 
-def _task(number: int, token: int, side: Side = Side.BUY) -> CopyTask:
+@frozen
+class Copy:
+    """A task and what the world makes of it."""
+
+    task: CopyTask
+    market: Market
+    order: Order
+    report: ExecutionReport
+
+    def prepare(self, _key: IntentKey, _intent: OrderIntent) -> Order:
+        return self.order
+
+
+def _copy(number: int, token: int, side: Side = Side.BUY) -> Copy:
     signal = evolve(sample_signal(number, side=side, now=NOW + number // 50), token_id=TokenId(token))
     task = sample_task(signal, deadline=NOW + 1e6)
-    return evolve(task, decided_at=NOW, intent=evolve(task.intent, token_id=signal.token_id, sell="all"))
-
-
-TASKS = [_task(number, 10_000 + number // 2, (Side.BUY, Side.SELL)[number % 2]) for number in range(COPIES)]
-"""He buys and sells in turns."""
-
-
-def _account(held: int) -> Account:
-    account = Account(ALICE, Catalog())
-    _copy_all(account, [_task(10**6 + number, number) for number in range(held)], written=False)
-    return account
-
-
-def _copy_next(fresh: list[Account], *, written: bool) -> None:
-    _copy_all(fresh.pop(), TASKS, written=written)
-
-
-def _freeze(key: IntentKey, intent: OrderIntent) -> Order:
-    return Order(
-        key=key,
-        order_id=OrderId("0x" + key),
+    task = evolve(task, decided_at=NOW, intent=evolve(task.intent, token_id=signal.token_id, sell="all"))
+    intent = task.intent
+    order = Order(
+        key=task.key,
+        order_id=OrderId("0x" + task.key),
         executor="sample",
         wallet=WALLET,
         side=intent.side,
@@ -71,22 +73,40 @@ def _freeze(key: IntentKey, intent: OrderIntent) -> Order:
         limit_price=intent.limit_price,
         body=b"a body of some hundred bytes".ljust(300, b"."),
     )
+    filled = order.shares.at(order.limit_price, Rounding.DOWN if side is Side.BUY else Rounding.UP)
+    return Copy(
+        task,
+        Market(token_id=order.token_id, tick=Price(1), minimum=NO_SHARES, fee_bps=0),
+        order,
+        ExecutionReport(order_id=order.order_id, status=Status.FILLED, shares=order.shares, notional=filled),
+    )
 
 
-def _copy_all(account: Account, tasks: Sequence[CopyTask], *, written: bool) -> None:
-    for number, task in enumerate(tasks):
-        market = Market(token_id=task.intent.token_id, tick=Price(1), minimum=NO_SHARES, fee_bps=0)
-        offer = c.Offer(task=task, settings=SETTINGS, market=market, prepare=_freeze, at=NOW)
+TOKEN = 1 << 255
+"""Token ids have 77 digits."""
+
+
+def make_copies() -> list[Copy]:
+    """He buys and sells in turns."""
+    return [_copy(number, TOKEN + number // 2, (Side.BUY, Side.SELL)[number % 2]) for number in range(COPIES)]
+
+
+def make_account(held: int) -> Account:
+    account = Account(ALICE, Catalog())
+    copy_all(account, [_copy(10**6 + number, number) for number in range(held)], written=False)
+    return account
+
+
+def _copy_next(fresh: list[tuple[Account, list[Copy]]], *, written: bool) -> None:
+    copy_all(*fresh.pop(), written=written)
+
+
+def copy_all(account: Account, copied: Sequence[Copy], *, written: bool) -> None:
+    for number, copy in enumerate(copied):
+        offer = c.Offer(task=copy.task, settings=SETTINGS, market=copy.market, prepare=copy.prepare, at=NOW)
         account.apply(account.decide(offer))
         _write(account, written=written)
-        order = account.orders[task.key].order
-        report = ExecutionReport(
-            order_id=order.order_id,
-            status=Status.FILLED,
-            shares=order.shares,
-            notional=order.shares.at(order.limit_price, Rounding.DOWN if order.side is Side.BUY else Rounding.UP),
-        )
-        account.apply(account.decide(c.Answer(key=order.key, report=report, at=NOW)))
+        account.apply(account.decide(c.Answer(key=copy.order.key, report=copy.report, at=NOW)))
         _write(account, written=written)
         if number % 20 == 19:  # as the checkpoint moves on
             account.apply(account.decide(c.Tick(passed=1 << 60, at=NOW)))
@@ -101,7 +121,7 @@ def _write(account: Account, *, written: bool) -> None:
             if body is not None:
                 write_plain(body)
         for one in told:
-            write_plain(fact_of(one).body)
+            fact_of(one, write_plain)
 
 
 if __name__ == "__main__":

@@ -1,9 +1,11 @@
-"""Fills a SQLite file with books as an owner of accounts would have written them; prints the id of a task in the middle."""
+"""Fills a store with books as an owner of accounts would have written them; prints the id of a task in the middle.
+
+python -m bench.filling sqlite FILE COPIES, or redis URL COPIES
+"""
 
 import sys
 from collections.abc import Iterator
 from itertools import islice
-from pathlib import Path
 from typing import TypeVar
 
 import trio
@@ -31,18 +33,23 @@ from trio_copy.registry import discover
 from trio_copy.testing.samples import sample_order, sample_signal, sample_task
 
 SKIPS_PER_SIGNAL, FOLLOWERS, PER_SIGNAL, LEADERS, TOKENS, POSITIONS = 25, 2_000, 100, 200, 3_000, 20_000
-BATCH, STARTED_AT, EVERY_S = 5_000, 1_760_000_000.0, 5.0
+BATCH, STARTED_AT, EVERY_S = 1_000, 1_760_000_000.0, 5.0
 _T = TypeVar("_T")
 
 
 def main() -> None:
-    path, copies = sys.argv[1:]
-    print(trio.run(_fill, Path(path), int(copies)))
+    name, place, copies = sys.argv[1:]
+    print(trio.run(_fill, name, place, int(copies)))
 
 
-async def _fill(path: Path, copies: int) -> TaskId:
-    plugin = discover().store("sqlite")
-    async with plugin.open(StoreContext(settings=plugin.settings(path=str(path)), wall=anchored_wall_clock())) as store:
+async def _fill(name: str, place: str, copies: int) -> TaskId:
+    plugin = discover().store(name)
+    settings = {
+        "sqlite": {"path": place, "keep_days": 1e5},
+        "redis": {"url": place, "facts_max": 10**9, "keep_days": 1e5},
+    }
+    context = StoreContext(settings=plugin.settings(**settings[name]), wall=anchored_wall_clock())
+    async with plugin.open(context) as store:
         lease = await store.control.acquire(shard_lease(0), "bench", 3600)
         assert lease is not None
         await store.accounts.take(0, lease.token)
@@ -52,6 +59,8 @@ async def _fill(path: Path, copies: int) -> TaskId:
             facts = [stored_fact(one) for one in told]
             await store.accounts.write(0, lease.token, number, Changes(facts=facts))
             tasks.append(facts[len(facts) // 2].task_id)
+            print(f"\r  {number * BATCH:,} facts", end="", file=sys.stderr, flush=True)
+        print(file=sys.stderr)
         for documents in _batches(_held(copies)):
             number += 1
             await store.accounts.write(0, lease.token, number, Changes(puts=documents))

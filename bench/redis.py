@@ -49,8 +49,8 @@ class Cost(NamedTuple):
     """Bytes that the server received."""
 
 
-def main() -> None:
-    kept = int(sys.argv[1]) if len(sys.argv) > 1 else KEPT
+def main(wanted: str = str(KEPT)) -> None:
+    kept = int(wanted)
     print(
         f"the Redis store, {FOLLOWERS} followers a signal, {FOLLOWERS * SIGNALS_PER_S:,} copies a second, per copy, best of {RUNS}"
     )
@@ -255,4 +255,4 @@ def _memory(server: RedisServer) -> int:
 
 
 if __name__ == "__main__":
-    main()
+    main(*sys.argv[1:])

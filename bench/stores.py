@@ -152,7 +152,7 @@ def _bare(path: Path, writes: Writes) -> float:
 
 def _rows(shard: int, changes: Changes) -> Iterable[tuple[str, list[tuple[object, ...]]]]:
     yield (
-        "REPLACE INTO documents VALUES (?, ?, ?, ?, ?)",
+        "REPLACE INTO documents (shard, follower, kind, name, body) VALUES (?, ?, ?, ?, ?)",
         [(shard, *one.key, one.body.decode()) for one in changes.puts],
     )
     yield (

@@ -15,7 +15,8 @@ from trio_copy.clock import WallClock, wall_clock_from
 from trio_copy.config import ChainSettings, EndpointSettings, EngineSettings, PluginTable, Settings, ShardsSettings
 from trio_copy.config.settings import FollowerTable, FollowTable
 from trio_copy.engine.plan import Plan, make_plan
-from trio_copy.engine.service import Seams, Service
+from trio_copy.engine.seams import Seams
+from trio_copy.engine.service import Service
 from trio_copy.engine.wiring import open_service
 from trio_copy.entropy import seeded_entropy
 from trio_copy.errors import ConnectionLost

@@ -8,6 +8,7 @@ fresh; whether a step is a correction is judged by block times (`trio_copy.chain
 
 import time
 from collections.abc import Callable
+from functools import partial
 
 import trio
 from attrs import define, field
@@ -47,11 +48,8 @@ def anchored_wall_clock() -> AnchoredClock:
 
     Where there is none (macOS), the system's own clock is read: it counts sleep too, and its steps look like sleep.
     """
-    return AnchoredClock(_seconds_since_boot if hasattr(time, "CLOCK_BOOTTIME") else time.time, time.time)
-
-
-def _seconds_since_boot() -> float:
-    return time.clock_gettime(time.CLOCK_BOOTTIME)
+    counts_sleep = hasattr(time, "CLOCK_BOOTTIME")
+    return AnchoredClock(partial(time.clock_gettime, time.CLOCK_BOOTTIME) if counts_sleep else time.time, time.time)
 
 
 def wall_clock_from(unix_s: float) -> WallClock:

@@ -5,6 +5,7 @@ checked against the types of the model; a text that does not fit raises `StoreEr
 """
 
 from base64 import b64decode, b64encode
+from collections.abc import Callable
 from functools import partial
 from operator import is_
 from typing import Any, TypeVar, cast
@@ -21,6 +22,8 @@ from trio_copy.model.layers import Layer, layer, leaves
 from trio_copy.model.units import Count, Micro, Price, Ratio, Shares, Usd
 
 _T = TypeVar("_T")
+write_plain: Callable[[list[Any]], bytes] = msgspec.json.Encoder().encode
+"""Write a list of plain values as JSON; see `accounts.documents` and `accounts.facts`."""
 _LIST = msgspec.json.Decoder(list[Any])
 
 
@@ -62,11 +65,6 @@ def plain_layer(values: Layer) -> dict[str, Any]:
     """Return a layer as plain values by path, as people write them."""
     known = leaves(FollowSettings)
     return {path: _CONVERTER.unstructure(value, known[path].type) for path, value in values}
-
-
-def write_plain(body: list[Any]) -> bytes:
-    """Write a list of plain values as JSON; see `accounts.documents` and `accounts.facts`."""
-    return msgspec.json.encode(body)
 
 
 def read_plain(text: bytes) -> list[Any]:

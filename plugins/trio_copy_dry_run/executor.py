@@ -1,6 +1,5 @@
 """Prepares, freezes and "sends" orders like a real executor does."""
 
-from collections.abc import Sequence
 from hashlib import sha256
 
 import trio
@@ -9,6 +8,7 @@ from attrs import define, field
 from trio_copy.clock import WallClock
 from trio_copy.errors import OrderNotSent, OrderUncertain
 from trio_copy.model.decisions import OrderIntent
+from trio_copy.model.fills import Side
 from trio_copy.model.ids import IntentKey, OrderId, TokenId
 from trio_copy.model.orders import ExecutionReport, Market, Order, Status, Wallet
 from trio_copy.model.units import NO_SHARES, Price
@@ -35,17 +35,9 @@ class DryRunExecutor:
         return Market(token_id=token_id, tick=_TICK, minimum=NO_SHARES, fee_bps=self.settings.fee_bps, quote=quote)
 
     def prepare(self, key: IntentKey, intent: OrderIntent, wallet: Wallet, market: Market) -> Order:
-        fields: Sequence[object] = (
-            key,
-            wallet.follower,
-            intent.side.value,
-            intent.order_type,
-            intent.token_id,
-            intent.shares.micro,
-            intent.limit_price.micro,
-            intent.price.micro,
-        )
-        body = "|".join(map(str, fields)).encode()
+        side = "BUY" if intent.side is Side.BUY else "SELL"
+        amounts = f"{intent.token_id}|{intent.shares.micro}|{intent.limit_price.micro}|{intent.price.micro}"
+        body = f"{key}|{wallet.follower}|{side}|{intent.order_type}|{amounts}".encode()
         return Order(
             key=key,
             order_id=OrderId("0x" + sha256(body).hexdigest()),
@@ -56,6 +48,7 @@ class DryRunExecutor:
             shares=intent.shares,
             limit_price=intent.limit_price,
             body=body,
+            fee_bps=market.fee_bps,
         )
 
     def lane(self, intent: OrderIntent, wallet: Wallet) -> tuple[str, ...]:

@@ -75,7 +75,8 @@ class SimulatedVenue:
 
     def place(self, order: Order, *, kill: bool = False, fail_settlement: bool = False) -> ExecutionReport:
         """Execute an order, once; the same order again gets the same report."""
-        if order.order_id not in self._placed:
+        placed = self._placed.get(order.order_id)
+        if placed is None:
             report = _killed(order, "told to kill it") if kill else self._execute(order)
             placed = _Placed(report, self.wall(), fail_settlement)
             self._placed[order.order_id] = placed
@@ -83,7 +84,7 @@ class SimulatedVenue:
                 self.file.append(order, placed.report, placed.at, fails=placed.fails)
             if self.forgets and len(self._placed) > _ORDERS_KEPT:
                 self._placed.popitem(last=False)
-        return self._seen(self._placed[order.order_id])
+        return self._seen(placed)
 
     def find(self, order_id: OrderId) -> ExecutionReport | None:
         """Return what became of an order by now."""
@@ -92,7 +93,7 @@ class SimulatedVenue:
 
     def _seen(self, placed: _Placed) -> ExecutionReport:
         """Say how far the settlement of an order is by now."""
-        if not placed.report.shares:
+        if not placed.report.shares or not (placed.fails or self.settings.settle_s):
             return placed.report
         if placed.fails and not self.settings.settle_s:
             settlement = Settlement.PENDING if self.wall() <= placed.at else Settlement.FAILED

@@ -52,14 +52,15 @@ class MemoryAccounts:
         for name, answer in changes.answers.items():
             written.requests.pop(name, None)
             written.answers[name] = (self.wall(), answer)
+        facts = self.data.facts
         for fact in changes.facts:
-            self.data.facts.pop(fact.key, None)
-            self.data.facts[fact.key] = fact
+            facts.pop(fact.key, None)
+            facts[fact.key] = fact
         written.number = number
         if checkpoint is not None:
             written.checkpoint = checkpoint
-        while len(self.data.facts) > self.facts_max:
-            del self.data.facts[next(iter(self.data.facts))]
+        while len(facts) > self.facts_max:
+            self.data.let_go(next(iter(facts)))
         self.at("memory: written")
 
     async def ask(self, shard: int, request: Request) -> None:

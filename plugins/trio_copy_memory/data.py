@@ -6,12 +6,20 @@ from copy import deepcopy
 import trio
 from attrs import define, field, fields
 
+from trio_copy.clock import utc_date
 from trio_copy.model.control import Instance, Lease, Modes
-from trio_copy.model.facts import Fact
+from trio_copy.model.facts import NO_AMOUNTS, Amounts, Fact
 from trio_copy.model.follows import Follow
 from trio_copy.model.ids import Address, FollowerId
 from trio_copy.model.logs import Checkpoint
 from trio_copy.ports import HEAD_KINDS, NOBODY, Document, DocumentKey, FollowChange, Request
+
+
+def add(one: Amounts, two: Amounts) -> Amounts:
+    """Add amounts up, each to its own."""
+    a, b, c, d, e, f = one
+    trades, bought, sold, fees, realised, provisional = two
+    return (a + trades, b + bought, c + sold, d + fees, e + realised, f + provisional)
 
 
 @define(eq=False)
@@ -48,9 +56,14 @@ class Shard:
     """Unix seconds and words of each, oldest first."""
 
     def put(self, document: Document) -> None:
-        self.accounts.setdefault(document.follower, {})[document.key] = document
-        if document.kind in HEAD_KINDS or document.follower == NOBODY:
-            self.heads[document.key] = document
+        follower, kind, _, _ = document
+        key = document[:3]
+        account = self.accounts.get(follower)
+        if account is None:
+            account = self.accounts[follower] = {}
+        account[key] = document
+        if kind in HEAD_KINDS or follower == NOBODY:
+            self.heads[key] = document
 
     def delete(self, key: DocumentKey) -> None:
         account = self.accounts.get(key[0], {})
@@ -73,6 +86,8 @@ class MemoryData:
     shards: dict[int, Shard] = field(factory=dict)
     facts: dict[str, Fact] = field(factory=dict)
     """By key, in the order in which they were told last."""
+    totals: dict[tuple[str, FollowerId, Address, str], Amounts] = field(factory=dict)
+    """What facts that were let go add up to, by kind, follower, leader and day."""
     budgets: dict[str, Budget] = field(factory=dict)
     modes: Modes = field(factory=lambda: Modes(version=0, by_scope={}))
     leases: dict[str, Lease] = field(factory=dict)
@@ -95,6 +110,13 @@ class MemoryData:
         for shard in self.shards.values():
             for account in shard.accounts.values():
                 yield from account.values()
+
+    def let_go(self, key: str) -> None:
+        """Let a fact go, but not its amounts."""
+        fact = self.facts.pop(key)
+        if any(fact.amounts):
+            where = (fact.kind, fact.follower, fact.leader, utc_date(fact.at))
+            self.totals[where] = add(self.totals.get(where, NO_AMOUNTS), fact.amounts)
 
     def copy(self) -> "MemoryData":
         """Return what it holds now, apart from it: what a store would have that loses all that comes later."""

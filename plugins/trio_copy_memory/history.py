@@ -1,6 +1,7 @@
 """What this process remembers of what was written."""
 
 from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
 from itertools import islice
 
 from attrs import define
@@ -8,8 +9,8 @@ from attrs import define
 from trio_copy.clock import utc_date
 from trio_copy.model.facts import NO_AMOUNTS, Amounts, Fact, FactQuery, Sums
 from trio_copy.model.ids import FollowerId
-from trio_copy.ports import HEAD_KINDS, Document
-from trio_copy_memory.data import MemoryData
+from trio_copy.ports import FORGOTTEN_TOKEN, HEAD_KINDS, Document
+from trio_copy_memory.data import MemoryData, add
 
 _MOST = 100
 
@@ -25,9 +26,10 @@ class MemoryHistory:
         sums: dict[tuple[str, ...], Amounts] = {}
         for fact in self._wanted(query):
             key = tuple(utc_date(fact.at) if name == "day" else str(getattr(fact, name)) for name in by)
-            one, two, three, four, five, six = sums.get(key, NO_AMOUNTS)
-            trades, bought, sold, fees, realised, provisional = fact.amounts
-            sums[key] = (one + trades, two + bought, three + sold, four + fees, five + realised, six + provisional)
+            sums[key] = add(sums.get(key, NO_AMOUNTS), fact.amounts)
+        for words, amounts in self._totals(query):
+            key = tuple(words[name] for name in by)
+            sums[key] = add(sums.get(key, NO_AMOUNTS), amounts)
         return sums
 
     async def story(self, prefix: str) -> tuple[Sequence[Fact], Sequence[Document]]:
@@ -58,3 +60,17 @@ class MemoryHistory:
                 and (query.until is None or fact.at < query.until)
             ):
                 yield fact
+
+    def _totals(self, query: FactQuery) -> Iterator[tuple[dict[str, str], Amounts]]:
+        """What facts that were let go add up to, by whole days: their moments and tokens are forgotten."""
+        for (kind, follower, leader, day), amounts in self.data.totals.items():
+            began = datetime.fromisoformat(day).replace(tzinfo=UTC).timestamp()
+            if (
+                kind in query.kinds
+                and query.follower in (None, follower)
+                and query.leader in (None, leader)
+                and query.token_id is None
+                and (query.since is None or began >= query.since)
+                and (query.until is None or began < query.until)
+            ):
+                yield {"follower": follower, "leader": leader, "day": day, "token_id": FORGOTTEN_TOKEN}, amounts

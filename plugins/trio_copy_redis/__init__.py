@@ -25,6 +25,7 @@ from trio_copy_redis.history import RedisHistory
 from trio_copy_redis.keys import LAYOUT, CommonKeys
 from trio_copy_redis.old_books import export_old
 from trio_copy_redis.promises import APPENDONLY, NO_WORD, expect_safe
+from trio_copy_redis.retention import Retention
 from trio_copy_redis.scripts import load_script
 
 _OPEN = load_script("open")
@@ -77,13 +78,13 @@ class RedisSettings:
     keep_days: float = setting(
         7.0,
         unit="days",
-        why="How long skips, the ends of tasks and bookings can be asked for, about 0.8 KB each; accounts are kept for ever.",
+        why="How long skips, the ends of tasks and bookings can be asked for; what they add up to is kept for ever.",
         check=within(0.001, 100_000.0),
     )
     facts_max: int = setting(
         1_000_000,
         unit="facts per shard",
-        why="How many of them at most, so that a busy week does not fill the server.",
+        why="How many of them at most, about 0.8 KB each, so that a busy week does not fill the server.",
         check=within(1000, 10**9),
     )
 
@@ -128,9 +129,7 @@ async def open_redis_store(context: StoreContext) -> AsyncGenerator[Store, None]
         await client.nursery.start(announcements.run)
         shards = keys.shards(context.shards)
         store = RedisStore(
-            accounts=RedisAccounts(
-                client=client, shards=shards, keep_s=settings.keep_days * 86_400, facts_max=settings.facts_max
-            ),
+            accounts=RedisAccounts(client=client, shards=shards),
             control=RedisControl(
                 client=client,
                 keys=keys,
@@ -141,6 +140,15 @@ async def open_redis_store(context: StoreContext) -> AsyncGenerator[Store, None]
             follows=RedisFollows(client=client, keys=keys, announcements=announcements),
             history=RedisHistory(client, shards),
         )
+        if not context.guest:
+            retention = Retention(
+                client=client,
+                accounts=store.accounts,
+                shards=shards,
+                keep_s=settings.keep_days * 86_400,
+                facts_max=settings.facts_max,
+            )
+            await client.nursery.start(retention.run)
         try:
             yield store
         finally:

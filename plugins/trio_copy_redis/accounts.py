@@ -4,6 +4,7 @@ from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 
 import msgspec
+import trio
 from attrs import define, field
 
 from trio_copy.errors import StoreError
@@ -18,12 +19,11 @@ from trio_copy_redis.scripts import Words, load_script
 
 _TAKE, _WRITE, _REQUESTS = (load_script("fence", name) for name in ("take", "write", "requests"))
 _ASK = load_script("ask")
-_TRIMMED_EVERY = 8
-"""After so many writes with facts, old ones are let go: a step that costs more than the write."""
+_MANY = 64
 
 
 @define(eq=False)
-class _Taken:
+class Taken:
     """A shard that was taken here."""
 
     token: int = -1
@@ -35,6 +35,11 @@ class _Taken:
     heads: defaultdict[FollowerId, dict[str, int]] = field(factory=lambda: defaultdict(dict))
     """Names of all documents of `HEAD_KINDS` that may be there, and which write put them last: noted before they are put,
     forgotten once they are gone."""
+
+    number: int = 0
+    """Of the last write that was begun."""
+    retold: bytearray | None = None
+    """While facts are let go, the digests of those that are told."""
 
     def note(self, follower: FollowerId, head: str, number: int) -> None:
         self.heads[follower][head] = number
@@ -52,10 +57,9 @@ class _Taken:
 class RedisAccounts:
     client: Client
     shards: Sequence[ShardKeys]
-    keep_s: float
-    facts_max: int
-    """How long facts are kept, and how many of each shard."""
-    _taken: dict[int, _Taken] = field(factory=dict)
+    many_told: trio.Event = field(factory=trio.Event)
+    """Set when so many writes had facts that it is worth a look whether some shall go; replaced by whoever looks."""
+    taken: dict[int, Taken] = field(factory=dict)
     _writes: int = 0
 
     async def take(self, shard: int, token: int) -> Heads:
@@ -63,10 +67,10 @@ class RedisAccounts:
         touched = (keys.shard, keys.heads, keys.docs_of(NOBODY))
         epoch, checkpoint, flat, own = await self.client.run(_TAKE, keys.tag, touched, token, raw=True)
         heads = heads_of(flat)
-        taken = _Taken(token, epoch.decode())
+        taken = Taken(token, epoch.decode())
         for one in heads:
             taken.note(one.follower, head_of(*one.key), 0)
-        self._taken[shard] = taken
+        self.taken[shard] = taken
         return Heads(
             checkpoint=_read_checkpoint(checkpoint) if checkpoint else None,
             documents=(*heads, *documents_of(NOBODY, own)),
@@ -75,7 +79,7 @@ class RedisAccounts:
     async def load(
         self, shard: int, token: int, followers: Collection[FollowerId]
     ) -> Mapping[FollowerId, Sequence[Document]]:
-        keys, taken = self.shards[shard], self._taken.get(shard)
+        keys, taken = self.shards[shard], self.taken.get(shard)
         if taken is not None and taken.token == token:
             heads = {name: list(taken.heads.get(name, ())) for name in followers}
         else:
@@ -88,9 +92,9 @@ class RedisAccounts:
     async def write(
         self, shard: int, token: int, number: int, changes: Changes, checkpoint: Checkpoint | None = None
     ) -> None:
-        keys, taken = self.shards[shard], self._taken.get(shard)
+        keys, taken = self.shards[shard], self.taken.get(shard)
         if taken is None or taken.token != token:
-            taken = _Taken()
+            taken = Taken()
         puts: dict[str, list[Words]] = {}
         gone: dict[str, list[Words]] = {}
         opened, closed = list[Words](), list[str]()
@@ -111,9 +115,10 @@ class RedisAccounts:
         if changes.facts:
             packed = pack(changes.facts)
             count = packed.count
+            if taken.retold is not None:
+                taken.retold += packed.digests
             touched += keys.facts, keys.ids, keys.rest
             facts += repr(packed.newest), packed.columns, packed.digests, packed.ids, packed.rest
-            facts += self._retention()
         if changes.answers:
             touched += keys.requests, keys.asked, *map(keys.answer, changes.answers)
         touched += puts | gone
@@ -130,6 +135,11 @@ class RedisAccounts:
             words += (len(put), len(dropped))
             words += put
             words += dropped
+        taken.number = number
+        if changes.facts:
+            self._writes += 1
+            if self._writes % _MANY == 0:
+                self.many_told.set()
         if not await self.client.run(_WRITE, keys.tag, touched, *words):
             return  # it had come before: with the same changes, but nobody checks that
         taken.accounts |= unlisted
@@ -153,10 +163,6 @@ class RedisAccounts:
         keys = self.shards[shard]
         found: str | None = await self.client.call(keys.tag, "GET", keys.answer(name))
         return found
-
-    def _retention(self) -> tuple[Words, Words]:
-        self._writes += 1
-        return ("", "") if self._writes % _TRIMMED_EVERY else (round(self.keep_s * 1000), self.facts_max)
 
 
 def _write_checkpoint(checkpoint: Checkpoint | None) -> str:

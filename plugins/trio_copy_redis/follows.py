@@ -35,17 +35,16 @@ class RedisFollows:
             if follows is not None:
                 return version, tuple(follows.values())
 
-    async def _read(self) -> dict[FollowKey, Follow] | None:
+    async def _read(self) -> dict[str, Follow] | None:
         """Read every follow; None when another server may have answered in between, to which a cursor means something else."""
-        layers: dict[str, Layer] = {}
+        terms: dict[str, tuple[str, Layer]] = {}
         names: dict[str, str] = {}
-        follows: dict[FollowKey, Follow] = {}
+        follows: dict[str, Follow] = {}
         cursor, turns = "0", -1
         while True:
             cursor, flat = await self.client.call(self.keys.tag, "HSCAN", self.keys("follows"), cursor, "COUNT", _PAGE)
             for name, text in zip(flat[::2], flat[1::2], strict=True):
-                follow = _follow(name, text, layers, names)
-                follows[follow.key] = follow
+                follows[name] = _follow(name, text, terms, names)
             if turns not in (-1, self.client.turns):
                 return None
             turns = self.client.turns
@@ -88,20 +87,21 @@ def _record(follow: Follow) -> str:
     return f"{follow.source}|{encode_layer(follow.own)}"
 
 
-def _follow(name: str, text: str, layers: dict[str, Layer], names: dict[str, str]) -> Follow:
-    """Read a follow; equal layers and names are kept once, which keeps large books small."""
+def _follow(name: str, text: str, terms: dict[str, tuple[str, Layer]], names: dict[str, str]) -> Follow:
+    """Read a follow; equal terms and names are read and kept once: books are large."""
     follower, bar, leader = name.partition("|")
     version, _, rest = text.partition("|")
-    source, _, own = rest.partition("|")
     if not bar or not version.isdecimal():
         raise StoreError(f"expected a stored follow, was {name[:80]}: {text[:80]}")
-    if own not in layers:
-        layers[own] = decode_layer(own)
+    if rest not in terms:
+        source, _, own = rest.partition("|")
+        terms[rest] = (source, decode_layer(own))
+    source, layer = terms[rest]
     return Follow(
         follower=FollowerId(names.setdefault(follower, follower)),
         leader=Address(names.setdefault(leader, leader)),
-        own=layers[own],
-        source=names.setdefault(source, source),
+        own=layer,
+        source=source,
         version=int(version),
     )
 

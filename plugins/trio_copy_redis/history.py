@@ -1,22 +1,22 @@
 """What was written, for people who ask: read backwards, in pieces, until there is enough."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from functools import partial
 
 from attrs import define, frozen
 
-from trio_copy.model.facts import AMOUNTS, Amounts, Fact, FactQuery, Sums
+from trio_copy.model.facts import Fact, FactQuery, Sums
 from trio_copy.model.ids import FollowerId
 from trio_copy.ports import HEAD_KINDS, Document
 from trio_copy_redis.client import Client
 from trio_copy_redis.documents import list_accounts, of_kind, scan_heads
 from trio_copy_redis.keys import ShardKeys
-from trio_copy_redis.packing import Rows, Words, read_digests, read_rest, sought, spread, write_digest
+from trio_copy_redis.packing import Rows, read_digests, read_rest, sought, write_digest
+from trio_copy_redis.sums import AddedUp, wanted
 
 _FIRST_PIECE, _LARGEST_PIECE, _PIECE_BYTES = 16, 1024, 400_000
 _TOLD = 100
 """Facts and documents of a story."""
-_WORDS = {"follower": "followers", "leader": "leaders", "token_id": "tokens", "day": "days"}
 
 
 @frozen
@@ -83,17 +83,38 @@ class RedisHistory:
         return await self._whole(_newest(best, query.limit))
 
     async def sums(self, query: FactQuery, by: Sequence[str]) -> Sums:
-        sums: dict[tuple[str, ...], list[int]] = {}
+        sums = AddedUp(by)
         for keys in self.shards:
-            log, seen, more = _Backwards(self.client, keys.tag, keys.facts), set[int](), True
-            while more and (entries := await log.next()):
-                for _, (columns, digests, top) in entries:
-                    rows = Rows(columns)
-                    _add(sums, rows, _fresh(rows, digests, seen, query), by)
-                    if query.since is not None and float(top) < query.since:
-                        more = False
-                        break
-        return {key: _amounts(total) for key, total in sums.items()}
+            while True:
+                let_go, mine = await self._let_go(keys), AddedUp(by)
+                await self._add_log(mine, keys, query)
+                await self._add_totals(mine, keys, query)
+                if await self._let_go(keys) == let_go:
+                    break  # else some may count twice, as facts and in totals
+            sums.merge(mine)
+        return sums.told()
+
+    async def _add_log(self, sums: AddedUp, keys: ShardKeys, query: FactQuery) -> None:
+        log, seen = _Backwards(self.client, keys.tag, keys.facts), set[int]()
+        while entries := await log.next():
+            for _, (columns, digests, top) in entries:
+                rows = Rows(columns)
+                sums.add(rows, _fresh(rows, digests, seen, query))
+                if query.since is not None and float(top) < query.since:
+                    return
+
+    async def _add_totals(self, sums: AddedUp, keys: ShardKeys, query: FactQuery) -> None:
+        days = [name for name in await self.client.call(keys.tag, "HKEYS", keys.totals) if name]
+        for at in range(0, len(days), _FIRST_PIECE):
+            some = days[at : at + _FIRST_PIECE]
+            for packed in await self.client.call(keys.tag, "HMGET", keys.totals, *some, raw=True):
+                rows = Rows(packed)
+                sums.add(rows, wanted(rows, len(rows.at), query))
+
+    async def _let_go(self, keys: ShardKeys) -> str | None:
+        """Return up to where facts were let go."""
+        first: str | None = await self.client.call(keys.tag, "HGET", keys.totals, "")
+        return first
 
     async def story(self, prefix: str) -> tuple[Sequence[Fact], Sequence[Document]]:
         found: list[Fact] = []
@@ -183,69 +204,8 @@ def _fresh(rows: Rows, digests: bytes, seen: set[int], query: FactQuery) -> Sequ
     """Return which facts of an entry are wanted, and were not written again later; remembers them all."""
     known = read_digests(digests)
     overwritten = not seen.isdisjoint(known)
-    wanted = _wanted(rows, len(known), query)
+    numbers = wanted(rows, len(known), query)
     if overwritten:
-        wanted = [number for number in wanted if known[number] not in seen]
+        numbers = [number for number in numbers if known[number] not in seen]
     seen.update(known)
-    return wanted
-
-
-def _wanted(rows: Rows, count: int, query: FactQuery) -> Sequence[int]:
-    numbers: Sequence[int] = range(count)
-    token = None if query.token_id is None else (str(query.token_id),)
-    for name, allowed in (
-        ("kinds", query.kinds),
-        ("followers", None if query.follower is None else (query.follower,)),
-        ("leaders", None if query.leader is None else (query.leader,)),
-        ("tokens", token),
-    ):
-        if allowed is None:
-            continue
-        table, which = getattr(rows, name)
-        good = {number for number, text in enumerate(table) if text in allowed}
-        if not good:
-            return ()
-        if len(good) < len(table):
-            numbers = [number for number in numbers if which[number] in good]
-    since, until = query.since, query.until
-    if since is not None or until is not None:
-        at = rows.at
-        numbers = [
-            number
-            for number in numbers
-            if (since is None or at[number] >= since) and (until is None or at[number] < until)
-        ]
     return numbers
-
-
-def _add(sums: dict[tuple[str, ...], list[int]], rows: Rows, numbers: Sequence[int], by: Sequence[str]) -> None:
-    if not numbers:
-        return
-    amounts, width = rows.amounts, len(AMOUNTS)
-    if len(numbers) < len(rows.at):
-        amounts = [amount for number in numbers for amount in amounts[number * width : (number + 1) * width]]
-    parts = [amounts[place::width] for place in range(width)]
-    words: list[Words] = [getattr(rows, _WORDS[name]) for name in by]
-    keys: Iterable[tuple[str, ...]]
-    if all(not which for _, which in words):
-        # All of them are one, as those of one signal often are.
-        parts = [[sum(part)] for part in parts]
-        keys = (tuple([table[0] for table, _ in words]),)
-    else:
-        keys = zip(*[spread(one, numbers) for one in words], strict=True)
-    for key, trades, bought, sold, fees, realised, provisional in zip(keys, *parts, strict=True):
-        total = sums.get(key)
-        if total is None:
-            sums[key] = [trades, bought, sold, fees, realised, provisional]
-        else:
-            total[0] += trades
-            total[1] += bought
-            total[2] += sold
-            total[3] += fees
-            total[4] += realised
-            total[5] += provisional
-
-
-def _amounts(total: Sequence[int]) -> Amounts:
-    trades, bought, sold, fees, realised, provisional = total
-    return (trades, bought, sold, fees, realised, provisional)

@@ -8,6 +8,7 @@ what all shards share is one.
                          :docs:NAME        the documents of an account, by kind and name; without a name the shard's own
                          :heads            those of `HEAD_KINDS`, which come and go, of all accounts, by account, kind and name
                          :facts :ids :rest the log of facts: streams with an entry a write, under the same id (packing.py)
+                         :totals           what facts that were let go add up to, by day (retention.py)
                          :requests :asked :answer:NAME   what people want, since when, and what came of it
     {PREFIX:common}      :layout           how all this is laid out, and for how many shards
                          :lease:NAME :budget:NAME :modes :instances :follows :follows:v :follows:log
@@ -30,11 +31,12 @@ class ShardKeys:
     facts: str = field(init=False)
     ids: str = field(init=False)
     rest: str = field(init=False)
+    totals: str = field(init=False)
     requests: str = field(init=False)
     asked: str = field(init=False)
 
     def __attrs_post_init__(self) -> None:
-        for name in ("shard", "accounts", "heads", "facts", "ids", "rest", "requests", "asked"):
+        for name in ("shard", "accounts", "heads", "facts", "ids", "rest", "totals", "requests", "asked"):
             object.__setattr__(self, name, f"{self.tag}:{name}")
 
     def docs_of(self, follower: str) -> str:

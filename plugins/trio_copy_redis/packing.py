@@ -5,7 +5,7 @@ What only whole facts need, which is most of it, stands apart: a sum never reads
 """
 
 import struct
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from hashlib import blake2b
 from itertools import chain
@@ -17,6 +17,7 @@ from trio_copy.clock import utc_date
 from trio_copy.errors import StoreError
 from trio_copy.model.facts import AMOUNTS, Fact
 from trio_copy.model.ids import Address, FollowerId, OrderId, SignalId, TaskId, TokenId
+from trio_copy.ports import FORGOTTEN_TOKEN
 
 _MASK = (1 << 60) - 1
 """Of a digest: what Python keeps in its smaller integers."""
@@ -27,6 +28,8 @@ _DAY_S = 86_400
 _encode = msgspec.msgpack.Encoder().encode
 Words = tuple[list[str], list[int]]
 """Different words, and which of them each fact has; the second is empty where all have the first."""
+TotalKey = tuple[str, str, str]
+"""Kind, follower and leader."""
 
 
 class _Columns(msgspec.Struct, array_like=True, gc=False):
@@ -110,6 +113,18 @@ def pack(facts: Sequence[Fact]) -> Packed:
     )
 
 
+def pack_totals(day: int, totals: Mapping[TotalKey, Sequence[int]]) -> bytes:
+    """Pack what facts of one day add up to, as columns of facts without a token that were told when the day began."""
+    return _encode(
+        (
+            [float(day * _DAY_S)] * len(totals),
+            *(_different([key[place] for key in totals]) for place in range(3)),
+            _different([FORGOTTEN_TOKEN] * len(totals)),
+            list(chain.from_iterable(totals.values())),
+        )
+    )
+
+
 def _different(words: Sequence[str]) -> Words:
     table = {word: number for number, word in enumerate(dict.fromkeys(words))}
     return list(table), [table[word] for word in words] if len(table) > 1 else []
@@ -176,9 +191,20 @@ class Rows:
     @cached_property
     def days(self) -> Words:
         """The UTC date of each fact."""
+        first = int(min(self.at) // _DAY_S)
+        if max(self.at) < (first + 1) * _DAY_S:
+            return [utc_date(first * _DAY_S)], []
         days = [int(at // _DAY_S) for at in self.at]
         table = {day: number for number, day in enumerate(dict.fromkeys(days))}
         return [utc_date(day * _DAY_S) for day in table], [table[day] for day in days] if len(table) > 1 else []
+
+    def packed(self, name: str) -> bytes:
+        """Return the words of all facts as they are packed: equal where they are the same in the same order."""
+        return repr(self.days).encode() if name == "days" else bytes(getattr(self._columns, name))
+
+    def total_key(self, number: int) -> TotalKey:
+        """Return by what a fact is added up once it is let go."""
+        return (_word(self.kinds, number), _word(self.followers, number), _word(self.leaders, number))
 
     def fact(self, number: int, rest: Rest) -> Fact:
         first = number * len(AMOUNTS)

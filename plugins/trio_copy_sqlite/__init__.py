@@ -37,7 +37,7 @@ class SqliteSettings:
     keep_days: float = setting(
         90.0,
         unit="days",
-        why="How long what changed no amount is kept: skips, and tasks that ended without a fill. The rest is kept for ever.",
+        why="How long skips, the ends of tasks and bookings can be asked for; what they add up to is kept for ever.",
         check=within(1.0, 100_000.0),
     )
 

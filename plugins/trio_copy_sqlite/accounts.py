@@ -1,25 +1,40 @@
 """The accounts of each shard. The token and the number are compared in the transaction that writes."""
 
+import sqlite3
 from collections.abc import Collection, Iterable, Mapping, Sequence
 
-from attrs import define, evolve
+from attrs import define, field
 
 from trio_copy.clock import WallClock
 from trio_copy.errors import LeaseLost, StoreForgot
 from trio_copy.model.ids import FollowerId
 from trio_copy.model.logs import Checkpoint
-from trio_copy.ports import Changes, Document, Heads, Request
+from trio_copy.ports import NOBODY, Changes, Document, Heads, Request
 from trio_copy.records import decode, encode
-from trio_copy_sqlite.schema import IS_HEAD
-from trio_copy_sqlite.transaction import ShardRow, Transaction
+from trio_copy_sqlite.schema import IS_OPEN
+from trio_copy_sqlite.transaction import Statements
 from trio_copy_sqlite.writer import Writer
 
 COLUMNS = "follower, kind, name, CAST(body AS BLOB)"
 """Of a document, in the order of its fields: text comes back as the bytes that it was."""
+_Row = tuple[str, str, str, bytes]
 _REQUESTS_SHOWN = 100
+_TAKE = "INSERT INTO shards (shard, token, number) VALUES (?, ?, 0) ON CONFLICT DO UPDATE SET token = excluded.token, number = 0"
+# The token and the number are compared by the same statement that counts: a write of a copy begins with this one.
+_COUNT = "UPDATE shards SET number = ?, checkpoint = coalesce(?, checkpoint) WHERE shard = ? AND token = ? AND number = ? - 1"
+_KINDS = """
+WITH RECURSIVE kinds (kind) AS (
+    SELECT min(kind) FROM documents WHERE shard = ?1
+    UNION ALL
+    SELECT (SELECT min(kind) FROM documents WHERE shard = ?1 AND kind > k.kind) FROM kinds k WHERE k.kind IS NOT NULL
+)
+SELECT kind FROM kinds WHERE kind IS NOT NULL
+"""
+"""Hops from kind to kind: there are few, and many documents of each."""
+_HEADS = f"SELECT {COLUMNS} FROM documents WHERE shard = ? AND {IS_OPEN}"
 
 
-def documents_of(rows: Iterable[tuple[str, str, str, bytes]]) -> tuple[Document, ...]:
+def documents_of(rows: Iterable[_Row]) -> tuple[Document, ...]:
     return tuple(Document(FollowerId(follower), kind, name, body) for follower, kind, name, body in rows)
 
 
@@ -27,13 +42,15 @@ def documents_of(rows: Iterable[tuple[str, str, str, bytes]]) -> tuple[Document,
 class SqliteAccounts:
     writer: Writer
     wall: WallClock
+    _statements: Statements = field(factory=Statements)
 
     async def take(self, shard: int, token: int) -> Heads:
-        def work(transaction: Transaction) -> tuple[str | None, list[tuple[str, str, str, bytes]]]:
-            row = _unless_fenced(transaction, shard, token)
-            transaction.own(shard, evolve(row, token=token, number=0))
-            heads = f"SELECT {COLUMNS} FROM documents INDEXED BY heads WHERE shard = ? AND {IS_HEAD}"
-            return row.checkpoint, transaction.connection.execute(heads, (shard,)).fetchall()
+        def work(connection: sqlite3.Connection) -> tuple[str | None, list[_Row]]:
+            _, _, checkpoint = _unless_fenced(connection, shard, token)
+            connection.execute(_TAKE, (shard, token))
+            heads = connection.execute(_HEADS, (shard,)).fetchall()
+            own = [row for row in _of(connection, shard, (NOBODY,))[NOBODY] if row not in heads]
+            return checkpoint, [*heads, *own]
 
         checkpoint, rows = await self.writer.run(work)
         return Heads(
@@ -43,11 +60,9 @@ class SqliteAccounts:
     async def load(
         self, shard: int, token: int, followers: Collection[FollowerId]
     ) -> Mapping[FollowerId, Sequence[Document]]:
-        def work(transaction: Transaction) -> dict[FollowerId, list[tuple[str, str, str, bytes]]]:
-            _unless_fenced(transaction, shard, token)
-            whole = f"SELECT {COLUMNS} FROM documents WHERE shard = ? AND follower = ?"
-            connection = transaction.connection
-            return {follower: connection.execute(whole, (shard, follower)).fetchall() for follower in followers}
+        def work(connection: sqlite3.Connection) -> dict[FollowerId, list[_Row]]:
+            _unless_fenced(connection, shard, token)
+            return _of(connection, shard, followers)
 
         found = await self.writer.run(work)
         return {follower: documents_of(rows) for follower, rows in found.items()}
@@ -57,22 +72,21 @@ class SqliteAccounts:
     ) -> None:
         now, text = self.wall(), None if checkpoint is None else encode(checkpoint)
 
-        def work(transaction: Transaction) -> None:
-            row = _unless_fenced(transaction, shard, token)
-            if row.token != token or number not in (row.number, row.number + 1):
-                raise StoreForgot(
-                    f"shard {shard}: expected write {row.number + 1} of token {row.token}, was {number} of token {token}"
-                )
-            if number == row.number:
+        def work(connection: sqlite3.Connection) -> None:
+            if connection.execute(_COUNT, (number, text, shard, token, number)).rowcount:
+                self._statements.carry_out(connection, shard, changes, now)
                 return
-            transaction.own(shard, ShardRow(token, number, row.checkpoint if text is None else text))
-            transaction.gather(shard, changes, now)
+            owner, written, _ = _unless_fenced(connection, shard, token)
+            if (owner, written) != (token, number):
+                raise StoreForgot(
+                    f"shard {shard}: expected write {written + 1} of token {owner}, was {number} of token {token}"
+                )
 
         await self.writer.run(work)
 
     async def ask(self, shard: int, request: Request) -> None:
         row = (shard, request.name, request.kind, request.body, request.at)
-        await self.writer.change(
+        await self.writer.run(
             lambda connection: connection.execute(
                 "INSERT INTO requests (shard, name, kind, body, at) VALUES (?, ?, ?, ?, ?)"
                 " ON CONFLICT (shard, name) DO NOTHING",
@@ -81,9 +95,9 @@ class SqliteAccounts:
         )
 
     async def requests(self, shard: int, token: int) -> Sequence[Request]:
-        def work(transaction: Transaction) -> list[tuple[str, str, str, float]]:
-            _unless_fenced(transaction, shard, token)
-            return transaction.connection.execute(
+        def work(connection: sqlite3.Connection) -> list[tuple[str, str, str, float]]:
+            _unless_fenced(connection, shard, token)
+            return connection.execute(
                 "SELECT name, kind, body, at FROM requests WHERE shard = ? AND answer IS NULL ORDER BY at, number LIMIT ?",
                 (shard, _REQUESTS_SHOWN),
             ).fetchall()
@@ -100,8 +114,20 @@ class SqliteAccounts:
         return None if row is None else row[0]
 
 
-def _unless_fenced(transaction: Transaction, shard: int, token: int) -> ShardRow:
-    row = transaction.shard(shard)
-    if row.token > token:
-        raise LeaseLost(f"shard {shard} was taken with token {row.token}, this is {token}")
-    return row
+def _of(connection: sqlite3.Connection, shard: int, followers: Collection[FollowerId]) -> dict[FollowerId, list[_Row]]:
+    """Return all documents of some accounts."""
+    kinds = [kind for (kind,) in connection.execute(_KINDS, (shard,))]
+    if not kinds:
+        return {follower: [] for follower in followers}
+    marks = ", ".join("?" * len(kinds))
+    ask = f"SELECT {COLUMNS} FROM documents WHERE shard = ? AND kind IN ({marks}) AND follower = ?"
+    return {follower: connection.execute(ask, (shard, *kinds, follower)).fetchall() for follower in followers}
+
+
+def _unless_fenced(connection: sqlite3.Connection, shard: int, token: int) -> tuple[int, int, str | None]:
+    """Return the owner's token, the number of its last write and the checkpoint."""
+    row = connection.execute("SELECT token, number, checkpoint FROM shards WHERE shard = ?", (shard,)).fetchone()
+    owner, number, checkpoint = row or (0, 0, None)
+    if owner > token:
+        raise LeaseLost(f"shard {shard} was taken with token {owner}, this is {token}")
+    return owner, number, checkpoint

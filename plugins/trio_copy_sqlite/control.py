@@ -40,7 +40,7 @@ class SqliteControl:
             connection.execute("UPDATE budgets SET drawn_at = ? WHERE budget = ?", (now, budget))
             return int(granted)
 
-        return await self.writer.change(work)
+        return await self.writer.run(work)
 
     async def modes(self) -> Modes:
         return await self.writer.read(_modes)
@@ -57,7 +57,7 @@ class SqliteControl:
             count_up(connection, _VERSION)
             return change
 
-        return await self.writer.change(work)
+        return await self.writer.run(work)
 
     async def wait_modes(self, since: int) -> Modes:
         while True:
@@ -83,7 +83,7 @@ class SqliteControl:
             )
             return lease
 
-        return await self.writer.change(work)
+        return await self.writer.run(work)
 
     async def renew(self, lease: Lease, lease_s: float) -> Lease:
         now = self.wall()
@@ -97,10 +97,10 @@ class SqliteControl:
                 raise LeaseLost(f"{lease.name} is no longer held with token {lease.token}")
             return evolve(lease, until=now + lease_s)
 
-        return await self.writer.change(work)
+        return await self.writer.run(work)
 
     async def release(self, lease: Lease) -> None:
-        await self.writer.change(
+        await self.writer.run(
             lambda connection: connection.execute(
                 "UPDATE leases SET owner = NULL WHERE name = ? AND token = ?", (lease.name, lease.token)
             )
@@ -133,15 +133,15 @@ class SqliteControl:
             ).fetchone()
             return bool(drain)
 
-        return await self.writer.change(work)
+        return await self.writer.run(work)
 
     async def leave(self, instance: str) -> None:
-        await self.writer.change(
+        await self.writer.run(
             lambda connection: connection.execute("DELETE FROM instances WHERE instance = ?", (instance,))
         )
 
     async def ask_drain(self, instance: str) -> bool:
-        asked = await self.writer.change(
+        asked = await self.writer.run(
             lambda connection: (
                 connection.execute("UPDATE instances SET drain = 1 WHERE instance = ?", (instance,)).rowcount
             )

@@ -62,7 +62,7 @@ class SqliteFollows:
                     )
             return number(connection, _VERSION)
 
-        return await self.writer.change(work)
+        return await self.writer.run(work)
 
     async def remove(self, keys: Sequence[tuple[FollowerId, Address]]) -> int:
         def work(connection: sqlite3.Connection) -> int:
@@ -77,7 +77,7 @@ class SqliteFollows:
                     )
             return number(connection, _VERSION)
 
-        return await self.writer.change(work)
+        return await self.writer.run(work)
 
     async def wait_changes(self, since: int) -> tuple[FollowChange, ...]:
         while True:

@@ -23,8 +23,9 @@ MOST_S = 30.0
 _BUSY_MS = 10_000
 _CACHE_KIB = 32_768
 """Sums over a million facts are sorted in this much, instead of in a file."""
-_LOOK_EVERY = 20_000
-"""Steps of SQLite's machine, a few milliseconds, between two looks at whether anybody still waits for the answer."""
+_LOOK_EVERY = 1_000_000
+"""Steps of SQLite's machine, some 20 milliseconds, between two looks at whether anybody still waits for the answer. Each look
+has to wait for its turn among the threads of Python."""
 
 
 @define(eq=False)

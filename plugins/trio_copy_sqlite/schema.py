@@ -10,20 +10,20 @@ VERSION = 4
 OLD_VERSIONS = range(1, 4)
 """Of files that kept a queue and a journal instead of documents."""
 IS_OPEN = "kind IN ('order', 'waits')"
-IS_HEAD = f"({IS_OPEN} OR follower = '')"
-"""What an owner has to know first: word for word as in the index, or the index is not used."""
 STEM = 8
 """Ids are indexed by so many characters: enough to find them, and an eighth of the space."""
+KEY_IS_TASK = f"substr(key, 1, {STEM}) = substr(task_id, 1, {STEM})"
+"""Most facts are keyed by their task, and found by that; only the others are indexed. Word for word as in the index."""
 
 _TABLES = f"""
 CREATE TABLE shards (
     shard INTEGER PRIMARY KEY, token INTEGER NOT NULL, number INTEGER NOT NULL, checkpoint TEXT
 );
+-- By kind first: what a signal changes of many accounts at once then lies in few pages, and each page is written whole.
 CREATE TABLE documents (
-    shard INTEGER NOT NULL, follower TEXT NOT NULL, kind TEXT NOT NULL, name TEXT NOT NULL, body NOT NULL,
-    PRIMARY KEY (shard, follower, kind, name)
-) WITHOUT ROWID;
-CREATE INDEX heads ON documents (shard) WHERE {IS_HEAD};
+    number INTEGER PRIMARY KEY, shard INTEGER NOT NULL, kind TEXT NOT NULL, follower TEXT NOT NULL, name TEXT NOT NULL,
+    body NOT NULL, UNIQUE (shard, kind, follower, name)
+);
 CREATE TABLE names (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE);
 -- Kinds, followers, leaders and token ids are few and long: in rows they are numbers, in the view below they are themselves.
 CREATE TABLE fact_rows (
@@ -46,8 +46,14 @@ CREATE INDEX facts_by_time ON fact_rows (
 );
 CREATE INDEX facts_by_follower ON fact_rows (follower, at);
 CREATE INDEX facts_by_signal ON fact_rows (substr(signal_id, 1, {STEM})) WHERE signal_id != '';
-CREATE INDEX facts_by_task ON fact_rows (substr(task_id, 1, {STEM})) WHERE task_id != '';
+CREATE INDEX facts_by_task ON fact_rows (substr(task_id, 1, {STEM})) WHERE task_id != '' AND NOT {KEY_IS_TASK};
 CREATE INDEX facts_by_order ON fact_rows (substr(order_id, 1, {STEM})) WHERE order_id != '';
+-- What facts that were forgotten add up to, by days since 1970: their tokens are forgotten with them.
+CREATE TABLE totals (
+    kind INTEGER NOT NULL, follower INTEGER NOT NULL, leader INTEGER NOT NULL, day INTEGER NOT NULL,
+    trades INTEGER NOT NULL, bought INTEGER NOT NULL, sold INTEGER NOT NULL, fees INTEGER NOT NULL,
+    realised INTEGER NOT NULL, provisional INTEGER NOT NULL, PRIMARY KEY (follower, leader, day, kind)
+) WITHOUT ROWID;
 CREATE TABLE requests (
     number INTEGER PRIMARY KEY, shard INTEGER NOT NULL, name TEXT NOT NULL, kind TEXT NOT NULL, body TEXT NOT NULL,
     at REAL NOT NULL, answer TEXT, answered_at REAL, UNIQUE (shard, name)

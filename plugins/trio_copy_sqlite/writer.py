@@ -16,14 +16,13 @@ from trio_copy.errors import StoreError, StoreUnavailable
 from trio_copy.ports import InThread
 from trio_copy_sqlite.files import Files
 from trio_copy_sqlite.reader import Reader
-from trio_copy_sqlite.transaction import Names, Transaction
 
 _T = TypeVar("_T")
 _TURNS = 6
 """How often a locked file is tried, each for the ten seconds of its busy timeout."""
 _PATIENCE_S = 60.0
 """A disk that takes longer is gone: nothing is traded blind, and a shutdown is not held up for ever."""
-Work = Callable[[Transaction], _T]
+Work = Callable[[sqlite3.Connection], _T]
 
 
 @define(eq=False)
@@ -42,7 +41,6 @@ class Writer:
     at: Callable[[str], None]
     reader: Reader | None = None
     """Answers a guest's questions: a guest must never hold the lock that an engine commits under, just to look."""
-    _names: Names = field(factory=Names)
     _waiting: list[_Call] = field(factory=list)
     _news: trio.Event = field(factory=trio.Event)
     _broken: str | None = None
@@ -71,17 +69,13 @@ class Writer:
         answer: _T = call.answer
         return answer
 
-    async def change(self, work: Callable[[sqlite3.Connection], _T]) -> _T:
-        """Run some SQL as part of the next transaction, as `run`."""
-        return await self.run(lambda transaction: work(transaction.connection))
-
-    async def read(self, work: Callable[[sqlite3.Connection], _T]) -> _T:
+    async def read(self, work: Work[_T]) -> _T:
         """Ask something without changing anything: beside the writer for a guest, with the next transaction otherwise.
 
         Raises:
             StoreError: as `run`; for a guest, also when it takes too long.
         """
-        return await (self.change(work) if self.reader is None else self.reader.run(work))
+        return await (self.run(work) if self.reader is None else self.reader.run(work))
 
     async def run_batches(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Carry out calls until cancelled; a transaction under way is finished first."""
@@ -108,16 +102,14 @@ class Writer:
         if self._broken is not None:
             raise sqlite3.OperationalError(self._broken)
         self._begin()
-        transaction = Transaction(connection, self._names)
         for call in calls:
             changes = connection.total_changes
             try:
-                call.answer = call.work(transaction)
+                call.answer = call.work(connection)
             except StoreError as error:
                 if connection.total_changes != changes:
                     raise sqlite3.DatabaseError(f"a call was cut off half-way: {error}") from error
                 call.error = error
-        transaction.settle()
         self.at("sqlite: before commit")
         connection.execute("COMMIT")
         self.at("sqlite: committed")

@@ -9,6 +9,7 @@ from tests.builders import ALICE, LEADER, NOW, TOKEN, make_intent, make_settings
 from trio_copy.accounts import Account
 from trio_copy.accounts import commands as c
 from trio_copy.accounts import events as e
+from trio_copy.accounts.budgets import day_of
 from trio_copy.accounts.telling import TaskEnd, Told
 from trio_copy.model.catalog import Catalog
 from trio_copy.model.decisions import CopyTask, End, OrderIntent, Outcome
@@ -134,7 +135,8 @@ class Played:
 
     def day(self, task: CopyTask) -> int:
         """What is used of a task's day, what is held for open orders included."""
-        return next(iter(self.account.spent(task).values()))
+        window = self.account.windows.get(f"day {day_of(task.signal.block_time)}")
+        return 0 if window is None else window.used + window.held
 
 
 def _ends(record: object, task: CopyTask) -> bool:

@@ -17,7 +17,7 @@ def kept(account: Account) -> dict[str, Any]:
         "waiting": account.waiting,
         "dead": account.dead,
         "recent": account.recent,
-        "windows": account.windows,
+        "windows": {name: window for name, window in account.windows.items() if window.used},
         "performance": account.performance,
         "mode": account.mode,
     }
@@ -27,14 +27,25 @@ def derived(account: Account) -> dict[str, Any]:
     """What is added up from what is kept."""
     exposure = account.exposure
     return {
-        "cost": dict(exposure._cost),
-        "spots": dict(exposure._spots),
+        "cost": open_cost(account),
+        "scopes": {name: scope.spots for name, scope in exposure._scopes.items()},
+        "spots": {spot: place.count for spot, place in exposure._places.items()},
         "entered": dict(exposure._entered),
         "version": exposure.version,
-        "held": dict(account.held),
+        "held": held(account),
         "promised": dict(account._promised),
         "order of": dict(account._order_of),
     }
+
+
+def open_cost(account: Account) -> dict[str, int]:
+    """What is open by everything that a cap may be about, as far as it costs anything."""
+    return {name: scope.cost for name, scope in account.exposure._scopes.items() if scope.cost}
+
+
+def held(account: Account) -> dict[str, int]:
+    """What open orders may use of each window."""
+    return {name: window.held for name, window in account.windows.items() if window.held}
 
 
 def documents(account: Account) -> Documents:

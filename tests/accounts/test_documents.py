@@ -13,7 +13,7 @@ from trio_copy.accounts import commands as c
 from trio_copy.accounts.account import MONEY
 from trio_copy.accounts.documents import PlainDocument, account_of, document_of
 from trio_copy.accounts.facts import fact_of, record_of
-from trio_copy.accounts.plain import PlainError
+from trio_copy.accounts.plain import PlainError, plain_task, task_of
 from trio_copy.model.catalog import Catalog
 from trio_copy.model.control import Mode
 from trio_copy.model.decisions import Code, End, Outcome, Reason, Skip
@@ -140,8 +140,8 @@ def test_what_was_told_is_read_again() -> None:
     kinds: dict[str, int] = {}
     keys: set[str] = set()
     for one in told:
-        fact = fact_of(one)
-        assert record_of(fact.kind, read_plain(write_plain(fact.body))) == one.record
+        fact = fact_of(one, write_plain)
+        assert record_of(fact.kind, read_plain(fact.body)) == one.record
         assert fact.key not in keys
         assert len(fact.key) <= 300
         keys.add(fact.key)
@@ -149,13 +149,24 @@ def test_what_was_told_is_read_again() -> None:
     assert set(kinds) == {"filled", "ended", "skip", "entry"}
 
 
+def test_a_task_that_changed_is_written_as_it_is_now() -> None:
+    """It is written once; another attempt, and another size, are another task."""
+    task = entry()
+    before = plain_task(task)
+    again = evolve(task, attempt=1)
+    assert plain_task(task) is before
+    assert task_of(read_plain(write_plain(list(plain_task(again))))) == again != task
+    moved = evolve(task.signal, block_number=task.signal.block_number + 1)
+    assert task_of(read_plain(write_plain(list(plain_task(evolve(task, signal=moved)))))).signal == moved
+
+
 def test_an_attempt_is_a_fact_of_its_own() -> None:
     """A task that went on after an order tells of that order under its attempt."""
     played, task = Played(), entry()
     played.answer(played.place(task), Status.KILLED, again=True)
-    (fact,) = map(fact_of, played.told)
+    (fact,) = [fact_of(one, write_plain) for one in played.told]
     assert (fact.kind, fact.key) == ("attempt", f"{task.task_id}:0")
-    assert record_of("attempt", fact.body) == played.told[0].record
+    assert record_of("attempt", read_plain(fact.body)) == played.told[0].record
 
 
 @pytest.mark.parametrize("kind", ["filled", "ended", "attempt", "skip", "entry", "poem"])

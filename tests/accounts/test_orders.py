@@ -7,6 +7,7 @@ import pytest
 from attrs import evolve
 
 from tests.accounts.played import FAILED, PENDING, SPOT, Played, entry, freeze, leave, reason_of, report_on
+from tests.accounts.states import held
 from tests.builders import NOW
 from trio_copy.accounts import OrderState
 from trio_copy.accounts import commands as c
@@ -69,7 +70,7 @@ def test_each_saying_in_each_state(state: OrderState, what: Said, task: CopyTask
     if step is Step.REFUSE:
         assert [type(event) for event in events] == [e.Contradicted]
     if after in (OrderState.ENDED, OrderState.MATCHED):
-        assert not played.account.held
+        assert not held(played.account)
         assert played.account.free(SPOT) == played.shares
     assert played.cost == played.account.position(SPOT).cost + Usd(
         sum(open_order.cost.micro for open_order in played.account.orders.values() if open_order.held)
@@ -282,7 +283,7 @@ def test_what_was_certainly_not_sent(state: OrderState) -> None:
     else:
         assert played.end_of(task) == outcome
         assert not played.account.windows
-        assert not played.account.held
+        assert not held(played.account)
         assert played.account.knows(task)
 
 

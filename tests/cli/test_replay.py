@@ -88,6 +88,7 @@ def test_a_recording_that_was_cut_off_ends_where_it_was_cut(conf: Path, tmp_path
             ":2: not a line of a recording",
         ),
     ],
+    ids=["no gzip", "empty", "of another version", "of another chain", "a line that is none"],
 )
 def test_what_is_no_recording_is_refused(
     conf: Path, tmp_path: Path, capsys: Capture, content: bytes, says: str

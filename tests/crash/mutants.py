@@ -14,6 +14,7 @@ from tests.crash.apart import apart
 from tests.crash.checker import Verdict
 from tests.crash.histories import Case, EngineBroke, play
 from tests.worlds import instances
+from trio_copy.accounts.events import Placed
 from trio_copy.accounts.orders import LIFE, OrderState, Said, Step, not_sent
 from trio_copy.engine.execution import Execution
 from trio_copy.engine.grants import Grants
@@ -148,9 +149,9 @@ def release_on_timeout() -> None:
     """Take no answer for a refusal."""
     submit = Execution._submit
 
-    async def broken(self: Execution, shard: Shard, task: CopyTask, order: Order) -> Any:
+    async def broken(self: Execution, shard: Shard, placed: Placed, scope: trio.CancelScope) -> Any:
         with trio.move_on_after(self.settings.send_timeout_s / 2):
-            return await submit(self, shard, task, order)
+            return await submit(self, shard, placed, scope)
         return not_sent("no answer, so it was surely not sent")
 
     Execution._submit = broken  # type: ignore[method-assign]

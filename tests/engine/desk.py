@@ -18,9 +18,11 @@ from trio_copy.accounts import Account, OpenOrder
 from trio_copy.clock import WallClock, wall_clock_from
 from trio_copy.config import EngineSettings
 from trio_copy.copying.follow_book import FollowBook
+from trio_copy.engine.calls import Calls, Whose
+from trio_copy.engine.contract import Contract
 from trio_copy.engine.execution import Execution
 from trio_copy.engine.holder import Holder
-from trio_copy.engine.lanes import Lanes
+from trio_copy.engine.lanes import Lanes, Queued
 from trio_copy.engine.modes import ModeBoard
 from trio_copy.engine.reconciler import Reconciler
 from trio_copy.engine.shard import Shard
@@ -35,6 +37,7 @@ from trio_copy.model.positions import Position
 from trio_copy.model.units import Shares, Usd
 from trio_copy.ports import Executor, ExecutorContext, Store, StoreContext, nowhere
 from trio_copy.registry import discover
+from trio_copy.telemetry.redaction import Redactor
 from trio_copy.testing.scripted import ScriptedExecutor
 from trio_copy_memory import MemorySettings, open_memory_store
 from trio_copy_memory.data import MemoryData
@@ -108,6 +111,11 @@ class Desk:
     def open_cost(self, follower: str = ALICE) -> Usd:
         """What is open of an account: held, and what open orders may cost."""
         return Usd(self.account(follower).exposure.cost("all"))
+
+    async def carry_out(self, queued: Queued) -> None:
+        """Do what a worker does with a task in hand."""
+        with trio.CancelScope() as scope:
+            await self.execution.carry_out(queued, scope)
 
     async def settled(self) -> None:
         """Wait until every order has ended."""
@@ -216,8 +224,16 @@ async def open_desk(
             owner=owner,
             lease_s=LEASE_S,
         )
+        contract = Contract(
+            inner=venue,
+            whose=Whose(kind="executor", name="sim", distribution="a venue of the tests"),
+            settings=settings,
+            redactor=Redactor(),
+            calls=Calls(recorder.on_alert),
+            on_alert=recorder.on_alert,
+        )
         execution = Execution(
-            executor=venue,
+            executor=contract,
             lanes=lanes["sim"],
             shards=holder.shards,
             book=book,

@@ -380,7 +380,7 @@ class SlowMarket:
 
 def asked_about_the_market(venue: Desk) -> SlowMarket:
     market = SlowMarket(venue.execution.executor)
-    venue.execution.executor = market
+    venue.execution.markets.ask = market.market
     return market
 
 

@@ -49,7 +49,11 @@ async def open_owner() -> AsyncGenerator[tuple[Store, Owner], None]:
         yield store, owner
 
 
-@pytest.mark.parametrize("at", [lambda n: n, lambda n: n // 3, lambda n: n // 700, lambda n: 0], ids=str)
+@pytest.mark.parametrize(
+    "at",
+    [lambda n: n, lambda n: n // 3, lambda n: n // 700, lambda n: 0],
+    ids=["all apart", "three at once", "700 at once", "all at once"],
+)
 async def test_every_fact_is_told_once(at: Callable[[int], float], autojump_clock: trio.testing.MockClock) -> None:
     """However many were told within one moment, and however many pages it takes."""
     async with open_owner() as (store, owner):

@@ -52,8 +52,8 @@ async def test_each_outcome_of_a_send_ends_as_it_must(
     async with open_desk(terms={"max_day_usd": usd("100")}) as desk:
         desk.executor.script, task = list(script), buy()
         assert await desk.end_of(task) == [(end, code)]
-        spent = desk.account().spent(task)["day 2025-11-24"]
-        assert (end in (End.FILLED, End.ESCALATED)) == bool(spent)
+        spends = "day 2025-11-24" in desk.account().windows
+        assert spends == (end in (End.FILLED, End.ESCALATED))
     assert (sends, filled) == (len(desk.executor.sent), len(desk.executor.filled))
     assert len({order.body for order in desk.executor.sent}) == 1
 
@@ -161,6 +161,27 @@ async def test_one_hung_venue_call_holds_one_lane_only(clock: Clock) -> None:
         assert [follower for follower, _, _ in desk.ends()] == ["bob"] * 20
 
 
+async def test_exits_do_not_wait_behind_twice_as_many_entries_as_can_be_sent(clock: Clock) -> None:
+    """An exit waits for a send that is under way, and for no entry, however many come in all the time."""
+    async with open_desk(workers=4, queue_capacity=60) as desk:
+        exits = [sell(1_000 + number, "bob", token=number, deadline=NOW + 600) for number in range(1, 31)]
+        for task in exits:
+            await desk.hold("bob", token=task.intent.token_id, number=2_000 + task.intent.token_id)
+        desk.executor.latency_s = 1.0
+        for second, leave in enumerate(exits):
+            await desk.take_in(
+                *(buy(8 * second + number, token=100 + 8 * second + number, deadline=NOW + 600) for number in range(8))
+            )
+            await desk.take_in(evolve(leave, decided_at=desk.wall()))
+            await trio.sleep(1)
+        await desk.wait_ends(*exits)
+        of_exits = [one for one in desk.recorder.finished if one.task.follower == "bob"]
+        entries = [one for one in desk.recorder.finished if one.task.follower == "alice"]
+    assert [one.outcome.end for one in of_exits] == [End.FILLED] * 30
+    assert max(one.started_at - one.task.decided_at for one in of_exits) <= 1.0
+    assert Code.EVICTED_BY_EXIT in {one.outcome.reason.code for one in entries if one.outcome.reason}
+
+
 async def test_a_busy_lane_does_not_starve_the_others(clock: Clock) -> None:
     """Many tasks behind one hung order leave room for everybody else's."""
     async with open_desk(workers=2) as desk:
@@ -172,13 +193,13 @@ async def test_a_busy_lane_does_not_starve_the_others(clock: Clock) -> None:
         assert [follower for follower, _, _ in desk.ends()] == ["bob"] * 5
 
 
-async def test_a_bug_in_an_executor_stops_everything(clock: Clock) -> None:
-    """An exception outside the contract is not retried around: it ends the service, and nothing else leaves its lane."""
-    with pytest.RaisesGroup(pytest.RaisesExc(ZeroDivisionError), flatten_subgroups=True):
-        async with open_desk() as desk:
-            desk.executor.script = [ZeroDivisionError("plugin bug")]
-            await desk.take_in(buy(1), buy(2))
-            await trio.sleep_forever()
+async def test_a_bug_in_an_executor_proves_nothing(clock: Clock) -> None:
+    """An exception outside the contract is not retried around: the order may be there, and nothing else leaves its lane."""
+    async with open_desk() as desk:
+        desk.executor.script, desk.executor.hide = [ZeroDivisionError("plugin bug")], True
+        await desk.take_in(buy(1), buy(2))
+        await trio.sleep(3)
+        assert (desk.ends(), desk.reconciler.unknown) == ([], 1)
     assert len(desk.executor.sent) == 1
 
 
@@ -195,7 +216,7 @@ async def test_cancelling_anywhere_loses_nothing_and_sends_nothing_twice(
         queued = await desk.lanes.take()
         assert queued is not None
         with trio.move_on_after(cancel_after_s):
-            await desk.execution.carry_out(queued)
+            await desk.carry_out(queued)
         await desk.shard.writer.flush()
         sent = {order.key for order in desk.executor.sent}
         assert len(sent) <= 1
@@ -231,7 +252,7 @@ async def test_a_cancelled_question_leaves_the_task_and_its_lane_as_they_were(cl
         queued = await desk.lanes.take()
         assert queued is not None
         with trio.move_on_after(1):
-            await desk.execution.carry_out(queued)
+            await desk.carry_out(queued)
         assert desk.lanes.take_nowait() is queued
         assert desk.lanes.take_nowait() is None
 
@@ -464,12 +485,12 @@ async def test_a_task_that_was_just_taken_when_the_shard_was_lost_is_nobodys(clo
         assert old is not None
         desk.holder.lose(desk.shard, _lost())
         await desk.holder.begin(0, evolve(desk.lease, token=desk.lease.token + 1, until=NOW + LEASE_S))
-        await desk.execution.carry_out(old)
+        await desk.carry_out(old)
         assert desk.executor.sent == []
         await desk.take_in(task)
         new = desk.lanes.take_nowait()
         assert new is not None
-        await desk.execution.carry_out(new)
+        await desk.carry_out(new)
         assert len(desk.executor.sent) == 1
 
 
@@ -499,7 +520,7 @@ async def test_what_an_earlier_owner_placed_is_proven_and_never_sent_again(clock
         await desk.take_in(task)
         queued = await desk.lanes.take()
         assert queued is not None
-        await desk.execution.carry_out(queued)
+        await desk.carry_out(queued)
         await desk.shard.writer.flush()
     await trio.sleep(1)
     async with open_desk(open_store=books) as desk:
@@ -543,7 +564,7 @@ async def test_a_follower_who_was_removed_trades_no_more(clock: Clock) -> None:
         desk.book.terms = evolve(desk.book.terms, followers=evolve(desk.book.terms.followers, named={}))
         queued = await desk.lanes.take()
         assert queued is not None
-        await desk.execution.carry_out(queued)
+        await desk.carry_out(queued)
         assert await desk.wait_ends(task) == [(End.SKIPPED, Code.NOT_FOLLOWED)]
 
 

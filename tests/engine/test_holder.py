@@ -136,7 +136,7 @@ async def test_a_task_that_ends_the_process_three_times_is_a_dead_letter(clock: 
         await trio.sleep(2)
         with pytest.RaisesGroup(pytest.RaisesExc(ZeroDivisionError), flatten_subgroups=True):
             async with open_desk(open_store=books) as desk:
-                desk.executor.market = _explode
+                desk.execution.markets.ask = _explode  # the contract would contain what a plugin raises
                 await trio.sleep_forever()
     async with open_desk(open_store=books) as desk:
         assert await desk.wait_ends(other) == [(End.FILLED, None)]

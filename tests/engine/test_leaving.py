@@ -184,6 +184,15 @@ async def test_a_follow_that_is_left_disappears_when_it_is_flat(clock: Clock) ->
             assert LEADER not in service.book
 
 
+async def test_a_follow_whose_account_is_not_at_hand_disappears_as_well(clock: Clock) -> None:
+    """Nothing was ever traded, so nobody has read the account: what is stored of it says that nothing is held."""
+    async with open_world() as world, running_engine(world, plan_for()) as service:
+        _, (follow,) = await service.store.follows.load()
+        await service.store.follows.put([evolve(follow, own=layer({"status": "leaving"}))])
+        await mine_for(world, 14)
+        assert (await service.store.follows.load())[1] == ()
+
+
 def resolved(payouts: tuple[int, ...]) -> DevTx:
     words = (len(payouts), 64, len(payouts), *payouts)
     data = b"".join(word.to_bytes(32, "big") for word in words)

@@ -115,7 +115,7 @@ def _count_sends(venue: Desk) -> list[str]:
         sent.append(order.order_id)
         return await submit(order)
 
-    venue.execution.executor = Asked(venue.executor, submit=counted)
+    venue.execution.executor.inner = Asked(venue.executor, submit=counted)
     return sent
 
 
@@ -296,7 +296,7 @@ async def test_doubt_about_a_settlement_confirms_nothing(clock: Clock, open_stor
             await trio.lowlevel.checkpoint()
             return ExecutionReport(order_id=order.order_id, status=answers.pop()) if answers else await find(order)
 
-        venue.execution.executor = Asked(venue.executor, find=unsure)
+        venue.execution.executor.inner = Asked(venue.executor, find=unsure)
         await trio.sleep(5)
         assert not answers
         assert venue.position(task).firm_shares == NO_SHARES
@@ -318,7 +318,7 @@ async def test_a_second_send_in_doubt_stays_in_doubt(clock: Clock, open_store: O
                 raise OrderUncertain("the second answer was lost")
             return report
 
-        venue.execution.executor = Asked(venue.executor, submit=lossy)
+        venue.execution.executor.inner = Asked(venue.executor, submit=lossy)
         task = buying()
         assert await venue.end_of(task) == [(End.FILLED, None)]
         assert len(sends) == 2

@@ -9,9 +9,11 @@ import trio
 import trio.testing
 from attrs import define, field
 
-from tests.builders import ALICE
+from tests.builders import ALICE, LEADER, NOW, make_signal
+from trio_copy.accounts.telling import SkipTold, Told
 from trio_copy.engine.writing import Batch, Writer
 from trio_copy.errors import LeaseLost, StoreError, StoreForgot, StoreUnavailable
+from trio_copy.model.decisions import Code, Reason, Skip
 from trio_copy.model.ids import Hash32
 from trio_copy.model.logs import Checkpoint
 from trio_copy.ports import Changes, Document
@@ -53,6 +55,12 @@ def document(name: str, body: bytes = b"1") -> Document:
     return Document(ALICE, "position", name, body)
 
 
+def skipped(number: int) -> Told:
+    signal, reason = make_signal(number), Reason(code=Code.TOO_OLD, control="filters.max_age_s", value="2", limit="1")
+    skip = Skip(signal_id=signal.signal_id, follower=ALICE, leader=LEADER, reason=reason)
+    return Told(record=SkipTold(skip=skip, signal=signal, at=NOW))
+
+
 def put(writer: Writer, name: str) -> Batch:
     writer.open.put(document(name))
     writer.tell()
@@ -61,11 +69,11 @@ def put(writer: Writer, name: str) -> Batch:
 
 @asynccontextmanager
 async def open_writer(
-    before_write: Callable[[Batch], None] = lambda batch: None,
+    before_write: Callable[[Batch], None] = lambda batch: None, announce: Callable[[Told], None] = lambda told: None
 ) -> AsyncGenerator[tuple[Writer, Slow, list[StoreError]], None]:
     """A writer at work; its end, if it had one, is in the list."""
     store, ended = Slow(), list[StoreError]()
-    writer = Writer(accounts=store, shard=0, token=7, before_write=before_write)
+    writer = Writer(accounts=store, shard=0, token=7, before_write=before_write, announce=announce)
 
     async def run() -> None:
         try:
@@ -94,14 +102,15 @@ async def test_what_is_ready_at_the_same_time_is_one_write(clock: Clock) -> None
 
 async def test_who_waits_is_told_when_it_is_durable_and_not_before(clock: Clock) -> None:
     """Announcements come with the write as well, in order."""
-    told: list[str] = []
-    async with open_writer() as (writer, _, _):
-        writer.open.told.extend((lambda: told.append("a"), lambda: told.append("b")))
+    told: list[Told] = []
+    news = [skipped(1), skipped(2)]
+    async with open_writer(announce=told.append) as (writer, _, _):
+        writer.open.told.extend(news)
         batch = put(writer, "a")
         await trio.sleep(0.9)
         assert told == []
         await batch.wait()
-        assert (trio.current_time(), told) == (1, ["a", "b"])
+        assert (trio.current_time(), told) == (1, news)
 
 
 async def test_the_last_word_about_a_document_counts(clock: Clock) -> None:
@@ -184,9 +193,9 @@ async def test_a_write_under_way_is_finished_when_the_writer_is_cancelled(clock:
 @pytest.mark.parametrize("when_s", [0.0, 0.5, 2.0])
 async def test_who_gives_up_writes_nothing_more(clock: Clock, when_s: float) -> None:
     """Before, during and after a write: whoever waits is told that the shard is lost, and the writer ends."""
-    told: list[str] = []
-    async with open_writer() as (writer, store, ended):
-        writer.open.told.append(lambda: told.append("a"))
+    told: list[Told] = []
+    async with open_writer(announce=told.append) as (writer, store, ended):
+        writer.open.told.append(skipped(1))
         batch = put(writer, "a")
         if when_s:
             await trio.sleep(when_s)
@@ -200,7 +209,7 @@ async def test_who_gives_up_writes_nothing_more(clock: Clock, when_s: float) -> 
         if when_s < 1:
             with pytest.raises(LeaseLost):
                 await batch.wait()
-        assert told == (["a"] if when_s > 1 else [])
+        assert told == ([skipped(1)] if when_s > 1 else [])
         assert [str(error) for error in ended] == ["handed over"]
     assert len(store.writes) == (when_s > 0)
 
@@ -254,3 +263,24 @@ async def test_a_store_that_forgot_and_is_somebody_elses_ends_everything(clock: 
         for batch in (waiting, later):
             with pytest.raises(LeaseLost):
                 await batch.wait()
+
+
+async def test_a_writer_that_is_cancelled_leaves_nobody_waiting(clock: Clock) -> None:
+    """What is under way is finished; what has come meanwhile, or comes later, is told that nobody writes it."""
+    store = Slow()
+    writer = Writer(accounts=store, shard=3, token=9, before_write=lambda batch: None, announce=lambda told: None)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(writer.run)
+        first = put(writer, "a")
+        await trio.sleep(0.5)
+        second = put(writer, "b")
+        nursery.cancel_scope.cancel()
+        with trio.CancelScope(shield=True):
+            await first.wait()
+            with pytest.raises(StoreUnavailable, match="nothing more is written"):
+                await second.wait()
+    third = writer.open
+    put(writer, "c")
+    with pytest.raises(StoreUnavailable, match="nothing more is written"):
+        await third.wait()
+    assert store.names == [["a"]]

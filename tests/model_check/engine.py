@@ -513,11 +513,9 @@ class Engine:
 
 def _spent(held: Held) -> int:
     """What an account has spent of a day, or may have: every signal of these worlds is of one day."""
-    account = held.account
-    used = {name: window.used for name, window in account.windows.items()}
     return sum(
-        used.get(name, 0) + account.held[name]
-        for name in {*used, *account.held}
+        window.used + window.held
+        for name, window in held.account.windows.items()
         if name.startswith("day ") and name.count(" ") == 1
     )
 

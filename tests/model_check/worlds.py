@@ -218,7 +218,7 @@ class Accounts:
         )
         placed = [one.order for one in events if isinstance(one, e.Placed)]
         self.orders.update({(order.key, order.body): order for order in placed})
-        facts = tuple((fact.key, fact.kind) for fact in map(fact_of, told))
+        facts = tuple((fact.key, fact.kind) for fact in (fact_of(one, write_plain) for one in told))
         return Done(_held(account), puts, facts, tuple((order.key, order.body) for order in placed))
 
     def _command(self, account: Account, command: Sequence[str], left: int | None) -> c.Command:

@@ -28,7 +28,9 @@ _OPENED: WeakValueDictionary[Path, MemoryData] = WeakValueDictionary()
 @asynccontextmanager
 async def open_memory(terms: StoreTerms) -> AsyncGenerator[Store, None]:
     data = _OPENED.setdefault(terms.folder, MemoryData())
-    context = StoreContext(settings=MemorySettings(), wall=terms.wall, shards=terms.shards)
+    context = StoreContext(
+        settings=MemorySettings(**({"facts_max": 1000} if terms.brief else {})), wall=terms.wall, shards=terms.shards
+    )
     async with open_memory_store(context, data) as store:
         yield store
 
@@ -40,7 +42,7 @@ MEMORY = StoreForTest(open=open_memory, shared=True)
 @asynccontextmanager
 async def open_sqlite(terms: StoreTerms) -> AsyncGenerator[Store, None]:
     context = StoreContext(
-        settings=SqliteSettings(path=str(terms.folder / "books.db")),
+        settings=SqliteSettings(path=str(terms.folder / "books.db"), keep_days=1.0 if terms.brief else 90.0),
         wall=terms.wall,
         in_thread=in_place if terms.virtual else to_thread_run_sync,
         shards=terms.shards,

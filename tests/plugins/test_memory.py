@@ -7,11 +7,13 @@ from tests.builders import NOW
 from trio_copy.clock import wall_clock_from
 from trio_copy.errors import StoreForgot
 from trio_copy.model.control import Mode
-from trio_copy.model.facts import FactQuery
+from trio_copy.model.facts import Amounts, FactQuery
 from trio_copy.ports import Changes, StoreContext
 from trio_copy.testing.conformance.terms import ALICE, checkpoint, document, fact
 from trio_copy_memory import MemorySettings, open_memory_store
 from trio_copy_memory.data import MemoryData
+
+ONE: Amounts = (1, 0, 0, 0, 0, 0)
 
 
 def context(facts_max: int = 1000) -> StoreContext:
@@ -50,11 +52,12 @@ async def test_whoever_works_on_data_that_fell_back_is_told(clock: trio.testing.
 
 
 async def test_facts_are_bounded_and_documents_are_not(clock: trio.testing.MockClock) -> None:
-    """What was told longest ago is forgotten first; told again, a fact is the newest."""
+    """What was told longest ago is let go first; told again, a fact is the newest. Sums stay what they were."""
     async with open_memory_store(context(facts_max=3)) as store:
         await store.accounts.take(0, 1)
         for number in range(1, 6):
-            changes = Changes(puts=[document(str(number))], facts=[fact(str(number)), fact("again")])
+            changes = Changes(puts=[document(str(number))], facts=[fact(str(number), amounts=ONE), fact("again")])
             await store.accounts.write(0, 1, number, changes)
         assert {one.key for one in await store.history.facts(FactQuery(kinds=["filled"]))} == {"4", "5", "again"}
+        assert await store.history.sums(FactQuery(kinds=["filled"]), ()) == {(): (5, 0, 0, 0, 0, 0)}
         assert len(await store.history.documents("position")) == 5

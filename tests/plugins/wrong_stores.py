@@ -1,6 +1,6 @@
 """Stores that break one promise each. The suite has to catch them all: else it would let yours through as well."""
 
-from collections.abc import AsyncGenerator, Collection, Mapping, Sequence
+from collections.abc import AsyncGenerator, Collection, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
 from typing import Any
@@ -11,7 +11,7 @@ from attrs import evolve, fields
 from tests.plugins.stores import open_memory, open_sqlite
 from trio_copy.errors import StoreError
 from trio_copy.model.control import Instance, Lease
-from trio_copy.model.facts import Fact, FactQuery, Sums
+from trio_copy.model.facts import Amounts, Fact, FactQuery, Sums
 from trio_copy.model.ids import FollowerId
 from trio_copy.model.logs import Checkpoint
 from trio_copy.ports import Changes, Document, Heads, Request, Store
@@ -141,7 +141,7 @@ class ReadsTextOnly(MemoryAccounts):
     ) -> Mapping[FollowerId, Sequence[Document]]:
         found = await super().load(shard, token, followers)
         return {
-            name: [evolve(one, body=one.body.decode(errors="replace").encode()) for one in documents]
+            name: [one._replace(body=one.body.decode(errors="replace").encode()) for one in documents]
             for name, documents in found.items()
         }
 
@@ -199,6 +199,13 @@ class TellsTheOldestFirst(MemoryHistory):
         return (await super().facts(evolve(query, limit=10**9)))[::-1][: query.limit]
 
 
+class ForgetsSums(MemoryHistory):
+    """What facts that were let go add up to is gone with them."""
+
+    def _totals(self, query: FactQuery) -> Iterator[tuple[dict[str, str], Amounts]]:
+        return iter(())
+
+
 class FindsAnywhere(MemoryHistory):
     """It looks for ids that hold a text, not for those that start with it."""
 
@@ -234,6 +241,7 @@ MUTANTS: tuple[type, ...] = (
     SumsTheLimit,
     TellsTheOldestFirst,
     FindsAnywhere,
+    ForgetsSums,
 )
 
 

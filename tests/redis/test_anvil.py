@@ -15,7 +15,8 @@ from tests.redis.stores import new_prefix
 from trio_copy.chain.dial import dial_network
 from trio_copy.clock import anchored_wall_clock
 from trio_copy.config import EndpointSettings, PluginTable, ShardsSettings
-from trio_copy.engine.service import Seams, Service
+from trio_copy.engine.seams import Seams
+from trio_copy.engine.service import Service
 from trio_copy.engine.wiring import open_service
 from trio_copy.entropy import seeded_entropy
 from trio_copy.model.control import account_shard
@@ -137,7 +138,7 @@ async def test_two_supervisors_and_two_shards(tmp_path: Path, redis: RedisServer
             labels = [label_of(service) for service in pair.services]
             assert sorted(labels) == ["1/2", "2/2"]
             for leader in pair.leaders:
-                readers = [service for service in pair.services if leader in service.reads]
+                readers = [service for service in pair.services if leader in service.intake.reads]
                 assert len(readers) == 1
                 topic = "0x" + leader[2:].rjust(64, "0")
                 subscribed = [service for service in pair.services if topic in str(service.board.filters)]

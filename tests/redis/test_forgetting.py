@@ -17,7 +17,6 @@ from trio_copy.model.facts import FactQuery
 from trio_copy.model.ids import TokenId
 from trio_copy.ports import Changes, Document, Store
 from trio_copy.testing.conformance.terms import ALICE, BOB, checkpoint, document, fact
-from trio_copy_redis.accounts import RedisAccounts
 
 FILLED = FactQuery(kinds=["filled"])
 
@@ -252,31 +251,6 @@ async def test_a_full_server_is_waited_for_and_never_holds_half_a_write() -> Non
                 server.ask("CONFIG", "SET", "maxmemory", 0)
             await expect_whole(store, 2, 2)
     assert [line.split()[0] for line in heard if "unsafe" not in line] == ["store-waiting", "store-back"]
-
-
-async def test_old_facts_are_let_go() -> None:
-    """By number and by age, a few with each of some writes; the newest stay, and questions find nothing else."""
-    with running_redis() as server:
-        async with open_redis(server.url, new_prefix(), {"facts_max": 1000}) as store:
-            await store.accounts.take(0, 1)
-
-            async def write_many(first: int, last: int) -> None:
-                for number in range(first, last):
-                    facts = [fact(f"{number} {i}", names=(f"s{number:03}", "", "")) for i in range(50)]
-                    await store.accounts.write(0, 1, number, Changes(facts=facts))
-
-            await write_many(1, 101)
-            left = await store.history.facts(FactQuery(kinds=["filled"], limit=10**6))
-            assert 1000 <= len(left) < 1500
-            assert {int(one.key.split()[0]) for one in left} == set(range(101 - len(left) // 50, 101))
-            assert (await store.history.story("s001"))[0] == []
-            assert len((await store.history.story("s099"))[0]) == 50
-            accounts: RedisAccounts = store.accounts  # type: ignore[assignment]  # as the store's parts are
-            accounts.keep_s = 0.5
-            await trio.sleep(0.7)
-            await write_many(101, 118)
-            left = await store.history.facts(FactQuery(kinds=["filled"], limit=10**6))
-            assert {int(one.key.split()[0]) for one in left} == set(range(101, 118))
 
 
 async def test_an_account_is_loaded_whole_whatever_happened_to_its_writes() -> None:

@@ -4,37 +4,40 @@ No I/O, no clock, no entropy. `decide` reads and answers; `apply` changes and ne
 same account again, and what was decided can be made durable before anything leaves.
 """
 
-from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 
-from attrs import define, evolve, field, frozen
+from attrs import define, evolve, field
 
 from trio_copy.accounts import events as e
-from trio_copy.accounts.budgets import Exposure, Window, day_of, tally, windows_of
+from trio_copy.accounts.budgets import Exposure, Spot, Windows, count_in_windows, day_of
 from trio_copy.accounts.commands import Command
 from trio_copy.accounts.deciding import decide
 from trio_copy.accounts.entries import about_entry
 from trio_copy.accounts.holdings import NOTHING_HELD, Holding
-from trio_copy.accounts.orders import OpenOrder, OrderState, Said, said, spent_by
+from trio_copy.accounts.orders import OpenOrder, OrderState, Said, said
+from trio_copy.accounts.plain import token_text
 from trio_copy.accounts.telling import OrderEnd, SkipTold, TaskEnd, Told, amounts_of
 from trio_copy.model.budgets import Performance
 from trio_copy.model.catalog import Catalog
 from trio_copy.model.control import Mode, ModeChange
 from trio_copy.model.decisions import Code, CopyTask, Reason
-from trio_copy.model.facts import NO_AMOUNTS
+from trio_copy.model.facts import NO_AMOUNTS, Amounts
 from trio_copy.model.fills import Side
-from trio_copy.model.ids import Address, FollowerId, IntentKey, SignalId, TaskId, TokenId
+from trio_copy.model.ids import FollowerId, IntentKey, SignalId, TaskId
+from trio_copy.model.orders import ExecutionReport
 from trio_copy.model.positions import EntryKind, LedgerEntry, Position
+from trio_copy.model.signals import Signal
 from trio_copy.model.units import Shares, Usd
+from trio_copy.model.values import value
 
-Spot = tuple[Address, TokenId]
-"""Whose trades of which token a position copies."""
 Part = tuple[str, str]
 """Kind and name of one of an account's documents."""
 MONEY: Part = ("money", "")
+_SELL = Side.SELL
+_UNKNOWN, _ENDED, _ABSENT = OrderState.UNKNOWN, OrderState.ENDED, Said.ABSENT
 
 
-@frozen(kw_only=True)
+@value(kw_only=True)
 class Waiting:
     """A task that waits durably."""
 
@@ -47,7 +50,7 @@ class Waiting:
     """How often it was taken up by a process that then ended uncleanly."""
 
 
-@frozen(kw_only=True)
+@value(kw_only=True)
 class DeadLetter:
     """A task that a person has to decide about."""
 
@@ -66,15 +69,14 @@ class Account:
     dead: dict[TaskId, DeadLetter] = field(factory=dict)
     recent: dict[SignalId, int] = field(factory=dict)
     """Signals that came to their end here above the shard's checkpoint, and their blocks."""
-    windows: dict[str, Window] = field(factory=dict)
+    windows: Windows = field(factory=dict)
+    """What orders that are open hold of them is derived from `orders`."""
     performance: Performance = field(factory=Performance)
     mode: ModeChange | None = None
     """What a person or a loss cap allows the follower; None for everything."""
     exposure: Exposure = field(init=False)
     """Derived from `orders` and `holdings`."""
-    held: Counter[str] = field(init=False)
-    """What open orders may use of each window; derived from `orders`."""
-    _promised: Counter[Spot] = field(init=False)
+    _promised: dict[Spot, int] = field(init=False)
     """What open exits may have sold of each spot, in millionths of a share; derived from `orders`."""
     _order_of: dict[TaskId, IntentKey] = field(init=False)
     """The open order of each task that has one, members included; derived from `orders`."""
@@ -86,13 +88,14 @@ class Account:
 
     def recount(self) -> None:
         """Add everything derived up anew."""
-        self.exposure, self.held, self._promised, self._order_of = Exposure(self.catalog), Counter(), Counter(), {}
+        self.exposure, self._promised, self._order_of = Exposure(self.catalog), {}, {}
+        self.windows = {name: evolve(window, held=0) for name, window in self.windows.items() if window.used}
         for spot, holding in self.holdings.items():
-            self._count_held(spot, NOTHING_HELD.now, holding.now)
+            self.exposure.change(spot, 1 if holding.now.lots else 0, holding.now.cost.micro)
         for open_order in self.orders.values():
             self._note_tasks(open_order)
             if open_order.held:
-                self._hold(open_order, +1)
+                self._hold(open_order)
 
     def knows(self, task: CopyTask) -> bool:
         """Tell whether a task has ended here, has an order, or is a dead letter: offered once more, nothing changes."""
@@ -117,23 +120,16 @@ class Account:
 
     def free(self, spot: Spot) -> Shares:
         """Return the shares of a spot that no open order may have sold already."""
-        return Shares(max(0, self.position(spot).shares.micro - self._promised[spot]))
+        return Shares(max(0, self.position(spot).shares.micro - self._promised.get(spot, 0)))
 
     def in_flight(self, spot: Spot) -> bool:
         """Tell whether an open order may still change what is held at a spot."""
         return any(open_order.spot == spot for open_order in self.orders.values())
 
-    def spent(self, task: CopyTask) -> Mapping[str, int]:
-        """Return what is used of the windows that an entry counts in, open orders included."""
-        return {
-            name: (self.windows[name].used if name in self.windows else 0) + self.held[name]
-            for name, _, _ in windows_of(task, 0)
-        }
-
     def forbids(self, side: Side) -> Reason | None:
         """Return why the follower's own mode forbids a side."""
         change = self.mode
-        if change is None or (side is Side.SELL and change.mode is not Mode.HALT_ALL):
+        if change is None or (side is _SELL and change.mode is not Mode.HALT_ALL):
             return None  # exits first: only the mode that stops everything stops them
         limit = f"{change.mode.value}: {change.why}"
         return Reason(code=Code.MODE_FORBIDS, control=f"mode of {self.follower}", value=side.value, limit=limit)
@@ -145,7 +141,9 @@ class Account:
 
     def decide(self, command: Command) -> Sequence[e.Event]:
         """Answer a command. Changes nothing; the caller applies what comes, all of it and in order."""
-        self._follow_catalog()
+        if self.exposure.version != self.catalog.version:
+            # What was added to one question may not be taken from another.
+            self.recount()
         return decide(self, command)
 
     def take_changes(self) -> tuple[Sequence[Part], Sequence[Told]]:
@@ -157,107 +155,90 @@ class Account:
 
     def apply(self, events: Iterable[e.Event]) -> None:
         """Let events happen: the only way in which an account changes."""
-        self._follow_catalog()
-        for event in events:
-            self._apply(event)
-
-    def _follow_catalog(self) -> None:
-        """Count anew when the catalog has changed: what was added to one question may not be taken from another."""
         if self.exposure.version != self.catalog.version:
             self.recount()
-
-    def _apply(self, event: e.Event) -> None:
-        match event:
-            case e.Placed():
-                self._place(event)
-            case e.Learned():
-                self._learn(event)
-            case e.Ended():
-                self._end(event)
-            case e.Waits(task=task):
-                if self.dead.pop(task.task_id, None) is not None:
-                    self._change("dead", task.task_id)
-                self.waiting[task.task_id] = Waiting(
-                    task=task, until=event.until, suspended=event.suspended, tries=event.tries
-                )
-                self._change("waits", waits_name(task))
-            case e.Buried(task=task):
-                self._wait_no_more(task)
-                self.dead[task.task_id] = DeadLetter(task=task, why=event.why, at=event.at)
-                self._change("dead", task.task_id)
-            case e.Passed(skip=skip, signal=signal, at=at):
-                self._remember(signal.signal_id, signal.block_number)
-                self._told.append(Told(record=SkipTold(skip=skip, signal=signal, at=at)))
-            case e.Missed(entry=entry) | e.Redeemed(entry=entry):
-                self._tell_entry(entry, *self._book(entry))
-            case e.Settled():
-                self._settle(event)
-            case e.Reversed():
-                self._reverse(event)
-            case e.Contradicted():
-                pass  # nothing changes: a person has to look, and the engine says so
-            case e.ModeSet(change=change):
-                self.mode = None if change.mode is Mode.RUN else change
-                self._change(*MONEY)
-            case e.PeakReset():
-                self.performance = evolve(self.performance, peak=self.performance.realised)
-                self._change(*MONEY)
-            case e.Forgot(signals=signals, windows=windows):
-                for signal_id in signals:
-                    self.recent.pop(signal_id, None)
-                for name in windows:
-                    self.windows.pop(name, None)
-                self._change(*MONEY)
+        for event in events:
+            match event:
+                case e.Placed():
+                    self._place(event)
+                case e.Learned():
+                    self._learn(event)
+                case e.Ended():
+                    self._end(event)
+                case e.Waits(task=task):
+                    if self.dead.pop(task.task_id, None) is not None:
+                        self._changed["dead", task.task_id] = None
+                    self.waiting[task.task_id] = Waiting(
+                        task=task, until=event.until, suspended=event.suspended, tries=event.tries
+                    )
+                    self._changed["waits", waits_name(task)] = None
+                case e.Buried(task=task):
+                    self._wait_no_more(task)
+                    self.dead[task.task_id] = DeadLetter(task=task, why=event.why, at=event.at)
+                    self._changed["dead", task.task_id] = None
+                case e.Passed(skip=skip, signal=signal, at=at):
+                    self._remember(signal)
+                    self._told.append(Told(record=SkipTold(skip=skip, signal=signal, at=at)))
+                case e.Missed(entry=entry) | e.Redeemed(entry=entry):
+                    self._told.append(Told(record=entry, amounts=self._book(entry)))
+                case e.Settled():
+                    self._settle(event)
+                case e.Reversed():
+                    self._reverse(event)
+                case e.Contradicted():
+                    pass  # nothing changes: a person has to look, and the engine says so
+                case e.ModeSet(change=change):
+                    self.mode = None if change.mode is Mode.RUN else change
+                    self._changed[MONEY] = None
+                case e.PeakReset():
+                    self.performance = evolve(self.performance, peak=self.performance.realised)
+                    self._changed[MONEY] = None
+                case e.Forgot(signals=signals, windows=windows):
+                    for signal_id in signals:
+                        self.recent.pop(signal_id, None)
+                    for name in windows:
+                        self.windows.pop(name, None)
+                    self._changed[MONEY] = None
 
     def _place(self, placed: e.Placed) -> None:
-        open_order = OpenOrder(
-            order=placed.order,
-            task=placed.task,
-            members=placed.members,
-            cost=placed.cost,
-            placed_at=placed.at,
-            at=placed.at,
-        )
-        self._wait_no_more(placed.task)
+        at = placed.at
+        open_order = OpenOrder(placed.order, placed.task, placed.cost, placed.members, at, at)
+        if self.waiting or self.dead:
+            self._wait_no_more(placed.task)
         self._put_order(open_order)
         self._note_tasks(open_order)
-        self._hold(open_order, +1)
+        self._hold(open_order)
 
     def _learn(self, learned: e.Learned) -> None:
-        open_order = self.orders[learned.key]
-        ended = open_order.ended or learned.outcome is not None
-        after = open_order.after(learned.state, learned.report, learned.at, ended=ended)
-        if learned.state is OrderState.UNKNOWN:
-            self._put_order(after)
+        open_order, entry, outcome = self.orders[learned.key], learned.entry, learned.outcome
+        if learned.state is _UNKNOWN:
+            self._put_order(open_order.after(learned.state, learned.report, learned.at, ended=open_order.ended))
             return
-        self._hold(open_order, -1)
-        self._spend(open_order, learned)
-        realised, provisional = (0, 0) if learned.entry is None else self._book(learned.entry)
-        if learned.state is OrderState.ENDED:
+        count, cost = self._release(open_order, learned.report)
+        amounts = NO_AMOUNTS
+        if entry is not None:
+            amounts = self._book(entry, count, cost)
+        elif count:
+            self.exposure.change(open_order.spot, count, cost)
+        if learned.state is _ENDED:
             self._drop_order(open_order)
         else:
-            self._put_order(after)
+            ended = open_order.ended or outcome is not None
+            self._put_order(open_order.after(learned.state, learned.report, learned.at, ended=ended))
         if open_order.ended:
             # Its task has ended already, for a person to look at: now the books are right as well.
-            if learned.entry is not None:
-                self._tell_entry(learned.entry, realised, provisional)
+            if entry is not None:
+                self._told.append(Told(record=entry, amounts=amounts))
             return
-        if learned.outcome is not None:
-            self._remember_end(open_order.task)
-        end = TaskEnd(
-            task=open_order.task,
-            outcome=learned.outcome,
-            order=OrderEnd.of(after),
-            entry=learned.entry,
-            at=learned.at,
-        )
-        amounts = NO_AMOUNTS if learned.entry is None else amounts_of(learned.entry, realised, provisional)
-        self._told.append(Told(record=end, amounts=amounts))
+        if outcome is not None:
+            self._remember(open_order.task.signal)
+        order = OrderEnd.of(open_order, learned)
+        self._told.append(Told(TaskEnd(open_order.task, outcome, learned.at, order, entry), amounts))
 
     def _end(self, ended: e.Ended) -> None:
         task = ended.task
         self._wait_no_more(task)
-        self._remember_end(task)
+        self._remember(task.signal)
         order = None
         if ended.key is not None:
             open_order = evolve(self.orders[ended.key], ended=True)
@@ -269,103 +250,112 @@ class Account:
         entry = self._entry_of(settled.key)
         self._drop_order(self.orders[settled.key])
         spot = (entry.leader, entry.token_id)
-        realised, provisional = self._hold_now(spot, self.holdings[spot].confirmed(entry.key), settled.at)
-        self._tell_entry(about_entry(entry, EntryKind.CONFIRM, settled.at), realised, provisional)
+        known = self.holdings[spot]
+        earned = self._hold_now(spot, known, known.confirmed(entry.key), settled.at)
+        confirmed = about_entry(entry, EntryKind.CONFIRM, settled.at)
+        self._told.append(Told(record=confirmed, amounts=amounts_of(confirmed, *earned)))
 
     def _reverse(self, reversed_: e.Reversed) -> None:
         entry = self._entry_of(reversed_.key)
         self._drop_order(self.orders[reversed_.key])
         spot = (entry.leader, entry.token_id)
-        realised, provisional = self._hold_now(spot, self.holdings[spot].without(entry.key), reversed_.at)
+        known = self.holdings[spot]
+        earned = self._hold_now(spot, known, known.without(entry.key), reversed_.at)
         undone = about_entry(entry, EntryKind.REVERSE, reversed_.at)
-        self._told.append(Told(record=undone, amounts=amounts_of(entry, realised, provisional, -1)))
+        self._told.append(Told(record=undone, amounts=amounts_of(entry, *earned, sign=-1)))
 
     def _entry_of(self, key: IntentKey) -> LedgerEntry:
         """Return the booking of a matched order: it is in the tail until the chain has the last word."""
         (entry,) = (entry for entry in self.holdings[self.orders[key].spot].tail if entry.key == key)
         return entry
 
-    def _spend(self, open_order: OpenOrder, learned: e.Learned) -> None:
-        """Turn what an open entry held of its windows into what it used of them."""
-        if open_order.order.side is Side.SELL:
-            return
-        report = learned.report
-        if report is None or said(report) is Said.ABSENT:
-            return
-        # Also what the chain undoes was spent: a day's budget is never given back.
-        for name, amount, until in windows_of(open_order.task, spent_by(report)):
-            if amount:
-                known = self.windows.get(name)
-                self.windows[name] = Window(amount + (0 if known is None else known.used), until)
-                self._change(*MONEY)
-
-    def _book(self, entry: LedgerEntry) -> tuple[int, int]:
-        """Fold an entry in; returns by how much the firm and the provisional profit changed, in millionths."""
+    def _book(self, entry: LedgerEntry, count: int = 0, cost: int = 0) -> Amounts:
+        """Fold an entry in; returns what it adds to the sums. For `count` and `cost` see `_hold_now`."""
         spot = (entry.leader, entry.token_id)
-        return self._hold_now(spot, self.holdings.get(spot, NOTHING_HELD).after(entry), entry.booked_at)
+        known = self.holdings.get(spot, NOTHING_HELD)
+        return amounts_of(entry, *self._hold_now(spot, known, known.after(entry), entry.booked_at, count, cost))
 
-    def _hold_now(self, spot: Spot, holding: Holding, at: float) -> tuple[int, int]:
-        before, after = self.holdings.get(spot, NOTHING_HELD).now, holding.now
+    def _hold_now(
+        self, spot: Spot, known: Holding, holding: Holding, at: float, count: int = 0, cost: int = 0
+    ) -> tuple[int, int]:
+        """Replace what is held; returns by how much the firm and the provisional profit changed, in millionths.
+
+        `count` and `cost` are what is open besides: with what an order no longer holds, the spot is counted once.
+        """
+        before, after = known.now, holding.now
         if holding.gone:
             self.holdings.pop(spot, None)
         else:
             self.holdings[spot] = holding
-        self._count_held(spot, before, after)
-        self._change("position", position_name(spot))
+        opened = (1 if after.lots else 0) - (1 if before.lots else 0)
+        self.exposure.change(spot, opened + count, after.cost.micro - before.cost.micro + cost)
+        self._changed["position", position_name(spot)] = None
         realised = after.realised.micro - before.realised.micro
         provisional = after.provisional.micro - before.provisional.micro
         if realised or provisional:
             self.performance = self.performance.after(Usd(realised + provisional), day_of(at))
-            self._change(*MONEY)
+            self._changed[MONEY] = None
         return realised, provisional
 
-    def _count_held(self, spot: Spot, before: Position, after: Position) -> None:
-        self.exposure.add(spot, after.cost.micro - before.cost.micro)
-        if bool(before.lots) != bool(after.lots):
-            self.exposure.enter(spot, +1 if after.lots else -1)
-
-    def _hold(self, open_order: OpenOrder, sign: int) -> None:
-        """Set aside what an open order may take, or give it back."""
-        if open_order.order.side is Side.SELL:
-            tally(self._promised, open_order.spot, sign * open_order.order.shares.micro)
+    def _hold(self, open_order: OpenOrder) -> None:
+        """Set aside what an open order may take."""
+        order, cost = open_order.order, open_order.cost.micro
+        if order.side is _SELL:
+            self._promise(open_order.spot, order.shares.micro)
             return
-        self.exposure.enter(open_order.spot, sign)
-        self.exposure.add(open_order.spot, sign * open_order.cost.micro)
-        for name, amount, _ in windows_of(open_order.task, open_order.cost.micro):
-            tally(self.held, name, sign * amount)
+        self.exposure.change(open_order.spot, 1, cost)
+        count_in_windows(self.windows, open_order.task.signal, cost, 1)
+
+    def _release(self, open_order: OpenOrder, report: ExecutionReport | None) -> tuple[int, int]:
+        """Take note that an order holds nothing any more, and what it used; returns what that changes of its spot's exposure."""
+        order, cost = open_order.order, open_order.cost.micro
+        if order.side is _SELL:
+            self._promise(open_order.spot, -order.shares.micro)
+            return 0, 0
+        if report is None or said(report) is _ABSENT:
+            count_in_windows(self.windows, open_order.task.signal, -cost, -1)
+        else:
+            # Also what the chain undoes was spent: a day's budget is never given back.
+            spent = report.notional.micro + report.fee.micro
+            count_in_windows(self.windows, open_order.task.signal, -cost, -1, spent=spent, sent=1)
+            self._changed[MONEY] = None
+        return -1, -cost
+
+    def _promise(self, spot: Spot, shares: int) -> None:
+        """Count what open exits may sell; nothing is kept at zero."""
+        promised = self._promised.get(spot, 0) + shares
+        if promised:
+            self._promised[spot] = promised
+        else:
+            del self._promised[spot]
 
     def _put_order(self, open_order: OpenOrder) -> None:
         self.orders[open_order.order.key] = open_order
-        self._change("order", order_name(open_order))
+        self._changed["order", order_name(open_order)] = None
 
     def _drop_order(self, open_order: OpenOrder) -> None:
         del self.orders[open_order.order.key]
-        for task in (open_order.task.task_id, *open_order.members):
+        self._order_of.pop(open_order.task.task_id, None)
+        for task in open_order.members:
             self._order_of.pop(task, None)
-        self._change("order", order_name(open_order))
+        self._changed["order", order_name(open_order)] = None
 
     def _note_tasks(self, open_order: OpenOrder) -> None:
-        for task in (open_order.task.task_id, *open_order.members):
-            self._order_of[task] = open_order.order.key
+        key = open_order.order.key
+        self._order_of[open_order.task.task_id] = key
+        for task in open_order.members:
+            self._order_of[task] = key
 
     def _wait_no_more(self, task: CopyTask) -> None:
         if self.waiting.pop(task.task_id, None) is not None:
-            self._change("waits", waits_name(task))
+            self._changed["waits", waits_name(task)] = None
         elif self.dead.pop(task.task_id, None) is not None:
-            self._change("dead", task.task_id)
+            self._changed["dead", task.task_id] = None
 
-    def _remember_end(self, task: CopyTask) -> None:
-        self._remember(task.signal.signal_id, task.signal.block_number)
-
-    def _remember(self, signal: SignalId, block: int) -> None:
-        self.recent[signal] = block
-        self._change(*MONEY)
-
-    def _tell_entry(self, entry: LedgerEntry, realised: int, provisional: int) -> None:
-        self._told.append(Told(record=entry, amounts=amounts_of(entry, realised, provisional)))
-
-    def _change(self, kind: str, name: str) -> None:
-        self._changed[kind, name] = None
+    def _remember(self, signal: Signal) -> None:
+        """Take note that a signal came to its end here."""
+        self.recent[signal.signal_id] = signal.block_number
+        self._changed[MONEY] = None
 
 
 def order_name(open_order: OpenOrder) -> str:
@@ -382,4 +372,4 @@ def waits_name(task: CopyTask) -> str:
 def position_name(spot: Spot) -> str:
     """Name a position's document."""
     leader, token = spot
-    return f"{leader}/{token}"
+    return f"{leader}/{token_text(token)}"

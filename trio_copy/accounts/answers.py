@@ -16,6 +16,8 @@ from trio_copy.model.orders import ExecutionReport, Status
 if TYPE_CHECKING:
     from trio_copy.accounts.account import Account
 
+_BOOK, _BOOK_FIRM, _NOTHING = Step.BOOK, Step.BOOK_FIRM, Said.NOTHING
+
 
 def answer(account: "Account", command: c.Answer) -> Sequence[e.Event]:
     """Do what the order's life says about a report; one that leaves its order proves nothing."""
@@ -24,11 +26,11 @@ def answer(account: "Account", command: c.Answer) -> Sequence[e.Event]:
         return ()
     key, report, at = command.key, command.report, command.at
     believed = command.by_hand or outside(open_order, report) is None
-    heard = said(report) if believed else Said.NOTHING
-    step, state = LIFE[open_order.state, heard]
+    step, state = LIFE[open_order.state, said(report) if believed else _NOTHING]
+    if step is _BOOK_FIRM or step is _BOOK:
+        entry = fill_entry(open_order.task, open_order.order, report, at)
+        return (e.Learned(key, state, report, at, outcome_of(open_order.order, report), entry),)
     match step:
-        case Step.KEEP:
-            return ()
         case Step.DOUBT:
             return doubt(account, key, report, at)
         case Step.SETTLE if open_order.booked_as(report):
@@ -37,10 +39,6 @@ def answer(account: "Account", command: c.Answer) -> Sequence[e.Event]:
             return (e.Reversed(key=key, report=report, at=at), *missed_by(account, open_order.task, at))
         case Step.REFUSE | Step.SETTLE | Step.REVERSE:
             return (e.Contradicted(key=key, report=report, at=at),)
-        case Step.BOOK | Step.BOOK_FIRM:
-            entry = fill_entry(open_order.task, open_order.order, report, at)
-            outcome = outcome_of(open_order.order, report)
-            return (e.Learned(key=key, state=state, report=report, entry=entry, outcome=outcome, at=at),)
         case Step.VOID | Step.CLOSE if command.again and report.status is Status.KILLED and not open_order.ended:
             task = evolve(open_order.task, attempt=open_order.task.attempt + 1)
             return (e.Learned(key=key, state=state, report=report, at=at), e.Waits(task=task, at=at))
@@ -48,6 +46,8 @@ def answer(account: "Account", command: c.Answer) -> Sequence[e.Event]:
             outcome = outcome_of(open_order.order, report)
             learned = e.Learned(key=key, state=state, report=report, outcome=outcome, at=at)
             return (learned, *missed_by(account, open_order.task, at))
+        case _:  # nothing new
+            return ()
 
 
 def doubt(account: "Account", key: IntentKey, report: ExecutionReport | None, at: float) -> Sequence[e.Event]:

@@ -5,13 +5,11 @@ sums along, so that an entry costs the same however much is open; `Account` is t
 Only what was spent within a day or sent within a minute is remembered, because nothing else tells.
 """
 
-from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from datetime import date
 from functools import lru_cache
-from typing import TypeVar
 
-from attrs import define, field, frozen
+from attrs import define, field
 
 from trio_copy.accounts.commands import EngineDay
 from trio_copy.model.budgets import Performance
@@ -19,27 +17,23 @@ from trio_copy.model.catalog import Catalog
 from trio_copy.model.decisions import Code, CopyTask, Reason
 from trio_copy.model.follow_settings import Caps, FollowSettings
 from trio_copy.model.ids import Address, TokenId
+from trio_copy.model.signals import Signal
 from trio_copy.model.units import MICRO, Count, Usd
 
-_T = TypeVar("_T")
 _DAY_S, _MINUTE_S = 86_400, 60
+_DAY, _LEADER_DAY, _MINUTE = range(3)
+"""Which of `windows_of` is which."""
 _KEPT_DAYS = 3
 """A day's spending is remembered so many days after its day: longer than any order may stay unproven by itself."""
 _EPOCH_ORDINAL = 719_163
 """The ordinal of 1970-01-01."""
 _LAST_DAY = date.max.toordinal() - _EPOCH_ORDINAL
 """What a block says of its time need not be true; later than this no date can be written."""
+_SCOPE_CAPS = ("max_exposure_usd", "max_leader_usd", "max_token_usd", "max_market_usd", "max_event_usd")
+"""The caps on what is open, each of the scope at its place in `scopes_of`."""
+_NO_LIMITS = (None,) * len(_SCOPE_CAPS)
 Spot = tuple[Address, TokenId]
 """Whose trades of which token a position copies."""
-
-
-def tally(counter: Counter[_T], name: _T, by: int) -> None:
-    """Add to a count, or take away; nothing is kept at zero."""
-    count = counter.get(name, 0) + by
-    if count:
-        counter[name] = count
-    else:
-        counter.pop(name, None)
 
 
 @lru_cache(maxsize=4096)
@@ -52,7 +46,7 @@ def day_of(at: float) -> str:
     return _date(int(at // _DAY_S))
 
 
-@frozen
+@define
 class Window:
     """What was spent, or sent, within a day or a minute."""
 
@@ -60,23 +54,63 @@ class Window:
     """In millionths of a USD, or orders."""
     until: float
     """Unix seconds after which nobody can ask about it."""
+    held: int = field(default=0, eq=False)
+    """What open orders may yet use of it; derived from them."""
+
+
+Windows = dict[str, Window]
+"""What is used of each day, of each day and leader, and of each minute, by name; none with nothing in it."""
 
 
 @lru_cache(maxsize=4096)
-def _windows(leader: Address, block_time: int) -> tuple[tuple[str, float], tuple[str, float], tuple[str, float]]:
+def windows_of(leader: Address, block_time: int) -> tuple[tuple[str, float], tuple[str, float], tuple[str, float]]:
+    """Name the windows that an entry counts in, and until when they are remembered: day, day and leader, minute.
+
+    They are those of the leader's block, so that every owner of the account counts alike.
+    """
     day, minute = block_time // _DAY_S, block_time // _MINUTE_S
     name, until = f"day {_date(day)}", float((day + 1 + _KEPT_DAYS) * _DAY_S)
     return ((name, until), (f"{name} {leader}", until), (f"minute {minute}", float((minute + 2) * _MINUTE_S)))
 
 
-def windows_of(task: CopyTask, cost: int) -> tuple[tuple[str, int, float], ...]:
-    """Return the windows that an entry counts in: by name, with what it uses of each, and until when it is remembered.
+def count_in_windows(
+    windows: Windows, signal: Signal, cost: int, orders: int, *, spent: int = 0, sent: int = 0
+) -> None:
+    """Count what open entries of a signal hold more, or less with numbers below zero, and what became of it.
 
-    The day and the minute are those of the leader's block, so that every owner of the account counts alike. Counted
-    whether capped or not: a cap that is set later must know.
+    Counted whether capped or not: a cap that is set later must know.
     """
-    (day, until), (of_leader, _), (minute, soon) = _windows(task.signal.leader, task.signal.block_time)
-    return ((day, cost, until), (of_leader, cost, until), (minute, 1, soon))
+    day, of_leader, minute = windows_of(signal.leader, signal.block_time)
+    for (name, until), held, used in ((day, cost, spent), (of_leader, cost, spent), (minute, orders, sent)):
+        window = windows.get(name)
+        if window is None:
+            window = windows[name] = Window(0, until)
+        window.held += held
+        window.used += used
+        if not (window.held or window.used):
+            del windows[name]
+
+
+@define(eq=False)
+class _Scope:
+    """What caps may be about: everything, a leader, a token, a question or an event."""
+
+    name: str
+    cost: int = 0
+    """What is open of it has cost, or may cost at most, in millionths."""
+    spots: int = 0
+    """How many spots of it are open."""
+
+
+@define(eq=False)
+class _Place:
+    """A spot that holds shares, or may soon."""
+
+    scopes: Sequence[_Scope]
+    question: tuple[str, str]
+    """Its leader and question, as scopes."""
+    count: int = 0
+    """How many positions and open entries it has."""
 
 
 @define(eq=False)
@@ -84,71 +118,90 @@ class Exposure:
     """What is open of one account, by the scopes that caps know: what it has cost, or may cost at most."""
 
     catalog: Catalog
-    _cost: Counter[str] = field(factory=Counter)
-    _spots: Counter[Spot] = field(factory=Counter)
-    """How many positions and open entries each spot has."""
-    _entered: Counter[str] = field(factory=Counter)
+    _places: dict[Spot, _Place] = field(factory=dict)
+    _scopes: dict[str, _Scope] = field(factory=dict)
+    _entered: dict[tuple[str, str], int] = field(factory=dict)
     """How many spots are open of one leader and question."""
-    _scopes: dict[Spot, tuple[str, ...]] = field(factory=dict)
-    """Of each open spot, looked up once."""
     version: int = field(init=False)
     """Of the catalog by which it was counted."""
 
     def __attrs_post_init__(self) -> None:
         self.version = self.catalog.version
 
-    def add(self, spot: Spot, cost: int) -> None:
-        """Count a change of cost at a spot, in millionths."""
-        if cost:
-            scopes = self._scopes.get(spot)
-            if scopes is None:
-                scopes = tuple(scope for scope, _ in scopes_of(spot, self.catalog))
-                if spot in self._spots:
-                    self._scopes[spot] = scopes
-            for scope in scopes:
-                tally(self._cost, scope, cost)
+    def change(self, spot: Spot, count: int, cost: int) -> None:
+        """Count positions and open entries that are new at a spot, or gone with a count below zero, and their cost."""
+        place = self._places.get(spot)
+        if place is None:
+            if not count:
+                return
+            place = self._open(spot)
+        place.count += count
+        for scope in place.scopes:
+            scope.cost += cost
+        if not place.count:
+            self._close(spot, place)
 
-    def enter(self, spot: Spot, count: int) -> None:
-        """Count a position or an open entry that is new at a spot, or gone with a count of -1."""
-        before = self._spots[spot]
-        tally(self._spots, spot, count)
-        if not before or not before + count:
-            tally(self._entered, _entry_scope(spot, self.catalog), count)
-            self._scopes.pop(spot, None)
+    def _open(self, spot: Spot) -> _Place:
+        everything, leader, token, question, event = scopes_of(spot, self.catalog)
+        names = (everything, leader, token) if question is token else (everything, leader, token, question, event)
+        scopes = []
+        for name in names:
+            scope = self._scopes.get(name)
+            if scope is None:
+                scope = self._scopes[name] = _Scope(name)
+            scope.spots += 1
+            scopes.append(scope)
+        place = self._places[spot] = _Place(scopes, (leader, question))
+        self._entered[place.question] = self._entered.get(place.question, 0) + 1
+        return place
+
+    def _close(self, spot: Spot, place: _Place) -> None:
+        del self._places[spot]
+        for scope in place.scopes:
+            scope.spots -= 1
+            if not scope.spots:
+                del self._scopes[scope.name]
+        entered = self._entered.pop(place.question) - 1
+        if entered:
+            self._entered[place.question] = entered
 
     def cost(self, scope: str) -> int:
         """Return what is open of a scope, in millionths."""
-        return self._cost[scope]
+        known = self._scopes.get(scope)
+        return 0 if known is None else known.cost
 
     @property
     def spots(self) -> int:
         """How many spots hold shares, or may soon."""
-        return len(self._spots)
+        return len(self._places)
 
     def is_open(self, spot: Spot) -> bool:
-        return spot in self._spots
+        return spot in self._places
 
     def entered(self, spot: Spot) -> int:
         """Return how many spots are open of the spot's leader and question."""
-        return self._entered[_entry_scope(spot, self.catalog)]
+        _, leader, _, question, _ = scopes_of(spot, self.catalog)
+        return self._entered.get((leader, question), 0)
 
 
-def scopes_of(spot: Spot, catalog: Catalog) -> tuple[tuple[str, tuple[str, ...]], ...]:
-    """Return the scopes that a spot counts in, each with the caps that limit it.
+def scopes_of(spot: Spot, catalog: Catalog) -> tuple[str, str, str, str, str]:
+    """Name the scopes that a spot counts in: everything, its leader, its token, its question and its event.
 
     A token that the catalog does not know is its own question and event: one scope then stands for all three.
     """
     leader, token = spot
     facts = catalog.of(token)
-    everything = (("all", ("max_exposure_usd",)), (f"leader {leader}", ("max_leader_usd",)))
     if facts is None:
-        return (*everything, (f"token {token}", ("max_token_usd", "max_market_usd", "max_event_usd")))
-    return (
-        *everything,
-        (f"token {token}", ("max_token_usd",)),
-        (f"market {facts.condition_id}", ("max_market_usd",)),
-        (f"event {facts.event or facts.condition_id}", ("max_event_usd",)),
-    )
+        return _scope_names(leader, token, None, "")
+    return _scope_names(leader, token, facts.condition_id, facts.event)
+
+
+@lru_cache(maxsize=4096)
+def _scope_names(leader: Address, token: TokenId, question: str | None, event: str) -> tuple[str, str, str, str, str]:
+    alone = f"token {token}"
+    if question is None:
+        return ("all", f"leader {leader}", alone, alone, alone)
+    return ("all", f"leader {leader}", alone, f"market {question}", f"event {event or question}")
 
 
 def over_budget(
@@ -156,52 +209,63 @@ def over_budget(
     cost: Usd,
     settings: FollowSettings,
     exposure: Exposure,
-    windows: Mapping[str, int],
+    windows: Windows,
     day: EngineDay | None,
 ) -> Reason | None:
-    """Return the cap that an entry which may cost up to `cost`, fees included, would break; None when it fits all.
-
-    `windows` is what is spent or sent within them so far, what is held for open orders included.
-    """
-    return next(_over_budget(task, cost, settings, exposure, windows, day), None)
-
-
-def _over_budget(
-    task: CopyTask,
-    cost: Usd,
-    settings: FollowSettings,
-    exposure: Exposure,
-    windows: Mapping[str, int],
-    day: EngineDay | None,
-) -> Iterator[Reason]:
+    """Return the cap that an entry which may cost up to `cost`, fees included, would break; None when it fits all."""
     caps, spot = settings.caps, (task.signal.leader, task.intent.token_id)
     if caps.max_order_usd is not None and cost > caps.max_order_usd:
-        yield _reached("caps.max_order_usd", cost, caps.max_order_usd)
+        return _reached("caps.max_order_usd", cost, caps.max_order_usd)
     if day is not None and cost > day.left:
         used = Usd(day.limit.micro - day.left.micro)
-        yield _reached("engine.max_day_usd", used + cost, day.limit)
-    (of_day, _, _), (of_leader_day, _, _), (of_minute, _, _) = windows_of(task, 0)
-    for control, window, limit in (
-        ("caps.max_day_usd", of_day, caps.max_day_usd),
-        ("caps.max_leader_day_usd", of_leader_day, caps.max_leader_day_usd),
-    ):
-        if limit is not None and windows.get(window, 0) + cost.micro > limit.micro:
-            yield _reached(control, Usd(windows.get(window, 0)) + cost, limit)
-    for scope, names in scopes_of(spot, exposure.catalog):
-        tightest = _tightest(caps, names)
-        if tightest is not None and exposure.cost(scope) + cost.micro > tightest[1].micro:
-            name, limit = tightest
-            yield _reached(f"caps.{name}", Usd(exposure.cost(scope)) + cost, limit)
+        return _reached("engine.max_day_usd", used + cost, day.limit)
+    limit = caps.max_day_usd
+    if limit is not None and (total := _counted(windows, task.signal, _DAY) + cost.micro) > limit.micro:
+        return _reached("caps.max_day_usd", Usd(total), limit)
+    limit = caps.max_leader_day_usd
+    if limit is not None and (total := _counted(windows, task.signal, _LEADER_DAY) + cost.micro) > limit.micro:
+        return _reached("caps.max_leader_day_usd", Usd(total), limit)
+    over = _over_scope(caps, cost.micro, spot, exposure)
+    if over is not None:
+        return over
     most = caps.max_positions
     if most is not None and not exposure.is_open(spot) and exposure.spots + 1 > most:
-        yield _reached("caps.max_positions", _count(exposure.spots + 1), _count(most))
+        return _reached("caps.max_positions", _count(exposure.spots + 1), _count(most))
     if settings.filters.entry == "first" and (entered := exposure.entered(spot)):
-        yield Reason(
+        return Reason(
             code=Code.ALREADY_IN, control="filters.entry", value=str(_count(entered + 1)), limit=str(_count(1))
         )
-    per_minute, sent = caps.max_orders_per_minute, windows.get(of_minute, 0)
-    if per_minute is not None and sent + 1 > per_minute:
-        yield _reached("caps.max_orders_per_minute", _count(sent + 1), _count(per_minute))
+    per_minute = caps.max_orders_per_minute
+    if per_minute is not None and (sent := _counted(windows, task.signal, _MINUTE) + 1) > per_minute:
+        return _reached("caps.max_orders_per_minute", _count(sent), _count(per_minute))
+    return None
+
+
+def _counted(windows: Windows, signal: Signal, which: int) -> int:
+    """Return what is spent or sent within one of a signal's windows so far, what is held for open orders included."""
+    name, _ = windows_of(signal.leader, signal.block_time)[which]
+    window = windows.get(name)
+    return 0 if window is None else window.used + window.held
+
+
+def _over_scope(caps: Caps, cost: int, spot: Spot, exposure: Exposure) -> Reason | None:
+    limits = (
+        caps.max_exposure_usd,
+        caps.max_leader_usd,
+        caps.max_token_usd,
+        caps.max_market_usd,
+        caps.max_event_usd,
+    )
+    if limits == _NO_LIMITS:
+        return None
+    scopes = scopes_of(spot, exposure.catalog)
+    for scope, limit in zip(scopes, limits, strict=True):
+        if limit is not None and (total := exposure.cost(scope) + cost) > limit.micro:
+            # Where one scope stands for several, its tightest cap is the one to name.
+            named = zip(limits, _SCOPE_CAPS, scopes, strict=True)
+            tightest, name = min((limit, name) for limit, name, of in named if of == scope and limit is not None)
+            return _reached(f"caps.{name}", Usd(total), tightest)
+    return None
 
 
 def breach(caps: Caps, performance: Performance, day: str) -> Reason | None:
@@ -214,14 +278,6 @@ def breach(caps: Caps, performance: Performance, day: str) -> Reason | None:
     return None
 
 
-def _tightest(caps: Caps, names: Sequence[str]) -> tuple[str, Usd] | None:
-    found = [(limit, name) for name in names if (limit := getattr(caps, name)) is not None]
-    if not found:
-        return None
-    limit, name = min(found)
-    return name, limit
-
-
 def _count(number: int) -> Count:
     return Count(number * MICRO)
 
@@ -232,8 +288,3 @@ def _reached(control: str, value: Usd | Count, limit: Usd | Count) -> Reason:
 
 def _lost(control: str, value: Usd, limit: Usd) -> Reason:
     return Reason(code=Code.LOSS_LIMIT, control=control, value=str(value), limit=str(limit))
-
-
-def _entry_scope(spot: Spot, catalog: Catalog) -> str:
-    leader, token = spot
-    return f"{leader} {catalog.market_of(token)}"

@@ -2,8 +2,6 @@
 
 from collections.abc import Callable, Container
 
-from attrs import frozen
-
 from trio_copy.model.control import Mode
 from trio_copy.model.decisions import CopyTask, OrderIntent, Outcome, Skip
 from trio_copy.model.follow_settings import FollowSettings
@@ -12,12 +10,13 @@ from trio_copy.model.orders import ExecutionReport, Market, Order
 from trio_copy.model.positions import PositionKey
 from trio_copy.model.signals import Signal
 from trio_copy.model.units import Price, Usd
+from trio_copy.model.values import value
 
 Prepare = Callable[[IntentKey, OrderIntent], Order]
 """An executor's `prepare` for one wallet and one market: pure."""
 
 
-@frozen(kw_only=True)
+@value(kw_only=True)
 class EngineDay:
     """The budget of a day that all accounts share, as far as the account's shard may draw on it."""
 
@@ -26,23 +25,23 @@ class EngineDay:
     """What the shard was granted and has neither spent nor set aside."""
 
 
-@frozen(kw_only=True)
+@value
 class Offer:
     """Place a task: a worker, its lane and a rate slot are in hand, and what is placed now is sent at once."""
 
     task: CopyTask
-    resting: tuple[CopyTask, ...] = ()
-    """What else of its follower, leader and token is not placed, besides what the account knows to wait; oldest first."""
     settings: FollowSettings
     market: Market
     prepare: Prepare
-    day: EngineDay | None = None
-    """None where there is no such budget."""
     at: float
     """Unix seconds, as everywhere."""
+    resting: tuple[CopyTask, ...] = ()
+    """What else of its follower, leader and token is not placed, besides what the account knows to wait; oldest first."""
+    day: EngineDay | None = None
+    """None where there is no such budget."""
 
 
-@frozen(kw_only=True)
+@value(kw_only=True)
 class Refuse:
     """End a task that shall not be placed: too old, halted, not wanted any more, no room."""
 
@@ -52,7 +51,7 @@ class Refuse:
     at: float
 
 
-@frozen(kw_only=True)
+@value(kw_only=True)
 class Pass:
     """Note that the follow did not want a signal."""
 
@@ -61,7 +60,7 @@ class Pass:
     at: float
 
 
-@frozen(kw_only=True)
+@value(kw_only=True)
 class Park:
     """Let a task wait, durably: for its time, or for company."""
 
@@ -69,7 +68,7 @@ class Park:
     at: float
 
 
-@frozen(kw_only=True)
+@value(kw_only=True)
 class Try:
     """Take up, singly, a task that was waiting when the process before ended uncleanly: it may be what ended it."""
 
@@ -79,20 +78,20 @@ class Try:
     at: float
 
 
-@frozen(kw_only=True)
+@value
 class Answer:
     """Learn what the venue says about an order. A report that proves nothing is a doubt."""
 
     key: IntentKey
     report: ExecutionReport
+    at: float
     again: bool = False
     """Whether another attempt is wanted, should this one have filled nothing."""
     by_hand: bool = False
     """Whether a person answers for it, who has looked: then it is believed even where it leaves its order."""
-    at: float
 
 
-@frozen(kw_only=True)
+@value(kw_only=True)
 class Doubt:
     """Nobody can say what became of an order."""
 
@@ -100,7 +99,7 @@ class Doubt:
     at: float
 
 
-@frozen(kw_only=True)
+@value(kw_only=True)
 class NotSent:
     """An order was certainly not sent, nor will be."""
 
@@ -109,7 +108,7 @@ class NotSent:
     at: float
 
 
-@frozen(kw_only=True)
+@value(kw_only=True)
 class Escalate:
     """End the tasks of an unproven order for a person to look at; what it holds stays held."""
 
@@ -118,7 +117,7 @@ class Escalate:
     at: float
 
 
-@frozen(kw_only=True)
+@value(kw_only=True)
 class Retract:
     """Suspend what waits of a signal that a reorg took back."""
 
@@ -126,7 +125,7 @@ class Retract:
     at: float
 
 
-@frozen(kw_only=True)
+@value(kw_only=True)
 class Resume:
     """Let what was suspended of a signal go on: it is there again."""
 
@@ -134,7 +133,7 @@ class Resume:
     at: float
 
 
-@frozen(kw_only=True)
+@value(kw_only=True)
 class Resolve:
     """Turn a position into what its token pays; its question is decided for good."""
 
@@ -144,7 +143,7 @@ class Resolve:
     at: float
 
 
-@frozen(kw_only=True)
+@value(kw_only=True)
 class Tick:
     """End what has waited in vain, and forget what nobody can ask about any more."""
 
@@ -159,7 +158,7 @@ class Tick:
     at: float
 
 
-@frozen(kw_only=True)
+@value(kw_only=True)
 class SetMode:
     """A person, or a loss cap, sets the follower's mode."""
 
@@ -168,14 +167,14 @@ class SetMode:
     at: float
 
 
-@frozen(kw_only=True)
+@value(kw_only=True)
 class ResetPeak:
     """Let the drawdown start over from today's total; a person asks for it."""
 
     at: float
 
 
-@frozen(kw_only=True)
+@value(kw_only=True)
 class Replay:
     """Let a dead letter wait to be taken up again; a person asks for it."""
 
@@ -183,7 +182,7 @@ class Replay:
     at: float
 
 
-@frozen(kw_only=True)
+@value(kw_only=True)
 class Purge:
     """Give a dead letter up; a person asks for it."""
 

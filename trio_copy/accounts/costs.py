@@ -5,15 +5,16 @@ from attrs import evolve
 from trio_copy.model.decisions import Code, OrderIntent, Reason
 from trio_copy.model.fills import Side
 from trio_copy.model.follow_settings import FollowSettings, Sizing
-from trio_copy.model.units import Price, Ratio, Rounding, Shares, Usd
+from trio_copy.model.units import BPS, MICRO, Price, Rounding, Shares, Usd
 
 _DOWN, _UP = Rounding.DOWN, Rounding.UP
+_SELL = Side.SELL
 
 
 def with_fees(intent: OrderIntent, settings: FollowSettings, fee_bps: int) -> OrderIntent | Reason:
     """Shrink an entry until it fits its cap with the venue's fee on top; a reason when it is then too small."""
     cap = settings.caps.max_order_usd
-    if intent.side is Side.SELL or cap is None or worst_cost(intent.shares, intent.limit_price, fee_bps) <= cap:
+    if intent.side is _SELL or cap is None or _worst(intent.shares, intent.limit_price, fee_bps) <= cap.micro:
         return intent
     unit = intent.limit_price.raised_bps(fee_bps, _UP)
     # Cost and fee are each rounded up: two millionths are kept for that.
@@ -31,10 +32,16 @@ def with_fees(intent: OrderIntent, settings: FollowSettings, fee_bps: int) -> Or
 
 def worst_cost(shares: Shares, limit_price: Price, fee_bps: int) -> Usd:
     """Return the most that an entry may cost, fees included."""
-    cost = shares.at(limit_price, _UP)
-    return cost + cost.scaled(Ratio(fee_bps * 100), _UP) if fee_bps else cost
+    return Usd(_worst(shares, limit_price, fee_bps))
+
+
+def _worst(shares: Shares, limit_price: Price, fee_bps: int) -> int:
+    # Cost and fee are each rounded up, as the venue may round them.
+    cost = -(-shares.micro * limit_price.micro // MICRO)
+    return cost - (-cost * fee_bps // BPS) if fee_bps else cost
 
 
 def below_minimum(intent: OrderIntent, sizing: Sizing) -> bool:
     """Tell whether an entry is too small to be sent alone."""
-    return intent.side is Side.BUY and intent.shares.at(intent.price, _UP) < sizing.minimum_usd
+    cost = -(-intent.shares.micro * intent.price.micro // MICRO)
+    return intent.side is not _SELL and cost < sizing.minimum_usd.micro

@@ -1,6 +1,6 @@
 """What an account answers to a command. Nothing changes here; what comes is applied by `Account.apply`."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from trio_copy.accounts import commands as c
@@ -19,10 +19,6 @@ if TYPE_CHECKING:
 
 def decide(account: "Account", command: c.Command) -> Sequence[e.Event]:
     """Answer a command; a command that was carried out before is answered with nothing."""
-    return tuple(_decide(account, command))
-
-
-def _decide(account: "Account", command: c.Command) -> Iterable[e.Event]:
     match command:
         case c.Offer():
             return offer(account, command)

@@ -5,6 +5,7 @@ of any width, token ids are text. The lists are positional: each has its own ver
 """
 
 from collections.abc import Callable, Iterable, Mapping
+from functools import lru_cache
 from typing import Any
 
 from attrs import frozen
@@ -14,14 +15,13 @@ from trio_copy.accounts.account import (
     Account,
     DeadLetter,
     Part,
-    Spot,
     Waiting,
     order_name,
     position_name,
     waits_name,
 )
-from trio_copy.accounts.budgets import Window
-from trio_copy.accounts.holdings import NOTHING_HELD, Holding
+from trio_copy.accounts.budgets import Spot, Window
+from trio_copy.accounts.holdings import Holding
 from trio_copy.accounts.orders import OpenOrder, OrderState
 from trio_copy.accounts.plain import (
     PlainError,
@@ -65,15 +65,15 @@ def document_of(account: Account, part: Part) -> Plain | None:
         case "order":
             open_order = account.orders.get(IntentKey(name.partition("/")[0]))
             return None if open_order is None else plain_open_order(open_order)
+        case "position":
+            holding = account.holdings.get(spot_of_name(name))
+            return None if holding is None else plain_holding(holding)
         case "waits":
             waits = account.waiting.get(TaskId(name.partition("/")[0]))
             return None if waits is None else plain_waiting(waits)
         case "dead":
             dead = account.dead.get(TaskId(name))
             return None if dead is None else plain_dead_letter(dead)
-        case "position":
-            holding = account.holdings.get(spot_of_name(name), NOTHING_HELD)
-            return None if holding.gone else plain_holding(holding)
         case _:
             raise PlainError(f"expected a part of an account, was {kind}")
 
@@ -121,7 +121,7 @@ def plain_open_order(open_order: OpenOrder) -> Plain:
         plain_task(open_order.task),
         list(open_order.members),
         open_order.cost.micro,
-        open_order.state.value,
+        open_order.state._value_,
         None if open_order.report is None else plain_report(open_order.report),
         int(open_order.ended),
         open_order.placed_at,
@@ -178,6 +178,7 @@ def holding_of(body: Plain) -> Holding:
     return Holding.of(position_of(base), map(entry_of, tail))
 
 
+@lru_cache(maxsize=4096)
 def spot_of_name(name: str) -> Spot:
     """Read whose trades of which token a position's document is about."""
     leader, _, token = name.partition("/")
@@ -205,8 +206,8 @@ def _plain_money(account: Account) -> Plain:
             performance.day,
             performance.day_realised.micro,
         ],
-        [[name, window.used, window.until] for name, window in account.windows.items()],
-        list(map(list, account.recent.items())),
+        [(name, window.used, window.until) for name, window in account.windows.items() if window.used],
+        list(account.recent.items()),
         None if mode is None else [mode.mode.value, mode.why, mode.at],
     ]
 

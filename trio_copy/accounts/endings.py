@@ -1,6 +1,6 @@
 """How tasks end that filled nothing, and what is noted when a leader sold and a follower did not."""
 
-from collections.abc import Iterator
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from trio_copy.accounts import events as e
@@ -22,19 +22,19 @@ def refused(reason: Reason) -> Outcome:
     return Outcome(end=_ENDS.get(reason.code, End.DENIED), reason=reason)
 
 
-def end(account: "Account", task: CopyTask, outcome: Outcome, at: float) -> Iterator[e.Event]:
+def end(account: "Account", task: CopyTask, outcome: Outcome, at: float) -> Sequence[e.Event]:
     """End a task that has no order."""
-    yield e.Ended(task=task, outcome=outcome, at=at)
-    yield from missed_by(account, task, at)
+    return (e.Ended(task=task, outcome=outcome, at=at), *missed_by(account, task, at))
 
 
-def missed_by(account: "Account", task: CopyTask, at: float) -> Iterator[e.Event]:
+def missed_by(account: "Account", task: CopyTask, at: float) -> Sequence[e.Event]:
     """Note what a leader sold and a task did not."""
     return missed(account, task.signal, task.intent.token_id, task.intent.leader_shares, at)
 
 
-def missed(account: "Account", signal: Signal, token: TokenId, leader_shares: Shares, at: float) -> Iterator[e.Event]:
+def missed(account: "Account", signal: Signal, token: TokenId, leader_shares: Shares, at: float) -> Sequence[e.Event]:
     """Note that a leader left and this follower did not: the next exit must know how much he still holds."""
     leaves = signal.side is Side.SELL and signal.kind is not Kind.EXIT and leader_shares
     if leaves and account.position((signal.leader, token)).lots:
-        yield e.Missed(entry=missed_entry(account.follower, signal, token, leader_shares, at))
+        return (e.Missed(entry=missed_entry(account.follower, signal, token, leader_shares, at)),)
+    return ()

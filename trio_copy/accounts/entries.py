@@ -7,26 +7,29 @@ from trio_copy.model.ids import Address, FollowerId, SignalId, TaskId, TokenId, 
 from trio_copy.model.orders import ExecutionReport, Order, Settlement
 from trio_copy.model.positions import EntryKind, LedgerEntry, Position
 from trio_copy.model.signals import Signal
-from trio_copy.model.units import NO_SHARES, NO_USD, Price, Rounding, Shares
+from trio_copy.model.units import NO_PRICE, NO_SHARES, NO_USD, Rounding, Shares
+
+_FIRM = Settlement.FIRM
 
 
 def fill_entry(task: CopyTask, order: Order, report: ExecutionReport, at: float) -> LedgerEntry:
     """Book what an order filled."""
+    signal = task.signal
     return LedgerEntry(
-        key=order.key,
-        task_id=task.task_id,
-        signal_id=task.signal.signal_id,
-        follower=task.follower,
-        leader=task.signal.leader,
-        token_id=order.token_id,
-        side=order.side,
-        shares=report.shares,
-        notional=report.notional,
-        fee=report.fee,
-        leader_shares=task.intent.leader_shares,
-        reference=Price(0) if task.signal.price is None else task.intent.price,
-        firm=report.settlement is Settlement.FIRM,
-        booked_at=at,
+        order.key,
+        task.task_id,
+        signal.signal_id,
+        task.follower,
+        signal.leader,
+        order.token_id,
+        order.side,
+        report.shares,
+        report.notional,
+        report.fee,
+        at,
+        task.intent.leader_shares,
+        NO_PRICE if signal.price is None else task.intent.price,
+        report.settlement is _FIRM,
     )
 
 

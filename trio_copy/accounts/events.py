@@ -1,6 +1,6 @@
 """What happened to an account: facts that `Account.apply` turns into its new state."""
 
-from attrs import field, frozen
+from attrs import field
 
 from trio_copy.accounts.orders import OrderState
 from trio_copy.model.control import ModeChange
@@ -10,22 +10,23 @@ from trio_copy.model.orders import ExecutionReport, Order
 from trio_copy.model.positions import LedgerEntry
 from trio_copy.model.signals import Signal
 from trio_copy.model.units import NO_USD, Usd
+from trio_copy.model.values import value
 
 
-@frozen(kw_only=True)
+@value
 class Placed:
     """An order's body is frozen and what it may take is held: once this is durable, it may be sent."""
 
     order: Order
     task: CopyTask
     """As it stands now: its intent covers those that go out with it."""
-    members: tuple[TaskId, ...] = ()
+    at: float
     cost: Usd = NO_USD
     """The most that a BUY may cost, fees included."""
-    at: float
+    members: tuple[TaskId, ...] = ()
 
 
-@frozen(kw_only=True)
+@value
 class Learned:
     """The venue has said something about an order."""
 
@@ -33,14 +34,14 @@ class Learned:
     state: OrderState
     """Where the order stands from now on."""
     report: ExecutionReport | None
-    entry: LedgerEntry | None = None
-    """The booking of what was filled."""
+    at: float
     outcome: Outcome | None = None
     """How its task ends; None while nobody knows, or when it goes on with another attempt."""
-    at: float
+    entry: LedgerEntry | None = None
+    """The booking of what was filled."""
 
 
-@frozen(kw_only=True)
+@value(kw_only=True)
 class Contradicted:
     """A venue took back what it had proven: nothing changes, and a person has to look."""
 
@@ -49,7 +50,7 @@ class Contradicted:
     at: float
 
 
-@frozen(kw_only=True)
+@value(kw_only=True)
 class Waits:
     """A task waits, or waits on under other terms."""
 
@@ -61,7 +62,7 @@ class Waits:
     at: float
 
 
-@frozen(kw_only=True)
+@value(kw_only=True)
 class Ended:
     """A task reached its end."""
 
@@ -72,7 +73,7 @@ class Ended:
     at: float
 
 
-@frozen(kw_only=True)
+@value(kw_only=True)
 class Buried:
     """A task became a dead letter."""
 
@@ -81,7 +82,7 @@ class Buried:
     at: float
 
 
-@frozen(kw_only=True)
+@value(kw_only=True)
 class Passed:
     """The follow did not want a signal."""
 
@@ -90,21 +91,21 @@ class Passed:
     at: float
 
 
-@frozen(kw_only=True)
+@value(kw_only=True)
 class Missed:
     """The leader sold and this follower did not: only what the leader still holds changes."""
 
     entry: LedgerEntry
 
 
-@frozen(kw_only=True)
+@value(kw_only=True)
 class Redeemed:
     """A position became what its token pays."""
 
     entry: LedgerEntry
 
 
-@frozen(kw_only=True)
+@value(kw_only=True)
 class Settled:
     """What an order had matched is on the chain for good."""
 
@@ -113,7 +114,7 @@ class Settled:
     at: float
 
 
-@frozen(kw_only=True)
+@value(kw_only=True)
 class Reversed:
     """What an order had matched never reached the chain: it did not happen."""
 
@@ -122,17 +123,17 @@ class Reversed:
     at: float
 
 
-@frozen(kw_only=True)
+@value(kw_only=True)
 class ModeSet:
     change: ModeChange
 
 
-@frozen(kw_only=True)
+@value(kw_only=True)
 class PeakReset:
     at: float
 
 
-@frozen(kw_only=True)
+@value(kw_only=True)
 class Forgot:
     """What nobody can ask about any more."""
 

@@ -13,20 +13,22 @@ from trio_copy.model.units import NO_SHARES, Rounding, Shares
 
 def portion(intent: OrderIntent, position: Position, free: Shares) -> OrderIntent | Reason:
     """Say how many shares an exit sells: never more than `free`, what is held and not in doubt."""
-    rest = intent.shares if intent.sell == "sized" else intent.leader_shares
-    if intent.called_off and not (position.shares and rest):
-        return leader_left(intent)
-    if not free:
+    if intent.called_off.micro:
+        rest = intent.shares if intent.sell == "sized" else intent.leader_shares
+        if not (position.shares.micro and rest.micro):
+            return leader_left(intent)
+    if not free.micro:
         return Reason(code=Code.NOTHING_TO_SELL, control="ledger.position", value="0", limit="above 0")
     match intent.sell:
         case "sized":
             shares = intent.shares
-        case "proportional" if intent.leader_shares < position.leader_shares:
+        case "proportional" if intent.leader_shares.micro < position.leader_shares.micro:
             # Rounded up: what is left over at the end would be dust that nobody can sell.
             shares = position.shares.part(intent.leader_shares, position.leader_shares, Rounding.UP)
         case _:
             shares = free
-    return evolve(intent, shares=min(shares, free))
+    shares = shares if shares.micro < free.micro else free
+    return intent if shares.micro == intent.shares.micro else intent.resized(shares)
 
 
 def call_off(

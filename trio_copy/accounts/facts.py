@@ -1,6 +1,6 @@
 """What an account tells, as facts to be stored, and back."""
 
-from attrs import frozen
+from collections.abc import Callable
 
 from trio_copy.accounts.plain import (
     Plain,
@@ -19,44 +19,29 @@ from trio_copy.accounts.plain import (
     report_of,
     signal_of,
     task_of,
+    token_text,
 )
 from trio_copy.accounts.telling import OrderEnd, SkipTold, TaskEnd, Told
 from trio_copy.model.decisions import End, Skip
-from trio_copy.model.facts import Amounts
+from trio_copy.model.facts import Amounts, Fact
 from trio_copy.model.fills import Side
-from trio_copy.model.ids import Address, FollowerId, IntentKey, OrderId, SignalId, TaskId, TokenId, task_id
+from trio_copy.model.ids import FollowerId, IntentKey, OrderId, TaskId, TokenId, task_id
 from trio_copy.model.positions import LedgerEntry
 from trio_copy.model.units import Price, Shares, Usd
 
 Record = TaskEnd | SkipTold | LedgerEntry
 _FILLED = (End.FILLED, End.PARTIAL)
+_NO_ORDER = OrderId("")
 
 
-@frozen(kw_only=True)
-class PlainFact:
-    """A fact whose body is not written yet."""
-
-    key: str
-    kind: str
-    at: float
-    follower: FollowerId
-    leader: Address
-    token_id: TokenId
-    signal_id: SignalId
-    task_id: TaskId
-    order_id: OrderId
-    amounts: Amounts
-    body: Plain
-
-
-def fact_of(told: Told) -> PlainFact:
-    """Write what an account told; see `model.facts` for the kinds."""
+def fact_of(told: Told, write: Callable[[Plain], bytes]) -> Fact:
+    """Write what an account told, its body with `write`; see `model.facts` for the kinds."""
     record = told.record
     if isinstance(record, TaskEnd):
-        return _task_fact(record, told.amounts)
+        return _task_fact(record, told.amounts, write)
     if isinstance(record, SkipTold):
-        return _skip_fact(record, told.amounts)
-    return PlainFact(
+        return _skip_fact(record, told.amounts, write)
+    return Fact(
         key=record.key,
         kind="entry",
         at=record.booked_at,
@@ -65,9 +50,8 @@ def fact_of(told: Told) -> PlainFact:
         token_id=record.token_id,
         signal_id=record.signal_id,
         task_id=record.task_id,
-        order_id=OrderId(""),
         amounts=told.amounts,
-        body=[1, plain_entry(record)],
+        body=write([1, plain_entry(record)]),
     )
 
 
@@ -106,29 +90,33 @@ def entry_in(kind: str, body: Plain) -> LedgerEntry | None:
         ) from error
 
 
-def _task_fact(end: TaskEnd, amounts: Amounts) -> PlainFact:
-    task = end.task
-    attempt = end.outcome is None
-    kind = "attempt" if end.outcome is None else "filled" if end.outcome.end in _FILLED else "ended"
-    return PlainFact(
-        key=f"{task.task_id}:{task.attempt}" if attempt else task.task_id,
-        kind=kind,
-        at=end.at,
-        follower=task.follower,
-        leader=task.signal.leader,
-        token_id=task.intent.token_id,
-        signal_id=task.signal.signal_id,
-        task_id=task.task_id,
-        order_id=OrderId("") if end.order is None else end.order.order_id,
-        amounts=amounts,
-        body=[
-            1,
-            plain_task(task),
-            None if end.outcome is None else plain_outcome(end.outcome),
-            None if end.order is None else _plain_order_end(end.order),
-            None if end.entry is None else plain_entry(end.entry),
-            end.at,
-        ],
+def _task_fact(end: TaskEnd, amounts: Amounts, write: Callable[[Plain], bytes]) -> Fact:
+    task, outcome, order, entry = end.task, end.outcome, end.order, end.entry
+    signal = task.signal
+    if outcome is None:
+        key, kind = f"{task.task_id}:{task.attempt}", "attempt"
+    else:
+        key, kind = task.task_id, "filled" if outcome.end in _FILLED else "ended"
+    body = [
+        1,
+        plain_task(task),
+        None if outcome is None else plain_outcome(outcome),
+        None if order is None else _plain_order_end(order),
+        None if entry is None else plain_entry(entry),
+        end.at,
+    ]
+    return Fact(
+        key,
+        kind,
+        end.at,
+        task.follower,
+        signal.leader,
+        task.intent.token_id,
+        write(body),
+        amounts,
+        signal.signal_id,
+        task.task_id,
+        _NO_ORDER if order is None else order.order_id,
     )
 
 
@@ -143,10 +131,10 @@ def _task_end_of(body: Plain) -> TaskEnd:
     )
 
 
-def _skip_fact(told: SkipTold, amounts: Amounts) -> PlainFact:
+def _skip_fact(told: SkipTold, amounts: Amounts, write: Callable[[Plain], bytes]) -> Fact:
     signal, skip = told.signal, told.skip
     task = task_id(signal.signal_id, skip.follower)
-    return PlainFact(
+    return Fact(
         key=f"{task}:skip",
         kind="skip",
         at=told.at,
@@ -155,9 +143,8 @@ def _skip_fact(told: SkipTold, amounts: Amounts) -> PlainFact:
         token_id=signal.token_id,
         signal_id=signal.signal_id,
         task_id=task,
-        order_id=OrderId(""),
         amounts=amounts,
-        body=[1, plain_signal(signal), skip.follower, plain_reason(skip.reason), told.at],
+        body=write([1, plain_signal(signal), skip.follower, plain_reason(skip.reason), told.at]),
     )
 
 
@@ -173,8 +160,8 @@ def _plain_order_end(order: OrderEnd) -> Plain:
         order.key,
         order.order_id,
         order.executor,
-        order.side.value,
-        str(order.token_id),
+        order.side._value_,
+        token_text(order.token_id),
         order.shares.micro,
         order.limit_price.micro,
         order.cost.micro,

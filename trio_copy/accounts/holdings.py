@@ -7,12 +7,13 @@ the later ones have sold.
 
 from collections.abc import Iterable
 
-from attrs import evolve, frozen
+from attrs import evolve
 
 from trio_copy.model.positions import EMPTY, LedgerEntry, Position
+from trio_copy.model.values import value
 
 
-@frozen
+@value
 class Holding:
     base: Position = EMPTY
     """What its settled entries add up to."""
@@ -50,7 +51,7 @@ class Holding:
     @property
     def gone(self) -> bool:
         """Whether there is nothing left to remember."""
-        return not (self.now.lots or self.tail or self.now.oversold)
+        return not (self.now.lots or self.tail or self.now.oversold.micro)
 
 
 NOTHING_HELD = Holding()

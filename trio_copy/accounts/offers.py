@@ -1,6 +1,6 @@
 """What an account answers when a task may be placed: an order with what it holds, an end with its reason, or a wait."""
 
-from collections.abc import Iterator
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from trio_copy.accounts import commands as c
@@ -14,7 +14,6 @@ from trio_copy.accounts.orders import outside_intent
 from trio_copy.accounts.waits import as_known, beside, called_off, waits_on
 from trio_copy.model.control import Mode, ModeChange
 from trio_copy.model.decisions import (
-    Aggregate,
     Code,
     CopyTask,
     End,
@@ -25,69 +24,83 @@ from trio_copy.model.decisions import (
     leader_left,
 )
 from trio_copy.model.fills import Side
+from trio_copy.model.ids import TaskId
 from trio_copy.model.orders import Market, Order
 from trio_copy.model.units import Rounding, Usd
 
 if TYPE_CHECKING:
     from trio_copy.accounts.account import Account
 
+_SELL, _UP = Side.SELL, Rounding.UP
 _MODES_AFTER_LOSS = {"close-only": Mode.REDUCE_ONLY, "halt": Mode.HALT_ALL}
 
 
-def offer(account: "Account", command: c.Offer) -> Iterator[e.Event]:
+def offer(account: "Account", command: c.Offer) -> Sequence[e.Event]:
     """Place a task, or say why not."""
-    task, at = as_known(account, command.task), command.at
+    task, at = command.task, command.at
     waits = account.waiting.get(task.task_id)
-    if account.knows(task) or (waits is not None and waits.suspended):
-        return
-    forbidden = account.forbids(task.intent.side)
+    if waits is not None:
+        # An exit may have made it smaller, or an attempt of it may be over.
+        task = waits.task
+        if waits.suspended:
+            return ()
+    if account.knows(task):
+        return ()
+    forbidden = None if account.mode is None else account.forbids(task.intent.side)
     if forbidden is not None:
         outcome = Outcome(end=End.HALTED, reason=forbidden)
-        yield from refuse(account, c.Refuse(task=task, outcome=outcome, resting=command.resting, at=at))
-    elif task.intent.side is Side.SELL:
-        yield from _exit(account, task, command)
-    elif not task.intent.shares:
-        yield from end(account, task, refused(leader_left(task.intent)), at)
-    else:
-        yield from _entry(account, task, command)
+        return refuse(account, c.Refuse(task=task, outcome=outcome, resting=command.resting, at=at))
+    if task.intent.side is _SELL:
+        return _exit(account, task, command)
+    if not task.intent.shares.micro:
+        return end(account, task, refused(leader_left(task.intent)), at)
+    if task.aggregates:
+        return _entry_in_company(account, task, command)
+    return _entry(account, task, (), command)
 
 
-def refuse(account: "Account", command: c.Refuse) -> Iterator[e.Event]:
+def refuse(account: "Account", command: c.Refuse) -> Sequence[e.Event]:
     """End a task that shall not be placed; an exit still calls off what waits of its leader's entries."""
     if account.knows(command.task):
-        return
+        return ()
     task, changes = called_off(account, as_known(account, command.task), command.resting, command.at)
-    yield from changes
-    yield from end(account, task, command.outcome, command.at)
+    return (*changes, *end(account, task, command.outcome, command.at))
 
 
-def _entry(account: "Account", task: CopyTask, command: c.Offer) -> Iterator[e.Event]:
-    settings, at = command.settings, command.at
-    together = Aggregate(task=task)
-    members: list[CopyTask] = []
-    if task.aggregates:
-        company = _company(account, task, command)
-        together = aggregate(task, company, settings)
-        members = [other for other in company if other.task_id in together.members]
-        if settings.size.minimum_policy == "accumulate" and below_minimum(together.task.intent, settings.size):
-            until = at + settings.size.accumulate_s
-            for one in (task, *members):
-                known = account.waiting.get(one.task_id)
-                if known is None or known.until is None:
-                    yield waits_on(account, one, at, until=until)
-            return
-    verdict = _allowed(account, together.task, command)
+def _entry(account: "Account", task: CopyTask, members: tuple[TaskId, ...], command: c.Offer) -> Sequence[e.Event]:
+    verdict = _allowed(account, task, command)
     if isinstance(verdict, Reason):
-        yield from end(account, together.task, refused(verdict), at)
-        mode = _MODES_AFTER_LOSS.get(settings.caps.on_breach)
-        if verdict.code is Code.LOSS_LIMIT and mode is not None:
-            why = f"{verdict.control} is {verdict.limit}, lost {verdict.value}"
-            yield e.ModeSet(change=ModeChange(mode=mode, why=why, at=at))
-    else:
-        order, cost = verdict
-        yield e.Placed(order=order, task=together.task, members=together.members, cost=cost, at=at)
-    for member in members:
-        yield e.Ended(task=member, outcome=aggregated_in(task.task_id), at=at)
+        return _denied(account, task, verdict, command)
+    order, cost = verdict
+    return (e.Placed(order, task, command.at, cost, members),)
+
+
+def _denied(account: "Account", task: CopyTask, why: Reason, command: c.Offer) -> Sequence[e.Event]:
+    """End an entry; what was lost may set the follower's mode."""
+    ends, caps = end(account, task, refused(why), command.at), command.settings.caps
+    mode = _MODES_AFTER_LOSS.get(caps.on_breach) if why.code is Code.LOSS_LIMIT else None
+    if mode is None:
+        return ends
+    change = ModeChange(mode=mode, why=f"{why.control} is {why.limit}, lost {why.value}", at=command.at)
+    return (*ends, e.ModeSet(change=change))
+
+
+def _entry_in_company(account: "Account", task: CopyTask, command: c.Offer) -> Sequence[e.Event]:
+    """Place an entry together with what else may go out with it, or let it wait until it is enough."""
+    size, at = command.settings.size, command.at
+    company = _company(account, task, command)
+    together = aggregate(task, company, command.settings)
+    members = [other for other in company if other.task_id in together.members]
+    if size.minimum_policy == "accumulate" and below_minimum(together.task.intent, size):
+        known = account.waiting
+        # How long one waits for company is said once.
+        new = [one for one in (task, *members) if one.task_id not in known or known[one.task_id].until is None]
+        return tuple(waits_on(account, one, at, until=at + size.accumulate_s) for one in new)
+    gathered = aggregated_in(task.task_id)
+    return (
+        *_entry(account, together.task, together.members, command),
+        *(e.Ended(task=member, outcome=gathered, at=at) for member in members),
+    )
 
 
 def _company(account: "Account", task: CopyTask, command: c.Offer) -> list[CopyTask]:
@@ -97,7 +110,7 @@ def _company(account: "Account", task: CopyTask, command: c.Offer) -> list[CopyT
         other
         for other in beside(account, task, command.resting)
         if other.aggregates
-        and other.intent.side is Side.BUY
+        and other.intent.side is not _SELL
         and other.intent.shares
         and (accumulates or other.deadline >= command.at)
         and not ((waits := account.waiting.get(other.task_id)) is not None and waits.suspended)
@@ -106,32 +119,31 @@ def _company(account: "Account", task: CopyTask, command: c.Offer) -> list[CopyT
 
 def _allowed(account: "Account", task: CopyTask, command: c.Offer) -> tuple[Order, Usd] | Reason:
     """Return the order of an entry with the most that it may cost, or what forbids it."""
-    settings, market = command.settings, command.market
+    settings, market, caps = command.settings, command.market, command.settings.caps
     if settings.size.minimum_policy != "accumulate" and below_minimum(task.intent, settings.size):
         # An exit has called the rest off.
-        value, limit = str(task.intent.shares.at(task.intent.price, Rounding.UP)), str(settings.size.minimum_usd)
+        value, limit = str(task.intent.shares.at(task.intent.price, _UP)), str(settings.size.minimum_usd)
         return Reason(code=Code.BELOW_MINIMUM, control="size.minimum_usd", value=value, limit=limit)
-    lost = breach(settings.caps, account.performance, day_of(command.at))
-    if lost is not None:
-        return lost
+    if caps.max_day_loss_usd is not None or caps.max_drawdown_usd is not None:
+        lost = breach(caps, account.performance, day_of(command.at))
+        if lost is not None:
+            return lost
     intent = with_fees(task.intent, settings, market.fee_bps)
     order = intent if isinstance(intent, Reason) else _prepared(task, intent, command)
     if isinstance(order, Reason):
         return order
     cost = worst_cost(order.shares, order.limit_price, market.fee_bps)
-    return over_budget(task, cost, settings, account.exposure, account.spent(task), command.day) or (order, cost)
+    return over_budget(task, cost, settings, account.exposure, account.windows, command.day) or (order, cost)
 
 
-def _exit(account: "Account", task: CopyTask, command: c.Offer) -> Iterator[e.Event]:
+def _exit(account: "Account", task: CopyTask, command: c.Offer) -> Sequence[e.Event]:
     task, changes = called_off(account, task, command.resting, command.at)
-    yield from changes
     spot = spot_of(task)
     intent = portion(task.intent, account.position(spot), account.free(spot))
     order = intent if isinstance(intent, Reason) else _prepared(task, intent, command)
     if isinstance(order, Reason):
-        yield from end(account, task, refused(order), command.at)
-    else:
-        yield e.Placed(order=order, task=task, at=command.at)
+        return (*changes, *end(account, task, refused(order), command.at))
+    return (*changes, e.Placed(order, task, command.at))
 
 
 def _prepared(task: CopyTask, intent: OrderIntent, command: c.Offer) -> Order | Reason:
@@ -141,7 +153,7 @@ def _prepared(task: CopyTask, intent: OrderIntent, command: c.Offer) -> Order | 
     wrong = outside_intent(order, key, task.follower, intent)
     if wrong is not None:
         return Reason(code=Code.NOT_SENT, control="executor.prepare", value=wrong, limit="an order inside its intent")
-    return order if order.shares else _under_venue_minimum(command.market)
+    return order if order.shares.micro else _under_venue_minimum(command.market)
 
 
 def _under_venue_minimum(market: Market) -> Reason:

@@ -2,13 +2,16 @@
 
 from enum import Enum
 
-from attrs import frozen
-
 from trio_copy.model.decisions import Code, CopyTask, End, OrderIntent, Outcome, Reason
 from trio_copy.model.fills import Side
 from trio_copy.model.ids import Address, FollowerId, IntentKey, TaskId, TokenId
 from trio_copy.model.orders import ExecutionReport, Order, Settlement, Status
-from trio_copy.model.units import NO_SHARES, ONE_USD_PER_SHARE, Rounding, Usd
+from trio_copy.model.units import MICRO, Usd
+from trio_copy.model.values import value
+
+_BUY, _SELL = Side.BUY, Side.SELL
+_FILLED, _PARTIAL, _UNKNOWN, _ABSENT = Status.FILLED, Status.PARTIAL, Status.UNKNOWN, Status.ABSENT
+_FAILED = Settlement.FAILED
 
 
 class OrderState(Enum):
@@ -77,19 +80,16 @@ LIFE: dict[tuple[OrderState, Said], tuple[Step, OrderState]] = {
 """An order that has ended is not in an account any more: whatever is said of it changes nothing."""
 
 
+_SAID_BY_A_FILL = {Settlement.FIRM: Said.FIRM, Settlement.PENDING: Said.MATCHED, Settlement.FAILED: Said.FAILED}
+
+
 def said(report: ExecutionReport | None) -> Said:
     """Say what a report means for an order's life."""
-    if report is None or report.status is Status.UNKNOWN:
+    if report is None or report.status is _UNKNOWN:
         return Said.NOTHING
-    if report.shares:
-        match report.settlement:
-            case Settlement.FIRM:
-                return Said.FIRM
-            case Settlement.PENDING:
-                return Said.MATCHED
-            case Settlement.FAILED:
-                return Said.FAILED
-    return Said.ABSENT if report.status is Status.ABSENT else Said.EMPTY
+    if report.shares.micro:
+        return _SAID_BY_A_FILL[report.settlement]
+    return Said.ABSENT if report.status is _ABSENT else Said.EMPTY
 
 
 def spent_by(report: ExecutionReport | None) -> int:
@@ -99,23 +99,23 @@ def spent_by(report: ExecutionReport | None) -> int:
     return report.notional.micro + report.fee.micro
 
 
-@frozen(kw_only=True)
+@value
 class OpenOrder:
     """An order whose outcome is not proven and booked for good, and what it holds."""
 
     order: Order
     task: CopyTask
-    members: tuple[TaskId, ...] = ()
     cost: Usd
     """The most that a BUY may cost, fees included: set aside until its outcome is proven."""
+    members: tuple[TaskId, ...]
+    placed_at: float
+    at: float
+    """When it entered its state."""
     state: OrderState = OrderState.PLACED
     report: ExecutionReport | None = None
     """What was learned last."""
     ended: bool = False
     """Whether its task has ended: matched, or handed to a person."""
-    placed_at: float
-    at: float
-    """When it entered its state."""
 
     @property
     def spot(self) -> tuple[Address, TokenId]:
@@ -129,17 +129,7 @@ class OpenOrder:
 
     def after(self, state: OrderState, report: ExecutionReport | None, at: float, *, ended: bool) -> "OpenOrder":
         """Return the order as it stands once something was learned about it."""
-        return OpenOrder(
-            order=self.order,
-            task=self.task,
-            members=self.members,
-            cost=self.cost,
-            state=state,
-            report=report,
-            ended=ended,
-            placed_at=self.placed_at,
-            at=at,
-        )
+        return OpenOrder(self.order, self.task, self.cost, self.members, self.placed_at, at, state, report, ended)
 
     def booked_as(self, report: ExecutionReport) -> bool:
         """Tell whether a later report speaks of the very fill that is booked."""
@@ -157,58 +147,65 @@ def outside(open_order: OpenOrder, report: ExecutionReport) -> str | None:
     A SELL stays inside in shares and price; a BUY in cash and price: a book better than the limit brings more shares than
     asked. What was filled is told as a fill, and nothing else is.
     """
-    order, limit = open_order.order, open_order.order.limit_price
-    shares, notional, fee = report.shares, report.notional, report.fee
+    order, status = open_order.order, report.status
+    shares, notional, fee = report.shares.micro, report.notional.micro, report.fee.micro
     if report.order_id != order.order_id:
         return f"it is about order {report.order_id}"
-    if min(shares.micro, notional.micro, fee.micro) < 0:
-        return f"below zero: {shares} shares for {notional}, fee {fee}"
-    if report.status is Status.UNKNOWN:
+    if shares < 0 or notional < 0 or fee < 0:
+        return f"below zero: {_told(report)}"
+    if status is _UNKNOWN:
         return None
     if not shares:
-        empty = report.status is not Status.FILLED and not notional and not fee
-        return None if empty else f"{report.status.value}, with no shares for {notional}, fee {fee}"
-    if report.status not in (Status.FILLED, Status.PARTIAL):
-        return f"{report.status.value}, with {shares} shares"
-    if order.side is Side.SELL:
-        highest = max(limit, open_order.task.intent.price, ONE_USD_PER_SHARE)
-        if shares > order.shares:
-            return f"{shares} shares, of {order.shares}"
-        if not shares.at(limit, Rounding.DOWN) <= notional <= shares.at(highest, Rounding.UP) or fee > notional:
-            return f"{shares} shares for {notional}, fee {fee}, at a limit of {limit}"
-    elif notional > shares.at(limit, Rounding.UP) or notional + fee > open_order.cost:
-        return (
-            f"{shares} shares for {notional}, fee {fee}, at a limit of {limit} and a cost of {open_order.cost} at most"
-        )
+        empty = status is not _FILLED and not notional and not fee
+        return None if empty else f"{status.value}, with no shares for {report.notional}, fee {report.fee}"
+    if status is not _FILLED and status is not _PARTIAL:
+        return f"{status.value}, with {report.shares} shares"
+    at_limit, limit = shares * order.limit_price.micro, order.limit_price
+    if order.side is _SELL:
+        highest = shares * max(limit.micro, open_order.task.intent.price.micro, MICRO)
+        if shares > order.shares.micro:
+            return f"{report.shares} shares, of {order.shares}"
+        if not at_limit // MICRO <= notional <= -(-highest // MICRO) or fee > notional:
+            return f"{_told(report)}, at a limit of {limit}"
+    elif notional > -(-at_limit // MICRO) or notional + fee > open_order.cost.micro:
+        return f"{_told(report)}, at a limit of {limit} and a cost of {open_order.cost} at most"
     return None
+
+
+def _told(report: ExecutionReport) -> str:
+    return f"{report.shares} shares for {report.notional}, fee {report.fee}"
 
 
 def outside_intent(order: Order, key: IntentKey, follower: FollowerId, intent: OrderIntent) -> str | None:
     """Say how a prepared order leaves its intent, and so must not be sent; None when it stays inside."""
-    if (order.key, order.wallet.follower) != (key, follower):
+    if order.key != key or order.wallet.follower != follower:
         return "an order of something else"
-    if (order.side, order.token_id) != (intent.side, intent.token_id):
+    if order.side is not intent.side or order.token_id != intent.token_id:
         return f"{order.side.value} of token {order.token_id}, not {intent.side.value} of {intent.token_id}"
-    if not NO_SHARES <= order.shares <= intent.shares:
+    if not 0 <= order.shares.micro <= intent.shares.micro:
         return f"{order.shares} shares, of {intent.shares}"
-    worse = order.limit_price > intent.limit_price if order.side is Side.BUY else order.limit_price < intent.limit_price
+    over = order.limit_price.micro - intent.limit_price.micro
+    worse = over > 0 if order.side is _BUY else over < 0
     return f"a limit of {order.limit_price}, of {intent.limit_price}" if worse else None
+
+
+_WHOLE, _PART = Outcome(end=End.FILLED), Outcome(end=End.PARTIAL)
 
 
 def outcome_of(order: Order, report: ExecutionReport | None) -> Outcome:
     """Say how a task ends whose order ended with a report; with none, it was never sent."""
     if report is None:
         return not_sent("it was never sent")
-    if report.shares and report.settlement is Settlement.FAILED:
+    if report.settlement is _FAILED and report.shares:
         reason = Reason(
             code=Code.SETTLEMENT_FAILED, control="venue.settlement", value="undone", limit="settled on the chain"
         )
         return Outcome(end=End.REJECTED, reason=reason)
+    if report.status is _FILLED:
+        return _WHOLE
+    if report.status is _PARTIAL and report.shares.micro > 0:
+        return _PART
     match report.status:
-        case Status.FILLED:
-            return Outcome(end=End.FILLED)
-        case Status.PARTIAL if report.shares > NO_SHARES:
-            return Outcome(end=End.PARTIAL)
         case Status.KILLED | Status.PARTIAL:
             reason = Reason(
                 code=Code.NO_FILL, control="execution.slippage_bps", value=report.detail, limit=str(order.limit_price)

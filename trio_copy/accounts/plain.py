@@ -1,5 +1,10 @@
-"""Values of the model as lists of plain values, and back. By hand, because this is on the way of every copy."""
+"""Values of the model as lists of plain values, and back. By hand, because this is on the way of every copy.
 
+For the same reason it says `_value_`, which is there, where `value` would be a call.
+"""
+
+from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any
 
 from trio_copy.model.decisions import Code, CopyTask, End, OrderIntent, Outcome, Reason
@@ -11,6 +16,12 @@ from trio_copy.model.signals import Signal
 from trio_copy.model.units import Price, Shares, Usd
 
 Plain = list[Any]
+
+
+@lru_cache(maxsize=4096)
+def token_text(token_id: TokenId) -> str:
+    """Write a token id; each is written several times for one copy, and has 77 digits."""
+    return str(token_id)
 
 
 class PlainError(ValueError):
@@ -31,16 +42,18 @@ def first(body: Plain) -> Plain:
     return body
 
 
-def plain_signal(signal: Signal) -> Plain:
-    """Write a signal."""
-    return [
+def plain_signal(signal: Signal) -> Sequence[object]:
+    """Write a signal, once."""
+    if signal.written is not None:
+        return signal.written
+    written = (
         signal.signal_id,
         signal.chain_id,
         signal.exchange,
         signal.leader,
-        signal.role.value,
-        signal.side.value,
-        str(signal.token_id),
+        signal.role._value_,
+        signal.side._value_,
+        token_text(signal.token_id),
         signal.shares.micro,
         None if signal.price is None else signal.price.micro,
         None if signal.notional is None else signal.notional.micro,
@@ -50,9 +63,11 @@ def plain_signal(signal: Signal) -> Plain:
         signal.block_hash,
         signal.block_time,
         signal.seen_at,
-        signal.kind.value,
+        signal.kind._value_,
         signal.nth,
-    ]
+    )
+    object.__setattr__(signal, "written", written)
+    return written
 
 
 def signal_of(plain: Plain) -> Signal:
@@ -102,8 +117,8 @@ def signal_of(plain: Plain) -> Signal:
 def plain_intent(intent: OrderIntent) -> Plain:
     """Write an intent."""
     return [
-        intent.side.value,
-        str(intent.token_id),
+        intent.side._value_,
+        token_text(intent.token_id),
         intent.shares.micro,
         intent.price.micro,
         intent.limit_price.micro,
@@ -132,9 +147,11 @@ def intent_of(plain: Plain) -> OrderIntent:
     )
 
 
-def plain_task(task: CopyTask) -> Plain:
-    """Write a task with its signal and its intent."""
-    return [
+def plain_task(task: CopyTask) -> Sequence[object]:
+    """Write a task with its signal and its intent, once."""
+    if task.written is not None:
+        return task.written
+    written = (
         task.task_id,
         plain_signal(task.signal),
         task.follower,
@@ -145,7 +162,9 @@ def plain_task(task: CopyTask) -> Plain:
         task.decided_at,
         task.not_before,
         int(task.aggregates),
-    ]
+    )
+    object.__setattr__(task, "written", written)
+    return written
 
 
 def task_of(plain: Plain) -> CopyTask:
@@ -173,8 +192,8 @@ def plain_order(order: Order) -> Plain:
         order.executor,
         order.wallet.follower,
         order.wallet.address,
-        order.side.value,
-        str(order.token_id),
+        order.side._value_,
+        token_text(order.token_id),
         order.shares.micro,
         order.limit_price.micro,
         order.body.hex(),
@@ -203,11 +222,11 @@ def plain_report(report: ExecutionReport) -> Plain:
     """Write a report."""
     return [
         report.order_id,
-        report.status.value,
+        report.status._value_,
         report.shares.micro,
         report.notional.micro,
         report.fee.micro,
-        report.settlement.value,
+        report.settlement._value_,
         report.detail,
     ]
 
@@ -230,14 +249,14 @@ def plain_entry(entry: LedgerEntry) -> Plain:
     """Write a ledger entry."""
     return [
         entry.key,
-        entry.kind.value,
+        entry.kind._value_,
         entry.of,
         entry.task_id,
         entry.signal_id,
         entry.follower,
         entry.leader,
-        str(entry.token_id),
-        entry.side.value,
+        token_text(entry.token_id),
+        entry.side._value_,
         entry.shares.micro,
         entry.notional.micro,
         entry.fee.micro,
@@ -322,7 +341,7 @@ def position_of(plain: Plain) -> Position:
 def plain_outcome(outcome: Outcome) -> Plain:
     """Write how a task ended."""
     reason = outcome.reason
-    return [outcome.end.value, None if reason is None else plain_reason(reason)]
+    return [outcome.end._value_, None if reason is None else plain_reason(reason)]
 
 
 def outcome_of(plain: Plain) -> Outcome:
@@ -333,7 +352,7 @@ def outcome_of(plain: Plain) -> Outcome:
 
 def plain_reason(reason: Reason) -> Plain:
     """Write a reason; a code's name is the stable part of it, its value a sentence."""
-    return [reason.code.name, reason.control, reason.value, reason.limit]
+    return [reason.code._name_, reason.control, reason.value, reason.limit]
 
 
 def reason_of(plain: Plain) -> Reason:

@@ -1,7 +1,6 @@
 """What an account tells people about what happened to it."""
 
-from attrs import frozen
-
+from trio_copy.accounts.events import Learned
 from trio_copy.accounts.orders import OpenOrder
 from trio_copy.model.decisions import CopyTask, Outcome, Skip
 from trio_copy.model.facts import NO_AMOUNTS, Amounts
@@ -11,9 +10,12 @@ from trio_copy.model.orders import ExecutionReport
 from trio_copy.model.positions import LedgerEntry
 from trio_copy.model.signals import Signal
 from trio_copy.model.units import Price, Shares, Usd
+from trio_copy.model.values import value
+
+_BUY = Side.BUY
 
 
-@frozen(kw_only=True)
+@value
 class OrderEnd:
     """What is remembered of an order: everything but its body."""
 
@@ -34,40 +36,41 @@ class OrderEnd:
     """When it entered its state."""
 
     @classmethod
-    def of(cls, open_order: OpenOrder) -> "OrderEnd":
-        order = open_order.order
+    def of(cls, open_order: OpenOrder, learned: Learned | None = None) -> "OrderEnd":
+        """Say how an order stands, or with what was learned about it comes to stand."""
+        order, now = open_order.order, open_order if learned is None else learned
         return cls(
-            key=order.key,
-            order_id=order.order_id,
-            executor=order.executor,
-            side=order.side,
-            token_id=order.token_id,
-            shares=order.shares,
-            limit_price=order.limit_price,
-            cost=open_order.cost,
-            members=open_order.members,
-            report=open_order.report,
-            state=open_order.state.value,
-            placed_at=open_order.placed_at,
-            at=open_order.at,
+            order.key,
+            order.order_id,
+            order.executor,
+            order.side,
+            order.token_id,
+            order.shares,
+            order.limit_price,
+            open_order.cost,
+            open_order.members,
+            now.report,
+            now.state._value_,
+            open_order.placed_at,
+            now.at,
         )
 
 
-@frozen(kw_only=True)
+@value
 class TaskEnd:
     """How a task ended, or one attempt of it."""
 
     task: CopyTask
     outcome: Outcome | None
     """None for an attempt after which the task went on."""
+    at: float
+    """Unix seconds."""
     order: OrderEnd | None = None
     entry: LedgerEntry | None = None
     """The booking of what was filled."""
-    at: float
-    """Unix seconds."""
 
 
-@frozen(kw_only=True)
+@value(kw_only=True)
 class SkipTold:
     """A signal that a follow did not want."""
 
@@ -77,7 +80,7 @@ class SkipTold:
     """Unix seconds."""
 
 
-@frozen(kw_only=True)
+@value
 class Told:
     """One thing to be written down for people, together with the change that made it true."""
 
@@ -88,7 +91,8 @@ class Told:
 
 def amounts_of(entry: LedgerEntry, realised: int, provisional: int, sign: int = 1) -> Amounts:
     """Return what a booking adds to the sums, or takes back with a sign of -1."""
-    if not entry.shares:
+    if not entry.shares.micro:
         return (0, 0, 0, 0, realised, provisional)
-    bought, sold = (entry.notional.micro, 0) if entry.side is Side.BUY else (0, entry.notional.micro)
-    return (sign, sign * bought, sign * sold, sign * entry.fee.micro, realised, provisional)
+    notional, fee = sign * entry.notional.micro, sign * entry.fee.micro
+    bought, sold = (notional, 0) if entry.side is _BUY else (0, notional)
+    return (sign, bought, sold, fee, realised, provisional)

@@ -1,6 +1,6 @@
 """What waits durably in an account: for its time, for company, or for its signal to be mined again."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from attrs import evolve
@@ -50,6 +50,8 @@ def called_off(
     account: "Account", task: CopyTask, resting: Sequence[CopyTask], at: float
 ) -> tuple[CopyTask, Sequence[e.Event]]:
     """Take a leader's exit from the entries that are not bought yet, in proportion; what is left of the exit."""
+    if not (account.waiting or resting):
+        return task, ()
     if task.intent.side is Side.BUY or task.signal.kind is Kind.EXIT or task.intent.called_off:
         return task, ()
     entries = [entry for entry in beside(account, task, resting) if leaves_entry(task, entry)]
@@ -88,14 +90,15 @@ def take_up(account: "Account", command: c.Try) -> Sequence[e.Event]:
     return (evolve(waits_on(account, waits.task, command.at), tries=waits.tries + 1),)
 
 
-def tick(account: "Account", command: c.Tick) -> Iterator[e.Event]:
+def tick(account: "Account", command: c.Tick) -> Sequence[e.Event]:
     """End what has waited in vain, and forget what nobody can ask about any more."""
     at = command.at
+    events: list[e.Event] = []
     for waits in account.waiting.values():
         if waits.suspended and at > waits.task.deadline:
-            yield from end(account, waits.task, retracted(waits.task), at)
+            events += end(account, waits.task, retracted(waits.task), at)
         elif waits.until is not None and at > waits.until:
-            yield from end(account, waits.task, never_enough(waits.task), at)
+            events += end(account, waits.task, never_enough(waits.task), at)
     signals = tuple(
         signal
         for signal, block in account.recent.items()
@@ -105,10 +108,11 @@ def tick(account: "Account", command: c.Tick) -> Iterator[e.Event]:
         # An order that is not proven yet may still count in it.
         name
         for name, window in account.windows.items()
-        if window.until < at and not account.held[name]
+        if window.until < at and not window.held
     )
     if signals or windows:
-        yield e.Forgot(signals=signals, windows=windows)
+        events.append(e.Forgot(signals=signals, windows=windows))
+    return tuple(events)
 
 
 def _age(task: CopyTask) -> tuple[float, TaskId]:

@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from typing import Annotated, Literal
 
+import trio
 from attrs import define
 from cyclopts import Parameter
 
@@ -19,12 +20,13 @@ from trio_copy.cli.queries import (
 from trio_copy.cli.redact import Redact
 from trio_copy.cli.tables import Column, Csv, Json, dollars, short, show, signed_dollars
 from trio_copy.engine.books import sums
-from trio_copy.engine.plan import Plan
-from trio_copy.model.facts import Amounts, FactQuery, Sums
+from trio_copy.model.facts import Amounts, FactQuery
 from trio_copy.model.units import NO_USD, Usd
-from trio_copy.ports import Store
+from trio_copy.ports import FORGOTTEN_TOKEN, Store
 
 By = Literal["follower", "leader", "token", "day"]
+LONG_AGO = "(long ago)"
+"""What tokens came to of which the store keeps no bookings any more."""
 
 
 @define
@@ -87,30 +89,42 @@ def pnl(
 
     Lots are sold first in, first out. What failed to settle is taken back when that is known. Provisional is what the
     venue matched and the chain has not settled. With --since or --until only what was booked in that time counts and the
-    unrealised part is left out, for it belongs to the present.
+    unrealised part is left out, for it belongs to the present. Bookings older than the store keeps still count, as whole
+    days; which token they were about is forgotten: --by token tells them as "(long ago)".
     """
     query = read_query(follower, leader, token, since, until, 1)
     plan = find_plan(conf, redactor)
-    rows = ask_store(plan, lambda store: read_profits(store, plan, by, query))
+    rows = ask_store(plan, lambda store: read_profits(store, by, query))
     show(COLUMNS, rows, json=json, csv_=csv, empty="nothing was traded")
     return 0
 
 
-async def read_profits(store: Store, plan: Plan, by: By, query: FactQuery = EVERYTHING) -> list[Profit]:
+async def read_profits(store: Store, by: By, query: FactQuery = EVERYTHING) -> list[Profit]:
     """Add up what was booked, and what is still held."""
     past = by == "day" or query.since is not None or query.until is not None
-    booked = await sums(store.history, query, "token_id" if by == "token" else by)
-    return profits(booked, None if past else await held_positions(store, plan, query), by)
+    unrealised: dict[str, Usd | None] = {}
 
+    async def read_held() -> None:
+        unrealised.update(_unrealised(await held_positions(store, query), by))
 
-def profits(booked: Sums, held: Iterable[HeldPosition] | None, by: By) -> list[Profit]:
-    """Join sums by name with what is still held; None for a question about the past."""
+    async with trio.open_nursery() as nursery:
+        if not past:
+            nursery.start_soon(read_held)  # beside the sums, which a store adds up in a thread or in a server
+        booked = await sums(store.history, query, "token_id" if by == "token" else by)
     rows = {name: Profit.of(name, amounts) for (name,), amounts in booked.items() if any(amounts)}
-    for row in rows.values():
-        row.unrealised = None if held is None else NO_USD
-    for position in held or ():
-        name = {"follower": position.key[0], "leader": position.key[1], "token": str(position.key[2])}[by]
+    for name in rows.keys() | unrealised:
         row = rows.setdefault(name, Profit(name))
-        if row.unrealised is not None:
-            row.unrealised = None if position.unrealised is None else row.unrealised + position.unrealised
+        row.unrealised = None if past else unrealised.get(name, NO_USD)
+    if FORGOTTEN_TOKEN in rows:
+        rows[FORGOTTEN_TOKEN].name = LONG_AGO
     return [rows[name] for name in sorted(rows)]
+
+
+def _unrealised(held: Iterable[HeldPosition], by: By) -> dict[str, Usd | None]:
+    """Add up by name what is held; None where a part of it is not known."""
+    found: dict[str, Usd | None] = {}
+    for one in held:
+        name = {"follower": one.key[0], "leader": one.key[1], "token": str(one.key[2])}[by]
+        before, more = found.get(name, NO_USD), one.unrealised
+        found[name] = None if before is None or more is None else before + more
+    return found

@@ -1,13 +1,15 @@
 """`trio-copy positions`"""
 
+from collections.abc import Iterator, Mapping
+from types import MappingProxyType
+
 from attrs import frozen
 
 from trio_copy.cli.opened import Conf, ask_store, find_plan
 from trio_copy.cli.queries import FollowerOption, LeaderOption, TokenOption, read_query, utc, utc_short
 from trio_copy.cli.redact import Redact
 from trio_copy.cli.tables import Column, Csv, Json, dollars, short, show, signed_dollars
-from trio_copy.engine.books import earned_positions, marks
-from trio_copy.engine.books import positions as read_positions
+from trio_copy.engine.books import earned_positions, held
 from trio_copy.engine.plan import Plan, read_facts
 from trio_copy.model.facts import FactQuery
 from trio_copy.model.ids import TokenId
@@ -16,6 +18,7 @@ from trio_copy.model.units import Rounding, Usd
 from trio_copy.ports import Store
 
 EVERYTHING = FactQuery(kinds=())
+NO_LABELS: Mapping[TokenId, str] = MappingProxyType({})
 
 
 @frozen
@@ -34,7 +37,8 @@ class HeldPosition:
 
     @property
     def unrealised(self) -> Usd | None:
-        return None if self.value is None else self.value - self.position.cost
+        value = self.value
+        return None if value is None else value - self.position.cost
 
 
 COLUMNS: tuple[Column[HeldPosition], ...] = (
@@ -80,24 +84,26 @@ def positions(
     """
     query = read_query(follower, leader, token, None, None, 1)
     plan = find_plan(conf, redactor)
-    rows = ask_store(plan, lambda store: held_positions(store, plan, query, closed=all_))
-    show(COLUMNS, rows, json=json, csv_=csv, empty="nothing is held")
+    labels = labels_of(plan)
+
+    async def ask(store: Store) -> dict[PositionKey, HeldPosition]:
+        rows = {row.key: row for row in await held_positions(store, query, labels)}
+        if all_:
+            for key, position in (await earned_positions(store.history, query)).items():
+                rows.setdefault(key, HeldPosition(key, position, None, labels.get(key[2])))
+        return rows
+
+    found = ask_store(plan, ask)
+    show(COLUMNS, [found[key] for key in sorted(found)], json=json, csv_=csv, empty="nothing is held")
     return 0
 
 
 async def held_positions(
-    store: Store, plan: Plan, query: FactQuery = EVERYTHING, *, closed: bool = False
-) -> list[HeldPosition]:
-    """Return the positions that a query is about, with their marks, sorted; with `closed`, those that were closed too."""
-    labels, known = labels_of(plan), await marks(store.history, query.follower)
-    found = dict(await earned_positions(store.history, query)) if closed else {}
-    held = await read_positions(store.history, query.follower)
-    found.update((key, position) for key, position in held.items() if position.lots)
-    return [
-        HeldPosition(key, position, known.get(key), labels.get(key[2]))
-        for key, position in sorted(found.items())
-        if query.leader in (None, key[1]) and query.token_id in (None, key[2])
-    ]
+    store: Store, query: FactQuery, labels: Mapping[TokenId, str] = NO_LABELS
+) -> Iterator[HeldPosition]:
+    """Return the positions that a query is about, with their marks, in no order."""
+    found = await held(store.history, query)
+    return (HeldPosition(key, position, mark, labels.get(key[2])) for key, position, mark in found)
 
 
 def labels_of(plan: Plan) -> dict[TokenId, str]:

@@ -22,7 +22,7 @@ from trio_copy.config import PluginTable
 from trio_copy.engine.plan import Plan, make_plan
 from trio_copy.engine.recorded_runs import was_cut_off
 from trio_copy.engine.recording import RecordedQuotes, SeenQuote, read_recording
-from trio_copy.engine.service import Seams
+from trio_copy.engine.seams import Seams
 from trio_copy.engine.wiring import open_service
 from trio_copy.entropy import seeded_entropy
 from trio_copy.errors import ConfigError, ConnectionLost
@@ -154,7 +154,7 @@ async def _run(session: _Replay, tell: Callable[[int], None]) -> None:
             for follow in session.follows:
                 service.book.put(follow)
         await service.run()
-        session.profits = await read_profits(service.store, session.plan, "follower")
+        session.profits = await read_profits(service.store, "follower")
 
 
 def _report(session: _Replay, *, json: bool) -> None:

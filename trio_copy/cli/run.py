@@ -26,7 +26,8 @@ from trio_copy.clock import WallClock, anchored_wall_clock
 from trio_copy.engine.plan import Plan, load_plan
 from trio_copy.engine.reconciler import told_open
 from trio_copy.engine.recording import Recorder, RecordingQuotes
-from trio_copy.engine.service import Seams, Service
+from trio_copy.engine.seams import Seams
+from trio_copy.engine.service import Service
 from trio_copy.engine.wiring import open_service
 from trio_copy.entropy import Entropy, system_entropy
 from trio_copy.errors import ChainError, ConfigError, InvariantBroken, TrioCopyError, UnresolvedOrders, leaves_of
@@ -166,7 +167,7 @@ async def _run(session: _Session) -> int:
                         lost = _summarise(service, printer, shown, tally, len(left_open))
                     if not interrupted:
                         _expect_all_ended(lost, left_open)
-                    if service.gate.sealed is None and not service.was_paused:
+                    if service.gate.sealed is None and not service.intake.was_paused:
                         raise ChainError(f"nothing was followed: {why_not_armed(service)}")
         finally:
             printer.finish()

@@ -18,7 +18,8 @@ from trio_copy.cli.synthetic import leader_buys, synthetic_plan
 from trio_copy.clock import anchored_wall_clock
 from trio_copy.config import EndpointSettings, EngineSettings, PluginTable, structure_plugin_table
 from trio_copy.engine.plan import Plan, PlannedExecutor, PlannedStore, load_plan
-from trio_copy.engine.service import Seams, Service
+from trio_copy.engine.seams import Seams
+from trio_copy.engine.service import Service
 from trio_copy.engine.wiring import open_service
 from trio_copy.entropy import system_entropy
 from trio_copy.model.decisions import Skip

@@ -135,15 +135,13 @@ def _fitting(columns: Sequence[Column[_Row]], widths: Mapping[str, int], most: i
 
 def _print_plain(columns: Sequence[Column[_Row]], rows: Sequence[_Row]) -> None:
     """Print an aligned table without colours, fast enough for a hundred thousand rows."""
-    lines = [[column.name.replace("_", " ") for column in columns]]
-    lines += [[str(_shown(column, column.value(row))) for column in columns] for row in rows]
-    widths = [max(map(len, cells)) for cells in zip(*lines, strict=True)]
-    for line in lines:
-        cells = (
-            cell.rjust(width) if column.right else cell.ljust(width)
-            for column, cell, width in zip(columns, line, widths, strict=True)
-        )
-        out("  ".join(cells).rstrip())
+    aligned = []
+    for column in columns:
+        cells = [column.name.replace("_", " "), *(str(_shown(column, column.value(row))) for row in rows)]
+        width = max(map(len, cells))
+        aligned.append([cell.rjust(width) if column.right else cell.ljust(width) for cell in cells])
+    for line in zip(*aligned, strict=True):
+        out("  ".join(line).rstrip())
 
 
 def _shown(column: Column[Any], value: Any) -> str | Styled:  # noqa: ANN401  whatever a column holds

@@ -36,19 +36,19 @@ def decide(
     skips: list[Skip] = []
     start = int(signal.signal_id[:8], 16) % len(follows) if follows else 0
     # Equal settings share one object, and what they decide about one signal is the same for everybody.
-    decided: dict[int, OrderIntent | Reason] = {}
+    decided: dict[int, _Wanted | Reason] = {}
     for terms in (*follows[start:], *follows[:start]):
-        settings = terms.settings
-        verdict = decided.get(id(settings))
-        if verdict is None:
-            verdict = decided[id(settings)] = _decide_one(signal, settings, catalog, now + behind_s, halted)
-        if isinstance(verdict, Reason):
-            skips.append(
-                Skip(signal_id=signal.signal_id, follower=terms.follower, leader=signal.leader, reason=verdict)
-            )
+        settings, follower = terms.settings, terms.follower
+        wanted = decided.get(id(settings))
+        if wanted is None:
+            verdict = _decide_one(signal, settings, catalog, now + behind_s, halted)
+            shared = (now, deadline_s, behind_s)
+            wanted = verdict if isinstance(verdict, Reason) else _Wanted(signal, settings, verdict, *shared)
+            decided[id(settings)] = wanted
+        if isinstance(wanted, Reason):
+            skips.append(Skip(signal_id=signal.signal_id, follower=follower, leader=signal.leader, reason=wanted))
         else:
-            executor = followers[terms.follower].executor
-            tasks.append(make_task(signal, terms, executor, verdict, now=now, deadline_s=deadline_s, behind_s=behind_s))
+            tasks.append(wanted.task_of(follower, followers[follower].executor))
     return tasks, skips
 
 
@@ -63,21 +63,41 @@ def make_task(
     behind_s: float = 0.0,
 ) -> CopyTask:
     """Make one follower's task of a signal; its deadline is a moment of the clock that says `now`."""
-    execution = terms.settings.execution
-    if execution.deadline_s is not None:
-        deadline_s = min(deadline_s, execution.deadline_s)
-    entry = intent.side is Side.BUY
-    return CopyTask(
-        task_id=task_id(signal.signal_id, terms.follower),
-        signal=signal,
-        follower=terms.follower,
-        executor=executor,
-        intent=intent,
-        deadline=signal.block_time + deadline_s - behind_s,
-        decided_at=now,
-        not_before=_not_before(intent, terms.settings, now) if entry else 0.0,
-        aggregates=entry and (bool(execution.aggregate_s) or terms.settings.size.minimum_policy == "accumulate"),
-    )
+    return _Wanted(signal, terms.settings, intent, now, deadline_s, behind_s).task_of(terms.follower, executor)
+
+
+class _Wanted:
+    """What everybody with the same settings wants of a signal."""
+
+    def __init__(
+        self,
+        signal: Signal,
+        settings: FollowSettings,
+        intent: OrderIntent,
+        now: float,
+        deadline_s: float,
+        behind_s: float,
+    ) -> None:
+        execution, entry = settings.execution, intent.side is Side.BUY
+        if execution.deadline_s is not None:
+            deadline_s = min(deadline_s, execution.deadline_s)
+        self.signal, self.intent, self.now = signal, intent, now
+        self.deadline = signal.block_time + deadline_s - behind_s
+        self.not_before = _not_before(intent, settings, now) if entry else 0.0
+        self.aggregates = entry and (bool(execution.aggregate_s) or settings.size.minimum_policy == "accumulate")
+
+    def task_of(self, follower: FollowerId, executor: str) -> CopyTask:
+        return CopyTask(
+            task_id=task_id(self.signal.signal_id, follower),
+            signal=self.signal,
+            follower=follower,
+            executor=executor,
+            intent=self.intent,
+            deadline=self.deadline,
+            decided_at=self.now,
+            not_before=self.not_before,
+            aggregates=self.aggregates,
+        )
 
 
 def _not_before(intent: OrderIntent, settings: FollowSettings, now: float) -> float:

@@ -29,10 +29,11 @@ def wants_out(settings: FollowSettings | None, position: Position, mark: Mark | 
     return None if mark is None else _by_price(leaving, position, mark)
 
 
-def has_rules(leaving: Leaving) -> bool:
-    """Tell whether a follower has any rule for leaving by himself."""
+def may_leave(settings: FollowSettings) -> bool:
+    """Tell whether a position of a follow may have to be left by the follower's own rules; others need no look."""
+    leaving = settings.leaving
     rules = (leaving.take_profit_bps, leaving.stop_loss_bps, leaving.trailing_bps, leaving.max_hold_s)
-    return any(rule is not None for rule in rules)
+    return settings.status != "active" or rules != (None, None, None, None)
 
 
 def _by_price(leaving: Leaving, position: Position, mark: Mark) -> str | None:

@@ -1,10 +1,10 @@
 """Who follows a leader, at once, however large the book. One task writes it, everybody may read."""
 
-from bisect import bisect_left
 from collections.abc import Iterable, Mapping, Sequence
 
 from attrs import define, field
 
+from trio_copy.copying.exits import may_leave
 from trio_copy.model.follows import Follow, Terms, TermsOfFollows
 from trio_copy.model.ids import Address, FollowerId
 
@@ -16,17 +16,20 @@ class FollowBook:
     terms: TermsOfFollows = field(factory=TermsOfFollows)
     leaving: set[tuple[FollowerId, Address]] = field(factory=set)
     """Follows that end once their positions are closed."""
-    _by_leader: dict[Address, tuple[Terms, ...]] = field(factory=dict)
+    may_leave: dict[FollowerId, set[Address]] = field(factory=dict)
+    """Whose positions a follower may leave by himself: they have to be looked at."""
+    _by_leader: dict[Address, dict[FollowerId, Terms]] = field(factory=dict)
+    """Of each leader in the order of followers."""
 
     def replace_all(self, follows: Iterable[Follow]) -> list[Follow]:
         """Start over with these follows; return those whose follower is not known."""
         by_leader: dict[Address, dict[FollowerId, Terms]] = {}
         unknown = []
-        self.leaving = set()
+        self.leaving, self.may_leave = set(), {}
         for follow in follows:
             if follow.follower in self.terms.followers:
                 terms = by_leader.setdefault(follow.leader, {})[follow.follower] = self.terms.of(follow)
-                self._note_leaving(follow, terms)
+                self._note(follow, terms)
             else:
                 unknown.append(follow)
         self._by_leader = {leader: _ordered(of_leader) for leader, of_leader in by_leader.items()}
@@ -36,35 +39,40 @@ class FollowBook:
         """Insert or replace one follow; False when its follower is not known."""
         if follow.follower not in self.terms.followers:
             return False
-        others, terms = {other.follower: other for other in self.of(follow.leader)}, self.terms.of(follow)
+        others, terms = self._by_leader.get(follow.leader, {}), self.terms.of(follow)
         self._by_leader[follow.leader] = _ordered({**others, follow.follower: terms})
-        self._note_leaving(follow, terms)
+        self._note(follow, terms)
         return True
 
     def remove(self, follow: Follow) -> None:
         """Take one follow out; an unknown one changes nothing."""
-        self.leaving.discard(follow.key)
-        left = tuple(other for other in self.of(follow.leader) if other.follower != follow.follower)
-        if left:
-            self._by_leader[follow.leader] = left
-        else:
+        self._note(follow, None)
+        of_leader = self._by_leader.get(follow.leader, {})
+        of_leader.pop(follow.follower, None)
+        if not of_leader:
             self._by_leader.pop(follow.leader, None)
 
     def of(self, leader: Address) -> tuple[Terms, ...]:
         """Return the terms of a leader's follows, ordered by follower."""
-        return self._by_leader.get(leader, ())
+        return tuple(self._by_leader.get(leader, {}).values())
 
     def find(self, follower: FollowerId, leader: Address) -> Terms | None:
         """Return the terms of one follow."""
-        terms = self.of(leader)
-        at = bisect_left(terms, follower, key=_follower)
-        return terms[at] if at < len(terms) and terms[at].follower == follower else None
+        of_leader = self._by_leader.get(leader)
+        return None if of_leader is None else of_leader.get(follower)
 
-    def _note_leaving(self, follow: Follow, terms: Terms) -> None:
-        if terms.settings.status == "leaving":
+    def _note(self, follow: Follow, terms: Terms | None) -> None:
+        if terms is not None and terms.settings.status == "leaving":
             self.leaving.add(follow.key)
         else:
             self.leaving.discard(follow.key)
+        leaders = self.may_leave.setdefault(follow.follower, set())
+        if terms is not None and may_leave(terms.settings):
+            leaders.add(follow.leader)
+        else:
+            leaders.discard(follow.leader)
+        if not leaders:
+            del self.may_leave[follow.follower]
 
     def __contains__(self, leader: Address) -> bool:
         return leader in self._by_leader
@@ -77,9 +85,5 @@ class FollowBook:
         return sorted(self._by_leader)
 
 
-def _follower(terms: Terms) -> FollowerId:
-    return terms.follower
-
-
-def _ordered(terms: Mapping[FollowerId, Terms]) -> tuple[Terms, ...]:
-    return tuple(terms[follower] for follower in sorted(terms))
+def _ordered(terms: Mapping[FollowerId, Terms]) -> dict[FollowerId, Terms]:
+    return {follower: terms[follower] for follower in sorted(terms)}

@@ -1,6 +1,6 @@
 """What stores keep about copies, as values: whoever asks reads here, and knows neither documents nor facts."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from math import inf, nextafter
 
 from attrs import evolve, field, frozen
@@ -24,7 +24,7 @@ from trio_copy.model.fills import Side
 from trio_copy.model.ids import Address, FollowerId, SignalId, TaskId, TokenId
 from trio_copy.model.positions import EntryKind, LedgerEntry, Mark, Position, PositionKey
 from trio_copy.model.units import Price, Shares, Usd
-from trio_copy.ports import Document, History
+from trio_copy.ports import FORGOTTEN_TOKEN, Document, History
 
 BOOKINGS = ("filled", "entry")
 """Kinds of facts that carry a ledger entry."""
@@ -156,22 +156,39 @@ async def positions(history: History, follower: FollowerId | None = None) -> Map
 
 
 async def earned_positions(history: History, query: FactQuery) -> Mapping[PositionKey, Position]:
-    """Return what the bookings of each position earned, held or not; its shares and their cost are left out."""
+    """Return what the bookings of each position earned, held or not; its shares and their cost are left out.
+
+    Of bookings that the store has let go it is not known any more which position they were about.
+    """
     found = await history.sums(evolve(query, kinds=BOOKINGS), ("follower", "leader", "token_id"))
     return {
         (FollowerId(follower), Address(leader), TokenId(int(token))): Position(
             fees=Usd(fees), realised=Usd(realised), provisional=Usd(provisional)
         )
         for (follower, leader, token), (trades, _, _, fees, realised, provisional) in sorted(found.items())
-        if trades
+        if trades and token != FORGOTTEN_TOKEN
     }
 
 
-async def marks(history: History, follower: FollowerId | None = None) -> Mapping[PositionKey, Mark]:
-    """Return what positions could be sold for when they were last looked at."""
-    return {
-        _position_key(document): kept_in(document, mark_of) for document in await history.documents("mark", follower)
-    }
+async def held(history: History, query: FactQuery) -> Iterator[tuple[PositionKey, Position, Mark | None]]:
+    """Return what is held, with what it could be sold for when it was last looked at: of a query's follower, leader and token.
+
+    Each is read when it is its turn, for there may be many.
+    """
+    marks = {(one.follower, one.name): one for one in await history.documents("mark", query.follower)}
+    return _held(await history.documents("position", query.follower), marks, query)
+
+
+def _held(
+    documents: Iterable[Document], marks: Mapping[tuple[FollowerId, str], Document], query: FactQuery
+) -> Iterator[tuple[PositionKey, Position, Mark | None]]:
+    for document in documents:
+        key = _position_key(document)
+        if query.leader in (None, key[1]) and query.token_id in (None, key[2]):
+            position = kept_in(document, holding_of).now
+            if position.lots:
+                mark = marks.get((document.follower, document.name))
+                yield key, position, None if mark is None else kept_in(mark, mark_of)
 
 
 async def open_orders(history: History, follower: FollowerId | None = None) -> Sequence[OpenOrder]:

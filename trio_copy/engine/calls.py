@@ -10,9 +10,10 @@ by force, because what it has opened (nurseries, cancel scopes) would be torn ou
 
 from collections import Counter
 from collections.abc import Awaitable, Callable, Coroutine, Generator
-from contextlib import AbstractAsyncContextManager, contextmanager
+from contextlib import AbstractAsyncContextManager
 from inspect import isawaitable
-from types import coroutine
+from math import inf
+from types import CoroutineType, coroutine
 from typing import Any, TypeVar
 
 import trio
@@ -30,6 +31,8 @@ TOLD_AT = (1, 100, 10_000)
 """The breaches of one kind that are told: what happens with every order, or every look, must not fill a log."""
 _KINDS = 256
 _T = TypeVar("_T")
+Method = Callable[[Any], Awaitable[Any]]
+"""Of a plugin, as far as it can be trusted to be one."""
 
 
 @frozen(kw_only=True)
@@ -54,10 +57,14 @@ class NotAwaitable(Exception):
     """What should have been an async method is none; it has run all the same."""
 
 
-@frozen(eq=False)
+@define(eq=False)
 class Call:
+    """One method of one plugin."""
+
     whose: Whose
     name: str
+    under_way: int = 0
+    """How many of its calls are."""
 
     def __str__(self) -> str:
         return f"{self.whose}, {self.name}"
@@ -68,10 +75,16 @@ class Calls:
     """Every call into a plugin that is under way."""
 
     on_alert: Callable[[str, str], None]
-    _under_way: dict[int, Call] = field(factory=dict)
+    _known: list[Call] = field(factory=list)
     _blocked: Counter[str] = field(factory=Counter)
 
-    async def watch(self, call: Call, timeout_s: float, made: Callable[[], Awaitable[Any]]) -> Any:  # noqa: ANN401
+    def of(self, whose: Whose, name: str) -> Call:
+        """Return a method of a plugin whose calls are to be known."""
+        call = Call(whose, name)
+        self._known.append(call)
+        return call
+
+    async def watch(self, call: Call, timeout_s: float, method: Method, argument: object) -> Any:  # noqa: ANN401
         """Make a call and return its answer.
 
         Raises:
@@ -79,32 +92,36 @@ class Calls:
             NotAwaitable: it is no async method.
             BaseException: whatever the plugin raises.
         """
-        began = trio.current_time()
-        self._under_way[id(call)] = call
-        with trio.move_on_after(timeout_s) as limit:
-            try:
-                return await self._drive(call, _made(made), limit)
-            except trio.Cancelled:
-                # The caller may have brought a deadline of the same length: whose it was does not matter.
-                if trio.current_time() - began >= 0.99 * timeout_s:
-                    raise NoAnswer(f"no answer in {timeout_s:g} s") from None  # noqa: ASYNC104  theirs comes again
-                raise
-            finally:
-                del self._under_way[id(call)]
+        with trio.CancelScope() as limit:
+            return await self.watch_within(limit, call, timeout_s, method, argument)
         raise NoAnswer(f"no answer in {timeout_s:g} s")
+
+    async def watch_within(
+        self, limit: trio.CancelScope, call: Call, timeout_s: float, method: Method, argument: object
+    ) -> Any:  # noqa: ANN401  whatever it returns
+        """Make a call inside a scope that serves for many, one after the other: to open one for each is dear.
+
+        Raises what `watch` does. Once `limit.cancel_called`, it serves no more: whatever waits in it is cancelled.
+        """
+        began = trio.current_time()
+        call.under_way += 1
+        limit.deadline = began + timeout_s
+        try:
+            answer = method(argument)  # a part of the call as well: it may block, raise, or be no async method
+            steps = answer if type(answer) is CoroutineType else _awaited(answer)
+            return await self._drive(call, steps, limit, began)
+        except trio.Cancelled:
+            # The caller may have brought a deadline of the same length: whose it was does not matter.
+            if trio.current_time() - began >= 0.99 * timeout_s:
+                raise NoAnswer(f"no answer in {timeout_s:g} s") from None  # noqa: ASYNC104  theirs comes again
+            raise
+        finally:
+            limit.deadline = inf
+            call.under_way -= 1
 
     def opening(self, whose: Whose, opened: AbstractAsyncContextManager[_T]) -> AbstractAsyncContextManager[_T]:
         """Let it be known while a plugin is being opened or closed: its own tasks may hold up the end as well."""
-        return _Opening(self, whose, opened)
-
-    @contextmanager
-    def noted(self, call: Call) -> Generator[None, None, None]:
-        """Count a call as under way."""
-        self._under_way[id(call)] = call
-        try:
-            yield
-        finally:
-            del self._under_way[id(call)]
+        return _Opening(self.of(whose, "open"), self.of(whose, "close"), opened)
 
     def measure(self, call: Call, began: float) -> None:
         """Tell when a step that began at a time of Trio's clock has kept the loop too long."""
@@ -119,15 +136,16 @@ class Calls:
 
     def under_way(self) -> list[str]:
         """Name the calls that are under way. May be called from another thread."""
-        return sorted({str(call) for call in tuple(self._under_way.values())})
+        return sorted({str(call) for call in tuple(self._known) if call.under_way})
 
     @coroutine
-    def _drive(self, call: Call, steps: Coroutine[Any, Any, Any], limit: trio.CancelScope) -> Generator[Any, Any, Any]:
+    def _drive(
+        self, call: Call, steps: Coroutine[Any, Any, Any], limit: trio.CancelScope, began: float
+    ) -> Generator[Any, Any, Any]:
         resume: Callable[[Any], Any] = steps.send
         value: Any = None
         taken: _Taken | None = None  # made for the few calls that need it: this is walked with every order
         while True:
-            began = trio.current_time()
             try:
                 trap = resume(value)
             except StopIteration as done:
@@ -143,6 +161,7 @@ class Calls:
                 resume = steps.send
             except BaseException as error:  # noqa: ASYNC103  passed on: Trio throws at what waits for another loop
                 resume, value = steps.throw, error
+            began = trio.current_time()
             met = getattr(value, "error", None)  # Trio resumes with an outcome, which its own frames unwrap
             if met is None and taken is None:
                 continue
@@ -186,17 +205,23 @@ class _Taken:
 
 @frozen(eq=False)
 class _Opening(AbstractAsyncContextManager[_T]):
-    calls: Calls
-    whose: Whose
+    open: Call
+    close: Call
     opened: AbstractAsyncContextManager[_T]
 
     async def __aenter__(self) -> _T:
-        with self.calls.noted(Call(self.whose, "open")):
+        self.open.under_way += 1
+        try:
             return await self.opened.__aenter__()
+        finally:
+            self.open.under_way -= 1
 
     async def __aexit__(self, *error: Any) -> bool | None:  # noqa: ANN401  as Python passes it
-        with self.calls.noted(Call(self.whose, "close")):
+        self.close.under_way += 1
+        try:
             return await self.opened.__aexit__(*error)  # noqa: ASYNC102  as Python would call it
+        finally:
+            self.close.under_way -= 1
 
 
 class _Closed(BaseException):
@@ -211,8 +236,7 @@ async def _hold_back() -> None:
         await trio.sleep(_HELD_BACK_S)
 
 
-async def _made(make: Callable[[], Awaitable[Any]]) -> Any:  # noqa: ANN401  whatever it returns
-    answer = make()  # a part of the call as well: it may block, raise, or be no async method
+async def _awaited(answer: object) -> Any:  # noqa: ANN401  whatever it returns
     if not isawaitable(answer):
         raise NotAwaitable(type(answer).__name__)
     return await answer

@@ -10,14 +10,14 @@ minute entries through this executor end before they are prepared, exits go on. 
 """
 
 from collections import Counter, OrderedDict
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from typing import Any, NoReturn
 
 import trio
 from attrs import define, evolve, field
 
 from trio_copy.config import EngineSettings
-from trio_copy.engine.calls import TOLD_AT, Call, Calls, NoAnswer, NotAwaitable, Whose
+from trio_copy.engine.calls import TOLD_AT, Call, Calls, Method, NoAnswer, NotAwaitable, Whose
 from trio_copy.errors import ContractBroken, ExecutorError, OrderNotSent, OrderUncertain, is_ctrl_c
 from trio_copy.model.breaches import (
     Breach,
@@ -53,6 +53,11 @@ class Contract:
     redactor: Redactor
     calls: Calls
     on_alert: Callable[[str, str], None]
+    _market: Call = field(init=False)
+    _prepare: Call = field(init=False)
+    _lane: Call = field(init=False)
+    _submit: Call = field(init=False)
+    _find: Call = field(init=False)
     _told: Counter[tuple[str, str]] = field(factory=Counter)
     _in_a_row: Counter[str] = field(factory=Counter)
     """Breaches since the last good answer, by call."""
@@ -61,6 +66,11 @@ class Contract:
     _prepared: OrderedDict[OrderId, IntentKey] = field(factory=OrderedDict)
     _doubted: OrderedDict[OrderId, None] = field(factory=OrderedDict)
     """Orders about which something was reported that cannot be: what is said of them later is no proof either."""
+
+    def __attrs_post_init__(self) -> None:
+        self._market, self._prepare, self._lane, self._submit, self._find = (
+            self.calls.of(self.whose, name) for name in ("market", "prepare", "lane", "submit", "find")
+        )
 
     @property
     def market_timeout_s(self) -> float:
@@ -74,9 +84,9 @@ class Contract:
             OrderNotSent: the executor says so, or does not answer in time.
             ContractBroken: it answered what it must not.
         """
-        call = Call(self.whose, "market")
+        call = self._market
         try:
-            market = await self._ask(call, self.market_timeout_s, lambda: self.inner.market(token_id))
+            market = await self._ask(call, self.market_timeout_s, self.inner.market, token_id)
         except NoAnswer as slow:
             raise OrderNotSent(f"{call}: {slow}") from None
         except OrderUncertain as error:
@@ -96,10 +106,9 @@ class Contract:
             OrderNotSent: the executor says so.
             ContractBroken: it answered what it must not, or the breaker is open and this is an entry.
         """
-        call = Call(self.whose, "prepare")
-        if intent.side is Side.BUY and trio.current_time() < self._open_until:
+        call, began = self._prepare, trio.current_time()
+        if began < self._open_until and intent.side is Side.BUY:
             raise ContractBroken(f"{self.whose}: no entries for {_BREAKER_S:g} s after {_BREAKER_AT} breaches in a row")
-        began = trio.current_time()
         try:
             order = self.inner.prepare(key, intent, wallet, market)
         except OrderNotSent as error:
@@ -120,11 +129,11 @@ class Contract:
             self._break(call, breach)
         _remember(self._prepared, order.order_id, key)
         self._in_a_row.pop(call.name, None)
-        return evolve(order, fee_bps=market.fee_bps)
+        return order if order.fee_bps == market.fee_bps else _with_fee(order, market.fee_bps)
 
     def lane(self, intent: OrderIntent, wallet: Wallet) -> tuple[str, ...]:
         """Name what must not run at once; where the executor cannot say, the follower's trades of a token."""
-        call, began = Call(self.whose, "lane"), trio.current_time()
+        call, began = self._lane, trio.current_time()
         try:
             lane = self.inner.lane(intent, wallet)
             breach = judged(breach_of_lane, lane)
@@ -139,16 +148,16 @@ class Contract:
         self._note(call, breach)
         return (wallet.follower, str(intent.token_id))
 
-    async def submit(self, order: Order) -> ExecutionReport:
-        """Send an order.
+    async def submit(self, order: Order, within: trio.CancelScope | None = None) -> ExecutionReport:
+        """Send an order, inside a scope that the caller keeps for it; see `Calls.watch_within`.
 
         Raises:
             OrderNotSent: the executor says so.
             OrderUncertain: it says so, does not answer in time, or reports what cannot be.
         """
-        call = Call(self.whose, "submit")
+        call = self._submit
         try:
-            report = await self._ask(call, self.settings.send_timeout_s, lambda: self.inner.submit(order))
+            report = await self._ask(call, self.settings.send_timeout_s, self.inner.submit, order, within)
         except NoAnswer as slow:
             raise OrderUncertain(f"{call}: {slow}") from None
         except _Broken as broken:
@@ -165,11 +174,11 @@ class Contract:
         Raises:
             ExecutorError: the executor says so.
         """
-        call = Call(self.whose, "find")
+        call = self._find
         if order.order_id in self._doubted:
             return None
         try:
-            report = await self._ask(call, self.settings.send_timeout_s, lambda: self.inner.find(order))
+            report = await self._ask(call, self.settings.send_timeout_s, self.inner.find, order)
         except NoAnswer:
             return None
         except _Broken as broken:
@@ -179,10 +188,14 @@ class Contract:
             return None
         return self._cleaned(report)
 
-    async def _ask(self, call: Call, timeout_s: float, made: Callable[[], Awaitable[Any]]) -> Any:  # noqa: ANN401
+    async def _ask(
+        self, call: Call, timeout_s: float, method: Method, asked: object, within: trio.CancelScope | None = None
+    ) -> Any:  # noqa: ANN401  whatever it returns
         """Make a call; raises what the contract allows, `NoAnswer`, and `_Broken` for everything else."""
         try:
-            return await self.calls.watch(call, timeout_s, made)
+            if within is not None:
+                return await self.calls.watch_within(within, call, timeout_s, method, asked)
+            return await self.calls.watch(call, timeout_s, method, asked)
         except trio.Cancelled:
             raise
         except NoAnswer as slow:
@@ -270,6 +283,21 @@ def _words(error: BaseException) -> str:
         return str(error)
     except Exception as worse:
         return f"an error whose text raises {type(worse).__name__[:60]}"
+
+
+def _with_fee(order: Order, fee_bps: int) -> Order:
+    return Order(
+        key=order.key,
+        order_id=order.order_id,
+        executor=order.executor,
+        wallet=order.wallet,
+        side=order.side,
+        token_id=order.token_id,
+        shares=order.shares,
+        limit_price=order.limit_price,
+        body=order.body,
+        fee_bps=fee_bps,
+    )
 
 
 def _remember(known: OrderedDict[OrderId, Any], order_id: OrderId, what: IntentKey | None) -> None:

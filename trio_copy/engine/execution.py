@@ -1,14 +1,14 @@
 """One task from its lane to its end: a straight way down. Steps 5 to 8 of a trade.
 
-Until it is placed, everything may be cancelled: nothing has happened. From there on it runs shielded, with a deadline of its
-own, so that a shutdown neither interrupts a send nor loses what came of it. An outcome that is not proven keeps what it
+Until it is placed, everything may be cancelled: nothing has happened. From there on it runs shielded, and a send has a
+deadline, so that a shutdown neither interrupts a send nor loses what came of it. An outcome that is not proven keeps what it
 holds, and its lane stays closed: the reconciler goes on asking.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 
 import trio
-from attrs import define
+from attrs import define, field, frozen
 
 from trio_copy.accounts import OpenOrder
 from trio_copy.accounts import commands as c
@@ -19,16 +19,19 @@ from trio_copy.clock import WallClock
 from trio_copy.config import EngineSettings
 from trio_copy.copying.filters import check_book
 from trio_copy.copying.follow_book import FollowBook
+from trio_copy.engine.contract import Contract
 from trio_copy.engine.lanes import Lanes, Queued
+from trio_copy.engine.markets import Markets
 from trio_copy.engine.modes import ModeBoard
 from trio_copy.engine.shard import Shard
+from trio_copy.engine.writing import Batch
 from trio_copy.entropy import Entropy
 from trio_copy.errors import ContractBroken, LeaseLost, OrderNotSent, OrderUncertain
 from trio_copy.model.decisions import Code, CopyTask, End, Outcome, Reason, too_late
 from trio_copy.model.fills import Side
 from trio_copy.model.follow_settings import FollowSettings
 from trio_copy.model.orders import ExecutionReport, Market, Order, Status
-from trio_copy.ports import Executor, nowhere
+from trio_copy.ports import nowhere
 
 _SENDS = 3
 """Sends of the same bytes, while the venue certainly has none of them and the deadline allows."""
@@ -42,7 +45,7 @@ _UNFOLLOWED = FollowSettings()
 class Execution:
     """What the workers of one executor carry out."""
 
-    executor: Executor
+    executor: Contract
     lanes: Lanes
     shards: Mapping[int, Shard]
     """Those that are held here."""
@@ -55,85 +58,120 @@ class Execution:
     """Called at each point where a crash would matter."""
     busy: int = 0
     """Tasks in hand."""
+    markets: Markets = field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self.markets = Markets(self.executor.market)
 
     async def run_worker(self) -> None:
         """Carry out one task after the other, until the lanes are closed and empty."""
-        while (queued := await self.lanes.take()) is not None:
-            self.busy += 1
-            try:
-                await self.carry_out(queued)
-            finally:
-                self.busy -= 1
+        while await self._carry_out_in_turn():
+            pass
 
-    async def carry_out(self, queued: Queued) -> None:
-        """Carry out a task in hand as far as it goes. Cancelled before it is placed, it is still waiting."""
+    async def _carry_out_in_turn(self) -> bool:
+        """Carry out tasks until there are no more, or a send has used up its time; returns whether there may be more."""
+        rested = False
+        # One scope for all of them, shielded from where a task is placed to where its end is known, and with the deadline of
+        # the send that is under way: one each is dear.
+        with trio.CancelScope() as scope:
+            while not scope.cancel_called:
+                queued = await self.lanes.take(rested=rested)
+                if queued is None:
+                    return False
+                self.busy += 1
+                try:
+                    rested = await self.carry_out(queued, scope)
+                finally:
+                    self.busy -= 1
+        return True
+
+    async def carry_out(self, queued: Queued, scope: trio.CancelScope) -> bool:
+        """Carry out a task in hand as far as it goes. Cancelled before it is placed, it is still waiting.
+
+        `scope` is the innermost one that is entered; while an order may be under way, it is shielded, and it is used up by a
+        send that takes too long. Returns whether the task was placed: then others had their turn meanwhile.
+        """
+        rested = False
         shard = self.shards.get(queued.shard)
         # A shard that was lost, and may be ours anew, counts for nothing here: it is read again, and decided again.
         if shard is not None and self.lanes.holds(queued):
             try:
-                await self._carry_out(shard, queued)
+                again = True
+                while again:
+                    rested, again = await self._try(shard, queued, scope)
             except LeaseLost as error:
                 shard.lose(error)
         self.lanes.free(queued.lane, queued)
+        return rested
 
-    async def _carry_out(self, shard: Shard, queued: Queued) -> None:
-        while True:
-            self.at("task: in hand")
-            try:
-                # First, so that what is asked about the task and its market is asked after the wait.
-                await self._wait_lease(shard, queued.task)
-                ready = await self._wait_ready(shard, queued.task)
-            except BaseException:
-                self.lanes.give_back(queued)
-                raise
-            if self.lanes.must_give_way(queued):
-                # While the market was asked, its leader has sold again, or a reorg took it back.
-                self.lanes.give_back(queued)
-                return
-            if isinstance(ready, Outcome):
-                self._end(shard, queued, ready)
-                return
-            self.lanes.sending[shard.number] += 1
-            try:
-                with trio.CancelScope(shield=True):
-                    if not await self._place(shard, queued, *ready):
-                        return
-            finally:
-                self.lanes.sending[shard.number] -= 1
+    async def _try(self, shard: Shard, queued: Queued, scope: trio.CancelScope) -> tuple[bool, bool]:
+        """Place a task, send its order and learn what came of it; returns whether it was placed, and shall be again."""
+        task = queued.task
+        self.at("task: in hand")
+        try:
+            await trio.lowlevel.checkpoint_if_cancelled()  # from here on there may be nothing else to wait for
+            # First, so that what is asked about the task and its market is asked after the wait.
+            if self.wall() >= shard.until:
+                await self._wait_lease(shard, task)
+            ready = await self._wait_ready(shard, task)
+        except BaseException:
+            self.lanes.give_back(queued)
+            raise
+        if self.lanes.must_give_way(queued):
+            # While the market was asked, its leader has sold again, or a reorg took it back.
+            self.lanes.give_back(queued)
+            return False, False
+        if isinstance(ready, Outcome):
+            self._end(shard, queued, ready)
+            return False, False
+        settings, market = ready
+        self.lanes.sending[shard.number] += 1
+        scope.shield = True
+        try:
+            placed = self._place(shard, queued, settings, market)
+            if placed is None:
+                return False, False
+            self.at("place: decided")
+            await placed.batch.wait()
+            self.at("place: durable")
+            return True, self._learn(
+                shard, queued, placed.event, await self._submit(shard, placed.event, scope), settings
+            )
+        finally:
+            scope.shield = False
+            self.lanes.sending[shard.number] -= 1
 
     async def _wait_ready(self, shard: Shard, task: CopyTask) -> Outcome | tuple[FollowSettings, Market]:
         """Learn what a decision needs, or why there is none to be made."""
-        settings, market = self._settings_of(task), None
+        settings = self._settings_of(task)
         if isinstance(settings, Outcome):
             return settings
         try:
-            with trio.move_on_after(self.settings.send_timeout_s):
-                market = await self.executor.market(task.intent.token_id)
+            market = await self.markets.of(task.intent.token_id)
         except OrderNotSent as error:
             return refused(error)
-        if market is None:
-            return not_sent(f"the venue said nothing about the market in {self.settings.send_timeout_s:g} s")
-        if self.wall() > task.deadline:
-            return too_late(task, self.wall())
+        now = self.wall()
+        if now > task.deadline:
+            return too_late(task, now)
         unwanted = self._unwanted(task, settings, market)
         if unwanted is not None:
             return unwanted
-        if task.intent.side is Side.BUY:
+        if shard.grants.limit is not None and task.intent.side is Side.BUY:
             cost = worst_cost(task.intent.shares, task.intent.limit_price, market.fee_bps)
             while not shard.grants.covers(task, cost) and await shard.grants.draw(task, cost):
                 pass
         return settings, market
 
-    async def _place(self, shard: Shard, queued: Queued, settings: FollowSettings, market: Market) -> bool:
-        """Place a task, send its order and learn what came of it; returns whether it shall be tried once more."""
+    def _place(self, shard: Shard, queued: Queued, settings: FollowSettings, market: Market) -> "_Placed | None":
+        """Let the account decide about a task; None when there is nothing to be sent for it now."""
         task = queued.task
-        wallet = self.book.terms.followers[task.follower].wallet
+        wallet, prepare = self.book.terms.followers[task.follower].wallet, self.executor.prepare
         offer = c.Offer(
             task=task,
             resting=self.lanes.resting(queued),
             settings=settings,
             market=market,
-            prepare=lambda key, intent: self.executor.prepare(key, intent, wallet, market),
+            prepare=lambda key, intent: prepare(key, intent, wallet, market),
             day=shard.grants.day(task),
             at=self.wall(),
         )
@@ -141,37 +179,42 @@ class Execution:
             effect = shard.act(task.follower, offer)
         except OrderNotSent as error:  # of `prepare`: nothing was decided, and nothing has changed
             self._end(shard, queued, refused(error))
-            return False
+            return None
         self.lanes.placed(queued)
-        placed = next((event for event in effect.events if isinstance(event, e.Placed)), None)
-        if placed is None:
-            return False
-        self.at("place: decided")
-        await effect.batch.wait()
-        self.at("place: durable")
-        events = await self._send(shard, placed.task, placed.order, settings)
-        self.at("send: learned")
-        again = next(
-            (event.task for event in events if isinstance(event, e.Waits) and event.task.attempt > task.attempt), None
-        )
-        if again is None:
-            return False
-        queued.task = again
-        self.lanes.take_again(queued)
-        if shard.met.is_retracted(again.signal.signal_id):
-            shard.retract(again.signal.signal_id)  # while it was being sent there was nothing to suspend
-        return True
+        for event in effect.events:
+            if isinstance(event, e.Placed):
+                return _Placed(event, effect.batch)
+        return None
 
-    async def _send(self, shard: Shard, task: CopyTask, order: Order, settings: FollowSettings) -> Sequence[e.Event]:
-        answer = await self._submit(shard, task, order)
+    def _learn(
+        self,
+        shard: Shard,
+        queued: Queued,
+        placed: e.Placed,
+        answer: ExecutionReport | Outcome | None,
+        settings: FollowSettings,
+    ) -> bool:
+        """Let the account decide what came of a send; returns whether its task shall be tried once more."""
+        task, key, now = placed.task, placed.order.key, self.wall()
+        command: c.Command
         if isinstance(answer, Outcome):
-            return shard.act(task.follower, c.NotSent(key=order.key, outcome=answer, at=self.wall())).events
-        self.at("send: answered")
-        if answer is None:
-            return shard.act(task.follower, c.Doubt(key=order.key, at=self.wall())).events
-        again = task.attempt + 1 < settings.execution.attempts and self.wall() < task.deadline
-        command = c.Answer(key=order.key, report=answer, again=again, at=self.wall())
-        return shard.act(task.follower, command).events
+            command = c.NotSent(key=key, outcome=answer, at=now)
+        elif answer is None:
+            command = c.Doubt(key=key, at=now)
+        else:
+            again = task.attempt + 1 < settings.execution.attempts and now < task.deadline
+            command = c.Answer(key=key, report=answer, again=again, at=now)
+        events = shard.act(task.follower, command).events
+        self.at("send: learned")
+        for event in events:
+            if isinstance(event, e.Waits) and event.task.attempt > task.attempt:
+                queued.task = event.task
+                self.lanes.take_again(queued)
+                if shard.met.is_retracted(event.task.signal.signal_id):
+                    # While it was being sent there was nothing to suspend.
+                    shard.retract(event.task.signal.signal_id)
+                return True
+        return False
 
     async def send_again(self, shard: Shard, open_order: OpenOrder) -> ExecutionReport | None:
         """Send the same bytes of an order that the venue provably does not have; None: nothing was sent, nor will be.
@@ -182,26 +225,40 @@ class Execution:
         task, order = open_order.task, open_order.order
         if open_order.ended or open_order.placed_at < shard.taken_at:
             return None
-        if self._forbidden(shard, task, order) is not None:
+        if self._forbidden(shard, task, order, self.wall()) is not None:
             return None
-        answer = None
-        with trio.move_on_after(self.settings.send_timeout_s, shield=True):
-            answer = await self._ask(order)
+        with trio.CancelScope(shield=True) as scope:
+            answer = await self._ask(order, scope)
         if isinstance(answer, Outcome):
             return None
         return answer or ExecutionReport(order_id=order.order_id, status=Status.UNKNOWN)
 
-    async def _submit(self, shard: Shard, task: CopyTask, order: Order) -> ExecutionReport | Outcome | None:
+    async def _submit(
+        self, shard: Shard, placed: e.Placed, scope: trio.CancelScope
+    ) -> ExecutionReport | Outcome | None:
         """Send the frozen body; an end where it certainly was not sent, None when nobody can say what came of it."""
-        await self._wait_lease(shard, task)
-        # Looked at last of all, for the store may have taken its time.
-        forbidden = self._forbidden(shard, task, order)
-        if forbidden is not None:
-            return forbidden
-        self.at("send: may have been sent")
-        answer = None
-        with trio.move_on_after(self.settings.send_timeout_s):
-            answer = await self._try_to_send(shard, task, order)
+        task, order = placed.task, placed.order
+        now = self.wall()
+        if now >= shard.until:
+            await self._wait_lease(shard, task)
+            now = self.wall()
+        last = min(now + self.settings.send_timeout_s, task.deadline)
+        for attempt in range(1, _SENDS + 1):
+            # Looked at last of all, for the store, or the venue, may have taken its time.
+            forbidden = self._forbidden(shard, task, order, now)
+            if forbidden is not None:
+                return forbidden
+            self.at("send: may have been sent")
+            answer = await self._ask(order, scope)
+            if not isinstance(answer, Outcome):
+                self.at("send: answered")
+                return answer
+            pause = self.entropy.uniform(0, _RESEND_BASE_S * 2**attempt)
+            # Said after the time for it was over, the scope is used up: nothing could wait in it.
+            if attempt == _SENDS or scope.cancel_called or self.wall() + pause > last:
+                break
+            await trio.sleep(pause)
+            now = self.wall()
         return answer
 
     async def _wait_lease(self, shard: Shard, task: CopyTask) -> None:
@@ -210,44 +267,26 @@ class Execution:
         Whoever had it meanwhile, and gave it up again, would have ended what we are about to send. So a write under our
         token has to succeed once the lease is ours again. Raises `LeaseLost` when it does not.
         """
-        if self.wall() < shard.until:
-            return
         while not shard.lost and shard.until <= self.wall() <= task.deadline:  # noqa: ASYNC110  a clock has no event
             await trio.sleep(_LEASE_LOOK_S)
         if self.wall() < shard.until:
             await shard.confirm()
 
-    async def _try_to_send(self, shard: Shard, task: CopyTask, order: Order) -> ExecutionReport | Outcome | None:
-        for attempt in range(1, _SENDS):
-            answer = await self._ask(order)
-            if not isinstance(answer, Outcome):
-                return answer
-            pause = self.entropy.uniform(0, _RESEND_BASE_S * 2**attempt)
-            if self.wall() + pause > task.deadline:
-                return answer
-            await trio.sleep(pause)
-            # Once more, for so may the venue: what was allowed when it was asked first may not be by now.
-            forbidden = self._forbidden(shard, task, order)
-            if forbidden is not None:
-                return forbidden
-        return await self._ask(order)
-
-    async def _ask(self, order: Order) -> ExecutionReport | Outcome | None:
+    async def _ask(self, order: Order, scope: trio.CancelScope) -> ExecutionReport | Outcome | None:
         """Send the frozen body once; see `_submit`."""
         try:
-            return await self.executor.submit(order)
+            return await self.executor.submit(order, scope)
         except OrderNotSent as error:
             return not_sent(str(error))
         except OrderUncertain:
             return None
 
-    def _forbidden(self, shard: Shard, task: CopyTask, order: Order) -> Outcome | None:
+    def _forbidden(self, shard: Shard, task: CopyTask, order: Order, now: float) -> Outcome | None:
         """Say why an order must not leave at this moment.
 
         Raises:
             LeaseLost: somebody else may own the shard by now, and finds the order as one that may have been sent.
         """
-        now = self.wall()
         if shard.lost or now >= shard.until:
             raise LeaseLost(f"the lease of shard {shard.number} ran out before order {order.order_id} was sent")
         if now > task.deadline:
@@ -290,6 +329,13 @@ class Execution:
     def _end(self, shard: Shard, queued: Queued, outcome: Outcome) -> None:
         shard.give_up(queued, outcome)
         self.lanes.placed(queued)
+
+
+@frozen
+class _Placed:
+    event: e.Placed
+    batch: Batch
+    """Durable together with it."""
 
 
 def refused(error: OrderNotSent) -> Outcome:

@@ -1,6 +1,7 @@
 """Leaves positions by the followers' own rules: profits, losses, time, pauses and ends of follows. And redeems winners."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
 
 import trio
 from attrs import define, field
@@ -11,17 +12,16 @@ from trio_copy.accounts import events as e
 from trio_copy.clock import WallClock
 from trio_copy.config import EngineSettings
 from trio_copy.copying.decide import make_task
-from trio_copy.copying.exits import exit_signal, has_rules, wants_out
+from trio_copy.copying.exits import exit_signal, wants_out
 from trio_copy.copying.follow_book import FollowBook
 from trio_copy.copying.sizing import size
 from trio_copy.engine.execution import Execution
 from trio_copy.engine.shard import Shard
-from trio_copy.errors import ExecutorError
+from trio_copy.errors import ExecutorError, LeaseLost
 from trio_copy.model.catalog import Catalog
 from trio_copy.model.decisions import OrderIntent
 from trio_copy.model.follow_settings import FollowSettings
 from trio_copy.model.ids import Address, ChainId, FollowerId, TokenId
-from trio_copy.model.positions import PositionKey
 from trio_copy.model.units import Price
 from trio_copy.ports import Store
 from trio_copy.telemetry.observer import Observer
@@ -29,7 +29,7 @@ from trio_copy.telemetry.observer import Observer
 _DEFAULTS = FollowSettings()
 _TOLD_MOST = 1000
 _ALL_EVERY = 10
-"""Positions that no rule watches are marked at every so many looks."""
+"""Positions that no rule watches are looked at, and marked, at every so many looks."""
 
 
 @define(eq=False, kw_only=True)
@@ -55,55 +55,58 @@ class ExitRules:
     _told: set[tuple[str, str]] = field(factory=set)
 
     async def look(self) -> None:
-        """Look at every open position once."""
-        await self._mark()
+        """Look once at every open position that something may have to be done about."""
+        self._looks += 1
+        everything = self._looks % _ALL_EVERY == 1
+        await self._mark(everything=everything)
         final = self.sealed_number() - self.window_blocks
-        for shard, account, spot in tuple(self._open()):
-            facts = self.catalog.of(spot[1])
-            resolution = None if facts is None else shard.resolved.of(facts.condition_id)
-            if facts is not None and resolution is not None and resolution.block_number <= final:
-                payout = resolution.payout(facts.slot)
-                self._redeem(shard, account, spot, facts.condition_id, payout)
-            else:
-                self._leave(shard, account, spot)
+        for shard in tuple(self.shards.values()):
+            decided = shard.resolved.has_become_final(final) or (everything and len(shard.resolved) > 0)
+            for account, spot in tuple(self._positions(shard, everything=decided)):
+                facts = self.catalog.of(spot[1])
+                resolution = None if facts is None else shard.resolved.of(facts.condition_id)
+                if facts is not None and resolution is not None and resolution.block_number <= final:
+                    payout = resolution.payout(facts.slot)
+                    self._redeem(shard, account, spot, facts.condition_id, payout)
+                else:
+                    self._leave(shard, account, spot)
         await self._forget_follows_that_are_over()
 
     async def mark_all(self) -> None:
         """Ask once more what every position could be sold for: what the books show when nobody looks any more."""
-        self._looks = 0
-        await self._mark()
+        await self._mark(everything=True)
 
-    def _open(self) -> Iterator[tuple[Shard, Account, Spot]]:
-        for shard in self.shards.values():
-            for account in shard.accounts.values():
-                for spot in account.holdings:
-                    yield shard, account, spot
+    def _positions(self, shard: Shard, *, everything: bool) -> Iterator[tuple[Account, Spot]]:
+        """Return the open positions of a shard: all, or those that a follower may leave by himself."""
+        may_leave, accounts = self.book.may_leave, shard.accounts
+        followers: Iterable[FollowerId] = accounts if everything else sorted(may_leave.keys() & accounts.keys())
+        for follower in followers:
+            account = accounts[follower]
+            for spot in account.holdings:
+                if everything or spot[0] in may_leave[follower]:
+                    yield account, spot
 
-    async def _mark(self) -> None:
+    async def _mark(self, *, everything: bool) -> None:
         """Ask what each position could be sold for, once per token; keep the highest since it was opened."""
-        self._looks += 1
-        now, bids = self.wall(), dict[tuple[str, TokenId], Price | None]()
-        for shard, account, spot in tuple(self._open()):
-            follower, (leader, token_id) = account.follower, spot
-            key = (follower, leader, token_id)
-            if follower not in self.book.terms.followers or not (self._looks % _ALL_EVERY == 1 or self._watched(key)):
-                continue
-            executor = self.book.terms.followers[follower].executor
-            if (executor, token_id) not in bids:
-                bids[executor, token_id] = await self._bid(executor, token_id)
-            bid = bids[executor, token_id]
-            if bid is not None:
-                shard.marks.note(key, bid, now)
+        bids: dict[tuple[str, TokenId], Price | None] = {}
+        for shard in tuple(self.shards.values()):
+            for account, (_, token_id) in tuple(self._positions(shard, everything=everything)):
+                venue = (self._executor_of(account.follower), token_id)
+                if venue not in bids:
+                    bids[venue] = await self._bid(*venue)
+        now = self.wall()
         for shard in self.shards.values():
-            shard.marks.drop_all_but(
-                (account.follower, *spot) for account in shard.accounts.values() for spot in account.holdings
-            )
-            shard.writer.tell()
+            # Anew: of what was closed while somebody was asked, nothing is remembered.
+            for account, spot in self._positions(shard, everything=everything):
+                bid = bids.get((self._executor_of(account.follower), spot[1]))
+                if bid is not None:
+                    shard.marks.note((account.follower, *spot), bid, now)
+                    shard.writer.tell()
 
-    def _watched(self, key: PositionKey) -> bool:
-        """Tell whether a rule of the position may need a bid now; the others are only looked at for the books."""
-        terms = self.book.find(key[0], key[1])
-        return terms is not None and (terms.settings.status != "active" or has_rules(terms.settings.leaving))
+    def _executor_of(self, follower: FollowerId) -> str:
+        """Return where a follower trades; nowhere, when the configuration does not name him any more."""
+        followers = self.book.terms.followers
+        return followers[follower].executor if follower in followers else ""
 
     async def _bid(self, executor: str, token_id: TokenId) -> Price | None:
         execution = self.executions.get(executor)
@@ -166,6 +169,10 @@ class ExitRules:
     async def _forget_follows_that_are_over(self) -> None:
         if not self.book.leaving:
             return
+        for number, shard in tuple(self.shards.items()):
+            # Whoever holds nothing need not be at hand.
+            with suppress(LeaseLost):
+                await shard.load([follower for follower, _ in self.book.leaving if self.shard_of(follower) == number])
         now, flat = self.wall(), {key for key in self.book.leaving if self._is_flat(*key)}
         self._flat_since = {key: self._flat_since.get(key, now) for key in flat}
         # An entry that was under way when the follow was ended may still come in; after its deadline, none does.

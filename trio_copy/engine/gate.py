@@ -145,7 +145,7 @@ class Gate:
         match answer:
             case New(first=first):
                 shard.resume(first)  # what an earlier owner had suspended of it
-                self._decide(shard, evolve(signal, signal_id=first), follows)
+                self._decide(shard, signal if first == signal.signal_id else evolve(signal, signal_id=first), follows)
                 return True
             case Copy():
                 own = self._own_name(signal)

@@ -24,13 +24,14 @@ _DAYS_KEPT = 4
 
 @define(eq=False)
 class _Day:
+    name: str
     granted: int = 0
     spent: int = 0
-    held: dict[IntentKey, int] = field(factory=dict)
+    held: int = 0
 
     @property
     def left(self) -> int:
-        return max(0, self.granted - self.spent - sum(self.held.values()))
+        return max(0, self.granted - self.spent - self.held)
 
 
 @define(eq=False, kw_only=True)
@@ -46,7 +47,8 @@ class Grants:
     at: Callable[[str], None] = nowhere
     """Called at each point where a crash would matter."""
     _days: dict[str, _Day] = field(factory=dict)
-    _day_of_order: dict[IntentKey, str] = field(factory=dict)
+    _held: dict[IntentKey, tuple[_Day, int]] = field(factory=dict)
+    """What each open order may cost, and of which day."""
     _changed: set[str] = field(factory=set)
     _drawing: trio.Lock = field(factory=trio.Lock)
 
@@ -63,16 +65,15 @@ class Grants:
     async def draw(self, task: CopyTask, cost: Usd) -> bool:
         """Draw enough for an entry; False when there is no more. The grant is durable when this returns."""
         assert self.limit is not None
-        name = day_of(task.signal.block_time)
         # One at a time: a draw of less gives back, and two at once would each believe what it drew itself.
         async with self._drawing:
             if self.covers(task, cost):
                 return True
             day = self._of(task)
-            used = day.spent + sum(day.held.values())
+            used = day.spent + day.held
             least = used + cost.micro
             more = self.limit.micro if self.alone else least + max(0, self.limit.micro - used) // _PARTS
-            granted = await self.control.draw(f"day {name}", self.shard, more, self.limit.micro)
+            granted = await self.control.draw(f"day {day.name}", self.shard, more, self.limit.micro)
             if granted > day.granted and self.forgetting is not None and not await self.forgetting.is_steady():
                 return False  # others may have spent what this looks free
             day.granted = granted
@@ -90,20 +91,22 @@ class Grants:
 
     def hold(self, key: IntentKey, task: CopyTask, cost: Usd) -> None:
         """Set aside what an entry may cost."""
-        if cost:
-            self._of(task).held[key] = cost.micro
-            self._day_of_order[key] = day_of(task.signal.block_time)
+        if cost.micro and key not in self._held:
+            day = self._of(task)
+            day.held += cost.micro
+            self._held[key] = (day, cost.micro)
 
     def spend(self, key: IntentKey, learned: Learned) -> None:
         """Turn what an entry held into what it has cost."""
-        name = self._day_of_order.pop(key, None)
-        if name is None:
+        held = self._held.pop(key, None)
+        if held is None:
             return
-        day, spent = self._days[name], spent_by(learned.report)
-        del day.held[key]
+        day, cost = held
+        day.held -= cost
+        spent = spent_by(learned.report)
         if spent:
             day.spent += spent
-            self._changed.add(name)
+            self._changed.add(day.name)
 
     def restore(self, orders: Sequence[OpenOrder]) -> None:
         """Set aside again what the open orders of an earlier owner may cost."""
@@ -133,9 +136,13 @@ class Grants:
         try:
             for (kind, name), body in documents.items():
                 if kind == "spent":
-                    self._days[name] = _Day(spent=number_of(body[1]))
+                    self._days[name] = _Day(name, spent=number_of(body[1]))
         except (ValueError, TypeError, IndexError) as error:
             raise PlainError(f"expected what a shard has spent: {error}") from error
 
     def _of(self, task: CopyTask) -> _Day:
-        return self._days.setdefault(day_of(task.signal.block_time), _Day())
+        name = day_of(task.signal.block_time)
+        day = self._days.get(name)
+        if day is None:
+            day = self._days[name] = _Day(name)
+        return day

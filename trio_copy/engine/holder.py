@@ -2,18 +2,23 @@
 
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 
 import trio
 from attrs import define, field
 
 from trio_copy.clock import WallClock
+from trio_copy.engine.at_hand import AtHand
 from trio_copy.engine.forgetting import Forgetting
 from trio_copy.engine.grants import Grants
 from trio_copy.engine.lanes import LaneKey, Lanes
+from trio_copy.engine.marks import Marks
 from trio_copy.engine.met import Met
+from trio_copy.engine.paperwork import announce
 from trio_copy.engine.progress import Progress
 from trio_copy.engine.resolved import Resolved
 from trio_copy.engine.shard import Shard
+from trio_copy.engine.taking_over import everything, recover, take_over
 from trio_copy.engine.writing import Writer
 from trio_copy.errors import LeaseLost, StoreForgot
 from trio_copy.model.catalog import Catalog
@@ -74,8 +79,10 @@ class Holder:
             shard=number,
             token=lease.token,
             before_write=lambda batch: shard.before_write(batch),
+            announce=partial(announce, self.observer),
             at=self.at,
         )
+        marks = Marks()
         shard = Shard(
             number=number,
             store=self.store,
@@ -95,13 +102,15 @@ class Holder:
                 at=self.at,
             ),
             resolved=Resolved(),
+            marks=marks,
+            at_hand=AtHand(shard=number, store=self.store.accounts, writer=writer, catalog=self.catalog, marks=marks),
             lane_of=self.lane_of,
             shards=self.shards,
             on_lost=self.lose,
             until=float("inf") if self.alone else lease.until,
             at=self.at,
         )
-        await shard.take_over(heads)
+        await take_over(shard, heads)
         self.at("take over: read")
         self.shards[number] = shard
         # Whatever was armed before was not read for this owner of it.
@@ -207,7 +216,7 @@ class Holder:
 
     async def _run_recovery(self, shard: Shard) -> None:
         with suppress(LeaseLost):  # whoever has it now goes on
-            await shard.run_recovery()
+            await recover(shard)
 
     async def _write_again(self, shard: Shard) -> bool:
         """Write a shard whole once more, as its living owner knows it, if it is still his; False: to be tried again."""
@@ -233,4 +242,4 @@ class Holder:
         if shard.lost:
             # The store has forgotten the lease as well, and it was found out meanwhile: the next owner begins anew.
             raise LeaseLost(f"shard {shard.number} was given up while it was read")
-        await shard.writer.write_again(lease.token, shard.everything(), stored)
+        await shard.writer.write_again(lease.token, everything(shard), stored)

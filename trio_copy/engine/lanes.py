@@ -30,14 +30,13 @@ class Queued:
     suspended: bool = False
     in_hand: bool = False
     """Whether a worker has it."""
+    is_exit: bool = field(init=False)
+    spot: PositionKey = field(init=False)
 
-    @property
-    def is_exit(self) -> bool:
-        return self.task.intent.side is Side.SELL
-
-    @property
-    def spot(self) -> PositionKey:
-        return (self.task.follower, self.task.signal.leader, self.task.intent.token_id)
+    def __attrs_post_init__(self) -> None:
+        task = self.task
+        self.is_exit = task.intent.side is Side.SELL
+        self.spot = (task.follower, task.signal.leader, task.intent.token_id)
 
 
 @define(eq=False)
@@ -72,7 +71,6 @@ class Lanes:
     _entries_waiting: OrderedDict[TaskId, Queued] = field(factory=OrderedDict)
     """The entries among them: an exit may evict the oldest that nobody has in hand."""
     _by_spot: defaultdict[PositionKey, dict[TaskId, Queued]] = field(factory=lambda: defaultdict(dict))
-    _by_signal: defaultdict[SignalId, dict[TaskId, Queued]] = field(factory=lambda: defaultdict(dict))
     _due: list[tuple[float, int, Queued]] = field(factory=list)
     """What waits for its time."""
     sending: Counter[int] = field(factory=Counter)
@@ -126,13 +124,17 @@ class Lanes:
         """Let a task wait that was waiting before, room or not."""
         self._insert(queued, now)
 
-    async def take(self) -> Queued | None:
-        """Wait for a task that may be placed now, and take it with its lane; None once everything is over."""
+    async def take(self, *, rested: bool = False) -> Queued | None:
+        """Wait for a task that may be placed now, and take it with its lane; None once everything is over.
+
+        Others get their turn first, unless whoever asks has `rested`: he has waited for something just now.
+        """
         await trio.lowlevel.checkpoint_if_cancelled()
         while True:
             queued = self.take_nowait()
             if queued is not None:
-                await trio.lowlevel.cancel_shielded_checkpoint()
+                if not rested:
+                    await trio.lowlevel.cancel_shielded_checkpoint()
                 return queued
             if self._closed and not self._pending:
                 await trio.lowlevel.cancel_shielded_checkpoint()
@@ -248,7 +250,9 @@ class Lanes:
         return len(mine)
 
     def _of_signal(self, signal: SignalId, shard: int) -> list[Queued]:
-        return [queued for queued in self._by_signal.get(signal, {}).values() if queued.shard == shard]
+        # Looked for among all: a reorg is rare, and a table of them would have to follow every task.
+        of_signal = (queued for queued in self._queued.values() if queued.task.signal.signal_id == signal)
+        return [queued for queued in of_signal if queued.shard == shard]
 
     def take_late(self, now: float) -> list[Queued]:
         """Take out what is past its deadline, apart from what a worker has in hand."""
@@ -313,7 +317,6 @@ class Lanes:
         if not queued.is_exit:
             self._entries_waiting[task.task_id] = queued
         self._by_spot[queued.spot][task.task_id] = queued
-        self._by_signal[task.signal.signal_id][task.task_id] = queued
 
     def _line_up(self, queued: Queued) -> None:
         _insert_in_order(self._lanes[queued.lane].of(queued), queued)
@@ -342,11 +345,10 @@ class Lanes:
         del self._queued[task.task_id]
         self._in_hand -= queued.in_hand
         self._entries_waiting.pop(task.task_id, None)
-        for table, key in ((self._by_spot, queued.spot), (self._by_signal, task.signal.signal_id)):
-            mine = table[key]  # type: ignore[index]
-            mine.pop(task.task_id, None)
-            if not mine:
-                del table[key]  # type: ignore[arg-type]
+        mine = self._by_spot[queued.spot]
+        del mine[task.task_id]
+        if not mine:
+            del self._by_spot[queued.spot]
         self._tell_if_closed()
 
     def _tell_if_closed(self) -> None:

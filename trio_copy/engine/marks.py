@@ -1,6 +1,6 @@
 """What the open positions of a shard could be sold for. A lost mark costs a peak, never money. Sync."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 
 from attrs import define, field
 
@@ -24,10 +24,9 @@ class Marks:
         self._marks[key] = Mark(price=bid, peak=bid if before is None else max(bid, before.peak), at=at)
         self._changed[key] = None
 
-    def drop_all_but(self, keys: Iterable[PositionKey]) -> None:
-        """Forget the marks of positions that are closed."""
-        for key in self._marks.keys() - set(keys):
-            del self._marks[key]
+    def drop(self, key: PositionKey) -> None:
+        """Forget the mark of a position that is closed."""
+        if self._marks.pop(key, None) is not None:
             self._changed[key] = None
 
     def take_changes(self) -> Iterator[tuple[FollowerId, str, Plain | None]]:

@@ -11,88 +11,41 @@ what waits, housekeeping is cancelled, the last writes are made, the executors a
 """
 
 from collections import Counter
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from functools import partial
 
 import trio
 from attrs import define, field
 
 from trio_copy.accounts import OpenOrder
-from trio_copy.chain.dial import Dial
-from trio_copy.chain.endpoints import Endpoint, EndpointPool
+from trio_copy.chain.endpoints import EndpointPool
 from trio_copy.chain.feed import FeedItem
-from trio_copy.chain.filters import FilterBoard, build_filters
+from trio_copy.chain.filters import FilterBoard
 from trio_copy.chain.scanner import Scanner
-from trio_copy.chain.subscriber import follow_endpoint
 from trio_copy.chain.watchdogs import Watchdogs
-from trio_copy.clock import AnchoredClock, WallClock
 from trio_copy.config import Settings
 from trio_copy.copying.follow_book import FollowBook
-from trio_copy.engine.calls import Calls
 from trio_copy.engine.execution import Execution
 from trio_copy.engine.exit_rules import ExitRules
 from trio_copy.engine.gate import Gate
-from trio_copy.engine.hearing import carry_out_requests
 from trio_copy.engine.holder import Holder
+from trio_copy.engine.housekeeping import Housekeeping
+from trio_copy.engine.intake import Intake
 from trio_copy.engine.keeper import Keeper
 from trio_copy.engine.lanes import Lanes
 from trio_copy.engine.modes import ModeBoard
 from trio_copy.engine.plan import Plan
-from trio_copy.engine.read_leaders import ReadLeaders
 from trio_copy.engine.reconciler import Reconciler
-from trio_copy.engine.supervisor import Backoff, RestartBudget, keep_running
-from trio_copy.entropy import Entropy
-from trio_copy.errors import ChainError, ConfigError, LeaseLost, RestartBudgetExhausted, StoreError
-from trio_copy.model.catalog import TokenFacts
-from trio_copy.model.control import Instance, Lease, Mode, shard_lease
-from trio_copy.model.decisions import Code, End, Outcome, Reason, retracted, too_late
-from trio_copy.model.logs import Checkpoint
-from trio_copy.ports import InThread, LogFilter, Quotes, Store, nowhere, to_thread_run_sync
-from trio_copy.telemetry.observer import Observer
+from trio_copy.engine.seams import Seams
+from trio_copy.engine.sole_owner import SoleOwner
+from trio_copy.errors import ConfigError, LeaseLost, RestartBudgetExhausted
+from trio_copy.model.control import Mode
+from trio_copy.model.decisions import Code, End, Outcome, Reason
+from trio_copy.ports import Store
 from trio_copy.telemetry.status import EndpointStatus, Status
 
 _LEAVE_S = 2.0
 """How long an end may take to leave the store and give its shards up; after that they run out by themselves."""
-_LEASE_RENEWALS = 3
-"""Renewals per lease: one may fail without losing it."""
-_ASK_AGAIN_S = 1.0
-_EXPIRE_EVERY_S = 0.25
-_TICK_EVERY_S = 1.0
-_REQUESTS_EVERY_S = 1.0
-
-
-@define(eq=False, kw_only=True)
-class Seams:
-    """Everything a service takes from the world, so that a test can bring a world of its own."""
-
-    dial: Dial
-    wall: WallClock
-    clock: AnchoredClock | None = None
-    """The wall clock once more, where it is one that can be set."""
-    entropy: Entropy
-    observer: Observer
-    quotes: Quotes | None = None
-    play: Callable[[trio.MemorySendChannel[FeedItem]], Awaitable[None]] | None = None
-    """Feeds the pipeline in place of nodes, until it returns: for replays."""
-    on_item: Callable[[FeedItem], None] = lambda item: None
-    """Hears everything that reaches the pipeline, for recordings."""
-    facts: Sequence[TokenFacts] = ()
-    """What is known about tokens besides the catalog's file."""
-    in_thread: InThread = to_thread_run_sync
-    at: Callable[[str], None] = nowhere
-    """Called at each point where a crash would matter."""
-    throwaway: bool = False
-    """Whether the run is a trial, of which a store keeps nothing."""
-    from_head: bool = False
-    """Whether the first start forgets how far an earlier run had come, because a person says so."""
-    instance: str = "instance-1"
-    """Names this process among those that share a store."""
-    calls: Calls = field(init=False)
-    """Drives calls into plugins, and knows which are under way."""
-
-    def __attrs_post_init__(self) -> None:
-        self.calls = Calls(self.observer.on_alert)
 
 
 @define(eq=False, kw_only=True)
@@ -103,7 +56,6 @@ class Service:
     seams: Seams
     store: Store
     book: FollowBook
-    follows_version: int
     lanes: Mapping[str, Lanes]
     executions: Mapping[str, Execution]
     holder: Holder
@@ -115,13 +67,12 @@ class Service:
     gate: Gate
     reconciler: Reconciler
     exit_rules: ExitRules
-    reads: ReadLeaders
-    keeper: Keeper | None
-    """Leases the shards of a store that several instances share; None where there is one instance."""
+    intake: Intake
+    housekeeping: Housekeeping
+    owner: Keeper | SoleOwner
+    """Leases the shards of a store that several instances share, or the only one."""
     quarantine: Counter[str]
     """Unusable things that came from outside, by kind."""
-    was_paused: bool = False
-    """Whether there was a time with no shard to read."""
     abandoned: int = 0
     """Tasks that a drain had no time for."""
     found_open: int = 0
@@ -129,11 +80,9 @@ class Service:
     left_open: Sequence[OpenOrder] = ()
     """Orders that nobody could prove before the end."""
     _feed: tuple[trio.MemorySendChannel[FeedItem], trio.MemoryReceiveChannel[FeedItem]]
-    _lease: Lease | None = None
-    """Of the only shard, where there is one instance."""
     _last: Status | None = None
     _starting: trio.CancelScope = field(factory=trio.CancelScope)
-    _intake: trio.CancelScope = field(factory=trio.CancelScope)
+    _reading: trio.CancelScope = field(factory=trio.CancelScope)
     _work: trio.CancelScope = field(factory=trio.CancelScope)
     _draining: trio.Event = field(factory=trio.Event)
 
@@ -165,7 +114,7 @@ class Service:
                 self._last, self.left_open = self.status(), self.reconciler.left_open()
                 try:
                     with trio.move_on_after(_LEAVE_S, shield=True):
-                        await self._leave_store()
+                        await self.owner.leave()
                 finally:
                     self.holder.stop()
         if gave_up:
@@ -173,17 +122,10 @@ class Service:
 
     async def _begin(self) -> None:
         """Become the owner of accounts, before anything else runs."""
-        if self.keeper is not None:
-            await self.keeper.enter()
-        else:
-            while (lease := await self._acquire_only_shard()) is None:
-                self._step("waiting", "somebody else, a command perhaps, has the accounts for a moment")
-                await trio.sleep(_ASK_AGAIN_S)
-            self._lease = lease
-            await self.holder.begin(0, lease)
+        await self.owner.enter()
         self.found_open = self._count_open_tasks()
-        await self._load_positions()
-        self.narrow()
+        await self.housekeeping.load_positions()
+        self.intake.narrow()
 
     def _count_open_tasks(self) -> int:
         """Count the tasks that have not ended: each is in a lane, waits in an account, has an order, or is a dead letter."""
@@ -194,39 +136,24 @@ class Service:
                 tasks |= {one.task.task_id for one in account.orders.values() if not one.ended}
         return len(tasks)
 
-    async def _acquire_only_shard(self) -> Lease | None:
-        return await self.store.control.acquire(shard_lease(0), self.seams.instance, self.holder.lease_s)
-
-    async def _load_positions(self) -> None:
-        """Have every account at hand that holds something: its exit rules are looked at from now on."""
-        held = await self.store.history.documents("position")
-        followers = dict.fromkeys(document.follower for document in held)
-        for number, shard in tuple(self.holder.shards.items()):
-            try:
-                await shard.load([follower for follower in followers if self.plan.shard_of(follower) == number])
-            except LeaseLost as error:
-                shard.lose(error)
-        self._step("positions", f"{len(held)} positions loaded")
-
     async def _run(  # noqa: ASYNC128  the intake calls started()
         self, task_status: trio.TaskStatus[None], gave_up: list[RestartBudgetExhausted]
     ) -> None:
         async with trio.open_nursery() as housekeeping:
             for task in (
-                self._keep_lease,
-                self._reconcile,
-                self._tick,
-                self._hear_requests,
-                self._refresh_follows,
-                self._refresh_mode,
-                self._look_at_exit_rules,
+                self.owner.run,
+                self.housekeeping.reconcile,
+                self.housekeeping.tick,
+                self.housekeeping.hear_requests,
+                self.housekeeping.refresh_follows,
+                self.housekeeping.refresh_mode,
+                self.housekeeping.look_at_exit_rules,
             ):
                 housekeeping.start_soon(task)
             if self.keeper is not None:
-                housekeeping.start_soon(self.keeper.run)
-                housekeeping.start_soon(self._follow_shards, self.keeper)
+                housekeeping.start_soon(self.housekeeping.follow_shards, self.keeper, self.drain)
             for lanes in self.lanes.values():
-                housekeeping.start_soon(self._expire, lanes)
+                housekeeping.start_soon(self.housekeeping.expire, lanes)
             housekeeping.start_soon(self._limit_drain)
             with self._work:
                 async with trio.open_nursery() as workers:
@@ -270,22 +197,16 @@ class Service:
                 "unproven-at-exit", f"{unproven} orders may have been sent, and nobody knows yet"
             )
 
-    async def _leave_store(self) -> None:
-        if self.keeper is not None:
-            await self.keeper.leave()
-            return
-        # A store that fails now must not hide how the run ended: the entry is then shown as dead by its last heartbeat.
-        with suppress(StoreError):
-            await self.holder.end(0)
-            if self._lease is not None:
-                await self.store.control.release(self._lease)
-            await self.store.control.leave(self.seams.instance)
-
     def drain(self) -> None:
         """Close the intake and finish what was admitted, for at most `engine.drain_s`."""
         self._starting.cancel()
-        self._intake.cancel()
+        self._reading.cancel()
         self._draining.set()
+
+    @property
+    def keeper(self) -> Keeper | None:
+        """Leases the shards of a store that several instances share; None where there is one instance."""
+        return self.owner if isinstance(self.owner, Keeper) else None
 
     @property
     def draining(self) -> bool:
@@ -351,7 +272,7 @@ class Service:
         await put_follows_of_file(self.store, settings)
         _, follows = await self.store.follows.load()
         self.book.replace_all(follows)
-        self.narrow()
+        self.intake.narrow()
         parts = ("engine", "chain", "endpoint", "plugins", "devnet", "shards", "executor", "store", "decoder")
         return [part for part in parts if getattr(old, part) != getattr(settings, part)]
 
@@ -362,14 +283,14 @@ class Service:
         async with trio.open_nursery() as stages:
             stages.start_soon(self.gate.run, receive, name="gate")
             try:
-                with send, self._intake:
+                with send, self._reading:
                     if self.seams.play is not None:
                         task_status.started()
                         await self.seams.play(send)
                     elif self.keeper is None:
-                        await self._run_intake(task_status)
+                        await self.intake.run(task_status)
                     else:
-                        await self._read_shards(self.keeper, task_status)
+                        await self.intake.run_for_shards(self.keeper, task_status)
             except BaseExceptionGroup as group:
                 exhausted, rest = group.split(RestartBudgetExhausted)
                 if exhausted is None or rest is not None:
@@ -377,178 +298,6 @@ class Service:
                 gave_up.append(_leaf(exhausted))
                 await self.store.control.set_mode(Mode.HALT_NEW, self.plan.redactor.redact(str(gave_up[0])))
                 self.seams.observer.on_alert("intake-gave-up", str(gave_up[0]))
-
-    async def _read_shards(  # noqa: ASYNC128  the intake calls started()
-        self, keeper: Keeper, task_status: trio.TaskStatus[None]
-    ) -> None:
-        """Read while there is a shard to read for, and from its checkpoint on whenever one comes."""
-        if not self.holder.shards:
-            self._pause()
-            task_status.started()
-            task_status = trio.TASK_STATUS_IGNORED
-        while True:
-            await keeper.wait_shards()
-            seen = keeper.gained
-            async with trio.open_nursery() as reading:
-                reading.start_soon(self._run_intake, task_status)
-                await keeper.wait_change(seen)
-                reading.cancel_scope.cancel()
-            task_status = trio.TASK_STATUS_IGNORED
-            if not self.holder.shards:
-                self._pause()
-
-    def _pause(self) -> None:
-        self.was_paused = True
-        self._step("paused", "no account is ours; nothing is subscribed to")
-
-    async def _run_intake(self, task_status: trio.TaskStatus[None]) -> None:
-        settings = self.plan.settings.engine
-        budget = RestartBudget(settings.restarts, settings.restart_window_s)
-        async with trio.open_nursery() as intake:
-            intake.start_soon(self.watchdogs.run, name="watchdogs")
-            for endpoint in self.pool.endpoints:
-                intake.start_soon(
-                    partial(
-                        keep_running,
-                        partial(
-                            follow_endpoint,
-                            endpoint,
-                            dial=self.seams.dial,
-                            settings=self.plan.settings.chain,
-                            pool=self.pool,
-                            board=self.board,
-                            send=self._feed[0],
-                            wall=self.seams.wall,
-                            next_wait=self._backoff().next_wait,
-                        ),
-                        backoff=self._backoff(),
-                        budget=budget,
-                        others_alive=partial(self._others_alive, endpoint),
-                        armed=self._armed,
-                        on_failure=partial(self._endpoint_failed, endpoint),
-                    ),
-                    name=f"endpoint {endpoint.name}",
-                )
-            await self.scanner.arm(self._checkpoint(), self.holder.begin_arming())
-            self._step("subscribed", f"{len(self.board.filters)} filters over {len(self.reads)} leaders")
-            await intake.start(self.scanner.run)
-            task_status.started()
-
-    def _checkpoint(self) -> Checkpoint | None:
-        """Return the block that is read on from: the lowest that a shard has passed."""
-        sealed = self.gate.sealed
-        # A devnet begins anew with each run: what an earlier one has left says nothing about this chain.
-        if self.plan.settings.devnet is not None or (self.seams.from_head and sealed is None):
-            return None
-        stored = [shard.checkpoint for shard in self.holder.shards.values()]
-        known = [checkpoint for checkpoint in stored if checkpoint is not None]
-        return min(known, key=lambda checkpoint: checkpoint.number, default=None)
-
-    def _backoff(self) -> Backoff:
-        settings = self.plan.settings.engine
-        return Backoff(settings.backoff_base_s, settings.backoff_max_s, self.seams.entropy)
-
-    def _others_alive(self, endpoint: Endpoint) -> bool:
-        return any(other is not endpoint and not other.unreadable for other in self.pool.live)
-
-    def _armed(self) -> bool:
-        return self.gate.sealed is not None
-
-    def _endpoint_failed(self, endpoint: Endpoint, failure: ChainError, wait_s: float) -> None:
-        endpoint.failures += 1
-        endpoint.last_error = str(failure)
-        self.pool.note_lost(endpoint, f"{failure}; again in {wait_s:.2f} s")
-
-    async def _keep_lease(self) -> None:
-        """Show that this instance lives, where nobody shares the store: commands see it, and ask it."""
-        if self._lease is None:
-            return
-        me = Instance(instance=self.seams.instance, shards=(0,), started_at=self.seams.wall())
-        while True:
-            await self.store.control.beat(self.watchdogs.describe(me))
-            try:
-                self._lease = await self.store.control.renew(self._lease, self.holder.lease_s)
-            except LeaseLost:
-                # This process stood still for long. The store's own token says whether anybody has written meanwhile.
-                self._lease = await self._acquire_only_shard() or self._lease
-            with trio.move_on_after(self.holder.lease_s / _LEASE_RENEWALS):
-                await self.watchdogs.wait_changed()  # so that whoever asks the store hears of it at once
-
-    async def _follow_shards(self, keeper: Keeper) -> None:
-        """Read other leaders when shards come or go, look at what they hold, and end when somebody asked for it."""
-        seen = keeper.gained
-        while not keeper.drain_asked.is_set():
-            if keeper.gained == seen:
-                await keeper.wait_news()
-            self.narrow()
-            if keeper.gained != seen:
-                seen = keeper.gained
-                await self._load_positions()
-        self.drain()
-
-    async def _reconcile(self) -> None:
-        while True:
-            await trio.sleep(self.plan.settings.engine.reconcile_every_s)
-            await self.reconciler.look()
-
-    async def _expire(self, lanes: Lanes) -> None:
-        """End what has become too old, and let what has come to its time be placed, whatever the workers do."""
-        while True:
-            await lanes.wait_queued()
-            now = self.seams.wall()
-            lanes.push_due(now)
-            for queued in lanes.take_late(now):
-                shard = self.holder.shards.get(queued.shard)
-                if shard is not None:
-                    outcome = retracted(queued.task) if queued.suspended else too_late(queued.task, now)
-                    shard.give_up(queued, outcome)
-            await trio.sleep(_EXPIRE_EVERY_S)
-
-    async def _tick(self) -> None:
-        """End what waits in accounts in vain."""
-        while True:
-            await trio.sleep(_TICK_EVERY_S)
-            for shard in self.holder.shards.values():
-                shard.tick()
-
-    async def _hear_requests(self) -> None:
-        """Carry out what people ask of the owner of their accounts, where a command can reach them at all."""
-        while self.plan.store.plugin.durable:
-            for shard in tuple(self.holder.shards.values()):
-                with suppress(LeaseLost):  # whoever has it now is asked
-                    await carry_out_requests(shard)
-            await trio.sleep(_REQUESTS_EVERY_S)
-
-    async def _refresh_follows(self) -> None:
-        version = self.follows_version
-        while True:
-            changes = await self.store.follows.wait_changes(version)
-            for change in changes:
-                version = max(version, change.version)
-                if change.removed:
-                    self.book.remove(change.follow)
-                elif not self.book.put(change.follow):
-                    unknown = f"{change.follow.follower} copies {change.follow.leader}"
-                    self.seams.observer.on_alert("unknown-follower", f"{unknown}, but is no configured follower")
-            self.narrow()
-
-    def narrow(self) -> None:
-        """Let the endpoints subscribe to the leaders that are read here."""
-        self.reads.count()
-        if self.board.replace(wanted_filters(self.plan, self.reads)):
-            self._step("filters", f"{len(self.board.filters)} filters over {len(self.reads)} leaders")
-
-    async def _look_at_exit_rules(self) -> None:
-        while True:
-            await trio.sleep(self.plan.settings.engine.exits_every_s)
-            await self.exit_rules.look()
-
-    async def _refresh_mode(self) -> None:
-        while True:
-            before, self.mode.modes = self.mode.modes, await self.store.control.wait_modes(self.mode.modes.version)
-            for scope, change in self.mode.modes.by_scope.items():
-                if before.by_scope.get(scope) != change:
-                    self.seams.observer.on_alert("mode", f"{scope}: {change.mode.value}: {change.why}")
 
     async def _wait_proven(self) -> None:
         """Give unproven outcomes what is left of the drain's time; housekeeping keeps looking them up too."""
@@ -571,11 +320,6 @@ def _leaf(group: BaseExceptionGroup[RestartBudgetExhausted]) -> RestartBudgetExh
         error = error.exceptions[0]
     assert isinstance(error, RestartBudgetExhausted)
     return error
-
-
-def wanted_filters(plan: Plan, reads: ReadLeaders) -> tuple[LogFilter, ...]:
-    """Ask the plan's decoders what to subscribe to for the leaders that are read here."""
-    return build_filters(plan.decoders.values(), sorted(reads), plan.settings.chain.leaders_per_subscription)
 
 
 async def put_follows_of_file(store: Store, settings: Settings) -> None:

@@ -6,26 +6,26 @@ the batch. The checkpoint rides along with the effects that it vouches for.
 
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from functools import partial
 
 import trio
-from attrs import define, field, frozen
+from attrs import define, field
 
 from trio_copy.accounts import Account, OpenOrder, OrderState
 from trio_copy.accounts import commands as c
 from trio_copy.accounts import events as e
-from trio_copy.accounts.documents import document_of, documents_of
 from trio_copy.accounts.orders import not_sent
 from trio_copy.accounts.plain import Plain
-from trio_copy.accounts.telling import SkipTold, TaskEnd, Told
+from trio_copy.accounts.telling import SkipTold, Told
 from trio_copy.clock import WallClock
+from trio_copy.engine.at_hand import AtHand
 from trio_copy.engine.grants import Grants
 from trio_copy.engine.lanes import LaneKey, Lanes, Queued
 from trio_copy.engine.marks import Marks
 from trio_copy.engine.met import Met
+from trio_copy.engine.paperwork import put, put_account
 from trio_copy.engine.progress import Progress
 from trio_copy.engine.resolved import Resolved
-from trio_copy.engine.stored import stored_account, stored_fact
+from trio_copy.engine.stored import stored_fact
 from trio_copy.engine.writing import Batch, Writer
 from trio_copy.errors import LeaseLost
 from trio_copy.model.catalog import Catalog
@@ -34,22 +34,22 @@ from trio_copy.model.fills import Side
 from trio_copy.model.ids import FollowerId, IntentKey, SignalId, task_id
 from trio_copy.model.logs import BlockRef, Checkpoint
 from trio_copy.model.signals import Signal
-from trio_copy.ports import NOBODY, Document, Heads, Store, nowhere
-from trio_copy.records import read_plain, write_plain
-from trio_copy.telemetry.observer import Finished, Observer
+from trio_copy.ports import NOBODY, Store, nowhere
+from trio_copy.telemetry.observer import Observer
 
-_LOAD_AT_ONCE = 1000
-"""Accounts that one read of the store brings."""
-_TRIES = 3
-"""How often a task is taken up by processes that end uncleanly before it becomes a dead letter."""
 _FORGET_EVERY_S = 10.0
+_KEPT_S = 600.0
+"""An account that has nothing open, and that nothing happened to for so long, is read again when it is needed. Not sooner:
+to a store that forgot its last moments they are told anew by whoever has them at hand."""
+_RECENT_MOST = 8
+"""An account that knows of more signals is asked to forget before it is written: each of them is in its document."""
 _RETRACTABLE_S = 1800.0
 """How long the details of a signal are remembered that a reorg may still take back: longer than any window is deep."""
 RUNNING = ("running", "")
 """The document that stands while somebody owns the shard; its owner takes it away at a good end."""
 
 
-@frozen
+@define(eq=False)
 class Effect:
     """What a command has changed."""
 
@@ -72,14 +72,15 @@ class Shard:
     progress: Progress
     grants: Grants
     resolved: Resolved
-    marks: Marks = field(factory=Marks)
+    marks: Marks
     lane_of: Callable[[CopyTask], LaneKey]
     """What must not run beside a task, by its executor."""
     shards: Mapping[int, "Shard"]
     """Those that are held here: their tasks share the lanes."""
     on_lost: Callable[["Shard", LeaseLost], None]
     """Told when it turns out to be somebody else's."""
-    accounts: dict[FollowerId, Account] = field(factory=dict)
+    at_hand: AtHand
+    accounts: dict[FollowerId, Account] = field(init=False)
     """Those at hand."""
     unproven: dict[IntentKey, OpenOrder] = field(factory=dict)
     """Orders that the reconciler has to ask about, as they became so: unknown, or matched and not settled."""
@@ -102,54 +103,23 @@ class Shard:
     _touched: dict[FollowerId, Account] = field(factory=dict)
     """Accounts that something happened to since the last write."""
     _forgot_at: float = 0.0
-    _followed: trio.Event = field(factory=trio.Event)
-    _loading: trio.Lock = field(factory=trio.Lock)
+    swept_at: float = 0.0
+    _followed: trio.Event | None = None
+    """Made by whoever waits until something happens to an account."""
+
+    def __attrs_post_init__(self) -> None:
+        self.accounts = self.at_hand.accounts
 
     def is_read(self) -> bool:
         """Tell whether it is ours, and shall be: what comes is taken in."""
         return not (self.lost or self.leaving)
 
-    async def take_over(self, heads: Heads) -> None:
-        """Begin with what an earlier owner left: his orders may be at a venue, his tasks wait."""
-        bodies = {
-            (document.kind, document.name): read_plain(document.body)
-            for document in heads.documents
-            if document.follower == NOBODY
-        }
-        for part in (self.met, self.grants, self.resolved):
-            part.load(bodies)
-        self.unclean, self.taken_at = RUNNING in bodies, self.wall()
-        self._put_own(*RUNNING, [1])
-        if heads.checkpoint is not None:
-            self.writer.checkpoint = heads.checkpoint
-            self.progress.floor = heads.checkpoint.number
-            self.progress.armed_at = heads.checkpoint.armed_at
-        await self.load({document.follower for document in heads.documents if document.follower != NOBODY})
-        for account in self.accounts.values():
-            self._restore(account)
-
-    def _restore(self, account: Account) -> None:
-        now = self.wall()
-        for open_order in tuple(account.orders.values()):
-            # Whoever was sending it is gone, and with him what he knew.
-            self.act(account.follower, c.Doubt(key=open_order.order.key, at=now))
-            self.unproven[open_order.order.key] = account.orders[open_order.order.key]
-            self._close_lane(open_order)
-        self.grants.restore(tuple(account.orders.values()))
-        for waits in tuple(account.waiting.values()):
-            if waits.until is not None:
-                continue
-            if self.unclean and not waits.suspended:
-                self.recovering.append(waits.task)
-            else:
-                self.queue_up(waits.task, now, suspended=waits.suspended)
-
-    def _close_lane(self, open_order: OpenOrder) -> None:
+    def close_lane(self, open_order: OpenOrder) -> None:
         lanes = self.lanes.get(open_order.order.executor)
         if lanes is not None and open_order.held and not open_order.ended:
             lanes.close_lane(self.lane_of(open_order.task), open_order.order.key)
 
-    def _open_lane(self, open_order: OpenOrder) -> None:
+    def open_lane(self, open_order: OpenOrder) -> None:
         lanes = self.lanes.get(open_order.order.executor)
         if lanes is not None:
             lanes.free(self.lane_of(open_order.task), open_order.order.key)
@@ -163,30 +133,15 @@ class Shard:
         queued = Queued(task, self.number, self.lane_of(task), suspended=suspended)
         self.lanes[task.executor].restore(queued, now)
 
-    async def run_recovery(self) -> None:
-        """Take up, one by one, what was under way when the process before ended uncleanly: one of it may be the cause.
+    async def wait_followed(self) -> None:
+        if self._followed is None:
+            self._followed = trio.Event()
+        await self._followed.wait()
 
-        Each is counted durably before it is taken up, and becomes a dead letter when it was taken up too often. It goes on
-        until the shard is given up: the chain may bring more of what the process before had not written down.
-        """
-        while self.is_read():
-            if not self.recovering:
-                await self._followed.wait()
-                continue
-            # As in a lane: what its leader sold again meanwhile is called off before it is bought.
-            task = next((task for task in self.recovering if task.intent.side is Side.SELL), self.recovering[0])
-            self.recovering.remove(task)
-            effect = self.act(task.follower, c.Try(task=task.task_id, most=_TRIES, at=self.wall()))
-            if effect.events:
-                await effect.batch.wait()
-            self.at("recovery: counted")
-            waits = self.accounts[task.follower].waiting.get(task.task_id)
-            if waits is None or not self.is_read():
-                continue
-            self.queue_up(waits.task, self.wall(), suspended=waits.suspended)
-            lanes = self.lanes.get(task.executor)
-            while lanes is not None and lanes.is_under_way(task.task_id):
-                await self._followed.wait()
+    def _tell_followed(self) -> None:
+        if self._followed is not None:
+            self._followed.set()
+            self._followed = None
 
     @property
     def checkpoint(self) -> Checkpoint | None:
@@ -195,21 +150,7 @@ class Shard:
 
     async def load(self, followers: Iterable[FollowerId]) -> None:
         """Have accounts at hand. Raises what the store raises."""
-        if all(follower in self.accounts for follower in followers):
-            return
-        async with self._loading:
-            missing = [follower for follower in dict.fromkeys(followers) if follower not in self.accounts]
-            for start in range(0, len(missing), _LOAD_AT_ONCE):
-                wanted = missing[start : start + _LOAD_AT_ONCE]
-                found = await self.store.accounts.load(self.number, self.writer.token, wanted)
-                for follower in wanted:
-                    self._put_account(follower, found.get(follower, ()))
-
-    def _put_account(self, follower: FollowerId, documents: Sequence[Document]) -> None:
-        for document in documents:
-            if document.kind == "mark":
-                self.marks.load(follower, document.name, read_plain(document.body))
-        self.accounts[follower] = stored_account(follower, self.catalog, documents)
+        await self.at_hand.load(followers)
 
     # ------------------------------------------------------------------------------------------------------- signals
 
@@ -225,8 +166,8 @@ class Shard:
         for skip in skips:
             self._pass(skip, signal, now)
         for task in tasks:
-            account = self.accounts[task.follower]
-            if account.knows(task) or task.task_id in account.waiting or task.task_id in self.lanes[task.executor]:
+            met = self.accounts[task.follower].has_met(signal.signal_id, task.task_id)
+            if met or task.task_id in self.lanes[task.executor]:
                 continue
             waiting += 1
             if self.unclean and signal.block_time <= self.taken_at:
@@ -245,7 +186,7 @@ class Shard:
             outcome = shed(lanes.capacity) if pushed_out.task is task else evicted(lanes.capacity)
             owner = self if pushed_out.shard == self.number else self.shards[pushed_out.shard]
             owner.give_up(pushed_out, outcome)
-        if task.task_id in lanes and task.not_before > now:
+        if task.not_before > now and task.task_id in lanes:
             self.act(task.follower, c.Park(task=task, at=now))
 
     def _pass(self, skip: Skip, signal: Signal, now: float) -> None:
@@ -259,7 +200,7 @@ class Shard:
         # An entry that nobody wanted changes no account: repeated after a crash, it is the same fact.
         told = Told(record=SkipTold(skip=skip, signal=signal, at=now))
         self.writer.open.facts.append(stored_fact(told))
-        self.writer.open.told.append(partial(self._announce, told))
+        self.writer.open.told.append(told)
 
     def retract(self, first: SignalId) -> tuple[int, int]:
         """Suspend what is not placed of a signal; returns how many tasks that are, and how many are placed."""
@@ -270,6 +211,7 @@ class Shard:
                 self.act(queued.task.follower, c.Park(task=queued.task, at=now))
         for account in self.accounts.values():
             placed += account.placed_of(first)
+        for account in self.at_hand.waiting():
             waiting = account.waits_of(first)
             if waiting:
                 suspended += waiting
@@ -280,7 +222,7 @@ class Shard:
     def resume(self, first: SignalId) -> int:
         """Let what was suspended of a signal go on, under its first identity and deadline; returns how many tasks do."""
         now, resumed = self.wall(), 0
-        for account in self.accounts.values():
+        for account in self.at_hand.waiting():
             waiting = account.waits_of(first)
             if waiting:
                 resumed += waiting
@@ -313,11 +255,34 @@ class Shard:
     def tick(self) -> None:
         """End what has waited in vain; now and then, let accounts forget what nobody can ask about any more."""
         now = self.wall()
-        forgets = now - self._forgot_at >= _FORGET_EVERY_S
-        self._forgot_at = now if forgets else self._forgot_at
-        for account in tuple(self.accounts.values()):
-            if account.waiting or (forgets and (account.recent or account.windows)):
-                self.act(account.follower, c.Tick(passed=self.progress.known_up_to, met=self.met, at=now))
+        if now - self._forgot_at >= _FORGET_EVERY_S:
+            self._forgot_at = now
+            due = [one for one in self.accounts.values() if one.waiting or one.recent or one.windows]
+        else:
+            due = self.at_hand.waiting()
+        for account in due:
+            self.act(account.follower, self._tick())
+        if now - self.swept_at >= _KEPT_S and not self.at_hand.reading:
+            self.swept_at = now
+            self._sweep()
+
+    def _sweep(self) -> None:
+        """Forget what nothing is open of: accounts, and questions that were decided."""
+        queued = [queued.task for lanes in self.lanes.values() for queued in lanes]
+        self.at_hand.drop_idle({task.follower for task in (*queued, *self.recovering)})
+        tokens = {task.intent.token_id for task in queued}
+        for account in self.accounts.values():
+            tokens.update(token for _, token in account.holdings)
+            tokens.update(order.order.token_id for order in account.orders.values())
+            tokens.update(waits.task.intent.token_id for waits in account.waiting.values())
+        facts = [self.catalog.of(token) for token in tokens]
+        known = {fact.condition_id for fact in facts if fact is not None}
+        if self.progress.sealed is not None and len(facts) == sum(fact is not None for fact in facts):
+            # A token that the catalog does not know yet may be of any question.
+            self.resolved.forget(self.progress.sealed.number, known)
+
+    def _tick(self) -> c.Tick:
+        return c.Tick(passed=self.progress.known_up_to, met=self.met, at=self.wall())
 
     # ------------------------------------------------------------------------------------------------------ accounts
 
@@ -330,16 +295,20 @@ class Shard:
         if self.lost:
             raise LeaseLost(f"shard {self.number} is not ours any more")
         account = self.accounts[follower]
-        events = account.decide(command)
-        account.apply(events)
+        events = self._carry_out(account, command)
         if events:
             self._touched[follower] = account
+            self.writer.tell()
+        return Effect(events, self.writer.open)
+
+    def _carry_out(self, account: Account, command: c.Command) -> Sequence[e.Event]:
+        events = account.decide(command)
+        if events:
+            account.apply(events)
             for event in events:
                 self._follow(account, event)
-            self.writer.tell()
-            self._followed.set()
-            self._followed = trio.Event()
-        return Effect(events, self.writer.open)
+            self._tell_followed()
+        return events
 
     def _follow(self, account: Account, event: e.Event) -> None:
         """Let the shard's own tables follow what happened to an account."""
@@ -352,11 +321,11 @@ class Shard:
                 if state is not OrderState.ENDED:
                     self.unproven[key] = account.orders[key]
                 if state is OrderState.UNKNOWN:
-                    self._close_lane(account.orders[key])
+                    self.close_lane(account.orders[key])
                 else:
                     self.grants.spend(key, event)
                     if before is not None:
-                        self._open_lane(before)
+                        self.open_lane(before)
             case e.Settled(key=key) | e.Reversed(key=key):
                 self.unproven.pop(key, None)
             case e.Contradicted(key=key):
@@ -369,12 +338,13 @@ class Shard:
                 self._leave_lanes(task)
                 if key is not None:
                     # A person has to look, which may take days: what waits behind it goes on, and what it holds stays held.
-                    self._open_lane(account.orders[key])
+                    self.open_lane(account.orders[key])
             case e.Buried(task=task):
                 self.progress.finish(task.task_id)
                 self._leave_lanes(task)
             case e.Waits(task=task, until=until):
                 self.progress.finish(task.task_id)
+                self.at_hand.note_waiting(account.follower)
                 if task.executor in self.lanes:
                     self.lanes[task.executor].amend(task)
                 if until is not None:
@@ -390,80 +360,32 @@ class Shard:
         if lanes is not None and queued is not None and not queued.in_hand:
             lanes.remove(queued)
 
-    def _announce(self, told: Told) -> None:
-        match told.record:
-            case TaskEnd(outcome=Outcome() as outcome) as end:
-                report = None if end.order is None else end.order.report
-                self.observer.on_finished(
-                    Finished(
-                        task=end.task,
-                        outcome=outcome,
-                        report=report,
-                        started_at=0.0 if end.order is None else end.order.placed_at,
-                        ended_at=end.at,
-                    )
-                )
-            case SkipTold(skip=skip, signal=signal):
-                self.observer.on_skip(skip, signal)
-            case _:
-                pass
-
     # ------------------------------------------------------------------------------------------------------- writing
 
     def before_write(self, batch: Batch) -> None:
         """Add what rides along with every write: what the shard itself remembers, and how far it has come."""
         # Only now: what happened to an account several times since the last write is written once.
         for account in self._touched.values():
-            self._write_account(account)
+            if len(account.recent) > _RECENT_MOST:
+                self._carry_out(account, self._tick())
+            put_account(batch, account, self.marks)
+        self.at_hand.note(self._touched)
         self._touched.clear()
         reached = self.progress.next_checkpoint()
         if reached is not None:
             batch.checkpoint, passed = reached
             self.met.passed(passed)
         for kind, signal, body in self.met.take_changes():
-            self._put_own(kind, signal, body)
+            self.put_own(kind, signal, body)
         for name, body in self.grants.take_changes():
-            self._put_own("spent", name, body)
+            self.put_own("spent", name, body)
         for name, body in self.resolved.take_changes():
-            self._put_own("resolution", name, body)
+            self.put_own("resolution", name, body)
         for follower, name, body in self.marks.take_changes():
-            self._put_document(follower, "mark", name, body)
+            put(batch, follower, "mark", name, body)
 
-    def _write_account(self, account: Account) -> None:
-        parts, told = account.take_changes()
-        for part in parts:
-            self._put_document(account.follower, *part, document_of(account, part))
-        for one in told:
-            self.writer.open.facts.append(stored_fact(one))
-            self.writer.open.told.append(partial(self._announce, one))
-
-    def _put_own(self, kind: str, name: str, body: Plain | None) -> None:
-        self._put_document(NOBODY, kind, name, body)
-
-    def _put_document(self, follower: FollowerId, kind: str, name: str, body: Plain | None) -> None:
-        if body is None:
-            self.writer.open.delete((follower, kind, name))
-        else:
-            self.writer.open.put(Document(follower, kind, name, write_plain(body)))
-
-    def everything(self) -> list[Document]:
-        """Return every document of the shard, as far as it is at hand: for a store that forgot."""
-        own: list[tuple[str, str, Plain]] = [
-            (*RUNNING, [1]),
-            *self.met.documents(),
-            *(("spent", name, body) for name, body in self.grants.documents()),
-            *(("resolution", name, body) for name, body in self.resolved.documents()),
-        ]
-        documents = [Document(NOBODY, kind, name, write_plain(body)) for kind, name, body in own]
-        documents.extend(
-            Document(follower, "mark", name, write_plain(body)) for follower, name, body in self.marks.documents()
-        )
-        for account in self.accounts.values():
-            documents.extend(
-                Document(account.follower, plain.kind, plain.name, write_plain(plain.body))
-                for plain in documents_of(account)
-            )
-        return documents
+    def put_own(self, kind: str, name: str, body: Plain | None) -> None:
+        put(self.writer.open, NOBODY, kind, name, body)
 
     def lose(self, error: LeaseLost) -> None:
         """Say that somebody else owns the shard, or may own it by now."""
@@ -473,14 +395,14 @@ class Shard:
         """Let nothing more be decided or written; whoever waits for something is told."""
         self.lost = True
         self.writer.give_up(error)
-        self._followed.set()
+        self._tell_followed()
         # Whoever has it next closes the lanes himself; should it come back here, what was proven elsewhere is not told here.
         for open_order in self.unproven.values():
-            self._open_lane(open_order)
+            self.open_lane(open_order)
 
     async def confirm(self) -> None:
         """Write under our token, so that we know that nobody else has taken the shard. Raises `LeaseLost` when one has."""
-        self._put_own(*RUNNING, [1])
+        self.put_own(*RUNNING, [1])
         await self.writer.flush()
 
     def leave(self) -> None:

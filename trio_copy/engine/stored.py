@@ -50,20 +50,7 @@ def stored_changes(accounts: Iterable[Account], answers: Mapping[str, str]) -> C
 
 def stored_fact(told: Told) -> Fact:
     """Write what an account told."""
-    plain = fact_of(told)
-    return Fact(
-        key=plain.key,
-        kind=plain.kind,
-        at=plain.at,
-        follower=plain.follower,
-        leader=plain.leader,
-        token_id=plain.token_id,
-        signal_id=plain.signal_id,
-        task_id=plain.task_id,
-        order_id=plain.order_id,
-        amounts=plain.amounts,
-        body=write_plain(plain.body),
-    )
+    return fact_of(told, write_plain)
 
 
 def told_by(fact: Fact) -> Record:

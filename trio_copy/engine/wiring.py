@@ -20,6 +20,8 @@ from trio_copy.engine.execution import Execution
 from trio_copy.engine.exit_rules import ExitRules
 from trio_copy.engine.gate import Gate, alone
 from trio_copy.engine.holder import Holder
+from trio_copy.engine.housekeeping import Housekeeping
+from trio_copy.engine.intake import Intake
 from trio_copy.engine.keeper import Keeper
 from trio_copy.engine.lanes import LaneKey, Lanes
 from trio_copy.engine.modes import ModeBoard
@@ -27,12 +29,14 @@ from trio_copy.engine.plan import Plan, read_facts
 from trio_copy.engine.read_leaders import ReadLeaders
 from trio_copy.engine.reader import LogReader
 from trio_copy.engine.reconciler import Reconciler
-from trio_copy.engine.service import Seams, Service, put_follows_of_file
+from trio_copy.engine.seams import Seams
+from trio_copy.engine.service import Service, put_follows_of_file
+from trio_copy.engine.sole_owner import SoleOwner
 from trio_copy.model.catalog import Catalog
 from trio_copy.model.control import LEASE_BEATS, Modes
 from trio_copy.model.decisions import CopyTask
 from trio_copy.model.follows import Follower
-from trio_copy.ports import Executor, ExecutorContext, Store, StoreContext
+from trio_copy.ports import ExecutorContext, Store, StoreContext
 
 _LEASE_S = 30.0
 """How long the lease of the only shard outlives a process that does not renew it."""
@@ -106,7 +110,7 @@ def _wire(
     seams: Seams,
     endpoints: Sequence[EndpointSettings],
     store: Store,
-    executors: Mapping[str, Executor],
+    executors: Mapping[str, Contract],
     book: FollowBook,
     version: int,
     catalog: Catalog,
@@ -149,12 +153,13 @@ def _wire(
     lanes = {name: Lanes(settings.engine.queue_capacity) for name in executors}
 
     def lane_of(task: CopyTask) -> LaneKey:
-        known = task.follower in book.terms.followers
-        # Of one that the file does not name any more, orders may be open all the same.
-        wallet = (
-            book.terms.followers[task.follower] if known else Follower(follower=task.follower, executor="")
-        ).wallet
-        return executors[task.executor].lane(task.intent, wallet)
+        followers = book.terms.followers
+        follower = followers.named.get(task.follower)
+        if follower is None:
+            # Of one that the file does not name any more, orders may be open all the same.
+            unnamed = Follower(follower=task.follower, executor="")
+            follower = followers.get(task.follower, unnamed)
+        return executors[task.executor].lane(task.intent, follower.wallet)
 
     holder = Holder(
         store=store,
@@ -170,9 +175,11 @@ def _wire(
         lease_s=_LEASE_S if plan.shards is None else LEASE_BEATS * plan.shards.heartbeat_s,
         at=seams.at,
     )
-    keeper = None
-    if plan.shards is not None:
-        keeper = Keeper(
+    owner: Keeper | SoleOwner
+    if plan.shards is None:
+        owner = SoleOwner(seams=seams, store=store, holder=holder, watchdogs=watchdogs)
+    else:
+        owner = Keeper(
             settings=plan.shards,
             store=store,
             holder=holder,
@@ -244,12 +251,49 @@ def _wire(
     reconciler = Reconciler(
         shards=holder.shards, executions=executions, settings=settings.engine, observer=observer, wall=seams.wall
     )
-    return Service(
+    exit_rules = ExitRules(
+        store=store,
+        shards=holder.shards,
+        shard_of=plan.shard_of,
+        book=book,
+        catalog=catalog,
+        executions=executions,
+        settings=settings.engine,
+        chain_id=settings.chain.chain_id,
+        observer=observer,
+        wall=seams.wall,
+        sealed_number=lambda: -1 if gate.sealed is None else gate.sealed.number,
+        window_blocks=settings.chain.window_blocks,
+    )
+    intake = Intake(
+        plan=plan,
+        seams=seams,
+        holder=holder,
+        board=board,
+        pool=pool,
+        scanner=scanner,
+        watchdogs=watchdogs,
+        gate=gate,
+        reads=reads,
+        send=feed[0],
+    )
+    housekeeping = Housekeeping(
         plan=plan,
         seams=seams,
         store=store,
         book=book,
         follows_version=version,
+        holder=holder,
+        mode=mode,
+        intake=intake,
+        reconciler=reconciler,
+        exit_rules=exit_rules,
+    )
+    return Service(
+        plan=plan,
+        seams=seams,
+        store=store,
+        book=book,
         lanes=lanes,
         executions=executions,
         holder=holder,
@@ -260,22 +304,10 @@ def _wire(
         watchdogs=watchdogs,
         gate=gate,
         reconciler=reconciler,
-        exit_rules=ExitRules(
-            store=store,
-            shards=holder.shards,
-            shard_of=plan.shard_of,
-            book=book,
-            catalog=catalog,
-            executions=executions,
-            settings=settings.engine,
-            chain_id=settings.chain.chain_id,
-            observer=observer,
-            wall=seams.wall,
-            sealed_number=lambda: -1 if gate.sealed is None else gate.sealed.number,
-            window_blocks=settings.chain.window_blocks,
-        ),
-        reads=reads,
-        keeper=keeper,
+        exit_rules=exit_rules,
+        intake=intake,
+        housekeeping=housekeeping,
+        owner=owner,
         quarantine=quarantine,
         feed=feed,
     )

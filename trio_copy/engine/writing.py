@@ -11,6 +11,7 @@ from typing import NoReturn
 import trio
 from attrs import define, field
 
+from trio_copy.accounts.telling import Told
 from trio_copy.errors import LeaseLost, StoreError, StoreForgot, StoreUnavailable
 from trio_copy.model.facts import Fact
 from trio_copy.model.logs import Checkpoint
@@ -28,7 +29,7 @@ class Batch:
     deletes: dict[DocumentKey, None] = field(factory=dict)
     facts: list[Fact] = field(factory=list)
     answers: dict[str, str] = field(factory=dict)
-    told: list[Callable[[], None]] = field(factory=list)
+    told: list[Told] = field(factory=list)
     """What is announced once it is durable."""
     checkpoint: Checkpoint | None = None
     error: StoreError | None = None
@@ -66,6 +67,8 @@ class Writer:
     token: int
     before_write: Callable[[Batch], None]
     """Adds what rides along with every write: the checkpoint, and what the shard itself remembers."""
+    announce: Callable[[Told], None]
+    """Lets people hear of what has become durable."""
     at: Callable[[str], None] = nowhere
     """Called at each point where a crash would matter."""
     open: Batch = field(factory=Batch)
@@ -91,11 +94,16 @@ class Writer:
         Raises:
             StoreError: a write failed, or somebody said that none may follow. Everybody who waits has been told.
         """
-        while True:
-            await self._news.wait()
-            self._news = trio.Event()
-            with trio.CancelScope(shield=True):
-                await self._write_open()
+        try:
+            while True:
+                await self._news.wait()
+                self._news = trio.Event()
+                with trio.CancelScope(shield=True):
+                    await self._write_open()
+        except trio.Cancelled:
+            # Whoever waits is shielded, and would wait for ever: another shard's write has failed, and ended this as well.
+            self.give_up(self._ended or StoreUnavailable("nothing more is written: the engine is ending"))
+            raise
 
     async def flush(self) -> None:
         """Wait until what is open now is written, by the one task that writes. Raises what kept it from being so."""
@@ -162,8 +170,8 @@ class Writer:
         self._number += 1
         self.checkpoint = checkpoint or self.checkpoint
         self.recent_facts.extend(batch.facts)
-        for announce in batch.told:
-            announce()
+        for told in batch.told:
+            self.announce(told)
         self.at("write: announced")
         batch.end(None)
 

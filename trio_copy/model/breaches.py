@@ -16,15 +16,13 @@ from trio_copy.model.decisions import OrderIntent
 from trio_copy.model.fills import Side
 from trio_copy.model.ids import IntentKey, TokenId
 from trio_copy.model.orders import ExecutionReport, Market, Order, Quote, Settlement, Status, Wallet
-from trio_copy.model.units import NO_SHARES, NO_USD, ONE_USD_PER_SHARE, Micro, Price, Ratio, Rounding, Shares, Usd
+from trio_copy.model.units import MICRO, NO_SHARES, NO_USD, Micro, Price, Shares, Usd
 
 _MOST = 1 << 62
 """Larger amounts do not fit into the stores, nor into the world."""
 _ALL_BPS = 10_000
 _LONGEST_ID = 512
 _LONGEST_BODY = 1 << 20
-_DOWN, _UP = Rounding.DOWN, Rounding.UP
-_LEAST_PRICE = Price(1)
 _NOTHING_FILLED = (Status.KILLED, Status.REJECTED, Status.ABSENT)
 
 
@@ -68,30 +66,30 @@ def breach_of_order(order: object, executor: str, key: IntentKey, intent: OrderI
     """Judge what `prepare` returned for an intent: it lies inside, or it is never sent."""
     if type(order) is not Order:
         return _wrong_type("an order", Order, order)
-    for what, expected, was in (
-        ("an order's key", key, order.key),
-        ("an order's executor", executor, order.executor),
-        ("an order's wallet", wallet, order.wallet),
-        ("an order's side", intent.side, order.side),
-        ("an order's token", intent.token_id, order.token_id),
-    ):
-        if type(was) is not type(expected) or was != expected:
-            return _expected(what, expected, was)
+    if order.key != key or type(order.key) is not str:
+        return _expected("an order's key", key, order.key)
+    if order.executor != executor or type(order.executor) is not str:
+        return _expected("an order's executor", executor, order.executor)
+    if type(order.wallet) is not Wallet or order.wallet != wallet:
+        return _expected("an order's wallet", wallet, order.wallet)
+    if order.side is not intent.side:
+        return _expected("an order's side", intent.side, order.side)
+    if order.token_id != intent.token_id or type(order.token_id) is not int:
+        return _expected("an order's token", intent.token_id, order.token_id)
     if type(order.order_id) is not str or not 0 < len(order.order_id) <= _LONGEST_ID:
         return _expected("an order's id", f"a text of 1 to {_LONGEST_ID} letters", order.order_id)
     if type(order.body) is not bytes or len(order.body) > _LONGEST_BODY:
         return _expected("an order's body", f"at most {_LONGEST_BODY} bytes", type(order.body).__name__)
-    if not _amount(order.shares, Shares) or order.shares > intent.shares:
+    if not _amount(order.shares, Shares) or order.shares.micro > intent.shares.micro:
         return _expected("an order's shares", f"Shares from 0 to {intent.shares}", order.shares)
     if not _amount(order.limit_price, Price):
         return _expected("an order's limit price", "a Price", order.limit_price)
-    least, most = order.limit_price, intent.limit_price  # of a purchase; a sale is the other way round
-    if intent.side is Side.SELL:
-        least, most = most, least
-    if least > most:
+    limit, wanted = order.limit_price.micro, intent.limit_price.micro
+    buys = intent.side is Side.BUY
+    if (limit > wanted) if buys else (limit < wanted):
         return _expected("an order's limit price", f"{intent.limit_price} or better", order.limit_price)
-    if intent.side is Side.BUY and (cost := order.shares.at(order.limit_price, _UP)) > intent.max_cost:
-        return _expected("an order's cost", f"at most {intent.max_cost}", cost)
+    if buys and (cost := _up(order.shares.micro * limit)) > intent.max_cost.micro:
+        return _expected("an order's cost", f"at most {intent.max_cost}", Usd(cost))
     return None
 
 
@@ -107,53 +105,44 @@ def breach_of_report(report: object, order: Order) -> Breach | None:
         return _expected("a report's settlement", "a Settlement", report.settlement)
     if type(report.detail) is not str:
         return _expected("a report's detail", "a text", report.detail)
-    for what, of, amount in (
-        ("a report's shares", Shares, report.shares),
-        ("a report's notional", Usd, report.notional),
-        ("a report's fee", Usd, report.fee),
-    ):
-        if not _amount(amount, of):
-            return _expected(what, f"{of.__name__} from 0", amount)
-    return _breach_of_status(report) or _breach_of_price(report, order) or _breach_of_fee(report, order)
-
-
-def _breach_of_status(report: ExecutionReport) -> Breach | None:
-    filled, status = report.shares > NO_SHARES, report.status
-    if filled and status in _NOTHING_FILLED:
-        return _expected(f"{status.value} with shares", NO_SHARES, report.shares)
-    if not filled and status in (Status.FILLED, Status.PARTIAL):
-        return _expected(f"{status.value} without shares", "above 0", report.shares)
-    if not filled and (report.notional, report.fee) != (NO_USD, NO_USD):
+    if not _amount(report.shares, Shares):
+        return _expected("a report's shares", "Shares from 0", report.shares)
+    if not _amount(report.notional, Usd):
+        return _expected("a report's notional", "Usd from 0", report.notional)
+    if not _amount(report.fee, Usd):
+        return _expected("a report's fee", "Usd from 0", report.fee)
+    if report.shares.micro:
+        return _breach_of_fill(report, order)
+    if report.status in (Status.FILLED, Status.PARTIAL):
+        return _expected(f"{report.status.value} without shares", "above 0", report.shares)
+    if report.notional.micro or report.fee.micro:
         return _expected("money without shares", NO_USD, f"{report.notional} and a fee of {report.fee}")
     return None
 
 
-def _breach_of_price(report: ExecutionReport, order: Order) -> Breach | None:
-    if not report.shares:
-        return None
+def _breach_of_fill(report: ExecutionReport, order: Order) -> Breach | None:
+    if report.status in _NOTHING_FILLED:
+        return _expected(f"{report.status.value} with shares", NO_SHARES, report.shares)
+    shares, notional, limit = report.shares.micro, report.notional.micro, order.limit_price.micro
     if order.side is Side.BUY:
-        cash = order.shares.at(order.limit_price, _UP)
-        if report.notional > cash:
-            return _expected("a purchase's cost", f"at most {cash}", report.notional)
+        if notional > (cash := _up(order.shares.micro * limit)):
+            return _expected("a purchase's cost", f"at most {Usd(cash)}", report.notional)
         # A price is a millionth at least: shares that cost nothing are not there.
-        least = report.shares.at(_LEAST_PRICE, _UP)
-        most = report.shares.at(order.limit_price, _UP)
+        least, most = _up(shares), _up(shares * limit)
     else:
-        if report.shares > order.shares:
+        if shares > order.shares.micro:
             return _expected("a sale's shares", f"at most {order.shares}", report.shares)
-        least = report.shares.at(order.limit_price, _DOWN)
         # Proceeds out of nowhere would hide losses. What is priced like an outcome share pays a dollar at most.
-        most = report.shares.at(ONE_USD_PER_SHARE, _UP) if order.limit_price <= ONE_USD_PER_SHARE else Usd(_MOST)
-    if not least <= report.notional <= most:
-        return _expected("a fill's price", f"from {least} to {most} for {report.shares} shares", report.notional)
-    return None
-
-
-def _breach_of_fee(report: ExecutionReport, order: Order) -> Breach | None:
-    """Judge the fee by the market's, known when the order was prepared; orders of earlier versions do not tell it."""
+        least, most = shares * limit // MICRO, shares if limit <= MICRO else _MOST
+    if not least <= notional <= most:
+        return _expected(
+            "a fill's price", f"from {Usd(least)} to {Usd(most)} for {report.shares} shares", report.notional
+        )
+    # Judged by the market's, known when the order was prepared; orders of earlier versions do not tell it.
     bps = _ALL_BPS if order.fee_bps is None else order.fee_bps
-    most = report.notional.scaled(Ratio(bps * 100), _UP)
-    return _expected("a fill's fee", f"at most {most}, {bps} basis points", report.fee) if report.fee > most else None
+    if report.fee.micro > (most := -(-notional * bps // _ALL_BPS)):
+        return _expected("a fill's fee", f"at most {Usd(most)}, {bps} basis points", report.fee)
+    return None
 
 
 def _breach_of_quote(quote: object) -> Breach | None:
@@ -186,9 +175,13 @@ def shown(value: object) -> str:
         return f"a {type(value).__name__[:60]} whose repr raises {type(error).__name__[:60]}"
 
 
-def _amount(value: object, of: type[Micro]) -> bool:
-    micro = getattr(value, "micro", None)
-    return type(value) is of and type(micro) is int and 0 <= micro <= _MOST
+def _amount(value: Micro, of: type[Micro]) -> bool:
+    return type(value) is of and type(value.micro) is int and 0 <= value.micro <= _MOST
+
+
+def _up(amount: int) -> int:
+    """Bring a product of two amounts in millionths back to millionths, against ourselves."""
+    return -(-amount // MICRO)
 
 
 def _bps(value: object) -> bool:

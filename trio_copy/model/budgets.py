@@ -1,11 +1,10 @@
 """What a follower has lost and gained so far."""
 
-from attrs import frozen
-
 from trio_copy.model.units import NO_USD, Usd
+from trio_copy.model.values import value
 
 
-@frozen(kw_only=True)
+@value
 class Performance:
     """What a follower realised: profit and loss of what was sold and redeemed, fees included."""
 
@@ -18,12 +17,13 @@ class Performance:
 
     def after(self, realised: Usd, day: str) -> "Performance":
         """Fold one booking in; `day` is its UTC date. What is booked late counts today: a day's loss is never forgotten."""
-        total, day = self.realised + realised, max(day, self.day)
+        total = Usd(self.realised.micro + realised.micro)
+        same_day = day <= self.day
         return Performance(
-            realised=total,
-            peak=max(self.peak, total),
-            day=day,
-            day_realised=self.day_realised + realised if day == self.day else realised,
+            total,
+            total if total.micro > self.peak.micro else self.peak,
+            self.day if same_day else day,
+            Usd(self.day_realised.micro + realised.micro) if same_day else realised,
         )
 
     def loss_on(self, day: str) -> Usd:

@@ -44,10 +44,5 @@ class Catalog:
     def of(self, token_id: TokenId) -> TokenFacts | None:
         return self._facts.get(token_id)
 
-    def market_of(self, token_id: TokenId) -> str:
-        """Name the question of a token; a token that nobody knows is its own."""
-        facts = self._facts.get(token_id)
-        return f"token {token_id}" if facts is None else facts.condition_id
-
     def __len__(self) -> int:
         return len(self._facts)

@@ -4,9 +4,10 @@ Every refusal carries a `Reason`: a stable code, the control that caused it, the
 broke. The same four words stand in the log, the JSON events and the summary.
 """
 
+from collections.abc import Sequence
 from enum import Enum
 
-from attrs import frozen
+from attrs import field, frozen
 
 from trio_copy.model.fills import Side
 from trio_copy.model.ids import Address, FollowerId, FollowKey, IntentKey, SignalId, TaskId, TokenId, intent_key
@@ -114,6 +115,21 @@ class OrderIntent:
     called_off: Shares = NO_SHARES
     """For an exit, the leader's shares by which it made entries smaller that still waited; done once, and not again."""
 
+    def resized(self, shares: Shares) -> "OrderIntent":
+        """Return the same wish for other shares; of an exit, which has no cost."""
+        return OrderIntent(
+            side=self.side,
+            token_id=self.token_id,
+            shares=shares,
+            price=self.price,
+            limit_price=self.limit_price,
+            max_cost=self.max_cost,
+            order_type=self.order_type,
+            leader_shares=self.leader_shares,
+            sell=self.sell,
+            called_off=self.called_off,
+        )
+
 
 @frozen(kw_only=True)
 class CopyTask:
@@ -135,6 +151,8 @@ class CopyTask:
     """Whether it goes out together with what waits of the same follower, leader and token."""
     again: bool = False
     """Given out before, to somebody who did not end it: the journal may know an order of it."""
+    written: Sequence[object] | None = field(default=None, init=False, eq=False, repr=False)
+    """The task as plain values, once somebody has written it: it is written with its order and with its end."""
 
     @property
     def key(self) -> IntentKey:

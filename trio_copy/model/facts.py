@@ -6,9 +6,8 @@ overwritten by the same.
 
 from collections.abc import Collection, Mapping
 
-from attrs import frozen
-
 from trio_copy.model.ids import Address, FollowerId, OrderId, SignalId, TaskId, TokenId
+from trio_copy.model.values import value
 
 AMOUNTS = ("trades", "bought", "sold", "fees", "realised", "provisional")
 """What the amounts of a fact count: trades as a number, the others in millionths of a USD."""
@@ -19,7 +18,7 @@ Sums = Mapping[tuple[str, ...], Amounts]
 """Amounts by the values of what they were added up by, token ids as decimal text."""
 
 
-@frozen(kw_only=True)
+@value
 class Fact:
     key: str
     """Unique among all facts."""
@@ -31,17 +30,17 @@ class Fact:
     follower: FollowerId
     leader: Address
     token_id: TokenId
+    body: bytes
+    """Everything else; opaque to the store."""
+    amounts: Amounts = NO_AMOUNTS
+    """By how much the fact changed what `AMOUNTS` names; below zero where it took something back."""
     signal_id: SignalId = _NO_SIGNAL
     task_id: TaskId = _NO_TASK
     order_id: OrderId = _NO_ORDER
     """Empty where there is none."""
-    amounts: Amounts = NO_AMOUNTS
-    """By how much the fact changed what `AMOUNTS` names; below zero where it took something back."""
-    body: bytes
-    """Everything else; opaque to the store."""
 
 
-@frozen(kw_only=True)
+@value(kw_only=True)
 class FactQuery:
     """Which facts are wanted; None wants all."""
 

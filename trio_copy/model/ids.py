@@ -88,11 +88,11 @@ def transfer_signal_id(
 
 
 def task_id(signal_id: SignalId, follower: FollowerId) -> TaskId:
-    return TaskId(_digest("tsk1", signal_id, follower))
+    return TaskId(sha256(f"tsk1|{signal_id}|{follower}".encode()).hexdigest())
 
 
 def intent_key(task: TaskId, attempt: int) -> IntentKey:
-    return IntentKey(_digest("int1", task, attempt))
+    return IntentKey(sha256(f"int1|{task}|{attempt}".encode()).hexdigest())
 
 
 def salt(key: IntentKey) -> int:

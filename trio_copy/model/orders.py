@@ -58,7 +58,7 @@ class Order:
     body: bytes
     """Everything that goes over the wire."""
     fee_bps: int | None = None
-    """The market's fee when it was prepared: what its fills are judged by. The engine writes it, not the executor."""
+    """The market's fee when it was prepared: what its fills are judged by. The engine writes it, whatever the executor has."""
 
 
 class Status(Enum):

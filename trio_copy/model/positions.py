@@ -7,13 +7,15 @@ chain has not settled is provisional: it counts for what can be sold and spent, 
 from collections.abc import Iterable
 from enum import Enum
 
-from attrs import evolve, frozen
+from attrs import evolve
 
 from trio_copy.model.fills import Side
 from trio_copy.model.ids import Address, FollowerId, SignalId, TaskId, TokenId
-from trio_copy.model.units import NO_PRICE, NO_SHARES, NO_USD, Price, Rounding, Shares, Usd, divide
+from trio_copy.model.units import NO_PRICE, NO_SHARES, NO_USD, Price, Rounding, Shares, Usd
+from trio_copy.model.values import value
 
 PositionKey = tuple[FollowerId, Address, TokenId]
+_BUY = Side.BUY
 
 
 class EntryKind(Enum):
@@ -31,15 +33,15 @@ class EntryKind(Enum):
     __hash__ = object.__hash__
 
 
-@frozen(kw_only=True)
+_MISSED = EntryKind.MISSED
+
+
+@value
 class LedgerEntry:
     """One booking; `key` makes it count once however often it is booked."""
 
     key: str
     """The intent key of a fill; other kinds add their kind to it."""
-    kind: EntryKind = EntryKind.FILL
-    of: str = ""
-    """The key of the entry that a CONFIRM or REVERSE is about."""
     task_id: TaskId
     signal_id: SignalId
     follower: FollowerId
@@ -49,14 +51,17 @@ class LedgerEntry:
     shares: Shares
     notional: Usd
     fee: Usd
+    booked_at: float
+    """Unix seconds."""
     leader_shares: Shares = NO_SHARES
     """The leader's shares that this answers: what he bought, or sold of it."""
     reference: Price = NO_PRICE
     """The leader's price, which slippage is measured against; 0 where there was none."""
     firm: bool = True
     """False while the venue has matched the order but nothing is settled."""
-    booked_at: float
-    """Unix seconds."""
+    kind: EntryKind = EntryKind.FILL
+    of: str = ""
+    """The key of the entry that a CONFIRM or REVERSE is about."""
 
     @property
     def position(self) -> PositionKey:
@@ -72,7 +77,7 @@ class LedgerEntry:
         return None if self.price is None else slippage_bps(self.side, self.reference, self.price)
 
 
-@frozen
+@value
 class Lot:
     """Shares bought by one entry and not sold yet."""
 
@@ -84,7 +89,7 @@ class Lot:
     firm: bool
 
 
-@frozen(kw_only=True)
+@value
 class Position:
     """What one follower holds of one token on one leader's account."""
 
@@ -118,38 +123,40 @@ class Position:
 
     def after(self, entry: LedgerEntry) -> "Position":
         """Fold a FILL, REDEMPTION or MISSED in. The other kinds change an earlier entry: see `fold`."""
-        if entry.kind is EntryKind.MISSED:
+        if entry.kind is _MISSED:
             return evolve(self, leader_shares=self._leader_left(entry))
-        if not entry.shares:
+        shares, fee = entry.shares.micro, entry.fee.micro
+        if not shares:
             return self
-        if entry.side is Side.BUY:
-            cost = entry.notional + entry.fee
+        fees = Usd(self.fees.micro + fee) if fee else self.fees
+        if entry.side is _BUY:
+            cost = Usd(entry.notional.micro + fee) if fee else entry.notional
             return Position(
-                lots=(*self.lots, Lot(entry.key, entry.shares, cost, entry.booked_at, entry.firm)),
-                shares=self.shares + entry.shares,
-                cost=self.cost + cost,
-                realised=self.realised,
-                provisional=self.provisional,
-                fees=self.fees + entry.fee,
-                leader_shares=self.leader_shares + entry.leader_shares,
-                oversold=self.oversold,
+                (*self.lots, Lot(entry.key, entry.shares, cost, entry.booked_at, entry.firm)),
+                Shares(self.shares.micro + shares),
+                Usd(self.cost.micro + cost.micro),
+                self.realised,
+                self.provisional,
+                fees,
+                Shares(self.leader_shares.micro + entry.leader_shares.micro),
+                self.oversold,
             )
-        lots, cost, short, firm = _sold(self.lots, entry.shares)
-        gained = entry.notional - entry.fee - cost
+        lots, paid, short, firm = _sold(self.lots, shares)
+        gained = entry.notional.micro - fee - paid
         settled = firm and entry.firm
         return Position(
-            lots=lots,
-            shares=self.shares - (entry.shares - short),
-            cost=self.cost - cost,
-            realised=self.realised + gained if settled else self.realised,
-            provisional=self.provisional if settled else self.provisional + gained,
-            fees=self.fees + entry.fee,
-            leader_shares=self._leader_left(entry) if lots else NO_SHARES,
-            oversold=self.oversold + short,
+            lots,
+            Shares(self.shares.micro - shares + short),
+            Usd(self.cost.micro - paid),
+            Usd(self.realised.micro + gained) if settled else self.realised,
+            self.provisional if settled else Usd(self.provisional.micro + gained),
+            fees,
+            self._leader_left(entry) if lots else NO_SHARES,
+            Shares(self.oversold.micro + short) if short else self.oversold,
         )
 
     def _leader_left(self, entry: LedgerEntry) -> Shares:
-        return self.leader_shares - min(entry.leader_shares, self.leader_shares)
+        return Shares(max(0, self.leader_shares.micro - entry.leader_shares.micro))
 
 
 EMPTY = Position()
@@ -167,7 +174,7 @@ def fold(entries: Iterable[LedgerEntry]) -> Position:
     return position
 
 
-@frozen(kw_only=True)
+@value(kw_only=True)
 class Booking:
     """What booking an entry changed."""
 
@@ -192,7 +199,7 @@ class Booking:
         )
 
 
-@frozen(kw_only=True)
+@value(kw_only=True)
 class Mark:
     """What a position could be sold for."""
 
@@ -204,20 +211,20 @@ class Mark:
     """Unix seconds."""
 
 
-def _sold(lots: tuple[Lot, ...], shares: Shares) -> tuple[tuple[Lot, ...], Usd, Shares, bool]:
-    """Take shares from the oldest lots: what is left, what they cost, what was missing, and whether all were firm."""
-    cost, left, firm = NO_USD, shares, True
-    rest = list(lots)
-    while left and rest:
-        lot = rest.pop(0)
+def _sold(lots: tuple[Lot, ...], shares: int) -> tuple[tuple[Lot, ...], int, int, bool]:
+    """Take millionths of shares from the oldest lots: what is left, what they cost, what was missing, whether all were firm."""
+    cost, left, firm = 0, shares, True
+    for number, lot in enumerate(lots):
+        if not left:
+            return lots[number:], cost, 0, firm
+        held, paid = lot.shares.micro, lot.cost.micro
         firm = firm and lot.firm
-        if lot.shares <= left:
-            cost, left = cost + lot.cost, left - lot.shares
-            continue
-        part = Usd(divide(lot.cost.micro * left.micro, lot.shares.micro, Rounding.UP))
-        rest.insert(0, evolve(lot, shares=lot.shares - left, cost=lot.cost - part))
-        cost, left = cost + part, NO_SHARES
-    return tuple(rest), cost, left, firm
+        if held > left:
+            part = -(-paid * left // held)
+            rest = Lot(lot.key, Shares(held - left), Usd(paid - part), lot.opened_at, lot.firm)
+            return (rest, *lots[number + 1 :]), cost + part, 0, firm
+        cost, left = cost + paid, left - held
+    return (), cost, left, firm
 
 
 def slippage_bps(side: Side, reference: Price, price: Price) -> int | None:

@@ -1,6 +1,8 @@
 """A leader bought or sold: what may be copied."""
 
-from attrs import frozen
+from collections.abc import Sequence
+
+from attrs import field, frozen
 
 from trio_copy.model.fills import Fill, Kind, Role, Side
 from trio_copy.model.ids import Address, ChainId, Hash32, SignalId, TokenId, order_signal_id, transfer_signal_id
@@ -30,6 +32,8 @@ class Signal:
     kind: Kind = Kind.TRADE
     nth: int = 0
     """Which of the equal fills of its transaction it is."""
+    written: Sequence[object] | None = field(default=None, init=False, eq=False, repr=False)
+    """The signal as plain values, once somebody has written it: it is written anew with each task of each follower."""
 
     @property
     def credit_key(self) -> tuple[str, ...] | None:

@@ -8,10 +8,10 @@ No float enters: `parse` takes text, `int` or `Decimal`, and refuses what a mill
 
 from decimal import Decimal, InvalidOperation
 from enum import Enum
-from typing import Self
+from typing import Final, Self
 
 MICRO = 1_000_000
-_BPS = 10_000
+BPS = 10_000
 
 
 class Rounding(Enum):
@@ -22,21 +22,22 @@ class Rounding(Enum):
     NEAREST = "nearest"  # halves go to the even neighbour; for facts that are shown, never for limits
 
 
+_DOWN, _UP = Rounding.DOWN, Rounding.UP
+
+
 def divide(numerator: int, denominator: int, rounding: Rounding) -> int:
     """Divide two non-negative integers with a named rounding.
 
     Raises:
         ZeroDivisionError: `denominator` is zero.
     """
+    if rounding is _DOWN:
+        return numerator // denominator
+    if rounding is _UP:
+        return -(-numerator // denominator)
     quotient, rest = divmod(numerator, denominator)
-    match rounding:
-        case Rounding.DOWN:
-            return quotient
-        case Rounding.UP:
-            return quotient + (rest > 0)
-        case Rounding.NEAREST:
-            double = 2 * rest
-            return quotient + (double > denominator or (double == denominator and quotient % 2 == 1))
+    double = 2 * rest
+    return quotient + (double > denominator or (double == denominator and quotient % 2 == 1))
 
 
 def decimal_string(micro: int) -> str:
@@ -63,19 +64,16 @@ def parse_micro(value: str | int | Decimal) -> int:
 
 
 class Micro:
-    """An immutable integer of millionths that mixes with its own kind only."""
+    """An integer of millionths that mixes with its own kind only, and is never changed."""
 
     __slots__ = ("micro",)
 
-    micro: int
+    micro: Final[int]
 
     def __init__(self, micro: int) -> None:
         if type(micro) is not int:
             raise TypeError(f"expected an int of millionths, got {micro!r}")
-        object.__setattr__(self, "micro", micro)
-
-    def __setattr__(self, name: str, value: object) -> None:
-        raise AttributeError(f"{type(self).__name__} is immutable")
+        self.micro = micro
 
     @classmethod
     def parse(cls, value: str | int | Decimal) -> Self:
@@ -181,10 +179,10 @@ class Price(Micro):
     __slots__ = ()
 
     def raised_bps(self, bps: int, rounding: Rounding) -> "Price":
-        return Price(divide(self.micro * (_BPS + bps), _BPS, rounding))
+        return Price(divide(self.micro * (BPS + bps), BPS, rounding))
 
     def lowered_bps(self, bps: int, rounding: Rounding) -> "Price":
-        return Price(divide(self.micro * (_BPS - bps), _BPS, rounding))
+        return Price(divide(self.micro * (BPS - bps), BPS, rounding))
 
 
 class Count(_Summable):

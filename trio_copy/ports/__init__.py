@@ -8,6 +8,7 @@ from trio_copy.ports.decoder import Decoder, DecoderContext, DecoderPlugin, LogF
 from trio_copy.ports.executor import Executor, ExecutorContext, ExecutorPlugin, OpenExecutor, Quotes
 from trio_copy.ports.follows import FollowChange, Follows
 from trio_copy.ports.store import (
+    FORGOTTEN_TOKEN,
     HEAD_KINDS,
     NOBODY,
     Accounts,
@@ -31,6 +32,7 @@ from trio_copy.ports.store import (
 )
 
 __all__ = [
+    "FORGOTTEN_TOKEN",
     "HEAD_KINDS",
     "NOBODY",
     "Accounts",

@@ -11,7 +11,7 @@ trading instead of trading blind.
 
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import trio
 from attrs import field, frozen
@@ -29,13 +29,14 @@ HEAD_KINDS = frozenset({"order", "waits"})
 """Kinds of documents that `take` returns of every account: what may be at a venue, and what waits."""
 NOBODY = FollowerId("")
 """The follower of documents that belong to the shard itself."""
+FORGOTTEN_TOKEN = ""
+"""Stands in sums for the token of facts that were let go."""
 DocumentKey = tuple[FollowerId, str, str]
 """Follower, kind and name."""
 
 
-@frozen
-class Document:
-    """A piece of an account, or of the shard itself."""
+class Document(NamedTuple):
+    """A piece of an account, or of the shard itself. A tuple, because each copy makes several."""
 
     follower: FollowerId
     kind: str
@@ -47,7 +48,7 @@ class Document:
 
     @property
     def key(self) -> DocumentKey:
-        return (self.follower, self.kind, self.name)
+        return self[:3]
 
 
 @frozen(kw_only=True)
@@ -200,6 +201,9 @@ class Control(Protocol):
 class History(Protocol):
     """What was written, for people who ask. Beside the engine: no copy waits for an answer.
 
+    A store may let facts go after a time, or when there are too many; their amounts are kept, by kind, follower, leader and
+    day, in the step that lets them go. A fact that is told again after that counts anew.
+
     What is written meanwhile may be seen or not, also in parts.
     """
 
@@ -212,6 +216,10 @@ class History(Protocol):
 
         The keys are in the order of `by`. A day is the UTC date of `at`, as 2026-01-31. What adds up to nothing may be left
         out.
+
+        Facts that the store has let go count as before, but for two things that are forgotten: the moment within their day,
+        so that all of a day counts if it began between `since` and `until`; and their token. They are added up under
+        `FORGOTTEN_TOKEN`, and where a question names a token they do not count.
         """
         ...
 

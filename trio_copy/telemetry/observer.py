@@ -1,8 +1,7 @@
 """What the engine tells while it works. Calls are sync and must return at once."""
 
 from collections.abc import Callable, Sequence
-
-from attrs import frozen
+from typing import NamedTuple
 
 from trio_copy.model.decisions import CopyTask, Outcome, Skip
 from trio_copy.model.fills import Fill
@@ -12,8 +11,7 @@ from trio_copy.model.signals import Signal
 from trio_copy.telemetry.redaction import Redactor
 
 
-@frozen(kw_only=True)
-class Finished:
+class Finished(NamedTuple):
     """A task that reached its end."""
 
     task: CopyTask

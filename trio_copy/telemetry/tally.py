@@ -8,7 +8,6 @@ from trio_copy.model.decisions import End, Skip
 from trio_copy.model.fills import Fill, Side
 from trio_copy.model.ids import SignalId
 from trio_copy.model.signals import Signal
-from trio_copy.model.units import NO_USD, Usd
 from trio_copy.telemetry.observer import Finished, Observer
 
 _KEPT = 8192
@@ -66,8 +65,9 @@ class Tally(Observer):
     refusals: Counter[str] = field(factory=Counter)
     """Tasks that ended without a fill, by reason code."""
     alerts: Counter[str] = field(factory=Counter)
-    bought: Usd = NO_USD
-    sold: Usd = NO_USD
+    bought_micro: int = 0
+    sold_micro: int = 0
+    """In millionths of a USD."""
     decision: Latencies = field(factory=Latencies)
     """From the frame to the gate's answer."""
     queue_lag: Latencies = field(factory=Latencies)
@@ -93,18 +93,18 @@ class Tally(Observer):
         self.skips[skip.reason.code.name] += 1
 
     def on_finished(self, finished: Finished) -> None:
-        task, report = finished.task, finished.report
-        self.ends[finished.outcome.end] += 1
-        if finished.outcome.reason is not None:
-            self.refusals[finished.outcome.reason.code.name] += 1
+        task, outcome, report, started_at, ended_at = finished
+        self.ends[outcome.end] += 1
+        if outcome.reason is not None:
+            self.refusals[outcome.reason.code.name] += 1
         if report is not None:
             if task.intent.side is Side.BUY:
-                self.bought += report.notional
+                self.bought_micro += report.notional.micro
             else:
-                self.sold += report.notional
-            self.copy.add(finished.ended_at - task.signal.seen_at)
-        if finished.started_at:
-            self.queue_lag.add(finished.started_at - task.decided_at)
+                self.sold_micro += report.notional.micro
+            self.copy.add(ended_at - task.signal.seen_at)
+        if started_at:
+            self.queue_lag.add(started_at - task.decided_at)
 
     def on_retracted(self, signal: Signal, suspended: int, started: int) -> None:
         self.retracted += 1

@@ -130,7 +130,7 @@ def summary_lines(status: Status, tally: Tally, lost: int | None, left: int, unp
         ("signals", f"{tally.signals} admitted, {tally.adopted} adopted after a reorg, {tally.retracted} retracted"),
         ("tasks", f"{tally.tasks} admitted: {ends or 'none ended'}; {left} left in the queue{missing}"),
         ("not copied", reasons or "nothing was refused"),
-        ("money", f"bought ${money(tally.bought.micro)}, sold ${money(tally.sold.micro)} ({status.trading})"),
+        ("money", f"bought ${money(tally.bought_micro)}, sold ${money(tally.sold_micro)} ({status.trading})"),
         (
             "chain",
             f"{connects}; reorgs {status.reorgs}, late logs {status.late_logs}, quarantined {status.quarantined}",

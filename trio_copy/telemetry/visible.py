@@ -10,6 +10,8 @@ _NAMED = {"\n": r"\n", "\r": r"\r", "\t": r"\t"}
 
 def visible(text: str) -> str:
     r"""Return a text of one line whose control characters are written out, such as \x1b, \n or \u202e."""
+    if text.isprintable():
+        return text  # nothing of what is hidden is printable, and hardly any text holds it
     return _HIDDEN.sub(lambda found: _NAMED.get(found[0]) or _code(found[0]), text)
 
 

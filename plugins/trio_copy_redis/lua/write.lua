@@ -1,8 +1,8 @@
 -- KEYS 1 shard 2 accounts 3 heads, with facts 3 streams, with answers requests, asked and the answers; then the documents of
 -- accounts. ARGV 1 token 2 number 3 epoch, if known 4 checkpoint or nothing 5 how many facts 6 answers 7 new accounts 8 words
--- of heads that are put 9 heads that are deleted; then with facts: newest moment, columns, digests, ids, rest, for how long and
--- how many are kept (nothing: not now); names and texts of answers; new accounts; heads; of each account: how many words are
--- put, how many documents deleted, and these. Returns whether it was carried out now.
+-- of heads that are put 9 heads that are deleted; then with facts: newest moment, columns, digests, ids, rest; names and texts
+-- of answers; new accounts; heads; of each account: how many words are put, how many documents deleted, and these. Returns
+-- whether it was carried out now.
 local FORGOT = redis.error_reply('FORGOT the shard is not as it was left: Redis has lost something')
 local token, number = tonumber(ARGV[1]), tonumber(ARGV[2])
 local was = call('HMGET', KEYS[1], 't', 'n', 'e', 'top', 'ms', 'facts')
@@ -38,18 +38,7 @@ if facts > 0 then
   for _, word in ipairs({'top', top, 'ms', string.format('%.0f', ms), 'facts', string.format('%.0f', total)}) do
     shard[#shard + 1] = word
   end
-  if ARGV[at + 5] ~= '' then
-    local old, spare, from = ms - tonumber(ARGV[at + 5]), total - tonumber(ARGV[at + 6]), nil
-    for _, entry in ipairs(call('XRANGE', KEYS[5], '-', '+', 'COUNT', 32)) do
-      local when, nth = string.match(entry[1], '^(%d+)-(%d+)$')
-      if tonumber(when) >= old and tonumber(nth) > spare then break end
-      from = string.format('%s-%.0f', when, tonumber(nth) + 1)
-    end
-    for i = 4, 6 do
-      if from then call('XTRIM', KEYS[i], 'MINID', from) end
-    end
-  end
-  key, at = 6, at + 7
+  key, at = 6, at + 5
 end
 call('HSET', KEYS[1], unpack(shard))
 if answers > 0 then

@@ -4,13 +4,14 @@ from collections import defaultdict
 from collections.abc import Sequence
 from itertools import product
 
+import trio
 from attrs import evolve
 
 from trio_copy.clock import utc_date
 from trio_copy.entropy import Entropy, seeded_entropy
-from trio_copy.model.facts import AMOUNTS, Fact, FactQuery, Sums
+from trio_copy.model.facts import AMOUNTS, NO_AMOUNTS, Fact, FactQuery, Sums
 from trio_copy.model.ids import FollowerId, TokenId
-from trio_copy.ports import NOBODY, Changes
+from trio_copy.ports import FORGOTTEN_TOKEN, NOBODY, Changes
 from trio_copy.testing.conformance.terms import (
     ALICE,
     BOB,
@@ -185,6 +186,49 @@ async def sums_are_exact(backend: StoreForTest) -> None:
                 assert _without_nothing(sums) == _without_nothing(_added_up(_wanted(facts, query), by)), (query, by)
 
 
+async def sums_outlive_their_facts(backend: StoreForTest) -> None:
+    """When facts are let go, what they add up to stays, but for their tokens: by follower, leader and day, for whole days.
+
+    Each fact that is found counts with its token, and all others under `FORGOTTEN_TOKEN`, so that nothing is lost.
+    """
+    luck = seeded_entropy(4)
+    days = [START - 57_600.0 + number * _DAY_S for number in range(-1, 5)]
+    times = [(None, None), (days[1], days[3]), (None, days[2]), (days[2], None)]
+    questions = [
+        FactQuery(kinds=kinds, follower=follower, leader=leader, since=since, until=until, limit=10_000)
+        for kinds, follower, leader, (since, until) in product(
+            (_KINDS, ("filled",)), (None, BOB), (None, LEADER), times
+        )
+    ]
+    async with fresh(backend, brief=True) as store:
+        told: dict[str, Fact] = {}
+        await store.accounts.take(0, 1)
+        for number in range(1, 81):
+            # Soon after they were told, some are told again, otherwise.
+            facts = [evolve(one, key=f"{number // 2} {i}") for i, one in enumerate(_random_facts(luck, 30))]
+            await store.accounts.write(0, 1, number, Changes(facts=facts))
+            told |= {one.key: one for one in facts}
+        choices = ((), ("follower",), ("leader", "day"), ("follower", "leader", "day"))
+        for day in range(4):
+            await trio.sleep(_DAY_S)
+            for number, question in enumerate(questions[day::3]):
+                by = choices[number % len(choices)]
+                sums = await store.history.sums(question, by)
+                assert _without_nothing(sums) == _without_nothing(_added_up(_wanted([*told.values()], question), by))
+        every = FactQuery(kinds=_KINDS, limit=10_000)
+        kept = await store.history.facts(every)
+        assert {one.key: one for one in kept}.items() <= told.items()
+        by_token = dict(await store.history.sums(every, ("token_id",)))
+        gone = by_token.pop((FORGOTTEN_TOKEN,), NO_AMOUNTS)
+        assert _without_nothing(by_token) == _without_nothing(_added_up(kept, ("token_id",)))
+        left = _added_up([one for key, one in told.items() if key not in {one.key for one in kept}], ())
+        assert gone == tuple(left[()])
+        of_one = FactQuery(kinds=_KINDS, token_id=TokenId(7))
+        assert _without_nothing(await store.history.sums(of_one, ())) == _without_nothing(
+            _added_up(_wanted(kept, of_one), ())
+        )
+
+
 async def a_day_ends_at_midnight_utc(backend: StoreForTest) -> None:
     """The last moment of a day and the first of the next are added up apart."""
     midnight = START + 28_800
@@ -278,6 +322,7 @@ HISTORY_CHECKS: tuple[StoreCheck, ...] = (
     the_newest_facts_come_first,
     a_fact_told_again_is_overwritten,
     sums_are_exact,
+    sums_outlive_their_facts,
     a_day_ends_at_midnight_utc,
     a_story_is_found_by_the_beginning_of_an_id,
     a_story_is_at_most_a_hundred_long,

@@ -32,6 +32,9 @@ class StoreTerms:
     virtual: bool = True
     """Whether time is virtual. Then nothing may be left to threads: the clock does not wait for them."""
     shards: int = SHARDS
+    brief: bool = False
+    """Whether it shall let facts go as soon as it can, after a day or when there are more than a thousand; a store that keeps
+    them all does not care."""
 
 
 OpenStoreForTest = Callable[[StoreTerms], AbstractAsyncContextManager[Store]]
@@ -56,10 +59,10 @@ StoreCheck = Callable[[StoreForTest], Awaitable[None]]
 
 
 @asynccontextmanager
-async def fresh(backend: StoreForTest) -> AsyncGenerator[Store, None]:
+async def fresh(backend: StoreForTest, *, brief: bool = False) -> AsyncGenerator[Store, None]:
     """Open a store on no data."""
     with TemporaryDirectory() as folder:
-        async with backend.open(StoreTerms(folder=Path(folder), wall=wall_clock_from(START))) as store:
+        async with backend.open(StoreTerms(folder=Path(folder), wall=wall_clock_from(START), brief=brief)) as store:
             yield store
 
 

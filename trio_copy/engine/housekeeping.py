@@ -1,0 +1,123 @@
+"""What is done now and then while an engine runs, apart from following the chain and copying. Each is a task of its own."""
+
+from collections.abc import Callable
+from contextlib import suppress
+
+import trio
+from attrs import define
+
+from trio_copy.copying.follow_book import FollowBook
+from trio_copy.engine.exit_rules import ExitRules
+from trio_copy.engine.hearing import carry_out_requests
+from trio_copy.engine.holder import Holder
+from trio_copy.engine.intake import Intake
+from trio_copy.engine.keeper import Keeper
+from trio_copy.engine.lanes import Lanes
+from trio_copy.engine.modes import ModeBoard
+from trio_copy.engine.plan import Plan
+from trio_copy.engine.reconciler import Reconciler
+from trio_copy.engine.seams import Seams
+from trio_copy.errors import LeaseLost
+from trio_copy.model.decisions import retracted, too_late
+from trio_copy.ports import Store
+
+_EXPIRE_EVERY_S = 0.25
+_TICK_EVERY_S = 1.0
+_REQUESTS_EVERY_S = 1.0
+
+
+@define(eq=False, kw_only=True)
+class Housekeeping:
+    """Whatever of it is cancelled is done by the next run."""
+
+    plan: Plan
+    seams: Seams
+    store: Store
+    book: FollowBook
+    follows_version: int
+    holder: Holder
+    mode: ModeBoard
+    intake: Intake
+    reconciler: Reconciler
+    exit_rules: ExitRules
+
+    async def load_positions(self) -> None:
+        """Have every account at hand that holds something: its exit rules are looked at from now on."""
+        held = await self.store.history.documents("position")
+        followers = dict.fromkeys(document.follower for document in held)
+        for number, shard in tuple(self.holder.shards.items()):
+            try:
+                await shard.load([follower for follower in followers if self.plan.shard_of(follower) == number])
+            except LeaseLost as error:
+                shard.lose(error)
+        self.seams.observer.on_step("positions", f"{len(held)} positions loaded")
+
+    async def follow_shards(self, keeper: Keeper, drain: Callable[[], None]) -> None:
+        """Read other leaders when shards come or go, look at what they hold, and end when somebody asked for it."""
+        seen = keeper.gained
+        while not keeper.drain_asked.is_set():
+            if keeper.gained == seen:
+                await keeper.wait_news()
+            self.intake.narrow()
+            if keeper.gained != seen:
+                seen = keeper.gained
+                await self.load_positions()
+        drain()
+
+    async def reconcile(self) -> None:
+        while True:
+            await trio.sleep(self.plan.settings.engine.reconcile_every_s)
+            await self.reconciler.look()
+
+    async def expire(self, lanes: Lanes) -> None:
+        """End what has become too old, and let what has come to its time be placed, whatever the workers do."""
+        while True:
+            await lanes.wait_queued()
+            now = self.seams.wall()
+            lanes.push_due(now)
+            for queued in lanes.take_late(now):
+                shard = self.holder.shards.get(queued.shard)
+                if shard is not None:
+                    outcome = retracted(queued.task) if queued.suspended else too_late(queued.task, now)
+                    shard.give_up(queued, outcome)
+            await trio.sleep(_EXPIRE_EVERY_S)
+
+    async def tick(self) -> None:
+        """End what waits in accounts in vain."""
+        while True:
+            await trio.sleep(_TICK_EVERY_S)
+            for shard in self.holder.shards.values():
+                shard.tick()
+
+    async def hear_requests(self) -> None:
+        """Carry out what people ask of the owner of their accounts, where a command can reach them at all."""
+        while self.plan.store.plugin.durable:
+            for shard in tuple(self.holder.shards.values()):
+                with suppress(LeaseLost):  # whoever has it now is asked
+                    await carry_out_requests(shard)
+            await trio.sleep(_REQUESTS_EVERY_S)
+
+    async def refresh_follows(self) -> None:
+        version = self.follows_version
+        while True:
+            changes = await self.store.follows.wait_changes(version)
+            for change in changes:
+                version = max(version, change.version)
+                if change.removed:
+                    self.book.remove(change.follow)
+                elif not self.book.put(change.follow):
+                    unknown = f"{change.follow.follower} copies {change.follow.leader}"
+                    self.seams.observer.on_alert("unknown-follower", f"{unknown}, but is no configured follower")
+            self.intake.narrow()
+
+    async def look_at_exit_rules(self) -> None:
+        while True:
+            await trio.sleep(self.plan.settings.engine.exits_every_s)
+            await self.exit_rules.look()
+
+    async def refresh_mode(self) -> None:
+        while True:
+            before, self.mode.modes = self.mode.modes, await self.store.control.wait_modes(self.mode.modes.version)
+            for scope, change in self.mode.modes.by_scope.items():
+                if before.by_scope.get(scope) != change:
+                    self.seams.observer.on_alert("mode", f"{scope}: {change.mode.value}: {change.why}")

@@ -1,0 +1,141 @@
+"""The intake: scanner and endpoints. The only part that is restarted, and what it reads follows what shards there are."""
+
+from functools import partial
+
+import trio
+from attrs import define
+
+from trio_copy.chain.endpoints import Endpoint, EndpointPool
+from trio_copy.chain.feed import FeedItem
+from trio_copy.chain.filters import FilterBoard, build_filters
+from trio_copy.chain.scanner import Scanner
+from trio_copy.chain.subscriber import follow_endpoint
+from trio_copy.chain.watchdogs import Watchdogs
+from trio_copy.engine.gate import Gate
+from trio_copy.engine.holder import Holder
+from trio_copy.engine.keeper import Keeper
+from trio_copy.engine.plan import Plan
+from trio_copy.engine.read_leaders import ReadLeaders
+from trio_copy.engine.seams import Seams
+from trio_copy.engine.supervisor import Backoff, RestartBudget, keep_running
+from trio_copy.errors import ChainError
+from trio_copy.model.logs import Checkpoint
+from trio_copy.ports import LogFilter
+
+
+@define(eq=False, kw_only=True)
+class Intake:
+    """What brings the feed. Cancelled, it ends at once: whatever it had not brought is read again."""
+
+    plan: Plan
+    seams: Seams
+    holder: Holder
+    board: FilterBoard
+    pool: EndpointPool
+    scanner: Scanner
+    watchdogs: Watchdogs
+    gate: Gate
+    reads: ReadLeaders
+    send: trio.MemorySendChannel[FeedItem]
+    was_paused: bool = False
+    """Whether there was a time with no shard to read."""
+
+    def narrow(self) -> None:
+        """Let the endpoints subscribe to the leaders that are read here."""
+        self.reads.count()
+        if self.board.replace(wanted_filters(self.plan, self.reads)):
+            self.seams.observer.on_step("filters", f"{len(self.board.filters)} filters over {len(self.reads)} leaders")
+
+    async def run_for_shards(  # noqa: ASYNC128  the intake calls started()
+        self, keeper: Keeper, task_status: trio.TaskStatus[None]
+    ) -> None:
+        """Read while there is a shard to read for, and from its checkpoint on whenever one comes."""
+        if not self.holder.shards:
+            self._pause()
+            task_status.started()
+            task_status = trio.TASK_STATUS_IGNORED
+        while True:
+            await keeper.wait_shards()
+            seen = keeper.gained
+            async with trio.open_nursery() as reading:
+                reading.start_soon(self.run, task_status)
+                await keeper.wait_change(seen)
+                reading.cancel_scope.cancel()
+            task_status = trio.TASK_STATUS_IGNORED
+            if not self.holder.shards:
+                self._pause()
+
+    def _pause(self) -> None:
+        self.was_paused = True
+        self.seams.observer.on_step("paused", "no account is ours; nothing is subscribed to")
+
+    async def run(self, task_status: trio.TaskStatus[None]) -> None:
+        """Follow the chain from the checkpoint on, started once it is armed and subscribed; until cancelled.
+
+        Raises:
+            RestartBudgetExhausted: an endpoint could not be kept running, and no other one lives.
+            WrongChain, CheckpointAhead: see `Service.run`.
+        """
+        settings = self.plan.settings.engine
+        budget = RestartBudget(settings.restarts, settings.restart_window_s)
+        async with trio.open_nursery() as intake:
+            intake.start_soon(self.watchdogs.run, name="watchdogs")
+            for endpoint in self.pool.endpoints:
+                intake.start_soon(
+                    partial(
+                        keep_running,
+                        partial(
+                            follow_endpoint,
+                            endpoint,
+                            dial=self.seams.dial,
+                            settings=self.plan.settings.chain,
+                            pool=self.pool,
+                            board=self.board,
+                            send=self.send,
+                            wall=self.seams.wall,
+                            next_wait=self._backoff().next_wait,
+                        ),
+                        backoff=self._backoff(),
+                        budget=budget,
+                        others_alive=partial(self._others_alive, endpoint),
+                        armed=self._armed,
+                        on_failure=partial(self._endpoint_failed, endpoint),
+                    ),
+                    name=f"endpoint {endpoint.name}",
+                )
+            await self.scanner.arm(self._checkpoint(), self.holder.begin_arming())
+            self.seams.observer.on_step(
+                "subscribed", f"{len(self.board.filters)} filters over {len(self.reads)} leaders"
+            )
+            await intake.start(self.scanner.run)
+            task_status.started()
+
+    def _checkpoint(self) -> Checkpoint | None:
+        """Return the block that is read on from: the lowest that a shard has passed."""
+        sealed = self.gate.sealed
+        # A devnet begins anew with each run: what an earlier one has left says nothing about this chain.
+        if self.plan.settings.devnet is not None or (self.seams.from_head and sealed is None):
+            return None
+        stored = [shard.checkpoint for shard in self.holder.shards.values()]
+        known = [checkpoint for checkpoint in stored if checkpoint is not None]
+        return min(known, key=lambda checkpoint: checkpoint.number, default=None)
+
+    def _backoff(self) -> Backoff:
+        settings = self.plan.settings.engine
+        return Backoff(settings.backoff_base_s, settings.backoff_max_s, self.seams.entropy)
+
+    def _others_alive(self, endpoint: Endpoint) -> bool:
+        return any(other is not endpoint and not other.unreadable for other in self.pool.live)
+
+    def _armed(self) -> bool:
+        return self.gate.sealed is not None
+
+    def _endpoint_failed(self, endpoint: Endpoint, failure: ChainError, wait_s: float) -> None:
+        endpoint.failures += 1
+        endpoint.last_error = str(failure)
+        self.pool.note_lost(endpoint, f"{failure}; again in {wait_s:.2f} s")
+
+
+def wanted_filters(plan: Plan, reads: ReadLeaders) -> tuple[LogFilter, ...]:
+    """Ask the plan's decoders what to subscribe to for the leaders that are read here."""
+    return build_filters(plan.decoders.values(), sorted(reads), plan.settings.chain.leaders_per_subscription)

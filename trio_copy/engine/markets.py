@@ -1,0 +1,72 @@
+"""What a venue says about tokens, asked once for everybody who needs it at the same moment.
+
+The followers of one leader want to know about the same token at the same time. An answer serves for a moment: it is as old
+as one that has just come over a slow line.
+"""
+
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable
+
+import trio
+from attrs import define, field
+
+from trio_copy.errors import OrderNotSent
+from trio_copy.model.ids import TokenId
+from trio_copy.model.orders import Market
+
+_FRESH_S = 0.2
+_KEPT = 256
+
+
+@define(eq=False)
+class _Answer:
+    """What is asked, or was told; nothing of both where whoever asked was cancelled."""
+
+    told: trio.Event = field(factory=trio.Event)
+    market: Market | None = None
+    error: OrderNotSent | None = None
+    fresh_until: float = float("inf")
+    """By Trio's clock."""
+
+
+@define(eq=False)
+class Markets:
+    """Of one executor."""
+
+    ask: Callable[[TokenId], Awaitable[Market]]
+    """How the executor is asked."""
+    _answers: OrderedDict[TokenId, _Answer] = field(factory=OrderedDict)
+    """The last ones, and those that are waited for."""
+
+    def __len__(self) -> int:
+        return len(self._answers)
+
+    async def of(self, token_id: TokenId) -> Market:
+        """Return what the venue says about a token now, or said a moment ago.
+
+        Raises:
+            OrderNotSent: the executor says so, to whoever asked and to all who have waited with him. It is not kept.
+        """
+        while True:
+            answer = self._answers.get(token_id)
+            if answer is None or answer.fresh_until < trio.current_time():
+                return await self._ask(token_id)
+            if answer.market is not None:
+                return answer.market
+            await answer.told.wait()
+            if answer.error is not None:
+                raise type(answer.error)(str(answer.error)) from answer.error
+
+    async def _ask(self, token_id: TokenId) -> Market:
+        answer = self._answers[token_id] = _Answer()
+        try:
+            answer.market = await self.ask(token_id)
+        except OrderNotSent as error:
+            answer.error = error
+            raise
+        finally:
+            answer.fresh_until = trio.current_time() + (_FRESH_S if answer.market is not None else -1.0)
+            answer.told.set()
+            while len(self._answers) > _KEPT:
+                self._answers.popitem(last=False)
+        return answer.market

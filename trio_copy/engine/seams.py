@@ -1,0 +1,48 @@
+"""Everything a service takes from the world."""
+
+from collections.abc import Awaitable, Callable, Sequence
+
+import trio
+from attrs import define, field
+
+from trio_copy.chain.dial import Dial
+from trio_copy.chain.feed import FeedItem
+from trio_copy.clock import AnchoredClock, WallClock
+from trio_copy.engine.calls import Calls
+from trio_copy.entropy import Entropy
+from trio_copy.model.catalog import TokenFacts
+from trio_copy.ports import InThread, Quotes, nowhere, to_thread_run_sync
+from trio_copy.telemetry.observer import Observer
+
+
+@define(eq=False, kw_only=True)
+class Seams:
+    """Everything a service takes from the world, so that a test can bring a world of its own."""
+
+    dial: Dial
+    wall: WallClock
+    clock: AnchoredClock | None = None
+    """The wall clock once more, where it is one that can be set."""
+    entropy: Entropy
+    observer: Observer
+    quotes: Quotes | None = None
+    play: Callable[[trio.MemorySendChannel[FeedItem]], Awaitable[None]] | None = None
+    """Feeds the pipeline in place of nodes, until it returns: for replays."""
+    on_item: Callable[[FeedItem], None] = lambda item: None
+    """Hears everything that reaches the pipeline, for recordings."""
+    facts: Sequence[TokenFacts] = ()
+    """What is known about tokens besides the catalog's file."""
+    in_thread: InThread = to_thread_run_sync
+    at: Callable[[str], None] = nowhere
+    """Called at each point where a crash would matter."""
+    throwaway: bool = False
+    """Whether the run is a trial, of which a store keeps nothing."""
+    from_head: bool = False
+    """Whether the first start forgets how far an earlier run had come, because a person says so."""
+    instance: str = "instance-1"
+    """Names this process among those that share a store."""
+    calls: Calls = field(init=False)
+    """Drives calls into plugins, and knows which are under way."""
+
+    def __attrs_post_init__(self) -> None:
+        self.calls = Calls(self.observer.on_alert)

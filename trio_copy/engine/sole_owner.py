@@ -1,0 +1,62 @@
+"""Owns the only shard, where there is one instance: commands that need the accounts see that it lives, and ask it."""
+
+from contextlib import suppress
+
+import trio
+from attrs import define
+
+from trio_copy.chain.watchdogs import Watchdogs
+from trio_copy.engine.holder import Holder
+from trio_copy.engine.seams import Seams
+from trio_copy.errors import LeaseLost, StoreError
+from trio_copy.model.control import Instance, Lease, shard_lease
+from trio_copy.ports import Store
+
+_LEASE_RENEWALS = 3
+"""Renewals per lease: one may fail without losing it."""
+_ASK_AGAIN_S = 1.0
+
+
+@define(eq=False, kw_only=True)
+class SoleOwner:
+    """Does for one instance what a `Keeper` does for several."""
+
+    seams: Seams
+    store: Store
+    holder: Holder
+    watchdogs: Watchdogs
+    _lease: Lease | None = None
+
+    async def enter(self) -> None:
+        """Become the owner; a command may have the accounts for a moment."""
+        while (lease := await self._acquire_only_shard()) is None:
+            self.seams.observer.on_step("waiting", "somebody else, a command perhaps, has the accounts for a moment")
+            await trio.sleep(_ASK_AGAIN_S)
+        self._lease = lease
+        await self.holder.begin(0, lease)
+
+    async def run(self) -> None:
+        """Keep the lease, and show that this instance lives; until cancelled."""
+        assert self._lease is not None  # it has entered
+        me = Instance(instance=self.seams.instance, shards=(0,), started_at=self.seams.wall())
+        while True:
+            await self.store.control.beat(self.watchdogs.describe(me))
+            try:
+                self._lease = await self.store.control.renew(self._lease, self.holder.lease_s)
+            except LeaseLost:
+                # This process stood still for long. The store's own token says whether anybody has written meanwhile.
+                self._lease = await self._acquire_only_shard() or self._lease
+            with trio.move_on_after(self.holder.lease_s / _LEASE_RENEWALS):
+                await self.watchdogs.wait_changed()  # so that whoever asks the store hears of it at once
+
+    async def leave(self) -> None:
+        """Give the accounts up and leave the list of instances."""
+        # A store that fails now must not hide how the run ended: the entry is then shown as dead by its last heartbeat.
+        with suppress(StoreError):
+            await self.holder.end(0)
+            if self._lease is not None:
+                await self.store.control.release(self._lease)
+            await self.store.control.leave(self.seams.instance)
+
+    async def _acquire_only_shard(self) -> Lease | None:
+        return await self.store.control.acquire(shard_lease(0), self.seams.instance, self.holder.lease_s)
