@@ -367,6 +367,44 @@ async def test_a_shard_that_is_given_up_while_it_is_written_again_stays_given_up
         assert await desk.store.history.documents("waits") == []
 
 
+@pytest.mark.parametrize("during", ["take", "load", "write"])
+@pytest.mark.parametrize("how", ["fails", "is cancelled"])
+async def test_a_store_that_forgot_and_cannot_be_told_again_leaves_nobody_waiting(
+    clock: Clock, monkeypatch: pytest.MonkeyPatch, during: str, how: str
+) -> None:
+    """Whoever has placed is shielded, and waits for what was being written when it was found out."""
+    data, batches = MemoryData(), []
+
+    async def trade() -> None:
+        async with open_desk(open_store=on_memory(data), at_work=False) as desk:
+            inner = getattr(desk.store.accounts, during)
+
+            async def fail(_: object, *args: Any) -> Any:
+                if "store-forgot" not in dict(desk.recorder.alerts):
+                    return await inner(*args)
+                await trio.sleep(2)
+                raise StoreUnavailable("away again")
+
+            await desk.take_in(waiting(1))
+            await desk.shard.writer.flush()
+            monkeypatch.setattr(type(desk.store.accounts), during, fail)
+            data.fall_back(MemoryData())
+            batches.append(desk.shard.writer.open)
+            await desk.take_in(waiting(2, token=8))
+            await trio.sleep(1)
+            batches.append(desk.shard.writer.open)
+            await desk.take_in(waiting(3, token=9))
+            if how == "is cancelled":
+                raise ValueError("something else went wrong")
+            await trio.sleep(2)
+
+    with pytest.raises(BaseExceptionGroup):
+        await trade()
+    for batch in batches:
+        with trio.fail_after(1), pytest.raises(StoreUnavailable):
+            await batch.wait()
+
+
 async def test_two_shards_share_the_lanes_and_not_the_accounts(clock: Clock) -> None:
     """An exit of one shard evicts an entry of the other one, which ends in its own account."""
     async with open_desk(alone=False, at_work=False, queue_capacity=1) as desk:

@@ -20,7 +20,7 @@ from trio_copy.engine.resolved import Resolved
 from trio_copy.engine.shard import Shard
 from trio_copy.engine.taking_over import everything, recover, take_over
 from trio_copy.engine.writing import Writer
-from trio_copy.errors import LeaseLost, StoreForgot
+from trio_copy.errors import LeaseLost, StoreError, StoreForgot, StoreUnavailable
 from trio_copy.model.catalog import Catalog
 from trio_copy.model.control import Lease, shard_lease
 from trio_copy.model.decisions import CopyTask
@@ -226,6 +226,11 @@ class Holder:
             shard.writer.give_up(error)  # `run` tells what follows from it
         except StoreForgot:
             return False
+        except BaseException as error:
+            # Whoever waits for what was being written is shielded, and would wait for ever.
+            why = error if isinstance(error, StoreError) else StoreUnavailable(f"it is not written again: {error!r}")
+            shard.writer.give_up(why)
+            raise
         return True
 
     async def _take_again(self, shard: Shard) -> None:

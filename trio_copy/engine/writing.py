@@ -141,7 +141,8 @@ class Writer:
             facts=(*self.recent_facts, *batch.facts),
             answers=batch.answers,
         )
-        await self._write(batch, changes)
+        with trio.CancelScope(shield=True):
+            await self._write(batch, changes)
 
     async def _write(self, batch: Batch, changes: Changes) -> None:
         checkpoint = batch.checkpoint or (self.checkpoint if self._number == 0 else None)
