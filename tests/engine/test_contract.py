@@ -189,6 +189,23 @@ async def test_a_call_that_hangs_is_given_up_in_time(
             assert await play.trade(token=2) == (End.FILLED, None)
 
 
+@pytest.mark.parametrize(("call", "code"), [("market", Code.NOT_SENT), ("submit", Code.OUTCOME_UNPROVEN)])
+async def test_a_call_whose_own_tasks_hang_is_given_up_in_time(clock: Clock, call: str, code: Code) -> None:
+    """A nursery of the plugin ends with a group of cancellations instead of one."""
+
+    async def hang(*_: Any) -> None:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(trio.sleep_forever)
+            nursery.start_soon(trio.sleep_forever)
+
+    odd = FaultyExecutor(call=call, spoil=hang)
+    odd.hide = True
+    async with playing(odd) as play:
+        assert (await play.trade())[1] is code
+        (slow,) = play.alerts("executor-slow")
+        assert slow == f"{WHO}{call}: slow: no answer in 4 s"
+
+
 async def test_timeouts_of_a_plugin_are_its_own_affair(clock: Clock) -> None:
     """Who tries again a few times, each for a moment, is cancelled by himself, and keeps the contract."""
 
