@@ -11,7 +11,7 @@ from contextlib import suppress
 import trio
 from attrs import define, field, frozen
 
-from trio_copy.errors import StoreError
+from trio_copy.errors import LeaseLost, StoreError
 from trio_copy.model.facts import AMOUNTS
 from trio_copy_redis.accounts import RedisAccounts, Taken
 from trio_copy_redis.client import Client
@@ -108,9 +108,15 @@ class Retention:
 
     async def look(self) -> None:
         """Let go of what is too old or too many in the shards that were taken here. Raises what a write raises."""
+        lost = None
         for shard, taken in tuple(self.accounts.taken.items()):
-            while await self._let_go(self.shards[shard], taken):
-                pass
+            try:
+                while await self._let_go(self.shards[shard], taken):
+                    pass
+            except LeaseLost as error:
+                lost = error  # whoever has it now does it there; ours do not wait for that
+        if lost is not None:
+            raise lost
 
     async def _let_go(self, keys: ShardKeys, taken: Taken) -> bool:
         """Let the oldest go; returns whether there may be more."""
@@ -123,6 +129,8 @@ class Retention:
         taken.retold = bytearray()
         try:
             going = await self._read_old(keys, self._bounds(now, told, 1))
+            if going.last is None:
+                return False  # somebody else has the shard, and was there before
             after = going.last
             while some := await self._read(keys, keys.ids, after, _PIECE):
                 for entry in some:

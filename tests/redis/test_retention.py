@@ -1,5 +1,7 @@
 """Facts that Redis lets go: when, by whom, and that nobody's sums change."""
 
+from typing import Any
+
 import pytest
 import trio
 
@@ -99,6 +101,46 @@ async def test_whoever_lost_a_shard_lets_nothing_go() -> None:
             with pytest.raises(LeaseLost):
                 await retention_of(store, keep_s=1e6, facts_max=1000).look()
             assert len(await other.history.facts(FactQuery(kinds=["filled"], limit=10**6))) == 2000
+
+
+async def test_a_shard_that_was_lost_keeps_no_other_from_letting_go() -> None:
+    """Whoever has it now may be idle, so that its oldest facts stay for long; those of other shards must not."""
+    with running_redis() as server:
+        prefix = new_prefix()
+        async with open_redis(server.url, prefix) as store, open_redis(server.url, prefix) as other:
+            facts = [fact(str(number), amounts=AMOUNTS) for number in range(2000)]
+            for shard in range(2):
+                await store.accounts.take(shard, 1)
+                for number in range(20):
+                    changes = Changes(facts=facts[number * 100 : number * 100 + 100])
+                    await store.accounts.write(shard, 1, number + 1, changes)
+            await other.accounts.take(0, 2)
+            with pytest.raises(LeaseLost):
+                await retention_of(store, keep_s=1e6, facts_max=1000).look()
+            assert len(await other.history.facts(FactQuery(kinds=["filled"], limit=10**6))) == 3000
+
+
+async def test_what_the_next_owner_lets_go_meanwhile_surprises_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever stood still while he looked finds that nothing of it is old any more."""
+    with running_redis() as server:
+        prefix = new_prefix()
+        async with open_redis(server.url, prefix) as store, open_redis(server.url, prefix) as other:
+            await store.accounts.take(0, 1)
+            for number in range(20):
+                facts = [fact(f"{number} {i}", amounts=AMOUNTS) for i in range(100)]
+                await store.accounts.write(0, 1, number + 1, Changes(facts=facts))
+            slow = retention_of(store, keep_s=1e6, facts_max=1000)
+            read_old = Retention._read_old
+
+            async def late(self: Retention, *args: Any) -> Any:
+                if self is slow:
+                    await other.accounts.take(0, 2)
+                    await retention_of(other, keep_s=1e6, facts_max=1000).look()
+                return await read_old(self, *args)
+
+            monkeypatch.setattr(Retention, "_read_old", late)
+            await slow.look()
+            assert len(await other.history.facts(FactQuery(kinds=["filled"], limit=10**6))) == 1000
 
 
 def retention_of(store: Store, *, keep_s: float, facts_max: int) -> Retention:
