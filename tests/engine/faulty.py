@@ -223,6 +223,7 @@ WRONG_ORDERS = tuple(
         ("another token", but(token_id=TokenId(9)), "token", _INSIDE, None),
         ("no id", but(order_id=OrderId("")), "id", _INSIDE, None),
         ("an id as bytes", but(order_id=b"1"), "id", _INSIDE, None),
+        ("an id that nobody can write down", but(order_id=OrderId("\ud800")), "id", _INSIDE, None),
         ("a body as text", but(body="body"), "body", _INSIDE, None),
         ("a hundred times the shares", _larger("100"), "shares", _INSIDE, None),
         ("a millionth too many", _larger("1.000001"), "shares", _INSIDE, None),
@@ -286,6 +287,7 @@ BUGS = tuple(
         ("SystemExit", raises(SystemExit("bye")), "raised SystemExit: bye"),
         ("KeyboardInterrupt", raises(KeyboardInterrupt()), "raised KeyboardInterrupt"),
         ("an error of ours", raises(UnresolvedOrders("nonsense")), "raised UnresolvedOrders: nonsense"),
+        ("what nobody can write down", raises(ValueError("half \ud800")), "raised ValueError: half ?"),
         ("an unreadable error", raises(_UnreadableError()), "raised _UnreadableError"),
         ("in a nursery", _in_a_nursery, "raised ZeroDivisionError: a bug"),
     )

@@ -32,7 +32,7 @@ from trio_copy.model.fills import Side
 from trio_copy.model.follow_settings import Caps
 from trio_copy.model.ids import FollowerId
 from trio_copy.model.orders import ExecutionReport, Order, Status
-from trio_copy.model.units import Price, Shares, Usd
+from trio_copy.model.units import NO_SHARES, NO_USD, Price, Shares, Usd
 from trio_copy.registry import Source
 from trio_copy.testing.conformance import EXECUTOR_CHECKS
 from trio_copy.testing.samples import sample_order, sample_signal, sample_task
@@ -204,6 +204,21 @@ async def test_a_call_whose_own_tasks_hang_is_given_up_in_time(clock: Clock, cal
         assert (await play.trade())[1] is code
         (slow,) = play.alerts("executor-slow")
         assert slow == f"{WHO}{call}: slow: no answer in 4 s"
+
+
+async def test_half_a_character_in_a_detail_stops_nobody(clock: Clock) -> None:
+    """JSON may hold such halves, and a venue's words are written down."""
+    odd = FaultyExecutor(
+        call="submit",
+        spoil=but(status=Status.REJECTED, detail="half \ud800", shares=NO_SHARES, notional=NO_USD, fee=NO_USD),
+    )
+    odd.hide = True
+    async with playing(odd) as play:
+        assert await play.trade() == (End.REJECTED, Code.VENUE_REFUSED)
+        (told,) = [one.outcome.reason for one in play.world.recorder.finished if one.task.follower == ALICE]
+        assert told is not None
+        assert told.value == "half ?"
+        assert await play.trade(token=2) == (End.REJECTED, Code.VENUE_REFUSED)
 
 
 async def test_timeouts_of_a_plugin_are_its_own_affair(clock: Clock) -> None:

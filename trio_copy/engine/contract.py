@@ -257,7 +257,9 @@ class Contract:
 
     def _clean(self, text: str) -> str:
         # Redacted before it is cut: half a secret is found less surely than a whole one.
-        return self.redactor.redact(text)[:_LONGEST_TEXT]
+        text = self.redactor.redact(text)[:_LONGEST_TEXT]
+        # JSON may hold halves of characters, which nobody can write down.
+        return text if text.isascii() else text.encode(errors="replace").decode()
 
     def _cleaned(self, report: ExecutionReport) -> ExecutionReport:
         return evolve(report, detail=self._clean(report.detail)) if report.detail else report

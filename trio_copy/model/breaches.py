@@ -76,7 +76,7 @@ def breach_of_order(order: object, executor: str, key: IntentKey, intent: OrderI
         return _expected("an order's side", intent.side, order.side)
     if order.token_id != intent.token_id or type(order.token_id) is not int:
         return _expected("an order's token", intent.token_id, order.token_id)
-    if type(order.order_id) is not str or not 0 < len(order.order_id) <= _LONGEST_ID:
+    if type(order.order_id) is not str or not 0 < len(order.order_id) <= _LONGEST_ID or not _writable(order.order_id):
         return _expected("an order's id", f"a text of 1 to {_LONGEST_ID} letters", order.order_id)
     if type(order.body) is not bytes or len(order.body) > _LONGEST_BODY:
         return _expected("an order's body", f"at most {_LONGEST_BODY} bytes", type(order.body).__name__)
@@ -177,6 +177,11 @@ def shown(value: object) -> str:
 
 def _amount(value: Micro, of: type[Micro]) -> bool:
     return type(value) is of and type(value.micro) is int and 0 <= value.micro <= _MOST
+
+
+def _writable(text: str) -> bool:
+    """Tell whether a text has no halves of characters."""
+    return text.isascii() or not any("\ud800" <= letter <= "\udfff" for letter in text)
 
 
 def _up(amount: int) -> int:
