@@ -284,3 +284,17 @@ async def test_a_writer_that_is_cancelled_leaves_nobody_waiting(clock: Clock) ->
     with pytest.raises(StoreUnavailable, match="nothing more is written"):
         await third.wait()
     assert store.names == [["a"]]
+
+
+async def test_a_bug_in_what_rides_along_leaves_nobody_waiting(clock: Clock) -> None:
+    """The bug ends the engine, and the engine ends."""
+
+    def fail(_: Batch) -> None:
+        raise ZeroDivisionError("a bug")
+
+    writer = Writer(accounts=Slow(), shard=3, token=9, before_write=fail, announce=lambda told: None)
+    waiting = put(writer, "a")
+    with pytest.raises(ZeroDivisionError):
+        await writer.run()
+    with trio.fail_after(1), pytest.raises(StoreUnavailable, match="nothing more is written"):
+        await waiting.wait()

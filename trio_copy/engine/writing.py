@@ -100,8 +100,11 @@ class Writer:
                 self._news = trio.Event()
                 with trio.CancelScope(shield=True):
                     await self._write_open()
-        except trio.Cancelled:
-            # Whoever waits is shielded, and would wait for ever: another shard's write has failed, and ended this as well.
+        except StoreForgot:
+            raise  # it may be written again
+        except BaseException:
+            # Whoever waits is shielded, and would wait for ever: another shard's write has failed, and ended this as well,
+            # or what rides along could not be written down.
             self.give_up(self._ended or StoreUnavailable("nothing more is written: the engine is ending"))
             raise
 
