@@ -9,7 +9,7 @@ from trio_copy.clock import WallClock
 from trio_copy.errors import LeaseLost, StoreForgot
 from trio_copy.model.ids import FollowerId
 from trio_copy.model.logs import Checkpoint
-from trio_copy.ports import NOBODY, Changes, Document, Heads, Request
+from trio_copy.ports import HEAD_KINDS, NOBODY, Changes, Document, Heads, Request
 from trio_copy.records import decode, encode
 from trio_copy_sqlite.schema import IS_OPEN
 from trio_copy_sqlite.transaction import Statements
@@ -49,7 +49,7 @@ class SqliteAccounts:
             _, _, checkpoint = _unless_fenced(connection, shard, token)
             connection.execute(_TAKE, (shard, token))
             heads = connection.execute(_HEADS, (shard,)).fetchall()
-            own = [row for row in _of(connection, shard, (NOBODY,))[NOBODY] if row not in heads]
+            own = [row for row in _of(connection, shard, (NOBODY,))[NOBODY] if row[1] not in HEAD_KINDS]
             return checkpoint, [*heads, *own]
 
         checkpoint, rows = await self.writer.run(work)

@@ -6,6 +6,7 @@ import sqlite3
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager, closing
 from pathlib import Path
+from time import perf_counter
 from typing import Any
 
 import pytest
@@ -18,7 +19,7 @@ from trio_copy.clock import wall_clock_from
 from trio_copy.errors import ConfigError, StoreError, StoreUnavailable
 from trio_copy.model.facts import FactQuery
 from trio_copy.model.follows import Follow
-from trio_copy.ports import HEAD_KINDS, Changes, InThread, Store, StoreContext, nowhere, to_thread_run_sync
+from trio_copy.ports import HEAD_KINDS, NOBODY, Changes, InThread, Store, StoreContext, nowhere, to_thread_run_sync
 from trio_copy.testing.conformance.terms import ALICE, LEADER, document, fact
 from trio_copy_sqlite import SqliteSettings, SqliteStore, open_sqlite_store
 from trio_copy_sqlite.schema import IS_OPEN, VERSION
@@ -169,6 +170,19 @@ def _plan(path: Path, asked: list[str], words: str) -> list[str]:
     (statement, *_) = [one for one in asked if words in one]
     with closing(sqlite3.connect(path)) as connection:
         return [row[3] for row in connection.execute(f"EXPLAIN QUERY PLAN {statement}")]
+
+
+async def test_a_shard_with_much_of_both_is_taken_at_once(tmp_path: Path, clock: trio.testing.MockClock) -> None:
+    """What is open and what belongs to the shard itself are told together, without comparing each with each."""
+    async with open_at(tmp_path / "books.db") as store:
+        await store.accounts.take(0, 1)
+        open_ones = [document(f"{number:064}", kind="waits") for number in range(6000)]
+        own = [document(f"{number:064}", follower=NOBODY, kind="met") for number in range(20_000)]
+        await store.accounts.write(0, 1, 1, Changes(puts=[*open_ones, *own]))
+        began = perf_counter()
+        heads = await store.accounts.take(0, 2)
+        assert perf_counter() - began < 2
+        assert sorted(heads.documents) == sorted([*open_ones, *own])
 
 
 async def test_people_can_ask_the_file(tmp_path: Path) -> None:
