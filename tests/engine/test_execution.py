@@ -14,6 +14,7 @@ from trio_copy.accounts.commands import Answer
 from trio_copy.errors import LeaseLost, OrderNotSent
 from trio_copy.model.control import ENGINE, Mode, ModeChange, Modes
 from trio_copy.model.decisions import Code, End
+from trio_copy.model.fills import Side
 from trio_copy.model.ids import TokenId
 from trio_copy.model.orders import ExecutionReport, Order, Status
 from trio_copy.model.units import NO_SHARES, NO_USD, Rounding, Shares
@@ -271,6 +272,23 @@ async def test_a_market_that_nobody_tells_ends_the_task_and_frees_its_lane(
         assert await desk.end_of(buy(1)) == [(End.REJECTED, Code.NOT_SENT)]
         del desk.executor.market
         assert await desk.end_of(buy(2)) == [(End.FILLED, None)]
+
+
+@pytest.mark.parametrize(("side", "waits_s"), [(Side.BUY, 0.0), (Side.SELL, 0.5)])
+async def test_an_exit_does_not_end_by_somebody_elses_question(clock: Clock, side: Side, waits_s: float) -> None:
+    """One request was lost on its way: an exit waits for none of an entry, and asks once more when another exit's failed."""
+    async with open_desk() as desk:
+        await desk.hold("alice")
+        await desk.hold("bob", number=901)
+        await trio.sleep(1)
+        ask = desk.executor.market = _Market(desk.executor)
+        await desk.take_in(buy(1, side=side))
+        await ask.asked.wait()
+        del desk.executor.market
+        await trio.sleep(1.5)
+        began = trio.current_time()
+        assert await desk.end_of(sell(2, "bob")) == [(End.FILLED, None)]
+        assert trio.current_time() == began + waits_s
 
 
 async def test_a_task_that_became_too_old_while_the_market_was_asked_is_not_placed(clock: Clock) -> None:

@@ -147,7 +147,7 @@ class Execution:
         if isinstance(settings, Outcome):
             return settings
         try:
-            market = await self.markets.of(task.intent.token_id)
+            market = await self.markets.of(task.intent.token_id, exits=task.intent.side is Side.SELL)
         except OrderNotSent as error:
             return refused(error)
         now = self.wall()

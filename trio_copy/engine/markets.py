@@ -1,7 +1,8 @@
 """What a venue says about tokens, asked once for everybody who needs it at the same moment.
 
 The followers of one leader want to know about the same token at the same time. An answer serves for a moment: it is as old
-as one that has just come over a slow line.
+as one that has just come over a slow line. An exit never waits for what was asked for an entry, which may hang, nor ends
+by what had hung for long when it came.
 """
 
 from collections import OrderedDict
@@ -35,32 +36,41 @@ class Markets:
 
     ask: Callable[[TokenId], Awaitable[Market]]
     """How the executor is asked."""
-    _answers: OrderedDict[TokenId, _Answer] = field(factory=OrderedDict)
-    """The last ones, and those that are waited for."""
+    _answers: OrderedDict[tuple[TokenId, bool], _Answer] = field(factory=OrderedDict)
+    """The last ones, and those that are waited for, apart for exits."""
 
     def __len__(self) -> int:
         return len(self._answers)
 
-    async def of(self, token_id: TokenId) -> Market:
+    async def of(self, token_id: TokenId, *, exits: bool = False) -> Market:
         """Return what the venue says about a token now, or said a moment ago.
 
         Raises:
-            OrderNotSent: the executor says so, to whoever asked and to all who have waited with him. It is not kept.
+            OrderNotSent: the executor says so, to whoever asked and to all who have waited with him; exits ask once more.
+                It is not kept.
         """
+        again = exits
         while True:
-            answer = self._answers.get(token_id)
+            answer = self._answers.get((token_id, exits))
+            if answer is None or answer.market is None:
+                other = self._answers.get((token_id, not exits))
+                if other is not None and other.market is not None and other.fresh_until >= trio.current_time():
+                    return other.market
             if answer is None or answer.fresh_until < trio.current_time():
-                return await self._ask(token_id)
+                return await self._ask((token_id, exits))
             if answer.market is not None:
                 return answer.market
             await answer.told.wait()
             if answer.error is not None:
+                if again:
+                    again = False
+                    continue
                 raise type(answer.error)(str(answer.error)) from answer.error
 
-    async def _ask(self, token_id: TokenId) -> Market:
-        answer = self._answers[token_id] = _Answer()
+    async def _ask(self, which: tuple[TokenId, bool]) -> Market:
+        answer = self._answers[which] = _Answer()
         try:
-            answer.market = await self.ask(token_id)
+            answer.market = await self.ask(which[0])
         except OrderNotSent as error:
             answer.error = error
             raise
