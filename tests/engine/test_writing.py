@@ -11,6 +11,7 @@ from attrs import define, field
 
 from tests.builders import ALICE, LEADER, NOW, make_signal
 from trio_copy.accounts.telling import SkipTold, Told
+from trio_copy.engine.stored import stored_fact
 from trio_copy.engine.writing import Batch, Writer
 from trio_copy.errors import LeaseLost, StoreError, StoreForgot, StoreUnavailable
 from trio_copy.model.decisions import Code, Reason, Skip
@@ -237,6 +238,22 @@ async def test_a_store_that_forgot_is_written_again_whole(clock: Clock) -> None:
     assert [(token, number) for token, number, _, _ in store.writes] == [(7, 1), (9, 1), (9, 2)]
     assert store.writes[1][2].deletes == [document("x").key]
     assert store.writes[1][3] == reached
+
+
+async def test_a_store_that_forgot_is_told_the_facts_of_its_last_moments_only(clock: Clock) -> None:
+    """What was told long before may have been let go since, with its amounts added up: told again it would count twice."""
+    async with open_writer() as (writer, store, _):
+        for number, wait_s in ((1, 7000.0), (2, 600.0)):
+            writer.open.facts.append(stored_fact(skipped(number)))
+            await put(writer, "a").wait()
+            await trio.sleep(wait_s)
+        store.errors = [StoreForgot("write 2 is missing")]
+        writer.open.facts.append(stored_fact(skipped(3)))
+        put(writer, "a")
+        await trio.sleep(2)
+        await writer.write_again(9, [document("a")], [])
+    told = [fact.signal_id for fact in store.writes[-1][2].facts]
+    assert told == [make_signal(number).signal_id for number in (2, 3)]
 
 
 async def test_a_write_that_comes_too_late_for_the_next_owner_is_no_loss(clock: Clock) -> None:

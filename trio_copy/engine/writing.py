@@ -19,6 +19,8 @@ from trio_copy.ports import Accounts, Changes, Document, DocumentKey, nowhere
 
 FACTS_KEPT = 20_000
 """Facts that are kept at hand, should the store forget its last moments."""
+_FACTS_KEPT_S = 3600.0
+"""And for how long: a fact that is told again after the store has let it go would count twice."""
 
 
 @define(eq=False)
@@ -73,7 +75,8 @@ class Writer:
     """Called at each point where a crash would matter."""
     open: Batch = field(factory=Batch)
     """What is written next."""
-    recent_facts: deque[Fact] = field(factory=lambda: deque(maxlen=FACTS_KEPT))
+    recent_facts: deque[tuple[float, Fact]] = field(factory=lambda: deque(maxlen=FACTS_KEPT))
+    """Each with the moment, by Trio's clock, when it became durable."""
     checkpoint: Checkpoint | None = None
     """The newest one that is durable."""
     _unwritten: Batch | None = None
@@ -137,11 +140,11 @@ class Writer:
         if batch is None:  # somebody else turned out to own it meanwhile
             raise self._ended or LeaseLost(f"shard {self.shard} is held here no more")
         self.token, self._number, self._ended = token, 0, None
-        keys = {document.key for document in documents}
+        keys, since = {document.key for document in documents}, trio.current_time() - _FACTS_KEPT_S
         changes = Changes(
             puts=documents,
             deletes=[key for key in stored if key not in keys],
-            facts=(*self.recent_facts, *batch.facts),
+            facts=(*(fact for told_at, fact in self.recent_facts if told_at >= since), *batch.facts),
             answers=batch.answers,
         )
         with trio.CancelScope(shield=True):
@@ -173,7 +176,9 @@ class Writer:
         self.at("write: durable")
         self._number += 1
         self.checkpoint = checkpoint or self.checkpoint
-        self.recent_facts.extend(batch.facts)
+        if batch.facts:
+            now = trio.current_time()
+            self.recent_facts.extend([(now, fact) for fact in batch.facts])
         for told in batch.told:
             self.announce(told)
         self.at("write: announced")
