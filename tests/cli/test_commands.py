@@ -263,6 +263,17 @@ def test_verify_backpressure(capsys: Capture) -> None:
         "reasons": {"QUEUE_FULL": 200},
         "left_after_cleanup": 0,
     }
+    assert main(["verify", "backpressure", "--count", "12", "--capacity", "10"]) == 0
+    told = [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert ["reasons", "2", "QUEUE_FULL"] in told
+    assert ["left", "after", "cleanup", "0"] in told
+
+
+def test_a_store_is_set_up_as_a_shell_hands_it_over(capsys: Capture, tmp_path: Path) -> None:
+    """A path needs no second pair of quotes, and may have them."""
+    for option in (f"path={tmp_path / 'one.db'}", f'path="{tmp_path / "two words.db"}"'):
+        assert main(["verify", "backpressure", "--count", "3", "--store", "sqlite", "--store-option", option]) == 0
+        assert capsys.readouterr().out.endswith("held\n")
 
 
 def test_load_model_and_measure(capsys: Capture, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -35,6 +35,7 @@ from trio_copy.model.orders import ExecutionReport, Order, Status
 from trio_copy.model.units import NO_SHARES, NO_USD, Price, Shares, Usd
 from trio_copy.registry import Source
 from trio_copy.testing.conformance import EXECUTOR_CHECKS
+from trio_copy.testing.conformance.executor import lanes_are_named_and_pure
 from trio_copy.testing.samples import sample_order, sample_signal, sample_task
 
 Clock = trio.testing.MockClock
@@ -143,6 +144,21 @@ async def test_the_conformance_suite_finds_it_first(clock: Clock, fault: Fault) 
     (check,) = [check for check in EXECUTOR_CHECKS if check.__name__ == fault.fails]
     with pytest.raises((AssertionError, AttributeError, TypeError)):
         await check(open_executor)
+
+
+@pytest.mark.parametrize("lane", [["alice"], (), ("alice", 1), None], ids=["a list", "empty", "a number", "none"])
+async def test_the_conformance_suite_finds_a_lane_that_is_none(
+    clock: Clock, monkeypatch: pytest.MonkeyPatch, lane: Any
+) -> None:
+    """Without lanes an executor gets no entry: its author hears of it before."""
+    monkeypatch.setattr(FaultyExecutor, "lane", lambda *_: lane)
+
+    @asynccontextmanager
+    async def open_executor() -> AsyncGenerator[Any, None]:
+        yield FaultyExecutor()
+
+    with pytest.raises(AssertionError):
+        await lanes_are_named_and_pure(open_executor)
 
 
 async def test_a_second_order_under_the_same_id_is_not_sent(clock: Clock) -> None:

@@ -1,5 +1,6 @@
 """How commands that exercise a store let a person choose it."""
 
+import re
 import tomllib
 from collections.abc import Sequence
 from decimal import Decimal
@@ -13,10 +14,20 @@ from trio_copy.errors import ConfigError
 from trio_copy.registry import discover
 from trio_copy.telemetry.redaction import Redactor
 
+_BARE = re.compile(r"([A-Za-z0-9_-]+)=([^\s\"'\[{][^\s\"']*)")
+"""A text without its quotes: a shell has taken them away, or nobody thought of them."""
 StoreName = Annotated[str, Parameter(name="--store", help="Name of an installed store.")]
 StoreOptions = Annotated[
     tuple[str, ...],
     Parameter(name="--store-option", help="A setting of the store, KEY=VALUE as in [store.NAME]; may be repeated."),
+]
+Allowed = Annotated[
+    tuple[str, ...],
+    Parameter(
+        name="--allow",
+        negative=(),
+        help="A distribution whose plugins are loaded, as in plugins.allow; may be repeated.",
+    ),
 ]
 
 
@@ -30,7 +41,7 @@ def store_table(name: str, options: Sequence[str], redis_url: str | None = None)
     """Read the options of a store from the command line.
 
     Raises:
-        ConfigError: an option is not KEY=VALUE with a TOML value.
+        ConfigError: an option is not KEY=VALUE with a TOML value, or a text without quotes.
     """
     table: dict[str, object] = {}
     if redis_url is not None:
@@ -41,18 +52,26 @@ def store_table(name: str, options: Sequence[str], redis_url: str | None = None)
         try:
             table |= tomllib.loads(option, parse_float=Decimal)
         except tomllib.TOMLDecodeError:
+            if bare := _BARE.fullmatch(option):
+                table[bare[1]] = bare[2]
+                continue
             raise ConfigError([f'--store-option: expected KEY=VALUE with a TOML value, got "{option}"']) from None
     return PluginTable(name=name, plugin=name, options=table)
 
 
-def planned_store(name: str, options: Sequence[str], redis_url: str | None, redactor: Redactor) -> PlannedStore:
+def planned_store(
+    name: str, options: Sequence[str], redis_url: str | None, redactor: Redactor, allow: Sequence[str] = ()
+) -> PlannedStore:
     """Find a store and check its options.
 
     Raises:
         PluginError: no such store.
-        ConfigError: an option is wrong.
+        ConfigError: an option is wrong, or one is missing, or a distribution is not installed.
     """
     table = store_table(name, options, redis_url)
     name = table.name
-    plugin = discover().store(name)
+    registry = discover(allow)
+    if missing := registry.missing(allow):
+        raise ConfigError([f"--allow: expected an installed plugin, got {one}" for one in missing])
+    plugin = registry.store(name)
     return PlannedStore(plugin=plugin, settings=structure_plugin_table("store", table, plugin.settings, redactor.learn))

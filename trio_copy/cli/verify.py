@@ -12,7 +12,7 @@ from trio_copy.cli.numbers import expect_positive
 from trio_copy.cli.output import out, out_json
 from trio_copy.cli.progress import progress
 from trio_copy.cli.redact import Redact
-from trio_copy.cli.stores import RedisUrl, StoreName, StoreOptions, planned_store
+from trio_copy.cli.stores import Allowed, RedisUrl, StoreName, StoreOptions, planned_store
 from trio_copy.cli.synthetic import POLYGON, synthetic_address
 from trio_copy.clock import WallClock, anchored_wall_clock
 from trio_copy.engine.plan import PlannedStore
@@ -42,6 +42,7 @@ def dedup(
     store: StoreName = "memory",
     store_option: StoreOptions = (),
     redis_url: RedisUrl = None,
+    allow: Allowed = (),
     json: Annotated[bool, Parameter(negative=(), help="Print one JSON object.")] = False,
 ) -> int:
     """Admit the same signal three times: OK, DUPLICATE, and OK again once the gate has forgotten it.
@@ -49,7 +50,7 @@ def dedup(
     On a store that instances share, a second owner takes over in between, and knows what the first one met.
     """
     expect_positive(ttl_ms=ttl_ms, wait_ms=wait_ms)
-    planned = planned_store(store, store_option, redis_url, redactor)
+    planned = planned_store(store, store_option, redis_url, redactor, allow)
     answers = trio.run(_dedup, planned, ttl_ms / 1000, wait_ms / 1000, json)
     expected = dict.fromkeys(answers, "DUPLICATE")
     expected |= {"first": "OK", "after_ttl": "OK" if wait_ms > ttl_ms else "DUPLICATE"}
@@ -70,11 +71,12 @@ def backpressure(
     store: StoreName = "memory",
     store_option: StoreOptions = (),
     redis_url: RedisUrl = None,
+    allow: Allowed = (),
     json: Annotated[bool, Parameter(negative=(), help="Print one JSON object.")] = False,
 ) -> int:
     """Admit more than a queue may hold: what is kept, what is shed and why, and what is left after cleaning up."""
     expect_positive(count=count, capacity=capacity)
-    planned = planned_store(store, store_option, redis_url, redactor)
+    planned = planned_store(store, store_option, redis_url, redactor, allow)
     found = trio.run(_backpressure, planned, count, capacity)
     expected_shed = max(0, count - capacity)
     held = (
@@ -87,7 +89,8 @@ def backpressure(
         out_json({"ok": held, "store": store, **found})
     else:
         for name, value in found.items():
-            out(f"{name:<20} {value}")
+            told = ", ".join(f"{many} {code}" for code, many in value.items()) if isinstance(value, dict) else value
+            out(f"{name.replace('_', ' '):<20} {told}")
         out("held" if held else f"BROKEN: expected {expected_shed} shed with a reason and nothing left")
     return 0 if held else 1
 

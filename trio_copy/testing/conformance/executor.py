@@ -7,7 +7,7 @@ import trio
 from attrs import evolve
 
 from trio_copy.errors import OrderNotSent
-from trio_copy.model.breaches import breach_of_market, breach_of_order, breach_of_report
+from trio_copy.model.breaches import breach_of_lane, breach_of_market, breach_of_order, breach_of_report
 from trio_copy.model.fills import Side
 from trio_copy.model.ids import FollowerId, TokenId
 from trio_copy.model.orders import ExecutionReport, Order, Status, Wallet
@@ -55,6 +55,19 @@ async def sizing_goes_downwards_only(open_executor: OpenExecutorForTest) -> None
             intent, order = sample_intent(side), await _prepare(executor, side=side)
             key = sample_task(sample_signal(1, side=side)).key
             assert breach_of_order(order, order.executor, key, intent, _WALLET) is None
+
+
+async def lanes_are_named_and_pure(open_executor: OpenExecutorForTest) -> None:
+    """A lane is a tuple of texts, the same for the same intent, in another instance too.
+
+    The engine judges by the same `breach_of_lane`.
+    """
+    async with open_executor() as one, open_executor() as other:
+        for side in _SIDES:
+            intent = sample_intent(side)
+            lane = one.lane(intent, _WALLET)
+            assert breach_of_lane(lane) is None
+            assert lane == one.lane(intent, _WALLET) == other.lane(intent, _WALLET)
 
 
 async def a_report_stays_inside_the_order(open_executor: OpenExecutorForTest) -> None:
@@ -131,6 +144,7 @@ EXECUTOR_CHECKS: tuple[ExecutorCheck, ...] = (
     preparing_is_pure,
     keys_tell_orders_apart,
     sizing_goes_downwards_only,
+    lanes_are_named_and_pure,
     a_report_stays_inside_the_order,
     the_same_order_fills_once,
     an_order_never_sent_is_not_found,
