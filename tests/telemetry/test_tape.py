@@ -125,6 +125,15 @@ def test_the_status_fits_a_small_terminal() -> None:
     assert dead.style != status.style
 
 
+def test_who_drains_misses_no_node() -> None:
+    """The intake is closed on purpose: the last line of a run that ends well is no alarm."""
+    end = status_lines(engine_status(endpoints=(), draining=True), Tally())[0]
+
+    assert "| draining |" in end.plain
+    assert "NO NODE" not in end.plain
+    assert end.style == status_lines(engine_status(), Tally())[0].style
+
+
 def test_the_status_shows_what_is_red_and_what_halts() -> None:
     """Something red changes the colour and is counted; a halt of entries is said in words."""
     watch = Watch(name="head_age_s", endpoint="one", light=Light.RED, value=12.0, limit=10.0)

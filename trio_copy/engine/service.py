@@ -251,6 +251,7 @@ class Service:
             quarantined=self.quarantine.total(),
             ready=self.watchdogs.ready,
             halted=self.watchdogs.why_halted,
+            draining=self.draining,
             watches=self.watchdogs.watches,
         )
 

@@ -52,4 +52,6 @@ class Status:
     """Whether the chain is followed and nothing is red."""
     halted: str = ""
     """What halts entries for the moment; empty when nothing does."""
+    draining: bool = False
+    """Whether nothing new is taken in any more, because somebody asked for the end."""
     watches: tuple[Watch, ...] = ()

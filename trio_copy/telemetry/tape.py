@@ -103,7 +103,10 @@ def status_lines(status: Status, tally: Tally) -> tuple[Text, Text]:
         nodes = f"NO ENTRIES, {status.halted}"
     elif live and red:
         nodes += f", {red} RED"
-    style = "reverse" if live and not status.halted and not red else "bold white on red"
+    if status.draining:
+        nodes = "draining"  # the intake is closed on purpose: no node is missed
+    well = status.draining or (live and not status.halted and not red)
+    style = "reverse" if well else "bold white on red"
     first = (
         f"{status.name} {status.trading} {status.mode}",
         f"shard {status.shard}",
