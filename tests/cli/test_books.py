@@ -135,6 +135,21 @@ def test_positions_trades_and_skips_show_what_is_in_the_file(conf: Path, capsys:
     assert "nothing was traded" in shown
 
 
+def test_ids_are_shortened_and_words_are_not(conf: Path, capsys: Capture) -> None:
+    """The limit that a copy met is read by people: half a sentence says nothing."""
+
+    def gather(owner: Any) -> None:
+        task = make_task(make_signal(1))
+        reason = Reason(code=Code.GATHERED, control="aggregate", value="a" * 64, limit="an order of its own")
+        skip = Skip(signal_id=task.signal.signal_id, follower=FollowerId("bob"), leader=LEADER, reason=reason)
+        owner.do("bob", Pass(skip=skip, signal=task.signal, at=NOW))
+
+    own(conf, gather)
+    assert main(["skips"]) == 0
+    shown = capsys.readouterr().out
+    assert "aaaaaa..aaaa  an order of its own" in shown
+
+
 def test_profits_add_up_by_anything_and_for_any_time(conf: Path, capsys: Capture) -> None:
     """Realised, unrealised and their sum; a time leaves the unrealised part out."""
     own(conf, trade_a_little)

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from attrs import define, frozen
 
+from trio_copy.cli.numbers import counted
 from trio_copy.cli.opened import Conf, ask_store, find_plan
 from trio_copy.cli.output import out, out_json
 from trio_copy.cli.queries import When, utc, utc_short
@@ -213,18 +214,20 @@ def _print(
     out(f"mode {mode.mode.value}" + (f": {mode.why}" if mode.at else ""))
     for follower, change in sorted(found.followers.items()):
         out(f"mode of {follower}: {change.mode.value}: {change.why}")
-    alive = f"{len(living)} instance{'s' if len(living) != 1 else ''} alive"
+    alive = f"{counted(len(living), 'instance')} alive"
     out(f"{alive}, {len(shards) - orphans} of {len(shards)} shards owned, {dead} dead letters")
     if orphans:
         run = suggested("run", str(conf))
-        out(f"{orphans} SHARDS WITHOUT AN OWNER: their followers copy nothing; start an instance: {run}")
+        out(
+            f"{counted(orphans, 'shard').upper()} WITHOUT AN OWNER: their followers copy nothing; start an instance: {run}"
+        )
     for row in living:
         if row.instance.halted:
             out(f"{row.instance.instance} LETS NO ENTRY OUT: {row.instance.halted}")
     if dead:
         out(f"dead letters wait for a person: {suggested('dlq', 'stats', conf=conf)}")
     out("")
-    show(_INSTANCES, rows, json=False, csv_=False, empty="no instance was ever seen")
+    show(_INSTANCES, rows, json=False, csv_=False, empty="no instance runs on this store")
     out("")
     watched = [
         _Watched(instance=row.instance.instance, watch=watch) for row in living for watch in row.instance.watches

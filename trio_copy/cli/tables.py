@@ -167,8 +167,8 @@ def cell_text(cell: str) -> str:
 
 
 def short(name: str) -> str:
-    """Shorten an address, a hash or a long number so that a person can still tell it."""
-    return name if len(name) <= 14 else f"{name[:6]}..{name[-4:]}"
+    """Shorten an address, a hash or a long number so that a person can still tell it; words are left as they are."""
+    return name if len(name) <= 14 or " " in name else f"{name[:6]}..{name[-4:]}"
 
 
 def dollars(value: str) -> str:
