@@ -22,6 +22,7 @@ from trio_copy.model.catalog import Catalog
 from trio_copy.model.control import shard_lease
 from trio_copy.model.decisions import Code, End
 from trio_copy.model.logs import RawLog
+from trio_copy.telemetry.tally import Tally
 from trio_copy.testing.devnet import DevChain, DevTx
 
 Clock = trio.testing.MockClock
@@ -161,6 +162,25 @@ async def test_each_shard_meets_a_signal_for_itself(clock: Clock) -> None:
         await trio.sleep(1)
         assert bought(desk) == sorted(FOLLOWERS)
         assert len(desk.executor.sent) == 3
+
+
+async def test_a_signal_is_told_once_however_many_shards_meet_it(clock: Clock) -> None:
+    """What a person counts are trades of the leader: the copies of all shards stand in one line."""
+    async with open_desk(alone=False) as desk, gate_at(desk) as feed:
+        told = feed.gate.observer = Tally()
+        feed.gate.shard_of = lambda follower: 0 if follower == "alice" else 1
+        lease = await desk.store.control.acquire(shard_lease(1), "me", 600.0)
+        assert lease is not None
+        await desk.holder.begin(1, lease)
+        await feed.arm(0)
+        await feed.mine(feed.buy())
+        await trio.sleep(1)
+        assert bought(desk) == sorted(FOLLOWERS)
+        assert (told.signals, told.tasks, told.duplicates) == (1, len(FOLLOWERS), 0)
+        await feed.bring(*feed.chain.head.logs, source=SCAN)
+        await feed.arm(0)
+        await feed.read(1)
+        assert (told.signals, told.duplicates) == (1, 1)
 
 
 @pytest.mark.parametrize("sealed", [True, False], ids=["passed by the checkpoint", "above the checkpoint"])

@@ -1,8 +1,8 @@
 """The stage from the feed to the shards: decode, meet, decide, let wait. It ends when the feed does."""
 
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from math import inf, nextafter
 
 import trio
@@ -29,6 +29,8 @@ from trio_copy.model.signals import Signal
 from trio_copy.ports import Store, nowhere
 from trio_copy.telemetry.observer import Observer
 
+_Told = dict[tuple[SignalId, str], tuple[Signal, int]]
+"""What the shards say of a signal, by its admission, and how many tasks wait in all of them."""
 _UNSURE_MOST = 1000
 _GIVEN_MOST = 10_000
 
@@ -86,10 +88,11 @@ class Gate:
             case Sealed(block=block):
                 self._retract(self.reader.seal(block))
                 waiting, self._unsure = self._unsure, []
-                for number, signal in waiting:
-                    shard = self.shards.get(number)
-                    if shard is not None:
-                        await self._meet(shard, signal, whole=True)  # or it would have been lost by now
+                with self._telling() as told:
+                    for number, signal in waiting:
+                        shard = self.shards.get(number)
+                        if shard is not None:
+                            await self._meet(shard, signal, told, whole=True)  # or it would have been lost by now
                 self.sealed = block
                 self._seal(block)
             case Armed(block=block, shards=shards, checkpoint=earlier):
@@ -124,12 +127,23 @@ class Gate:
             return
         whole = len(self._unsure) >= _UNSURE_MOST or self.reader.is_whole(fact, scanned=scanned)
         copies = True
-        for shard in tuple(self.shards.values()):
-            copies = not await self._meet(shard, fact, whole=whole) and copies
+        with self._telling() as told:
+            for shard in tuple(self.shards.values()):
+                copies = not await self._meet(shard, fact, told, whole=whole) and copies
         if copies:
             self.observer.on_signal(fact, "duplicate", 0, self.wall())
 
-    async def _meet(self, shard: Shard, signal: Signal, *, whole: bool) -> bool:
+    @contextmanager
+    def _telling(self) -> Iterator[_Told]:
+        """Tell the observer once what all shards together did with a signal, also when somebody ends it half way."""
+        told: _Told = {}
+        try:
+            yield told
+        finally:
+            for (_, admission), (signal, tasks) in told.items():
+                self.observer.on_signal(signal, admission, tasks, self.wall())
+
+    async def _meet(self, shard: Shard, signal: Signal, told: _Told, *, whole: bool) -> bool:
         """Let a shard meet a signal; False when it was a copy, or nobody there follows."""
         follows = self._follows(shard.number, signal.leader)
         if not follows or not shard.is_read():
@@ -145,23 +159,25 @@ class Gate:
         match answer:
             case New(first=first):
                 shard.resume(first)  # what an earlier owner had suspended of it
-                self._decide(shard, signal if first == signal.signal_id else evolve(signal, signal_id=first), follows)
+                signal = signal if first == signal.signal_id else evolve(signal, signal_id=first)
+                _note(told, signal, "admitted", self._decide(shard, signal, follows))
                 return True
             case Copy():
                 own = self._own_name(signal)
-                return own != signal and await self._meet(shard, own, whole=whole)
+                return own != signal and await self._meet(shard, own, told, whole=whole)
             case Adopted(first=first):
                 if first != signal.signal_id:
                     self._given[first] = signal.tx_hash
                     if len(self._given) > _GIVEN_MOST:
                         self._given.popitem(last=False)
-                self.observer.on_signal(signal, "adopted", shard.resume(first), self.wall())
+                _note(told, signal, "adopted", shard.resume(first))
                 return True
             case Unsure():
                 self._unsure.append((shard.number, signal))
                 return True
 
-    def _decide(self, shard: Shard, signal: Signal, follows: tuple[Terms, ...]) -> None:
+    def _decide(self, shard: Shard, signal: Signal, follows: tuple[Terms, ...]) -> int:
+        """Decide what a shard's followers make of a signal; returns how many tasks wait."""
         # Never the same moment twice: an exit has to know which entries were decided before it.
         now = self._decided_at = max(self.wall(), nextafter(self._decided_at, inf))
         self.at("gate: before admission")
@@ -176,8 +192,8 @@ class Gate:
             halted=self.halted(),
         )
         waiting = shard.take_in(signal, tasks, skips)
-        self.observer.on_signal(signal, "admitted", waiting, self.wall())
         self.at("gate: admitted")
+        return waiting
 
     def _follows(self, shard: int, leader: Address) -> tuple[Terms, ...]:
         follows = self.book.of(leader)
@@ -208,6 +224,11 @@ class Gate:
                     found, suspended, placed = True, suspended + waiting, placed + started
             if found:
                 self.observer.on_retracted(fact, suspended, placed)
+
+
+def _note(told: _Told, signal: Signal, admission: str, tasks: int) -> None:
+    before = told.get((signal.signal_id, admission))
+    told[signal.signal_id, admission] = (signal, tasks + (0 if before is None else before[1]))
 
 
 def alone(follower: FollowerId) -> int:
