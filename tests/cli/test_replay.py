@@ -57,7 +57,9 @@ def test_a_replay_repeats_the_run_and_itself(conf: Path, tmp_path: Path, capsys:
     for figure in ("signals", "adopted", "retracted", "tasks", "ends", "bought", "sold"):
         assert summary[figure] == replays[0][figure], figure
     assert main(["replay", str(file), "--conf", str(conf)]) == 0
-    assert replays[0]["digest"] in capsys.readouterr().out
+    told = capsys.readouterr().out
+    assert replays[0]["digest"] in told
+    assert " seconds from " in told.splitlines()[0]
 
 
 def test_a_recording_that_was_cut_off_ends_where_it_was_cut(conf: Path, tmp_path: Path, capsys: Capture) -> None:

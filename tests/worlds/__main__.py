@@ -41,14 +41,14 @@ def main() -> int:
     except KeyError as error:
         parser.error(f"expected one of {', '.join(sorted(_NAMES))}; got {error}")
     chosen = f" --dice {options.dice}" + (f" --without {options.without}" if options.without else "")
-    began = time.monotonic()
     played = failed = fills = 0
-    slowest, busiest = 0.0, 0.0
+    taken, slowest, busiest = 0.0, 0.0, 0.0
     with Pool(options.jobs) as pool:
         todo = [(seed, dice) for seed in range(options.first, options.first + options.seeds)]
         for verdict, seconds in pool.imap_unordered(_timed, todo):
             played, fills = played + 1, fills + verdict.fills
-            slowest, busiest = max(slowest, seconds), max(busiest, verdict.requests_per_block)
+            taken, slowest = taken + seconds, max(slowest, seconds)
+            busiest = max(busiest, verdict.requests_per_block)
             if verdict.problems:
                 failed += 1
                 print(
@@ -60,9 +60,8 @@ def main() -> int:
                     print(f"    {line}")
             if sys.stderr.isatty():
                 print(f"\r{played}/{len(todo)} worlds, {failed} failed", end="", file=sys.stderr, flush=True)
-    per_world = (time.monotonic() - began) * options.jobs / max(1, played)
     print(
-        f"worlds {played} failed {failed} fills {fills}; {per_world:.1f} s a world, the slowest {slowest:.1f} s; "
+        f"worlds {played} failed {failed} fills {fills}; {taken / max(1, played):.1f} s a world, the slowest {slowest:.1f} s; "
         f"at most {busiest:.0f} requests per block"
     )
     return 1 if failed or not played else 0

@@ -164,11 +164,10 @@ def _report(session: _Replay, *, json: bool) -> None:
         rows = [{column.name: column.value(row) for column in COLUMNS} for row in session.profits]
         out_json({**totals, "pnl": rows, "digest": figures.digest})
         return
-    hours = (session.ended_at - session.started_at) / 3600
     ends = ", ".join(f"{count} {end.value}" for end, count in figures.ends.most_common()) or "none"
     refused = figures.skips + figures.refusals
     skips = ", ".join(f"{count} {code}" for code, count in refused.most_common()) or "nothing"
-    out(f"{session.path}: {hours:.2f} hours from {utc_date(session.started_at)}")
+    out(f"{session.path}: {_lasted(session.ended_at - session.started_at)} from {utc_date(session.started_at)}")
     out(
         f"signals    {figures.signals} admitted, {figures.adopted} adopted after a reorg, {figures.retracted} retracted"
     )
@@ -178,6 +177,14 @@ def _report(session: _Replay, *, json: bool) -> None:
     if was_cut_off(session.path):
         out("cut off    the recording ends in the middle: whoever wrote it was killed")
     out(f"digest     {figures.digest} (equal figures have equal digests)")
+
+
+def _lasted(seconds: float) -> str:
+    """Write how long a recording is in the unit that tells the most."""
+    for unit, size in (("days", 86400), ("hours", 3600), ("minutes", 60)):
+        if seconds >= 2 * size:
+            return f"{seconds / size:.1f} {unit}"
+    return f"{seconds:.1f} seconds"
 
 
 def _count(path: Path) -> int:

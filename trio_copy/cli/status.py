@@ -232,7 +232,9 @@ def _print(
     watched = [
         _Watched(instance=row.instance.instance, watch=watch) for row in living for watch in row.instance.watches
     ]
-    show(_WATCHES, watched, json=False, csv_=False, empty="no watchdog has looked yet")
+    show(
+        _WATCHES, watched, json=False, csv_=False, empty="no watchdog has looked yet" if living else "no watchdog looks"
+    )
     out("")
     show(_SHARDS, shards, json=False, csv_=False, empty="no shards")
 
