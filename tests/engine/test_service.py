@@ -45,6 +45,20 @@ async def test_a_drain_finishes_what_was_admitted(clock: Clock) -> None:
     assert service.abandoned == 0
 
 
+async def test_a_command_drains_the_only_instance_too(clock: Clock) -> None:
+    """Whoever asks for it from afar is told that it was asked, and has to be heard where nobody takes over."""
+    async with open_world() as world, running_engine(world, make_test_plan()) as service:
+        (me,) = await service.store.control.instances()
+        world.chain.mine(world.buy())
+        await world.recorder.wait_until(lambda: len(world.recorder.admitted) == 1)
+        assert await service.store.control.ask_drain(me.instance)
+        with trio.fail_after(60):
+            await world.recorder.wait_until(lambda: "draining" in world.recorder.steps)
+        await trio.sleep(1)
+        assert service.draining
+    assert len(world.recorder.copies) == 2
+
+
 async def test_a_drain_that_takes_too_long_says_what_it_left(clock: Clock) -> None:
     """What could not be started before the deadline of the drain ends with a reason instead of vanishing."""
     plan = make_test_plan(engine={"workers": 1, "drain_s": 1.0, "deadline_s": 100.0}, executor={"latency_ms": 700})

@@ -152,6 +152,8 @@ class Service:
                 housekeeping.start_soon(task)
             if self.keeper is not None:
                 housekeeping.start_soon(self.housekeeping.follow_shards, self.keeper, self.drain)
+            else:
+                housekeeping.start_soon(self._drain_when_asked)
             for lanes in self.lanes.values():
                 housekeeping.start_soon(self.housekeeping.expire, lanes)
             housekeeping.start_soon(self._limit_drain)
@@ -306,6 +308,10 @@ class Service:
         while self.reconciler.unknown:
             await trio.sleep(self.plan.settings.engine.reconcile_every_s)
             await self.reconciler.look()
+
+    async def _drain_when_asked(self) -> None:
+        await self.owner.drain_asked.wait()
+        self.drain()
 
     async def _limit_drain(self) -> None:
         await self._draining.wait()

@@ -3,7 +3,7 @@
 from contextlib import suppress
 
 import trio
-from attrs import define
+from attrs import define, evolve, field
 
 from trio_copy.chain.watchdogs import Watchdogs
 from trio_copy.engine.holder import Holder
@@ -25,6 +25,8 @@ class SoleOwner:
     store: Store
     holder: Holder
     watchdogs: Watchdogs
+    drain_asked: trio.Event = field(factory=trio.Event)
+    """Set once somebody has asked this instance to end."""
     _lease: Lease | None = None
 
     async def enter(self) -> None:
@@ -40,7 +42,10 @@ class SoleOwner:
         assert self._lease is not None  # it has entered
         me = Instance(instance=self.seams.instance, shards=(0,), started_at=self.seams.wall())
         while True:
-            await self.store.control.beat(self.watchdogs.describe(me))
+            me = evolve(me, draining=self.drain_asked.is_set())
+            if await self.store.control.beat(self.watchdogs.describe(me)) and not self.drain_asked.is_set():
+                self.seams.observer.on_step("draining", "somebody asked this instance to drain")
+                self.drain_asked.set()
             try:
                 self._lease = await self.store.control.renew(self._lease, self.holder.lease_s)
             except LeaseLost:
