@@ -18,13 +18,13 @@ from trio_copy.engine.stored import stored_account, stored_changes
 from trio_copy.engine.wiring import open_service
 from trio_copy.errors import ConfigError, StoreUnavailable
 from trio_copy.model.catalog import Catalog
-from trio_copy.model.control import Mode
+from trio_copy.model.control import Instance, Mode, shard_lease
 from trio_copy.model.decisions import End
 from trio_copy.model.follow_settings import Caps, Leaving
 from trio_copy.model.ids import FollowerId, TokenId
 from trio_copy.model.orders import Quote
 from trio_copy.model.units import Price, Usd
-from trio_copy.ports import StorePlugin
+from trio_copy.ports import StoreContext, StorePlugin
 from trio_copy.testing.samples import sample_order
 from trio_copy.testing.virtual import run_virtually
 from trio_copy_memory import MemorySettings, open_memory_store
@@ -246,6 +246,25 @@ async def test_a_cancelled_engine_writes_down_what_was_in_flight(clock: Clock) -
         assert trio.current_time() - before < 2.5
         assert len(await service.store.history.documents("position")) == 1
         assert await service.store.history.documents("order") == []
+
+
+@pytest.mark.parametrize(("listed", "waits"), [(True, False), (False, True)], ids=["an engine", "a command"])
+async def test_who_comes_after_a_crash_does_not_wait_for_the_dead(clock: Clock, listed: bool, waits: bool) -> None:
+    """The only engine on a store knows that the one before is dead; a command beside it has the accounts until it ends."""
+    data = MemoryData()
+    plugin = StorePlugin(name="memory", open=lambda context: open_memory_store(context, data), settings=MemorySettings)
+    made = make_test_plan()
+    plan = evolve(made, store=evolve(made.store, plugin=plugin))
+    async with open_world() as world:
+        async with plugin.open(StoreContext(settings=MemorySettings(), wall=world.wall)) as store:
+            assert await store.control.acquire(shard_lease(0), "before", 30.0) is not None
+            if listed:
+                await store.control.beat(Instance(instance="before", shards=(0,), started_at=NOW))
+        began = trio.current_time()
+        async with running_engine(world, plan) as service:
+            assert [one.instance for one in await service.store.control.instances()] == ["instance-1"]
+            assert (trio.current_time() - began > 25) is waits
+            assert ("waiting" in world.recorder.steps) is waits
 
 
 class Rising:

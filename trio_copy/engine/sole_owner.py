@@ -32,6 +32,8 @@ class SoleOwner:
     async def enter(self) -> None:
         """Become the owner; a command may have the accounts for a moment."""
         while (lease := await self._acquire_only_shard()) is None:
+            if await self._free_from_the_dead():
+                continue
             self.seams.observer.on_step("waiting", "somebody else, a command perhaps, has the accounts for a moment")
             await trio.sleep(_ASK_AGAIN_S)
         self._lease = lease
@@ -62,6 +64,19 @@ class SoleOwner:
             if self._lease is not None:
                 await self.store.control.release(self._lease)
             await self.store.control.leave(self.seams.instance)
+
+    async def _free_from_the_dead(self) -> bool:
+        """Release what another engine held when it died: the store lets one in at a time, and that is this one.
+
+        Only commands are let in beside it. They are on no list of instances, and give the accounts back by themselves.
+        """
+        control = self.store.control
+        lease = (await control.held([shard_lease(0)])).get(shard_lease(0))
+        if lease is None or lease.owner not in {one.instance for one in await control.instances()}:
+            return False
+        await control.release(lease)
+        await control.leave(lease.owner)  # or it would be shown as alive until it is missed
+        return True
 
     async def _acquire_only_shard(self) -> Lease | None:
         return await self.store.control.acquire(shard_lease(0), self.seams.instance, self.holder.lease_s)

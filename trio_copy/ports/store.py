@@ -308,7 +308,8 @@ class StorePlugin:
     durable: bool = field(default=False)
     """Whether what was promised survives the process; live modes demand it."""
     shared: bool = field(default=False)
-    """Whether several instances may work on it at once; `[shards]` demands it."""
+    """Whether several instances may work on it at once; `[shards]` demands it. Where they may not, `open` refuses a second
+    one that is no guest: who got in owns what an instance before held when it died."""
     export_old: ExportOld | None = field(default=None)
     """Tells what is in a store that an earlier version made and this one refuses, each as a line of JSON: every follow and
     every ledger entry, oldest first. It changes nothing there. Raises `ConfigError` where there is no such store. None where
