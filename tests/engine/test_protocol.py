@@ -301,7 +301,8 @@ async def test_doubt_about_a_settlement_confirms_nothing(clock: Clock, open_stor
         assert not answers
         assert venue.position(task).firm_shares == NO_SHARES
         assert venue.position(task).shares == task.intent.shares
-        assert "outcome-contradicted" in dict(venue.recorder.alerts)
+        (order,) = venue.shard.accounts[task.follower].orders.values()
+        assert order.order.order_id in dict(venue.recorder.alerts)["outcome-contradicted"]  # as `orders list` names it
         await venue.settled()
         assert venue.position(task).firm_shares == task.intent.shares
 

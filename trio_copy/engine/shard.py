@@ -331,7 +331,7 @@ class Shard:
             case e.Contradicted(key=key):
                 self.observer.on_alert(
                     "outcome-contradicted",
-                    f"order {key} of {account.follower}: the venue takes back what it had proven",
+                    f"order {account.orders[key].order.order_id} of {account.follower}: the venue takes back what it had proven",
                 )
             case e.Ended(task=task, key=key):
                 self.progress.finish(task.task_id)
