@@ -307,6 +307,23 @@ async def test_doubt_about_a_settlement_confirms_nothing(clock: Clock, open_stor
         assert venue.position(task).firm_shares == task.intent.shares
 
 
+async def test_a_person_is_told_once_that_a_venue_takes_back_a_fill(clock: Clock, open_store: OpenStore) -> None:
+    """It is asked every few seconds, and may say so for ever: one line, until something else becomes of the order."""
+    async with open_venue(open_store, settle_s=20.0) as venue:
+        await venue.end_of(buying())
+        asked = []
+
+        async def gone(order: Order) -> Any:
+            await trio.lowlevel.checkpoint()
+            asked.append(order.order_id)
+            return ExecutionReport(order_id=order.order_id, status=Status.ABSENT)
+
+        venue.execution.executor.inner = Asked(venue.executor, find=gone)
+        await trio.sleep(15)
+        assert len(asked) > 2
+        assert [kind for kind, _ in venue.recorder.alerts].count("outcome-contradicted") == 1
+
+
 async def test_a_second_send_in_doubt_stays_in_doubt(clock: Clock, open_store: OpenStore) -> None:
     """Proven absent, sent again, and no answer: that is a doubt again, not a refusal; the fill is found in the end."""
     async with open_venue(open_store, faults=("lose-request",), prove_absence_s=3.0) as venue:

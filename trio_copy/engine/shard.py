@@ -84,6 +84,8 @@ class Shard:
     """Those at hand."""
     unproven: dict[IntentKey, OpenOrder] = field(factory=dict)
     """Orders that the reconciler has to ask about, as they became so: unknown, or matched and not settled."""
+    contradicted: set[IntentKey] = field(factory=set)
+    """Those of them of which a person was told that the venue takes something back: it is asked again and again."""
     until: float = float("inf")
     """When the lease ends, by our own clock."""
     at: Callable[[str], None] = nowhere
@@ -318,6 +320,7 @@ class Shard:
                 self.grants.hold(event.order.key, task, cost)
             case e.Learned(key=key, state=state):
                 before = self.unproven.pop(key, None)
+                self.contradicted.discard(key)
                 if state is not OrderState.ENDED:
                     self.unproven[key] = account.orders[key]
                 if state is OrderState.UNKNOWN:
@@ -328,7 +331,12 @@ class Shard:
                         self.open_lane(before)
             case e.Settled(key=key) | e.Reversed(key=key):
                 self.unproven.pop(key, None)
+                self.contradicted.discard(key)
             case e.Contradicted(key=key):
+                if key in self.contradicted:
+                    return
+                if key in self.unproven:
+                    self.contradicted.add(key)
                 self.observer.on_alert(
                     "outcome-contradicted",
                     f"order {account.orders[key].order.order_id} of {account.follower}: the venue takes back what it had proven",
