@@ -36,6 +36,7 @@ _FIXED = {
     "_blocks.sources",
     "_gap.known",
     "reader._seen",  # 50,000 logs, and as many blocks
+    "_seen.written",  # with the signals of those logs, as they are written
     "reader._sealed",
     "_seen.payouts",
     "_seen.written",
