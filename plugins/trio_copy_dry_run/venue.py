@@ -7,6 +7,7 @@ once: the second copy finds the first one's report.
 from collections import OrderedDict
 from hashlib import sha256
 from struct import unpack_from
+from typing import NamedTuple
 
 from attrs import define, evolve, field, frozen
 
@@ -23,8 +24,7 @@ _BPS = 10_000
 _ORDERS_KEPT = 100_000
 
 
-@frozen
-class Luck:
+class Luck(NamedTuple):
     """Five numbers under 10,000, drawn from an order's identity."""
 
     latency: int
@@ -36,7 +36,7 @@ class Luck:
     @classmethod
     def of(cls, order_id: OrderId, seed: int) -> "Luck":
         digest = sha256(f"{seed}|{order_id}".encode()).digest()
-        return cls(*(number % _BPS for number in unpack_from(">IIIII", digest)))
+        return cls(*[number % _BPS for number in unpack_from(">IIIII", digest)])
 
 
 @frozen

@@ -106,7 +106,7 @@ class Contract:
             OrderNotSent: the executor says so.
             ContractBroken: it answered what it must not, or the breaker is open and this is an entry.
         """
-        call, began = self._prepare, trio.current_time()
+        call, began = self._prepare, self.calls.now()
         if began < self._open_until and intent.side is Side.BUY:
             raise ContractBroken(f"{self.whose}: no entries for {_BREAKER_S:g} s after {_BREAKER_AT} breaches in a row")
         try:
@@ -133,7 +133,7 @@ class Contract:
 
     def lane(self, intent: OrderIntent, wallet: Wallet) -> tuple[str, ...]:
         """Name what must not run at once; where the executor cannot say, the follower's trades of a token."""
-        call, began = self._lane, trio.current_time()
+        call, began = self._lane, self.calls.now()
         try:
             lane = self.inner.lane(intent, wallet)
             breach = judged(breach_of_lane, lane)
