@@ -113,6 +113,7 @@ async def test_blocks_are_sealed_in_order_after_their_logs(clock: Clock) -> None
     order = [
         ("log", item.log.block_number) if isinstance(item, SeenLog) else ("seal", item.block.number)
         for item in scanned[1:]
+        if isinstance(item, SeenLog | Sealed)
     ]
     assert [(kind, number) for number in range(1, 6) for kind in ("log", "seal")] == order
 

@@ -13,14 +13,16 @@ from tests.builders import LEADER, POLYGON, hash_of, usd
 from tests.engine.desk import Desk, on_memory, open_desk
 from tests.harness import World
 from trio_copy.chain.decoders.order_filled import EXCHANGE_V2, OrderFilledDecoder
-from trio_copy.chain.feed import Armed, FeedItem, Sealed, SeenLog
+from trio_copy.chain.feed import Armed, FeedItem, Joined, Sealed, SeenLog
 from trio_copy.chain.scanner import SCAN
 from trio_copy.config import EngineSettings
 from trio_copy.engine.gate import Gate, alone
 from trio_copy.engine.reader import LogReader
+from trio_copy.engine.recent import Recent
 from trio_copy.model.catalog import Catalog
 from trio_copy.model.control import shard_lease
 from trio_copy.model.decisions import Code, End
+from trio_copy.model.fills import Side
 from trio_copy.model.logs import RawLog
 from trio_copy.telemetry.tally import Tally
 from trio_copy.testing.devnet import DevChain, DevTx
@@ -77,7 +79,7 @@ class Feed:
 
 
 @asynccontextmanager
-async def gate_at(desk: Desk, chain: DevChain | None = None) -> AsyncGenerator[Feed, None]:
+async def gate_at(desk: Desk, chain: DevChain | None = None, *, warm: bool = False) -> AsyncGenerator[Feed, None]:
     send, receive = trio.open_memory_channel[FeedItem](0)
     decoder = OrderFilledDecoder(frozenset({EXCHANGE_V2}))
     gate = Gate(
@@ -95,6 +97,7 @@ async def gate_at(desk: Desk, chain: DevChain | None = None) -> AsyncGenerator[F
         shard_of=alone,
         observer=desk.recorder,
         wall=desk.wall,
+        recent=Recent(keeps=warm),
     )
     async with trio.open_nursery() as nursery:
         nursery.start_soon(gate.run, receive)  # noqa: ASYNC113  what is sent waits in the channel
@@ -267,6 +270,73 @@ async def test_a_second_owner_reads_from_the_checkpoint(clock: Clock, *, late: b
         assert {skip.reason.code for skip in desk.recorder.skips} == ({Code.TOO_OLD} if late else set())
         assert desk.shard.checkpoint is not None
         assert desk.shard.checkpoint.number == 3
+
+
+async def pause_shard(desk: Desk) -> None:
+    """Give the only shard up, in good order: from now on it is nobody's."""
+    await desk.holder.end(0)
+    await desk.store.control.release(desk.lease)
+
+
+async def take_shard(desk: Desk) -> None:
+    lease = await desk.store.control.acquire(shard_lease(0), "one who was warm", 30.0)
+    assert lease is not None
+    await desk.holder.begin(0, lease)
+
+
+async def test_a_warm_instance_tells_a_shard_what_it_has_missed(clock: Clock) -> None:
+    """Nothing is read once more: what came since its checkpoint is met as it came, what a reorg took back is not there."""
+    async with open_desk() as desk, gate_at(desk, warm=True) as feed:
+        await feed.arm(0)
+        await feed.mine(feed.buy(token=1))
+        await trio.sleep(1)
+        await pause_shard(desk)
+        await feed.mine(feed.buy(token=2))
+        await feed.mine(feed.buy(token=2, side=Side.SELL))
+        await feed.mine(feed.buy(token=3))
+        await feed.reorg(feed.buy(token=4))
+        await take_shard(desk)
+        # Before it is told, it meets nothing: an exit would find nothing to sell.
+        await feed.mine(feed.buy(token=5))
+        await trio.sleep(1)
+        assert bought(desk) == sorted(FOLLOWERS)
+        assert feed.gate.can_tell([0])
+        await feed.tell(Joined(frozenset([0])))
+        await trio.sleep(2)
+        # What its leader has sold again meanwhile is not bought.
+        assert bought(desk) == sorted(FOLLOWERS * 3)
+        assert {int(order.token_id) for order in desk.executor.sent} == {1, 4, 5}
+        assert [code for _, _, code in desk.ends()].count(Code.LEADER_LEFT) == 2 * len(FOLLOWERS)
+        assert desk.shard.checkpoint is not None
+        assert desk.shard.checkpoint.number == 5
+        await feed.mine(feed.buy(token=6))
+        await trio.sleep(1)
+        assert bought(desk) == sorted(FOLLOWERS * 4)
+
+
+async def test_what_is_not_all_there_is_not_told(clock: Clock) -> None:
+    """The chain is read from the checkpoint instead: after a start behind it, after new leaders, and where nothing is kept."""
+    async with open_desk() as desk:
+        async with gate_at(desk) as cold:
+            await cold.arm(0)
+            await cold.mine(cold.buy(token=1))
+            await trio.sleep(1)
+            assert not cold.gate.can_tell([0])
+        async with gate_at(desk, cold.chain, warm=True) as warm:
+            assert not warm.gate.can_tell([0])
+            await warm.mine()
+            await warm.mine()
+            await warm.tell(Armed(warm.chain.head.ref))
+            await trio.sleep(1)
+            await pause_shard(desk)
+            await warm.mine(warm.buy(token=2))
+            await take_shard(desk)
+            assert warm.gate.can_tell([0])
+            warm.gate.recent.change_leaders(desk.wall())
+            warm.gate.recent.let_go()
+            await warm.mine()
+            assert not warm.gate.can_tell([0])
+        assert {int(order.token_id) for order in desk.executor.sent} == {1}
 
 
 # ------------------------------------------------------------------------------------------------------ retraction

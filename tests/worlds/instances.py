@@ -110,7 +110,7 @@ def _plan(luck: Entropy) -> Plan:
     )
     return evolve(
         patient(plan),
-        settings=evolve(patient(plan).settings, shards=ShardsSettings(count=SHARDS)),
+        settings=evolve(patient(plan).settings, shards=ShardsSettings(count=SHARDS, warm=luck.choice((False, True)))),
     )
 
 

@@ -39,4 +39,11 @@ class TooDeep:
     block: BlockRef
 
 
-FeedItem = SeenLog | Armed | Sealed | TooDeep
+@frozen
+class Joined:
+    """Shards that came while the chain was being read: what they have missed is told them by whoever has kept it."""
+
+    shards: frozenset[int]
+
+
+FeedItem = SeenLog | Armed | Sealed | TooDeep | Joined

@@ -8,7 +8,7 @@ from math import inf, nextafter
 import trio
 from attrs import define, evolve, field
 
-from trio_copy.chain.feed import Armed, FeedItem, Sealed, SeenLog, TooDeep
+from trio_copy.chain.feed import Armed, FeedItem, Joined, Sealed, SeenLog, TooDeep
 from trio_copy.chain.scanner import SCAN
 from trio_copy.clock import WallClock
 from trio_copy.config import EngineSettings
@@ -16,6 +16,7 @@ from trio_copy.copying.decide import decide
 from trio_copy.copying.follow_book import FollowBook
 from trio_copy.engine.met import Adopted, Copy, New, Unsure
 from trio_copy.engine.reader import Fact, LogReader
+from trio_copy.engine.recent import Recent
 from trio_copy.engine.shard import Shard
 from trio_copy.errors import LeaseLost
 from trio_copy.model.catalog import Catalog
@@ -48,6 +49,8 @@ class Gate:
     observer: Observer
     wall: WallClock
     on_armed: Callable[[BlockRef], None] = lambda block: None
+    on_joined: Callable[[int, int], None] = lambda shard, block: None
+    """Told of a shard that reads on with the others, and the block after which it was told what it had missed."""
     on_removed: Callable[[RawLog, str], bool] = lambda log, source: True
     """Told of each log that a subscription took back, and whose, so that the scanner can look whether it is gone; False
     when the source is not to be believed."""
@@ -59,6 +62,7 @@ class Gate:
     """How far our clock is behind the chain's: what an age by our clock lacks."""
     halted: Callable[[], Reason | None] = lambda: None
     """Tells why no entry may leave at this moment."""
+    recent: Recent = field(factory=lambda: Recent(keeps=False))
     sealed: BlockRef | None = None
     """The newest block of which everything was read."""
     armed_at: int = -1
@@ -97,6 +101,7 @@ class Gate:
                 self._seal(block)
             case Armed(block=block, shards=shards, checkpoint=earlier):
                 self.reader.start_over(block)
+                self.recent.start_over(block)
                 # The store may be of a version that did not write down where the story began.
                 known = earlier is not None and earlier.armed_at >= 0
                 self.armed_at = earlier.armed_at if earlier is not None and known else block.number
@@ -109,26 +114,59 @@ class Gate:
                         with suppress(LeaseLost):
                             await shard.writer.open.wait()
                 self.on_armed(block)
+            case Joined(shards=shards):
+                for number in sorted(shards):
+                    shard = self.shards.get(number)
+                    if shard is not None and not shard.armed:
+                        await self._tell(shard)
+                self.recent.let_go()
             case TooDeep(block=block):
                 why = f"a reorg reached below the window at block {block.number}"
                 await self.store.control.set_mode(Mode.HALT_NEW, why)
                 self.observer.on_alert("reorg-too-deep", why)
 
+    def can_tell(self, shards: Iterable[int]) -> bool:
+        """Tell whether all that shards have missed since their checkpoints is kept; then it is until they have `Joined`."""
+        joined = [self.shards[number].checkpoint for number in shards if number in self.shards]
+        known = [checkpoint.number for checkpoint in joined if checkpoint is not None]
+        return len(known) == len(joined) and self.sealed is not None and self.recent.hold(min(known, default=-1))
+
+    async def _tell(self, shard: Shard) -> None:
+        """Let a shard meet what it has missed, as if it had been there, and read on with the others."""
+        checkpoint, sealed = shard.checkpoint, self.sealed
+        assert checkpoint is not None  # or it could not be told
+        assert sealed is not None
+        with self._telling() as told:
+            for fact, whole in self.recent.after(checkpoint.number):
+                if isinstance(fact, Resolution):
+                    shard.resolved.note(fact)
+                else:
+                    await self._meet(shard, fact, told, whole=whole or fact.block_number <= sealed.number)
+        shard.arm(sealed, checkpoint.armed_at, anew=False)
+        with suppress(LeaseLost):
+            await shard.writer.open.wait()
+        self.on_joined(shard.number, checkpoint.number)
+
     def _seal(self, block: BlockRef) -> None:
+        self.recent.seal(block)
         for shard in self.shards.values():
             if shard.armed and not shard.leaving:
                 shard.seal(block)
 
     async def _take_fact(self, fact: Fact, *, scanned: bool) -> None:
         if isinstance(fact, Resolution):
+            self.recent.add(fact, whole=True)
             for shard in self.shards.values():
                 shard.resolved.note(fact)
                 shard.writer.tell()
             return
         whole = len(self._unsure) >= _UNSURE_MOST or self.reader.is_whole(fact, scanned=scanned)
+        self.recent.add(fact, whole=whole)
         copies = True
         with self._telling() as told:
             for shard in tuple(self.shards.values()):
+                if not shard.armed:
+                    continue  # it begins at its checkpoint: an exit met before would find nothing of the entries in between
                 copies = not await self._meet(shard, fact, told, whole=whole) and copies
         if copies:
             self.observer.on_signal(fact, "duplicate", 0, self.wall())
@@ -210,6 +248,7 @@ class Gate:
 
     def _retract(self, facts: Iterable[Fact]) -> None:
         for fact in facts:
+            self.recent.drop(fact)
             if isinstance(fact, Resolution):
                 for shard in self.shards.values():
                     shard.resolved.drop(fact.condition_id)

@@ -6,7 +6,7 @@ import trio
 from attrs import define
 
 from trio_copy.chain.endpoints import Endpoint, EndpointPool
-from trio_copy.chain.feed import FeedItem
+from trio_copy.chain.feed import FeedItem, Joined
 from trio_copy.chain.filters import FilterBoard, build_filters
 from trio_copy.chain.scanner import Scanner
 from trio_copy.chain.subscriber import follow_endpoint
@@ -42,28 +42,41 @@ class Intake:
 
     def narrow(self) -> None:
         """Let the endpoints subscribe to the leaders that are read here."""
+        before = frozenset(self.reads)
         self.reads.count()
+        if not before.issuperset(self.reads):
+            self.gate.recent.change_leaders(self.seams.wall())
         if self.board.replace(wanted_filters(self.plan, self.reads)):
             self.seams.observer.on_step("filters", f"{len(self.board.filters)} filters over {len(self.reads)} leaders")
 
     async def run_for_shards(  # noqa: ASYNC128  the intake calls started()
         self, keeper: Keeper, task_status: trio.TaskStatus[None]
     ) -> None:
-        """Read while there is a shard to read for, and from its checkpoint on whenever one comes."""
-        if not self.holder.shards:
-            self._pause()
-            task_status.started()
-            task_status = trio.TASK_STATUS_IGNORED
+        """Read while there is a shard to read for, and from its checkpoint on whenever one comes.
+
+        Who is warm reads all the time, and anew only for shards whose story he does not know.
+        """
         while True:
-            await keeper.wait_shards()
-            seen = keeper.gained
+            if not (self.holder.shards or self.reads.warm):
+                self._pause()
+                task_status.started()
+                task_status = trio.TASK_STATUS_IGNORED
+                await keeper.wait_shards()
             async with trio.open_nursery() as reading:
                 reading.start_soon(self.run, task_status)
-                await keeper.wait_change(seen)
+                await self._wait_reason_to_begin_anew(keeper)
                 reading.cancel_scope.cancel()
             task_status = trio.TASK_STATUS_IGNORED
-            if not self.holder.shards:
-                self._pause()
+
+    async def _wait_reason_to_begin_anew(self, keeper: Keeper) -> None:
+        while True:
+            seen = keeper.gained
+            while keeper.gained == seen and (self.holder.shards or self.reads.warm):
+                await keeper.wait_news()
+            joined = frozenset(number for number, shard in self.holder.shards.items() if not shard.armed)
+            if keeper.gained == seen or not self.gate.can_tell(joined):
+                return
+            await self.send.send(Joined(joined))
 
     def _pause(self) -> None:
         self.was_paused = True

@@ -68,11 +68,6 @@ class Keeper:
             await self._release(number)
         await self.store.control.leave(self.instance)
 
-    async def wait_change(self, seen: int) -> None:
-        """Wait until shards came after the caller looked at `gained`, or none is held any more."""
-        while self.gained == seen and self.holder.shards:
-            await self._news.wait()
-
     async def wait_news(self) -> None:
         """Wait until shards come or go."""
         await self._news.wait()

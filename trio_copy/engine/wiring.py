@@ -28,6 +28,7 @@ from trio_copy.engine.modes import ModeBoard
 from trio_copy.engine.plan import Plan, read_facts
 from trio_copy.engine.read_leaders import ReadLeaders
 from trio_copy.engine.reader import LogReader
+from trio_copy.engine.recent import Recent
 from trio_copy.engine.reconciler import Reconciler
 from trio_copy.engine.seams import Seams
 from trio_copy.engine.service import Service, put_follows_of_file
@@ -241,6 +242,8 @@ def _wire(
         shard_of=plan.shard_of if plan.shards is not None else alone,
         observer=observer,
         wall=seams.wall,
+        recent=Recent(keeps=reads.warm),
+        on_joined=lambda shard, block: observer.on_step("joined", f"shard {shard} reads on after block {block}"),
         on_armed=lambda block: observer.on_step("armed", f"at block {block.number}; older fills are not copied"),
         on_removed=scanner.look_again,
         on_item=on_item,
