@@ -38,6 +38,7 @@ _FIXED = {
     "reader._seen",  # 50,000 logs, and as many blocks
     "_seen.written",  # with the signals of those logs, as they are written
     "reader._sealed",
+    "markets._answers",  # 256, and what is waited for
     "_seen.payouts",
     "_seen.written",
     "writer.recent_facts",  # 20,000

@@ -109,7 +109,7 @@ async def test_a_paused_owner_changes_nothing(tmp_path: Path, redis: RedisServer
 
 
 async def test_a_warm_instance_costs_no_block(tmp_path: Path, redis: RedisServer) -> None:
-    """Each hears the leaders of all accounts, each copy is made once, and whoever takes over copies what came meanwhile."""
+    """Each reads the leaders of all accounts, each copy is made once, and whoever takes over copies what came meanwhile."""
     async with open_fleet(tmp_path, redis, more="warm = true", leaders=2) as fleet:
         first, second = fleet.start(), fleet.start()
         await fleet.wait_owned(2)

@@ -193,7 +193,7 @@ class ShardsSettings:
     warm: bool = setting(
         False,
         unit="true or false",
-        why="Whether an instance also hears the leaders of the others' accounts, so that a takeover changes no filter.",
+        why="Whether an instance also reads the leaders of the others' accounts, so that a takeover need not read the chain again.",
     )
     index: int | None = setting(
         None,
