@@ -40,9 +40,7 @@ _FIXED = {
     "reader._sealed",
     "markets._answers",  # 256, and what is waited for
     "_seen.payouts",
-    "_seen.written",
     "writer.recent_facts",  # 20,000
-    "markets._answers",  # 256
     "data.facts",  # of the memory store, `facts_max`
     "facts.amounts",
     "venue._placed",  # of the simulated venue, as many as it may be asked about
