@@ -74,7 +74,7 @@ class Execution:
         # One scope for all of them, shielded from where a task is placed to where its end is known, and with the deadline of
         # the send that is under way: one each is dear.
         with trio.CancelScope() as scope:
-            while not scope.cancel_called:
+            while True:
                 queued = await self.lanes.take(rested=rested)
                 if queued is None:
                     return False
@@ -83,6 +83,8 @@ class Execution:
                     rested = await self.carry_out(queued, scope)
                 finally:
                     self.busy -= 1
+                if scope.cancel_called:
+                    break
         return True
 
     async def carry_out(self, queued: Queued, scope: trio.CancelScope) -> bool:
