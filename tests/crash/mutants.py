@@ -182,7 +182,7 @@ MUTANTS = (
     Mutant(checkpoint_ahead_of_effects, _crash("write: durable", 17, ("lose-request",))),
     Mutant(place_before_the_lane_is_free, _crash("nowhere", 0, ("lose-request",))),
     Mutant(write_out_of_order, _crash("nowhere", 0)),
-    Mutant(takeover_that_does_not_fence, 1),
+    Mutant(takeover_that_does_not_fence, 3),
     Mutant(takeover_without_open_orders, _crash("send: answered", 1)),
     Mutant(book_a_report_twice, _crash("nowhere", 0)),
     Mutant(spend_a_grant_before_it_is_durable, 2),
