@@ -316,7 +316,7 @@ async def test_a_warm_instance_tells_a_shard_what_it_has_missed(clock: Clock) ->
 
 async def test_what_is_not_all_there_is_not_told(clock: Clock) -> None:
     """The chain is read from the checkpoint instead: after a start behind it, after new leaders, and where nothing is kept."""
-    async with open_desk() as desk:
+    async with open_desk(alone=False) as desk:
         async with gate_at(desk) as cold:
             await cold.arm(0)
             await cold.mine(cold.buy(token=1))
@@ -333,9 +333,13 @@ async def test_what_is_not_all_there_is_not_told(clock: Clock) -> None:
             await take_shard(desk)
             assert warm.gate.can_tell([0])
             warm.gate.recent.change_leaders(desk.wall())
-            warm.gate.recent.let_go()
+            assert not warm.gate.can_tell([0])  # at once, before another block has come
             await warm.mine()
-            assert not warm.gate.can_tell([0])
+            await trio.sleep(60)
+            await warm.mine()
+            assert not warm.gate.can_tell([0])  # what came before is not whole for those who are read now
+            await warm.tell(Joined(frozenset([0])))
+            assert not desk.holder.shards  # asked for all the same, it is given back, and taken anew
         assert {int(order.token_id) for order in desk.executor.sent} == {1}
 
 

@@ -117,8 +117,12 @@ class Gate:
             case Joined(shards=shards):
                 for number in sorted(shards):
                     shard = self.shards.get(number)
-                    if shard is not None and not shard.armed:
+                    if shard is None or shard.armed:
+                        continue
+                    if self.can_tell([number]):
                         await self._tell(shard)
+                    else:  # others have come to be read since: taken anew, it is read from the chain
+                        shard.lose(LeaseLost(f"what shard {number} has missed is not all known here"))
                 self.recent.let_go()
             case TooDeep(block=block):
                 why = f"a reorg reached below the window at block {block.number}"

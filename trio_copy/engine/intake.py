@@ -69,13 +69,14 @@ class Intake:
             task_status = trio.TASK_STATUS_IGNORED
 
     async def _wait_reason_to_begin_anew(self, keeper: Keeper) -> None:
+        seen = keeper.gained
         while True:
-            seen = keeper.gained
             while keeper.gained == seen and (self.holder.shards or self.reads.warm):
                 await keeper.wait_news()
             joined = frozenset(number for number, shard in self.holder.shards.items() if not shard.armed)
             if keeper.gained == seen or not self.gate.can_tell(joined):
                 return
+            seen = keeper.gained  # before it is sent: what comes while the feed is full is seen the next time
             await self.send.send(Joined(joined))
 
     def _pause(self) -> None:

@@ -29,16 +29,19 @@ class Recent:
     """All that came after this block is there; None before the reading began."""
     _stale_until: float = 0.0
     """Unix seconds; blocks until then may have been read without some of the leaders."""
+    _sealed: BlockRef | None = None
     _held: bool = False
 
     def start_over(self, block: BlockRef) -> None:
         """Begin with what comes after a block."""
         self._facts.clear()
-        self._whole_after, self._held = block.number, False
+        self._whole_after, self._sealed, self._held = block.number, block, False
 
     def change_leaders(self, now: float) -> None:
         """Take note that from now on others are read, in Unix seconds."""
         self._stale_until = now + _SETTLES_S
+        if self._sealed is not None:
+            self._forget(self._sealed.number)
 
     def add(self, fact: Fact, *, whole: bool) -> None:
         if self.keeps:
@@ -50,6 +53,7 @@ class Recent:
 
     def seal(self, block: BlockRef) -> None:
         """Forget what is too old, unless it is needed."""
+        self._sealed = block
         if self._held:
             return
         self._forget(block.number if block.time <= self._stale_until else block.number - _BLOCKS)
@@ -64,7 +68,8 @@ class Recent:
 
     def hold(self, number: int) -> bool:
         """Keep everything that came after a block until `let_go`; False when it is not all there."""
-        self._held = self.keeps and self._whole_after is not None and number >= self._whole_after
+        whole = self._sealed is not None and self._sealed.time > self._stale_until
+        self._held = self.keeps and whole and self._whole_after is not None and number >= self._whole_after
         return self._held
 
     def let_go(self) -> None:
