@@ -168,10 +168,10 @@ def log_index_in_the_key() -> None:
 
 @frozen
 class Mutant:
-    """A way to break the engine, and what shows it: a history, or a seeded world of several engines."""
+    """A way to break the engine, and what shows it: a history, or one of the first seeded worlds of several engines."""
 
     sabotage: Callable[[], None]
-    shown_by: Case | int
+    shown_by: Case | None = None
 
 
 def _crash(point: str, nth: int, faults: tuple[str, ...] = (), gap: str = "fresh") -> Case:
@@ -182,23 +182,31 @@ MUTANTS = (
     Mutant(checkpoint_ahead_of_effects, _crash("write: durable", 17, ("lose-request",))),
     Mutant(place_before_the_lane_is_free, _crash("nowhere", 0, ("lose-request",))),
     Mutant(write_out_of_order, _crash("nowhere", 0)),
-    Mutant(takeover_that_does_not_fence, 3),
+    Mutant(takeover_that_does_not_fence),
     Mutant(takeover_without_open_orders, _crash("send: answered", 1)),
     Mutant(book_a_report_twice, _crash("nowhere", 0)),
-    Mutant(spend_a_grant_before_it_is_durable, 2),
+    Mutant(spend_a_grant_before_it_is_durable),
     Mutant(send_before_it_is_durable, _crash("nowhere", 0)),
     Mutant(fresh_salt_on_retry, _crash("nowhere", 0, ("lose-request", "kill"))),
     Mutant(release_on_timeout, _crash("nowhere", 0, ("lose-reply",))),
     Mutant(log_index_in_the_key, _crash("nowhere", 0)),
 )
 
+_WORLDS = 16
+"""About half of all worlds show an engine that does not fence."""
+
 
 def hunt() -> list[tuple[str, bool, bool]]:
     """Play what shows each mutant: its name, whether it was caught, and whether the honest engine passes the same."""
-    return [
-        (mutant.sabotage.__name__, bool(_play(mutant.shown_by, mutant.sabotage)), not _play(mutant.shown_by, None))
-        for mutant in MUTANTS
-    ]
+    return [(mutant.sabotage.__name__, *_hunt(mutant)) for mutant in MUTANTS]
+
+
+def _hunt(mutant: Mutant) -> tuple[bool, bool]:
+    # Not one seed that is known to show it: whatever a world draws more would make another world of it.
+    for world in range(_WORLDS) if mutant.shown_by is None else (mutant.shown_by,):
+        if _play(world, mutant.sabotage):
+            return True, not _play(world, None)
+    return False, True
 
 
 def _play(shown_by: Case | int, sabotage: Callable[[], None] | None) -> Verdict:
