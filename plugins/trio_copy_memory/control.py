@@ -7,7 +7,7 @@ from attrs import define, evolve
 
 from trio_copy.clock import WallClock
 from trio_copy.errors import LeaseLost
-from trio_copy.model.control import ENGINE, Instance, Lease, Mode, ModeChange, Modes
+from trio_copy.model.control import ENGINE, Heard, Instance, Lease, Mode, ModeChange, Modes
 from trio_copy_memory.data import Budget, MemoryData
 
 _DAY_S = 86_400.0
@@ -27,9 +27,9 @@ class MemoryControl:
         drawn = budgets.pop(budget, Budget(now))
         budgets[budget], drawn.drawn_at = drawn, now
         has = drawn.has.get(shard, 0)
-        free = limit - sum(drawn.has.values())
-        drawn.has[shard] = max(has, min(total, has + free))
-        return drawn.has[shard]
+        covered = limit - sum(drawn.has.values()) + has
+        drawn.has[shard] = max(has, min(total, covered))
+        return max(0, min(drawn.has[shard], covered))
 
     async def modes(self) -> Modes:
         return self.data.modes
@@ -71,9 +71,11 @@ class MemoryControl:
         now, leases = self.wall(), self.data.leases
         return {name: lease for name in names if (lease := leases.get(name)) is not None and lease.until > now}
 
-    async def beat(self, instance: Instance) -> bool:
-        self.data.instances[instance.instance] = evolve(instance, seen_at=self.wall())
-        return instance.instance in self.data.drained
+    async def beat(self, instance: Instance) -> Heard:
+        name, known = instance.instance, self.data.instances
+        heard = Heard(drain=name in self.data.drained, new=name not in known)
+        known[name] = evolve(instance, seen_at=self.wall())
+        return heard
 
     async def leave(self, instance: str) -> None:
         self.data.instances.pop(instance, None)

@@ -8,7 +8,7 @@ from attrs import define, evolve
 
 from trio_copy.clock import WallClock
 from trio_copy.errors import LeaseLost
-from trio_copy.model.control import ENGINE, Instance, Lease, Mode, ModeChange, Modes
+from trio_copy.model.control import ENGINE, Heard, Instance, Lease, Mode, ModeChange, Modes
 from trio_copy.records import decode, encode
 from trio_copy_redis.announcements import LOOK_EVERY_S, Announcements
 from trio_copy_redis.client import Client
@@ -91,10 +91,11 @@ class RedisControl:
             if owner is not None and float(until) > now
         }
 
-    async def beat(self, instance: Instance) -> bool:
+    async def beat(self, instance: Instance) -> Heard:
         seen = evolve(instance, seen_at=self._now())
         words = (instance.instance, encode(seen))
-        return bool(await self.client.run(_BEAT, self.keys.tag, (self.keys("instances"),), *words))
+        new, drain = await self.client.run(_BEAT, self.keys.tag, (self.keys("instances"),), *words)
+        return Heard(drain=bool(drain), new=bool(new))
 
     async def leave(self, instance: str) -> None:
         await self.client.call(self.keys.tag, "HDEL", self.keys("instances"), instance, _DRAINS + instance)

@@ -8,7 +8,7 @@ from attrs import define, evolve
 
 from trio_copy.clock import WallClock
 from trio_copy.errors import LeaseLost
-from trio_copy.model.control import ENGINE, Instance, Lease, Mode, ModeChange, Modes
+from trio_copy.model.control import ENGINE, Heard, Instance, Lease, Mode, ModeChange, Modes
 from trio_copy.records import decode, encode
 from trio_copy_sqlite.follows import LOOK_EVERY_S
 from trio_copy_sqlite.numbers import count_up, number
@@ -32,13 +32,14 @@ class SqliteControl:
                 " FROM budgets WHERE budget = ?",
                 (shard, budget),
             ).fetchone()
-            granted = max(has, min(total, has + limit - all_have))
+            covered = limit - all_have + has  # what the others leave, and what is its own
+            has = max(has, min(total, covered))
             connection.execute(
                 "INSERT INTO budgets VALUES (?, ?, ?, ?) ON CONFLICT DO UPDATE SET has = excluded.has",
-                (budget, shard, granted, now),
+                (budget, shard, has, now),
             )
             connection.execute("UPDATE budgets SET drawn_at = ? WHERE budget = ?", (now, budget))
-            return int(granted)
+            return max(0, min(int(has), int(covered)))
 
         return await self.writer.run(work)
 
@@ -118,20 +119,20 @@ class SqliteControl:
 
         return await self.writer.read(work)
 
-    async def beat(self, instance: Instance) -> bool:
+    async def beat(self, instance: Instance) -> Heard:
         now = self.wall()
         record = encode(evolve(instance, seen_at=now))
 
-        def work(connection: sqlite3.Connection) -> bool:
+        def work(connection: sqlite3.Connection) -> Heard:
+            known = connection.execute(
+                "SELECT drain FROM instances WHERE instance = ?", (instance.instance,)
+            ).fetchone()
             connection.execute(
                 "INSERT INTO instances VALUES (?, ?, ?, 0) ON CONFLICT DO UPDATE SET"
                 " record = excluded.record, seen_at = excluded.seen_at",
                 (instance.instance, record, now),
             )
-            (drain,) = connection.execute(
-                "SELECT drain FROM instances WHERE instance = ?", (instance.instance,)
-            ).fetchone()
-            return bool(drain)
+            return Heard(drain=known is not None and bool(known[0]), new=known is None)
 
         return await self.writer.run(work)
 

@@ -10,7 +10,7 @@ from attrs import evolve, fields
 
 from tests.plugins.stores import open_memory, open_sqlite
 from trio_copy.errors import StoreError
-from trio_copy.model.control import Instance, Lease
+from trio_copy.model.control import Heard, Instance, Lease
 from trio_copy.model.facts import Amounts, Fact, FactQuery, Sums
 from trio_copy.model.ids import FollowerId
 from trio_copy.model.logs import Checkpoint
@@ -167,6 +167,17 @@ class TakesBackWhatWasDrawn(MemoryControl):
         return min(total, has)
 
 
+class LetsSpendWhatOthersHave(MemoryControl):
+    async def draw(self, budget: str, shard: int, total: int, limit: int) -> int:
+        await super().draw(budget, shard, total, limit)
+        return self.data.budgets[budget].has[shard]
+
+
+class KnowsEverybody(MemoryControl):
+    async def beat(self, instance: Instance) -> Heard:
+        return evolve(await super().beat(instance), new=False)
+
+
 class KeepsTokens(MemoryControl):
     async def acquire(self, name: str, owner: str, lease_s: float) -> Lease | None:
         lease = await super().acquire(name, owner, lease_s)
@@ -174,10 +185,10 @@ class KeepsTokens(MemoryControl):
 
 
 class ForgetsDraining(MemoryControl):
-    async def beat(self, instance: Instance) -> bool:
-        asked = await super().beat(instance)
+    async def beat(self, instance: Instance) -> Heard:
+        heard = await super().beat(instance)
         self.data.drained.discard(instance.instance)
-        return asked
+        return heard
 
 
 class CountsInDoubles(MemoryHistory):
@@ -235,8 +246,10 @@ MUTANTS: tuple[type, ...] = (
     OpensAnsweredRequestsAgain,
     DrawsOverTheLimit,
     TakesBackWhatWasDrawn,
+    LetsSpendWhatOthersHave,
     KeepsTokens,
     ForgetsDraining,
+    KnowsEverybody,
     CountsInDoubles,
     SumsTheLimit,
     TellsTheOldestFirst,

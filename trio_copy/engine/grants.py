@@ -20,6 +20,8 @@ from trio_copy.ports import Control, nowhere
 _PARTS = 20
 """A shard draws a part of what is left: small near the limit, so that no shard keeps what another one needs."""
 _DAYS_KEPT = 4
+_NO_LIMIT = 2**52
+"""Millionths: more than all money, and every store counts exactly so far."""
 
 
 @define(eq=False)
@@ -65,10 +67,12 @@ class Grants:
     async def draw(self, task: CopyTask, cost: Usd) -> bool:
         """Draw enough for an entry; False when there is no more. The grant is durable when this returns."""
         assert self.limit is not None
-        # One at a time: a draw of less gives back, and two at once would each believe what it drew itself.
+        # One at a time: two at once would each believe what it drew itself.
         async with self._drawing:
             if self.covers(task, cost):
                 return True
+            if self.forgetting is not None and not self.forgetting.seems_steady:
+                return False  # what is drawn now is kept from the others, and could not be spent here either
             day = self._of(task)
             used = day.spent + day.held
             least = used + cost.micro
@@ -86,8 +90,11 @@ class Grants:
             return
         async with self._drawing:
             for name, day in tuple(self._days.items()):
-                if day.granted:
-                    await self.control.draw(f"day {name}", self.shard, day.granted, self.limit.micro)
+                # What an owner before drew is not known here, but what was spent of it is.
+                has = max(day.granted, day.spent + day.held)
+                if has:
+                    # Without a limit: it is ours, whatever others have been given meanwhile. Those find it missing.
+                    await self.control.draw(f"day {name}", self.shard, has, _NO_LIMIT)
 
     def hold(self, key: IntentKey, task: CopyTask, cost: Usd) -> None:
         """Set aside what an entry may cost."""

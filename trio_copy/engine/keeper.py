@@ -166,12 +166,12 @@ class Keeper:
             shards=tuple(sorted(self.holder.shards)),
             draining=self._draining,
         )
-        if await self.store.control.beat(self.describe(me)) and not self._draining:
+        heard = await self.holder.forgetting.beat(self.describe(me))
+        if heard.drain and not self._draining:
             self._draining = True
             self.observer.on_step("draining", "somebody asked this instance to drain")
             self.drain_asked.set()
             self._ring()
-        self.holder.forgetting.listed = True
         dead, known = self.wall() - self._lease_s, await self.store.control.instances()
         lost = {other.instance for other in known if other.seen_at <= dead}
         for other in self.others:

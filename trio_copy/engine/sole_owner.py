@@ -45,7 +45,8 @@ class SoleOwner:
         me = Instance(instance=self.seams.instance, shards=(0,), started_at=self.seams.wall())
         while True:
             me = evolve(me, draining=self.drain_asked.is_set())
-            if await self.store.control.beat(self.watchdogs.describe(me)) and not self.drain_asked.is_set():
+            heard = await self.store.control.beat(self.watchdogs.describe(me))
+            if heard.drain and not self.drain_asked.is_set():
                 self.seams.observer.on_step("draining", "somebody asked this instance to drain")
                 self.drain_asked.set()
             try:

@@ -92,6 +92,16 @@ class Instance:
     """What its watchdogs say."""
 
 
+@frozen
+class Heard:
+    """What an instance hears with a heartbeat."""
+
+    drain: bool
+    """Whether somebody asked it to drain."""
+    new: bool
+    """Whether it was on no list before: it has just come, or the store has forgotten it."""
+
+
 LEASE_BEATS = 2.5
 """Heartbeats that a lease outlives its owner, and after which an instance counts as dead."""
 

@@ -17,7 +17,7 @@ import trio
 from attrs import field, frozen
 
 from trio_copy.clock import WallClock
-from trio_copy.model.control import ENGINE, Instance, Lease, Mode, ModeChange, Modes
+from trio_copy.model.control import ENGINE, Heard, Instance, Lease, Mode, ModeChange, Modes
 from trio_copy.model.facts import Fact, FactQuery, Sums
 from trio_copy.model.ids import FollowerId
 from trio_copy.model.logs import Checkpoint
@@ -141,12 +141,14 @@ class Control(Protocol):
     """What an operator and several instances agree on."""
 
     async def draw(self, budget: str, shard: int, total: int, limit: int) -> int:
-        """Let a shard have up to `total` of a budget that all shards share; returns what it has now.
+        """Let a shard have up to `total` of a budget that all shards share; returns what it may spend of it.
 
-        Atomic: no draw lets what all shards have together pass `limit`, in millionths. Nothing takes anything away, from
-        this shard or from others, neither a lower `total` nor a lowered limit: an owner that was replaced may still ask,
-        and must not give away what the owner after it has spent. Repeated, it changes nothing. Budgets may be forgotten 3
-        days after their last draw.
+        That is what it has, as far as `limit` less what the others have covers it, and no less than 0. Atomic: no draw
+        lets what all shards have together pass its `limit`, in millionths. What one has may pass a later one, where that
+        is lower, or where an owner tells a store that forgot what it has: without a limit worth the name. Nothing takes
+        anything away, from this shard or from others, neither a lower `total` nor a lowered limit: an owner that was
+        replaced may still ask, and must not give away what the owner after it has spent. Repeated, it changes nothing.
+        Budgets may be forgotten 3 days after their last draw.
         """
         ...
 
@@ -181,8 +183,8 @@ class Control(Protocol):
         """Return those of some leases that somebody holds now."""
         ...
 
-    async def beat(self, instance: Instance) -> bool:
-        """Show that an instance lives; returns whether somebody asked it to drain. `seen_at` is set by the store."""
+    async def beat(self, instance: Instance) -> Heard:
+        """Show that an instance lives; returns what it hears by that, in the same step. `seen_at` is set by the store."""
         ...
 
     async def leave(self, instance: str) -> None:

@@ -4,7 +4,7 @@ import trio
 
 from trio_copy.entropy import seeded_entropy
 from trio_copy.errors import LeaseLost
-from trio_copy.model.control import ENGINE, Instance, Mode, Modes, follower_scope
+from trio_copy.model.control import ENGINE, Heard, Instance, Mode, Modes, follower_scope
 from trio_copy.model.watches import Light, Watch
 from trio_copy.testing.conformance.terms import StoreCheck, StoreForTest, fresh, refused, two_owners
 
@@ -36,15 +36,28 @@ async def what_was_drawn_is_kept(backend: StoreForTest) -> None:
 
 
 async def a_lowered_limit_takes_nothing_away(backend: StoreForTest) -> None:
-    """Where all have more than a new limit, whoever draws keeps what it has; nobody gets more."""
+    """Where all have more than a new limit, nobody may spend more, and whoever draws keeps what it has."""
     async with fresh(backend) as store:
         draw = store.control.draw
         assert [await draw("day", shard, 50, 150) for shard in (0, 1, 2)] == [50, 50, 50]
-        assert await draw("day", 0, 80, 100) == 50
-        assert await draw("day", 1, 40, 100) == 50
+        assert await draw("day", 0, 80, 120) == 20
+        assert await draw("day", 1, 40, 100) == 0
         assert await draw("day", 3, 10, 100) == 0
-        assert await draw("day", 0, 50, 0) == 50
+        assert await draw("day", 0, 50, 0) == 0
+        assert await draw("day", 0, 0, 150) == 50
         assert await draw("day", 0, 80, 155) == 55
+
+
+async def what_is_told_again_leaves_the_others_less(backend: StoreForTest) -> None:
+    """A store that forgot may have given one owner what another has: told of it, it lets neither spend it."""
+    async with fresh(backend) as store:
+        draw = store.control.draw
+        assert await draw("day", 0, 60, 100) == 60
+        assert await draw("day", 1, 70, 10**15) == 70
+        assert await draw("day", 0, 60, 100) == 30
+        assert await draw("day", 1, 70, 100) == 40
+        assert await draw("day", 2, 10, 100) == 0
+        assert await draw("day", 0, 0, 10**15) == 60
 
 
 async def many_draw_at_once(backend: StoreForTest) -> None:
@@ -64,7 +77,7 @@ async def many_draw_at_once(backend: StoreForTest) -> None:
         async with trio.open_nursery() as nursery:
             for shard in has:
                 nursery.start_soon(spend, shard)
-        held = [await stores[0].control.draw("day", shard, 10**9, 0) for shard in has]
+        held = [await stores[0].control.draw("day", shard, 0, 10**9) for shard in has]
         assert held == list(has.values())
 
 
@@ -170,9 +183,10 @@ async def instances_are_seen(backend: StoreForTest) -> None:
             Instance(instance="one", shards=(1, 2), watches=(watch,), halted="why"),
             Instance(instance="two"),
         )
-        assert not await one.control.beat(first)
+        assert await one.control.beat(first) == Heard(drain=False, new=True)
         await trio.sleep(3)
         await other.control.beat(second)
+        assert await other.control.beat(second) == Heard(drain=False, new=False)
         seen = {instance.instance: instance for instance in await one.control.instances()}
         assert round(seen["two"].seen_at - seen["one"].seen_at) == 3
         assert (seen["one"].shards, seen["one"].watches, seen["one"].halted) == ((1, 2), (watch,), "why")
@@ -193,17 +207,18 @@ async def an_instance_hears_that_it_shall_drain(backend: StoreForTest) -> None:
             await one.control.beat(instance)
         assert await other.control.ask_drain("one")
         assert not await other.control.ask_drain("nobody")
-        assert [await one.control.beat(first), await one.control.beat(second)] == [True, False]
-        assert await one.control.beat(first)
+        heard = [await one.control.beat(instance) for instance in (first, second, first)]
+        assert [one.drain for one in heard] == [True, False, True]
         await one.control.leave("one")
         assert not await other.control.ask_drain("one")
-        assert not await one.control.beat(first)
+        assert await one.control.beat(first) == Heard(drain=False, new=True)
 
 
 CONTROL_CHECKS: tuple[StoreCheck, ...] = (
     a_budget_is_never_drawn_over,
     what_was_drawn_is_kept,
     a_lowered_limit_takes_nothing_away,
+    what_is_told_again_leaves_the_others_less,
     many_draw_at_once,
     a_lease_fences_out_its_old_owner,
     a_lease_that_ran_out_comes_back_with_another_token,
