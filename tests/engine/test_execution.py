@@ -423,7 +423,7 @@ async def test_nothing_is_placed_while_the_lease_is_in_doubt(clock: Clock) -> No
         await desk.take_in(buy())
         await trio.sleep(1)
         assert await desk.store.history.documents("order") == []
-        desk.shard.until = desk.wall() + 100
+        desk.shard.extend(desk.wall() + 100)
         assert await desk.wait_ends(buy()) == [(End.FILLED, None)]
 
 
@@ -454,7 +454,7 @@ async def test_what_was_placed_when_the_lease_ran_out_waits_for_it(clock: Clock,
         assert len(await desk.store.history.documents("order")) == 1
         if taken:
             await desk.store.accounts.take(0, shard.writer.token + 1)
-        shard.until = desk.wall() + 100
+        shard.extend(desk.wall() + 100)
         await trio.sleep(1)
         assert len(desk.executor.sent) == (0 if taken else 1)
         assert desk.holder.shards == ({} if taken else {0: shard})

@@ -3,6 +3,7 @@
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import trio
 import trio.testing
@@ -20,11 +21,11 @@ from trio_copy.engine.lanes import Lanes
 from trio_copy.engine.read_leaders import ReadLeaders
 from trio_copy.errors import LeaseLost
 from trio_copy.model.catalog import Catalog
-from trio_copy.model.control import LEASE_BEATS, account_shard
+from trio_copy.model.control import LEASE_BEATS, Lease, account_shard
 from trio_copy.model.follows import EVERYBODY, Follower, Followers, TermsOfFollows
 from trio_copy.model.ids import FollowerId
 from trio_copy.model.resolutions import Resolution
-from trio_copy.ports import NOBODY, Store
+from trio_copy.ports import NOBODY, Control, Store
 from trio_copy.testing.conformance import StoreTerms
 
 START = 1_764_000_000.0
@@ -102,6 +103,20 @@ class Crowd:
         every = [shard for member in self.members.values() for shard in member.holder.shards]
         assert len(set(every)) == len(every), "two owners of one shard"
         return {name: len(member.holder.shards) for name, member in self.members.items()}
+
+
+@define(eq=False)
+class SlowControl:
+    """Of a busy machine: each lease is renewed a quarter of a second after it was asked for."""
+
+    inner: Control
+
+    async def renew(self, lease: Lease, lease_s: float) -> Lease:
+        await trio.sleep(0.25)
+        return await self.inner.renew(lease, lease_s)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.inner, name)
 
 
 @asynccontextmanager
@@ -313,6 +328,19 @@ async def test_nothing_is_sent_after_the_lease_ran_out(clock: trio.testing.MockC
         assert all(shard.until > crowd.wall() for shard in shards)
         await trio.sleep(2.6)
         assert all(shard.until <= crowd.wall() for shard in shards)
+
+
+async def test_a_slow_store_does_not_let_the_last_of_many_leases_run_out(
+    clock: trio.testing.MockClock, tmp_path: Path
+) -> None:
+    """Each answer takes a quarter of a second: sixteen of them, one after the other, would take longer than a lease."""
+    async with open_crowd(tmp_path) as crowd:
+        member = await crowd.join("a")
+        store: Any = crowd.store
+        member.keeper.store = evolve(store, control=SlowControl(store.control))
+        for _ in range(100):
+            await trio.sleep(0.1)
+            assert all(shard.until > crowd.wall() for shard in member.holder.shards.values())
 
 
 async def test_who_stood_still_writes_nothing_more(clock: trio.testing.MockClock, tmp_path: Path) -> None:

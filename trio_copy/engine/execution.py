@@ -36,7 +36,8 @@ from trio_copy.ports import nowhere
 _SENDS = 3
 """Sends of the same bytes, while the venue certainly has none of them and the deadline allows."""
 _RESEND_BASE_S = 0.05
-_LEASE_LOOK_S = 0.05
+_AFTER_DEADLINE_S = 0.05
+"""Whoever waits for a deadline looks at the clock when it is surely over."""
 _UNFOLLOWED = FollowSettings()
 """How exits are carried out whose follow was removed since."""
 
@@ -269,8 +270,9 @@ class Execution:
         Whoever had it meanwhile, and gave it up again, would have ended what we are about to send. So a write under our
         token has to succeed once the lease is ours again. Raises `LeaseLost` when it does not.
         """
-        while not shard.lost and shard.until <= self.wall() <= task.deadline:  # noqa: ASYNC110  a clock has no event
-            await trio.sleep(_LEASE_LOOK_S)
+        while not shard.lost and shard.until <= self.wall() <= task.deadline:
+            with trio.move_on_after(task.deadline - self.wall() + _AFTER_DEADLINE_S):
+                await shard.wait_extended()
         if self.wall() < shard.until:
             await shard.confirm()
 

@@ -114,7 +114,7 @@ class Keeper:
         self._leases[number] = lease
         shard = self.holder.shards.get(number)
         if shard is not None:
-            shard.until = lease.until
+            shard.extend(lease.until)
 
     async def _look(self) -> None:
         before = set(self.holder.shards)
@@ -131,17 +131,23 @@ class Keeper:
             self._tell(before)
 
     async def _renew(self) -> None:
-        for number, lease in tuple(self._leases.items()):
-            if number not in self.holder.shards:
-                await self._forget(number)
-                continue
-            try:
-                self._note(number, await self.store.control.renew(lease, self._lease_s))
-            except LeaseLost as error:
-                # It ran out, or the store forgot it. Where nobody else has it, we go on, under the token that we write
-                # with: the store refuses that once somebody else has written, and only then it is lost.
-                if await self.acquire(number) is None:
-                    self._lose(number, error)
+        # All at once: on a busy machine each answer takes its time, and one after the other the last lease would run out
+        # before its turn came.
+        async with trio.open_nursery() as nursery:
+            for number, lease in self._leases.items():
+                nursery.start_soon(self._renew_one, number, lease)
+
+    async def _renew_one(self, number: int, lease: Lease) -> None:
+        if number not in self.holder.shards:
+            await self._forget(number)
+            return
+        try:
+            self._note(number, await self.store.control.renew(lease, self._lease_s))
+        except LeaseLost as error:
+            # It ran out, or the store forgot it. Where nobody else has it, we go on, under the token that we write
+            # with: the store refuses that once somebody else has written, and only then it is lost.
+            if await self.acquire(number) is None:
+                self._lose(number, error)
 
     async def _forget(self, number: int) -> None:
         """Give up the lease of a shard that the holder has dropped: taken again, it must have another token.

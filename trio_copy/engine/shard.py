@@ -87,7 +87,7 @@ class Shard:
     contradicted: set[IntentKey] = field(factory=set)
     """Those of them of which a person was told that the venue takes something back: it is asked again and again."""
     until: float = float("inf")
-    """When the lease ends, by our own clock."""
+    """When the lease ends, by our own clock; see `extend`."""
     at: Callable[[str], None] = nowhere
     """Called at each point where a crash would matter."""
     armed: bool = False
@@ -108,6 +108,7 @@ class Shard:
     swept_at: float = 0.0
     _followed: trio.Event | None = None
     """Made by whoever waits until something happens to an account."""
+    _extended: trio.Event = field(factory=trio.Event)
 
     def __attrs_post_init__(self) -> None:
         self.accounts = self.at_hand.accounts
@@ -115,6 +116,19 @@ class Shard:
     def is_read(self) -> bool:
         """Tell whether it is ours, and shall be: what comes is taken in."""
         return not (self.lost or self.leaving)
+
+    def extend(self, until: float) -> None:
+        """Take note until when the lease lasts now."""
+        self.until = until
+        self._tell_extended()
+
+    async def wait_extended(self) -> None:
+        """Wait until the lease is ours for longer, or the shard is lost. Many wait at once, and none of them looks at a clock."""
+        await self._extended.wait()
+
+    def _tell_extended(self) -> None:
+        self._extended.set()
+        self._extended = trio.Event()
 
     def close_lane(self, open_order: OpenOrder) -> None:
         lanes = self.lanes.get(open_order.order.executor)
@@ -229,9 +243,10 @@ class Shard:
             if waiting:
                 resumed += waiting
                 self.act(account.follower, c.Resume(signal=first, at=now))
-        for lanes in self.lanes.values():
-            lanes.resume(first, self.number, now)
-        self.writer.tell()
+        if resumed:  # what is suspended waits durably, and every new trade asks for it: a queue is long
+            for lanes in self.lanes.values():
+                lanes.resume(first, self.number, now)
+            self.writer.tell()
         return resumed
 
     def give_up(self, queued: Queued, outcome: Outcome) -> Effect:
@@ -404,6 +419,7 @@ class Shard:
         self.lost = True
         self.writer.give_up(error)
         self._tell_followed()
+        self._tell_extended()
         # Whoever has it next closes the lanes himself; should it come back here, what was proven elsewhere is not told here.
         for open_order in self.unproven.values():
             self.open_lane(open_order)
