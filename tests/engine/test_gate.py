@@ -23,6 +23,7 @@ from trio_copy.model.catalog import Catalog
 from trio_copy.model.control import shard_lease
 from trio_copy.model.decisions import Code, End
 from trio_copy.model.fills import Side
+from trio_copy.model.ids import FollowerId
 from trio_copy.model.logs import RawLog
 from trio_copy.telemetry.tally import Tally
 from trio_copy.testing.devnet import DevChain, DevTx
@@ -165,6 +166,25 @@ async def test_each_shard_meets_a_signal_for_itself(clock: Clock) -> None:
         await trio.sleep(1)
         assert bought(desk) == sorted(FOLLOWERS)
         assert len(desk.executor.sent) == 3
+
+
+async def test_a_leaders_follows_are_parted_once_for_all_shards(clock: Clock) -> None:
+    """Sixteen shards would look through thousands of follows sixteen times."""
+    asked: list[str] = []
+
+    def shard_of(follower: FollowerId) -> int:
+        asked.append(follower)
+        return 0 if follower == "alice" else 1
+
+    async with open_desk(alone=False) as desk, gate_at(desk) as feed:
+        feed.gate.shard_of = shard_of
+        lease = await desk.store.control.acquire(shard_lease(1), "me", 600.0)
+        assert lease is not None
+        await desk.holder.begin(1, lease)
+        await feed.arm(0)
+        await feed.mine(feed.buy())
+        await trio.sleep(1)
+        assert bought(desk) == asked == sorted(FOLLOWERS)
 
 
 async def test_a_signal_is_told_once_however_many_shards_meet_it(clock: Clock) -> None:

@@ -1,7 +1,7 @@
 """The stage from the feed to the shards: decode, meet, decide, let wait. It ends when the feed does."""
 
-from collections import OrderedDict
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections import OrderedDict, defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from math import inf, nextafter
 
@@ -32,6 +32,8 @@ from trio_copy.telemetry.observer import Observer
 
 _Told = dict[tuple[SignalId, str], tuple[Signal, int]]
 """What the shards say of a signal, by its admission, and how many tasks wait in all of them."""
+_Follows = Mapping[int, Sequence[Terms]]
+"""Of one leader, by shard."""
 _UNSURE_MOST = 1000
 _GIVEN_MOST = 10_000
 
@@ -96,7 +98,10 @@ class Gate:
                     for number, signal in waiting:
                         shard = self.shards.get(number)
                         if shard is not None:
-                            await self._meet(shard, signal, told, whole=True)  # or it would have been lost by now
+                            follows = self._follows(signal.leader)
+                            await self._meet(
+                                shard, signal, follows, told, whole=True
+                            )  # or it would have been lost by now
                 self.sealed = block
                 self._seal(block)
             case Armed(block=block, shards=shards, checkpoint=earlier):
@@ -145,7 +150,8 @@ class Gate:
                 if isinstance(fact, Resolution):
                     shard.resolved.note(fact)
                 else:
-                    await self._meet(shard, fact, told, whole=whole or fact.block_number <= sealed.number)
+                    known = whole or fact.block_number <= sealed.number
+                    await self._meet(shard, fact, self._follows(fact.leader), told, whole=known)
         shard.arm(sealed, checkpoint.armed_at, anew=False)
         with suppress(LeaseLost):
             await shard.writer.open.wait()
@@ -166,12 +172,12 @@ class Gate:
             return
         whole = len(self._unsure) >= _UNSURE_MOST or self.reader.is_whole(fact, scanned=scanned)
         self.recent.add(fact, whole=whole)
-        copies = True
+        copies, follows = True, self._follows(fact.leader)
         with self._telling() as told:
             for shard in tuple(self.shards.values()):
                 if not shard.armed:
                     continue  # it begins at its checkpoint: an exit met before would find nothing of the entries in between
-                copies = not await self._meet(shard, fact, told, whole=whole) and copies
+                copies = not await self._meet(shard, fact, follows, told, whole=whole) and copies
         if copies:
             self.observer.on_signal(fact, "duplicate", 0, self.wall())
 
@@ -185,9 +191,9 @@ class Gate:
             for (_, admission), (signal, tasks) in told.items():
                 self.observer.on_signal(signal, admission, tasks, self.wall())
 
-    async def _meet(self, shard: Shard, signal: Signal, told: _Told, *, whole: bool) -> bool:
+    async def _meet(self, shard: Shard, signal: Signal, follows_of: _Follows, told: _Told, *, whole: bool) -> bool:
         """Let a shard meet a signal; False when it was a copy, or nobody there follows."""
-        follows = self._follows(shard.number, signal.leader)
+        follows = follows_of.get(shard.number)
         if not follows or not shard.is_read():
             return False
         # An account is read before the shard takes note of the signal: what is cut off in between is met again.
@@ -206,7 +212,7 @@ class Gate:
                 return True
             case Copy():
                 own = self._own_name(signal)
-                return own != signal and await self._meet(shard, own, told, whole=whole)
+                return own != signal and await self._meet(shard, own, follows_of, told, whole=whole)
             case Adopted(first=first):
                 if first != signal.signal_id:
                     self._given[first] = signal.tx_hash
@@ -218,7 +224,7 @@ class Gate:
                 self._unsure.append((shard.number, signal))
                 return True
 
-    def _decide(self, shard: Shard, signal: Signal, follows: tuple[Terms, ...]) -> int:
+    def _decide(self, shard: Shard, signal: Signal, follows: Sequence[Terms]) -> int:
         """Decide what a shard's followers make of a signal; returns how many tasks wait."""
         # Never the same moment twice: an exit has to know which entries were decided before it.
         now = self._decided_at = max(self.wall(), nextafter(self._decided_at, inf))
@@ -237,11 +243,14 @@ class Gate:
         self.at("gate: admitted")
         return waiting
 
-    def _follows(self, shard: int, leader: Address) -> tuple[Terms, ...]:
-        follows = self.book.of(leader)
-        if len(self.shards) == 1 and self.shard_of is alone:
-            return follows
-        return tuple(terms for terms in follows if self.shard_of(terms.follower) == shard)
+    def _follows(self, leader: Address) -> _Follows:
+        """Return a leader's follows by shard; once for all shards, for a leader may have thousands."""
+        if self.shard_of is alone:
+            return {0: self.book.of(leader)}
+        follows: defaultdict[int, list[Terms]] = defaultdict(list)
+        for terms in self.book.of(leader):
+            follows[self.shard_of(terms.follower)].append(terms)
+        return follows
 
     def _own_name(self, signal: Signal) -> Signal:
         """Name a trade anew whose first name another transaction has: when that was taken for it, it was not there yet."""

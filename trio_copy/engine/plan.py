@@ -47,12 +47,12 @@ class Plan:
     redactor: Redactor = field(factory=Redactor)
     """Knows the secrets that were read, and takes them out of what is shown and kept."""
 
-    @property
+    @cached_property
     def shards(self) -> ShardsSettings | None:
         """How accounts are shared; None for a store that serves one instance."""
         return (self.settings.shards or ShardsSettings()) if self.store.plugin.shared else None
 
-    @property
+    @cached_property
     def shard_count(self) -> int:
         """How many slices the accounts are cut into."""
         return 1 if self.shards is None else self.shards.count
@@ -61,11 +61,18 @@ class Plan:
     def _followers(self) -> Followers:
         return self.settings.followers()
 
+    @cached_property
+    def _places(self) -> dict[FollowerId, int]:
+        return {}
+
     def shard_of(self, follower: FollowerId) -> int:
         """Return the shard of a follower's account, also of one that the configuration does not name any more."""
-        known = follower in self._followers
-        account = self._followers[follower] if known else Follower(follower=follower, executor="")
-        return account_shard(account, self.shard_count)
+        place = self._places.get(follower)  # asked with every copy
+        if place is None:
+            known = follower in self._followers
+            account = self._followers[follower] if known else Follower(follower=follower, executor="")
+            place = self._places[follower] = account_shard(account, self.shard_count)
+        return place
 
     @property
     def moves_money(self) -> bool:
