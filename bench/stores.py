@@ -31,7 +31,8 @@ COPIES = FOLLOWERS * SIGNALS
 _START = 1_764_000_000.0
 _LEADER = Address("0x" + "1e" * 20)
 _TOKEN = TokenId(2**255 + 12345)
-_ORDER, _POSITION, _ACCOUNT, _FACT = (b'{"filler":"%s"}' % (b"x" * size) for size in (900, 500, 300, 400))
+_ORDER, _POSITION, _ACCOUNT, _FACT = (b'{"filler":"%s"}' % (b"x" * size) for size in (1500, 150, 450, 700))
+"""As large as those of an engine that copies in dry-run."""
 Writes = list[tuple[int, Changes]]
 """Of one copy after another: the shard, and what is written there."""
 

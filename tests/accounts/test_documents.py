@@ -1,5 +1,7 @@
 """An account written down and read again is the same account, and what it told is told in the same words."""
 
+import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,13 +14,17 @@ from trio_copy.accounts import Account
 from trio_copy.accounts import commands as c
 from trio_copy.accounts.account import MONEY
 from trio_copy.accounts.documents import PlainDocument, account_of, document_of
-from trio_copy.accounts.facts import fact_of, record_of
+from trio_copy.accounts.facts import entry_in, fact_of, record_of
 from trio_copy.accounts.plain import PlainError, plain_task, task_of
+from trio_copy.accounts.telling import TaskEnd
 from trio_copy.model.catalog import Catalog
 from trio_copy.model.control import Mode
 from trio_copy.model.decisions import Code, End, Outcome, Reason, Skip
-from trio_copy.model.ids import TokenId
+from trio_copy.model.facts import Fact
+from trio_copy.model.fills import Side
+from trio_copy.model.ids import OrderId, TokenId
 from trio_copy.model.orders import Status
+from trio_copy.model.positions import LedgerEntry
 from trio_copy.model.units import Shares
 from trio_copy.records import read_plain, write_plain
 
@@ -141,7 +147,7 @@ def test_what_was_told_is_read_again() -> None:
     keys: set[str] = set()
     for one in told:
         fact = fact_of(one, write_plain)
-        assert record_of(fact.kind, read_plain(fact.body)) == one.record
+        assert record_of(fact, read_plain(fact.body)) == one.record
         assert fact.key not in keys
         assert len(fact.key) <= 300
         keys.add(fact.key)
@@ -166,16 +172,73 @@ def test_an_attempt_is_a_fact_of_its_own() -> None:
     played.answer(played.place(task), Status.KILLED, again=True)
     (fact,) = [fact_of(one, write_plain) for one in played.told]
     assert (fact.kind, fact.key) == ("attempt", f"{task.task_id}:0")
-    assert record_of("attempt", read_plain(fact.body)) == played.told[0].record
+    assert record_of(fact, read_plain(fact.body)) == played.told[0].record
+
+
+FORMS = json.loads((Path(__file__).parents[1] / "data" / "facts_in_both_forms.json").read_text())
+
+
+def stored(columns: dict[str, Any]) -> Fact:
+    said = {name: value for name, value in columns.items() if name not in ("first", "second")}
+    return Fact(**{**said, "token_id": TokenId(int(said["token_id"]))}, body=b"")
+
+
+@pytest.mark.parametrize("columns", FORMS, ids=[f"{number} {one['kind']}" for number, one in enumerate(FORMS)])
+def test_what_was_told_in_the_first_form_is_still_read(columns: dict[str, Any]) -> None:
+    """It says the same as the form of today, which holds each thing once."""
+    fact = stored(columns)
+    assert record_of(fact, columns["first"]) == record_of(fact, columns["second"])
+    if fact.kind != "skip":
+        assert entry_in(fact, columns["first"]) == entry_in(fact, columns["second"])
+    assert len(write_plain(columns["second"])) < 0.85 * len(write_plain(columns["first"]))
+
+
+def test_a_booking_can_be_read_alone() -> None:
+    """Of every kind of fact that has one, and of no other."""
+    for one in full().told:
+        fact = fact_of(one, write_plain)
+        record = one.record
+        booking = record if isinstance(record, LedgerEntry) else record.entry if isinstance(record, TaskEnd) else None
+        if fact.kind != "skip":
+            assert entry_in(fact, read_plain(fact.body)) == booking
+
+
+def test_what_an_order_does_not_share_with_its_task_is_kept() -> None:
+    """Another executor, side, token, time, or id in its report: none of it is taken for the same."""
+    told = next(one for one in full().told if isinstance(one.record, TaskEnd) and one.record.order is not None)
+    end = told.record
+    assert isinstance(end, TaskEnd)
+    assert end.order is not None
+    assert end.order.report is not None
+    other = evolve(
+        end.order,
+        executor="another",
+        side=Side.SELL,
+        token_id=TokenId(99),
+        at=end.at + 1,
+        report=evolve(end.order.report, order_id=OrderId("0x99")),
+    )
+    reverse = evolve(end.task, signal=evolve(end.task.signal, token_id=TokenId(98)))
+    record = evolve(end, task=reverse, order=other, entry=None)
+    fact = fact_of(evolve(told, record=record), write_plain)
+    assert record_of(fact, read_plain(fact.body)) == record
 
 
 @pytest.mark.parametrize("kind", ["filled", "ended", "attempt", "skip", "entry", "poem"])
 def test_a_fact_that_is_none_is_refused(kind: str) -> None:
-    """Cut off, of another version or of an unknown kind."""
-    bodies: list[Any] = [[], [1], [2, []], [1, [], [], [], [], []], [1, "x"]]
+    """Cut off, of another form or of an unknown kind."""
+    bodies: list[Any] = [
+        *([], [1], [3, []], [True, []], "x"),
+        *([1, [], [], [], [], []], [1, "x"]),
+        *([2], [2, []], [2, "x"], [2, [], [], [], [], []], [2, [], [], [], [1], [2]], [2, "fill", "", "x"]),
+    ]
+    fact = stored({**FORMS[0], "kind": kind})
     for body in bodies:
         with pytest.raises(PlainError):
-            record_of(kind, body)
+            record_of(fact, body)
+    for body in bodies[:5]:
+        with pytest.raises(PlainError):
+            entry_in(fact, body)
 
 
 def test_amounts_say_what_a_fact_changed() -> None:

@@ -131,7 +131,7 @@ class AnAccount(RuleBasedStateMachine):
                 self.stored[part] = read_plain(write_plain(body))
         for one in told:
             fact = fact_of(one, write_plain)
-            assert record_of(fact.kind, read_plain(fact.body)) == one.record
+            assert record_of(fact, read_plain(fact.body)) == one.record
             assert fact.key not in self.facts
             self.facts[fact.key] = fact
 

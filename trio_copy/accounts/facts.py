@@ -1,35 +1,43 @@
-"""What an account tells, as facts to be stored, and back."""
+"""What an account tells, as facts to be stored, and back.
 
-from collections.abc import Callable
+A fact is kept for as long as people ask, so its body holds what stands nowhere else: not what the fact itself says (whose
+it is, and its ids), and not twice what its parts share. None stands for the same as there.
+"""
 
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from trio_copy.accounts.first_facts import first_entry_in, first_record_of
 from trio_copy.accounts.plain import (
     Plain,
     PlainError,
     entry_of,
-    first,
+    intent_of,
     number_of,
     outcome_of,
     plain_entry,
+    plain_intent,
     plain_outcome,
     plain_reason,
     plain_report,
     plain_signal,
-    plain_task,
     reason_of,
     report_of,
     signal_of,
-    task_of,
     token_text,
 )
 from trio_copy.accounts.telling import OrderEnd, SkipTold, TaskEnd, Told
-from trio_copy.model.decisions import End, Skip
+from trio_copy.model.decisions import CopyTask, End, OrderIntent, Skip
 from trio_copy.model.facts import Amounts, Fact
 from trio_copy.model.fills import Side
-from trio_copy.model.ids import FollowerId, IntentKey, OrderId, TaskId, TokenId, task_id
+from trio_copy.model.ids import IntentKey, OrderId, TaskId, TokenId, task_id
+from trio_copy.model.orders import ExecutionReport
 from trio_copy.model.positions import LedgerEntry
+from trio_copy.model.signals import Signal
 from trio_copy.model.units import Price, Shares, Usd
 
 Record = TaskEnd | SkipTold | LedgerEntry
+_FORM = 2
 _FILLED = (End.FILLED, End.PARTIAL)
 _NO_ORDER = OrderId("")
 
@@ -41,69 +49,74 @@ def fact_of(told: Told, write: Callable[[Plain], bytes]) -> Fact:
         return _task_fact(record, told.amounts, write)
     if isinstance(record, SkipTold):
         return _skip_fact(record, told.amounts, write)
-    return Fact(
-        key=record.key,
-        kind="entry",
-        at=record.booked_at,
-        follower=record.follower,
-        leader=record.leader,
-        token_id=record.token_id,
-        signal_id=record.signal_id,
-        task_id=record.task_id,
-        amounts=told.amounts,
-        body=write([1, plain_entry(record)]),
-    )
+    return _entry_fact(record, told.amounts, write)
 
 
-def record_of(kind: str, body: Plain) -> Record:
-    """Read what was told.
+def record_of(fact: Fact, body: Plain) -> Record:
+    """Read what was told; `body` is that of the fact.
 
     Raises:
         PlainError: it is not what its kind promises.
     """
     try:
-        match kind:
-            case "filled" | "ended" | "attempt":
-                return _task_end_of(body)
-            case "skip":
-                return _skip_of(body)
-            case "entry":
-                _, entry = first(body)
-                return entry_of(entry)
-    except (ValueError, TypeError, KeyError) as error:
-        raise PlainError(f"expected a stored fact of kind {kind}, was {str(body)[:80]}: {error}") from error
-    raise PlainError(f"expected a known kind of fact, was {kind}")
+        match fact.kind, _form(body):
+            case (("filled" | "ended" | "attempt" | "skip" | "entry"), 1):
+                return first_record_of(fact, body)
+            case (("filled" | "ended" | "attempt"), 2):
+                return _task_end_of(fact, body)
+            case "skip", 2:
+                return _skip_of(fact, body)
+            case "entry", 2:
+                return _entry_of(fact, body)
+    except (ValueError, TypeError, KeyError, IndexError) as error:
+        raise PlainError(f"expected a stored fact of kind {fact.kind}, was {str(body)[:80]}: {error}") from error
+    raise PlainError(f"expected a known kind of fact, was {fact.kind}")
 
 
-def entry_in(kind: str, body: Plain) -> LedgerEntry | None:
+def entry_in(fact: Fact, body: Plain) -> LedgerEntry | None:
     """Read of what was told the booking alone, which costs a third of the whole; None where there is none.
 
     Raises:
         PlainError: it is not what its kind promises.
     """
     try:
-        plain = first(body)[1 if kind == "entry" else 4]
-        return None if plain is None else entry_of(plain)
+        if _form(body) == 1:
+            return first_entry_in(fact, body)
+        if fact.kind == "entry":
+            return _entry_of(fact, body)
+        _, _, _, _, order, entry = body
+        if entry is None:
+            return None
+        return _fill_of(fact, entry, key=order[0], side=order[2] or body[2][1], report=order[-1])
     except (ValueError, TypeError, KeyError, IndexError) as error:
         raise PlainError(
-            f"expected a stored booking in a fact of kind {kind}, was {str(body)[:80]}: {error}"
+            f"expected a stored booking in a fact of kind {fact.kind}, was {str(body)[:80]}: {error}"
         ) from error
+
+
+def _form(body: Plain) -> int:
+    if not body or body[0] not in (1, _FORM):
+        raise PlainError(f"expected a fact in form 1 or {_FORM}")
+    return number_of(body[0])
+
+
+# ------------------------------------------------------------------------------------------------------- how a task ended
 
 
 def _task_fact(end: TaskEnd, amounts: Amounts, write: Callable[[Plain], bytes]) -> Fact:
     task, outcome, order, entry = end.task, end.outcome, end.order, end.entry
-    signal = task.signal
+    signal, token_id = task.signal, task.intent.token_id
     if outcome is None:
         key, kind = f"{task.task_id}:{task.attempt}", "attempt"
     else:
         key, kind = task.task_id, "filled" if outcome.end in _FILLED else "ended"
     body = [
-        1,
-        plain_task(task),
+        _FORM,
+        _plain_signal_apart(signal, token_id),
+        _plain_task_apart(task),
         None if outcome is None else plain_outcome(outcome),
-        None if order is None else _plain_order_end(order),
-        None if entry is None else plain_entry(entry),
-        end.at,
+        None if order is None else _plain_order_end(order, end),
+        None if entry is None else _plain_fill(entry),
     ]
     return Fact(
         key,
@@ -111,7 +124,7 @@ def _task_fact(end: TaskEnd, amounts: Amounts, write: Callable[[Plain], bytes]) 
         end.at,
         task.follower,
         signal.leader,
-        task.intent.token_id,
+        token_id,
         write(body),
         amounts,
         signal.signal_id,
@@ -120,15 +133,139 @@ def _task_fact(end: TaskEnd, amounts: Amounts, write: Callable[[Plain], bytes]) 
     )
 
 
-def _task_end_of(body: Plain) -> TaskEnd:
-    _, task, outcome, order, entry, at = first(body)
+def _task_end_of(fact: Fact, body: Plain) -> TaskEnd:
+    _, signal, task, outcome, order, entry = body
+    of = _task_of(fact, task, _signal_of(fact, signal))
+    ended = None if order is None else _order_end_of(fact, order, of)
     return TaskEnd(
-        task=task_of(task),
+        task=of,
         outcome=None if outcome is None else outcome_of(outcome),
-        order=None if order is None else _order_end_of(order),
-        entry=None if entry is None else entry_of(entry),
-        at=at,
+        order=ended,
+        entry=None
+        if entry is None
+        else _fill_of(fact, entry, key=order[0], side=order[2] or task[1], report=order[-1]),
+        at=fact.at,
     )
+
+
+def _plain_signal_apart(signal: Signal, token_id: TokenId) -> Sequence[object]:
+    _, chain_id, exchange, _, role, side, token, *rest = plain_signal(signal)
+    return (chain_id, exchange, role, side, None if signal.token_id == token_id else token, *rest)
+
+
+def _signal_of(fact: Fact, plain: Plain) -> Signal:
+    chain_id, exchange, role, side, token, *rest = plain
+    token = token_text(fact.token_id) if token is None else token
+    return signal_of([fact.signal_id, chain_id, exchange, fact.leader, role, side, token, *rest])
+
+
+def _plain_intent_apart(intent: OrderIntent) -> Plain:
+    side, _, *rest = plain_intent(intent)
+    return [side, *rest]
+
+
+def _plain_task_apart(task: CopyTask) -> Plain:
+    return [
+        task.executor,
+        *_plain_intent_apart(task.intent),
+        task.deadline,
+        task.attempt,
+        task.decided_at,
+        task.not_before,
+        int(task.aggregates),
+    ]
+
+
+def _task_of(fact: Fact, plain: Plain, signal: Signal) -> CopyTask:
+    executor, side, *intent, deadline, attempt, decided_at, not_before, aggregates = plain
+    return CopyTask(
+        task_id=fact.task_id,
+        signal=signal,
+        follower=fact.follower,
+        executor=executor,
+        intent=intent_of([side, token_text(fact.token_id), *intent]),
+        deadline=deadline,
+        attempt=attempt,
+        decided_at=decided_at,
+        not_before=not_before,
+        aggregates=bool(aggregates),
+    )
+
+
+def _plain_order_end(order: OrderEnd, end: TaskEnd) -> Plain:
+    task = end.task
+    return [
+        order.key,
+        None if order.executor == task.executor else order.executor,
+        None if order.side is task.intent.side else order.side._value_,
+        None if order.token_id == task.intent.token_id else token_text(order.token_id),
+        order.shares.micro,
+        order.limit_price.micro,
+        order.cost.micro,
+        list(order.members),
+        order.state,
+        order.placed_at,
+        None if order.at == end.at else order.at,
+        None if order.report is None else _plain_report_apart(order.report, order.order_id),
+    ]
+
+
+def _order_end_of(fact: Fact, plain: Plain, task: CopyTask) -> OrderEnd:
+    key, executor, side, token_id, shares, limit, cost, members, state, placed_at, at, report = plain
+    return OrderEnd(
+        key=IntentKey(key),
+        order_id=fact.order_id,
+        executor=task.executor if executor is None else executor,
+        side=task.intent.side if side is None else Side(side),
+        token_id=fact.token_id if token_id is None else TokenId(int(token_id)),
+        shares=Shares(number_of(shares)),
+        limit_price=Price(number_of(limit)),
+        cost=Usd(number_of(cost)),
+        members=tuple(map(TaskId, members)),
+        report=None if report is None else _report_of(fact, report),
+        state=state,
+        placed_at=placed_at,
+        at=fact.at if at is None else at,
+    )
+
+
+def _plain_report_apart(report: ExecutionReport, order_id: OrderId) -> Plain:
+    of, *rest = plain_report(report)
+    return [None if of == order_id else of, *rest]
+
+
+def _report_of(fact: Fact, plain: Plain) -> ExecutionReport:
+    of, *rest = plain
+    return report_of([fact.order_id if of is None else of, *rest])
+
+
+def _plain_fill(entry: LedgerEntry) -> Plain:
+    # How much it was stands in the report, whose it was in the fact: see `entries.fill_entry`.
+    return [entry.leader_shares.micro, entry.reference.micro, int(entry.firm), entry.booked_at]
+
+
+def _fill_of(fact: Fact, plain: Plain, *, key: str, side: str, report: Sequence[Any]) -> LedgerEntry:
+    leader_shares, reference, firm, booked_at = plain
+    _, _, shares, notional, fee, *_ = report
+    return LedgerEntry(
+        key=key,
+        task_id=fact.task_id,
+        signal_id=fact.signal_id,
+        follower=fact.follower,
+        leader=fact.leader,
+        token_id=fact.token_id,
+        side=Side(side),
+        shares=Shares(number_of(shares)),
+        notional=Usd(number_of(notional)),
+        fee=Usd(number_of(fee)),
+        booked_at=booked_at,
+        leader_shares=Shares(number_of(leader_shares)),
+        reference=Price(number_of(reference)),
+        firm=bool(firm),
+    )
+
+
+# ------------------------------------------------------------------------------------------------------- skips, bookings
 
 
 def _skip_fact(told: SkipTold, amounts: Amounts, write: Callable[[Plain], bytes]) -> Fact:
@@ -144,49 +281,33 @@ def _skip_fact(told: SkipTold, amounts: Amounts, write: Callable[[Plain], bytes]
         signal_id=signal.signal_id,
         task_id=task,
         amounts=amounts,
-        body=write([1, plain_signal(signal), skip.follower, plain_reason(skip.reason), told.at]),
+        body=write([_FORM, _plain_signal_apart(signal, signal.token_id), plain_reason(skip.reason)]),
     )
 
 
-def _skip_of(body: Plain) -> SkipTold:
-    _, signal, follower, reason, at = first(body)
-    of = signal_of(signal)
-    skip = Skip(signal_id=of.signal_id, follower=FollowerId(follower), leader=of.leader, reason=reason_of(reason))
-    return SkipTold(skip=skip, signal=of, at=at)
+def _skip_of(fact: Fact, body: Plain) -> SkipTold:
+    _, signal, reason = body
+    skip = Skip(signal_id=fact.signal_id, follower=fact.follower, leader=fact.leader, reason=reason_of(reason))
+    return SkipTold(skip=skip, signal=_signal_of(fact, signal), at=fact.at)
 
 
-def _plain_order_end(order: OrderEnd) -> Plain:
-    return [
-        order.key,
-        order.order_id,
-        order.executor,
-        order.side._value_,
-        token_text(order.token_id),
-        order.shares.micro,
-        order.limit_price.micro,
-        order.cost.micro,
-        list(order.members),
-        None if order.report is None else plain_report(order.report),
-        order.state,
-        order.placed_at,
-        order.at,
-    ]
-
-
-def _order_end_of(plain: Plain) -> OrderEnd:
-    key, order_id, executor, side, token_id, shares, limit, cost, members, report, state, placed_at, at = plain
-    return OrderEnd(
-        key=IntentKey(key),
-        order_id=OrderId(order_id),
-        executor=executor,
-        side=Side(side),
-        token_id=TokenId(int(token_id)),
-        shares=Shares(number_of(shares)),
-        limit_price=Price(number_of(limit)),
-        cost=Usd(number_of(cost)),
-        members=tuple(map(TaskId, members)),
-        report=None if report is None else report_of(report),
-        state=state,
-        placed_at=placed_at,
-        at=at,
+def _entry_fact(entry: LedgerEntry, amounts: Amounts, write: Callable[[Plain], bytes]) -> Fact:
+    _, kind, of, _, _, _, _, _, *rest, _ = plain_entry(entry)
+    return Fact(
+        key=entry.key,
+        kind="entry",
+        at=entry.booked_at,
+        follower=entry.follower,
+        leader=entry.leader,
+        token_id=entry.token_id,
+        signal_id=entry.signal_id,
+        task_id=entry.task_id,
+        amounts=amounts,
+        body=write([_FORM, kind, of, *rest]),
     )
+
+
+def _entry_of(fact: Fact, body: Plain) -> LedgerEntry:
+    _, kind, of, *rest = body
+    ids = (fact.task_id, fact.signal_id, fact.follower, fact.leader, token_text(fact.token_id))
+    return entry_of([fact.key, kind, of, *ids, *rest, fact.at])

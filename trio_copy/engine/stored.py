@@ -56,7 +56,7 @@ def stored_fact(told: Told) -> Fact:
 def told_by(fact: Fact) -> Record:
     """Read what an account told. Raises `StoreError` when it is not what its kind promises."""
     try:
-        return record_of(fact.kind, read_plain(fact.body))
+        return record_of(fact, read_plain(fact.body))
     except ValueError as error:
         raise StoreError(str(error)) from error
 
@@ -64,7 +64,7 @@ def told_by(fact: Fact) -> Record:
 def booked_by(fact: Fact) -> LedgerEntry | None:
     """Read the booking that a fact of kind filled or entry carries. Raises `StoreError` as `told_by`."""
     try:
-        return entry_in(fact.kind, read_plain(fact.body))
+        return entry_in(fact, read_plain(fact.body))
     except ValueError as error:
         raise StoreError(str(error)) from error
 
