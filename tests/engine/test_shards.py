@@ -25,7 +25,7 @@ from trio_copy.model.control import LEASE_BEATS, Lease, account_shard
 from trio_copy.model.follows import EVERYBODY, Follower, Followers, TermsOfFollows
 from trio_copy.model.ids import FollowerId
 from trio_copy.model.resolutions import Resolution
-from trio_copy.ports import NOBODY, Control, Store
+from trio_copy.ports import NOBODY, Accounts, Control, Heads, Store
 from trio_copy.testing.conformance import StoreTerms
 
 START = 1_764_000_000.0
@@ -114,6 +114,20 @@ class SlowControl:
     async def renew(self, lease: Lease, lease_s: float) -> Lease:
         await trio.sleep(0.25)
         return await self.inner.renew(lease, lease_s)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.inner, name)
+
+
+@define(eq=False)
+class SlowAccounts:
+    """What an owner before has left is much: it takes a second to read."""
+
+    inner: Accounts
+
+    async def take(self, shard: int, token: int) -> Heads:
+        await trio.sleep(1)
+        return await self.inner.take(shard, token)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.inner, name)
@@ -341,6 +355,22 @@ async def test_a_slow_store_does_not_let_the_last_of_many_leases_run_out(
         for _ in range(100):
             await trio.sleep(0.1)
             assert all(shard.until > crowd.wall() for shard in member.holder.shards.values())
+
+
+async def test_what_is_held_does_not_run_out_while_more_is_taken(clock: trio.testing.MockClock, tmp_path: Path) -> None:
+    """To read what another one has left takes longer than a lease, shard by shard: meanwhile all of them are renewed."""
+    async with open_crowd(tmp_path) as crowd:
+        member = await crowd.join("a")
+        await crowd.join("b")
+        await trio.sleep(3)
+        store: Any = crowd.store
+        member.holder.store = evolve(store, accounts=SlowAccounts(store.accounts))
+        crowd.kill("b")
+        for _ in range(150):
+            await trio.sleep(0.1)
+            assert all(shard.until > crowd.wall() for shard in member.holder.shards.values())
+        assert crowd.owned() == {"a": 16}
+        assert "shard-lost" not in dict(member.recorder.alerts)
 
 
 async def test_who_stood_still_writes_nothing_more(clock: trio.testing.MockClock, tmp_path: Path) -> None:

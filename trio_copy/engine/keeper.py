@@ -41,6 +41,8 @@ class Keeper:
     _leases: dict[int, Lease] = field(factory=dict)
     _leaving: set[int] = field(factory=set)
     """Shards that are given up as soon as nothing of them is under way."""
+    _beginning: int | None = None
+    """The shard that is being taken: its lease is ours, and it is not among those of the holder yet."""
     _news: trio.Event = field(factory=trio.Event)
     _started_at: float = 0.0
     _draining: bool = False
@@ -122,13 +124,23 @@ class Keeper:
             for shard in tuple(self.holder.shards.values()):
                 await shard.grants.draw_again()
         await self._renew()
-        await self._beat()
-        await self._give_up_too_much()
-        fresh = await self._take()
+        async with trio.open_nursery() as nursery:
+            # To take over what others have left takes as long as it takes; what is held must not run out meanwhile, or
+            # whoever has most to take over would lose it again, and all of it would be read once more.
+            nursery.start_soon(self._renew_steadily)
+            await self._beat()
+            await self._give_up_too_much()
+            fresh = await self._take()
+            nursery.cancel_scope.cancel()
         self.gained += bool(fresh)
         # Also what was lost and taken back at once: in between, nothing of it was read.
         if fresh or set(self.holder.shards) != before:
             self._tell(before)
+
+    async def _renew_steadily(self) -> None:
+        while True:
+            await trio.sleep(self.settings.heartbeat_s / _LOOKS_PER_BEAT)
+            await self._renew()
 
     async def _renew(self) -> None:
         # All at once: on a busy machine each answer takes its time, and one after the other the last lease would run out
@@ -138,7 +150,7 @@ class Keeper:
                 nursery.start_soon(self._renew_one, number, lease)
 
     async def _renew_one(self, number: int, lease: Lease) -> None:
-        if number not in self.holder.shards:
+        if number not in self.holder.shards and number != self._beginning:
             await self._forget(number)
             return
         try:
@@ -232,22 +244,35 @@ class Keeper:
         taken: list[int] = []
         for number in wanted:
             lease = held.get(shard_lease(number))
-            if len(taken) >= room or (lease is not None and lease.owner != self.instance):
-                continue
-            await self._forget(number)
-            mine = await self.acquire(number)
-            if mine is None:
-                continue
-            if not await self.holder.forgetting.is_steady():  # then it was not free, but forgotten
-                await self._release(number)
+            if len(taken) >= room or not self.holder.forgetting.seems_steady:
                 break
-            try:
-                await self.holder.begin(number, mine)
-            except LeaseLost:
-                self._leases.pop(number, None)
-                continue
-            taken.append(number)
+            if lease is None or lease.owner == self.instance:
+                await self._forget(number)
+                self._beginning = number
+                try:
+                    taken += [number] if await self._take_one(number) else []
+                finally:
+                    self._beginning = None
         return taken
+
+    async def _take_one(self, number: int) -> bool:
+        lease = await self.acquire(number)
+        if lease is None:
+            return False
+        if not await self.holder.forgetting.is_steady():  # then it was not free, but forgotten
+            await self._release(number)
+            return False
+        try:
+            shard = await self.holder.begin(number, lease)
+        except LeaseLost:
+            self._leases.pop(number, None)
+            return False
+        renewed = self._leases.get(number)
+        if renewed is None:
+            self.holder.lose(shard, LeaseLost(f"shard {number} was taken by somebody else while it was read"))
+            return False
+        shard.extend(renewed.until)
+        return True
 
     def _tell(self, before: set[int]) -> None:
         now = set(self.holder.shards)
