@@ -39,6 +39,8 @@ class Offer:
     """What else of its follower, leader and token is not placed, besides what the account knows to wait; oldest first."""
     day: EngineDay | None = None
     """None where there is no such budget."""
+    crowded: bool = False
+    """Whether exits alone fill the room for what waits: then those of one position go out as one order."""
 
 
 @value(kw_only=True)

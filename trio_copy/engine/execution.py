@@ -176,6 +176,7 @@ class Execution:
             prepare=lambda key, intent: prepare(key, intent, wallet, market),
             day=shard.grants.day(task),
             at=self.wall(),
+            crowded=self.lanes.crowded,
         )
         try:
             effect = shard.act(task.follower, offer)
