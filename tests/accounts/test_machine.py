@@ -422,7 +422,8 @@ class AnAccount(RuleBasedStateMachine):
         """Once every order is proven, nothing is held for any."""
         for open_order in self.open_orders:
             if open_order.state is not OrderState.MATCHED:
-                self.do(c.Answer(key=open_order.order.key, report=_report(open_order, "killed", 1, {}), at=NOW))
+                report = _report(open_order, "killed", 1, {})
+                self.do(c.Answer(key=open_order.order.key, report=report, by_hand=open_order.breached, at=NOW))
         assert not held(self.account)
         assert not self.account._promised
         assert self.account.exposure.cost("all") == sum(

@@ -184,6 +184,8 @@ class Account:
                     self._settle(event)
                 case e.Reversed():
                     self._reverse(event)
+                case e.Breached(key=key):
+                    self._put_order(evolve(self.orders[key], breached=True))
                 case e.Contradicted():
                     pass  # nothing changes: a person has to look, and the engine says so
                 case e.ModeSet(change=change):

@@ -99,6 +99,8 @@ class Doubt:
 
     key: IntentKey
     at: float
+    breached: bool = False
+    """Whether its executor reported what cannot be: then no later report of it is believed, but a person's."""
 
 
 @value(kw_only=True)
