@@ -92,3 +92,33 @@ def test_a_lost_task_is_a_bug_and_no_good_end(lost: int) -> None:
     _expect_all_ended(None, [])
     with pytest.raises(InvariantBroken, match=f"{lost} tasks"):
         _expect_all_ended(lost, [])
+
+
+def test_what_one_run_has_matched_settles_in_the_next(tmp_path: Path, capfd: Capture) -> None:
+    """The demonstration with books, twice: its venue outlives the process as its books do, and takes nothing back."""
+    text = (ROOT / "conf" / "books.toml").read_text().replace('"books.', f'"{tmp_path}/books.')
+    conf = tmp_path / "conf.toml"
+    conf.write_text(text.replace("block_every_s = 1.0", "block_every_s = 0.2").replace('"settle-fail", ', ""))
+
+    for _ in range(2):
+        assert main(["run", str(conf), "--for", "1500ms", "--json"]) == 0
+    events = [msgspec.json.decode(line) for line in capfd.readouterr().out.splitlines()]
+    left, later = [event for event in events if event["event"] == "summary"]
+    assert left["ends"]["filled"]
+    assert later["ends"]["filled"]
+    assert {event["kind"] for event in events if event["event"] == "alert"} <= {"reorg", "endpoint-lost"}
+    assert main(["trades", "--conf", str(conf), "--json"]) == 0
+    trades = [msgspec.json.decode(line) for line in capfd.readouterr().out.splitlines()]
+    assert {trade["settlement"] for trade in trades} == {"firm", "provisional"}
+
+
+def test_a_trial_leaves_the_venue_of_real_copies_alone(tmp_path: Path, capfd: Capture) -> None:
+    """A selftest and a replay meet a venue of their own, whatever file the configuration names."""
+    venue = tmp_path / "venue"
+    conf = _written(tmp_path, MEMORY, f'venue_file = "{venue}"')
+    assert main(["record", str(tmp_path / "a.rec"), "--conf", str(conf), "--for", "2s"]) == 0
+    before = venue.read_bytes()
+    assert before
+    for trial in (["selftest", str(conf)], ["replay", str(tmp_path / "a.rec"), "--conf", str(conf)]):
+        assert main(trial) == 0
+    assert venue.read_bytes() == before

@@ -35,7 +35,7 @@ def conf(tmp_path: Path, monkeypatch: Patch, capfd: Capture) -> Path:
     text = (ROOT / "conf" / "books.toml").read_text()
     path = folder / "books.toml"
     path.write_text(
-        text.replace('"books.db"', f'"{tmp_path / "books.db"}"').replace("block_every_s = 1.0", "block_every_s = 0.2")
+        text.replace('"books.', f'"{tmp_path}/books.').replace("block_every_s = 1.0", "block_every_s = 0.2")
     )
     assert main(["run", str(path), "--for", "2s"]) == 0
     capfd.readouterr()

@@ -175,7 +175,7 @@ async def _boot_and_copy(plan: Plan, steps: _Steps) -> str | None:
     wall = anchored_wall_clock()
     failure: str | None
     async with open_devnet(plan.settings.chain.chain_id, wall) as devnet:
-        seams = Seams(dial=devnet.dial, wall=wall, entropy=system_entropy(), observer=steps)
+        seams = Seams(dial=devnet.dial, wall=wall, entropy=system_entropy(), observer=steps, throwaway=True)
         endpoint = EndpointSettings(name="devnet", url=devnet.url)
         async with open_service(plan, seams, [endpoint]) as service, trio.open_nursery() as nursery:
             with trio.move_on_after(_STEP_LIMIT_S) as starting:

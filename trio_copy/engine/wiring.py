@@ -67,7 +67,11 @@ async def open_service(
         executors = {}
         for planned in plan.executors:
             context = ExecutorContext(
-                name=planned.name, settings=planned.settings, wall=seams.wall, quotes=seams.quotes
+                name=planned.name,
+                settings=planned.settings,
+                wall=seams.wall,
+                quotes=seams.quotes,
+                throwaway=seams.throwaway,
             )
             whose = Whose(
                 kind="executor", name=planned.name, distribution=plan.registry.distribution_of(planned.plugin)
