@@ -12,6 +12,7 @@ import pytest
 from trio_copy.cli import main
 from trio_copy.cli.run import _expect_all_ended
 from trio_copy.errors import InvariantBroken
+from trio_copy.model.units import Usd
 
 ROOT = Path(__file__).parents[2]
 SQLITE, MEMORY = '[store.sqlite]\npath = "{path}"', "[store.memory]"
@@ -122,3 +123,17 @@ def test_a_trial_leaves_the_venue_of_real_copies_alone(tmp_path: Path, capfd: Ca
     for trial in (["selftest", str(conf)], ["replay", str(tmp_path / "a.rec"), "--conf", str(conf)]):
         assert main(trial) == 0
     assert venue.read_bytes() == before
+
+
+@pytest.mark.parametrize("faults", ["settle-fail", "lose-reply"])
+def test_the_summary_and_the_books_tell_the_same_money(tmp_path: Path, capfd: Capture, faults: str) -> None:
+    """Also where fills fail to settle: what the books take back, the summary does."""
+    conf = _written(tmp_path, SQLITE, f'settle_s = 0.3\nfaults = ["{faults}"]\nfaults_bps = 5000\nlate_s = 0')
+    assert main(["run", str(conf), "--for", "4s", "--json"]) == 0
+    summary = msgspec.json.decode(capfd.readouterr().out.splitlines()[-1])
+    assert main(["pnl", "--conf", str(conf), "--json"]) == 0
+    (row,) = [msgspec.json.decode(line) for line in capfd.readouterr().out.splitlines()]
+    assert float(row["bought"]) > 0
+    assert {name: Usd.parse(row[name]).micro for name in ("bought", "sold")} == {
+        name: summary[name] for name in ("bought", "sold")
+    }

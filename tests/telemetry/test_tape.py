@@ -149,6 +149,7 @@ def test_the_summary_accounts_for_everything() -> None:
     """Signals, tasks by their ends, reasons, money and the chain."""
     tally = Tally()
     tally.on_finished(finished())
+    tally.on_booked((1, 5_100_000, 0, 0, 0, 0))
     text = "\n".join(line.plain for line in summary_lines(engine_status(), tally, 0, 2, 3))
 
     for part in (
