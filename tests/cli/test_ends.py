@@ -91,7 +91,7 @@ def test_a_lost_task_is_a_bug_and_no_good_end(lost: int) -> None:
     """One end too many is as wrong as one too few; where several instances share the work, it cannot be told."""
     _expect_all_ended(0, [])
     _expect_all_ended(None, [])
-    with pytest.raises(InvariantBroken, match=f"{lost} tasks"):
+    with pytest.raises(InvariantBroken, match=f"^{lost} task"):
         _expect_all_ended(lost, [])
 
 

@@ -76,7 +76,7 @@ def test_trouble_reads_as_one_line_each(tape: Tape, lines: list[str]) -> None:
     assert texts == [
         "0xaaaa..aaaa SELL 100 no price  token 10000..0000  mined again",
         "0xaaaa..aaaa SELL 100 no price  token 10000..0000  nobody copies",
-        "reorg 0xaaaa..aaaa SELL taken back; 1 copies wait, 2 under way",
+        "reorg 0xaaaa..aaaa SELL taken back; 1 copy waits, 2 under way",
         "alert endpoint-lost: one: closed",
         "alert unusable input, malformed-log: too short",
         "alice        expired  PRICE_TOO_HIGH (filters.price_max: 0.95, limit 0.9)",

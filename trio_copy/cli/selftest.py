@@ -22,6 +22,7 @@ from trio_copy.engine.seams import Seams
 from trio_copy.engine.service import Service
 from trio_copy.engine.wiring import open_service
 from trio_copy.entropy import system_entropy
+from trio_copy.model.counts import counted
 from trio_copy.model.decisions import Skip
 from trio_copy.model.ids import ZERO_ADDRESS, Address, SignalId, TokenId
 from trio_copy.model.signals import Signal
@@ -201,7 +202,7 @@ def _check_narrowed(service: Service, devnet: Devnet, steps: _Steps) -> str | No
     ]
     if not all(named) or set().union(*named) != leaders:
         return "the node was not asked for exactly the leaders: does every decoder build its filters from them?"
-    steps.note("narrowed", True, f"the node sends logs of {len(leaders)} leaders only")
+    steps.note("narrowed", True, f"the node sends logs of {counted(len(leaders), 'leader')} only")
     return None
 
 

@@ -15,6 +15,7 @@ from trio_copy.engine.execution import Execution
 from trio_copy.engine.shard import Shard
 from trio_copy.errors import ExecutorError, LeaseLost, ReportBroken, UnresolvedOrders
 from trio_copy.model.control import Mode
+from trio_copy.model.counts import counted
 from trio_copy.model.decisions import Code, End, Outcome, Reason
 from trio_copy.model.ids import IntentKey
 from trio_copy.model.orders import ExecutionReport, Status
@@ -54,14 +55,15 @@ class Reconciler:
         """
         found = len(self.left_open())
         if found:
-            self.observer.on_step("reconcile", f"{found} orders of an earlier run are open; asking the venue first")
+            orders = counted(found, "order of an earlier run is", "orders of an earlier run are")
+            self.observer.on_step("reconcile", f"{orders} open; asking the venue first")
         until = trio.current_time() + self.settings.startup_reconcile_s
         while self.unknown:
             await self.look(sends_again=False)
             left = self.left_open()
             hopeless = all(open_order.breached for open_order in left)
             if left and (hopeless or trio.current_time() >= until):
-                raise UnresolvedOrders(told_open(f"not armed: {len(left)} orders of an earlier run", left))
+                raise UnresolvedOrders(told_open(f"not armed: {counted(len(left), 'order')} of an earlier run", left))
             if left:
                 await trio.sleep(min(self.settings.reconcile_every_s, max(0.0, until - trio.current_time())))
         return found
