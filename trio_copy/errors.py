@@ -124,6 +124,10 @@ class OrderUncertain(ExecutorError):
     """The order may be at the venue: reconcile it, never send new bytes."""
 
 
+class ReportBroken(OrderUncertain):
+    """The executor reported of an order what cannot be. What it says of it later is no proof either: a person decides."""
+
+
 class UnresolvedOrders(ExecutorError):
     """Nobody can prove what became of some orders; exit code 1. A person can settle them.
 

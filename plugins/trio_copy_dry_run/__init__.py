@@ -16,7 +16,8 @@ from trio_copy_dry_run.venue_file import VenueFile
 async def open_dry_run(context: ExecutorContext) -> AsyncGenerator[Executor, None]:
     """Open an executor with a venue of its own."""
     settings: DryRunSettings = context.settings
-    file = VenueFile(Path(settings.venue_file)) if settings.venue_file else None
+    # A trial meets a venue of its own: it must neither find the orders of real copies nor leave any behind.
+    file = VenueFile(Path(settings.venue_file)) if settings.venue_file and not context.throwaway else None
     venue = SimulatedVenue(settings, context.quotes, context.wall, file)
     yield DryRunExecutor(context.name, settings, venue, context.wall)
 

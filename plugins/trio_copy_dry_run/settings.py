@@ -81,5 +81,6 @@ class DryRunSettings:
     venue_file: str = setting(
         "",
         unit="path of a file",
-        why="Where the venue keeps its orders, so that it outlives the process as a real one does; empty forgets.",
+        why="Where the venue keeps its orders, so that it outlives the process as a real one does; empty forgets: where "
+        "books outlive it and fills settle later, the next run is told that they never were.",
     )

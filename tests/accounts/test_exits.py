@@ -1,17 +1,24 @@
 """How an exit is divided between what is held and what still waits."""
 
+from collections.abc import Sequence
+
 import pytest
 from attrs import evolve
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.accounts.played import SPOT, Played, entry, leave, reason_of
 from tests.builders import NOW, make_intent, make_settings, make_signal, usd
+from trio_copy.accounts import commands as c
+from trio_copy.accounts import events as e
 from trio_copy.accounts.exits import call_off, portion
 from trio_copy.copying.sizing import size
-from trio_copy.model.decisions import OrderIntent, Reason
+from trio_copy.model.decisions import CopyTask, End, OrderIntent, Reason
 from trio_copy.model.fills import Side
+from trio_copy.model.ids import TokenId
+from trio_copy.model.orders import Order
 from trio_copy.model.positions import EMPTY, Lot, Position
-from trio_copy.model.units import NO_SHARES, Rounding, Shares
+from trio_copy.model.units import NO_SHARES, Price, Rounding, Shares
 
 AMOUNTS = st.integers(1, 10**12).map(Shares)
 
@@ -33,14 +40,14 @@ def test_nothing_is_called_off_twice_and_nothing_more_than_he_sold(
     exit_, rests = call_off(leaves, position, entries)
     whole = held + sum(waiting, NO_SHARES)
     assert abs(exit_.leader_shares.micro + exit_.called_off.micro - sold.micro) <= len(entries)
-    for entry, rest in zip(entries, rests, strict=True):
-        assert NO_SHARES <= rest.shares <= entry.shares
-        assert NO_SHARES <= rest.leader_shares <= entry.leader_shares
+    for waits, rest in zip(entries, rests, strict=True):
+        assert NO_SHARES <= rest.shares <= waits.shares
+        assert NO_SHARES <= rest.leader_shares <= waits.leader_shares
         assert rest.max_cost == rest.shares.at(rest.limit_price, Rounding.UP)
         if sell == "all" or (sell == "proportional" and sold >= whole):
             assert not rest.shares
         if sell == "proportional" and sold < whole:
-            exact = entry.shares.micro * (whole.micro - sold.micro) / whole.micro
+            exact = waits.shares.micro * (whole.micro - sold.micro) / whole.micro
             assert abs(rest.shares.micro - exact) <= 2
     if sell == "sized":
         off = sum((entry.shares for entry in entries), NO_SHARES) - sum((rest.shares for rest in rests), NO_SHARES)
@@ -90,3 +97,87 @@ def test_an_exit_sells_the_leaders_part(sell: str, leader_sold: str, free: str, 
     else:
         assert isinstance(sold, OrderIntent)
         assert Shares.parse(shares) == sold.shares
+
+
+def _leaving(number: int, sell: str, sold: int) -> CopyTask:
+    task = leave(number, "1", sell, decided_at=NOW + number)
+    wanted = Shares(-(-sold // 10)) if sell == "sized" else NO_SHARES
+    signal = evolve(task.signal, shares=Shares(sold))
+    return evolve(task, signal=signal, intent=evolve(task.intent, leader_shares=Shares(sold), shares=wanted))
+
+
+@given(
+    held=st.integers(1000, 10**9),
+    sales=st.lists(st.integers(1000, 10**9), min_size=2, max_size=6),
+    waits=st.lists(st.integers(1000, 10**9), max_size=2),
+    sell=st.sampled_from(["proportional", "all", "sized"]),
+)
+def test_exits_in_one_order_sell_what_they_sell_one_after_the_other(
+    held: int, sales: list[int], waits: list[int], sell: str
+) -> None:
+    """Whatever they say of their size, and whatever still waits to be bought before them: the same is left in the end."""
+    left = []
+    for crowded in (False, True):
+        played = Played()
+        played.fill(_bought(1, held))
+        exits = [_leaving(number, sell, sold) for number, sold in enumerate(sales, 10)]
+        entries = [_bought(number, shares) for number, shares in enumerate(waits, 2)]
+        for task in entries:
+            played.do(c.Park(task=task, at=NOW))
+        for task in exits:
+            if played.open(task):
+                for order in _placed(played.offer(task, crowded=crowded, resting=tuple(exits))):
+                    played.answer(order)
+        for task in entries:
+            if played.open(task):
+                for order in _placed(played.offer(task)):
+                    played.answer(order)
+        position = played.account.position(SPOT)
+        left.append((position.shares.micro, position.leader_shares.micro))
+        ends = [played.end_of(task).end for task in exits]
+        assert (End.GATHERED in ends) is crowded
+        assert not played.account.orders
+    (shares, leaders), (together, leaders_together) = left
+    # Each order rounds what it sells up, and each entry what is called off.
+    assert abs(shares - together) <= 3 * len(sales) * (1 + len(waits))
+    assert not (shares and together) or abs(leaders - leaders_together) <= 3 * len(sales) * (1 + len(waits))
+
+
+def _bought(number: int, shares: int) -> CopyTask:
+    task = entry(number, "1", decided_at=NOW + number)
+    intent = evolve(task.intent, shares=Shares(-(-shares // 10)), leader_shares=Shares(shares), max_cost=usd("900"))
+    return evolve(task, signal=evolve(task.signal, shares=Shares(shares)), intent=intent)
+
+
+def _placed(events: Sequence[e.Event]) -> list[Order]:
+    return [event.order for event in events if isinstance(event, e.Placed)]
+
+
+def test_an_order_of_several_exits_asks_for_the_price_of_the_last() -> None:
+    """The leader sold on while the price fell: what he sold first is worth no more by now."""
+    first, last = leave(2, sell="all"), leave(3, sell="all")
+    first = evolve(first, intent=evolve(first.intent, price=Price.parse("0.5"), limit_price=Price.parse("0.48")))
+    last = evolve(last, intent=evolve(last.intent, price=Price.parse("0.3"), limit_price=Price.parse("0.29")))
+    played = Played()
+    played.hold()
+    order = played.place(first, crowded=True, resting=(last,))
+    assert (order.limit_price, order.shares) == (Price.parse("0.29"), Shares.parse(10))
+    assert played.account.orders[order.key].task.intent.price == Price.parse("0.4")
+    assert reason_of(played.end_of(last)) == (End.GATHERED, "GATHERED", "engine.queue_capacity")
+    for task in (first, last):
+        assert played.account.placed_of(task.signal.signal_id) == 1
+        assert played.offer(task) == ()
+
+
+def test_only_what_may_leave_now_leaves_with_others() -> None:
+    """Not what is too late, what a reorg took back, what another position sells, or what is said in another way."""
+    played = Played()
+    played.hold()
+    late, suspended = leave(3, "10", deadline=NOW), leave(4, "10")
+    stay = [late, suspended, leave(5, "10", "all"), leave(6, "10", token_id=TokenId(9)), entry(7, decided_at=NOW + 5)]
+    played.do(c.Park(task=suspended, at=NOW))
+    played.do(c.Retract(signal=suspended.signal.signal_id, at=NOW))
+    goes = leave(8, "10")
+    order = played.place(leave(2, "10"), crowded=True, resting=(*stay, goes))
+    assert played.account.orders[order.key].members == (goes.task_id,)
+    assert order.shares == Shares.parse(2)

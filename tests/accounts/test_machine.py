@@ -200,7 +200,7 @@ class AnAccount(RuleBasedStateMachine):
         shares=st.integers(1, 400_000_000),
         sell=st.sampled_from(["proportional", "all", "sized"]),
         kind=st.sampled_from([Kind.TRADE, Kind.TRADE, Kind.TRADE, Kind.EXIT]),
-        how=st.sampled_from(["offer", "offer", "offer", "park", "refuse", "pass"]),
+        how=st.sampled_from(["offer", "offer", "crowded", "park", "refuse", "pass"]),
     )
     def he_sells(self, leader: Any, token: TokenId, shares: int, sell: str, kind: Kind, how: str) -> None:
         signal = make_signal(
@@ -226,13 +226,13 @@ class AnAccount(RuleBasedStateMachine):
             skip = Skip(signal_id=signal.signal_id, follower=ALICE, leader=signal.leader, reason=reason)
             self.do(c.Pass(skip=skip, signal=signal, at=NOW))
         else:
-            self.do(self._offer(task))
+            self.do(self._offer(task, crowded=how == "crowded"))
 
     @property
     def _block(self) -> int:
         return self.passed + 1 + len(self.tasks) // 3
 
-    def _offer(self, task: CopyTask) -> c.Offer:
+    def _offer(self, task: CopyTask, *, crowded: bool = False) -> c.Offer:
         spent = self.naive.days().get(f"day {day_of(task.signal.block_time)}", 0)
         return c.Offer(
             task=task,
@@ -242,6 +242,7 @@ class AnAccount(RuleBasedStateMachine):
             prepare=freeze,
             day=c.EngineDay(limit=ENGINE_DAY, left=Usd(ENGINE_DAY.micro - spent)),
             at=NOW + len(self.tasks),
+            crowded=crowded,
         )
 
     def _resting(self, task: CopyTask) -> tuple[CopyTask, ...]:
@@ -249,12 +250,12 @@ class AnAccount(RuleBasedStateMachine):
         return tuple(one for one in self.tasks if one.signal.signal_id not in self.forgotten and one is not task)
 
     @precondition(lambda self: self.tasks)
-    @rule(data=st.data())
-    def is_offered_again(self, data: st.DataObject) -> None:
+    @rule(data=st.data(), crowded=st.booleans())
+    def is_offered_again(self, data: st.DataObject, crowded: bool) -> None:
         """Whatever is known of it: at most what waits of it is placed."""
         task = data.draw(st.sampled_from(self.tasks))
         if task.signal.signal_id not in self.forgotten:
-            self.do(self._offer(task))
+            self.do(self._offer(task, crowded=crowded))
 
     @precondition(lambda self: self.account.orders)
     @rule(data=st.data(), status=STATUSES, part=st.integers(1, 9), settlement=SETTLEMENTS, again=st.booleans())
@@ -421,7 +422,8 @@ class AnAccount(RuleBasedStateMachine):
         """Once every order is proven, nothing is held for any."""
         for open_order in self.open_orders:
             if open_order.state is not OrderState.MATCHED:
-                self.do(c.Answer(key=open_order.order.key, report=_report(open_order, "killed", 1, {}), at=NOW))
+                report = _report(open_order, "killed", 1, {})
+                self.do(c.Answer(key=open_order.order.key, report=report, by_hand=open_order.breached, at=NOW))
         assert not held(self.account)
         assert not self.account._promised
         assert self.account.exposure.cost("all") == sum(

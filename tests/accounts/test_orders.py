@@ -133,7 +133,7 @@ OUTSIDE: dict[str, tuple[bool, Status, dict[str, Any]]] = {
 
 @pytest.mark.parametrize("how", OUTSIDE)
 def test_a_report_outside_its_order_proves_nothing(how: str) -> None:
-    """It is never booked: the order stays open, keeps what it holds and is asked about; a true one still ends it."""
+    """It is never booked: the order stays open and keeps what it holds; no later one is believed, but a person's."""
     buying, status, changes = OUTSIDE[how]
     played = Played()
     played.hold("10")
@@ -146,8 +146,20 @@ def test_a_report_outside_its_order_proves_nothing(how: str) -> None:
     assert (played.shares, played.cost) == (before[0], held)
     assert played.open(task)
     assert played.answer(order, status, **changes) == ()
-    played.answer(order)
+    assert played.answer(order) == ()
+    played.do(c.Answer(key=order.key, report=report_on(order), by_hand=True, at=NOW))
     assert played.end_of(task).end is End.FILLED
+
+
+def test_what_is_matched_is_asked_again_after_a_breach() -> None:
+    """Only the very fill that is booked can settle: nobody else could say it, and nothing else is believed."""
+    played, task = Played(), entry()
+    order = played.place(task)
+    played.answer(order, **PENDING)
+    assert played.answer(order, notional=Usd.parse("900")) == ()
+    assert played.do(c.Doubt(key=order.key, breached=True, at=NOW)) == ()
+    played.answer(order)
+    assert order.key not in played.account.orders
 
 
 @pytest.mark.parametrize(

@@ -242,6 +242,23 @@ async def test_two_nodes_confirm_a_reorg(clock: Clock) -> None:
     assert (feed.scanner.reorgs, feed.scanner.deepest_reorg) == (1, 2)
 
 
+async def test_a_reorg_that_takes_back_nothing_of_ours_is_no_alert(clock: Clock) -> None:
+    """It is counted. What it takes back of ours is told, with how much that is."""
+    async with open_world() as world, scanning(world) as feed:
+        world.chain.mine()
+        await feed.wait_sealed(1)
+        world.chain.reorg(1, [(), ()])
+        await feed.wait_sealed(2)
+        quiet = [kind for kind, _ in feed.troubles]
+        mine(world, 1)
+        await feed.wait_sealed(3)
+        world.chain.reorg(1, [(), ()])
+        await feed.wait_sealed(4)
+    assert feed.scanner.reorgs == 2
+    assert "reorg" not in quiet
+    assert ("reorg", "1 block taken back, 1 log") in feed.troubles
+
+
 async def test_a_gap_wider_than_the_window_with_a_reorg_inside(clock: Clock) -> None:
     """Away for thirty blocks, and the last known ones were dropped meanwhile: they are taken back, the rest is read."""
     async with open_world() as world, scanning(world) as feed:

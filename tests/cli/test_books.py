@@ -199,10 +199,28 @@ def test_one_copy_is_told_from_the_log_to_the_booking(conf: Path, capsys: Captur
     story = capsys.readouterr().out
     for step in ("leader", "seen", "decided", "taken up", "frozen", "sent", "booked", "ended"):
         assert step in story
+    assert not [line for line in story.splitlines() if line != line.rstrip()]
     assert main(["explain", "trade", task, "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["record"]["task"]["task_id"] == task
     assert main(["explain", "trade", "nothing"]) == 2
     assert "expected the beginning of a task" in capsys.readouterr().err
+
+
+def test_follows_of_the_file_are_listed_before_a_run_has_read_them(tmp_path: Path, capsys: Capture) -> None:
+    """They are what the next run copies; a command can neither take their place nor change them."""
+    path = tmp_path / "new.toml"
+    path.write_text(CONF.format(path=tmp_path / "new.db", leader=LEADER))
+    of = ("--conf", str(path))
+    assert main(["follow", "add", "dora", OTHER_LEADER, *of]) == 0
+    capsys.readouterr()
+    assert main(["follow", "list", "--json", *of]) == 0
+    assert [(row["follower"], row["source"]) for row in rows(capsys)] == [("alice", "file"), ("dora", "command")]
+    assert main(["follow", "export", "-", "--format", "jsonl", *of]) == 0
+    assert [row["follower"] for row in rows(capsys)] == ["alice", "dora"]
+    assert main(["explain", "follow", f"alice:{LEADER}", *of]) == 0
+    for change in (["add", "alice", LEADER], ["set", f"alice:{LEADER}", "size.ratio=1"], ["remove", f"alice:{LEADER}"]):
+        assert main(["follow", *change, *of]) == 2
+        assert "stands in the configuration" in capsys.readouterr().err
 
 
 def test_a_follow_is_added_changed_explained_and_removed(conf: Path, capsys: Capture) -> None:
@@ -335,7 +353,7 @@ def test_dead_letters_are_looked_at_queued_again_and_given_up(conf: Path, capsys
     assert main(["dlq", "replay", "--dry-run"]) == 0
     assert "3 dead letters would be queued again" in capsys.readouterr().out
     assert main(["dlq", "replay", "--reason", "crashed"]) == 0
-    assert "1 of 1 dead letters queued again" in capsys.readouterr().out
+    assert "1 of 1 dead letter queued again" in capsys.readouterr().out
     assert main(["dlq", "purge"]) == 2
     capsys.readouterr()
     assert main(["dlq", "purge", "--all"]) == 0

@@ -443,12 +443,15 @@ def test_plugins_lists_what_is_installed(capsys: Capture) -> None:
     assert tuple(rows["dry-run"][key] for key in ("kind", "distribution", "active")) == ("executor", "trio-copy", "yes")
     assert rows["fpmm"]["active"] == "no"
     assert main(["plugins"]) == 0
-    assert "order-filled" in capsys.readouterr().out
+    shown = capsys.readouterr().out
+    assert "order-filled" in shown
+    assert not [line for line in shown.splitlines() if line != line.rstrip()]
 
 
 @pytest.mark.parametrize(
     "words",
-    [["load", "simulate", "--rate", "0"], ["load", "measure", "--events", "0"], ["verify", "backpressure", "--capacity", "0"],
+    [["load", "simulate", "--rate", "0"], ["load", "measure", "--events", "0"],
+     ["load", "measure", "--allow", "nobody"], ["load", "simulate", "--allow", "nobody"], ["verify", "backpressure", "--capacity", "0"],
      ["run", DEMO, "--live"], ["run", DEMO, "--for", "0s"], ["decode", DEMO], ["nonsense"],
      ["run"], ["run", DEMO, "--fro", "3s"], ["run", DEMO, "--for", "soon"], ["load", "simulate", "--events", "0"],
      ["verify", "dedup", "--store", "redsi"], ["verify", "dedup", "--store-option", "x"], ["verify", "dedup", "--store-option", "x=1"]],

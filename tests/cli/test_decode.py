@@ -101,7 +101,7 @@ def test_every_way_of_writing_a_log_means_the_same(tmp_path: Path, capsys: Captu
     assert expected[0]["kind"] == "trade"
     code, fills, said = decoded(tmp_path / "logs", json.dumps([SHAPES[shape]]), capsys, "--strict")
     assert (code, fills) == (0, expected)
-    assert "1 fills; logs that are no fills: 0 (none); dropped: 0 (none)" in said
+    assert "1 fill; logs that are no fills: 0 (none); dropped: 0 (none)" in said
 
 
 @pytest.mark.parametrize("form", FORMS)

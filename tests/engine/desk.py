@@ -276,7 +276,11 @@ async def open_desk(
 
 @asynccontextmanager
 async def open_venue(
-    open_store: OpenStore | None = None, *, terms: dict[str, Any] | None = None, **venue: Any
+    open_store: OpenStore | None = None,
+    *,
+    terms: dict[str, Any] | None = None,
+    queue_capacity: int = 5000,
+    **venue: Any,
 ) -> AsyncGenerator[Desk, None]:
     """Open a desk in front of the simulated venue, without luck unless a test wants it."""
     plugin = discover().executor("dry-run")
@@ -285,6 +289,6 @@ async def open_venue(
     context = ExecutorContext(name="sim", settings=plugin.settings(**options), wall=wall, quotes=None)
     async with (
         plugin.open(context) as executor,
-        open_desk(executor=executor, open_store=open_store, terms=terms) as desk,
+        open_desk(executor=executor, open_store=open_store, terms=terms, queue_capacity=queue_capacity) as desk,
     ):
         yield desk

@@ -232,6 +232,72 @@ async def a_burst_of_trades_leaves_nothing_over(open_store: OpenStore) -> None:
         assert nothing_is_open(venue)
 
 
+# ------------------------------------------------------------------------------------------------ no room
+
+
+CROWDED: dict[str, Any] = {"queue_capacity": 2, "latency_ms": 1500}
+SELLING = tuple(leaves(number, 50) for number in range(2, 7))
+"""The first is being sold, two have room, and two more have company."""
+
+
+async def sells_without_room(venue: Desk) -> None:
+    """Let him buy 400, and sell 50 five times while the first of his sales is on its way."""
+    await admit(venue, entry(1, 400))
+    await all_end(venue, 1)
+    await admit(venue, SELLING[0])
+    await trio.sleep(0.5)
+    await admit(venue, *SELLING[1:])
+
+
+async def exits_without_room_go_out_as_one(open_store: OpenStore) -> None:
+    """Exits fill the room: those of one position share an order that sells what all asked for; each ends with its reason."""
+    async with open_venue(open_store, **CROWDED) as venue:
+        await sells_without_room(venue)
+        assert len(venue.lanes) == 4
+        other = evolve(leaves(8), intent=evolve(leaves(8).intent, token_id=TokenId(8)))
+        await admit(venue, other)
+        found = await all_end(venue, 7)
+        assert found[other.signal.signal_id] == (End.SHED, Code.QUEUE_FULL)
+        assert [found[task.signal.signal_id] for task in SELLING] == [
+            (End.FILLED, None),
+            (End.FILLED, None),
+            *[(End.GATHERED, Code.GATHERED)] * 3,
+        ]
+        assert traded(venue, Side.SELL) == Shares.parse(25)
+        assert venue.position(SELLING[0]).leader_shares == Shares.parse(150)
+        facts, _ = await venue.store.history.story(SELLING[2].task_id)
+        assert any(SELLING[1].task_id in str(fact.body) for fact in facts)
+        await admit(venue, leaves(9, 50))
+        await all_end(venue, 8)
+        assert venue.position(SELLING[0]).shares == Shares.parse(10)
+
+
+async def an_exit_that_is_taken_back_goes_out_with_nobody(open_store: OpenStore) -> None:
+    """A reorg takes one of those that wait for room: the others go out without it, and it follows when it is mined again."""
+    async with open_venue(open_store, **CROWDED) as venue:
+        await sells_without_room(venue)
+        assert await retract(venue, SELLING[2]) == (1, 0)
+        await all_end(venue, 5)
+        assert traded(venue, Side.SELL) == Shares.parse(20)
+        await mine_again(venue, SELLING[2])
+        assert (await all_end(venue, 6))[SELLING[2].signal.signal_id] == (End.FILLED, None)
+        assert traded(venue, Side.SELL) == Shares.parse(25)
+
+
+async def an_exit_that_went_out_with_others_is_placed(open_store: OpenStore) -> None:
+    """A reorg takes it, or the one that it went out with, when the order is on its way: it goes on, and is told as placed."""
+    async with open_venue(open_store, **CROWDED) as venue:
+        await sells_without_room(venue)
+        await trio.sleep(2)
+        assert await retract(venue, SELLING[1]) == (0, 1)
+        assert await retract(venue, SELLING[2]) == (0, 1)
+        await all_end(venue, 6)
+        assert venue.shard.met.meet(SELLING[2].signal, venue.wall(), whole=True) == Adopted(SELLING[2].signal.signal_id)
+        assert venue.shard.resume(SELLING[2].signal.signal_id) == 0
+        await trio.sleep(60)
+        assert traded(venue, Side.SELL) == Shares.parse(25)
+
+
 # ------------------------------------------------------------------------------------------------ taken back
 
 
@@ -393,6 +459,9 @@ SCENARIOS: tuple[Scenario, ...] = (
     entries_behind_a_stuck_order_are_called_off,
     an_entry_in_hand_is_called_off,
     a_burst_of_trades_leaves_nothing_over,
+    exits_without_room_go_out_as_one,
+    an_exit_that_is_taken_back_goes_out_with_nobody,
+    an_exit_that_went_out_with_others_is_placed,
     what_waits_in_a_lane_is_suspended,
     what_is_in_hand_is_suspended,
     what_is_suspended_goes_out_with_nobody,

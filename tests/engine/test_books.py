@@ -211,7 +211,7 @@ async def test_a_gathered_task_shows_the_order_it_went_out_in(autojump_clock: tr
         order = owner.place(TASK)
         account = owner.account("alice")
         account.orders[order.key] = evolve(account.orders[order.key], members=(member.task_id,))
-        owner.do("alice", Refuse(task=member, outcome=aggregated_in(TASK.task_id), at=NOW))
+        owner.do("alice", Refuse(task=member, outcome=aggregated_in(TASK.task_id, "aggregate"), at=NOW))
         await owner.write()
         for state in ("placed", "ended"):
             (story,) = await stories(store.history, member.task_id)

@@ -520,3 +520,30 @@ async def test_an_owner_who_had_met_it_before_knows_what_a_reorg_took(clock: Clo
         await comes_back(feed, trade, other_tx=True)
         await trio.sleep(10)
         assert desk.executor.sent == []
+
+
+@pytest.mark.parametrize("restarts", [False, True], ids=["one owner", "two owners"])
+async def test_a_trade_whose_name_was_given_away_is_copied_once(clock: Clock, *, restarts: bool) -> None:
+    """A reorg mines an equal trade first, and the first one later, maybe for the next owner: two trades, two copies, no third."""
+    store = on_memory()
+    async with open_desk(open_store=store) as desk, gate_at(desk) as feed:
+        chain, trade = feed.chain, feed.buy()
+        await feed.arm(0)
+        await feed.mine(trade)
+        await trio.sleep(5)
+        await feed.reorg()
+        await comes_back(feed, trade, other_tx=True)
+        await trio.sleep(30)
+        assert len(desk.executor.sent) == 3
+        if not restarts:
+            await feed.mine(trade)
+            await trio.sleep(5)
+            assert len(desk.executor.sent) == 6
+    for sent in (3, 0) if restarts else (0,):
+        async with open_desk(open_store=store) as desk, gate_at(desk, chain) as feed:
+            await feed.arm(0)
+            await feed.read(1, source=SCAN)
+            if sent:
+                await feed.mine(trade)
+            await trio.sleep(5)
+            assert len(desk.executor.sent) == sent

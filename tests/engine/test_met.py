@@ -9,7 +9,7 @@ from attrs import evolve
 from tests.builders import NOW, hash_of, make_signal
 from trio_copy.accounts.plain import PlainError
 from trio_copy.engine.met import CREDIT_S, Adopted, Copy, Met, New, Unsure
-from trio_copy.model.ids import SignalId
+from trio_copy.model.ids import SignalId, second_signal_id
 from trio_copy.model.signals import Signal
 from trio_copy.records import read_plain, write_plain
 
@@ -179,6 +179,33 @@ def test_an_adopted_trade_is_known_to_the_next_owner_by_both_names(passed: bool)
     assert again(after).meet(OTHER_TX, NOW + 4, whole=True) == (Adopted(first) if passed else New(first))
 
 
+@pytest.mark.parametrize("passed", [True, False])
+@pytest.mark.parametrize("restarts", [True, False])
+def test_a_trade_whose_name_was_given_away_has_one_of_its_own(*, restarts: bool, passed: bool) -> None:
+    """Mined after an equal one that was taken for it: another trade, met once, whoever owns the shard by then."""
+    made = met(SIGNAL)
+    made.retract(SIGNAL, NOW)
+    made.meet(OTHER_TX, NOW + 1, whole=True)
+    if passed:
+        made.passed([SIGNAL.signal_id, OTHER_TX.signal_id])
+    for turn in (New, Copy):
+        made = again(made) if restarts else made
+        own = made.own_name(OTHER_BLOCK)
+        assert own.signal_id == second_signal_id(SIGNAL.signal_id)
+        assert isinstance(made.meet(own, NOW + 2, whole=True), turn)
+        made.passed([own.signal_id])
+        assert made.own_name(OTHER_TX) == OTHER_TX
+    # Both are taken back, and both come back: each under its own name.
+    for signal in (OTHER_BLOCK, OTHER_TX):
+        assert made.retract(made.own_name(signal), NOW + 3) is not None
+    made = again(made) if restarts else made
+    for signal in (OTHER_BLOCK, OTHER_TX):
+        assert made.meet(made.own_name(signal), NOW + 4, whole=True) != Copy()
+        assert made.meet(made.own_name(signal), NOW + 4, whole=True) == Copy()
+    assert not made.is_retracted(SIGNAL.signal_id)
+    assert not made.is_retracted(own.signal_id)
+
+
 def test_what_was_met_by_an_earlier_owner_can_be_taken_back_by_the_next() -> None:
     """In the block that he had met it in; and in another transaction it is the same one."""
     made = met(SIGNAL)
@@ -224,6 +251,8 @@ def test_the_next_owner_answers_as_the_one_before(seed: int) -> None:
         assert answers == [answers[0]] * 3
         firsts = [one.first_of(signal.signal_id) for one in (made, from_all, from_changes)]
         assert firsts == [firsts[0]] * 3
+        names = [one.own_name(signal).signal_id for one in (made, from_all, from_changes)]
+        assert names == [names[0]] * 3
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from attrs import evolve
 from tests.builders import NOW, usd
 from tests.engine.desk import Desk, OpenStore, buy, on_memory, on_sqlite, open_desk, open_venue, sell
 from trio_copy.accounts import OrderState
-from trio_copy.accounts.commands import Offer
+from trio_copy.accounts.commands import Answer, Offer
 from trio_copy.errors import OrderUncertain, UnresolvedOrders
 from trio_copy.model.control import Mode
 from trio_copy.model.decisions import Code, CopyTask, End
@@ -271,6 +271,47 @@ async def test_a_start_refuses_to_arm_when_nobody_can_prove_an_outcome(clock: Cl
             assert [one.state for one in desk.open_orders()] == [OrderState.UNKNOWN]
     assert order.order.order_id in str(caught.value)
     assert "settle them by hand" in str(caught.value)
+
+
+@pytest.mark.parametrize("call", ["submit", "find"])
+async def test_an_order_that_was_lied_about_waits_for_a_person_across_a_restart(
+    clock: Clock, open_store: OpenStore, call: str
+) -> None:
+    """The next process does not believe what the executor says of it either, nor asks: nothing arms until a person decides."""
+    task = buying()
+
+    async def lies(order: Order) -> ExecutionReport:
+        report: ExecutionReport = await venue.executor.submit(order)
+        return evolve(report, shares=order.shares, notional=usd("900"))
+
+    async def unsure(order: Order) -> ExecutionReport:
+        await venue.executor.submit(order)
+        raise OrderUncertain("no answer")
+
+    async with open_venue() as venue:
+        async with open_desk(open_store=open_store, executor=venue.executor) as desk:
+            instead = {"submit": lies} if call == "submit" else {"submit": unsure, "find": lies}
+            desk.execution.executor.inner = Asked(venue.executor, **instead)
+            await desk.take_in(task)
+            await trio.sleep(5)
+            (order,) = desk.open_orders()
+            assert (order.state, order.breached) == (OrderState.UNKNOWN, True)
+            desk.execution.executor.inner = venue.executor
+            await trio.sleep(5)
+            assert desk.open_orders() == [order]
+        async with open_desk(open_store=open_store, executor=venue.executor) as desk:
+            began = trio.current_time()
+            with pytest.raises(UnresolvedOrders, match="is not asked again"):
+                await desk.reconciler.settle_earlier_run()
+            assert trio.current_time() - began < 1
+            await trio.sleep(60)
+            assert desk.open_orders() == [order]
+            assert not desk.position(task).lots
+            report = await venue.executor.find(order.order)
+            assert report is not None
+            desk.shard.act(task.follower, Answer(key=order.order.key, report=report, by_hand=True, at=desk.wall()))
+            assert await desk.wait_ends(task) == [(End.FILLED, None)]
+            assert desk.position(task).shares == order.order.shares
 
 
 async def test_entries_that_do_not_fit_together_wait_in_peace(clock: Clock, open_store: OpenStore) -> None:

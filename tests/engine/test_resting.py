@@ -13,8 +13,10 @@ from attrs import define
 from tests.builders import NOW, usd
 from tests.engine.desk import OpenStore, on_memory, on_sqlite, open_venue
 from tests.engine.resting import (
+    CROWDED,
     SALES,
     SCENARIOS,
+    SELLING,
     WAITS,
     Sale,
     Scenario,
@@ -25,6 +27,7 @@ from tests.engine.resting import (
     ends,
     entry,
     leaves,
+    sells_without_room,
     traded,
 )
 from tests.harness import make_test_plan, open_world, patient, running_engine
@@ -180,3 +183,33 @@ async def test_an_exit_that_dies_is_counted_once(
         assert len(venue.lanes) == len(venue.account().waiting) == 0
         position = venue.position(leaving)
     assert position.shares == Shares.parse(sale.bought) - Shares.parse(sale.sold)
+
+
+@pytest.mark.parametrize(
+    ("point", "left"),
+    [("task: in hand", "15"), ("place: durable", "35"), ("send: may have been sent", "35"), ("send: answered", "15")],
+)
+async def test_exits_that_die_as_one_are_sold_once(clock: Clock, tmp_path: Path, point: str, left: str) -> None:
+    """Killed where several exits share an order: what was not placed is sold by the next process, what was placed never again."""
+    reached = 0
+
+    def at(here: str) -> None:
+        nonlocal reached
+        reached += here == point
+        if reached == 3:  # the entry, the first exit, and those that wait behind it
+            raise _Dies
+
+    venue_file: dict[str, Any] = {"venue_file": str(tmp_path / "venue")}
+    with suppress(BaseExceptionGroup):
+        async with open_venue(on_sqlite(tmp_path), **CROWDED, **venue_file) as venue:
+            venue.execution.at = at
+            await sells_without_room(venue)
+            await trio.sleep(20)
+    assert reached == 3
+    await trio.sleep(1)
+    async with open_venue(on_sqlite(tmp_path), **venue_file) as venue:
+        await venue.reconciler.settle_earlier_run()
+        await admit(venue, *SELLING)
+        await trio.sleep(60)
+        assert (len(venue.lanes), venue.open_orders()) == (0, [])
+        assert venue.position(SELLING[0]).shares == Shares.parse(left)

@@ -164,3 +164,16 @@ def test_the_words_of_the_code_are_in_the_glossary() -> None:
         "lane",
     ):
         assert f"**{word}**" in text, word
+
+
+def test_a_count_and_its_noun_agree() -> None:
+    """What is counted in a message goes through `counted`: "1 accounts" reads like a bug."""
+    counts = re.compile(r"(?<!/)\{len\([^{}]*\)\} [a-z]+s\b")
+    found = [
+        f"{path.name}: {match[0]}"
+        for package in ("trio_copy", "plugins")
+        for path in sorted((ROOT / package).rglob("*.py"))
+        for match in counts.finditer(path.read_text())
+    ]
+
+    assert found == []

@@ -1,5 +1,6 @@
 """Several real processes on one Redis and one chain, and the checker that compares what they did with the truth."""
 
+import fcntl
 import json
 import os
 import signal
@@ -35,6 +36,8 @@ FOLLOWERS = ("alice", "bob", "carol", "frank", "niaj", "walter")
 """Of two, four or six shards, each has the account of one of them."""
 _WORKERS = 20
 _EVERYTHING = 1 << 30
+_PATIENCE_S = 120.0
+"""Whole processes start, and take over, on a machine that may be busy: nothing is measured by how long that is waited for."""
 _CONF = """
 [engine]
 name = "fleet"
@@ -142,6 +145,13 @@ class Fleet:
         self.instances.append(Instance(process, log))
         return self.instances[-1]
 
+    def pause(self, one: Instance) -> None:
+        """Stop a process where it stands, but not where it holds the venue's lock: others would wait for that, not for it."""
+        with self.venue.open("a+") as venue:
+            fcntl.flock(venue, fcntl.LOCK_EX)
+            one.send(signal.SIGSTOP)
+            os.waitid(os.P_PID, one.process.pid, os.WSTOPPED | os.WNOWAIT)
+
     def command(self, *words: str) -> subprocess.CompletedProcess[str]:
         """Run a command as a person would, beside the instances."""
         env = {**os.environ, "PYTHONPATH": str(VENUE), "TRIO_COPY_CONF": str(self.conf)}
@@ -152,7 +162,7 @@ class Fleet:
         found: dict[str, Any] = json.loads(self.command("status", "--json").stdout)
         return found
 
-    async def wait(self, reached: Callable[[], bool], within_s: float = 30.0, what: str = "") -> None:
+    async def wait(self, reached: Callable[[], bool], within_s: float = _PATIENCE_S, what: str = "") -> None:
         """Wait until something holds; a failure shows what the instances said last."""
         with trio.move_on_after(within_s) as waited:
             while True:
@@ -166,7 +176,7 @@ class Fleet:
             )
             raise AssertionError(f"{what or 'it'} did not come about within {within_s:g} s\n{tails}")
 
-    async def wait_owned(self, count: int, within_s: float = 30.0) -> None:
+    async def wait_owned(self, count: int, within_s: float = _PATIENCE_S) -> None:
         """Wait until so many instances own all shards between them."""
 
         async def owners() -> set[str]:
@@ -203,7 +213,7 @@ class Fleet:
             self.store = store
             yield
 
-    async def wait_quiet(self, within_s: float = 20.0) -> None:
+    async def wait_quiet(self, within_s: float = _PATIENCE_S) -> None:
         """Wait until every copy of every trade has ended."""
         expected = self.traded * len(self.followers)
         ended = under_way = 0
@@ -233,7 +243,7 @@ class Fleet:
         history = self.store.history
         return len(await history.documents("waits")) + len(await history.documents("order"))
 
-    async def wait_fills(self, count: int, within_s: float = 20.0) -> None:
+    async def wait_fills(self, count: int, within_s: float = _PATIENCE_S) -> None:
         """Wait until the venue has filled so many orders: for stores that have forgotten some."""
         with trio.move_on_after(within_s):
             while True:

@@ -92,10 +92,11 @@ async def test_a_paused_owner_changes_nothing(tmp_path: Path, redis: RedisServer
         async with trio.open_nursery() as nursery:
             nursery.start_soon(fleet.trade_for, 4.0, 40.0)
             await trio.sleep(1.5)
-            zombie.send(signal.SIGSTOP)
+            fleet.pause(zombie)
             stopped = len(fleet.venue.read_text().splitlines())
             await trio.sleep(0.2)
-            await fleet.wait_owned(1, within_s=5)
+            # Not how soon, but that nothing is lost or doubled: on a machine that is busy, it takes its time.
+            await fleet.wait_owned(1)
         await fleet.wait_quiet()
         before = await fleet.check(ended_badly=1 + losses(fleet))
         assert sum(before.values()) > stopped

@@ -76,7 +76,7 @@ def test_trouble_reads_as_one_line_each(tape: Tape, lines: list[str]) -> None:
     assert texts == [
         "0xaaaa..aaaa SELL 100 no price  token 10000..0000  mined again",
         "0xaaaa..aaaa SELL 100 no price  token 10000..0000  nobody copies",
-        "reorg 0xaaaa..aaaa SELL taken back; 1 copies wait, 2 under way",
+        "reorg 0xaaaa..aaaa SELL taken back; 1 copy waits, 2 under way",
         "alert endpoint-lost: one: closed",
         "alert unusable input, malformed-log: too short",
         "alice        expired  PRICE_TOO_HIGH (filters.price_max: 0.95, limit 0.9)",
@@ -149,6 +149,7 @@ def test_the_summary_accounts_for_everything() -> None:
     """Signals, tasks by their ends, reasons, money and the chain."""
     tally = Tally()
     tally.on_finished(finished())
+    tally.on_booked((1, 5_100_000, 0, 0, 0, 0))
     text = "\n".join(line.plain for line in summary_lines(engine_status(), tally, 0, 2, 3))
 
     for part in (

@@ -23,7 +23,7 @@ from trio_copy.model.control import Mode, ModeChange
 from trio_copy.model.decisions import Code, CopyTask, Reason
 from trio_copy.model.facts import NO_AMOUNTS, Amounts
 from trio_copy.model.fills import Side
-from trio_copy.model.ids import FollowerId, IntentKey, SignalId, TaskId
+from trio_copy.model.ids import FollowerId, IntentKey, SignalId, TaskId, task_id
 from trio_copy.model.orders import ExecutionReport
 from trio_copy.model.positions import EntryKind, LedgerEntry, Position
 from trio_copy.model.signals import Signal
@@ -111,8 +111,7 @@ class Account:
 
     def placed_of(self, signal: SignalId) -> int:
         """Return how many tasks of a signal have an order that is open, those that went out with others included."""
-        tasks = (open_order.task for open_order in self.orders.values())
-        return sum(task.signal.signal_id == signal for task in tasks)
+        return int(task_id(signal, self.follower) in self._order_of)
 
     def position(self, spot: Spot) -> Position:
         """Return what is held at a spot, what is not settled included."""
@@ -185,6 +184,8 @@ class Account:
                     self._settle(event)
                 case e.Reversed():
                     self._reverse(event)
+                case e.Breached(key=key):
+                    self._put_order(evolve(self.orders[key], breached=True))
                 case e.Contradicted():
                     pass  # nothing changes: a person has to look, and the engine says so
                 case e.ModeSet(change=change):

@@ -9,14 +9,14 @@ from trio_copy.accounts import commands as c
 from trio_copy.accounts import events as e
 from trio_copy.accounts.endings import missed_by
 from trio_copy.accounts.entries import fill_entry
-from trio_copy.accounts.orders import LIFE, OrderState, Said, Step, outcome_of, outside, said
+from trio_copy.accounts.orders import LIFE, OrderState, Step, outcome_of, outside, said
 from trio_copy.model.ids import IntentKey
 from trio_copy.model.orders import ExecutionReport, Status
 
 if TYPE_CHECKING:
     from trio_copy.accounts.account import Account
 
-_BOOK, _BOOK_FIRM, _NOTHING = Step.BOOK, Step.BOOK_FIRM, Said.NOTHING
+_BOOK, _BOOK_FIRM = Step.BOOK, Step.BOOK_FIRM
 
 
 def answer(account: "Account", command: c.Answer) -> Sequence[e.Event]:
@@ -25,8 +25,12 @@ def answer(account: "Account", command: c.Answer) -> Sequence[e.Event]:
     if open_order is None:
         return ()
     key, report, at = command.key, command.report, command.at
-    believed = command.by_hand or outside(open_order, report) is None
-    step, state = LIFE[open_order.state, said(report) if believed else _NOTHING]
+    if not command.by_hand:
+        if open_order.breached:
+            return ()
+        if outside(open_order, report) is not None:
+            return doubt(account, key, report, at, breached=True)
+    step, state = LIFE[open_order.state, said(report)]
     if step is _BOOK_FIRM or step is _BOOK:
         entry = fill_entry(open_order.task, open_order.order, report, at)
         return (e.Learned(key, state, report, at, outcome_of(open_order.order, report), entry),)
@@ -50,12 +54,23 @@ def answer(account: "Account", command: c.Answer) -> Sequence[e.Event]:
             return ()
 
 
-def doubt(account: "Account", key: IntentKey, report: ExecutionReport | None, at: float) -> Sequence[e.Event]:
-    """Keep what an order holds: nobody can say what became of it."""
+def doubt(
+    account: "Account", key: IntentKey, report: ExecutionReport | None, at: float, *, breached: bool = False
+) -> Sequence[e.Event]:
+    """Keep what an order holds: nobody can say what became of it.
+
+    `breached` is said of one that its executor reported what cannot be about. Of what is matched it is not: there, only
+    the very fill that is booked can settle or be undone, so that asking again does no harm, and nobody else could say it.
+    """
     open_order = account.orders.get(key)
-    if open_order is None or open_order.state is not OrderState.PLACED:
+    if open_order is None or open_order.state is OrderState.MATCHED:
         return ()
-    return (e.Learned(key=key, state=OrderState.UNKNOWN, report=report, at=at),)
+    events: list[e.Event] = []
+    if open_order.state is OrderState.PLACED:
+        events.append(e.Learned(key=key, state=OrderState.UNKNOWN, report=report, at=at))
+    if breached and not open_order.breached:
+        events.append(e.Breached(key=key, at=at))
+    return events
 
 
 def not_sent(account: "Account", command: c.NotSent) -> Sequence[e.Event]:

@@ -39,6 +39,8 @@ class Offer:
     """What else of its follower, leader and token is not placed, besides what the account knows to wait; oldest first."""
     day: EngineDay | None = None
     """None where there is no such budget."""
+    crowded: bool = False
+    """Whether exits alone fill the room for what waits: then those of one position go out as one order."""
 
 
 @value(kw_only=True)
@@ -97,6 +99,8 @@ class Doubt:
 
     key: IntentKey
     at: float
+    breached: bool = False
+    """Whether its executor reported what cannot be: then no later report of it is believed, but a person's."""
 
 
 @value(kw_only=True)

@@ -32,8 +32,8 @@ def decide(account: "Account", command: c.Command) -> Sequence[e.Event]:
             return () if account.knows(task) or task.task_id in account.waiting else (e.Waits(task=task, at=at),)
         case c.Try():
             return take_up(account, command)
-        case c.Doubt(key=key, at=at):
-            return doubt(account, key, None, at)
+        case c.Doubt(key=key, at=at, breached=breached):
+            return doubt(account, key, None, at, breached=breached)
         case c.NotSent():
             return not_sent(account, command)
         case c.Escalate():

@@ -45,6 +45,8 @@ from trio_copy.model.ids import Address, FollowerId, IntentKey, SignalId, TaskId
 from trio_copy.model.units import Usd
 
 Plain = list[Any]
+_ENDED, _BREACHED = 1, 2
+"""What may be said of an open order, in one number."""
 
 
 @frozen
@@ -123,7 +125,7 @@ def plain_open_order(open_order: OpenOrder) -> Plain:
         open_order.cost.micro,
         open_order.state._value_,
         None if open_order.report is None else plain_report(open_order.report),
-        int(open_order.ended),
+        _ENDED * open_order.ended + _BREACHED * open_order.breached,
         open_order.placed_at,
         open_order.at,
     ]
@@ -131,7 +133,7 @@ def plain_open_order(open_order: OpenOrder) -> Plain:
 
 def open_order_of(body: Plain) -> OpenOrder:
     """Read an open order."""
-    _, order, task, members, cost, state, report, ended, placed_at, at = first(body)
+    _, order, task, members, cost, state, report, flags, placed_at, at = first(body)
     return OpenOrder(
         order=order_of(order),
         task=task_of(task),
@@ -139,7 +141,8 @@ def open_order_of(body: Plain) -> OpenOrder:
         cost=Usd(number_of(cost)),
         state=OrderState(state),
         report=None if report is None else report_of(report),
-        ended=bool(ended),
+        ended=bool(flags & _ENDED),
+        breached=bool(flags & _BREACHED),
         placed_at=placed_at,
         at=at,
     )

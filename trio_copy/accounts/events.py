@@ -42,6 +42,14 @@ class Learned:
 
 
 @value(kw_only=True)
+class Breached:
+    """An executor reported of an unproven order what cannot be: from now on only a person is believed."""
+
+    key: IntentKey
+    at: float
+
+
+@value(kw_only=True)
 class Contradicted:
     """A venue took back what it had proven: nothing changes, and a person has to look."""
 
@@ -144,6 +152,7 @@ class Forgot:
 Event = (
     Placed
     | Learned
+    | Breached
     | Contradicted
     | Waits
     | Ended

@@ -3,15 +3,17 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from attrs import evolve
+
 from trio_copy.accounts import commands as c
 from trio_copy.accounts import events as e
-from trio_copy.accounts.aggregate import aggregate
+from trio_copy.accounts.aggregate import aggregate, aggregate_exits, leave_together
 from trio_copy.accounts.budgets import breach, day_of, over_budget
 from trio_copy.accounts.costs import below_minimum, with_fees, worst_cost
 from trio_copy.accounts.endings import end, refused
 from trio_copy.accounts.exits import portion, spot_of
 from trio_copy.accounts.orders import outside_intent
-from trio_copy.accounts.waits import as_known, beside, called_off, waits_on
+from trio_copy.accounts.waits import age, as_known, beside, called_off, waits_on
 from trio_copy.model.control import Mode, ModeChange
 from trio_copy.model.decisions import (
     Code,
@@ -96,7 +98,7 @@ def _entry_in_company(account: "Account", task: CopyTask, command: c.Offer) -> S
         # How long one waits for company is said once.
         new = [one for one in (task, *members) if one.task_id not in known or known[one.task_id].until is None]
         return tuple(waits_on(account, one, at, until=at + size.accumulate_s) for one in new)
-    gathered = aggregated_in(task.task_id)
+    gathered = aggregated_in(task.task_id, "aggregate")
     return (
         *_entry(account, together.task, together.members, command),
         *(e.Ended(task=member, outcome=gathered, at=at) for member in members),
@@ -113,8 +115,13 @@ def _company(account: "Account", task: CopyTask, command: c.Offer) -> list[CopyT
         and other.intent.side is not _SELL
         and other.intent.shares
         and (accumulates or other.deadline >= command.at)
-        and not ((waits := account.waiting.get(other.task_id)) is not None and waits.suspended)
+        and not _suspended(account, other)
     ]
+
+
+def _suspended(account: "Account", task: CopyTask) -> bool:
+    waits = account.waiting.get(task.task_id)
+    return waits is not None and waits.suspended
 
 
 def _allowed(account: "Account", task: CopyTask, command: c.Offer) -> tuple[Order, Usd] | Reason:
@@ -137,13 +144,30 @@ def _allowed(account: "Account", task: CopyTask, command: c.Offer) -> tuple[Orde
 
 
 def _exit(account: "Account", task: CopyTask, command: c.Offer) -> Sequence[e.Event]:
-    task, changes = called_off(account, task, command.resting, command.at)
-    spot = spot_of(task)
+    """Place an exit; where there is no room for all that wait, those of its position go out with it."""
+    at = command.at
+    company = _leaving_too(account, task, command) if command.crowded else []
+    together = aggregate_exits(task, company)
+    # As of the last of them: what he bought between two of his sales, he has sold again by now.
+    last = max((task, *company), key=age)
+    called, changes = called_off(account, evolve(last, intent=together.task.intent), command.resting, at)
+    task, spot = evolve(task, intent=called.intent), spot_of(task)
+    gathered = aggregated_in(task.task_id, "engine.queue_capacity")
+    members = [e.Ended(task=other, outcome=gathered, at=at) for other in company if other.task_id in together.members]
     intent = portion(task.intent, account.position(spot), account.free(spot))
     order = intent if isinstance(intent, Reason) else _prepared(task, intent, command)
     if isinstance(order, Reason):
-        return (*changes, *end(account, task, refused(order), command.at))
-    return (*changes, e.Placed(order, task, command.at))
+        return (*changes, *end(account, task, refused(order), at), *members)
+    return (*changes, e.Placed(order, task, at, members=together.members), *members)
+
+
+def _leaving_too(account: "Account", task: CopyTask, command: c.Offer) -> list[CopyTask]:
+    """Return the exits that may go out in a task's order."""
+    return [
+        other
+        for other in beside(account, task, command.resting)
+        if leave_together(task, other) and other.deadline >= command.at and not _suspended(account, other)
+    ]
 
 
 def _prepared(task: CopyTask, intent: OrderIntent, command: c.Offer) -> Order | Reason:

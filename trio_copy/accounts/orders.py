@@ -116,6 +116,8 @@ class OpenOrder:
     """What was learned last."""
     ended: bool = False
     """Whether its task has ended: matched, or handed to a person."""
+    breached: bool = False
+    """Whether its executor reported of it what cannot be: nothing that it says is believed, a person decides."""
 
     @property
     def spot(self) -> tuple[Address, TokenId]:
@@ -129,7 +131,9 @@ class OpenOrder:
 
     def after(self, state: OrderState, report: ExecutionReport | None, at: float, *, ended: bool) -> "OpenOrder":
         """Return the order as it stands once something was learned about it."""
-        return OpenOrder(self.order, self.task, self.cost, self.members, self.placed_at, at, state, report, ended)
+        return OpenOrder(
+            self.order, self.task, self.cost, self.members, self.placed_at, at, state, report, ended, self.breached
+        )
 
     def booked_as(self, report: ExecutionReport) -> bool:
         """Tell whether a later report speaks of the very fill that is booked."""

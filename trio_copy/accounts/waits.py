@@ -29,7 +29,7 @@ def beside(account: "Account", task: CopyTask, resting: Sequence[CopyTask]) -> l
     waiting = [waits.task for waits in account.waiting.values() if spot_of(waits.task) == spot]
     others = (one for one in resting if one.task_id not in account.waiting and not account.knows(one))
     found = {one.task_id: one for one in (*waiting, *others) if one.task_id != task.task_id and spot_of(one) == spot}
-    return sorted(found.values(), key=_age)
+    return sorted(found.values(), key=age)
 
 
 def waits_on(account: "Account", task: CopyTask, at: float, *, until: float | None = None) -> e.Waits:
@@ -115,5 +115,6 @@ def tick(account: "Account", command: c.Tick) -> Sequence[e.Event]:
     return tuple(events)
 
 
-def _age(task: CopyTask) -> tuple[float, TaskId]:
+def age(task: CopyTask) -> tuple[float, TaskId]:
+    """Return what tasks are sorted by, oldest first."""
     return (task.decided_at, task.task_id)

@@ -24,6 +24,7 @@ from trio_copy.chain.questions import Question
 from trio_copy.chain.refusals import refuses_hashes
 from trio_copy.config import ChainSettings
 from trio_copy.errors import ChainError, MalformedFrame, RpcError, UndecodableLog, UnreadableLogs
+from trio_copy.model.counts import counted
 from trio_copy.model.ids import Hash32
 from trio_copy.model.logs import BlockRef, EqualLogs, LogName, RawLog, numbers_repeat
 from trio_copy.ports import LogFilter
@@ -201,7 +202,7 @@ class LogFetcher:
                 logs.append(log)
         if unread and not self._does_without(endpoint, question, unread):
             # Sealed without them they would be lost: a node that cannot be read is as good as away.
-            raise UnreadableLogs(f"{endpoint.name} answered with {unread} logs that cannot be read")
+            raise UnreadableLogs(f"{endpoint.name} answered with {counted(unread, 'log')} that cannot be read")
         # Learned once and for good: an answer with nothing but equal logs could not show it by itself.
         endpoint.numbers_repeat = endpoint.numbers_repeat or numbers_repeat(logs)
         equals = EqualLogs(endpoint.numbers_repeat)
@@ -225,7 +226,9 @@ class LogFetcher:
             return False
         if not unread.told:
             unread.told = True
-            detail = f"block {number} is read without {logs} logs that {endpoint.name} gives and nobody can read"
+            detail = (
+                f"block {number} is read without {counted(logs, 'log')} that {endpoint.name} gives and nobody can read"
+            )
             self.pool.on_trouble("log-lost", f"{detail}, after {waited_s:.0f} s")
         return True
 
@@ -242,7 +245,7 @@ class LogFetcher:
         return _with_time(log, block)
 
     def _alert_cuts(self, endpoint: Endpoint, length: int) -> None:
-        detail = f"{endpoint.name} leaves out what is beyond {length} logs, without an error; it is asked in parts"
+        detail = f"{endpoint.name} leaves out what is beyond {counted(length, 'log')}, without an error; it is asked in parts"
         self.pool.troubles.note("cuts-answers", endpoint.name, detail, trio.current_time())
 
     def cannot_tell(self, endpoint: Endpoint, question: Question) -> None:

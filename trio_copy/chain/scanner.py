@@ -32,6 +32,7 @@ from trio_copy.chain.window import BlockWindow
 from trio_copy.clock import WallClock
 from trio_copy.config import ChainSettings
 from trio_copy.errors import ChainError, CheckpointAhead
+from trio_copy.model.counts import counted
 from trio_copy.model.ids import Hash32
 from trio_copy.model.logs import BlockRef, Checkpoint, RawLog
 
@@ -208,7 +209,7 @@ class Scanner:
         best = max((endpoint.head.number for endpoint in self.pool.live if endpoint.head is not None), default=-1)
         if checkpoint.number - max(best, head.number) > _HOPELESS_WINDOWS * self.settings.window_blocks:
             raise CheckpointAhead(
-                f"the checkpoint {checkpoint.number} is {ahead} blocks ahead of the nodes, whose head is {head.number}: "
+                f"the checkpoint {checkpoint.number} is {counted(ahead, 'block')} ahead of the nodes, whose head is {head.number}: "
                 "use a node that is in step, or start with --from-head; what was traded in between is then not copied"
             )
         if ahead > 0:
@@ -278,7 +279,8 @@ class Scanner:
         self._rescan_at = None
         self.reorgs += 1
         self.deepest_reorg = max(self.deepest_reorg, len(blocks))
-        self.on_trouble("reorg", f"{len(blocks)} blocks taken back, {len(logs)} logs")
+        if logs:  # or none of ours was in them: nobody has to look
+            self.on_trouble("reorg", f"{counted(len(blocks), 'block')} taken back, {counted(len(logs), 'log')}")
         for log in logs:
             await self._emit(log, removed=True)
 

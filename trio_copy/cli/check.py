@@ -5,10 +5,10 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from trio_copy.cli.numbers import counted
 from trio_copy.cli.output import out
 from trio_copy.cli.redact import Redact
 from trio_copy.engine.plan import load_plan
+from trio_copy.model.counts import counted
 
 
 def check(conf: Annotated[Path, Parameter(help="The configuration, a TOML file.")], /, *, redactor: Redact) -> int:

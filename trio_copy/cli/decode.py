@@ -18,6 +18,7 @@ from trio_copy.cli.quoted import as_a_node_says, values_in
 from trio_copy.cli.redact import Redact
 from trio_copy.engine.plan import load_plan
 from trio_copy.errors import ConfigError, UndecodableLog
+from trio_copy.model.counts import counted
 from trio_copy.model.fills import Fill, NotAFill
 from trio_copy.model.ids import ChainId
 from trio_copy.model.logs import EqualLogs
@@ -73,7 +74,9 @@ def decode(
             fills += 1
     if not fills and not others and dropped.total() == dropped[_NO_LOG]:
         raise ConfigError([f"{file}: expected logs, found none"])
-    sys.stderr.write(f"{fills} fills; logs that are no fills: {_by_kind(others)}; dropped: {_by_kind(dropped)}\n")
+    sys.stderr.write(
+        f"{counted(fills, 'fill')}; logs that are no fills: {_by_kind(others)}; dropped: {_by_kind(dropped)}\n"
+    )
     return 1 if strict and dropped else 0
 
 

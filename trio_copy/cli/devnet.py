@@ -14,6 +14,7 @@ from trio_copy.clock import anchored_wall_clock
 from trio_copy.config import DevnetSettings
 from trio_copy.engine.plan import Plan, load_plan
 from trio_copy.errors import ConfigError
+from trio_copy.model.counts import counted
 from trio_copy.testing.devnet import NodeFaults
 from trio_copy.testing.devnet.words import listed_faults, take_faults
 
@@ -47,9 +48,8 @@ def devnet(
 async def _serve(plan: Plan, script: DevnetSettings, port: int) -> int:
     try:
         async with open_scripted_devnet(plan, anchored_wall_clock(), script, port) as (net, market):
-            out(
-                f"devnet on {net.url}: {len(market.leaders)} leaders trade every {script.block_every_s:g} s; Ctrl-C ends it"
-            )
+            leaders = counted(len(market.leaders), "leader trades", "leaders trade")
+            out(f"devnet on {net.url}: {leaders} every {script.block_every_s:g} s; Ctrl-C ends it")
             with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
                 async for _ in signals:
                     break

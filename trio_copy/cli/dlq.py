@@ -19,6 +19,7 @@ from trio_copy.engine.plan import Plan
 from trio_copy.engine.requests import purge as purge_request
 from trio_copy.engine.requests import replay as replay_request
 from trio_copy.errors import ConfigError
+from trio_copy.model.counts import counted
 from trio_copy.model.facts import FactQuery
 from trio_copy.ports import Request, Store
 
@@ -119,7 +120,8 @@ def _change(verb: str, reason: str | None, query: FactQuery, *, dry_run: bool, p
 
     found, changed = ask_store(plan, ask)
     past = {"replay": "queued again", "purge": "forgotten"}[verb]
-    out(f"{found} dead letters would be {past}" if dry_run else f"{changed} of {found} dead letters {past}")
+    letters = counted(found, "dead letter")
+    out(f"{letters} would be {past}" if dry_run else f"{changed} of {letters} {past}")
     return 0
 
 

@@ -10,6 +10,7 @@ from trio_copy.cli.queries import When
 from trio_copy.cli.redact import Redact
 from trio_copy.errors import ConfigError
 from trio_copy.model.control import LEASE_BEATS
+from trio_copy.model.counts import counted
 from trio_copy.ports import Store
 
 
@@ -38,7 +39,7 @@ def drain(
         names = [found.instance for found in await store.control.instances() if found.instance.startswith(instance)]
         if len(names) != 1:
             known = ", ".join(sorted(found.instance for found in await store.control.instances())) or "none was seen"
-            what = "no instance begins" if not names else f"{len(names)} instances begin"
+            what = "no instance begins" if not names else counted(len(names), "instance begins", "instances begin")
             raise ConfigError(
                 [f'INSTANCE: expected the name of one instance, {what} with "{instance}"; known: {known}']
             )

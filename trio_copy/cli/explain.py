@@ -11,7 +11,7 @@ from trio_copy.accounts import OrderState
 from trio_copy.accounts.telling import OrderEnd
 from trio_copy.cli.follow import find_follow
 from trio_copy.cli.opened import Conf, ask_store, find_plan
-from trio_copy.cli.output import out_json
+from trio_copy.cli.output import out, out_json
 from trio_copy.cli.positions import labels_of
 from trio_copy.cli.queries import utc
 from trio_copy.cli.redact import Redact
@@ -19,6 +19,7 @@ from trio_copy.cli.suggest import suggested
 from trio_copy.cli.tables import Column, Csv, Json, Styled, short, show
 from trio_copy.engine.books import Story, stories
 from trio_copy.errors import ConfigError
+from trio_copy.model.counts import counted
 from trio_copy.model.decisions import CopyTask
 from trio_copy.model.fills import Side
 from trio_copy.model.layers import DEFAULT, Effective, Layer
@@ -64,7 +65,7 @@ def follow(
 ) -> int:
     """Show every setting in force for a follow, and which level set it: engine, leader, follower or follow."""
     plan = find_plan(conf, redactor)
-    found = ask_store(plan, lambda store: find_follow(store, name, plan.path))
+    found = ask_store(plan, lambda store: find_follow(store, name, plan))
     terms = plan.settings.terms()
     if found.follower not in terms.followers:
         raise ConfigError([f'{name}: the configuration has no [[follower]] "{found.follower}"'])
@@ -102,13 +103,23 @@ def trade(
         for story in told:
             out_json(msgspec.Raw(encode(story).encode()))
         return 0
-    from trio_copy.cli.printer import console  # not above: it brings Rich, which `explain follow` in a pipe needs not
-
-    page = console(width=None if sys.stdout.isatty() else 160)
     for story in told:
         token = story.record.task.intent.token_id
-        page.print(_page(story, labels.get(token, f"token {token}")))
+        _tell(story, labels.get(token, f"token {token}"))
     return 0
+
+
+def _tell(story: Story, label: str) -> None:
+    if sys.stdout.isatty():
+        from trio_copy.cli.printer import console  # not above: it brings Rich, which a pipe needs not
+
+        console().print(_page(story, label))
+        return
+    out(visible(story.record.task.task_id))
+    lines = _in_time(_lines(story, label))
+    widest = max(len(step) for _, step, _ in lines)
+    for at, step, what in lines:
+        out(f"{utc(at) or '':<24}  {step:<{widest}}  {visible(what)}".rstrip())
 
 
 def _page(story: Story, label: str) -> "Table":
@@ -192,7 +203,7 @@ def _order_lines(order: OrderEnd, task: CopyTask) -> Iterator[_Line]:
     )
     if order.members:
         whose = "" if task.task_id not in order.members else ", on behalf of another task"
-        yield None, "", f"with {len(order.members)} more tasks in it{whose}"
+        yield None, "", f"with {counted(len(order.members), 'more task')} in it{whose}"
     report = order.report
     if report is not None and report.status is not Status.ABSENT:
         yield order.placed_at, "sent", f"to {order.executor}"

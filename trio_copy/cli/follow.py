@@ -9,7 +9,6 @@ from attrs import evolve
 from cyclopts import App, Parameter
 
 from trio_copy.cli.follow_files import make_follow, parse_value, read_follows, write_csv, write_json_lines
-from trio_copy.cli.numbers import counted
 from trio_copy.cli.opened import Conf, ask_store, find_plan
 from trio_copy.cli.output import out
 from trio_copy.cli.progress import progress
@@ -20,7 +19,9 @@ from trio_copy.cli.tables import Column, Csv, Json, show
 from trio_copy.config.lines import count_lines
 from trio_copy.config.strict import structure_layer
 from trio_copy.engine.books import open_orders, positions
+from trio_copy.engine.plan import Plan
 from trio_copy.errors import ConfigError
+from trio_copy.model.counts import counted
 from trio_copy.model.follows import Follow
 from trio_copy.model.layers import layer
 from trio_copy.ports import Store
@@ -54,7 +55,7 @@ def add(
     follow = make_follow(follower, leader, structure_layer(_changes(settings)), terms)
 
     async def put(store: Store) -> None:
-        if (known := await _find(store, follow.name)) is not None:
+        if (known := await _find(store, follow.name, plan)) is not None:
             _changeable(known, follow.name)
             change = settings or ("size.ratio=0.02",)
             raise ConfigError(
@@ -79,7 +80,7 @@ def set_(name: FollowName, settings: _Change, /, *, redactor: Redact, conf: Conf
     changed = dict(structure_layer(_changes([text for text in settings if not text.endswith("=")])))
 
     async def put(store: Store) -> Follow:
-        follow = _changeable(await find_follow(store, name, plan.path), name)
+        follow = _changeable(await find_follow(store, name, plan), name)
         own = {path: value for path, value in follow.own if path not in dropped} | changed
         new = make_follow(follow.follower, follow.leader, layer(own), terms)
         await store.follows.put([new])
@@ -98,7 +99,7 @@ def remove(name: FollowName, /, *, redactor: Redact, conf: Conf = None) -> int:
     terms = plan.settings.terms()
 
     async def take_out(store: Store) -> str:
-        follow = _changeable(await find_follow(store, name, plan.path), name)
+        follow = _changeable(await find_follow(store, name, plan), name)
         what = terms.of(follow).settings.leaving.when_unfollowed if follow.follower in terms.followers else "keep"
         held = any(
             key[:2] == follow.key and position.lots
@@ -143,9 +144,10 @@ def list_(
 ) -> int:
     """List follows with what is set for each alone."""
     query = read_query(follower, leader, None, None, None, 1)
+    plan = find_plan(conf, redactor)
     follows = [
         follow
-        for follow in ask_store(find_plan(conf, redactor), _load)
+        for follow in ask_store(plan, lambda store: _load(store, plan))
         if query.follower in (None, follow.follower) and query.leader in (None, follow.leader)
     ]
     show(COLUMNS, follows, json=json, csv_=csv, empty="nobody follows anybody")
@@ -171,7 +173,9 @@ def import_(
 
 @app.command
 def export(
-    file: Annotated[Path | None, Parameter(help="Where to; standard output if left out.")] = None,
+    file: Annotated[
+        Path | None, Parameter(help="Where to; - or left out, standard output.", allow_leading_hyphen=True)
+    ] = None,
     /,
     *,
     format_: Annotated[
@@ -181,7 +185,10 @@ def export(
     conf: Conf = None,
 ) -> int:
     """Write all follows in a form that `import` reads."""
-    follows = ask_store(find_plan(conf, redactor), _load)
+    plan = find_plan(conf, redactor)
+    follows = ask_store(plan, lambda store: _load(store, plan))
+    if file == Path("-"):
+        file = None
     kind = format_ or ("jsonl" if file is not None and file.suffix == ".jsonl" else "csv")
     text = write_csv(follows) if kind == "csv" else "".join(f"{line}\n" for line in write_json_lines(follows))
     if file is None:
@@ -195,25 +202,27 @@ def export(
     return 0
 
 
-async def _load(store: Store) -> list[Follow]:
-    _, follows = await store.follows.load()
-    return sorted(follows, key=lambda follow: follow.key)
+async def _load(store: Store, plan: Plan) -> list[Follow]:
+    """Return what the store holds, and what the file says that no run has put there yet."""
+    _, held = await store.follows.load()
+    follows = {follow.key: follow for follow in (*plan.settings.follows(), *held)}
+    return [follows[key] for key in sorted(follows)]
 
 
-async def _find(store: Store, name: str) -> Follow | None:
+async def _find(store: Store, name: str, plan: Plan) -> Follow | None:
     follower, _, leader = name.rpartition(":")
     wanted = (follower, leader.lower())
-    return next((follow for follow in await _load(store) if follow.key == wanted), None)
+    return next((follow for follow in await _load(store, plan) if follow.key == wanted), None)
 
 
-async def find_follow(store: Store, name: str, conf: Path | None) -> Follow:
+async def find_follow(store: Store, name: str, plan: Plan) -> Follow:
     """Return a follow by its name. Raises `ConfigError` when there is none."""
-    found = await _find(store, name)
+    found = await _find(store, name, plan)
     if found is None:
         raise ConfigError(
             [
                 f'expected a follow, named FOLLOWER:LEADER, got "{name}"; they are listed by:'
-                f" {suggested('follow', 'list', conf=conf)}"
+                f" {suggested('follow', 'list', conf=plan.path)}"
             ]
         )
     return found

@@ -15,6 +15,7 @@ from trio_copy.config import checked_address
 from trio_copy.config.lines import bounded_lines
 from trio_copy.config.strict import structure_follower_id, structure_layer
 from trio_copy.errors import ConfigError
+from trio_copy.model.counts import counted
 from trio_copy.model.follow_settings import FollowSettings, contradictions
 from trio_copy.model.follows import EVERYBODY, Follow, TermsOfFollows
 from trio_copy.model.layers import Layer, leaves
@@ -186,7 +187,7 @@ def _csv_rows(path: Path, lines: Iterator[str]) -> Iterator[tuple[int, Mapping[s
     try:
         for cells in reader:
             if len(cells) != len(header):
-                yield reader.line_num, f"expected {len(header)} columns, got {len(cells)}"
+                yield reader.line_num, f"expected {counted(len(header), 'column')}, got {len(cells)}"
                 continue
             row: dict[str, Any] = {}
             for name, cell in zip(header, map(cell_text, cells), strict=True):

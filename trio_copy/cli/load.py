@@ -2,6 +2,7 @@
 
 import math
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -17,7 +18,7 @@ from trio_copy.cli.output import out, out_json
 from trio_copy.cli.progress import progress
 from trio_copy.cli.redact import Redact
 from trio_copy.cli.simulation import Load, simulate
-from trio_copy.cli.stores import RedisUrl, StoreName, StoreOptions, store_table
+from trio_copy.cli.stores import Allowed, RedisUrl, StoreName, StoreOptions, store_table
 from trio_copy.cli.suggest import suggested
 from trio_copy.cli.synthetic import synthetic_plan
 from trio_copy.clock import anchored_wall_clock, utc_date, wall_clock_from
@@ -98,6 +99,7 @@ def measure(
     store: StoreName = "memory",
     store_option: StoreOptions = (),
     redis_url: RedisUrl = None,
+    allow: Allowed = (),
     redactor: Redact,
     json: Json = False,
 ) -> int:
@@ -113,6 +115,7 @@ def measure(
         latency_ms=0,
         workers=None,
         store=store_table(store, store_option, redis_url),
+        allow=allow,
         redactor=redactor,
     )
     load = Load(events=events, rate_per_s=0, leaders=_leaders(plan), seed=1)
@@ -151,6 +154,7 @@ def simulate_command(
     store: StoreName = "memory",
     store_option: StoreOptions = (),
     redis_url: RedisUrl = None,
+    allow: Allowed = (),
     redactor: Redact,
     json: Json = False,
 ) -> int:
@@ -169,7 +173,7 @@ def simulate_command(
         shape = {"users": users, "follows": follows, "leaders": leaders}
     expect_positive(followers=followers, **shape)
     table = store_table(store, store_option, redis_url)
-    plan = _plan(**shape, latency_ms=latency_ms, workers=workers, store=table, redactor=redactor)
+    plan = _plan(**shape, latency_ms=latency_ms, workers=workers, store=table, allow=allow, redactor=redactor)
     if virtual and plan.shards is not None:
         raise ConfigError(
             ["--virtual: expected a store inside this process, got a server: virtual time does not wait for it"]
@@ -192,6 +196,7 @@ def _plan(
     latency_ms: int,
     workers: int | None,
     store: PluginTable,
+    allow: Sequence[str] = (),
     redactor: Redactor | None = None,
 ) -> Plan:
     engine = EngineSettings(name="load", deadline_s=3600.0)
@@ -204,6 +209,7 @@ def _plan(
         engine=engine,
         executor={"latency_ms": latency_ms, "latency_jitter_ms": 0, "price_source": "leader"},
         store=store,
+        allow=allow,
         redactor=redactor,
     )
 

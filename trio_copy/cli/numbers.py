@@ -16,8 +16,3 @@ def expect_positive(**values: float | None) -> None:
     ]
     if problems:
         raise ConfigError(problems)
-
-
-def counted(count: int, noun: str) -> str:
-    """Write a count with its noun: 1 follow, 2 follows."""
-    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"

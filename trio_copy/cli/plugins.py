@@ -4,16 +4,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
 
-from attrs import asdict, frozen
+from attrs import frozen
 from cyclopts import Parameter
-from rich.table import Table
 
-from trio_copy.cli.output import out_json
-from trio_copy.cli.printer import console
 from trio_copy.cli.redact import Redact
+from trio_copy.cli.tables import Column, Json, show
 from trio_copy.engine.plan import Plan, load_plan
 from trio_copy.registry import Registry, Source, discover
-from trio_copy.telemetry.visible import visible
 
 
 @frozen(kw_only=True)
@@ -26,12 +23,21 @@ class _Row:
     """yes, no, or why it cannot be told."""
 
 
+_COLUMNS: tuple[Column[_Row], ...] = (
+    Column("kind", lambda row: row.kind),
+    Column("name", lambda row: row.name),
+    Column("distribution", lambda row: row.distribution),
+    Column("version", lambda row: row.version),
+    Column("active", lambda row: row.active),
+)
+
+
 def plugins(
     conf: Annotated[Path | None, Parameter(help="Tell what this configuration activates.")] = None,
     /,
     *,
     redactor: Redact,
-    json: Annotated[bool, Parameter(negative=(), help="One JSON object per line.")] = False,
+    json: Json = False,
 ) -> int:
     """List the installed executors, stores and decoders.
 
@@ -41,15 +47,7 @@ def plugins(
     plan = load_plan(conf, redactor) if conf is not None else None
     registry = plan.registry if plan else discover()
     registry.load_all()
-    rows = _rows(registry, plan)
-    if json:
-        for row in rows:
-            out_json(asdict(row))
-        return 0
-    table = Table("kind", "name", "distribution", "version", "active", box=None, pad_edge=False)
-    for row in rows:
-        table.add_row(*map(visible, (row.kind, row.name, row.distribution, row.version, row.active)))
-    console().print(table)
+    show(_COLUMNS, _rows(registry, plan), json=json, csv_=False, empty="nothing is installed")
     return 0
 
 

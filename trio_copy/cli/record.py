@@ -23,7 +23,7 @@ def record(
     ] = None,
     json: Annotated[bool, Parameter(negative=(), help="One JSON object per line instead of the tape.")] = False,
     live: Annotated[
-        bool, Parameter(negative=(), help="Allow executors that move money; engine.mode must say live too.")
+        bool, Parameter(negative=(), help="Needed where engine.mode is live: executors may move money.")
     ] = False,
     verbose: Annotated[bool, Parameter(negative=(), help="Log every decision to standard error.")] = False,
 ) -> int:

@@ -147,6 +147,7 @@ async def _run(session: _Replay, tell: Callable[[int], None]) -> None:
         observer=Observers([session.figures]),
         quotes=quotes,
         play=play,
+        throwaway=True,
     )
     async with open_service(session.plan, seams, ()) as service:
         if session.follows:

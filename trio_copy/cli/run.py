@@ -17,7 +17,7 @@ from trio_copy.accounts import OpenOrder
 from trio_copy.cli.durations import Duration
 from trio_copy.cli.garbage import relax_garbage_collection
 from trio_copy.cli.last_resort import LastResort
-from trio_copy.cli.numbers import counted, expect_positive
+from trio_copy.cli.numbers import expect_positive
 from trio_copy.cli.printer import Printer
 from trio_copy.cli.redact import Redact
 from trio_copy.cli.suggest import suggested
@@ -31,6 +31,7 @@ from trio_copy.engine.service import Service
 from trio_copy.engine.wiring import open_service
 from trio_copy.entropy import Entropy, system_entropy
 from trio_copy.errors import ChainError, ConfigError, InvariantBroken, TrioCopyError, UnresolvedOrders, leaves_of
+from trio_copy.model.counts import counted
 from trio_copy.telemetry.jsonlines import JsonLines
 from trio_copy.telemetry.log import LogObserver, configure_logs
 from trio_copy.telemetry.observer import Observers
@@ -57,7 +58,7 @@ def run(
     ] = None,
     json: Annotated[bool, Parameter(negative=(), help="One JSON object per line instead of the tape.")] = False,
     live: Annotated[
-        bool, Parameter(negative=(), help="Allow executors that move money; engine.mode must say live too.")
+        bool, Parameter(negative=(), help="Needed where engine.mode is live: executors may move money.")
     ] = False,
     verbose: Annotated[bool, Parameter(negative=(), help="Log every decision to standard error.")] = False,
     from_head: Annotated[
@@ -86,7 +87,7 @@ def run_plan(
 ) -> int:
     """Run a configuration, and write a recording of it when `record` names a file."""
     expect_positive(for_=for_)
-    if plan.moves_money and not live:
+    if plan.settings.engine.mode == "live" and not live:
         armed = suggested("run", str(conf), "--live")
         raise ConfigError([f"{conf}: engine.mode is live: if real orders are meant, start it with: {armed}"])
     if live and plan.settings.engine.mode != "live":
@@ -261,7 +262,7 @@ async def _reload(session: _Session, service: Service, one_at_a_time: trio.Lock)
     except TrioCopyError as error:
         observer.on_alert("reload-refused", f"nothing was changed: {error}")
         return
-    observer.on_step("reloaded", f"{len(plan.settings.follow)} follows")
+    observer.on_step("reloaded", counted(len(plan.settings.follow), "follow"))
     if needs_restart:
         observer.on_alert("restart-needed", f"changed, but in force only after a restart: {', '.join(needs_restart)}")
 
@@ -298,7 +299,9 @@ def _left_open(service: Service) -> Sequence[OpenOrder]:
 def _expect_all_ended(lost: int | None, left_open: Sequence[OpenOrder]) -> None:
     """Let no run end well that leaves something behind: a supervisor, or a person, would not look."""
     if lost:
-        raise InvariantBroken(f"{lost} tasks were admitted, have not ended and are not left: a copy was lost")
+        raise InvariantBroken(
+            f"{counted(lost, 'task was', 'tasks were')} admitted, neither ended nor left: a copy was lost"
+        )
     if left_open:
         raise UnresolvedOrders(told_open(f"ended, but {counted(len(left_open), 'order')} of this run", left_open))
 

@@ -22,6 +22,7 @@ from trio_copy.engine.seams import Seams
 from trio_copy.engine.service import Service
 from trio_copy.engine.wiring import open_service
 from trio_copy.entropy import system_entropy
+from trio_copy.model.counts import counted
 from trio_copy.model.decisions import Skip
 from trio_copy.model.ids import ZERO_ADDRESS, Address, SignalId, TokenId
 from trio_copy.model.signals import Signal
@@ -175,7 +176,7 @@ async def _boot_and_copy(plan: Plan, steps: _Steps) -> str | None:
     wall = anchored_wall_clock()
     failure: str | None
     async with open_devnet(plan.settings.chain.chain_id, wall) as devnet:
-        seams = Seams(dial=devnet.dial, wall=wall, entropy=system_entropy(), observer=steps)
+        seams = Seams(dial=devnet.dial, wall=wall, entropy=system_entropy(), observer=steps, throwaway=True)
         endpoint = EndpointSettings(name="devnet", url=devnet.url)
         async with open_service(plan, seams, [endpoint]) as service, trio.open_nursery() as nursery:
             with trio.move_on_after(_STEP_LIMIT_S) as starting:
@@ -201,7 +202,7 @@ def _check_narrowed(service: Service, devnet: Devnet, steps: _Steps) -> str | No
     ]
     if not all(named) or set().union(*named) != leaders:
         return "the node was not asked for exactly the leaders: does every decoder build its filters from them?"
-    steps.note("narrowed", True, f"the node sends logs of {len(leaders)} leaders only")
+    steps.note("narrowed", True, f"the node sends logs of {counted(len(leaders), 'leader')} only")
     return None
 
 

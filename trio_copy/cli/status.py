@@ -5,7 +5,6 @@ from pathlib import Path
 
 from attrs import define, frozen
 
-from trio_copy.cli.numbers import counted
 from trio_copy.cli.opened import Conf, ask_store, find_plan
 from trio_copy.cli.output import out, out_json
 from trio_copy.cli.queries import When, utc, utc_short
@@ -25,6 +24,7 @@ from trio_copy.model.control import (
     follower_scope,
     shard_lease,
 )
+from trio_copy.model.counts import counted
 from trio_copy.model.decisions import CopyTask
 from trio_copy.model.ids import FollowerId
 from trio_copy.model.watches import Light, Watch
@@ -215,7 +215,7 @@ def _print(
     for follower, change in sorted(found.followers.items()):
         out(f"mode of {follower}: {change.mode.value}: {change.why}")
     alive = f"{counted(len(living), 'instance')} alive"
-    out(f"{alive}, {len(shards) - orphans} of {len(shards)} shards owned, {dead} dead letters")
+    out(f"{alive}, {len(shards) - orphans} of {counted(len(shards), 'shard')} owned, {counted(dead, 'dead letter')}")
     if orphans:
         run = suggested("run", str(conf))
         out(

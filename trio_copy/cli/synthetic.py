@@ -1,11 +1,12 @@
 """Plans for runs that need no configuration file: the self test and the load commands."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from trio_copy.chain.decoders.order_filled import EXCHANGE_V2
 from trio_copy.config import EngineSettings, PluginTable, Settings
 from trio_copy.config.settings import ChainSettings, FollowerTable, FollowTable
 from trio_copy.engine.plan import Plan, make_plan
+from trio_copy.errors import ConfigError
 from trio_copy.model.fills import Side
 from trio_copy.model.follow_settings import Filters, Sizing
 from trio_copy.model.ids import Address, ChainId, FollowerId, TokenId
@@ -32,9 +33,14 @@ def synthetic_plan(
     engine: EngineSettings,
     executor: Mapping[str, object],
     store: PluginTable,
+    allow: Sequence[str] = (),
     redactor: Redactor | None = None,
 ) -> Plan:
-    """Plan a dry run in which every leader has equally many followers, give or take one."""
+    """Plan a dry run in which every leader has equally many followers, give or take one.
+
+    Raises:
+        ConfigError: a plugin's options are wrong, or a distribution that is allowed is not installed.
+    """
     sizing = Sizing(ratio=Ratio.parse("0.01"), minimum_usd=NO_USD)
     patient = Filters(max_age_s=3600.0)  # what a slow store takes late is a lag to be shown, not a copy to be skipped
     names = [FollowerId(f"follower-{number}") for number in range(followers)]
@@ -57,7 +63,10 @@ def synthetic_plan(
             for each in range(follows_each)
         ),
     )
-    return make_plan(settings, discover(), redactor)
+    registry = discover(allow)
+    if missing := registry.missing(allow):
+        raise ConfigError([f"--allow: expected an installed plugin, got {one}" for one in missing])
+    return make_plan(settings, registry, redactor)
 
 
 def leader_buys(

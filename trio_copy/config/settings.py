@@ -34,7 +34,7 @@ class EngineSettings:
     queue_capacity: int = setting(
         5000,
         unit="tasks",
-        why="Entries beyond this are shed; a longer queue would only serve stale copies.",
+        why="Entries beyond this are shed, exits of one position share an order; longer, it would only serve stale copies.",
         check=within(1, 10_000_000),
     )
     workers: int = setting(

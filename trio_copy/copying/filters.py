@@ -2,6 +2,7 @@
 filter said yes must be sold when it says no."""
 
 from trio_copy.model.catalog import Catalog, TokenFacts
+from trio_copy.model.counts import counted
 from trio_copy.model.decisions import Code, OrderIntent, Reason
 from trio_copy.model.fills import Kind, Side
 from trio_copy.model.follow_settings import Filters, FollowSettings
@@ -77,7 +78,7 @@ def _check_entry(signal: Signal, settings: FollowSettings, catalog: Catalog, now
     if signal.token_id in filters.token_deny:
         return _no(Code.TOKEN_DENIED, "filters.token_deny", str(signal.token_id), "not on the list")
     if filters.token_allow is not None and signal.token_id not in filters.token_allow:
-        wanted = f"{len(filters.token_allow)} tokens"
+        wanted = counted(len(filters.token_allow), "token")
         return _no(Code.TOKEN_NOT_ALLOWED, "filters.token_allow", str(signal.token_id), wanted)
     return _check_price(signal, filters) or _check_facts(catalog.of(signal.token_id), filters, now)
 
@@ -105,7 +106,7 @@ def _check_facts(facts: TokenFacts | None, filters: Filters, now: float) -> Reas
     if condition in _lower(filters.condition_deny):
         return _no(Code.CONDITION_DENIED, "filters.condition_deny", condition, "not on the list")
     if filters.condition_allow is not None and condition not in _lower(filters.condition_allow):
-        wanted = f"{len(filters.condition_allow)} questions"
+        wanted = counted(len(filters.condition_allow), "question")
         return _no(Code.CONDITION_NOT_ALLOWED, "filters.condition_allow", condition, wanted)
     for word in sorted(_lower(filters.keyword_deny)):
         if word in question:

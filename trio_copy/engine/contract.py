@@ -1,8 +1,9 @@
 """The border to executors: what one answers is judged before it is believed, shown or kept.
 
     market, prepare   a breach ends the task with its reason (`ContractBroken`): nothing was sent
-    submit            a breach proves nothing (`OrderUncertain`): the order may be at the venue, and a person decides
+    submit            a breach proves nothing (`OrderUncertain`): the order may be at the venue
     find              a breach is no answer (None)
+    both              a report that cannot be (`ReportBroken`): no later one of that order is believed, a person decides
 
 An executor never ends the engine, whatever it raises, and others do not notice. Each breach is told once, with plugin,
 distribution and call, and again after a hundred and ten thousand of its kind. Three in a row open the breaker: for a
@@ -18,7 +19,7 @@ from attrs import define, evolve, field
 
 from trio_copy.config import EngineSettings
 from trio_copy.engine.calls import TOLD_AT, Call, Calls, Method, NoAnswer, NotAwaitable, Whose
-from trio_copy.errors import ContractBroken, ExecutorError, OrderNotSent, OrderUncertain, is_ctrl_c
+from trio_copy.errors import ContractBroken, ExecutorError, OrderNotSent, OrderUncertain, ReportBroken, is_ctrl_c
 from trio_copy.model.breaches import (
     Breach,
     breach_of_lane,
@@ -40,7 +41,7 @@ _KINDS = 256
 _BREAKER_AT = 3
 _BREAKER_S = 60.0
 _REMEMBERED = 20_000
-"""Orders whose ids are known, so that no second one goes out under the same; and orders that were lied about."""
+"""Orders whose ids are known, so that no second one goes out under the same."""
 
 
 @define(eq=False, kw_only=True)
@@ -64,8 +65,6 @@ class Contract:
     _open_until: float = field(default=0.0)
     """Until when the breaker is open, by Trio's clock."""
     _prepared: OrderedDict[OrderId, IntentKey] = field(factory=OrderedDict)
-    _doubted: OrderedDict[OrderId, None] = field(factory=OrderedDict)
-    """Orders about which something was reported that cannot be: what is said of them later is no proof either."""
 
     def __attrs_post_init__(self) -> None:
         self._market, self._prepare, self._lane, self._submit, self._find = (
@@ -153,7 +152,8 @@ class Contract:
 
         Raises:
             OrderNotSent: the executor says so.
-            OrderUncertain: it says so, does not answer in time, or reports what cannot be.
+            OrderUncertain: it says so, or does not answer in time.
+            ReportBroken: it reports what cannot be.
         """
         call = self._submit
         try:
@@ -164,19 +164,18 @@ class Contract:
             self._note(call, broken.breach)
             raise OrderUncertain(self._line(call, broken.breach)) from broken
         if (breach := self._judge_report(call, report, order)) is not None:
-            raise OrderUncertain(self._line(call, breach))
+            raise ReportBroken(self._line(call, breach))
         self._in_a_row.pop(call.name, None)
         return self._cleaned(report)
 
     async def find(self, order: Order) -> ExecutionReport | None:
-        """Look an order up; None when nothing is known, nobody answers in time, or the answer cannot be.
+        """Look an order up; None when nothing is known, or nobody answers in time.
 
         Raises:
             ExecutorError: the executor says so.
+            ReportBroken: it reports what cannot be.
         """
         call = self._find
-        if order.order_id in self._doubted:
-            return None
         try:
             report = await self._ask(call, self.settings.send_timeout_s, self.inner.find, order)
         except NoAnswer:
@@ -184,8 +183,10 @@ class Contract:
         except _Broken as broken:
             self._tell(call, broken.breach)
             return None
-        if report is None or self._judge_report(call, report, order) is not None:
+        if report is None:
             return None
+        if (breach := self._judge_report(call, report, order)) is not None:
+            raise ReportBroken(self._line(call, breach))
         return self._cleaned(report)
 
     async def _ask(
@@ -220,7 +221,6 @@ class Contract:
     def _judge_report(self, call: Call, report: object, order: Order) -> Breach | None:
         breach = judged(breach_of_report, report, order)
         if breach is not None:
-            _remember(self._doubted, order.order_id, None)
             self._note(call, breach)
         return breach
 
@@ -302,8 +302,8 @@ def _with_fee(order: Order, fee_bps: int) -> Order:
     )
 
 
-def _remember(known: OrderedDict[OrderId, Any], order_id: OrderId, what: IntentKey | None) -> None:
-    known[order_id] = what
+def _remember(known: OrderedDict[OrderId, IntentKey], order_id: OrderId, key: IntentKey) -> None:
+    known[order_id] = key
     known.move_to_end(order_id)
     if len(known) > _REMEMBERED:
         known.popitem(last=False)

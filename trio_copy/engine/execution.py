@@ -26,7 +26,7 @@ from trio_copy.engine.modes import ModeBoard
 from trio_copy.engine.shard import Shard
 from trio_copy.engine.writing import Batch
 from trio_copy.entropy import Entropy
-from trio_copy.errors import ContractBroken, LeaseLost, OrderNotSent, OrderUncertain
+from trio_copy.errors import ContractBroken, LeaseLost, OrderNotSent, OrderUncertain, ReportBroken
 from trio_copy.model.decisions import Code, CopyTask, End, Outcome, Reason, too_late
 from trio_copy.model.fills import Side
 from trio_copy.model.follow_settings import FollowSettings
@@ -177,6 +177,7 @@ class Execution:
             prepare=lambda key, intent: prepare(key, intent, wallet, market),
             day=shard.grants.day(task),
             at=self.wall(),
+            crowded=self.lanes.crowded,
         )
         try:
             effect = shard.act(task.follower, offer)
@@ -194,7 +195,7 @@ class Execution:
         shard: Shard,
         queued: Queued,
         placed: e.Placed,
-        answer: ExecutionReport | Outcome | None,
+        answer: ExecutionReport | Outcome | OrderUncertain,
         settings: FollowSettings,
     ) -> bool:
         """Let the account decide what came of a send; returns whether its task shall be tried once more."""
@@ -202,8 +203,8 @@ class Execution:
         command: c.Command
         if isinstance(answer, Outcome):
             command = c.NotSent(key=key, outcome=answer, at=now)
-        elif answer is None:
-            command = c.Doubt(key=key, at=now)
+        elif isinstance(answer, OrderUncertain):
+            command = c.Doubt(key=key, at=now, breached=isinstance(answer, ReportBroken))
         else:
             again = task.attempt + 1 < settings.execution.attempts and now < task.deadline
             command = c.Answer(key=key, report=answer, again=again, at=now)
@@ -223,7 +224,8 @@ class Execution:
         """Send the same bytes of an order that the venue provably does not have; None: nothing was sent, nor will be.
 
         It is on the disk as one that may have been sent, and stays so until its outcome is proven. What an earlier owner
-        has placed is never sent again, nor what a person was asked to look at. Raises `LeaseLost` as `_forbidden` does.
+        has placed is never sent again, nor what a person was asked to look at. Raises `LeaseLost` as `_forbidden` does, and
+        `ReportBroken`.
         """
         task, order = open_order.task, open_order.order
         if open_order.ended or open_order.placed_at < shard.taken_at:
@@ -232,14 +234,20 @@ class Execution:
             return None
         with trio.CancelScope(shield=True) as scope:
             answer = await self._ask(order, scope)
-        if isinstance(answer, Outcome):
-            return None
-        return answer or ExecutionReport(order_id=order.order_id, status=Status.UNKNOWN)
+        match answer:
+            case Outcome():
+                return None
+            case ReportBroken():
+                raise answer
+            case OrderUncertain():
+                return ExecutionReport(order_id=order.order_id, status=Status.UNKNOWN)
+            case _:
+                return answer
 
     async def _submit(
         self, shard: Shard, placed: e.Placed, scope: trio.CancelScope
-    ) -> ExecutionReport | Outcome | None:
-        """Send the frozen body; an end where it certainly was not sent, None when nobody can say what came of it."""
+    ) -> ExecutionReport | Outcome | OrderUncertain:
+        """Send the frozen body; an end where it certainly was not sent, an error when nobody can say what came of it."""
         task, order = placed.task, placed.order
         now = self.wall()
         if now >= shard.until:
@@ -276,14 +284,14 @@ class Execution:
         if self.wall() < shard.until:
             await shard.confirm()
 
-    async def _ask(self, order: Order, scope: trio.CancelScope) -> ExecutionReport | Outcome | None:
+    async def _ask(self, order: Order, scope: trio.CancelScope) -> ExecutionReport | Outcome | OrderUncertain:
         """Send the frozen body once; see `_submit`."""
         try:
             return await self.executor.submit(order, scope)
         except OrderNotSent as error:
             return not_sent(str(error))
-        except OrderUncertain:
-            return None
+        except OrderUncertain as error:
+            return error
 
     def _forbidden(self, shard: Shard, task: CopyTask, order: Order, now: float) -> Outcome | None:
         """Say why an order must not leave at this moment.

@@ -1,6 +1,6 @@
 """The stage from the feed to the shards: decode, meet, decide, let wait. It ends when the feed does."""
 
-from collections import OrderedDict, defaultdict
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from math import inf, nextafter
@@ -23,7 +23,7 @@ from trio_copy.model.catalog import Catalog
 from trio_copy.model.control import Mode
 from trio_copy.model.decisions import Reason
 from trio_copy.model.follows import Terms
-from trio_copy.model.ids import Address, FollowerId, Hash32, SignalId, second_signal_id
+from trio_copy.model.ids import Address, FollowerId, SignalId
 from trio_copy.model.logs import BlockRef, RawLog
 from trio_copy.model.resolutions import Resolution
 from trio_copy.model.signals import Signal
@@ -35,7 +35,6 @@ _Told = dict[tuple[SignalId, str], tuple[Signal, int]]
 _Follows = Mapping[int, Sequence[Terms]]
 """Of one leader, by shard."""
 _UNSURE_MOST = 1000
-_GIVEN_MOST = 10_000
 
 
 @define(eq=False, kw_only=True)
@@ -71,8 +70,6 @@ class Gate:
     """The block at which this engine, or one before it on the same store, was armed first."""
     _unsure: list[tuple[int, Signal]] = field(factory=list)
     """Trades that may be retracted ones in another transaction, by shard: they wait until all of their block is known."""
-    _given: OrderedDict[SignalId, Hash32] = field(factory=OrderedDict)
-    """Retracted signals that were adopted by a trade in another transaction, and that transaction."""
     _decided_at: float = 0.0
 
     async def run(self, receive: trio.MemoryReceiveChannel[FeedItem]) -> None:
@@ -203,25 +200,20 @@ class Gate:
             shard.lose(error)
         if not shard.is_read():
             return False  # meanwhile: whoever has it next meets the signal
-        answer = shard.met.meet(signal, self.wall(), whole=whole)
-        match answer:
+        told_as, signal = signal, shard.met.own_name(signal)
+        match shard.met.meet(signal, self.wall(), whole=whole):
             case New(first=first):
                 shard.resume(first)  # what an earlier owner had suspended of it
                 signal = signal if first == signal.signal_id else evolve(signal, signal_id=first)
                 _note(told, signal, "admitted", self._decide(shard, signal, follows))
                 return True
             case Copy():
-                own = self._own_name(signal)
-                return own != signal and await self._meet(shard, own, follows_of, told, whole=whole)
+                return False
             case Adopted(first=first):
-                if first != signal.signal_id:
-                    self._given[first] = signal.tx_hash
-                    if len(self._given) > _GIVEN_MOST:
-                        self._given.popitem(last=False)
                 _note(told, signal, "adopted", shard.resume(first))
                 return True
             case Unsure():
-                self._unsure.append((shard.number, signal))
+                self._unsure.append((shard.number, told_as))
                 return True
 
     def _decide(self, shard: Shard, signal: Signal, follows: Sequence[Terms]) -> int:
@@ -252,13 +244,6 @@ class Gate:
             follows[self.shard_of(terms.follower)].append(terms)
         return follows
 
-    def _own_name(self, signal: Signal) -> Signal:
-        """Name a trade anew whose first name another transaction has: when that was taken for it, it was not there yet."""
-        taken_by = self._given.get(signal.signal_id)
-        if taken_by is None or taken_by == signal.tx_hash:
-            return signal
-        return evolve(signal, signal_id=second_signal_id(signal.signal_id))
-
     def _retract(self, facts: Iterable[Fact]) -> None:
         for fact in facts:
             self.recent.drop(fact)
@@ -267,10 +252,9 @@ class Gate:
                     shard.resolved.drop(fact.condition_id)
                 continue
             self._unsure = [(shard, signal) for shard, signal in self._unsure if signal != fact]
-            fact = self._own_name(fact)
             found, suspended, placed = False, 0, 0
             for shard in self.shards.values():
-                first = shard.met.retract(fact, self.wall())
+                first = shard.met.retract(shard.met.own_name(fact), self.wall())
                 if first is not None:
                     waiting, started = shard.retract(first)
                     found, suspended, placed = True, suspended + waiting, placed + started

@@ -18,6 +18,7 @@ from trio_copy.engine.plan import Plan
 from trio_copy.engine.reconciler import Reconciler
 from trio_copy.engine.seams import Seams
 from trio_copy.errors import LeaseLost
+from trio_copy.model.counts import counted
 from trio_copy.model.decisions import retracted, too_late
 from trio_copy.ports import Store
 
@@ -50,7 +51,7 @@ class Housekeeping:
                 await shard.load([follower for follower in followers if self.plan.shard_of(follower) == number])
             except LeaseLost as error:
                 shard.lose(error)
-        self.seams.observer.on_step("positions", f"{len(held)} positions loaded")
+        self.seams.observer.on_step("positions", f"{counted(len(held), 'position')} loaded")
 
     async def follow_shards(self, keeper: Keeper, drain: Callable[[], None]) -> None:
         """Read other leaders when shards come or go, look at what they hold, and end when somebody asked for it."""

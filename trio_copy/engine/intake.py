@@ -19,6 +19,7 @@ from trio_copy.engine.read_leaders import ReadLeaders
 from trio_copy.engine.seams import Seams
 from trio_copy.engine.supervisor import Backoff, RestartBudget, keep_running
 from trio_copy.errors import ChainError
+from trio_copy.model.counts import counted
 from trio_copy.model.logs import Checkpoint
 from trio_copy.ports import LogFilter
 
@@ -47,7 +48,7 @@ class Intake:
         if not before.issuperset(self.reads):
             self.gate.recent.change_leaders(self.seams.wall())
         if self.board.replace(wanted_filters(self.plan, self.reads)):
-            self.seams.observer.on_step("filters", f"{len(self.board.filters)} filters over {len(self.reads)} leaders")
+            self.seams.observer.on_step("filters", self._read_here())
 
     async def run_for_shards(  # noqa: ASYNC128  the intake calls started()
         self, keeper: Keeper, task_status: trio.TaskStatus[None]
@@ -118,11 +119,12 @@ class Intake:
                     name=f"endpoint {endpoint.name}",
                 )
             await self.scanner.arm(self._checkpoint(), self.holder.begin_arming())
-            self.seams.observer.on_step(
-                "subscribed", f"{len(self.board.filters)} filters over {len(self.reads)} leaders"
-            )
+            self.seams.observer.on_step("subscribed", self._read_here())
             await intake.start(self.scanner.run)
             task_status.started()
+
+    def _read_here(self) -> str:
+        return f"{counted(len(self.board.filters), 'filter')} over {counted(len(self.reads), 'leader')}"
 
     def _checkpoint(self) -> Checkpoint | None:
         """Return the block that is read on from: the lowest that a shard has passed."""

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 import trio
 from attrs import define, field
 
+from trio_copy.accounts.aggregate import leave_together
 from trio_copy.model.decisions import CopyTask
 from trio_copy.model.fills import Side
 from trio_copy.model.ids import SignalId, TaskId
@@ -106,19 +107,41 @@ class Lanes:
         """When the task was decided that waits the longest."""
         return min((queued.task.decided_at for queued in self._queued.values()), default=None)
 
+    @property
+    def crowded(self) -> bool:
+        """Whether exits alone fill the room: nothing can be evicted for one more."""
+        return self._is_full and self._oldest_entry() is None
+
     def add(self, queued: Queued, now: float) -> Queued | None:
-        """Let a task wait. When there is no room, returns what has to go: itself, or for an exit the oldest entry."""
-        # What is in hand leaves by itself, and can make no room: entries that are there must not keep an exit out.
-        if len(self._queued) - self._in_hand >= self.capacity:
-            entries = self._entries_waiting.values() if queued.is_exit else ()
-            evicted = next((entry for entry in entries if not entry.in_hand), None)
-            if evicted is None:
-                return queued
-            self.remove(evicted)
+        """Let a task wait. When there is no room, returns what has to go: itself, or for an exit the oldest entry.
+
+        An exit that can go out in one order with another of its position finds room beyond the capacity, as much again:
+        one order gives back what all of them take.
+        """
+        if not self._is_full:
             self._insert(queued, now)
-            return evicted
+            return None
+        evicted = self._oldest_entry() if queued.is_exit else None
+        if evicted is not None:
+            self.remove(evicted)
+        elif not self._has_company(queued):
+            return queued
         self._insert(queued, now)
-        return None
+        return evicted
+
+    @property
+    def _is_full(self) -> bool:
+        # What is in hand leaves by itself, and can make no room: entries that are there must not keep an exit out.
+        return len(self._queued) - self._in_hand >= self.capacity
+
+    def _oldest_entry(self) -> Queued | None:
+        return next((entry for entry in self._entries_waiting.values() if not entry.in_hand), None)
+
+    def _has_company(self, queued: Queued) -> bool:
+        if len(self._queued) - self._in_hand >= 2 * self.capacity:
+            return False
+        others = self._by_spot.get(queued.spot, {}).values()
+        return any(not (o.in_hand or o.suspended) and leave_together(queued.task, o.task) for o in others)
 
     def restore(self, queued: Queued, now: float) -> None:
         """Let a task wait that was waiting before, room or not."""

@@ -3,10 +3,10 @@
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-from attrs import define, field, frozen
+from attrs import define, evolve, field, frozen
 
 from trio_copy.accounts.plain import Plain, PlainError
-from trio_copy.model.ids import Hash32, SignalId
+from trio_copy.model.ids import Hash32, SignalId, second_signal_id
 from trio_copy.model.signals import Signal
 
 CREDIT_S = 600.0
@@ -44,6 +44,8 @@ class _Known:
     first: SignalId
     at: float
     blocks: set[Hash32]
+    transaction: Hash32 | None
+    """The one that it stands in, or stood in last: its name may be that of another one, which a reorg replaced."""
     transactions: set[Hash32]
     credit_key: tuple[str, ...] | None
     retracted_at: float | None = None
@@ -83,7 +85,7 @@ class Met:
             known = self._credited(signal, now)
             if known is None:
                 self._known[signal.signal_id] = _Known(
-                    signal.signal_id, now, {signal.block_hash}, {signal.tx_hash}, signal.credit_key
+                    signal.signal_id, now, {signal.block_hash}, signal.tx_hash, {signal.tx_hash}, signal.credit_key
                 )
                 return New(signal.signal_id)
             if not whole:
@@ -94,13 +96,26 @@ class Met:
             known.credit_key = signal.credit_key  # an earlier owner kept no more of it than that he met it
             return Copy() if known.decided else _decide(known)
         known.blocks, known.retracted_at = {signal.block_hash}, None
+        known.transaction = signal.tx_hash
         known.transactions.add(signal.tx_hash)
         # However it came back: what stands in the chain again must not be taken for one more trade.
         self._lose_credit(known)
-        if known.first != signal.signal_id:
-            # At once, not when the checkpoint passes it: read again after a crash, it must not look new.
-            self._changed["met", signal.signal_id] = None
+        if len(known.transactions) > 1:
+            # At once, not when the checkpoint passes it: read again after a crash, none of its names must look new, and each
+            # has to say in which transaction it stands. Looked for among all: it is rare, as any reorg is.
+            self._changed.update({("met", name): None for name, one in self._known.items() if one is known})
         return Adopted(known.first) if known.decided else _decide(known)
+
+    def own_name(self, signal: Signal) -> Signal:
+        """Name a trade anew whose first name another transaction has: when that was taken for it, it was not there yet."""
+        while True:
+            known = self._known.get(signal.signal_id)
+            if known is None or known.transaction is None or known.transaction == signal.tx_hash:
+                return signal
+            own = second_signal_id(signal.signal_id)
+            if known.retracted_at is not None and own not in self:
+                return signal  # it is what was retracted, and has come back
+            signal = evolve(signal, signal_id=own)
 
     def retract(self, signal: Signal, now: float) -> SignalId | None:
         """Take note that a reorg took a signal back out of its block.
@@ -198,8 +213,8 @@ class Met:
         key: Sequence[str] | None,
         transactions: Sequence[str],
     ) -> None:
-        credit_key = None if key is None else tuple(key)
-        known = _Known(first, at, set(), set(map(Hash32, transactions)), credit_key, retracted_at, decided=False)
+        credit_key, hashes = None if key is None else tuple(key), set(map(Hash32, transactions))
+        known = _Known(first, at, set(), _only(hashes), hashes, credit_key, retracted_at, decided=False)
         self._known[first] = known
         if credit_key is not None:
             self._credits.setdefault(credit_key, {})[first] = known
@@ -210,12 +225,14 @@ class Met:
         if where is None:
             self._old[signal] = at
             return
-        known = self._known.get(first)
+        known, (blocks, transactions, *named) = self._known.get(first), where
         if known is None:
             if not passed and first == signal:
                 return  # nobody else has its name
-            blocks, transactions = (set(map(Hash32, hashes)) for hashes in where)
-            known = _Known(first, at, blocks, transactions, None, decided=False)
+            hashes = set(map(Hash32, transactions))
+            known = _Known(first, at, set(map(Hash32, blocks)), _only(hashes), hashes, None, decided=False)
+        if named:
+            known.transaction = Hash32(named[0])
         self._known[first] = self._known[signal] = known
         if passed:
             known.passed = known.decided = True
@@ -229,7 +246,9 @@ class Met:
         if known is None:
             at = self._old.get(signal)
             return None if at is None else [1, at, signal, True, None]
-        where = [sorted(known.blocks), sorted(known.transactions)]
+        where: Plain = [sorted(known.blocks), sorted(known.transactions)]
+        if len(known.transactions) > 1:
+            where.append(known.transaction)
         return [1, known.at, known.first, known.passed, where]
 
     def _lose_credit(self, known: _Known) -> None:
@@ -246,6 +265,11 @@ class Met:
             if young and signal.tx_hash not in known.transactions:
                 return known
         return None
+
+
+def _only(hashes: set[Hash32]) -> Hash32 | None:
+    """Return the one of several that there is."""
+    return next(iter(hashes)) if len(hashes) == 1 else None
 
 
 def _decide(known: _Known) -> New:

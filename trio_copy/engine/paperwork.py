@@ -42,6 +42,8 @@ def put(batch: Batch, follower: FollowerId, kind: str, name: str, body: Plain | 
 
 def announce(observer: Observer, told: Told) -> None:
     """Let people hear of what has become durable."""
+    if told.amounts[1] or told.amounts[2]:
+        observer.on_booked(told.amounts)
     match told.record:
         case TaskEnd(outcome=Outcome() as outcome) as end:
             report = None if end.order is None else end.order.report

@@ -13,12 +13,15 @@ from trio_copy.clock import WallClock
 from trio_copy.config import EngineSettings
 from trio_copy.engine.execution import Execution
 from trio_copy.engine.shard import Shard
-from trio_copy.errors import ExecutorError, LeaseLost, UnresolvedOrders
+from trio_copy.errors import ExecutorError, LeaseLost, ReportBroken, UnresolvedOrders
 from trio_copy.model.control import Mode
+from trio_copy.model.counts import counted
 from trio_copy.model.decisions import Code, End, Outcome, Reason
 from trio_copy.model.ids import IntentKey
 from trio_copy.model.orders import ExecutionReport, Status
 from trio_copy.telemetry.observer import Observer
+
+_BREACHED = ", which has reported of it what cannot be, and is not asked again"
 
 
 @define(eq=False, kw_only=True)
@@ -52,13 +55,15 @@ class Reconciler:
         """
         found = len(self.left_open())
         if found:
-            self.observer.on_step("reconcile", f"{found} orders of an earlier run are open; asking the venue first")
+            orders = counted(found, "order of an earlier run is", "orders of an earlier run are")
+            self.observer.on_step("reconcile", f"{orders} open; asking the venue first")
         until = trio.current_time() + self.settings.startup_reconcile_s
         while self.unknown:
             await self.look(sends_again=False)
             left = self.left_open()
-            if left and trio.current_time() >= until:
-                raise UnresolvedOrders(told_open(f"not armed: {len(left)} orders of an earlier run", left))
+            hopeless = all(open_order.breached for open_order in left)
+            if left and (hopeless or trio.current_time() >= until):
+                raise UnresolvedOrders(told_open(f"not armed: {counted(len(left), 'order')} of an earlier run", left))
             if left:
                 await trio.sleep(min(self.settings.reconcile_every_s, max(0.0, until - trio.current_time())))
         return found
@@ -87,12 +92,22 @@ class Reconciler:
 
     async def _prove(self, shard: Shard, before: OpenOrder, execution: Execution, *, sends_again: bool) -> None:
         follower, key = before.task.follower, before.order.key
-        report = await self._find(before, execution)
+        report: ExecutionReport | None = None
+        # What its executor says of an order that it has lied about is no proof: a person decides.
+        breached = before.breached
+        try:
+            report = None if breached else await self._find(before, execution)
+            open_order = shard.accounts[follower].orders.get(key)
+            if open_order is None:
+                return  # a person has settled it meanwhile
+            if report is not None and report.status is Status.ABSENT and sends_again and open_order.held:
+                report = await execution.send_again(shard, open_order) or report
+        except ReportBroken:
+            shard.act(follower, c.Doubt(key=key, at=self.wall(), breached=True))
+            report = None
         open_order = shard.accounts[follower].orders.get(key)
         if open_order is None:
-            return  # a person has settled it meanwhile
-        if report is not None and report.status is Status.ABSENT and sends_again and open_order.held:
-            report = await execution.send_again(shard, open_order) or report
+            return
         events: Sequence[e.Event] = ()
         execution.at("prove: answered")
         if report is not None:
@@ -111,6 +126,8 @@ class Reconciler:
         try:
             with trio.move_on_after(self.settings.send_timeout_s):
                 return await execution.executor.find(open_order.order)
+        except ReportBroken:
+            raise
         except ExecutorError as error:
             self.observer.on_alert("reconcile-failed", str(error))
         return None
@@ -146,7 +163,7 @@ def told_open(which: str, left: Sequence[OpenOrder]) -> str:
     lines = [f"{which} may have been filled, and nobody can prove it:"]
     lines += [
         f"  {record.order.order_id}  {record.task.follower}  {record.order.side.value} {record.order.shares}"
-        f" of token {record.order.token_id} on {record.order.executor}"
+        f" of token {record.order.token_id} on {record.order.executor}{_BREACHED if record.breached else ''}"
         for record in left[:20]
     ]
     lines.append("start again when the venue answers, or look there yourself and settle them by hand")

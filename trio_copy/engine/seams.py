@@ -36,7 +36,7 @@ class Seams:
     at: Callable[[str], None] = nowhere
     """Called at each point where a crash would matter."""
     throwaway: bool = False
-    """Whether the run is a trial, of which a store keeps nothing."""
+    """Whether the run is a trial, of which neither a store nor an executor keeps anything."""
     from_head: bool = False
     """Whether the first start forgets how far an earlier run had come, because a person says so."""
     instance: str = "instance-1"

@@ -40,6 +40,7 @@ from trio_copy.engine.seams import Seams
 from trio_copy.engine.sole_owner import SoleOwner
 from trio_copy.errors import ConfigError, LeaseLost, RestartBudgetExhausted
 from trio_copy.model.control import Mode
+from trio_copy.model.counts import counted
 from trio_copy.model.decisions import Code, End, Outcome, Reason
 from trio_copy.ports import Store
 from trio_copy.telemetry.status import EndpointStatus, Status
@@ -196,7 +197,7 @@ class Service:
         unproven = self.reconciler.unknown
         if unproven:
             self.seams.observer.on_alert(
-                "unproven-at-exit", f"{unproven} orders may have been sent, and nobody knows yet"
+                "unproven-at-exit", f"{counted(unproven, 'order')} may have been sent, and nobody knows yet"
             )
 
     def drain(self) -> None:

@@ -35,6 +35,7 @@ from trio_copy.engine.service import Service, put_follows_of_file
 from trio_copy.engine.sole_owner import SoleOwner
 from trio_copy.model.catalog import Catalog
 from trio_copy.model.control import LEASE_BEATS, Modes
+from trio_copy.model.counts import counted
 from trio_copy.model.decisions import CopyTask
 from trio_copy.model.follows import Follower
 from trio_copy.ports import ExecutorContext, Store, StoreContext
@@ -57,7 +58,7 @@ async def open_service(
     catalog.put(seams.facts)
     catalog.put(read_facts(plan))
     if len(catalog):
-        step("catalog", f"{len(catalog)} tokens known")
+        step("catalog", f"{counted(len(catalog), 'token')} known")
     async with AsyncExitStack() as stack:
         of_store = plan.registry.distribution_of(plan.store.plugin)
         whose = Whose(kind="store", name=settings.store.name, distribution=of_store)
@@ -67,7 +68,11 @@ async def open_service(
         executors = {}
         for planned in plan.executors:
             context = ExecutorContext(
-                name=planned.name, settings=planned.settings, wall=seams.wall, quotes=seams.quotes
+                name=planned.name,
+                settings=planned.settings,
+                wall=seams.wall,
+                quotes=seams.quotes,
+                throwaway=seams.throwaway,
             )
             whose = Whose(
                 kind="executor", name=planned.name, distribution=plan.registry.distribution_of(planned.plugin)
@@ -82,13 +87,13 @@ async def open_service(
             )
         book = FollowBook(settings.terms())
         known = len(book.terms.followers)
-        step("accounts", f"{known} accounts ready on {', '.join(sorted(executors)) or 'no executor'}")
+        step("accounts", f"{counted(known, 'account')} ready on {', '.join(sorted(executors)) or 'no executor'}")
         await put_follows_of_file(store, settings)
         version, follows = await store.follows.load()
         for follow in book.replace_all(follows):
             unknown = f"{follow.follower} copies {follow.leader}, but is no configured follower"
             seams.observer.on_alert("unknown-follower", unknown)
-        step("follows", f"{len(book)} follows of {len(book.leaders)} leaders loaded")
+        step("follows", f"{counted(len(book), 'follow')} of {counted(len(book.leaders), 'leader')} loaded")
         modes = await store.control.modes()
         yield _wire(plan, seams, endpoints, store, executors, book, version, catalog, modes)
 

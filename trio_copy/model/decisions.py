@@ -148,7 +148,7 @@ class CopyTask:
     not_before: float = 0.0
     """Unix seconds until which nobody takes it up: a delay, or a window in which others gather."""
     aggregates: bool = False
-    """Whether it goes out together with what waits of the same follower, leader and token."""
+    """Whether, as an entry, it goes out together with what waits of the same follower, leader and token."""
     again: bool = False
     """Given out before, to somebody who did not end it: the journal may know an order of it."""
     written: Sequence[object] | None = field(default=None, init=False, eq=False, repr=False)
@@ -242,9 +242,9 @@ def never_enough(task: CopyTask) -> Outcome:
     return Outcome(end=End.SKIPPED, reason=reason)
 
 
-def aggregated_in(lead: TaskId) -> Outcome:
-    """Say how a task ends that went out in another one's order."""
-    reason = Reason(code=Code.GATHERED, control="aggregate", value=lead, limit="an order of its own")
+def aggregated_in(lead: TaskId, control: str) -> Outcome:
+    """Say how a task ends that went out in another one's order, and what made it."""
+    reason = Reason(code=Code.GATHERED, control=control, value=lead, limit="an order of its own")
     return Outcome(end=End.GATHERED, reason=reason)
 
 

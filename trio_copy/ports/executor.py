@@ -30,6 +30,8 @@ class ExecutorContext:
     """An instance of the settings class that the plugin registered."""
     wall: WallClock
     quotes: Quotes | None
+    throwaway: bool = False
+    """Whether the run is a trial: nothing of it may outlive the process."""
 
 
 class Executor(Protocol):

@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from trio_copy.model.decisions import CopyTask, Outcome, Skip
+from trio_copy.model.facts import Amounts
 from trio_copy.model.fills import Fill
 from trio_copy.model.ids import SignalId
 from trio_copy.model.orders import ExecutionReport
@@ -42,6 +43,9 @@ class Observer:
     def on_finished(self, finished: Finished) -> None:
         """A task reached its end, whichever."""
 
+    def on_booked(self, amounts: Amounts) -> None:
+        """What was bought or sold has changed by so much; below zero where a fill was undone. `model.facts` names them."""
+
     def on_retracted(self, signal: Signal, suspended: int, started: int) -> None:
         """A reorg took a signal back and `suspended` tasks of it with it; `started` had been placed."""
 
@@ -78,6 +82,10 @@ class Observers(Observer):
     def on_finished(self, finished: Finished) -> None:
         for observer in self._observers:
             observer.on_finished(finished)
+
+    def on_booked(self, amounts: Amounts) -> None:
+        for observer in self._observers:
+            observer.on_booked(amounts)
 
     def on_retracted(self, signal: Signal, suspended: int, started: int) -> None:
         for observer in self._observers:

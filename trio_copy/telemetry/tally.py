@@ -5,7 +5,8 @@ from collections import Counter, deque
 from attrs import define, field, frozen
 
 from trio_copy.model.decisions import End, Skip
-from trio_copy.model.fills import Fill, Side
+from trio_copy.model.facts import Amounts
+from trio_copy.model.fills import Fill
 from trio_copy.model.ids import SignalId
 from trio_copy.model.signals import Signal
 from trio_copy.telemetry.observer import Finished, Observer
@@ -67,7 +68,7 @@ class Tally(Observer):
     alerts: Counter[str] = field(factory=Counter)
     bought_micro: int = 0
     sold_micro: int = 0
-    """In millionths of a USD."""
+    """In millionths of a USD; what failed to settle is taken back, as the books do."""
     decision: Latencies = field(factory=Latencies)
     """From the frame to the gate's answer."""
     queue_lag: Latencies = field(factory=Latencies)
@@ -98,13 +99,14 @@ class Tally(Observer):
         if outcome.reason is not None:
             self.refusals[outcome.reason.code.name] += 1
         if report is not None:
-            if task.intent.side is Side.BUY:
-                self.bought_micro += report.notional.micro
-            else:
-                self.sold_micro += report.notional.micro
             self.copy.add(ended_at - task.signal.seen_at)
         if started_at:
             self.queue_lag.add(started_at - task.decided_at)
+
+    def on_booked(self, amounts: Amounts) -> None:
+        _, bought, sold, *_ = amounts
+        self.bought_micro += bought
+        self.sold_micro += sold
 
     def on_retracted(self, signal: Signal, suspended: int, started: int) -> None:
         self.retracted += 1

@@ -6,6 +6,7 @@ from attrs import define
 from rich.text import Text
 
 from trio_copy.clock import WallClock, local_time_of_day
+from trio_copy.model.counts import counted
 from trio_copy.model.decisions import Reason, Skip
 from trio_copy.model.fills import Side
 from trio_copy.model.ids import Address, TokenId
@@ -63,7 +64,9 @@ class Tape(Observer):
 
     def on_retracted(self, signal: Signal, suspended: int, started: int) -> None:
         detail = f"{short_address(signal.leader)} {signal.side.value} taken back"
-        self._line("reorg", f"{detail}; {suspended} copies wait, {started} under way", "magenta")
+        self._line(
+            "reorg", f"{detail}; {counted(suspended, 'copy waits', 'copies wait')}, {started} under way", "magenta"
+        )
 
     def on_alert(self, kind: str, detail: str) -> None:
         self._line("alert", f"{kind}: {detail}", "bold red")
@@ -164,7 +167,7 @@ def short_token(token_id: TokenId) -> str:
 
 
 def _copies(tasks: int) -> str:
-    return "nobody copies" if tasks == 0 else f"{tasks} {'copy' if tasks == 1 else 'copies'}"
+    return "nobody copies" if tasks == 0 else counted(tasks, "copy", "copies")
 
 
 def _because(reason: Reason) -> str:

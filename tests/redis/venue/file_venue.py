@@ -1,6 +1,7 @@
 """A venue that several processes share: a file to which every accepted order is appended once, under a lock.
 
 It refuses a second copy of an order, as real venues do, and writes that down too: the truth that no engine can talk away.
+And it refuses a request that was long under way: whoever was stopped in the middle of one must not send it when he wakes up.
 """
 
 import fcntl
@@ -15,7 +16,7 @@ from typing import TextIO
 import attrs
 import trio
 
-from trio_copy.errors import OrderUncertain
+from trio_copy.errors import OrderNotSent, OrderUncertain
 from trio_copy.hookspecs import hookimpl
 from trio_copy.model.decisions import OrderIntent
 from trio_copy.model.fills import Side
@@ -24,6 +25,9 @@ from trio_copy.model.orders import ExecutionReport, Market, Order, Status, Walle
 from trio_copy.model.settings import setting
 from trio_copy.model.units import NO_SHARES, Price, Rounding
 from trio_copy.ports import Executor, ExecutorContext, ExecutorPlugin
+
+_STALE_S = 1.0
+"""Less than a lease lasts: whoever stands still for longer than that has nothing under way that would be taken."""
 
 
 @attrs.frozen(kw_only=True)
@@ -64,7 +68,7 @@ class FileVenue:
         return (wallet.follower, str(intent.token_id))
 
     async def submit(self, order: Order) -> ExecutionReport:
-        if not self._accept(order):
+        if not self._accept(order, time.monotonic()):
             raise OrderUncertain("duplicated: the venue has this order already")
         await trio.sleep(self.settings.latency_ms / 1000)
         return self._filled(order)
@@ -75,9 +79,11 @@ class FileVenue:
             return self._filled(order)
         return ExecutionReport(order_id=order.order_id, status=Status.ABSENT)
 
-    def _accept(self, order: Order) -> bool:
+    def _accept(self, order: Order, asked_at: float) -> bool:
         with open(self.settings.path, "a+") as file:
             fcntl.flock(file, fcntl.LOCK_EX)
+            if time.monotonic() - asked_at > _STALE_S:
+                raise OrderNotSent("the request is too old")
             self._read(file)
             known = order.order_id in self._known
             line = {

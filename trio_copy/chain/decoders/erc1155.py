@@ -27,6 +27,7 @@ from attrs import frozen
 from trio_copy.chain.decoders.order_filled import EXCHANGE_V2, EXCHANGE_V3, NEG_RISK_EXCHANGE_V2
 from trio_copy.chain.decoders.words import address_topic, array_at, expect_shape, topic_address, words
 from trio_copy.errors import UndecodableLog
+from trio_copy.model.counts import counted
 from trio_copy.model.fills import Fill, Kind, NotAFill, Role, Side
 from trio_copy.model.ids import ZERO_ADDRESS, Address, TokenId
 from trio_copy.model.logs import RawLog
@@ -167,7 +168,10 @@ def _moved(log: RawLog) -> list[tuple[int, int]]:
     values = words(log.data)
     tokens, shares_of = array_at(values, 0, "transfer-batch"), array_at(values, 1, "transfer-batch")
     if len(tokens) != len(shares_of):
-        raise UndecodableLog("transfer-batch", f"expected equal arrays, got {len(tokens)} ids, {len(shares_of)} values")
+        raise UndecodableLog(
+            "transfer-batch",
+            f"expected equal arrays, got {counted(len(tokens), 'id')}, {counted(len(shares_of), 'value')}",
+        )
     return list(zip(tokens, shares_of, strict=True))
 
 
