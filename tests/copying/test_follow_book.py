@@ -2,7 +2,7 @@
 
 import pytest
 from attrs import evolve
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.builders import LEADER, OTHER_LEADER, make_follow, make_layer
@@ -42,6 +42,7 @@ NAMED = {
 
 
 @pytest.mark.parametrize("at_hand", [0, 4, 1000], ids=lambda most: f"{most} at hand")
+@settings(deadline=None)
 @given(steps=STEPS, strangers=st.booleans())
 def test_it_is_a_dictionary(at_hand: int, steps: list[tuple[str, object]], strangers: bool) -> None:
     """Whatever is put, removed and replaced, every question has the answer that a dictionary gives."""

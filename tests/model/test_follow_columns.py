@@ -1,7 +1,7 @@
 """Follows by columns are a collection of them."""
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.builders import LEADER, OTHER_LEADER, make_follow, make_layer
@@ -20,6 +20,7 @@ FOLLOWS = st.builds(
 )
 
 
+@settings(deadline=None)
 @given(st.lists(FOLLOWS))
 def test_it_holds_what_it_was_given(follows: list[Follow]) -> None:
     """Each follow once, as it was given last, and in the order in which each was given first."""

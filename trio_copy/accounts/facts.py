@@ -1,13 +1,13 @@
 """What an account tells, as facts to be stored, and back."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
 
 from trio_copy.accounts.plain import (
     Plain,
     PlainError,
     entry_of,
     first,
-    number_of,
     outcome_of,
     plain_entry,
     plain_outcome,
@@ -30,6 +30,7 @@ from trio_copy.model.positions import LedgerEntry
 from trio_copy.model.units import Price, Shares, Usd
 
 Record = TaskEnd | SkipTold | LedgerEntry
+_Part = TypeVar("_Part")
 _FILLED = (End.FILLED, End.PARTIAL)
 _NO_ORDER = OrderId("")
 
@@ -75,19 +76,20 @@ def record_of(kind: str, body: Plain) -> Record:
     raise PlainError(f"expected a known kind of fact, was {kind}")
 
 
-def entry_in(kind: str, body: Plain) -> LedgerEntry | None:
-    """Read of what was told the booking alone, which costs a third of the whole; None where there is none.
+def entry_in(kind: str, body: Sequence[_Part], read: Callable[[_Part], Any]) -> LedgerEntry | None:
+    """Read of what was told the booking alone, which costs a fifth of the whole; None where there is none.
+
+    `body` has parts of which `read` makes plain values.
 
     Raises:
         PlainError: it is not what its kind promises.
     """
     try:
-        plain = first(body)[1 if kind == "entry" else 4]
+        first([read(body[0])])
+        plain = read(body[1 if kind == "entry" else 4])
         return None if plain is None else entry_of(plain)
     except (ValueError, TypeError, KeyError, IndexError) as error:
-        raise PlainError(
-            f"expected a stored booking in a fact of kind {kind}, was {str(body)[:80]}: {error}"
-        ) from error
+        raise PlainError(f"expected a stored booking in a fact of kind {kind}: {error}") from error
 
 
 def _task_fact(end: TaskEnd, amounts: Amounts, write: Callable[[Plain], bytes]) -> Fact:
@@ -181,9 +183,9 @@ def _order_end_of(plain: Plain) -> OrderEnd:
         executor=executor,
         side=Side(side),
         token_id=TokenId(int(token_id)),
-        shares=Shares(number_of(shares)),
-        limit_price=Price(number_of(limit)),
-        cost=Usd(number_of(cost)),
+        shares=Shares(shares),
+        limit_price=Price(limit),
+        cost=Usd(cost),
         members=tuple(map(TaskId, members)),
         report=None if report is None else report_of(report),
         state=state,

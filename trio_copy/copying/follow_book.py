@@ -153,7 +153,10 @@ class FollowBook:
         return sorted(self._by_leader)
 
     def _take_to_hand(self, leader: Address) -> dict[FollowerId, Terms]:
-        terms = {one.follower: one for one in map(self._terms_of, self._by_leader.get(leader, ()))}
+        followers, settings, terms = self._followers, self._settings, dict[FollowerId, Terms]()
+        for follow in self._by_leader.get(leader, ()):
+            name = followers[follow >> _BITS]
+            terms[name] = Terms(name, settings[follow & _LOWER_HALF])
         if terms:
             self._count_at_hand += len(terms)
             self._at_hand[leader] = terms
