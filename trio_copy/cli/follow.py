@@ -203,7 +203,8 @@ async def _load(store: Store) -> list[Follow]:
 async def _find(store: Store, name: str) -> Follow | None:
     follower, _, leader = name.rpartition(":")
     wanted = (follower, leader.lower())
-    return next((follow for follow in await _load(store) if follow.key == wanted), None)
+    _, follows = await store.follows.load()
+    return next((follow for follow in follows if follow.key == wanted), None)
 
 
 async def find_follow(store: Store, name: str, conf: Path | None) -> Follow:
