@@ -61,9 +61,16 @@ def main() -> None:
         f"Stores: {ACCOUNTS:,} accounts with {POSITIONS} positions each, every hundredth with an open order; {FOLLOWS:,} follows"
     )
     with tempfile.TemporaryDirectory() as folder:
-        trio.run(_stores, "sqlite", {"path": f"{folder}/start.db"})
+        path = f"{folder}/start.db"
+        trio.run(_stores, "sqlite", {"path": path})
+        _follows("sqlite", path)
     with running_redis() as server:
         trio.run(_stores, "redis", {"url": server.url})
+        _follows("redis", server.url)
+
+
+def _follows(*words: str) -> None:
+    subprocess.run([sys.executable, "-m", "bench.follows", *words], cwd=_ROOT, check=True)
 
 
 async def _stores(name: str, settings: dict[str, str]) -> None:
@@ -96,9 +103,6 @@ async def _stores(name: str, settings: dict[str, str]) -> None:
         for follower, documents in loaded.items():
             stored_account(follower, catalog, documents)
         _row(name, f"{len(loaded):,} of these accounts, made of their documents", began)
-        before, began = _peak_mb(), time.perf_counter()
-        _, follows = await store.follows.load()
-        _row(name, f"{len(follows):,} follows, {_peak_mb() - before:,.0f} MB more", began)
 
 
 def _account(name: FollowerId) -> Iterator[Document]:
@@ -123,10 +127,6 @@ def _follow(number: int) -> Follow:
 
 def _row(store: str, what: str, began: float) -> None:
     print(f"  {store:<8} {what:<60} {time.perf_counter() - began:6.2f} s")
-
-
-def _peak_mb() -> float:
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
 def _cpu_s(arguments: Sequence[str], environment: dict[str, str]) -> float:

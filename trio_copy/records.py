@@ -24,7 +24,8 @@ from trio_copy.model.units import Count, Micro, Price, Ratio, Shares, Usd
 _T = TypeVar("_T")
 write_plain: Callable[[list[Any]], bytes] = msgspec.json.Encoder().encode
 """Write a list of plain values as JSON; see `accounts.documents` and `accounts.facts`."""
-_LIST = msgspec.json.Decoder(list[Any])
+_LIST, _PARTS = msgspec.json.Decoder(list[Any]), msgspec.json.Decoder(list[msgspec.Raw])
+read_part: "Callable[[msgspec.Raw], Any]" = msgspec.json.Decoder().decode
 
 
 def encode(value: object) -> str:
@@ -75,6 +76,18 @@ def read_plain(text: bytes) -> list[Any]:
     """
     try:
         return _LIST.decode(text)
+    except msgspec.DecodeError as error:
+        raise StoreError(f"expected a stored list, was {text[:80]!r}: {error}") from error
+
+
+def read_parts(text: bytes) -> "list[msgspec.Raw]":
+    """Read a list of plain values as parts, each to be read by `read_part`: of a long one, little may be wanted.
+
+    Raises:
+        StoreError: the text is not such a list.
+    """
+    try:
+        return _PARTS.decode(text)
     except msgspec.DecodeError as error:
         raise StoreError(f"expected a stored list, was {text[:80]!r}: {error}") from error
 

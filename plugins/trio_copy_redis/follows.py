@@ -1,14 +1,17 @@
 """The follow book's truth. Changes stand in a stream whose entries are named by their versions."""
 
 from collections.abc import Sequence
+from functools import partial
+from itertools import repeat
+from typing import Any
 
 import trio
 from attrs import define
 
 from trio_copy.errors import StoreError
+from trio_copy.model.follow_columns import ColumnsMaker, FollowColumns, Kind
 from trio_copy.model.follows import Follow
 from trio_copy.model.ids import Address, FollowerId, FollowKey
-from trio_copy.model.layers import Layer
 from trio_copy.ports import FollowChange
 from trio_copy.records import decode_layer, encode_layer
 from trio_copy_redis.announcements import LOOK_EVERY_S, Announcements
@@ -19,6 +22,8 @@ from trio_copy_redis.scripts import load_script
 _PUT, _CHANGES = load_script("put_follows"), load_script("follow_changes")
 _LOG_LENGTH = 100_000
 _PAGE = 5000
+_SENT_AFTER = 3
+"""Turns of the loop after which a call that was begun has left."""
 
 
 @define(eq=False, kw_only=True)
@@ -27,29 +32,36 @@ class RedisFollows:
     keys: CommonKeys
     announcements: Announcements
 
-    async def load(self) -> tuple[int, tuple[Follow, ...]]:
+    async def load(self) -> tuple[int, FollowColumns]:
         while True:
             # What changes while the pages are read is in the log of changes after this version.
-            version = int(await self.client.call(self.keys.tag, "GET", self.keys("follows:v")) or 0)
+            version = await self._version()
             follows = await self._read()
             if follows is not None:
-                return version, tuple(follows.values())
+                # While others change it, or it has just shrunk, a scan may tell the same twice.
+                count = await self.client.call(self.keys.tag, "HLEN", self.keys("follows"))
+                once = count == len(follows) and await self._version() == version
+                return version, follows if once else follows.latest()
 
-    async def _read(self) -> dict[str, Follow] | None:
+    async def _version(self) -> int:
+        return int(await self.client.call(self.keys.tag, "GET", self.keys("follows:v")) or 0)
+
+    async def _read(self) -> FollowColumns | None:
         """Read every follow; None when another server may have answered in between, to which a cursor means something else."""
-        terms: dict[str, tuple[str, Layer]] = {}
-        names: dict[str, str] = {}
-        follows: dict[str, Follow] = {}
-        cursor, turns = "0", -1
-        while True:
-            cursor, flat = await self.client.call(self.keys.tag, "HSCAN", self.keys("follows"), cursor, "COUNT", _PAGE)
-            for name, text in zip(flat[::2], flat[1::2], strict=True):
-                follows[name] = _follow(name, text, terms, names)
-            if turns not in (-1, self.client.turns):
-                return None
+        maker: ColumnsMaker[bytes, bytes] = ColumnsMaker(bytes.decode, _kind)
+        turns = -1
+        cursor, flat = await self._page(b"0")
+        while turns in (-1, self.client.turns):
             turns = self.client.turns
-            if cursor == "0":
-                return follows
+            if cursor == b"0":
+                _add(maker, flat)
+                return maker.columns
+            asked = (partial(self._page, cursor), partial(_add_meanwhile, maker, flat))
+            (cursor, flat), _ = await self.client.all(asked)
+        return None
+
+    async def _page(self, cursor: bytes) -> Any:  # noqa: ANN401  what Redis answers
+        return await self.client.call(self.keys.tag, "HSCAN", self.keys("follows"), cursor, "COUNT", _PAGE, raw=True)
 
     async def put(self, follows: Sequence[Follow]) -> int:
         return await self._change([word for one in follows for word in (_name(one.key), _record(one))])
@@ -87,25 +99,36 @@ def _record(follow: Follow) -> str:
     return f"{follow.source}|{encode_layer(follow.own)}"
 
 
-def _follow(name: str, text: str, terms: dict[str, tuple[str, Layer]], names: dict[str, str]) -> Follow:
-    """Read a follow; equal terms and names are read and kept once: books are large."""
-    follower, bar, leader = name.partition("|")
-    version, _, rest = text.partition("|")
-    if not bar or not version.isdecimal():
-        raise StoreError(f"expected a stored follow, was {name[:80]}: {text[:80]}")
-    if rest not in terms:
-        source, _, own = rest.partition("|")
-        terms[rest] = (source, decode_layer(own))
-    source, layer = terms[rest]
-    return Follow(
-        follower=FollowerId(names.setdefault(follower, follower)),
-        leader=Address(names.setdefault(leader, leader)),
-        own=layer,
-        source=source,
-        version=int(version),
-    )
+async def _add_meanwhile(maker: ColumnsMaker[bytes, bytes], flat: Sequence[bytes]) -> None:
+    """Add a page once the question for the next one has left, so that the server answers it meanwhile."""
+    for _ in range(_SENT_AFTER):
+        await trio.lowlevel.checkpoint()
+    _add(maker, flat)
+
+
+def _add(maker: ColumnsMaker[bytes, bytes], flat: Sequence[bytes]) -> None:
+    """Add a page of follows. Cut up without a step of Python for each: books are large."""
+    names, records = flat[::2], flat[1::2]
+    if not names:
+        return
+    followers, _, leaders = zip(*map(bytes.partition, names, repeat(b"|")), strict=True)
+    versions, _, kinds = zip(*map(bytes.partition, records, repeat(b"|")), strict=True)
+    try:
+        # A name without a bar is nobody's: the columns are then not of one length.
+        maker.add(followers, filter(None, leaders), kinds, map(int, versions))
+    except (ValueError, OverflowError) as error:
+        raise StoreError(f"expected stored follows, were {names[0][:80]!r} and others: {error}") from error
+
+
+def _kind(told: str | bytes) -> Kind:
+    source, _, own = (told if isinstance(told, str) else told.decode()).partition("|")
+    return (source, decode_layer(own))
 
 
 def _change(version: int, name: str, record: str) -> FollowChange:
-    follow = _follow(name, f"{version}|{record or 'command|{}'}", {}, {})
+    follower, bar, leader = name.partition("|")
+    if not bar:
+        raise StoreError(f"expected a stored follow, was {name[:80]}: {record[:80]}")
+    source, own = _kind(record or "command|{}")
+    follow = Follow(follower=FollowerId(follower), leader=Address(leader), own=own, source=source, version=version)
     return FollowChange(version=version, follow=follow, removed=not record)

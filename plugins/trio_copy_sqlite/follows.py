@@ -2,10 +2,14 @@
 
 import sqlite3
 from collections.abc import Sequence
+from itertools import repeat
 
+import msgspec
 import trio
 from attrs import define
 
+from trio_copy.errors import StoreError
+from trio_copy.model.follow_columns import ColumnsMaker, FollowColumns, Kind
 from trio_copy.model.follows import Follow
 from trio_copy.model.ids import Address, FollowerId
 from trio_copy.ports import FollowChange
@@ -16,34 +20,25 @@ from trio_copy_sqlite.writer import Writer
 LOOK_EVERY_S = 0.25
 """Changes by another process are seen this soon."""
 _VERSION = "follows_version"
+_PAGE = 20_000
+_NEXT_PAGE = (
+    f"SELECT leader, follower FROM follows WHERE (leader, follower) > (?, ?) ORDER BY 1, 2 LIMIT 1 OFFSET {_PAGE}"
+)
+_BY_LEADER = """
+    SELECT leader, json_group_array(follower), json_group_array(source || '|' || own), json_group_array(version)
+    FROM follows WHERE removed = 0 AND (leader, follower) > (?, ?) AND (leader, follower) <= (?, ?) GROUP BY leader
+"""
+_BEGIN, _END = ("", ""), ("\U0010ffff", "")
+"""Before and behind every leader and follower."""
+_TEXTS, _NUMBERS = msgspec.json.Decoder(list[str]), msgspec.json.Decoder(list[int])
 
 
 @define(eq=False)
 class SqliteFollows:
     writer: Writer
 
-    async def load(self) -> tuple[int, tuple[Follow, ...]]:
-        def work(connection: sqlite3.Connection) -> tuple[int, tuple[Follow, ...]]:
-            rows = connection.execute("SELECT follower, leader, own, source, version FROM follows WHERE removed = 0")
-            # Equal texts become one layer and one follower's name one string, which keeps large books small.
-            layers = {"{}": decode_layer("{}")}
-            names: dict[str, str] = {}
-            follows = []
-            for follower, leader, own, source, version in rows:
-                if own not in layers:
-                    layers[own] = decode_layer(own)
-                follows.append(
-                    Follow(
-                        follower=FollowerId(names.setdefault(follower, follower)),
-                        leader=Address(names.setdefault(leader, leader)),
-                        own=layers[own],
-                        source=source,
-                        version=version,
-                    )
-                )
-            return number(connection, _VERSION), tuple(follows)
-
-        return await self.writer.read(work)
+    async def load(self) -> tuple[int, FollowColumns]:
+        return await self.writer.read(lambda connection: (number(connection, _VERSION), _read(connection)))
 
     async def put(self, follows: Sequence[Follow]) -> int:
         rows = [(follow, encode_layer(follow.own)) for follow in follows]
@@ -85,6 +80,27 @@ class SqliteFollows:
             if changes:
                 return changes
             await trio.sleep(LOOK_EVERY_S)
+
+
+def _read(connection: sqlite3.Connection) -> FollowColumns:
+    """Read every follow. SQLite makes the columns of each leader: row by row it takes three times as long."""
+    maker = ColumnsMaker(str, _kind)
+    begin, end = _BEGIN, _BEGIN
+    while end != _END:  # in pages, for a leader may have a million followers
+        end = connection.execute(_NEXT_PAGE, begin).fetchone() or _END
+        for leader, followers, kinds, versions in connection.execute(_BY_LEADER, (*begin, *end)):
+            names = _TEXTS.decode(followers)
+            try:
+                maker.add(names, repeat(leader, len(names)), _TEXTS.decode(kinds), _NUMBERS.decode(versions))
+            except (ValueError, OverflowError) as error:
+                raise StoreError(f"expected stored follows of {leader[:80]}, was {followers[:80]}: {error}") from error
+        begin = end
+    return maker.columns
+
+
+def _kind(told: str) -> Kind:
+    source, _, own = told.partition("|")
+    return (source, decode_layer(own))
 
 
 def _changes(connection: sqlite3.Connection, since: int) -> tuple[FollowChange, ...]:

@@ -139,7 +139,7 @@ def test_no_entry_costs_more_than_its_cap(settings: FollowSettings, side: Side, 
     [
         ({"sides": frozenset({Side.SELL})}, {}, Code.SIDE_NOT_WANTED, "BUY", "SELL"),
         ({"token_deny": frozenset({TokenId(777)})}, {}, Code.TOKEN_DENIED, "777", "not on the list"),
-        ({"token_allow": frozenset({TokenId(1)})}, {}, Code.TOKEN_NOT_ALLOWED, "777", "1 tokens"),
+        ({"token_allow": frozenset({TokenId(1)})}, {}, Code.TOKEN_NOT_ALLOWED, "777", "1 token"),
         ({"price_min": Price.parse("0.6")}, {}, Code.PRICE_TOO_LOW, "0.5", "0.6"),
         ({"price_max": Price.parse("0.4")}, {}, Code.PRICE_TOO_HIGH, "0.5", "0.4"),
         ({"leader_min_usd": usd("51")}, {}, Code.LEADER_TOO_SMALL, "50", "51"),

@@ -12,11 +12,13 @@ from tests.builders import ALICE, LEADER, NOW, TOKEN, make_signal, make_task
 from tests.cli.filled import Owner
 from tests.engine.test_requests import open_memory, owned
 from trio_copy.accounts.commands import Answer, Doubt, Escalate, Park, Pass, Refuse, Retract
+from trio_copy.engine import books
 from trio_copy.engine.books import (
     NotCopied,
     Story,
     Trade,
     earned_positions,
+    held,
     open_orders,
     positions,
     stories,
@@ -54,8 +56,11 @@ async def open_owner() -> AsyncGenerator[tuple[Store, Owner], None]:
     [lambda n: n, lambda n: n // 3, lambda n: n // 700, lambda n: 0],
     ids=["all apart", "three at once", "700 at once", "all at once"],
 )
-async def test_every_fact_is_told_once(at: Callable[[int], float], autojump_clock: trio.testing.MockClock) -> None:
+async def test_every_fact_is_told_once(
+    at: Callable[[int], float], autojump_clock: trio.testing.MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """However many were told within one moment, and however many pages it takes."""
+    monkeypatch.setattr(books, "_PAGE", 500)
     async with open_owner() as (store, owner):
         facts = [fact(number, NOW + at(number)) for number in range(1700)]
         await store.accounts.write(0, owner.token, 1, Changes(facts=facts))
@@ -255,3 +260,46 @@ async def test_a_document_that_is_none_is_told_by_its_name(autojump_clock: trio.
         told_by(evolve(fact(1, NOW), kind="filled"))
     with pytest.raises(StoreError, match="expected a stored booking in a fact of kind filled"):
         booked_by(evolve(fact(1, NOW), kind="filled"))
+
+
+_BOOKING = '["key", "fill", "", "task", "signal", "alice", "0x1", "7", "BUY", 1, 2, 0, 1, 5, 1, 9.5]'
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "[]",
+        "[1]",
+        "[2, {}]",
+        "[1, []]",
+        "[1, 7]",
+        f"[1, {_BOOKING}, ]",
+        f"[1, {_BOOKING.replace('fill', 'guess')}]",
+        f"[1, {_BOOKING.replace('BUY', 'HOLD')}]",
+        f"[1, {_BOOKING.replace('0, 1, 5', '0.5, 1, 5')}]",
+        f"[1, {_BOOKING.replace('0, 1, 5', 'true, 1, 5')}]",
+        f"[1, {_BOOKING.replace('0, 1, 5', 'null, 1, 5')}]",
+        "{}",
+        "",
+    ],
+)
+def test_a_booking_that_is_none_is_refused(body: str) -> None:
+    """No amount is guessed at, whatever stands in the file."""
+    told = evolve(fact(1, NOW), kind="entry", body=f"[1, {_BOOKING}]".encode())
+    entry = booked_by(told)
+    assert entry is not None
+    assert (entry.shares.micro, entry.booked_at, entry.side) == (1, 9.5, Side.BUY)
+    with pytest.raises(StoreError, match="expected a stored"):
+        booked_by(evolve(told, body=body.encode()))
+
+
+async def test_positions_are_sorted_by_number_not_by_text(autojump_clock: trio.testing.MockClock) -> None:
+    """Stores sort names of documents as texts; people look for token 9 before token 10."""
+    body = b'[1, [[["lot", 5, 2, 1.5, 1]], 0, 0, 0, 0, 0], []]'
+    async with open_memory() as store:
+        await store.accounts.take(0, 1)
+        names = [f"{LEADER}/{token}" for token in (10, 9, 100)]
+        await store.accounts.write(0, 1, 1, Changes(puts=[Document(ALICE, "position", name, body) for name in names]))
+        found = list(await held(store.history, EVERYTHING))
+    assert [key[2] for key, _, _ in found] == [9, 10, 100]
+    assert [(one.shares.micro, one.cost.micro, one.firm_shares.micro) for _, one, _ in found] == [(5, 2, 5)] * 3

@@ -180,7 +180,7 @@ async def test_a_follow_that_is_left_disappears_when_it_is_flat(clock: Clock) ->
             await service.store.follows.put([evolve(follow, own=layer({**dict(follow.own), "status": "leaving"}))])
             await mine_for(world, 14)
             assert not position_of(service).lots
-            assert (await service.store.follows.load())[1] == ()
+            assert list((await service.store.follows.load())[1]) == []
             assert LEADER not in service.book
 
 
@@ -190,7 +190,7 @@ async def test_a_follow_whose_account_is_not_at_hand_disappears_as_well(clock: C
         _, (follow,) = await service.store.follows.load()
         await service.store.follows.put([evolve(follow, own=layer({"status": "leaving"}))])
         await mine_for(world, 14)
-        assert (await service.store.follows.load())[1] == ()
+        assert list((await service.store.follows.load())[1]) == []
 
 
 def resolved(payouts: tuple[int, ...]) -> DevTx:

@@ -126,7 +126,7 @@ async def test_a_change_of_follows_is_no_reason_to_dial_again(clock: Clock) -> N
     """Where log subscriptions are refused, a new leader's fills are read from the blocks too."""
     odd = refusing("eth_subscribe", NO_SUCH_METHOD, "logs")
     async with odd_world(odd) as world, started_engine(world, make_test_plan()) as service:
-        follow = (await service.store.follows.load())[1][0]
+        _, (follow, *_) = await service.store.follows.load()
         for leader in (OTHER_LEADER, LEADER):
             await service.store.follows.put([Follow(follower=follow.follower, leader=leader, own=follow.own)])
             await trio.sleep(1)
@@ -161,7 +161,7 @@ async def test_a_node_with_one_place_for_logs_takes_the_new_filter(clock: Clock)
         return False
 
     async with odd_world(one_place) as world, running_engine(world, make_test_plan()) as service:
-        follow = (await service.store.follows.load())[1][0]
+        _, (follow, *_) = await service.store.follows.load()
         await service.store.follows.put([Follow(follower=follow.follower, leader=OTHER_LEADER, own=follow.own)])
         await trio.sleep(1)
         (log_filter,) = world.nodes[0].log_filters
@@ -176,7 +176,7 @@ async def test_a_refused_unsubscribe_is_ignored(clock: Clock, error: object) -> 
         odd_world(refusing("eth_unsubscribe", error)) as world,
         running_engine(world, make_test_plan()) as service,
     ):
-        follow = (await service.store.follows.load())[1][0]
+        _, (follow, *_) = await service.store.follows.load()
         await service.store.follows.put([Follow(follower=follow.follower, leader=OTHER_LEADER, own=follow.own)])
         for _ in range(8):
             await trio.sleep(2)

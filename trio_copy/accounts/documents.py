@@ -138,7 +138,7 @@ def open_order_of(body: Plain) -> OpenOrder:
         order=order_of(order),
         task=task_of(task),
         members=tuple(map(TaskId, members)),
-        cost=Usd(number_of(cost)),
+        cost=Usd(cost),
         state=OrderState(state),
         report=None if report is None else report_of(report),
         ended=bool(flags & _ENDED),
@@ -192,10 +192,10 @@ def performance_of(body: Plain) -> Performance:
     """Read what a follower realised, from the document about its money."""
     realised, peak, day, day_realised = first(body)[1]
     return Performance(
-        realised=Usd(number_of(realised)),
-        peak=Usd(number_of(peak)),
+        realised=Usd(realised),
+        peak=Usd(peak),
         day=day,
-        day_realised=Usd(number_of(day_realised)),
+        day_realised=Usd(day_realised),
     )
 
 

@@ -5,9 +5,9 @@ it is, and its ids), and not twice what its parts share. None stands for the sam
 """
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
-from trio_copy.accounts.first_facts import first_entry_in, first_record_of
+from trio_copy.accounts.first_facts import first_record_of
 from trio_copy.accounts.plain import (
     Plain,
     PlainError,
@@ -37,6 +37,7 @@ from trio_copy.model.signals import Signal
 from trio_copy.model.units import Price, Shares, Usd
 
 Record = TaskEnd | SkipTold | LedgerEntry
+_Part = TypeVar("_Part")
 _FORM = 2
 _FILLED = (End.FILLED, End.PARTIAL)
 _NO_ORDER = OrderId("")
@@ -73,25 +74,24 @@ def record_of(fact: Fact, body: Plain) -> Record:
     raise PlainError(f"expected a known kind of fact, was {fact.kind}")
 
 
-def entry_in(fact: Fact, body: Plain) -> LedgerEntry | None:
-    """Read of what was told the booking alone, which costs a third of the whole; None where there is none.
+def entry_in(fact: Fact, body: Sequence[_Part], read: Callable[[_Part], Any]) -> LedgerEntry | None:
+    """Read of what was told the booking alone, which costs a fifth of the whole; None where there is none.
+
+    `body` has parts of which `read` makes plain values.
 
     Raises:
         PlainError: it is not what its kind promises.
     """
     try:
-        if _form(body) == 1:
-            return first_entry_in(fact, body)
+        if _form([read(body[0])]) == 1:
+            plain = read(body[1 if fact.kind == "entry" else 4])
+            return None if plain is None else entry_of(plain)
         if fact.kind == "entry":
-            return _entry_of(fact, body)
-        _, _, _, _, order, entry = body
-        if entry is None:
-            return None
-        return _fill_of(fact, entry, key=order[0], side=order[2] or body[2][1], report=order[-1])
+            return _entry_of(fact, [read(part) for part in body])
+        entry = read(body[5])
+        return None if entry is None else _fill_of(fact, entry, read(body[4]))
     except (ValueError, TypeError, KeyError, IndexError) as error:
-        raise PlainError(
-            f"expected a stored booking in a fact of kind {fact.kind}, was {str(body)[:80]}: {error}"
-        ) from error
+        raise PlainError(f"expected a stored booking in a fact of kind {fact.kind}: {error}") from error
 
 
 def _form(body: Plain) -> int:
@@ -141,9 +141,7 @@ def _task_end_of(fact: Fact, body: Plain) -> TaskEnd:
         task=of,
         outcome=None if outcome is None else outcome_of(outcome),
         order=ended,
-        entry=None
-        if entry is None
-        else _fill_of(fact, entry, key=order[0], side=order[2] or task[1], report=order[-1]),
+        entry=None if entry is None else _fill_of(fact, entry, order),
         at=fact.at,
     )
 
@@ -218,9 +216,9 @@ def _order_end_of(fact: Fact, plain: Plain, task: CopyTask) -> OrderEnd:
         executor=task.executor if executor is None else executor,
         side=task.intent.side if side is None else Side(side),
         token_id=fact.token_id if token_id is None else TokenId(int(token_id)),
-        shares=Shares(number_of(shares)),
-        limit_price=Price(number_of(limit)),
-        cost=Usd(number_of(cost)),
+        shares=Shares(shares),
+        limit_price=Price(limit),
+        cost=Usd(cost),
         members=tuple(map(TaskId, members)),
         report=None if report is None else _report_of(fact, report),
         state=state,
@@ -241,27 +239,27 @@ def _report_of(fact: Fact, plain: Plain) -> ExecutionReport:
 
 def _plain_fill(entry: LedgerEntry) -> Plain:
     # How much it was stands in the report, whose it was in the fact: see `entries.fill_entry`.
-    return [entry.leader_shares.micro, entry.reference.micro, int(entry.firm), entry.booked_at]
+    return [entry.side._value_, entry.leader_shares.micro, entry.reference.micro, int(entry.firm), entry.booked_at]
 
 
-def _fill_of(fact: Fact, plain: Plain, *, key: str, side: str, report: Sequence[Any]) -> LedgerEntry:
-    leader_shares, reference, firm, booked_at = plain
-    _, _, shares, notional, fee, *_ = report
+def _fill_of(fact: Fact, plain: Plain, order: Plain) -> LedgerEntry:
+    side, leader_shares, reference, firm, booked_at = plain
+    _, _, shares, notional, fee, *_ = order[-1]
     return LedgerEntry(
-        key=key,
-        task_id=fact.task_id,
-        signal_id=fact.signal_id,
-        follower=fact.follower,
-        leader=fact.leader,
-        token_id=fact.token_id,
-        side=Side(side),
-        shares=Shares(number_of(shares)),
-        notional=Usd(number_of(notional)),
-        fee=Usd(number_of(fee)),
-        booked_at=booked_at,
-        leader_shares=Shares(number_of(leader_shares)),
-        reference=Price(number_of(reference)),
-        firm=bool(firm),
+        order[0],
+        fact.task_id,
+        fact.signal_id,
+        fact.follower,
+        fact.leader,
+        fact.token_id,
+        Side(side),
+        Shares(shares),
+        Usd(notional),
+        Usd(fee),
+        booked_at,
+        Shares(leader_shares),
+        Price(reference),
+        bool(firm),
     )
 
 

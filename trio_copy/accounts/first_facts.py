@@ -3,7 +3,6 @@
 from trio_copy.accounts.plain import (
     Plain,
     entry_of,
-    number_of,
     outcome_of,
     reason_of,
     report_of,
@@ -26,12 +25,6 @@ def first_record_of(fact: Fact, body: Plain) -> TaskEnd | SkipTold | LedgerEntry
     if fact.kind == "entry":
         return entry_of(body[1])
     return _task_end_of(body)
-
-
-def first_entry_in(fact: Fact, body: Plain) -> LedgerEntry | None:
-    """Read the booking alone. Raises as `first_record_of` does."""
-    plain = body[1 if fact.kind == "entry" else 4]
-    return None if plain is None else entry_of(plain)
 
 
 def _task_end_of(body: Plain) -> TaskEnd:
@@ -60,9 +53,9 @@ def _order_end_of(plain: Plain) -> OrderEnd:
         executor=executor,
         side=Side(side),
         token_id=TokenId(int(token_id)),
-        shares=Shares(number_of(shares)),
-        limit_price=Price(number_of(limit)),
-        cost=Usd(number_of(cost)),
+        shares=Shares(shares),
+        limit_price=Price(limit),
+        cost=Usd(cost),
         members=tuple(map(TaskId, members)),
         report=None if report is None else report_of(report),
         state=state,

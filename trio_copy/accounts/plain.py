@@ -16,6 +16,8 @@ from trio_copy.model.signals import Signal
 from trio_copy.model.units import Price, Shares, Usd
 
 Plain = list[Any]
+_SIDES = {side.value: side for side in Side}
+_ENTRY_KINDS = {kind.value: kind for kind in EntryKind}
 
 
 @lru_cache(maxsize=4096)
@@ -29,7 +31,7 @@ class PlainError(ValueError):
 
 
 def number_of(value: int) -> int:
-    """Expect a whole number, of any width."""
+    """Expect a whole number, of any width, where no unit does: these refuse everything else themselves."""
     if type(value) is not int:
         raise PlainError(f"expected a whole number, was {value!r}")
     return value
@@ -100,9 +102,9 @@ def signal_of(plain: Plain) -> Signal:
         role=Role(role),
         side=Side(side),
         token_id=TokenId(int(token_id)),
-        shares=Shares(number_of(shares)),
-        price=None if price is None else Price(number_of(price)),
-        notional=None if notional is None else Usd(number_of(notional)),
+        shares=Shares(shares),
+        price=None if price is None else Price(price),
+        notional=None if notional is None else Usd(notional),
         order_hash=None if order_hash is None else Hash32(order_hash),
         tx_hash=Hash32(tx_hash),
         block_number=block_number,
@@ -136,14 +138,14 @@ def intent_of(plain: Plain) -> OrderIntent:
     return OrderIntent(
         side=Side(side),
         token_id=TokenId(int(token_id)),
-        shares=Shares(number_of(shares)),
-        price=Price(number_of(price)),
-        limit_price=Price(number_of(limit_price)),
-        max_cost=Usd(number_of(max_cost)),
+        shares=Shares(shares),
+        price=Price(price),
+        limit_price=Price(limit_price),
+        max_cost=Usd(max_cost),
         order_type=order_type,
-        leader_shares=Shares(number_of(leader_shares)),
+        leader_shares=Shares(leader_shares),
         sell=sell,
-        called_off=Shares(number_of(called_off)),
+        called_off=Shares(called_off),
     )
 
 
@@ -211,8 +213,8 @@ def order_of(plain: Plain) -> Order:
         wallet=Wallet(follower=FollowerId(follower), address=None if address is None else Address(address)),
         side=Side(side),
         token_id=TokenId(int(token_id)),
-        shares=Shares(number_of(shares)),
-        limit_price=Price(number_of(limit_price)),
+        shares=Shares(shares),
+        limit_price=Price(limit_price),
         body=bytes.fromhex(body),
         fee_bps=fee_bps,
     )
@@ -237,9 +239,9 @@ def report_of(plain: Plain) -> ExecutionReport:
     return ExecutionReport(
         order_id=OrderId(order_id),
         status=Status(status),
-        shares=Shares(number_of(shares)),
-        notional=Usd(number_of(notional)),
-        fee=Usd(number_of(fee)),
+        shares=Shares(shares),
+        notional=Usd(notional),
+        fee=Usd(fee),
         settlement=Settlement(settlement),
         detail=detail,
     )
@@ -268,7 +270,7 @@ def plain_entry(entry: LedgerEntry) -> Plain:
 
 
 def entry_of(plain: Plain) -> LedgerEntry:
-    """Read a ledger entry."""
+    """Read a ledger entry; whoever lists many waits for this most."""
     (
         key,
         kind,
@@ -288,22 +290,22 @@ def entry_of(plain: Plain) -> LedgerEntry:
         booked_at,
     ) = plain
     return LedgerEntry(
-        key=key,
-        kind=EntryKind(kind),
-        of=of,
-        task_id=TaskId(task_id),
-        signal_id=SignalId(signal_id),
-        follower=FollowerId(follower),
-        leader=Address(leader),
-        token_id=TokenId(int(token_id)),
-        side=Side(side),
-        shares=Shares(number_of(shares)),
-        notional=Usd(number_of(notional)),
-        fee=Usd(number_of(fee)),
-        leader_shares=Shares(number_of(leader_shares)),
-        reference=Price(number_of(reference)),
-        firm=bool(firm),
-        booked_at=booked_at,
+        key,
+        task_id,
+        signal_id,
+        follower,
+        leader,
+        TokenId(int(token_id)),
+        _SIDES[side],
+        Shares(shares),
+        Usd(notional),
+        Usd(fee),
+        booked_at,
+        Shares(leader_shares),
+        Price(reference),
+        bool(firm),
+        _ENTRY_KINDS[kind],
+        of,
     )
 
 
@@ -322,19 +324,20 @@ def plain_position(position: Position) -> Plain:
 def position_of(plain: Plain) -> Position:
     """Read a position."""
     lots, realised, provisional, fees, leader_shares, oversold = plain
-    held = tuple(
-        Lot(key, Shares(number_of(shares)), Usd(number_of(cost)), opened_at, bool(firm))
-        for key, shares, cost, opened_at, firm in lots
-    )
+    held, all_shares, all_cost = [], 0, 0
+    for key, shares, cost, opened_at, firm in lots:
+        held.append(Lot(key, Shares(shares), Usd(cost), opened_at, bool(firm)))
+        all_shares += shares
+        all_cost += cost
     return Position(
-        lots=held,
-        shares=Shares(sum(lot.shares.micro for lot in held)),
-        cost=Usd(sum(lot.cost.micro for lot in held)),
-        realised=Usd(number_of(realised)),
-        provisional=Usd(number_of(provisional)),
-        fees=Usd(number_of(fees)),
-        leader_shares=Shares(number_of(leader_shares)),
-        oversold=Shares(number_of(oversold)),
+        tuple(held),
+        Shares(all_shares),
+        Usd(all_cost),
+        Usd(realised),
+        Usd(provisional),
+        Usd(fees),
+        Shares(leader_shares),
+        Shares(oversold),
     )
 
 

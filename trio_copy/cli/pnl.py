@@ -18,7 +18,7 @@ from trio_copy.cli.queries import (
     read_query,
 )
 from trio_copy.cli.redact import Redact
-from trio_copy.cli.tables import Column, Csv, Json, dollars, short, show, signed_dollars
+from trio_copy.cli.tables import Column, Csv, Json, dollars, short, show, signed_dollars, text_or_none
 from trio_copy.engine.books import sums
 from trio_copy.model.facts import Amounts, FactQuery
 from trio_copy.model.units import NO_USD, Usd
@@ -64,11 +64,11 @@ COLUMNS: tuple[Column[Profit], ...] = (
     Column("provisional", lambda row: str(row.provisional), right=True, shown=signed_dollars),
     Column(
         "unrealised",
-        lambda row: None if row.unrealised is None else str(row.unrealised),
+        lambda row: text_or_none(row.unrealised),
         right=True,
         shown=signed_dollars,
     ),
-    Column("total", lambda row: None if row.total is None else str(row.total), right=True, shown=signed_dollars),
+    Column("total", lambda row: text_or_none(row.total), right=True, shown=signed_dollars),
 )
 
 

@@ -1,6 +1,6 @@
 """`trio-copy positions`"""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from types import MappingProxyType
 
 from attrs import frozen
@@ -8,7 +8,7 @@ from attrs import frozen
 from trio_copy.cli.opened import Conf, ask_store, find_plan
 from trio_copy.cli.queries import FollowerOption, LeaderOption, TokenOption, read_query, utc, utc_short
 from trio_copy.cli.redact import Redact
-from trio_copy.cli.tables import Column, Csv, Json, dollars, short, show, signed_dollars
+from trio_copy.cli.tables import Column, Csv, Json, dollars, short, show, signed_dollars, text_or_none
 from trio_copy.engine.books import earned_positions, held
 from trio_copy.engine.plan import Plan, read_facts
 from trio_copy.model.facts import FactQuery
@@ -51,10 +51,10 @@ COLUMNS: tuple[Column[HeldPosition], ...] = (
         "provisional_shares", lambda row: str(row.position.shares - row.position.firm_shares), right=True, detail=True
     ),
     Column("cost", lambda row: str(row.position.cost), right=True, shown=dollars),
-    Column("average_cost", lambda row: _text(row.position.average_cost), right=True, detail=True),
+    Column("average_cost", lambda row: text_or_none(row.position.average_cost), right=True, detail=True),
     Column("bid", lambda row: None if row.mark is None else str(row.mark.price), right=True),
-    Column("value", lambda row: _text(row.value), right=True, shown=dollars, detail=True),
-    Column("unrealised", lambda row: _text(row.unrealised), right=True, shown=signed_dollars),
+    Column("value", lambda row: text_or_none(row.value), right=True, shown=dollars, detail=True),
+    Column("unrealised", lambda row: text_or_none(row.unrealised), right=True, shown=signed_dollars),
     Column("realised", lambda row: str(row.position.realised), right=True, shown=signed_dollars),
     Column("provisional", lambda row: str(row.position.provisional), right=True, shown=signed_dollars, detail=True),
     Column("fees", lambda row: str(row.position.fees), right=True, shown=dollars, detail=True),
@@ -86,22 +86,23 @@ def positions(
     plan = find_plan(conf, redactor)
     labels = labels_of(plan)
 
-    async def ask(store: Store) -> dict[PositionKey, HeldPosition]:
-        rows = {row.key: row for row in await held_positions(store, query, labels)}
-        if all_:
-            for key, position in (await earned_positions(store.history, query)).items():
-                rows.setdefault(key, HeldPosition(key, position, None, labels.get(key[2])))
-        return rows
+    async def ask(store: Store) -> Iterable[HeldPosition]:
+        found = await held_positions(store, query, labels)
+        if not all_:
+            return found  # each is made when it is its turn, and gone when it is written
+        rows = {row.key: row for row in found}
+        for key, position in (await earned_positions(store.history, query)).items():
+            rows.setdefault(key, HeldPosition(key, position, None, labels.get(key[2])))
+        return [rows[key] for key in sorted(rows)]
 
-    found = ask_store(plan, ask)
-    show(COLUMNS, [found[key] for key in sorted(found)], json=json, csv_=csv, empty="nothing is held")
+    show(COLUMNS, ask_store(plan, ask), json=json, csv_=csv, empty="nothing is held")
     return 0
 
 
 async def held_positions(
     store: Store, query: FactQuery, labels: Mapping[TokenId, str] = NO_LABELS
 ) -> Iterator[HeldPosition]:
-    """Return the positions that a query is about, with their marks, in no order."""
+    """Return the positions that a query is about, with their marks, sorted by their keys."""
     found = await held(store.history, query)
     return (HeldPosition(key, position, mark, labels.get(key[2])) for key, position, mark in found)
 
@@ -114,7 +115,3 @@ def labels_of(plan: Plan) -> dict[TokenId, str]:
 
         facts += seeded_market((), plan.settings.devnet.seed, 0, 0).facts
     return {fact.token_id: f"{fact.question} {fact.outcome}".strip() for fact in facts}
-
-
-def _text(value: object) -> str | None:
-    return None if value is None else str(value)

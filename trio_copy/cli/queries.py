@@ -101,7 +101,7 @@ def utc(unix_s: float | None) -> str | None:
     """Write a point in time in UTC, to the millisecond."""
     if unix_s is None:
         return None
-    return datetime.fromtimestamp(unix_s, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return datetime.fromtimestamp(unix_s, UTC).isoformat(timespec="milliseconds").removesuffix("+00:00") + "Z"
 
 
 def utc_short(text: str) -> str:

@@ -17,6 +17,7 @@ from trio_copy.telemetry.visible import visible
 
 _Row = TypeVar("_Row")
 _RICH_MOST = 2000
+_TOGETHER = 500
 _ELASTIC_LEAST = 16
 _GAP = 2
 # With any apostrophes before it, so that reading takes away exactly what writing has put there. Spreadsheets of some
@@ -64,15 +65,16 @@ def showing(columns: Sequence[Column[_Row]], *, json: bool, csv_: bool, empty: s
     if json and csv_:
         raise ConfigError(["--json, --csv: expected one of them, got both"])
     if json:
-        yield lambda row: out_json({column.name: column.value(row) for column in columns})
+        named = [(column.name, column.value) for column in columns]
+        yield lambda row: out_json({name: value(row) for name, value in named})
     elif csv_:
         writer = csv.writer(sys.stdout, lineterminator="\n")
         writer.writerow([column.name for column in columns])
         yield lambda row: writer.writerow([text_cell(visible(_cell(column.value(row)))) for column in columns])
     else:
-        rows: list[_Row] = []
-        yield rows.append
-        _print(columns, rows, empty)
+        table = _Table(columns)
+        yield table.add
+        table.write(empty)
 
 
 def show(columns: Sequence[Column[_Row]], rows: Iterable[_Row], *, json: bool, csv_: bool, empty: str) -> None:
@@ -82,16 +84,41 @@ def show(columns: Sequence[Column[_Row]], rows: Iterable[_Row], *, json: bool, c
             tell(row)
 
 
-def _print(columns: Sequence[Column[_Row]], rows: Sequence[_Row], empty: str) -> None:
-    if not rows:
-        out(empty)
-    elif (sys.stdout.isatty() or os.environ.get("FORCE_COLOR")) and len(rows) <= _RICH_MOST:
-        _print_rich(columns, rows)
-    else:
-        _print_plain(columns, rows)
+_Cells = Mapping[str, Sequence[str | Styled]]
+"""Columns by their names, as people see them."""
 
 
-def _print_rich(columns: Sequence[Column[_Row]], rows: Sequence[_Row]) -> None:
+class _Table(Generic[_Row]):
+    """Keeps of rows what people see of them: it is less than the rows themselves, and there may be a hundred thousand."""
+
+    def __init__(self, columns: Sequence[Column[_Row]]) -> None:
+        self._columns = columns
+        self._cells: dict[str, list[str | Styled]] = {column.name: [] for column in columns}
+        self._told: list[_Row] = []
+
+    def add(self, row: _Row) -> None:
+        self._told.append(row)
+        if len(self._told) >= _TOGETHER:
+            self._take()
+
+    def write(self, empty: str) -> None:
+        """Write all rows, or what is said where there is none."""
+        self._take()
+        count = len(self._cells[self._columns[0].name])
+        if not count:
+            out(empty)
+        elif (sys.stdout.isatty() or os.environ.get("FORCE_COLOR")) and count <= _RICH_MOST:
+            _print_rich(self._columns, self._cells)
+        else:
+            _print_plain(self._columns, self._cells)
+
+    def _take(self) -> None:
+        for column in self._columns:
+            self._cells[column.name] += _shown(column, self._told)
+        self._told.clear()
+
+
+def _print_rich(columns: Sequence[Column[_Row]], cells: _Cells) -> None:
     # Not above: it takes longer to import than most books to read, and a pipe needs none of it.
     from rich.table import Table
     from rich.text import Text
@@ -99,7 +126,6 @@ def _print_rich(columns: Sequence[Column[_Row]], rows: Sequence[_Row]) -> None:
     from trio_copy.cli.printer import console
 
     terminal = console()
-    cells = {column.name: [_shown(column, column.value(row)) for row in rows] for column in columns}
     widths = {
         column.name: max(len(column.name), *(len(str(cell)) for cell in cells[column.name])) for column in columns
     }
@@ -133,23 +159,24 @@ def _fitting(columns: Sequence[Column[_Row]], widths: Mapping[str, int], most: i
     return kept
 
 
-def _print_plain(columns: Sequence[Column[_Row]], rows: Sequence[_Row]) -> None:
+def _print_plain(columns: Sequence[Column[_Row]], cells: _Cells) -> None:
     """Print an aligned table without colours, fast enough for a hundred thousand rows."""
     aligned = []
     for column in columns:
-        cells = [column.name.replace("_", " "), *(str(_shown(column, column.value(row))) for row in rows)]
-        width = max(map(len, cells))
-        aligned.append([cell.rjust(width) if column.right else cell.ljust(width) for cell in cells])
-    for line in zip(*aligned, strict=True):
-        out("  ".join(line).rstrip())
+        width = max(len(column.name), *map(len, map(str, cells[column.name])))
+        aligned.append(f"%{'' if column.right else '-'}{width}s")
+    row = (" " * _GAP).join(aligned)
+    out((row % tuple(column.name.replace("_", " ") for column in columns)).rstrip())
+    for line in zip(*(cells[column.name] for column in columns), strict=True):
+        out((row % line).rstrip())
 
 
-def _shown(column: Column[Any], value: Any) -> str | Styled:  # noqa: ANN401  whatever a column holds
-    if value is None:
-        return "-"
-    if column.shown is None:
-        return visible(_cell(value))
-    return column.shown(visible(value) if isinstance(value, str) else value)
+def _shown(column: Column[_Row], rows: Iterable[_Row]) -> list[str | Styled]:
+    """Return a part of a column as people see it."""
+    shown, values = column.shown, map(column.value, rows)
+    if shown is None:
+        return ["-" if value is None else visible(str(value)) for value in values]
+    return ["-" if value is None else shown(visible(value) if isinstance(value, str) else value) for value in values]
 
 
 def _cell(value: Any) -> str:  # noqa: ANN401  whatever a column holds
@@ -164,6 +191,11 @@ def text_cell(text: str) -> str:
 def cell_text(cell: str) -> str:
     """Read a cell back that `text_cell` wrote."""
     return cell[1:] if cell.startswith("'") and _FORMULA.match(cell) else cell
+
+
+def text_or_none(value: object) -> str | None:
+    """Write an exact amount, where there is one."""
+    return None if value is None else str(value)
 
 
 def short(name: str) -> str:

@@ -16,7 +16,7 @@ from trio_copy.cli.queries import (
     utc_short,
 )
 from trio_copy.cli.redact import Redact
-from trio_copy.cli.tables import Column, Csv, Json, dollars, short, showing
+from trio_copy.cli.tables import Column, Csv, Json, dollars, short, showing, text_or_none
 from trio_copy.engine.books import Trade, tell_trades
 from trio_copy.model.positions import LedgerEntry
 from trio_copy.ports import Store
@@ -39,7 +39,7 @@ COLUMNS: tuple[Column[_Row], ...] = (
     Column("side", lambda row: row.entry.side.value),
     Column("label", lambda row: row.label, detail=True, elastic=True),
     Column("shares", lambda row: str(row.entry.shares), right=True),
-    Column("price", lambda row: None if row.entry.price is None else str(row.entry.price), right=True),
+    Column("price", lambda row: text_or_none(row.entry.price), right=True),
     Column("notional", lambda row: str(row.entry.notional), right=True, shown=dollars, detail=True),
     Column("fee", lambda row: str(row.entry.fee), right=True, shown=dollars, detail=True),
     Column("slippage_bps", lambda row: row.entry.slippage_bps, right=True),

@@ -1,12 +1,27 @@
-"""Who follows a leader, at once, however large the book. One task writes it, everybody may read."""
+"""Who follows a leader, at once, however large the book. One task writes it, everybody may read.
 
-from collections.abc import Iterable, Mapping, Sequence
+In the book a follow is one number, made of that of its follower and that of its settings: a million of them take 8 MB. Terms
+are made of them when somebody asks, and stay at hand while their leader is among those that were asked for last.
+"""
+
+from array import array
+from bisect import bisect_left
+from collections.abc import Iterable, Iterator, Sequence
 
 from attrs import define, field
 
 from trio_copy.copying.exits import may_leave
+from trio_copy.model.follow_columns import FollowColumns
+from trio_copy.model.follow_settings import FollowSettings
 from trio_copy.model.follows import Follow, Terms, TermsOfFollows
 from trio_copy.model.ids import Address, FollowerId
+from trio_copy.model.layers import NO_LAYER
+
+_BITS = 32
+"""The lower half of a follow's number is that of its settings, the upper half that of its follower."""
+_LOWER_HALF = (1 << _BITS) - 1
+_AT_HAND_MOST = 50_000
+"""Terms that are kept once they are made, some 150 bytes each; more where one leader alone has more."""
 
 
 @define(eq=False)
@@ -16,63 +31,116 @@ class FollowBook:
     terms: TermsOfFollows = field(factory=TermsOfFollows)
     leaving: set[tuple[FollowerId, Address]] = field(factory=set)
     """Follows that end once their positions are closed."""
-    may_leave: dict[FollowerId, set[Address]] = field(factory=dict)
-    """Whose positions a follower may leave by himself: they have to be looked at."""
-    _by_leader: dict[Address, dict[FollowerId, Terms]] = field(factory=dict)
+    watched: set[FollowerId] = field(factory=set)
+    """Whoever may leave a position by himself is among them, and perhaps somebody who could once: see `may_leave`."""
+    _by_leader: dict[Address, "array[int]"] = field(factory=dict)
     """Of each leader in the order of followers."""
+    _followers: list[FollowerId] = field(factory=list)
+    _settings: list[FollowSettings] = field(factory=list)
+    _follower_numbers: dict[FollowerId, int] = field(factory=dict)
+    _settings_numbers: dict[int, int] = field(factory=dict)
+    """By identity: equal settings are one object already, and take long to compare."""
+    _at_hand: dict[Address, dict[FollowerId, Terms]] = field(factory=dict)
+    _count_at_hand: int = 0
 
     def replace_all(self, follows: Iterable[Follow]) -> list[Follow]:
         """Start over with these follows; return those whose follower is not known."""
-        by_leader: dict[Address, dict[FollowerId, Terms]] = {}
-        unknown = []
-        self.leaving, self.may_leave = set(), {}
-        for follow in follows:
-            if follow.follower in self.terms.followers:
-                terms = by_leader.setdefault(follow.leader, {})[follow.follower] = self.terms.of(follow)
-                self._note(follow, terms)
-            else:
-                unknown.append(follow)
-        self._by_leader = {leader: _ordered(of_leader) for leader, of_leader in by_leader.items()}
+        self.leaving, self.watched, self._at_hand, self._count_at_hand = set(), set(), {}, 0
+        self._followers, self._settings, self._follower_numbers, self._settings_numbers = [], [], {}, {}
+        unknown = self._fill(FollowColumns.of(follows))
+        noted = {number for number, settings in enumerate(self._settings) if may_leave(settings)}
+        if noted:
+            for leader, column in self._by_leader.items():
+                for follow in column:
+                    if follow & _LOWER_HALF in noted:
+                        self._note(leader, follow)
+        return unknown
+
+    def _fill(self, follows: FollowColumns) -> list[Follow]:
+        followers, leaders = self.terms.followers, self.terms.leaders
+        # By name, so that the numbers of a leader's follows are in the order of followers, too.
+        uppers, of_followers = [-1] * len(follows.followers), [0] * len(follows.followers)
+        for place, name in sorted(enumerate(follows.followers), key=_name):
+            if name in followers:
+                uppers[place], of_followers[place] = self._number_follower(name) << _BITS, id(followers[name].own)
+        of_leaders = [id(leaders.get(leader, NO_LAYER)) for leader in follows.leaders]
+        # What is in force is worked out once for all whose levels say the same: there may be a million follows.
+        known: dict[tuple[int, int, int], int] = {}
+        filled, unknown = [array("Q") for _ in follows.leaders], []
+        for row, (follower, leader, kind) in enumerate(
+            zip(follows.of_follower, follows.of_leader, follows.of_kind, strict=True)
+        ):
+            upper = uppers[follower]
+            if upper < 0:
+                unknown.append(follows.make(row))
+                continue
+            levels = (of_leaders[leader], of_followers[follower], kind)
+            lower = known.get(levels)
+            if lower is None:
+                lower = known[levels] = self._number_settings(self.terms.of(follows.make(row)).settings)
+            filled[leader].append(upper | lower)
+        self._by_leader = {}
+        for address in reversed(follows.leaders):
+            column = sorted(filled.pop())  # so that there is never a whole second book
+            if column:
+                self._by_leader[address] = array("Q", column)
         return unknown
 
     def put(self, follow: Follow) -> bool:
         """Insert or replace one follow; False when its follower is not known."""
         if follow.follower not in self.terms.followers:
             return False
-        others, terms = self._by_leader.get(follow.leader, {}), self.terms.of(follow)
-        self._by_leader[follow.leader] = _ordered({**others, follow.follower: terms})
-        self._note(follow, terms)
+        settings = self._number_settings(self.terms.of(follow).settings)
+        number = self._number_follower(follow.follower) << _BITS | settings
+        column = self._by_leader.setdefault(follow.leader, array("Q"))
+        place = self._place(column, follow.follower)
+        if place < len(column) and self._name_of(column[place]) == follow.follower:
+            column[place] = number
+        else:
+            column.insert(place, number)
+        self._forget(follow)
+        self._note(follow.leader, number)
         return True
 
     def remove(self, follow: Follow) -> None:
         """Take one follow out; an unknown one changes nothing."""
-        self._note(follow, None)
-        of_leader = self._by_leader.get(follow.leader, {})
-        of_leader.pop(follow.follower, None)
-        if not of_leader:
-            self._by_leader.pop(follow.leader, None)
+        self._forget(follow)
+        column = self._by_leader.get(follow.leader)
+        if column is None:
+            return
+        place = self._place(column, follow.follower)
+        if place < len(column) and self._name_of(column[place]) == follow.follower:
+            del column[place]
+        if not column:
+            del self._by_leader[follow.leader]
 
     def of(self, leader: Address) -> tuple[Terms, ...]:
         """Return the terms of a leader's follows, ordered by follower."""
-        return tuple(self._by_leader.get(leader, {}).values())
+        terms = self._at_hand.get(leader)
+        if terms is None:
+            terms = self._take_to_hand(leader)
+        return tuple(terms.values())
 
     def find(self, follower: FollowerId, leader: Address) -> Terms | None:
         """Return the terms of one follow."""
-        of_leader = self._by_leader.get(leader)
-        return None if of_leader is None else of_leader.get(follower)
+        terms = self._at_hand.get(leader)
+        if terms is not None:
+            return terms.get(follower)
+        column = self._by_leader.get(leader)
+        if column is None:
+            return None
+        place = self._place(column, follower)
+        found = self._terms_of(column[place]) if place < len(column) else None
+        return found if found is not None and found.follower == follower else None
 
-    def _note(self, follow: Follow, terms: Terms | None) -> None:
-        if terms is not None and terms.settings.status == "leaving":
-            self.leaving.add(follow.key)
-        else:
-            self.leaving.discard(follow.key)
-        leaders = self.may_leave.setdefault(follow.follower, set())
-        if terms is not None and may_leave(terms.settings):
-            leaders.add(follow.leader)
-        else:
-            leaders.discard(follow.leader)
-        if not leaders:
-            del self.may_leave[follow.follower]
+    def may_leave(self, follower: FollowerId, leader: Address) -> bool:
+        """Tell whether a follower may leave positions copied from a leader by himself: they have to be looked at."""
+        terms = self.find(follower, leader)
+        return terms is not None and may_leave(terms.settings)
+
+    def followers_of(self, leader: Address) -> Iterator[FollowerId]:
+        """Return who follows a leader, in order, without making their terms."""
+        return map(self._name_of, self._by_leader.get(leader, ()))
 
     def __contains__(self, leader: Address) -> bool:
         return leader in self._by_leader
@@ -84,6 +152,55 @@ class FollowBook:
     def leaders(self) -> Sequence[Address]:
         return sorted(self._by_leader)
 
+    def _take_to_hand(self, leader: Address) -> dict[FollowerId, Terms]:
+        followers, settings, terms = self._followers, self._settings, dict[FollowerId, Terms]()
+        for follow in self._by_leader.get(leader, ()):
+            name = followers[follow >> _BITS]
+            terms[name] = Terms(name, settings[follow & _LOWER_HALF])
+        if terms:
+            self._count_at_hand += len(terms)
+            self._at_hand[leader] = terms
+            while self._count_at_hand > _AT_HAND_MOST and len(self._at_hand) > 1:
+                self._drop_from_hand(next(iter(self._at_hand)))
+        return terms
 
-def _ordered(terms: Mapping[FollowerId, Terms]) -> dict[FollowerId, Terms]:
-    return {follower: terms[follower] for follower in sorted(terms)}
+    def _drop_from_hand(self, leader: Address) -> None:
+        self._count_at_hand -= len(self._at_hand.pop(leader, ()))
+
+    def _forget(self, follow: Follow) -> None:
+        """Drop what is remembered of a follow besides its number."""
+        self.leaving.discard(follow.key)
+        self._drop_from_hand(follow.leader)
+
+    def _note(self, leader: Address, follow: int) -> None:
+        terms = self._terms_of(follow)
+        if terms.settings.status == "leaving":
+            self.leaving.add((terms.follower, leader))
+        if may_leave(terms.settings):
+            self.watched.add(terms.follower)
+
+    def _number_follower(self, name: FollowerId) -> int:
+        number = self._follower_numbers.setdefault(name, len(self._followers))
+        if number == len(self._followers):
+            self._followers.append(name)
+        return number
+
+    def _number_settings(self, settings: FollowSettings) -> int:
+        number = self._settings_numbers.setdefault(id(settings), len(self._settings))
+        if number == len(self._settings):
+            self._settings.append(settings)
+        return number
+
+    def _place(self, column: "array[int]", follower: FollowerId) -> int:
+        """Return where a follower's follow stands among those of a leader, or would stand."""
+        return bisect_left(column, follower, key=self._name_of)
+
+    def _name_of(self, follow: int) -> FollowerId:
+        return self._followers[follow >> _BITS]
+
+    def _terms_of(self, follow: int) -> Terms:
+        return Terms(self._followers[follow >> _BITS], self._settings[follow & _LOWER_HALF])
+
+
+def _name(numbered: tuple[int, FollowerId]) -> FollowerId:
+    return numbered[1]

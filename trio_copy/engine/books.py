@@ -29,7 +29,7 @@ from trio_copy.ports import FORGOTTEN_TOKEN, Document, History
 BOOKINGS = ("filled", "entry")
 """Kinds of facts that carry a ledger entry."""
 _NOT_COPIED = ("skip", "ended")
-_PAGE = 500
+_PAGE = 2000
 _STORIES = 100
 
 
@@ -173,10 +173,11 @@ async def earned_positions(history: History, query: FactQuery) -> Mapping[Positi
 async def held(history: History, query: FactQuery) -> Iterator[tuple[PositionKey, Position, Mark | None]]:
     """Return what is held, with what it could be sold for when it was last looked at: of a query's follower, leader and token.
 
-    Each is read when it is its turn, for there may be many.
+    Sorted by their keys. Each is read when it is its turn, for there may be many.
     """
     marks = {(one.follower, one.name): one for one in await history.documents("mark", query.follower)}
-    return _held(await history.documents("position", query.follower), marks, query)
+    documents = sorted(await history.documents("position", query.follower), key=_position_key)
+    return _held(documents, marks, query)
 
 
 def _held(

@@ -78,12 +78,12 @@ class ExitRules:
 
     def _positions(self, shard: Shard, *, everything: bool) -> Iterator[tuple[Account, Spot]]:
         """Return the open positions of a shard: all, or those that a follower may leave by himself."""
-        may_leave, accounts = self.book.may_leave, shard.accounts
-        followers: Iterable[FollowerId] = accounts if everything else sorted(may_leave.keys() & accounts.keys())
+        accounts = shard.accounts
+        followers: Iterable[FollowerId] = accounts if everything else sorted(self.book.watched & accounts.keys())
         for follower in followers:
             account = accounts[follower]
             for spot in account.holdings:
-                if everything or spot[0] in may_leave[follower]:
+                if everything or self.book.may_leave(follower, spot[0]):
                     yield account, spot
 
     async def _mark(self, *, everything: bool) -> None:

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from attrs import define, field
 
-from trio_copy.accounts.plain import Plain, PlainError, number_of
+from trio_copy.accounts.plain import Plain, PlainError
 from trio_copy.model.ids import Address, FollowerId, TokenId
 from trio_copy.model.positions import Mark, PositionKey
 from trio_copy.model.units import Price
@@ -60,6 +60,6 @@ def mark_of(body: Plain) -> Mark:
     """Read a mark. Raises `PlainError` for what is none."""
     try:
         _, price, peak, at = body
-        return Mark(price=Price(number_of(price)), peak=Price(number_of(peak)), at=at)
+        return Mark(price=Price(price), peak=Price(peak), at=at)
     except (ValueError, TypeError) as error:
         raise PlainError(f"expected a stored mark, was {str(body)[:80]}: {error}") from error

@@ -24,7 +24,7 @@ class ReadLeaders:
     def _wanted(self, leader: Address) -> bool:
         if self.warm:
             return True
-        return any(self.shard_of(terms.follower) in self.shards for terms in self.book.of(leader))
+        return any(self.shard_of(follower) in self.shards for follower in self.book.followers_of(leader))
 
     def __contains__(self, leader: object) -> bool:
         return leader in self._read

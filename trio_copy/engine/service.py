@@ -11,7 +11,7 @@ what waits, housekeeping is cancelled, the last writes are made, the executors a
 """
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 
 import trio
@@ -42,6 +42,8 @@ from trio_copy.errors import ConfigError, LeaseLost, RestartBudgetExhausted
 from trio_copy.model.control import Mode
 from trio_copy.model.counts import counted
 from trio_copy.model.decisions import Code, End, Outcome, Reason
+from trio_copy.model.follow_columns import FollowColumns
+from trio_copy.model.follows import Follow
 from trio_copy.ports import Store
 from trio_copy.telemetry.status import EndpointStatus, Status
 
@@ -273,8 +275,7 @@ class Service:
         # Tasks of followers that left the file may still be under way: their accounts stay known.
         new.followers.named = {**self.book.terms.followers.named, **new.followers.named}
         self.book.terms = new
-        await put_follows_of_file(self.store, settings)
-        _, follows = await self.store.follows.load()
+        _, follows = await put_follows_of_file(self.store, settings)
         self.book.replace_all(follows)
         self.intake.narrow()
         parts = ("engine", "chain", "endpoint", "plugins", "devnet", "shards", "executor", "store", "decoder")
@@ -330,12 +331,16 @@ def _leaf(group: BaseExceptionGroup[RestartBudgetExhausted]) -> RestartBudgetExh
     return error
 
 
-async def put_follows_of_file(store: Store, settings: Settings) -> None:
-    """Let the store hold the follows of the file; those of an earlier file go, those of commands stay."""
+async def put_follows_of_file(store: Store, settings: Settings) -> tuple[int, Collection[Follow]]:
+    """Let the store hold the follows of the file; those of an earlier file go, those of commands stay.
+
+    Returns the version and every follow, as `Follows.load` does.
+    """
     wanted = settings.follows()
     keys = {follow.key for follow in wanted}
-    _, held = await store.follows.load()
-    gone = [follow.key for follow in held if follow.source == "file" and follow.key not in keys]
+    version, held = await store.follows.load()
+    gone = [follow.key for follow in FollowColumns.of(held).of_source("file") if follow.key not in keys]
     if gone:
         await store.follows.remove(gone)
-    await store.follows.put(wanted)
+    # Mostly nothing has changed, and a large book is not read twice.
+    return (version, held) if await store.follows.put(wanted) == version else await store.follows.load()

@@ -13,7 +13,7 @@ from trio_copy.model.facts import Fact
 from trio_copy.model.ids import FollowerId
 from trio_copy.model.positions import LedgerEntry
 from trio_copy.ports import Changes, Document, DocumentKey
-from trio_copy.records import read_plain, write_plain
+from trio_copy.records import read_part, read_parts, read_plain, write_plain
 
 _T = TypeVar("_T")
 
@@ -64,9 +64,9 @@ def told_by(fact: Fact) -> Record:
 def booked_by(fact: Fact) -> LedgerEntry | None:
     """Read the booking that a fact of kind filled or entry carries. Raises `StoreError` as `told_by`."""
     try:
-        return entry_in(fact, read_plain(fact.body))
+        return entry_in(fact, read_parts(fact.body), read_part)
     except ValueError as error:
-        raise StoreError(str(error)) from error
+        raise StoreError(f"{error}, was {fact.body[:80]!r}") from error
 
 
 def kept_in(document: Document, read: Callable[[list[Any]], _T]) -> _T:

@@ -88,14 +88,19 @@ async def open_service(
         book = FollowBook(settings.terms())
         known = len(book.terms.followers)
         step("accounts", f"{counted(known, 'account')} ready on {', '.join(sorted(executors)) or 'no executor'}")
-        await put_follows_of_file(store, settings)
-        version, follows = await store.follows.load()
-        for follow in book.replace_all(follows):
-            unknown = f"{follow.follower} copies {follow.leader}, but is no configured follower"
-            seams.observer.on_alert("unknown-follower", unknown)
+        version = await _fill_book(book, store, plan, seams)
         step("follows", f"{counted(len(book), 'follow')} of {counted(len(book.leaders), 'leader')} loaded")
         modes = await store.control.modes()
         yield _wire(plan, seams, endpoints, store, executors, book, version, catalog, modes)
+
+
+async def _fill_book(book: FollowBook, store: Store, plan: Plan, seams: Seams) -> int:
+    """Fill a book with the follows of the store; returns their version."""
+    version, follows = await put_follows_of_file(store, plan.settings)
+    for follow in book.replace_all(follows):
+        unknown = f"{follow.follower} copies {follow.leader}, but is no configured follower"
+        seams.observer.on_alert("unknown-follower", unknown)
+    return version
 
 
 def _store_context(plan: Plan, seams: Seams) -> StoreContext:

@@ -8,7 +8,7 @@ from attrs import define, evolve, field, frozen
 
 from trio_copy.model.follow_settings import FollowSettings
 from trio_copy.model.ids import Address, FollowerId
-from trio_copy.model.layers import NO_LAYER, Effective, Layer, assembled, merged
+from trio_copy.model.layers import NO_LAYER, Effective, Layer, assembled, in_force, merged
 from trio_copy.model.orders import Wallet
 
 EVERYBODY = FollowerId("*")
@@ -102,7 +102,7 @@ class TermsOfFollows:
         layers = self._layers(follow)
         settings = self._shared.get(layers)
         if settings is None:
-            values = {effective.path: effective.value for effective in self.explain(follow)}
+            values = in_force(layers, FollowSettings)
             settings = self._shared[layers] = self._with_shared_parts(assembled(values, FollowSettings))
         return Terms(follow.follower, settings)
 

@@ -49,11 +49,23 @@ def layer(values: Mapping[str, Any]) -> Layer:
 
 def merged(layers: Sequence[tuple[str, Layer]], of: type) -> tuple[Effective, ...]:
     """Work out every effective value of a settings class; `layers` are (level, layer), the farthest first."""
+    given = _given(layers)
+    return tuple(_effective(path, field, given.get(path, [])) for path, field in leaves(of).items())
+
+
+def in_force(layers: Sequence[Layer], of: type) -> Mapping[str, Any]:
+    """Return the effective values that some layer sets, by path; the rest has its default. `layers`: the farthest first."""
+    known = leaves(of)
+    given = _given([("", values) for values in layers])
+    return {path: _effective(path, known[path], given[path]).value for path in given if path in known}
+
+
+def _given(layers: Sequence[tuple[str, Layer]]) -> dict[str, list[tuple[str, Any]]]:
     given: dict[str, list[tuple[str, Any]]] = {}
     for level, values in layers:
         for path, value in values:
             given.setdefault(path, []).append((level, value))
-    return tuple(_effective(path, field, given.get(path, [])) for path, field in leaves(of).items())
+    return given
 
 
 @lru_cache(maxsize=8)

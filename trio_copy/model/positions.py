@@ -74,7 +74,8 @@ class LedgerEntry:
     @property
     def slippage_bps(self) -> int | None:
         """How much worse than the leader's price it was."""
-        return None if self.price is None else slippage_bps(self.side, self.reference, self.price)
+        price = self.price
+        return None if price is None else slippage_bps(self.side, self.reference, price)
 
 
 @value
@@ -110,7 +111,7 @@ class Position:
 
     @property
     def firm_shares(self) -> Shares:
-        return sum((lot.shares for lot in self.lots if lot.firm), NO_SHARES)
+        return Shares(sum([lot.shares.micro for lot in self.lots if lot.firm]))
 
     @property
     def opened_at(self) -> float:

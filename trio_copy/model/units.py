@@ -42,9 +42,10 @@ def divide(numerator: int, denominator: int, rounding: Rounding) -> int:
 
 def decimal_string(micro: int) -> str:
     """Write an integer of millionths as the shortest exact decimal: 480000 is "0.48"."""
-    sign = "-" if micro < 0 else ""
-    whole, part = divmod(abs(micro), MICRO)
-    return f"{sign}{whole}.{part:06d}".rstrip("0") if part else f"{sign}{whole}"
+    if micro < 0:
+        return f"-{decimal_string(-micro)}"
+    whole, part = divmod(micro, MICRO)
+    return f"{whole}.{part:06d}".rstrip("0") if part else str(whole)
 
 
 def parse_micro(value: str | int | Decimal) -> int:

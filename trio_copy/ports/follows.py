@@ -1,6 +1,6 @@
 """The contract of the part of a store that keeps who copies whom."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Protocol
 
 from attrs import frozen
@@ -19,8 +19,11 @@ class FollowChange:
 class Follows(Protocol):
     """The follow book's truth. Versions grow by one with each change."""
 
-    async def load(self) -> tuple[int, tuple[Follow, ...]]:
-        """Return the current version and every follow."""
+    async def load(self) -> tuple[int, Collection[Follow]]:
+        """Return the current version and every follow, each once.
+
+        A large book had better be a `FollowColumns`: a million follows take a fifth of a GB as objects of their own.
+        """
         ...
 
     async def put(self, follows: Sequence[Follow]) -> int:

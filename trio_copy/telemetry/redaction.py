@@ -36,7 +36,9 @@ _NAMED_KEY = re.compile(
     r"((?:private|secret|signing|wallet| |^)[_ -]?key(?:\s+is)?[:=]?\s*\"?)((?:0x)?[0-9a-f]{64})\b",
     re.IGNORECASE,
 )
-_PHRASE = re.compile(r"\b(?:[a-z]{3,8} ){11,23}[a-z]{3,8}\b")
+_PHRASE_LEAST = 11
+"""A seed phrase has at least so many spaces."""
+_PHRASE = re.compile(rf"\b(?:[a-z]{{3,8}} ){{{_PHRASE_LEAST},23}}[a-z]{{3,8}}\b")
 _BASIC = re.compile(r"\b(basic |bearer )(?!(?-i:[a-z]+)\b)([\w+/=.-]{8,})", re.IGNORECASE)
 _HINTS = (
     "://",
@@ -219,7 +221,10 @@ class Redactor:
 
 def _may_hold_shapes(text: str) -> bool:
     low = text.lower()
-    return any(hint in low for hint in _HINTS) or _PHRASE.search(text) is not None
+    if any(hint in low for hint in _HINTS):
+        return True
+    # Looked for only where there can be one: JSON has hardly any spaces, and lists are long.
+    return text.count(" ") >= _PHRASE_LEAST and _PHRASE.search(text) is not None
 
 
 def _redact_url(found: re.Match[str]) -> str:

@@ -22,6 +22,8 @@ def visible_lines(text: str) -> str:
 
 def escaped_json(text: str) -> str:
     """Escape in JSON what JSON itself does not: it says the same, and is safe on a terminal."""
+    if text.isprintable():
+        return text  # as above
     return _HIDDEN.sub(lambda found: _json_code(found[0]), text)
 
 
