@@ -49,10 +49,9 @@ class RedisFollows:
     async def _read(self) -> FollowColumns | None:
         """Read every follow; None when another server may have answered in between, to which a cursor means something else."""
         maker: ColumnsMaker[bytes, bytes] = ColumnsMaker(bytes.decode, _kind)
-        turns = -1
+        turns = self.client.turns
         cursor, flat = await self._page(b"0")
-        while turns in (-1, self.client.turns):
-            turns = self.client.turns
+        while turns == self.client.turns:
             if cursor == b"0":
                 _add(maker, flat)
                 return maker.columns

@@ -402,7 +402,7 @@ async def test_a_log_that_nobody_can_read_stops_its_block_for_a_while_only(
         assert all(endpoint.manners.range_blocks(2000) == 2000 for endpoint in feed.scanner.pool.endpoints)
     assert sorted(feed.logs()) == [number for number in range(2 if gap else 1, 94) if number != 20]
     (told,) = (detail for kind, detail in feed.troubles if kind == "log-lost")
-    assert told.startswith("block 20 is read without 1 logs")
+    assert told.startswith("block 20 is read without 1 log that")
 
 
 async def test_a_block_is_waited_for_longer_while_another_node_may_still_give_it(

@@ -2,7 +2,7 @@
 
 import shutil
 import subprocess
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from itertools import count
 from pathlib import Path
@@ -167,20 +167,23 @@ class TwoServers:
     """Answers a scan in two pieces; after the first one another server takes over, as a client would notice."""
 
     turns: int = 0
-    cursors: list[bytes | str] = field(factory=list)
+    cursors: list[bytes] = field(factory=list)
 
     async def call(
-        self, tag: str, command: str, key: str, cursor: bytes | str = "", *words: object, raw: bool = False
-    ) -> list[object]:
+        self, tag: str, command: str, key: str, cursor: bytes = b"", *words: object, raw: bool = False
+    ) -> object:
         await trio.lowlevel.checkpoint()
-        if command == "GET":
-            return []
+        if command in ("GET", "HLEN"):
+            return 2
         self.cursors.append(cursor)
         self.turns = int(len(self.cursors) > 1)
-        early = cursor in (b"0", "0")
-        if raw:
-            return [b"7" if early else b"0", [b"p\x00early" if early else b"p\x00late", b"body"]]
-        return ["7" if early else "0", [f"alice|{'early' if early else 'late'}", "1|file|{}"]]
+        early = cursor == b"0"
+        name = b"early" if early else b"late"
+        piece = [b"alice|" + name, b"1|file|{}"] if key == CommonKeys("p")("follows") else [b"p\x00" + name, b"body"]
+        return [b"7" if early else b"0", piece]
+
+    async def all(self, calls: Sequence[Callable[[], Awaitable[object]]]) -> list[object]:
+        return [await call() for call in calls]
 
 
 async def test_a_scan_begins_anew_on_another_server() -> None:
@@ -197,5 +200,5 @@ async def test_a_book_that_is_read_from_two_servers_is_whole() -> None:
     servers, keys = TwoServers(), CommonKeys("p")
     book = RedisFollows(client=servers, keys=keys, announcements=servers)  # type: ignore[arg-type]  # as above
     _, follows = await book.load()
-    assert servers.cursors == ["0", "7", "0", "7"]
+    assert servers.cursors == [b"0", b"7", b"0", b"7"]
     assert [one.leader for one in follows] == ["early", "late"]

@@ -177,7 +177,7 @@ class Execution:
             prepare=lambda key, intent: prepare(key, intent, wallet, market),
             day=shard.grants.day(task),
             at=self.wall(),
-            crowded=self.lanes.crowded,
+            crowded=queued.is_exit and self.lanes.crowded,
         )
         try:
             effect = shard.act(task.follower, offer)
