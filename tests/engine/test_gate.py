@@ -131,6 +131,13 @@ def bought(desk: Desk) -> list[str]:
     return sorted(one.task.follower for one in desk.recorder.finished if one.outcome.end is End.FILLED)
 
 
+async def begin_second_shard(desk: Desk) -> None:
+    """Let another shard be held beside the first."""
+    lease = await desk.store.control.acquire(shard_lease(1), "me", 600.0)
+    assert lease is not None
+    await desk.holder.begin(1, lease)
+
+
 # ------------------------------------------------------------------------------------------------------ met before
 
 
@@ -158,9 +165,7 @@ async def test_each_shard_meets_a_signal_for_itself(clock: Clock) -> None:
         await feed.mine(feed.buy())
         await trio.sleep(1)
         assert bought(desk) == ["alice"]
-        lease = await desk.store.control.acquire(shard_lease(1), "me", 600.0)
-        assert lease is not None
-        await desk.holder.begin(1, lease)
+        await begin_second_shard(desk)
         await feed.arm(0)
         await feed.read(1)
         await trio.sleep(1)
@@ -178,9 +183,7 @@ async def test_a_leaders_follows_are_parted_once_for_all_shards(clock: Clock) ->
 
     async with open_desk(alone=False) as desk, gate_at(desk) as feed:
         feed.gate.shard_of = shard_of
-        lease = await desk.store.control.acquire(shard_lease(1), "me", 600.0)
-        assert lease is not None
-        await desk.holder.begin(1, lease)
+        await begin_second_shard(desk)
         await feed.arm(0)
         await feed.mine(feed.buy())
         await trio.sleep(1)
@@ -192,9 +195,7 @@ async def test_a_signal_is_told_once_however_many_shards_meet_it(clock: Clock) -
     async with open_desk(alone=False) as desk, gate_at(desk) as feed:
         told = feed.gate.observer = Tally()
         feed.gate.shard_of = lambda follower: 0 if follower == "alice" else 1
-        lease = await desk.store.control.acquire(shard_lease(1), "me", 600.0)
-        assert lease is not None
-        await desk.holder.begin(1, lease)
+        await begin_second_shard(desk)
         await feed.arm(0)
         await feed.mine(feed.buy())
         await trio.sleep(1)
@@ -437,9 +438,7 @@ async def test_each_shard_suspends_its_own(clock: Clock) -> None:
     """Shards of one process share the lanes: what a reorg takes back is counted once, and goes on once."""
     async with open_desk(alone=False, workers=0) as desk, gate_at(desk) as feed:
         feed.gate.shard_of = lambda follower: 0 if follower == "alice" else 1
-        lease = await desk.store.control.acquire(shard_lease(1), "me", 600.0)
-        assert lease is not None
-        await desk.holder.begin(1, lease)
+        await begin_second_shard(desk)
         trade = feed.buy()
         await feed.arm(0)
         await feed.mine(trade)
