@@ -13,7 +13,7 @@ from trio_copy.accounts import Account
 from trio_copy.accounts import commands as c
 from trio_copy.accounts.documents import document_of
 from trio_copy.accounts.facts import fact_of
-from trio_copy.cli.garbage import relax_garbage_collection
+from trio_copy.cli.interpreter import tune_interpreter
 from trio_copy.model.catalog import Catalog
 from trio_copy.model.decisions import CopyTask, OrderIntent
 from trio_copy.model.fills import Side
@@ -33,7 +33,7 @@ GOAL_US = 25.0
 
 
 def main() -> None:
-    relax_garbage_collection()  # as the engine does
+    tune_interpreter()  # as the engine does
     print(f"one account: offer, place, answer, documents and facts as JSON; {COPIES} copies, best of {RUNS}")
     baseline = cpu_per_item(lambda: [sum(range(1_000)) for _ in range(COPIES)], COPIES)
     row("baseline: add up a thousand numbers", baseline)

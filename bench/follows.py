@@ -9,7 +9,7 @@ import time
 
 import trio
 
-from trio_copy.cli.garbage import relax_garbage_collection
+from trio_copy.cli.interpreter import tune_interpreter
 from trio_copy.clock import anchored_wall_clock
 from trio_copy.copying.follow_book import FollowBook
 from trio_copy.model.follows import EVERYBODY, Follower, Followers, TermsOfFollows
@@ -28,7 +28,7 @@ async def _load(name: str, place: str) -> None:
     plugin = discover().store(name)
     settings = plugin.settings(**{_PLACES[name]: place})
     everybody = Followers({EVERYBODY: Follower(follower=EVERYBODY, executor="dry-run")})
-    relax_garbage_collection()  # as every run does first
+    tune_interpreter()  # as every run does first
     async with plugin.open(StoreContext(settings=settings, wall=anchored_wall_clock())) as store:
         book, before = FollowBook(TermsOfFollows(followers=everybody)), _peak_mb()
         began, cpu = time.perf_counter(), time.process_time()

@@ -14,7 +14,7 @@ from attrs import define, field
 from bench.timing import RUNS, percentile, row
 from trio_copy.chain.decoders.order_filled import EXCHANGE_V2
 from trio_copy.chain.feed import Armed, FeedItem, Sealed, SeenLog
-from trio_copy.cli.garbage import relax_garbage_collection
+from trio_copy.cli.interpreter import tune_interpreter
 from trio_copy.cli.load import _plan
 from trio_copy.cli.stores import store_table
 from trio_copy.cli.synthetic import POLYGON, leader_buys
@@ -48,7 +48,7 @@ class _Ends(Tally):
 
 def main() -> None:
     print(f"gate to booking: {FOLLOWERS} followers a signal, dry-run without latency, best of {RUNS}")
-    relax_garbage_collection()
+    tune_interpreter()
     channel = min(trio.run(_channel, 20_000) for _ in range(RUNS)) * 1e6 / 20_000
     row("baseline: a memory channel, one item each", channel)
     with tempfile.TemporaryDirectory() as folder:

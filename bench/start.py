@@ -21,7 +21,7 @@ from trio_copy.accounts import OpenOrder
 from trio_copy.accounts.account import order_name, position_name
 from trio_copy.accounts.documents import plain_holding, plain_open_order
 from trio_copy.accounts.holdings import Holding
-from trio_copy.cli.garbage import relax_garbage_collection
+from trio_copy.cli.interpreter import tune_interpreter
 from trio_copy.cli.synthetic import synthetic_address
 from trio_copy.clock import anchored_wall_clock
 from trio_copy.engine.stored import stored_account
@@ -84,7 +84,7 @@ async def _stores(name: str, settings: dict[str, str]) -> None:
             await store.accounts.write(0, 1, number // 50 + 1, Changes(puts=puts))
         for number in range(0, FOLLOWS, 10_000):
             await store.follows.put([_follow(one) for one in range(number, min(FOLLOWS, number + 10_000))])
-    relax_garbage_collection()  # as every run does first
+    tune_interpreter()  # as every run does first
     began = time.perf_counter()
     async with plugin.open(context) as store:
         _row(name, "opened", began)

@@ -7,7 +7,7 @@ engine lets go of the interpreter.
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 from functools import cache
-from itertools import chain
+from itertools import chain, repeat
 
 from attrs import define, field
 
@@ -21,19 +21,23 @@ _FACT_COLUMNS = (
 )
 # As text where it is text, so that people can read it and `json_extract` takes it. The bytes stay what they are.
 _FACT = f"({'?, ' * 15}CAST(? AS TEXT))"
-_TELL = f"INSERT INTO fact_rows ({_FACT_COLUMNS}) VALUES {{rows}} ON CONFLICT (key) DO UPDATE SET " + ", ".join(
-    f"{column} = excluded.{column}" for column in _FACT_COLUMNS.split(", ")[1:]
+_TELL = f"INSERT INTO fact_rows ({_FACT_COLUMNS}) SELECT * FROM (VALUES {{rows}}) WHERE column1 NOT NULL" + (
+    " ON CONFLICT (key) DO UPDATE SET "
+    + ", ".join(f"{column} = excluded.{column}" for column in _FACT_COLUMNS.split(", ")[1:])
 )
+_DOCUMENT = "(?, ?, ?, CAST(? AS TEXT))"
 _PUT = (
-    "INSERT INTO documents (shard, follower, kind, name, body) VALUES {rows}"
+    "INSERT INTO documents (shard, follower, kind, name, body) SELECT {shard}, * FROM (VALUES {rows}) WHERE column1 NOT NULL"
     " ON CONFLICT (shard, kind, follower, name) DO UPDATE SET body = excluded.body"
 )
+_KEY = "(?, ?, ?)"
 _DELETE = (
-    "WITH gone (shard, follower, kind, name) AS (VALUES {rows}) DELETE FROM documents WHERE number IN"
-    " (SELECT d.number FROM gone g CROSS JOIN documents d USING (shard, kind, follower, name))"
+    "WITH gone (follower, kind, name) AS (VALUES {rows}) DELETE FROM documents WHERE number IN"
+    " (SELECT d.number FROM gone g CROSS JOIN documents d"
+    " ON d.shard = {shard} AND d.kind = g.kind AND d.follower = g.follower AND d.name = g.name)"
 )
-_SIZES = (200, 100, 30, 10, 3, 1)
-"""Rows of one statement: few sizes, so that each statement is prepared once."""
+_MOST_ROWS = 256
+"""Of one statement."""
 _ANSWER = "UPDATE requests SET answer = ?, answered_at = ? WHERE shard = ? AND name = ? AND answer IS NULL"
 _Row = tuple[object, ...]
 
@@ -47,9 +51,9 @@ class Statements:
 
     def carry_out(self, connection: sqlite3.Connection, shard: int, changes: Changes, now: float) -> None:
         """Make the changes of one write, inside a transaction."""
-        _run(connection, _DELETE, f"({shard:d}, ?, ?, ?)", changes.deletes)
-        _run(connection, _PUT, f"({shard:d}, ?, ?, ?, CAST(? AS TEXT))", changes.puts)
-        _run(connection, _TELL, _FACT, list(self._rows(connection, changes.facts)))
+        _run(connection, _DELETE, _KEY, shard, changes.deletes)
+        _run(connection, _PUT, _DOCUMENT, shard, changes.puts)
+        _run(connection, _TELL, _FACT, shard, list(self._rows(connection, changes.facts)))
         if changes.answers:
             answers = [(answer, now, shard, name) for name, answer in changes.answers.items()]
             connection.executemany(_ANSWER, answers)
@@ -78,18 +82,20 @@ class Statements:
             )
 
 
-def _run(connection: sqlite3.Connection, statement: str, row: str, rows: Sequence[Iterable[object]]) -> None:
-    start = 0
-    for size in _SIZES:
-        while len(rows) - start >= size:
-            values = tuple(chain.from_iterable(rows[start : start + size]))
-            connection.execute(_statement(statement, row, size), values)
-            start += size
+def _run(
+    connection: sqlite3.Connection, statement: str, row: str, shard: int, rows: Sequence[Iterable[object]]
+) -> None:
+    for start in range(0, len(rows), _MOST_ROWS):
+        some = rows[start : start + _MOST_ROWS]
+        # Filled up with rows that say nothing: so that few statements are ever prepared, and one is carried out.
+        size = 1 << (len(some) - 1).bit_length()
+        values = (*chain.from_iterable(some), *repeat(None, (size - len(some)) * row.count("?")))
+        connection.execute(_statement(statement, row, shard, size), values)
 
 
 @cache
-def _statement(statement: str, row: str, size: int) -> str:
-    return statement.format(rows=", ".join([row] * size))
+def _statement(statement: str, row: str, shard: int, size: int) -> str:
+    return statement.format(shard=f"{shard:d}", rows=", ".join([row] * size))
 
 
 def _number(connection: sqlite3.Connection, name: str) -> int:

@@ -160,7 +160,8 @@ async def test_the_owner_walks_over_nothing(tmp_path: Path, clock: trio.testing.
                 plan = [row[3] for row in connection.execute(f"EXPLAIN QUERY PLAN {statement}")]
                 # Kinds and what a write deletes are few, as are budgets and instances, and those of them that are over are forgotten.
                 few = ("budgets", "instances", "kinds", "k", "g")
-                steps = [step for step in plan if step.startswith("SCAN") and "CONSTANT ROW" not in step]
+                given = ("CONSTANT ROW", "SCAN (subquery-")  # the rows of a write
+                steps = [step for step in plan if step.startswith("SCAN") and not any(word in step for word in given)]
                 walks = [step for step in steps if step.split()[1] not in few]
                 assert not walks, (statement, walks)
     assert any("(shard=? AND kind=?)" in step for step in _plan(path, asked, IS_OPEN))

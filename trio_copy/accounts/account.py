@@ -125,6 +125,11 @@ class Account:
         """Tell whether an open order may still change what is held at a spot."""
         return any(open_order.spot == spot for open_order in self.orders.values())
 
+    @property
+    def oldest_recent(self) -> int:
+        """Return the block of the signal that is known for longest; there must be one."""
+        return next(iter(self.recent.values()))
+
     def forbids(self, side: Side) -> Reason | None:
         """Return why the follower's own mode forbids a side."""
         change = self.mode

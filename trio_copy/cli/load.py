@@ -12,7 +12,7 @@ from attrs import frozen
 from cyclopts import App, Parameter
 
 from trio_copy.cli.durations import Duration
-from trio_copy.cli.garbage import relax_garbage_collection
+from trio_copy.cli.interpreter import tune_interpreter
 from trio_copy.cli.numbers import expect_positive
 from trio_copy.cli.output import out, out_json
 from trio_copy.cli.progress import progress
@@ -224,7 +224,7 @@ def _run_real(plan: Plan, load: Load) -> dict[str, Any]:
         with progress("leader trades", load.events) as show:
             return {**await simulate(plan, load, open_devnet, wall, show), "wall": wall()}
 
-    relax_garbage_collection()
+    tune_interpreter()
     return trio.run(run)
 
 

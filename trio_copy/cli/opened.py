@@ -8,7 +8,7 @@ from typing import Annotated, TypeVar
 import trio
 from cyclopts import Parameter
 
-from trio_copy.cli.garbage import relax_garbage_collection
+from trio_copy.cli.interpreter import tune_interpreter
 from trio_copy.clock import anchored_wall_clock
 from trio_copy.engine.plan import Plan, load_plan
 from trio_copy.errors import ConfigError
@@ -54,7 +54,7 @@ def ask_store(plan: Plan, ask: Callable[[Store], Awaitable[_T]], *, make: bool =
         raise ConfigError(
             [f"store.{name}: lives and ends inside a run; this command needs a durable one, such as [store.sqlite]"]
         )
-    relax_garbage_collection()
+    tune_interpreter()
     return trio.run(_ask, plan, ask, make)
 
 

@@ -15,7 +15,7 @@ from rich.text import Text
 
 from trio_copy.accounts import OpenOrder
 from trio_copy.cli.durations import Duration
-from trio_copy.cli.garbage import relax_garbage_collection
+from trio_copy.cli.interpreter import tune_interpreter
 from trio_copy.cli.last_resort import LastResort
 from trio_copy.cli.numbers import expect_positive
 from trio_copy.cli.printer import Printer
@@ -92,7 +92,7 @@ def run_plan(
         raise ConfigError([f"{conf}: engine.mode is live: if real orders are meant, start it with: {armed}"])
     if live and plan.settings.engine.mode != "live":
         raise ConfigError([f'{conf}: engine.mode: expected "live" with --live, got "{plan.settings.engine.mode}"'])
-    relax_garbage_collection()
+    tune_interpreter()
     session = _Session(conf, plan, for_, json, verbose, record, from_head)
     try:
         code = trio.run(_run, session)

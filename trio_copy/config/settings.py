@@ -38,9 +38,9 @@ class EngineSettings:
         check=within(1, 10_000_000),
     )
     workers: int = setting(
-        200,
+        500,
         unit="tasks at once, per executor",
-        why="Bounds the orders in flight; 2,000 copies a second at 30 ms each keep 60 busy, and fills come in bursts.",
+        why="Bounds the orders in flight, the wait for the disk included: 2,000 copies a second at 30 ms keep 60 to 300 busy.",
         check=within(1, 10_000),
     )
     send_timeout_s: float = setting(

@@ -387,9 +387,11 @@ class Shard:
 
     def before_write(self, batch: Batch) -> None:
         """Add what rides along with every write: what the shard itself remembers, and how far it has come."""
+        settled = self.progress.known_up_to
         # Only now: what happened to an account several times since the last write is written once.
         for account in self._touched.values():
-            if len(account.recent) > _RECENT_MOST:
+            # Within a block there is nothing to forget, however many trades it holds.
+            if len(account.recent) > _RECENT_MOST and account.oldest_recent <= settled:
                 self._carry_out(account, self._tick())
             put_account(batch, account, self.marks)
         self.at_hand.note(self._touched)
