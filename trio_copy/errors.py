@@ -135,6 +135,10 @@ class UnresolvedOrders(ExecutorError):
     """
 
 
+class MarketsUnavailable(TrioCopyError):
+    """A market source does not answer, or not so that it can be read. Whatever does not need it goes on."""
+
+
 class StoreError(TrioCopyError):
     """The store."""
 

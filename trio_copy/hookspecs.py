@@ -10,7 +10,7 @@ import pluggy
 
 from trio_copy.model.decisions import CopyTask, Outcome, Skip
 from trio_copy.model.orders import ExecutionReport
-from trio_copy.ports import DecoderPlugin, ExecutorPlugin, StorePlugin
+from trio_copy.ports import DecoderPlugin, ExecutorPlugin, MarketsPlugin, StorePlugin
 
 PROJECT = "trio_copy"
 hookspec = pluggy.HookspecMarker(PROJECT)
@@ -30,6 +30,11 @@ def trio_copy_register_stores(register: Callable[[StorePlugin], None]) -> None:
 @hookspec
 def trio_copy_register_decoders(register: Callable[[DecoderPlugin], None]) -> None:
     """Call `register` once per decoder. Called while the program is wired."""
+
+
+@hookspec
+def trio_copy_register_markets(register: Callable[[MarketsPlugin], None]) -> None:
+    """Call `register` once per market source. Called while the program is wired; import heavy things inside `open`."""
 
 
 @hookspec

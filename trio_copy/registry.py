@@ -17,10 +17,10 @@ from attrs import define, field, frozen
 from trio_copy import hookspecs
 from trio_copy.errors import PluginError
 from trio_copy.hookspecs import PROJECT
-from trio_copy.ports import DecoderPlugin, ExecutorPlugin, StorePlugin
+from trio_copy.ports import DecoderPlugin, ExecutorPlugin, MarketsPlugin, StorePlugin
 
 OWN_DISTRIBUTION = "trio-copy"
-_P = TypeVar("_P", ExecutorPlugin, StorePlugin, DecoderPlugin)
+_P = TypeVar("_P", ExecutorPlugin, StorePlugin, DecoderPlugin, MarketsPlugin)
 
 
 @frozen(kw_only=True)
@@ -36,11 +36,12 @@ class Source:
 
 @define
 class Registry:
-    """The executors, stores and decoders that may be named, and the observers that listen."""
+    """The executors, stores, decoders and market sources that may be named, and the observers that listen."""
 
     executors: dict[str, tuple[ExecutorPlugin, Source]] = field(factory=dict)
     stores: dict[str, tuple[StorePlugin, Source]] = field(factory=dict)
     decoders: dict[str, tuple[DecoderPlugin, Source]] = field(factory=dict)
+    markets: dict[str, tuple[MarketsPlugin, Source]] = field(factory=dict)
     installed: tuple[Source, ...] = ()
     observers: pluggy.PluginManager = field(factory=lambda: pluggy.PluginManager(PROJECT))
     waiting: dict[str, tuple[EntryPoint, Source]] = field(factory=dict)
@@ -58,6 +59,10 @@ class Registry:
         """Return a decoder by name. Raises `PluginError` naming those that exist."""
         return self._named("decoder", self.decoders, name)
 
+    def market_source(self, name: str) -> MarketsPlugin:
+        """Return a market source by name. Raises `PluginError` naming those that exist."""
+        return self._named("market source", self.markets, name)
+
     def load_all(self) -> None:
         """Import what is still waiting, so that everything that may be named is listed. Raises `PluginError`."""
         self.load(*self.waiting)
@@ -69,9 +74,9 @@ class Registry:
                 entry, source = self.waiting.pop(name)
                 _register(self, source, _load(entry, source))
 
-    def distribution_of(self, plugin: ExecutorPlugin | StorePlugin) -> str:
+    def distribution_of(self, plugin: ExecutorPlugin | StorePlugin | MarketsPlugin) -> str:
         """Return name and version of the distribution that a plugin came with, for whoever has to mend it."""
-        for found, source in (*self.executors.values(), *self.stores.values()):
+        for found, source in (*self.executors.values(), *self.stores.values(), *self.markets.values()):
             if found is plugin:
                 return f"{source.distribution} {source.version}"
         return "of no distribution"
@@ -174,4 +179,5 @@ def _register(registry: Registry, source: Source, module: ModuleType) -> None:
 
     hook("trio_copy_register_executors", others)(register=lambda plugin: into("executor", registry.executors, plugin))
     hook("trio_copy_register_stores", others)(register=lambda plugin: into("store", registry.stores, plugin))
+    hook("trio_copy_register_markets", others)(register=lambda plugin: into("market source", registry.markets, plugin))
     hook("trio_copy_register_decoders", others)(register=lambda plugin: into("decoder", registry.decoders, plugin))

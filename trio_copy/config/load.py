@@ -18,7 +18,7 @@ from trio_copy.config.strict import shown, structure
 from trio_copy.errors import ConfigError
 from trio_copy.model.follow_settings import contradictions
 
-_PLUGIN_TABLES = ("executor", "store", "decoder")
+_PLUGIN_TABLES = ("executor", "store", "decoder", "markets")
 
 
 @attrs.frozen(kw_only=True)
@@ -30,6 +30,7 @@ class Draft:
     executor: tuple[PluginTable, ...]
     store: tuple[PluginTable, ...]
     decoder: tuple[PluginTable, ...]
+    markets: tuple[PluginTable, ...]
     allow: tuple[str, ...]
     """Distributions whose plugins may be loaded."""
     problems: tuple[str, ...]
@@ -48,9 +49,11 @@ def read_draft(path: Path, learn: Learn = forget) -> Draft:
     table = _read_toml(path)
     problems: list[str] = list(find_secrets(table, learn))
     names, astray = tuple(names_in(table, _PLUGIN_TABLES)), list(wrong_references(table))
-    executor, store, decoder = (_plugin_tables(kind, table.pop(kind, {}), problems) for kind in _PLUGIN_TABLES)
+    executor, store, decoder, markets = (_plugin_tables(kind, table.pop(kind, {}), problems) for kind in _PLUGIN_TABLES)
     if len(store) != 1:
         problems.append(f"store: expected exactly one table [store.NAME], got {len(store)}")
+    if len(markets) > 1:
+        problems.append(f"markets: expected at most one table [markets.NAME], got {len(markets)}")
     settings: Settings | None = None
     try:
         settings = _structure_settings(table)
@@ -60,7 +63,11 @@ def read_draft(path: Path, learn: Learn = forget) -> Draft:
     problems.extend(problem for problem in astray if problem.partition(": ")[0] not in told)
     if settings is not None:
         settings = attrs.evolve(
-            settings, executor=executor, store=store[0] if store else settings.store, decoder=decoder
+            settings,
+            executor=executor,
+            store=store[0] if store else settings.store,
+            decoder=decoder,
+            markets=markets,
         )
         problems.extend(_contradictions(settings))
         settings = _with_named_urls(settings, problems, learn)
@@ -69,6 +76,7 @@ def read_draft(path: Path, learn: Learn = forget) -> Draft:
         executor=executor,
         store=store,
         decoder=decoder,
+        markets=markets,
         allow=settings.plugins.allow if settings is not None else _allowed(table),
         problems=tuple(problems),
         names=names,

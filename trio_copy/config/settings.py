@@ -333,7 +333,7 @@ class FollowTable(LevelTable):
 
 @frozen(kw_only=True)
 class PluginTable:
-    """A table `[executor.NAME]`, `[store.NAME]` or `[decoder.NAME]`, before its plugin has checked it."""
+    """A table `[executor.NAME]`, `[store.NAME]`, `[decoder.NAME]` or `[markets.NAME]`, before its plugin has checked it."""
 
     name: str
     plugin: str
@@ -365,6 +365,7 @@ class Settings:
     executor: tuple[PluginTable, ...] = ()
     store: PluginTable
     decoder: tuple[PluginTable, ...] = ()
+    markets: tuple[PluginTable, ...] = ()
     defaults: DefaultsTable = group(DefaultsTable, why="What holds for every follow.")
     leader: tuple[LeaderTable, ...] = field(
         default=(), metadata={"unit": "list of tables", "why": "What holds for everybody who follows one leader."}

@@ -14,7 +14,7 @@ from trio_copy.model.catalog import TokenFacts
 from trio_copy.model.control import account_shard
 from trio_copy.model.follows import Follower, Followers
 from trio_copy.model.ids import FollowerId
-from trio_copy.ports import Decoder, DecoderContext, ExecutorPlugin, StorePlugin
+from trio_copy.ports import Decoder, DecoderContext, ExecutorPlugin, MarketsPlugin, StorePlugin
 from trio_copy.registry import Registry, discover
 from trio_copy.telemetry.redaction import Redactor
 
@@ -33,6 +33,13 @@ class PlannedStore:
 
 
 @frozen(kw_only=True)
+class PlannedMarkets:
+    name: str
+    plugin: MarketsPlugin
+    settings: Any
+
+
+@frozen(kw_only=True)
 class Plan:
     """All that a service needs to start; making one starts nothing."""
 
@@ -44,6 +51,8 @@ class Plan:
     store: PlannedStore
     decoders: Mapping[str, Decoder]
     """By the name in the configuration."""
+    markets: PlannedMarkets | None = None
+    """Where facts and prices of tokens come from; None where only a catalog's file tells."""
     redactor: Redactor = field(factory=Redactor)
     """Knows the secrets that were read, and takes them out of what is shown and kept."""
 
@@ -114,6 +123,7 @@ def make_plan(settings: Settings, registry: Registry, redactor: Redactor | None 
         executor=settings.executor,
         store=(settings.store,),
         decoder=settings.decoder,
+        markets=settings.markets,
         allow=settings.plugins.allow,
         problems=(),
     )
@@ -157,6 +167,11 @@ def _complete(draft: Draft, registry: Registry, redactor: Redactor, *, of_file: 
         for table in draft.decoder
         for plugin, checked in read_table("decoder", registry.decoder, table)
     ]
+    markets = [
+        PlannedMarkets(name=table.name, plugin=plugin, settings=checked)
+        for table in draft.markets
+        for plugin, checked in read_table("markets", registry.market_source, table)
+    ]
     settings = draft.settings
     if settings is None:
         return None, problems
@@ -174,6 +189,7 @@ def _complete(draft: Draft, registry: Registry, redactor: Redactor, *, of_file: 
         executors=executors,
         store=stores[0],
         decoders=made,
+        markets=markets[0] if markets else None,
         redactor=redactor,
     )
     return plan, problems

@@ -6,11 +6,19 @@ from trio_copy.model.units import MICRO, Price, Rounding, divide
 
 
 @frozen(kw_only=True)
-class Resolution:
+class Decided:
+    """What somebody says that a question's tokens pay."""
+
     condition_id: str
     """0x and 64 hex digits."""
     payouts: tuple[int, ...]
     """The numerators by slot; a token pays its numerator of their sum."""
+
+
+@frozen(kw_only=True)
+class Resolution(Decided):
+    """What the chain says."""
+
     block_number: int
 
     def payout(self, slot: int) -> Price:

@@ -1,4 +1,4 @@
-"""The contracts between the engine and what can be plugged into it, in words: executors, stores and decoders.
+"""The contracts between the engine and what can be plugged into it, in words: executors, stores, decoders and market sources.
 
 `trio_copy.testing.conformance` is their executable form: every backend passes the same suites.
 """
@@ -7,6 +7,7 @@ from trio_copy.model.settings import NoSettings
 from trio_copy.ports.decoder import Decoder, DecoderContext, DecoderPlugin, LogFilter, MakeDecoder
 from trio_copy.ports.executor import Executor, ExecutorContext, ExecutorPlugin, OpenExecutor, Quotes
 from trio_copy.ports.follows import FollowChange, Follows
+from trio_copy.ports.markets import Markets, MarketsContext, MarketsPlugin, OpenMarkets
 from trio_copy.ports.store import (
     FORGOTTEN_TOKEN,
     HEAD_KINDS,
@@ -54,8 +55,12 @@ __all__ = [
     "InThread",
     "LogFilter",
     "MakeDecoder",
+    "Markets",
+    "MarketsContext",
+    "MarketsPlugin",
     "NoSettings",
     "OpenExecutor",
+    "OpenMarkets",
     "OpenSocket",
     "OpenStore",
     "Quotes",

@@ -1,0 +1,59 @@
+"""What stands in a market's book at one moment."""
+
+from attrs import frozen
+
+from trio_copy.model.ids import TokenId
+from trio_copy.model.orders import Quote
+from trio_copy.model.units import Price, Shares
+
+
+@frozen
+class Level:
+    """What is offered at one price."""
+
+    price: Price
+    shares: Shares
+
+
+@frozen(kw_only=True)
+class Book:
+    """A token's book, whole."""
+
+    token_id: TokenId
+    bids: tuple[Level, ...]
+    """The best, which is the highest, first."""
+    asks: tuple[Level, ...]
+    """The best, which is the lowest, first."""
+    at: float
+    """When the venue says that it was so, in Unix seconds."""
+    tick: Price | None = None
+    """None where the venue does not tell."""
+    minimum: Shares | None = None
+
+    @property
+    def quote(self) -> Quote:
+        """Return its best prices."""
+        bid, ask = (side[0] if side else None for side in (self.bids, self.asks))
+        return Quote(
+            bid=None if bid is None else bid.price,
+            ask=None if ask is None else ask.price,
+            bid_shares=None if bid is None else bid.shares,
+            ask_shares=None if ask is None else ask.shares,
+        )
+
+
+@frozen(kw_only=True)
+class SeenPrice:
+    """The best prices of a token at one moment."""
+
+    token_id: TokenId
+    quote: Quote
+    at: float
+    """When the venue says that it was so, in Unix seconds."""
+
+
+@frozen
+class PricesLost:
+    """Nobody knows any more whether the prices that were told of these tokens still hold, until they are told anew."""
+
+    tokens: frozenset[TokenId]
