@@ -19,9 +19,9 @@ from trio_copy.cli.load import _plan
 from trio_copy.cli.stores import store_table
 from trio_copy.cli.synthetic import POLYGON, leader_buys
 from trio_copy.clock import anchored_wall_clock, cpu_seconds
+from trio_copy.engine.opening import open_service
 from trio_copy.engine.plan import Plan
 from trio_copy.engine.seams import Seams
-from trio_copy.engine.wiring import open_service
 from trio_copy.entropy import seeded_entropy
 from trio_copy.model.decisions import End
 from trio_copy.telemetry.observer import Finished

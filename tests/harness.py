@@ -14,13 +14,13 @@ from trio_copy.chain.decoders.order_filled import EXCHANGE_V2
 from trio_copy.clock import WallClock, wall_clock_from
 from trio_copy.config import ChainSettings, EndpointSettings, EngineSettings, PluginTable, Settings, ShardsSettings
 from trio_copy.config.settings import FollowerTable, FollowTable
+from trio_copy.engine.opening import open_service
 from trio_copy.engine.plan import Plan, make_plan
 from trio_copy.engine.seams import Seams
 from trio_copy.engine.service import Service
-from trio_copy.engine.wiring import open_service
 from trio_copy.entropy import seeded_entropy
 from trio_copy.errors import ConnectionLost
-from trio_copy.model.catalog import TokenFacts
+from trio_copy.model.catalog import Catalog
 from trio_copy.model.control import shard_lease
 from trio_copy.model.decisions import End, Skip
 from trio_copy.model.fills import Fill, Side
@@ -128,7 +128,7 @@ class World:
     dials: int = 0
     recorder: Recorder = field(factory=Recorder)
     quotes: Quotes | None = None
-    facts: tuple[TokenFacts, ...] = ()
+    catalog: Catalog = field(factory=Catalog)
     _nursery: trio.Nursery | None = None
     _txs: int = 0
 
@@ -156,7 +156,7 @@ class World:
             in_thread=in_place,
             observer=self.recorder,
             quotes=self.quotes,
-            facts=self.facts,
+            catalog=self.catalog,
         )
 
     def buy(

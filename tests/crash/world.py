@@ -23,9 +23,9 @@ from tests.crash.watched import WatchedExecutor, WatchedVenue
 from tests.harness import Recorder, World, make_test_plan
 from tests.plugins.stores import in_place
 from trio_copy.clock import wall_clock_from
+from trio_copy.engine.opening import open_service
 from trio_copy.engine.plan import Plan
 from trio_copy.engine.service import Service
-from trio_copy.engine.wiring import open_service
 from trio_copy.errors import TrioCopyError
 from trio_copy.model.follow_settings import Caps, Execution, Filters, Sizing
 from trio_copy.model.ids import FollowerId

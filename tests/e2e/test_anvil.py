@@ -13,9 +13,9 @@ from tests.harness import Recorder, make_test_plan, patient
 from trio_copy.chain.dial import dial_network
 from trio_copy.clock import anchored_wall_clock
 from trio_copy.config import EndpointSettings, PluginTable
+from trio_copy.engine.opening import open_service
 from trio_copy.engine.seams import Seams
 from trio_copy.engine.service import Service
-from trio_copy.engine.wiring import open_service
 from trio_copy.entropy import seeded_entropy
 from trio_copy.model.fills import Side
 

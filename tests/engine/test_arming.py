@@ -13,9 +13,9 @@ from tests.builders import hash_of
 from tests.harness import World, leave_checkpoint, make_test_plan, open_world, patient, running_engine
 from trio_copy.cli.run import why_not_armed
 from trio_copy.config import PluginTable
+from trio_copy.engine.opening import open_service
 from trio_copy.engine.plan import Plan
 from trio_copy.engine.service import Service
-from trio_copy.engine.wiring import open_service
 from trio_copy.errors import CheckpointAhead
 from trio_copy.model.decisions import Code
 from trio_copy.model.logs import Checkpoint

@@ -123,7 +123,7 @@ async def test_markets_that_are_over_leave_nothing(clock: Clock, monkeypatch: py
         decoders=[PluginTable(name=name, plugin=name, options={}) for name in ("order-filled", "resolutions")],
     )
     async with open_world() as world:
-        world.facts = tuple(
+        world.catalog.put(
             TokenFacts(token_id=TokenId(market), condition_id=condition(market)) for market in range(1, MARKETS + 1)
         )
         async with running_engine(world, plan) as service:

@@ -207,7 +207,7 @@ async def test_winners_are_redeemed_once_the_resolution_is_deep(clock: Clock) ->
     """Not at once, for it may be taken back; four blocks later, at its payout, and only once."""
     async with open_world() as world:
         world.quotes = Book({TokenId(1): "0.5", TokenId(2): "0.5"})
-        world.facts = tuple(
+        world.catalog.put(
             TokenFacts(token_id=TokenId(token), condition_id=CONDITION, slot=slot) for slot, token in enumerate((1, 2))
         )
         async with running_engine(world, plan_for()) as service:
@@ -230,7 +230,7 @@ async def test_a_resolution_that_a_reorg_took_back_redeems_nothing(clock: Clock)
     """The chain changed its mind before it was deep enough; the other outcome then counts."""
     async with open_world() as world:
         world.quotes = Book({TokenId(1): "0.5"})
-        world.facts = (TokenFacts(token_id=TokenId(1), condition_id=CONDITION, slot=0),)
+        world.catalog.put([TokenFacts(token_id=TokenId(1), condition_id=CONDITION, slot=0)])
         async with running_engine(world, plan_for()) as service:
             world.chain.mine(world.buy(token=1))
             await world.recorder.wait_copies(1)

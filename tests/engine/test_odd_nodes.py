@@ -15,9 +15,9 @@ from attrs import define, field
 
 from tests.builders import LEADER, OTHER_LEADER
 from tests.harness import World, make_test_plan, open_world, running_engine
+from trio_copy.engine.opening import open_service
 from trio_copy.engine.plan import Plan
 from trio_copy.engine.service import Service
-from trio_copy.engine.wiring import open_service
 from trio_copy.model.decisions import Code
 from trio_copy.model.follows import Follow
 from trio_copy.testing.devnet import DevNode, node, wire

@@ -9,7 +9,7 @@ from attrs import evolve
 from tests.builders import LEADER, NOW, OTHER_LEADER, hash_of
 from tests.harness import World, make_test_plan, open_world, patient, running_engine
 from trio_copy.engine.books import positions
-from trio_copy.engine.wiring import open_service
+from trio_copy.engine.opening import open_service
 from trio_copy.errors import RestartBudgetExhausted, WrongChain
 from trio_copy.model.control import ENGINE, Mode
 from trio_copy.model.decisions import Code, End

@@ -14,9 +14,9 @@ from tests.harness import Recorder, World, make_test_plan, open_world, patient, 
 from trio_copy.chain.scanner import GLANCE, SCAN
 from trio_copy.chain.shown import ShownBlocks
 from trio_copy.clock import AnchoredClock, WallClock
+from trio_copy.engine.opening import open_service
 from trio_copy.engine.plan import Plan
 from trio_copy.engine.service import Service
-from trio_copy.engine.wiring import open_service
 from trio_copy.model.control import Instance
 from trio_copy.model.decisions import Code, End
 from trio_copy.model.fills import Side

@@ -15,9 +15,9 @@ from tests.redis.stores import new_prefix
 from trio_copy.chain.dial import dial_network
 from trio_copy.clock import anchored_wall_clock
 from trio_copy.config import EndpointSettings, PluginTable, ShardsSettings
+from trio_copy.engine.opening import open_service
 from trio_copy.engine.seams import Seams
 from trio_copy.engine.service import Service
-from trio_copy.engine.wiring import open_service
 from trio_copy.entropy import seeded_entropy
 from trio_copy.model.control import account_shard
 from trio_copy.model.fills import Side

@@ -20,9 +20,9 @@ from tests.crash.watched import Lane
 from tests.harness import Recorder, World, make_test_plan, open_world, patient
 from tests.worlds.brittle import BrittleExecutor, BrittleStore, Process, SharedVenue
 from trio_copy.config import ShardsSettings
+from trio_copy.engine.opening import open_service
 from trio_copy.engine.plan import Plan, PlannedStore
 from trio_copy.engine.service import Service
-from trio_copy.engine.wiring import open_service
 from trio_copy.entropy import Entropy, seeded_entropy
 from trio_copy.errors import TrioCopyError
 from trio_copy.model.control import account_shard

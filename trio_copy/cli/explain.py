@@ -1,7 +1,7 @@
 """`trio-copy explain follow | trade`"""
 
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
 import msgspec
@@ -10,9 +10,9 @@ from cyclopts import App, Parameter
 from trio_copy.accounts import OrderState
 from trio_copy.accounts.telling import OrderEnd
 from trio_copy.cli.follow import find_follow
+from trio_copy.cli.labels import labels_of
 from trio_copy.cli.opened import Conf, ask_store, find_plan
 from trio_copy.cli.output import out, out_json
-from trio_copy.cli.positions import labels_of
 from trio_copy.cli.queries import utc
 from trio_copy.cli.redact import Redact
 from trio_copy.cli.suggest import suggested
@@ -22,6 +22,7 @@ from trio_copy.errors import ConfigError
 from trio_copy.model.counts import counted
 from trio_copy.model.decisions import CopyTask
 from trio_copy.model.fills import Side
+from trio_copy.model.ids import TokenId
 from trio_copy.model.layers import DEFAULT, Effective, Layer
 from trio_copy.model.orders import Status
 from trio_copy.model.positions import EntryKind
@@ -86,12 +87,11 @@ def trade(
     if len(name) < _NAME_LEAST:
         raise ConfigError([f'expected at least {_NAME_LEAST} letters of an id, got "{name}"'])
     plan = find_plan(conf, redactor)
-    labels = labels_of(plan)
 
-    async def ask(store: Store) -> Sequence[Story]:
-        return await stories(store.history, name)
+    async def ask(store: Store) -> tuple[Sequence[Story], Mapping[TokenId, str]]:
+        return await stories(store.history, name), await labels_of(store, plan)
 
-    told = ask_store(plan, ask)
+    told, labels = ask_store(plan, ask)
     if not told:
         raise ConfigError(
             [

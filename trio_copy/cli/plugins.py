@@ -39,7 +39,7 @@ def plugins(
     redactor: Redact,
     json: Json = False,
 ) -> int:
-    """List the installed executors, stores and decoders.
+    """List the installed executors, stores, decoders and market sources.
 
     A plugin is available when it is installed, loaded when it is ours or plugins.allow names its distribution, and
     active when a table of the configuration uses it.
@@ -57,10 +57,12 @@ def _rows(registry: Registry, plan: Plan | None) -> list[_Row]:
         settings = plan.settings
         active = {("executor", table.plugin) for table in settings.executor}
         active |= {("store", settings.store.plugin)} | {("decoder", table.plugin) for table in settings.decoder}
+        active |= {("markets", table.plugin) for table in settings.markets}
     kinds: tuple[tuple[str, Mapping[str, tuple[object, Source]]], ...] = (
         ("executor", registry.executors),
         ("store", registry.stores),
         ("decoder", registry.decoders),
+        ("markets", registry.markets),
     )
     rows = [
         _Row(

@@ -5,12 +5,12 @@ from types import MappingProxyType
 
 from attrs import frozen
 
+from trio_copy.cli.labels import labels_of
 from trio_copy.cli.opened import Conf, ask_store, find_plan
 from trio_copy.cli.queries import FollowerOption, LeaderOption, TokenOption, read_query, utc, utc_short
 from trio_copy.cli.redact import Redact
 from trio_copy.cli.tables import Column, Csv, Json, dollars, short, show, signed_dollars, text_or_none
 from trio_copy.engine.books import earned_positions, held
-from trio_copy.engine.plan import Plan, read_facts
 from trio_copy.model.facts import FactQuery
 from trio_copy.model.ids import TokenId
 from trio_copy.model.positions import Mark, Position, PositionKey
@@ -84,9 +84,9 @@ def positions(
     """
     query = read_query(follower, leader, token, None, None, 1)
     plan = find_plan(conf, redactor)
-    labels = labels_of(plan)
 
     async def ask(store: Store) -> Iterable[HeldPosition]:
+        labels = await labels_of(store, plan)
         found = await held_positions(store, query, labels)
         if not all_:
             return found  # each is made when it is its turn, and gone when it is written
@@ -105,13 +105,3 @@ async def held_positions(
     """Return the positions that a query is about, with their marks, sorted by their keys."""
     found = await held(store.history, query)
     return (HeldPosition(key, position, mark, labels.get(key[2])) for key, position, mark in found)
-
-
-def labels_of(plan: Plan) -> dict[TokenId, str]:
-    """Return what people call the tokens of the catalog."""
-    facts = read_facts(plan)
-    if plan.settings.devnet is not None:
-        from trio_copy.testing.devnet.market import seeded_market  # not above: a real chain needs no devnet
-
-        facts += seeded_market((), plan.settings.devnet.seed, 0, 0).facts
-    return {fact.token_id: f"{fact.question} {fact.outcome}".strip() for fact in facts}

@@ -19,11 +19,11 @@ from trio_copy.cli.redact import Redact
 from trio_copy.cli.tables import Json, show
 from trio_copy.clock import utc_date, wall_clock_from
 from trio_copy.config import PluginTable
+from trio_copy.engine.opening import open_service
 from trio_copy.engine.plan import Plan, make_plan
 from trio_copy.engine.recorded_runs import was_cut_off
 from trio_copy.engine.recording import RecordedQuotes, SeenQuote, read_recording
 from trio_copy.engine.seams import Seams
-from trio_copy.engine.wiring import open_service
 from trio_copy.entropy import seeded_entropy
 from trio_copy.errors import ConfigError, ConnectionLost
 from trio_copy.model.follows import Follow
@@ -93,7 +93,7 @@ def replay(
     if first is None:
         raise ConfigError([f"{file}: the recording holds nothing"])
     memory = PluginTable(name="memory", plugin="memory", options={})
-    on_paper = make_plan(evolve(plan.settings, store=memory), plan.registry, redactor)
+    on_paper = make_plan(evolve(plan.settings, store=memory, markets=()), plan.registry, redactor)
     session = _Replay(on_paper, file, _follows_of_store(plan), first.at)
     with progress("replaying", _count(file)) as tell:
         if speed is None:

@@ -23,12 +23,12 @@ from trio_copy.cli.redact import Redact
 from trio_copy.cli.suggest import suggested
 from trio_copy.cli.world import World, open_world
 from trio_copy.clock import WallClock, anchored_wall_clock
+from trio_copy.engine.opening import open_service
 from trio_copy.engine.plan import Plan, load_plan
 from trio_copy.engine.reconciler import told_open
 from trio_copy.engine.recording import Recorder, RecordingQuotes
 from trio_copy.engine.seams import Seams
 from trio_copy.engine.service import Service
-from trio_copy.engine.wiring import open_service
 from trio_copy.entropy import Entropy, system_entropy
 from trio_copy.errors import ChainError, ConfigError, InvariantBroken, TrioCopyError, UnresolvedOrders, leaves_of
 from trio_copy.model.counts import counted
@@ -149,7 +149,7 @@ async def _run(session: _Session) -> int:
                     entropy=entropy,
                     observer=observer,
                     quotes=world.quotes,
-                    facts=world.facts,
+                    catalog=world.catalog,
                     instance=instance,
                     from_head=session.from_head,
                 )
@@ -202,8 +202,7 @@ async def _record(session: _Session, path: Path, seams: Seams, nursery: trio.Nur
         lambda detail: seams.observer.on_alert("recording-ended", detail),
     )
     seams.on_item = recorder.note
-    if seams.quotes is not None:
-        seams.quotes = RecordingQuotes(seams.quotes, recorder)
+    seams.watch_quotes = lambda quotes: RecordingQuotes(quotes, recorder)
     await nursery.start(recorder.run)
     seams.observer.on_step("recording", f"to {path}")
 

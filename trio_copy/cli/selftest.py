@@ -17,10 +17,10 @@ from trio_copy.cli.redact import Redact
 from trio_copy.cli.synthetic import leader_buys, synthetic_plan
 from trio_copy.clock import anchored_wall_clock
 from trio_copy.config import EndpointSettings, EngineSettings, PluginTable, structure_plugin_table
+from trio_copy.engine.opening import open_service
 from trio_copy.engine.plan import Plan, PlannedExecutor, PlannedStore, load_plan
 from trio_copy.engine.seams import Seams
 from trio_copy.engine.service import Service
-from trio_copy.engine.wiring import open_service
 from trio_copy.entropy import system_entropy
 from trio_copy.model.counts import counted
 from trio_copy.model.decisions import Skip
@@ -79,11 +79,11 @@ def _harmless(plan: Plan) -> Plan:
         for planned in plan.executors
     )
     if not plan.store.plugin.durable:
-        return evolve(plan, executors=executors)
+        return evolve(plan, executors=executors, markets=None)
     memory = plan.registry.store("memory")
     store = PlannedStore(plugin=memory, settings=memory.settings())
     in_memory = evolve(plan.settings, store=PluginTable(name="memory", plugin="memory", options={}))
-    return evolve(plan, settings=in_memory, executors=executors, store=store)
+    return evolve(plan, settings=in_memory, executors=executors, store=store, markets=None)
 
 
 @define(eq=False)

@@ -12,9 +12,9 @@ from trio_copy.chain.dial import Dial
 from trio_copy.cli.synthetic import POLYGON, leader_buys
 from trio_copy.clock import WallClock, cpu_seconds
 from trio_copy.config import EndpointSettings
+from trio_copy.engine.opening import open_service
 from trio_copy.engine.plan import Plan
 from trio_copy.engine.seams import Seams
-from trio_copy.engine.wiring import open_service
 from trio_copy.entropy import seeded_entropy
 from trio_copy.model.ids import Address, TaskId
 from trio_copy.model.signals import Signal

@@ -2,8 +2,8 @@
 
 from attrs import frozen
 
+from trio_copy.cli.labels import labels_of
 from trio_copy.cli.opened import Conf, ask_store, find_plan
-from trio_copy.cli.positions import labels_of
 from trio_copy.cli.queries import (
     FollowerOption,
     LeaderOption,
@@ -70,11 +70,11 @@ def trades(
     """
     query = read_query(follower, leader, token, since, until, limit)
     plan = find_plan(conf, redactor)
-    labels = labels_of(plan)
 
     with showing(COLUMNS, json=json, csv_=csv, empty="nothing was traded") as tell:
 
         async def ask(store: Store) -> None:
+            labels = await labels_of(store, plan)
             await tell_trades(store.history, query, lambda trade: tell(_Row(trade, labels.get(trade.entry.token_id))))
 
         ask_store(plan, ask)

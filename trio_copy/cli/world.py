@@ -9,8 +9,8 @@ from attrs import frozen
 from trio_copy.chain.dial import Dial, dial_network
 from trio_copy.clock import WallClock
 from trio_copy.config import DevnetSettings, EndpointSettings
-from trio_copy.engine.plan import Plan, read_facts
-from trio_copy.model.catalog import TokenFacts
+from trio_copy.engine.plan import Plan
+from trio_copy.model.catalog import Catalog, Labels
 from trio_copy.model.ids import Address, TokenId
 from trio_copy.ports import Quotes
 from trio_copy.testing.devnet import Devnet, NodeFaults, ScriptedMarket, open_devnet
@@ -25,8 +25,12 @@ class World:
     endpoints: Sequence[EndpointSettings]
     dial: Dial
     quotes: Quotes | None
-    labels: Mapping[TokenId, str]
-    facts: Sequence[TokenFacts] = ()
+    catalog: Catalog
+    """What is known about tokens; more as time goes on."""
+
+    @property
+    def labels(self) -> Mapping[TokenId, str]:
+        return Labels(self.catalog)
 
 
 @asynccontextmanager
@@ -34,12 +38,13 @@ async def open_world(plan: Plan, wall: WallClock) -> AsyncGenerator[World, None]
     """Open what the plan's configuration asks for; a devnet plays its script while the block runs."""
     settings = plan.settings
     if settings.devnet is None:
-        labels = {fact.token_id: f"{fact.question} {fact.outcome}".strip() for fact in read_facts(plan)}
-        yield World(endpoints=settings.endpoint, dial=dial_network, quotes=None, labels=labels)
+        yield World(endpoints=settings.endpoint, dial=dial_network, quotes=None, catalog=Catalog())
         return
     async with open_scripted_devnet(plan, wall, settings.devnet) as (devnet, market):
         endpoint = EndpointSettings(name="devnet", url=devnet.url)
-        yield World(endpoints=(endpoint,), dial=devnet.dial, quotes=market, labels=market.labels, facts=market.facts)
+        catalog = Catalog()
+        catalog.put(market.facts)
+        yield World(endpoints=(endpoint,), dial=devnet.dial, quotes=market, catalog=catalog)
 
 
 @asynccontextmanager

@@ -23,7 +23,7 @@ from trio_copy.model.catalog import Catalog
 from trio_copy.model.control import Mode
 from trio_copy.model.decisions import Reason
 from trio_copy.model.follows import Terms
-from trio_copy.model.ids import Address, FollowerId, SignalId
+from trio_copy.model.ids import Address, FollowerId, SignalId, TokenId
 from trio_copy.model.logs import BlockRef, RawLog
 from trio_copy.model.resolutions import Resolution
 from trio_copy.model.signals import Signal
@@ -35,6 +35,10 @@ _Told = dict[tuple[SignalId, str], tuple[Signal, int]]
 _Follows = Mapping[int, Sequence[Terms]]
 """Of one leader, by shard."""
 _UNSURE_MOST = 1000
+
+
+def ignore(token_id: TokenId) -> None:
+    """Hear of a traded token where nobody wants to know."""
 
 
 @define(eq=False, kw_only=True)
@@ -55,6 +59,8 @@ class Gate:
     on_removed: Callable[[RawLog, str], bool] = lambda log, source: True
     """Told of each log that a subscription took back, and whose, so that the scanner can look whether it is gone; False
     when the source is not to be believed."""
+    on_traded: Callable[[TokenId], None] = ignore
+    """Told of each token that a leader trades whom somebody here follows, before anything is decided about it."""
     on_item: Callable[[FeedItem], None] = lambda item: None
     """Hears everything before it is worked on, for recordings."""
     at: Callable[[str], None] = nowhere
@@ -170,6 +176,8 @@ class Gate:
         whole = len(self._unsure) >= _UNSURE_MOST or self.reader.is_whole(fact, scanned=scanned)
         self.recent.add(fact, whole=whole)
         copies, follows = True, self._follows(fact.leader)
+        if follows:
+            self.on_traded(fact.token_id)
         with self._telling() as told:
             for shard in tuple(self.shards.values()):
                 if not shard.armed:

@@ -11,6 +11,7 @@ from trio_copy.clock import WallClock
 from trio_copy.engine.at_hand import AtHand
 from trio_copy.engine.forgetting import Forgetting
 from trio_copy.engine.grants import Grants
+from trio_copy.engine.known_tokens import KnownTokens
 from trio_copy.engine.lanes import LaneKey, Lanes
 from trio_copy.engine.marks import Marks
 from trio_copy.engine.met import Met
@@ -102,6 +103,7 @@ class Holder:
                 at=self.at,
             ),
             resolved=Resolved(),
+            tokens=KnownTokens(self.catalog),
             marks=marks,
             at_hand=AtHand(shard=number, store=self.store.accounts, writer=writer, catalog=self.catalog, marks=marks),
             lane_of=self.lane_of,

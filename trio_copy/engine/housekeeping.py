@@ -13,6 +13,7 @@ from trio_copy.engine.holder import Holder
 from trio_copy.engine.intake import Intake
 from trio_copy.engine.keeper import Keeper
 from trio_copy.engine.lanes import Lanes
+from trio_copy.engine.market_watch import MarketWatch
 from trio_copy.engine.modes import ModeBoard
 from trio_copy.engine.plan import Plan
 from trio_copy.engine.reconciler import Reconciler
@@ -41,6 +42,7 @@ class Housekeeping:
     intake: Intake
     reconciler: Reconciler
     exit_rules: ExitRules
+    market_watch: MarketWatch | None
 
     async def load_positions(self) -> None:
         """Have every account at hand that holds something: its exit rules are looked at from now on."""
@@ -115,6 +117,11 @@ class Housekeeping:
         while True:
             await trio.sleep(self.plan.settings.engine.exits_every_s)
             await self.exit_rules.look()
+
+    async def watch_markets(self) -> None:
+        """Ask the market source, where there is one."""
+        if self.market_watch is not None:
+            await self.market_watch.run()
 
     async def refresh_mode(self) -> None:
         while True:

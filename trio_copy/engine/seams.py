@@ -1,6 +1,6 @@
 """Everything a service takes from the world."""
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 
 import trio
 from attrs import define, field
@@ -10,8 +10,9 @@ from trio_copy.chain.feed import FeedItem
 from trio_copy.clock import AnchoredClock, WallClock
 from trio_copy.engine.calls import Calls
 from trio_copy.entropy import Entropy
-from trio_copy.model.catalog import TokenFacts
-from trio_copy.ports import InThread, Quotes, nowhere, to_thread_run_sync
+from trio_copy.model.catalog import Catalog
+from trio_copy.ports import InThread, OpenSocket, Quotes, nowhere, to_thread_run_sync
+from trio_copy.sockets import open_socket
 from trio_copy.telemetry.observer import Observer
 
 
@@ -26,12 +27,16 @@ class Seams:
     entropy: Entropy
     observer: Observer
     quotes: Quotes | None = None
+    watch_quotes: Callable[[Quotes], Quotes] = lambda quotes: quotes
+    """Is handed the quotes that executors ask for, whoever tells them: for recordings."""
     play: Callable[[trio.MemorySendChannel[FeedItem]], Awaitable[None]] | None = None
     """Feeds the pipeline in place of nodes, until it returns: for replays."""
     on_item: Callable[[FeedItem], None] = lambda item: None
     """Hears everything that reaches the pipeline, for recordings."""
-    facts: Sequence[TokenFacts] = ()
-    """What is known about tokens besides the catalog's file."""
+    catalog: Catalog = field(factory=Catalog)
+    """What is known about tokens: those who show names read along."""
+    open_socket: OpenSocket = open_socket
+    """For market sources."""
     in_thread: InThread = to_thread_run_sync
     at: Callable[[str], None] = nowhere
     """Called at each point where a crash would matter."""

@@ -151,6 +151,7 @@ class Service:
                 self.housekeeping.refresh_follows,
                 self.housekeeping.refresh_mode,
                 self.housekeeping.look_at_exit_rules,
+                self.housekeeping.watch_markets,
             ):
                 housekeeping.start_soon(task)
             if self.keeper is not None:
@@ -278,7 +279,18 @@ class Service:
         _, follows = await put_follows_of_file(self.store, settings)
         self.book.replace_all(follows)
         self.intake.narrow()
-        parts = ("engine", "chain", "endpoint", "plugins", "devnet", "shards", "executor", "store", "decoder")
+        parts = (
+            "engine",
+            "chain",
+            "endpoint",
+            "plugins",
+            "devnet",
+            "shards",
+            "executor",
+            "store",
+            "decoder",
+            "markets",
+        )
         return [part for part in parts if getattr(old, part) != getattr(settings, part)]
 
     async def _run_stages(  # noqa: ASYNC128  the intake calls started()

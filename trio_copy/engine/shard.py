@@ -19,6 +19,8 @@ from trio_copy.accounts.telling import SkipTold, Told
 from trio_copy.clock import WallClock
 from trio_copy.engine.at_hand import AtHand
 from trio_copy.engine.grants import Grants
+from trio_copy.engine.known_tokens import KIND as TOKEN
+from trio_copy.engine.known_tokens import KnownTokens
 from trio_copy.engine.lanes import LaneKey, Lanes, Queued
 from trio_copy.engine.marks import Marks
 from trio_copy.engine.met import Met
@@ -72,6 +74,7 @@ class Shard:
     progress: Progress
     grants: Grants
     resolved: Resolved
+    tokens: KnownTokens
     marks: Marks
     lane_of: Callable[[CopyTask], LaneKey]
     """What must not run beside a task, by its executor."""
@@ -406,6 +409,8 @@ class Shard:
             self.put_own("spent", name, body)
         for name, body in self.resolved.take_changes():
             self.put_own("resolution", name, body)
+        for name, body in self.tokens.take_changes():
+            self.put_own(TOKEN, name, body)
         for follower, name, body in self.marks.take_changes():
             put(batch, follower, "mark", name, body)
 

@@ -5,6 +5,7 @@ from trio_copy.accounts import Account
 from trio_copy.accounts import commands as c
 from trio_copy.accounts.documents import documents_of
 from trio_copy.accounts.plain import Plain
+from trio_copy.engine.known_tokens import KIND as TOKEN
 from trio_copy.engine.shard import RUNNING, Shard
 from trio_copy.model.fills import Side
 from trio_copy.ports import NOBODY, Document, Heads
@@ -21,7 +22,7 @@ async def take_over(shard: Shard, heads: Heads) -> None:
         for document in heads.documents
         if document.follower == NOBODY
     }
-    for part in (shard.met, shard.grants, shard.resolved):
+    for part in (shard.met, shard.grants, shard.resolved, shard.tokens):
         part.load(bodies)
     shard.unclean, shard.taken_at = RUNNING in bodies, shard.wall()
     shard.swept_at = shard.taken_at
@@ -86,6 +87,7 @@ def everything(shard: Shard) -> list[Document]:
         *shard.met.documents(),
         *(("spent", name, body) for name, body in shard.grants.documents()),
         *(("resolution", name, body) for name, body in shard.resolved.documents()),
+        *((TOKEN, name, body) for name, body in shard.tokens.documents()),
     ]
     documents = [Document(NOBODY, kind, name, write_plain(body)) for kind, name, body in own]
     documents.extend(

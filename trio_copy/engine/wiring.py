@@ -1,10 +1,10 @@
-"""Puts a service together from a plan and the seams to the world; nothing runs yet."""
+"""Puts a service together from a plan, the seams to the world and what is open; nothing runs yet."""
 
 from collections import Counter
-from collections.abc import AsyncGenerator, Mapping, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import Mapping, Sequence
 
 import trio
+from attrs import frozen
 
 from trio_copy.chain.clock_watch import ClockWatch
 from trio_copy.chain.endpoints import Endpoint, EndpointPool
@@ -18,115 +18,56 @@ from trio_copy.engine.calls import Whose
 from trio_copy.engine.contract import Contract
 from trio_copy.engine.execution import Execution
 from trio_copy.engine.exit_rules import ExitRules
-from trio_copy.engine.gate import Gate, alone
+from trio_copy.engine.gate import Gate, alone, ignore
 from trio_copy.engine.holder import Holder
 from trio_copy.engine.housekeeping import Housekeeping
 from trio_copy.engine.intake import Intake
 from trio_copy.engine.keeper import Keeper
 from trio_copy.engine.lanes import LaneKey, Lanes
+from trio_copy.engine.market_watch import MarketWatch
 from trio_copy.engine.modes import ModeBoard
-from trio_copy.engine.plan import Plan, read_facts
+from trio_copy.engine.plan import Plan
+from trio_copy.engine.prices import Prices
 from trio_copy.engine.read_leaders import ReadLeaders
 from trio_copy.engine.reader import LogReader
 from trio_copy.engine.recent import Recent
 from trio_copy.engine.reconciler import Reconciler
 from trio_copy.engine.seams import Seams
-from trio_copy.engine.service import Service, put_follows_of_file
+from trio_copy.engine.service import Service
 from trio_copy.engine.sole_owner import SoleOwner
-from trio_copy.model.catalog import Catalog
 from trio_copy.model.control import LEASE_BEATS, Modes
-from trio_copy.model.counts import counted
 from trio_copy.model.decisions import CopyTask
 from trio_copy.model.follows import Follower
-from trio_copy.ports import ExecutorContext, Store, StoreContext
+from trio_copy.ports import (
+    ExecutorPlugin,
+    Markets,
+    MarketsPlugin,
+    Store,
+    StorePlugin,
+)
 
 _LEASE_S = 30.0
 """How long the lease of the only shard outlives a process that does not renew it."""
 
 
-@asynccontextmanager
-async def open_service(
-    plan: Plan, seams: Seams, endpoints: Sequence[EndpointSettings]
-) -> AsyncGenerator[Service, None]:
-    """Open the store and the executors, load the follows, and wire everything; `Service.run` then starts it.
+@frozen(kw_only=True)
+class Opened:
+    """What is open before a service is put together."""
 
-    `endpoints` are given apart from the plan because a devnet's address is known only once it listens.
-    """
-    settings = plan.settings
-    step = seams.observer.on_step
-    catalog = Catalog()
-    catalog.put(seams.facts)
-    catalog.put(read_facts(plan))
-    if len(catalog):
-        step("catalog", f"{counted(len(catalog), 'token')} known")
-    async with AsyncExitStack() as stack:
-        of_store = plan.registry.distribution_of(plan.store.plugin)
-        whose = Whose(kind="store", name=settings.store.name, distribution=of_store)
-        opening = plan.store.plugin.open(_store_context(plan, seams))
-        store = await stack.enter_async_context(seams.calls.opening(whose, opening))
-        step("store", f"{settings.store.name} open")
-        executors = {}
-        for planned in plan.executors:
-            context = ExecutorContext(
-                name=planned.name,
-                settings=planned.settings,
-                wall=seams.wall,
-                quotes=seams.quotes,
-                throwaway=seams.throwaway,
-            )
-            whose = Whose(
-                kind="executor", name=planned.name, distribution=plan.registry.distribution_of(planned.plugin)
-            )
-            executors[planned.name] = Contract(
-                inner=await stack.enter_async_context(seams.calls.opening(whose, planned.plugin.open(context))),
-                whose=whose,
-                settings=settings.engine,
-                redactor=plan.redactor,
-                calls=seams.calls,
-                on_alert=seams.observer.on_alert,
-            )
-        book = FollowBook(settings.terms())
-        known = len(book.terms.followers)
-        step("accounts", f"{counted(known, 'account')} ready on {', '.join(sorted(executors)) or 'no executor'}")
-        version = await _fill_book(book, store, plan, seams)
-        step("follows", f"{counted(len(book), 'follow')} of {counted(len(book.leaders), 'leader')} loaded")
-        modes = await store.control.modes()
-        yield _wire(plan, seams, endpoints, store, executors, book, version, catalog, modes)
+    store: Store
+    executors: Mapping[str, Contract]
+    """By name."""
+    markets: Markets | None
+    prices: Prices
+    """What the market source tells; empty where there is none."""
+    book: FollowBook
+    follows_version: int
+    modes: Modes
 
 
-async def _fill_book(book: FollowBook, store: Store, plan: Plan, seams: Seams) -> int:
-    """Fill a book with the follows of the store; returns their version."""
-    version, follows = await put_follows_of_file(store, plan.settings)
-    for follow in book.replace_all(follows):
-        unknown = f"{follow.follower} copies {follow.leader}, but is no configured follower"
-        seams.observer.on_alert("unknown-follower", unknown)
-    return version
-
-
-def _store_context(plan: Plan, seams: Seams) -> StoreContext:
-    return StoreContext(
-        settings=plan.store.settings,
-        wall=seams.wall,
-        in_thread=seams.in_thread,
-        at=seams.at,
-        on_trouble=seams.observer.on_alert,
-        shards=1 if plan.shards is None else plan.shards.count,
-        live=plan.settings.engine.mode == "live",
-        throwaway=seams.throwaway,
-    )
-
-
-def _wire(
-    plan: Plan,
-    seams: Seams,
-    endpoints: Sequence[EndpointSettings],
-    store: Store,
-    executors: Mapping[str, Contract],
-    book: FollowBook,
-    version: int,
-    catalog: Catalog,
-    modes: Modes,
-) -> Service:
+def wire(plan: Plan, seams: Seams, endpoints: Sequence[EndpointSettings], opened: Opened) -> Service:
+    """Put a service together; nothing runs yet."""
+    store, executors, book, catalog = opened.store, opened.executors, opened.book, seams.catalog
     settings, observer = plan.settings, seams.observer
     quarantine: Counter[str] = Counter()
 
@@ -160,7 +101,7 @@ def _wire(
         on_trouble=observer.on_alert,
         on_step=observer.on_step,
     )
-    mode = ModeBoard(modes, watchdogs.halted)
+    mode = ModeBoard(opened.modes, watchdogs.halted)
     lanes = {name: Lanes(settings.engine.queue_capacity) for name in executors}
 
     def lane_of(task: CopyTask) -> LaneKey:
@@ -242,6 +183,19 @@ def _wire(
         watchdogs.note(item)
         seams.on_item(item)
 
+    watch = None
+    if opened.markets is not None and plan.markets is not None:
+        watch = MarketWatch(
+            source=opened.markets,
+            whose=whose("markets", plan.markets.name, plan, plan.markets.plugin),
+            calls=seams.calls,
+            catalog=catalog,
+            prices=opened.prices,
+            shards=holder.shards,
+            wall=seams.wall,
+            entropy=seams.entropy,
+            decides=not plan.moves_money,
+        )
     gate = Gate(
         reader=reader,
         book=book,
@@ -256,6 +210,7 @@ def _wire(
         on_joined=lambda shard, block: observer.on_step("joined", f"shard {shard} reads on after block {block}"),
         on_armed=lambda block: observer.on_step("armed", f"at block {block.number}; older fills are not copied"),
         on_removed=scanner.look_again,
+        on_traded=ignore if watch is None else watch.note,
         on_item=on_item,
         at=seams.at,
         behind_s=lambda: clock_watch.behind_s,
@@ -295,12 +250,13 @@ def _wire(
         seams=seams,
         store=store,
         book=book,
-        follows_version=version,
+        follows_version=opened.follows_version,
         holder=holder,
         mode=mode,
         intake=intake,
         reconciler=reconciler,
         exit_rules=exit_rules,
+        market_watch=watch,
     )
     return Service(
         plan=plan,
@@ -324,3 +280,8 @@ def _wire(
         quarantine=quarantine,
         feed=feed,
     )
+
+
+def whose(kind: str, name: str, plan: Plan, plugin: ExecutorPlugin | StorePlugin | MarketsPlugin) -> Whose:
+    """Name a plugin for whoever has to mend it."""
+    return Whose(kind=kind, name=name, distribution=plan.registry.distribution_of(plugin))

@@ -1,6 +1,6 @@
 """What is known about an outcome token besides its number."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
 
 from attrs import define, field, frozen
 
@@ -27,6 +27,11 @@ class TokenFacts:
     ends_at: float | None = None
     """Unix seconds at which the question is expected to be decided."""
 
+    @property
+    def label(self) -> str:
+        """Return what people call it: the question and the answer."""
+        return f"{self.question} {self.outcome}".strip()
+
 
 @define(eq=False)
 class Catalog:
@@ -37,12 +42,36 @@ class Catalog:
     _facts: dict[TokenId, TokenFacts] = field(factory=dict)
 
     def put(self, facts: Iterable[TokenFacts]) -> None:
-        """Add facts, or replace those of a token."""
-        self._facts.update({fact.token_id: fact for fact in facts})
-        self.version += 1
+        """Add facts, or replace those of a token. What was known already changes nothing."""
+        new = {fact.token_id: fact for fact in facts if self._facts.get(fact.token_id) != fact}
+        if new:
+            self._facts.update(new)
+            self.version += 1
 
     def of(self, token_id: TokenId) -> TokenFacts | None:
         return self._facts.get(token_id)
 
     def __len__(self) -> int:
         return len(self._facts)
+
+    def __iter__(self) -> Iterator[TokenId]:
+        return iter(self._facts)
+
+
+@frozen
+class Labels(Mapping[TokenId, str]):
+    """What people call tokens, as far as a catalog knows by now."""
+
+    catalog: Catalog
+
+    def __getitem__(self, token_id: TokenId) -> str:
+        facts = self.catalog.of(token_id)
+        if facts is None:
+            raise KeyError(token_id)
+        return facts.label
+
+    def __iter__(self) -> Iterator[TokenId]:
+        return iter(self.catalog)
+
+    def __len__(self) -> int:
+        return len(self.catalog)

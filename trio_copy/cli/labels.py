@@ -1,0 +1,23 @@
+"""What people call tokens, for commands that show them."""
+
+from collections.abc import Mapping
+
+from trio_copy.engine.known_tokens import KIND, facts_in
+from trio_copy.engine.plan import Plan, read_facts
+from trio_copy.model.catalog import Catalog, Labels
+from trio_copy.model.ids import TokenId
+from trio_copy.ports import Store
+from trio_copy.records import read_plain
+
+
+async def labels_of(store: Store, plan: Plan) -> Mapping[TokenId, str]:
+    """Return the names of tokens, as engines on this store have learned them; the catalog's file goes first."""
+    catalog = Catalog()
+    if plan.settings.devnet is not None:
+        from trio_copy.testing.devnet.market import seeded_market  # not above: a real chain needs no devnet
+
+        catalog.put(seeded_market((), plan.settings.devnet.seed, 0, 0).facts)
+    kept = await store.history.documents(KIND)
+    catalog.put([facts_in(document.name, read_plain(document.body)) for document in kept])
+    catalog.put(read_facts(plan))
+    return Labels(catalog)

@@ -1,0 +1,273 @@
+"""What is asked of the market source while an engine runs: what tokens are about, what they cost, how questions were decided.
+
+Asked is what accounts hold and what leaders trade. Nothing waits for an answer: what needs a fact that is not known yet says
+so. A source that is away, or breaks its contract, is told about once and asked again later; copying goes on.
+"""
+
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable, Hashable, Mapping, Sequence
+from math import inf
+from typing import TypeVar
+
+import trio
+from attrs import define, field
+
+from trio_copy.clock import WallClock
+from trio_copy.engine.calls import TOLD_AT, Call, Calls, NoAnswer, Whose
+from trio_copy.engine.prices import Prices
+from trio_copy.engine.shard import Shard
+from trio_copy.entropy import Entropy
+from trio_copy.errors import MarketsUnavailable, is_ctrl_c
+from trio_copy.model.books import PricesLost, SeenPrice
+from trio_copy.model.catalog import Catalog, TokenFacts
+from trio_copy.model.ids import TokenId
+from trio_copy.model.resolutions import Decided, Resolution
+from trio_copy.ports import Markets
+
+_AT_ONCE = 50
+"""Tokens that are asked about in one call."""
+_ANSWER_S = 30.0
+_LOOK_EVERY_S = 2.0
+_REFRESH_S = 6 * 3600.0
+"""Facts that are older are asked for again: a question's end may be put off."""
+_SPREAD_S = 600.0
+"""What was kept from an earlier run is asked for anew within so long, not all at once."""
+_UNKNOWN_BASE_S, _UNKNOWN_MOST_S = 15.0, 3600.0
+"""A token that nobody knows is asked about again after so long, and each time after twice as long: new markets are told late."""
+_RETRY_BASE_S, _RETRY_MOST_S = 1.0, 60.0
+_TRADED_S = 600.0
+"""How long the prices of a token are watched that a leader has traded and nobody holds."""
+_TOKENS_MOST = 10_000
+_DECISIONS_EVERY_S = 60.0
+_LONG_AGO = 0
+"""The block that a decision is said to stand in which the source tells: nobody takes it back."""
+_PRICES_WAITING = 1000
+_LONGEST = 300
+_K = TypeVar("_K", bound=Hashable)
+_T = TypeVar("_T")
+
+
+@define(eq=False)
+class _Asked:
+    due: float
+    """By Trio's clock."""
+    tries: int = 0
+    """In vain, since it was known last."""
+
+
+@define(eq=False, kw_only=True)
+class MarketWatch:
+    source: Markets
+    whose: Whose
+    calls: Calls
+    catalog: Catalog
+    prices: Prices
+    shards: Mapping[int, Shard]
+    """Those that are held here."""
+    wall: WallClock
+    entropy: Entropy
+    decides: bool
+    """Whether positions are redeemed by what the source says: where money moves, the chain alone decides."""
+    _facts: Call = field(init=False)
+    _prices: Call = field(init=False)
+    _resolutions: Call = field(init=False)
+    _traded: OrderedDict[TokenId, float] = field(factory=OrderedDict)
+    """When a leader traded a token last, by our wall clock; the latest last."""
+    _asked: dict[TokenId, _Asked] = field(factory=dict)
+    _news: trio.Event = field(factory=trio.Event)
+    _failures: dict[str, int] = field(factory=dict)
+
+    def __attrs_post_init__(self) -> None:
+        self._facts, self._prices, self._resolutions = (
+            self.calls.of(self.whose, name) for name in ("facts", "run_prices", "resolutions")
+        )
+
+    def note(self, token_id: TokenId) -> None:
+        """Take note that a leader trades a token: it is asked about at once, and its prices are watched for a while."""
+        self._traded[token_id] = self.wall()
+        self._traded.move_to_end(token_id)
+        if len(self._traded) > _TOKENS_MOST:
+            self._traded.popitem(last=False)
+        if self.catalog.of(token_id) is None:
+            self._news.set()
+
+    async def run(self) -> None:
+        """Ask until cancelled."""
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._learn_facts)
+            nursery.start_soon(self._watch_prices)
+            if self.decides:
+                nursery.start_soon(self._learn_decisions)
+
+    # --------------------------------------------------------------------------------------------------------- wanted
+
+    def wanted(self) -> frozenset[TokenId]:
+        """Return the tokens that somebody here needs to know about now; what is held goes before what was traded."""
+        old = self.wall() - _TRADED_S
+        while self._traded and next(iter(self._traded.values())) < old:
+            self._traded.popitem(last=False)
+        found: dict[TokenId, None] = {}
+        for shard in self.shards.values():
+            for account in shard.accounts.values():
+                found.update((spot[1], None) for spot in account.holdings)
+                found.update((open_order.order.token_id, None) for open_order in account.orders.values())
+        found.update(dict.fromkeys(reversed(self._traded)))
+        return frozenset(tuple(found)[:_TOKENS_MOST])
+
+    # ---------------------------------------------------------------------------------------------------------- facts
+
+    async def _learn_facts(self) -> None:
+        failed = 0
+        while True:
+            tokens = self._due()
+            if not tokens:
+                with trio.move_on_after(_LOOK_EVERY_S):
+                    await self._news.wait()
+                self._news = trio.Event()
+                continue
+            found = await self._ask(self._facts, self.source.facts, tokens, TokenFacts, lambda facts: facts.token_id)
+            if found is None:
+                failed += 1
+                await trio.sleep(self._pause(failed))
+                continue
+            failed = 0
+            self._learn(tokens, found)
+
+    def _due(self) -> list[TokenId]:
+        """Return what is asked about next: what nobody knows first."""
+        now, wanted = trio.current_time(), self.wanted()
+        for token in self._asked.keys() - wanted:
+            del self._asked[token]
+        for token in wanted:
+            if token not in self._asked:
+                known = self.catalog.of(token) is not None
+                self._asked[token] = _Asked(now + self.entropy.uniform(0, _SPREAD_S) if known else now)
+        due = [token for token in wanted if self._asked[token].due <= now]
+        return sorted(due, key=lambda token: (self.catalog.of(token) is not None, self._asked[token].due))[:_AT_ONCE]
+
+    async def _ask(
+        self,
+        call: Call,
+        method: Callable[[Sequence[_K]], Awaitable[Sequence[_T]]],
+        asked: Sequence[_K],
+        kind: type[_T],
+        key: Callable[[_T], _K],
+    ) -> Sequence[_T] | None:
+        """Ask something of each of a few; None when there is no answer, or none that can be believed."""
+        try:
+            found = list(await self.calls.watch(call, _ANSWER_S, method, asked))
+        except MarketsUnavailable:
+            return None  # the source tells people itself, and when it is over
+        except NoAnswer as slow:
+            self._tell_failure(call, str(slow))
+            return None
+        except (Exception, BaseExceptionGroup, SystemExit, KeyboardInterrupt) as error:
+            self._take_failure(call, error)
+            return None
+        known = frozenset(asked)
+        if all(isinstance(one, kind) and key(one) in known for one in found):
+            return found
+        self._tell_failure(call, "expected answers of what was asked about")
+        return None
+
+    def _learn(self, tokens: Sequence[TokenId], found: Sequence[TokenFacts]) -> None:
+        now = trio.current_time()
+        for token in tokens:
+            asked = self._asked.setdefault(token, _Asked(now))
+            asked.due = now + min(_UNKNOWN_BASE_S * 2**asked.tries, _UNKNOWN_MOST_S)
+            asked.tries = min(asked.tries + 1, 20)
+        for facts in found:
+            self._asked[facts.token_id] = _Asked(now + _REFRESH_S)
+        self.catalog.put(found)
+        shard = min(self.shards.values(), key=lambda shard: shard.number, default=None)
+        if shard is not None and found:
+            for facts in found:
+                shard.tokens.note(facts)
+            shard.writer.tell()
+
+    # ------------------------------------------------------------------------------------------------------ decisions
+
+    async def _learn_decisions(self) -> None:
+        """Ask now and then whether the questions of what is held are decided."""
+        while True:
+            await trio.sleep(_DECISIONS_EVERY_S)
+            for shard in tuple(self.shards.values()):
+                open_ones = self._undecided(shard)
+                for start in range(0, len(open_ones), _AT_ONCE):
+                    some = open_ones[start : start + _AT_ONCE]
+                    found = await self._ask(
+                        self._resolutions, self.source.resolutions, some, Decided, lambda decided: decided.condition_id
+                    )
+                    for decided in found or ():
+                        shard.resolved.note(
+                            Resolution(
+                                condition_id=decided.condition_id, payouts=decided.payouts, block_number=_LONG_AGO
+                            )
+                        )
+                        shard.writer.tell()
+
+    def _undecided(self, shard: Shard) -> list[str]:
+        """Return the questions of a shard's positions of which nobody has said how they were decided."""
+        held = {token for account in shard.accounts.values() for _, token in account.holdings}
+        known = [facts for token in sorted(held) if (facts := self.catalog.of(token)) is not None]
+        questions = dict.fromkeys(facts.condition_id for facts in known)
+        return [question for question in questions if shard.resolved.of(question) is None]
+
+    # --------------------------------------------------------------------------------------------------------- prices
+
+    async def _watch_prices(self) -> None:
+        failed = 0
+        while True:
+            began = trio.current_time()
+            if await self._run_prices():
+                return
+            failed = 1 if trio.current_time() - began > _RETRY_MOST_S else failed + 1
+            await trio.sleep(self._pause(failed))
+
+    async def _run_prices(self) -> bool:
+        """Listen to the source until it ends; True when it has no prices at all."""
+        never = False
+        want, wanted = trio.open_memory_channel[frozenset[TokenId]](1)
+        send, receive = trio.open_memory_channel[SeenPrice | PricesLost](_PRICES_WAITING)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self.prices.run, receive)
+            nursery.start_soon(self._tell_wanted, want)
+            try:
+                pair = (wanted, send)
+                with wanted, send:  # also of a source that leaves them open
+                    await self.calls.watch(self._prices, inf, lambda both: self.source.run_prices(*both), pair)
+                self._tell_failure(self._prices, "has ended although tokens are wanted")
+            except MarketsUnavailable:
+                never = True
+            except (Exception, BaseExceptionGroup, SystemExit, KeyboardInterrupt) as error:
+                self._take_failure(self._prices, error)
+            nursery.cancel_scope.cancel()
+        return never
+
+    async def _tell_wanted(self, send: trio.MemorySendChannel[frozenset[TokenId]]) -> None:
+        """Tell the source which prices are wanted, whenever that changes."""
+        told: frozenset[TokenId] = frozenset()
+        async with send:
+            while True:
+                tokens = self.wanted()
+                if tokens != told:
+                    self.prices.want(tokens)
+                    await send.send(tokens)
+                    told = tokens
+                await trio.sleep(_LOOK_EVERY_S)
+
+    def _pause(self, failed: int) -> float:
+        most = min(_RETRY_BASE_S * 2 ** min(failed, 10), _RETRY_MOST_S)
+        return self.entropy.uniform(most / 2, most)
+
+    def _take_failure(self, call: Call, error: BaseException) -> None:
+        """Tell what a call raised; a cancellation of ours, and Ctrl-C, go on."""
+        if is_ctrl_c(error) or (isinstance(error, BaseExceptionGroup) and error.split(trio.Cancelled)[1] is None):
+            raise error
+        self._tell_failure(call, f"raised {error!r}"[:_LONGEST])
+
+    def _tell_failure(self, call: Call, what: str) -> None:
+        """Tell a person, not each time about the same call."""
+        times = self._failures[call.name] = self._failures.get(call.name, 0) + 1
+        if times in TOLD_AT:
+            self.calls.on_alert("markets-failed", f"{call}: {what}" + (f" ({times} times)" if times > 1 else ""))

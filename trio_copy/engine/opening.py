@@ -1,0 +1,117 @@
+"""Opens what a service needs, the store first, and keeps it open while the service lives."""
+
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+
+from trio_copy.config import EndpointSettings
+from trio_copy.copying.follow_book import FollowBook
+from trio_copy.engine.contract import Contract
+from trio_copy.engine.plan import Plan, PlannedExecutor, read_facts
+from trio_copy.engine.prices import Prices
+from trio_copy.engine.seams import Seams
+from trio_copy.engine.service import Service, put_follows_of_file
+from trio_copy.engine.wiring import Opened, whose, wire
+from trio_copy.model.counts import counted
+from trio_copy.ports import ExecutorContext, Markets, MarketsContext, Quotes, Store, StoreContext
+
+
+@asynccontextmanager
+async def open_service(
+    plan: Plan, seams: Seams, endpoints: Sequence[EndpointSettings]
+) -> AsyncGenerator[Service, None]:
+    """Open the store, the market source and the executors, load the follows, and wire everything; `Service.run` then starts it.
+
+    `endpoints` are given apart from the plan because a devnet's address is known only once it listens.
+    """
+    settings, step = plan.settings, seams.observer.on_step
+    seams.catalog.put(read_facts(plan))
+    if len(seams.catalog):
+        step("catalog", f"{counted(len(seams.catalog), 'token')} known")
+    async with AsyncExitStack() as stack:
+        store = await _open_store(stack, plan, seams)
+        source, prices = await _open_markets(stack, plan, seams), Prices()
+        quotes = prices if seams.quotes is None and source is not None else seams.quotes
+        executors = {one.name: await _open_executor(stack, plan, seams, one, quotes) for one in plan.executors}
+        book = FollowBook(settings.terms())
+        known = len(book.terms.followers)
+        step("accounts", f"{counted(known, 'account')} ready on {', '.join(sorted(executors)) or 'no executor'}")
+        version = await _fill_book(book, store, plan, seams)
+        step("follows", f"{counted(len(book), 'follow')} of {counted(len(book.leaders), 'leader')} loaded")
+        opened = Opened(
+            store=store,
+            executors=executors,
+            markets=source,
+            prices=prices,
+            book=book,
+            follows_version=version,
+            modes=await store.control.modes(),
+        )
+        yield wire(plan, seams, endpoints, opened)
+
+
+async def _open_store(stack: AsyncExitStack, plan: Plan, seams: Seams) -> Store:
+    name, plugin = plan.settings.store.name, plan.store.plugin
+    opening = plugin.open(_store_context(plan, seams))
+    store = await stack.enter_async_context(seams.calls.opening(whose("store", name, plan, plugin), opening))
+    seams.observer.on_step("store", f"{name} open")
+    return store
+
+
+async def _open_markets(stack: AsyncExitStack, plan: Plan, seams: Seams) -> Markets | None:
+    planned = plan.markets
+    if planned is None:
+        return None
+    context = MarketsContext(
+        name=planned.name,
+        settings=planned.settings,
+        wall=seams.wall,
+        open_socket=seams.open_socket,
+        on_trouble=seams.observer.on_alert,
+    )
+    whose_it_is, opening = whose("markets", planned.name, plan, planned.plugin), planned.plugin.open(context)
+    source = await stack.enter_async_context(seams.calls.opening(whose_it_is, opening))
+    seams.observer.on_step("markets", f"{planned.name} open")
+    return source
+
+
+async def _open_executor(
+    stack: AsyncExitStack, plan: Plan, seams: Seams, planned: PlannedExecutor, quotes: Quotes | None
+) -> Contract:
+    context = ExecutorContext(
+        name=planned.name,
+        settings=planned.settings,
+        wall=seams.wall,
+        quotes=None if quotes is None else seams.watch_quotes(quotes),
+        throwaway=seams.throwaway,
+    )
+    whose_it_is = whose("executor", planned.name, plan, planned.plugin)
+    return Contract(
+        inner=await stack.enter_async_context(seams.calls.opening(whose_it_is, planned.plugin.open(context))),
+        whose=whose_it_is,
+        settings=plan.settings.engine,
+        redactor=plan.redactor,
+        calls=seams.calls,
+        on_alert=seams.observer.on_alert,
+    )
+
+
+async def _fill_book(book: FollowBook, store: Store, plan: Plan, seams: Seams) -> int:
+    """Fill a book with the follows of the store; returns their version."""
+    version, follows = await put_follows_of_file(store, plan.settings)
+    for follow in book.replace_all(follows):
+        unknown = f"{follow.follower} copies {follow.leader}, but is no configured follower"
+        seams.observer.on_alert("unknown-follower", unknown)
+    return version
+
+
+def _store_context(plan: Plan, seams: Seams) -> StoreContext:
+    return StoreContext(
+        settings=plan.store.settings,
+        wall=seams.wall,
+        in_thread=seams.in_thread,
+        at=seams.at,
+        on_trouble=seams.observer.on_alert,
+        shards=1 if plan.shards is None else plan.shards.count,
+        live=plan.settings.engine.mode == "live",
+        throwaway=seams.throwaway,
+    )

@@ -1,0 +1,105 @@
+"""A market source that knows what a test tells it; it passes the same conformance suite as a real one."""
+
+from collections.abc import AsyncGenerator, Collection, Iterable, Sequence
+from contextlib import asynccontextmanager
+from typing import TypeVar
+
+import trio
+from attrs import define, field
+
+from trio_copy.errors import MarketsUnavailable
+from trio_copy.model.books import Book, PricesLost, SeenPrice
+from trio_copy.model.catalog import TokenFacts
+from trio_copy.model.ids import TokenId
+from trio_copy.model.resolutions import Decided
+from trio_copy.ports import Markets, MarketsContext, MarketsPlugin
+
+_T = TypeVar("_T")
+
+
+@define(eq=False)
+class MemoryMarkets:
+    """Knows tokens, books and decisions; those who listen are told of each change."""
+
+    known: dict[TokenId, TokenFacts] = field(factory=dict)
+    standing: dict[TokenId, Book] = field(factory=dict)
+    decided: dict[str, Decided] = field(factory=dict)
+    away: bool = False
+    """Nobody answers, and nobody tells prices."""
+    asked: list[tuple[TokenId, ...]] = field(factory=list)
+    """What facts were asked of, call by call."""
+    _changed: trio.Event = field(factory=trio.Event)
+
+    def tell(self, *facts: TokenFacts) -> None:
+        """Let something be known."""
+        self.known.update((one.token_id, one) for one in facts)
+
+    def move(self, *books: Book) -> None:
+        """Let books change."""
+        self.standing.update((book.token_id, book) for book in books)
+        self._wake()
+
+    def go(self, *, away: bool) -> None:
+        """Go away, or come back."""
+        self.away = away
+        self._wake()
+
+    async def facts(self, tokens: Collection[TokenId]) -> Sequence[TokenFacts]:
+        self.asked.append(tuple(tokens))
+        return await self._answer(self.known.get(token) for token in tokens)
+
+    async def books(self, tokens: Collection[TokenId]) -> Sequence[Book]:
+        return await self._answer(self.standing.get(token) for token in tokens)
+
+    async def resolutions(self, conditions: Collection[str]) -> Sequence[Decided]:
+        return await self._answer(self.decided.get(condition) for condition in conditions)
+
+    async def run_prices(
+        self,
+        tokens: trio.MemoryReceiveChannel[frozenset[TokenId]],
+        send: trio.MemorySendChannel[SeenPrice | PricesLost],
+    ) -> None:
+        wanted: frozenset[TokenId] = frozenset()
+        told: dict[TokenId, Book] = {}
+
+        async def listen() -> None:
+            nonlocal wanted
+            async for all_wanted in tokens:
+                wanted = all_wanted
+                self._wake()
+            nursery.cancel_scope.cancel()
+
+        async with tokens, send, trio.open_nursery() as nursery:
+            nursery.start_soon(listen)
+            while True:
+                changed = self._changed
+                if self.away and told:
+                    await send.send(PricesLost(frozenset(told)))
+                    told.clear()
+                told = {token: book for token, book in told.items() if token in wanted}
+                for token in () if self.away else wanted:
+                    book = self.standing.get(token)
+                    if book is not None and told.get(token) is not book:
+                        told[token] = book
+                        await send.send(SeenPrice(token_id=token, quote=book.quote, at=book.at))
+                await changed.wait()
+
+    async def _answer(self, found: Iterable[_T | None]) -> Sequence[_T]:
+        await trio.lowlevel.checkpoint()
+        if self.away:
+            raise MarketsUnavailable("nobody answers")
+        return [one for one in found if one is not None]
+
+    def _wake(self) -> None:
+        self._changed.set()
+        self._changed = trio.Event()
+
+
+def memory_markets_plugin(source: Markets, name: str = "memory") -> MarketsPlugin:
+    """Wrap one source as a plugin that hands it out each time."""
+
+    @asynccontextmanager
+    async def open_source(context: MarketsContext) -> AsyncGenerator[Markets, None]:
+        yield source
+
+    return MarketsPlugin(name=name, open=open_source)
