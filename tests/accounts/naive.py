@@ -112,6 +112,18 @@ class Naive:
             _use(used, order, order.cost.micro)
         return {name: amount for name, amount in used.items() if amount}
 
+    def cash(self, start: int) -> int:
+        """Add up what a paper wallet holds: every payment there was, and what open entries may cost."""
+        cash = start
+        ledger = list(self.ledger())
+        undone = {entry.of for entry in ledger if entry.kind is EntryKind.REVERSE}
+        for entry in ledger:
+            if entry.key not in undone and entry.shares:
+                paid = entry.notional.micro if entry.side is Side.SELL else -entry.notional.micro
+                cash += paid - entry.fee.micro
+        cash += sum(event.funding.amount.micro for event in self.events if isinstance(event, e.Funded))
+        return cash - sum(one.cost.micro for one in self.holding_back if one.order.side is Side.BUY)
+
     def _about(self, spot: Spot) -> Iterable[str]:
         leader, token = spot
         facts = self.catalog.of(token)

@@ -20,6 +20,7 @@ def kept(account: Account) -> dict[str, Any]:
         "windows": {name: window for name, window in account.windows.items() if window.used},
         "performance": account.performance,
         "mode": account.mode,
+        "fundings": account.fundings,
     }
 
 

@@ -20,6 +20,7 @@ from trio_copy.accounts import Account, OpenOrder
 from trio_copy.accounts import commands as c
 from trio_copy.accounts import events as e
 from trio_copy.accounts.budgets import day_of
+from trio_copy.accounts.cash import cash
 from trio_copy.accounts.documents import PlainDocument, account_of, document_of
 from trio_copy.accounts.facts import fact_of, record_of
 from trio_copy.accounts.orders import OrderState
@@ -95,8 +96,9 @@ class AnAccount(RuleBasedStateMachine):
     def open_orders(self) -> list[OpenOrder]:
         return list(self.account.orders.values())
 
-    @initialize(caps=CAPS)
-    def choose(self, caps: dict[str, Any]) -> None:
+    @initialize(caps=CAPS, paper=st.none() | st.integers(1, 60_000_000).map(Usd))
+    def choose(self, caps: dict[str, Any], paper: Usd | None) -> None:
+        self.paper = paper
         self.settings: FollowSettings = make_settings(**{"max_order_usd": None, **caps})
 
     # What is asked of it
@@ -113,7 +115,7 @@ class AnAccount(RuleBasedStateMachine):
         self.naive.events += events
         self._write()
         self._check_caps(events, cost)
-        if not isinstance(command, c.Try | c.SetMode | c.ResetPeak):
+        if not isinstance(command, c.Try | c.SetMode | c.ResetPeak | c.Fund):
             again = account.decide(command)
             # What contradicts does so each time; what a tick ended below the checkpoint, the next one forgets.
             assert all(isinstance(event, e.Contradicted | e.Forgot) for event in again), (command, again)
@@ -145,6 +147,8 @@ class AnAccount(RuleBasedStateMachine):
         for event in placed:
             assert self.account.mode is None or event.order.side is Side.SELL
             spot = (event.task.signal.leader, event.order.token_id)
+            if event.order.side is Side.BUY and self.paper is not None:
+                assert self.naive.cash(self.paper.micro) >= 0
             if event.order.side is Side.SELL:
                 assert event.order.shares > NO_SHARES
                 assert self.naive.promised()[spot] <= self.naive.positions()[spot].shares.micro
@@ -243,6 +247,7 @@ class AnAccount(RuleBasedStateMachine):
             day=c.EngineDay(limit=ENGINE_DAY, left=Usd(ENGINE_DAY.micro - spent)),
             at=NOW + len(self.tasks),
             crowded=crowded,
+            paper=self.paper,
         )
 
     def _resting(self, task: CopyTask) -> tuple[CopyTask, ...]:
@@ -324,6 +329,13 @@ class AnAccount(RuleBasedStateMachine):
         self.do(c.SetMode(mode=Mode.RUN, why="why", at=NOW))
         self.do(c.ResetPeak(at=NOW))
 
+    @rule(amount=st.integers(-30_000_000, 30_000_000).map(Usd))
+    def a_person_funds_the_wallet(self, amount: Usd) -> None:
+        start = self.paper or NO_USD
+        before = self.naive.cash(start.micro)
+        events = self.do(c.Fund(amount=amount, start=start, why="why", at=NOW))
+        assert bool(events) == (amount >= NO_USD or before + amount.micro >= 0)
+
     @rule(token=st.sampled_from(TOKENS), question=st.sampled_from(["q1", "q2"]), event=st.sampled_from(["", "e"]))
     def the_catalog_learns(self, token: TokenId, question: str, event: str) -> None:
         self.catalog.put([TokenFacts(token_id=token, condition_id=question, event=event)])
@@ -378,6 +390,7 @@ class AnAccount(RuleBasedStateMachine):
         account, naive = self.account, self.naive
         assert open_cost(account) == naive.cost()
         assert set(account.exposure._places) == naive.open_spots()
+        assert cash(account, NO_USD).micro == naive.cash(0)
         assert dict(account._promised) == naive.promised()
         together = {name: window.used + window.held for name, window in account.windows.items()}
         counted = {name: amount for name, amount in naive.days().items() if name not in self.gone_windows}

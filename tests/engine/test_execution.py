@@ -7,7 +7,7 @@ import trio
 import trio.testing
 from attrs import evolve
 
-from tests.builders import NOW, make_signal, usd
+from tests.builders import ALICE, NOW, make_signal, usd
 from tests.engine.desk import LEASE_S, Desk, buy, on_memory, open_desk, sell
 from trio_copy.accounts import OrderState
 from trio_copy.accounts.commands import Answer
@@ -121,6 +121,19 @@ async def test_a_budget_is_shared_by_everything_in_flight(clock: Clock) -> None:
     assert 3 == len(desk.executor.sent) == [end for end, _ in ends].count(End.FILLED)
     refusals = {one.outcome.reason.control for one in desk.recorder.finished if one.outcome.reason}
     assert refusals == {"caps.max_day_usd"}
+
+
+async def test_a_paper_wallet_pays_for_everything_in_flight(clock: Clock) -> None:
+    """Ten entries race for a wallet of three; a sale that fills it pays for one more."""
+    async with open_desk(workers=10) as desk:
+        followers = desk.execution.book.terms.followers
+        followers.named[ALICE] = evolve(followers[ALICE], paper_usd=usd("16"))
+        desk.executor.latency_s = 1
+        ends = await desk.end_of(*(buy(number, token=number) for number in range(1, 11)))
+        assert 3 == len(desk.executor.sent) == [end for end, _ in ends].count(End.FILLED)
+        assert {code for _, code in ends if code} == {Code.NO_BALANCE}
+        for task in (sell(11, token=desk.executor.sent[0].token_id), buy(12, token=12)):
+            assert await desk.end_of(task) == [(End.FILLED, None)]
 
 
 async def test_a_closed_market_is_refused_with_its_reason(clock: Clock) -> None:

@@ -20,6 +20,7 @@ from trio_copy.config.settings import (
     LeaderTable,
     PluginsSettings,
     ShardsSettings,
+    WalletTable,
 )
 from trio_copy.model.layers import Merge
 from trio_copy.model.units import Micro
@@ -38,6 +39,7 @@ REQUIRED = {
     "executor": "dry-run",
     "id": "alice",
     "path": "trio-copy.db",
+    "paper_usd": 1000,
     "address": "0x6031B6eed1C97e853c6e0F03Ad3ce3529351F96d",
     "name": "one",
     "url": "wss://polygon-bor-rpc.publicnode.com",
@@ -67,6 +69,7 @@ def render() -> str:
     lines += table("[catalog]", CatalogSettings)
     lines += table("[defaults]", DefaultsTable, own_only=True)
     lines += table("[[leader]]", LeaderTable, own_only=True)
+    lines += table("[wallet.alice]", WalletTable)
     lines += table("[[follower]]", FollowerTable, own_only=True)
     lines += table("[[follow]]", FollowTable)
     for header, settings in (("[shards]", ShardsSettings), ("[devnet]", DevnetSettings)):

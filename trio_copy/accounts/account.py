@@ -10,6 +10,7 @@ from attrs import define, evolve, field
 
 from trio_copy.accounts import events as e
 from trio_copy.accounts.budgets import Exposure, Spot, Windows, count_in_windows, day_of
+from trio_copy.accounts.cash import with_funding
 from trio_copy.accounts.commands import Command
 from trio_copy.accounts.deciding import decide
 from trio_copy.accounts.entries import about_entry
@@ -23,6 +24,7 @@ from trio_copy.model.control import Mode, ModeChange
 from trio_copy.model.decisions import Code, CopyTask, Reason
 from trio_copy.model.facts import NO_AMOUNTS, Amounts
 from trio_copy.model.fills import Side
+from trio_copy.model.fundings import Funding
 from trio_copy.model.ids import FollowerId, IntentKey, SignalId, TaskId, task_id
 from trio_copy.model.orders import ExecutionReport
 from trio_copy.model.positions import EntryKind, LedgerEntry, Position
@@ -74,6 +76,8 @@ class Account:
     performance: Performance = field(factory=Performance)
     mode: ModeChange | None = None
     """What a person or a loss cap allows the follower; None for everything."""
+    fundings: tuple[Funding, ...] = ()
+    """What a person put into the paper wallet, and took out, the newest last."""
     exposure: Exposure = field(init=False)
     """Derived from `orders` and `holdings`."""
     _promised: dict[Spot, int] = field(init=False)
@@ -198,6 +202,9 @@ class Account:
                     self._changed[MONEY] = None
                 case e.PeakReset():
                     self.performance = evolve(self.performance, peak=self.performance.realised)
+                    self._changed[MONEY] = None
+                case e.Funded(funding=funding):
+                    self.fundings = with_funding(self.fundings, funding)
                     self._changed[MONEY] = None
                 case e.Forgot(signals=signals, windows=windows):
                     for signal_id in signals:

@@ -41,6 +41,8 @@ class Offer:
     """None where there is no such budget."""
     crowded: bool = False
     """Whether exits alone fill the room for what waits: then those of one position go out as one order."""
+    paper: Usd | None = None
+    """What the follower's paper wallet began with; None where it never runs out."""
 
 
 @value(kw_only=True)
@@ -179,6 +181,17 @@ class ResetPeak:
 
 
 @value(kw_only=True)
+class Fund:
+    """Put money into the follower's paper wallet, or take it out with an amount below zero; a person asks for it."""
+
+    amount: Usd
+    start: Usd
+    """What the wallet began with: no more is taken out than is there."""
+    why: str
+    at: float
+
+
+@value(kw_only=True)
 class Replay:
     """Let a dead letter wait to be taken up again; a person asks for it."""
 
@@ -211,6 +224,7 @@ Command = (
     | Tick
     | SetMode
     | ResetPeak
+    | Fund
     | Replay
     | Purge
 )

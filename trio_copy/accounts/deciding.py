@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 from trio_copy.accounts import commands as c
 from trio_copy.accounts import events as e
 from trio_copy.accounts.answers import answer, doubt, escalate, not_sent
+from trio_copy.accounts.cash import fund
 from trio_copy.accounts.endings import end, missed
 from trio_copy.accounts.entries import redemption_entry
 from trio_copy.accounts.offers import offer, refuse
@@ -50,6 +51,8 @@ def decide(account: "Account", command: c.Command) -> Sequence[e.Event]:
             return (e.ModeSet(change=ModeChange(mode=mode, why=why, at=at)),)
         case c.ResetPeak(at=at):
             return (e.PeakReset(at=at),)
+        case c.Fund():
+            return fund(account, command)
         case c.Replay(task=name, at=at):
             dead = account.dead.get(name)
             return () if dead is None else (e.Waits(task=dead.task, at=at),)

@@ -41,6 +41,7 @@ from trio_copy.accounts.plain import (
 from trio_copy.model.budgets import Performance
 from trio_copy.model.catalog import Catalog
 from trio_copy.model.control import Mode, ModeChange
+from trio_copy.model.fundings import Funding
 from trio_copy.model.ids import Address, FollowerId, IntentKey, SignalId, TaskId, TokenId
 from trio_copy.model.units import Usd
 
@@ -201,6 +202,8 @@ def performance_of(body: Plain) -> Performance:
 
 def _plain_money(account: Account) -> Plain:
     performance, mode = account.performance, account.mode
+    # Only where there are any: few have a paper wallet, and this is written with every copy.
+    put_in = [[one.amount.micro, one.why, one.at] for one in account.fundings]
     return [
         1,
         [
@@ -212,6 +215,7 @@ def _plain_money(account: Account) -> Plain:
         [(name, window.used, window.until) for name, window in account.windows.items() if window.used],
         list(account.recent.items()),
         None if mode is None else [mode.mode.value, mode.why, mode.at],
+        *([put_in] if put_in else ()),
     ]
 
 
@@ -221,12 +225,19 @@ def mode_of(body: Plain) -> ModeChange | None:
     return None if mode is None else ModeChange(mode=Mode(mode[0]), why=mode[1], at=mode[2])
 
 
+def fundings_of(body: Plain) -> tuple[Funding, ...]:
+    """Read what a person put into a follower's paper wallet, from the document about its money."""
+    _, _, _, _, _, *rest = first(body)
+    return tuple(Funding(amount=Usd(amount), why=why, at=at) for amount, why, at in (rest[0] if rest else ()))
+
+
 def _read_money(account: Account, document: PlainDocument) -> None:
-    _, _, windows, recent, _ = first(document.body)
+    _, _, windows, recent, _, *_ = first(document.body)
     account.performance = performance_of(document.body)
     account.windows = {name: Window(number_of(used), until) for name, used, until in windows}
     account.recent = {SignalId(signal): block for signal, block in recent}
     account.mode = mode_of(document.body)
+    account.fundings = fundings_of(document.body)
 
 
 def _read_order(account: Account, document: PlainDocument) -> None:

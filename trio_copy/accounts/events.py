@@ -5,6 +5,7 @@ from attrs import field
 from trio_copy.accounts.orders import OrderState
 from trio_copy.model.control import ModeChange
 from trio_copy.model.decisions import CopyTask, Outcome, Skip
+from trio_copy.model.fundings import Funding
 from trio_copy.model.ids import IntentKey, SignalId, TaskId
 from trio_copy.model.orders import ExecutionReport, Order
 from trio_copy.model.positions import LedgerEntry
@@ -142,6 +143,13 @@ class PeakReset:
 
 
 @value(kw_only=True)
+class Funded:
+    """A person has put money into the paper wallet, or taken some out."""
+
+    funding: Funding
+
+
+@value(kw_only=True)
 class Forgot:
     """What nobody can ask about any more."""
 
@@ -164,5 +172,6 @@ Event = (
     | Reversed
     | ModeSet
     | PeakReset
+    | Funded
     | Forgot
 )

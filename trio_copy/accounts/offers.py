@@ -9,6 +9,7 @@ from trio_copy.accounts import commands as c
 from trio_copy.accounts import events as e
 from trio_copy.accounts.aggregate import aggregate, aggregate_exits, leave_together
 from trio_copy.accounts.budgets import breach, day_of, over_budget
+from trio_copy.accounts.cash import without_balance
 from trio_copy.accounts.costs import below_minimum, with_fees, worst_cost
 from trio_copy.accounts.endings import end, refused
 from trio_copy.accounts.exits import portion, spot_of
@@ -140,7 +141,10 @@ def _allowed(account: "Account", task: CopyTask, command: c.Offer) -> tuple[Orde
     if isinstance(order, Reason):
         return order
     cost = worst_cost(order.shares, order.limit_price, market.fee_bps)
-    return over_budget(task, cost, settings, account.exposure, account.windows, command.day) or (order, cost)
+    over = over_budget(task, cost, settings, account.exposure, account.windows, command.day)
+    if over is None and command.paper is not None:
+        over = without_balance(account, cost, command.paper)
+    return over or (order, cost)
 
 
 def _exit(account: "Account", task: CopyTask, command: c.Offer) -> Sequence[e.Event]:

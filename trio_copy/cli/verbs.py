@@ -33,6 +33,7 @@ GROUPS = {
     "follow": "Say who copies whom. A running engine takes changes up within a second.",
     "explain": "Say why: which settings are in force and where they come from, and how one copy came about.",
     "orders": "Orders whose outcome is not proven yet, and what a person knows about them.",
+    "wallet": "What followers have on paper, and money put in or taken out.",
     "dlq": "Look at dead letters, queue them again, or forget them.",
     "load": "How many copies, how fast, on how many machines.",
     "verify": "Try to break a promise, and say whether it held.",

@@ -48,7 +48,7 @@ def read_draft(path: Path, learn: Learn = forget) -> Draft:
     """
     table = _read_toml(path)
     problems: list[str] = list(find_secrets(table, learn))
-    names, astray = tuple(names_in(table, _PLUGIN_TABLES)), list(wrong_references(table))
+    names, astray = tuple(names_in(table, (*_PLUGIN_TABLES, "wallet"))), list(wrong_references(table))
     executor, store, decoder, markets = (_plugin_tables(kind, table.pop(kind, {}), problems) for kind in _PLUGIN_TABLES)
     if len(store) != 1:
         problems.append(f"store: expected exactly one table [store.NAME], got {len(store)}")
@@ -195,6 +195,11 @@ def _contradictions(settings: Settings) -> list[str]:
         f'endpoint: expected each name once, got "{name}" twice' for name in _twice(e.name for e in settings.endpoint)
     )
     problems.extend(_impossible_follows(settings))
+    if settings.engine.mode == "live":
+        problems.extend(
+            f"wallet.{name}.paper_usd: expected none in mode live, where wallets hold what they hold, got {wallet.paper_usd}"
+            for name, wallet in settings.wallet.items()
+        )
     if settings.devnet is None and not settings.endpoint:
         problems.append("endpoint: expected at least one [[endpoint]], or a [devnet] table")
     if settings.devnet is not None and settings.endpoint:

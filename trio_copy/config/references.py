@@ -23,16 +23,17 @@ def names_in(table: Mapping[str, Any], plugin_tables: tuple[str, ...]) -> Iterat
 
 
 def wrong_references(table: Mapping[str, Any]) -> Iterator[str]:
-    """Yield a problem for each follower without its executor, and each follow without its follower."""
-    executor = table.get("executor", {})
-    if isinstance(executor, dict):
-        known = ", ".join(sorted(executor)) or "none"
-        for index, name in _texts(table, "follower", "executor"):
-            if name not in executor:
-                yield (
-                    f'follower[{index}].executor: expected a configured executor ({known}), got "{name}"'
-                    + suggestion(name, executor)
-                )
+    """Yield a problem for each follower without its executor or wallet, and each follow without its follower."""
+    for kind in ("executor", "wallet"):
+        tables = table.get(kind, {})
+        if isinstance(tables, dict):
+            known = ", ".join(sorted(tables)) or "none"
+            for index, name in _texts(table, "follower", kind):
+                if name not in tables:
+                    yield (
+                        f'follower[{index}].{kind}: expected a configured {kind} ({known}), got "{name}"'
+                        + suggestion(name, tables)
+                    )
     followers = {name for _, name in _texts(table, "follower", "id")}
     if len(followers) < len({str(row.get("id")) for _, row in _rows(table, "follower")}):
         return  # an id cannot be read, which is told: whoever means that one is not wrong a second time

@@ -319,6 +319,21 @@ class FollowerTable(LevelTable):
     )
     executor: str = setting(attrs.NOTHING, unit="text", why="Which [executor.NAME] trades for it.")
     address: Address | None = setting(None, unit="address", why="The wallet that is traded for; paper needs none.")
+    wallet: str | None = setting(
+        None, unit="text", why="Which [wallet.NAME] pays on paper; one without never runs out of money."
+    )
+
+
+@frozen(kw_only=True)
+class WalletTable:
+    """What a follower pays with. Each follower who names it has one of its own."""
+
+    paper_usd: Usd = setting(
+        attrs.NOTHING,
+        unit="USD",
+        why="What it begins with on paper; copies spend it, sales and redemptions fill it.",
+        check=within(Usd(1), Usd.parse(1_000_000_000)),
+    )
 
 
 @frozen(kw_only=True)
@@ -370,6 +385,9 @@ class Settings:
     leader: tuple[LeaderTable, ...] = field(
         default=(), metadata={"unit": "list of tables", "why": "What holds for everybody who follows one leader."}
     )
+    wallet: Mapping[str, WalletTable] = field(
+        factory=dict, metadata={"unit": "tables", "why": "What followers pay with on paper."}
+    )
     follower: tuple[FollowerTable, ...] = field(
         default=(), metadata={"unit": "list of tables", "why": "The accounts that are traded for."}
     )
@@ -379,11 +397,16 @@ class Settings:
 
     def followers(self) -> Followers:
         """Return the followers by id."""
-        return Followers(
-            {
-                table.id: Follower(follower=table.id, executor=table.executor, address=table.address, own=table.own)
-                for table in self.follower
-            }
+        return Followers({table.id: self._follower(table) for table in self.follower})
+
+    def _follower(self, table: FollowerTable) -> Follower:
+        wallet = self.wallet.get(table.wallet or "")
+        return Follower(
+            follower=table.id,
+            executor=table.executor,
+            address=table.address,
+            own=table.own,
+            paper_usd=None if wallet is None else wallet.paper_usd,
         )
 
     def follows(self) -> tuple[Follow, ...]:

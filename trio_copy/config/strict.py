@@ -109,6 +109,26 @@ def _sequence(of: type) -> Callable[[Any], Callable[[Any, Any], Any]]:
     return factory
 
 
+def _named_tables(annotation: Any) -> Callable[[Any, Any], Any]:  # noqa: ANN401  as cattrs calls it
+    item = annotation.__args__[1]
+
+    def structure(value: Any, _: Any) -> Any:  # noqa: ANN401  as cattrs calls it
+        if not isinstance(value, Mapping):
+            raise ValueError(f"expected tables with a name each, got {shown(value)}")  # noqa: TRY004  one error type
+        errors, tables = [], {}
+        for name, table in value.items():
+            try:
+                tables[name] = _CONVERTER.structure(table, item)
+            except Exception as error:
+                error.add_note(AttributeValidationNote("", name, item))
+                errors.append(error)
+        if errors:
+            raise ClassValidationError("", errors, item)
+        return tables
+
+    return structure
+
+
 def _make_converter() -> cattrs.Converter:
     converter = cattrs.Converter(forbid_extra_keys=True, detailed_validation=True)
     hook, when = converter.register_structure_hook, converter.register_structure_hook_func
@@ -128,6 +148,7 @@ def _make_converter() -> cattrs.Converter:
     converter.register_structure_hook_factory(
         lambda of: getattr(of, "__origin__", None) is frozenset, _sequence(frozenset)
     )
+    converter.register_structure_hook_factory(lambda of: getattr(of, "__origin__", None) is Mapping, _named_tables)
     converter.register_structure_hook_factory(attrs.has, lambda of: _class_hook(of, converter))
     return converter
 

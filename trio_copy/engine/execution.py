@@ -168,7 +168,8 @@ class Execution:
     def _place(self, shard: Shard, queued: Queued, settings: FollowSettings, market: Market) -> "_Placed | None":
         """Let the account decide about a task; None when there is nothing to be sent for it now."""
         task = queued.task
-        wallet, prepare = self.book.terms.followers[task.follower].wallet, self.executor.prepare
+        follower, prepare = self.book.terms.followers[task.follower], self.executor.prepare
+        wallet = follower.wallet
         offer = c.Offer(
             task=task,
             resting=self.lanes.resting(queued),
@@ -178,6 +179,7 @@ class Execution:
             day=shard.grants.day(task),
             at=self.wall(),
             crowded=queued.is_exit and self.lanes.crowded,
+            paper=follower.paper_usd,
         )
         try:
             effect = shard.act(task.follower, offer)

@@ -7,7 +7,8 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from trio_copy.accounts import Account, OpenOrder, OrderState
-from trio_copy.accounts.commands import Answer, Command, Purge, Replay, ResetPeak, SetMode
+from trio_copy.accounts.cash import cash
+from trio_copy.accounts.commands import Answer, Command, Fund, Purge, Replay, ResetPeak, SetMode
 from trio_copy.accounts.orders import outcome_of, outside
 from trio_copy.accounts.plain import number_of
 from trio_copy.errors import StoreError
@@ -46,6 +47,11 @@ def set_mode(name: str, follower: FollowerId, mode: Mode, why: str, at: float) -
 def reset_peak(name: str, follower: FollowerId, at: float) -> Request:
     """Ask that a follower's drawdown starts over."""
     return _request(name, "reset-peak", [follower], at)
+
+
+def fund(name: str, follower: FollowerId, amount: Usd, start: Usd, why: str, at: float) -> Request:
+    """Ask that money is put into a follower's paper wallet, which began with `start`; below zero it is taken out."""
+    return _request(name, "fund", [follower, amount.micro, start.micro, why], at)
 
 
 def follower_of(request: Request) -> FollowerId | None:
@@ -158,6 +164,15 @@ def _reset_peak(_account: Account, body: list[Any], at: float) -> Command:
     return ResetPeak(at=at)
 
 
+def _fund(account: Account, body: list[Any], at: float) -> Command:
+    amount, start, why = body
+    command = Fund(amount=Usd(number_of(amount)), start=Usd(number_of(start)), why=str(why), at=at)
+    left = cash(account, command.start)
+    if command.amount.micro < 0 and left.micro + command.amount.micro < 0:
+        raise _Refused(f"expected at most {left}, which is what the wallet holds, got {Usd(-command.amount.micro)}")
+    return command
+
+
 def words_of(command: Command, account: Account) -> str:
     """Say what a command is going to do."""
     match command:
@@ -168,6 +183,8 @@ def words_of(command: Command, account: Account) -> str:
             return f"{task}: queued again"
         case Purge(task=task):
             return f"{task}: forgotten"
+        case Fund(amount=amount, start=start):
+            return f"{account.follower}: {Usd(cash(account, start).micro + amount.micro)} in the wallet"
         case SetMode(mode=mode):
             return f"{account.follower}: {mode.value}"
         case _:
@@ -180,4 +197,5 @@ _READERS: Mapping[str, Callable[[Account, list[Any], float], Command]] = {
     "purge": _purge,
     "mode": _mode,
     "reset-peak": _reset_peak,
+    "fund": _fund,
 }

@@ -52,6 +52,7 @@ class Code(Enum):
     LEADER_LEFT = "the leader sold again before the copy was bought"
     CAP_REACHED = "a spending cap would be broken"
     LOSS_LIMIT = "a loss cap is broken"
+    NO_BALANCE = "the wallet holds too little"
     GATHERED = "it went out as part of another task's order"
     NEVER_ENOUGH = "too little came together to reach the minimum"
     MODE_FORBIDS = "the mode of the engine forbids it"

@@ -10,6 +10,7 @@ from trio_copy.model.follow_settings import FollowSettings
 from trio_copy.model.ids import Address, FollowerId
 from trio_copy.model.layers import NO_LAYER, Effective, Layer, assembled, in_force, merged
 from trio_copy.model.orders import Wallet
+from trio_copy.model.units import Usd
 
 EVERYBODY = FollowerId("*")
 """The id of the follower that stands for everybody who is not named."""
@@ -26,6 +27,8 @@ class Follower:
     """The account's wallet; dry-run needs none."""
     own: Layer = NO_LAYER
     """What the follower sets for all of its follows."""
+    paper_usd: Usd | None = None
+    """What its paper wallet began with; None where it never runs out."""
 
     @cached_property
     def wallet(self) -> Wallet:
@@ -43,7 +46,7 @@ class Followers(Mapping[FollowerId, Follower]):
         found = self.named.get(follower)
         if found is None:
             pattern = self.named[EVERYBODY]
-            found = Follower(follower=follower, executor=pattern.executor, own=pattern.own)
+            found = Follower(follower=follower, executor=pattern.executor, own=pattern.own, paper_usd=pattern.paper_usd)
         return found
 
     def __iter__(self) -> Iterator[FollowerId]:
