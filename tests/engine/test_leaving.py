@@ -7,14 +7,15 @@ import trio
 import trio.testing
 from attrs import define, evolve, field
 
-from tests.builders import LEADER, usd
+from tests.builders import LEADER, OTHER_LEADER, usd
 from tests.harness import World, make_test_plan, open_world, running_engine, with_follow_settings
 from trio_copy.chain.decoders.resolutions import CONDITIONAL_TOKENS, RESOLUTION_TOPIC
 from trio_copy.config import PluginTable
 from trio_copy.engine.plan import Plan
 from trio_copy.engine.service import Service
 from trio_copy.model.catalog import TokenFacts
-from trio_copy.model.decisions import End
+from trio_copy.model.control import Mode, follow_scope, follower_scope, leader_scope
+from trio_copy.model.decisions import Code, End, Reason
 from trio_copy.model.facts import AMOUNTS, FactQuery
 from trio_copy.model.fills import Kind, Side
 from trio_copy.model.follow_settings import Execution, Leaving, Sizing
@@ -167,6 +168,37 @@ async def test_a_pause_takes_no_entries_and_does_with_positions_what_was_said(
             world.chain.mine(world.buy(), world.buy(side=Side.SELL))
             await mine_for(world, 3)
             assert position_of(service).shares == (Shares.parse(10) if left and not exits else Shares(0))
+
+
+@pytest.mark.parametrize(
+    "scope", [leader_scope(LEADER), follower_scope("alice"), follow_scope("alice", LEADER)], ids=lambda scope: scope[:7]
+)
+async def test_a_pause_by_name_blocks_entries_only_and_is_named(clock: Clock, scope: str) -> None:
+    """Heard within a second, of whatever kind; the leader's exits are copied, and resumed, so are his entries."""
+    async with open_world() as world:
+        world.quotes = Book({TokenId(1): "0.5"})
+        async with running_engine(world, plan_for()) as service:
+            world.chain.mine(world.buy())
+            await world.recorder.wait_copies(1)
+            await service.store.control.set_mode(Mode.REDUCE_ONLY, "a look first", scope)
+            await service.store.control.set_mode(Mode.REDUCE_ONLY, "of somebody else", leader_scope(OTHER_LEADER))
+            await trio.sleep(1)
+            held = position_of(service).shares
+            world.chain.mine(world.buy())
+            await mine_for(world, 3)
+            reason = world.recorder.finished[-1].outcome.reason
+            assert reason == Reason(code=Code.FOLLOW_PAUSED, control="pause", value=scope, limit="a look first")
+            assert position_of(service).shares == held
+            world.chain.mine(world.buy(side=Side.SELL))
+            await mine_for(world, 3)
+            assert position_of(service).shares < held
+            await service.store.control.set_mode(Mode.RUN, "seen", scope)
+            await trio.sleep(1)
+            held = position_of(service).shares
+            world.chain.mine(world.buy())
+            await mine_for(world, 3)
+            assert position_of(service).shares > held
+        assert ("pause", f"{scope}: no entries: a look first") in world.recorder.alerts
 
 
 async def test_a_follow_that_is_left_disappears_when_it_is_flat(clock: Clock) -> None:

@@ -147,7 +147,7 @@ def list_(
     plan = find_plan(conf, redactor)
     follows = [
         follow
-        for follow in ask_store(plan, lambda store: _load(store, plan))
+        for follow in ask_store(plan, lambda store: all_follows(store, plan))
         if query.follower in (None, follow.follower) and query.leader in (None, follow.leader)
     ]
     show(COLUMNS, follows, json=json, csv_=csv, empty="nobody follows anybody")
@@ -186,7 +186,7 @@ def export(
 ) -> int:
     """Write all follows in a form that `import` reads."""
     plan = find_plan(conf, redactor)
-    follows = ask_store(plan, lambda store: _load(store, plan))
+    follows = ask_store(plan, lambda store: all_follows(store, plan))
     if file == Path("-"):
         file = None
     kind = format_ or ("jsonl" if file is not None and file.suffix == ".jsonl" else "csv")
@@ -202,7 +202,7 @@ def export(
     return 0
 
 
-async def _load(store: Store, plan: Plan) -> list[Follow]:
+async def all_follows(store: Store, plan: Plan) -> list[Follow]:
     """Return what the store holds, and what the file says that no run has put there yet."""
     _, held = await store.follows.load()
     follows = {follow.key: follow for follow in (*plan.settings.follows(), *held)}
@@ -212,7 +212,7 @@ async def _load(store: Store, plan: Plan) -> list[Follow]:
 async def _find(store: Store, name: str, plan: Plan) -> Follow | None:
     follower, _, leader = name.rpartition(":")
     wanted = (follower, leader.lower())
-    return next((follow for follow in await _load(store, plan) if follow.key == wanted), None)
+    return next((follow for follow in await all_follows(store, plan) if follow.key == wanted), None)
 
 
 async def find_follow(store: Store, name: str, plan: Plan) -> Follow:

@@ -40,7 +40,7 @@ def mode(
     json: Json = False,
     csv: Csv = False,
 ) -> int:
-    """Show the modes in force, or change one. A running engine obeys within a second; a mode survives restarts.
+    """Show the modes and pauses in force, or change a mode. A running engine obeys within a second; a mode survives restarts.
 
     run: everything; reduce-only and halt-new: exits only, the second is what the engine itself sets when it has to stop;
     halt-all: nothing is sent, and nothing looked up. Setting a follower to run also ends a halt after a loss and lets its
@@ -63,7 +63,11 @@ def mode(
             await _set_mode_of(FollowerId(follower), Mode(new), _shown(why, redactor), store, plan)
         modes = await store.control.modes()
         followers = await follower_modes(store.history)
-        return [(ENGINE, modes.of(ENGINE)), *((follower_scope(name), one) for name, one in sorted(followers.items()))]
+        return [
+            (ENGINE, modes.of(ENGINE)),
+            *((follower_scope(name), one) for name, one in sorted(followers.items())),
+            *((f"pause of {scope}", one) for scope, one in modes.pauses().items()),
+        ]
 
     show(_COLUMNS, ask_store(plan, ask, make=new is not None), json=json, csv_=csv, empty="")
     return 0

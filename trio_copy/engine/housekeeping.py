@@ -18,6 +18,7 @@ from trio_copy.engine.plan import Plan
 from trio_copy.engine.reconciler import Reconciler
 from trio_copy.engine.seams import Seams
 from trio_copy.errors import LeaseLost
+from trio_copy.model.control import ENGINE, Mode
 from trio_copy.model.counts import counted
 from trio_copy.model.decisions import retracted, too_late
 from trio_copy.ports import Store
@@ -120,5 +121,10 @@ class Housekeeping:
         while True:
             before, self.mode.modes = self.mode.modes, await self.store.control.wait_modes(self.mode.modes.version)
             for scope, change in self.mode.modes.by_scope.items():
-                if before.by_scope.get(scope) != change:
+                if before.by_scope.get(scope) == change:
+                    continue
+                if scope == ENGINE:
                     self.seams.observer.on_alert("mode", f"{scope}: {change.mode.value}: {change.why}")
+                else:
+                    what = "resumed" if change.mode is Mode.RUN else "no entries"
+                    self.seams.observer.on_alert("pause", f"{scope}: {what}: {change.why}")
