@@ -1,5 +1,6 @@
 """What an operator does to a running copy: pauses, changes of many follows, exits, backups."""
 
+import io
 import json
 from pathlib import Path
 
@@ -9,6 +10,7 @@ from tests.builders import LEADER, OTHER_LEADER
 from tests.cli.test_books import CONF, fill
 from trio_copy.cli import main
 from trio_copy.engine.plan import load_plan
+from trio_copy.records import plain_layer
 
 Capture = pytest.CaptureFixture[str]
 
@@ -82,3 +84,105 @@ def test_a_pause_of_nobody_is_refused(conf: Path, capsys: Capture, words: list[s
     assert capsys.readouterr().err.count("\n") == 1
     assert main(["mode", "--csv"]) == 0
     assert "pause" not in capsys.readouterr().out
+
+
+class Terminal(io.StringIO):
+    """A standard input at which a person sits."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+def own_of(conf: Path) -> dict[str, dict[str, object]]:
+    """Return what is set for each follow in the store alone."""
+    return {follow.name: plain_layer(follow.own) for follow in fill(conf, lambda store: store.follows.load())[1]}
+
+
+@pytest.mark.parametrize(
+    ("words", "answer", "code", "changed"),
+    [
+        (["--all", "--yes"], "", 0, {"bob", "carl", "dora"}),
+        (["--leader", OTHER_LEADER], "y\n", 0, {"bob", "dora"}),
+        (["--leader", OTHER_LEADER], "\n", 1, set()),
+        (["--follower", "carl"], "YES\n", 0, {"carl"}),
+        ([f"carl:{LEADER}"], "", 0, {"carl"}),
+    ],
+)
+def test_many_follows_are_changed_after_a_look(
+    conf: Path,
+    capsys: Capture,
+    monkeypatch: pytest.MonkeyPatch,
+    words: list[str],
+    answer: str,
+    code: int,
+    changed: set[str],
+) -> None:
+    """What changes is shown first; what stands in the configuration is not touched; only yes is yes."""
+    assert main(["follow", "add", "carl", LEADER, "size.ratio=0.05", "filters.sides=BUY"]) == 0
+    assert main(["follow", "add", "dora", OTHER_LEADER]) == 0
+    monkeypatch.setattr("sys.stdin", Terminal(answer))
+    words = ["follow", "set", *words[:1], *words[1:], "size.ratio=0.02", "filters.sides="]
+    capsys.readouterr()
+    assert main(words) == code
+    shown = capsys.readouterr().out
+    name = {"bob": f"bob:{OTHER_LEADER}", "carl": f"carl:{LEADER}", "dora": f"dora:{OTHER_LEADER}"}
+    assert (f"{name['bob']}  size.ratio: 0.05 -> 0.02" in shown) == (changed != {"carl"})
+    assert (f"{name['dora']}  size.ratio: not set -> 0.02" in shown) == (changed != {"carl"})
+    assert (f"{name['carl']}  filters.sides: BUY -> not set, size.ratio: 0.05 -> 0.02" in shown) == ("carl" in changed)
+    assert ("1 follow stands in the configuration" in shown) == ("--all" in words)
+    own = own_of(conf)
+    assert {one for one in name if own[name[one]] == {"size.ratio": "0.02"}} == changed
+    assert own[f"alice:{LEADER}"] == {"size.ratio": "0.05"}
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["--all", "size.ratio=0.02"], "--yes: expected it"),
+        (["--all", "--leader", LEADER, "size.ratio=0.02", "--yes"], "--all: expected nothing else"),
+        ([f"bob:{OTHER_LEADER}"], "expected PATH=VALUE"),
+        (["size.ratio=0.02", "--yes"], "expected a follow, named FOLLOWER:LEADER, or --follower or --leader"),
+        (["--follower", "alice", "size.ratio=0.02", "--yes"], "got only follows that stand in the configuration"),
+        (["--follower", "zoe", "size.ratio=0.02", "--yes"], "expected follows of follower zoe, got no follow"),
+        (["--all", "caps.max_order_usd=0.5", "--yes"], f"bob:{OTHER_LEADER}: caps.max_order_usd: expected at least"),
+        (["--all", "size.ratoi=", "--yes"], 'did you mean "size.ratio"?'),
+    ],
+)
+def test_a_wrong_change_of_many_changes_nothing(conf: Path, capsys: Capture, words: list[str], says: str) -> None:
+    """One clear line, exit code 2; without a terminal nobody is asked, and nothing is taken for a yes."""
+    before = own_of(conf)
+    assert main(["follow", "set", *words]) == 2
+    assert says in capsys.readouterr().err
+    assert own_of(conf) == before
+
+
+@pytest.mark.parametrize("form", ["csv", "jsonl"])
+def test_an_import_is_looked_at_before_it_is_done(
+    conf: Path, tmp_path: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch, form: str
+) -> None:
+    """From a file or from standard input, in either form: what is new, what changes, and nothing that is done."""
+    rows = [("bob", OTHER_LEADER, "0.02"), ("zoe", LEADER, "0.03"), ("alice", LEADER, "0.05")]
+    text = "follower,leader,size.ratio\n" + "".join(f"{','.join(row)}\n" for row in rows)
+    if form == "jsonl":
+        keys = ("follower", "leader", "size.ratio")
+        plain = [{**dict(zip(keys, row, strict=True)), "size.ratio": float(row[2])} for row in rows]
+        text = "".join(f"{json.dumps(row)}\n" for row in plain)
+    file = tmp_path / f"follows.{form}"
+    file.write_text(text)
+    before = own_of(conf)
+    capsys.readouterr()
+    for source in (str(file), "-"):
+        monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"\xef\xbb\xbf" + text.encode())))
+        assert main(["follow", "import", source, "--diff"]) == 0
+        changed, new, total = capsys.readouterr().out.splitlines()
+        assert changed == f"bob:{OTHER_LEADER}  size.ratio: 0.05 -> 0.02"
+        assert new == f"zoe:{LEADER}  new, size.ratio = 0.03"
+        assert total.endswith(": 1 new, 1 changed, 0 as they are; nothing was imported")
+        assert own_of(conf) == before
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(text.encode())))
+    assert main(["follow", "import", "-"]) == 0
+    assert "2 follows imported from standard input" in capsys.readouterr().out
+    assert own_of(conf)[f"zoe:{LEADER}"] == {"size.ratio": "0.03"}
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(text.encode() + b"nonsense\n")))
+    assert main(["follow", "import", "-"]) == 2
+    assert "standard input:" in capsys.readouterr().err

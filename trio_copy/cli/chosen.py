@@ -56,5 +56,6 @@ def read_choice(name: str | None, follower: str | None, leader: str | None, *, a
     try:
         address = None if leader is None else checked_address(leader)
     except ValueError as error:
-        raise ConfigError([f"--leader: {error}" if name is None else f"{name}: {error}"]) from None
+        told = "--leader" if name is None else f'expected a follow, named FOLLOWER:LEADER, got "{name}"'
+        raise ConfigError([f"{told}: {error}"]) from None
     return Chosen(None if follower is None else FollowerId(follower), address)

@@ -9,7 +9,7 @@ from cyclopts import App, Parameter
 
 from trio_copy.accounts import OrderState
 from trio_copy.accounts.telling import OrderEnd
-from trio_copy.cli.follow import find_follow
+from trio_copy.cli.follow_lookup import find_follow
 from trio_copy.cli.opened import Conf, ask_store, find_plan
 from trio_copy.cli.output import out, out_json
 from trio_copy.cli.positions import labels_of

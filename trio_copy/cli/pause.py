@@ -5,7 +5,7 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from trio_copy.cli.chosen import Chosen, FollowName, OfFollower, OfLeader, read_choice
-from trio_copy.cli.follow import all_follows
+from trio_copy.cli.follow_lookup import all_follows
 from trio_copy.cli.opened import Conf, ask_store, find_plan
 from trio_copy.cli.output import out
 from trio_copy.cli.redact import Redact
