@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.builders import LEADER, OTHER_LEADER
-from tests.cli.test_books import CONF, fill
+from tests.cli.test_books import CONF, fill, own, trade_a_little
 from trio_copy.cli import main
 from trio_copy.engine.plan import load_plan
 from trio_copy.records import plain_layer
@@ -130,9 +130,9 @@ def test_many_follows_are_changed_after_a_look(
     assert (f"{name['dora']}  size.ratio: not set -> 0.02" in shown) == (changed != {"carl"})
     assert (f"{name['carl']}  filters.sides: BUY -> not set, size.ratio: 0.05 -> 0.02" in shown) == ("carl" in changed)
     assert ("1 follow stands in the configuration" in shown) == ("--all" in words)
-    own = own_of(conf)
-    assert {one for one in name if own[name[one]] == {"size.ratio": "0.02"}} == changed
-    assert own[f"alice:{LEADER}"] == {"size.ratio": "0.05"}
+    after = own_of(conf)
+    assert {one for one in name if after[name[one]] == {"size.ratio": "0.02"}} == changed
+    assert after[f"alice:{LEADER}"] == {"size.ratio": "0.05"}
 
 
 @pytest.mark.parametrize(
@@ -186,3 +186,75 @@ def test_an_import_is_looked_at_before_it_is_done(
     monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(text.encode() + b"nonsense\n")))
     assert main(["follow", "import", "-"]) == 2
     assert "standard input:" in capsys.readouterr().err
+
+
+def test_a_leader_has_a_name_wherever_an_address_would_stand(conf: Path, tmp_path: Path, capsys: Capture) -> None:
+    """From a table of the configuration, or from an import; machines go on getting addresses."""
+    conf.write_text(f'{conf.read_text()}\n[[leader]]\naddress = "{LEADER}"\nname = "Big Fish"\n')
+    file = tmp_path / "named.csv"
+    file.write_text(f"follower,leader,name,size.ratio\nbob,{OTHER_LEADER},Théo,0.05\ncarl,{LEADER},fish,\n")
+    assert main(["follow", "import", str(file)]) == 0
+    task = own(conf, trade_a_little)
+    capsys.readouterr()
+    for verb, name in (
+        (["positions"], "Big Fish"),
+        (["trades"], "Big Fish"),
+        (["skips"], "Big Fish"),
+        (["pnl", "--by", "leader"], "Big Fish"),
+        (["follow", "list"], "Théo"),
+        (["follow", "set", "bob:théo", "size.ratio=0.06"], "bob:Théo (0xbbbb..bbbb)  size.ratio: 0.05 -> 0.06"),
+        (["pause", "--leader", "THÉO"], "leader Théo (0xbbbb..bbbb) is paused"),
+        (["mode"], "pause of leader:Théo (0xbbbb..bbbb)"),
+        (["resume", "--leader", "théo"], "leader Théo (0xbbbb..bbbb) is resumed"),
+        (["explain", "trade", task], f"Big Fish ({LEADER}) trade BUY"),
+        (["follow", "add", "dora", "big fish"], f"dora:{LEADER} added"),
+        (["follow", "remove", "dora:fish"], "dora:fish removed"),
+        (["explain", "follow", "carl:big fish"], "fish"),
+    ):
+        assert main(verb) == 0, capsys.readouterr().err
+        assert name in capsys.readouterr().out, verb
+    assert main(["trades", "--leader", "big fish", "--json"]) == 0
+    told = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [row["leader"] for row in told] == [LEADER] * 3
+    assert main(["trades", "--leader", "Théo", "--json"]) == 0
+    assert capsys.readouterr().out == ""
+    assert main(["follow", "export", "-"]) == 0
+    assert f"bob,{OTHER_LEADER},Théo,0.06" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("table", "says"),
+    [
+        (f'[[leader]]\naddress = "{LEADER}"\nname = "0xfish"', 'leader[0].name: expected up to 32 letters without ":"'),
+        (f'[[leader]]\naddress = "{LEADER}"\nname = "a:b"', "leader[0].name: expected up to 32 letters"),
+        (
+            "".join(
+                f'[[leader]]\naddress = "{one}"\nname = "{name}"\n'
+                for one, name in ((LEADER, "Fish"), (OTHER_LEADER, "fish"))
+            ),
+            f'leader: expected each name for one address, got "fish" for {LEADER}, {OTHER_LEADER}',
+        ),
+        ('[[follower]]\nid = "eve"\nexecutor = "dry-run"\nname = "fish"', "follower[2].name: expected none"),
+    ],
+)
+def test_a_name_that_says_too_little_is_refused(conf: Path, capsys: Capture, table: str, says: str) -> None:
+    """One line says where and why."""
+    conf.write_text(f"{conf.read_text()}\n{table}\n")
+    capsys.readouterr()
+    assert main(["check", str(conf)]) == 2
+    assert says in capsys.readouterr().err
+
+
+def test_a_name_of_two_leaders_names_none(conf: Path, capsys: Capture) -> None:
+    """Follows of commands may call two leaders alike; then a command needs the address."""
+    assert main(["follow", "add", "bob", LEADER, "name=fish"]) == 0
+    assert main(["follow", "set", f"bob:{OTHER_LEADER}", "name=Fish"]) == 0
+    assert main(["follow", "add", "carl", OTHER_LEADER, "name=7"]) == 0
+    capsys.readouterr()
+    for words in (["trades", "--leader", "fish"], ["follow", "remove", "bob:fish"], ["trades", "--leader", "fisk"]):
+        assert main(words) == 2
+    several, both, unknown = capsys.readouterr().err.splitlines()
+    assert f'expected the name of one leader, "fish" is that of {LEADER}, {OTHER_LEADER}' in several
+    assert '"bob:fish" is the name of several' in both
+    assert 'expected an address, or the name of a leader, got "fisk"; did you mean "fish"?' in unknown
+    assert main(["follow", "remove", "carl:7"]) == 0

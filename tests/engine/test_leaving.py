@@ -11,6 +11,7 @@ from tests.builders import LEADER, OTHER_LEADER, usd
 from tests.harness import World, make_test_plan, open_world, running_engine, with_follow_settings
 from trio_copy.chain.decoders.resolutions import CONDITIONAL_TOKENS, RESOLUTION_TOPIC
 from trio_copy.config import PluginTable
+from trio_copy.config.settings import LeaderTable
 from trio_copy.engine.plan import Plan
 from trio_copy.engine.service import Service
 from trio_copy.model.catalog import TokenFacts
@@ -290,6 +291,25 @@ async def test_follows_of_strangers_are_heard_within_a_second(clock: Clock) -> N
             world.chain.mine(world.buy())
             await world.recorder.wait_copies(1)
         assert [follower for _, follower in world.recorder.copies] == ["dora"]
+
+
+async def test_names_of_leaders_are_heard_while_running(clock: Clock) -> None:
+    """Of the file at the start, of a change within a second; a name of the leader's own table goes before."""
+    plan = plan_for()
+    tables = (LeaderTable(address=OTHER_LEADER, name="Table"),)
+    plan = evolve(plan, settings=evolve(plan.settings, leader=tables))
+    async with open_world() as world, running_engine(world, plan) as service:
+        names = service.seams.names
+        _, (follow,) = await service.store.follows.load()
+        assert (names.of(follow.leader), names.of(OTHER_LEADER)) == (None, "Table")
+        for leader in (follow.leader, OTHER_LEADER):
+            await service.store.follows.put(
+                [evolve(follow, leader=leader, source="command", own=layer({"name": "Fish"}))]
+            )
+        await trio.sleep(1)
+        assert (names.of(follow.leader), names.of(OTHER_LEADER)) == ("Fish", "Table")
+        await service.apply(service.plan.settings)  # what stands in the file is what it says there
+        assert names.called("fish") == [OTHER_LEADER]
 
 
 async def test_a_burst_is_gathered_into_one_order_and_a_large_entry_does_not_wait(clock: Clock) -> None:

@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -12,6 +13,7 @@ from trio_copy.cli.follow_changes import Change, changes, tell_changes
 from trio_copy.cli.follow_files import STANDARD_INPUT, make_follow, read_follows, write_csv, write_json_lines
 from trio_copy.cli.follow_lookup import all_follows, changeable, find, find_follow, plain_changes
 from trio_copy.cli.follow_set import set_
+from trio_copy.cli.leaders import find_leaders, read_leader, with_names
 from trio_copy.cli.opened import Conf, ask_store, find_plan
 from trio_copy.cli.output import out
 from trio_copy.cli.progress import progress
@@ -37,14 +39,14 @@ app = App(
     filters.sides=BUY; conf/every-setting.toml lists them. Follows that stand in the configuration are changed there.
     """,
 )
-FollowName = Annotated[str, Parameter(help="FOLLOWER:LEADER.", show_default=False)]
+FollowName = Annotated[str, Parameter(help="FOLLOWER:LEADER, the leader by address or name.", show_default=False)]
 _Change = Annotated[tuple[str, ...], Parameter(help="PATH=VALUE, several if you like.", show_default=False)]
 
 
 @app.command
 def add(
     follower: Annotated[str, Parameter(help="Id of the account that copies.")],
-    leader: Annotated[str, Parameter(help="Wallet whose trades are copied.")],
+    leader: Annotated[str, Parameter(help="Wallet whose trades are copied, or the name it has.")],
     settings: _Change = (),
     /,
     *,
@@ -54,6 +56,8 @@ def add(
     """Let a follower copy a leader."""
     plan = find_plan(conf, redactor)
     terms = plan.settings.terms()
+    with suppress(ValueError):  # what is wrong with it is said of the follow
+        leader = leader if leader.lower().startswith("0x") else read_leader(leader, find_leaders(plan))
     follow = make_follow(follower, leader, structure_layer(plain_changes(settings)), terms)
 
     async def put(store: Store) -> None:
@@ -127,14 +131,15 @@ def list_(
     csv: Csv = False,
 ) -> int:
     """List follows with what is set for each alone."""
-    query = read_query(follower, leader, None, None, None, 1)
     plan = find_plan(conf, redactor)
+    names = find_leaders(plan)
+    query = read_query(follower, leader, None, None, None, 1, names)
     follows = [
         follow
         for follow in ask_store(plan, lambda store: all_follows(store, plan))
         if query.follower in (None, follow.follower) and query.leader in (None, follow.leader)
     ]
-    show(COLUMNS, follows, json=json, csv_=csv, empty="nobody follows anybody")
+    show(with_names(COLUMNS, names, whole=True), follows, json=json, csv_=csv, empty="nobody follows anybody")
     return 0
 
 
@@ -164,7 +169,7 @@ def import_(
         return tuple(changes(held, follows)) if diff else ()
 
     found = ask_store(plan, put, make=not diff)
-    tell_changes(found)
+    tell_changes(found, find_leaders(plan))
     whence = "standard input" if file == STANDARD_INPUT else file
     if diff:
         new = sum(old is None for old, _ in found)

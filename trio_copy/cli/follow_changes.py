@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from trio_copy.cli.output import out
 from trio_copy.errors import ConfigError
 from trio_copy.model.follows import Follow
+from trio_copy.model.leader_names import LeaderNames
 from trio_copy.records import plain_layer
 
 _SHOWN_MOST = 100
@@ -23,10 +24,10 @@ def changes(before: Iterable[Follow], after: Iterable[Follow]) -> Iterator[Chang
             yield old, follow
 
 
-def tell_changes(found: Sequence[Change]) -> None:
+def tell_changes(found: Sequence[Change], names: LeaderNames) -> None:
     """Write a line for each change, and how many there are beyond those that a person reads."""
     for old, new in found[:_SHOWN_MOST]:
-        out(f"{new.name}  {_words(old, new)}")
+        out(f"{names.in_text(new.name)}  {_words(old, new)}")
     if len(found) > _SHOWN_MOST:
         out(f"... and {len(found) - _SHOWN_MOST:,} more")
 

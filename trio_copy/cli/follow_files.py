@@ -40,6 +40,8 @@ def parse_value(path: str, text: str) -> Any:  # noqa: ANN401  a plain value
     listed = listed or (leaf is not None and "frozenset" in str(leaf.type))
     if listed and not text.lstrip().startswith("["):
         return [part.strip() for part in text.split(",") if part.strip()]
+    if leaf is not None and leaf.type in (str, str | None) and not text.lstrip().startswith('"'):
+        return text
     try:
         read = tomllib.loads(f"value = {text}", parse_float=Decimal)
     except (ValueError, RecursionError):

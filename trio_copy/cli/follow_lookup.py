@@ -7,6 +7,7 @@ from trio_copy.cli.suggest import suggested
 from trio_copy.engine.plan import Plan
 from trio_copy.errors import ConfigError
 from trio_copy.model.follows import Follow
+from trio_copy.model.leader_names import LeaderNames
 from trio_copy.ports import Store
 
 
@@ -18,10 +19,17 @@ async def all_follows(store: Store, plan: Plan) -> list[Follow]:
 
 
 async def find(store: Store, name: str, plan: Plan) -> Follow | None:
-    """Return a follow by its name, where there is one."""
-    follower, _, leader = name.rpartition(":")
-    wanted = (follower, leader.lower())
-    return next((follow for follow in await all_follows(store, plan) if follow.key == wanted), None)
+    """Return a follow by its name, where there is one. Raises `ConfigError` where a leader's name says too little."""
+    follower, _, leader = name.partition(":")
+    follows = await all_follows(store, plan)
+    names = LeaderNames()
+    names.learn(plan.settings.terms(), follows)
+    wanted = {leader.lower(), *names.called(leader)}
+    found = [follow for follow in follows if follow.follower == follower and follow.leader in wanted]
+    if len(found) > 1:
+        told = ", ".join(follow.name for follow in found)
+        raise ConfigError([f'expected one follow, "{name}" is the name of several: {told}'])
+    return next(iter(found), None)
 
 
 async def find_follow(store: Store, name: str, plan: Plan) -> Follow:

@@ -9,6 +9,7 @@ from trio_copy.cli.chosen import All, OfFollower, OfLeader, read_choice
 from trio_copy.cli.follow_changes import Change, changes, expect_same, tell_changes
 from trio_copy.cli.follow_files import make_follow
 from trio_copy.cli.follow_lookup import all_follows, changeable, find_follow, plain_changes
+from trio_copy.cli.leaders import find_leaders
 from trio_copy.cli.opened import Conf, ask_store, find_plan
 from trio_copy.cli.output import out
 from trio_copy.cli.question import Yes, agreed
@@ -47,10 +48,11 @@ def set_(
     the configuration stay as they are.
     """
     name, settings = (None, words) if not words or "=" in words[0] else (words[0], words[1:])
-    chosen = read_choice(name, follower, leader, all_=all_)
     if not settings:
         raise ConfigError(["expected PATH=VALUE, such as size.ratio=0.05, got none"])
     plan = find_plan(conf, redactor)
+    names = find_leaders(plan)
+    chosen = read_choice(name, follower, leader, names, all_=all_)
     change = _change_of(settings, plan)
 
     async def look(store: Store) -> tuple[Sequence[Change], int]:
@@ -64,7 +66,7 @@ def set_(
         return tuple(changes(free, change(free))), len(meant) - len(free)
 
     shown, of_file = ask_store(plan, look)
-    tell_changes(shown)
+    tell_changes(shown, names)
     if of_file:
         out(f"{counted(of_file, 'follow stands', 'follows stand')} in the configuration: not changed")
     if not shown:

@@ -2,9 +2,11 @@
 
 from typing import Annotated, Literal
 
+from attrs import evolve
 from cyclopts import Parameter
 
 from trio_copy.cli.asked import asker_of, new_name
+from trio_copy.cli.leaders import find_leaders
 from trio_copy.cli.opened import Conf, ask_store, find_plan
 from trio_copy.cli.queries import utc, utc_short
 from trio_copy.cli.redact import Redact
@@ -69,7 +71,9 @@ def mode(
             *((f"pause of {scope}", one) for scope, one in modes.pauses().items()),
         ]
 
-    show(_COLUMNS, ask_store(plan, ask, make=new is not None), json=json, csv_=csv, empty="")
+    names = find_leaders(plan)
+    columns = [evolve(one, shown=names.in_text) if one.name == "scope" else one for one in _COLUMNS]
+    show(columns, ask_store(plan, ask, make=new is not None), json=json, csv_=csv, empty="")
     return 0
 
 

@@ -6,6 +6,7 @@ from cyclopts import Parameter
 
 from trio_copy.cli.chosen import Chosen, FollowName, OfFollower, OfLeader, read_choice
 from trio_copy.cli.follow_lookup import all_follows
+from trio_copy.cli.leaders import find_leaders
 from trio_copy.cli.opened import Conf, ask_store, find_plan
 from trio_copy.cli.output import out
 from trio_copy.cli.redact import Redact
@@ -32,7 +33,8 @@ def pause(
     `trio-copy mode` lists what is paused; each entry that is not copied names its pause: FOLLOW_PAUSED.
     """
     plan = find_plan(conf, redactor)
-    chosen = read_choice(follow, follower, leader)
+    names = find_leaders(plan)
+    chosen = read_choice(follow, follower, leader, names)
     scope = scope_of(chosen)
 
     async def ask(store: Store) -> bool:
@@ -44,7 +46,9 @@ def pause(
 
     changed = ask_store(plan, ask, make=True)
     ends = suggested("resume", *words_of(chosen), conf=plan.path)
-    out(f"{chosen} is paused{'' if changed else ' already'}: no entries are copied, exits go on; it ends by: {ends}")
+    out(
+        f"{names.in_text(str(chosen))} is paused{'' if changed else ' already'}: no entries are copied, exits go on; it ends by: {ends}"
+    )
     return 0
 
 

@@ -1,6 +1,7 @@
 """`trio-copy resume`"""
 
 from trio_copy.cli.chosen import FollowName, OfFollower, OfLeader, read_choice
+from trio_copy.cli.leaders import find_leaders
 from trio_copy.cli.opened import Conf, ask_store, find_plan
 from trio_copy.cli.output import out
 from trio_copy.cli.pause import scope_of
@@ -25,7 +26,8 @@ def resume(
     A pause of another kind, a mode, or a loss cap that was broken goes on; what still forbids entries is said.
     """
     plan = find_plan(conf, redactor)
-    chosen = read_choice(follow, follower, leader)
+    names = find_leaders(plan)
+    chosen = read_choice(follow, follower, leader, names)
     scope = scope_of(chosen)
 
     async def ask(store: Store) -> list[str]:
@@ -42,5 +44,5 @@ def resume(
         return [f"{name} is {one.mode.value}: {one.why}" for name, one in left if one.mode is not Mode.RUN]
 
     left_over = ask_store(plan, ask)
-    out(f"{chosen} is resumed" + "".join(f"; still, {line}" for line in left_over))
+    out(names.in_text(f"{chosen} is resumed" + "".join(f"; still, {line}" for line in left_over)))
     return 0

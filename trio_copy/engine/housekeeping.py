@@ -107,7 +107,9 @@ class Housekeeping:
                 version = max(version, change.version)
                 if change.removed:
                     self.book.remove(change.follow)
-                elif not self.book.put(change.follow):
+                    continue
+                self.seams.names.note(change.follow)
+                if not self.book.put(change.follow):
                     unknown = f"{change.follow.follower} copies {change.follow.leader}"
                     self.seams.observer.on_alert("unknown-follower", f"{unknown}, but is no configured follower")
             self.intake.narrow()

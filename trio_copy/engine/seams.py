@@ -11,6 +11,7 @@ from trio_copy.clock import AnchoredClock, WallClock
 from trio_copy.engine.calls import Calls
 from trio_copy.entropy import Entropy
 from trio_copy.model.catalog import TokenFacts
+from trio_copy.model.leader_names import LeaderNames
 from trio_copy.ports import InThread, Quotes, nowhere, to_thread_run_sync
 from trio_copy.telemetry.observer import Observer
 
@@ -32,6 +33,8 @@ class Seams:
     """Hears everything that reaches the pipeline, for recordings."""
     facts: Sequence[TokenFacts] = ()
     """What is known about tokens besides the catalog's file."""
+    names: LeaderNames = field(factory=LeaderNames)
+    """Learns what leaders are called, for whoever shows them to people."""
     in_thread: InThread = to_thread_run_sync
     at: Callable[[str], None] = nowhere
     """Called at each point where a crash would matter."""

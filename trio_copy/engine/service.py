@@ -277,6 +277,7 @@ class Service:
         self.book.terms = new
         _, follows = await put_follows_of_file(self.store, settings)
         self.book.replace_all(follows)
+        self.seams.names.learn(new, follows)
         self.intake.narrow()
         parts = ("engine", "chain", "endpoint", "plugins", "devnet", "shards", "executor", "store", "decoder")
         return [part for part in parts if getattr(old, part) != getattr(settings, part)]
