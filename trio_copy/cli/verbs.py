@@ -10,6 +10,7 @@ ABOUT = "Copy what leaders trade on Polygon, for every follower exactly once."
 
 VERBS = {
     "run": "Follow the leaders and copy what they trade.",
+    "init": "Write a first configuration for paper trading on mainnet, with comments; what no option says is asked.",
     "check": "Validate a configuration without starting anything, and list every problem at once.",
     "status": "Show who works on the store: instances, what their watchdogs say, the shards they own, what waits in each, "
     "dead letters, and the mode.",
