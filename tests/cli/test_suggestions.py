@@ -58,6 +58,11 @@ def _bare_follow_added_twice(conf: Path, patch: Patch) -> None:
     assert [main(words), main(words)] == [0, 2]
 
 
+def _paused(conf: Path, patch: Patch) -> None:
+    words = [["pause", "--follower", "alice"], ["status"]]
+    assert [main([*one, "--conf", str(conf)]) for one in words] == [0, 1]
+
+
 def _dead_letters(conf: Path, patch: Patch) -> None:
     shard = status.Depth(shard=0, dead=3)
     modes = Modes(version=0, by_scope={})
@@ -91,7 +96,7 @@ SAYINGS: Sequence[tuple[Callable[[Path, Patch], None], tuple[str, ...]]] = (
     (_says("follow", "remove", NOBODY, code=2), ("follow list",)),
     (_added_twice, ("explain follow", "follow set")),
     (_bare_follow_added_twice, ("explain follow", "follow set")),
-    (_says("status", code=1), ("run",)),
+    (_paused, ("resume", "run")),
     (_dead_letters, ("dlq stats",)),
     (_not_live, ("run",)),
     (_left_open, ("orders list", "orders settle")),

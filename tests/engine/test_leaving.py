@@ -7,14 +7,16 @@ import trio
 import trio.testing
 from attrs import define, evolve, field
 
-from tests.builders import LEADER, usd
+from tests.builders import LEADER, OTHER_LEADER, usd
 from tests.harness import World, make_test_plan, open_world, running_engine, with_follow_settings
 from trio_copy.chain.decoders.resolutions import CONDITIONAL_TOKENS, RESOLUTION_TOPIC
 from trio_copy.config import PluginTable
+from trio_copy.config.settings import LeaderTable
 from trio_copy.engine.plan import Plan
 from trio_copy.engine.service import Service
 from trio_copy.model.catalog import TokenFacts
-from trio_copy.model.decisions import End
+from trio_copy.model.control import Mode, follow_scope, follower_scope, leader_scope
+from trio_copy.model.decisions import Code, End, Reason
 from trio_copy.model.facts import AMOUNTS, FactQuery
 from trio_copy.model.fills import Kind, Side
 from trio_copy.model.follow_settings import Execution, Leaving, Sizing
@@ -169,6 +171,37 @@ async def test_a_pause_takes_no_entries_and_does_with_positions_what_was_said(
             assert position_of(service).shares == (Shares.parse(10) if left and not exits else Shares(0))
 
 
+@pytest.mark.parametrize(
+    "scope", [leader_scope(LEADER), follower_scope("alice"), follow_scope("alice", LEADER)], ids=lambda scope: scope[:7]
+)
+async def test_a_pause_by_name_blocks_entries_only_and_is_named(clock: Clock, scope: str) -> None:
+    """Heard within a second, of whatever kind; the leader's exits are copied, and resumed, so are his entries."""
+    async with open_world() as world:
+        world.quotes = Book({TokenId(1): "0.5"})
+        async with running_engine(world, plan_for()) as service:
+            world.chain.mine(world.buy())
+            await world.recorder.wait_copies(1)
+            await service.store.control.set_mode(Mode.REDUCE_ONLY, "a look first", scope)
+            await service.store.control.set_mode(Mode.REDUCE_ONLY, "of somebody else", leader_scope(OTHER_LEADER))
+            await trio.sleep(1)
+            held = position_of(service).shares
+            world.chain.mine(world.buy())
+            await mine_for(world, 3)
+            reason = world.recorder.finished[-1].outcome.reason
+            assert reason == Reason(code=Code.FOLLOW_PAUSED, control="pause", value=scope, limit="a look first")
+            assert position_of(service).shares == held
+            world.chain.mine(world.buy(side=Side.SELL))
+            await mine_for(world, 3)
+            assert position_of(service).shares < held
+            await service.store.control.set_mode(Mode.RUN, "seen", scope)
+            await trio.sleep(1)
+            held = position_of(service).shares
+            world.chain.mine(world.buy())
+            await mine_for(world, 3)
+            assert position_of(service).shares > held
+        assert ("pause", f"{scope}: no entries: a look first") in world.recorder.alerts
+
+
 async def test_a_follow_that_is_left_disappears_when_it_is_flat(clock: Clock) -> None:
     """Unfollowed with `close`: what is held is sold, and then nobody remembers the follow."""
     async with open_world() as world:
@@ -258,6 +291,25 @@ async def test_follows_of_strangers_are_heard_within_a_second(clock: Clock) -> N
             world.chain.mine(world.buy())
             await world.recorder.wait_copies(1)
         assert [follower for _, follower in world.recorder.copies] == ["dora"]
+
+
+async def test_names_of_leaders_are_heard_while_running(clock: Clock) -> None:
+    """Of the file at the start, of a change within a second; a name of the leader's own table goes before."""
+    plan = plan_for()
+    tables = (LeaderTable(address=OTHER_LEADER, name="Table"),)
+    plan = evolve(plan, settings=evolve(plan.settings, leader=tables))
+    async with open_world() as world, running_engine(world, plan) as service:
+        names = service.seams.names
+        _, (follow,) = await service.store.follows.load()
+        assert (names.of(follow.leader), names.of(OTHER_LEADER)) == (None, "Table")
+        for leader in (follow.leader, OTHER_LEADER):
+            await service.store.follows.put(
+                [evolve(follow, leader=leader, source="command", own=layer({"name": "Fish"}))]
+            )
+        await trio.sleep(1)
+        assert (names.of(follow.leader), names.of(OTHER_LEADER)) == ("Fish", "Table")
+        await service.apply(service.plan.settings)  # what stands in the file is what it says there
+        assert names.called("fish") == [OTHER_LEADER]
 
 
 async def test_a_burst_is_gathered_into_one_order_and_a_large_entry_does_not_wait(clock: Clock) -> None:

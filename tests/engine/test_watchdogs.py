@@ -9,6 +9,7 @@ import trio
 import trio.testing
 from attrs import define, field
 
+from tests.builders import LEADER
 from tests.engine.test_subscription import mine_steadily
 from tests.harness import Recorder, World, make_test_plan, open_world, patient, running_engine
 from trio_copy.chain.scanner import GLANCE, SCAN
@@ -20,6 +21,7 @@ from trio_copy.engine.service import Service
 from trio_copy.model.control import Instance
 from trio_copy.model.decisions import Code, End
 from trio_copy.model.fills import Side
+from trio_copy.model.ids import FollowerId
 from trio_copy.model.watches import Light
 from trio_copy.testing.devnet.manners import Subscriptions
 
@@ -248,8 +250,8 @@ async def test_entries_wait_after_sleep_until_a_node_was_dialled_again(clock: Cl
             reason = service.watchdogs.halted()
             assert reason is not None
             assert (reason.code, reason.control) == (Code.ENTRIES_HALTED, "watchdog.sleep")
-            assert service.mode.forbids(Side.BUY) == reason
-            assert service.mode.forbids(Side.SELL) is None
+            assert service.mode.forbids(Side.BUY, FollowerId("alice"), LEADER) == reason
+            assert service.mode.forbids(Side.SELL, FollowerId("alice"), LEADER) is None
             world.down = set()
             await until(lambda: service.watchdogs.halted() is None)
 

@@ -8,14 +8,18 @@ import trio.lowlevel
 from attrs import evolve
 from rich.text import Text
 
-from tests.builders import NOW, TOKEN, make_signal, make_task
+from tests.builders import LEADER, NOW, OTHER_LEADER, TOKEN, make_signal, make_task
 from trio_copy.cli.printer import Printer
 from trio_copy.model.decisions import Code, End, Outcome, Reason, Skip
 from trio_copy.model.fills import Side
+from trio_copy.model.follows import Follow
+from trio_copy.model.ids import FollowerId
+from trio_copy.model.layers import layer
+from trio_copy.model.leader_names import LeaderNames
 from trio_copy.model.orders import ExecutionReport, Status
 from trio_copy.model.units import Shares, Usd
 from trio_copy.model.watches import Light, Watch
-from trio_copy.telemetry.observer import Finished
+from trio_copy.telemetry.observer import Finished, Observers
 from trio_copy.telemetry.status import EndpointStatus
 from trio_copy.telemetry.status import Status as EngineStatus
 from trio_copy.telemetry.tally import Tally
@@ -58,6 +62,21 @@ def test_a_trade_reads_from_the_fill_to_each_copy(tape: Tape, lines: list[str]) 
     assert lines[0].endswith("0xaaaa..aaaa BUY  100 @ 0.50  Rain? YES  1 copy")
     assert lines[1].strip() == "alice        filled   10.00 @ 0.51  $5.10  +200 bps  40 ms"
     assert lines[2].strip() == "bob          skipped  PRICE_TOO_HIGH (filters.price_max: 0.95, limit 0.9)"
+
+
+def test_a_leader_with_a_name_is_called_by_it(lines: list[str]) -> None:
+    """On the tape alone, and before what is left of his address where a text tells it."""
+    names, signal = LeaderNames(), make_signal()
+    names.note(Follow(follower=FollowerId("bob"), leader=LEADER, own=layer({"name": "Big Fish"})))
+    tape = Tape(lambda text: lines.append(text.plain), lambda: NOW, {}, names)
+    observers = Observers([tape], names.in_text)
+    observers.on_signal(signal, "admitted", 1, NOW)
+    observers.on_retracted(signal, 1, 0)
+    observers.on_alert("unknown-follower", f"zoe copies {LEADER}, not {OTHER_LEADER}, in 0x{'a' * 64}")
+
+    assert " Big Fish BUY  100 @ 0.50 " in lines[0]
+    assert "reorg Big Fish BUY taken back" in lines[1]
+    assert lines[2].endswith(f"zoe copies Big Fish (0xaaaa..aaaa), not {OTHER_LEADER}, in 0x{'a' * 64}")
 
 
 def test_trouble_reads_as_one_line_each(tape: Tape, lines: list[str]) -> None:

@@ -8,6 +8,7 @@ from cyclopts import App, Parameter
 
 from trio_copy.accounts import DeadLetter
 from trio_copy.cli.asked import asker_of, new_name
+from trio_copy.cli.leaders import find_leaders, with_names
 from trio_copy.cli.opened import Conf, ask_store, find_plan
 from trio_copy.cli.output import out
 from trio_copy.cli.queries import LeaderOption, TokenOption, read_query, utc, utc_short
@@ -63,8 +64,10 @@ def peek(
     csv: Csv = False,
 ) -> int:
     """List dead letters, oldest first; nothing is changed."""
-    query = read_query(None, leader, token, None, None, 1)
-    show(_LETTERS, _find(find_plan(conf, redactor), reason, query), json=json, csv_=csv, empty="no such dead letters")
+    plan = find_plan(conf, redactor)
+    names = find_leaders(plan)
+    query = read_query(None, leader, token, None, None, 1, names)
+    show(with_names(_LETTERS, names), _find(plan, reason, query), json=json, csv_=csv, empty="no such dead letters")
     return 0
 
 
@@ -79,8 +82,9 @@ def replay(
     conf: Conf = None,
 ) -> int:
     """Queue dead letters again. What is too late ends as expired; what was sent before is never sent anew."""
-    query = read_query(None, leader, token, None, None, 1)
-    return _change("replay", reason, query, dry_run=dry_run, plan=find_plan(conf, redactor))
+    plan = find_plan(conf, redactor)
+    query = read_query(None, leader, token, None, None, 1, find_leaders(plan))
+    return _change("replay", reason, query, dry_run=dry_run, plan=plan)
 
 
 @app.command
@@ -97,8 +101,9 @@ def purge(
     """Give dead letters up for good: each ends with a reason, `GIVEN_UP`. Orders that were sent for them stay in the books."""
     if not (all_ or reason or leader or token):
         _expect_choice()
-    query = read_query(None, leader, token, None, None, 1)
-    return _change("purge", reason, query, dry_run=dry_run, plan=find_plan(conf, redactor))
+    plan = find_plan(conf, redactor)
+    query = read_query(None, leader, token, None, None, 1, find_leaders(plan))
+    return _change("purge", reason, query, dry_run=dry_run, plan=plan)
 
 
 def _expect_choice() -> NoReturn:

@@ -9,8 +9,9 @@ from cyclopts import App, Parameter
 
 from trio_copy.accounts import OrderState
 from trio_copy.accounts.telling import OrderEnd
-from trio_copy.cli.follow import find_follow
+from trio_copy.cli.follow_lookup import find_follow
 from trio_copy.cli.labels import labels_of
+from trio_copy.cli.leaders import find_leaders, with_name
 from trio_copy.cli.opened import Conf, ask_store, find_plan
 from trio_copy.cli.output import out, out_json
 from trio_copy.cli.queries import utc
@@ -56,7 +57,7 @@ _COLUMNS: tuple[Column[Effective], ...] = (
 
 @app.command
 def follow(
-    name: Annotated[str, Parameter(help="FOLLOWER:LEADER.")],
+    name: Annotated[str, Parameter(help="FOLLOWER:LEADER, the leader by address or name.")],
     /,
     *,
     redactor: Redact,
@@ -87,6 +88,7 @@ def trade(
     if len(name) < _NAME_LEAST:
         raise ConfigError([f'expected at least {_NAME_LEAST} letters of an id, got "{name}"'])
     plan = find_plan(conf, redactor)
+    names = find_leaders(plan)
 
     async def ask(store: Store) -> tuple[Sequence[Story], Mapping[TokenId, str]]:
         return await stories(store.history, name), await labels_of(store, plan)
@@ -105,24 +107,25 @@ def trade(
         return 0
     for story in told:
         token = story.record.task.intent.token_id
-        _tell(story, labels.get(token, f"token {token}"))
+        leader = with_name(story.record.task.signal.leader, names)
+        _tell(story, leader, labels.get(token, f"token {token}"))
     return 0
 
 
-def _tell(story: Story, label: str) -> None:
+def _tell(story: Story, leader: str, label: str) -> None:
     if sys.stdout.isatty():
         from trio_copy.cli.printer import console  # not above: it brings Rich, which a pipe needs not
 
-        console().print(_page(story, label))
+        console().print(_page(story, leader, label))
         return
     out(visible(story.record.task.task_id))
-    lines = _in_time(_lines(story, label))
+    lines = _in_time(_lines(story, leader, label))
     widest = max(len(step) for _, step, _ in lines)
     for at, step, what in lines:
         out(f"{utc(at) or '':<24}  {step:<{widest}}  {visible(what)}".rstrip())
 
 
-def _page(story: Story, label: str) -> "Table":
+def _page(story: Story, leader: str, label: str) -> "Table":
     from rich.table import Table
 
     page = Table(
@@ -131,7 +134,7 @@ def _page(story: Story, label: str) -> "Table":
     page.add_column(style="dim", no_wrap=True)
     page.add_column(no_wrap=True)
     page.add_column()
-    for at, step, what in _in_time(_lines(story, label)):
+    for at, step, what in _in_time(_lines(story, leader, label)):
         page.add_row(utc(at) or "", step, visible(what))
     return page
 
@@ -147,7 +150,7 @@ def _in_time(lines: Iterator[_Line]) -> list[_Line]:
     return [line for block in sorted(blocks, key=lambda block: block[0][0] or 0.0) for line in block]
 
 
-def _lines(story: Story, label: str) -> Iterator[_Line]:
+def _lines(story: Story, leader: str, label: str) -> Iterator[_Line]:
     """Yield when, which step, and what happened, from the leader's log to the booking."""
     record = story.record
     task, signal, intent = record.task, record.task.signal, record.task.intent
@@ -155,7 +158,7 @@ def _lines(story: Story, label: str) -> Iterator[_Line]:
     yield (
         signal.block_time,
         "leader",
-        f"{signal.leader} {signal.kind.value} {signal.side.value} {signal.shares} {price}: {label}",
+        f"{leader} {signal.kind.value} {signal.side.value} {signal.shares} {price}: {label}",
     )
     yield (
         None,

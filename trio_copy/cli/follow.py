@@ -2,13 +2,18 @@
 
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Literal
 
 from attrs import evolve
 from cyclopts import App, Parameter
 
-from trio_copy.cli.follow_files import make_follow, parse_value, read_follows, write_csv, write_json_lines
+from trio_copy.cli.follow_changes import Change, changes, tell_changes
+from trio_copy.cli.follow_files import STANDARD_INPUT, make_follow, read_follows, write_csv, write_json_lines
+from trio_copy.cli.follow_lookup import all_follows, changeable, find, find_follow, plain_changes
+from trio_copy.cli.follow_set import set_
+from trio_copy.cli.leaders import find_leaders, read_leader, with_names
 from trio_copy.cli.opened import Conf, ask_store, find_plan
 from trio_copy.cli.output import out
 from trio_copy.cli.progress import progress
@@ -19,7 +24,6 @@ from trio_copy.cli.tables import Column, Csv, Json, show
 from trio_copy.config.lines import count_lines
 from trio_copy.config.strict import structure_layer
 from trio_copy.engine.books import open_orders, positions
-from trio_copy.engine.plan import Plan
 from trio_copy.errors import ConfigError
 from trio_copy.model.counts import counted
 from trio_copy.model.follows import Follow
@@ -35,14 +39,14 @@ app = App(
     filters.sides=BUY; conf/every-setting.toml lists them. Follows that stand in the configuration are changed there.
     """,
 )
-FollowName = Annotated[str, Parameter(help="FOLLOWER:LEADER.", show_default=False)]
+FollowName = Annotated[str, Parameter(help="FOLLOWER:LEADER, the leader by address or name.", show_default=False)]
 _Change = Annotated[tuple[str, ...], Parameter(help="PATH=VALUE, several if you like.", show_default=False)]
 
 
 @app.command
 def add(
     follower: Annotated[str, Parameter(help="Id of the account that copies.")],
-    leader: Annotated[str, Parameter(help="Wallet whose trades are copied.")],
+    leader: Annotated[str, Parameter(help="Wallet whose trades are copied, or the name it has.")],
     settings: _Change = (),
     /,
     *,
@@ -52,11 +56,13 @@ def add(
     """Let a follower copy a leader."""
     plan = find_plan(conf, redactor)
     terms = plan.settings.terms()
-    follow = make_follow(follower, leader, structure_layer(_changes(settings)), terms)
+    with suppress(ValueError):  # what is wrong with it is said of the follow
+        leader = leader if leader.lower().startswith("0x") else read_leader(leader, find_leaders(plan))
+    follow = make_follow(follower, leader, structure_layer(plain_changes(settings)), terms)
 
     async def put(store: Store) -> None:
-        if (known := await _find(store, follow.name, plan)) is not None:
-            _changeable(known, follow.name)
+        if (known := await find(store, follow.name, plan)) is not None:
+            changeable(known, follow.name)
             change = settings or ("size.ratio=0.02",)
             raise ConfigError(
                 [
@@ -71,25 +77,7 @@ def add(
     return 0
 
 
-@app.command(name="set")
-def set_(name: FollowName, settings: _Change, /, *, redactor: Redact, conf: Conf = None) -> int:
-    """Change settings of a follow; PATH= with nothing behind it takes one back to what the other levels say."""
-    plan = find_plan(conf, redactor)
-    terms = plan.settings.terms()
-    dropped = {text[:-1] for text in settings if text.endswith("=")}
-    changed = dict(structure_layer(_changes([text for text in settings if not text.endswith("=")])))
-
-    async def put(store: Store) -> Follow:
-        follow = _changeable(await find_follow(store, name, plan), name)
-        own = {path: value for path, value in follow.own if path not in dropped} | changed
-        new = make_follow(follow.follower, follow.leader, layer(own), terms)
-        await store.follows.put([new])
-        return new
-
-    new = ask_store(plan, put)
-    shown = ", ".join(f"{path} = {value}" for path, value in plain_layer(new.own).items())
-    out(f"{name}: {shown or 'nothing of its own any more'}")
-    return 0
+app.command(set_, name="set")
 
 
 @app.command
@@ -99,7 +87,7 @@ def remove(name: FollowName, /, *, redactor: Redact, conf: Conf = None) -> int:
     terms = plan.settings.terms()
 
     async def take_out(store: Store) -> str:
-        follow = _changeable(await find_follow(store, name, plan), name)
+        follow = changeable(await find_follow(store, name, plan), name)
         what = terms.of(follow).settings.leaving.when_unfollowed if follow.follower in terms.followers else "keep"
         held = any(
             key[:2] == follow.key and position.lots
@@ -143,31 +131,52 @@ def list_(
     csv: Csv = False,
 ) -> int:
     """List follows with what is set for each alone."""
-    query = read_query(follower, leader, None, None, None, 1)
     plan = find_plan(conf, redactor)
+    names = find_leaders(plan)
+    query = read_query(follower, leader, None, None, None, 1, names)
     follows = [
         follow
-        for follow in ask_store(plan, lambda store: _load(store, plan))
+        for follow in ask_store(plan, lambda store: all_follows(store, plan))
         if query.follower in (None, follow.follower) and query.leader in (None, follow.leader)
     ]
-    show(COLUMNS, follows, json=json, csv_=csv, empty="nobody follows anybody")
+    show(with_names(COLUMNS, names, whole=True), follows, json=json, csv_=csv, empty="nobody follows anybody")
     return 0
 
 
 @app.command(name="import")
 def import_(
-    file: Annotated[Path, Parameter(help="A .csv or .jsonl file.")], /, *, redactor: Redact, conf: Conf = None
+    file: Annotated[Path, Parameter(help="A .csv or .jsonl file; - for standard input.", allow_leading_hyphen=True)],
+    /,
+    *,
+    diff: Annotated[bool, Parameter(negative=(), help="Only show what would be added or changed.")] = False,
+    redactor: Redact,
+    conf: Conf = None,
 ) -> int:
     """Add or replace follows from a file: all of them, or none when a row is wrong.
 
-    CSV needs a header: follower,leader and any settings by their path. JSON lines hold the same names.
+    CSV needs a header: follower,leader and any settings by their path. JSON lines hold the same names. On standard input,
+    what begins with { is JSON lines.
     """
     plan = find_plan(conf, redactor)
     terms = plan.settings.terms()
-    with progress("reading follows", count_lines(file)) as tell:
+    with progress("reading follows", 0 if file == STANDARD_INPUT else count_lines(file)) as tell:
         follows = read_follows(file, terms, plan.settings.follows(), tell)
-    ask_store(plan, lambda store: store.follows.put(follows), make=True)
-    out(f"{counted(len(follows), 'follow')} imported from {file}")
+
+    async def put(store: Store) -> Sequence[Change]:
+        _, held = await store.follows.load() if diff else (0, ())
+        if not diff:
+            await store.follows.put(follows)
+        return tuple(changes(held, follows)) if diff else ()
+
+    found = ask_store(plan, put, make=not diff)
+    tell_changes(found, find_leaders(plan))
+    whence = "standard input" if file == STANDARD_INPUT else file
+    if diff:
+        new = sum(old is None for old, _ in found)
+        same = len(follows) - len(found)
+        out(f"{whence}: {new} new, {len(found) - new} changed, {same} as they are; nothing was imported")
+    else:
+        out(f"{counted(len(follows), 'follow')} imported from {whence}")
     return 0
 
 
@@ -186,7 +195,7 @@ def export(
 ) -> int:
     """Write all follows in a form that `import` reads."""
     plan = find_plan(conf, redactor)
-    follows = ask_store(plan, lambda store: _load(store, plan))
+    follows = ask_store(plan, lambda store: all_follows(store, plan))
     if file == Path("-"):
         file = None
     kind = format_ or ("jsonl" if file is not None and file.suffix == ".jsonl" else "csv")
@@ -200,45 +209,3 @@ def export(
         raise ConfigError([f"{file}: cannot be written: {error.strerror}"]) from None
     out(f"{counted(len(follows), 'follow')} written to {file}")
     return 0
-
-
-async def _load(store: Store, plan: Plan) -> list[Follow]:
-    """Return what the store holds, and what the file says that no run has put there yet."""
-    _, held = await store.follows.load()
-    follows = {follow.key: follow for follow in (*plan.settings.follows(), *held)}
-    return [follows[key] for key in sorted(follows)]
-
-
-async def _find(store: Store, name: str, plan: Plan) -> Follow | None:
-    follower, _, leader = name.rpartition(":")
-    wanted = (follower, leader.lower())
-    return next((follow for follow in await _load(store, plan) if follow.key == wanted), None)
-
-
-async def find_follow(store: Store, name: str, plan: Plan) -> Follow:
-    """Return a follow by its name. Raises `ConfigError` when there is none."""
-    found = await _find(store, name, plan)
-    if found is None:
-        raise ConfigError(
-            [
-                f'expected a follow, named FOLLOWER:LEADER, got "{name}"; they are listed by:'
-                f" {suggested('follow', 'list', conf=plan.path)}"
-            ]
-        )
-    return found
-
-
-def _changeable(follow: Follow, name: str) -> Follow:
-    if follow.source == "file":
-        raise ConfigError([f"{name} stands in the configuration: change it there, then send SIGHUP or restart"])
-    return follow
-
-
-def _changes(settings: Sequence[str]) -> dict[str, object]:
-    plain: dict[str, object] = {}
-    for text in settings:
-        path, equals, value = text.partition("=")
-        if not equals:
-            raise ConfigError([f'expected PATH=VALUE, such as size.ratio=0.05, got "{text}"'])
-        plain[path] = parse_value(path, value)
-    return plain

@@ -2,9 +2,12 @@
 
 import csv
 import io
+import sys
 import tomllib
-from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, MutableMapping
+from contextlib import contextmanager
 from decimal import Decimal
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +25,7 @@ from trio_copy.model.layers import Layer, leaves
 from trio_copy.records import plain_layer
 from trio_copy.telemetry.visible import escaped_json
 
+STANDARD_INPUT = Path("-")
 _PROBLEMS_MOST = 20
 _TELL_EVERY = 1000
 _FOLLOWS_MOST = 1_000_000
@@ -36,6 +40,8 @@ def parse_value(path: str, text: str) -> Any:  # noqa: ANN401  a plain value
     listed = listed or (leaf is not None and "frozenset" in str(leaf.type))
     if listed and not text.lstrip().startswith("["):
         return [part.strip() for part in text.split(",") if part.strip()]
+    if leaf is not None and leaf.type in (str, str | None) and not text.lstrip().startswith('"'):
+        return text
     try:
         read = tomllib.loads(f"value = {text}", parse_float=Decimal)
     except (ValueError, RecursionError):
@@ -51,18 +57,24 @@ def read_follows(
     Follows of the configuration (`of_file`) may stand there as they are, and are left out; they are not changed here.
 
     The name decides: .csv has a header with follower, leader and settings by path; .jsonl has one object per line with
-    the same names. An empty cell sets nothing.
+    the same names. An empty cell sets nothing. On standard input, the first letter decides.
 
     Raises:
         ConfigError: with one line for every bad row, up to twenty.
     """
-    if path.suffix not in (".csv", ".jsonl"):
+    piped = path == STANDARD_INPUT
+    if piped:
+        path = Path("standard input")
+    elif path.suffix not in (".csv", ".jsonl"):
         raise ConfigError([f"{path}: expected a name that ends in .csv or .jsonl"])
     reader = _Reader(path, terms, {follow.key: follow.own for follow in of_file})
     try:
-        with path.open(encoding="utf-8-sig") as file:
+        with _open_piped() if piped else path.open(encoding="utf-8-sig") as file:
             lines = bounded_lines(file.readline, path)
-            rows = _csv_rows(path, (line for _, line in lines)) if path.suffix == ".csv" else _json_rows(lines)
+            first = next(lines, (1, ""))
+            lines = chain([first], lines)
+            objects = first[1].lstrip().startswith("{") if piped else path.suffix == ".jsonl"
+            rows = _json_rows(lines) if objects else _csv_rows(path, (line for _, line in lines))
             for count, (number, row) in enumerate(rows, 1):
                 reader.take(number, row)
                 if count % _TELL_EVERY == 0:
@@ -72,6 +84,16 @@ def read_follows(
     except UnicodeDecodeError as error:
         raise ConfigError([f"{path}: cannot be read: {error}"]) from None
     return reader.done()
+
+
+@contextmanager
+def _open_piped() -> Generator[io.TextIOWrapper, None, None]:
+    """Read standard input as a file is read, whatever the terminal's own encoding; it stays open."""
+    file = io.TextIOWrapper(sys.stdin.buffer, encoding="utf-8-sig")
+    try:
+        yield file
+    finally:
+        file.detach()
 
 
 def write_csv(follows: Iterable[Follow]) -> str:

@@ -2,9 +2,11 @@
 
 from typing import Annotated, Literal
 
+from attrs import evolve
 from cyclopts import Parameter
 
 from trio_copy.cli.asked import asker_of, new_name
+from trio_copy.cli.leaders import find_leaders
 from trio_copy.cli.opened import Conf, ask_store, find_plan
 from trio_copy.cli.queries import utc, utc_short
 from trio_copy.cli.redact import Redact
@@ -40,7 +42,7 @@ def mode(
     json: Json = False,
     csv: Csv = False,
 ) -> int:
-    """Show the modes in force, or change one. A running engine obeys within a second; a mode survives restarts.
+    """Show the modes and pauses in force, or change a mode. A running engine obeys within a second; a mode survives restarts.
 
     run: everything; reduce-only and halt-new: exits only, the second is what the engine itself sets when it has to stop;
     halt-all: nothing is sent, and nothing looked up. Setting a follower to run also ends a halt after a loss and lets its
@@ -63,9 +65,15 @@ def mode(
             await _set_mode_of(FollowerId(follower), Mode(new), _shown(why, redactor), store, plan)
         modes = await store.control.modes()
         followers = await follower_modes(store.history)
-        return [(ENGINE, modes.of(ENGINE)), *((follower_scope(name), one) for name, one in sorted(followers.items()))]
+        return [
+            (ENGINE, modes.of(ENGINE)),
+            *((follower_scope(name), one) for name, one in sorted(followers.items())),
+            *((f"pause of {scope}", one) for scope, one in modes.pauses().items()),
+        ]
 
-    show(_COLUMNS, ask_store(plan, ask, make=new is not None), json=json, csv_=csv, empty="")
+    names = find_leaders(plan)
+    columns = [evolve(one, shown=names.in_text) if one.name == "scope" else one for one in _COLUMNS]
+    show(columns, ask_store(plan, ask, make=new is not None), json=json, csv_=csv, empty="")
     return 0
 
 

@@ -17,11 +17,16 @@ from trio_copy.telemetry.redaction import Redactor
 
 _T = TypeVar("_T")
 _VARIABLE = "TRIO_COPY_CONF"
-_USUAL = Path("conf/prod.toml")
+HERE = Path("trio-copy.toml")
+"""What `trio-copy init` writes."""
+_USUAL = (HERE, Path("conf/prod.toml"))
 
 Conf = Annotated[
     Path | None,
-    Parameter(name="--conf", help="The configuration, a TOML file. Default: $TRIO_COPY_CONF, else conf/prod.toml."),
+    Parameter(
+        name="--conf",
+        help="The configuration, a TOML file. Default: $TRIO_COPY_CONF, else trio-copy.toml, else conf/prod.toml.",
+    ),
 ]
 
 
@@ -30,10 +35,12 @@ def find_conf(conf: Path | None) -> Path:
     if conf is not None:
         return conf
     named = os.environ.get(_VARIABLE)
-    usual = Path(named) if named else _USUAL
-    if not usual.exists():
-        raise ConfigError([f"--conf: expected a configuration; neither ${_VARIABLE} nor {_USUAL} leads to one"])
-    return usual
+    usual = (Path(named),) if named else _USUAL
+    found = next((path for path in usual if path.exists()), None)
+    if found is None:
+        told = ", ".join(map(str, _USUAL))
+        raise ConfigError([f"--conf: expected a configuration; neither ${_VARIABLE} nor {told} leads to one"])
+    return found
 
 
 def find_plan(conf: Path | None, redactor: Redactor) -> Plan:

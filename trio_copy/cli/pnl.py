@@ -7,6 +7,7 @@ import trio
 from attrs import define
 from cyclopts import Parameter
 
+from trio_copy.cli.leaders import find_leaders, with_names
 from trio_copy.cli.opened import Conf, ask_store, find_plan
 from trio_copy.cli.positions import EVERYTHING, HeldPosition, held_positions
 from trio_copy.cli.queries import (
@@ -92,10 +93,12 @@ def pnl(
     unrealised part is left out, for it belongs to the present. Bookings older than the store keeps still count, as whole
     days; which token they were about is forgotten: --by token tells them as "(long ago)".
     """
-    query = read_query(follower, leader, token, since, until, 1)
     plan = find_plan(conf, redactor)
+    names = find_leaders(plan)
+    query = read_query(follower, leader, token, since, until, 1, names)
     rows = ask_store(plan, lambda store: read_profits(store, by, query))
-    show(COLUMNS, rows, json=json, csv_=csv, empty="nothing was traded")
+    columns = with_names(COLUMNS, names, "name") if by == "leader" else COLUMNS
+    show(columns, rows, json=json, csv_=csv, empty="nothing was traded")
     return 0
 
 

@@ -6,6 +6,7 @@ from types import MappingProxyType
 from attrs import frozen
 
 from trio_copy.cli.labels import labels_of
+from trio_copy.cli.leaders import find_leaders, with_names
 from trio_copy.cli.opened import Conf, ask_store, find_plan
 from trio_copy.cli.queries import FollowerOption, LeaderOption, TokenOption, read_query, utc, utc_short
 from trio_copy.cli.redact import Redact
@@ -82,8 +83,9 @@ def positions(
     all_: bool
         Positions that were closed, too.
     """
-    query = read_query(follower, leader, token, None, None, 1)
     plan = find_plan(conf, redactor)
+    names = find_leaders(plan)
+    query = read_query(follower, leader, token, None, None, 1, names)
 
     async def ask(store: Store) -> Iterable[HeldPosition]:
         labels = await labels_of(store, plan)
@@ -95,7 +97,7 @@ def positions(
             rows.setdefault(key, HeldPosition(key, position, None, labels.get(key[2])))
         return [rows[key] for key in sorted(rows)]
 
-    show(COLUMNS, ask_store(plan, ask), json=json, csv_=csv, empty="nothing is held")
+    show(with_names(COLUMNS, names), ask_store(plan, ask), json=json, csv_=csv, empty="nothing is held")
     return 0
 
 

@@ -8,15 +8,18 @@ from attrs import frozen
 from cyclopts import Parameter
 
 from trio_copy.cli.durations import parse_duration
+from trio_copy.cli.leaders import read_leader
 from trio_copy.clock import anchored_wall_clock
-from trio_copy.config import checked_address
 from trio_copy.errors import ConfigError
 from trio_copy.model.facts import FactQuery
 from trio_copy.model.ids import FollowerId, TokenId
+from trio_copy.model.leader_names import LeaderNames
 
 _AGO = re.compile(r"^\d+(\.\d+)?(ms|s|m|h|d)$")
 FollowerOption = Annotated[str | None, Parameter(name="--follower", help="Only this follower's.")]
-LeaderOption = Annotated[str | None, Parameter(name="--leader", help="Only what was copied from this wallet.")]
+LeaderOption = Annotated[
+    str | None, Parameter(name="--leader", help="Only what was copied from this leader: his address or name.")
+]
 TokenOption = Annotated[str | None, Parameter(name="--token", help="Only this outcome token.")]
 SinceOption = Annotated[
     str | None,
@@ -60,6 +63,7 @@ def read_query(
     since: str | None,
     until: str | None,
     limit: int,
+    names: LeaderNames,
 ) -> FactQuery:
     """Read the common filters; which kinds of facts are meant, the reader of the books knows.
 
@@ -69,7 +73,7 @@ def read_query(
     when, problems = When.present(), []
     address = token_id = start = end = None
     try:
-        address = None if leader is None else checked_address(leader)
+        address = None if leader is None else read_leader(leader, names)
     except ValueError as error:
         problems.append(f"--leader: {error}")
     if token is not None:

@@ -32,6 +32,7 @@ from trio_copy.engine.service import Service
 from trio_copy.entropy import Entropy, system_entropy
 from trio_copy.errors import ChainError, ConfigError, InvariantBroken, TrioCopyError, UnresolvedOrders, leaves_of
 from trio_copy.model.counts import counted
+from trio_copy.model.leader_names import LeaderNames
 from trio_copy.telemetry.jsonlines import JsonLines
 from trio_copy.telemetry.log import LogObserver, configure_logs
 from trio_copy.telemetry.observer import Observers
@@ -137,9 +138,10 @@ async def _run(session: _Session) -> int:
         printing.start_soon(logs.run)
         try:
             async with open_world(session.plan, wall) as world:
-                shown = _shown(session, printer, wall, world)
+                names = LeaderNames()
+                shown = _shown(session, printer, wall, world, names)
                 plugins = PluginObserver(session.plan.registry.observers, log.logger)
-                observer = Observers([tally, shown, log, plugins], redactor.redact)
+                observer = Observers([tally, shown, log, plugins], lambda text: redactor.redact(names.in_text(text)))
                 instance = instance_name(entropy)
                 redactor.recognise(instance)
                 seams = Seams(
@@ -150,6 +152,7 @@ async def _run(session: _Session) -> int:
                     observer=observer,
                     quotes=world.quotes,
                     catalog=world.catalog,
+                    names=names,
                     instance=instance,
                     from_head=session.from_head,
                 )
@@ -207,8 +210,8 @@ async def _record(session: _Session, path: Path, seams: Seams, nursery: trio.Nur
     seams.observer.on_step("recording", f"to {path}")
 
 
-def _shown(session: _Session, printer: Printer, wall: WallClock, world: World) -> JsonLines | Tape:
-    return JsonLines(printer.line, wall) if session.json else Tape(printer.text, wall, world.labels)
+def _shown(session: _Session, printer: Printer, wall: WallClock, world: World, names: LeaderNames) -> JsonLines | Tape:
+    return JsonLines(printer.line, wall) if session.json else Tape(printer.text, wall, world.labels, names)
 
 
 async def _run_service(

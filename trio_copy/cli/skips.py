@@ -1,5 +1,6 @@
 """`trio-copy skips`"""
 
+from trio_copy.cli.leaders import find_leaders, with_names
 from trio_copy.cli.opened import Conf, ask_store, find_plan
 from trio_copy.cli.queries import (
     FollowerOption,
@@ -52,9 +53,10 @@ def skips(
 
     A copy is missing because a filter did not want it, a limit refused it, the venue refused it, or its time was over.
     """
-    query = read_query(follower, leader, token, since, until, limit)
     plan = find_plan(conf, redactor)
-    with showing(COLUMNS, json=json, csv_=csv, empty="nothing was skipped") as tell:
+    names = find_leaders(plan)
+    query = read_query(follower, leader, token, since, until, limit, names)
+    with showing(with_names(COLUMNS, names), json=json, csv_=csv, empty="nothing was skipped") as tell:
 
         async def ask(store: Store) -> None:
             await tell_not_copied(store.history, query, tell)

@@ -214,6 +214,8 @@ def _print(
     out(f"mode {mode.mode.value}" + (f": {mode.why}" if mode.at else ""))
     for follower, change in sorted(found.followers.items()):
         out(f"mode of {follower}: {change.mode.value}: {change.why}")
+    for scope, change in found.modes.pauses().items():
+        out(f"pause of {scope}: {change.why}")
     alive = f"{counted(len(living), 'instance')} alive"
     out(f"{alive}, {len(shards) - orphans} of {counted(len(shards), 'shard')} owned, {counted(dead, 'dead letter')}")
     if orphans:
@@ -247,6 +249,7 @@ def _object(found: _Found, rows: Sequence[_Row], shards: Sequence[_Shard], orpha
         "scopes": {
             **({ENGINE: mode.mode.value} if mode.at else {}),
             **{follower_scope(follower): change.mode.value for follower, change in found.followers.items()},
+            **{f"pause of {scope}": change.mode.value for scope, change in found.modes.pauses().items()},
         },
         "instances": [
             {

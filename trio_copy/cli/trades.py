@@ -3,6 +3,7 @@
 from attrs import frozen
 
 from trio_copy.cli.labels import labels_of
+from trio_copy.cli.leaders import find_leaders, with_names
 from trio_copy.cli.opened import Conf, ask_store, find_plan
 from trio_copy.cli.queries import (
     FollowerOption,
@@ -68,10 +69,11 @@ def trades(
     Slippage compares the price with the leader's, in basis points; positive is worse. `trio-copy explain trade` tells the
     whole story of the task id in the last column.
     """
-    query = read_query(follower, leader, token, since, until, limit)
     plan = find_plan(conf, redactor)
+    names = find_leaders(plan)
+    query = read_query(follower, leader, token, since, until, limit, names)
 
-    with showing(COLUMNS, json=json, csv_=csv, empty="nothing was traded") as tell:
+    with showing(with_names(COLUMNS, names), json=json, csv_=csv, empty="nothing was traded") as tell:
 
         async def ask(store: Store) -> None:
             labels = await labels_of(store, plan)

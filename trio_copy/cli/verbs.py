@@ -10,6 +10,7 @@ ABOUT = "Copy what leaders trade on Polygon, for every follower exactly once."
 
 VERBS = {
     "run": "Follow the leaders and copy what they trade.",
+    "init": "Write a first configuration for paper trading on mainnet, with comments; what no option says is asked.",
     "check": "Validate a configuration without starting anything, and list every problem at once.",
     "status": "Show who works on the store: instances, what their watchdogs say, the shards they own, what waits in each, "
     "dead letters, and the mode.",
@@ -19,7 +20,9 @@ VERBS = {
     "bid.",
     "trades": "List what was bought, sold and redeemed, newest first.",
     "skips": "List copies that were not made, newest first: the code, the control that said no, what it met and its limit.",
-    "mode": "Show the modes in force, or change one. A running engine obeys within a second; a mode survives restarts.",
+    "mode": "Show the modes and pauses in force, or change a mode. A running engine obeys within a second; a mode survives restarts.",
+    "pause": "Let a follow, a follower or a leader have no entries copied until `trio-copy resume`; exits go on.",
+    "resume": "End a pause of a follow, a follower or a leader. A running engine obeys within a second.",
     "record": "Do what `run` does, and write down every raw log and book as it is seen: compressed, and only ever added to.",
     "replay": "Run the engine on a recording in virtual time, on paper, and report what it would have done.",
     "export-books": "Write the follows and the ledger of a store that an earlier version made, as JSON lines to standard "

@@ -194,6 +194,7 @@ def _contradictions(settings: Settings) -> list[str]:
     problems.extend(
         f'endpoint: expected each name once, got "{name}" twice' for name in _twice(e.name for e in settings.endpoint)
     )
+    problems.extend(_wrong_names(settings))
     problems.extend(_impossible_follows(settings))
     if settings.engine.mode == "live":
         problems.extend(
@@ -216,6 +217,24 @@ def _contradictions(settings: Settings) -> list[str]:
     if not settings.decoder:
         problems.append("decoder: expected at least one table [decoder.NAME]; nothing would be read otherwise")
     return problems
+
+
+def _wrong_names(settings: Settings) -> Iterator[str]:
+    """Yield what no name of a leader can mean: everybody's, or that of several."""
+    levels = [("defaults", settings.defaults), *((f"follower[{i}]", one) for i, one in enumerate(settings.follower))]
+    for where, level in levels:
+        if level.name is not None:
+            yield f'{where}.name: expected none, it would be every leader\'s, got "{level.name}"; see [[leader]]'
+    called: dict[str, set[str]] = {}
+    for name, address in (
+        *((table.name, table.address) for table in settings.leader),
+        *((table.name, table.leader) for table in settings.follow),
+    ):
+        if name is not None:
+            called.setdefault(name.casefold(), set()).add(address)
+    for name, addresses in called.items():
+        if len(addresses) > 1:
+            yield f'leader: expected each name for one address, got "{name}" for {", ".join(sorted(addresses))}'
 
 
 def _impossible_follows(settings: Settings) -> Iterator[str]:

@@ -9,7 +9,14 @@ from typing import Any
 from trio_copy.config.problems import suggestion
 from trio_copy.model.follows import EVERYBODY
 
-_CALLED = (("endpoint", "name"), ("follower", "id"), ("follow", "leader"), ("leader", "address"))
+_CALLED = (
+    ("endpoint", "name"),
+    ("follower", "id"),
+    ("follow", "leader"),
+    ("leader", "address"),
+    ("leader", "name"),
+    ("follow", "name"),
+)
 
 
 def names_in(table: Mapping[str, Any], plugin_tables: tuple[str, ...]) -> Iterator[str]:

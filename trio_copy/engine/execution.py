@@ -305,7 +305,7 @@ class Execution:
             raise LeaseLost(f"the lease of shard {shard.number} ran out before order {order.order_id} was sent")
         if now > task.deadline:
             return too_late(task, now)
-        forbidden = self.mode.forbids(order.side)
+        forbidden = self.mode.forbids(order.side, task.follower, task.signal.leader)
         return None if forbidden is None else Outcome(end=End.HALTED, reason=forbidden)
 
     def _settings_of(self, task: CopyTask) -> FollowSettings | Outcome:
@@ -313,7 +313,7 @@ class Execution:
         now, intent = self.wall(), task.intent
         if now > task.deadline:
             return too_late(task, now)
-        forbidden = self.mode.forbids(intent.side)
+        forbidden = self.mode.forbids(intent.side, task.follower, task.signal.leader)
         if forbidden is not None:
             return Outcome(end=End.HALTED, reason=forbidden)
         terms = self.book.find(task.follower, task.signal.leader)

@@ -19,6 +19,7 @@ from trio_copy.engine.plan import Plan
 from trio_copy.engine.reconciler import Reconciler
 from trio_copy.engine.seams import Seams
 from trio_copy.errors import LeaseLost
+from trio_copy.model.control import ENGINE, Mode
 from trio_copy.model.counts import counted
 from trio_copy.model.decisions import retracted, too_late
 from trio_copy.ports import Store
@@ -108,7 +109,9 @@ class Housekeeping:
                 version = max(version, change.version)
                 if change.removed:
                     self.book.remove(change.follow)
-                elif not self.book.put(change.follow):
+                    continue
+                self.seams.names.note(change.follow)
+                if not self.book.put(change.follow):
                     unknown = f"{change.follow.follower} copies {change.follow.leader}"
                     self.seams.observer.on_alert("unknown-follower", f"{unknown}, but is no configured follower")
             self.intake.narrow()
@@ -127,5 +130,10 @@ class Housekeeping:
         while True:
             before, self.mode.modes = self.mode.modes, await self.store.control.wait_modes(self.mode.modes.version)
             for scope, change in self.mode.modes.by_scope.items():
-                if before.by_scope.get(scope) != change:
+                if before.by_scope.get(scope) == change:
+                    continue
+                if scope == ENGINE:
                     self.seams.observer.on_alert("mode", f"{scope}: {change.mode.value}: {change.why}")
+                else:
+                    what = "resumed" if change.mode is Mode.RUN else "no entries"
+                    self.seams.observer.on_alert("pause", f"{scope}: {what}: {change.why}")

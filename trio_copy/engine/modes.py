@@ -1,4 +1,4 @@
-"""The modes in force, as last heard from the store, and what halts entries for the moment."""
+"""The modes and pauses in force, as last heard from the store, and what halts entries for the moment."""
 
 from collections.abc import Callable
 
@@ -7,6 +7,7 @@ from attrs import define
 from trio_copy.model.control import ENGINE, Mode, ModeChange, Modes
 from trio_copy.model.decisions import Code, Reason
 from trio_copy.model.fills import Side
+from trio_copy.model.ids import Address, FollowerId
 
 
 @define(eq=False)
@@ -19,10 +20,15 @@ class ModeBoard:
     def engine(self) -> ModeChange:
         return self.modes.of(ENGINE)
 
-    def forbids(self, side: Side) -> Reason | None:
-        """Return why the engine's mode, or a watchdog, forbids a side now; a follower's own mode is its account's."""
+    def forbids(self, side: Side, follower: FollowerId, leader: Address) -> Reason | None:
+        """Return why the engine's mode, a pause or a watchdog forbids a side now; an account looks at its own mode itself."""
         change = self.engine
-        if change.mode is Mode.RUN or (change.mode is not Mode.HALT_ALL and side is Side.SELL):
-            return self.halted() if side is Side.BUY else None
-        limit = f"{change.mode.value}: {change.why}"
-        return Reason(code=Code.MODE_FORBIDS, control="mode", value=side.value, limit=limit)
+        if change.mode is Mode.HALT_ALL or (change.mode is not Mode.RUN and side is Side.BUY):
+            limit = f"{change.mode.value}: {change.why}"
+            return Reason(code=Code.MODE_FORBIDS, control="mode", value=side.value, limit=limit)
+        if side is Side.SELL:
+            return None
+        scope = self.modes.paused(follower, leader)
+        if scope is not None:
+            return Reason(code=Code.FOLLOW_PAUSED, control="pause", value=scope, limit=self.modes.of(scope).why)
+        return self.halted()

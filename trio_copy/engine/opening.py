@@ -98,6 +98,7 @@ async def _open_executor(
 async def _fill_book(book: FollowBook, store: Store, plan: Plan, seams: Seams) -> int:
     """Fill a book with the follows of the store; returns their version."""
     version, follows = await put_follows_of_file(store, plan.settings)
+    seams.names.learn(book.terms, follows)
     for follow in book.replace_all(follows):
         unknown = f"{follow.follower} copies {follow.leader}, but is no configured follower"
         seams.observer.on_alert("unknown-follower", unknown)

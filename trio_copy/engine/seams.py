@@ -11,6 +11,7 @@ from trio_copy.clock import AnchoredClock, WallClock
 from trio_copy.engine.calls import Calls
 from trio_copy.entropy import Entropy
 from trio_copy.model.catalog import Catalog
+from trio_copy.model.leader_names import LeaderNames
 from trio_copy.ports import InThread, OpenSocket, Quotes, nowhere, to_thread_run_sync
 from trio_copy.sockets import open_socket
 from trio_copy.telemetry.observer import Observer
@@ -37,6 +38,8 @@ class Seams:
     """What is known about tokens: those who show names read along."""
     open_socket: OpenSocket = open_socket
     """For market sources."""
+    names: LeaderNames = field(factory=LeaderNames)
+    """Learns what leaders are called, for whoever shows them to people."""
     in_thread: InThread = to_thread_run_sync
     at: Callable[[str], None] = nowhere
     """Called at each point where a crash would matter."""

@@ -278,6 +278,7 @@ class Service:
         self.book.terms = new
         _, follows = await put_follows_of_file(self.store, settings)
         self.book.replace_all(follows)
+        self.seams.names.learn(new, follows)
         self.intake.narrow()
         parts = (
             "engine",

@@ -34,6 +34,16 @@ def follower_scope(follower: str) -> str:
     return f"follower:{follower}"
 
 
+def leader_scope(leader: str) -> str:
+    """Name the scope of a pause of everybody who copies one leader."""
+    return f"leader:{leader}"
+
+
+def follow_scope(follower: str, leader: str) -> str:
+    """Name the scope of a pause of one follow."""
+    return f"follow:{follower}:{leader}"
+
+
 @frozen(kw_only=True)
 class ModeChange:
     mode: Mode
@@ -44,7 +54,10 @@ class ModeChange:
 
 @frozen(kw_only=True)
 class Modes:
-    """Every mode in force, by scope: the engine's own, and those of followers."""
+    """Every mode in force, by scope: the engine's own, and pauses.
+
+    A mode of a follower that his account keeps, as after a loss, is not among them; a pause of his is.
+    """
 
     version: int
     """Grows with each change."""
@@ -53,6 +66,21 @@ class Modes:
     def of(self, scope: str) -> ModeChange:
         """Return the mode of a scope; RUN where nobody set one."""
         return self.by_scope.get(scope, _FRESH)
+
+    def paused(self, follower: str, leader: str) -> str | None:
+        """Return the widest scope whose pause keeps a follow from entries; None where nothing does."""
+        if not self.by_scope:
+            return None
+        scopes = (leader_scope(leader), follower_scope(follower), follow_scope(follower, leader))
+        return next((scope for scope in scopes if self.of(scope).mode is not Mode.RUN), None)
+
+    def pauses(self) -> Mapping[str, ModeChange]:
+        """Return every pause in force, by its scope."""
+        return {
+            scope: change
+            for scope, change in sorted(self.by_scope.items())
+            if scope != ENGINE and change.mode is not Mode.RUN
+        }
 
 
 _FRESH = ModeChange(mode=Mode.RUN, why="nobody changed it", at=0.0)

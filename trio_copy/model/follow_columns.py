@@ -51,6 +51,11 @@ class FollowColumns(Collection[Follow]):
         wanted = {number for number, (of, _) in enumerate(self.kinds) if of == source}
         return (self.make(row) for row, kind in enumerate(self.of_kind if wanted else ()) if kind in wanted)
 
+    def that_set(self, path: str) -> Iterator[Follow]:
+        """Return the follows for which a setting is set, without making the others."""
+        wanted = {number for number, (_, own) in enumerate(self.kinds) if any(name == path for name, _ in own)}
+        return (self.make(row) for row, kind in enumerate(self.of_kind if wanted else ()) if kind in wanted)
+
     def latest(self) -> "FollowColumns":
         """Return the same with each follow once, as it was told last."""
         rows = {name: row for row, name in enumerate(zip(self.of_follower, self.of_leader, strict=True))}

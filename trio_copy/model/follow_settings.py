@@ -18,6 +18,7 @@ from trio_copy.model.units import NO_USD, Price, Ratio, Usd
 _ANY_USD = within(NO_USD, Usd.parse(1_000_000_000))
 _ANY_PRICE = within(Price(0), Price.parse(1))
 _ANY_RATIO = within(Ratio(0), Ratio.parse(1000))
+_NAME_MOST = 32
 _ANY_BPS = within(0, 10_000)
 
 
@@ -399,6 +400,15 @@ class Leaving:
     )
 
 
+def leader_name(_instance: object, _attribute: object, name: str | None) -> None:
+    """Refuse a name that could be taken for something else, or breaks a line."""
+    if name is None:
+        return
+    wrong = not name.isprintable() or name != name.strip() or ":" in name or name.lower().startswith("0x")
+    if wrong or not 0 < len(name) <= _NAME_MOST:
+        raise ValueError(f'expected up to {_NAME_MOST} letters without ":", not like an address, got "{name}"')
+
+
 @frozen(kw_only=True)
 class FollowSettings:
     """Everything one follower decides about one leader. Followers with equal settings share one object."""
@@ -408,6 +418,12 @@ class FollowSettings:
         unit="active | paused | leaving",
         why="paused takes no entries; leaving is what `follow remove` sets while positions are still open.",
         check=one_of("active", "paused", "leaving"),
+    )
+    name: str | None = setting(
+        None,
+        unit="text",
+        why="In [[leader]] and [[follow]]: what people call the leader. Shown, and taken by commands, where his address would stand.",
+        check=leader_name,
     )
     size: Sizing = group(Sizing, why="How big a copy is.")
     caps: Caps = group(Caps, why="What may be spent and lost.")

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 
-from attrs import define
+from attrs import define, field
 from rich.text import Text
 
 from trio_copy.clock import WallClock, local_time_of_day
@@ -10,6 +10,7 @@ from trio_copy.model.counts import counted
 from trio_copy.model.decisions import Reason, Skip
 from trio_copy.model.fills import Side
 from trio_copy.model.ids import Address, TokenId
+from trio_copy.model.leader_names import LeaderNames
 from trio_copy.model.positions import slippage_bps
 from trio_copy.model.signals import Signal
 from trio_copy.model.units import Rounding, Shares, Usd, divide
@@ -28,6 +29,7 @@ class Tape(Observer):
     emit: Callable[[Text], None]
     wall: WallClock
     labels: Mapping[TokenId, str]
+    names: LeaderNames = field(factory=LeaderNames)
 
     def on_step(self, step: str, detail: str) -> None:
         self._line("ready", f"{step}: {detail}", "dim")
@@ -36,7 +38,7 @@ class Tape(Observer):
         if admission == "duplicate":
             return
         text = self._stamp()
-        text.append(f"{short_address(signal.leader)} ", "bold")
+        text.append(visible(f"{self._name(signal.leader)} "), "bold")
         text.append(f"{signal.side.value:<4} ", _SIDE_STYLE[signal.side])
         price = "no price" if signal.price is None else f"@ {money(signal.price.micro)}"
         text.append(visible(f"{whole(signal.shares)} {price}  {self._label(signal.token_id)}"))
@@ -63,7 +65,7 @@ class Tape(Observer):
         )
 
     def on_retracted(self, signal: Signal, suspended: int, started: int) -> None:
-        detail = f"{short_address(signal.leader)} {signal.side.value} taken back"
+        detail = f"{self._name(signal.leader)} {signal.side.value} taken back"
         self._line(
             "reorg", f"{detail}; {counted(suspended, 'copy waits', 'copies wait')}, {started} under way", "magenta"
         )
@@ -89,6 +91,9 @@ class Tape(Observer):
 
     def _stamp(self) -> Text:
         return Text(local_time_of_day(self.wall()) + "  ", style="")
+
+    def _name(self, leader: Address) -> str:
+        return self.names.of(leader) or short_address(leader)
 
     def _label(self, token_id: TokenId) -> str:
         return self.labels.get(token_id) or f"token {short_token(token_id)}"

@@ -1,0 +1,260 @@
+"""What an operator does to a running copy: pauses, changes of many follows, exits, backups."""
+
+import io
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.builders import LEADER, OTHER_LEADER
+from tests.cli.test_books import CONF, fill, own, trade_a_little
+from trio_copy.cli import main
+from trio_copy.engine.plan import load_plan
+from trio_copy.records import plain_layer
+
+Capture = pytest.CaptureFixture[str]
+
+
+@pytest.fixture
+def conf(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A configuration whose file of books exists already: alice follows by it, bob by a command."""
+    path = tmp_path / "conf.toml"
+    path.write_text(CONF.format(path=tmp_path / "books.db", leader=LEADER))
+    monkeypatch.setenv("TRIO_COPY_CONF", str(path))
+    fill(path, lambda store: store.follows.put(load_plan(path).settings.follows()), make=True)
+    assert main(["follow", "add", "bob", OTHER_LEADER, "size.ratio=0.05"]) == 0
+    return path
+
+
+@pytest.mark.parametrize(
+    ("words", "name", "scope"),
+    [
+        (["--leader", OTHER_LEADER], f"leader {OTHER_LEADER}", f"leader:{OTHER_LEADER}"),
+        (["--follower", "alice"], "follower alice", "follower:alice"),
+        ([f"alice:{LEADER}"], f"alice:{LEADER}", f"follow:alice:{LEADER}"),
+        (["--follower", "bob", "--leader", OTHER_LEADER], f"bob:{OTHER_LEADER}", f"follow:bob:{OTHER_LEADER}"),
+    ],
+)
+def test_what_is_paused_is_listed_until_it_is_resumed(
+    conf: Path, capsys: Capture, words: list[str], name: str, scope: str
+) -> None:
+    """One that stands in the configuration as well; said twice, nothing changes."""
+    capsys.readouterr()
+    assert main(["pause", *words, "--why", "on holiday"]) == 0
+    assert main(["pause", *words]) == 0
+    first, second = capsys.readouterr().out.splitlines()
+    assert first.startswith(f"{name} is paused: no entries are copied, exits go on; it ends by: trio-copy resume ")
+    assert second.startswith(f"{name} is paused already")
+    assert main(["mode", "--json"]) == 0
+    rows = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [(row["scope"], row["mode"], row["why"]) for row in rows[1:]] == [
+        (f"pause of {scope}", "reduce-only", "on holiday")
+    ]
+    assert main(["resume", *words]) == 0
+    assert capsys.readouterr().out == f"{name} is resumed\n"
+    assert main(["resume", *words]) == 2
+    assert "expected what is paused" in capsys.readouterr().err
+
+
+def test_a_resume_says_what_still_forbids_entries(conf: Path, capsys: Capture) -> None:
+    """A mode, and a pause that is wider."""
+    for words in (["pause", "--leader", LEADER], ["pause", f"alice:{LEADER}"], ["mode", "halt-new", "--why", "a test"]):
+        assert main(words) == 0
+    capsys.readouterr()
+    assert main(["resume", f"alice:{LEADER}"]) == 0
+    shown = capsys.readouterr().out
+    assert "still, engine is halt-new: a test; still, pause of leader:0x" in shown
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        [],
+        ["--leader", "0x12"],
+        ["--leader", "0x" + "9" * 40],
+        ["--follower", "nobody"],
+        ["alice"],
+        [f"alice:{LEADER}", "--follower", "alice"],
+        [f"alice:{OTHER_LEADER}"],
+    ],
+)
+def test_a_pause_of_nobody_is_refused(conf: Path, capsys: Capture, words: list[str]) -> None:
+    """A slip of the hand must not look as if something were paused."""
+    assert main(["pause", *words]) == 2
+    assert capsys.readouterr().err.count("\n") == 1
+    assert main(["mode", "--csv"]) == 0
+    assert "pause" not in capsys.readouterr().out
+
+
+class Terminal(io.StringIO):
+    """A standard input at which a person sits."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+def own_of(conf: Path) -> dict[str, dict[str, object]]:
+    """Return what is set for each follow in the store alone."""
+    return {follow.name: plain_layer(follow.own) for follow in fill(conf, lambda store: store.follows.load())[1]}
+
+
+@pytest.mark.parametrize(
+    ("words", "answer", "code", "changed"),
+    [
+        (["--all", "--yes"], "", 0, {"bob", "carl", "dora"}),
+        (["--leader", OTHER_LEADER], "y\n", 0, {"bob", "dora"}),
+        (["--leader", OTHER_LEADER], "\n", 1, set()),
+        (["--follower", "carl"], "YES\n", 0, {"carl"}),
+        ([f"carl:{LEADER}"], "", 0, {"carl"}),
+    ],
+)
+def test_many_follows_are_changed_after_a_look(
+    conf: Path,
+    capsys: Capture,
+    monkeypatch: pytest.MonkeyPatch,
+    words: list[str],
+    answer: str,
+    code: int,
+    changed: set[str],
+) -> None:
+    """What changes is shown first; what stands in the configuration is not touched; only yes is yes."""
+    assert main(["follow", "add", "carl", LEADER, "size.ratio=0.05", "filters.sides=BUY"]) == 0
+    assert main(["follow", "add", "dora", OTHER_LEADER]) == 0
+    monkeypatch.setattr("sys.stdin", Terminal(answer))
+    words = ["follow", "set", *words[:1], *words[1:], "size.ratio=0.02", "filters.sides="]
+    capsys.readouterr()
+    assert main(words) == code
+    shown = capsys.readouterr().out
+    name = {"bob": f"bob:{OTHER_LEADER}", "carl": f"carl:{LEADER}", "dora": f"dora:{OTHER_LEADER}"}
+    assert (f"{name['bob']}  size.ratio: 0.05 -> 0.02" in shown) == (changed != {"carl"})
+    assert (f"{name['dora']}  size.ratio: not set -> 0.02" in shown) == (changed != {"carl"})
+    assert (f"{name['carl']}  filters.sides: BUY -> not set, size.ratio: 0.05 -> 0.02" in shown) == ("carl" in changed)
+    assert ("1 follow stands in the configuration" in shown) == ("--all" in words)
+    after = own_of(conf)
+    assert {one for one in name if after[name[one]] == {"size.ratio": "0.02"}} == changed
+    assert after[f"alice:{LEADER}"] == {"size.ratio": "0.05"}
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["--all", "size.ratio=0.02"], "--yes: expected it"),
+        (["--all", "--leader", LEADER, "size.ratio=0.02", "--yes"], "--all: expected nothing else"),
+        ([f"bob:{OTHER_LEADER}"], "expected PATH=VALUE"),
+        (["size.ratio=0.02", "--yes"], "expected a follow, named FOLLOWER:LEADER, or --follower or --leader"),
+        (["--follower", "alice", "size.ratio=0.02", "--yes"], "got only follows that stand in the configuration"),
+        (["--follower", "zoe", "size.ratio=0.02", "--yes"], "expected follows of follower zoe, got no follow"),
+        (["--all", "caps.max_order_usd=0.5", "--yes"], f"bob:{OTHER_LEADER}: caps.max_order_usd: expected at least"),
+        (["--all", "size.ratoi=", "--yes"], 'did you mean "size.ratio"?'),
+    ],
+)
+def test_a_wrong_change_of_many_changes_nothing(conf: Path, capsys: Capture, words: list[str], says: str) -> None:
+    """One clear line, exit code 2; without a terminal nobody is asked, and nothing is taken for a yes."""
+    before = own_of(conf)
+    assert main(["follow", "set", *words]) == 2
+    assert says in capsys.readouterr().err
+    assert own_of(conf) == before
+
+
+@pytest.mark.parametrize("form", ["csv", "jsonl"])
+def test_an_import_is_looked_at_before_it_is_done(
+    conf: Path, tmp_path: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch, form: str
+) -> None:
+    """From a file or from standard input, in either form: what is new, what changes, and nothing that is done."""
+    rows = [("bob", OTHER_LEADER, "0.02"), ("zoe", LEADER, "0.03"), ("alice", LEADER, "0.05")]
+    text = "follower,leader,size.ratio\n" + "".join(f"{','.join(row)}\n" for row in rows)
+    if form == "jsonl":
+        keys = ("follower", "leader", "size.ratio")
+        plain = [{**dict(zip(keys, row, strict=True)), "size.ratio": float(row[2])} for row in rows]
+        text = "".join(f"{json.dumps(row)}\n" for row in plain)
+    file = tmp_path / f"follows.{form}"
+    file.write_text(text)
+    before = own_of(conf)
+    capsys.readouterr()
+    for source in (str(file), "-"):
+        monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"\xef\xbb\xbf" + text.encode())))
+        assert main(["follow", "import", source, "--diff"]) == 0
+        changed, new, total = capsys.readouterr().out.splitlines()
+        assert changed == f"bob:{OTHER_LEADER}  size.ratio: 0.05 -> 0.02"
+        assert new == f"zoe:{LEADER}  new, size.ratio = 0.03"
+        assert total.endswith(": 1 new, 1 changed, 0 as they are; nothing was imported")
+        assert own_of(conf) == before
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(text.encode())))
+    assert main(["follow", "import", "-"]) == 0
+    assert "2 follows imported from standard input" in capsys.readouterr().out
+    assert own_of(conf)[f"zoe:{LEADER}"] == {"size.ratio": "0.03"}
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(text.encode() + b"nonsense\n")))
+    assert main(["follow", "import", "-"]) == 2
+    assert "standard input:" in capsys.readouterr().err
+
+
+def test_a_leader_has_a_name_wherever_an_address_would_stand(conf: Path, tmp_path: Path, capsys: Capture) -> None:
+    """From a table of the configuration, or from an import; machines go on getting addresses."""
+    conf.write_text(f'{conf.read_text()}\n[[leader]]\naddress = "{LEADER}"\nname = "Big Fish"\n')
+    file = tmp_path / "named.csv"
+    file.write_text(f"follower,leader,name,size.ratio\nbob,{OTHER_LEADER},Théo,0.05\ncarl,{LEADER},fish,\n")
+    assert main(["follow", "import", str(file)]) == 0
+    task = own(conf, trade_a_little)
+    capsys.readouterr()
+    for verb, name in (
+        (["positions"], "Big Fish"),
+        (["trades"], "Big Fish"),
+        (["skips"], "Big Fish"),
+        (["pnl", "--by", "leader"], "Big Fish"),
+        (["follow", "list"], "Théo"),
+        (["follow", "set", "bob:théo", "size.ratio=0.06"], "bob:Théo (0xbbbb..bbbb)  size.ratio: 0.05 -> 0.06"),
+        (["pause", "--leader", "THÉO"], "leader Théo (0xbbbb..bbbb) is paused"),
+        (["mode"], "pause of leader:Théo (0xbbbb..bbbb)"),
+        (["resume", "--leader", "théo"], "leader Théo (0xbbbb..bbbb) is resumed"),
+        (["explain", "trade", task], f"Big Fish ({LEADER}) trade BUY"),
+        (["follow", "add", "dora", "big fish"], f"dora:{LEADER} added"),
+        (["follow", "remove", "dora:fish"], "dora:fish removed"),
+        (["explain", "follow", "carl:big fish"], "fish"),
+    ):
+        assert main(verb) == 0, capsys.readouterr().err
+        assert name in capsys.readouterr().out, verb
+    assert main(["trades", "--leader", "big fish", "--json"]) == 0
+    told = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [row["leader"] for row in told] == [LEADER] * 3
+    assert main(["trades", "--leader", "Théo", "--json"]) == 0
+    assert capsys.readouterr().out == ""
+    assert main(["follow", "export", "-"]) == 0
+    assert f"bob,{OTHER_LEADER},Théo,0.06" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("table", "says"),
+    [
+        (f'[[leader]]\naddress = "{LEADER}"\nname = "0xfish"', 'leader[0].name: expected up to 32 letters without ":"'),
+        (f'[[leader]]\naddress = "{LEADER}"\nname = "a:b"', "leader[0].name: expected up to 32 letters"),
+        (
+            "".join(
+                f'[[leader]]\naddress = "{one}"\nname = "{name}"\n'
+                for one, name in ((LEADER, "Fish"), (OTHER_LEADER, "fish"))
+            ),
+            f'leader: expected each name for one address, got "fish" for {LEADER}, {OTHER_LEADER}',
+        ),
+        ('[[follower]]\nid = "eve"\nexecutor = "dry-run"\nname = "fish"', "follower[2].name: expected none"),
+    ],
+)
+def test_a_name_that_says_too_little_is_refused(conf: Path, capsys: Capture, table: str, says: str) -> None:
+    """One line says where and why."""
+    conf.write_text(f"{conf.read_text()}\n{table}\n")
+    capsys.readouterr()
+    assert main(["check", str(conf)]) == 2
+    assert says in capsys.readouterr().err
+
+
+def test_a_name_of_two_leaders_names_none(conf: Path, capsys: Capture) -> None:
+    """Follows of commands may call two leaders alike; then a command needs the address."""
+    assert main(["follow", "add", "bob", LEADER, "name=fish"]) == 0
+    assert main(["follow", "set", f"bob:{OTHER_LEADER}", "name=Fish"]) == 0
+    assert main(["follow", "add", "carl", OTHER_LEADER, "name=7"]) == 0
+    capsys.readouterr()
+    for words in (["trades", "--leader", "fish"], ["follow", "remove", "bob:fish"], ["trades", "--leader", "fisk"]):
+        assert main(words) == 2
+    several, both, unknown = capsys.readouterr().err.splitlines()
+    assert f'expected the name of one leader, "fish" is that of {LEADER}, {OTHER_LEADER}' in several
+    assert '"bob:fish" is the name of several' in both
+    assert 'expected an address, or the name of a leader, got "fisk"; did you mean "fish"?' in unknown
+    assert main(["follow", "remove", "carl:7"]) == 0
