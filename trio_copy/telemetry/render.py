@@ -120,6 +120,7 @@ def status_object(status: Status, tally: Tally) -> Json:
         "quarantined": status.quarantined,
         "ready": status.ready,
         "halted": status.halted,
+        "phase": status.phase.value,
         "watches": watch_objects(status.watches),
         **totals_object(tally),
     }

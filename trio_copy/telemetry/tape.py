@@ -1,6 +1,6 @@
 """The live tape for people: a leader's fill, who copies it at what price, and why the others do not."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 from attrs import define
 from rich.text import Text
@@ -15,12 +15,14 @@ from trio_copy.model.signals import Signal
 from trio_copy.model.units import Rounding, Shares, Usd, divide
 from trio_copy.model.watches import Light
 from trio_copy.telemetry.observer import Finished, Observer
-from trio_copy.telemetry.status import Status
+from trio_copy.telemetry.status import Phase, Status
 from trio_copy.telemetry.tally import Tally
 from trio_copy.telemetry.visible import visible
 
 _SIDE_STYLE = {Side.BUY: "green", Side.SELL: "red"}
 _INDENT = " " * 10
+_BETWEEN = " | "
+_NAME_MOST = 24
 
 
 @define(eq=False)
@@ -94,35 +96,59 @@ class Tape(Observer):
         return self.labels.get(token_id) or f"token {short_token(token_id)}"
 
 
-def status_lines(status: Status, tally: Tally) -> tuple[Text, Text]:
-    """Write the status as two lines that fit a terminal of 80 columns."""
+def status_lines(status: Status, tally: Tally, width: int | None = None) -> list[Text]:
+    """Write the status as one line or, for a terminal, as as many as it takes so that nothing is cut off."""
     decision, copy = tally.decision.percentiles(), tally.copy.percentiles()
-    feed = "no feed" if status.feed_age_s is None else f"feed {status.feed_age_s:.1f} s"
-    live = sum(endpoint.live for endpoint in status.endpoints)
     unproven = f" unproven {status.unknown}" if status.unknown else ""
-    red = sum(watch.light is Light.RED for watch in status.watches)
-    nodes = f"{live}/{len(status.endpoints)} nodes" if live else "NO NODE, NOTHING IS FOLLOWED"
-    if live and status.halted:
-        nodes = f"NO ENTRIES, {status.halted}"
-    elif live and red:
-        nodes += f", {red} RED"
-    if status.draining:
-        nodes = "draining"  # the intake is closed on purpose: no node is missed
-    well = status.draining or (live and not status.halted and not red)
-    style = "reverse" if well else "bold white on red"
-    first = (
-        f"{status.name} {status.trading} {status.mode}",
+    nodes, well = _nodes(status)
+    name = visible(status.name)
+    if width is not None and len(name) > _NAME_MOST:
+        name = f"{name[:_NAME_MOST]}.."
+    parts = (
+        # A configuration called "paper" that trades on paper need not say so twice.
+        f"{'' if name == status.trading else f'{name} '}{status.trading} {status.mode}",
         f"shard {status.shard}",
         "not armed" if status.block is None else f"block {status.block}",
-        feed,
+        "no feed" if status.feed_age_s is None else f"feed {status.feed_age_s:.1f} s",
         nodes,
         f"queue {status.queued} busy {status.busy}{unproven}",
-    )
-    second = (
         f"signals {tally.signals} tasks {tally.tasks} done {tally.ends.total()} skipped {tally.skips.total()}",
         f"decide {decision.p50:.1f}/{decision.p99:.1f} copy {copy.p50:.0f}/{copy.p99:.0f} ms p50/p99",
     )
-    return Text(visible(" | ".join(first)), style=style), Text(visible(" | ".join(second)), style=style)
+    style = "reverse" if well else "bold white on red"
+    return [Text(line, style=style) for line in _flowed(map(visible, parts), width)]
+
+
+def _nodes(status: Status) -> tuple[str, bool]:
+    """Say how the chain is followed, and whether that is as it should be."""
+    match status.phase:
+        # While the intake is closed on purpose no node is missed.
+        case Phase.DRAINING:
+            return f"draining, {counted(status.left, 'copy', 'copies')} left", True
+        case Phase.PROVING:
+            return f"waits for proof of {counted(status.unknown, 'order')}", True
+        case Phase.PAUSED:
+            return "no shard here, nothing to follow", True
+    live = sum(endpoint.live for endpoint in status.endpoints)
+    if not live and status.endpoints and not any(one.connects or one.last_error for one in status.endpoints):
+        return "connecting", True
+    if not live:
+        return "NO NODE, NOTHING IS FOLLOWED", False
+    if status.halted:
+        return f"NO ENTRIES, {status.halted}", False
+    red = sum(watch.light is Light.RED for watch in status.watches)
+    return f"{live}/{len(status.endpoints)} nodes" + (f", {red} RED" if red else ""), not red
+
+
+def _flowed(parts: Iterable[str], width: int | None) -> list[str]:
+    """Put as many parts into each line as find room there."""
+    lines: list[str] = []
+    for part in parts:
+        if lines and (width is None or len(lines[-1]) + len(_BETWEEN) + len(part) <= width):
+            lines[-1] += _BETWEEN + part
+        else:
+            lines.append(part)
+    return lines
 
 
 def summary_lines(status: Status, tally: Tally, lost: int | None, left: int, unproven: int) -> list[Text]:
