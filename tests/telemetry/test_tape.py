@@ -9,7 +9,7 @@ import trio.lowlevel
 from attrs import evolve
 from rich.text import Text
 
-from tests.builders import NOW, TOKEN, make_signal, make_task
+from tests.builders import NOW, OTHER_LEADER, TOKEN, make_signal, make_task
 from trio_copy.cli.printer import Above, Printer
 from trio_copy.model.decisions import Code, End, Outcome, Reason, Skip
 from trio_copy.model.fills import Side
@@ -17,6 +17,7 @@ from trio_copy.model.orders import ExecutionReport, Status
 from trio_copy.model.units import Shares, Usd
 from trio_copy.model.watches import Light, Watch
 from trio_copy.telemetry.observer import Finished
+from trio_copy.telemetry.render import finished_object
 from trio_copy.telemetry.status import EndpointStatus, Phase
 from trio_copy.telemetry.status import Status as EngineStatus
 from trio_copy.telemetry.tally import Tally
@@ -58,8 +59,56 @@ def test_a_trade_reads_from_the_fill_to_each_copy(tape: Tape, lines: list[str]) 
     tape.on_skip(Skip(signal_id=signal.signal_id, follower="bob", leader=signal.leader, reason=REASON), signal)  # type: ignore[arg-type]  # a name
 
     assert lines[0].endswith("0xaaaa..aaaa BUY  100 @ 0.50  Rain? YES  1 copy")
-    assert lines[1].strip() == "alice        filled   10.00 @ 0.51  $5.10  +200 bps  40 ms"
-    assert lines[2].strip() == "bob          skipped  PRICE_TOO_HIGH (filters.price_max: 0.95, limit 0.9)"
+    assert lines[1] == "  alice    filled   10.00 @ 0.51  $5.10  +200 bps  40 ms  0xaaaa..aaaa  Rain? YES"
+    because = "PRICE_TOO_HIGH (filters.price_max: 0.95, limit 0.9)"
+    assert lines[2] == f"  bob      skipped  {because}  0xaaaa..aaaa  Rain? YES"
+
+
+def test_no_copy_stands_under_the_trade_of_another_leader(tape: Tape, lines: list[str]) -> None:
+    """Where another one's trade came between, the leader's own is told again first."""
+    tape.on_signal(make_signal(), "admitted", 1, NOW)
+    tape.on_signal(make_signal(2, leader=OTHER_LEADER), "admitted", 1, NOW)
+    tape.on_finished(finished())
+    tape.on_retracted(make_signal(2, leader=OTHER_LEADER), 0, 0)
+    tape.on_finished(finished())
+
+    assert [(line[10:22] if line[2] == ":" else "copy") for line in lines] == [
+        "0xaaaa..aaaa",
+        "0xbbbb..bbbb",
+        "0xaaaa..aaaa",
+        "copy",
+        "reorg 0xbbbb",
+        "0xaaaa..aaaa",
+        "copy",
+    ]
+    assert lines[2].endswith("Rain? YES  goes on")
+
+
+@pytest.mark.parametrize("width", [80, 120, 200])
+@pytest.mark.parametrize("answer", ["YES", "NO"])
+def test_a_copy_says_its_leader_and_market_on_every_terminal(lines: list[str], width: int, answer: str) -> None:
+    """No line is too long, and what was answered is never what is cut off."""
+    question = "Will the Los Angeles Lakers win the championship in the season of 2026-2027?"
+    tape = Tape(lambda text: lines.append(text.plain), lambda: NOW, {TOKEN: f"{question} {answer}"}, lambda: width)
+    signal = make_signal()
+    tape.on_signal(signal, "admitted", 1, NOW)
+    tape.on_finished(finished())
+    tape.on_skip(Skip(signal_id=signal.signal_id, follower="bob", leader=signal.leader, reason=REASON), signal)  # type: ignore[arg-type]  # a name
+
+    assert max(len(line.rstrip()) for line in lines if "(" not in line) <= width
+    assert sum(answer in line for line in lines) == 3
+    assert sum(f"0xaaaa..aaaa  {question[:4]}" in line for line in lines) == 2
+    assert any("40 ms" in line for line in lines) == (width >= 120)
+
+
+def test_a_trade_without_a_price_has_no_slippage(tape: Tape, lines: list[str]) -> None:
+    """The sizing takes it for one dollar a share; what the copy cost is not measured against that."""
+    done = finished(task=make_task(make_signal(price=None), decided_at=NOW))
+    tape.on_finished(done)
+
+    assert "bps" not in lines[-1]
+    assert finished_object(done)["slippage_bps"] is None
+    assert finished_object(finished())["slippage_bps"] == 200
 
 
 def test_trouble_reads_as_one_line_each(tape: Tape, lines: list[str]) -> None:
@@ -73,6 +122,7 @@ def test_trouble_reads_as_one_line_each(tape: Tape, lines: list[str]) -> None:
     tape.on_quarantined("malformed-log", "too short")
     tape.on_finished(finished(report=None, outcome=Outcome(end=End.EXPIRED, reason=REASON)))
     tape.on_step("armed", "at block 3")
+    because = "PRICE_TOO_HIGH (filters.price_max: 0.95, limit 0.9)"
     texts = [line[10:] if line[2] == ":" else line.strip() for line in lines]
 
     assert texts == [
@@ -81,7 +131,7 @@ def test_trouble_reads_as_one_line_each(tape: Tape, lines: list[str]) -> None:
         "reorg 0xaaaa..aaaa SELL taken back; 1 copy waits, 2 under way",
         "alert endpoint-lost: one: closed",
         "alert unusable input, malformed-log: too short",
-        "alice        expired  PRICE_TOO_HIGH (filters.price_max: 0.95, limit 0.9)",
+        f"alice    expired  {because}  0xaaaa..aaaa  Rain? YES",
         "ready armed: at block 3",
     ]
 

@@ -82,10 +82,11 @@ class Printer:
         return self._done
 
     @property
-    def width(self) -> int:
-        """How many columns a status line may take: what a terminal that was made narrower has now."""
-        if self._live is not None:
-            self._console.width = shutil.get_terminal_size().columns
+    def width(self) -> int | None:
+        """How many columns a line may take: what a terminal that was made narrower has now; None without one."""
+        if self._live is None:
+            return None
+        self._console.width = shutil.get_terminal_size().columns
         return self._console.width - 1
 
     def status(self, *lines: Text) -> None:
@@ -95,7 +96,7 @@ class Printer:
             if not self._live.is_started:
                 self._live.start()
             for line in lines:
-                line.truncate(self.width, overflow="ellipsis")
+                line.truncate(self._console.width - 1, overflow="ellipsis")
             self._live.update(Group(*lines), refresh=True)
             self._news.set()
 

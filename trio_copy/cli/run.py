@@ -20,6 +20,7 @@ from trio_copy.cli.last_resort import LastResort
 from trio_copy.cli.numbers import expect_positive
 from trio_copy.cli.printer import Above, Printer
 from trio_copy.cli.redact import Redact
+from trio_copy.cli.standing import Standings, read_standings, standing_lines, standing_objects
 from trio_copy.cli.suggest import suggested
 from trio_copy.cli.world import World, open_world
 from trio_copy.clock import WallClock, anchored_wall_clock
@@ -175,11 +176,14 @@ async def _run(session: _Session) -> int:
                 if session.record is not None:
                     await _record(session, session.record, seams, printing)
                 async with open_service(session.plan, seams, world.endpoints) as service:
+                    standings = Standings((), None)
                     try:
                         interrupted = await _run_service(session, service, printer, shown, tally)
+                        if not interrupted:
+                            standings = await read_standings(service.store)
                     finally:
                         left_open = _left_open(service)
-                        lost = _summarise(service, printer, shown, tally, len(left_open))
+                        lost = _summarise(service, printer, shown, tally, len(left_open), standings)
                     if not interrupted:
                         _expect_all_ended(lost, left_open, "an earlier run" if service.proving else "this run")
                     if service.gate.sealed is None and not service.intake.was_paused:
@@ -225,7 +229,9 @@ async def _record(session: _Session, path: Path, seams: Seams, nursery: trio.Nur
 
 
 def _shown(session: _Session, printer: Printer, wall: WallClock, world: World) -> JsonLines | Tape:
-    return JsonLines(printer.line, wall) if session.json else Tape(printer.text, wall, world.labels)
+    return (
+        JsonLines(printer.line, wall) if session.json else Tape(printer.text, wall, world.labels, lambda: printer.width)
+    )
 
 
 async def _run_service(
@@ -322,7 +328,14 @@ def _expect_all_ended(lost: int | None, left_open: Sequence[OpenOrder], whose: s
         raise UnresolvedOrders(told_open(f"ended, but {counted(len(left_open), 'order')} of {whose}", left_open))
 
 
-def _summarise(service: Service, printer: Printer, shown: JsonLines | Tape, tally: Tally, unproven: int) -> int | None:
+def _summarise(
+    service: Service,
+    printer: Printer,
+    shown: JsonLines | Tape,
+    tally: Tally,
+    unproven: int,
+    standings: Standings,
+) -> int | None:
     """Write what happened since the start; returns the tasks that were lost, which is always 0, or a bug."""
     status = service.status()
     left = status.left
@@ -330,8 +343,9 @@ def _summarise(service: Service, printer: Printer, shown: JsonLines | Tape, tall
     lost = None if service.keeper is not None else service.found_open + tally.tasks - tally.ends.total() - left
     if isinstance(shown, JsonLines):
         totals = {**totals_object(tally), "left": left, "lost": lost, "unproven": unproven, "reorgs": status.reorgs}
-        shown.line("summary", {**totals, "late_logs": status.late_logs, "lines_dropped": printer.dropped})
+        totals |= {"late_logs": status.late_logs, "followers": standing_objects(standings)}
+        shown.line("summary", {**totals, "lines_dropped": printer.dropped})
         return lost
-    for line in summary_lines(status, tally, lost, left, unproven):
+    for line in (*summary_lines(status, tally, lost, left, unproven), *standing_lines(standings)):
         printer.text(line)
     return lost

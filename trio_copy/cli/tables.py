@@ -13,7 +13,7 @@ from cyclopts import Parameter
 
 from trio_copy.cli.output import out, out_json
 from trio_copy.errors import ConfigError
-from trio_copy.telemetry.visible import visible
+from trio_copy.telemetry.visible import cut_inside, visible
 
 _Row = TypeVar("_Row")
 _RICH_MOST = 2000
@@ -152,7 +152,7 @@ def _print_rich(columns: Sequence[Column[_Row]], cells: _Cells) -> None:
             width=widths[column.name],
         )
     shown = [
-        [_cut_inside(str(cell), widths[column.name]) for cell in cells[column.name]]
+        [cut_inside(str(cell), widths[column.name]) for cell in cells[column.name]]
         if column.tail
         else cells[column.name]
         for column in fitting
@@ -175,14 +175,6 @@ def _fitting(columns: Sequence[Column[_Row]], widths: Mapping[str, int], most: i
             break
         kept.remove(column)
     return kept
-
-
-def _cut_inside(text: str, width: int) -> str:
-    """Shorten a text to its beginning and, as long as that, its end."""
-    tail = (width - 1) // 2
-    return (
-        text if len(text) <= width else f"{text[: width - 1 - tail]}\N{HORIZONTAL ELLIPSIS}{text[len(text) - tail :]}"
-    )
 
 
 def _print_plain(columns: Sequence[Column[_Row]], cells: _Cells) -> None:

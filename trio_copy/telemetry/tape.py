@@ -1,6 +1,6 @@
 """The live tape for people: a leader's fill, who copies it at what price, and why the others do not."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from attrs import define
 from rich.text import Text
@@ -10,17 +10,20 @@ from trio_copy.model.counts import counted
 from trio_copy.model.decisions import Reason, Skip
 from trio_copy.model.fills import Side
 from trio_copy.model.ids import Address, TokenId
-from trio_copy.model.positions import slippage_bps
 from trio_copy.model.signals import Signal
 from trio_copy.model.units import Rounding, Shares, Usd, divide
 from trio_copy.model.watches import Light
 from trio_copy.telemetry.observer import Finished, Observer
 from trio_copy.telemetry.status import Phase, Status
 from trio_copy.telemetry.tally import Tally
-from trio_copy.telemetry.visible import visible
+from trio_copy.telemetry.visible import cut_inside, visible
 
 _SIDE_STYLE = {Side.BUY: "green", Side.SELL: "red"}
-_INDENT = " " * 10
+_INDENT = " " * 2
+_GAP = " " * 2
+_LABEL_LEAST = 14
+_WIDE = 100
+"""Columns from which on a copy's line has room for its latency."""
 _BETWEEN = " | "
 _NAME_MOST = 24
 
@@ -30,6 +33,10 @@ class Tape(Observer):
     emit: Callable[[Text], None]
     wall: WallClock
     labels: Mapping[TokenId, str]
+    width: Callable[[], int | None] = lambda: None
+    """How many columns a terminal has; None where lines may be as long as they are."""
+    _under: Address | None = None
+    """The leader of the last line about a leader: what comes of others' trades must not stand right below it."""
 
     def on_step(self, step: str, detail: str) -> None:
         self._line("ready", f"{step}: {detail}", "dim")
@@ -37,34 +44,26 @@ class Tape(Observer):
     def on_signal(self, signal: Signal, admission: str, tasks: int, decided_at: float) -> None:
         if admission == "duplicate":
             return
-        text = self._stamp()
-        text.append(f"{short_address(signal.leader)} ", "bold")
-        text.append(f"{signal.side.value:<4} ", _SIDE_STYLE[signal.side])
-        price = "no price" if signal.price is None else f"@ {money(signal.price.micro)}"
-        text.append(visible(f"{whole(signal.shares)} {price}  {self._label(signal.token_id)}"))
-        text.append(f"  {'mined again' if admission == 'adopted' else _copies(tasks)}", "dim")
-        self.emit(text)
+        self._headline(signal, "mined again" if admission == "adopted" else _copies(tasks))
 
     def on_skip(self, skip: Skip, signal: Signal) -> None:
-        self._outcome(skip.follower, "skipped", "yellow", _because(skip.reason))
+        self._outcome(signal, skip.follower, "skipped", "yellow", [_because(skip.reason)])
 
     def on_finished(self, finished: Finished) -> None:
         task, report, outcome = finished.task, finished.report, finished.outcome
         if report is None or report.price is None:
-            because = _because(outcome.reason) if outcome.reason else ""
-            self._outcome(task.follower, outcome.end.value, "yellow", because)
+            because = [_because(outcome.reason)] if outcome.reason else []
+            self._outcome(task.signal, task.follower, outcome.end.value, "yellow", because)
             return
-        slipped = slippage_bps(task.intent.side, task.intent.price, report.price)
-        latency_ms = 1000 * (finished.ended_at - task.signal.seen_at)
-        self._outcome(
-            task.follower,
-            outcome.end.value,
-            _SIDE_STYLE[task.intent.side],
-            f"{money(report.shares.micro)} @ {money(report.price.micro)}  ${money(report.notional.micro)}"
-            f"  {slipped or 0:+d} bps  {latency_ms:.0f} ms",
-        )
+        slipped = finished.slippage_bps
+        parts = [f"{money(report.shares.micro)} @ {money(report.price.micro)}", f"${money(report.notional.micro)}"]
+        parts += [] if slipped is None else [f"{slipped:+d} bps"]
+        if (self.width() or _WIDE) >= _WIDE:
+            parts.append(f"{1000 * (finished.ended_at - task.signal.seen_at):.0f} ms")
+        self._outcome(task.signal, task.follower, outcome.end.value, _SIDE_STYLE[task.intent.side], parts)
 
     def on_retracted(self, signal: Signal, suspended: int, started: int) -> None:
+        self._under = signal.leader
         detail = f"{short_address(signal.leader)} {signal.side.value} taken back"
         self._line(
             "reorg", f"{detail}; {counted(suspended, 'copy waits', 'copies wait')}, {started} under way", "magenta"
@@ -76,11 +75,30 @@ class Tape(Observer):
     def on_quarantined(self, kind: str, detail: str) -> None:
         self._line("alert", f"unusable input, {kind}: {detail}", "red")
 
-    def _outcome(self, follower: str, end: str, style: str, detail: str) -> None:
+    def _headline(self, signal: Signal, comes_of_it: str) -> None:
+        self._under = signal.leader
+        text = self._stamp()
+        text.append(f"{short_address(signal.leader)} ", "bold")
+        text.append(f"{signal.side.value:<4} ", _SIDE_STYLE[signal.side])
+        price = "no price" if signal.price is None else f"@ {money(signal.price.micro)}"
+        text.append(f"{whole(signal.shares)} {price}  ")
+        text.append(self._label(signal.token_id, len(text) + len(_GAP + comes_of_it)))
+        text.append(_GAP + comes_of_it, "dim")
+        self.emit(text)
+
+    def _outcome(self, signal: Signal, follower: str, end: str, style: str, parts: Sequence[str]) -> None:
+        if self._under != signal.leader:
+            self._headline(signal, "goes on")
         text = Text(_INDENT)
-        text.append(f"{visible(follower):<12} ")
+        text.append(f"{visible(follower):<8} ")
         text.append(f"{end:<9}", style)
-        text.append(visible(detail))
+        whose = short_address(signal.leader) + _GAP
+        text.append("".join(visible(part) + _GAP for part in parts))
+        width = self.width()
+        if width is not None and width - len(text) - len(whose) < _LABEL_LEAST:
+            self.emit(text)
+            text = Text(" " * len(_INDENT + "follower end......  "))
+        text.append(whose + self._label(signal.token_id, len(text) + len(whose)), "dim")
         self.emit(text)
 
     def _line(self, word: str, detail: str, style: str) -> None:
@@ -92,8 +110,10 @@ class Tape(Observer):
     def _stamp(self) -> Text:
         return Text(local_time_of_day(self.wall()) + "  ", style="")
 
-    def _label(self, token_id: TokenId) -> str:
-        return self.labels.get(token_id) or f"token {short_token(token_id)}"
+    def _label(self, token_id: TokenId, used: int) -> str:
+        """Name a market in what is left of a line after so many columns."""
+        label, width = visible(self.labels.get(token_id) or f"token {short_token(token_id)}"), self.width()
+        return label if width is None else cut_inside(label, max(width - used, _LABEL_LEAST))
 
 
 def status_lines(status: Status, tally: Tally, width: int | None = None) -> list[Text]:
