@@ -44,6 +44,14 @@ def test_tasks_that_are_put_together_share_one_order() -> None:
     assert small_cap.members == ("t1",)
 
 
+def test_a_trade_without_a_price_has_no_part_in_the_average() -> None:
+    """Slippage is measured against what the leader paid; where he paid nothing in money, nothing is measured."""
+    priced, other = make_task(make_signal(1, price="0.4")), make_task(make_signal(2, price=None))
+
+    assert aggregate(priced, [other], make_settings(max_order_usd=None)).task.intent.price == Price.parse("0.4")
+    assert aggregate(other, [other], make_settings(max_order_usd=None)).task.intent.price == other.intent.price
+
+
 def test_small_entries_wait_until_together_they_are_enough() -> None:
     """The first waits; the second brings it along in one order, under its own name; both end, one of them in the other."""
     played = Played(settings=ACCUMULATES)

@@ -3,8 +3,9 @@
 import json
 import re
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +13,15 @@ import pytest
 import trio
 from attrs import evolve
 
-from tests.builders import LEADER, NOW, OTHER_LEADER, make_signal, make_task
+from tests.builders import LEADER, NOW, OTHER_LEADER, TOKEN, make_signal, make_task
 from tests.cli.filled import Owner, open_owner
 from trio_copy.accounts.account import position_name
 from trio_copy.accounts.commands import Pass
 from trio_copy.cli import main
 from trio_copy.cli.opened import ask_store
+from trio_copy.cli.positions import COLUMNS as POSITIONS
+from trio_copy.cli.tables import Column, show
+from trio_copy.cli.trades import COLUMNS as TRADES
 from trio_copy.engine.books import follower_modes, waiting_tasks
 from trio_copy.engine.marks import plain_mark
 from trio_copy.engine.plan import load_plan
@@ -437,6 +441,43 @@ def test_a_store_inside_a_process_is_not_there_for_commands(tmp_path: Path, caps
     assert main(["positions", "--conf", str(path)]) == 2
     assert "needs a durable one" in capsys.readouterr().err
     assert main(["positions", "--conf", str(tmp_path / "none.toml")]) == 2
+
+
+@pytest.mark.parametrize("width", [80, 110, 250])
+@pytest.mark.parametrize("of", [POSITIONS, TRADES], ids=["positions", "trades"])
+def test_the_answers_to_a_question_look_different(
+    capsys: Capture, monkeypatch: pytest.MonkeyPatch, of: Sequence[Column[Any]], width: int
+) -> None:
+    """However narrow it is; and what found no room is named in a line, so that nobody takes it for missing."""
+    question = "Will the Los Angeles Lakers win the championship in the season of 2026-2027?"
+
+    def read(row: dict[str, str], name: str) -> str:
+        return row.get(name, "12")
+
+    told = [evolve(column, value=partial(read, name=column.name), missing=None) for column in of]
+    monkeypatch.setenv("COLUMNS", str(width))
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setenv("TERM", "xterm")
+    show(told, [{"label": f"{question} YES"}, {"label": f"{question} NO"}], json=False, csv_=False, empty="")
+    header, yes, no, *note = re.sub(r"\x1b\[[0-9;]*m", "", capsys.readouterr().out).splitlines()
+
+    assert yes != no
+    assert ("YES" in yes, "NO" in no) == (True, True)
+    missing = [
+        name for column in of if (name := column.name.replace("_", " ")) not in re.split(" {2,}", header.strip())
+    ]
+    assert " ".join(" ".join(note).split()).startswith(f"no room for: {', '.join(missing)} (" if missing else "")
+    assert bool(note) == bool(missing)
+
+
+def test_a_market_without_a_name_is_called_by_its_number(conf: Path, capsys: Capture) -> None:
+    """Rows that say nothing of what they are about are hardly worth reading; machines get null as ever."""
+    own(conf, trade_a_little)
+    for verb in ("positions", "trades"):
+        assert main([verb]) == 0
+        assert f"token {TOKEN}" in capsys.readouterr().out
+        assert main([verb, "--json"]) == 0
+        assert {row["label"] for row in rows(capsys)} == {None}
 
 
 @pytest.mark.parametrize("width", [80, 110, 150, 250])

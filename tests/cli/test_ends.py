@@ -58,6 +58,12 @@ def test_the_next_run_does_not_arm_and_does_not_end_well_either(tmp_path: Path, 
     assert main(["run", str(conf), "--for", "2s"]) == 1
     assert "not armed: " in capfd.readouterr().err
 
+    conf.write_text(conf.read_text().replace("startup_reconcile_s = 0.3", "startup_reconcile_s = 30"))
+    assert main(["run", str(conf), "--for", "100ms"]) == 1
+    said = capfd.readouterr()
+    assert re.search(r"^ended, but \d+ orders? of an earlier run may have been filled", said.err, re.MULTILINE)
+    assert "node" not in said.err
+
 
 def test_a_signal_ends_it_no_better(tmp_path: Path) -> None:
     """Whoever supervises it sees the exit code only."""

@@ -15,10 +15,12 @@ from trio_copy.cli.run import why_not_armed
 from trio_copy.config import PluginTable
 from trio_copy.engine.opening import open_service
 from trio_copy.engine.plan import Plan
+from trio_copy.engine.reconciler import Reconciler
 from trio_copy.engine.service import Service
 from trio_copy.errors import CheckpointAhead
 from trio_copy.model.decisions import Code
 from trio_copy.model.logs import Checkpoint
+from trio_copy.telemetry.status import Phase
 
 Clock = trio.testing.MockClock
 
@@ -70,6 +72,26 @@ async def test_who_never_armed_says_why(clock: Clock) -> None:
         world.chain.mine()
         await world.recorder.wait_until(lambda: "armed" in world.recorder.steps)
         assert service.scanner.not_armed == ""
+
+
+async def test_who_waits_for_proof_or_drains_misses_no_node(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Before the outcomes of an earlier run are proven nothing is followed, and that is what an end says, not a node."""
+
+    async def wait(_: Reconciler) -> None:
+        await trio.sleep_forever()
+
+    monkeypatch.setattr(Reconciler, "settle_earlier_run", wait)
+    async with open_world() as world:
+        async with (
+            open_service(make_test_plan(), world.seams(), world.endpoints) as service,
+            trio.open_nursery() as tree,
+        ):
+            tree.start_soon(service.run)
+            await trio.sleep(1)
+            assert service.status().phase is Phase.PROVING
+            service.drain()
+            assert service.status().phase is Phase.DRAINING
+        assert "an earlier run's orders" in why_not_armed(service)
 
 
 async def test_a_poisoned_checkpoint_is_refused_and_the_head_is_the_way_out(clock: Clock) -> None:

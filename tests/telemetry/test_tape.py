@@ -1,5 +1,6 @@
 """What a person reads."""
 
+import re
 import sys
 
 import pytest
@@ -9,7 +10,7 @@ from attrs import evolve
 from rich.text import Text
 
 from tests.builders import LEADER, NOW, OTHER_LEADER, TOKEN, make_signal, make_task
-from trio_copy.cli.printer import Printer
+from trio_copy.cli.printer import Above, Printer
 from trio_copy.model.decisions import Code, End, Outcome, Reason, Skip
 from trio_copy.model.fills import Side
 from trio_copy.model.follows import Follow
@@ -20,11 +21,13 @@ from trio_copy.model.orders import ExecutionReport, Status
 from trio_copy.model.units import Shares, Usd
 from trio_copy.model.watches import Light, Watch
 from trio_copy.telemetry.observer import Finished, Observers
-from trio_copy.telemetry.status import EndpointStatus
+from trio_copy.telemetry.render import finished_object
+from trio_copy.telemetry.status import EndpointStatus, Phase
 from trio_copy.telemetry.status import Status as EngineStatus
 from trio_copy.telemetry.tally import Tally
 from trio_copy.telemetry.tape import Tape, money, status_lines, summary_lines
 
+UNTRIED = EndpointStatus(name="one", live=False, head=None, connects=0, first=0, last_error="")
 REASON = Reason(code=Code.PRICE_TOO_HIGH, control="filters.price_max", value="0.95", limit="0.9")
 
 
@@ -60,8 +63,58 @@ def test_a_trade_reads_from_the_fill_to_each_copy(tape: Tape, lines: list[str]) 
     tape.on_skip(Skip(signal_id=signal.signal_id, follower="bob", leader=signal.leader, reason=REASON), signal)  # type: ignore[arg-type]  # a name
 
     assert lines[0].endswith("0xaaaa..aaaa BUY  100 @ 0.50  Rain? YES  1 copy")
-    assert lines[1].strip() == "alice        filled   10.00 @ 0.51  $5.10  +200 bps  40 ms"
-    assert lines[2].strip() == "bob          skipped  PRICE_TOO_HIGH (filters.price_max: 0.95, limit 0.9)"
+    assert lines[1] == "  alice    filled   10.00 @ 0.51  $5.10  +200 bps  40 ms  0xaaaa..aaaa  Rain? YES"
+    because = "PRICE_TOO_HIGH (filters.price_max: 0.95, limit 0.9)"
+    assert lines[2] == f"  bob      skipped  {because}  0xaaaa..aaaa  Rain? YES"
+
+
+def test_no_copy_stands_under_the_trade_of_another_leader(tape: Tape, lines: list[str]) -> None:
+    """Where another one's trade came between, the leader's own is told again first."""
+    tape.on_signal(make_signal(), "admitted", 1, NOW)
+    tape.on_signal(make_signal(2, leader=OTHER_LEADER), "admitted", 1, NOW)
+    tape.on_finished(finished())
+    tape.on_retracted(make_signal(2, leader=OTHER_LEADER), 0, 0)
+    tape.on_finished(finished())
+
+    assert [(line[10:22] if line[2] == ":" else "copy") for line in lines] == [
+        "0xaaaa..aaaa",
+        "0xbbbb..bbbb",
+        "0xaaaa..aaaa",
+        "copy",
+        "reorg 0xbbbb",
+        "0xaaaa..aaaa",
+        "copy",
+    ]
+    assert lines[2].endswith("Rain? YES  goes on")
+
+
+@pytest.mark.parametrize("width", [80, 120, 200])
+@pytest.mark.parametrize("answer", ["YES", "NO"])
+def test_a_copy_says_its_leader_and_market_on_every_terminal(lines: list[str], width: int, answer: str) -> None:
+    """No line is too long, and what was answered is never what is cut off."""
+    question = "Will the Los Angeles Lakers win the championship in the season of 2026-2027?"
+    tape = Tape(
+        lambda text: lines.append(text.plain), lambda: NOW, {TOKEN: f"{question} {answer}"}, width=lambda: width
+    )
+    signal = make_signal()
+    tape.on_signal(signal, "admitted", 1, NOW)
+    tape.on_finished(finished())
+    tape.on_skip(Skip(signal_id=signal.signal_id, follower="bob", leader=signal.leader, reason=REASON), signal)  # type: ignore[arg-type]  # a name
+
+    assert max(len(line.rstrip()) for line in lines if "(" not in line) <= width
+    assert sum(answer in line for line in lines) == 3
+    assert sum(f"0xaaaa..aaaa  {question[:4]}" in line for line in lines) == 2
+    assert any("40 ms" in line for line in lines) == (width >= 120)
+
+
+def test_a_trade_without_a_price_has_no_slippage(tape: Tape, lines: list[str]) -> None:
+    """The sizing takes it for one dollar a share; what the copy cost is not measured against that."""
+    done = finished(task=make_task(make_signal(price=None), decided_at=NOW))
+    tape.on_finished(done)
+
+    assert "bps" not in lines[-1]
+    assert finished_object(done)["slippage_bps"] is None
+    assert finished_object(finished())["slippage_bps"] == 200
 
 
 def test_a_leader_with_a_name_is_called_by_it(lines: list[str]) -> None:
@@ -90,6 +143,7 @@ def test_trouble_reads_as_one_line_each(tape: Tape, lines: list[str]) -> None:
     tape.on_quarantined("malformed-log", "too short")
     tape.on_finished(finished(report=None, outcome=Outcome(end=End.EXPIRED, reason=REASON)))
     tape.on_step("armed", "at block 3")
+    because = "PRICE_TOO_HIGH (filters.price_max: 0.95, limit 0.9)"
     texts = [line[10:] if line[2] == ":" else line.strip() for line in lines]
 
     assert texts == [
@@ -98,7 +152,7 @@ def test_trouble_reads_as_one_line_each(tape: Tape, lines: list[str]) -> None:
         "reorg 0xaaaa..aaaa SELL taken back; 1 copy waits, 2 under way",
         "alert endpoint-lost: one: closed",
         "alert unusable input, malformed-log: too short",
-        "alice        expired  PRICE_TOO_HIGH (filters.price_max: 0.95, limit 0.9)",
+        f"alice    expired  {because}  0xaaaa..aaaa  Rain? YES",
         "ready armed: at block 3",
     ]
 
@@ -128,29 +182,65 @@ def engine_status(**changes: object) -> EngineStatus:
     return evolve(status, **changes)  # type: ignore[arg-type]  # by name
 
 
-def test_the_status_fits_a_small_terminal() -> None:
-    """Two lines of at most 79 columns, with what matters first; trouble changes its colour."""
+@pytest.mark.parametrize("width", [60, 80, 120, 200])
+@pytest.mark.parametrize("name", ["demo", "a-name-as-long-as-somebody-likes-to-make-it-and-then-some"])
+def test_a_terminal_shows_the_whole_status(width: int, name: str) -> None:
+    """Also with the long numbers of a real chain and a long name: nothing is cut off, and no line is too long."""
+    tally = Tally(signals=12_345, tasks=1_234_567)
+    status = engine_status(name=name, block=81_234_567, queued=5000, busy=500, unknown=12)
+    lines = [line.plain for line in status_lines(status, tally, width - 1)]
+
+    assert max(map(len, lines)) < width
+    for part in (
+        "paper run",
+        "shard 1/1",
+        "block 81234567",
+        "feed 0.4 s",
+        "1/1 nodes",
+        "queue 5000 busy 500 unproven 12",
+    ):
+        assert part in "\n".join(lines)
+    assert any("signals 12345 tasks 1234567" in line for line in lines)
+    assert lines[0].startswith(name[:24])
+
+
+def test_the_status_is_one_line_in_a_pipe() -> None:
+    """What matters first; trouble changes its colour."""
     tally = Tally()
     tally.on_finished(finished())
-    status, counts = status_lines(engine_status(), tally)
+    (status,) = status_lines(engine_status(), tally)
 
-    assert status.plain == "demo paper run | shard 1/1 | block 7 | feed 0.4 s | 1/1 nodes | queue 0 busy 1"
-    assert counts.plain == "signals 0 tasks 0 done 1 skipped 0 | decide 0.0/0.0 copy 40/40 ms p50/p99"
-    assert max(len(status), len(counts)) < 80
+    assert status.plain == (
+        "demo paper run | shard 1/1 | block 7 | feed 0.4 s | 1/1 nodes | queue 0 busy 1"
+        " | signals 0 tasks 0 done 1 skipped 0 | decide 0.0/0.0 copy 40/40 ms p50/p99"
+    )
     dead = status_lines(engine_status(endpoints=(), feed_age_s=None, unknown=3), tally)[0]
-    assert "no feed" in dead.plain
+    assert "no feed | NO NODE, NOTHING IS FOLLOWED" in dead.plain
     assert "unproven 3" in dead.plain
     assert "shard 1/1 | not armed | feed" in status_lines(engine_status(block=None), tally)[0].plain
     assert dead.style != status.style
+    assert status_lines(engine_status(name="paper"), tally)[0].plain.startswith("paper run | shard")
 
 
-def test_who_drains_misses_no_node() -> None:
-    """The intake is closed on purpose: the last line of a run that ends well is no alarm."""
-    end = status_lines(engine_status(endpoints=(), draining=True), Tally())[0]
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"phase": Phase.DRAINING, "left": 3}, "| draining, 3 copies left |"),
+        ({"phase": Phase.PROVING, "unknown": 1}, "| waits for proof of 1 order |"),
+        ({"phase": Phase.PAUSED}, "| no shard here, nothing to follow |"),
+        ({"endpoints": (UNTRIED,)}, "| connecting |"),
+    ],
+)
+def test_who_closed_the_intake_on_purpose_misses_no_node(changes: dict[str, object], says: str) -> None:
+    """A drain, a wait for proofs, a pause and the first moment are no alarm."""
+    away = engine_status(**{"endpoints": (evolve(UNTRIED, connects=1),), **changes})
+    shown = status_lines(away, Tally())[0]
 
-    assert "| draining |" in end.plain
-    assert "NO NODE" not in end.plain
-    assert end.style == status_lines(engine_status(), Tally())[0].style
+    assert says in shown.plain
+    assert "NO NODE" not in shown.plain
+    assert shown.style == status_lines(engine_status(), Tally())[0].style
+    lost = status_lines(engine_status(endpoints=(evolve(UNTRIED, last_error="refused"),)), Tally())[0]
+    assert "NO NODE" in lost.plain
 
 
 def test_the_status_shows_what_is_red_and_what_halts() -> None:
@@ -209,6 +299,27 @@ async def test_a_terminal_gets_the_status_under_the_tape(capsys: pytest.CaptureF
     assert "first line" in output
     assert output.index("status one") < output.index("first line")
     assert "\x1b[" in output
+
+
+async def test_what_is_said_on_standard_error_stands_above_the_status(capsys: pytest.CaptureFixture[str]) -> None:
+    """Logs come in pieces, plugins print from threads of their own: none of it runs into the status line."""
+    printer = Printer(sys.stdout, live=True)
+    above = Above(printer, sys.stderr)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(printer.run)
+        printer.status(Text("status one"))
+        above.write("half a ")
+        above.write("line\nand ")
+        await trio.to_thread.run_sync(above.write, "more\n\x1b[2Jrest")
+        printer.status(Text("status two"))
+        printer.finish()
+        above.write("afterwards")
+    said = capsys.readouterr()
+    lines = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", said.out).splitlines()
+
+    assert [line for line in lines if line and "status" not in line] == ["half a line", "and more", "rest"]
+    assert "\x1b[2J" not in said.out
+    assert said.err == "afterwards"
 
 
 async def test_a_reader_that_cannot_keep_up_costs_lines_not_time(capsys: pytest.CaptureFixture[str]) -> None:

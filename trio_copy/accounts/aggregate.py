@@ -49,10 +49,14 @@ def leave_together(task: CopyTask, other: CopyTask) -> bool:
 
 def _as_one(parts: Sequence[CopyTask], weights: Sequence[int]) -> Aggregate:
     """Make one task of several, under the name of the first; its price is their average, each with its weight."""
-    task, total = parts[0], sum(weights)
-    if len(parts) == 1 or not total:
+    task = parts[0]
+    if len(parts) == 1 or not sum(weights):
         return Aggregate(task=task)
-    weighted = sum(part.intent.price.micro * weight for part, weight in zip(parts, weights, strict=True))
+    weighed = list(zip(parts, weights, strict=True))
+    # What the sizing assumes of a trade without a price is no price of the leader's, and has no part in the average.
+    priced = [(part, weight) for part, weight in weighed if part.signal.price is not None and weight] or weighed
+    total = sum(weight for _, weight in priced)
+    weighted = sum(part.intent.price.micro * weight for part, weight in priced)
     shares = sum((part.intent.shares for part in parts), NO_SHARES)
     limit = min(part.intent.limit_price for part in parts)
     intent = evolve(

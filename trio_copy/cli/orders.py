@@ -23,7 +23,7 @@ app = App(
 )
 
 _COLUMNS: tuple[Column[OpenOrder], ...] = (
-    Column("order_id", lambda row: row.order.order_id, elastic=True),
+    Column("order_id", lambda row: row.order.order_id, tail=True),
     Column("state", lambda row: row.state.value),
     Column("since", lambda row: utc(row.at), shown=utc_short, detail=True),
     Column("follower", lambda row: row.task.follower),

@@ -42,11 +42,16 @@ class HeldPosition:
         return None if value is None else value - self.position.cost
 
 
+def token_name(token_id: TokenId) -> str:
+    """Call a token by its number, where nobody knows what it is about."""
+    return f"token {short(str(token_id))}"
+
+
 COLUMNS: tuple[Column[HeldPosition], ...] = (
     Column("follower", lambda row: row.key[0]),
-    Column("leader", lambda row: row.key[1], shown=short),
+    Column("leader", lambda row: row.key[1], shown=short, detail=True),
     Column("token_id", lambda row: str(row.key[2]), shown=short, detail=True),
-    Column("label", lambda row: row.label, elastic=True),
+    Column("label", lambda row: row.label, missing=lambda row: token_name(row.key[2]), tail=True),
     Column("shares", lambda row: str(row.position.shares), right=True),
     Column(
         "provisional_shares", lambda row: str(row.position.shares - row.position.firm_shares), right=True, detail=True

@@ -3,6 +3,8 @@
 import io
 import os
 import shutil
+import threading
+from collections import deque
 from typing import TextIO
 
 import trio
@@ -43,6 +45,9 @@ class Printer:
             if live
             else None
         )
+        self._foreign: deque[str] = deque()
+        self._begun = ""
+        self._thread = threading.get_ident()
         self._news = trio.Event()
         self._done = False
         self._written = trio.Event()
@@ -66,9 +71,28 @@ class Printer:
         self._buffer.write(line + "\n")
         self._news.set()
 
+    @property
+    def live(self) -> bool:
+        """Whether there is a status at the bottom of a terminal."""
+        return self._live is not None
+
+    @property
+    def done(self) -> bool:
+        """Whether nothing is taken any more."""
+        return self._done
+
+    @property
+    def width(self) -> int | None:
+        """How many columns a line may take: what a terminal that was made narrower has now; None without one."""
+        if self._live is None:
+            return None
+        self._console.width = shutil.get_terminal_size().columns
+        return self._console.width - 1
+
     def status(self, *lines: Text) -> None:
         """Replace the status lines."""
         if self._live is not None:
+            self._show_foreign()
             if not self._live.is_started:
                 self._live.start()
             for line in lines:
@@ -79,6 +103,7 @@ class Printer:
     def finish(self) -> None:
         """Take the status line away and let `run` end when everything is written."""
         if self._live is not None:
+            self.write("\n" if self._begun else "")
             self._live.stop()
         self._done = True
         self._news.set()
@@ -88,8 +113,12 @@ class Printer:
         await self._written.wait()
 
     def write(self, text: str) -> None:
-        """Take text as a file would, for loggers."""
-        if not self._full():
+        """Take text as a file would, for loggers; above a status from any thread, and line by line."""
+        if self._live is not None:
+            self._foreign.append(text)
+            if threading.get_ident() == self._thread:
+                self._show_foreign()
+        elif not self._full():
             self._buffer.write(text)
             self._news.set()
 
@@ -118,10 +147,46 @@ class Printer:
                 self._written.set()
                 return
 
+    def _show_foreign(self) -> None:
+        """Print the lines that are complete. What another thread wrote waits for the next status."""
+        while self._foreign:
+            *lines, self._begun = (self._begun + self._foreign.popleft()).split("\n")
+            for line in lines:
+                self.text(Text.from_ansi(line))
+
     def _full(self) -> bool:
         full = self._buffer.tell() > _MOST_CHARS
         self.dropped += full
         return full
+
+
+class Above(io.TextIOBase):
+    """Standard error while a status stands at the bottom of the same terminal: its lines are shown above."""
+
+    def __init__(self, printer: Printer, stream: TextIO) -> None:
+        """Show lines through `printer` until it is done, and write to `stream` afterwards."""
+        self._printer, self._stream = printer, stream
+
+    def write(self, text: str) -> int:
+        """Take text from any thread."""
+        if self._printer.done:
+            self._stream.write(text)
+        else:
+            self._printer.write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        """Flush what was written after the end; before it, the printer writes when it can."""
+        if self._printer.done:
+            self._stream.flush()
+
+    def isatty(self) -> bool:
+        """Be the terminal that it stands for."""
+        return True
+
+    def fileno(self) -> int:
+        """Be the terminal that it stands for."""
+        return self._stream.fileno()
 
 
 def _write(stream: TextIO, text: str) -> None:

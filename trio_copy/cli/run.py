@@ -4,22 +4,23 @@ import logging
 import os
 import signal
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext, redirect_stderr
 from pathlib import Path
 from typing import Annotated
 
 import trio
 from attrs import define, field
 from cyclopts import Parameter
-from rich.text import Text
 
 from trio_copy.accounts import OpenOrder
 from trio_copy.cli.durations import Duration
 from trio_copy.cli.interpreter import tune_interpreter
 from trio_copy.cli.last_resort import LastResort
 from trio_copy.cli.numbers import expect_positive
-from trio_copy.cli.printer import Printer
+from trio_copy.cli.printer import Above, Printer
 from trio_copy.cli.redact import Redact
+from trio_copy.cli.standing import Standings, read_standings, standing_lines, standing_objects
 from trio_copy.cli.suggest import suggested
 from trio_copy.cli.world import World, open_world
 from trio_copy.clock import WallClock, anchored_wall_clock
@@ -96,7 +97,8 @@ def run_plan(
     tune_interpreter()
     session = _Session(conf, plan, for_, json, verbose, record, from_head)
     try:
-        code = trio.run(_run, session)
+        with session.foreign_lines():
+            code = trio.run(_run, session)
     except* UnresolvedOrders as group:
         for error in leaves_of(group) if plan.store.plugin.durable else ():
             error.add_note(f"they are listed by: {suggested('orders', 'list', conf=conf)}")
@@ -105,6 +107,12 @@ def run_plan(
     if session.output.stuck or session.logs.stuck:
         os._exit(code)  # a thread hangs in a write that nobody reads; Python would wait for it
     return code
+
+
+def one_terminal() -> bool:
+    """Tell whether standard output and error are the same terminal, where one would run into the other."""
+    streams = (sys.stdout, sys.stderr)
+    return all(stream.isatty() for stream in streams) and len({os.ttyname(stream.fileno()) for stream in streams}) == 1
 
 
 @define(eq=False)
@@ -120,9 +128,15 @@ class _Session:
     logs: Printer = field(init=False)
     last_resort: LastResort = field(init=False)
 
+    @contextmanager
+    def foreign_lines(self) -> Iterator[None]:
+        """Show what plugins and libraries print to standard error above the status, not in the middle of it."""
+        with redirect_stderr(Above(self.output, sys.stderr)) if self.logs is self.output else nullcontext():
+            yield
+
     def __attrs_post_init__(self) -> None:
         self.output = Printer(sys.stdout, live=sys.stdout.isatty() and not self.json)
-        self.logs = Printer(sys.stderr, live=False)
+        self.logs = self.output if self.output.live and one_terminal() else Printer(sys.stderr, live=False)
 
 
 async def _run(session: _Session) -> int:
@@ -135,7 +149,8 @@ async def _run(session: _Session) -> int:
     log = LogObserver(configure_logs(logs, json=json, level=level, redactor=redactor))  # type: ignore[arg-type]  # writes and flushes
     async with trio.open_nursery() as printing:
         printing.start_soon(printer.run)
-        printing.start_soon(logs.run)
+        if logs is not printer:
+            printing.start_soon(logs.run)
         try:
             async with open_world(session.plan, wall) as world:
                 names = LeaderNames()
@@ -164,13 +179,16 @@ async def _run(session: _Session) -> int:
                 if session.record is not None:
                     await _record(session, session.record, seams, printing)
                 async with open_service(session.plan, seams, world.endpoints) as service:
+                    standings = Standings((), None)
                     try:
                         interrupted = await _run_service(session, service, printer, shown, tally)
+                        if not interrupted:
+                            standings = await read_standings(service.store)
                     finally:
                         left_open = _left_open(service)
-                        lost = _summarise(service, printer, shown, tally, len(left_open))
+                        lost = _summarise(service, printer, shown, tally, len(left_open), standings)
                     if not interrupted:
-                        _expect_all_ended(lost, left_open)
+                        _expect_all_ended(lost, left_open, "an earlier run" if service.proving else "this run")
                     if service.gate.sealed is None and not service.intake.was_paused:
                         raise ChainError(f"nothing was followed: {why_not_armed(service)}")
         finally:
@@ -186,6 +204,8 @@ async def _run(session: _Session) -> int:
 
 def why_not_armed(service: Service) -> str:
     """Tell why an engine never came so far as to follow anything."""
+    if service.proving:
+        return "the end came while the venue was still asked what became of an earlier run's orders"
     if why := service.watchdogs.clock.refused or service.scanner.not_armed:
         return why
     connected = any(endpoint.connects for endpoint in service.pool.endpoints)
@@ -211,7 +231,9 @@ async def _record(session: _Session, path: Path, seams: Seams, nursery: trio.Nur
 
 
 def _shown(session: _Session, printer: Printer, wall: WallClock, world: World, names: LeaderNames) -> JsonLines | Tape:
-    return JsonLines(printer.line, wall) if session.json else Tape(printer.text, wall, world.labels, names)
+    if session.json:
+        return JsonLines(printer.line, wall)
+    return Tape(printer.text, wall, world.labels, names, width=lambda: printer.width)
 
 
 async def _run_service(
@@ -270,17 +292,17 @@ async def _reload(session: _Session, service: Service, one_at_a_time: trio.Lock)
 
 
 async def _show_status(service: Service, printer: Printer, shown: JsonLines | Tape, tally: Tally) -> None:
-    every = _STATUS_EVERY_S if sys.stdout.isatty() and isinstance(shown, Tape) else _STATUS_EVERY_LINES_S
-    while not service.draining:
+    every = _STATUS_EVERY_S if printer.live else _STATUS_EVERY_LINES_S
+    while True:  # to the very end: a drain may take long, and says what it waits for
         await trio.sleep(every)
         status = service.status()
         match shown:
             case JsonLines():
                 shown.line("status", {**status_object(status, tally), "lines_dropped": printer.dropped})
-            case Tape() if sys.stdout.isatty():
-                printer.status(*status_lines(status, tally))
+            case Tape() if printer.live:
+                printer.status(*status_lines(status, tally, printer.width))
             case Tape():
-                printer.text(Text(" | ").join(status_lines(status, tally)))
+                printer.text(*status_lines(status, tally))
 
 
 async def _drain_when_unread(service: Service, printer: Printer) -> None:
@@ -298,17 +320,24 @@ def _left_open(service: Service) -> Sequence[OpenOrder]:
     return service.left_open if service.keeper is None or service.keeper.alone else ()
 
 
-def _expect_all_ended(lost: int | None, left_open: Sequence[OpenOrder]) -> None:
+def _expect_all_ended(lost: int | None, left_open: Sequence[OpenOrder], whose: str = "this run") -> None:
     """Let no run end well that leaves something behind: a supervisor, or a person, would not look."""
     if lost:
         raise InvariantBroken(
             f"{counted(lost, 'task was', 'tasks were')} admitted, neither ended nor left: a copy was lost"
         )
     if left_open:
-        raise UnresolvedOrders(told_open(f"ended, but {counted(len(left_open), 'order')} of this run", left_open))
+        raise UnresolvedOrders(told_open(f"ended, but {counted(len(left_open), 'order')} of {whose}", left_open))
 
 
-def _summarise(service: Service, printer: Printer, shown: JsonLines | Tape, tally: Tally, unproven: int) -> int | None:
+def _summarise(
+    service: Service,
+    printer: Printer,
+    shown: JsonLines | Tape,
+    tally: Tally,
+    unproven: int,
+    standings: Standings,
+) -> int | None:
     """Write what happened since the start; returns the tasks that were lost, which is always 0, or a bug."""
     status = service.status()
     left = status.left
@@ -316,8 +345,9 @@ def _summarise(service: Service, printer: Printer, shown: JsonLines | Tape, tall
     lost = None if service.keeper is not None else service.found_open + tally.tasks - tally.ends.total() - left
     if isinstance(shown, JsonLines):
         totals = {**totals_object(tally), "left": left, "lost": lost, "unproven": unproven, "reorgs": status.reorgs}
-        shown.line("summary", {**totals, "late_logs": status.late_logs, "lines_dropped": printer.dropped})
+        totals |= {"late_logs": status.late_logs, "followers": standing_objects(standings)}
+        shown.line("summary", {**totals, "lines_dropped": printer.dropped})
         return lost
-    for line in summary_lines(status, tally, lost, left, unproven):
+    for line in (*summary_lines(status, tally, lost, left, unproven), *standing_lines(standings)):
         printer.text(line)
     return lost

@@ -111,7 +111,7 @@ _INSTANCES: tuple[Column[_Row], ...] = (
 )
 _STYLES: Mapping[str, str] = {Light.GREEN.value: "green", Light.RED.value: "bold red"}
 _WATCHES: tuple[Column[_Watched], ...] = (
-    Column("instance", lambda row: row.instance, elastic=True),
+    Column("instance", lambda row: row.instance, tail=True),
     Column("watchdog", lambda row: row.watch.name),
     Column("of", lambda row: row.watch.endpoint or ("our clock" if row.watch.name == "clock_skew_s" else "the scan")),
     Column("light", lambda row: row.watch.light.value, shown=lambda light: Styled(light, _STYLES.get(light, ""))),

@@ -13,7 +13,7 @@ from cyclopts import Parameter
 
 from trio_copy.cli.output import out, out_json
 from trio_copy.errors import ConfigError
-from trio_copy.telemetry.visible import visible
+from trio_copy.telemetry.visible import cut_inside, visible
 
 _Row = TypeVar("_Row")
 _RICH_MOST = 2000
@@ -49,10 +49,18 @@ class Column(Generic[_Row]):
     right: bool = False
     shown: Callable[[Any], str | Styled] | None = None
     """How people see the value; as it is by default. Machines always get it whole."""
+    missing: Callable[[_Row], str] | None = None
+    """What people see instead where there is no value; a dash by default."""
     detail: bool = False
     """Left out on a terminal that is too narrow for all; machines and pipes always get it."""
     elastic: bool = False
     """May be cut on a narrow terminal. What is not elastic never is: half a number is a wrong one."""
+    tail: bool = False
+    """Elastic, and cut in the middle: its end tells it apart, as YES and NO of a question do."""
+
+    @property
+    def cuttable(self) -> bool:
+        return self.elastic or self.tail
 
 
 @contextmanager
@@ -130,8 +138,8 @@ def _print_rich(columns: Sequence[Column[_Row]], cells: _Cells) -> None:
         column.name: max(len(column.name), *(len(str(cell)) for cell in cells[column.name])) for column in columns
     }
     fitting = _fitting(columns, widths, terminal.width)
-    elastic = [column for column in fitting if column.elastic]
-    left = terminal.width - _GAP * len(fitting) - sum(widths[one.name] for one in fitting if not one.elastic)
+    elastic = [column for column in fitting if column.cuttable]
+    left = terminal.width - _GAP * len(fitting) - sum(widths[one.name] for one in fitting if not one.cuttable)
     for taken, column in enumerate(sorted(elastic, key=lambda one: widths[one.name])):
         widths[column.name] = max(1, min(widths[column.name], left // (len(elastic) - taken)))
         left -= widths[column.name]
@@ -143,16 +151,26 @@ def _print_rich(columns: Sequence[Column[_Row]], cells: _Cells) -> None:
             no_wrap=True,
             width=widths[column.name],
         )
-    for row in zip(*(cells[column.name] for column in fitting), strict=True):
+    shown = [
+        [cut_inside(str(cell), widths[column.name]) for cell in cells[column.name]]
+        if column.tail
+        else cells[column.name]
+        for column in fitting
+    ]
+    for row in zip(*shown, strict=True):
         table.add_row(*(Text(cell.text, cell.style) if isinstance(cell, Styled) else cell for cell in row))
     terminal.print(table)
+    if missing := [column.name.replace("_", " ") for column in columns if column not in fitting]:
+        terminal.print(
+            Text(f"no room for: {', '.join(missing)} (a wider terminal, a pipe or --json shows them)", "dim")
+        )
 
 
 def _fitting(columns: Sequence[Column[_Row]], widths: Mapping[str, int], most: int) -> list[Column[_Row]]:
     """Leave details out, the last one first, until the rest fits with its elastic columns as narrow as they may be."""
     kept = list(columns)
     for column in [column for column in reversed(columns) if column.detail]:
-        needed = sum(min(widths[one.name], _ELASTIC_LEAST) if one.elastic else widths[one.name] for one in kept)
+        needed = sum(min(widths[one.name], _ELASTIC_LEAST) if one.cuttable else widths[one.name] for one in kept)
         if needed + _GAP * len(kept) <= most:
             break
         kept.remove(column)
@@ -173,10 +191,12 @@ def _print_plain(columns: Sequence[Column[_Row]], cells: _Cells) -> None:
 
 def _shown(column: Column[_Row], rows: Iterable[_Row]) -> list[str | Styled]:
     """Return a part of a column as people see it."""
-    shown, values = column.shown, map(column.value, rows)
-    if shown is None:
-        return ["-" if value is None else visible(str(value)) for value in values]
-    return ["-" if value is None else shown(visible(value) if isinstance(value, str) else value) for value in values]
+    shown, missing = column.shown or str, column.missing or (lambda _: "-")
+    values = ((row, column.value(row)) for row in rows)
+    return [
+        missing(row) if value is None else shown(visible(value) if isinstance(value, str) else value)
+        for row, value in values
+    ]
 
 
 def _cell(value: Any) -> str:  # noqa: ANN401  whatever a column holds

@@ -5,6 +5,7 @@ from attrs import frozen
 from trio_copy.cli.labels import labels_of
 from trio_copy.cli.leaders import find_leaders, with_names
 from trio_copy.cli.opened import Conf, ask_store, find_plan
+from trio_copy.cli.positions import token_name
 from trio_copy.cli.queries import (
     FollowerOption,
     LeaderOption,
@@ -38,16 +39,16 @@ COLUMNS: tuple[Column[_Row], ...] = (
     Column("follower", lambda row: row.entry.follower),
     Column("leader", lambda row: row.entry.leader, shown=short, detail=True),
     Column("side", lambda row: row.entry.side.value),
-    Column("label", lambda row: row.label, detail=True, elastic=True),
+    Column("label", lambda row: row.label, missing=lambda row: token_name(row.entry.token_id), detail=True, tail=True),
     Column("shares", lambda row: str(row.entry.shares), right=True),
     Column("price", lambda row: text_or_none(row.entry.price), right=True),
     Column("notional", lambda row: str(row.entry.notional), right=True, shown=dollars, detail=True),
     Column("fee", lambda row: str(row.entry.fee), right=True, shown=dollars, detail=True),
-    Column("slippage_bps", lambda row: row.entry.slippage_bps, right=True),
+    Column("slippage_bps", lambda row: row.entry.slippage_bps, right=True, detail=True),
     Column("settlement", lambda row: row.trade.settlement, detail=True),
     Column("kind", lambda row: row.entry.kind.value, detail=True),
     Column("token_id", lambda row: str(row.entry.token_id), shown=short, detail=True),
-    Column("task_id", lambda row: row.entry.task_id, shown=lambda name: str(name)[:12]),
+    Column("task_id", lambda row: row.entry.task_id, shown=lambda name: str(name)[:8]),
 )
 
 

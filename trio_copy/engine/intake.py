@@ -38,8 +38,10 @@ class Intake:
     gate: Gate
     reads: ReadLeaders
     send: trio.MemorySendChannel[FeedItem]
+    paused: bool = False
+    """Whether there is no shard to read."""
     was_paused: bool = False
-    """Whether there was a time with no shard to read."""
+    """Whether there was such a time."""
 
     def narrow(self) -> None:
         """Let the endpoints subscribe to the leaders that are read here."""
@@ -63,6 +65,7 @@ class Intake:
                 task_status.started()
                 task_status = trio.TASK_STATUS_IGNORED
                 await keeper.wait_shards()
+                self.paused = False
             async with trio.open_nursery() as reading:
                 reading.start_soon(self.run, task_status)
                 await self._wait_reason_to_begin_anew(keeper)
@@ -81,7 +84,7 @@ class Intake:
             await self.send.send(Joined(joined))
 
     def _pause(self) -> None:
-        self.was_paused = True
+        self.paused = self.was_paused = True
         self.seams.observer.on_step("paused", "no account is ours; nothing is subscribed to")
 
     async def run(self, task_status: trio.TaskStatus[None]) -> None:

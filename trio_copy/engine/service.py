@@ -45,7 +45,7 @@ from trio_copy.model.decisions import Code, End, Outcome, Reason
 from trio_copy.model.follow_columns import FollowColumns
 from trio_copy.model.follows import Follow
 from trio_copy.ports import Store
-from trio_copy.telemetry.status import EndpointStatus, Status
+from trio_copy.telemetry.status import EndpointStatus, Phase, Status
 
 _LEAVE_S = 2.0
 """How long an end may take to leave the store and give its shards up; after that they run out by themselves."""
@@ -83,6 +83,8 @@ class Service:
     left_open: Sequence[OpenOrder] = ()
     """Orders that nobody could prove before the end."""
     _feed: tuple[trio.MemorySendChannel[FeedItem], trio.MemoryReceiveChannel[FeedItem]]
+    proving: bool = False
+    """Whether it is still, or was to its end, asking about orders that an earlier run left open."""
     _last: Status | None = None
     _starting: trio.CancelScope = field(factory=trio.CancelScope)
     _reading: trio.CancelScope = field(factory=trio.CancelScope)
@@ -108,8 +110,10 @@ class Service:
             await writers.start(self.holder.run)
             try:
                 await self._begin()
+                self.proving = True
                 with self._starting:
                     await self.reconciler.settle_earlier_run()
+                    self.proving = False
                 if not self._starting.cancelled_caught:
                     await self._run(task_status, gave_up)
             finally:
@@ -219,6 +223,15 @@ class Service:
         """Whether nothing new is taken in any more."""
         return self._draining.is_set()
 
+    @property
+    def phase(self) -> Phase:
+        """What this run is at."""
+        if self.draining:
+            return Phase.DRAINING
+        if self.proving:
+            return Phase.PROVING
+        return Phase.PAUSED if self.intake.paused else Phase.FOLLOWING
+
     def status(self) -> Status:
         """Take one look at everything; after the end, what there was then."""
         if self._last is not None:
@@ -257,7 +270,7 @@ class Service:
             quarantined=self.quarantine.total(),
             ready=self.watchdogs.ready,
             halted=self.watchdogs.why_halted,
-            draining=self.draining,
+            phase=self.phase,
             watches=self.watchdogs.watches,
         )
 

@@ -8,6 +8,7 @@ from trio_copy.model.facts import Amounts
 from trio_copy.model.fills import Fill
 from trio_copy.model.ids import SignalId
 from trio_copy.model.orders import ExecutionReport
+from trio_copy.model.positions import slippage_bps
 from trio_copy.model.signals import Signal
 from trio_copy.telemetry.redaction import Redactor
 
@@ -23,6 +24,15 @@ class Finished(NamedTuple):
     """Unix seconds at which a worker took it up."""
     ended_at: float
     """Unix seconds at which its end was recorded."""
+
+    @property
+    def slippage_bps(self) -> int | None:
+        """How much worse than the leader's price the copy was; None where either has no price."""
+        price = None if self.report is None else self.report.price
+        # What the sizing assumes of a trade without a price is no price that anybody paid.
+        if price is None or self.task.signal.price is None:
+            return None
+        return slippage_bps(self.task.intent.side, self.task.intent.price, price)
 
 
 class Observer:

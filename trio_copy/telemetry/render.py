@@ -6,7 +6,6 @@ from typing import Any
 from trio_copy.model.decisions import Outcome, Skip
 from trio_copy.model.fills import Fill
 from trio_copy.model.ids import SignalId
-from trio_copy.model.positions import slippage_bps
 from trio_copy.model.signals import Signal
 from trio_copy.model.watches import Watch
 from trio_copy.telemetry.observer import Finished
@@ -89,7 +88,7 @@ def finished_object(finished: Finished) -> Json:
             "price": None if price is None else str(price),
             "notional": report.notional.micro,
             "fee": report.fee.micro,
-            "slippage_bps": None if price is None else slippage_bps(task.intent.side, task.intent.price, price),
+            "slippage_bps": finished.slippage_bps,
             "queue_ms": round(1000 * (finished.started_at - task.decided_at), 3),
             "latency_ms": round(1000 * (finished.ended_at - task.signal.seen_at), 3),
         }
@@ -120,6 +119,7 @@ def status_object(status: Status, tally: Tally) -> Json:
         "quarantined": status.quarantined,
         "ready": status.ready,
         "halted": status.halted,
+        "phase": status.phase.value,
         "watches": watch_objects(status.watches),
         **totals_object(tally),
     }

@@ -1,8 +1,22 @@
 """One look at a running engine."""
 
+from enum import Enum
+
 from attrs import frozen
 
 from trio_copy.model.watches import Watch
+
+
+class Phase(Enum):
+    """What a run is at: only while it is following, a node can be missed."""
+
+    PROVING = "proving"
+    """Orders that an earlier run left open are asked about first; nothing is followed yet."""
+    FOLLOWING = "following"
+    PAUSED = "paused"
+    """No account is ours; there is nothing to read."""
+    DRAINING = "draining"
+    """Nothing new is taken in any more, because somebody asked for the end."""
 
 
 @frozen(kw_only=True)
@@ -52,6 +66,5 @@ class Status:
     """Whether the chain is followed and nothing is red."""
     halted: str = ""
     """What halts entries for the moment; empty when nothing does."""
-    draining: bool = False
-    """Whether nothing new is taken in any more, because somebody asked for the end."""
+    phase: Phase = Phase.FOLLOWING
     watches: tuple[Watch, ...] = ()

@@ -1,6 +1,6 @@
 """The live tape for people: a leader's fill, who copies it at what price, and why the others do not."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from attrs import define, field
 from rich.text import Text
@@ -11,17 +11,22 @@ from trio_copy.model.decisions import Reason, Skip
 from trio_copy.model.fills import Side
 from trio_copy.model.ids import Address, TokenId
 from trio_copy.model.leader_names import LeaderNames
-from trio_copy.model.positions import slippage_bps
 from trio_copy.model.signals import Signal
 from trio_copy.model.units import Rounding, Shares, Usd, divide
 from trio_copy.model.watches import Light
 from trio_copy.telemetry.observer import Finished, Observer
-from trio_copy.telemetry.status import Status
+from trio_copy.telemetry.status import Phase, Status
 from trio_copy.telemetry.tally import Tally
-from trio_copy.telemetry.visible import visible
+from trio_copy.telemetry.visible import cut_inside, visible
 
 _SIDE_STYLE = {Side.BUY: "green", Side.SELL: "red"}
-_INDENT = " " * 10
+_INDENT = " " * 2
+_GAP = " " * 2
+_LABEL_LEAST = 14
+_WIDE = 100
+"""Columns from which on a copy's line has room for its latency."""
+_BETWEEN = " | "
+_NAME_MOST = 24
 
 
 @define(eq=False)
@@ -30,6 +35,10 @@ class Tape(Observer):
     wall: WallClock
     labels: Mapping[TokenId, str]
     names: LeaderNames = field(factory=LeaderNames)
+    width: Callable[[], int | None] = lambda: None
+    """How many columns a terminal has; None where lines may be as long as they are."""
+    _under: Address | None = None
+    """The leader of the last line about a leader: what comes of others' trades must not stand right below it."""
 
     def on_step(self, step: str, detail: str) -> None:
         self._line("ready", f"{step}: {detail}", "dim")
@@ -37,34 +46,26 @@ class Tape(Observer):
     def on_signal(self, signal: Signal, admission: str, tasks: int, decided_at: float) -> None:
         if admission == "duplicate":
             return
-        text = self._stamp()
-        text.append(visible(f"{self._name(signal.leader)} "), "bold")
-        text.append(f"{signal.side.value:<4} ", _SIDE_STYLE[signal.side])
-        price = "no price" if signal.price is None else f"@ {money(signal.price.micro)}"
-        text.append(visible(f"{whole(signal.shares)} {price}  {self._label(signal.token_id)}"))
-        text.append(f"  {'mined again' if admission == 'adopted' else _copies(tasks)}", "dim")
-        self.emit(text)
+        self._headline(signal, "mined again" if admission == "adopted" else _copies(tasks))
 
     def on_skip(self, skip: Skip, signal: Signal) -> None:
-        self._outcome(skip.follower, "skipped", "yellow", _because(skip.reason))
+        self._outcome(signal, skip.follower, "skipped", "yellow", [_because(skip.reason)])
 
     def on_finished(self, finished: Finished) -> None:
         task, report, outcome = finished.task, finished.report, finished.outcome
         if report is None or report.price is None:
-            because = _because(outcome.reason) if outcome.reason else ""
-            self._outcome(task.follower, outcome.end.value, "yellow", because)
+            because = [_because(outcome.reason)] if outcome.reason else []
+            self._outcome(task.signal, task.follower, outcome.end.value, "yellow", because)
             return
-        slipped = slippage_bps(task.intent.side, task.intent.price, report.price)
-        latency_ms = 1000 * (finished.ended_at - task.signal.seen_at)
-        self._outcome(
-            task.follower,
-            outcome.end.value,
-            _SIDE_STYLE[task.intent.side],
-            f"{money(report.shares.micro)} @ {money(report.price.micro)}  ${money(report.notional.micro)}"
-            f"  {slipped or 0:+d} bps  {latency_ms:.0f} ms",
-        )
+        slipped = finished.slippage_bps
+        parts = [f"{money(report.shares.micro)} @ {money(report.price.micro)}", f"${money(report.notional.micro)}"]
+        parts += [] if slipped is None else [f"{slipped:+d} bps"]
+        if (self.width() or _WIDE) >= _WIDE:
+            parts.append(f"{1000 * (finished.ended_at - task.signal.seen_at):.0f} ms")
+        self._outcome(task.signal, task.follower, outcome.end.value, _SIDE_STYLE[task.intent.side], parts)
 
     def on_retracted(self, signal: Signal, suspended: int, started: int) -> None:
+        self._under = signal.leader
         detail = f"{self._name(signal.leader)} {signal.side.value} taken back"
         self._line(
             "reorg", f"{detail}; {counted(suspended, 'copy waits', 'copies wait')}, {started} under way", "magenta"
@@ -76,11 +77,30 @@ class Tape(Observer):
     def on_quarantined(self, kind: str, detail: str) -> None:
         self._line("alert", f"unusable input, {kind}: {detail}", "red")
 
-    def _outcome(self, follower: str, end: str, style: str, detail: str) -> None:
+    def _headline(self, signal: Signal, comes_of_it: str) -> None:
+        self._under = signal.leader
+        text = self._stamp()
+        text.append(f"{self._name(signal.leader)} ", "bold")
+        text.append(f"{signal.side.value:<4} ", _SIDE_STYLE[signal.side])
+        price = "no price" if signal.price is None else f"@ {money(signal.price.micro)}"
+        text.append(f"{whole(signal.shares)} {price}  ")
+        text.append(self._label(signal.token_id, len(text) + len(_GAP + comes_of_it)))
+        text.append(_GAP + comes_of_it, "dim")
+        self.emit(text)
+
+    def _outcome(self, signal: Signal, follower: str, end: str, style: str, parts: Sequence[str]) -> None:
+        if self._under != signal.leader:
+            self._headline(signal, "goes on")
         text = Text(_INDENT)
-        text.append(f"{visible(follower):<12} ")
+        text.append(f"{visible(follower):<8} ")
         text.append(f"{end:<9}", style)
-        text.append(visible(detail))
+        whose = self._name(signal.leader) + _GAP
+        text.append("".join(visible(part) + _GAP for part in parts))
+        width = self.width()
+        if width is not None and width - len(text) - len(whose) < _LABEL_LEAST:
+            self.emit(text)
+            text = Text(" " * len(_INDENT + "follower end......  "))
+        text.append(whose + self._label(signal.token_id, len(text) + len(whose)), "dim")
         self.emit(text)
 
     def _line(self, word: str, detail: str, style: str) -> None:
@@ -93,41 +113,67 @@ class Tape(Observer):
         return Text(local_time_of_day(self.wall()) + "  ", style="")
 
     def _name(self, leader: Address) -> str:
-        return self.names.of(leader) or short_address(leader)
+        return visible(self.names.of(leader) or short_address(leader))
 
-    def _label(self, token_id: TokenId) -> str:
-        return self.labels.get(token_id) or f"token {short_token(token_id)}"
+    def _label(self, token_id: TokenId, used: int) -> str:
+        """Name a market in what is left of a line after so many columns."""
+        label, width = visible(self.labels.get(token_id) or f"token {short_token(token_id)}"), self.width()
+        return label if width is None else cut_inside(label, max(width - used, _LABEL_LEAST))
 
 
-def status_lines(status: Status, tally: Tally) -> tuple[Text, Text]:
-    """Write the status as two lines that fit a terminal of 80 columns."""
+def status_lines(status: Status, tally: Tally, width: int | None = None) -> list[Text]:
+    """Write the status as one line or, for a terminal, as as many as it takes so that nothing is cut off."""
     decision, copy = tally.decision.percentiles(), tally.copy.percentiles()
-    feed = "no feed" if status.feed_age_s is None else f"feed {status.feed_age_s:.1f} s"
-    live = sum(endpoint.live for endpoint in status.endpoints)
     unproven = f" unproven {status.unknown}" if status.unknown else ""
-    red = sum(watch.light is Light.RED for watch in status.watches)
-    nodes = f"{live}/{len(status.endpoints)} nodes" if live else "NO NODE, NOTHING IS FOLLOWED"
-    if live and status.halted:
-        nodes = f"NO ENTRIES, {status.halted}"
-    elif live and red:
-        nodes += f", {red} RED"
-    if status.draining:
-        nodes = "draining"  # the intake is closed on purpose: no node is missed
-    well = status.draining or (live and not status.halted and not red)
-    style = "reverse" if well else "bold white on red"
-    first = (
-        f"{status.name} {status.trading} {status.mode}",
+    nodes, well = _nodes(status)
+    name = visible(status.name)
+    if width is not None and len(name) > _NAME_MOST:
+        name = f"{name[:_NAME_MOST]}.."
+    parts = (
+        # A configuration called "paper" that trades on paper need not say so twice.
+        f"{'' if name == status.trading else f'{name} '}{status.trading} {status.mode}",
         f"shard {status.shard}",
         "not armed" if status.block is None else f"block {status.block}",
-        feed,
+        "no feed" if status.feed_age_s is None else f"feed {status.feed_age_s:.1f} s",
         nodes,
         f"queue {status.queued} busy {status.busy}{unproven}",
-    )
-    second = (
         f"signals {tally.signals} tasks {tally.tasks} done {tally.ends.total()} skipped {tally.skips.total()}",
         f"decide {decision.p50:.1f}/{decision.p99:.1f} copy {copy.p50:.0f}/{copy.p99:.0f} ms p50/p99",
     )
-    return Text(visible(" | ".join(first)), style=style), Text(visible(" | ".join(second)), style=style)
+    style = "reverse" if well else "bold white on red"
+    return [Text(line, style=style) for line in _flowed(map(visible, parts), width)]
+
+
+def _nodes(status: Status) -> tuple[str, bool]:
+    """Say how the chain is followed, and whether that is as it should be."""
+    match status.phase:
+        # While the intake is closed on purpose no node is missed.
+        case Phase.DRAINING:
+            return f"draining, {counted(status.left, 'copy', 'copies')} left", True
+        case Phase.PROVING:
+            return f"waits for proof of {counted(status.unknown, 'order')}", True
+        case Phase.PAUSED:
+            return "no shard here, nothing to follow", True
+    live = sum(endpoint.live for endpoint in status.endpoints)
+    if not live and status.endpoints and not any(one.connects or one.last_error for one in status.endpoints):
+        return "connecting", True
+    if not live:
+        return "NO NODE, NOTHING IS FOLLOWED", False
+    if status.halted:
+        return f"NO ENTRIES, {status.halted}", False
+    red = sum(watch.light is Light.RED for watch in status.watches)
+    return f"{live}/{len(status.endpoints)} nodes" + (f", {red} RED" if red else ""), not red
+
+
+def _flowed(parts: Iterable[str], width: int | None) -> list[str]:
+    """Put as many parts into each line as find room there."""
+    lines: list[str] = []
+    for part in parts:
+        if lines and (width is None or len(lines[-1]) + len(_BETWEEN) + len(part) <= width):
+            lines[-1] += _BETWEEN + part
+        else:
+            lines.append(part)
+    return lines
 
 
 def summary_lines(status: Status, tally: Tally, lost: int | None, left: int, unproven: int) -> list[Text]:

@@ -27,6 +27,14 @@ def escaped_json(text: str) -> str:
     return _HIDDEN.sub(lambda found: _json_code(found[0]), text)
 
 
+def cut_inside(text: str, width: int) -> str:
+    """Shorten a text to its beginning and, as long as that, its end: the end of a question is what was answered."""
+    tail = (width - 1) // 2
+    return (
+        text if len(text) <= width else f"{text[: width - 1 - tail]}\N{HORIZONTAL ELLIPSIS}{text[len(text) - tail :]}"
+    )
+
+
 def _code(letter: str) -> str:
     point = ord(letter)
     return rf"\x{point:02x}" if point < 0x100 else rf"\u{point:04x}" if point < 0x10000 else rf"\U{point:08x}"

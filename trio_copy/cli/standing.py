@@ -1,0 +1,123 @@
+"""Where each follower stands when a run ends: what is held, what was earned. For the summary, and for it alone."""
+
+from collections.abc import Iterator, Sequence
+
+import trio
+from attrs import define, frozen
+from rich.text import Text
+
+from trio_copy.cli.pnl import Profit, read_profits
+from trio_copy.cli.positions import EVERYTHING, held_positions
+from trio_copy.errors import StoreError
+from trio_copy.model.counts import counted
+from trio_copy.model.units import NO_USD, Rounding, Usd, divide
+from trio_copy.ports import Store
+from trio_copy.telemetry.render import Json
+from trio_copy.telemetry.visible import visible
+
+_READ_S = 2.0
+"""An end must not wait for a store that is away, nor for years of books."""
+_FOLLOWERS_MOST = 10
+
+
+@define
+class Standing:
+    """What one follower holds and has earned, by all that the store knows."""
+
+    profit: Profit
+    positions: int = 0
+    cost: Usd = NO_USD
+
+
+@frozen
+class Standings:
+    followers: Sequence[Standing]
+    """Those who hold most first."""
+    total: Standing | None
+    """None where the store did not tell in time."""
+
+
+async def read_standings(store: Store) -> Standings:
+    """Read where the followers stand; a store that fails, or takes long, does not spoil the end of a run."""
+    found = Standings((), None)
+    try:
+        with trio.move_on_after(_READ_S):
+            found = await _read(store)
+    except* StoreError:
+        pass
+    return found
+
+
+async def _read(store: Store) -> Standings:
+    found = {profit.name: Standing(profit) for profit in await read_profits(store, "follower")}
+    total = Standing(Profit("all"))
+    for one in await held_positions(store, EVERYTHING):
+        standing = found.setdefault(one.key[0], Standing(Profit(one.key[0])))
+        for row in (standing, total):
+            row.positions += 1
+            row.cost += one.position.cost
+    for standing in found.values():
+        profit = total.profit
+        profit.trades += standing.profit.trades
+        for name in ("bought", "sold", "fees", "realised", "provisional"):
+            setattr(profit, name, getattr(profit, name) + getattr(standing.profit, name))
+        more = standing.profit.unrealised
+        profit.unrealised = None if more is None or profit.unrealised is None else profit.unrealised + more
+    return Standings(sorted(found.values(), key=lambda one: (-one.cost.micro, one.profit.name)), total)
+
+
+def standing_lines(standings: Standings) -> Iterator[Text]:
+    """Write what is held and earned in total, and by follower."""
+    if standings.total is None:
+        yield _row("books", "the store did not tell in time; ask it later: trio-copy pnl")
+        return
+    yield _row("held", _held(standings.total))
+    yield _row("p&l", _earned(standings.total.profit))
+    if len(standings.followers) > 1:
+        for one in standings.followers[:_FOLLOWERS_MOST]:
+            yield _row(f"  {one.profit.name}", f"{_held(one)}; {_earned(one.profit)}")
+    if (more := len(standings.followers) - _FOLLOWERS_MOST) > 0:
+        yield _row("", f"and {counted(more, 'more follower')}: trio-copy pnl")
+
+
+def standing_objects(standings: Standings) -> list[Json]:
+    """Write the same for machines."""
+    return [
+        {
+            "follower": one.profit.name,
+            "positions": one.positions,
+            "cost": one.cost.micro,
+            "realised": one.profit.realised.micro,
+            "provisional": one.profit.provisional.micro,
+            "unrealised": None if one.profit.unrealised is None else one.profit.unrealised.micro,
+            "fees": one.profit.fees.micro,
+        }
+        for one in standings.followers
+    ]
+
+
+def _held(standing: Standing) -> str:
+    if not standing.positions:
+        return "nothing"
+    return f"{counted(standing.positions, 'position')} for ${_cents(standing.cost)}"
+
+
+def _earned(profit: Profit) -> str:
+    parts = [f"realised {_signed(profit.realised)}"]
+    parts += [f"provisional {_signed(profit.provisional)}"] if profit.provisional else []
+    parts += [f"unrealised {'not known, no bid' if profit.unrealised is None else _signed(profit.unrealised)}"]
+    parts += [f"fees ${_cents(profit.fees)}"] if profit.fees else []
+    return ", ".join(parts) + ("" if profit.total is None else f"; in all {_signed(profit.total)}")
+
+
+def _signed(amount: Usd) -> str:
+    return f"{'-' if amount.micro < 0 else '+'}${_cents(amount)}"
+
+
+def _cents(amount: Usd) -> str:
+    cents = divide(abs(amount.micro), 10_000, Rounding.NEAREST)
+    return f"{cents // 100:,}.{cents % 100:02d}"
+
+
+def _row(name: str, text: str) -> Text:
+    return Text.assemble((f"{visible(name):<10} ", "bold"), visible(text))
