@@ -75,6 +75,20 @@ def test_a_recording_that_was_cut_off_ends_where_it_was_cut(conf: Path, tmp_path
     assert json.loads(capsys.readouterr().out)["signals"] >= 0
 
 
+def test_a_configuration_of_many_instances_is_played_by_one(
+    conf: Path, tmp_path: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a store that is shared needs says nothing about the past."""
+    monkeypatch.setattr("trio_copy.cli.recorded.follows_of_store", lambda plan: ())
+    file = tmp_path / "market.rec"
+    assert main(["record", str(file), "--conf", str(conf), "--for", "1s"]) == 0
+    shared = CONF.replace("[store.memory]", '[shards]\ncount = 4\n[store.redis]\nurl = "redis://127.0.0.1:1"')
+    conf.write_text(shared)
+    capsys.readouterr()
+    assert main(["replay", str(file), "--conf", str(conf), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["signals"] > 0
+
+
 @pytest.mark.parametrize(
     ("content", "says"),
     [

@@ -21,6 +21,7 @@ VERBS = {
     "skips": "List copies that were not made, newest first: the code, the control that said no, what it met and its limit.",
     "mode": "Show the modes in force, or change one. A running engine obeys within a second; a mode survives restarts.",
     "record": "Do what `run` does, and write down every raw log and book as it is seen: compressed, and only ever added to.",
+    "fetch": "Read what leaders traded in the past from any archive node, into a recording that `replay` and `backtest` play.",
     "replay": "Run the engine on a recording in virtual time, on paper, and report what it would have done.",
     "export-books": "Write the follows and the ledger of a store that an earlier version made, as JSON lines to standard "
     "output.",
