@@ -1,18 +1,26 @@
 """The past as a person judges it: fetched from a node, played back, compared, drawn, ranked."""
 
+import csv
 import json
+import os
+import re
+import subprocess
+import sys
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 import trio
 
 from tests.builders import LEADER, NOW, OTHER_LEADER, POLYGON
+from tests.past import record_market
 from trio_copy.cli import main
 from trio_copy.entropy import seeded_entropy
 from trio_copy.model.ids import Address
+from trio_copy.model.units import Usd
 from trio_copy.testing.devnet import Devnet, open_devnet
 from trio_copy.testing.devnet.market import ScriptedMarket
 
@@ -97,3 +105,129 @@ def test_what_cannot_be_fetched_is_one_line(tmp_path: Path, capsys: Capture, wor
     assert says in error
     assert len(error.splitlines()) == 1
     assert not (tmp_path / "past.rec").exists()
+
+
+LEADERS = [Address(f"0x{number:040x}") for number in (0xA1, 0xB2, 0xC3)]
+
+
+@pytest.fixture
+def conf(tmp_path: Path) -> Path:
+    """Three leaders and two followers, with a filter, a cap, a minimum and a fee; no node is ever asked."""
+    follows = "".join(
+        f"""
+        [[follow]]
+        follower = "{follower}"
+        leader = "{leader}"
+        [follow.size]
+        ratio = 0.01
+        minimum_policy = "{policy}"
+        """
+        for follower, policy in (("ann", "raise"), ("bob", "skip"))
+        for leader in LEADERS
+    )
+    path = tmp_path / "paper.toml"
+    path.write_text(
+        f"""
+        [chain]
+        chain_id = 137
+        [[endpoint]]
+        name = "away"
+        url = "ws://127.0.0.1:1"
+        [store.memory]
+        [decoder.order-filled]
+        [executor.dry-run]
+        fee_bps = 20
+        [defaults.filters]
+        price_max = 0.8
+        [[follower]]
+        id = "ann"
+        executor = "dry-run"
+        [follower.caps]
+        max_exposure_usd = 40
+        [[follower]]
+        id = "bob"
+        executor = "dry-run"
+        {follows}
+        """
+    )
+    return path
+
+
+@pytest.fixture
+def recording(tmp_path: Path) -> Path:
+    path = tmp_path / "market.rec"
+    record_market(path, LEADERS, 120)
+    return path
+
+
+def verdict(capsys: Capture, *words: str) -> dict[str, Any]:
+    assert main(["backtest", *words, "--json"]) == 0
+    said: dict[str, Any] = json.loads(capsys.readouterr().out)
+    return said
+
+
+def micro(text: str) -> int:
+    return Usd.parse(text).micro
+
+
+def test_a_backtest_is_the_replay_to_the_millionth(conf: Path, recording: Path, capsys: Capture) -> None:
+    """What the books of the replay say, the backtest says: by leader and in total, every dollar of it."""
+    said = verdict(capsys, str(conf), str(recording))
+    assert main(["replay", str(recording), "--conf", str(conf), "--json"]) == 0
+    replayed = json.loads(capsys.readouterr().out)
+    total, rows = said["total"], replayed["pnl"]
+    assert total["copies"] == sum(row["trades"] for row in rows) > 50
+    assert micro(total["realised"]) == sum(micro(row["realised"]) for row in rows) != 0
+    assert micro(total["fees"]) == sum(micro(row["fees"]) for row in rows) > 0
+    assert total["signals"] == replayed["signals"]
+    for name in ("realised", "unrealised", "invested", "fees", "slippage", "total"):
+        assert micro(total[name]) == sum(micro(leader[name]) for leader in said["leaders"]), name
+    for name in ("signals", "tasks", "copies", "closed", "won"):
+        assert total[name] == sum(leader[name] for leader in said["leaders"]), name
+    refused = {one["code"]: one["entries"] + one["exits"] for one in said["not_copied"]}
+    assert {code: refused.get(code, 0) for code in replayed["skips"]} == replayed["skips"]
+    assert {"PRICE_TOO_HIGH", "BELOW_MINIMUM", "CAP_REACHED"} <= refused.keys()
+
+
+def test_the_same_inputs_give_the_same_bytes(conf: Path, recording: Path, capsys: Capture) -> None:
+    """In another process, with another seed of its hashes, too."""
+    assert main(["backtest", str(conf), str(recording), "--json"]) == 0
+    here = capsys.readouterr().out
+    words = [sys.executable, "-m", "trio_copy", "backtest", str(conf), str(recording), "--json"]
+    there = subprocess.run(words, capture_output=True, text=True, check=True, env={**os.environ, "PYTHONHASHSEED": "7"})
+    assert there.stdout == here
+
+
+def test_a_backtest_shows_a_table_and_writes_it(conf: Path, recording: Path, capsys: Capture, tmp_path: Path) -> None:
+    """A row for each leader and one for all; the file has every figure whole, and says the same."""
+    said, file = verdict(capsys, str(conf), str(recording)), tmp_path / "rows.csv"
+    assert main(["backtest", str(conf), str(recording), "--csv", str(file)]) == 0
+    told = capsys.readouterr().out
+    assert f"{said['total']['signals']} signals of 3 leaders" in told
+    assert re.search(r"^total .* %", told, re.MULTILINE)
+    assert re.search(r"PRICE_TOO_HIGH +filters.price_max +\d+ +0 +\d+ +(cost|saved) [\d.]+$", told, re.MULTILINE)
+    rows = list(csv.DictReader(file.read_text().splitlines()))
+    assert [row["name"] for row in rows] == [*(leader["name"] for leader in said["leaders"]), "total"]
+    assert {name: str(value) for name, value in said["total"].items()} == rows[-1]
+
+
+def test_rules_that_need_a_bid_are_named_where_there_are_no_books(conf: Path, tmp_path: Path, capsys: Capture) -> None:
+    """A stop loss that never fired must not look like one that was never needed."""
+    recording = tmp_path / "short.rec"
+    record_market(recording, LEADERS, 5)
+    conf.write_text(conf.read_text() + "\n[defaults.leaving]\nstop_loss_bps = 1000\n")
+    (note,) = verdict(capsys, str(conf), str(recording))["notes"]
+    assert note.startswith("leaving.stop_loss_bps never fired: the recording has no books")
+
+
+def test_what_cannot_be_backtested_is_one_line(conf: Path, recording: Path, capsys: Capture, tmp_path: Path) -> None:
+    """A file that is none, a place that cannot be written: exit code 2."""
+    for words, says in (
+        ((str(conf), str(conf)), "expected a recording"),
+        ((str(conf), str(tmp_path / "none.rec")), "cannot be read"),
+        ((str(conf), str(recording), "--csv", str(tmp_path / "no" / "rows.csv")), "--csv: "),
+    ):
+        assert main(["backtest", *words]) == 2
+        error = capsys.readouterr().err
+        assert says in error
+        assert len(error.splitlines()) == 1

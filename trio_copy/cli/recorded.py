@@ -47,12 +47,13 @@ class Recorded:
     """Those that commands have put into the plan's store."""
     started_at: float
     """Unix seconds of the first moment."""
+    ended_at: float
+    """Unix seconds of the last one."""
+    moments: int
 
 
 @frozen(kw_only=True)
 class Played:
-    ended_at: float
-    """Unix seconds of the last moment."""
     profits: Sequence[Profit]
     """By follower."""
 
@@ -70,12 +71,17 @@ def recorded(file: Path, plan: Plan, *, verb: str) -> Recorded:
     chain_id, moments = read_recording(file)
     if chain_id != plan.settings.chain.chain_id:
         raise ConfigError([f"{file}: expected a recording of chain {plan.settings.chain.chain_id}, got {chain_id}"])
-    first = next(moments, None)
-    if first is None:
+    first = last = next(moments, None)
+    if first is None or last is None:
         raise ConfigError([f"{file}: the recording holds nothing"])
+    count = 1
+    for count, last in enumerate(moments, 2):  # noqa: B007  both are of use only at the end
+        pass
     memory = PluginTable(name="memory", plugin="memory", options={})
     on_paper = make_plan(evolve(plan.settings, store=memory, shards=None), plan.registry, plan.redactor)
-    return Recorded(plan=on_paper, path=file, follows=follows_of_store(plan), started_at=first.at)
+    return Recorded(
+        plan=on_paper, path=file, follows=follows_of_store(plan), started_at=first.at, ended_at=last.at, moments=count
+    )
 
 
 def follows_of_store(plan: Plan) -> tuple[Follow, ...]:
@@ -99,6 +105,7 @@ def play(
     tell: Callable[[int], None],
     *,
     on_moment: Callable[[Moment], None] = lambda moment: None,
+    on_open: Callable[[Service], None] = lambda service: None,
     speed: float | None = None,
 ) -> Played:
     """Run the engine on a recording, from its first moment until everything has ended.
@@ -107,9 +114,10 @@ def play(
         observers: hear what the engine does.
         tell: hears how many moments were played.
         on_moment: hears each moment before the engine does.
+        on_open: gets the engine before it plays.
         speed: times real time; as fast as it goes where there is none.
     """
-    playing = _Playing(what, observers, tell, on_moment, strides=speed is None)
+    playing = _Playing(what, observers, tell, on_moment, on_open, strides=speed is None)
     if speed is None:
         return run_virtually(playing.run, seed=_SEED)
     from trio.testing import MockClock  # not above: it brings pytest along
@@ -117,9 +125,12 @@ def play(
     return trio.run(playing.run, clock=MockClock(rate=speed))
 
 
-def count_moments(path: Path) -> int:
-    """Count the moments of a recording, for a progress bar."""
-    return sum(1 for _ in read_recording(path)[1])
+def lasted(seconds: float) -> str:
+    """Write how long a recording is in the unit that tells the most."""
+    for unit, size in (("days", 86400), ("hours", 3600), ("minutes", 60)):
+        if seconds >= 2 * size:
+            return f"{seconds / size:.1f} {unit}"
+    return f"{seconds:.1f} seconds"
 
 
 @define(eq=False)
@@ -128,9 +139,9 @@ class _Playing:
     observers: Sequence[Observer]
     tell: Callable[[int], None]
     on_moment: Callable[[Moment], None]
+    on_open: Callable[[Service], None]
     strides: bool
     """Whether time in which nothing happens may be passed in long steps."""
-    ended_at: float = 0.0
     _service: Service | None = None
 
     async def run(self) -> Played:
@@ -154,8 +165,9 @@ class _Playing:
                 await service.store.follows.put(self.what.follows)
                 for follow in self.what.follows:
                     service.book.put(follow)
+            self.on_open(service)
             await service.run()
-            return Played(ended_at=self.ended_at, profits=await read_profits(service.store, "follower"))
+            return Played(profits=await read_profits(service.store, "follower"))
 
     async def _feed(self, send: trio.MemorySendChannel[FeedItem], wall: WallClock) -> None:
         _, moments = read_recording(self.what.path)
@@ -166,11 +178,10 @@ class _Playing:
                 await send.send(moment.seen)
             if count % _MOMENTS_TOGETHER == 0:
                 self.tell(count)
-        self.ended_at = wall()
         await trio.sleep(_SETTLE_S)
 
     async def _wait_until(self, unix_s: float, wall: WallClock) -> None:
-        while self.strides and unix_s - wall() > _STRIDE_S + _WORK_S:
+        while self.strides and unix_s - wall() > 3 * _WORK_S:
             await trio.sleep(_WORK_S)  # before it is asked what is under way: what was fed last is not taken up yet
             if self._is_idle():
                 _jump(min(_STRIDE_S, unix_s - wall() - _WORK_S))

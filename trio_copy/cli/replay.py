@@ -12,7 +12,7 @@ from trio_copy.cli.opened import Conf, find_plan
 from trio_copy.cli.output import out, out_json
 from trio_copy.cli.pnl import COLUMNS
 from trio_copy.cli.progress import progress
-from trio_copy.cli.recorded import Played, Recorded, count_moments, play, recorded
+from trio_copy.cli.recorded import Played, Recorded, lasted, play, recorded
 from trio_copy.cli.redact import Redact
 from trio_copy.cli.tables import Json, show
 from trio_copy.clock import utc_date
@@ -55,7 +55,7 @@ def replay(
     """
     expect_positive(speed=speed)
     what, figures = recorded(file, find_plan(conf, redactor), verb="replay"), _Figures()
-    with progress("replaying", count_moments(file)) as tell:
+    with progress("replaying", what.moments) as tell:
         played = play(what, [figures], tell, speed=speed)
     _report(what, played, figures, json=json)
     return 0
@@ -70,7 +70,7 @@ def _report(what: Recorded, played: Played, figures: _Figures, *, json: bool) ->
     ends = ", ".join(f"{count} {end.value}" for end, count in figures.ends.most_common()) or "none"
     refused = figures.skips + figures.refusals
     skips = ", ".join(f"{count} {code}" for code, count in refused.most_common()) or "nothing"
-    out(f"{what.path}: {lasted(played.ended_at - what.started_at)} from {utc_date(what.started_at)}")
+    out(f"{what.path}: {lasted(what.ended_at - what.started_at)} from {utc_date(what.started_at)}")
     out(
         f"signals    {figures.signals} admitted, {figures.adopted} adopted after a reorg, {figures.retracted} retracted"
     )
@@ -80,11 +80,3 @@ def _report(what: Recorded, played: Played, figures: _Figures, *, json: bool) ->
     if was_cut_off(what.path):
         out("cut off    the recording ends in the middle: whoever wrote it was killed")
     out(f"digest     {figures.digest} (equal figures have equal digests)")
-
-
-def lasted(seconds: float) -> str:
-    """Write how long a recording is in the unit that tells the most."""
-    for unit, size in (("days", 86400), ("hours", 3600), ("minutes", 60)):
-        if seconds >= 2 * size:
-            return f"{seconds / size:.1f} {unit}"
-    return f"{seconds:.1f} seconds"
