@@ -6,7 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from tests.builders import POLYGON, hash_of
+from trio_copy.chain.feed import Armed
 from trio_copy.cli import main
+from trio_copy.engine.recorded_lines import header_line, line_of
+from trio_copy.model.logs import BlockRef
 
 CONF = """
 [chain]
@@ -73,6 +77,21 @@ def test_a_recording_that_was_cut_off_ends_where_it_was_cut(conf: Path, tmp_path
     capsys.readouterr()
     assert main(["replay", str(file), "--conf", str(conf), "--json", "--speed", "1000"]) == 0
     assert json.loads(capsys.readouterr().out)["signals"] >= 0
+
+
+def test_a_configuration_of_many_instances_is_played_by_one(
+    conf: Path, tmp_path: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a store that is shared needs says nothing about the past."""
+    monkeypatch.setattr("trio_copy.cli.recorded.follows_of_store", lambda plan: ())
+    file = tmp_path / "market.rec"
+    block = BlockRef(number=1, hash=hash_of(1), parent=hash_of(0), time=1)
+    file.write_bytes(gzip.compress(b"%s\n%s\n" % (header_line(POLYGON, 1.0), line_of(Armed(block), 1.0))))
+    shared = CONF.replace("[store.memory]", '[shards]\ncount = 4\n[store.redis]\nurl = "redis://127.0.0.1:1"')
+    conf.write_text(shared)
+    capsys.readouterr()
+    assert main(["replay", str(file), "--conf", str(conf), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["signals"] == 0
 
 
 @pytest.mark.parametrize(

@@ -1,41 +1,25 @@
 """`trio-copy replay FILE`"""
 
-from collections.abc import Callable
 from hashlib import sha256
 from pathlib import Path
 from typing import Annotated
 
-import trio
-from attrs import define, evolve, field
+from attrs import define, field
 from cyclopts import Parameter
 
-from trio_copy.chain.feed import FeedItem
 from trio_copy.cli.numbers import expect_positive
-from trio_copy.cli.opened import Conf, ask_store, find_plan
+from trio_copy.cli.opened import Conf, find_plan
 from trio_copy.cli.output import out, out_json
-from trio_copy.cli.pnl import COLUMNS, Profit, read_profits
+from trio_copy.cli.pnl import COLUMNS
 from trio_copy.cli.progress import progress
+from trio_copy.cli.recorded import Played, Recorded, lasted, play, recorded
 from trio_copy.cli.redact import Redact
 from trio_copy.cli.tables import Json, show
-from trio_copy.clock import utc_date, wall_clock_from
-from trio_copy.config import PluginTable
-from trio_copy.engine.opening import open_service
-from trio_copy.engine.plan import Plan, make_plan
+from trio_copy.clock import utc_date
 from trio_copy.engine.recorded_runs import was_cut_off
-from trio_copy.engine.recording import RecordedQuotes, SeenQuote, read_recording
-from trio_copy.engine.seams import Seams
-from trio_copy.entropy import seeded_entropy
-from trio_copy.errors import ConfigError, ConnectionLost
-from trio_copy.model.follows import Follow
-from trio_copy.ports import Store
-from trio_copy.telemetry.observer import Finished, Observers
+from trio_copy.telemetry.observer import Finished
 from trio_copy.telemetry.render import totals_object
 from trio_copy.telemetry.tally import Tally
-from trio_copy.testing.virtual import run_virtually
-
-_SETTLE_S = 300.0
-"""Virtual time that is left at the end for whatever is still under way."""
-_SEED = 1
 
 
 @define(eq=False)
@@ -55,19 +39,8 @@ class _Figures(Tally):
         return sha256("|".join(f"{task} {end}" for task, end in sorted(self._digest.items())).encode()).hexdigest()[:16]
 
 
-@define(eq=False)
-class _Replay:
-    plan: Plan
-    path: Path
-    follows: tuple[Follow, ...]
-    started_at: float
-    figures: _Figures = field(factory=_Figures)
-    profits: list[Profit] = field(factory=list)
-    ended_at: float = 0.0
-
-
 def replay(
-    file: Annotated[Path, Parameter(help="What `trio-copy record` has written.")],
+    file: Annotated[Path, Parameter(help="What `trio-copy record` or `trio-copy fetch` has written.")],
     /,
     *,
     redactor: Redact,
@@ -81,113 +54,29 @@ def replay(
     As fast as it goes, the same recording and settings give the same figures each time.
     """
     expect_positive(speed=speed)
-    plan = find_plan(conf, redactor)
-    if plan.moves_money:
-        raise ConfigError(
-            ["replay: expected executors that only simulate, got one that moves money; use another --conf"]
-        )
-    chain_id, moments = read_recording(file)
-    if chain_id != plan.settings.chain.chain_id:
-        raise ConfigError([f"{file}: expected a recording of chain {plan.settings.chain.chain_id}, got {chain_id}"])
-    first = next(moments, None)
-    if first is None:
-        raise ConfigError([f"{file}: the recording holds nothing"])
-    memory = PluginTable(name="memory", plugin="memory", options={})
-    on_paper = make_plan(evolve(plan.settings, store=memory, markets=()), plan.registry, redactor)
-    session = _Replay(on_paper, file, _follows_of_store(plan), first.at)
-    with progress("replaying", _count(file)) as tell:
-        if speed is None:
-            run_virtually(_run, session, tell, seed=_SEED)
-        else:
-            from trio.testing import MockClock  # not above: it brings pytest along
-
-            trio.run(_run, session, tell, clock=MockClock(rate=speed))
-    _report(session, json=json)
+    what, figures = recorded(file, find_plan(conf, redactor), verb="replay"), _Figures()
+    with progress("replaying", what.moments) as tell:
+        played = play(what, [figures], tell, speed=speed)
+    _report(what, played, figures, json=json)
     return 0
 
 
-def _follows_of_store(plan: Plan) -> tuple[Follow, ...]:
-    """Return the follows that commands have put into the plan's store, if it has a file already."""
-    if not plan.store.plugin.durable:
-        return ()
-
-    async def ask(store: Store) -> tuple[Follow, ...]:
-        _, follows = await store.follows.load()
-        return tuple(follow for follow in follows if follow.source != "file")
-
-    try:
-        return ask_store(plan, ask)
-    except ConfigError:
-        return ()
-
-
-async def _run(session: _Replay, tell: Callable[[int], None]) -> None:
-    wall = wall_clock_from(session.started_at)
-    quotes = RecordedQuotes(wall, read_recording(session.path)[1])
-
-    async def dial(url: str) -> trio.abc.Stream:
-        await trio.lowlevel.checkpoint()
-        raise ConnectionLost("a replay has no nodes")
-
-    async def play(send: trio.MemorySendChannel[FeedItem]) -> None:
-        _, moments = read_recording(session.path)
-        for count, moment in enumerate(moments, 1):
-            await trio.sleep(max(0.0, moment.at - wall()))
-            if not isinstance(moment.seen, SeenQuote):
-                await send.send(moment.seen)
-            if count % 1000 == 0:
-                tell(count)
-        session.ended_at = wall()
-        await trio.sleep(_SETTLE_S)
-
-    seams = Seams(
-        dial=dial,
-        wall=wall,
-        entropy=seeded_entropy(_SEED),
-        observer=Observers([session.figures]),
-        quotes=quotes,
-        play=play,
-        throwaway=True,
-    )
-    async with open_service(session.plan, seams, ()) as service:
-        if session.follows:
-            await service.store.follows.put(session.follows)
-            for follow in session.follows:
-                service.book.put(follow)
-        await service.run()
-        session.profits = await read_profits(service.store, "follower")
-
-
-def _report(session: _Replay, *, json: bool) -> None:
-    figures = session.figures
+def _report(what: Recorded, played: Played, figures: _Figures, *, json: bool) -> None:
     if json:
         totals = totals_object(figures)
-        rows = [{column.name: column.value(row) for column in COLUMNS} for row in session.profits]
+        rows = [{column.name: column.value(row) for column in COLUMNS} for row in played.profits]
         out_json({**totals, "pnl": rows, "digest": figures.digest})
         return
     ends = ", ".join(f"{count} {end.value}" for end, count in figures.ends.most_common()) or "none"
     refused = figures.skips + figures.refusals
     skips = ", ".join(f"{count} {code}" for code, count in refused.most_common()) or "nothing"
-    out(f"{session.path}: {_lasted(session.ended_at - session.started_at)} from {utc_date(session.started_at)}")
+    out(f"{what.path}: {lasted(what.ended_at - what.started_at)} from {utc_date(what.started_at)}")
     out(
         f"signals    {figures.signals} admitted, {figures.adopted} adopted after a reorg, {figures.retracted} retracted"
     )
     out(f"tasks      {figures.tasks} admitted: {ends}")
     out(f"not copied {skips}")
-    show(COLUMNS, session.profits, json=False, csv_=False, empty="nothing was traded")
-    if was_cut_off(session.path):
+    show(COLUMNS, played.profits, json=False, csv_=False, empty="nothing was traded")
+    if was_cut_off(what.path):
         out("cut off    the recording ends in the middle: whoever wrote it was killed")
     out(f"digest     {figures.digest} (equal figures have equal digests)")
-
-
-def _lasted(seconds: float) -> str:
-    """Write how long a recording is in the unit that tells the most."""
-    for unit, size in (("days", 86400), ("hours", 3600), ("minutes", 60)):
-        if seconds >= 2 * size:
-            return f"{seconds / size:.1f} {unit}"
-    return f"{seconds:.1f} seconds"
-
-
-def _count(path: Path) -> int:
-    """Count the lines of a recording, for the progress bar."""
-    return sum(1 for _ in read_recording(path)[1])

@@ -1,7 +1,7 @@
 """TOML in, frozen settings out; every problem named at once, with file, key, expected and got."""
 
 from trio_copy.config.addresses import checked_address, to_checksum
-from trio_copy.config.load import Draft, read_draft, structure_plugin_table
+from trio_copy.config.load import Draft, read_draft, read_url, structure_plugin_table
 from trio_copy.config.settings import (
     ChainSettings,
     DevnetSettings,
@@ -23,6 +23,7 @@ __all__ = [
     "ShardsSettings",
     "checked_address",
     "read_draft",
+    "read_url",
     "structure_plugin_table",
     "to_checksum",
 ]

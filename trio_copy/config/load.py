@@ -250,16 +250,18 @@ def _with_named_urls(settings: Settings, problems: list[str], learn: Learn) -> S
     endpoints = []
     for index, endpoint in enumerate(settings.endpoint):
         try:
-            url = read_named_secret(endpoint.url, learn)
-            if not _is_websocket_url(url):
-                problems.append(
-                    f"endpoint[{index}].url: expected a URL with ws:// or wss://, or env:NAME, or file:PATH"
-                )
+            endpoints.append(attrs.evolve(endpoint, url=read_url(endpoint.url, learn)))
         except ValueError as error:
             problems.append(f"endpoint[{index}].url: {error}")
-            continue
-        endpoints.append(attrs.evolve(endpoint, url=url))
     return attrs.evolve(settings, endpoint=tuple(endpoints))
+
+
+def read_url(text: str, learn: Learn = forget) -> str:
+    """Return the URL of a node that a text is, or names. Raises `ValueError` when it is none, or cannot be read."""
+    url = read_named_secret(text, learn)
+    if not _is_websocket_url(url):
+        raise ValueError("expected a URL with ws:// or wss://, or env:NAME, or file:PATH")
+    return url
 
 
 def _is_websocket_url(url: str) -> bool:

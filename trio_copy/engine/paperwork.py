@@ -9,6 +9,7 @@ from trio_copy.engine.stored import stored_fact
 from trio_copy.engine.writing import Batch
 from trio_copy.model.decisions import Outcome
 from trio_copy.model.ids import FollowerId
+from trio_copy.model.positions import LedgerEntry
 from trio_copy.ports import Document
 from trio_copy.records import write_plain
 from trio_copy.telemetry.observer import Finished, Observer
@@ -44,6 +45,9 @@ def announce(observer: Observer, told: Told) -> None:
     """Let people hear of what has become durable."""
     if told.amounts[1] or told.amounts[2]:
         observer.on_booked(told.amounts)
+    entry = told.record.entry if isinstance(told.record, TaskEnd) else told.record
+    if isinstance(entry, LedgerEntry):
+        observer.on_entry(entry, told.amounts)
     match told.record:
         case TaskEnd(outcome=Outcome() as outcome) as end:
             report = None if end.order is None else end.order.report

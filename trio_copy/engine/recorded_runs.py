@@ -20,10 +20,20 @@ def lines_of(path: Path) -> Iterator[bytes]:
     Raises:
         ConfigError: the file cannot be read, or a line is longer than any that was ever recorded.
     """
-    number, unpacker, text = 1, zlib.decompressobj(wbits=31), b""
+    return (one for one in lines_and_ends_of(path) if isinstance(one, bytes))
+
+
+def lines_and_ends_of(path: Path) -> Iterator[bytes | int]:
+    """Yield the whole lines of every run and, behind those of a run that was not cut off, at which byte it ends.
+
+    Raises:
+        ConfigError: as `lines_of`.
+    """
+    number, position, unpacker, text = 1, 0, zlib.decompressobj(wbits=31), b""
     for begins, part in _parts(path):
         if begins:
             unpacker, text = zlib.decompressobj(wbits=31), b""
+        position, ended = position + len(part), unpacker.eof
         for piece in _unpacked(unpacker, part):
             *lines, text = (text + piece).split(b"\n")
             for line in lines:
@@ -31,17 +41,16 @@ def lines_of(path: Path) -> Iterator[bytes]:
                 number += 1
             if len(text) > _LINE_MOST:
                 raise too_long(path, number, _LINE_MOST)
+        if unpacker.eof and not ended:
+            yield position - len(unpacker.unused_data)
 
 
 def was_cut_off(path: Path) -> bool:
     """Tell whether the last run of a recording ends in the middle."""
-    unpacker = zlib.decompressobj(wbits=31)
-    for begins, part in _parts(path):
-        if begins:
-            unpacker = zlib.decompressobj(wbits=31)
-        for _ in _unpacked(unpacker, part):
-            pass
-    return not unpacker.eof
+    ended = False
+    for one in lines_and_ends_of(path):
+        ended = isinstance(one, int)
+    return not ended
 
 
 def _parts(path: Path) -> Iterator[tuple[bool, bytes]]:

@@ -1,7 +1,7 @@
 """A recording: every raw log and book that an engine saw, with the moment it saw it; compressed, and only ever added to.
 
 One file holds any number of runs, each a gzip member of its own, so that a run that was killed costs its last second and
-never what came before. Lines are JSON; the first of a run says which chain and which version it is.
+never what came before.
 """
 
 import io
@@ -10,21 +10,18 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import trio
-from attrs import define, evolve, field, frozen
+from attrs import define, field, frozen
 
-from trio_copy.chain.feed import Armed, FeedItem, Sealed, SeenLog, TooDeep
+from trio_copy.chain.feed import FeedItem
 from trio_copy.clock import WallClock
+from trio_copy.engine.recorded_lines import FORMAT, Moment, SeenQuote, header_line, header_of, line_of, moment_of
 from trio_copy.engine.recorded_runs import lines_of
-from trio_copy.errors import ConfigError, StoreError
+from trio_copy.errors import ConfigError
 from trio_copy.model.ids import ChainId, TokenId
-from trio_copy.model.logs import BlockRef, RawLog
 from trio_copy.model.orders import Quote
 from trio_copy.ports import Quotes
-from trio_copy.records import decode, encode
 
-FORMAT = 1
 _FLUSH_EVERY_S = 1.0
 _THINKING_S = 0.1
 """What the machine itself took between a log and the question about its book; virtual time takes none."""
@@ -32,25 +29,6 @@ _LINES_MOST = 100_000
 """Lines that may wait for a slow disk; beyond it the recording ends, and says so, instead of having holes."""
 _BOOKS_MOST = 100_000
 """Books that a replay remembers."""
-
-
-class _Header(msgspec.Struct, forbid_unknown_fields=True):
-    recording: int
-    chain_id: int
-    at: float
-
-
-class _Line(msgspec.Struct, omit_defaults=True, forbid_unknown_fields=True):
-    """One thing that was seen, at `at` in Unix seconds: exactly one of the others is there."""
-
-    at: float
-    log: msgspec.Raw = msgspec.Raw()
-    source: str = ""
-    armed: msgspec.Raw = msgspec.Raw()
-    sealed: msgspec.Raw = msgspec.Raw()
-    too_deep: msgspec.Raw = msgspec.Raw()
-    quote: msgspec.Raw = msgspec.Raw()
-    token: str = ""
 
 
 @define(eq=False)
@@ -69,21 +47,13 @@ class Recorder:
 
     def note(self, item: FeedItem) -> None:
         """Remember an item of the feed."""
-        match item:
-            case SeenLog(log=log, source=source, seen_at=seen_at):
-                self._add(_Line(at=seen_at, log=_raw(log), source=source))
-            case Armed(block=block):
-                self._add(_Line(at=self.wall(), armed=_raw(_bare(block))))
-            case Sealed(block=block):
-                self._add(_Line(at=self.wall(), sealed=_raw(_bare(block))))
-            case TooDeep(block=block):
-                self._add(_Line(at=self.wall(), too_deep=_raw(_bare(block))))
+        self._add(item)
 
     def note_quote(self, token_id: TokenId, quote: Quote) -> None:
         """Remember the top of a book, if it changed."""
         if self._quotes.get(token_id) != quote:
             self._quotes[token_id] = quote
-            self._add(_Line(at=self.wall(), quote=_raw(quote), token=str(token_id)))
+            self._add(SeenQuote(token_id, quote))
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Write until cancelled, and then the rest.
@@ -96,8 +66,7 @@ class Recorder:
         except OSError as error:
             raise ConfigError([f"{self.path}: cannot be written: {error.strerror}"]) from None
         packer = zlib.compressobj(wbits=31)
-        header = _Header(recording=FORMAT, chain_id=self.chain_id, at=self.wall())
-        self._waiting.insert(0, msgspec.json.encode(header))
+        self._waiting.insert(0, header_line(self.chain_id, self.wall()))
         with file:
             task_status.started()
             try:
@@ -107,14 +76,15 @@ class Recorder:
             finally:
                 self._write(file, packer, zlib.Z_FINISH)
 
-    def _add(self, line: _Line) -> None:
-        if self.ended:
+    def _add(self, seen: FeedItem | SeenQuote) -> None:
+        line = None if self.ended else line_of(seen, self.wall())
+        if line is None:
             return
         if len(self._waiting) >= _LINES_MOST:
             self._end(f"the disk is {_LINES_MOST} lines behind")
             return
         self.lines += 1
-        self._waiting.append(msgspec.json.encode(line))
+        self._waiting.append(line)
 
     def _write(self, file: io.FileIO, packer: Any, how: int) -> None:  # noqa: ANN401  zlib names no type
         lines, self._waiting = self._waiting, []
@@ -143,21 +113,6 @@ class RecordingQuotes:
         if quote is not None:
             self.recorder.note_quote(token_id, quote)
         return quote
-
-
-@frozen
-class SeenQuote:
-    token_id: TokenId
-    quote: Quote
-
-
-@frozen
-class Moment:
-    """One line of a recording."""
-
-    at: float
-    """Unix seconds."""
-    seen: FeedItem | SeenQuote
 
 
 @define(eq=False)
@@ -199,7 +154,7 @@ def read_recording(path: Path) -> tuple[ChainId, Iterator[Moment]]:
     first = next(lines, None)
     if first is None:
         raise ConfigError([f"{path}: expected a recording, got a file without a line of one"])
-    header = _header(first)
+    header = header_of(first)
     if header is None or header.recording != FORMAT:
         raise ConfigError([f"{path}: expected a recording of version {FORMAT}, got {first[:60]!r}"])
     return ChainId(header.chain_id), _moments(path, lines)
@@ -207,37 +162,9 @@ def read_recording(path: Path) -> tuple[ChainId, Iterator[Moment]]:
 
 def _moments(path: Path, lines: Iterator[bytes]) -> Iterator[Moment]:
     for number, text in enumerate(lines, 2):
-        if _header(text) is not None:
+        if header_of(text) is not None:
             continue  # the next run of the same file
         try:
-            line = msgspec.json.decode(text, type=_Line)
-            yield Moment(line.at, _seen(line))
-        except (msgspec.DecodeError, StoreError, ValueError) as error:
+            yield moment_of(text)
+        except ValueError as error:
             raise ConfigError([f"{path}:{number}: not a line of a recording: {error}"]) from None
-
-
-def _seen(line: _Line) -> FeedItem | SeenQuote:
-    if bytes(line.log):
-        return SeenLog(decode(bytes(line.log), RawLog), line.source, line.at)
-    if bytes(line.quote):
-        return SeenQuote(TokenId(int(line.token)), decode(bytes(line.quote), Quote))
-    for kind, block in ((Armed, line.armed), (Sealed, line.sealed), (TooDeep, line.too_deep)):
-        if bytes(block):
-            return kind(decode(bytes(block), BlockRef))
-    raise ValueError("it says nothing")
-
-
-def _header(text: bytes) -> _Header | None:
-    try:
-        return msgspec.json.decode(text, type=_Header)
-    except msgspec.DecodeError:
-        return None
-
-
-def _raw(value: object) -> msgspec.Raw:
-    return msgspec.Raw(encode(value).encode())
-
-
-def _bare(block: BlockRef) -> BlockRef:
-    """Leave the bloom out: nobody needs it behind the scanner, and it is most of a header."""
-    return evolve(block, bloom=0)

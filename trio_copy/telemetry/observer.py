@@ -8,7 +8,7 @@ from trio_copy.model.facts import Amounts
 from trio_copy.model.fills import Fill
 from trio_copy.model.ids import SignalId
 from trio_copy.model.orders import ExecutionReport
-from trio_copy.model.positions import slippage_bps
+from trio_copy.model.positions import LedgerEntry, slippage_bps
 from trio_copy.model.signals import Signal
 from trio_copy.telemetry.redaction import Redactor
 
@@ -56,6 +56,9 @@ class Observer:
     def on_booked(self, amounts: Amounts) -> None:
         """What was bought or sold has changed by so much; below zero where a fill was undone. `model.facts` names them."""
 
+    def on_entry(self, entry: LedgerEntry, amounts: Amounts) -> None:
+        """A booking is durable, and has changed what `model.facts` names by so much."""
+
     def on_retracted(self, signal: Signal, suspended: int, started: int) -> None:
         """A reorg took a signal back and `suspended` tasks of it with it; `started` had been placed."""
 
@@ -96,6 +99,10 @@ class Observers(Observer):
     def on_booked(self, amounts: Amounts) -> None:
         for observer in self._observers:
             observer.on_booked(amounts)
+
+    def on_entry(self, entry: LedgerEntry, amounts: Amounts) -> None:
+        for observer in self._observers:
+            observer.on_entry(entry, amounts)
 
     def on_retracted(self, signal: Signal, suspended: int, started: int) -> None:
         for observer in self._observers:

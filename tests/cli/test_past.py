@@ -1,0 +1,233 @@
+"""The past as a person judges it: fetched from a node, played back, compared, drawn, ranked."""
+
+import csv
+import json
+import os
+import re
+import subprocess
+import sys
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+import trio
+
+from tests.builders import LEADER, NOW, OTHER_LEADER, POLYGON
+from tests.past import record_market
+from trio_copy.cli import main
+from trio_copy.entropy import seeded_entropy
+from trio_copy.model.ids import Address
+from trio_copy.model.units import Usd
+from trio_copy.testing.devnet import Devnet, open_devnet
+from trio_copy.testing.devnet.market import ScriptedMarket
+
+Capture = pytest.CaptureFixture[str]
+_BLOCK_S, _BLOCKS = 120, 720
+"""A market day."""
+
+
+@asynccontextmanager
+async def market_day(leaders: list[Address]) -> AsyncGenerator[Devnet, None]:
+    """Serve a chain on which leaders have traded for a day, and on which nothing happens any more."""
+    now = NOW - _BLOCK_S * (_BLOCKS + 70)
+    market = ScriptedMarket(leaders, seeded_entropy(7), 1.0, 2)
+    async with open_devnet(POLYGON, lambda: now) as devnet:
+        for number in range(_BLOCKS + 70):
+            now += _BLOCK_S
+            devnet.chain.mine(*(market.next_block() if number < _BLOCKS else ()))
+        yield devnet
+
+
+async def command(*words: str) -> int:
+    """Run a command as a person does, beside what it talks to."""
+    return await trio.to_thread.run_sync(partial(main, words))
+
+
+async def test_the_past_is_fetched_by_hand(tmp_path: Path, capsys: Capture) -> None:
+    """From one URL, or from a configuration; a second call says that there is nothing new."""
+    file, conf = tmp_path / "past.rec", tmp_path / "conf.toml"
+    async with market_day([LEADER, OTHER_LEADER]) as devnet:
+        since = "2025-11-23T00:00"
+        words = ("fetch", str(file), "--leader", LEADER, "--leader", OTHER_LEADER, "--url", devnet.url)
+        assert await command(*words, "--since", since, "--until", "2025-11-24T12:00") == 0
+        assert await command(*words, "--since", since) == 0
+        assert await command("fetch", str(file), "--url", devnet.url) == 0
+        told = capsys.readouterr().out.splitlines()
+        assert "logs of blocks 1 to " in told[0]
+        assert ": added " in told[1]
+        assert ": nothing new: it reaches block " in told[2]
+        conf.write_text(
+            f"""
+            [chain]
+            chain_id = 137
+            [[endpoint]]
+            name = "node"
+            url = "{devnet.url}"
+            [store.memory]
+            [decoder.order-filled]
+            [executor.dry-run]
+            [[follower]]
+            id = "ann"
+            executor = "dry-run"
+            [[follow]]
+            follower = "ann"
+            leader = "{LEADER}"
+            """
+        )
+        other = tmp_path / "other.rec"
+        assert await command("fetch", str(other), "--conf", str(conf), "--since", since) == 0
+        assert await command("replay", str(other), "--conf", str(conf), "--json") == 0
+    assert json.loads(capsys.readouterr().out.splitlines()[-1])["signals"] > 100
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (("--leader", "0x12", "--url", "ws://127.0.0.1:1"), "--leader: expected an address"),
+        (("--leader", LEADER, "--url", "http://127.0.0.1"), "--url: expected a URL with ws:// or wss://"),
+        (("--url", "env:TRIO_COPY_NO_SUCH", "--leader", LEADER), "--url: expected environment variable"),
+        (("--url", "ws://127.0.0.1:1", "--since", "3d"), "--leader: expected a wallet whose fills are to be read"),
+        (("--url", "ws://127.0.0.1:1", "--leader", LEADER, "--since", "yesterday"), "--since: expected a time"),
+        (
+            ("--url", "ws://127.0.0.1:1", "--leader", LEADER, "--since", "1d", "--until", "2d"),
+            "--until: expected a time after --since",
+        ),
+        (("--conf", "conf/demo.toml", "--since", "3d"), "expected an [[endpoint]]"),
+    ],
+)
+def test_what_cannot_be_fetched_is_one_line(tmp_path: Path, capsys: Capture, words: tuple[str, ...], says: str) -> None:
+    """Where, what was expected, what was there instead; exit code 2 and no file."""
+    assert main(["fetch", str(tmp_path / "past.rec"), *words]) == 2
+    error = capsys.readouterr().err
+    assert says in error
+    assert len(error.splitlines()) == 1
+    assert not (tmp_path / "past.rec").exists()
+
+
+LEADERS = [Address(f"0x{number:040x}") for number in (0xA1, 0xB2, 0xC3)]
+
+
+@pytest.fixture
+def conf(tmp_path: Path) -> Path:
+    """Three leaders and two followers, with a filter, a cap, a minimum and a fee; no node is ever asked."""
+    follows = "".join(
+        f"""
+        [[follow]]
+        follower = "{follower}"
+        leader = "{leader}"
+        [follow.size]
+        ratio = 0.01
+        minimum_policy = "{policy}"
+        """
+        for follower, policy in (("ann", "raise"), ("bob", "skip"))
+        for leader in LEADERS
+    )
+    path = tmp_path / "paper.toml"
+    path.write_text(
+        f"""
+        [chain]
+        chain_id = 137
+        [[endpoint]]
+        name = "away"
+        url = "ws://127.0.0.1:1"
+        [store.memory]
+        [decoder.order-filled]
+        [executor.dry-run]
+        fee_bps = 20
+        [defaults.filters]
+        price_max = 0.8
+        [[follower]]
+        id = "ann"
+        executor = "dry-run"
+        [follower.caps]
+        max_exposure_usd = 40
+        [[follower]]
+        id = "bob"
+        executor = "dry-run"
+        {follows}
+        """
+    )
+    return path
+
+
+@pytest.fixture
+def recording(tmp_path: Path) -> Path:
+    path = tmp_path / "market.rec"
+    record_market(path, LEADERS, 120)
+    return path
+
+
+def verdict(capsys: Capture, *words: str) -> dict[str, Any]:
+    assert main(["backtest", *words, "--json"]) == 0
+    said: dict[str, Any] = json.loads(capsys.readouterr().out)
+    return said
+
+
+def micro(text: str) -> int:
+    return Usd.parse(text).micro
+
+
+def test_a_backtest_is_the_replay_to_the_millionth(conf: Path, recording: Path, capsys: Capture) -> None:
+    """What the books of the replay say, the backtest says: by leader and in total, every dollar of it."""
+    said = verdict(capsys, str(conf), str(recording))
+    assert main(["replay", str(recording), "--conf", str(conf), "--json"]) == 0
+    replayed = json.loads(capsys.readouterr().out)
+    total, rows = said["total"], replayed["pnl"]
+    assert total["copies"] == sum(row["trades"] for row in rows) > 50
+    assert micro(total["realised"]) == sum(micro(row["realised"]) for row in rows) != 0
+    assert micro(total["fees"]) == sum(micro(row["fees"]) for row in rows) > 0
+    assert total["signals"] == replayed["signals"]
+    for name in ("realised", "unrealised", "invested", "fees", "slippage", "total"):
+        assert micro(total[name]) == sum(micro(leader[name]) for leader in said["leaders"]), name
+    for name in ("signals", "tasks", "copies", "closed", "won"):
+        assert total[name] == sum(leader[name] for leader in said["leaders"]), name
+    refused = {one["code"]: one["entries"] + one["exits"] for one in said["not_copied"]}
+    assert {code: refused.get(code, 0) for code in replayed["skips"]} == replayed["skips"]
+    assert {"PRICE_TOO_HIGH", "BELOW_MINIMUM", "CAP_REACHED"} <= refused.keys()
+
+
+def test_the_same_inputs_give_the_same_bytes(conf: Path, recording: Path, capsys: Capture) -> None:
+    """In another process, with another seed of its hashes, too."""
+    assert main(["backtest", str(conf), str(recording), "--json"]) == 0
+    here = capsys.readouterr().out
+    words = [sys.executable, "-m", "trio_copy", "backtest", str(conf), str(recording), "--json"]
+    there = subprocess.run(words, capture_output=True, text=True, check=True, env={**os.environ, "PYTHONHASHSEED": "7"})
+    assert there.stdout == here
+
+
+def test_a_backtest_shows_a_table_and_writes_it(conf: Path, recording: Path, capsys: Capture, tmp_path: Path) -> None:
+    """A row for each leader and one for all; the file has every figure whole, and says the same."""
+    said, file = verdict(capsys, str(conf), str(recording)), tmp_path / "rows.csv"
+    assert main(["backtest", str(conf), str(recording), "--csv", str(file)]) == 0
+    told = capsys.readouterr().out
+    assert f"{said['total']['signals']} signals of 3 leaders" in told
+    assert re.search(r"^total .* %", told, re.MULTILINE)
+    assert re.search(r"PRICE_TOO_HIGH +filters.price_max +\d+ +0 +\d+ +(cost|saved) [\d.]+$", told, re.MULTILINE)
+    rows = list(csv.DictReader(file.read_text().splitlines()))
+    assert [row["name"] for row in rows] == [*(leader["name"] for leader in said["leaders"]), "total"]
+    assert {name: str(value) for name, value in said["total"].items()} == rows[-1]
+
+
+def test_rules_that_need_a_bid_are_named_where_there_are_no_books(conf: Path, tmp_path: Path, capsys: Capture) -> None:
+    """A stop loss that never fired must not look like one that was never needed."""
+    recording = tmp_path / "short.rec"
+    record_market(recording, LEADERS, 5)
+    conf.write_text(conf.read_text() + "\n[defaults.leaving]\nstop_loss_bps = 1000\n")
+    (note,) = verdict(capsys, str(conf), str(recording))["notes"]
+    assert note.startswith("leaving.stop_loss_bps never fired: the recording has no books")
+
+
+def test_what_cannot_be_backtested_is_one_line(conf: Path, recording: Path, capsys: Capture, tmp_path: Path) -> None:
+    """A file that is none, a place that cannot be written: exit code 2."""
+    for words, says in (
+        ((str(conf), str(conf)), "expected a recording"),
+        ((str(conf), str(tmp_path / "none.rec")), "cannot be read"),
+        ((str(conf), str(recording), "--csv", str(tmp_path / "no" / "rows.csv")), "--csv: "),
+    ):
+        assert main(["backtest", *words]) == 2
+        error = capsys.readouterr().err
+        assert says in error
+        assert len(error.splitlines()) == 1

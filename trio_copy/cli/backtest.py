@@ -1,0 +1,107 @@
+"""`trio-copy backtest CONF FILE`"""
+
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from trio_copy.cli.output import out, out_json
+from trio_copy.cli.progress import progress
+from trio_copy.cli.queries import utc
+from trio_copy.cli.recorded import Recorded, lasted, play, recorded
+from trio_copy.cli.redact import Redact
+from trio_copy.cli.tables import Json, show
+from trio_copy.cli.verdicts import FIGURES, NOT_MADE, Figures, NotMade, Verdict, write_figures
+from trio_copy.clock import utc_date
+from trio_copy.config import to_checksum
+from trio_copy.engine.judge import Judge
+from trio_copy.engine.plan import Plan, load_plan
+from trio_copy.engine.recorded_runs import was_cut_off
+from trio_copy.engine.service import Service
+from trio_copy.model.counts import counted
+from trio_copy.model.follow_settings import FollowSettings
+from trio_copy.model.ids import Address, FollowerId
+
+_BY_PRICE = ("take_profit_bps", "stop_loss_bps", "trailing_bps")
+
+
+def backtest(
+    conf: Annotated[Path, Parameter(help="The configuration, a TOML file: its follows, settings and simulated venue.")],
+    file: Annotated[Path, Parameter(help="What `trio-copy fetch` or `trio-copy record` has written.")],
+    /,
+    *,
+    csv: Annotated[Path | None, Parameter(help="Write the table to this file, every figure whole.")] = None,
+    redactor: Redact,
+    json: Json = False,
+) -> int:
+    """Play a recording through the engine, on paper, and say what each leader was worth.
+
+    What is held at the end counts at the last price that the recording knows of its token. At risk is the most that was
+    ever paid for what was held at the same time; the return is of that. What was not copied is valued as if it had been
+    bought and sold at the leader's prices: above 0 the control has cost so much, below 0 it has saved it. The same inputs
+    give the same bytes. docs/backtest.md says how each figure is worked out.
+    """
+    what = recorded(file, load_plan(conf, redactor), verb="backtest")
+    judge, verdict = judged(what)
+    rows = [*verdict.leaders, verdict.total]
+    if csv is not None:
+        write_figures(csv, rows)
+    if json:
+        out_json(verdict)
+        return 0
+    out(
+        f"{file}: {lasted(what.ended_at - what.started_at)} from {utc_date(what.started_at)},"
+        f" {counted(judge.total.signals, 'signal')} of {counted(len(verdict.leaders), 'leader')}"
+    )
+    show(FIGURES, rows, json=False, csv_=False, empty="nothing was traded")
+    if verdict.not_copied:
+        out("")
+        show(NOT_MADE, verdict.not_copied, json=False, csv_=False, empty="")
+    for note in verdict.notes:
+        out(f"note: {note}")
+    return 0
+
+
+def judged(what: Recorded) -> tuple[Judge, Verdict]:
+    """Play a recording and judge what came of it."""
+    judge = Judge.over(what.started_at, what.ended_at)
+
+    def opened(service: Service) -> None:
+        def settings_of(follower: FollowerId, leader: Address) -> FollowSettings | None:
+            terms = service.book.find(follower, leader)
+            return None if terms is None else terms.settings
+
+        judge.settings_of, judge.facts_of = settings_of, service.gate.catalog.of
+
+    with progress("playing", what.moments) as tell:
+        play(what, [judge], tell, on_moment=judge.note_moment, on_open=opened)
+    leaders = [Figures.of(to_checksum(leader), judge.leaders[leader]) for leader in sorted(judge.leaders)]
+    return judge, Verdict(
+        begins=utc(what.started_at) or "",
+        ends=utc(what.ended_at) or "",
+        settings={},
+        total=Figures.of("total", judge.total),
+        leaders=leaders,
+        not_copied=[NotMade.of(one) for one in judge.forgone],
+        notes=_notes(what, judge),
+    )
+
+
+def _notes(what: Recorded, judge: Judge) -> list[str]:
+    notes = []
+    if judge.without_mark:
+        held = counted(judge.without_mark, "token")
+        notes.append(f"{held} held at the end, of which the recording knows no price: counted as worth nothing")
+    silent = [] if judge.quotes else _rules_by_price(what.plan)
+    if silent:
+        notes.append(f"{', '.join(silent)} never fired: the recording has no books, so nobody knew a bid")
+    if was_cut_off(what.path):
+        notes.append("the recording ends in the middle: whoever wrote it was killed")
+    return notes
+
+
+def _rules_by_price(plan: Plan) -> list[str]:
+    """Name the rules of the configuration that need a bid."""
+    terms = plan.settings.terms()
+    leaving = [terms.of(follow).settings.leaving for follow in plan.settings.follows()]
+    return [f"leaving.{name}" for name in _BY_PRICE if any(getattr(one, name) is not None for one in leaving)]
