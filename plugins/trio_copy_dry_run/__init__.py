@@ -8,6 +8,7 @@ from trio_copy.hookspecs import hookimpl
 from trio_copy.ports import Executor, ExecutorContext, ExecutorPlugin
 from trio_copy_dry_run.executor import DryRunExecutor
 from trio_copy_dry_run.settings import DryRunSettings
+from trio_copy_dry_run.shared_books import SharedBooks
 from trio_copy_dry_run.venue import SimulatedVenue
 from trio_copy_dry_run.venue_file import VenueFile
 
@@ -19,7 +20,9 @@ async def open_dry_run(context: ExecutorContext) -> AsyncGenerator[Executor, Non
     # A trial meets a venue of its own: it must neither find the orders of real copies nor leave any behind.
     file = VenueFile(Path(settings.venue_file)) if settings.venue_file and not context.throwaway else None
     venue = SimulatedVenue(settings, context.quotes, context.wall, file)
-    yield DryRunExecutor(context.name, settings, venue, context.wall)
+    asked = context.books if settings.price_source == "book" else None
+    books = None if asked is None else SharedBooks(asked)
+    yield DryRunExecutor(context.name, settings, venue, context.wall, books)
 
 
 @hookimpl

@@ -13,6 +13,7 @@ from trio_copy.model.ids import IntentKey, OrderId, TokenId
 from trio_copy.model.orders import ExecutionReport, Market, Order, Status, Wallet
 from trio_copy.model.units import NO_SHARES, Price
 from trio_copy_dry_run.settings import DryRunSettings
+from trio_copy_dry_run.shared_books import SharedBooks
 from trio_copy_dry_run.venue import Luck, SimulatedVenue
 
 _TICK = Price(1)
@@ -25,6 +26,8 @@ class DryRunExecutor:
     settings: DryRunSettings
     venue: SimulatedVenue
     wall: WallClock
+    books: SharedBooks | None = None
+    """What orders take out of real books; None where they are filled by arithmetic alone."""
     _sent: dict[OrderId, int] = field(factory=dict)
     """How often each order that met a fault was sent."""
     _missed: dict[OrderId, float] = field(factory=dict)
@@ -65,11 +68,18 @@ class DryRunExecutor:
             case "reject":
                 await trio.sleep(self.venue.latency_s(order))
                 return ExecutionReport(order_id=order.order_id, status=Status.REJECTED, detail="invalid order")
-        # The order stands at the venue from here on, as it would with a real one: only the answer takes time.
-        report = self.venue.place(order, kill=fault == "kill", fail_settlement=fault == "settle-fail")
+        kill, fails = fault == "kill", fault == "settle-fail"
+        if self.books is None or kill or self.venue.has(order):
+            # The order stands at the venue from here on, as it would with a real one: only the answer takes time.
+            report = self.venue.place(order, kill=kill, fail_settlement=fails)
+            await trio.sleep(self.venue.latency_s(order))
+        else:
+            # By the book as it is when the order arrives, which is what the latency costs.
+            await trio.sleep(self.venue.latency_s(order))
+            taken = await self.books.take(order)
+            report = self.venue.place(order, fail_settlement=fails, taken=taken)
         if fault in ("lose-reply", "late"):
             await trio.sleep(self.settings.late_s)
-        await trio.sleep(self.venue.latency_s(order))
         if fault in _UNSURE:
             raise OrderUncertain(f"no proof: {fault}")
         return report

@@ -39,7 +39,8 @@ class DryRunSettings:
     price_source: str = setting(
         "book",
         unit="book | leader",
-        why="book fills at the best quote known, and like leader where none is; leader at the leader's price plus slippage.",
+        why="book walks the book of the market source, fills at the best quote where that is all there is, and like leader where "
+        "there is none; leader fills at the leader's price plus slippage.",
         check=one_of("book", "leader"),
     )
     slippage_bps: int = setting(

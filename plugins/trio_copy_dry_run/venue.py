@@ -15,8 +15,9 @@ from trio_copy.clock import WallClock
 from trio_copy.model.fills import Side
 from trio_copy.model.ids import OrderId
 from trio_copy.model.orders import ExecutionReport, Order, Settlement, Status
-from trio_copy.model.units import NO_USD, Price, Ratio, Rounding
+from trio_copy.model.units import NO_USD, Price, Ratio, Rounding, Shares, Usd
 from trio_copy.ports import Quotes
+from trio_copy_dry_run.depth import Taken
 from trio_copy_dry_run.settings import DryRunSettings
 from trio_copy_dry_run.venue_file import VenueFile
 
@@ -73,11 +74,16 @@ class SimulatedVenue:
         """Whether the venue is gone with the process."""
         return self.file is None
 
-    def place(self, order: Order, *, kill: bool = False, fail_settlement: bool = False) -> ExecutionReport:
-        """Execute an order, once; the same order again gets the same report."""
+    def place(
+        self, order: Order, *, kill: bool = False, fail_settlement: bool = False, taken: Taken | None = None
+    ) -> ExecutionReport:
+        """Execute an order, once; the same order again gets the same report.
+
+        `taken` is what it takes out of the book; None where no book is known.
+        """
         placed = self._placed.get(order.order_id)
         if placed is None:
-            report = _killed(order, "told to kill it") if kill else self._execute(order)
+            report = self._report(order, kill=kill, taken=taken)
             placed = _Placed(report, self.wall(), fail_settlement)
             self._placed[order.order_id] = placed
             if self.file is not None:
@@ -85,6 +91,10 @@ class SimulatedVenue:
             if self.forgets and len(self._placed) > _ORDERS_KEPT:
                 self._placed.popitem(last=False)
         return self._seen(placed)
+
+    def has(self, order: Order) -> bool:
+        """Tell whether an order was placed before."""
+        return order.order_id in self._placed
 
     def find(self, order_id: OrderId) -> ExecutionReport | None:
         """Return what became of an order by now."""
@@ -103,6 +113,34 @@ class SimulatedVenue:
             settlement = Settlement.FAILED if placed.fails else Settlement.FIRM
         return placed.report if settlement is Settlement.FIRM else evolve(placed.report, settlement=settlement)
 
+    def _report(self, order: Order, *, kill: bool, taken: Taken | None) -> ExecutionReport:
+        if kill:
+            return _killed(order, "told to kill it")
+        return self._execute(order) if taken is None else self._filled(order, taken)
+
+    def _filled(self, order: Order, taken: Taken) -> ExecutionReport:
+        """Fill an order with what it takes, each level rounded against it."""
+        if not taken:
+            return _killed(order, f"the book holds nothing, or too little, at {order.limit_price}")
+        buying = order.side is Side.BUY
+        rounding = Rounding.UP if buying else Rounding.DOWN
+        shares = Shares(sum(level.shares.micro for level in taken))
+        notional = Usd(sum(level.shares.at(level.price, rounding).micro for level in taken))
+        # Rounded level by level, it may come to a millionth or two outside of what the order allows.
+        limit = shares.at(order.limit_price, rounding)
+        notional = min(notional, limit) if buying else max(notional, limit)
+        return ExecutionReport(
+            order_id=order.order_id,
+            status=Status.PARTIAL if shares < order.shares else Status.FILLED,
+            shares=shares,
+            notional=notional,
+            fee=self._fee(notional),
+        )
+
+    def _fee(self, notional: Usd) -> Usd:
+        bps = self.settings.fee_bps
+        return notional.scaled(Ratio(bps * 100), Rounding.UP) if bps else NO_USD
+
     def _execute(self, order: Order) -> ExecutionReport:
         luck = Luck.of(order.order_id, self.settings.seed)
         price = self._price(order, luck)
@@ -119,13 +157,12 @@ class SimulatedVenue:
         if not shares:
             return _killed(order, "nothing left to fill")
         notional = shares.at(price, Rounding.UP if order.side is Side.BUY else Rounding.DOWN)
-        fee = notional.scaled(Ratio(self.settings.fee_bps * 100), Rounding.UP) if self.settings.fee_bps else NO_USD
         return ExecutionReport(
             order_id=order.order_id,
             status=Status.PARTIAL if shares < order.shares else Status.FILLED,
             shares=shares,
             notional=notional,
-            fee=fee,
+            fee=self._fee(notional),
         )
 
     def _price(self, order: Order, luck: Luck) -> Price:

@@ -16,6 +16,7 @@ from trio_copy.engine.plan import Plan, PlannedMarkets
 from trio_copy.engine.service import Service
 from trio_copy.model.books import Book, Level, PricesLost, SeenPrice
 from trio_copy.model.catalog import TokenFacts
+from trio_copy.model.decisions import End
 from trio_copy.model.follow_settings import Leaving, Sizing
 from trio_copy.model.ids import FollowerId, TokenId
 from trio_copy.model.resolutions import Decided
@@ -144,6 +145,23 @@ async def test_a_take_profit_fires_by_the_sources_bid(clock: Clock) -> None:
         source.move(book(1, "0.90", "0.92"))
         await trio.sleep(60)
         assert not account.position((LEADER, ONE)).shares
+
+
+async def test_the_followers_of_a_signal_share_what_the_book_offers(clock: Clock) -> None:
+    """Six shares for two who want ten each: three apiece, at the book's price; the next signal finds nothing."""
+    source = MemoryMarkets()
+    six = (Level(Price.parse("0.48"), Shares.parse("6")),)
+    source.move(Book(token_id=ONE, bids=(), asks=six, at=NOW))
+    made = make_test_plan(followers=("alice", "bob"), executor={"price_source": "book"})
+    planned = PlannedMarkets(name="memory", plugin=memory_markets_plugin(source), settings=NoSettings())
+    plan = evolve(with_follow_settings(made, size=TENTH), markets=planned)
+    async with open_world() as world, running_engine(world, plan):
+        await buy(world, 1, 2)
+        reports = [one.report for one in world.recorder.finished]
+        assert [(str(report.shares), str(report.price)) for report in reports if report] == [("3", "0.48")] * 2
+        world.chain.mine(world.buy(token=1))
+        await world.recorder.wait_until(lambda: len(world.recorder.finished) == 4)
+        assert [one.outcome.end for one in world.recorder.finished[2:]] == [End.KILLED] * 2
 
 
 async def test_a_source_that_is_away_leaves_copying_alone(clock: Clock) -> None:

@@ -5,28 +5,26 @@ so. A source that is away, or breaks its contract, is told about once and asked 
 """
 
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable, Hashable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from math import inf
-from typing import TypeVar
 
 import trio
 from attrs import define, field
 
 from trio_copy.clock import WallClock
-from trio_copy.engine.calls import TOLD_AT, Call, Calls, NoAnswer, Whose
+from trio_copy.engine.calls import Call
+from trio_copy.engine.market_asks import MarketAsks
 from trio_copy.engine.prices import Prices
 from trio_copy.engine.shard import Shard
 from trio_copy.entropy import Entropy
-from trio_copy.errors import MarketsUnavailable, is_ctrl_c
+from trio_copy.errors import MarketsUnavailable
 from trio_copy.model.books import PricesLost, SeenPrice
 from trio_copy.model.catalog import Catalog, TokenFacts
 from trio_copy.model.ids import TokenId
-from trio_copy.model.resolutions import Decided, Resolution
-from trio_copy.ports import Markets
+from trio_copy.model.resolutions import Resolution
 
 _AT_ONCE = 50
 """Tokens that are asked about in one call."""
-_ANSWER_S = 30.0
 _LOOK_EVERY_S = 2.0
 _REFRESH_S = 6 * 3600.0
 """Facts that are older are asked for again: a question's end may be put off."""
@@ -42,9 +40,6 @@ _DECISIONS_EVERY_S = 60.0
 _LONG_AGO = 0
 """The block that a decision is said to stand in which the source tells: nobody takes it back."""
 _PRICES_WAITING = 1000
-_LONGEST = 300
-_K = TypeVar("_K", bound=Hashable)
-_T = TypeVar("_T")
 
 
 @define(eq=False)
@@ -57,9 +52,7 @@ class _Asked:
 
 @define(eq=False, kw_only=True)
 class MarketWatch:
-    source: Markets
-    whose: Whose
-    calls: Calls
+    asks: MarketAsks
     catalog: Catalog
     prices: Prices
     shards: Mapping[int, Shard]
@@ -68,19 +61,14 @@ class MarketWatch:
     entropy: Entropy
     decides: bool
     """Whether positions are redeemed by what the source says: where money moves, the chain alone decides."""
-    _facts: Call = field(init=False)
     _prices: Call = field(init=False)
-    _resolutions: Call = field(init=False)
     _traded: OrderedDict[TokenId, float] = field(factory=OrderedDict)
     """When a leader traded a token last, by our wall clock; the latest last."""
     _asked: dict[TokenId, _Asked] = field(factory=dict)
     _news: trio.Event = field(factory=trio.Event)
-    _failures: dict[str, int] = field(factory=dict)
 
     def __attrs_post_init__(self) -> None:
-        self._facts, self._prices, self._resolutions = (
-            self.calls.of(self.whose, name) for name in ("facts", "run_prices", "resolutions")
-        )
+        self._prices = self.asks.call("run_prices")
 
     def note(self, token_id: TokenId) -> None:
         """Take note that a leader trades a token: it is asked about at once, and its prices are watched for a while."""
@@ -125,7 +113,7 @@ class MarketWatch:
                     await self._news.wait()
                 self._news = trio.Event()
                 continue
-            found = await self._ask(self._facts, self.source.facts, tokens, TokenFacts, lambda facts: facts.token_id)
+            found = await self.asks.facts(tokens)
             if found is None:
                 failed += 1
                 await trio.sleep(self._pause(failed))
@@ -144,31 +132,6 @@ class MarketWatch:
                 self._asked[token] = _Asked(now + self.entropy.uniform(0, _SPREAD_S) if known else now)
         due = [token for token in wanted if self._asked[token].due <= now]
         return sorted(due, key=lambda token: (self.catalog.of(token) is not None, self._asked[token].due))[:_AT_ONCE]
-
-    async def _ask(
-        self,
-        call: Call,
-        method: Callable[[Sequence[_K]], Awaitable[Sequence[_T]]],
-        asked: Sequence[_K],
-        kind: type[_T],
-        key: Callable[[_T], _K],
-    ) -> Sequence[_T] | None:
-        """Ask something of each of a few; None when there is no answer, or none that can be believed."""
-        try:
-            found = list(await self.calls.watch(call, _ANSWER_S, method, asked))
-        except MarketsUnavailable:
-            return None  # the source tells people itself, and when it is over
-        except NoAnswer as slow:
-            self._tell_failure(call, str(slow))
-            return None
-        except (Exception, BaseExceptionGroup, SystemExit, KeyboardInterrupt) as error:
-            self._take_failure(call, error)
-            return None
-        known = frozenset(asked)
-        if all(isinstance(one, kind) and key(one) in known for one in found):
-            return found
-        self._tell_failure(call, "expected answers of what was asked about")
-        return None
 
     def _learn(self, tokens: Sequence[TokenId], found: Sequence[TokenFacts]) -> None:
         now = trio.current_time()
@@ -195,9 +158,7 @@ class MarketWatch:
                 open_ones = self._undecided(shard)
                 for start in range(0, len(open_ones), _AT_ONCE):
                     some = open_ones[start : start + _AT_ONCE]
-                    found = await self._ask(
-                        self._resolutions, self.source.resolutions, some, Decided, lambda decided: decided.condition_id
-                    )
+                    found = await self.asks.resolutions(some)
                     for decided in found or ():
                         shard.resolved.note(
                             Resolution(
@@ -235,12 +196,14 @@ class MarketWatch:
             try:
                 pair = (wanted, send)
                 with wanted, send:  # also of a source that leaves them open
-                    await self.calls.watch(self._prices, inf, lambda both: self.source.run_prices(*both), pair)
-                self._tell_failure(self._prices, "has ended although tokens are wanted")
+                    await self.asks.calls.watch(
+                        self._prices, inf, lambda both: self.asks.source.run_prices(*both), pair
+                    )
+                self.asks.tell_failure(self._prices, "has ended although tokens are wanted")
             except MarketsUnavailable:
                 never = True
             except (Exception, BaseExceptionGroup, SystemExit, KeyboardInterrupt) as error:
-                self._take_failure(self._prices, error)
+                self.asks.take_failure(self._prices, error)
             nursery.cancel_scope.cancel()
         return never
 
@@ -259,15 +222,3 @@ class MarketWatch:
     def _pause(self, failed: int) -> float:
         most = min(_RETRY_BASE_S * 2 ** min(failed, 10), _RETRY_MOST_S)
         return self.entropy.uniform(most / 2, most)
-
-    def _take_failure(self, call: Call, error: BaseException) -> None:
-        """Tell what a call raised; a cancellation of ours, and Ctrl-C, go on."""
-        if is_ctrl_c(error) or (isinstance(error, BaseExceptionGroup) and error.split(trio.Cancelled)[1] is None):
-            raise error
-        self._tell_failure(call, f"raised {error!r}"[:_LONGEST])
-
-    def _tell_failure(self, call: Call, what: str) -> None:
-        """Tell a person, not each time about the same call."""
-        times = self._failures[call.name] = self._failures.get(call.name, 0) + 1
-        if times in TOLD_AT:
-            self.calls.on_alert("markets-failed", f"{call}: {what}" + (f" ({times} times)" if times > 1 else ""))

@@ -6,13 +6,14 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from trio_copy.config import EndpointSettings
 from trio_copy.copying.follow_book import FollowBook
 from trio_copy.engine.contract import Contract
+from trio_copy.engine.market_asks import MarketAsks
 from trio_copy.engine.plan import Plan, PlannedExecutor, read_facts
 from trio_copy.engine.prices import Prices
 from trio_copy.engine.seams import Seams
 from trio_copy.engine.service import Service, put_follows_of_file
 from trio_copy.engine.wiring import Opened, whose, wire
 from trio_copy.model.counts import counted
-from trio_copy.ports import ExecutorContext, Markets, MarketsContext, Quotes, Store, StoreContext
+from trio_copy.ports import Books, ExecutorContext, MarketsContext, Quotes, Store, StoreContext
 
 
 @asynccontextmanager
@@ -31,7 +32,7 @@ async def open_service(
         store = await _open_store(stack, plan, seams)
         source, prices = await _open_markets(stack, plan, seams), Prices()
         quotes = prices if seams.quotes is None and source is not None else seams.quotes
-        executors = {one.name: await _open_executor(stack, plan, seams, one, quotes) for one in plan.executors}
+        executors = {one.name: await _open_executor(stack, plan, seams, one, quotes, source) for one in plan.executors}
         book = FollowBook(settings.terms())
         known = len(book.terms.followers)
         step("accounts", f"{counted(known, 'account')} ready on {', '.join(sorted(executors)) or 'no executor'}")
@@ -57,7 +58,7 @@ async def _open_store(stack: AsyncExitStack, plan: Plan, seams: Seams) -> Store:
     return store
 
 
-async def _open_markets(stack: AsyncExitStack, plan: Plan, seams: Seams) -> Markets | None:
+async def _open_markets(stack: AsyncExitStack, plan: Plan, seams: Seams) -> MarketAsks | None:
     planned = plan.markets
     if planned is None:
         return None
@@ -71,17 +72,23 @@ async def _open_markets(stack: AsyncExitStack, plan: Plan, seams: Seams) -> Mark
     whose_it_is, opening = whose("markets", planned.name, plan, planned.plugin), planned.plugin.open(context)
     source = await stack.enter_async_context(seams.calls.opening(whose_it_is, opening))
     seams.observer.on_step("markets", f"{planned.name} open")
-    return source
+    return MarketAsks(source=source, whose=whose_it_is, calls=seams.calls)
 
 
 async def _open_executor(
-    stack: AsyncExitStack, plan: Plan, seams: Seams, planned: PlannedExecutor, quotes: Quotes | None
+    stack: AsyncExitStack,
+    plan: Plan,
+    seams: Seams,
+    planned: PlannedExecutor,
+    quotes: Quotes | None,
+    books: Books | None,
 ) -> Contract:
     context = ExecutorContext(
         name=planned.name,
         settings=planned.settings,
         wall=seams.wall,
         quotes=None if quotes is None else seams.watch_quotes(quotes),
+        books=books,
         throwaway=seams.throwaway,
     )
     whose_it_is = whose("executor", planned.name, plan, planned.plugin)

@@ -24,6 +24,7 @@ from trio_copy.engine.housekeeping import Housekeeping
 from trio_copy.engine.intake import Intake
 from trio_copy.engine.keeper import Keeper
 from trio_copy.engine.lanes import LaneKey, Lanes
+from trio_copy.engine.market_asks import MarketAsks
 from trio_copy.engine.market_watch import MarketWatch
 from trio_copy.engine.modes import ModeBoard
 from trio_copy.engine.plan import Plan
@@ -40,7 +41,6 @@ from trio_copy.model.decisions import CopyTask
 from trio_copy.model.follows import Follower
 from trio_copy.ports import (
     ExecutorPlugin,
-    Markets,
     MarketsPlugin,
     Store,
     StorePlugin,
@@ -57,7 +57,7 @@ class Opened:
     store: Store
     executors: Mapping[str, Contract]
     """By name."""
-    markets: Markets | None
+    markets: MarketAsks | None
     prices: Prices
     """What the market source tells; empty where there is none."""
     book: FollowBook
@@ -184,11 +184,9 @@ def wire(plan: Plan, seams: Seams, endpoints: Sequence[EndpointSettings], opened
         seams.on_item(item)
 
     watch = None
-    if opened.markets is not None and plan.markets is not None:
+    if opened.markets is not None:
         watch = MarketWatch(
-            source=opened.markets,
-            whose=whose("markets", plan.markets.name, plan, plan.markets.plugin),
-            calls=seams.calls,
+            asks=opened.markets,
             catalog=catalog,
             prices=opened.prices,
             shards=holder.shards,

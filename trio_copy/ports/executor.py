@@ -7,6 +7,7 @@ from typing import Any, Protocol
 from attrs import frozen
 
 from trio_copy.clock import WallClock
+from trio_copy.model.books import Book
 from trio_copy.model.decisions import OrderIntent
 from trio_copy.model.ids import IntentKey, TokenId
 from trio_copy.model.orders import ExecutionReport, Market, Order, Quote, Wallet
@@ -21,6 +22,14 @@ class Quotes(Protocol):
         ...
 
 
+class Books(Protocol):
+    """Where an executor that simulates learns what is offered."""
+
+    async def book(self, token_id: TokenId) -> Book | None:
+        """Return a token's book as it is now; None where nobody can tell. Answers within seconds, and never raises."""
+        ...
+
+
 @frozen(kw_only=True)
 class ExecutorContext:
     """All that an executor is given: its own settings and the seams, never the rest of the configuration."""
@@ -30,6 +39,8 @@ class ExecutorContext:
     """An instance of the settings class that the plugin registered."""
     wall: WallClock
     quotes: Quotes | None
+    books: Books | None = None
+    """None where no market source runs."""
     throwaway: bool = False
     """Whether the run is a trial: nothing of it may outlive the process."""
 

@@ -1,0 +1,118 @@
+"""Questions to the market source: each has a deadline, and an answer is judged before it is believed."""
+
+from collections.abc import Awaitable, Callable, Hashable, Sequence
+from typing import TypeVar
+
+import trio
+from attrs import define, field
+
+from trio_copy.engine.calls import TOLD_AT, Call, Calls, NoAnswer, Whose
+from trio_copy.errors import MarketsUnavailable, is_ctrl_c
+from trio_copy.model.books import Book
+from trio_copy.model.catalog import TokenFacts
+from trio_copy.model.ids import TokenId
+from trio_copy.model.resolutions import Decided
+from trio_copy.ports import Markets
+
+_ANSWER_S = 30.0
+_BOOK_S = 5.0
+"""A copy waits for it."""
+_LONGEST = 300
+_K = TypeVar("_K", bound=Hashable)
+_T = TypeVar("_T")
+
+
+@define(eq=False)
+class _Asked:
+    told: trio.Event = field(factory=trio.Event)
+    book: Book | None = None
+    cancelled: bool = True
+    """Whether whoever asked was, before there was an answer: then those who waited with him ask for themselves."""
+
+
+@define(eq=False, kw_only=True)
+class MarketAsks:
+    """None is the answer to what nobody answers, or not so that it can be believed. A person is told of the second, once."""
+
+    source: Markets
+    whose: Whose
+    calls: Calls
+    _facts: Call = field(init=False)
+    _books: Call = field(init=False)
+    _resolutions: Call = field(init=False)
+    _failures: dict[str, int] = field(factory=dict)
+    _asked: dict[TokenId, _Asked] = field(factory=dict)
+    """Books that are under way."""
+
+    def __attrs_post_init__(self) -> None:
+        self._facts, self._books, self._resolutions = (self.call(name) for name in ("facts", "books", "resolutions"))
+
+    def call(self, name: str) -> Call:
+        """Return a method of the source whose calls are to be known."""
+        return self.calls.of(self.whose, name)
+
+    async def facts(self, tokens: Sequence[TokenId]) -> Sequence[TokenFacts] | None:
+        return await self._ask(
+            self._facts, _ANSWER_S, self.source.facts, tokens, TokenFacts, lambda facts: facts.token_id
+        )
+
+    async def resolutions(self, conditions: Sequence[str]) -> Sequence[Decided] | None:
+        return await self._ask(
+            self._resolutions, _ANSWER_S, self.source.resolutions, conditions, Decided, lambda one: one.condition_id
+        )
+
+    async def book(self, token_id: TokenId) -> Book | None:
+        """Return a token's book as it is now; None where nobody can tell. Those who ask at once ask once."""
+        asked = self._asked.get(token_id)
+        if asked is not None:
+            await asked.told.wait()
+            if not asked.cancelled:
+                return asked.book
+        asked = self._asked[token_id] = _Asked()
+        try:
+            found = await self._ask(
+                self._books, _BOOK_S, self.source.books, [token_id], Book, lambda book: book.token_id
+            )
+            asked.book, asked.cancelled = (found[0] if found else None), False
+        finally:
+            if self._asked.get(token_id) is asked:
+                del self._asked[token_id]
+            asked.told.set()
+        return asked.book
+
+    async def _ask(
+        self,
+        call: Call,
+        timeout_s: float,
+        method: Callable[[Sequence[_K]], Awaitable[Sequence[_T]]],
+        asked: Sequence[_K],
+        kind: type[_T],
+        key: Callable[[_T], _K],
+    ) -> Sequence[_T] | None:
+        try:
+            found = list(await self.calls.watch(call, timeout_s, method, asked))
+        except MarketsUnavailable:
+            return None  # the source tells people itself, and when it is over
+        except NoAnswer as slow:
+            self.tell_failure(call, str(slow))
+            return None
+        except (Exception, BaseExceptionGroup, SystemExit, KeyboardInterrupt) as error:
+            self.take_failure(call, error)
+            return None
+        known = frozenset(asked)
+        if all(isinstance(one, kind) and key(one) in known for one in found):
+            return found
+        self.tell_failure(call, "expected answers of what was asked about")
+        return None
+
+    def take_failure(self, call: Call, error: BaseException) -> None:
+        """Tell what a call raised; a cancellation of ours, and Ctrl-C, go on."""
+        if is_ctrl_c(error) or (isinstance(error, BaseExceptionGroup) and error.split(trio.Cancelled)[1] is None):
+            raise error
+        self.tell_failure(call, f"raised {error!r}"[:_LONGEST])
+
+    def tell_failure(self, call: Call, what: str) -> None:
+        """Tell a person, not each time about the same call."""
+        times = self._failures[call.name] = self._failures.get(call.name, 0) + 1
+        if times in TOLD_AT:
+            self.calls.on_alert("markets-failed", f"{call}: {what}" + (f" ({times} times)" if times > 1 else ""))
