@@ -36,7 +36,7 @@ def test_every_hook_is_documented_with_its_signature() -> None:
     text = (DOCS / "plugins.md").read_text()
     hooks = [hook for name, hook in vars(hookspecs).items() if name.startswith("trio_copy_")]
 
-    assert len(hooks) == 6
+    assert len(hooks) == 7
     for hook in hooks:
         assert f"{hook.__name__}({', '.join(inspect.signature(hook).parameters)})" in text
 
