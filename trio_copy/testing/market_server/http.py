@@ -78,7 +78,9 @@ class HttpSide:
     ) -> bool:
         """Send an answer; False when the connection is to end then."""
         if faults.stall:
-            await trio.sleep_forever()
+            while await stream.receive_some(_CHUNK):  # until the client is gone
+                pass
+            return False
         if faults.drop:
             return False
         match faults.body:
