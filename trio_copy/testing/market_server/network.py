@@ -3,6 +3,7 @@
 from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import asynccontextmanager
 from functools import partial
+from typing import Any
 
 import h11
 import trio
@@ -37,7 +38,7 @@ class MarketServer:
         self.channel = ChannelSide(self.venue, self.faults)
 
     @property
-    def addresses(self) -> Mapping[str, str]:
+    def addresses(self) -> Mapping[str, Any]:
         """The addresses of the source `polymarket`, as its settings name them."""
         root = f"127.0.0.1:{self.port}"
         return {
