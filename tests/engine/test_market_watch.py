@@ -3,6 +3,7 @@
 from collections.abc import Collection, Sequence
 from typing import Any
 
+import attrs
 import pytest
 import trio
 import trio.testing
@@ -68,7 +69,26 @@ async def mine_for(world: World, seconds: int) -> None:
 async def test_a_traded_token_is_asked_about_once_and_kept(clock: Clock) -> None:
     """Its facts are in the catalog a moment after the trade, and in the store for those who come later."""
     source = MemoryMarkets()
-    source.tell(facts(1, question="Rain?", outcome="YES", ends_at=NOW + 60, opposite=TWO, slot=1, category="weather"))
+    source.tell(
+        facts(
+            1,
+            question="Rain?",
+            outcome="YES",
+            event="weather-week",
+            category="weather",
+            opposite=TWO,
+            slot=1,
+            ends_at=NOW + 60,
+            slug="rain",
+            neg_risk=False,
+            exchange=3,
+            tick=Price.parse("0.01"),
+            minimum=Shares.parse("5"),
+            fee_rate=Ratio.parse("0"),
+            fee_exponent=1,
+        )
+    )
+    assert not [one.name for one in attrs.fields(TokenFacts) if getattr(source.known[ONE], one.name) == one.default]
     async with open_world() as world, running_engine(world, plan_for(source)) as service:
         await buy(world, 1, 1)
         await trio.sleep(1)

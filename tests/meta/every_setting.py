@@ -66,6 +66,11 @@ def render() -> str:
         lines += table(f"[executor.{name}]", executor.settings)
     for name, (decoder, _) in sorted(registry.decoders.items()):
         lines += table(f"[decoder.{name}]", decoder.settings)
+    for name, (source, _) in sorted(registry.markets.items()):
+        lines += [
+            "# " + line if line and not line.startswith("#") else line
+            for line in table(f"[markets.{name}]", source.settings)
+        ]
     lines += table("[catalog]", CatalogSettings)
     lines += table("[defaults]", DefaultsTable, own_only=True)
     lines += table("[[leader]]", LeaderTable, own_only=True)

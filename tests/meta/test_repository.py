@@ -13,7 +13,7 @@ from trio_copy import hookspecs
 from trio_copy.cli import main
 from trio_copy.cli.command_line import command_line
 from trio_copy.model.decisions import Code, End
-from trio_copy.testing.conformance import EXECUTOR_CHECKS, RESTART_CHECKS, STORE_CHECKS
+from trio_copy.testing.conformance import EXECUTOR_CHECKS, MARKETS_CHECKS, RESTART_CHECKS, STORE_CHECKS
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
@@ -134,7 +134,11 @@ def test_every_check_of_the_contracts_is_in_its_suite() -> None:
 
     stores = (suites.accounts, suites.control, suites.durability, suites.follows, suites.history, suites.interruptions)
     listed = (*STORE_CHECKS, *RESTART_CHECKS)
-    for modules, checks in ((stores, listed), ((suites.executor,), EXECUTOR_CHECKS)):
+    for modules, checks in (
+        (stores, listed),
+        ((suites.executor,), EXECUTOR_CHECKS),
+        ((suites.markets,), MARKETS_CHECKS),
+    ):
         written = {
             function
             for module in modules

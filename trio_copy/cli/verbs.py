@@ -29,7 +29,7 @@ VERBS = {
     "backtest": "Play a recording through the engine, on paper, and say what each leader was worth.",
     "export-books": "Write the follows and the ledger of a store that an earlier version made, as JSON lines to standard "
     "output.",
-    "plugins": "List the installed executors, stores and decoders.",
+    "plugins": "List the installed executors, stores, decoders and market sources.",
     "decode": "Decode raw logs and print one JSON object per fill.",
     "selftest": "Boot the real engine on a devnet inside the process and copy one trade, without touching money or network.",
     "devnet": "Play a scripted market on a node of its own, so that several instances can follow the same chain.",

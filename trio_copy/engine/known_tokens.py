@@ -1,14 +1,17 @@
 """What a shard keeps of tokens that a market source told about, so that people see names at once after a restart. Sync."""
 
 from collections.abc import Iterator, Mapping
+from typing import TypeVar
 
 from attrs import define, field
 
 from trio_copy.accounts.plain import Plain, PlainError, first
 from trio_copy.model.catalog import Catalog, TokenFacts
 from trio_copy.model.ids import TokenId
+from trio_copy.model.units import Micro, Price, Ratio, Shares
 
 KIND = "token"
+_M = TypeVar("_M", bound=Micro)
 _MOST = 10_000
 """Tokens that are kept; those that were told of longest ago go first."""
 
@@ -65,6 +68,13 @@ def facts_in(name: str, body: Plain) -> TokenFacts:
             opposite=None if opposite is None else TokenId(int(opposite)),
             slot=known.get("slot", 0),
             ends_at=known.get("ends_at"),
+            slug=known.get("slug", ""),
+            neg_risk=known.get("neg_risk"),
+            exchange=known.get("exchange"),
+            tick=_amount(Price, known.get("tick")),
+            minimum=_amount(Shares, known.get("minimum")),
+            fee_rate=_amount(Ratio, known.get("fee_rate")),
+            fee_exponent=known.get("fee_exponent"),
         )
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise PlainError(f"expected stored facts of token {name}, was {str(body)[:80]}: {error}") from error
@@ -81,5 +91,17 @@ def _plain(facts: TokenFacts) -> Plain:
         "opposite": None if facts.opposite is None else str(facts.opposite),
         "slot": facts.slot,
         "ends_at": facts.ends_at,
+        "slug": facts.slug,
+        "neg_risk": facts.neg_risk,
+        "exchange": facts.exchange,
+        "tick": None if facts.tick is None else facts.tick.micro,
+        "minimum": None if facts.minimum is None else facts.minimum.micro,
+        "fee_rate": None if facts.fee_rate is None else facts.fee_rate.micro,
+        "fee_exponent": facts.fee_exponent,
     }
-    return [1, {name: value for name, value in known.items() if value}]
+    # No fee is known as much as a fee is: only what nobody told is left out.
+    return [1, {name: value for name, value in known.items() if value not in (None, "")}]
+
+
+def _amount(kind: type[_M], micro: int | None) -> _M | None:
+    return None if micro is None else kind(micro)

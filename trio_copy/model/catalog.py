@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from attrs import define, field, frozen
 
 from trio_copy.model.ids import TokenId
+from trio_copy.model.units import Price, Ratio, Shares
 
 
 @frozen(kw_only=True)
@@ -26,6 +27,19 @@ class TokenFacts:
     """Its place among the answers: which payout it gets."""
     ends_at: float | None = None
     """Unix seconds at which the question is expected to be decided."""
+    slug: str = ""
+    """What the venue's pages call the question."""
+    neg_risk: bool | None = None
+    """Whether it is one of several questions of which exactly one comes true; None where nobody tells, as below."""
+    exchange: int | None = None
+    """The generation of the exchange that trades it: 2 or 3."""
+    tick: Price | None = None
+    """What its prices are multiples of. It may change while it trades: a book that tells another one is right."""
+    minimum: Shares | None = None
+    """The smallest order."""
+    fee_rate: Ratio | None = None
+    """A taker pays shares x fee_rate x (price x (1 - price)) to the power of `fee_exponent`, in USD; 0 for no fee."""
+    fee_exponent: int | None = None
 
     @property
     def label(self) -> str:

@@ -17,17 +17,22 @@ from trio_copy.testing.conformance.executor import EXECUTOR_CHECKS, OpenExecutor
 from trio_copy.testing.conformance.follows import FOLLOW_CHECKS
 from trio_copy.testing.conformance.history import HISTORY_CHECKS
 from trio_copy.testing.conformance.interruptions import INTERRUPTION_CHECKS
+from trio_copy.testing.conformance.markets import MARKETS_CHECKS, MarketsForTest, OpenMarketsForTest, VenueForTest
 from trio_copy.testing.conformance.terms import OpenStoreForTest, StoreCheck, StoreForTest, StoreTerms
 
 __all__ = [
     "EXECUTOR_CHECKS",
+    "MARKETS_CHECKS",
     "RESTART_CHECKS",
     "STORE_CHECKS",
+    "MarketsForTest",
     "OpenExecutorForTest",
+    "OpenMarketsForTest",
     "OpenStoreForTest",
     "StoreCheck",
     "StoreForTest",
     "StoreTerms",
+    "VenueForTest",
     "checks_of",
     "name_of",
 ]

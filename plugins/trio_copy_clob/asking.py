@@ -1,0 +1,139 @@
+"""Asks the venue over HTTP: in turn, again where that helps, within `patience_s`; what is left is a `MarketsUnavailable`."""
+
+from collections.abc import Callable, Mapping, Sequence
+from email.utils import parsedate_to_datetime
+from typing import TypeVar
+
+import httpx  # noqa: ASYNC127  over a transport of our own
+import trio
+from attrs import define, frozen
+
+from trio_copy.clock import WallClock
+from trio_copy.entropy import Entropy
+from trio_copy.errors import MarketsUnavailable
+from trio_copy_clob.pacing import Pace, Route
+from trio_copy_clob.transport import REPEATABLE
+from trio_copy_clob.troubles import Troubles
+from trio_copy_clob.wire import clean
+
+_T = TypeVar("_T")
+_AGAIN = frozenset({408, 425, 429})
+_LONGEST_WORDS = 200
+
+
+@frozen
+class _Failure:
+    why: str
+    again: bool = True
+    told_s: float | None = None
+
+
+@frozen
+class Host:
+    """One of the venue's servers."""
+
+    url: str
+    name: str
+    pace: Pace
+
+
+@define(eq=False, kw_only=True)
+class Asker:
+    client: httpx.AsyncClient
+    hosts: Mapping[str, Host]
+    patience_s: float
+    """How long one question is asked again and again, rests included."""
+    wall: WallClock
+    entropy: Entropy
+    troubles: Troubles
+
+    async def ask(
+        self,
+        route: Route,
+        read: Callable[[bytes], _T],
+        *,
+        below: str = "",
+        params: Sequence[tuple[str, str]] = (),
+        content: bytes | None = None,
+    ) -> _T | None:
+        """Ask, and return what `read` makes of the answer; None where the venue says 404.
+
+        With `content` it is a POST that only asks. Cancelled, its connection is closed.
+
+        Raises:
+            MarketsUnavailable: no answer in time, a refusal, or an answer that `read` refuses with a `ValueError`.
+        """
+        host = self.hosts[route.host]
+        # Where many ask at once, the wait for the first turn is nobody's failure.
+        await trio.sleep(host.pace.take(route, trio.current_time()))
+        give_up_at = trio.current_time() + self.patience_s
+        while True:
+            await self._rest(host, give_up_at)
+            answer = await self._exchange(host, route, below, params, content)
+            if isinstance(answer, httpx.Response):
+                try:
+                    result = None if answer.status_code == 404 else read(answer.content)
+                except ValueError as error:
+                    answer = _Failure(f"an answer that cannot be read: {clean(error)}")
+                else:
+                    host.pace.answered()
+                    self.troubles.back(host.name)
+                    return result
+            now = trio.current_time()
+            rest_s = host.pace.failed(now, answer.told_s, self.entropy)
+            if not answer.again or now + rest_s > give_up_at:
+                raise self._unavailable(host, answer.why)
+
+    async def _rest(self, host: Host, give_up_at: float) -> None:
+        while rest_s := host.pace.rest_s(trio.current_time()):
+            if trio.current_time() + rest_s > give_up_at:
+                # Somebody else's question was refused for longer than this one can wait.
+                raise self._unavailable(host, f"left alone for another {rest_s:.0f} s, as it asked for")
+            await trio.sleep(rest_s)
+
+    async def _exchange(
+        self, host: Host, route: Route, below: str, params: Sequence[tuple[str, str]], content: bytes | None
+    ) -> httpx.Response | _Failure:
+        try:
+            response = await self.client.request(
+                "GET" if content is None else "POST",
+                f"{host.url}{route.path}{below}",
+                params=[*params] or None,
+                content=content,
+                headers={"content-type": "application/json"} if content is not None else None,
+                extensions={REPEATABLE: True},
+            )
+        except httpx.TransportError as error:
+            return _Failure(clean(error))
+        return self._judge(response)
+
+    def _judge(self, response: httpx.Response) -> httpx.Response | _Failure:
+        status = response.status_code
+        if status in (200, 404) and not _is_page(response):
+            return response
+        if _is_page(response) and status == 403:
+            # Cloudflare's page. Asking again only makes it last longer.
+            return _Failure("region or datacentre is blocked (HTTP 403 with a page of Cloudflare)", again=False)
+        words = "a page" if _is_page(response) else clean(response.content[:_LONGEST_WORDS].decode(errors="replace"))
+        told_s = self._told_s(response)
+        return _Failure(
+            f"HTTP status {status}: {words}", again=status in _AGAIN or status >= 500 or status < 300, told_s=told_s
+        )
+
+    def _told_s(self, response: httpx.Response) -> float | None:
+        """Return how long it wants to be left alone, in seconds, where it says so: as a number or as a date."""
+        text = response.headers.get("retry-after", "")
+        try:
+            if text.isascii() and text.isdigit():
+                return float(text[:9])
+            return max(0.0, parsedate_to_datetime(text).timestamp() - self.wall()) if text else None
+        except (ValueError, OverflowError):
+            return None
+
+    def _unavailable(self, host: Host, why: str) -> MarketsUnavailable:
+        self.troubles.away(host.name, why)
+        return MarketsUnavailable(f"{host.name}: {why}")
+
+
+def _is_page(response: httpx.Response) -> bool:
+    return "html" in response.headers.get("content-type", "") or response.content[:64].lstrip()[:1] == b"<"

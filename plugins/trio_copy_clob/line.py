@@ -1,0 +1,278 @@
+"""A line: a part of the wanted tokens on a WebSocket of their own, which comes up again whenever it is lost.
+
+A line is dead after 30 s without a word. One that only answers our pings may be mute: after two minutes without news of a
+price it is opened anew, because the venue tells every book to whoever subscribes.
+"""
+
+import ssl
+from collections.abc import Callable
+from urllib.parse import urlsplit
+
+import msgspec
+import trio
+import trio_websocket
+from attrs import define, field
+from wsproto.utilities import ProtocolError
+
+from trio_copy.entropy import Entropy
+from trio_copy.model.ids import TokenId
+from trio_copy.model.orders import Quote
+from trio_copy.ports import OpenSocket
+from trio_copy_clob.addresses import dial, origin_of
+from trio_copy_clob.channel import Told
+from trio_copy_clob.mailbox import Mailbox
+from trio_copy_clob.pacing import Growing
+from trio_copy_clob.troubles import Troubles
+
+_PING_S = 10.0
+_SILENCE_S = 30.0
+_FIRST_NEWS_S = 15.0
+"""The venue tells every book when it is subscribed to."""
+_QUIET_S = 120.0
+_MESSAGE_BYTES = 8 << 20
+"""Two hundred deep books may come as one message."""
+_HANDSHAKE_BYTES = 1 << 16
+_FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.5, 60.0
+_SURELY_TRADED = 5
+"""Among so many tokens, one at least has a book."""
+_LASTING = 3
+"""A connection that is lost comes up again by itself, as a rule; only so many failures in a row are told to a person."""
+
+
+class Lost(Exception):
+    """A connection ended, or is given up."""
+
+
+class Quiet(Lost):
+    """Nothing was heard of any price; it may be true that nothing changed."""
+
+
+_WIRE_ERRORS = (
+    Lost,
+    OSError,
+    ValueError,  # bytes that are no UTF-8 among them
+    trio.BrokenResourceError,
+    trio.ClosedResourceError,
+    trio.TooSlowError,
+    trio_websocket.ConnectionClosed,
+    trio_websocket.HandshakeError,
+    ProtocolError,
+)
+
+
+@define(eq=False, kw_only=True)
+class Line:
+    url: str
+    timeout_s: float
+    open_socket: OpenSocket
+    tls: Callable[[], ssl.SSLContext]
+    entropy: Entropy
+    troubles: Troubles
+    mailbox: Mailbox
+    told: Told
+    wanted: frozenset[TokenId] = frozenset()
+    _changed: trio.Event = field(factory=trio.Event)
+    _quotes: dict[TokenId, Quote] = field(factory=dict)
+    """What stands, as far as anybody was told."""
+    _known: set[TokenId] = field(factory=set)
+    """Of which tokens it ever told a price."""
+    _name: str = field(init=False)
+    _heard: bool = False
+    """Whether the connection has told a price yet."""
+    _news_by: float = 0.0
+    """When something has to be heard of a price at the latest."""
+
+    def __attrs_post_init__(self) -> None:
+        self._name = origin_of(self.url).name
+
+    def want(self, tokens: frozenset[TokenId]) -> None:
+        if tokens != self.wanted:
+            self.wanted = tokens
+            self._changed.set()
+
+    async def run(self) -> None:
+        """Keep the line up while anything is wanted of it, for as long as it takes."""
+        pauses = Growing(_FIRST_PAUSE_S, _LONGEST_PAUSE_S)
+        while True:
+            await trio.lowlevel.checkpoint()
+            while not self.wanted:
+                await self._changed.wait()
+                self._changed = trio.Event()
+            self._heard = False
+            try:
+                await self._connect()
+            except Lost as error:
+                lost = error
+            else:
+                self.troubles.back(self._name, self)
+                continue  # nothing is wanted any more
+            self.mailbox.lose(self._quotes.keys())
+            self._quotes.clear()
+            if self._heard:
+                pauses.start_over()
+            if self._heard and isinstance(lost, Quiet):
+                continue  # perhaps nothing is wrong at all: ask at once
+            pause_s = pauses.next_s(self.entropy)
+            if pauses.times >= _LASTING and not self._may_be_right(lost):
+                self.troubles.away(self._name, str(lost), self)
+            await trio.sleep(pause_s)
+
+    def _may_be_right(self, lost: Lost) -> bool:
+        """Tell whether a line says nothing because there is nothing to say: a few tokens whose books are gone."""
+        return isinstance(lost, Quiet) and not self.wanted & self._known and len(self.wanted) < _SURELY_TRADED
+
+    async def _connect(self) -> None:
+        """Hold one connection until nothing is wanted any more. Raises `Lost`, always with a reason; leaves nothing open."""
+        lost: BaseException | None = None
+        self.told.keep_to(frozenset())  # what an earlier connection told is not what changes are about
+        try:
+            with trio.fail_after(self.timeout_s):
+                stream = await dial(origin_of(self.url), self.open_socket, self.tls)
+        except (OSError, trio.TooSlowError) as error:
+            raise Lost(f"cannot connect: {_said(error)}") from error
+        try:
+            async with trio.open_nursery() as nursery:
+                guarded = _Counted(stream)
+                with trio.fail_after(self.timeout_s):
+                    socket = await trio_websocket.wrap_client_stream(
+                        nursery,
+                        guarded,  # type: ignore[arg-type]  # any stream will do
+                        self._name,
+                        urlsplit(self.url).path or "/",
+                        max_message_size=_MESSAGE_BYTES,
+                        receive_buffer_size=None,
+                    )
+                guarded.left = None
+                nursery.start_soon(self._run_subscription, socket, nursery.cancel_scope)
+                await self._read(socket)
+        except* _WIRE_ERRORS as group:
+            lost = _first(group)
+        finally:
+            await trio.aclose_forcefully(stream)
+        if isinstance(lost, Lost):
+            raise lost
+        if lost is not None:
+            raise Lost(_words(lost)) from lost
+
+    async def _read(self, socket: trio_websocket.WebSocketConnection) -> None:
+        heard_at = trio.current_time()
+        self._news_by = heard_at + _FIRST_NEWS_S
+        while True:
+            with trio.move_on_at(min(heard_at + _SILENCE_S, self._news_by)) as scope:
+                frame = await socket.get_message()
+            if scope.cancelled_caught:
+                if self._news_by <= heard_at + _SILENCE_S:
+                    raise Quiet("it tells no prices")
+                raise Lost(f"silent for {_SILENCE_S:g} s")
+            heard_at = trio.current_time()
+            for seen in self.told.take(frame):
+                self._heard = True
+                self._known.add(seen.token_id)
+                self._news_by = heard_at + _QUIET_S
+                if self._quotes.get(seen.token_id) != seen.quote:
+                    self._quotes[seen.token_id] = seen.quote
+                    self.mailbox.put(seen)
+            if self.told.doubted:
+                doubted = self.told.doubted & self._quotes.keys()
+                self.told.doubted.clear()
+                for token in doubted:
+                    del self._quotes[token]
+                self.mailbox.lose(doubted)
+            if self._heard:
+                self.troubles.back(self._name, self)
+
+    async def _run_subscription(self, socket: trio_websocket.WebSocketConnection, scope: trio.CancelScope) -> None:
+        """Ping, and ask for what is wanted, until nothing is."""
+        asked: frozenset[TokenId] = frozenset()
+        ping_at = trio.current_time() + _PING_S
+        while True:
+            self._changed = trio.Event()
+            wanted = self.wanted
+            if not wanted:
+                self._lose_quietly(asked)
+                scope.cancel()
+                return
+            gone, new = asked - wanted, wanted - asked
+            self.told.keep_to(wanted)
+            self._lose_quietly(gone)
+            if not asked:
+                await self._say(socket, {"type": "market", "assets_ids": _ids(wanted)})
+            elif gone or new:
+                if gone:
+                    await self._say(socket, {"operation": "unsubscribe", "assets_ids": _ids(gone)})
+                if new:
+                    await self._say(socket, {"operation": "subscribe", "assets_ids": _ids(new)})
+            asked = wanted
+            with trio.move_on_at(ping_at):
+                await self._changed.wait()
+            if trio.current_time() >= ping_at:
+                ping_at = trio.current_time() + _PING_S
+                await self._send(socket, "PING")
+
+    def _lose_quietly(self, tokens: frozenset[TokenId]) -> None:
+        """Forget tokens that nobody wants: of them, nobody needs to hear any more."""
+        self._known -= tokens
+        for token in tokens:
+            self._quotes.pop(token, None)
+        self.mailbox.forget(tokens)
+
+    async def _say(self, socket: trio_websocket.WebSocketConnection, words: dict[str, object]) -> None:
+        await self._send(socket, msgspec.json.encode(words).decode())
+
+    async def _send(self, socket: trio_websocket.WebSocketConnection, text: str) -> None:
+        with trio.fail_after(self.timeout_s):
+            await socket.send_message(text)
+
+
+@define(eq=False)
+class _Counted(trio.abc.Stream):
+    """Ends a handshake that has no end: the library keeps the body of a refusal, whatever its length."""
+
+    _stream: trio.abc.Stream
+    left: int | None = _HANDSHAKE_BYTES
+
+    async def receive_some(self, max_bytes: int | None = None) -> bytes | bytearray:
+        data = await self._stream.receive_some(max_bytes)
+        if self.left is not None:
+            self.left -= len(data)
+            if self.left < 0:
+                raise trio.BrokenResourceError("the answer to the handshake has no end")
+        return data
+
+    async def send_all(self, data: bytes | bytearray | memoryview) -> None:
+        await self._stream.send_all(data)
+
+    async def wait_send_all_might_not_block(self) -> None:
+        await self._stream.wait_send_all_might_not_block()
+
+    async def aclose(self) -> None:
+        await self._stream.aclose()
+
+
+def _ids(tokens: frozenset[TokenId]) -> list[str]:
+    return [str(token) for token in sorted(tokens)]
+
+
+def _first(error: BaseException) -> BaseException:
+    """Return one error of a group: ours where there is one, which says more than what it brought down."""
+    if not isinstance(error, BaseExceptionGroup):
+        return error
+    leaves = [_first(inner) for inner in error.exceptions]
+    return next((leaf for leaf in leaves if isinstance(leaf, Lost)), leaves[0])
+
+
+def _words(error: BaseException) -> str:
+    match error:
+        case trio_websocket.ConnectionRejected():
+            blocked = ": region or datacentre is blocked" if error.status_code == 403 else ""
+            return f"it refuses the connection with HTTP status {error.status_code}{blocked}"
+        case trio_websocket.ConnectionClosed():
+            return "the connection ended"
+        case trio.TooSlowError():
+            return "it does not answer"
+        case _:
+            return _said(error)
+
+
+def _said(error: BaseException) -> str:
+    return str(error)[:200] or type(error).__name__

@@ -1,0 +1,201 @@
+"""HTTP/1.1 for httpx over Trio's streams: h11 speaks the protocol, and a small pool of connections per origin is kept.
+
+An answer is read whole, within one deadline and one bound of bytes, before anybody sees it, so that a connection is either
+in the pool, in the hands of one request, or closed. A request that is cancelled, cut off or answered wrongly closes its own:
+what would come over it next could be the rest of somebody else's answer.
+"""
+
+import ssl
+from collections.abc import Callable
+
+import h11
+import httpx  # noqa: ASYNC127  what it lacks is a good pool, and the pool is ours
+import trio
+from attrs import define, field
+
+from trio_copy.ports import OpenSocket
+from trio_copy_clob.addresses import Origin, dial, origin_of
+
+_CHUNK_BYTES = 1 << 16
+_HEAD_BYTES = 1 << 16
+REPEATABLE = "repeatable"
+"""The extension of a request that may be sent again although the first one may have arrived: a POST that only asks."""
+
+
+class _NoAnswer(Exception):
+    """The connection ended before a byte of the answer had come."""
+
+
+@define(eq=False)
+class _Connection:
+    stream: trio.abc.Stream
+    protocol: h11.Connection = field(factory=lambda: h11.Connection(h11.CLIENT, max_incomplete_event_size=_HEAD_BYTES))
+    idle_since: float = 0.0
+
+
+@define(eq=False)
+class _Pool:
+    origin: Origin
+    turns: trio.Semaphore
+    """Bounds the connections that are in hands: those that wait get a turn in the order in which they came."""
+    idle: list[_Connection] = field(factory=list)
+
+
+@define(eq=False, slots=False, kw_only=True)
+class H11Transport(httpx.AsyncBaseTransport):
+    """Carries requests; closed by `aclose`, as httpx does it.
+
+    A request raises what httpx's own transport raises: `httpx.ConnectError`, `httpx.ReadTimeout`, `httpx.RemoteProtocolError`.
+    """
+
+    open_socket: OpenSocket
+    timeout_s: float
+    """From the moment that a request has its turn until the last byte of its answer."""
+    connections: int = 4
+    """Per origin."""
+    body_bytes: int = 8 << 20
+    """The longest answer that is read."""
+    idle_s: float = 15.0
+    """How long a connection is kept unused. Servers close theirs sooner or later, and a request over one of those is a wait lost."""
+    tls: Callable[[], ssl.SSLContext] = ssl.create_default_context
+    _made_tls: ssl.SSLContext | None = field(default=None, init=False)
+    _pools: dict[Origin, _Pool] = field(factory=dict)
+    _closed: bool = False
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        """Send a request and return its answer, whole. Cancelled, its connection is closed."""
+        pool = self._pool(str(request.url))
+        async with pool.turns:
+            try:
+                with trio.fail_after(self.timeout_s):
+                    return await self._exchange(pool, request)
+            except trio.TooSlowError:
+                raise httpx.ReadTimeout(f"no whole answer within {self.timeout_s:g} s", request=request) from None
+
+    async def warm(self, url: str) -> None:
+        """Open a connection ahead, so that the next request need not; says nothing where that fails."""
+        pool = self._pool(url)
+        async with pool.turns:
+            try:
+                with trio.fail_after(self.timeout_s):
+                    connection = await self._connect(pool.origin)
+            except (OSError, trio.TooSlowError):
+                return
+            await self._put_back(pool, connection)
+
+    async def aclose(self) -> None:
+        """Close every connection that is in nobody's hands; the others close with their requests."""
+        self._closed = True
+        # By force, which does not wait: cancelled after the first of them, the others would stay open.
+        with trio.CancelScope(shield=True):
+            await trio.lowlevel.checkpoint()
+            for pool in self._pools.values():
+                while pool.idle:
+                    await trio.aclose_forcefully(pool.idle.pop().stream)
+
+    def _pool(self, url: str) -> _Pool:
+        origin = origin_of(url)
+        return self._pools.setdefault(origin, _Pool(origin, trio.Semaphore(self.connections)))
+
+    async def _connect(self, origin: Origin) -> _Connection:
+        return _Connection(await dial(origin, self.open_socket, self._context))
+
+    def _context(self) -> ssl.SSLContext:
+        # Reading the system's certificates takes 20 ms: once is enough, and not before somebody needs them.
+        if self._made_tls is None:
+            self._made_tls = self.tls()
+        return self._made_tls
+
+    async def _exchange(self, pool: _Pool, request: httpx.Request) -> httpx.Response:
+        await request.aread()
+        repeatable = request.method == "GET" or bool(request.extensions.get(REPEATABLE))
+        while pool.idle:
+            connection = pool.idle.pop()  # the one used last: the others grow old and go
+            if trio.current_time() - connection.idle_since > self.idle_s:
+                await trio.aclose_forcefully(connection.stream)
+                continue
+            try:
+                return await self._talk(pool, connection, request)
+            except _NoAnswer as error:
+                # The server closed it while nobody used it. Whether it has read the request, nobody knows.
+                if not repeatable:
+                    raise httpx.RemoteProtocolError(
+                        "the connection ended without an answer", request=request
+                    ) from error
+        try:
+            connection = await self._connect(pool.origin)
+        except OSError as error:
+            raise httpx.ConnectError(str(error) or type(error).__name__, request=request) from error
+        try:
+            return await self._talk(pool, connection, request)
+        except _NoAnswer as error:
+            raise httpx.RemoteProtocolError("the connection ended without an answer", request=request) from error
+
+    async def _talk(self, pool: _Pool, connection: _Connection, request: httpx.Request) -> httpx.Response:
+        try:
+            response = await _ask(connection, request, self.body_bytes)
+        except h11.RemoteProtocolError as error:
+            await trio.aclose_forcefully(connection.stream)
+            raise httpx.RemoteProtocolError(f"no HTTP/1.1: {error}"[:200], request=request) from error
+        except BaseException:
+            await trio.aclose_forcefully(connection.stream)
+            raise
+        await self._put_back(pool, connection)
+        return response
+
+    async def _put_back(self, pool: _Pool, connection: _Connection) -> None:
+        protocol = connection.protocol
+        if protocol.our_state is h11.DONE:
+            clean = protocol.their_state is h11.DONE and not protocol.trailing_data[0]
+        else:
+            clean = protocol.our_state is h11.IDLE
+        if self._closed or not clean:
+            await trio.aclose_forcefully(connection.stream)
+            return
+        if protocol.our_state is h11.DONE:
+            protocol.start_next_cycle()
+        connection.idle_since = trio.current_time()
+        pool.idle.append(connection)
+
+
+async def _ask(connection: _Connection, request: httpx.Request, body_bytes: int) -> httpx.Response:
+    protocol, stream = connection.protocol, connection.stream
+    data = protocol.send(h11.Request(method=request.method, target=request.url.raw_path, headers=request.headers.raw))
+    if request.content:
+        data += protocol.send(h11.Data(data=request.content)) or b""
+    data += protocol.send(h11.EndOfMessage()) or b""
+    received = 0
+    response: h11.Response | None = None
+    body = bytearray()
+    try:
+        await stream.send_all(data)
+        while True:
+            event = protocol.next_event()
+            if event is h11.NEED_DATA:
+                chunk = await stream.receive_some(_CHUNK_BYTES)
+                if not chunk and not received:
+                    raise _NoAnswer
+                received += len(chunk)
+                protocol.receive_data(bytes(chunk))
+            elif isinstance(event, h11.Response):
+                response = event
+            elif isinstance(event, h11.Data):
+                body += event.data
+            elif isinstance(event, h11.EndOfMessage) and response is not None:
+                break
+            elif not isinstance(event, h11.InformationalResponse):
+                raise httpx.RemoteProtocolError("it wants to speak something else than HTTP/1.1", request=request)
+            # Everything that came counts, also what h11 throws away, such as the frames of chunks.
+            if received > body_bytes + _HEAD_BYTES:
+                raise httpx.RemoteProtocolError(f"an answer of more than {body_bytes >> 20} MiB", request=request)
+    except (trio.BrokenResourceError, trio.ClosedResourceError) as error:
+        if not received:
+            raise _NoAnswer from error
+        raise httpx.RemoteProtocolError("the connection ended in the middle of an answer", request=request) from error
+    coding = [value for name, value in response.headers if name == b"content-encoding" and value.lower() != b"identity"]
+    if coding:
+        # We say that we take none; unpacked, a small answer could fill the memory.
+        raise httpx.RemoteProtocolError("an answer in a coding that was not asked for", request=request)
+    return httpx.Response(
+        response.status_code, headers=response.headers.raw_items(), content=bytes(body), request=request
+    )

@@ -1,0 +1,43 @@
+"""What a person hears of a venue that fails: once when it begins, and once when it is over."""
+
+from collections.abc import Callable
+
+from attrs import define, field
+
+from trio_copy.ports import tell_nobody
+
+
+@define(eq=False)
+class Troubles:
+    on_trouble: Callable[[str, str], None] = tell_nobody
+    left_out: dict[str, int] = field(factory=dict)
+    """What was left out because it could not be read or believed, by kind."""
+    _away: dict[str, set[object]] = field(factory=dict)
+    """Who is away, and which parts of it."""
+    _told: set[str] = field(factory=set)
+
+    def away(self, who: str, why: str, part: object = None) -> None:
+        """Tell that somebody is away; of many connections to one server, once."""
+        parts = self._away.setdefault(who, set())
+        parts.add(part)
+        if len(parts) == 1 and who not in self._told:
+            self._told.add(who)
+            self.on_trouble("markets-away", f"{who}: {why}"[:300])
+
+    def back(self, who: str, part: object = None) -> None:
+        """Tell that somebody answers again, once the last part of it does."""
+        parts = self._away.get(who)
+        if parts is None:
+            return
+        parts.discard(part)
+        if not parts:
+            del self._away[who]
+            self._told.discard(who)
+            self.on_trouble("markets-back", f"{who} answers again")
+
+    def leave_out(self, what: str, why: object) -> None:
+        """Count something that is not used. A person hears of the first of a kind: a venue that writes otherwise does so always."""
+        self.left_out[what] = self.left_out.get(what, 0) + 1
+        if what not in self._told:
+            self._told.add(what)
+            self.on_trouble("markets-unreadable", f"{what} left out: {why}"[:300])

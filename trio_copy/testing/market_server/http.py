@@ -1,0 +1,217 @@
+"""The venue's answers over HTTP/1.1."""
+
+from collections.abc import Callable
+from urllib.parse import parse_qs, urlsplit
+
+import h11
+import msgspec
+import trio
+from attrs import define, evolve, field
+
+from trio_copy.model.catalog import TokenFacts
+from trio_copy.model.ids import TokenId
+from trio_copy.testing.market_server.faults import Body, Ids, VenueFaults
+from trio_copy.testing.market_server.venue import ServedVenue
+from trio_copy.testing.market_server.wire import (
+    Row,
+    book_row,
+    clob_row,
+    gamma_row,
+    other_token,
+    resolution_row,
+    token_row,
+)
+
+_CHUNK = 1 << 16
+_MOST_TOKENS, _MOST_CONDITIONS = 50, 20
+_BLOCKED = (
+    b"<!DOCTYPE html><html><head><title>Attention Required! | Cloudflare</title></head><body>blocked</body></html>"
+)
+_JSON, _PAGE = b"application/json", b"text/html; charset=UTF-8"
+_HUGE = 64 << 20
+
+
+@define
+class _Answer:
+    status: int
+    body: bytes
+    kind: bytes = _JSON
+    headers: list[tuple[bytes, bytes]] = field(factory=list)
+
+
+@define(eq=False)
+class HttpSide:
+    venue: ServedVenue
+    faults: VenueFaults
+    requests: dict[str, int] = field(factory=dict)
+    """Requests received, by path; what is below `/clob-markets` counts as one path."""
+    asked: list[tuple[float, str]] = field(factory=list)
+    """When each was received, in Trio's time, and its target."""
+
+    async def serve(self, stream: trio.abc.Stream, first: bytes) -> None:
+        """Answer requests on a connection until it ends; `first` is what was read of it."""
+        protocol = h11.Connection(h11.SERVER)
+        protocol.receive_data(first)
+        target, body = "", bytearray()
+        while True:
+            await trio.lowlevel.checkpoint()
+            event = protocol.next_event()
+            if event is h11.NEED_DATA:
+                protocol.receive_data(bytes(await stream.receive_some(_CHUNK)))
+            elif isinstance(event, h11.Request):
+                target, body, method = event.target.decode(), bytearray(), event.method
+            elif isinstance(event, h11.Data):
+                body += event.data
+            elif isinstance(event, h11.EndOfMessage):
+                host = target.split("/")[1]
+                faulty = self.faults.of(host)
+                faults = self.faults if faulty else VenueFaults()
+                answer = self._answer(method.decode(), target, bytes(body), faults)
+                if not await self._send(stream, protocol, answer, faults):
+                    return
+                protocol.start_next_cycle()
+            else:
+                return
+
+    async def _send(
+        self, stream: trio.abc.Stream, protocol: h11.Connection, answer: _Answer, faults: VenueFaults
+    ) -> bool:
+        """Send an answer; False when the connection is to end then."""
+        if faults.stall:
+            while await stream.receive_some(_CHUNK):  # until the client is gone
+                pass
+            return False
+        if faults.drop:
+            return False
+        match faults.body:
+            case Body.GARBAGE:
+                answer.body = b"\xff\xfe not json"
+            case Body.TRUNCATED:
+                answer.body = answer.body[: len(answer.body) // 2]
+            case Body.PAGE:
+                answer.body, answer.kind = _BLOCKED, _PAGE
+            case Body.CRUMBS:
+                answer.body = b"[" + b"0," * 1_000_000 + b"0]"
+            case Body.HUGE:
+                answer.headers.append((b"Transfer-Encoding", b"chunked"))
+            case Body.PACKED:
+                answer.headers.append((b"Content-Encoding", b"gzip"))
+            case Body.ENDLESS_HEAD:
+                await stream.send_all(b"HTTP/1.1 200 OK\r\n")
+                while True:
+                    await stream.send_all(b"X-More: " + b"x" * 1000 + b"\r\n")
+            case Body.RIGHT | Body.CUT:
+                pass
+        headers = [(b"Content-Type", answer.kind), *answer.headers]
+        if faults.body is not Body.HUGE:
+            headers.append((b"Content-Length", str(len(answer.body)).encode()))
+        if faults.close_each:
+            headers.append((b"Connection", b"close"))
+        data = protocol.send(h11.Response(status_code=answer.status, headers=headers))
+        if faults.body is Body.HUGE:
+            await stream.send_all(data)
+            for _ in range(_HUGE >> 20):
+                await stream.send_all(protocol.send(h11.Data(data=b" " * (1 << 20))) or b"")
+            return False
+        if faults.body is Body.CUT:
+            await stream.send_all(data + answer.body[: len(answer.body) // 2])
+            return False
+        data += protocol.send(h11.Data(data=answer.body)) or b""
+        await stream.send_all(data + (protocol.send(h11.EndOfMessage()) or b""))
+        return not faults.close_each
+
+    def _answer(self, method: str, target: str, body: bytes, faults: VenueFaults) -> _Answer:
+        parts = urlsplit(target)
+        path, query = parts.path, parse_qs(parts.query)
+        if path.startswith("/clob/clob-markets/"):
+            path, query = "/clob/clob-markets", {"condition": [path.rsplit("/", 1)[1]]}
+        self.requests[path] = self.requests.get(path, 0) + 1
+        self.asked.append((trio.current_time(), target))
+        told = [] if faults.retry_after_s is None else [(b"Retry-After", str(faults.retry_after_s).encode())]
+        if faults.blocked:
+            return _Answer(403, _BLOCKED, _PAGE)
+        if faults.status is not None:
+            return _Answer(faults.status, b'{"error":"Too Many Requests"}', headers=told)
+        routes: dict[str, Callable[[], object]] = {
+            "GET /data/v2/tokens": lambda: {"data": self._tokens(_ids(query, "token_id"), faults)},
+            "GET /data/v2/resolutions": lambda: {"data": self._resolutions(_ids(query, "condition"), faults)},
+            "GET /gamma/markets": lambda: self._gamma(query, faults),
+            "GET /clob/clob-markets": lambda: self._clob(query["condition"][0], faults),
+            "POST /clob/books": lambda: self._books([row["token_id"] for row in msgspec.json.decode(body)], faults),
+            "GET /clob/book": lambda: next(iter(self._books(_ids(query, "token_id"), faults, single=True)), None),
+        }
+        route = routes.get(f"{method} {path}")
+        found = None if route is None else route()
+        if found is None:
+            return _Answer(404, b'{"error":"not found"}')
+        if isinstance(found, _Answer):
+            return found
+        return _Answer(200, msgspec.json.encode(found))
+
+    def _tokens(self, ids: list[str], faults: VenueFaults) -> list[Row]:
+        assert len(ids) <= _MOST_TOKENS
+        rows = []
+        for fact in self._facts(ids):
+            row = token_row(fact, self.venue.decided, fact.condition_id in self.venue.closed)
+            match faults.ids:
+                case Ids.WRONG:
+                    row["token_id"] = str(other_token(fact.token_id))
+                case Ids.TWICE:
+                    rows.append({**row, "outcome_index": 1 - fact.slot})
+                case Ids.RIGHT:
+                    pass
+            rows.append(row)
+        return rows
+
+    def _gamma(self, query: dict[str, list[str]], faults: VenueFaults) -> list[Row]:
+        closed = query["closed"] == ["true"]
+        rows = []
+        for name in query["condition_ids"]:
+            facts = self._question(name.ljust(66, "0"))
+            if facts and not self.faults.unlisted and (facts[0].condition_id in self.venue.closed) is closed:
+                if faults.ids is Ids.WRONG:
+                    facts = [evolve(fact, token_id=other_token(fact.token_id)) for fact in facts]
+                rows.append(gamma_row(facts, closed))
+        return rows
+
+    def _clob(self, condition: str, faults: VenueFaults) -> Row | None:
+        facts = self._question(condition)
+        if faults.ids is Ids.WRONG:
+            facts = [evolve(fact, token_id=other_token(fact.token_id)) for fact in facts]
+        return clob_row(facts) if facts else None
+
+    def _books(self, ids: list[str], faults: VenueFaults, *, single: bool = False) -> list[Row]:
+        rows = []
+        for fact in self._facts(ids):
+            book = self.venue.books.get(fact.token_id)
+            if book is None or (self.faults.without_v3 and fact.exchange == 3 and not single):
+                continue
+            row = book_row(book, fact, faults)
+            if faults.ids is Ids.WRONG:
+                row["asset_id"] = str(other_token(fact.token_id))
+            rows += [row, row] if faults.ids is Ids.TWICE else [row]
+        return rows
+
+    def _resolutions(self, conditions: list[str], faults: VenueFaults) -> list[Row]:
+        assert len(conditions) <= _MOST_CONDITIONS
+        known = [name for name in conditions if name in self.venue.questions]
+        rows = [resolution_row(name, self.venue.decided.get(name)) for name in known]
+        match faults.ids:
+            case Ids.WRONG:
+                rows = [row | {"condition_id": "0x" + "ee" * 32} for row in rows]
+            case Ids.TWICE:
+                rows += [row | {"payouts": row["payouts"] and row["payouts"][::-1]} for row in rows]
+            case Ids.RIGHT:
+                pass
+        return rows
+
+    def _facts(self, ids: list[str]) -> list[TokenFacts]:
+        found = [self.venue.facts.get(TokenId(int(text))) for text in ids]
+        return [fact for fact in found if fact is not None]
+
+    def _question(self, condition: str) -> list[TokenFacts]:
+        return [self.venue.facts[token] for token in self.venue.questions.get(condition, ())]
+
+
+def _ids(query: dict[str, list[str]], name: str) -> list[str]:
+    return query[name][0].split(",")
