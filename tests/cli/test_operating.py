@@ -258,3 +258,34 @@ def test_a_name_of_two_leaders_names_none(conf: Path, capsys: Capture) -> None:
     assert '"bob:fish" is the name of several' in both
     assert 'expected an address, or the name of a leader, got "fisk"; did you mean "fish"?' in unknown
     assert main(["follow", "remove", "carl:7"]) == 0
+
+
+def test_the_books_are_backed_up_and_restored(conf: Path, tmp_path: Path, capsys: Capture) -> None:
+    """By commands; a restore asks, and is refused where nobody can be asked."""
+    copy = str(tmp_path / "copy.db")
+    assert main(["backup", copy]) == 0
+    assert main(["backup", copy]) == 2
+    assert main(["follow", "remove", f"bob:{OTHER_LEADER}"]) == 0
+    assert main(["restore", copy]) == 2
+    assert "--yes: expected it" in capsys.readouterr().err
+    assert len(own_of(conf)) == 1
+    assert main(["restore", copy, "--yes"]) == 0
+    assert len(own_of(conf)) == 2
+
+
+@pytest.mark.parametrize(
+    ("store", "says"),
+    [
+        ("[store.memory]", "store.memory: it lives and ends inside a run"),
+        ('[store.redis]\nurl = "redis://127.0.0.1:1"', "store.redis: Redis makes its own copies: `redis-cli BGSAVE`"),
+    ],
+)
+def test_a_store_without_copies_says_what_to_do_instead(conf: Path, capsys: Capture, store: str, says: str) -> None:
+    """One line, without asking anybody or anything."""
+    text = conf.read_text()
+    start = text.index("[store.sqlite]")
+    conf.write_text(text[:start] + store + text[text.index("\n[executor", start) :])
+    capsys.readouterr()
+    for verb in ("backup", "restore"):
+        assert main([verb, "copy.db"]) == 2
+        assert capsys.readouterr().err.startswith(says)

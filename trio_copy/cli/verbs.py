@@ -25,6 +25,8 @@ VERBS = {
     "resume": "End a pause of a follow, a follower or a leader. A running engine obeys within a second.",
     "record": "Do what `run` does, and write down every raw log and book as it is seen: compressed, and only ever added to.",
     "replay": "Run the engine on a recording in virtual time, on paper, and report what it would have done.",
+    "backup": "Copy the whole store to a file while an engine runs, and look through the copy.",
+    "restore": "Put a backup in the place of the store, while no engine runs on it; what was there is kept beside it.",
     "export-books": "Write the follows and the ledger of a store that an earlier version made, as JSON lines to standard "
     "output.",
     "plugins": "List the installed executors, stores and decoders.",
