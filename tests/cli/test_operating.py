@@ -1,5 +1,6 @@
 """What an operator does to a running copy: pauses, changes of many follows, exits, backups."""
 
+import csv
 import io
 import json
 from pathlib import Path
@@ -289,3 +290,27 @@ def test_a_store_without_copies_says_what_to_do_instead(conf: Path, capsys: Capt
     for verb in ("backup", "restore"):
         assert main([verb, "copy.db"]) == 2
         assert capsys.readouterr().err.startswith(says)
+
+
+def test_the_books_are_written_for_accountants(conf: Path, tmp_path: Path, capsys: Capture) -> None:
+    """Trades and bookings with every digit, names, and what each realised: the same sum as `pnl`."""
+    conf.write_text(f'{conf.read_text()}\n[[leader]]\naddress = "{LEADER}"\nname = "=Fish"\n')
+    own(conf, trade_a_little)
+    file = tmp_path / "ledger.csv"
+    assert main(["export", "ledger", str(file)]) == 0
+    capsys.readouterr()
+    rows = list(csv.DictReader(io.StringIO(file.read_text())))
+    assert [(row["side"], row["shares"], row["notional_usd"], row["fee_usd"], row["kind"]) for row in rows] == [
+        ("SELL", "15", "12", "0.1", "fill"),
+        ("BUY", "10", "7", "0.1", "fill"),
+        ("BUY", "10", "5", "0.1", "fill"),
+    ]
+    assert [row["realised_usd"] for row in rows] == ["3.25", "0", "0"]
+    assert {(row["leader"], row["leader_name"], row["firm"]) for row in rows} == {(LEADER, "'=Fish", "yes")}
+    assert main(["export", "trades", "-", "--leader", LEADER, "--until", "2025-11-24T16:00:01"]) == 0
+    (row,) = csv.DictReader(io.StringIO(capsys.readouterr().out))
+    assert (row["price_usd"], row["settlement"]) == ("0.5", "firm")
+    assert main(["export", "trades", "-", "--leader", OTHER_LEADER]) == 0
+    assert capsys.readouterr().out.count("\n") == 1
+    assert main(["export", "trades", str(tmp_path / "no" / "file.csv")]) == 2
+    assert "file.csv: cannot be written" in capsys.readouterr().err

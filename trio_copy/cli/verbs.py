@@ -37,6 +37,7 @@ VERBS = {
 GROUPS = {
     "follow": "Say who copies whom. A running engine takes changes up within a second.",
     "explain": "Say why: which settings are in force and where they come from, and how one copy came about.",
+    "export": "Write trades or the ledger as CSV, for accountants and spreadsheets: every figure with all its digits.",
     "orders": "Orders whose outcome is not proven yet, and what a person knows about them.",
     "dlq": "Look at dead letters, queue them again, or forget them.",
     "load": "How many copies, how fast, on how many machines.",
