@@ -6,11 +6,21 @@ import json
 from pathlib import Path
 
 import pytest
+import trio
+import trio.testing
 
 from tests.builders import LEADER, OTHER_LEADER
 from tests.cli.test_books import CONF, fill, own, trade_a_little
+from tests.engine.test_leaving import Book
+from tests.harness import make_test_plan, open_world, running_engine
 from trio_copy.cli import main
+from trio_copy.cli.exit import _sell
+from trio_copy.cli.positions import EVERYTHING, held_positions
+from trio_copy.engine.hearing import carry_out_requests
 from trio_copy.engine.plan import load_plan
+from trio_copy.engine.service import Service
+from trio_copy.model.ids import TokenId
+from trio_copy.model.leader_names import LeaderNames
 from trio_copy.records import plain_layer
 
 Capture = pytest.CaptureFixture[str]
@@ -314,3 +324,74 @@ def test_the_books_are_written_for_accountants(conf: Path, tmp_path: Path, capsy
     assert capsys.readouterr().out.count("\n") == 1
     assert main(["export", "trades", str(tmp_path / "no" / "file.csv")]) == 2
     assert "file.csv: cannot be written" in capsys.readouterr().err
+
+
+def test_an_exit_without_an_engine_sells_nothing_and_says_so(
+    conf: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What would be sold is shown; only yes is yes; where nobody owns the account, nobody can sell."""
+    own(conf, trade_a_little)
+    (token,) = [row["token_id"] for row in json_rows(["positions", "--json"], capsys)]
+    for words in (
+        ["--all"],
+        ["--leader", LEADER],
+        ["--follower", "alice"],
+        ["--market", token],
+        [f"alice:{LEADER}:{token[:1]}"],
+    ):
+        monkeypatch.setattr("sys.stdin", Terminal("n\n"))
+        assert main(["exit", *words]) == 1
+        shown = capsys.readouterr().out
+        assert f"alice:{LEADER} token {token}: 5 shares, cost 3.55 USD; 4.5 USD at the last bid, 0.9" in shown
+        assert shown.endswith("Sell 1 position at what the market bids? [y/N] nothing was sold\n")
+    assert main(["exit", "--all", "--yes"]) == 1
+    assert "expected a running engine, which alone can sell what alice holds" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        ([], "expected a follow"),
+        (["alice"], "expected FOLLOWER:LEADER:TOKEN"),
+        ([f"alice:{LEADER}"], "expected FOLLOWER:LEADER:TOKEN"),
+        ([f"alice:{LEADER}:99"], "expected what is held, got nothing"),
+        (["--market", "0xno"], "--market: expected a token id, or a condition id that the catalog knows"),
+        (["--all", "--leader", LEADER], "--all: expected nothing else"),
+        (["--all"], "--yes: expected it"),
+    ],
+)
+def test_an_exit_of_nothing_is_refused(conf: Path, capsys: Capture, words: list[str], says: str) -> None:
+    """One clear line, exit code 2."""
+    own(conf, trade_a_little)
+    capsys.readouterr()
+    assert main(["exit", *words]) == 2
+    assert says in capsys.readouterr().err
+
+
+async def test_an_exit_tells_what_came_of_it(autojump_clock: trio.testing.MockClock, capsys: Capture) -> None:
+    """Filled, not filled and why, or not known yet: the exit code is good for the first alone."""
+    plan, names = make_test_plan(followers=("alice",)), LeaderNames()
+    for price, code, says in ((None, False, "nobody bids"), ("0.4", True, "filled, sold 10 at 0.39804")):
+        async with open_world() as world:
+            world.quotes = book = Book({TokenId(1): "0.5"})
+            async with running_engine(world, plan) as service, trio.open_nursery() as nursery:
+                world.chain.mine(world.buy())
+                await world.recorder.wait_copies(1)
+
+                async def hear(service: Service = service) -> None:
+                    while True:
+                        await carry_out_requests(service.holder.shards[0], service.exit_rules.leave_now)
+                        await trio.sleep(0.5)
+
+                nursery.start_soon(hear)
+                (one,) = await held_positions(service.store, EVERYTHING)
+                book.prices = {TokenId(1): price} if price else {}
+                assert await _sell(service.store, plan, one, names) == code
+                nursery.cancel_scope.cancel()
+        assert says in capsys.readouterr().out
+
+
+def json_rows(words: list[str], capsys: Capture) -> list[dict[str, str]]:
+    capsys.readouterr()
+    assert main(words) == 0
+    return [json.loads(line) for line in capsys.readouterr().out.splitlines()]

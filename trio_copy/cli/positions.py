@@ -12,6 +12,7 @@ from trio_copy.cli.redact import Redact
 from trio_copy.cli.tables import Column, Csv, Json, dollars, short, show, signed_dollars, text_or_none
 from trio_copy.engine.books import earned_positions, held
 from trio_copy.engine.plan import Plan, read_facts
+from trio_copy.model.catalog import TokenFacts
 from trio_copy.model.facts import FactQuery
 from trio_copy.model.ids import TokenId
 from trio_copy.model.positions import Mark, Position, PositionKey
@@ -111,9 +112,14 @@ async def held_positions(
 
 def labels_of(plan: Plan) -> dict[TokenId, str]:
     """Return what people call the tokens of the catalog."""
+    return {fact.token_id: f"{fact.question} {fact.outcome}".strip() for fact in facts_of(plan)}
+
+
+def facts_of(plan: Plan) -> tuple[TokenFacts, ...]:
+    """Return what is known about tokens, by the catalog or the devnet."""
     facts = read_facts(plan)
     if plan.settings.devnet is not None:
         from trio_copy.testing.devnet.market import seeded_market  # not above: a real chain needs no devnet
 
         facts += seeded_market((), plan.settings.devnet.seed, 0, 0).facts
-    return {fact.token_id: f"{fact.question} {fact.outcome}".strip() for fact in facts}
+    return facts

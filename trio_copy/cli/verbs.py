@@ -21,6 +21,7 @@ VERBS = {
     "trades": "List what was bought, sold and redeemed, newest first.",
     "skips": "List copies that were not made, newest first: the code, the control that said no, what it met and its limit.",
     "mode": "Show the modes and pauses in force, or change a mode. A running engine obeys within a second; a mode survives restarts.",
+    "exit": "Sell positions at what the market bids, down to `leaving.exit_slippage_bps` under it; a running engine does it.",
     "pause": "Let a follow, a follower or a leader have no entries copied until `trio-copy resume`; exits go on.",
     "resume": "End a pause of a follow, a follower or a leader. A running engine obeys within a second.",
     "record": "Do what `run` does, and write down every raw log and book as it is seen: compressed, and only ever added to.",
