@@ -4,15 +4,18 @@ import csv
 import io
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 import trio
 import trio.testing
 
-from tests.builders import LEADER, OTHER_LEADER
+from tests.builders import LEADER, NOW, OTHER_LEADER, make_signal, make_task
+from tests.cli.filled import Owner
 from tests.cli.test_books import CONF, fill, own, trade_a_little
 from tests.engine.test_leaving import Book
 from tests.harness import make_test_plan, open_world, running_engine
+from trio_copy.accounts.commands import Doubt
 from trio_copy.cli import main
 from trio_copy.cli.exit import _sell
 from trio_copy.cli.positions import EVERYTHING, held_positions
@@ -391,7 +394,24 @@ async def test_an_exit_tells_what_came_of_it(autojump_clock: trio.testing.MockCl
         assert says in capsys.readouterr().out
 
 
-def json_rows(words: list[str], capsys: Capture) -> list[dict[str, str]]:
+def json_rows(words: list[str], capsys: Capture) -> list[dict[str, Any]]:
     capsys.readouterr()
     assert main(words) == 0
     return [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+
+
+def test_an_order_about_which_its_executor_lied_is_told_apart(conf: Path, capsys: Capture) -> None:
+    """In the list, for people and for machines, and in the story of its copy."""
+    lied, honest = make_task(make_signal(1)), make_task(make_signal(2))
+
+    def leave_open(owner: Owner) -> None:
+        owner.do("alice", Doubt(key=owner.place(lied).key, at=NOW, breached=True))
+        owner.do("alice", Doubt(key=owner.place(honest).key, at=NOW))
+
+    own(conf, leave_open)
+    assert [row["breached"] for row in json_rows(["orders", "list", "--json"], capsys)].count(True) == 1
+    assert main(["orders", "list"]) == 0
+    assert capsys.readouterr().out.count(" yes ") == 1
+    for task, told in ((lied, True), (honest, False)):
+        assert main(["explain", "trade", task.task_id]) == 0
+        assert ("its executor reported what cannot be" in capsys.readouterr().out) == told
