@@ -53,4 +53,12 @@ async def open_memory_store(context: StoreContext, data: MemoryData | None = Non
 
 @hookimpl
 def trio_copy_register_stores(register: Callable[[StorePlugin], None]) -> None:
-    register(StorePlugin(name="memory", open=open_memory_store, settings=MemorySettings, durable=False))
+    register(
+        StorePlugin(
+            name="memory",
+            open=open_memory_store,
+            settings=MemorySettings,
+            durable=False,
+            back_up_instead="it lives and ends inside a run, so there is nothing to copy; [store.sqlite] keeps its books",
+        )
+    )

@@ -208,5 +208,7 @@ def trio_copy_register_stores(register: Callable[[StorePlugin], None]) -> None:
             durable=True,
             shared=True,
             export_old=export_old,
+            back_up_instead="Redis makes its own copies: `redis-cli BGSAVE`, then copy its RDB file and AOF folder while no engine"
+            " runs, and put them back before one starts; see docs/redis.md",
         )
     )

@@ -15,6 +15,7 @@ from trio_copy.hookspecs import hookimpl
 from trio_copy.model.settings import setting, within
 from trio_copy.ports import Store, StoreContext, StorePlugin
 from trio_copy_sqlite.accounts import SqliteAccounts
+from trio_copy_sqlite.backup import back_up, restore
 from trio_copy_sqlite.control import SqliteControl
 from trio_copy_sqlite.files import file_of, open_file
 from trio_copy_sqlite.follows import SqliteFollows
@@ -89,5 +90,7 @@ def trio_copy_register_stores(register: Callable[[StorePlugin], None]) -> None:
             settings=SqliteSettings,
             durable=True,
             export_old=export_old,
+            back_up=back_up,
+            restore=restore,
         )
     )

@@ -84,17 +84,27 @@ def open_file(place: str, name: str, *, guest: bool, make: bool) -> Iterator[tup
         with _connection(path, name) as connection:
             yield connection, Files(path)
         return
-    # Two locks: the one beside it holds against a second engine after the file was moved away, the one on the file itself
-    # after the lock file was, and under whatever other name the file is opened. Whoever removes both is found out by `check`.
-    with (
-        _lock(path, f"{path}.lock", name, tell_who=True),
-        _lock(path, str(path), name, tell_who=False),
-        _connection(path, name) as connection,
-    ):
+    with _locks(path, name), _connection(path, name) as connection:
         _check_whole(connection, path, name)
         files = Files(path)
         files.check()
         yield connection, files
+
+
+@contextmanager
+def locked(path: Path, name: str) -> Iterator[None]:
+    """Keep engines away from a file. Raises `ConfigError`, as `open_file` does, where one runs on it."""
+    _check_owner(path, name)
+    with _locks(path, name):
+        yield
+
+
+@contextmanager
+def _locks(path: Path, name: str) -> Iterator[None]:
+    # Two locks: the one beside it holds against a second engine after the file was moved away, the one on the file itself
+    # after the lock file was, and under whatever other name the file is opened. Whoever removes both is found out by `check`.
+    with _lock(path, f"{path}.lock", name, tell_who=True), _lock(path, str(path), name, tell_who=False):
+        yield
 
 
 def _check_owner(path: Path, name: str) -> None:

@@ -1,15 +1,29 @@
 """What an operator does to a running copy: pauses, changes of many follows, exits, backups."""
 
+import csv
 import io
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
+import trio
+import trio.testing
 
-from tests.builders import LEADER, OTHER_LEADER
+from tests.builders import LEADER, NOW, OTHER_LEADER, make_signal, make_task
+from tests.cli.filled import Owner
 from tests.cli.test_books import CONF, fill, own, trade_a_little
+from tests.engine.test_leaving import Book
+from tests.harness import make_test_plan, open_world, running_engine
+from trio_copy.accounts.commands import Doubt
 from trio_copy.cli import main
+from trio_copy.cli.exit import _sell
+from trio_copy.cli.positions import EVERYTHING, held_positions
+from trio_copy.engine.hearing import carry_out_requests
 from trio_copy.engine.plan import load_plan
+from trio_copy.engine.service import Service
+from trio_copy.model.ids import TokenId
+from trio_copy.model.leader_names import LeaderNames
 from trio_copy.records import plain_layer
 
 Capture = pytest.CaptureFixture[str]
@@ -258,3 +272,146 @@ def test_a_name_of_two_leaders_names_none(conf: Path, capsys: Capture) -> None:
     assert '"bob:fish" is the name of several' in both
     assert 'expected an address, or the name of a leader, got "fisk"; did you mean "fish"?' in unknown
     assert main(["follow", "remove", "carl:7"]) == 0
+
+
+def test_the_books_are_backed_up_and_restored(conf: Path, tmp_path: Path, capsys: Capture) -> None:
+    """By commands; a restore asks, and is refused where nobody can be asked."""
+    copy = str(tmp_path / "copy.db")
+    assert main(["backup", copy]) == 0
+    assert main(["backup", copy]) == 2
+    assert main(["follow", "remove", f"bob:{OTHER_LEADER}"]) == 0
+    assert main(["restore", copy]) == 2
+    assert "--yes: expected it" in capsys.readouterr().err
+    assert len(own_of(conf)) == 1
+    assert main(["restore", copy, "--yes"]) == 0
+    assert len(own_of(conf)) == 2
+
+
+@pytest.mark.parametrize(
+    ("store", "says"),
+    [
+        ("[store.memory]", "store.memory: it lives and ends inside a run"),
+        ('[store.redis]\nurl = "redis://127.0.0.1:1"', "store.redis: Redis makes its own copies: `redis-cli BGSAVE`"),
+    ],
+)
+def test_a_store_without_copies_says_what_to_do_instead(conf: Path, capsys: Capture, store: str, says: str) -> None:
+    """One line, without asking anybody or anything."""
+    text = conf.read_text()
+    start = text.index("[store.sqlite]")
+    conf.write_text(text[:start] + store + text[text.index("\n[executor", start) :])
+    capsys.readouterr()
+    for verb in ("backup", "restore"):
+        assert main([verb, "copy.db"]) == 2
+        assert capsys.readouterr().err.startswith(says)
+
+
+def test_the_books_are_written_for_accountants(conf: Path, tmp_path: Path, capsys: Capture) -> None:
+    """Trades and bookings with every digit, names, and what each realised: the same sum as `pnl`."""
+    conf.write_text(f'{conf.read_text()}\n[[leader]]\naddress = "{LEADER}"\nname = "=Fish"\n')
+    own(conf, trade_a_little)
+    file = tmp_path / "ledger.csv"
+    assert main(["export", "ledger", str(file)]) == 0
+    capsys.readouterr()
+    rows = list(csv.DictReader(io.StringIO(file.read_text())))
+    assert [(row["side"], row["shares"], row["notional_usd"], row["fee_usd"], row["kind"]) for row in rows] == [
+        ("SELL", "15", "12", "0.1", "fill"),
+        ("BUY", "10", "7", "0.1", "fill"),
+        ("BUY", "10", "5", "0.1", "fill"),
+    ]
+    assert [row["realised_usd"] for row in rows] == ["3.25", "0", "0"]
+    assert {(row["leader"], row["leader_name"], row["firm"]) for row in rows} == {(LEADER, "'=Fish", "yes")}
+    assert main(["export", "trades", "-", "--leader", LEADER, "--until", "2025-11-24T16:00:01"]) == 0
+    (row,) = csv.DictReader(io.StringIO(capsys.readouterr().out))
+    assert (row["price_usd"], row["settlement"]) == ("0.5", "firm")
+    assert main(["export", "trades", "-", "--leader", OTHER_LEADER]) == 0
+    assert capsys.readouterr().out.count("\n") == 1
+    assert main(["export", "trades", str(tmp_path / "no" / "file.csv")]) == 2
+    assert "file.csv: cannot be written" in capsys.readouterr().err
+
+
+def test_an_exit_without_an_engine_sells_nothing_and_says_so(
+    conf: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What would be sold is shown; only yes is yes; where nobody owns the account, nobody can sell."""
+    own(conf, trade_a_little)
+    (token,) = [row["token_id"] for row in json_rows(["positions", "--json"], capsys)]
+    for words in (
+        ["--all"],
+        ["--leader", LEADER],
+        ["--follower", "alice"],
+        ["--market", token],
+        [f"alice:{LEADER}:{token[:1]}"],
+    ):
+        monkeypatch.setattr("sys.stdin", Terminal("n\n"))
+        assert main(["exit", *words]) == 1
+        shown = capsys.readouterr().out
+        assert f"alice:{LEADER} token {token}: 5 shares, cost 3.55 USD; 4.5 USD at the last bid, 0.9" in shown
+        assert shown.endswith("Sell 1 position at what the market bids? [y/N] nothing was sold\n")
+    assert main(["exit", "--all", "--yes"]) == 1
+    assert "expected a running engine, which alone can sell what alice holds" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        ([], "expected a follow"),
+        (["alice"], "expected FOLLOWER:LEADER:TOKEN"),
+        ([f"alice:{LEADER}"], "expected FOLLOWER:LEADER:TOKEN"),
+        ([f"alice:{LEADER}:99"], "expected what is held, got nothing"),
+        (["--market", "0xno"], "--market: expected a token id, or a condition id that the catalog knows"),
+        (["--all", "--leader", LEADER], "--all: expected nothing else"),
+        (["--all"], "--yes: expected it"),
+    ],
+)
+def test_an_exit_of_nothing_is_refused(conf: Path, capsys: Capture, words: list[str], says: str) -> None:
+    """One clear line, exit code 2."""
+    own(conf, trade_a_little)
+    capsys.readouterr()
+    assert main(["exit", *words]) == 2
+    assert says in capsys.readouterr().err
+
+
+async def test_an_exit_tells_what_came_of_it(autojump_clock: trio.testing.MockClock, capsys: Capture) -> None:
+    """Filled, not filled and why, or not known yet: the exit code is good for the first alone."""
+    plan, names = make_test_plan(followers=("alice",)), LeaderNames()
+    for price, code, says in ((None, False, "nobody bids"), ("0.4", True, "filled, sold 10 at 0.39804")):
+        async with open_world() as world:
+            world.quotes = book = Book({TokenId(1): "0.5"})
+            async with running_engine(world, plan) as service, trio.open_nursery() as nursery:
+                world.chain.mine(world.buy())
+                await world.recorder.wait_copies(1)
+
+                async def hear(service: Service = service) -> None:
+                    while True:
+                        await carry_out_requests(service.holder.shards[0], service.exit_rules.leave_now)
+                        await trio.sleep(0.5)
+
+                nursery.start_soon(hear)
+                (one,) = await held_positions(service.store, EVERYTHING)
+                book.prices = {TokenId(1): price} if price else {}
+                assert await _sell(service.store, plan, one, names) == code
+                nursery.cancel_scope.cancel()
+        assert says in capsys.readouterr().out
+
+
+def json_rows(words: list[str], capsys: Capture) -> list[dict[str, Any]]:
+    capsys.readouterr()
+    assert main(words) == 0
+    return [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+
+
+def test_an_order_about_which_its_executor_lied_is_told_apart(conf: Path, capsys: Capture) -> None:
+    """In the list, for people and for machines, and in the story of its copy."""
+    lied, honest = make_task(make_signal(1)), make_task(make_signal(2))
+
+    def leave_open(owner: Owner) -> None:
+        owner.do("alice", Doubt(key=owner.place(lied).key, at=NOW, breached=True))
+        owner.do("alice", Doubt(key=owner.place(honest).key, at=NOW))
+
+    own(conf, leave_open)
+    assert [row["breached"] for row in json_rows(["orders", "list", "--json"], capsys)].count(True) == 1
+    assert main(["orders", "list"]) == 0
+    assert capsys.readouterr().out.count(" yes ") == 1
+    for task, told in ((lied, True), (honest, False)):
+        assert main(["explain", "trade", task.task_id]) == 0
+        assert ("its executor reported what cannot be" in capsys.readouterr().out) == told

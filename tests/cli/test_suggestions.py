@@ -59,8 +59,8 @@ def _bare_follow_added_twice(conf: Path, patch: Patch) -> None:
 
 
 def _paused(conf: Path, patch: Patch) -> None:
-    words = [["pause", "--follower", "alice"], ["status"]]
-    assert [main([*one, "--conf", str(conf)]) for one in words] == [0, 1]
+    words = [["pause", "--follower", "alice"], ["status"], ["exit", f"{NOBODY}:1"]]
+    assert [main([*one, "--conf", str(conf)]) for one in words] == [0, 1, 2]
 
 
 def _dead_letters(conf: Path, patch: Patch) -> None:
@@ -96,7 +96,7 @@ SAYINGS: Sequence[tuple[Callable[[Path, Patch], None], tuple[str, ...]]] = (
     (_says("follow", "remove", NOBODY, code=2), ("follow list",)),
     (_added_twice, ("explain follow", "follow set")),
     (_bare_follow_added_twice, ("explain follow", "follow set")),
-    (_paused, ("resume", "run")),
+    (_paused, ("resume", "run", "positions")),
     (_dead_letters, ("dlq stats",)),
     (_not_live, ("run",)),
     (_left_open, ("orders list", "orders settle")),

@@ -13,11 +13,13 @@ from trio_copy.accounts import OrderState
 from trio_copy.accounts.commands import Park, Replay
 from trio_copy.engine.hearing import carry_out_requests
 from trio_copy.engine.requests import replay
+from trio_copy.engine.shard import Shard
 from trio_copy.errors import LeaseLost, StoreUnavailable
 from trio_copy.model.control import Lease, shard_lease
 from trio_copy.model.decisions import Code, CopyTask, End
 from trio_copy.model.ids import FollowerId, TokenId
 from trio_copy.model.logs import BlockRef
+from trio_copy.model.positions import PositionKey
 from trio_copy.model.units import Price, Shares
 from trio_copy_memory.data import MemoryData
 
@@ -27,6 +29,11 @@ Clock = trio.testing.MockClock
 def waiting(number: int = 1, **changes: Any) -> CopyTask:
     """A task that waits durably for a minute before it is sent."""
     return buy(number, **{"not_before": NOW + 60, "deadline": NOW + 600, **changes})
+
+
+async def nobody_leaves(shard: Shard, position: PositionKey) -> str:
+    await trio.lowlevel.checkpoint()
+    raise AssertionError("nobody has asked for it")
 
 
 async def test_what_was_open_closes_its_lane_until_it_is_proven(clock: Clock) -> None:
@@ -144,7 +151,7 @@ async def test_a_task_that_ends_the_process_three_times_is_a_dead_letter(clock: 
         assert "3 times" in letter.why
         assert [name.name for name in await desk.store.history.documents("dead")] == [poison.task_id]
         await desk.store.accounts.ask(0, replay("please", poison.follower, poison.task_id, NOW))
-        await carry_out_requests(desk.shard)
+        await carry_out_requests(desk.shard, nobody_leaves)
         assert await desk.wait_ends(poison) == [(End.FILLED, None)]
 
 

@@ -12,11 +12,14 @@ from tests.harness import World, make_test_plan, open_world, running_engine, wit
 from trio_copy.chain.decoders.resolutions import CONDITIONAL_TOKENS, RESOLUTION_TOPIC
 from trio_copy.config import PluginTable
 from trio_copy.config.settings import LeaderTable
+from trio_copy.engine.books import stories
+from trio_copy.engine.hearing import carry_out_requests
 from trio_copy.engine.plan import Plan
+from trio_copy.engine.requests import REFUSED, leave
 from trio_copy.engine.service import Service
 from trio_copy.model.catalog import TokenFacts
 from trio_copy.model.control import Mode, follow_scope, follower_scope, leader_scope
-from trio_copy.model.decisions import Code, End, Reason
+from trio_copy.model.decisions import Code, End, Outcome, Reason
 from trio_copy.model.facts import AMOUNTS, FactQuery
 from trio_copy.model.fills import Kind, Side
 from trio_copy.model.follow_settings import Execution, Leaving, Sizing
@@ -24,7 +27,7 @@ from trio_copy.model.follows import Follow
 from trio_copy.model.ids import FollowerId, TokenId
 from trio_copy.model.layers import layer
 from trio_copy.model.orders import Quote
-from trio_copy.model.positions import Position
+from trio_copy.model.positions import Position, PositionKey
 from trio_copy.model.units import NO_USD, Price, Ratio, Shares, Usd
 from trio_copy.testing.devnet import DevTx
 from trio_copy.testing.devnet.chain import DevLog, fake_hash
@@ -143,6 +146,41 @@ async def test_an_exit_that_nobody_takes_is_tried_again(clock: Clock) -> None:
             book.prices[TokenId(1)] = "0.3"
             await mine_for(world, 70)
             assert not position_of(service).lots
+
+
+async def test_a_person_leaves_a_position_at_once(clock: Clock) -> None:
+    """Whether it is paused or followed at all; asked twice it is sold once, and what is not held is refused."""
+    async with open_world() as world:
+        world.quotes = book = Book({TokenId(1): "0.5"})
+        async with running_engine(world, plan_for(leaving=Leaving(when_paused="hold"))) as service:
+            world.chain.mine(world.buy())
+            await world.recorder.wait_copies(1)
+            held, key = position_of(service).shares, (ALICE, LEADER, TokenId(1))
+            await service.store.follows.remove([(ALICE, LEADER)])
+            await trio.sleep(1)
+
+            async def ask(name: str, position: PositionKey) -> str | None:
+                await service.store.accounts.ask(0, leave(name, position, world.wall()))
+                await carry_out_requests(service.holder.shards[0], service.exit_rules.leave_now)
+                return await service.store.accounts.answer(0, name)
+
+            del book.prices[TokenId(1)]
+            assert "nobody bids" in str(await ask("no bid", key))
+            book.prices[TokenId(1)] = "0.4"
+            first, again = await ask("first", key), await ask("again", key)
+            assert first is not None
+            assert first == again
+            assert f" sells {held} shares, not under 0.38" in first
+            await mine_for(world, 2)
+            assert not position_of(service).shares
+            (story,) = await stories(service.store.history, first.split()[0])
+            assert story.record.outcome == Outcome(end=End.FILLED)
+            refused = [
+                str(await ask("sold", key)),
+                str(await ask("never", (ALICE, LEADER, TokenId(7)))),
+                str(await ask("nobody", (FollowerId("zoe"), LEADER, TokenId(1)))),
+            ]
+            assert all(one.startswith(REFUSED) for one in refused), refused
 
 
 @pytest.mark.parametrize(

@@ -47,6 +47,9 @@ _OPEN = {
     OrderState.UNKNOWN.value: ": nobody can say yet whether it was filled",
     OrderState.MATCHED.value: ": the chain has the last word",
 }
+_BREACHED = (
+    "its executor reported what cannot be: nothing of that is booked; look at the venue, then `trio-copy orders settle`"
+)
 _COLUMNS: tuple[Column[Effective], ...] = (
     Column("setting", lambda row: row.path),
     Column("value", lambda row: _plain(row), shown=lambda value: _text(value), elastic=True),
@@ -180,6 +183,8 @@ def _lines(story: Story, leader: str, label: str) -> Iterator[_Line]:
         yield task.not_before, "waited", "for its delay, or for others to gather"
     for order in story.orders:
         yield from _order_lines(order, task)
+        if order.key in story.breached:
+            yield order.at, "breach", _BREACHED
     for entry in story.entries:
         if entry.kind is EntryKind.FILL:
             yield entry.booked_at, "booked", _booking(entry.side, entry.slippage_bps, firm=entry.firm)

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shlex
 from pathlib import Path
 
 from attrs import frozen
@@ -103,7 +104,8 @@ def first_conf(wanted: Wanted, file: Path) -> str:
     kind, key = ("redis", "url") if wanted.store_file is None else ("sqlite", "path")
     store = f"[store.{kind}]\n{key} = {_text(wanted.store)}"
     return _FIRST.format(
-        file=file,
+        check=shlex.join(("trio-copy", "check", str(file))),
+        run=shlex.join(("trio-copy", "run", str(file))),
         size=size,
         what=what,
         order=wanted.max_order,
@@ -121,8 +123,8 @@ def _text(text: str) -> str:
 
 _FIRST = """\
 # Paper trading: real leaders on Polygon, real fills, simulated copies. No key, no money.
-#     trio-copy check {file}
-#     trio-copy run {file}
+#     {check}
+#     {run}
 # conf/every-setting.toml of the project lists every setting; docs/money.md says what each way to size a copy means.
 
 [engine]

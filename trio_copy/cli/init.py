@@ -61,8 +61,7 @@ def init(
     _write(file, first_conf(wanted, file), wanted.store_file, redactor)
     out(f"{file} written; try it, on paper: {suggested('run', str(file))}")
     if wanted.store_file is not None:
-        conf = None if file == HERE else file
-        out(f"its books are kept in {wanted.store_file}; look into them: {suggested('pnl', conf=conf)}")
+        out(f"its books will be in {wanted.store_file}; `trio-copy pnl` looks into them once it has run")
     return 0
 
 

@@ -11,7 +11,12 @@ from trio_copy.records import read_plain
 
 
 async def labels_of(store: Store, plan: Plan) -> Mapping[TokenId, str]:
-    """Return the names of tokens, as engines on this store have learned them; the catalog's file goes first."""
+    """Return the names of tokens."""
+    return Labels(await catalog_of(store, plan))
+
+
+async def catalog_of(store: Store, plan: Plan) -> Catalog:
+    """Return what engines on this store have learned of tokens; the catalog's file goes first."""
     catalog = Catalog()
     if plan.settings.devnet is not None:
         from trio_copy.testing.devnet.market import seeded_market  # not above: a real chain needs no devnet
@@ -20,4 +25,4 @@ async def labels_of(store: Store, plan: Plan) -> Mapping[TokenId, str]:
     kept = await store.history.documents(KIND)
     catalog.put([facts_in(document.name, read_plain(document.body)) for document in kept])
     catalog.put(read_facts(plan))
-    return Labels(catalog)
+    return catalog

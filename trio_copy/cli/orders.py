@@ -10,7 +10,7 @@ from trio_copy.cli.opened import Conf, ask_store, find_plan
 from trio_copy.cli.output import out
 from trio_copy.cli.queries import utc, utc_short
 from trio_copy.cli.redact import Redact
-from trio_copy.cli.tables import Column, Csv, Json, short, show
+from trio_copy.cli.tables import Column, Csv, Json, Styled, short, show
 from trio_copy.engine.books import open_orders
 from trio_copy.engine.requests import settle as settle_request
 from trio_copy.errors import ConfigError
@@ -25,6 +25,7 @@ app = App(
 _COLUMNS: tuple[Column[OpenOrder], ...] = (
     Column("order_id", lambda row: row.order.order_id, tail=True),
     Column("state", lambda row: row.state.value),
+    Column("breached", lambda row: row.breached, shown=lambda value: Styled("yes", "red") if value else "no"),
     Column("since", lambda row: utc(row.at), shown=utc_short, detail=True),
     Column("follower", lambda row: row.task.follower),
     Column("side", lambda row: row.order.side.value),
@@ -37,7 +38,10 @@ _COLUMNS: tuple[Column[OpenOrder], ...] = (
 
 @app.command(name="list")
 def list_(*, redactor: Redact, conf: Conf = None, json: Json = False, csv: Csv = False) -> int:
-    """List orders that may have been sent and are not proven, or not settled for good."""
+    """List orders that may have been sent and are not proven, or not settled for good.
+
+    Breached is one about which its executor reported what cannot be: the venue has to be looked at.
+    """
     rows = ask_store(find_plan(conf, redactor), lambda store: open_orders(store.history))
     show(_COLUMNS, rows, json=json, csv_=csv, empty="every order has ended")
     return 0

@@ -6,7 +6,7 @@ import re
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Annotated, Any, Generic, TypeVar
+from typing import Annotated, Any, Generic, TextIO, TypeVar
 
 from attrs import frozen
 from cyclopts import Parameter
@@ -76,13 +76,22 @@ def showing(columns: Sequence[Column[_Row]], *, json: bool, csv_: bool, empty: s
         named = [(column.name, column.value) for column in columns]
         yield lambda row: out_json({name: value(row) for name, value in named})
     elif csv_:
-        writer = csv.writer(sys.stdout, lineterminator="\n")
-        writer.writerow([column.name for column in columns])
-        yield lambda row: writer.writerow([text_cell(visible(_cell(column.value(row)))) for column in columns])
+        yield csv_rows(columns, sys.stdout)
     else:
         table = _Table(columns)
         yield table.add
         table.write(empty)
+
+
+def csv_rows(columns: Sequence[Column[_Row]], stream: TextIO) -> Callable[[_Row], None]:
+    """Write a header, and return what writes a row."""
+    writer = csv.writer(stream, lineterminator="\n")
+    writer.writerow([column.name for column in columns])
+
+    def write(row: _Row) -> None:
+        writer.writerow([text_cell(visible(_cell(column.value(row)))) for column in columns])
+
+    return write
 
 
 def show(columns: Sequence[Column[_Row]], rows: Iterable[_Row], *, json: bool, csv_: bool, empty: str) -> None:

@@ -21,12 +21,15 @@ VERBS = {
     "trades": "List what was bought, sold and redeemed, newest first.",
     "skips": "List copies that were not made, newest first: the code, the control that said no, what it met and its limit.",
     "mode": "Show the modes and pauses in force, or change a mode. A running engine obeys within a second; a mode survives restarts.",
+    "exit": "Sell positions at what the market bids, down to `leaving.exit_slippage_bps` under it; a running engine does it.",
     "pause": "Let a follow, a follower or a leader have no entries copied until `trio-copy resume`; exits go on.",
     "resume": "End a pause of a follow, a follower or a leader. A running engine obeys within a second.",
     "record": "Do what `run` does, and write down every raw log and book as it is seen: compressed, and only ever added to.",
     "fetch": "Read what leaders traded in the past from any archive node, into a recording that `replay` and `backtest` play.",
     "replay": "Run the engine on a recording in virtual time, on paper, and report what it would have done.",
     "backtest": "Play a recording through the engine, on paper, and say what each leader was worth.",
+    "backup": "Copy the whole store to a file while an engine runs, and look through the copy.",
+    "restore": "Put a backup in the place of the store, while no engine runs on it; what was there is kept beside it.",
     "export-books": "Write the follows and the ledger of a store that an earlier version made, as JSON lines to standard "
     "output.",
     "plugins": "List the installed executors, stores, decoders and market sources.",
@@ -37,6 +40,7 @@ VERBS = {
 GROUPS = {
     "follow": "Say who copies whom. A running engine takes changes up within a second.",
     "explain": "Say why: which settings are in force and where they come from, and how one copy came about.",
+    "export": "Write trades or the ledger as CSV, for accountants and spreadsheets: every figure with all its digits.",
     "orders": "Orders whose outcome is not proven yet, and what a person knows about them.",
     "wallet": "What followers have on paper, and money put in or taken out.",
     "dlq": "Look at dead letters, queue them again, or forget them.",

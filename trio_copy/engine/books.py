@@ -21,7 +21,7 @@ from trio_copy.model.control import ModeChange
 from trio_copy.model.decisions import CopyTask, End, Outcome, Reason
 from trio_copy.model.facts import Fact, FactQuery, Sums
 from trio_copy.model.fills import Side
-from trio_copy.model.ids import Address, FollowerId, SignalId, TaskId, TokenId
+from trio_copy.model.ids import Address, FollowerId, IntentKey, SignalId, TaskId, TokenId
 from trio_copy.model.positions import EntryKind, LedgerEntry, Mark, Position, PositionKey
 from trio_copy.model.units import Price, Shares, Usd
 from trio_copy.ports import FORGOTTEN_TOKEN, Document, History
@@ -77,6 +77,8 @@ class Story:
     orders: tuple[OrderEnd, ...] = ()
     """Those that it went out in, oldest first; that of an aggregated task is another one's."""
     entries: tuple[LedgerEntry, ...] = ()
+    breached: frozenset[IntentKey] = frozenset()
+    """Those of its open orders about which their executor reported what cannot be."""
 
 
 async def tell_trades(history: History, query: FactQuery, tell: Callable[[Trade], None]) -> None:
@@ -245,7 +247,7 @@ async def stories(history: History, prefix: str) -> Sequence[Story]:
                 _sort_in(of_lead, *await history.story(lead))
             orders = [*story.orders, *(order for other in of_lead.values() for order in _orders(other))]
             mine = [order for order in orders if task_id in order.members or order in story.orders]
-            told.append(evolve(story, orders=tuple(mine)))
+            told.append(evolve(story, orders=tuple(mine), breached=_breached(one, *of_lead.values())))
     return sorted(told, key=lambda story: story.record.admitted_at)
 
 
@@ -302,6 +304,10 @@ def _orders(found: _Found) -> tuple[OrderEnd, ...]:
     orders = {end.order.key: _closed(end.order) for end in found.ends if end.order is not None}
     orders.update((one.order.key, OrderEnd.of(one)) for one in found.orders)
     return tuple(sorted(orders.values(), key=lambda order: order.placed_at))
+
+
+def _breached(*found: _Found) -> frozenset[IntentKey]:
+    return frozenset(one.order.key for each in found for one in each.orders if one.breached)
 
 
 def _closed(order: OrderEnd) -> OrderEnd:

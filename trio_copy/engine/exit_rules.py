@@ -16,12 +16,15 @@ from trio_copy.copying.exits import exit_signal, wants_out
 from trio_copy.copying.follow_book import FollowBook
 from trio_copy.copying.sizing import size
 from trio_copy.engine.execution import Execution
+from trio_copy.engine.requests import LEAVE, REFUSED
 from trio_copy.engine.shard import Shard
 from trio_copy.errors import ExecutorError, LeaseLost
 from trio_copy.model.catalog import Catalog
 from trio_copy.model.decisions import OrderIntent
 from trio_copy.model.follow_settings import FollowSettings
+from trio_copy.model.follows import Terms
 from trio_copy.model.ids import Address, ChainId, FollowerId, TokenId
+from trio_copy.model.positions import PositionKey
 from trio_copy.model.units import Price
 from trio_copy.ports import Store
 from trio_copy.telemetry.observer import Observer
@@ -140,6 +143,32 @@ class ExitRules:
         if shard.take_in(signal, [task], ()):
             self.observer.on_signal(signal, "admitted", 1, now)
             self.observer.on_step("exit", f"{rule} takes {follower} out of token {token_id} at {mark.price}")
+
+    async def leave_now(self, shard: Shard, key: PositionKey) -> str:
+        """Sell a position because a person says so; returns the task that does it, and how, or why it is refused.
+
+        Said again within half a minute, it is the same task, whatever came of it.
+        """
+        follower, leader, token_id = key
+        bid = await self._bid(self._executor_of(follower), token_id)
+        account = shard.accounts.get(follower)  # after the wait: it may have been sold meanwhile
+        position = None if account is None else account.position((leader, token_id))
+        if position is None or not position.shares:
+            return f"{REFUSED}expected a position that is held, got none of {follower} in token {token_id}"
+        if not bid:
+            return f"{REFUSED}nobody bids for token {token_id}: nothing was sent"
+        terms = self.book.find(follower, leader) or Terms(follower, _DEFAULTS)
+        now = self.wall()
+        signal = exit_signal(self.chain_id, key, position, LEAVE, bid, self.sealed_number(), now)
+        intent = size(signal, terms.settings, None)
+        if not isinstance(intent, OrderIntent):
+            return f"{REFUSED}{intent.code.name} ({intent.control}: {intent.value}, limit {intent.limit})"
+        executor = self.book.terms.followers[follower].executor
+        task = make_task(signal, terms, executor, intent, now=now, deadline_s=self.settings.deadline_s)
+        if shard.take_in(signal, [task], ()):
+            self.observer.on_signal(signal, "admitted", 1, now)
+            self.observer.on_step("exit", f"a person takes {follower} out of token {token_id} at {bid}")
+        return f"{task.task_id} sells {position.shares} shares, not under {intent.limit_price}"
 
     def _redeem(self, shard: Shard, account: Account, spot: Spot, condition_id: str, payout: Price) -> None:
         """Book a position of a decided question at its payout, once."""

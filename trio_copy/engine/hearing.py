@@ -1,12 +1,18 @@
 """Carries out what people ask of the owner of their accounts."""
 
+from collections.abc import Awaitable, Callable
+
 from trio_copy.accounts.events import Waits
-from trio_copy.engine.requests import REFUSED, command_of, follower_of, words_of
+from trio_copy.engine.requests import REFUSED, command_of, follower_of, position_of, words_of
 from trio_copy.engine.shard import Shard
+from trio_copy.model.positions import PositionKey
 from trio_copy.ports import Request
 
+Leave = Callable[[Shard, PositionKey], Awaitable[str]]
+"""Sells a position because a person says so, and returns the answer."""
 
-async def carry_out_requests(shard: Shard) -> None:
+
+async def carry_out_requests(shard: Shard, leave: Leave) -> None:
     """Carry out what is asked of a shard: the answer becomes durable together with what came of it.
 
     Raises:
@@ -14,10 +20,16 @@ async def carry_out_requests(shard: Shard) -> None:
     """
     requests = await shard.store.accounts.requests(shard.number, shard.writer.token)
     await shard.load([follower for request in requests if (follower := follower_of(request)) is not None])
+    # A market is asked for these, which takes its time; asked once more, each names the same task.
+    left = {
+        request.name: await leave(shard, position)
+        for request in requests
+        if (position := position_of(request)) is not None
+    }
     batch = shard.writer.open
     for request in requests:
         # No waiting from here on: an answer and what came of it are one write.
-        batch.answers[request.name] = _carry_out(shard, request)
+        batch.answers[request.name] = left.get(request.name) or _carry_out(shard, request)
     if requests:
         shard.writer.tell()
         await batch.wait()

@@ -98,7 +98,7 @@ class Housekeeping:
         while self.plan.store.plugin.durable:
             for shard in tuple(self.holder.shards.values()):
                 with suppress(LeaseLost):  # whoever has it now is asked
-                    await carry_out_requests(shard)
+                    await carry_out_requests(shard, self.exit_rules.leave_now)
             await trio.sleep(_REQUESTS_EVERY_S)
 
     async def refresh_follows(self) -> None:

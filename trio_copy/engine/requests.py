@@ -14,12 +14,14 @@ from trio_copy.accounts.plain import number_of
 from trio_copy.errors import StoreError
 from trio_copy.model.control import Mode
 from trio_copy.model.decisions import Code, End, Outcome, Reason
-from trio_copy.model.ids import FollowerId, IntentKey, TaskId
+from trio_copy.model.ids import Address, FollowerId, IntentKey, TaskId, TokenId
 from trio_copy.model.orders import ExecutionReport, Status
+from trio_copy.model.positions import PositionKey
 from trio_copy.model.units import NO_SHARES, NO_USD, ONE_USD_PER_SHARE, Rounding, Shares, Usd
 from trio_copy.ports import Request
 from trio_copy.records import read_plain, write_plain
 
+LEAVE = "exit"
 REFUSED = "refused: "
 """How the answer to a request begins that changed nothing."""
 
@@ -52,6 +54,23 @@ def reset_peak(name: str, follower: FollowerId, at: float) -> Request:
 def fund(name: str, follower: FollowerId, amount: Usd, start: Usd, why: str, at: float) -> Request:
     """Ask that money is put into a follower's paper wallet, which began with `start`; below zero it is taken out."""
     return _request(name, "fund", [follower, amount.micro, start.micro, why], at)
+
+
+def leave(name: str, position: PositionKey, at: float) -> Request:
+    """Ask that a position is sold at what the market bids."""
+    follower, leader, token_id = position
+    return _request(name, LEAVE, [follower, leader, str(token_id)], at)
+
+
+def position_of(request: Request) -> PositionKey | None:
+    """Return which position a request wants sold; None where it wants something else, or cannot be read."""
+    if request.kind != LEAVE:
+        return None
+    try:
+        follower, leader, token_id = read_plain(request.body.encode())
+        return FollowerId(str(follower)), Address(str(leader)), TokenId(int(token_id))
+    except (StoreError, ValueError, TypeError):
+        return None
 
 
 def follower_of(request: Request) -> FollowerId | None:
@@ -173,6 +192,10 @@ def _fund(account: Account, body: list[Any], at: float) -> Command:
     return command
 
 
+def _leave(account: Account, _body: list[Any], _at: float) -> Command:
+    raise _Refused(f"expected a running engine, which alone can sell what {account.follower} holds; start one")
+
+
 def words_of(command: Command, account: Account) -> str:
     """Say what a command is going to do."""
     match command:
@@ -198,4 +221,5 @@ _READERS: Mapping[str, Callable[[Account, list[Any], float], Command]] = {
     "mode": _mode,
     "reset-peak": _reset_peak,
     "fund": _fund,
+    LEAVE: _leave,
 }

@@ -11,6 +11,7 @@ trading instead of trading blind.
 
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
+from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
 import trio
@@ -301,6 +302,11 @@ ExportOld = Callable[[Any, Callable[[str], None]], None]
 """Called with an instance of the store's settings, and with what takes lines."""
 
 
+CopyStore = Callable[[Any, Path, Callable[[float], None]], str]
+"""Called with an instance of the store's settings, the copy's file, and what hears which part is done, from 0 to 1. Returns
+what came of it, for people."""
+
+
 @frozen(kw_only=True)
 class StorePlugin:
     name: str
@@ -316,3 +322,10 @@ class StorePlugin:
     """Tells what is in a store that an earlier version made and this one refuses, each as a line of JSON: every follow and
     every ledger entry, oldest first. It changes nothing there. Raises `ConfigError` where there is no such store. None where
     no earlier version can have made one."""
+    back_up: CopyStore | None = field(default=None)
+    """Writes a copy of everything while an engine may run, whole and checked, or nothing. Raises `ConfigError`."""
+    restore: CopyStore | None = field(default=None)
+    """Puts a copy that `back_up` wrote in the place of everything. Raises `ConfigError` where an engine runs, or where the
+    copy is not good; then nothing was changed."""
+    back_up_instead: str = field(default="it has no copies of its own: ask its author")
+    """Where there is no `back_up`: what a person does instead, in one line."""
