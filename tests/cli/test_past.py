@@ -25,7 +25,7 @@ from trio_copy.testing.devnet import Devnet, open_devnet
 from trio_copy.testing.devnet.market import ScriptedMarket
 
 Capture = pytest.CaptureFixture[str]
-_BLOCK_S, _BLOCKS = 120, 720
+_BLOCK_S, _BLOCKS = 600, 144
 """A market day."""
 
 
@@ -50,9 +50,9 @@ async def test_the_past_is_fetched_by_hand(tmp_path: Path, capsys: Capture) -> N
     """From one URL, or from a configuration; a second call says that there is nothing new."""
     file, conf = tmp_path / "past.rec", tmp_path / "conf.toml"
     async with market_day([LEADER, OTHER_LEADER]) as devnet:
-        since = "2025-11-23T00:00"
+        since = "2025-11-22T00:00"
         words = ("fetch", str(file), "--leader", LEADER, "--leader", OTHER_LEADER, "--url", devnet.url)
-        assert await command(*words, "--since", since, "--until", "2025-11-24T12:00") == 0
+        assert await command(*words, "--since", since, "--until", "2025-11-24T00:00") == 0
         assert await command(*words, "--since", since) == 0
         assert await command("fetch", str(file), "--url", devnet.url) == 0
         told = capsys.readouterr().out.splitlines()
@@ -80,7 +80,7 @@ async def test_the_past_is_fetched_by_hand(tmp_path: Path, capsys: Capture) -> N
         other = tmp_path / "other.rec"
         assert await command("fetch", str(other), "--conf", str(conf), "--since", since) == 0
         assert await command("replay", str(other), "--conf", str(conf), "--json") == 0
-    assert json.loads(capsys.readouterr().out.splitlines()[-1])["signals"] > 100
+    assert json.loads(capsys.readouterr().out.splitlines()[-1])["signals"] > 30
 
 
 @pytest.mark.parametrize(
@@ -156,7 +156,7 @@ def conf(tmp_path: Path) -> Path:
 @pytest.fixture
 def recording(tmp_path: Path) -> Path:
     path = tmp_path / "market.rec"
-    record_market(path, LEADERS, 120)
+    record_market(path, LEADERS, 40, fills=3.0)
     return path
 
 
@@ -231,3 +231,60 @@ def test_what_cannot_be_backtested_is_one_line(conf: Path, recording: Path, caps
         error = capsys.readouterr().err
         assert says in error
         assert len(error.splitlines()) == 1
+
+
+def test_a_setting_is_replaced_at_every_level(conf: Path, recording: Path, capsys: Capture) -> None:
+    """What is tried out holds for every follow, whatever levels said before; so does an option of the simulated venue."""
+    before = verdict(capsys, str(conf), str(recording))
+    tried = verdict(
+        capsys, str(conf), str(recording), "--set", "caps.max_exposure_usd=100000", "--set", "filters.price_max=1"
+    )
+    free = verdict(capsys, str(conf), str(recording), "--set", "executor.dry-run.fee_bps=0")
+    assert {"CAP_REACHED", "PRICE_TOO_HIGH"} <= {one["code"] for one in before["not_copied"]}
+    assert {"CAP_REACHED", "PRICE_TOO_HIGH"}.isdisjoint(one["code"] for one in tried["not_copied"])
+    assert tried["settings"] == {"caps.max_exposure_usd": "100000", "filters.price_max": "1"}
+    assert micro(before["total"]["fees"]) > micro(free["total"]["fees"]) == 0
+
+
+def test_settings_are_compared_beside_each_other(conf: Path, recording: Path, capsys: Capture, tmp_path: Path) -> None:
+    """A row for each, in processes of their own, and each is what that setting gives alone."""
+    file, sets = tmp_path / "rows.csv", ("--set", "size.ratio=0.02,0.05", "--set", "filters.price_max=0.5")
+    alone = verdict(capsys, str(conf), str(recording), "--set", "filters.price_max=0.5", "--set", "size.ratio=0.05")
+    assert main(["backtest", str(conf), str(recording), *sets, "--csv", str(file), "--json"]) == 0
+    first, second = (json.loads(line) for line in capsys.readouterr().out.splitlines())
+    assert (first["settings"]["size.ratio"], second["settings"]["size.ratio"]) == ("0.02", "0.05")
+    assert second["total"] == alone["total"] != first["total"]
+    rows = list(csv.DictReader(file.read_text().splitlines()))
+    assert [row["name"] for row in rows] == [f"size.ratio={one} filters.price_max=0.5" for one in ("0.02", "0.05")]
+    assert [row["total"] for row in rows] == [first["total"]["total"], second["total"]["total"]]
+
+
+@pytest.mark.parametrize(
+    ("sets", "says"),
+    [
+        (("size.ratoi=1",), 'size.ratoi: no such setting; did you mean "size.ratio"?'),
+        (("size.ratio",), "expected PATH=VALUE"),
+        (("size.ratio=",), "expected PATH=VALUE"),
+        (("size.ratio=0.1,,0.2",), "expected PATH=VALUE"),
+        (("size.ratio=0.1,lots",), 'size.ratio: expected a decimal number, got "lots"'),
+        (("size.ratio=0.1", "size.ratio=0.2"), "expected each setting once"),
+        (
+            ("size.ratio=" + ",".join(f"0.{n}" for n in range(10, 99)), "size.minimum_usd=1,2"),
+            "at most 100 combinations",
+        ),
+        (("executor.clob.fee_bps=1",), "expected an executor of the configuration (dry-run)"),
+        (("executor.dry-run.fee_bps=0,-1",), "fee_bps: expected a value from 0 to 10000, got -1"),
+        (("executor.dry-run.fee_pbs=0",), "fee_pbs"),
+        (("size.mode=range", "size.range_min_usd=9", "size.range_max_usd=1"), "--set: size.range"),
+    ],
+    ids=lambda one: " ".join(one)[:40] if isinstance(one, tuple) else "",
+)
+def test_a_setting_that_cannot_be_is_one_line(
+    conf: Path, recording: Path, capsys: Capture, sets: tuple[str, ...], says: str
+) -> None:
+    """Before anything is played, also where it is the last of many values."""
+    assert main(["backtest", str(conf), str(recording), *(word for one in sets for word in ("--set", one))]) == 2
+    said = capsys.readouterr()
+    assert says in said.err
+    assert len(said.err.splitlines()) == 1
+    assert said.out == ""

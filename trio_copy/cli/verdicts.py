@@ -124,6 +124,7 @@ FIGURES: tuple[Column[Figures], ...] = (
     Column("slip_bps", lambda row: row.slippage_bps, right=True, detail=True),
     Column("fees", lambda row: row.fees, right=True, shown=dollars, detail=True),
 )
+COMPARED: tuple[Column[Figures], ...] = (Column("settings", lambda row: row.name), *FIGURES[1:])
 NOT_MADE: tuple[Column[NotMade], ...] = (
     Column("not_copied", lambda row: row.code),
     Column("by", lambda row: row.control),
