@@ -11,6 +11,7 @@ from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import pytest
 import trio
@@ -18,6 +19,8 @@ import trio
 from tests.builders import LEADER, NOW, OTHER_LEADER, POLYGON
 from tests.past import record_market
 from trio_copy.cli import main
+from trio_copy.cli.drawing import draw
+from trio_copy.engine.standing import Curve
 from trio_copy.entropy import seeded_entropy
 from trio_copy.model.ids import Address
 from trio_copy.model.units import Usd
@@ -107,6 +110,7 @@ def test_what_cannot_be_fetched_is_one_line(tmp_path: Path, capsys: Capture, wor
     assert not (tmp_path / "past.rec").exists()
 
 
+SVG = "{http://www.w3.org/2000/svg}"
 LEADERS = [Address(f"0x{number:040x}") for number in (0xA1, 0xB2, 0xC3)]
 
 
@@ -288,3 +292,46 @@ def test_a_setting_that_cannot_be_is_one_line(
     assert says in said.err
     assert len(said.err.splitlines()) == 1
     assert said.out == ""
+
+
+def test_equity_and_drawdown_are_drawn(conf: Path, recording: Path, tmp_path: Path) -> None:
+    """A picture with titles, units and axes, in which every point lies within its panel; the same bytes each time."""
+    plots = [tmp_path / "one.svg", tmp_path / "two.svg"]
+    for plot in plots:
+        assert main(["backtest", str(conf), str(recording), "--plot", str(plot), "--json"]) == 0
+    assert plots[0].read_bytes() == plots[1].read_bytes()
+    root = ElementTree.fromstring(plots[0].read_text())
+    texts = [element.text or "" for element in root.iter(f"{SVG}text")]
+    assert {"Equity (USD)", "Drawdown (USD)"} <= {text.partition(":")[0] for text in texts}
+    assert "market.rec: all leaders together" in texts
+    assert "time (UTC)" in texts
+    assert "0" in {text.removesuffix(".00").removesuffix(".0") for text in texts}
+    assert sum(re.fullmatch(r"\d\d-\d\d \d\d:\d\d", text) is not None for text in texts) >= 3
+    band, line, area = [element.get("d") or "" for element in root.iter(f"{SVG}path")][-3:]
+    for path, top, bottom in ((line, 60, 310), (area, 360, 460)):
+        places = [tuple(map(float, pair)) for pair in re.findall(r"([\d.]+) ([\d.]+)", path)]
+        assert len(places) > 20
+        assert all(90 <= x <= 870 and top <= y <= bottom for x, y in places)
+    assert band.count("V") >= line.count("L")
+
+
+def test_a_curve_without_a_copy_is_a_flat_line(tmp_path: Path) -> None:
+    """Nothing was made and nothing lost: there is nothing to divide by, and still a picture."""
+    drawn = draw("a <b> & c", Curve(NOW, NOW + 7 * 86_400))
+    assert ElementTree.fromstring(drawn).findtext(f"{SVG}title") == "a <b> & c"
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (("--plot", "x.png"), "--plot: expected a name that ends with .svg"),
+        (("--plot", "no/such/x.svg"), "--plot: no/such/x.svg cannot be written"),
+        (("--plot", "x.svg", "--set", "size.ratio=0.1,0.2"), "--plot: expected one setting"),
+    ],
+)
+def test_what_cannot_be_drawn_is_one_line(
+    conf: Path, recording: Path, capsys: Capture, words: tuple[str, ...], says: str
+) -> None:
+    """Only SVG, only of one setting, only where it can be written."""
+    assert main(["backtest", str(conf), str(recording), *words]) == 2
+    assert says in capsys.readouterr().err

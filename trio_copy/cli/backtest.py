@@ -9,6 +9,7 @@ from cyclopts import Parameter
 from msgspec.structs import replace
 
 from trio_copy.cli.compared import compare
+from trio_copy.cli.drawing import draw
 from trio_copy.cli.output import out, out_json
 from trio_copy.cli.overrides import Setting, overridden, read_settings, without_own
 from trio_copy.cli.progress import progress
@@ -23,6 +24,7 @@ from trio_copy.engine.judge import Judge
 from trio_copy.engine.plan import Plan, load_plan
 from trio_copy.engine.recorded_runs import was_cut_off
 from trio_copy.engine.service import Service
+from trio_copy.errors import ConfigError
 from trio_copy.model.counts import counted
 from trio_copy.model.follow_settings import FollowSettings
 from trio_copy.model.ids import Address, FollowerId
@@ -43,6 +45,9 @@ def backtest(
         ),
     ] = (),
     csv: Annotated[Path | None, Parameter(help="Write the table to this file, every figure whole.")] = None,
+    plot: Annotated[
+        Path | None, Parameter(help="Draw equity and drawdown into this file, an .svg; no other form is written.")
+    ] = None,
     redactor: Redact,
     json: Json = False,
 ) -> int:
@@ -53,16 +58,22 @@ def backtest(
     bought and sold at the leader's prices: above 0 the control has cost so much, below 0 it has saved it. The same inputs
     give the same bytes. docs/backtest.md says how each figure is worked out.
     """
+    if plot is not None and plot.suffix != ".svg":
+        raise ConfigError([f"--plot: expected a name that ends with .svg, which is all that is drawn, got {plot}"])
     plan, settings = load_plan(conf, redactor), read_settings(set_)
     # All of them before the first one is played: a mistake in the last one costs nothing.
     whats = [_recorded(file, plan, setting) for setting in settings]
     if len(settings) > 1:
+        if plot is not None:
+            raise ConfigError(["--plot: expected one setting to be drawn, got --set with several"])
         return _compare(conf, file, settings, csv, json=json)
     (what,) = whats
     judge, verdict = judged(what, settings[0])
     rows = [*verdict.leaders, verdict.total]
     if csv is not None:
         write_figures(csv, rows)
+    if plot is not None:
+        _plot(plot, what, judge)
     if json:
         out_json(verdict)
         return 0
@@ -126,6 +137,15 @@ def judged(what: Recorded, setting: Setting = ()) -> tuple[Judge, Verdict]:
         not_copied=[NotMade.of(one) for one in judge.forgone],
         notes=_notes(what, judge),
     )
+
+
+def _plot(plot: Path, what: Recorded, judge: Judge) -> None:
+    curve = judge.total.curve
+    assert curve is not None  # that of the total is always kept
+    try:
+        plot.write_text(draw(f"{what.path.name}: all leaders together", curve), encoding="utf-8")
+    except OSError as error:
+        raise ConfigError([f"--plot: {plot} cannot be written: {error.strerror}"]) from None
 
 
 def _notes(what: Recorded, judge: Judge) -> list[str]:

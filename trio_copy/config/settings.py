@@ -298,8 +298,8 @@ class LevelTable(FollowSettings):
     def with_value(self, path: str, value: object) -> Self:
         """Return the same level with one value in place of what it says, or does not say, about a setting."""
         name, _, key = path.partition(".")
-        changed = attrs.evolve(getattr(self, name), **{key: value}) if key else value
-        return self._saying(attrs.evolve(self, **{name: changed}), {entry for entry, _ in self.own} | {path})
+        changes: dict[str, Any] = {name: attrs.evolve(getattr(self, name), **{key: value}) if key else value}
+        return self._saying(attrs.evolve(self, **changes), {entry for entry, _ in self.own} | {path})
 
     def without(self, path: str) -> Self:
         """Return the same level without a word about a setting."""
