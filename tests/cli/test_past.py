@@ -335,3 +335,32 @@ def test_what_cannot_be_drawn_is_one_line(
     """Only SVG, only of one setting, only where it can be written."""
     assert main(["backtest", str(conf), str(recording), *words]) == 2
     assert says in capsys.readouterr().err
+
+
+def test_wallets_are_ranked_by_hand(recording: Path, conf: Path, capsys: Capture) -> None:
+    """A table, JSON lines, a configuration's decoders: the best first, and the same each time."""
+    assert main(["leaders", str(recording), "--json", "--fee-bps", "20"]) == 0
+    lines = capsys.readouterr().out
+    rows = [json.loads(line) for line in lines.splitlines()]
+    assert len(rows) == 3
+    assert [micro(row["earned"]) for row in rows] == sorted((micro(row["earned"]) for row in rows), reverse=True)
+    assert all(micro(row["earned"]) < micro(row["own"]) for row in rows)
+    assert main(["leaders", str(recording), "--conf", str(conf), "--json", "--fee-bps", "20"]) == 0
+    assert capsys.readouterr().out == lines
+    assert main(["leaders", str(recording)]) == 0
+    assert "0x0000..00" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (("--stake", "0"), "--stake: expected more than 0"),
+        (("--stake", "a"), "--stake: expected a decimal number"),
+        (("--fee-bps", "-1"), "--fee-bps: expected a number from 0 to 10000"),
+        (("--slippage-bps", "10001"), "--slippage-bps: expected a number from 0 to 10000"),
+    ],
+)
+def test_costs_that_cannot_be_are_one_line(recording: Path, capsys: Capture, words: tuple[str, ...], says: str) -> None:
+    """What was expected, what was there instead."""
+    assert main(["leaders", str(recording), *words]) == 2
+    assert says in capsys.readouterr().err

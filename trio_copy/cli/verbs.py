@@ -24,6 +24,7 @@ VERBS = {
     "fetch": "Read what leaders traded in the past from any archive node, into a recording that `replay` and `backtest` play.",
     "replay": "Run the engine on a recording in virtual time, on paper, and report what it would have done.",
     "backtest": "Play a recording through the engine, on paper, and say what each leader was worth.",
+    "leaders": "Rank the wallets of a recording by what a follower could have earned after latency, slippage and fees.",
     "export-books": "Write the follows and the ledger of a store that an earlier version made, as JSON lines to standard "
     "output.",
     "plugins": "List the installed executors, stores and decoders.",
