@@ -2,15 +2,13 @@
 
 import csv
 import json
-import os
 import re
-import subprocess
-import sys
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import pytest
 import trio
@@ -18,6 +16,8 @@ import trio
 from tests.builders import LEADER, NOW, OTHER_LEADER, POLYGON
 from tests.past import record_market
 from trio_copy.cli import main
+from trio_copy.cli.drawing import draw
+from trio_copy.engine.standing import Curve
 from trio_copy.entropy import seeded_entropy
 from trio_copy.model.ids import Address
 from trio_copy.model.units import Usd
@@ -25,7 +25,7 @@ from trio_copy.testing.devnet import Devnet, open_devnet
 from trio_copy.testing.devnet.market import ScriptedMarket
 
 Capture = pytest.CaptureFixture[str]
-_BLOCK_S, _BLOCKS = 120, 720
+_BLOCK_S, _BLOCKS = 600, 144
 """A market day."""
 
 
@@ -50,9 +50,9 @@ async def test_the_past_is_fetched_by_hand(tmp_path: Path, capsys: Capture) -> N
     """From one URL, or from a configuration; a second call says that there is nothing new."""
     file, conf = tmp_path / "past.rec", tmp_path / "conf.toml"
     async with market_day([LEADER, OTHER_LEADER]) as devnet:
-        since = "2025-11-23T00:00"
+        since = "2025-11-22T00:00"
         words = ("fetch", str(file), "--leader", LEADER, "--leader", OTHER_LEADER, "--url", devnet.url)
-        assert await command(*words, "--since", since, "--until", "2025-11-24T12:00") == 0
+        assert await command(*words, "--since", since, "--until", "2025-11-24T00:00") == 0
         assert await command(*words, "--since", since) == 0
         assert await command("fetch", str(file), "--url", devnet.url) == 0
         told = capsys.readouterr().out.splitlines()
@@ -80,7 +80,7 @@ async def test_the_past_is_fetched_by_hand(tmp_path: Path, capsys: Capture) -> N
         other = tmp_path / "other.rec"
         assert await command("fetch", str(other), "--conf", str(conf), "--since", since) == 0
         assert await command("replay", str(other), "--conf", str(conf), "--json") == 0
-    assert json.loads(capsys.readouterr().out.splitlines()[-1])["signals"] > 100
+    assert json.loads(capsys.readouterr().out.splitlines()[-1])["signals"] > 30
 
 
 @pytest.mark.parametrize(
@@ -107,6 +107,7 @@ def test_what_cannot_be_fetched_is_one_line(tmp_path: Path, capsys: Capture, wor
     assert not (tmp_path / "past.rec").exists()
 
 
+SVG = "{http://www.w3.org/2000/svg}"
 LEADERS = [Address(f"0x{number:040x}") for number in (0xA1, 0xB2, 0xC3)]
 
 
@@ -156,7 +157,7 @@ def conf(tmp_path: Path) -> Path:
 @pytest.fixture
 def recording(tmp_path: Path) -> Path:
     path = tmp_path / "market.rec"
-    record_market(path, LEADERS, 120)
+    record_market(path, LEADERS, 40, fills=3.0)
     return path
 
 
@@ -187,15 +188,6 @@ def test_a_backtest_is_the_replay_to_the_millionth(conf: Path, recording: Path, 
     refused = {one["code"]: one["entries"] + one["exits"] for one in said["not_copied"]}
     assert {code: refused.get(code, 0) for code in replayed["skips"]} == replayed["skips"]
     assert {"PRICE_TOO_HIGH", "BELOW_MINIMUM", "CAP_REACHED"} <= refused.keys()
-
-
-def test_the_same_inputs_give_the_same_bytes(conf: Path, recording: Path, capsys: Capture) -> None:
-    """In another process, with another seed of its hashes, too."""
-    assert main(["backtest", str(conf), str(recording), "--json"]) == 0
-    here = capsys.readouterr().out
-    words = [sys.executable, "-m", "trio_copy", "backtest", str(conf), str(recording), "--json"]
-    there = subprocess.run(words, capture_output=True, text=True, check=True, env={**os.environ, "PYTHONHASHSEED": "7"})
-    assert there.stdout == here
 
 
 def test_a_backtest_shows_a_table_and_writes_it(conf: Path, recording: Path, capsys: Capture, tmp_path: Path) -> None:
@@ -231,3 +223,139 @@ def test_what_cannot_be_backtested_is_one_line(conf: Path, recording: Path, caps
         error = capsys.readouterr().err
         assert says in error
         assert len(error.splitlines()) == 1
+
+
+def test_a_setting_is_replaced_at_every_level(conf: Path, recording: Path, capsys: Capture) -> None:
+    """What is tried out holds for every follow, whatever levels said before; so does an option of the simulated venue."""
+    before = verdict(capsys, str(conf), str(recording))
+    tried = verdict(
+        capsys, str(conf), str(recording), "--set", "caps.max_exposure_usd=100000", "--set", "filters.price_max=1"
+    )
+    free = verdict(capsys, str(conf), str(recording), "--set", "executor.dry-run.fee_bps=0")
+    assert {"CAP_REACHED", "PRICE_TOO_HIGH"} <= {one["code"] for one in before["not_copied"]}
+    assert {"CAP_REACHED", "PRICE_TOO_HIGH"}.isdisjoint(one["code"] for one in tried["not_copied"])
+    assert tried["settings"] == {"caps.max_exposure_usd": "100000", "filters.price_max": "1"}
+    assert micro(before["total"]["fees"]) > micro(free["total"]["fees"]) == 0
+
+
+def test_settings_are_compared_beside_each_other(
+    conf: Path, recording: Path, capsys: Capture, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A row for each, in processes of their own; each says byte for byte what that setting gives alone in this one."""
+    file, tried = tmp_path / "rows.csv", "filters.price_max=0.5"
+    words = ("backtest", str(conf), str(recording), "--json")
+    assert main([*words, "--set", "size.ratio=0.05", "--set", tried]) == 0
+    alone = capsys.readouterr().out
+    monkeypatch.setenv("PYTHONHASHSEED", "7")
+    assert main([*words, "--set", "size.ratio=0.02,0.05", "--set", tried, "--csv", str(file)]) == 0
+    lines = capsys.readouterr().out.splitlines(keepends=True)
+    assert lines[1] == alone
+    first, second = map(json.loads, lines)
+    assert (first["settings"]["size.ratio"], second["settings"]["size.ratio"]) == ("0.02", "0.05")
+    assert first["total"] != second["total"]
+    rows = list(csv.DictReader(file.read_text().splitlines()))
+    assert [row["name"] for row in rows] == [f"size.ratio={one} {tried}" for one in ("0.02", "0.05")]
+    assert [row["total"] for row in rows] == [first["total"]["total"], second["total"]["total"]]
+
+
+@pytest.mark.parametrize(
+    ("sets", "says"),
+    [
+        (("size.ratoi=1",), 'size.ratoi: no such setting; did you mean "size.ratio"?'),
+        (("size.ratio",), "expected PATH=VALUE"),
+        (("size.ratio=",), "expected PATH=VALUE"),
+        (("size.ratio=0.1,,0.2",), "expected PATH=VALUE"),
+        (("size.ratio=0.1,lots",), 'size.ratio: expected a decimal number, got "lots"'),
+        (("size.ratio=0.1", "size.ratio=0.2"), "expected each setting once"),
+        (
+            ("size.ratio=" + ",".join(f"0.{n}" for n in range(10, 99)), "size.minimum_usd=1,2"),
+            "at most 100 combinations",
+        ),
+        (("executor.clob.fee_bps=1",), "expected an executor of the configuration (dry-run)"),
+        (("executor.dry-run.fee_bps=0,-1",), "fee_bps: expected a value from 0 to 10000, got -1"),
+        (("executor.dry-run.fee_pbs=0",), "fee_pbs"),
+        (("size.mode=range", "size.range_min_usd=9", "size.range_max_usd=1"), "--set: size.range"),
+    ],
+    ids=lambda one: " ".join(one)[:40] if isinstance(one, tuple) else "",
+)
+def test_a_setting_that_cannot_be_is_one_line(
+    conf: Path, recording: Path, capsys: Capture, sets: tuple[str, ...], says: str
+) -> None:
+    """Before anything is played, also where it is the last of many values."""
+    assert main(["backtest", str(conf), str(recording), *(word for one in sets for word in ("--set", one))]) == 2
+    said = capsys.readouterr()
+    assert says in said.err
+    assert len(said.err.splitlines()) == 1
+    assert said.out == ""
+
+
+def test_equity_and_drawdown_are_drawn(conf: Path, recording: Path, tmp_path: Path) -> None:
+    """A picture with titles, units and axes, in which every point lies within its panel; the same bytes each time."""
+    plots = [tmp_path / "one.svg", tmp_path / "two.svg"]
+    for plot in plots:
+        assert main(["backtest", str(conf), str(recording), "--plot", str(plot), "--json"]) == 0
+    assert plots[0].read_bytes() == plots[1].read_bytes()
+    root = ElementTree.fromstring(plots[0].read_text())
+    texts = [element.text or "" for element in root.iter(f"{SVG}text")]
+    assert {"Equity (USD)", "Drawdown (USD)"} <= {text.partition(":")[0] for text in texts}
+    assert "market.rec: all leaders together" in texts
+    assert "time (UTC)" in texts
+    assert "0" in {text.removesuffix(".00").removesuffix(".0") for text in texts}
+    assert sum(re.fullmatch(r"\d\d-\d\d \d\d:\d\d", text) is not None for text in texts) >= 3
+    band, line, area = [element.get("d") or "" for element in root.iter(f"{SVG}path")][-3:]
+    for path, top, bottom in ((line, 60, 310), (area, 360, 460)):
+        places = [tuple(map(float, pair)) for pair in re.findall(r"([\d.]+) ([\d.]+)", path)]
+        assert len(places) > 20
+        assert all(90 <= x <= 870 and top <= y <= bottom for x, y in places)
+    assert band.count("V") >= line.count("L")
+
+
+def test_a_curve_without_a_copy_is_a_flat_line(tmp_path: Path) -> None:
+    """Nothing was made and nothing lost: there is nothing to divide by, and still a picture."""
+    drawn = draw("a <b> & c", Curve(NOW, NOW + 7 * 86_400))
+    assert ElementTree.fromstring(drawn).findtext(f"{SVG}title") == "a <b> & c"
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (("--plot", "x.png"), "--plot: expected a name that ends with .svg"),
+        (("--plot", "no/such/x.svg"), "--plot: no/such/x.svg cannot be written"),
+        (("--plot", "x.svg", "--set", "size.ratio=0.1,0.2"), "--plot: expected one setting"),
+    ],
+)
+def test_what_cannot_be_drawn_is_one_line(
+    conf: Path, recording: Path, capsys: Capture, words: tuple[str, ...], says: str
+) -> None:
+    """Only SVG, only of one setting, only where it can be written."""
+    assert main(["backtest", str(conf), str(recording), *words]) == 2
+    assert says in capsys.readouterr().err
+
+
+def test_wallets_are_ranked_by_hand(recording: Path, conf: Path, capsys: Capture) -> None:
+    """A table, JSON lines, a configuration's decoders: the best first, and the same each time."""
+    assert main(["leaders", str(recording), "--json", "--fee-bps", "20"]) == 0
+    lines = capsys.readouterr().out
+    rows = [json.loads(line) for line in lines.splitlines()]
+    assert len(rows) == 3
+    assert [micro(row["earned"]) for row in rows] == sorted((micro(row["earned"]) for row in rows), reverse=True)
+    assert all(micro(row["earned"]) < micro(row["own"]) for row in rows)
+    assert main(["leaders", str(recording), "--conf", str(conf), "--json", "--fee-bps", "20"]) == 0
+    assert capsys.readouterr().out == lines
+    assert main(["leaders", str(recording)]) == 0
+    assert "0x0000..00" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (("--stake", "0"), "--stake: expected more than 0"),
+        (("--stake", "a"), "--stake: expected a decimal number"),
+        (("--fee-bps", "-1"), "--fee-bps: expected a number from 0 to 10000"),
+        (("--slippage-bps", "10001"), "--slippage-bps: expected a number from 0 to 10000"),
+    ],
+)
+def test_costs_that_cannot_be_are_one_line(recording: Path, capsys: Capture, words: tuple[str, ...], says: str) -> None:
+    """What was expected, what was there instead."""
+    assert main(["leaders", str(recording), *words]) == 2
+    assert says in capsys.readouterr().err

@@ -1,23 +1,30 @@
 """`trio-copy backtest CONF FILE`"""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
+from attrs import evolve
 from cyclopts import Parameter
+from msgspec.structs import replace
 
+from trio_copy.cli.compared import compare
+from trio_copy.cli.drawing import draw
 from trio_copy.cli.output import out, out_json
+from trio_copy.cli.overrides import Setting, overridden, read_settings, without_own
 from trio_copy.cli.progress import progress
 from trio_copy.cli.queries import utc
 from trio_copy.cli.recorded import Recorded, lasted, play, recorded
 from trio_copy.cli.redact import Redact
 from trio_copy.cli.tables import Json, show
-from trio_copy.cli.verdicts import FIGURES, NOT_MADE, Figures, NotMade, Verdict, write_figures
+from trio_copy.cli.verdicts import COMPARED, FIGURES, NOT_MADE, Figures, NotMade, Verdict, write_figures
 from trio_copy.clock import utc_date
 from trio_copy.config import to_checksum
 from trio_copy.engine.judge import Judge
 from trio_copy.engine.plan import Plan, load_plan
 from trio_copy.engine.recorded_runs import was_cut_off
 from trio_copy.engine.service import Service
+from trio_copy.errors import ConfigError
 from trio_copy.model.counts import counted
 from trio_copy.model.follow_settings import FollowSettings
 from trio_copy.model.ids import Address, FollowerId
@@ -30,7 +37,17 @@ def backtest(
     file: Annotated[Path, Parameter(help="What `trio-copy fetch` or `trio-copy record` has written.")],
     /,
     *,
+    set_: Annotated[
+        tuple[str, ...],
+        Parameter(
+            name="--set",
+            help="PATH=VALUE instead of what the configuration says; PATH=VALUE,VALUE compares. Several give every combination.",
+        ),
+    ] = (),
     csv: Annotated[Path | None, Parameter(help="Write the table to this file, every figure whole.")] = None,
+    plot: Annotated[
+        Path | None, Parameter(help="Draw equity and drawdown into this file, an .svg; no other form is written.")
+    ] = None,
     redactor: Redact,
     json: Json = False,
 ) -> int:
@@ -41,11 +58,22 @@ def backtest(
     bought and sold at the leader's prices: above 0 the control has cost so much, below 0 it has saved it. The same inputs
     give the same bytes. docs/backtest.md says how each figure is worked out.
     """
-    what = recorded(file, load_plan(conf, redactor), verb="backtest")
-    judge, verdict = judged(what)
+    if plot is not None and plot.suffix != ".svg":
+        raise ConfigError([f"--plot: expected a name that ends with .svg, which is all that is drawn, got {plot}"])
+    plan, settings = load_plan(conf, redactor), read_settings(set_)
+    # All of them before the first one is played: a mistake in the last one costs nothing.
+    whats = [_recorded(file, plan, setting) for setting in settings]
+    if len(settings) > 1:
+        if plot is not None:
+            raise ConfigError(["--plot: expected one setting to be drawn, got --set with several"])
+        return _compare(conf, file, settings, csv, json=json)
+    (what,) = whats
+    judge, verdict = judged(what, settings[0])
     rows = [*verdict.leaders, verdict.total]
     if csv is not None:
         write_figures(csv, rows)
+    if plot is not None:
+        _plot(plot, what, judge)
     if json:
         out_json(verdict)
         return 0
@@ -62,7 +90,31 @@ def backtest(
     return 0
 
 
-def judged(what: Recorded) -> tuple[Judge, Verdict]:
+def _recorded(file: Path, plan: Plan, setting: Setting) -> Recorded:
+    what = recorded(file, overridden(plan, setting) if setting else plan, verb="backtest")
+    return evolve(what, follows=without_own(what.follows, setting))
+
+
+def _compare(conf: Path, file: Path, settings: Sequence[Setting], csv: Path | None, *, json: bool) -> int:
+    with progress("comparing", len(settings)) as tell:
+        verdicts = compare(conf, file, settings, tell)
+    rows = [
+        replace(verdict.total, name=" ".join(map(str, setting)))
+        for setting, verdict in zip(settings, verdicts, strict=True)
+    ]
+    if csv is not None:
+        write_figures(csv, rows)
+    if json:
+        for verdict in verdicts:
+            out_json(verdict)
+        return 0
+    show(COMPARED, rows, json=False, csv_=False, empty="")
+    for note in dict.fromkeys(note for verdict in verdicts for note in verdict.notes):
+        out(f"note: {note}")
+    return 0
+
+
+def judged(what: Recorded, setting: Setting = ()) -> tuple[Judge, Verdict]:
     """Play a recording and judge what came of it."""
     judge = Judge.over(what.started_at, what.ended_at)
 
@@ -79,12 +131,21 @@ def judged(what: Recorded) -> tuple[Judge, Verdict]:
     return judge, Verdict(
         begins=utc(what.started_at) or "",
         ends=utc(what.ended_at) or "",
-        settings={},
+        settings={one.path: one.text for one in setting},
         total=Figures.of("total", judge.total),
         leaders=leaders,
         not_copied=[NotMade.of(one) for one in judge.forgone],
         notes=_notes(what, judge),
     )
+
+
+def _plot(plot: Path, what: Recorded, judge: Judge) -> None:
+    curve = judge.total.curve
+    assert curve is not None  # that of the total is always kept
+    try:
+        plot.write_text(draw(f"{what.path.name}: all leaders together", curve), encoding="utf-8")
+    except OSError as error:
+        raise ConfigError([f"--plot: {plot} cannot be written: {error.strerror}"]) from None
 
 
 def _notes(what: Recorded, judge: Judge) -> list[str]:

@@ -5,7 +5,7 @@ from typing import Annotated
 from attrs import frozen
 from cyclopts import Parameter
 
-from trio_copy.cli.leaders import read_leader
+from trio_copy.cli.named_leaders import read_leader
 from trio_copy.errors import ConfigError
 from trio_copy.model.ids import Address, FollowerId
 from trio_copy.model.leader_names import LeaderNames

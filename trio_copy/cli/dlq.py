@@ -8,7 +8,7 @@ from cyclopts import App, Parameter
 
 from trio_copy.accounts import DeadLetter
 from trio_copy.cli.asked import asker_of, new_name
-from trio_copy.cli.leaders import find_leaders, with_names
+from trio_copy.cli.named_leaders import find_leaders, with_names
 from trio_copy.cli.opened import Conf, ask_store, find_plan
 from trio_copy.cli.output import out
 from trio_copy.cli.queries import LeaderOption, TokenOption, read_query, utc, utc_short

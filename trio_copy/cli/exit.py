@@ -9,7 +9,7 @@ from cyclopts import Parameter
 from trio_copy.cli.asked import PATIENCE_S, asker_of, new_name
 from trio_copy.cli.chosen import Chosen, read_choice
 from trio_copy.cli.labels import catalog_of
-from trio_copy.cli.leaders import find_leaders
+from trio_copy.cli.named_leaders import find_leaders
 from trio_copy.cli.opened import Conf, ask_store, find_plan
 from trio_copy.cli.output import out
 from trio_copy.cli.positions import EVERYTHING, HeldPosition, held_positions

@@ -11,7 +11,7 @@ from trio_copy.accounts import OrderState
 from trio_copy.accounts.telling import OrderEnd
 from trio_copy.cli.follow_lookup import find_follow
 from trio_copy.cli.labels import labels_of
-from trio_copy.cli.leaders import find_leaders, with_name
+from trio_copy.cli.named_leaders import find_leaders, with_name
 from trio_copy.cli.opened import Conf, ask_store, find_plan
 from trio_copy.cli.output import out, out_json
 from trio_copy.cli.queries import utc

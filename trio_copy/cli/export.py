@@ -11,7 +11,7 @@ from attrs import evolve, frozen
 from cyclopts import App, Parameter
 
 from trio_copy.cli.labels import labels_of
-from trio_copy.cli.leaders import find_leaders
+from trio_copy.cli.named_leaders import find_leaders
 from trio_copy.cli.opened import Conf, ask_store, find_plan
 from trio_copy.cli.output import out
 from trio_copy.cli.queries import FollowerOption, LeaderOption, SinceOption, TokenOption, UntilOption, read_query, utc

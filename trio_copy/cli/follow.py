@@ -13,7 +13,7 @@ from trio_copy.cli.follow_changes import Change, changes, tell_changes
 from trio_copy.cli.follow_files import STANDARD_INPUT, make_follow, read_follows, write_csv, write_json_lines
 from trio_copy.cli.follow_lookup import all_follows, changeable, find, find_follow, plain_changes
 from trio_copy.cli.follow_set import set_
-from trio_copy.cli.leaders import find_leaders, read_leader, with_names
+from trio_copy.cli.named_leaders import find_leaders, read_leader, with_names
 from trio_copy.cli.opened import Conf, ask_store, find_plan
 from trio_copy.cli.output import out
 from trio_copy.cli.progress import progress

@@ -9,7 +9,7 @@ from trio_copy.cli.chosen import All, OfFollower, OfLeader, read_choice
 from trio_copy.cli.follow_changes import Change, changes, expect_same, tell_changes
 from trio_copy.cli.follow_files import make_follow
 from trio_copy.cli.follow_lookup import all_follows, changeable, find_follow, plain_changes
-from trio_copy.cli.leaders import find_leaders
+from trio_copy.cli.named_leaders import find_leaders
 from trio_copy.cli.opened import Conf, ask_store, find_plan
 from trio_copy.cli.output import out
 from trio_copy.cli.question import Yes, agreed

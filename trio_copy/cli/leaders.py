@@ -1,67 +1,93 @@
-"""The names of leaders, as commands show and take them."""
+"""`trio-copy leaders FILE`"""
 
-from collections.abc import Sequence
-from contextlib import suppress
-from typing import TypeVar
+from pathlib import Path
+from typing import Annotated
 
-from attrs import evolve
+from cyclopts import Parameter
 
-from trio_copy.cli.opened import ask_store
-from trio_copy.cli.tables import Column, short
-from trio_copy.config import checked_address
-from trio_copy.config.problems import suggestion
-from trio_copy.engine.plan import Plan
+from trio_copy.chain.decoders.order_filled import OrderFilledDecoder, OrderFilledSettings
+from trio_copy.cli.durations import Duration
+from trio_copy.cli.output import out
+from trio_copy.cli.progress import progress
+from trio_copy.cli.redact import Redact
+from trio_copy.cli.tables import Column, Csv, Json, dollars, short, show, signed_dollars
+from trio_copy.cli.verdicts import percent, signed_percent
+from trio_copy.config import to_checksum
+from trio_copy.engine.plan import load_plan
+from trio_copy.engine.ranking import Costs, Ranked, Ranking
+from trio_copy.engine.recording import read_recording
 from trio_copy.errors import ConfigError
-from trio_copy.model.ids import Address
-from trio_copy.model.leader_names import LeaderNames
-from trio_copy.ports import Store
-from trio_copy.telemetry.visible import visible
+from trio_copy.model.units import BPS, NO_USD, Usd
+from trio_copy.ports import Decoder
 
-_Row = TypeVar("_Row")
-
-
-def find_leaders(plan: Plan) -> LeaderNames:
-    """Read what leaders are called, in the configuration and in the store; a store that is not there says nothing."""
-    names, terms, of_file = LeaderNames(), plan.settings.terms(), plan.settings.follows()
-    names.learn(terms, of_file)
-
-    async def load(store: Store) -> None:
-        _, held = await store.follows.load()
-        names.learn(terms, of_file, held)
-
-    with suppress(ConfigError):  # whoever asks the store next says what is wrong with it
-        ask_store(plan, load)
-    return names
+COLUMNS: tuple[Column[Ranked], ...] = (
+    Column("wallet", lambda row: to_checksum(row.wallet), shown=short),
+    Column("earned", lambda row: str(Usd(row.copied.equity)), right=True, shown=signed_dollars),
+    Column("return", lambda row: row.copied.return_bps, right=True, shown=signed_percent),
+    Column("own", lambda row: str(Usd(row.own)), right=True, shown=signed_dollars),
+    Column("at_risk", lambda row: str(Usd(row.copied.at_risk)), right=True, shown=dollars),
+    Column("drawdown", lambda row: str(Usd(row.copied.drawdown)), right=True, shown=dollars),
+    Column("won", lambda row: row.copied.win_bps, right=True, shown=percent, detail=True),
+    Column("trades", lambda row: row.trades, right=True),
+    Column("tokens", lambda row: row.tokens, right=True, detail=True),
+    Column("largest", lambda row: row.largest_bps, right=True, shown=percent, detail=True),
+    Column("maker", lambda row: row.maker_bps, right=True, shown=percent, detail=True),
+    Column("slip_bps", lambda row: row.copied.slippage_bps, right=True, detail=True),
+    Column("fees", lambda row: str(Usd(row.copied.fees)), right=True, shown=dollars, detail=True),
+)
 
 
-def read_leader(text: str, names: LeaderNames) -> Address:
-    """Read a leader's address, or the name of one.
+def leaders(
+    file: Annotated[Path, Parameter(help="What `trio-copy fetch` or `trio-copy record` has written.")],
+    /,
+    *,
+    stake: Annotated[str, Parameter(help="What each entry is copied with, in USD.")] = "10",
+    latency: Annotated[Duration, Parameter(help="From a wallet's block to the copy: 2s, 500ms.")] = 2.0,
+    slippage_bps: Annotated[int, Parameter(help="How much worse than the wallet's price a copy is at best.")] = 50,
+    fee_bps: Annotated[int, Parameter(help="What the venue charges, of the notional.")] = 0,
+    conf: Annotated[Path | None, Parameter(help="Read with this configuration's decoders and contracts.")] = None,
+    redactor: Redact,
+    json: Json = False,
+    csv: Csv = False,
+) -> int:
+    """Rank the wallets of a recording by what a follower could have earned after latency, slippage and fees.
 
-    Raises:
-        ValueError: it is neither, or the name of several.
+    Every entry is copied with the same stake, every exit in proportion; what is held at the end counts at the last known
+    price. Own is what the same stakes earned at the wallet's own prices: what is between the two, no follower can have.
+    Largest is the part of the turnover in one token, maker the part in which the wallet's order rested.
     """
-    if text.lower().startswith("0x"):
-        return checked_address(text)
-    found = names.called(text)
-    if len(found) == 1:
-        return found[0]
-    if found:
-        raise ValueError(f'expected the name of one leader, "{text}" is that of {", ".join(found)}')
-    raise ValueError(f'expected an address, or the name of a leader, got "{text}"{suggestion(text, names.known())}')
+    costs = _costs(stake, latency, slippage_bps, fee_bps)
+    chain_id, decoders = 137, list[Decoder]([OrderFilledDecoder(frozenset(OrderFilledSettings().exchanges))])
+    if conf is not None:
+        plan = load_plan(conf, redactor)
+        chain_id, decoders = plan.settings.chain.chain_id, list(plan.decoders.values())
+    recorded_of, moments = read_recording(file)
+    if recorded_of != chain_id:
+        raise ConfigError([f"{file}: expected a recording of chain {chain_id}, got {recorded_of}"])
+    ranking = Ranking.over(0.0, 1.0, costs, decoders)
+    with progress("ranking", None) as tell:
+        for count, moment in enumerate(moments):
+            ranking.take(moment)
+            if count % 1000 == 0:
+                tell(count)
+    show(COLUMNS, ranking.finish(), json=json, csv_=csv, empty="nobody traded at a price")
+    if ranking.unreadable and not (json or csv):
+        out(f"note: {ranking.unreadable} of its logs cannot be read with these decoders")
+    return 0
 
 
-def with_names(
-    columns: Sequence[Column[_Row]], names: LeaderNames, column: str = "leader", *, whole: bool = False
-) -> tuple[Column[_Row], ...]:
-    """Let people see names in the column of leaders, and a `whole` address where there is none; machines get addresses."""
-
-    def shown(address: str) -> str:
-        return visible(names.of(address) or (address if whole else short(address)))
-
-    return tuple(evolve(one, shown=shown) if one.name == column else one for one in columns)
-
-
-def with_name(leader: str, names: LeaderNames) -> str:
-    """Write a leader with the name and with every digit."""
-    name = names.of(leader)
-    return leader if name is None else f"{name} ({leader})"
+def _costs(stake: str, latency_s: float, slippage_bps: int, fee_bps: int) -> Costs:
+    problems, dollars_each = [], NO_USD
+    try:
+        dollars_each = Usd.parse(stake)
+    except ValueError as error:
+        problems.append(f"--stake: {error}")
+    else:
+        if not NO_USD < dollars_each <= Usd.parse(1_000_000):
+            problems.append(f"--stake: expected more than 0 and at most 1,000,000, got {stake}")
+    for option, bps in (("--slippage-bps", slippage_bps), ("--fee-bps", fee_bps)):
+        if not 0 <= bps <= BPS:
+            problems.append(f"{option}: expected a number from 0 to {BPS}, got {bps}")
+    if problems:
+        raise ConfigError(problems)
+    return Costs(stake=dollars_each, latency_s=latency_s, slippage_bps=slippage_bps, fee_bps=fee_bps)

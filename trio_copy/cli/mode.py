@@ -6,7 +6,7 @@ from attrs import evolve
 from cyclopts import Parameter
 
 from trio_copy.cli.asked import asker_of, new_name
-from trio_copy.cli.leaders import find_leaders
+from trio_copy.cli.named_leaders import find_leaders
 from trio_copy.cli.opened import Conf, ask_store, find_plan
 from trio_copy.cli.queries import utc, utc_short
 from trio_copy.cli.redact import Redact

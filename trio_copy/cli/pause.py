@@ -6,7 +6,7 @@ from cyclopts import Parameter
 
 from trio_copy.cli.chosen import Chosen, FollowName, OfFollower, OfLeader, read_choice
 from trio_copy.cli.follow_lookup import all_follows
-from trio_copy.cli.leaders import find_leaders
+from trio_copy.cli.named_leaders import find_leaders
 from trio_copy.cli.opened import Conf, ask_store, find_plan
 from trio_copy.cli.output import out
 from trio_copy.cli.redact import Redact

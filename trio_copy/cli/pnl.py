@@ -7,7 +7,7 @@ import trio
 from attrs import define
 from cyclopts import Parameter
 
-from trio_copy.cli.leaders import find_leaders, with_names
+from trio_copy.cli.named_leaders import find_leaders, with_names
 from trio_copy.cli.opened import Conf, ask_store, find_plan
 from trio_copy.cli.positions import EVERYTHING, HeldPosition, held_positions
 from trio_copy.cli.queries import (

@@ -6,7 +6,7 @@ from types import MappingProxyType
 from attrs import frozen
 
 from trio_copy.cli.labels import labels_of
-from trio_copy.cli.leaders import find_leaders, with_names
+from trio_copy.cli.named_leaders import find_leaders, with_names
 from trio_copy.cli.opened import Conf, ask_store, find_plan
 from trio_copy.cli.queries import FollowerOption, LeaderOption, TokenOption, read_query, utc, utc_short
 from trio_copy.cli.redact import Redact

@@ -8,7 +8,7 @@ from attrs import frozen
 from cyclopts import Parameter
 
 from trio_copy.cli.durations import parse_duration
-from trio_copy.cli.leaders import read_leader
+from trio_copy.cli.named_leaders import read_leader
 from trio_copy.clock import anchored_wall_clock
 from trio_copy.errors import ConfigError
 from trio_copy.model.facts import FactQuery

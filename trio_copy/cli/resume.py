@@ -1,7 +1,7 @@
 """`trio-copy resume`"""
 
 from trio_copy.cli.chosen import FollowName, OfFollower, OfLeader, read_choice
-from trio_copy.cli.leaders import find_leaders
+from trio_copy.cli.named_leaders import find_leaders
 from trio_copy.cli.opened import Conf, ask_store, find_plan
 from trio_copy.cli.output import out
 from trio_copy.cli.pause import scope_of

@@ -1,6 +1,6 @@
 """`trio-copy skips`"""
 
-from trio_copy.cli.leaders import find_leaders, with_names
+from trio_copy.cli.named_leaders import find_leaders, with_names
 from trio_copy.cli.opened import Conf, ask_store, find_plan
 from trio_copy.cli.queries import (
     FollowerOption,

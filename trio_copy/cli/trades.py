@@ -3,7 +3,7 @@
 from attrs import frozen
 
 from trio_copy.cli.labels import labels_of
-from trio_copy.cli.leaders import find_leaders, with_names
+from trio_copy.cli.named_leaders import find_leaders, with_names
 from trio_copy.cli.opened import Conf, ask_store, find_plan
 from trio_copy.cli.positions import token_name
 from trio_copy.cli.queries import (

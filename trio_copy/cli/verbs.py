@@ -28,6 +28,7 @@ VERBS = {
     "fetch": "Read what leaders traded in the past from any archive node, into a recording that `replay` and `backtest` play.",
     "replay": "Run the engine on a recording in virtual time, on paper, and report what it would have done.",
     "backtest": "Play a recording through the engine, on paper, and say what each leader was worth.",
+    "leaders": "Rank the wallets of a recording by what a follower could have earned after latency, slippage and fees.",
     "backup": "Copy the whole store to a file while an engine runs, and look through the copy.",
     "restore": "Put a backup in the place of the store, while no engine runs on it; what was there is kept beside it.",
     "export-books": "Write the follows and the ledger of a store that an earlier version made, as JSON lines to standard "

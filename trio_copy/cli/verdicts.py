@@ -96,12 +96,14 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     """What a reader has to know before he believes it."""
 
 
-def _percent(bps: int) -> str:
+def percent(bps: int) -> str:
+    """Write basis points as a percentage, for people."""
     return f"{bps / 100:.1f} %"
 
 
-def _signed_percent(bps: int) -> Styled:
-    return Styled(_percent(bps), "red" if bps < 0 else "green" if bps else "")
+def signed_percent(bps: int) -> Styled:
+    """The same, coloured by its sign."""
+    return Styled(percent(bps), "red" if bps < 0 else "green" if bps else "")
 
 
 def _cost_or_saved(usd: str) -> Styled:
@@ -113,17 +115,18 @@ FIGURES: tuple[Column[Figures], ...] = (
     Column("name", lambda row: row.name, shown=short),
     Column("signals", lambda row: row.signals, right=True, detail=True),
     Column("copies", lambda row: row.copies, right=True),
-    Column("filled", lambda row: row.fill_bps, right=True, shown=_percent, detail=True),
+    Column("filled", lambda row: row.fill_bps, right=True, shown=percent, detail=True),
     Column("invested", lambda row: row.invested, right=True, shown=dollars, detail=True),
     Column("realised", lambda row: row.realised, right=True, shown=signed_dollars),
     Column("unrealised", lambda row: row.unrealised, right=True, shown=signed_dollars),
     Column("at_risk", lambda row: row.at_risk, right=True, shown=dollars),
-    Column("return", lambda row: row.return_bps, right=True, shown=_signed_percent),
+    Column("return", lambda row: row.return_bps, right=True, shown=signed_percent),
     Column("drawdown", lambda row: row.drawdown, right=True, shown=dollars),
-    Column("won", lambda row: row.win_bps, right=True, shown=_percent, detail=True),
+    Column("won", lambda row: row.win_bps, right=True, shown=percent, detail=True),
     Column("slip_bps", lambda row: row.slippage_bps, right=True, detail=True),
     Column("fees", lambda row: row.fees, right=True, shown=dollars, detail=True),
 )
+COMPARED: tuple[Column[Figures], ...] = (Column("settings", lambda row: row.name), *FIGURES[1:])
 NOT_MADE: tuple[Column[NotMade], ...] = (
     Column("not_copied", lambda row: row.code),
     Column("by", lambda row: row.control),

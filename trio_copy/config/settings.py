@@ -1,7 +1,7 @@
 """Every setting of the engine itself. Plugins declare their own; follows' settings live in `trio_copy.model.follows`."""
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Collection, Mapping
+from typing import Any, Self
 
 import attrs
 from attrs import field, frozen
@@ -294,6 +294,20 @@ class LevelTable(FollowSettings):
             if path in self.given if self.given is not None else value != leaf.default:
                 values[path] = value
         return layer(values)
+
+    def with_value(self, path: str, value: object) -> Self:
+        """Return the same level with one value in place of what it says, or does not say, about a setting."""
+        name, _, key = path.partition(".")
+        changes: dict[str, Any] = {name: attrs.evolve(getattr(self, name), **{key: value}) if key else value}
+        return self._saying(attrs.evolve(self, **changes), {entry for entry, _ in self.own} | {path})
+
+    def without(self, path: str) -> Self:
+        """Return the same level without a word about a setting."""
+        return self._saying(attrs.evolve(self), {entry for entry, _ in self.own} - {path})
+
+    def _saying(self, changed: Self, paths: Collection[str]) -> Self:
+        object.__setattr__(changed, "given", frozenset(paths))
+        return changed
 
 
 @frozen(kw_only=True)
