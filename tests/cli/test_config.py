@@ -291,7 +291,9 @@ def test_an_ordinary_url_is_no_secret(tmp_path: Path, capsys: Capture, url: str)
 
 def test_condition_ids_are_no_private_keys(tmp_path: Path, capsys: Capture) -> None:
     """They have the same shape, and their place says what they are."""
-    allowed = f'[follow.filters]\ncondition_allow = ["0x{KEY}"]\n'
+    catalog = tmp_path / "catalog.jsonl"
+    catalog.write_text(f'{{"token_id": "1", "condition_id": "0x{KEY}"}}\n')
+    allowed = f'[follow.filters]\ncondition_allow = ["0x{KEY}"]\n[catalog]\nfile = "{catalog}"\n'
     assert check(tmp_path, GOOD + allowed) == 0, capsys.readouterr().err
 
 

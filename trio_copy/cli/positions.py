@@ -5,7 +5,7 @@ from types import MappingProxyType
 
 from attrs import frozen
 
-from trio_copy.cli.opened import Conf, ask_store, find_plan
+from trio_copy.cli.opened import Conf, ask_store, devnet_facts, find_plan
 from trio_copy.cli.queries import FollowerOption, LeaderOption, TokenOption, read_query, utc, utc_short
 from trio_copy.cli.redact import Redact
 from trio_copy.cli.tables import Column, Csv, Json, dollars, short, show, signed_dollars, text_or_none
@@ -114,9 +114,5 @@ async def held_positions(
 
 def labels_of(plan: Plan) -> dict[TokenId, str]:
     """Return what people call the tokens of the catalog."""
-    facts = read_facts(plan)
-    if plan.settings.devnet is not None:
-        from trio_copy.testing.devnet.market import seeded_market  # not above: a real chain needs no devnet
-
-        facts += seeded_market((), plan.settings.devnet.seed, 0, 0).facts
+    facts = (*read_facts(plan), *devnet_facts(plan))
     return {fact.token_id: f"{fact.question} {fact.outcome}".strip() for fact in facts}

@@ -1,5 +1,6 @@
 """`trio-copy replay FILE`"""
 
+import sys
 from collections.abc import Callable
 from hashlib import sha256
 from pathlib import Path
@@ -11,7 +12,7 @@ from cyclopts import Parameter
 
 from trio_copy.chain.feed import FeedItem
 from trio_copy.cli.numbers import expect_positive
-from trio_copy.cli.opened import Conf, ask_store, find_plan
+from trio_copy.cli.opened import Conf, find_plan, imported_follows
 from trio_copy.cli.output import out, out_json
 from trio_copy.cli.pnl import COLUMNS, Profit, read_profits
 from trio_copy.cli.progress import progress
@@ -25,9 +26,8 @@ from trio_copy.engine.recording import RecordedQuotes, SeenQuote, read_recording
 from trio_copy.engine.seams import Seams
 from trio_copy.engine.wiring import open_service
 from trio_copy.entropy import seeded_entropy
-from trio_copy.errors import ConfigError, ConnectionLost
+from trio_copy.errors import ConfigError, ConnectionLost, StoreError
 from trio_copy.model.follows import Follow
-from trio_copy.ports import Store
 from trio_copy.telemetry.observer import Finished, Observers
 from trio_copy.telemetry.render import totals_object
 from trio_copy.telemetry.tally import Tally
@@ -93,8 +93,9 @@ def replay(
     if first is None:
         raise ConfigError([f"{file}: the recording holds nothing"])
     memory = PluginTable(name="memory", plugin="memory", options={})
-    on_paper = make_plan(evolve(plan.settings, store=memory), plan.registry, redactor)
-    session = _Replay(on_paper, file, _follows_of_store(plan), first.at)
+    # Nobody shares what is kept in memory: a replay has all accounts to itself.
+    on_paper = make_plan(evolve(plan.settings, store=memory, shards=None), plan.registry, redactor)
+    session = _Replay(on_paper, file, _imported(plan), first.at)
     with progress("replaying", _count(file)) as tell:
         if speed is None:
             run_virtually(_run, session, tell, seed=_SEED)
@@ -106,18 +107,12 @@ def replay(
     return 0
 
 
-def _follows_of_store(plan: Plan) -> tuple[Follow, ...]:
-    """Return the follows that commands have put into the plan's store, if it has a file already."""
-    if not plan.store.plugin.durable:
-        return ()
-
-    async def ask(store: Store) -> tuple[Follow, ...]:
-        _, follows = await store.follows.load()
-        return tuple(follow for follow in follows if follow.source != "file")
-
+def _imported(plan: Plan) -> tuple[Follow, ...]:
+    """Read the follows of the plan's store; of one that does not answer they are left out, and that is said."""
     try:
-        return ask_store(plan, ask)
-    except ConfigError:
+        return imported_follows(plan)
+    except StoreError as error:
+        sys.stderr.write(f"the follows in the store are left out: {error}\n")
         return ()
 
 
