@@ -59,7 +59,7 @@ def _look_into(plan: Plan, conf: Path, *, connect: bool) -> tuple[Follow, ...]:
     try:
         facts = read_facts(plan)
     except ConfigError as error:
-        problems += (f"{conf}: catalog.file: {problem}" for problem in error.problems)
+        problems += (plan.places.located(conf, f"catalog.file: {problem}") for problem in error.problems)
     # A server is somebody else's machine: it is not asked unless that was asked for.
     looks = connect or not plan.store.plugin.shared
     try:
@@ -67,11 +67,11 @@ def _look_into(plan: Plan, conf: Path, *, connect: bool) -> tuple[Follow, ...]:
     except StoreError:
         looks = False  # its line tells why
     except ConfigError as error:
-        problems += (f"{conf}: {problem}" for problem in error.problems)
+        problems += (plan.places.located(conf, problem) for problem in error.problems)
     if not problems and (looks or plan.settings.follow):
         follows = (*plan.settings.follows(), *imported)
         lacks = lacking(plan, follows, lambda: (*facts, *devnet_facts(plan)))
-        problems += (f"{conf}: {problem}" for problem in lacks)
+        problems += (plan.places.located(conf, problem) for problem in lacks)
     if problems:
         raise ConfigError(problems)
     return imported
