@@ -5,7 +5,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from trio_copy.cli.opened import devnet_facts, imported_follows
+from trio_copy.cli.opened import ConfArgument, devnet_facts, find_conf, imported_follows
 from trio_copy.cli.output import out
 from trio_copy.cli.redact import Redact
 from trio_copy.engine.lacking import lacking
@@ -16,7 +16,7 @@ from trio_copy.model.follows import Follow
 
 
 def check(
-    conf: Annotated[Path, Parameter(help="The configuration, a TOML file.")],
+    conf: ConfArgument = None,
     /,
     *,
     redactor: Redact,
@@ -29,6 +29,7 @@ def check(
     Follows that were put into a store's file count too; a server is asked for its own only with --connect. Exits with 0
     when it is good, with 2 when it is not, and with 1 when something does not answer.
     """
+    conf = find_conf(conf)
     plan = load_plan(conf, redactor)
     settings = plan.settings
     imported = _look_into(plan, conf, connect=connect)

@@ -25,6 +25,9 @@ Conf = Annotated[
     Path | None,
     Parameter(name="--conf", help="The configuration, a TOML file. Default: $TRIO_COPY_CONF, else conf/prod.toml."),
 ]
+ConfArgument = Annotated[
+    Path | None, Parameter(help="The configuration, a TOML file. Default: $TRIO_COPY_CONF, else conf/prod.toml.")
+]
 
 
 def find_conf(conf: Path | None) -> Path:
@@ -34,7 +37,7 @@ def find_conf(conf: Path | None) -> Path:
     named = os.environ.get(_VARIABLE)
     usual = Path(named) if named else _USUAL
     if not usual.exists():
-        raise ConfigError([f"--conf: expected a configuration; neither ${_VARIABLE} nor {_USUAL} leads to one"])
+        raise ConfigError([f"expected a configuration; neither ${_VARIABLE} nor {_USUAL} leads to one"])
     return usual
 
 
