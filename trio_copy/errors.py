@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 
 _LONGEST_MESSAGE = 300
+_KEY_REFUSED = frozenset({401, 402, 403})
 
 
 class TrioCopyError(Exception):
@@ -15,6 +16,10 @@ class ConfigError(TrioCopyError):
     def __init__(self, problems: Sequence[str]) -> None:
         super().__init__("\n".join(problems))
         self.problems = tuple(problems)
+
+
+class NotMadeYet(ConfigError):
+    """A command asked for a store that the first run makes: there is nothing in it, and nothing is wrong."""
 
 
 class Refused(ConfigError):
@@ -45,6 +50,8 @@ class HandshakeRefused(ConnectionLost):
 
     def __init__(self, status: int, retry_after_s: float) -> None:
         told = f", and asks to be left alone for {retry_after_s:g} s" if retry_after_s else ""
+        if status in _KEY_REFUSED:
+            told += ": the API key of its URL, or the user and password, is missing, wrong or not allowed to do this"
         super().__init__(f"the node refused the WebSocket handshake with HTTP status {status}{told}")
         self.status = status
         self.retry_after_s = retry_after_s

@@ -6,6 +6,7 @@ own are imported when one of them is asked for, as a store may bring along a cli
 else: each of its entry points has the name of the plugin that it registers, or of a kind, such as `decoders`.
 """
 
+import re
 from collections.abc import Collection, Iterable, Mapping
 from importlib.metadata import EntryPoint, distributions
 from types import ModuleType
@@ -106,7 +107,9 @@ def discover(allow: Collection[str] = ()) -> Registry:
     registry.observers.add_hookspecs(hookspecs)
     sources = []
     wanted = {_canonical(name) for name in (*allow, OWN_DISTRIBUTION)}
-    for entry, distribution, version in sorted(_entry_points(), key=lambda found: (found[1], found[0].name)):
+    found = sorted(_entry_points(), key=lambda one: (one[1], one[0].name))
+    _expect_one_of_each(wanted, {distribution for _, distribution, _ in found})
+    for entry, distribution, version in found:
         allowed = _canonical(distribution) in wanted
         source = Source(entry_point=entry.name, distribution=distribution, version=version, allowed=allowed)
         sources.append((entry, source))
@@ -119,6 +122,16 @@ def discover(allow: Collection[str] = ()) -> Registry:
     return registry
 
 
+def _expect_one_of_each(wanted: Collection[str], installed: Collection[str]) -> None:
+    """Raise `PluginError` where an allowed name fits several distributions: one was meant, and its code alone may run."""
+    for name in sorted(wanted):
+        twins = sorted(one for one in installed if _canonical(one) == name)
+        if len(twins) > 1:
+            raise PluginError(
+                f"plugins.allow: {name} is the name of several distributions, remove all but one: {', '.join(twins)}"
+            )
+
+
 def plugin_packages() -> dict[str, str]:
     """Return which package of modules is whose: of every installed plugin, its distribution and version."""
     return {
@@ -129,7 +142,7 @@ def plugin_packages() -> dict[str, str]:
 
 
 def _canonical(name: str) -> str:
-    return name.lower().replace("_", "-").replace(".", "-")
+    return re.sub(r"[-_.]+", "-", name).lower()
 
 
 def _entry_points() -> Iterable[tuple[EntryPoint, str, str]]:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from attrs import define, field
 
-from trio_copy.errors import ConfigError, StoreUnavailable
+from trio_copy.errors import ConfigError, NotMadeYet, StoreUnavailable
 from trio_copy_sqlite.schema import prepare
 
 _BUSY_MS = 10_000
@@ -80,7 +80,7 @@ def open_file(place: str, name: str, *, guest: bool, make: bool) -> Iterator[tup
     _check_owner(path, name)
     if guest:
         if not make and not path.exists():
-            raise ConfigError([f"{name}: {path} does not exist yet; the first run makes it"])
+            raise NotMadeYet([f"{name}: {path} does not exist yet; the first run makes it"])
         with _connection(path, name) as connection:
             yield connection, Files(path)
         return

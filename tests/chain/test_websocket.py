@@ -151,6 +151,10 @@ async def test_a_send_that_had_not_begun_may_be_cancelled(clock: Clock) -> None:
         (b"HTTP/1.1 429 Too Many Requests\r\nRetry-After: 86400\r\nContent-Length: 0\r\n\r\n", 429, 900.0),
         (b"HTTP/1.1 429 Too Many Requests\r\nContent-Length: 1000000\r\nRetry-After: 5\r\n\r\npart", 429, 5.0),
         (b"HTTP/1.1 401 Unauthorized\r\nRetry-After: 60\r\nContent-Length: 0\r\n\r\n", 401, 0.0),
+        (b"HTTP/1.1 403\r\n\r\n", 403, 0.0),
+        (b"HTTP/2 401\r\n\r\n", 401, 0.0),
+        (b"HTTP/1.1 403 Forbidden\r\nX Y: not HTTP\r\n\r\n", 403, 0.0),
+        (b"HTTP/1.1 401 Unauthorized\r\nTransfer-Encoding: identity\r\n\r\nno", 401, 0.0),
         (b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", 200, 0.0),
         (b"HTTP/1.1 100 Continue\r\n\r\n" * 5000, 100, 0.0),
         (b"HTTP/1.1 301 Moved\r\nLocation: ws://elsewhere\r\nContent-Length: 0\r\n\r\n", 301, 0.0),
@@ -163,6 +167,7 @@ async def test_a_refused_handshake_says_how(clock: Clock, answer: bytes, status:
     assert isinstance(error, HandshakeRefused)
     assert (status, retry_after_s) == (error.status, error.retry_after_s)
     assert f"HTTP status {status}" in str(error)
+    assert ("the API key of its URL" in str(error)) == (status in (401, 403))
 
 
 @pytest.mark.parametrize(

@@ -123,9 +123,25 @@ leader = "0x6031B6eed1C97e853c6e0F03Ad3ce3529351F96d"
 @pytest.mark.parametrize(
     ("extra", "says"),
     [
-        (FOLLOW, "follow: duplicate follow, alice copies 0x6031b6eed1c97e853c6e0f03ad3ce3529351f96d"),
-        ('[[follower]]\nid = "alice"\nexecutor = "dry-run"', "follower: expected each id once, got alice"),
-        (GOOD[GOOD.index("[[endpoint]]") : GOOD.index("[store")], 'endpoint: expected each name once, got "one" twice'),
+        (
+            FOLLOW,
+            "follow[1]: expected each pair once, got alice copies 0x6031b6eed1c97e853c6e0f03ad3ce3529351f96d as in"
+            " follow[0] on line 13",
+        ),
+        (
+            '[[follower]]\nid = "alice"\nexecutor = "dry-run"',
+            "follower[1]: expected each id once, got alice as in follower[0] on line 10",
+        ),
+        (
+            GOOD[GOOD.index("[[endpoint]]") : GOOD.index("[store")],
+            "endpoint[1]: expected each name once, got one as in endpoint[0] on line 4",
+        ),
+        ("ratio = 1", "follow[0].ratio: unknown key here; it belongs into [follow.size]"),
+        (
+            "[follow.size]\nmax_day_usd = 5",
+            "follow[0].size.max_day_usd: unknown key here; it belongs into [follow.caps]",
+        ),
+        ("[engine]\nsilence_s = 5", "engine.silence_s: unknown key here; it belongs into [chain]"),
         ('[follow.size]\nratio = "0.0000001"', "follow[0].size.ratio: expected a decimal number with at most 6 places"),
         (
             "[follow.execution]\nslippage_bps = -1",
@@ -149,6 +165,37 @@ def test_mistakes_in_lists_carry_their_place(tmp_path: Path, capsys: Capture, ex
     """A table of many is found by its number."""
     assert check(tmp_path, GOOD + extra) == 2
     assert says in capsys.readouterr().err
+
+
+def test_each_problem_says_its_line_and_whom_it_is_about(tmp_path: Path, capsys: Capture) -> None:
+    """What stands in strings, comments and lists over several lines is no key, and moves no line."""
+    text = GOOD.replace("[chain]", '[chain] # [store]\r\nsilence_s = 0 # "', 1) + (
+        "[follow.filters]\n"
+        'keyword_deny = ["""\n[[follow]]\nratio = 1 ]""", # ]\n  \'[engine]\', "\\"", ]\n'
+        "price_max = 2\n"
+        '[[ "follow" ]]\nfollower = "alice"\nleader = "0xa697d0b3FFf7D285a0F92d6Ee03a7f97809E59d5"\n'
+        "size.ratio = -1\nsize.tiers = [\n  {ratio = -2},\n]\n"
+    )
+    assert check(tmp_path, text) == 2
+    conf = tmp_path / "conf.toml"
+    said = [line.removeprefix(f"{conf}:").split(": expected")[0] for line in capsys.readouterr().err.splitlines()]
+    source = conf.read_text().splitlines()
+
+    assert sorted(said) == sorted(
+        f"{1 + source.index(line)}: {path}"
+        for line, path in (
+            ('silence_s = 0 # "', "chain.silence_s"),
+            ("price_max = 2", "follow[0].filters.price_max"),
+            ("size.ratio = -1", "follow[1].size.ratio"),
+            ("size.tiers = [", "follow[1].size.tiers[0].ratio"),
+        )
+    )
+
+
+def test_a_problem_of_many_tables_names_its_own(tmp_path: Path, capsys: Capture) -> None:
+    """Nobody counts to follow[37]."""
+    assert check(tmp_path, GOOD + "[follow.size]\nratio = -1") == 2
+    assert "got -1 (alice copies 0x6031B6eed1C97e853c6e0F03Ad3ce3529351F96d)" in capsys.readouterr().err
 
 
 def test_every_problem_is_listed_at_once(tmp_path: Path, capsys: Capture) -> None:
@@ -291,7 +338,9 @@ def test_an_ordinary_url_is_no_secret(tmp_path: Path, capsys: Capture, url: str)
 
 def test_condition_ids_are_no_private_keys(tmp_path: Path, capsys: Capture) -> None:
     """They have the same shape, and their place says what they are."""
-    allowed = f'[follow.filters]\ncondition_allow = ["0x{KEY}"]\n'
+    catalog = tmp_path / "catalog.jsonl"
+    catalog.write_text(f'{{"token_id": "1", "condition_id": "0x{KEY}"}}\n')
+    allowed = f'[follow.filters]\ncondition_allow = ["0x{KEY}"]\n[catalog]\nfile = "{catalog}"\n'
     assert check(tmp_path, GOOD + allowed) == 0, capsys.readouterr().err
 
 

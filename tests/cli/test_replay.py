@@ -11,6 +11,7 @@ from trio_copy.chain.feed import Armed
 from trio_copy.cli import main
 from trio_copy.engine.recorded_lines import header_line, line_of
 from trio_copy.model.logs import BlockRef
+from trio_copy.records import encode
 
 CONF = """
 [chain]
@@ -64,6 +65,21 @@ def test_a_replay_repeats_the_run_and_itself(conf: Path, tmp_path: Path, capsys:
     told = capsys.readouterr().out
     assert replays[0]["digest"] in told
     assert " seconds from " in told.splitlines()[0]
+
+
+def test_a_configuration_with_shards_can_be_replayed(conf: Path, tmp_path: Path, capsys: Capture) -> None:
+    """Nobody shares what a replay keeps in memory; the follows of a server that is away are left out, and that is said."""
+    file = tmp_path / "market.rec"
+    sealed = encode(BlockRef(number=1, hash=hash_of(1), parent=hash_of(0), time=1))
+    header = b'{"recording": 1, "chain_id": 137, "at": 1.0}\n'
+    file.write_bytes(gzip.compress(header + b'{"at": 2.0, "sealed": %b}\n' % sealed.encode() * 2))
+    shared = '[shards]\ncount = 4\n[store.redis]\nurl = "redis://127.0.0.1:1"\npatience_s = 0'
+    conf.write_text(CONF.replace("[store.memory]", shared))
+
+    assert main(["replay", str(file), "--conf", str(conf), "--json"]) == 0
+    said = capsys.readouterr()
+    assert "the follows in the store are left out: " in said.err
+    assert json.loads(said.out)["tasks"] == 0
 
 
 def test_a_recording_that_was_cut_off_ends_where_it_was_cut(conf: Path, tmp_path: Path, capsys: Capture) -> None:

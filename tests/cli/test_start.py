@@ -1,6 +1,8 @@
 """What a command imports before it begins: a list of verbs needs no engine, and no store needs the client of another."""
 
 import inspect
+import re
+import shlex
 import subprocess
 import sys
 from importlib import import_module
@@ -9,8 +11,11 @@ from pathlib import Path
 import pytest
 from cyclopts import App
 
+from trio_copy import registry
+from trio_copy.cli import main
 from trio_copy.cli.command_line import command_line
-from trio_copy.cli.verbs import GROUPS, VERBS, overview
+from trio_copy.cli.verbs import EXAMPLES, GROUPS, HEADINGS, VERBS, overview
+from trio_copy.errors import PluginError
 from trio_copy.registry import discover
 
 ROOT = Path(__file__).parents[2]
@@ -95,14 +100,61 @@ def test_each_line_of_the_list_is_that_of_the_verb_itself(name: str) -> None:
     assert f"  {name} " in overview()
 
 
+def test_every_verb_stands_under_one_heading_of_the_list() -> None:
+    """What is named there exists, and nothing is named twice."""
+    named = [name for names in HEADINGS.values() for name in names]
+
+    assert len(named) == len(set(named))
+    assert set(named) <= VERBS.keys() | GROUPS.keys()
+
+
+@pytest.mark.parametrize("page", EXAMPLES)
+def test_examples_on_a_page_of_help_are_command_lines(page: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """Each is shown there, is about that page, and is understood as it stands; the page names its arguments."""
+    assert main(["help", *page.split()]) == 0
+    told = capsys.readouterr().out
+    shown = " ".join(told.split())
+
+    assert told.startswith(f"Usage: trio-copy {page}")
+    assert not re.search(r"\[ARGS|--no-|--empty-|redacted", told)
+    for example in EXAMPLES[page]:
+        assert f"trio-copy {example}" in shown
+        words = shlex.split(example)
+        assert example.startswith(page)
+        command_line(words).parse_args(words, exit_on_error=False, print_error=False)
+
+
+def test_shells_are_told_what_can_be_typed(capsys: pytest.CaptureFixture[str]) -> None:
+    """The script knows verbs and their options."""
+    assert main(["completion", "bash"]) == 0
+    script = capsys.readouterr().out
+
+    assert "_trio_copy" in script
+    assert "selftest" in script
+    assert "--from-head" in script
+
+
+def test_the_list_of_verbs_is_also_called_help(capsys: pytest.CaptureFixture[str]) -> None:
+    """As with other programs."""
+    assert main(["help"]) == 0
+    assert capsys.readouterr().out == f"{overview()}\n"
+
+
+def test_two_distributions_of_one_name_are_refused() -> None:
+    """Who allowed tiny-executor meant one of them; a twin elsewhere on the path must not run in its shadow."""
+    registry._expect_one_of_each({"tiny-executor"}, {"Tiny__Executor", "other"})
+    with pytest.raises(PluginError, match="tiny-executor is the name of several distributions"):
+        registry._expect_one_of_each({"tiny-executor"}, {"tiny-executor", "Tiny_Executor", "other"})
+
+
 def test_each_entry_point_of_ours_has_the_name_of_what_it_registers() -> None:
     """Or of a kind: so a plugin is found without importing the others."""
-    registry = discover()
-    registry.load_all()
+    found = discover()
+    found.load_all()
     sources = [
-        *((name, "executors", source) for name, (_, source) in registry.executors.items()),
-        *((name, "stores", source) for name, (_, source) in registry.stores.items()),
-        *((name, "decoders", source) for name, (_, source) in registry.decoders.items()),
+        *((name, "executors", source) for name, (_, source) in found.executors.items()),
+        *((name, "stores", source) for name, (_, source) in found.stores.items()),
+        *((name, "decoders", source) for name, (_, source) in found.decoders.items()),
     ]
 
     assert len(sources) > 5

@@ -143,6 +143,9 @@ use = "dry-run"
 [[follower]]
 id = "poly_ann"
 executor = "venuetwo"
+[[follow]]
+follower = "poly_ann"
+leader = "0x6031B6eed1C97e853c6e0F03Ad3ce3529351F96d"
 """
     )
 

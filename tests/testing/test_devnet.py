@@ -264,6 +264,39 @@ async def test_without_a_manner_the_node_is_honest(clock: trio.testing.MockClock
     assert honest(await look_at("auth=me:secret", password="me:secret"))
 
 
+@pytest.mark.parametrize(
+    ("request_", "answer"),
+    [
+        ('{"id": 1, "method": "eth_getLogs", "params": [{"fromBlock": "0x0", "toBlock": "latest"}]}', []),
+        ('{"id": 1, "method": "eth_getLogs", "params": [{"fromBlock": "earliest"}]}', []),
+        ('{"id": 1, "method": "eth_getLogs", "params": [{}]}', []),
+        ('{"id": 1, "method": "eth_getLogs", "params": [{"fromBlock": 0}]}', -32602),
+        ('{"id": 1, "method": "eth_getLogs", "params": []}', -32602),
+        ('{"id": 1, "method": "eth_getLogs", "params": [{"topics": [[5]], "address": 7}]}', -32602),
+        ('{"id": 1, "method": "eth_getBlockByNumber", "params": ["newest"]}', -32602),
+        ('{"id": 1, "method": "eth_subscribe"}', -32602),
+        ('{"id": 1}', -32700),
+        ("hello", -32700),
+        ("[]", -32700),
+    ],
+)
+async def test_a_question_of_any_shape_is_answered(
+    request_: str, answer: object, clock: trio.testing.MockClock
+) -> None:
+    """What a node of the field understands is understood; the rest is refused, and the node serves on."""
+    node = DevNode(DevChain(POLYGON, lambda: NOW))
+    async with trio.open_nursery() as nursery:
+        ours, theirs = trio.testing.memory_stream_pair()
+        nursery.start_soon(node.handle, theirs)
+        ws = await trio_websocket.wrap_client_stream(nursery, ours, "node", "/")  # type: ignore[arg-type]  # any stream
+        await ws.send_message(request_)
+        told = _decoded(await ws.get_message())
+        assert told.get("result", told.get("error", {}).get("code")) == answer
+        await ws.send_message('{"id": 2, "method": "eth_chainId"}')
+        assert _decoded(await ws.get_message())["result"] == "0x89"
+        nursery.cancel_scope.cancel()
+
+
 def test_every_manner_is_looked_at() -> None:
     """The table above leaves none out."""
     looked_at = {word.partition("=")[0] for words in MANNERS for word in words.split()}

@@ -5,6 +5,7 @@ and not ours. A message may be `max_bytes` long, in whatever pieces it comes; pi
 are refused. One task receives; any number may send. Everything ends in a `ConnectionLost`, never in a hang.
 """
 
+import re
 from contextlib import suppress
 
 import trio
@@ -30,6 +31,8 @@ from trio_copy.errors import AnswerTooLarge, ConnectionLost, HandshakeRefused
 
 _CHUNK_BYTES = 1 << 16
 _HANDSHAKE_BYTES = 1 << 16
+_STATUS_BYTES = 16
+_STATUS = re.compile(rb"HTTP/\d(?:\.\d)? ([3-5]\d\d)\b")
 _FREE_FRAGMENTS = 1024
 _BYTES_PER_FRAGMENT = 64
 """Go nodes cut answers into fragments of a kilobyte; thousands of crumbs are an attack on our processor."""
@@ -44,6 +47,8 @@ class WebSocket:
     _protocol: WSConnection = field(factory=lambda: WSConnection(ConnectionType.CLIENT))
     _message: bytearray = field(factory=bytearray)
     _fragments: int = 0
+    _greeting: bytearray = field(factory=bytearray)
+    """How the answer to the handshake begins."""
     _sending: trio.StrictFIFOLock = field(factory=trio.StrictFIFOLock)
     _cut: bool = False
     """Set while a frame is on its way: if that is cut off, nothing that follows could be read."""
@@ -143,7 +148,7 @@ class WebSocket:
         try:
             return next(self._protocol.events(), None)
         except Exception as error:
-            raise _no_websocket(error) from error
+            raise _no_websocket(error, bytes(self._greeting)) from error
 
     async def _read(self) -> int:
         try:
@@ -152,10 +157,12 @@ class WebSocket:
             raise ConnectionLost("closed: abnormally") from error
         if not data:
             raise ConnectionLost("closed: abnormally")
+        if self._protocol.state is ConnectionState.CONNECTING and len(self._greeting) < _STATUS_BYTES:
+            self._greeting += data[:_STATUS_BYTES]
         try:
             self._protocol.receive_data(bytes(data))
         except Exception as error:
-            raise _no_websocket(error) from error
+            raise _no_websocket(error, bytes(self._greeting)) from error
         return len(data)
 
     async def _send(self, event: Event) -> None:
@@ -186,7 +193,10 @@ def _closed(code: int) -> ConnectionLost:
     return kind(f"closed: {int(code)} {name}")
 
 
-def _no_websocket(error: Exception) -> ConnectionLost:
+def _no_websocket(error: Exception, greeting: bytes) -> ConnectionLost:
+    # Gateways refuse an API key in HTTP that is not quite HTTP: the status is plain all the same.
+    if refusal := _STATUS.match(greeting):
+        return HandshakeRefused(int(refusal[1]), 0.0)
     # Whatever wsproto and h11 raise over hostile bytes, UnicodeDecodeError for one, is the end of this connection only.
     # What they say may repeat the request, so the kind of the error has to do.
     return ConnectionLost(f"the node does not speak WebSocket: {type(error).__name__}")

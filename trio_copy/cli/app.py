@@ -52,6 +52,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _run(words: Sequence[str], redactor: Redactor) -> int:
+    if words[:1] == ["help"]:
+        words = [*words[1:], "--help"]
     match words:
         case [] | ["--help" | "-h"]:
             sys.stdout.write(f"{overview()}\n")

@@ -2,18 +2,45 @@
 
 from collections.abc import Sequence
 
-from cyclopts import App
+from cyclopts import App, Parameter
+from cyclopts.help import format_usage
 
 from trio_copy import __version__
-from trio_copy.cli.verbs import ABOUT, GROUPS, VERBS
+from trio_copy.cli.verbs import ABOUT, EXAMPLES, GROUPS, VERBS
+
+_HELP = frozenset({"--help", "-h"})
 
 
 def command_line(words: Sequence[str] = ()) -> App:
     """Make the command line; the verbs among `words` show the whole of their help instead of its first line."""
-    app = App(name="trio-copy", version=__version__, help=ABOUT)
+    # An option that can be left out needs no second one that says so.
+    app = App(name="trio-copy", version=__version__, help=ABOUT, default_parameter=Parameter(negative=()))
     for verb, summary in VERBS.items():
         name = verb.replace("-", "_")
         app.command(f"trio_copy.cli.{name}:{name}", name=verb, help=None if verb in words else summary)
     for group, summary in GROUPS.items():
         app.command(f"trio_copy.cli.{group}:app", name=group, help=None if group in words else summary)
+    if not _HELP.isdisjoint(words):
+        _complete_page(app, words)
     return app
+
+
+def _complete_page(app: App, words: Sequence[str]) -> None:
+    """Name the arguments in the first line of a page of help, and put its examples at the end."""
+    page, chain = app, []
+    for word in words:
+        if word.startswith("-") or word not in page:
+            break
+        page = page[word]
+        chain.append(word)
+    if not chain or page.default_command is None:
+        return
+    optional = [
+        one.name.upper() + ("..." if one.field_info.kind is one.field_info.VAR_POSITIONAL else "")
+        for one in page.assemble_argument_collection(parse_docstring=False)
+        if one.field_info.is_positional and not one.required
+    ]
+    usage = format_usage(app, chain).plain.strip().replace("[ARGS...]", "[ARGS]")
+    page.usage = f"Usage: {usage}".replace("[ARGS]", " ".join(f"[{name}]" for name in optional)) + "\n"
+    if examples := EXAMPLES.get(" ".join(chain)):
+        page.help_epilogue = "Examples:\n\n" + "\n\n".join(f"    trio-copy {example}" for example in examples)

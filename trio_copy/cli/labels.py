@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 
+from trio_copy.cli.opened import devnet_facts
 from trio_copy.engine.known_tokens import KIND, facts_in
 from trio_copy.engine.plan import Plan, read_facts
 from trio_copy.model.catalog import Catalog, Labels
@@ -18,10 +19,7 @@ async def labels_of(store: Store, plan: Plan) -> Mapping[TokenId, str]:
 async def catalog_of(store: Store, plan: Plan) -> Catalog:
     """Return what engines on this store have learned of tokens; the catalog's file goes first."""
     catalog = Catalog()
-    if plan.settings.devnet is not None:
-        from trio_copy.testing.devnet.market import seeded_market  # not above: a real chain needs no devnet
-
-        catalog.put(seeded_market((), plan.settings.devnet.seed, 0, 0).facts)
+    catalog.put(devnet_facts(plan))
     kept = await store.history.documents(KIND)
     catalog.put([facts_in(document.name, read_plain(document.body)) for document in kept])
     catalog.put(read_facts(plan))

@@ -11,7 +11,9 @@ from cyclopts import Parameter
 from trio_copy.cli.interpreter import tune_interpreter
 from trio_copy.clock import anchored_wall_clock
 from trio_copy.engine.plan import Plan, load_plan
-from trio_copy.errors import ConfigError
+from trio_copy.errors import ConfigError, NotMadeYet, StoreError, StoreUnavailable, leaves_of
+from trio_copy.model.catalog import TokenFacts
+from trio_copy.model.follows import Follow
 from trio_copy.ports import Store, StoreContext
 from trio_copy.telemetry.redaction import Redactor
 
@@ -21,13 +23,9 @@ HERE = Path("trio-copy.toml")
 """What `trio-copy init` writes."""
 _USUAL = (HERE, Path("conf/prod.toml"))
 
-Conf = Annotated[
-    Path | None,
-    Parameter(
-        name="--conf",
-        help="The configuration, a TOML file. Default: $TRIO_COPY_CONF, else trio-copy.toml, else conf/prod.toml.",
-    ),
-]
+_HELP = "The configuration, a TOML file. Default: $TRIO_COPY_CONF, else trio-copy.toml, else conf/prod.toml."
+Conf = Annotated[Path | None, Parameter(name="--conf", help=_HELP)]
+ConfArgument = Annotated[Path | None, Parameter(help=_HELP)]
 
 
 def find_conf(conf: Path | None) -> Path:
@@ -39,7 +37,7 @@ def find_conf(conf: Path | None) -> Path:
     found = next((path for path in usual if path.exists()), None)
     if found is None:
         told = ", ".join(map(str, _USUAL))
-        raise ConfigError([f"--conf: expected a configuration; neither ${_VARIABLE} nor {told} leads to one"])
+        raise ConfigError([f"expected a configuration; neither ${_VARIABLE} nor {told} leads to one"])
     return found
 
 
@@ -62,10 +60,45 @@ def ask_store(plan: Plan, ask: Callable[[Store], Awaitable[_T]], *, make: bool =
             [f"store.{name}: lives and ends inside a run; this command needs a durable one, such as [store.sqlite]"]
         )
     tune_interpreter()
-    return trio.run(_ask, plan, ask, make)
+    return trio.run(ask_as_guest, plan, ask, make)
 
 
-async def _ask(plan: Plan, ask: Callable[[Store], Awaitable[_T]], make: bool) -> _T:
+def devnet_facts(plan: Plan) -> tuple[TokenFacts, ...]:
+    """Return what the devnet of a plan knows about the tokens of its script, where there is one."""
+    if plan.settings.devnet is None:
+        return ()
+    from trio_copy.testing.devnet.market import seeded_market  # not above: a real chain needs no devnet
+
+    return seeded_market((), plan.settings.devnet.seed, 0, 0).facts
+
+
+def imported_follows(plan: Plan) -> tuple[Follow, ...]:
+    """Return the follows that commands have put into a plan's store, if it has any already.
+
+    Raises:
+        ConfigError: as `ask_store`.
+        StoreUnavailable: the store does not answer.
+    """
+    if not plan.store.plugin.durable:
+        return ()
+
+    async def ask(store: Store) -> tuple[Follow, ...]:
+        _, follows = await store.follows.load()
+        return tuple(follow for follow in follows if follow.source != "file")
+
+    try:
+        return ask_store(plan, ask)
+    except NotMadeYet:
+        return ()
+    except BaseExceptionGroup as group:  # of the client of a server, which has tasks of its own
+        leaves = list(leaves_of(group))
+        if not all(isinstance(leaf, StoreError) for leaf in leaves):
+            raise
+        raise StoreUnavailable(str(leaves[0])) from group
+
+
+async def ask_as_guest(plan: Plan, ask: Callable[[Store], Awaitable[_T]], make: bool = False) -> _T:
+    """Open the plan's store as a guest and ask it something. Raises what the store raises."""
     context = StoreContext(
         settings=plan.store.settings,
         wall=anchored_wall_clock(),

@@ -81,7 +81,7 @@ def positions(
 ) -> int:
     """List what is held: shares, cost, and what it would bring at the last known bid.
 
-    Provisional is what the venue has matched and the chain has not settled yet; it counts until it fails.
+    Provisional: matched by the venue, not settled on the chain yet; it counts until it fails.
 
     Parameters
     ----------

@@ -19,7 +19,7 @@ def record(
     redactor: Redact,
     conf: Conf = None,
     for_: Annotated[
-        Duration | None, Parameter(name="--for", help="Stop by itself after this long: 20s, 5m, 1h.")
+        Duration | None, Parameter(name="--for", help="Stop by itself after this long: 500ms, 20s, 5m, 1h.")
     ] = None,
     json: Annotated[bool, Parameter(negative=(), help="One JSON object per line instead of the tape.")] = False,
     live: Annotated[

@@ -3,6 +3,7 @@
 As fast as it goes, time is virtual and chance is seeded: the same recording and settings give the same figures each time.
 """
 
+import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import trio
 from attrs import define, evolve, frozen
 
 from trio_copy.chain.feed import FeedItem
-from trio_copy.cli.opened import ask_store
+from trio_copy.cli.opened import imported_follows
 from trio_copy.cli.pnl import Profit, read_profits
 from trio_copy.clock import WallClock, wall_clock_from
 from trio_copy.config import PluginTable
@@ -21,9 +22,8 @@ from trio_copy.engine.recording import RecordedQuotes, read_recording
 from trio_copy.engine.seams import Seams
 from trio_copy.engine.service import Service
 from trio_copy.entropy import seeded_entropy
-from trio_copy.errors import ConfigError, ConnectionLost
+from trio_copy.errors import ConfigError, ConnectionLost, StoreError
 from trio_copy.model.follows import Follow
-from trio_copy.ports import Store
 from trio_copy.telemetry.observer import Observer, Observers
 from trio_copy.testing.virtual import run_virtually
 
@@ -85,17 +85,11 @@ def recorded(file: Path, plan: Plan, *, verb: str) -> Recorded:
 
 
 def follows_of_store(plan: Plan) -> tuple[Follow, ...]:
-    """Return the follows that commands have put into the plan's store, if it has a file already."""
-    if not plan.store.plugin.durable:
-        return ()
-
-    async def ask(store: Store) -> tuple[Follow, ...]:
-        _, follows = await store.follows.load()
-        return tuple(follow for follow in follows if follow.source != "file")
-
+    """Return the follows that commands have put into the plan's store; of one that does not answer they are left out."""
     try:
-        return ask_store(plan, ask)
-    except ConfigError:
+        return imported_follows(plan)
+    except StoreError as error:
+        sys.stderr.write(f"the follows in the store are left out: {error}\n")
         return ()
 
 

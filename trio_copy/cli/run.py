@@ -18,6 +18,7 @@ from trio_copy.cli.durations import Duration
 from trio_copy.cli.interpreter import tune_interpreter
 from trio_copy.cli.last_resort import LastResort
 from trio_copy.cli.numbers import expect_positive
+from trio_copy.cli.opened import ConfArgument, find_conf
 from trio_copy.cli.printer import Above, Printer
 from trio_copy.cli.redact import Redact
 from trio_copy.cli.standing import Standings, read_standings, standing_lines, standing_objects
@@ -51,12 +52,12 @@ _STATUS_EVERY_LINES_S = 5.0
 
 
 def run(
-    conf: Annotated[Path, Parameter(help="The configuration, a TOML file.")],
+    conf: ConfArgument = None,
     /,
     *,
     redactor: Redact,
     for_: Annotated[
-        Duration | None, Parameter(name="--for", help="Stop by itself after this long: 20s, 5m, 1h.")
+        Duration | None, Parameter(name="--for", help="Stop by itself after this long: 500ms, 20s, 5m, 1h.")
     ] = None,
     json: Annotated[bool, Parameter(negative=(), help="One JSON object per line instead of the tape.")] = False,
     live: Annotated[
@@ -72,6 +73,7 @@ def run(
     Ctrl-C, or SIGTERM, closes the intake and finishes what was admitted; a second one stops at once. SIGHUP reads the
     configuration again: follows and followers change while running, and a bad file changes nothing.
     """
+    conf = find_conf(conf)
     plan = load_plan(conf, redactor)
     return run_plan(plan, conf, for_, json=json, live=live, verbose=verbose, record=None, from_head=from_head)
 

@@ -1,7 +1,7 @@
 """`trio-copy selftest [CONF]`"""
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -12,6 +12,7 @@ from cyclopts import Parameter
 from trio_copy.chain.decoders.erc1155 import Erc1155Decoder
 from trio_copy.chain.decoders.order_filled import EXCHANGE_V2, OrderFilledDecoder
 from trio_copy.chain.decoders.words import address_topic
+from trio_copy.cli.opened import imported_follows
 from trio_copy.cli.output import out, out_json
 from trio_copy.cli.redact import Redact
 from trio_copy.cli.synthetic import leader_buys, synthetic_plan
@@ -24,6 +25,7 @@ from trio_copy.engine.service import Service
 from trio_copy.entropy import system_entropy
 from trio_copy.model.counts import counted
 from trio_copy.model.decisions import Skip
+from trio_copy.model.follows import Follow
 from trio_copy.model.ids import ZERO_ADDRESS, Address, SignalId, TokenId
 from trio_copy.model.signals import Signal
 from trio_copy.model.units import Shares
@@ -49,11 +51,16 @@ def selftest(
 ) -> int:
     """Boot the real engine on a devnet inside the process and copy one trade, without touching money or network.
 
-    The configuration's own decoders, followers and follows are used. A well-behaved dry-run stands in for executors that
-    move money or simulate faults, and the memory store for a durable one: nothing of the test reaches the books.
+    The configuration's own decoders, followers and follows are used, and the follows in the file of its store. A
+    well-behaved dry-run stands in for executors that move money or simulate faults, and the memory store for a durable
+    one: nothing of the test reaches the books.
     """
-    plan = _harmless(load_plan(conf, redactor)) if conf is not None else _own_plan()
-    return trio.run(_run, plan, json)
+    if conf is None:
+        return trio.run(_run, _own_plan(), (), json)
+    plan = load_plan(conf, redactor)
+    # Read before anything of the test begins: it shall not know where the books are. A server is nobody's to be asked.
+    imported = () if plan.store.plugin.shared else imported_follows(plan)
+    return trio.run(_run, _harmless(plan), imported, json)
 
 
 def _own_plan() -> Plan:
@@ -151,12 +158,12 @@ class _Steps(Observer):
         self.changed = trio.Event()
 
 
-async def _run(plan: Plan, json: bool) -> int:
+async def _run(plan: Plan, imported: Sequence[Follow], json: bool) -> int:
     steps = _Steps(json)
     started = trio.current_time()
     failure: str | None = "it took too long; see which step stands last"
     with trio.move_on_after(_LIMIT_S):
-        failure = await _boot_and_copy(plan, steps)
+        failure = await _boot_and_copy(plan, imported, steps)
     if failure is not None:
         steps.note("selftest", False, failure)
     took_s = round(trio.current_time() - started, 3)
@@ -167,9 +174,10 @@ async def _run(plan: Plan, json: bool) -> int:
     return 0 if failure is None else 1
 
 
-async def _boot_and_copy(plan: Plan, steps: _Steps) -> str | None:
+async def _boot_and_copy(plan: Plan, imported: Sequence[Follow], steps: _Steps) -> str | None:
     """Go through the steps; returns what to do about the one that failed."""
-    if not plan.settings.follow:
+    leaders = sorted({follow.leader for follow in (*plan.settings.follows(), *imported)})
+    if not leaders:
         return "no follows: add a [[follow]] to the configuration, there is nothing to copy without one"
     if _tradable(plan) is None:
         return "no decoder that the devnet can trade for: add [decoder.order-filled] or [decoder.erc1155]"
@@ -179,6 +187,7 @@ async def _boot_and_copy(plan: Plan, steps: _Steps) -> str | None:
         seams = Seams(dial=devnet.dial, wall=wall, entropy=system_entropy(), observer=steps, throwaway=True)
         endpoint = EndpointSettings(name="devnet", url=devnet.url)
         async with open_service(plan, seams, [endpoint]) as service, trio.open_nursery() as nursery:
+            await _import(service, imported, steps)
             with trio.move_on_after(_STEP_LIMIT_S) as starting:
                 await nursery.start(service.run)
                 await devnet.node.wait_log_filters(len(service.board.filters))
@@ -186,7 +195,7 @@ async def _boot_and_copy(plan: Plan, steps: _Steps) -> str | None:
                 failure = f"the engine did not subscribe in time: {'; '.join(steps.alerts) or 'no alert'}"
                 nursery.cancel_scope.cancel()
             else:
-                failure = _check_narrowed(service, devnet, steps) or await _copy_one(plan, devnet, steps)
+                failure = _check_narrowed(service, devnet, steps) or await _copy_one(plan, leaders, devnet, steps)
                 service.drain()
     if failure is None:
         steps.note("drained", True, "the nursery tree ended by itself")
@@ -206,9 +215,18 @@ def _check_narrowed(service: Service, devnet: Devnet, steps: _Steps) -> str | No
     return None
 
 
-async def _copy_one(plan: Plan, devnet: Devnet, steps: _Steps) -> str | None:
+async def _import(service: Service, imported: Sequence[Follow], steps: _Steps) -> None:
+    """Put the follows of the books into the memory that stands in for them."""
+    if imported:
+        await service.store.follows.put(imported)
+        for follow in imported:
+            service.book.put(follow)
+        steps.note("imported", True, f"{counted(len(imported), 'follow')} of the store")
+
+
+async def _copy_one(plan: Plan, leaders: Sequence[Address], devnet: Devnet, steps: _Steps) -> str | None:
     number = 0
-    for leader in sorted({table.leader for table in plan.settings.follow}):
+    for leader in leaders:
         for price_cents, shares in _TRIES:
             number += 1
             devnet.chain.mine(_trade(plan, leader, number, price_cents, shares))

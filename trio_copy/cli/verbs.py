@@ -36,6 +36,7 @@ VERBS = {
     "plugins": "List the installed executors, stores, decoders and market sources.",
     "decode": "Decode raw logs and print one JSON object per fill.",
     "selftest": "Boot the real engine on a devnet inside the process and copy one trade, without touching money or network.",
+    "completion": "Print a script that lets a shell complete commands and options.",
     "devnet": "Play a scripted market on a node of its own, so that several instances can follow the same chain.",
 }
 GROUPS = {
@@ -49,6 +50,47 @@ GROUPS = {
     "verify": "Try to break a promise, and say whether it held.",
 }
 
+HEADINGS = {
+    "Run": ("run", "drain", "mode", "record"),
+    "Prepare": ("check", "selftest", "plugins", "follow"),
+    "Look into the books": ("status", "positions", "pnl", "trades", "skips", "explain", "export-books"),
+    "Decide by hand": ("orders", "dlq"),
+    "Try it out": ("replay", "devnet", "load", "verify", "decode"),
+}
+"""What belongs together; what stands nowhere here is listed at the end."""
+EXAMPLES = {
+    "run": ("run conf/demo.toml --for 20s", "run conf/paper.toml --json"),
+    "check": ("check conf/paper.toml", "check conf/paper.toml --connect"),
+    "status": ("status --conf conf/prod.toml",),
+    "drain": ("drain host-4711 --conf conf/shards.toml",),
+    "positions": ("positions --follower alice", "positions --all --csv"),
+    "pnl": ("pnl --by leader", "pnl --by day --since 7d"),
+    "trades": ("trades --since 24h --limit 20", "trades --follower alice --csv"),
+    "skips": ("skips --since 3h", "skips --follower alice --json"),
+    "mode": ("mode", 'mode halt-new --why "the venue is odd"', "mode run --follower alice"),
+    "record": ("record market.rec --conf conf/books.toml --for 20s",),
+    "replay": ("replay market.rec --conf conf/books.toml",),
+    "export-books": ("export-books --conf conf/prod.toml",),
+    "plugins": ("plugins", "plugins conf/prod.toml"),
+    "decode": ("decode receipt.json",),
+    "completion": ("completion bash",),
+    "selftest": ("selftest", "selftest conf/paper.toml"),
+    "devnet": ("devnet conf/shards.toml",),
+    "follow add": ("follow add alice 0x6031B6eed1C97e853c6e0F03Ad3ce3529351F96d size.ratio=0.02 caps.max_day_usd=200",),
+    "follow list": ("follow list --csv",),
+    "explain follow": ("explain follow alice:0x6031b6eed1c97e853c6e0f03ad3ce3529351f96d",),
+    "explain trade": ("explain trade 57efd6",),
+    "orders list": ("orders list",),
+    "dlq stats": ("dlq stats",),
+    "dlq peek": ("dlq peek --json",),
+    "load model": ("load model",),
+    "load measure": ("load measure",),
+    "load simulate": ("load simulate --virtual --seed 7",),
+    "verify dedup": ("verify dedup",),
+    "verify backpressure": ("verify backpressure --count 5200",),
+}
+"""By page of the help: command lines that work as they stand."""
+
 _NARROWEST, _WIDEST = 40, 120
 
 
@@ -59,14 +101,16 @@ def overview() -> str:
     commands = {
         **VERBS,
         **GROUPS,
-        "--help, -h": "Show this, or what one command takes.",
+        "help COMMAND": "Show what one command takes; --help and -h behind it do too.",
         "--version": "Show the version.",
     }
     column = max(map(len, commands)) + 4
-    lines = [
-        fill(summary, width, initial_indent=f"  {name}".ljust(column), subsequent_indent=" " * column)
-        for name, summary in commands.items()
-    ]
-    return "\n".join(
-        ("Usage: trio-copy COMMAND", "", fill(ABOUT, width), "", fill(start, width), "", "Commands:", *lines)
-    )
+    lines = []
+    grouped = {name for names in HEADINGS.values() for name in names}
+    for heading, names in {**HEADINGS, "Others": [name for name in commands if name not in grouped]}.items():
+        lines += ["", f"{heading}:"]
+        lines += [
+            fill(commands[name], width, initial_indent=f"  {name}".ljust(column), subsequent_indent=" " * column)
+            for name in names
+        ]
+    return "\n".join(("Usage: trio-copy COMMAND", "", fill(ABOUT, width), "", fill(start, width), *lines))

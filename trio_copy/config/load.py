@@ -1,7 +1,7 @@
 """Reads a TOML file into `Settings`. It collects every problem it can see instead of stopping at the first."""
 
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 import attrs
 from cattrs.errors import ClassValidationError
 
+from trio_copy.config.places import NOWHERE, Places, places_in
 from trio_copy.config.problems import lines_of
 from trio_copy.config.references import names_in, wrong_references
 from trio_copy.config.secrets import Learn, find_secrets, forget, has_secret_parts, read_named_secret, written
@@ -36,6 +37,8 @@ class Draft:
     problems: tuple[str, ...]
     names: tuple[str, ...] = ()
     """What the file calls things by."""
+    places: Places = NOWHERE
+    """Where its keys stand."""
 
 
 def read_draft(path: Path, learn: Learn = forget) -> Draft:
@@ -46,7 +49,8 @@ def read_draft(path: Path, learn: Learn = forget) -> Draft:
     Raises:
         ConfigError: there is no such file, or it is not TOML.
     """
-    table = _read_toml(path)
+    text, table = _read_toml(path)
+    places = places_in(text, table)
     problems: list[str] = list(find_secrets(table, learn))
     names, astray = tuple(names_in(table, (*_PLUGIN_TABLES, "wallet"))), list(wrong_references(table))
     executor, store, decoder, markets = (_plugin_tables(kind, table.pop(kind, {}), problems) for kind in _PLUGIN_TABLES)
@@ -80,6 +84,7 @@ def read_draft(path: Path, learn: Learn = forget) -> Draft:
         allow=settings.plugins.allow if settings is not None else _allowed(table),
         problems=tuple(problems),
         names=names,
+        places=places,
     )
 
 
@@ -146,10 +151,11 @@ def _is_public_url(text: str) -> bool:
     return "://" in text and not has_secret_parts(text)
 
 
-def _read_toml(path: Path) -> dict[str, Any]:
+def _read_toml(path: Path) -> tuple[str, dict[str, Any]]:
     try:
         with path.open("rb") as file:
-            return tomllib.loads(file.read().decode("utf-8-sig"), parse_float=Decimal)
+            text = file.read().decode("utf-8-sig").replace("\r\n", "\n")
+            return text, tomllib.loads(text, parse_float=Decimal)
     except OSError as error:
         raise ConfigError([f"{path}: cannot be read: {error.strerror or error}"]) from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
@@ -179,21 +185,12 @@ def _structure_settings(table: dict[str, Any]) -> Settings:
 
 def _contradictions(settings: Settings) -> list[str]:
     """Return what no single value can tell: duplicates, and tables that do not go together."""
-    problems = []
-    followers = {follower.id for follower in settings.follower}
-    if len(followers) < len(settings.follower):
-        problems.append("follower: expected each id once, got " + ", ".join(_twice(f.id for f in settings.follower)))
-    problems.extend(
-        f"follow: duplicate follow, {pair}"
-        for pair in _twice(f"{f.follower} copies {f.leader}" for f in settings.follow)
-    )
-    problems.extend(
-        f"leader: expected each address once, got {address} twice"
-        for address in _twice(leader.address for leader in settings.leader)
-    )
-    problems.extend(
-        f'endpoint: expected each name once, got "{name}" twice' for name in _twice(e.name for e in settings.endpoint)
-    )
+    problems: list[str] = []
+    problems.extend(_twice("follower", "expected each id once", [f.id for f in settings.follower]))
+    pairs = [f"{f.follower} copies {f.leader}" for f in settings.follow]
+    problems.extend(_twice("follow", "expected each pair once", pairs))
+    problems.extend(_twice("leader", "expected each address once", [one.address for one in settings.leader]))
+    problems.extend(_twice("endpoint", "expected each name once", [one.name for one in settings.endpoint]))
     problems.extend(_wrong_names(settings))
     problems.extend(_impossible_follows(settings))
     if settings.engine.mode == "live":
@@ -273,6 +270,9 @@ def _is_websocket_url(url: str) -> bool:
     return parts.scheme in ("ws", "wss") and bool(host)
 
 
-def _twice(names: Any) -> list[str]:  # noqa: ANN401  any iterable of text
-    seen: set[str] = set()
-    return sorted({name for name in names if name in seen or seen.add(name)})  # type: ignore[func-returns-value]  # add
+def _twice(kind: str, expected: str, names: Sequence[str]) -> Iterator[str]:
+    """Yield a problem for each name that an earlier table of the same kind has."""
+    first: dict[str, int] = {}
+    for index, name in enumerate(names):
+        if first.setdefault(name, index) != index:
+            yield f"{kind}[{index}]: {expected}, got {name} as in {kind}[{first[name]}]"

@@ -1,6 +1,7 @@
 """Writes what is wrong with a configuration as lines: where, what was expected, what was there."""
 
 import difflib
+import re
 from collections.abc import Iterable, Sequence
 
 import attrs
@@ -13,6 +14,12 @@ from cattrs.errors import (
 )
 
 from trio_copy.config.gone import GONE
+from trio_copy.config.settings import ChainSettings, DevnetSettings, EngineSettings, ShardsSettings
+from trio_copy.model.follow_settings import FollowSettings
+from trio_copy.model.layers import leaves
+
+_LEVELS = ("defaults", "leader", "follower", "follow")
+_TABLES = {"engine": EngineSettings, "chain": ChainSettings, "shards": ShardsSettings, "devnet": DevnetSettings}
 
 
 def lines_of(error: BaseException, path: str) -> list[str]:
@@ -37,7 +44,19 @@ def lines_of(error: BaseException, path: str) -> list[str]:
 
 
 def _unknown(where: str, key: str, known: Sequence[str]) -> str:
-    return GONE.get(where) or f"unknown key{suggestion(key, known) or '; known: ' + ', '.join(sorted(known))}"
+    return GONE.get(where) or (
+        f"unknown key{_elsewhere(where, key) or suggestion(key, known) or '; known: ' + ', '.join(sorted(known))}"
+    )
+
+
+def _elsewhere(where: str, key: str) -> str:
+    """Say in which table a key belongs that stands in a wrong one."""
+    top = re.split(r"[.\[]", where)[0]
+    if top in _LEVELS:
+        tables = [path.partition(".")[0] for path in leaves(FollowSettings) if path.endswith(f".{key}")]
+        return f" here; it belongs into [{top}.{tables[0]}]" if tables else ""
+    tables = [name for name, of in _TABLES.items() if key in {field.name for field in attrs.fields(of)}]
+    return f" here; it belongs into [{tables[0]}]" if tables else ""
 
 
 def _position(error: BaseException) -> str:

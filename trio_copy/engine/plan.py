@@ -9,6 +9,7 @@ from attrs import evolve, field, frozen
 
 from trio_copy.config import Draft, PluginTable, Settings, ShardsSettings, read_draft, structure_plugin_table
 from trio_copy.config.catalog import read_catalog
+from trio_copy.config.places import NOWHERE, Places
 from trio_copy.errors import ConfigError, PluginError
 from trio_copy.model.catalog import TokenFacts
 from trio_copy.model.control import account_shard
@@ -46,6 +47,8 @@ class Plan:
     settings: Settings
     path: Path | None = None
     """The file it was read from; None where it was made in code."""
+    places: Places = NOWHERE
+    """Where the keys of the file stand."""
     registry: Registry
     executors: tuple[PlannedExecutor, ...]
     store: PlannedStore
@@ -108,8 +111,8 @@ def load_plan(path: Path, redactor: Redactor | None = None) -> Plan:
     redactor.recognise(*draft.names)
     plan, problems = _complete(draft, discover(draft.allow), redactor, of_file=True)
     if plan is None or problems:
-        raise ConfigError([f"{path}: {problem}" for problem in problems])
-    return evolve(plan, path=path)
+        raise ConfigError([draft.places.located(path, problem) for problem in problems])
+    return evolve(plan, path=path, places=draft.places)
 
 
 def make_plan(settings: Settings, registry: Registry, redactor: Redactor | None = None) -> Plan:

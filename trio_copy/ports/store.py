@@ -280,7 +280,7 @@ class StoreContext:
     guest: bool = False
     """True for a command that looks or changes settings while an engine may run on the same store."""
     make: bool = True
-    """Whether a guest may make a store that does not exist yet."""
+    """Whether a guest may make a store that does not exist yet; `open` raises `NotMadeYet` where it may not."""
     in_thread: InThread = to_thread_run_sync
     """Runs what would block. Virtual time cannot wait for threads, so simulations run it in place."""
     at: Callable[[str], None] = nowhere

@@ -25,6 +25,12 @@ _TOO_BIG = 1009
 _HANDSHAKE = ("eth_chainId", "eth_subscribe")
 
 
+class _Request(msgspec.Struct):
+    method: str
+    id: int | str | None = None
+    params: list[Any] = []
+
+
 @define(eq=False)
 class _Subscription:
     id: str
@@ -152,15 +158,19 @@ class DevNode:
             return
 
     def _answer(self, client: _Client, message: str | bytes) -> None:
-        request = msgspec.json.decode(message)
-        method, params = request["method"], request.get("params", [])
+        try:
+            request = msgspec.json.decode(message, type=_Request)
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            client.push_raw(error_frame(None, Refused("expected a JSON-RPC request", -32700), self.faults))
+            return
+        method, params = request.method, request.params
         self.requests[method] = self.requests.get(method, 0) + 1
         if self.faults.deaf:
             return
-        request_id = str(request["id"]) if self.faults.text_ids else request["id"]
+        request_id = str(request.id) if self.faults.text_ids else request.id
         try:
             self._check_limits(method)
-            result = self._result(client, method, params)
+            result = self._asked(client, method, params)
         except Refused as refused:
             client.push_raw(error_frame(request_id, refused, self.faults))
         except Unanswered:
@@ -189,6 +199,13 @@ class DevNode:
             raise Refused("Too Many Requests", faults.rate_limit_code, faults.retry_after_s)
         self._second = second, served + 1
 
+    def _asked(self, client: _Client, method: str, params: Sequence[Any]) -> object:
+        try:
+            return self._result(client, method, params)
+        except (ValueError, TypeError, LookupError, AttributeError) as error:
+            # Whoever connects may ask anything in any shape: the node refuses it, and serves the others on.
+            raise Refused(f"invalid argument: {type(error).__name__}", -32602) from error
+
     def _result(self, client: _Client, method: str, params: Sequence[Any]) -> object:
         match method:
             case "eth_chainId":
@@ -200,8 +217,8 @@ class DevNode:
             case "eth_getBlockByHash":
                 return self._written(self._shown.by_hash(params[0]))
             case "eth_getLogs":
-                if "fromBlock" in params[0]:
-                    self.ranges.append((int(params[0]["fromBlock"], 16), int(params[0]["toBlock"], 16)))
+                if "blockHash" not in params[0]:
+                    self.ranges.append(self._shown.range_of(params[0]))
                 return self._shown.logs(params[0], _read_filter(params[0]))
             case "eth_subscribe":
                 return self._subscribe(client, *params)

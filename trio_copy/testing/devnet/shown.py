@@ -88,6 +88,17 @@ class ShownChain:
         """Number of the newest real block that is shown."""
         return max(0, self.chain.head.ref.number - self.faults.behind)
 
+    def range_of(self, wanted: dict[str, Any]) -> tuple[int, int]:
+        """Return the numbers of the first and last block of a range; each may be a word, and is the newest by default."""
+        start, stop = (self._number_of(wanted.get(end, "latest")) for end in ("fromBlock", "toBlock"))
+        return start, stop
+
+    def _number_of(self, which: str) -> int:
+        if which.startswith("0x"):
+            return int(which, 16)
+        block = self.by_number(which)
+        return self.head.number if block is None else block.number
+
     def _blocks(self, wanted: dict[str, Any]) -> Iterator[DevBlock]:
         faults = self.faults
         if "blockHash" in wanted:
@@ -101,7 +112,7 @@ class ShownChain:
                 raise Refused("unknown block", -32000)
             yield block
             return
-        start, stop = int(wanted["fromBlock"], 16), int(wanted["toBlock"], 16)
+        start, stop = self.range_of(wanted)
         width = stop - start + 1
         if faults.hang_range is not None and width > faults.hang_range:
             raise Unanswered

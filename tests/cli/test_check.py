@@ -1,0 +1,176 @@
+"""What looks good and cannot work is found before anything is started."""
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import trio
+import trio.testing
+from attrs import evolve
+
+from tests.cli.test_config import GOOD
+from tests.harness import make_test_plan, open_world
+from trio_copy.cli import main
+from trio_copy.cli.connections import try_connections
+from trio_copy.cli.opened import ask_store
+from trio_copy.engine.plan import load_plan
+from trio_copy.model.follows import Follow
+from trio_copy.model.ids import Address, FollowerId
+
+Capture = pytest.CaptureFixture[str]
+Clock = trio.testing.MockClock
+WHO = "alice:0x6031b6eed1c97e853c6e0f03ad3ce3529351f96d"
+FOLLOW = GOOD.index("[[follow]]")
+LINE = '{{"token_id": "{}", "condition_id": "0x01"{}}}\n'
+
+
+def written(tmp_path: Path, text: str) -> Path:
+    path = tmp_path / "conf.toml"
+    path.write_text(text)
+    return path
+
+
+def durable(tmp_path: Path, text: str = GOOD) -> str:
+    return text.replace("[store.memory]", f'[store.sqlite]\npath = "{tmp_path / "books.db"}"')
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        (
+            lambda text: text + '[catalog]\nfile = "/nowhere/catalog.jsonl"',
+            "catalog.file: /nowhere/catalog.jsonl: cannot be read: No such file or directory",
+        ),
+        (
+            lambda text: text + '[follow.filters]\nkeyword_allow = ["btc"]',
+            f"filters.keyword_allow: needs facts about markets: expected [markets.NAME], or [catalog] with a file, got none: {WHO}",
+        ),
+        (lambda text: text + '[follow.filters]\ncategory_deny = ["sport"]', "filters.category_deny: needs facts"),
+        (lambda text: text + "[follow.filters]\nmin_hours_to_end = 2", "filters.min_hours_to_end: needs facts"),
+        (lambda text: text + '[follow.size]\ndirection = "reverse"', "size.direction: needs facts about markets"),
+        (lambda text: text + "[defaults.caps]\nmax_event_usd = 5", "caps.max_event_usd: needs facts about markets"),
+        (
+            lambda text: text + '[follow.filters]\nkinds = ["trade", "split", "merge"]',
+            f"filters.kinds: merge, split needs [decoder.erc1155] with moves = true: {WHO}",
+        ),
+        (
+            lambda text: text.replace("[store.memory]", '[store.sqlite]\npath = "/nowhere/books.db"'),
+            "store.sqlite.path: the directory /nowhere does not exist",
+        ),
+        (
+            lambda text: text.replace("chain_id = 137", "chain_id = 1"),
+            "decoder.order-filled.exchanges: expected the contracts of chain 1, got none: those it has by default are of"
+            " Polygon (137)",
+        ),
+        (lambda text: text[:FOLLOW], "follow: expected at least one; add a [[follow]]"),
+    ],
+)
+def test_what_cannot_work_is_not_good(tmp_path: Path, capsys: Capture, change: Callable[[str], str], says: str) -> None:
+    """Each in one line, with who asked for it; and without it the file is good."""
+    conf = written(tmp_path, change(GOOD))
+
+    assert main(["check", str(conf)]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert re.match(rf"{re.escape(str(conf))}(:\d+)?: {re.escape(says)}", line), line
+
+
+@pytest.mark.parametrize(
+    ("extra", "facts", "lacks"),
+    [
+        ('[follow.filters]\nkeyword_allow = ["btc"]', ', "question": "BTC?"', None),
+        ('[follow.filters]\nkeyword_allow = ["btc"]', "", "question"),
+        ('[follow.size]\ndirection = "reverse"', ', "opposite": "2"', None),
+        ('[follow.size]\ndirection = "reverse"', ', "question": "BTC?"', "opposite"),
+    ],
+)
+def test_a_catalog_has_to_tell_what_is_asked_for(
+    tmp_path: Path, capsys: Capture, extra: str, facts: str, lacks: str | None
+) -> None:
+    """A file that says nothing of the matter is as good as none."""
+    catalog = tmp_path / "catalog.jsonl"
+    catalog.write_text(LINE.format(1, facts))
+    conf = written(tmp_path, f'{GOOD}{extra}\n[catalog]\nfile = "{catalog}"')
+
+    assert main(["check", str(conf)]) == (2 if lacks else 0)
+    assert (f'needs "{lacks}", and no token of the catalog has it' in capsys.readouterr().err) == bool(lacks)
+
+
+def test_what_is_there_is_good(tmp_path: Path) -> None:
+    """Contracts that are named on another chain, and moves that somebody reads."""
+    moves = GOOD.replace("[decoder.order-filled]", "[decoder.order-filled]\n[decoder.erc1155]\nmoves = true")
+    assert main(["check", str(written(tmp_path, moves + '[follow.filters]\nkinds = ["split"]'))]) == 0
+    elsewhere = GOOD.replace("chain_id = 137", "chain_id = 1")
+    named = f'[decoder.order-filled]\nexchanges = ["0x{"ab" * 20}"]'
+    assert main(["check", str(written(tmp_path, elsewhere.replace("[decoder.order-filled]", named)))]) == 0
+
+
+def test_follows_of_the_store_count(tmp_path: Path, capsys: Capture) -> None:
+    """A check looks at them like at those of the file, and a selftest copies one; a store that is not there yet has none."""
+    conf = written(tmp_path, durable(tmp_path, GOOD[:FOLLOW]))
+    assert main(["check", str(conf)]) == 2
+    assert "follow: expected at least one" in capsys.readouterr().err
+    assert not (tmp_path / "books.db").exists()
+
+    assert main(["follow", "add", "alice", WHO[6:], "size.minimum_policy=raise", "--conf", str(conf)]) == 0
+    assert main(["check", str(conf)]) == 0
+    assert "1 follow of 1 leader by 1 follower, 1 of them in the store" in capsys.readouterr().out
+    assert main(["selftest", str(conf)]) == 0
+    told = capsys.readouterr().out
+    assert "1 follow of the store" in told
+    assert "alice filled" in told
+
+    assert main(["follow", "set", WHO, "size.direction=reverse", "--conf", str(conf)]) == 0
+    assert main(["check", str(conf)]) == 2
+    assert "size.direction: needs facts" in capsys.readouterr().err
+
+
+def test_a_follow_of_the_store_without_its_follower_is_told(tmp_path: Path, capsys: Capture) -> None:
+    """The file has changed since it was added: nobody would trade for it."""
+    conf = written(tmp_path, durable(tmp_path))
+    stray = Follow(follower=FollowerId("zoe"), leader=Address(WHO[6:]))
+    ask_store(load_plan(conf), lambda store: store.follows.put([stray]), make=True)
+
+    assert main(["check", str(conf)]) == 2
+    assert f"follow {stray.name} (command): expected the id of a [[follower]], got zoe" in capsys.readouterr().err
+
+
+async def test_every_node_is_tried_and_told_in_one_line(clock: Clock) -> None:
+    """Its chain, its newest block and how old that is; or why not. One that is away holds none of the others up."""
+    async with open_world(nodes=5) as world:
+        world.chain.mine()
+        await trio.sleep(2)
+        world.down.add(1)
+
+        async def refuse(stream: trio.abc.Stream) -> None:
+            await stream.receive_some()
+            await stream.send_all(b"HTTP/1.1 401 Unauthorized\r\nContent-Length: 0\r\n\r\n")
+
+        async def say_nothing(stream: trio.abc.Stream) -> None:
+            await trio.sleep_forever()
+
+        world.instead |= {2: refuse, 3: say_nothing}
+        world.nodes[4].faults.chain_id = 1
+        plan = make_test_plan()
+        plan = evolve(plan, settings=evolve(plan.settings, devnet=None, endpoint=tuple(world.endpoints)))
+        tried = await try_connections(plan, world.dial, world.wall)
+
+    assert [(one.name, one.ok) for one in tried] == [(f"node node-{number}", not number) for number in range(5)]
+    told = [one.told for one in tried]
+    assert told[0] == "chain 137, block 1, 2 s old, answered in 0 ms"
+    assert told[1] == "node-1 refuses"
+    assert "HTTP status 401: the API key" in told[2]
+    assert told[3] == "no connection in 10 s"
+    assert told[4] == "expected chain id 137, the node serves 1"
+
+
+def test_check_connect_says_what_does_not_answer(tmp_path: Path, capsys: Capture) -> None:
+    """Exit code 1, because the file itself is good; the store's file is looked at too."""
+    away = GOOD.replace("wss://node.example", "ws://127.0.0.1:1")
+    conf = written(tmp_path, durable(tmp_path, away))
+
+    assert main(["check", str(conf), "--connect"]) == 1
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == f"{conf}: good"
+    assert lines[-2].startswith("  FAILED node one: cannot connect to 127.0.0.1")
+    assert lines[-1] == "  ok     store sqlite: not there yet; the first run makes it"

@@ -1,0 +1,116 @@
+"""What a plan asks for that nobody would give it: it starts, and then nothing of it is ever copied. Sync and pure.
+
+`run` does not refuse it, because what is missing may come while it runs; whoever checks a configuration wants to know.
+"""
+
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from functools import partial
+
+from trio_copy.chain.decoders.erc1155 import Erc1155Decoder
+from trio_copy.chain.decoders.fpmm import FpmmDecoder
+from trio_copy.chain.decoders.order_filled import OrderFilledDecoder
+from trio_copy.chain.decoders.resolutions import ResolutionDecoder
+from trio_copy.engine.plan import Plan
+from trio_copy.model.catalog import TokenFacts
+from trio_copy.model.counts import counted
+from trio_copy.model.fills import Kind
+from trio_copy.model.follow_settings import FollowSettings
+from trio_copy.model.follows import Follow
+from trio_copy.model.ids import ChainId
+
+_POLYGON = ChainId(137)
+_OURS = (OrderFilledDecoder, Erc1155Decoder, FpmmDecoder, ResolutionDecoder)
+_POLYGONS = {"order-filled": "exchanges", "erc1155": "contracts", "resolutions": "contracts"}
+"""Decoders of ours whose contracts are Polymarket's by default, and the setting that names others."""
+_FACTS: Mapping[str, str] = {
+    "size.direction": "opposite",
+    "caps.max_event_usd": "event",
+    "filters.condition_allow": "condition_id",
+    "filters.condition_deny": "condition_id",
+    "filters.keyword_allow": "question",
+    "filters.keyword_deny": "question",
+    "filters.category_allow": "category",
+    "filters.category_deny": "category",
+    "filters.min_hours_to_end": "ends_at",
+    "filters.max_days_to_end": "ends_at",
+}
+"""Settings that, once set, need something of a token to be known, and what."""
+_UNSET = FollowSettings()
+
+
+def lacking(plan: Plan, follows: Collection[Follow], read_facts: Callable[[], Collection[TokenFacts]]) -> list[str]:
+    """Return a line for everything that could not work, as a problem of the configuration reads.
+
+    Facts are read only where a setting needs them.
+    """
+    problems = list(_foreign_contracts(plan))
+    if not follows:
+        problems.append(
+            "follow: expected at least one; add a [[follow]], or one to the store with trio-copy follow add"
+        )
+    terms = plan.settings.terms()
+    known = [follow for follow in follows if follow.follower in terms.followers]
+    problems += [
+        f"follow {follow.name} ({follow.source}): expected the id of a [[follower]], got {follow.follower}"
+        for follow in follows
+        if follow.follower not in terms.followers
+    ]
+    by_settings: dict[int, tuple[FollowSettings, list[Follow]]] = {}
+    for follow in known:
+        settings = terms.of(follow).settings
+        # Equal settings are shared: a book of a million follows has few of them.
+        by_settings.setdefault(id(settings), (settings, []))[1].append(follow)
+    groups = list(by_settings.values())
+    # What a market source knows, nobody can say before it is asked.
+    asked = _FACTS if plan.markets is None else ()
+    needed = {path: users for path in asked if (users := _users(groups, partial(_sets, path)))}
+    facts = read_facts() if needed else ()
+    for path, users in needed.items():
+        name = _FACTS[path]
+        if not facts:
+            problems.append(
+                f"{path}: needs facts about markets: expected [markets.NAME], or [catalog] with a file, got none{_who(users)}"
+            )
+        elif not any(getattr(fact, name) not in (None, "") for fact in facts):
+            problems.append(f'{path}: needs "{name}", and no token of the catalog has it{_who(users)}')
+    return problems + list(_unread_kinds(plan, groups))
+
+
+def _unread_kinds(plan: Plan, groups: Iterable[tuple[FollowSettings, list[Follow]]]) -> Iterator[str]:
+    decoders = plan.decoders.values()
+    # What a decoder of somebody else tells, nobody here knows.
+    if any(not isinstance(one, _OURS) or (isinstance(one, Erc1155Decoder) and one.moves) for one in decoders):
+        return
+    users = _users(groups, lambda of: of.filters.kinds - {Kind.TRADE})
+    wanted = sorted({kind.value for settings, _ in groups for kind in settings.filters.kinds - {Kind.TRADE}})
+    if users:
+        yield f"filters.kinds: {', '.join(wanted)} needs [decoder.erc1155] with moves = true{_who(users)}"
+
+
+def _foreign_contracts(plan: Plan) -> Iterator[str]:
+    settings = plan.settings
+    if settings.devnet is not None or settings.chain.chain_id == _POLYGON:
+        return
+    for table in settings.decoder:
+        name = _POLYGONS.get(table.plugin)
+        if name is not None and name not in table.options:
+            yield (
+                f"decoder.{table.name}.{name}: expected the contracts of chain {settings.chain.chain_id},"
+                f" got none: those it has by default are of Polygon ({_POLYGON})"
+            )
+
+
+def _sets(path: str, settings: FollowSettings) -> bool:
+    table, _, name = path.partition(".")
+    return bool(getattr(getattr(settings, table), name) != getattr(getattr(_UNSET, table), name))
+
+
+def _users(
+    groups: Iterable[tuple[FollowSettings, list[Follow]]], uses: Callable[[FollowSettings], object]
+) -> list[Follow]:
+    return [follow for settings, follows in groups if uses(settings) for follow in follows]
+
+
+def _who(users: list[Follow]) -> str:
+    more = f" and {counted(len(users) - 1, 'more follow')}" if len(users) > 1 else ""
+    return f": {users[0].name}{more}"
