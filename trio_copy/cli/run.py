@@ -180,7 +180,7 @@ async def _run(session: _Session) -> int:
                 seams.in_thread = session.last_resort.watched(seams.in_thread)
                 if session.record is not None:
                     await _record(session, session.record, seams, printing)
-                async with open_service(session.plan, seams, world.endpoints) as service:
+                async with open_service(world.plan, seams, world.endpoints) as service:
                     standings = Standings((), None)
                     try:
                         interrupted = await _run_service(session, service, printer, shown, tally)

@@ -4,7 +4,7 @@ from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import asynccontextmanager
 
 import trio
-from attrs import frozen
+from attrs import evolve, frozen
 
 from trio_copy.chain.dial import Dial, dial_network
 from trio_copy.clock import WallClock
@@ -16,8 +16,12 @@ from trio_copy.ports import Quotes
 from trio_copy.testing.devnet import Devnet, NodeFaults, ScriptedMarket, open_devnet
 from trio_copy.testing.devnet.market import seeded_market
 from trio_copy.testing.devnet.words import take_faults
+from trio_copy.testing.market_server import MarketServer, open_market_server
 
 _REORG_DEPTH = 2
+_SERVED = "polymarket"
+"""The market source whose venue a devnet serves as well, so that a demonstration goes the same way as mainnet."""
+_BOOKS_EVERY_S = 0.2
 
 
 @frozen(kw_only=True)
@@ -25,6 +29,8 @@ class World:
     endpoints: Sequence[EndpointSettings]
     dial: Dial
     quotes: Quotes | None
+    plan: Plan
+    """With the addresses of what is served inside the process."""
     catalog: Catalog
     """What is known about tokens; more as time goes on."""
 
@@ -38,13 +44,34 @@ async def open_world(plan: Plan, wall: WallClock) -> AsyncGenerator[World, None]
     """Open what the plan's configuration asks for; a devnet plays its script while the block runs."""
     settings = plan.settings
     if settings.devnet is None:
-        yield World(endpoints=settings.endpoint, dial=dial_network, quotes=None, catalog=Catalog())
+        yield World(endpoints=settings.endpoint, dial=dial_network, quotes=None, plan=plan, catalog=Catalog())
         return
     async with open_scripted_devnet(plan, wall, settings.devnet) as (devnet, market):
         endpoint = EndpointSettings(name="devnet", url=devnet.url)
+        if plan.markets is not None and plan.markets.plugin.name == _SERVED:
+            async with _open_venue(market, wall) as server:
+                addresses = evolve(plan.markets.settings, **server.addresses)
+                served = evolve(plan, markets=evolve(plan.markets, settings=addresses))
+                yield World(endpoints=(endpoint,), dial=devnet.dial, quotes=None, plan=served, catalog=Catalog())
+            return
         catalog = Catalog()
         catalog.put(market.facts)
-        yield World(endpoints=(endpoint,), dial=devnet.dial, quotes=market, catalog=catalog)
+        yield World(endpoints=(endpoint,), dial=devnet.dial, quotes=market, plan=plan, catalog=catalog)
+
+
+@asynccontextmanager
+async def _open_venue(market: ScriptedMarket, wall: WallClock) -> AsyncGenerator[MarketServer, None]:
+    """Serve what the scripted market knows and quotes the way the real venue does, while the block runs."""
+
+    async def follow() -> None:
+        while True:
+            server.venue.follow(market)
+            await trio.sleep(_BOOKS_EVERY_S)
+
+    async with open_market_server(wall) as server, trio.open_nursery() as nursery:
+        nursery.start_soon(follow)
+        yield server
+        nursery.cancel_scope.cancel()
 
 
 @asynccontextmanager
