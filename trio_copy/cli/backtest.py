@@ -62,12 +62,13 @@ def backtest(
         raise ConfigError([f"--plot: expected a name that ends with .svg, which is all that is drawn, got {plot}"])
     plan, settings = load_plan(conf, redactor), read_settings(set_)
     # All of them before the first one is played: a mistake in the last one costs nothing.
-    whats = [_recorded(file, plan, setting) for setting in settings]
+    plans = [overridden(plan, setting) if setting else plan for setting in settings]
+    what = recorded(file, plans[0], verb="backtest")
     if len(settings) > 1:
         if plot is not None:
             raise ConfigError(["--plot: expected one setting to be drawn, got --set with several"])
         return _compare(conf, file, settings, csv, json=json)
-    (what,) = whats
+    what = evolve(what, follows=without_own(what.follows, settings[0]))
     judge, verdict = judged(what, settings[0])
     rows = [*verdict.leaders, verdict.total]
     if csv is not None:
@@ -88,11 +89,6 @@ def backtest(
     for note in verdict.notes:
         out(f"note: {note}")
     return 0
-
-
-def _recorded(file: Path, plan: Plan, setting: Setting) -> Recorded:
-    what = recorded(file, overridden(plan, setting) if setting else plan, verb="backtest")
-    return evolve(what, follows=without_own(what.follows, setting))
 
 
 def _compare(conf: Path, file: Path, settings: Sequence[Setting], csv: Path | None, *, json: bool) -> int:

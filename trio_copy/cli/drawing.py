@@ -7,7 +7,7 @@ from xml.sax.saxutils import escape
 
 from trio_copy.engine.standing import Curve, Point
 
-_WIDTH, _HEIGHT = 900, 520
+_WIDTH, _HEIGHT = 920, 520
 _LEFT, _RIGHT = 90, 870
 _EQUITY, _DRAWDOWN = (60, 310), (360, 460)
 """Top and bottom of each panel."""
@@ -34,9 +34,10 @@ def draw(title: str, curve: Curve) -> str:
     y, equity_axis = _usd_axis(low / _MICRO, high / _MICRO, *_EQUITY)
     down, drawdown_axis = _usd_axis(-deepest / _MICRO, 0.0, *_DRAWDOWN)
     band = " ".join(f"M{x(one.at):.1f} {y(one.lowest / _MICRO):.1f}V{y(one.highest / _MICRO):.1f}" for one in points)
-    line = "M" + "L".join(f"{x(point.at):.1f} {y(point.last / _MICRO):.1f}" for point in points)
-    fallen = "L".join(f"{x(point.at):.1f} {down(-point.drawdown / _MICRO):.1f}" for point in points)
-    area = f"M{_LEFT} {down(0.0):.1f}L{fallen}L{x(points[-1].at):.1f} {down(0.0):.1f}Z"
+    # In steps, for nothing changes between two points: a slope would show hours of gain where there was one trade.
+    line = f"M{_LEFT} {y(0.0):.1f}" + "".join(f"H{x(one.at):.1f}V{y(one.last / _MICRO):.1f}" for one in points)
+    fallen = "".join(f"H{x(point.at):.1f}V{down(-point.drawdown / _MICRO):.1f}" for point in points)
+    area = f"M{_LEFT} {down(0.0):.1f}{fallen}V{down(0.0):.1f}Z"
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_WIDTH} {_HEIGHT}" width="{_WIDTH}" height="{_HEIGHT}"'
         ' font-family="sans-serif" font-size="12" fill="#222">',
@@ -61,7 +62,7 @@ def _usd_axis(low: float, high: float, top: int, bottom: int) -> tuple[Callable[
     """Return where an amount stands in a panel, and the lines and numbers of its axis."""
     if high - low < 0.01:
         high, low = (high, low - 1.0) if high <= 0 else (high + 1.0, low)
-    rough = (high - low) / 5
+    rough = (high - low) / 6
     size = 10.0 ** floor(log10(rough))
     step = next(size * factor for factor in (1, 2, 5, 10) if size * factor >= rough)
     first, last = floor(low / step), ceil(high / step)
