@@ -253,7 +253,7 @@ def test_no_secret_of_an_executor_comes_out(
     folder.mkdir()
     conf.write_text(
         CHAIN.format(executor="leaky")
-        + '[plugins]\nallow = ["leaky"]\n[devnet]\nblock_every_s = 0.2\nfills_per_block = 2.0\nreorg_at_block = 0\n'
+        + '[engine]\ndrain_s = 2\n[plugins]\nallow = ["leaky"]\n[devnet]\nblock_every_s = 0.2\nfills_per_block = 2.0\nreorg_at_block = 0\n'
         + f'drop_at_block = 0\n[store.sqlite]\npath = "{folder}/books.db"\n'
         + f'[executor.leaky]\nfault = "{fault}"\nkey = "env:LEAKY_KEY"\n[executor.leaky.inner]\npin = "env:LEAKY_PIN"\n'
     )

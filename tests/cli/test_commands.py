@@ -61,7 +61,7 @@ def test_ctrl_c_drains_and_prints_a_summary() -> None:
 def test_a_second_signal_stops_at_once(tmp_path: Path) -> None:
     """Two signals do not wait for a slow venue; the exit code says that it was interrupted."""
     conf = tmp_path / "slow.toml"
-    conf.write_text(Path(DEMO).read_text().replace("latency_ms = 30", "latency_ms = 8000"))
+    conf.write_text(Path(DEMO).read_text().replace("latency_ms = 30", "latency_ms = 4000"))
     process = start("run", str(conf), "--json")
     wait_for(process, "signal")
     started = time.monotonic()

@@ -237,7 +237,8 @@ def test_a_bug_in_a_store_ends_the_run_at_once(
 
     monkeypatch.setattr(of, name, fail_later)
     conf = tmp_path / "conf.toml"
-    conf.write_text((ROOT / "conf" / "books.toml").read_text().replace("books.", f"{tmp_path}/books."))
+    text = (ROOT / "conf" / "books.toml").read_text().replace("block_every_s = 1.0", "block_every_s = 0.2")
+    conf.write_text(text.replace("books.", f"{tmp_path}/books."))
     code = main(["run", str(conf), "--json", "--for", "50s"])
     assert (code, time.monotonic() - called[20] < 10) == (1, True)
     lines = capfd.readouterr().err.splitlines()

@@ -66,6 +66,9 @@ class MarketWatch:
     """When a leader traded a token last, by our wall clock; the latest last."""
     _asked: dict[TokenId, _Asked] = field(factory=dict)
     _news: trio.Event = field(factory=trio.Event)
+    """Set when a token is traded that nobody here knows."""
+    _unwatched: trio.Event = field(factory=trio.Event)
+    """Set when one is traded whose prices nobody watches."""
 
     def __attrs_post_init__(self) -> None:
         self._prices = self.asks.call("run_prices")
@@ -78,6 +81,8 @@ class MarketWatch:
             self._traded.popitem(last=False)
         if self.catalog.of(token_id) is None:
             self._news.set()
+        if not self.prices.wants(token_id):
+            self._unwatched.set()
 
     async def run(self) -> None:
         """Ask until cancelled."""
@@ -217,7 +222,9 @@ class MarketWatch:
                     self.prices.want(tokens)
                     await send.send(tokens)
                     told = tokens
-                await trio.sleep(_LOOK_EVERY_S)
+                with trio.move_on_after(_LOOK_EVERY_S):
+                    await self._unwatched.wait()
+                self._unwatched = trio.Event()
 
     def _pause(self, failed: int) -> float:
         most = min(_RETRY_BASE_S * 2 ** min(failed, 10), _RETRY_MOST_S)

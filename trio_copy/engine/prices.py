@@ -24,6 +24,10 @@ class Prices:
     def __len__(self) -> int:
         return len(self._quotes)
 
+    def wants(self, token_id: TokenId) -> bool:
+        """Tell whether the prices of a token are watched."""
+        return token_id in self._wanted
+
     def want(self, tokens: Collection[TokenId]) -> None:
         """Keep the prices of these tokens alone: nobody tells any more when another one changes."""
         self._wanted = tokens

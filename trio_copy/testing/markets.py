@@ -28,6 +28,8 @@ class MemoryMarkets:
     """Nobody answers, and nobody tells prices."""
     asked: list[tuple[TokenId, ...]] = field(factory=list)
     """What facts were asked of, call by call."""
+    interruptions: int = 0
+    """How often what prices come by was cut."""
     _changed: trio.Event = field(factory=trio.Event)
 
     def tell(self, *facts: TokenFacts) -> None:
@@ -42,6 +44,11 @@ class MemoryMarkets:
     def go(self, *, away: bool) -> None:
         """Go away, or come back."""
         self.away = away
+        self._wake()
+
+    def interrupt(self) -> None:
+        """Cut what prices come by for a moment: everything is told anew."""
+        self.interruptions += 1
         self._wake()
 
     async def facts(self, tokens: Collection[TokenId]) -> Sequence[TokenFacts]:
@@ -61,6 +68,7 @@ class MemoryMarkets:
     ) -> None:
         wanted: frozenset[TokenId] = frozenset()
         told: dict[TokenId, Book] = {}
+        seen = self.interruptions
 
         async def listen() -> None:
             nonlocal wanted
@@ -73,9 +81,10 @@ class MemoryMarkets:
             nursery.start_soon(listen)
             while True:
                 changed = self._changed
-                if self.away and told:
+                if told and (self.away or self.interruptions != seen):
                     await send.send(PricesLost(frozenset(told)))
                     told.clear()
+                seen = self.interruptions
                 told = {token: book for token, book in told.items() if token in wanted}
                 for token in () if self.away else wanted:
                     book = self.standing.get(token)
