@@ -1,5 +1,6 @@
 """Prices over the market channel: what is told, and what happens to a channel that fails."""
 
+import msgspec
 import pytest
 import trio
 import trio.testing
@@ -8,6 +9,7 @@ from tests.clob.opened import Sized, listen, open_venue, quote
 from trio_copy.model.books import PricesLost, SeenPrice
 from trio_copy.model.ids import TokenId
 from trio_copy.model.orders import Quote
+from trio_copy.model.units import Price
 from trio_copy.testing.market_server import book_around
 
 Clock = trio.testing.MockClock
@@ -117,7 +119,7 @@ async def test_a_quiet_market_is_not_a_trouble(clock: Clock) -> None:
     async with open_venue() as venue:
         unknown = [TokenId(5), TokenId(6)]
         async with listen(venue.source, venue.tokens) as listening, listen(venue.source, unknown) as nothing:
-            await trio.sleep(3600)
+            await trio.sleep(1000)
             await listening.until({token: venue.quote(token) for token in venue.tokens})
             assert nothing.heard == []
         assert venue.troubles == []
@@ -206,3 +208,21 @@ async def test_it_ends_when_nobody_listens_and_leaves_nothing_open(clock: Clock)
             assert venue.server.channel.subscribed == []
             for channel in (want, prices):
                 await channel.aclose()
+
+
+async def test_a_tick_that_changes_is_in_the_facts_at_once(clock: Clock) -> None:
+    """The channel says so first; what it says of tokens that it was not asked about is nothing."""
+    async with open_venue() as venue, listen(venue.source, venue.tokens[:1]) as listening:
+        await listening.until({venue.tokens[0]: venue.quote(venue.tokens[0])})
+        for token, tick in ((venue.tokens[0], "0.001"), (venue.tokens[1], "0.001"), (venue.tokens[0], "7")):
+            event = {
+                "event_type": "tick_size_change",
+                "asset_id": str(token),
+                "new_tick_size": tick,
+                "old_tick_size": "0.01",
+            }
+            venue.server.channel.send_to_all(msgspec.json.encode(event).decode())
+        await trio.sleep(1)
+        facts = {fact.token_id: fact.tick for fact in await venue.source.facts(venue.tokens[:2])}
+        assert facts == {venue.tokens[0]: Price(1000), venue.tokens[1]: Price(10_000)}
+        assert venue.kinds == ["markets-unreadable"]
