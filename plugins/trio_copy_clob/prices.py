@@ -75,6 +75,7 @@ class Prices:
 
     def _line(self) -> Line:
         return Line(
+            number=len(self._lines),
             url=self.url,
             timeout_s=self.timeout_s,
             open_socket=self.open_socket,

@@ -141,3 +141,18 @@ async def test_the_source_opens_without_the_venue(clock: Clock) -> None:
         await trio.sleep(60)
         assert len(await venue.source.facts(venue.tokens)) == 8
         assert venue.kinds == ["markets-away", "markets-back"]
+
+
+async def test_one_server_that_is_away_is_not_back_because_another_answers(clock: Clock) -> None:
+    """Also where both stand at one address."""
+    async with open_venue(patience_s=1.0, timeout_s=0.5) as venue:
+        venue.server.faults.host, venue.server.faults.stall = "clob", True
+        for _ in range(3):
+            with pytest.raises(MarketsUnavailable):
+                await venue.source.books(venue.tokens)
+            await venue.source.facts(venue.tokens)
+        assert venue.kinds == ["markets-away"]
+        venue.server.faults.clear()
+        await trio.sleep(60)
+        await venue.source.books(venue.tokens)
+        assert venue.kinds == ["markets-away", "markets-back"]

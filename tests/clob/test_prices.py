@@ -226,3 +226,17 @@ async def test_a_tick_that_changes_is_in_the_facts_at_once(clock: Clock) -> None
         facts = {fact.token_id: fact.tick for fact in await venue.source.facts(venue.tokens[:2])}
         assert facts == {venue.tokens[0]: Price(1000), venue.tokens[1]: Price(10_000)}
         assert venue.kinds == ["markets-unreadable"]
+
+
+async def test_a_channel_is_back_also_for_whoever_asks_anew(clock: Clock) -> None:
+    """Prices that ended while nobody answered are begun again: the trouble of before ends with the first that is told."""
+    async with open_venue() as venue:
+        venue.server.faults.refuse_channel = 503
+        async with listen(venue.source, venue.tokens):
+            await trio.sleep(300)
+        assert venue.kinds == ["markets-away"]
+        venue.server.faults.clear()
+        async with listen(venue.source, venue.tokens) as listening:
+            await listening.until({token: venue.quote(token) for token in venue.tokens})
+            await trio.testing.wait_all_tasks_blocked()
+        assert venue.kinds == ["markets-away", "markets-back"]
