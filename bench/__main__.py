@@ -4,7 +4,7 @@ import importlib
 import platform
 import sys
 
-QUESTIONS = ("start", "decode", "account", "gate", "wire", "memory", "book", "books", "stores", "redis")
+QUESTIONS = ("start", "decode", "account", "gate", "wire", "memory", "book", "books", "markets", "stores", "redis")
 
 
 def main() -> None:

@@ -68,7 +68,7 @@ class Asker:
         await trio.sleep(host.pace.take(route, trio.current_time()))
         give_up_at = trio.current_time() + self.patience_s
         while True:
-            await self._rest(host, give_up_at)
+            await self._rest(route, give_up_at)
             answer = await self._exchange(host, route, below, params, content)
             if isinstance(answer, httpx.Response):
                 try:
@@ -77,18 +77,19 @@ class Asker:
                     answer = _Failure(f"an answer that cannot be read: {clean(error)}")
                 else:
                     host.pace.answered()
-                    self.troubles.back(host.name)
+                    self.troubles.back(host.name, route.host)
                     return result
             now = trio.current_time()
             rest_s = host.pace.failed(now, answer.told_s, self.entropy)
             if not answer.again or now + rest_s > give_up_at:
-                raise self._unavailable(host, answer.why)
+                raise self._unavailable(route, answer.why)
 
-    async def _rest(self, host: Host, give_up_at: float) -> None:
+    async def _rest(self, route: Route, give_up_at: float) -> None:
+        host = self.hosts[route.host]
         while rest_s := host.pace.rest_s(trio.current_time()):
             if trio.current_time() + rest_s > give_up_at:
                 # Somebody else's question was refused for longer than this one can wait.
-                raise self._unavailable(host, f"left alone for another {rest_s:.0f} s, as it asked for")
+                raise self._unavailable(route, f"left alone for another {rest_s:.0f} s, as it asked for")
             await trio.sleep(rest_s)
 
     async def _exchange(
@@ -130,9 +131,10 @@ class Asker:
         except (ValueError, OverflowError):
             return None
 
-    def _unavailable(self, host: Host, why: str) -> MarketsUnavailable:
-        self.troubles.away(host.name, why)
-        return MarketsUnavailable(f"{host.name}: {why}")
+    def _unavailable(self, route: Route, why: str) -> MarketsUnavailable:
+        name = self.hosts[route.host].name
+        self.troubles.away(name, why, route.host)
+        return MarketsUnavailable(f"{name}: {why}")
 
 
 def _is_page(response: httpx.Response) -> bool:

@@ -21,6 +21,7 @@ from trio_copy_clob.wire import (
     ChangeRow,
     ChangesRow,
     EventTypeRow,
+    TickRow,
     each,
     listed,
     price_of,
@@ -58,6 +59,8 @@ class Told:
 
     wall: WallClock
     troubles: Troubles
+    ticks: dict[TokenId, Price] = field(factory=dict)
+    """What prices are multiples of, as told last; of the tokens of all connections."""
     tokens: frozenset[TokenId] = frozenset()
     """What it was asked for; what it says of others is nothing to us."""
     doubted: set[TokenId] = field(factory=set)
@@ -68,9 +71,10 @@ class Told:
     def keep_to(self, tokens: frozenset[TokenId]) -> None:
         """Forget all other tokens."""
         self.tokens = tokens
-        for kept in (self._books, self._at):
-            for token in kept.keys() - tokens:
-                del kept[token]
+        for token in self._at.keys() - tokens:
+            del self._at[token]
+            self._books.pop(token, None)
+            self.ticks.pop(token, None)
 
     def take(self, frame: str | bytes) -> list[SeenPrice]:
         """Return the prices that a frame tells. What it tells wrongly is left out and counted."""
@@ -98,8 +102,14 @@ class Told:
                 return self._book(read(row, BookRow))
             case "price_change":
                 return self._changes(read(row, ChangesRow))
+            case "tick_size_change":
+                tick = read(row, TickRow)
+                if isinstance(tick, ValueError):
+                    raise tick
+                self._tick(token_of(tick.asset_id), tick.new_tick_size)
+                return []
             case _:
-                # Trades and ticks move no price by themselves, and new kinds of events appear.
+                # Trades move no price by themselves, and new kinds of events appear.
                 return []
 
     def _book(self, row: BookRow | ValueError) -> list[SeenPrice]:
@@ -116,7 +126,12 @@ class Told:
         self._books[token] = _LiveBook(
             {level.price: level.shares for level in book.bids}, {level.price: level.shares for level in book.asks}
         )
+        self._tick(token, row.tick_size)
         return self._seen(token, book.quote, book.at)
+
+    def _tick(self, token: TokenId, tick: Decimal | None) -> None:
+        if tick is not None and token in self.tokens:
+            self.ticks[token] = price_of(tick)
 
     def _changes(self, changes: ChangesRow | ValueError) -> list[SeenPrice]:
         if isinstance(changes, ValueError):

@@ -37,6 +37,9 @@ from trio_copy_clob.wire import (
 
 _TOKENS_PER_CALL = 50
 """The venue's own limit."""
+_CONDITIONS_PER_CALL = 50
+_TOKENS_AT_ONCE = 2 * _CONDITIONS_PER_CALL
+"""A question has two tokens, as a rule: so many fill one call to Gamma, the slowest of the three."""
 _SLOTS = range(256)
 _EXCHANGES = {"v1_ctf": 2, "binary": 3, "neg_risk": 3, "combo": 3}
 _NARROW = 64
@@ -76,13 +79,16 @@ async def read_facts(asker: Asker, tokens: Collection[TokenId]) -> list[TokenFac
     Raises:
         MarketsUnavailable: one of the three does not answer, or not so that it can be read.
     """
-    calls = [partial(_read_batch, asker, batch) for batch in batches(sorted(set(tokens)), _TOKENS_PER_CALL)]
+    calls = [partial(_read_batch, asker, batch) for batch in batches(sorted(set(tokens)), _TOKENS_AT_ONCE)]
     return [facts for batch in await together(calls) for facts in batch]
 
 
 async def _read_batch(asker: Asker, tokens: Sequence[TokenId]) -> list[TokenFacts]:
-    params = [("token_id", ",".join(map(str, tokens)))]
-    rows = await asker.ask(TOKENS, enveloped, params=params) or []
+    calls = [
+        partial(asker.ask, TOKENS, enveloped, params=[("token_id", ",".join(map(str, batch)))])
+        for batch in batches(tokens, _TOKENS_PER_CALL)
+    ]
+    rows = [row for answer in await together(calls) for row in answer or ()]
     bases = _bases(asker, rows, frozenset(tokens))
     terms = await _gamma(asker, bases)
     short = sorted(
@@ -146,7 +152,7 @@ async def _gamma(asker: Asker, bases: dict[TokenId, _Base]) -> dict[str, _Terms]
     calls = []
     for closed in (False, True):
         names = {_gamma_name(base.facts) for base in bases.values() if base.closed is closed}
-        for batch in batches(sorted(names), _TOKENS_PER_CALL):
+        for batch in batches(sorted(names), _CONDITIONS_PER_CALL):
             words = [("condition_ids", name) for name in batch]
             words += [("limit", str(len(batch))), ("include_tag", "true"), ("closed", str(closed).lower())]
             calls.append(partial(asker.ask, GAMMA_MARKETS, listed, params=words))

@@ -62,6 +62,8 @@ _WIRE_ERRORS = (
 
 @define(eq=False, kw_only=True)
 class Line:
+    number: int
+    """Names it among the lines to one server: a later one in its place speaks for it."""
     url: str
     timeout_s: float
     open_socket: OpenSocket
@@ -104,7 +106,7 @@ class Line:
             except Lost as error:
                 lost = error
             else:
-                self.troubles.back(self._name, self)
+                self.troubles.back(self._name, self.number)
                 continue  # nothing is wanted any more
             self.mailbox.lose(self._quotes.keys())
             self._quotes.clear()
@@ -114,7 +116,7 @@ class Line:
                 continue  # perhaps nothing is wrong at all: ask at once
             pause_s = pauses.next_s(self.entropy)
             if pauses.times >= _LASTING and not self._may_be_right(lost):
-                self.troubles.away(self._name, str(lost), self)
+                self.troubles.away(self._name, str(lost), self.number)
             await trio.sleep(pause_s)
 
     def _may_be_right(self, lost: Lost) -> bool:
@@ -179,7 +181,7 @@ class Line:
                     del self._quotes[token]
                 self.mailbox.lose(doubted)
             if self._heard:
-                self.troubles.back(self._name, self)
+                self.troubles.back(self._name, self.number)
 
     async def _run_subscription(self, socket: trio_websocket.WebSocketConnection, scope: trio.CancelScope) -> None:
         """Ping, and ask for what is wanted, until nothing is."""

@@ -10,6 +10,7 @@ from trio_copy.clock import WallClock
 from trio_copy.entropy import Entropy
 from trio_copy.model.books import PricesLost, SeenPrice
 from trio_copy.model.ids import TokenId
+from trio_copy.model.units import Price
 from trio_copy.ports import OpenSocket
 from trio_copy_clob.channel import Told
 from trio_copy_clob.line import Line
@@ -30,6 +31,7 @@ class Prices:
     wall: WallClock
     entropy: Entropy
     troubles: Troubles
+    ticks: dict[TokenId, Price]
     mailbox: Mailbox = field(factory=Mailbox)
     _lines: list[Line] = field(factory=list)
 
@@ -73,6 +75,7 @@ class Prices:
 
     def _line(self) -> Line:
         return Line(
+            number=len(self._lines),
             url=self.url,
             timeout_s=self.timeout_s,
             open_socket=self.open_socket,
@@ -80,5 +83,5 @@ class Prices:
             entropy=self.entropy,
             troubles=self.troubles,
             mailbox=self.mailbox,
-            told=Told(wall=self.wall, troubles=self.troubles),
+            told=Told(wall=self.wall, troubles=self.troubles, ticks=self.ticks),
         )

@@ -7,13 +7,13 @@ from functools import cache, partial
 
 import httpx  # noqa: ASYNC127  over a transport of our own
 import trio
-from attrs import define
+from attrs import define, evolve, field
 
-from trio_copy.entropy import Entropy, system_entropy
 from trio_copy.model.books import Book, PricesLost, SeenPrice
 from trio_copy.model.catalog import TokenFacts
 from trio_copy.model.ids import TokenId
 from trio_copy.model.resolutions import Decided
+from trio_copy.model.units import Price
 from trio_copy.ports import MarketsContext
 from trio_copy_clob import PolymarketSettings
 from trio_copy_clob.addresses import origin_of
@@ -32,11 +32,14 @@ class Polymarket:
     settings: PolymarketSettings
     context: MarketsContext
     asker: Asker
-    entropy: Entropy
     troubles: Troubles
+    ticks: dict[TokenId, Price] = field(factory=dict)
+    """What the market channel said last, of the tokens that it tells of."""
 
     async def facts(self, tokens: Collection[TokenId]) -> Sequence[TokenFacts]:
-        return await read_facts(self.asker, tokens)
+        facts = await read_facts(self.asker, tokens)
+        # A tick changes while a question is traded; the channel says so at once, Gamma some time later.
+        return [evolve(fact, tick=self.ticks.get(fact.token_id, fact.tick)) for fact in facts]
 
     async def books(self, tokens: Collection[TokenId]) -> Sequence[Book]:
         return await read_books(self.asker, tokens)
@@ -55,8 +58,9 @@ class Polymarket:
             open_socket=self.context.open_socket,
             tls=cache(ssl.create_default_context),
             wall=self.context.wall,
-            entropy=self.entropy,
+            entropy=self.context.entropy,
             troubles=self.troubles,
+            ticks=self.ticks,
         )
         await prices.run(tokens, send)
 
@@ -66,7 +70,7 @@ async def open_source(context: MarketsContext) -> AsyncGenerator[Polymarket, Non
     """Open the source at once, whether the venue answers or not; close its connections at the end."""
     settings: PolymarketSettings = context.settings
     urls = {"data": settings.data_url, "gamma": settings.gamma_url, "clob": settings.clob_url}
-    troubles, entropy = Troubles(context.on_trouble), system_entropy()
+    troubles = Troubles(context.on_trouble)
     transport = H11Transport(open_socket=context.open_socket, timeout_s=settings.timeout_s)
     # Neither redirects nor proxies of the environment: an answer comes from where a person said that it should.
     client = httpx.AsyncClient(
@@ -82,11 +86,11 @@ async def open_source(context: MarketsContext) -> AsyncGenerator[Polymarket, Non
         },
         patience_s=settings.patience_s,
         wall=context.wall,
-        entropy=entropy,
+        entropy=context.entropy,
         troubles=troubles,
     )
     async with client, trio.open_nursery() as nursery:
         for origin in {origin_of(url): url for url in urls.values()}.values():
             nursery.start_soon(partial(transport.warm, origin))
-        yield Polymarket(settings=settings, context=context, asker=asker, entropy=entropy, troubles=troubles)
+        yield Polymarket(settings=settings, context=context, asker=asker, troubles=troubles)
         nursery.cancel_scope.cancel()

@@ -179,6 +179,9 @@ async def _ask(connection: _Connection, request: httpx.Request, body_bytes: int)
                 protocol.receive_data(bytes(chunk))
             elif isinstance(event, h11.Response):
                 response = event
+                declared = dict(event.headers).get(b"content-length", b"0")
+                if int(declared) > body_bytes:
+                    raise httpx.RemoteProtocolError(f"an answer of more than {body_bytes >> 20} MiB", request=request)
             elif isinstance(event, h11.Data):
                 body += event.data
             elif isinstance(event, h11.EndOfMessage) and response is not None:

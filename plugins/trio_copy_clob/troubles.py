@@ -16,15 +16,15 @@ class Troubles:
     """Who is away, and which parts of it."""
     _told: set[str] = field(factory=set)
 
-    def away(self, who: str, why: str, part: object = None) -> None:
-        """Tell that somebody is away; of many connections to one server, once."""
+    def away(self, who: str, why: str, part: object) -> None:
+        """Tell that somebody is away, once; of many connections or kinds of questions to one server, of the first."""
         parts = self._away.setdefault(who, set())
         parts.add(part)
         if len(parts) == 1 and who not in self._told:
             self._told.add(who)
             self.on_trouble("markets-away", f"{who}: {why}"[:300])
 
-    def back(self, who: str, part: object = None) -> None:
+    def back(self, who: str, part: object) -> None:
         """Tell that somebody answers again, once the last part of it does."""
         parts = self._away.get(who)
         if parts is None:

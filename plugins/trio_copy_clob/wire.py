@@ -134,6 +134,13 @@ class ChangesRow(msgspec.Struct):
     price_changes: list[msgspec.Raw]
 
 
+class TickRow(msgspec.Struct):
+    """`tick_size_change` of the market channel."""
+
+    asset_id: str
+    new_tick_size: Decimal
+
+
 class EventTypeRow(msgspec.Struct):
     event_type: str = ""
 

@@ -1,5 +1,6 @@
 """Prices over the market channel: what is told, and what happens to a channel that fails."""
 
+import msgspec
 import pytest
 import trio
 import trio.testing
@@ -8,6 +9,7 @@ from tests.clob.opened import Sized, listen, open_venue, quote
 from trio_copy.model.books import PricesLost, SeenPrice
 from trio_copy.model.ids import TokenId
 from trio_copy.model.orders import Quote
+from trio_copy.model.units import Price
 from trio_copy.testing.market_server import book_around
 
 Clock = trio.testing.MockClock
@@ -117,7 +119,7 @@ async def test_a_quiet_market_is_not_a_trouble(clock: Clock) -> None:
     async with open_venue() as venue:
         unknown = [TokenId(5), TokenId(6)]
         async with listen(venue.source, venue.tokens) as listening, listen(venue.source, unknown) as nothing:
-            await trio.sleep(3600)
+            await trio.sleep(1000)
             await listening.until({token: venue.quote(token) for token in venue.tokens})
             assert nothing.heard == []
         assert venue.troubles == []
@@ -164,7 +166,7 @@ async def test_an_empty_side_is_told_as_empty(clock: Clock) -> None:
 
 
 async def test_whoever_listens_slowly_hears_the_newest(clock: Clock) -> None:
-    """A hundred changes while nobody listens are one price of each token, and memory stays as it is."""
+    """Dozens of changes while nobody listens are one price of each token, and memory stays as it is."""
     async with open_venue() as venue:
         want, wanted = trio.open_memory_channel[frozenset[TokenId]](1)
         send, prices = trio.open_memory_channel[SeenPrice | PricesLost](0)
@@ -172,7 +174,7 @@ async def test_whoever_listens_slowly_hears_the_newest(clock: Clock) -> None:
             nursery.start_soon(venue.source.run_prices, wanted, send)
             await want.send(frozenset(venue.tokens))
             await venue.server.channel.wait_subscribed(frozenset(venue.tokens))
-            for _ in range(100):
+            for _ in range(40):
                 venue.step()
                 await trio.sleep(0.1)
             heard = []
@@ -206,3 +208,35 @@ async def test_it_ends_when_nobody_listens_and_leaves_nothing_open(clock: Clock)
             assert venue.server.channel.subscribed == []
             for channel in (want, prices):
                 await channel.aclose()
+
+
+async def test_a_tick_that_changes_is_in_the_facts_at_once(clock: Clock) -> None:
+    """The channel says so first; what it says of tokens that it was not asked about is nothing."""
+    async with open_venue() as venue, listen(venue.source, venue.tokens[:1]) as listening:
+        await listening.until({venue.tokens[0]: venue.quote(venue.tokens[0])})
+        for token, tick in ((venue.tokens[0], "0.001"), (venue.tokens[1], "0.001"), (venue.tokens[0], "7")):
+            event = {
+                "event_type": "tick_size_change",
+                "asset_id": str(token),
+                "new_tick_size": tick,
+                "old_tick_size": "0.01",
+            }
+            venue.server.channel.send_to_all(msgspec.json.encode(event).decode())
+        await trio.sleep(1)
+        facts = {fact.token_id: fact.tick for fact in await venue.source.facts(venue.tokens[:2])}
+        assert facts == {venue.tokens[0]: Price(1000), venue.tokens[1]: Price(10_000)}
+        assert venue.kinds == ["markets-unreadable"]
+
+
+async def test_a_channel_is_back_also_for_whoever_asks_anew(clock: Clock) -> None:
+    """Prices that ended while nobody answered are begun again: the trouble of before ends with the first that is told."""
+    async with open_venue() as venue:
+        venue.server.faults.refuse_channel = 503
+        async with listen(venue.source, venue.tokens):
+            await trio.sleep(300)
+        assert venue.kinds == ["markets-away"]
+        venue.server.faults.clear()
+        async with listen(venue.source, venue.tokens) as listening:
+            await listening.until({token: venue.quote(token) for token in venue.tokens})
+            await trio.testing.wait_all_tasks_blocked()
+        assert venue.kinds == ["markets-away", "markets-back"]

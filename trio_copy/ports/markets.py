@@ -9,9 +9,10 @@ from contextlib import AbstractAsyncContextManager
 from typing import Any, Protocol
 
 import trio
-from attrs import frozen
+from attrs import field, frozen
 
 from trio_copy.clock import WallClock
+from trio_copy.entropy import Entropy, system_entropy
 from trio_copy.model.books import Book, PricesLost, SeenPrice
 from trio_copy.model.catalog import TokenFacts
 from trio_copy.model.ids import TokenId
@@ -80,6 +81,8 @@ class MarketsContext:
     wall: WallClock
     open_socket: OpenSocket = open_socket
     """The seam to the network."""
+    entropy: Entropy = field(factory=system_entropy)
+    """Spreads retries, so that many programs behind one address do not come back at the same moment."""
     on_trouble: Callable[[str, str], None] = tell_nobody
     """Hears the kind and detail of what a person should know, once: that the venue does not answer, and that it does again."""
 

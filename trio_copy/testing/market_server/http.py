@@ -28,7 +28,7 @@ _BLOCKED = (
     b"<!DOCTYPE html><html><head><title>Attention Required! | Cloudflare</title></head><body>blocked</body></html>"
 )
 _JSON, _PAGE = b"application/json", b"text/html; charset=UTF-8"
-_HUGE = 64 << 20
+_HUGE = 9 << 20
 
 
 @define
@@ -93,7 +93,7 @@ class HttpSide:
             case Body.CRUMBS:
                 answer.body = b"[" + b"0," * 1_000_000 + b"0]"
             case Body.HUGE:
-                answer.headers.append((b"Transfer-Encoding", b"chunked"))
+                answer.body += b" " * _HUGE
             case Body.PACKED:
                 answer.headers.append((b"Content-Encoding", b"gzip"))
             case Body.ENDLESS_HEAD:
@@ -103,16 +103,10 @@ class HttpSide:
             case Body.RIGHT | Body.CUT:
                 pass
         headers = [(b"Content-Type", answer.kind), *answer.headers]
-        if faults.body is not Body.HUGE:
-            headers.append((b"Content-Length", str(len(answer.body)).encode()))
+        headers.append((b"Content-Length", str(len(answer.body)).encode()))
         if faults.close_each:
             headers.append((b"Connection", b"close"))
         data = protocol.send(h11.Response(status_code=answer.status, headers=headers))
-        if faults.body is Body.HUGE:
-            await stream.send_all(data)
-            for _ in range(_HUGE >> 20):
-                await stream.send_all(protocol.send(h11.Data(data=b" " * (1 << 20))) or b"")
-            return False
         if faults.body is Body.CUT:
             await stream.send_all(data + answer.body[: len(answer.body) // 2])
             return False

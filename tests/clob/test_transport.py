@@ -1,0 +1,160 @@
+"""The transport and the channel over real sockets, with and without TLS."""
+
+import ssl
+import subprocess
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager, suppress
+from functools import partial
+from pathlib import Path
+
+import httpx  # noqa: ASYNC127  as the plugin
+import pytest
+import trio
+
+from tests.builders import NOW
+from tests.clob.opened import Sized, listen, quote
+from trio_copy.ports import MarketsContext
+from trio_copy.sockets import open_socket
+from trio_copy.testing.market_server import open_market_server
+from trio_copy_clob import PolymarketSettings, open_polymarket
+from trio_copy_clob.addresses import dial, origin_of
+from trio_copy_clob.transport import H11Transport
+
+
+async def test_the_source_works_over_loopback() -> None:
+    """Real sockets carry the same as those in memory."""
+    facts = Sized(2).facts()
+    async with open_market_server(lambda: NOW) as server:
+        server.venue.put(facts)
+        for fact in facts:
+            server.venue.set_quote(fact.token_id, quote("0.4", "0.6"))
+        context = MarketsContext(name="m", settings=PolymarketSettings(**server.addresses), wall=lambda: NOW)
+        with trio.fail_after(20):
+            async with open_polymarket(context) as source:
+                tokens = [fact.token_id for fact in facts]
+                assert len(await source.facts(tokens)) == 4
+                assert len(await source.books(tokens)) == 4
+                async with listen(source, tokens) as listening:
+                    await listening.until({token: quote("0.4", "0.6") for token in tokens})
+
+
+@asynccontextmanager
+async def serving(
+    answer: bytes, *, then_close: bool = False
+) -> AsyncGenerator[tuple[H11Transport, str, list[int]], None]:
+    """Serve one answer for every request, on a loopback port."""
+    served: list[int] = []
+    connections = 0
+
+    async def serve(stream: trio.SocketStream) -> None:
+        nonlocal connections
+        connections += 1
+        mine = connections
+        with suppress(trio.BrokenResourceError):
+            while await stream.receive_some(65536):
+                served.append(mine)
+                await stream.send_all(answer)
+                if then_close:
+                    return
+
+    async with trio.open_nursery() as nursery:
+        listeners = await nursery.start(partial(trio.serve_tcp, serve, 0, host="127.0.0.1"))
+        url = f"http://127.0.0.1:{listeners[0].socket.getsockname()[1]}/"
+        transport = H11Transport(open_socket=open_socket, timeout_s=5.0, connections=2, body_bytes=1 << 17)
+        yield transport, url, served
+        await transport.aclose()
+        nursery.cancel_scope.cancel()
+
+
+_OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
+
+
+@pytest.mark.parametrize(
+    ("answer", "connections"),
+    [
+        (_OK, [1, 1, 1]),
+        (b"HTTP/1.1 103 Early Hints\r\n\r\n" + _OK, [1, 1, 1]),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok", [1, 2, 3]),
+        (_OK + b"HTTP/1.1 200 OK\r\n", [1, 2, 3]),  # what came too much could be taken for the next answer
+    ],
+)
+async def test_a_connection_is_used_again_where_nothing_is_left_of_the_last_answer(
+    answer: bytes, connections: list[int]
+) -> None:
+    """Otherwise it is closed, and the next request has its own."""
+    async with serving(answer) as (transport, url, served):
+        async with httpx.AsyncClient(transport=transport, trust_env=False) as client:
+            for _ in range(3):
+                assert (await client.get(url)).text == "ok"
+        assert served == connections
+
+
+async def test_a_connection_that_the_server_closed_is_not_an_error() -> None:
+    """It may do so at any time; a question is asked over another one, an order is not."""
+    async with (
+        serving(_OK, then_close=True) as (transport, url, served),
+        httpx.AsyncClient(transport=transport, trust_env=False) as client,
+    ):
+        for _ in range(3):
+            assert (await client.get(url)).text == "ok"
+            await trio.sleep(0.01)
+        assert served == [1, 2, 3]
+        with pytest.raises(httpx.RemoteProtocolError):
+            await client.post(url, content=b"buy")
+        assert (await client.post(url, content=b"buy")).text == "ok"
+
+
+async def test_an_answer_without_end_is_given_up() -> None:
+    """Whether it says how long it will be or not."""
+    endless = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + b"1\r\nx\r\n" * 60_000
+    long = b"HTTP/1.1 200 OK\r\nContent-Length: 9000000\r\n\r\n"
+    for answer in (endless, long):
+        async with serving(answer) as (transport, url, _):
+            with pytest.raises(httpx.RemoteProtocolError, match="more than"):
+                await transport.handle_async_request(httpx.Request("GET", url))
+
+
+async def test_a_connection_opened_ahead_is_used() -> None:
+    """The first request does not wait for a handshake."""
+    async with serving(_OK) as (transport, url, served):
+        await transport.warm(url)
+        await transport.warm(url)
+        async with httpx.AsyncClient(transport=transport, trust_env=False) as client:
+            await client.get(url)
+        assert served in ([1], [2])
+
+
+async def test_warming_up_nobody_is_no_error() -> None:
+    """Whoever is away is found out by the first request."""
+    transport = H11Transport(open_socket=open_socket, timeout_s=1.0)
+    await transport.warm("http://127.0.0.1:1/")
+
+
+async def test_tls_is_for_the_host_that_was_named(tmp_path: Path) -> None:
+    """A certificate that is not good for it ends the connection; a good one is used."""
+    key, cert = tmp_path / "key.pem", tmp_path / "cert.pem"
+    new = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost"]
+    new += ["-addext", "subjectAltName=DNS:localhost", "-keyout", str(key), "-out", str(cert)]
+    await trio.run_process(new, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    served = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    served.load_cert_chain(cert, key)
+
+    async def serve(stream: trio.SSLStream[trio.SocketStream]) -> None:
+        with suppress(trio.BrokenResourceError):
+            await stream.receive_some(100)
+            await stream.send_all(_OK)
+
+    async with trio.open_nursery() as nursery:
+        listeners = await nursery.start(
+            partial(trio.serve_ssl_over_tcp, serve, 0, served, host="127.0.0.1", https_compatible=True)
+        )
+        port = listeners[0].transport_listener.socket.getsockname()[1]
+        trusting = partial(ssl.create_default_context, cafile=str(cert))
+        transport = H11Transport(open_socket=open_socket, timeout_s=5.0, tls=trusting)
+        async with httpx.AsyncClient(transport=transport, trust_env=False) as client:
+            assert (await client.get(f"https://localhost:{port}/")).text == "ok"
+            with pytest.raises(httpx.ConnectError):
+                await client.get(f"https://127.0.0.1:{port}/")
+        with pytest.raises(OSError, match="TLS"):
+            await dial(origin_of(f"wss://localhost:{port}/"), open_socket, ssl.create_default_context)
+        nursery.cancel_scope.cancel()
