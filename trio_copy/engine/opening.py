@@ -67,6 +67,7 @@ async def _open_markets(stack: AsyncExitStack, plan: Plan, seams: Seams) -> Mark
         settings=planned.settings,
         wall=seams.wall,
         open_socket=seams.open_socket,
+        entropy=seams.entropy,
         on_trouble=seams.observer.on_alert,
     )
     whose_it_is, opening = whose("markets", planned.name, plan, planned.plugin), planned.plugin.open(context)
