@@ -132,6 +132,42 @@ def test_a_leader_with_a_name_is_called_by_it(lines: list[str]) -> None:
     assert lines[2].endswith(f"zoe copies Big Fish (0xaaaa..aaaa), not {OTHER_LEADER}, in 0x{'a' * 64}")
 
 
+def test_an_alert_speaks_for_those_like_it(tape: Tape, lines: list[str]) -> None:
+    """One per kind and object, whatever its figures; how many more is told when its time is over, and at the end."""
+    now = 0.0
+    observers = Observers([tape], wall=lambda: now, alert_every_s=60.0)
+    told = [("late-log", "block 90000001 of one, 3 logs"), ("late-log", "block 90000001 of one, 4 logs")]
+    others = [("late-log", "block 90000001 of node2, 3 logs"), ("unreadable", "block 90000001 of one, 3 logs")]
+    for kind, detail in (*told, *others, told[0]):
+        observers.on_alert(kind, detail)
+    assert [line.partition("alert ")[2] for line in lines] == [
+        f"{kind}: {detail}" for kind, detail in (told[0], *others)
+    ]
+    for _ in range(2):
+        observers.on_alert("mode", "engine: halt-new: why")  # how things stand is told each time
+    assert len(lines) == 5
+    now = 59.0
+    observers.look()
+    assert len(lines) == 5
+    now = 61.0
+    observers.look()
+    assert lines[5].endswith("late-log: block 90000001 of one, 3 logs (2 more within 61 s)")
+    assert len(lines) == 6
+    for kind, detail in (told[0], others[0], others[0]):  # the first goes on, the second begins anew
+        observers.on_alert(kind, detail)
+    assert lines[6].endswith(others[0][1])
+    observers.look(end=True)
+    assert [line.partition("alert ")[2] for line in lines[7:]] == [
+        "late-log: block 90000001 of one, 3 logs (1 more within 0 s)",
+        "late-log: block 90000001 of node2, 3 logs (1 more within 0 s)",
+    ]
+    always = Observers([tape])
+    lines.clear()
+    for _ in range(2):
+        always.on_alert(*told[0])
+    assert len(lines) == 2
+
+
 def test_trouble_reads_as_one_line_each(tape: Tape, lines: list[str]) -> None:
     """Reorgs, alerts, quarantined input and refusals are told in words."""
     signal = make_signal(side=Side.SELL, price=None, token_id=10**30)

@@ -43,6 +43,7 @@ from trio_copy.telemetry.render import status_object, totals_object
 from trio_copy.telemetry.tally import Tally
 from trio_copy.telemetry.tape import Tape, status_lines, summary_lines
 
+_ALERTS_EVERY_S = 1.0
 _STATUS_EVERY_S = 0.5
 _SUMMARY_S = 5.0
 _RECORDED_S = 2.0
@@ -158,7 +159,12 @@ async def _run(session: _Session) -> int:
                 names = LeaderNames()
                 shown = _shown(session, printer, wall, world, names)
                 plugins = PluginObserver(session.plan.registry.observers, log.logger)
-                observer = Observers([tally, shown, log, plugins], lambda text: redactor.redact(names.in_text(text)))
+                observer = Observers(
+                    [tally, shown, log, plugins],
+                    lambda text: redactor.redact(names.in_text(text)),
+                    wall=wall,
+                    alert_every_s=session.plan.settings.engine.alert_every_s,
+                )
                 instance = instance_name(entropy)
                 redactor.recognise(instance)
                 seams = Seams(
@@ -183,10 +189,11 @@ async def _run(session: _Session) -> int:
                 async with open_service(world.plan, seams, world.endpoints) as service:
                     standings = Standings((), None)
                     try:
-                        interrupted = await _run_service(session, service, printer, shown, tally)
+                        interrupted = await _run_service(session, service, printer, shown, tally, observer)
                         if not interrupted:
                             standings = await read_standings(service.store)
                     finally:
+                        observer.look(end=True)
                         left_open = _left_open(service)
                         lost = _summarise(service, printer, shown, tally, len(left_open), standings)
                     if not interrupted:
@@ -239,7 +246,7 @@ def _shown(session: _Session, printer: Printer, wall: WallClock, world: World, n
 
 
 async def _run_service(
-    session: _Session, service: Service, printer: Printer, shown: JsonLines | Tape, tally: Tally
+    session: _Session, service: Service, printer: Printer, shown: JsonLines | Tape, tally: Tally, observer: Observers
 ) -> bool:
     """Run until somebody or something ends it. True when it was stopped at once."""
     interrupted = False
@@ -252,6 +259,7 @@ async def _run_service(
     async with trio.open_nursery() as nursery:
         nursery.start_soon(_listen, session, service, nursery, stop_at_once)
         nursery.start_soon(_show_status, service, printer, shown, tally)
+        nursery.start_soon(_count_alerts, observer)
         nursery.start_soon(_drain_when_unread, service, printer)
         if session.for_s is not None:
             nursery.start_soon(_drain_after, service, session.for_s)
@@ -305,6 +313,12 @@ async def _show_status(service: Service, printer: Printer, shown: JsonLines | Ta
                 printer.status(*status_lines(status, tally, printer.width))
             case Tape():
                 printer.text(*status_lines(status, tally))
+
+
+async def _count_alerts(observer: Observers) -> None:
+    while True:
+        await trio.sleep(_ALERTS_EVERY_S)
+        observer.look()
 
 
 async def _drain_when_unread(service: Service, printer: Printer) -> None:

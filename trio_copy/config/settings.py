@@ -73,6 +73,12 @@ class EngineSettings:
         why="How often open positions are compared with their own rules for leaving.",
         check=within(0.05, 3600.0),
     )
+    alert_every_s: float = setting(
+        60.0,
+        unit="seconds",
+        why="How long an alert speaks for those like it, of one kind and object; they are counted, and told when it is over; 0 tells all.",
+        check=within(0.0, 86_400.0),
+    )
     escalate_after_s: float = setting(
         120.0,
         unit="seconds",

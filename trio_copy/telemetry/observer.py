@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
+from trio_copy.clock import WallClock
 from trio_copy.model.decisions import CopyTask, Outcome, Skip
 from trio_copy.model.facts import Amounts
 from trio_copy.model.fills import Fill
@@ -10,6 +11,7 @@ from trio_copy.model.ids import SignalId
 from trio_copy.model.orders import ExecutionReport
 from trio_copy.model.positions import LedgerEntry, slippage_bps
 from trio_copy.model.signals import Signal
+from trio_copy.telemetry.alert_pace import AlertPace
 from trio_copy.telemetry.redaction import Redactor
 
 
@@ -72,8 +74,21 @@ class Observer:
 class Observers(Observer):
     """Passes everything on to several observers, in order, and takes secrets out of the texts before."""
 
-    def __init__(self, observers: Sequence[Observer], redact: Callable[[str], str] | None = None) -> None:
+    def __init__(
+        self,
+        observers: Sequence[Observer],
+        redact: Callable[[str], str] | None = None,
+        *,
+        wall: WallClock = lambda: 0.0,
+        alert_every_s: float = 0.0,
+    ) -> None:
+        """Tell `observers` everything but alerts that are like one of the last `alert_every_s`: those are counted."""
         self._observers, self._redact = tuple(observers), redact or Redactor().redact
+        self._pace = AlertPace(alert_every_s, wall, self._alert)
+
+    def look(self, *, end: bool = False) -> None:
+        """Tell how many alerts were like those whose time is over; of all of them at the `end`."""
+        self._pace.look(end=end)
 
     def on_step(self, step: str, detail: str) -> None:
         detail = self._redact(detail)
@@ -109,7 +124,9 @@ class Observers(Observer):
             observer.on_retracted(signal, suspended, started)
 
     def on_alert(self, kind: str, detail: str) -> None:
-        detail = self._redact(detail)
+        self._pace.on_alert(kind, self._redact(detail))
+
+    def _alert(self, kind: str, detail: str) -> None:
         for observer in self._observers:
             observer.on_alert(kind, detail)
 
