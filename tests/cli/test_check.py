@@ -174,3 +174,18 @@ def test_check_connect_says_what_does_not_answer(tmp_path: Path, capsys: Capture
     assert lines[0] == f"{conf}: good"
     assert lines[-2].startswith("  FAILED node one: cannot connect to 127.0.0.1")
     assert lines[-1] == "  ok     store sqlite: not there yet; the first run makes it"
+
+
+@pytest.mark.parametrize("verb", [["check"], ["run", "--for", "1ms"]], ids=["check", "run"])
+def test_the_usual_configuration_is_found_without_a_word(
+    tmp_path: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch, verb: list[str]
+) -> None:
+    """As with every command that looks into a store; where there is none, one line says where it was looked for."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("TRIO_COPY_CONF", raising=False)
+    assert main(verb) == 2
+    said = "expected a configuration; neither $TRIO_COPY_CONF nor conf/prod.toml leads to one\n"
+    assert capsys.readouterr().err == said
+    monkeypatch.setenv("TRIO_COPY_CONF", str(written(tmp_path, GOOD.replace("137", "0x"))))
+    assert main(verb) == 2
+    assert f"{tmp_path / 'conf.toml'}" in capsys.readouterr().err

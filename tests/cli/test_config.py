@@ -44,7 +44,8 @@ def test_a_good_file_is_good(tmp_path: Path, capsys: Capture) -> None:
     ("find", "put", "says"),
     [
         ("chain_id = 137", 'chain_id = "137"', 'chain.chain_id: expected a whole number, got "137"'),
-        ("chain_id = 137", "chain_id = true", "chain.chain_id: expected a whole number, got True"),
+        ("chain_id = 137", "chain_id = true", "chain.chain_id: expected a whole number, got true"),
+        ("chain_id = 137", 'chain_id = ["a", {b = true}]', 'expected a whole number, got ["a", {b = true}]'),
         ("chain_id = 137", "", "chain.chain_id: required, but not set"),
         ("chain_id = 137", "chain_id = 137\nsilence = 3", 'chain.silence: unknown key; did you mean "silence_s"?'),
         (

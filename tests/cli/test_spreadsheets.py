@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from trio_copy.cli.follow_files import read_follows, write_csv
-from trio_copy.cli.tables import Column, cell_text, show, text_cell
+from trio_copy.cli.tables import Column, cell_text, short, show, text_cell
 from trio_copy.model.follows import Follow, Follower, Followers, TermsOfFollows
 from trio_copy.model.ids import Address, FollowerId
 from trio_copy.model.layers import layer
@@ -60,3 +60,20 @@ def test_an_export_is_imported_as_it_was(tmp_path: Path) -> None:
     assert sorted(read_follows(file, terms, (), lambda done: None), key=lambda one: one.key) == sorted(
         follows, key=lambda one: one.key
     )
+
+
+@pytest.mark.parametrize(
+    ("text", "seen"),
+    [
+        ("0x6031b6eed1c97e853c6e0f03ad3ce3529351f96d", "0x6031..f96d"),
+        ("45272168124286924281351801112598111791427", "452721..1427"),
+        ("594bd88b23ab20ccda1a5694f90dec2e", "594bd8..ec2e"),
+        ("0.0000000000001", "0.0000000000001"),
+        ("entertainment-awards", "entertainment-awards"),
+        ("a-follower-with-a-long-name", "a-follower-with-a-long-name"),
+        ("not in: Will it rain?", "not in: Will it rain?"),
+    ],
+)
+def test_only_ids_are_shortened(text: str, seen: str) -> None:
+    """A person can still tell an id by its ends; a word or a sentence without its middle says nothing."""
+    assert short(text) == seen

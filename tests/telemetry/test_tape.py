@@ -189,7 +189,7 @@ def test_trouble_reads_as_one_line_each(tape: Tape, lines: list[str]) -> None:
         "alert endpoint-lost: one: closed",
         "alert unusable input, malformed-log: too short",
         f"alice    expired  {because}  0xaaaa..aaaa  Rain? YES",
-        "ready armed: at block 3",
+        "armed: at block 3",
     ]
 
 

@@ -13,7 +13,8 @@ def completion(
 ) -> int:
     """Print a script that lets a shell complete commands and options.
 
-    Bash reads it with: eval "$(trio-copy completion bash)"; zsh and fish from a file where they look for completions.
+    Bash takes what `trio-copy completion bash` prints by `eval`, or from a file; zsh and fish from where they look for
+    completions.
     """
     from trio_copy.cli.command_line import command_line  # not above: it lists this verb
 

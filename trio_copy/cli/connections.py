@@ -42,6 +42,7 @@ async def try_connections(plan: Plan, dial: Dial, wall: WallClock) -> Sequence[T
     async def run(name: str, ask: Callable[[], Awaitable[str]]) -> None:
         found[name] = Tried(name, False, f"no answer in {_PATIENCE_S:g} s")
         with trio.move_on_after(_PATIENCE_S):
+            await trio.lowlevel.checkpoint()
             try:
                 found[name] = Tried(name, True, await ask())
             except* (ChainError, StoreError, ConfigError) as group:

@@ -234,4 +234,4 @@ def _plain(row: Effective) -> Any:  # noqa: ANN401  a plain value
 
 
 def _text(value: Any) -> str:  # noqa: ANN401  a plain value
-    return msgspec.json.encode(value).decode() if isinstance(value, (list, dict)) else str(value)
+    return value if isinstance(value, str) else msgspec.json.encode(value).decode()

@@ -23,6 +23,7 @@ _GAP = 2
 # With any apostrophes before it, so that reading takes away exactly what writing has put there. Spreadsheets of some
 # languages take the wide signs too.
 _FORMULA = re.compile("'*[=+\\-@\t\r\n|%\uff1d\uff0b\uff0d\uff20]")
+_ID = re.compile(r"(0x)?[0-9a-fA-F]{15,}")
 _NUMBER = re.compile(r"[+-]?\d+(\.\d+)?([eE][+-]?\d+)?")
 Json = Annotated[bool, Parameter(name="--json", negative=(), help="One JSON object per line.")]
 Csv = Annotated[bool, Parameter(name="--csv", negative=(), help="Comma-separated values with a header.")]
@@ -228,8 +229,8 @@ def text_or_none(value: object) -> str | None:
 
 
 def short(name: str) -> str:
-    """Shorten an address, a hash or a long number so that a person can still tell it; words are left as they are."""
-    return name if len(name) <= 14 or " " in name else f"{name[:6]}..{name[-4:]}"
+    """Shorten an address, a hash or a long number so that a person can still tell it; words and names stay as they are."""
+    return f"{name[:6]}..{name[-4:]}" if _ID.fullmatch(name) else name
 
 
 def dollars(value: str) -> str:

@@ -32,7 +32,18 @@ from trio_copy.model.units import Micro, Price, Ratio, Usd
 
 
 def shown(value: object) -> str:
-    return f'"{value}"' if isinstance(value, str) else str(value)
+    """Write a value as TOML does: whoever wrote the file never saw Python's way."""
+    match value:
+        case str():
+            return f'"{value}"'
+        case bool():
+            return str(value).lower()
+        case list():
+            return f"[{', '.join(map(shown, value))}]"
+        case dict():
+            return f"{{{', '.join(f'{key} = {shown(inner)}' for key, inner in value.items())}}}"
+        case _:
+            return str(value)
 
 
 def _strict(kind: type, expected: str, *also: type) -> Callable[[Any, Any], Any]:

@@ -41,7 +41,7 @@ class Tape(Observer):
     """The leader of the last line about a leader: what comes of others' trades must not stand right below it."""
 
     def on_step(self, step: str, detail: str) -> None:
-        self._line("ready", f"{step}: {detail}", "dim")
+        self._line(f"{step}:", detail, "dim")
 
     def on_signal(self, signal: Signal, admission: str, tasks: int, decided_at: float) -> None:
         if admission == "duplicate":
