@@ -453,7 +453,7 @@ def test_plugins_lists_what_is_installed(capsys: Capture) -> None:
     [["load", "simulate", "--rate", "0"], ["load", "measure", "--events", "0"],
      ["load", "measure", "--allow", "nobody"], ["load", "simulate", "--allow", "nobody"], ["verify", "backpressure", "--capacity", "0"],
      ["run", DEMO, "--live"], ["run", DEMO, "--for", "0s"], ["decode", DEMO], ["nonsense"],
-     ["run"], ["run", DEMO, "--fro", "3s"], ["run", DEMO, "--for", "soon"], ["load", "simulate", "--events", "0"],
+     ["run", "one.toml", "two.toml"], ["run", DEMO, "--fro", "3s"], ["run", DEMO, "--for", "soon"], ["load", "simulate", "--events", "0"],
      ["verify", "dedup", "--store", "redsi"], ["verify", "dedup", "--store-option", "x"], ["verify", "dedup", "--store-option", "x=1"]],
 )  # fmt: skip
 def test_bad_words_exit_with_two(words: list[str], capsys: Capture) -> None:
