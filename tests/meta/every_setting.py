@@ -18,6 +18,7 @@ from trio_copy.config.settings import (
     FollowerTable,
     FollowTable,
     LeaderTable,
+    LogSettings,
     PluginsSettings,
     ShardsSettings,
     WalletTable,
@@ -72,6 +73,7 @@ def render() -> str:
             for line in table(f"[markets.{name}]", source.settings)
         ]
     lines += table("[catalog]", CatalogSettings)
+    lines += table("[log]", LogSettings)
     lines += table("[defaults]", DefaultsTable, own_only=True)
     lines += table("[[leader]]", LeaderTable, own_only=True)
     lines += table("[wallet.alice]", WalletTable)

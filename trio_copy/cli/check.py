@@ -45,7 +45,8 @@ def check(
     stored = f", {len(imported)} of them in the store" if imported else ""
     out(f"  {counted(len(settings.follow) + len(imported), 'follow')} of {who}{stored}")
     executors = ", ".join(executor.name for executor in plan.executors) or "none"
-    out(f"  store {settings.store.name}, executors {executors}, mode {settings.engine.mode}")
+    markets = "" if plan.markets is None else f"markets {plan.markets.name}, "
+    out(f"  store {settings.store.name}, executors {executors}, {markets}mode {settings.engine.mode}")
     return _try_connections(plan) if connect else 0
 
 

@@ -147,7 +147,11 @@ url = "wss://polygon.drpc.org"
 # What was copied, and what is held. Keep it: `trio-copy pnl` and the next run read it.
 {store}
 
-# Simulated orders.
+# Says what tokens are about, what they cost now and how questions were decided. It needs no key.
+[markets.polymarket]
+
+# Simulated orders, filled by the real book as it is when they would arrive; where nobody tells it, at the leader's price
+# and up to half a per cent worse.
 [executor.dry-run]
 latency_ms = 150
 latency_jitter_ms = 100
@@ -164,10 +168,15 @@ minimum_policy = "raise"
 [defaults.caps]
 max_order_usd = {order}
 
+# What he begins with. Copies spend it, sales and redemptions fill it; `trio-copy wallet show` tells what is left.
+[wallet.paper]
+paper_usd = 1000
+
 # Whom copies are made for, and what he may spend.
 [[follower]]
 id = "paper"
 executor = "dry-run"
+wallet = "paper"
 [follower.caps]
 max_day_usd = {day}
 {names}

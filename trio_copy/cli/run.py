@@ -37,6 +37,7 @@ from trio_copy.model.counts import counted
 from trio_copy.model.leader_names import LeaderNames
 from trio_copy.telemetry.jsonlines import JsonLines
 from trio_copy.telemetry.log import LogObserver, configure_logs
+from trio_copy.telemetry.log_file import LogFile
 from trio_copy.telemetry.observer import Observers
 from trio_copy.telemetry.plugins import PluginObserver
 from trio_copy.telemetry.render import status_object, totals_object
@@ -149,9 +150,12 @@ async def _run(session: _Session) -> int:
     level = logging.DEBUG if session.verbose else logging.ERROR  # alerts and steps are on the tape and among the events
     json = session.json or not sys.stderr.isatty()
     redactor = session.plan.redactor
-    log = LogObserver(configure_logs(logs, json=json, level=level, redactor=redactor))  # type: ignore[arg-type]  # writes and flushes
+    log = LogObserver(configure_logs(logs, json=json, level=level, redactor=redactor))
+    kept = _log_file(session, wall, log)
     async with trio.open_nursery() as printing:
         printing.start_soon(printer.run)
+        if kept is not None:
+            printing.start_soon(kept.run)
         if logs is not printer:
             printing.start_soon(logs.run)
         try:
@@ -159,8 +163,11 @@ async def _run(session: _Session) -> int:
                 names = LeaderNames()
                 shown = _shown(session, printer, wall, world, names)
                 plugins = PluginObserver(session.plan.registry.observers, log.logger)
+                written = []
+                if kept is not None:
+                    written = [LogObserver(configure_logs(kept, json=True, level=logging.DEBUG, redactor=redactor))]
                 observer = Observers(
-                    [tally, shown, log, plugins],
+                    [tally, shown, log, plugins, *written],
                     lambda text: redactor.redact(names.in_text(text)),
                     wall=wall,
                     alert_every_s=session.plan.settings.engine.alert_every_s,
@@ -237,6 +244,22 @@ async def _record(session: _Session, path: Path, seams: Seams, nursery: trio.Nur
     seams.watch_quotes = lambda quotes: RecordingQuotes(quotes, recorder)
     await nursery.start(recorder.run)
     seams.observer.on_step("recording", f"to {path}")
+
+
+def _log_file(session: _Session, wall: WallClock, log: LogObserver) -> LogFile | None:
+    """Open the file that the configuration wants the log to be kept in."""
+    settings = session.plan.settings.log
+    if not settings.file:
+        return None
+    kept = LogFile(
+        path=Path(settings.file),
+        max_mib=settings.max_mib,
+        keep=settings.keep,
+        wall=wall,
+        on_trouble=lambda detail: log.logger.error("log-ended", detail=detail),
+    )
+    kept.open()
+    return kept
 
 
 def _shown(session: _Session, printer: Printer, wall: WallClock, world: World, names: LeaderNames) -> JsonLines | Tape:

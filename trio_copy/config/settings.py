@@ -263,6 +263,22 @@ class DevnetSettings:
 
 
 @frozen(kw_only=True)
+class LogSettings:
+    """A log in a file, as JSON lines, beside what is shown: every step, decision and alert with its identities."""
+
+    file: str = setting("", unit="path of a file", why="Where it is written; empty for nowhere.")
+    max_mib: int = setting(
+        100,
+        unit="MiB",
+        why="A larger file is ended and another begun, as it is each UTC day.",
+        check=within(1, 100_000),
+    )
+    keep: int = setting(
+        14, unit="files", why="Ended ones that stay, as FILE.1 and so on; older ones go.", check=within(0, 1000)
+    )
+
+
+@frozen(kw_only=True)
 class CatalogSettings:
     """What is known about outcome tokens: questions, events, categories, opposite tokens, end dates."""
 
@@ -396,6 +412,7 @@ class Settings:
             "why": "How several instances share the accounts. A shared store has shards even where this is not said.",
         },
     )
+    log: LogSettings = group(LogSettings, why="Where the log goes besides the screen.")
     catalog: CatalogSettings = group(CatalogSettings, why="What is known about outcome tokens.")
     executor: tuple[PluginTable, ...] = ()
     store: PluginTable

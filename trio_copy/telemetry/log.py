@@ -2,7 +2,7 @@
 
 import sys
 from collections.abc import MutableMapping
-from typing import Any, TextIO
+from typing import Any, Protocol
 
 import structlog
 from attrs import define
@@ -14,18 +14,23 @@ from trio_copy.telemetry.redaction import Redactor
 from trio_copy.telemetry.visible import visible_lines
 
 
-def configure_logs(
-    stream: TextIO, *, json: bool, level: int, redactor: Redactor
-) -> structlog.typing.FilteringBoundLogger:
-    """Return the root logger; every line passes the redaction. `level` is one of `logging`'s numbers.
+class Sink(Protocol):
+    """Where lines go. Must not block when an engine runs in the same thread."""
 
-    `stream` needs `write` and `flush`; they must not block when an engine runs in the same thread.
-    """
+    def write(self, text: str, /) -> object: ...
+
+    def flush(self) -> object: ...
+
+
+def configure_logs(
+    stream: Sink, *, json: bool, level: int, redactor: Redactor
+) -> structlog.typing.FilteringBoundLogger:
+    """Return the root logger; every line passes the redaction. `level` is one of `logging`'s numbers."""
     last: list[Any] = [structlog.processors.JSONRenderer()]
     if not json:
         last = [_show_control_characters, structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())]
     logger: structlog.typing.FilteringBoundLogger = structlog.wrap_logger(
-        structlog.PrintLogger(stream),
+        structlog.PrintLogger(stream),  # type: ignore[arg-type]  # it only writes and flushes
         processors=[
             structlog.contextvars.merge_contextvars,
             structlog.processors.add_log_level,
