@@ -184,7 +184,7 @@ def test_the_usual_configuration_is_found_without_a_word(
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("TRIO_COPY_CONF", raising=False)
     assert main(verb) == 2
-    said = "expected a configuration; neither $TRIO_COPY_CONF nor conf/prod.toml leads to one\n"
+    said = "expected a configuration; none of $TRIO_COPY_CONF, trio-copy.toml and conf/prod.toml leads to one\n"
     assert capsys.readouterr().err == said
     monkeypatch.setenv("TRIO_COPY_CONF", str(written(tmp_path, GOOD.replace("137", "0x"))))
     assert main(verb) == 2

@@ -106,7 +106,7 @@ async def listen(source: Markets, tokens: list[TokenId], room: int = 0) -> Async
     listening = Listening(want)
     async with trio.open_nursery() as nursery:
         nursery.start_soon(source.run_prices, wanted, send)
-        nursery.start_soon(listening.run, prices)
+        nursery.start_soon(listening.run, prices)  # noqa: ASYNC113  what it hears waits in the channel
         await want.send(frozenset(tokens))
         yield listening
         await want.aclose()

@@ -36,8 +36,8 @@ def find_conf(conf: Path | None) -> Path:
     usual = (Path(named),) if named else _USUAL
     found = next((path for path in usual if path.exists()), None)
     if found is None:
-        told = ", ".join(map(str, _USUAL))
-        raise ConfigError([f"expected a configuration; neither ${_VARIABLE} nor {told} leads to one"])
+        told = " and ".join(map(str, _USUAL))
+        raise ConfigError([f"expected a configuration; none of ${_VARIABLE}, {told} leads to one"])
     return found
 
 

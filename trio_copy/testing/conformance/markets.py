@@ -137,7 +137,7 @@ async def _listening(source: Markets, tokens: Iterable[TokenId]) -> AsyncGenerat
     listener = _Listener(want)
     async with trio.open_nursery() as nursery:
         nursery.start_soon(source.run_prices, wanted, send)
-        nursery.start_soon(listener.run, prices)
+        nursery.start_soon(listener.run, prices)  # noqa: ASYNC113  what it hears waits in the channel
         await want.send(frozenset(tokens))
         yield listener
         nursery.cancel_scope.cancel()
