@@ -18,6 +18,7 @@ from trio_copy.engine.service import Service
 from trio_copy.model.books import Book, Level, PricesLost, SeenPrice
 from trio_copy.model.catalog import TokenFacts
 from trio_copy.model.decisions import End
+from trio_copy.model.fills import Side
 from trio_copy.model.follow_settings import Leaving, Sizing
 from trio_copy.model.ids import FollowerId, TokenId
 from trio_copy.model.resolutions import Decided
@@ -150,6 +151,26 @@ async def test_prices_come_with_what_is_held_and_go_with_it(clock: Clock) -> Non
         source.go(away=False)
         await trio.sleep(1)
         assert prices.quote(ONE) == quote
+
+
+async def test_what_is_held_is_watched_as_long_as_it_is(clock: Clock) -> None:
+    """A trade alone is watched for ten minutes; what was bought, until it is sold and ten minutes are over."""
+    source = MemoryMarkets()
+    source.move(book(1, "0.40", "0.42"), book(2, "0.10", "0.12"))
+    async with open_world() as world, running_engine(world, plan_for(source)) as service:
+        watch = watch_of(service)
+        watch.note(TWO)
+        await buy(world, 1, 1)
+        await trio.sleep(5)
+        assert watch.wanted() == {ONE, TWO}
+        await trio.sleep(700)
+        assert watch.wanted() == {ONE}
+        assert watch.prices.quote(ONE) is not None
+        world.chain.mine(world.buy(token=1, side=Side.SELL))
+        await world.recorder.wait_copies(2)
+        await trio.sleep(700)
+        assert watch.wanted() == frozenset()
+        assert len(watch.prices) == 0
 
 
 async def test_a_take_profit_fires_by_the_sources_bid(clock: Clock) -> None:

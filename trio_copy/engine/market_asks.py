@@ -22,14 +22,6 @@ _K = TypeVar("_K", bound=Hashable)
 _T = TypeVar("_T")
 
 
-@define(eq=False)
-class _Asked:
-    told: trio.Event = field(factory=trio.Event)
-    book: Book | None = None
-    cancelled: bool = True
-    """Whether whoever asked was, before there was an answer: then those who waited with him ask for themselves."""
-
-
 @define(eq=False, kw_only=True)
 class MarketAsks:
     """None is the answer to what nobody answers, or not so that it can be believed. A person is told of the second, once."""
@@ -41,8 +33,6 @@ class MarketAsks:
     _books: Call = field(init=False)
     _resolutions: Call = field(init=False)
     _failures: dict[str, int] = field(factory=dict)
-    _asked: dict[TokenId, _Asked] = field(factory=dict)
-    """Books that are under way."""
 
     def __attrs_post_init__(self) -> None:
         self._facts, self._books, self._resolutions = (self.call(name) for name in ("facts", "books", "resolutions"))
@@ -62,23 +52,9 @@ class MarketAsks:
         )
 
     async def book(self, token_id: TokenId) -> Book | None:
-        """Return a token's book as it is now; None where nobody can tell. Those who ask at once ask once."""
-        asked = self._asked.get(token_id)
-        if asked is not None:
-            await asked.told.wait()
-            if not asked.cancelled:
-                return asked.book
-        asked = self._asked[token_id] = _Asked()
-        try:
-            found = await self._ask(
-                self._books, _BOOK_S, self.source.books, [token_id], Book, lambda book: book.token_id
-            )
-            asked.book, asked.cancelled = (found[0] if found else None), False
-        finally:
-            if self._asked.get(token_id) is asked:
-                del self._asked[token_id]
-            asked.told.set()
-        return asked.book
+        """Return a token's book as it is now; None where nobody can tell."""
+        found = await self._ask(self._books, _BOOK_S, self.source.books, [token_id], Book, lambda book: book.token_id)
+        return found[0] if found else None
 
     async def _ask(
         self,

@@ -26,6 +26,10 @@ from trio_copy.model.resolutions import Resolution
 _AT_ONCE = 50
 """Tokens that are asked about in one call."""
 _LOOK_EVERY_S = 2.0
+_HELD_EVERY_S = 10.0
+"""How often everything that is held is gone through: what is new in it was traded a moment ago, and is watched for that."""
+_ACCOUNTS_AT_ONCE = 200
+"""Accounts that are gone through in one step: there may be a million positions, and copies do not wait for them."""
 _REFRESH_S = 6 * 3600.0
 """Facts that are older are asked for again: a question's end may be put off."""
 _SPREAD_S = 600.0
@@ -64,6 +68,8 @@ class MarketWatch:
     _prices: Call = field(init=False)
     _traded: OrderedDict[TokenId, float] = field(factory=OrderedDict)
     """When a leader traded a token last, by our wall clock; the latest last."""
+    _held: dict[TokenId, None] = field(factory=dict)
+    """What accounts here held when they were gone through last."""
     _asked: dict[TokenId, _Asked] = field(factory=dict)
     _news: trio.Event = field(factory=trio.Event)
     """Set when a token is traded that nobody here knows."""
@@ -86,7 +92,9 @@ class MarketWatch:
 
     async def run(self) -> None:
         """Ask until cancelled."""
+        await self._go_through_holdings()
         async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._follow_holdings)
             nursery.start_soon(self._learn_facts)
             nursery.start_soon(self._watch_prices)
             if self.decides:
@@ -99,13 +107,22 @@ class MarketWatch:
         old = self.wall() - _TRADED_S
         while self._traded and next(iter(self._traded.values())) < old:
             self._traded.popitem(last=False)
-        found: dict[TokenId, None] = {}
-        for shard in self.shards.values():
-            for account in shard.accounts.values():
-                found.update((spot[1], None) for spot in account.holdings)
-                found.update((open_order.order.token_id, None) for open_order in account.orders.values())
-        found.update(dict.fromkeys(reversed(self._traded)))
-        return frozenset(tuple(found)[:_TOKENS_MOST])
+        return frozenset(tuple({**self._held, **dict.fromkeys(reversed(self._traded))})[:_TOKENS_MOST])
+
+    async def _follow_holdings(self) -> None:
+        while True:
+            await trio.sleep(_HELD_EVERY_S)
+            await self._go_through_holdings()
+
+    async def _go_through_holdings(self) -> None:
+        held: dict[TokenId, None] = {}
+        for shard in tuple(self.shards.values()):
+            accounts = tuple(shard.accounts.values())
+            for start in range(0, len(accounts), _ACCOUNTS_AT_ONCE):
+                for account in accounts[start : start + _ACCOUNTS_AT_ONCE]:
+                    held.update((token, None) for _, token in account.holdings)
+                await trio.lowlevel.checkpoint()
+        self._held = held
 
     # ---------------------------------------------------------------------------------------------------------- facts
 
@@ -159,25 +176,25 @@ class MarketWatch:
         """Ask now and then whether the questions of what is held are decided."""
         while True:
             await trio.sleep(_DECISIONS_EVERY_S)
-            for shard in tuple(self.shards.values()):
-                open_ones = self._undecided(shard)
-                for start in range(0, len(open_ones), _AT_ONCE):
-                    some = open_ones[start : start + _AT_ONCE]
-                    found = await self.asks.resolutions(some)
-                    for decided in found or ():
-                        shard.resolved.note(
-                            Resolution(
-                                condition_id=decided.condition_id, payouts=decided.payouts, block_number=_LONG_AGO
-                            )
-                        )
-                        shard.writer.tell()
+            undecided = self._undecided()
+            for start in range(0, len(undecided), _AT_ONCE):
+                for decided in await self.asks.resolutions(undecided[start : start + _AT_ONCE]) or ():
+                    self._decide(
+                        Resolution(condition_id=decided.condition_id, payouts=decided.payouts, block_number=_LONG_AGO)
+                    )
 
-    def _undecided(self, shard: Shard) -> list[str]:
-        """Return the questions of a shard's positions of which nobody has said how they were decided."""
-        held = {token for account in shard.accounts.values() for _, token in account.holdings}
-        known = [facts for token in sorted(held) if (facts := self.catalog.of(token)) is not None]
+    def _undecided(self) -> list[str]:
+        """Return the questions of what is held of which some shard has not heard how they were decided."""
+        known = filter(None, map(self.catalog.of, self._held))
         questions = dict.fromkeys(facts.condition_id for facts in known)
-        return [question for question in questions if shard.resolved.of(question) is None]
+        return [one for one in questions if any(shard.resolved.of(one) is None for shard in self.shards.values())]
+
+    def _decide(self, resolution: Resolution) -> None:
+        """Let every shard know, as of what the chain says; but where it has spoken, it is right."""
+        for shard in self.shards.values():
+            if shard.resolved.of(resolution.condition_id) is None:
+                shard.resolved.note(resolution)
+                shard.writer.tell()
 
     # --------------------------------------------------------------------------------------------------------- prices
 
