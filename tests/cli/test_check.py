@@ -58,6 +58,7 @@ def durable(tmp_path: Path, text: str = GOOD) -> str:
             lambda text: text.replace("[store.memory]", '[store.sqlite]\npath = "/nowhere/books.db"'),
             "store.sqlite.path: the directory /nowhere does not exist",
         ),
+        (lambda text: text + '[log]\nfile = "/nowhere/run.log"', "log.file: the directory /nowhere does not exist"),
         (
             lambda text: text.replace("chain_id = 137", "chain_id = 1"),
             "decoder.order-filled.exchanges: expected the contracts of chain 1, got none: those it has by default are of"
@@ -174,6 +175,13 @@ def test_check_connect_says_what_does_not_answer(tmp_path: Path, capsys: Capture
     assert lines[0] == f"{conf}: good"
     assert lines[-2].startswith("  FAILED node one: cannot connect to 127.0.0.1")
     assert lines[-1] == "  ok     store sqlite: not there yet; the first run makes it"
+
+
+def test_what_a_market_source_knows_is_not_asked_of_a_file(tmp_path: Path, capsys: Capture) -> None:
+    """Filters and reverse copies need no catalog beside it; that it runs is said."""
+    asks = '[follow.filters]\nkeyword_allow = ["btc"]\n[follow.size]\ndirection = "reverse"\n[markets.polymarket]\n'
+    assert main(["check", str(written(tmp_path, GOOD + asks))]) == 0
+    assert ", markets polymarket, mode paper" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("verb", [["check"], ["run", "--for", "1ms"]], ids=["check", "run"])

@@ -90,12 +90,21 @@ async def test_a_disk_that_fails_ends_the_file_and_says_so_once(
     assert troubles == ["/dev/full: nothing is logged any more: No space left on device"]
 
 
-def test_what_a_slow_disk_has_no_time_for_is_dropped_and_counted(tmp_path: Path) -> None:
-    """Memory does not grow with it."""
-    log = log_file(tmp_path / "run.log")
+async def test_what_a_slow_disk_has_no_time_for_is_dropped_and_counted(
+    tmp_path: Path, autojump_clock: trio.testing.MockClock
+) -> None:
+    """Memory does not grow with it, and the file says how many are missing, where they are missing."""
+    path = tmp_path / "run.log"
+    log = log_file(path)
+    log.open()
     for _ in range(100_010):
         log.write("a line\n")
-    assert log.dropped == 10
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(log.run)
+        await trio.sleep(1.5)
+        log.write("another\n")
+        nursery.cancel_scope.cancel()
+    assert path.read_text().splitlines()[100_000:] == ['{"event": "dropped", "lines": 10}', "another"]
 
 
 def test_a_file_that_cannot_be_written_starts_nothing(tmp_path: Path) -> None:

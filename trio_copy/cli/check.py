@@ -62,6 +62,9 @@ def _look_into(plan: Plan, conf: Path, *, connect: bool) -> tuple[Follow, ...]:
         facts = read_facts(plan)
     except ConfigError as error:
         problems += (plan.places.located(conf, f"catalog.file: {problem}") for problem in error.problems)
+    log = plan.settings.log.file
+    if log and not Path(log).parent.is_dir():
+        problems.append(plan.places.located(conf, f"log.file: the directory {Path(log).parent} does not exist"))
     # A server is somebody else's machine: it is not asked unless that was asked for.
     looks = connect or not plan.store.plugin.shared
     try:

@@ -39,6 +39,8 @@ class LogFile:
     _file: io.FileIO | None = None
     _day: str = ""
     _ended: bool = False
+    _told: int = 0
+    """How many dropped lines the file tells of."""
 
     def open(self) -> None:
         """Begin writing, behind what an earlier run wrote.
@@ -78,6 +80,9 @@ class LogFile:
         texts, self._waiting = self._waiting, deque()
         if self._file is None or self._ended or not texts:
             return
+        if self.dropped > self._told:
+            texts.append(f'{{"event": "dropped", "lines": {self.dropped - self._told}}}\n')
+            self._told = self.dropped
         try:
             if self._day != utc_date(self.wall()) or self._file.tell() >= self.max_mib * _MIB:
                 self._begin_anew()
