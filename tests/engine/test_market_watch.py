@@ -221,6 +221,32 @@ async def test_a_source_that_is_away_leaves_copying_alone(clock: Clock) -> None:
 
 
 @define(eq=False)
+class Slow(MemoryMarkets):
+    """Has no book in time."""
+
+    calls: int = field(default=0)
+
+    async def books(self, tokens: Collection[TokenId]) -> Sequence[Book]:
+        self.calls += 1
+        await trio.sleep_forever()
+
+
+async def test_a_book_that_does_not_come_holds_up_one_copy_and_not_each(clock: Clock) -> None:
+    """The first one waits five seconds and is filled without it; those after it wait for nothing, until it is asked again."""
+    source = Slow()
+    made = make_test_plan(followers=("alice",), executor={"price_source": "book"}, engine={"deadline_s": 60})
+    planned = PlannedMarkets(name="memory", plugin=memory_markets_plugin(source), settings=NoSettings())
+    plan = evolve(with_follow_settings(made, size=TENTH), markets=planned)
+    async with open_world() as world, running_engine(world, plan):
+        for copies, calls in ((1, 1), (2, 1), (3, 1), (4, 2)):
+            await buy(world, copies, copies)
+            assert source.calls == calls
+            await trio.sleep(4)
+        took = [one.ended_at - one.started_at for one in world.recorder.finished]
+    assert [seconds > 4 for seconds in took] == [True, False, False, True]
+
+
+@define(eq=False)
 class Broken(MemoryMarkets):
     """Breaks its contract in one way."""
 

@@ -17,6 +17,8 @@ from trio_copy.ports import Markets
 _ANSWER_S = 30.0
 _BOOK_S = 5.0
 """A copy waits for it."""
+_REST_S = 10.0
+"""How long nobody is asked for a book after one that did not come: each copy would wait for it, and end too late."""
 _LONGEST = 300
 _K = TypeVar("_K", bound=Hashable)
 _T = TypeVar("_T")
@@ -33,6 +35,8 @@ class MarketAsks:
     _books: Call = field(init=False)
     _resolutions: Call = field(init=False)
     _failures: dict[str, int] = field(factory=dict)
+    _rests_until: float = 0.0
+    """By Trio's clock."""
 
     def __attrs_post_init__(self) -> None:
         self._facts, self._books, self._resolutions = (self.call(name) for name in ("facts", "books", "resolutions"))
@@ -53,7 +57,11 @@ class MarketAsks:
 
     async def book(self, token_id: TokenId) -> Book | None:
         """Return a token's book as it is now; None where nobody can tell."""
+        if trio.current_time() < self._rests_until:
+            return None
         found = await self._ask(self._books, _BOOK_S, self.source.books, [token_id], Book, lambda book: book.token_id)
+        if found is None:
+            self._rests_until = trio.current_time() + _REST_S
         return found[0] if found else None
 
     async def _ask(
