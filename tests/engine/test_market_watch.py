@@ -11,12 +11,13 @@ from attrs import define, evolve, field
 
 from tests.builders import LEADER, NOW
 from tests.harness import World, make_test_plan, open_world, running_engine, with_follow_settings
+from trio_copy.engine import known_tokens
 from trio_copy.engine.known_tokens import KIND, facts_in
 from trio_copy.engine.market_watch import MarketWatch
 from trio_copy.engine.plan import Plan, PlannedMarkets
 from trio_copy.engine.service import Service
 from trio_copy.model.books import Book, Level, PricesLost, SeenPrice
-from trio_copy.model.catalog import TokenFacts
+from trio_copy.model.catalog import Catalog, TokenFacts
 from trio_copy.model.decisions import End
 from trio_copy.model.fills import Side
 from trio_copy.model.follow_settings import Leaving, Sizing
@@ -114,6 +115,32 @@ async def test_what_an_earlier_run_has_learned_is_known_from_the_start(clock: Cl
         again.load({(KIND, name): body for name, body in documents.items()})
         assert again.catalog.of(ONE) == source.known[ONE]
         assert list(again.take_changes()) == []
+
+
+def test_what_nobody_told_of_for_long_is_forgotten_but_not_what_a_person_wrote(monkeypatch: pytest.MonkeyPatch) -> None:
+    """New markets come every day: the catalog does not grow with them. The file's word is not replaced either."""
+    monkeypatch.setattr(known_tokens, "_MOST", 2)
+    catalog = Catalog()
+    catalog.pin([facts(1, question="Mine?")])
+    known = known_tokens.KnownTokens(catalog)
+    for token in (1, 2, 3, 2, 4):
+        catalog.put([facts(token, question="Theirs?")])
+        known.note(facts(token, question="Theirs?"))
+    assert [(token, catalog.of(token).question) for token in catalog] == [(1, "Mine?"), (2, "Theirs?"), (4, "Theirs?")]  # type: ignore[union-attr]  # it is in the catalog
+    assert {name: body is None for name, body in known.take_changes()} == {"1": True, "2": False, "3": True, "4": False}
+
+
+async def test_a_token_of_the_file_is_not_asked_about(clock: Clock) -> None:
+    """A person has said what it is about."""
+    source = MemoryMarkets()
+    source.tell(facts(1, question="Theirs?"), facts(2))
+    async with open_world() as world:
+        world.catalog.pin([facts(1, question="Mine?")])
+        async with running_engine(world, plan_for(source)):
+            await buy(world, 1, 1)
+            await buy(world, 2, 2)
+            await trio.sleep(700)
+            assert source.asked == [(TWO,)]
 
 
 async def test_an_unknown_token_is_asked_about_again_and_more_rarely(clock: Clock) -> None:

@@ -22,5 +22,5 @@ async def catalog_of(store: Store, plan: Plan) -> Catalog:
     catalog.put(devnet_facts(plan))
     kept = await store.history.documents(KIND)
     catalog.put([facts_in(document.name, read_plain(document.body)) for document in kept])
-    catalog.put(read_facts(plan))
+    catalog.pin(read_facts(plan))
     return catalog

@@ -33,6 +33,8 @@ class KnownTokens:
             oldest = next(iter(self._facts))
             del self._facts[oldest]
             self._changed[oldest] = None
+            # What is held or traded is told again every few hours: this is neither, and new markets come every day.
+            self.catalog.drop(oldest)
 
     def take_changes(self) -> Iterator[tuple[str, Plain | None]]:
         """Return the documents that changed since the last call, by name; None for those to be deleted."""

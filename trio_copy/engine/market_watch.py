@@ -152,7 +152,7 @@ class MarketWatch:
             if token not in self._asked:
                 known = self.catalog.of(token) is not None
                 self._asked[token] = _Asked(now + self.entropy.uniform(0, _SPREAD_S) if known else now)
-        due = [token for token in wanted if self._asked[token].due <= now]
+        due = [token for token in wanted if self._asked[token].due <= now and not self.catalog.is_pinned(token)]
         return sorted(due, key=lambda token: (self.catalog.of(token) is not None, self._asked[token].due))[:_AT_ONCE]
 
     def _learn(self, tokens: Sequence[TokenId], found: Sequence[TokenFacts]) -> None:

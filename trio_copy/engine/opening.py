@@ -25,7 +25,7 @@ async def open_service(
     `endpoints` are given apart from the plan because a devnet's address is known only once it listens.
     """
     settings, step = plan.settings, seams.observer.on_step
-    seams.catalog.put(read_facts(plan))
+    seams.catalog.pin(read_facts(plan))
     if len(seams.catalog):
         step("catalog", f"{counted(len(seams.catalog), 'token')} known")
     async with AsyncExitStack() as stack:

@@ -54,12 +54,30 @@ class Catalog:
     version: int = 0
     """Grows with each change, for those who keep sums by what it says."""
     _facts: dict[TokenId, TokenFacts] = field(factory=dict)
+    _pinned: set[TokenId] = field(factory=set)
 
     def put(self, facts: Iterable[TokenFacts]) -> None:
-        """Add facts, or replace those of a token. What was known already changes nothing."""
+        """Add facts, or replace those of a token that are not pinned. What was known already changes nothing."""
         new = {fact.token_id: fact for fact in facts if self._facts.get(fact.token_id) != fact}
+        for token in self._pinned & new.keys():
+            del new[token]
         if new:
             self._facts.update(new)
+            self.version += 1
+
+    def pin(self, facts: Iterable[TokenFacts]) -> None:
+        """Add facts that a person wrote down: nobody else replaces or drops them."""
+        written = tuple(facts)
+        self._pinned.difference_update(fact.token_id for fact in written)
+        self.put(written)
+        self._pinned.update(fact.token_id for fact in written)
+
+    def is_pinned(self, token_id: TokenId) -> bool:
+        return token_id in self._pinned
+
+    def drop(self, token_id: TokenId) -> None:
+        """Forget a token that nobody needs to know about any more."""
+        if token_id not in self._pinned and self._facts.pop(token_id, None) is not None:
             self.version += 1
 
     def of(self, token_id: TokenId) -> TokenFacts | None:
