@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypeVar
 
 from trio_copy.accounts import Account
+from trio_copy.accounts.copied import Copied, copied_in
 from trio_copy.accounts.documents import PlainDocument, account_of, document_of
 from trio_copy.accounts.facts import Record, entry_in, fact_of, record_of
 from trio_copy.accounts.sighted import looks_of
@@ -77,6 +78,14 @@ def looked_by(fact: Fact) -> Looks:
         return looks_of(fact.key, read_plain(fact.body))
     except ValueError as error:
         raise StoreError(str(error)) from error
+
+
+def copied_by(fact: Fact) -> Copied | None:
+    """Read what a venue made of the order that a fact tells of. Raises `StoreError` as `told_by`."""
+    try:
+        return copied_in(fact, read_parts(fact.body), read_part)
+    except ValueError as error:
+        raise StoreError(f"{error}, was {fact.body[:80]!r}") from error
 
 
 def kept_in(document: Document, read: Callable[[list[Any]], _T]) -> _T:
