@@ -126,9 +126,9 @@ def test_a_copy_is_told_with_its_book(conf: Path, capsys: Capture) -> None:
             "book      5 s later, the 10 would cost 5.2 USD, 0.52 a share",
         ]
     assert main(["explain", "trade", CHEAP.task_id, "--json"]) == 0
-    (story,) = rows(capsys)
-    assert [one["after"][0]["notional"] for one in story["looks"].values()] == ["5.1"]
-    assert [one["seen"] for one in story["sightings"].values()] == [{"bid": "0.5", "ask": "0.52"}]
+    (whole,) = rows(capsys)
+    assert [one["after"][0]["notional"] for one in whole["looks"].values()] == ["5.1"]
+    assert [one["seen"] for one in whole["sightings"].values()] == [{"bid": "0.5", "ask": "0.52"}]
 
 
 @pytest.mark.parametrize("width", [80, 110, 250])
