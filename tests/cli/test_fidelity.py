@@ -239,8 +239,7 @@ class Closed(StringIO):
         raise BrokenPipeError
 
 
-@pytest.mark.parametrize("verb", ["trades", "fidelity", "leaders"])
-@pytest.mark.parametrize("form", ["--json", "--csv"])
+@pytest.mark.parametrize(("verb", "form"), [("trades", "--json"), ("fidelity", "--csv"), ("leaders", "--json")])
 def test_a_reader_who_has_seen_enough_is_no_bug(
     conf: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch, verb: str, form: str
 ) -> None:

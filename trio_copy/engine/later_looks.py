@@ -14,6 +14,7 @@ import trio
 from attrs import define, field
 
 from trio_copy.accounts.sighted import KIND, looks_key, plain_looks
+from trio_copy.clock import WallClock
 from trio_copy.engine.market_asks import MarketAsks
 from trio_copy.engine.writing import Writer
 from trio_copy.errors import StoreError
@@ -67,6 +68,7 @@ class LaterLooks:
     quotes: Quotes
     asks: MarketAsks | None
     """None where nobody can tell more than the best prices."""
+    wall: WallClock
     refused: int = 0
     """Orders that were not looked at, because too many waited."""
     _awaited: dict[_Awaited, None] = field(factory=dict)
@@ -138,11 +140,14 @@ class LaterLooks:
 
     async def _look(self, wanted: Sequence[tuple[_Awaited, int]]) -> None:
         """Look once for each of some orders; the number says which of its looks it is."""
-        tokens = list({one.token_id for one, _ in wanted})
+        now = self.wall()
+        # Trio's clock stands still while the machine sleeps: what is due then is looked at when it is long over.
+        timely = [(one, number) for one, number in wanted if now <= one.at + LOOKS_S[number] + _TOGETHER_S + _LATE_S]
+        tokens = list({one.token_id for one, _ in timely})
         # Before the books are asked for: a best price that came later would be of another moment.
         quotes = {token: self.quotes.quote(token) for token in tokens}
         books = await self._books(tokens)
-        for count, (one, number, found) in enumerate(_shared_out(wanted, books, quotes), 1):
+        for count, (one, number, found) in enumerate(_shared_out(timely, books, quotes), 1):
             one.after[number] = found
             if count % _STEP == 0:
                 await trio.lowlevel.checkpoint()

@@ -8,6 +8,7 @@ from attrs import define, field
 from trio_copy.model.books import PricesLost, SeenPrice
 from trio_copy.model.ids import TokenId
 from trio_copy.model.orders import Quote
+from trio_copy.model.units import Price
 
 
 @define(eq=False)
@@ -43,17 +44,20 @@ class Prices:
         try:
             async with receive:
                 async for told in receive:
-                    self._take(told)
+                    self.take(told)
         finally:
             self.lose_all()
 
-    def _take(self, told: SeenPrice | PricesLost) -> None:
+    def take(self, told: SeenPrice | PricesLost) -> None:
+        """Take down one thing that a source told; what is no price is none."""
         match told:
-            case SeenPrice(token_id=token) if token in self._wanted:
+            case SeenPrice(token_id=int() as token, quote=Quote(bid=Price() | None, ask=Price() | None)) if (
+                token in self._wanted
+            ):
                 # Not by its time: a source that begins anew tells how it is now, and its clock may have been set back.
-                self._quotes[token] = told.quote
+                self._quotes[TokenId(token)] = told.quote
             case PricesLost(tokens=tokens):
                 for token in tokens:
                     self._quotes.pop(token, None)
             case _:
-                pass  # of one that was wanted a moment ago
+                pass  # of one that was wanted a moment ago, or no price at all
