@@ -200,8 +200,11 @@ class Account:
                 case e.ModeSet(change=change):
                     self.mode = None if change.mode is Mode.RUN else change
                     self._changed[MONEY] = None
+                case e.PeakSeen(worth=worth):
+                    self.performance = evolve(self.performance, worth_peak=worth)
+                    self._changed[MONEY] = None
                 case e.PeakReset():
-                    self.performance = evolve(self.performance, peak=self.performance.realised)
+                    self.performance = evolve(self.performance, peak=self.performance.realised, worth_peak=None)
                     self._changed[MONEY] = None
                 case e.Funded(funding=funding):
                     self.fundings = with_funding(self.fundings, funding)

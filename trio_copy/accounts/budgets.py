@@ -18,7 +18,7 @@ from trio_copy.model.decisions import Code, CopyTask, Reason
 from trio_copy.model.follow_settings import Caps, FollowSettings
 from trio_copy.model.ids import Address, TokenId
 from trio_copy.model.signals import Signal
-from trio_copy.model.units import MICRO, Count, Usd
+from trio_copy.model.units import MICRO, NO_USD, Count, Usd
 
 _DAY_S, _MINUTE_S = 86_400, 60
 _DAY, _LEADER_DAY, _MINUTE = range(3)
@@ -268,11 +268,15 @@ def _over_scope(caps: Caps, cost: int, spot: Spot, exposure: Exposure) -> Reason
     return None
 
 
-def breach(caps: Caps, performance: Performance, day: str) -> Reason | None:
-    """Return which loss cap is broken, if any. Only what was realised counts."""
+def breach(caps: Caps, performance: Performance, day: str, unrealised: Usd | Reason = NO_USD) -> Reason | None:
+    """Return which loss cap is broken, if any, or cannot be looked at. What is held counts only where the cap says so."""
     loss, fall = performance.loss_on(day), performance.drawdown
     if caps.max_day_loss_usd is not None and loss and loss >= caps.max_day_loss_usd:
         return _lost("caps.max_day_loss_usd", loss, caps.max_day_loss_usd)
+    if caps.max_drawdown_usd is not None and caps.drawdown_by == "mark":
+        if isinstance(unrealised, Reason):
+            return unrealised
+        fall = performance.drawdown_by_mark(unrealised)
     if caps.max_drawdown_usd is not None and fall and fall >= caps.max_drawdown_usd:
         return _lost("caps.max_drawdown_usd", fall, caps.max_drawdown_usd)
     return None

@@ -138,6 +138,14 @@ class ModeSet:
 
 
 @value(kw_only=True)
+class PeakSeen:
+    """Profit by mark was never as high since the last reset."""
+
+    worth: Usd
+    at: float
+
+
+@value(kw_only=True)
 class PeakReset:
     at: float
 
@@ -171,6 +179,7 @@ Event = (
     | Settled
     | Reversed
     | ModeSet
+    | PeakSeen
     | PeakReset
     | Funded
     | Forgot

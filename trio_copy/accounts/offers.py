@@ -133,7 +133,7 @@ def _allowed(account: "Account", task: CopyTask, command: c.Offer) -> tuple[Orde
         value, limit = str(task.intent.shares.at(task.intent.price, _UP)), str(settings.size.minimum_usd)
         return Reason(code=Code.BELOW_MINIMUM, control="size.minimum_usd", value=value, limit=limit)
     if caps.max_day_loss_usd is not None or caps.max_drawdown_usd is not None:
-        lost = breach(caps, account.performance, day_of(command.at))
+        lost = breach(caps, account.performance, day_of(command.at), command.unrealised)
         if lost is not None:
             return lost
     intent = with_fees(task.intent, settings, market.fee_bps)

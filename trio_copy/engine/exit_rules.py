@@ -12,12 +12,13 @@ from trio_copy.accounts import events as e
 from trio_copy.clock import WallClock
 from trio_copy.config import EngineSettings
 from trio_copy.copying.decide import make_task
-from trio_copy.copying.exits import exit_signal, wants_out
+from trio_copy.copying.exits import drawdown_by_mark, exit_signal, wants_out
 from trio_copy.copying.follow_book import FollowBook
 from trio_copy.copying.sizing import size
 from trio_copy.engine.execution import Execution
 from trio_copy.engine.requests import LEAVE, REFUSED
 from trio_copy.engine.shard import Shard
+from trio_copy.engine.worth import held_since, unrealised
 from trio_copy.errors import ExecutorError, LeaseLost
 from trio_copy.model.catalog import Catalog
 from trio_copy.model.decisions import OrderIntent
@@ -25,7 +26,7 @@ from trio_copy.model.follow_settings import FollowSettings
 from trio_copy.model.follows import Terms
 from trio_copy.model.ids import Address, ChainId, FollowerId, TokenId
 from trio_copy.model.positions import PositionKey
-from trio_copy.model.units import Price
+from trio_copy.model.units import Price, Usd
 from trio_copy.ports import Store
 from trio_copy.telemetry.observer import Observer
 
@@ -62,6 +63,7 @@ class ExitRules:
         self._looks += 1
         everything = self._looks % _ALL_EVERY == 1
         await self._mark(everything=everything)
+        self._see_worth()
         final = self.sealed_number() - self.window_blocks
         for shard in tuple(self.shards.values()):
             decided = shard.resolved.has_become_final(final) or (everything and len(shard.resolved) > 0)
@@ -80,13 +82,13 @@ class ExitRules:
         await self._mark(everything=True)
 
     def _positions(self, shard: Shard, *, everything: bool) -> Iterator[tuple[Account, Spot]]:
-        """Return the open positions of a shard: all, or those that a follower may leave by himself."""
+        """Return the open positions of a shard: all, or those that have to be looked at each time."""
         accounts = shard.accounts
         followers: Iterable[FollowerId] = accounts if everything else sorted(self.book.watched & accounts.keys())
         for follower in followers:
             account = accounts[follower]
             for spot in account.holdings:
-                if everything or self.book.may_leave(follower, spot[0]):
+                if everything or self.book.needs_looks(follower, spot[0]):
                     yield account, spot
 
     async def _mark(self, *, everything: bool) -> None:
@@ -105,6 +107,18 @@ class ExitRules:
                 if bid is not None:
                     shard.marks.note((account.follower, *spot), bid, now)
                     shard.writer.tell()
+
+    def _see_worth(self) -> None:
+        """Let accounts whose drawdown is counted by mark know how high they stand."""
+        now = self.wall()
+        for shard in self.shards.values():
+            for follower in sorted(self.book.watched & shard.accounts.keys()):
+                account = shard.accounts[follower]
+                terms = (self.book.find(follower, leader) for leader, _ in account.holdings)
+                if any(one is not None and drawdown_by_mark(one.settings) for one in terms):
+                    gained = unrealised(account, shard.marks, "caps.max_drawdown_usd", held_since(self.settings, now))
+                    if isinstance(gained, Usd):
+                        shard.act(follower, c.SeeWorth(unrealised=gained, at=now))
 
     def _executor_of(self, follower: FollowerId) -> str:
         """Return where a follower trades; nowhere, when the configuration does not name him any more."""

@@ -3,6 +3,7 @@
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from functools import partial
 from math import inf, nextafter
 
 import trio
@@ -18,6 +19,7 @@ from trio_copy.engine.met import Adopted, Copy, New, Unsure
 from trio_copy.engine.reader import Fact, LogReader
 from trio_copy.engine.recent import Recent
 from trio_copy.engine.shard import Shard
+from trio_copy.engine.worth import equity, held_since
 from trio_copy.errors import LeaseLost
 from trio_copy.model.catalog import Catalog
 from trio_copy.model.control import Mode
@@ -27,6 +29,7 @@ from trio_copy.model.ids import Address, FollowerId, SignalId, TokenId
 from trio_copy.model.logs import BlockRef, RawLog
 from trio_copy.model.resolutions import Resolution
 from trio_copy.model.signals import Signal
+from trio_copy.model.units import Usd
 from trio_copy.ports import Store, nowhere
 from trio_copy.telemetry.observer import Observer
 
@@ -238,10 +241,16 @@ class Gate:
             catalog=self.catalog,
             behind_s=self.behind_s(),
             halted=self.halted(),
+            equity_of=partial(self._equity_of, shard),
         )
         waiting = shard.take_in(signal, tasks, skips)
         self.at("gate: admitted")
         return waiting
+
+    def _equity_of(self, shard: Shard, follower: FollowerId) -> Usd | Reason:
+        start = self.book.terms.followers[follower].paper_usd
+        since = held_since(self.settings, self.wall())
+        return equity(shard.accounts[follower], start, shard.marks, "size.equity_by", since)
 
     def _follows(self, leader: Address) -> _Follows:
         """Return a leader's follows by shard; once for all shards, for a leader may have thousands."""
