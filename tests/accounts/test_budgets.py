@@ -183,6 +183,27 @@ def test_a_reversed_purchase_frees_what_is_open_once() -> None:
     assert book.account.exposure.spots == 0
 
 
+@pytest.mark.parametrize(
+    ("facts", "anew"),
+    [
+        ([evolve(CATALOG[0], token_id=TokenId(77))], False),
+        ([evolve(CATALOG[0], ends_at=NOW)], False),
+        ([evolve(CATALOG[0], condition_id="renamed")], True),
+        ([evolve(CATALOG[0], event="renamed")], True),
+        ([evolve(CATALOG[0], token_id=TokenId(number)) for number in range(1000, 11_001)], True),
+    ],
+)
+def test_only_what_moves_something_open_is_added_up_anew(facts: list[TokenFacts], anew: bool) -> None:
+    """A token of nobody here, and a question that ends later, move nothing; of too many moves nobody knows which they were."""
+    book = played()
+    book.fill(entry(shares="10"))
+    before = book.account.exposure
+    book.account.catalog.put(facts)
+    book.offer(entry(2, shares="10"))
+    assert (book.account.exposure is not before) is anew
+    assert book.account.exposure.version == book.account.catalog.version
+
+
 def test_the_catalog_may_change_while_an_order_is_open() -> None:
     """A token becomes known between an order and its answer: its cost moves to its question whole, and leaves it whole."""
     book = Played(settings=make_settings(max_order_usd=None, max_market_usd=usd("6")))

@@ -149,7 +149,7 @@ class Account:
 
     def decide(self, command: Command) -> Sequence[e.Event]:
         """Answer a command. Changes nothing; the caller applies what comes, all of it and in order."""
-        if self.exposure.version != self.catalog.version:
+        if self.exposure.version != self.catalog.version and not self.exposure.keep_up():
             # What was added to one question may not be taken from another.
             self.recount()
         return decide(self, command)
@@ -163,7 +163,7 @@ class Account:
 
     def apply(self, events: Iterable[e.Event]) -> None:
         """Let events happen: the only way in which an account changes."""
-        if self.exposure.version != self.catalog.version:
+        if self.exposure.version != self.catalog.version and not self.exposure.keep_up():
             self.recount()
         for event in events:
             match event:

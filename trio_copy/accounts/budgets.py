@@ -165,6 +165,14 @@ class Exposure:
         if entered:
             self._entered[place.question] = entered
 
+    def keep_up(self) -> bool:
+        """Take note of what the catalog has learned since; False when something open was moved, and must be counted anew."""
+        moved = self.catalog.moved_since(self.version)
+        if moved is None or any(_alone(token) in self._scopes for token in moved):
+            return False
+        self.version = self.catalog.version
+        return True
+
     def cost(self, scope: str) -> int:
         """Return what is open of a scope, in millionths."""
         known = self._scopes.get(scope)
@@ -196,9 +204,13 @@ def scopes_of(spot: Spot, catalog: Catalog) -> tuple[str, str, str, str, str]:
     return _scope_names(leader, token, facts.condition_id, facts.event)
 
 
+def _alone(token: TokenId) -> str:
+    return f"token {token}"
+
+
 @lru_cache(maxsize=4096)
 def _scope_names(leader: Address, token: TokenId, question: str | None, event: str) -> tuple[str, str, str, str, str]:
-    alone = f"token {token}"
+    alone = _alone(token)
     if question is None:
         return ("all", f"leader {leader}", alone, alone, alone)
     return ("all", f"leader {leader}", alone, f"market {question}", f"event {event or question}")

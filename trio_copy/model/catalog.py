@@ -1,6 +1,8 @@
 """What is known about an outcome token besides its number."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import islice
 
 from attrs import define, field, frozen
 
@@ -47,23 +49,29 @@ class TokenFacts:
         return f"{self.question} {self.outcome}".strip()
 
 
+_MOVES_KEPT = 10_000
+
+
 @define(eq=False)
 class Catalog:
     """Facts by token. One task writes it, everybody may read."""
 
     version: int = 0
-    """Grows with each change, for those who keep sums by what it says."""
+    """How many tokens were moved to another question or event, for those who keep sums by these."""
+    _moved: deque[TokenId] = field(factory=lambda: deque(maxlen=_MOVES_KEPT))
+    """Those that were moved last, the newest last."""
     _facts: dict[TokenId, TokenFacts] = field(factory=dict)
     _pinned: set[TokenId] = field(factory=set)
 
     def put(self, facts: Iterable[TokenFacts]) -> None:
         """Add facts, or replace those of a token that are not pinned. What was known already changes nothing."""
-        new = {fact.token_id: fact for fact in facts if self._facts.get(fact.token_id) != fact}
-        for token in self._pinned & new.keys():
-            del new[token]
-        if new:
-            self._facts.update(new)
-            self.version += 1
+        for fact in facts:
+            token, before = fact.token_id, self._facts.get(fact.token_id)
+            if token in self._pinned or before == fact:
+                continue
+            self._facts[token] = fact
+            if before is None or (before.condition_id, before.event) != (fact.condition_id, fact.event):
+                self._note_move(token)
 
     def pin(self, facts: Iterable[TokenFacts]) -> None:
         """Add facts that a person wrote down: nobody else replaces or drops them."""
@@ -78,7 +86,18 @@ class Catalog:
     def drop(self, token_id: TokenId) -> None:
         """Forget a token that nobody needs to know about any more."""
         if token_id not in self._pinned and self._facts.pop(token_id, None) is not None:
-            self.version += 1
+            self._note_move(token_id)
+
+    def moved_since(self, version: int) -> Sequence[TokenId] | None:
+        """Return the tokens that were moved since a version; None when that is too long ago to know."""
+        moves = self.version - version
+        if moves > len(self._moved):
+            return None
+        return tuple(islice(reversed(self._moved), moves))
+
+    def _note_move(self, token_id: TokenId) -> None:
+        self.version += 1
+        self._moved.append(token_id)
 
     def of(self, token_id: TokenId) -> TokenFacts | None:
         return self._facts.get(token_id)
