@@ -1,6 +1,7 @@
 """`trio-copy devnet CONF`"""
 
 import signal
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -15,7 +16,7 @@ from trio_copy.config import DevnetSettings
 from trio_copy.engine.plan import Plan, load_plan
 from trio_copy.errors import ConfigError
 from trio_copy.model.counts import counted
-from trio_copy.testing.devnet import NodeFaults
+from trio_copy.testing.devnet import NodeFaults, open_devnet
 from trio_copy.testing.devnet.words import listed_faults, take_faults
 
 _FAULTS = "What the node does wrong, as NAME or NAME=VALUE; may be said again. One of:\n\n" + "\n".join(
@@ -47,7 +48,10 @@ def devnet(
 
 async def _serve(plan: Plan, script: DevnetSettings, port: int) -> int:
     try:
-        async with open_scripted_devnet(plan, anchored_wall_clock(), script, port) as (net, market):
+        async with open_scripted_devnet(plan, anchored_wall_clock(), script, partial(open_devnet, port=port)) as (
+            net,
+            market,
+        ):
             leaders = counted(len(market.leaders), "leader trades", "leaders trade")
             out(f"devnet on {net.url}: {leaders} every {script.block_every_s:g} s; Ctrl-C ends it")
             with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:

@@ -182,6 +182,7 @@ async def _run(session: _Session) -> int:
                     observer=observer,
                     quotes=world.quotes,
                     catalog=world.catalog,
+                    open_socket=world.open_socket,
                     names=names,
                     instance=instance,
                     from_head=session.from_head,
@@ -198,7 +199,7 @@ async def _run(session: _Session) -> int:
                     try:
                         interrupted = await _run_service(session, service, printer, shown, tally, observer)
                         if not interrupted:
-                            standings = await read_standings(service.store)
+                            standings = await read_standings(service.store, world.labels)
                     finally:
                         observer.look(end=True)
                         left_open = _left_open(service)
@@ -387,6 +388,9 @@ def _summarise(
         totals |= {"late_logs": status.late_logs, "followers": standing_objects(standings)}
         shown.line("summary", {**totals, "lines_dropped": printer.dropped})
         return lost
-    for line in (*summary_lines(status, tally, lost, left, unproven), *standing_lines(standings)):
+    for line in (
+        *summary_lines(status, tally, lost, left, unproven, printer.width),
+        *standing_lines(standings, printer.width),
+    ):
         printer.text(line)
     return lost

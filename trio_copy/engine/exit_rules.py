@@ -134,7 +134,7 @@ class ExitRules:
                 quote = (await execution.executor.market(token_id)).quote
                 return None if quote is None else quote.bid
         except ExecutorError as error:
-            self._tell_once("no-market", f"token {token_id} on {executor}: {error}")
+            self._tell_once("no-market", f"{self.catalog.name_of(token_id)} on {executor}: {error}")
         return None
 
     def _leave(self, shard: Shard, account: Account, spot: Spot) -> None:
@@ -145,7 +145,9 @@ class ExitRules:
         if rule is None or terms is None:
             return
         if mark is None:
-            self._tell_once("no-bid", f"{rule} wants {follower} out of token {token_id}, but nobody bids")
+            self._tell_once(
+                "no-bid", f"{rule} wants {follower} out of {self.catalog.name_of(token_id)}, but nobody bids"
+            )
             return
         key = (follower, leader, token_id)
         signal = exit_signal(self.chain_id, key, position, rule, mark.price, self.sealed_number(), now)
@@ -156,7 +158,7 @@ class ExitRules:
         task = make_task(signal, terms, executor, intent, now=now, deadline_s=self.settings.deadline_s)
         if shard.take_in(signal, [task], ()):
             self.observer.on_signal(signal, "admitted", 1, now)
-            self.observer.on_step("exit", f"{rule} takes {follower} out of token {token_id} at {mark.price}")
+            self._tell_exit(rule, key, mark.price)
 
     async def leave_now(self, shard: Shard, key: PositionKey) -> str:
         """Sell a position because a person says so; returns the task that does it, and how, or why it is refused.
@@ -168,9 +170,11 @@ class ExitRules:
         account = shard.accounts.get(follower)  # after the wait: it may have been sold meanwhile
         position = None if account is None else account.position((leader, token_id))
         if position is None or not position.shares:
-            return f"{REFUSED}expected a position that is held, got none of {follower} in token {token_id}"
+            return (
+                f"{REFUSED}expected a position that is held, got none of {follower} in {self.catalog.name_of(token_id)}"
+            )
         if not bid:
-            return f"{REFUSED}nobody bids for token {token_id}: nothing was sent"
+            return f"{REFUSED}nobody bids for {self.catalog.name_of(token_id)}: nothing was sent"
         terms = self.book.find(follower, leader) or Terms(follower, _DEFAULTS)
         now = self.wall()
         signal = exit_signal(self.chain_id, key, position, LEAVE, bid, self.sealed_number(), now)
@@ -181,7 +185,7 @@ class ExitRules:
         task = make_task(signal, terms, executor, intent, now=now, deadline_s=self.settings.deadline_s)
         if shard.take_in(signal, [task], ()):
             self.observer.on_signal(signal, "admitted", 1, now)
-            self.observer.on_step("exit", f"a person takes {follower} out of token {token_id} at {bid}")
+            self._tell_exit("a person", key, bid)
         return f"{task.task_id} sells {position.shares} shares, not under {intent.limit_price}"
 
     def _redeem(self, shard: Shard, account: Account, spot: Spot, condition_id: str, payout: Price) -> None:
@@ -197,9 +201,13 @@ class ExitRules:
         for event in shard.act(follower, command).events:
             if isinstance(event, e.Redeemed):
                 entry = event.entry
-                worth = f"{entry.shares} of token {token_id} paid {entry.notional}"
+                worth = f"{entry.shares} of {self.catalog.name_of(token_id)} paid {entry.notional}"
                 realised = account.performance.realised - before
                 self.observer.on_step("redeemed", f"{follower}: {worth}, realised {realised}")
+
+    def _tell_exit(self, who: str, key: PositionKey, bid: Price) -> None:
+        follower, _, token_id = key
+        self.observer.on_step("exit", f"{who} takes {follower} out of {self.catalog.name_of(token_id)} at {bid}")
 
     def _tell_once(self, kind: str, detail: str) -> None:
         """Alert a person, but not every two seconds about the same."""

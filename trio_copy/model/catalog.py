@@ -102,6 +102,11 @@ class Catalog:
     def of(self, token_id: TokenId) -> TokenFacts | None:
         return self._facts.get(token_id)
 
+    def name_of(self, token_id: TokenId) -> str:
+        """Return what people call a token: by its question and answer or, where nobody knows them, by its number."""
+        facts = self._facts.get(token_id)
+        return (facts and facts.label) or f"token {token_id}"
+
     def __len__(self) -> int:
         return len(self._facts)
 

@@ -151,6 +151,8 @@ def totals_object(tally: Tally) -> Json:
         "refusals": dict(sorted(tally.refusals.items())),
         "bought": tally.bought_micro,
         "sold": tally.sold_micro,
+        "redeemed": tally.redeemed_micro,
+        "exits": tally.exits,
         "decision_ms": percentiles_object(tally.decision.percentiles()),
         "queue_lag_ms": percentiles_object(tally.queue_lag.percentiles()),
         "copy_ms": percentiles_object(tally.copy.percentiles()),
