@@ -9,6 +9,7 @@ from cyclopts import App, Parameter
 
 from trio_copy.accounts import OrderState
 from trio_copy.accounts.telling import OrderEnd
+from trio_copy.cli.book_lines import Line, book_lines
 from trio_copy.cli.follow_lookup import find_follow
 from trio_copy.cli.labels import labels_of
 from trio_copy.cli.named_leaders import find_leaders, with_name
@@ -39,8 +40,6 @@ app = App(
     help="Say why: which settings are in force and where they come from, and how one copy came about.",
 )
 
-_Line = tuple[float | None, str, str]
-"""When, which step, and what happened."""
 _NAME_LEAST = 4
 _OPEN = {
     OrderState.PLACED.value: ": it may have been sent",
@@ -142,9 +141,9 @@ def _page(story: Story, leader: str, label: str) -> "Table":
     return page
 
 
-def _in_time(lines: Iterator[_Line]) -> list[_Line]:
+def _in_time(lines: Iterator[Line]) -> list[Line]:
     """Put lines into the order of time; one without a time stays behind the one it belongs to."""
-    blocks: list[list[_Line]] = []
+    blocks: list[list[Line]] = []
     for line in lines:
         if line[0] is None and blocks:
             blocks[-1].append(line)
@@ -153,7 +152,7 @@ def _in_time(lines: Iterator[_Line]) -> list[_Line]:
     return [line for block in sorted(blocks, key=lambda block: block[0][0] or 0.0) for line in block]
 
 
-def _lines(story: Story, leader: str, label: str) -> Iterator[_Line]:
+def _lines(story: Story, leader: str, label: str) -> Iterator[Line]:
     """Yield when, which step, and what happened, from the leader's log to the booking."""
     record = story.record
     task, signal, intent = record.task, record.task.signal, record.task.intent
@@ -183,6 +182,7 @@ def _lines(story: Story, leader: str, label: str) -> Iterator[_Line]:
         yield task.not_before, "waited", "for its delay, or for others to gather"
     for order in story.orders:
         yield from _order_lines(order, task)
+        yield from book_lines(order, story.sightings.get(order.key), story.looks.get(order.key), signal.seen_at)
         if order.key in story.breached:
             yield order.at, "breach", _BREACHED
     for entry in story.entries:
@@ -198,7 +198,7 @@ def _lines(story: Story, leader: str, label: str) -> Iterator[_Line]:
         yield record.ended_at, "ended", record.outcome.end.value + why
 
 
-def _order_lines(order: OrderEnd, task: CopyTask) -> Iterator[_Line]:
+def _order_lines(order: OrderEnd, task: CopyTask) -> Iterator[Line]:
     yield (
         order.placed_at,
         "taken up",

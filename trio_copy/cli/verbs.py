@@ -18,6 +18,8 @@ VERBS = {
     "positions": "List what is held: shares, cost, and what it would bring at the last known bid.",
     "pnl": "Add up profit and loss: realised from sales and redemptions, fees included, and unrealised at the last known "
     "bid.",
+    "fidelity": "Show how far paper was from what the book allowed, then and 1 s, 5 s and 30 s later, by leader and by size of the "
+    "copy.",
     "trades": "List what was bought, sold and redeemed, newest first.",
     "skips": "List copies that were not made, newest first: the code, the control that said no, what it met and its limit.",
     "mode": "Show the modes and pauses in force, or change a mode. A running engine obeys within a second; a mode survives restarts.",
@@ -58,6 +60,7 @@ HEADINGS = {
         "positions",
         "pnl",
         "wallet",
+        "fidelity",
         "trades",
         "skips",
         "explain",
@@ -76,6 +79,7 @@ EXAMPLES = {
     "drain": ("drain host-4711 --conf conf/shards.toml",),
     "positions": ("positions --follower alice", "positions --all --csv"),
     "pnl": ("pnl --by leader", "pnl --by day --since 7d"),
+    "fidelity": ("fidelity --since 7d", "fidelity --leader 0x6031b6eed1c97e853c6e0f03ad3ce3529351f96d"),
     "trades": ("trades --since 24h --limit 20", "trades --follower alice --csv"),
     "skips": ("skips --since 3h", "skips --follower alice --json"),
     "mode": ("mode", 'mode halt-new --why "the venue is odd"', "mode run --follower alice"),

@@ -14,15 +14,17 @@ from trio_copy.accounts.documents import (
     spot_of_name,
     waiting_of,
 )
+from trio_copy.accounts.sighted import KIND as LOOKS
 from trio_copy.accounts.telling import OrderEnd, SkipTold, TaskEnd
 from trio_copy.engine.marks import mark_of
-from trio_copy.engine.stored import booked_by, kept_in, told_by
+from trio_copy.engine.stored import booked_by, kept_in, looked_by, told_by
 from trio_copy.model.control import ModeChange
 from trio_copy.model.decisions import CopyTask, End, Outcome, Reason
 from trio_copy.model.facts import Fact, FactQuery, Sums
 from trio_copy.model.fills import Side
-from trio_copy.model.ids import Address, FollowerId, IntentKey, SignalId, TaskId, TokenId
+from trio_copy.model.ids import Address, FollowerId, IntentKey, SignalId, TaskId, TokenId, intent_key
 from trio_copy.model.positions import EntryKind, LedgerEntry, Mark, Position, PositionKey
+from trio_copy.model.sightings import Looks, Sighting
 from trio_copy.model.units import Price, Shares, Usd
 from trio_copy.ports import FORGOTTEN_TOKEN, Document, History
 
@@ -31,6 +33,8 @@ BOOKINGS = ("filled", "entry")
 _NOT_COPIED = ("skip", "ended")
 _PAGE = 2000
 _STORIES = 100
+_LOOKED_UP = 10
+"""Of so many stories, looks are asked for one by one: they are stored under their tasks alone."""
 
 
 @frozen
@@ -79,6 +83,10 @@ class Story:
     entries: tuple[LedgerEntry, ...] = ()
     breached: frozenset[IntentKey] = frozenset()
     """Those of its open orders about which their executor reported what cannot be."""
+    sightings: Mapping[IntentKey, Sighting] = field(factory=dict)
+    """What prices were known while its own orders were made."""
+    looks: Mapping[IntentKey, Looks] = field(factory=dict)
+    """What was seen of the book after these."""
 
 
 async def tell_trades(history: History, query: FactQuery, tell: Callable[[Trade], None]) -> None:
@@ -223,6 +231,7 @@ class _Found:
 
     ends: list[TaskEnd] = field(factory=list)
     entries: list[LedgerEntry] = field(factory=list)
+    looks: list[Looks] = field(factory=list)
     orders: list[OpenOrder] = field(factory=list)
     waiting: list[Waiting] = field(factory=list)
     dead: list[DeadLetter] = field(factory=list)
@@ -239,6 +248,9 @@ async def stories(history: History, prefix: str) -> Sequence[Story]:
             found.setdefault(task.task_id, _Found()).dead.append(letter)
     told = []
     for task_id, one in list(found.items())[:_STORIES]:
+        if len(found) <= _LOOKED_UP and not task_id.startswith(prefix):
+            of_task, _ = await history.story(task_id)
+            one.looks.extend(looked_by(fact) for fact in of_task if fact.kind == LOOKS)
         story = _story(one)
         if story is not None:
             lead = _lead_of(story)
@@ -253,6 +265,9 @@ async def stories(history: History, prefix: str) -> Sequence[Story]:
 
 def _sort_in(found: dict[TaskId, _Found], facts: Iterable[Fact], documents: Iterable[Document]) -> None:
     for fact in facts:
+        if fact.kind == LOOKS:
+            found.setdefault(fact.task_id, _Found()).looks.append(looked_by(fact))
+            continue
         told = told_by(fact)
         match told:
             case TaskEnd():
@@ -277,7 +292,13 @@ def _story(found: _Found) -> Story | None:
         return None
     booked = [end.entry for end in found.ends if end.entry is not None]
     entries = sorted((*booked, *found.entries), key=lambda entry: entry.booked_at)
-    return Story(record=record, orders=_orders(found), entries=tuple(entries))
+    return Story(
+        record=record,
+        orders=_orders(found),
+        entries=tuple(entries),
+        sightings={end.order.key: end.sighting for end in found.ends if end.order is not None and end.sighting},
+        looks={intent_key(looks.task_id, looks.attempt): looks for looks in found.looks},
+    )
 
 
 def _record(found: _Found) -> TaskTold | None:

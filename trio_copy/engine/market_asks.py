@@ -1,6 +1,7 @@
 """Questions to the market source: each has a deadline, and an answer is judged before it is believed."""
 
 from collections.abc import Awaitable, Callable, Hashable, Sequence
+from math import inf
 from typing import TypeVar
 
 import trio
@@ -35,8 +36,9 @@ class MarketAsks:
     _books: Call = field(init=False)
     _resolutions: Call = field(init=False)
     _failures: dict[str, int] = field(factory=dict)
-    _rests_until: float = 0.0
-    """By Trio's clock."""
+    _rests_until: float = -inf
+    """By Trio's clock; copies do not ask for books before."""
+    _others_rest_until: float = -inf
 
     def __attrs_post_init__(self) -> None:
         self._facts, self._books, self._resolutions = (self.call(name) for name in ("facts", "books", "resolutions"))
@@ -56,13 +58,28 @@ class MarketAsks:
         )
 
     async def book(self, token_id: TokenId) -> Book | None:
-        """Return a token's book as it is now; None where nobody can tell."""
+        """Return a token's book as it is now, to a copy; None where nobody can tell."""
         if trio.current_time() < self._rests_until:
             return None
-        found = await self._ask(self._books, _BOOK_S, self.source.books, [token_id], Book, lambda book: book.token_id)
+        found = await self._ask_books([token_id])
         if found is None:
             self._rests_until = trio.current_time() + _REST_S
         return found[0] if found else None
+
+    async def books(self, tokens: Sequence[TokenId]) -> Sequence[Book]:
+        """Return the books of tokens as they are now, to whoever can do without; none where nobody can tell.
+
+        A failure keeps no copy from asking, but nobody else; while copies do not ask, nobody is asked here either.
+        """
+        if trio.current_time() < max(self._rests_until, self._others_rest_until):
+            return ()
+        found = await self._ask_books(tokens)
+        if found is None:
+            self._others_rest_until = trio.current_time() + _REST_S
+        return found or ()
+
+    async def _ask_books(self, tokens: Sequence[TokenId]) -> Sequence[Book] | None:
+        return await self._ask(self._books, _BOOK_S, self.source.books, tokens, Book, lambda book: book.token_id)
 
     async def _ask(
         self,

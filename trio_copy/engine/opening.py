@@ -43,6 +43,7 @@ async def open_service(
             executors=executors,
             markets=source,
             prices=prices,
+            quotes=quotes,
             book=book,
             follows_version=version,
             modes=await store.control.modes(),

@@ -156,6 +156,7 @@ class Service:
                 self.housekeeping.refresh_mode,
                 self.housekeeping.look_at_exit_rules,
                 self.housekeeping.watch_markets,
+                self.housekeeping.look_later,
             ):
                 housekeeping.start_soon(task)
             if self.keeper is not None:
@@ -183,6 +184,9 @@ class Service:
                 await self._wait_proven()
                 await self.exit_rules.mark_all()
             self._abandon()
+            if self.housekeeping.later_looks is not None:
+                with trio.move_on_after(_LEAVE_S):
+                    await self.housekeeping.later_looks.finish()
             for shard in tuple(self.holder.shards.values()):
                 # A store that is away must not hold the end up.
                 with trio.move_on_after(self.plan.settings.engine.drain_s), suppress(LeaseLost):

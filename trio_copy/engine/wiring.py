@@ -24,6 +24,7 @@ from trio_copy.engine.housekeeping import Housekeeping
 from trio_copy.engine.intake import Intake
 from trio_copy.engine.keeper import Keeper
 from trio_copy.engine.lanes import LaneKey, Lanes
+from trio_copy.engine.later_looks import LaterLooks
 from trio_copy.engine.market_asks import MarketAsks
 from trio_copy.engine.market_watch import MarketWatch
 from trio_copy.engine.modes import ModeBoard
@@ -35,6 +36,8 @@ from trio_copy.engine.recent import Recent
 from trio_copy.engine.reconciler import Reconciler
 from trio_copy.engine.seams import Seams
 from trio_copy.engine.service import Service
+from trio_copy.engine.shard import Shard
+from trio_copy.engine.sightings import Sightings, want_nothing
 from trio_copy.engine.sole_owner import SoleOwner
 from trio_copy.model.control import LEASE_BEATS, Modes
 from trio_copy.model.decisions import CopyTask
@@ -42,6 +45,7 @@ from trio_copy.model.follows import Follower
 from trio_copy.ports import (
     ExecutorPlugin,
     MarketsPlugin,
+    Quotes,
     Store,
     StorePlugin,
 )
@@ -60,6 +64,8 @@ class Opened:
     markets: MarketAsks | None
     prices: Prices
     """What the market source tells; empty where there is none."""
+    quotes: Quotes | None
+    """What executors are told of prices, whoever tells it; None where nobody does."""
     book: FollowBook
     follows_version: int
     modes: Modes
@@ -113,6 +119,22 @@ def wire(plan: Plan, seams: Seams, endpoints: Sequence[EndpointSettings], opened
             follower = followers.get(task.follower, unnamed)
         return executors[task.executor].lane(task.intent, follower.wallet)
 
+    shards: dict[int, Shard] = {}
+    watch = None
+    if opened.markets is not None:
+        watch = MarketWatch(
+            asks=opened.markets,
+            catalog=catalog,
+            prices=opened.prices,
+            shards=shards,
+            wall=seams.wall,
+            entropy=seams.entropy,
+            decides=not plan.moves_money,
+        )
+    later = None
+    if opened.quotes is not None and seams.play is None:  # what is played is over: nobody can look at its books later
+        later = LaterLooks(quotes=opened.quotes, asks=opened.markets)
+    sightings = Sightings(opened.quotes, later, want_nothing if watch is None else watch.note)
     holder = Holder(
         store=store,
         lanes=lanes,
@@ -126,6 +148,8 @@ def wire(plan: Plan, seams: Seams, endpoints: Sequence[EndpointSettings], opened
         owner=seams.instance,
         lease_s=_LEASE_S if plan.shards is None else LEASE_BEATS * plan.shards.heartbeat_s,
         at=seams.at,
+        sightings=sightings,
+        shards=shards,
     )
     owner: Keeper | SoleOwner
     if plan.shards is None:
@@ -183,17 +207,6 @@ def wire(plan: Plan, seams: Seams, endpoints: Sequence[EndpointSettings], opened
         watchdogs.note(item)
         seams.on_item(item)
 
-    watch = None
-    if opened.markets is not None:
-        watch = MarketWatch(
-            asks=opened.markets,
-            catalog=catalog,
-            prices=opened.prices,
-            shards=holder.shards,
-            wall=seams.wall,
-            entropy=seams.entropy,
-            decides=not plan.moves_money,
-        )
     gate = Gate(
         reader=reader,
         book=book,
@@ -255,6 +268,7 @@ def wire(plan: Plan, seams: Seams, endpoints: Sequence[EndpointSettings], opened
         reconciler=reconciler,
         exit_rules=exit_rules,
         market_watch=watch,
+        later_looks=later,
     )
     return Service(
         plan=plan,
