@@ -1,6 +1,6 @@
 """What is known about an outcome token besides its number."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 
 from attrs import define, field, frozen
 
@@ -53,6 +53,8 @@ class Catalog:
 
     version: int = 0
     """Grows with each change, for those who keep sums by what it says."""
+    on_learned: Callable[[Collection[TokenFacts]], None] = lambda facts: None
+    """Hears what is new and no person wrote down: for recordings."""
     _facts: dict[TokenId, TokenFacts] = field(factory=dict)
     _pinned: set[TokenId] = field(factory=set)
 
@@ -62,15 +64,19 @@ class Catalog:
         for token in self._pinned & new.keys():
             del new[token]
         if new:
-            self._facts.update(new)
-            self.version += 1
+            self._put(new)
+            self.on_learned(new.values())
 
     def pin(self, facts: Iterable[TokenFacts]) -> None:
         """Add facts that a person wrote down: nobody else replaces or drops them."""
-        written = tuple(facts)
-        self._pinned.difference_update(fact.token_id for fact in written)
-        self.put(written)
-        self._pinned.update(fact.token_id for fact in written)
+        written = {fact.token_id: fact for fact in facts}
+        self._pinned.update(written)
+        if any(self._facts.get(token) != fact for token, fact in written.items()):
+            self._put(written)
+
+    def _put(self, facts: Mapping[TokenId, TokenFacts]) -> None:
+        self._facts.update(facts)
+        self.version += 1
 
     def is_pinned(self, token_id: TokenId) -> bool:
         return token_id in self._pinned
