@@ -34,6 +34,8 @@ class Depth:
     def take(self, orders: Sequence[Order], book: Book) -> dict[OrderId, Taken]:
         """Let orders for one side of a book, which arrive together, take what is left of it; FOK takes all it wants or nothing."""
         left = self._of(book)
+        # Who has the last millionth must not hang on which of them came first at one and the same moment.
+        orders = sorted(orders, key=lambda order: order.order_id)
         while True:
             found = _shared(orders, left)
             short = [order for order in orders if _is_fok(order) and _sum(found[order.order_id]) < order.shares.micro]

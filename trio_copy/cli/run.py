@@ -28,7 +28,8 @@ from trio_copy.clock import WallClock, anchored_wall_clock
 from trio_copy.engine.opening import open_service
 from trio_copy.engine.plan import Plan, load_plan
 from trio_copy.engine.reconciler import told_open
-from trio_copy.engine.recording import Recorder, RecordingQuotes
+from trio_copy.engine.recorded_markets import attach
+from trio_copy.engine.recording import Recorder
 from trio_copy.engine.seams import Seams
 from trio_copy.engine.service import Service
 from trio_copy.entropy import Entropy, system_entropy
@@ -241,8 +242,8 @@ async def _record(session: _Session, path: Path, seams: Seams, nursery: trio.Nur
         seams.wall,
         lambda detail: seams.observer.on_alert("recording-ended", detail),
     )
-    seams.on_item = recorder.note
-    seams.watch_quotes = lambda quotes: RecordingQuotes(quotes, recorder)
+    markets = session.plan.markets
+    attach(recorder, seams, None if markets is None else markets.name)
     await nursery.start(recorder.run)
     seams.observer.on_step("recording", f"to {path}")
 

@@ -54,6 +54,8 @@ class ExitRules:
     """The newest block of which everything was read."""
     window_blocks: int
     """A resolution this deep in the chain is not taken back any more."""
+    leaving: bool = True
+    """Whether followers' own rules are followed. Winners are redeemed all the same."""
     _looks: int = 0
     _flat_since: dict[tuple[FollowerId, Address], float] = field(factory=dict)
     _told: set[tuple[str, str]] = field(factory=set)
@@ -73,7 +75,7 @@ class ExitRules:
                 if facts is not None and resolution is not None and resolution.block_number <= final:
                     payout = resolution.payout(facts.slot)
                     self._redeem(shard, account, spot, facts.condition_id, payout)
-                else:
+                elif self.leaving:
                     self._leave(shard, account, spot)
         await self._forget_follows_that_are_over()
 

@@ -11,6 +11,7 @@ from attrs import define, field
 from trio_copy.engine.forgone import Forgone, Refusals, wanted_size
 from trio_copy.engine.recorded_lines import Moment, SeenQuote
 from trio_copy.engine.standing import Curve, Standing
+from trio_copy.model.books import SeenPrice
 from trio_copy.model.catalog import TokenFacts
 from trio_copy.model.decisions import Code, End, Skip
 from trio_copy.model.facts import Amounts
@@ -63,7 +64,7 @@ class Judge(Observer):
     def note_moment(self, moment: Moment) -> None:
         """Hear what is played next."""
         self.at = moment.at
-        if isinstance(moment.seen, SeenQuote):
+        if isinstance(moment.seen, SeenQuote | SeenPrice):
             self.quotes += 1
             if moment.seen.quote.bid is not None:
                 self._set_mark(moment.seen.token_id, moment.seen.quote.bid.micro)

@@ -21,7 +21,7 @@ from trio_copy.errors import MarketsUnavailable
 from trio_copy.model.books import PricesLost, SeenPrice
 from trio_copy.model.catalog import Catalog, TokenFacts
 from trio_copy.model.ids import TokenId
-from trio_copy.model.resolutions import Resolution
+from trio_copy.model.resolutions import Decided, Resolution
 
 _AT_ONCE = 50
 """Tokens that are asked about in one call."""
@@ -89,6 +89,16 @@ class MarketWatch:
             self._news.set()
         if not self.prices.wants(token_id):
             self._unwatched.set()
+
+    def hear(self, told: TokenFacts | Decided | SeenPrice | PricesLost) -> None:
+        """Take in what a source tells unasked, as one that plays the past does."""
+        match told:
+            case TokenFacts():
+                self._learn((), (told,))
+            case Decided():
+                self._decide(_for_good(told))
+            case _:
+                self.prices.take(told)
 
     async def run(self) -> None:
         """Ask until cancelled."""
@@ -179,9 +189,7 @@ class MarketWatch:
             undecided = self._undecided()
             for start in range(0, len(undecided), _AT_ONCE):
                 for decided in await self.asks.resolutions(undecided[start : start + _AT_ONCE]) or ():
-                    self._decide(
-                        Resolution(condition_id=decided.condition_id, payouts=decided.payouts, block_number=_LONG_AGO)
-                    )
+                    self._decide(_for_good(decided))
 
     def _undecided(self) -> list[str]:
         """Return the questions of what is held of which some shard has not heard how they were decided."""
@@ -246,3 +254,7 @@ class MarketWatch:
     def _pause(self, failed: int) -> float:
         most = min(_RETRY_BASE_S * 2 ** min(failed, 10), _RETRY_MOST_S)
         return self.entropy.uniform(most / 2, most)
+
+
+def _for_good(decided: Decided) -> Resolution:
+    return Resolution(condition_id=decided.condition_id, payouts=decided.payouts, block_number=_LONG_AGO)

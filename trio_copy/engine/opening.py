@@ -30,7 +30,7 @@ async def open_service(
         step("catalog", f"{counted(len(seams.catalog), 'token')} known")
     async with AsyncExitStack() as stack:
         store = await _open_store(stack, plan, seams)
-        source, prices = await _open_markets(stack, plan, seams), Prices()
+        source, prices = await _open_markets(stack, plan, seams), Prices(seams.on_price)
         quotes = prices if seams.quotes is None and source is not None else seams.quotes
         executors = {one.name: await _open_executor(stack, plan, seams, one, quotes, source) for one in plan.executors}
         book = FollowBook(settings.terms())
@@ -74,7 +74,7 @@ async def _open_markets(stack: AsyncExitStack, plan: Plan, seams: Seams) -> Mark
     whose_it_is, opening = whose("markets", planned.name, plan, planned.plugin), planned.plugin.open(context)
     source = await stack.enter_async_context(seams.calls.opening(whose_it_is, opening))
     seams.observer.on_step("markets", f"{planned.name} open")
-    return MarketAsks(source=source, whose=whose_it_is, calls=seams.calls)
+    return MarketAsks(source=seams.watch_markets(source), whose=whose_it_is, calls=seams.calls)
 
 
 async def _open_executor(
@@ -89,7 +89,7 @@ async def _open_executor(
         name=planned.name,
         settings=planned.settings,
         wall=seams.wall,
-        quotes=None if quotes is None else seams.watch_quotes(quotes),
+        quotes=quotes,
         books=books,
         throwaway=seams.throwaway,
     )

@@ -1,7 +1,7 @@
 """What is known about an outcome token besides its number."""
 
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 
 from attrs import define, field, frozen
@@ -58,6 +58,8 @@ class Catalog:
 
     version: int = 0
     """How many tokens were moved to another question or event, for those who keep sums by these."""
+    on_learned: Callable[[Collection[TokenFacts]], None] = lambda facts: None
+    """Hears what is new and no person wrote down: for recordings."""
     _moved: deque[TokenId] = field(factory=lambda: deque(maxlen=_MOVES_KEPT))
     """Those that were moved last, the newest last."""
     _facts: dict[TokenId, TokenFacts] = field(factory=dict)
@@ -65,20 +67,25 @@ class Catalog:
 
     def put(self, facts: Iterable[TokenFacts]) -> None:
         """Add facts, or replace those of a token that are not pinned. What was known already changes nothing."""
-        for fact in facts:
-            token, before = fact.token_id, self._facts.get(fact.token_id)
-            if token in self._pinned or before == fact:
-                continue
-            self._facts[token] = fact
-            if before is None or (before.condition_id, before.event) != (fact.condition_id, fact.event):
-                self._note_move(token)
+        new = {fact.token_id: fact for fact in facts if self._facts.get(fact.token_id) != fact}
+        for token in self._pinned & new.keys():
+            del new[token]
+        if new:
+            self._put(new)
+            self.on_learned(new.values())
 
     def pin(self, facts: Iterable[TokenFacts]) -> None:
         """Add facts that a person wrote down: nobody else replaces or drops them."""
-        written = tuple(facts)
-        self._pinned.difference_update(fact.token_id for fact in written)
-        self.put(written)
-        self._pinned.update(fact.token_id for fact in written)
+        written = {fact.token_id: fact for fact in facts}
+        self._pinned.update(written)
+        self._put(written)
+
+    def _put(self, facts: Mapping[TokenId, TokenFacts]) -> None:
+        for token, fact in facts.items():
+            before = self._facts.get(token)
+            self._facts[token] = fact
+            if before is None or (before.condition_id, before.event) != (fact.condition_id, fact.event):
+                self._note_move(token)
 
     def is_pinned(self, token_id: TokenId) -> bool:
         return token_id in self._pinned
