@@ -90,6 +90,7 @@ async def _open_executor(
         wall=seams.wall,
         quotes=None if quotes is None else seams.watch_quotes(quotes),
         books=books,
+        facts=seams.catalog,
         throwaway=seams.throwaway,
     )
     whose_it_is = whose("executor", planned.name, plan, planned.plugin)
