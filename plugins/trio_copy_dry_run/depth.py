@@ -49,6 +49,11 @@ class Depth:
                 left.taken[key] = left.taken.get(key, 0) + level.shares.micro
         return {order_id: taken for order_id, taken in found.items() if taken}
 
+    def last(self, token_id: TokenId) -> Book | None:
+        """Return the book of a token that was seen last."""
+        left = self._left.get(token_id)
+        return None if left is None else left.book
+
     def _of(self, book: Book) -> _Left:
         left = self._left.get(book.token_id)
         if left is None or left.book != book:

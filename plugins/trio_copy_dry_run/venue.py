@@ -12,10 +12,11 @@ from typing import NamedTuple
 from attrs import define, evolve, field, frozen
 
 from trio_copy.clock import WallClock
+from trio_copy.model.fees import Fee
 from trio_copy.model.fills import Side
 from trio_copy.model.ids import OrderId
 from trio_copy.model.orders import ExecutionReport, Order, Settlement, Status
-from trio_copy.model.units import NO_USD, Price, Ratio, Rounding, Shares, Usd
+from trio_copy.model.units import Price, Ratio, Rounding, Shares, Usd
 from trio_copy.ports import Quotes
 from trio_copy_dry_run.depth import Taken
 from trio_copy_dry_run.settings import DryRunSettings
@@ -134,12 +135,13 @@ class SimulatedVenue:
             status=Status.PARTIAL if shares < order.shares else Status.FILLED,
             shares=shares,
             notional=notional,
-            fee=self._fee(notional),
+            fee=self._fee(order, shares, notional),
         )
 
-    def _fee(self, notional: Usd) -> Usd:
-        bps = self.settings.fee_bps
-        return notional.scaled(Ratio(bps * 100), Rounding.UP) if bps else NO_USD
+    def _fee(self, order: Order, shares: Shares, notional: Usd) -> Usd:
+        # By what the order was prepared with: the venue's terms may have changed since, what was held for it has not.
+        fee = Fee(self.settings.fee_bps) if order.fee_bps is None else order.fee
+        return fee.of(shares, notional)
 
     def _execute(self, order: Order) -> ExecutionReport:
         luck = Luck.of(order.order_id, self.settings.seed)
@@ -162,7 +164,7 @@ class SimulatedVenue:
             status=Status.PARTIAL if shares < order.shares else Status.FILLED,
             shares=shares,
             notional=notional,
-            fee=self._fee(notional),
+            fee=self._fee(order, shares, notional),
         )
 
     def _price(self, order: Order, luck: Luck) -> Price:

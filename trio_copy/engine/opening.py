@@ -91,6 +91,7 @@ async def _open_executor(
         wall=seams.wall,
         quotes=quotes,
         books=books,
+        facts=seams.catalog,
         throwaway=seams.throwaway,
     )
     whose_it_is = whose("executor", planned.name, plan, planned.plugin)
