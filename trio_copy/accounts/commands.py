@@ -3,7 +3,7 @@
 from collections.abc import Callable, Container
 
 from trio_copy.model.control import Mode
-from trio_copy.model.decisions import CopyTask, OrderIntent, Outcome, Skip
+from trio_copy.model.decisions import CopyTask, OrderIntent, Outcome, Reason, Skip
 from trio_copy.model.follow_settings import FollowSettings
 from trio_copy.model.ids import IntentKey, SignalId, TaskId
 from trio_copy.model.orders import ExecutionReport, Market, Order
@@ -124,6 +124,15 @@ class Escalate:
 
 
 @value(kw_only=True)
+class CallOff:
+    """Let an order rest no longer: what came of it is learned from the venue."""
+
+    key: IntentKey
+    why: Reason
+    at: float
+
+
+@value(kw_only=True)
 class Retract:
     """Suspend what waits of a signal that a reorg took back."""
 
@@ -218,6 +227,7 @@ Command = (
     | Doubt
     | NotSent
     | Escalate
+    | CallOff
     | Retract
     | Resume
     | Resolve
