@@ -238,7 +238,7 @@ def shrinks(open_order: OpenOrder, report: ExecutionReport) -> bool:
     more, or says nothing of, filled what it filled.
     """
     booked, what = open_order.report, said(report)
-    if booked is None or what is Said.NOTHING or what is Said.ABSENT:
+    if booked is None or not open_order.rests or what is Said.NOTHING or what is Said.ABSENT:
         return False
     more = (
         report.shares.micro - booked.shares.micro,
