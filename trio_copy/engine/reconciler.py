@@ -1,4 +1,7 @@
-"""Turns outcomes that nobody could prove into outcomes that are proven, or hands them to a person. Step 9 of a trade."""
+"""Turns outcomes that nobody could prove into outcomes that are proven, or hands them to a person. Step 9 of a trade.
+
+What rests at a venue is asked about as well, at a calm pace, and called off where it shall rest no longer.
+"""
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
