@@ -27,4 +27,4 @@ async def open_dry_run(context: ExecutorContext) -> AsyncGenerator[Executor, Non
 
 @hookimpl
 def trio_copy_register_executors(register: Callable[[ExecutorPlugin], None]) -> None:
-    register(ExecutorPlugin(name="dry-run", open=open_dry_run, settings=DryRunSettings, moves_money=False))
+    register(ExecutorPlugin(name="dry-run", open=open_dry_run, settings=DryRunSettings, moves_money=False, rests=True))

@@ -12,6 +12,7 @@ from trio_copy.model.fills import Side
 from trio_copy.model.ids import IntentKey, OrderId, TokenId
 from trio_copy.model.orders import ExecutionReport, Market, Order, Status, Wallet
 from trio_copy.ports import Facts
+from trio_copy_dry_run.resting import RestingOrders, kind_of
 from trio_copy_dry_run.rules import allowed, market_of
 from trio_copy_dry_run.settings import DryRunSettings
 from trio_copy_dry_run.shared_books import SharedBooks
@@ -29,10 +30,14 @@ class DryRunExecutor:
     books: SharedBooks | None = None
     """What orders take out of real books; None where they are filled by arithmetic alone."""
     facts: Facts | None = None
+    resting: RestingOrders = field(init=False)
     _sent: dict[OrderId, int] = field(factory=dict)
     """How often each order that met a fault was sent."""
     _missed: dict[OrderId, float] = field(factory=dict)
     """When an order was first looked for and not found, in Unix seconds."""
+
+    def __attrs_post_init__(self) -> None:
+        self.resting = RestingOrders(self.venue, self.books, self.wall)
 
     async def market(self, token_id: TokenId) -> Market:
         quote = None if self.venue.quotes is None else self.venue.quotes.quote(token_id)
@@ -44,7 +49,7 @@ class DryRunExecutor:
         side = "BUY" if intent.side is Side.BUY else "SELL"
         shares, limit = allowed(intent, market)
         amounts = f"{intent.token_id}|{shares.micro}|{limit.micro}|{intent.price.micro}"
-        body = f"{key}|{wallet.follower}|{side}|{intent.order_type}|{amounts}".encode()
+        body = f"{key}|{wallet.follower}|{side}|{kind_of(intent)}|{amounts}".encode()
         return Order(
             key=key,
             order_id=OrderId("0x" + sha256(body).hexdigest()),
@@ -92,6 +97,7 @@ class DryRunExecutor:
 
     async def find(self, order: Order) -> ExecutionReport | None:
         await trio.lowlevel.checkpoint()
+        await self.resting.look(order)
         report = self.venue.find(order.order_id)
         if report is not None:
             return report
@@ -103,6 +109,10 @@ class DryRunExecutor:
             return None
         del self._missed[order.order_id]
         return ExecutionReport(order_id=order.order_id, status=Status.ABSENT)
+
+    async def cancel(self, order: Order) -> None:
+        await trio.sleep(self.venue.latency_s(order))
+        self.resting.end(order, "called off")
 
     def _fault(self, order: Order) -> str | None:
         """Draw what goes wrong with an order from its own luck; a second send meets no fault."""

@@ -85,13 +85,22 @@ class SimulatedVenue:
         placed = self._placed.get(order.order_id)
         if placed is None:
             report = self._report(order, kill=kill, taken=taken)
-            placed = _Placed(report, self.wall(), fail_settlement)
-            self._placed[order.order_id] = placed
-            if self.file is not None:
-                self.file.append(order, placed.report, placed.at, fails=placed.fails)
+            if not kill and b"@" in order.body.split(b"|")[3] and report.status is not Status.FILLED:
+                report = evolve(report, status=Status.RESTING, detail="")
+            placed = self._keep(order, _Placed(report, self.wall(), fail_settlement))
             if self.forgets and len(self._placed) > _ORDERS_KEPT:
                 self._placed.popitem(last=False)
         return self._seen(placed)
+
+    def replace(self, order: Order, report: ExecutionReport) -> None:
+        """Say how an order stands from now on."""
+        self._keep(order, _Placed(report, self.wall(), self._placed[order.order_id].fails))
+
+    def _keep(self, order: Order, placed: _Placed) -> _Placed:
+        self._placed[order.order_id] = placed
+        if self.file is not None:
+            self.file.append(order, placed.report, placed.at, fails=placed.fails)
+        return placed
 
     def has(self, order: Order) -> bool:
         """Tell whether an order was placed before."""
@@ -112,6 +121,8 @@ class SimulatedVenue:
             settlement = Settlement.PENDING
         else:
             settlement = Settlement.FAILED if placed.fails else Settlement.FIRM
+        if settlement is Settlement.FAILED and placed.report.status is Status.RESTING:
+            settlement = Settlement.PENDING  # what failed to settle is said at its end
         return placed.report if settlement is Settlement.FIRM else evolve(placed.report, settlement=settlement)
 
     def _report(self, order: Order, *, kill: bool, taken: Taken | None) -> ExecutionReport:

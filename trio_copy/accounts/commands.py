@@ -126,6 +126,15 @@ class Escalate:
 
 
 @value(kw_only=True)
+class CallOff:
+    """Let an order rest no longer: what came of it is learned from the venue."""
+
+    key: IntentKey
+    why: Reason
+    at: float
+
+
+@value(kw_only=True)
 class Retract:
     """Suspend what waits of a signal that a reorg took back."""
 
@@ -228,6 +237,7 @@ Command = (
     | Doubt
     | NotSent
     | Escalate
+    | CallOff
     | Retract
     | Resume
     | Resolve

@@ -32,9 +32,11 @@ from trio_copy.accounts.plain import (
     plain_entry,
     plain_order,
     plain_position,
+    plain_reason,
     plain_report,
     plain_task,
     position_of,
+    reason_of,
     report_of,
     task_of,
 )
@@ -129,12 +131,14 @@ def plain_open_order(open_order: OpenOrder) -> Plain:
         _ENDED * open_order.ended + _BREACHED * open_order.breached,
         open_order.placed_at,
         open_order.at,
+        # Only where there is one: few orders rest.
+        *([plain_reason(open_order.called_off)] if open_order.called_off is not None else ()),
     ]
 
 
 def open_order_of(body: Plain) -> OpenOrder:
     """Read an open order."""
-    _, order, task, members, cost, state, report, flags, placed_at, at = first(body)
+    _, order, task, members, cost, state, report, flags, placed_at, at, *called_off = first(body)
     return OpenOrder(
         order=order_of(order),
         task=task_of(task),
@@ -146,6 +150,7 @@ def open_order_of(body: Plain) -> OpenOrder:
         breached=bool(flags & _BREACHED),
         placed_at=placed_at,
         at=at,
+        called_off=reason_of(called_off[0]) if called_off else None,
     )
 
 

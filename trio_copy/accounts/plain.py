@@ -129,12 +129,14 @@ def plain_intent(intent: OrderIntent) -> Plain:
         intent.leader_shares.micro,
         intent.sell,
         intent.called_off.micro,
+        # Only where there is one: few orders rest, and this is written with every copy.
+        *([intent.rest_until] if intent.rest_until else ()),
     ]
 
 
 def intent_of(plain: Plain) -> OrderIntent:
     """Read an intent."""
-    side, token_id, shares, price, limit_price, max_cost, order_type, leader_shares, sell, called_off = plain
+    side, token_id, shares, price, limit_price, max_cost, order_type, leader_shares, sell, called_off, *rest = plain
     return OrderIntent(
         side=Side(side),
         token_id=TokenId(int(token_id)),
@@ -146,6 +148,7 @@ def intent_of(plain: Plain) -> OrderIntent:
         leader_shares=Shares(leader_shares),
         sell=sell,
         called_off=Shares(called_off),
+        rest_until=number_of(rest[0]) if rest else 0,
     )
 
 

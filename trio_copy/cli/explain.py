@@ -44,6 +44,7 @@ _NAME_LEAST = 4
 _OPEN = {
     OrderState.PLACED.value: ": it may have been sent",
     OrderState.UNKNOWN.value: ": nobody can say yet whether it was filled",
+    OrderState.RESTING.value: " at the venue: what it fills is booked as it is learned",
     OrderState.MATCHED.value: ": the chain has the last word",
 }
 _BREACHED = (

@@ -20,6 +20,7 @@ from trio_copy.config import EngineSettings
 from trio_copy.copying.exits import drawdown_by_mark
 from trio_copy.copying.filters import check_book
 from trio_copy.copying.follow_book import FollowBook
+from trio_copy.engine.calling_off import call_off_before, not_followed
 from trio_copy.engine.contract import Contract
 from trio_copy.engine.lanes import Lanes, Queued
 from trio_copy.engine.markets import Markets
@@ -136,7 +137,8 @@ class Execution:
         try:
             placed = self._place(shard, queued, settings, market)
             if placed is None:
-                return False, False
+                # Only an exit can still be in hand then: what rests of its token goes first.
+                return await self._call_off(shard, queued) if self.lanes.holds(queued) else (False, False)
             self.at("place: decided")
             await placed.batch.wait()
             self.at("place: durable")
@@ -190,6 +192,8 @@ class Execution:
         except OrderNotSent as error:  # of `prepare`: nothing was decided, and nothing has changed
             self._end(shard, queued, refused(error))
             return None
+        if shard.accounts[task.follower].resting_before(task):
+            return None
         self.lanes.placed(queued)
         for event in effect.events:
             if isinstance(event, e.Placed):
@@ -201,6 +205,16 @@ class Execution:
             return NO_USD
         account, since = shard.accounts[task.follower], held_since(self.settings, self.wall())
         return unrealised(account, shard.marks, "caps.max_drawdown_usd", since)
+
+    async def _call_off(self, shard: Shard, queued: Queued) -> tuple[bool, bool]:
+        """Call off what rests of an exit's token, at once; returns what `_try` does: placed now, it sells what came of that.
+
+        What is not proven keeps the lane closed, and the exit waits in it while the reconciler asks: no worker is held up.
+        """
+        if await call_off_before(shard, queued.task, self.executor, self.wall, self.at):
+            return True, True
+        self.lanes.give_back(queued)
+        return True, False
 
     def _learn(
         self,
@@ -327,17 +341,11 @@ class Execution:
         if forbidden is not None:
             return Outcome(end=End.HALTED, reason=forbidden)
         terms = self.book.find(task.follower, task.signal.leader)
-        if task.follower not in self.book.terms.followers:
-            reason = Reason(code=Code.NOT_FOLLOWED, control="follower", value="removed", limit="a follower")
-            return Outcome(end=End.SKIPPED, reason=reason)
-        if intent.side is Side.SELL:
+        if intent.side is Side.SELL and task.follower in self.book.terms.followers:
             return _UNFOLLOWED if terms is None else terms.settings
-        if terms is None:
-            reason = Reason(code=Code.NOT_FOLLOWED, control="follow", value="removed", limit="a follow")
-            return Outcome(end=End.SKIPPED, reason=reason)
-        if terms.settings.status != "active":
-            reason = Reason(code=Code.FOLLOW_PAUSED, control="status", value=terms.settings.status, limit="active")
-            return Outcome(end=End.SKIPPED, reason=reason)
+        unwanted = not_followed(self.book, task.follower, task.signal.leader)
+        if unwanted is not None or terms is None:
+            return Outcome(end=End.SKIPPED, reason=unwanted)
         return terms.settings
 
     def _unwanted(self, task: CopyTask, settings: FollowSettings, market: Market) -> Outcome | None:
@@ -347,6 +355,10 @@ class Execution:
             return Outcome(end=End.REJECTED, reason=reason)
         if task.intent.side is Side.SELL:
             return None
+        if task.intent.rest_until and not self.executor.rests:
+            wanted, limit = task.intent.order_type, "FAK or FOK: no order of this executor rests"
+            reason = Reason(code=Code.VENUE_REFUSED, control="execution.order_type", value=wanted, limit=limit)
+            return Outcome(end=End.REJECTED, reason=reason)
         poor = check_book(task.intent, settings, market)
         return None if poor is None else Outcome(end=End.SKIPPED, reason=poor)
 

@@ -14,7 +14,7 @@ from trio_copy.engine.plan import Plan
 from trio_copy.model.catalog import TokenFacts
 from trio_copy.model.counts import counted
 from trio_copy.model.fills import Kind
-from trio_copy.model.follow_settings import FollowSettings
+from trio_copy.model.follow_settings import RESTING, FollowSettings
 from trio_copy.model.follows import Follow
 from trio_copy.model.ids import ChainId
 
@@ -73,7 +73,19 @@ def lacking(plan: Plan, follows: Collection[Follow], read_facts: Callable[[], Co
             )
         elif not any(getattr(fact, name) not in (None, "") for fact in facts):
             problems.append(f'{path}: needs "{name}", and no token of the catalog has it{_who(users)}')
-    return problems + list(_unread_kinds(plan, groups))
+    return [*problems, *_unread_kinds(plan, groups), *_cannot_rest(plan, groups)]
+
+
+def _cannot_rest(plan: Plan, groups: Iterable[tuple[FollowSettings, list[Follow]]]) -> Iterator[str]:
+    """Yield the executors that are asked to let orders rest, and cannot: each such entry would be refused."""
+    instant = {executor.name for executor in plan.executors if not executor.plugin.rests}
+    followers = plan.settings.terms().followers
+    resting = _users(groups, lambda of: of.execution.order_type in RESTING)
+    for name in sorted(instant):
+        users = [follow for follow in resting if followers[follow.follower].executor == name]
+        if users:
+            kinds = " or ".join(RESTING)
+            yield f"execution.order_type: expected FAK or FOK, because no order of executor {name} rests, got {kinds}{_who(users)}"
 
 
 def _unread_kinds(plan: Plan, groups: Iterable[tuple[FollowSettings, list[Follow]]]) -> Iterator[str]:

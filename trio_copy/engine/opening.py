@@ -101,6 +101,7 @@ async def _open_executor(
         settings=plan.settings.engine,
         redactor=plan.redactor,
         calls=seams.calls,
+        rests=planned.plugin.rests,
         on_alert=seams.observer.on_alert,
     )
 

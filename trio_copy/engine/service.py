@@ -335,7 +335,11 @@ class Service:
                 self.seams.observer.on_alert("intake-gave-up", str(gave_up[0]))
 
     async def _wait_proven(self) -> None:
-        """Give unproven outcomes what is left of the drain's time; housekeeping keeps looking them up too."""
+        """Give unproven outcomes what is left of the drain's time; housekeeping keeps looking them up too.
+
+        What rests is called off, unless others go on with it.
+        """
+        self.reconciler.rules.draining = self.keeper is None or self.keeper.alone
         await self.reconciler.look()
         while self.reconciler.unknown:
             await trio.sleep(self.plan.settings.engine.reconcile_every_s)

@@ -14,6 +14,7 @@ from trio_copy.chain.scanner import Scanner
 from trio_copy.chain.watchdogs import Watchdogs
 from trio_copy.config import EndpointSettings
 from trio_copy.copying.follow_book import FollowBook
+from trio_copy.engine.calling_off import RestingRules
 from trio_copy.engine.calls import Whose
 from trio_copy.engine.contract import Contract
 from trio_copy.engine.execution import Execution
@@ -228,7 +229,12 @@ def wire(plan: Plan, seams: Seams, endpoints: Sequence[EndpointSettings], opened
         halted=watchdogs.halted,
     )
     reconciler = Reconciler(
-        shards=holder.shards, executions=executions, settings=settings.engine, observer=observer, wall=seams.wall
+        shards=holder.shards,
+        executions=executions,
+        settings=settings.engine,
+        observer=observer,
+        wall=seams.wall,
+        rules=RestingRules(book=book, mode=mode, wall=seams.wall),
     )
     exit_rules = ExitRules(
         store=store,

@@ -121,6 +121,11 @@ def breach_of_report(report: object, order: Order) -> Breach | None:
         return _expected("a report's notional", "Usd from 0", report.notional)
     if not _amount(report.fee, Usd):
         return _expected("a report's fee", "Usd from 0", report.fee)
+    if report.status is Status.RESTING:
+        if order.side is Side.SELL:
+            return _expected("a sale that rests", "an exit that is over at once", report.status)
+        if report.settlement is Settlement.FAILED:
+            return _expected("undone while it rests", "FAILED at its end", report.settlement)
     if report.shares.micro:
         return _breach_of_fill(report, order)
     if report.status in (Status.FILLED, Status.PARTIAL):

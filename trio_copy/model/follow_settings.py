@@ -308,15 +308,28 @@ class Filters:
     )
 
 
+RESTING = ("GTC", "GTD")
+"""Order types that let what is not filled at once rest at the venue."""
+
+
 @frozen(kw_only=True)
 class Execution:
     """How an order is sent."""
 
     order_type: str = setting(
         "FAK",
-        unit="FAK | FOK",
-        why="FAK takes what the book has at the limit and kills the rest; FOK takes all or nothing.",
-        check=one_of("FAK", "FOK"),
+        unit="FAK | FOK | GTC | GTD",
+        why="Of entries; exits are always FAK. FAK takes what the book has at the limit and kills the rest; FOK takes all or nothing; "
+        "GTC and GTD let the rest stand at the limit for rest_s: GTC until the engine calls it off, GTD until the venue ends it.",
+        check=one_of("FAK", "FOK", *RESTING),
+    )
+    rest_s: int = setting(
+        600,
+        unit="seconds after the leader's block",
+        why="How long an entry of GTC or GTD may rest; it is called off sooner when its leader sells. Polymarket takes no GTD order that "
+        "ends within three minutes.",
+        check=within(180, 604_800),
+        merge=Merge.SMALLEST,
     )
     slippage_bps: int = setting(
         200,
@@ -458,5 +471,12 @@ def contradictions(settings: FollowSettings) -> Iterator[tuple[str, str]]:
     for path, high, lower, low in pairs:
         if high is not None and high.micro < low.micro:
             yield path, f"expected at least {lower}, which is {low}, got {high}"
+    execution = settings.execution
+    waits = max(execution.delay_s, execution.aggregate_s)
+    if execution.order_type in RESTING and execution.rest_s <= waits:
+        yield (
+            "execution.rest_s",
+            f"expected more than {waits:g}, for which an entry waits before it is sent, got {execution.rest_s}",
+        )
     if size.mode == "tiers" and not size.tiers:
         yield "size.tiers", "expected at least one step in mode tiers, got none"

@@ -89,6 +89,8 @@ class Order:
 class Status(Enum):
     FILLED = "filled"
     PARTIAL = "partial"
+    RESTING = "resting"
+    """Accepted, and open at the venue: what it filled so far is told, and more may follow."""
     KILLED = "killed"
     """Accepted, and ended without a fill."""
     REJECTED = "rejected"
@@ -118,7 +120,7 @@ class ExecutionReport:
     order_id: OrderId
     status: Status
     shares: Shares = NO_SHARES
-    """Shares filled so far."""
+    """Shares filled so far; of an order that rests they grow from report to report, and never shrink."""
     notional: Usd = NO_USD
     """Collateral paid or received before fees."""
     fee: Usd = NO_USD
@@ -132,5 +134,5 @@ class ExecutionReport:
 
     @property
     def proven(self) -> bool:
-        """Whether the outcome is final; an UNKNOWN order keeps what it holds."""
-        return self.status is not Status.UNKNOWN
+        """Whether the outcome is final; an UNKNOWN order keeps what it holds, a RESTING one what it may still take."""
+        return self.status not in (Status.UNKNOWN, Status.RESTING)

@@ -5,7 +5,16 @@
 
 from trio_copy.model.settings import NoSettings
 from trio_copy.ports.decoder import Decoder, DecoderContext, DecoderPlugin, LogFilter, MakeDecoder
-from trio_copy.ports.executor import Books, Executor, ExecutorContext, ExecutorPlugin, Facts, OpenExecutor, Quotes
+from trio_copy.ports.executor import (
+    Books,
+    Executor,
+    ExecutorContext,
+    ExecutorPlugin,
+    Facts,
+    OpenExecutor,
+    Quotes,
+    RestingExecutor,
+)
 from trio_copy.ports.follows import FollowChange, Follows
 from trio_copy.ports.markets import Markets, MarketsContext, MarketsPlugin, OpenMarkets
 from trio_copy.ports.store import (
@@ -69,6 +78,7 @@ __all__ = [
     "OpenStore",
     "Quotes",
     "Request",
+    "RestingExecutor",
     "Store",
     "StoreContext",
     "StorePlugin",

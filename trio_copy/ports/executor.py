@@ -96,7 +96,26 @@ class Executor(Protocol):
         """Look an order up by its own id; safe to repeat. None means "not found", which proves nothing.
 
         Who can prove that an order never arrived, and never will, reports `ABSENT`. Called again for an order that was
-        matched until its `settlement` is FIRM or FAILED. May raise `ExecutorError` when nobody answers.
+        matched until its `settlement` is FIRM or FAILED, and now and then for one that rests. May raise `ExecutorError` when
+        nobody answers.
+
+        Of an order that rests (`RESTING`) the amounts are those of all its fills: they grow and never shrink, and are FIRM
+        once all of them are settled, else PENDING. What of them the chain has undone is said at its end, by FAILED.
+        """
+        ...
+
+
+class RestingExecutor(Executor, Protocol):
+    """One whose orders can rest: a GTC or GTD entry that is not filled at once stays open at the venue, at its limit.
+
+    It sends such an order for an intent with `rest_until`, by which a GTD order ends of itself; and names for an exit the
+    lane of the entries of its token, so that an exit waits there until what rested is called off.
+    """
+
+    async def cancel(self, order: Order) -> None:
+        """Take an order off the venue's book, if it is there. Safe to repeat, and of an order that has ended it does nothing.
+
+        What came of the order is never concluded from this: `find` tells it. May raise `ExecutorError` when nobody answers.
         """
         ...
 
@@ -112,3 +131,5 @@ class ExecutorPlugin:
     """An attrs class; the table `[executor.NAME]` is checked against it."""
     moves_money: bool = True
     """False for simulations: they run without being armed."""
+    rests: bool = False
+    """Whether what it opens is a `RestingExecutor`; else nothing but FAK and FOK is asked of it."""

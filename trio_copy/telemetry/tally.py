@@ -105,7 +105,8 @@ class Tally(Observer):
         self.ends[outcome.end] += 1
         if outcome.reason is not None:
             self.refusals[outcome.reason.code.name] += 1
-        if report is not None:
+        # How long an order was to rest is no latency.
+        if report is not None and not task.intent.rest_until:
             self.copy.add(ended_at - task.signal.seen_at)
         if started_at:
             self.queue_lag.add(started_at - task.decided_at)

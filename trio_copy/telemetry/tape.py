@@ -65,7 +65,7 @@ class Tape(Observer):
         slipped = finished.slippage_bps
         parts = [f"{money(report.shares.micro)} @ {money(report.price.micro)}", f"${money(report.notional.micro)}"]
         parts += [] if slipped is None else [f"{slipped:+d} bps"]
-        if (self.width() or _WIDE) >= _WIDE:
+        if (self.width() or _WIDE) >= _WIDE and not task.intent.rest_until:
             parts.append(f"{1000 * (finished.ended_at - task.signal.seen_at):.0f} ms")
         self._outcome(task.signal, task.follower, outcome.end.value, _SIDE_STYLE[task.intent.side], parts)
 
