@@ -11,21 +11,26 @@ import pytest
 import trio
 from attrs import define, evolve
 
-from tests.builders import LEADER, NOW, OTHER_LEADER, make_signal, make_task
+from tests.builders import LEADER, NOW, OTHER_LEADER, make_follow, make_signal, make_task
 from tests.cli.filled import Owner
-from tests.cli.test_books import conf, own, rows
+from tests.cli.test_books import conf, fill, own, rows
+from trio_copy.accounts.account import position_name
 from trio_copy.accounts.commands import Answer
 from trio_copy.accounts.sighted import looks_key
 from trio_copy.cli import main
 from trio_copy.cli.fidelity import COLUMNS, read_fidelity
 from trio_copy.cli.opened import ask_store
+from trio_copy.engine.marks import plain_mark
 from trio_copy.engine.plan import load_plan
 from trio_copy.model.facts import Fact, FactQuery
-from trio_copy.model.ids import TaskId
+from trio_copy.model.fills import Side
+from trio_copy.model.ids import Address, FollowerId, TaskId
 from trio_copy.model.orders import ExecutionReport, Quote, Status
+from trio_copy.model.positions import Mark
 from trio_copy.model.sightings import Sighting
 from trio_copy.model.units import Price
-from trio_copy.ports import Store
+from trio_copy.ports import Document, Store
+from trio_copy.records import write_plain
 
 __all__ = ["conf"]
 Capture = pytest.CaptureFixture[str]
@@ -42,6 +47,7 @@ def sighting(*quotes: tuple[str, str]) -> Sighting:
 
 CHEAP = make_task(make_signal(1))
 DEAR = make_task(make_signal(2, leader=OTHER_LEADER))
+NEVER = Address("0x" + "cc" * 20)
 KILLED = make_task(make_signal(3))
 
 
@@ -120,9 +126,9 @@ def test_a_copy_is_told_with_its_book(conf: Path, capsys: Capture) -> None:
             "book      5 s later, the 10 would cost 5.2 USD, 0.52 a share",
         ]
     assert main(["explain", "trade", CHEAP.task_id, "--json"]) == 0
-    (story,) = rows(capsys)
-    assert [one["after"][0]["notional"] for one in story["looks"].values()] == ["5.1"]
-    assert [one["seen"] for one in story["sightings"].values()] == [{"bid": "0.5", "ask": "0.52"}]
+    (whole,) = rows(capsys)
+    assert [one["after"][0]["notional"] for one in whole["looks"].values()] == ["5.1"]
+    assert [one["seen"] for one in whole["sightings"].values()] == [{"bid": "0.5", "ask": "0.52"}]
 
 
 @pytest.mark.parametrize("width", [80, 110, 250])
@@ -183,3 +189,43 @@ def test_memory_does_not_grow_with_copies(conf: Path, monkeypatch: pytest.Monkey
     assert history.pages > 20
     assert (found.total.copies, found.total.after[1].copies, found.total.after[1].bps) == (1_000, 1_000, 400)
     assert peak < 1 << 20
+
+
+def test_the_followed_are_ranked_by_what_copying_them_brought(conf: Path, capsys: Capture) -> None:
+    """Money first, then what nobody can be told from it: those who were never copied come last, those once followed too."""
+
+    def trade(owner: Owner) -> None:
+        copy_a_little(owner)
+        sold = make_task(make_signal(4, leader=OTHER_LEADER, side=Side.SELL))
+        sold = evolve(sold, intent=evolve(sold.intent, sell="all"))
+        owner.fill(sold, shares="100", dollars="55", fee="1", at=NOW + 3)
+        mark = Mark(price=Price.parse("0.6"), peak=Price.parse("0.6"), at=NOW)
+        name = position_name((LEADER, CHEAP.intent.token_id))
+        owner.documents.append(Document(FollowerId("alice"), "mark", name, write_plain(plain_mark(mark))))
+
+    own(conf, trade)
+    fill(conf, lambda store: store.follows.put([make_follow("alice", NEVER)]))
+    assert main(["leaders", "--json"]) == 0
+    told = rows(capsys)
+    assert [(row["leader"], row["followed"], row["copies"]) for row in told] == [
+        (LEADER, "yes", 1),
+        (OTHER_LEADER, "no", 2),
+        (NEVER, "yes", 0),
+    ]
+    first, second, last = told
+    assert (first["earned"], first["realised"], first["unrealised"]) == ("0.9", "0", "0.9")
+    assert (first["at_risk"], first["return"], first["drawdown"], first["won"]) == ("5.1", 1765, "0", None)
+    assert (first["slip_bps"], first["in_1s"], first["in_5s"], first["in_30s"]) == (0, 200, 400, None)
+    assert (second["earned"], second["at_risk"], second["drawdown"], second["won"]) == ("-6", "60", "6", 0)
+    assert (last["earned"], last["return"], last["in_1s"]) == ("0", None, None)
+    assert main(["leaders"]) == 0
+    assert capsys.readouterr().out.startswith("leader ")
+
+
+def test_what_has_no_bid_counts_as_what_it_cost(conf: Path, capsys: Capture) -> None:
+    """And it is said; options that are about a recording are not silently ignored."""
+    own(conf, lambda owner: owner.fill(CHEAP, shares="10", dollars="5"))
+    assert main(["leaders"]) == 0
+    assert "note: 1 position held without a known bid" in capsys.readouterr().out
+    assert main(["leaders", "--stake", "20"]) == 2
+    assert "expected a FILE as well, got none" in capsys.readouterr().err

@@ -30,7 +30,8 @@ VERBS = {
     "fetch": "Read what leaders traded in the past from any archive node, into a recording that `replay` and `backtest` play.",
     "replay": "Run the engine on a recording in virtual time, on paper, and report what it would have done.",
     "backtest": "Play a recording through the engine, on paper, and say what each leader was worth.",
-    "leaders": "Rank the wallets of a recording by what a follower could have earned after latency, slippage and fees.",
+    "leaders": "Rank those you follow by what copying them brought, or the wallets of a recording by what a follower could have "
+    "earned.",
     "backup": "Copy the whole store to a file while an engine runs, and look through the copy.",
     "restore": "Put a backup in the place of the store, while no engine runs on it; what was there is kept beside it.",
     "export-books": "Write the follows and the ledger of a store that an earlier version made, as JSON lines to standard "
@@ -99,7 +100,7 @@ EXAMPLES = {
     "restore": ("restore books.copy",),
     "fetch": ("fetch past.rec --leader 0x6031b6eed1c97e853c6e0f03ad3ce3529351f96d --since 30d --conf conf/paper.toml",),
     "backtest": ("backtest conf/paper.toml past.rec", "backtest conf/paper.toml past.rec --set size.ratio=0.02,0.05"),
-    "leaders": ("leaders past.rec",),
+    "leaders": ("leaders --conf conf/prod.toml", "leaders past.rec"),
     "wallet show": ("wallet show --by-day",),
     "wallet deposit": ("wallet deposit alice 100",),
     "wallet withdraw": ("wallet withdraw alice 50",),

@@ -51,10 +51,7 @@ class Moved:
     @property
     def bps(self) -> int | None:
         """What moved, of what was traded: weighed by money. None where nothing is known."""
-        if not self.traded:
-            return None
-        size = divide(abs(self.worse) * BPS, self.traded, Rounding.NEAREST)
-        return size if self.worse >= 0 else -size
+        return in_bps(self.worse, self.traded)
 
 
 @define
@@ -186,6 +183,14 @@ class Fidelity:
         if cell is None:
             cell = self._cells[key] = Group()
         cell.add(copied, looks.get(looks_key(fact.task_id, copied.attempt)))
+
+
+def in_bps(part: int, whole: int) -> int | None:
+    """Return a part in basis points, to the nearest; None of nothing."""
+    if not whole:
+        return None
+    size = divide(abs(part) * BPS, whole, Rounding.NEAREST)
+    return size if part >= 0 else -size
 
 
 def _best(quote: Quote | None, side: Side) -> Price | None:
