@@ -3,20 +3,24 @@
 import re
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import trio
 import trio.testing
 from attrs import evolve
 
+from tests.builders import NOW
 from tests.cli.test_config import GOOD
 from tests.harness import make_test_plan, open_world
+from trio_copy.chain.dial import dial_network
 from trio_copy.cli import main
 from trio_copy.cli.connections import try_connections
 from trio_copy.cli.opened import ask_store
-from trio_copy.engine.plan import load_plan
+from trio_copy.engine.plan import PlannedMarkets, load_plan
 from trio_copy.model.follows import Follow
 from trio_copy.model.ids import Address, FollowerId
+from trio_copy.testing.market_server import open_virtual_market_server
 
 Capture = pytest.CaptureFixture[str]
 Clock = trio.testing.MockClock
@@ -163,6 +167,32 @@ async def test_every_node_is_tried_and_told_in_one_line(clock: Clock) -> None:
     assert "HTTP status 401: the API key" in told[2]
     assert told[3] == "no connection in 10 s"
     assert told[4] == "expected chain id 137, the node serves 1"
+
+
+@pytest.mark.parametrize(
+    ("wrong", "ok", "told"),
+    [
+        ({}, True, "tells facts and books, answered in 0 ms"),
+        ({"blocked": True}, False, "region or datacentre is blocked (HTTP 403 with a page of Cloudflare); without it"),
+        ({"host": "clob", "status": 400}, False, "127.0.0.1:8080: HTTP status 400: "),
+        ({"status": 503}, False, "HTTP status 503: "),
+        ({"stall": True}, False, "no whole answer within 10 s"),
+    ],
+    ids=str,
+)
+async def test_the_market_source_is_tried_as_well(clock: Clock, wrong: dict[str, Any], ok: bool, told: str) -> None:
+    """Whether it answers, and if not, what is wrong, also where that takes it some time to say."""
+    async with open_virtual_market_server(lambda: NOW) as server:
+        for name, value in wrong.items():
+            setattr(server.faults, name, value)
+        plan = make_test_plan()
+        source = plan.registry.market_source("polymarket")
+        markets = PlannedMarkets(name="mine", plugin=source, settings=source.settings(**server.addresses))
+        plan = evolve(plan, settings=evolve(plan.settings, devnet=None, endpoint=()), markets=markets)
+        (tried,) = await try_connections(plan, dial_network, lambda: NOW, server.open_socket)
+
+    assert (tried.name, tried.ok) == ("markets mine", ok)
+    assert told in tried.told
 
 
 def test_check_connect_says_what_does_not_answer(tmp_path: Path, capsys: Capture) -> None:

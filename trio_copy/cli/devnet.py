@@ -3,11 +3,12 @@
 import signal
 from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import trio
 from cyclopts import Parameter
 
+from trio_copy.cli.durations import Duration, Time
 from trio_copy.cli.output import out
 from trio_copy.cli.redact import Redact
 from trio_copy.cli.world import open_scripted_devnet
@@ -31,7 +32,7 @@ def devnet(
     redactor: Redact,
     port: Annotated[int, Parameter(help="Where to listen, on this machine only.")] = 8545,
     seed: Annotated[int, Parameter(help="The same seed plays the same market.")] = 1,
-    block_every_s: Annotated[float, Parameter(help="Seconds per block.")] = 1.5,
+    block_every: Annotated[Duration, Parameter(help="How long a block takes: 1.5s, 200ms.")] = Time(1.5),
     fault: Annotated[tuple[str, ...], Parameter(help=_FAULTS, negative="", show_default=False)] = (),
 ) -> int:
     """Play a scripted market on a node of its own, so that several instances can follow the same chain.
@@ -41,8 +42,14 @@ def devnet(
     """
     if not 0 <= port < 1 << 16:
         raise ConfigError([f"--port: expected a port from 0 to 65535, got {port}"])
+    checked: dict[str, dict[str, Any]] = {"--seed": {"seed": seed}, "--block-every": {"block_every_s": block_every}}
+    for option, given in checked.items():
+        try:
+            DevnetSettings(**given)
+        except ValueError as error:
+            raise ConfigError([f"{option}: {error}"]) from None
     take_faults(NodeFaults(), "--fault", fault)
-    script = DevnetSettings(seed=seed, block_every_s=block_every_s, reorg_at_block=0, drop_at_block=0, faults=fault)
+    script = DevnetSettings(seed=seed, block_every_s=block_every, reorg_at_block=0, drop_at_block=0, faults=fault)
     return trio.run(_serve, load_plan(conf, redactor), script, port)
 
 

@@ -6,7 +6,7 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from trio_copy.chain.decoders.order_filled import OrderFilledDecoder, OrderFilledSettings
-from trio_copy.cli.durations import Duration
+from trio_copy.cli.durations import Duration, Time
 from trio_copy.cli.followed import rank_followed
 from trio_copy.cli.output import out
 from trio_copy.cli.progress import progress
@@ -46,7 +46,7 @@ def leaders(
     /,
     *,
     stake: Annotated[str, Parameter(help="What each entry is copied with, in USD.")] = "10",
-    latency: Annotated[Duration, Parameter(help="From a wallet's block to the copy: 2s, 500ms.")] = 2.0,
+    latency: Annotated[Duration, Parameter(help="From a wallet's block to the copy: 2s, 500ms.")] = Time(2),
     slippage_bps: Annotated[int, Parameter(help="How much worse than the wallet's price a copy is at best.")] = 50,
     fee_bps: Annotated[int, Parameter(help="What the venue charges, of the notional.")] = 0,
     conf: Annotated[

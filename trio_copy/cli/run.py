@@ -212,11 +212,12 @@ async def _run(session: _Session) -> int:
         finally:
             printer.finish()
             logs.finish()
-            printing.cancel_scope.deadline = trio.current_time() + _SUMMARY_S
             # An error would cancel the printers before the last lines, and the end of the status line, are written.
             with trio.CancelScope(shield=True, deadline=trio.current_time() + _SUMMARY_S):
                 await printer.wait_written()
                 await logs.wait_written()
+            # A recording, and a log that is kept in a file, are written until somebody says that nothing more will come.
+            printing.cancel_scope.cancel()
     return 130 if interrupted else 0
 
 
@@ -389,6 +390,7 @@ def _summarise(
         totals |= {"late_logs": status.late_logs, "followers": standing_objects(standings)}
         shown.line("summary", {**totals, "lines_dropped": printer.dropped})
         return lost
+    printer.status()  # what it said last is not so any more
     for line in (
         *summary_lines(status, tally, lost, left, unproven, printer.width),
         *standing_lines(standings, printer.width),
