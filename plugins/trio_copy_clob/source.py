@@ -9,7 +9,7 @@ import httpx  # noqa: ASYNC127  over a transport of our own
 import trio
 from attrs import define, evolve, field
 
-from trio_copy.model.books import Book, PricesLost, SeenPrice
+from trio_copy.model.books import Book, PastPrice, PricesLost, SeenPrice
 from trio_copy.model.catalog import TokenFacts
 from trio_copy.model.ids import TokenId
 from trio_copy.model.resolutions import Decided
@@ -22,6 +22,7 @@ from trio_copy_clob.books import read_books
 from trio_copy_clob.decided import read_decided
 from trio_copy_clob.facts import read_facts
 from trio_copy_clob.pacing import pace_of
+from trio_copy_clob.past import read_past_prices
 from trio_copy_clob.prices import Prices
 from trio_copy_clob.transport import H11Transport
 from trio_copy_clob.troubles import Troubles
@@ -46,6 +47,9 @@ class Polymarket:
 
     async def resolutions(self, conditions: Collection[str]) -> Sequence[Decided]:
         return await read_decided(self.asker, conditions)
+
+    async def past_prices(self, token_id: TokenId, since: float, until: float) -> Sequence[PastPrice]:
+        return await read_past_prices(self.asker, token_id, since, until)
 
     async def run_prices(
         self,

@@ -110,6 +110,18 @@ class BookRow(msgspec.Struct):
     min_order_size: Decimal | None = None
 
 
+class PastPriceRow(msgspec.Struct):
+    """Of `/prices-history`."""
+
+    t: int
+    """Unix seconds."""
+    p: Decimal
+
+
+class HistoryRow(msgspec.Struct):
+    history: list[msgspec.Raw]
+
+
 class ResolutionRow(msgspec.Struct):
     """Of `/v2/resolutions`."""
 
@@ -170,6 +182,14 @@ def enveloped(body: bytes) -> list[msgspec.Raw]:
     return [] if data == b"null" else listed(data)
 
 
+def priced(body: bytes) -> list[msgspec.Raw]:
+    """Return the rows under `history`. Raises `ValueError`."""
+    try:
+        return msgspec.json.decode(body, type=HistoryRow).history
+    except MISREAD as error:
+        raise ValueError(f"no answer: {error}") from None
+
+
 def each(rows: Iterable[msgspec.Raw], of: type[_T]) -> Iterator[_T | ValueError]:
     """Read rows one by one; an error in the place of one that cannot be read."""
     for row in rows:
@@ -207,6 +227,16 @@ def price_of(value: Decimal) -> Price:
     if not 0 < micro < MICRO:
         raise ValueError(f"expected a price between 0 and 1, got {value:.12g}")
     return Price(micro)
+
+
+def past_price_of(value: Decimal) -> Price:
+    """Read what one share cost, to the nearest millionth: a middle of two prices, or the nothing or dollar of the end.
+
+    The venue computes it in floating point, and writes what comes of that.
+    """
+    if not value.is_finite() or not 0 <= value <= 1:
+        raise ValueError(f"expected a price from 0 to 1, got {value:.12g}")
+    return Price(int((value * MICRO).to_integral_value()))
 
 
 def shares_of(value: Decimal) -> Shares:

@@ -182,7 +182,7 @@ class SimulatedVenue:
         buying = order.side is Side.BUY
         if self.settings.price_source == "book" and self.quotes is not None:
             quote = self.quotes.quote(order.token_id)
-            if quote is not None:
+            if quote is not None and quote.price is None:
                 return (quote.ask if buying else quote.bid) or Price(0)
         reference = reference_price(order)
         bps = self.settings.slippage_bps * luck.slippage // _BPS

@@ -23,6 +23,7 @@ from trio_copy.model.ids import Address
 from trio_copy.model.units import Usd
 from trio_copy.testing.devnet import Devnet, open_devnet
 from trio_copy.testing.devnet.market import ScriptedMarket
+from trio_copy.testing.market_server import open_market_server
 
 Capture = pytest.CaptureFixture[str]
 _BLOCK_S, _BLOCKS = 600, 144
@@ -81,6 +82,55 @@ async def test_the_past_is_fetched_by_hand(tmp_path: Path, capsys: Capture) -> N
         assert await command("fetch", str(other), "--conf", str(conf), "--since", since) == 0
         assert await command("replay", str(other), "--conf", str(conf), "--json") == 0
     assert json.loads(capsys.readouterr().out.splitlines()[-1])["signals"] > 30
+
+
+async def test_the_past_is_fetched_with_what_markets_said(tmp_path: Path, capsys: Capture) -> None:
+    """The source of the configuration is asked, over real sockets; a backtest then has names, prices and a redemption."""
+    file, conf = tmp_path / "past.rec", tmp_path / "conf.toml"
+    begins = NOW - _BLOCK_S * (_BLOCKS + 70)
+    async with market_day([LEADER]) as devnet, open_market_server(lambda: NOW) as server:
+        market = ScriptedMarket([LEADER], seeded_entropy(7), 1.0, 2)
+        server.venue.follow(market)
+        for facts in market.facts:
+            server.venue.past[facts.token_id] = [(begins + 3600 * hour, 400_000 + 5_000 * hour) for hour in range(36)]
+        server.venue.decide(market.facts[0].condition_id, (1_000_000, 0))
+        addresses = "\n".join(f'{name} = "{url}"' for name, url in server.addresses.items())
+        conf.write_text(
+            f"""
+            [chain]
+            chain_id = 137
+            requests_per_s = 1000.0
+            [[endpoint]]
+            name = "node"
+            url = "{devnet.url}"
+            [store.memory]
+            [decoder.order-filled]
+            [executor.dry-run]
+            [markets.polymarket]
+            {addresses}
+            [[follower]]
+            id = "ann"
+            executor = "dry-run"
+            [[follow]]
+            follower = "ann"
+            leader = "{LEADER}"
+            [follow.size]
+            minimum_policy = "raise"
+            [follow.filters]
+            keyword_allow = ["Fed", "Lakers", "Snow", "Bitcoin"]
+            """
+        )
+        words = ("fetch", str(file), "--conf", str(conf), "--since", "2025-11-22", "--market-data")
+        assert await command(*words) == 0
+        assert await command("fetch", str(file), "--conf", str(conf)) == 2
+        assert "was begun with polymarket" in capsys.readouterr().err
+        assert server.http.requests["/clob/prices-history"] < 8 * 4
+    assert await command("backtest", str(conf), str(file), "--json") == 0
+    verdict = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert verdict["total"]["copies"] > 10
+    assert verdict["total"]["closed"] > 0
+    assert not [note for note in verdict["notes"] if "knows no price" in note]
+    assert not [one for one in verdict["not_copied"] if one["control"].startswith("filters.keyword")]
 
 
 @pytest.mark.parametrize(
@@ -209,7 +259,7 @@ def test_rules_that_need_a_bid_are_named_where_there_are_no_books(conf: Path, tm
     record_market(recording, LEADERS, 5)
     conf.write_text(conf.read_text() + "\n[defaults.leaving]\nstop_loss_bps = 1000\n")
     (note,) = verdict(capsys, str(conf), str(recording))["notes"]
-    assert note.startswith("leaving.stop_loss_bps never fired: the recording has no books")
+    assert note.startswith("leaving.stop_loss_bps never fired: the recording has no prices")
 
 
 def test_what_cannot_be_backtested_is_one_line(conf: Path, recording: Path, capsys: Capture, tmp_path: Path) -> None:

@@ -151,7 +151,7 @@ def _notes(what: Recorded, judge: Judge) -> list[str]:
         notes.append(f"{held} held at the end, of which the recording knows no price: counted as worth nothing")
     silent = [] if judge.quotes else _rules_by_price(what.plan)
     if silent:
-        notes.append(f"{', '.join(silent)} never fired: the recording has no books, so nobody knew a bid")
+        notes.append(f"{', '.join(silent)} never fired: the recording has no prices, so nobody knew one")
     if was_cut_off(what.path):
         notes.append("the recording ends in the middle: whoever wrote it was killed")
     return notes

@@ -2,12 +2,11 @@
 
 import sys
 from collections.abc import Sequence
-from functools import partial
 from pathlib import Path
 from typing import Annotated
 
 import trio
-from attrs import define, field, frozen
+from attrs import define, evolve, field, frozen
 from cyclopts import Parameter
 
 from trio_copy.chain.decoders.order_filled import OrderFilledDecoder, OrderFilledSettings
@@ -21,16 +20,18 @@ from trio_copy.cli.redact import Redact
 from trio_copy.clock import anchored_wall_clock
 from trio_copy.config import ChainSettings, EndpointSettings, checked_address, read_url
 from trio_copy.engine.fetched import read_kept
-from trio_copy.engine.fetching import FetchWorld, History, fetch_history
+from trio_copy.engine.fetching import FetchWorld, History, Read, fetch_history
+from trio_copy.engine.plan import PlannedMarkets
 from trio_copy.entropy import system_entropy
 from trio_copy.errors import ConfigError
 from trio_copy.model.counts import counted
 from trio_copy.model.ids import Address, ChainId
-from trio_copy.ports import Decoder
+from trio_copy.ports import Decoder, MarketsContext
+from trio_copy.registry import Registry, discover
 from trio_copy.telemetry.redaction import Redactor
 from trio_copy.telemetry.visible import visible
 
-_POLYGON = ChainId(137)
+_POLYGON, _VENUE = ChainId(137), "polymarket"
 _RANGE_BLOCKS = 10_000
 """The widest range that public nodes answer; those that refuse it are asked for less."""
 
@@ -54,6 +55,13 @@ def fetch(
         tuple[str, ...],
         Parameter(help="An archive node, ws:// or wss://, env:NAME or file:PATH; two are compared with each other."),
     ] = (),
+    market_data: Annotated[
+        bool,
+        Parameter(
+            negative=(),
+            help="Also what tokens are about, what they cost, and how questions were decided, by the venue.",
+        ),
+    ] = False,
     redactor: Redact,
     conf: Conf = None,
 ) -> int:
@@ -62,6 +70,9 @@ def fetch(
     Nodes are asked for as many blocks at once as they answer, and as often as chain.requests_per_s and they themselves
     allow. The same command goes on where it ended, also after a Ctrl-C. With --url and without --conf, Polymarket's
     exchanges on Polygon are read. What cannot be true is refused: asked again, of another node if there is one.
+
+    With --market-data, the market source of the configuration is asked about everything that the leaders traded, or
+    Polymarket: a backtest then has names, filters by question, prices that rules of your own fire by, and redemptions.
     """
     asked = _asked(url, conf, redactor)
     when, problems = When.present(), []
@@ -86,6 +97,7 @@ def fetch(
         endpoints=asked.endpoints,
         chain=asked.chain,
         decoders=asked.decoders,
+        markets=asked.markets.name if market_data else "",
     )
     if history.since is not None and history.until is not None and history.since >= history.until:
         raise ConfigError([f"--until: expected a time after --since, got {until}"])
@@ -99,7 +111,7 @@ def fetch(
             on_progress=tell,
         )
         try:
-            read = trio.run(partial(fetch_history, history, world))
+            read = trio.run(_fetch, history, world, asked.markets if market_data else None)
         finally:
             troubles.tell()
     if read.end.number < read.start:
@@ -107,7 +119,23 @@ def fetch(
         return 0
     what = f"{counted(read.logs, 'log')} of blocks {read.start} to {read.end.number}, up to {utc(read.end.time)}"
     out(f"{file}: {'added ' if read.resumed else ''}{what}")
+    if read.unknown:
+        out(f"note: of {counted(read.unknown, 'token')} that were traded, the market source knows nothing")
     return 0
+
+
+async def _fetch(history: History, world: FetchWorld, markets: PlannedMarkets | None) -> Read:
+    if markets is None:
+        return await fetch_history(history, world)
+    context = MarketsContext(
+        name=markets.name,
+        settings=markets.settings,
+        wall=world.wall,
+        entropy=world.entropy,
+        on_trouble=world.on_trouble,
+    )
+    async with markets.plugin.open(context) as source:
+        return await fetch_history(history, evolve(world, markets=source))
 
 
 @frozen
@@ -118,6 +146,8 @@ class _Asked:
     chain: ChainSettings
     decoders: Sequence[Decoder]
     leaders: Sequence[Address]
+    markets: PlannedMarkets
+    """Asked about markets, where that is wanted."""
 
 
 def _asked(urls: Sequence[str], conf: Path | None, redactor: Redactor) -> _Asked:
@@ -131,14 +161,21 @@ def _asked(urls: Sequence[str], conf: Path | None, redactor: Redactor) -> _Asked
     if endpoints and conf is None:
         chain = ChainSettings(chain_id=_POLYGON, max_range_blocks=_RANGE_BLOCKS)
         exchanges = frozenset(OrderFilledSettings().exchanges)
-        return _Asked(endpoints, chain, [OrderFilledDecoder(exchanges)], ())
+        return _Asked(endpoints, chain, [OrderFilledDecoder(exchanges)], (), _venue(discover()))
     plan = find_plan(conf, redactor)
     settings = plan.settings
     nodes = endpoints or settings.endpoint
     if not nodes:
         raise ConfigError([f"{plan.path}: expected an [[endpoint]], or a node with --url"])
     followed = {follow.leader for follow in (*settings.follows(), *follows_of_store(plan))}
-    return _Asked(nodes, settings.chain, tuple(plan.decoders.values()), sorted(followed))
+    markets = plan.markets or _venue(plan.registry)
+    return _Asked(nodes, settings.chain, tuple(plan.decoders.values()), sorted(followed), markets)
+
+
+def _venue(registry: Registry) -> PlannedMarkets:
+    """Return the source that is asked where no configuration names one."""
+    plugin = registry.market_source(_VENUE)
+    return PlannedMarkets(name=_VENUE, plugin=plugin, settings=plugin.settings())
 
 
 @define

@@ -134,7 +134,7 @@ class ExitRules:
         try:
             with trio.move_on_after(self.settings.send_timeout_s):
                 quote = (await execution.executor.market(token_id)).quote
-                return None if quote is None else quote.bid
+                return None if quote is None else quote.bid if quote.price is None else quote.price
         except ExecutorError as error:
             self._tell_once("no-market", f"{self.catalog.name_of(token_id)} on {executor}: {error}")
         return None

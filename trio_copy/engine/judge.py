@@ -66,8 +66,10 @@ class Judge(Observer):
         self.at = moment.at
         if isinstance(moment.seen, SeenQuote | SeenPrice):
             self.quotes += 1
-            if moment.seen.quote.bid is not None:
-                self._set_mark(moment.seen.token_id, moment.seen.quote.bid.micro)
+            quote = moment.seen.quote
+            known = quote.bid if quote.price is None else quote.price
+            if known is not None:
+                self._set_mark(moment.seen.token_id, known.micro)
 
     def on_fill(self, fill: Fill, signal_id: SignalId, source: str) -> None:
         self.of(fill.owner)

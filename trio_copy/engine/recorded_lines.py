@@ -33,13 +33,15 @@ _NOTHING = msgspec.Raw()
 """One and the same everywhere: what is this very object is left out of a line."""
 
 
-class Fetched(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class Fetched(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """Of a recording that was fetched from nodes: what was asked for, which must not change half way."""
 
     leaders: tuple[str, ...]
     """Sorted."""
     filters: str
     """A digest of the filters that were asked with: of the leaders, and of the decoders' contracts and events."""
+    markets: str = ""
+    """The market source that was asked what else was known; empty where none was."""
 
 
 class Header(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):

@@ -29,6 +29,8 @@ class Quote:
     bid_shares: Shares | None = None
     """Offered at the best bid; None where nobody tells."""
     ask_shares: Shares | None = None
+    price: Price | None = None
+    """What one share cost, where that is all that is known: of the past, a venue tells no sides."""
 
 
 @frozen(kw_only=True)

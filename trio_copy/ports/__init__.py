@@ -16,7 +16,7 @@ from trio_copy.ports.executor import (
     RestingExecutor,
 )
 from trio_copy.ports.follows import FollowChange, Follows
-from trio_copy.ports.markets import Markets, MarketsContext, MarketsPlugin, OpenMarkets
+from trio_copy.ports.markets import Markets, MarketsContext, MarketsPlugin, OpenMarkets, PastPrices
 from trio_copy.ports.store import (
     FORGOTTEN_TOKEN,
     HEAD_KINDS,
@@ -76,6 +76,7 @@ __all__ = [
     "OpenMarkets",
     "OpenSocket",
     "OpenStore",
+    "PastPrices",
     "Quotes",
     "Request",
     "RestingExecutor",

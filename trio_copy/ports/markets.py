@@ -6,14 +6,14 @@ One that is away leaves everything else running.
 
 from collections.abc import Callable, Collection, Sequence
 from contextlib import AbstractAsyncContextManager
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import trio
 from attrs import field, frozen
 
 from trio_copy.clock import WallClock
 from trio_copy.entropy import Entropy, system_entropy
-from trio_copy.model.books import Book, PricesLost, SeenPrice
+from trio_copy.model.books import Book, PastPrice, PricesLost, SeenPrice
 from trio_copy.model.catalog import TokenFacts
 from trio_copy.model.ids import TokenId
 from trio_copy.model.resolutions import Decided
@@ -67,6 +67,22 @@ class Markets(Protocol):
 
         Raises:
             MarketsUnavailable: as above.
+        """
+        ...
+
+
+@runtime_checkable
+class PastPrices(Protocol):
+    """What a market source may do besides: it knows what tokens cost in the past. One that does not lacks the method."""
+
+    async def past_prices(self, token_id: TokenId, since: float, until: float) -> Sequence[PastPrice]:
+        """Return what a token cost from one moment up to another, both in Unix seconds, the second excluded.
+
+        In the order of their times, as finely as the venue remembers them; nothing of a token or a time that nobody knows.
+        Whoever asks does so for a day or less.
+
+        Raises:
+            MarketsUnavailable: as in `Markets`.
         """
         ...
 

@@ -18,11 +18,13 @@ from trio_copy.testing.market_server.wire import (
     clob_row,
     gamma_row,
     other_token,
+    past_row,
     resolution_row,
     token_row,
 )
 
 _CHUNK = 1 << 16
+_MOST_PAST_S = 14 * 86_400
 _MOST_TOKENS, _MOST_CONDITIONS = 50, 20
 _BLOCKED = (
     b"<!DOCTYPE html><html><head><title>Attention Required! | Cloudflare</title></head><body>blocked</body></html>"
@@ -132,6 +134,7 @@ class HttpSide:
             "GET /gamma/markets": lambda: self._gamma(query, faults),
             "GET /clob/clob-markets": lambda: self._clob(query["condition"][0], faults),
             "POST /clob/books": lambda: self._books([row["token_id"] for row in msgspec.json.decode(body)], faults),
+            "GET /clob/prices-history": lambda: self._past(query, faults),
             "GET /clob/book": lambda: next(iter(self._books(_ids(query, "token_id"), faults, single=True)), None),
         }
         route = routes.get(f"{method} {path}")
@@ -185,6 +188,21 @@ class HttpSide:
                 row["asset_id"] = str(other_token(fact.token_id))
             rows += [row, row] if faults.ids is Ids.TWICE else [row]
         return rows
+
+    def _past(self, query: dict[str, list[str]], faults: VenueFaults) -> Row:
+        """Tell the last price of each stretch of time, as the venue does."""
+        start, end = (int(query[name][0]) for name in ("startTs", "endTs"))
+        assert end - start <= _MOST_PAST_S
+        stretch = 60 * int(query["fidelity"][0])
+        found = {
+            round(at) // stretch: (round(at), micro)
+            for at, micro in self._past_of(query["market"][0])
+            if start <= at <= end
+        }
+        return {"history": [past_row(at, micro, faults) for at, micro in found.values()]}
+
+    def _past_of(self, token: str) -> list[tuple[float, int]]:
+        return self.venue.past.get(TokenId(int(token)), [])
 
     def _resolutions(self, conditions: list[str], faults: VenueFaults) -> list[Row]:
         assert len(conditions) <= _MOST_CONDITIONS

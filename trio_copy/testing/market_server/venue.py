@@ -13,6 +13,8 @@ from trio_copy.model.units import MICRO, Price, Ratio, Shares
 
 TICK = Price(10_000)
 MINIMUM = Shares(5 * MICRO)
+_PAST_MOST = 100_000
+"""Prices of one token that are remembered."""
 _SIZES = (100, 250, 400, 1000)
 
 
@@ -42,6 +44,8 @@ class ServedVenue:
     """Questions that are not traded any more."""
     sizes: Sequence[int] = _SIZES
     """Shares at each price of a book that is made from its best prices, the best first."""
+    past: dict[TokenId, list[tuple[float, int]]] = field(factory=dict)
+    """What tokens cost, in Unix seconds and millionths of a dollar: the middle of each book that was not empty."""
     on_book: list[Callable[[Book | None, Book], None]] = field(factory=list)
     """Hears of a book as it was and as it is."""
 
@@ -84,8 +88,16 @@ class ServedVenue:
         if before is not None and (before.bids, before.asks) == (book.bids, book.asks):
             return
         self.books[book.token_id] = book
+        self._remember(book)
         for hear in self.on_book:
             hear(before, book)
+
+    def _remember(self, book: Book) -> None:
+        sides = [side[0].price.micro for side in (book.bids, book.asks) if side]
+        if sides:
+            past = self.past.setdefault(book.token_id, [])
+            past.append((self.now(), sum(sides) // len(sides)))
+            del past[:-_PAST_MOST]
 
     def decide(self, condition_id: str, payouts: tuple[int, ...]) -> None:
         """Decide a question: its tokens pay these millionths of a dollar by slot, and their books are gone."""

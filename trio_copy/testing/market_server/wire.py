@@ -147,6 +147,14 @@ def change_row(before: Book, book: Book, fact: TokenFacts, faults: VenueFaults) 
     }
 
 
+def past_row(at: int, micro: int, faults: VenueFaults) -> Row:
+    """Write a row of `/prices-history`."""
+    price = _number(micro)
+    if faults.order is Order.UNREADABLE:
+        price = b"1e400000000"
+    return {"t": at, "p": msgspec.Raw(price)}
+
+
 def resolution_row(condition_id: str, payouts: tuple[int, ...] | None) -> Row:
     """Write a row of `/v2/resolutions`."""
     return {
