@@ -41,7 +41,7 @@ def decide(
         settings, follower = terms.settings, terms.follower
         wanted = decided.get(id(settings))
         if wanted is None:
-            verdict = _decide_one(signal, settings, catalog, now + behind_s, halted)
+            verdict = judge(signal, settings, catalog, now + behind_s, halted)
             shared = (now, deadline_s, behind_s)
             wanted = verdict if isinstance(verdict, Reason) else _Wanted(signal, settings, verdict, *shared)
             decided[id(settings)] = wanted
@@ -108,9 +108,10 @@ def _not_before(intent: OrderIntent, settings: FollowSettings, now: float) -> fl
     return now + wait_s if wait_s else 0.0
 
 
-def _decide_one(
+def judge(
     signal: Signal, settings: FollowSettings, catalog: Catalog, now: float, halted: Reason | None
 ) -> OrderIntent | Reason:
+    """Return what everybody with some settings wants of a signal, or why nothing. `now` is Unix seconds, by the chain."""
     if halted is not None and signal.side is Side.BUY:
         return halted
     facts = catalog.of(signal.token_id) if len(catalog) else None

@@ -18,6 +18,7 @@ from trio_copy.engine.modes import ModeBoard
 from trio_copy.engine.plan import Plan
 from trio_copy.engine.reconciler import Reconciler
 from trio_copy.engine.seams import Seams
+from trio_copy.engine.undecided import Undecided
 from trio_copy.errors import LeaseLost
 from trio_copy.model.control import ENGINE, Mode
 from trio_copy.model.counts import counted
@@ -44,6 +45,7 @@ class Housekeeping:
     reconciler: Reconciler
     exit_rules: ExitRules
     market_watch: MarketWatch | None
+    undecided: Undecided | None
 
     async def load_positions(self) -> None:
         """Have every account at hand that holds something: its exit rules are looked at from now on."""
@@ -125,6 +127,11 @@ class Housekeeping:
         """Ask the market source, where there is one."""
         if self.market_watch is not None:
             await self.market_watch.run()
+
+    async def decide_late(self) -> None:
+        """Let follows decide that wait for what a market source may tell."""
+        if self.undecided is not None:
+            await self.undecided.run()
 
     async def refresh_mode(self) -> None:
         while True:

@@ -1,6 +1,6 @@
 """What tokens cost, as a market source tells it: written as it changes, asked without waiting. Sync, apart from listening."""
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 
 import trio
 from attrs import define, field
@@ -14,8 +14,13 @@ from trio_copy.model.orders import Quote
 class Prices:
     """The newest prices that still hold. What is not known to hold any more is no price."""
 
+    on_first: Callable[[TokenId], None] = lambda token: None
+    """Told of a token that has a price now and had none."""
     _quotes: dict[TokenId, Quote] = field(factory=dict)
     _wanted: Collection[TokenId] = frozenset()
+    _lost: set[TokenId] = field(factory=set)
+    """Tokens of which the source has said that it does not know their prices now."""
+    _listening: bool = False
 
     def quote(self, token_id: TokenId) -> Quote | None:
         """Return the best prices of a token; None where nobody knows them now."""
@@ -28,31 +33,44 @@ class Prices:
         """Tell whether the prices of a token are watched."""
         return token_id in self._wanted
 
+    def may_tell(self, token_id: TokenId) -> bool:
+        """Tell whether somebody may tell a price of a token in a moment: he has not said that he cannot now."""
+        return self._listening and token_id not in self._lost
+
     def want(self, tokens: Collection[TokenId]) -> None:
         """Keep the prices of these tokens alone: nobody tells any more when another one changes."""
         self._wanted = tokens
+        self._lost.intersection_update(tokens)
         for token in self._quotes.keys() - tokens:
             del self._quotes[token]
 
     def lose_all(self) -> None:
         """Forget everything: nobody tells any more."""
         self._quotes.clear()
+        self._lost.clear()
 
     async def run(self, receive: trio.MemoryReceiveChannel[SeenPrice | PricesLost]) -> None:
         """Take down what a source tells until it tells no more; then nothing is known."""
+        self._listening = True
         try:
             async with receive:
                 async for told in receive:
                     self._take(told)
         finally:
+            self._listening = False
             self.lose_all()
 
     def _take(self, told: SeenPrice | PricesLost) -> None:
         match told:
             case SeenPrice(token_id=token) if token in self._wanted:
                 # Not by its time: a source that begins anew tells how it is now, and its clock may have been set back.
+                first = token not in self._quotes
                 self._quotes[token] = told.quote
+                self._lost.discard(token)
+                if first:
+                    self.on_first(token)
             case PricesLost(tokens=tokens):
+                self._lost.update(tokens)
                 for token in tokens:
                     self._quotes.pop(token, None)
             case _:

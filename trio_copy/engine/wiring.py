@@ -36,9 +36,11 @@ from trio_copy.engine.reconciler import Reconciler
 from trio_copy.engine.seams import Seams
 from trio_copy.engine.service import Service
 from trio_copy.engine.sole_owner import SoleOwner
+from trio_copy.engine.undecided import Undecided
 from trio_copy.model.control import LEASE_BEATS, Modes
 from trio_copy.model.decisions import CopyTask
 from trio_copy.model.follows import Follower
+from trio_copy.model.ids import TokenId
 from trio_copy.ports import (
     ExecutorPlugin,
     MarketsPlugin,
@@ -194,6 +196,26 @@ def wire(plan: Plan, seams: Seams, endpoints: Sequence[EndpointSettings], opened
             entropy=seams.entropy,
             decides=not plan.moves_money,
         )
+    undecided = None
+    if watch is not None:
+        undecided = Undecided(
+            catalog=catalog,
+            quote=opened.prices.quote if seams.quotes is None else None,
+            watch=watch,
+            observer=observer,
+            wall=seams.wall,
+            deadline_s=settings.engine.deadline_s,
+        )
+        tell_undecided = undecided.tell
+
+        def hear_news(tokens: Sequence[TokenId]) -> None:
+            for execution in executions.values():
+                for token in tokens:
+                    execution.markets.forget(token)
+            tell_undecided()
+
+        watch.on_news = hear_news
+        opened.prices.on_first = lambda token: hear_news((token,))
     gate = Gate(
         reader=reader,
         book=book,
@@ -213,6 +235,7 @@ def wire(plan: Plan, seams: Seams, endpoints: Sequence[EndpointSettings], opened
         at=seams.at,
         behind_s=lambda: clock_watch.behind_s,
         halted=watchdogs.halted,
+        undecided=undecided,
     )
     reconciler = Reconciler(
         shards=holder.shards, executions=executions, settings=settings.engine, observer=observer, wall=seams.wall
@@ -255,6 +278,7 @@ def wire(plan: Plan, seams: Seams, endpoints: Sequence[EndpointSettings], opened
         reconciler=reconciler,
         exit_rules=exit_rules,
         market_watch=watch,
+        undecided=undecided,
     )
     return Service(
         plan=plan,
