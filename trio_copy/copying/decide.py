@@ -51,7 +51,7 @@ def decide(
         wanted = decided.get(id(settings))
         if wanted is None:
             own = equity_of(follower) if sized_by_mark(settings) else None
-            verdict = _decide_one(signal, settings, own, catalog, now + behind_s, halted)
+            verdict = judge(signal, settings, catalog, now + behind_s, halted, own)
             shared = (now, deadline_s, behind_s)
             wanted = verdict if isinstance(verdict, Reason) else _Wanted(signal, settings, verdict, *shared)
             if own is None:
@@ -119,15 +119,18 @@ def _not_before(intent: OrderIntent, settings: FollowSettings, now: float) -> fl
     return now + wait_s if wait_s else 0.0
 
 
-def _decide_one(
+def judge(
     signal: Signal,
     settings: FollowSettings,
-    equity: Usd | Reason | None,
     catalog: Catalog,
     now: float,
     halted: Reason | None,
+    equity: Usd | Reason | None = None,
 ) -> OrderIntent | Reason:
-    """Decide by settings, and by the follower's own equity where that is not None."""
+    """Return what everybody with some settings wants of a signal, or why nothing. `now` is Unix seconds, by the chain.
+
+    `equity` is the follower's own, or why nobody knows it, where settings want to be sized by that.
+    """
     if halted is not None and signal.side is Side.BUY:
         return halted
     unwanted = filters.check(signal, settings, catalog, now)

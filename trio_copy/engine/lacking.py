@@ -3,13 +3,14 @@
 `run` does not refuse it, because what is missing may come while it runs; whoever checks a configuration wants to know.
 """
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator
 from functools import partial
 
 from trio_copy.chain.decoders.erc1155 import Erc1155Decoder
 from trio_copy.chain.decoders.fpmm import FpmmDecoder
 from trio_copy.chain.decoders.order_filled import OrderFilledDecoder
 from trio_copy.chain.decoders.resolutions import ResolutionDecoder
+from trio_copy.copying.needs import FACTS
 from trio_copy.engine.plan import Plan
 from trio_copy.model.catalog import TokenFacts
 from trio_copy.model.counts import counted
@@ -22,19 +23,6 @@ _POLYGON = ChainId(137)
 _OURS = (OrderFilledDecoder, Erc1155Decoder, FpmmDecoder, ResolutionDecoder)
 _POLYGONS = {"order-filled": "exchanges", "erc1155": "contracts", "resolutions": "contracts"}
 """Decoders of ours whose contracts are Polymarket's by default, and the setting that names others."""
-_FACTS: Mapping[str, str] = {
-    "size.direction": "opposite",
-    "caps.max_event_usd": "event",
-    "filters.condition_allow": "condition_id",
-    "filters.condition_deny": "condition_id",
-    "filters.keyword_allow": "question",
-    "filters.keyword_deny": "question",
-    "filters.category_allow": "category",
-    "filters.category_deny": "category",
-    "filters.min_hours_to_end": "ends_at",
-    "filters.max_days_to_end": "ends_at",
-}
-"""Settings that, once set, need something of a token to be known, and what."""
 _UNSET = FollowSettings()
 
 
@@ -62,11 +50,11 @@ def lacking(plan: Plan, follows: Collection[Follow], read_facts: Callable[[], Co
         by_settings.setdefault(id(settings), (settings, []))[1].append(follow)
     groups = list(by_settings.values())
     # What a market source knows, nobody can say before it is asked.
-    asked = _FACTS if plan.markets is None else ()
+    asked = FACTS if plan.markets is None else ()
     needed = {path: users for path in asked if (users := _users(groups, partial(_sets, path)))}
     facts = read_facts() if needed else ()
     for path, users in needed.items():
-        name = _FACTS[path]
+        name = FACTS[path]
         if not facts:
             problems.append(
                 f"{path}: needs facts about markets: expected [markets.NAME], or [catalog] with a file, got none{_who(users)}"

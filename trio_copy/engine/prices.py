@@ -17,8 +17,13 @@ class Prices:
 
     on_change: Callable[[SeenPrice | PricesLost], None] = lambda told: None
     """Hears what is known now and was not, and what is not known any more: for recordings."""
+    on_first: Callable[[TokenId], None] = lambda token: None
+    """Told of a token that has a price now and had none."""
     _quotes: dict[TokenId, Quote] = field(factory=dict)
     _wanted: Collection[TokenId] = frozenset()
+    _lost: set[TokenId] = field(factory=set)
+    """Tokens of which the source has said that it does not know their prices now."""
+    _listening: bool = False
 
     def quote(self, token_id: TokenId) -> Quote | None:
         """Return the best prices of a token; None where nobody knows them now."""
@@ -31,22 +36,30 @@ class Prices:
         """Tell whether the prices of a token are watched."""
         return token_id in self._wanted
 
+    def may_tell(self, token_id: TokenId) -> bool:
+        """Tell whether somebody may tell a price of a token in a moment: he has not said that he cannot now."""
+        return self._listening and token_id not in self._lost
+
     def want(self, tokens: Collection[TokenId]) -> None:
         """Keep the prices of these tokens alone: nobody tells any more when another one changes."""
         self._wanted = tokens
+        self._lost.intersection_update(tokens)
         self._lose(self._quotes.keys() - tokens)
 
     def lose_all(self) -> None:
         """Forget everything: nobody tells any more."""
         self._lose(frozenset(self._quotes))
+        self._lost.clear()
 
     async def run(self, receive: trio.MemoryReceiveChannel[SeenPrice | PricesLost]) -> None:
         """Take down what a source tells until it tells no more; then nothing is known."""
+        self._listening = True
         try:
             async with receive:
                 async for told in receive:
                     self.take(told)
         finally:
+            self._listening = False
             self.lose_all()
 
     def take(self, told: SeenPrice | PricesLost) -> None:
@@ -54,10 +67,16 @@ class Prices:
         match told:
             case SeenPrice(token_id=token) if token in self._wanted:
                 # Not by its time: a source that begins anew tells how it is now, and its clock may have been set back.
-                if self._quotes.get(token) != told.quote:
-                    self._quotes[token] = told.quote
-                    self.on_change(told)
+                before = self._quotes.get(token)
+                self._lost.discard(token)
+                if before == told.quote:
+                    return
+                self._quotes[token] = told.quote
+                self.on_change(told)
+                if before is None:
+                    self.on_first(token)
             case PricesLost(tokens=tokens):
+                self._lost.update(tokens)
                 self._lose(self._quotes.keys() & tokens)
 
     def _lose(self, tokens: AbstractSet[TokenId]) -> None:

@@ -157,6 +157,7 @@ class Service:
                 self.housekeeping.look_at_exit_rules,
                 self.housekeeping.watch_markets,
                 self.housekeeping.look_later,
+                self.housekeeping.decide_late,
             ):
                 housekeeping.start_soon(task)
             if self.keeper is not None:
@@ -262,7 +263,7 @@ class Service:
             ),
             leaders=len(self.book.leaders),
             follows=len(self.book),
-            queued=sum(lanes.waiting for lanes in self.lanes.values()),
+            queued=sum(lanes.waiting for lanes in self.lanes.values()) + len(self.gate.undecided or ()),
             peak=max((lanes.peak for lanes in self.lanes.values()), default=0),
             suspended=sum(lanes.suspended for lanes in self.lanes.values()),
             dead=sum(len(account.dead) for shard in self.holder.shards.values() for account in shard.accounts.values()),

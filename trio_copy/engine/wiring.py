@@ -40,9 +40,11 @@ from trio_copy.engine.service import Service
 from trio_copy.engine.shard import Shard
 from trio_copy.engine.sightings import Sightings, want_nothing
 from trio_copy.engine.sole_owner import SoleOwner
+from trio_copy.engine.undecided import Undecided
 from trio_copy.model.control import LEASE_BEATS, Modes
 from trio_copy.model.decisions import CopyTask
 from trio_copy.model.follows import Follower
+from trio_copy.model.ids import TokenId
 from trio_copy.ports import (
     ExecutorPlugin,
     MarketsPlugin,
@@ -208,6 +210,26 @@ def wire(plan: Plan, seams: Seams, endpoints: Sequence[EndpointSettings], opened
         watchdogs.note(item)
         seams.on_item(item)
 
+    undecided = None
+    if watch is not None:
+        undecided = Undecided(
+            catalog=catalog,
+            quote=opened.prices.quote if seams.quotes is None else None,
+            watch=watch,
+            observer=observer,
+            wall=seams.wall,
+            deadline_s=settings.engine.deadline_s,
+        )
+        tell_undecided = undecided.tell
+
+        def hear_news(tokens: Sequence[TokenId]) -> None:
+            for execution in executions.values():
+                for token in tokens:
+                    execution.markets.forget(token)
+            tell_undecided()
+
+        watch.on_news = hear_news
+        opened.prices.on_first = lambda token: hear_news((token,))
     gate = Gate(
         reader=reader,
         book=book,
@@ -227,6 +249,7 @@ def wire(plan: Plan, seams: Seams, endpoints: Sequence[EndpointSettings], opened
         at=seams.at,
         behind_s=lambda: clock_watch.behind_s,
         halted=watchdogs.halted,
+        undecided=undecided,
     )
     reconciler = Reconciler(
         shards=holder.shards,
@@ -275,6 +298,7 @@ def wire(plan: Plan, seams: Seams, endpoints: Sequence[EndpointSettings], opened
         exit_rules=exit_rules,
         market_watch=watch,
         later_looks=later,
+        undecided=undecided,
     )
     return Service(
         plan=plan,
