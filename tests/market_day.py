@@ -29,7 +29,7 @@ from trio_copy.errors import MarketsUnavailable
 from trio_copy.model.books import Book, PricesLost, SeenPrice
 from trio_copy.model.catalog import TokenFacts
 from trio_copy.model.facts import Amounts
-from trio_copy.model.follow_settings import Leaving
+from trio_copy.model.follow_settings import Filters, Leaving
 from trio_copy.model.ids import Address, TokenId
 from trio_copy.model.positions import LedgerEntry
 from trio_copy.model.resolutions import Decided
@@ -134,7 +134,11 @@ def make_plan(leaving: Leaving = LEAVING) -> Plan:
         chain={"window_blocks": 8},
         executor={"price_source": "book", "partial_bps": 2000, "fee_bps": 30},
     )
-    return with_follow_settings(plan, leaving=leaving)
+    plan = with_follow_settings(plan, leaving=leaving)
+    # One of them decides by what questions and books are like: his first copies wait for that.
+    picky = Filters(keyword_deny=frozenset({"snow"}), max_spread_bps=3000)
+    follow = tuple(evolve(one, filters=picky) if one.follower == "bob" else one for one in plan.settings.follow)
+    return evolve(plan, settings=evolve(plan.settings, follow=follow))
 
 
 def run_live(plan: Plan, script: Script) -> tuple[Run, bytes]:
