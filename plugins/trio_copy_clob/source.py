@@ -74,7 +74,7 @@ async def open_source(context: MarketsContext) -> AsyncGenerator[Polymarket, Non
     """Open the source at once, whether the venue answers or not; close its connections at the end."""
     settings: PolymarketSettings = context.settings
     urls = {"data": settings.data_url, "gamma": settings.gamma_url, "clob": settings.clob_url}
-    troubles = Troubles(context.on_trouble)
+    troubles = Troubles(context.on_trouble, context.on_left_out)
     transport = H11Transport(open_socket=context.open_socket, timeout_s=settings.timeout_s)
     # Neither redirects nor proxies of the environment: an answer comes from where a person said that it should.
     client = httpx.AsyncClient(

@@ -328,9 +328,11 @@ def test_the_summary_accounts_for_everything() -> None:
     tally = Tally()
     tally.on_finished(finished())
     tally.on_booked((1, 5_100_000, 0, 0, 0, 0))
-    text = "\n".join(line.plain for line in summary_lines(engine_status(), tally, 0, 2, 3))
+    status = engine_status(left_out={"a book": 3})
+    text = "\n".join(line.plain for line in summary_lines(status, tally, 0, 2, 3))
 
     for part in (
+        "left out   of what the venue wrote, for it could not be read or believed: 3 x a book",
         "1 filled; 2 left in the queue, 0 lost, 3 UNPROVEN",
         "bought $5.10, sold $0.00 (paper)",
         "nothing was refused",

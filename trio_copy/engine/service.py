@@ -242,7 +242,7 @@ class Service:
         if self._last is not None:
             return self._last
         ages = [trio.current_time() - endpoint.head_at for endpoint in self.pool.endpoints if endpoint.heads_seen]
-        sealed, reader = self.gate.sealed, self.gate.reader
+        sealed, reader, watch = self.gate.sealed, self.gate.reader, self.housekeeping.market_watch
         return Status(
             name=self.plan.settings.engine.name,
             trading=self.plan.settings.engine.mode,
@@ -273,6 +273,7 @@ class Service:
             late_logs=self.scanner.late_logs,
             reorgs=self.scanner.reorgs,
             quarantined=self.quarantine.total(),
+            left_out={} if watch is None else dict(watch.asks.left_out.counts),
             ready=self.watchdogs.ready,
             halted=self.watchdogs.why_halted,
             phase=self.phase,

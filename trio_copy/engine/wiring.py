@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 
 import trio
-from attrs import frozen
+from attrs import evolve, frozen
 
 from trio_copy.chain.clock_watch import ClockWatch
 from trio_copy.chain.endpoints import Endpoint, EndpointPool
@@ -41,7 +41,7 @@ from trio_copy.engine.shard import Shard
 from trio_copy.engine.sightings import Sightings, want_nothing
 from trio_copy.engine.sole_owner import SoleOwner
 from trio_copy.engine.undecided import Undecided
-from trio_copy.model.control import LEASE_BEATS, Modes
+from trio_copy.model.control import LEASE_BEATS, Instance, Modes
 from trio_copy.model.decisions import CopyTask
 from trio_copy.model.follows import Follower
 from trio_copy.model.ids import TokenId
@@ -154,9 +154,15 @@ def wire(plan: Plan, seams: Seams, endpoints: Sequence[EndpointSettings], opened
         sightings=sightings,
         shards=shards,
     )
+
+    def describe(me: Instance) -> Instance:
+        """Add to a heartbeat what is watched here, so that others see it through the store."""
+        me = watchdogs.describe(me)
+        return me if opened.markets is None else evolve(me, watches=(*me.watches, opened.markets.left_out.watch))
+
     owner: Keeper | SoleOwner
     if plan.shards is None:
-        owner = SoleOwner(seams=seams, store=store, holder=holder, watchdogs=watchdogs)
+        owner = SoleOwner(seams=seams, store=store, holder=holder, watchdogs=watchdogs, describe=describe)
     else:
         owner = Keeper(
             settings=plan.shards,
@@ -165,7 +171,7 @@ def wire(plan: Plan, seams: Seams, endpoints: Sequence[EndpointSettings], opened
             instance=seams.instance,
             wall=seams.wall,
             observer=observer,
-            describe=watchdogs.describe,
+            describe=describe,
         )
     reads = ReadLeaders(
         book=book,

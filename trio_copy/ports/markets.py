@@ -101,6 +101,8 @@ class MarketsContext:
     """Spreads retries, so that many programs behind one address do not come back at the same moment."""
     on_trouble: Callable[[str, str], None] = tell_nobody
     """Hears the kind and detail of what a person should know, once: that the venue does not answer, and that it does again."""
+    on_left_out: Callable[[str], None] = lambda what: None
+    """Hears of each piece of an answer that is not used because it cannot be read or believed: what it is, such as "a book"."""
 
 
 OpenMarkets = Callable[[MarketsContext], AbstractAsyncContextManager[Markets]]

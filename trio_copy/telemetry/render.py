@@ -117,6 +117,7 @@ def status_object(status: Status, tally: Tally) -> Json:
         "late_logs": status.late_logs,
         "reorgs": status.reorgs,
         "quarantined": status.quarantined,
+        "left_out": dict(status.left_out),
         "ready": status.ready,
         "halted": status.halted,
         "phase": status.phase.value,

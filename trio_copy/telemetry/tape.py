@@ -206,6 +206,9 @@ def summary_lines(
             f"{connects}; reorgs {status.reorgs}, late logs {status.late_logs}, quarantined {status.quarantined}",
         ),
     )
+    if status.left_out:
+        kinds = ", ".join(f"{count} x {what}" for what, count in status.left_out.items())
+        rows += (("left out", f"of what the venue wrote, for it could not be read or believed: {kinds}"),)
     return [line for name, value in rows for line in summary_row(name, value, width)]
 
 
