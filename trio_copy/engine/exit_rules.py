@@ -106,8 +106,7 @@ class ExitRules:
             # Anew: of what was closed while somebody was asked, nothing is remembered.
             for account, spot in self._positions(shard, everything=everything):
                 bid = bids.get((self._executor_of(account.follower), spot[1]))
-                if bid is not None:
-                    shard.marks.note((account.follower, *spot), bid, now)
+                if bid is not None and shard.marks.note((account.follower, *spot), bid, now):
                     shard.writer.tell()
 
     def _see_worth(self) -> None:
