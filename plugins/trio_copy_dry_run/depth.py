@@ -14,6 +14,7 @@ from trio_copy.model.fills import Side
 from trio_copy.model.ids import OrderId, TokenId
 from trio_copy.model.orders import Order
 from trio_copy.model.units import Price, Shares
+from trio_copy_dry_run.rules import in_steps, step_of
 
 _BOOKS_KEPT = 1000
 Taken = tuple[Level, ...]
@@ -80,7 +81,7 @@ def _shared(orders: Sequence[Order], left: _Left) -> dict[OrderId, Taken]:
         for order in hungry:
             # Of what is left to share among those that are left, so that nothing is lost by rounding.
             want = wanted[order.order_id]
-            part = min(want, offered * want // total)
+            part = in_steps(min(want, offered * want // total), step_of(order))
             offered, total = offered - part, total - want
             if part:
                 wanted[order.order_id] -= part

@@ -47,8 +47,9 @@ class DryRunExecutor:
 
     def prepare(self, key: IntentKey, intent: OrderIntent, wallet: Wallet, market: Market) -> Order:
         side = "BUY" if intent.side is Side.BUY else "SELL"
-        shares, limit = allowed(intent, market)
-        amounts = f"{intent.token_id}|{shares.micro}|{limit.micro}|{intent.price.micro}"
+        shares, limit, step = allowed(intent, market)
+        rules = f"{step}|" if step > 1 else ""
+        amounts = f"{intent.token_id}|{shares.micro}|{limit.micro}|{rules}{intent.price.micro}"
         body = f"{key}|{wallet.follower}|{side}|{kind_of(intent)}|{amounts}".encode()
         return Order(
             key=key,

@@ -9,11 +9,14 @@ from trio_copy.model.catalog import TokenFacts
 from trio_copy.model.decisions import OrderIntent, Reason
 from trio_copy.model.fees import EXPONENT_MOST
 from trio_copy.model.ids import TokenId
-from trio_copy.model.orders import Market, Quote
+from trio_copy.model.orders import Market, Order, Quote
 from trio_copy.model.units import MICRO, NO_SHARES, NO_USD, Price, Ratio, Shares
 from trio_copy.model.venue_amounts import ANY_PRICE, LEAST_PURCHASE, fit
 
 _NO_FORMULA = Ratio(0)
+_HUNDREDTH = MICRO // 100
+_FIELDS_WITH_STEP = 9
+"""Of a body; without rules it is what it always was, and so is the luck that is drawn from it."""
 
 
 def market_of(
@@ -36,12 +39,30 @@ def market_of(
     )
 
 
-def allowed(intent: OrderIntent, market: Market) -> tuple[Shares, Price]:
-    """Return what the venue takes of an intent: shares and limit; no shares where its rules leave nothing."""
+def allowed(intent: OrderIntent, market: Market) -> tuple[Shares, Price, int]:
+    """Return what the venue takes of an intent: shares and limit, and the step in which they are filled; see `step_of`.
+
+    There are no shares where its rules leave nothing.
+    """
     if market.tick == ANY_PRICE:
-        return intent.shares, intent.limit_price
+        return intent.shares, intent.limit_price, 1
     fitted = fit(intent, market)
-    return (NO_SHARES, intent.limit_price) if isinstance(fitted, Reason) else (fitted.shares, fitted.limit_price)
+    if isinstance(fitted, Reason):
+        return NO_SHARES, intent.limit_price, 1
+    return Shares(in_steps(fitted.shares.micro, _HUNDREDTH)), fitted.limit_price, _HUNDREDTH
+
+
+def step_of(order: Order) -> int:
+    """Return what an order's fills are whole numbers of, in millionths of a share: one, where the venue has no rules.
+
+    It sells in hundredths, so whatever else is bought of a share can never be sold again: on paper, none of it is.
+    """
+    fields = order.body.split(b"|")
+    return int(fields[-2]) if len(fields) == _FIELDS_WITH_STEP else 1
+
+
+def in_steps(shares: int, step: int) -> int:
+    return shares - shares % step
 
 
 def _formula(facts: TokenFacts | None) -> tuple[Ratio | None, int]:

@@ -19,6 +19,7 @@ from trio_copy.model.orders import ExecutionReport, Order, Settlement, Status
 from trio_copy.model.units import Price, Ratio, Rounding, Shares, Usd
 from trio_copy.ports import Quotes
 from trio_copy_dry_run.depth import Taken
+from trio_copy_dry_run.rules import in_steps, step_of
 from trio_copy_dry_run.settings import DryRunSettings
 from trio_copy_dry_run.venue_file import VenueFile
 
@@ -164,7 +165,8 @@ class SimulatedVenue:
         partial = luck.partial < self.settings.partial_bps
         if partial:
             # Between a tenth and nine tenths, again from the order's own luck.
-            shares = shares.scaled(Ratio(100_000 + luck.slippage * 80), Rounding.DOWN)
+            part = shares.scaled(Ratio(100_000 + luck.slippage * 80), Rounding.DOWN)
+            shares = Shares(in_steps(part.micro, step_of(order)))
             if order.body.split(b"|")[3] == b"FOK":
                 return _killed(order, "the book holds less than the whole order")
         if not shares:

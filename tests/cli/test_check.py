@@ -59,6 +59,18 @@ def durable(tmp_path: Path, text: str = GOOD) -> str:
             f"filters.kinds: merge, split needs [decoder.erc1155] with moves = true: {WHO}",
         ),
         (
+            lambda text: text + "[follow.leaving]\ntake_profit_bps = 2000",
+            f"leaving.take_profit_bps: needs prices: expected [markets.NAME], got none: {WHO}",
+        ),
+        (lambda text: text + "[follow.leaving]\nstop_loss_bps = 2000", "leaving.stop_loss_bps: needs prices"),
+        (lambda text: text + "[defaults.leaving]\ntrailing_bps = 2000", "leaving.trailing_bps: needs prices"),
+        (lambda text: text + "[follow.leaving]\nmax_hold_s = 60", "leaving.max_hold_s: needs prices"),
+        (lambda text: text + '[follow.leaving]\nwhen_paused = "close"', "leaving.when_paused: needs prices"),
+        (lambda text: text + '[follow.leaving]\nwhen_unfollowed = "close"', "leaving.when_unfollowed: needs prices"),
+        (lambda text: text + "[follow.filters]\nmin_depth_usd = 50", "filters.min_depth_usd: needs prices"),
+        (lambda text: text + "[follow.filters]\nmax_spread_bps = 500", "filters.max_spread_bps: needs prices"),
+        (lambda text: text + "[follow.execution]\ntoo_good_bps = 500", "execution.too_good_bps: needs prices"),
+        (
             lambda text: text.replace("[store.memory]", '[store.sqlite]\npath = "/nowhere/books.db"'),
             "store.sqlite.path: the directory /nowhere does not exist",
         ),
@@ -208,8 +220,9 @@ def test_check_connect_says_what_does_not_answer(tmp_path: Path, capsys: Capture
 
 
 def test_what_a_market_source_knows_is_not_asked_of_a_file(tmp_path: Path, capsys: Capture) -> None:
-    """Filters and reverse copies need no catalog beside it; that it runs is said."""
-    asks = '[follow.filters]\nkeyword_allow = ["btc"]\n[follow.size]\ndirection = "reverse"\n[markets.polymarket]\n'
+    """Filters, own exits and reverse copies need no catalog beside it; that it runs is said."""
+    asks = '[follow.filters]\nkeyword_allow = ["btc"]\nmax_spread_bps = 500\n[follow.size]\ndirection = "reverse"\n'
+    asks += "[follow.leaving]\ntake_profit_bps = 2000\n[markets.polymarket]\n"
     assert main(["check", str(written(tmp_path, GOOD + asks))]) == 0
     assert ", markets polymarket, mode paper" in capsys.readouterr().out
 

@@ -92,9 +92,9 @@ async def test_an_order_is_as_the_venue_takes_it(autojump_clock: Clock) -> None:
     async with dry_run(catalog(KNOWN), fee_bps=500) as executor:
         market, order = await prepared(executor, wish(leader="0.5"))
         assert (market.exchange, market.least_cost, market.fee_bps) == ("v2", Usd.parse(1), 0)
-        assert (str(order.shares), str(order.limit_price)) == ("12.3333", "0.51")
+        assert (str(order.shares), str(order.limit_price)) == ("12.33", "0.51")
         report = await executor.submit(order)
-        assert (str(report.shares), str(report.fee)) == ("12.3333", "0.15416")
+        assert (str(report.shares), str(report.fee)) == ("12.33", "0.15412")
         _, sale = await prepared(executor, wish(Side.SELL, "4.9", "0.5"))
         assert not sale.shares
 

@@ -27,6 +27,18 @@ FACTS: Mapping[str, str] = MappingProxyType(
     }
 )
 """Settings that, once set, need something of a token to be known, and what."""
+PRICES = (
+    "filters.min_depth_usd",
+    "filters.max_spread_bps",
+    "execution.too_good_bps",
+    "leaving.take_profit_bps",
+    "leaving.stop_loss_bps",
+    "leaving.trailing_bps",
+    "leaving.max_hold_s",
+)
+"""Settings that, once set, need the best prices of a token: own exits sell below the bid, whatever makes them."""
+CLOSES = ("leaving.when_paused", "leaving.when_unfollowed")
+"""Settings that need them as well where they are "close"."""
 QuoteOf = Callable[[TokenId], Quote | None]
 
 

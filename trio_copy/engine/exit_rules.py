@@ -25,8 +25,9 @@ from trio_copy.model.decisions import OrderIntent
 from trio_copy.model.follow_settings import FollowSettings
 from trio_copy.model.follows import Terms
 from trio_copy.model.ids import Address, ChainId, FollowerId, TokenId
+from trio_copy.model.orders import Market
 from trio_copy.model.positions import PositionKey
-from trio_copy.model.units import Price, Usd
+from trio_copy.model.units import NO_SHARES, Price, Shares, Usd
 from trio_copy.ports import Store
 from trio_copy.telemetry.observer import Observer
 
@@ -59,6 +60,8 @@ class ExitRules:
     _looks: int = 0
     _flat_since: dict[tuple[FollowerId, Address], float] = field(factory=dict)
     _told: set[tuple[str, str]] = field(factory=set)
+    _minimums: dict[tuple[str, TokenId], Shares] = field(factory=dict)
+    """What the venues sell at least of what was looked at last, by executor and token."""
 
     async def look(self) -> None:
         """Look once at every open position that something may have to be done about."""
@@ -95,17 +98,18 @@ class ExitRules:
 
     async def _mark(self, *, everything: bool) -> None:
         """Ask what each position could be sold for, once per token; keep the highest since it was opened."""
-        bids: dict[tuple[str, TokenId], Price | None] = {}
+        markets: dict[tuple[str, TokenId], Market | None] = {}
         for shard in tuple(self.shards.values()):
             for account, (_, token_id) in tuple(self._positions(shard, everything=everything)):
                 venue = (self._executor_of(account.follower), token_id)
-                if venue not in bids:
-                    bids[venue] = await self._bid(*venue)
+                if venue not in markets:
+                    markets[venue] = await self._market(*venue)
+        self._minimums = {venue: market.minimum for venue, market in markets.items() if market is not None}
         now = self.wall()
         for shard in self.shards.values():
             # Anew: of what was closed while somebody was asked, nothing is remembered.
             for account, spot in self._positions(shard, everything=everything):
-                bid = bids.get((self._executor_of(account.follower), spot[1]))
+                bid = _bid(markets.get((self._executor_of(account.follower), spot[1])))
                 if bid is not None and shard.marks.note((account.follower, *spot), bid, now):
                     shard.writer.tell()
 
@@ -126,14 +130,13 @@ class ExitRules:
         followers = self.book.terms.followers
         return followers[follower].executor if follower in followers else ""
 
-    async def _bid(self, executor: str, token_id: TokenId) -> Price | None:
+    async def _market(self, executor: str, token_id: TokenId) -> Market | None:
         execution = self.executions.get(executor)
         if execution is None:
             return None
         try:
             with trio.move_on_after(self.settings.send_timeout_s):
-                quote = (await execution.executor.market(token_id)).quote
-                return None if quote is None else quote.bid if quote.price is None else quote.price
+                return await execution.executor.market(token_id)
         except ExecutorError as error:
             self._tell_once("no-market", f"{self.catalog.name_of(token_id)} on {executor}: {error}")
         return None
@@ -149,6 +152,14 @@ class ExitRules:
             self._tell_once(
                 "no-bid", f"{rule} wants {follower} out of {self.catalog.name_of(token_id)}, but nobody bids"
             )
+            return
+        least = self._minimums.get((self._executor_of(follower), token_id), NO_SHARES)
+        if position.shares < least:
+            # Each try would be refused, and written down, every half minute until the question is decided.
+            what = f"{rule} wants {follower} out of {self.catalog.name_of(token_id)}, but the venue sells no less than {least} shares"
+            # No alert: there is nothing that a person could do about it.
+            if self._is_new("kept", what):
+                self.observer.on_step("kept", f"{what}: what is left waits to be redeemed")
             return
         key = (follower, leader, token_id)
         signal = exit_signal(self.chain_id, key, position, rule, mark.price, self.sealed_number(), now)
@@ -167,7 +178,8 @@ class ExitRules:
         Said again within half a minute, it is the same task, whatever came of it.
         """
         follower, leader, token_id = key
-        bid = await self._bid(self._executor_of(follower), token_id)
+        market = await self._market(self._executor_of(follower), token_id)
+        bid = _bid(market)
         account = shard.accounts.get(follower)  # after the wait: it may have been sold meanwhile
         position = None if account is None else account.position((leader, token_id))
         if position is None or not position.shares:
@@ -176,6 +188,9 @@ class ExitRules:
             )
         if not bid:
             return f"{REFUSED}nobody bids for {self.catalog.name_of(token_id)}: nothing was sent"
+        if market is not None and position.shares < market.minimum:
+            held = f"{position.shares} of {self.catalog.name_of(token_id)} are held"
+            return f"{REFUSED}{held}, and the venue sells no less than {market.minimum}: nothing was sent"
         terms = self.book.find(follower, leader) or Terms(follower, _DEFAULTS)
         now = self.wall()
         signal = exit_signal(self.chain_id, key, position, LEAVE, bid, self.sealed_number(), now)
@@ -212,11 +227,16 @@ class ExitRules:
 
     def _tell_once(self, kind: str, detail: str) -> None:
         """Alert a person, but not every two seconds about the same."""
-        if (kind, detail) not in self._told:
-            if len(self._told) > _TOLD_MOST:
-                self._told.clear()
-            self._told.add((kind, detail))
+        if self._is_new(kind, detail):
             self.observer.on_alert(kind, detail)
+
+    def _is_new(self, kind: str, detail: str) -> bool:
+        if (kind, detail) in self._told:
+            return False
+        if len(self._told) > _TOLD_MOST:
+            self._told.clear()
+        self._told.add((kind, detail))
+        return True
 
     async def _forget_follows_that_are_over(self) -> None:
         if not self.book.leaving:
@@ -242,3 +262,10 @@ class ExitRules:
             return False
         spots = (*account.holdings, *(order.spot for order in account.orders.values()))
         return all(of != leader for of, _ in spots)
+
+
+def _bid(market: Market | None) -> Price | None:
+    """Return what a position could be sold for, or what it was worth where only that is known: of the past."""
+    if market is None or market.quote is None:
+        return None
+    return market.quote.bid if market.quote.price is None else market.quote.price
