@@ -24,7 +24,7 @@ VERBS = {
     "exit": "Sell positions at what the market bids, down to `leaving.exit_slippage_bps` under it; a running engine does it.",
     "pause": "Let a follow, a follower or a leader have no entries copied until `trio-copy resume`; exits go on.",
     "resume": "End a pause of a follow, a follower or a leader. A running engine obeys within a second.",
-    "record": "Do what `run` does, and write down every raw log and book as it is seen: compressed, and only ever added to.",
+    "record": "Do what `run` does, and write down every raw log and all that markets tell: compressed, and only ever added to.",
     "fetch": "Read what leaders traded in the past from any archive node, into a recording that `replay` and `backtest` play.",
     "replay": "Run the engine on a recording in virtual time, on paper, and report what it would have done.",
     "backtest": "Play a recording through the engine, on paper, and say what each leader was worth.",
