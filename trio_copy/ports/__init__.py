@@ -7,7 +7,7 @@ from trio_copy.model.settings import NoSettings
 from trio_copy.ports.decoder import Decoder, DecoderContext, DecoderPlugin, LogFilter, MakeDecoder
 from trio_copy.ports.executor import Books, Executor, ExecutorContext, ExecutorPlugin, OpenExecutor, Quotes
 from trio_copy.ports.follows import FollowChange, Follows
-from trio_copy.ports.markets import Markets, MarketsContext, MarketsPlugin, OpenMarkets, PastPrices
+from trio_copy.ports.markets import Markets, MarketsContext, MarketsPlugin, OpenMarkets, PastPrices, Traders
 from trio_copy.ports.store import (
     FORGOTTEN_TOKEN,
     HEAD_KINDS,
@@ -72,6 +72,7 @@ __all__ = [
     "Store",
     "StoreContext",
     "StorePlugin",
+    "Traders",
     "nowhere",
     "tell_nobody",
     "to_thread_run_sync",
