@@ -27,6 +27,8 @@ class Route:
 
 TOKENS = Route("data", "/v2/tokens", 80)
 RESOLUTIONS = Route("data", "/v2/resolutions", 80)
+TRADES = Route("data", "/v2/trades", 30)
+LEADERBOARD = Route("data", "/v2/leaderboard", 30)
 GAMMA_MARKETS = Route("gamma", "/markets", 30)
 BOOKS = Route("clob", "/books", 50)
 BOOK = Route("clob", "/book", 150)

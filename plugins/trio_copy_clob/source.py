@@ -11,7 +11,8 @@ from attrs import define, evolve, field
 
 from trio_copy.model.books import Book, PastPrice, PricesLost, SeenPrice
 from trio_copy.model.catalog import TokenFacts
-from trio_copy.model.ids import TokenId
+from trio_copy.model.ids import Address, TokenId
+from trio_copy.model.past_trades import PastTrade
 from trio_copy.model.resolutions import Decided
 from trio_copy.model.units import Price
 from trio_copy.ports import MarketsContext
@@ -24,6 +25,7 @@ from trio_copy_clob.facts import read_facts
 from trio_copy_clob.pacing import pace_of
 from trio_copy_clob.past import read_past_prices
 from trio_copy_clob.prices import Prices
+from trio_copy_clob.traders import read_best_wallets, read_trades
 from trio_copy_clob.transport import H11Transport
 from trio_copy_clob.troubles import Troubles
 
@@ -50,6 +52,12 @@ class Polymarket:
 
     async def past_prices(self, token_id: TokenId, since: float, until: float) -> Sequence[PastPrice]:
         return await read_past_prices(self.asker, token_id, since, until)
+
+    async def best_wallets(self, lasts_s: float, most: int) -> Sequence[Address]:
+        return await read_best_wallets(self.asker, lasts_s, most)
+
+    async def trades_of(self, wallet: Address, since: float, until: float, most: int) -> Sequence[PastTrade]:
+        return await read_trades(self.asker, wallet, since, until, most)
 
     async def run_prices(
         self,

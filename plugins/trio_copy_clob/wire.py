@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from trio_copy.model.ids import TokenId
+from trio_copy.model.ids import Address, TokenId
 from trio_copy.model.units import MICRO, Price, Ratio, Shares, parse_micro
 
 _T = TypeVar("_T", bound=msgspec.Struct)
@@ -130,6 +130,37 @@ class ResolutionRow(msgspec.Struct):
     payouts: list[Decimal] | None = None
 
 
+class LeaderRow(msgspec.Struct):
+    """Of `/v2/leaderboard`. The wallet is `user_id`; every other route calls it `proxy_wallet`."""
+
+    user_id: str | None = None
+    proxy_wallet: str | None = None
+
+
+class TradeRow(msgspec.Struct):
+    """Of `/v2/trades`."""
+
+    proxy_wallet: str
+    token_id: str
+    side: str
+    size: Decimal
+    price: Decimal
+    timestamp: int
+    """Unix seconds."""
+    transaction_hash: str
+
+
+class CursorRow(msgspec.Struct):
+    next_cursor: str | None = None
+
+
+class PageRow(msgspec.Struct):
+    """Of what comes in pages."""
+
+    data: list[msgspec.Raw]
+    pagination: CursorRow = msgspec.field(default_factory=CursorRow)
+
+
 class ChangeRow(msgspec.Struct):
     asset_id: str
     price: Decimal
@@ -190,6 +221,14 @@ def priced(body: bytes) -> list[msgspec.Raw]:
         raise ValueError(f"no answer: {error}") from None
 
 
+def paged(body: bytes) -> PageRow:
+    """Read one of many pages. Raises `ValueError`."""
+    try:
+        return msgspec.json.decode(body, type=PageRow)
+    except MISREAD as error:
+        raise ValueError(f"no page: {error}") from None
+
+
 def each(rows: Iterable[msgspec.Raw], of: type[_T]) -> Iterator[_T | ValueError]:
     """Read rows one by one; an error in the place of one that cannot be read."""
     for row in rows:
@@ -209,6 +248,23 @@ def token_of(text: str) -> TokenId:
     if not (text.isascii() and text.isdigit() and len(text) <= 78 and int(text) < 1 << 256):
         raise ValueError(f'expected a token id, got "{clean(text)}"')
     return TokenId(int(text))
+
+
+def address_of(text: str) -> Address:
+    """Read an address, in whatever letters."""
+    return Address(_hex_of(text, 20, "an address"))
+
+
+def hash_of(text: str) -> str:
+    """Read the hash of a transaction."""
+    return _hex_of(text, 32, "a hash")
+
+
+def _hex_of(text: str, size: int, what: str) -> str:
+    lower = text.lower()
+    if len(lower) != 2 + 2 * size or not lower.startswith("0x") or not set(lower[2:]) <= set("0123456789abcdef"):
+        raise ValueError(f'expected {what}, got "{clean(text)}"')
+    return lower
 
 
 def condition_of(text: str) -> str:

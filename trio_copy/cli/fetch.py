@@ -1,12 +1,11 @@
 """`trio-copy fetch FILE`"""
 
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
 import trio
-from attrs import define, evolve, field, frozen
+from attrs import evolve, frozen
 from cyclopts import Parameter
 
 from trio_copy.chain.decoders.order_filled import OrderFilledDecoder, OrderFilledSettings
@@ -17,6 +16,8 @@ from trio_copy.cli.progress import progress
 from trio_copy.cli.queries import When, utc
 from trio_copy.cli.recorded import follows_of_store
 from trio_copy.cli.redact import Redact
+from trio_copy.cli.sources import open_planned, source_of
+from trio_copy.cli.troubles import Troubles
 from trio_copy.clock import anchored_wall_clock
 from trio_copy.config import ChainSettings, EndpointSettings, checked_address, read_url
 from trio_copy.engine.fetched import read_kept
@@ -26,12 +27,11 @@ from trio_copy.entropy import system_entropy
 from trio_copy.errors import ConfigError
 from trio_copy.model.counts import counted
 from trio_copy.model.ids import Address, ChainId
-from trio_copy.ports import Decoder, MarketsContext
-from trio_copy.registry import Registry, discover
+from trio_copy.ports import Decoder
+from trio_copy.registry import discover
 from trio_copy.telemetry.redaction import Redactor
-from trio_copy.telemetry.visible import visible
 
-_POLYGON, _VENUE = ChainId(137), "polymarket"
+_POLYGON = ChainId(137)
 _RANGE_BLOCKS = 10_000
 """The widest range that public nodes answer; those that refuse it are asked for less."""
 
@@ -101,7 +101,7 @@ def fetch(
     )
     if history.since is not None and history.until is not None and history.since >= history.until:
         raise ConfigError([f"--until: expected a time after --since, got {until}"])
-    troubles = _Troubles()
+    troubles = Troubles()
     with progress("fetching", None) as tell:
         world = FetchWorld(
             dial=dial_network,
@@ -127,14 +127,7 @@ def fetch(
 async def _fetch(history: History, world: FetchWorld, markets: PlannedMarkets | None) -> Read:
     if markets is None:
         return await fetch_history(history, world)
-    context = MarketsContext(
-        name=markets.name,
-        settings=markets.settings,
-        wall=world.wall,
-        entropy=world.entropy,
-        on_trouble=world.on_trouble,
-    )
-    async with markets.plugin.open(context) as source:
+    async with open_planned(markets, world.wall, world.entropy, world.on_trouble) as source:
         return await fetch_history(history, evolve(world, markets=source))
 
 
@@ -161,35 +154,12 @@ def _asked(urls: Sequence[str], conf: Path | None, redactor: Redactor) -> _Asked
     if endpoints and conf is None:
         chain = ChainSettings(chain_id=_POLYGON, max_range_blocks=_RANGE_BLOCKS)
         exchanges = frozenset(OrderFilledSettings().exchanges)
-        return _Asked(endpoints, chain, [OrderFilledDecoder(exchanges)], (), _venue(discover()))
+        return _Asked(endpoints, chain, [OrderFilledDecoder(exchanges)], (), source_of(None, discover()))
     plan = find_plan(conf, redactor)
     settings = plan.settings
     nodes = endpoints or settings.endpoint
     if not nodes:
         raise ConfigError([f"{plan.path}: expected an [[endpoint]], or a node with --url"])
     followed = {follow.leader for follow in (*settings.follows(), *follows_of_store(plan))}
-    markets = plan.markets or _venue(plan.registry)
+    markets = source_of(plan, plan.registry)
     return _Asked(nodes, settings.chain, tuple(plan.decoders.values()), sorted(followed), markets)
-
-
-def _venue(registry: Registry) -> PlannedMarkets:
-    """Return the source that is asked where no configuration names one."""
-    plugin = registry.market_source(_VENUE)
-    return PlannedMarkets(name=_VENUE, plugin=plugin, settings=plugin.settings())
-
-
-@define
-class _Troubles:
-    """What went wrong on the way, the first of each kind: told at the end, so that the bar stays whole."""
-
-    _first: dict[str, str] = field(factory=dict)
-    _count: dict[str, int] = field(factory=dict)
-
-    def note(self, kind: str, detail: str) -> None:
-        self._first.setdefault(kind, detail)
-        self._count[kind] = self._count.get(kind, 0) + 1
-
-    def tell(self) -> None:
-        for kind, detail in self._first.items():
-            more = "" if self._count[kind] == 1 else f" (and {self._count[kind] - 1} more)"
-            sys.stderr.write(visible(f"{kind}: {detail}{more}") + "\n")

@@ -100,7 +100,7 @@ EXAMPLES = {
     "restore": ("restore books.copy",),
     "fetch": ("fetch past.rec --leader 0x6031b6eed1c97e853c6e0f03ad3ce3529351f96d --since 30d --conf conf/paper.toml",),
     "backtest": ("backtest conf/paper.toml past.rec", "backtest conf/paper.toml past.rec --set size.ratio=0.02,0.05"),
-    "leaders": ("leaders --conf conf/prod.toml", "leaders past.rec"),
+    "leaders": ("leaders --conf conf/prod.toml", "leaders past.rec", "leaders --source polymarket --since 7d"),
     "wallet show": ("wallet show --by-day",),
     "wallet deposit": ("wallet deposit alice 100",),
     "wallet withdraw": ("wallet withdraw alice 50",),

@@ -6,16 +6,16 @@ only the source does, nobody knows when it was, and it stands at the end.
 """
 
 from collections import OrderedDict, deque
-from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from functools import partial
 
-import trio
 from attrs import define, field
 
 from trio_copy.chain.decoders.resolutions import RESOLUTION_TOPIC, ResolutionDecoder, ResolutionSettings
 from trio_copy.chain.feed import SeenLog
 from trio_copy.engine.recorded_lines import Moment, Told
-from trio_copy.errors import ConfigError, MarketsUnavailable, UndecodableLog
+from trio_copy.engine.together import together
+from trio_copy.errors import ConfigError, UndecodableLog
 from trio_copy.model.books import PastPrice, SeenPrice
 from trio_copy.model.catalog import TokenFacts
 from trio_copy.model.ids import Address, TokenId
@@ -27,8 +27,6 @@ from trio_copy.ports import Decoder, Markets, PastPrices
 
 _TOGETHER = 50
 """Tokens or questions that are asked about in one call."""
-_CALLS_AT_ONCE = 8
-"""How often the venue is asked is bounded by the source; this bounds what waits for its turn."""
 _DAY_S = 86_400.0
 _TOKENS_MOST = 10_000
 """Tokens whose prices are read at the same time; those that were traded longest ago go first."""
@@ -114,7 +112,7 @@ class PastMarkets:
             told.append((traded.get(other, since), facts))
         for token in traded:
             self._watch(token, since)
-        await _together(partial(self._read, token, end.time) for token in self._tokens)
+        await together(partial(self._read, token, end.time) for token in self._tokens)
         kept, decided = self._decided(logs)
         for token, known in self._tokens.items():
             told += self._prices(token, known, end.time)
@@ -215,23 +213,3 @@ class PastMarkets:
             one = known.coming.popleft()
             known.told = one.price
             yield one.at, SeenPrice(token_id=token, quote=Quote(bid=None, ask=None, price=one.price), at=one.at)
-
-
-async def _together(calls: Iterable[Callable[[], Awaitable[None]]]) -> None:
-    """Make calls beside each other, some at a time; the first that fails ends all, and is raised."""
-    failed: list[MarketsUnavailable] = []
-    turns = trio.CapacityLimiter(_CALLS_AT_ONCE)
-
-    async def call_in_turn(call: Callable[[], Awaitable[None]]) -> None:
-        async with turns:
-            try:
-                await call()
-            except MarketsUnavailable as error:
-                failed.append(error)
-                nursery.cancel_scope.cancel()
-
-    async with trio.open_nursery() as nursery:
-        for call in calls:
-            nursery.start_soon(call_in_turn, call)
-    if failed:
-        raise failed[0]

@@ -20,7 +20,7 @@ from trio_copy.model.follow_settings import FollowSettings
 from trio_copy.model.ids import Address, FollowerId, SignalId, TokenId
 from trio_copy.model.positions import EntryKind, LedgerEntry, PositionKey
 from trio_copy.model.signals import Signal
-from trio_copy.model.units import MICRO
+from trio_copy.model.units import MICRO, Price
 from trio_copy.telemetry.observer import Finished, Observer
 
 _FILLED = (End.FILLED, End.PARTIAL)
@@ -126,6 +126,10 @@ class Judge(Observer):
             if held > 0 and moved < 0 and sign < 0 and entry.side is Side.SELL:
                 self.total.close(position.gained)
                 self.of(entry.leader).close(position.gained)
+
+    def decide(self, token_id: TokenId, payout: Price) -> None:
+        """Let what is held of a token be worth what it pays."""
+        self._set_mark(token_id, payout.micro)
 
     def _mark(self, token_id: TokenId, price: int) -> None:
         self._set_mark(token_id, price)

@@ -16,7 +16,7 @@ from trio_copy.ports.executor import (
     RestingExecutor,
 )
 from trio_copy.ports.follows import FollowChange, Follows
-from trio_copy.ports.markets import Markets, MarketsContext, MarketsPlugin, OpenMarkets, PastPrices
+from trio_copy.ports.markets import Markets, MarketsContext, MarketsPlugin, OpenMarkets, PastPrices, Traders
 from trio_copy.ports.store import (
     FORGOTTEN_TOKEN,
     HEAD_KINDS,
@@ -83,6 +83,7 @@ __all__ = [
     "Store",
     "StoreContext",
     "StorePlugin",
+    "Traders",
     "nowhere",
     "tell_nobody",
     "to_thread_run_sync",

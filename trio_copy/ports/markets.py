@@ -15,7 +15,8 @@ from trio_copy.clock import WallClock
 from trio_copy.entropy import Entropy, system_entropy
 from trio_copy.model.books import Book, PastPrice, PricesLost, SeenPrice
 from trio_copy.model.catalog import TokenFacts
-from trio_copy.model.ids import TokenId
+from trio_copy.model.ids import Address, TokenId
+from trio_copy.model.past_trades import PastTrade
 from trio_copy.model.resolutions import Decided
 from trio_copy.model.settings import NoSettings
 from trio_copy.ports.store import OpenSocket, tell_nobody
@@ -80,6 +81,29 @@ class PastPrices(Protocol):
 
         In the order of their times, as finely as the venue remembers them; nothing of a token or a time that nobody knows.
         Whoever asks does so for a day or less.
+
+        Raises:
+            MarketsUnavailable: as in `Markets`.
+        """
+        ...
+
+
+@runtime_checkable
+class Traders(Protocol):
+    """What a market source may do besides: it knows who earned most, and what anybody traded."""
+
+    async def best_wallets(self, lasts_s: float, most: int) -> Sequence[Address]:
+        """Return those that earned most in about so many seconds up to now, the best first.
+
+        Raises:
+            MarketsUnavailable: as in `Markets`.
+        """
+        ...
+
+    async def trades_of(self, wallet: Address, since: float, until: float, most: int) -> Sequence[PastTrade]:
+        """Return what a wallet traded from one moment up to another, both in Unix seconds, the second excluded.
+
+        In the order of their times, and so many at most: of more, the venue says which.
 
         Raises:
             MarketsUnavailable: as in `Markets`.

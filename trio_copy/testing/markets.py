@@ -10,7 +10,8 @@ from attrs import define, field
 from trio_copy.errors import MarketsUnavailable
 from trio_copy.model.books import Book, PastPrice, PricesLost, SeenPrice
 from trio_copy.model.catalog import TokenFacts
-from trio_copy.model.ids import TokenId
+from trio_copy.model.ids import Address, TokenId
+from trio_copy.model.past_trades import PastTrade
 from trio_copy.model.resolutions import Decided
 from trio_copy.model.units import Price
 from trio_copy.ports import Markets, MarketsContext, MarketsPlugin
@@ -27,6 +28,9 @@ class MemoryMarkets:
     decided: dict[str, Decided] = field(factory=dict)
     past: dict[TokenId, list[PastPrice]] = field(factory=dict)
     """In the order of their times."""
+    best: list[Address] = field(factory=list)
+    """Who earned most, the best first."""
+    trades: list[PastTrade] = field(factory=list)
     away: bool = False
     """Nobody answers, and nobody tells prices."""
     asked: list[tuple[TokenId, ...]] = field(factory=list)
@@ -71,6 +75,13 @@ class MemoryMarkets:
 
     async def past_prices(self, token_id: TokenId, since: float, until: float) -> Sequence[PastPrice]:
         return await self._answer(one for one in self.past.get(token_id, ()) if since <= one.at < until)
+
+    async def best_wallets(self, lasts_s: float, most: int) -> Sequence[Address]:
+        return await self._answer(self.best[:most])
+
+    async def trades_of(self, wallet: Address, since: float, until: float, most: int) -> Sequence[PastTrade]:
+        found = [one for one in self.trades if one.wallet == wallet and since <= one.at < until]
+        return await self._answer(sorted(found, key=lambda one: one.at)[-most:])
 
     async def run_prices(
         self,

@@ -7,8 +7,9 @@ from attrs import define, evolve, field
 
 from trio_copy.model.books import Book, Level
 from trio_copy.model.catalog import TokenFacts
-from trio_copy.model.ids import TokenId
+from trio_copy.model.ids import Address, TokenId
 from trio_copy.model.orders import Quote
+from trio_copy.model.past_trades import PastTrade
 from trio_copy.model.units import MICRO, Price, Ratio, Shares
 
 TICK = Price(10_000)
@@ -46,6 +47,10 @@ class ServedVenue:
     """Shares at each price of a book that is made from its best prices, the best first."""
     past: dict[TokenId, list[tuple[float, int]]] = field(factory=dict)
     """What tokens cost, in Unix seconds and millionths of a dollar: the middle of each book that was not empty."""
+    best: list[Address] = field(factory=list)
+    """Who earned most, the best first."""
+    trades: list[PastTrade] = field(factory=list)
+    """What wallets traded, in any order."""
     on_book: list[Callable[[Book | None, Book], None]] = field(factory=list)
     """Hears of a book as it was and as it is."""
 
