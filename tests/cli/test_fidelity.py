@@ -3,6 +3,7 @@
 import re
 import tracemalloc
 from collections.abc import Sequence
+from io import StringIO
 from math import floor
 from pathlib import Path
 from typing import Any
@@ -229,3 +230,21 @@ def test_what_has_no_bid_counts_as_what_it_cost(conf: Path, capsys: Capture) -> 
     assert "note: 1 position held without a known bid" in capsys.readouterr().out
     assert main(["leaders", "--stake", "20"]) == 2
     assert "expected a FILE as well, got none" in capsys.readouterr().err
+
+
+class Closed(StringIO):
+    """A pipe whose reader has gone."""
+
+    def write(self, text: str) -> int:
+        raise BrokenPipeError
+
+
+@pytest.mark.parametrize(("verb", "form"), [("trades", "--json"), ("fidelity", "--csv"), ("leaders", "--json")])
+def test_a_reader_who_has_seen_enough_is_no_bug(
+    conf: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch, verb: str, form: str
+) -> None:
+    """Also of what is written while the store is open, in the middle of its tasks."""
+    own(conf, copy_a_little)
+    monkeypatch.setattr("sys.stdout", Closed())
+    assert main([verb, form]) == 1
+    assert capsys.readouterr().err == ""

@@ -1,6 +1,7 @@
 """What prices are known while a copy is made, and what its shares were worth by the book a little later."""
 
 from collections.abc import Collection, Sequence
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,16 +10,23 @@ import trio.lowlevel
 import trio.testing
 from attrs import define, evolve, field
 
-from tests.builders import LEADER, NOW
-from tests.engine.test_market_watch import TENTH, book, buy, plan_for
+from tests.builders import LEADER, NOW, make_signal, make_task
+from tests.engine.test_market_watch import TENTH, book, buy, facts, plan_for
 from tests.harness import World, make_test_plan, open_world, running_engine, with_follow_settings
 from trio_copy.accounts.sighted import looks_of
 from trio_copy.accounts.telling import TaskEnd
+from trio_copy.clock import wall_clock_from
+from trio_copy.config import PluginTable
 from trio_copy.engine import later_looks
+from trio_copy.engine.later_looks import LaterLooks
+from trio_copy.engine.opening import open_service
 from trio_copy.engine.plan import Plan, PlannedMarkets
+from trio_copy.engine.prices import Prices
 from trio_copy.engine.stored import told_by
-from trio_copy.model.books import Book, Level
-from trio_copy.model.facts import FactQuery
+from trio_copy.engine.writing import Batch
+from trio_copy.errors import LeaseLost
+from trio_copy.model.books import Book, Level, SeenPrice
+from trio_copy.model.facts import Fact, FactQuery
 from trio_copy.model.fills import Side
 from trio_copy.model.ids import TokenId
 from trio_copy.model.orders import Quote
@@ -28,6 +36,7 @@ from trio_copy.model.units import Price, Shares, Usd
 from trio_copy.ports import Store
 from trio_copy.records import read_plain
 from trio_copy.testing.markets import MemoryMarkets, memory_markets_plugin
+from trio_copy.testing.samples import sample_order
 
 Clock = trio.testing.MockClock
 ONE = TokenId(1)
@@ -168,10 +177,16 @@ class Fitful(MemoryMarkets):
                 raise ZeroDivisionError("a bug")
             case "others":
                 return [book(99, "0.1", "0.2")]
+            case "no levels":
+                return [evolve(book(1, "0.1", "0.2"), asks=None)]  # type: ignore[arg-type]  # it breaks its contract
+            case "below zero":
+                return [evolve(book(1, "0.1", "0.2"), asks=(Level(Price(-1), TEN),))]
         return await super().books(tokens)
 
 
-@pytest.mark.parametrize(("how", "calls"), [("late", 3), ("hangs", 3), ("raises", 2), ("others", 2)])
+@pytest.mark.parametrize(
+    ("how", "calls"), [("late", 3), ("hangs", 3), ("raises", 2), ("others", 2), ("no levels", 2), ("below zero", 2)]
+)
 async def test_where_no_book_comes_in_time_the_best_price_has_to_do(clock: Clock, how: str, calls: int) -> None:
     """What comes later is of another moment, and is not taken for this one; and it is said that it is no book."""
     source = Fitful()
@@ -248,3 +263,121 @@ async def test_many_at_once_are_looked_at_by_one_question(clock: Clock, monkeypa
         assert source.asked_books == [1, 1, 1]
         part = look("3.2", shares=Shares.parse("6.666666"))  # of the thousand shares that are there for all of them
         assert await after(service.store) == [(part,) * 3] * 150
+
+
+async def test_a_crash_costs_what_was_not_looked_at_yet(clock: Clock, tmp_path: Path) -> None:
+    """The copy and its prices are in the books; the looks are unknown, and those after it are taken as ever."""
+    table = PluginTable(name="sqlite", plugin="sqlite", options={"path": str(tmp_path / "books.db")})
+    plan = make_test_plan(followers=("alice",), store=table)
+    best = quote("0.47", "0.48")
+    async with open_world() as world:
+        world.quotes = Told(best)
+        async with open_service(plan, world.seams(), world.endpoints) as service, trio.open_nursery() as nursery:
+            await nursery.start(service.run)
+            await buy(world, 1, 1)
+            await trio.sleep(3)
+            nursery.cancel_scope.cancel()
+        async with running_engine(world, plan) as service:
+            assert await all_looks(service.store) == []
+            await buy(world, 1, 2)
+            await trio.sleep(40)
+            assert [end.sighting for end in await ends(service.store)] == [Sighting(best, best, best)] * 2
+            assert len(await all_looks(service.store)) == 1
+
+
+async def test_a_machine_that_slept_has_not_looked(clock: Clock, nursery: trio.Nursery) -> None:
+    """What is due after five seconds by a clock that stood still for an hour is not what the book was after five seconds."""
+    slept = 0.0
+    asked = Told(quote("0.47", "0.48"))
+    later = LaterLooks(quotes=asked, asks=None, wall=lambda: NOW + trio.current_time() + slept)
+    nursery.start_soon(later.run)
+    task, kept = make_task(make_signal(1)), Kept()
+    later.want(sample_order(task), task, TEN, NOW, kept)  # type: ignore[arg-type]  # as much of a writer as is needed
+    await trio.sleep(2)
+    slept = 3600.0
+    await trio.sleep(40)
+    (fact,) = kept.facts
+    assert looks_of(fact.key, read_plain(fact.body)).after == (look("4.8", by_book=False), None, None)
+
+
+@define(eq=False)
+class Kept:
+    """Keeps what is written."""
+
+    open: Batch = field(factory=Batch)
+    facts: list[Fact] = field(factory=list)
+
+    def tell(self) -> None:
+        self.open, batch = Batch(), self.open
+        self.facts += batch.facts
+        batch.end(None)
+
+
+@define(eq=False)
+class Gone:
+    """Writes for a shard that somebody else owns by now."""
+
+    open: Batch = field(factory=Batch)
+
+    def tell(self) -> None:
+        self.open, batch = Batch(), self.open
+        batch.end(LeaseLost("it is somebody else's"))
+
+
+async def test_what_belongs_to_somebody_else_by_now_is_dropped(clock: Clock, nursery: trio.Nursery) -> None:
+    """Looks for a shard that was handed over or lost end nothing, and others are told."""
+    later = LaterLooks(quotes=Told(quote("0.47", "0.48")), asks=None, wall=wall_clock_from(NOW))
+    nursery.start_soon(later.run)
+    task = make_task(make_signal(1))
+    gone: Any = Gone()
+    for _ in range(2):
+        later.want(sample_order(task), task, TEN, NOW, gone)
+        await trio.sleep(40)
+        assert len(later) == 0
+
+
+async def test_an_answer_that_was_proven_later_is_not_looked_at(clock: Clock) -> None:
+    """It was filled long before: what the book is now says nothing about it, and neither does the price."""
+    best = quote("0.47", "0.48")
+    async with open_world() as world:
+        world.quotes = Told(best)
+        plan = make_test_plan(followers=("alice",), executor={"faults": ["lose-reply"]})
+        async with running_engine(world, plan) as service:
+            await buy(world, 1, 1)
+            await trio.sleep(40)
+            assert [end.sighting for end in await ends(service.store)] == [Sighting(best, best, None)]
+            assert await all_looks(service.store) == []
+
+
+async def test_a_reverse_copy_is_told_with_the_prices_of_its_own_token(clock: Clock) -> None:
+    """The leader's is another one; the source is asked for the price of this one as soon as it is wanted."""
+    source = MemoryMarkets()
+    two = TokenId(2)
+    source.tell(facts(1, opposite=two), facts(2, opposite=ONE))
+    source.move(book(1, "0.47", "0.48"), book(2, "0.51", "0.52"))
+    plan = plan_for(source, size=evolve(TENTH, direction="reverse"))
+    async with open_world() as world:
+        world.catalog.put(list(source.known.values()))
+        async with running_engine(world, plan) as service:
+            await watched(world)
+            await buy(world, 1, 2)
+            await trio.sleep(40)
+            second, first = await ends(service.store)
+            best = quote("0.51", "0.52")
+            assert first.task.intent.token_id == two
+            assert second.sighting == Sighting(best, best, best)
+            assert (await after(service.store))[0] == (look("5.2"),) * 3
+
+
+def test_what_is_no_price_is_not_kept() -> None:
+    """A source is somebody else's code: what it sends is looked at before it is written into the books of a copy."""
+    prices = Prices()
+    prices.want({ONE})
+    best = quote("0.47", "0.48")
+    odd: list[Any] = [None, "0.5", Quote(bid=0.5, ask=None), Quote(bid=None, ask="0.5")]  # type: ignore[arg-type]
+    for said in odd:
+        prices.take(SeenPrice(token_id=ONE, quote=said, at=NOW))
+    prices.take(SeenPrice(token_id="1", quote=best, at=NOW))  # type: ignore[arg-type]
+    assert prices.quote(ONE) is None
+    prices.take(SeenPrice(token_id=ONE, quote=best, at=NOW))
+    assert prices.quote(ONE) == best

@@ -17,14 +17,17 @@ _SAME = 0
 def plain_sighting(sighting: Sighting) -> Plain:
     """Write a sighting."""
     plain: Plain = []
-    last: object = None
+    told, last = None, None
     for quote in (sighting.seen, sighting.decided, sighting.answered):
         if quote is None:
             plain.append(None)
-            continue
-        pair = [None if quote.bid is None else quote.bid.micro, None if quote.ask is None else quote.ask.micro]
-        plain.append(_SAME if pair == last else pair)
-        last = pair
+        elif quote is told:
+            plain.append(_SAME)
+        else:
+            bid, ask = quote.bid, quote.ask
+            pair = [None if bid is None else bid.micro, None if ask is None else ask.micro]
+            plain.append(_SAME if pair == last else pair)
+            told, last = quote, pair
     return plain
 
 

@@ -8,12 +8,13 @@ process, and is unknown then.
 from collections import defaultdict, deque
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from math import ceil, inf
+from math import inf
 
 import trio
 from attrs import define, field
 
 from trio_copy.accounts.sighted import KIND, looks_key, plain_looks
+from trio_copy.clock import WallClock
 from trio_copy.engine.market_asks import MarketAsks
 from trio_copy.engine.writing import Writer
 from trio_copy.errors import StoreError
@@ -56,6 +57,8 @@ class _Awaited:
     shares: int
     at: float
     """When it was answered, in Unix seconds."""
+    since: float
+    """The same by Trio's clock."""
     writer: Writer
     after: list[_Found | None]
 
@@ -65,14 +68,13 @@ class LaterLooks:
     quotes: Quotes
     asks: MarketAsks | None
     """None where nobody can tell more than the best prices."""
+    wall: WallClock
     refused: int = 0
     """Orders that were not looked at, because too many waited."""
-    _awaited: dict[str, _Awaited] = field(factory=dict)
-    """By the keys of their facts."""
-    _due: Sequence[deque[tuple[float, str]]] = field(factory=lambda: [deque() for _ in LOOKS_S])
-    """Of each of `LOOKS_S`, what is due next by Trio's clock."""
+    _awaited: dict[_Awaited, None] = field(factory=dict)
+    _queues: Sequence[deque[_Awaited]] = field(factory=lambda: [deque() for _ in LOOKS_S])
+    """What waits for the first look, for the second, and so on; those that were answered first are due first."""
     _calls: int = 0
-    _sleeps_until: float = inf
     _news: trio.Event = field(factory=trio.Event)
 
     def __len__(self) -> int:
@@ -83,8 +85,7 @@ class LaterLooks:
         if len(self._awaited) >= _MOST:
             self.refused += 1
             return
-        key = looks_key(task.task_id, task.attempt)
-        self._awaited[key] = _Awaited(
+        one = _Awaited(
             task.task_id,
             task.attempt,
             task.follower,
@@ -93,46 +94,64 @@ class LaterLooks:
             order.side,
             shares.micro,
             at,
+            trio.current_time(),
             writer,
             [None] * len(LOOKS_S),
         )
-        now = trio.current_time()
-        for due, after_s in zip(self._due, LOOKS_S, strict=True):
-            due.append((ceil((now + after_s) / _TOGETHER_S) * _TOGETHER_S, key))
-        if self._due[0][-1][0] < self._sleeps_until:  # else it is on the way of what is looked at before
+        self._awaited[one] = None
+        first = self._queues[0]
+        first.append(one)
+        if len(first) == 1:  # else whoever looks is awake in time for those before it
             self._news.set()
 
     async def run(self) -> None:
         """Look until cancelled."""
         async with trio.open_nursery() as nursery:
             while True:
-                soonest = self._sleeps_until = min((due[0][0] for due in self._due if due), default=inf)
-                with trio.move_on_at(soonest) as sleep:
+                with trio.move_on_at(self._next() + _TOGETHER_S) as sleep:
                     await self._news.wait()
                 self._news = trio.Event()
                 if sleep.cancelled_caught:
-                    nursery.start_soon(self._look, [list(_taken(due, soonest)) for due in self._due])
+                    nursery.start_soon(self._look, list(self._take_due()))
 
     async def finish(self) -> None:
         """Write down what was seen so far: the engine ends, and nobody will look again."""
-        for due in self._due:
-            due.clear()
+        for queue in self._queues:
+            queue.clear()
         await self._write(list(self._awaited))
 
-    async def _look(self, keys: Sequence[Sequence[str]]) -> None:
-        """Look once for each of some orders; `keys` are those of the first look, of the second, and so on."""
-        wanted = [
-            (self._awaited[key], number) for number, some in enumerate(keys) for key in some if key in self._awaited
-        ]
-        tokens = list({one.token_id for one, _ in wanted})
+    def _next(self) -> float:
+        """Return when something is due, by Trio's clock."""
+        return min(
+            (queue[0].since + after_s for queue, after_s in zip(self._queues, LOOKS_S, strict=True) if queue),
+            default=inf,
+        )
+
+    def _take_due(self) -> Iterator[tuple[_Awaited, int]]:
+        """Take what is due for a look, and which; it waits for its next one from here on."""
+        now = trio.current_time()
+        for number in reversed(range(len(LOOKS_S))):  # nothing is taken twice at once
+            queue = self._queues[number]
+            while queue and queue[0].since + LOOKS_S[number] <= now:
+                one = queue.popleft()
+                if number + 1 < len(LOOKS_S):
+                    self._queues[number + 1].append(one)
+                yield one, number
+
+    async def _look(self, wanted: Sequence[tuple[_Awaited, int]]) -> None:
+        """Look once for each of some orders; the number says which of its looks it is."""
+        now = self.wall()
+        # Trio's clock stands still while the machine sleeps: what is due then is looked at when it is long over.
+        timely = [(one, number) for one, number in wanted if now <= one.at + LOOKS_S[number] + _TOGETHER_S + _LATE_S]
+        tokens = list({one.token_id for one, _ in timely})
         # Before the books are asked for: a best price that came later would be of another moment.
         quotes = {token: self.quotes.quote(token) for token in tokens}
         books = await self._books(tokens)
-        for count, (one, number, found) in enumerate(_shared_out(wanted, books, quotes), 1):
+        for count, (one, number, found) in enumerate(_shared_out(timely, books, quotes), 1):
             one.after[number] = found
             if count % _STEP == 0:
                 await trio.lowlevel.checkpoint()
-        await self._write(keys[-1])
+        await self._write([one for one, number in wanted if number + 1 == len(LOOKS_S)])
 
     async def _books(self, tokens: Sequence[TokenId]) -> Mapping[TokenId, Book]:
         books: dict[TokenId, Book] = {}
@@ -150,13 +169,13 @@ class LaterLooks:
                 books.update((book.token_id, book) for book in found)
         return books
 
-    async def _write(self, keys: Collection[str]) -> None:
+    async def _write(self, orders: Collection[_Awaited]) -> None:
         """Write down what was seen for orders that are waited for no more; of what nobody saw, there is nothing to tell."""
         facts: dict[Writer, list[Fact]] = defaultdict(list)
-        for count, key in enumerate(keys, 1):
-            one = self._awaited.pop(key, None)
-            if one is not None and any(one.after):
-                facts[one.writer].append(_fact(key, one))
+        for count, one in enumerate(orders, 1):
+            if one in self._awaited and any(one.after):
+                facts[one.writer].append(_fact(one))
+            self._awaited.pop(one, None)
             if count % _STEP == 0:
                 await trio.lowlevel.checkpoint()
         for writer, some in facts.items():
@@ -166,11 +185,6 @@ class LaterLooks:
                     batch.facts.extend(some[start : start + _WRITE_AT_ONCE])
                     writer.tell()
                     await batch.wait()
-
-
-def _taken(due: deque[tuple[float, str]], now: float) -> Iterator[str]:
-    while due and due[0][0] <= now:
-        yield due.popleft()[1]
 
 
 def _shared_out(
@@ -209,7 +223,8 @@ def _walked(levels: Iterable[Level], wanted: int) -> tuple[int, int]:
     return there, worth
 
 
-def _fact(key: str, one: _Awaited) -> Fact:
+def _fact(one: _Awaited) -> Fact:
+    key = looks_key(one.task_id, one.attempt)
     body = write_plain(plain_looks(one.shares, one.after))
     # Without the ids of its signal and its order: the end of its task has them, and an index for each.
     return Fact(key, KIND, one.at, one.follower, one.leader, one.token_id, body, NO_AMOUNTS, _NO_SIGNAL, one.task_id)

@@ -14,6 +14,7 @@ from trio_copy.model.books import Book
 from trio_copy.model.catalog import TokenFacts
 from trio_copy.model.ids import TokenId
 from trio_copy.model.resolutions import Decided
+from trio_copy.model.units import MICRO
 from trio_copy.model.watches import Light, Watch
 from trio_copy.ports import Markets
 
@@ -98,6 +99,9 @@ class MarketAsks:
         if trio.current_time() < max(self._rests_until, self._others_rest_until):
             return ()
         found = await self._ask_books(tokens)
+        if found is not None and not all(map(_is_sound, found)):
+            self.tell_failure(self._books, "expected levels of shares at prices from 0 to 1")
+            found = None
         if found is None:
             self._others_rest_until = trio.current_time() + _REST_S
         return found or ()
@@ -141,3 +145,15 @@ class MarketAsks:
         times = self._failures[call.name] = self._failures.get(call.name, 0) + 1
         if times in TOLD_AT:
             self.calls.on_alert("markets-failed", f"{call}: {what}" + (f" ({times} times)" if times > 1 else ""))
+
+
+def _is_sound(book: Book) -> bool:
+    """Tell whether a book is one: a source is somebody else's code, and what it says is worked with far from here."""
+    try:
+        return all(
+            0 <= level.price.micro <= MICRO and level.shares.micro >= 0
+            for side in (book.bids, book.asks)
+            for level in side
+        )
+    except (TypeError, AttributeError):
+        return False

@@ -9,6 +9,7 @@ from attrs import define, field
 from trio_copy.model.books import PricesLost, SeenPrice
 from trio_copy.model.ids import TokenId
 from trio_copy.model.orders import Quote
+from trio_copy.model.units import Price
 
 
 @define(eq=False)
@@ -63,21 +64,25 @@ class Prices:
             self.lose_all()
 
     def take(self, told: SeenPrice | PricesLost) -> None:
-        """Take down what a source tells; of a token that was wanted only a moment ago, nothing."""
+        """Take down what a source tells; nothing of a token that was wanted only a moment ago, and what is no price is none."""
         match told:
-            case SeenPrice(token_id=token) if token in self._wanted:
+            case SeenPrice(token_id=int() as token, quote=Quote(bid=Price() | None, ask=Price() | None)) if (
+                token in self._wanted
+            ):
                 # Not by its time: a source that begins anew tells how it is now, and its clock may have been set back.
-                before = self._quotes.get(token)
-                self._lost.discard(token)
+                before = self._quotes.get(TokenId(token))
+                self._lost.discard(TokenId(token))
                 if before == told.quote:
                     return
-                self._quotes[token] = told.quote
+                self._quotes[TokenId(token)] = told.quote
                 self.on_change(told)
                 if before is None:
-                    self.on_first(token)
+                    self.on_first(TokenId(token))
             case PricesLost(tokens=tokens):
                 self._lost.update(tokens)
                 self._lose(self._quotes.keys() & tokens)
+            case _:
+                pass
 
     def _lose(self, tokens: AbstractSet[TokenId]) -> None:
         for token in tokens:
