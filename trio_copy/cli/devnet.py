@@ -26,8 +26,7 @@ _FAULTS = "What the node does wrong, as NAME or NAME=VALUE; may be said again. O
 
 
 def devnet(
-    conf: Annotated[Path, Parameter(help="The configuration whose leaders shall trade.")],
-    /,
+    conf: Annotated[Path, Parameter(name="--conf", help="The configuration whose leaders shall trade.")],
     *,
     redactor: Redact,
     port: Annotated[int, Parameter(help="Where to listen, on this machine only.")] = 8545,
