@@ -264,6 +264,14 @@ def test_an_option_that_makes_no_sense_is_one_line(words: list[str], says: str, 
     assert len(told.splitlines()) == 1
 
 
+@pytest.mark.parametrize("verb", ["check", "selftest", "plugins"])
+def test_a_configuration_is_named_by_itself_or_by_its_option(verb: str, capsys: Capture) -> None:
+    """Where other commands take --conf, nobody has to remember which do not."""
+    assert main([verb, DEMO]) == main([verb, "--conf", DEMO]) == 0
+    assert main(["help", verb]) == 0
+    assert f"Usage: trio-copy {verb} [OPTIONS] [CONF]" in capsys.readouterr().out
+
+
 def test_options_that_take_a_time_say_so(capsys: Capture) -> None:
     """Not that it is a number; and a default that says nothing is not told."""
     for page, option in {

@@ -28,6 +28,7 @@ RUN = {
     "trades": 0,
     "exit --leader 0xa697d0b3FFf7D285a0F92d6Ee03a7f97809E59d5": 1,  # whoever is asked here says no
     "skips": 0,
+    "export trades trades.csv": 0,
     "explain trade 57efd6": 0,
     "status": 1,  # nobody lives
     "record demo.rec --conf conf/books.toml --for 20s": 0,
@@ -58,6 +59,8 @@ PARSED = {
     "fetch week.rec --leader 0x6031B6eed1C97e853c6e0F03Ad3ce3529351F96d --since 7d --url wss://polygon.drpc.org": (
         "reads from a real node; tests/cli/test_past.py has one of its own"
     ),
+    "devnet conf/paper.toml --past 7d": "runs until Ctrl-C; tests/docs/test_week.py has one",
+    "fetch week.rec --conf conf/paper.toml --since 7d --url ws://127.0.0.1:8545": "needs that devnet",
     "backtest conf/paper.toml week.rec --set size.ratio=0.02,0.05": "starts processes, as tests/cli/test_past.py does",
     "backtest conf/paper.toml week.rec --set size.ratio=0.02,0.05 --set filters.price_max=0.8,0.95": "as above",
     "devnet conf/shards.toml": "runs until Ctrl-C",

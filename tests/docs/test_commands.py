@@ -58,7 +58,7 @@ def _type(command: str, patch: pytest.MonkeyPatch) -> Typed:
     output, errors = Terminal(), io.StringIO()
     with patch.context() as here:
         # The follows of docs/money.md are alice's.
-        own = "books" if re.search("alice|import|export", command) else "prod"
+        own = "books" if re.search("alice|follow (im|ex)port", command) else "prod"
         here.setenv("TRIO_COPY_CONF", f"conf/{own}.toml")
         here.setattr(sys, "stdout", output)
         here.setattr(sys, "stderr", errors)

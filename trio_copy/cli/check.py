@@ -17,7 +17,6 @@ from trio_copy.model.follows import Follow
 
 def check(
     conf: ConfArgument = None,
-    /,
     *,
     redactor: Redact,
     connect: Annotated[

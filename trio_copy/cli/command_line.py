@@ -43,7 +43,7 @@ def _complete_page(app: App, words: Sequence[str]) -> None:
     if not chain or page.default_command is None:
         return
     optional = [
-        one.name.upper() + ("..." if one.field_info.kind is one.field_info.VAR_POSITIONAL else "")
+        one.name.lstrip("-").upper() + ("..." if one.field_info.kind is one.field_info.VAR_POSITIONAL else "")
         for one in page.assemble_argument_collection(parse_docstring=False)
         if one.field_info.is_positional and not one.required
     ]

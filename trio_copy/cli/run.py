@@ -56,7 +56,6 @@ _STATUS_EVERY_LINES_S = 5.0
 
 def run(
     conf: ConfArgument = None,
-    /,
     *,
     redactor: Redact,
     for_: Annotated[

@@ -44,8 +44,9 @@ _TRIES = ((50, 2_000), (25, 20_000), (75, 200), (50, 100_000), (90, 5_000), (10,
 
 
 def selftest(
-    conf: Annotated[Path | None, Parameter(help="Test this configuration's plugins and follows.")] = None,
-    /,
+    conf: Annotated[
+        Path | None, Parameter(name="--conf", help="Test this configuration's plugins and follows.")
+    ] = None,
     *,
     redactor: Redact,
     json: Annotated[bool, Parameter(negative=(), help="Print one JSON object as the last line.")] = False,

@@ -4,7 +4,7 @@ from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
 import trio
-from attrs import evolve, frozen
+from attrs import define, evolve, frozen
 
 from trio_copy.chain.dial import Dial, dial_network
 from trio_copy.clock import WallClock
@@ -24,6 +24,8 @@ from trio_copy.testing.market_server import (
 )
 
 _REORG_DEPTH = 2
+_PAST_BLOCK_S = 300.0
+"""Blocks of the past are longer than real ones: a week is two thousand of them, and made within a few seconds."""
 _SERVED = "polymarket"
 """The market source whose venue a devnet serves as well, so that a demonstration goes the same way as mainnet."""
 
@@ -98,8 +100,9 @@ async def open_scripted_devnet(
     wall: WallClock,
     script: DevnetSettings,
     open_net: Callable[[ChainId, WallClock], AbstractAsyncContextManager[Devnet]] = open_devnet,
+    past_s: float = 0.0,
 ) -> AsyncGenerator[tuple[Devnet, ScriptedMarket], None]:
-    """Serve a chain on which the leaders of a plan trade by a script while the block runs.
+    """Serve a chain on which the leaders of a plan trade by a script while the block runs, and have for `past_s` before.
 
     Raises:
         ConfigError: the script names a fault that is none; nothing was opened.
@@ -109,11 +112,28 @@ async def open_scripted_devnet(
     # A store that remembers earlier runs would take the same transactions for duplicates.
     salt = f"{wall():.3f}" if plan.store.plugin.durable else ""
     market = seeded_market(leaders, script.seed, script.fills_per_block, script.noise_per_block, salt)
-    async with open_net(plan.settings.chain.chain_id, wall) as devnet, trio.open_nursery() as nursery:
+    clock = _BlockClock(wall, past_s)
+    async with open_net(plan.settings.chain.chain_id, clock) as devnet, trio.open_nursery() as nursery:
+        market.noise_per_block = 0  # nobody could have seen it
+        while clock.behind_s > 0:
+            clock.behind_s -= _PAST_BLOCK_S
+            devnet.chain.mine(*market.next_block())
+        clock.behind_s, market.noise_per_block = 0.0, script.noise_per_block
         take_faults(devnet.node.faults, "devnet.faults", script.faults)
         nursery.start_soon(_play, devnet, market, script)
         yield devnet, market
         nursery.cancel_scope.cancel()
+
+
+@define
+class _BlockClock:
+    """Tells what time it is on the chain: behind ours, while its past is mined."""
+
+    wall: WallClock
+    behind_s: float
+
+    def __call__(self) -> float:
+        return self.wall() - self.behind_s
 
 
 def check_script(script: DevnetSettings) -> None:
