@@ -13,7 +13,7 @@ from tests.builders import NOW, make_follow, usd
 from tests.engine.desk import Desk, OpenStore, Venue, buy, on_memory, on_sqlite, open_desk, sell
 from trio_copy.accounts import commands as c
 from trio_copy.accounts.budgets import day_of
-from trio_copy.errors import ExecutorError
+from trio_copy.errors import ExecutorError, OrderUncertain
 from trio_copy.model.budgets import Performance
 from trio_copy.model.control import ENGINE, Mode, ModeChange, Modes, leader_scope
 from trio_copy.model.decisions import Code, CopyTask, End, Reason
@@ -295,6 +295,23 @@ async def test_a_restart_asks_for_what_rests_and_goes_on(clock: Clock, open_stor
         await desk.take_in(task)  # its signal is read again, and changes nothing
         assert desk.lanes.take_nowait() is None
         assert len(venue.sent) == 1
+
+
+async def test_what_turns_out_to_rest_is_not_handed_to_a_person(clock: Clock) -> None:
+    """However long nobody could say it: its reply was lost, the process died, and it was there all the time."""
+    store, task, venue = on_memory(), resting(), Venue(name="sim")
+    venue.script.append(OrderUncertain("the reply was lost"))
+    async with open_desk(open_store=store, executor=venue) as desk:
+        await desk.take_in(task)
+        await trio.sleep(5)
+        assert [one.unproven for one in desk.open_orders()] == [True]
+    await trio.sleep(100)
+    venue.grow(venue.sent[0], Shares.parse(3))
+    async with open_desk(open_store=store, executor=venue, escalate_after_s=20.0) as desk:
+        await trio.sleep(10)
+        assert [(one.rests, one.ended) for one in desk.open_orders()] == [(True, False)]
+        assert await desk.end_of(leaving()) == [(End.FILLED, None)]
+        assert desk.position(task).shares == Shares(0)
 
 
 async def test_the_same_bytes_are_never_sent_again_once_it_rested(clock: Clock) -> None:

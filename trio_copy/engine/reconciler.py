@@ -43,7 +43,7 @@ class Reconciler:
     _told: set[IntentKey] = field(factory=set)
     """Orders of executors that do not run, of which a person was told."""
     _looked_at: dict[IntentKey, float] = field(factory=dict)
-    """When the venue was asked last about an order that rests."""
+    """When the venue was asked last about each order."""
 
     @property
     def unknown(self) -> int:
@@ -105,9 +105,10 @@ class Reconciler:
 
     def _is_due(self, shard: Shard, open_order: OpenOrder, execution: Execution) -> bool:
         """Tell whether to ask the venue about an order now; one that rests is called off first, if there is a reason."""
-        if not open_order.rests:
-            return execution.mode.engine.mode is not Mode.HALT_ALL
         key, now = open_order.order.key, self.wall()
+        if not open_order.rests:
+            self._looked_at[key] = now  # it may turn out to rest
+            return execution.mode.engine.mode is not Mode.HALT_ALL
         if open_order.called_off is None and (why := self.rules.why(shard, open_order)) is not None:
             with suppress(LeaseLost):
                 shard.act(open_order.task.follower, c.CallOff(key=key, why=why, at=now))
@@ -165,11 +166,15 @@ class Reconciler:
             if open_order.ended:
                 proof = f"order {open_order.order.order_id} of {follower}: {report and report.status.value}"
                 self.observer.on_alert("outcome-proven-late", proof)
-        elif any(isinstance(event, e.Reversed) for event in events):
+            return
+        if any(isinstance(event, e.Reversed) for event in events):
             lost = f"order {open_order.order.order_id} of {follower}: matched, never settled; taken back"
             self.observer.on_alert("settlement-failed", lost)
-        elif open_order.unproven and not open_order.ended:
-            self._escalate(shard, open_order)
+            return
+        # As it stands now: what was not proven for long may have turned out to rest.
+        now = shard.accounts[follower].orders.get(key)
+        if now is not None and now.unproven and not now.ended:
+            self._escalate(shard, now)
 
     async def _cancel(self, open_order: OpenOrder, execution: Execution) -> None:
         try:
