@@ -27,4 +27,6 @@ def test_a_backtest_is_the_live_run_on_the_same_recording(tmp_path: Path, *, ven
     assert judge.total.fees == sum(one.fees.micro for one in live.profits) > 0
     kinds = Counter(kind for kind, *_ in live.booked.entries)
     assert (kinds["redemption"] > 0) == venue
-    assert any(follower == "bob" for _, follower, *_ in live.booked.entries) == venue  # nobody else tells him what he asks
+    assert (
+        any(follower == "bob" for _, follower, *_ in live.booked.entries) == venue
+    )  # nobody else tells him what he asks

@@ -26,6 +26,7 @@ Capture = pytest.CaptureFixture[str]
 Clock = trio.testing.MockClock
 WHO = "alice:0x6031b6eed1c97e853c6e0f03ad3ce3529351f96d"
 FOLLOW = GOOD.index("[[follow]]")
+BY_MARK = '[follow.size]\nmode = "equity"\nequity_by = "mark"'
 LINE = '{{"token_id": "{}", "condition_id": "0x01"{}}}\n'
 
 
@@ -70,6 +71,17 @@ def durable(tmp_path: Path, text: str = GOOD) -> str:
         (lambda text: text + "[follow.filters]\nmin_depth_usd = 50", "filters.min_depth_usd: needs prices"),
         (lambda text: text + "[follow.filters]\nmax_spread_bps = 500", "filters.max_spread_bps: needs prices"),
         (lambda text: text + "[follow.execution]\ntoo_good_bps = 500", "execution.too_good_bps: needs prices"),
+        (
+            lambda text: text + '[follow.caps]\nmax_drawdown_usd = 5\ndrawdown_by = "mark"',
+            "caps.drawdown_by: needs prices",
+        ),
+        (
+            lambda text: (
+                "[wallet.w]\npaper_usd = 100\n" + text.replace('id = "alice"', 'id = "alice"\nwallet = "w"') + BY_MARK
+            ),
+            "size.equity_by: needs prices",
+        ),
+        (lambda text: "[markets.polymarket]\n" + text + BY_MARK, "size.equity_by: needs a paper wallet"),
         (
             lambda text: text.replace("[store.memory]", '[store.sqlite]\npath = "/nowhere/books.db"'),
             "store.sqlite.path: the directory /nowhere does not exist",

@@ -35,8 +35,10 @@ PRICES = (
     "leaving.stop_loss_bps",
     "leaving.trailing_bps",
     "leaving.max_hold_s",
+    "size.equity_by",
+    "caps.drawdown_by",
 )
-"""Settings that, once set, need the best prices of a token: own exits sell below the bid, whatever makes them."""
+"""Settings that, once set, need the best prices of tokens: own exits sell below the bid, whatever makes them."""
 CLOSES = ("leaving.when_paused", "leaving.when_unfollowed")
 """Settings that need them as well where they are "close"."""
 QuoteOf = Callable[[TokenId], Quote | None]

@@ -10,6 +10,7 @@ from trio_copy.chain.decoders.erc1155 import Erc1155Decoder
 from trio_copy.chain.decoders.fpmm import FpmmDecoder
 from trio_copy.chain.decoders.order_filled import OrderFilledDecoder
 from trio_copy.chain.decoders.resolutions import ResolutionDecoder
+from trio_copy.copying.exits import sized_by_mark
 from trio_copy.copying.needs import CLOSES, FACTS, PRICES
 from trio_copy.engine.plan import Plan
 from trio_copy.model.catalog import TokenFacts
@@ -64,7 +65,13 @@ def lacking(plan: Plan, follows: Collection[Follow], read_facts: Callable[[], Co
             )
         elif not any(getattr(fact, name) not in (None, "") for fact in facts):
             problems.append(f'{path}: needs "{name}", and no token of the catalog has it{_who(users)}')
-    return [*problems, *_unpriced(plan, terms, groups), *_unread_kinds(plan, groups), *_cannot_rest(plan, groups)]
+    return [
+        *problems,
+        *_unpriced(plan, terms, groups),
+        *_walletless(terms, groups),
+        *_unread_kinds(plan, groups),
+        *_cannot_rest(plan, groups),
+    ]
 
 
 def _cannot_rest(plan: Plan, groups: Iterable[_Group]) -> Iterator[str]:
@@ -90,6 +97,12 @@ def _unpriced(plan: Plan, terms: TermsOfFollows, groups: list[_Group]) -> Iterat
         users = [one for one in _users(groups, uses) if terms.followers[one.follower].executor in unpriced]
         if users:
             yield f"{path}: needs prices: expected [markets.NAME], got none{_who(users)}"
+
+
+def _walletless(terms: TermsOfFollows, groups: list[_Group]) -> Iterator[str]:
+    users = [one for one in _users(groups, sized_by_mark) if terms.followers[one.follower].paper_usd is None]
+    if users:
+        yield f"size.equity_by: needs a paper wallet: expected [wallet.NAME], and wallet in the [[follower]], got none{_who(users)}"
 
 
 def _unread_kinds(plan: Plan, groups: Iterable[_Group]) -> Iterator[str]:
