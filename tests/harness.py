@@ -23,10 +23,12 @@ from trio_copy.errors import ConnectionLost
 from trio_copy.model.catalog import Catalog
 from trio_copy.model.control import shard_lease
 from trio_copy.model.decisions import End, Skip
+from trio_copy.model.facts import Amounts
 from trio_copy.model.fills import Fill, Side
 from trio_copy.model.follow_settings import Filters, Sizing
 from trio_copy.model.ids import Address, FollowerId, Hash32, SignalId, TokenId
 from trio_copy.model.logs import Checkpoint
+from trio_copy.model.positions import LedgerEntry
 from trio_copy.model.signals import Signal
 from trio_copy.model.units import NO_USD, Ratio, Shares, Usd
 from trio_copy.ports import Changes, Quotes, Store
@@ -47,6 +49,7 @@ class Recorder(Observer):
     admissions: list[str] = field(factory=list)
     skips: list[Skip] = field(factory=list)
     finished: list[Finished] = field(factory=list)
+    entries: list[LedgerEntry] = field(factory=list)
     retracted: list[Signal] = field(factory=list)
     retractions: list[tuple[int, int]] = field(factory=list)
     """How many tasks of each were suspended, and how many had been placed."""
@@ -74,6 +77,9 @@ class Recorder(Observer):
     def on_finished(self, finished: Finished) -> None:
         self.finished.append(finished)
         self._tell()
+
+    def on_entry(self, entry: LedgerEntry, amounts: Amounts) -> None:
+        self.entries.append(entry)
 
     def on_retracted(self, signal: Signal, suspended: int, started: int) -> None:
         self.retracted.append(signal)

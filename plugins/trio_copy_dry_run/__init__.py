@@ -22,9 +22,9 @@ async def open_dry_run(context: ExecutorContext) -> AsyncGenerator[Executor, Non
     venue = SimulatedVenue(settings, context.quotes, context.wall, file)
     asked = context.books if settings.price_source == "book" else None
     books = None if asked is None else SharedBooks(asked)
-    yield DryRunExecutor(context.name, settings, venue, context.wall, books)
+    yield DryRunExecutor(context.name, settings, venue, context.wall, books, context.facts)
 
 
 @hookimpl
 def trio_copy_register_executors(register: Callable[[ExecutorPlugin], None]) -> None:
-    register(ExecutorPlugin(name="dry-run", open=open_dry_run, settings=DryRunSettings, moves_money=False))
+    register(ExecutorPlugin(name="dry-run", open=open_dry_run, settings=DryRunSettings, moves_money=False, rests=True))

@@ -11,12 +11,13 @@ from trio_copy.model.decisions import OrderIntent
 from trio_copy.model.fills import Side
 from trio_copy.model.ids import IntentKey, OrderId, TokenId
 from trio_copy.model.orders import ExecutionReport, Market, Order, Status, Wallet
-from trio_copy.model.units import NO_SHARES, Price
+from trio_copy.ports import Facts
+from trio_copy_dry_run.resting import RestingOrders, kind_of
+from trio_copy_dry_run.rules import allowed, market_of
 from trio_copy_dry_run.settings import DryRunSettings
 from trio_copy_dry_run.shared_books import SharedBooks
 from trio_copy_dry_run.venue import Luck, SimulatedVenue
 
-_TICK = Price(1)
 _UNSURE = ("lose-request", "lose-reply", "duplicated", "server-error")
 
 
@@ -28,19 +29,28 @@ class DryRunExecutor:
     wall: WallClock
     books: SharedBooks | None = None
     """What orders take out of real books; None where they are filled by arithmetic alone."""
+    facts: Facts | None = None
+    resting: RestingOrders = field(init=False)
     _sent: dict[OrderId, int] = field(factory=dict)
     """How often each order that met a fault was sent."""
     _missed: dict[OrderId, float] = field(factory=dict)
     """When an order was first looked for and not found, in Unix seconds."""
 
+    def __attrs_post_init__(self) -> None:
+        self.resting = RestingOrders(self.venue, self.books, self.wall)
+
     async def market(self, token_id: TokenId) -> Market:
         quote = None if self.venue.quotes is None else self.venue.quotes.quote(token_id)
-        return Market(token_id=token_id, tick=_TICK, minimum=NO_SHARES, fee_bps=self.settings.fee_bps, quote=quote)
+        facts = None if self.facts is None else self.facts.of(token_id)
+        book = None if self.books is None else self.books.depth.last(token_id)
+        return market_of(token_id, facts, book, self.settings.fee_bps, quote)
 
     def prepare(self, key: IntentKey, intent: OrderIntent, wallet: Wallet, market: Market) -> Order:
         side = "BUY" if intent.side is Side.BUY else "SELL"
-        amounts = f"{intent.token_id}|{intent.shares.micro}|{intent.limit_price.micro}|{intent.price.micro}"
-        body = f"{key}|{wallet.follower}|{side}|{intent.order_type}|{amounts}".encode()
+        shares, limit, step = allowed(intent, market)
+        rules = f"{step}|" if step > 1 else ""
+        amounts = f"{intent.token_id}|{shares.micro}|{limit.micro}|{rules}{intent.price.micro}"
+        body = f"{key}|{wallet.follower}|{side}|{kind_of(intent)}|{amounts}".encode()
         return Order(
             key=key,
             order_id=OrderId("0x" + sha256(body).hexdigest()),
@@ -48,10 +58,12 @@ class DryRunExecutor:
             wallet=wallet,
             side=intent.side,
             token_id=intent.token_id,
-            shares=intent.shares,
-            limit_price=intent.limit_price,
+            shares=shares,
+            limit_price=limit,
             body=body,
             fee_bps=market.fee_bps,
+            fee_rate=market.fee_rate,
+            fee_exponent=market.fee_exponent,
         )
 
     def lane(self, intent: OrderIntent, wallet: Wallet) -> tuple[str, ...]:
@@ -86,6 +98,7 @@ class DryRunExecutor:
 
     async def find(self, order: Order) -> ExecutionReport | None:
         await trio.lowlevel.checkpoint()
+        await self.resting.look(order)
         report = self.venue.find(order.order_id)
         if report is not None:
             return report
@@ -97,6 +110,10 @@ class DryRunExecutor:
             return None
         del self._missed[order.order_id]
         return ExecutionReport(order_id=order.order_id, status=Status.ABSENT)
+
+    async def cancel(self, order: Order) -> None:
+        await trio.sleep(self.venue.latency_s(order))
+        self.resting.end(order, "called off")
 
     def _fault(self, order: Order) -> str | None:
         """Draw what goes wrong with an order from its own luck; a second send meets no fault."""

@@ -12,11 +12,13 @@ from trio_copy.model.catalog import Catalog
 from trio_copy.model.decisions import CopyTask
 from trio_copy.model.fills import Side
 from trio_copy.model.ids import Address, IntentKey, TokenId
-from trio_copy.model.orders import Status
+from trio_copy.model.orders import Settlement, Status
 from trio_copy.model.positions import EntryKind, LedgerEntry, Position, fold
 from trio_copy.model.units import NO_SHARES
 
 Spot = tuple[Address, TokenId]
+_HOLDS = (OrderState.PLACED, OrderState.UNKNOWN, OrderState.RESTING)
+_LAST_WORDS = {Settlement.FIRM: EntryKind.CONFIRM, Settlement.FAILED: EntryKind.REVERSE}
 
 
 @define
@@ -45,24 +47,42 @@ class Naive:
 
     @property
     def holding_back(self) -> list[e.Placed]:
-        """Orders whose outcome is not proven."""
+        """Orders whose outcome is not proven, or that rest."""
         placed = self.placed
-        return [placed[key] for key, state in self.states.items() if state in (OrderState.PLACED, OrderState.UNKNOWN)]
+        return [placed[key] for key, state in self.states.items() if state in _HOLDS]
+
+    @property
+    def last_learned(self) -> dict[IntentKey, e.Learned]:
+        return {event.key: event for event in self.events if isinstance(event, e.Learned)}
+
+    def left(self, placed: e.Placed) -> int:
+        """Return what an entry may still cost."""
+        learned = self.last_learned.get(placed.order.key)
+        if learned is None or learned.state is not OrderState.RESTING or learned.report is None:
+            return placed.cost.micro
+        return placed.cost.micro - learned.report.notional.micro - learned.report.fee.micro
 
     def ledger(self) -> Iterator[LedgerEntry]:
         """Retell the entries in the order in which they were booked."""
-        fills: dict[IntentKey, LedgerEntry] = {}
+        fills: dict[IntentKey, list[LedgerEntry]] = {}
+        firm: set[str] = set()
+        rests: set[IntentKey] = set()
         for event in self.events:
             match event:
-                case e.Learned(key=key, entry=entry) if entry is not None:
-                    fills[key] = entry
-                    yield entry
+                case e.Learned(key=key, state=state, report=report, entry=entry):
+                    if entry is not None:
+                        fills.setdefault(key, []).append(entry)
+                        firm |= {entry.key} if entry.firm else set()
+                        yield entry
+                    if key in rests and report is not None and report.settlement in _LAST_WORDS:
+                        yield from _tell(fills.get(key, ()), firm, _LAST_WORDS[report.settlement])
+                    rests = rests | {key} if state is OrderState.RESTING else rests - {key}
                 case e.Missed(entry=entry) | e.Redeemed(entry=entry):
                     yield entry
                 case e.Settled(key=key):
-                    yield _about(fills[key], EntryKind.CONFIRM)
+                    yield from _tell(fills[key], firm, EntryKind.CONFIRM)
                 case e.Reversed(key=key):
-                    yield _about(fills[key], EntryKind.REVERSE)
+                    yield from _tell(fills[key], firm, EntryKind.REVERSE)
 
     def positions(self) -> dict[Spot, Position]:
         ledger = list(self.ledger())
@@ -78,7 +98,7 @@ class Naive:
         for placed in self.holding_back:
             if placed.order.side is Side.BUY:
                 for name in self._about(_spot(placed)):
-                    cost[name] += placed.cost.micro
+                    cost[name] += self.left(placed)
         return {name: amount for name, amount in cost.items() if amount}
 
     def open_spots(self) -> set[Spot]:
@@ -102,14 +122,15 @@ class Naive:
         """Add up what was spent, or may have been, by day and by day and leader, and sent by minute."""
         used: Counter[str] = Counter()
         placed = self.placed
-        sent = [event for event in self.events if isinstance(event, e.Learned)]
-        for learned in sent:
+        for key, learned in self.last_learned.items():
             report = learned.report
             proven = learned.state is not OrderState.UNKNOWN
             if proven and report is not None and report.status is not Status.ABSENT:
-                _use(used, placed[learned.key], report.notional.micro + report.fee.micro)
+                # One that rests is among those that may yet be more: there it counts as sent.
+                sent = int(learned.state is not OrderState.RESTING)
+                _use(used, placed[key], report.notional.micro + report.fee.micro, sent)
         for order in self.holding_back:
-            _use(used, order, order.cost.micro)
+            _use(used, order, self.left(order), 1)
         return {name: amount for name, amount in used.items() if amount}
 
     def cash(self, start: int) -> int:
@@ -122,7 +143,7 @@ class Naive:
                 paid = entry.notional.micro if entry.side is Side.SELL else -entry.notional.micro
                 cash += paid - entry.fee.micro
         cash += sum(event.funding.amount.micro for event in self.events if isinstance(event, e.Funded))
-        return cash - sum(one.cost.micro for one in self.holding_back if one.order.side is Side.BUY)
+        return cash - sum(self.left(one) for one in self.holding_back if one.order.side is Side.BUY)
 
     def _about(self, spot: Spot) -> Iterable[str]:
         leader, token = spot
@@ -132,13 +153,21 @@ class Naive:
             yield from (f"market {facts.condition_id}", f"event {facts.event or facts.condition_id}")
 
 
-def _use(used: Counter[str], placed: e.Placed, cost: int) -> None:
+def _tell(fills: Iterable[LedgerEntry], firm: set[str], kind: EntryKind) -> Iterator[LedgerEntry]:
+    """Say of what is not firm that it is now, or never was."""
+    for entry in fills:
+        if entry.key not in firm:
+            firm.add(entry.key)
+            yield _about(entry, kind)
+
+
+def _use(used: Counter[str], placed: e.Placed, cost: int, sent: int) -> None:
     if placed.order.side is Side.BUY:
         signal = placed.task.signal
         day = datetime.fromtimestamp(signal.block_time, UTC).date()
         used[f"day {day}"] += cost
         used[f"day {day} {signal.leader}"] += cost
-        used[f"minute {signal.block_time // 60}"] += 1
+        used[f"minute {signal.block_time // 60}"] += sent
 
 
 def _spot(placed: e.Placed) -> Spot:

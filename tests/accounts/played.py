@@ -44,6 +44,12 @@ def entry(number: int = 1, shares: str = "100", **changes: Any) -> CopyTask:
     return _task(make_signal(number, shares=shares), changes)
 
 
+def resting_entry(number: int = 1, shares: str = "100", **changes: Any) -> CopyTask:
+    """The same as an order that may rest for ten minutes."""
+    task = entry(number, shares, **changes)
+    return evolve(task, intent=evolve(task.intent, order_type="GTD", rest_until=int(NOW) + 600))
+
+
 def leave(number: int = 2, shares: str = "100", sell: str = "proportional", **changes: Any) -> CopyTask:
     """A task by which the leader sells `shares`, decided a second later."""
     signal = make_signal(number, shares=shares, side=Side.SELL)

@@ -68,7 +68,9 @@ CAPS = st.fixed_dictionaries(
     },
 )
 BLOCK_TIMES = st.sampled_from([int(NOW), int(NOW) + 61, int(NOW) + DAY_S])
-STATUSES = st.sampled_from(["filled", "filled", "partial", "killed", "rejected", "absent", "unknown", "outside"])
+STATUSES = st.sampled_from(
+    ["filled", "filled", "partial", "killed", "rejected", "absent", "unknown", "outside", "resting", "resting"]
+)
 SETTLEMENTS = st.sampled_from([{}, PENDING, PENDING, FAILED])
 
 
@@ -87,6 +89,8 @@ class AnAccount(RuleBasedStateMachine):
         self.forgotten: set[str] = set()
         self.gone_windows: set[str] = set()
         self.facts: dict[str, Any] = {}
+        self.held_up: set[str] = set()
+        """Exits that were offered while entries of their token rested: they are offered again."""
 
     @property
     def account(self) -> Account:
@@ -106,6 +110,8 @@ class AnAccount(RuleBasedStateMachine):
     def do(self, command: c.Command) -> Sequence[e.Event]:
         account, before = self.account, documents(self.account)
         sums = derived(account)
+        if isinstance(command, c.Offer) and account.resting_before(command.task):
+            self.held_up.add(command.task.task_id)
         cost = self.naive.cost()
         events = account.decide(command)
         assert account.decide(command) == events
@@ -188,15 +194,24 @@ class AnAccount(RuleBasedStateMachine):
         at=BLOCK_TIMES,
         aggregates=st.booleans(),
         park=st.booleans(),
+        rests=st.booleans(),
     )
     def he_buys(
-        self, leader: Any, token: TokenId, shares: int, price: int, at: int, aggregates: bool, park: bool
+        self,
+        leader: Any,
+        token: TokenId,
+        shares: int,
+        price: int,
+        at: int,
+        aggregates: bool,
+        park: bool,
+        rests: bool,
     ) -> None:
         signal = make_signal(
             len(self.tasks), side=Side.BUY, leader=leader, token_id=token, block_time=at, block_number=self._block
         )
         signal = evolve(signal, shares=Shares(shares), price=Price(price), notional=None)
-        self._want(signal, park=park, aggregates=aggregates)
+        self._want(signal, park=park, aggregates=aggregates, rests=rests)
 
     @rule(
         leader=st.sampled_from(LEADERS),
@@ -213,11 +228,20 @@ class AnAccount(RuleBasedStateMachine):
         self._want(evolve(signal, shares=Shares(shares)), how=how, sell=sell)
 
     def _want(
-        self, signal: Any, *, park: bool = False, how: str = "offer", aggregates: bool = False, **wish: Any
+        self,
+        signal: Any,
+        *,
+        park: bool = False,
+        how: str = "offer",
+        aggregates: bool = False,
+        rests: bool = False,
+        **wish: Any,
     ) -> None:
         sized = size(signal, make_settings(ratio=Ratio.parse("0.1"), max_order_usd=None, **wish), None)
         if not isinstance(sized, OrderIntent):
             return
+        if rests:
+            sized = evolve(sized, order_type="GTC", rest_until=int(NOW) + 10**8)
         number = len(self.tasks)
         task = make_task(signal, intent=sized, decided_at=NOW + number, deadline=NOW + 10**6, aggregates=aggregates)
         self.tasks.append(task)
@@ -291,6 +315,14 @@ class AnAccount(RuleBasedStateMachine):
         outcome = {} if what is c.Doubt else {"outcome": OVER}
         self.do(what(key=key, at=NOW, **outcome))
 
+    @precondition(lambda self: any(one.rests for one in self.open_orders))
+    @rule(data=st.data())
+    def an_order_is_called_off(self, data: st.DataObject) -> None:
+        open_order = data.draw(st.sampled_from([one for one in self.open_orders if one.rests]))
+        assert OVER.reason is not None
+        self.do(c.CallOff(key=open_order.order.key, why=OVER.reason, at=NOW))
+        assert self.account.orders[open_order.order.key].unproven
+
     @precondition(lambda self: self.account.waiting)
     @rule(data=st.data(), what=st.sampled_from(["retract", "resume", "try"]))
     def happens_to_what_waits(self, data: st.DataObject, what: str) -> None:
@@ -363,7 +395,7 @@ class AnAccount(RuleBasedStateMachine):
                     met = signal.signal_id not in self.forgotten
                 case c.Answer() | c.Doubt():
                     met = True
-                case c.NotSent(key=key) | c.Escalate(key=key):
+                case c.NotSent(key=key) | c.Escalate(key=key) | c.CallOff(key=key):
                     met = key not in self.account.orders
                 case _:
                     met = False
@@ -413,6 +445,8 @@ class AnAccount(RuleBasedStateMachine):
         alive = {*self.account.waiting, *self.account.dead, *open_tasks}
         passed = {event.signal.signal_id for event in self.naive.events if isinstance(event, e.Passed)}
         for task in self.tasks:
+            if ends[task.task_id] == 0 and task.task_id in self.held_up:
+                continue
             assert (ends[task.task_id] == 1) != (task.task_id in alive or task.signal.signal_id in passed)
 
     @invariant()
@@ -435,7 +469,8 @@ class AnAccount(RuleBasedStateMachine):
         """Once every order is proven, nothing is held for any."""
         for open_order in self.open_orders:
             if open_order.state is not OrderState.MATCHED:
-                report = _report(open_order, "killed", 1, {})
+                # Of what rested, all that is known: it is gone from the venue.
+                report = _report(open_order, "absent" if open_order.rests else "killed", 1, {})
                 self.do(c.Answer(key=open_order.order.key, report=report, by_hand=open_order.breached, at=NOW))
         assert not held(self.account)
         assert not self.account._promised
@@ -456,9 +491,9 @@ def _report(open_order: OpenOrder, status: str, part: int, settlement: dict[str,
     if status == "outside":
         return report_on(order, shares=order.shares + Shares(10**9), notional=Usd(10**12))
     report = report_on(order, Status(status))
-    if not report.shares:
+    if not report.shares and status != "resting":
         return report
-    shares = Shares(max(1, report.shares.micro * part // 10)) if status == "partial" else report.shares
+    shares = order.shares if status == "filled" else Shares(max(1, order.shares.micro * part // 10))
     rounding = Rounding.DOWN if order.side is Side.BUY else Rounding.UP
     notional = shares.at(order.limit_price, rounding)
     if order.side is Side.SELL:

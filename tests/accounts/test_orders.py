@@ -6,7 +6,18 @@ from typing import Any
 import pytest
 from attrs import evolve
 
-from tests.accounts.played import FAILED, PENDING, SPOT, Played, entry, freeze, leave, reason_of, report_on
+from tests.accounts.played import (
+    FAILED,
+    PENDING,
+    SPOT,
+    Played,
+    entry,
+    freeze,
+    leave,
+    reason_of,
+    report_on,
+    resting_entry,
+)
 from tests.accounts.states import held
 from tests.builders import NOW
 from trio_copy.accounts import OrderState
@@ -28,6 +39,7 @@ SAYS: dict[Said, tuple[Status, dict[str, Any]]] = {
     Said.MATCHED: (Status.FILLED, PENDING),
     Said.FIRM: (Status.FILLED, {}),
     Said.FAILED: (Status.FILLED, FAILED),
+    Said.RESTS: (Status.RESTING, {}),
 }
 OPEN = [state for state in OrderState if state is not OrderState.ENDED]
 
@@ -38,6 +50,8 @@ def in_state(state: OrderState, task: CopyTask, played: Played) -> Order:
         played.do(c.Doubt(key=order.key, at=played.at))
     elif state is OrderState.MATCHED:
         played.answer(order, **PENDING)
+    elif state is OrderState.RESTING:
+        played.answer(order, Status.RESTING)
     return order
 
 
@@ -45,13 +59,21 @@ def test_every_state_has_an_answer_to_everything_that_can_be_said() -> None:
     """The table has no hole, keeps what is open open or ends it, and never leads from a booking back to a doubt."""
     assert set(LIFE) == set(product(OPEN, Said))
     for (state, _), (step, after) in LIFE.items():
-        assert (after is state) == (step in (Step.KEEP, Step.REFUSE))
+        rests_on = (state, step) == (OrderState.RESTING, Step.REST)
+        assert (after is state) == (rests_on or step in (Step.KEEP, Step.REFUSE))
         assert not (state is OrderState.MATCHED and after is OrderState.UNKNOWN)
 
 
-@pytest.mark.parametrize("state", OPEN)
-@pytest.mark.parametrize("what", Said)
-@pytest.mark.parametrize("task", [entry(), leave()], ids=["buy", "sell"])
+RESTS = resting_entry()
+RESTING = {OrderState.RESTING, Said.RESTS}
+
+
+@pytest.mark.parametrize(
+    ("state", "what", "task"),
+    # Only entries rest.
+    [(*one, task) for one in LIFE for task in (RESTS, leave()) if task is RESTS or not RESTING & {*one}],
+    ids=str,
+)
 def test_each_saying_in_each_state(state: OrderState, what: Said, task: CopyTask) -> None:
     """After each report the books are what its step says, and what it held ends exactly when its outcome is proven."""
     played = Played()
@@ -66,7 +88,7 @@ def test_each_saying_in_each_state(state: OrderState, what: Said, task: CopyTask
     booked = after is OrderState.MATCHED or step in (Step.BOOK_FIRM, Step.SETTLE)
     assert played.shares == (before[0] + filled if booked else before[0])
     assert (order.key in played.account.orders) == (after is not OrderState.ENDED)
-    assert played.open(task) == (after in (OrderState.PLACED, OrderState.UNKNOWN))
+    assert played.open(task) == (after in (OrderState.PLACED, OrderState.UNKNOWN, OrderState.RESTING))
     if step is Step.REFUSE:
         assert [type(event) for event in events] == [e.Contradicted]
     if after in (OrderState.ENDED, OrderState.MATCHED):
@@ -286,11 +308,11 @@ def test_another_fill_than_the_booked_one_is_not_confirmed() -> None:
 @pytest.mark.parametrize("state", OPEN)
 def test_what_was_certainly_not_sent(state: OrderState) -> None:
     """It is as if it had never been: no minute, no day; what is booked was sent."""
-    played, task = Played(), entry()
+    played, task = Played(), resting_entry()
     order = in_state(state, task, played)
     outcome = Outcome(end=End.EXPIRED)
     events = played.do(c.NotSent(key=order.key, outcome=outcome, at=NOW))
-    if state is OrderState.MATCHED:
+    if state in (OrderState.MATCHED, OrderState.RESTING):
         assert events == ()
     else:
         assert played.end_of(task) == outcome
@@ -314,5 +336,6 @@ def test_what_is_said_of_no_open_order_changes_nothing() -> None:
 def test_what_a_report_says() -> None:
     """Shares count before the word, and a word that nobody knows what to make of ended without a fill."""
     for status in Status:
-        assert said(ExecutionReport(order_id=OrderId("o"), status=status)) in (Said.NOTHING, Said.ABSENT, Said.EMPTY)
+        found = said(ExecutionReport(order_id=OrderId("o"), status=status))
+        assert found in (Said.NOTHING, Said.ABSENT, Said.EMPTY, Said.RESTS)
     assert said(None) is Said.NOTHING

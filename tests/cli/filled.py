@@ -73,6 +73,18 @@ class Owner:
         (order,) = placed
         return order
 
+    def rest(self, task: CopyTask, shares: str = "4", dollars: str = "2") -> Order:
+        """Place a task whose order may rest for ten minutes, and let it do so with so many shares filled."""
+        order = self.place(evolve(task, intent=evolve(task.intent, order_type="GTC", rest_until=int(NOW) + 600)))
+        report = ExecutionReport(
+            order_id=order.order_id,
+            status=Status.RESTING,
+            shares=Shares.parse(shares),
+            notional=Usd.parse(dollars),
+        )
+        self.do(task.follower, Answer(key=order.key, report=report, at=NOW))
+        return order
+
     def fill(
         self,
         task: CopyTask,

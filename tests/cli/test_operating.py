@@ -415,3 +415,21 @@ def test_an_order_about_which_its_executor_lied_is_told_apart(conf: Path, capsys
     for task, told in ((lied, True), (honest, False)):
         assert main(["explain", "trade", task.task_id]) == 0
         assert ("its executor reported what cannot be" in capsys.readouterr().out) == told
+
+
+def test_an_order_that_rests_is_listed_explained_and_called_off(conf: Path, capsys: Capture) -> None:
+    """What it has filled is a position and a trade; calling it off says what comes next, and is shown."""
+    task = make_task(make_signal(1))
+    order = own(conf, lambda owner: owner.rest(task))
+    (row,) = json_rows(["orders", "list", "--json"], capsys)
+    assert (row["state"], row["shares"], row["filled"]) == ("resting", "10", "4")
+    assert [row["shares"] for row in json_rows(["positions", "--json"], capsys)] == ["4"]
+    assert [row["shares"] for row in json_rows(["trades", "--json"], capsys)] == ["4"]
+    assert main(["explain", "trade", task.task_id]) == 0
+    assert "it is resting at the venue" in capsys.readouterr().out
+    assert main(["orders", "cancel", order.order_id[:12]]) == 0
+    assert "called off" in capsys.readouterr().out
+    assert main(["explain", "trade", task.task_id]) == 0
+    assert "GIVEN_UP (orders cancel: by hand" in capsys.readouterr().out
+    assert main(["orders", "cancel", "0x1"]) == 2
+    assert "expected one open order, got 0" in capsys.readouterr().err

@@ -14,7 +14,7 @@ from trio_copy.model.catalog import Catalog
 from trio_copy.model.decisions import CopyTask
 from trio_copy.model.facts import Amounts, FactQuery
 from trio_copy.model.ids import FollowerId, OrderId, TaskId
-from trio_copy.model.positions import LedgerEntry
+from trio_copy.model.positions import EntryKind, LedgerEntry
 from trio_copy.ports import NOBODY, Document, Store
 
 _KINDS = ("filled", "ended", "attempt", "skip", "entry")
@@ -56,6 +56,12 @@ class Books:
         ]
 
 
+def _turn(entry: LedgerEntry) -> tuple[float, int]:
+    """Say when an entry was booked; of two growths of one order in one moment, the one first that had less before it."""
+    before = entry.key.partition(":")[2] if entry.kind is EntryKind.FILL else ""
+    return (entry.booked_at, int(before) if before else 0)
+
+
 async def read_books(store: Store) -> Books:
     """Read all of it, through what any person could ask."""
     facts = await store.history.facts(FactQuery(kinds=_KINDS, limit=1 << 30))
@@ -75,7 +81,7 @@ async def read_books(store: Store) -> Books:
         ends=[end for end in ends if end.outcome is not None],
         attempts=[end for end in ends if end.outcome is None],
         skips=[one for one in told if isinstance(one, SkipTold)],
-        entries=sorted(entries, key=lambda entry: entry.booked_at),
+        entries=sorted(entries, key=_turn),
         sums={FollowerId(follower): amounts for (follower,), amounts in summed.items()},
         accounts={follower: stored_account(follower, Catalog(), mine) for follower, mine in documents.items()},
         spent=spent,

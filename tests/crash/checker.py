@@ -15,7 +15,7 @@ from trio_copy.model.fills import Side
 from trio_copy.model.ids import FollowerId, TokenId
 from trio_copy.model.orders import ExecutionReport, Order
 from trio_copy.model.positions import EMPTY, EntryKind, LedgerEntry, Position, PositionKey, fold
-from trio_copy.model.units import Usd
+from trio_copy.model.units import Shares, Usd
 
 _FILLED = ("filled", "partial", "gathered")
 
@@ -178,7 +178,11 @@ class History:
 
     def _records_say_what_the_venue_says(self) -> None:
         reversed_keys = {entry.of for entry in self.books.entries if entry.kind is EntryKind.REVERSE}
-        booked = {entry.key: entry for entry in self.books.entries if entry.kind is EntryKind.FILL}
+        booked: dict[str, list[LedgerEntry]] = defaultdict(list)
+        for entry in self.books.entries:
+            if entry.kind is EntryKind.FILL:
+                # What an order fills while it rests is booked bit by bit, under its key and what was filled before.
+                booked[entry.key.partition(":")[0]].append(entry)
         unproven = {
             key
             for account in self.books.accounts.values()
@@ -186,12 +190,13 @@ class History:
             if self.may_stay_open and one.state is not OrderState.MATCHED
         }
         for key, report in self._filled.items():
-            entry = booked.get(key)
+            entries = booked.get(key, [])
             if key in unproven:
                 continue
-            if entry is None or key in reversed_keys:
+            together = [sum(part.micro for part in one) for one in zip(*map(_figures, entries), strict=True)]
+            if not entries or any(entry.key in reversed_keys for entry in entries):
                 self.verdict.wrong.append(f"the venue filled {report.order_id}, the ledger does not say so")
-            elif (entry.shares, entry.notional, entry.fee) != (report.shares, report.notional, report.fee):
+            elif together != [part.micro for part in _figures(report)]:
                 self.verdict.wrong.append(f"the ledger has other figures for {report.order_id} than the venue")
         open_failures = {one.order.key for one in self.venue if self.may_stay_open and one.failed}
         for unfounded in booked.keys() - self._filled.keys() - reversed_keys - open_failures:
@@ -247,8 +252,10 @@ class History:
                 if one.order.wallet.follower == follower and one.order.key in self._filled
             ]
             if not self.may_stay_open:
+                bookings = [one for one in self.books.entries if one.follower == follower and one.shares]
+                undone = {one.of for one in self.books.entries if one.kind is EntryKind.REVERSE}
                 paid = (
-                    len(reports),
+                    sum(one.key not in undone for one in bookings),
                     sum(report.notional.micro for side, report in reports if side is Side.BUY),
                     sum(report.notional.micro for side, report in reports if side is Side.SELL),
                     sum(report.fee.micro for _, report in reports),
@@ -296,3 +303,7 @@ class History:
         for one in self.venue:
             if one.order.token_id == self.called_off:
                 self.verdict.wrong.append(f"{one.order.order_id} buys or sells what was called off")
+
+
+def _figures(filled: LedgerEntry | ExecutionReport) -> tuple[Shares, Usd, Usd]:
+    return (filled.shares, filled.notional, filled.fee)

@@ -16,9 +16,11 @@ from tests.crash.books import Books, read_books
 from tests.crash.checker import History, Verdict
 from tests.crash.script import CALLED_OFF, truth
 from tests.crash.stores import KINDS, Place
-from tests.crash.world import COMMON_CAP, DAY_CAPS, FOLLOWERS, LIVES_APART, Life, events, run_life, venue
+from tests.crash.world import COMMON_CAP, DAY_CAPS, FOLLOWERS, LIVES_APART, RESTS, Life, events, run_life, venue
 from trio_copy.model.ids import TokenId
 
+CALLED_OFF_AT = "rest: called off"
+"""Reached only where something rests."""
 FORGETS = "the store forgets"
 """Not a point to be killed at: the store loses writes that it had promised, and its owner lives on."""
 ENGINE_POINTS = (
@@ -42,6 +44,7 @@ ENGINE_POINTS = (
     "write: announced",
     "end: before the last write",
     "end: written",
+    CALLED_OFF_AT,
 )
 STORE_POINTS = {
     "sqlite": ("sqlite: before commit", "sqlite: committed"),
@@ -62,6 +65,8 @@ OUTCOMES = (
     ("kill",),
     ("settle-fail",),
     ("lose-reply", "kill", "settle-fail", "lose-request"),
+    (RESTS,),
+    (RESTS, "lose-reply", "settle-fail"),
 )
 NTHS = (1, 2, 5, 17)
 _LIVES_MOST = 5
@@ -96,13 +101,14 @@ def all_cases() -> list[Case]:
     once = [
         Case(store, point, nth, faults, gap)
         for (store, point), nth, faults, gap in product(points, NTHS, OUTCOMES, gaps)
+        if point != CALLED_OFF_AT or RESTS in faults
     ]
     twice = [
         Case(store, point, nth, faults, gap, then)
         for (store, point), nth, faults, gap, then in product(
             points, (1, 5), OUTCOMES, ("at once", "fresh"), LATER_POINTS
         )
-        if point != FORGETS
+        if point != FORGETS and (point != CALLED_OFF_AT or RESTS in faults)
     ]
     return [*once, *twice]
 

@@ -13,7 +13,9 @@ import trio_copy.model.signals
 from tests.crash.apart import apart
 from tests.crash.checker import Verdict
 from tests.crash.histories import Case, EngineBroke, play
+from tests.crash.world import RESTS
 from tests.worlds import instances
+from trio_copy.accounts import Account
 from trio_copy.accounts.events import Placed
 from trio_copy.accounts.orders import LIFE, OrderState, Said, Step, not_sent
 from trio_copy.engine.execution import Execution
@@ -157,6 +159,11 @@ def release_on_timeout() -> None:
     Execution._submit = broken  # type: ignore[method-assign]
 
 
+def sell_beside_what_rests() -> None:
+    """Send an exit while an entry of its token is open at the venue."""
+    Account.resting_before = lambda self, task: []  # type: ignore[method-assign]
+
+
 def log_index_in_the_key() -> None:
     """Name a fill by its place in its block, which changes when the block is mined again."""
 
@@ -190,6 +197,7 @@ MUTANTS = (
     Mutant(fresh_salt_on_retry, _crash("nowhere", 0, ("lose-request", "kill"))),
     Mutant(release_on_timeout, _crash("nowhere", 0, ("lose-reply",))),
     Mutant(log_index_in_the_key, _crash("nowhere", 0)),
+    Mutant(sell_beside_what_rests, _crash("nowhere", 0, (RESTS,))),
 )
 
 _WORLDS = 16

@@ -22,13 +22,14 @@ from tests.crash.stores import Place, StoreOfLife
 from tests.crash.watched import WatchedExecutor, WatchedVenue
 from tests.harness import Recorder, World, make_test_plan
 from tests.plugins.stores import in_place
+from trio_copy.accounts import Account
 from trio_copy.clock import wall_clock_from
 from trio_copy.engine.opening import open_service
 from trio_copy.engine.plan import Plan
 from trio_copy.engine.service import Service
 from trio_copy.errors import TrioCopyError
 from trio_copy.model.follow_settings import Caps, Execution, Filters, Sizing
-from trio_copy.model.ids import FollowerId
+from trio_copy.model.ids import FollowerId, OrderId
 from trio_copy.model.orders import ExecutionReport, Order
 from trio_copy.model.units import Ratio, Usd
 from trio_copy.records import decode
@@ -39,6 +40,9 @@ from trio_copy_dry_run.venue_file import VenueFile
 ALICE, BOB = FollowerId("alice"), FollowerId("bob")
 FOLLOWERS = (ALICE, BOB)
 DEADLINE_S = 600.0
+RESTS = "rests"
+"""Among the faults of a venue: it fills in part only, and what Alice buys rests there and is filled bit by bit."""
+REST_S = 180
 LIVES_APART = {"at once": 1.0, "fresh": 60.0, "stale": 4000.0}
 """How long after its death an engine starts again: while its chain goes on, while its tasks are still worth sending, or
 long after."""
@@ -87,10 +91,10 @@ def make_plan_for(life: Life) -> Plan:
         },
         executor={
             "latency_ms": 50,
-            "partial_bps": 3000,
+            "partial_bps": 10_000 if RESTS in life.faults else 3000,
             "fee_bps": 100,
             "settle_s": 2.5,
-            "faults": list(life.faults),
+            "faults": [fault for fault in life.faults if fault != RESTS],
             "late_s": 3.0,
             "prove_absence_s": 5.0,
             "venue_file": str(life.folder / "venue.jsonl"),
@@ -102,12 +106,18 @@ def make_plan_for(life: Life) -> Plan:
             table,
             size=sizing,
             filters=Filters(max_age_s=DEADLINE_S),
-            execution=Execution(attempts=2),
+            execution=_execution(table.follower, life),
             caps=Caps(max_day_usd=DAY_CAPS.get(table.follower)),
         )
         for table in plan.settings.follow
     )
     return evolve(plan, settings=evolve(plan.settings, follow=follow))
+
+
+def _execution(follower: FollowerId, life: Life) -> Execution:
+    if RESTS in life.faults and follower == ALICE:
+        return Execution(attempts=2, order_type="GTC", rest_s=REST_S)
+    return Execution(attempts=2)
 
 
 def run_life(life: Life, seed: int) -> None:
@@ -142,7 +152,7 @@ async def _live(life: Life) -> None:
                 open_service(store.planned(make_plan_for(life)), seams, world.endpoints) as service,
                 trio.open_nursery() as running,
             ):
-                _watch(service, at, store, recorder)
+                _watch(service, at, store, recorder, rests=RESTS in life.faults)
                 await running.start(service.run)
                 while not script.over:
                     await trio.sleep(STEP_S / 2)
@@ -156,11 +166,13 @@ async def _live(life: Life) -> None:
     recorder.write("died", at=wall())
 
 
-def _watch(service: Service, at: Callable[[str], None], store: StoreOfLife, recorder: "_Log") -> None:
+def _watch(service: Service, at: Callable[[str], None], store: StoreOfLife, recorder: "_Log", *, rests: bool) -> None:
     redacted: Any = service.executions["sim"].executor
     executor = redacted.inner
     executor.venue = WatchedVenue(executor.venue, at)
-    watched = WatchedExecutor(executor, store.has_order, lambda what: recorder.write("wrong", detail=what), {})
+    watched = WatchedExecutor(
+        executor, store.has_order, lambda what: recorder.write("wrong", detail=what), {}, grows=rests
+    )
     service.executions["sim"].executor = evolve(redacted, inner=watched)
 
 
@@ -173,7 +185,14 @@ async def _wait_quiet(service: Service, script: Script, wall: Callable[[], float
         status, shards = service.status(), service.holder.shards.values()
         accounts = [account for shard in shards for account in shard.accounts.values()]
         still = status.queued or status.busy or any(account.orders or account.waiting for account in accounts)
+        if not any(_is_under_way(account) for account in accounts):
+            # As a drain does, but before it: what has filled settles before the end.
+            service.reconciler.rules.draining = True
         quiet = 0 if still else quiet + 1
+
+
+def _is_under_way(account: Account) -> bool:
+    return bool(account.waiting) or not all(one.rests for one in account.orders.values())
 
 
 class _Log(Recorder):
@@ -200,11 +219,10 @@ def events(folder: Path) -> list[dict[str, Any]]:
 
 
 def venue(folder: Path) -> Iterator[AtVenue]:
-    """Return what the venue of a folder took."""
+    """Return what the venue of a folder took, as it stands now: one that rests is written down again as it is filled."""
+    taken: dict[OrderId, AtVenue] = {}
     for line in VenueFile(folder / "venue.jsonl").lines():
-        yield AtVenue(
-            order=decode(bytes(line.order), Order),
-            report=decode(bytes(line.report), ExecutionReport),
-            failed=line.fails,
-            at=line.at,
-        )
+        order, report = decode(bytes(line.order), Order), decode(bytes(line.report), ExecutionReport)
+        came_at = taken[order.order_id].at if order.order_id in taken else line.at
+        taken[order.order_id] = AtVenue(order=order, report=report, failed=line.fails, at=came_at)
+    yield from taken.values()

@@ -18,6 +18,7 @@ from trio_copy.accounts import Account, OpenOrder
 from trio_copy.clock import WallClock, wall_clock_from
 from trio_copy.config import EngineSettings
 from trio_copy.copying.follow_book import FollowBook
+from trio_copy.engine.calling_off import RestingRules
 from trio_copy.engine.calls import Calls, Whose
 from trio_copy.engine.contract import Contract
 from trio_copy.engine.execution import Execution
@@ -230,6 +231,7 @@ async def open_desk(
             settings=settings,
             redactor=Redactor(),
             calls=Calls(recorder.on_alert),
+            rests=hasattr(venue, "cancel"),
             on_alert=recorder.on_alert,
         )
         execution = Execution(
@@ -244,7 +246,12 @@ async def open_desk(
             at=at,
         )
         reconciler = Reconciler(
-            shards=holder.shards, executions={"sim": execution}, settings=settings, observer=recorder, wall=wall
+            shards=holder.shards,
+            executions={"sim": execution},
+            settings=settings,
+            observer=recorder,
+            wall=wall,
+            rules=RestingRules(book=book, mode=board, wall=wall),
         )
         await writers.start(holder.run)
         try:

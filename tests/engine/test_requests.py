@@ -140,6 +140,34 @@ async def test_what_the_chain_has_is_not_for_people(autojump_clock: trio.testing
         assert "is matched, not in doubt" in carry_out(settle(order.key, "1", "1"), owner.account("alice"), NOW)
 
 
+async def test_what_rests_is_called_off_by_a_person(autojump_clock: trio.testing.MockClock) -> None:
+    """Once; then it may be settled by hand, if the venue does not tell what came of it, but not below what is booked."""
+    async with open_memory() as store:
+        owner = Owner(store, 1)
+        order, account = owner.rest(TASK), owner.account("alice")
+        assert "is resting, not in doubt" in carry_out(settle(order.key, "4", "2"), account, NOW)
+        for _ in range(2):
+            assert "called off" in carry_out(asked.call_off("r", ALICE, order.key, NOW), account, NOW)
+        called_off = account.orders[order.key].called_off
+        assert called_off is not None
+        assert (called_off.code, called_off.control) == (Code.GIVEN_UP, "orders cancel")
+        account.take_changes()
+        assert "at least what is booked already: 4 shares" in carry_out(settle(order.key, "3", "2"), account, NOW)
+        assert account.take_changes() == ((), ())
+        assert "partial, written down by hand" in carry_out(settle(order.key, "5", "2.5"), account, NOW)
+        assert str(account.position((LEADER, TOKEN)).shares) == "5"
+        assert carry_out(asked.call_off("r", ALICE, order.key, NOW), account, NOW).startswith(REFUSED)
+
+
+async def test_what_does_not_rest_is_not_called_off(autojump_clock: trio.testing.MockClock) -> None:
+    async with open_memory() as store:
+        owner = Owner(store, 1)
+        order = owner.place(TASK)
+        request = asked.call_off("r", ALICE, order.key, NOW)
+        assert "expected an order that rests" in carry_out(request, owner.account("alice"), NOW)
+        assert "which is placed" in carry_out(request, owner.account("alice"), NOW)
+
+
 @pytest.mark.parametrize("body", ["[]", "[1]", "{}", "x", '[["alice"]]'])
 def test_a_request_about_nobody_is_refused(body: str) -> None:
     """It has no account that could answer it."""

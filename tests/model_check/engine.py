@@ -12,8 +12,8 @@ them: an answer is learned with the sending, and who was taken over from can onl
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
-from tests.model_check.worlds import Accounts, Done, Held, Item, Key, Scenario
-from trio_copy.accounts import OrderState
+from tests.model_check.worlds import HALF, Accounts, Done, Held, Item, Key, Scenario
+from trio_copy.accounts import OpenOrder, OrderState
 from trio_copy.model.decisions import CopyTask
 from trio_copy.model.fills import Side
 from trio_copy.model.ids import IntentKey, SignalId, intent_key
@@ -21,6 +21,10 @@ from trio_copy.model.signals import Signal
 
 COST = 5_100_000
 """What each purchase of these worlds may cost, in millionths."""
+MORE = {"rest": "half", "half": "fill"}
+"""How an order that rests may be filled."""
+OVER = {"rest": "kill", "half": "half and over"}
+"""What it is once it was cancelled."""
 Frozen = tuple[str, bytes]
 """An order's key and body."""
 
@@ -121,6 +125,9 @@ class Engine:
             for step in own[:1] if alone and process.writes else own:
                 yield True, _bind(self._carry_out, world, number, step)
         owner = world.processes[-1]
+        for order, what in world.venue:
+            if what in MORE:
+                yield False, _bind(self.fills, world, order, MORE[what])
         if self.scenario.reorg and not world.reorged:
             yield False, lambda: world._replace(reorged=True)
         if not world.late and (world.reorged or world.crashes or len(world.processes) > 1):
@@ -157,10 +164,33 @@ class Engine:
             for key, open_order in held.account.orders.items():
                 if open_order.state is OrderState.UNKNOWN and (found := self.find(world, key)) is not None:
                     yield _asked(self.learn, key, found)
+                if open_order.rests:
+                    yield from self._resting_steps(world, open_order)
             if world.late and any(waits.suspended for waits in held.account.waiting.values()):
                 yield _asked(self.tick, str(held.account.follower))
         if not process.writes and self.passable(process) != process.asked:
             yield lambda world, process: self._with(world, self._commit(process))
+
+    def _resting_steps(self, world: World, open_order: OpenOrder) -> Iterator[Callable[[World, Process], World]]:
+        """Ask what it has filled since; call it off, as an engine may at any time; and then cancel it and ask."""
+        key, found = open_order.order.key, self.find(world, open_order.order.key)
+        if open_order.called_off is None:
+            yield _asked(self.learn, key, "call off")
+            known = "half" if open_order.report is not None and open_order.report.shares else "rest"
+            if found is not None and found != known:
+                yield _asked(self.learn, key, found)
+        else:
+            yield _asked(self.cancel, key)
+
+    def fills(self, world: World, order: Frozen, what: str) -> World:
+        """Let the venue fill an order that rests."""
+        return world._replace(venue=tuple(sorted({**dict(world.venue), order: what}.items())))
+
+    def cancel(self, world: World, process: Process, key: str) -> World:
+        venue = {order: OVER.get(what, what) if order[0] == key else what for order, what in world.venue}
+        world = world._replace(venue=tuple(sorted(venue.items())))
+        found = self.find(world, key)
+        return world if found is None else self.learn(world, process, key, found)
 
     # Reading
 
@@ -250,8 +280,10 @@ class Engine:
         process = self._load(world, process, number)
         if not process.alive:
             return self._with(world, process)
-        process = process._replace(queue=tuple(one for one in process.queue if one != name))
         what = "refuse" if world.late else "offer"
+        held_up = self.held[process.marks[number]].account.resting_before(task)
+        if what == "refuse" or not held_up:
+            process = process._replace(queue=tuple(one for one in process.queue if one != name))
         return self._with(world, self._apply(process, number, what, name, *resting, left=left))
 
     def draw(self, world: World, process: Process, total: int) -> World:
@@ -306,11 +338,14 @@ class Engine:
         elif answer == "lose request":
             said = "nothing"
         else:
-            said = venue[order] = "kill" if answer == "kill" else "fill"
+            said = venue[order] = answer if answer in ("kill", "rest") and self._may(order, answer) else "fill"
         heard = "doubt" if answer.startswith("lose") else said
         world = world._replace(venue=tuple(sorted(venue.items())))
         self.check_venue(world)
         return self.learn(world, process, order[0], heard)
+
+    def _may(self, order: Frozen, answer: str) -> bool:
+        return answer != "rest" or self.accounts.orders[order].side is Side.BUY
 
     def learn(self, world: World, process: Process, key: str, what: str) -> World:
         for number, mark in enumerate(process.marks):
@@ -407,7 +442,7 @@ class Engine:
 
     def _busy(self, process: Process, follower: str) -> bool:
         mark = process.marks[self.scenario.followers.index(follower)]
-        return bool(mark) and any(one.held for one in self.held[mark].account.orders.values())
+        return bool(mark) and any(one.unproven for one in self.held[mark].account.orders.values())
 
     def _loaded(self, process: Process) -> list[Held]:
         return [self.held[mark] for mark in process.marks if mark]
@@ -471,7 +506,7 @@ class Engine:
             frozen = self.accounts.orders[order]
             if bodies.setdefault(order[0], order[1]) != order[1]:
                 raise Wrong("two bodies under one name")
-            if what != "fill":
+            if what == "kill":
                 continue
             (task,) = [one for one in self.accounts.tasks.values() if _is_of(order[0], one)]
             whose = (task.signal.signal_id, task.follower)
@@ -504,8 +539,9 @@ class Engine:
             bought = 0
             for order, what in world.venue:
                 frozen = self.accounts.orders[order]
-                if what == "fill" and frozen.wallet.follower == follower:
-                    bought += frozen.shares.micro if frozen.side is Side.BUY else -frozen.shares.micro
+                if frozen.wallet.follower == follower:
+                    filled = 0 if what == "kill" else frozen.shares.micro // (2 if what in HALF else 1)
+                    bought += filled if frozen.side is Side.BUY else -filled
             held_now = sum(one.now.shares.micro - one.now.oversold.micro for one in held.account.holdings.values())
             if held_now != bought:
                 raise Wrong(f"the books of {follower} say {held_now}, the venue says {bought}")

@@ -77,6 +77,23 @@ class ForgetsByBlock(Engine):
         return tuple(sorted(signal.signal_id for signal in self.scenario.signals.values()))
 
 
+class GrowthBookedTwice(Engine):
+    """Books what an order filled while it rested once more when it ends."""
+
+    def carry_out(self, held: Held, *command: str, left: int | None = None) -> Done:
+        if command[0] == "half":
+            command = (*command, "twice")
+        return super().carry_out(held, *command, left=left)
+
+
+class CancelledIsKnown(Engine):
+    """Takes what it has called off for ended with what was known, and asks nobody."""
+
+    def cancel(self, world: World, process: Process, key: str) -> World:
+        super().cancel(world, process, key)
+        return self.learn(world, process, key, "absent")
+
+
 MUTANTS: dict[type[Engine], str] = {
     CheckpointRunsAhead: "a purchase and a sale",
     SentBeforeDurable: "a purchase and a sale",
@@ -86,6 +103,8 @@ MUTANTS: dict[type[Engine], str] = {
     BookedTwice: "a purchase and a sale",
     MetForgotten: "the purchase is mined again",
     ForgetsByBlock: "the purchase is mined again",
+    GrowthBookedTwice: "the purchase rests",
+    CancelledIsKnown: "the purchase rests",
 }
 """Each with the smallest world in which it shows."""
 

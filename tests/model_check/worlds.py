@@ -14,13 +14,13 @@ from trio_copy.accounts import events as e
 from trio_copy.accounts.documents import PlainDocument, account_of, document_of, documents_of
 from trio_copy.accounts.facts import fact_of
 from trio_copy.model.catalog import Catalog
-from trio_copy.model.decisions import CopyTask, End, Outcome
+from trio_copy.model.decisions import Code, CopyTask, End, Outcome, Reason
 from trio_copy.model.fills import Side
 from trio_copy.model.follow_settings import FollowSettings
 from trio_copy.model.ids import FollowerId, IntentKey, SignalId
 from trio_copy.model.orders import Order, Status
 from trio_copy.model.signals import Signal
-from trio_copy.model.units import Usd
+from trio_copy.model.units import Rounding, Shares, Usd
 from trio_copy.records import read_plain, write_plain
 
 Key = tuple[str, str, str]
@@ -28,6 +28,17 @@ Key = tuple[str, str, str]
 CATALOG = Catalog()
 TOO_LATE = Outcome(end=End.EXPIRED)
 NOT_SENT = Outcome(end=End.REJECTED)
+OVER = Reason(code=Code.NO_FILL, control="execution.rest_s", value="600", limit="600")
+SAYS = {
+    "fill": Status.FILLED,
+    "kill": Status.KILLED,
+    "absent": Status.ABSENT,
+    "rest": Status.RESTING,
+    "half": Status.RESTING,
+    "half and over": Status.PARTIAL,
+}
+"""What a venue may say of an order."""
+HALF = ("half", "half and over")
 
 
 @frozen
@@ -62,6 +73,8 @@ class Scenario:
     zombie: bool = True
     """Whether an owner that was taken over from may live on."""
     crashes: int = 1
+    rests: bool = False
+    """Whether purchases may rest: what is not filled at once stays open at the venue, which fills it or not."""
     day: int | None = None
     """The common budget of a day, in millionths, where there is one."""
 
@@ -148,6 +161,14 @@ def scenarios() -> list[Scenario]:
             answers=("fill", "kill", "lose reply"),
             attempts=2,
         ),
+        Scenario(
+            name="the purchase rests",
+            signals=both,
+            before=blocks,
+            stays=("buy", "sell"),
+            answers=("rest", "lose reply", "fill"),
+            rests=True,
+        ),
     ]
 
 
@@ -182,7 +203,10 @@ class Accounts:
         self._read: dict[tuple[str, frozenset[tuple[Key, bytes]]], Held] = {}
         for number, signal in enumerate(scenario.signals.values()):
             for follower in scenario.followers:
-                task = make_task(signal, follower, intent=make_intent(signal), decided_at=NOW + number)
+                intent = make_intent(signal)
+                if scenario.rests and intent.side is Side.BUY:
+                    intent = evolve(intent, order_type="GTC", rest_until=int(NOW) + 600)
+                task = make_task(signal, follower, intent=intent, decided_at=NOW + number)
                 self.tasks[task.task_id] = task
 
     def task_of(self, signal: SignalId, follower: str) -> CopyTask:
@@ -246,6 +270,8 @@ class Accounts:
                 return c.Retract(signal=SignalId(about), at=NOW)
             case "resume":
                 return c.Resume(signal=SignalId(about), at=NOW)
+            case "call off":
+                return c.CallOff(key=IntentKey(about), why=OVER, at=NOW)
             case "doubt":
                 return c.Doubt(key=IntentKey(about), at=NOW)
             case "tick":
@@ -257,9 +283,12 @@ class Accounts:
         open_order = account.orders.get(key)
         if open_order is None:
             return c.Doubt(key=key, at=NOW)
-        status = {"fill": Status.FILLED, "kill": Status.KILLED, "absent": Status.ABSENT}[what]
-        again = open_order.task.attempt + 1 < self.scenario.attempts
-        return c.Answer(key=key, report=report_on(open_order.order, status), again=again, at=NOW + 3)
+        order, again = open_order.order, open_order.task.attempt + 1 < self.scenario.attempts
+        report = report_on(order, SAYS[what])
+        if what in HALF:
+            shares = Shares(order.shares.micro // 2)
+            report = evolve(report, shares=shares, notional=shares.at(order.limit_price, Rounding.DOWN))
+        return c.Answer(key=key, report=report, again=again, at=NOW + 3)
 
 
 def _held(account: Account) -> Held:

@@ -78,10 +78,19 @@ def test_what_was_taken_is_gone_until_another_book_is_seen() -> None:
 
 
 def test_fok_takes_everything_or_leaves_it_to_the_others() -> None:
-    """One that would be filled in part goes without, and the next one gets what it needs."""
-    one, two = order(1, "10", kind="FOK"), order(2, "10", kind="FOK")
-    taken = Depth().take([one, two], book(asks=[("0.4", "15")]))
-    assert (shares_of(taken, one), shares_of(taken, two)) == ("10", "0")
+    """One that would be filled in part goes without, and another one gets what it needs; which, hangs not on who came first."""
+    pair = [order(1, "10", kind="FOK"), order(2, "10", kind="FOK")]
+    for one, two in (pair, reversed(pair)):
+        taken = Depth().take([one, two], book(asks=[("0.4", "15")]))
+        got = {each.order_id: shares_of(taken, each) for each in (one, two)}
+        assert [got[name] for name in sorted(got)] == ["10", "0"]
+
+
+def test_the_last_millionth_hangs_not_on_who_came_first() -> None:
+    """Three who share ten shares get the same, in whatever order they arrive at one moment."""
+    three = [order(number, "10") for number in (1, 2, 3)]
+    shared = [Depth().take(orders, book(asks=[("0.4", "10")])) for orders in (three, three[::-1])]
+    assert shared[0] == shared[1]
 
 
 def test_exits_take_bids_from_the_best_down_to_their_limit() -> None:

@@ -13,9 +13,9 @@ from trio_copy.accounts.budgets import Exposure, Spot, Windows, count_in_windows
 from trio_copy.accounts.cash import with_funding
 from trio_copy.accounts.commands import Command
 from trio_copy.accounts.deciding import decide
-from trio_copy.accounts.entries import about_entry
+from trio_copy.accounts.entries import about_entry, is_of
 from trio_copy.accounts.holdings import NOTHING_HELD, Holding
-from trio_copy.accounts.orders import OpenOrder, OrderState, Said, said
+from trio_copy.accounts.orders import OpenOrder, OrderState, Said, said, spent_by
 from trio_copy.accounts.plain import token_text
 from trio_copy.accounts.telling import OrderEnd, SkipTold, TaskEnd, Told, amounts_of
 from trio_copy.model.budgets import Performance
@@ -26,7 +26,7 @@ from trio_copy.model.facts import NO_AMOUNTS, Amounts
 from trio_copy.model.fills import Side
 from trio_copy.model.fundings import Funding
 from trio_copy.model.ids import FollowerId, IntentKey, SignalId, TaskId, task_id
-from trio_copy.model.orders import ExecutionReport
+from trio_copy.model.orders import ExecutionReport, Settlement
 from trio_copy.model.positions import EntryKind, LedgerEntry, Position
 from trio_copy.model.signals import Signal
 from trio_copy.model.units import Shares, Usd
@@ -36,7 +36,8 @@ Part = tuple[str, str]
 """Kind and name of one of an account's documents."""
 MONEY: Part = ("money", "")
 _SELL = Side.SELL
-_UNKNOWN, _ENDED, _ABSENT = OrderState.UNKNOWN, OrderState.ENDED, Said.ABSENT
+_UNKNOWN, _RESTING, _ENDED = OrderState.UNKNOWN, OrderState.RESTING, OrderState.ENDED
+_ABSENT, _FIRM, _FAILED = Said.ABSENT, Settlement.FIRM, Settlement.FAILED
 
 
 @value(kw_only=True)
@@ -129,6 +130,20 @@ class Account:
         """Tell whether an open order may still change what is held at a spot."""
         return any(open_order.spot == spot for open_order in self.orders.values())
 
+    def resting_before(self, task: CopyTask) -> list[OpenOrder]:
+        """Return the entries of an exit's token that rest where it would be sent: they are called off before it is placed.
+
+        Whoever they copy: an order of ours must not meet another one of ours. One that a person has to look at holds nothing up.
+        """
+        if task.intent.side is not _SELL:
+            return []
+        token, executor = task.intent.token_id, task.executor
+        return [
+            one
+            for one in self.orders.values()
+            if one.rests and not one.ended and (one.order.token_id, one.order.executor) == (token, executor)
+        ]
+
     @property
     def oldest_recent(self) -> int:
         """Return the block of the signal that is known for longest; there must be one."""
@@ -149,7 +164,7 @@ class Account:
 
     def decide(self, command: Command) -> Sequence[e.Event]:
         """Answer a command. Changes nothing; the caller applies what comes, all of it and in order."""
-        if self.exposure.version != self.catalog.version:
+        if self.exposure.version != self.catalog.version and not self.exposure.keep_up():
             # What was added to one question may not be taken from another.
             self.recount()
         return decide(self, command)
@@ -163,7 +178,7 @@ class Account:
 
     def apply(self, events: Iterable[e.Event]) -> None:
         """Let events happen: the only way in which an account changes."""
-        if self.exposure.version != self.catalog.version:
+        if self.exposure.version != self.catalog.version and not self.exposure.keep_up():
             self.recount()
         for event in events:
             match event:
@@ -195,13 +210,18 @@ class Account:
                     self._reverse(event)
                 case e.Breached(key=key):
                     self._put_order(evolve(self.orders[key], breached=True))
+                case e.CalledOff(key=key, why=why, at=at):
+                    self._put_order(evolve(self.orders[key], called_off=why, at=at))
                 case e.Contradicted():
                     pass  # nothing changes: a person has to look, and the engine says so
                 case e.ModeSet(change=change):
                     self.mode = None if change.mode is Mode.RUN else change
                     self._changed[MONEY] = None
+                case e.PeakSeen(worth=worth):
+                    self.performance = evolve(self.performance, worth_peak=worth)
+                    self._changed[MONEY] = None
                 case e.PeakReset():
-                    self.performance = evolve(self.performance, peak=self.performance.realised)
+                    self.performance = evolve(self.performance, peak=self.performance.realised, worth_peak=None)
                     self._changed[MONEY] = None
                 case e.Funded(funding=funding):
                     self.fundings = with_funding(self.fundings, funding)
@@ -227,21 +247,32 @@ class Account:
         if learned.state is _UNKNOWN:
             self._put_order(open_order.after(learned.state, learned.report, learned.at, ended=open_order.ended))
             return
-        count, cost = self._release(open_order, learned.report)
+        rested, rests = open_order.rests, learned.state is _RESTING
+        if rests:
+            count, cost = self._use(open_order, learned.report)
+        else:
+            count, cost = self._release(open_order, learned.report)
         amounts = NO_AMOUNTS
         if entry is not None:
             amounts = self._book(entry, count, cost)
-        elif count:
+        elif count or cost:
             self.exposure.change(open_order.spot, count, cost)
         if learned.state is _ENDED:
             self._drop_order(open_order)
         else:
             ended = open_order.ended or outcome is not None
             self._put_order(open_order.after(learned.state, learned.report, learned.at, ended=ended))
-        if open_order.ended:
-            # Its task has ended already, for a person to look at: now the books are right as well.
-            if entry is not None:
-                self._told.append(Told(record=entry, amounts=amounts))
+        if entry is not None and (rested or rests or open_order.ended):
+            # What an order fills while it rests is a booking each; and where its task has ended already, for a person to look
+            # at, now the books are right as well.
+            self._told.append(Told(record=entry, amounts=amounts))
+            entry, amounts = None, NO_AMOUNTS
+        if rested and learned.report is not None:
+            if learned.report.settlement is _FIRM:
+                self._confirm(open_order, learned.at)
+            elif learned.report.settlement is _FAILED:
+                self._take_back(open_order, learned.at)
+        if rests or open_order.ended:
             return
         if outcome is not None:
             self._remember(open_order.task.signal)
@@ -260,27 +291,37 @@ class Account:
         self._told.append(Told(record=TaskEnd(task=task, outcome=ended.outcome, order=order, at=ended.at)))
 
     def _settle(self, settled: e.Settled) -> None:
-        entry = self._entry_of(settled.key)
-        self._drop_order(self.orders[settled.key])
-        spot = (entry.leader, entry.token_id)
-        known = self.holdings[spot]
-        earned = self._hold_now(spot, known, known.confirmed(entry.key), settled.at)
-        confirmed = about_entry(entry, EntryKind.CONFIRM, settled.at)
-        self._told.append(Told(record=confirmed, amounts=amounts_of(confirmed, *earned)))
+        open_order = self.orders[settled.key]
+        self._drop_order(open_order)
+        self._confirm(open_order, settled.at)
+
+    def _confirm(self, open_order: OpenOrder, at: float) -> None:
+        """Make firm what an order has filled: it is on the chain for good."""
+        for entry in self._unsettled(open_order):
+            spot = (entry.leader, entry.token_id)
+            known = self.holdings[spot]
+            earned = self._hold_now(spot, known, known.confirmed(entry.key), at)
+            confirmed = about_entry(entry, EntryKind.CONFIRM, at)
+            self._told.append(Told(record=confirmed, amounts=amounts_of(confirmed, *earned)))
 
     def _reverse(self, reversed_: e.Reversed) -> None:
-        entry = self._entry_of(reversed_.key)
-        self._drop_order(self.orders[reversed_.key])
-        spot = (entry.leader, entry.token_id)
-        known = self.holdings[spot]
-        earned = self._hold_now(spot, known, known.without(entry.key), reversed_.at)
-        undone = about_entry(entry, EntryKind.REVERSE, reversed_.at)
-        self._told.append(Told(record=undone, amounts=amounts_of(entry, *earned, sign=-1)))
+        open_order = self.orders[reversed_.key]
+        self._drop_order(open_order)
+        self._take_back(open_order, reversed_.at)
 
-    def _entry_of(self, key: IntentKey) -> LedgerEntry:
-        """Return the booking of a matched order: it is in the tail until the chain has the last word."""
-        (entry,) = (entry for entry in self.holdings[self.orders[key].spot].tail if entry.key == key)
-        return entry
+    def _take_back(self, open_order: OpenOrder, at: float) -> None:
+        """Undo what an order has filled, as far as it is not firm."""
+        for entry in self._unsettled(open_order):
+            spot = (entry.leader, entry.token_id)
+            known = self.holdings[spot]
+            earned = self._hold_now(spot, known, known.without(entry.key), at)
+            undone = about_entry(entry, EntryKind.REVERSE, at)
+            self._told.append(Told(record=undone, amounts=amounts_of(entry, *earned, sign=-1)))
+
+    def _unsettled(self, open_order: OpenOrder) -> list[LedgerEntry]:
+        """Return the bookings of an order that are not firm: they are in the tail until the chain has the last word."""
+        holding = self.holdings.get(open_order.spot, NOTHING_HELD)
+        return [entry for entry in holding.tail if not entry.firm and is_of(open_order.order, entry)]
 
     def _book(self, entry: LedgerEntry, count: int = 0, cost: int = 0) -> Amounts:
         """Fold an entry in; returns what it adds to the sums. For `count` and `cost` see `_hold_now`."""
@@ -316,8 +357,17 @@ class Account:
         if order.side is _SELL:
             self._promise(open_order.spot, order.shares.micro)
             return
+        cost -= open_order.used
         self.exposure.change(open_order.spot, 1, cost)
         count_in_windows(self.windows, open_order.task.signal, cost, 1)
+
+    def _use(self, open_order: OpenOrder, report: ExecutionReport | None) -> tuple[int, int]:
+        """Take note of what an order that rests has used; returns what that changes of its spot's exposure, see `_release`."""
+        used = spent_by(report) - open_order.used
+        if used:
+            count_in_windows(self.windows, open_order.task.signal, -used, 0, spent=used)
+            self._changed[MONEY] = None
+        return 0, -used
 
     def _release(self, open_order: OpenOrder, report: ExecutionReport | None) -> tuple[int, int]:
         """Take note that an order holds nothing any more, and what it used; returns what that changes of its spot's exposure."""
@@ -325,12 +375,14 @@ class Account:
         if order.side is _SELL:
             self._promise(open_order.spot, -order.shares.micro)
             return 0, 0
+        used = open_order.used
+        cost -= used
         if report is None or said(report) is _ABSENT:
             count_in_windows(self.windows, open_order.task.signal, -cost, -1)
         else:
             # Also what the chain undoes was spent: a day's budget is never given back.
             spent = report.notional.micro + report.fee.micro
-            count_in_windows(self.windows, open_order.task.signal, -cost, -1, spent=spent, sent=1)
+            count_in_windows(self.windows, open_order.task.signal, -cost, -1, spent=spent - used, sent=1)
             self._changed[MONEY] = None
         return -1, -cost
 

@@ -8,10 +8,11 @@ from attrs import evolve
 from trio_copy.accounts import commands as c
 from trio_copy.accounts import events as e
 from trio_copy.accounts.endings import missed_by
-from trio_copy.accounts.entries import fill_entry
-from trio_copy.accounts.orders import LIFE, OrderState, Step, outcome_of, outside, said
+from trio_copy.accounts.entries import fill_entry, growth_entry
+from trio_copy.accounts.orders import LIFE, OpenOrder, OrderState, Step, outcome_of, outside, said, shrinks
+from trio_copy.model.decisions import Reason
 from trio_copy.model.ids import IntentKey
-from trio_copy.model.orders import ExecutionReport, Status
+from trio_copy.model.orders import ExecutionReport, Settlement, Status
 
 if TYPE_CHECKING:
     from trio_copy.accounts.account import Account
@@ -30,34 +31,73 @@ def answer(account: "Account", command: c.Answer) -> Sequence[e.Event]:
             return ()
         if outside(open_order, report) is not None:
             return doubt(account, key, report, at, breached=True)
+    if shrinks(open_order, report):
+        return (e.Contradicted(key=key, report=report, at=at),)
     step, state = LIFE[open_order.state, said(report)]
+    if step is Step.LET_GO:
+        report = _as_it_stood(open_order, report)
+        step, state = LIFE[open_order.state, said(report)]
     if step is _BOOK_FIRM or step is _BOOK:
+        if open_order.rests:
+            entry = growth_entry(open_order, report, at)
+            outcome = outcome_of(open_order.order, report, open_order.called_off)
+            return (e.Learned(key, state, report, at, outcome, entry),)
         entry = fill_entry(open_order.task, open_order.order, report, at)
         return (e.Learned(key, state, report, at, outcome_of(open_order.order, report), entry),)
     match step:
         case Step.DOUBT:
             return doubt(account, key, report, at)
+        case Step.REST if open_order.rests and _says_nothing_new(open_order, report):
+            return ()
+        case Step.REST:
+            return (e.Learned(key, state, report, at, entry=growth_entry(open_order, report, at)),)
         case Step.SETTLE if open_order.booked_as(report):
             return (e.Settled(key=key, report=report, at=at),)
         case Step.REVERSE if open_order.booked_as(report):
             return (e.Reversed(key=key, report=report, at=at), *missed_by(account, open_order.task, at))
         case Step.REFUSE | Step.SETTLE | Step.REVERSE:
             return (e.Contradicted(key=key, report=report, at=at),)
-        case Step.VOID | Step.CLOSE if command.again and report.status is Status.KILLED and not open_order.ended:
+        case Step.VOID | Step.CLOSE if (
+            command.again and not open_order.rests and report.status is Status.KILLED and not open_order.ended
+        ):
             task = evolve(open_order.task, attempt=open_order.task.attempt + 1)
             return (e.Learned(key=key, state=state, report=report, at=at), e.Waits(task=task, at=at))
         case Step.VOID | Step.CLOSE:
-            outcome = outcome_of(open_order.order, report)
+            outcome = outcome_of(open_order.order, report, open_order.called_off)
             learned = e.Learned(key=key, state=state, report=report, outcome=outcome, at=at)
             return (learned, *missed_by(account, open_order.task, at))
         case _:  # nothing new
             return ()
 
 
+def _says_nothing_new(open_order: OpenOrder, report: ExecutionReport) -> bool:
+    """Tell whether an order that rests has filled nothing since, and nothing of it has become firm."""
+    booked = open_order.report
+    if booked is None or booked.shares.micro != report.shares.micro:
+        return False
+    return booked.settlement is report.settlement or report.settlement is not Settlement.FIRM
+
+
+def _as_it_stood(open_order: OpenOrder, report: ExecutionReport) -> ExecutionReport:
+    """Return the last report of an order that the venue does not have any more."""
+    booked = open_order.report
+    if booked is None or not booked.shares.micro:
+        return evolve(report, status=Status.KILLED, detail=report.detail or "the venue has it no more")
+    return evolve(booked, status=Status.PARTIAL)
+
+
+def call_off(account: "Account", key: IntentKey, why: Reason, at: float) -> Sequence[e.Event]:
+    """Want an order to rest no longer; once is enough."""
+    open_order = account.orders.get(key)
+    if open_order is None or not open_order.rests or open_order.called_off is not None:
+        return ()
+    return (e.CalledOff(key=key, why=why, at=at),)
+
+
 def doubt(
     account: "Account", key: IntentKey, report: ExecutionReport | None, at: float, *, breached: bool = False
 ) -> Sequence[e.Event]:
-    """Keep what an order holds: nobody can say what became of it.
+    """Keep what an order holds: nobody can say what became of it. One that rests is known to, whoever does not answer.
 
     `breached` is said of one that its executor reported what cannot be about. Of what is matched it is not: there, only
     the very fill that is booked can settle or be undone, so that asking again does no harm, and nobody else could say it.
@@ -74,9 +114,9 @@ def doubt(
 
 
 def not_sent(account: "Account", command: c.NotSent) -> Sequence[e.Event]:
-    """End an order as if it had never been; one that is booked was sent."""
+    """End an order as if it had never been; one that is booked, or rests, was sent."""
     open_order = account.orders.get(command.key)
-    if open_order is None or open_order.state is OrderState.MATCHED:
+    if open_order is None or open_order.rests or open_order.state is OrderState.MATCHED:
         return ()
     learned = e.Learned(key=command.key, state=OrderState.ENDED, report=None, outcome=command.outcome, at=command.at)
     return (learned, *missed_by(account, open_order.task, command.at))

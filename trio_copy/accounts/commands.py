@@ -3,13 +3,13 @@
 from collections.abc import Callable, Container
 
 from trio_copy.model.control import Mode
-from trio_copy.model.decisions import CopyTask, OrderIntent, Outcome, Skip
+from trio_copy.model.decisions import CopyTask, OrderIntent, Outcome, Reason, Skip
 from trio_copy.model.follow_settings import FollowSettings
 from trio_copy.model.ids import IntentKey, SignalId, TaskId
 from trio_copy.model.orders import ExecutionReport, Market, Order
 from trio_copy.model.positions import PositionKey
 from trio_copy.model.signals import Signal
-from trio_copy.model.units import Price, Usd
+from trio_copy.model.units import NO_USD, Price, Usd
 from trio_copy.model.values import value
 
 Prepare = Callable[[IntentKey, OrderIntent], Order]
@@ -43,6 +43,8 @@ class Offer:
     """Whether exits alone fill the room for what waits: then those of one position go out as one order."""
     paper: Usd | None = None
     """What the follower's paper wallet began with; None where it never runs out."""
+    unrealised: Usd | Reason = NO_USD
+    """What the positions gained by their marks, or why that is unknown: for those whose caps count it."""
 
 
 @value(kw_only=True)
@@ -124,6 +126,15 @@ class Escalate:
 
 
 @value(kw_only=True)
+class CallOff:
+    """Let an order rest no longer: what came of it is learned from the venue."""
+
+    key: IntentKey
+    why: Reason
+    at: float
+
+
+@value(kw_only=True)
 class Retract:
     """Suspend what waits of a signal that a reorg took back."""
 
@@ -174,6 +185,14 @@ class SetMode:
 
 
 @value(kw_only=True)
+class SeeWorth:
+    """What is held was looked at: its profit by mark, realised and not, may be higher than ever before."""
+
+    unrealised: Usd
+    at: float
+
+
+@value(kw_only=True)
 class ResetPeak:
     """Let the drawdown start over from today's total; a person asks for it."""
 
@@ -218,11 +237,13 @@ Command = (
     | Doubt
     | NotSent
     | Escalate
+    | CallOff
     | Retract
     | Resume
     | Resolve
     | Tick
     | SetMode
+    | SeeWorth
     | ResetPeak
     | Fund
     | Replay

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from trio_copy.accounts import commands as c
 from trio_copy.accounts import events as e
-from trio_copy.accounts.answers import answer, doubt, escalate, not_sent
+from trio_copy.accounts.answers import answer, call_off, doubt, escalate, not_sent
 from trio_copy.accounts.cash import fund
 from trio_copy.accounts.endings import end, missed
 from trio_copy.accounts.entries import redemption_entry
@@ -39,6 +39,8 @@ def decide(account: "Account", command: c.Command) -> Sequence[e.Event]:
             return not_sent(account, command)
         case c.Escalate():
             return escalate(account, command)
+        case c.CallOff(key=key, why=why, at=at):
+            return call_off(account, key, why, at)
         case c.Retract(signal=signal, at=at):
             return suspend(account, signal, suspended=True, at=at)
         case c.Resume(signal=signal, at=at):
@@ -49,6 +51,9 @@ def decide(account: "Account", command: c.Command) -> Sequence[e.Event]:
             return tick(account, command)
         case c.SetMode(mode=mode, why=why, at=at):
             return (e.ModeSet(change=ModeChange(mode=mode, why=why, at=at)),)
+        case c.SeeWorth(unrealised=unrealised, at=at):
+            worth, peak = account.performance.realised + unrealised, account.performance.worth_peak
+            return (e.PeakSeen(worth=worth, at=at),) if peak is None or worth > peak else ()
         case c.ResetPeak(at=at):
             return (e.PeakReset(at=at),)
         case c.Fund():

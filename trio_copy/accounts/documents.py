@@ -32,9 +32,11 @@ from trio_copy.accounts.plain import (
     plain_entry,
     plain_order,
     plain_position,
+    plain_reason,
     plain_report,
     plain_task,
     position_of,
+    reason_of,
     report_of,
     task_of,
 )
@@ -129,12 +131,14 @@ def plain_open_order(open_order: OpenOrder) -> Plain:
         _ENDED * open_order.ended + _BREACHED * open_order.breached,
         open_order.placed_at,
         open_order.at,
+        # Only where there is one: few orders rest.
+        *([plain_reason(open_order.called_off)] if open_order.called_off is not None else ()),
     ]
 
 
 def open_order_of(body: Plain) -> OpenOrder:
     """Read an open order."""
-    _, order, task, members, cost, state, report, flags, placed_at, at = first(body)
+    _, order, task, members, cost, state, report, flags, placed_at, at, *called_off = first(body)
     return OpenOrder(
         order=order_of(order),
         task=task_of(task),
@@ -146,6 +150,7 @@ def open_order_of(body: Plain) -> OpenOrder:
         breached=bool(flags & _BREACHED),
         placed_at=placed_at,
         at=at,
+        called_off=reason_of(called_off[0]) if called_off else None,
     )
 
 
@@ -191,17 +196,20 @@ def spot_of_name(name: str) -> Spot:
 
 def performance_of(body: Plain) -> Performance:
     """Read what a follower realised, from the document about its money."""
-    realised, peak, day, day_realised = first(body)[1]
+    realised, peak, day, day_realised, *rest = first(body)[1]
+    worth_peak = rest[0] if rest else 0
     return Performance(
         realised=Usd(realised),
         peak=Usd(peak),
         day=day,
         day_realised=Usd(day_realised),
+        worth_peak=None if worth_peak is None else Usd(worth_peak),
     )
 
 
 def _plain_money(account: Account) -> Plain:
     performance, mode = account.performance, account.mode
+    worth_peak = None if performance.worth_peak is None else performance.worth_peak.micro
     # Only where there are any: few have a paper wallet, and this is written with every copy.
     put_in = [[one.amount.micro, one.why, one.at] for one in account.fundings]
     return [
@@ -211,6 +219,8 @@ def _plain_money(account: Account) -> Plain:
             performance.peak.micro,
             performance.day,
             performance.day_realised.micro,
+            # As below: few are watched by mark.
+            *([worth_peak] if worth_peak != 0 else ()),
         ],
         [(name, window.used, window.until) for name, window in account.windows.items() if window.used],
         list(account.recent.items()),

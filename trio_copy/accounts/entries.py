@@ -1,6 +1,9 @@
 """The bookings that an account makes."""
 
+from attrs import evolve
+
 from trio_copy.accounts.commands import Resolve
+from trio_copy.accounts.orders import OpenOrder
 from trio_copy.model.decisions import CopyTask
 from trio_copy.model.fills import Side
 from trio_copy.model.ids import Address, FollowerId, SignalId, TaskId, TokenId, task_id
@@ -31,6 +34,32 @@ def fill_entry(task: CopyTask, order: Order, report: ExecutionReport, at: float)
         NO_PRICE if signal.price is None else task.intent.price,
         report.settlement is _FIRM,
     )
+
+
+def growth_entry(open_order: OpenOrder, report: ExecutionReport, at: float) -> LedgerEntry | None:
+    """Book what an order that rested has filled since; None where that is nothing.
+
+    Named by what was filled before: a growth that is learned a second time, after a crash, is the same booking. The
+    leader's shares count with the first of them.
+    """
+    order, booked = open_order.order, open_order.report if open_order.rests else None
+    if booked is None or not booked.shares.micro:
+        return fill_entry(open_order.task, order, report, at) if report.shares.micro else None
+    if report.shares.micro == booked.shares.micro:
+        return None
+    since = evolve(
+        report,
+        shares=report.shares - booked.shares,
+        notional=report.notional - booked.notional,
+        fee=report.fee - booked.fee,
+    )
+    entry = fill_entry(open_order.task, order, since, at)
+    return evolve(entry, key=f"{order.key}:{booked.shares.micro}", leader_shares=NO_SHARES)
+
+
+def is_of(order: Order, entry: LedgerEntry) -> bool:
+    """Tell whether an entry books what an order filled, or a part of it."""
+    return entry.key == order.key or entry.key.startswith(f"{order.key}:")
 
 
 def about_entry(entry: LedgerEntry, kind: EntryKind, at: float) -> LedgerEntry:

@@ -4,7 +4,7 @@ from attrs import field
 
 from trio_copy.accounts.orders import OrderState
 from trio_copy.model.control import ModeChange
-from trio_copy.model.decisions import CopyTask, Outcome, Skip
+from trio_copy.model.decisions import CopyTask, Outcome, Reason, Skip
 from trio_copy.model.fundings import Funding
 from trio_copy.model.ids import IntentKey, SignalId, TaskId
 from trio_copy.model.orders import ExecutionReport, Order
@@ -39,7 +39,7 @@ class Learned:
     outcome: Outcome | None = None
     """How its task ends; None while nobody knows, or when it goes on with another attempt."""
     entry: LedgerEntry | None = None
-    """The booking of what was filled."""
+    """The booking of what was filled, or of an order that rested was filled since."""
 
 
 @value(kw_only=True)
@@ -47,6 +47,15 @@ class Breached:
     """An executor reported of an unproven order what cannot be: from now on only a person is believed."""
 
     key: IntentKey
+    at: float
+
+
+@value(kw_only=True)
+class CalledOff:
+    """An order shall rest no longer; what it holds stays held until it is proven what came of it."""
+
+    key: IntentKey
+    why: Reason
     at: float
 
 
@@ -138,6 +147,14 @@ class ModeSet:
 
 
 @value(kw_only=True)
+class PeakSeen:
+    """Profit by mark was never as high since the last reset."""
+
+    worth: Usd
+    at: float
+
+
+@value(kw_only=True)
 class PeakReset:
     at: float
 
@@ -161,6 +178,7 @@ Event = (
     Placed
     | Learned
     | Breached
+    | CalledOff
     | Contradicted
     | Waits
     | Ended
@@ -171,6 +189,7 @@ Event = (
     | Settled
     | Reversed
     | ModeSet
+    | PeakSeen
     | PeakReset
     | Funded
     | Forgot

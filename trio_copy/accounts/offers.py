@@ -8,6 +8,7 @@ from attrs import evolve
 from trio_copy.accounts import commands as c
 from trio_copy.accounts import events as e
 from trio_copy.accounts.aggregate import aggregate, aggregate_exits, leave_together
+from trio_copy.accounts.answers import call_off
 from trio_copy.accounts.budgets import breach, day_of, over_budget
 from trio_copy.accounts.cash import without_balance
 from trio_copy.accounts.costs import below_minimum, with_fees, worst_cost
@@ -25,11 +26,14 @@ from trio_copy.model.decisions import (
     Reason,
     aggregated_in,
     leader_left,
+    left_by,
+    rested_out,
 )
 from trio_copy.model.fills import Side
 from trio_copy.model.ids import TaskId
 from trio_copy.model.orders import Market, Order
 from trio_copy.model.units import Rounding, Usd
+from trio_copy.model.venue_amounts import fit
 
 if TYPE_CHECKING:
     from trio_copy.accounts.account import Account
@@ -57,6 +61,8 @@ def offer(account: "Account", command: c.Offer) -> Sequence[e.Event]:
         return _exit(account, task, command)
     if not task.intent.shares.micro:
         return end(account, task, refused(leader_left(task.intent)), at)
+    if task.intent.rest_until and at >= task.intent.rest_until:
+        return end(account, task, rested_out(task, at), at)
     if task.aggregates:
         return _entry_in_company(account, task, command)
     return _entry(account, task, (), command)
@@ -67,7 +73,16 @@ def refuse(account: "Account", command: c.Refuse) -> Sequence[e.Event]:
     if account.knows(command.task):
         return ()
     task, changes = called_off(account, as_known(account, command.task), command.resting, command.at)
-    return (*changes, *end(account, task, command.outcome, command.at))
+    return (*_before_exit(account, task, command.at), *changes, *end(account, task, command.outcome, command.at))
+
+
+def _before_exit(account: "Account", task: CopyTask, at: float) -> list[e.Event]:
+    """Call off what rests of an exit's token."""
+    return [
+        event
+        for one in account.resting_before(task)
+        for event in call_off(account, one.order.key, left_by(task, one.task), at)
+    ]
 
 
 def _entry(account: "Account", task: CopyTask, members: tuple[TaskId, ...], command: c.Offer) -> Sequence[e.Event]:
@@ -133,14 +148,14 @@ def _allowed(account: "Account", task: CopyTask, command: c.Offer) -> tuple[Orde
         value, limit = str(task.intent.shares.at(task.intent.price, _UP)), str(settings.size.minimum_usd)
         return Reason(code=Code.BELOW_MINIMUM, control="size.minimum_usd", value=value, limit=limit)
     if caps.max_day_loss_usd is not None or caps.max_drawdown_usd is not None:
-        lost = breach(caps, account.performance, day_of(command.at))
+        lost = breach(caps, account.performance, day_of(command.at), command.unrealised)
         if lost is not None:
             return lost
-    intent = with_fees(task.intent, settings, market.fee_bps)
+    intent = with_fees(task.intent, settings, market.fee)
     order = intent if isinstance(intent, Reason) else _prepared(task, intent, command)
     if isinstance(order, Reason):
         return order
-    cost = worst_cost(order.shares, order.limit_price, market.fee_bps)
+    cost = worst_cost(order.shares, order.limit_price, market.fee)
     over = over_budget(task, cost, settings, account.exposure, account.windows, command.day)
     if over is None and command.paper is not None:
         over = without_balance(account, cost, command.paper)
@@ -148,8 +163,13 @@ def _allowed(account: "Account", task: CopyTask, command: c.Offer) -> tuple[Orde
 
 
 def _exit(account: "Account", task: CopyTask, command: c.Offer) -> Sequence[e.Event]:
-    """Place an exit; where there is no room for all that wait, those of its position go out with it."""
+    """Place an exit; where there is no room for all that wait, those of its position go out with it.
+
+    What rests of its token is called off first, and it sells what came of that: until this is proven, it is not placed.
+    """
     at = command.at
+    if account.resting_before(task):
+        return _before_exit(account, task, at)
     company = _leaving_too(account, task, command) if command.crowded else []
     together = aggregate_exits(task, company)
     # As of the last of them: what he bought between two of his sales, he has sold again by now.
@@ -181,8 +201,17 @@ def _prepared(task: CopyTask, intent: OrderIntent, command: c.Offer) -> Order | 
     wrong = outside_intent(order, key, task.follower, intent)
     if wrong is not None:
         return Reason(code=Code.NOT_SENT, control="executor.prepare", value=wrong, limit="an order inside its intent")
-    return order if order.shares.micro else _under_venue_minimum(command.market)
+    return order if order.shares.micro else _nothing_left(intent, command.market)
 
 
-def _under_venue_minimum(market: Market) -> Reason:
-    return Reason(code=Code.BELOW_MINIMUM, control="venue.minimum", value="0", limit=str(market.minimum))
+def _nothing_left(intent: OrderIntent, market: Market) -> Reason:
+    """Say which of the venue's rules left nothing of an intent; its executor may have others."""
+    fitted = fit(intent, market)
+    if isinstance(fitted, Reason):
+        return fitted
+    return Reason(
+        code=Code.BELOW_MINIMUM,
+        control="venue.minimum",
+        value=f"{intent.shares} shares",
+        limit=f"{market.minimum} shares",
+    )

@@ -11,7 +11,7 @@ from trio_copy.model.values import value
 
 _BUY, _SELL = Side.BUY, Side.SELL
 _FILLED, _PARTIAL, _UNKNOWN, _ABSENT = Status.FILLED, Status.PARTIAL, Status.UNKNOWN, Status.ABSENT
-_FAILED = Settlement.FAILED
+_RESTING, _FAILED = Status.RESTING, Settlement.FAILED
 
 
 class OrderState(Enum):
@@ -19,6 +19,8 @@ class OrderState(Enum):
     """Its body is frozen and durable; it may have been sent."""
     UNKNOWN = "unknown"
     """Nobody can say whether it was filled; what it may take stays held."""
+    RESTING = "resting"
+    """Open at the venue; what it filled so far is booked, and what it may still take stays held."""
     MATCHED = "matched"
     """Filled and booked; the chain has the last word."""
     ENDED = "ended"
@@ -33,6 +35,7 @@ class Said(Enum):
     NOTHING = "nobody knows"
     ABSENT = "it never reached the venue, nor will"
     EMPTY = "it ended without a fill"
+    RESTS = "it is open at the venue, and may be filled further"
     MATCHED = "it was filled, and the chain has not settled it"
     FIRM = "it was filled, for good"
     FAILED = "it was filled, and the chain has undone it"
@@ -46,7 +49,9 @@ class Step(Enum):
     KEEP = "nothing new"
     DOUBT = "keep what it holds, and go on asking"
     VOID = "give back what it holds, as if it had never been"
-    CLOSE = "give back what it holds; it was sent, and filled nothing"
+    CLOSE = "give back what it holds; it was sent, and nothing came of it that is not firm already"
+    REST = "book what it filled since, and hold the rest"
+    LET_GO = "keep what is booked, and give back the rest"
     BOOK = "book it provisionally"
     BOOK_FIRM = "book it for good"
     SETTLE = "make its booking firm"
@@ -60,15 +65,26 @@ LIFE: dict[tuple[OrderState, Said], tuple[Step, OrderState]] = {
     (OrderState.PLACED, Said.NOTHING): (Step.DOUBT, OrderState.UNKNOWN),
     (OrderState.PLACED, Said.ABSENT): (Step.VOID, OrderState.ENDED),
     (OrderState.PLACED, Said.EMPTY): (Step.CLOSE, OrderState.ENDED),
+    (OrderState.PLACED, Said.RESTS): (Step.REST, OrderState.RESTING),
     (OrderState.PLACED, Said.MATCHED): (Step.BOOK, OrderState.MATCHED),
     (OrderState.PLACED, Said.FIRM): (Step.BOOK_FIRM, OrderState.ENDED),
     (OrderState.PLACED, Said.FAILED): (Step.CLOSE, OrderState.ENDED),
     (OrderState.UNKNOWN, Said.NOTHING): (Step.KEEP, OrderState.UNKNOWN),
     (OrderState.UNKNOWN, Said.ABSENT): (Step.VOID, OrderState.ENDED),
     (OrderState.UNKNOWN, Said.EMPTY): (Step.CLOSE, OrderState.ENDED),
+    (OrderState.UNKNOWN, Said.RESTS): (Step.REST, OrderState.RESTING),
     (OrderState.UNKNOWN, Said.MATCHED): (Step.BOOK, OrderState.MATCHED),
     (OrderState.UNKNOWN, Said.FIRM): (Step.BOOK_FIRM, OrderState.ENDED),
     (OrderState.UNKNOWN, Said.FAILED): (Step.CLOSE, OrderState.ENDED),
+    (OrderState.RESTING, Said.NOTHING): (Step.KEEP, OrderState.RESTING),
+    # It was there once: what is booked stays, and nothing more comes. It is never sent again.
+    (OrderState.RESTING, Said.ABSENT): (Step.LET_GO, OrderState.ENDED),
+    (OrderState.RESTING, Said.EMPTY): (Step.CLOSE, OrderState.ENDED),
+    (OrderState.RESTING, Said.RESTS): (Step.REST, OrderState.RESTING),
+    (OrderState.RESTING, Said.MATCHED): (Step.BOOK, OrderState.MATCHED),
+    (OrderState.RESTING, Said.FIRM): (Step.BOOK_FIRM, OrderState.ENDED),
+    # What was firm before stays booked, what was not is taken back, and what came last is not booked at all.
+    (OrderState.RESTING, Said.FAILED): (Step.CLOSE, OrderState.ENDED),
     (OrderState.MATCHED, Said.NOTHING): (Step.KEEP, OrderState.MATCHED),
     (OrderState.MATCHED, Said.MATCHED): (Step.KEEP, OrderState.MATCHED),
     (OrderState.MATCHED, Said.FIRM): (Step.SETTLE, OrderState.ENDED),
@@ -76,6 +92,7 @@ LIFE: dict[tuple[OrderState, Said], tuple[Step, OrderState]] = {
     # What was filled cannot turn out never to have been there: only the chain can undo it, and says so.
     (OrderState.MATCHED, Said.ABSENT): (Step.REFUSE, OrderState.MATCHED),
     (OrderState.MATCHED, Said.EMPTY): (Step.REFUSE, OrderState.MATCHED),
+    (OrderState.MATCHED, Said.RESTS): (Step.REFUSE, OrderState.MATCHED),
 }
 """An order that has ended is not in an account any more: whatever is said of it changes nothing."""
 
@@ -87,6 +104,8 @@ def said(report: ExecutionReport | None) -> Said:
     """Say what a report means for an order's life."""
     if report is None or report.status is _UNKNOWN:
         return Said.NOTHING
+    if report.status is _RESTING:
+        return Said.RESTS
     if report.shares.micro:
         return _SAID_BY_A_FILL[report.settlement]
     return Said.ABSENT if report.status is _ABSENT else Said.EMPTY
@@ -106,18 +125,20 @@ class OpenOrder:
     order: Order
     task: CopyTask
     cost: Usd
-    """The most that a BUY may cost, fees included: set aside until its outcome is proven."""
+    """The most that a BUY may cost, fees included: set aside until its outcome is proven, less what it used while it rested."""
     members: tuple[TaskId, ...]
     placed_at: float
     at: float
     """When it entered its state."""
     state: OrderState = OrderState.PLACED
     report: ExecutionReport | None = None
-    """What was learned last."""
+    """What was learned last; of one that rests, what is booked."""
     ended: bool = False
     """Whether its task has ended: matched, or handed to a person."""
     breached: bool = False
     """Whether its executor reported of it what cannot be: nothing that it says is believed, a person decides."""
+    called_off: Reason | None = None
+    """Why it shall rest no longer; None where nobody wants that."""
 
     @property
     def spot(self) -> tuple[Address, TokenId]:
@@ -129,10 +150,39 @@ class OpenOrder:
         """Whether it still holds what it may take: until its outcome is proven."""
         return self.state is not OrderState.MATCHED
 
+    @property
+    def rests(self) -> bool:
+        return self.state is OrderState.RESTING
+
+    @property
+    def unproven(self) -> bool:
+        """Whether nobody knows how it stands, or what came of calling it off: until that is proven, its lane stays closed.
+
+        One that rests is known, and what comes behind it goes on.
+        """
+        if self.state is OrderState.RESTING:
+            return self.breached or self.called_off is not None
+        return self.held
+
+    @property
+    def used(self) -> int:
+        """What an entry that rests has used of its cost so far, in millionths of a USD: it is booked."""
+        return spent_by(self.report) if self.state is OrderState.RESTING else 0
+
     def after(self, state: OrderState, report: ExecutionReport | None, at: float, *, ended: bool) -> "OpenOrder":
         """Return the order as it stands once something was learned about it."""
         return OpenOrder(
-            self.order, self.task, self.cost, self.members, self.placed_at, at, state, report, ended, self.breached
+            self.order,
+            self.task,
+            self.cost,
+            self.members,
+            self.placed_at,
+            self.at if state is self.state else at,
+            state,
+            report,
+            ended,
+            self.breached,
+            self.called_off,
         )
 
     def booked_as(self, report: ExecutionReport) -> bool:
@@ -159,10 +209,15 @@ def outside(open_order: OpenOrder, report: ExecutionReport) -> str | None:
         return f"below zero: {_told(report)}"
     if status is _UNKNOWN:
         return None
+    if status is _RESTING:
+        if order.side is _SELL or not open_order.task.intent.rest_until:
+            return "it rests, which nobody asked for"
+        if report.settlement is _FAILED:
+            return "it rests, and its fills are undone"
     if not shares:
         empty = status is not _FILLED and not notional and not fee
         return None if empty else f"{status.value}, with no shares for {report.notional}, fee {report.fee}"
-    if status is not _FILLED and status is not _PARTIAL:
+    if status not in (_FILLED, _PARTIAL, _RESTING):
         return f"{status.value}, with {report.shares} shares"
     at_limit, limit = shares * order.limit_price.micro, order.limit_price
     if order.side is _SELL:
@@ -174,6 +229,23 @@ def outside(open_order: OpenOrder, report: ExecutionReport) -> str | None:
     elif notional > -(-at_limit // MICRO) or notional + fee > open_order.cost.micro:
         return f"{_told(report)}, at a limit of {limit} and a cost of {open_order.cost} at most"
     return None
+
+
+def shrinks(open_order: OpenOrder, report: ExecutionReport) -> bool:
+    """Tell whether a report takes back what an order that rests has filled, or asks money for nothing more.
+
+    What is booked stays: it is no outcome, and what the venue means a person has to find out. An order that the venue has no
+    more, or says nothing of, filled what it filled.
+    """
+    booked, what = open_order.report, said(report)
+    if booked is None or not open_order.rests or what is Said.NOTHING or what is Said.ABSENT:
+        return False
+    more = (
+        report.shares.micro - booked.shares.micro,
+        report.notional.micro - booked.notional.micro,
+        report.fee.micro - booked.fee.micro,
+    )
+    return min(more) < 0 or (not more[0] and max(more) > 0)
 
 
 def _told(report: ExecutionReport) -> str:
@@ -196,8 +268,11 @@ def outside_intent(order: Order, key: IntentKey, follower: FollowerId, intent: O
 _WHOLE, _PART = Outcome(end=End.FILLED), Outcome(end=End.PARTIAL)
 
 
-def outcome_of(order: Order, report: ExecutionReport | None) -> Outcome:
-    """Say how a task ends whose order ended with a report; with none, it was never sent."""
+def outcome_of(order: Order, report: ExecutionReport | None, called_off: Reason | None = None) -> Outcome:
+    """Say how a task ends whose order ended with a report; with none, it was never sent.
+
+    `called_off` is why it rested no longer: where nothing was filled, that is why.
+    """
     if report is None:
         return not_sent("it was never sent")
     if report.settlement is _FAILED and report.shares:
@@ -211,7 +286,7 @@ def outcome_of(order: Order, report: ExecutionReport | None) -> Outcome:
         return _PART
     match report.status:
         case Status.KILLED | Status.PARTIAL:
-            reason = Reason(
+            reason = called_off or Reason(
                 code=Code.NO_FILL, control="execution.slippage_bps", value=report.detail, limit=str(order.limit_price)
             )
             return Outcome(end=End.KILLED, reason=reason)

@@ -22,7 +22,7 @@ from trio_copy.cli.tables import Column, Csv, Json, Styled, short, show
 from trio_copy.engine.books import Story, stories
 from trio_copy.errors import ConfigError
 from trio_copy.model.counts import counted
-from trio_copy.model.decisions import CopyTask
+from trio_copy.model.decisions import CopyTask, Reason
 from trio_copy.model.fills import Side
 from trio_copy.model.ids import TokenId
 from trio_copy.model.layers import DEFAULT, Effective, Layer
@@ -44,6 +44,7 @@ _NAME_LEAST = 4
 _OPEN = {
     OrderState.PLACED.value: ": it may have been sent",
     OrderState.UNKNOWN.value: ": nobody can say yet whether it was filled",
+    OrderState.RESTING.value: " at the venue: what it fills is booked as it is learned",
     OrderState.MATCHED.value: ": the chain has the last word",
 }
 _BREACHED = (
@@ -183,6 +184,9 @@ def _lines(story: Story, leader: str, label: str) -> Iterator[Line]:
     for order in story.orders:
         yield from _order_lines(order, task)
         yield from book_lines(order, story.sightings.get(order.key), story.looks.get(order.key), signal.seen_at)
+        why = story.called_off.get(order.key)
+        if why is not None:
+            yield order.at, "called off", f"{_because(why)}; the venue has not said yet what came of it"
         if order.key in story.breached:
             yield order.at, "breach", _BREACHED
     for entry in story.entries:
@@ -194,8 +198,11 @@ def _lines(story: Story, leader: str, label: str) -> Iterator[Line]:
         yield None, "now", record.state
     else:
         reason = record.outcome.reason
-        why = "" if reason is None else f": {reason.code.name} ({reason.control}: {reason.value}, limit {reason.limit})"
-        yield record.ended_at, "ended", record.outcome.end.value + why
+        yield record.ended_at, "ended", record.outcome.end.value + ("" if reason is None else f": {_because(reason)}")
+
+
+def _because(reason: Reason) -> str:
+    return f"{reason.code.name} ({reason.control}: {reason.value}, limit {reason.limit})"
 
 
 def _order_lines(order: OrderEnd, task: CopyTask) -> Iterator[Line]:

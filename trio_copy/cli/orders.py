@@ -1,4 +1,4 @@
-"""`trio-copy orders list | settle`"""
+"""`trio-copy orders list | settle | cancel`"""
 
 from typing import Annotated
 
@@ -12,6 +12,7 @@ from trio_copy.cli.queries import utc, utc_short
 from trio_copy.cli.redact import Redact
 from trio_copy.cli.tables import Column, Csv, Json, Styled, short, show
 from trio_copy.engine.books import open_orders
+from trio_copy.engine.requests import call_off
 from trio_copy.engine.requests import settle as settle_request
 from trio_copy.errors import ConfigError
 from trio_copy.model.units import Shares, Usd
@@ -19,7 +20,7 @@ from trio_copy.ports import Store
 
 app = App(
     name="orders",
-    help="Orders whose outcome is not proven yet, and what a person knows about them.",
+    help="Orders that rest at a venue, or whose outcome is not proven yet, and what a person knows about them.",
 )
 
 _COLUMNS: tuple[Column[OpenOrder], ...] = (
@@ -30,6 +31,7 @@ _COLUMNS: tuple[Column[OpenOrder], ...] = (
     Column("follower", lambda row: row.task.follower),
     Column("side", lambda row: row.order.side.value),
     Column("shares", lambda row: str(row.order.shares), right=True),
+    Column("filled", lambda row: None if row.report is None else str(row.report.shares), right=True, detail=True),
     Column("limit_price", lambda row: str(row.order.limit_price), right=True, detail=True),
     Column("token_id", lambda row: str(row.order.token_id), shown=short, detail=True),
     Column("executor", lambda row: row.order.executor, detail=True),
@@ -38,7 +40,7 @@ _COLUMNS: tuple[Column[OpenOrder], ...] = (
 
 @app.command(name="list")
 def list_(*, redactor: Redact, conf: Conf = None, json: Json = False, csv: Csv = False) -> int:
-    """List orders that may have been sent and are not proven, or not settled for good.
+    """List orders that rest at a venue, that may have been sent and are not proven, or that are not settled for good.
 
     Breached is one about which its executor reported what cannot be: the venue has to be looked at.
     """
@@ -69,10 +71,7 @@ def settle(
         raise ConfigError([f"--shares, --notional, --fee: {error}"]) from None
 
     async def ask(store: Store) -> str:
-        found = [one for one in await open_orders(store.history) if one.order.order_id.startswith(order)]
-        if len(found) != 1:
-            raise ConfigError([f'expected one open order, got {len(found)} that start with "{order}"'])
-        (one,) = found
+        one = await _find(store, order)
         asker, whose = asker_of(store, plan), one.task.follower
         amounts = (filled, paid, charged)
         request = settle_request(new_name("settle"), whose, one.order.key, amounts, asker.wall())
@@ -80,3 +79,34 @@ def settle(
 
     out(ask_store(plan, ask))
     return 0
+
+
+@app.command
+def cancel(
+    order: Annotated[str, Parameter(help="The order id, or the beginning of one.")],
+    /,
+    *,
+    redactor: Redact,
+    conf: Conf = None,
+) -> int:
+    """Take an entry that rests off the venue's book, whatever its lifetime. What it has filled stays.
+
+    The engine that owns the account does it within seconds; where none runs, the next one does, before it copies.
+    """
+    plan = find_plan(conf, redactor)
+
+    async def ask(store: Store) -> str:
+        one = await _find(store, order)
+        asker, whose = asker_of(store, plan), one.task.follower
+        request = call_off(new_name("call-off"), whose, one.order.key, asker.wall())
+        return await asker.ask(plan.shard_of(whose), request)
+
+    out(ask_store(plan, ask))
+    return 0
+
+
+async def _find(store: Store, order: str) -> OpenOrder:
+    found = [one for one in await open_orders(store.history) if one.order.order_id.startswith(order)]
+    if len(found) != 1:
+        raise ConfigError([f'expected one open order, got {len(found)} that start with "{order}"'])
+    return found[0]

@@ -3,7 +3,7 @@
 from trio_copy.model.catalog import TokenFacts
 from trio_copy.model.decisions import Code, OrderIntent, Reason
 from trio_copy.model.fills import Kind, Side
-from trio_copy.model.follow_settings import FollowSettings, Sizing
+from trio_copy.model.follow_settings import RESTING, FollowSettings, Sizing
 from trio_copy.model.ids import TokenId
 from trio_copy.model.signals import Signal
 from trio_copy.model.units import (
@@ -29,7 +29,7 @@ def size(signal: Signal, settings: FollowSettings, facts: TokenFacts | None) -> 
     A signal without a price is sized at 1 USD per share, the most an outcome share can ever be worth, and leaves at any
     price. Entries obey the minimum and the cap, in that order; exits obey neither, they are bounded by what is held.
     """
-    sizing, own_exit = settings.size, signal.kind is Kind.EXIT
+    sizing, execution, own_exit = settings.size, settings.execution, signal.kind is Kind.EXIT
     token, price = signal.token_id, ONE_USD_PER_SHARE if signal.price is None else signal.price
     if sizing.direction == "reverse" and not own_exit:
         opposite = _opposite(signal, price, facts)
@@ -42,7 +42,7 @@ def size(signal: Signal, settings: FollowSettings, facts: TokenFacts | None) -> 
     wanted = _wanted(signal, sizing, price) if sized else NO_SHARES
     if isinstance(wanted, Reason):
         return wanted
-    slippage = settings.leaving.exit_slippage_bps if own_exit else settings.execution.slippage_bps
+    slippage = settings.leaving.exit_slippage_bps if own_exit else execution.slippage_bps
     limit = _limit_price(signal.side, price, slippage)
     if signal.side is Side.SELL:
         return _exit(signal, settings, token, price, _ANY_PRICE if signal.price is None else limit, wanted)
@@ -58,8 +58,9 @@ def size(signal: Signal, settings: FollowSettings, facts: TokenFacts | None) -> 
         price=price,
         limit_price=limit,
         max_cost=shares.at(limit, _UP),
-        order_type=settings.execution.order_type,
+        order_type=execution.order_type,
         leader_shares=signal.shares,
+        rest_until=signal.block_time + execution.rest_s if execution.order_type in RESTING else 0,
     )
 
 

@@ -87,6 +87,8 @@ class Story:
     """What prices were known while its own orders were made."""
     looks: Mapping[IntentKey, Looks] = field(factory=dict)
     """What was seen of the book after these."""
+    called_off: Mapping[IntentKey, Reason] = field(factory=dict)
+    """Those of its open orders that shall rest no longer, and why."""
 
 
 async def tell_trades(history: History, query: FactQuery, tell: Callable[[Trade], None]) -> None:
@@ -259,7 +261,10 @@ async def stories(history: History, prefix: str) -> Sequence[Story]:
                 _sort_in(of_lead, *await history.story(lead))
             orders = [*story.orders, *(order for other in of_lead.values() for order in _orders(other))]
             mine = [order for order in orders if task_id in order.members or order in story.orders]
-            told.append(evolve(story, orders=tuple(mine), breached=_breached(one, *of_lead.values())))
+            opened = [order for other in (one, *of_lead.values()) for order in other.orders]
+            breached = frozenset(order.order.key for order in opened if order.breached)
+            called_off = {order.order.key: order.called_off for order in opened if order.called_off is not None}
+            told.append(evolve(story, orders=tuple(mine), breached=breached, called_off=called_off))
     return sorted(told, key=lambda story: story.record.admitted_at)
 
 
@@ -325,10 +330,6 @@ def _orders(found: _Found) -> tuple[OrderEnd, ...]:
     orders = {end.order.key: _closed(end.order) for end in found.ends if end.order is not None}
     orders.update((one.order.key, OrderEnd.of(one)) for one in found.orders)
     return tuple(sorted(orders.values(), key=lambda order: order.placed_at))
-
-
-def _breached(*found: _Found) -> frozenset[IntentKey]:
-    return frozenset(one.order.key for each in found for one in each.orders if one.breached)
 
 
 def _closed(order: OrderEnd) -> OrderEnd:

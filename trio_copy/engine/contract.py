@@ -2,7 +2,7 @@
 
     market, prepare   a breach ends the task with its reason (`ContractBroken`): nothing was sent
     submit            a breach proves nothing (`OrderUncertain`): the order may be at the venue
-    find              a breach is no answer (None)
+    find, cancel      a breach is no answer (None)
     both              a report that cannot be (`ReportBroken`): no later one of that order is believed, a person decides
 
 An executor never ends the engine, whatever it raises, and others do not notice. Each breach is told once, with plugin,
@@ -53,12 +53,15 @@ class Contract:
     settings: EngineSettings
     redactor: Redactor
     calls: Calls
+    rests: bool = False
+    """Whether its orders can rest."""
     on_alert: Callable[[str, str], None]
     _market: Call = field(init=False)
     _prepare: Call = field(init=False)
     _lane: Call = field(init=False)
     _submit: Call = field(init=False)
     _find: Call = field(init=False)
+    _cancel: Call = field(init=False)
     _told: Counter[tuple[str, str]] = field(factory=Counter)
     _in_a_row: Counter[str] = field(factory=Counter)
     """Breaches since the last good answer, by call."""
@@ -67,8 +70,8 @@ class Contract:
     _prepared: OrderedDict[OrderId, IntentKey] = field(factory=OrderedDict)
 
     def __attrs_post_init__(self) -> None:
-        self._market, self._prepare, self._lane, self._submit, self._find = (
-            self.calls.of(self.whose, name) for name in ("market", "prepare", "lane", "submit", "find")
+        self._market, self._prepare, self._lane, self._submit, self._find, self._cancel = (
+            self.calls.of(self.whose, name) for name in ("market", "prepare", "lane", "submit", "find", "cancel")
         )
 
     @property
@@ -128,7 +131,7 @@ class Contract:
             self._break(call, breach)
         _remember(self._prepared, order.order_id, key)
         self._in_a_row.pop(call.name, None)
-        return order if order.fee_bps == market.fee_bps else _with_fee(order, market.fee_bps)
+        return order if order.fee_bps is not None and order.fee == market.fee else _with_fee(order, market)
 
     def lane(self, intent: OrderIntent, wallet: Wallet) -> tuple[str, ...]:
         """Name what must not run at once; where the executor cannot say, the follower's trades of a token."""
@@ -189,6 +192,21 @@ class Contract:
             raise ReportBroken(self._line(call, breach))
         return self._cleaned(report)
 
+    async def cancel(self, order: Order) -> None:
+        """Call an order off; what came of it `find` tells. Does nothing where nobody answers in time.
+
+        Raises:
+            ExecutorError: the executor says so.
+        """
+        # One that says that its orders rest, and cannot call them off, breaks its contract as any other does.
+        cancel: Method = getattr(self.inner, "cancel", _missing)
+        try:
+            await self._ask(self._cancel, self.settings.send_timeout_s, cancel, order)
+        except NoAnswer:
+            return
+        except _Broken as broken:
+            self._tell(self._cancel, broken.breach)
+
     async def _ask(
         self, call: Call, timeout_s: float, method: Method, asked: object, within: trio.CancelScope | None = None
     ) -> Any:  # noqa: ANN401  whatever it returns
@@ -213,7 +231,7 @@ class Contract:
                 raise
             if isinstance(error, BaseExceptionGroup) and error.split(trio.Cancelled)[1] is None:
                 raise
-            if type(error) is ExecutorError and call.name == "find":
+            if type(error) is ExecutorError and call.name in ("find", "cancel"):
                 raise ExecutorError(self._text(error)) from error
             # A cancellation in a group with something else may be lost here: the next await meets it again.
             raise _Broken(_raised(error)) from error
@@ -273,6 +291,10 @@ class _Broken(Exception):
         self.breach = breach
 
 
+async def _missing(_order: object) -> None:
+    raise NotImplementedError("there is no such method")
+
+
 def _raised(error: BaseException) -> Breach:
     """Name what a plugin raised; of a group, its first member that is no cancellation."""
     while isinstance(error, BaseExceptionGroup):
@@ -287,7 +309,7 @@ def _words(error: BaseException) -> str:
         return f"an error whose text raises {type(worse).__name__[:60]}"
 
 
-def _with_fee(order: Order, fee_bps: int) -> Order:
+def _with_fee(order: Order, market: Market) -> Order:
     return Order(
         key=order.key,
         order_id=order.order_id,
@@ -298,7 +320,9 @@ def _with_fee(order: Order, fee_bps: int) -> Order:
         shares=order.shares,
         limit_price=order.limit_price,
         body=order.body,
-        fee_bps=fee_bps,
+        fee_bps=market.fee_bps,
+        fee_rate=market.fee_rate,
+        fee_exponent=market.fee_exponent,
     )
 
 

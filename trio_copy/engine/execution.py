@@ -17,13 +17,16 @@ from trio_copy.accounts.costs import worst_cost
 from trio_copy.accounts.orders import not_sent
 from trio_copy.clock import WallClock
 from trio_copy.config import EngineSettings
+from trio_copy.copying.exits import drawdown_by_mark
 from trio_copy.copying.filters import check_book
 from trio_copy.copying.follow_book import FollowBook
+from trio_copy.engine.calling_off import call_off_before, not_followed
 from trio_copy.engine.contract import Contract
 from trio_copy.engine.lanes import Lanes, Queued
 from trio_copy.engine.markets import Markets
 from trio_copy.engine.modes import ModeBoard
 from trio_copy.engine.shard import Shard
+from trio_copy.engine.worth import held_since, unrealised
 from trio_copy.engine.writing import Batch
 from trio_copy.entropy import Entropy
 from trio_copy.errors import ContractBroken, LeaseLost, OrderNotSent, OrderUncertain, ReportBroken
@@ -31,6 +34,7 @@ from trio_copy.model.decisions import Code, CopyTask, End, Outcome, Reason, too_
 from trio_copy.model.fills import Side
 from trio_copy.model.follow_settings import FollowSettings
 from trio_copy.model.orders import ExecutionReport, Market, Order, Status
+from trio_copy.model.units import NO_USD, Usd
 from trio_copy.ports import nowhere
 
 _SENDS = 3
@@ -133,7 +137,8 @@ class Execution:
         try:
             placed = self._place(shard, queued, settings, market)
             if placed is None:
-                return False, False
+                # Only an exit can still be in hand then: what rests of its token goes first.
+                return await self._call_off(shard, queued) if self.lanes.holds(queued) else (False, False)
             self.at("place: decided")
             await placed.batch.wait()
             self.at("place: durable")
@@ -160,7 +165,7 @@ class Execution:
         if unwanted is not None:
             return unwanted
         if shard.grants.limit is not None and task.intent.side is Side.BUY:
-            cost = worst_cost(task.intent.shares, task.intent.limit_price, market.fee_bps)
+            cost = worst_cost(task.intent.shares, task.intent.limit_price, market.fee)
             while not shard.grants.covers(task, cost) and await shard.grants.draw(task, cost):
                 pass
         return settings, market
@@ -180,17 +185,36 @@ class Execution:
             at=self.wall(),
             crowded=queued.is_exit and self.lanes.crowded,
             paper=follower.paper_usd,
+            unrealised=self._unrealised(shard, task, settings),
         )
         try:
             effect = shard.act(task.follower, offer)
         except OrderNotSent as error:  # of `prepare`: nothing was decided, and nothing has changed
             self._end(shard, queued, refused(error))
             return None
+        if shard.accounts[task.follower].resting_before(task):
+            return None
         self.lanes.placed(queued)
         for event in effect.events:
             if isinstance(event, e.Placed):
                 return _Placed(event, effect.batch)
         return None
+
+    def _unrealised(self, shard: Shard, task: CopyTask, settings: FollowSettings) -> Usd | Reason:
+        if task.intent.side is Side.SELL or not drawdown_by_mark(settings):
+            return NO_USD
+        account, since = shard.accounts[task.follower], held_since(self.settings, self.wall())
+        return unrealised(account, shard.marks, "caps.max_drawdown_usd", since)
+
+    async def _call_off(self, shard: Shard, queued: Queued) -> tuple[bool, bool]:
+        """Call off what rests of an exit's token, at once; returns what `_try` does: placed now, it sells what came of that.
+
+        What is not proven keeps the lane closed, and the exit waits in it while the reconciler asks: no worker is held up.
+        """
+        if await call_off_before(shard, queued.task, self.executor, self.wall, self.at):
+            return True, True
+        self.lanes.give_back(queued)
+        return True, False
 
     def _learn(
         self,
@@ -317,17 +341,11 @@ class Execution:
         if forbidden is not None:
             return Outcome(end=End.HALTED, reason=forbidden)
         terms = self.book.find(task.follower, task.signal.leader)
-        if task.follower not in self.book.terms.followers:
-            reason = Reason(code=Code.NOT_FOLLOWED, control="follower", value="removed", limit="a follower")
-            return Outcome(end=End.SKIPPED, reason=reason)
-        if intent.side is Side.SELL:
+        if intent.side is Side.SELL and task.follower in self.book.terms.followers:
             return _UNFOLLOWED if terms is None else terms.settings
-        if terms is None:
-            reason = Reason(code=Code.NOT_FOLLOWED, control="follow", value="removed", limit="a follow")
-            return Outcome(end=End.SKIPPED, reason=reason)
-        if terms.settings.status != "active":
-            reason = Reason(code=Code.FOLLOW_PAUSED, control="status", value=terms.settings.status, limit="active")
-            return Outcome(end=End.SKIPPED, reason=reason)
+        unwanted = not_followed(self.book, task.follower, task.signal.leader)
+        if unwanted is not None or terms is None:
+            return Outcome(end=End.SKIPPED, reason=unwanted)
         return terms.settings
 
     def _unwanted(self, task: CopyTask, settings: FollowSettings, market: Market) -> Outcome | None:
@@ -337,6 +355,10 @@ class Execution:
             return Outcome(end=End.REJECTED, reason=reason)
         if task.intent.side is Side.SELL:
             return None
+        if task.intent.rest_until and not self.executor.rests:
+            wanted, limit = task.intent.order_type, "FAK or FOK: no order of this executor rests"
+            reason = Reason(code=Code.VENUE_REFUSED, control="execution.order_type", value=wanted, limit=limit)
+            return Outcome(end=End.REJECTED, reason=reason)
         poor = check_book(task.intent, settings, market)
         return None if poor is None else Outcome(end=End.SKIPPED, reason=poor)
 

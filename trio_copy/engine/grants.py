@@ -8,7 +8,7 @@ from attrs import define, field
 from trio_copy.accounts.budgets import day_of
 from trio_copy.accounts.commands import EngineDay
 from trio_copy.accounts.events import Learned
-from trio_copy.accounts.orders import OpenOrder, spent_by
+from trio_copy.accounts.orders import OpenOrder, OrderState, spent_by
 from trio_copy.accounts.plain import Plain, PlainError, number_of
 from trio_copy.engine.forgetting import Forgetting
 from trio_copy.model.decisions import CopyTask
@@ -49,8 +49,8 @@ class Grants:
     at: Callable[[str], None] = nowhere
     """Called at each point where a crash would matter."""
     _days: dict[str, _Day] = field(factory=dict)
-    _held: dict[IntentKey, tuple[_Day, int]] = field(factory=dict)
-    """What each open order may cost, and of which day."""
+    _held: dict[IntentKey, tuple[_Day, int, int]] = field(factory=dict)
+    """What each open order may still cost, of which day, and what it has cost so far."""
     _changed: set[str] = field(factory=set)
     _drawing: trio.Lock = field(factory=trio.Lock)
 
@@ -96,30 +96,34 @@ class Grants:
                     # Without a limit: it is ours, whatever others have been given meanwhile. Those find it missing.
                     await self.control.draw(f"day {name}", self.shard, has, _NO_LIMIT)
 
-    def hold(self, key: IntentKey, task: CopyTask, cost: Usd) -> None:
-        """Set aside what an entry may cost."""
+    def hold(self, key: IntentKey, task: CopyTask, cost: Usd, used: int = 0) -> None:
+        """Set aside what an entry may cost; one that rests may have used some of it, which is spent."""
         if cost.micro and key not in self._held:
-            day = self._of(task)
-            day.held += cost.micro
-            self._held[key] = (day, cost.micro)
+            day, left = self._of(task), cost.micro - used
+            day.held += left
+            self._held[key] = (day, left, used)
 
     def spend(self, key: IntentKey, learned: Learned) -> None:
-        """Turn what an entry held into what it has cost."""
+        """Turn what an entry held into what it has cost; one that rests holds what is left."""
         held = self._held.pop(key, None)
         if held is None:
             return
-        day, cost = held
-        day.held -= cost
+        day, left, before = held
         spent = spent_by(learned.report)
-        if spent:
-            day.spent += spent
+        more = spent - before
+        day.held -= left
+        if learned.state is OrderState.RESTING:
+            day.held += left - more
+            self._held[key] = (day, left - more, spent)
+        if more:
+            day.spent += more
             self._changed.add(day.name)
 
     def restore(self, orders: Sequence[OpenOrder]) -> None:
         """Set aside again what the open orders of an earlier owner may cost."""
         for open_order in orders:
             if open_order.held:
-                self.hold(open_order.order.key, open_order.task, open_order.cost)
+                self.hold(open_order.order.key, open_order.task, open_order.cost, open_order.used)
 
     def take_changes(self) -> Iterator[tuple[str, Plain | None]]:
         """Return the documents that changed since the last call, by name; None for those to be deleted."""

@@ -19,6 +19,7 @@ from trio_copy.engine.modes import ModeBoard
 from trio_copy.engine.plan import Plan
 from trio_copy.engine.reconciler import Reconciler
 from trio_copy.engine.seams import Seams
+from trio_copy.engine.undecided import Undecided
 from trio_copy.errors import LeaseLost
 from trio_copy.model.control import ENGINE, Mode
 from trio_copy.model.counts import counted
@@ -46,6 +47,7 @@ class Housekeeping:
     exit_rules: ExitRules
     market_watch: MarketWatch | None
     later_looks: LaterLooks | None
+    undecided: Undecided | None
 
     async def load_positions(self) -> None:
         """Have every account at hand that holds something: its exit rules are looked at from now on."""
@@ -132,6 +134,11 @@ class Housekeeping:
         """Look at the books again after copies, where anybody can tell them."""
         if self.later_looks is not None:
             await self.later_looks.run()
+
+    async def decide_late(self) -> None:
+        """Let follows decide that wait for what a market source may tell."""
+        if self.undecided is not None:
+            await self.undecided.run()
 
     async def refresh_mode(self) -> None:
         while True:

@@ -1,5 +1,6 @@
 """Questions to the market source: each has a deadline, and an answer is judged before it is believed."""
 
+from collections import Counter
 from collections.abc import Awaitable, Callable, Hashable, Sequence
 from math import inf
 from typing import TypeVar
@@ -14,6 +15,7 @@ from trio_copy.model.catalog import TokenFacts
 from trio_copy.model.ids import TokenId
 from trio_copy.model.resolutions import Decided
 from trio_copy.model.units import MICRO
+from trio_copy.model.watches import Light, Watch
 from trio_copy.ports import Markets
 
 _ANSWER_S = 30.0
@@ -22,8 +24,29 @@ _BOOK_S = 5.0
 _REST_S = 10.0
 """How long nobody is asked for a book after one that did not come: each copy would wait for it, and end too late."""
 _LONGEST = 300
+_KINDS_MOST = 64
 _K = TypeVar("_K", bound=Hashable)
 _T = TypeVar("_T")
+
+
+@define(eq=False)
+class LeftOut:
+    """Counts what a source wrote and nobody uses, because it cannot be read or believed."""
+
+    name: str
+    """Of the source."""
+    counts: Counter[str] = field(factory=Counter)
+
+    def note(self, what: str) -> None:
+        known = what in self.counts or len(self.counts) < _KINDS_MOST
+        self.counts[what if known else "something else"] += 1
+
+    @property
+    def watch(self) -> Watch:
+        """Tell it as watchdogs tell what they see: nothing halts for it, and none is good."""
+        total = self.counts.total()
+        light = Light.RED if total else Light.GREEN
+        return Watch(name="left_out", endpoint=self.name, light=light, value=float(total), limit=0.0)
 
 
 @define(eq=False, kw_only=True)
@@ -33,6 +56,7 @@ class MarketAsks:
     source: Markets
     whose: Whose
     calls: Calls
+    left_out: LeftOut
     _facts: Call = field(init=False)
     _books: Call = field(init=False)
     _resolutions: Call = field(init=False)

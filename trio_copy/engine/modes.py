@@ -22,6 +22,11 @@ class ModeBoard:
 
     def forbids(self, side: Side, follower: FollowerId, leader: Address) -> Reason | None:
         """Return why the engine's mode, a pause or a watchdog forbids a side now; an account looks at its own mode itself."""
+        forbidden = self.forbids_for_good(side, follower, leader)
+        return forbidden if forbidden is not None or side is Side.SELL else self.halted()
+
+    def forbids_for_good(self, side: Side, follower: FollowerId, leader: Address) -> Reason | None:
+        """Return the same, apart from what passes by itself."""
         change = self.engine
         if change.mode is Mode.HALT_ALL or (change.mode is not Mode.RUN and side is Side.BUY):
             limit = f"{change.mode.value}: {change.why}"
@@ -31,4 +36,4 @@ class ModeBoard:
         scope = self.modes.paused(follower, leader)
         if scope is not None:
             return Reason(code=Code.FOLLOW_PAUSED, control="pause", value=scope, limit=self.modes.of(scope).why)
-        return self.halted()
+        return None

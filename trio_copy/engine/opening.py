@@ -6,7 +6,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from trio_copy.config import EndpointSettings
 from trio_copy.copying.follow_book import FollowBook
 from trio_copy.engine.contract import Contract
-from trio_copy.engine.market_asks import MarketAsks
+from trio_copy.engine.market_asks import LeftOut, MarketAsks
 from trio_copy.engine.plan import Plan, PlannedExecutor, read_facts
 from trio_copy.engine.prices import Prices
 from trio_copy.engine.seams import Seams
@@ -30,7 +30,7 @@ async def open_service(
         step("catalog", f"{counted(len(seams.catalog), 'token')} known")
     async with AsyncExitStack() as stack:
         store = await _open_store(stack, plan, seams)
-        source, prices = await _open_markets(stack, plan, seams), Prices()
+        source, prices = await _open_markets(stack, plan, seams), Prices(seams.on_price)
         quotes = prices if seams.quotes is None and source is not None else seams.quotes
         executors = {one.name: await _open_executor(stack, plan, seams, one, quotes, source) for one in plan.executors}
         book = FollowBook(settings.terms())
@@ -63,6 +63,7 @@ async def _open_markets(stack: AsyncExitStack, plan: Plan, seams: Seams) -> Mark
     planned = plan.markets
     if planned is None:
         return None
+    left_out = LeftOut(planned.name)
     context = MarketsContext(
         name=planned.name,
         settings=planned.settings,
@@ -70,11 +71,13 @@ async def _open_markets(stack: AsyncExitStack, plan: Plan, seams: Seams) -> Mark
         open_socket=seams.open_socket,
         entropy=seams.entropy,
         on_trouble=seams.observer.on_alert,
+        on_left_out=left_out.note,
     )
     whose_it_is, opening = whose("markets", planned.name, plan, planned.plugin), planned.plugin.open(context)
     source = await stack.enter_async_context(seams.calls.opening(whose_it_is, opening))
     seams.observer.on_step("markets", f"{planned.name} open")
-    return MarketAsks(source=source, whose=whose_it_is, calls=seams.calls)
+    watched = seams.watch_markets(source)
+    return MarketAsks(source=watched, whose=whose_it_is, calls=seams.calls, left_out=left_out)
 
 
 async def _open_executor(
@@ -89,8 +92,9 @@ async def _open_executor(
         name=planned.name,
         settings=planned.settings,
         wall=seams.wall,
-        quotes=None if quotes is None else seams.watch_quotes(quotes),
+        quotes=quotes,
         books=books,
+        facts=seams.catalog,
         throwaway=seams.throwaway,
     )
     whose_it_is = whose("executor", planned.name, plan, planned.plugin)
@@ -100,6 +104,7 @@ async def _open_executor(
         settings=plan.settings.engine,
         redactor=plan.redactor,
         calls=seams.calls,
+        rests=planned.plugin.rests,
         on_alert=seams.observer.on_alert,
     )
 

@@ -1,6 +1,6 @@
 """What of a shard is written down, in the form in which stores keep it, and what is announced once it is."""
 
-from trio_copy.accounts import Account
+from trio_copy.accounts import Account, OpenOrder
 from trio_copy.accounts.documents import document_of, spot_of_name
 from trio_copy.accounts.plain import Plain
 from trio_copy.accounts.telling import SkipTold, TaskEnd, Told
@@ -66,3 +66,11 @@ def announce(observer: Observer, told: Told) -> None:
             observer.on_skip(skip, signal)
         case _:
             pass
+
+
+def told_resting(open_order: OpenOrder) -> str:
+    """Say how an order rests, and what came of it so far."""
+    order, report, task = open_order.order, open_order.report, open_order.task
+    filled = "nothing" if report is None or not report.shares.micro else f"{report.shares}"
+    most = task.intent.rest_until - task.signal.block_time
+    return f"{task.follower}: {filled} of {order.shares} at {order.limit_price}, for up to {most} s; order {order.order_id}"

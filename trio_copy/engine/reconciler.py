@@ -1,4 +1,7 @@
-"""Turns outcomes that nobody could prove into outcomes that are proven, or hands them to a person. Step 9 of a trade."""
+"""Turns outcomes that nobody could prove into outcomes that are proven, or hands them to a person. Step 9 of a trade.
+
+What rests at a venue is asked about as well, at a calm pace, and called off where it shall rest no longer.
+"""
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -11,6 +14,7 @@ from trio_copy.accounts import commands as c
 from trio_copy.accounts import events as e
 from trio_copy.clock import WallClock
 from trio_copy.config import EngineSettings
+from trio_copy.engine.calling_off import RestingRules, is_latest
 from trio_copy.engine.execution import Execution
 from trio_copy.engine.shard import Shard
 from trio_copy.errors import ExecutorError, LeaseLost, ReportBroken, UnresolvedOrders
@@ -21,6 +25,9 @@ from trio_copy.model.ids import IntentKey
 from trio_copy.model.orders import ExecutionReport, Status
 from trio_copy.telemetry.observer import Observer
 
+_STILL_OPEN = (OrderState.UNKNOWN, OrderState.RESTING)
+_REST_LOOK_S = 5.0
+"""How often the venue is asked about an order that rests: nothing about it is in doubt, and there may be many."""
 _BREACHED = ", which has reported of it what cannot be, and is not asked again"
 
 
@@ -31,9 +38,12 @@ class Reconciler:
     settings: EngineSettings
     observer: Observer
     wall: WallClock
+    rules: RestingRules
     _one_at_a_time: trio.Lock = field(factory=trio.Lock)
     _told: set[IntentKey] = field(factory=set)
     """Orders of executors that do not run, of which a person was told."""
+    _looked_at: dict[IntentKey, float] = field(factory=dict)
+    """When the venue was asked last about each order."""
 
     @property
     def unknown(self) -> int:
@@ -45,18 +55,25 @@ class Reconciler:
         """Orders that were matched and are not settled yet."""
         return sum(open_order.state is OrderState.MATCHED for _, open_order in self._open_orders())
 
+    @property
+    def resting(self) -> int:
+        """Orders that are open at a venue, and known to be."""
+        return sum(open_order.rests for _, open_order in self._open_orders())
+
     async def settle_earlier_run(self) -> int:
         """Prove the outcome of every order that an earlier run left open, before anything new is traded.
 
-        Returns how many there were.
+        What rested is asked for once: known as it is, it holds nothing up. Returns how many there were.
 
         Raises:
             UnresolvedOrders: some could not be proven in `engine.startup_reconcile_s`; nothing is armed.
         """
-        found = len(self.left_open())
+        found = len(self.left_open()) + self.resting
         if found:
             orders = counted(found, "order of an earlier run is", "orders of an earlier run are")
             self.observer.on_step("reconcile", f"{orders} open; asking the venue first")
+        if self.resting:
+            await self.look(sends_again=False)
         until = trio.current_time() + self.settings.startup_reconcile_s
         while self.unknown:
             await self.look(sends_again=False)
@@ -69,19 +86,41 @@ class Reconciler:
         return found
 
     async def look(self, *, sends_again: bool = True) -> None:
-        """Look every order up once that is not proven for good. What is being sent right now is left alone."""
+        """Look every order up once that is not proven for good. What is being sent right now is left alone.
+
+        What rests comes last and now and then, and is called off where it shall rest no longer.
+        """
         async with self._one_at_a_time:
-            for shard, open_order in tuple(self._open_orders()):
+            for shard, open_order in sorted(self._open_orders(), key=lambda found: found[1].rests):
                 execution = self.executions.get(open_order.order.executor)
                 if execution is None:
                     self._tell_no_executor(open_order)
-                elif execution.mode.engine.mode is not Mode.HALT_ALL:
+                elif self._is_due(shard, open_order, execution):
                     with suppress(LeaseLost):  # whoever has it now asks
                         await self._prove(shard, open_order, execution, sends_again=sends_again)
+            self._looked_at = {key: at for key, at in self._looked_at.items() if self._is_open(key)}
+
+    def _is_open(self, key: IntentKey) -> bool:
+        return any(key in shard.unproven for shard in self.shards.values())
+
+    def _is_due(self, shard: Shard, open_order: OpenOrder, execution: Execution) -> bool:
+        """Tell whether to ask the venue about an order now; one that rests is called off first, if there is a reason."""
+        key, now = open_order.order.key, self.wall()
+        if not open_order.rests:
+            self._looked_at[key] = now  # it may turn out to rest
+            return execution.mode.engine.mode is not Mode.HALT_ALL
+        if open_order.called_off is None and (why := self.rules.why(shard, open_order)) is not None:
+            with suppress(LeaseLost):
+                shard.act(open_order.task.follower, c.CallOff(key=key, why=why, at=now))
+                return True
+        if open_order.called_off is None and now - self._looked_at.get(key, 0.0) < _REST_LOOK_S:
+            return False
+        self._looked_at[key] = now
+        return True
 
     def left_open(self) -> list[OpenOrder]:
         """Return the orders that may have been filled, as far as anybody has proven."""
-        return [one for _, one in self._open_orders() if one.state is not OrderState.MATCHED]
+        return [one for _, one in self._open_orders() if one.unproven]
 
     def _open_orders(self) -> Iterator[tuple[Shard, OpenOrder]]:
         for shard in self.shards.values():
@@ -92,15 +131,26 @@ class Reconciler:
 
     async def _prove(self, shard: Shard, before: OpenOrder, execution: Execution, *, sends_again: bool) -> None:
         follower, key = before.task.follower, before.order.key
+        before = shard.accounts[follower].orders.get(key, before)
         report: ExecutionReport | None = None
         # What its executor says of an order that it has lied about is no proof: a person decides.
         breached = before.breached
         try:
+            if before.called_off is not None:
+                await self._cancel(before, execution)
             report = None if breached else await self._find(before, execution)
             open_order = shard.accounts[follower].orders.get(key)
             if open_order is None:
                 return  # a person has settled it meanwhile
-            if report is not None and report.status is Status.ABSENT and sends_again and open_order.held:
+            if before.rests and not is_latest(shard, before):
+                return  # an exit has called it off meanwhile, and knows more
+            if (
+                report is not None
+                and report.status is Status.ABSENT
+                and sends_again
+                and not open_order.rests
+                and open_order.held
+            ):
                 report = await execution.send_again(shard, open_order) or report
         except ReportBroken:
             shard.act(follower, c.Doubt(key=key, at=self.wall(), breached=True))
@@ -112,15 +162,25 @@ class Reconciler:
         execution.at("prove: answered")
         if report is not None:
             events = shard.act(follower, c.Answer(key=key, report=report, at=self.wall())).events
-        if any(isinstance(event, e.Learned) and event.state is not OrderState.UNKNOWN for event in events):
+        if any(isinstance(event, e.Learned) and event.state not in _STILL_OPEN for event in events):
             if open_order.ended:
                 proof = f"order {open_order.order.order_id} of {follower}: {report and report.status.value}"
                 self.observer.on_alert("outcome-proven-late", proof)
-        elif any(isinstance(event, e.Reversed) for event in events):
+            return
+        if any(isinstance(event, e.Reversed) for event in events):
             lost = f"order {open_order.order.order_id} of {follower}: matched, never settled; taken back"
             self.observer.on_alert("settlement-failed", lost)
-        elif open_order.held and not open_order.ended:
-            self._escalate(shard, open_order)
+            return
+        # As it stands now: what was not proven for long may have turned out to rest.
+        now = shard.accounts[follower].orders.get(key)
+        if now is not None and now.unproven and not now.ended:
+            self._escalate(shard, now)
+
+    async def _cancel(self, open_order: OpenOrder, execution: Execution) -> None:
+        try:
+            await execution.executor.cancel(open_order.order)
+        except ExecutorError as error:
+            self.observer.on_alert("reconcile-failed", str(error))
 
     async def _find(self, open_order: OpenOrder, execution: Execution) -> ExecutionReport | None:
         try:

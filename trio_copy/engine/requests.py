@@ -6,10 +6,10 @@ Pure: whoever owns the shard carries requests out, an engine or the command itse
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from trio_copy.accounts import Account, OpenOrder, OrderState
+from trio_copy.accounts import Account, OpenOrder
 from trio_copy.accounts.cash import cash
-from trio_copy.accounts.commands import Answer, Command, Fund, Purge, Replay, ResetPeak, SetMode
-from trio_copy.accounts.orders import outcome_of, outside
+from trio_copy.accounts.commands import Answer, CallOff, Command, Fund, Purge, Replay, ResetPeak, SetMode
+from trio_copy.accounts.orders import outcome_of, outside, shrinks
 from trio_copy.accounts.plain import number_of
 from trio_copy.errors import StoreError
 from trio_copy.model.control import Mode
@@ -29,6 +29,11 @@ REFUSED = "refused: "
 def settle(name: str, follower: FollowerId, order: IntentKey, filled: tuple[Shares, Usd, Usd], at: float) -> Request:
     """Ask that an order has filled so many shares, for so many dollars and such a fee."""
     return _request(name, "settle", [follower, order, *(amount.micro for amount in filled)], at)
+
+
+def call_off(name: str, follower: FollowerId, order: IntentKey, at: float) -> Request:
+    """Ask that an order rests no longer."""
+    return _request(name, "call-off", [follower, order], at)
 
 
 def replay(name: str, follower: FollowerId, task: TaskId, at: float) -> Request:
@@ -136,10 +141,23 @@ def _settle(account: Account, body: list[Any], at: float) -> Command:
     return Answer(key=order.key, report=report, by_hand=True, at=at)
 
 
+def _call_off(account: Account, body: list[Any], at: float) -> Command:
+    (order_key,) = body
+    open_order = account.orders.get(IntentKey(order_key))
+    if open_order is None or not open_order.rests:
+        state = "has ended" if open_order is None else f"is {open_order.state.value}"
+        raise _Refused(f"expected an order that rests, got {order_key}, which {state}")
+    why = Reason(code=Code.GIVEN_UP, control="orders cancel", value="by hand", limit="filled before")
+    return CallOff(key=open_order.order.key, why=why, at=at)
+
+
 def _settle_problem(open_order: OpenOrder, report: ExecutionReport) -> str | None:
     order, filled, paid, charged = open_order.order, report.shares, report.notional, report.fee
-    if open_order.state is OrderState.MATCHED:
+    if not open_order.unproven:
         return f"{order.order_id} is {open_order.state.value}, not in doubt: its books are kept by what the venue says"
+    if shrinks(open_order, report):
+        booked = open_order.report
+        return f"expected at least what is booked already: {booked and booked.shares} shares for {booked and booked.notional}, got less"
     # What no venue can have done is a slip of the hand. A book better than the limit brings more shares than asked.
     too_many = filled > order.shares and outside(open_order, report) is not None
     if filled < NO_SHARES or too_many or paid < NO_USD or charged < NO_USD:
@@ -202,6 +220,8 @@ def words_of(command: Command, account: Account) -> str:
         case Answer(key=key, report=report):
             order = account.orders[key].order
             return f"{order.order_id}: {outcome_of(order, report).end.value}, written down by hand"
+        case CallOff(key=key):
+            return f"{account.orders[key].order.order_id}: called off; what came of it is in the books once the venue has said so"
         case Replay(task=task):
             return f"{task}: queued again"
         case Purge(task=task):
@@ -216,6 +236,7 @@ def words_of(command: Command, account: Account) -> str:
 
 _READERS: Mapping[str, Callable[[Account, list[Any], float], Command]] = {
     "settle": _settle,
+    "call-off": _call_off,
     "replay": _replay,
     "purge": _purge,
     "mode": _mode,

@@ -157,6 +157,7 @@ class Service:
                 self.housekeeping.look_at_exit_rules,
                 self.housekeeping.watch_markets,
                 self.housekeeping.look_later,
+                self.housekeeping.decide_late,
             ):
                 housekeeping.start_soon(task)
             if self.keeper is not None:
@@ -241,7 +242,7 @@ class Service:
         if self._last is not None:
             return self._last
         ages = [trio.current_time() - endpoint.head_at for endpoint in self.pool.endpoints if endpoint.heads_seen]
-        sealed, reader = self.gate.sealed, self.gate.reader
+        sealed, reader, watch = self.gate.sealed, self.gate.reader, self.housekeeping.market_watch
         return Status(
             name=self.plan.settings.engine.name,
             trading=self.plan.settings.engine.mode,
@@ -262,7 +263,7 @@ class Service:
             ),
             leaders=len(self.book.leaders),
             follows=len(self.book),
-            queued=sum(lanes.waiting for lanes in self.lanes.values()),
+            queued=sum(lanes.waiting for lanes in self.lanes.values()) + len(self.gate.undecided or ()),
             peak=max((lanes.peak for lanes in self.lanes.values()), default=0),
             suspended=sum(lanes.suspended for lanes in self.lanes.values()),
             dead=sum(len(account.dead) for shard in self.holder.shards.values() for account in shard.accounts.values()),
@@ -272,6 +273,7 @@ class Service:
             late_logs=self.scanner.late_logs,
             reorgs=self.scanner.reorgs,
             quarantined=self.quarantine.total(),
+            left_out={} if watch is None else dict(watch.asks.left_out.counts),
             ready=self.watchdogs.ready,
             halted=self.watchdogs.why_halted,
             phase=self.phase,
@@ -335,7 +337,11 @@ class Service:
                 self.seams.observer.on_alert("intake-gave-up", str(gave_up[0]))
 
     async def _wait_proven(self) -> None:
-        """Give unproven outcomes what is left of the drain's time; housekeeping keeps looking them up too."""
+        """Give unproven outcomes what is left of the drain's time; housekeeping keeps looking them up too.
+
+        What rests is called off, unless others go on with it.
+        """
+        self.reconciler.rules.draining = self.keeper is None or self.keeper.alone
         await self.reconciler.look()
         while self.reconciler.unknown:
             await trio.sleep(self.plan.settings.engine.reconcile_every_s)

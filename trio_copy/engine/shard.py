@@ -24,7 +24,7 @@ from trio_copy.engine.known_tokens import KnownTokens
 from trio_copy.engine.lanes import LaneKey, Lanes, Queued
 from trio_copy.engine.marks import Marks
 from trio_copy.engine.met import Met
-from trio_copy.engine.paperwork import put, put_account
+from trio_copy.engine.paperwork import put, put_account, told_resting
 from trio_copy.engine.progress import Progress
 from trio_copy.engine.resolved import Resolved
 from trio_copy.engine.sightings import Sightings
@@ -89,7 +89,7 @@ class Shard:
     accounts: dict[FollowerId, Account] = field(init=False)
     """Those at hand."""
     unproven: dict[IntentKey, OpenOrder] = field(factory=dict)
-    """Orders that the reconciler has to ask about, as they became so: unknown, or matched and not settled."""
+    """Orders that the reconciler has to ask about, as they became so: unknown, resting, or matched and not settled."""
     contradicted: set[IntentKey] = field(factory=set)
     """Those of them of which a person was told that the venue takes something back: it is asked again and again."""
     until: float = float("inf")
@@ -138,7 +138,7 @@ class Shard:
 
     def close_lane(self, open_order: OpenOrder) -> None:
         lanes = self.lanes.get(open_order.order.executor)
-        if lanes is not None and open_order.held and not open_order.ended:
+        if lanes is not None and open_order.unproven and not open_order.ended:
             lanes.close_lane(self.lane_of(open_order.task), open_order.order.key)
 
     def open_lane(self, open_order: OpenOrder) -> None:
@@ -346,14 +346,21 @@ class Shard:
                 if before is None:
                     self.sightings.answer(event, self.writer)
                 self.contradicted.discard(key)
-                if state is not OrderState.ENDED:
-                    self.unproven[key] = account.orders[key]
-                if state is OrderState.UNKNOWN:
-                    self.close_lane(account.orders[key])
-                else:
+                now = account.orders.get(key)
+                if now is not None:
+                    self.unproven[key] = now
+                if state is not OrderState.UNKNOWN:
                     self.grants.spend(key, event)
-                    if before is not None:
-                        self.open_lane(before)
+                if now is not None and now.unproven:
+                    self.close_lane(now)
+                elif before is not None:
+                    self.open_lane(before)
+                if now is not None and now.rests:
+                    self.observer.on_step("rests", told_resting(now))
+            case e.CalledOff(key=key) | e.Breached(key=key):
+                # Nothing of its lane is placed before it is proven what came of it.
+                self.unproven[key] = account.orders[key]
+                self.close_lane(account.orders[key])
             case e.Settled(key=key) | e.Reversed(key=key):
                 self.unproven.pop(key, None)
                 self.contradicted.discard(key)

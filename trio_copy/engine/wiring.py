@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 
 import trio
-from attrs import frozen
+from attrs import evolve, frozen
 
 from trio_copy.chain.clock_watch import ClockWatch
 from trio_copy.chain.endpoints import Endpoint, EndpointPool
@@ -14,6 +14,7 @@ from trio_copy.chain.scanner import Scanner
 from trio_copy.chain.watchdogs import Watchdogs
 from trio_copy.config import EndpointSettings
 from trio_copy.copying.follow_book import FollowBook
+from trio_copy.engine.calling_off import RestingRules
 from trio_copy.engine.calls import Whose
 from trio_copy.engine.contract import Contract
 from trio_copy.engine.execution import Execution
@@ -39,9 +40,11 @@ from trio_copy.engine.service import Service
 from trio_copy.engine.shard import Shard
 from trio_copy.engine.sightings import Sightings, want_nothing
 from trio_copy.engine.sole_owner import SoleOwner
-from trio_copy.model.control import LEASE_BEATS, Modes
+from trio_copy.engine.undecided import Undecided
+from trio_copy.model.control import LEASE_BEATS, Instance, Modes
 from trio_copy.model.decisions import CopyTask
 from trio_copy.model.follows import Follower
+from trio_copy.model.ids import TokenId
 from trio_copy.ports import (
     ExecutorPlugin,
     MarketsPlugin,
@@ -151,9 +154,15 @@ def wire(plan: Plan, seams: Seams, endpoints: Sequence[EndpointSettings], opened
         sightings=sightings,
         shards=shards,
     )
+
+    def describe(me: Instance) -> Instance:
+        """Add to a heartbeat what is watched here, so that others see it through the store."""
+        me = watchdogs.describe(me)
+        return me if opened.markets is None else evolve(me, watches=(*me.watches, opened.markets.left_out.watch))
+
     owner: Keeper | SoleOwner
     if plan.shards is None:
-        owner = SoleOwner(seams=seams, store=store, holder=holder, watchdogs=watchdogs)
+        owner = SoleOwner(seams=seams, store=store, holder=holder, watchdogs=watchdogs, describe=describe)
     else:
         owner = Keeper(
             settings=plan.shards,
@@ -162,7 +171,7 @@ def wire(plan: Plan, seams: Seams, endpoints: Sequence[EndpointSettings], opened
             instance=seams.instance,
             wall=seams.wall,
             observer=observer,
-            describe=watchdogs.describe,
+            describe=describe,
         )
     reads = ReadLeaders(
         book=book,
@@ -207,6 +216,26 @@ def wire(plan: Plan, seams: Seams, endpoints: Sequence[EndpointSettings], opened
         watchdogs.note(item)
         seams.on_item(item)
 
+    undecided = None
+    if watch is not None:
+        undecided = Undecided(
+            catalog=catalog,
+            quote=opened.prices.quote if seams.quotes is None else None,
+            watch=watch,
+            observer=observer,
+            wall=seams.wall,
+            deadline_s=settings.engine.deadline_s,
+        )
+        tell_undecided = undecided.tell
+
+        def hear_news(tokens: Sequence[TokenId]) -> None:
+            for execution in executions.values():
+                for token in tokens:
+                    execution.markets.forget(token)
+            tell_undecided()
+
+        watch.on_news = hear_news
+        opened.prices.on_first = lambda token: hear_news((token,))
     gate = Gate(
         reader=reader,
         book=book,
@@ -226,9 +255,15 @@ def wire(plan: Plan, seams: Seams, endpoints: Sequence[EndpointSettings], opened
         at=seams.at,
         behind_s=lambda: clock_watch.behind_s,
         halted=watchdogs.halted,
+        undecided=undecided,
     )
     reconciler = Reconciler(
-        shards=holder.shards, executions=executions, settings=settings.engine, observer=observer, wall=seams.wall
+        shards=holder.shards,
+        executions=executions,
+        settings=settings.engine,
+        observer=observer,
+        wall=seams.wall,
+        rules=RestingRules(book=book, mode=mode, wall=seams.wall),
     )
     exit_rules = ExitRules(
         store=store,
@@ -269,6 +304,7 @@ def wire(plan: Plan, seams: Seams, endpoints: Sequence[EndpointSettings], opened
         exit_rules=exit_rules,
         market_watch=watch,
         later_looks=later,
+        undecided=undecided,
     )
     return Service(
         plan=plan,

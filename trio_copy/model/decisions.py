@@ -9,7 +9,7 @@ from enum import Enum
 
 from attrs import field, frozen
 
-from trio_copy.model.fills import Side
+from trio_copy.model.fills import Kind, Side
 from trio_copy.model.ids import Address, FollowerId, FollowKey, IntentKey, SignalId, TaskId, TokenId, intent_key
 from trio_copy.model.signals import Signal
 from trio_copy.model.units import NO_SHARES, Price, Shares, Usd
@@ -23,6 +23,7 @@ class Code(Enum):
     TOKEN_DENIED = "the token is on the deny list"
     PRICE_TOO_LOW = "the leader's price is under the band"
     PRICE_TOO_HIGH = "the leader's price is over the band"
+    WORTH_UNKNOWN = "nobody knows what some of the positions could be sold for, and a setting needs it"
     PRICE_UNKNOWN = "the log moves shares without a price"
     LEADER_TOO_SMALL = "the leader's trade is under the follow's minimum"
     LEADER_TOO_BIG = "the leader's trade is over the follow's maximum"
@@ -50,6 +51,7 @@ class Code(Enum):
     NOTHING_TO_COPY = "the size rounds to nothing"
     NOTHING_TO_SELL = "no copied position to sell"
     LEADER_LEFT = "the leader sold again before the copy was bought"
+    EXIT_FIRST = "an exit of the same token goes before what still rests"
     CAP_REACHED = "a spending cap would be broken"
     LOSS_LIMIT = "a loss cap is broken"
     NO_BALANCE = "the wallet holds too little"
@@ -108,13 +110,16 @@ class OrderIntent:
     max_cost: Usd
     """Shares at the limit price, rounded up: the most a BUY may cost before fees. Zero for a SELL."""
     order_type: str = "FAK"
-    """FAK takes what is there and kills the rest; FOK all or nothing."""
+    """FAK takes what is there and kills the rest; FOK all or nothing; GTC and GTD let the rest stand, see `rest_until`."""
     leader_shares: Shares = NO_SHARES
     """The shares of the leader's own trade."""
     sell: str = "sized"
     """For an exit, how much of the position: proportional, all, or sized (`shares`)."""
     called_off: Shares = NO_SHARES
     """For an exit, the leader's shares by which it made entries smaller that still waited; done once, and not again."""
+    rest_until: int = 0
+    """Unix seconds up to which a GTC or GTD order may rest at its limit; 0 for one that does not. Derived from the leader's
+    block, so that every instance freezes the same bytes."""
 
     def resized(self, shares: Shares) -> "OrderIntent":
         """Return the same wish for other shares; of an exit, which has no cost."""
@@ -129,6 +134,7 @@ class OrderIntent:
             leader_shares=self.leader_shares,
             sell=self.sell,
             called_off=self.called_off,
+            rest_until=self.rest_until,
         )
 
 
@@ -219,6 +225,26 @@ def leader_left(intent: OrderIntent) -> Reason:
     """Say why there is nothing left to buy of an entry, or to sell by an exit: the one has called the other off."""
     value = f"{intent.called_off} called off" if intent.side is Side.SELL else "called off by his exit"
     return Reason(code=Code.LEADER_LEFT, control="leader", value=value, limit="bought before he sold")
+
+
+def left_by(leaving: CopyTask, entry: CopyTask) -> Reason:
+    """Say why an entry rests no longer: its leader sells, or an exit by somebody else's trade or rule goes first."""
+    if leaving.signal.leader == entry.signal.leader and leaving.signal.kind is not Kind.EXIT:
+        return Reason(
+            code=Code.LEADER_LEFT, control="leader", value="called off by his exit", limit="filled before he sold"
+        )
+    return Reason(code=Code.EXIT_FIRST, control="exit", value=leaving.task_id, limit="filled before it")
+
+
+def rested_out(task: CopyTask, now: float) -> Outcome:
+    """Say how a task ends whose order would be over before it is sent."""
+    reason = Reason(
+        code=Code.DEADLINE_PASSED,
+        control="execution.rest_s",
+        value=f"{now - task.signal.block_time:.2f}",
+        limit=f"{task.intent.rest_until - task.signal.block_time:g}",
+    )
+    return Outcome(end=End.EXPIRED, reason=reason)
 
 
 def too_late(task: CopyTask, now: float) -> Outcome:

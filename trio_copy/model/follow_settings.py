@@ -59,6 +59,13 @@ class Sizing:
     equity_usd: Usd = setting(
         Usd.parse(1000), unit="USD", why="Mode equity: your money for copying, as you declare it.", check=_ANY_USD
     )
+    equity_by: str = setting(
+        "declared",
+        unit="declared | mark",
+        why="Mode equity: your money is equity_usd; or what your paper wallet is worth, with all that is held at what it could "
+        "be sold for.",
+        check=one_of("declared", "mark"),
+    )
     leader_equity_usd: Usd = setting(
         Usd.parse(100_000), unit="USD", why="Mode equity: the leader's money, as you judge it.", check=_ANY_USD
     )
@@ -162,9 +169,16 @@ class Caps:
     max_drawdown_usd: Usd | None = setting(
         None,
         unit="USD",
-        why="Fall of the follower's realised profit from its highest since the last reset; open positions do not count.",
+        why="Fall of the follower's profit from its highest since the last reset, counted as drawdown_by says.",
         check=_ANY_USD,
         merge=Merge.SMALLEST,
+    )
+    drawdown_by: str = setting(
+        "realised",
+        unit="realised | mark",
+        why="realised: open positions do not count; mark: they count at what they could be sold for, and where nobody knows "
+        "that, nothing is bought.",
+        check=one_of("realised", "mark"),
     )
     on_breach: str = setting(
         "stop-buying",
@@ -294,15 +308,28 @@ class Filters:
     )
 
 
+RESTING = ("GTC", "GTD")
+"""Order types that let what is not filled at once rest at the venue."""
+
+
 @frozen(kw_only=True)
 class Execution:
     """How an order is sent."""
 
     order_type: str = setting(
         "FAK",
-        unit="FAK | FOK",
-        why="FAK takes what the book has at the limit and kills the rest; FOK takes all or nothing.",
-        check=one_of("FAK", "FOK"),
+        unit="FAK | FOK | GTC | GTD",
+        why="Of entries; exits are always FAK. FAK takes what the book has at the limit and kills the rest; FOK takes all or nothing; "
+        "GTC and GTD let the rest stand at the limit for rest_s: GTC until the engine calls it off, GTD until the venue ends it.",
+        check=one_of("FAK", "FOK", *RESTING),
+    )
+    rest_s: int = setting(
+        600,
+        unit="seconds after the leader's block",
+        why="How long an entry of GTC or GTD may rest; it is called off sooner when its leader sells. Polymarket takes no GTD order that "
+        "ends within three minutes.",
+        check=within(180, 604_800),
+        merge=Merge.SMALLEST,
     )
     slippage_bps: int = setting(
         200,
@@ -444,5 +471,12 @@ def contradictions(settings: FollowSettings) -> Iterator[tuple[str, str]]:
     for path, high, lower, low in pairs:
         if high is not None and high.micro < low.micro:
             yield path, f"expected at least {lower}, which is {low}, got {high}"
+    execution = settings.execution
+    waits = max(execution.delay_s, execution.aggregate_s)
+    if execution.order_type in RESTING and execution.rest_s <= waits:
+        yield (
+            "execution.rest_s",
+            f"expected more than {waits:g}, for which an entry waits before it is sent, got {execution.rest_s}",
+        )
     if size.mode == "tiers" and not size.tiers:
         yield "size.tiers", "expected at least one step in mode tiers, got none"

@@ -8,6 +8,7 @@ from attrs import frozen
 
 from trio_copy.clock import WallClock
 from trio_copy.model.books import Book
+from trio_copy.model.catalog import TokenFacts
 from trio_copy.model.decisions import OrderIntent
 from trio_copy.model.ids import IntentKey, TokenId
 from trio_copy.model.orders import ExecutionReport, Market, Order, Quote, Wallet
@@ -19,6 +20,14 @@ class Quotes(Protocol):
 
     def quote(self, token_id: TokenId) -> Quote | None:
         """Return the best bid and ask known for a token, or None when none is known. Never waits."""
+        ...
+
+
+class Facts(Protocol):
+    """Where an executor that simulates learns what the venue is known to ask of orders for a token."""
+
+    def of(self, token_id: TokenId) -> TokenFacts | None:
+        """Return what is known about a token; None where nobody has told yet. Never waits."""
         ...
 
 
@@ -41,6 +50,8 @@ class ExecutorContext:
     quotes: Quotes | None
     books: Books | None = None
     """None where no market source runs."""
+    facts: Facts | None = None
+    """What a market source, or a person's file, tells of tokens: tick, minimum, fee. It learns more while the engine runs."""
     throwaway: bool = False
     """Whether the run is a trial: nothing of it may outlive the process."""
 
@@ -58,7 +69,8 @@ class Executor(Protocol):
     def prepare(self, key: IntentKey, intent: OrderIntent, wallet: Wallet, market: Market) -> Order:
         """Build, sign and freeze the whole body. Pure: the same arguments give the same bytes, on every instance.
 
-        Sizes to the venue's rules, always downwards. Returns an order of zero shares when nothing is left.
+        Sizes to the venue's rules, always downwards; `model.venue_amounts` has those of Polymarket. Returns an order of zero
+        shares when nothing is left.
         """
         ...
 
@@ -84,7 +96,26 @@ class Executor(Protocol):
         """Look an order up by its own id; safe to repeat. None means "not found", which proves nothing.
 
         Who can prove that an order never arrived, and never will, reports `ABSENT`. Called again for an order that was
-        matched until its `settlement` is FIRM or FAILED. May raise `ExecutorError` when nobody answers.
+        matched until its `settlement` is FIRM or FAILED, and now and then for one that rests. May raise `ExecutorError` when
+        nobody answers.
+
+        Of an order that rests (`RESTING`) the amounts are those of all its fills: they grow and never shrink, and are FIRM
+        once all of them are settled, else PENDING. What of them the chain has undone is said at its end, by FAILED.
+        """
+        ...
+
+
+class RestingExecutor(Executor, Protocol):
+    """One whose orders can rest: a GTC or GTD entry that is not filled at once stays open at the venue, at its limit.
+
+    It sends such an order for an intent with `rest_until`, by which a GTD order ends of itself; and names for an exit the
+    lane of the entries of its token, so that an exit waits there until what rested is called off.
+    """
+
+    async def cancel(self, order: Order) -> None:
+        """Take an order off the venue's book, if it is there. Safe to repeat, and of an order that has ended it does nothing.
+
+        What came of the order is never concluded from this: `find` tells it. May raise `ExecutorError` when nobody answers.
         """
         ...
 
@@ -100,3 +131,5 @@ class ExecutorPlugin:
     """An attrs class; the table `[executor.NAME]` is checked against it."""
     moves_money: bool = True
     """False for simulations: they run without being armed."""
+    rests: bool = False
+    """Whether what it opens is a `RestingExecutor`; else nothing but FAK and FOK is asked of it."""

@@ -10,7 +10,7 @@ from trio_copy.errors import OrderNotSent, OrderUncertain
 from trio_copy.model.decisions import OrderIntent
 from trio_copy.model.ids import IntentKey, OrderId, TokenId
 from trio_copy.model.orders import ExecutionReport, Market, Order, Status, Wallet
-from trio_copy.model.units import NO_SHARES, Price, Rounding
+from trio_copy.model.units import NO_SHARES, NO_USD, Price, Rounding, Shares
 from trio_copy.ports import Executor, ExecutorContext, ExecutorPlugin
 from trio_copy.testing.devnet.chain import fake_hash
 
@@ -20,7 +20,8 @@ class ScriptedExecutor:
     """Fills at the limit price unless its script, one step per send, says otherwise.
 
     Steps: "lose request" (uncertain, nothing arrived), "lose reply" (uncertain, but it filled), "refuse connection"
-    (certainly not sent), "hang", "reject", "kill". An exception in place of a word is raised.
+    (certainly not sent), "hang", "reject", "kill", "rest" (open, nothing filled; see `grow`). An exception in place of a word
+    is raised.
     """
 
     name: str = "scripted"
@@ -31,6 +32,10 @@ class ScriptedExecutor:
     """What the venue knows: the truth that records are compared with."""
     hide: bool = False
     """Answer every `find` with None."""
+    called_off: list[Order] = field(factory=list)
+    """Every `cancel`, in order."""
+    deaf: bool = False
+    """Let every `cancel` come to nothing."""
     latency_s: float = 0.0
     closed: str | None = None
     on_send: Callable[[Order], None] = lambda order: None
@@ -77,11 +82,31 @@ class ScriptedExecutor:
                 return ExecutionReport(order_id=order.order_id, status=Status.REJECTED, detail="not enough balance")
             case "kill":
                 return ExecutionReport(order_id=order.order_id, status=Status.KILLED, detail="nothing at this price")
+            case "rest":
+                return self.grow(order, NO_SHARES)
         return self._fill(order)
 
     async def find(self, order: Order) -> ExecutionReport | None:
         await trio.lowlevel.checkpoint()
         return None if self.hide else self.filled.get(order.order_id)
+
+    async def cancel(self, order: Order) -> None:
+        await trio.lowlevel.checkpoint()
+        self.called_off.append(order)
+        report = self.filled.get(order.order_id)
+        if report is not None and report.status is Status.RESTING and not self.deaf:
+            self.grow(order, report.shares, Status.PARTIAL if report.shares else Status.KILLED)
+
+    def grow(self, order: Order, shares: Shares, status: Status = Status.RESTING) -> ExecutionReport:
+        """Let an order have filled so many shares at its limit, and say how it stands with that."""
+        report = ExecutionReport(
+            order_id=order.order_id,
+            status=status,
+            shares=shares,
+            notional=shares.at(order.limit_price, Rounding.DOWN) if shares else NO_USD,
+        )
+        self.filled[order.order_id] = report
+        return report
 
     def _fill(self, order: Order) -> ExecutionReport:
         report = ExecutionReport(
@@ -101,4 +126,4 @@ def scripted_plugin(executor: ScriptedExecutor) -> ExecutorPlugin:
         executor.name = context.name
         yield executor
 
-    return ExecutorPlugin(name="scripted", open=open_scripted, moves_money=False)
+    return ExecutorPlugin(name="scripted", open=open_scripted, moves_money=False, rests=True)

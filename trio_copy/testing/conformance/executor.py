@@ -8,10 +8,11 @@ from attrs import evolve
 
 from trio_copy.errors import OrderNotSent
 from trio_copy.model.breaches import breach_of_lane, breach_of_market, breach_of_order, breach_of_report
+from trio_copy.model.decisions import OrderIntent
 from trio_copy.model.fills import Side
 from trio_copy.model.ids import FollowerId, TokenId
 from trio_copy.model.orders import ExecutionReport, Order, Status, Wallet
-from trio_copy.model.units import NO_SHARES
+from trio_copy.model.units import NO_SHARES, Price, Rounding
 from trio_copy.ports import Executor
 from trio_copy.testing.samples import sample_intent, sample_signal, sample_task
 
@@ -27,7 +28,8 @@ async def _prepare(executor: Executor, number: int = 1, side: Side = Side.BUY) -
     intent = sample_intent(side)
     market = await executor.market(intent.token_id)
     order = executor.prepare(sample_task(sample_signal(number, side=side)).key, intent, _WALLET, market)
-    return evolve(order, fee_bps=market.fee_bps)  # as the engine does: fills are judged by it
+    # As the engine does: fills are judged by it.
+    return evolve(order, fee_bps=market.fee_bps, fee_rate=market.fee_rate, fee_exponent=market.fee_exponent)
 
 
 async def preparing_is_pure(open_executor: OpenExecutorForTest) -> None:
@@ -140,6 +142,46 @@ async def an_order_of_nothing_is_not_made_up(open_executor: OpenExecutorForTest)
         assert not order.shares
 
 
+async def what_rests_is_called_off_once_and_for_all(open_executor: OpenExecutorForTest) -> None:
+    """After `cancel`, however often, `find` tells an end that takes back nothing; an order never sent stays unheard of.
+
+    Of an executor without `cancel` no order rests: it is asked for none.
+    """
+    async with open_executor() as executor:
+        cancel: Callable[[Order], Awaitable[None]] | None = getattr(executor, "cancel", None)
+        if cancel is None:
+            assert (await executor.submit(await _prepare(executor))).status is not Status.RESTING
+            return
+        order, never_sent = await _prepare_to_rest(executor, 1), await _prepare_to_rest(executor, 2)
+        before = await executor.submit(order)
+        assert breach_of_report(before, order) is None
+        for _ in range(2):
+            await cancel(order)
+            await cancel(never_sent)
+            found = await executor.find(order)
+            assert found is None or breach_of_report(found, order) is None
+            assert found is None or (found.proven and found.shares >= before.shares)
+            unheard_of = await executor.find(never_sent)
+            assert unheard_of is None or unheard_of.status is Status.ABSENT
+        entry, leaving = _to_rest(), sample_intent(Side.SELL)
+        assert executor.lane(entry, _WALLET) == executor.lane(leaving, _WALLET)
+
+
+def _to_rest() -> OrderIntent:
+    """A purchase at a cent, which nothing offered meets."""
+    intent = sample_intent()
+    limit = Price(10_000)
+    cost = intent.shares.at(limit, Rounding.UP)
+    return evolve(intent, limit_price=limit, max_cost=cost, order_type="GTC", rest_until=4_000_000_000)
+
+
+async def _prepare_to_rest(executor: Executor, number: int) -> Order:
+    intent = _to_rest()
+    market = await executor.market(intent.token_id)
+    order = executor.prepare(sample_task(sample_signal(number)).key, intent, _WALLET, market)
+    return evolve(order, fee_bps=market.fee_bps)
+
+
 EXECUTOR_CHECKS: tuple[ExecutorCheck, ...] = (
     preparing_is_pure,
     keys_tell_orders_apart,
@@ -152,5 +194,6 @@ EXECUTOR_CHECKS: tuple[ExecutorCheck, ...] = (
     markets_describe_their_token,
     an_unknown_token_is_refused_by_name,
     an_order_of_nothing_is_not_made_up,
+    what_rests_is_called_off_once_and_for_all,
 )
 """Every check of the contract."""

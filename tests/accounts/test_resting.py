@@ -1,0 +1,271 @@
+"""Orders that rest: what fills while they do is booked as it is learned, and an exit of their token goes first."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+from attrs import evolve
+
+from tests.accounts.played import (
+    FAILED,
+    MARKET,
+    PENDING,
+    SPOT,
+    Played,
+    entry,
+    leave,
+    reason_of,
+    report_on,
+    resting_entry,
+)
+from tests.accounts.states import documents, held, kept
+from tests.builders import ALICE, NOW, OTHER_LEADER
+from trio_copy.accounts import OrderState
+from trio_copy.accounts import commands as c
+from trio_copy.accounts import events as e
+from trio_copy.accounts.documents import PlainDocument, account_of
+from trio_copy.model.decisions import Code, End, Outcome, Reason
+from trio_copy.model.fills import Kind
+from trio_copy.model.orders import ExecutionReport, Order, Status
+from trio_copy.model.positions import EntryKind, LedgerEntry
+from trio_copy.model.units import Rounding, Shares, Usd
+
+ENDED = OrderState.ENDED
+WHY = Reason(code=Code.NO_FILL, control="execution.rest_s", value="nothing", limit="600")
+
+
+def so_far(order: Order, shares: str, status: Status = Status.RESTING, **changes: Any) -> ExecutionReport:
+    """Say how much of an order is filled by now, at its limit, with a fee of a tenth of a dollar."""
+    filled = Shares.parse(shares)
+    paid = filled.at(order.limit_price, Rounding.DOWN)
+    fee = Usd.parse("0.1") if filled and "fee" not in changes else Usd(0)
+    return report_on(order, status, **{"shares": filled, "notional": paid, "fee": fee, **changes})
+
+
+def rest(played: Played, *reports: ExecutionReport) -> Sequence[e.Event]:
+    """Learn one report after the other; returns what the last one has changed."""
+    events: Sequence[e.Event] = ()
+    for report in reports:
+        (key,) = [one.order.key for one in played.account.orders.values() if one.order.order_id == report.order_id]
+        events = played.do(c.Answer(key=key, report=report, at=played.at))
+    return events
+
+
+def kinds(played: Played) -> list[EntryKind]:
+    return [told.record.kind for told in played.told if isinstance(told.record, LedgerEntry)]
+
+
+ENDS: dict[str, tuple[Status, str, dict[str, Any], End, str, list[str]]] = {
+    # status, shares, changes, how its task ends, shares that are held, bookings apart from its end
+    "filled": (Status.FILLED, "10", {}, End.FILLED, "10", ["fill", "fill", "fill"]),
+    "in part": (Status.PARTIAL, "7", {}, End.PARTIAL, "7", ["fill", "fill", "fill"]),
+    "no more": (Status.PARTIAL, "5", {}, End.PARTIAL, "5", ["fill", "fill"]),
+    "not settled yet": (Status.FILLED, "10", PENDING, End.FILLED, "10", ["fill", "fill", "fill"]),
+    "gone": (Status.ABSENT, "0", {}, End.PARTIAL, "5", ["fill", "fill"]),
+}
+
+
+@pytest.mark.parametrize("how", ENDS)
+def test_what_fills_while_it_rests_is_booked_as_it_is_learned(how: str) -> None:
+    """Each growth is a booking; its task ends once; nothing is held afterwards that nobody can still take."""
+    status, shares, changes, end, held_at_end, bookings = ENDS[how]
+    played, task = Played(market=evolve(MARKET, fee_bps=200)), resting_entry()
+    order = played.place(task)
+    cost = played.cost
+    rest(played, so_far(order, "0"))
+    assert (played.shares, played.cost, played.day(task)) == (Shares(0), cost, cost.micro)
+    for filled in ("2", "5"):
+        rest(played, so_far(order, filled))
+        assert played.shares == Shares.parse(filled)
+        # What was held for it has become what it cost: budgets and caps do not see the difference.
+        assert (played.cost, played.day(task)) == (cost, cost.micro)
+        assert played.open(task)
+    assert rest(played, so_far(order, "5")) == ()
+    rest(played, so_far(order, shares, status, **changes))
+    assert played.shares == Shares.parse(held_at_end)
+    assert [kind.value for kind in kinds(played)] == bookings
+    assert played.end_of(task).end is end
+    assert not held(played.account)
+    assert played.cost == played.account.position(SPOT).cost
+    assert played.day(task) == played.cost.micro
+    # The leader's shares count once, whatever they are bought in.
+    assert played.account.position(SPOT).leader_shares == task.intent.leader_shares
+
+
+def test_one_that_filled_nothing_gives_everything_back() -> None:
+    """Its minute counts, for it was sent; its end says why it rested no longer."""
+    played, task = Played(), resting_entry()
+    order = played.place(task)
+    rest(played, so_far(order, "0"))
+    played.do(c.CallOff(key=order.key, why=WHY, at=NOW))
+    rest(played, report_on(order, Status.KILLED, detail="expired"))
+    assert played.end_of(task) == Outcome(end=End.KILLED, reason=WHY)
+    assert (played.cost, played.day(task), played.account.orders) == (Usd(0), 0, {})
+    assert any(name.startswith("minute ") for name in played.account.windows)
+
+
+SETTLED: dict[str, tuple[list[tuple[str, dict[str, Any]]], dict[str, Any], str, list[str]]] = {
+    # what fills, as what; the last word; shares that stay; bookings
+    "at once": ([("2", {}), ("5", {})], {}, "5", ["fill", "fill"]),
+    "later": ([("2", PENDING), ("5", PENDING)], {}, "5", ["fill", "fill", "confirm", "confirm"]),
+    "one of two": ([("2", {}), ("5", PENDING)], {}, "5", ["fill", "fill", "confirm"]),
+    "while it rests": ([("2", PENDING), ("2", {})], {}, "2", ["fill", "confirm"]),
+    "never": ([("2", PENDING), ("5", PENDING)], FAILED, "0", ["fill", "fill", "reverse", "reverse"]),
+    "the last one never": ([("2", {}), ("5", PENDING)], FAILED, "2", ["fill", "fill", "reverse"]),
+}
+
+
+@pytest.mark.parametrize("matched", [False, True], ids=["said at its end", "said after its end"])
+@pytest.mark.parametrize("how", SETTLED)
+def test_what_has_filled_settles_as_it_is_said(how: str, *, matched: bool) -> None:
+    """What was firm stays, and the last word of the chain is about everything else."""
+    fills, last, shares, bookings = SETTLED[how]
+    played = Played()
+    order = played.place(resting_entry())
+    rest(played, *(so_far(order, filled, **settlement) for filled, settlement in fills))
+    whole = fills[-1][0]
+    if matched:
+        rest(played, so_far(order, whole, Status.PARTIAL, **PENDING))
+        assert played.account.orders[order.key].state is OrderState.MATCHED
+    rest(played, so_far(order, whole, Status.PARTIAL, **last))
+    assert played.shares == Shares.parse(shares)
+    assert [kind.value for kind in kinds(played)] == bookings
+    assert played.account.orders == {}
+    assert played.account.position(SPOT).firm_shares == Shares.parse(shares)
+
+
+LIES: dict[str, Any] = {
+    "fewer shares": {"shares": Shares.parse(4), "notional": Usd.parse(2)},
+    "less money": {"notional": Usd.parse(2)},
+    "a smaller fee": {"fee": Usd(0)},
+    "money for nothing more": {"fee": Usd.parse("0.11")},
+    "killed": {"status": Status.KILLED, "shares": Shares(0), "notional": Usd(0), "fee": Usd(0)},
+    "ended with fewer": {"status": Status.PARTIAL, "shares": Shares.parse(4), "notional": Usd.parse(2)},
+}
+
+
+@pytest.mark.parametrize("how", LIES)
+def test_what_is_booked_is_not_taken_back_by_a_word(how: str) -> None:
+    """A report that shrinks changes nothing, and a person is told."""
+    played = Played()
+    order = played.place(resting_entry())
+    rest(played, so_far(order, "5"))
+    before = documents(played.account)
+    (event,) = rest(played, evolve(so_far(order, "5"), **LIES[how]))
+    assert isinstance(event, e.Contradicted)
+    assert documents(played.account) == before
+
+
+BREACHES: dict[str, tuple[Any, dict[str, Any]]] = {
+    "an exit that rests": (leave(), {}),
+    "an order that was not to rest": (entry(), {}),
+    "undone while it rests": (resting_entry(), {"settlement": FAILED["settlement"]}),
+    "over its cost": (resting_entry(), {"notional": Usd.parse(6)}),
+}
+
+
+@pytest.mark.parametrize("how", BREACHES)
+def test_a_report_that_cannot_be_proves_nothing(how: str) -> None:
+    """Nothing is booked, and no later report of it is believed."""
+    played, (task, changes) = Played(), BREACHES[how]
+    played.hold("30")
+    order, before = played.place(task), played.shares
+    rest(played, so_far(order, "5", **changes))
+    assert played.account.orders[order.key].breached
+    assert played.account.orders[order.key].unproven
+    assert played.shares == before
+
+
+def test_it_is_read_again_as_it_was() -> None:
+    """What it used, why it was called off, and all that is derived."""
+    played = Played()
+    order = played.place(resting_entry())
+    rest(played, so_far(order, "3"))
+    played.do(c.CallOff(key=order.key, why=WHY, at=NOW))
+    stored = [PlainDocument(*part, body) for part, body in documents(played.account).items()]
+    again = account_of(ALICE, played.account.catalog, stored)
+    assert kept(again) == kept(played.account)
+    assert held(again) == held(played.account)
+    assert again.orders[order.key].called_off == WHY
+
+
+def test_what_comes_behind_it_goes_on() -> None:
+    """A second entry of the same token is placed while the first rests; both count in every budget."""
+    played = Played()
+    first = played.place(resting_entry(1))
+    rest(played, so_far(first, "2"))
+    cost = played.cost
+    assert not played.account.orders[first.key].unproven
+    played.place(resting_entry(2))
+    assert played.cost.micro == 2 * cost.micro
+
+
+EXITS: dict[str, tuple[Any, str, str]] = {
+    # the exit, why what rests is called off, and how many shares it sells
+    "its leader sells": (leave(), "LEADER_LEFT", "6.5"),
+    "a rule of the follower's own": (leave(kind=Kind.EXIT, sell="all"), "EXIT_FIRST", "13"),
+    "another leader sells": (leave(leader=OTHER_LEADER), "EXIT_FIRST", "10"),
+}
+
+
+@pytest.mark.parametrize("how", EXITS)
+def test_an_exit_calls_off_what_rests_of_its_token_and_sells_what_came_of_it(how: str) -> None:
+    """It is not placed before that is proven, and asked again it changes nothing."""
+    played, (task, code, sells) = Played(), EXITS[how]
+    played.fill(evolve(entry(900, leader=task.signal.leader), decided_at=NOW - 1))
+    order = played.place(resting_entry())
+    rest(played, so_far(order, "2"))
+    (event,) = played.offer(task)
+    assert isinstance(event, e.CalledOff)
+    assert event.why.code.name == code
+    assert played.account.orders[order.key].unproven
+    assert not played.offer(task)
+    assert rest(played, so_far(order, "3"))  # what fills meanwhile is booked
+    assert not played.offer(task)
+    rest(played, so_far(order, "3", Status.PARTIAL))
+    (placed,) = [one for one in played.offer(task) if isinstance(one, e.Placed)]
+    assert placed.order.shares == Shares.parse(sells)
+
+
+def test_an_exit_that_is_not_placed_calls_off_all_the_same() -> None:
+    """Too late or halted: its leader has left, and nothing more is bought."""
+    played, task = Played(), leave()
+    order = played.place(resting_entry())
+    rest(played, so_far(order, "2"))
+    events = played.do(c.Refuse(task=task, outcome=Outcome(end=End.EXPIRED, reason=WHY), at=NOW))
+    assert [type(event) for event in events] == [e.CalledOff, e.Ended, e.Missed]
+    assert played.account.orders[order.key].called_off is not None
+
+
+def test_an_exit_does_not_wait_for_what_a_person_has_to_look_at() -> None:
+    """What was called off and could not be proven is escalated: it holds what it holds, and nothing else up."""
+    played = Played()
+    played.hold("10")
+    order = played.place(resting_entry())
+    rest(played, so_far(order, "2"))
+    played.do(c.CallOff(key=order.key, why=WHY, at=NOW))
+    played.do(c.Escalate(key=order.key, outcome=Outcome(end=End.ESCALATED, reason=WHY), at=NOW))
+    assert any(isinstance(event, e.Placed) for event in played.offer(leave()))
+    # Its end is known; what comes of it still reaches the books.
+    rest(played, so_far(order, "4", Status.PARTIAL))
+    assert order.key not in played.account.orders
+    assert played.shares == Shares.parse(14)
+
+
+def test_what_would_be_over_before_it_is_sent_is_not_sent() -> None:
+    played, task = Played(), resting_entry()
+    played.offer(task, at=float(task.intent.rest_until))
+    assert reason_of(played.end_of(task)) == (End.EXPIRED, "DEADLINE_PASSED", "execution.rest_s")
+
+
+def test_who_rests_is_not_doubted() -> None:
+    """Nobody answering is no news of it, it was not "never sent", and it is never tried once more."""
+    played, task = Played(), resting_entry()
+    order = played.place(task)
+    rest(played, so_far(order, "0"))
+    assert not played.do(c.Doubt(key=order.key, at=NOW))
+    assert played.do(c.NotSent(key=order.key, outcome=Outcome(end=End.EXPIRED), at=NOW)) == ()
+    assert played.answer(order, Status.UNKNOWN) == ()
+    played.answer(order, Status.KILLED, again=True)
+    assert played.end_of(task).end is End.KILLED
+    assert not played.account.waiting

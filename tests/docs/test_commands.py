@@ -1,0 +1,129 @@
+"""Whoever types what README and docs show gets what they promise, on a terminal of any width."""
+
+import io
+import re
+import sys
+from collections.abc import Mapping
+
+import pytest
+from attrs import frozen
+
+from tests.docs.commands import PARSED, RUN, SHORTER, blocks, spans, words_of
+from tests.docs.world import furnish
+from trio_copy.cli import main
+from trio_copy.cli.command_line import command_line
+from trio_copy.cli.verbs import GROUPS, VERBS
+
+WIDTHS = (80, 120, 200)
+_CONTROL = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
+_SAYS_THAT_IT_CUTS = re.compile(r"\N{HORIZONTAL ELLIPSIS}|\.\.|no room for")
+
+
+class Terminal(io.StringIO):
+    """What standard output is where a person looks at it."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+@frozen
+class Typed:
+    code: int
+    output: str
+    errors: str
+
+    @property
+    def lines(self) -> list[str]:
+        """What stood on the terminal at any time, but for what must not be cut into lines: JSON, and commands to be pasted."""
+        lines = re.split(r"[\r\n]+", _CONTROL.sub("", self.output))
+        return [line.rstrip() for line in lines if "trio-copy " not in line and not line.startswith("{")]
+
+
+@pytest.fixture(scope="module")
+def typed(tmp_path_factory: pytest.TempPathFactory) -> Mapping[tuple[str, int], Typed]:
+    """Type everything that can be run, in the order of the table, on terminals of three widths."""
+    found = {}
+    for width in WIDTHS:
+        with pytest.MonkeyPatch.context() as patch:
+            task = furnish(tmp_path_factory.mktemp(f"columns-{width}"), patch)
+            patch.setenv("COLUMNS", str(width))
+            patch.setenv("TERM", "xterm-256color")
+            patch.delenv("NO_COLOR", raising=False)
+            for command in RUN:
+                found[command, width] = _type(SHORTER.get(command, command).replace("57efd6", task[:6]), patch)
+    return found
+
+
+def _type(command: str, patch: pytest.MonkeyPatch) -> Typed:
+    output, errors = Terminal(), io.StringIO()
+    with patch.context() as here:
+        # The follows of docs/money.md are alice's.
+        own = "books" if re.search("alice|follow (im|ex)port", command) else "prod"
+        here.setenv("TRIO_COPY_CONF", f"conf/{own}.toml")
+        here.setattr(sys, "stdout", output)
+        here.setattr(sys, "stderr", errors)
+        here.setattr(sys, "stdin", Answers("n\n" * 9))
+        code = main(words_of(command))
+    return Typed(code, output.getvalue(), errors.getvalue())
+
+
+class Answers(io.StringIO):
+    """What standard input is where a person sits, and says no."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+def test_every_command_in_a_block_is_in_the_table() -> None:
+    """A new one gets a row in tests/docs/commands.py: what it ends with, or why it is only parsed. An old one goes."""
+    shown = {block.command for block in blocks()}
+
+    assert len(shown) > 40
+    assert shown == RUN.keys() | PARSED.keys()
+
+
+@pytest.mark.parametrize("command", [*RUN, *PARSED])
+def test_every_command_in_a_block_is_read_by_the_command_line(command: str) -> None:
+    """Verbs, options and values are what they were when the text was written."""
+    words = words_of(command)
+
+    command_line(words).parse_args(words, exit_on_error=False, print_error=False)
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+@pytest.mark.parametrize("command", RUN)
+def test_every_command_that_can_be_run_does_what_it_says(
+    command: str, width: int, typed: Mapping[tuple[str, int], Typed]
+) -> None:
+    """It ends as it should; no line is wider than the terminal, and what had to be left out is told."""
+    found = typed[command, width]
+
+    assert found.code == RUN[command], found.output + found.errors
+    assert "Traceback" not in found.output + found.errors
+    assert [line for line in found.lines if len(line) > width] == []
+    if width < WIDTHS[-1] and command not in SHORTER and "conf/books.toml" not in command:
+        missing = _words(typed[command, WIDTHS[-1]]) - _words(found)
+        assert not missing or _SAYS_THAT_IT_CUTS.search(found.output), missing
+
+
+def _words(found: Typed) -> set[str]:
+    """Return what was told, without what is different each time."""
+    return set(re.findall(r"[a-z]{3,}", found.output))
+
+
+def test_every_command_in_a_sentence_names_a_verb_and_its_options() -> None:
+    """Nobody is told to type what does not exist."""
+    known, wrong = command_line(), []
+    for span in {span.command: span for span in spans()}.values():
+        verb, *words = re.sub(r" / \w+", "", span.command).split()
+        if verb == "help":
+            continue
+        assert verb in VERBS | GROUPS, span
+        page = known[verb]
+        if verb in GROUPS and words and words[0] in page:
+            page = page[words.pop(0)]
+        if options := [word for word in words if word.startswith("--")]:
+            told = [name for one in page.assemble_argument_collection() for name in one.names]
+            wrong += [(span, option) for option in options if option not in told]
+
+    assert wrong == []

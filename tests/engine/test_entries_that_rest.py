@@ -1,0 +1,410 @@
+"""Entries that rest at the venue: what comes behind them, exits first, why they are called off, restarts, and the end."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import trio
+import trio.testing
+from attrs import evolve
+
+from tests.builders import NOW, make_follow, usd
+from tests.engine.desk import Desk, OpenStore, Venue, buy, on_memory, on_sqlite, open_desk, sell
+from trio_copy.accounts import commands as c
+from trio_copy.accounts.budgets import day_of
+from trio_copy.errors import ExecutorError, OrderUncertain
+from trio_copy.model.budgets import Performance
+from trio_copy.model.control import ENGINE, Mode, ModeChange, Modes, leader_scope
+from trio_copy.model.decisions import Code, CopyTask, End, Reason
+from trio_copy.model.orders import ExecutionReport, Order, Status
+from trio_copy.model.units import Shares
+
+Clock = trio.testing.MockClock
+REST_S = 400
+
+
+def resting(number: int = 1, **changes: Any) -> CopyTask:
+    """An entry whose order may rest for some minutes."""
+    task = buy(number, **changes)
+    return evolve(task, intent=evolve(task.intent, order_type="GTC", rest_until=int(NOW) + REST_S))
+
+
+def leaving(number: int = 50, **changes: Any) -> CopyTask:
+    task = sell(number, **{"deadline": NOW + 500, **changes})
+    return evolve(task, intent=evolve(task.intent, sell="all", leader_shares=Shares.parse(100)))
+
+
+def venue_of(desk: Desk) -> Venue:
+    assert isinstance(desk.executor, Venue)
+    return desk.executor
+
+
+async def rests(desk: Desk, task: CopyTask, filled: str = "0") -> Order:
+    """Let a task's order rest, with so many shares filled."""
+    venue = venue_of(desk)
+    venue.script.append("rest")
+    await desk.take_in(task)
+    with trio.fail_after(60):
+        while task.key not in [order.key for order in venue.sent if order.order_id in venue.filled]:  # noqa: ASYNC110
+            await trio.sleep(0.1)
+    order = venue.sent[-1]
+    if Shares.parse(filled):
+        venue.grow(order, Shares.parse(filled))
+    return order
+
+
+async def test_what_it_fills_is_a_position_before_it_ends(clock: Clock) -> None:
+    """It is learned at a calm pace, told, and nobody doubts the rest; it ends once, as a whole."""
+    task = resting()
+    async with open_desk() as desk:
+        order = await rests(desk, task)
+        before = desk.open_cost()
+        venue_of(desk).grow(order, Shares.parse(4))
+        await trio.sleep(10)
+        assert desk.position(task).shares == Shares.parse(4)
+        assert (desk.reconciler.unknown, desk.reconciler.resting, desk.open_cost()) == (0, 1, before)
+        assert [entry.shares for entry in desk.recorder.entries] == [Shares.parse(4)]
+        assert desk.recorder.steps.count("rests") == 2
+        venue_of(desk).grow(order, order.shares, Status.FILLED)
+        assert await desk.wait_ends(task) == [(End.FILLED, None)]
+        assert [entry.shares for entry in desk.recorder.entries] == [Shares.parse(4), Shares.parse(6)]
+        assert desk.recorder.alerts == []
+
+
+async def test_the_venue_is_asked_at_a_calm_pace(clock: Clock) -> None:
+    """Every second something is looked at; an order that rests, not more than every five."""
+    asked: list[float] = []
+    async with open_desk() as desk:
+        await rests(desk, resting())
+        find = venue_of(desk).find
+
+        async def counted(order: Order) -> ExecutionReport | None:
+            asked.append(trio.current_time())
+            return await find(order)
+
+        venue_of(desk).find = counted  # type: ignore[method-assign]
+        await trio.sleep(60)
+        assert 10 <= len(asked) <= 12
+
+
+async def test_the_next_entry_does_not_wait_behind_it(clock: Clock) -> None:
+    first, second = resting(1), buy(2)
+    async with open_desk() as desk:
+        await rests(desk, first)
+        assert await desk.end_of(second) == [(End.FILLED, None)]
+        assert len(desk.open_orders()) == 1
+
+
+EXITS: dict[str, tuple[str, str, Code]] = {
+    # what it has filled, what the exit sells of it and the ten that were held before, and why it ends
+    "nothing filled": ("0", "10", Code.LEADER_LEFT),
+    "filled in part": ("4", "14", Code.LEADER_LEFT),
+}
+
+
+@pytest.mark.parametrize("how", EXITS)
+async def test_an_exit_calls_it_off_and_sells_what_came_of_it_at_once(clock: Clock, how: str) -> None:
+    """No share is sold twice, none stays behind, and nobody waits for the lifetime of the entry."""
+    filled, sells, code = EXITS[how]
+    entry, leave = resting(), leaving()
+    async with open_desk() as desk:
+        await desk.hold()
+        order = await rests(desk, entry, filled)
+        began = trio.current_time()
+        assert await desk.end_of(leave) == [(End.FILLED, None)]
+        assert trio.current_time() - began < 0.5
+        assert venue_of(desk).called_off == [order]
+        assert venue_of(desk).sent[-1].shares == Shares.parse(sells)
+        assert desk.position(leave).shares == Shares(0)
+        (end,) = await desk.wait_ends(entry)
+        assert end == ((End.PARTIAL, None) if filled != "0" else (End.KILLED, code))
+
+
+async def test_an_exit_waits_while_nobody_proves_what_came_of_it_and_no_worker_with_it(clock: Clock) -> None:
+    """Its lane is closed, others go on, and as soon as it is proven the exit goes out."""
+    entry, leave, elsewhere = resting(), leaving(), buy(3, token=8)
+    async with open_desk(workers=1) as desk:
+        await desk.hold()
+        venue = venue_of(desk)
+        order = await rests(desk, entry, "4")
+        venue.deaf = True
+        await desk.take_in(leave)
+        await trio.sleep(3)
+        assert desk.reconciler.unknown == 1
+        assert [one.key for one in venue.sent] == [order.key]
+        assert await desk.end_of(elsewhere) == [(End.FILLED, None)]
+        venue.grow(order, Shares.parse(5))  # still open there, and filled further
+        await trio.sleep(3)
+        venue.deaf = False
+        assert await desk.wait_ends(leave, entry) == [(End.FILLED, None), (End.PARTIAL, None)]
+        assert venue.sent[-1].shares == Shares.parse(15)
+        assert desk.position(leave).shares == Shares(0)
+
+
+async def test_one_that_nobody_can_call_off_is_handed_to_a_person_and_holds_nothing_up(clock: Clock) -> None:
+    """After the usual time a person is asked; its lane opens, and what it holds stays held."""
+    entry = resting()
+    async with open_desk(escalate_after_s=20.0) as desk:
+        await desk.hold()
+        await rests(desk, entry, "4")
+        venue_of(desk).deaf = True
+        late = leaving(50, deadline=NOW + 10)
+        assert await desk.end_of(late) == [(End.EXPIRED, Code.DEADLINE_PASSED)]
+        assert await desk.wait_ends(entry) == [(End.ESCALATED, Code.OUTCOME_UNPROVEN)]
+        assert await desk.end_of(leaving(51)) == [(End.FILLED, None)]
+        assert [one.unproven for one in desk.open_orders()] == [True]
+
+
+def _person_pauses(desk: Desk, task: CopyTask) -> None:
+    paused = ModeChange(mode=Mode.HALT_NEW, why="told to", at=NOW)
+    desk.mode.modes = Modes(version=2, by_scope={leader_scope(task.signal.leader): paused})
+
+
+def _engine(mode: Mode) -> Callable[[Desk, CopyTask], None]:
+    def change(desk: Desk, task: CopyTask) -> None:
+        desk.mode.modes = Modes(version=2, by_scope={ENGINE: ModeChange(mode=mode, why="told to", at=NOW)})
+
+    return change
+
+
+def _follower_halts(desk: Desk, task: CopyTask) -> None:
+    desk.shard.act(task.follower, c.SetMode(mode=Mode.REDUCE_ONLY, why="lost", at=NOW))
+
+
+def _follow_is_paused(desk: Desk, task: CopyTask) -> None:
+    desk.book.put(make_follow(task.follower, task.signal.leader, status="paused"))
+
+
+def _follow_goes(desk: Desk, task: CopyTask) -> None:
+    desk.book.remove(make_follow(task.follower, task.signal.leader))
+
+
+def _reorg(desk: Desk, task: CopyTask) -> None:
+    desk.shard.met.meet(task.signal, NOW, whole=True)
+    assert desk.shard.met.retract(task.signal, NOW) == task.signal.signal_id
+
+
+def _loses(desk: Desk, task: CopyTask) -> None:
+    desk.book.put(make_follow(task.follower, task.signal.leader, max_day_loss_usd=usd("1")))
+    lost = Performance().after(usd("0") - usd("2"), day_of(NOW))
+    desk.account().performance = lost
+
+
+def _goes_blind(desk: Desk, task: CopyTask) -> None:
+    blind = Reason(code=Code.ENTRIES_HALTED, control="watchdog", value="red", limit="green")
+    desk.mode.halted = lambda: blind
+
+
+def _drains(desk: Desk, task: CopyTask) -> None:
+    desk.reconciler.rules.draining = True
+
+
+CALLED_OFF: dict[str, tuple[Callable[[Desk, CopyTask], None], Code, float]] = {
+    "a person pauses the leader": (_person_pauses, Code.FOLLOW_PAUSED, 3),
+    "no new entries": (_engine(Mode.HALT_NEW), Code.MODE_FORBIDS, 3),
+    "reduce only": (_engine(Mode.REDUCE_ONLY), Code.MODE_FORBIDS, 3),
+    "everything halts": (_engine(Mode.HALT_ALL), Code.MODE_FORBIDS, 3),
+    "the follower is halted": (_follower_halts, Code.MODE_FORBIDS, 3),
+    "the follow is paused": (_follow_is_paused, Code.FOLLOW_PAUSED, 3),
+    "the follow is gone": (_follow_goes, Code.NOT_FOLLOWED, 3),
+    "a reorg takes the signal back": (_reorg, Code.RETRACTED, 3),
+    "a loss cap is broken": (_loses, Code.LOSS_LIMIT, 3),
+    "the chain is out of sight": (_goes_blind, Code.ENTRIES_HALTED, 35),
+    "the engine drains": (_drains, Code.DRAINED, 3),
+    "its time is over": (lambda desk, task: None, Code.NO_FILL, REST_S + 3),
+}
+
+
+@pytest.mark.parametrize("why", CALLED_OFF)
+async def test_what_forbids_an_entry_calls_it_off(clock: Clock, why: str) -> None:
+    """At the next look, not at the end of its time: cancelled at the venue, proven, and its end says why."""
+    happens, code, within_s = CALLED_OFF[why]
+    task = resting()
+    async with open_desk() as desk:
+        order = await rests(desk, task)
+        if within_s < REST_S:
+            await trio.sleep(60)
+            assert venue_of(desk).called_off == []
+        happens(desk, task)
+        with trio.fail_after(within_s):
+            assert await desk.wait_ends(task) == [(End.KILLED, code)]
+        assert venue_of(desk).called_off == [order]
+        assert desk.open_orders() == []
+
+
+async def test_a_short_halt_by_a_watchdog_lets_it_rest(clock: Clock) -> None:
+    """What passes by itself, passes."""
+    async with open_desk() as desk:
+        await rests(desk, resting())
+        for _ in range(3):
+            _goes_blind(desk, resting())
+            await trio.sleep(20)
+            desk.mode.halted = lambda: None
+            await trio.sleep(5)
+        assert venue_of(desk).called_off == []
+
+
+async def test_nothing_rests_at_an_executor_that_cannot_call_it_off(clock: Clock) -> None:
+    """It is refused before it is placed."""
+    async with open_desk() as desk:
+        desk.execution.executor.rests = False
+        assert await desk.end_of(resting()) == [(End.REJECTED, Code.VENUE_REFUSED)]
+        assert venue_of(desk).sent == []
+
+
+@pytest.fixture(params=["memory", "sqlite"])
+def open_store(request: pytest.FixtureRequest, tmp_path: Path) -> OpenStore:
+    return on_memory() if request.param == "memory" else on_sqlite(tmp_path)
+
+
+RESTARTS: dict[str, tuple[Callable[[Venue, Order], object], str, bool]] = {
+    # what happens while nobody watches, what is held afterwards, and whether it rests on
+    "it rests on": (lambda venue, order: None, "4", True),
+    "it filled further": (lambda venue, order: venue.grow(order, Shares.parse(7)), "7", True),
+    "it was filled": (lambda venue, order: venue.grow(order, order.shares, Status.FILLED), "10", False),
+    "it ended in part": (lambda venue, order: venue.grow(order, Shares.parse(4), Status.PARTIAL), "4", False),
+    "the venue has it no more": (
+        lambda venue, order: venue.filled.update(
+            {order.order_id: ExecutionReport(order_id=order.order_id, status=Status.ABSENT)}
+        ),
+        "4",
+        False,
+    ),
+    "nobody answers": (lambda venue, order: setattr(venue, "hide", True), "4", True),
+}
+
+
+@pytest.mark.parametrize("how", RESTARTS)
+async def test_a_restart_asks_for_what_rests_and_goes_on(clock: Clock, open_store: OpenStore, how: str) -> None:
+    """It is known, so that it holds no start up; what came of it meanwhile is in the books before anything is traded."""
+    happens, held, rests_on = RESTARTS[how]
+    task, venue = resting(), Venue(name="sim")
+    async with open_desk(open_store=open_store, executor=venue) as desk:
+        order = await rests(desk, task, "4")
+        await trio.sleep(10)
+        assert desk.position(task).shares == Shares.parse(4)
+    happens(venue, order)
+    async with open_desk(open_store=open_store, executor=venue, at_work=False) as desk:
+        began = trio.current_time()
+        assert await desk.reconciler.settle_earlier_run() == 1
+        assert trio.current_time() - began < 5
+        assert desk.position(task).shares == Shares.parse(held)
+        assert [one.rests for one in desk.open_orders()] == ([True] if rests_on else [])
+        assert desk.shard.grants._days == {} or sum(day.held for day in desk.shard.grants._days.values()) >= 0
+        await desk.take_in(task)  # its signal is read again, and changes nothing
+        assert desk.lanes.take_nowait() is None
+        assert len(venue.sent) == 1
+
+
+async def test_what_turns_out_to_rest_is_not_handed_to_a_person(clock: Clock) -> None:
+    """However long nobody could say it: its reply was lost, the process died, and it was there all the time."""
+    store, task, venue = on_memory(), resting(), Venue(name="sim")
+    venue.script.append(OrderUncertain("the reply was lost"))
+    async with open_desk(open_store=store, executor=venue) as desk:
+        await desk.take_in(task)
+        await trio.sleep(5)
+        assert [one.unproven for one in desk.open_orders()] == [True]
+    await trio.sleep(100)
+    venue.grow(venue.sent[0], Shares.parse(3))
+    async with open_desk(open_store=store, executor=venue, escalate_after_s=20.0) as desk:
+        await trio.sleep(10)
+        assert [(one.rests, one.ended) for one in desk.open_orders()] == [(True, False)]
+        assert await desk.end_of(leaving()) == [(End.FILLED, None)]
+        assert desk.position(task).shares == Shares(0)
+
+
+async def test_the_same_bytes_are_never_sent_again_once_it_rested(clock: Clock) -> None:
+    """Even where the venue swears that it has it no more: what it filled, it filled."""
+    task = resting(deadline=NOW + 500)
+    async with open_desk() as desk:
+        order = await rests(desk, task, "4")
+        await trio.sleep(10)
+        venue_of(desk).filled[order.order_id] = ExecutionReport(order_id=order.order_id, status=Status.ABSENT)
+        assert await desk.wait_ends(task) == [(End.PARTIAL, None)]
+        assert venue_of(desk).sent == [order]
+        assert desk.position(task).shares == Shares.parse(4)
+
+
+async def test_an_older_answer_is_no_contradiction(clock: Clock) -> None:
+    """The reconciler's question was answered before the exit's, and comes back after it."""
+    entry, leave = resting(), leaving()
+    async with open_desk() as desk:
+        order = await rests(desk, entry, "2")
+        await trio.sleep(10)
+        venue = venue_of(desk)
+        find, first = venue.find, [True]
+
+        async def slow(order: Order) -> ExecutionReport | None:
+            report = await find(order)
+            if first:
+                first.clear()
+                await trio.sleep(1.5)
+            return report
+
+        venue.find = slow  # type: ignore[method-assign]
+        while first:  # noqa: ASYNC110  virtual time
+            await trio.sleep(0.1)
+        venue.grow(order, Shares.parse(5))
+        assert await desk.end_of(leave) == [(End.FILLED, None)]
+        assert venue.sent[-1].shares == Shares.parse(5)
+        await trio.sleep(5)
+        assert desk.recorder.alerts == []
+        assert desk.position(leave).shares == Shares(0)
+
+
+@pytest.mark.parametrize("answer", [ExecutorError("away"), ValueError("odd"), None], ids=["away", "breaks", "hangs"])
+async def test_a_venue_that_does_not_take_it_off_is_asked_again(clock: Clock, answer: Exception | None) -> None:
+    """Whatever `cancel` does, the engine goes on, tells it, and tries again."""
+    task = resting()
+    async with open_desk() as desk:
+        await rests(desk, task)
+        venue = venue_of(desk)
+        cancel = venue.cancel
+
+        async def odd(order: Order) -> None:
+            if answer is None:
+                await trio.sleep_forever()
+            else:
+                await trio.lowlevel.checkpoint()
+                raise answer
+
+        venue.cancel = odd  # type: ignore[method-assign]
+        _follow_goes(desk, task)
+        await trio.sleep(20)
+        assert desk.recorder.alerts != []
+        assert [one.called_off is not None for one in desk.open_orders()] == [True]
+        venue.cancel = cancel  # type: ignore[method-assign]
+        assert await desk.wait_ends(task) == [(End.KILLED, Code.NOT_FOLLOWED)]
+
+
+async def test_a_lie_about_it_ends_what_is_believed_of_it(clock: Clock) -> None:
+    """It is called off at the venue, its lane stays closed, and a person decides about the rest."""
+    task = resting()
+    async with open_desk() as desk:
+        order = await rests(desk, task, "4")
+        await trio.sleep(10)
+        report = venue_of(desk).filled[order.order_id]
+        venue_of(desk).filled[order.order_id] = evolve(report, shares=Shares.parse(6), notional=usd("900"))
+        await trio.sleep(10)
+        (one,) = desk.open_orders()
+        assert (one.breached, one.unproven, desk.reconciler.unknown) == (True, True, 1)
+        assert venue_of(desk).called_off
+        assert desk.position(task).shares == Shares.parse(4)
+
+
+async def test_the_day_of_all_accounts_counts_what_it_used_and_holds_the_rest(clock: Clock) -> None:
+    """Before and after a restart, and nothing is left held once it ended."""
+    store, venue, task = on_memory(), Venue(name="sim"), resting()
+    async with open_desk(open_store=store, executor=venue, max_day_usd=usd("100")) as desk:
+        order = await rests(desk, task, "4")
+        await trio.sleep(10)
+        (day,) = desk.shard.grants._days.values()
+        cost = usd("2.04")
+        assert (day.spent, day.held) == (cost.micro, usd("5.1").micro - cost.micro)
+    async with open_desk(open_store=store, executor=venue, max_day_usd=usd("100")) as desk:
+        (day,) = desk.shard.grants._days.values()
+        assert (day.spent, day.held) == (cost.micro, usd("5.1").micro - cost.micro)
+        venue.grow(order, Shares.parse(5), Status.PARTIAL)
+        assert await desk.wait_ends(task) == [(End.PARTIAL, None)]
+        assert (day.spent, day.held) == (usd("2.55").micro, 0)

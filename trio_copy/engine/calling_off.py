@@ -1,0 +1,117 @@
+"""Entries that rest at a venue: why one shall rest no longer, and how it is called off.
+
+A resting entry is an offer to buy at a price of the past. Whatever would keep an entry from being sent now takes it off the
+venue's book as well: nobody waits for its lifetime. Cancelling is no knowledge, so what came of it is always asked.
+"""
+
+from collections.abc import Callable
+
+from attrs import define
+
+from trio_copy.accounts import OpenOrder
+from trio_copy.accounts import commands as c
+from trio_copy.accounts.budgets import breach, day_of
+from trio_copy.clock import WallClock
+from trio_copy.copying.follow_book import FollowBook
+from trio_copy.engine.contract import Contract
+from trio_copy.engine.modes import ModeBoard
+from trio_copy.engine.shard import Shard
+from trio_copy.errors import ExecutorError, ReportBroken
+from trio_copy.model.decisions import Code, CopyTask, Reason, retracted
+from trio_copy.model.fills import Side
+from trio_copy.model.ids import Address, FollowerId
+
+_BLIND_S = 30.0
+"""So long a watchdog may halt entries before what rests is called off: who sees no chain does not see its leader leave."""
+
+
+@define(eq=False, kw_only=True)
+class RestingRules:
+    """Says why an order shall rest no longer; asked again and again, because most of it may begin at any time."""
+
+    book: FollowBook
+    mode: ModeBoard
+    wall: WallClock
+    draining: bool = False
+    """Whether the engine is about to end: nothing shall rest that nobody watches."""
+    _halted_at: float | None = None
+
+    def why(self, shard: Shard, open_order: OpenOrder) -> Reason | None:
+        """Return why an order is to be called off now; None while it may rest."""
+        task, now = open_order.task, self.wall()
+        follower, leader, account = task.follower, task.signal.leader, shard.accounts[task.follower]
+        if open_order.breached:
+            return _reason(Code.CONTRACT_BROKEN, "executor", "reported what cannot be", "a report inside its order")
+        if now >= task.intent.rest_until:
+            most = task.intent.rest_until - task.signal.block_time
+            return _reason(Code.NO_FILL, "execution.rest_s", f"{now - task.signal.block_time:.0f}", str(most))
+        if shard.met.is_retracted(task.signal.signal_id):
+            return retracted(task).reason
+        if self.draining:
+            return _reason(Code.DRAINED, "engine.drain_s", "rested at the end", "filled before the stop")
+        forbidden = self.mode.forbids_for_good(Side.BUY, follower, leader) or account.forbids(Side.BUY)
+        return (
+            forbidden or not_followed(self.book, follower, leader) or self._lost(shard, open_order) or self._blind(now)
+        )
+
+    def _lost(self, shard: Shard, open_order: OpenOrder) -> Reason | None:
+        task = open_order.task
+        terms = self.book.find(task.follower, task.signal.leader)
+        if terms is None:
+            return None
+        return breach(terms.settings.caps, shard.accounts[task.follower].performance, day_of(self.wall()))
+
+    def _blind(self, now: float) -> Reason | None:
+        halted = self.mode.halted()
+        self._halted_at = None if halted is None else now if self._halted_at is None else self._halted_at
+        return halted if self._halted_at is not None and now - self._halted_at >= _BLIND_S else None
+
+
+async def call_off_before(
+    shard: Shard, task: CopyTask, executor: Contract, wall: WallClock, at: Callable[[str], None]
+) -> bool:
+    """Take what rests of an exit's token off the venue's book, and learn what came of it; returns whether nothing rests now.
+
+    Asked once: where nobody answers, the reconciler goes on. Raises `LeaseLost`: the shard is not ours any more.
+    """
+    account = shard.accounts[task.follower]
+    for open_order in account.resting_before(task):
+        await _call_off(shard, open_order, executor, wall)
+        at("rest: called off")
+    return not account.resting_before(task)
+
+
+async def _call_off(shard: Shard, open_order: OpenOrder, executor: Contract, wall: WallClock) -> None:
+    order, follower = open_order.order, open_order.task.follower
+    try:
+        await executor.cancel(order)
+        report = None if open_order.breached else await executor.find(order)
+    except ReportBroken:
+        shard.act(follower, c.Doubt(key=order.key, at=wall(), breached=True))
+        return
+    except ExecutorError:
+        return
+    if report is not None and is_latest(shard, open_order):
+        shard.act(follower, c.Answer(key=order.key, report=report, at=wall()))
+
+
+def is_latest(shard: Shard, before: OpenOrder) -> bool:
+    """Tell whether nobody has learned anything of an order since: then an answer about it is not older than what is known."""
+    account = shard.accounts.get(before.task.follower)
+    now = None if account is None else account.orders.get(before.order.key)
+    return now is not None and now.report is before.report
+
+
+def not_followed(book: FollowBook, follower: FollowerId, leader: Address) -> Reason | None:
+    """Return why a follower takes no entries of a leader now, as the follows stand."""
+    if follower not in book.terms.followers:
+        return _reason(Code.NOT_FOLLOWED, "follower", "removed", "a follower")
+    terms = book.find(follower, leader)
+    if terms is None:
+        return _reason(Code.NOT_FOLLOWED, "follow", "removed", "a follow")
+    status = terms.settings.status
+    return None if status == "active" else _reason(Code.FOLLOW_PAUSED, "status", status, "active")
+
+
+def _reason(code: Code, control: str, value: str, limit: str) -> Reason:
+    return Reason(code=code, control=control, value=value, limit=limit)
