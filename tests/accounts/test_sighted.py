@@ -3,16 +3,27 @@
 from typing import Any
 
 import pytest
+from attrs import evolve
 
+from tests.accounts.test_documents import FORMS, full, stored
+from trio_copy.accounts.copied import copied_in
+from trio_copy.accounts.facts import fact_of, record_of
 from trio_copy.accounts.plain import PlainError
 from trio_copy.accounts.sighted import looks_key, looks_of, plain_looks, plain_sighting, sighting_of
+from trio_copy.accounts.telling import TaskEnd, Told
 from trio_copy.model.ids import TaskId
-from trio_copy.model.orders import Quote
+from trio_copy.model.orders import Quote, Status
 from trio_copy.model.sightings import Look, Looks, Sighting
 from trio_copy.model.units import Price, Shares, Usd
 from trio_copy.records import read_plain, write_plain
 
 A, B = Quote(bid=Price(1), ask=Price(2)), Quote(bid=Price(3), ask=None)
+
+
+def plain(part: Any) -> Any:
+    return part
+
+
 KEY = looks_key(TaskId("ab12"), 2)
 
 
@@ -68,3 +79,46 @@ def test_looks_that_are_none_are_refused(key: str, body: Any) -> None:
     """Of another form, cut off, or of something else."""
     with pytest.raises(PlainError, match="expected stored looks"):
         looks_of(key, body)
+
+
+@pytest.mark.parametrize("columns", FORMS, ids=[f"{number} {one['kind']}" for number, one in enumerate(FORMS)])
+def test_what_a_venue_made_of_an_order_is_read_of_both_forms(columns: dict[str, Any]) -> None:
+    """It says what the whole of the fact says; where no order came to a venue, there is none."""
+    fact = stored(columns)
+    if fact.kind in ("skip", "entry"):
+        return
+    copied = copied_in(fact, columns["second"], plain)
+    assert copied == copied_in(fact, columns["first"], plain)
+    end = record_of(fact, columns["second"])
+    assert isinstance(end, TaskEnd)
+    report = None if end.order is None else end.order.report
+    if report is None or not (report.shares or report.status is Status.KILLED):
+        assert copied is None
+        return
+    assert copied is not None
+    assert end.order is not None
+    assert (copied.shares, copied.notional, copied.side) == (report.shares, report.notional, end.order.side)
+    assert (copied.asked, copied.limit_price) == (end.order.shares, end.order.limit_price)
+    assert copied.attempt == end.task.attempt
+    assert copied.reference == (end.entry.reference or None if end.entry is not None else None)
+
+
+def test_what_was_filled_while_it_rested_has_the_leaders_price_all_the_same() -> None:
+    """Its bookings stand apart; and a leader who told no price has none."""
+    filled = next(one for one in full().told if isinstance(one.record, TaskEnd) and one.record.entry is not None)
+    end = filled.record
+    assert isinstance(end, TaskEnd)
+    unpriced = evolve(end.task, signal=evolve(end.task.signal, price=None))
+    sighting = Sighting(A, A, None)
+    for task, price in ((end.task, end.task.intent.price), (unpriced, None)):
+        fact = fact_of(Told(evolve(end, task=task, entry=None, sighting=sighting)), write_plain)
+        copied = copied_in(fact, read_plain(fact.body), plain)
+        assert copied is not None
+        assert (copied.reference, copied.sighting) == (price, sighting)
+
+
+@pytest.mark.parametrize("body", [[], [3], [2], [2, 1, 2, 3], [2, [], [], [], [1, 2], []], "x"])
+def test_an_order_that_is_none_is_refused(body: Any) -> None:
+    """Cut off, or of another form."""
+    with pytest.raises(PlainError):
+        copied_in(stored({**FORMS[0], "kind": "filled"}), body, plain)

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 from trio_copy.accounts.facts import record_of
-from trio_copy.accounts.plain import Plain, PlainError
+from trio_copy.accounts.plain import Plain, PlainError, number_of
 from trio_copy.accounts.sighted import sighting_of
 from trio_copy.accounts.telling import TaskEnd
 from trio_copy.model.facts import Fact
@@ -58,8 +58,7 @@ def _of_parts(body: Sequence[_Part], read: Callable[[_Part], Any]) -> Copied | N
     if settlement == _FAILED or not (shares or status == _KILLED):
         return None
     task: Plain = read(body[2])
-    entry = read(body[5]) if shares else None
-    reference = 0 if entry is None else entry[2]
+    reference = _reference(body, read, task) if shares else 0
     return Copied(
         task[-4],
         _SIDES[task[1] if side is None else side],
@@ -72,8 +71,17 @@ def _of_parts(body: Sequence[_Part], read: Callable[[_Part], Any]) -> Copied | N
     )
 
 
+def _reference(body: Sequence[_Part], read: Callable[[_Part], Any], task: Plain) -> int:
+    """Return the leader's price in millionths, as it is booked; 0 where he told none."""
+    entry = read(body[5])
+    if entry is not None:
+        return number_of(entry[2])
+    # What an order fills while it rests is booked apart from its end, against the same price.
+    return 0 if read(body[1])[6] is None else number_of(task[3])
+
+
 def _of_end(end: TaskEnd) -> Copied | None:
-    """Make one of what was told in the first form, which knew no prices."""
+    """Make one of what was told in the first form, which knew neither prices nor orders that rest."""
     order, report = end.order, None if end.order is None else end.order.report
     if order is None or not isinstance(report, ExecutionReport) or report.settlement is Settlement.FAILED:
         return None
