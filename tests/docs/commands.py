@@ -25,9 +25,11 @@ RUN = {
     "explain follow main:0xa697d0b3fff7d285a0f92d6ee03a7f97809e59d5": 0,
     "positions": 0,
     "pnl --by leader": 0,
+    "leaders": 0,
     "trades": 0,
     "exit --leader 0xa697d0b3FFf7D285a0F92d6Ee03a7f97809E59d5": 1,  # whoever is asked here says no
     "skips": 0,
+    "fidelity": 0,
     "export trades trades.csv": 0,
     "explain trade 57efd6": 0,
     "status": 1,  # nobody lives
@@ -37,6 +39,7 @@ RUN = {
     # The past
     "backtest conf/paper.toml week.rec": 0,
     "leaders week.rec": 0,
+    "leaders --conf conf/prod.toml": 0,
     "leaders week.rec --latency 2s --slippage-bps 50 --fee-bps 0 --stake 10": 0,
     # Check it yourself
     "selftest": 0,
@@ -63,6 +66,7 @@ PARSED = {
     "fetch week.rec --conf conf/paper.toml --since 7d --url ws://127.0.0.1:8545": "needs that devnet",
     "backtest conf/paper.toml week.rec --set size.ratio=0.02,0.05": "starts processes, as tests/cli/test_past.py does",
     "backtest conf/paper.toml week.rec --set size.ratio=0.02,0.05 --set filters.price_max=0.8,0.95": "as above",
+    "leaders --source polymarket --top 20 --since 7d": "asks the venue; tests/cli/test_leaderboard.py has one of its own",
     "devnet conf/shards.toml": "runs until Ctrl-C",
     "run conf/shards.toml": "needs the devnet and a Redis server; tests/redis has both",
     "verify dedup --store redis --redis-url redis://127.0.0.1:6379": "needs a Redis server, as tests/redis has",

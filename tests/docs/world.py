@@ -53,6 +53,7 @@ async def _trade_a_little(conf: Path) -> str:
         tasks = [make_task(make_signal(number, leader=FIRST), "main") for number in (1, 2, 3)]
         for number, task in enumerate(tasks):
             owner.fill(task, shares="10", dollars=f"{5 + number}", fee="0.1", at=NOW + number)
+            owner.look(task, "10", "5.1", "5.2", None, at=NOW + number)
         signal = make_signal(4, leader=FIRST)
         reason = Reason(code=Code.PRICE_TOO_HIGH, control="filters.price_max", value="0.99", limit="0.9")
         owner.do(
