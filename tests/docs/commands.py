@@ -112,6 +112,13 @@ def spans() -> Iterator[Shown]:
             yield Shown(path.name, " ".join(found.split()).removeprefix("trio-copy "))
 
 
+def modules() -> Iterator[Shown]:
+    """Return what is run of a checkout, as `python -m ...`."""
+    for path in TEXTS:
+        for found in re.findall(r"\bpython -m ([^`#\n]+)", path.read_text()):
+            yield Shown(path.name, found.strip())
+
+
 def words_of(command: str) -> list[str]:
     """Cut a command line as a shell does."""
     return shlex.split(command)

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 import pytest
 from attrs import frozen
 
-from tests.docs.commands import PARSED, RUN, SHORTER, blocks, spans, words_of
+from tests.docs.commands import PARSED, ROOT, RUN, SHORTER, blocks, modules, spans, words_of
 from tests.docs.world import furnish
 from trio_copy.cli import main
 from trio_copy.cli.command_line import command_line
@@ -125,5 +125,19 @@ def test_every_command_in_a_sentence_names_a_verb_and_its_options() -> None:
         if options := [word for word in words if word.startswith("--")]:
             told = [name for one in page.assemble_argument_collection() for name in one.names]
             wrong += [(span, option) for option in options if option not in told]
+
+    assert wrong == []
+
+
+def test_every_module_that_is_to_be_run_knows_its_options() -> None:
+    """`python -m ...` of a checkout: the module is there, and it reads what it is told."""
+    wrong = []
+    for shown in {shown.command: shown for shown in modules()}.values():
+        module, *words = words_of(shown.command)
+        file = ROOT.joinpath(*module.split("."))
+        file = file / "__main__.py" if file.is_dir() else file.with_suffix(".py")
+        text = file.read_text() if file.exists() else ""
+        if not text or any(word not in text for word in words if word.startswith("--")):
+            wrong.append(shown)
 
     assert wrong == []
