@@ -175,11 +175,14 @@ class RecordedMarkets:
         """Return what is known, as soon as it is known of each token whether somebody then told what it is about."""
         await trio.lowlevel.checkpoint()
         with trio.move_on_after(_PATIENCE_S):
-            while not (self._away or all(token in self._unknown or self.catalog.of(token) for token in tokens)):
-                await self._told.wait()
+            await self._wait_answered(tokens)
         if self._away:
             raise MarketsUnavailable("nobody answered then")
         return [facts for facts in map(self.catalog.of, tokens) if facts is not None]
+
+    async def _wait_answered(self, tokens: Collection[TokenId]) -> None:
+        while not (self._away or all(token in self._unknown or self.catalog.of(token) for token in tokens)):
+            await self._told.wait()
 
     def _wake(self) -> None:
         self._told.set()
