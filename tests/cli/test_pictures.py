@@ -3,6 +3,8 @@
 from itertools import pairwise
 from xml.etree import ElementTree
 
+import pytest
+
 from tests.builders import NOW
 from tests.cli.pictures import Picture
 from trio_copy.cli.drawing import draw_png, draw_svg
@@ -43,6 +45,14 @@ def test_every_stroke_of_a_figure_is_where_it_belongs() -> None:
     (left, _), (_, bottom) = next(pair for pair in pairwise(area.places) if pair[1][1] > pair[0][1])
     for down, colour in ((-4, area.fill), (4, "#ffffff")):
         assert picture.at(round(left * 2) + 20, round(bottom * 2) + down) == colour
+
+
+@pytest.mark.parametrize("lasts_s", [300, 7200, 5 * 3600, 86_400, 2 * 86_400, 7 * 86_400, 90 * 86_400, 900 * 86_400])
+def test_a_time_axis_has_some_marks_and_not_too_many(lasts_s: int) -> None:
+    """Whether the recording is of minutes or of years."""
+    labels = [label for label in figure_of("t", Curve(NOW, NOW + lasts_s)).labels if label.anchor == "middle"]
+    assert 2 <= len(labels) <= 8
+    assert all(90 <= label.place[0] <= 870 for label in labels)
 
 
 def test_every_letter_has_a_shape_of_its_own() -> None:

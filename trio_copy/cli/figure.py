@@ -18,7 +18,12 @@ _EQUITY, _DRAWDOWN = (60, 310), (360, 460)
 """Top and bottom of each panel."""
 _MICRO = 1_000_000
 _DAY_S = 86_400.0
-_STEPS_S = (60.0, 300.0, 900.0, 3600.0, 4 * 3600.0, _DAY_S, 2 * _DAY_S, 7 * _DAY_S, 30 * _DAY_S, 365 * _DAY_S)
+_HOUR_S = 3600.0
+_STEPS_S = (
+    *(60.0, 300.0, 900.0, 1800.0),
+    *(hours * _HOUR_S for hours in (1, 2, 4, 12)),
+    *(days * _DAY_S for days in (1, 2, 7, 30, 365)),
+)
 _TICKS_MOST = 7
 _TITLE_MOST = 80
 """Letters that fit."""
