@@ -260,6 +260,7 @@ async def test_many_at_once_are_looked_at_by_one_question(clock: Clock, monkeypa
         later = service.housekeeping.later_looks
         assert later is not None
         assert (later.refused, len(later)) == (50, 0)
+        assert [kind for kind, _ in world.recorder.alerts].count("looks-refused") == 1
         assert source.asked_books == [1, 1, 1]
         part = look("3.2", shares=Shares.parse("6.666666"))  # of the thousand shares that are there for all of them
         assert await after(service.store) == [(part,) * 3] * 150

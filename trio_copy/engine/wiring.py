@@ -136,7 +136,7 @@ def wire(plan: Plan, seams: Seams, endpoints: Sequence[EndpointSettings], opened
         )
     later = None
     if opened.quotes is not None and seams.play is None:  # what is played is over: nobody can look at its books later
-        later = LaterLooks(quotes=opened.quotes, asks=opened.markets, wall=seams.wall)
+        later = LaterLooks(quotes=opened.quotes, asks=opened.markets, wall=seams.wall, on_trouble=observer.on_alert)
     sightings = Sightings(opened.quotes, later, want_nothing if watch is None else watch.note)
     holder = Holder(
         store=store,
