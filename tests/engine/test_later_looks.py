@@ -300,6 +300,23 @@ async def test_a_machine_that_slept_has_not_looked(clock: Clock, nursery: trio.N
     assert looks_of(fact.key, read_plain(fact.body)).after == (look("4.8", by_book=False), None, None)
 
 
+async def test_each_order_is_looked_at_in_its_own_time(clock: Clock, nursery: trio.Nursery) -> None:
+    """Whatever else waits for its last look: a second after each answer, not when the one before it is due."""
+    asked = Told(quote("0.47", "0.48"))
+    later = LaterLooks(quotes=asked, asks=None, wall=wall_clock_from(NOW))
+    nursery.start_soon(later.run)
+    kept: Any = Kept()
+    for number in (1, 2, 3):
+        task = make_task(make_signal(number))
+        later.want(sample_order(task), task, TEN, NOW + trio.current_time(), kept)
+        await trio.sleep(2)
+        asked.best = quote("0.47", f"0.5{number}")
+        await trio.sleep(5)
+    await trio.sleep(40)
+    looks = [looks_of(fact.key, read_plain(fact.body)).after[0] for fact in kept.facts]
+    assert looks == [look(usd, by_book=False) for usd in ("4.8", "5.1", "5.2")]
+
+
 @define(eq=False)
 class Kept:
     """Keeps what is written."""
@@ -359,7 +376,8 @@ async def test_a_reverse_copy_is_told_with_the_prices_of_its_own_token(clock: Cl
     async with open_world() as world:
         world.catalog.put(list(source.known.values()))
         async with running_engine(world, plan) as service:
-            await watched(world)
+            await buy(world, 1, 1)
+            await trio.sleep(1)
             await buy(world, 1, 2)
             await trio.sleep(40)
             second, first = await ends(service.store)
