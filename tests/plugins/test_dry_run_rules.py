@@ -193,7 +193,7 @@ class _Lucky:
             return fitted, order, market, await executor.submit(order)
 
 
-@settings(max_examples=50)
+@settings(max_examples=30)
 @given(
     lucky=st.builds(
         _Lucky,
