@@ -1,11 +1,15 @@
 """A market day that never was: leaders trade, books move, questions are decided, an engine copies and is recorded.
 
-    python -m tests.market_day [HOURS]
+    python -m tests.market_day FOLDER [HOURS]
 
-runs a whole day, plays its recording, and says in what the two differ, which is nothing, and what it took.
+runs a whole day, or so many hours, plays its recording with these settings and with others, and writes recording and pictures
+into the folder. It says in what the run and the past differ, which is nothing, and what it took.
 """
 
 import gzip
+import sys
+import time
+from collections import Counter
 from collections.abc import AsyncGenerator, Collection, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -16,6 +20,8 @@ from attrs import define, evolve, field
 
 from tests.builders import POLYGON
 from tests.harness import World, make_test_plan, open_world, with_follow_settings
+from trio_copy.cli.drawing import draw_png, draw_svg
+from trio_copy.cli.figure import figure_of
 from trio_copy.cli.pnl import Profit, read_profits
 from trio_copy.cli.recorded import Recorded, play, recorded
 from trio_copy.engine.judge import Judge
@@ -23,7 +29,7 @@ from trio_copy.engine.opening import open_service
 from trio_copy.engine.plan import Plan, PlannedMarkets
 from trio_copy.engine.recorded_lines import header_line
 from trio_copy.engine.recorded_markets import attach
-from trio_copy.engine.recording import Recorder
+from trio_copy.engine.recording import Recorder, read_recording
 from trio_copy.entropy import Entropy, seeded_entropy
 from trio_copy.errors import MarketsUnavailable
 from trio_copy.model.books import Book, PricesLost, SeenPrice
@@ -33,7 +39,7 @@ from trio_copy.model.follow_settings import Filters, Leaving
 from trio_copy.model.ids import Address, TokenId
 from trio_copy.model.positions import LedgerEntry
 from trio_copy.model.resolutions import Decided
-from trio_copy.model.units import MICRO, Shares
+from trio_copy.model.units import MICRO, Shares, Usd
 from trio_copy.ports import Markets, MarketsContext, MarketsPlugin
 from trio_copy.telemetry.observer import Observers
 from trio_copy.telemetry.tally import Tally
@@ -42,6 +48,8 @@ from trio_copy.testing.market_server import MarketServer, ServedVenue, book_arou
 from trio_copy.testing.virtual import run_virtually
 from trio_copy_clob import PolymarketSettings, open_polymarket
 
+_DAY_BLOCK_S, _DAY_FILLS = 10.0, 0.5
+"""How often blocks come and what leaders trade in one, in a whole day."""
 LEADERS = [Address(f"0x{number:040x}") for number in range(1, 21)]
 FOLLOWERS = ("ann", "bob", "cat")
 LEAVING = Leaving(take_profit_bps=2500, stop_loss_bps=2500)
@@ -131,7 +139,7 @@ def make_plan(leaving: Leaving = LEAVING) -> Plan:
     plan = make_test_plan(
         followers=FOLLOWERS,
         leaders=LEADERS,
-        chain={"window_blocks": 8},
+        chain={"window_blocks": 20, "finality_s": 600.0},
         executor={"price_source": "book", "partial_bps": 2000, "fee_bps": 30},
     )
     plan = with_follow_settings(plan, leaving=leaving)
@@ -180,6 +188,8 @@ async def _live(plan: Plan, script: Script, booked: Booked) -> tuple[Sequence[Pr
 async def _trade(world: World, market: ScriptedMarket, venue: ServedVenue, script: Script, save: Any) -> None:
     luck, decided = seeded_entropy(script.seed), 0
     venue.follow(market)
+    # Nothing comes at the very moment at which an engine looks around: which was first, no recording knows.
+    await trio.sleep(0.377)
     for number in range(script.blocks):
         world.chain.mine(*market.next_block())
         venue.follow(market)
@@ -189,8 +199,9 @@ async def _trade(world: World, market: ScriptedMarket, venue: ServedVenue, scrip
         if number in (script.blocks // 3, script.blocks * 3 // 4):
             venue.decide(market.facts[2 * decided].condition_id, (MICRO, 0))
             decided += 1
-        for _ in range(2):
-            await trio.sleep(script.block_s / 2)
+        part = luck.uniform(0.2, 0.8)
+        for share in (part, 1 - part):
+            await trio.sleep(script.block_s * share)
             _shake(venue, market, luck)
         save()
 
@@ -218,3 +229,56 @@ def _source(server: MarketServer) -> PlannedMarkets:
 def _taken(recorder: Recorder) -> list[bytes]:
     lines, recorder._waiting = recorder._waiting, []
     return lines
+
+
+def main(folder: Path, hours: float) -> int:
+    """Run a day, and say what came of it; 1 when the past is not what was."""
+    script = Script(blocks=round(hours * 3600 / _DAY_BLOCK_S), block_s=_DAY_BLOCK_S, fills=_DAY_FILLS)
+    path, plan, began = folder / "day.rec", make_plan(), time.monotonic()
+    live, recording = run_live(plan, script)
+    path.write_bytes(recording)
+    _say(f"{script.blocks} blocks, {script.blocks * script.block_s / 3600:g} hours: run in {_since(began)}")
+    _say(f"recording: {len(recording) / 1e6:.2f} MB; it holds {_kinds(path)}")
+    settings = {"as it was": plan, "without own exits": make_plan(Leaving())}
+    verdicts = {}
+    for name, one in settings.items():
+        began = time.monotonic()
+        past, judge, what = run_past(path, one)
+        verdicts[name] = past
+        total = judge.total
+        _say(
+            f"{name}: {total.signals} signals, {total.copies} copies, {total.closed} closed, {total.won} won,"
+            f" invested {Usd(total.invested)}, realised {Usd(total.realised)}, unrealised {Usd(total.unrealised)},"
+            f" fees {Usd(total.fees)}, at risk {Usd(total.at_risk)}, drawdown {Usd(total.drawdown)};"
+            f" {what.moments} moments played in {_since(began)}"
+        )
+        assert total.curve is not None
+        figure = figure_of(f"day.rec, {name}: all leaders together", total.curve)
+        for form, draw in ((".svg", draw_svg), (".png", draw_png)):
+            (folder / f"{name.replace(' ', '-')}{form}").write_bytes(draw(figure))
+    differences = sum(
+        (Counter(live.booked.entries) - Counter(verdicts["as it was"].booked.entries)).values(),
+        start=int(live.money != verdicts["as it was"].money),
+    )
+    kinds = Counter(kind for kind, *_ in live.booked.entries)
+    _say(f"booked in the run: {', '.join(f'{count} {kind}' for kind, count in kinds.most_common())}")
+    _say(f"bookings of the run that the past does not have to the millionth: {differences}")
+    return int(differences > 0)
+
+
+def _say(line: str) -> None:
+    sys.stdout.write(f"{line}\n")
+    sys.stdout.flush()
+
+
+def _since(began: float) -> str:
+    return f"{time.monotonic() - began:.0f} s"
+
+
+def _kinds(path: Path) -> str:
+    kinds = Counter(type(moment.seen).__name__ for moment in read_recording(path)[1])
+    return ", ".join(f"{count} {kind}" for kind, count in kinds.most_common())
+
+
+if __name__ == "__main__":
+    sys.exit(main(Path(sys.argv[1]), float(sys.argv[2]) if len(sys.argv) > 2 else 24.0))

@@ -13,7 +13,7 @@ from trio_copy.model.follow_settings import Leaving
 def test_a_backtest_is_the_live_run_on_the_same_recording(tmp_path: Path, *, venue: bool) -> None:
     """Twenty leaders, three followers, books, a reorg, fees, decisions, exits of their own: every booking of everybody."""
     path, plan = tmp_path / "live.rec", make_plan(LEAVING if venue else Leaving())
-    live, recording = run_live(plan, Script(blocks=40, venue=venue))
+    live, recording = run_live(plan, Script(blocks=34, fills=2.0, venue=venue))
     path.write_bytes(recording)
     past, judge, what = run_past(path, plan)
     assert sorted(past.booked.entries) == sorted(live.booked.entries)

@@ -130,6 +130,7 @@ def test_positions_trades_and_skips_show_what_is_in_the_file(conf: Path, capsys:
     header, line = capsys.readouterr().out.splitlines()
     assert "PRICE_TOO_HIGH,filters.price_max,0.99,0.9" in line
     assert header.startswith("at,follower,leader")
+    assert ",label,code," in header
 
     for verb in ("positions", "trades", "skips", "pnl"):
         assert main([verb]) == 0

@@ -94,7 +94,6 @@ async def test_the_best_wallets_of_a_venue_are_ranked(tmp_path: Path, capsys: Ca
         (("--source", "polymarket", "--since", "soon"), "--since: expected a time"),
         (("--source", "polymarket", "--since", "2999-01-01"), "--since: expected a time that is over"),
         (("past.rec", "--source", "polymarket"), "--source: expected no FILE beside it, got past.rec"),
-        ((), "FILE: expected a recording, or a venue with --source"),
     ],
 )
 def test_what_cannot_be_ranked_is_one_line(capsys: Capture, words: tuple[str, ...], says: str) -> None:

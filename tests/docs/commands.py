@@ -9,7 +9,7 @@ from attrs import frozen
 
 ROOT = Path(__file__).parents[2]
 TEXTS = (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))
-_BLOCK = re.compile(r"^(?: {4}.*?|)\b(?<!/)(trio-copy [^#>]*)")
+_BLOCK = re.compile(r"(?:^|\s)(trio-copy [^#>]*)")
 _INLINE = re.compile(r"`(trio-copy [^`]*)`")
 
 RUN = {
@@ -100,7 +100,7 @@ def blocks() -> Iterator[Shown]:
         fenced = False
         for line in path.read_text().splitlines():
             fenced ^= line.startswith("```")
-            found = _BLOCK.match(line) if fenced or line.startswith("    ") else None
+            found = _BLOCK.search(line) if fenced or line.startswith("    ") else None
             if found is not None:
                 yield Shown(path.name, found[1].removeprefix("trio-copy ").strip())
 
@@ -110,6 +110,13 @@ def spans() -> Iterator[Shown]:
     for path in TEXTS:
         for found in _INLINE.findall(path.read_text()):
             yield Shown(path.name, " ".join(found.split()).removeprefix("trio-copy "))
+
+
+def modules() -> Iterator[Shown]:
+    """Return what is run of a checkout, as `python -m ...`."""
+    for path in TEXTS:
+        for found in re.findall(r"\bpython -m ([^`#\n]+)", path.read_text()):
+            yield Shown(path.name, found.strip())
 
 
 def words_of(command: str) -> list[str]:

@@ -286,6 +286,7 @@ async def test_winners_are_redeemed_once_the_resolution_is_deep(clock: Clock) ->
             await world.recorder.wait_copies(2)
             world.chain.mine(resolved((1, 0)))
             await trio.sleep(3)
+            assert world.recorder.steps.count("decided") == 2  # once for each token that is held
             assert position_of(service).lots
             await mine_for(world, 12)
             assert not position_of(service, 1).lots

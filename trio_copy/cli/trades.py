@@ -39,7 +39,7 @@ COLUMNS: tuple[Column[_Row], ...] = (
     Column("follower", lambda row: row.entry.follower),
     Column("leader", lambda row: row.entry.leader, shown=short, detail=True),
     Column("side", lambda row: row.entry.side.value),
-    Column("label", lambda row: row.label, missing=lambda row: token_name(row.entry.token_id), detail=True, tail=True),
+    Column("label", lambda row: row.label, missing=lambda row: token_name(row.entry.token_id), tail=True),
     Column("shares", lambda row: str(row.entry.shares), right=True),
     Column("price", lambda row: text_or_none(row.entry.price), right=True),
     Column("notional", lambda row: str(row.entry.notional), right=True, shown=dollars, detail=True),

@@ -1,6 +1,6 @@
 """Leaves positions by the followers' own rules: profits, losses, time, pauses and ends of follows. And redeems winners."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import suppress
 
 import trio
@@ -71,6 +71,8 @@ class ExitRules:
         self._see_worth()
         final = self.sealed_number() - self.window_blocks
         for shard in tuple(self.shards.values()):
+            if news := shard.resolved.take_news():
+                self._tell_decided(shard, news, final)
             decided = shard.resolved.has_become_final(final) or (everything and len(shard.resolved) > 0)
             for account, spot in tuple(self._positions(shard, everything=decided)):
                 facts = self.catalog.of(spot[1])
@@ -220,6 +222,18 @@ class ExitRules:
                 worth = f"{entry.shares} of {self.catalog.name_of(token_id)} paid {entry.notional}"
                 realised = account.performance.realised - before
                 self.observer.on_step("redeemed", f"{follower}: {worth}, realised {realised}")
+
+    def _tell_decided(self, shard: Shard, news: Collection[str], final: int) -> None:
+        """Tell people of the questions among these of which somebody here holds something."""
+        held = {spot[1]: self.catalog.of(spot[1]) for _, spot in self._positions(shard, everything=True)}
+        for token_id, facts in held.items():
+            resolution = (
+                None if facts is None or facts.condition_id not in news else shard.resolved.of(facts.condition_id)
+            )
+            if facts is not None and resolution is not None:
+                later = "" if resolution.block_number <= final else f", for good {self.window_blocks} blocks from there"
+                paid = f"{self.catalog.name_of(token_id)} pays {resolution.payout(facts.slot)}"
+                self.observer.on_step("decided", f"{paid}{later}")
 
     def _tell_exit(self, who: str, key: PositionKey, bid: Price) -> None:
         follower, _, token_id = key
