@@ -2,17 +2,20 @@
 
 import gzip
 from pathlib import Path
+from typing import Any
 
 import pytest
 import trio
 import trio.testing
+from attrs import define, field
 
 from tests.builders import NOW, POLYGON
 from trio_copy.clock import wall_clock_from
+from trio_copy.engine import recorded_markets
 from trio_copy.engine.recorded_lines import Told, header_line, line_of, moment_of, tells_of_a_book
 from trio_copy.engine.recorded_markets import RecordedMarkets, RecordingMarkets
 from trio_copy.engine.recording import Recorder, read_books, read_recording
-from trio_copy.engine.told_lines import MarketsOpened, SeenBook
+from trio_copy.engine.told_lines import FactsAnswered, MarketsOpened, SeenBook
 from trio_copy.errors import ConfigError, MarketsUnavailable
 from trio_copy.model.books import Book, Level, PricesLost, SeenPrice
 from trio_copy.model.catalog import Catalog, TokenFacts
@@ -39,6 +42,9 @@ TOLD: list[Told] = [
     MarketsOpened("polymarket"),
     SeenPrice(token_id=LARGEST, quote=Quote(bid=Price.parse("0.4"), ask=None, bid_shares=Shares.parse("7")), at=NOW),
     PricesLost(frozenset({ONE, LARGEST})),
+    FactsAnswered(frozenset()),
+    FactsAnswered(frozenset({TWO, LARGEST})),
+    FactsAnswered(frozenset(), failed=True),
     TokenFacts(token_id=ONE, condition_id="0xab"),
     TokenFacts(
         token_id=ONE, condition_id="0xab", question="Rain?", opposite=LARGEST, neg_risk=False, fee_rate=Ratio(0)
@@ -127,6 +133,59 @@ async def test_what_came_of_asking_for_books_is_written_down(clock: Clock) -> No
         asked(NOW, None, failed=True),
         asked(NOW, None, TWO, failed=True),
     ]
+
+
+async def test_what_came_of_asking_for_facts_is_written_down(clock: Clock) -> None:
+    """Who was unknown, and that nobody answered; facts themselves are written as the catalog learns them."""
+    source = MemoryMarkets()
+    one = recorder([])
+    source.tell(TokenFacts(token_id=ONE, condition_id="0xab"))
+    await RecordingMarkets(source, one).facts([ONE, TWO])
+    source.go(away=True)
+    with pytest.raises(MarketsUnavailable):
+        await RecordingMarkets(source, one).facts([ONE])
+    seen = [moment_of(line).seen for line in one._waiting]
+    assert seen == [FactsAnswered(frozenset({TWO})), FactsAnswered(frozenset(), failed=True)]
+
+
+@define
+class Watching:
+    """Hears what a source tells, as an engine would."""
+
+    catalog: Catalog
+    heard: list[object] = field(factory=list)
+
+    def hear(self, told: object) -> None:
+        self.heard.append(told)
+        if isinstance(told, TokenFacts):
+            self.catalog.put([told])
+
+
+async def test_facts_are_known_when_they_were(clock: Clock) -> None:
+    """An answer comes with the last of what was told then; without one it is given up after a while; away is away."""
+    source = played()
+    watch: Any = Watching(source.catalog)
+    facts = TokenFacts(token_id=ONE, condition_id="0xab")
+
+    async def tell_after(seconds: float, told: Told) -> None:
+        await trio.sleep(seconds)
+        source.tell(told, watch)
+
+    async def asked_for(tokens: list[TokenId]) -> tuple[float, list[TokenFacts]]:
+        began = trio.current_time()
+        found = list(await source.facts(tokens))
+        return round(trio.current_time() - began, 3), found
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(tell_after, 0.3, FactsAnswered(frozenset({TWO})))
+        nursery.start_soon(tell_after, 0.4, facts)
+        assert await asked_for([ONE, TWO]) == (0.4, [facts])
+    assert await asked_for([ONE, TWO]) == (0.0, [facts])
+    assert await asked_for([LARGEST]) == (recorded_markets._PATIENCE_S, [])
+    await tell_after(0.0, FactsAnswered(frozenset(), failed=True))
+    with pytest.raises(MarketsUnavailable):
+        await source.facts([ONE])
+    assert watch.heard == [FactsAnswered(frozenset({TWO})), facts, FactsAnswered(frozenset(), failed=True)]
 
 
 def played(*books: tuple[float, SeenBook]) -> RecordedMarkets:

@@ -17,6 +17,7 @@ from trio_copy.engine.calls import Call
 from trio_copy.engine.market_asks import MarketAsks
 from trio_copy.engine.prices import Prices
 from trio_copy.engine.shard import Shard
+from trio_copy.engine.told_lines import FactsAnswered
 from trio_copy.entropy import Entropy
 from trio_copy.errors import MarketsUnavailable
 from trio_copy.model.books import PricesLost, SeenPrice
@@ -99,9 +100,12 @@ class MarketWatch:
         if not self.prices.wants(token_id):
             self._unwatched.set()
 
-    def hear(self, told: TokenFacts | Decided | SeenPrice | PricesLost) -> None:
+    def hear(self, told: FactsAnswered | TokenFacts | Decided | SeenPrice | PricesLost) -> None:
         """Take in what a source tells unasked, as one that plays the past does."""
         match told:
+            case FactsAnswered(unknown=unknown, failed=failed):
+                self._away = failed
+                self._learn(tuple(unknown), ())
             case TokenFacts():
                 self._learn((), (told,))
             case Decided():

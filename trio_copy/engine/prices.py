@@ -79,8 +79,12 @@ class Prices:
                 if before is None:
                     self.on_first(TokenId(token))
             case PricesLost(tokens=tokens):
-                self._lost.update(tokens)
-                self._lose(self._quotes.keys() & tokens)
+                lost = frozenset(token for token in tokens if token in self._wanted and token not in self._lost)
+                self._lost |= lost
+                for token in lost:
+                    self._quotes.pop(token, None)
+                if lost:
+                    self.on_change(PricesLost(lost))
             case _:
                 pass
 

@@ -13,7 +13,7 @@ from attrs import define, field, frozen
 from trio_copy.chain.feed import SeenLog
 from trio_copy.chain.scanner import SCAN
 from trio_copy.engine.judge import Judge
-from trio_copy.engine.recorded_lines import Moment
+from trio_copy.engine.recorded_lines import Moment, Told
 from trio_copy.engine.standing import Standing
 from trio_copy.errors import UndecodableLog
 from trio_copy.model.fills import Fill, Role, Side
@@ -107,6 +107,10 @@ class Ranking:
     def take(self, moment: Moment) -> None:
         """Take the next moment of a recording. Only what a scan has found counts: that is on the chain."""
         seen = moment.seen
+        if isinstance(seen, Told):
+            for judge in (self.judge, self.ideal):
+                judge.note_moment(moment)
+            return
         if not isinstance(seen, SeenLog) or seen.source != SCAN or seen.log.removed or seen.log.name in self._seen:
             return
         self._seen[seen.log.name] = None

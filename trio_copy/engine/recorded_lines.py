@@ -5,6 +5,7 @@ from attrs import evolve, frozen
 
 from trio_copy.chain.feed import Armed, FeedItem, Sealed, SeenLog, TooDeep
 from trio_copy.engine.told_lines import (
+    FactsAnswered,
     MarketsOpened,
     SeenBook,
     read_book,
@@ -68,6 +69,8 @@ class _Line(msgspec.Struct, omit_defaults=True, forbid_unknown_fields=True):
     markets: str = ""
     price: msgspec.Raw = _NOTHING
     lost: tuple[str, ...] = ()
+    unknown: tuple[str, ...] | None = None
+    """Of an answer about facts: those of which nobody knew anything."""
     facts: msgspec.Raw = _NOTHING
     decided: msgspec.Raw = _NOTHING
     asked: float | None = None
@@ -84,7 +87,7 @@ class SeenQuote:
     quote: Quote
 
 
-Told = SeenQuote | MarketsOpened | SeenPrice | PricesLost | TokenFacts | Decided | SeenBook
+Told = SeenQuote | MarketsOpened | SeenPrice | PricesLost | FactsAnswered | TokenFacts | Decided | SeenBook
 """What is known of markets, apart from what the chain says."""
 
 
@@ -121,6 +124,8 @@ def line_of(seen: FeedItem | Told, at: float) -> bytes | None:
             line = _Line(at=at, price=_raw(quote), token=str(token_id))
         case PricesLost(tokens=tokens):
             line = _Line(at=at, lost=tuple(sorted(map(str, tokens))))
+        case FactsAnswered(unknown=unknown, failed=failed):
+            line = _Line(at=at, unknown=tuple(sorted(map(str, unknown))), failed=failed)
         case TokenFacts():
             line = _Line(at=at, facts=write_facts(seen))
         case Decided():
@@ -170,6 +175,8 @@ def _seen(line: _Line) -> FeedItem | Told:
         return SeenPrice(token_id=_token(line.token), quote=decode(bytes(line.price), Quote), at=line.at)
     if line.lost:
         return PricesLost(frozenset(map(_token, line.lost)))
+    if line.unknown is not None:
+        return FactsAnswered(frozenset(map(_token, line.unknown)), line.failed)
     if bytes(line.facts):
         return read_facts(line.facts)
     if bytes(line.decided):

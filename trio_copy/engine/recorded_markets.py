@@ -17,7 +17,7 @@ from trio_copy.engine.market_watch import MarketWatch
 from trio_copy.engine.recorded_lines import Told
 from trio_copy.engine.recording import Recorder, RecordingQuotes
 from trio_copy.engine.seams import Seams
-from trio_copy.engine.told_lines import MarketsOpened, SeenBook
+from trio_copy.engine.told_lines import FactsAnswered, MarketsOpened, SeenBook
 from trio_copy.errors import MarketsUnavailable
 from trio_copy.model.books import Book, PricesLost, SeenPrice
 from trio_copy.model.catalog import Catalog, TokenFacts
@@ -35,18 +35,25 @@ _AHEAD_S = 10.0
 """What is read ahead: longer than anybody waits for a book."""
 _STANDS_S = 60.0
 """A book that was asked for at another moment is worth something for so long."""
-_PRICES_KEPT = 100_000
+_KEPT = 100_000
+"""Tokens of which it is remembered what was told last."""
 
 
 @frozen
 class RecordingMarkets:
-    """Passes on what a source answers, and writes down what nobody could know by other ways: books and decisions."""
+    """Passes on what a source answers, and writes down what of it nobody could know by other ways."""
 
     source: Markets
     recorder: Recorder
 
     async def facts(self, tokens: Collection[TokenId]) -> Sequence[TokenFacts]:
-        return await self.source.facts(tokens)
+        failed, unknown = True, frozenset(tokens)
+        try:
+            found: list[Any] = list(await self.source.facts(tokens))  # nobody has judged it yet
+            failed, unknown = False, unknown.difference(one.token_id for one in found if isinstance(one, TokenFacts))
+        finally:
+            self.recorder.note(FactsAnswered(frozenset() if failed else unknown, failed))
+        return found
 
     async def books(self, tokens: Collection[TokenId]) -> Sequence[Book]:
         asked_at, failed, found = self.recorder.wall(), True, dict[TokenId, Book]()
@@ -120,8 +127,12 @@ class RecordedMarkets:
     """What was asked for a while ago, now, or in a moment."""
     _order: deque[_Asked] = field(factory=deque)
     _prices: OrderedDict[TokenId, SeenPrice] = field(factory=OrderedDict)
+    _away: bool = False
+    """Whether the source did not answer the last time that it was asked about facts."""
+    _unknown: OrderedDict[TokenId, None] = field(factory=OrderedDict)
+    """Tokens of which it knew nothing when it was asked last."""
     _told: trio.Event = field(factory=trio.Event)
-    """Set when facts are told."""
+    """Set when facts are told, or that nobody knows them."""
 
     def __attrs_post_init__(self) -> None:
         self._next = next(self.books_read, None)
@@ -140,7 +151,7 @@ class RecordedMarkets:
             case SeenPrice():
                 self._prices[told.token_id] = told
                 self._prices.move_to_end(told.token_id)
-                if len(self._prices) > _PRICES_KEPT:
+                if len(self._prices) > _KEPT:
                     self._prices.popitem(last=False)
                 watch.hear(told)
             case PricesLost():
@@ -149,21 +160,30 @@ class RecordedMarkets:
                 watch.hear(told)
             case TokenFacts() | Decided():
                 watch.hear(told)
-                self._told.set()
-                self._told = trio.Event()
+                self._wake()
+            case FactsAnswered():
+                watch.hear(told)
+                self._away = told.failed
+                self._unknown.update(dict.fromkeys(told.unknown))
+                while len(self._unknown) > _KEPT:
+                    self._unknown.popitem(last=False)
+                self._wake()
             case _:
                 pass  # quotes and books are asked for
 
     async def facts(self, tokens: Collection[TokenId]) -> Sequence[TokenFacts]:
-        """Return what is known by now; of the others, somebody may tell in a moment."""
+        """Return what is known, as soon as it is known of each token whether somebody then told what it is about."""
         await trio.lowlevel.checkpoint()
         with trio.move_on_after(_PATIENCE_S):
-            while len(self._known(tokens)) < len(tokens):
+            while not (self._away or all(token in self._unknown or self.catalog.of(token) for token in tokens)):
                 await self._told.wait()
-        return self._known(tokens)
-
-    def _known(self, tokens: Collection[TokenId]) -> list[TokenFacts]:
+        if self._away:
+            raise MarketsUnavailable("nobody answered then")
         return [facts for facts in map(self.catalog.of, tokens) if facts is not None]
+
+    def _wake(self) -> None:
+        self._told.set()
+        self._told = trio.Event()
 
     async def resolutions(self, conditions: Collection[str]) -> Sequence[Decided]:
         await trio.lowlevel.checkpoint()

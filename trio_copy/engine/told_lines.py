@@ -23,6 +23,15 @@ class MarketsOpened:
     name: str
 
 
+@frozen
+class FactsAnswered:
+    """A source has answered, or failed to, what tokens are about. What it knew is told by itself."""
+
+    unknown: frozenset[TokenId]
+    """Those of which it knew nothing."""
+    failed: bool = False
+
+
 @frozen(kw_only=True)
 class SeenBook:
     """What came of asking for a token's book."""
