@@ -49,8 +49,9 @@ async def test_a_copy_rests_and_goes_with_its_leader(clock: Clock, kind: str) ->
             await world.recorder.wait_until(lambda: len(world.recorder.finished) == 2)
             ends = {one.task.intent.side: one for one in world.recorder.finished}
             assert ends[Side.BUY].outcome.end is End.PARTIAL
-            assert ends[Side.SELL].report is not None
-            assert ends[Side.SELL].report.shares <= filled
+            sold = ends[Side.SELL].report
+            assert sold is not None
+            assert sold.shares <= filled
         assert service.left_open == []
         assert world.recorder.alerts == []
 
@@ -115,7 +116,8 @@ def test_a_check_says_where_nothing_can_rest(kind: str) -> None:
     plan = resting_plan(kind)
     follows = plan.settings.follows()
     assert lacking(plan, follows, tuple) == []
-    plan = evolve(plan, executors=[evolve(one, plugin=evolve(one.plugin, rests=False)) for one in plan.executors])
+    (planned,) = plan.executors
+    plan = evolve(plan, executors=(evolve(planned, plugin=evolve(planned.plugin, rests=False)),))
     problems = lacking(plan, follows, tuple)
     assert len(problems) == (kind != "FAK")
     assert all("execution.order_type" in one and "executor sim" in one and "alice" in one for one in problems)
