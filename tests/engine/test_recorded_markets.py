@@ -73,9 +73,9 @@ def test_what_was_told_is_read_back_as_it_was(told: Told) -> None:
         b'{"at":1,"lost":["' + b"9" * 100 + b'"]}',
         b'{"at":1,"price":{"bid":"0.5","ask":null},"token":""}',
         b'{"at":1,"token":"-1","asked":1}',
-        b'{"at":1,"token":"1","asked":1,"book":{"at":1,"bids":[["0.5"]]}}',
-        b'{"at":1,"token":"1","asked":1,"book":{"at":1,"bids":[["nan","1"]]}}',
-        b'{"at":1,"token":"1","asked":1,"book":{"at":1,"bids":[' + b'["0.5","1"],' * 10_000 + b'["0.5","1"]]}}',
+        b'{"at":1,"token":"1","asked":1,"book":{"at":1,"bids":[["5"]]}}',
+        b'{"at":1,"token":"1","asked":1,"book":{"at":1,"bids":[["0.5","1"]]}}',
+        b'{"at":1,"token":"1","asked":1,"book":{"at":1,"bids":[' + b'["5","1"],' * 10_000 + b'["5","1"]]}}',
         b'{"at":1,"decided":{"condition":"0x","payouts":["-1"]}}',
         b'{"at":1,"decided":{"condition":"0x","payouts":[1]}}',
         b'{"at":1,"facts":{"token_id":"x","condition_id":"0x"}}',
@@ -230,8 +230,19 @@ async def test_asked_at_another_moment_it_is_what_came_last(clock: Clock) -> Non
     assert not source._asked
 
 
+async def test_the_nearer_of_two_moments_counts(clock: Clock) -> None:
+    """A rule looked at another moment of the second than it did then: the book of just before is nearer than one of later."""
+    source = played((NOW + 5.0, asked(NOW + 5.0, book("0.5"))), (NOW + 5.9, asked(NOW + 5.9, book("0.9"))))
+    await trio.sleep(5.2)
+    assert await source.books([ONE]) == [book("0.5")]
+    await trio.sleep(0.5)
+    assert await source.books([ONE]) == [book("0.9")]
+
+
 async def test_a_machine_that_took_time_to_think_asked_later(clock: Clock) -> None:
     """What plays takes no time: the question of half a second later is the one."""
     source = played((NOW + 0.7, asked(NOW + 0.5, book("0.5"))))
     assert await source.books([ONE]) == [book("0.5")]
-    assert trio.current_time() == pytest.approx(0.2)
+    assert trio.current_time() == pytest.approx(0.7)
+    assert await source.books([ONE]) == [book("0.5")]  # by somebody who then had waited for the same answer
+    assert trio.current_time() == pytest.approx(0.7)

@@ -1,7 +1,7 @@
 """What a market source told an engine, written down and played again.
 
 Facts, prices and decisions are told again at the moment at which the engine learned them, whoever asked. A book is asked for:
-it comes after as long as it took then, or does not come.
+it comes when it came then, or does not come.
 """
 
 from collections import OrderedDict, deque
@@ -109,10 +109,6 @@ class _Asked:
     answered_at: float
     used: bool = False
 
-    @property
-    def took_s(self) -> float:
-        return max(0.0, self.answered_at - self.seen.asked_at)
-
 
 @define(eq=False, kw_only=True)
 class RecordedMarkets:
@@ -175,11 +171,14 @@ class RecordedMarkets:
         """Return what is known, as soon as it is known of each token whether somebody then told what it is about."""
         await trio.lowlevel.checkpoint()
         with trio.move_on_after(_PATIENCE_S):
-            while not (self._away or all(token in self._unknown or self.catalog.of(token) for token in tokens)):
-                await self._told.wait()
+            await self._wait_answered(tokens)
         if self._away:
             raise MarketsUnavailable("nobody answered then")
         return [facts for facts in map(self.catalog.of, tokens) if facts is not None]
+
+    async def _wait_answered(self, tokens: Collection[TokenId]) -> None:
+        while not (self._away or all(token in self._unknown or self.catalog.of(token) for token in tokens)):
+            await self._told.wait()
 
     def _wake(self) -> None:
         self._told.set()
@@ -206,20 +205,25 @@ class RecordedMarkets:
     async def books(self, tokens: Collection[TokenId]) -> Sequence[Book]:
         self._read_along()
         found = [one for one in map(self._came, tokens) if one is not None]
-        await trio.sleep(max((one.took_s for one in found), default=0.0))
+        # At the moment at which it came then, and not after as long: who joined those that waited for it joins them again.
+        await trio.sleep(max(0.0, *(one.answered_at - self.wall() for one in found)) if found else 0.0)
         if any(one.seen.failed for one in found):
             raise MarketsUnavailable("nobody answered then")
         return [one.seen.book for one in found if one.seen.book is not None]
 
     def _came(self, token_id: TokenId) -> _Asked | None:
         """Return what came when a book was asked for at this moment; where it was not, what came last."""
-        now, stood = self.wall(), None
+        now, coming, stood = self.wall(), None, None
         for asked in self._asked.get(token_id, ()):
             if not asked.used and now - _EARLY_S <= asked.seen.asked_at <= now + _SOON_S:
-                asked.used = True  # who asks at the same moment once more, asked twice then as well
-                return asked
-            if asked.answered_at <= now:
+                coming = asked
+                break
+            # Who asks a moment after somebody else had waited for the same answer, on a machine that took time to think.
+            if asked.used or asked.answered_at <= now:
                 stood = asked
+        if coming is not None and (stood is None or coming.seen.asked_at - now <= now - stood.seen.asked_at):
+            coming.used = True  # who asks at the same moment once more, asked twice then as well
+            return coming
         return None if stood is None or stood.seen.failed else _Asked(stood.seen, stood.seen.asked_at)
 
     def _read_along(self) -> None:

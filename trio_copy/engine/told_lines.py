@@ -1,4 +1,8 @@
-"""How a recording writes what a market source told: facts of tokens, decisions, books. Amounts are text, as in a store."""
+"""How a recording writes what a market source told: facts of tokens, decisions, books.
+
+Amounts are text, as in a store, so that no reader rounds them. Those of books are whole millionths: a book has hundreds, an
+order waits for it, and decimals would take a millisecond.
+"""
 
 import msgspec
 from attrs import frozen
@@ -7,12 +11,13 @@ from trio_copy.model.books import Book, Level
 from trio_copy.model.catalog import TokenFacts
 from trio_copy.model.ids import TokenId
 from trio_copy.model.resolutions import Decided
-from trio_copy.model.units import Price, Shares
+from trio_copy.model.units import Micro, Price, Shares
 from trio_copy.records import decode, encode
 
 _LEVELS_MOST = 10_000
 """Of one side of a book: the finest tick has as many prices."""
 _SLOTS_MOST = 256
+_DIGITS_MOST = 78
 _Levels = tuple[tuple[str, str], ...]
 
 
@@ -66,8 +71,8 @@ def write_book(book: Book) -> msgspec.Raw:
         at=book.at,
         bids=_levels(book.bids),
         asks=_levels(book.asks),
-        tick=None if book.tick is None else str(book.tick),
-        minimum=None if book.minimum is None else str(book.minimum),
+        tick=None if book.tick is None else _written(book.tick),
+        minimum=None if book.minimum is None else _written(book.minimum),
     )
     return msgspec.Raw(msgspec.json.encode(plain))
 
@@ -78,7 +83,7 @@ def read_book(text: msgspec.Raw, token_id: TokenId) -> Book:
     if max(len(plain.bids), len(plain.asks)) > _LEVELS_MOST:
         raise ValueError("a book with more levels than there are prices")
     bids, asks = (
-        tuple(Level(Price.parse(price), Shares.parse(shares)) for price, shares in side)
+        tuple(Level(Price(_read(price)), Shares(_read(shares))) for price, shares in side)
         for side in (plain.bids, plain.asks)
     )
     return Book(
@@ -86,8 +91,8 @@ def read_book(text: msgspec.Raw, token_id: TokenId) -> Book:
         bids=bids,
         asks=asks,
         at=plain.at,
-        tick=None if plain.tick is None else Price.parse(plain.tick),
-        minimum=None if plain.minimum is None else Shares.parse(plain.minimum),
+        tick=None if plain.tick is None else Price(_read(plain.tick)),
+        minimum=None if plain.minimum is None else Shares(_read(plain.minimum)),
     )
 
 
@@ -98,10 +103,9 @@ def write_decided(decided: Decided) -> msgspec.Raw:
 
 def read_decided(text: msgspec.Raw) -> Decided:
     plain = msgspec.json.decode(text, type=_Decided)
-    digits = all(payout.isascii() and payout.isdigit() and len(payout) <= 78 for payout in plain.payouts)
-    if not digits or len(plain.payouts) > _SLOTS_MOST:
-        raise ValueError("expected what the answers to a question pay")
-    return Decided(condition_id=plain.condition, payouts=tuple(map(int, plain.payouts)))
+    if len(plain.payouts) > _SLOTS_MOST:
+        raise ValueError("expected what the answers to a question pay, got more than there are answers")
+    return Decided(condition_id=plain.condition, payouts=tuple(map(_read, plain.payouts)))
 
 
 def write_facts(facts: TokenFacts) -> msgspec.Raw:
@@ -113,4 +117,14 @@ def read_facts(text: msgspec.Raw) -> TokenFacts:
 
 
 def _levels(side: tuple[Level, ...]) -> _Levels:
-    return tuple((str(level.price), str(level.shares)) for level in side)
+    return tuple((_written(level.price), _written(level.shares)) for level in side)
+
+
+def _written(amount: Micro) -> str:
+    return str(amount.micro)
+
+
+def _read(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and len(text) <= _DIGITS_MOST):
+        raise ValueError(f"expected a whole number, got {text[:_DIGITS_MOST]!r}")
+    return int(text)
