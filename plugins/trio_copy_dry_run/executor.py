@@ -40,8 +40,14 @@ class DryRunExecutor:
         self.resting = RestingOrders(self.venue, self.books, self.wall)
 
     async def market(self, token_id: TokenId) -> Market:
+        if self.facts is None:
+            facts = None
+        elif self.books is None:
+            facts = self.facts.of(token_id)
+        else:
+            # As a real order is made by the venue's tick and fee, also the first one in a question that nobody here has seen.
+            facts = await self.facts.soon(token_id)
         quote = None if self.venue.quotes is None else self.venue.quotes.quote(token_id)
-        facts = None if self.facts is None else self.facts.of(token_id)
         book = None if self.books is None else self.books.depth.last(token_id)
         return market_of(token_id, facts, book, self.settings.fee_bps, quote)
 

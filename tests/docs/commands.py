@@ -9,7 +9,7 @@ from attrs import frozen
 
 ROOT = Path(__file__).parents[2]
 TEXTS = (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))
-_BLOCK = re.compile(r"^(?: {4}.*?|)\b(?<!/)(trio-copy [^#>]*)")
+_BLOCK = re.compile(r"(?:^|\s)(trio-copy [^#>]*)")
 _INLINE = re.compile(r"`(trio-copy [^`]*)`")
 
 RUN = {
@@ -100,7 +100,7 @@ def blocks() -> Iterator[Shown]:
         fenced = False
         for line in path.read_text().splitlines():
             fenced ^= line.startswith("```")
-            found = _BLOCK.match(line) if fenced or line.startswith("    ") else None
+            found = _BLOCK.search(line) if fenced or line.startswith("    ") else None
             if found is not None:
                 yield Shown(path.name, found[1].removeprefix("trio-copy ").strip())
 

@@ -46,6 +46,7 @@ async def rests(desk: Desk, task: CopyTask, filled: str = "0") -> Order:
     venue.script.append("rest")
     await desk.take_in(task)
     with trio.fail_after(60):
+        await trio.lowlevel.checkpoint()
         while task.key not in [order.key for order in venue.sent if order.order_id in venue.filled]:  # noqa: ASYNC110
             await trio.sleep(0.1)
     order = venue.sent[-1]

@@ -260,6 +260,7 @@ async def test_many_at_once_are_looked_at_by_one_question(clock: Clock, monkeypa
         later = service.housekeeping.later_looks
         assert later is not None
         assert (later.refused, len(later)) == (50, 0)
+        assert [kind for kind, _ in world.recorder.alerts].count("looks-refused") == 1
         assert source.asked_books == [1, 1, 1]
         part = look("3.2", shares=Shares.parse("6.666666"))  # of the thousand shares that are there for all of them
         assert await after(service.store) == [(part,) * 3] * 150
@@ -298,6 +299,23 @@ async def test_a_machine_that_slept_has_not_looked(clock: Clock, nursery: trio.N
     await trio.sleep(40)
     (fact,) = kept.facts
     assert looks_of(fact.key, read_plain(fact.body)).after == (look("4.8", by_book=False), None, None)
+
+
+async def test_each_order_is_looked_at_in_its_own_time(clock: Clock, nursery: trio.Nursery) -> None:
+    """Whatever else waits for its last look: a second after each answer, not when the one before it is due."""
+    asked = Told(quote("0.47", "0.48"))
+    later = LaterLooks(quotes=asked, asks=None, wall=wall_clock_from(NOW))
+    nursery.start_soon(later.run)
+    kept: Any = Kept()
+    for number in (1, 2, 3):
+        task = make_task(make_signal(number))
+        later.want(sample_order(task), task, TEN, NOW + trio.current_time(), kept)
+        await trio.sleep(2)
+        asked.best = quote("0.47", f"0.5{number}")
+        await trio.sleep(5)
+    await trio.sleep(40)
+    looks = [looks_of(fact.key, read_plain(fact.body)).after[0] for fact in kept.facts]
+    assert looks == [look(usd, by_book=False) for usd in ("4.8", "5.1", "5.2")]
 
 
 @define(eq=False)
@@ -359,7 +377,8 @@ async def test_a_reverse_copy_is_told_with_the_prices_of_its_own_token(clock: Cl
     async with open_world() as world:
         world.catalog.put(list(source.known.values()))
         async with running_engine(world, plan) as service:
-            await watched(world)
+            await buy(world, 1, 1)
+            await trio.sleep(1)
             await buy(world, 1, 2)
             await trio.sleep(40)
             second, first = await ends(service.store)

@@ -116,7 +116,8 @@ def test_a_check_says_where_nothing_can_rest(kind: str) -> None:
     plan = resting_plan(kind)
     follows = plan.settings.follows()
     assert lacking(plan, follows, tuple) == []
-    plan = evolve(plan, executors=tuple(evolve(one, plugin=evolve(one.plugin, rests=False)) for one in plan.executors))
+    (planned,) = plan.executors
+    plan = evolve(plan, executors=(evolve(planned, plugin=evolve(planned.plugin, rests=False)),))
     problems = lacking(plan, follows, tuple)
     assert len(problems) == (kind != "FAK")
     assert all("execution.order_type" in one and "executor sim" in one and "alice" in one for one in problems)

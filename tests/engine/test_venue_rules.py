@@ -8,7 +8,6 @@ from attrs import evolve
 
 from tests.builders import LEADER
 from tests.engine.test_market_watch import ALICE, ONE, TENTH, TWO, book, buy, facts, mine_for
-from tests.engine.test_undecided import BOOK
 from tests.harness import make_test_plan, open_world, running_engine, with_follow_settings
 from trio_copy.engine.plan import Plan, PlannedMarkets
 from trio_copy.model.fills import Side
@@ -27,9 +26,8 @@ RULES: dict[str, Any] = {
 
 
 def plan_for(source: MemoryMarkets, **caps: Any) -> Plan:
-    """Alice copies a tenth, by the book; a cap of a question lets her wait for facts."""
-    caps = {"max_market_usd": Usd.parse(1000), **caps}
-    made = make_test_plan(followers=("alice",), executor={**BOOK, "fee_bps": 500})
+    """Alice copies a tenth, by the book."""
+    made = make_test_plan(followers=("alice",), executor={"price_source": "book", "fee_bps": 500})
     planned = PlannedMarkets(name="memory", plugin=memory_markets_plugin(source), settings=NoSettings())
     return evolve(with_follow_settings(made, size=TENTH, caps=Caps(**caps)), markets=planned)
 

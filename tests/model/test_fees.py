@@ -1,7 +1,7 @@
 """What a venue takes: its own figures to the fifth decimal, and a bound that no fill inside its order breaks."""
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from trio_copy.model.fees import EXPONENT_MOST, Fee
@@ -41,6 +41,7 @@ FEES = st.builds(
 LEVELS = st.lists(st.tuples(st.integers(1, 999_999), st.integers(1, 10**10)), min_size=1, max_size=4)
 
 
+@settings(max_examples=60)
 @given(fee=FEES, levels=LEVELS)
 def test_no_purchase_costs_more_than_was_set_aside(fee: Fee, levels: list[tuple[int, int]]) -> None:
     """Whether the venue takes it level by level or of the whole: for the same cash, at any prices up to the limit."""
@@ -54,6 +55,7 @@ def test_no_purchase_costs_more_than_was_set_aside(fee: Fee, levels: list[tuple[
     assert most <= fee.most_of_purchase(Usd(cash.micro + 1), limit)
 
 
+@settings(max_examples=60)
 @given(fee=FEES, levels=LEVELS)
 def test_no_sale_costs_more_than_it_is_judged_by(fee: Fee, levels: list[tuple[int, int]]) -> None:
     """At any prices from the limit up."""

@@ -16,6 +16,7 @@ from tests.builders import NOW, TOKEN
 from tests.plugins.test_shared_books import Asked
 from trio_copy.accounts.costs import with_fees, worst_cost
 from trio_copy.clock import wall_clock_from
+from trio_copy.engine.facts_soon import FactsSoon
 from trio_copy.model.books import Book, Level
 from trio_copy.model.breaches import breach_of_market, breach_of_order, breach_of_report
 from trio_copy.model.catalog import Catalog, TokenFacts
@@ -56,7 +57,12 @@ async def dry_run(facts: Catalog | None, books: Asked | None = None, **options: 
     plugin = discover().executor("dry-run")
     made = plugin.settings(**{"latency_jitter_ms": 0, "partial_bps": 0, "slippage_bps": 0, **options})
     context = ExecutorContext(
-        name="sim", settings=made, wall=wall_clock_from(NOW), quotes=None, books=books, facts=facts
+        name="sim",
+        settings=made,
+        wall=wall_clock_from(NOW),
+        quotes=None,
+        books=books,
+        facts=None if facts is None else FactsSoon(catalog=facts, most_s=1.0),
     )
     async with plugin.open(context) as executor:
         yield executor
@@ -187,7 +193,7 @@ class _Lucky:
             return fitted, order, market, await executor.submit(order)
 
 
-@settings(max_examples=50)
+@settings(max_examples=30)
 @given(
     lucky=st.builds(
         _Lucky,

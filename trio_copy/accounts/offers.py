@@ -142,7 +142,7 @@ def _suspended(account: "Account", task: CopyTask) -> bool:
 
 def _allowed(account: "Account", task: CopyTask, command: c.Offer) -> tuple[Order, Usd] | Reason:
     """Return the order of an entry with the most that it may cost, or what forbids it."""
-    settings, market, caps = command.settings, command.market, command.settings.caps
+    settings, fee, caps = command.settings, command.market.fee, command.settings.caps
     if settings.size.minimum_policy != "accumulate" and below_minimum(task.intent, settings.size):
         # An exit has called the rest off.
         value, limit = str(task.intent.shares.at(task.intent.price, _UP)), str(settings.size.minimum_usd)
@@ -151,11 +151,11 @@ def _allowed(account: "Account", task: CopyTask, command: c.Offer) -> tuple[Orde
         lost = breach(caps, account.performance, day_of(command.at), command.unrealised)
         if lost is not None:
             return lost
-    intent = with_fees(task.intent, settings, market.fee)
+    intent = with_fees(task.intent, settings, fee)
     order = intent if isinstance(intent, Reason) else _prepared(task, intent, command)
     if isinstance(order, Reason):
         return order
-    cost = worst_cost(order.shares, order.limit_price, market.fee)
+    cost = worst_cost(order.shares, order.limit_price, fee)
     over = over_budget(task, cost, settings, account.exposure, account.windows, command.day)
     if over is None and command.paper is not None:
         over = without_balance(account, cost, command.paper)

@@ -13,6 +13,7 @@ from trio_copy.cli.queries import (
     SinceOption,
     TokenOption,
     UntilOption,
+    nothing,
     read_query,
     utc,
     utc_short,
@@ -74,7 +75,9 @@ def trades(
     names = find_leaders(plan)
     query = read_query(follower, leader, token, since, until, limit, names)
 
-    with showing(with_names(COLUMNS, names), json=json, csv_=csv, empty="nothing was traded") as tell:
+    with showing(
+        with_names(COLUMNS, names), json=json, csv_=csv, empty=nothing("nothing was traded", plan, follower)
+    ) as tell:
 
         async def ask(store: Store) -> None:
             labels = await labels_of(store, plan)

@@ -199,7 +199,7 @@ class Contract:
             ExecutorError: the executor says so.
         """
         # One that says that its orders rest, and cannot call them off, breaks its contract as any other does.
-        cancel: Method = getattr(self.inner, "cancel", _missing)
+        cancel: Method = getattr(self.inner, "cancel", _no_cancel)
         try:
             await self._ask(self._cancel, self.settings.send_timeout_s, cancel, order)
         except NoAnswer:
@@ -291,8 +291,8 @@ class _Broken(Exception):
         self.breach = breach
 
 
-async def _missing(_order: object) -> None:
-    raise NotImplementedError("there is no such method")
+def _no_cancel(_order: object) -> NoReturn:
+    raise NotImplementedError("there is no method cancel")
 
 
 def _raised(error: BaseException) -> Breach:

@@ -6,7 +6,7 @@ process, and is unknown then.
 """
 
 from collections import defaultdict, deque
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from math import inf
 
@@ -26,7 +26,7 @@ from trio_copy.model.ids import Address, FollowerId, SignalId, TaskId, TokenId
 from trio_copy.model.orders import Order, Quote
 from trio_copy.model.sightings import LOOKS_S
 from trio_copy.model.units import MICRO, Rounding, Shares, divide
-from trio_copy.ports import Quotes
+from trio_copy.ports import Quotes, tell_nobody
 from trio_copy.records import write_plain
 
 _MOST = 20_000
@@ -69,8 +69,11 @@ class LaterLooks:
     asks: MarketAsks | None
     """None where nobody can tell more than the best prices."""
     wall: WallClock
+    on_trouble: Callable[[str, str], None] = tell_nobody
     refused: int = 0
     """Orders that were not looked at, because too many waited."""
+    _full: bool = False
+    """Whether a person was told that too many wait."""
     _awaited: dict[_Awaited, None] = field(factory=dict)
     _queues: Sequence[deque[_Awaited]] = field(factory=lambda: [deque() for _ in LOOKS_S])
     """What waits for the first look, for the second, and so on; those that were answered first are due first."""
@@ -83,7 +86,7 @@ class LaterLooks:
     def want(self, order: Order, task: CopyTask, shares: Shares, at: float, writer: Writer) -> None:
         """Have the book looked at for an order that was answered a moment ago, at `at` in Unix seconds."""
         if len(self._awaited) >= _MOST:
-            self.refused += 1
+            self._refuse()
             return
         one = _Awaited(
             task.task_id,
@@ -103,6 +106,12 @@ class LaterLooks:
         first.append(one)
         if len(first) == 1:  # else whoever looks is awake in time for those before it
             self._news.set()
+
+    def _refuse(self) -> None:
+        self.refused += 1
+        if not self._full:
+            self._full = True
+            self.on_trouble("looks-refused", f"{_MOST} orders wait for a look at their books: others are not looked at")
 
     async def run(self) -> None:
         """Look until cancelled."""
@@ -178,6 +187,8 @@ class LaterLooks:
             self._awaited.pop(one, None)
             if count % _STEP == 0:
                 await trio.lowlevel.checkpoint()
+        if len(self._awaited) < _MOST // 2:
+            self._full = False
         for writer, some in facts.items():
             with suppress(StoreError):  # it is somebody else's by now, or the engine ends
                 for start in range(0, len(some), _WRITE_AT_ONCE):

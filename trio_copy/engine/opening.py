@@ -6,6 +6,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from trio_copy.config import EndpointSettings
 from trio_copy.copying.follow_book import FollowBook
 from trio_copy.engine.contract import Contract
+from trio_copy.engine.facts_soon import FactsSoon
 from trio_copy.engine.market_asks import LeftOut, MarketAsks
 from trio_copy.engine.plan import Plan, PlannedExecutor, read_facts
 from trio_copy.engine.prices import Prices
@@ -32,7 +33,11 @@ async def open_service(
         store = await _open_store(stack, plan, seams)
         source, prices = await _open_markets(stack, plan, seams), Prices(seams.on_price)
         quotes = prices if seams.quotes is None and source is not None else seams.quotes
-        executors = {one.name: await _open_executor(stack, plan, seams, one, quotes, source) for one in plan.executors}
+        most_s = min(settings.engine.send_timeout_s, settings.engine.deadline_s)
+        facts = FactsSoon(catalog=seams.catalog, most_s=most_s)
+        executors = {
+            one.name: await _open_executor(stack, plan, seams, one, quotes, source, facts) for one in plan.executors
+        }
         book = FollowBook(settings.terms())
         known = len(book.terms.followers)
         step("accounts", f"{counted(known, 'account')} ready on {', '.join(sorted(executors)) or 'no executor'}")
@@ -44,6 +49,7 @@ async def open_service(
             markets=source,
             prices=prices,
             quotes=quotes,
+            facts=facts,
             book=book,
             follows_version=version,
             modes=await store.control.modes(),
@@ -87,6 +93,7 @@ async def _open_executor(
     planned: PlannedExecutor,
     quotes: Quotes | None,
     books: Books | None,
+    facts: FactsSoon,
 ) -> Contract:
     context = ExecutorContext(
         name=planned.name,
@@ -94,7 +101,7 @@ async def _open_executor(
         wall=seams.wall,
         quotes=quotes,
         books=books,
-        facts=seams.catalog,
+        facts=facts,
         throwaway=seams.throwaway,
     )
     whose_it_is = whose("executor", planned.name, plan, planned.plugin)

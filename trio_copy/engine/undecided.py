@@ -123,8 +123,7 @@ class Undecided:
             return follows, {}
         ready: list[Terms] = []
         parts: dict[int, _Part] = {}
-        decides: set[int] = set()
-        """Settings that can decide, by identity: equal ones share one object."""
+        decides: set[int] = set()  # settings, by identity: equal ones share one object
         for terms in follows:
             settings = terms.settings
             part = parts.get(id(settings))

@@ -19,6 +19,7 @@ from trio_copy.engine.calls import Whose
 from trio_copy.engine.contract import Contract
 from trio_copy.engine.execution import Execution
 from trio_copy.engine.exit_rules import ExitRules
+from trio_copy.engine.facts_soon import FactsSoon
 from trio_copy.engine.gate import Gate, alone, ignore
 from trio_copy.engine.holder import Holder
 from trio_copy.engine.housekeeping import Housekeeping
@@ -68,6 +69,7 @@ class Opened:
     prices: Prices
     """What the market source tells; empty where there is none."""
     quotes: Quotes | None
+    facts: FactsSoon
     """What executors are told of prices, whoever tells it; None where nobody does."""
     book: FollowBook
     follows_version: int
@@ -136,7 +138,7 @@ def wire(plan: Plan, seams: Seams, endpoints: Sequence[EndpointSettings], opened
         )
     later = None
     if opened.quotes is not None and seams.play is None:  # what is played is over: nobody can look at its books later
-        later = LaterLooks(quotes=opened.quotes, asks=opened.markets, wall=seams.wall)
+        later = LaterLooks(quotes=opened.quotes, asks=opened.markets, wall=seams.wall, on_trouble=observer.on_alert)
     sightings = Sightings(opened.quotes, later, want_nothing if watch is None else watch.note)
     holder = Holder(
         store=store,
@@ -226,12 +228,14 @@ def wire(plan: Plan, seams: Seams, endpoints: Sequence[EndpointSettings], opened
             wall=seams.wall,
             deadline_s=settings.engine.deadline_s,
         )
+        opened.facts.may_tell = watch.may_tell_facts
         tell_undecided = undecided.tell
 
         def hear_news(tokens: Sequence[TokenId]) -> None:
             for execution in executions.values():
                 for token in tokens:
                     execution.markets.forget(token)
+            opened.facts.tell()
             tell_undecided()
 
         watch.on_news = hear_news

@@ -30,6 +30,10 @@ class Facts(Protocol):
         """Return what is known about a token; None where nobody has told yet. Never waits."""
         ...
 
+    async def soon(self, token_id: TokenId) -> TokenFacts | None:
+        """Return the same, and wait for it where a market source may tell it in a moment: two seconds at most. Never raises."""
+        ...
+
 
 class Books(Protocol):
     """Where an executor that simulates learns what is offered."""
