@@ -27,9 +27,13 @@ class Route:
 
 TOKENS = Route("data", "/v2/tokens", 80)
 RESOLUTIONS = Route("data", "/v2/resolutions", 80)
+TRADES = Route("data", "/v2/trades", 30)
+LEADERBOARD = Route("data", "/v2/leaderboard", 30)
 GAMMA_MARKETS = Route("gamma", "/markets", 30)
 BOOKS = Route("clob", "/books", 50)
 BOOK = Route("clob", "/book", 150)
+PRICES_HISTORY = Route("clob", "/prices-history", 100)
+"""Its own limit is not known: as often as what is limited tightest on this host and asked by token."""
 CLOB_MARKET = Route("clob", "/clob-markets", 200)
 """It has no limit of its own but the host's; ours keeps room for what else asks the host."""
 HOST_PER_S = {"data": 80.0, "gamma": 400.0, "clob": 900.0}

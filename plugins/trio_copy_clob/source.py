@@ -9,9 +9,10 @@ import httpx  # noqa: ASYNC127  over a transport of our own
 import trio
 from attrs import define, evolve, field
 
-from trio_copy.model.books import Book, PricesLost, SeenPrice
+from trio_copy.model.books import Book, PastPrice, PricesLost, SeenPrice
 from trio_copy.model.catalog import TokenFacts
-from trio_copy.model.ids import TokenId
+from trio_copy.model.ids import Address, TokenId
+from trio_copy.model.past_trades import PastTrade
 from trio_copy.model.resolutions import Decided
 from trio_copy.model.units import Price
 from trio_copy.ports import MarketsContext
@@ -22,7 +23,9 @@ from trio_copy_clob.books import read_books
 from trio_copy_clob.decided import read_decided
 from trio_copy_clob.facts import read_facts
 from trio_copy_clob.pacing import pace_of
+from trio_copy_clob.past import read_past_prices
 from trio_copy_clob.prices import Prices
+from trio_copy_clob.traders import read_best_wallets, read_trades
 from trio_copy_clob.transport import H11Transport
 from trio_copy_clob.troubles import Troubles
 
@@ -47,6 +50,15 @@ class Polymarket:
     async def resolutions(self, conditions: Collection[str]) -> Sequence[Decided]:
         return await read_decided(self.asker, conditions)
 
+    async def past_prices(self, token_id: TokenId, since: float, until: float) -> Sequence[PastPrice]:
+        return await read_past_prices(self.asker, token_id, since, until)
+
+    async def best_wallets(self, lasts_s: float, most: int) -> Sequence[Address]:
+        return await read_best_wallets(self.asker, lasts_s, most)
+
+    async def trades_of(self, wallet: Address, since: float, until: float, most: int) -> Sequence[PastTrade]:
+        return await read_trades(self.asker, wallet, since, until, most)
+
     async def run_prices(
         self,
         tokens: trio.MemoryReceiveChannel[frozenset[TokenId]],
@@ -70,7 +82,7 @@ async def open_source(context: MarketsContext) -> AsyncGenerator[Polymarket, Non
     """Open the source at once, whether the venue answers or not; close its connections at the end."""
     settings: PolymarketSettings = context.settings
     urls = {"data": settings.data_url, "gamma": settings.gamma_url, "clob": settings.clob_url}
-    troubles = Troubles(context.on_trouble)
+    troubles = Troubles(context.on_trouble, context.on_left_out)
     transport = H11Transport(open_socket=context.open_socket, timeout_s=settings.timeout_s)
     # Neither redirects nor proxies of the environment: an answer comes from where a person said that it should.
     client = httpx.AsyncClient(

@@ -6,10 +6,14 @@ from attrs import define, field
 
 from trio_copy.ports import tell_nobody
 
+_TOLD_AT = (1, 100, 10_000, 1_000_000)
+"""A venue that writes otherwise does so always."""
+
 
 @define(eq=False)
 class Troubles:
     on_trouble: Callable[[str, str], None] = tell_nobody
+    on_left_out: Callable[[str], None] = lambda what: None
     left_out: dict[str, int] = field(factory=dict)
     """What was left out because it could not be read or believed, by kind."""
     _away: dict[str, set[object]] = field(factory=dict)
@@ -36,8 +40,9 @@ class Troubles:
             self.on_trouble("markets-back", f"{who} answers again")
 
     def leave_out(self, what: str, why: object) -> None:
-        """Count something that is not used. A person hears of the first of a kind: a venue that writes otherwise does so always."""
-        self.left_out[what] = self.left_out.get(what, 0) + 1
-        if what not in self._told:
-            self._told.add(what)
-            self.on_trouble("markets-unreadable", f"{what} left out: {why}"[:300])
+        """Count something that is not used. A person hears of the first of a kind, and now and then how many there are by now."""
+        times = self.left_out[what] = self.left_out.get(what, 0) + 1
+        self.on_left_out(what)
+        if times in _TOLD_AT:
+            more = f" ({times} times by now)" if times > 1 else ""
+            self.on_trouble("markets-unreadable", f"{what} left out{more}: {why}"[:300])

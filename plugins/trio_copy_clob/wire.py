@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from trio_copy.model.ids import TokenId
+from trio_copy.model.ids import Address, TokenId
 from trio_copy.model.units import MICRO, Price, Ratio, Shares, parse_micro
 
 _T = TypeVar("_T", bound=msgspec.Struct)
@@ -110,12 +110,55 @@ class BookRow(msgspec.Struct):
     min_order_size: Decimal | None = None
 
 
+class PastPriceRow(msgspec.Struct):
+    """Of `/prices-history`."""
+
+    t: int
+    """Unix seconds."""
+    p: Decimal
+
+
+class HistoryRow(msgspec.Struct):
+    history: list[msgspec.Raw]
+
+
 class ResolutionRow(msgspec.Struct):
     """Of `/v2/resolutions`."""
 
     condition_id: str | None = None
     status: str = ""
     payouts: list[Decimal] | None = None
+
+
+class LeaderRow(msgspec.Struct):
+    """Of `/v2/leaderboard`. The wallet is `user_id`; every other route calls it `proxy_wallet`."""
+
+    user_id: str | None = None
+    proxy_wallet: str | None = None
+
+
+class TradeRow(msgspec.Struct):
+    """Of `/v2/trades`."""
+
+    proxy_wallet: str
+    token_id: str
+    side: str
+    size: Decimal
+    price: Decimal
+    timestamp: int
+    """Unix seconds."""
+    transaction_hash: str
+
+
+class CursorRow(msgspec.Struct):
+    next_cursor: str | None = None
+
+
+class PageRow(msgspec.Struct):
+    """Of what comes in pages."""
+
+    data: list[msgspec.Raw]
+    pagination: CursorRow = msgspec.field(default_factory=CursorRow)
 
 
 class ChangeRow(msgspec.Struct):
@@ -170,6 +213,22 @@ def enveloped(body: bytes) -> list[msgspec.Raw]:
     return [] if data == b"null" else listed(data)
 
 
+def priced(body: bytes) -> list[msgspec.Raw]:
+    """Return the rows under `history`. Raises `ValueError`."""
+    try:
+        return msgspec.json.decode(body, type=HistoryRow).history
+    except MISREAD as error:
+        raise ValueError(f"no answer: {error}") from None
+
+
+def paged(body: bytes) -> PageRow:
+    """Read one of many pages. Raises `ValueError`."""
+    try:
+        return msgspec.json.decode(body, type=PageRow)
+    except MISREAD as error:
+        raise ValueError(f"no page: {error}") from None
+
+
 def each(rows: Iterable[msgspec.Raw], of: type[_T]) -> Iterator[_T | ValueError]:
     """Read rows one by one; an error in the place of one that cannot be read."""
     for row in rows:
@@ -191,6 +250,23 @@ def token_of(text: str) -> TokenId:
     return TokenId(int(text))
 
 
+def address_of(text: str) -> Address:
+    """Read an address, in whatever letters."""
+    return Address(_hex_of(text, 20, "an address"))
+
+
+def hash_of(text: str) -> str:
+    """Read the hash of a transaction."""
+    return _hex_of(text, 32, "a hash")
+
+
+def _hex_of(text: str, size: int, what: str) -> str:
+    lower = text.lower()
+    if len(lower) != 2 + 2 * size or not lower.startswith("0x") or not set(lower[2:]) <= set("0123456789abcdef"):
+        raise ValueError(f'expected {what}, got "{clean(text)}"')
+    return lower
+
+
 def condition_of(text: str) -> str:
     """Read a condition id of either width: what is 31 bytes long is filled up with zeros at its end."""
     lower = text.lower()
@@ -207,6 +283,16 @@ def price_of(value: Decimal) -> Price:
     if not 0 < micro < MICRO:
         raise ValueError(f"expected a price between 0 and 1, got {value:.12g}")
     return Price(micro)
+
+
+def past_price_of(value: Decimal) -> Price:
+    """Read what one share cost, to the nearest millionth: a middle of two prices, or the nothing or dollar of the end.
+
+    The venue computes it in floating point, and writes what comes of that.
+    """
+    if not value.is_finite() or not 0 <= value <= 1:
+        raise ValueError(f"expected a price from 0 to 1, got {value:.12g}")
+    return Price(int((value * MICRO).to_integral_value()))
 
 
 def shares_of(value: Decimal) -> Shares:

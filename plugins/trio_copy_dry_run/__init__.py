@@ -22,7 +22,7 @@ async def open_dry_run(context: ExecutorContext) -> AsyncGenerator[Executor, Non
     venue = SimulatedVenue(settings, context.quotes, context.wall, file)
     asked = context.books if settings.price_source == "book" else None
     books = None if asked is None else SharedBooks(asked)
-    yield DryRunExecutor(context.name, settings, venue, context.wall, books)
+    yield DryRunExecutor(context.name, settings, venue, context.wall, books, context.facts)
 
 
 @hookimpl

@@ -14,6 +14,7 @@ from trio_copy.model.fills import Side
 from trio_copy.model.ids import OrderId, TokenId
 from trio_copy.model.orders import Order
 from trio_copy.model.units import Price, Shares
+from trio_copy_dry_run.rules import in_steps, step_of
 
 _BOOKS_KEPT = 1000
 Taken = tuple[Level, ...]
@@ -34,6 +35,8 @@ class Depth:
     def take(self, orders: Sequence[Order], book: Book) -> dict[OrderId, Taken]:
         """Let orders for one side of a book, which arrive together, take what is left of it; FOK takes all it wants or nothing."""
         left = self._of(book)
+        # Who has the last millionth must not hang on which of them came first at one and the same moment.
+        orders = sorted(orders, key=lambda order: order.order_id)
         while True:
             found = _shared(orders, left)
             short = [order for order in orders if _is_fok(order) and _sum(found[order.order_id]) < order.shares.micro]
@@ -46,6 +49,11 @@ class Depth:
                 key = (order.side, level.price)
                 left.taken[key] = left.taken.get(key, 0) + level.shares.micro
         return {order_id: taken for order_id, taken in found.items() if taken}
+
+    def last(self, token_id: TokenId) -> Book | None:
+        """Return the book of a token that was seen last."""
+        left = self._left.get(token_id)
+        return None if left is None else left.book
 
     def _of(self, book: Book) -> _Left:
         left = self._left.get(book.token_id)
@@ -73,7 +81,7 @@ def _shared(orders: Sequence[Order], left: _Left) -> dict[OrderId, Taken]:
         for order in hungry:
             # Of what is left to share among those that are left, so that nothing is lost by rounding.
             want = wanted[order.order_id]
-            part = min(want, offered * want // total)
+            part = in_steps(min(want, offered * want // total), step_of(order))
             offered, total = offered - part, total - want
             if part:
                 wanted[order.order_id] -= part

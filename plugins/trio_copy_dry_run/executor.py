@@ -11,13 +11,13 @@ from trio_copy.model.decisions import OrderIntent
 from trio_copy.model.fills import Side
 from trio_copy.model.ids import IntentKey, OrderId, TokenId
 from trio_copy.model.orders import ExecutionReport, Market, Order, Status, Wallet
-from trio_copy.model.units import NO_SHARES, Price
+from trio_copy.ports import Facts
 from trio_copy_dry_run.resting import RestingOrders, kind_of
+from trio_copy_dry_run.rules import allowed, market_of
 from trio_copy_dry_run.settings import DryRunSettings
 from trio_copy_dry_run.shared_books import SharedBooks
 from trio_copy_dry_run.venue import Luck, SimulatedVenue
 
-_TICK = Price(1)
 _UNSURE = ("lose-request", "lose-reply", "duplicated", "server-error")
 
 
@@ -29,6 +29,7 @@ class DryRunExecutor:
     wall: WallClock
     books: SharedBooks | None = None
     """What orders take out of real books; None where they are filled by arithmetic alone."""
+    facts: Facts | None = None
     resting: RestingOrders = field(init=False)
     _sent: dict[OrderId, int] = field(factory=dict)
     """How often each order that met a fault was sent."""
@@ -39,12 +40,22 @@ class DryRunExecutor:
         self.resting = RestingOrders(self.venue, self.books, self.wall)
 
     async def market(self, token_id: TokenId) -> Market:
+        if self.facts is None:
+            facts = None
+        elif self.books is None:
+            facts = self.facts.of(token_id)
+        else:
+            # As a real order is made by the venue's tick and fee, also the first one in a question that nobody here has seen.
+            facts = await self.facts.soon(token_id)
         quote = None if self.venue.quotes is None else self.venue.quotes.quote(token_id)
-        return Market(token_id=token_id, tick=_TICK, minimum=NO_SHARES, fee_bps=self.settings.fee_bps, quote=quote)
+        book = None if self.books is None else self.books.depth.last(token_id)
+        return market_of(token_id, facts, book, self.settings.fee_bps, quote)
 
     def prepare(self, key: IntentKey, intent: OrderIntent, wallet: Wallet, market: Market) -> Order:
         side = "BUY" if intent.side is Side.BUY else "SELL"
-        amounts = f"{intent.token_id}|{intent.shares.micro}|{intent.limit_price.micro}|{intent.price.micro}"
+        shares, limit, step = allowed(intent, market)
+        rules = f"{step}|" if step > 1 else ""
+        amounts = f"{intent.token_id}|{shares.micro}|{limit.micro}|{rules}{intent.price.micro}"
         body = f"{key}|{wallet.follower}|{side}|{kind_of(intent)}|{amounts}".encode()
         return Order(
             key=key,
@@ -53,10 +64,12 @@ class DryRunExecutor:
             wallet=wallet,
             side=intent.side,
             token_id=intent.token_id,
-            shares=intent.shares,
-            limit_price=intent.limit_price,
+            shares=shares,
+            limit_price=limit,
             body=body,
             fee_bps=market.fee_bps,
+            fee_rate=market.fee_rate,
+            fee_exponent=market.fee_exponent,
         )
 
     def lane(self, intent: OrderIntent, wallet: Wallet) -> tuple[str, ...]:

@@ -50,7 +50,10 @@ class DryRunSettings:
         500, unit="orders in 10,000", why="How many orders are filled in part.", check=within(0, 10_000)
     )
     fee_bps: int = setting(
-        0, unit="basis points of the notional", why="What the venue charges.", check=within(0, 10_000)
+        0,
+        unit="basis points of the notional",
+        why="What the venue charges for a token whose fee nobody tells; where it is known, the venue's own formula counts.",
+        check=within(0, 10_000),
     )
     settle_s: float = setting(
         0.0,

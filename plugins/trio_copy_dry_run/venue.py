@@ -12,12 +12,14 @@ from typing import NamedTuple
 from attrs import define, evolve, field, frozen
 
 from trio_copy.clock import WallClock
+from trio_copy.model.fees import Fee
 from trio_copy.model.fills import Side
 from trio_copy.model.ids import OrderId
 from trio_copy.model.orders import ExecutionReport, Order, Settlement, Status
-from trio_copy.model.units import NO_USD, Price, Ratio, Rounding, Shares, Usd
+from trio_copy.model.units import Price, Ratio, Rounding, Shares, Usd
 from trio_copy.ports import Quotes
 from trio_copy_dry_run.depth import Taken
+from trio_copy_dry_run.rules import in_steps, step_of
 from trio_copy_dry_run.settings import DryRunSettings
 from trio_copy_dry_run.venue_file import VenueFile
 
@@ -145,12 +147,13 @@ class SimulatedVenue:
             status=Status.PARTIAL if shares < order.shares else Status.FILLED,
             shares=shares,
             notional=notional,
-            fee=self._fee(notional),
+            fee=self._fee(order, shares, notional),
         )
 
-    def _fee(self, notional: Usd) -> Usd:
-        bps = self.settings.fee_bps
-        return notional.scaled(Ratio(bps * 100), Rounding.UP) if bps else NO_USD
+    def _fee(self, order: Order, shares: Shares, notional: Usd) -> Usd:
+        # By what the order was prepared with: the venue's terms may have changed since, what was held for it has not.
+        fee = Fee(self.settings.fee_bps) if order.fee_bps is None else order.fee
+        return fee.of(shares, notional)
 
     def _execute(self, order: Order) -> ExecutionReport:
         luck = Luck.of(order.order_id, self.settings.seed)
@@ -162,7 +165,8 @@ class SimulatedVenue:
         partial = luck.partial < self.settings.partial_bps
         if partial:
             # Between a tenth and nine tenths, again from the order's own luck.
-            shares = shares.scaled(Ratio(100_000 + luck.slippage * 80), Rounding.DOWN)
+            part = shares.scaled(Ratio(100_000 + luck.slippage * 80), Rounding.DOWN)
+            shares = Shares(in_steps(part.micro, step_of(order)))
             if order.body.split(b"|")[3] == b"FOK":
                 return _killed(order, "the book holds less than the whole order")
         if not shares:
@@ -173,14 +177,14 @@ class SimulatedVenue:
             status=Status.PARTIAL if shares < order.shares else Status.FILLED,
             shares=shares,
             notional=notional,
-            fee=self._fee(notional),
+            fee=self._fee(order, shares, notional),
         )
 
     def _price(self, order: Order, luck: Luck) -> Price:
         buying = order.side is Side.BUY
         if self.settings.price_source == "book" and self.quotes is not None:
             quote = self.quotes.quote(order.token_id)
-            if quote is not None:
+            if quote is not None and quote.price is None:
                 return (quote.ask if buying else quote.bid) or Price(0)
         reference = reference_price(order)
         bps = self.settings.slippage_bps * luck.slippage // _BPS

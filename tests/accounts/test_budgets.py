@@ -17,11 +17,12 @@ from trio_copy.model.budgets import Performance
 from trio_copy.model.catalog import Catalog, TokenFacts
 from trio_copy.model.control import Mode
 from trio_copy.model.decisions import End, OrderIntent, Outcome
+from trio_copy.model.fees import Fee
 from trio_copy.model.fills import Side
 from trio_copy.model.follow_settings import Caps
 from trio_copy.model.ids import IntentKey, TokenId
 from trio_copy.model.orders import Order, Status
-from trio_copy.model.units import NO_SHARES, Price, Rounding, Shares, Usd
+from trio_copy.model.units import NO_SHARES, Price, Ratio, Rounding, Shares, Usd
 
 DAY = 86_400
 EACH = usd("5.1051")
@@ -183,6 +184,27 @@ def test_a_reversed_purchase_frees_what_is_open_once() -> None:
     assert book.account.exposure.spots == 0
 
 
+@pytest.mark.parametrize(
+    ("facts", "anew"),
+    [
+        ([evolve(CATALOG[0], token_id=TokenId(77))], False),
+        ([evolve(CATALOG[0], ends_at=NOW)], False),
+        ([evolve(CATALOG[0], condition_id="renamed")], True),
+        ([evolve(CATALOG[0], event="renamed")], True),
+        ([evolve(CATALOG[0], token_id=TokenId(number)) for number in range(1000, 11_001)], True),
+    ],
+)
+def test_only_what_moves_something_open_is_added_up_anew(facts: list[TokenFacts], anew: bool) -> None:
+    """A token of nobody here, and a question that ends later, move nothing; of too many moves nobody knows which they were."""
+    book = played()
+    book.fill(entry(shares="10"))
+    before = book.account.exposure
+    book.account.catalog.put(facts)
+    book.offer(entry(2, shares="10"))
+    assert (book.account.exposure is not before) is anew
+    assert book.account.exposure.version == book.account.catalog.version
+
+
 def test_the_catalog_may_change_while_an_order_is_open() -> None:
     """A token becomes known between an order and its answer: its cost moves to its question whole, and leaves it whole."""
     book = Played(settings=make_settings(max_order_usd=None, max_market_usd=usd("6")))
@@ -222,8 +244,11 @@ def test_no_time_of_a_block_breaks_the_calendar() -> None:
         Played().place(entry(block_time=block_time))
 
 
-@given(st.integers(1, 10**9), st.integers(1, 10**6), st.integers(0, 2000), st.integers(0, 10**8))
-def test_fees_fit_into_the_cap_too(shares: int, price: int, fee_bps: int, cap: int) -> None:
+FEES = st.builds(Fee, st.integers(0, 2000), st.builds(Ratio, st.integers(0, 300_000)), st.integers(1, 3))
+
+
+@given(st.integers(1, 10**9), st.integers(1, 10**6), FEES, st.integers(0, 10**8))
+def test_fees_fit_into_the_cap_too(shares: int, price: int, fee: Fee, cap: int) -> None:
     """Whatever the fee: what an order may cost with it stays inside the cap, or there is no order."""
     settings = make_settings(max_order_usd=Usd(cap))
     intent = OrderIntent(
@@ -234,9 +259,9 @@ def test_fees_fit_into_the_cap_too(shares: int, price: int, fee_bps: int, cap: i
         limit_price=Price(price),
         max_cost=Shares(shares).at(Price(price), Rounding.UP),
     )
-    fitted = with_fees(intent, settings, fee_bps)
+    fitted = with_fees(intent, settings, fee)
     if isinstance(fitted, OrderIntent):
-        assert worst_cost(fitted.shares, fitted.limit_price, fee_bps) <= Usd(cap)
+        assert worst_cost(fitted.shares, fitted.limit_price, fee) <= Usd(cap)
         assert fitted.shares <= intent.shares
 
 
@@ -318,7 +343,7 @@ def test_a_cap_per_order_holds_whatever_is_prepared() -> None:
     """Fees shrink an entry into its cap; too small then, it is refused."""
     book = played(max_order_usd=usd("3"))
     order = book.place(entry())
-    assert worst_cost(order.shares, order.limit_price, FEE_BPS) <= usd("3")
+    assert worst_cost(order.shares, order.limit_price, Fee(FEE_BPS)) <= usd("3")
     small = played(max_order_usd=usd("3"), minimum_usd=usd("2.99"))
     task = entry()
     small.offer(task)

@@ -15,7 +15,7 @@ from trio_copy.accounts import commands as c
 from trio_copy.accounts.account import MONEY
 from trio_copy.accounts.documents import PlainDocument, account_of, document_of
 from trio_copy.accounts.facts import entry_in, fact_of, record_of
-from trio_copy.accounts.plain import PlainError, plain_task, task_of
+from trio_copy.accounts.plain import PlainError, order_of, plain_order, plain_task, task_of
 from trio_copy.accounts.telling import TaskEnd
 from trio_copy.model.catalog import Catalog
 from trio_copy.model.control import Mode
@@ -25,7 +25,7 @@ from trio_copy.model.fills import Side
 from trio_copy.model.ids import OrderId, TokenId
 from trio_copy.model.orders import Status
 from trio_copy.model.positions import LedgerEntry
-from trio_copy.model.units import Shares
+from trio_copy.model.units import Ratio, Shares
 from trio_copy.records import read_plain, write_plain
 
 WIDE = 10**24
@@ -259,3 +259,19 @@ def test_amounts_say_what_a_fact_changed() -> None:
         (1, 0, 3_000_000, 200_000, 0, 250_000),
         (0, 0, 0, 0, 250_000, -250_000),
     ]
+
+
+@pytest.mark.parametrize(
+    ("fee", "written"),
+    [
+        ({"fee_bps": None}, None),
+        ({"fee_bps": 30}, 30),
+        ({"fee_bps": 0, "fee_rate": Ratio.parse("0.05"), "fee_exponent": 2}, [0, 50_000, 2]),
+    ],
+)
+def test_an_order_keeps_the_fee_that_its_fills_are_judged_by(fee: dict[str, Any], written: Any) -> None:
+    """One without a formula reads as it was written by earlier versions, and as they read it."""
+    order = evolve(Played().place(entry()), **fee)
+    plain = read_plain(write_plain(list(plain_order(order))))
+    assert plain[-1] == written
+    assert order_of(plain) == order

@@ -9,17 +9,22 @@ from tests.builders import NOW, make_settings
 from trio_copy.accounts import Account
 from trio_copy.accounts.commands import Answer, Command, Offer
 from trio_copy.accounts.events import Buried
+from trio_copy.accounts.sighted import looks_key, plain_looks
+from trio_copy.accounts.telling import TaskEnd, Told
 from trio_copy.clock import anchored_wall_clock
 from trio_copy.engine.plan import Plan
-from trio_copy.engine.stored import stored_changes
+from trio_copy.engine.stored import stored_changes, stored_fact, told_by
 from trio_copy.model.catalog import Catalog
 from trio_copy.model.control import shard_lease
 from trio_copy.model.decisions import CopyTask, OrderIntent
+from trio_copy.model.facts import Fact
 from trio_copy.model.fills import Side
 from trio_copy.model.ids import FollowerId, IntentKey
 from trio_copy.model.orders import ExecutionReport, Market, Order, Settlement, Status
+from trio_copy.model.sightings import Sighting
 from trio_copy.model.units import NO_USD, ONE_USD_PER_SHARE, Price, Shares, Usd
 from trio_copy.ports import Document, Store, StoreContext
+from trio_copy.records import write_plain
 from trio_copy.testing.samples import sample_order
 
 LEASE_S = 1000.0
@@ -35,6 +40,9 @@ class Owner:
     number: int = 0
     documents: list[Document] = field(factory=list)
     """Of other kinds, to be written as well."""
+    sightings: dict[IntentKey, Sighting] = field(factory=dict)
+    """What was known of prices while orders were made."""
+    looks: list[Fact] = field(factory=list)
 
     def account(self, follower: str) -> Account:
         return self.accounts.setdefault(FollowerId(follower), Account(FollowerId(follower), Catalog()))
@@ -106,13 +114,30 @@ class Owner:
         )
         self.do(order.wallet.follower, Answer(key=order.key, report=report, at=at))
 
+    def look(self, task: CopyTask, shares: str, *after: str | None, at: float = NOW, held: str | None = None) -> None:
+        """Let the book be looked at after an order: what the shares, or those that it held, came to each time."""
+        wanted, found = Shares.parse(shares).micro, Shares.parse(held or shares).micro
+        looks = [None if usd is None else (found, Usd.parse(usd).micro, True) for usd in after]
+        body, key = write_plain(plain_looks(wanted, looks)), looks_key(task.task_id, task.attempt)
+        token = task.intent.token_id
+        self.looks.append(Fact(key, "looks", at, task.follower, task.signal.leader, token, body, task_id=task.task_id))
+
     async def write(self) -> None:
         """Make everything durable that has happened."""
         self.number += 1
         changes = stored_changes(self.accounts.values(), {})
-        changes = evolve(changes, puts=(*changes.puts, *self.documents))
+        facts = (*map(self._with_sighting, changes.facts), *self.looks)
+        changes = evolve(changes, puts=(*changes.puts, *self.documents), facts=facts)
         self.documents.clear()
+        self.looks.clear()
         await self.store.accounts.write(0, self.token, self.number, changes)
+
+    def _with_sighting(self, fact: Fact) -> Fact:
+        record = told_by(fact)
+        if not isinstance(record, TaskEnd) or record.order is None or record.order.key not in self.sightings:
+            return fact
+        sighting = self.sightings[record.order.key]
+        return stored_fact(Told(evolve(record, sighting=sighting), fact.amounts))
 
 
 @asynccontextmanager

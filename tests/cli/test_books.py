@@ -130,6 +130,7 @@ def test_positions_trades_and_skips_show_what_is_in_the_file(conf: Path, capsys:
     header, line = capsys.readouterr().out.splitlines()
     assert "PRICE_TOO_HIGH,filters.price_max,0.99,0.9" in line
     assert header.startswith("at,follower,leader")
+    assert ",label,code," in header
 
     for verb in ("positions", "trades", "skips", "pnl"):
         assert main([verb]) == 0
@@ -137,6 +138,18 @@ def test_positions_trades_and_skips_show_what_is_in_the_file(conf: Path, capsys:
     shown = capsys.readouterr().out
     assert "nothing is held" in shown
     assert "nothing was traded" in shown
+
+
+@pytest.mark.parametrize("verb", ["positions", "trades", "skips", "pnl"])
+def test_a_follower_that_is_misspelled_is_told(conf: Path, capsys: Capture, verb: str) -> None:
+    """That nothing is found of him says nothing about the one who was meant; where anybody may follow, he may exist."""
+    assert main([verb, "--follower", "alise"]) == 0
+    assert capsys.readouterr().out.endswith('; did you mean "alice"?\n')
+    conf.write_text(conf.read_text().replace('id = "*"', 'id = "bob"'))
+    assert main([verb, "--follower", "alise"]) == 0
+    assert '; the configuration has no follower "alise"; did you mean "alice"?' in capsys.readouterr().out
+    assert main([verb, "--follower", "bob"]) == 0
+    assert "follower" not in capsys.readouterr().out
 
 
 def test_ids_are_shortened_and_words_are_not(conf: Path, capsys: Capture) -> None:

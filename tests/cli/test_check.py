@@ -3,25 +3,30 @@
 import re
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import trio
 import trio.testing
 from attrs import evolve
 
+from tests.builders import NOW
 from tests.cli.test_config import GOOD
 from tests.harness import make_test_plan, open_world
+from trio_copy.chain.dial import dial_network
 from trio_copy.cli import main
 from trio_copy.cli.connections import try_connections
 from trio_copy.cli.opened import ask_store
-from trio_copy.engine.plan import load_plan
+from trio_copy.engine.plan import PlannedMarkets, load_plan
 from trio_copy.model.follows import Follow
 from trio_copy.model.ids import Address, FollowerId
+from trio_copy.testing.market_server import open_virtual_market_server
 
 Capture = pytest.CaptureFixture[str]
 Clock = trio.testing.MockClock
 WHO = "alice:0x6031b6eed1c97e853c6e0f03ad3ce3529351f96d"
 FOLLOW = GOOD.index("[[follow]]")
+BY_MARK = '[follow.size]\nmode = "equity"\nequity_by = "mark"'
 LINE = '{{"token_id": "{}", "condition_id": "0x01"{}}}\n'
 
 
@@ -54,6 +59,29 @@ def durable(tmp_path: Path, text: str = GOOD) -> str:
             lambda text: text + '[follow.filters]\nkinds = ["trade", "split", "merge"]',
             f"filters.kinds: merge, split needs [decoder.erc1155] with moves = true: {WHO}",
         ),
+        (
+            lambda text: text + "[follow.leaving]\ntake_profit_bps = 2000",
+            f"leaving.take_profit_bps: needs prices: expected [markets.NAME], got none: {WHO}",
+        ),
+        (lambda text: text + "[follow.leaving]\nstop_loss_bps = 2000", "leaving.stop_loss_bps: needs prices"),
+        (lambda text: text + "[defaults.leaving]\ntrailing_bps = 2000", "leaving.trailing_bps: needs prices"),
+        (lambda text: text + "[follow.leaving]\nmax_hold_s = 60", "leaving.max_hold_s: needs prices"),
+        (lambda text: text + '[follow.leaving]\nwhen_paused = "close"', "leaving.when_paused: needs prices"),
+        (lambda text: text + '[follow.leaving]\nwhen_unfollowed = "close"', "leaving.when_unfollowed: needs prices"),
+        (lambda text: text + "[follow.filters]\nmin_depth_usd = 50", "filters.min_depth_usd: needs prices"),
+        (lambda text: text + "[follow.filters]\nmax_spread_bps = 500", "filters.max_spread_bps: needs prices"),
+        (lambda text: text + "[follow.execution]\ntoo_good_bps = 500", "execution.too_good_bps: needs prices"),
+        (
+            lambda text: text + '[follow.caps]\nmax_drawdown_usd = 5\ndrawdown_by = "mark"',
+            "caps.drawdown_by: needs prices",
+        ),
+        (
+            lambda text: (
+                "[wallet.w]\npaper_usd = 100\n" + text.replace('id = "alice"', 'id = "alice"\nwallet = "w"') + BY_MARK
+            ),
+            "size.equity_by: needs prices",
+        ),
+        (lambda text: "[markets.polymarket]\n" + text + BY_MARK, "size.equity_by: needs a paper wallet"),
         (
             lambda text: text.replace("[store.memory]", '[store.sqlite]\npath = "/nowhere/books.db"'),
             "store.sqlite.path: the directory /nowhere does not exist",
@@ -165,6 +193,32 @@ async def test_every_node_is_tried_and_told_in_one_line(clock: Clock) -> None:
     assert told[4] == "expected chain id 137, the node serves 1"
 
 
+@pytest.mark.parametrize(
+    ("wrong", "ok", "told"),
+    [
+        ({}, True, "tells facts and books, answered in 0 ms"),
+        ({"blocked": True}, False, "region or datacentre is blocked (HTTP 403 with a page of Cloudflare); without it"),
+        ({"host": "clob", "status": 400}, False, "127.0.0.1:8080: HTTP status 400: "),
+        ({"status": 503}, False, "HTTP status 503: "),
+        ({"stall": True}, False, "no whole answer within 10 s"),
+    ],
+    ids=str,
+)
+async def test_the_market_source_is_tried_as_well(clock: Clock, wrong: dict[str, Any], ok: bool, told: str) -> None:
+    """Whether it answers, and if not, what is wrong, also where that takes it some time to say."""
+    async with open_virtual_market_server(lambda: NOW) as server:
+        for name, value in wrong.items():
+            setattr(server.faults, name, value)
+        plan = make_test_plan()
+        source = plan.registry.market_source("polymarket")
+        markets = PlannedMarkets(name="mine", plugin=source, settings=source.settings(**server.addresses))
+        plan = evolve(plan, settings=evolve(plan.settings, devnet=None, endpoint=()), markets=markets)
+        (tried,) = await try_connections(plan, dial_network, lambda: NOW, server.open_socket)
+
+    assert (tried.name, tried.ok) == ("markets mine", ok)
+    assert told in tried.told
+
+
 def test_check_connect_says_what_does_not_answer(tmp_path: Path, capsys: Capture) -> None:
     """Exit code 1, because the file itself is good; the store's file is looked at too."""
     away = GOOD.replace("wss://node.example", "ws://127.0.0.1:1")
@@ -178,8 +232,9 @@ def test_check_connect_says_what_does_not_answer(tmp_path: Path, capsys: Capture
 
 
 def test_what_a_market_source_knows_is_not_asked_of_a_file(tmp_path: Path, capsys: Capture) -> None:
-    """Filters and reverse copies need no catalog beside it; that it runs is said."""
-    asks = '[follow.filters]\nkeyword_allow = ["btc"]\n[follow.size]\ndirection = "reverse"\n[markets.polymarket]\n'
+    """Filters, own exits and reverse copies need no catalog beside it; that it runs is said."""
+    asks = '[follow.filters]\nkeyword_allow = ["btc"]\nmax_spread_bps = 500\n[follow.size]\ndirection = "reverse"\n'
+    asks += "[follow.leaving]\ntake_profit_bps = 2000\n[markets.polymarket]\n"
     assert main(["check", str(written(tmp_path, GOOD + asks))]) == 0
     assert ", markets polymarket, mode paper" in capsys.readouterr().out
 

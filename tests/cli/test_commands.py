@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -15,7 +16,7 @@ import pytest
 import trio
 
 from trio_copy.cli import main
-from trio_copy.cli.durations import parse_duration
+from trio_copy.cli.durations import Time, parse_duration
 from trio_copy.cli.simulation import Load, missed
 from trio_copy.cli.synthetic import leader_buys
 from trio_copy.errors import ChainError, ConfigError, UnresolvedOrders
@@ -244,11 +245,60 @@ def test_a_failing_selftest_says_what_to_do(tmp_path: Path, capsys: Capture, con
     assert says in found["steps"][-1]["detail"]
 
 
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["devnet", DEMO, "--block-every", "0s"], "--block-every: expected a value from 0.01 to 60.0"),
+        (["devnet", DEMO, "--seed", "-1"], "--seed: expected a value from 0 to"),
+        (["load", "simulate", "--rate", "nan"], "--rate: expected a number above 0, got nan"),
+        (["load", "simulate", "--rate", "inf"], "--rate: expected a number above 0, got inf"),
+        (["verify", "dedup", "--ttl", "soon"], 'expected a duration such as 20s, 5m or 250ms, got "soon"'),
+        (["verify", "dedup", "--wait", "0ms"], "--wait: expected a number above 0, got 0"),
+    ],
+)
+def test_an_option_that_makes_no_sense_is_one_line(words: list[str], says: str, capsys: Capture) -> None:
+    """Nothing is started, and nothing is a bug of ours."""
+    assert main(words) == 2
+    told = capsys.readouterr().err
+    assert says in told
+    assert len(told.splitlines()) == 1
+
+
+@pytest.mark.parametrize("verb", ["check", "selftest", "plugins"])
+def test_a_configuration_is_named_by_itself_or_by_its_option(verb: str, capsys: Capture) -> None:
+    """Where other commands take --conf, nobody has to remember which do not."""
+    assert main([verb, DEMO]) == main([verb, "--conf", DEMO]) == 0
+    assert main(["help", verb]) == 0
+    assert f"Usage: trio-copy {verb} [OPTIONS] [CONF]" in capsys.readouterr().out
+
+
+def test_options_that_take_a_time_say_so(capsys: Capture) -> None:
+    """Not that it is a number; and a default that says nothing is not told."""
+    for page, option in {
+        "run": "--for",
+        "record": "--for",
+        "verify dedup": "--ttl",
+        "devnet": "--block-every",
+        "leaders": "--latency",
+        "load simulate": "--duration",
+    }.items():
+        assert main(["help", *page.split()]) == 0
+        told = capsys.readouterr().out
+        assert f"{option} TIME" in told
+        assert not re.search(r"default:\s+(False|None|\(\))", told)
+
+
+@pytest.mark.parametrize("text", ["250ms", "1.5s", "20s", "5m", "36h", "7d"])
+def test_times_are_written_as_they_are_read(text: str) -> None:
+    """In defaults and messages as on the command line."""
+    assert str(Time(parse_duration(text))) == text
+
+
 def test_verify_dedup(capsys: Capture) -> None:
     """First OK, second DUPLICATE, OK again after the time to live."""
-    code, found = last_json(capsys, "verify", "dedup", "--ttl-ms", "50", "--wait-ms", "80")
+    code, found = last_json(capsys, "verify", "dedup", "--ttl", "50ms", "--wait", "80ms")
     assert (code, found["first"], found["second"], found["after_ttl"]) == (0, "OK", "DUPLICATE", "OK")
-    code, found = last_json(capsys, "verify", "dedup", "--ttl-ms", "5000", "--wait-ms", "10")
+    code, found = last_json(capsys, "verify", "dedup", "--ttl", "5s", "--wait", "10ms")
     assert (code, found["after_ttl"]) == (0, "DUPLICATE")
 
 
@@ -327,13 +377,13 @@ def test_load_simulate_loses_nothing(capsys: Capture) -> None:
 @pytest.mark.parametrize(
     ("words", "missed"),
     [
-        (["--workers", "8", "--latency-ms", "100"], ""),
+        (["--workers", "8", "--latency", "100ms"], ""),
         (
-            ["--workers", "2", "--latency-ms", "100"],
+            ["--workers", "2", "--latency", "100ms"],
             "the last one ended 3.0 s after the last trade was due, 0.6 s are allowed",
         ),
         (
-            ["--store-option", "facts_max=1000", "--workers", "8", "--latency-ms", "1000"],
+            ["--store-option", "facts_max=1000", "--workers", "8", "--latency", "1s"],
             "80 copies a second were offered, 8 were made",
         ),
     ],

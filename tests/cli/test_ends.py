@@ -4,6 +4,7 @@ import re
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import msgspec
@@ -99,6 +100,18 @@ def test_a_lost_task_is_a_bug_and_no_good_end(lost: int) -> None:
     _expect_all_ended(None, [])
     with pytest.raises(InvariantBroken, match=f"^{lost} task"):
         _expect_all_ended(lost, [])
+
+
+def test_a_run_that_writes_files_ends_with_its_last_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A recording, and a log in a file, wait for nothing that could still come."""
+    conf = _written(tmp_path, MEMORY, "")
+    conf.write_text(f'{conf.read_text()}\n[log]\nfile = "{tmp_path / "kept.log"}"\n')
+    monkeypatch.setattr("trio_copy.cli.run._SUMMARY_S", 120.0)
+    began = time.monotonic()
+    assert main(["record", str(tmp_path / "a.rec"), "--conf", str(conf), "--for", "300ms", "--json"]) == 0
+
+    assert time.monotonic() - began < 60
+    assert all((tmp_path / name).stat().st_size > 0 for name in ("a.rec", "kept.log"))
 
 
 def test_what_one_run_has_matched_settles_in_the_next(tmp_path: Path, capfd: Capture) -> None:

@@ -28,6 +28,8 @@ def test_a_summary_says_who_holds_and_earned_what(conf: Path) -> None:
     assert shown(fill(conf, read_standings)) == [
         "held       1 position for $3.55",
         "p&l        realised +$3.25, unrealised +$0.95, fees $0.30; in all +$4.20",
+        "positions  what most was paid for",
+        "  alice    5.00 for $3.55  bid 0.9  +$0.95  token 777",
     ]
 
     def buy(owner: Owner) -> None:
@@ -40,6 +42,9 @@ def test_a_summary_says_who_holds_and_earned_what(conf: Path) -> None:
         "p&l        realised +$3.25, unrealised not known, no bid, fees $0.30",
         "  bob      1 position for $5.00; realised +$0.00, unrealised not known, no bid",
         "  alice    1 position for $3.55; realised +$3.25, unrealised +$0.95, fees $0.30; in all +$4.20",
+        "positions  what most was paid for",
+        "  bob      10.00 for $5.00  no bid  token 777",
+        "  alice    5.00 for $3.55  bid 0.9  +$0.95  token 777",
     ]
     assert standing_objects(standings)[0] == {
         "follower": "bob",

@@ -173,6 +173,20 @@ def test_a_catalog_is_bounded_too(tmp_path: Path) -> None:
     assert caught.value.problems[-1].endswith(f"and {MANY - 20} more")
 
 
+def test_a_catalog_may_hold_the_venues_rules(tmp_path: Path) -> None:
+    """Exactly, however they are written; what is no amount is named by its line."""
+    path, least = tmp_path / "catalog", {"token_id": "1", "condition_id": "0x1"}
+    rules = '"tick":0.0025,"minimum":"5","fee_rate":0.07,"fee_exponent":1,"exchange":2,"neg_risk":true,"slug":"rain"'
+    path.write_text(json.dumps(least)[:-1] + "," + rules + "}\n")
+    (facts,) = read_catalog(path)
+    assert [str(one) for one in (facts.tick, facts.minimum, facts.fee_rate)] == ["0.0025", "5", "0.07"]
+    assert (facts.fee_exponent, facts.exchange, facts.neg_risk, facts.slug) == (1, 2, True, "rain")
+    for wrong in (-1, 1e12, 0.0000001, "a", True, [1]):
+        path.write_text(json.dumps({**least, "tick": wrong}) + "\n")
+        with pytest.raises(ConfigError, match="catalog:1: not a token of the catalog: "):
+            read_catalog(path)
+
+
 def test_logs_are_decoded_one_by_one() -> None:
     """Lines have no end; an array is held as text, never as objects."""
     log = json.dumps({"address": "0x1", "topics": ["0x" + "0" * 64] * 4, "data": "0x" + "00" * 200}).encode()

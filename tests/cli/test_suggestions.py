@@ -85,6 +85,14 @@ def _left_open(conf: Path, patch: Patch) -> None:
         assert main(["run", str(conf)]) == 1
 
 
+def _initiated(conf: Path, patch: Patch) -> None:
+    text = conf.read_text()
+    conf.unlink()
+    patch.setenv("XDG_DATA_HOME", str(conf.parent))
+    assert main(["init", str(conf), "--leader", LEADER]) == 0
+    conf.write_text(text)  # what was written follows real nodes
+
+
 def _no_measurement(conf: Path, patch: Patch) -> None:
     assert main(["load", "model"]) == 0
 
@@ -100,6 +108,7 @@ SAYINGS: Sequence[tuple[Callable[[Path, Patch], None], tuple[str, ...]]] = (
     (_dead_letters, ("dlq stats",)),
     (_not_live, ("run",)),
     (_left_open, ("orders list", "orders settle")),
+    (_initiated, ("run", "pnl")),
     (_no_measurement, ("load measure",)),
 )
 
@@ -134,7 +143,7 @@ def test_every_suggestion_of_the_sources_is_run_above() -> None:
     run = {begins for _, expected in SAYINGS for begins in expected}
 
     assert len(begun) > 8
-    assert {" ".join(words[:2]) if words[0] != "run" and words[0] != "trades" else words[0] for words in begun} == run
+    assert {" ".join(words[:2]) if words[0] not in ("run", "trades", "pnl") else words[0] for words in begun} == run
 
 
 def test_what_names_a_command_in_the_sources_names_one_that_exists(capfd: Capture) -> None:

@@ -75,3 +75,18 @@ def test_answers_that_cannot_be_parted_are_refused(read: Callable[[bytes], objec
     """Deep, cut and crumbled answers are a `ValueError`, which is asked again or told."""
     with pytest.raises(ValueError, match=r"."):
         read(body)
+
+
+def test_what_is_left_out_is_counted_and_told_now_and_then() -> None:
+    """The first of a kind, and then how many there are by now: a venue that writes otherwise does so always."""
+    told: list[str] = []
+    counted: list[str] = []
+    troubles = Troubles(lambda kind, detail: told.append(f"{kind}: {detail}"), counted.append)
+    for _ in range(150):
+        troubles.leave_out("a book", "it has no asks")
+
+    assert counted == ["a book"] * 150
+    assert told == [
+        "markets-unreadable: a book left out: it has no asks",
+        "markets-unreadable: a book left out (100 times by now): it has no asks",
+    ]

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from tests.builders import LEADER, OTHER_LEADER, make_follow, make_layer
 from trio_copy.copying import follow_book
-from trio_copy.copying.exits import may_leave
+from trio_copy.copying.exits import needs_looks
 from trio_copy.copying.follow_book import FollowBook
 from trio_copy.model.follow_columns import FollowColumns
 from trio_copy.model.follows import EVERYBODY, Follow, Follower, Followers, Terms, TermsOfFollows
@@ -79,8 +79,8 @@ def _check(book: FollowBook, held: dict[tuple[FollowerId, Address], Follow]) -> 
         for name in NAMES:
             terms = expected.get((name, leader))
             assert book.find(name, leader) == terms
-            assert book.may_leave(name, leader) == (terms is not None and may_leave(terms.settings))
-            assert not book.may_leave(name, leader) or name in book.watched
+            assert book.needs_looks(name, leader) == (terms is not None and needs_looks(terms.settings))
+            assert not book.needs_looks(name, leader) or name in book.watched
     assert len(book) == len(held)
     assert list(book.leaders) == sorted({leader for _, leader in held})
     assert book.leaving == {key for key, terms in expected.items() if terms.settings.status == "leaving"}

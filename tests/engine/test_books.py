@@ -15,18 +15,17 @@ from trio_copy.accounts.commands import Answer, Doubt, Escalate, Park, Pass, Ref
 from trio_copy.engine import books
 from trio_copy.engine.books import (
     NotCopied,
-    Story,
     Trade,
     earned_positions,
     held,
     open_orders,
     positions,
-    stories,
     tell_not_copied,
     tell_trades,
     walk,
 )
 from trio_copy.engine.stored import booked_by, told_by
+from trio_copy.engine.stories import Story, stories
 from trio_copy.errors import StoreError
 from trio_copy.model.decisions import Code, End, Outcome, Reason, Skip, aggregated_in
 from trio_copy.model.facts import Fact, FactQuery

@@ -32,7 +32,7 @@ from trio_copy.model.fills import Side
 from trio_copy.model.follow_settings import Caps
 from trio_copy.model.ids import FollowerId
 from trio_copy.model.orders import ExecutionReport, Order, Status
-from trio_copy.model.units import NO_SHARES, NO_USD, Price, Shares, Usd
+from trio_copy.model.units import NO_SHARES, NO_USD, Price, Ratio, Shares, Usd
 from trio_copy.registry import Source
 from trio_copy.testing.conformance import EXECUTOR_CHECKS
 from trio_copy.testing.conformance.executor import lanes_are_named_and_pure
@@ -343,9 +343,11 @@ async def test_an_order_remembers_the_fee_that_its_fills_are_judged_by(clock: Cl
     assert [order.fee_bps for order in odd.sent] == [100]
 
 
-def order_of(side: Side, *, price: int = 510_000, fee_bps: int | None = 100, shares: int = 10_000_000) -> Order:
+def order_of(
+    side: Side, *, price: int = 510_000, fee_bps: int | None = 100, shares: int = 10_000_000, rate: int = 0
+) -> Order:
     made = sample_order(sample_task(sample_signal(1, side=side)))
-    return evolve(made, limit_price=Price(price), shares=Shares(shares), fee_bps=fee_bps)
+    return evolve(made, limit_price=Price(price), shares=Shares(shares), fee_bps=fee_bps, fee_rate=Ratio(rate))
 
 
 @pytest.mark.parametrize(
@@ -371,6 +373,11 @@ def order_of(side: Side, *, price: int = 510_000, fee_bps: int | None = 100, sha
         (order_of(Side.SELL), 10_000_000, 10_000_001, 0, False),
         (order_of(Side.SELL, shares=1), 1, 0, 0, True),
         (order_of(Side.SELL, price=1_500_000), 10_000_000, 20_000_000, 0, True),
+        # A formula of the price: a twentieth of the cash for the cheapest shares, of a sale a quarter of that of its shares.
+        (order_of(Side.BUY, fee_bps=0, rate=50_000), 12_750_000, 5_100_000, 255_000, True),
+        (order_of(Side.BUY, fee_bps=0, rate=50_000), 12_750_000, 5_100_000, 255_001, False),
+        (order_of(Side.SELL, price=400_000, fee_bps=0, rate=50_000), 10_000_000, 5_000_000, 125_000, True),
+        (order_of(Side.SELL, price=400_000, fee_bps=0, rate=50_000), 10_000_000, 5_000_000, 125_001, False),
         # Orders of earlier versions do not tell the fee: more than everything it is not.
         (order_of(Side.BUY, fee_bps=None), 10_000_000, 5_000_000, 5_000_000, True),
         (order_of(Side.BUY, fee_bps=None), 10_000_000, 5_000_000, 5_000_001, False),

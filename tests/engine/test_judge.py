@@ -13,6 +13,7 @@ from trio_copy.model.fills import Side
 from trio_copy.model.ids import Address, SignalId, TaskId, TokenId
 from trio_copy.model.orders import Quote
 from trio_copy.model.positions import EMPTY, EntryKind, LedgerEntry, Position
+from trio_copy.model.resolutions import Decided
 from trio_copy.model.signals import Signal
 from trio_copy.model.units import NO_USD, Price, Ratio, Shares, Usd
 from trio_copy.telemetry.observer import Finished
@@ -240,3 +241,18 @@ def test_a_curve_is_as_short_as_it_may_be() -> None:
     assert len(points) == 10
     assert (points[0].lowest, points[0].highest, points[0].at) == (0, 6, 10.0)
     assert (points[-1].highest, points[-1].last, points[-1].drawdown) == (99, 99, 5)
+
+
+def test_what_is_held_of_a_decided_question_is_worth_what_it_pays() -> None:
+    """Whatever was paid for it last, and whether it is redeemed yet or not."""
+    books = Books()
+    for token, slot in ((TOKEN, 0), (OPPOSITE, 1)):
+        facts = TokenFacts(token_id=token, condition_id="0xab", slot=slot)
+        books.judge.note_moment(Moment(NOW, facts))
+        books.mark("0.5", token)
+    books.trade(Side.BUY, 100, "50")
+    books.trade(Side.BUY, 10, "5", token=OPPOSITE)
+    books.judge.note_moment(Moment(NOW + 1, Decided(condition_id="0xab", payouts=(3, 1))))
+    assert books.judge.total.value == usd("75") + usd("2.5")
+    books.judge.note_moment(Moment(NOW + 2, Decided(condition_id="0xcd", payouts=(0, 1))))
+    assert books.judge.total.equity == usd("22.5")

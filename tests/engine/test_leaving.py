@@ -12,11 +12,11 @@ from tests.harness import World, make_test_plan, open_world, running_engine, wit
 from trio_copy.chain.decoders.resolutions import CONDITIONAL_TOKENS, RESOLUTION_TOPIC
 from trio_copy.config import PluginTable
 from trio_copy.config.settings import LeaderTable
-from trio_copy.engine.books import stories
 from trio_copy.engine.hearing import carry_out_requests
 from trio_copy.engine.plan import Plan
 from trio_copy.engine.requests import REFUSED, leave
 from trio_copy.engine.service import Service
+from trio_copy.engine.stories import stories
 from trio_copy.model.catalog import TokenFacts
 from trio_copy.model.control import Mode, follow_scope, follower_scope, leader_scope
 from trio_copy.model.decisions import Code, End, Outcome, Reason
@@ -286,6 +286,7 @@ async def test_winners_are_redeemed_once_the_resolution_is_deep(clock: Clock) ->
             await world.recorder.wait_copies(2)
             world.chain.mine(resolved((1, 0)))
             await trio.sleep(3)
+            assert world.recorder.steps.count("decided") == 2  # once for each token that is held
             assert position_of(service).lots
             await mine_for(world, 12)
             assert not position_of(service, 1).lots

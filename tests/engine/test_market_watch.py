@@ -1,6 +1,7 @@
 """What an engine asks a market source, and what comes of the answers."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import AsyncGenerator, Collection, Sequence
+from contextlib import asynccontextmanager
 from typing import Any
 
 import attrs
@@ -25,7 +26,8 @@ from trio_copy.model.ids import FollowerId, TokenId
 from trio_copy.model.resolutions import Decided
 from trio_copy.model.settings import NoSettings
 from trio_copy.model.units import NO_USD, Price, Ratio, Shares
-from trio_copy.ports import Markets
+from trio_copy.model.watches import Light, Watch
+from trio_copy.ports import Markets, MarketsContext, MarketsPlugin
 from trio_copy.records import read_plain
 from trio_copy.testing.devnet.chain import fake_hash
 from trio_copy.testing.markets import MemoryMarkets, memory_markets_plugin
@@ -264,7 +266,8 @@ async def test_a_book_that_does_not_come_holds_up_one_copy_and_not_each(clock: C
     made = make_test_plan(followers=("alice",), executor={"price_source": "book"}, engine={"deadline_s": 60})
     planned = PlannedMarkets(name="memory", plugin=memory_markets_plugin(source), settings=NoSettings())
     plan = evolve(with_follow_settings(made, size=TENTH), markets=planned)
-    async with open_world() as world, running_engine(world, plan):
+    async with open_world() as world, running_engine(world, plan) as service:
+        service.holder.sightings.later = None  # who looks at the book after copies asks for it as well
         for copies, calls in ((1, 1), (2, 1), (3, 1), (4, 2)):
             await buy(world, copies, copies)
             assert source.calls == calls
@@ -347,3 +350,22 @@ async def test_where_money_moves_the_source_decides_nothing(clock: Clock) -> Non
         await buy(world, 1, 1)
         await mine_for(world, 190)
         assert service.holder.shards[0].accounts[ALICE].position((LEADER, ONE)).shares
+
+
+async def test_what_a_source_left_out_is_shown_where_people_look(clock: Clock) -> None:
+    """By kind in the status, as one figure in the heartbeat that `trio-copy status` reads; kinds without end are one."""
+
+    @asynccontextmanager
+    async def open_source(context: MarketsContext) -> AsyncGenerator[Markets, None]:
+        for what in ("a book", "a book", *(f"kind {number}" for number in range(100))):
+            context.on_left_out(what)
+        yield MemoryMarkets()
+
+    plan = plan_for(MemoryMarkets())
+    markets = PlannedMarkets(name="venue", plugin=MarketsPlugin(name="odd", open=open_source), settings=NoSettings())
+    async with open_world() as world, running_engine(world, evolve(plan, markets=markets)) as service:
+        left_out = service.status().left_out
+        (instance,) = await service.store.control.instances()
+
+    assert (left_out["a book"], sum(left_out.values()), len(left_out)) == (2, 102, 65)
+    assert instance.watches[-1] == Watch(name="left_out", endpoint="venue", light=Light.RED, value=102.0, limit=0.0)

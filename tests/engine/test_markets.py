@@ -67,6 +67,24 @@ async def test_an_answer_serves_for_a_moment(clock: Clock) -> None:
     assert await ask_all(markets, 1) == [2]
 
 
+async def test_what_has_changed_is_asked_anew(clock: Clock) -> None:
+    """More is known of a token than a moment ago; who waits for an answer that is under way gets it."""
+    venue = Venue()
+    markets = Markets(venue.market)
+    assert await ask_all(markets, 1) == [1]
+    assert await ask_all(markets, 2) == [2]
+    markets.forget(TokenId(1))
+    assert await ask_all(markets, 2) == [2]
+    assert await ask_all(markets, 1) == [3]
+    markets.forget(TokenId(1))
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(ask_all, markets, 1)
+        await trio.sleep(SLOW_S / 2)
+        markets.forget(TokenId(1))
+        assert await ask_all(markets, 1) == [5]
+    assert len(venue.asked) == 5
+
+
 async def test_a_refusal_is_told_to_all_who_wait_and_is_not_kept(clock: Clock) -> None:
     """Its kind stays what it is; whoever comes later asks again."""
     for error in (OrderNotSent("nobody listens"), ContractBroken("nonsense")):

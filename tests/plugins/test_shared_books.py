@@ -33,10 +33,14 @@ def book(asks: Sequence[tuple[str, str]] = (), bids: Sequence[tuple[str, str]] =
     return Book(token_id=TOKEN, bids=levels(*bids), asks=levels(*asks), at=at)
 
 
-def order(number: int, shares: str, limit: str = "0.5", side: Side = Side.BUY, kind: str = "FAK") -> Order:
+def order(
+    number: int, shares: str, limit: str = "0.5", side: Side = Side.BUY, kind: str = "FAK", *, ruled: bool = False
+) -> Order:
     task = make_task(make_signal(number, side=side, token_id=TOKEN))
     made: dict[str, Any] = {"side": side, "shares": Shares.parse(shares), "limit_price": Price.parse(limit)}
     body = f"{task.key}|alice|{side.name}|{kind}|{TOKEN}".encode()
+    if ruled:
+        body += b"|0|0|10000|0"
     sample = sample_order(task)
     return Order(
         key=task.key,
@@ -77,11 +81,30 @@ def test_what_was_taken_is_gone_until_another_book_is_seen() -> None:
     assert shares_of(depth.take([third], book(asks=[("0.4", "10")], at=NOW + 1)), third) == "8"
 
 
+def test_under_the_venues_rules_everybody_gets_hundredths() -> None:
+    """Whatever is left of a share stays in the book; nobody could sell it again."""
+    depth, seen = Depth(), book(asks=[("0.4", "10"), ("0.5", "0.019")])
+    three = [order(number, "5", ruled=True) for number in range(3)]
+    taken = depth.take(three, seen)
+    assert [shares_of(taken, one) for one in three] == ["3.33", "3.33", "3.35"]
+    plain = order(4, "5")
+    assert shares_of(depth.take([plain], seen), plain) == "0.009"
+
+
 def test_fok_takes_everything_or_leaves_it_to_the_others() -> None:
-    """One that would be filled in part goes without, and the next one gets what it needs."""
-    one, two = order(1, "10", kind="FOK"), order(2, "10", kind="FOK")
-    taken = Depth().take([one, two], book(asks=[("0.4", "15")]))
-    assert (shares_of(taken, one), shares_of(taken, two)) == ("10", "0")
+    """One that would be filled in part goes without, and another one gets what it needs; which, hangs not on who came first."""
+    pair = [order(1, "10", kind="FOK"), order(2, "10", kind="FOK")]
+    for one, two in (pair, reversed(pair)):
+        taken = Depth().take([one, two], book(asks=[("0.4", "15")]))
+        got = {each.order_id: shares_of(taken, each) for each in (one, two)}
+        assert [got[name] for name in sorted(got)] == ["10", "0"]
+
+
+def test_the_last_millionth_hangs_not_on_who_came_first() -> None:
+    """Three who share ten shares get the same, in whatever order they arrive at one moment."""
+    three = [order(number, "10") for number in (1, 2, 3)]
+    shared = [Depth().take(orders, book(asks=[("0.4", "10")])) for orders in (three, three[::-1])]
+    assert shared[0] == shared[1]
 
 
 def test_exits_take_bids_from_the_best_down_to_their_limit() -> None:
@@ -95,18 +118,29 @@ def test_exits_take_bids_from_the_best_down_to_their_limit() -> None:
 OFFERS = st.lists(st.tuples(st.integers(1, 99), st.integers(1, 10**9)), max_size=5, unique_by=lambda offer: offer[0])
 
 
-@given(offers=OFFERS, wants=st.lists(st.tuples(st.integers(1, 10**9), st.integers(1, 99), st.booleans()), max_size=6))
+WANTS = st.lists(st.tuples(st.integers(1, 10**9), st.integers(1, 99), st.booleans()), max_size=6)
+
+
+@given(offers=OFFERS, wants=WANTS, ruled=st.booleans())
 def test_nobody_takes_what_is_not_there_nor_more_than_he_wants_nor_beyond_his_limit(
-    offers: list[tuple[int, int]], wants: list[tuple[int, int, bool]]
+    offers: list[tuple[int, int]], wants: list[tuple[int, int, bool]], ruled: bool
 ) -> None:
     """Twice over the same book; FOK is whole or nothing, and what a report says lies inside its order."""
     asks = tuple(Level(Price(cents * 10_000), Shares(micro)) for cents, micro in sorted(offers))
     seen, depth = Book(token_id=TOKEN, bids=(), asks=asks, at=NOW), Depth()
     venue = SimulatedVenue(DryRunSettings(fee_bps=100), None, lambda: NOW)
     used = dict.fromkeys((level.price for level in asks), 0)
+    step = 10_000 if ruled else 1
+    wants = [(micro * step, cents, fok) for micro, cents, fok in wants]
     for turn in range(2):
         orders = [
-            order(turn * 10 + number, str(Shares(micro)), str(Price(cents * 10_000)), kind="FOK" if fok else "FAK")
+            order(
+                turn * 10 + number,
+                str(Shares(micro)),
+                str(Price(cents * 10_000)),
+                kind="FOK" if fok else "FAK",
+                ruled=ruled,
+            )
             for number, (micro, cents, fok) in enumerate(wants)
         ]
         taken = depth.take(orders, seen)
@@ -114,6 +148,7 @@ def test_nobody_takes_what_is_not_there_nor_more_than_he_wants_nor_beyond_his_li
             mine = taken.get(one.order_id, ())
             total = sum(level.shares.micro for level in mine)
             assert total in (0, micro) if fok else total <= micro
+            assert total % step == 0
             assert all(level.price <= one.limit_price for level in mine)
             for level in mine:
                 used[level.price] += level.shares.micro

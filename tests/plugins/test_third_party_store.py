@@ -50,7 +50,7 @@ def test_it_is_short() -> None:
 
 def test_it_is_tried_from_the_outside(site: Path, tmp_path: Path) -> None:
     """The command line loads the distribution once it is named there too, and not before."""
-    words = ["verify", "dedup", "--ttl-ms", "500", "--wait-ms", "600", "--store", "notebook"]
+    words = ["verify", "dedup", "--ttl", "500ms", "--wait", "600ms", "--store", "notebook"]
     words += ["--store-option", f"path={tmp_path / 'tried.notebook'}"]
     answers = [
         subprocess.run(

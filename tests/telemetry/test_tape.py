@@ -12,7 +12,7 @@ from rich.text import Text
 from tests.builders import LEADER, NOW, OTHER_LEADER, TOKEN, make_signal, make_task
 from trio_copy.cli.printer import Above, Printer
 from trio_copy.model.decisions import Code, End, Outcome, Reason, Skip
-from trio_copy.model.fills import Side
+from trio_copy.model.fills import Kind, Side
 from trio_copy.model.follows import Follow
 from trio_copy.model.ids import FollowerId
 from trio_copy.model.layers import layer
@@ -25,7 +25,7 @@ from trio_copy.telemetry.render import finished_object
 from trio_copy.telemetry.status import EndpointStatus, Phase
 from trio_copy.telemetry.status import Status as EngineStatus
 from trio_copy.telemetry.tally import Tally
-from trio_copy.telemetry.tape import Tape, money, status_lines, summary_lines
+from trio_copy.telemetry.tape import Tape, money, status_lines, summary_lines, summary_row
 
 UNTRIED = EndpointStatus(name="one", live=False, head=None, connects=0, first=0, last_error="")
 REASON = Reason(code=Code.PRICE_TOO_HIGH, control="filters.price_max", value="0.95", limit="0.9")
@@ -101,10 +101,43 @@ def test_a_copy_says_its_leader_and_market_on_every_terminal(lines: list[str], w
     tape.on_finished(finished())
     tape.on_skip(Skip(signal_id=signal.signal_id, follower="bob", leader=signal.leader, reason=REASON), signal)  # type: ignore[arg-type]  # a name
 
-    assert max(len(line.rstrip()) for line in lines if "(" not in line) <= width
+    assert max(len(line.rstrip()) for line in lines) <= width
     assert sum(answer in line for line in lines) == 3
     assert sum(f"0xaaaa..aaaa  {question[:4]}" in line for line in lines) == 2
     assert any("40 ms" in line for line in lines) == (width >= 120)
+
+
+def test_an_exit_of_ones_own_is_no_act_of_the_leader(tape: Tape, lines: list[str]) -> None:
+    """The step says whose rule it is; what comes of it does not stand there as a copy of whatever the leader did last."""
+    signal = make_signal(2, kind=Kind.EXIT)
+    tape.on_signal(make_signal(), "admitted", 1, NOW)
+    tape.on_signal(signal, "admitted", 1, NOW)
+    tape.on_step("exit", "leaving.take_profit_bps takes alice out of Rain? YES at 0.5")
+    tape.on_finished(finished(task=make_task(signal, decided_at=NOW)))
+    tape.on_finished(finished())
+
+    assert [(line[10:22] if line[2] == ":" else "copy") for line in lines] == [
+        "0xaaaa..aaaa",
+        "exit: leavin",
+        "copy",
+        "0xaaaa..aaaa",
+        "copy",
+    ]
+    assert lines[2].endswith("own exit  Rain? YES")
+    assert lines[4].endswith("0xaaaa..aaaa  Rain? YES")
+
+
+@pytest.mark.parametrize("width", [40, 80, 120])
+def test_what_is_longer_than_a_line_goes_on_below_it(lines: list[str], width: int) -> None:
+    """Nothing is lost, nothing is too wide, and a row of the summary still looks like one."""
+    detail = "a venue that answers " + "and answers " * 20 + "x" * 150
+    tape = Tape(lambda text: lines.append(text.plain), lambda: NOW, {}, width=lambda: width)
+    tape.on_alert("odd", detail)
+    rows = [line.plain for line in summary_row("chain", detail, width)]
+    for shown, indent in ((lines, 10), (rows, 11)):
+        assert max(map(len, shown)) <= width
+        assert all(line[:indent].isspace() for line in shown[1:])
+        assert "".join("".join(shown).split()).endswith("".join(detail.split()))
 
 
 def test_a_trade_without_a_price_has_no_slippage(tape: Tape, lines: list[str]) -> None:
@@ -295,9 +328,11 @@ def test_the_summary_accounts_for_everything() -> None:
     tally = Tally()
     tally.on_finished(finished())
     tally.on_booked((1, 5_100_000, 0, 0, 0, 0))
-    text = "\n".join(line.plain for line in summary_lines(engine_status(), tally, 0, 2, 3))
+    status = engine_status(left_out={"a book": 3})
+    text = "\n".join(line.plain for line in summary_lines(status, tally, 0, 2, 3))
 
     for part in (
+        "left out   of what the venue wrote, for it could not be read or believed: 3 x a book",
         "1 filled; 2 left in the queue, 0 lost, 3 UNPROVEN",
         "bought $5.10, sold $0.00 (paper)",
         "nothing was refused",

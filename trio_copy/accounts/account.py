@@ -164,7 +164,7 @@ class Account:
 
     def decide(self, command: Command) -> Sequence[e.Event]:
         """Answer a command. Changes nothing; the caller applies what comes, all of it and in order."""
-        if self.exposure.version != self.catalog.version:
+        if self.exposure.version != self.catalog.version and not self.exposure.keep_up():
             # What was added to one question may not be taken from another.
             self.recount()
         return decide(self, command)
@@ -178,7 +178,7 @@ class Account:
 
     def apply(self, events: Iterable[e.Event]) -> None:
         """Let events happen: the only way in which an account changes."""
-        if self.exposure.version != self.catalog.version:
+        if self.exposure.version != self.catalog.version and not self.exposure.keep_up():
             self.recount()
         for event in events:
             match event:
@@ -217,8 +217,11 @@ class Account:
                 case e.ModeSet(change=change):
                     self.mode = None if change.mode is Mode.RUN else change
                     self._changed[MONEY] = None
+                case e.PeakSeen(worth=worth):
+                    self.performance = evolve(self.performance, worth_peak=worth)
+                    self._changed[MONEY] = None
                 case e.PeakReset():
-                    self.performance = evolve(self.performance, peak=self.performance.realised)
+                    self.performance = evolve(self.performance, peak=self.performance.realised, worth_peak=None)
                     self._changed[MONEY] = None
                 case e.Funded(funding=funding):
                     self.fundings = with_funding(self.fundings, funding)
@@ -322,8 +325,12 @@ class Account:
 
     def unsettled(self, open_order: OpenOrder) -> list[LedgerEntry]:
         """Return the bookings of an order that are not firm: they are in the tail until the chain has the last word."""
-        holding = self.holdings.get(open_order.spot, NOTHING_HELD)
-        return [entry for entry in holding.tail if not entry.firm and is_of(open_order.order, entry)]
+        holding, order = self.holdings.get(open_order.spot, NOTHING_HELD), open_order.order
+        entries = [entry for entry in holding.tail if not entry.firm and is_of(order, entry)]
+        if not entries and not open_order.task.intent.rest_until:
+            # Of one that rested, all may have been firm before its last report. Of another, what is stored contradicts itself.
+            raise LookupError(f"order {order.order_id} was matched, and is booked nowhere")
+        return entries
 
     def _book(self, entry: LedgerEntry, count: int = 0, cost: int = 0) -> Amounts:
         """Fold an entry in; returns what it adds to the sums. For `count` and `cost` see `_hold_now`."""

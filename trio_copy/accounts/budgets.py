@@ -18,7 +18,7 @@ from trio_copy.model.decisions import Code, CopyTask, Reason
 from trio_copy.model.follow_settings import Caps, FollowSettings
 from trio_copy.model.ids import Address, TokenId
 from trio_copy.model.signals import Signal
-from trio_copy.model.units import MICRO, Count, Usd
+from trio_copy.model.units import MICRO, NO_USD, Count, Usd
 
 _DAY_S, _MINUTE_S = 86_400, 60
 _DAY, _LEADER_DAY, _MINUTE = range(3)
@@ -165,6 +165,14 @@ class Exposure:
         if entered:
             self._entered[place.question] = entered
 
+    def keep_up(self) -> bool:
+        """Take note of what the catalog has learned since; False when something open was moved, and must be counted anew."""
+        moved = self.catalog.moved_since(self.version)
+        if moved is None or any(_alone(token) in self._scopes for token in moved):
+            return False
+        self.version = self.catalog.version
+        return True
+
     def cost(self, scope: str) -> int:
         """Return what is open of a scope, in millionths."""
         known = self._scopes.get(scope)
@@ -196,9 +204,13 @@ def scopes_of(spot: Spot, catalog: Catalog) -> tuple[str, str, str, str, str]:
     return _scope_names(leader, token, facts.condition_id, facts.event)
 
 
+def _alone(token: TokenId) -> str:
+    return f"token {token}"
+
+
 @lru_cache(maxsize=4096)
 def _scope_names(leader: Address, token: TokenId, question: str | None, event: str) -> tuple[str, str, str, str, str]:
-    alone = f"token {token}"
+    alone = _alone(token)
     if question is None:
         return ("all", f"leader {leader}", alone, alone, alone)
     return ("all", f"leader {leader}", alone, f"market {question}", f"event {event or question}")
@@ -268,11 +280,15 @@ def _over_scope(caps: Caps, cost: int, spot: Spot, exposure: Exposure) -> Reason
     return None
 
 
-def breach(caps: Caps, performance: Performance, day: str) -> Reason | None:
-    """Return which loss cap is broken, if any. Only what was realised counts."""
+def breach(caps: Caps, performance: Performance, day: str, unrealised: Usd | Reason = NO_USD) -> Reason | None:
+    """Return which loss cap is broken, if any, or cannot be looked at. What is held counts only where the cap says so."""
     loss, fall = performance.loss_on(day), performance.drawdown
     if caps.max_day_loss_usd is not None and loss and loss >= caps.max_day_loss_usd:
         return _lost("caps.max_day_loss_usd", loss, caps.max_day_loss_usd)
+    if caps.max_drawdown_usd is not None and caps.drawdown_by == "mark":
+        if isinstance(unrealised, Reason):
+            return unrealised
+        fall = performance.drawdown_by_mark(unrealised)
     if caps.max_drawdown_usd is not None and fall and fall >= caps.max_drawdown_usd:
         return _lost("caps.max_drawdown_usd", fall, caps.max_drawdown_usd)
     return None

@@ -16,14 +16,18 @@ _FUNDINGS_MOST = 100
 """Each is written with every change of the account's money; older ones are kept as one."""
 
 
+def put_in(account: "Account") -> Usd:
+    """Return what a person has put into a paper wallet since it began, less what was taken out."""
+    return Usd(sum(funding.amount.micro for funding in account.fundings))
+
+
 def cash(account: "Account", start: Usd) -> Usd:
     """Return what is left of a paper wallet that began with `start`: what open entries may cost is gone already.
 
     Below zero only after a sale was spent that then failed to settle, or when the wallet began with less than was open.
     """
-    put_in = sum(funding.amount.micro for funding in account.fundings)
     realised = account.performance.realised.micro
-    return Usd(start.micro + put_in + realised - account.exposure.cost("all"))
+    return Usd(start.micro + put_in(account).micro + realised - account.exposure.cost("all"))
 
 
 def without_balance(account: "Account", cost: Usd, start: Usd) -> Reason | None:

@@ -9,7 +9,7 @@ from trio_copy.model.ids import IntentKey, SignalId, TaskId
 from trio_copy.model.orders import ExecutionReport, Market, Order
 from trio_copy.model.positions import PositionKey
 from trio_copy.model.signals import Signal
-from trio_copy.model.units import Price, Usd
+from trio_copy.model.units import NO_USD, Price, Usd
 from trio_copy.model.values import value
 
 Prepare = Callable[[IntentKey, OrderIntent], Order]
@@ -43,6 +43,8 @@ class Offer:
     """Whether exits alone fill the room for what waits: then those of one position go out as one order."""
     paper: Usd | None = None
     """What the follower's paper wallet began with; None where it never runs out."""
+    unrealised: Usd | Reason = NO_USD
+    """What the positions gained by their marks, or why that is unknown: for those whose caps count it."""
 
 
 @value(kw_only=True)
@@ -183,6 +185,14 @@ class SetMode:
 
 
 @value(kw_only=True)
+class SeeWorth:
+    """What is held was looked at: its profit by mark, realised and not, may be higher than ever before."""
+
+    unrealised: Usd
+    at: float
+
+
+@value(kw_only=True)
 class ResetPeak:
     """Let the drawdown start over from today's total; a person asks for it."""
 
@@ -233,6 +243,7 @@ Command = (
     | Resolve
     | Tick
     | SetMode
+    | SeeWorth
     | ResetPeak
     | Fund
     | Replay

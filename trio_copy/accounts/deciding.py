@@ -51,6 +51,9 @@ def decide(account: "Account", command: c.Command) -> Sequence[e.Event]:
             return tick(account, command)
         case c.SetMode(mode=mode, why=why, at=at):
             return (e.ModeSet(change=ModeChange(mode=mode, why=why, at=at)),)
+        case c.SeeWorth(unrealised=unrealised, at=at):
+            worth, peak = account.performance.realised + unrealised, account.performance.worth_peak
+            return (e.PeakSeen(worth=worth, at=at),) if peak is None or worth > peak else ()
         case c.ResetPeak(at=at):
             return (e.PeakReset(at=at),)
         case c.Fund():

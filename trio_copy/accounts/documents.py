@@ -196,17 +196,20 @@ def spot_of_name(name: str) -> Spot:
 
 def performance_of(body: Plain) -> Performance:
     """Read what a follower realised, from the document about its money."""
-    realised, peak, day, day_realised = first(body)[1]
+    realised, peak, day, day_realised, *rest = first(body)[1]
+    worth_peak = rest[0] if rest else 0
     return Performance(
         realised=Usd(realised),
         peak=Usd(peak),
         day=day,
         day_realised=Usd(day_realised),
+        worth_peak=None if worth_peak is None else Usd(worth_peak),
     )
 
 
 def _plain_money(account: Account) -> Plain:
     performance, mode = account.performance, account.mode
+    worth_peak = None if performance.worth_peak is None else performance.worth_peak.micro
     # Only where there are any: few have a paper wallet, and this is written with every copy.
     put_in = [[one.amount.micro, one.why, one.at] for one in account.fundings]
     return [
@@ -216,6 +219,8 @@ def _plain_money(account: Account) -> Plain:
             performance.peak.micro,
             performance.day,
             performance.day_realised.micro,
+            # As below: few are watched by mark.
+            *([worth_peak] if worth_peak != 0 else ()),
         ],
         [(name, window.used, window.until) for name, window in account.windows.items() if window.used],
         list(account.recent.items()),

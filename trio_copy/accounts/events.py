@@ -147,6 +147,14 @@ class ModeSet:
 
 
 @value(kw_only=True)
+class PeakSeen:
+    """Profit by mark was never as high since the last reset."""
+
+    worth: Usd
+    at: float
+
+
+@value(kw_only=True)
 class PeakReset:
     at: float
 
@@ -181,6 +189,7 @@ Event = (
     | Settled
     | Reversed
     | ModeSet
+    | PeakSeen
     | PeakReset
     | Funded
     | Forgot

@@ -26,6 +26,7 @@ from trio_copy.accounts.plain import (
     signal_of,
     token_text,
 )
+from trio_copy.accounts.sighted import plain_sighting, sighting_of
 from trio_copy.accounts.telling import OrderEnd, SkipTold, TaskEnd, Told
 from trio_copy.model.decisions import CopyTask, End, OrderIntent, Skip
 from trio_copy.model.facts import Amounts, Fact
@@ -118,6 +119,8 @@ def _task_fact(end: TaskEnd, amounts: Amounts, write: Callable[[Plain], bytes]) 
         None if order is None else _plain_order_end(order, end),
         None if entry is None else _plain_fill(entry),
     ]
+    if end.sighting is not None:
+        body.append(plain_sighting(end.sighting))
     return Fact(
         key,
         kind,
@@ -134,7 +137,7 @@ def _task_fact(end: TaskEnd, amounts: Amounts, write: Callable[[Plain], bytes]) 
 
 
 def _task_end_of(fact: Fact, body: Plain) -> TaskEnd:
-    _, signal, task, outcome, order, entry = body
+    _, signal, task, outcome, order, entry, *sighting = body
     of = _task_of(fact, task, _signal_of(fact, signal))
     ended = None if order is None else _order_end_of(fact, order, of)
     return TaskEnd(
@@ -143,6 +146,7 @@ def _task_end_of(fact: Fact, body: Plain) -> TaskEnd:
         order=ended,
         entry=None if entry is None else _fill_of(fact, entry, order),
         at=fact.at,
+        sighting=sighting_of(*sighting) if sighting else None,
     )
 
 

@@ -33,6 +33,7 @@ from trio_copy.model.fills import Side
 from trio_copy.model.ids import TaskId
 from trio_copy.model.orders import Market, Order
 from trio_copy.model.units import Rounding, Usd
+from trio_copy.model.venue_amounts import fit
 
 if TYPE_CHECKING:
     from trio_copy.accounts.account import Account
@@ -141,20 +142,20 @@ def _suspended(account: "Account", task: CopyTask) -> bool:
 
 def _allowed(account: "Account", task: CopyTask, command: c.Offer) -> tuple[Order, Usd] | Reason:
     """Return the order of an entry with the most that it may cost, or what forbids it."""
-    settings, market, caps = command.settings, command.market, command.settings.caps
+    settings, fee, caps = command.settings, command.market.fee, command.settings.caps
     if settings.size.minimum_policy != "accumulate" and below_minimum(task.intent, settings.size):
         # An exit has called the rest off.
         value, limit = str(task.intent.shares.at(task.intent.price, _UP)), str(settings.size.minimum_usd)
         return Reason(code=Code.BELOW_MINIMUM, control="size.minimum_usd", value=value, limit=limit)
     if caps.max_day_loss_usd is not None or caps.max_drawdown_usd is not None:
-        lost = breach(caps, account.performance, day_of(command.at))
+        lost = breach(caps, account.performance, day_of(command.at), command.unrealised)
         if lost is not None:
             return lost
-    intent = with_fees(task.intent, settings, market.fee_bps)
+    intent = with_fees(task.intent, settings, fee)
     order = intent if isinstance(intent, Reason) else _prepared(task, intent, command)
     if isinstance(order, Reason):
         return order
-    cost = worst_cost(order.shares, order.limit_price, market.fee_bps)
+    cost = worst_cost(order.shares, order.limit_price, fee)
     over = over_budget(task, cost, settings, account.exposure, account.windows, command.day)
     if over is None and command.paper is not None:
         over = without_balance(account, cost, command.paper)
@@ -200,8 +201,17 @@ def _prepared(task: CopyTask, intent: OrderIntent, command: c.Offer) -> Order | 
     wrong = outside_intent(order, key, task.follower, intent)
     if wrong is not None:
         return Reason(code=Code.NOT_SENT, control="executor.prepare", value=wrong, limit="an order inside its intent")
-    return order if order.shares.micro else _under_venue_minimum(command.market)
+    return order if order.shares.micro else _nothing_left(intent, command.market)
 
 
-def _under_venue_minimum(market: Market) -> Reason:
-    return Reason(code=Code.BELOW_MINIMUM, control="venue.minimum", value="0", limit=str(market.minimum))
+def _nothing_left(intent: OrderIntent, market: Market) -> Reason:
+    """Say which of the venue's rules left nothing of an intent; its executor may have others."""
+    fitted = fit(intent, market)
+    if isinstance(fitted, Reason):
+        return fitted
+    return Reason(
+        code=Code.BELOW_MINIMUM,
+        control="venue.minimum",
+        value=f"{intent.shares} shares",
+        limit=f"{market.minimum} shares",
+    )

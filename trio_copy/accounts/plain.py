@@ -13,7 +13,7 @@ from trio_copy.model.ids import Address, ChainId, FollowerId, Hash32, IntentKey,
 from trio_copy.model.orders import ExecutionReport, Order, Settlement, Status, Wallet
 from trio_copy.model.positions import EntryKind, LedgerEntry, Lot, Position
 from trio_copy.model.signals import Signal
-from trio_copy.model.units import Price, Shares, Usd
+from trio_copy.model.units import Price, Ratio, Shares, Usd
 
 Plain = list[Any]
 _SIDES = {side.value: side for side in Side}
@@ -202,13 +202,15 @@ def plain_order(order: Order) -> Plain:
         order.shares.micro,
         order.limit_price.micro,
         order.body.hex(),
-        order.fee_bps,
+        # Most venues take a part of the notional, or nothing: it is one number then.
+        [order.fee_bps, order.fee_rate.micro, order.fee_exponent] if order.fee_rate.micro else order.fee_bps,
     ]
 
 
 def order_of(plain: Plain) -> Order:
     """Read an order."""
-    key, order_id, executor, follower, address, side, token_id, shares, limit_price, body, fee_bps = plain
+    key, order_id, executor, follower, address, side, token_id, shares, limit_price, body, fee = plain
+    fee_bps, fee_rate, fee_exponent = fee if isinstance(fee, list) else (fee, 0, 1)
     return Order(
         key=IntentKey(key),
         order_id=OrderId(order_id),
@@ -220,6 +222,8 @@ def order_of(plain: Plain) -> Order:
         limit_price=Price(limit_price),
         body=bytes.fromhex(body),
         fee_bps=fee_bps,
+        fee_rate=Ratio(fee_rate),
+        fee_exponent=fee_exponent,
     )
 
 

@@ -8,6 +8,7 @@ from trio_copy.model.fills import Side
 from trio_copy.model.ids import IntentKey, OrderId, TaskId, TokenId
 from trio_copy.model.orders import ExecutionReport
 from trio_copy.model.positions import LedgerEntry
+from trio_copy.model.sightings import Sighting
 from trio_copy.model.signals import Signal
 from trio_copy.model.units import Price, Shares, Usd
 from trio_copy.model.values import value
@@ -68,6 +69,8 @@ class TaskEnd:
     order: OrderEnd | None = None
     entry: LedgerEntry | None = None
     """The booking of what was filled."""
+    sighting: Sighting | None = None
+    """The prices that were known while its order was made; the account knows of none, whoever writes it down does."""
 
 
 @value(kw_only=True)

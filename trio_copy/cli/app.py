@@ -33,12 +33,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         try:
             try:
                 code = _run(words, redactor)
-            except BrokenPipeError:
-                code = EXIT_FAILED
             except (Exception, BaseExceptionGroup, KeyboardInterrupt, SystemExit) as error:
                 # Nothing may pass by: Python itself would print what it has to say to the bare stream.
                 # Rich turns a pipe that nobody reads into an exit.
-                code = EXIT_FAILED if isinstance(error.__context__, BrokenPipeError) else _explain(error, redactor)
+                code = EXIT_FAILED if _nobody_reads(error) else _explain(error, redactor)
         except BrokenPipeError:
             code = EXIT_FAILED  # nobody reads what went wrong
         for outlet in (output, errors):
@@ -72,6 +70,13 @@ def _run(words: Sequence[str], redactor: Redactor) -> int:
         return EXIT_BAD_INPUT
     code = verb(*bound.args, **bound.kwargs, **dict.fromkeys(ours, redactor))
     return code if isinstance(code, int) else EXIT_DONE
+
+
+def _nobody_reads(error: BaseException) -> bool:
+    """Tell whether whoever read the output has gone; what is written inside a nursery comes as a group."""
+    return isinstance(error.__context__, BrokenPipeError) or all(
+        isinstance(leaf, BrokenPipeError) for leaf in leaves_of(error)
+    )
 
 
 def _explain(error: BaseException, redactor: Redactor) -> int:

@@ -9,7 +9,8 @@ from cyclopts import Parameter
 from msgspec.structs import replace
 
 from trio_copy.cli.compared import compare
-from trio_copy.cli.drawing import draw
+from trio_copy.cli.drawing import draw_png, draw_svg
+from trio_copy.cli.figure import figure_of
 from trio_copy.cli.output import out, out_json
 from trio_copy.cli.overrides import Setting, overridden, read_settings, without_own
 from trio_copy.cli.progress import progress
@@ -29,6 +30,7 @@ from trio_copy.model.counts import counted
 from trio_copy.model.follow_settings import FollowSettings
 from trio_copy.model.ids import Address, FollowerId
 
+_FORMS = {".svg": draw_svg, ".png": draw_png}
 _BY_PRICE = ("take_profit_bps", "stop_loss_bps", "trailing_bps")
 
 
@@ -45,9 +47,7 @@ def backtest(
         ),
     ] = (),
     csv: Annotated[Path | None, Parameter(help="Write the table to this file, every figure whole.")] = None,
-    plot: Annotated[
-        Path | None, Parameter(help="Draw equity and drawdown into this file, an .svg; no other form is written.")
-    ] = None,
+    plot: Annotated[Path | None, Parameter(help="Draw equity and drawdown into this file: an .svg, or a .png.")] = None,
     redactor: Redact,
     json: Json = False,
 ) -> int:
@@ -58,8 +58,8 @@ def backtest(
     bought and sold at the leader's prices: above 0 the control has cost so much, below 0 it has saved it. The same inputs
     give the same bytes. docs/backtest.md says how each figure is worked out.
     """
-    if plot is not None and plot.suffix != ".svg":
-        raise ConfigError([f"--plot: expected a name that ends with .svg, which is all that is drawn, got {plot}"])
+    if plot is not None and plot.suffix not in _FORMS:
+        raise ConfigError([f"--plot: expected a name that ends with {' or '.join(_FORMS)}, got {plot}"])
     plan, settings = load_plan(conf, redactor), read_settings(set_)
     # All of them before the first one is played: a mistake in the last one costs nothing.
     plans = [overridden(plan, setting) if setting else plan for setting in settings]
@@ -139,7 +139,7 @@ def _plot(plot: Path, what: Recorded, judge: Judge) -> None:
     curve = judge.total.curve
     assert curve is not None  # that of the total is always kept
     try:
-        plot.write_text(draw(f"{what.path.name}: all leaders together", curve), encoding="utf-8")
+        plot.write_bytes(_FORMS[plot.suffix](figure_of(f"{what.path.name}: all leaders together", curve)))
     except OSError as error:
         raise ConfigError([f"--plot: {plot} cannot be written: {error.strerror}"]) from None
 
@@ -151,7 +151,7 @@ def _notes(what: Recorded, judge: Judge) -> list[str]:
         notes.append(f"{held} held at the end, of which the recording knows no price: counted as worth nothing")
     silent = [] if judge.quotes else _rules_by_price(what.plan)
     if silent:
-        notes.append(f"{', '.join(silent)} never fired: the recording has no books, so nobody knew a bid")
+        notes.append(f"{', '.join(silent)} never fired: the recording has no prices, so nobody knew one")
     if was_cut_off(what.path):
         notes.append("the recording ends in the middle: whoever wrote it was killed")
     return notes

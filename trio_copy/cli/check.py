@@ -17,11 +17,10 @@ from trio_copy.model.follows import Follow
 
 def check(
     conf: ConfArgument = None,
-    /,
     *,
     redactor: Redact,
     connect: Annotated[
-        bool, Parameter(negative=(), help="Also try each node and the store's server, one line for each.")
+        bool, Parameter(negative=(), help="Also try each node, the market source and the store, one line for each.")
     ] = False,
 ) -> int:
     """Validate a configuration without starting anything, and list every problem at once.

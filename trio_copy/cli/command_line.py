@@ -14,7 +14,9 @@ _HELP = frozenset({"--help", "-h"})
 def command_line(words: Sequence[str] = ()) -> App:
     """Make the command line; the verbs among `words` show the whole of their help instead of its first line."""
     # An option that can be left out needs no second one that says so.
-    app = App(name="trio-copy", version=__version__, help=ABOUT, default_parameter=Parameter(negative=()))
+    app = App(
+        name="trio-copy", version=__version__, help=ABOUT, default_parameter=Parameter(negative=(), show_default=_told)
+    )
     for verb, summary in VERBS.items():
         name = verb.replace("-", "_")
         app.command(f"trio_copy.cli.{name}:{name}", name=verb, help=None if verb in words else summary)
@@ -23,6 +25,11 @@ def command_line(words: Sequence[str] = ()) -> App:
     if not _HELP.isdisjoint(words):
         _complete_page(app, words)
     return app
+
+
+def _told(default: object) -> str | None:
+    """Write a default, where there is one: that what may be left out is left out is no news."""
+    return None if default in (None, False, ()) else str(default)
 
 
 def _complete_page(app: App, words: Sequence[str]) -> None:
@@ -36,7 +43,7 @@ def _complete_page(app: App, words: Sequence[str]) -> None:
     if not chain or page.default_command is None:
         return
     optional = [
-        one.name.upper() + ("..." if one.field_info.kind is one.field_info.VAR_POSITIONAL else "")
+        one.name.lstrip("-").upper() + ("..." if one.field_info.kind is one.field_info.VAR_POSITIONAL else "")
         for one in page.assemble_argument_collection(parse_docstring=False)
         if one.field_info.is_positional and not one.required
     ]

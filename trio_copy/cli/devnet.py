@@ -1,12 +1,14 @@
 """`trio-copy devnet CONF`"""
 
 import signal
+from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import trio
 from cyclopts import Parameter
 
+from trio_copy.cli.durations import Duration, Time
 from trio_copy.cli.output import out
 from trio_copy.cli.redact import Redact
 from trio_copy.cli.world import open_scripted_devnet
@@ -15,7 +17,7 @@ from trio_copy.config import DevnetSettings
 from trio_copy.engine.plan import Plan, load_plan
 from trio_copy.errors import ConfigError
 from trio_copy.model.counts import counted
-from trio_copy.testing.devnet import NodeFaults
+from trio_copy.testing.devnet import NodeFaults, open_devnet
 from trio_copy.testing.devnet.words import listed_faults, take_faults
 
 _FAULTS = "What the node does wrong, as NAME or NAME=VALUE; may be said again. One of:\n\n" + "\n".join(
@@ -23,14 +25,19 @@ _FAULTS = "What the node does wrong, as NAME or NAME=VALUE; may be said again. O
 )
 
 
+_PAST_MOST_S = 90 * 86_400
+
+
 def devnet(
-    conf: Annotated[Path, Parameter(help="The configuration whose leaders shall trade.")],
-    /,
+    conf: Annotated[Path, Parameter(name="--conf", help="The configuration whose leaders shall trade.")],
     *,
     redactor: Redact,
     port: Annotated[int, Parameter(help="Where to listen, on this machine only.")] = 8545,
     seed: Annotated[int, Parameter(help="The same seed plays the same market.")] = 1,
-    block_every_s: Annotated[float, Parameter(help="Seconds per block.")] = 1.5,
+    block_every: Annotated[Duration, Parameter(help="How long a block takes: 1.5s, 200ms.")] = Time(1.5),
+    past: Annotated[
+        Duration, Parameter(help="How long the leaders have traded already: 7d makes a week that can be fetched.")
+    ] = Time(0),
     fault: Annotated[tuple[str, ...], Parameter(help=_FAULTS, negative="", show_default=False)] = (),
 ) -> int:
     """Play a scripted market on a node of its own, so that several instances can follow the same chain.
@@ -40,14 +47,23 @@ def devnet(
     """
     if not 0 <= port < 1 << 16:
         raise ConfigError([f"--port: expected a port from 0 to 65535, got {port}"])
+    checked: dict[str, dict[str, Any]] = {"--seed": {"seed": seed}, "--block-every": {"block_every_s": block_every}}
+    for option, given in checked.items():
+        try:
+            DevnetSettings(**given)
+        except ValueError as error:
+            raise ConfigError([f"{option}: {error}"]) from None
+    if not 0 <= past <= _PAST_MOST_S:
+        raise ConfigError([f"--past: expected at most {Time(_PAST_MOST_S)}, got {past}"])
     take_faults(NodeFaults(), "--fault", fault)
-    script = DevnetSettings(seed=seed, block_every_s=block_every_s, reorg_at_block=0, drop_at_block=0, faults=fault)
-    return trio.run(_serve, load_plan(conf, redactor), script, port)
+    script = DevnetSettings(seed=seed, block_every_s=block_every, reorg_at_block=0, drop_at_block=0, faults=fault)
+    return trio.run(_serve, load_plan(conf, redactor), script, port, past)
 
 
-async def _serve(plan: Plan, script: DevnetSettings, port: int) -> int:
+async def _serve(plan: Plan, script: DevnetSettings, port: int, past_s: float) -> int:
+    wall, open_net = anchored_wall_clock(), partial(open_devnet, port=port)
     try:
-        async with open_scripted_devnet(plan, anchored_wall_clock(), script, port) as (net, market):
+        async with open_scripted_devnet(plan, wall, script, open_net, past_s) as (net, market):
             leaders = counted(len(market.leaders), "leader trades", "leaders trade")
             out(f"devnet on {net.url}: {leaders} every {script.block_every_s:g} s; Ctrl-C ends it")
             with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:

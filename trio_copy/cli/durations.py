@@ -10,6 +10,16 @@ _UNITS = {"": 1.0, "ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0}
 _FORM = re.compile(r"^(\d+(?:\.\d+)?)(ms|s|m|h|d|)$")
 
 
+class Time(float):
+    """Seconds that write themselves as people do; its name stands in the help of options."""
+
+    def __str__(self) -> str:
+        for unit, size in (("d", 86_400), ("h", 3600), ("m", 60), ("s", 1)):
+            if self >= size and not self % size:
+                return f"{self / size:.0f}{unit}"
+        return f"{float(self):g}s" if self >= 1 else f"{1000 * self:g}ms"
+
+
 def parse_duration(text: str) -> float:
     """Read 20s, 1.5m, 250ms, or a bare number of seconds.
 
@@ -22,8 +32,8 @@ def parse_duration(text: str) -> float:
     return float(match[1]) * _UNITS[match[2]]
 
 
-def _convert(_type: object, tokens: Sequence[Token]) -> float:
-    return parse_duration(tokens[0].value)
+def _convert(_type: object, tokens: Sequence[Token]) -> Time:
+    return Time(parse_duration(tokens[0].value))
 
 
-Duration = Annotated[float, Parameter(converter=_convert)]
+Duration = Annotated[Time, Parameter(converter=_convert)]

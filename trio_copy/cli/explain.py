@@ -9,6 +9,7 @@ from cyclopts import App, Parameter
 
 from trio_copy.accounts import OrderState
 from trio_copy.accounts.telling import OrderEnd
+from trio_copy.cli.book_lines import Line, book_lines
 from trio_copy.cli.follow_lookup import find_follow
 from trio_copy.cli.labels import labels_of
 from trio_copy.cli.named_leaders import find_leaders, with_name
@@ -18,7 +19,7 @@ from trio_copy.cli.queries import utc
 from trio_copy.cli.redact import Redact
 from trio_copy.cli.suggest import suggested
 from trio_copy.cli.tables import Column, Csv, Json, Styled, short, show
-from trio_copy.engine.books import Story, stories
+from trio_copy.engine.stories import Story, stories
 from trio_copy.errors import ConfigError
 from trio_copy.model.counts import counted
 from trio_copy.model.decisions import CopyTask, Reason
@@ -39,8 +40,6 @@ app = App(
     help="Say why: which settings are in force and where they come from, and how one copy came about.",
 )
 
-_Line = tuple[float | None, str, str]
-"""When, which step, and what happened."""
 _NAME_LEAST = 4
 _OPEN = {
     OrderState.PLACED.value: ": it may have been sent",
@@ -143,9 +142,9 @@ def _page(story: Story, leader: str, label: str) -> "Table":
     return page
 
 
-def _in_time(lines: Iterator[_Line]) -> list[_Line]:
+def _in_time(lines: Iterator[Line]) -> list[Line]:
     """Put lines into the order of time; one without a time stays behind the one it belongs to."""
-    blocks: list[list[_Line]] = []
+    blocks: list[list[Line]] = []
     for line in lines:
         if line[0] is None and blocks:
             blocks[-1].append(line)
@@ -154,7 +153,7 @@ def _in_time(lines: Iterator[_Line]) -> list[_Line]:
     return [line for block in sorted(blocks, key=lambda block: block[0][0] or 0.0) for line in block]
 
 
-def _lines(story: Story, leader: str, label: str) -> Iterator[_Line]:
+def _lines(story: Story, leader: str, label: str) -> Iterator[Line]:
     """Yield when, which step, and what happened, from the leader's log to the booking."""
     record = story.record
     task, signal, intent = record.task, record.task.signal, record.task.intent
@@ -184,6 +183,7 @@ def _lines(story: Story, leader: str, label: str) -> Iterator[_Line]:
         yield task.not_before, "waited", "for its delay, or for others to gather"
     for order in story.orders:
         yield from _order_lines(order, task)
+        yield from book_lines(order, story.sightings.get(order.key), story.looks.get(order.key), signal.seen_at)
         why = story.called_off.get(order.key)
         if why is not None:
             yield order.at, "called off", f"{_because(why)}; the venue has not said yet what came of it"
@@ -205,7 +205,7 @@ def _because(reason: Reason) -> str:
     return f"{reason.code.name} ({reason.control}: {reason.value}, limit {reason.limit})"
 
 
-def _order_lines(order: OrderEnd, task: CopyTask) -> Iterator[_Line]:
+def _order_lines(order: OrderEnd, task: CopyTask) -> Iterator[Line]:
     yield (
         order.placed_at,
         "taken up",

@@ -1,13 +1,11 @@
 """`trio-copy fetch FILE`"""
 
-import sys
 from collections.abc import Sequence
-from functools import partial
 from pathlib import Path
 from typing import Annotated
 
 import trio
-from attrs import define, field, frozen
+from attrs import evolve, frozen
 from cyclopts import Parameter
 
 from trio_copy.chain.decoders.order_filled import OrderFilledDecoder, OrderFilledSettings
@@ -18,17 +16,20 @@ from trio_copy.cli.progress import progress
 from trio_copy.cli.queries import When, utc
 from trio_copy.cli.recorded import follows_of_store
 from trio_copy.cli.redact import Redact
+from trio_copy.cli.sources import open_planned, source_of
+from trio_copy.cli.troubles import Troubles
 from trio_copy.clock import anchored_wall_clock
 from trio_copy.config import ChainSettings, EndpointSettings, checked_address, read_url
 from trio_copy.engine.fetched import read_kept
-from trio_copy.engine.fetching import FetchWorld, History, fetch_history
+from trio_copy.engine.fetching import FetchWorld, History, Read, fetch_history
+from trio_copy.engine.plan import PlannedMarkets
 from trio_copy.entropy import system_entropy
 from trio_copy.errors import ConfigError
 from trio_copy.model.counts import counted
 from trio_copy.model.ids import Address, ChainId
 from trio_copy.ports import Decoder
+from trio_copy.registry import discover
 from trio_copy.telemetry.redaction import Redactor
-from trio_copy.telemetry.visible import visible
 
 _POLYGON = ChainId(137)
 _RANGE_BLOCKS = 10_000
@@ -54,6 +55,13 @@ def fetch(
         tuple[str, ...],
         Parameter(help="An archive node, ws:// or wss://, env:NAME or file:PATH; two are compared with each other."),
     ] = (),
+    market_data: Annotated[
+        bool,
+        Parameter(
+            negative=(),
+            help="Also what tokens are about, what they cost, and how questions were decided, by the venue.",
+        ),
+    ] = False,
     redactor: Redact,
     conf: Conf = None,
 ) -> int:
@@ -62,6 +70,9 @@ def fetch(
     Nodes are asked for as many blocks at once as they answer, and as often as chain.requests_per_s and they themselves
     allow. The same command goes on where it ended, also after a Ctrl-C. With --url and without --conf, Polymarket's
     exchanges on Polygon are read. What cannot be true is refused: asked again, of another node if there is one.
+
+    With --market-data, the market source of the configuration is asked about everything that the leaders traded, or
+    Polymarket: a backtest then has names, filters by question, prices that rules of your own fire by, and redemptions.
     """
     asked = _asked(url, conf, redactor)
     when, problems = When.present(), []
@@ -86,10 +97,11 @@ def fetch(
         endpoints=asked.endpoints,
         chain=asked.chain,
         decoders=asked.decoders,
+        markets=asked.markets.name if market_data else "",
     )
     if history.since is not None and history.until is not None and history.since >= history.until:
         raise ConfigError([f"--until: expected a time after --since, got {until}"])
-    troubles = _Troubles()
+    troubles = Troubles()
     with progress("fetching", None) as tell:
         world = FetchWorld(
             dial=dial_network,
@@ -99,7 +111,7 @@ def fetch(
             on_progress=tell,
         )
         try:
-            read = trio.run(partial(fetch_history, history, world))
+            read = trio.run(_fetch, history, world, asked.markets if market_data else None)
         finally:
             troubles.tell()
     if read.end.number < read.start:
@@ -107,7 +119,16 @@ def fetch(
         return 0
     what = f"{counted(read.logs, 'log')} of blocks {read.start} to {read.end.number}, up to {utc(read.end.time)}"
     out(f"{file}: {'added ' if read.resumed else ''}{what}")
+    if read.unknown:
+        out(f"note: of {counted(read.unknown, 'token')} that were traded, the market source knows nothing")
     return 0
+
+
+async def _fetch(history: History, world: FetchWorld, markets: PlannedMarkets | None) -> Read:
+    if markets is None:
+        return await fetch_history(history, world)
+    async with open_planned(markets, world.wall, world.entropy, world.on_trouble) as source:
+        return await fetch_history(history, evolve(world, markets=source))
 
 
 @frozen
@@ -118,6 +139,8 @@ class _Asked:
     chain: ChainSettings
     decoders: Sequence[Decoder]
     leaders: Sequence[Address]
+    markets: PlannedMarkets
+    """Asked about markets, where that is wanted."""
 
 
 def _asked(urls: Sequence[str], conf: Path | None, redactor: Redactor) -> _Asked:
@@ -131,28 +154,12 @@ def _asked(urls: Sequence[str], conf: Path | None, redactor: Redactor) -> _Asked
     if endpoints and conf is None:
         chain = ChainSettings(chain_id=_POLYGON, max_range_blocks=_RANGE_BLOCKS)
         exchanges = frozenset(OrderFilledSettings().exchanges)
-        return _Asked(endpoints, chain, [OrderFilledDecoder(exchanges)], ())
+        return _Asked(endpoints, chain, [OrderFilledDecoder(exchanges)], (), source_of(None, discover()))
     plan = find_plan(conf, redactor)
     settings = plan.settings
     nodes = endpoints or settings.endpoint
     if not nodes:
         raise ConfigError([f"{plan.path}: expected an [[endpoint]], or a node with --url"])
     followed = {follow.leader for follow in (*settings.follows(), *follows_of_store(plan))}
-    return _Asked(nodes, settings.chain, tuple(plan.decoders.values()), sorted(followed))
-
-
-@define
-class _Troubles:
-    """What went wrong on the way, the first of each kind: told at the end, so that the bar stays whole."""
-
-    _first: dict[str, str] = field(factory=dict)
-    _count: dict[str, int] = field(factory=dict)
-
-    def note(self, kind: str, detail: str) -> None:
-        self._first.setdefault(kind, detail)
-        self._count[kind] = self._count.get(kind, 0) + 1
-
-    def tell(self) -> None:
-        for kind, detail in self._first.items():
-            more = "" if self._count[kind] == 1 else f" (and {self._count[kind] - 1} more)"
-            sys.stderr.write(visible(f"{kind}: {detail}{more}") + "\n")
+    markets = source_of(plan, plan.registry)
+    return _Asked(nodes, settings.chain, tuple(plan.decoders.values()), sorted(followed), markets)

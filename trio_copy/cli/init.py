@@ -61,7 +61,8 @@ def init(
     _write(file, first_conf(wanted, file), wanted.store_file, redactor)
     out(f"{file} written; try it, on paper: {suggested('run', str(file))}")
     if wanted.store_file is not None:
-        out(f"its books will be in {wanted.store_file}; `trio-copy pnl` looks into them once it has run")
+        out(f"its books will be in {wanted.store_file}")
+        out(f"once it has run, look into them: {suggested('pnl', conf=None if file == HERE else file)}")
     return 0
 
 

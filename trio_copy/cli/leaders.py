@@ -1,4 +1,4 @@
-"""`trio-copy leaders FILE`"""
+"""`trio-copy leaders [FILE]`"""
 
 from pathlib import Path
 from typing import Annotated
@@ -6,7 +6,9 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from trio_copy.chain.decoders.order_filled import OrderFilledDecoder, OrderFilledSettings
-from trio_copy.cli.durations import Duration
+from trio_copy.cli.durations import Duration, Time
+from trio_copy.cli.followed import rank_followed
+from trio_copy.cli.leaderboard import read_leaderboard, tell_notes
 from trio_copy.cli.output import out
 from trio_copy.cli.progress import progress
 from trio_copy.cli.redact import Redact
@@ -38,25 +40,56 @@ COLUMNS: tuple[Column[Ranked], ...] = (
 
 
 def leaders(
-    file: Annotated[Path, Parameter(help="What `trio-copy fetch` or `trio-copy record` has written.")],
+    file: Annotated[
+        Path | None,
+        Parameter(help="What `trio-copy fetch` or `trio-copy record` has written; without it, those you follow."),
+    ] = None,
     /,
     *,
     stake: Annotated[str, Parameter(help="What each entry is copied with, in USD.")] = "10",
-    latency: Annotated[Duration, Parameter(help="From a wallet's block to the copy: 2s, 500ms.")] = 2.0,
+    latency: Annotated[Duration, Parameter(help="From a wallet's block to the copy: 2s, 500ms.")] = Time(2),
     slippage_bps: Annotated[int, Parameter(help="How much worse than the wallet's price a copy is at best.")] = 50,
     fee_bps: Annotated[int, Parameter(help="What the venue charges, of the notional.")] = 0,
-    conf: Annotated[Path | None, Parameter(help="Read with this configuration's decoders and contracts.")] = None,
+    source: Annotated[
+        str | None, Parameter(help="Rank the best wallets of this market source instead: polymarket.")
+    ] = None,
+    top: Annotated[int, Parameter(help="With --source: how many of them, by what they earned themselves.")] = 20,
+    since: Annotated[str, Parameter(help="With --source: from here on, such as 7d or 2026-11-22.")] = "7d",
+    conf: Annotated[
+        Path | None,
+        Parameter(
+            help="Read FILE with this configuration's decoders and contracts; without FILE, rank those of its books."
+        ),
+    ] = None,
     redactor: Redact,
     json: Json = False,
     csv: Csv = False,
 ) -> int:
-    """Rank the wallets of a recording by what a follower could have earned after latency, slippage and fees.
+    """Rank those you follow by what copying them brought, or the wallets of a recording by what a follower could have earned.
 
-    Every entry is copied with the same stake, every exit in proportion; what is held at the end counts at the last known
-    price. Own is what the same stakes earned at the wallet's own prices: what is between the two, no follower can have.
-    Largest is the part of the turnover in one token, maker the part in which the wallet's order rested.
+    Without FILE, out of the books of a store: what was earned, of which part is held at the last known bid; the return on the
+    most that was ever at risk; how far what was made ever fell; slippage against the leader, and what the same shares would
+    have cost more, or brought less, by the book 1 s, 5 s and 30 s later, in basis points.
+
+    With FILE, after latency, slippage and fees: every entry is copied with the same stake, every exit in proportion; what is held
+    at the end counts at the last known price. Own is what the same stakes earned at the wallet's own prices: what is between the
+    two, no follower can have. Largest is the part of the turnover in one token, maker the part in which the wallet's order rested.
+
+    With --source, the same as with FILE, of the wallets that a venue says have earned most, by the trades that it tells of them;
+    what is held of a decided question counts at what it pays.
     """
     costs = _costs(stake, latency, slippage_bps, fee_bps)
+    if source is not None:
+        if file is not None:
+            raise ConfigError([f"--source: expected no FILE beside it, got {file}"])
+        ranking, notes = read_leaderboard(source, conf, redactor, costs, top=top, since=since)
+        show(COLUMNS, ranking.finish(), json=json, csv_=csv, empty="nobody traded at a price")
+        tell_notes(notes, quiet=json or csv)
+        return 0
+    if file is None:
+        if costs != _costs("10", 2.0, 50, 0):
+            raise ConfigError(["--stake, --latency, --slippage-bps, --fee-bps: expected a FILE as well, got none"])
+        return rank_followed(conf, redactor, json=json, csv=csv)
     chain_id, decoders = 137, list[Decoder]([OrderFilledDecoder(frozenset(OrderFilledSettings().exchanges))])
     if conf is not None:
         plan = load_plan(conf, redactor)

@@ -11,7 +11,7 @@ import trio
 from attrs import frozen
 from cyclopts import App, Parameter
 
-from trio_copy.cli.durations import Duration
+from trio_copy.cli.durations import Duration, Time
 from trio_copy.cli.interpreter import tune_interpreter
 from trio_copy.cli.numbers import expect_positive
 from trio_copy.cli.output import out, out_json
@@ -142,13 +142,13 @@ def simulate_command(
     events: Annotated[int | None, Parameter(help="Leader trades. [default: 200, or rate times duration]")] = None,
     rate: Annotated[float | None, Parameter(help="Leader trades per second. [default: 20, or the users' rate]")] = None,
     followers: Annotated[int, Parameter(help="Followers of the one leader, when no --users are given.")] = 100,
-    latency_ms: Annotated[int, Parameter(help="How long the venue takes for an order.")] = 30,
+    latency: Annotated[Duration, Parameter(help="How long the venue takes for an order.")] = Time(0.03),
     workers: Annotated[int | None, Parameter(help="Orders at once. [default: engine.workers]")] = None,
     users: Annotated[int | None, Parameter(help="Simulate so many users at their daily rate instead.")] = None,
     follows: Follows = 10,
     leaders: Leaders = 1_000,
     copies: Copies = 5_000,
-    duration: Annotated[Duration, Parameter(help="With --users: how long.")] = 60.0,
+    duration: Annotated[Duration, Parameter(help="With --users: how long.")] = Time(60),
     virtual: Annotated[bool, Parameter(negative=(), help="On a mock clock and memory streams: repeatable.")] = False,
     seed: Annotated[int, Parameter(help="Which leaders trade, and in --virtual the order of everything.")] = 1,
     store: StoreName = "memory",
@@ -173,12 +173,14 @@ def simulate_command(
         shape = {"users": users, "follows": follows, "leaders": leaders}
     expect_positive(followers=followers, **shape)
     table = store_table(store, store_option, redis_url)
-    plan = _plan(**shape, latency_ms=latency_ms, workers=workers, store=table, allow=allow, redactor=redactor)
+    plan = _plan(
+        **shape, latency_ms=round(1000 * latency), workers=workers, store=table, allow=allow, redactor=redactor
+    )
     if virtual and plan.shards is not None:
         raise ConfigError(
             ["--virtual: expected a store inside this process, got a server: virtual time does not wait for it"]
         )
-    load = Load(events=events, rate_per_s=rate, leaders=_leaders(plan), seed=seed, latency_s=latency_ms / 1000)
+    load = Load(events=events, rate_per_s=rate, leaders=_leaders(plan), seed=seed, latency_s=latency)
     found = _run_virtual(plan, load) if virtual else _run_real(plan, load)
     found.pop("wall", None)
     missed = found["missed"]

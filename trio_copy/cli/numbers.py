@@ -1,5 +1,7 @@
 """Numbers on the command line."""
 
+from math import inf
+
 from trio_copy.errors import ConfigError
 
 
@@ -12,7 +14,7 @@ def expect_positive(**values: float | None) -> None:
     problems = [
         f"--{name.replace('_', '-').strip('-')}: expected a number above 0, got {value:g}"
         for name, value in values.items()
-        if value is not None and value <= 0
+        if value is not None and not 0 < value < inf  # also what is no number
     ]
     if problems:
         raise ConfigError(problems)

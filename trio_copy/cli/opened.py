@@ -25,7 +25,8 @@ _USUAL = (HERE, Path("conf/prod.toml"))
 
 _HELP = "The configuration, a TOML file. Default: $TRIO_COPY_CONF, else trio-copy.toml, else conf/prod.toml."
 Conf = Annotated[Path | None, Parameter(name="--conf", help=_HELP)]
-ConfArgument = Annotated[Path | None, Parameter(help=_HELP)]
+ConfArgument = Annotated[Path | None, Parameter(name="--conf", help=_HELP)]
+"""The same where a command is about a configuration: it may stand there by itself, too."""
 
 
 def find_conf(conf: Path | None) -> Path:

@@ -33,8 +33,7 @@ _COLUMNS: tuple[Column[_Row], ...] = (
 
 
 def plugins(
-    conf: Annotated[Path | None, Parameter(help="Tell what this configuration activates.")] = None,
-    /,
+    conf: Annotated[Path | None, Parameter(name="--conf", help="Tell what this configuration activates.")] = None,
     *,
     redactor: Redact,
     json: Json = False,

@@ -16,6 +16,7 @@ from trio_copy.cli.queries import (
     SinceOption,
     TokenOption,
     UntilOption,
+    nothing,
     read_query,
 )
 from trio_copy.cli.redact import Redact
@@ -98,7 +99,7 @@ def pnl(
     query = read_query(follower, leader, token, since, until, 1, names)
     rows = ask_store(plan, lambda store: read_profits(store, by, query))
     columns = with_names(COLUMNS, names, "name") if by == "leader" else COLUMNS
-    show(columns, rows, json=json, csv_=csv, empty="nothing was traded")
+    show(columns, rows, json=json, csv_=csv, empty=nothing("nothing was traded", plan, follower))
     return 0
 
 

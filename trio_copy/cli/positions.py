@@ -8,7 +8,7 @@ from attrs import frozen
 from trio_copy.cli.labels import labels_of
 from trio_copy.cli.named_leaders import find_leaders, with_names
 from trio_copy.cli.opened import Conf, ask_store, find_plan
-from trio_copy.cli.queries import FollowerOption, LeaderOption, TokenOption, read_query, utc, utc_short
+from trio_copy.cli.queries import FollowerOption, LeaderOption, TokenOption, nothing, read_query, utc, utc_short
 from trio_copy.cli.redact import Redact
 from trio_copy.cli.tables import Column, Csv, Json, dollars, short, show, signed_dollars, text_or_none
 from trio_copy.engine.books import earned_positions, held
@@ -102,7 +102,13 @@ def positions(
             rows.setdefault(key, HeldPosition(key, position, None, labels.get(key[2])))
         return [rows[key] for key in sorted(rows)]
 
-    show(with_names(COLUMNS, names), ask_store(plan, ask), json=json, csv_=csv, empty="nothing is held")
+    show(
+        with_names(COLUMNS, names),
+        ask_store(plan, ask),
+        json=json,
+        csv_=csv,
+        empty=nothing("nothing is held", plan, follower),
+    )
     return 0
 
 

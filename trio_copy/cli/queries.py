@@ -10,6 +10,8 @@ from cyclopts import Parameter
 from trio_copy.cli.durations import parse_duration
 from trio_copy.cli.named_leaders import read_leader
 from trio_copy.clock import anchored_wall_clock
+from trio_copy.config.problems import suggestion
+from trio_copy.engine.plan import Plan
 from trio_copy.errors import ConfigError
 from trio_copy.model.facts import FactQuery
 from trio_copy.model.ids import FollowerId, TokenId
@@ -54,6 +56,15 @@ class When:
                 [f'{option}: expected a time such as 2026-11-22, 2026-11-22T14:30 or 3h, got "{text}"']
             ) from None
         return (moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)).timestamp()
+
+
+def nothing(words: str, plan: Plan, follower: str | None) -> str:
+    """Say that nothing was found; and where nobody is called like the follower that was asked for, who is."""
+    followers = plan.settings.followers()
+    if follower is None or follower in followers.named:
+        return words
+    unknown = "" if follower in followers else f'; the configuration has no follower "{follower}"'
+    return f"{words}{unknown}{suggestion(follower, followers.named)}"
 
 
 def read_query(

@@ -27,7 +27,7 @@ def record(
     ] = False,
     verbose: Annotated[bool, Parameter(negative=(), help="Log every decision to standard error.")] = False,
 ) -> int:
-    """Do what `run` does, and write down every raw log and book as it is seen: compressed, and only ever added to.
+    """Do what `run` does, and write down every raw log and all that markets tell: compressed, and only ever added to.
 
     `trio-copy replay FILE` runs the engine on it again, with other follows or settings if you like.
     """

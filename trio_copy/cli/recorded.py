@@ -16,14 +16,18 @@ from trio_copy.cli.pnl import Profit, read_profits
 from trio_copy.clock import WallClock, wall_clock_from
 from trio_copy.config import PluginTable
 from trio_copy.engine.opening import open_service
-from trio_copy.engine.plan import Plan, make_plan
-from trio_copy.engine.recorded_lines import Moment, SeenQuote
-from trio_copy.engine.recording import RecordedQuotes, read_recording
+from trio_copy.engine.plan import Plan, PlannedMarkets, make_plan
+from trio_copy.engine.recorded_lines import Moment, SeenQuote, Told
+from trio_copy.engine.recorded_markets import RecordedMarkets
+from trio_copy.engine.recording import RecordedQuotes, read_books, read_recording
 from trio_copy.engine.seams import Seams
 from trio_copy.engine.service import Service
+from trio_copy.engine.told_lines import MarketsOpened
 from trio_copy.entropy import seeded_entropy
 from trio_copy.errors import ConfigError, ConnectionLost, StoreError
+from trio_copy.model.catalog import Catalog, TokenFacts
 from trio_copy.model.follows import Follow
+from trio_copy.model.settings import NoSettings
 from trio_copy.telemetry.observer import Observer, Observers
 from trio_copy.testing.virtual import run_virtually
 
@@ -50,6 +54,10 @@ class Recorded:
     ended_at: float
     """Unix seconds of the last one."""
     moments: int
+    markets: bool = False
+    """Whether a market source has told something."""
+    quotes: bool = False
+    """Whether executors have asked somebody else what is bid and asked."""
 
 
 @frozen(kw_only=True)
@@ -74,13 +82,20 @@ def recorded(file: Path, plan: Plan, *, verb: str) -> Recorded:
     first = last = next(moments, None)
     if first is None or last is None:
         raise ConfigError([f"{file}: the recording holds nothing"])
-    count = 1
-    for count, last in enumerate(moments, 2):  # noqa: B007  both are of use only at the end
-        pass
+    count, kinds = 1, {type(first.seen)}
+    for count, last in enumerate(moments, 2):  # noqa: B007  of use only at the end
+        kinds.add(type(last.seen))
     memory = PluginTable(name="memory", plugin="memory", options={})
     on_paper = make_plan(evolve(plan.settings, store=memory, shards=None, markets=()), plan.registry, plan.redactor)
     return Recorded(
-        plan=on_paper, path=file, follows=follows_of_store(plan), started_at=first.at, ended_at=last.at, moments=count
+        plan=on_paper,
+        path=file,
+        follows=follows_of_store(plan),
+        started_at=first.at,
+        ended_at=last.at,
+        moments=count,
+        markets=MarketsOpened in kinds,
+        quotes=SeenQuote in kinds,
     )
 
 
@@ -137,9 +152,15 @@ class _Playing:
     strides: bool
     """Whether time in which nothing happens may be passed in long steps."""
     _service: Service | None = None
+    _source: RecordedMarkets | None = None
 
     async def run(self) -> Played:
-        wall = wall_clock_from(self.what.started_at)
+        what, wall, catalog = self.what, wall_clock_from(self.what.started_at), Catalog()
+        plan = what.plan
+        if what.markets:
+            self._source = RecordedMarkets(wall=wall, catalog=catalog, books_read=read_books(what.path))
+            planned = PlannedMarkets(name="recording", plugin=self._source.plugin, settings=NoSettings())
+            plan = evolve(plan, markets=planned)
 
         async def feed(send: trio.MemorySendChannel[FeedItem]) -> None:
             await self._feed(send, wall)
@@ -149,15 +170,17 @@ class _Playing:
             wall=wall,
             entropy=seeded_entropy(_SEED),
             observer=Observers(self.observers),
-            quotes=RecordedQuotes(wall, read_recording(self.what.path)[1]),
+            # Where nobody else was asked, executors ask the market source.
+            quotes=RecordedQuotes(wall, read_recording(what.path)[1]) if what.quotes or not what.markets else None,
+            catalog=catalog,
             play=feed,
             throwaway=True,
         )
-        async with open_service(self.what.plan, seams, ()) as service:
+        async with open_service(plan, seams, ()) as service:
             self._service = service
-            if self.what.follows:
-                await service.store.follows.put(self.what.follows)
-                for follow in self.what.follows:
+            if what.follows:
+                await service.store.follows.put(what.follows)
+                for follow in what.follows:
                     service.book.put(follow)
             self.on_open(service)
             await service.run()
@@ -168,11 +191,26 @@ class _Playing:
         for count, moment in enumerate(moments, 1):
             await self._wait_until(moment.at, wall)
             self.on_moment(moment)
-            if not isinstance(moment.seen, SeenQuote):
+            if isinstance(moment.seen, Told):
+                self._tell(moment.seen)
+            else:
                 await send.send(moment.seen)
             if count % _MOMENTS_TOGETHER == 0:
                 self.tell(count)
+        assert self._service is not None
+        # Time goes on without prices: a rule that looked now would leave by one that nobody would pay any more.
+        self._service.exit_rules.leaving = False
         await trio.sleep(_SETTLE_S)
+
+    def _tell(self, told: Told) -> None:
+        """Let the engine learn what a market source told the one that was recorded, if that had one."""
+        service = self._service
+        assert service is not None  # it is it that feeds
+        watch = service.housekeeping.market_watch
+        if self._source is not None and watch is not None:
+            self._source.tell(told, watch)
+        elif isinstance(told, TokenFacts):
+            service.seams.catalog.put([told])
 
     async def _wait_until(self, unix_s: float, wall: WallClock) -> None:
         while self.strides and unix_s - wall() > 3 * _WORK_S:

@@ -28,7 +28,8 @@ from trio_copy.clock import WallClock, anchored_wall_clock
 from trio_copy.engine.opening import open_service
 from trio_copy.engine.plan import Plan, load_plan
 from trio_copy.engine.reconciler import told_open
-from trio_copy.engine.recording import Recorder, RecordingQuotes
+from trio_copy.engine.recorded_markets import attach
+from trio_copy.engine.recording import Recorder
 from trio_copy.engine.seams import Seams
 from trio_copy.engine.service import Service
 from trio_copy.entropy import Entropy, system_entropy
@@ -55,7 +56,6 @@ _STATUS_EVERY_LINES_S = 5.0
 
 def run(
     conf: ConfArgument = None,
-    /,
     *,
     redactor: Redact,
     for_: Annotated[
@@ -182,6 +182,7 @@ async def _run(session: _Session) -> int:
                     observer=observer,
                     quotes=world.quotes,
                     catalog=world.catalog,
+                    open_socket=world.open_socket,
                     names=names,
                     instance=instance,
                     from_head=session.from_head,
@@ -198,7 +199,7 @@ async def _run(session: _Session) -> int:
                     try:
                         interrupted = await _run_service(session, service, printer, shown, tally, observer)
                         if not interrupted:
-                            standings = await read_standings(service.store)
+                            standings = await read_standings(service.store, world.labels)
                     finally:
                         observer.look(end=True)
                         left_open = _left_open(service)
@@ -210,11 +211,12 @@ async def _run(session: _Session) -> int:
         finally:
             printer.finish()
             logs.finish()
-            printing.cancel_scope.deadline = trio.current_time() + _SUMMARY_S
             # An error would cancel the printers before the last lines, and the end of the status line, are written.
             with trio.CancelScope(shield=True, deadline=trio.current_time() + _SUMMARY_S):
                 await printer.wait_written()
                 await logs.wait_written()
+            # A recording, and a log that is kept in a file, are written until somebody says that nothing more will come.
+            printing.cancel_scope.cancel()
     return 130 if interrupted else 0
 
 
@@ -240,8 +242,8 @@ async def _record(session: _Session, path: Path, seams: Seams, nursery: trio.Nur
         seams.wall,
         lambda detail: seams.observer.on_alert("recording-ended", detail),
     )
-    seams.on_item = recorder.note
-    seams.watch_quotes = lambda quotes: RecordingQuotes(quotes, recorder)
+    markets = session.plan.markets
+    attach(recorder, seams, None if markets is None else markets.name)
     await nursery.start(recorder.run)
     seams.observer.on_step("recording", f"to {path}")
 
@@ -387,6 +389,10 @@ def _summarise(
         totals |= {"late_logs": status.late_logs, "followers": standing_objects(standings)}
         shown.line("summary", {**totals, "lines_dropped": printer.dropped})
         return lost
-    for line in (*summary_lines(status, tally, lost, left, unproven), *standing_lines(standings)):
+    printer.status()  # what it said last is not so any more
+    for line in (
+        *summary_lines(status, tally, lost, left, unproven, printer.width),
+        *standing_lines(standings, printer.width),
+    ):
         printer.text(line)
     return lost

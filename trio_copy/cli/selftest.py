@@ -11,6 +11,7 @@ from cyclopts import Parameter
 
 from trio_copy.chain.decoders.erc1155 import Erc1155Decoder
 from trio_copy.chain.decoders.order_filled import EXCHANGE_V2, OrderFilledDecoder
+from trio_copy.chain.decoders.resolutions import ResolutionDecoder
 from trio_copy.chain.decoders.words import address_topic
 from trio_copy.cli.opened import imported_follows
 from trio_copy.cli.output import out, out_json
@@ -43,8 +44,9 @@ _TRIES = ((50, 2_000), (25, 20_000), (75, 200), (50, 100_000), (90, 5_000), (10,
 
 
 def selftest(
-    conf: Annotated[Path | None, Parameter(help="Test this configuration's plugins and follows.")] = None,
-    /,
+    conf: Annotated[
+        Path | None, Parameter(name="--conf", help="Test this configuration's plugins and follows.")
+    ] = None,
     *,
     redactor: Redact,
     json: Annotated[bool, Parameter(negative=(), help="Print one JSON object as the last line.")] = False,
@@ -195,19 +197,27 @@ async def _boot_and_copy(plan: Plan, imported: Sequence[Follow], steps: _Steps) 
                 failure = f"the engine did not subscribe in time: {'; '.join(steps.alerts) or 'no alert'}"
                 nursery.cancel_scope.cancel()
             else:
-                failure = _check_narrowed(service, devnet, steps) or await _copy_one(plan, leaders, devnet, steps)
+                failure = _check_narrowed(plan, service, devnet, steps) or await _copy_one(plan, leaders, devnet, steps)
                 service.drain()
     if failure is None:
         steps.note("drained", True, "the nursery tree ended by itself")
     return failure
 
 
-def _check_narrowed(service: Service, devnet: Devnet, steps: _Steps) -> str | None:
+def _check_narrowed(plan: Plan, service: Service, devnet: Devnet, steps: _Steps) -> str | None:
     """Ask the node, not ourselves, whose logs it was asked for."""
     leaders = {address_topic(leader) for leader in service.book.leaders}
+    # Questions are decided by nobody's act: their decoder asks for all of them.
+    decisions = {
+        one
+        for decoder in plan.decoders.values()
+        if isinstance(decoder, ResolutionDecoder)
+        for one in decoder.filters(())
+    }
     named = [
         {topic for position in log_filter.topics[1:] for topic in position or () if topic in leaders}
         for log_filter in devnet.node.log_filters
+        if log_filter not in decisions
     ]
     if not all(named) or set().union(*named) != leaders:
         return "the node was not asked for exactly the leaders: does every decoder build its filters from them?"

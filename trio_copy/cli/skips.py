@@ -1,7 +1,11 @@
 """`trio-copy skips`"""
 
+from attrs import frozen
+
+from trio_copy.cli.labels import labels_of
 from trio_copy.cli.named_leaders import find_leaders, with_names
 from trio_copy.cli.opened import Conf, ask_store, find_plan
+from trio_copy.cli.positions import token_name
 from trio_copy.cli.queries import (
     FollowerOption,
     LeaderOption,
@@ -9,6 +13,7 @@ from trio_copy.cli.queries import (
     SinceOption,
     TokenOption,
     UntilOption,
+    nothing,
     read_query,
     utc,
     utc_short,
@@ -18,21 +23,32 @@ from trio_copy.cli.tables import Column, Csv, Json, short, showing
 from trio_copy.engine.books import NotCopied, tell_not_copied
 from trio_copy.ports import Store
 
-COLUMNS: tuple[Column[NotCopied], ...] = (
-    Column("at", lambda row: utc(row.at), shown=utc_short),
-    Column("follower", lambda row: row.follower),
-    Column("leader", lambda row: row.leader, shown=short, detail=True),
-    Column("side", lambda row: row.side.value),
-    Column("leader_shares", lambda row: str(row.leader_shares), right=True, detail=True),
+
+@frozen
+class _Row:
+    copy: NotCopied
+    label: str | None
+
+
+COLUMNS: tuple[Column[_Row], ...] = (
+    Column("at", lambda row: utc(row.copy.at), shown=utc_short),
+    Column("follower", lambda row: row.copy.follower),
+    Column("leader", lambda row: row.copy.leader, shown=short, detail=True),
+    Column("side", lambda row: row.copy.side.value),
+    Column("leader_shares", lambda row: str(row.copy.leader_shares), right=True, detail=True),
     Column(
-        "leader_price", lambda row: None if row.leader_price is None else str(row.leader_price), right=True, detail=True
+        "leader_price",
+        lambda row: None if row.copy.leader_price is None else str(row.copy.leader_price),
+        right=True,
+        detail=True,
     ),
-    Column("code", lambda row: row.reason.code.name),
-    Column("control", lambda row: row.reason.control, elastic=True),
-    Column("value", lambda row: row.reason.value, shown=short, elastic=True),
-    Column("limit", lambda row: row.reason.limit, shown=short, elastic=True),
-    Column("token_id", lambda row: str(row.token_id), shown=short, detail=True),
-    Column("signal_id", lambda row: row.signal_id, shown=lambda name: str(name)[:12], detail=True),
+    Column("label", lambda row: row.label, missing=lambda row: token_name(row.copy.token_id), detail=True, tail=True),
+    Column("code", lambda row: row.copy.reason.code.name),
+    Column("control", lambda row: row.copy.reason.control, elastic=True),
+    Column("value", lambda row: row.copy.reason.value, shown=short, elastic=True),
+    Column("limit", lambda row: row.copy.reason.limit, shown=short, elastic=True),
+    Column("token_id", lambda row: str(row.copy.token_id), shown=short, detail=True),
+    Column("signal_id", lambda row: row.copy.signal_id, shown=lambda name: str(name)[:12], detail=True),
 )
 
 
@@ -56,10 +72,13 @@ def skips(
     plan = find_plan(conf, redactor)
     names = find_leaders(plan)
     query = read_query(follower, leader, token, since, until, limit, names)
-    with showing(with_names(COLUMNS, names), json=json, csv_=csv, empty="nothing was skipped") as tell:
+    with showing(
+        with_names(COLUMNS, names), json=json, csv_=csv, empty=nothing("nothing was skipped", plan, follower)
+    ) as tell:
 
         async def ask(store: Store) -> None:
-            await tell_not_copied(store.history, query, tell)
+            labels = await labels_of(store, plan)
+            await tell_not_copied(store.history, query, lambda one: tell(_Row(one, labels.get(one.token_id))))
 
         ask_store(plan, ask)
     return 0

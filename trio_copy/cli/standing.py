@@ -1,23 +1,28 @@
 """Where each follower stands when a run ends: what is held, what was earned. For the summary, and for it alone."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from heapq import nlargest
 
 import trio
 from attrs import define, frozen
 from rich.text import Text
 
 from trio_copy.cli.pnl import Profit, read_profits
-from trio_copy.cli.positions import EVERYTHING, held_positions
+from trio_copy.cli.positions import EVERYTHING, NO_LABELS, HeldPosition, held_positions, token_name
 from trio_copy.errors import StoreError
 from trio_copy.model.counts import counted
+from trio_copy.model.ids import TokenId
 from trio_copy.model.units import NO_USD, Rounding, Usd, divide
 from trio_copy.ports import Store
 from trio_copy.telemetry.render import Json
-from trio_copy.telemetry.visible import visible
+from trio_copy.telemetry.tape import money, summary_row
+from trio_copy.telemetry.visible import cut_inside, visible
 
 _READ_S = 2.0
 """An end must not wait for a store that is away, nor for years of books."""
 _FOLLOWERS_MOST = 10
+_POSITIONS_MOST = 5
+_LABEL_LEAST = 14
 
 
 @define
@@ -35,23 +40,26 @@ class Standings:
     """Those who hold most first."""
     total: Standing | None
     """None where the store did not tell in time."""
+    largest: Sequence[HeldPosition] = ()
+    """What most was paid for."""
 
 
-async def read_standings(store: Store) -> Standings:
+async def read_standings(store: Store, labels: Mapping[TokenId, str] = NO_LABELS) -> Standings:
     """Read where the followers stand; a store that fails, or takes long, does not spoil the end of a run."""
     found = Standings((), None)
     try:
         with trio.move_on_after(_READ_S):
-            found = await _read(store)
+            found = await _read(store, labels)
     except* StoreError:
         pass
     return found
 
 
-async def _read(store: Store) -> Standings:
+async def _read(store: Store, labels: Mapping[TokenId, str]) -> Standings:
     found = {profit.name: Standing(profit) for profit in await read_profits(store, "follower")}
     total = Standing(Profit("all"))
-    for one in await held_positions(store, EVERYTHING):
+    positions = tuple(await held_positions(store, EVERYTHING, labels))
+    for one in positions:
         standing = found.setdefault(one.key[0], Standing(Profit(one.key[0])))
         for row in (standing, total):
             row.positions += 1
@@ -63,21 +71,29 @@ async def _read(store: Store) -> Standings:
             setattr(profit, name, getattr(profit, name) + getattr(standing.profit, name))
         more = standing.profit.unrealised
         profit.unrealised = None if more is None or profit.unrealised is None else profit.unrealised + more
-    return Standings(sorted(found.values(), key=lambda one: (-one.cost.micro, one.profit.name)), total)
+    largest = nlargest(_POSITIONS_MOST, positions, key=lambda one: one.position.cost)
+    return Standings(sorted(found.values(), key=lambda one: (-one.cost.micro, one.profit.name)), total, largest)
 
 
-def standing_lines(standings: Standings) -> Iterator[Text]:
-    """Write what is held and earned in total, and by follower."""
+def standing_lines(standings: Standings, width: int | None = None) -> Iterator[Text]:
+    """Write what is held and earned in total, by follower, and in the largest positions, for a terminal so wide."""
     if standings.total is None:
-        yield _row("books", "the store did not tell in time; ask it later: trio-copy pnl")
+        yield from summary_row("books", "the store did not tell in time; ask it later: trio-copy pnl", width)
         return
-    yield _row("held", _held(standings.total))
-    yield _row("p&l", _earned(standings.total.profit))
+    rows = [("held", _held(standings.total)), ("p&l", _earned(standings.total.profit))]
     if len(standings.followers) > 1:
-        for one in standings.followers[:_FOLLOWERS_MOST]:
-            yield _row(f"  {one.profit.name}", f"{_held(one)}; {_earned(one.profit)}")
+        shown = standings.followers[:_FOLLOWERS_MOST]
+        rows += [(f"  {one.profit.name}", f"{_held(one)}; {_earned(one.profit)}") for one in shown]
     if (more := len(standings.followers) - _FOLLOWERS_MOST) > 0:
-        yield _row("", f"and {counted(more, 'more follower')}: trio-copy pnl")
+        rows.append(("", f"and {counted(more, 'more follower')}: trio-copy pnl"))
+    if standings.largest:
+        rows.append(("positions", "what most was paid for"))
+    for name, text in rows:
+        yield from summary_row(name, text, width)
+    for held in standings.largest:
+        yield _position(held, width)
+    if standings.largest and (more := standings.total.positions - len(standings.largest)) > 0:
+        yield from summary_row("", f"and {counted(more, 'more position')}", width)
 
 
 def standing_objects(standings: Standings) -> list[Json]:
@@ -102,6 +118,18 @@ def _held(standing: Standing) -> str:
     return f"{counted(standing.positions, 'position')} for ${_cents(standing.cost)}"
 
 
+def _position(held: HeldPosition, width: int | None) -> Text:
+    follower, _, token_id = held.key
+    shares, unrealised = money(held.position.shares.micro), held.unrealised
+    worth = "no bid" if held.mark is None else f"bid {held.mark.price}"
+    earned = "" if unrealised is None else f"  {_signed(unrealised)}"
+    said = f"{shares} for ${_cents(held.position.cost)}  {worth}{earned}  "
+    row = Text.assemble((f"{visible(f'  {follower}'):<10} ", "bold"), said)
+    label = visible(held.label or token_name(token_id))
+    row.append(label if width is None else cut_inside(label, max(width - len(row), _LABEL_LEAST)), "dim")
+    return row
+
+
 def _earned(profit: Profit) -> str:
     parts = [f"realised {_signed(profit.realised)}"]
     parts += [f"provisional {_signed(profit.provisional)}"] if profit.provisional else []
@@ -111,13 +139,10 @@ def _earned(profit: Profit) -> str:
 
 
 def _signed(amount: Usd) -> str:
-    return f"{'-' if amount.micro < 0 else '+'}${_cents(amount)}"
+    cents = _cents(amount)
+    return f"{'-' if amount.micro < 0 and cents != '0.00' else '+'}${cents}"
 
 
 def _cents(amount: Usd) -> str:
     cents = divide(abs(amount.micro), 10_000, Rounding.NEAREST)
     return f"{cents // 100:,}.{cents % 100:02d}"
-
-
-def _row(name: str, text: str) -> Text:
-    return Text.assemble((f"{visible(name):<10} ", "bold"), visible(text))

@@ -13,6 +13,7 @@ from trio_copy.cli.queries import (
     SinceOption,
     TokenOption,
     UntilOption,
+    nothing,
     read_query,
     utc,
     utc_short,
@@ -39,7 +40,7 @@ COLUMNS: tuple[Column[_Row], ...] = (
     Column("follower", lambda row: row.entry.follower),
     Column("leader", lambda row: row.entry.leader, shown=short, detail=True),
     Column("side", lambda row: row.entry.side.value),
-    Column("label", lambda row: row.label, missing=lambda row: token_name(row.entry.token_id), detail=True, tail=True),
+    Column("label", lambda row: row.label, missing=lambda row: token_name(row.entry.token_id), tail=True),
     Column("shares", lambda row: str(row.entry.shares), right=True),
     Column("price", lambda row: text_or_none(row.entry.price), right=True),
     Column("notional", lambda row: str(row.entry.notional), right=True, shown=dollars, detail=True),
@@ -74,7 +75,9 @@ def trades(
     names = find_leaders(plan)
     query = read_query(follower, leader, token, since, until, limit, names)
 
-    with showing(with_names(COLUMNS, names), json=json, csv_=csv, empty="nothing was traded") as tell:
+    with showing(
+        with_names(COLUMNS, names), json=json, csv_=csv, empty=nothing("nothing was traded", plan, follower)
+    ) as tell:
 
         async def ask(store: Store) -> None:
             labels = await labels_of(store, plan)

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import trio
 from cyclopts import App, Parameter
 
+from trio_copy.cli.durations import Duration, Time
 from trio_copy.cli.numbers import expect_positive
 from trio_copy.cli.output import out, out_json
 from trio_copy.cli.progress import progress
@@ -37,8 +38,8 @@ _BATCH = 500
 def dedup(
     *,
     redactor: Redact,
-    ttl_ms: Annotated[int, Parameter(help="How long the gate remembers a signal.")] = 2000,
-    wait_ms: Annotated[int, Parameter(help="How long to wait before the third try.")] = 2500,
+    ttl: Annotated[Duration, Parameter(help="How long the gate remembers a signal.")] = Time(2),
+    wait: Annotated[Duration, Parameter(help="How long to wait before the third try.")] = Time(2.5),
     store: StoreName = "memory",
     store_option: StoreOptions = (),
     redis_url: RedisUrl = None,
@@ -49,11 +50,11 @@ def dedup(
 
     On a store that instances share, a second owner takes over in between, and knows what the first one met.
     """
-    expect_positive(ttl_ms=ttl_ms, wait_ms=wait_ms)
+    expect_positive(ttl=ttl, wait=wait)
     planned = planned_store(store, store_option, redis_url, redactor, allow)
-    answers = trio.run(_dedup, planned, ttl_ms / 1000, wait_ms / 1000, json)
+    answers = trio.run(_dedup, planned, ttl, wait, json)
     expected = dict.fromkeys(answers, "DUPLICATE")
-    expected |= {"first": "OK", "after_ttl": "OK" if wait_ms > ttl_ms else "DUPLICATE"}
+    expected |= {"first": "OK", "after_ttl": "OK" if wait > ttl else "DUPLICATE"}
     held = answers == expected
     if json:
         out_json({"ok": held, "store": store, **answers})

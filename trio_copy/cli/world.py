@@ -1,27 +1,50 @@
 """What an engine is connected to: real nodes, or a devnet inside this process."""
 
-from collections.abc import AsyncGenerator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
 import trio
-from attrs import evolve, frozen
+from attrs import define, evolve, frozen
 
 from trio_copy.chain.dial import Dial, dial_network
 from trio_copy.clock import WallClock
 from trio_copy.config import DevnetSettings, EndpointSettings
 from trio_copy.engine.plan import Plan
 from trio_copy.model.catalog import Catalog, Labels
-from trio_copy.model.ids import Address, TokenId
-from trio_copy.ports import Quotes
-from trio_copy.testing.devnet import Devnet, NodeFaults, ScriptedMarket, open_devnet
+from trio_copy.model.ids import Address, ChainId, TokenId
+from trio_copy.ports import OpenSocket, Quotes
+from trio_copy.sockets import open_socket
+from trio_copy.testing.devnet import Devnet, NodeFaults, ScriptedMarket, open_devnet, open_virtual_devnet
 from trio_copy.testing.devnet.market import seeded_market
 from trio_copy.testing.devnet.words import take_faults
-from trio_copy.testing.market_server import MarketServer, open_market_server
+from trio_copy.testing.market_server import (
+    MarketServer,
+    open_market_server,
+    open_virtual_market_server,
+)
 
 _REORG_DEPTH = 2
+_PAST_BLOCK_S = 300.0
+"""Blocks of the past are longer than real ones: a week is two thousand of them, and made within a few seconds."""
 _SERVED = "polymarket"
 """The market source whose venue a devnet serves as well, so that a demonstration goes the same way as mainnet."""
-_BOOKS_EVERY_S = 0.2
+
+
+_SIZES = (40, 80, 200, 600)
+"""Shares at the best prices of the venue inside the process: few enough for copies to be seen to walk its books."""
+
+
+@frozen(kw_only=True)
+class Grounds:
+    """Where what lives inside the process can be reached."""
+
+    devnet: Callable[[ChainId, WallClock], AbstractAsyncContextManager[Devnet]]
+    venue: Callable[[WallClock], AbstractAsyncContextManager[MarketServer]]
+
+
+LOOPBACK = Grounds(devnet=open_devnet, venue=open_market_server)
+IN_MEMORY = Grounds(devnet=open_virtual_devnet, venue=open_virtual_market_server)
+"""For virtual time: no socket, no thread."""
 
 
 @frozen(kw_only=True)
@@ -33,6 +56,8 @@ class World:
     """With the addresses of what is served inside the process."""
     catalog: Catalog
     """What is known about tokens; more as time goes on."""
+    open_socket: OpenSocket = open_socket
+    """How the market source is reached."""
 
     @property
     def labels(self) -> Mapping[TokenId, str]:
@@ -40,19 +65,29 @@ class World:
 
 
 @asynccontextmanager
-async def open_world(plan: Plan, wall: WallClock) -> AsyncGenerator[World, None]:
+async def open_world(plan: Plan, wall: WallClock, grounds: Grounds = LOOPBACK) -> AsyncGenerator[World, None]:
     """Open what the plan's configuration asks for; a devnet plays its script while the block runs."""
     settings = plan.settings
     if settings.devnet is None:
         yield World(endpoints=settings.endpoint, dial=dial_network, quotes=None, plan=plan, catalog=Catalog())
         return
-    async with open_scripted_devnet(plan, wall, settings.devnet) as (devnet, market):
+    async with open_scripted_devnet(plan, wall, settings.devnet, grounds.devnet) as (devnet, market):
         endpoint = EndpointSettings(name="devnet", url=devnet.url)
         if plan.markets is not None and plan.markets.plugin.name == _SERVED:
-            async with _open_venue(market, wall) as server:
+            async with grounds.venue(wall) as server:
+                server.venue.sizes = _SIZES
+                server.venue.follow(market)
+                devnet.chain.on_block.append(lambda block: server.venue.follow(market))
                 addresses = evolve(plan.markets.settings, **server.addresses)
                 served = evolve(plan, markets=evolve(plan.markets, settings=addresses))
-                yield World(endpoints=(endpoint,), dial=devnet.dial, quotes=None, plan=served, catalog=Catalog())
+                yield World(
+                    endpoints=(endpoint,),
+                    dial=devnet.dial,
+                    quotes=None,
+                    plan=served,
+                    catalog=Catalog(),
+                    open_socket=server.open_socket,
+                )
             return
         catalog = Catalog()
         catalog.put(market.facts)
@@ -60,25 +95,14 @@ async def open_world(plan: Plan, wall: WallClock) -> AsyncGenerator[World, None]
 
 
 @asynccontextmanager
-async def _open_venue(market: ScriptedMarket, wall: WallClock) -> AsyncGenerator[MarketServer, None]:
-    """Serve what the scripted market knows and quotes the way the real venue does, while the block runs."""
-
-    async def follow() -> None:
-        while True:
-            server.venue.follow(market)
-            await trio.sleep(_BOOKS_EVERY_S)
-
-    async with open_market_server(wall) as server, trio.open_nursery() as nursery:
-        nursery.start_soon(follow)
-        yield server
-        nursery.cancel_scope.cancel()
-
-
-@asynccontextmanager
 async def open_scripted_devnet(
-    plan: Plan, wall: WallClock, script: DevnetSettings, port: int = 0
+    plan: Plan,
+    wall: WallClock,
+    script: DevnetSettings,
+    open_net: Callable[[ChainId, WallClock], AbstractAsyncContextManager[Devnet]] = open_devnet,
+    past_s: float = 0.0,
 ) -> AsyncGenerator[tuple[Devnet, ScriptedMarket], None]:
-    """Serve a chain on which the leaders of a plan trade by a script while the block runs.
+    """Serve a chain on which the leaders of a plan trade by a script while the block runs, and have for `past_s` before.
 
     Raises:
         ConfigError: the script names a fault that is none; nothing was opened.
@@ -88,11 +112,28 @@ async def open_scripted_devnet(
     # A store that remembers earlier runs would take the same transactions for duplicates.
     salt = f"{wall():.3f}" if plan.store.plugin.durable else ""
     market = seeded_market(leaders, script.seed, script.fills_per_block, script.noise_per_block, salt)
-    async with open_devnet(plan.settings.chain.chain_id, wall, port) as devnet, trio.open_nursery() as nursery:
+    clock = _BlockClock(wall, past_s)
+    async with open_net(plan.settings.chain.chain_id, clock) as devnet, trio.open_nursery() as nursery:
+        market.noise_per_block = 0  # nobody could have seen it
+        while clock.behind_s > 0:
+            clock.behind_s -= _PAST_BLOCK_S
+            devnet.chain.mine(*market.next_block())
+        clock.behind_s, market.noise_per_block = 0.0, script.noise_per_block
         take_faults(devnet.node.faults, "devnet.faults", script.faults)
         nursery.start_soon(_play, devnet, market, script)
         yield devnet, market
         nursery.cancel_scope.cancel()
+
+
+@define
+class _BlockClock:
+    """Tells what time it is on the chain: behind ours, while its past is mined."""
+
+    wall: WallClock
+    behind_s: float
+
+    def __call__(self) -> float:
+        return self.wall() - self.behind_s
 
 
 def check_script(script: DevnetSettings) -> None:
@@ -106,7 +147,8 @@ async def _play(devnet: Devnet, market: ScriptedMarket, script: DevnetSettings) 
     while True:
         await trio.sleep(script.block_every_s)
         number += 1
-        devnet.chain.mine(*(market.next_block() if market.leaders else ()))
+        txs = market.next_block() if market.leaders else []
+        devnet.chain.mine(*txs, *([market.decide()] if number == script.decide_at_block else []))
         if number == script.reorg_at_block:
             await trio.sleep(script.block_every_s / 2)
             # The same transactions are mined again, one block later: their fills are adopted, not copied again.

@@ -1,7 +1,8 @@
 """Reads a catalog: one JSON object per line, one line per outcome token."""
 
+from decimal import Decimal
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -9,8 +10,11 @@ from trio_copy.config.lines import bounded_lines
 from trio_copy.errors import ConfigError
 from trio_copy.model.catalog import TokenFacts
 from trio_copy.model.ids import TokenId
+from trio_copy.model.units import MICRO, Micro, Price, Ratio, Shares
 
 _PROBLEMS_MOST = 20
+_AMOUNT_MOST = 10**9 * MICRO
+_M = TypeVar("_M", bound=Micro)
 
 
 class _Line(msgspec.Struct, forbid_unknown_fields=True):
@@ -23,6 +27,13 @@ class _Line(msgspec.Struct, forbid_unknown_fields=True):
     opposite: str | None = None
     slot: int = 0
     ends_at: float | None = None
+    slug: str = ""
+    neg_risk: bool | None = None
+    exchange: int | None = None
+    tick: Decimal | None = None
+    minimum: Decimal | None = None
+    fee_rate: Decimal | None = None
+    fee_exponent: int | None = None
 
 
 def read_catalog(path: Path) -> tuple[TokenFacts, ...]:
@@ -62,7 +73,23 @@ def _facts(line: _Line) -> TokenFacts:
         opposite=None if line.opposite is None else _token(line.opposite),
         slot=line.slot,
         ends_at=line.ends_at,
+        slug=line.slug,
+        neg_risk=line.neg_risk,
+        exchange=line.exchange,
+        tick=_amount(Price, line.tick),
+        minimum=_amount(Shares, line.minimum),
+        fee_rate=_amount(Ratio, line.fee_rate),
+        fee_exponent=line.fee_exponent,
     )
+
+
+def _amount(kind: type[_M], written: Decimal | None) -> _M | None:
+    if written is None:
+        return None
+    amount = kind.parse(written)
+    if not 0 <= amount.micro <= _AMOUNT_MOST:
+        raise ValueError(f"expected an amount from 0 to {_AMOUNT_MOST // MICRO}, got {written:.6g}")
+    return amount
 
 
 def _token(text: Any) -> TokenId:  # noqa: ANN401  anything a file may hold

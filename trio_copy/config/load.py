@@ -19,6 +19,11 @@ from trio_copy.config.strict import shown, structure
 from trio_copy.errors import ConfigError
 from trio_copy.model.follow_settings import contradictions
 
+DEMONSTRATIONS = {
+    name: Path(__file__).parent.parent / "demonstrations" / Path(name).name
+    for name in ("conf/demo.toml", "conf/books.toml")
+}
+"""Configurations that reach nothing outside of the process, and where an installation has them."""
 _PLUGIN_TABLES = ("executor", "store", "decoder", "markets")
 
 
@@ -153,13 +158,22 @@ def _is_public_url(text: str) -> bool:
 
 def _read_toml(path: Path) -> tuple[str, dict[str, Any]]:
     try:
-        with path.open("rb") as file:
+        with _found(path).open("rb") as file:
             text = file.read().decode("utf-8-sig").replace("\r\n", "\n")
             return text, tomllib.loads(text, parse_float=Decimal)
     except OSError as error:
         raise ConfigError([f"{path}: cannot be read: {error.strerror or error}"]) from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError([f"{path}: not valid TOML: {error}"]) from None
+
+
+def _found(path: Path) -> Path:
+    """Return where a configuration is: a demonstration came along, and needs no file where somebody is.
+
+    Only a demonstration: what somebody has written himself, and looks for in the wrong folder, is not to be guessed.
+    """
+    came_along = DEMONSTRATIONS.get(str(path))
+    return path if came_along is None or path.exists() or not came_along.exists() else came_along
 
 
 def _plugin_tables(kind: str, tables: object, problems: list[str]) -> tuple[PluginTable, ...]:

@@ -255,6 +255,12 @@ class DevnetSettings:
         why="The node cuts its connections here; 0 for never.",
         check=within(0, 10**9),
     )
+    decide_at_block: int = setting(
+        0,
+        unit="blocks after the start",
+        why="One of the questions is decided here; 0 for never.",
+        check=within(0, 10**9),
+    )
     faults: tuple[str, ...] = setting(
         (),
         unit='list of NAME or "NAME=VALUE"',

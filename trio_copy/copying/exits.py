@@ -29,11 +29,26 @@ def wants_out(settings: FollowSettings | None, position: Position, mark: Mark | 
     return None if mark is None else _by_price(leaving, position, mark)
 
 
-def may_leave(settings: FollowSettings) -> bool:
-    """Tell whether a position of a follow may have to be left by the follower's own rules; others need no look."""
+def needs_looks(settings: FollowSettings) -> bool:
+    """Tell whether somebody has to look at a follow's positions all the time: they may have to be left, or count by mark."""
     leaving = settings.leaving
     rules = (leaving.take_profit_bps, leaving.stop_loss_bps, leaving.trailing_bps, leaving.max_hold_s)
-    return settings.status != "active" or rules != (None, None, None, None)
+    return (
+        settings.status != "active"
+        or rules != (None, None, None, None)
+        or drawdown_by_mark(settings)
+        or sized_by_mark(settings)
+    )
+
+
+def drawdown_by_mark(settings: FollowSettings) -> bool:
+    """Tell whether a cap on the drawdown counts what is held."""
+    return settings.caps.max_drawdown_usd is not None and settings.caps.drawdown_by == "mark"
+
+
+def sized_by_mark(settings: FollowSettings) -> bool:
+    """Tell whether copies are sized by what the follower's wallet is worth."""
+    return settings.size.mode == "equity" and settings.size.equity_by == "mark"
 
 
 def _by_price(leaving: Leaving, position: Position, mark: Mark) -> str | None:

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from attrs import define, field
 
-from trio_copy.copying.exits import may_leave
+from trio_copy.copying.exits import needs_looks
 from trio_copy.model.follow_columns import FollowColumns
 from trio_copy.model.follow_settings import FollowSettings
 from trio_copy.model.follows import Follow, Terms, TermsOfFollows
@@ -32,7 +32,7 @@ class FollowBook:
     leaving: set[tuple[FollowerId, Address]] = field(factory=set)
     """Follows that end once their positions are closed."""
     watched: set[FollowerId] = field(factory=set)
-    """Whoever may leave a position by himself is among them, and perhaps somebody who could once: see `may_leave`."""
+    """Whose positions have to be looked at all the time are among them, and perhaps some whose had to be once: see `needs_looks`."""
     _by_leader: dict[Address, "array[int]"] = field(factory=dict)
     """Of each leader in the order of followers."""
     _followers: list[FollowerId] = field(factory=list)
@@ -48,7 +48,7 @@ class FollowBook:
         self.leaving, self.watched, self._at_hand, self._count_at_hand = set(), set(), {}, 0
         self._followers, self._settings, self._follower_numbers, self._settings_numbers = [], [], {}, {}
         unknown = self._fill(FollowColumns.of(follows))
-        noted = {number for number, settings in enumerate(self._settings) if may_leave(settings)}
+        noted = {number for number, settings in enumerate(self._settings) if needs_looks(settings)}
         if noted:
             for leader, column in self._by_leader.items():
                 for follow in column:
@@ -133,10 +133,10 @@ class FollowBook:
         found = self._terms_of(column[place]) if place < len(column) else None
         return found if found is not None and found.follower == follower else None
 
-    def may_leave(self, follower: FollowerId, leader: Address) -> bool:
-        """Tell whether a follower may leave positions copied from a leader by himself: they have to be looked at."""
+    def needs_looks(self, follower: FollowerId, leader: Address) -> bool:
+        """Tell whether positions that a follower has copied from a leader have to be looked at all the time."""
         terms = self.find(follower, leader)
-        return terms is not None and may_leave(terms.settings)
+        return terms is not None and needs_looks(terms.settings)
 
     def followers_of(self, leader: Address) -> Iterator[FollowerId]:
         """Return who follows a leader, in order, without making their terms."""
@@ -176,7 +176,7 @@ class FollowBook:
         terms = self._terms_of(follow)
         if terms.settings.status == "leaving":
             self.leaving.add((terms.follower, leader))
-        if may_leave(terms.settings):
+        if needs_looks(terms.settings):
             self.watched.add(terms.follower)
 
     def _number_follower(self, name: FollowerId) -> int:

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from math import inf, nextafter
 
-from attrs import evolve, field, frozen
+from attrs import evolve, frozen
 
 from trio_copy.accounts import DeadLetter, OpenOrder, Waiting
 from trio_copy.accounts.documents import (
@@ -14,14 +14,14 @@ from trio_copy.accounts.documents import (
     spot_of_name,
     waiting_of,
 )
-from trio_copy.accounts.telling import OrderEnd, SkipTold, TaskEnd
+from trio_copy.accounts.telling import SkipTold, TaskEnd
 from trio_copy.engine.marks import mark_of
 from trio_copy.engine.stored import booked_by, kept_in, told_by
 from trio_copy.model.control import ModeChange
-from trio_copy.model.decisions import CopyTask, End, Outcome, Reason
+from trio_copy.model.decisions import Reason
 from trio_copy.model.facts import Fact, FactQuery, Sums
 from trio_copy.model.fills import Side
-from trio_copy.model.ids import Address, FollowerId, IntentKey, SignalId, TaskId, TokenId
+from trio_copy.model.ids import Address, FollowerId, SignalId, TokenId
 from trio_copy.model.positions import EntryKind, LedgerEntry, Mark, Position, PositionKey
 from trio_copy.model.units import Price, Shares, Usd
 from trio_copy.ports import FORGOTTEN_TOKEN, Document, History
@@ -30,7 +30,6 @@ BOOKINGS = ("filled", "entry")
 """Kinds of facts that carry a ledger entry."""
 _NOT_COPIED = ("skip", "ended")
 _PAGE = 2000
-_STORIES = 100
 
 
 @frozen
@@ -55,32 +54,6 @@ class NotCopied:
     leader_shares: Shares
     leader_price: Price | None
     reason: Reason
-
-
-@frozen(kw_only=True)
-class TaskTold:
-    """How far a task got. All times are Unix seconds."""
-
-    task: CopyTask
-    state: str
-    """placed, waiting, suspended, dead or ended."""
-    outcome: Outcome | None = None
-    admitted_at: float
-    ended_at: float | None = None
-
-
-@frozen(kw_only=True)
-class Story:
-    """All that is known about one task."""
-
-    record: TaskTold
-    orders: tuple[OrderEnd, ...] = ()
-    """Those that it went out in, oldest first; that of an aggregated task is another one's."""
-    entries: tuple[LedgerEntry, ...] = ()
-    breached: frozenset[IntentKey] = frozenset()
-    """Those of its open orders about which their executor reported what cannot be."""
-    called_off: Mapping[IntentKey, Reason] = field(factory=dict)
-    """Those of its open orders that shall rest no longer, and why."""
 
 
 async def tell_trades(history: History, query: FactQuery, tell: Callable[[Trade], None]) -> None:
@@ -217,111 +190,6 @@ async def follower_modes(history: History) -> Mapping[FollowerId, ModeChange]:
     """Return the modes that hold for one follower each."""
     found = ((one.follower, kept_in(one, mode_of)) for one in await history.documents("money"))
     return {follower: change for follower, change in found if change is not None}
-
-
-@frozen
-class _Found:
-    """What a store tells about one task, in any order."""
-
-    ends: list[TaskEnd] = field(factory=list)
-    entries: list[LedgerEntry] = field(factory=list)
-    orders: list[OpenOrder] = field(factory=list)
-    waiting: list[Waiting] = field(factory=list)
-    dead: list[DeadLetter] = field(factory=list)
-
-
-async def stories(history: History, prefix: str) -> Sequence[Story]:
-    """Return what is known about the tasks whose id, signal or order starts with a text."""
-    facts, documents = await history.story(prefix)
-    found: dict[TaskId, _Found] = {}
-    _sort_in(found, facts, documents)
-    for letter in await dead_letters(history):
-        task = letter.task
-        if task.task_id.startswith(prefix) or task.signal.signal_id.startswith(prefix):
-            found.setdefault(task.task_id, _Found()).dead.append(letter)
-    told = []
-    for task_id, one in list(found.items())[:_STORIES]:
-        story = _story(one)
-        if story is not None:
-            lead = _lead_of(story)
-            of_lead: dict[TaskId, _Found] = {}
-            if lead is not None:
-                _sort_in(of_lead, *await history.story(lead))
-            orders = [*story.orders, *(order for other in of_lead.values() for order in _orders(other))]
-            mine = [order for order in orders if task_id in order.members or order in story.orders]
-            opened = [order for other in (one, *of_lead.values()) for order in other.orders]
-            breached = frozenset(order.order.key for order in opened if order.breached)
-            called_off = {order.order.key: order.called_off for order in opened if order.called_off is not None}
-            told.append(evolve(story, orders=tuple(mine), breached=breached, called_off=called_off))
-    return sorted(told, key=lambda story: story.record.admitted_at)
-
-
-def _sort_in(found: dict[TaskId, _Found], facts: Iterable[Fact], documents: Iterable[Document]) -> None:
-    for fact in facts:
-        told = told_by(fact)
-        match told:
-            case TaskEnd():
-                found.setdefault(told.task.task_id, _Found()).ends.append(told)
-            case LedgerEntry():
-                found.setdefault(told.task_id, _Found()).entries.append(told)
-            case SkipTold():
-                pass  # no task was made
-    for document in documents:
-        if document.kind == "order":
-            open_order = kept_in(document, open_order_of)
-            found.setdefault(open_order.task.task_id, _Found()).orders.append(open_order)
-        elif document.kind == "waits":
-            waiting = kept_in(document, waiting_of)
-            found.setdefault(waiting.task.task_id, _Found()).waiting.append(waiting)
-
-
-def _story(found: _Found) -> Story | None:
-    """Put together what is known of a task; None where it is known by a booking alone."""
-    record = _record(found)
-    if record is None:
-        return None
-    booked = [end.entry for end in found.ends if end.entry is not None]
-    entries = sorted((*booked, *found.entries), key=lambda entry: entry.booked_at)
-    return Story(record=record, orders=_orders(found), entries=tuple(entries))
-
-
-def _record(found: _Found) -> TaskTold | None:
-    for end in found.ends:
-        if end.outcome is not None:
-            return _told(end.task, "ended", end.outcome, end.at)
-    for letter in found.dead:
-        return _told(letter.task, "dead")
-    for waiting in found.waiting:
-        return _told(waiting.task, "suspended" if waiting.suspended else "waiting")
-    for open_order in found.orders:
-        return _told(open_order.task, "placed")
-    for end in found.ends:
-        return _told(end.task, "waiting")  # for its next attempt, which nobody has placed yet
-    return None
-
-
-def _told(task: CopyTask, state: str, outcome: Outcome | None = None, ended_at: float | None = None) -> TaskTold:
-    return TaskTold(task=task, state=state, outcome=outcome, admitted_at=task.decided_at, ended_at=ended_at)
-
-
-def _orders(found: _Found) -> tuple[OrderEnd, ...]:
-    """Return a task's orders, oldest first; an open one as it is now, and not as it was when its task ended."""
-    orders = {end.order.key: _closed(end.order) for end in found.ends if end.order is not None}
-    orders.update((one.order.key, OrderEnd.of(one)) for one in found.orders)
-    return tuple(sorted(orders.values(), key=lambda order: order.placed_at))
-
-
-def _closed(order: OrderEnd) -> OrderEnd:
-    """What was open when its task ended, and is not any more, has ended since."""
-    return evolve(order, state="ended")
-
-
-def _lead_of(story: Story) -> TaskId | None:
-    """Return the task in whose order an aggregated one went out."""
-    outcome = story.record.outcome
-    if outcome is None or outcome.end is not End.GATHERED or outcome.reason is None:
-        return None
-    return TaskId(outcome.reason.value)
 
 
 def _entries(page: Iterable[Fact]) -> Iterable[LedgerEntry]:

@@ -131,7 +131,7 @@ class Contract:
             self._break(call, breach)
         _remember(self._prepared, order.order_id, key)
         self._in_a_row.pop(call.name, None)
-        return order if order.fee_bps == market.fee_bps else _with_fee(order, market.fee_bps)
+        return order if order.fee_bps is not None and order.fee == market.fee else _with_fee(order, market)
 
     def lane(self, intent: OrderIntent, wallet: Wallet) -> tuple[str, ...]:
         """Name what must not run at once; where the executor cannot say, the follower's trades of a token."""
@@ -309,7 +309,7 @@ def _words(error: BaseException) -> str:
         return f"an error whose text raises {type(worse).__name__[:60]}"
 
 
-def _with_fee(order: Order, fee_bps: int) -> Order:
+def _with_fee(order: Order, market: Market) -> Order:
     return Order(
         key=order.key,
         order_id=order.order_id,
@@ -320,7 +320,9 @@ def _with_fee(order: Order, fee_bps: int) -> Order:
         shares=order.shares,
         limit_price=order.limit_price,
         body=order.body,
-        fee_bps=fee_bps,
+        fee_bps=market.fee_bps,
+        fee_rate=market.fee_rate,
+        fee_exponent=market.fee_exponent,
     )
 
 

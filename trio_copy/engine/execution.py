@@ -17,6 +17,7 @@ from trio_copy.accounts.costs import worst_cost
 from trio_copy.accounts.orders import not_sent
 from trio_copy.clock import WallClock
 from trio_copy.config import EngineSettings
+from trio_copy.copying.exits import drawdown_by_mark
 from trio_copy.copying.filters import check_book
 from trio_copy.copying.follow_book import FollowBook
 from trio_copy.engine.calling_off import call_off_before, not_followed
@@ -25,6 +26,7 @@ from trio_copy.engine.lanes import Lanes, Queued
 from trio_copy.engine.markets import Markets
 from trio_copy.engine.modes import ModeBoard
 from trio_copy.engine.shard import Shard
+from trio_copy.engine.worth import held_since, unrealised
 from trio_copy.engine.writing import Batch
 from trio_copy.entropy import Entropy
 from trio_copy.errors import ContractBroken, LeaseLost, OrderNotSent, OrderUncertain, ReportBroken
@@ -32,6 +34,7 @@ from trio_copy.model.decisions import Code, CopyTask, End, Outcome, Reason, too_
 from trio_copy.model.fills import Side
 from trio_copy.model.follow_settings import FollowSettings
 from trio_copy.model.orders import ExecutionReport, Market, Order, Status
+from trio_copy.model.units import NO_USD, Usd
 from trio_copy.ports import nowhere
 
 _SENDS = 3
@@ -162,7 +165,7 @@ class Execution:
         if unwanted is not None:
             return unwanted
         if shard.grants.limit is not None and task.intent.side is Side.BUY:
-            cost = worst_cost(task.intent.shares, task.intent.limit_price, market.fee_bps)
+            cost = worst_cost(task.intent.shares, task.intent.limit_price, market.fee)
             while not shard.grants.covers(task, cost) and await shard.grants.draw(task, cost):
                 pass
         return settings, market
@@ -182,6 +185,7 @@ class Execution:
             at=self.wall(),
             crowded=queued.is_exit and self.lanes.crowded,
             paper=follower.paper_usd,
+            unrealised=self._unrealised(shard, task, settings),
         )
         try:
             effect = shard.act(task.follower, offer)
@@ -195,6 +199,12 @@ class Execution:
             if isinstance(event, e.Placed):
                 return _Placed(event, effect.batch)
         return None
+
+    def _unrealised(self, shard: Shard, task: CopyTask, settings: FollowSettings) -> Usd | Reason:
+        if task.intent.side is Side.SELL or not drawdown_by_mark(settings):
+            return NO_USD
+        account, since = shard.accounts[task.follower], held_since(self.settings, self.wall())
+        return unrealised(account, shard.marks, "caps.max_drawdown_usd", since)
 
     async def _call_off(self, shard: Shard, queued: Queued) -> tuple[bool, bool]:
         """Call off what rests of an exit's token, at once; returns what `_try` does: placed now, it sells what came of that.

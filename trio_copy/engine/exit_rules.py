@@ -1,6 +1,6 @@
 """Leaves positions by the followers' own rules: profits, losses, time, pauses and ends of follows. And redeems winners."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import suppress
 
 import trio
@@ -12,20 +12,22 @@ from trio_copy.accounts import events as e
 from trio_copy.clock import WallClock
 from trio_copy.config import EngineSettings
 from trio_copy.copying.decide import make_task
-from trio_copy.copying.exits import exit_signal, wants_out
+from trio_copy.copying.exits import drawdown_by_mark, exit_signal, wants_out
 from trio_copy.copying.follow_book import FollowBook
 from trio_copy.copying.sizing import size
 from trio_copy.engine.execution import Execution
 from trio_copy.engine.requests import LEAVE, REFUSED
 from trio_copy.engine.shard import Shard
+from trio_copy.engine.worth import held_since, unrealised
 from trio_copy.errors import ExecutorError, LeaseLost
 from trio_copy.model.catalog import Catalog
 from trio_copy.model.decisions import OrderIntent
 from trio_copy.model.follow_settings import FollowSettings
 from trio_copy.model.follows import Terms
 from trio_copy.model.ids import Address, ChainId, FollowerId, TokenId
+from trio_copy.model.orders import Market
 from trio_copy.model.positions import PositionKey
-from trio_copy.model.units import Price
+from trio_copy.model.units import NO_SHARES, Price, Shares, Usd
 from trio_copy.ports import Store
 from trio_copy.telemetry.observer import Observer
 
@@ -53,17 +55,24 @@ class ExitRules:
     """The newest block of which everything was read."""
     window_blocks: int
     """A resolution this deep in the chain is not taken back any more."""
+    leaving: bool = True
+    """Whether followers' own rules are followed. Winners are redeemed all the same."""
     _looks: int = 0
     _flat_since: dict[tuple[FollowerId, Address], float] = field(factory=dict)
     _told: set[tuple[str, str]] = field(factory=set)
+    _minimums: dict[tuple[str, TokenId], Shares] = field(factory=dict)
+    """What the venues sell at least of what was looked at last, by executor and token."""
 
     async def look(self) -> None:
         """Look once at every open position that something may have to be done about."""
         self._looks += 1
         everything = self._looks % _ALL_EVERY == 1
         await self._mark(everything=everything)
+        self._see_worth()
         final = self.sealed_number() - self.window_blocks
         for shard in tuple(self.shards.values()):
+            if news := shard.resolved.take_news():
+                self._tell_decided(shard, news, final)
             decided = shard.resolved.has_become_final(final) or (everything and len(shard.resolved) > 0)
             for account, spot in tuple(self._positions(shard, everything=decided)):
                 facts = self.catalog.of(spot[1])
@@ -71,7 +80,7 @@ class ExitRules:
                 if facts is not None and resolution is not None and resolution.block_number <= final:
                     payout = resolution.payout(facts.slot)
                     self._redeem(shard, account, spot, facts.condition_id, payout)
-                else:
+                elif self.leaving:
                     self._leave(shard, account, spot)
         await self._forget_follows_that_are_over()
 
@@ -80,47 +89,58 @@ class ExitRules:
         await self._mark(everything=True)
 
     def _positions(self, shard: Shard, *, everything: bool) -> Iterator[tuple[Account, Spot]]:
-        """Return the open positions of a shard: all, or those that a follower may leave by himself."""
+        """Return the open positions of a shard: all, or those that have to be looked at each time."""
         accounts = shard.accounts
         followers: Iterable[FollowerId] = accounts if everything else sorted(self.book.watched & accounts.keys())
         for follower in followers:
             account = accounts[follower]
             for spot in account.holdings:
-                if everything or self.book.may_leave(follower, spot[0]):
+                if everything or self.book.needs_looks(follower, spot[0]):
                     yield account, spot
 
     async def _mark(self, *, everything: bool) -> None:
         """Ask what each position could be sold for, once per token; keep the highest since it was opened."""
-        bids: dict[tuple[str, TokenId], Price | None] = {}
+        markets: dict[tuple[str, TokenId], Market | None] = {}
         for shard in tuple(self.shards.values()):
             for account, (_, token_id) in tuple(self._positions(shard, everything=everything)):
                 venue = (self._executor_of(account.follower), token_id)
-                if venue not in bids:
-                    bids[venue] = await self._bid(*venue)
+                if venue not in markets:
+                    markets[venue] = await self._market(*venue)
+        self._minimums = {venue: market.minimum for venue, market in markets.items() if market is not None}
         now = self.wall()
         for shard in self.shards.values():
             # Anew: of what was closed while somebody was asked, nothing is remembered.
             for account, spot in self._positions(shard, everything=everything):
-                bid = bids.get((self._executor_of(account.follower), spot[1]))
-                if bid is not None:
-                    shard.marks.note((account.follower, *spot), bid, now)
+                bid = _bid(markets.get((self._executor_of(account.follower), spot[1])))
+                if bid is not None and shard.marks.note((account.follower, *spot), bid, now):
                     shard.writer.tell()
+
+    def _see_worth(self) -> None:
+        """Let accounts whose drawdown is counted by mark know how high they stand."""
+        now = self.wall()
+        for shard in self.shards.values():
+            for follower in sorted(self.book.watched & shard.accounts.keys()):
+                account = shard.accounts[follower]
+                terms = (self.book.find(follower, leader) for leader, _ in account.holdings)
+                if any(one is not None and drawdown_by_mark(one.settings) for one in terms):
+                    gained = unrealised(account, shard.marks, "caps.max_drawdown_usd", held_since(self.settings, now))
+                    if isinstance(gained, Usd):
+                        shard.act(follower, c.SeeWorth(unrealised=gained, at=now))
 
     def _executor_of(self, follower: FollowerId) -> str:
         """Return where a follower trades; nowhere, when the configuration does not name him any more."""
         followers = self.book.terms.followers
         return followers[follower].executor if follower in followers else ""
 
-    async def _bid(self, executor: str, token_id: TokenId) -> Price | None:
+    async def _market(self, executor: str, token_id: TokenId) -> Market | None:
         execution = self.executions.get(executor)
         if execution is None:
             return None
         try:
             with trio.move_on_after(self.settings.send_timeout_s):
-                quote = (await execution.executor.market(token_id)).quote
-                return None if quote is None else quote.bid
+                return await execution.executor.market(token_id)
         except ExecutorError as error:
-            self._tell_once("no-market", f"token {token_id} on {executor}: {error}")
+            self._tell_once("no-market", f"{self.catalog.name_of(token_id)} on {executor}: {error}")
         return None
 
     def _leave(self, shard: Shard, account: Account, spot: Spot) -> None:
@@ -131,7 +151,17 @@ class ExitRules:
         if rule is None or terms is None:
             return
         if mark is None:
-            self._tell_once("no-bid", f"{rule} wants {follower} out of token {token_id}, but nobody bids")
+            self._tell_once(
+                "no-bid", f"{rule} wants {follower} out of {self.catalog.name_of(token_id)}, but nobody bids"
+            )
+            return
+        least = self._minimums.get((self._executor_of(follower), token_id), NO_SHARES)
+        if position.shares < least:
+            # Each try would be refused, and written down, every half minute until the question is decided.
+            what = f"{rule} wants {follower} out of {self.catalog.name_of(token_id)}, but the venue sells no less than {least} shares"
+            # No alert: there is nothing that a person could do about it.
+            if self._is_new("kept", what):
+                self.observer.on_step("kept", f"{what}: what is left waits to be redeemed")
             return
         key = (follower, leader, token_id)
         signal = exit_signal(self.chain_id, key, position, rule, mark.price, self.sealed_number(), now)
@@ -142,7 +172,7 @@ class ExitRules:
         task = make_task(signal, terms, executor, intent, now=now, deadline_s=self.settings.deadline_s)
         if shard.take_in(signal, [task], ()):
             self.observer.on_signal(signal, "admitted", 1, now)
-            self.observer.on_step("exit", f"{rule} takes {follower} out of token {token_id} at {mark.price}")
+            self._tell_exit(rule, key, mark.price)
 
     async def leave_now(self, shard: Shard, key: PositionKey) -> str:
         """Sell a position because a person says so; returns the task that does it, and how, or why it is refused.
@@ -150,13 +180,19 @@ class ExitRules:
         Said again within half a minute, it is the same task, whatever came of it.
         """
         follower, leader, token_id = key
-        bid = await self._bid(self._executor_of(follower), token_id)
+        market = await self._market(self._executor_of(follower), token_id)
+        bid = _bid(market)
         account = shard.accounts.get(follower)  # after the wait: it may have been sold meanwhile
         position = None if account is None else account.position((leader, token_id))
         if position is None or not position.shares:
-            return f"{REFUSED}expected a position that is held, got none of {follower} in token {token_id}"
+            return (
+                f"{REFUSED}expected a position that is held, got none of {follower} in {self.catalog.name_of(token_id)}"
+            )
         if not bid:
-            return f"{REFUSED}nobody bids for token {token_id}: nothing was sent"
+            return f"{REFUSED}nobody bids for {self.catalog.name_of(token_id)}: nothing was sent"
+        if market is not None and position.shares < market.minimum:
+            held = f"{position.shares} of {self.catalog.name_of(token_id)} are held"
+            return f"{REFUSED}{held}, and the venue sells no less than {market.minimum}: nothing was sent"
         terms = self.book.find(follower, leader) or Terms(follower, _DEFAULTS)
         now = self.wall()
         signal = exit_signal(self.chain_id, key, position, LEAVE, bid, self.sealed_number(), now)
@@ -167,7 +203,7 @@ class ExitRules:
         task = make_task(signal, terms, executor, intent, now=now, deadline_s=self.settings.deadline_s)
         if shard.take_in(signal, [task], ()):
             self.observer.on_signal(signal, "admitted", 1, now)
-            self.observer.on_step("exit", f"a person takes {follower} out of token {token_id} at {bid}")
+            self._tell_exit("a person", key, bid)
         return f"{task.task_id} sells {position.shares} shares, not under {intent.limit_price}"
 
     def _redeem(self, shard: Shard, account: Account, spot: Spot, condition_id: str, payout: Price) -> None:
@@ -183,17 +219,38 @@ class ExitRules:
         for event in shard.act(follower, command).events:
             if isinstance(event, e.Redeemed):
                 entry = event.entry
-                worth = f"{entry.shares} of token {token_id} paid {entry.notional}"
+                worth = f"{entry.shares} of {self.catalog.name_of(token_id)} paid {entry.notional}"
                 realised = account.performance.realised - before
                 self.observer.on_step("redeemed", f"{follower}: {worth}, realised {realised}")
 
+    def _tell_decided(self, shard: Shard, news: Collection[str], final: int) -> None:
+        """Tell people of the questions among these of which somebody here holds something."""
+        held = {spot[1]: self.catalog.of(spot[1]) for _, spot in self._positions(shard, everything=True)}
+        for token_id, facts in held.items():
+            resolution = (
+                None if facts is None or facts.condition_id not in news else shard.resolved.of(facts.condition_id)
+            )
+            if facts is not None and resolution is not None:
+                later = "" if resolution.block_number <= final else f", for good {self.window_blocks} blocks from there"
+                paid = f"{self.catalog.name_of(token_id)} pays {resolution.payout(facts.slot)}"
+                self.observer.on_step("decided", f"{paid}{later}")
+
+    def _tell_exit(self, who: str, key: PositionKey, bid: Price) -> None:
+        follower, _, token_id = key
+        self.observer.on_step("exit", f"{who} takes {follower} out of {self.catalog.name_of(token_id)} at {bid}")
+
     def _tell_once(self, kind: str, detail: str) -> None:
         """Alert a person, but not every two seconds about the same."""
-        if (kind, detail) not in self._told:
-            if len(self._told) > _TOLD_MOST:
-                self._told.clear()
-            self._told.add((kind, detail))
+        if self._is_new(kind, detail):
             self.observer.on_alert(kind, detail)
+
+    def _is_new(self, kind: str, detail: str) -> bool:
+        if (kind, detail) in self._told:
+            return False
+        if len(self._told) > _TOLD_MOST:
+            self._told.clear()
+        self._told.add((kind, detail))
+        return True
 
     async def _forget_follows_that_are_over(self) -> None:
         if not self.book.leaving:
@@ -219,3 +276,10 @@ class ExitRules:
             return False
         spots = (*account.holdings, *(order.spot for order in account.orders.values()))
         return all(of != leader for of, _ in spots)
+
+
+def _bid(market: Market | None) -> Price | None:
+    """Return what a position could be sold for, or what it was worth where only that is known: of the past."""
+    if market is None or market.quote is None:
+        return None
+    return market.quote.bid if market.quote.price is None else market.quote.price

@@ -10,14 +10,16 @@ import os
 import zlib
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
+from heapq import merge
 from pathlib import Path
 
 from attrs import define, field, frozen
 
 from trio_copy.chain.feed import Armed, Sealed, SeenLog
 from trio_copy.chain.scanner import SCAN
-from trio_copy.engine.recorded_lines import FORMAT, Fetched, Header, header_line, header_of, line_of, moment_of
+from trio_copy.engine.recorded_lines import FORMAT, Fetched, Header, Told, header_line, header_of, line_of, moment_of
 from trio_copy.engine.recorded_runs import lines_and_ends_of
+from trio_copy.engine.told_lines import MarketsOpened
 from trio_copy.errors import ConfigError
 from trio_copy.model.ids import ChainId
 from trio_copy.model.logs import BlockRef, RawLog
@@ -106,36 +108,43 @@ class FetchedFile:
     """Written or waiting to be, by this process."""
     _lines: list[bytes] = field(factory=list)
     _bytes: int = 0
+    _sealed: bool = False
+    """Whether what waits ends with a block of which everything is there."""
     _began_at: float = 0.0
 
     def begin(self, block: BlockRef) -> None:
         """Say after which block the story begins."""
+        if self.fetched.markets:
+            self._add(line_of(MarketsOpened(self.fetched.markets), block.time))
         self._add(line_of(Armed(block), block.time))
         self._began_at = block.time
 
-    def add(self, logs: Sequence[RawLog], end: BlockRef) -> None:
+    def add(self, logs: Sequence[RawLog], end: BlockRef, told: Sequence[tuple[float, Told]] = ()) -> None:
         """Add the logs up to a block, each as if it had been seen at the moment of its block.
+
+        `told` is what markets said until then, in the order of its times, in Unix seconds; of the same time it comes first.
 
         Raises:
             ConfigError: the disk took nothing more; what was written before is whole.
         """
-        for log in logs:
-            assert log.block_time is not None  # whoever reads history has asked for it
-            self._add(line_of(SeenLog(log, SCAN, log.block_time), log.block_time))
+        seen = [(float(log.block_time or 0), SeenLog(log, SCAN, float(log.block_time or 0))) for log in logs]
+        for at, one in merge(told, seen, key=lambda pair: pair[0]):
+            self._add(line_of(one, at))
         self._add(line_of(Sealed(end), end.time))
+        self._sealed = True
         self.logs += len(logs)
         if self._bytes >= _TOGETHER:
             self.flush()
 
     def flush(self) -> None:
         """Write down what was added. Raises `ConfigError` as `add`."""
-        if not self._lines:
-            return
+        if not self._sealed:
+            return  # the beginning alone is nothing to go on with
         packer = zlib.compressobj(wbits=31)
         lines = (header_line(self.chain_id, self._began_at, self.fetched), *self._lines)
         packed = packer.compress(b"".join(line + b"\n" for line in lines)) + packer.flush()
         self._lines.clear()
-        self._bytes = 0
+        self._bytes, self._sealed = 0, False
         try:
             written = self._file.write(packed)
         except OSError as error:
@@ -144,7 +153,7 @@ class FetchedFile:
             raise ConfigError([f"{self.path}: cannot be written: the disk is full"])
 
     def _add(self, line: bytes | None) -> None:
-        assert line is not None  # all three kinds have a line
+        assert line is not None  # all these kinds have a line
         self._lines.append(line)
         self._bytes += len(line)
 
@@ -189,6 +198,9 @@ def _differences(path: Path, kept: Kept, chain_id: ChainId, fetched: Fetched) ->
     if kept.fetched.leaders != fetched.leaders:
         had, wanted = ", ".join(kept.fetched.leaders), ", ".join(fetched.leaders)
         return [f"{path}: was begun with the leaders {had}; expected these or another file, got {wanted}"]
+    if kept.fetched.markets != fetched.markets:
+        had, wanted = (one or "no market source" for one in (kept.fetched.markets, fetched.markets))
+        return [f"{path}: was begun with {had}; expected the same or another file, got {wanted}"]
     if kept.fetched.filters != fetched.filters:
         return [f"{path}: was begun with other decoders; expected the same ones or another file"]
     return []

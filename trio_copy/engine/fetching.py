@@ -21,13 +21,15 @@ from trio_copy.chain.session import open_session
 from trio_copy.clock import WallClock, utc_date
 from trio_copy.config import ChainSettings, EndpointSettings
 from trio_copy.engine.fetched import FetchedFile, Kept, open_fetched
+from trio_copy.engine.fetching_markets import At, PastMarkets
 from trio_copy.engine.recorded_lines import Fetched
+from trio_copy.engine.recording import read_recording
 from trio_copy.engine.supervisor import Backoff, RestartBudget, keep_running
 from trio_copy.entropy import Entropy
 from trio_copy.errors import ChainError, ConfigError
 from trio_copy.model.ids import Address
-from trio_copy.model.logs import BlockRef
-from trio_copy.ports import Decoder, LogFilter
+from trio_copy.model.logs import BlockRef, RawLog
+from trio_copy.ports import Decoder, LogFilter, Markets
 
 _TRIES, _TRIES_S = 8, 120.0
 """Connections in vain, with nobody else connected, before the call ends: somebody watches it."""
@@ -48,6 +50,8 @@ class History:
     endpoints: Sequence[EndpointSettings]
     chain: ChainSettings
     decoders: Sequence[Decoder]
+    markets: str = ""
+    """Which market source is asked what else was known; empty for none."""
 
 
 @frozen(kw_only=True)
@@ -60,6 +64,8 @@ class Read:
     """The last one that the file knows of."""
     logs: int
     resumed: bool
+    unknown: int = 0
+    """Tokens of which the market source does not know what they are about."""
 
 
 @frozen(kw_only=True)
@@ -69,6 +75,7 @@ class FetchWorld:
     dial: Dial
     wall: WallClock
     entropy: Entropy
+    markets: Markets | None = None
     on_trouble: Callable[[str, str], None] = lambda kind, detail: None
     on_progress: Callable[[int, int], None] = lambda done, total: None
     """Hears how many blocks of how many are read."""
@@ -82,10 +89,12 @@ async def fetch_history(history: History, world: FetchWorld) -> Read:
         WrongChain: a node serves another chain.
         RestartBudgetExhausted: no node could be reached.
         ChainError: no node gave a usable answer for three minutes.
+        MarketsUnavailable: the market source does not answer.
     """
-    chain = history.chain
-    filters = build_filters(history.decoders, history.leaders, chain.leaders_per_subscription)
-    fetched = Fetched(leaders=tuple(sorted(history.leaders)), filters=_digest(filters))
+    chain, past = history.chain, None if world.markets is None else _past_markets(history, world, world.markets)
+    decoders = history.decoders if past is None else past.asked
+    filters = build_filters(decoders, history.leaders, chain.leaders_per_subscription)
+    fetched = Fetched(leaders=tuple(sorted(history.leaders)), filters=_digest(filters), markets=history.markets)
     pool = PatientPool(
         [Endpoint(endpoint) for endpoint in history.endpoints],
         world.on_trouble,
@@ -102,7 +111,7 @@ async def fetch_history(history: History, world: FetchWorld) -> Read:
             for endpoint in pool.endpoints:
                 nodes.start_soon(_keep_connected, endpoint, pool, chain, world, budget, name=f"node {endpoint.name}")
             reading = _Reading(
-                history=history, world=world, reader=HistoryReader(pool, ranges, Patience(pool)), file=file
+                history=history, world=world, reader=HistoryReader(pool, ranges, Patience(pool)), file=file, past=past
             )
             read = await reading.run(kept)
             nodes.cancel_scope.cancel()
@@ -140,6 +149,7 @@ class _Reading:
     world: FetchWorld
     reader: HistoryReader
     file: FetchedFile
+    past: PastMarkets | None
 
     async def run(self, kept: Kept | None) -> Read:
         history, until = self.history, self.history.until
@@ -156,15 +166,29 @@ class _Reading:
         self.world.on_progress(0, max(0, stop - start.number))
         while at.number < stop:
             piece = await self.reader.piece(at, settled, stop)
-            self.file.add(piece.logs, piece.end)
+            logs: Sequence[RawLog] = piece.logs
+            told: Sequence[At] = ()
+            if self.past is not None:
+                logs, told = await self.past.between(at.time, piece.end, piece.logs)
+            self.file.add(logs, piece.end, told)
             at = piece.end
             self.world.on_progress(at.number - start.number, stop - start.number)
-        return Read(start=start.number + 1, end=at, logs=self.file.logs, resumed=kept is not None)
+        if self.past is not None and until is None and at.number > start.number:
+            self.file.add((), at, await self.past.decided_by_now(at))
+        return Read(
+            start=start.number + 1,
+            end=at,
+            logs=self.file.logs,
+            resumed=kept is not None,
+            unknown=0 if self.past is None else self.past.unknown,
+        )
 
     async def _beginning(self, kept: Kept | None, settled: BlockRef) -> BlockRef:
         """Return the block after which reading begins."""
         since = self.history.since
         if kept is not None:
+            if self.past is not None:
+                self.past.recall(read_recording(self.history.path)[1], kept.last.time)
             if since is not None and since <= kept.first.time and kept.first.number:
                 raise ConfigError(
                     [
@@ -189,6 +213,16 @@ class _Reading:
                 " one of them is of another chain"
             )
         return last
+
+
+def _past_markets(history: History, world: FetchWorld, source: Markets) -> PastMarkets:
+    return PastMarkets(
+        source=source,
+        leaders=frozenset(history.leaders),
+        decoders=history.decoders,
+        now=world.wall(),
+        on_trouble=world.on_trouble,
+    )
 
 
 def _digest(filters: Sequence[LogFilter]) -> str:

@@ -3,6 +3,7 @@
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from functools import partial
 from math import inf, nextafter
 
 import trio
@@ -12,21 +13,25 @@ from trio_copy.chain.feed import Armed, FeedItem, Joined, Sealed, SeenLog, TooDe
 from trio_copy.chain.scanner import SCAN
 from trio_copy.clock import WallClock
 from trio_copy.config import EngineSettings
-from trio_copy.copying.decide import decide
+from trio_copy.copying.decide import decide, judge
 from trio_copy.copying.follow_book import FollowBook
 from trio_copy.engine.met import Adopted, Copy, New, Unsure
 from trio_copy.engine.reader import Fact, LogReader
 from trio_copy.engine.recent import Recent
 from trio_copy.engine.shard import Shard
+from trio_copy.engine.undecided import Undecided
+from trio_copy.engine.worth import equity, held_since
 from trio_copy.errors import LeaseLost
 from trio_copy.model.catalog import Catalog
 from trio_copy.model.control import Mode
-from trio_copy.model.decisions import Reason
+from trio_copy.model.decisions import OrderIntent, Reason
+from trio_copy.model.follow_settings import FollowSettings
 from trio_copy.model.follows import Terms
 from trio_copy.model.ids import Address, FollowerId, SignalId, TokenId
 from trio_copy.model.logs import BlockRef, RawLog
 from trio_copy.model.resolutions import Resolution
 from trio_copy.model.signals import Signal
+from trio_copy.model.units import Usd
 from trio_copy.ports import Store, nowhere
 from trio_copy.telemetry.observer import Observer
 
@@ -69,6 +74,8 @@ class Gate:
     """How far our clock is behind the chain's: what an age by our clock lacks."""
     halted: Callable[[], Reason | None] = lambda: None
     """Tells why no entry may leave at this moment."""
+    undecided: Undecided | None = None
+    """Where follows wait for what a market source may tell; None where there is none."""
     recent: Recent = field(factory=lambda: Recent(keeps=False))
     sealed: BlockRef | None = None
     """The newest block of which everything was read."""
@@ -78,12 +85,18 @@ class Gate:
     """Trades that may be retracted ones in another transaction, by shard: they wait until all of their block is known."""
     _decided_at: float = 0.0
 
+    def __attrs_post_init__(self) -> None:
+        if self.undecided is not None:
+            self.undecided.serve(self._judge, self._decide_now)
+
     async def run(self, receive: trio.MemoryReceiveChannel[FeedItem]) -> None:
         """Work through the feed until it ends. A store that does not answer ends it with `StoreUnavailable`."""
         with receive:
             async for item in receive:
                 self.on_item(item)
                 await self._take(item)
+        if self.undecided is not None:
+            await self.undecided.decide_all()
 
     async def _take(self, item: FeedItem) -> None:
         match item:
@@ -194,7 +207,11 @@ class Gate:
             yield told
         finally:
             for (_, admission), (signal, tasks) in told.items():
-                self.observer.on_signal(signal, admission, tasks, self.wall())
+                all_tasks: int | None = tasks
+                if self.undecided is not None and admission == "admitted":
+                    all_tasks = self.undecided.owes(signal, tasks)
+                if all_tasks is not None:
+                    self.observer.on_signal(signal, admission, all_tasks, self.wall())
 
     async def _meet(self, shard: Shard, signal: Signal, follows_of: _Follows, told: _Told, *, whole: bool) -> bool:
         """Let a shard meet a signal; False when it was a copy, or nobody there follows."""
@@ -225,7 +242,15 @@ class Gate:
                 return True
 
     def _decide(self, shard: Shard, signal: Signal, follows: Sequence[Terms]) -> int:
-        """Decide what a shard's followers make of a signal; returns how many tasks wait."""
+        """Decide what a shard's followers make of a signal, as far as they can now; returns how many tasks wait."""
+        if self.undecided is not None:
+            follows = self.undecided.keep_back(shard, signal, follows, self.behind_s())
+        return self._decide_now(shard, signal, follows)
+
+    def _judge(self, signal: Signal, settings: FollowSettings) -> OrderIntent | Reason:
+        return judge(signal, settings, self.catalog, self.wall() + self.behind_s(), self.halted())
+
+    def _decide_now(self, shard: Shard, signal: Signal, follows: Sequence[Terms]) -> int:
         # Never the same moment twice: an exit has to know which entries were decided before it.
         now = self._decided_at = max(self.wall(), nextafter(self._decided_at, inf))
         self.at("gate: before admission")
@@ -238,10 +263,16 @@ class Gate:
             catalog=self.catalog,
             behind_s=self.behind_s(),
             halted=self.halted(),
+            equity_of=partial(self._equity_of, shard),
         )
         waiting = shard.take_in(signal, tasks, skips)
         self.at("gate: admitted")
         return waiting
+
+    def _equity_of(self, shard: Shard, follower: FollowerId) -> Usd | Reason:
+        start = self.book.terms.followers[follower].paper_usd
+        since = held_since(self.settings, self.wall())
+        return equity(shard.accounts[follower], start, shard.marks, "size.equity_by", since)
 
     def _follows(self, leader: Address) -> _Follows:
         """Return a leader's follows by shard; once for all shards, for a leader may have thousands."""

@@ -19,6 +19,7 @@ from trio_copy.engine.paperwork import announce
 from trio_copy.engine.progress import Progress
 from trio_copy.engine.resolved import Resolved
 from trio_copy.engine.shard import Shard
+from trio_copy.engine.sightings import Sightings
 from trio_copy.engine.taking_over import everything, recover, take_over
 from trio_copy.engine.writing import Writer
 from trio_copy.errors import LeaseLost, StoreError, StoreForgot, StoreUnavailable
@@ -48,6 +49,7 @@ class Holder:
     lease_s: float
     at: Callable[[str], None] = nowhere
     """Called at each point where a crash would matter."""
+    sightings: Sightings = field(factory=Sightings)
     shards: dict[int, Shard] = field(factory=dict)
     """Those that are held."""
     forgetting: Forgetting = field(init=False)
@@ -105,6 +107,7 @@ class Holder:
             resolved=Resolved(),
             tokens=KnownTokens(self.catalog),
             marks=marks,
+            sightings=self.sightings,
             at_hand=AtHand(shard=number, store=self.store.accounts, writer=writer, catalog=self.catalog, marks=marks),
             lane_of=self.lane_of,
             shards=self.shards,

@@ -13,11 +13,13 @@ from trio_copy.engine.holder import Holder
 from trio_copy.engine.intake import Intake
 from trio_copy.engine.keeper import Keeper
 from trio_copy.engine.lanes import Lanes
+from trio_copy.engine.later_looks import LaterLooks
 from trio_copy.engine.market_watch import MarketWatch
 from trio_copy.engine.modes import ModeBoard
 from trio_copy.engine.plan import Plan
 from trio_copy.engine.reconciler import Reconciler
 from trio_copy.engine.seams import Seams
+from trio_copy.engine.undecided import Undecided
 from trio_copy.errors import LeaseLost
 from trio_copy.model.control import ENGINE, Mode
 from trio_copy.model.counts import counted
@@ -44,6 +46,8 @@ class Housekeeping:
     reconciler: Reconciler
     exit_rules: ExitRules
     market_watch: MarketWatch | None
+    later_looks: LaterLooks | None
+    undecided: Undecided | None
 
     async def load_positions(self) -> None:
         """Have every account at hand that holds something: its exit rules are looked at from now on."""
@@ -125,6 +129,16 @@ class Housekeeping:
         """Ask the market source, where there is one."""
         if self.market_watch is not None:
             await self.market_watch.run()
+
+    async def look_later(self) -> None:
+        """Look at the books again after copies, where anybody can tell them."""
+        if self.later_looks is not None:
+            await self.later_looks.run()
+
+    async def decide_late(self) -> None:
+        """Let follows decide that wait for what a market source may tell."""
+        if self.undecided is not None:
+            await self.undecided.run()
 
     async def refresh_mode(self) -> None:
         while True:

@@ -11,6 +11,7 @@ from attrs import define, field
 from trio_copy.engine.forgone import Forgone, Refusals, wanted_size
 from trio_copy.engine.recorded_lines import Moment, SeenQuote
 from trio_copy.engine.standing import Curve, Standing
+from trio_copy.model.books import SeenPrice
 from trio_copy.model.catalog import TokenFacts
 from trio_copy.model.decisions import Code, End, Skip
 from trio_copy.model.facts import Amounts
@@ -18,8 +19,9 @@ from trio_copy.model.fills import Fill, Kind, Side
 from trio_copy.model.follow_settings import FollowSettings
 from trio_copy.model.ids import Address, FollowerId, SignalId, TokenId
 from trio_copy.model.positions import EntryKind, LedgerEntry, PositionKey
+from trio_copy.model.resolutions import Decided, Resolution
 from trio_copy.model.signals import Signal
-from trio_copy.model.units import MICRO
+from trio_copy.model.units import MICRO, Price
 from trio_copy.telemetry.observer import Finished, Observer
 
 _FILLED = (End.FILLED, End.PARTIAL)
@@ -49,6 +51,8 @@ class Judge(Observer):
     _held: dict[TokenId, dict[Address, int]] = field(factory=dict)
     """Millionths of shares of all followers together."""
     _positions: dict[PositionKey, _Open] = field(factory=dict)
+    _slots: dict[str, dict[TokenId, int]] = field(factory=dict)
+    """The tokens of each question that is not decided, with their places among its answers."""
     _unsettled: dict[str, LedgerEntry] = field(factory=dict)
     """Fills that may still be undone, by key."""
 
@@ -62,11 +66,19 @@ class Judge(Observer):
 
     def note_moment(self, moment: Moment) -> None:
         """Hear what is played next."""
-        self.at = moment.at
-        if isinstance(moment.seen, SeenQuote):
-            self.quotes += 1
-            if moment.seen.quote.bid is not None:
-                self._set_mark(moment.seen.token_id, moment.seen.quote.bid.micro)
+        self.at, seen = moment.at, moment.seen
+        match seen:
+            case SeenQuote(quote=quote) | SeenPrice(quote=quote):
+                self.quotes += 1
+                known = quote.bid if quote.price is None else quote.price
+                if known is not None:
+                    self._set_mark(seen.token_id, known.micro)
+            case TokenFacts():
+                self._slots.setdefault(seen.condition_id, {})[seen.token_id] = seen.slot
+            case Decided():
+                told = Resolution(condition_id=seen.condition_id, payouts=seen.payouts, block_number=0)
+                for token, slot in self._slots.pop(seen.condition_id, {}).items():
+                    self.decide(token, told.payout(slot))
 
     def on_fill(self, fill: Fill, signal_id: SignalId, source: str) -> None:
         self.of(fill.owner)
@@ -123,6 +135,10 @@ class Judge(Observer):
             if held > 0 and moved < 0 and sign < 0 and entry.side is Side.SELL:
                 self.total.close(position.gained)
                 self.of(entry.leader).close(position.gained)
+
+    def decide(self, token_id: TokenId, payout: Price) -> None:
+        """Let what is held of a token be worth what it pays."""
+        self._set_mark(token_id, payout.micro)
 
     def _mark(self, token_id: TokenId, price: int) -> None:
         self._set_mark(token_id, price)

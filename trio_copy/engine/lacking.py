@@ -3,39 +3,31 @@
 `run` does not refuse it, because what is missing may come while it runs; whoever checks a configuration wants to know.
 """
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator
 from functools import partial
 
 from trio_copy.chain.decoders.erc1155 import Erc1155Decoder
 from trio_copy.chain.decoders.fpmm import FpmmDecoder
 from trio_copy.chain.decoders.order_filled import OrderFilledDecoder
 from trio_copy.chain.decoders.resolutions import ResolutionDecoder
+from trio_copy.copying.exits import sized_by_mark
+from trio_copy.copying.needs import CLOSES, FACTS, PRICES
 from trio_copy.engine.plan import Plan
 from trio_copy.model.catalog import TokenFacts
 from trio_copy.model.counts import counted
 from trio_copy.model.fills import Kind
 from trio_copy.model.follow_settings import RESTING, FollowSettings
-from trio_copy.model.follows import Follow
+from trio_copy.model.follows import Follow, TermsOfFollows
 from trio_copy.model.ids import ChainId
 
 _POLYGON = ChainId(137)
 _OURS = (OrderFilledDecoder, Erc1155Decoder, FpmmDecoder, ResolutionDecoder)
 _POLYGONS = {"order-filled": "exchanges", "erc1155": "contracts", "resolutions": "contracts"}
 """Decoders of ours whose contracts are Polymarket's by default, and the setting that names others."""
-_FACTS: Mapping[str, str] = {
-    "size.direction": "opposite",
-    "caps.max_event_usd": "event",
-    "filters.condition_allow": "condition_id",
-    "filters.condition_deny": "condition_id",
-    "filters.keyword_allow": "question",
-    "filters.keyword_deny": "question",
-    "filters.category_allow": "category",
-    "filters.category_deny": "category",
-    "filters.min_hours_to_end": "ends_at",
-    "filters.max_days_to_end": "ends_at",
-}
-"""Settings that, once set, need something of a token to be known, and what."""
+_WITHOUT_PRICES = "dry-run"
+"""An executor of ours that knows the prices which it is told; what one of somebody else knows, nobody here can say."""
 _UNSET = FollowSettings()
+_Group = tuple[FollowSettings, list[Follow]]
 
 
 def lacking(plan: Plan, follows: Collection[Follow], read_facts: Callable[[], Collection[TokenFacts]]) -> list[str]:
@@ -55,28 +47,34 @@ def lacking(plan: Plan, follows: Collection[Follow], read_facts: Callable[[], Co
         for follow in follows
         if follow.follower not in terms.followers
     ]
-    by_settings: dict[int, tuple[FollowSettings, list[Follow]]] = {}
+    by_settings: dict[int, _Group] = {}
     for follow in known:
         settings = terms.of(follow).settings
         # Equal settings are shared: a book of a million follows has few of them.
         by_settings.setdefault(id(settings), (settings, []))[1].append(follow)
     groups = list(by_settings.values())
     # What a market source knows, nobody can say before it is asked.
-    asked = _FACTS if plan.markets is None else ()
+    asked = FACTS if plan.markets is None else ()
     needed = {path: users for path in asked if (users := _users(groups, partial(_sets, path)))}
     facts = read_facts() if needed else ()
     for path, users in needed.items():
-        name = _FACTS[path]
+        name = FACTS[path]
         if not facts:
             problems.append(
                 f"{path}: needs facts about markets: expected [markets.NAME], or [catalog] with a file, got none{_who(users)}"
             )
         elif not any(getattr(fact, name) not in (None, "") for fact in facts):
             problems.append(f'{path}: needs "{name}", and no token of the catalog has it{_who(users)}')
-    return [*problems, *_unread_kinds(plan, groups), *_cannot_rest(plan, groups)]
+    return [
+        *problems,
+        *_unpriced(plan, terms, groups),
+        *_walletless(terms, groups),
+        *_unread_kinds(plan, groups),
+        *_cannot_rest(plan, groups),
+    ]
 
 
-def _cannot_rest(plan: Plan, groups: Iterable[tuple[FollowSettings, list[Follow]]]) -> Iterator[str]:
+def _cannot_rest(plan: Plan, groups: Iterable[_Group]) -> Iterator[str]:
     """Yield the executors that are asked to let orders rest, and cannot: each such entry would be refused."""
     instant = {executor.name for executor in plan.executors if not executor.plugin.rests}
     followers = plan.settings.terms().followers
@@ -88,7 +86,26 @@ def _cannot_rest(plan: Plan, groups: Iterable[tuple[FollowSettings, list[Follow]
             yield f"execution.order_type: expected FAK or FOK, because no order of executor {name} rests, got {kinds}{_who(users)}"
 
 
-def _unread_kinds(plan: Plan, groups: Iterable[tuple[FollowSettings, list[Follow]]]) -> Iterator[str]:
+def _unpriced(plan: Plan, terms: TermsOfFollows, groups: list[_Group]) -> Iterator[str]:
+    """Say what needs prices, of followers whose executor has none of its own."""
+    # Without a source, the market of a devnet quotes by itself.
+    if plan.markets is not None or plan.settings.devnet is not None:
+        return
+    unpriced = {one.name for one in plan.executors if one.plugin.name == _WITHOUT_PRICES}
+    for path in (*PRICES, *CLOSES):
+        uses = partial(_closes if path in CLOSES else _sets, path)
+        users = [one for one in _users(groups, uses) if terms.followers[one.follower].executor in unpriced]
+        if users:
+            yield f"{path}: needs prices: expected [markets.NAME], got none{_who(users)}"
+
+
+def _walletless(terms: TermsOfFollows, groups: list[_Group]) -> Iterator[str]:
+    users = [one for one in _users(groups, sized_by_mark) if terms.followers[one.follower].paper_usd is None]
+    if users:
+        yield f"size.equity_by: needs a paper wallet: expected [wallet.NAME], and wallet in the [[follower]], got none{_who(users)}"
+
+
+def _unread_kinds(plan: Plan, groups: Iterable[_Group]) -> Iterator[str]:
     decoders = plan.decoders.values()
     # What a decoder of somebody else tells, nobody here knows.
     if any(not isinstance(one, _OURS) or (isinstance(one, Erc1155Decoder) and one.moves) for one in decoders):
@@ -113,13 +130,19 @@ def _foreign_contracts(plan: Plan) -> Iterator[str]:
 
 
 def _sets(path: str, settings: FollowSettings) -> bool:
+    return bool(_value(path, settings) != _value(path, _UNSET))
+
+
+def _closes(path: str, settings: FollowSettings) -> bool:
+    return _value(path, settings) == "close"
+
+
+def _value(path: str, settings: FollowSettings) -> object:
     table, _, name = path.partition(".")
-    return bool(getattr(getattr(settings, table), name) != getattr(getattr(_UNSET, table), name))
+    return getattr(getattr(settings, table), name)
 
 
-def _users(
-    groups: Iterable[tuple[FollowSettings, list[Follow]]], uses: Callable[[FollowSettings], object]
-) -> list[Follow]:
+def _users(groups: Iterable[_Group], uses: Callable[[FollowSettings], object]) -> list[Follow]:
     return [follow for settings, follows in groups if uses(settings) for follow in follows]
 
 

@@ -1,6 +1,8 @@
 """Questions to the market source: each has a deadline, and an answer is judged before it is believed."""
 
+from collections import Counter
 from collections.abc import Awaitable, Callable, Hashable, Sequence
+from math import inf
 from typing import TypeVar
 
 import trio
@@ -12,6 +14,8 @@ from trio_copy.model.books import Book
 from trio_copy.model.catalog import TokenFacts
 from trio_copy.model.ids import TokenId
 from trio_copy.model.resolutions import Decided
+from trio_copy.model.units import MICRO
+from trio_copy.model.watches import Light, Watch
 from trio_copy.ports import Markets
 
 _ANSWER_S = 30.0
@@ -20,8 +24,29 @@ _BOOK_S = 5.0
 _REST_S = 10.0
 """How long nobody is asked for a book after one that did not come: each copy would wait for it, and end too late."""
 _LONGEST = 300
+_KINDS_MOST = 64
 _K = TypeVar("_K", bound=Hashable)
 _T = TypeVar("_T")
+
+
+@define(eq=False)
+class LeftOut:
+    """Counts what a source wrote and nobody uses, because it cannot be read or believed."""
+
+    name: str
+    """Of the source."""
+    counts: Counter[str] = field(factory=Counter)
+
+    def note(self, what: str) -> None:
+        known = what in self.counts or len(self.counts) < _KINDS_MOST
+        self.counts[what if known else "something else"] += 1
+
+    @property
+    def watch(self) -> Watch:
+        """Tell it as watchdogs tell what they see: nothing halts for it, and none is good."""
+        total = self.counts.total()
+        light = Light.RED if total else Light.GREEN
+        return Watch(name="left_out", endpoint=self.name, light=light, value=float(total), limit=0.0)
 
 
 @define(eq=False, kw_only=True)
@@ -31,12 +56,14 @@ class MarketAsks:
     source: Markets
     whose: Whose
     calls: Calls
+    left_out: LeftOut
     _facts: Call = field(init=False)
     _books: Call = field(init=False)
     _resolutions: Call = field(init=False)
     _failures: dict[str, int] = field(factory=dict)
-    _rests_until: float = 0.0
-    """By Trio's clock."""
+    _rests_until: float = -inf
+    """By Trio's clock; copies do not ask for books before."""
+    _others_rest_until: float = -inf
 
     def __attrs_post_init__(self) -> None:
         self._facts, self._books, self._resolutions = (self.call(name) for name in ("facts", "books", "resolutions"))
@@ -56,13 +83,31 @@ class MarketAsks:
         )
 
     async def book(self, token_id: TokenId) -> Book | None:
-        """Return a token's book as it is now; None where nobody can tell."""
+        """Return a token's book as it is now, to a copy; None where nobody can tell."""
         if trio.current_time() < self._rests_until:
             return None
-        found = await self._ask(self._books, _BOOK_S, self.source.books, [token_id], Book, lambda book: book.token_id)
+        found = await self._ask_books([token_id])
         if found is None:
             self._rests_until = trio.current_time() + _REST_S
         return found[0] if found else None
+
+    async def books(self, tokens: Sequence[TokenId]) -> Sequence[Book]:
+        """Return the books of tokens as they are now, to whoever can do without; none where nobody can tell.
+
+        A failure keeps no copy from asking, but nobody else; while copies do not ask, nobody is asked here either.
+        """
+        if trio.current_time() < max(self._rests_until, self._others_rest_until):
+            return ()
+        found = await self._ask_books(tokens)
+        if found is not None and not all(map(_is_sound, found)):
+            self.tell_failure(self._books, "expected levels of shares at prices from 0 to 1")
+            found = None
+        if found is None:
+            self._others_rest_until = trio.current_time() + _REST_S
+        return found or ()
+
+    async def _ask_books(self, tokens: Sequence[TokenId]) -> Sequence[Book] | None:
+        return await self._ask(self._books, _BOOK_S, self.source.books, tokens, Book, lambda book: book.token_id)
 
     async def _ask(
         self,
@@ -100,3 +145,15 @@ class MarketAsks:
         times = self._failures[call.name] = self._failures.get(call.name, 0) + 1
         if times in TOLD_AT:
             self.calls.on_alert("markets-failed", f"{call}: {what}" + (f" ({times} times)" if times > 1 else ""))
+
+
+def _is_sound(book: Book) -> bool:
+    """Tell whether a book is one: a source is somebody else's code, and what it says is worked with far from here."""
+    try:
+        return all(
+            0 <= level.price.micro <= MICRO and level.shares.micro >= 0
+            for side in (book.bids, book.asks)
+            for level in side
+        )
+    except (TypeError, AttributeError):
+        return False

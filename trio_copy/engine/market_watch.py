@@ -1,11 +1,12 @@
 """What is asked of the market source while an engine runs: what tokens are about, what they cost, how questions were decided.
 
-Asked is what accounts hold and what leaders trade. Nothing waits for an answer: what needs a fact that is not known yet says
-so. A source that is away, or breaks its contract, is told about once and asked again later; copying goes on.
+Asked is what accounts hold and what leaders trade. An answer is waited for a moment at most, and by those follows alone whose
+settings need it (`engine/undecided.py`). A source that is away, or breaks its contract, is told about once and asked again
+later; copying goes on.
 """
 
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from math import inf
 
 import trio
@@ -16,12 +17,13 @@ from trio_copy.engine.calls import Call
 from trio_copy.engine.market_asks import MarketAsks
 from trio_copy.engine.prices import Prices
 from trio_copy.engine.shard import Shard
+from trio_copy.engine.told_lines import FactsAnswered
 from trio_copy.entropy import Entropy
 from trio_copy.errors import MarketsUnavailable
 from trio_copy.model.books import PricesLost, SeenPrice
 from trio_copy.model.catalog import Catalog, TokenFacts
 from trio_copy.model.ids import TokenId
-from trio_copy.model.resolutions import Resolution
+from trio_copy.model.resolutions import Decided, Resolution
 
 _AT_ONCE = 50
 """Tokens that are asked about in one call."""
@@ -37,6 +39,8 @@ _SPREAD_S = 600.0
 _UNKNOWN_BASE_S, _UNKNOWN_MOST_S = 15.0, 3600.0
 """A token that nobody knows is asked about again after so long, and each time after twice as long: new markets are told late."""
 _RETRY_BASE_S, _RETRY_MOST_S = 1.0, 60.0
+_LONG_S = 2.0
+"""A call for facts that takes longer is not waited for."""
 _TRADED_S = 600.0
 """How long the prices of a token are watched that a leader has traded and nobody holds."""
 _TOKENS_MOST = 10_000
@@ -65,12 +69,18 @@ class MarketWatch:
     entropy: Entropy
     decides: bool
     """Whether positions are redeemed by what the source says: where money moves, the chain alone decides."""
+    on_news: Callable[[Sequence[TokenId]], None] = lambda tokens: None
+    """Told of tokens whose facts came; of none when it turns out that somebody, or nobody, answers."""
     _prices: Call = field(init=False)
     _traded: OrderedDict[TokenId, float] = field(factory=OrderedDict)
     """When a leader traded a token last, by our wall clock; the latest last."""
     _held: dict[TokenId, None] = field(factory=dict)
     """What accounts here held when they were gone through last."""
     _asked: dict[TokenId, _Asked] = field(factory=dict)
+    _asking_since: float | None = None
+    """When the call for facts began that is under way, by Trio's clock."""
+    _away: bool = False
+    """Whether nobody answered the last one."""
     _news: trio.Event = field(factory=trio.Event)
     """Set when a token is traded that nobody here knows."""
     _unwatched: trio.Event = field(factory=trio.Event)
@@ -89,6 +99,31 @@ class MarketWatch:
             self._news.set()
         if not self.prices.wants(token_id):
             self._unwatched.set()
+
+    def hear(self, told: FactsAnswered | TokenFacts | Decided | SeenPrice | PricesLost) -> None:
+        """Take in what a source tells unasked, as one that plays the past does."""
+        match told:
+            case FactsAnswered(unknown=unknown, failed=failed):
+                self._away = failed
+                self._learn(tuple(unknown), ())
+            case TokenFacts():
+                self._learn((), (told,))
+            case Decided():
+                self._decide(_for_good(told))
+            case _:
+                self.prices.take(told)
+
+    def may_tell_facts(self, token_id: TokenId) -> bool:
+        """Tell whether the facts of a token that was noted may come in a moment."""
+        asked = self._asked.get(token_id)
+        in_vain = asked is not None and asked.tries > 0
+        # A call that takes so long is of a source that hangs: whoever comes now does not wait for the next one.
+        hangs = self._asking_since is not None and trio.current_time() - self._asking_since > _LONG_S
+        return not (self._away or in_vain or hangs)
+
+    def may_tell_price(self, token_id: TokenId) -> bool:
+        """Tell whether a price of a token that was noted may come in a moment."""
+        return self.prices.may_tell(token_id)
 
     async def run(self) -> None:
         """Ask until cancelled."""
@@ -135,8 +170,11 @@ class MarketWatch:
                     await self._news.wait()
                 self._news = trio.Event()
                 continue
+            self._asking_since = trio.current_time()
             found = await self.asks.facts(tokens)
+            self._asking_since, self._away = None, found is None
             if found is None:
+                self.on_news(())
                 failed += 1
                 await trio.sleep(self._pause(failed))
                 continue
@@ -169,6 +207,7 @@ class MarketWatch:
             for facts in found:
                 shard.tokens.note(facts)
             shard.writer.tell()
+        self.on_news([facts.token_id for facts in found])
 
     # ------------------------------------------------------------------------------------------------------ decisions
 
@@ -179,9 +218,7 @@ class MarketWatch:
             undecided = self._undecided()
             for start in range(0, len(undecided), _AT_ONCE):
                 for decided in await self.asks.resolutions(undecided[start : start + _AT_ONCE]) or ():
-                    self._decide(
-                        Resolution(condition_id=decided.condition_id, payouts=decided.payouts, block_number=_LONG_AGO)
-                    )
+                    self._decide(_for_good(decided))
 
     def _undecided(self) -> list[str]:
         """Return the questions of what is held of which some shard has not heard how they were decided."""
@@ -246,3 +283,7 @@ class MarketWatch:
     def _pause(self, failed: int) -> float:
         most = min(_RETRY_BASE_S * 2 ** min(failed, 10), _RETRY_MOST_S)
         return self.entropy.uniform(most / 2, most)
+
+
+def _for_good(decided: Decided) -> Resolution:
+    return Resolution(condition_id=decided.condition_id, payouts=decided.payouts, block_number=_LONG_AGO)

@@ -67,6 +67,11 @@ class Markets:
                     continue
                 raise type(answer.error)(str(answer.error)) from answer.error
 
+    def forget(self, token_id: TokenId) -> None:
+        """Ask anew about a token: more is known of it than when the last answer was made."""
+        for exits in (True, False):
+            self._answers.pop((token_id, exits), None)
+
     async def _ask(self, which: tuple[TokenId, bool]) -> Market:
         answer = self._answers[which] = _Answer()
         try:

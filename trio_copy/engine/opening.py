@@ -6,7 +6,8 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from trio_copy.config import EndpointSettings
 from trio_copy.copying.follow_book import FollowBook
 from trio_copy.engine.contract import Contract
-from trio_copy.engine.market_asks import MarketAsks
+from trio_copy.engine.facts_soon import FactsSoon
+from trio_copy.engine.market_asks import LeftOut, MarketAsks
 from trio_copy.engine.plan import Plan, PlannedExecutor, read_facts
 from trio_copy.engine.prices import Prices
 from trio_copy.engine.seams import Seams
@@ -30,9 +31,13 @@ async def open_service(
         step("catalog", f"{counted(len(seams.catalog), 'token')} known")
     async with AsyncExitStack() as stack:
         store = await _open_store(stack, plan, seams)
-        source, prices = await _open_markets(stack, plan, seams), Prices()
+        source, prices = await _open_markets(stack, plan, seams), Prices(seams.on_price)
         quotes = prices if seams.quotes is None and source is not None else seams.quotes
-        executors = {one.name: await _open_executor(stack, plan, seams, one, quotes, source) for one in plan.executors}
+        most_s = min(settings.engine.send_timeout_s, settings.engine.deadline_s)
+        facts = FactsSoon(catalog=seams.catalog, most_s=most_s)
+        executors = {
+            one.name: await _open_executor(stack, plan, seams, one, quotes, source, facts) for one in plan.executors
+        }
         book = FollowBook(settings.terms())
         known = len(book.terms.followers)
         step("accounts", f"{counted(known, 'account')} ready on {', '.join(sorted(executors)) or 'no executor'}")
@@ -43,6 +48,8 @@ async def open_service(
             executors=executors,
             markets=source,
             prices=prices,
+            quotes=quotes,
+            facts=facts,
             book=book,
             follows_version=version,
             modes=await store.control.modes(),
@@ -62,6 +69,7 @@ async def _open_markets(stack: AsyncExitStack, plan: Plan, seams: Seams) -> Mark
     planned = plan.markets
     if planned is None:
         return None
+    left_out = LeftOut(planned.name)
     context = MarketsContext(
         name=planned.name,
         settings=planned.settings,
@@ -69,11 +77,13 @@ async def _open_markets(stack: AsyncExitStack, plan: Plan, seams: Seams) -> Mark
         open_socket=seams.open_socket,
         entropy=seams.entropy,
         on_trouble=seams.observer.on_alert,
+        on_left_out=left_out.note,
     )
     whose_it_is, opening = whose("markets", planned.name, plan, planned.plugin), planned.plugin.open(context)
     source = await stack.enter_async_context(seams.calls.opening(whose_it_is, opening))
     seams.observer.on_step("markets", f"{planned.name} open")
-    return MarketAsks(source=source, whose=whose_it_is, calls=seams.calls)
+    watched = seams.watch_markets(source)
+    return MarketAsks(source=watched, whose=whose_it_is, calls=seams.calls, left_out=left_out)
 
 
 async def _open_executor(
@@ -83,13 +93,15 @@ async def _open_executor(
     planned: PlannedExecutor,
     quotes: Quotes | None,
     books: Books | None,
+    facts: FactsSoon,
 ) -> Contract:
     context = ExecutorContext(
         name=planned.name,
         settings=planned.settings,
         wall=seams.wall,
-        quotes=None if quotes is None else seams.watch_quotes(quotes),
+        quotes=quotes,
         books=books,
+        facts=facts,
         throwaway=seams.throwaway,
     )
     whose_it_is = whose("executor", planned.name, plan, planned.plugin)

@@ -5,6 +5,7 @@ from trio_copy.accounts.documents import document_of, spot_of_name
 from trio_copy.accounts.plain import Plain
 from trio_copy.accounts.telling import SkipTold, TaskEnd, Told
 from trio_copy.engine.marks import Marks
+from trio_copy.engine.sightings import Sightings
 from trio_copy.engine.stored import stored_fact
 from trio_copy.engine.writing import Batch
 from trio_copy.model.decisions import Outcome
@@ -15,10 +16,11 @@ from trio_copy.records import write_plain
 from trio_copy.telemetry.observer import Finished, Observer
 
 
-def put_account(batch: Batch, account: Account, marks: Marks) -> None:
+def put_account(batch: Batch, account: Account, marks: Marks, sightings: Sightings) -> None:
     """Add what changed of an account since it was written last."""
     follower = account.follower
-    parts, told = account.take_changes()
+    parts, happened = account.take_changes()
+    told = [sightings.complete(one) for one in happened]
     for part in parts:
         kind, name = part
         body = document_of(account, part)

@@ -1,6 +1,7 @@
 """What tokens cost, as a market source tells it: written as it changes, asked without waiting. Sync, apart from listening."""
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
+from collections.abc import Set as AbstractSet
 
 import trio
 from attrs import define, field
@@ -8,14 +9,22 @@ from attrs import define, field
 from trio_copy.model.books import PricesLost, SeenPrice
 from trio_copy.model.ids import TokenId
 from trio_copy.model.orders import Quote
+from trio_copy.model.units import Price
 
 
 @define(eq=False)
 class Prices:
     """The newest prices that still hold. What is not known to hold any more is no price."""
 
+    on_change: Callable[[SeenPrice | PricesLost], None] = lambda told: None
+    """Hears what is known now and was not, and what is not known any more: for recordings."""
+    on_first: Callable[[TokenId], None] = lambda token: None
+    """Told of a token that has a price now and had none."""
     _quotes: dict[TokenId, Quote] = field(factory=dict)
     _wanted: Collection[TokenId] = frozenset()
+    _lost: set[TokenId] = field(factory=set)
+    """Tokens of which the source has said that it does not know their prices now."""
+    _listening: bool = False
 
     def quote(self, token_id: TokenId) -> Quote | None:
         """Return the best prices of a token; None where nobody knows them now."""
@@ -28,32 +37,59 @@ class Prices:
         """Tell whether the prices of a token are watched."""
         return token_id in self._wanted
 
+    def may_tell(self, token_id: TokenId) -> bool:
+        """Tell whether somebody may tell a price of a token in a moment: he has not said that he cannot now."""
+        return self._listening and token_id not in self._lost
+
     def want(self, tokens: Collection[TokenId]) -> None:
         """Keep the prices of these tokens alone: nobody tells any more when another one changes."""
         self._wanted = tokens
-        for token in self._quotes.keys() - tokens:
-            del self._quotes[token]
+        self._lost.intersection_update(tokens)
+        self._lose(self._quotes.keys() - tokens)
 
     def lose_all(self) -> None:
         """Forget everything: nobody tells any more."""
-        self._quotes.clear()
+        self._lose(frozenset(self._quotes))
+        self._lost.clear()
 
     async def run(self, receive: trio.MemoryReceiveChannel[SeenPrice | PricesLost]) -> None:
         """Take down what a source tells until it tells no more; then nothing is known."""
+        self._listening = True
         try:
             async with receive:
                 async for told in receive:
-                    self._take(told)
+                    self.take(told)
         finally:
+            self._listening = False
             self.lose_all()
 
-    def _take(self, told: SeenPrice | PricesLost) -> None:
+    def take(self, told: SeenPrice | PricesLost) -> None:
+        """Take down what a source tells; nothing of a token that was wanted only a moment ago, and what is no price is none."""
         match told:
-            case SeenPrice(token_id=token) if token in self._wanted:
+            case SeenPrice(token_id=int() as token, quote=Quote(bid=Price() | None, ask=Price() | None)) if (
+                token in self._wanted
+            ):
                 # Not by its time: a source that begins anew tells how it is now, and its clock may have been set back.
-                self._quotes[token] = told.quote
+                before = self._quotes.get(TokenId(token))
+                self._lost.discard(TokenId(token))
+                if before == told.quote:
+                    return
+                self._quotes[TokenId(token)] = told.quote
+                self.on_change(told)
+                if before is None:
+                    self.on_first(TokenId(token))
             case PricesLost(tokens=tokens):
-                for token in tokens:
+                lost = frozenset(token for token in tokens if token in self._wanted and token not in self._lost)
+                self._lost |= lost
+                for token in lost:
                     self._quotes.pop(token, None)
+                if lost:
+                    self.on_change(PricesLost(lost))
             case _:
-                pass  # of one that was wanted a moment ago
+                pass
+
+    def _lose(self, tokens: AbstractSet[TokenId]) -> None:
+        for token in tokens:
+            del self._quotes[token]
+        if tokens:
+            self.on_change(PricesLost(frozenset(tokens)))

@@ -13,12 +13,13 @@ from attrs import define, field, frozen
 from trio_copy.chain.feed import SeenLog
 from trio_copy.chain.scanner import SCAN
 from trio_copy.engine.judge import Judge
-from trio_copy.engine.recorded_lines import Moment
+from trio_copy.engine.recorded_lines import Moment, Told
 from trio_copy.engine.standing import Standing
 from trio_copy.errors import UndecodableLog
 from trio_copy.model.fills import Fill, Role, Side
-from trio_copy.model.ids import Address, FollowerId, SignalId, TaskId, TokenId
+from trio_copy.model.ids import ZERO_ADDRESS, Address, ChainId, FollowerId, SignalId, TaskId, TokenId
 from trio_copy.model.logs import LogName
+from trio_copy.model.past_trades import PastTrade
 from trio_copy.model.positions import EMPTY, LedgerEntry, Position
 from trio_copy.model.signals import fill_signal_id
 from trio_copy.model.units import BPS, NO_USD, ONE_USD_PER_SHARE, Price, Ratio, Rounding, Shares, Usd
@@ -27,7 +28,7 @@ from trio_copy.ports import Decoder
 _NEXT_S = 10.0
 """A price that is later than this after a copy says nothing about it."""
 _LOGS_KEPT = 50_000
-_NOBODY = FollowerId("")
+_NOBODY, _NO_CHAIN = FollowerId(""), ChainId(0)
 _Spot = tuple[Address, TokenId]
 
 
@@ -94,6 +95,8 @@ class Ranking:
     _copied: dict[_Spot, Position] = field(factory=dict)
     _own: dict[_Spot, Position] = field(factory=dict)
     _booked: int = 0
+    _number: int = 0
+    """Of a trade that no log tells of."""
 
     @classmethod
     def over(cls, start: float, end: float, costs: Costs, decoders: Iterable[Decoder]) -> "Ranking":
@@ -104,6 +107,10 @@ class Ranking:
     def take(self, moment: Moment) -> None:
         """Take the next moment of a recording. Only what a scan has found counts: that is on the chain."""
         seen = moment.seen
+        if isinstance(seen, Told):
+            for judge in (self.judge, self.ideal):
+                judge.note_moment(moment)
+            return
         if not isinstance(seen, SeenLog) or seen.source != SCAN or seen.log.removed or seen.log.name in self._seen:
             return
         self._seen[seen.log.name] = None
@@ -119,6 +126,18 @@ class Ranking:
         for fill in fills if isinstance(fills, tuple) else ():
             if fill.price is not None and fill.price.micro:
                 self._trade(fill, fill.price, moment.at)
+
+    def trade(self, trade: PastTrade) -> None:
+        """Take a trade that a venue tells of; they come in the order of their times."""
+        if trade.price:
+            self._number += 1
+            self.judge.at = self.ideal.at = trade.at
+            self._trade(_fill_of(trade, self._number), trade.price, trade.at)
+
+    def decide(self, token_id: TokenId, payout: Price) -> None:
+        """Let what is held of a token be worth what it pays."""
+        for judge in (self.judge, self.ideal):
+            judge.decide(token_id, payout)
 
     def finish(self) -> Sequence[Ranked]:
         """Make the copies that are still wanted, and rank the wallets, the best first."""
@@ -208,3 +227,27 @@ class Ranking:
         gained = after.realised.micro - before.realised.micro
         judge.on_entry(entry, (1, bought, sold_for, entry.fee.micro, gained, 0))
         judge.of(fill.owner).copies += 1
+
+
+def _fill_of(trade: PastTrade, number: int) -> Fill:
+    """Make a fill of what a venue tells; what only the chain knows has no part in a ranking."""
+    role = Role.UNKNOWN if trade.maker is None else Role.MAKER if trade.maker else Role.TAKER
+    return Fill(
+        chain_id=_NO_CHAIN,
+        exchange=ZERO_ADDRESS,
+        owner=trade.wallet,
+        counterparty=ZERO_ADDRESS,
+        role=role,
+        side=trade.side,
+        token_id=trade.token_id,
+        shares=trade.shares,
+        notional=trade.shares.at(trade.price, Rounding.NEAREST),
+        fee=NO_USD,
+        order_hash=None,
+        tx_hash=trade.tx_hash,
+        log_index=number,
+        nth=number,
+        block_number=0,
+        block_hash=trade.tx_hash,
+        block_time=int(trade.at),
+    )

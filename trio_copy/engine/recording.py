@@ -1,4 +1,4 @@
-"""A recording: every raw log and book that an engine saw, with the moment it saw it; compressed, and only ever added to.
+"""A recording: every raw log that an engine saw and all that markets told it, with the moment; compressed, and only ever added to.
 
 One file holds any number of runs, each a gzip member of its own, so that a run that was killed costs its last second and
 never what came before.
@@ -15,9 +15,21 @@ from attrs import define, field, frozen
 
 from trio_copy.chain.feed import FeedItem
 from trio_copy.clock import WallClock
-from trio_copy.engine.recorded_lines import FORMAT, Moment, SeenQuote, header_line, header_of, line_of, moment_of
+from trio_copy.engine.recorded_lines import (
+    FORMAT,
+    Moment,
+    SeenQuote,
+    Told,
+    header_line,
+    header_of,
+    line_of,
+    moment_of,
+    tells_of_a_book,
+)
 from trio_copy.engine.recorded_runs import lines_of
+from trio_copy.engine.told_lines import SeenBook
 from trio_copy.errors import ConfigError
+from trio_copy.model.books import PricesLost, SeenPrice
 from trio_copy.model.ids import ChainId, TokenId
 from trio_copy.model.orders import Quote
 from trio_copy.ports import Quotes
@@ -27,6 +39,9 @@ _THINKING_S = 0.1
 """What the machine itself took between a log and the question about its book; virtual time takes none."""
 _LINES_MOST = 100_000
 """Lines that may wait for a slow disk; beyond it the recording ends, and says so, instead of having holes."""
+_LOST_TOGETHER = 1000
+"""Tokens in one line."""
+_LONGEST = 300
 _BOOKS_MOST = 100_000
 """Books that a replay remembers."""
 
@@ -44,10 +59,20 @@ class Recorder:
     ended: bool = False
     _waiting: list[bytes] = field(factory=list)
     _quotes: dict[TokenId, Quote] = field(factory=dict)
+    _left_out: bool = False
 
-    def note(self, item: FeedItem) -> None:
-        """Remember an item of the feed."""
+    def note(self, item: FeedItem | Told) -> None:
+        """Remember an item of the feed, or what a market source told."""
         self._add(item)
+
+    def note_price(self, told: SeenPrice | PricesLost) -> None:
+        """Remember that the best prices of a token are others now, or that nobody knows them any more."""
+        if isinstance(told, SeenPrice):
+            self._add(told)
+            return
+        lost = sorted(told.tokens)
+        for start in range(0, len(lost), _LOST_TOGETHER):
+            self._add(PricesLost(frozenset(lost[start : start + _LOST_TOGETHER])))
 
     def note_quote(self, token_id: TokenId, quote: Quote) -> None:
         """Remember the top of a book, if it changed."""
@@ -76,8 +101,15 @@ class Recorder:
             finally:
                 self._write(file, packer, zlib.Z_FINISH)
 
-    def _add(self, seen: FeedItem | SeenQuote) -> None:
-        line = None if self.ended else line_of(seen, self.wall())
+    def _add(self, seen: FeedItem | Told) -> None:
+        try:
+            line = None if self.ended else line_of(seen, self.wall())
+        except (TypeError, ValueError, OverflowError) as error:
+            # A source may tell numbers that no JSON holds. What cannot be written down must not stop a trade.
+            if not self._left_out:
+                self.on_trouble(f"{self.path}: left out what cannot be written down: {error}"[:_LONGEST])
+            self._left_out = True
+            return
         if line is None:
             return
         if len(self._waiting) >= _LINES_MOST:
@@ -144,6 +176,17 @@ class RecordedQuotes:
             del self._latest[next(iter(self._latest))]
 
 
+def read_books(path: Path) -> Iterator[tuple[float, SeenBook]]:
+    """Read what came of asking for books, each with the moment of the answer in Unix seconds, and nothing else.
+
+    Raises:
+        ConfigError: as `read_recording`.
+    """
+    lines = enumerate(lines_of(path), 1)
+    moments = (_moment(path, number, text) for number, text in lines if tells_of_a_book(text))
+    return ((moment.at, moment.seen) for moment in moments if isinstance(moment.seen, SeenBook))
+
+
 def read_recording(path: Path) -> tuple[ChainId, Iterator[Moment]]:
     """Read the chain of a recording and, one by one, what was seen; a run that was cut off ends where it was cut.
 
@@ -164,7 +207,11 @@ def _moments(path: Path, lines: Iterator[bytes]) -> Iterator[Moment]:
     for number, text in enumerate(lines, 2):
         if header_of(text) is not None:
             continue  # the next run of the same file
-        try:
-            yield moment_of(text)
-        except ValueError as error:
-            raise ConfigError([f"{path}:{number}: not a line of a recording: {error}"]) from None
+        yield _moment(path, number, text)
+
+
+def _moment(path: Path, number: int, text: bytes) -> Moment:
+    try:
+        return moment_of(text)
+    except ValueError as error:
+        raise ConfigError([f"{path}:{number}: not a line of a recording: {error}"]) from None

@@ -19,11 +19,14 @@ class Resolved:
     _fresh: set[str] = field(factory=set)
     """Those that a reorg may still take back, or that nobody has looked at since."""
     _changed: dict[str, None] = field(factory=dict)
+    _news: set[str] = field(factory=set)
+    """Those that no person was told of."""
 
     def note(self, resolution: Resolution) -> None:
         """Remember that a question was decided; noted again, the newer one holds."""
         self._resolutions[resolution.condition_id] = resolution
         self._fresh.add(resolution.condition_id)
+        self._news.add(resolution.condition_id)
         self._changed[resolution.condition_id] = None
         if len(self._resolutions) > _MOST:
             self.drop(next(iter(self._resolutions)))
@@ -32,7 +35,13 @@ class Resolved:
         """Forget a resolution that a reorg took back."""
         if self._resolutions.pop(condition_id, None) is not None:
             self._fresh.discard(condition_id)
+            self._news.discard(condition_id)
             self._changed[condition_id] = None
+
+    def take_news(self) -> Collection[str]:
+        """Return the questions that were decided since this was asked last."""
+        news, self._news = self._news, set()
+        return news
 
     def has_become_final(self, final: int) -> bool:
         """Tell whether some question is decided for good, up to a block, that was not when this was asked last."""

@@ -10,9 +10,10 @@ from trio_copy.chain.feed import FeedItem
 from trio_copy.clock import AnchoredClock, WallClock
 from trio_copy.engine.calls import Calls
 from trio_copy.entropy import Entropy
+from trio_copy.model.books import PricesLost, SeenPrice
 from trio_copy.model.catalog import Catalog
 from trio_copy.model.leader_names import LeaderNames
-from trio_copy.ports import InThread, OpenSocket, Quotes, nowhere, to_thread_run_sync
+from trio_copy.ports import InThread, Markets, OpenSocket, Quotes, nowhere, to_thread_run_sync
 from trio_copy.sockets import open_socket
 from trio_copy.telemetry.observer import Observer
 
@@ -28,8 +29,10 @@ class Seams:
     entropy: Entropy
     observer: Observer
     quotes: Quotes | None = None
-    watch_quotes: Callable[[Quotes], Quotes] = lambda quotes: quotes
-    """Is handed the quotes that executors ask for, whoever tells them: for recordings."""
+    watch_markets: Callable[[Markets], Markets] = lambda source: source
+    """Is handed the market source: for recordings."""
+    on_price: Callable[[SeenPrice | PricesLost], None] = lambda told: None
+    """Hears every change of the prices that a market source tells: for recordings."""
     play: Callable[[trio.MemorySendChannel[FeedItem]], Awaitable[None]] | None = None
     """Feeds the pipeline in place of nodes, until it returns: for replays."""
     on_item: Callable[[FeedItem], None] = lambda item: None

@@ -156,6 +156,8 @@ class Service:
                 self.housekeeping.refresh_mode,
                 self.housekeeping.look_at_exit_rules,
                 self.housekeeping.watch_markets,
+                self.housekeeping.look_later,
+                self.housekeeping.decide_late,
             ):
                 housekeeping.start_soon(task)
             if self.keeper is not None:
@@ -183,6 +185,9 @@ class Service:
                 await self._wait_proven()
                 await self.exit_rules.mark_all()
             self._abandon()
+            if self.housekeeping.later_looks is not None:
+                with trio.move_on_after(_LEAVE_S):
+                    await self.housekeeping.later_looks.finish()
             for shard in tuple(self.holder.shards.values()):
                 # A store that is away must not hold the end up.
                 with trio.move_on_after(self.plan.settings.engine.drain_s), suppress(LeaseLost):
@@ -237,7 +242,7 @@ class Service:
         if self._last is not None:
             return self._last
         ages = [trio.current_time() - endpoint.head_at for endpoint in self.pool.endpoints if endpoint.heads_seen]
-        sealed, reader = self.gate.sealed, self.gate.reader
+        sealed, reader, watch = self.gate.sealed, self.gate.reader, self.housekeeping.market_watch
         return Status(
             name=self.plan.settings.engine.name,
             trading=self.plan.settings.engine.mode,
@@ -258,7 +263,7 @@ class Service:
             ),
             leaders=len(self.book.leaders),
             follows=len(self.book),
-            queued=sum(lanes.waiting for lanes in self.lanes.values()),
+            queued=sum(lanes.waiting for lanes in self.lanes.values()) + len(self.gate.undecided or ()),
             peak=max((lanes.peak for lanes in self.lanes.values()), default=0),
             suspended=sum(lanes.suspended for lanes in self.lanes.values()),
             dead=sum(len(account.dead) for shard in self.holder.shards.values() for account in shard.accounts.values()),
@@ -268,6 +273,7 @@ class Service:
             late_logs=self.scanner.late_logs,
             reorgs=self.scanner.reorgs,
             quarantined=self.quarantine.total(),
+            left_out={} if watch is None else dict(watch.asks.left_out.counts),
             ready=self.watchdogs.ready,
             halted=self.watchdogs.why_halted,
             phase=self.phase,

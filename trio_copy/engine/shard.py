@@ -27,6 +27,7 @@ from trio_copy.engine.met import Met
 from trio_copy.engine.paperwork import put, put_account, told_resting
 from trio_copy.engine.progress import Progress
 from trio_copy.engine.resolved import Resolved
+from trio_copy.engine.sightings import Sightings
 from trio_copy.engine.stored import stored_fact
 from trio_copy.engine.writing import Batch, Writer
 from trio_copy.errors import LeaseLost
@@ -76,6 +77,8 @@ class Shard:
     resolved: Resolved
     tokens: KnownTokens
     marks: Marks
+    sightings: Sightings
+    """Shared by all shards of the process."""
     lane_of: Callable[[CopyTask], LaneKey]
     """What must not run beside a task, by its executor."""
     shards: Mapping[int, "Shard"]
@@ -182,6 +185,7 @@ class Shard:
             return 0  # whoever has it next reads it from the chain
         now, waiting = self.wall(), 0
         self.progress.meet(signal.signal_id, signal.block_number)
+        self.sightings.see(signal.signal_id, signal.token_id, tasks)
         for skip in skips:
             self._pass(skip, signal, now)
         for task in tasks:
@@ -333,11 +337,14 @@ class Shard:
     def _follow(self, account: Account, event: e.Event) -> None:
         """Let the shard's own tables follow what happened to an account."""
         match event:
-            case e.Placed(task=task, cost=cost):
+            case e.Placed(order=order, task=task, cost=cost):
                 self.progress.finish(task.task_id)
-                self.grants.hold(event.order.key, task, cost)
+                self.grants.hold(order.key, task, cost)
+                self.sightings.place(order, task)
             case e.Learned(key=key, state=state):
                 before = self.unproven.pop(key, None)
+                if before is None:
+                    self.sightings.answer(event, self.writer)
                 self.contradicted.discard(key)
                 now = account.orders.get(key)
                 if now is not None:
@@ -403,7 +410,7 @@ class Shard:
             # Within a block there is nothing to forget, however many trades it holds.
             if len(account.recent) > _RECENT_MOST and account.oldest_recent <= settled:
                 self._carry_out(account, self._tick())
-            put_account(batch, account, self.marks)
+            put_account(batch, account, self.marks, self.sightings)
         self.at_hand.note(self._touched)
         self._touched.clear()
         reached = self.progress.next_checkpoint()

@@ -1,5 +1,6 @@
 """Owns the only shard, where there is one instance: commands that need the accounts see that it lives, and ask it."""
 
+from collections.abc import Callable
 from contextlib import suppress
 
 import trio
@@ -25,6 +26,8 @@ class SoleOwner:
     store: Store
     holder: Holder
     watchdogs: Watchdogs
+    describe: Callable[[Instance], Instance]
+    """Adds to a heartbeat what is watched here."""
     drain_asked: trio.Event = field(factory=trio.Event)
     """Set once somebody has asked this instance to end."""
     _lease: Lease | None = None
@@ -45,7 +48,7 @@ class SoleOwner:
         me = Instance(instance=self.seams.instance, shards=(0,), started_at=self.seams.wall())
         while True:
             me = evolve(me, draining=self.drain_asked.is_set())
-            heard = await self.store.control.beat(self.watchdogs.describe(me))
+            heard = await self.store.control.beat(self.describe(me))
             if heard.drain and not self.drain_asked.is_set():
                 self.seams.observer.on_step("draining", "somebody asked this instance to drain")
                 self.drain_asked.set()

@@ -4,14 +4,17 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypeVar
 
 from trio_copy.accounts import Account
+from trio_copy.accounts.copied import Copied, copied_in
 from trio_copy.accounts.documents import PlainDocument, account_of, document_of
 from trio_copy.accounts.facts import Record, entry_in, fact_of, record_of
+from trio_copy.accounts.sighted import looks_of
 from trio_copy.accounts.telling import Told
 from trio_copy.errors import StoreError
 from trio_copy.model.catalog import Catalog
 from trio_copy.model.facts import Fact
 from trio_copy.model.ids import FollowerId
 from trio_copy.model.positions import LedgerEntry
+from trio_copy.model.sightings import Looks
 from trio_copy.ports import Changes, Document, DocumentKey
 from trio_copy.records import read_part, read_parts, read_plain, write_plain
 
@@ -65,6 +68,22 @@ def booked_by(fact: Fact) -> LedgerEntry | None:
     """Read the booking that a fact of kind filled or entry carries. Raises `StoreError` as `told_by`."""
     try:
         return entry_in(fact, read_parts(fact.body), read_part)
+    except ValueError as error:
+        raise StoreError(f"{error}, was {fact.body[:80]!r}") from error
+
+
+def looked_by(fact: Fact) -> Looks:
+    """Read looks. Raises `StoreError` as `told_by`."""
+    try:
+        return looks_of(fact.key, read_plain(fact.body))
+    except ValueError as error:
+        raise StoreError(str(error)) from error
+
+
+def copied_by(fact: Fact) -> Copied | None:
+    """Read what a venue made of the order that a fact tells of. Raises `StoreError` as `told_by`."""
+    try:
+        return copied_in(fact, read_parts(fact.body), read_part)
     except ValueError as error:
         raise StoreError(f"{error}, was {fact.body[:80]!r}") from error
 

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 
 import trio
-from attrs import frozen
+from attrs import evolve, frozen
 
 from trio_copy.chain.clock_watch import ClockWatch
 from trio_copy.chain.endpoints import Endpoint, EndpointPool
@@ -19,12 +19,14 @@ from trio_copy.engine.calls import Whose
 from trio_copy.engine.contract import Contract
 from trio_copy.engine.execution import Execution
 from trio_copy.engine.exit_rules import ExitRules
+from trio_copy.engine.facts_soon import FactsSoon
 from trio_copy.engine.gate import Gate, alone, ignore
 from trio_copy.engine.holder import Holder
 from trio_copy.engine.housekeeping import Housekeeping
 from trio_copy.engine.intake import Intake
 from trio_copy.engine.keeper import Keeper
 from trio_copy.engine.lanes import LaneKey, Lanes
+from trio_copy.engine.later_looks import LaterLooks
 from trio_copy.engine.market_asks import MarketAsks
 from trio_copy.engine.market_watch import MarketWatch
 from trio_copy.engine.modes import ModeBoard
@@ -36,13 +38,18 @@ from trio_copy.engine.recent import Recent
 from trio_copy.engine.reconciler import Reconciler
 from trio_copy.engine.seams import Seams
 from trio_copy.engine.service import Service
+from trio_copy.engine.shard import Shard
+from trio_copy.engine.sightings import Sightings, want_nothing
 from trio_copy.engine.sole_owner import SoleOwner
-from trio_copy.model.control import LEASE_BEATS, Modes
+from trio_copy.engine.undecided import Undecided
+from trio_copy.model.control import LEASE_BEATS, Instance, Modes
 from trio_copy.model.decisions import CopyTask
 from trio_copy.model.follows import Follower
+from trio_copy.model.ids import TokenId
 from trio_copy.ports import (
     ExecutorPlugin,
     MarketsPlugin,
+    Quotes,
     Store,
     StorePlugin,
 )
@@ -61,6 +68,9 @@ class Opened:
     markets: MarketAsks | None
     prices: Prices
     """What the market source tells; empty where there is none."""
+    quotes: Quotes | None
+    facts: FactsSoon
+    """What executors are told of prices, whoever tells it; None where nobody does."""
     book: FollowBook
     follows_version: int
     modes: Modes
@@ -114,6 +124,22 @@ def wire(plan: Plan, seams: Seams, endpoints: Sequence[EndpointSettings], opened
             follower = followers.get(task.follower, unnamed)
         return executors[task.executor].lane(task.intent, follower.wallet)
 
+    shards: dict[int, Shard] = {}
+    watch = None
+    if opened.markets is not None:
+        watch = MarketWatch(
+            asks=opened.markets,
+            catalog=catalog,
+            prices=opened.prices,
+            shards=shards,
+            wall=seams.wall,
+            entropy=seams.entropy,
+            decides=not plan.moves_money,
+        )
+    later = None
+    if opened.quotes is not None and seams.play is None:  # what is played is over: nobody can look at its books later
+        later = LaterLooks(quotes=opened.quotes, asks=opened.markets, wall=seams.wall, on_trouble=observer.on_alert)
+    sightings = Sightings(opened.quotes, later, want_nothing if watch is None else watch.note)
     holder = Holder(
         store=store,
         lanes=lanes,
@@ -127,10 +153,18 @@ def wire(plan: Plan, seams: Seams, endpoints: Sequence[EndpointSettings], opened
         owner=seams.instance,
         lease_s=_LEASE_S if plan.shards is None else LEASE_BEATS * plan.shards.heartbeat_s,
         at=seams.at,
+        sightings=sightings,
+        shards=shards,
     )
+
+    def describe(me: Instance) -> Instance:
+        """Add to a heartbeat what is watched here, so that others see it through the store."""
+        me = watchdogs.describe(me)
+        return me if opened.markets is None else evolve(me, watches=(*me.watches, opened.markets.left_out.watch))
+
     owner: Keeper | SoleOwner
     if plan.shards is None:
-        owner = SoleOwner(seams=seams, store=store, holder=holder, watchdogs=watchdogs)
+        owner = SoleOwner(seams=seams, store=store, holder=holder, watchdogs=watchdogs, describe=describe)
     else:
         owner = Keeper(
             settings=plan.shards,
@@ -139,7 +173,7 @@ def wire(plan: Plan, seams: Seams, endpoints: Sequence[EndpointSettings], opened
             instance=seams.instance,
             wall=seams.wall,
             observer=observer,
-            describe=watchdogs.describe,
+            describe=describe,
         )
     reads = ReadLeaders(
         book=book,
@@ -184,17 +218,28 @@ def wire(plan: Plan, seams: Seams, endpoints: Sequence[EndpointSettings], opened
         watchdogs.note(item)
         seams.on_item(item)
 
-    watch = None
-    if opened.markets is not None:
-        watch = MarketWatch(
-            asks=opened.markets,
+    undecided = None
+    if watch is not None:
+        undecided = Undecided(
             catalog=catalog,
-            prices=opened.prices,
-            shards=holder.shards,
+            quote=opened.prices.quote if seams.quotes is None else None,
+            watch=watch,
+            observer=observer,
             wall=seams.wall,
-            entropy=seams.entropy,
-            decides=not plan.moves_money,
+            deadline_s=settings.engine.deadline_s,
         )
+        opened.facts.may_tell = watch.may_tell_facts
+        tell_undecided = undecided.tell
+
+        def hear_news(tokens: Sequence[TokenId]) -> None:
+            for execution in executions.values():
+                for token in tokens:
+                    execution.markets.forget(token)
+            opened.facts.tell()
+            tell_undecided()
+
+        watch.on_news = hear_news
+        opened.prices.on_first = lambda token: hear_news((token,))
     gate = Gate(
         reader=reader,
         book=book,
@@ -214,6 +259,7 @@ def wire(plan: Plan, seams: Seams, endpoints: Sequence[EndpointSettings], opened
         at=seams.at,
         behind_s=lambda: clock_watch.behind_s,
         halted=watchdogs.halted,
+        undecided=undecided,
     )
     reconciler = Reconciler(
         shards=holder.shards,
@@ -261,6 +307,8 @@ def wire(plan: Plan, seams: Seams, endpoints: Sequence[EndpointSettings], opened
         reconciler=reconciler,
         exit_rules=exit_rules,
         market_watch=watch,
+        later_looks=later,
+        undecided=undecided,
     )
     return Service(
         plan=plan,

@@ -53,6 +53,15 @@ class SeenPrice:
 
 
 @frozen
+class PastPrice:
+    """What one share of a token cost at one moment of the past."""
+
+    at: float
+    """Unix seconds."""
+    price: Price
+
+
+@frozen
 class PricesLost:
     """Nobody knows any more whether the prices that were told of these tokens still hold, until they are told anew."""
 

@@ -13,15 +13,17 @@ from collections.abc import Callable
 from attrs import frozen
 
 from trio_copy.model.decisions import OrderIntent
+from trio_copy.model.fees import EXPONENT_MOST
 from trio_copy.model.fills import Side
 from trio_copy.model.ids import IntentKey, TokenId
 from trio_copy.model.orders import ExecutionReport, Market, Order, Quote, Settlement, Status, Wallet
-from trio_copy.model.units import MICRO, NO_SHARES, NO_USD, Micro, Price, Shares, Usd
+from trio_copy.model.units import MICRO, NO_SHARES, NO_USD, Micro, Price, Ratio, Shares, Usd
 
 _MOST = 1 << 62
 """Larger amounts do not fit into the stores, nor into the world."""
 _ALL_BPS = 10_000
 _LONGEST_ID = 512
+_LONGEST_NAME = 50
 _LONGEST_BODY = 1 << 20
 _NOTHING_FILLED = (Status.KILLED, Status.REJECTED, Status.ABSENT)
 
@@ -57,6 +59,14 @@ def breach_of_market(market: object, token_id: TokenId) -> Breach | None:
         return _expected("a market's minimum", "Shares from 0", market.minimum)
     if not _bps(market.fee_bps):
         return _expected("a market's fee", f"an int from 0 to {_ALL_BPS} basis points", market.fee_bps)
+    if not _amount(market.fee_rate, Ratio) or market.fee_rate.micro > MICRO:
+        return _expected("a market's fee rate", "a Ratio from 0 to 1", market.fee_rate)
+    if type(market.fee_exponent) is not int or not 1 <= market.fee_exponent <= EXPONENT_MOST:
+        return _expected("a market's fee exponent", f"an int from 1 to {EXPONENT_MOST}", market.fee_exponent)
+    if not _amount(market.least_cost, Usd):
+        return _expected("a market's least cost", "Usd from 0", market.least_cost)
+    if type(market.exchange) is not str or len(market.exchange) > _LONGEST_NAME:
+        return _expected("a market's exchange", f"a text of at most {_LONGEST_NAME} letters", market.exchange)
     if market.closed is not None and type(market.closed) is not str:
         return _expected("why a market is closed", "a text or None", market.closed)
     return None if market.quote is None else _breach_of_quote(market.quote)
@@ -143,11 +153,12 @@ def _breach_of_fill(report: ExecutionReport, order: Order) -> Breach | None:
         return _expected(
             "a fill's price", f"from {Usd(least)} to {Usd(most)} for {report.shares} shares", report.notional
         )
-    # Judged by the market's, known when the order was prepared; orders of earlier versions do not tell it.
-    bps = _ALL_BPS if order.fee_bps is None else order.fee_bps
-    if report.fee.micro > (most := -(-notional * bps // _ALL_BPS)):
-        return _expected("a fill's fee", f"at most {Usd(most)}, {bps} basis points", report.fee)
-    return None
+    # By the market's, known when the order was prepared, at whatever prices the fill was made of: only their sum is told.
+    if order.side is Side.BUY:
+        dearest = order.fee.most_of_purchase(report.notional, order.limit_price)
+    else:
+        dearest = order.fee.most_of_sale(report.shares, report.notional, order.limit_price)
+    return _expected("a fill's fee", f"at most {dearest}", report.fee) if report.fee.micro > dearest.micro else None
 
 
 def _breach_of_quote(quote: object) -> Breach | None:

@@ -14,6 +14,8 @@ class Performance:
     day: str = ""
     """The UTC date of the last booking."""
     day_realised: Usd = NO_USD
+    worth_peak: Usd | None = NO_USD
+    """The highest that profit by mark, realised and not, was seen at since the last reset; None: not seen since."""
 
     def after(self, realised: Usd, day: str) -> "Performance":
         """Fold one booking in; `day` is its UTC date. What is booked late counts today: a day's loss is never forgotten."""
@@ -24,6 +26,7 @@ class Performance:
             total if total.micro > self.peak.micro else self.peak,
             self.day if same_day else day,
             Usd(self.day_realised.micro + realised.micro) if same_day else realised,
+            self.worth_peak,
         )
 
     def loss_on(self, day: str) -> Usd:
@@ -34,3 +37,7 @@ class Performance:
     def drawdown(self) -> Usd:
         """How far the total stands under its peak."""
         return self.peak - self.realised
+
+    def drawdown_by_mark(self, unrealised: Usd) -> Usd:
+        """How far the total stands under its peak, with what is held at its marks."""
+        return NO_USD if self.worth_peak is None else max(NO_USD, self.worth_peak - self.realised - unrealised)

@@ -1,6 +1,8 @@
 """What is known about an outcome token besides its number."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections import deque
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from itertools import islice
 
 from attrs import define, field, frozen
 
@@ -47,12 +49,19 @@ class TokenFacts:
         return f"{self.question} {self.outcome}".strip()
 
 
+_MOVES_KEPT = 10_000
+
+
 @define(eq=False)
 class Catalog:
     """Facts by token. One task writes it, everybody may read."""
 
     version: int = 0
-    """Grows with each change, for those who keep sums by what it says."""
+    """How many tokens were moved to another question or event, for those who keep sums by these."""
+    on_learned: Callable[[Collection[TokenFacts]], None] = lambda facts: None
+    """Hears what is new and no person wrote down: for recordings."""
+    _moved: deque[TokenId] = field(factory=lambda: deque(maxlen=_MOVES_KEPT))
+    """Those that were moved last, the newest last."""
     _facts: dict[TokenId, TokenFacts] = field(factory=dict)
     _pinned: set[TokenId] = field(factory=set)
 
@@ -62,15 +71,21 @@ class Catalog:
         for token in self._pinned & new.keys():
             del new[token]
         if new:
-            self._facts.update(new)
-            self.version += 1
+            self._put(new)
+            self.on_learned(new.values())
 
     def pin(self, facts: Iterable[TokenFacts]) -> None:
         """Add facts that a person wrote down: nobody else replaces or drops them."""
-        written = tuple(facts)
-        self._pinned.difference_update(fact.token_id for fact in written)
-        self.put(written)
-        self._pinned.update(fact.token_id for fact in written)
+        written = {fact.token_id: fact for fact in facts}
+        self._pinned.update(written)
+        self._put(written)
+
+    def _put(self, facts: Mapping[TokenId, TokenFacts]) -> None:
+        for token, fact in facts.items():
+            before = self._facts.get(token)
+            self._facts[token] = fact
+            if before is None or (before.condition_id, before.event) != (fact.condition_id, fact.event):
+                self._note_move(token)
 
     def is_pinned(self, token_id: TokenId) -> bool:
         return token_id in self._pinned
@@ -78,10 +93,26 @@ class Catalog:
     def drop(self, token_id: TokenId) -> None:
         """Forget a token that nobody needs to know about any more."""
         if token_id not in self._pinned and self._facts.pop(token_id, None) is not None:
-            self.version += 1
+            self._note_move(token_id)
+
+    def moved_since(self, version: int) -> Sequence[TokenId] | None:
+        """Return the tokens that were moved since a version; None when that is too long ago to know."""
+        moves = self.version - version
+        if moves > len(self._moved):
+            return None
+        return tuple(islice(reversed(self._moved), moves))
+
+    def _note_move(self, token_id: TokenId) -> None:
+        self.version += 1
+        self._moved.append(token_id)
 
     def of(self, token_id: TokenId) -> TokenFacts | None:
         return self._facts.get(token_id)
+
+    def name_of(self, token_id: TokenId) -> str:
+        """Return what people call a token: by its question and answer or, where nobody knows them, by its number."""
+        facts = self._facts.get(token_id)
+        return (facts and facts.label) or f"token {token_id}"
 
     def __len__(self) -> int:
         return len(self._facts)

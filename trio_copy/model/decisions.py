@@ -23,6 +23,7 @@ class Code(Enum):
     TOKEN_DENIED = "the token is on the deny list"
     PRICE_TOO_LOW = "the leader's price is under the band"
     PRICE_TOO_HIGH = "the leader's price is over the band"
+    WORTH_UNKNOWN = "nobody knows what some of the positions could be sold for, and a setting needs it"
     PRICE_UNKNOWN = "the log moves shares without a price"
     LEADER_TOO_SMALL = "the leader's trade is under the follow's minimum"
     LEADER_TOO_BIG = "the leader's trade is over the follow's maximum"

@@ -24,9 +24,9 @@ class Fact:
     """Unique among all facts."""
     kind: str
     """filled and ended: how a task ended, with and without a fill; attempt: an order after which its task went on; skip: a
-    signal that a follow did not want; entry: a booking apart from a task's end."""
+    signal that a follow did not want; entry: a booking apart from a task's end; looks: what the book was after an order."""
     at: float
-    """Unix seconds."""
+    """Unix seconds; of looks the moment of the answer that they come after, so that they stand beside what ended then."""
     follower: FollowerId
     leader: Address
     token_id: TokenId

@@ -59,6 +59,13 @@ class Sizing:
     equity_usd: Usd = setting(
         Usd.parse(1000), unit="USD", why="Mode equity: your money for copying, as you declare it.", check=_ANY_USD
     )
+    equity_by: str = setting(
+        "declared",
+        unit="declared | mark",
+        why="Mode equity: your money is equity_usd; or what your paper wallet is worth, with all that is held at what it could "
+        "be sold for.",
+        check=one_of("declared", "mark"),
+    )
     leader_equity_usd: Usd = setting(
         Usd.parse(100_000), unit="USD", why="Mode equity: the leader's money, as you judge it.", check=_ANY_USD
     )
@@ -162,9 +169,16 @@ class Caps:
     max_drawdown_usd: Usd | None = setting(
         None,
         unit="USD",
-        why="Fall of the follower's realised profit from its highest since the last reset; open positions do not count.",
+        why="Fall of the follower's profit from its highest since the last reset, counted as drawdown_by says.",
         check=_ANY_USD,
         merge=Merge.SMALLEST,
+    )
+    drawdown_by: str = setting(
+        "realised",
+        unit="realised | mark",
+        why="realised: open positions do not count; mark: they count at what they could be sold for, and where nobody knows "
+        "that, nothing is bought.",
+        check=one_of("realised", "mark"),
     )
     on_breach: str = setting(
         "stop-buying",

@@ -4,9 +4,12 @@ from enum import Enum
 
 from attrs import frozen
 
+from trio_copy.model.fees import Fee
 from trio_copy.model.fills import Side
 from trio_copy.model.ids import Address, FollowerId, IntentKey, OrderId, TokenId
-from trio_copy.model.units import NO_SHARES, NO_USD, Price, Rounding, Shares, Usd
+from trio_copy.model.units import BPS, NO_SHARES, NO_USD, Price, Ratio, Rounding, Shares, Usd
+
+_NO_FORMULA = Ratio(0)
 
 
 @frozen(kw_only=True)
@@ -26,6 +29,8 @@ class Quote:
     bid_shares: Shares | None = None
     """Offered at the best bid; None where nobody tells."""
     ask_shares: Shares | None = None
+    price: Price | None = None
+    """What one share cost, where that is all that is known: of the past, a venue tells no sides."""
 
 
 @frozen(kw_only=True)
@@ -35,11 +40,25 @@ class Market:
     token_id: TokenId
     tick: Price
     minimum: Shares
+    """The smallest order, apart from what `least_cost` is about."""
     fee_bps: int
+    """What a taker pays, of the notional; see `Fee`."""
     closed: str | None = None
     """Why it cannot be traded, or None when it can."""
     quote: Quote | None = None
     """The top of its book; None where nobody tells."""
+    fee_rate: Ratio = _NO_FORMULA
+    """Of the formula by which a taker pays, besides `fee_bps`; 0 for none."""
+    fee_exponent: int = 1
+    least_cost: Usd = NO_USD
+    """What a BUY that takes and does not rest has to cost."""
+    exchange: str = ""
+    """Which of the venue's exchanges trades it, where it has several: v2, v2-neg-risk, v3."""
+
+    @property
+    def fee(self) -> Fee:
+        """Return what a taker pays."""
+        return Fee(self.fee_bps, self.fee_rate, self.fee_exponent)
 
 
 @frozen(kw_only=True)
@@ -59,6 +78,14 @@ class Order:
     """Everything that goes over the wire."""
     fee_bps: int | None = None
     """The market's fee when it was prepared: what its fills are judged by. The engine writes it, whatever the executor has."""
+    fee_rate: Ratio = _NO_FORMULA
+    """As `fee_bps`, with the exponent."""
+    fee_exponent: int = 1
+
+    @property
+    def fee(self) -> Fee:
+        """Return what its fills may cost at most; orders of earlier versions do not tell it."""
+        return Fee(BPS if self.fee_bps is None else self.fee_bps, self.fee_rate, self.fee_exponent)
 
 
 class Status(Enum):

@@ -10,12 +10,13 @@ from trio_copy.ports.executor import (
     Executor,
     ExecutorContext,
     ExecutorPlugin,
+    Facts,
     OpenExecutor,
     Quotes,
     RestingExecutor,
 )
 from trio_copy.ports.follows import FollowChange, Follows
-from trio_copy.ports.markets import Markets, MarketsContext, MarketsPlugin, OpenMarkets
+from trio_copy.ports.markets import Markets, MarketsContext, MarketsPlugin, OpenMarkets, PastPrices, Traders
 from trio_copy.ports.store import (
     FORGOTTEN_TOKEN,
     HEAD_KINDS,
@@ -59,6 +60,7 @@ __all__ = [
     "ExecutorContext",
     "ExecutorPlugin",
     "ExportOld",
+    "Facts",
     "FollowChange",
     "Follows",
     "Heads",
@@ -74,12 +76,14 @@ __all__ = [
     "OpenMarkets",
     "OpenSocket",
     "OpenStore",
+    "PastPrices",
     "Quotes",
     "Request",
     "RestingExecutor",
     "Store",
     "StoreContext",
     "StorePlugin",
+    "Traders",
     "nowhere",
     "tell_nobody",
     "to_thread_run_sync",

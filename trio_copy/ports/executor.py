@@ -8,6 +8,7 @@ from attrs import frozen
 
 from trio_copy.clock import WallClock
 from trio_copy.model.books import Book
+from trio_copy.model.catalog import TokenFacts
 from trio_copy.model.decisions import OrderIntent
 from trio_copy.model.ids import IntentKey, TokenId
 from trio_copy.model.orders import ExecutionReport, Market, Order, Quote, Wallet
@@ -19,6 +20,18 @@ class Quotes(Protocol):
 
     def quote(self, token_id: TokenId) -> Quote | None:
         """Return the best bid and ask known for a token, or None when none is known. Never waits."""
+        ...
+
+
+class Facts(Protocol):
+    """Where an executor that simulates learns what the venue is known to ask of orders for a token."""
+
+    def of(self, token_id: TokenId) -> TokenFacts | None:
+        """Return what is known about a token; None where nobody has told yet. Never waits."""
+        ...
+
+    async def soon(self, token_id: TokenId) -> TokenFacts | None:
+        """Return the same, and wait for it where a market source may tell it in a moment: two seconds at most. Never raises."""
         ...
 
 
@@ -41,6 +54,8 @@ class ExecutorContext:
     quotes: Quotes | None
     books: Books | None = None
     """None where no market source runs."""
+    facts: Facts | None = None
+    """What a market source, or a person's file, tells of tokens: tick, minimum, fee. It learns more while the engine runs."""
     throwaway: bool = False
     """Whether the run is a trial: nothing of it may outlive the process."""
 
@@ -58,7 +73,8 @@ class Executor(Protocol):
     def prepare(self, key: IntentKey, intent: OrderIntent, wallet: Wallet, market: Market) -> Order:
         """Build, sign and freeze the whole body. Pure: the same arguments give the same bytes, on every instance.
 
-        Sizes to the venue's rules, always downwards. Returns an order of zero shares when nothing is left.
+        Sizes to the venue's rules, always downwards; `model.venue_amounts` has those of Polymarket. Returns an order of zero
+        shares when nothing is left.
         """
         ...
 

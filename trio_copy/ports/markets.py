@@ -6,16 +6,17 @@ One that is away leaves everything else running.
 
 from collections.abc import Callable, Collection, Sequence
 from contextlib import AbstractAsyncContextManager
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import trio
 from attrs import field, frozen
 
 from trio_copy.clock import WallClock
 from trio_copy.entropy import Entropy, system_entropy
-from trio_copy.model.books import Book, PricesLost, SeenPrice
+from trio_copy.model.books import Book, PastPrice, PricesLost, SeenPrice
 from trio_copy.model.catalog import TokenFacts
-from trio_copy.model.ids import TokenId
+from trio_copy.model.ids import Address, TokenId
+from trio_copy.model.past_trades import PastTrade
 from trio_copy.model.resolutions import Decided
 from trio_copy.model.settings import NoSettings
 from trio_copy.ports.store import OpenSocket, tell_nobody
@@ -71,6 +72,45 @@ class Markets(Protocol):
         ...
 
 
+@runtime_checkable
+class PastPrices(Protocol):
+    """What a market source may do besides: it knows what tokens cost in the past. One that does not lacks the method."""
+
+    async def past_prices(self, token_id: TokenId, since: float, until: float) -> Sequence[PastPrice]:
+        """Return what a token cost from one moment up to another, both in Unix seconds, the second excluded.
+
+        In the order of their times, as finely as the venue remembers them; nothing of a token or a time that nobody knows.
+        Whoever asks does so for a day or less.
+
+        Raises:
+            MarketsUnavailable: as in `Markets`.
+        """
+        ...
+
+
+@runtime_checkable
+class Traders(Protocol):
+    """What a market source may do besides: it knows who earned most, and what anybody traded."""
+
+    async def best_wallets(self, lasts_s: float, most: int) -> Sequence[Address]:
+        """Return those that earned most in about so many seconds up to now, the best first.
+
+        Raises:
+            MarketsUnavailable: as in `Markets`.
+        """
+        ...
+
+    async def trades_of(self, wallet: Address, since: float, until: float, most: int) -> Sequence[PastTrade]:
+        """Return what a wallet traded from one moment up to another, both in Unix seconds, the second excluded.
+
+        In the order of their times, and so many at most: of more, the venue says which.
+
+        Raises:
+            MarketsUnavailable: as in `Markets`.
+        """
+        ...
+
+
 @frozen(kw_only=True)
 class MarketsContext:
     """All that a market source is given: its own settings and the seams."""
@@ -85,6 +125,8 @@ class MarketsContext:
     """Spreads retries, so that many programs behind one address do not come back at the same moment."""
     on_trouble: Callable[[str, str], None] = tell_nobody
     """Hears the kind and detail of what a person should know, once: that the venue does not answer, and that it does again."""
+    on_left_out: Callable[[str], None] = lambda what: None
+    """Hears of each piece of an answer that is not used because it cannot be read or believed: what it is, such as "a book"."""
 
 
 OpenMarkets = Callable[[MarketsContext], AbstractAsyncContextManager[Markets]]

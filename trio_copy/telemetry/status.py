@@ -1,8 +1,9 @@
 """One look at a running engine."""
 
+from collections.abc import Mapping
 from enum import Enum
 
-from attrs import frozen
+from attrs import field, frozen
 
 from trio_copy.model.watches import Watch
 
@@ -62,6 +63,8 @@ class Status:
     """Logs that only a re-scan found: the measure of what subscriptions and scans missed."""
     reorgs: int
     quarantined: int
+    left_out: Mapping[str, int] = field(factory=dict)
+    """What the market source wrote and nobody uses, because it cannot be read or believed, by what it is."""
     ready: bool = False
     """Whether the chain is followed and nothing is red."""
     halted: str = ""

@@ -6,8 +6,9 @@ from attrs import define, field, frozen
 
 from trio_copy.model.decisions import End, Skip
 from trio_copy.model.facts import Amounts
-from trio_copy.model.fills import Fill
+from trio_copy.model.fills import Fill, Kind
 from trio_copy.model.ids import SignalId
+from trio_copy.model.positions import EntryKind, LedgerEntry
 from trio_copy.model.signals import Signal
 from trio_copy.telemetry.observer import Finished, Observer
 
@@ -68,7 +69,12 @@ class Tally(Observer):
     alerts: Counter[str] = field(factory=Counter)
     bought_micro: int = 0
     sold_micro: int = 0
-    """In millionths of a USD; what failed to settle is taken back, as the books do."""
+    """In millionths of a USD; what failed to settle is taken back, as the books do. Redemptions count as sold."""
+    redeemed_micro: int = 0
+    redeemed: int = 0
+    """Positions of decided questions that became what they pay."""
+    exits: int = 0
+    """Positions that followers left by rules of their own, or by hand; how much of each was sold, is among the ends."""
     decision: Latencies = field(factory=Latencies)
     """From the frame to the gate's answer."""
     queue_lag: Latencies = field(factory=Latencies)
@@ -84,6 +90,7 @@ class Tally(Observer):
             case "admitted":
                 self.signals += 1
                 self.tasks += tasks
+                self.exits += tasks if signal.kind is Kind.EXIT else 0
                 self.decision.add(decided_at - signal.seen_at)
             case "adopted":
                 self.adopted += 1
@@ -108,6 +115,11 @@ class Tally(Observer):
         _, bought, sold, *_ = amounts
         self.bought_micro += bought
         self.sold_micro += sold
+
+    def on_entry(self, entry: LedgerEntry, amounts: Amounts) -> None:
+        if entry.kind is EntryKind.REDEMPTION:
+            self.redeemed += 1
+            self.redeemed_micro += entry.notional.micro
 
     def on_retracted(self, signal: Signal, suspended: int, started: int) -> None:
         self.retracted += 1

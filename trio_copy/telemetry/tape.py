@@ -1,6 +1,7 @@
 """The live tape for people: a leader's fill, who copies it at what price, and why the others do not."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import textwrap
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 from attrs import define, field
 from rich.text import Text
@@ -8,7 +9,7 @@ from rich.text import Text
 from trio_copy.clock import WallClock, local_time_of_day
 from trio_copy.model.counts import counted
 from trio_copy.model.decisions import Reason, Skip
-from trio_copy.model.fills import Side
+from trio_copy.model.fills import Kind, Side
 from trio_copy.model.ids import Address, TokenId
 from trio_copy.model.leader_names import LeaderNames
 from trio_copy.model.signals import Signal
@@ -23,6 +24,7 @@ _SIDE_STYLE = {Side.BUY: "green", Side.SELL: "red"}
 _INDENT = " " * 2
 _GAP = " " * 2
 _LABEL_LEAST = 14
+_ROW_INDENT = 11
 _WIDE = 100
 """Columns from which on a copy's line has room for its latency."""
 _BETWEEN = " | "
@@ -45,6 +47,9 @@ class Tape(Observer):
 
     def on_signal(self, signal: Signal, admission: str, tasks: int, decided_at: float) -> None:
         if admission == "duplicate":
+            return
+        if signal.kind is Kind.EXIT:
+            self._under = None  # the step that comes with it says whose rule it is, and is its headline
             return
         self._headline(signal, "mined again" if admission == "adopted" else _copies(tasks))
 
@@ -89,25 +94,30 @@ class Tape(Observer):
         self.emit(text)
 
     def _outcome(self, signal: Signal, follower: str, end: str, style: str, parts: Sequence[str]) -> None:
-        if self._under != signal.leader:
+        own = signal.kind is Kind.EXIT
+        if self._under != signal.leader and not own:
             self._headline(signal, "goes on")
         text = Text(_INDENT)
         text.append(f"{visible(follower):<8} ")
         text.append(f"{end:<9}", style)
-        whose = self._name(signal.leader) + _GAP
-        text.append("".join(visible(part) + _GAP for part in parts))
-        width = self.width()
-        if width is not None and width - len(text) - len(whose) < _LABEL_LEAST:
-            self.emit(text)
-            text = Text(" " * len(_INDENT + "follower end......  "))
+        # The leader did nothing where a follower leaves by a rule of his own.
+        whose = ("own exit" if own else self._name(signal.leader)) + _GAP
+        said, width = "".join(visible(part) + _GAP for part in parts), self.width()
+        below = len(text) + len(_GAP)
+        if width is not None and width - len(text) - len(said) - len(whose) < _LABEL_LEAST:
+            for line in hanging(text, said.rstrip(), width, below):
+                self.emit(line)
+            text, said = Text(" " * below), ""
+        text.append(said)
         text.append(whose + self._label(signal.token_id, len(text) + len(whose)), "dim")
         self.emit(text)
 
     def _line(self, word: str, detail: str, style: str) -> None:
         text = self._stamp()
+        indent = len(text)
         text.append(f"{word} ", style)
-        text.append(visible(detail))
-        self.emit(text)
+        for line in hanging(text, visible(detail), self.width(), indent):
+            self.emit(line)
 
     def _stamp(self) -> Text:
         return Text(local_time_of_day(self.wall()) + "  ", style="")
@@ -176,8 +186,10 @@ def _flowed(parts: Iterable[str], width: int | None) -> list[str]:
     return lines
 
 
-def summary_lines(status: Status, tally: Tally, lost: int | None, left: int, unproven: int) -> list[Text]:
-    """Write what happened since the start, for the end of a run."""
+def summary_lines(
+    status: Status, tally: Tally, lost: int | None, left: int, unproven: int, width: int | None = None
+) -> list[Text]:
+    """Write what happened since the start, for the end of a run, on a terminal so wide."""
     ends = ", ".join(f"{count} {end.value}" for end, count in sorted(tally.ends.items(), key=lambda item: -item[1]))
     why = tally.skips + tally.refusals
     reasons = ", ".join(f"{count} {code}" for code, count in why.most_common(5))
@@ -188,12 +200,43 @@ def summary_lines(status: Status, tally: Tally, lost: int | None, left: int, unp
         ("tasks", f"{tally.tasks} admitted: {ends or 'none ended'}; {left} left in the queue{missing}"),
         ("not copied", reasons or "nothing was refused"),
         ("money", f"bought ${money(tally.bought_micro)}, sold ${money(tally.sold_micro)} ({status.trading})"),
+        *_own_acts(tally),
         (
             "chain",
             f"{connects}; reorgs {status.reorgs}, late logs {status.late_logs}, quarantined {status.quarantined}",
         ),
     )
-    return [Text.assemble((f"{name:<11}", "bold"), visible(value)) for name, value in rows]
+    if status.left_out:
+        kinds = ", ".join(f"{count} x {what}" for what, count in status.left_out.items())
+        rows += (("left out", f"of what the venue wrote, for it could not be read or believed: {kinds}"),)
+    return [line for name, value in rows for line in summary_row(name, value, width)]
+
+
+def summary_row(name: str, value: str, width: int | None) -> Iterator[Text]:
+    """Write one row of the summary of a run, in as many lines as a terminal of this width needs."""
+    yield from hanging(Text(f"{visible(name):<10} ", style="bold"), visible(value), width, _ROW_INDENT)
+
+
+def hanging(head: Text, detail: str, width: int | None, indent: int) -> Iterator[Text]:
+    """Write a detail behind its head; what finds no room there goes on below it, this far from the left."""
+    if width is None or len(head) + len(detail) <= width:
+        yield head.append(detail, "not bold")
+        return
+    room = max(width, len(head) + _LABEL_LEAST)
+    first, *others = textwrap.wrap(
+        detail, room, initial_indent=" " * len(head), subsequent_indent=" " * indent, break_on_hyphens=False
+    ) or [""]
+    yield head.append(first[len(head) :], "not bold")
+    yield from map(Text, others)
+
+
+def _own_acts(tally: Tally) -> Iterator[tuple[str, str]]:
+    """Tell what no leader did, where there was something."""
+    if tally.exits:
+        yield "exits", f"{counted(tally.exits, 'position')} left by own rules or by hand"
+    if tally.redeemed:
+        worth = money(tally.redeemed_micro)
+        yield "redeemed", f"{counted(tally.redeemed, 'position')} of decided questions for ${worth}, counted as sold"
 
 
 def money(micro: int) -> str:

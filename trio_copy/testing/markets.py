@@ -8,10 +8,12 @@ import trio
 from attrs import define, field
 
 from trio_copy.errors import MarketsUnavailable
-from trio_copy.model.books import Book, PricesLost, SeenPrice
+from trio_copy.model.books import Book, PastPrice, PricesLost, SeenPrice
 from trio_copy.model.catalog import TokenFacts
-from trio_copy.model.ids import TokenId
+from trio_copy.model.ids import Address, TokenId
+from trio_copy.model.past_trades import PastTrade
 from trio_copy.model.resolutions import Decided
+from trio_copy.model.units import Price
 from trio_copy.ports import Markets, MarketsContext, MarketsPlugin
 
 _T = TypeVar("_T")
@@ -24,6 +26,11 @@ class MemoryMarkets:
     known: dict[TokenId, TokenFacts] = field(factory=dict)
     standing: dict[TokenId, Book] = field(factory=dict)
     decided: dict[str, Decided] = field(factory=dict)
+    past: dict[TokenId, list[PastPrice]] = field(factory=dict)
+    """In the order of their times."""
+    best: list[Address] = field(factory=list)
+    """Who earned most, the best first."""
+    trades: list[PastTrade] = field(factory=list)
     away: bool = False
     """Nobody answers, and nobody tells prices."""
     asked: list[tuple[TokenId, ...]] = field(factory=list)
@@ -39,6 +46,11 @@ class MemoryMarkets:
     def move(self, *books: Book) -> None:
         """Let books change."""
         self.standing.update((book.token_id, book) for book in books)
+        for book in books:
+            sides = [side[0].price.micro for side in (book.bids, book.asks) if side]
+            if sides:
+                middle = PastPrice(book.at, Price(sum(sides) // len(sides)))
+                self.past.setdefault(book.token_id, []).append(middle)
         self._wake()
 
     def go(self, *, away: bool) -> None:
@@ -60,6 +72,16 @@ class MemoryMarkets:
 
     async def resolutions(self, conditions: Collection[str]) -> Sequence[Decided]:
         return await self._answer(self.decided.get(condition) for condition in conditions)
+
+    async def past_prices(self, token_id: TokenId, since: float, until: float) -> Sequence[PastPrice]:
+        return await self._answer(one for one in self.past.get(token_id, ()) if since <= one.at < until)
+
+    async def best_wallets(self, lasts_s: float, most: int) -> Sequence[Address]:
+        return await self._answer(self.best[:most])
+
+    async def trades_of(self, wallet: Address, since: float, until: float, most: int) -> Sequence[PastTrade]:
+        found = [one for one in self.trades if one.wallet == wallet and since <= one.at < until]
+        return await self._answer(sorted(found, key=lambda one: one.at)[-most:])
 
     async def run_prices(
         self,

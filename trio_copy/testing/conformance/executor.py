@@ -28,7 +28,8 @@ async def _prepare(executor: Executor, number: int = 1, side: Side = Side.BUY) -
     intent = sample_intent(side)
     market = await executor.market(intent.token_id)
     order = executor.prepare(sample_task(sample_signal(number, side=side)).key, intent, _WALLET, market)
-    return evolve(order, fee_bps=market.fee_bps)  # as the engine does: fills are judged by it
+    # As the engine does: fills are judged by it.
+    return evolve(order, fee_bps=market.fee_bps, fee_rate=market.fee_rate, fee_exponent=market.fee_exponent)
 
 
 async def preparing_is_pure(open_executor: OpenExecutorForTest) -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from functools import partial
 from typing import Protocol
 
 import trio
@@ -14,7 +15,7 @@ from trio_copy.model.catalog import TokenFacts
 from trio_copy.model.ids import TokenId
 from trio_copy.model.orders import Quote
 from trio_copy.model.units import Price, Shares
-from trio_copy.ports import Markets
+from trio_copy.ports import Markets, PastPrices
 from trio_copy.testing.conformance.terms import START
 
 _SOON_S = 60.0
@@ -232,6 +233,9 @@ async def whoever_is_away_says_so(open_markets: OpenMarketsForTest) -> None:
             lambda: opened.source.books(tokens),
             lambda: opened.source.resolutions(conditions),
         ]
+        source = opened.source
+        if isinstance(source, PastPrices):
+            questions.append(partial(source.past_prices, tokens[0], START, START + _SOON_S))
         opened.venue.set_away(True)
         for question in questions:
             try:
@@ -347,6 +351,31 @@ async def prices_end_with_what_is_wanted(open_markets: OpenMarketsForTest) -> No
                     await listener.ended.wait()
 
 
+async def past_prices_are_those_of_their_time(open_markets: OpenMarketsForTest) -> None:
+    """Where a source knows the past: each price at its time, in their order, within the bounds; nothing of the unknown."""
+    facts = _facts(1)
+    async with _opened(open_markets, facts) as opened:
+        source, token = opened.source, facts[0].token_id
+        if not isinstance(source, PastPrices):
+            return
+        for cents in (20, 30, 40):
+            await trio.sleep(_LONG_S)
+            opened.venue.set_quote(token, _quote(cents))
+        await trio.sleep(_LONG_S)
+        since, until = START + _LONG_S - 1, START + 3 * _LONG_S - 1
+        found = await source.past_prices(token, since, until)
+        assert len(found) >= 2
+        assert [one.at for one in found] == sorted({one.at for one in found})
+        for one in found:
+            assert since <= one.at < until
+            quote = _quote(20 if one.at < since + _LONG_S else 30)
+            assert quote.bid is not None
+            assert quote.ask is not None
+            assert quote.bid <= one.price <= quote.ask
+        assert not await source.past_prices(token, START - 2 * _LONG_S, START - _LONG_S)
+        assert not await source.past_prices(_UNKNOWN, START, START + _LONG_S)
+
+
 MARKETS_CHECKS: tuple[MarketsCheck, ...] = (
     facts_are_those_of_the_tokens,
     many_tokens_are_told_at_once,
@@ -354,6 +383,7 @@ MARKETS_CHECKS: tuple[MarketsCheck, ...] = (
     books_have_the_best_first,
     a_book_may_have_one_side,
     decisions_are_told_once_they_are_made,
+    past_prices_are_those_of_their_time,
     whoever_is_away_says_so,
     a_cancelled_question_leaves_the_source_usable,
     the_first_price_comes_soon,

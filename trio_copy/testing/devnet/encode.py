@@ -2,10 +2,10 @@
 
 from collections.abc import Sequence
 
-from trio_copy.chain.decoders import erc1155, fpmm, order_filled
+from trio_copy.chain.decoders import erc1155, fpmm, order_filled, resolutions
 from trio_copy.chain.decoders.words import address_topic
 from trio_copy.model.fills import Side
-from trio_copy.model.ids import Address, Hash32, TokenId
+from trio_copy.model.ids import ZERO_ADDRESS, Address, Hash32, TokenId
 from trio_copy.model.units import Shares, Usd
 from trio_copy.testing.devnet.chain import DevLog
 
@@ -100,4 +100,13 @@ def fpmm_log(
         address=pool,
         topics=(topic, address_topic(owner), "0x" + outcome.to_bytes(32, "big").hex()),
         data=_words(money.micro, fee.micro, shares.micro),
+    )
+
+
+def resolution_log(*, condition_id: Hash32, question_id: Hash32, payouts: Sequence[int]) -> DevLog:
+    """Encode `ConditionResolution`: what a share of each slot pays, as numerators."""
+    return DevLog(
+        address=resolutions.CONDITIONAL_TOKENS,
+        topics=(resolutions.RESOLUTION_TOPIC, condition_id, address_topic(ZERO_ADDRESS), question_id),
+        data=_words(len(payouts), 64, len(payouts), *payouts),
     )

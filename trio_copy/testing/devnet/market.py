@@ -9,19 +9,27 @@ from trio_copy.chain.decoders.order_filled import EXCHANGE_V2, EXCHANGE_V3
 from trio_copy.entropy import Entropy, seeded_entropy
 from trio_copy.model.catalog import TokenFacts
 from trio_copy.model.fills import Side
-from trio_copy.model.ids import ZERO_ADDRESS, Address, TokenId
+from trio_copy.model.ids import ZERO_ADDRESS, Address, Hash32, TokenId
 from trio_copy.model.orders import Quote
-from trio_copy.model.units import NO_SHARES, NO_USD, Price, Rounding, Shares
+from trio_copy.model.units import MICRO, NO_SHARES, NO_USD, Price, Rounding, Shares
 from trio_copy.testing.devnet.chain import DevLog, DevTx, fake_hash
-from trio_copy.testing.devnet.encode import order_filled_log, transfer_batch_log, transfer_single_log
+from trio_copy.testing.devnet.encode import (
+    order_filled_log,
+    resolution_log,
+    transfer_batch_log,
+    transfer_single_log,
+)
 
 _TICK = 10_000
+_EVEN = 500_000
 _QUESTIONS = (
     ("Fed cuts rates in December?", 620_000),
     ("Bitcoin above 150k on New Year?", 240_000),
     ("Lakers win tonight?", 480_000),
     ("Snow in London at Christmas?", 90_000),
 )
+_TONIGHT = 2
+"""The question that is decided while people watch."""
 
 
 @frozen(kw_only=True)
@@ -43,6 +51,9 @@ class ScriptedMarket:
     salt: str = ""
     """Makes the transactions of this market differ from those of another one that plays the same."""
     outcomes: tuple[Outcome, ...] = field(init=False)
+    decided: dict[str, tuple[int, ...]] = field(factory=dict)
+    """What the slots of a question that was decided pay, in millionths of a dollar."""
+    _traded: tuple[Outcome, ...] = field(init=False)
     _yes_micro: dict[TokenId, int] = field(factory=dict)
     """Price of each YES token; its NO costs the rest of a dollar."""
     _held: dict[tuple[Address, TokenId], Shares] = field(factory=dict)
@@ -52,14 +63,14 @@ class ScriptedMarket:
         outcomes = []
         for number, (question, start) in enumerate(_QUESTIONS):
             # Every other question has structured ids, as the markets of exchange V3 have.
-            base = int(fake_hash("condition", number)[2:], 16)
+            base = int(_condition(number)[2:], 16)
             yes = TokenId((1 << 248) | (base >> 136 << 120)) if number % 2 else TokenId(base)
             outcomes += [
                 Outcome(token_id=yes, label=f"{question} YES"),
                 Outcome(token_id=TokenId(yes ^ 1), label=f"{question} NO"),
             ]
             self._yes_micro[yes] = start
-        self.outcomes = tuple(outcomes)
+        self.outcomes = self._traded = tuple(outcomes)
 
     @property
     def labels(self) -> Mapping[TokenId, str]:
@@ -71,7 +82,7 @@ class ScriptedMarket:
         return tuple(
             TokenFacts(
                 token_id=outcome.token_id,
-                condition_id=fake_hash("condition", number // 2),
+                condition_id=_condition(number // 2),
                 outcome=outcome.label.rsplit(" ", 1)[1],
                 question=outcome.label.rsplit(" ", 1)[0],
                 opposite=TokenId(outcome.token_id ^ 1),
@@ -81,8 +92,8 @@ class ScriptedMarket:
         )
 
     def quote(self, token_id: TokenId) -> Quote | None:
-        """Quote one tick around the middle."""
-        middle = self._middle(token_id)
+        """Quote one tick around the middle; nobody quotes what was decided."""
+        middle = self._middle(token_id) if any(one.token_id == token_id for one in self._traded) else None
         return None if middle is None else Quote(bid=Price(middle - _TICK // 2), ask=Price(middle + _TICK // 2))
 
     def next_block(self) -> list[DevTx]:
@@ -96,6 +107,17 @@ class ScriptedMarket:
         txs += [self._leader_trades() for _ in range(fills)]
         self.entropy.shuffle(txs)
         return txs
+
+    def decide(self) -> DevTx:
+        """Decide tonight's question, for what is likelier by now; from now on nobody trades it."""
+        yes, no = self.outcomes[2 * _TONIGHT : 2 * _TONIGHT + 2]
+        won = self._yes_micro[yes.token_id] >= _EVEN
+        condition, payouts = _condition(_TONIGHT), (int(won) * MICRO, int(not won) * MICRO)
+        self.decided[condition] = payouts
+        self._traded = tuple(one for one in self.outcomes if one not in (yes, no))
+        return self._tx(
+            resolution_log(condition_id=condition, question_id=fake_hash("question", _TONIGHT), payouts=payouts)
+        )
 
     def fill(self, leader: Address, side: Side, outcome: Outcome, shares: Shares) -> DevTx:
         """Let a leader trade on an exchange, as a taker, with the transfer that goes with it."""
@@ -142,7 +164,7 @@ class ScriptedMarket:
 
     def _leader_trades(self) -> DevTx:
         leader = self.entropy.choice(list(self.leaders))
-        outcome = self.entropy.choice(self.outcomes)
+        outcome = self.entropy.choice(self._traded)
         key = (leader, outcome.token_id)
         held = self._held.get(key, NO_SHARES)
         luck = self.entropy.random()
@@ -183,7 +205,7 @@ class ScriptedMarket:
         )
 
     def _noise(self) -> DevTx:
-        outcome = self.entropy.choice(self.outcomes)
+        outcome = self.entropy.choice(self._traded)
         side = self.entropy.choice((Side.BUY, Side.SELL))
         return self.fill(self._stranger(), side, outcome, Shares(self.entropy.randint(1, 900) * 1_000_000))
 
@@ -199,6 +221,10 @@ class ScriptedMarket:
     def _tx(self, *logs: DevLog) -> DevTx:
         self._txs += 1
         return DevTx(tx_hash=fake_hash("tx", self.salt, self._txs, self.entropy.getrandbits(64)), logs=logs)
+
+
+def _condition(question: int) -> Hash32:
+    return fake_hash("condition", question)
 
 
 def seeded_market(

@@ -18,11 +18,15 @@ from trio_copy.testing.market_server.wire import (
     clob_row,
     gamma_row,
     other_token,
+    past_row,
     resolution_row,
     token_row,
+    trade_row,
 )
 
 _CHUNK = 1 << 16
+_MOST_ROWS = 1000
+_MOST_PAST_S = 14 * 86_400
 _MOST_TOKENS, _MOST_CONDITIONS = 50, 20
 _BLOCKED = (
     b"<!DOCTYPE html><html><head><title>Attention Required! | Cloudflare</title></head><body>blocked</body></html>"
@@ -129,9 +133,12 @@ class HttpSide:
         routes: dict[str, Callable[[], object]] = {
             "GET /data/v2/tokens": lambda: {"data": self._tokens(_ids(query, "token_id"), faults)},
             "GET /data/v2/resolutions": lambda: {"data": self._resolutions(_ids(query, "condition"), faults)},
+            "GET /data/v2/leaderboard": lambda: self._page(self._leaders(faults), query),
+            "GET /data/v2/trades": lambda: self._page(self._trades(query, faults), query),
             "GET /gamma/markets": lambda: self._gamma(query, faults),
             "GET /clob/clob-markets": lambda: self._clob(query["condition"][0], faults),
             "POST /clob/books": lambda: self._books([row["token_id"] for row in msgspec.json.decode(body)], faults),
+            "GET /clob/prices-history": lambda: self._past(query, faults),
             "GET /clob/book": lambda: next(iter(self._books(_ids(query, "token_id"), faults, single=True)), None),
         }
         route = routes.get(f"{method} {path}")
@@ -185,6 +192,45 @@ class HttpSide:
                 row["asset_id"] = str(other_token(fact.token_id))
             rows += [row, row] if faults.ids is Ids.TWICE else [row]
         return rows
+
+    def _leaders(self, faults: VenueFaults) -> list[Row]:
+        wallets = [wallet if faults.ids is Ids.RIGHT else f"{wallet}00" for wallet in self.venue.best]
+        return [{"rank": str(rank), "user_id": wallet} for rank, wallet in enumerate(wallets, 1)]
+
+    def _trades(self, query: dict[str, list[str]], faults: VenueFaults) -> list[Row]:
+        """Tell what a wallet traded, the newest first."""
+        (wallet,), taken = query["user"], query["taker_only"] == ["true"]
+        start, end = (int(query[name][0]) for name in ("start", "end"))
+        found = [one for one in self.venue.trades if one.wallet == wallet and start <= one.at <= end]
+        found = [one for one in found if not (taken and one.maker)]
+        return [trade_row(one, faults) for one in sorted(found, key=lambda one: -one.at)]
+
+    @staticmethod
+    def _page(rows: list[Row], query: dict[str, list[str]]) -> Row:
+        """Cut out one page; a cursor says where the next one begins, and how long it is."""
+        if "cursor" in query:
+            assert "limit" not in query
+            at, size = map(int, query["cursor"][0].split("-"))
+        else:
+            at, size = 0, int(query["limit"][0])
+            assert size <= _MOST_ROWS
+        following = f"{at + size}-{size}" if at + size < len(rows) else None
+        return {"data": rows[at : at + size], "pagination": {"limit": size, "next_cursor": following}}
+
+    def _past(self, query: dict[str, list[str]], faults: VenueFaults) -> Row:
+        """Tell the last price of each stretch of time, as the venue does."""
+        start, end = (int(query[name][0]) for name in ("startTs", "endTs"))
+        assert end - start <= _MOST_PAST_S
+        stretch = 60 * int(query["fidelity"][0])
+        found = {
+            round(at) // stretch: (round(at), micro)
+            for at, micro in self._past_of(query["market"][0])
+            if start <= at <= end
+        }
+        return {"history": [past_row(at, micro, faults) for at, micro in found.values()]}
+
+    def _past_of(self, token: str) -> list[tuple[float, int]]:
+        return self.venue.past.get(TokenId(int(token)), [])
 
     def _resolutions(self, conditions: list[str], faults: VenueFaults) -> list[Row]:
         assert len(conditions) <= _MOST_CONDITIONS

@@ -10,8 +10,9 @@ from trio_copy.model.books import Book, Level
 from trio_copy.model.catalog import TokenFacts
 from trio_copy.model.ids import TokenId
 from trio_copy.model.orders import Quote
+from trio_copy.model.past_trades import PastTrade
 from trio_copy.model.units import Micro
-from trio_copy.testing.market_server.faults import Order, VenueFaults
+from trio_copy.testing.market_server.faults import Ids, Order, VenueFaults
 
 _MODULES = {2: "v1_ctf", 3: "binary"}
 Row = dict[str, Any]
@@ -144,6 +145,27 @@ def change_row(before: Book, book: Book, fact: TokenFacts, faults: VenueFaults) 
         "market": fact.condition_id,
         "timestamp": str(int(book.at * 1000)),
         "price_changes": changes,
+    }
+
+
+def past_row(at: int, micro: int, faults: VenueFaults) -> Row:
+    """Write a row of `/prices-history`."""
+    price = _number(micro)
+    if faults.order is Order.UNREADABLE:
+        price = b"1e400000000"
+    return {"t": at, "p": msgspec.Raw(price)}
+
+
+def trade_row(trade: PastTrade, faults: VenueFaults) -> Row:
+    """Write a row of `/v2/trades`."""
+    return {
+        "proxy_wallet": trade.wallet if faults.ids is Ids.RIGHT else "0x" + "ee" * 20,
+        "token_id": str(trade.token_id),
+        "side": trade.side.value,
+        "size": _written(trade.shares, numbers=True),
+        "price": _written(trade.price, numbers=True),
+        "timestamp": round(trade.at),
+        "transaction_hash": trade.tx_hash,
     }
 
 
