@@ -126,12 +126,24 @@ def test_what_has_filled_settles_as_it_is_said(how: str, *, matched: bool) -> No
     whole = fills[-1][0]
     if matched:
         rest(played, so_far(order, whole, Status.PARTIAL, **PENDING))
-        assert played.account.orders[order.key].state is OrderState.MATCHED
-    rest(played, so_far(order, whole, Status.PARTIAL, **last))
+        # Where all of it is firm already, there is nothing that the chain could still say.
+        assert (order.key in played.account.orders) == (fills[-1][1] == PENDING)
+    if order.key in played.account.orders:
+        rest(played, so_far(order, whole, Status.PARTIAL, **last))
     assert played.shares == Shares.parse(shares)
     assert [kind.value for kind in kinds(played)] == bookings
     assert played.account.orders == {}
     assert played.account.position(SPOT).firm_shares == Shares.parse(shares)
+
+
+def test_what_is_firm_already_waits_for_nothing() -> None:
+    """Its end is told as pending, and brings nothing more: the order is over."""
+    played, task = Played(), resting_entry()
+    order = played.place(task)
+    rest(played, so_far(order, "5"), so_far(order, "5", Status.PARTIAL, **PENDING))
+    assert played.end_of(task).end is End.PARTIAL
+    assert played.account.orders == {}
+    assert kinds(played) == [EntryKind.FILL]
 
 
 LIES: dict[str, Any] = {

@@ -269,9 +269,9 @@ class Account:
             entry, amounts = None, NO_AMOUNTS
         if rested and learned.report is not None:
             if learned.report.settlement is _FIRM:
-                self._confirm(open_order, learned.at)
+                self._confirm(self.unsettled(open_order), learned.at)
             elif learned.report.settlement is _FAILED:
-                self._take_back(open_order, learned.at)
+                self._take_back(self.unsettled(open_order), learned.at)
         if rests or open_order.ended:
             return
         if outcome is not None:
@@ -293,11 +293,11 @@ class Account:
     def _settle(self, settled: e.Settled) -> None:
         open_order = self.orders[settled.key]
         self._drop_order(open_order)
-        self._confirm(open_order, settled.at)
+        self._confirm(self._matched(open_order), settled.at)
 
-    def _confirm(self, open_order: OpenOrder, at: float) -> None:
+    def _confirm(self, entries: Iterable[LedgerEntry], at: float) -> None:
         """Make firm what an order has filled: it is on the chain for good."""
-        for entry in self._unsettled(open_order):
+        for entry in entries:
             spot = (entry.leader, entry.token_id)
             known = self.holdings[spot]
             earned = self._hold_now(spot, known, known.confirmed(entry.key), at)
@@ -307,18 +307,23 @@ class Account:
     def _reverse(self, reversed_: e.Reversed) -> None:
         open_order = self.orders[reversed_.key]
         self._drop_order(open_order)
-        self._take_back(open_order, reversed_.at)
+        self._take_back(self._matched(open_order), reversed_.at)
 
-    def _take_back(self, open_order: OpenOrder, at: float) -> None:
+    def _take_back(self, entries: Iterable[LedgerEntry], at: float) -> None:
         """Undo what an order has filled, as far as it is not firm."""
-        for entry in self._unsettled(open_order):
+        for entry in entries:
             spot = (entry.leader, entry.token_id)
             known = self.holdings[spot]
             earned = self._hold_now(spot, known, known.without(entry.key), at)
             undone = about_entry(entry, EntryKind.REVERSE, at)
             self._told.append(Told(record=undone, amounts=amounts_of(entry, *earned, sign=-1)))
 
-    def _unsettled(self, open_order: OpenOrder) -> list[LedgerEntry]:
+    def _matched(self, open_order: OpenOrder) -> list[LedgerEntry]:
+        """Return the bookings of an order of which the chain has spoken: there is one at least, or the books are broken."""
+        first, *others = self.unsettled(open_order)
+        return [first, *others]
+
+    def unsettled(self, open_order: OpenOrder) -> list[LedgerEntry]:
         """Return the bookings of an order that are not firm: they are in the tail until the chain has the last word."""
         holding, order = self.holdings.get(open_order.spot, NOTHING_HELD), open_order.order
         entries = [entry for entry in holding.tail if not entry.firm and is_of(order, entry)]

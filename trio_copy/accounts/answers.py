@@ -40,6 +40,8 @@ def answer(account: "Account", command: c.Answer) -> Sequence[e.Event]:
     if step is _BOOK_FIRM or step is _BOOK:
         if open_order.rests:
             entry = growth_entry(open_order, report, at)
+            if entry is None and not account.unsettled(open_order):
+                state = OrderState.ENDED  # all of it is firm already, and the chain has nothing more to say
             outcome = outcome_of(open_order.order, report, open_order.called_off)
             return (e.Learned(key, state, report, at, outcome, entry),)
         entry = fill_entry(open_order.task, open_order.order, report, at)

@@ -43,7 +43,7 @@ class Reconciler:
     _told: set[IntentKey] = field(factory=set)
     """Orders of executors that do not run, of which a person was told."""
     _looked_at: dict[IntentKey, float] = field(factory=dict)
-    """When the venue was asked last about each order."""
+    """When the venue was asked last about each order that rests, or may."""
 
     @property
     def unknown(self) -> int:
@@ -98,16 +98,15 @@ class Reconciler:
                 elif self._is_due(shard, open_order, execution):
                     with suppress(LeaseLost):  # whoever has it now asks
                         await self._prove(shard, open_order, execution, sends_again=sends_again)
-            self._looked_at = {key: at for key, at in self._looked_at.items() if self._is_open(key)}
-
-    def _is_open(self, key: IntentKey) -> bool:
-        return any(key in shard.unproven for shard in self.shards.values())
+            for key in [key for key in self._looked_at if not any(key in one.unproven for one in self.shards.values())]:
+                del self._looked_at[key]
 
     def _is_due(self, shard: Shard, open_order: OpenOrder, execution: Execution) -> bool:
         """Tell whether to ask the venue about an order now; one that rests is called off first, if there is a reason."""
         key, now = open_order.order.key, self.wall()
         if not open_order.rests:
-            self._looked_at[key] = now  # it may turn out to rest
+            if open_order.held:
+                self._looked_at[key] = now  # it may turn out to rest
             return execution.mode.engine.mode is not Mode.HALT_ALL
         if open_order.called_off is None and (why := self.rules.why(shard, open_order)) is not None:
             with suppress(LeaseLost):
