@@ -35,7 +35,7 @@ def with_fees(intent: OrderIntent, settings: FollowSettings, fee: Fee) -> OrderI
 def worst_cost(shares: Shares, limit_price: Price, fee: Fee) -> Usd:
     """Return the most that an entry may cost, fees included: at whatever price up to its limit the venue fills it."""
     # Cost and fee are each rounded up, as the venue may round them.
-    cost = shares.at(limit_price, _UP)
+    cost = Usd(-(-shares.micro * limit_price.micro // MICRO))
     return cost + fee.most_of_purchase(cost, limit_price) if fee.bps or fee.rate.micro else cost
 
 

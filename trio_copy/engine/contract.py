@@ -131,7 +131,7 @@ class Contract:
             self._break(call, breach)
         _remember(self._prepared, order.order_id, key)
         self._in_a_row.pop(call.name, None)
-        return order if order.fee_bps is not None and order.fee == market.fee else _with_fee(order, market)
+        return order if order.fee_bps is not None and order.fee is market.fee else _with_fee(order, market)
 
     def lane(self, intent: OrderIntent, wallet: Wallet) -> tuple[str, ...]:
         """Name what must not run at once; where the executor cannot say, the follower's trades of a token."""

@@ -185,7 +185,7 @@ class Execution:
             at=self.wall(),
             crowded=queued.is_exit and self.lanes.crowded,
             paper=follower.paper_usd,
-            unrealised=self._unrealised(shard, task, settings),
+            unrealised=self._unrealised(shard, task, settings) if settings.caps.drawdown_by == "mark" else NO_USD,
         )
         try:
             effect = shard.act(task.follower, offer)
@@ -341,12 +341,13 @@ class Execution:
         if forbidden is not None:
             return Outcome(end=End.HALTED, reason=forbidden)
         terms = self.book.find(task.follower, task.signal.leader)
-        if intent.side is Side.SELL and task.follower in self.book.terms.followers:
-            return _UNFOLLOWED if terms is None else terms.settings
+        if task.follower in self.book.terms.followers:
+            if intent.side is Side.SELL:
+                return _UNFOLLOWED if terms is None else terms.settings
+            if terms is not None and terms.settings.status == "active":
+                return terms.settings
         unwanted = not_followed(self.book, task.follower, task.signal.leader)
-        if unwanted is not None or terms is None:
-            return Outcome(end=End.SKIPPED, reason=unwanted)
-        return terms.settings
+        return Outcome(end=End.SKIPPED, reason=unwanted)
 
     def _unwanted(self, task: CopyTask, settings: FollowSettings, market: Market) -> Outcome | None:
         """Return why the venue, or its book, is not wanted for a task."""

@@ -19,8 +19,9 @@ from trio_copy.telemetry.observer import Finished, Observer
 def put_account(batch: Batch, account: Account, marks: Marks, sightings: Sightings) -> None:
     """Add what changed of an account since it was written last."""
     follower = account.follower
-    parts, happened = account.take_changes()
-    told = [sightings.complete(one) for one in happened]
+    parts, told = account.take_changes()
+    if told and sightings.quotes is not None:
+        told = [sightings.complete(one) for one in told]
     for part in parts:
         kind, name = part
         body = document_of(account, part)

@@ -63,6 +63,12 @@ class Fee:
 
 
 @lru_cache(maxsize=4096)
+def fee_of(bps: int, rate_micro: int, exponent: int) -> Fee:
+    """Return a fee; there are few, and each copy asks several times."""
+    return Fee(bps, Ratio(rate_micro), exponent)
+
+
+@lru_cache(maxsize=4096)
 def _of_cash(rate: int, exponent: int, limit: int) -> int:
     """Return the greatest part of the cash, in millionths, that the formula takes at prices up to a limit.
 

@@ -4,7 +4,7 @@ from enum import Enum
 
 from attrs import frozen
 
-from trio_copy.model.fees import Fee
+from trio_copy.model.fees import Fee, fee_of
 from trio_copy.model.fills import Side
 from trio_copy.model.ids import Address, FollowerId, IntentKey, OrderId, TokenId
 from trio_copy.model.units import BPS, NO_SHARES, NO_USD, Price, Ratio, Rounding, Shares, Usd
@@ -58,7 +58,7 @@ class Market:
     @property
     def fee(self) -> Fee:
         """Return what a taker pays."""
-        return Fee(self.fee_bps, self.fee_rate, self.fee_exponent)
+        return fee_of(self.fee_bps, self.fee_rate.micro, self.fee_exponent)
 
 
 @frozen(kw_only=True)
@@ -85,7 +85,7 @@ class Order:
     @property
     def fee(self) -> Fee:
         """Return what its fills may cost at most; orders of earlier versions do not tell it."""
-        return Fee(BPS if self.fee_bps is None else self.fee_bps, self.fee_rate, self.fee_exponent)
+        return fee_of(BPS if self.fee_bps is None else self.fee_bps, self.fee_rate.micro, self.fee_exponent)
 
 
 class Status(Enum):
