@@ -12,6 +12,7 @@ from attrs import define, field
 from tests.builders import NOW, POLYGON
 from trio_copy.clock import wall_clock_from
 from trio_copy.engine import recorded_markets
+from trio_copy.engine.prices import Prices
 from trio_copy.engine.recorded_lines import Told, header_line, line_of, moment_of, tells_of_a_book
 from trio_copy.engine.recorded_markets import RecordedMarkets, RecordingMarkets
 from trio_copy.engine.recording import Recorder, read_books, read_recording
@@ -246,3 +247,25 @@ async def test_a_machine_that_took_time_to_think_asked_later(clock: Clock) -> No
     assert trio.current_time() == pytest.approx(0.7)
     assert await source.books([ONE]) == [book("0.5")]  # by somebody who then had waited for the same answer
     assert trio.current_time() == pytest.approx(0.7)
+
+
+async def test_a_token_that_was_only_let_go_may_be_told_again(clock: Clock) -> None:
+    """Nobody wanted its price for a while, which is no word of a source that it cannot tell it: whoever comes waits for one."""
+    heard: list[object] = []
+    prices = Prices(heard.append)
+    send, receive = trio.open_memory_channel[SeenPrice | PricesLost](1)
+    quote = Quote(bid=Price.parse("0.4"), ask=Price.parse("0.5"))
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(prices.run, receive)
+        await trio.testing.wait_all_tasks_blocked()
+        prices.want({ONE})
+        prices.take(SeenPrice(token_id=ONE, quote=quote, at=NOW))
+        prices.want(frozenset())
+        assert heard[1:] == [PricesLost(frozenset({ONE}))]
+        prices.take(PricesLost(frozenset({ONE})))  # as whoever plays this tells it
+        prices.want({ONE})
+        assert prices.may_tell(ONE)
+        prices.take(PricesLost(frozenset({ONE})))
+        assert not prices.may_tell(ONE)
+        assert len(heard) == 3
+        await send.aclose()
