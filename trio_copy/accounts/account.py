@@ -247,7 +247,7 @@ class Account:
         if learned.state is _UNKNOWN:
             self._put_order(open_order.after(learned.state, learned.report, learned.at, ended=open_order.ended))
             return
-        rested, rests = open_order.rests, learned.state is _RESTING
+        rested, rests = open_order.state is _RESTING, learned.state is _RESTING
         if rests:
             count, cost = self._use(open_order, learned.report)
         else:
@@ -366,7 +366,8 @@ class Account:
         if order.side is _SELL:
             self._promise(open_order.spot, order.shares.micro)
             return
-        cost -= open_order.used
+        if open_order.state is _RESTING:
+            cost -= open_order.used
         self.exposure.change(open_order.spot, 1, cost)
         count_in_windows(self.windows, open_order.task.signal, cost, 1)
 
@@ -384,7 +385,7 @@ class Account:
         if order.side is _SELL:
             self._promise(open_order.spot, -order.shares.micro)
             return 0, 0
-        used = open_order.used
+        used = open_order.used if open_order.state is _RESTING else 0
         cost -= used
         if report is None or said(report) is _ABSENT:
             count_in_windows(self.windows, open_order.task.signal, -cost, -1)
