@@ -31,7 +31,7 @@ def answer(account: "Account", command: c.Answer) -> Sequence[e.Event]:
             return ()
         if outside(open_order, report) is not None:
             return doubt(account, key, report, at, breached=True)
-    if shrinks(open_order, report):
+    if open_order.state is OrderState.RESTING and shrinks(open_order, report):
         return (e.Contradicted(key=key, report=report, at=at),)
     step, state = LIFE[open_order.state, said(report)]
     if step is Step.LET_GO:

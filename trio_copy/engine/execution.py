@@ -192,7 +192,7 @@ class Execution:
         except OrderNotSent as error:  # of `prepare`: nothing was decided, and nothing has changed
             self._end(shard, queued, refused(error))
             return None
-        if shard.accounts[task.follower].resting_before(task):
+        if queued.is_exit and shard.accounts[task.follower].resting_before(task):
             return None
         self.lanes.placed(queued)
         for event in effect.events:
