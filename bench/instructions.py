@@ -26,10 +26,8 @@ from trio_copy.testing.virtual import run_virtually
 
 FOLLOWERS = 100
 FEW, MORE = 1, 3
-LIMITS = {"memory": 1_300_000, "sqlite": 1_450_000}
-"""Instructions per copy, with a tenth to spare above what was counted when they were set; raised by 4 % for orders that rest, fees
-by a formula, and prices that are kept with a copy, which take that much of each copy also where there are none.
-"""
+LIMITS = {"memory": 1_250_000, "sqlite": 1_400_000}
+"""Instructions per copy, with a tenth to spare above what was counted when they were set."""
 _START = 1_764_000_000.0
 
 
