@@ -325,12 +325,8 @@ class Account:
 
     def unsettled(self, open_order: OpenOrder) -> list[LedgerEntry]:
         """Return the bookings of an order that are not firm: they are in the tail until the chain has the last word."""
-        holding, order = self.holdings.get(open_order.spot, NOTHING_HELD), open_order.order
-        entries = [entry for entry in holding.tail if not entry.firm and is_of(order, entry)]
-        if not entries and not open_order.task.intent.rest_until:
-            # Of one that rested, all may have been firm before its last report. Of another, what is stored contradicts itself.
-            raise LookupError(f"order {order.order_id} was matched, and is booked nowhere")
-        return entries
+        holding = self.holdings.get(open_order.spot, NOTHING_HELD)
+        return [entry for entry in holding.tail if not entry.firm and is_of(open_order.order, entry)]
 
     def _book(self, entry: LedgerEntry, count: int = 0, cost: int = 0) -> Amounts:
         """Fold an entry in; returns what it adds to the sums. For `count` and `cost` see `_hold_now`."""
