@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import pytest
 from attrs import evolve
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from tests.accounts.played import SPOT, Played, entry, leave, reason_of
@@ -112,6 +112,7 @@ def _leaving(number: int, sell: str, sold: int) -> CopyTask:
     waits=st.lists(st.integers(1000, 10**9), max_size=2),
     sell=st.sampled_from(["proportional", "all", "sized"]),
 )
+@example(held=1000, sales=[1000, 1000], waits=[1999001], sell="all")
 def test_exits_in_one_order_sell_what_they_sell_one_after_the_other(
     held: int, sales: list[int], waits: list[int], sell: str
 ) -> None:

@@ -15,7 +15,8 @@ def portion(intent: OrderIntent, position: Position, free: Shares) -> OrderInten
     """Say how many shares an exit sells: never more than `free`, what is held and not in doubt."""
     if intent.called_off.micro:
         rest = intent.shares if intent.sell == "sized" else intent.leader_shares
-        if not (position.shares.micro and rest.micro):
+        # Who sells everything does so however little his leader has sold of what was bought already.
+        if not position.shares.micro or (intent.sell != "all" and not rest.micro):
             return leader_left(intent)
     if not free.micro:
         return Reason(code=Code.NOTHING_TO_SELL, control="ledger.position", value="0", limit="above 0")
