@@ -12,6 +12,9 @@ from trio_copy_dry_run.shared_books import SharedBooks
 from trio_copy_dry_run.venue import SimulatedVenue
 from trio_copy_dry_run.venue_file import VenueFile
 
+_SENT_WITHIN_S = 0.01
+"""The copies of one signal leave within so long of each other."""
+
 
 @asynccontextmanager
 async def open_dry_run(context: ExecutorContext) -> AsyncGenerator[Executor, None]:
@@ -21,7 +24,7 @@ async def open_dry_run(context: ExecutorContext) -> AsyncGenerator[Executor, Non
     file = VenueFile(Path(settings.venue_file)) if settings.venue_file and not context.throwaway else None
     venue = SimulatedVenue(settings, context.quotes, context.wall, file)
     asked = context.books if settings.price_source == "book" else None
-    books = None if asked is None else SharedBooks(asked)
+    books = None if asked is None else SharedBooks(asked, settings.latency_jitter_ms / 1000 + _SENT_WITHIN_S)
     yield DryRunExecutor(context.name, settings, venue, context.wall, books, context.facts)
 
 

@@ -26,6 +26,8 @@ class _Round:
 @define(eq=False)
 class SharedBooks:
     books: Books
+    together_s: float = 0.0
+    """How long after the first one orders still count as arriving together: those of one signal are sent one by one."""
     depth: Depth = field(factory=Depth)
     _rounds: dict[tuple[TokenId, Side], _Round] = field(factory=dict)
 
@@ -52,6 +54,7 @@ class SharedBooks:
     async def _open(self, key: tuple[TokenId, Side], order: Order) -> Taken | None:
         together = self._rounds[key] = _Round([order])
         try:
+            await trio.sleep(self.together_s)
             book = await self.books.book(order.token_id)
             together.asked = True
             if book is not None:

@@ -251,7 +251,7 @@ async def open_desk(
             settings=settings,
             observer=recorder,
             wall=wall,
-            rules=RestingRules(book=book, mode=board, wall=wall),
+            rules=RestingRules(book=book, mode=board, settings=settings, wall=wall),
         )
         await writers.start(holder.run)
         try:

@@ -9,16 +9,17 @@ import trio
 import trio.testing
 from attrs import evolve
 
-from tests.builders import NOW, make_follow, usd
+from tests.builders import ALICE, LEADER, NOW, make_follow, usd
 from tests.engine.desk import Desk, OpenStore, Venue, buy, on_memory, on_sqlite, open_desk, sell
 from trio_copy.accounts import commands as c
 from trio_copy.accounts.budgets import day_of
 from trio_copy.errors import ExecutorError, OrderUncertain
 from trio_copy.model.budgets import Performance
 from trio_copy.model.control import ENGINE, Mode, ModeChange, Modes, leader_scope
-from trio_copy.model.decisions import Code, CopyTask, End, Reason
+from trio_copy.model.decisions import Code, CopyTask, End, Reason, Skip
+from trio_copy.model.ids import TokenId
 from trio_copy.model.orders import ExecutionReport, Order, Status
-from trio_copy.model.units import Shares
+from trio_copy.model.units import Price, Shares
 
 Clock = trio.testing.MockClock
 REST_S = 400
@@ -409,3 +410,69 @@ async def test_the_day_of_all_accounts_counts_what_it_used_and_holds_the_rest(cl
         venue.grow(order, Shares.parse(5), Status.PARTIAL)
         assert await desk.wait_ends(task) == [(End.PARTIAL, None)]
         assert (day.spent, day.held) == (usd("2.55").micro, 0)
+
+
+async def test_a_sale_that_is_heard_of_too_late_still_calls_off(clock: Clock) -> None:
+    """After a gap, or a restart: it is too late to sell with the leader, and not to stop buying after him."""
+    parked = buy(3, deadline=NOW + 500)
+    async with open_desk() as desk:
+        await rests(desk, resting(1, deadline=NOW + 500))
+        desk.shard.act(ALICE, c.Park(task=parked, at=NOW))
+        leave = leaving(50)
+        late = Reason(code=Code.TOO_OLD, control="filters.max_age_s", value="20", limit="5")
+        skip = Skip(signal_id=leave.signal.signal_id, follower=ALICE, leader=LEADER, reason=late)
+        desk.shard.take_in(leave.signal, (), (skip,))
+        await trio.sleep(10)
+        assert len(venue_of(desk).called_off) == 1
+        reasons = [one.outcome.reason for one in desk.recorder.finished]
+        assert [reason and reason.code for reason in reasons] == [Code.LEADER_LEFT] * 2
+
+
+async def test_an_exit_calls_off_all_that_rests_at_once(clock: Clock) -> None:
+    """Twenty entries, and a venue that takes a fifth of a second for each answer: the exit is sold long before its deadline."""
+    async with open_desk() as desk:
+        await desk.hold()
+        venue = venue_of(desk)
+        for number in range(100, 120):
+            await rests(desk, resting(number, deadline=NOW + 500))
+        find = venue.find
+
+        async def slow(order: Order) -> ExecutionReport | None:
+            await trio.sleep(0.2)
+            return await find(order)
+
+        venue.find = slow  # type: ignore[method-assign]
+        began = trio.current_time()
+        ((end, _),) = await desk.end_of(leaving(50, deadline=desk.wall() + 5))
+        assert end is End.FILLED
+        assert trio.current_time() - began < 1
+
+
+@pytest.mark.parametrize(("bid", "peak", "called_off"), [("0.99", "4.8", False), ("0.1", "0", True)])
+async def test_a_drawdown_by_mark_counts_what_is_held(clock: Clock, bid: str, peak: str, called_off: bool) -> None:
+    """Up as never before, nothing is wrong; far down, what rests is called off as a new entry would be denied."""
+    async with open_desk(terms={"max_drawdown_usd": usd("2"), "drawdown_by": "mark"}) as desk:
+        await desk.hold()
+        await rests(desk, resting(1, token=8, deadline=NOW + 500))
+        account = desk.account()
+        account.performance = evolve(account.performance, worth_peak=usd(peak))
+        desk.shard.marks.note((ALICE, LEADER, TokenId(7)), Price.parse(bid), desk.wall())
+        await trio.sleep(10)
+        assert bool(venue_of(desk).called_off) is called_off
+
+
+async def test_a_watchdog_that_halted_long_ago_is_forgotten(clock: Clock) -> None:
+    """Nothing rested when it was over: the next time it halts, half a minute counts anew."""
+    one, two = resting(1, deadline=NOW + 900), resting(2, token=8, deadline=NOW + 900)
+    async with open_desk() as desk:
+        order = await rests(desk, one)
+        _goes_blind(desk, one)
+        await trio.sleep(10)
+        venue_of(desk).grow(order, order.shares, Status.FILLED)
+        await desk.wait_ends(one)
+        desk.mode.halted = lambda: None
+        await trio.sleep(100)
+        await rests(desk, two)
+        _goes_blind(desk, two)
+        await trio.sleep(10)
+        assert not venue_of(desk).called_off

@@ -9,7 +9,7 @@ import trio
 import trio.testing
 from attrs import define, evolve, field
 
-from tests.builders import NOW, make_signal
+from tests.builders import LEADER, NOW, make_signal
 from tests.engine.test_market_watch import TENTH, book, facts
 from tests.harness import Recorder, World, make_test_plan, open_world, running_engine
 from trio_copy.clock import WallClock, wall_clock_from
@@ -392,6 +392,8 @@ class FakeShard:
     progress: Progress = field(factory=Progress)
     writer: Any = field(factory=lambda: SimpleNamespace(tell=lambda: None))
     met: Any = field(factory=lambda: SimpleNamespace(is_retracted=lambda signal: False))
+    accounts: Collection[FollowerId] = (FollowerId("alice"), FollowerId("bob"))
+    """At hand."""
     lost: bool = False
 
     def is_read(self) -> bool:
@@ -426,7 +428,7 @@ def terms_of(*names: str) -> list[Terms]:
 
 @pytest.mark.parametrize("lost", [False, True])
 async def test_what_waits_of_a_lost_shard_is_left_to_its_next_owner(clock: Clock, lost: bool) -> None:
-    """Nothing of it is decided here, and nothing of it is waited for."""
+    """Nothing of it is decided here, nothing of it is waited for, and no checkpoint passes it."""
     decided: list[str] = []
     shard: Any = FakeShard()
     room = waiting_room(decided, wall_clock_from(NOW))
@@ -439,7 +441,7 @@ async def test_what_waits_of_a_lost_shard_is_left_to_its_next_owner(clock: Clock
         await trio.sleep(3)
         nursery.cancel_scope.cancel()
     assert decided == ([] if lost else ["alice", "bob"])
-    assert (len(room), shard.progress.waiting) == (0, 0)
+    assert (len(room), shard.progress.waiting) == (0, 2 if lost else 0)
     recorder: Any = room.observer
     assert recorder.admissions == ["admitted"]
 
@@ -452,3 +454,34 @@ def test_what_waits_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     room.keep_back(shard, make_signal(1), terms_of("alice", "bob"), 0.0)
     late = terms_of("carol", "dave")
     assert room.keep_back(shard, make_signal(2), late, 0.0) == late
+
+
+async def test_nothing_is_bought_after_he_has_left_however_much_is_lacking(clock: Clock) -> None:
+    """Who bets against him lacks the price of the other token once the facts are there; his exit lacks the facts alone."""
+    source = Timed()
+    source.tell(RAIN, evolve(RAIN, token_id=TWO, opposite=ONE))
+    source.move(book(1, "0.49", "0.50"))
+    plan = two_follow(source, {"size": REVERSE, **SPREAD})
+    async with open_world() as world, running_engine(world, plan) as service:
+        world.chain.mine(world.buy())
+        await trio.sleep(0.1)
+        world.chain.mine(world.buy(side=Side.SELL))
+        await trio.sleep(0.9)
+        source.move(book(2, "0.49", "0.50"))
+        await trio.sleep(5)
+        assert not service.holder.shards[0].accounts[FollowerId("alice")].position((LEADER, TWO)).shares
+
+
+async def test_what_is_undecided_of_a_shard_that_is_given_away_is_met_by_its_next_owner(clock: Clock) -> None:
+    """It is not decided here any more, and the checkpoint stays before it."""
+    source = Timed(facts_s=1.5, known={ONE: RAIN})
+    async with open_world() as world, running_engine(world, two_follow(source, WET)) as service:
+        world.chain.mine(world.buy())
+        world.chain.mine()
+        await trio.sleep(0.5)
+        shard, traded = service.holder.shards[0], world.recorder.fills[0].block_number
+        service.holder.hand_over(0)
+        await trio.sleep(3)
+        assert not [one for one in world.recorder.finished if one.task.follower == "alice"]
+        assert shard.checkpoint is not None
+        assert shard.checkpoint.number < traded

@@ -9,9 +9,9 @@ from attrs import evolve
 
 from tests.accounts.played import SPOT, Played, entry
 from tests.accounts.states import documents
-from tests.builders import ALICE, NOW, usd
+from tests.builders import ALICE, LEADER, NOW, OTHER_LEADER, usd
 from tests.engine.test_leaving import Book, mine_for, plan_for, position_of
-from tests.harness import World, open_world, running_engine
+from tests.harness import World, make_test_plan, open_world, running_engine
 from trio_copy.accounts import commands as c
 from trio_copy.accounts.documents import PlainDocument, account_of
 from trio_copy.engine.marks import Marks
@@ -103,6 +103,25 @@ async def test_a_drawdown_by_mark_stops_entries_while_nothing_was_realised(clock
             assert bool(position_of(service, 2).shares) is (kind == "stop-buying")
             mode = service.holder.shards[0].accounts[ALICE].mode
             assert (mode and mode.mode) == (None if kind == "stop-buying" else Mode.REDUCE_ONLY)
+
+
+async def test_what_is_copied_from_others_counts_as_well(clock: Clock) -> None:
+    """Only one of two follows has the cap; what the other one holds has been ten dollars up, and is down again."""
+    async with open_world() as world:
+        world.quotes = book = Book({TokenId(1): "0.5", TokenId(2): "0.5"})
+        plan = make_test_plan(followers=("alice",), leaders=(LEADER, OTHER_LEADER), executor={"price_source": "book"})
+        capped = Caps(max_drawdown_usd=usd("5"), drawdown_by="mark")
+        follow = tuple(evolve(one, caps=capped) if one.leader == LEADER else one for one in plan.settings.follow)
+        async with running_engine(world, evolve(plan, settings=evolve(plan.settings, follow=follow))):
+            world.chain.mine(world.buy(OTHER_LEADER, shares=400))
+            for bid in ("0.5", "0.75", "0.5"):
+                book.prices[TokenId(1)] = bid
+                await mine_for(world, 6)
+            world.chain.mine(world.buy(LEADER, token=2, shares=100))
+            await mine_for(world, 2)
+            reason = world.recorder.finished[-1].outcome.reason
+            assert reason is not None
+            assert (reason.code, reason.value) == (Code.LOSS_LIMIT, "10")
 
 
 def test_a_peak_is_seen_once_and_forgotten_by_a_person() -> None:

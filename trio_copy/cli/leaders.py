@@ -22,6 +22,7 @@ from trio_copy.errors import ConfigError
 from trio_copy.model.units import BPS, NO_USD, Usd
 from trio_copy.ports import Decoder
 
+_TOP, _SINCE = 20, "7d"
 COLUMNS: tuple[Column[Ranked], ...] = (
     Column("wallet", lambda row: to_checksum(row.wallet), shown=short),
     Column("earned", lambda row: str(Usd(row.copied.equity)), right=True, shown=signed_dollars),
@@ -53,8 +54,8 @@ def leaders(
     source: Annotated[
         str | None, Parameter(help="Rank the best wallets of this market source instead: polymarket.")
     ] = None,
-    top: Annotated[int, Parameter(help="With --source: how many of them, by what they earned themselves.")] = 20,
-    since: Annotated[str, Parameter(help="With --source: from here on, such as 7d or 2026-11-22.")] = "7d",
+    top: Annotated[int, Parameter(help="With --source: how many of them, by what they earned themselves.")] = _TOP,
+    since: Annotated[str, Parameter(help="With --source: from here on, such as 7d or 2026-11-22.")] = _SINCE,
     conf: Annotated[
         Path | None,
         Parameter(
@@ -86,6 +87,8 @@ def leaders(
         show(COLUMNS, ranking.finish(), json=json, csv_=csv, empty="nobody traded at a price")
         tell_notes(notes, quiet=json or csv)
         return 0
+    if (top, since) != (_TOP, _SINCE):
+        raise ConfigError(["--top, --since: expected --source as well, got none"])
     if file is None:
         if costs != _costs("10", 2.0, 50, 0):
             raise ConfigError(["--stake, --latency, --slippage-bps, --fee-bps: expected a FILE as well, got none"])

@@ -23,6 +23,7 @@ app = App(
     help="Orders that rest at a venue, or whose outcome is not proven yet, and what a person knows about them.",
 )
 
+_ID_LEAST = 4
 _COLUMNS: tuple[Column[OpenOrder], ...] = (
     Column("order_id", lambda row: row.order.order_id, tail=True),
     Column("state", lambda row: row.state.value),
@@ -106,6 +107,8 @@ def cancel(
 
 
 async def _find(store: Store, order: str) -> OpenOrder:
+    if len(order.removeprefix("0x")) < _ID_LEAST:
+        raise ConfigError([f'expected at least {_ID_LEAST} letters of an order id, got "{order}"'])
     found = [one for one in await open_orders(store.history) if one.order.order_id.startswith(order)]
     if len(found) != 1:
         raise ConfigError([f'expected one open order, got {len(found)} that start with "{order}"'])

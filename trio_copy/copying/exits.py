@@ -41,6 +41,11 @@ def needs_looks(settings: FollowSettings) -> bool:
     )
 
 
+def counts_by_mark(settings: FollowSettings) -> bool:
+    """Tell whether a follow counts all that its follower holds, whomever that is copied from."""
+    return drawdown_by_mark(settings) or sized_by_mark(settings)
+
+
 def drawdown_by_mark(settings: FollowSettings) -> bool:
     """Tell whether a cap on the drawdown counts what is held."""
     return settings.caps.max_drawdown_usd is not None and settings.caps.drawdown_by == "mark"

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from attrs import define, field
 
-from trio_copy.copying.exits import needs_looks
+from trio_copy.copying.exits import counts_by_mark, needs_looks
 from trio_copy.model.follow_columns import FollowColumns
 from trio_copy.model.follow_settings import FollowSettings
 from trio_copy.model.follows import Follow, Terms, TermsOfFollows
@@ -31,6 +31,8 @@ class FollowBook:
     terms: TermsOfFollows = field(factory=TermsOfFollows)
     leaving: set[tuple[FollowerId, Address]] = field(factory=set)
     """Follows that end once their positions are closed."""
+    by_mark: set[FollowerId] = field(factory=set)
+    """Likewise of those some of whose settings count all that they hold at its marks."""
     watched: set[FollowerId] = field(factory=set)
     """Whose positions have to be looked at all the time are among them, and perhaps some whose had to be once: see `needs_looks`."""
     _by_leader: dict[Address, "array[int]"] = field(factory=dict)
@@ -45,7 +47,7 @@ class FollowBook:
 
     def replace_all(self, follows: Iterable[Follow]) -> list[Follow]:
         """Start over with these follows; return those whose follower is not known."""
-        self.leaving, self.watched, self._at_hand, self._count_at_hand = set(), set(), {}, 0
+        self.leaving, self.watched, self.by_mark, self._at_hand, self._count_at_hand = set(), set(), set(), {}, 0
         self._followers, self._settings, self._follower_numbers, self._settings_numbers = [], [], {}, {}
         unknown = self._fill(FollowColumns.of(follows))
         noted = {number for number, settings in enumerate(self._settings) if needs_looks(settings)}
@@ -178,6 +180,8 @@ class FollowBook:
             self.leaving.add((terms.follower, leader))
         if needs_looks(terms.settings):
             self.watched.add(terms.follower)
+        if counts_by_mark(terms.settings):
+            self.by_mark.add(terms.follower)
 
     def _number_follower(self, name: FollowerId) -> int:
         number = self._follower_numbers.setdefault(name, len(self._followers))

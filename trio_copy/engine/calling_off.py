@@ -6,21 +6,28 @@ venue's book as well: nobody waits for its lifetime. Cancelling is no knowledge,
 
 from collections.abc import Callable
 
+import trio
 from attrs import define
 
 from trio_copy.accounts import OpenOrder
 from trio_copy.accounts import commands as c
 from trio_copy.accounts.budgets import breach, day_of
 from trio_copy.clock import WallClock
+from trio_copy.config import EngineSettings
+from trio_copy.copying.exits import drawdown_by_mark
 from trio_copy.copying.follow_book import FollowBook
 from trio_copy.engine.contract import Contract
 from trio_copy.engine.modes import ModeBoard
 from trio_copy.engine.shard import Shard
-from trio_copy.errors import ExecutorError, ReportBroken
+from trio_copy.engine.worth import held_since, unrealised
+from trio_copy.errors import ExecutorError, LeaseLost, ReportBroken
 from trio_copy.model.decisions import Code, CopyTask, Reason, retracted
 from trio_copy.model.fills import Side
 from trio_copy.model.ids import Address, FollowerId
+from trio_copy.model.units import NO_USD
 
+_LEAST_S = 0.5
+"""How long a venue is asked to take something off its book, however late it is for the exit."""
 _BLIND_S = 30.0
 """So long a watchdog may halt entries before what rests is called off: who sees no chain does not see its leader leave."""
 
@@ -31,6 +38,7 @@ class RestingRules:
 
     book: FollowBook
     mode: ModeBoard
+    settings: EngineSettings
     wall: WallClock
     draining: bool = False
     """Whether the engine is about to end: nothing shall rest that nobody watches."""
@@ -59,12 +67,23 @@ class RestingRules:
         terms = self.book.find(task.follower, task.signal.leader)
         if terms is None:
             return None
-        return breach(terms.settings.caps, shard.accounts[task.follower].performance, day_of(self.wall()))
+        caps, account, gained = terms.settings.caps, shard.accounts[task.follower], NO_USD
+        if drawdown_by_mark(terms.settings):
+            known = unrealised(account, shard.marks, "caps.max_drawdown_usd", held_since(self.settings, self.wall()))
+            if isinstance(known, Reason):
+                return (
+                    None  # nothing new is bought; what a venue has on its book already is left to those who know more
+                )
+            gained = known
+        return breach(caps, account.performance, day_of(self.wall()), gained)
+
+    def look(self) -> None:
+        """Take note whether entries are halted now; to be called before any order is asked about."""
+        halted = self.mode.halted() is not None
+        self._halted_at = None if not halted else self.wall() if self._halted_at is None else self._halted_at
 
     def _blind(self, now: float) -> Reason | None:
-        halted = self.mode.halted()
-        self._halted_at = None if halted is None else now if self._halted_at is None else self._halted_at
-        return halted if self._halted_at is not None and now - self._halted_at >= _BLIND_S else None
+        return self.mode.halted() if self._halted_at is not None and now - self._halted_at >= _BLIND_S else None
 
 
 async def call_off_before(
@@ -72,12 +91,25 @@ async def call_off_before(
 ) -> bool:
     """Take what rests of an exit's token off the venue's book, and learn what came of it; returns whether nothing rests now.
 
-    Asked once: where nobody answers, the reconciler goes on. Raises `LeaseLost`: the shard is not ours any more.
+    Asked once, about all of it at the same time, and for no longer than leaves time for the exit: where nobody answers, the
+    reconciler goes on. Raises `LeaseLost`: the shard is not ours any more.
     """
     account = shard.accounts[task.follower]
-    for open_order in account.resting_before(task):
-        await _call_off(shard, open_order, executor, wall)
-        at("rest: called off")
+    lost: list[LeaseLost] = []
+
+    async def ask(open_order: OpenOrder) -> None:
+        try:
+            await _call_off(shard, open_order, executor, wall)
+        except LeaseLost as error:
+            lost.append(error)
+
+    with trio.move_on_after(max(_LEAST_S, (task.deadline - wall()) / 2)):
+        async with trio.open_nursery() as nursery:
+            for open_order in account.resting_before(task):
+                nursery.start_soon(ask, open_order)
+    if lost:
+        raise lost[0]
+    at("rest: called off")
     return not account.resting_before(task)
 
 

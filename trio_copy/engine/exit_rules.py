@@ -12,7 +12,7 @@ from trio_copy.accounts import events as e
 from trio_copy.clock import WallClock
 from trio_copy.config import EngineSettings
 from trio_copy.copying.decide import make_task
-from trio_copy.copying.exits import drawdown_by_mark, exit_signal, wants_out
+from trio_copy.copying.exits import exit_signal, wants_out
 from trio_copy.copying.follow_book import FollowBook
 from trio_copy.copying.sizing import size
 from trio_copy.engine.execution import Execution
@@ -95,7 +95,7 @@ class ExitRules:
         for follower in followers:
             account = accounts[follower]
             for spot in account.holdings:
-                if everything or self.book.needs_looks(follower, spot[0]):
+                if everything or follower in self.book.by_mark or self.book.needs_looks(follower, spot[0]):
                     yield account, spot
 
     async def _mark(self, *, everything: bool) -> None:
@@ -119,13 +119,11 @@ class ExitRules:
         """Let accounts whose drawdown is counted by mark know how high they stand."""
         now = self.wall()
         for shard in self.shards.values():
-            for follower in sorted(self.book.watched & shard.accounts.keys()):
-                account = shard.accounts[follower]
-                terms = (self.book.find(follower, leader) for leader, _ in account.holdings)
-                if any(one is not None and drawdown_by_mark(one.settings) for one in terms):
-                    gained = unrealised(account, shard.marks, "caps.max_drawdown_usd", held_since(self.settings, now))
-                    if isinstance(gained, Usd):
-                        shard.act(follower, c.SeeWorth(unrealised=gained, at=now))
+            for follower in sorted(self.book.by_mark & shard.accounts.keys()):
+                since = held_since(self.settings, now)
+                gained = unrealised(shard.accounts[follower], shard.marks, "caps.max_drawdown_usd", since)
+                if isinstance(gained, Usd):
+                    shard.act(follower, c.SeeWorth(unrealised=gained, at=now))
 
     def _executor_of(self, follower: FollowerId) -> str:
         """Return where a follower trades; nowhere, when the configuration does not name him any more."""

@@ -263,6 +263,7 @@ class MarketWatch:
                 never = True
             except (Exception, BaseExceptionGroup, SystemExit, KeyboardInterrupt) as error:
                 self.asks.take_failure(self._prices, error)
+            self.prices.lose_all()
             nursery.cancel_scope.cancel()
         return never
 

@@ -59,6 +59,10 @@ class Prices:
             async with receive:
                 async for told in receive:
                     self.take(told)
+        except trio.Cancelled:
+            # Nobody lost them: the engine ends, and a recording of it shall not end with prices that are unknown.
+            self._quotes.clear()
+            raise
         finally:
             self._listening = False
             self.lose_all()

@@ -91,6 +91,7 @@ class Reconciler:
         What rests comes last and now and then, and is called off where it shall rest no longer.
         """
         async with self._one_at_a_time:
+            self.rules.look()
             for shard, open_order in sorted(self._open_orders(), key=lambda found: found[1].rests):
                 execution = self.executions.get(open_order.order.executor)
                 if execution is None:

@@ -341,7 +341,9 @@ class Service:
 
         What rests is called off, unless others go on with it.
         """
-        self.reconciler.rules.draining = self.keeper is None or self.keeper.alone
+        # Nobody else ever takes the shards of a fixed part.
+        goes_on = self.keeper is not None and not self.keeper.alone and self.keeper.settings.index is None
+        self.reconciler.rules.draining = not goes_on
         await self.reconciler.look()
         while self.reconciler.unknown:
             await trio.sleep(self.plan.settings.engine.reconcile_every_s)

@@ -32,9 +32,9 @@ from trio_copy.engine.stored import stored_fact
 from trio_copy.engine.writing import Batch, Writer
 from trio_copy.errors import LeaseLost
 from trio_copy.model.catalog import Catalog
-from trio_copy.model.decisions import CopyTask, Outcome, Skip, evicted, shed
+from trio_copy.model.decisions import Code, CopyTask, End, Outcome, Reason, Skip, evicted, shed
 from trio_copy.model.fills import Side
-from trio_copy.model.ids import FollowerId, IntentKey, SignalId, task_id
+from trio_copy.model.ids import Address, FollowerId, IntentKey, SignalId, TokenId, task_id
 from trio_copy.model.logs import BlockRef, Checkpoint
 from trio_copy.model.signals import Signal
 from trio_copy.ports import NOBODY, Store, nowhere
@@ -215,6 +215,8 @@ class Shard:
     def _pass(self, skip: Skip, signal: Signal, now: float) -> None:
         """Write down that a follow did not want a signal."""
         if signal.side is Side.SELL:
+            if skip.reason.code is Code.TOO_OLD:
+                self._call_off(skip.follower, signal, now)
             self.act(skip.follower, c.Pass(skip=skip, signal=signal, at=now))
             return
         # What was wanted once goes on, or has ended: read again, it may be too old by now, and that is not its end.
@@ -224,6 +226,21 @@ class Shard:
         told = Told(record=SkipTold(skip=skip, signal=signal, at=now))
         self.writer.open.facts.append(stored_fact(told))
         self.writer.open.told.append(told)
+
+    def _call_off(self, follower: FollowerId, signal: Signal, now: float) -> None:
+        """Buy nothing more of what a leader has sold: it is too late to sell with him, and not to stop buying after him."""
+        account = self.accounts[follower]
+        if account.has_met(signal.signal_id, task_id(signal.signal_id, follower)):
+            return
+        value = f"{signal.shares} sold, heard of too late"
+        why = Reason(code=Code.LEADER_LEFT, control="leader", value=value, limit="bought before he sold")
+        whose = (signal.leader, signal.token_id)
+        for order in [one for one in account.orders.values() if one.rests and _copies(one.task) == whose]:
+            self.act(follower, c.CallOff(key=order.order.key, why=why, at=now))
+        for waits in [one for one in account.waiting.values() if _copies(one.task) == whose]:
+            if waits.task.intent.side is Side.BUY:
+                outcome = Outcome(end=End.SKIPPED, reason=why)
+                self.act(follower, c.Refuse(task=waits.task, outcome=outcome, at=now))
 
     def retract(self, first: SignalId) -> tuple[int, int]:
         """Suspend what is not placed of a signal; returns how many tasks that are, and how many are placed."""
@@ -454,3 +471,8 @@ class Shard:
         """Take note that the process ends in good order: nothing that was under way is to blame for it."""
         self.writer.open.delete((NOBODY, *RUNNING))
         self.writer.tell()
+
+
+def _copies(task: CopyTask) -> tuple[Address, TokenId]:
+    """Return whose trade of what a task copies, also where it bets against him."""
+    return (task.signal.leader, task.signal.token_id)

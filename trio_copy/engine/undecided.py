@@ -33,6 +33,8 @@ _REST_S = 30.0
 """How long nobody waits for what was waited for in vain: a token without a market would hold up each of its copies."""
 _PARTS_MOST = 10_000
 _IN_VAIN_MOST = 1000
+_STEP = 200
+"""Parts that are looked at in one step."""
 _SOONER_S = 0.05
 """So much before it is too late the decision is made, so that the reason is what was missing."""
 
@@ -77,6 +79,10 @@ class Undecided:
     _late: dict[SignalId, int] = field(factory=dict)
     """Tasks of signals that were decided before the others have told of them."""
     _news: trio.Event = field(factory=trio.Event)
+    _told: bool = False
+    """Whether something was told since all was looked at."""
+    _soonest: float = inf
+    """When something has waited long enough, in Unix seconds."""
     _number: int = 0
 
     def serve(self, judge: Judge, decide: Decide) -> None:
@@ -90,6 +96,7 @@ class Undecided:
     def tell(self) -> None:
         """Take note that something was told, or that somebody will not tell it."""
         if self._parts:
+            self._told = True
             self._news.set()
 
     # --------------------------------------------------------------------------------------------------- from the gate
@@ -110,8 +117,9 @@ class Undecided:
             shard.progress.begin(part.name, signal.block_number)
             if part.lacks[0] is Lack.PRICE:
                 self.watch.note(part.lacks[1])
-        if parts:
-            self._news.set()
+            if part.until < self._soonest:
+                self._soonest = part.until
+                self._news.set()
         return ready
 
     def _divided(
@@ -174,12 +182,18 @@ class Undecided:
     async def run(self) -> None:
         """Decide what can be decided, and what has waited long enough, until cancelled."""
         while True:
-            soonest = min((part.until for part in self._parts.values()), default=inf)
-            with trio.move_on_after(max(0.0, soonest - self.wall())):
+            with trio.move_on_after(max(0.0, self._soonest - self.wall())):
                 await self._news.wait()
             self._news = trio.Event()
-            for part in tuple(self._parts.values()):
+            # A new part alone is no reason to look at all the others: there may be thousands of one trade.
+            if not self._told and self.wall() < self._soonest:
+                continue
+            self._told = False
+            for count, part in enumerate(tuple(self._parts.values()), 1):
                 await self._look(part)
+                if count % _STEP == 0:
+                    await trio.lowlevel.checkpoint()
+            self._soonest = min((part.until for part in self._parts.values()), default=inf)
 
     async def decide_all(self) -> None:
         """Decide everything by what is known: nothing more is read."""
@@ -196,8 +210,24 @@ class Undecided:
                 self._in_vain.popitem(last=False)
         elif self._lacks_still(part):
             return
+        if part.signal.side is Side.SELL:
+            # An entry may have come to lack something else meanwhile: it is decided first, or it would be bought after this.
+            for earlier in self._before(part):
+                await self._load(earlier)
+                self._end(earlier)
         await self._load(part)
         self._end(part)
+
+    def _before(self, part: _Part) -> list[_Part]:
+        """Return what came before a part, of the same follows and token."""
+        whose = (part.shard, part.signal.leader, part.signal.token_id, id(part.settings))
+        found = []
+        for one in self._parts.values():
+            if one is part:
+                break
+            if (one.shard, one.signal.leader, one.signal.token_id, id(one.settings)) == whose:
+                found.append(one)
+        return found
 
     def _lacks_still(self, part: _Part) -> bool:
         what, token = part.lacks
@@ -225,7 +255,13 @@ class Undecided:
         if self._parts.pop(part.name, None) is None:
             return  # an exit came first
         shard, signal = part.shard, part.signal
-        tasks = self._decide(shard, signal, part.follows) if shard.is_read() else 0
+        if not shard.is_read():
+            # Not finished: whoever has it next has to read it again, and the checkpoint must not pass it here.
+            self._note_decided(signal, 0)
+            return
+        # Who is not at hand, although all that follow his leader are, does not follow him any more.
+        follows = [terms for terms in part.follows if terms.follower in shard.accounts]
+        tasks = self._decide(shard, signal, follows)
         if tasks and shard.met.is_retracted(signal.signal_id):
             shard.retract(signal.signal_id)  # while it was undecided there was nothing to suspend
         shard.progress.finish(part.name)

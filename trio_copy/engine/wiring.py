@@ -267,7 +267,7 @@ def wire(plan: Plan, seams: Seams, endpoints: Sequence[EndpointSettings], opened
         settings=settings.engine,
         observer=observer,
         wall=seams.wall,
-        rules=RestingRules(book=book, mode=mode, wall=seams.wall),
+        rules=RestingRules(book=book, mode=mode, settings=settings.engine, wall=seams.wall),
     )
     exit_rules = ExitRules(
         store=store,
