@@ -431,5 +431,6 @@ def test_an_order_that_rests_is_listed_explained_and_called_off(conf: Path, caps
     assert "called off" in capsys.readouterr().out
     assert main(["explain", "trade", task.task_id]) == 0
     assert "GIVEN_UP (orders cancel: by hand" in capsys.readouterr().out
-    assert main(["orders", "cancel", "0x1"]) == 2
-    assert "expected one open order, got 0" in capsys.readouterr().err
+    for beginning, wrong in (("0x1234", "expected one open order, got 0"), ("", "expected at least 4 letters")):
+        assert main(["orders", "cancel", beginning]) == 2
+        assert wrong in capsys.readouterr().err

@@ -7,7 +7,7 @@ from pathlib import Path
 from tests.crash.mutants import MUTANTS
 
 ROOT = Path(__file__).parents[2]
-BUDGET = "30s"
+BUDGET = "20s"
 
 
 def run(*options: str) -> subprocess.CompletedProcess[str]:
@@ -24,7 +24,7 @@ def test_no_crash_loses_doubles_or_misreports_anything() -> None:
 
 def test_many_deaths_in_a_row_lose_nothing() -> None:
     """Each process dies while it takes up what the one before has left, on each kind of store."""
-    done = run("--kills", "12")
+    done = run("--kills", "8")
     assert done.returncode == 0, done.stdout + done.stderr
 
 

@@ -28,7 +28,7 @@ from trio_copy.testing.devnet.chain import DevLog, fake_hash
 from trio_copy_memory.data import MemoryData
 
 Clock = trio.testing.MockClock
-MARKETS = 800
+MARKETS = 500
 _AT_ONCE = 50
 """Markets that are traded in one block."""
 _FIXED = {
@@ -114,7 +114,7 @@ async def let_time_pass(world: World, seconds: int) -> None:
 
 
 async def test_markets_that_are_over_leave_nothing(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Two thousand markets later no table of the engine is longer than after the first fifty."""
+    """Hundreds of markets later no table of the engine is longer than after the first fifty."""
     monkeypatch.setattr("trio_copy.engine.resolved._KEPT_BLOCKS", 5)
     plan = make_test_plan(
         followers=("alice",),
