@@ -30,10 +30,16 @@ class FactsSoon:
 
     async def soon(self, token_id: TokenId) -> TokenFacts | None:
         """Return what is known, or waited for in vain; see `ports.Facts`."""
-        with trio.move_on_after(min(_PATIENCE_S, self.most_s / 2)):
-            while self.catalog.of(token_id) is None and self.may_tell(token_id):
-                await self._news.wait()
+        if self._may_come(token_id):
+            with trio.move_on_after(min(_PATIENCE_S, self.most_s / 2)):
+                while True:
+                    await self._news.wait()
+                    if not self._may_come(token_id):
+                        break
         return self.catalog.of(token_id)
+
+    def _may_come(self, token_id: TokenId) -> bool:
+        return self.catalog.of(token_id) is None and self.may_tell(token_id)
 
     def tell(self) -> None:
         """Wake whoever waits: something was told, or somebody will not tell it."""
