@@ -238,23 +238,17 @@ def left_by(leaving: CopyTask, entry: CopyTask) -> Reason:
 
 def rested_out(task: CopyTask, now: float) -> Outcome:
     """Say how a task ends whose order would be over before it is sent."""
-    reason = Reason(
-        code=Code.DEADLINE_PASSED,
-        control="execution.rest_s",
-        value=f"{now - task.signal.block_time:.2f}",
-        limit=f"{task.intent.rest_until - task.signal.block_time:g}",
-    )
-    return Outcome(end=End.EXPIRED, reason=reason)
+    return _expired(task, now, "execution.rest_s", task.intent.rest_until)
 
 
 def too_late(task: CopyTask, now: float) -> Outcome:
     """Say how a task ends whose deadline has passed."""
-    reason = Reason(
-        code=Code.DEADLINE_PASSED,
-        control="engine.deadline_s",
-        value=f"{now - task.signal.block_time:.2f}",
-        limit=f"{task.deadline - task.signal.block_time:g}",
-    )
+    return _expired(task, now, "engine.deadline_s", task.deadline)
+
+
+def _expired(task: CopyTask, now: float, control: str, until: float) -> Outcome:
+    since = task.signal.block_time
+    reason = Reason(code=Code.DEADLINE_PASSED, control=control, value=f"{now - since:.2f}", limit=f"{until - since:g}")
     return Outcome(end=End.EXPIRED, reason=reason)
 
 
