@@ -448,6 +448,34 @@ async def test_an_exit_calls_off_all_that_rests_at_once(clock: Clock) -> None:
         assert trio.current_time() - began < 1
 
 
+async def test_what_rests_of_others_holds_no_exit_up(clock: Clock) -> None:
+    """A hundred orders rest at a venue that answers slowly; one exit cannot call off at once, and is sold soon all the same."""
+    async with open_desk() as desk:
+        await desk.hold()
+        venue = venue_of(desk)
+        for number in range(100, 200):
+            await rests(desk, resting(number, follower="bob", token=number, deadline=NOW + 500))
+        await rests(desk, resting(deadline=NOW + 500))
+        find, cancel, failed = venue.find, venue.cancel, list[Order]()
+
+        async def slow(order: Order) -> ExecutionReport | None:
+            await trio.sleep(0.3)
+            return await find(order)
+
+        async def fail_once(order: Order) -> None:
+            if not failed:
+                failed.append(order)
+                raise ExecutorError("503, once")
+            await cancel(order)
+
+        venue.find, venue.cancel = slow, fail_once  # type: ignore[method-assign]
+        await trio.sleep(20)
+        began = trio.current_time()
+        await desk.end_of(leaving(50, deadline=desk.wall() + 300))
+        assert failed
+        assert trio.current_time() - began < 5
+
+
 @pytest.mark.parametrize(("bid", "peak", "called_off"), [("0.99", "4.8", False), ("0.1", "0", True)])
 async def test_a_drawdown_by_mark_counts_what_is_held(clock: Clock, bid: str, peak: str, called_off: bool) -> None:
     """Up as never before, nothing is wrong; far down, what rests is called off as a new entry would be denied."""

@@ -28,6 +28,8 @@ from trio_copy.telemetry.observer import Observer
 _STILL_OPEN = (OrderState.UNKNOWN, OrderState.RESTING)
 _REST_LOOK_S = 5.0
 """How often the venue is asked about an order that rests: nothing about it is in doubt, and there may be many."""
+_ASKED_AT_ONCE = 20
+"""Orders that venues are asked about beside each other: one that does not answer holds up few others."""
 _BREACHED = ", which has reported of it what cannot be, and is not asked again"
 
 
@@ -73,7 +75,8 @@ class Reconciler:
             orders = counted(found, "order of an earlier run is", "orders of an earlier run are")
             self.observer.on_step("reconcile", f"{orders} open; asking the venue first")
         if self.resting:
-            await self.look(sends_again=False)
+            with trio.move_on_after(self.settings.startup_reconcile_s):
+                await self.look(sends_again=False)
         until = trio.current_time() + self.settings.startup_reconcile_s
         while self.unknown:
             await self.look(sends_again=False)
@@ -88,19 +91,35 @@ class Reconciler:
     async def look(self, *, sends_again: bool = True) -> None:
         """Look every order up once that is not proven for good. What is being sent right now is left alone.
 
-        What rests comes last and now and then, and is called off where it shall rest no longer.
+        Some at a time, what is in doubt first: exits wait behind it. What rests is asked about now and then, and called off
+        where it shall rest no longer; all of that is decided before anybody is asked.
         """
         async with self._one_at_a_time:
             self.rules.look()
-            for shard, open_order in sorted(self._open_orders(), key=lambda found: found[1].rests):
-                execution = self.executions.get(open_order.order.executor)
-                if execution is None:
-                    self._tell_no_executor(open_order)
-                elif self._is_due(shard, open_order, execution):
+            due = list(self._due())
+            turns = trio.Semaphore(_ASKED_AT_ONCE)
+
+            async def prove(shard: Shard, open_order: OpenOrder, execution: Execution) -> None:
+                try:
                     with suppress(LeaseLost):  # whoever has it now asks
                         await self._prove(shard, open_order, execution, sends_again=sends_again)
+                finally:
+                    turns.release()
+
+            async with trio.open_nursery() as nursery:
+                for shard, open_order, execution in due:
+                    await turns.acquire()  # here, and not in the task: in turn
+                    nursery.start_soon(prove, shard, open_order, execution)
             for key in [key for key in self._looked_at if not any(key in one.unproven for one in self.shards.values())]:
                 del self._looked_at[key]
+
+    def _due(self) -> Iterator[tuple[Shard, OpenOrder, Execution]]:
+        for shard, open_order in sorted(self._open_orders(), key=lambda found: not found[1].unproven):
+            execution = self.executions.get(open_order.order.executor)
+            if execution is None:
+                self._tell_no_executor(open_order)
+            elif self._is_due(shard, open_order, execution):
+                yield shard, open_order, execution
 
     def _is_due(self, shard: Shard, open_order: OpenOrder, execution: Execution) -> bool:
         """Tell whether to ask the venue about an order now; one that rests is called off first, if there is a reason."""
