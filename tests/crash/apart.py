@@ -9,8 +9,12 @@ from typing import TypeVar
 _T = TypeVar("_T")
 
 
+class BrokeApart(Exception):
+    """What was played in a forked process ended with an error."""
+
+
 def apart(run: Callable[[], _T]) -> _T:
-    """Return what a function returns in a forked process."""
+    """Return what a function returns in a forked process. Raises `BrokeApart`, once its error is written on standard error."""
     reader, writer = os.pipe()
     pid = os.fork()
     if pid == 0:
@@ -28,6 +32,6 @@ def apart(run: Callable[[], _T]) -> _T:
     with os.fdopen(reader, "rb") as found:
         text = found.read()
     if os.waitpid(pid, 0)[1]:
-        raise RuntimeError("what was played apart broke; the lines above say where")
+        raise BrokeApart("what was played apart broke; the lines above say where")
     answer: _T = pickle.loads(text)
     return answer
