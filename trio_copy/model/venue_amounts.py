@@ -48,12 +48,14 @@ def fit(intent: OrderIntent, market: Market) -> Amounts | Reason:
         if cash < market.least_cost.micro:
             return _too_small(f"{Usd(cash)} USD", f"{market.least_cost} USD")
     else:
-        shares = _floor(intent.shares.micro, _TWO_DECIMALS)
+        # The cash of an intent is its promise, whatever its shares come to at the limit.
+        most = min(intent.shares.micro, intent.max_cost.micro * MICRO // limit) if buys else intent.shares.micro
+        shares = _floor(most, _TWO_DECIMALS)
         cash = shares * limit // MICRO
         if instant:
             cash = _floor(cash, _FOUR_DECIMALS)
         if shares < market.minimum.micro:
-            return _too_small(f"{intent.shares} shares", f"{market.minimum} shares")
+            return _too_small(f"{Shares(most)} shares", f"{market.minimum} shares")
     if not shares:
         return _too_small(f"{intent.shares} shares", "0.01 shares" if not buys else "0.01 USD")
     return Amounts(shares=Shares(shares), limit_price=Price(limit), cash=Usd(cash))
