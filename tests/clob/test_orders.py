@@ -4,6 +4,7 @@ import json
 from typing import Any
 
 import pytest
+from attrs import evolve
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -23,7 +24,7 @@ from tests.clob.written import (
 )
 from trio_copy.model.decisions import Code
 from trio_copy.model.fills import Side
-from trio_copy.model.ids import IntentKey
+from trio_copy.model.ids import IntentKey, TokenId
 from trio_copy.model.units import MICRO, NO_SHARES, Price, Shares, Usd
 from trio_copy.native import keccak, signer_of
 from trio_copy_clob.orders.body import body_of, with_owner
@@ -169,6 +170,18 @@ def test_what_is_not_signed_does_not_change_the_id_but_the_body() -> None:
     assert len({one.order_id for one in (*made, only)}) == 1
     assert len({one.body for one in (*made, only)}) == 4
     assert json.loads(only.body)["postOnly"] is True
+
+
+def test_another_tokens_market_says_nothing_about_an_order() -> None:
+    """Of another exchange, nobody would ever know it."""
+    with pytest.raises(ValueError, match="expected the market of token 7, got that of"):
+        draft(
+            INTENT_KEY,
+            evolve(intent(Side.BUY, "20", "0.5"), token_id=TokenId(7)),
+            maker(),
+            market(),
+            LEADER_TIME,
+        )
 
 
 @pytest.mark.parametrize("order_type", ["FAK", "FOK"])

@@ -73,10 +73,13 @@ def draft(
         leader_time: Unix seconds of the block of the leader's trade.
 
     Raises:
-        ValueError: there is no such exchange, or an order that does not rest shall be post-only.
+        ValueError: there is no such exchange, the market is another token's, or an order that takes shall be post-only.
     """
     if post_only and intent.order_type not in _RESTS:
         raise ValueError(f"expected GTC or GTD for an order that only makes, got {intent.order_type}")
+    if intent.token_id != market.token_id:
+        # It says which exchange the order is for; at another one nobody would ever fill it.
+        raise ValueError(f"expected the market of token {intent.token_id}, got that of {market.token_id}")
     exchange = exchange_of(market.exchange, chain_id)
     fitted = fit(intent, market)
     if isinstance(fitted, Reason):
