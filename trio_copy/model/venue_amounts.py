@@ -4,12 +4,11 @@ The rules are those of Polymarket's CLOB. What is left of an intent lies inside 
 are never more. What the rounding leaves out is less than two cents, and less than a hundredth of a share.
 """
 
-from attrs import frozen
-
 from trio_copy.model.decisions import Code, OrderIntent, Reason
 from trio_copy.model.fills import Side
 from trio_copy.model.orders import Market
 from trio_copy.model.units import MICRO, Price, Shares, Usd
+from trio_copy.model.values import value
 
 ANY_PRICE = Price(1)
 """The tick of a market of which nobody knows one."""
@@ -19,7 +18,7 @@ _INSTANT = ("FAK", "FOK")
 _TWO_DECIMALS, _FOUR_DECIMALS = 10_000, 100
 
 
-@frozen(kw_only=True)
+@value(kw_only=True)
 class Amounts:
     """What an order may be."""
 

@@ -6,6 +6,7 @@ from attrs import frozen
 
 from trio_copy.model.fills import Side
 from trio_copy.model.ids import Address, TokenId
+from trio_copy.model.values import value
 from trio_copy.native import keccak
 from trio_copy_clob.orders.exchanges import Exchange
 from trio_copy_clob.orders.words import ZERO_WORD, address_word, to_be_signed, word
@@ -35,7 +36,7 @@ class Maker:
         return self.address if self.signature_type == DEPOSIT_WALLET else self.owner
 
 
-@frozen(kw_only=True)
+@value(kw_only=True)
 class ClobOrder:
     salt: int
     """Under 2^53: it goes over the wire as a JSON number, and beyond that the venue would read another."""

@@ -2,13 +2,12 @@
 
 from collections.abc import Callable
 
-from attrs import frozen
-
 from trio_copy.model.decisions import OrderIntent, Reason
 from trio_copy.model.fills import Side
 from trio_copy.model.ids import IntentKey, OrderId, salt
 from trio_copy.model.orders import Market
 from trio_copy.model.units import NO_SHARES, NO_USD, Price, Shares, Usd
+from trio_copy.model.values import value
 from trio_copy.model.venue_amounts import fit
 from trio_copy_clob.orders.body import body_of
 from trio_copy_clob.orders.exchanges import POLYGON, Exchange, exchange_of
@@ -22,7 +21,7 @@ _GRACE_S = 60
 _RESTS = ("GTC", "GTD")
 
 
-@frozen(kw_only=True)
+@value(kw_only=True)
 class Draft:
     """An order that only lacks its signature: what a guard of the key looks at."""
 
@@ -43,7 +42,7 @@ class Draft:
         return body_of(self.order, signature_of(self.order, self.exchange, self.digests, signed))
 
 
-@frozen(kw_only=True)
+@value(kw_only=True)
 class Prepared:
     """An order as it is frozen; of no shares, no id and no body where the venue's rules left nothing of the intent."""
 

@@ -7,9 +7,8 @@ what is appended to the 65 bytes: domain, hash and type of the order.
 
 from functools import lru_cache
 
-from attrs import frozen
-
 from trio_copy.model.ids import Address
+from trio_copy.model.values import value
 from trio_copy.native import keccak
 from trio_copy_clob.orders.exchanges import Exchange
 from trio_copy_clob.orders.order import DEPOSIT_WALLET, ORDER_TYPE, ClobOrder, struct_hash
@@ -23,7 +22,7 @@ _CONTENTS_TYPE = ORDER_TYPE + len(ORDER_TYPE).to_bytes(2)
 _WALLETS = 16_384
 
 
-@frozen
+@value
 class Digests:
     """The three hashes of an order."""
 

@@ -7,7 +7,7 @@ from trio_copy.native import keccak
 
 ZERO_WORD = bytes(32)
 _WALLETS = 16_384
-"""Addresses whose checksum is kept; more of them cost a hash each time."""
+"""Addresses of which these are kept: they are the same from order to order, and a checksum costs a hash."""
 
 
 def word(number: int) -> bytes:
@@ -15,6 +15,7 @@ def word(number: int) -> bytes:
     return number.to_bytes(32)
 
 
+@lru_cache(maxsize=_WALLETS)
 def address_word(address: Address) -> bytes:
     return bytes(12) + bytes.fromhex(address[2:])
 
