@@ -7,6 +7,7 @@ what would come over it next could be the rest of somebody else's answer.
 
 import ssl
 from collections.abc import Callable
+from contextlib import suppress
 
 import h11
 import httpx  # noqa: ASYNC127  what it lacks is a good pool, and the pool is ours
@@ -18,8 +19,21 @@ from trio_copy_clob.addresses import Origin, dial, origin_of
 
 _CHUNK_BYTES = 1 << 16
 _HEAD_BYTES = 1 << 16
+_LOOK_S = 0.002
 REPEATABLE = "repeatable"
 """The extension of a request that may be sent again although the first one may have arrived: a POST that only asks."""
+
+
+SENDING = "sending"
+"""The extension of a request whose sender has to know whether it may have arrived: a `Sending`."""
+
+
+@define(eq=False)
+class Sending:
+    """How far a request has come, however it ends: also where it is cancelled."""
+
+    began: bool = False
+    """Whether a byte of it may have left. Until then it is certainly nowhere."""
 
 
 class _NoAnswer(Exception):
@@ -72,16 +86,28 @@ class H11Transport(httpx.AsyncBaseTransport):
             except trio.TooSlowError:
                 raise httpx.ReadTimeout(f"no whole answer within {self.timeout_s:g} s", request=request) from None
 
-    async def warm(self, url: str) -> None:
-        """Open a connection ahead, so that the next request need not; says nothing where that fails."""
+    async def warm(self, url: str, count: int = 1) -> None:
+        """See to it that so many connections wait for requests, none of them old; says nothing where that fails.
+
+        Called again within `idle_s`, no request has to wait for a connection.
+        """
         pool = self._pool(url)
-        async with pool.turns:
-            try:
-                with trio.fail_after(self.timeout_s):
-                    connection = await self._connect(pool.origin)
-            except (OSError, trio.TooSlowError):
+        half = trio.current_time() - self.idle_s / 2
+        old = [connection for connection in pool.idle if connection.idle_since < half]
+        pool.idle[:] = [connection for connection in pool.idle if connection.idle_since >= half]
+        with trio.CancelScope(shield=True):  # noqa: ASYNC912  nobody else would close them
+            for connection in old:
+                await trio.aclose_forcefully(connection.stream)
+        while len(pool.idle) < min(count, self.connections):
+            async with pool.turns:
+                try:
+                    with trio.fail_after(self.timeout_s):
+                        connection = await self._connect(pool.origin)
+                except (OSError, trio.TooSlowError):
+                    return
+                await self._put_back(pool, connection)
+            if self._closed:
                 return
-            await self._put_back(pool, connection)
 
     async def aclose(self) -> None:
         """Close every connection that is in nobody's hands; the others close with their requests."""
@@ -112,6 +138,10 @@ class H11Transport(httpx.AsyncBaseTransport):
         while pool.idle:
             connection = pool.idle.pop()  # the one used last: the others grow old and go
             if trio.current_time() - connection.idle_since > self.idle_s:
+                await trio.aclose_forcefully(connection.stream)
+                continue
+            # Of what must not be sent twice, it would never be known whether a server that had closed the connection has it.
+            if not repeatable and not await _is_open(connection):
                 await trio.aclose_forcefully(connection.stream)
                 continue
             try:
@@ -158,6 +188,29 @@ class H11Transport(httpx.AsyncBaseTransport):
         pool.idle.append(connection)
 
 
+async def _is_open(connection: _Connection) -> bool:
+    """Tell whether an idle connection is good for a request: nothing is to be heard on it, its end least of all."""
+    await trio.lowlevel.checkpoint_if_cancelled()
+    raw = connection.stream
+    while isinstance(raw, trio.SSLStream):
+        raw = raw.transport_stream
+    socket = raw.socket if isinstance(raw, trio.SocketStream) else None
+    if socket is not None and not socket.is_readable():
+        return True
+    try:
+        with trio.CancelScope() as scope:  # noqa: ASYNC912  it gives up by itself
+            # What is there may be of TLS alone, and its end takes some rounds of the loop to show. Set here: entered with a
+            # deadline that is over, nothing would be read at all.
+            scope.deadline = trio.current_time() + (0 if socket is None else _LOOK_S)
+            with suppress(trio.BrokenResourceError):
+                await connection.stream.receive_some(1)
+            return False
+    except trio.Cancelled:  # it is in no pool any more
+        await trio.aclose_forcefully(connection.stream)
+        raise
+    return True
+
+
 async def _ask(connection: _Connection, request: httpx.Request, body_bytes: int) -> httpx.Response:
     protocol, stream = connection.protocol, connection.stream
     data = protocol.send(h11.Request(method=request.method, target=request.url.raw_path, headers=request.headers.raw))
@@ -167,6 +220,9 @@ async def _ask(connection: _Connection, request: httpx.Request, body_bytes: int)
     received = 0
     response: h11.Response | None = None
     body = bytearray()
+    sending = request.extensions.get(SENDING)
+    if isinstance(sending, Sending):
+        sending.began = True
     try:
         await stream.send_all(data)
         while True:
