@@ -12,14 +12,14 @@ _MOST_MICRO = 1 << 62
 _LONGEST_NUMBER = 40
 
 
-def object_of(body: bytes) -> dict[str, Any]:
+def object_of(body: bytes, most: int = MOST_BYTES) -> dict[str, Any]:
     """Read a JSON object.
 
     Raises:
         ValueError: it is none, or too long, too deep, or names a key twice: which of two ids counts, nobody can say.
     """
-    if len(body) > MOST_BYTES:
-        raise ValueError(f"an answer of more than {MOST_BYTES >> 10} KiB")
+    if len(body) > most:
+        raise ValueError(f"an answer of more than {most >> 10} KiB")
     try:
         read = json.loads(body, object_pairs_hook=_once, parse_float=Decimal, parse_constant=_no_number)
     except (ValueError, RecursionError, ArithmeticError) as error:
