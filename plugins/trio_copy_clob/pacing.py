@@ -46,12 +46,20 @@ class Bucket:
     """Lets through so many requests a second, and a short burst after a rest."""
 
     per_s: float
+    burst_s: float = _BURST_S
     _free_at: float = -float("inf")
 
     def take(self, now: float) -> float:
         """Take one request out; returns how long to wait before sending it."""
-        self._free_at = max(self._free_at, now - _BURST_S) + 1 / self.per_s
+        self._free_at = self._next(now)
         return max(0.0, self._free_at - now)
+
+    def ready_in(self, now: float) -> float:
+        """Return how long it would have to wait, without taking it."""
+        return max(0.0, self._next(now) - now)
+
+    def _next(self, now: float) -> float:
+        return max(self._free_at, now - self.burst_s) + 1 / self.per_s
 
 
 @define
