@@ -73,7 +73,7 @@ class Stops:
         return Stopped(stop=stop, who=who, why=before.why, lifted=True)
 
     def went_well(self) -> list[Stopped]:
-        """The venue has accepted an order: what it said of all of them is over."""
+        """The venue takes orders: what it said of all of them is over."""
         lifted = [self.lift(stop) for stop in (Stop.ENTRIES, Stop.RESTARTING)]
         return [one for one in lifted if one is not None]
 
