@@ -19,7 +19,7 @@ from trio_copy_clob.addresses import Origin, dial, origin_of
 
 _CHUNK_BYTES = 1 << 16
 _HEAD_BYTES = 1 << 16
-_LOOK_S = 0.002
+_LOOK_S, _VIRTUAL_LOOK_S = 0.002, 1e-6
 REPEATABLE = "repeatable"
 """The extension of a request that may be sent again although the first one may have arrived: a POST that only asks."""
 
@@ -199,9 +199,9 @@ async def _is_open(connection: _Connection) -> bool:
         return True
     try:
         with trio.CancelScope() as scope:  # noqa: ASYNC912  it gives up by itself
-            # What is there may be of TLS alone, and its end takes some rounds of the loop to show. Set here: entered with a
-            # deadline that is over, nothing would be read at all.
-            scope.deadline = trio.current_time() + (0 if socket is None else _LOOK_S)
+            # What is there may be of TLS alone, and an end takes some rounds of the loop to show. A stream that is no socket
+            # is in memory, and under a virtual clock the shortest time is enough.
+            scope.deadline = trio.current_time() + (_VIRTUAL_LOOK_S if socket is None else _LOOK_S)
             with suppress(trio.BrokenResourceError):
                 await connection.stream.receive_some(1)
             return False
