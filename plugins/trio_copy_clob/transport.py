@@ -190,7 +190,6 @@ class H11Transport(httpx.AsyncBaseTransport):
 
 async def _is_open(connection: _Connection) -> bool:
     """Tell whether an idle connection is good for a request: nothing is to be heard on it, its end least of all."""
-    await trio.lowlevel.checkpoint_if_cancelled()
     raw = connection.stream
     while isinstance(raw, trio.SSLStream):
         raw = raw.transport_stream

@@ -207,8 +207,6 @@ def test_what_somebody_else_has_sent_counts_as_sent_when_it_is_asked_about_first
     sendings.is_there(OURS, 1072.0)
     known = sendings.of(OURS, 1100.0)
     assert (known.at, known.there, known.told) == (1070.0, True, (Shares(1), Usd(2)))
-    sendings.forget(OURS)
-    assert not sendings.of(OURS, 1200.0).there
 
 
 @settings(max_examples=30, deadline=None)

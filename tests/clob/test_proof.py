@@ -125,7 +125,6 @@ def test_what_comes_of_an_order_that_is_over_at_once(
             {},
             ("partial", "5", "2.5", "firm"),
         ),
-        ([], order_row("LIVE"), {"told": _TOLD}, None),
         ([maker_row(1, "10")], order_row("LIVE"), {"whole": False}, None),
         ([maker_row(1, "10")], order_row("CANCELED", "10"), {}, (*_HALF, "firm")),
         ([maker_row(1, "10")], order_row("CANCELED", "15"), {}, None),
@@ -188,6 +187,10 @@ def test_what_was_told_is_what_settles() -> None:
     told = (Shares.parse("20.833333"), Usd.parse("9.999998"))
     seen = _seen(order, [trade_row(size="20.833333", price="0.48")], told=told)
     assert _said(prove(order, seen, rests=False)) == ("filled", "20.833333", "9.999998", "firm")
+    average = _seen(order, [trade_row(size="20.833333", price="0.475")], told=told)
+    assert _said(prove(order, average, rests=False)) == ("filled", "20.833333", "9.999998", "firm")
+    another = _seen(order, [trade_row(size="20.833333", price="0.4")], told=told)
+    assert _said(prove(order, another, rests=False)) == ("filled", "20.833333", "8.333333", "firm")
 
 
 def _log(shares: int, paid: int, fee: int = 0, **changes: Any) -> RawLog:

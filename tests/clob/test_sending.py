@@ -168,17 +168,20 @@ async def test_a_fill_is_reported_as_told(clock: Clock) -> None:
     ("says", "ends"),
     [
         (matched("", "", status="live"), ("resting", "0", "firm")),
-        (matched("5", "2.5", status="live"), ("resting", "5", "pending")),
-        (matched("5", "2.5"), ("resting", "5", "pending")),
+        (matched("5", "2.5", status="live"), ("resting", "4", "pending")),
+        (matched("5", "2.5"), ("resting", "4", "pending")),
         (matched("20", "10"), ("filled", "20", "pending")),
-        (matched("", "", status="delayed"), ("unknown", "0", "firm")),
+        (matched("", "", status="delayed"), ("resting", "4", "pending")),
     ],
 )
 async def test_an_order_that_rests(clock: Clock, says: Says, ends: tuple[str, str, str]) -> None:
-    """It is open at its limit, with what it has filled so far."""
+    """It is open at its limit; what it has filled so far, its trades tell, now and later."""
     async with open_bench(says) as bench:
+        bench.clob.trades, bench.clob.order = [trade_row(1, "4", status="MATCHED")], Says(200, order_row("LIVE", "4"))
         report = await bench.post(make_order(body=_GTC))
         assert (report.status.value, str(report.shares), report.settlement.value) == ends
+    async with open_bench(matched("5", "2.5", status="live")) as bench:
+        assert (await bench.post(make_order(body=_GTC))).status.value == "resting"
 
 
 async def test_what_is_open_is_looked_up_at_once(clock: Clock) -> None:

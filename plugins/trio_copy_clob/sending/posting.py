@@ -234,24 +234,30 @@ class _Attempt:
 
     async def _accepted(self, answer: Answer) -> ExecutionReport:
         """Report what the venue has: filled as told, at rest, or open."""
-        order, posting, now = self.order, self.posting, trio.current_time()
-        told = (answer.shares, answer.notional) if answer.shares else None
-        open_ = ExecutionReport(
-            order_id=order.order_id, status=Status.UNKNOWN, detail=f"{answer.row.what}: {answer.words}"
+        order, posting = self.order, self.posting
+        told, resting = self._told(answer), rests(order) and answer.row in (Row.MATCHED, Row.LIVE)
+        over = told is not None and (told.status is Status.FILLED or not rests(order))
+        posting.sendings.is_there(
+            order.order_id, trio.current_time(), (told.shares, told.notional) if told is not None and over else None
         )
-        report = open_
-        if answer.row is Row.MATCHED or (answer.row is Row.LIVE and rests(order)):
-            report = filled(order, answer.shares, answer.notional, Settlement.PENDING)
-            if rests(order) and report.status is not Status.FILLED:
-                settlement = Settlement.PENDING if told else Settlement.FIRM
-                report = evolve(report, status=Status.RESTING, settlement=settlement)
-            breach = breach_of_report(report, order)
-            if breach is not None:
-                # What it tells cannot be: the trades will say.
-                posting.on_trouble("venue-unclear", f"order {order.order_id}: told {breach}")
-                report, told = open_, None
-        posting.sendings.is_there(order.order_id, now, told)
-        return report if report is not open_ else await self._look_up() or open_
+        if told is not None and over:
+            return told
+        status, detail = Status.RESTING if resting else Status.UNKNOWN, f"{answer.row.what}: {answer.words}"
+        report = ExecutionReport(order_id=order.order_id, status=status, detail=detail)
+        # What rests is booked by its trades from the start: two ways to add them up must not take turns.
+        return report if resting and not answer.shares else await self._look_up() or report
+
+    def _told(self, answer: Answer) -> ExecutionReport | None:
+        """Return the fill that was told, if any, and if it can be."""
+        if answer.row not in (Row.MATCHED, Row.LIVE) or not answer.shares:
+            return None
+        report = filled(self.order, answer.shares, answer.notional, Settlement.PENDING)
+        breach = breach_of_report(report, self.order)
+        if breach is None:
+            # Of one that is open, and not a resting one, the trades tell: more may come at any moment.
+            return report if answer.row is Row.MATCHED or rests(self.order) else None
+        self.posting.on_trouble("venue-unclear", f"order {self.order.order_id}: told {breach}")
+        return None
 
     async def _not_accepted(self, answer: Answer, key: ApiKey) -> _Again | None:
         match answer.row.do:

@@ -21,6 +21,8 @@ _DUST = 10_000
 """A hundredth of a share, or of a dollar: what rounding leaves."""
 _ROUNDING = 10
 """Millionths by which two ways to add up one fill may differ."""
+_CENT = 10_000
+"""Millionths a share by which the price of a trade, an average, may be rounded."""
 
 
 @frozen(kw_only=True)
@@ -39,7 +41,7 @@ class Evidence:
     there: bool = False
     """Whether the venue has said that it has the order."""
     told: tuple[Shares, Usd] | None = None
-    """What it said that was filled when the order was sent."""
+    """What it said that was filled when the order was sent, and over with that."""
 
 
 def prove(order: Order, seen: Evidence, *, rests: bool) -> ExecutionReport | None:
@@ -98,8 +100,6 @@ def _resting(order: Order, seen: Evidence) -> ExecutionReport | None:
 def _rests(order: Order, seen: Evidence) -> ExecutionReport | None:
     """Report what an order that rests has filled so far, what the chain has undone included: it never shrinks."""
     amounts = _amounts(order, seen.trades)
-    if seen.told is not None and amounts.shares.micro < seen.told[0].micro - _ROUNDING:
-        return None  # the venue's trades lag behind what it said
     firm = all(trade.state is TradeState.CONFIRMED for trade in seen.trades)
     return evolve(amounts, status=Status.RESTING, settlement=Settlement.FIRM if firm else Settlement.PENDING)
 
@@ -138,16 +138,16 @@ def _settled(order: Order, seen: Evidence) -> ExecutionReport:
     if chain is not None and chain.shares.micro >= amounts.shares.micro - _ROUNDING:
         firm = all(fill.deep for fill in seen.fills or ())
         settlement = Settlement.FIRM if firm or _all_confirmed(good, chain, amounts) else Settlement.PENDING
-        return _as_told(evolve(chain, settlement=settlement), seen)
+        return _as_told(evolve(chain, settlement=settlement), seen, _ROUNDING)
     if not good:
         # Undone is what was booked: all of it. Where a chain is asked, it has to have been heard as well.
         settlement = Settlement.FAILED if seen.whole else Settlement.PENDING
         report = evolve(_amounts(order, seen.trades), settlement=settlement, detail="matched, and undone by the chain")
-        return _as_told(report, seen)
+        return _as_told(report, seen, _off(report))
     firm = all(trade.state is TradeState.CONFIRMED for trade in good) and (not failed or seen.whole)
     detail = f"{failed} of {len(seen.trades)} trades undone by the chain" if failed else ""
     report = evolve(amounts, settlement=Settlement.FIRM if firm else Settlement.PENDING, detail=detail)
-    return report if failed else _as_told(report, seen)
+    return report if failed else _as_told(report, seen, _off(report))
 
 
 def _all_confirmed(good: list[SeenTrade], chain: ExecutionReport, amounts: ExecutionReport) -> bool:
@@ -201,11 +201,16 @@ def _chain(order: Order, fills: Iterable[SeenFill]) -> ExecutionReport | None:
     return evolve(filled(order, Shares(shares), Usd(paid), Settlement.PENDING), fee=Usd(fee))
 
 
-def _as_told(report: ExecutionReport, seen: Evidence) -> ExecutionReport:
-    """Keep the amounts that the venue told when it was sent, where these are the same but for rounding: they are booked."""
+def _off(report: ExecutionReport) -> int:
+    """Return by how much the cash that trades add up to may be off."""
+    return _ROUNDING + report.shares.micro * _CENT // MICRO
+
+
+def _as_told(report: ExecutionReport, seen: Evidence, off: int) -> ExecutionReport:
+    """Keep the amounts that the venue told when the order was sent, where these are the same but for rounding.
+
+    They are booked, and what is booked settles.
+    """
     shares, notional = seen.told or (NO_SHARES, NO_USD)
-    near = (
-        abs(shares.micro - report.shares.micro) <= _ROUNDING
-        and abs(notional.micro - report.notional.micro) <= _ROUNDING
-    )
-    return evolve(report, shares=shares, notional=notional) if near and shares.micro else report
+    same = abs(shares.micro - report.shares.micro) <= _ROUNDING and abs(notional.micro - report.notional.micro) <= off
+    return evolve(report, shares=shares, notional=notional) if same and shares.micro else report

@@ -21,7 +21,7 @@ class Sent:
     there: bool = False
     """Whether the venue has said that it has it."""
     told: tuple[Shares, Usd] | None = None
-    """What it said that was filled."""
+    """What it said that was filled, of an order that is over with that."""
 
 
 @define(eq=False)
@@ -41,10 +41,6 @@ class Sendings:
         """Note that the venue has an order, and what it says that was filled."""
         before = self.of(order_id, now)
         self._put(order_id, evolve(before, there=True, told=told or before.told))
-
-    def forget(self, order_id: OrderId) -> None:
-        """Let go of an order whose end is proven."""
-        self._known.pop(order_id, None)
 
     def _put(self, order_id: OrderId, sent: Sent) -> Sent:
         self._known[order_id] = sent
