@@ -23,6 +23,7 @@ from trio_copy_clob.sending.cancelling import Cancelling
 from trio_copy_clob.sending.credentials import ApiKey, VenueSigner
 from trio_copy_clob.sending.limits import limits_of_address, limits_of_signer
 from trio_copy_clob.sending.looking import Looking
+from trio_copy_clob.sending.permissions import Region, read_region
 from trio_copy_clob.sending.posting import Posting
 from trio_copy_clob.sending.sent import Sendings
 from trio_copy_clob.sending.skew import VenueClock
@@ -102,6 +103,7 @@ class ScriptedClob:
     makes_keys: Says | None = None
     """What it says to who wants one, instead."""
     derives: Says | None = None
+    region: Says = field(factory=lambda: Says(200, {"blocked": True, "country": "US"}))
     away: bool = False
     cut_idle: bool = False
     """Whether it closes each connection after an answer, without a word."""
@@ -161,8 +163,8 @@ class ScriptedClob:
         headers = {name.decode(): value.decode() for name, value in request.headers.raw_items()}
         if asked.path == "/time":
             return Says(200, str(int(self.wall())).encode())
-        if asked.path.startswith("/api/"):
-            return self.order
+        if asked.path == "/api/geoblock":
+            return self.region
         if abs(int(headers["POLY_TIMESTAMP"]) - self.wall()) > _MOST_SKEW_S:
             return refusal(401, "Unauthorized/Invalid api key")
         match method, asked.path:
@@ -241,10 +243,9 @@ async def open_bench(*says: Says, off_s: float = 0.0) -> AsyncGenerator[Bench, N
             did.append("refresh")
             await trio.lowlevel.checkpoint()
 
-        async def blocked() -> str:
+        async def region() -> Region:
             did.append("blocked")
-            await trio.lowlevel.checkpoint()
-            return "US is blocked"
+            return await read_region(caller, "/api/geoblock", trio.current_time() + 1)
 
         transport = H11Transport(open_socket=connect, timeout_s=30.0)
         caller = Caller(transport=transport, url="http://clob.test")
@@ -270,7 +271,7 @@ async def open_bench(*says: Says, off_s: float = 0.0) -> AsyncGenerator[Bench, N
             look_up=looking.look_up,
             refresh_balance=refresh,
             on_stale=lambda order: did.append("stale"),
-            on_blocked=blocked,
+            read_region=region,
             on_trouble=lambda kind, detail: told.append((kind, detail)),
         )
         cancelling = Cancelling(address_turns=turns, entropy=entropy, on_blocked=lambda why: did.append("blocked"))

@@ -16,7 +16,7 @@ from trio_copy_clob.sending.balances import Balance, asset, read_balance, refres
 from trio_copy_clob.sending.calling import take_time
 from trio_copy_clob.sending.credentials import NoKey
 from trio_copy_clob.sending.permissions import is_closed_only, read_region, read_tier
-from trio_copy_clob.sending.stops import PAUSED_S, SHORT_S, Stop
+from trio_copy_clob.sending.stops import EGRESS_S, PAUSED_S, SHORT_S, Stop
 
 Clock = trio.testing.MockClock
 _KILL = "no orders found to match with FAK order. FAK orders are partially filled or killed if no match is found."
@@ -232,6 +232,20 @@ async def test_what_is_stopped_is_not_sent(
                 bench.posting.stops.stop(
                     Stop.ENTRIES, "", "again", until=trio.current_time() - 1, now=trio.current_time()
                 )
+
+
+@pytest.mark.parametrize(
+    "region", [Says(200, {"blocked": False, "country": "IE"}), Says(500), Says(200, {"blocked": True})]
+)
+async def test_a_place_that_is_not_blocked_is_tried_again_later(clock: Clock, region: Says) -> None:
+    """A page of Cloudflare may go away; a region stays where it is."""
+    async with open_bench(Says(403, PAGE), matched()) as bench:
+        bench.clob.region = region
+        assert (await _end(bench))[0] == "not sent"
+        assert (await _end(bench))[0] == "not sent"
+        assert len(bench.posts) == 1
+        await trio.sleep(EGRESS_S + 1)
+        assert ((await _end(bench))[0] == "filled") is (region.body != {"blocked": True})
 
 
 async def test_exits_wait_where_trading_is_paused(clock: Clock) -> None:
@@ -483,15 +497,14 @@ async def test_what_the_venue_allows_is_asked(clock: Clock) -> None:
     """The tier counts from then on; what cannot be read allows nothing."""
     async with open_bench(matched()) as bench:
         until = trio.current_time() + 5
-        bench.clob.order = Says(
-            200, {"tier": "Gold", "closed_only": True, "blocked": True, "country": "US", "region": "NY"}
-        )
+        bench.clob.order = Says(200, {"tier": "Gold", "closed_only": True})
+        bench.clob.region = Says(200, {"blocked": True, "country": "US", "region": "NY"})
         assert (await read_tier(bench.signer, until)).name == "gold"
         assert bench.signer.limits.orders.bucket.per_s == 400
         assert await is_closed_only(bench.signer, until)
         assert str(await read_region(bench.caller, "/api/geoblock", until)) == "the venue says that US-NY is blocked"
         for odd in (Says(200, b"what"), Says(200, {"closed_only": "no", "blocked": 1}), Says(500, {"blocked": False})):
-            bench.clob.order = odd
+            bench.clob.order = bench.clob.region = odd
             with pytest.raises(ExecutorError):
                 await is_closed_only(bench.signer, until)
             with pytest.raises(ExecutorError):

@@ -21,9 +21,10 @@ from trio_copy_clob.sending.calling import Caller, NoReply
 from trio_copy_clob.sending.credentials import ApiKey, NoKey, VenueSigner, hidden
 from trio_copy_clob.sending.limits import Turns
 from trio_copy_clob.sending.looking import rests
+from trio_copy_clob.sending.permissions import Region
 from trio_copy_clob.sending.proof import filled
 from trio_copy_clob.sending.sent import Sendings
-from trio_copy_clob.sending.stops import PAUSED_S, Stop, Stopped, Stops
+from trio_copy_clob.sending.stops import EGRESS_S, PAUSED_S, Stop, Stopped, Stops
 from trio_copy_clob.sending.texts import Do, Meaning, Row
 
 PATH = "/order"
@@ -53,8 +54,8 @@ class Posting:
     """Lets the venue read again what the order's wallet has for it. May raise `ExecutorError`."""
     on_stale: Callable[[Order], None]
     """The market of an order is not as it was read."""
-    on_blocked: Callable[[], Awaitable[str]]
-    """Asks whether the region is blocked; returns what a person should read."""
+    read_region: Callable[[], Awaitable[Region]]
+    """Asks the venue whether it blocks the place we are seen from. May raise `ExecutorError`."""
     on_trouble: Callable[[str, str], None]
     answer_s: float = 4.0
     """How long one answer is waited for, before the same bytes go again."""
@@ -146,7 +147,7 @@ class _Attempt:
         if key.refused:
             self._stop(Stop.SIGNER, self.signer.address, key.why)
         elif key.blocked:
-            self._stop(Stop.EGRESS, "", key.why)
+            self._stop(Stop.EGRESS, "", key.why, until=trio.current_time() + EGRESS_S)
 
     async def _send(self, key: ApiKey) -> ExecutionReport | _Again | None:
         """Send the bytes once; returns what came of them, how they go again, or None where they do not."""
@@ -226,7 +227,7 @@ class _Attempt:
             case Do.STOP_ENTRIES:
                 self._stop(Stop.ENTRIES_OF_WALLET, self.wallet, words)
             case Do.STOP_EGRESS:
-                self._stop(Stop.EGRESS, "", f"{answer.row.what}: {await self.posting.on_blocked()}")
+                await self._stop_egress(answer.row.what)
             case Do.PAUSE_ENTRIES:
                 self._stop(Stop.ENTRIES, "", words, until=now + (answer.after_s or PAUSED_S))
             case Do.SAME_BYTES if answer.row is Row.NOT_READY:
@@ -242,8 +243,8 @@ class _Attempt:
         )
         if told is not None and over:
             return told
-        status, detail = Status.RESTING if resting else Status.UNKNOWN, f"{answer.row.what}: {answer.words}"
-        report = ExecutionReport(order_id=order.order_id, status=status, detail=detail)
+        status = Status.RESTING if resting else Status.UNKNOWN
+        report = ExecutionReport(order_id=order.order_id, status=status, detail=answer.row.what)
         # What rests is booked by its trades from the start: two ways to add them up must not take turns.
         return report if resting and not answer.shares else await self._look_up() or report
 
@@ -283,6 +284,16 @@ class _Attempt:
             return await self.posting.look_up(self.order, self.signer, self.until)
         except ExecutorError:
             return None
+
+    async def _stop_egress(self, what: str) -> None:
+        """Stop all that leaves from here: for good where the region is blocked, else until the page may have gone."""
+        try:
+            region = await self.posting.read_region()
+        except ExecutorError as error:
+            why, for_good = f"{what}, and whether the region is blocked, nobody says: {error}", False
+        else:
+            why, for_good = f"{what}: {region}", region.blocked
+        self._stop(Stop.EGRESS, "", why, until=None if for_good else trio.current_time() + EGRESS_S)
 
     async def _refresh_balance(self) -> None:
         try:

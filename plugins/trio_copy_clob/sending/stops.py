@@ -13,6 +13,9 @@ SHORT_S = 30.0
 PAUSED_S = 30.0
 """How long entries rest where the venue does not say."""
 
+EGRESS_S = 300.0
+"""How long nothing leaves from a place that is refused and not blocked: asking again at once makes such a page last longer."""
+
 
 class Stop(Enum):
     """What is stopped."""
