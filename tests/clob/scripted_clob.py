@@ -21,7 +21,7 @@ from trio_copy.model.orders import ExecutionReport, Order
 from trio_copy_clob.sending.calling import Caller
 from trio_copy_clob.sending.cancelling import Cancelling
 from trio_copy_clob.sending.credentials import ApiKey, VenueSigner
-from trio_copy_clob.sending.limits import limits_of_address, limits_of_signer
+from trio_copy_clob.sending.limits import limits_of_address, limits_of_reads, limits_of_signer
 from trio_copy_clob.sending.looking import Looking
 from trio_copy_clob.sending.permissions import Region, read_region
 from trio_copy_clob.sending.posting import Posting
@@ -255,6 +255,7 @@ async def open_bench(*says: Says, off_s: float = 0.0) -> AsyncGenerator[Bench, N
             clock=VenueClock(wall),
             wall=wall,
             limits=limits_of_signer(),
+            reads=limits_of_reads(1.0),
             level1=level1,
             level2=level2,
             make_key=Key,

@@ -128,6 +128,7 @@ def test_what_comes_of_an_order_that_is_over_at_once(
         ([maker_row(1, "10")], order_row("LIVE"), {"whole": False}, None),
         ([maker_row(1, "10")], order_row("CANCELED", "10"), {}, (*_HALF, "firm")),
         ([maker_row(1, "10")], order_row("CANCELED", "15"), {}, None),
+        ([maker_row(1, "10")], order_row("CANCELED", "15"), {"quiet_s": QUIET_S}, None),
         ([trade_row(1, "10"), maker_row(2, "10")], order_row("MATCHED", "20"), {}, (*_FULL, "firm")),
         ([maker_row(1, "20")], _NULL, {}, (*_FULL, "firm")),
         ([maker_row(1, "10")], _NULL, {"quiet_s": QUIET_S}, None),

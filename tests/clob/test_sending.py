@@ -462,6 +462,32 @@ async def test_a_look_that_meets_nobody_proves_nothing(clock: Clock, says: Says)
             await _look(bench)
 
 
+async def test_questions_rest_where_the_venue_says_so(clock: Clock) -> None:
+    """All of them; and there is a limit to how many are asked at all."""
+    async with open_bench(matched()) as bench:
+        bench.clob.order = refusal(429, "Too Many Requests", **{"retry-after": "7"})
+        with pytest.raises(ExecutorError, match="429"):
+            await _look(bench)
+        bench.clob.order = Says(200, order_row("LIVE"))
+        asked = len(bench.clob.asked)
+        with pytest.raises(ExecutorError, match="too many questions"):
+            await bench.looking.look_up(make_order(), bench.signer, trio.current_time() + 3)
+        assert len(bench.clob.asked) == asked
+        assert await _look(bench, make_order(body=_GTC)) is not None
+
+
+async def test_an_order_that_was_seen_once_is_never_absent(clock: Clock) -> None:
+    """It is not sent again: the venue would have it twice, or say so."""
+    async with open_bench(matched()) as bench:
+        bench.clob.order = Says(200, order_row("LIVE"))
+        assert await _look(bench) is None
+        bench.clob.order = Says(200, b"null")
+        await trio.sleep(100)
+        report = await _look(bench)
+        assert report is not None
+        assert report.status.value == "killed"
+
+
 async def test_the_time_of_a_venue_that_does_not_tell_it_is_ours(clock: Clock) -> None:
     """Nothing is believed of an answer that is none."""
     async with open_bench(matched()) as bench:

@@ -13,7 +13,7 @@ from trio_copy.clock import WallClock
 from trio_copy_clob.pacing import told_s
 from trio_copy_clob.sending.bodies import object_of
 from trio_copy_clob.sending.calling import Caller, NoReply, Reply, take_time
-from trio_copy_clob.sending.limits import SignerLimits, tier_of
+from trio_copy_clob.sending.limits import SignerLimits, Turns, tier_of
 from trio_copy_clob.sending.skew import VenueClock
 from trio_copy_clob.wire import clean
 
@@ -50,6 +50,8 @@ class VenueSigner:
     clock: VenueClock
     wall: WallClock
     limits: SignerLimits
+    reads: Turns
+    """Shared by all who ask from here."""
     level1: Callable[[int], Mapping[str, str]]
     """The headers by which the key itself asks, at a Unix second."""
     level2: Callable[[ApiKey, int, str, str, bytes | None], Mapping[str, str]]
@@ -84,21 +86,36 @@ class VenueSigner:
         for _ in range(2):
             if isinstance(key, NoKey):
                 break
-            reply = await self.caller.call(
-                method,
-                path,
-                headers=self.signed(key, method, path, content),
-                until=until,
-                params=params,
-                content=content,
-                repeatable=True,
-            )
+            reply = await self._ask(key, method, path, until, params, content)
             if isinstance(reply, NoReply) or reply.status != 401:
                 return reply
             key = await self.renewed(key, until)
         return NoReply(
             why=key.why if isinstance(key, NoKey) else "the API key is refused, a new one as well", sent=False
         )
+
+    async def _ask(
+        self,
+        key: ApiKey,
+        method: str,
+        path: str,
+        until: float,
+        params: Sequence[tuple[str, str]],
+        content: bytes | None,
+    ) -> Reply | NoReply:
+        with trio.CancelScope(deadline=until):
+            if method == "GET":
+                await self.reads.wait(is_exit=False)
+            headers = self.signed(key, method, path, content)
+            reply = await self.caller.call(
+                method, path, headers=headers, until=until, params=params, content=content, repeatable=True
+            )
+            if isinstance(reply, Reply) and reply.status == 429 and method == "GET":
+                self.reads.rest(
+                    min(told_s(reply.headers.get("retry-after", ""), self.wall()) or _REST_S, _LONGEST_REST_S)
+                )
+            return reply
+        return NoReply(why="too many questions before it", sent=False)
 
     def signed(self, key: ApiKey, method: str, path: str, content: bytes | None) -> Mapping[str, str]:
         """Return the headers of a request, for the very bytes that leave."""

@@ -18,6 +18,8 @@ _BURST = 1.5
 _ADDRESS_PER_S, _ADDRESS_BURST = 190.0, 2500.0
 """Together they stay below 5,000 orders in ten seconds and 120,000 in ten minutes, wherever those begin."""
 _CANCELS_PER_ORDER = 2.0
+_READS_PER_S = 600.0
+"""Of the 900 that one address may ask of this host in all; orders and cancels need the rest."""
 
 
 @frozen
@@ -124,3 +126,8 @@ def limits_of_address(used: float) -> Turns:
     """Make the turns of all that leave from here; `used` is the part of the venue's limit that is ours."""
     per_s = _ADDRESS_PER_S * used
     return Turns(Bucket(per_s, _ADDRESS_BURST / _ADDRESS_PER_S, free_at=trio.current_time()))
+
+
+def limits_of_reads(used: float) -> Turns:
+    """Make the turns of all that is only asked from here; `used` as above."""
+    return Turns(Bucket(_READS_PER_S * used))

@@ -61,7 +61,10 @@ class TradesRead:
                 self._begun = number = self._begun + 1
                 self._rows, self._whole = await self._read(since, until)
                 self._since, self._number = since, number
-            return self._rows, self._whole
+            rows, whole = self._rows, self._whole
+            if not self._one.statistics().tasks_waiting:
+                self._rows, self._number = [], 0  # nobody else may use them: thousands of signers would keep much
+            return rows, whole
 
     async def _read(self, since: int, until: float) -> tuple[list[bytes], bool]:
         rows: list[bytes] = []
@@ -100,6 +103,8 @@ class Looking:
         trades = self._trades.setdefault(signer.address, TradesRead(signer))
         rows, whole = await trades.since(made_at(order), until)
         found, read_all = trades_of(rows, order)
+        if standing is not None or found:
+            self.sendings.is_there(order.order_id, asked_at)
         fills, heard = await self._fills(order)
         evidence = Evidence(
             trades=found,
@@ -107,7 +112,7 @@ class Looking:
             fills=fills,
             whole=whole and read_all and heard,
             quiet_s=asked_at - sent.at,
-            there=sent.there or standing is not None or bool(found),
+            there=self.sendings.of(order.order_id, asked_at).there,
             told=sent.told,
         )
         return prove(order, evidence, rests=rests(order))

@@ -76,7 +76,7 @@ def filled(order: Order, shares: Shares, notional: Usd, settlement: Settlement, 
 
 def _instant(order: Order, seen: Evidence) -> ExecutionReport | None:
     if seen.trades or seen.fills:
-        return _settled(order, seen) if _is_all(order, seen) else None
+        return _settled(order, seen) if _is_all(order, seen, order.side is Side.SELL) else None
     if seen.told is not None or not seen.whole:
         return None
     return _nothing(order, seen, over=seen.order is not None and _ended_empty(seen, seen.order))
@@ -91,7 +91,7 @@ def _resting(order: Order, seen: Evidence) -> ExecutionReport | None:
     if seen.trades or seen.fills:
         over = standing in (OrderStanding.MATCHED, OrderStanding.CANCELED, OrderStanding.INVALID)
         amounts = _amounts(order, seen.trades)
-        return _settled(order, seen) if _is_all(order, seen) and (over or _fills(order, amounts)) else None
+        return _settled(order, seen) if _is_all(order, seen, True) and (over or _fills(order, amounts)) else None
     if seen.told is not None or (seen.order is None and seen.there):
         return None
     return _nothing(order, seen, over=seen.order is not None and _ended_empty(seen, seen.order))
@@ -155,12 +155,18 @@ def _all_confirmed(good: list[SeenTrade], chain: ExecutionReport, amounts: Execu
     return bool(good) and same and all(trade.state is TradeState.CONFIRMED for trade in good)
 
 
-def _is_all(order: Order, seen: Evidence) -> bool:
-    """Tell whether all that was matched is seen: as much as was told, or as much as there can be, or nothing more comes."""
+def _is_all(order: Order, seen: Evidence, matched_in_shares: bool) -> bool:
+    """Tell whether all that was matched is seen: as much as was told, or as much as there can be, or nothing more comes.
+
+    What the order itself says that is matched counts where it is said in shares: of an instant BUY it may be cash.
+    """
     if seen.order is not None and not seen.order.trades <= {trade.trade_id for trade in seen.trades}:
         return False
     amounts, chain = _amounts(order, seen.trades), _chain(order, seen.fills or ())
     most = max(amounts.shares.micro, 0 if chain is None else chain.shares.micro)
+    matched = None if seen.order is None else seen.order.matched
+    if matched_in_shares and matched is not None and matched > most + _ROUNDING:
+        return False
     if seen.told is not None:
         return most >= seen.told[0].micro - _ROUNDING
     if _fills(order, amounts) or (chain is not None and _fills(order, chain)):
