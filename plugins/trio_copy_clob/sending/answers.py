@@ -125,7 +125,7 @@ def _names_another(said: str, order_id: OrderId) -> bool:
 
 def _told_s(headers: Mapping[str, str], told: Mapping[str, object], now: float) -> float | None:
     after_s = told_s(headers.get("retry-after", ""), now)
-    if after_s is None:
+    if after_s is None and "retry_after_seconds" in told:
         micro = micro_of(told.get("retry_after_seconds"))
         after_s = None if micro is None else micro / 1e6
     return None if after_s is None else min(after_s, LONGEST_TOLD_S)

@@ -21,7 +21,7 @@ def object_of(body: bytes, most: int = MOST_BYTES) -> dict[str, Any]:
     if len(body) > most:
         raise ValueError(f"an answer of more than {most >> 10} KiB")
     try:
-        read = json.loads(body, object_pairs_hook=_once, parse_float=Decimal, parse_constant=_no_number)
+        read = _DECODER.decode(body.decode())
     except (ValueError, RecursionError, ArithmeticError) as error:
         raise ValueError(f"no JSON object: {type(error).__name__}") from None
     if not isinstance(read, dict):
@@ -58,3 +58,6 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def _no_number(text: str) -> None:
     raise ValueError(f"{text} is no number")
+
+
+_DECODER = json.JSONDecoder(object_pairs_hook=_once, parse_float=Decimal, parse_constant=_no_number)

@@ -1,21 +1,23 @@
 """One request to the venue, with a hard deadline, and whether it may have arrived.
 
-Straight to the transport: httpx's client would carry cookies from answer to request, and costs twice as much.
+Straight to the transport: httpx's client would carry cookies from answer to request, and costs much more.
 """
 
 from collections.abc import Mapping, Sequence
+from urllib.parse import urlencode, urlsplit
 
-import httpx  # noqa: ASYNC127  over a transport of our own
+import httpx  # noqa: ASYNC127  for its errors; over a transport of our own
 import trio
-from attrs import define, frozen
+from attrs import define, field, frozen
 
 from trio_copy.clock import WallClock
+from trio_copy_clob.addresses import Origin, origin_of
 from trio_copy_clob.sending.skew import VenueClock
-from trio_copy_clob.transport import REPEATABLE, SENDING, Sending
+from trio_copy_clob.transport import Asked, H11Transport, Sending
 from trio_copy_clob.wire import clean
 
-_HEADERS = {"accept": "application/json", "accept-encoding": "identity", "user-agent": "trio-copy"}
-_BODY = {"content-type": "application/json"}
+_HEADERS = ((b"Accept", b"application/json"), (b"Accept-Encoding", b"identity"), (b"User-Agent", b"trio-copy"))
+_JSON = (b"Content-Type", b"application/json")
 
 
 @frozen(kw_only=True)
@@ -35,9 +37,17 @@ class NoReply:
 
 @define(eq=False, kw_only=True)
 class Caller:
-    transport: httpx.AsyncBaseTransport
+    transport: H11Transport
     url: str
     """The address of the CLOB, without a / at its end."""
+    _origin: Origin = field(init=False)
+    _host: tuple[bytes, bytes] = field(init=False)
+    _below: str = field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self._origin = origin_of(self.url)
+        self._host = (b"Host", self._origin.name.encode())
+        self._below = urlsplit(self.url).path
 
     async def call(
         self,
@@ -55,20 +65,19 @@ class Caller:
         `repeatable` lets the transport ask again over another connection, where the first one turns out to be dead.
         """
         sending = Sending()
-        request = httpx.Request(
-            method,
-            f"{self.url}{path}",
-            params=list(params) or None,
-            headers={**_HEADERS, **(_BODY if content is not None else {}), **headers},
-            content=content,
-            extensions={SENDING: sending, REPEATABLE: repeatable},
-        )
+        query = f"?{urlencode(params)}" if params else ""
+        written = [self._host, *_HEADERS, *((name.encode(), value.encode()) for name, value in headers.items())]
+        if content is not None or method == "POST":
+            written += (_JSON, (b"Content-Length", b"%d" % len(content or b"")))
+        target = f"{self._below}{path}{query}".encode()
+        asked = Asked(method, target, written, content or b"", method == "GET" or repeatable, sending)
         with trio.CancelScope(deadline=until):  # noqa: ASYNC912  the transport waits, or answers at once
             try:
-                response = await self.transport.handle_async_request(request)
-                return Reply(status=response.status_code, headers=response.headers, body=await response.aread())
+                answer = await self.transport.carry(self._origin, asked)
             except httpx.TransportError as error:
                 return NoReply(why=clean(error), sent=sending.began)
+            told = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in answer.headers}
+            return Reply(status=answer.status, headers=told, body=answer.body)
         return NoReply(why="no whole answer in time", sent=sending.began)
 
 

@@ -66,11 +66,17 @@ class Turns:
     _entries: deque[_Waiting] = field(factory=deque)
     _rest_until: float = -float("inf")
 
+    def take_nowait(self) -> bool:
+        """Take a turn if nobody waits for one; returns whether there was one."""
+        if self._exits or self._entries or self._ready_s() > _READY_S:
+            return False
+        self.bucket.take(trio.current_time())
+        return True
+
     async def wait(self, *, is_exit: bool) -> None:
         """Wait for a turn, and take it. Whoever gives up waiting, cancelled, takes none."""
         await trio.lowlevel.checkpoint_if_cancelled()
-        if not self._exits and not self._entries and self._ready_s() <= _READY_S:
-            self.bucket.take(trio.current_time())
+        if self.take_nowait():
             return
         mine, line = _Waiting(), self._exits if is_exit else self._entries
         line.append(mine)

@@ -125,12 +125,14 @@ class _Attempt:
         if isinstance(key, NoKey):
             self._no_key(key)
             return None
-        with trio.CancelScope(deadline=self.until) as scope:
-            await self.signer.limits.orders.wait(is_exit=self.is_exit)
-            await self.posting.address_turns.wait(is_exit=self.is_exit)
-        if scope.cancelled_caught:
-            self.why = "too many orders before it"
-            return None
+        for turns in (self.signer.limits.orders, self.posting.address_turns):
+            if turns.take_nowait():
+                continue
+            with trio.CancelScope(deadline=self.until) as scope:
+                await turns.wait(is_exit=self.is_exit)
+            if scope.cancelled_caught:
+                self.why = "too many orders before it"
+                return None
         # Looked at again: while it waited for its turn, another order may have been refused for all of them.
         return None if self._is_stopped() else key
 
@@ -175,7 +177,8 @@ class _Attempt:
             side=order.side,
             now=signer.wall(),
         )
-        return await self._learn(evolve(answer, words=hidden(answer.words, key)), key)
+        words = hidden(answer.words, key)
+        return await self._learn(answer if words == answer.words else evolve(answer, words=words), key)
 
     async def _learn(self, answer: Answer, key: ApiKey) -> ExecutionReport | _Again | None:
         row, words = answer.row, answer.words

@@ -95,6 +95,8 @@ class Stops:
 
     def why(self, *, wallet: str, signer: str, is_exit: bool, now: float) -> Stopped | None:
         """Return what stops an order, the widest first; None where nothing does."""
+        if not self._standing:
+            return None
         asked = [(Stop.EGRESS, ""), (Stop.SIGNER, signer), (Stop.WALLET, wallet), (_OF_SIDE[is_exit], wallet)]
         if not is_exit:
             asked.append((Stop.ENTRIES, ""))
