@@ -156,6 +156,11 @@ class AnAccount(RuleBasedStateMachine):
             if event.order.side is Side.BUY and self.paper is not None:
                 assert self.naive.cash(self.paper.micro) >= 0
             if event.order.side is Side.SELL:
+                for one in self.account.orders.values():
+                    # An exit never meets an entry of ours, unless a person was asked about just that.
+                    if one.rests and one.order.token_id == event.order.token_id:
+                        assert one.handed_over
+                        assert one.called_off is not None or one.breached
                 assert event.order.shares > NO_SHARES
                 assert self.naive.promised()[spot] <= self.naive.positions()[spot].shares.micro
                 continue
@@ -257,6 +262,11 @@ class AnAccount(RuleBasedStateMachine):
             self.do(self._offer(task, crowded=how == "crowded"))
 
     @property
+    def now(self) -> float:
+        """A moment of its own for each command."""
+        return NOW + len(self.commands) / 1000
+
+    @property
     def _block(self) -> int:
         return self.passed + 1 + len(self.tasks) // 3
 
@@ -294,7 +304,7 @@ class AnAccount(RuleBasedStateMachine):
         open_order = data.draw(st.sampled_from(self.open_orders))
         self.do(
             c.Answer(
-                key=open_order.order.key, report=_report(open_order, status, part, settlement), again=again, at=NOW
+                key=open_order.order.key, report=_report(open_order, status, part, settlement), again=again, at=self.now
             )
         )
 
@@ -320,7 +330,7 @@ class AnAccount(RuleBasedStateMachine):
     def an_order_is_called_off(self, data: st.DataObject) -> None:
         open_order = data.draw(st.sampled_from([one for one in self.open_orders if one.rests]))
         assert OVER.reason is not None
-        self.do(c.CallOff(key=open_order.order.key, why=OVER.reason, at=NOW))
+        self.do(c.CallOff(key=open_order.order.key, why=OVER.reason, at=self.now))
         assert self.account.orders[open_order.order.key].unproven
 
     @precondition(lambda self: self.account.waiting)
@@ -434,6 +444,10 @@ class AnAccount(RuleBasedStateMachine):
             assert (mine.leader_shares, mine.oversold) == (theirs.leader_shares, theirs.oversold)
         earned = sum(one.realised.micro + one.provisional.micro for one in positions.values())
         assert account.performance.realised.micro == earned
+        since = naive.doubted_since()
+        assert {key: one.at for key, one in account.orders.items() if one.rests and one.unproven} == {
+            key: since[key] for key, one in account.orders.items() if key in since and one.rests
+        }
         assert {key: one.state for key, one in account.orders.items()} == {
             key: state for key, state in naive.states.items() if state is not OrderState.ENDED
         }

@@ -264,6 +264,49 @@ def test_an_exit_does_not_wait_for_what_a_person_has_to_look_at() -> None:
     assert played.shares == Shares.parse(14)
 
 
+def escalated(played: Played, order: Order) -> Sequence[e.Event]:
+    """Hand an order over to a person."""
+    outcome = Outcome(end=End.ESCALATED, reason=WHY)
+    return played.do(c.Escalate(key=order.key, outcome=outcome, at=NOW))
+
+
+def test_what_turns_out_to_rest_after_a_person_was_asked_is_called_off_by_an_exit() -> None:
+    """Its task has ended, and ends no second time; where nobody answers then, a person is asked once more."""
+    played, task = Played(), resting_entry()
+    played.hold("10")
+    order = played.place(task)
+    played.answer(order, Status.UNKNOWN)
+    escalated(played, order)
+    assert played.account.resting_before(leave()) == []
+    rest(played, so_far(order, "2"))
+    assert not escalated(played, order)  # known as it is
+    (event,) = played.offer(leave())
+    assert isinstance(event, e.CalledOff)
+    assert not played.offer(leave())
+    (event,) = escalated(played, order)
+    assert isinstance(event, e.HandedOver)
+    assert not escalated(played, order)
+    assert any(isinstance(one, e.Placed) for one in played.offer(leave()))
+    rest(played, so_far(order, "3", Status.PARTIAL))
+    assert played.end_of(task).end is End.ESCALATED
+    assert played.account.orders.keys() == {leave().key}
+
+
+@pytest.mark.parametrize("again", [False, True], ids=["first", "after it was called off"])
+def test_what_lied_while_it_rested_is_in_doubt_from_then_on(*, again: bool) -> None:
+    """A person is asked as late as of any other order that nobody can prove, counted from where nobody knew any more."""
+    played = Played()
+    order = played.place(resting_entry())
+    rest(played, so_far(order, "2"))
+    since = NOW + 300
+    if again:
+        played.do(c.CallOff(key=order.key, why=WHY, at=since))
+    played.at = NOW + 400
+    rest(played, so_far(order, "5", notional=Usd.parse(6)))
+    found = played.account.orders[order.key]
+    assert (found.breached, found.at) == (True, since if again else played.at)
+
+
 def test_what_would_be_over_before_it_is_sent_is_not_sent() -> None:
     played, task = Played(), resting_entry()
     played.offer(task, at=float(task.intent.rest_until))

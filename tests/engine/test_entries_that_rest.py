@@ -316,6 +316,46 @@ async def test_what_turns_out_to_rest_is_not_handed_to_a_person(clock: Clock) ->
         assert desk.position(task).shares == Shares(0)
 
 
+async def test_what_a_person_was_asked_about_and_rests_after_all_is_called_off_by_an_exit(clock: Clock) -> None:
+    """No exit of ours meets an entry of ours; where the venue is deaf then, a person is asked again, and the lane opens."""
+    task = resting()
+    async with open_desk(escalate_after_s=20.0) as desk:
+        venue = venue_of(desk)
+        await desk.hold()
+        venue.script.append(OrderUncertain("the reply was lost"))
+        assert await desk.end_of(task) == [(End.ESCALATED, Code.OUTCOME_UNPROVEN)]
+        order = venue.sent[-1]
+        venue.grow(order, Shares.parse(3))
+        await trio.sleep(10)
+        assert [(one.rests, one.ended) for one in desk.open_orders()] == [(True, True)]
+        venue.deaf = True
+        assert await desk.end_of(leaving(50, deadline=desk.wall() + 10)) == [(End.EXPIRED, Code.DEADLINE_PASSED)]
+        await trio.sleep(20)
+        assert [kind for kind, _ in desk.recorder.alerts].count("outcome-unproven") == 2
+        assert await desk.end_of(leaving(51)) == [(End.FILLED, None)]
+        venue.deaf = False
+        await trio.sleep(3)
+        assert {one.key for one in venue.called_off} == {order.key}
+        assert desk.open_orders() == []
+
+
+async def test_one_that_lies_while_it_rests_is_handed_over_as_late_as_any_other(clock: Clock) -> None:
+    """It rested for long and was known: from the lie on there is the usual time, in which a person sees the alert."""
+    task = resting()
+    async with open_desk(escalate_after_s=20.0) as desk:
+        order = await rests(desk, task, "4")
+        await trio.sleep(100)
+        venue_of(desk).filled[order.order_id] = ExecutionReport(
+            order_id=order.order_id, status=Status.RESTING, shares=Shares.parse(5), notional=usd("500")
+        )
+        await trio.sleep(15)
+        assert [one.breached for one in desk.open_orders()] == [True]
+        assert desk.recorder.finished == []
+        began = trio.current_time()
+        assert await desk.wait_ends(task) == [(End.ESCALATED, Code.OUTCOME_UNPROVEN)]
+        assert 5 < trio.current_time() - began < 15
+
+
 async def test_the_same_bytes_are_never_sent_again_once_it_rested(clock: Clock) -> None:
     """Even where the venue swears that it has it no more: what it filled, it filled."""
     task = resting(deadline=NOW + 500)

@@ -139,6 +139,8 @@ class OpenOrder:
     """Whether its executor reported of it what cannot be: nothing that it says is believed, a person decides."""
     called_off: Reason | None = None
     """Why it shall rest no longer; None where nobody wants that."""
+    handed_over: bool = False
+    """Whether a person was asked what became of it: it holds nothing else up. Known again, or called off anew, it does."""
 
     @property
     def spot(self) -> tuple[Address, TokenId]:
@@ -183,6 +185,8 @@ class OpenOrder:
             ended,
             self.breached,
             self.called_off,
+            # What turns out to rest is known: whoever calls it off has to wait for what comes of that.
+            self.handed_over and (state is self.state or state is OrderState.UNKNOWN),
         )
 
     def booked_as(self, report: ExecutionReport) -> bool:
