@@ -54,6 +54,8 @@ class Code(Enum):
     EXIT_FIRST = "an exit of the same token goes before what still rests"
     CAP_REACHED = "a spending cap would be broken"
     LOSS_LIMIT = "a loss cap is broken"
+    QUESTION_DECIDED = "the question was decided while the order rested"
+    EXECUTOR_CHANGED = "the follower trades elsewhere by now"
     NO_BALANCE = "the wallet holds too little"
     GATHERED = "it went out as part of another task's order"
     NEVER_ENOUGH = "too little came together to reach the minimum"
