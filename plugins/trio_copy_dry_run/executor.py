@@ -53,9 +53,9 @@ class DryRunExecutor:
 
     def prepare(self, key: IntentKey, intent: OrderIntent, wallet: Wallet, market: Market) -> Order:
         side = "BUY" if intent.side is Side.BUY else "SELL"
-        shares, limit, step = allowed(intent, market)
-        rules = f"{step}|" if step > 1 else ""
-        amounts = f"{intent.token_id}|{shares.micro}|{limit.micro}|{rules}{intent.price.micro}"
+        fits = allowed(intent, market)
+        rules = f"{fits.step}|" if fits.step > 1 else ""
+        amounts = f"{intent.token_id}|{fits.shares.micro}|{fits.limit_price.micro}|{rules}{intent.price.micro}"
         body = f"{key}|{wallet.follower}|{side}|{kind_of(intent)}|{amounts}".encode()
         return Order(
             key=key,
@@ -64,12 +64,13 @@ class DryRunExecutor:
             wallet=wallet,
             side=intent.side,
             token_id=intent.token_id,
-            shares=shares,
-            limit_price=limit,
+            shares=fits.shares,
+            limit_price=fits.limit_price,
             body=body,
             fee_bps=market.fee_bps,
             fee_rate=market.fee_rate,
             fee_exponent=market.fee_exponent,
+            max_cost=fits.max_cost,
         )
 
     def lane(self, intent: OrderIntent, wallet: Wallet) -> tuple[str, ...]:

@@ -13,6 +13,7 @@ from trio_copy.model.decisions import OrderIntent
 from trio_copy.model.ids import OrderId
 from trio_copy.model.orders import ExecutionReport, Order, Settlement, Status
 from trio_copy.model.units import Rounding, Shares
+from trio_copy_dry_run.rules import kind_of_order
 from trio_copy_dry_run.shared_books import SharedBooks
 from trio_copy_dry_run.venue import SimulatedVenue
 
@@ -34,8 +35,8 @@ class RestingOrders:
         """Let an order that rests have what is offered to it since, or end where its time is over."""
         if self._resting(order) is None:
             return
-        kind, _, until = order.body.split(b"|")[3].partition(b"@")
-        if kind == b"GTD" and self.wall() >= int(until):
+        kind, _, until = kind_of_order(order).partition("@")
+        if kind == "GTD" and self.wall() >= int(until):
             self.end(order, "its time is over")
             return
         book = None if self.books is None else await self.books.books.book(order.token_id)

@@ -297,16 +297,20 @@ class AnAccount(RuleBasedStateMachine):
             self.do(self._offer(task, crowded=crowded))
 
     @precondition(lambda self: self.account.orders)
-    @rule(data=st.data(), status=STATUSES, part=st.integers(1, 9), settlement=SETTLEMENTS, again=st.booleans())
+    @rule(
+        data=st.data(),
+        status=STATUSES,
+        part=st.integers(1, 9),
+        more=st.sampled_from([0, 0, 1, 7]),
+        settlement=SETTLEMENTS,
+        again=st.booleans(),
+    )
     def the_venue_answers(
-        self, data: st.DataObject, status: str, part: int, settlement: dict[str, Any], again: bool
+        self, data: st.DataObject, status: str, part: int, more: int, settlement: dict[str, Any], again: bool
     ) -> None:
         open_order = data.draw(st.sampled_from(self.open_orders))
-        self.do(
-            c.Answer(
-                key=open_order.order.key, report=_report(open_order, status, part, settlement), again=again, at=self.now
-            )
-        )
+        report = _report(open_order, status, part, settlement, more)
+        self.do(c.Answer(key=open_order.order.key, report=report, again=again, at=self.now))
 
     @precondition(lambda self: any(one.state is OrderState.MATCHED for one in self.open_orders))
     @rule(data=st.data(), firm=st.booleans())
@@ -499,8 +503,10 @@ def _spots_without(naive: Naive, event: e.Placed) -> set[Any]:
     return Naive(naive.catalog, [one for one in naive.events if one is not event]).open_spots()
 
 
-def _report(open_order: OpenOrder, status: str, part: int, settlement: dict[str, Any]) -> ExecutionReport:
-    """Say something about an order: at its limit, with the whole fee."""
+def _report(
+    open_order: OpenOrder, status: str, part: int, settlement: dict[str, Any], more: int = 0
+) -> ExecutionReport:
+    """Say something about an order: at its limit, with the whole fee; `more` tenths of what is bought come on top for nothing."""
     order = open_order.order
     if status == "outside":
         return report_on(order, shares=order.shares + Shares(10**9), notional=Usd(10**12))
@@ -512,6 +518,8 @@ def _report(open_order: OpenOrder, status: str, part: int, settlement: dict[str,
     notional = shares.at(order.limit_price, rounding)
     if order.side is Side.SELL:
         notional = min(notional, shares.at(Price(1_000_000), Rounding.UP))
+    if order.side is Side.BUY:
+        shares = min(Shares(shares.micro * (10 + more) // 10), Shares(max(notional.micro, shares.micro)))
     fee = notional.scaled(Ratio(FEE_BPS * 100), Rounding.DOWN) if notional else NO_USD
     return evolve(report, shares=shares, notional=notional, fee=fee, **settlement)
 

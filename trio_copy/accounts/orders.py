@@ -230,7 +230,7 @@ def outside(open_order: OpenOrder, report: ExecutionReport) -> str | None:
             return f"{report.shares} shares, of {order.shares}"
         if not at_limit // MICRO <= notional <= -(-highest // MICRO) or fee > notional:
             return f"{_told(report)}, at a limit of {limit}"
-    elif notional > -(-at_limit // MICRO) or notional + fee > open_order.cost.micro:
+    elif notional > order.dearest(report.shares).micro or notional + fee > open_order.cost.micro:
         return f"{_told(report)}, at a limit of {limit} and a cost of {open_order.cost} at most"
     return None
 
@@ -264,6 +264,8 @@ def outside_intent(order: Order, key: IntentKey, follower: FollowerId, intent: O
         return f"{order.side.value} of token {order.token_id}, not {intent.side.value} of {intent.token_id}"
     if not 0 <= order.shares.micro <= intent.shares.micro:
         return f"{order.shares} shares, of {intent.shares}"
+    if order.max_cost.micro > intent.max_cost.micro:
+        return f"a cost of {order.max_cost}, of {intent.max_cost}"
     over = order.limit_price.micro - intent.limit_price.micro
     worse = over > 0 if order.side is _BUY else over < 0
     return f"a limit of {order.limit_price}, of {intent.limit_price}" if worse else None

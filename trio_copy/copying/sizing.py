@@ -61,6 +61,7 @@ def size(signal: Signal, settings: FollowSettings, facts: TokenFacts | None) -> 
         order_type=execution.order_type,
         leader_shares=signal.shares,
         rest_until=signal.block_time + execution.rest_s if execution.order_type in RESTING else 0,
+        leader_time=signal.leader_time,
     )
 
 
@@ -134,6 +135,7 @@ def _exit(
         order_type="FAK",
         leader_shares=signal.shares,
         sell=sell,
+        leader_time=signal.leader_time,
     )
 
 

@@ -122,6 +122,8 @@ class OrderIntent:
     rest_until: int = 0
     """Unix seconds up to which a GTC or GTD order may rest at its limit; 0 for one that does not. Derived from the leader's
     block, so that every instance freezes the same bytes."""
+    leader_time: int = 0
+    """Unix seconds of the leader's block, the source of an order's timestamp: see `Signal.leader_time`."""
 
     def resized(self, shares: Shares) -> "OrderIntent":
         """Return the same wish for other shares; of an exit, which has no cost."""
@@ -137,6 +139,7 @@ class OrderIntent:
             sell=self.sell,
             called_off=self.called_off,
             rest_until=self.rest_until,
+            leader_time=self.leader_time,
         )
 
 

@@ -74,7 +74,10 @@ class Executor(Protocol):
         """Build, sign and freeze the whole body. Pure: the same arguments give the same bytes, on every instance.
 
         Sizes to the venue's rules, always downwards; `model.venue_amounts` has those of Polymarket. Returns an order of zero
-        shares when nothing is left.
+        shares when nothing is left. A BUY says the most that it may spend before fees, `max_cost`: where the venue takes cash,
+        all of that is spent, and a book better than the limit brings more shares than the order names.
+
+        What the body says of time follows from `intent.leader_time` and `intent.rest_until`, never from a clock.
         """
         ...
 

@@ -21,6 +21,7 @@ ExecutorCheck = Callable[[OpenExecutorForTest], Awaitable[None]]
 
 _WALLET = Wallet(follower=FollowerId("alice"), address=None)
 _SIDES = (Side.BUY, Side.SELL)
+_LATER_S = 90.0
 _UNHEARD_OF = TokenId((1 << 256) - 1)
 
 
@@ -33,10 +34,15 @@ async def _prepare(executor: Executor, number: int = 1, side: Side = Side.BUY) -
 
 
 async def preparing_is_pure(open_executor: OpenExecutorForTest) -> None:
-    """The same intent gives the same bytes and the same id, in another instance too."""
+    """The same intent gives the same bytes and the same id, in another instance too, and later as well.
+
+    What an order says of time follows from its intent, `leader_time` and `rest_until`, and never from a clock.
+    """
     async with open_executor() as one, open_executor() as other:
         for side in _SIDES:
-            assert await _prepare(one, side=side) == await _prepare(one, side=side) == await _prepare(other, side=side)
+            first = await _prepare(one, side=side)
+            await trio.sleep(_LATER_S)
+            assert first == await _prepare(one, side=side) == await _prepare(other, side=side)
 
 
 async def keys_tell_orders_apart(open_executor: OpenExecutorForTest) -> None:
@@ -49,6 +55,8 @@ async def keys_tell_orders_apart(open_executor: OpenExecutorForTest) -> None:
 
 async def sizing_goes_downwards_only(open_executor: OpenExecutorForTest) -> None:
     """An order lies inside its intent: never more shares, cash or another token, never a worse price.
+
+    What it may spend at most it says itself, `max_cost`, and that is within its intent's; a sale spends nothing.
 
     The engine judges by the same `breach_of_order`, and sends nothing that it objects to.
     """
@@ -73,7 +81,9 @@ async def lanes_are_named_and_pure(open_executor: OpenExecutorForTest) -> None:
 
 
 async def a_report_stays_inside_the_order(open_executor: OpenExecutorForTest) -> None:
-    """What is filled costs at most what was ordered, at the limit price or better, and its status says so.
+    """What is filled costs at most what the order may spend, at its average price or better, and its status says so.
+
+    A purchase may bring more shares than it named, where they were cheaper; a sale never sells more.
 
     The engine judges by the same `breach_of_report`, and books nothing that it objects to.
     """
