@@ -13,7 +13,7 @@ from trio_copy.model.ids import IntentKey, OrderId, TokenId
 from trio_copy.model.orders import ExecutionReport, Market, Order, Status, Wallet
 from trio_copy.ports import Facts
 from trio_copy_dry_run.resting import RestingOrders, kind_of
-from trio_copy_dry_run.rules import allowed, market_of
+from trio_copy_dry_run.rules import allowed, is_post_only, market_of
 from trio_copy_dry_run.settings import DryRunSettings
 from trio_copy_dry_run.shared_books import SharedBooks
 from trio_copy_dry_run.venue import Luck, SimulatedVenue
@@ -95,7 +95,7 @@ class DryRunExecutor:
         else:
             # By the book as it is when the order arrives, which is what the latency costs.
             await trio.sleep(self.venue.latency_s(order))
-            taken = await self.books.take(order)
+            taken = await (self.books.meets(order) if is_post_only(order) else self.books.take(order))
             report = self.venue.place(order, fail_settlement=fails, taken=taken)
         if fault in ("lose-reply", "late"):
             await trio.sleep(self.settings.late_s)

@@ -17,6 +17,7 @@ from trio_copy.model.units import MICRO, NO_SHARES, NO_USD, Price, Ratio, Shares
 from trio_copy.model.venue_amounts import ANY_PRICE, LEAST_PURCHASE, fit
 
 _NO_FORMULA = Ratio(0)
+POST_ONLY = "post-only"
 _HUNDREDTH = MICRO // 100
 _FIELDS_WITH_STEP = 9
 """Of a body; without rules it is what it always was, and so is the luck that is drawn from it."""
@@ -77,6 +78,10 @@ def step_of(order: Order) -> int:
 def kind_of_order(order: Order) -> str:
     """Return which kind an order is, with how long it may rest: see `resting.kind_of`."""
     return order.body.split(b"|")[3].decode()
+
+
+def is_post_only(order: Order) -> bool:
+    return kind_of_order(order).endswith(POST_ONLY)
 
 
 def spends_cash(order: Order) -> bool:

@@ -19,7 +19,7 @@ from trio_copy.model.orders import ExecutionReport, Order, Settlement, Status
 from trio_copy.model.units import Price, Ratio, Rounding, Shares, Usd
 from trio_copy.ports import Quotes
 from trio_copy_dry_run.depth import Taken, cost_of
-from trio_copy_dry_run.rules import in_steps, kind_of_order, spends_cash, step_of
+from trio_copy_dry_run.rules import in_steps, is_post_only, kind_of_order, spends_cash, step_of
 from trio_copy_dry_run.settings import DryRunSettings
 from trio_copy_dry_run.venue_file import VenueFile
 
@@ -81,12 +81,12 @@ class SimulatedVenue:
     ) -> ExecutionReport:
         """Execute an order, once; the same order again gets the same report.
 
-        `taken` is what it takes out of the book; None where no book is known.
+        `taken` is what it takes out of the book, or, post-only, would take; None where no book is known.
         """
         placed = self._placed.get(order.order_id)
         if placed is None:
             report = self._report(order, kill=kill, taken=taken)
-            if not kill and "@" in kind_of_order(order) and report.status is not Status.FILLED:
+            if not kill and "@" in kind_of_order(order) and report.status not in (Status.FILLED, Status.REJECTED):
                 report = evolve(report, status=Status.RESTING, detail="")
             placed = self._keep(order, _Placed(report, self.wall(), fail_settlement))
             if self.forgets and len(self._placed) > _ORDERS_KEPT:
@@ -129,7 +129,12 @@ class SimulatedVenue:
     def _report(self, order: Order, *, kill: bool, taken: Taken | None) -> ExecutionReport:
         if kill:
             return _killed(order, "told to kill it")
-        return self._execute(order) if taken is None else self._filled(order, taken)
+        report = self._execute(order) if taken is None else self._filled(order, taken)
+        if is_post_only(order) and report.shares:
+            # In the venue's own words.
+            detail = "invalid post-only order: order crosses book"
+            return ExecutionReport(order_id=order.order_id, status=Status.REJECTED, detail=detail)
+        return report
 
     def _filled(self, order: Order, taken: Taken) -> ExecutionReport:
         """Fill an order with what it takes, each level rounded against it."""

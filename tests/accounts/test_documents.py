@@ -119,6 +119,16 @@ def test_the_leaders_time_is_that_of_the_signal_in_every_document(kind: Kind, la
     assert task_of(read_plain(write_plain(list(plain_task(task))))) == task
 
 
+@pytest.mark.parametrize("post_only", [False, True])
+@pytest.mark.parametrize("rest_until", [0, int(NOW) + 600])
+def test_an_intent_is_read_as_it_was(rest_until: int, *, post_only: bool) -> None:
+    """Written only where it rests; what is only to rest, says so."""
+    task = entry()
+    wish = evolve(task.intent, rest_until=rest_until, post_only=post_only and rest_until > 0)
+    task = evolve(task, intent=wish)
+    assert task_of(read_plain(write_plain(list(plain_task(task))))) == task
+
+
 def test_names_tell_what_a_person_may_ask_for() -> None:
     """An order and what waits are found by each of their ids; no name is longer than a store takes."""
     book = full().account

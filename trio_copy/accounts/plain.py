@@ -130,7 +130,7 @@ def plain_intent(intent: OrderIntent) -> Plain:
         intent.sell,
         intent.called_off.micro,
         # Only where there is one: few orders rest, and this is written with every copy.
-        *([intent.rest_until] if intent.rest_until else ()),
+        *([intent.rest_until, 1] if intent.post_only else [intent.rest_until] if intent.rest_until else ()),
     ]
 
 
@@ -149,6 +149,7 @@ def intent_of(plain: Plain, signal: Signal) -> OrderIntent:
         sell=sell,
         called_off=Shares(called_off),
         rest_until=number_of(rest[0]) if rest else 0,
+        post_only=len(rest) > 1 and bool(number_of(rest[1])),
         leader_time=signal.leader_time,
     )
 

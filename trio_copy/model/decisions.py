@@ -122,6 +122,8 @@ class OrderIntent:
     rest_until: int = 0
     """Unix seconds up to which a GTC or GTD order may rest at its limit; 0 for one that does not. Derived from the leader's
     block, so that every instance freezes the same bytes."""
+    post_only: bool = False
+    """Whether it shall only rest, and be refused where it would take what is offered."""
     leader_time: int = 0
     """Unix seconds of the leader's block, the source of an order's timestamp: see `Signal.leader_time`."""
 
@@ -139,6 +141,7 @@ class OrderIntent:
             sell=self.sell,
             called_off=self.called_off,
             rest_until=self.rest_until,
+            post_only=self.post_only,
             leader_time=self.leader_time,
         )
 

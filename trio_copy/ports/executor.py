@@ -115,7 +115,8 @@ class Executor(Protocol):
 class RestingExecutor(Executor, Protocol):
     """One whose orders can rest: a GTC or GTD entry that is not filled at once stays open at the venue, at its limit.
 
-    It sends such an order for an intent with `rest_until`, by which a GTD order ends of itself; and names for an exit the
+    It sends such an order for an intent with `rest_until`, by which a GTD order ends of itself, and lets one that is
+    `post_only` be refused where it would take what is offered; and names for an exit the
     lane of the entries of its token, so that an exit waits there until what rested is called off.
     """
 

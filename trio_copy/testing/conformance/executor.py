@@ -22,6 +22,7 @@ ExecutorCheck = Callable[[OpenExecutorForTest], Awaitable[None]]
 _WALLET = Wallet(follower=FollowerId("alice"), address=None)
 _SIDES = (Side.BUY, Side.SELL)
 _LATER_S = 90.0
+_FAR = 4_000_000_000
 _UNHEARD_OF = TokenId((1 << 256) - 1)
 
 
@@ -177,12 +178,25 @@ async def what_rests_is_called_off_once_and_for_all(open_executor: OpenExecutorF
         assert executor.lane(entry, _WALLET) == executor.lane(leaving, _WALLET)
 
 
+async def what_is_post_only_takes_nothing(open_executor: OpenExecutorForTest) -> None:
+    """Sent, it rests or is refused, whatever is offered at its limit; of an executor without `cancel` nothing is post-only."""
+    async with open_executor() as executor:
+        if getattr(executor, "cancel", None) is None:
+            return
+        intent = evolve(sample_intent(), order_type="GTC", rest_until=_FAR, post_only=True)
+        market = await executor.market(intent.token_id)
+        order = executor.prepare(sample_task(sample_signal(3)).key, intent, _WALLET, market)
+        report = await executor.submit(order)
+        assert not report.shares
+        assert report.status in (Status.RESTING, Status.REJECTED)
+
+
 def _to_rest() -> OrderIntent:
     """A purchase at a cent, which nothing offered meets."""
     intent = sample_intent()
     limit = Price(10_000)
     cost = intent.shares.at(limit, Rounding.UP)
-    return evolve(intent, limit_price=limit, max_cost=cost, order_type="GTC", rest_until=4_000_000_000)
+    return evolve(intent, limit_price=limit, max_cost=cost, order_type="GTC", rest_until=_FAR)
 
 
 async def _prepare_to_rest(executor: Executor, number: int) -> Order:
@@ -205,5 +219,6 @@ EXECUTOR_CHECKS: tuple[ExecutorCheck, ...] = (
     an_unknown_token_is_refused_by_name,
     an_order_of_nothing_is_not_made_up,
     what_rests_is_called_off_once_and_for_all,
+    what_is_post_only_takes_nothing,
 )
 """Every check of the contract."""
