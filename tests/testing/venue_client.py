@@ -15,9 +15,8 @@ from tests.builders import NOW
 from trio_copy.clock import WallClock, wall_clock_from
 from trio_copy.model.books import Book, Level
 from trio_copy.model.catalog import TokenFacts
-from trio_copy.model.fills import Side
 from trio_copy.model.ids import TokenId
-from trio_copy.model.units import MICRO, Price, Ratio, Shares
+from trio_copy.model.units import Price, Ratio, Shares
 from trio_copy.native import SecretKey, keccak
 from trio_copy.testing.clob_venue import ClobServer, VenueWallet, open_virtual_clob_venue
 
@@ -155,7 +154,15 @@ class Trader:
             b"TypedDataSign(Order contents,string name,string version,uint256 chainId,address verifyingContract,"
             b"bytes32 salt)" + ORDER_TYPE
         )
-        words = [keccak(nested), struct, keccak(b"DepositWallet"), keccak(b"1"), word(137), word(order["maker"]), word(0)]
+        words = [
+            keccak(nested),
+            struct,
+            keccak(b"DepositWallet"),
+            keccak(b"1"),
+            word(137),
+            word(order["maker"]),
+            word(0),
+        ]
         inner = self.key.sign(keccak(b"\x19\x01" + domain + keccak(b"".join(words))))
         return inner + domain + struct + ORDER_TYPE + len(ORDER_TYPE).to_bytes(2)
 
@@ -179,8 +186,9 @@ async def ask(server: ClobServer, method: str, target: str, body: bytes, headers
     protocol = h11.Connection(h11.CLIENT)
     stream = await server.open_socket("127.0.0.1", server.port)
     async with stream:
-        length = ("Content-Length", str(len(body)))
-        event: Any = h11.Request(method=method, target=target, headers=[("Host", "venue"), length, *headers.items()])
+        length = ("Content-Length", str(len(body)).encode())
+        written = [(name, value.encode("latin-1")) for name, value in headers.items()]
+        event: Any = h11.Request(method=method, target=target, headers=[("Host", b"venue"), length, *written])
         data = protocol.send(event) or b""
         data += (protocol.send(h11.Data(data=body)) or b"") + (protocol.send(h11.EndOfMessage()) or b"")
         await stream.send_all(data)
@@ -239,5 +247,3 @@ async def open_venue(**changes: Any) -> AsyncGenerator[ClobServer, None]:
             put_book(server, token, bids=[("0.4", "10")], asks=[("0.6", "10")])
         with trio.fail_after(3600):
             yield server
-
-
