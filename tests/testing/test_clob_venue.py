@@ -392,7 +392,7 @@ async def test_the_user_channel_tells_of_orders_and_trades(clock: trio.testing.M
         one = await trader(server)
 
         async def listen(**auth: Any) -> trio_websocket.WebSocketConnection:
-            stream = await server.open_socket("127.0.0.1", server.port)
+            stream: Any = await server.open_socket("127.0.0.1", server.port)
             socket = await trio_websocket.wrap_client_stream(nursery, stream, "venue", "/ws/user")
             await socket.send_message(msgspec.json.encode({"type": "user", "auth": auth}).decode())
             return socket

@@ -186,9 +186,9 @@ async def ask(server: ClobServer, method: str, target: str, body: bytes, headers
     protocol = h11.Connection(h11.CLIENT)
     stream = await server.open_socket("127.0.0.1", server.port)
     async with stream:
-        length = ("Content-Length", str(len(body)).encode())
-        written = [(name, value.encode("latin-1")) for name, value in headers.items()]
-        event: Any = h11.Request(method=method, target=target, headers=[("Host", b"venue"), length, *written])
+        length = (b"Content-Length", str(len(body)).encode())
+        written = [(name.encode(), value.encode("latin-1")) for name, value in headers.items()]
+        event: Any = h11.Request(method=method, target=target, headers=[(b"Host", b"venue"), length, *written])
         data = protocol.send(event) or b""
         data += (protocol.send(h11.Data(data=body)) or b"") + (protocol.send(h11.EndOfMessage()) or b"")
         await stream.send_all(data)

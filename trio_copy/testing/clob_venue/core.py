@@ -10,6 +10,7 @@ from trio_copy.model.units import MICRO, Price, decimal_string
 from trio_copy.testing.clob_venue.admission import Admission
 from trio_copy.testing.clob_venue.agenda import Agenda
 from trio_copy.testing.clob_venue.api_keys import ApiKey, ApiKeys
+from trio_copy.testing.clob_venue.booking import Booking
 from trio_copy.testing.clob_venue.books import TradedVenue
 from trio_copy.testing.clob_venue.faults import ClobFaults, Mode
 from trio_copy.testing.clob_venue.heartbeats import Heartbeats
@@ -52,7 +53,13 @@ class ClobVenue:
         self.trading = Trading(
             venue=self.market,
             admission=Admission(venue=self.market, wallets=self.wallets, faults=self.faults, chain_id=self.chain_id),
-            settlement=self.settlement,
+            booking=Booking(
+                venue=self.market,
+                settlement=self.settlement,
+                record=self.record,
+                chain_id=self.chain_id,
+                clock=self.clock,
+            ),
             agenda=self.agenda,
             faults=self.faults,
             record=self.record,

@@ -8,7 +8,7 @@ import trio
 from attrs import define, frozen
 
 from trio_copy.testing.clob_venue.core import ClobVenue
-from trio_copy.testing.clob_venue.faults import ClobFaults
+from trio_copy.testing.clob_venue.faults import ClobFaults, OrderAnswer
 from trio_copy.testing.clob_venue.private import Call, PrivateSide
 from trio_copy.testing.clob_venue.public import answer_public
 from trio_copy.testing.clob_venue.record import Answered
@@ -139,7 +139,9 @@ def _instead(faults: ClobFaults) -> Answer | None:
         answer = _refusal(faults.status, faults.text or BY_STATUS.get(faults.status, "refused"))
         answer.headers += told
         return answer
-    return None if faults.text is None else _refusal(400, faults.text)
+    if faults.text is None or faults.order_answer is OrderAnswer.ERROR:  # whose refusal does not look like one
+        return None
+    return _refusal(400, faults.text)
 
 
 def _refusal(status: int, text: str) -> Answer:
