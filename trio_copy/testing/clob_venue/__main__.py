@@ -22,7 +22,9 @@ _LISTED = "\n".join(f"  {form}: {does}" for form, does in listed_faults(ClobFaul
 
 
 @define
-class _Asked:
+class Asked:
+    """What a command line asks for."""
+
     port: int = 0
     record: Path | None = None
     chain_id: int = POLYGON
@@ -37,14 +39,15 @@ def main(words: Sequence[str] | None = None) -> int:
     asked = _read(words)
     try:
         take_faults(ClobFaults(), "--fault", asked.fault)
-        trio.run(_serve, asked)
+        trio.run(serve, asked)
     except ConfigError as error:
         sys.stderr.write("\n".join(error.problems) + "\n")
         return 2
     return 0
 
 
-async def _serve(asked: _Asked) -> None:
+async def serve(asked: Asked) -> None:
+    """Serve until SIGTERM or SIGINT. Raises `ConfigError` where the port is taken."""
     wall = anchored_wall_clock()
     market = seeded_market([], asked.seed, fills_per_block=0, noise_per_block=0)
     try:
@@ -85,7 +88,7 @@ def _told(server: ClobServer) -> str:
     return f"{server.port}\n" + "".join(f'{name} = "{url}"\n' for name, url in urls.items())
 
 
-def _read(words: Sequence[str] | None) -> _Asked:
+def _read(words: Sequence[str] | None) -> Asked:
     parser = ArgumentParser(
         prog="python -m trio_copy.testing.clob_venue",
         description="Our venue: Polymarket's CLOB on this machine only, with books that move. No money.",
@@ -99,7 +102,7 @@ def _read(words: Sequence[str] | None) -> _Asked:
     parser.add_argument("--usd", type=int, default=1000, help="what each wallet has when it first comes")
     parser.add_argument("--every-s", type=int, default=2, help="how often the books move; 0 for never")
     parser.add_argument("--fault", action="append", default=[], metavar="NAME[=VALUE]", help="what it does wrong")
-    return _Asked(**vars(parser.parse_args(words)))
+    return Asked(**vars(parser.parse_args(words)))
 
 
 def _port(text: str) -> int:

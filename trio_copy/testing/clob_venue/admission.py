@@ -23,7 +23,7 @@ from trio_copy.testing.clob_venue.refusals import (
     invalid,
 )
 from trio_copy.testing.clob_venue.rules import check_order, check_purchase
-from trio_copy.testing.clob_venue.signatures import EXCHANGES, contract_of, order_id_of, order_signer
+from trio_copy.testing.clob_venue.signatures import EXCHANGES, contract_of, read_signature
 from trio_copy.testing.clob_venue.wallets import VenueWallet, Wallets
 
 _POST_ONLY_FOR_S = 60
@@ -68,8 +68,7 @@ class Admission:
         if fact is None or fact.condition_id in self.venue.closed:
             raise Refused(404, NO_BOOK)
         exchange = exchange_of(fact)
-        self._check_signature(order, key, exchange)
-        order_id = order_id_of(order.fields, exchange, self.chain_id)
+        order_id = self._signed_id(order, key, exchange)
         if order_id in known:
             raise invalid(order_id, "Duplicated.")
         limit = check_order(order, order_id, fact, now_s)
@@ -109,11 +108,13 @@ class Admission:
             if standing is Standing.DEPOSIT_ONLY and order.signature_type != 3:
                 raise Refused(400, DEPOSIT_WALLET_FLOW)
 
-    def _check_signature(self, order: Posted, key: ApiKey, exchange: str) -> None:
-        if order_signer(order.fields, order.signature, exchange, self.chain_id) == key.address:
-            return
+    def _signed_id(self, order: Posted, key: ApiKey, exchange: str) -> str:
+        order_id, signer = read_signature(order.fields, order.signature, exchange, self.chain_id)
+        if signer == key.address:
+            return order_id
         others = [name for name, (_, version) in EXCHANGES.items() if version != EXCHANGES[exchange][1]]
-        if any(order_signer(order.fields, order.signature, name, self.chain_id) == key.address for name in others):
+        read = (read_signature(order.fields, order.signature, name, self.chain_id) for name in others)
+        if any(signer == key.address for _, signer in read):
             raise Refused(400, "order_version_mismatch")
         raise Refused(400, "invalid signature")
 

@@ -47,10 +47,12 @@ class RateLimits:
 
     def headers(self, signer: Address, kind: str) -> list[tuple[bytes, bytes]]:
         """Return what an answer says about the bucket."""
+        rate, burst = self._rates(kind)
         bucket = self._buckets.get((signer, kind))
-        left = self._rates(kind)[1] if bucket is None else int(bucket.tokens)
+        left = burst if bucket is None else int(bucket.tokens)
         return [
             (b"Poly-RateLimit-Remaining", str(left).encode()),
+            (b"Poly-RateLimit-Reset", str(-((left - burst) // rate)).encode()),
             (b"Poly-RateLimit-Tier", self.faults.tier.value.encode()),
         ]
 

@@ -177,7 +177,7 @@ class PrivateSide:
                 and (after is None or at > after)
                 and (before is None or at < before)
                 and (not wallet or wallet in wallets)
-                and query.get("id", trade.trade_id) == trade.trade_id
+                and query.get("id", "") in ("", trade.trade_id)
             )
 
         found = [trade for trade in reversed(list(venue.settlement.trades.values())) if meant(trade)]

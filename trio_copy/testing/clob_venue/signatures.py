@@ -56,9 +56,28 @@ def order_id_of(order: Mapping[str, Any], exchange: str, chain_id: int) -> str:
     return "0x" + _digest(_typed(order, exchange, chain_id)).hex()
 
 
-def order_signer(order: Mapping[str, Any], signature: bytes, exchange: str, chain_id: int) -> Address | None:
-    """Return whose key signed an order; None where it is nobody's. An order of type 3 is signed for its wallet."""
+def read_signature(
+    order: Mapping[str, Any], signature: bytes, exchange: str, chain_id: int
+) -> tuple[str, Address | None]:
+    """Return an order's id and whose key signed it; None where it is nobody's. One of type 3 is signed for its wallet."""
     plain = _typed(order, exchange, chain_id)
+    return "0x" + _digest(plain).hex(), _signer(plain, order, signature, exchange, chain_id)
+
+
+def attestation_signer(address: str, timestamp: str, nonce: int, signature: bytes, chain_id: int) -> Address | None:
+    """Return whose key signed the headers that ask for an API key."""
+    message = {
+        "types": {"EIP712Domain": _DOMAIN[:3], "ClobAuth": _CLOB_AUTH},
+        "primaryType": "ClobAuth",
+        "domain": {"name": "ClobAuthDomain", "version": "1", "chainId": chain_id},
+        "message": {"address": address, "timestamp": timestamp, "nonce": nonce, "message": _ATTESTS},
+    }
+    return _recovered(encode_typed_data(full_message=message), signature)
+
+
+def _signer(
+    plain: SignableMessage, order: Mapping[str, Any], signature: bytes, exchange: str, chain_id: int
+) -> Address | None:
     if order["signatureType"] != 3:
         return _recovered(plain, signature)
     # The wallet of type 3 unwraps ERC-7739: the key's 65 bytes, the exchange's domain, the order's hash, the order's type
@@ -74,17 +93,6 @@ def order_signer(order: Mapping[str, Any], signature: bytes, exchange: str, chai
         "message": {"contents": order, **wallet, "salt": _ZERO},
     }
     return _recovered(encode_typed_data(full_message=nested), signature[:65])
-
-
-def attestation_signer(address: str, timestamp: str, nonce: int, signature: bytes, chain_id: int) -> Address | None:
-    """Return whose key signed the headers that ask for an API key."""
-    message = {
-        "types": {"EIP712Domain": _DOMAIN[:3], "ClobAuth": _CLOB_AUTH},
-        "primaryType": "ClobAuth",
-        "domain": {"name": "ClobAuthDomain", "version": "1", "chainId": chain_id},
-        "message": {"address": address, "timestamp": timestamp, "nonce": nonce, "message": _ATTESTS},
-    }
-    return _recovered(encode_typed_data(full_message=message), signature)
 
 
 def _typed(order: Mapping[str, Any], exchange: str, chain_id: int) -> SignableMessage:

@@ -42,11 +42,7 @@ class UserChannel(ListeningSide):
     _told: dict[Listener, _Told] = field(factory=dict)
 
     def hear(self, listener: Listener, message: str | bytes) -> None:
-        try:
-            asked = msgspec.json.decode(message, type=_Asked)
-        except (msgspec.DecodeError, msgspec.ValidationError):
-            listener.scope.cancel()
-            return
+        asked = msgspec.json.decode(message, type=_Asked)
         told = self._told.get(listener)
         if told is None:
             auth = asked.auth

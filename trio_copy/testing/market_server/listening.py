@@ -43,7 +43,7 @@ class ListeningSide(ABC):
 
     @abstractmethod
     def hear(self, listener: Listener, message: str | bytes) -> None:
-        """Take what somebody said, pings apart."""
+        """Take what somebody said, pings apart. Raises `ValueError` or `TypeError` where nobody can read it."""
 
     def drop_connections(self) -> None:
         """Cut every connection without a goodbye."""
@@ -66,7 +66,10 @@ class ListeningSide(ABC):
             if not self.faults.deaf:
                 listener.push("PONG")
             return
-        self.hear(listener, message)
+        try:
+            self.hear(listener, message)
+        except (ValueError, TypeError, LookupError, AttributeError):
+            listener.scope.cancel()  # as the real one does; whoever wrote it finds himself hung up on
         self.tell_change()
 
     async def serve(self, stream: trio.abc.Stream) -> None:

@@ -14,6 +14,7 @@ BLOCKED = (
 )
 JSON, PAGE = b"application/json", b"text/html; charset=UTF-8"
 _HUGE = 9 << 20
+_MOST_BODY = 4 << 20
 
 
 @frozen
@@ -45,7 +46,7 @@ class ServerSide:
         self._protocol.receive_data(first)
 
     async def next_request(self) -> Request | None:
-        """Return the next request; None when the client is gone.
+        """Return the next request; None when the client is gone, or sends more than anybody would read.
 
         Raises:
             h11.RemoteProtocolError: what came is no HTTP.
@@ -62,6 +63,8 @@ class ServerSide:
                 head = event
             elif isinstance(event, h11.Data):
                 body += event.data
+                if len(body) > _MOST_BODY:
+                    return None
             elif isinstance(event, h11.EndOfMessage) and head is not None:
                 headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in head.headers}
                 return Request(head.method.decode(), head.target.decode("latin-1"), headers, bytes(body))
