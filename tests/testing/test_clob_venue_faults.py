@@ -86,6 +86,7 @@ async def test_what_is_answered_and_what_happened(clock: trio.testing.MockClock,
         set_faults(server, case.words)
         body = one.order("BUY", "3", "5")
         with trio.move_on_after(30) as patience:
+            await trio.lowlevel.checkpoint()
             try:
                 reply = await one.post(body)
                 assert (reply.status, reply.body[: len(case.says)]) == (case.status, case.says)

@@ -6,7 +6,7 @@ import pytest
 import trio.testing
 
 from tests.builders import NOW
-from tests.testing.venue_client import ask, key_of, open_venue, trader
+from tests.testing.venue_client import ask, open_venue, trader
 
 OTHER = "0x" + "99" * 20
 
@@ -85,4 +85,3 @@ async def test_a_key_speaks_for_itself_alone(clock: trio.testing.MockClock) -> N
         assert (await other.ask("DELETE", "/order", {"orderID": placed})).json["canceled"] == []
         assert (await other.ask("GET", f"/data/order/{placed}")).json is None
         assert (await other.ask("GET", "/data/orders")).json["data"] == []
-        assert key_of(1).address != key_of(2).address

@@ -4,7 +4,7 @@ import signal
 from pathlib import Path
 from typing import Any
 
-import httpx
+import h11
 import msgspec
 import pytest
 import trio
@@ -12,8 +12,9 @@ import trio.testing
 import trio_websocket
 
 from tests.builders import NOW
-from tests.testing.venue_client import CONDITION, YES, Trader, ask, key_of, open_venue, order_id, trader
+from tests.testing.venue_client import CONDITION, YES, Trader, ask, ask_at, key_of, open_venue, order_id, trader
 from trio_copy.model.units import Price
+from trio_copy.sockets import open_socket
 from trio_copy.testing.clob_venue import (
     Accepted,
     open_clob_venue,
@@ -97,6 +98,27 @@ async def test_the_user_channel_tells_of_orders_and_trades(clock: trio.testing.M
         nursery.cancel_scope.cancel()
 
 
+@pytest.mark.parametrize("path", ["/ws/user", "/ws/market"])
+@pytest.mark.parametrize("said", ["[[", "{}", "1", '{"assets_ids":[{}]}', '{"auth":{"apiKey":1}}', b"\xff"])
+async def test_whoever_says_nonsense_is_hung_up_on(clock: trio.testing.MockClock, path: str, said: str | bytes) -> None:
+    async with open_venue() as server, trio.open_nursery() as nursery:
+        stream: Any = await server.open_socket("127.0.0.1", server.port)
+        socket = await trio_websocket.wrap_client_stream(nursery, stream, "venue", path)
+        await socket.send_message(said)
+        with pytest.raises(trio_websocket.ConnectionClosed):
+            await socket.get_message()
+        assert (await ask(server, "GET", "/ok", b"", {})).json == "OK"
+        nursery.cancel_scope.cancel()
+
+
+async def test_nobody_reads_a_body_without_end(clock: trio.testing.MockClock) -> None:
+    async with open_venue() as server:
+        one = await trader(server)
+        with pytest.raises((h11.RemoteProtocolError, trio.BrokenResourceError)):
+            await one.ask("POST", "/order", b" " * (5 << 20))
+        assert (await one.ask("GET", "/data/orders")).status == 200
+
+
 async def test_ticks_change_and_are_told(clock: trio.testing.MockClock) -> None:
     async with open_venue() as server:
         one = await trader(server)
@@ -165,11 +187,10 @@ async def test_it_serves_until_it_is_told_to_end(capsys: pytest.CaptureFixture[s
         await trio.testing.wait_all_tasks_blocked(0.05)
         port, *urls = capsys.readouterr().out.splitlines()
         assert urls[2] == f'clob_url = "http://127.0.0.1:{port}"'
-        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}") as client:
-            now = (await client.get("/time")).json()
-            assert (await client.get("/data/orders")).status_code == 401
+        time = await ask_at(open_socket, int(port), "GET", "/time", b"", {})
+        assert (await ask_at(open_socket, int(port), "GET", "/data/orders", b"", {})).status == 401
         signal.raise_signal(signal.SIGTERM)
-    assert now > NOW
+    assert time.json > NOW
     assert b'"path":"/data/orders"' in (tmp_path / "record").read_bytes()
 
 

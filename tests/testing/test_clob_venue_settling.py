@@ -111,22 +111,39 @@ async def test_open_orders_and_unsettled_trades_are_no_balance(clock: trio.testi
         assert (await one.post(one.order("BUY", "3", "5"))).status == 200
 
 
-@pytest.mark.parametrize("answer", [OrderAnswer.LIVE, OrderAnswer.DELAYED, OrderAnswer.UNMATCHED])
+async def test_orders_end_that_a_wallet_cannot_pay_any_more(clock: trio.testing.MockClock) -> None:
+    """The newest first, and only as many as it takes; as soon as the venue knows, which a client can make it."""
+    async with open_venue() as server:
+        one = await trader(server, usd=10)
+        placed = [(await one.post(one.order("BUY", cash, "10", "GTC"))).json["orderID"] for cash in ("3", "4", "2")]
+        one.wallet.has[None] = 4_000_000
+        assert one.wallet.held[None] == 9_000_000
+        await one.ask("GET", "/balance-allowance/update?asset_type=COLLATERAL&signature_type=0")
+        states = [(await one.ask("GET", f"/data/order/{order_id}")).json["status"] for order_id in placed]
+        assert states == ["LIVE", "CANCELED_NOT_ENOUGH_BALANCE", "CANCELED_NOT_ENOUGH_BALANCE"]
+        assert one.wallet.held[None] == 3_000_000
+
+
+@pytest.mark.parametrize(
+    ("answer", "kind"),
+    [
+        (OrderAnswer.LIVE, "FAK"),
+        (OrderAnswer.DELAYED, "FOK"),
+        (OrderAnswer.DELAYED, "GTC"),
+        (OrderAnswer.UNMATCHED, "FAK"),
+    ],
+)
 @pytest.mark.parametrize("later", Later)
 async def test_orders_wait_and_nobody_knows_yet(
-    clock: trio.testing.MockClock, answer: OrderAnswer, later: Later
+    clock: trio.testing.MockClock, answer: OrderAnswer, kind: str, later: Later
 ) -> None:
     async with open_venue() as server:
         server.faults.order_answer, server.faults.later = answer, later
         one = await trader(server)
-        body = one.order("BUY", "3", "5")
+        body = one.order("BUY", "3", "5", kind)
         told = (await one.post(body)).json
-        assert (told["status"], told["orderID"], told["tradeIDs"], told["makingAmount"]) == (
-            answer.value,
-            order_id(body),
-            [],
-            "",
-        )
+        assert (told["status"], told["orderID"], told["tradeIDs"]) == (answer.value, order_id(body), [])
+        assert (told["makingAmount"], told["takingAmount"]) == ("", "")
         assert "Duplicated" in (await one.post(body)).error
         assert one.wallet.held[None] == 3_000_000
         assert (await one.ask("GET", f"/data/order/{order_id(body)}")).json["status"] == answer.value.upper()

@@ -65,6 +65,7 @@ class ClobVenue:
             record=self.record,
             now=self.clock,
         )
+        self.wallets.on_read = self.trading.cover
         self.heartbeats = Heartbeats(agenda=self.agenda, on_late=self.cancel_all)
 
     def clock(self) -> float:

@@ -82,7 +82,7 @@ async def _open(
     server = ClobServer(venue=clob.market, faults=clob.faults, clob=clob)
     try:
         async with serve(server) as nursery:
-            nursery.start_soon(clob.agenda.run)
+            nursery.start_soon(clob.agenda.run)  # noqa: ASYNC113  what is entered before it runs waits for it
             yield server
     finally:
         clob.record.close()

@@ -17,6 +17,7 @@ from trio_copy.testing.clob_venue.posted import Posted
 from trio_copy.testing.clob_venue.record import Accepted, Ended, VenueRecord
 from trio_copy.testing.clob_venue.refusals import FAK_KILLED, FOK_KILLED, GONE, HELD, Refused
 from trio_copy.testing.clob_venue.settling import Trade
+from trio_copy.testing.clob_venue.wallets import VenueWallet
 
 _GTD_EARLY_S = 60
 _WAITS = {OrderAnswer.LIVE: "LIVE", OrderAnswer.DELAYED: "DELAYED", OrderAnswer.UNMATCHED: "UNMATCHED"}
@@ -46,8 +47,7 @@ class Trading:
         """Take an order, and let it meet its book. Refuses it where it is not taken, or is killed."""
         placed = self.admission.admit(order, key, self.orders, self.now())
         waits = _WAITS.get(self.faults.order_answer)
-        # An instant order only: whatever else there is rests anyway, which is an answer of its own.
-        if waits is not None and order.instant:
+        if waits is not None and (order.instant or waits != "LIVE"):  # what rests is live anyway
             placed.status, placed.waits = waits, True
         self._accept(placed)
         if placed.waits:
@@ -83,6 +83,13 @@ class Trading:
         self.record.add(Ended(at_ms=self._ms(), order_id=placed.order_id, status=status))
         if status != "MATCHED":
             self._tell(placed, "CANCELLATION")
+
+    def cover(self, wallet: VenueWallet) -> None:
+        """Cancel orders of a wallet that has not what they would give any more, the newest first."""
+        mine = [one for one in self.orders.values() if one.wallet is wallet and one.resting is not None and one.is_open]
+        for placed in reversed(mine):
+            if wallet.held[placed.gives] + wallet.matched[placed.gives] > wallet.known[placed.gives]:
+                self.end(placed, "CANCELED_NOT_ENOUGH_BALANCE")
 
     def trade_against(self, order_id: str, shares: int | None = None, *, by_opposite: bool = False) -> Trade:
         """Let somebody outside take shares of a resting order, all that are left if it is not said how many.

@@ -1,7 +1,7 @@
 """What wallets have: on the chain, by the venue's cache, and what orders and unsettled trades hold of it. Millionths."""
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from attrs import define, field
 
@@ -37,12 +37,15 @@ class VenueWallet:
     """By orders that are open."""
     matched: Counter[Asset] = field(factory=Counter)
     """Given in trades that are not on the chain yet."""
+    on_read: Callable[["VenueWallet"], None] = lambda wallet: None
+    """Hears that the venue knows what it has."""
 
     def read_anew(self) -> None:
-        """Let the venue know what it has."""
+        """Let the venue know what it has; orders that it cannot pay any more end."""
         self.known = Counter(self.has)
         self.known_allowed = dict(self.allowed)
         self.known_approved = set(self.approved)
+        self.on_read(self)
 
     def allowance(self, asset: Asset, contract: str) -> int:
         """Return what the venue believes that a contract may take."""
@@ -68,6 +71,8 @@ class Wallets:
     """The exchanges."""
     newcomers_have: int = 0
     """Cash of a wallet that nobody named before it asked for something, with every approval; 0 lets no such wallet in."""
+    on_read: Callable[[VenueWallet], None] = lambda wallet: None
+    """Hears whenever the venue looks what a wallet has."""
     _wallets: dict[Address, VenueWallet] = field(factory=dict)
 
     def __iter__(self) -> Iterator[VenueWallet]:
@@ -86,7 +91,10 @@ class Wallets:
         """Name a wallet, whose owner is itself where nobody else is named; the venue knows what it has."""
         address = address.lower()
         wallet = VenueWallet(
-            address=Address(address), owner=Address((owner or address).lower()), signature_type=signature_type
+            address=Address(address),
+            owner=Address((owner or address).lower()),
+            signature_type=signature_type,
+            on_read=self.on_read,
         )
         wallet.has[None] = cash
         for token, amount in (shares or {}).items():
