@@ -156,6 +156,18 @@ async def test_one_empty_answer_proves_nothing(clock: trio.testing.MockClock) ->
         assert [trade["taker_order_id"] for trade in (await one.ask("GET", "/data/trades")).json["data"]] == [placed]
 
 
+async def test_statuses_may_have_a_prefix(clock: trio.testing.MockClock) -> None:
+    async with open_venue() as server:
+        one = await trader(server)
+        server.faults.prefixed = True
+        placed = (await one.post(one.order("BUY", "6", "12", "GTC"))).json["orderID"]
+        assert (await one.ask("GET", f"/data/order/{placed}")).json["status"] == "ORDER_STATUS_LIVE"
+        assert [row["status"] for row in (await one.ask("GET", "/data/orders")).json["data"]] == ["ORDER_STATUS_LIVE"]
+        server.clob.trade_against(placed)
+        trades = (await one.ask("GET", "/data/trades")).json["data"]
+        assert [row["status"] for row in trades] == ["TRADE_STATUS_MATCHED"]
+
+
 async def test_a_region_may_be_kept_out(clock: trio.testing.MockClock) -> None:
     async with open_venue() as server:
         one = await trader(server)

@@ -129,4 +129,4 @@ class ClobVenue:
 
     def cancel_all(self, key: ApiKey) -> dict[str, object]:
         """Cancel whatever a client has open."""
-        return self.trading.cancel(key, [one.order_id for one in self.trading.open_orders(key)])
+        return self.trading.cancel(key, [one.order_id for one in self.trading.open_orders(key.address)])

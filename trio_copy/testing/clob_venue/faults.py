@@ -106,6 +106,9 @@ class ClobFaults(VenueFaults):
     mined_after_s: int = manner(2, "how long after its match a trade is mined")
     confirmed_after_s: int = manner(2, "how long after that it is confirmed")
     trades_lag_s: int = manner(0, "trades are told of only so long after they were matched", bare=30)
+    prefixed: bool = manner(
+        False, "writes statuses as TRADE_STATUS_MINED and ORDER_STATUS_LIVE, on the user channel not"
+    )
     stale_cache: bool = manner(False, "what a wallet has is read anew only where a client asks for that")
 
     # The rest

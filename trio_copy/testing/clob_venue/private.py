@@ -141,7 +141,7 @@ class PrivateSide:
 
     def _cancel_open(self, call: Call, meant: Callable[[Placed], bool]) -> dict[str, object]:
         check_mode(self.venue.faults.mode)
-        found = [one.order_id for one in self.venue.trading.open_orders(call.key) if meant(one)]
+        found = [one.order_id for one in self.venue.trading.open_orders(call.key.address) if meant(one)]
         self.venue.limits.take(call.key.address, "cancels", 1 + len(found), may_owe=True)
         return self.venue.trading.cancel(call.key, found)
 
@@ -154,14 +154,18 @@ class PrivateSide:
 
     def _orders(self, call: Call) -> Row:
         query = call.query
-        found = [one for one in self.venue.trading.orders.values() if one.key.address == call.key.address]
+        found = self.venue.trading.orders_of(call.key.address)
         wanted = query.get("id", "").lower()
         found = [one for one in found if (one.order_id == wanted if wanted else one.is_open)]
         rows = [self._order_row(one) for one in found]
         return _page([row for row in rows if _fits(row, query)], query)
 
     def _order_row(self, placed: Placed) -> Row:
-        return order_row(placed, self.venue.market.facts[placed.posted.token_id])
+        row = order_row(placed, self.venue.market.facts[placed.posted.token_id])
+        return self._prefixed(row, "ORDER_STATUS_")
+
+    def _prefixed(self, row: Row, prefix: str) -> Row:
+        return {**row, "status": prefix + row["status"]} if self.venue.faults.prefixed else row
 
     def _trades(self, call: Call) -> Row:
         query, venue = call.query, self.venue
@@ -172,17 +176,16 @@ class PrivateSide:
             at = int(trade.matched_at)
             wallets = {trade.taker_wallet, *(maker.wallet for maker in trade.makers)}
             return (
-                trade.role_of(call.key.address) is not None
-                and venue.clock() - trade.matched_at >= venue.faults.trades_lag_s
+                venue.clock() - trade.matched_at >= venue.faults.trades_lag_s
                 and (after is None or at > after)
                 and (before is None or at < before)
                 and (not wallet or wallet in wallets)
                 and query.get("id", "") in ("", trade.trade_id)
             )
 
-        found = [trade for trade in reversed(list(venue.settlement.trades.values())) if meant(trade)]
+        found = [trade for trade in reversed(venue.settlement.trades_of(call.key.address)) if meant(trade)]
         rows = [trade_row(trade, call.key.address, venue.market.facts) for trade in found]
-        return _page([row for row in rows if _fits(row, query)], query)
+        return _page([self._prefixed(row, "TRADE_STATUS_") for row in rows if _fits(row, query)], query)
 
     def _balance(self, call: Call, *, anew: bool) -> Row:
         query = call.query

@@ -95,10 +95,13 @@ class VenueRecord:
     file: Path | None = None
     """Where it is written as well, a JSON line each, in the order in which it happened."""
     _open: TextIO | None = None
+    _fills: dict[str, list[Filled]] = field(factory=dict)
 
     def add(self, entry: Entry) -> None:
         """Note what happened."""
         self.entries.append(entry)
+        if isinstance(entry, Filled):
+            self._fills.setdefault(entry.order_id, []).append(entry)
         if self.file is not None:
             self._open = self._open or self.file.open("a", encoding="utf-8")
             self._open.write(_line(entry))
@@ -110,7 +113,7 @@ class VenueRecord:
 
     def fills(self, order_id: str) -> list[Filled]:
         """Return what an order got, undone trades included."""
-        return [entry for entry in self.of(Filled) if entry.order_id == order_id]
+        return list(self._fills.get(order_id, ()))
 
     def close(self) -> None:
         """Close the file."""

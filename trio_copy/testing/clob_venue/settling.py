@@ -70,11 +70,15 @@ class Trade:
     tx_hash: str = ""
     on_chain: bool = False
 
-    def role_of(self, signer: Address) -> str | None:
-        """Return what somebody was in it: TAKER, MAKER, or None for neither."""
-        if signer == self.taker_signer:
-            return "TAKER"
-        return "MAKER" if any(maker.signer == signer for maker in self.makers) else None
+    @property
+    def signers(self) -> set[Address]:
+        """The venue's clients in it."""
+        found = {self.taker_signer, *(maker.signer for maker in self.makers)}
+        return {signer for signer in found if signer is not None}
+
+    def role_of(self, signer: Address) -> str:
+        """Return what somebody in it was: TAKER or MAKER."""
+        return "TAKER" if signer == self.taker_signer else "MAKER"
 
 
 @define(eq=False, kw_only=True)
@@ -89,10 +93,17 @@ class Settlement:
     on_trade: list[Callable[[Trade], None]] = field(factory=list)
     """Hears of each trade, and of each of its steps."""
     trades: dict[str, Trade] = field(factory=dict)
+    _of_signers: dict[Address, list[Trade]] = field(factory=dict)
+
+    def trades_of(self, signer: Address) -> Sequence[Trade]:
+        """Return the trades that somebody is in, the oldest first."""
+        return self._of_signers.get(signer, ())
 
     def begin(self, trade: Trade) -> None:
         """Take a trade that was just matched; how it goes on is what the faults say at this moment."""
         self.trades[trade.trade_id] = trade
+        for signer in trade.signers:
+            self._of_signers.setdefault(signer, []).append(trade)
         for leg in trade.legs:
             leg.wallet.matched[leg.gives] += leg.given
         self._tell(trade)

@@ -1,10 +1,10 @@
 """Orders and what becomes of them: matched, resting, made to wait, cancelled, expired."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 
 from attrs import define, field
 
-from trio_copy.model.ids import TokenId
+from trio_copy.model.ids import Address, TokenId
 from trio_copy.testing.clob_venue.admission import Admission
 from trio_copy.testing.clob_venue.agenda import Agenda
 from trio_copy.testing.clob_venue.api_keys import ApiKey
@@ -36,6 +36,7 @@ class Trading:
     on_order: list[Callable[[Placed, str], None]] = field(factory=list)
     """Hears of an order and of what happened to it: PLACEMENT, UPDATE or CANCELLATION."""
     orders: dict[str, Placed] = field(init=False)
+    _of_signers: dict[Address, list[Placed]] = field(factory=dict)
 
     def __attrs_post_init__(self) -> None:
         self.orders = self.booking.orders
@@ -72,8 +73,13 @@ class Trading:
                 canceled.append(order_id)
         return {"canceled": canceled, "not_canceled": refused}
 
-    def open_orders(self, key: ApiKey) -> list[Placed]:
-        return [one for one in self.orders.values() if one.is_open and one.key.address == key.address]
+    def open_orders(self, signer: Address) -> list[Placed]:
+        """Return what a client has open."""
+        return [one for one in self.orders_of(signer) if one.is_open]
+
+    def orders_of(self, signer: Address) -> Sequence[Placed]:
+        """Return the orders that somebody placed, the oldest first."""
+        return self._of_signers.get(signer, ())
 
     def end(self, placed: Placed, status: str) -> None:
         """Let nothing more be filled of an order."""
@@ -86,7 +92,9 @@ class Trading:
 
     def cover(self, wallet: VenueWallet) -> None:
         """Cancel orders of a wallet that has not what they would give any more, the newest first."""
-        mine = [one for one in self.orders.values() if one.wallet is wallet and one.resting is not None and one.is_open]
+        if not wallet.held.total():
+            return
+        mine = [one for one in self.open_orders(wallet.owner) if one.wallet is wallet and one.resting is not None]
         for placed in reversed(mine):
             if wallet.held[placed.gives] + wallet.matched[placed.gives] > wallet.known[placed.gives]:
                 self.end(placed, "CANCELED_NOT_ENOUGH_BALANCE")
@@ -108,6 +116,7 @@ class Trading:
     def _accept(self, placed: Placed) -> None:
         order = placed.posted
         self.orders[placed.order_id] = placed
+        self._of_signers.setdefault(placed.key.address, []).append(placed)
         self.record.add(
             Accepted(
                 at_ms=self._ms(),
@@ -151,6 +160,7 @@ class Trading:
         self.end(placed, "CANCELED")
         if not self.faults.remembers_killed:
             del self.orders[placed.order_id]
+            self._of_signers[placed.key.address].remove(placed)
         raise Refused(400, text)
 
     def _wait_is_over(self, placed: Placed, later: Later) -> None:

@@ -65,8 +65,7 @@ class UserChannel(ListeningSide):
     def trade_changed(self, trade: Trade) -> None:
         """Tell everybody in a trade of its step."""
         condition = self.venue.facts[trade.token_id].condition_id
-        signers = {trade.taker_signer, *(maker.signer for maker in trade.makers)}
-        for signer in sorted(one for one in signers if one is not None):
+        for signer in sorted(trade.signers):
             self._tell(signer, condition, trade_event(trade, signer, self.venue.facts, self.venue.now()))
 
     def _tell(self, signer: Address, condition: str, row: Row) -> None:
