@@ -129,6 +129,29 @@ async def test_faults_end_after_so_many_requests(clock: trio.testing.MockClock) 
         assert [(await one.post(order)).status for order in orders] == [500, 500, 200]
 
 
+@pytest.mark.parametrize(
+    ("path", "statuses"),
+    [
+        ("all", [500, 500, 500, 500]),
+        ("/data/", [500, 500, 200, 200]),
+        ("GET /data/order/", [500, 200, 200, 200]),
+        ("POST /data/", [200, 200, 200, 200]),
+        ("/data/orders", [200, 500, 200, 200]),
+        ("/book", [200, 200, 500, 200]),
+        ("GET /time", [200, 200, 200, 500]),
+        ("/tim", [200, 200, 200, 200]),
+    ],
+)
+async def test_faults_are_of_the_paths_that_they_name(
+    clock: trio.testing.MockClock, path: str, statuses: list[int]
+) -> None:
+    async with open_venue() as server:
+        one = await trader(server)
+        take_faults(server.faults, "--fault", [f"path={path}", "status=500"])
+        targets = (f"/data/order/0x{'7' * 64}", "/data/orders", f"/book?token_id={YES}", "/time")
+        assert [(await one.ask("GET", target)).status for target in targets] == statuses
+
+
 async def test_a_restart_takes_its_time(clock: trio.testing.MockClock) -> None:
     async with open_venue() as server:
         one = await trader(server)

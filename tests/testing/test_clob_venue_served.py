@@ -165,6 +165,7 @@ async def test_the_record_is_a_file_as_well(tmp_path: Path) -> None:
     ("words", "told"),
     [
         (["--fault", "settels"], 'did you mean "settles"?'),
+        (["--fault", "x"], "they are listed by: python -m trio_copy.testing.clob_venue --help"),
         (["--fault", "settles=soon"], "settles: expected promptly|never|retried|failed|undone"),
         (["--port", "70000"], "--port: expected a port from 0 to 65535, got '70000'"),
         (["--record", "/nowhere/at/all"], "--record: expected a file that can be written"),

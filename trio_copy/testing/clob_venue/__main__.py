@@ -18,6 +18,7 @@ from trio_copy.testing.clob_venue.network import ClobServer, open_clob_venue
 from trio_copy.testing.devnet.market import ScriptedMarket, seeded_market
 from trio_copy.testing.devnet.words import listed_faults, take_faults
 
+_NAME = "python -m trio_copy.testing.clob_venue"
 _LISTED = "\n".join(f"  {form}: {does}" for form, does in listed_faults(ClobFaults))
 
 
@@ -38,7 +39,7 @@ def main(words: Sequence[str] | None = None) -> int:
     """Serve until SIGTERM or Ctrl-C; 2 where something asked for cannot be."""
     asked = _read(words)
     try:
-        take_faults(ClobFaults(), "--fault", asked.fault)
+        take_faults(ClobFaults(), "--fault", asked.fault, f"{_NAME} --help")
         trio.run(serve, asked)
     except ConfigError as error:
         sys.stderr.write("\n".join(error.problems) + "\n")
@@ -90,7 +91,7 @@ def _told(server: ClobServer) -> str:
 
 def _read(words: Sequence[str] | None) -> Asked:
     parser = ArgumentParser(
-        prog="python -m trio_copy.testing.clob_venue",
+        prog=_NAME,
         description="Our venue: Polymarket's CLOB on this machine only, with books that move. No money.",
         epilog=f"faults:\n{_LISTED}",
         formatter_class=RawDescriptionHelpFormatter,

@@ -85,7 +85,9 @@ class ClobFaults(VenueFaults):
     """What this venue does wrong."""
 
     # Answers, whichever of those above
-    path: str = manner("all", 'which requests the faults of answers are of: "/order", "POST /order" or "all"')
+    path: str = manner(
+        "all", 'which requests the faults of answers are of: "/order", "POST /order", "/data/" for all below, or "all"'
+    )
     carried_out: bool = manner(
         False, "does what it was asked before it stalls, drops the connection or answers a status"
     )
@@ -118,4 +120,6 @@ class ClobFaults(VenueFaults):
 
     def meets(self, host: str, method: str, path: str) -> bool:
         """Tell whether the answer to a request is to be faulty, and count it."""
-        return self.path in ("all", path, f"{method} {path}") and self.of(host)
+        written = f"{method} {path}" if " " in self.path else path
+        meant = written.startswith(self.path) if self.path.endswith("/") else self.path in ("all", written)
+        return meant and self.of(host)
