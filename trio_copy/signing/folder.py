@@ -11,7 +11,7 @@ _LARGEST = 1 << 16
 
 
 def trouble_of_folder(folder: Path) -> str | None:
-    """Say why secrets do not belong into a folder; None where they may. Raises `OSError` where it cannot be looked at."""
+    """Say why a folder is not private enough; None where it is. Raises `OSError` where it cannot be looked at."""
     status = folder.stat()
     if not stat.S_ISDIR(status.st_mode):
         return f"expected {folder} to be a folder"
@@ -19,14 +19,11 @@ def trouble_of_folder(folder: Path) -> str | None:
         return f"expected {folder} to be of this user, and others not to write to it; chmod 700 {folder}"
     if status.st_mode & stat.S_IROTH:
         return f"expected others not to read {folder}; chmod 700 {folder}"
-    for above in (folder.resolve(), *folder.resolve().parents):
-        if (above / ".git").exists():
-            return f"expected {folder} to be in no git work tree, which is {above}: what is committed is published"
     return None
 
 
 def trouble_of_file(path: Path) -> str | None:
-    """Say why a file is no place for a secret; None where it may be read. Follows no link."""
+    """Say why a file is not private enough; None where it is. Follows no link."""
     try:
         status = path.lstat()
         if not stat.S_ISREG(status.st_mode) or status.st_uid != os.geteuid() or status.st_mode & _OTHERS:
@@ -36,6 +33,17 @@ def trouble_of_file(path: Path) -> str | None:
         return trouble_of_folder(path.parent)
     except OSError as error:
         return f"expected a file {path}, got: {error.strerror}"
+
+
+def trouble_of_secret(path: Path) -> str | None:
+    """Say the same of a file with a secret, which moreover does not belong where files are committed."""
+    trouble = trouble_of_file(path)
+    if trouble is not None:
+        return trouble
+    for above in path.resolve().parents:
+        if (above / ".git").exists():
+            return f"expected {path} to be in no git work tree, which is {above}: what is committed is published"
+    return None
 
 
 def make_private_folder(folder: Path) -> None:

@@ -16,7 +16,7 @@ from trio_copy.model.ids import Address
 from trio_copy.model.orders import SignatureType
 from trio_copy.native import SecretKey, require_native
 from trio_copy.ports import InThread
-from trio_copy.signing.folder import trouble_of_file
+from trio_copy.signing.folder import trouble_of_secret
 from trio_copy.signing.keystore import WrongPassphrase, address_in, read_keystore
 from trio_copy.signing.process import keep_out_of_dumps
 
@@ -61,14 +61,18 @@ def troubles_of(place: KeyPlace) -> list[str]:
     if place.source == "env":
         if place.named not in os.environ:
             troubles.append(f"{where}.key: expected environment variable {place.named} to be set")
-    elif (trouble := trouble_of_file(place.path)) is not None:
+    elif (trouble := trouble_of_secret(place.path)) is not None:
         troubles.append(f"{where}.key: {trouble}")
     if place.passphrase is not None:
         try:
-            if (trouble := trouble_of_file(_passphrase_file(place.passphrase))) is not None:
-                troubles.append(f"{where}.passphrase: {trouble}")
+            path = _passphrase_file(place.passphrase)
         except ValueError as error:
             troubles.append(f"{where}.passphrase: {error}")
+        else:
+            # Who may read a credential is systemd's affair, which grants it by access lists that a mode does not show.
+            is_there = path.is_file() and place.passphrase.startswith("credential:")
+            if not is_there and (trouble := trouble_of_secret(path)) is not None:
+                troubles.append(f"{where}.passphrase: {trouble}")
     return troubles
 
 

@@ -5,12 +5,12 @@ Read here and not by eth-account, whose import takes longer than the deciphering
 
 import hashlib
 import hmac
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
 from Crypto.Cipher import AES
 
-from trio_copy.entropy import Entropy
 from trio_copy.native import SecretKey, keccak
 
 _N, _R, _P, _KEY_BYTES = 1 << 18, 8, 1, 32
@@ -54,10 +54,13 @@ def address_in(text: bytes) -> str | None:
     return named if isinstance(named, str) else None
 
 
-def write_keystore(secret: bytes, passphrase: str, entropy: Entropy, *, n: int = _N) -> bytes:
-    """Return a keystore of a key. `n` is the work that each guess of the passphrase takes: a second, by default."""
-    salt, iv = (entropy.randbytes(length) for length in (32, 16))
-    number = entropy.randbytes(16).hex()
+def write_keystore(secret: bytes, passphrase: str, draw: Callable[[int], bytes], *, n: int = _N) -> bytes:
+    """Return a keystore of a key; `draw` gives bytes that nobody can foretell.
+
+    `n` is the work that each guess of the passphrase takes: a second, by default.
+    """
+    salt, iv = (draw(length) for length in (32, 16))
+    number = draw(16).hex()
     params = {"dklen": _KEY_BYTES, "n": n, "r": _R, "p": _P, "salt": salt.hex()}
     derived = _derived("scrypt", params, passphrase.encode(), salt)
     cipher = _aes(derived, iv).encrypt(secret)
@@ -94,7 +97,9 @@ def _derived(kdf: str, params: dict[str, Any], passphrase: bytes, salt: bytes) -
         memory = 128 * n * r
         if memory > _MOST_MEMORY or p > _MOST_P:
             raise ValueError(f"expected a scrypt of at most {_MOST_MEMORY >> 20} MiB and p {_MOST_P}")
-        return hashlib.scrypt(passphrase, salt=salt, n=n, r=r, p=p, maxmem=_SLACK * memory + (1 << 20), dklen=_KEY_BYTES)
+        return hashlib.scrypt(
+            passphrase, salt=salt, n=n, r=r, p=p, maxmem=_SLACK * memory + (1 << 20), dklen=_KEY_BYTES
+        )
     if kdf == "pbkdf2" and params["prf"] == "hmac-sha256":
         rounds = params["c"]
         if type(rounds) is not int or not 1 <= rounds <= _MOST_ROUNDS:
