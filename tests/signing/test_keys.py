@@ -85,7 +85,7 @@ def test_every_source_gives_the_key_and_tells_the_redactor(keys: Path, key: str,
     place = place_of("hot", wallet(keys, key, passphrase))
     redactor = Redactor()
     assert troubles_of(place) == []
-    assert open_key(place, ask, redactor.learn).address == OWN == public_address(place)
+    assert open_key(place, ask, redactor.learn).address == OWN == public_address(place, redactor.learn)
     for spelling in (
         SECRET.hex(),
         f"0x{SECRET.hex()}",

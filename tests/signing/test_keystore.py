@@ -3,8 +3,8 @@
 import json
 from typing import Any
 
-import eth_keyfile
 import pytest
+from eth_keyfile.keyfile import create_keyfile_json, decode_keyfile_json
 
 from trio_copy.native import SecretKey
 from trio_copy.signing.keystore import WrongPassphrase, address_in, read_keystore, write_keystore
@@ -42,9 +42,9 @@ def test_the_published_example_opens() -> None:
 
 
 def test_what_another_program_wrote_opens_here_and_ours_opens_there() -> None:
-    theirs = eth_keyfile.create_keyfile_json(SECRET, b"pa\xc3\x9f", kdf="scrypt", iterations=2)
+    theirs = create_keyfile_json(SECRET, b"pa\xc3\x9f", kdf="scrypt", iterations=2)
     assert read_keystore(json.dumps(theirs).encode(), "paß") == SECRET
-    assert eth_keyfile.decode_keyfile_json(QUICK, b"pass") == SECRET
+    assert decode_keyfile_json(QUICK, b"pass") == SECRET
     assert address_in(json.dumps(QUICK).encode()) == SecretKey(SECRET).address[2:]
     assert address_in(b"[]") is None
 

@@ -227,11 +227,11 @@ def order_of(plain: Plain) -> Order:
     )
 
 
-def _plain_address(wallet: Wallet) -> Plain:
+def _plain_address(wallet: Wallet) -> Plain | Address | None:
     return [wallet.address, wallet.name, int(wallet.signature_type)] if wallet.name else wallet.address
 
 
-def _wallet_of(follower: str, plain: Plain) -> Wallet:
+def _wallet_of(follower: str, plain: Plain | str | None) -> Wallet:
     address, name, signature_type = plain if isinstance(plain, list) else (plain, "", 0)  # on paper it has no name
     return Wallet(
         follower=FollowerId(follower),

@@ -13,6 +13,7 @@ from trio_copy.engine.plan import Plan, load_plan, read_facts
 from trio_copy.errors import ConfigError, StoreError
 from trio_copy.model.counts import counted
 from trio_copy.model.follows import Follow
+from trio_copy.signing.keys import place_of, troubles_of
 
 
 def check(
@@ -64,6 +65,8 @@ def _look_into(plan: Plan, conf: Path, *, connect: bool) -> tuple[Follow, ...]:
     log = plan.settings.log.file
     if log and not Path(log).parent.is_dir():
         problems.append(plan.places.located(conf, f"log.file: the directory {Path(log).parent} does not exist"))
+    for name, wallet in plan.settings.live_wallets().items():
+        problems += (plan.places.located(conf, problem) for problem in troubles_of(place_of(name, wallet)))
     # A server is somebody else's machine: it is not asked unless that was asked for.
     looks = connect or not plan.store.plugin.shared
     try:

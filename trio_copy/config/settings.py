@@ -1,6 +1,7 @@
 """Every setting of the engine itself. Plugins declare their own; follows' settings live in `trio_copy.model.follows`."""
 
 from collections.abc import Collection, Mapping
+from pathlib import Path
 from typing import Any, Self
 
 import attrs
@@ -295,6 +296,11 @@ class SigningSettings:
         unit="path of a folder",
         why="Kept for ever: without it a key could sign a second body for the same copy. Processes of one machine share it.",
     )
+
+    @property
+    def path(self) -> Path:
+        """The folder, with ~ written out."""
+        return Path(self.folder).expanduser()
 
 
 @frozen(kw_only=True)

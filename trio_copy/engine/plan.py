@@ -209,7 +209,7 @@ def _unsafe(settings: Settings, executors: tuple[PlannedExecutor, ...], stores: 
         problems.extend(
             f"follower[{index}].wallet: expected a live wallet, a [wallet.NAME] with a key, because {one.executor} moves money"
             for index, one in enumerate(settings.follower)
-            if one.executor in movers and not (one.wallet in settings.wallet and settings.wallet[one.wallet].live)
+            if one.executor in movers and one.wallet not in settings.live_wallets()
         )
     if settings.engine.mode == "live" and stores and not stores[0].plugin.durable:
         problems.append(

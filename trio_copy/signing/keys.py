@@ -76,15 +76,22 @@ def troubles_of(place: KeyPlace) -> list[str]:
     return troubles
 
 
-def public_address(place: KeyPlace) -> str | None:
+def public_address(place: KeyPlace, learn: Learn) -> str | None:
     """Return whose key it is as far as that can be told without a passphrase; of a keystore, what it says of itself."""
     try:
         if place.source == "keystore":
             named = address_in(place.path.read_bytes())
             return named and f"0x{named.lower().removeprefix('0x')}"
-        return open_key(place, None, lambda secret: None).address
+        return open_key(place, None, learn).address
     except (OSError, ValueError):
         return None
+
+
+def warning_of(place: KeyPlace) -> str | None:
+    """Say what speaks against where a key is, although it may be used."""
+    if place.source == "env":
+        return f"every process that this one starts inherits {place.named}, and who runs it may see it; a keystore is safer"
+    return None
 
 
 def open_key(place: KeyPlace, ask: Ask | None, learn: Learn) -> SecretKey:
@@ -97,7 +104,7 @@ def open_key(place: KeyPlace, ask: Ask | None, learn: Learn) -> SecretKey:
         raise ValueError(troubles[0])
     where = f"wallet.{place.wallet}"
     if place.source == "keystore":
-        passphrase = _passphrase_of(place, ask)
+        passphrase = passphrase_of(place, ask)
         learn(passphrase)
         try:
             secret = read_keystore(place.path.read_bytes(), passphrase)
@@ -174,7 +181,8 @@ def wrong_address(name: str, wallet: WalletTable, signer: Address) -> str | None
     return None
 
 
-def _passphrase_of(place: KeyPlace, ask: Ask | None) -> str:
+def passphrase_of(place: KeyPlace, ask: Ask | None) -> str:
+    """Read the passphrase of a keystore, or ask for it. Raises `ValueError` with why there is none."""
     if place.passphrase is None:
         if ask is None:
             raise ValueError(

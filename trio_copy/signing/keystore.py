@@ -42,7 +42,8 @@ def read_keystore(text: bytes, passphrase: str) -> bytes:
         raise ValueError("expected a keystore of version 3, as JSON") from None
     if not hmac.compare_digest(keccak(derived[16:32] + cipher), mac):
         raise WrongPassphrase("the passphrase is wrong")
-    return _aes(derived, iv).decrypt(cipher)
+    secret: bytes = _aes(derived, iv).decrypt(cipher)
+    return secret
 
 
 def address_in(text: bytes) -> str | None:
