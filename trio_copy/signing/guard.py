@@ -79,7 +79,7 @@ class Guard:
         """Return why a digest must not be signed; None where it may."""
         policy = self.policy
         if len(digest) != _DIGEST_BYTES:
-            return self.refusal("digest", f"{len(digest)} bytes", f"{_DIGEST_BYTES} bytes")
+            return self.refusal("digest", f"a length of {len(digest)}", f"{_DIGEST_BYTES} bytes")
         # Whoever is not asked in time has positions all the same: what was bought while it was armed can be sold.
         if now >= self.armed_until and (wanted.side is Side.BUY or not self.armed_until):
             return self.refusal(f"wallet.{self.name}", "not armed", f"trio-copy arm {self.name}")

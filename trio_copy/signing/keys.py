@@ -132,7 +132,7 @@ def read_hex_key(text: str, where: str, learn: Learn) -> bytes:
     learn(text)
     found = _HEX.fullmatch(text)
     if found is None:
-        raise ValueError(f"{where}: expected 64 hex digits, with or without 0x, got {len(text)} letters")
+        raise ValueError(f"{where}: expected 64 hex digits, with or without 0x, got a length of {len(text)}")
     return bytes.fromhex(found[1])
 
 

@@ -1,5 +1,6 @@
 """Private keys that were read, found in a text in time that does not grow with how many there are: wallets come in thousands."""
 
+import ast
 import re
 from collections.abc import Iterator
 
@@ -7,6 +8,8 @@ _KEY = re.compile(r"(?:0x)?([0-9a-f]{64})", re.IGNORECASE)
 _DIGITS = 64
 _RUN = re.compile(r"(?:0x)?([0-9a-f]{64,})|(?<!\d)\d{60,78}(?!\d)", re.IGNORECASE)
 """A run may be longer than a key, that stands in the middle; a key may be written as a decimal number."""
+_BYTES = re.compile(r"""b(?:'(?:\\.|[^'\\])+'|"(?:\\.|[^"\\])+")""", re.DOTALL)
+"""As Python shows them: a traceback says what a variable was."""
 _END = re.compile(r"[0-9a-f]{8,63}\Z", re.IGNORECASE)
 _CUT_LEAST = 8
 
@@ -35,6 +38,8 @@ class KnownKeys:
         if not self._by_start:
             return text
         text = _RUN.sub(lambda found: self._replaced(found, instead), text)
+        if "\\" in text:
+            text = _BYTES.sub(lambda found: instead if self._is_in_bytes(found[0]) else found[0], text)
         cut = text.rstrip(" \"')]}.…")
         end = _END.search(cut)
         if end is None:
@@ -60,6 +65,13 @@ class KnownKeys:
             return found[0]
         before = found[0][: len(found[0]) - len(run)] if kept[0] else ""  # the 0x goes with the key that it belongs to
         return f"{before}{instead.join(kept)}{instead}{run[end:]}"
+
+    def _is_in_bytes(self, shown: str) -> bool:
+        try:
+            low = bytes(ast.literal_eval(shown)).hex()
+        except (ValueError, SyntaxError):
+            return False
+        return next(self._keys_in(low), None) is not None
 
     def _keys_in(self, low: str) -> Iterator[int]:
         at = 0
