@@ -56,7 +56,8 @@ def test_a_key_is_typed_locked_away_and_used(conf: Path, capsys: Capture, monkey
     told = capsys.readouterr()
     assert nothing_of_the_key(told.out + told.err + path.read_text())
     assert f'[wallet.new]\nkey = "keystore:{path}"\naddress = "{to_checksum(OWN)}"\n' in told.out
-    assert (path.stat().st_mode & 0o777, path.parent.stat().st_mode & 0o777) == (0o600, 0o700)
+    modes = [one.stat().st_mode & 0o777 for one in (path, path.parent, path.parent.parent)]
+    assert modes == [0o600, 0o700, 0o700], "or what is signed could not be remembered beside it"
     assert read_keystore(path.read_bytes(), "open sesame") == SECRET
     conf.write_text(conf.read_text().replace(f"file:{conf.parent}/keys/hot.hex", f"keystore:{path}", 1))
     for answer, state in (("open sesame", "ok"), ("open barley", "does not open")):
@@ -148,7 +149,9 @@ def test_wallets_are_listed_with_addresses_and_places(
     ]
     assert main(["keys", "check"]) == 0
     told = capsys.readouterr().out
+    assert main(["check", str(conf)]) == 0
     assert "inherits HOT" in told
+    assert "wallet.hot.key: every process that this one starts inherits HOT" in capsys.readouterr().out
     assert nothing_of_the_key(told + said.out)
 
 

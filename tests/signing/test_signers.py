@@ -12,6 +12,7 @@ from trio.testing import MockClock
 from tests.builders import ALICE, NOW, POLYGON
 from tests.signing.opened import SECRET, WALLET, Troubles, arm_hot, opened, signer_in, try_to_sign
 from tests.signing.test_guard import BUY, MAKER, POLICY, SELL
+from trio_copy.errors import OrderNotSent
 from trio_copy.model.decisions import Code, Reason
 from trio_copy.model.fills import Side
 from trio_copy.model.ids import ChainId
@@ -73,6 +74,22 @@ async def test_disarming_and_time_are_noticed_while_it_runs(tmp_path: Path, auto
         assert not try_to_sign(signers, "f")
         assert not try_to_sign(signers, "g", side=Side.SELL, max_cost=NO_USD)
         assert not disarm(folder, MAKER)
+
+
+async def test_a_folder_that_vanishes_disarms_and_lets_nothing_leave(tmp_path: Path, autojump_clock: MockClock) -> None:
+    """A disk that was unplugged is no reason to end the engine, and none to go on signing."""
+    folder = tmp_path / "s"
+    arm_hot(folder)
+    async with opened(folder) as signers:
+        assert try_to_sign(signers, "a")
+        await signer_in(signers).wait_durable()
+        folder.rename(tmp_path / "gone")
+        assert try_to_sign(signers, "b"), "nobody knows yet"
+        with pytest.raises(OrderNotSent, match="so nothing is signed: No such file"):
+            await signer_in(signers).wait_durable()
+        assert not try_to_sign(signers, "c")
+        await trio.sleep(1.1)
+        assert signers.armed(NOW) == {}
 
 
 @pytest.mark.parametrize(

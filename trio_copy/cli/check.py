@@ -13,7 +13,7 @@ from trio_copy.engine.plan import Plan, load_plan, read_facts
 from trio_copy.errors import ConfigError, StoreError
 from trio_copy.model.counts import counted
 from trio_copy.model.follows import Follow
-from trio_copy.signing.keys import place_of, troubles_of
+from trio_copy.signing.keys import place_of, troubles_of, warning_of
 
 
 def check(
@@ -47,6 +47,9 @@ def check(
     executors = ", ".join(executor.name for executor in plan.executors) or "none"
     markets = "" if plan.markets is None else f"markets {plan.markets.name}, "
     out(f"  store {settings.store.name}, executors {executors}, {markets}mode {settings.engine.mode}")
+    for name, wallet in settings.live_wallets().items():
+        if (warning := warning_of(place_of(name, wallet))) is not None:
+            out(f"  wallet.{name}.key: {warning}")
     return _try_connections(plan) if connect else 0
 
 

@@ -93,9 +93,9 @@ def import_(
     require_native()
     keep_out_of_dumps()
     path = (Path(_HOME) / f"{name}.json" if to is None else to).expanduser()
-    if path.exists():
-        raise ConfigError([f"--to: expected no file {path} yet; a key is never written over"])
     try:
+        if path.exists():
+            raise ConfigError([f"--to: expected no file {path} yet; a key is never written over"])
         table = WalletTable(key=f"keystore:{path}", passphrase=passphrase)
         secret = _read_key(from_, redactor.learn)
         key = SecretKey(secret)
@@ -103,6 +103,8 @@ def import_(
         redactor.learn(words)
     except ValueError as error:
         raise ConfigError([str(error)]) from None
+    except OSError as error:
+        raise ConfigError([f"--to: {path}: {error.strerror}"]) from None
     make_private_folder(path.parent)
     try:
         write_private_file(path, write_keystore(secret, words, unguessable), replace=False)

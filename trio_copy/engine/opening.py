@@ -92,7 +92,7 @@ async def _open_markets(stack: AsyncExitStack, plan: Plan, seams: Seams) -> Mark
 
 async def _open_signers(stack: AsyncExitStack, plan: Plan, seams: Seams) -> OpenSigners | None:
     wallets = plan.settings.live_wallets()
-    if not wallets or seams.throwaway:
+    if not seams.keys:
         return None
     signers = await stack.enter_async_context(
         open_signers(

@@ -49,7 +49,9 @@ def trouble_of_secret(path: Path) -> str | None:
 def make_private_folder(folder: Path) -> None:
     """Make a folder that only this user may look into, where there is none. Raises `ConfigError` where that cannot be."""
     try:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        for one in (*reversed(folder.parents), folder):
+            if not one.exists():
+                one.mkdir(mode=0o700, exist_ok=True)  # above it too, or they would be for everybody to read
         trouble = trouble_of_folder(folder)
     except OSError as error:
         trouble = f"expected a folder {folder}, got: {error.strerror}"

@@ -57,12 +57,11 @@ class Journal:
     _news: trio.Event = field(factory=trio.Event)
     _read_to: dict[Path, int] = field(factory=dict)
 
-    def load(self) -> None:
+    async def load(self) -> None:
         """Read what was signed before, and forget what is too old. Raises `ConfigError` where it cannot be read: sign nothing."""
-        make_private_folder(self.folder)
+        today = _day(self.wall())
         try:
-            self._forget_old()
-            for signed in sorted(self._news_of_others(), key=lambda signed: signed.at):
+            for signed in await self.in_thread(lambda: self._read_all(today)):
                 self.note(signed)
         except (OSError, ValueError) as error:
             raise ConfigError([_unreadable(self.folder, error)]) from None
@@ -94,9 +93,9 @@ class Journal:
 
     async def _write(self) -> None:
         self._writing, self._open = self._open, _Group()
-        group = self._writing
+        group, today = self._writing, _day(self.wall())
         try:
-            others = await self.in_thread(lambda: self._append(group.lines))
+            others = await self.in_thread(lambda: self._append(group.lines, today))
             for signed in others:
                 if not self.note(signed) and not self.closed:
                     self.closed = (
@@ -107,12 +106,17 @@ class Journal:
         self._writing = None
         group.done.set()
 
-    def _append(self, lines: Iterable[bytes]) -> list[Signed]:
+    def _read_all(self, today: int) -> list[Signed]:
+        make_private_folder(self.folder)
+        self._forget_old(today)
+        return sorted(self._news_of_others(), key=lambda signed: signed.at)
+
+    def _append(self, lines: Iterable[bytes], today: int) -> list[Signed]:
         """Append lines durably; returns what others have appended meanwhile. Raises `OSError` and `ValueError`."""
         written = b"".join(lines)
         if not written:
             return self._news_of_others()
-        path = self.folder / f"signed-{self._day(self.wall())}.jsonl"
+        path = self.folder / _name_of(today)
         is_new = not path.exists()
         number = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW, 0o600)
         with os.fdopen(number, "r+b", buffering=0) as file:
@@ -123,11 +127,11 @@ class Journal:
             remains = memoryview(written)
             while remains:
                 remains = remains[file.write(remains) or 0 :]
-            os.fsync(file.fileno())
+            os.fdatasync(file.fileno())
             self._read_to[path] = self._read_to.get(path, 0) + len(written)
         if is_new:
             sync_folder(self.folder)
-            self._forget_old()
+            self._forget_old(today)
         return others
 
     def _news_of_others(self) -> list[Signed]:
@@ -146,19 +150,22 @@ class Journal:
                 self._read_to[path] = begin
         return found
 
-    def _forget_old(self) -> None:
-        first = f"signed-{self._day(self.wall() - _KEPT_DAYS * DAY_S)}.jsonl"
+    def _forget_old(self, today: int) -> None:
         for path in self._files():
-            if path.name < first:
+            if path.name < _name_of(today - _KEPT_DAYS):
                 path.unlink(missing_ok=True)
                 self._read_to.pop(path, None)
 
     def _files(self) -> list[Path]:
         return sorted(self.folder.glob("signed-????????.jsonl"))
 
-    @staticmethod
-    def _day(at: float) -> str:
-        return f"{int(at // DAY_S):08}"
+
+def _day(at: float) -> int:
+    return int(at // DAY_S)
+
+
+def _name_of(day: int) -> str:
+    return f"signed-{day:08}.jsonl"
 
 
 def _signed_of(path: Path, line: bytes) -> Signed:

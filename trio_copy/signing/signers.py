@@ -20,6 +20,7 @@ from trio_copy.signing.arming import Arming, limits_of, read_arming
 from trio_copy.signing.guard import Guard, Signed
 from trio_copy.signing.journal import Journal
 
+_ALL_EVERY = 10
 _LOOK_EVERY_S = 1.0
 """How soon a running engine knows that a wallet was disarmed."""
 
@@ -114,7 +115,7 @@ async def open_signers(
         return guard is None or guard.note(signed)
 
     journal = Journal(folder=folder, wall=wall, in_thread=in_thread, note=note)
-    await in_thread(journal.load)
+    await journal.load()
     watch = _ArmingWatch(folder, tuple(guards.values()), wall, in_thread, on_trouble)
     await watch.look()
     async with trio.open_nursery() as nursery:
@@ -131,7 +132,11 @@ async def open_signers(
 
 @define(eq=False)
 class _ArmingWatch:
-    """Notices that a person has armed a wallet, or disarmed it, and that the time is over."""
+    """Notices that a person has armed a wallet, or disarmed it, and that the time is over.
+
+    Files are only ever put in each other's place, which the time of their folder shows; now and then all are read anyway,
+    for that time is coarse.
+    """
 
     folder: Path
     guards: Sequence[Guard]
@@ -139,6 +144,7 @@ class _ArmingWatch:
     in_thread: InThread
     on_trouble: Callable[[str, str], None]
     _seen: int = -1
+    _looks: int = 0
     _armed: frozenset[str] = frozenset()
 
     async def run(self) -> NoReturn:
@@ -158,9 +164,12 @@ class _ArmingWatch:
         self._armed = armed
 
     def _read(self) -> dict[Guard, Arming]:
-        """Read what has changed; files are only ever put in each other's place, which the folder's time shows."""
-        changed = self.folder.stat().st_mtime_ns
-        if changed == self._seen:
+        self._looks += 1
+        try:
+            changed = self.folder.stat().st_mtime_ns
+        except OSError:
+            return dict.fromkeys(self.guards, Arming())
+        if changed == self._seen and self._looks % _ALL_EVERY:
             return {}
         self._seen = changed
         return {
