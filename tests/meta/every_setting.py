@@ -22,8 +22,8 @@ from trio_copy.config.settings import (
     PluginsSettings,
     ShardsSettings,
     SigningSettings,
-    WalletTable,
 )
+from trio_copy.config.wallets import WalletTable
 from trio_copy.model.layers import Merge
 from trio_copy.model.units import Micro
 from trio_copy.registry import discover

@@ -158,7 +158,7 @@ def test_another_body_of_a_key_that_was_signed_elsewhere_is_noticed() -> None:
     assert not guard.note(evolve(one, digest=ANOTHER))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(
     st.lists(
         st.tuples(

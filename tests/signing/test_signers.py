@@ -9,7 +9,7 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from tests.builders import ALICE, NOW, POLYGON
+from tests.builders import ALICE, LEADER, NOW, POLYGON
 from tests.signing.opened import SECRET, WALLET, Troubles, arm_hot, opened, signer_in, try_to_sign
 from tests.signing.test_guard import BUY, MAKER, POLICY, SELL
 from trio_copy.errors import OrderNotSent
@@ -38,7 +38,9 @@ async def test_a_signer_signs_for_its_wallet_and_nobody_else_finds_it(
         assert isinstance(signature, bytes)
         assert signer_of(DIGEST, signature) == signer.address == SecretKey(SECRET).address
         assert port.of(Wallet(follower=ALICE, address=None)) is None
-        assert port.of(Wallet(follower=ALICE, address=MAKER, name="cold")) is None
+        assert port.of(Wallet(follower=ALICE, address=LEADER, name="cold")) is None
+        assert port.of(Wallet(follower=ALICE, address=MAKER)) is None
+        assert port.of(Wallet(follower=ALICE, address=MAKER, name="renamed")) is signer
         assert signers.only(frozenset()).of(WALLET) is None
         assert signers.armed(NOW) == {"hot": NOW + 86_400}
 

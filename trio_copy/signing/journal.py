@@ -82,7 +82,7 @@ class Journal:
         if self.closed:
             raise OrderNotSent(self.closed)
 
-    async def run(self) -> NoReturn:
+    async def run_writer(self) -> NoReturn:
         """Write until cancelled; what is being written is finished first."""
         while True:
             with trio.move_on_after(_LOOK_EVERY_S):

@@ -76,7 +76,12 @@ class OpenSigners:
     by_name: Mapping[str, KeySigner]
 
     def of(self, wallet: Wallet) -> KeySigner | None:
-        return self.by_name.get(wallet.name)
+        if not wallet.name:
+            return None
+        if (signer := self.by_name.get(wallet.name)) is not None:
+            return signer
+        # Of an order that is open since before its table got another name.
+        return next((one for one in self.by_name.values() if one.guard.maker == wallet.address), None)
 
     def only(self, names: frozenset[str]) -> "OpenSigners":
         """Return those of some wallets: an executor gets none that pays elsewhere."""
@@ -119,8 +124,8 @@ async def open_signers(
     watch = _ArmingWatch(folder, tuple(guards.values()), wall, in_thread, on_trouble)
     await watch.look()
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(journal.run)
-        nursery.start_soon(watch.run)
+        nursery.start_soon(journal.run_writer)
+        nursery.start_soon(watch.run_watch)
         yield OpenSigners(
             {
                 name: KeySigner(key=keys[name], guard=guard, journal=journal, wall=wall, on_refusal=on_trouble)
@@ -147,7 +152,7 @@ class _ArmingWatch:
     _looks: int = 0
     _armed: frozenset[str] = frozenset()
 
-    async def run(self) -> NoReturn:
+    async def run_watch(self) -> NoReturn:
         while True:
             await trio.sleep(_LOOK_EVERY_S)
             await self.look()
