@@ -75,6 +75,17 @@ def test_an_armed_run_says_so_and_a_reload_signs_no_more_than_was_seen(conf: Pat
     assert (conf.parent / "signing").stat().st_mode & 0o077 == 0
 
 
+def test_without_what_was_signed_before_nothing_starts(conf: Path, capsys: Capture) -> None:
+    """A journal that cannot be read is no empty one: one line says which, and a person looks."""
+    assert main(["arm", "hot", "--yes"]) == 0
+    (conf.parent / "signing" / "signed-00099999.jsonl").write_text("garbage\n")
+    capsys.readouterr()
+    assert run(conf, "--live", "--for", "1s", "--json") == 2
+    [line] = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"signing.folder: what was signed cannot be remembered in {conf.parent}/signing, so nothing is signed")
+    assert "signed-00099999.jsonl: expected a line as it was written here, got 'garbage" in line
+
+
 def test_arming_shows_the_limits_and_wants_the_names_typed(
     conf: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
 ) -> None:

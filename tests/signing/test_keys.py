@@ -1,6 +1,7 @@
 """Where keys come from, and what is said of one that cannot be had: never a part of it."""
 
 import ctypes
+import os
 import resource
 from collections.abc import Awaitable, Callable, Iterator
 from functools import partial
@@ -193,19 +194,20 @@ async def test_all_keys_are_opened_and_all_that_is_wrong_is_said(keys: Path) -> 
 
 @pytest.mark.usefixtures("dumpable")
 async def test_a_second_of_deciphering_holds_nobody_up(keys: Path) -> None:
-    """It happens in a thread, as the seam says, and one person is asked one thing at a time."""
+    """It happens in threads, as the seam says, after a person was asked for each, one by one."""
     under_way = most = 0
 
     async def in_thread(run: Callable[[], Any]) -> Any:
         nonlocal under_way, most
+        assert len(asked) == 3
         under_way += 1
         most = max(most, under_way)
         await trio.lowlevel.checkpoint()
         under_way -= 1
         return run()
 
-    seam: Callable[[Callable[[], Any]], Awaitable[Any]] = in_thread
     asked: list[str] = []
+    seam: Callable[[Callable[[], Any]], Awaitable[Any]] = in_thread
 
     def answer(question: str) -> str:
         asked.append(question)
@@ -214,7 +216,8 @@ async def test_a_second_of_deciphering_holds_nobody_up(keys: Path) -> None:
     opened = await open_keys(
         {name: wallet(keys, "keystore:{}/hot.json") for name in "abc"}, answer, lambda secret: None, seam
     )
-    assert (len(opened), len(asked), most) == (3, 3, 1)
+    assert (len(opened), len(asked)) == (3, 3)
+    assert most == min(3, os.cpu_count() or 1)
 
 
 @pytest.fixture

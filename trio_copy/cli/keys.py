@@ -1,11 +1,9 @@
 """`trio-copy keys import | list | check`"""
 
-from functools import partial
 from pathlib import Path
 from typing import Annotated
 
-import trio
-from attrs import frozen
+from attrs import evolve, frozen
 from cyclopts import App, Parameter
 
 from trio_copy.cli.opened import Conf, find_plan
@@ -145,7 +143,7 @@ def check(*, redactor: Redact, conf: Conf = None, json: Json = False) -> int:
     plan = find_plan(conf, redactor)
     require_native()
     keep_out_of_dumps()
-    rows = trio.run(_try_all, plan, redactor.learn)
+    rows = [_tried(row, redactor.learn) for row in _rows(plan, redactor.learn)]
     show(_STATES, rows, json=json, csv_=False, empty=_EMPTY)
     return 0 if all(row.state.startswith("ok") for row in rows) else 1
 
@@ -165,20 +163,13 @@ def _rows(plan: Plan, learn: Learn) -> list[_Row]:
     ]
 
 
-async def _try_all(plan: Plan, learn: Learn) -> list[_Row]:
-    tried = []
-    for row in _rows(plan, learn):
-        signer: str | None = None
-        try:
-            key = await trio.to_thread.run_sync(partial(open_key, row.place, who_answers(), learn))
-            signer = key.address
-            state = wrong_address(row.wallet, row.table, key.address) or f"ok{_but(row.place)}"
-        except ValueError as error:
-            state = str(error)
-        tried.append(
-            _Row(wallet=row.wallet, table=row.table, follower=row.follower, signer=signer, place=row.place, state=state)
-        )
-    return tried
+def _tried(row: _Row, learn: Learn) -> _Row:
+    try:
+        key = open_key(row.place, who_answers(), learn)
+    except ValueError as error:
+        return evolve(row, signer=None, state=str(error))
+    state = wrong_address(row.wallet, row.table, key.address) or f"ok{_but(row.place)}"
+    return evolve(row, signer=key.address, state=state)
 
 
 def _but(place: KeyPlace) -> str:

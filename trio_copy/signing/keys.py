@@ -147,14 +147,17 @@ async def open_keys(
     """
     require_native()
     keep_out_of_dumps()
+    places = {name: place_of(name, wallet) for name, wallet in wallets.items()}
     keys: dict[str, SecretKey] = {}
     problems: dict[str, str] = {}
     as_many_as = trio.CapacityLimiter(max(1, os.cpu_count() or 1))
+    # Not in a thread: nothing else runs yet, and Ctrl-C must end a question that waits for its answer.
+    answers = {name: _answer(place, ask) for name, place in places.items() if place.asks and ask is not None}
 
     async def open_one(name: str, wallet: WalletTable) -> None:
         async with as_many_as:
             try:
-                key = await in_thread(partial(open_key, place_of(name, wallet), ask, learn))
+                key = await in_thread(partial(open_key, places[name], answers.get(name), learn))
             except ValueError as error:
                 problems[name] = str(error)
                 return
@@ -162,13 +165,9 @@ async def open_keys(
             problems[name] = trouble
         keys[name] = key
 
-    asked = [name for name, wallet in wallets.items() if place_of(name, wallet).asks]
-    for name in asked:  # one after the other: a person answers
-        await open_one(name, wallets[name])
     async with trio.open_nursery() as nursery:
         for name, wallet in wallets.items():
-            if name not in asked:
-                nursery.start_soon(open_one, name, wallet)
+            nursery.start_soon(open_one, name, wallet)
     if problems:
         raise ConfigError([problems[name] for name in wallets if name in problems])
     return keys
@@ -179,6 +178,11 @@ def wrong_address(name: str, wallet: WalletTable, signer: Address) -> str | None
     if wallet.signature_type is SignatureType.EOA and wallet.address != signer:
         return f"wallet.{name}.address: expected that of its key, {signer}, got {wallet.address}; or another signature_type"
     return None
+
+
+def _answer(place: KeyPlace, ask: Ask) -> Ask:
+    passphrase = passphrase_of(place, ask)
+    return lambda question: passphrase
 
 
 def passphrase_of(place: KeyPlace, ask: Ask | None) -> str:
