@@ -4,7 +4,20 @@ import importlib
 import platform
 import sys
 
-QUESTIONS = ("start", "decode", "account", "gate", "wire", "memory", "book", "books", "markets", "stores", "redis")
+QUESTIONS = (
+    "start",
+    "decode",
+    "account",
+    "gate",
+    "wire",
+    "memory",
+    "book",
+    "books",
+    "markets",
+    "stores",
+    "redis",
+    "signing",
+)
 
 
 def main() -> None:

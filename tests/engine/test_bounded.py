@@ -113,6 +113,7 @@ async def let_time_pass(world: World, seconds: int) -> None:
         await trio.sleep(2)
 
 
+@pytest.mark.no_cover  # three times faster
 async def test_markets_that_are_over_leave_nothing(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
     """Hundreds of markets later no table of the engine is longer than after the first fifty."""
     monkeypatch.setattr("trio_copy.engine.resolved._KEPT_BLOCKS", 5)

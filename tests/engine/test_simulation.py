@@ -10,6 +10,9 @@ from tests.worlds.dice import ALL, OLD, STEPS, TRAITS, TROUBLES
 from tests.worlds.instances import play as play_instances
 from tests.worlds.play import play
 
+# Coverage makes it three times slower, and what it plays is covered elsewhere.
+pytestmark = pytest.mark.no_cover
+
 KEPT = (0, 111, 161, 187, 206, 343, 458, 651)
 """All but the first once found fills that a lying node hid in a wide gap; they stay for ever, with the dice of then."""
 SEEDS = range(8)

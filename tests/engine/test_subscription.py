@@ -262,6 +262,7 @@ async def test_one_live_node_costs_no_budget(clock: Clock) -> None:
     assert world.dials > 5
 
 
+@pytest.mark.no_cover
 async def test_a_lost_node_is_told_of_at_first_then_now_and_then_and_when_it_is_back(clock: Clock) -> None:
     """A node that is away for hours is tried each half minute; nobody wants a line for each."""
     async with open_world(nodes=2) as world:

@@ -3,6 +3,7 @@
 from typing import Any
 
 import pytest
+from attrs import evolve
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -104,3 +105,20 @@ def test_nothing_leaves_its_intent_and_little_is_left_out(
         assert got >= rules.minimum.micro
         assert shares - got < 10_000
         assert cash == got * price // MICRO // 100 * 100 if instant else cash * MICRO == got * price
+
+
+@pytest.mark.parametrize(
+    ("order_type", "cash", "left"),
+    [
+        ("GTC", "9.999999", ("19.99", "0.5", "9.995")),
+        ("GTD", "2.51", ("5.02", "0.5", "2.51")),
+        ("GTC", "2.499999", ("BELOW_MINIMUM", "venue.minimum", "4.999998 shares", "5 shares")),
+        ("FAK", "9.999999", ("19.98", "0.5", "9.99")),
+        ("FOK", "0", ("BELOW_MINIMUM", "venue.minimum", "0 USD", "1 USD")),
+    ],
+)
+def test_a_buy_never_names_more_cash_than_its_intent(order_type: str, cash: str, left: tuple[str, ...]) -> None:
+    """Though its shares at the limit come to more: what an order may cost is what was promised, and held, for it."""
+    wanted = evolve(intent(Side.BUY, "20", "0.5", order_type), max_cost=Usd.parse(cash))
+
+    assert words(fit(wanted, market("0.01"))) == left

@@ -22,6 +22,11 @@ class Outlet:
             self.stream.write("".join(map(self.redactor.redact_line, (lines + newline).splitlines(keepends=True))))
         return len(text)
 
+    def write_bare(self, text: str) -> None:
+        """Write past the redactor: secrets that whoever asked for them has handed in himself, and wants back in another form."""
+        self.flush()
+        self.stream.write(text)
+
     def flush(self) -> None:
         """Write what has no end yet as well."""
         begun, self._begun = self._begun, ""

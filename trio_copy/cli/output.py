@@ -6,6 +6,7 @@ from textwrap import wrap
 
 import msgspec
 
+from trio_copy.cli.outlet import Outlet
 from trio_copy.telemetry.visible import escaped_json, visible
 
 _COMMAND = "trio-copy "
@@ -26,6 +27,12 @@ def out_whole(line: str) -> None:
 def out_json(value: object) -> None:
     """Write a value as one line of JSON to standard output."""
     sys.stdout.write(escaped_json(msgspec.json.encode(value).decode()) + "\n")
+
+
+def out_bare_json(value: object) -> None:
+    """Write the same with the secrets that are in it: for what consists of them, and was asked for by who handed them in."""
+    write = sys.stdout.write_bare if isinstance(sys.stdout, Outlet) else sys.stdout.write
+    write(escaped_json(msgspec.json.encode(value).decode()) + "\n")
 
 
 def _parts(line: str) -> list[str]:

@@ -51,6 +51,7 @@ GROUPS = {
     "orders": "Orders that rest at a venue, or whose outcome is not proven yet, and what a person knows about them.",
     "wallet": "What followers have on paper, and money put in or taken out.",
     "keys": "Lock private keys away, and see where those of the wallets are.",
+    "clob": "Write orders and headers for Polymarket's CLOB as they would be sent, and send nothing.",
     "dlq": "Look at dead letters, queue them again, or forget them.",
     "load": "How many copies, how fast, on how many machines.",
     "verify": "Try to break a promise, and say whether it held.",
@@ -74,7 +75,7 @@ HEADINGS = {
     ),
     "Decide by hand": ("pause", "resume", "exit", "orders", "dlq", "backup", "restore"),
     "Learn from the past": ("fetch", "backtest", "leaders", "replay"),
-    "Try it out": ("devnet", "load", "verify", "decode"),
+    "Try it out": ("devnet", "load", "verify", "decode", "clob"),
 }
 """What belongs together; what stands nowhere here is listed at the end."""
 EXAMPLES = {
@@ -120,6 +121,9 @@ EXAMPLES = {
     "explain follow": ("explain follow alice:0x6031b6eed1c97e853c6e0f03ad3ce3529351f96d",),
     "explain trade": ("explain trade 57efd6",),
     "orders list": ("orders list",),
+    "clob sign": ("clob sign orders.jsonl --key-file key.hex",),
+    "clob headers": ("clob headers requests.jsonl", "clob headers --key-file key.hex --chain-id 80002"),
+    "clob prepare": ("clob prepare intents.jsonl --key-file key.hex",),
     "dlq stats": ("dlq stats",),
     "dlq peek": ("dlq peek --json",),
     "load model": ("load model",),

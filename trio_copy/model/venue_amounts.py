@@ -4,12 +4,11 @@ The rules are those of Polymarket's CLOB. What is left of an intent lies inside 
 are never more. What the rounding leaves out is less than two cents, and less than a hundredth of a share.
 """
 
-from attrs import frozen
-
 from trio_copy.model.decisions import Code, OrderIntent, Reason
 from trio_copy.model.fills import Side
 from trio_copy.model.orders import Market
 from trio_copy.model.units import MICRO, Price, Shares, Usd
+from trio_copy.model.values import value
 
 ANY_PRICE = Price(1)
 """The tick of a market of which nobody knows one."""
@@ -19,7 +18,7 @@ _INSTANT = ("FAK", "FOK")
 _TWO_DECIMALS, _FOUR_DECIMALS = 10_000, 100
 
 
-@frozen(kw_only=True)
+@value(kw_only=True)
 class Amounts:
     """What an order may be."""
 
@@ -48,12 +47,14 @@ def fit(intent: OrderIntent, market: Market) -> Amounts | Reason:
         if cash < market.least_cost.micro:
             return _too_small(f"{Usd(cash)} USD", f"{market.least_cost} USD")
     else:
-        shares = _floor(intent.shares.micro, _TWO_DECIMALS)
+        # The cash of an intent is its promise, whatever its shares come to at the limit.
+        most = min(intent.shares.micro, intent.max_cost.micro * MICRO // limit) if buys else intent.shares.micro
+        shares = _floor(most, _TWO_DECIMALS)
         cash = shares * limit // MICRO
         if instant:
             cash = _floor(cash, _FOUR_DECIMALS)
         if shares < market.minimum.micro:
-            return _too_small(f"{intent.shares} shares", f"{market.minimum} shares")
+            return _too_small(f"{Shares(most)} shares", f"{market.minimum} shares")
     if not shares:
         return _too_small(f"{intent.shares} shares", "0.01 shares" if not buys else "0.01 USD")
     return Amounts(shares=Shares(shares), limit_price=Price(limit), cash=Usd(cash))
