@@ -82,7 +82,9 @@ def test_without_what_was_signed_before_nothing_starts(conf: Path, capsys: Captu
     capsys.readouterr()
     assert run(conf, "--live", "--for", "1s", "--json") == 2
     [line] = capsys.readouterr().err.splitlines()
-    assert line.startswith(f"signing.folder: what was signed cannot be remembered in {conf.parent}/signing, so nothing is signed")
+    assert line.startswith(
+        f"signing.folder: what was signed cannot be remembered in {conf.parent}/signing, so nothing is signed"
+    )
     assert "signed-00099999.jsonl: expected a line as it was written here, got 'garbage" in line
 
 
