@@ -235,6 +235,8 @@ def order_of(plain: Plain) -> Order:
 
 def _cost_at_limit(order: Order) -> int:
     return greatest_cost(order.side, order.shares, order.limit_price).micro
+
+
 def _plain_address(wallet: Wallet) -> Plain | Address | None:
     return [wallet.address, wallet.name, int(wallet.signature_type)] if wallet.name else wallet.address
 
