@@ -19,6 +19,22 @@ def out(line: str) -> None:
         sys.stdout.write(part + "\n")
 
 
+def out_marked(mark: str, style: str, line: str, *, width: int) -> None:
+    """Write a line behind a mark of so many columns, which stands out on a terminal."""
+    whole = visible(f"  {mark:<{width}} {line}")
+    if not sys.stdout.isatty():
+        sys.stdout.write(whole + "\n")
+        return
+    from rich.text import Text  # not above: a pipe needs none of it
+
+    from trio_copy.cli.printer import console
+
+    first, *rest = _parts(whole, hang=width + 1)
+    console().print(Text.assemble((first[: 2 + width], style), first[2 + width :]), soft_wrap=True)
+    for part in rest:
+        sys.stdout.write(part + "\n")
+
+
 def out_whole(line: str) -> None:
     """Write a line as it is, however wide a terminal is: what is to be pasted, or read by a program."""
     sys.stdout.write(visible(line) + "\n")
@@ -35,9 +51,9 @@ def out_bare_json(value: object) -> None:
     write(escaped_json(msgspec.json.encode(value).decode()) + "\n")
 
 
-def _parts(line: str) -> list[str]:
+def _parts(line: str, hang: int = _INDENT) -> list[str]:
     width, indent = shutil.get_terminal_size().columns, len(line) - len(line.lstrip(" "))
     # A command that is suggested can be pasted only as long as no line break of ours is in it.
     if len(line) <= width or _COMMAND in line:
         return [line]
-    return wrap(line, width, subsequent_indent=" " * (indent + _INDENT), break_long_words=False, break_on_hyphens=False)
+    return wrap(line, width, subsequent_indent=" " * (indent + hang), break_long_words=False, break_on_hyphens=False)

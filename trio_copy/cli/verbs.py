@@ -39,6 +39,7 @@ VERBS = {
     "plugins": "List the installed executors, stores, decoders and market sources.",
     "decode": "Decode raw logs and print one JSON object per fill.",
     "selftest": "Boot the real engine on a devnet inside the process and copy one trade, without touching money or network.",
+    "doctor": "Look at live wallets, their keys, approvals and standing at the venue, and say what to do; changes nothing.",
     "arm": "Allow that wallets trade with money, on this machine, for a while, and within the limits that are shown.",
     "disarm": "Forbid that wallets trade, on this machine: from the next second on nothing is signed for them, exits neither.",
     "completion": "Print a script that lets a shell complete commands and options.",
@@ -60,7 +61,7 @@ GROUPS = {
 HEADINGS = {
     "Run": ("run", "drain", "mode", "record"),
     "Prepare": ("init", "check", "selftest", "plugins", "follow"),
-    "Trade with money": ("keys", "arm", "disarm"),
+    "Trade with money": ("keys", "doctor", "arm", "disarm"),
     "Look into the books": (
         "status",
         "positions",
@@ -109,6 +110,7 @@ EXAMPLES = {
     "wallet show": ("wallet show --by-day",),
     "wallet deposit": ("wallet deposit alice 100",),
     "wallet withdraw": ("wallet withdraw alice 50",),
+    "doctor": ("doctor conf/prod.toml", "doctor --wallet hot --json"),
     "arm": ("arm", "arm hot --for 8h --conf conf/prod.toml"),
     "disarm": ("disarm --conf conf/prod.toml", "disarm hot"),
     "keys import": ("keys import hot", "keys import hot --from file:key.hex --passphrase file:passphrase"),

@@ -5,6 +5,7 @@
 
 from trio_copy.model.settings import NoSettings
 from trio_copy.ports.decoder import Decoder, DecoderContext, DecoderPlugin, LogFilter, MakeDecoder
+from trio_copy.ports.doctor import Contracts, ExaminationContext, Examine, Finding, Health
 from trio_copy.ports.executor import (
     Books,
     Executor,
@@ -51,6 +52,7 @@ __all__ = [
     "Accounts",
     "Books",
     "Changes",
+    "Contracts",
     "Control",
     "CopyStore",
     "Decoder",
@@ -58,14 +60,18 @@ __all__ = [
     "DecoderPlugin",
     "Document",
     "DocumentKey",
+    "ExaminationContext",
+    "Examine",
     "Executor",
     "ExecutorContext",
     "ExecutorPlugin",
     "ExportOld",
     "Facts",
+    "Finding",
     "FollowChange",
     "Follows",
     "Heads",
+    "Health",
     "History",
     "InThread",
     "LogFilter",

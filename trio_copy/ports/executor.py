@@ -13,6 +13,7 @@ from trio_copy.model.decisions import OrderIntent
 from trio_copy.model.ids import IntentKey, TokenId
 from trio_copy.model.orders import ExecutionReport, Market, Order, Quote, Wallet
 from trio_copy.model.settings import NoSettings
+from trio_copy.ports.doctor import Examine
 from trio_copy.ports.signing import Signers
 
 
@@ -144,3 +145,5 @@ class ExecutorPlugin:
     """False for simulations: they run without being armed."""
     rests: bool = False
     """Whether what it opens is a `RestingExecutor`; else nothing but FAK and FOK is asked of it."""
+    examine: Examine | None = None
+    """Looks at wallets for `trio-copy doctor`; None where there is nothing that it could look at."""

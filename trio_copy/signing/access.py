@@ -1,7 +1,15 @@
 """The digest of a statement that moves nothing: of a domain that names no contract, which no exchange takes for its own."""
 
-from trio_copy.native import keccak
-from trio_copy.ports.signing import Access
+from collections.abc import Mapping
+
+import trio
+from attrs import define, frozen
+
+from trio_copy.model.decisions import Code, Reason
+from trio_copy.model.ids import Address
+from trio_copy.model.orders import Wallet
+from trio_copy.native import SecretKey, keccak
+from trio_copy.ports.signing import Access, Spending
 
 _DOMAIN = keccak(b"EIP712Domain(string name,string version,uint256 chainId)")
 
@@ -12,3 +20,38 @@ def digest_of(access: Access) -> bytes:
         raise ValueError(f"expected a statement of 32 bytes, got a length of {len(access.statement)}")
     parts = (_DOMAIN, keccak(access.name.encode()), keccak(access.version.encode()), access.chain_id.to_bytes(32))
     return keccak(b"\x19\x01" + keccak(b"".join(parts)) + access.statement)
+
+
+@define(eq=False, repr=False)
+class AccessSigner:
+    """Signs who asks, and no order whatever: for those who only look. See `ports.signing.Signer`."""
+
+    _key: SecretKey
+
+    @property
+    def address(self) -> Address:
+        return self._key.address
+
+    def sign(self, wanted: Spending, digest: bytes) -> Reason:
+        return Reason(code=Code.GUARD_REFUSED, control="wallet", value="an order", limit="who asks, and nothing else")
+
+    def sign_access(self, access: Access) -> bytes | Reason:
+        try:
+            return self._key.sign(digest_of(access))
+        except ValueError as error:
+            return Reason(code=Code.GUARD_REFUSED, control="statement", value=str(error), limit="32 bytes")
+
+    async def wait_durable(self) -> None:
+        await trio.lowlevel.checkpoint()  # nothing was signed that has to be remembered
+
+
+@frozen
+class AccessSigners:
+    """The signers of those wallets whose keys are at hand; see `ports.signing.Signers`."""
+
+    keys: Mapping[str, SecretKey]
+    """By the name of the wallet."""
+
+    def of(self, wallet: Wallet) -> AccessSigner | None:
+        key = self.keys.get(wallet.name)
+        return None if key is None else AccessSigner(key)

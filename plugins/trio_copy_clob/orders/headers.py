@@ -79,7 +79,7 @@ def l1_headers(address: Address, sign: Sign, timestamp: int, nonce: int, chain_i
     Raises:
         OverflowError: the nonce is no uint256.
     """
-    signature = sign(to_be_signed(_auth_separator(chain_id), _statement(address, timestamp, nonce)))
+    signature = sign(to_be_signed(auth_separator(chain_id), _statement(address, timestamp, nonce)))
     return {
         "POLY_ADDRESS": checksummed(address),
         "POLY_SIGNATURE": f"0x{signature.hex()}",
@@ -114,5 +114,6 @@ def _statement(address: Address, timestamp: int, nonce: int) -> bytes:
 
 
 @cache
-def _auth_separator(chain_id: int) -> bytes:
+def auth_separator(chain_id: int) -> bytes:
+    """Return the hash of the domain under which a key says who asks."""
     return keccak(keccak(AUTH_DOMAIN_TYPE) + keccak(b"ClobAuthDomain") + keccak(b"1") + word(chain_id))

@@ -5,9 +5,9 @@ so that the signature is worth nothing at another wallet of the same owner. The 
 what is appended to the 65 bytes: domain, hash and type of the order.
 """
 
-from functools import lru_cache
+from functools import cache, lru_cache
 
-from trio_copy.model.ids import Address
+from trio_copy.model.ids import Address, ChainId
 from trio_copy.model.values import value
 from trio_copy.native import keccak
 from trio_copy_clob.orders.exchanges import Exchange
@@ -40,8 +40,8 @@ def digests_of(order: ClobOrder, exchange: Exchange) -> Digests:
     order_id = to_be_signed(exchange.separator, contents)
     if order.signature_type != DEPOSIT_WALLET:
         return Digests(contents, order_id, order_id)
-    before, after = _envelope(order.maker, exchange.chain_id)
-    return Digests(contents, order_id, to_be_signed(exchange.separator, keccak(before + contents + after)))
+    envelope = keccak(_envelope_type_hash() + contents + deposit_domain(order.maker, exchange.chain_id))
+    return Digests(contents, order_id, to_be_signed(exchange.separator, envelope))
 
 
 def signature_of(order: ClobOrder, exchange: Exchange, digests: Digests, signed: bytes) -> bytes:
@@ -51,8 +51,12 @@ def signature_of(order: ClobOrder, exchange: Exchange, digests: Digests, signed:
     return signed + exchange.separator + digests.contents + _CONTENTS_TYPE
 
 
+@cache
+def _envelope_type_hash() -> bytes:
+    return keccak(ENVELOPE_TYPE)
+
+
 @lru_cache(maxsize=_WALLETS)
-def _envelope(wallet: Address, chain_id: int) -> tuple[bytes, bytes]:
-    """Return what stands before and after an order's hash in the envelope of a deposit wallet."""
-    domain = (keccak(b"DepositWallet"), keccak(b"1"), word(chain_id), address_word(wallet), ZERO_WORD)
-    return keccak(ENVELOPE_TYPE), b"".join(domain)
+def deposit_domain(wallet: Address, chain_id: ChainId) -> bytes:
+    """Return what stands behind the hash of what is signed, in the envelope of a deposit wallet: its words, unhashed."""
+    return b"".join((keccak(b"DepositWallet"), keccak(b"1"), word(chain_id), address_word(wallet), ZERO_WORD))

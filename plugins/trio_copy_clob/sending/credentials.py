@@ -39,6 +39,8 @@ class NoKey:
     """Whether the venue does not know this signer; else it may be had later."""
     blocked: bool = False
     """Whether it answers nobody from here."""
+    none_yet: bool = False
+    """Whether it has made none for this signer, as far as its answer says."""
 
 
 @define(eq=False, kw_only=True)
@@ -58,6 +60,8 @@ class VenueSigner:
     """The headers by which an API key asks: key, Unix second, method, path without its query, body."""
     make_key: Callable[[str, str, str], ApiKey]
     """Makes one of id, secret and passphrase; raises `ValueError` where they are none, and repeats nothing of them."""
+    makes_keys: bool = True
+    """Whether the venue may be asked to make a key, and not only to tell one that it has made: whoever only looks does not."""
     _key: ApiKey | None = field(default=None, repr=False)
     _refused: NoKey = field(factory=lambda: NoKey(why="never asked"))
     _again_at: float = -float("inf")
@@ -146,6 +150,8 @@ class VenueSigner:
 
     async def _create(self, until: float) -> ApiKey | NoKey:
         """Let the venue make a key; where it has made one before, or says anything else, let it tell that one."""
+        if not self.makes_keys:
+            return await self._exchange("GET", "/auth/derive-api-key", until)
         found = await self._exchange("POST", "/auth/api-key", until)
         if isinstance(found, NoKey) and found.refused:
             found = await self._exchange("GET", "/auth/derive-api-key", until)
@@ -166,7 +172,8 @@ class VenueSigner:
                 rest_s = told_s(reply.headers.get("retry-after", ""), self.wall()) or 0.0
                 self._again_at = trio.current_time() + min(rest_s, _LONGEST_REST_S)
                 return NoKey(why=why)
-        return NoKey(why=f"{why}: {_error(reply.body)}", refused=True)
+        none_yet = reply.status in (400, 404) and method == "GET"
+        return NoKey(why=f"{why}: {_error(reply.body)}", refused=True, none_yet=none_yet)
 
     def _read(self, body: bytes) -> ApiKey | NoKey:
         try:

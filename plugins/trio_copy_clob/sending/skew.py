@@ -12,6 +12,8 @@ _LONGEST_TRIP_S = 10.0
 _MOST_S = 86_400.0
 """A clock that is a day off is another trouble than skew."""
 _LEAST_UNIX_S = 1_000_000_000
+SET_CLOCK = "set the clock of this machine"
+"""What ends the message where the two clocks are too far apart for both to be right."""
 
 
 @define(eq=False)
@@ -39,5 +41,5 @@ class VenueClock:
             raise ValueError(f"an answer that took {answered_at - asked_at:.1f} s tells no time")
         skew_s = (asked_at + answered_at) / 2 - (int(text) + 0.5)
         if int(text) < _LEAST_UNIX_S or abs(skew_s) > _MOST_S:
-            raise ValueError(f"the venue's clock is {abs(skew_s):.0f} s away from ours: set the clock of this machine")
+            raise ValueError(f"the venue's clock is {abs(skew_s):.0f} s away from ours: {SET_CLOCK}")
         self.skew_s, self.measured_at = skew_s, answered_at

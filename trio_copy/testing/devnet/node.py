@@ -2,7 +2,7 @@
 
 from base64 import b64encode
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, Protocol
 
 import msgspec
 import trio
@@ -59,10 +59,22 @@ class _Client:
         self.push({"jsonrpc": "2.0", "method": "eth_subscription", "params": params})
 
 
+class DevContracts(Protocol):
+    """What a test says is at addresses; the chain itself runs no code."""
+
+    def code_at(self, address: str) -> bytes: ...
+
+    def answer(self, to: str, data: bytes) -> bytes | None:
+        """Return what a call returns; None where the contract reverts."""
+        ...
+
+
 @define(eq=False)
 class DevNode:
     chain: DevChain
     faults: NodeFaults = field(factory=NodeFaults, on_setattr=frozen)
+    contracts: DevContracts | None = None
+    """Answers `eth_getCode` and `eth_call`; None for a node that does not know them."""
     requests: dict[str, int] = field(factory=dict)
     """Requests received, by method."""
     ranges: list[tuple[int, int]] = field(factory=list)
@@ -220,6 +232,10 @@ class DevNode:
                 if "blockHash" not in params[0]:
                     self.ranges.append(self._shown.range_of(params[0]))
                 return self._shown.logs(params[0], _read_filter(params[0]))
+            case "eth_getCode" if self.contracts is not None:
+                return f"0x{self.contracts.code_at(params[0].lower()).hex()}"
+            case "eth_call" if self.contracts is not None:
+                return self._called(self.contracts, params[0])
             case "eth_subscribe":
                 return self._subscribe(client, *params)
             case "eth_unsubscribe":
@@ -228,6 +244,12 @@ class DevNode:
                 return client.subscriptions.pop(params[0], None) is not None
             case _:
                 raise Refused(f"the method {method} does not exist", -32601)
+
+    def _called(self, contracts: DevContracts, call: dict[str, Any]) -> str:
+        returned = contracts.answer(call["to"].lower(), bytes.fromhex(call["data"][2:]))
+        if returned is None:
+            raise Refused("execution reverted", 3)
+        return f"0x{returned.hex()}"
 
     def _subscribe(self, client: _Client, topic: str, wanted: dict[str, Any] | None = None) -> str:
         refused = Subscriptions.HEADS if topic == "newHeads" else Subscriptions.LOGS
