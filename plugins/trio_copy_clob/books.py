@@ -15,7 +15,7 @@ from trio_copy_clob.wire import MISREAD, BookRow, LevelRow, each, listed, price_
 _TOKENS_PER_CALL = 50
 _MOST_LEVELS = 10_000
 """The finest tick has as many prices."""
-_STRUCTURED = ((1 << 64) - 1) << 40
+STRUCTURED = ((1 << 64) - 1) << 40
 """The bits of a token id that are zero in all those of exchange V3, and in practically none of V2's, which are hashes."""
 
 
@@ -30,7 +30,7 @@ async def _read_batch(asker: Asker, tokens: Sequence[TokenId]) -> list[Book]:
     rows = await asker.ask(BOOKS, listed, content=content) or []
     found = _books(asker, rows, frozenset(tokens))
     # Whether many are told of those of exchange V3 at once is not certain: the missing are asked for one by one.
-    missing = [token for token in tokens if token not in found and not token & _STRUCTURED]
+    missing = [token for token in tokens if token not in found and not token & STRUCTURED]
     for answer in await together([partial(_read_one, asker, token) for token in missing]):
         found |= answer
     return list(found.values())

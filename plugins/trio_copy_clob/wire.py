@@ -92,6 +92,16 @@ class ClobMarketRow(msgspec.Struct):
     mos: Decimal | None = None
     nr: bool | None = None
     fd: ClobFeeRow | None = None
+    v: str | None = None
+    """The generation of its ledger: v1 or v2."""
+    ao: bool | None = None
+    """Whether orders are taken."""
+
+
+class QuestionRow(msgspec.Struct):
+    """Of the CLOB's `/markets-by-token`."""
+
+    condition_id: str
 
 
 class LevelRow(msgspec.Struct):
@@ -108,6 +118,8 @@ class BookRow(msgspec.Struct):
     asks: list[LevelRow]
     tick_size: Decimal | None = None
     min_order_size: Decimal | None = None
+    version: str | None = None
+    """v2 where the newer ledger has it; else nothing."""
 
 
 class PastPriceRow(msgspec.Struct):

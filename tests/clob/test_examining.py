@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 import trio.testing
-from attrs import define, frozen
+from attrs import define
 
 from tests.builders import ALICE, NOW, POLYGON
 from tests.clob.scripted_chain import CASH, NEG_RISK, POSITIONS, TOKENS, UNLIMITED, USD, V2, V3, Deployed, ScriptedChain
@@ -15,12 +15,12 @@ from trio_copy.clock import wall_clock_from
 from trio_copy.model.ids import Address, ChainId
 from trio_copy.model.orders import SignatureType, Wallet
 from trio_copy.native import SecretKey
-from trio_copy.ports import ExaminationContext, Finding, Health
+from trio_copy.ports import ExecutorContext, Finding, Health
 from trio_copy.signing.access import AccessSigners
 from trio_copy.testing.clob_venue import Answered, ClobServer, Standing, Tier, open_virtual_clob_venue
 from trio_copy.testing.signing import FakeSigner, FakeSigners
+from trio_copy_clob import ClobSettings, examine_clob
 from trio_copy_clob.examining.derived import addresses_of
-from trio_copy_clob.examining.examine import examine
 
 Clock = trio.testing.MockClock
 KEY = SecretKey(b"\x01" * 32)
@@ -30,14 +30,6 @@ BEACON, UUPS = "0x651fdbab146239a0f3e94b919c5abd7b9d6f5309", "0xa93626067323b8d5
 STRANGER = "0x" + "77" * 20
 EOA_, PROXY_, SAFE_, DEPOSIT_ = SignatureType
 OF = {EOA_: OWNER, PROXY_: PROXY, SAFE_: SAFE, DEPOSIT_: BEACON}
-
-
-@frozen(kw_only=True)
-class Places:
-    clob_url: str
-    geoblock_url: str
-    timeout_s: float = 5.0
-    limits_used: float = 1.0
 
 
 @define(kw_only=True)
@@ -54,18 +46,17 @@ class Bench:
 
     async def look(self) -> dict[str, Finding]:
         wallet = Wallet(follower=ALICE, address=Address(self.address), name="hot", signature_type=self.kind)
-        wall = wall_clock_from(NOW + self.wall_off_s)
-        context = ExaminationContext(
+        context = ExecutorContext(
             name="clob",
-            settings=Places(clob_url=self.server.address, geoblock_url=f"{self.server.address}/api/geoblock"),
-            wallets=[wallet],
+            settings=ClobSettings(clob_url=self.server.address, geoblock_url=f"{self.server.address}/api/geoblock"),
+            wall=wall_clock_from(NOW + self.wall_off_s),
+            quotes=None,
             signers=self.signers,
+            wallets=(wallet,),
             chain_id=self.chain_id,
-            wall=wall,
-            contracts=self.chain,
             open_socket=self.server.open_socket,
         )
-        found = await examine(context)
+        found = await examine_clob(context, self.chain)
         assert len({one.check for one in found}) == len(found)
         assert all(one.advice for one in found if one.health is Health.BAD)
         return {one.check: one for one in found}
@@ -136,6 +127,11 @@ def no_money(bench: Bench, *, chain: bool) -> None:
     bench.server.clob.wallets.get(bench.address).known[None] = 0
     if not chain:
         bench.chain.cash.clear()
+
+
+def no_money_and_no_ledger(bench: Bench) -> None:
+    no_money(bench, chain=True)
+    bench.chain.known.discard(CASH)
 
 
 def other_type(bench: Bench) -> None:
@@ -235,7 +231,7 @@ GOOD, BAD, UNKNOWN = Health.GOOD, Health.BAD, Health.UNKNOWN
         (EOA_, lambda bench: no_money(bench, chain=False), "money by type", BAD, "none on the chain", "pUSD for"),
         (
             EOA_,
-            lambda bench: (no_money(bench, chain=True), bench.chain.known.discard(CASH)),
+            no_money_and_no_ledger,
             "money by type",
             UNKNOWN,
             "nobody can tell which",

@@ -248,6 +248,18 @@ async def test_a_place_that_is_not_blocked_is_tried_again_later(clock: Clock, re
         assert ((await _end(bench))[0] == "filled") is (region.body != {"blocked": True})
 
 
+async def test_a_blocked_place_is_asked_about_once_however_many_orders_meet_it(clock: Clock) -> None:
+    """What has not left yet does not leave."""
+    async with open_bench(Says(403, PAGE)) as bench:
+        await trio.sleep(5)
+        async with trio.open_nursery() as nursery:
+            for _ in range(80):
+                nursery.start_soon(_end, bench)
+        assert bench.did == ["blocked"]
+        assert bench.kinds == ["venue-stopped"]
+        assert len(bench.posts) < 80
+
+
 async def test_exits_wait_where_trading_is_paused(clock: Clock) -> None:
     """Within their deadline; as long as the venue asks for, and no longer than that."""
     paused = refusal(503, "post-only mode: only post-only orders and cancels are allowed", **{"retry-after": "4"})

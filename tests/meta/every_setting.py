@@ -65,7 +65,10 @@ def render() -> str:
             for line in table(f"[store.{name}]", store.settings)
         ]
     for name, (executor, _) in sorted(registry.executors.items()):
-        lines += table(f"[executor.{name}]", executor.settings)
+        lines += [
+            "# " + line if executor.moves_money and line and not line.startswith("#") else line
+            for line in table(f"[executor.{name}]", executor.settings)
+        ]
     for name, (decoder, _) in sorted(registry.decoders.items()):
         lines += table(f"[decoder.{name}]", decoder.settings)
     for name, (source, _) in sorted(registry.markets.items()):

@@ -201,7 +201,7 @@ def _prepared(task: CopyTask, intent: OrderIntent, command: c.Offer) -> Order | 
     wrong = outside_intent(order, key, task.follower, intent)
     if wrong is not None:
         return Reason(code=Code.NOT_SENT, control="executor.prepare", value=wrong, limit="an order inside its intent")
-    return order if order.shares.micro else _nothing_left(intent, command.market)
+    return order if order.shares.micro else order.refused or _nothing_left(intent, command.market)
 
 
 def _nothing_left(intent: OrderIntent, market: Market) -> Reason:

@@ -13,7 +13,7 @@ from trio_copy.entropy import system_entropy
 from trio_copy.model.ids import FollowerId
 from trio_copy.model.orders import Wallet
 from trio_copy.native import SecretKey
-from trio_copy.ports import ExaminationContext, Finding, Health, OpenSocket
+from trio_copy.ports import ExecutorContext, Finding, Health, OpenSocket
 from trio_copy.signing.access import AccessSigners
 from trio_copy.sockets import open_socket
 
@@ -39,24 +39,24 @@ async def examine_wallets(
     async with open_contracts(dial, endpoints, settings.chain, system_entropy()) as contracts:
         found += _nodes(plan, contracts)
         for planned in plan.executors:
-            wallets = [_wallet(plan, name) for name in names if _trades_for(planned, name, plan)]
+            wallets = tuple(_wallet(plan, name) for name in names if _trades_for(planned, name, plan))
             if not wallets:
                 continue
             if planned.plugin.examine is None:
                 text = f"the executor {planned.name} says nothing that could be looked at"
                 found += (_of(wallet.name, "executor", Health.UNKNOWN, text) for wallet in wallets)
                 continue
-            context = ExaminationContext(
+            context = ExecutorContext(
                 name=planned.name,
                 settings=planned.settings,
-                wallets=wallets,
-                signers=AccessSigners(keys.opened),
-                chain_id=settings.chain.chain_id,
                 wall=wall,
-                contracts=contracts,
+                quotes=None,
+                signers=AccessSigners(keys.opened),
+                wallets=wallets,
+                chain_id=settings.chain.chain_id,
                 open_socket=open_socket,
             )
-            found += await planned.plugin.examine(context)
+            found += await planned.plugin.examine(context, contracts)
     found += (_key(name, keys) for name in names)
     places = {"": 0, **{name: place for place, name in enumerate(names, 1)}}
     # A key comes before all that hangs on it, and people read wallet by wallet.

@@ -131,6 +131,9 @@ class Contract:
             self._break(call, breach)
         _remember(self._prepared, order.order_id, key)
         self._in_a_row.pop(call.name, None)
+        if (why := order.refused) is not None:
+            clean = self._clean
+            order = evolve(order, refused=evolve(why, value=clean(why.value), limit=clean(why.limit)))
         return order if order.fee_bps is not None and order.fee is market.fee else _with_fee(order, market)
 
     def lane(self, intent: OrderIntent, wallet: Wallet) -> tuple[str, ...]:
@@ -324,6 +327,7 @@ def _with_fee(order: Order, market: Market) -> Order:
         fee_rate=market.fee_rate,
         fee_exponent=market.fee_exponent,
         max_cost=order.max_cost,
+        refused=order.refused,
     )
 
 

@@ -134,6 +134,15 @@ async def _open_executor(
         books=books,
         facts=facts,
         signers=None if signers is None else signers.only(pays),
+        wallets=tuple(
+            one.wallet
+            for one in plan.settings.followers().named.values()
+            if one.executor == planned.name and one.wallet.name
+        ),
+        chain_id=plan.settings.chain.chain_id,
+        open_socket=seams.open_socket,
+        entropy=seams.entropy,
+        on_trouble=seams.observer.on_alert,
         throwaway=seams.throwaway,
     )
     whose_it_is = whose("executor", planned.name, plan, planned.plugin)

@@ -12,7 +12,7 @@ from collections.abc import Callable
 
 from attrs import frozen
 
-from trio_copy.model.decisions import OrderIntent
+from trio_copy.model.decisions import OrderIntent, Reason
 from trio_copy.model.fees import EXPONENT_MOST
 from trio_copy.model.fills import Side
 from trio_copy.model.ids import IntentKey, TokenId
@@ -100,6 +100,8 @@ def breach_of_order(order: object, executor: str, key: IntentKey, intent: OrderI
         return _expected("an order's limit price", f"{intent.limit_price} or better", order.limit_price)
     if not _amount(order.max_cost, Usd) or bool(order.max_cost.micro) != (buys and bool(order.shares.micro)):
         return _expected("an order's greatest cost", "Usd above 0 for a purchase of shares, else 0", order.max_cost)
+    if order.refused is not None and (type(order.refused) is not Reason or order.shares.micro):
+        return _expected("why an order is none", "a Reason, of an order of no shares", order.refused)
     # Whatever it says itself: what its shares cost at its limit, it may spend as well.
     if buys and (cost := max(_up(order.shares.micro * limit), order.max_cost.micro)) > intent.max_cost.micro:
         return _expected("an order's cost", f"at most {intent.max_cost}", Usd(cost))

@@ -4,6 +4,7 @@ from enum import Enum, IntEnum
 
 from attrs import Factory, frozen
 
+from trio_copy.model.decisions import Reason
 from trio_copy.model.fees import Fee, fee_of
 from trio_copy.model.fills import Side
 from trio_copy.model.ids import Address, FollowerId, IntentKey, OrderId, TokenId
@@ -104,6 +105,8 @@ class Order:
     fee_exponent: int = 1
     max_cost: Usd = Factory(lambda order: greatest_cost(order.side, order.shares, order.limit_price), takes_self=True)
     """The most that a BUY may spend, before fees: a venue that takes cash gives all the shares that it buys. Zero for a SELL."""
+    refused: Reason | None = None
+    """Of an order of no shares, which is never sent, why there are none: a rule of the venue, or a guard that did not sign."""
 
     @property
     def fee(self) -> Fee:

@@ -5,9 +5,10 @@
 
 from trio_copy.model.settings import NoSettings
 from trio_copy.ports.decoder import Decoder, DecoderContext, DecoderPlugin, LogFilter, MakeDecoder
-from trio_copy.ports.doctor import Contracts, ExaminationContext, Examine, Finding, Health
+from trio_copy.ports.doctor import Contracts, Finding, Health
 from trio_copy.ports.executor import (
     Books,
+    Examine,
     Executor,
     ExecutorContext,
     ExecutorPlugin,
@@ -60,7 +61,6 @@ __all__ = [
     "DecoderPlugin",
     "Document",
     "DocumentKey",
-    "ExaminationContext",
     "Examine",
     "Executor",
     "ExecutorContext",

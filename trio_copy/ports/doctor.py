@@ -1,17 +1,11 @@
-"""What a doctor asks of an executor's plugin: to look at wallets before anybody trades with them, and to change nothing."""
+"""What a doctor tells people who looks at wallets before anybody trades with them, and whom he may ask; see `Examine`."""
 
-from collections.abc import Awaitable, Callable, Sequence
 from enum import Enum
-from typing import Any, Protocol
+from typing import Protocol
 
 from attrs import frozen
 
-from trio_copy.clock import WallClock
-from trio_copy.model.ids import Address, ChainId
-from trio_copy.model.orders import Wallet
-from trio_copy.ports.signing import Signers
-from trio_copy.ports.store import OpenSocket
-from trio_copy.sockets import open_socket
+from trio_copy.model.ids import Address
 
 
 class Health(Enum):
@@ -52,28 +46,3 @@ class Contracts(Protocol):
         Where no contract is, nothing is returned: no bytes. Raises `ChainError` when nobody tells.
         """
         ...
-
-
-@frozen(kw_only=True)
-class ExaminationContext:
-    """All that an executor's plugin is given to look at wallets with."""
-
-    name: str
-    """Of the table [executor.NAME]."""
-    settings: Any
-    """An instance of the settings class that the plugin registered."""
-    wallets: Sequence[Wallet]
-    signers: Signers
-    """None for a wallet whose key could not be opened. They sign who asks, and no order."""
-    chain_id: ChainId
-    wall: WallClock
-    contracts: Contracts
-    open_socket: OpenSocket = open_socket
-    """The seam to the network."""
-
-
-Examine = Callable[[ExaminationContext], Awaitable[Sequence[Finding]]]
-"""Looks, and returns what it found in the order in which people should read it: first what is about all wallets.
-
-It changes nothing anywhere, ends by itself within a minute or so, and raises nothing: who does not answer is a finding.
-"""

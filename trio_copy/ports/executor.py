@@ -1,20 +1,25 @@
 """The contract of executors: whoever sends orders to one venue."""
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Any, Protocol
 
-from attrs import frozen
+from attrs import field, frozen
 
 from trio_copy.clock import WallClock
+from trio_copy.entropy import Entropy, system_entropy
 from trio_copy.model.books import Book
 from trio_copy.model.catalog import TokenFacts
 from trio_copy.model.decisions import OrderIntent
-from trio_copy.model.ids import IntentKey, TokenId
+from trio_copy.model.ids import ChainId, IntentKey, TokenId
 from trio_copy.model.orders import ExecutionReport, Market, Order, Quote, Wallet
 from trio_copy.model.settings import NoSettings
-from trio_copy.ports.doctor import Examine
+from trio_copy.ports.doctor import Contracts, Finding
 from trio_copy.ports.signing import Signers
+from trio_copy.ports.store import OpenSocket, tell_nobody
+from trio_copy.sockets import open_socket
+
+_POLYGON = ChainId(137)
 
 
 class Quotes(Protocol):
@@ -60,6 +65,16 @@ class ExecutorContext:
     """What a market source, or a person's file, tells of tokens: tick, minimum, fee. It learns more while the engine runs."""
     signers: Signers | None = None
     """Who signs for the wallets of this executor's followers; None on paper."""
+    wallets: tuple[Wallet, ...] = ()
+    """Live wallets that pay for its followers when it is opened: what takes a while can be made ready for them."""
+    chain_id: ChainId = _POLYGON
+    """Of the chain that is followed, and on which its orders are settled."""
+    open_socket: OpenSocket = open_socket
+    """The seam to the network."""
+    entropy: Entropy = field(factory=system_entropy)
+    """Spreads retries."""
+    on_trouble: Callable[[str, str], None] = tell_nobody
+    """Hears the kind and detail of what a person should know, once: what the venue has stopped, and that it goes on."""
     throwaway: bool = False
     """Whether the run is a trial: nothing of it may outlive the process."""
 
@@ -78,8 +93,9 @@ class Executor(Protocol):
         """Build, sign and freeze the whole body. Pure: the same arguments give the same bytes, on every instance.
 
         Sizes to the venue's rules, always downwards; `model.venue_amounts` has those of Polymarket. Returns an order of zero
-        shares when nothing is left. A BUY says the most that it may spend before fees, `max_cost`: where the venue takes cash,
-        all of that is spent, and a book better than the limit brings more shares than the order names.
+        shares when nothing is left, or when nobody signs it; `Order.refused` says why. A BUY says
+        the most that it may spend before fees, `max_cost`: where the venue takes cash, all of that is spent, and a book
+        better than the limit brings more shares than the order names.
 
         What the body says of time follows from `intent.leader_time` and `intent.rest_until`, never from a clock.
         """
@@ -133,6 +149,12 @@ class RestingExecutor(Executor, Protocol):
 
 
 OpenExecutor = Callable[[ExecutorContext], AbstractAsyncContextManager[Executor]]
+Examine = Callable[[ExecutorContext, Contracts], Awaitable[Sequence[Finding]]]
+"""Looks at `context.wallets`, and returns what it found in the order in which people should read it.
+
+The signers sign who asks, and no order; there is none for a wallet whose key could not be opened. It changes nothing
+anywhere, ends by itself within a minute or so, and raises nothing: who does not answer is a finding.
+"""
 
 
 @frozen(kw_only=True)

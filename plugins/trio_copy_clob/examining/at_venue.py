@@ -10,7 +10,7 @@ from trio_copy.model.ids import ChainId
 from trio_copy.model.orders import SignatureType, Wallet
 from trio_copy.model.units import Usd
 from trio_copy.native import signer_of
-from trio_copy.ports import ExaminationContext, Finding, Health, Signer
+from trio_copy.ports import Finding, Health, Signer
 from trio_copy_clob.orders.headers import Credentials, access_of, auth_separator, l1_headers, l2_headers
 from trio_copy_clob.orders.words import checksummed, to_be_signed
 from trio_copy_clob.sending.balances import asset, read_balance
@@ -111,7 +111,6 @@ def venue_signer(signer: Signer, caller: Caller, clock: VenueClock, reads: Turns
 class AtVenue:
     """What the venue says of one wallet and its signer."""
 
-    context: ExaminationContext
     wallet: Wallet
     signer: VenueSigner | None
     wait_s: float

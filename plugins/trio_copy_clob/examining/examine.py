@@ -1,12 +1,12 @@
 """All looks at the wallets of one executor."""
 
 from collections.abc import Sequence
-from typing import Protocol
 
 import trio
 
 from trio_copy.model.orders import Wallet
-from trio_copy.ports import ExaminationContext, Finding
+from trio_copy.ports import Contracts, ExecutorContext, Finding
+from trio_copy_clob import ClobSettings
 from trio_copy_clob.examining.at_venue import (
     AtVenue,
     examine_clock,
@@ -24,22 +24,9 @@ from trio_copy_clob.transport import H11Transport
 _AT_ONCE = 8
 
 
-class Places(Protocol):
-    """What the settings have to say."""
-
-    @property
-    def clob_url(self) -> str: ...
-    @property
-    def geoblock_url(self) -> str: ...
-    @property
-    def timeout_s(self) -> float: ...
-    @property
-    def limits_used(self) -> float: ...
-
-
-async def examine(context: ExaminationContext) -> Sequence[Finding]:
-    """Look at the venue, and at each wallet; see `ports.doctor.Examine`."""
-    settings: Places = context.settings
+async def examine(context: ExecutorContext, contracts: Contracts) -> Sequence[Finding]:
+    """Look at the venue, and at each wallet; see `ports.executor.Examine`."""
+    settings: ClobSettings = context.settings
     transport = H11Transport(open_socket=context.open_socket, timeout_s=settings.timeout_s)
     caller = Caller(transport=transport, url=settings.clob_url.rstrip("/"))
     geoblock = Caller(transport=transport, url=settings.geoblock_url)
@@ -48,7 +35,9 @@ async def examine(context: ExaminationContext) -> Sequence[Finding]:
 
     async def look(wallet: Wallet) -> None:
         async with at_once:
-            of_wallets[wallet.name] = await _examine_wallet(context, wallet, caller, clock, reads, settings.timeout_s)
+            of_wallets[wallet.name] = await _examine_wallet(
+                context, contracts, wallet, caller, clock, reads, settings.timeout_s
+            )
 
     try:
         # First of all the venue's time: what is signed is signed with it.
@@ -63,12 +52,19 @@ async def examine(context: ExaminationContext) -> Sequence[Finding]:
 
 
 async def _examine_wallet(
-    context: ExaminationContext, wallet: Wallet, caller: Caller, clock: VenueClock, reads: Turns, wait_s: float
+    context: ExecutorContext,
+    contracts: Contracts,
+    wallet: Wallet,
+    caller: Caller,
+    clock: VenueClock,
+    reads: Turns,
+    wait_s: float,
 ) -> list[Finding]:
-    signer, address, chain_id = context.signers.of(wallet), wallet.address, context.chain_id
+    signers, address, chain_id = context.signers, wallet.address, context.chain_id
     assert address is not None  # live wallets have one
+    signer = None if signers is None else signers.of(wallet)
     owner = signer.address if signer is not None else address if wallet.signature_type == 0 else None
-    chain = OnChain(context, wallet, address, signer)
+    chain = OnChain(context, contracts, wallet, address, signer)
     known = None if signer is None else venue_signer(signer, caller, clock, reads, chain_id)
     code, deployed = await chain.code()
     found = [
@@ -78,6 +74,6 @@ async def _examine_wallet(
         examine_signature(wallet, signer, chain_id, clock.now()),
         await chain.signature(),
         *await chain.approvals(),
-        *await AtVenue(context, wallet, known, wait_s).examine(await chain.cash()),
+        *await AtVenue(wallet, known, wait_s).examine(await chain.cash()),
     ]
     return [one for one in found if one is not None]

@@ -6,7 +6,7 @@ from trio_copy.errors import ChainError
 from trio_copy.model.ids import Address
 from trio_copy.model.orders import SignatureType, Wallet
 from trio_copy.model.units import Usd
-from trio_copy.ports import ExaminationContext, Finding, Health, Signer
+from trio_copy.ports import Contracts, ExecutorContext, Finding, Health, Signer
 from trio_copy_clob.examining.contracts import UNLIMITED, Traded, address_in, asking, number_in, traded_on
 from trio_copy_clob.examining.nested import MAGIC, is_valid_signature, nested_access
 from trio_copy_clob.orders.words import checksummed
@@ -19,7 +19,8 @@ _ON_SITE = "approve it at polymarket.com, or by a transaction of the wallet"
 class OnChain:
     """The looks at one wallet."""
 
-    context: ExaminationContext
+    context: ExecutorContext
+    contracts: Contracts
     wallet: Wallet
     address: Address
     signer: Signer | None
@@ -30,7 +31,7 @@ class OnChain:
         if self.wallet.signature_type is SignatureType.EOA:
             return self._found(check, Health.GOOD, "none is needed: the key's own account"), True
         try:
-            code = await self.context.contracts.code(self.address)
+            code = await self.contracts.code(self.address)
         except ChainError as error:
             return self._untold(check, error), None
         if code:
@@ -151,7 +152,7 @@ class OnChain:
         )
 
     async def _call(self, to: Address, data: bytes) -> bytes | None:
-        return await self.context.contracts.call(to, data)
+        return await self.contracts.call(to, data)
 
     def _untold(self, check: str, error: ChainError) -> Finding:
         return self._found(check, Health.UNKNOWN, str(error))

@@ -290,13 +290,20 @@ class _Attempt:
 
     async def _stop_egress(self, what: str) -> None:
         """Stop all that leaves from here: for good where the region is blocked, else until the page may have gone."""
+        stops, now = self.posting.stops, trio.current_time()
+        # Before anybody is asked: what leaves meanwhile would meet the same page.
+        stopped = stops.stop(Stop.EGRESS, "", what, until=now + EGRESS_S, now=now)
+        if stopped is None:
+            return
         try:
             region = await self.posting.read_region()
         except ExecutorError as error:
-            why, for_good = f"{what}, and whether the region is blocked, nobody says: {error}", False
+            stopped = evolve(stopped, why=f"{what}, and whether the region is blocked, nobody says: {error}")
         else:
-            why, for_good = f"{what}: {region}", region.blocked
-        self._stop(Stop.EGRESS, "", why, until=None if for_good else trio.current_time() + EGRESS_S)
+            stopped = evolve(stopped, why=f"{what}: {region}")
+            if region.blocked:
+                stops.stop(Stop.EGRESS, "", stopped.why, now=now)
+        self.posting.tell(stopped)
 
     async def _refresh_balance(self) -> None:
         try:

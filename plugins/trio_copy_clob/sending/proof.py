@@ -145,7 +145,7 @@ def _settled(order: Order, seen: Evidence) -> ExecutionReport:
         report = evolve(_amounts(order, seen.trades), settlement=settlement, detail="matched, and undone by the chain")
         return _as_told(report, seen, _off(report))
     firm = all(trade.state is TradeState.CONFIRMED for trade in good) and (not failed or seen.whole)
-    detail = f"{failed} of {len(seen.trades)} trades undone by the chain" if failed else ""
+    detail = f"trades undone by the chain: {failed} of {len(seen.trades)}" if failed else ""
     report = evolve(amounts, settlement=Settlement.FIRM if firm else Settlement.PENDING, detail=detail)
     return report if failed else _as_told(report, seen, _off(report))
 

@@ -1,0 +1,274 @@
+"""The executor `clob`, put together: terms and books of the CLOB, orders signed by a guarded key, the way there and back."""
+
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import aclosing, asynccontextmanager
+from functools import partial
+from typing import NoReturn
+
+import trio
+from attrs import define, field
+
+from trio_copy.errors import ExecutorError, OrderNotSent
+from trio_copy.model.decisions import OrderIntent, Reason
+from trio_copy.model.fills import Side
+from trio_copy.model.ids import Address, IntentKey, OrderId, TokenId
+from trio_copy.model.orders import ExecutionReport, Market, Order, Wallet
+from trio_copy.model.units import NO_SHARES, NO_USD
+from trio_copy.native import require_native
+from trio_copy.ports import Executor, ExecutorContext
+from trio_copy.ports.signing import Signer, Spending
+from trio_copy_clob import ClobSettings
+from trio_copy_clob.orders.body import with_owner
+from trio_copy_clob.orders.headers import Credentials, access_of, l1_headers, l2_headers
+from trio_copy_clob.orders.order import Maker
+from trio_copy_clob.orders.prepare import Draft, draft
+from trio_copy_clob.sending.balances import asset, refresh_balance
+from trio_copy_clob.sending.calling import Caller, take_time
+from trio_copy_clob.sending.cancelling import Cancelling
+from trio_copy_clob.sending.credentials import ApiKey, NoKey, VenueSigner
+from trio_copy_clob.sending.limits import limits_of_address, limits_of_reads, limits_of_signer
+from trio_copy_clob.sending.looking import Looking
+from trio_copy_clob.sending.permissions import Region, is_closed_only, read_region, read_tier
+from trio_copy_clob.sending.posting import Posting
+from trio_copy_clob.sending.sent import Sendings
+from trio_copy_clob.sending.skew import VenueClock
+from trio_copy_clob.sending.stops import EGRESS_S, Stop, Stops
+from trio_copy_clob.terms import TermsReader
+from trio_copy_clob.transport import H11Transport
+
+_CONNECTIONS, _WARM = 64, 32
+_WARM_EVERY_S = 7.0
+"""Under half of the time for which an idle connection is kept, so that an order finds one that is good."""
+_TIME_EVERY_S = 600.0
+_MARGIN_S = 0.05
+"""So long before its caller gives up, an order is left to be looked up: what is told then is known, and not cut off."""
+_NONCE = 0
+"""The same one names the same API key, after a restart as well."""
+
+
+@define(eq=False, kw_only=True)
+class ClobExecutor:
+    context: ExecutorContext
+    caller: Caller
+    terms: TermsReader
+    clock: VenueClock
+    posting: Posting
+    looking: Looking
+    cancelling: Cancelling
+    _signers: dict[Address, VenueSigner] = field(factory=dict)
+    """By the address of the key: several wallets may have one."""
+
+    async def market(self, token_id: TokenId) -> Market:
+        return await self.terms.market(token_id, self._until())
+
+    def prepare(self, key: IntentKey, intent: OrderIntent, wallet: Wallet, market: Market) -> Order:
+        made = self._signed(key, intent, wallet, market)
+        of = partial(
+            Order,
+            key=key,
+            executor=self.context.name,
+            wallet=wallet,
+            side=intent.side,
+            token_id=intent.token_id,
+            fee_bps=market.fee_bps,
+            fee_rate=market.fee_rate,
+            fee_exponent=market.fee_exponent,
+        )
+        if isinstance(made, Reason):
+            no_id = OrderId(f"none-{key}")
+            return of(order_id=no_id, shares=NO_SHARES, limit_price=intent.limit_price, body=b"", refused=made)
+        drafted, body = made
+        return of(
+            order_id=drafted.order_id,
+            shares=drafted.shares,
+            limit_price=drafted.limit_price,
+            body=body,
+            max_cost=drafted.cash if intent.side is Side.BUY else NO_USD,
+        )
+
+    def lane(self, intent: OrderIntent, wallet: Wallet) -> tuple[str, ...]:
+        return (wallet.follower, str(intent.token_id))
+
+    async def submit(self, order: Order) -> ExecutionReport:
+        signer = self._signer(order.wallet)
+        # Whoever signed has it on the disk before it leaves: a guard that forgets what it let pass guards nothing.
+        await signer.wait_durable()
+        return await self.posting.post(order, self._known_as(signer), self._until())
+
+    async def find(self, order: Order) -> ExecutionReport | None:
+        return await self.looking.look_up(order, self._known_as(self._signer(order.wallet)), self._until())
+
+    async def cancel(self, order: Order) -> None:
+        await self.cancelling.cancel(order, self._known_as(self._signer(order.wallet)), self._until())
+
+    async def run_ready(self) -> NoReturn:
+        """Keep what an order would wait for ready: connections, the venue's time, and at the start the wallets' API keys."""
+        warm = partial(self.caller.transport.warm, self.caller.url, min(max(1, len(self.context.wallets)), _WARM))
+        await warm()
+        for wallet in self.context.wallets:
+            await self._greet(wallet)
+        asked_at = trio.current_time()
+        while True:
+            await trio.sleep(_WARM_EVERY_S)
+            await warm()
+            if trio.current_time() - asked_at >= _TIME_EVERY_S:
+                asked_at = trio.current_time()
+                await take_time(self.caller, self.clock, self.context.wall, self._until())
+
+    async def _greet(self, wallet: Wallet) -> None:
+        """Get a wallet's API key before its first order needs it, and learn what the venue lets its signer do."""
+        try:
+            signer = self._known_as(self._signer(wallet))
+            if isinstance(await signer.key(self._until()), NoKey):
+                return  # its first order tells why
+            await read_tier(signer, self._until())
+            if await is_closed_only(signer, self._until()):
+                stops, address = self.posting.stops, str(wallet.address)
+                why = "the venue lets it leave what it holds, and nothing else"
+                self.posting.tell(stops.stop(Stop.ENTRIES_OF_WALLET, address, why, now=trio.current_time()))
+        except ExecutorError:
+            return  # nobody answers: an order finds out what there is to know
+
+    def _signed(
+        self, key: IntentKey, intent: OrderIntent, wallet: Wallet, market: Market
+    ) -> tuple[Draft, bytes] | Reason:
+        """Return an order with its frozen body, or why there is none."""
+        signer, chain_id = self._signer(wallet), self.context.chain_id
+        maker = Maker(
+            address=wallet.address or signer.address, signature_type=int(wallet.signature_type), owner=signer.address
+        )
+        try:
+            drafted = draft(
+                key, intent, maker, market, intent.leader_time, post_only=intent.post_only, chain_id=chain_id
+            )
+        except ValueError as error:  # no exchange that anybody knows on this chain
+            raise OrderNotSent(str(error)) from None
+        if isinstance(drafted, Reason):
+            return drafted
+        wanted = Spending(
+            key=key,
+            side=intent.side,
+            token_id=intent.token_id,
+            limit_price=drafted.limit_price,
+            max_cost=drafted.cash if intent.side is Side.BUY else NO_USD,
+            chain_id=chain_id,
+            contract=drafted.exchange.contract,
+            maker=maker.address,
+            at=float(intent.leader_time),
+        )
+        signed = signer.sign(wanted, drafted.digests.to_sign)
+        return signed if isinstance(signed, Reason) else (drafted, drafted.body(signed))
+
+    def _signer(self, wallet: Wallet) -> Signer:
+        signers = self.context.signers
+        signer = None if signers is None else signers.of(wallet)
+        if signer is None:
+            raise OrderNotSent(f"nobody signs for the wallet {wallet.name or 'of'} {wallet.follower}")
+        return signer
+
+    def _known_as(self, signer: Signer) -> VenueSigner:
+        """Return a signer as the venue knows it."""
+        known = self._signers.get(signer.address)
+        if known is None:
+            known = self._signers[signer.address] = VenueSigner(
+                address=signer.address,
+                caller=self.caller,
+                clock=self.clock,
+                wall=self.context.wall,
+                limits=limits_of_signer(),
+                reads=self.terms.reads,
+                level1=partial(self._level1, signer),
+                level2=_level2,
+                make_key=partial(_credentials, signer.address),
+            )
+        return known
+
+    def _level1(self, signer: Signer, timestamp: int) -> Mapping[str, str]:
+        access = access_of(signer.address, timestamp, _NONCE, self.context.chain_id)
+
+        def sign(digest: bytes) -> bytes:
+            signed = signer.sign_access(access)
+            if isinstance(signed, Reason):
+                raise OrderNotSent(f"no API key: {signed.control}: {signed.value}; {signed.limit}")
+            return signed
+
+        return l1_headers(signer.address, sign, timestamp, _NONCE, self.context.chain_id)
+
+    def _until(self) -> float:
+        settings: ClobSettings = self.context.settings
+        return min(trio.current_time() + settings.timeout_s, trio.current_effective_deadline() - _MARGIN_S)
+
+
+@asynccontextmanager
+async def open_executor(context: ExecutorContext) -> AsyncGenerator[Executor, None]:
+    """Open the executor at once, whether the venue answers or not; close its connections at the end.
+
+    Raises:
+        PluginError: what signs is not installed.
+    """
+    require_native()
+    settings: ClobSettings = context.settings
+    url = settings.clob_url.rstrip("/")
+    transport = H11Transport(
+        open_socket=context.open_socket, timeout_s=settings.timeout_s, connections=_CONNECTIONS, body_bytes=1 << 21
+    )
+    caller, clock, sendings = Caller(transport=transport, url=url), VenueClock(context.wall), Sendings()
+    geoblock = Caller(transport=transport, url=settings.geoblock_url)
+    turns = limits_of_address(settings.limits_used)
+    terms = TermsReader(
+        caller=caller,
+        reads=limits_of_reads(settings.limits_used),
+        entropy=context.entropy,
+        now=clock.now,
+        quotes=context.quotes,
+        facts=context.facts,
+    )
+
+    async def refresh(order: Order, signer: VenueSigner, until: float) -> None:
+        token = order.token_id if order.side is Side.SELL else None
+        kind = int(order.wallet.signature_type)
+        await refresh_balance(signer, asset(token, terms.exchange(order.token_id), kind), until)
+
+    async def region() -> Region:
+        return await read_region(geoblock, "", trio.current_time() + settings.timeout_s)
+
+    def blocked(why: str) -> None:
+        now = trio.current_time()
+        posting.tell(posting.stops.stop(Stop.EGRESS, "", why, until=now + EGRESS_S, now=now))
+
+    looking = Looking(sendings=sendings)
+    posting = Posting(
+        caller=caller,
+        address_turns=turns,
+        stops=Stops(),
+        sendings=sendings,
+        entropy=context.entropy,
+        with_owner=with_owner,
+        look_up=looking.look_up,
+        refresh_balance=refresh,
+        on_stale=lambda order: terms.forget(order.token_id),
+        read_region=region,
+        on_trouble=context.on_trouble,
+    )
+    executor = ClobExecutor(
+        context=context,
+        caller=caller,
+        terms=terms,
+        clock=clock,
+        posting=posting,
+        looking=looking,
+        cancelling=Cancelling(address_turns=turns, entropy=context.entropy, on_blocked=blocked),
+    )
+    async with aclosing(transport), trio.open_nursery() as nursery:
+        nursery.start_soon(executor.run_ready)
+        yield executor
+        nursery.cancel_scope.cancel()
+
+
+def _level2(key: ApiKey, timestamp: int, method: str, path: str, body: bytes | None) -> Mapping[str, str]:
+    assert isinstance(key, Credentials)  # nobody else makes any
+    return l2_headers(key, timestamp, method, path, body)
+
+
+def _credentials(address: Address, api_key: str, secret: str, passphrase: str) -> Credentials:
+    return Credentials(address=address, api_key=api_key, secret=secret, passphrase=passphrase)

@@ -1,0 +1,329 @@
+"""The executor `clob` at our venue: what every executor promises, and what is its own."""
+
+from collections.abc import AsyncGenerator, Callable
+from contextlib import asynccontextmanager, suppress
+from functools import partial
+from typing import Any
+
+import msgspec
+import pytest
+import trio
+import trio.testing
+from attrs import evolve
+
+from tests.clob.traded import KEY, TOKEN, Traded, list_token, open_traded
+from trio_copy import native
+from trio_copy.clock import anchored_wall_clock
+from trio_copy.errors import ExecutorError, OrderNotSent, OrderUncertain, PluginError
+from trio_copy.model.breaches import breach_of_order
+from trio_copy.model.decisions import Code, OrderIntent, Reason
+from trio_copy.model.fills import Side
+from trio_copy.model.ids import FollowerId, TokenId
+from trio_copy.model.orders import ExecutionReport, Market, Order, Settlement, Status, Wallet
+from trio_copy.model.units import NO_SHARES, Price, Shares
+from trio_copy.ports import Executor
+from trio_copy.testing.clob_venue import (
+    Accepted,
+    Answered,
+    Later,
+    Mode,
+    OrderAnswer,
+    Settled,
+    Settles,
+    Standing,
+    open_clob_venue,
+)
+from trio_copy.testing.conformance import EXECUTOR_CHECKS, name_of
+from trio_copy.testing.market_server.faults import Body
+from trio_copy.testing.samples import sample_intent, sample_signal, sample_task
+from trio_copy_clob.terms import read_terms
+
+Clock = trio.testing.MockClock
+_WALLET = Wallet(follower=FollowerId("alice"), address=KEY.address)
+
+
+@asynccontextmanager
+async def open_for_test() -> AsyncGenerator[Executor, None]:
+    async with open_traded() as traded:
+        yield traded.executor
+
+
+@pytest.mark.parametrize("check", EXECUTOR_CHECKS, ids=name_of)
+async def test_clob(autojump_clock: Clock, check: Callable[..., Any]) -> None:
+    """It keeps the promise in the check's docstring."""
+    await check(open_for_test)
+
+
+async def _order(traded: Traded, number: int = 1, side: Side = Side.BUY, intent: OrderIntent | None = None) -> Order:
+    intent = intent or sample_intent(side)
+    market = await traded.executor.market(intent.token_id)
+    key = sample_task(sample_signal(number, side=side)).key
+    order = traded.executor.prepare(key, intent, _WALLET, market)
+    assert breach_of_order(order, "clob", key, intent, _WALLET) is None
+    return order
+
+
+async def _end(traded: Traded, order: Order) -> ExecutionReport | None:
+    """Send an order, and look it up until the chain has it, or has undone it; None where it was certainly not sent."""
+    report: ExecutionReport | None = None
+    try:
+        report = await traded.executor.submit(order)
+    except OrderNotSent:
+        return None
+    except OrderUncertain:
+        pass
+    for _ in range(300):
+        if report is not None and report.proven and report.settlement is not Settlement.PENDING:
+            return report
+        await trio.sleep(2)
+        with suppress(ExecutorError):  # nobody answers
+            report = await traded.executor.find(order)
+    raise AssertionError(f"ten minutes later: {report}")
+
+
+def _check_recorded(traded: Traded, order: Order, report: ExecutionReport | None) -> None:
+    """Compare a report with what the venue has written down, to the millionth; the order was taken once at most."""
+    record = traded.server.clob.record
+    fills = record.fills(order.order_id)
+    told = (0, 0, 0)
+    if report is not None and report.settlement is not Settlement.FAILED:
+        told = (report.shares.micro, report.notional.micro, report.fee.micro)
+    statuses = {one.trade_id: one.status for one in record.of(Settled)}
+    good = [fill for fill in fills if statuses[fill.trade_id] != "FAILED"]
+    assert told == (sum(one.shares for one in good), sum(one.cash for one in good), sum(one.fee for one in good))
+    taken = [one.order_id for one in record.of(Accepted)]
+    assert len(taken) == len(set(taken))
+    bodies = {one.body for one in record.of(Answered) if order.order_id in one.order_ids and one.path == "/order"}
+    assert len(bodies) <= 1
+
+
+@pytest.mark.parametrize(
+    ("exchange", "neg_risk", "name"), [(2, False, "v2"), (2, True, "v2-neg-risk"), (3, False, "v3")]
+)
+async def test_a_purchase_and_a_sale_are_booked_as_the_venue_has_them(
+    autojump_clock: Clock, exchange: int, neg_risk: bool, name: str
+) -> None:
+    """On each exchange; on the disk before anything leaves, and firm a few seconds later."""
+    async with open_traded() as traded:
+        list_token(traded.server, exchange=exchange, neg_risk=neg_risk)
+        for number, side in enumerate(Side, 1):
+            order = await _order(traded, side=side)
+            report = await _end(traded, order)
+            assert report is not None
+            assert (report.status, report.settlement, traded.signer.waits) == (Status.FILLED, Settlement.FIRM, number)
+            _check_recorded(traded, order, report)
+        assert {one.exchange for one in traded.server.clob.record.of(Accepted)} == {name}
+        assert traded.kinds == []
+
+
+_ONCE = {"path": "POST /order", "requests": 1}
+
+
+@pytest.mark.parametrize(
+    ("faults", "ends"),
+    [
+        ({**_ONCE, "lose_reply": True}, Status.FILLED),
+        ({**_ONCE, "drop": True}, Status.FILLED),
+        ({**_ONCE, "stall": True}, Status.FILLED),
+        ({**_ONCE, "stall": True, "carried_out": True}, Status.FILLED),
+        ({**_ONCE, "status": 500}, Status.FILLED),
+        ({**_ONCE, "status": 500, "carried_out": True}, Status.FILLED),
+        ({**_ONCE, "status": 425}, Status.FILLED),
+        ({**_ONCE, "status": 429, "retry_after_s": 1}, Status.FILLED),
+        ({**_ONCE, "status": 401}, Status.FILLED),
+        ({**_ONCE, "body": Body.CUT}, Status.FILLED),
+        ({**_ONCE, "body": Body.GARBAGE}, Status.FILLED),
+        ({**_ONCE, "body": Body.PAGE}, Status.FILLED),
+        ({**_ONCE, "body": Body.HUGE}, Status.FILLED),
+        ({"path": "POST /order", "drop": True}, Status.ABSENT),
+        ({"path": "POST /order", "lose_reply": True}, Status.FILLED),
+        ({"path": "POST /order", "status": 502, "carried_out": True}, Status.FILLED),
+        ({"path": "/data/", "status": 500, "requests": 3, "order_answer": OrderAnswer.NO_AMOUNTS}, Status.FILLED),
+        ({"order_answer": OrderAnswer.OTHER_ID}, Status.FILLED),
+        ({"order_answer": OrderAnswer.NO_ID}, Status.FILLED),
+        ({"order_answer": OrderAnswer.LIVE}, Status.FILLED),
+        ({"order_answer": OrderAnswer.DELAYED}, Status.FILLED),
+        ({"order_answer": OrderAnswer.UNMATCHED}, Status.FILLED),
+        ({"order_answer": OrderAnswer.DELAYED, "later": Later.KILLED}, Status.KILLED),
+        ({"order_answer": OrderAnswer.ERROR}, Status.REJECTED),
+        ({"settles": Settles.RETRIED}, Status.FILLED),
+        ({"settles": Settles.FAILED}, Status.FILLED),
+        ({"settles": Settles.UNDONE}, Status.FILLED),
+        ({"trades_lag_s": 30, "order_answer": OrderAnswer.NO_AMOUNTS}, Status.FILLED),
+        ({"mode": Mode.DISABLED}, None),
+        ({"mode": Mode.CANCEL_ONLY}, None),
+        ({"path": "POST /order", "blocked": True}, None),
+        ({"standing": Standing.BANNED}, Status.REJECTED),
+        ({"clock_off_s": 100}, Status.FILLED),
+        ({"clock_off_s": -100}, Status.FILLED),
+    ],
+    ids=str,
+)
+async def test_whatever_the_venue_does_nothing_is_bought_twice_or_lost(
+    autojump_clock: Clock, faults: dict[str, Any], ends: Status | None
+) -> None:
+    """What is told in the end is what the venue has written down, and every send was of the same bytes."""
+    async with open_traded() as traded:
+        for fault, value in faults.items():
+            setattr(traded.server.faults, fault, value)
+        order = await _order(traded)
+        report = await _end(traded, order)
+        assert (None if report is None else report.status) is ends
+        _check_recorded(traded, order, report)
+
+
+async def test_what_the_guard_refuses_is_an_order_of_nothing_that_says_why(autojump_clock: Clock) -> None:
+    """It has no bytes that anybody could send."""
+    async with open_traded() as traded:
+        traded.signer.refuses = Reason(code=Code.GUARD_REFUSED, control="max_order_usd", value="5.1", limit="5")
+        order = await _order(traded)
+        assert (order.shares, order.body, order.refused) == (NO_SHARES, b"", traded.signer.refuses)
+
+
+async def test_the_guard_is_told_what_the_order_may_do(autojump_clock: Clock) -> None:
+    """A purchase's cash, a sale's none; chain, contract and maker as they are signed."""
+    async with open_traded() as traded:
+        for side in Side:
+            order = await _order(traded, side=side)
+            wanted, digest = traded.signer.wanted[-1]
+            assert (wanted.max_cost, wanted.maker, wanted.side) == (order.max_cost, KEY.address, side)
+            assert (wanted.chain_id, wanted.limit_price, wanted.key) == (137, order.limit_price, order.key)
+            assert f"0x{digest.hex()}" == order.order_id
+
+
+async def test_a_wallet_that_nobody_signs_for_sends_nothing(autojump_clock: Clock) -> None:
+    """Neither is it looked up: nobody may ask in its name."""
+    async with open_traded() as traded:
+        order = evolve(await _order(traded), wallet=evolve(_WALLET, name="another"))
+        with pytest.raises(OrderNotSent, match="nobody signs for the wallet another"):
+            await traded.executor.submit(order)
+        with pytest.raises(ExecutorError, match="nobody signs"):
+            await traded.executor.find(order)
+
+
+async def test_a_stopped_wallet_is_told_once_and_sends_nothing_more(autojump_clock: Clock) -> None:
+    """What the venue said stands in every later task's reason."""
+    async with open_traded() as traded:
+        traded.server.faults.standing = Standing.BANNED
+        first, second = await _order(traded, 1), await _order(traded, 2)
+        await traded.executor.submit(first)
+        sent = len(traded.server.clob.record.of(Answered))
+        with pytest.raises(OrderNotSent, match="banned"):
+            await traded.executor.submit(second)
+        assert len(traded.server.clob.record.of(Answered)) == sent
+        assert traded.kinds == ["venue-stopped"]
+
+
+async def test_terms_are_read_once_and_anew_where_they_changed(autojump_clock: Clock) -> None:
+    """One question for all who ask at once; the book's tick is the newest; a refusal that says so drops what is known."""
+    async with open_traded() as traded:
+        markets: list[Market] = []
+
+        async def ask() -> None:
+            markets.append(await traded.executor.market(TOKEN))
+
+        async with trio.open_nursery() as nursery:
+            for _ in range(20):
+                nursery.start_soon(ask)
+        requests = traded.server.http.requests
+        assert (requests["/clob/markets-by-token/7"], requests["/clob/clob-markets"]) == (1, 1)
+        assert {(one.tick, one.minimum, one.exchange) for one in markets} == {(Price(10_000), Shares.parse(5), "v2")}
+        order = await _order(traded, intent=evolve(sample_intent(), limit_price=Price(510_000)))
+        traded.server.clob.change_tick(f"0x{7:064x}", Price(100_000))
+        report = await traded.executor.submit(order)
+        assert report.status is Status.REJECTED
+        assert (await traded.executor.market(TOKEN)).tick == Price(100_000)
+        assert requests["/clob/clob-markets"] == 2
+
+
+@pytest.mark.parametrize(
+    ("row", "says"),
+    [
+        (b"{}", "token 7"),
+        (b"\xff", "token 7"),
+        (b'{"t":[{"t":"8"}],"mts":0.01,"mos":5,"nr":false,"v":"v1"}', "other tokens"),
+        (b'{"t":[{"t":"7"}],"mts":0,"mos":5,"nr":false,"v":"v1"}', "a price"),
+        (b'{"t":[{"t":"7"}],"mos":5,"nr":false,"v":"v1"}', "no tick"),
+        (b'{"t":[{"t":"7"}],"mts":0.01,"mos":5,"v":"v1"}', "several questions"),
+        (b'{"t":[{"t":"7"}],"mts":0.01,"mos":5,"nr":false,"v":"v4"}', "v1 or v2"),
+        (b'{"t":[{"t":"7"}],"mts":0.01,"mos":5,"nr":false,"v":"v1","fd":{"r":2,"e":1}}', "ratio"),
+        (b'{"t":[{"t":"7"}],"mts":0.01,"mos":5,"nr":false,"v":"v1","fd":{"r":0.1,"e":9}}', "exponent"),
+        (b'{"t":[{"t":"7"}],"mts":0.01,"mos":5,"nr":false,"v":"v1","fd":{"e":1}}', "no rate"),
+    ],
+)
+def test_terms_that_cannot_be_are_not_believed(row: bytes, says: str) -> None:
+    """An order made by them would be refused, or would be for another exchange."""
+    with pytest.raises(OrderNotSent, match=says):
+        read_terms(row, TOKEN)
+
+
+@pytest.mark.parametrize(
+    ("changes", "token", "exchange"),
+    [
+        ({"v": "v1", "nr": False}, TOKEN, "v2"),
+        ({"v": "v1", "nr": True}, TOKEN, "v2-neg-risk"),
+        ({"v": "v2"}, TOKEN, "v3"),
+        ({"nr": True}, TokenId(1 << 200 | 1), "v3"),
+        ({"nr": True}, TokenId((1 << 255) - 19), "v2-neg-risk"),
+    ],
+)
+def test_the_market_says_which_exchange(changes: dict[str, Any], token: TokenId, exchange: str) -> None:
+    """By its generation; where that is not told, by what the token's id looks like."""
+    row = {"t": [{"t": str(token)}], "mts": 0.01, "mos": 5, **changes}
+    assert read_terms(msgspec.json.encode(row), token).exchange == exchange
+
+
+async def test_nobody_can_tell_about_a_venue_that_is_away(autojump_clock: Clock) -> None:
+    """Within the time that a person has set; an order is certainly not sent."""
+    async with open_traded(timeout_s=2.0) as traded:
+        order = await _order(traded)
+        traded.server.away = True
+        traded.server.cut()
+        traded.executor.terms.forget(TOKEN)
+        for call in (partial(traded.executor.market, TOKEN), partial(traded.executor.submit, order)):
+            began = trio.current_time()
+            with pytest.raises(OrderNotSent):
+                await call()
+            assert trio.current_time() - began <= 2.0
+
+
+async def test_a_caller_that_gives_up_hears_before_that(autojump_clock: Clock) -> None:
+    """So it is known whether the order may be there, and not cut off in the middle."""
+    async with open_traded() as traded:
+        traded.server.faults.stall, traded.server.faults.path = True, "POST /order"
+        order = await _order(traded)
+        with trio.fail_after(1.0), pytest.raises(OrderUncertain):
+            await traded.executor.submit(order)
+
+
+async def test_wallets_are_made_ready_before_their_first_order(autojump_clock: Clock) -> None:
+    """Their API keys are there, and one that may only leave buys nothing."""
+    async with open_traded(wallets=(_WALLET,), faults={"standing": Standing.CLOSED_ONLY}) as traded:
+        await trio.sleep(5)
+        sale, purchase = await _order(traded, side=Side.SELL), await _order(traded, 2)
+        assert traded.kinds == ["venue-stopped"]
+        with pytest.raises(OrderNotSent, match="no entries of this wallet"):
+            await traded.executor.submit(purchase)
+        assert (await traded.executor.submit(sale)).shares
+
+
+def test_without_native_code_it_does_not_open(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It says what to install."""
+
+    async def open_it() -> None:
+        async with open_traded():
+            raise AssertionError("it opened")
+
+    monkeypatch.setattr(native, "_WHY", ImportError("no coincurve", name="coincurve"))
+    with pytest.RaisesGroup(pytest.RaisesExc(PluginError, match="coincurve is not installed"), flatten_subgroups=True):
+        trio.run(open_it, clock=trio.testing.MockClock(autojump_threshold=0))
+
+
+async def test_over_a_socket() -> None:
+    """The same over loopback, with time as it is."""
+    wall = anchored_wall_clock()
+    async with open_traded(open_clob_venue, wall=wall) as traded:
+        intent = evolve(sample_intent(), leader_time=int(wall()))
+        order = await _order(traded, intent=intent)
+        assert (await traded.executor.submit(order)).status is Status.FILLED
+        _check_recorded(traded, order, await traded.executor.find(order))

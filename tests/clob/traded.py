@@ -1,0 +1,86 @@
+"""The executor `clob` at our venue, with a wallet that has money and shares."""
+
+from collections.abc import AsyncGenerator, Callable, Mapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import Any
+
+from attrs import define
+
+from trio_copy.clock import WallClock, wall_clock_from
+from trio_copy.entropy import seeded_entropy
+from trio_copy.model.catalog import TokenFacts
+from trio_copy.model.ids import TokenId
+from trio_copy.model.orders import Quote, Wallet
+from trio_copy.model.units import Price, Shares
+from trio_copy.native import SecretKey
+from trio_copy.ports import ExecutorContext
+from trio_copy.testing.clob_venue import ClobServer, open_virtual_clob_venue
+from trio_copy.testing.samples import sample_intent
+from trio_copy.testing.signing import FakeSigner, FakeSigners
+from trio_copy_clob import ClobSettings
+from trio_copy_clob.executor import ClobExecutor, open_executor
+
+KEY = SecretKey(b"\x01" * 32)
+TOKEN, OPPOSITE = TokenId(7), TokenId(6)
+_PLENTY = Shares.parse(100_000)
+
+
+@define(eq=False, kw_only=True)
+class Traded:
+    server: ClobServer
+    executor: ClobExecutor
+    signer: FakeSigner
+    told: list[tuple[str, str]]
+
+    @property
+    def kinds(self) -> list[str]:
+        return [kind for kind, _ in self.told]
+
+
+def list_token(server: ClobServer, **changes: Any) -> None:
+    """List the question of the samples' token, traded at half a dollar."""
+    about: dict[str, Any] = {"condition_id": f"0x{7:064x}", "outcome": "Yes", "question": "?", "slot": 0, **changes}
+    market = server.clob.market
+    market.put(
+        [
+            TokenFacts(token_id=TOKEN, opposite=OPPOSITE, **about),
+            TokenFacts(token_id=OPPOSITE, opposite=TOKEN, **{**about, "slot": 1}),
+        ]
+    )
+    market.set_quote(TOKEN, Quote(bid=Price(490_000), ask=Price(500_000), bid_shares=_PLENTY, ask_shares=_PLENTY))
+
+
+@asynccontextmanager
+async def open_traded(
+    open_venue: Callable[[WallClock], AbstractAsyncContextManager[ClobServer]] = open_virtual_clob_venue,
+    *,
+    wall: WallClock | None = None,
+    wallets: tuple[Wallet, ...] = (),
+    faults: Mapping[str, Any] | None = None,
+    **settings: Any,
+) -> AsyncGenerator[Traded, None]:
+    """Open venue and executor at the time of the samples, on a virtual clock where the venue is in memory."""
+    wall = wall or wall_clock_from(sample_intent().leader_time)
+    told: list[tuple[str, str]] = []
+    signer = FakeSigner(KEY)
+    async with open_venue(wall) as server:
+        list_token(server)
+        server.clob.put_wallet(KEY.address, usd=10_000, shares={TOKEN: 10_000})
+        for fault, value in (faults or {}).items():
+            setattr(server.faults, fault, value)
+        context = ExecutorContext(
+            name="clob",
+            settings=ClobSettings(
+                **{"clob_url": server.address, "geoblock_url": f"{server.address}/api/geoblock", **settings}
+            ),
+            wall=wall,
+            quotes=None,
+            wallets=wallets,
+            signers=FakeSigners({"": signer}),
+            open_socket=server.open_socket,
+            entropy=seeded_entropy(1),
+            on_trouble=lambda kind, detail: told.append((kind, detail)),
+        )
+        async with open_executor(context) as executor:
+            assert isinstance(executor, ClobExecutor)
+            yield Traded(server=server, executor=executor, signer=signer, told=told)
