@@ -89,9 +89,10 @@ class Registry:
 
     def _named(self, kind: str, found: Mapping[str, tuple[_P, Source]], name: str) -> _P:
         self.load(name, f"{kind}s")
+        if name not in found:
+            self.load_all()  # one module may have several plugins, and its entry point the name of one of them
         if name in found:
             return found[name][0]
-        self.load_all()
         idle = sorted({source.distribution for source in self.installed if not source.allowed})
         hint = f"; installed but not in plugins.allow: {', '.join(idle)}" if idle else ""
         raise PluginError(f"no {kind} named '{name}'; installed: {', '.join(sorted(found)) or 'none'}{hint}")

@@ -1,0 +1,81 @@
+"""The whole engine at our venue: what the venue has written down is what the ledger says, whatever goes wrong between."""
+
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+import trio
+import trio.testing
+
+from tests.clob.live import MAKERS, LiveWorld, trading
+from trio_copy.model.decisions import End
+from trio_copy.model.fills import Side
+from trio_copy.testing.clob_venue import Accepted, Later, Mode, OrderAnswer, Settles
+
+Clock = trio.testing.MockClock
+
+
+@pytest.mark.parametrize(
+    ("channels", "faults"),
+    [
+        (False, {}),
+        (True, {"clock_off_s": -100}),
+        (False, {"clock_off_s": 100}),
+        (True, {"refuse_channel": 503}),
+    ],
+    ids=str,
+)
+async def test_two_wallets_buy_and_sell(
+    tmp_path: Path, autojump_clock: Clock, channels: bool, faults: dict[str, Any]
+) -> None:
+    """With the venue's channels, without them, and with a clock that is wrong: shares, cash and fees to the millionth."""
+    async with trading(tmp_path, channels=channels, faults=faults) as world:
+        world.chain.mine(world.buy(), world.buy(token=2))
+        await world.wait_settled(4)
+        world.chain.mine(world.buy(side=Side.SELL))
+        await world.wait_settled(6)
+        assert [one.outcome.end for one in world.recorder.finished] == [End.FILLED] * 6
+        assert world.booked == world.recorded
+        assert {(wallet, side) for wallet, side, _ in world.booked} == {
+            (wallet, side) for wallet in MAKERS.values() for side in Side
+        }
+
+
+_ORDERS = {"path": "POST /order"}
+_FAULTS: tuple[tuple[dict[str, Any], float], ...] = (
+    ({**_ORDERS, "lose_reply": True, "requests": 1}, 0),
+    ({**_ORDERS, "drop": True, "requests": 3}, 0),
+    ({**_ORDERS, "stall": True, "carried_out": True, "requests": 2}, 0),
+    ({**_ORDERS, "status": 502, "carried_out": True}, 20),
+    ({**_ORDERS, "status": 429, "retry_after_s": 1, "requests": 2}, 0),
+    ({"mode": Mode.RESTARTING}, 10),
+    ({"order_answer": OrderAnswer.OTHER_ID}, 20),
+    ({"order_answer": OrderAnswer.LIVE}, 20),
+    ({"order_answer": OrderAnswer.DELAYED, "later": Later.KILLED}, 20),
+    ({"order_answer": OrderAnswer.NO_AMOUNTS, "trades_lag_s": 30}, 40),
+    ({"settles": Settles.UNDONE}, 20),
+    ({**_ORDERS, "drop": True}, 10),
+)
+"""Each, and for how many seconds; 0 for so many requests. What else there is: `test_clob_executor`."""
+
+
+async def test_whatever_goes_wrong_at_the_venue_the_ledger_is_its_record(tmp_path: Path, autojump_clock: Clock) -> None:
+    """One fault after the other: nothing is bought twice, no fill is lost, and every task ends."""
+    async with trading(tmp_path) as world:
+        for number, (faults, lasts_s) in enumerate(_FAULTS, 1):
+            for fault, value in faults.items():
+                setattr(world.server.faults, fault, value)
+            world.chain.mine(world.buy())
+            await trio.sleep(lasts_s or 8)
+            world.server.faults.clear()
+            await world.wait_settled(2 * number)
+            assert world.booked == world.recorded, faults
+            _check_taken_once(world)
+
+
+def _check_taken_once(world: LiveWorld) -> None:
+    """Each task has one order at the venue at most."""
+    taken = Counter(one.order_id for one in world.server.clob.record.of(Accepted))
+    assert set(taken.values()) <= {1}
+    assert taken.total() <= len(world.recorder.finished)
