@@ -69,6 +69,8 @@ PARSED = {
     "leaders --source polymarket --top 20 --since 7d": "asks the venue; tests/cli/test_leaderboard.py has one of its own",
     "devnet conf/shards.toml": "runs until Ctrl-C",
     "run conf/shards.toml": "needs the devnet and a Redis server; tests/redis has both",
+    "doctor": "needs a live wallet, a node and the venue; tests/cli/test_doctor.py has all of them",
+    "doctor --wallet hot --json": "as above",
     "arm": "needs a live wallet; tests/cli/test_arm.py has one",
     "arm hot": "as above",
     "arm hot --for 8h --yes": "as above",
