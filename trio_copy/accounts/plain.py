@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any
 
+from attrs import evolve
+
 from trio_copy.model.decisions import Code, CopyTask, End, OrderIntent, Outcome, Reason
 from trio_copy.model.fills import Kind, Role, Side
 from trio_copy.model.ids import Address, ChainId, FollowerId, Hash32, IntentKey, OrderId, SignalId, TaskId, TokenId
@@ -216,7 +218,7 @@ def order_of(plain: Plain) -> Order:
     """Read an order."""
     key, order_id, executor, follower, address, side, token_id, shares, limit_price, body, fee, *cost = plain
     fee_bps, fee_rate, fee_exponent = fee if isinstance(fee, list) else (fee, 0, 1)
-    return Order(
+    order = Order(
         key=IntentKey(key),
         order_id=OrderId(order_id),
         executor=executor,
@@ -229,8 +231,8 @@ def order_of(plain: Plain) -> Order:
         fee_bps=fee_bps,
         fee_rate=Ratio(fee_rate),
         fee_exponent=fee_exponent,
-        **({"max_cost": Usd(cost[0])} if cost else {}),
     )
+    return evolve(order, max_cost=Usd(cost[0])) if cost else order
 
 
 def _cost_at_limit(order: Order) -> int:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Annotated
 
 import trio
-from attrs import define, field
+from attrs import define, evolve, field
 from cyclopts import Parameter
 
 from trio_copy.accounts import OpenOrder
@@ -20,6 +20,7 @@ from trio_copy.cli.last_resort import LastResort
 from trio_copy.cli.live import open_for_live
 from trio_copy.cli.numbers import expect_positive
 from trio_copy.cli.opened import ConfArgument, find_conf
+from trio_copy.cli.play_money import PlayMoney, open_play_money
 from trio_copy.cli.printer import Above, Printer
 from trio_copy.cli.redact import Redact
 from trio_copy.cli.standing import Standings, read_standings, standing_lines, standing_objects
@@ -100,12 +101,13 @@ def run_plan(
         raise ConfigError([f"{conf}: engine.mode is live: if real orders are meant, start it with: {armed}"])
     if live and plan.settings.engine.mode != "live":
         raise ConfigError([f'{conf}: engine.mode: expected "live" with --live, got "{plan.settings.engine.mode}"'])
-    keys = open_for_live(plan, conf)
     tune_interpreter()
-    session = _Session(conf, plan, for_, json, verbose, record, from_head, keys)
     try:
-        with session.foreign_lines():
-            code = trio.run(_run, session)
+        with open_play_money(plan) as play:
+            keys = open_for_live(plan, conf) if play is None else play.keys
+            session = _Session(conf, plan, for_, json, verbose, record, from_head, keys, play)
+            with session.foreign_lines():
+                code = trio.run(_run, session)
     except* UnresolvedOrders as group:
         for error in leaves_of(group) if plan.store.plugin.durable else ():
             error.add_note(f"they are listed by: {suggested('orders', 'list', conf=conf)}")
@@ -132,6 +134,7 @@ class _Session:
     record: Path | None
     from_head: bool
     keys: Mapping[str, SecretKey] = field(repr=False)
+    play: PlayMoney | None
     output: Printer = field(init=False)
     logs: Printer = field(init=False)
     last_resort: LastResort = field(init=False)
@@ -143,6 +146,8 @@ class _Session:
             yield
 
     def __attrs_post_init__(self) -> None:
+        if self.play is not None:
+            self.plan = evolve(self.plan, settings=self.play.stage(self.plan.settings))
         self.output = Printer(sys.stdout, live=sys.stdout.isatty() and not self.json)
         self.logs = self.output if self.output.live and one_terminal() else Printer(sys.stderr, live=False)
 
@@ -163,7 +168,7 @@ async def _run(session: _Session) -> int:
         if logs is not printer:
             printing.start_soon(logs.run)
         try:
-            async with open_world(session.plan, wall) as world:
+            async with open_world(session.plan, wall, keys=session.keys) as world:
                 names = LeaderNames()
                 shown = _shown(session, printer, wall, world, names)
                 plugins = PluginObserver(session.plan.registry.observers, log.logger)
@@ -322,7 +327,8 @@ async def _reload(session: _Session, service: Service, one_at_a_time: trio.Lock)
     try:
         async with one_at_a_time:
             plan = await trio.to_thread.run_sync(load_plan, session.conf, session.plan.redactor, abandon_on_cancel=True)
-            needs_restart = await service.apply(plan.settings)
+            settings = plan.settings if session.play is None else session.play.stage(plan.settings)
+            needs_restart = await service.apply(settings)
     except TrioCopyError as error:
         observer.on_alert("reload-refused", f"nothing was changed: {error}")
         return

@@ -1,7 +1,8 @@
 """What an engine is connected to: real nodes, or a devnet inside this process."""
 
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from typing import TYPE_CHECKING
 
 import trio
 from attrs import define, evolve, frozen
@@ -9,9 +10,11 @@ from attrs import define, evolve, frozen
 from trio_copy.chain.dial import Dial, dial_network
 from trio_copy.clock import WallClock
 from trio_copy.config import DevnetSettings, EndpointSettings
-from trio_copy.engine.plan import Plan
+from trio_copy.engine.plan import AT_HOME, Plan
 from trio_copy.model.catalog import Catalog, Labels
 from trio_copy.model.ids import Address, ChainId, TokenId
+from trio_copy.model.units import Usd
+from trio_copy.native import SecretKey
 from trio_copy.ports import OpenSocket, Quotes
 from trio_copy.sockets import open_socket
 from trio_copy.testing.devnet import Devnet, NodeFaults, ScriptedMarket, open_devnet, open_virtual_devnet
@@ -23,13 +26,16 @@ from trio_copy.testing.market_server import (
     open_virtual_market_server,
 )
 
+if TYPE_CHECKING:
+    from trio_copy.testing.clob_venue import ClobServer
+
 _REORG_DEPTH = 2
 _PAST_BLOCK_S = 300.0
 """Blocks of the past are longer than real ones: a week is two thousand of them, and made within a few seconds."""
 _SERVED = "polymarket"
 """The market source whose venue a devnet serves as well, so that a demonstration goes the same way as mainnet."""
-
-
+_PLAY_USD = Usd.parse(1000)
+"""What a wallet has at the venue inside the process, where it is not said."""
 _SIZES = (40, 80, 200, 600)
 """Shares at the best prices of the venue inside the process: few enough for copies to be seen to walk its books."""
 
@@ -40,10 +46,27 @@ class Grounds:
 
     devnet: Callable[[ChainId, WallClock], AbstractAsyncContextManager[Devnet]]
     venue: Callable[[WallClock], AbstractAsyncContextManager[MarketServer]]
+    """One that is only asked."""
+    clob_venue: Callable[[WallClock], AbstractAsyncContextManager["ClobServer"]]
+    """One that takes orders."""
 
 
-LOOPBACK = Grounds(devnet=open_devnet, venue=open_market_server)
-IN_MEMORY = Grounds(devnet=open_virtual_devnet, venue=open_virtual_market_server)
+def _open_clob_venue(wall: WallClock) -> AbstractAsyncContextManager["ClobServer"]:
+    from trio_copy.testing.clob_venue import (
+        open_clob_venue,
+    )  # not above: what reads signatures takes a second to import
+
+    return open_clob_venue(wall)
+
+
+def _open_virtual_clob_venue(wall: WallClock) -> AbstractAsyncContextManager["ClobServer"]:
+    from trio_copy.testing.clob_venue import open_virtual_clob_venue  # not above: as above
+
+    return open_virtual_clob_venue(wall)
+
+
+LOOPBACK = Grounds(devnet=open_devnet, venue=open_market_server, clob_venue=_open_clob_venue)
+IN_MEMORY = Grounds(devnet=open_virtual_devnet, venue=open_virtual_market_server, clob_venue=_open_virtual_clob_venue)
 """For virtual time: no socket, no thread."""
 
 
@@ -65,33 +88,66 @@ class World:
 
 
 @asynccontextmanager
-async def open_world(plan: Plan, wall: WallClock, grounds: Grounds = LOOPBACK) -> AsyncGenerator[World, None]:
-    """Open what the plan's configuration asks for; a devnet plays its script while the block runs."""
+async def open_world(
+    plan: Plan, wall: WallClock, grounds: Grounds = LOOPBACK, keys: Mapping[str, SecretKey] | None = None
+) -> AsyncGenerator[World, None]:
+    """Open what the plan's configuration asks for; a devnet plays its script while the block runs.
+
+    Beside a devnet, nothing reaches a venue outside: what moves money trades at one inside the process, where the wallets of
+    `keys` have their paper money.
+    """
     settings = plan.settings
     if settings.devnet is None:
         yield World(endpoints=settings.endpoint, dial=dial_network, quotes=None, plan=plan, catalog=Catalog())
         return
     async with open_scripted_devnet(plan, wall, settings.devnet, grounds.devnet) as (devnet, market):
-        endpoint = EndpointSettings(name="devnet", url=devnet.url)
-        if plan.markets is not None and plan.markets.plugin.name == _SERVED:
-            async with grounds.venue(wall) as server:
-                server.venue.sizes = _SIZES
-                server.venue.follow(market)
-                devnet.chain.on_block.append(lambda block: server.venue.follow(market))
-                addresses = evolve(plan.markets.settings, **server.addresses)
-                served = evolve(plan, markets=evolve(plan.markets, settings=addresses))
-                yield World(
-                    endpoints=(endpoint,),
-                    dial=devnet.dial,
-                    quotes=None,
-                    plan=served,
-                    catalog=Catalog(),
-                    open_socket=server.open_socket,
-                )
-            return
-        catalog = Catalog()
+        async with AsyncExitStack() as stack:
+            server: MarketServer | None = None
+            if any(one.plugin.name in AT_HOME for one in plan.executors):
+                server = clob = await stack.enter_async_context(grounds.clob_venue(wall))
+                plan = _trading_at(clob, plan, keys or {})
+            elif plan.markets is not None and plan.markets.plugin.name == _SERVED:
+                server = await stack.enter_async_context(grounds.venue(wall))
+            if server is not None:
+                yield _served(server, plan, devnet, market)
+                return
+        catalog, endpoint = Catalog(), EndpointSettings(name="devnet", url=devnet.url)
         catalog.put(market.facts)
         yield World(endpoints=(endpoint,), dial=devnet.dial, quotes=market, plan=plan, catalog=catalog)
+
+
+def _served(server: MarketServer, plan: Plan, devnet: Devnet, market: ScriptedMarket) -> World:
+    """Let a venue follow the script, and what is asked and traded there find it."""
+    server.venue.sizes = _SIZES
+    server.venue.follow(market)
+    devnet.chain.on_block.append(lambda block: server.venue.follow(market))
+    if plan.markets is not None and plan.markets.plugin.name == _SERVED:
+        addresses = evolve(plan.markets.settings, **server.addresses)
+        plan = evolve(plan, markets=evolve(plan.markets, settings=addresses))
+    return World(
+        endpoints=(EndpointSettings(name="devnet", url=devnet.url),),
+        dial=devnet.dial,
+        quotes=None,
+        plan=plan,
+        catalog=Catalog(),
+        open_socket=server.open_socket,
+    )
+
+
+def _trading_at(server: "ClobServer", plan: Plan, keys: Mapping[str, SecretKey]) -> Plan:
+    """Return a plan that trades at a venue, whatever addresses it had, and fill its wallets there."""
+    server.faults.mined_after_s = 0  # what was bought can be sold a block later, and these take a second
+    for name, key in keys.items():
+        wallet = plan.settings.wallet[name]
+        assert wallet.address is not None
+        kind, cash = int(wallet.signature_type), wallet.paper_usd or _PLAY_USD
+        server.clob.wallets.put(wallet.address, owner=key.address, signature_type=kind, cash=cash.micro)
+    addresses = {"clob_url": server.address, "geoblock_url": f"{server.address}/api/geoblock"}
+    executors = (
+        evolve(one, settings=evolve(one.settings, **addresses)) if one.plugin.name in AT_HOME else one
+        for one in plan.executors
+    )
+    return evolve(plan, executors=tuple(executors))
 
 
 @asynccontextmanager

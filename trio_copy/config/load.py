@@ -22,7 +22,7 @@ from trio_copy.model.follow_settings import contradictions
 
 DEMONSTRATIONS = {
     name: Path(__file__).parent.parent / "demonstrations" / Path(name).name
-    for name in ("conf/demo.toml", "conf/books.toml")
+    for name in ("conf/demo.toml", "conf/demo-clob.toml", "conf/books.toml")
 }
 """Configurations that reach nothing outside of the process, and where an installation has them."""
 _PLUGIN_TABLES = ("executor", "store", "decoder", "markets")

@@ -91,9 +91,9 @@ async def _open_markets(stack: AsyncExitStack, plan: Plan, seams: Seams) -> Mark
 
 
 async def _open_signers(stack: AsyncExitStack, plan: Plan, seams: Seams) -> OpenSigners | None:
-    wallets = plan.settings.live_wallets()
     if not seams.keys:
         return None
+    wallets = {name: plan.settings.wallet[name] for name in seams.keys}
     signers = await stack.enter_async_context(
         open_signers(
             folder=plan.settings.signing.path,
@@ -109,8 +109,10 @@ async def _open_signers(stack: AsyncExitStack, plan: Plan, seams: Seams) -> Open
     for name, until in signers.armed(now).items():
         policy = wallets[name].policy
         limits = f"at most {policy.max_order_usd} USD an order, {policy.max_day_usd} a day"
+        what = "play money, at the venue inside this process" if plan.plays else "money"
         seams.observer.on_step(
-            "live", f"wallet {name} trades with money for another {(until - now) / 3600:.1f} h, {limits}"
+            "play-money" if plan.plays else "live",
+            f"wallet {name} trades with {what} for another {(until - now) / 3600:.1f} h, {limits}",
         )
     return signers
 

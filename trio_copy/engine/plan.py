@@ -13,11 +13,14 @@ from trio_copy.config.places import NOWHERE, Places
 from trio_copy.errors import ConfigError, PluginError
 from trio_copy.model.catalog import TokenFacts
 from trio_copy.model.control import account_shard
-from trio_copy.model.follows import Follower, Followers
+from trio_copy.model.follows import EVERYBODY, Follower, Followers
 from trio_copy.model.ids import FollowerId
 from trio_copy.ports import Decoder, DecoderContext, ExecutorPlugin, MarketsPlugin, StorePlugin
 from trio_copy.registry import Registry, discover
 from trio_copy.telemetry.redaction import Redactor
+
+AT_HOME = frozenset({"clob"})
+"""Executors whose venue a devnet has inside the process: there they trade with play money, and reach nobody else."""
 
 
 @frozen(kw_only=True)
@@ -89,6 +92,11 @@ class Plan:
     @property
     def moves_money(self) -> bool:
         return any(executor.plugin.moves_money for executor in self.executors)
+
+    @property
+    def plays(self) -> bool:
+        """Whether what would move money does so at the venue inside the process, which a devnet brings along: play money."""
+        return self.moves_money and self.settings.engine.mode != "live"
 
 
 def read_facts(plan: Plan) -> tuple[TokenFacts, ...]:
@@ -200,8 +208,15 @@ def _complete(draft: Draft, registry: Registry, redactor: Redactor, *, of_file: 
 
 def _unsafe(settings: Settings, executors: tuple[PlannedExecutor, ...], stores: list[PlannedStore]) -> list[str]:
     movers = [executor.name for executor in executors if executor.plugin.moves_money]
-    problems = []
-    if movers and settings.engine.mode != "live":
+    problems: list[str] = []
+    at_home = settings.devnet is not None and {one.plugin.name for one in executors if one.name in movers} <= AT_HOME
+    if at_home and settings.engine.mode != "live":
+        problems.extend(
+            f"follower[{index}].wallet: expected a paper wallet: its paper_usd is what {one.executor} trades with at the devnet's venue"
+            for index, one in enumerate(settings.follower)
+            if one.executor in movers and (one.id == EVERYBODY or not _on_paper(settings, one.wallet))
+        )
+    elif movers and settings.engine.mode != "live":
         problems.append(
             f'engine.mode: expected "live" because the executor {", ".join(movers)} moves money, got "paper"'
         )
@@ -221,6 +236,10 @@ def _unsafe(settings: Settings, executors: tuple[PlannedExecutor, ...], stores: 
             f"shards: expected a store that several instances can share, such as [store.redis], got [store.{settings.store.name}]"
         )
     return problems
+
+
+def _on_paper(settings: Settings, wallet: str | None) -> bool:
+    return wallet is not None and wallet in settings.wallet and not settings.wallet[wallet].live
 
 
 def _ambiguous(decoders: Mapping[str, Decoder]) -> list[str]:
