@@ -62,6 +62,21 @@ async def test_nodes_that_cannot_be_asked_are_named_and_the_others_answer(clock:
                 await contracts.call(Address(CASH), BALANCE_OF)
 
 
+async def test_a_node_that_does_not_answer_is_waited_for_once(clock: Clock) -> None:
+    """Many questions are asked, and the others answer them."""
+    async with open_world(nodes=2) as world:
+        with_contracts(world)
+        async with open_contracts(world.dial, world.endpoints, CHAIN, seeded_entropy(1)) as contracts:
+            for node in world.nodes:
+                node.faults.deaf = True
+            began = trio.current_time()
+            for _ in range(5):
+                with pytest.raises(ChainError):
+                    await contracts.call(Address(CASH), BALANCE_OF)
+            assert trio.current_time() - began == 2 * CHAIN.request_timeout_s
+            assert set(contracts.lost.values()) == {"eth_call got no answer in 10 s"}
+
+
 @pytest.mark.parametrize("told", [b"5", b'"0x0g"', b'"12"', b"{}", b'"0x123"'])
 async def test_an_answer_that_cannot_be_read_is_none(clock: Clock, told: bytes) -> None:
     """Nothing is guessed of what a node writes."""

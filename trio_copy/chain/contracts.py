@@ -15,7 +15,7 @@ from trio_copy.chain.requests import check_chain
 from trio_copy.chain.session import open_session
 from trio_copy.config import ChainSettings, EndpointSettings
 from trio_copy.entropy import Entropy
-from trio_copy.errors import ChainError, ConnectionLost, MalformedFrame, RpcError
+from trio_copy.errors import ChainError, ConnectionLost, MalformedFrame, NoAnswer, RpcError
 from trio_copy.model.ids import Address
 
 _REVERTED = 3
@@ -52,6 +52,10 @@ class ContractReader:
                 # The contract has answered: another node would say the same.
                 if error.code == _REVERTED or "revert" in error.words:
                     return None
+                raise
+            except NoAnswer as error:
+                # Once is enough: a look asks many questions, and each would be waited for as long.
+                endpoint.session, self._lost[endpoint.name] = None, str(error)
                 raise
 
         return (await self.pool.first_of(of))[0]

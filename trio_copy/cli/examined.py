@@ -37,7 +37,6 @@ async def examine_wallets(
     # A devnet in the process has none of the venue's contracts.
     endpoints = () if settings.devnet is not None else settings.endpoint
     async with open_contracts(dial, endpoints, settings.chain, system_entropy()) as contracts:
-        found += _nodes(plan, contracts)
         for planned in plan.executors:
             wallets = tuple(_wallet(plan, name) for name in names if _trades_for(planned, name, plan))
             if not wallets:
@@ -57,6 +56,7 @@ async def examine_wallets(
                 open_socket=open_socket,
             )
             found += await planned.plugin.examine(context, contracts)
+        found[:0] = _nodes(plan, contracts)  # last, for some node may have stopped to answer meanwhile
     found += (_key(name, keys) for name in names)
     places = {"": 0, **{name: place for place, name in enumerate(names, 1)}}
     # A key comes before all that hangs on it, and people read wallet by wallet.
