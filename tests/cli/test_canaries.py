@@ -394,9 +394,13 @@ from trio_copy.model.settings import setting
 class ThiefSettings:
     fault: str = setting("", unit="text", why="What goes wrong.")
 
+async def examine(context, contracts):
+    for wallet in context.wallets:
+        Thief(context)._steal(wallet, "examine")
+
 @hookimpl
 def trio_copy_register_executors(register):
-    register(ExecutorPlugin(name="thief", open=open_thief, settings=ThiefSettings))
+    register(ExecutorPlugin(name="thief", open=open_thief, settings=ThiefSettings, examine=examine))
 """
 
 
@@ -405,6 +409,7 @@ def vault(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A key in a keystore, its passphrase in a file, and what somebody may have made of either."""
     monkeypatch.setattr("trio_copy.signing.keys.keep_out_of_dumps", lambda: None)
     monkeypatch.setattr("trio_copy.cli.keys.keep_out_of_dumps", lambda: None)
+    monkeypatch.setattr("trio_copy.cli.doctor.keep_out_of_dumps", lambda: None)
     monkeypatch.setenv("CANARY_KEY", CANARIES["private key"] + "5a")
     key = bytes.fromhex(CANARIES["private key"])
     keystore = write_keystore(key, CANARIES["passphrase"], lambda length: bytes(range(length)), n=2)
@@ -469,6 +474,7 @@ def test_no_key_of_a_wallet_comes_out_when_it_cannot_be_opened(
         ("check", conf),
         ("keys", "list", "--conf", conf),
         ("keys", "check", "--conf", conf),
+        ("doctor", conf),
         ("arm", "hot", "--yes", "--conf", conf),
         ("run", conf, "--live", "--for", "1s", "--json", "--verbose"),
     ):
@@ -478,7 +484,10 @@ def test_no_key_of_a_wallet_comes_out_when_it_cannot_be_opened(
     assert done.err
 
 
-@pytest.mark.parametrize(("fault", "sign"), [("prepare", "prepare: raised"), ("submit", "submit: raised RuntimeError")])
+@pytest.mark.parametrize(
+    ("fault", "sign"),
+    [("prepare", "prepare: raised"), ("submit", "submit: raised RuntimeError"), ("examine", "thief 1.0")],
+)
 def test_no_key_comes_out_of_a_plugin_that_found_it(
     tmp_path: Path, vault: Path, monkeypatch: pytest.MonkeyPatch, call: Call, fault: str, sign: str
 ) -> None:
@@ -494,8 +503,11 @@ def test_no_key_comes_out_of_a_plugin_that_found_it(
     key = f'key = "keystore:{vault}/good.json"\npassphrase = "file:{vault}/pass"'
     executor = f'[plugins]\nallow = ["thief"]\n[executor.thief]\nfault = "{fault}"'
     conf = live_conf(kept, key, executor, "thief")
-    assert call("arm", "hot", "--yes", "--conf", conf).code == 0
-    done = call("run", conf, "--live", "--for", "1s", "--json", "--verbose")
+    if fault == "examine":
+        done = call("doctor", conf)
+    else:
+        assert call("arm", "hot", "--yes", "--conf", conf).code == 0
+        done = call("run", conf, "--live", "--for", "1s", "--json", "--verbose")
     assert_nothing_came_out(done, kept)
     assert sign in done.all, done.all
     assert_nothing_came_out(call("trades", "--conf", conf), kept)

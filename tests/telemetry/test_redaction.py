@@ -13,7 +13,7 @@ import pytest
 from trio_copy.cli.outlet import Outlet
 from trio_copy.telemetry.log import configure_logs
 from trio_copy.telemetry.observer import Observer, Observers
-from trio_copy.telemetry.redaction import Redactor
+from trio_copy.telemetry.redaction import REDACTED, Redactor
 
 HEX = "4c0883a69102937d6231471b5dbb6204fe5129617082792ae468d01a3f362318"
 SECRETS = ["hunter2-and-more", "p@ss/w?r#d: %&+=", "quo\"te\\s'<>", "pässwörd \U0001f511", "\t~!@$^*()[]{}|;,.`_"]
@@ -205,3 +205,26 @@ def test_logs_redact_fields_and_tracebacks(as_json: bool) -> None:
     assert HEX in said
     assert said.count("[redacted]") >= 2
     assert not as_json or msgspec.json.decode(said)["event"] == "failed"
+
+
+@pytest.mark.parametrize(
+    "shown",
+    [
+        lambda key: f"({key.hex()[:40]!r}, 'and more')",
+        lambda key: f"0x{key.hex()[:16]} and more",
+        lambda key: f"{key.hex()[:63].upper()}, and more",
+        lambda key: f"('of {key!r}', 1)",
+        lambda key: repr((f"of {key!r}", 1)),
+    ],
+)
+def test_a_private_key_is_found_where_it_is_cut_off_and_where_it_is_shown_in_something(
+    shown: Callable[[bytes], str],
+) -> None:
+    """Whoever wrote the text repeats a part of it in the middle, or shows something in which it was shown."""
+    key = bytes.fromhex("5afe" * 16)
+    redactor = Redactor([key.hex()])
+    said = redactor.redact(shown(key)).lower()
+    assert REDACTED in said
+    assert "5afe5afe" not in said
+    assert r"\xfez" not in said
+    assert redactor.redact(shown(b"\x5b" * 32)) == shown(b"\x5b" * 32), "nothing else is taken for it"

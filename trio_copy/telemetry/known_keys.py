@@ -6,8 +6,9 @@ from collections.abc import Iterator
 
 _KEY = re.compile(r"(?:0x)?([0-9a-f]{64})", re.IGNORECASE)
 _DIGITS = 64
-_RUN = re.compile(r"(?:0x)?([0-9a-f]{64,})|(?<!\d)\d{60,78}(?!\d)", re.IGNORECASE)
-"""A run may be longer than a key, that stands in the middle; a key may be written as a decimal number."""
+_RUN = re.compile(r"(?:0x)?([0-9a-f]{16,})|(?<!\d)\d{60,78}(?!\d)", re.IGNORECASE)
+"""A run may be longer than a key, that stands in the middle, or shorter, where somebody has cut one off; a key may be written
+as a decimal number."""
 _BYTES = re.compile(r"""b(?:'(?:\\.|[^'\\])+'|"(?:\\.|[^"\\])+")""", re.DOTALL)
 """As Python shows them: a traceback says what a variable was."""
 _END = re.compile(r"[0-9a-f]{8,63}\Z", re.IGNORECASE)
@@ -57,6 +58,8 @@ class KnownKeys:
         if run.isdecimal() and run in self._numbers:
             return instead
         low, kept = run.lower(), []
+        if len(low) < _DIGITS:
+            return instead if self._begins_key(low) else found[0]
         end = 0
         for at in self._keys_in(low):
             kept.append(run[end:at])
@@ -66,12 +69,19 @@ class KnownKeys:
         before = found[0][: len(found[0]) - len(run)] if kept[0] else ""  # the 0x goes with the key that it belongs to
         return f"{before}{instead.join(kept)}{instead}{run[end:]}"
 
+    def _begins_key(self, low: str) -> bool:
+        return any(key.startswith(low) for key in self._by_start.get(low[:_CUT_LEAST], ()))
+
     def _is_in_bytes(self, shown: str) -> bool:
         try:
             low = bytes(ast.literal_eval(shown)).hex()
         except (ValueError, SyntaxError):
             return False
-        return next(self._keys_in(low), None) is not None
+        if next(self._keys_in(low), None) is not None:
+            return True
+        # Shown as a part of something that was shown in its turn, such as one of several arguments of an error.
+        once = shown.replace("\\\\", "\\")
+        return once != shown and self._is_in_bytes(once)
 
     def _keys_in(self, low: str) -> Iterator[int]:
         at = 0
