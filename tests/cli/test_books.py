@@ -140,14 +140,44 @@ def test_positions_trades_and_skips_show_what_is_in_the_file(conf: Path, capsys:
     assert "nothing was traded" in shown
 
 
-@pytest.mark.parametrize("verb", ["positions", "trades", "skips", "pnl"])
-def test_a_follower_that_is_misspelled_is_told(conf: Path, capsys: Capture, verb: str) -> None:
+_OF_ALISE = [
+    *(([verb, "--follower", "alise"], 0) for verb in ("positions", "trades", "skips", "pnl", "fidelity")),
+    (["follow", "list", "--follower", "alise"], 0),
+    (["wallet", "show", "--follower", "alise"], 0),
+    (["wallet", "show", "--by-day", "--follower", "alise"], 0),
+    (["export", "trades", "trades.csv", "--follower", "alise"], 0),
+    (["export", "ledger", "ledger.csv", "--follower", "alise"], 0),
+    (["wallet", "deposit", "alise", "5"], 2),
+    (["wallet", "withdraw", "alise", "5"], 2),
+    (["pause", "--follower", "alise"], 2),
+    (["resume", "--follower", "alise"], 2),
+    (["exit", "--follower", "alise"], 2),
+    (["mode", "halt-new", "--follower", "alise"], 2),
+    (["follow", "set", "--follower", "alise", "size.ratio=0.02"], 2),
+]
+
+
+@pytest.mark.parametrize("words, code", _OF_ALISE, ids=lambda value: " ".join(value) if isinstance(value, list) else "")
+def test_a_follower_that_is_misspelled_is_told(
+    conf: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch, words: list[str], code: int
+) -> None:
     """That nothing is found of him says nothing about the one who was meant; where anybody may follow, he may exist."""
-    assert main([verb, "--follower", "alise"]) == 0
-    assert capsys.readouterr().out.endswith('; did you mean "alice"?\n')
+    monkeypatch.chdir(conf.parent)
+    assert main(words) == code
+    said = "".join(capsys.readouterr())
+    assert '; did you mean "alice"?' in said
+    assert "the configuration has no" not in said
     conf.write_text(conf.read_text().replace('id = "*"', 'id = "bob"'))
-    assert main([verb, "--follower", "alise"]) == 0
-    assert '; the configuration has no follower "alise"; did you mean "alice"?' in capsys.readouterr().out
+    assert main(words) == code
+    said = "".join(capsys.readouterr())
+    assert '; the configuration has no follower "alise"; did you mean "alice"?' in said
+    assert len(said.splitlines()) == 1
+
+
+@pytest.mark.parametrize("verb", ["positions", "trades", "skips", "pnl", "fidelity"])
+def test_one_who_is_known_is_no_stranger(conf: Path, capsys: Capture, verb: str) -> None:
+    """Of bob there is nothing yet, and that is all."""
+    conf.write_text(conf.read_text().replace('id = "*"', 'id = "bob"'))
     assert main([verb, "--follower", "bob"]) == 0
     assert "follower" not in capsys.readouterr().out
 

@@ -17,7 +17,7 @@ from trio_copy.cli.named_leaders import find_leaders, read_leader, with_names
 from trio_copy.cli.opened import Conf, ask_store, find_plan
 from trio_copy.cli.output import out
 from trio_copy.cli.progress import progress
-from trio_copy.cli.queries import FollowerOption, LeaderOption, read_query
+from trio_copy.cli.queries import FollowerOption, LeaderOption, nothing, read_query
 from trio_copy.cli.redact import Redact
 from trio_copy.cli.suggest import suggested
 from trio_copy.cli.tables import Column, Csv, Json, show
@@ -139,7 +139,9 @@ def list_(
         for follow in ask_store(plan, lambda store: all_follows(store, plan))
         if query.follower in (None, follow.follower) and query.leader in (None, follow.leader)
     ]
-    show(with_names(COLUMNS, names, whole=True), follows, json=json, csv_=csv, empty="nobody follows anybody")
+    none = "nobody follows anybody" if follower is leader is None else "nobody follows anybody like that"
+    empty = nothing(none, plan, follower)
+    show(with_names(COLUMNS, names, whole=True), follows, json=json, csv_=csv, empty=empty)
     return 0
 
 
