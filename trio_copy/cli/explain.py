@@ -22,7 +22,7 @@ from trio_copy.cli.tables import Column, Csv, Json, Styled, short, show
 from trio_copy.engine.stories import Story, stories
 from trio_copy.errors import ConfigError
 from trio_copy.model.counts import counted
-from trio_copy.model.decisions import CopyTask, Reason
+from trio_copy.model.decisions import CopyTask
 from trio_copy.model.fills import Kind
 from trio_copy.model.ids import TokenId
 from trio_copy.model.layers import DEFAULT, Effective, Layer
@@ -180,7 +180,7 @@ def _lines(story: Story, leader: str, label: str) -> Iterator[Line]:
         yield from book_lines(order, story.sightings.get(order.key), story.looks.get(order.key), signal.seen_at)
         why = story.called_off.get(order.key)
         if why is not None:
-            yield order.at, "called off", f"{_because(why)}; the venue has not said yet what came of it"
+            yield order.at, "called off", f"{why.text}; the venue has not said yet what came of it"
         if order.key in story.breached:
             yield order.at, "breach", _BREACHED
     for entry in story.entries:
@@ -189,7 +189,7 @@ def _lines(story: Story, leader: str, label: str) -> Iterator[Line]:
         yield None, "now", record.state
     else:
         reason = record.outcome.reason
-        yield record.ended_at, "ended", record.outcome.end.value + ("" if reason is None else f": {_because(reason)}")
+        yield record.ended_at, "ended", record.outcome.end.value + ("" if reason is None else f": {reason.text}")
 
 
 def _leader_lines(signal: Signal, leader: str, label: str) -> Iterator[Line]:
@@ -206,10 +206,6 @@ def _own_exit(signal: Signal, leader: str, label: str) -> Iterator[Line]:
     """Tell what no leader did: such a signal has neither a transaction nor an exchange, and nobody had to see it."""
     yield signal.seen_at, "own exit", f"by a rule of `leaving`, or by hand, at a bid of {signal.price}: {label}"
     yield None, "", f"{signal.shares} shares are held that were copied from {leader}; signal {signal.signal_id}"
-
-
-def _because(reason: Reason) -> str:
-    return f"{reason.code.name} ({reason.control}: {reason.value}, limit {reason.limit})"
 
 
 def _order_lines(order: OrderEnd, task: CopyTask, *, rested: bool) -> Iterator[Line]:

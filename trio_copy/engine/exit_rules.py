@@ -196,7 +196,7 @@ class ExitRules:
         signal = exit_signal(self.chain_id, key, position, LEAVE, bid, self.sealed_number(), now)
         intent = size(signal, terms.settings, None)
         if not isinstance(intent, OrderIntent):
-            return f"{REFUSED}{intent.code.name} ({intent.control}: {intent.value}, limit {intent.limit})"
+            return f"{REFUSED}{intent.text}"
         executor = self.book.terms.followers[follower].executor
         task = make_task(signal, terms, executor, intent, now=now, deadline_s=self.settings.deadline_s)
         if shard.take_in(signal, [task], ()):

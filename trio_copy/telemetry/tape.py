@@ -1,5 +1,6 @@
 """The live tape for people: a leader's fill, who copies it at what price, and why the others do not."""
 
+import re
 import textwrap
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
@@ -29,6 +30,9 @@ _WIDE = 100
 """Columns from which on a copy's line has room for its latency."""
 _BETWEEN = " | "
 _NAME_MOST = 24
+_ORDER = re.compile(r"\b(order (0x)?[0-9a-fA-F]{8})[0-9a-fA-F]{7,}\b")
+"""Its beginning is enough for whoever wants to cancel or explain it."""
+_ID = re.compile(r"\b(0x)?[0-9a-fA-F]{15,}\b")
 
 
 @define(eq=False)
@@ -43,7 +47,7 @@ class Tape(Observer):
     """The leader of the last line about a leader: what comes of others' trades must not stand right below it."""
 
     def on_step(self, step: str, detail: str) -> None:
-        self._line(f"{step}:", detail, "dim")
+        self._line(f"{step}:", _ORDER.sub(r"\1", detail), "dim")
 
     def on_signal(self, signal: Signal, admission: str, tasks: int, decided_at: float) -> None:
         if admission == "duplicate":
@@ -265,4 +269,5 @@ def _copies(tasks: int) -> str:
 
 
 def _because(reason: Reason) -> str:
-    return f"{reason.code.name} ({reason.control}: {reason.value}, limit {reason.limit})"
+    """Write why not, as wide as a person reads: whoever needs a whole id finds it by `explain` and `skips`."""
+    return _ID.sub(lambda found: f"{found[0][:6]}..{found[0][-4:]}", reason.text)
