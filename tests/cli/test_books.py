@@ -194,7 +194,38 @@ def test_ids_are_shortened_and_words_are_not(conf: Path, capsys: Capture) -> Non
     own(conf, gather)
     assert main(["skips"]) == 0
     shown = capsys.readouterr().out
-    assert "aaaaaa..aaaa  an order of its own" in shown
+    assert "aggregate: aaaaaa..aaaa, expected an order of its own" in shown
+
+
+@pytest.mark.parametrize("width", [80, 120, 200])
+def test_what_is_looked_up_or_typed_is_whole_on_every_terminal(
+    conf: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch, width: int
+) -> None:
+    """The control that said no, its code, and as much of an order's id as a command needs; other columns make room."""
+    monkeypatch.setenv("COLUMNS", str(width))
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setenv("TERM", "xterm")
+    control, code = "filters.min_hours_to_end", Code.CONDITION_NOT_ALLOWED
+
+    def refuse(owner: Owner) -> Order:
+        signal = make_signal(1)
+        reason = Reason(code=code, control=control, value="a question of many words, and of more than that", limit="2")
+        skip = Skip(signal_id=signal.signal_id, follower=FollowerId("bob"), leader=LEADER, reason=reason)
+        owner.do("bob", Pass(skip=skip, signal=signal, at=NOW))
+        return owner.place(make_task(make_signal(2)))
+
+    order = own(conf, refuse)
+    assert main(["skips"]) == 0
+    shown = re.sub(r"\x1b\[[0-9;]*m", "", capsys.readouterr().out)
+    assert control in shown
+    assert code.name in shown
+    assert {"question", "words,", "more", "limit"} <= set(shown.split())
+    assert main(["orders", "list"]) == 0
+    shown = re.sub(r"\x1b\[[0-9;]*m", "", capsys.readouterr().out)
+    named = next(word for word in shown.split() if word.startswith("0x"))
+    assert order.order_id.startswith(named)
+    assert main(["orders", "cancel", named]) == 2  # it is found, and does not rest
+    assert "expected an order that rests" in capsys.readouterr().err
 
 
 def test_profits_add_up_by_anything_and_for_any_time(conf: Path, capsys: Capture) -> None:
@@ -537,7 +568,7 @@ def test_no_terminal_is_too_narrow_for_a_number(
     monkeypatch.setenv("TERM", "xterm")
     assert main([verb]) == 0
     shown = re.sub(r"\x1b\[[0-9;]*m", "", capsys.readouterr().out)
-    last = {"positions": "realised", "trades": "task id", "skips": "limit", "pnl": "total"}[verb]
+    last = {"positions": "realised", "trades": "task id", "skips": "why", "pnl": "total"}[verb]
     assert last in shown.splitlines()[0]
     assert not re.search(r"[0-9]…", shown)
     assert max(map(len, (line.rstrip() for line in shown.splitlines()))) <= width

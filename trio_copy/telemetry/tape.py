@@ -19,7 +19,7 @@ from trio_copy.model.watches import Light
 from trio_copy.telemetry.observer import Finished, Observer
 from trio_copy.telemetry.status import Phase, Status
 from trio_copy.telemetry.tally import Tally
-from trio_copy.telemetry.visible import cut_inside, visible
+from trio_copy.telemetry.visible import cut_inside, visible, with_short_ids
 
 _SIDE_STYLE = {Side.BUY: "green", Side.SELL: "red"}
 _INDENT = " " * 2
@@ -32,7 +32,6 @@ _BETWEEN = " | "
 _NAME_MOST = 24
 _ORDER = re.compile(r"\b(order (0x)?[0-9a-fA-F]{8})[0-9a-fA-F]{7,}\b")
 """Its beginning is enough for whoever wants to cancel or explain it."""
-_ID = re.compile(r"\b(0x)?[0-9a-fA-F]{15,}\b")
 
 
 @define(eq=False)
@@ -270,4 +269,4 @@ def _copies(tasks: int) -> str:
 
 def _because(reason: Reason) -> str:
     """Write why not, as wide as a person reads: whoever needs a whole id finds it by `explain` and `skips`."""
-    return _ID.sub(lambda found: f"{found[0][:6]}..{found[0][-4:]}", reason.text)
+    return with_short_ids(reason.text)
