@@ -25,7 +25,7 @@ from trio_copy.telemetry.render import finished_object
 from trio_copy.telemetry.status import EndpointStatus, Phase
 from trio_copy.telemetry.status import Status as EngineStatus
 from trio_copy.telemetry.tally import Tally
-from trio_copy.telemetry.tape import Tape, money, status_lines, summary_lines, summary_row
+from trio_copy.telemetry.tape import Tape, decimals, status_lines, summary_lines, summary_row
 
 UNTRIED = EndpointStatus(name="one", live=False, head=None, connects=0, first=0, last_error="")
 REASON = Reason(code=Code.PRICE_TOO_HIGH, control="filters.price_max", value="0.95", limit="0.9")
@@ -384,9 +384,9 @@ def test_the_summary_accounts_for_everything() -> None:
         (1, "0.000001"),
     ],
 )
-def test_money_is_written_for_people(micro: int, text: str) -> None:
+def test_shares_and_prices_are_written_for_people(micro: int, text: str) -> None:
     """Two decimals where they say enough, all of them where they do not."""
-    assert text == money(micro)
+    assert text == decimals(micro)
 
 
 async def test_a_terminal_gets_the_status_under_the_tape(capsys: pytest.CaptureFixture[str]) -> None:

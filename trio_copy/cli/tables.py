@@ -13,6 +13,7 @@ from cyclopts import Parameter
 
 from trio_copy.cli.output import out, out_json
 from trio_copy.errors import ConfigError
+from trio_copy.model.units import Usd
 from trio_copy.telemetry.visible import cut_inside, visible, with_short_ids
 
 _Row = TypeVar("_Row")
@@ -258,9 +259,14 @@ def short(name: str) -> str:
 
 def dollars(value: str) -> str:
     """Round an exact amount of dollars to cents, for people."""
-    return f"{float(value):,.2f}"
+    return Usd.parse(value).cents
 
 
 def signed_dollars(value: str) -> Styled:
     """Round an exact amount to cents and colour it by its sign."""
-    return Styled(dollars(value), "red" if value.startswith("-") else "green" if value.strip("0.") else "")
+    return signed(dollars(value))
+
+
+def signed(figure: str) -> Styled:
+    """Colour what people see by its sign; what is rounded to nothing has none."""
+    return Styled(figure, "red" if figure.startswith("-") else "green" if figure.strip("0.%, ") else "")
