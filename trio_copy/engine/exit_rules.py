@@ -229,7 +229,7 @@ class ExitRules:
                 None if facts is None or facts.condition_id not in news else shard.resolved.of(facts.condition_id)
             )
             if facts is not None and resolution is not None:
-                later = "" if resolution.block_number <= final else f", for good {self.window_blocks} blocks from there"
+                later = "" if resolution.block_number <= final else f", for good after {self.window_blocks} more blocks"
                 paid = f"{self.catalog.name_of(token_id)} pays {resolution.payout(facts.slot)}"
                 self.observer.on_step("decided", f"{paid}{later}")
 
