@@ -60,6 +60,10 @@ def exit(
         chosen = read_choice(name, follower, leader, names, all_=all_)
     elif market is not None and not (follower or leader or all_):
         chosen = Chosen(None, None)
+    elif not (follower or leader or all_):
+        raise ConfigError(
+            ["expected a position, FOLLOWER:LEADER:TOKEN, or some by --follower, --leader or --market, or --all"]
+        )
     else:
         chosen = read_choice(None, follower, leader, names, all_=all_)
 

@@ -197,9 +197,11 @@ def export(
 ) -> int:
     """Write all follows in a form that `import` reads."""
     plan = find_plan(conf, redactor)
-    follows = ask_store(plan, lambda store: all_follows(store, plan))
     if file == Path("-"):
         file = None
+    if file is not None and format_ is None and file.suffix not in (".csv", ".jsonl"):
+        raise ConfigError([f"{file}: expected a name that ends in .csv or .jsonl, or --format"])
+    follows = ask_store(plan, lambda store: all_follows(store, plan))
     kind = format_ or ("jsonl" if file is not None and file.suffix == ".jsonl" else "csv")
     text = write_csv(follows) if kind == "csv" else "".join(f"{line}\n" for line in write_json_lines(follows))
     if file is None:

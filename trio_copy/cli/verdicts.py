@@ -109,6 +109,8 @@ def signed_percent(bps: int) -> Styled:
 
 def _cost_or_saved(usd: str) -> Styled:
     saved = usd.startswith("-")
+    if dollars(usd).strip("-") == "0.00":
+        return Styled("0.00", "")
     return Styled(f"{'saved' if saved else 'cost'} {dollars(usd.removeprefix('-'))}", "green" if saved else "red")
 
 
