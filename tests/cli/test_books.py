@@ -546,6 +546,18 @@ def test_the_answers_to_a_question_look_different(
     assert bool(note) == bool(missing)
 
 
+def test_settings_are_listed_as_they_are_typed(conf: Path, capsys: Capture) -> None:
+    """What a list shows can be given to `follow set`: no Python's brackets, no Python's True."""
+    typed = ["filters.sides=BUY,SELL", "leaving.redeem=false", "size.ratio=0.02"]
+    assert main(["follow", "add", "bob", LEADER, *typed]) == 0
+    capsys.readouterr()
+    assert main(["follow", "list", "--follower", "bob", "--json"]) == 0
+    (row,) = rows(capsys)
+    assert row["settings"].split() == typed
+    assert main(["follow", "set", f"bob:{LEADER}", *row["settings"].split()]) == 0
+    assert "nothing changes" in capsys.readouterr().out
+
+
 def test_a_market_without_a_name_is_called_by_its_number(conf: Path, capsys: Capture) -> None:
     """Rows that say nothing of what they are about are hardly worth reading; machines get null as ever."""
     own(conf, trade_a_little)

@@ -10,6 +10,7 @@ from cyclopts import App, Parameter
 from trio_copy.accounts import OrderState
 from trio_copy.accounts.telling import OrderEnd
 from trio_copy.cli.book_lines import Line, book_lines
+from trio_copy.cli.follow_files import as_typed
 from trio_copy.cli.follow_lookup import find_follow
 from trio_copy.cli.labels import labels_of
 from trio_copy.cli.named_leaders import find_leaders, with_name
@@ -59,7 +60,7 @@ _BREACHED = (
 )
 _COLUMNS: tuple[Column[Effective], ...] = (
     Column("setting", lambda row: row.path),
-    Column("value", lambda row: _plain(row), shown=lambda value: _text(value), elastic=True),
+    Column("value", lambda row: _plain(row), shown=as_typed, elastic=True),
     Column("origin", lambda row: row.origin, shown=lambda origin: Styled(origin, "" if origin == DEFAULT else "cyan")),
     Column("rule", lambda row: row.merge.value, detail=True),
 )
@@ -246,7 +247,3 @@ def _booking(entry: LedgerEntry, kind: Kind) -> str:
 def _plain(row: Effective) -> Any:  # noqa: ANN401  a plain value
     own: Layer = ((row.path, row.value),)
     return plain_layer(own)[row.path]
-
-
-def _text(value: Any) -> str:  # noqa: ANN401  a plain value
-    return value if isinstance(value, str) else msgspec.json.encode(value).decode()

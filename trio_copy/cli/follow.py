@@ -10,7 +10,7 @@ from attrs import evolve
 from cyclopts import App, Parameter
 
 from trio_copy.cli.follow_changes import Change, changes, tell_changes
-from trio_copy.cli.follow_files import STANDARD_INPUT, make_follow, read_follows, write_csv, write_json_lines
+from trio_copy.cli.follow_files import STANDARD_INPUT, as_typed, make_follow, read_follows, write_csv, write_json_lines
 from trio_copy.cli.follow_lookup import all_follows, changeable, find, find_follow, plain_changes
 from trio_copy.cli.follow_set import set_
 from trio_copy.cli.named_leaders import find_leaders, read_leader, with_names
@@ -114,7 +114,7 @@ COLUMNS: tuple[Column[Follow], ...] = (
     Column("version", lambda row: row.version, right=True, detail=True),
     Column(
         "settings",
-        lambda row: " ".join(f"{path}={value}" for path, value in plain_layer(row.own).items()),
+        lambda row: " ".join(f"{path}={as_typed(value)}" for path, value in plain_layer(row.own).items()),
         elastic=True,
     ),
 )
