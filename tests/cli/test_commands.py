@@ -506,7 +506,7 @@ def test_plugins_lists_what_is_installed(capsys: Capture) -> None:
      ["run", "one.toml", "two.toml"], ["run", DEMO, "--fro", "3s"], ["run", DEMO, "--for", "10"],
      ["devnet", DEMO, "--past", "7"], ["leaders", "week.rec", "--latency", "2"], ["verify", "dedup", "--ttl", "2"],
      ["backtest", DEMO, "week.rec", "--csv", "/nowhere/x.csv"], ["backtest", DEMO, "week.rec", "--plot", "/nowhere/x.svg"],
-     ["restore", "nowhere.db", "--conf", DEMO], ["follow", "export", "x.doc", "--conf", DEMO], ["exit", "--conf", DEMO],
+     ["follow", "export", "x.doc", "--conf", DEMO], ["exit", "--conf", DEMO],
      ["run", DEMO, "--for", "soon"], ["load", "simulate", "--events", "0"],
      ["verify", "dedup", "--store", "redsi"], ["verify", "dedup", "--store-option", "x"], ["verify", "dedup", "--store-option", "x=1"]],
 )  # fmt: skip

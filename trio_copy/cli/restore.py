@@ -27,7 +27,7 @@ def restore(
     """
     plan = find_plan(conf, redactor)
     store = plan.store.plugin
-    if not file.is_file():  # nobody is asked about what cannot be
+    if store.restore is not None and not file.is_file():  # nobody is asked about what cannot be
         raise ConfigError([f"{file}: expected what `trio-copy backup` wrote, got no file"])
     if store.restore is not None and not agreed(f"Put {file} in the place of the store?", yes=yes):
         out("nothing was changed")
