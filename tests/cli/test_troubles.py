@@ -54,6 +54,7 @@ async def test_a_host_that_nobody_knows_is_told_without_numbers(monkeypatch: pyt
     """The system's number of the error says nothing to a person."""
 
     async def nobody(host: str, port: int) -> trio.SocketStream:
+        await trio.lowlevel.checkpoint()
         raise socket.gaierror(-2, "Name or service not known")
 
     monkeypatch.setattr(trio, "open_tcp_stream", nobody)
