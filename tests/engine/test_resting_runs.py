@@ -102,6 +102,16 @@ def test_how_long_it_may_rest_counts_from_the_leaders_block() -> None:
     assert (exit_.order_type, exit_.rest_until) == ("FAK", 0)
 
 
+@pytest.mark.parametrize("kind", ["FAK", "FOK", "GTC", "GTD"])
+def test_only_what_may_rest_can_be_post_only(kind: str) -> None:
+    """With an instant order it contradicts itself; an exit has it never."""
+    settings: FollowSettings = make_settings(order_type=kind, post_only=True)
+    instant = kind in ("FAK", "FOK")
+    assert [path for path, _ in contradictions(settings)] == (["execution.post_only"] if instant else [])
+    assert make_intent(make_signal(), order_type=kind, post_only=True).post_only == (not instant)
+    assert not make_intent(make_signal(side=Side.SELL), order_type=kind, post_only=True).post_only
+
+
 @pytest.mark.parametrize(
     ("kind", "delay_s", "wrong"), [("GTC", 300.0, True), ("GTC", 299.0, False), ("FAK", 300.0, False)]
 )

@@ -154,7 +154,7 @@ class Service:
                 self.housekeeping.hear_requests,
                 self.housekeeping.refresh_follows,
                 self.housekeeping.refresh_mode,
-                self.housekeeping.look_at_exit_rules,
+                self.exit_rules.run,
                 self.housekeeping.watch_markets,
                 self.housekeeping.look_later,
                 self.housekeeping.decide_late,

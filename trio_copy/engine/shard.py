@@ -138,7 +138,7 @@ class Shard:
 
     def close_lane(self, open_order: OpenOrder) -> None:
         lanes = self.lanes.get(open_order.order.executor)
-        if lanes is not None and open_order.unproven and not open_order.ended:
+        if lanes is not None and open_order.unproven and not open_order.handed_over:
             lanes.close_lane(self.lane_of(open_order.task), open_order.order.key)
 
     def open_lane(self, open_order: OpenOrder) -> None:
@@ -378,6 +378,8 @@ class Shard:
                 # Nothing of its lane is placed before it is proven what came of it.
                 self.unproven[key] = account.orders[key]
                 self.close_lane(account.orders[key])
+            case e.HandedOver(key=key):
+                self.open_lane(account.orders[key])
             case e.Settled(key=key) | e.Reversed(key=key):
                 self.unproven.pop(key, None)
                 self.contradicted.discard(key)

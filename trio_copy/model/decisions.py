@@ -57,6 +57,8 @@ class Code(Enum):
     EXIT_FIRST = "an exit of the same token goes before what still rests"
     CAP_REACHED = "a spending cap would be broken"
     LOSS_LIMIT = "a loss cap is broken"
+    QUESTION_DECIDED = "the question was decided while the order rested"
+    EXECUTOR_CHANGED = "the follower trades elsewhere by now"
     NO_BALANCE = "the wallet holds too little"
     GATHERED = "it went out as part of another task's order"
     NEVER_ENOUGH = "too little came together to reach the minimum"
@@ -137,6 +139,10 @@ class OrderIntent:
     rest_until: int = 0
     """Unix seconds up to which a GTC or GTD order may rest at its limit; 0 for one that does not. Derived from the leader's
     block, so that every instance freezes the same bytes."""
+    post_only: bool = False
+    """Whether it shall only rest, and be refused where it would take what is offered."""
+    leader_time: int = 0
+    """Unix seconds of the leader's block, the source of an order's timestamp: see `Signal.leader_time`."""
 
     def resized(self, shares: Shares) -> "OrderIntent":
         """Return the same wish for other shares; of an exit, which has no cost."""
@@ -152,6 +158,8 @@ class OrderIntent:
             sell=self.sell,
             called_off=self.called_off,
             rest_until=self.rest_until,
+            post_only=self.post_only,
+            leader_time=self.leader_time,
         )
 
 
