@@ -214,7 +214,7 @@ _ODD = st.one_of(
 )
 
 
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(
     st.integers(100, 599),
     st.one_of(
