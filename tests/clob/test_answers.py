@@ -60,6 +60,8 @@ _REFUSALS = [
     (400, "invalid post-only order: order crosses book", Row.RULE),
     (400, f"order {OURS} crosses the book", Row.RULE),
     (400, "invalid expiration", Row.RULE),
+    (400, "invalid nonce", Row.RULE),
+    (400, "Invalid token id", Row.RULE),
     (400, "Invalid order payload", Row.RULE),
     (400, "Invalid signature_type", Row.RULE),
     (400, "order canceled in the CTF exchange contract", Row.RULE),
