@@ -1,7 +1,6 @@
 """Asks the venue over HTTP: in turn, again where that helps, within `patience_s`; what is left is a `MarketsUnavailable`."""
 
 from collections.abc import Callable, Mapping, Sequence
-from email.utils import parsedate_to_datetime
 from typing import TypeVar
 
 import httpx  # noqa: ASYNC127  over a transport of our own
@@ -11,7 +10,7 @@ from attrs import define, frozen
 from trio_copy.clock import WallClock
 from trio_copy.entropy import Entropy
 from trio_copy.errors import MarketsUnavailable
-from trio_copy_clob.pacing import Pace, Route
+from trio_copy_clob.pacing import Pace, Route, told_s
 from trio_copy_clob.transport import REPEATABLE
 from trio_copy_clob.troubles import Troubles
 from trio_copy_clob.wire import clean
@@ -116,20 +115,10 @@ class Asker:
             # Cloudflare's page. Asking again only makes it last longer.
             return _Failure("region or datacentre is blocked (HTTP 403 with a page of Cloudflare)", again=False)
         words = "a page" if _is_page(response) else clean(response.content[:_LONGEST_WORDS].decode(errors="replace"))
-        told_s = self._told_s(response)
+        after_s = told_s(response.headers.get("retry-after", ""), self.wall())
         return _Failure(
-            f"HTTP status {status}: {words}", again=status in _AGAIN or status >= 500 or status < 300, told_s=told_s
+            f"HTTP status {status}: {words}", again=status in _AGAIN or status >= 500 or status < 300, told_s=after_s
         )
-
-    def _told_s(self, response: httpx.Response) -> float | None:
-        """Return how long it wants to be left alone, in seconds, where it says so: as a number or as a date."""
-        text = response.headers.get("retry-after", "")
-        try:
-            if text.isascii() and text.isdigit():
-                return float(text[:9])
-            return max(0.0, parsedate_to_datetime(text).timestamp() - self.wall()) if text else None
-        except (ValueError, OverflowError):
-            return None
 
     def _unavailable(self, route: Route, why: str) -> MarketsUnavailable:
         name = self.hosts[route.host].name

@@ -4,6 +4,8 @@ The venue limits what comes from one address of the internet; `limits_used` says
 and reads no clock: times are Trio's, in seconds.
 """
 
+from email.utils import parsedate_to_datetime
+
 from attrs import define, field, frozen
 
 from trio_copy.entropy import Entropy
@@ -11,7 +13,7 @@ from trio_copy.entropy import Entropy
 _BURST_S = 1.0
 """A quiet route takes so many seconds' worth of requests at once."""
 _FIRST_REST_S, _LONGEST_REST_S = 0.5, 60.0
-_LONGEST_TOLD_S = 3600.0
+LONGEST_TOLD_S = 3600.0
 _DOUBLINGS = 16
 
 
@@ -44,12 +46,20 @@ class Bucket:
     """Lets through so many requests a second, and a short burst after a rest."""
 
     per_s: float
+    burst_s: float = _BURST_S
     _free_at: float = -float("inf")
 
     def take(self, now: float) -> float:
         """Take one request out; returns how long to wait before sending it."""
-        self._free_at = max(self._free_at, now - _BURST_S) + 1 / self.per_s
+        self._free_at = self._next(now)
         return max(0.0, self._free_at - now)
+
+    def ready_in(self, now: float) -> float:
+        """Return how long it would have to wait, without taking it."""
+        return max(0.0, self._next(now) - now)
+
+    def _next(self, now: float) -> float:
+        return max(self._free_at, now - self.burst_s) + 1 / self.per_s
 
 
 @define
@@ -93,7 +103,7 @@ class Pace:
         rest_s = self._rests.next_s(entropy)
         if told_s is not None:
             # Later than told, never earlier, and not all at the same moment.
-            rest_s = max(rest_s, min(told_s, _LONGEST_TOLD_S) + entropy.uniform(0, 0.1))
+            rest_s = max(rest_s, min(told_s, LONGEST_TOLD_S) + entropy.uniform(0, 0.1))
         self._rest_until = max(self._rest_until, now + rest_s)
         return self._rest_until - now
 
@@ -103,3 +113,16 @@ class Pace:
 
 def pace_of(host: str, limits_used: float) -> Pace:
     return Pace(limits_used, Bucket(HOST_PER_S[host] * limits_used))
+
+
+def told_s(text: str, now: float) -> float | None:
+    """Read `Retry-After`: how long to wait in seconds, of a number or of a date; None where it is neither.
+
+    `now` is in Unix seconds.
+    """
+    try:
+        if text.isascii() and text.isdigit():
+            return float(text[:9])
+        return max(0.0, parsedate_to_datetime(text).timestamp() - now) if text else None
+    except (ValueError, OverflowError):
+        return None

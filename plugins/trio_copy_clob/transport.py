@@ -6,20 +6,57 @@ what would come over it next could be the rest of somebody else's answer.
 """
 
 import ssl
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 
 import h11
 import httpx  # noqa: ASYNC127  what it lacks is a good pool, and the pool is ours
 import trio
-from attrs import define, field
+from attrs import define, field, frozen
 
 from trio_copy.ports import OpenSocket
 from trio_copy_clob.addresses import Origin, dial, origin_of
 
 _CHUNK_BYTES = 1 << 16
 _HEAD_BYTES = 1 << 16
+_LOOK_S, _VIRTUAL_LOOK_S = 0.002, 1e-6
 REPEATABLE = "repeatable"
 """The extension of a request that may be sent again although the first one may have arrived: a POST that only asks."""
+
+
+SENDING = "sending"
+"""The extension of a request whose sender has to know whether it may have arrived: a `Sending`."""
+
+
+@define(eq=False)
+class Sending:
+    """How far a request has come, however it ends: also where it is cancelled."""
+
+    began: bool = False
+    """Whether a byte of it may have left. Until then it is certainly nowhere."""
+
+
+@frozen
+class Asked:
+    """A request as it leaves."""
+
+    method: str
+    target: bytes
+    headers: list[tuple[bytes, bytes]]
+    """All of them, `Host` and `Content-Length` included; their names go out as they are written."""
+    content: bytes = b""
+    repeatable: bool = False
+    """Whether it may be sent again although the first one may have arrived."""
+    sending: Sending | None = None
+
+
+@frozen
+class Answered:
+    """An answer, whole."""
+
+    status: int
+    headers: Sequence[tuple[bytes, bytes]]
+    body: bytes
 
 
 class _NoAnswer(Exception):
@@ -64,24 +101,54 @@ class H11Transport(httpx.AsyncBaseTransport):
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Send a request and return its answer, whole. Cancelled, its connection is closed."""
-        pool = self._pool(str(request.url))
-        async with pool.turns:
-            try:
-                with trio.fail_after(self.timeout_s):
-                    return await self._exchange(pool, request)
-            except trio.TooSlowError:
-                raise httpx.ReadTimeout(f"no whole answer within {self.timeout_s:g} s", request=request) from None
+        content = await request.aread()
+        sending = request.extensions.get(SENDING)
+        asked = Asked(
+            request.method,
+            request.url.raw_path,
+            request.headers.raw,
+            content,
+            request.method == "GET" or bool(request.extensions.get(REPEATABLE)),
+            sending if isinstance(sending, Sending) else None,
+        )
+        answer = await self.carry(origin_of(str(request.url)), asked)
+        return httpx.Response(answer.status, headers=list(answer.headers), content=answer.body, request=request)
 
-    async def warm(self, url: str) -> None:
-        """Open a connection ahead, so that the next request need not; says nothing where that fails."""
-        pool = self._pool(url)
+    async def carry(self, origin: Origin, asked: Asked) -> Answered:
+        """Do the same for whoever needs no more of httpx than its errors: that costs a third less."""
+        pool = self._pool(origin)
         async with pool.turns:
             try:
                 with trio.fail_after(self.timeout_s):
-                    connection = await self._connect(pool.origin)
-            except (OSError, trio.TooSlowError):
+                    return await self._exchange(pool, asked)
+            except trio.TooSlowError:
+                raise httpx.ReadTimeout(f"no whole answer within {self.timeout_s:g} s") from None
+
+    async def warm(self, url: str, count: int = 1) -> None:
+        """See to it that so many connections wait for requests, all of them good; says nothing where that fails.
+
+        Called again within `idle_s`, no request has to wait for a connection.
+        """
+        pool = self._pool(origin_of(url))
+        half = trio.current_time() - self.idle_s / 2
+        for connection in list(pool.idle):
+            if connection not in pool.idle or (connection.idle_since >= half and _is_silent(connection)):
+                continue  # taken meanwhile, or good
+            pool.idle.remove(connection)
+            if connection.idle_since >= half and await _is_open(connection):
+                pool.idle.append(connection)
+            else:
+                await trio.aclose_forcefully(connection.stream)
+        while len(pool.idle) < min(count, self.connections):
+            async with pool.turns:
+                try:
+                    with trio.fail_after(self.timeout_s):
+                        connection = await self._connect(pool.origin)
+                except (OSError, trio.TooSlowError):
+                    return
+                await self._put_back(pool, connection)
+            if self._closed:
                 return
-            await self._put_back(pool, connection)
 
     async def aclose(self) -> None:
         """Close every connection that is in nobody's hands; the others close with their requests."""
@@ -93,9 +160,11 @@ class H11Transport(httpx.AsyncBaseTransport):
                 while pool.idle:
                     await trio.aclose_forcefully(pool.idle.pop().stream)
 
-    def _pool(self, url: str) -> _Pool:
-        origin = origin_of(url)
-        return self._pools.setdefault(origin, _Pool(origin, trio.Semaphore(self.connections)))
+    def _pool(self, origin: Origin) -> _Pool:
+        pool = self._pools.get(origin)
+        if pool is None:
+            pool = self._pools[origin] = _Pool(origin, trio.Semaphore(self.connections))
+        return pool
 
     async def _connect(self, origin: Origin) -> _Connection:
         return _Connection(await dial(origin, self.open_socket, self._context))
@@ -106,42 +175,42 @@ class H11Transport(httpx.AsyncBaseTransport):
             self._made_tls = self.tls()
         return self._made_tls
 
-    async def _exchange(self, pool: _Pool, request: httpx.Request) -> httpx.Response:
-        await request.aread()
-        repeatable = request.method == "GET" or bool(request.extensions.get(REPEATABLE))
+    async def _exchange(self, pool: _Pool, asked: Asked) -> Answered:
         while pool.idle:
             connection = pool.idle.pop()  # the one used last: the others grow old and go
             if trio.current_time() - connection.idle_since > self.idle_s:
                 await trio.aclose_forcefully(connection.stream)
                 continue
+            # Of what must not be sent twice, it would never be known whether a server that had closed the connection has it.
+            if not asked.repeatable and not await _is_open(connection):
+                await trio.aclose_forcefully(connection.stream)
+                continue
             try:
-                return await self._talk(pool, connection, request)
+                return await self._talk(pool, connection, asked)
             except _NoAnswer as error:
                 # The server closed it while nobody used it. Whether it has read the request, nobody knows.
-                if not repeatable:
-                    raise httpx.RemoteProtocolError(
-                        "the connection ended without an answer", request=request
-                    ) from error
+                if not asked.repeatable:
+                    raise httpx.RemoteProtocolError("the connection ended without an answer") from error
         try:
             connection = await self._connect(pool.origin)
         except OSError as error:
-            raise httpx.ConnectError(error.strerror or str(error) or type(error).__name__, request=request) from error
+            raise httpx.ConnectError(error.strerror or str(error) or type(error).__name__) from error
         try:
-            return await self._talk(pool, connection, request)
+            return await self._talk(pool, connection, asked)
         except _NoAnswer as error:
-            raise httpx.RemoteProtocolError("the connection ended without an answer", request=request) from error
+            raise httpx.RemoteProtocolError("the connection ended without an answer") from error
 
-    async def _talk(self, pool: _Pool, connection: _Connection, request: httpx.Request) -> httpx.Response:
+    async def _talk(self, pool: _Pool, connection: _Connection, asked: Asked) -> Answered:
         try:
-            response = await _ask(connection, request, self.body_bytes)
+            answer = await _ask(connection, asked, self.body_bytes)
         except h11.RemoteProtocolError as error:
             await trio.aclose_forcefully(connection.stream)
-            raise httpx.RemoteProtocolError(f"no HTTP/1.1: {error}"[:200], request=request) from error
+            raise httpx.RemoteProtocolError(f"no HTTP/1.1: {error}"[:200]) from error
         except BaseException:
             await trio.aclose_forcefully(connection.stream)
             raise
         await self._put_back(pool, connection)
-        return response
+        return answer
 
     async def _put_back(self, pool: _Pool, connection: _Connection) -> None:
         protocol = connection.protocol
@@ -158,15 +227,49 @@ class H11Transport(httpx.AsyncBaseTransport):
         pool.idle.append(connection)
 
 
-async def _ask(connection: _Connection, request: httpx.Request, body_bytes: int) -> httpx.Response:
+def _is_silent(connection: _Connection) -> bool:
+    """Tell whether the system has nothing to be read on a connection; of one that is no socket, nobody knows."""
+    socket = _socket(connection)
+    return socket is not None and not socket.is_readable()
+
+
+async def _is_open(connection: _Connection) -> bool:
+    """Tell whether an idle connection is good for a request: nothing is to be heard on it, its end least of all."""
+    if _is_silent(connection):
+        return True
+    try:
+        with trio.CancelScope() as scope:  # noqa: ASYNC912  it gives up by itself
+            # What is there may be of TLS alone, and an end takes some rounds of the loop to show. A stream that is no socket
+            # is in memory, and under a virtual clock the shortest time is enough.
+            look_s = _VIRTUAL_LOOK_S if _socket(connection) is None else _LOOK_S
+            scope.deadline = trio.current_time() + look_s
+            with suppress(trio.BrokenResourceError):
+                await connection.stream.receive_some(1)
+            return False
+    except trio.Cancelled:  # it is in no pool any more
+        await trio.aclose_forcefully(connection.stream)
+        raise
+    return True
+
+
+def _socket(connection: _Connection) -> trio.socket.SocketType | None:
+    stream = connection.stream
+    while isinstance(stream, trio.SSLStream):
+        stream = stream.transport_stream
+    return stream.socket if isinstance(stream, trio.SocketStream) else None
+
+
+async def _ask(connection: _Connection, asked: Asked, body_bytes: int) -> Answered:
     protocol, stream = connection.protocol, connection.stream
-    data = protocol.send(h11.Request(method=request.method, target=request.url.raw_path, headers=request.headers.raw))
-    if request.content:
-        data += protocol.send(h11.Data(data=request.content)) or b""
+    data = protocol.send(h11.Request(method=asked.method, target=asked.target, headers=asked.headers))
+    if asked.content:
+        data += protocol.send(h11.Data(data=asked.content)) or b""
     data += protocol.send(h11.EndOfMessage()) or b""
     received = 0
     response: h11.Response | None = None
     body = bytearray()
+    if asked.sending is not None:
+        asked.sending.began = True
     try:
         await stream.send_all(data)
         while True:
@@ -181,24 +284,22 @@ async def _ask(connection: _Connection, request: httpx.Request, body_bytes: int)
                 response = event
                 declared = dict(event.headers).get(b"content-length", b"0")
                 if int(declared) > body_bytes:
-                    raise httpx.RemoteProtocolError(f"an answer of more than {body_bytes >> 20} MiB", request=request)
+                    raise httpx.RemoteProtocolError(f"an answer of more than {body_bytes >> 20} MiB")
             elif isinstance(event, h11.Data):
                 body += event.data
             elif isinstance(event, h11.EndOfMessage) and response is not None:
                 break
             elif not isinstance(event, h11.InformationalResponse):
-                raise httpx.RemoteProtocolError("it wants to speak something else than HTTP/1.1", request=request)
+                raise httpx.RemoteProtocolError("it wants to speak something else than HTTP/1.1")
             # Everything that came counts, also what h11 throws away, such as the frames of chunks.
             if received > body_bytes + _HEAD_BYTES:
-                raise httpx.RemoteProtocolError(f"an answer of more than {body_bytes >> 20} MiB", request=request)
+                raise httpx.RemoteProtocolError(f"an answer of more than {body_bytes >> 20} MiB")
     except (trio.BrokenResourceError, trio.ClosedResourceError) as error:
         if not received:
             raise _NoAnswer from error
-        raise httpx.RemoteProtocolError("the connection ended in the middle of an answer", request=request) from error
+        raise httpx.RemoteProtocolError("the connection ended in the middle of an answer") from error
     coding = [value for name, value in response.headers if name == b"content-encoding" and value.lower() != b"identity"]
     if coding:
         # We say that we take none; unpacked, a small answer could fill the memory.
-        raise httpx.RemoteProtocolError("an answer in a coding that was not asked for", request=request)
-    return httpx.Response(
-        response.status_code, headers=response.headers.raw_items(), content=bytes(body), request=request
-    )
+        raise httpx.RemoteProtocolError("an answer in a coding that was not asked for")
+    return Answered(response.status_code, list(response.headers.raw_items()), bytes(body))

@@ -3,13 +3,14 @@
 import ssl
 import subprocess
 from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager, nullcontext, suppress
 from functools import partial
 from pathlib import Path
 
 import httpx  # noqa: ASYNC127  as the plugin
 import pytest
 import trio
+import trio.testing
 
 from tests.builders import NOW
 from tests.clob.opened import Sized, listen, quote
@@ -18,7 +19,7 @@ from trio_copy.sockets import open_socket
 from trio_copy.testing.market_server import open_market_server
 from trio_copy_clob import PolymarketSettings, open_polymarket
 from trio_copy_clob.addresses import dial, origin_of
-from trio_copy_clob.transport import H11Transport
+from trio_copy_clob.transport import SENDING, H11Transport, Sending
 
 
 async def test_the_source_works_over_loopback() -> None:
@@ -90,7 +91,7 @@ async def test_a_connection_is_used_again_where_nothing_is_left_of_the_last_answ
 
 
 async def test_a_connection_that_the_server_closed_is_not_an_error() -> None:
-    """It may do so at any time; a question is asked over another one, an order is not."""
+    """It may do so at any time; whoever finds it closed takes another one, with an order as with a question."""
     async with (
         serving(_OK, then_close=True) as (transport, url, served),
         httpx.AsyncClient(transport=transport, trust_env=False) as client,
@@ -98,10 +99,95 @@ async def test_a_connection_that_the_server_closed_is_not_an_error() -> None:
         for _ in range(3):
             assert (await client.get(url)).text == "ok"
             await trio.sleep(0.01)
-        assert served == [1, 2, 3]
+            assert (await client.post(url, content=b"buy")).text == "ok"
+            await trio.sleep(0.01)
+        assert served == [1, 2, 3, 4, 5, 6]
+
+
+async def test_what_is_no_question_is_not_sent_twice_by_itself() -> None:
+    """A server that closes the connection instead of answering may have read it; its sender decides."""
+    async with (
+        serving(b"", then_close=True) as (transport, url, served),
+        httpx.AsyncClient(transport=transport, trust_env=False) as client,
+    ):
+        sending = Sending()
         with pytest.raises(httpx.RemoteProtocolError):
-            await client.post(url, content=b"buy")
-        assert (await client.post(url, content=b"buy")).text == "ok"
+            await client.post(url, content=b"buy", extensions={SENDING: sending})
+        assert sending.began
+        assert served == [1]
+
+
+@pytest.mark.parametrize("cancelled", [False, True])
+async def test_a_request_says_whether_it_may_have_arrived(clock: trio.testing.MockClock, cancelled: bool) -> None:
+    """Until its first byte it is nowhere, also where it is cancelled or given up while it waits for a connection."""
+    silent, closed = [], []
+
+    async def connect(host: str, port: int) -> trio.abc.Stream:
+        if host == "nowhere":
+            raise OSError("connection refused")
+        if host == "slow":
+            await trio.sleep(100)
+        ours, theirs = trio.testing.memory_stream_pair()
+        ours.send_stream.close_hook = lambda: closed.append(host)
+        silent.append(theirs)
+        return ours
+
+    transport = H11Transport(open_socket=connect, timeout_s=5.0, connections=1)
+    for host, began in (("nowhere", False), ("slow", False), ("silent", True)):
+        sending = Sending()
+        request = httpx.Request("POST", f"http://{host}/", content=b"buy", extensions={SENDING: sending})
+        expected = pytest.raises(httpx.TransportError) if host == "nowhere" or not cancelled else nullcontext()
+        with trio.move_on_after(3 if cancelled else 10), expected:
+            await transport.handle_async_request(request)
+        assert sending.began is began
+    assert closed == ["silent"]
+
+
+async def test_a_look_at_an_idle_connection_that_is_cancelled_closes_it(clock: trio.testing.MockClock) -> None:
+    """It was in nobody's hands but those of the request."""
+    closed = []
+
+    async def connect(host: str, port: int) -> trio.abc.Stream:
+        await trio.lowlevel.checkpoint()
+        ours, _ = trio.testing.memory_stream_pair()
+        ours.send_stream.close_hook = lambda: closed.append(host)
+        return ours
+
+    transport = H11Transport(open_socket=connect, timeout_s=5.0)
+    await transport.warm("http://venue/")
+    with trio.CancelScope() as scope:
+        scope.cancel()
+        await transport.handle_async_request(httpx.Request("POST", "http://venue/", content=b"buy"))
+    assert closed in ([], ["venue"])  # it may have been cancelled before it took one
+    await transport.aclose()
+    assert closed == ["venue"]
+
+
+async def test_connections_are_kept_warm(clock: trio.testing.MockClock) -> None:
+    """As many as are wanted, none older than half the time that one is kept."""
+    opened: list[trio.abc.Stream] = []
+    closed: list[int] = []
+
+    async def connect(host: str, port: int) -> trio.abc.Stream:
+        await trio.lowlevel.checkpoint()
+        ours, theirs = trio.testing.memory_stream_pair()
+        number = len(opened)
+        ours.send_stream.close_hook = lambda: closed.append(number)
+        opened.append(theirs)
+        return ours
+
+    transport = H11Transport(open_socket=connect, timeout_s=5.0, connections=3, idle_s=10.0)
+    await transport.warm("http://venue/", 2)
+    await transport.warm("http://venue/", 2)
+    assert (len(opened), closed) == (2, [])
+    await trio.sleep(6)
+    await transport.warm("http://venue/", 9)
+    assert (len(opened), closed) == (5, [0, 1])
+    await trio.aclose_forcefully(opened[3])  # as a server does that has had enough
+    await transport.warm("http://venue/", 3)
+    assert (len(opened), closed) == (6, [0, 1, 3])
+    await transport.aclose()
+    assert sorted(closed) == [0, 1, 2, 3, 4, 5]
 
 
 async def test_an_answer_without_end_is_given_up() -> None:

@@ -1,0 +1,60 @@
+"""Calls an order off. It may be repeated, and proves nothing: what came of the order, a look at it tells."""
+
+from collections.abc import Callable
+
+import msgspec
+import trio
+from attrs import define
+
+from trio_copy.entropy import Entropy
+from trio_copy.errors import ExecutorError
+from trio_copy.model.orders import Order
+from trio_copy_clob.pacing import Growing
+from trio_copy_clob.sending.answers import Cancelled, read_cancelled
+from trio_copy_clob.sending.calling import NoReply
+from trio_copy_clob.sending.credentials import VenueSigner
+from trio_copy_clob.sending.limits import Turns
+
+PATH = "/order"
+_FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.1, 2.0
+
+
+@define(eq=False, kw_only=True)
+class Cancelling:
+    address_turns: Turns
+    entropy: Entropy
+    on_blocked: Callable[[str], None]
+    """Nothing can be called off from here: a person should know."""
+
+    async def cancel(self, order: Order, signer: VenueSigner, until: float) -> None:
+        """Take an order off the book, until a moment of Trio's clock; one that is gone, or held, is left as it is.
+
+        Raises:
+            ExecutorError: nobody answers in time, or not with what can be understood.
+        """
+        body = msgspec.json.encode({"orderID": order.order_id})
+        pauses, why = Growing(_FIRST_PAUSE_S, _LONGEST_PAUSE_S), "no time left"
+        with trio.CancelScope(deadline=until):
+            while True:
+                # As exits do: what is called off makes room for one.
+                await signer.limits.cancels.wait(is_exit=True)
+                await self.address_turns.wait(is_exit=True)
+                reply = await signer.ask("DELETE", PATH, until=until, content=body)
+                if isinstance(reply, NoReply):
+                    why = reply.why
+                else:
+                    means, why, after_s = read_cancelled(
+                        reply.status, reply.headers, reply.body, order_id=order.order_id, now=signer.wall()
+                    )
+                    match means:
+                        case Cancelled.DONE | Cancelled.HELD:
+                            return
+                        case Cancelled.REFUSED | Cancelled.KEY:
+                            break
+                        case Cancelled.BLOCKED:
+                            self.on_blocked(why)
+                            break
+                        case Cancelled.AGAIN if after_s is not None:
+                            signer.limits.cancels.rest(after_s)
+                await trio.sleep(pauses.next_s(self.entropy))
+        raise ExecutorError(f"order {order.order_id} is not called off: {why}")

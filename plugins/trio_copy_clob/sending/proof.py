@@ -1,0 +1,223 @@
+"""What proves the outcome of an order: a pure function from what was seen to a report, or None where it proves nothing.
+
+Fills come from the trades and from the chain, never from how an order is said to stand: of a matched FAK the venue often
+has no order any more. Amounts are added up as they are and rounded once, as the venue does: what is below a millionth is
+nobody's. Until all that was matched is seen, nothing is said of an amount, for what is booked once is what has to settle.
+"""
+
+from collections.abc import Iterable
+
+from attrs import evolve, frozen
+
+from trio_copy.model.breaches import breach_of_report
+from trio_copy.model.counts import counted
+from trio_copy.model.fills import Side
+from trio_copy.model.orders import ExecutionReport, Order, Settlement, Status
+from trio_copy.model.units import MICRO, NO_SHARES, NO_USD, Shares, Usd
+from trio_copy_clob.sending.seen import OrderStanding, SeenFill, SeenOrder, SeenTrade, TradeState
+
+QUIET_S = 60.0
+"""So long after an order was last sent, nothing of it is under way any more: confirmations were seen to take 40 s."""
+_DUST = 10_000
+"""A hundredth of a share, or of a dollar: what rounding leaves."""
+_ROUNDING = 10
+"""Millionths by which two ways to add up one fill may differ."""
+_CENT = 10_000
+"""Millionths a share by which the price of a trade, an average, may be rounded."""
+
+
+@frozen(kw_only=True)
+class Evidence:
+    """All that was seen of an order, in one round of questions."""
+
+    trades: tuple[SeenTrade, ...] = ()
+    order: SeenOrder | None = None
+    """None where the venue has none."""
+    fills: tuple[SeenFill, ...] | None = None
+    """None where no chain is asked."""
+    whole: bool = True
+    """Whether every source answered, in full: what is missing was not there, rather than not read."""
+    quiet_s: float = 0.0
+    """How long before the first of these questions the order was last sent."""
+    there: bool = False
+    """Whether the venue has said that it has the order."""
+    told: tuple[Shares, Usd] | None = None
+    """What it said that was filled when the order was sent, and over with that."""
+
+
+def prove(order: Order, seen: Evidence, *, rests: bool) -> ExecutionReport | None:
+    """Say what became of an order; None where nobody can tell yet.
+
+    `rests` is said of one that stays open where it is not filled: a GTC or GTD order.
+    """
+    report = _resting(order, seen) if rests else _instant(order, seen)
+    # What would leave its order is the venue's error, or ours in reading: it proves nothing.
+    return None if report is None or breach_of_report(report, order) is not None else report
+
+
+def full(order: Order, shares: Shares, notional: Usd) -> bool:
+    """Tell whether a fill is all of an order: its shares, or the cash of a BUY, but for what rounding leaves."""
+    cash = order.shares.micro * order.limit_price.micro // MICRO
+    spent = order.side is Side.BUY and notional.micro + _DUST > cash
+    return bool(shares) and (shares.micro + _DUST > order.shares.micro or spent)
+
+
+def filled(order: Order, shares: Shares, notional: Usd, settlement: Settlement, detail: str = "") -> ExecutionReport:
+    """Report a fill that a taker paid for, with the fee of the formula: the venue's own figure is always 0."""
+    return ExecutionReport(
+        order_id=order.order_id,
+        status=Status.FILLED if full(order, shares, notional) else Status.PARTIAL,
+        shares=shares,
+        notional=notional,
+        fee=order.fee.of(shares, notional),
+        settlement=settlement,
+        detail=detail,
+    )
+
+
+def _instant(order: Order, seen: Evidence) -> ExecutionReport | None:
+    if seen.trades or seen.fills:
+        return _settled(order, seen) if _is_all(order, seen, order.side is Side.SELL) else None
+    if seen.told is not None or not seen.whole:
+        return None
+    return _nothing(order, seen, over=seen.order is not None and _ended_empty(seen, seen.order))
+
+
+def _resting(order: Order, seen: Evidence) -> ExecutionReport | None:
+    standing = None if seen.order is None else seen.order.standing
+    if not seen.whole:
+        return None
+    if standing in (OrderStanding.OPEN, OrderStanding.UNMATCHED):
+        return _rests(order, seen)
+    if seen.trades or seen.fills:
+        over = standing in (OrderStanding.MATCHED, OrderStanding.CANCELED, OrderStanding.INVALID)
+        amounts = _amounts(order, seen.trades)
+        return _settled(order, seen) if _is_all(order, seen, True) and (over or _fills(order, amounts)) else None
+    if seen.told is not None or (seen.order is None and seen.there):
+        return None
+    return _nothing(order, seen, over=seen.order is not None and _ended_empty(seen, seen.order))
+
+
+def _rests(order: Order, seen: Evidence) -> ExecutionReport | None:
+    """Report what an order that rests has filled so far, what the chain has undone included: it never shrinks."""
+    amounts = _amounts(order, seen.trades)
+    firm = all(trade.state is TradeState.CONFIRMED for trade in seen.trades)
+    return evolve(amounts, status=Status.RESTING, settlement=Settlement.FIRM if firm else Settlement.PENDING)
+
+
+def _nothing(order: Order, seen: Evidence, *, over: bool) -> ExecutionReport | None:
+    """Report an order of which nothing was filled, if that is proven."""
+    standing = None if seen.order is None else seen.order.standing
+    quiet = seen.quiet_s >= QUIET_S
+    if standing is OrderStanding.INVALID and over:
+        status, detail = Status.REJECTED, "the venue calls it invalid"
+    elif over:
+        status, detail = Status.KILLED, f"{OrderStanding.CANCELED.value}, without a trade"
+    elif standing is OrderStanding.UNMATCHED and quiet:
+        status, detail = Status.KILLED, "it could not be matched in time"
+    elif seen.order is None and quiet:
+        # What is there and was never filled is not sent again; the venue would call it a duplicate.
+        status = Status.KILLED if seen.there else Status.ABSENT
+        detail = f"no order and no trade, {seen.quiet_s:.0f} s after it was sent"
+    else:
+        return None
+    return ExecutionReport(order_id=order.order_id, status=status, detail=detail)
+
+
+def _ended_empty(seen: Evidence, order: SeenOrder) -> bool:
+    """Tell whether the order itself says that it is over and filled nothing, as the trades do."""
+    over = order.standing in (OrderStanding.CANCELED, OrderStanding.INVALID)
+    return over and order.matched == 0 and not order.trades
+
+
+def _settled(order: Order, seen: Evidence) -> ExecutionReport:
+    """Report all that was matched, and how far it is settled. What the chain says comes before what the venue says of it."""
+    good = [trade for trade in seen.trades if trade.state is not TradeState.FAILED]
+    failed = len(seen.trades) - len(good)
+    amounts = _amounts(order, good)
+    chain = _chain(order, seen.fills or ())
+    if chain is not None and chain.shares.micro >= amounts.shares.micro - _ROUNDING:
+        firm = all(fill.deep for fill in seen.fills or ())
+        settlement = Settlement.FIRM if firm or _all_confirmed(good, chain, amounts) else Settlement.PENDING
+        return _as_told(evolve(chain, settlement=settlement), seen, _ROUNDING)
+    if not good:
+        # Undone is what was booked: all of it. Where a chain is asked, it has to have been heard as well.
+        settlement = Settlement.FAILED if seen.whole else Settlement.PENDING
+        report = evolve(_amounts(order, seen.trades), settlement=settlement, detail="matched, and undone by the chain")
+        return _as_told(report, seen, _off(report))
+    firm = all(trade.state is TradeState.CONFIRMED for trade in good) and (not failed or seen.whole)
+    detail = f"{failed} of {counted(len(seen.trades), 'trade')} undone by the chain" if failed else ""
+    report = evolve(amounts, settlement=Settlement.FIRM if firm else Settlement.PENDING, detail=detail)
+    return report if failed else _as_told(report, seen, _off(report))
+
+
+def _all_confirmed(good: list[SeenTrade], chain: ExecutionReport, amounts: ExecutionReport) -> bool:
+    same = abs(chain.shares.micro - amounts.shares.micro) <= _ROUNDING
+    return bool(good) and same and all(trade.state is TradeState.CONFIRMED for trade in good)
+
+
+def _is_all(order: Order, seen: Evidence, matched_in_shares: bool) -> bool:
+    """Tell whether all that was matched is seen: as much as was told, or as much as there can be, or nothing more comes.
+
+    What the order itself says that is matched counts where it is said in shares: of an instant BUY it may be cash.
+    """
+    if seen.order is not None and not seen.order.trades <= {trade.trade_id for trade in seen.trades}:
+        return False
+    amounts, chain = _amounts(order, seen.trades), _chain(order, seen.fills or ())
+    most = max(amounts.shares.micro, 0 if chain is None else chain.shares.micro)
+    matched = None if seen.order is None else seen.order.matched
+    if matched_in_shares and matched is not None and matched > most + _ROUNDING:
+        return False
+    if seen.told is not None:
+        return most >= seen.told[0].micro - _ROUNDING
+    if _fills(order, amounts) or (chain is not None and _fills(order, chain)):
+        return True
+    named = seen.order is not None and bool(seen.order.trades)
+    return seen.whole and (named or seen.quiet_s >= QUIET_S or _says_as_much(seen, amounts))
+
+
+def _says_as_much(seen: Evidence, amounts: ExecutionReport) -> bool:
+    """Tell whether an order that is over says that as much of it is matched as the trades add up to."""
+    over = seen.order is not None and seen.order.standing in (OrderStanding.CANCELED, OrderStanding.MATCHED)
+    matched = None if seen.order is None else seen.order.matched
+    return over and matched is not None and abs(matched - amounts.shares.micro) <= _ROUNDING
+
+
+def _fills(order: Order, amounts: ExecutionReport) -> bool:
+    return full(order, amounts.shares, amounts.notional)
+
+
+def _amounts(order: Order, trades: Iterable[SeenTrade]) -> ExecutionReport:
+    """Add up trades. Who rested and was taken pays no fee."""
+    shares = paid = taken = spent = 0
+    for trade in trades:
+        shares, paid = shares + trade.shares, paid + trade.paid
+        if not trade.maker:
+            taken, spent = taken + trade.shares, spent + trade.paid
+    report = filled(order, Shares(shares), Usd(paid // MICRO), Settlement.PENDING)
+    return report if taken == shares else evolve(report, fee=order.fee.of(Shares(taken), Usd(spent // MICRO)))
+
+
+def _chain(order: Order, fills: Iterable[SeenFill]) -> ExecutionReport | None:
+    """Add up what the chain says; None where it says nothing."""
+    shares = paid = fee = 0
+    for fill in fills:
+        shares, paid, fee = shares + fill.shares, paid + fill.paid, fee + fill.fee
+    if not shares:
+        return None
+    return evolve(filled(order, Shares(shares), Usd(paid), Settlement.PENDING), fee=Usd(fee))
+
+
+def _off(report: ExecutionReport) -> int:
+    """Return by how much the cash that trades add up to may be off."""
+    return _ROUNDING + report.shares.micro * _CENT // MICRO
+
+
+def _as_told(report: ExecutionReport, seen: Evidence, off: int) -> ExecutionReport:
+    """Keep the amounts that the venue told when the order was sent, where these are the same but for rounding.
+
+    They are booked, and what is booked settles.
+    """
+    shares, notional = seen.told or (NO_SHARES, NO_USD)
+    same = abs(shares.micro - report.shares.micro) <= _ROUNDING and abs(notional.micro - report.notional.micro) <= off
+    return evolve(report, shares=shares, notional=notional) if same and shares.micro else report

@@ -1,0 +1,114 @@
+"""What must not be sent at all, and why: what the venue has refused for good, and where it asks for patience.
+
+Sync state: what changes it is told once, by the event that each change returns. A stop without an end is lifted by a person,
+who has mended its cause; what ends by itself is tried again by whoever comes first, and begins anew where it is refused.
+"""
+
+from enum import Enum
+
+from attrs import define, field, frozen
+
+SHORT_S = 30.0
+"""How long a wallet's side rests after two refusals for want of balance: what is not settled yet needs about so long."""
+PAUSED_S = 30.0
+"""How long entries rest where the venue does not say."""
+
+EGRESS_S = 300.0
+"""How long nothing leaves from a place that is refused and not blocked: asking again at once makes such a page last longer."""
+
+
+class Stop(Enum):
+    """What is stopped."""
+
+    WALLET = "wallet stopped"
+    ENTRIES_OF_WALLET = "no entries of this wallet"
+    EXITS_OF_WALLET = "no exits of this wallet"
+    SIGNER = "signer stopped"
+    EGRESS = "egress stopped"
+    ENTRIES = "entries paused"
+    RESTARTING = "the venue is restarting"
+    """Stops nothing: whoever sends tries within his deadline, and people see why it takes so long."""
+
+    __hash__ = object.__hash__
+
+
+_OF_SIDE = {True: Stop.EXITS_OF_WALLET, False: Stop.ENTRIES_OF_WALLET}
+
+
+@frozen(kw_only=True)
+class Stopped:
+    """Something is stopped, or is so no longer."""
+
+    stop: Stop
+    who: str
+    """The address of the wallet or the signer; empty where it is about all of them."""
+    why: str
+    until: float | None = None
+    """By Trio's clock; None for good."""
+    lifted: bool = False
+
+    def __str__(self) -> str:
+        who = f" ({self.who})" if self.who else ""
+        return f"{self.stop.value}{who}{', no longer' if self.lifted else ''}: {self.why}"
+
+
+@define(eq=False)
+class Stops:
+    """All that stands at the moment."""
+
+    _standing: dict[tuple[Stop, str], Stopped] = field(factory=dict)
+    _short: dict[tuple[str, bool], float] = field(factory=dict)
+    """Until when one more refusal for want of balance stops a wallet's side."""
+
+    def stop(self, stop: Stop, who: str, why: str, *, until: float | None = None, now: float) -> Stopped | None:
+        """Stop something; returns what a person should hear, or None where he has heard it."""
+        before = self._find(stop, who, now)
+        if before is not None and before.until is None:
+            return None
+        self._standing[stop, who] = stopped = Stopped(stop=stop, who=who, why=why, until=until)
+        return None if before is not None and until is not None else stopped
+
+    def lift(self, stop: Stop, who: str = "") -> Stopped | None:
+        """Let something go on; returns what a person should hear, or None where it was not stopped."""
+        before = self._standing.pop((stop, who), None)
+        if before is None:
+            return None
+        return Stopped(stop=stop, who=who, why=before.why, lifted=True)
+
+    def went_well(self) -> list[Stopped]:
+        """The venue takes orders: what it said of all of them is over."""
+        lifted = [self.lift(stop) for stop in (Stop.ENTRIES, Stop.RESTARTING)]
+        return [one for one in lifted if one is not None]
+
+    def short(self, wallet: str, *, is_exit: bool, why: str, now: float) -> Stopped | None:
+        """Note a refusal for want of balance: the second within a while stops this side of the wallet for some time.
+
+        After the first one, the venue has read the balance again: it was not its memory.
+        """
+        again = self._short.get((wallet, is_exit), -float("inf")) > now
+        self._short[wallet, is_exit] = now + 2 * SHORT_S
+        return self.stop(_OF_SIDE[is_exit], wallet, why, until=now + SHORT_S, now=now) if again else None
+
+    def was_short(self, wallet: str, *, is_exit: bool, now: float) -> bool:
+        """Tell whether a wallet's side was refused for want of balance a moment ago."""
+        return self._short.get((wallet, is_exit), -float("inf")) > now
+
+    def why(self, *, wallet: str, signer: str, is_exit: bool, now: float) -> Stopped | None:
+        """Return what stops an order, the widest first; None where nothing does."""
+        if not self._standing:
+            return None
+        asked = [(Stop.EGRESS, ""), (Stop.SIGNER, signer), (Stop.WALLET, wallet), (_OF_SIDE[is_exit], wallet)]
+        if not is_exit:
+            asked.append((Stop.ENTRIES, ""))
+        return next((found for key in asked if (found := self._find(*key, now)) is not None), None)
+
+    def standing(self, now: float) -> list[Stopped]:
+        """Return all that stands, for people."""
+        return [found for key in list(self._standing) if (found := self._find(*key, now)) is not None]
+
+    def _find(self, stop: Stop, who: str, now: float) -> Stopped | None:
+        found = self._standing.get((stop, who))
+        if found is not None and found.until is not None and found.until <= now:
+            del self._standing[stop, who]
+            return None
+        return found

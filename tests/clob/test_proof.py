@@ -1,0 +1,318 @@
+"""What proves the outcome of an order, and what does not."""
+
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.clob.sent_orders import OPPOSITE, OTHER, OURS, TOKEN, make_order, maker_row, order_row, trade_row
+from trio_copy.model.breaches import breach_of_report
+from trio_copy.model.fills import Side
+from trio_copy.model.ids import Address, ChainId, Hash32
+from trio_copy.model.logs import RawLog
+from trio_copy.model.orders import ExecutionReport, Order
+from trio_copy.model.units import Shares, Usd
+from trio_copy_clob.sending.proof import QUIET_S, Evidence, prove
+from trio_copy_clob.sending.seen import ORDER_FILLED, SeenFill, fill_of, order_of, read_page, trades_of
+
+_NULL = b"null"
+_TOLD = (Shares.parse(20), Usd.parse(10))
+
+
+def _seen(order: Order, rows: list[bytes], order_body: bytes = _NULL, **changes: Any) -> Evidence:
+    trades, whole = trades_of(rows, order)
+    return Evidence(trades=trades, order=order_of(order_body, order), **{"whole": whole, **changes})
+
+
+def _said(report: ExecutionReport | None) -> tuple[str, str, str, str] | None:
+    if report is None:
+        return None
+    return report.status.value, str(report.shares), str(report.notional), report.settlement.value
+
+
+_FULL = ("filled", "20", "10")
+_HALF = ("partial", "10", "5")
+
+
+@pytest.mark.parametrize(
+    ("rows", "order_body", "changes", "expected"),
+    [
+        # How far a trade is, in either way of writing it.
+        ([trade_row(status="MATCHED")], _NULL, {}, (*_FULL, "pending")),
+        ([trade_row(status="TRADE_STATUS_MATCHED")], _NULL, {}, (*_FULL, "pending")),
+        ([trade_row(status="MATCHED_NOT_BROADCASTED")], _NULL, {}, (*_FULL, "pending")),
+        ([trade_row(status="MINED")], _NULL, {}, (*_FULL, "pending")),
+        ([trade_row(status="RETRYING")], _NULL, {}, (*_FULL, "pending")),
+        ([trade_row(status="TRADE_STATUS_RETRYING")], _NULL, {}, (*_FULL, "pending")),
+        ([trade_row(status="CONFIRMED")], _NULL, {}, (*_FULL, "firm")),
+        ([trade_row(status="TRADE_STATUS_CONFIRMED")], _NULL, {}, (*_FULL, "firm")),
+        ([trade_row(status="FAILED")], _NULL, {}, (*_FULL, "failed")),
+        ([trade_row(status="TRADE_STATUS_FAILED")], _NULL, {"told": _TOLD}, (*_FULL, "failed")),
+        # Several trades: firm when all of them are; one that failed takes its own shares along, when all have ended.
+        ([trade_row(1, "10"), trade_row(2, "10")], _NULL, {}, (*_FULL, "firm")),
+        ([trade_row(1, "10"), trade_row(2, "10", status="MINED")], _NULL, {}, (*_FULL, "pending")),
+        ([trade_row(1, "10"), trade_row(2, "10", status="FAILED")], _NULL, {}, (*_HALF, "firm")),
+        ([trade_row(1, "10", status="MINED"), trade_row(2, "10", status="FAILED")], _NULL, {}, (*_HALF, "pending")),
+        ([trade_row(1, "10", status="FAILED"), trade_row(2, "10", status="FAILED")], _NULL, {}, (*_FULL, "failed")),
+        # One trade, told twice: what is final counts, and of two ends neither.
+        ([trade_row(status="MINED"), trade_row(status="CONFIRMED")], _NULL, {}, (*_FULL, "firm")),
+        ([trade_row(status="CONFIRMED"), trade_row(status="MINED")], _NULL, {}, (*_FULL, "firm")),
+        ([trade_row(status="CONFIRMED"), trade_row(status="FAILED")], _NULL, {}, (*_FULL, "pending")),
+        # A part: nothing is said before all of it is seen.
+        ([trade_row(1, "10")], _NULL, {}, None),
+        ([trade_row(1, "10")], _NULL, {"quiet_s": QUIET_S}, (*_HALF, "firm")),
+        ([trade_row(1, "10")], _NULL, {"told": (Shares.parse(10), Usd.parse(5))}, (*_HALF, "firm")),
+        ([trade_row(1, "10")], _NULL, {"told": _TOLD, "quiet_s": 999.0}, None),
+        ([trade_row(1, "10")], order_row("MATCHED", "10", ("trade-1",)), {}, (*_HALF, "firm")),
+        ([trade_row(1, "10")], order_row("MATCHED", "20", ("trade-1", "trade-2")), {"quiet_s": QUIET_S}, None),
+        ([trade_row(1, "10")], order_row("CANCELED", "10"), {}, (*_HALF, "firm")),
+        # Nothing: no order, no trade, no log, and a minute since it was sent; one alone proves nothing.
+        ([], _NULL, {}, None),
+        ([], _NULL, {"quiet_s": QUIET_S - 1}, None),
+        ([], _NULL, {"quiet_s": QUIET_S, "whole": False}, None),
+        ([], _NULL, {"quiet_s": QUIET_S, "told": _TOLD}, None),
+        ([], _NULL, {"quiet_s": QUIET_S}, ("absent", "0", "0", "firm")),
+        ([], _NULL, {"quiet_s": QUIET_S, "fills": ()}, ("absent", "0", "0", "firm")),
+        ([], _NULL, {"quiet_s": QUIET_S, "there": True}, ("killed", "0", "0", "firm")),
+        ([], b'{"error":"order not found"}', {"quiet_s": QUIET_S}, ("absent", "0", "0", "firm")),
+        ([trade_row(taker_order_id=OTHER)], _NULL, {"quiet_s": QUIET_S}, ("absent", "0", "0", "firm")),
+        ([trade_row(asset_id="1")], _NULL, {"quiet_s": QUIET_S}, None),
+        # What the order itself says ends it only where the trades agree.
+        ([], order_row("CANCELED"), {}, ("killed", "0", "0", "firm")),
+        ([], order_row("ORDER_STATUS_CANCELED_MARKET_RESOLVED"), {}, ("killed", "0", "0", "firm")),
+        ([], order_row("CANCELED", "5"), {"quiet_s": QUIET_S}, None),
+        ([], order_row("CANCELED", "0", ("trade-1",)), {"quiet_s": QUIET_S}, None),
+        ([], order_row("INVALID"), {}, ("rejected", "0", "0", "firm")),
+        ([], order_row("MATCHED", "20"), {"quiet_s": QUIET_S}, None),
+        ([], order_row("LIVE"), {"quiet_s": QUIET_S}, None),
+        ([], order_row("DELAYED"), {"quiet_s": QUIET_S}, None),
+        ([], order_row("UNMATCHED"), {}, None),
+        ([], order_row("UNMATCHED"), {"quiet_s": QUIET_S}, ("killed", "0", "0", "firm")),
+        ([], order_row("SOMETHING"), {"quiet_s": QUIET_S}, None),
+        # More than the order could cost is nobody's fill.
+        ([trade_row(size="21", price="0.5")], _NULL, {}, None),
+        ([trade_row(size="1e30")], _NULL, {"quiet_s": QUIET_S}, None),
+    ],
+    ids=lambda value: str(value)[:60],
+)
+def test_what_comes_of_an_order_that_is_over_at_once(
+    rows: list[bytes], order_body: bytes, changes: dict[str, Any], expected: tuple[str, str, str, str] | None
+) -> None:
+    order = make_order()
+    assert _said(prove(order, _seen(order, rows, order_body, **changes), rests=False)) == expected
+
+
+@pytest.mark.parametrize(
+    ("rows", "order_body", "changes", "expected"),
+    [
+        ([], order_row("LIVE"), {}, ("resting", "0", "0", "firm")),
+        ([], order_row("UNMATCHED"), {}, ("resting", "0", "0", "firm")),
+        ([], order_row("DELAYED"), {"quiet_s": QUIET_S}, None),
+        ([maker_row(1, "10")], order_row("LIVE", "10"), {}, ("resting", "10", "5", "firm")),
+        ([maker_row(1, "10", status="MINED")], order_row("LIVE", "10"), {}, ("resting", "10", "5", "pending")),
+        # What is undone is told at the end: until then, amounts never shrink.
+        (
+            [maker_row(1, "5"), maker_row(2, "5", status="FAILED")],
+            order_row("LIVE", "10"),
+            {},
+            ("resting", "10", "5", "pending"),
+        ),
+        (
+            [maker_row(1, "5"), maker_row(2, "5", status="FAILED")],
+            order_row("CANCELED", "10"),
+            {},
+            ("partial", "5", "2.5", "firm"),
+        ),
+        ([maker_row(1, "10")], order_row("LIVE"), {"whole": False}, None),
+        ([maker_row(1, "10")], order_row("CANCELED", "10"), {}, (*_HALF, "firm")),
+        ([maker_row(1, "10")], order_row("CANCELED", "15"), {}, None),
+        ([maker_row(1, "10")], order_row("CANCELED", "15"), {"quiet_s": QUIET_S}, None),
+        ([trade_row(1, "10"), maker_row(2, "10")], order_row("MATCHED", "20"), {}, (*_FULL, "firm")),
+        ([maker_row(1, "20")], _NULL, {}, (*_FULL, "firm")),
+        ([maker_row(1, "10")], _NULL, {"quiet_s": QUIET_S}, None),
+        ([], order_row("CANCELED"), {}, ("killed", "0", "0", "firm")),
+        ([], order_row("MATCHED", "20"), {"quiet_s": QUIET_S}, None),
+        ([], _NULL, {"quiet_s": QUIET_S}, ("absent", "0", "0", "firm")),
+        ([], _NULL, {"quiet_s": QUIET_S, "there": True}, None),
+    ],
+    ids=lambda value: str(value)[:60],
+)
+def test_what_comes_of_an_order_that_rests(
+    rows: list[bytes], order_body: bytes, changes: dict[str, Any], expected: tuple[str, str, str, str] | None
+) -> None:
+    order = make_order()
+    assert _said(prove(order, _seen(order, rows, order_body, **changes), rests=True)) == expected
+
+
+def test_a_maker_pays_no_fee_and_a_taker_pays_by_the_formula() -> None:
+    """The venue's trades say 0 to both."""
+    order = make_order()
+    fees = [
+        prove(order, _seen(order, rows, order_row("MATCHED", "20")), rests=True)
+        for rows in ([trade_row()], [maker_row()], [trade_row(1, "10"), maker_row(2, "10")])
+    ]
+    assert [report and str(report.fee) for report in fees] == ["0.25", "0", "0.125"]
+
+
+def test_a_taker_pays_each_maker_his_price() -> None:
+    """The price of the trade is an average, rounded; who sold the other answer got the rest of a dollar."""
+    makers = [
+        {"order_id": OTHER, "asset_id": str(TOKEN), "matched_amount": "9.5", "price": "0.47"},
+        {"order_id": OTHER, "asset_id": OPPOSITE, "matched_amount": "10.5", "price": "0.51"},
+    ]
+    order = make_order()
+    exact = prove(order, _seen(order, [trade_row(price="0.4805", maker_orders=makers)]), rests=False)
+    average = prove(order, _seen(order, [trade_row(price="0.4805", maker_orders=makers[:1])]), rests=False)
+
+    assert (exact and str(exact.notional), average and str(average.notional)) == ("9.61", "9.61")
+    assert (
+        str(_only(prove(order, _seen(order, [trade_row(price="0.4805", maker_orders=[{}])]), rests=False)).notional)
+        == "9.61"
+    )
+    odd = [{"matched_amount": "20", "price": "0.333333333333", "asset_id": str(TOKEN)}]
+    assert str(_only(prove(order, _seen(order, [trade_row(maker_orders=odd)]), rests=False)).notional) == "6.666666"
+
+
+def test_cash_that_bought_more_shares_is_all_of_an_order() -> None:
+    """A book better than the limit brings more of them."""
+    order = make_order()
+    report = _only(prove(order, _seen(order, [trade_row(size="25", price="0.4")]), rests=False))
+    assert _said(report) == ("filled", "25", "10", "firm")
+
+
+def test_what_was_told_is_what_settles() -> None:
+    """Where it is the same but for rounding: what is booked once, settles."""
+    order = make_order(shares="20.833333", limit="0.48")
+    told = (Shares.parse("20.833333"), Usd.parse("9.999998"))
+    seen = _seen(order, [trade_row(size="20.833333", price="0.48")], told=told)
+    assert _said(prove(order, seen, rests=False)) == ("filled", "20.833333", "9.999998", "firm")
+    average = _seen(order, [trade_row(size="20.833333", price="0.475")], told=told)
+    assert _said(prove(order, average, rests=False)) == ("filled", "20.833333", "9.999998", "firm")
+    another = _seen(order, [trade_row(size="20.833333", price="0.4")], told=told)
+    assert _said(prove(order, another, rests=False)) == ("filled", "20.833333", "8.333333", "firm")
+
+
+def _log(shares: int, paid: int, fee: int = 0, **changes: Any) -> RawLog:
+    values: dict[str, Any] = {
+        "chain_id": ChainId(137),
+        "address": Address("0x" + "e1" * 20),
+        "topics": (ORDER_FILLED, OURS, Hash32("0x" + "0" * 64), Hash32("0x" + "0" * 64)),
+        "data": b"".join(word.to_bytes(32) for word in (0, TOKEN, paid, shares, fee, 0, 0)),
+        "block_number": 100,
+        "block_hash": Hash32("0x" + "1" * 64),
+        "block_time": None,
+        "tx_hash": Hash32("0x" + "2" * 64),
+        "log_index": 0,
+    }
+    return RawLog(**{**values, **changes})
+
+
+def _on_chain(*logs: RawLog, deepest: int = 100) -> tuple[SeenFill, ...]:
+    found = [fill_of(log, make_order(), frozenset({Address("0x" + "e1" * 20)}), deepest) for log in logs]
+    return tuple(one for one in found if one is not None)
+
+
+def test_the_chain_comes_first() -> None:
+    """Its amounts and its fee count, at depth for good, whatever the venue says of the trade."""
+    order, log = make_order(), _log(20_000_000, 9_900_000, 123_450)
+    for rows in ([], [trade_row(price="0.495")], [trade_row(price="0.495", status="FAILED")]):
+        report = _only(prove(order, _seen(order, rows, fills=_on_chain(log)), rests=False))
+        assert (_said(report), str(report.fee)) == (("filled", "20", "9.9", "firm"), "0.12345")
+        young = _only(prove(order, _seen(order, rows, fills=_on_chain(log, deepest=99)), rests=False))
+        confirmed = bool(rows) and b"CONFIRMED" in rows[0]
+        assert young.settlement.value == ("firm" if confirmed else "pending")
+    # Half of it is on the chain as yet: the trades know more.
+    half = _seen(order, [trade_row(status="MINED")], fills=_on_chain(_log(10_000_000, 5_000_000)))
+    assert _said(prove(order, half, rests=False)) == (*_FULL, "pending")
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"address": Address("0x" + "e2" * 20)},
+        {"topics": (Hash32("0x" + "9" * 64), OURS, OURS, OURS)},
+        {"topics": (ORDER_FILLED, OTHER, OURS, OURS)},
+        {"topics": (ORDER_FILLED, OURS)},
+        {"data": b""},
+        {"data": (1).to_bytes(32) + bytes(192)},
+        {"data": bytes(224)},
+    ],
+    ids=str,
+)
+def test_a_log_of_somebody_else_says_nothing(changes: dict[str, Any]) -> None:
+    """Anybody may write a log that looks like a fill."""
+    assert _on_chain(_log(20_000_000, 10_000_000, **changes)) == ()
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        trade_row(status=""),
+        trade_row(size="-1"),
+        trade_row(price="1"),
+        trade_row(price="NaN"),
+        trade_row(side="SELL"),
+        trade_row(id=""),
+        trade_row(id=7),
+        trade_row(maker_orders=[{"order_id": OURS}]),
+        maker_row(side="SELL"),
+        maker_row(asset_id="3"),
+        maker_row(matched_amount="x"),
+        trade_row()[:-1] + b',"size":"7"}',
+        b'{"taker_order_id":"' + OURS.encode() + b'"',
+    ],
+    ids=lambda row: row.decode()[:80],
+)
+def test_a_row_about_our_order_that_cannot_be_read_leaves_a_gap(row: bytes) -> None:
+    """It may have been a fill: nothing is proven absent beside it."""
+    order = make_order()
+    seen = _seen(order, [row], quiet_s=QUIET_S)
+    assert (seen.trades, seen.whole) == ((), False)
+    assert prove(order, seen, rests=False) is None
+
+
+def test_pages_and_orders_that_are_none() -> None:
+    """They are a `ValueError`, which whoever asks takes for no answer."""
+    assert read_page(msgspec.json.encode({"data": [1], "next_cursor": "LTE="})) == ([b"1"], None)
+    assert read_page(msgspec.json.encode({"data": [], "next_cursor": "Mg=="})) == ([], "Mg==")
+    for body in (b"", b"[]", b"{}", b'{"data":7}', b"[" * 9000):
+        with pytest.raises(ValueError, match=r"."):
+            read_page(body)
+    for body in (b"[]", b"7", b'{"id":"0x12"}', b'{"id":"' + OURS.encode() + b'","id":"x"}'):
+        with pytest.raises(ValueError, match=r"."):
+            order_of(body, make_order())
+
+
+_ODD = st.one_of(st.none(), st.integers(), st.text(max_size=9), st.sampled_from(["1", "20", "0.5", "1e9", OURS, []]))
+_KEYS = ["id", "taker_order_id", "asset_id", "side", "size", "price", "status", "maker_orders", "bucket_index"]
+
+
+@settings(max_examples=80, deadline=None)
+@given(
+    st.lists(st.tuples(st.booleans(), st.dictionaries(st.sampled_from(_KEYS), _ODD, max_size=2)), max_size=4),
+    st.sampled_from(["LIVE", "MATCHED", "CANCELED", "INVALID", ""]),
+    st.sampled_from([Side.BUY, Side.SELL]),
+    st.booleans(),
+    st.floats(0, 100),
+)
+def test_nothing_that_is_written_proves_what_cannot_be(
+    rows: list[tuple[bool, dict[str, object]]], standing: str, side: Side, rests: bool, quiet_s: float
+) -> None:
+    """Whatever rows hold, a report stays inside its order, and a gap proves no absence."""
+    order, word = make_order(side), side.value.upper()
+    written = [
+        trade_row(number, **{"size": "5", "side": word, **odd}) if took else maker_row(number, "5", side=word)
+        for number, (took, odd) in enumerate(rows)
+    ]
+    seen = _seen(order, written, order_row(standing, "5"), quiet_s=quiet_s)
+    report = prove(order, seen, rests=rests)
+    if report is not None:
+        assert breach_of_report(report, order) is None
+        assert seen.whole or report.status.value in ("filled", "partial")
+
+
+def _only(report: ExecutionReport | None) -> ExecutionReport:
+    assert report is not None
+    return report

@@ -1,0 +1,588 @@
+"""An order on its way over HTTP: every row of the table end to end, at a venue that says what a test wants."""
+
+from functools import partial
+
+import pytest
+import trio
+import trio.testing
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.clob.scripted_clob import PAGE, SIGNER, Bench, Says, matched, open_bench, refusal
+from tests.clob.sent_orders import OTHER, OURS, make_order, maker_row, order_row, trade_row
+from trio_copy.errors import ExecutorError, OrderNotSent, OrderUncertain
+from trio_copy.model.fills import Side
+from trio_copy.model.ids import TokenId
+from trio_copy.model.orders import ExecutionReport, Order
+from trio_copy_clob.sending.balances import Balance, asset, read_balance, refresh_balance
+from trio_copy_clob.sending.calling import take_time
+from trio_copy_clob.sending.credentials import NoKey
+from trio_copy_clob.sending.permissions import is_closed_only, read_region, read_tier
+from trio_copy_clob.sending.stops import EGRESS_S, PAUSED_S, SHORT_S, Stop
+
+Clock = trio.testing.MockClock
+_KILL = "no orders found to match with FAK order. FAK orders are partially filled or killed if no match is found."
+_BALANCE = "not enough balance / allowance"
+_RESTARTS = refusal(425, "service not ready")
+_GTC = b'{"order":{"timestamp":"1764000000123"},"owner":"","orderType":"GTC","postOnly":false}'
+
+
+async def _end(bench: Bench, order: Order | None = None, within_s: float = 10.0) -> tuple[str, str]:
+    """Send an order, and say how that ended, and with which words."""
+    try:
+        report = await bench.post(order or make_order(), within_s)
+    except OrderNotSent as error:
+        return "not sent", str(error)
+    except OrderUncertain as error:
+        return "uncertain", str(error)
+    return report.status.value, report.detail
+
+
+def _answers(text: str, status: int = 400) -> list[Says]:
+    return [refusal(status, text)]
+
+
+@pytest.mark.parametrize(
+    ("says", "ends", "posts", "did", "told"),
+    [
+        ([matched()], "filled", 1, [], []),
+        ([matched("10", "5")], "partial", 1, [], []),
+        ([matched("25", "10")], "filled", 1, [], []),
+        ([matched("", "")], "unknown", 1, [], []),
+        ([matched("", "", status="live")], "unknown", 1, [], []),
+        ([matched("", "", status="delayed")], "unknown", 1, [], []),
+        ([matched("", "", status="unmatched")], "unknown", 1, [], []),
+        ([Says(200, {"success": True, "errorMsg": _KILL, "orderID": ""})], "killed", 1, [], []),
+        ([matched(orderID=OTHER)], "uncertain", 1, [], ["venue-unclear"]),
+        ([Says(200, b"what")], "uncertain", 1, [], ["venue-unclear"]),
+        ([Says(200, PAGE)], "uncertain", 1, [], ["venue-unclear"]),
+        ([matched("200", "100")], "unknown", 1, [], ["venue-unclear"]),
+        (_answers(f"order {OURS} is invalid. Duplicated."), "unknown", 1, [], []),
+        (_answers(_KILL), "killed", 1, [], []),
+        (_answers("there are no matching orders", 500), "killed", 1, [], []),
+        (_answers(f"order {OURS} is invalid. Price (0.51) breaks minimum tick size rule: 0.1"), "rejected", 1, ["stale"], []),
+        (_answers("order_version_mismatch"), "rejected", 1, ["stale"], []),
+        (_answers(_BALANCE), "rejected", 1, ["refresh"], []),
+        (_answers("invalid amounts, the market buy orders ..."), "rejected", 1, [], []),
+        (_answers("market not found", 404), "rejected", 1, [], []),
+        (_answers("invalid signature"), "rejected", 1, [], ["venue-stopped"]),
+        (_answers("'0x12' address in closed only mode"), "rejected", 1, [], ["venue-stopped"]),
+        ([_RESTARTS, _RESTARTS, matched()], "filled", 3, [], ["venue-stopped", "venue-goes-on"]),
+        (_answers("the market is not yet ready to process new orders"), "not sent", None, [], ["venue-stopped"]),
+        (_answers("context canceled"), "uncertain", 1, [], []),
+        (_answers("order match delayed due to market conditions"), "uncertain", 1, [], []),
+        (_answers("not found", 404), "uncertain", 1, [], []),
+        ([refusal(401, "Unauthorized/Invalid api key"), matched()], "filled", 2, [], []),
+        (_answers("Unauthorized/Invalid api key", 401), "not sent", 2, [], ["venue-stopped"]),
+        ([Says(403, PAGE)], "not sent", 1, ["blocked"], ["venue-stopped"]),
+        ([refusal(429, "Too Many Requests", **{"retry-after": "3"}), matched()], "filled", 2, [], []),
+        ([refusal(429, "Too Many Requests", **{"retry-after": "300"})], "uncertain", 1, [], []),
+        ([refusal(503, "Trading is currently cancel-only.")], "not sent", 1, [], ["venue-stopped"]),
+        ([refusal(500, "could not run the execution"), matched()], "filled", 2, [], []),
+        ([refusal(502, "Bad gateway"), refusal(400, f"order {OURS} is invalid. Duplicated.")], "unknown", 2, [], []),
+        ([Says(does="close"), matched()], "filled", 2, [], []),
+        ([Says(does="stall"), matched()], "filled", 2, [], []),
+        ([Says(200, matched().body, does="cut"), matched()], "filled", 2, [], []),
+        ([Says(200, matched().body, does="late")], "filled", 1, [], []),
+        (_answers("a rule of yesterday"), "uncertain", 1, [], ["venue-unclear"]),
+        # After a send of which nobody knows what became, no refusal proves anything: its first copy may be why.
+        ([Says(does="close"), refusal(400, _BALANCE)], "uncertain", 2, [], []),
+        ([Says(does="close"), refusal(400, _KILL)], "uncertain", 2, [], []),
+        ([Says(does="close"), Says(403, PAGE)], "uncertain", 2, ["blocked"], ["venue-stopped"]),
+        ([_RESTARTS, refusal(400, _KILL)], "killed", 2, [], ["venue-stopped", "venue-goes-on"]),
+    ],
+    ids=lambda value: str(value)[:70],
+)  # fmt: skip
+async def test_each_row_of_the_table(
+    clock: Clock, says: list[Says], ends: str, posts: int | None, did: list[str], told: list[str]
+) -> None:
+    """How it ends, how often it was sent, what was asked for besides, and what a person hears; always the same bytes."""
+    async with open_bench(*says) as bench:
+        ended, words = await _end(bench)
+        assert ended == ends, words
+        assert posts is None or len(bench.posts) == posts
+        assert bench.did == did
+        assert bench.kinds == told
+        bodies = {one.body.replace(b"key-2", b"key-1") for one in bench.posts}
+        assert bodies == {make_order().body.replace(b'"owner":""', b'"owner":"key-1"')}
+        assert "secret-1" not in f"{words}{bench.told}"
+
+
+_ANY = {
+    "sure": [_RESTARTS, refusal(401, "Unauthorized"), refusal(400, _KILL), refusal(400, _BALANCE), Says(403, PAGE)],
+    "unsure": [
+        Says(does="close"),
+        Says(does="stall"),
+        Says(200, matched().body, does="cut"),
+        refusal(500, "Internal server error"),
+        refusal(429, "Too Many Requests", **{"retry-after": "1"}),
+        refusal(400, "context canceled"),
+        refusal(400, "a rule of yesterday"),
+        Says(200, b"what"),
+    ],
+    "there": [matched(), matched("", "", status="delayed"), refusal(400, f"order {OURS} is invalid. Duplicated.")],
+}
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    st.lists(st.sampled_from([(kind, says) for kind, all_ in _ANY.items() for says in all_]), min_size=1, max_size=5),
+    st.sampled_from([0.5, 3.0, 10.0]),
+)
+def test_nothing_that_may_have_arrived_is_reported_as_refused(said: list[tuple[str, Says]], within_s: float) -> None:
+    """Whatever comes in whatever order: refused, or not sent, is only what no earlier copy may have become."""
+
+    async def main() -> tuple[str, int]:
+        async with open_bench(*(says for _, says in said)) as bench:
+            ended, _ = await _end(bench, within_s=within_s)
+            return ended, len(bench.posts)
+
+    ended, posts = trio.run(main, clock=trio.testing.MockClock(autojump_threshold=0))
+    kinds = [said[min(number, len(said) - 1)][0] for number in range(posts)]
+    if ended in ("not sent", "rejected", "killed"):
+        assert set(kinds) <= {"sure"}
+    assert (ended in ("filled", "unknown")) is ("there" in kinds)
+    assert ended != "uncertain" or "unsure" in kinds
+
+
+async def test_a_venue_that_fails_is_asked_until_the_deadline_and_not_later(clock: Clock) -> None:
+    """With pauses that grow; then nobody can say what became of it."""
+    for within_s, most in ((1.0, 6), (10.0, 14)):
+        async with open_bench(refusal(500, "Internal server error")) as bench:
+            began = trio.current_time()
+            assert (await _end(bench, within_s=within_s))[0] == "uncertain"
+            assert trio.current_time() - began <= within_s
+            assert 3 <= len(bench.posts) <= most
+
+
+async def test_a_venue_that_stalls_does_not_take_longer_than_the_deadline(clock: Clock) -> None:
+    """However little time there is."""
+    for within_s in (0.5, 5.0, 9.5):
+        async with open_bench(Says(does="stall")) as bench:
+            began = trio.current_time()
+            assert await _end(bench, within_s=within_s) == ("uncertain", "no whole answer in time")
+            assert trio.current_time() - began <= within_s + 1e-6
+            assert len(bench.posts) == (1 if within_s < 4 else 2 if within_s < 8 else 3)
+
+
+async def test_what_never_left_is_not_sent(clock: Clock) -> None:
+    """A venue that takes no connection has nothing; once it does, the order goes."""
+    async with open_bench(matched()) as bench:
+        await bench.signer.key(trio.current_time() + 1)
+        await bench.transport.aclose()
+        bench.transport._closed = False
+        bench.clob.away = True
+        assert await _end(bench) == ("not sent", "connection refused")
+
+        async def come_back() -> None:
+            await trio.sleep(3)
+            bench.clob.away = False
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(come_back)
+            assert (await _end(bench))[0] == "filled"
+
+
+async def test_a_connection_that_the_venue_has_closed_is_no_doubt(clock: Clock) -> None:
+    """It closes them when it likes; an order takes another one, and one answer is enough."""
+    async with open_bench(refusal(400, _KILL)) as bench:
+        bench.clob.cut_idle = True
+        await bench.signer.key(trio.current_time() + 1)
+        for _ in range(3):
+            await trio.sleep(1)
+            assert (await _end(bench))[0] == "killed"
+        assert len(bench.posts) == 3
+
+
+async def test_a_fill_is_reported_as_told(clock: Clock) -> None:
+    """With the fee of the formula, and pending: the chain has the last word."""
+    async with open_bench(matched("20", "9.8")) as bench:
+        report = await bench.post(make_order())
+        fill = (str(report.shares), str(report.notional), str(report.fee), report.settlement.value)
+        assert fill == ("20", "9.8", "0.2499", "pending")
+        assert report.order_id == OURS
+    async with open_bench(matched("11", "20")) as bench:
+        report = await bench.post(make_order(Side.SELL))
+        assert (str(report.shares), str(report.notional)) == ("20", "11")
+
+
+@pytest.mark.parametrize(
+    ("says", "ends"),
+    [
+        (matched("", "", status="live"), ("resting", "0", "firm")),
+        (matched("5", "2.5", status="live"), ("resting", "4", "pending")),
+        (matched("5", "2.5"), ("resting", "4", "pending")),
+        (matched("20", "10"), ("filled", "20", "pending")),
+        (matched("", "", status="delayed"), ("resting", "4", "pending")),
+    ],
+)
+async def test_an_order_that_rests(clock: Clock, says: Says, ends: tuple[str, str, str]) -> None:
+    """It is open at its limit; what it has filled so far, its trades tell, now and later."""
+    async with open_bench(says) as bench:
+        bench.clob.trades, bench.clob.order = [trade_row(1, "4", status="MATCHED")], Says(200, order_row("LIVE", "4"))
+        report = await bench.post(make_order(body=_GTC))
+        assert (report.status.value, str(report.shares), report.settlement.value) == ends
+    async with open_bench(matched("5", "2.5", status="live")) as bench:
+        assert (await bench.post(make_order(body=_GTC))).status.value == "resting"
+
+
+async def test_what_is_open_is_looked_up_at_once(clock: Clock) -> None:
+    """A venue that has it already may know more."""
+    async with open_bench(refusal(400, f"order {OURS} is invalid. Duplicated.")) as bench:
+        bench.clob.trades = [trade_row(status="MATCHED")]
+        report = await bench.post(make_order())
+        assert (report.status.value, report.settlement.value) == ("filled", "pending")
+    async with open_bench(refusal(429, "Too Many Requests", **{"retry-after": "2"})) as bench:
+        bench.clob.trades = [trade_row()]
+        report = await bench.post(make_order())
+        assert (report.status.value, report.settlement.value, len(bench.posts)) == ("filled", "firm", 1)
+
+
+@pytest.mark.parametrize(
+    ("says", "stop", "second", "third"),
+    [
+        (refusal(400, "invalid signature"), Stop.WALLET, ("not sent", "not sent"), ("not sent", "not sent")),
+        (refusal(400, "'0x1' address in closed only mode"), Stop.ENTRIES_OF_WALLET, ("not sent", "filled"), ("not sent", "filled")),
+        (refusal(401, "Unauthorized"), Stop.SIGNER, ("not sent", "not sent"), ("not sent", "not sent")),
+        (Says(403, PAGE), Stop.EGRESS, ("not sent", "not sent"), ("not sent", "not sent")),
+        (refusal(503, "Trading is currently disabled."), Stop.ENTRIES, ("not sent", "filled"), ("filled", "filled")),
+    ],
+    ids=lambda value: str(value)[:50],
+)  # fmt: skip
+async def test_what_is_stopped_is_not_sent(
+    clock: Clock, says: Says, stop: Stop, second: tuple[str, str], third: tuple[str, str]
+) -> None:
+    """Nothing leaves, and the reason is told: of entries and exits, at once and some time later."""
+    async with open_bench(says, says) as bench:
+        await _end(bench)
+        assert [one.stop for one in bench.posting.stops.standing(trio.current_time())] == [stop]
+        for ends in (second, third):
+            bench.clob.says.clear()
+            bench.clob.says.append(matched())
+            sent = len(bench.posts)
+            ended, why = await _end(bench)
+            bench.clob.says[0] = matched("10", "20")
+            exited, _ = await _end(bench, make_order(Side.SELL))
+            assert (ended, exited) == ends
+            assert len(bench.posts) - sent == ends.count("filled")
+            assert ended == "filled" or stop.value in why
+            await trio.sleep(PAUSED_S + 1)
+            if stop is Stop.ENTRIES and ends is second:
+                bench.posting.stops.stop(
+                    Stop.ENTRIES, "", "again", until=trio.current_time() - 1, now=trio.current_time()
+                )
+
+
+@pytest.mark.parametrize(
+    "region", [Says(200, {"blocked": False, "country": "IE"}), Says(500), Says(200, {"blocked": True})]
+)
+async def test_a_place_that_is_not_blocked_is_tried_again_later(clock: Clock, region: Says) -> None:
+    """A page of Cloudflare may go away; a region stays where it is."""
+    async with open_bench(Says(403, PAGE), matched()) as bench:
+        bench.clob.region = region
+        assert (await _end(bench))[0] == "not sent"
+        assert (await _end(bench))[0] == "not sent"
+        assert len(bench.posts) == 1
+        await trio.sleep(EGRESS_S + 1)
+        assert ((await _end(bench))[0] == "filled") is (region.body != {"blocked": True})
+
+
+async def test_a_blocked_place_is_asked_about_once_however_many_orders_meet_it(clock: Clock) -> None:
+    """What has not left yet does not leave."""
+    async with open_bench(Says(403, PAGE)) as bench:
+        await trio.sleep(5)
+        async with trio.open_nursery() as nursery:
+            for _ in range(80):
+                nursery.start_soon(_end, bench)
+        assert bench.did == ["blocked"]
+        assert bench.kinds == ["venue-stopped"]
+        assert len(bench.posts) < 80
+
+
+async def test_exits_wait_where_trading_is_paused(clock: Clock) -> None:
+    """Within their deadline; as long as the venue asks for, and no longer than that."""
+    paused = refusal(503, "post-only mode: only post-only orders and cancels are allowed", **{"retry-after": "4"})
+    async with open_bench(paused, matched("10", "20")) as bench:
+        began = trio.current_time()
+        assert (await _end(bench, make_order(Side.SELL)))[0] == "filled"
+        assert 4 <= trio.current_time() - began < 5
+        assert bench.kinds == ["venue-stopped", "venue-goes-on"]
+    async with open_bench(refusal(503, "post-only mode", **{"retry-after": "90"})) as bench:
+        assert (await _end(bench, make_order(Side.SELL)))[0] == "not sent"
+        assert len(bench.posts) == 1
+
+
+async def test_the_second_want_of_balance_rests_one_side_of_a_wallet(clock: Clock) -> None:
+    """The venue reads the balance again once; what is missing then is missing."""
+    async with open_bench(refusal(400, _BALANCE)) as bench:
+        ended = [(await _end(bench))[0] for _ in range(3)]
+        assert ended == ["rejected", "rejected", "not sent"]
+        assert bench.did == ["refresh"]
+        assert (await _end(bench, make_order(Side.SELL)))[0] == "rejected"
+        await trio.sleep(SHORT_S)
+        assert (await _end(bench))[0] == "rejected"
+
+
+@pytest.mark.parametrize("off_s", [100.0, -100.0])
+async def test_a_wrong_clock_does_not_matter(clock: Clock, off_s: float) -> None:
+    """Nor one that becomes wrong: the time is taken with the first key, and anew once a request is refused."""
+    async with open_bench(matched(), off_s=off_s) as bench:
+        assert (await _end(bench))[0] == "filled"
+        assert len(bench.clob.at("/time")) == 1
+        bench.signer.clock.skew_s = 0.0
+        assert (await _end(bench))[0] == "filled"
+        assert len(bench.clob.at("/time")) == 2
+        assert bench.told == []
+
+
+async def test_one_key_is_asked_for_however_many_need_it(clock: Clock) -> None:
+    """The first time, and when it is refused."""
+    async with open_bench(matched()) as bench:
+
+        async def send_many() -> None:
+            async with trio.open_nursery() as nursery:
+                for _ in range(20):
+                    nursery.start_soon(bench.post, make_order())
+
+        await send_many()
+        assert len(bench.clob.at("/auth/api-key")) == 1
+        bench.clob.keys = 7
+        await send_many()
+        assert len(bench.clob.at("/auth/api-key")) == 2
+        assert b'"owner":"key-8"' in bench.posts[-1].body
+
+
+@pytest.mark.parametrize(
+    ("makes", "derives", "ends", "stopped"),
+    [
+        (refusal(400, "Could not create api key"), None, "filled", []),
+        (Says(200, b"what"), None, "filled", []),
+        (Says(200, {"apiKey": "a", "secret": 7}), None, "filled", []),
+        (refusal(400, "Could not create api key"), refusal(400, "no"), "not sent", [Stop.SIGNER]),
+        (refusal(401, "Invalid L1 Request headers"), refusal(401, "Invalid L1 Request headers"), "not sent", [Stop.SIGNER]),
+        (Says(403, PAGE), None, "not sent", [Stop.EGRESS]),
+        (refusal(500, "Internal server error"), None, "not sent", []),
+        (refusal(429, "Too Many Requests", **{"retry-after": "9"}), None, "not sent", []),
+        (Says(does="close"), None, "not sent", []),
+        (Says(does="stall"), None, "not sent", []),
+    ],
+    ids=lambda value: str(value)[:50],
+)  # fmt: skip
+async def test_a_key_is_made_or_told_again(
+    clock: Clock, makes: Says, derives: Says | None, ends: str, stopped: list[Stop]
+) -> None:
+    """Who has one already is told it; who gets none sends nothing; who is refused stops."""
+    async with open_bench(matched()) as bench:
+        bench.clob.makes_keys, bench.clob.derives = makes, derives
+        assert (await _end(bench))[0] == ends
+        assert [one.stop for one in bench.posting.stops.standing(trio.current_time())] == stopped
+        assert len(bench.posts) == (ends == "filled")
+
+
+async def test_who_gets_no_key_does_not_ask_at_every_order(clock: Clock) -> None:
+    """Once a second at most, or as seldom as the venue wants."""
+    async with open_bench(matched()) as bench:
+        bench.clob.makes_keys = refusal(429, "Too Many Requests", **{"retry-after": "9"})
+        for _ in range(10):
+            assert isinstance(await bench.signer.key(trio.current_time() + 5), NoKey)
+            await trio.sleep(0.5)
+        assert len(bench.clob.at("/auth/api-key")) == 1
+        bench.clob.makes_keys = None
+        await trio.sleep(5)
+        assert (await _end(bench))[0] == "filled"
+
+
+async def test_orders_keep_to_the_tier_that_the_venue_names(clock: Clock) -> None:
+    """40 a second for a signer of whom it says nothing; too late in line is not sent."""
+    async with open_bench(matched()) as bench:
+        ended: list[str] = []
+
+        async def send() -> None:
+            ended.append((await _end(bench, within_s=1.0))[0])
+
+        async with trio.open_nursery() as nursery:
+            for _ in range(60):
+                nursery.start_soon(send)
+        assert 38 <= ended.count("filled") <= 41
+        assert ended.count("not sent") == 60 - ended.count("filled")
+        bench.clob.says[0] = Says(200, matched().body, {"Poly-RateLimit-Tier": "gold"})
+        await bench.post(make_order())
+        assert bench.signer.limits.orders.bucket.per_s == 400
+
+
+async def test_an_order_is_cancelled_where_it_is_sent(clock: Clock) -> None:
+    """Whoever cancels the sending leaves nothing open behind; it may be at the venue."""
+    async with open_bench(Says(does="stall")) as bench:
+        with trio.move_on_after(1.0) as scope:
+            await bench.post(make_order())
+        assert scope.cancelled_caught
+        bench.clob.says[0] = matched()
+        assert (await _end(bench))[0] == "filled"
+
+
+@pytest.mark.parametrize(
+    ("says", "fails", "asked"),
+    [
+        ([Says(200, {"canceled": [OURS], "not_canceled": {}})], None, 1),
+        ([Says(200, {"canceled": [], "not_canceled": {OURS: "already canceled or matched"}})], None, 1),
+        ([Says(200, {"canceled": [], "not_canceled": {OURS: "the order is in delayed status"}})], None, 1),
+        ([refusal(404, "order not found")], None, 1),
+        ([refusal(500, "no"), Says(does="close"), Says(200, {"canceled": [OURS]})], None, 3),
+        ([refusal(429, "no", **{"retry-after": "3"}), Says(200, {"canceled": [OURS]})], None, 2),
+        ([refusal(400, "Invalid orderID")], "Invalid orderID", 1),
+        ([Says(403, PAGE)], "HTTP status 403", 1),
+        ([refusal(401, "no")], "a new one as well", None),
+        ([Says(does="stall")], "no time left", 1),
+    ],
+    ids=lambda value: str(value)[:50],
+)
+async def test_an_order_is_called_off(clock: Clock, says: list[Says], fails: str | None, asked: int | None) -> None:
+    """Again and again, until somebody answers or the time is up."""
+    async with open_bench(*says) as bench:
+        began = trio.current_time()
+        cancel = partial(bench.cancelling.cancel, make_order(body=_GTC), bench.signer, began + 8)
+        if fails is None:
+            await cancel()
+        else:
+            with pytest.raises(ExecutorError, match=fails):
+                await cancel()
+        assert asked is None or len(bench.posts) == asked
+        assert {(one.method, one.body) for one in bench.posts} == {("DELETE", b'{"orderID":"%s"}' % OURS.encode())}
+        assert trio.current_time() <= began + 8 + 1e-6
+
+
+async def _look(bench: Bench, order: Order | None = None) -> ExecutionReport | None:
+    return await bench.looking.look_up(order or make_order(), bench.signer, trio.current_time() + 10)
+
+
+async def test_absence_takes_a_minute_after_the_last_send(clock: Clock) -> None:
+    """Of what this process did not send, a minute after it was asked about first."""
+    async with open_bench(Says(does="close")) as bench:
+        assert await _look(bench) is None
+        await trio.sleep(30)
+        assert (await _end(bench))[0] == "uncertain"
+        await trio.sleep(49)
+        assert await _look(bench) is None
+        await trio.sleep(12)
+        report = await _look(bench)
+        assert report is not None
+        assert report.status.value == "absent"
+
+
+async def test_a_fill_that_was_told_is_never_absent(clock: Clock) -> None:
+    """A matched FAK often reads null, and its trade may come late."""
+    async with open_bench(matched()) as bench:
+        await bench.post(make_order())
+        await trio.sleep(1000)
+        assert await _look(bench) is None
+        bench.clob.trades = [trade_row()]
+        report = await _look(bench)
+        assert report is not None
+        assert (report.status.value, report.settlement.value) == ("filled", "firm")
+
+
+async def test_trades_are_read_by_time_page_by_page_and_once_for_all(clock: Clock) -> None:
+    """However many orders are waited for; pages that have no end prove nothing absent."""
+    async with open_bench(matched()) as bench:
+        bench.clob.trades = [b'{"id":"other"}'] * 250 + [maker_row()]
+        bench.clob.order = Says(200, order_row("MATCHED", "20"))
+        order = make_order(body=_GTC)
+        async with trio.open_nursery() as nursery:
+            for _ in range(20):
+                nursery.start_soon(_look, bench, order)
+        pages = bench.clob.at("/data/trades")
+        assert 3 <= len(pages) <= 9
+        assert {one.params["after"] for one in pages} == {str(1_764_000_000 - 600)}
+        assert not any("asset_id" in one.params or "market" in one.params for one in pages)
+        report = await _look(bench, order)
+        assert report is not None
+        assert report.status.value == "filled"
+
+        bench.clob.page_rows, bench.clob.order = 10, Says(200, b"null")
+        bench.clob.trades = [b'{"id":"other"}'] * 250
+        await trio.sleep(100)
+        assert await _look(bench, order) is None
+
+
+@pytest.mark.parametrize("says", [refusal(500, "no"), Says(200, b"what"), Says(200, {"id": OTHER}), Says(does="stall")])
+async def test_a_look_that_meets_nobody_proves_nothing(clock: Clock, says: Says) -> None:
+    """It is an error, and nothing else."""
+    async with open_bench(matched()) as bench:
+        bench.clob.order = says
+        with pytest.raises(ExecutorError):
+            await _look(bench)
+
+
+async def test_questions_rest_where_the_venue_says_so(clock: Clock) -> None:
+    """All of them; and there is a limit to how many are asked at all."""
+    async with open_bench(matched()) as bench:
+        bench.clob.order = refusal(429, "Too Many Requests", **{"retry-after": "7"})
+        with pytest.raises(ExecutorError, match="429"):
+            await _look(bench)
+        bench.clob.order = Says(200, order_row("LIVE"))
+        asked = len(bench.clob.asked)
+        with pytest.raises(ExecutorError, match="too many questions"):
+            await bench.looking.look_up(make_order(), bench.signer, trio.current_time() + 3)
+        assert len(bench.clob.asked) == asked
+        assert await _look(bench, make_order(body=_GTC)) is not None
+
+
+async def test_an_order_that_was_seen_once_is_never_absent(clock: Clock) -> None:
+    """It is not sent again: the venue would have it twice, or say so."""
+    async with open_bench(matched()) as bench:
+        bench.clob.order = Says(200, order_row("LIVE"))
+        assert await _look(bench) is None
+        bench.clob.order = Says(200, b"null")
+        await trio.sleep(100)
+        report = await _look(bench)
+        assert report is not None
+        assert report.status.value == "killed"
+
+
+async def test_the_time_of_a_venue_that_does_not_tell_it_is_ours(clock: Clock) -> None:
+    """Nothing is believed of an answer that is none."""
+    async with open_bench(matched()) as bench:
+        bench.clob.away = True
+        why = await take_time(bench.caller, bench.signer.clock, bench.signer.wall, trio.current_time() + 1)
+        assert why == "connection refused"
+        assert bench.signer.clock.skew_s == 0.0
+        assert SIGNER not in str(why)
+
+
+async def test_the_venue_reads_a_balance_again(clock: Clock) -> None:
+    """Of the asset that an order needs, in the name of the wallet's type."""
+    async with open_bench(matched()) as bench:
+        bench.clob.order = Says(200, {"balance": "12500000", "allowances": {"0xE1": str(2**256 - 1)}})
+        until = trio.current_time() + 5
+        of = asset(TokenId(777), "v3", 2)
+        await refresh_balance(bench.signer, of, until)
+        balance = await read_balance(bench.signer, asset(None, "v2", 1), until)
+
+        assert balance == Balance(amount=12_500_000, allowances=(("0xe1", 2**256 - 1),))
+        assert [(one.path, *one.params.values()) for one in bench.clob.asked[-2:]] == [
+            ("/balance-allowance/update", "CONDITIONAL-V2", "777", "2"),
+            ("/balance-allowance", "COLLATERAL", "1"),
+        ]
+        assert asset(TokenId(7), "v2-neg-risk", 0)[0] == ("asset_type", "CONDITIONAL")
+        for odd in (b"", b"7", b'{"balance":"-1"}', b'{"balance":"1.5"}', b'{"balance":"1","allowances":[7]}'):
+            bench.clob.order = Says(200, odd)
+            with pytest.raises(ExecutorError):
+                await read_balance(bench.signer, of, until)
+
+
+async def test_what_the_venue_allows_is_asked(clock: Clock) -> None:
+    """The tier counts from then on; what cannot be read allows nothing."""
+    async with open_bench(matched()) as bench:
+        until = trio.current_time() + 5
+        bench.clob.order = Says(200, {"tier": "Gold", "closed_only": True})
+        bench.clob.region = Says(200, {"blocked": True, "country": "US", "region": "NY"})
+        assert (await read_tier(bench.signer, until)).name == "gold"
+        assert bench.signer.limits.orders.bucket.per_s == 400
+        assert await is_closed_only(bench.signer, until)
+        assert str(await read_region(bench.caller, "/api/geoblock", until)) == "the venue says that US-NY is blocked"
+        for odd in (Says(200, b"what"), Says(200, {"closed_only": "no", "blocked": 1}), Says(500, {"blocked": False})):
+            bench.clob.order = bench.clob.region = odd
+            with pytest.raises(ExecutorError):
+                await is_closed_only(bench.signer, until)
+            with pytest.raises(ExecutorError):
+                await read_region(bench.caller, "/api/geoblock", until)
