@@ -125,7 +125,7 @@ class H11Transport(httpx.AsyncBaseTransport):
         try:
             connection = await self._connect(pool.origin)
         except OSError as error:
-            raise httpx.ConnectError(str(error) or type(error).__name__, request=request) from error
+            raise httpx.ConnectError(error.strerror or str(error) or type(error).__name__, request=request) from error
         try:
             return await self._talk(pool, connection, request)
         except _NoAnswer as error:

@@ -13,8 +13,8 @@ from trio_copy.model.books import Book, Level
 from trio_copy.model.fills import Side
 from trio_copy.model.ids import OrderId, TokenId
 from trio_copy.model.orders import Order
-from trio_copy.model.units import Price, Shares
-from trio_copy_dry_run.rules import in_steps, step_of
+from trio_copy.model.units import MICRO, Price, Rounding, Shares, Usd
+from trio_copy_dry_run.rules import in_steps, kind_of_order, spends_cash, step_of
 
 _BOOKS_KEPT = 1000
 Taken = tuple[Level, ...]
@@ -39,7 +39,7 @@ class Depth:
         orders = sorted(orders, key=lambda order: order.order_id)
         while True:
             found = _shared(orders, left)
-            short = [order for order in orders if _is_fok(order) and _sum(found[order.order_id]) < order.shares.micro]
+            short = [order for order in orders if _is_fok(order) and _wanted(order, found[order.order_id])]
             if not short:
                 break
             # One at a time: what it does not take may be enough for the others.
@@ -67,26 +67,43 @@ class Depth:
 
 def _shared(orders: Sequence[Order], left: _Left) -> dict[OrderId, Taken]:
     """Share each level among the orders that may have it."""
-    wanted = {order.order_id: order.shares.micro for order in orders}
     taken: dict[OrderId, list[Level]] = {order.order_id: [] for order in orders}
     if not orders:
         return {}
     side = orders[0].side
     for level in left.book.asks if side is Side.BUY else left.book.bids:
         offered = level.shares.micro - left.taken.get((side, level.price), 0)
-        hungry = [order for order in orders if wanted[order.order_id] and _may_pay(order, level.price)]
-        if not hungry:
+        wants = {
+            order.order_id: want
+            for order in orders
+            if _may_pay(order, level.price) and (want := _wanted(order, taken[order.order_id], level.price))
+        }
+        if not wants:
             break  # levels only get worse
-        total = sum(wanted[order.order_id] for order in hungry)
-        for order in hungry:
+        total = sum(wants.values())
+        for order in orders:
             # Of what is left to share among those that are left, so that nothing is lost by rounding.
-            want = wanted[order.order_id]
+            want = wants.get(order.order_id, 0)
+            if not want:
+                continue
             part = in_steps(min(want, offered * want // total), step_of(order))
             offered, total = offered - part, total - want
             if part:
-                wanted[order.order_id] -= part
                 taken[order.order_id].append(Level(level.price, Shares(part)))
     return {order_id: tuple(levels) for order_id, levels in taken.items()}
+
+
+def _wanted(order: Order, taken: Sequence[Level], price: Price | None = None) -> int:
+    """Return what an order still wants of a level, in millionths of a share; at its own limit, unless a price is given."""
+    if not spends_cash(order):
+        return order.shares.micro - sum(level.shares.micro for level in taken)
+    left = order.max_cost.micro - cost_of(taken).micro
+    return in_steps(left * MICRO // (price or order.limit_price).micro, step_of(order))
+
+
+def cost_of(taken: Sequence[Level]) -> Usd:
+    """Return what a BUY pays for what it takes, each level rounded against it."""
+    return Usd(sum(level.shares.at(level.price, Rounding.UP).micro for level in taken))
 
 
 def _may_pay(order: Order, price: Price) -> bool:
@@ -94,8 +111,4 @@ def _may_pay(order: Order, price: Price) -> bool:
 
 
 def _is_fok(order: Order) -> bool:
-    return order.body.split(b"|")[3] == b"FOK"
-
-
-def _sum(taken: Taken) -> int:
-    return sum(level.shares.micro for level in taken)
+    return kind_of_order(order) == "FOK"

@@ -13,7 +13,7 @@ from trio_copy.model.ids import IntentKey, OrderId, TokenId
 from trio_copy.model.orders import ExecutionReport, Market, Order, Status, Wallet
 from trio_copy.ports import Facts
 from trio_copy_dry_run.resting import RestingOrders, kind_of
-from trio_copy_dry_run.rules import allowed, market_of
+from trio_copy_dry_run.rules import allowed, is_post_only, market_of
 from trio_copy_dry_run.settings import DryRunSettings
 from trio_copy_dry_run.shared_books import SharedBooks
 from trio_copy_dry_run.venue import Luck, SimulatedVenue
@@ -53,9 +53,9 @@ class DryRunExecutor:
 
     def prepare(self, key: IntentKey, intent: OrderIntent, wallet: Wallet, market: Market) -> Order:
         side = "BUY" if intent.side is Side.BUY else "SELL"
-        shares, limit, step = allowed(intent, market)
-        rules = f"{step}|" if step > 1 else ""
-        amounts = f"{intent.token_id}|{shares.micro}|{limit.micro}|{rules}{intent.price.micro}"
+        fits = allowed(intent, market)
+        rules = f"{fits.step}|" if fits.step > 1 else ""
+        amounts = f"{intent.token_id}|{fits.shares.micro}|{fits.limit_price.micro}|{rules}{intent.price.micro}"
         body = f"{key}|{wallet.follower}|{side}|{kind_of(intent)}|{amounts}".encode()
         return Order(
             key=key,
@@ -64,12 +64,13 @@ class DryRunExecutor:
             wallet=wallet,
             side=intent.side,
             token_id=intent.token_id,
-            shares=shares,
-            limit_price=limit,
+            shares=fits.shares,
+            limit_price=fits.limit_price,
             body=body,
             fee_bps=market.fee_bps,
             fee_rate=market.fee_rate,
             fee_exponent=market.fee_exponent,
+            max_cost=fits.max_cost,
         )
 
     def lane(self, intent: OrderIntent, wallet: Wallet) -> tuple[str, ...]:
@@ -94,7 +95,7 @@ class DryRunExecutor:
         else:
             # By the book as it is when the order arrives, which is what the latency costs.
             await trio.sleep(self.venue.latency_s(order))
-            taken = await self.books.take(order)
+            taken = await (self.books.meets(order) if is_post_only(order) else self.books.take(order))
             report = self.venue.place(order, fail_settlement=fails, taken=taken)
         if fault in ("lose-reply", "late"):
             await trio.sleep(self.settings.late_s)

@@ -13,13 +13,15 @@ from trio_copy.model.decisions import OrderIntent
 from trio_copy.model.ids import OrderId
 from trio_copy.model.orders import ExecutionReport, Order, Settlement, Status
 from trio_copy.model.units import Rounding, Shares
+from trio_copy_dry_run.rules import POST_ONLY, kind_of_order
 from trio_copy_dry_run.shared_books import SharedBooks
 from trio_copy_dry_run.venue import SimulatedVenue
 
 
 def kind_of(intent: OrderIntent) -> str:
-    """Name an intent's kind of order as the body has it, with how long it may rest."""
-    return f"{intent.order_type}@{intent.rest_until}" if intent.rest_until else intent.order_type
+    """Name an intent's kind of order as the body has it, with how long it may rest, and whether it may do nothing else."""
+    kind = f"{intent.order_type}@{intent.rest_until}" if intent.rest_until else intent.order_type
+    return f"{kind}@{POST_ONLY}" if intent.post_only else kind
 
 
 @define(eq=False)
@@ -34,8 +36,8 @@ class RestingOrders:
         """Let an order that rests have what is offered to it since, or end where its time is over."""
         if self._resting(order) is None:
             return
-        kind, _, until = order.body.split(b"|")[3].partition(b"@")
-        if kind == b"GTD" and self.wall() >= int(until):
+        kind, until, *_ = kind_of_order(order).split("@")
+        if kind == "GTD" and self.wall() >= int(until):
             self.end(order, "its time is over")
             return
         book = None if self.books is None else await self.books.books.book(order.token_id)

@@ -4,16 +4,20 @@ Of a token of which nobody tells a tick, any price and any number of shares will
 `fee_bps` is taken.
 """
 
+from attrs import frozen
+
 from trio_copy.model.books import Book
 from trio_copy.model.catalog import TokenFacts
 from trio_copy.model.decisions import OrderIntent, Reason
 from trio_copy.model.fees import EXPONENT_MOST
+from trio_copy.model.fills import Side
 from trio_copy.model.ids import TokenId
 from trio_copy.model.orders import Market, Order, Quote
-from trio_copy.model.units import MICRO, NO_SHARES, NO_USD, Price, Ratio, Shares
+from trio_copy.model.units import MICRO, NO_SHARES, NO_USD, Price, Ratio, Shares, Usd
 from trio_copy.model.venue_amounts import ANY_PRICE, LEAST_PURCHASE, fit
 
 _NO_FORMULA = Ratio(0)
+POST_ONLY = "post-only"
 _HUNDREDTH = MICRO // 100
 _FIELDS_WITH_STEP = 9
 """Of a body; without rules it is what it always was, and so is the luck that is drawn from it."""
@@ -39,17 +43,27 @@ def market_of(
     )
 
 
-def allowed(intent: OrderIntent, market: Market) -> tuple[Shares, Price, int]:
-    """Return what the venue takes of an intent: shares and limit, and the step in which they are filled; see `step_of`.
+@frozen
+class Allowed:
+    """What the venue takes of an intent; there are no shares where its rules leave nothing."""
 
-    There are no shares where its rules leave nothing.
-    """
+    shares: Shares
+    limit_price: Price
+    max_cost: Usd
+    """What a BUY may spend."""
+    step: int = 1
+    """What its fills are whole numbers of, see `step_of`."""
+
+
+def allowed(intent: OrderIntent, market: Market) -> Allowed:
+    """Fit an intent into the venue's rules, as far as they are known."""
     if market.tick == ANY_PRICE:
-        return intent.shares, intent.limit_price, 1
+        return Allowed(intent.shares, intent.limit_price, intent.max_cost)
     fitted = fit(intent, market)
     if isinstance(fitted, Reason):
-        return NO_SHARES, intent.limit_price, 1
-    return Shares(in_steps(fitted.shares.micro, _HUNDREDTH)), fitted.limit_price, _HUNDREDTH
+        return Allowed(NO_SHARES, intent.limit_price, NO_USD)
+    shares = Shares(in_steps(fitted.shares.micro, _HUNDREDTH))
+    return Allowed(shares, fitted.limit_price, NO_USD if intent.side is Side.SELL else fitted.cash, _HUNDREDTH)
 
 
 def step_of(order: Order) -> int:
@@ -59,6 +73,23 @@ def step_of(order: Order) -> int:
     """
     fields = order.body.split(b"|")
     return int(fields[-2]) if len(fields) == _FIELDS_WITH_STEP else 1
+
+
+def kind_of_order(order: Order) -> str:
+    """Return which kind an order is, with how long it may rest: see `resting.kind_of`."""
+    return order.body.split(b"|")[3].decode()
+
+
+def is_post_only(order: Order) -> bool:
+    return kind_of_order(order).endswith(POST_ONLY)
+
+
+def spends_cash(order: Order) -> bool:
+    """Tell whether an order takes all the shares that its cash buys, as an instant BUY does where the venue has rules.
+
+    Where nobody tells them, and of what may rest, it takes the shares that it names.
+    """
+    return order.side is Side.BUY and step_of(order) > 1 and kind_of_order(order) in ("FAK", "FOK")
 
 
 def in_steps(shares: int, step: int) -> int:

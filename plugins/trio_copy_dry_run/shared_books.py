@@ -51,6 +51,13 @@ class SharedBooks:
             if together.asked:
                 return None if together.taken is None else together.taken.get(order.order_id, ())
 
+    async def meets(self, order: Order) -> Taken | None:
+        """Return what is offered to an order at its limit or better, of which it takes nothing; None where nobody knows the book."""
+        book = await self.books.book(order.token_id)
+        if book is None:
+            return None
+        return tuple(level for level in book.asks if level.price <= order.limit_price)
+
     async def _open(self, key: tuple[TokenId, Side], order: Order) -> Taken | None:
         together = self._rounds[key] = _Round([order])
         try:

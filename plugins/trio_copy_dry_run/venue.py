@@ -18,8 +18,8 @@ from trio_copy.model.ids import OrderId
 from trio_copy.model.orders import ExecutionReport, Order, Settlement, Status
 from trio_copy.model.units import Price, Ratio, Rounding, Shares, Usd
 from trio_copy.ports import Quotes
-from trio_copy_dry_run.depth import Taken
-from trio_copy_dry_run.rules import in_steps, step_of
+from trio_copy_dry_run.depth import Taken, cost_of
+from trio_copy_dry_run.rules import in_steps, is_post_only, kind_of_order, spends_cash, step_of
 from trio_copy_dry_run.settings import DryRunSettings
 from trio_copy_dry_run.venue_file import VenueFile
 
@@ -81,12 +81,12 @@ class SimulatedVenue:
     ) -> ExecutionReport:
         """Execute an order, once; the same order again gets the same report.
 
-        `taken` is what it takes out of the book; None where no book is known.
+        `taken` is what it takes out of the book, or, post-only, would take; None where no book is known.
         """
         placed = self._placed.get(order.order_id)
         if placed is None:
             report = self._report(order, kill=kill, taken=taken)
-            if not kill and b"@" in order.body.split(b"|")[3] and report.status is not Status.FILLED:
+            if not kill and "@" in kind_of_order(order) and report.status not in (Status.FILLED, Status.REJECTED):
                 report = evolve(report, status=Status.RESTING, detail="")
             placed = self._keep(order, _Placed(report, self.wall(), fail_settlement))
             if self.forgets and len(self._placed) > _ORDERS_KEPT:
@@ -129,19 +129,25 @@ class SimulatedVenue:
     def _report(self, order: Order, *, kill: bool, taken: Taken | None) -> ExecutionReport:
         if kill:
             return _killed(order, "told to kill it")
-        return self._execute(order) if taken is None else self._filled(order, taken)
+        report = self._execute(order) if taken is None else self._filled(order, taken)
+        if is_post_only(order) and report.shares:
+            # In the venue's own words.
+            detail = "invalid post-only order: order crosses book"
+            return ExecutionReport(order_id=order.order_id, status=Status.REJECTED, detail=detail)
+        return report
 
     def _filled(self, order: Order, taken: Taken) -> ExecutionReport:
         """Fill an order with what it takes, each level rounded against it."""
         if not taken:
             return _killed(order, f"the book holds nothing, or too little, at {order.limit_price}")
         buying = order.side is Side.BUY
-        rounding = Rounding.UP if buying else Rounding.DOWN
         shares = Shares(sum(level.shares.micro for level in taken))
-        notional = Usd(sum(level.shares.at(level.price, rounding).micro for level in taken))
         # Rounded level by level, it may come to a millionth or two outside of what the order allows.
-        limit = shares.at(order.limit_price, rounding)
-        notional = min(notional, limit) if buying else max(notional, limit)
+        if buying:
+            notional = min(cost_of(taken), order.dearest(shares))
+        else:
+            notional = Usd(sum(level.shares.at(level.price, Rounding.DOWN).micro for level in taken))
+            notional = max(notional, shares.at(order.limit_price, Rounding.DOWN))
         return ExecutionReport(
             order_id=order.order_id,
             status=Status.PARTIAL if shares < order.shares else Status.FILLED,
@@ -162,19 +168,21 @@ class SimulatedVenue:
         if worse or not price:
             return _killed(order, f"the book offers {price}, the limit is {order.limit_price}")
         shares = order.shares
+        if spends_cash(order):
+            shares = Shares(in_steps(order.max_cost.shares_at(price, Rounding.DOWN).micro, step_of(order)))
         partial = luck.partial < self.settings.partial_bps
         if partial:
             # Between a tenth and nine tenths, again from the order's own luck.
             part = shares.scaled(Ratio(100_000 + luck.slippage * 80), Rounding.DOWN)
             shares = Shares(in_steps(part.micro, step_of(order)))
-            if order.body.split(b"|")[3] == b"FOK":
+            if kind_of_order(order) == "FOK":
                 return _killed(order, "the book holds less than the whole order")
         if not shares:
             return _killed(order, "nothing left to fill")
         notional = shares.at(price, Rounding.UP if order.side is Side.BUY else Rounding.DOWN)
         return ExecutionReport(
             order_id=order.order_id,
-            status=Status.PARTIAL if shares < order.shares else Status.FILLED,
+            status=Status.PARTIAL if partial else Status.FILLED,
             shares=shares,
             notional=notional,
             fee=self._fee(order, shares, notional),

@@ -62,6 +62,19 @@ class Naive:
             return placed.cost.micro
         return placed.cost.micro - learned.report.notional.micro - learned.report.fee.micro
 
+    def doubted_since(self) -> dict[IntentKey, float]:
+        """Say since when nobody knows what came of orders that rested: they were called off, or lied about."""
+        since: dict[IntentKey, float] = {}
+        for event in self.events:
+            match event:
+                case e.Learned(key=key, state=state) if state is not OrderState.RESTING:
+                    since.pop(key, None)
+                case e.CalledOff(key=key, at=at):
+                    since[key] = at
+                case e.Breached(key=key, at=at) if self.states[key] is OrderState.RESTING:
+                    since.setdefault(key, at)
+        return since
+
     def ledger(self) -> Iterator[LedgerEntry]:
         """Retell the entries in the order in which they were booked."""
         fills: dict[IntentKey, list[LedgerEntry]] = {}

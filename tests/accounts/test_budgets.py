@@ -261,7 +261,7 @@ def test_fees_fit_into_the_cap_too(shares: int, price: int, fee: Fee, cap: int) 
     )
     fitted = with_fees(intent, settings, fee)
     if isinstance(fitted, OrderIntent):
-        assert worst_cost(fitted.shares, fitted.limit_price, fee) <= Usd(cap)
+        assert worst_cost(fitted.max_cost, fitted.limit_price, fee) <= Usd(cap)
         assert fitted.shares <= intent.shares
 
 
@@ -343,7 +343,7 @@ def test_a_cap_per_order_holds_whatever_is_prepared() -> None:
     """Fees shrink an entry into its cap; too small then, it is refused."""
     book = played(max_order_usd=usd("3"))
     order = book.place(entry())
-    assert worst_cost(order.shares, order.limit_price, Fee(FEE_BPS)) <= usd("3")
+    assert worst_cost(order.max_cost, order.limit_price, Fee(FEE_BPS)) <= usd("3")
     small = played(max_order_usd=usd("3"), minimum_usd=usd("2.99"))
     task = entry()
     small.offer(task)

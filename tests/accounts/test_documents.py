@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 from attrs import evolve
 
-from tests.accounts.played import FAILED, PENDING, SPOT, Played, entry, leave
+from tests.accounts.played import FAILED, PENDING, SPOT, Played, entry, freeze, leave
 from tests.accounts.states import derived, documents, kept
-from tests.builders import ALICE, NOW, make_settings, usd
+from tests.builders import ALICE, NOW, make_settings, make_signal, make_task, usd
 from trio_copy.accounts import Account
 from trio_copy.accounts import commands as c
 from trio_copy.accounts.account import MONEY
@@ -21,11 +21,11 @@ from trio_copy.model.catalog import Catalog
 from trio_copy.model.control import Mode
 from trio_copy.model.decisions import Code, End, Outcome, Reason, Skip
 from trio_copy.model.facts import Fact
-from trio_copy.model.fills import Side
+from trio_copy.model.fills import Kind, Side
 from trio_copy.model.ids import OrderId, TokenId
 from trio_copy.model.orders import Status
 from trio_copy.model.positions import LedgerEntry
-from trio_copy.model.units import Ratio, Shares
+from trio_copy.model.units import Ratio, Shares, Usd
 from trio_copy.records import read_plain, write_plain
 
 WIDE = 10**24
@@ -86,10 +86,47 @@ def test_numbers_of_any_width_survive() -> None:
     """Also where 64 bits are not enough."""
     played = Played()
     huge = entry(1, token_id=TokenId(2**256 - 1))
-    order = played.fill(evolve(huge, intent=evolve(huge.intent, shares=Shares(WIDE), leader_shares=Shares(WIDE))))
+    wide: dict[str, Any] = {"shares": Shares(WIDE), "leader_shares": Shares(WIDE), "max_cost": Usd(WIDE)}
+    order = played.fill(evolve(huge, intent=evolve(huge.intent, **wide)))
     assert order.shares.micro == WIDE
     assert kept(read(played.account)) == kept(played.account)
     assert played.account.position((SPOT[0], huge.intent.token_id)).shares == order.shares
+
+
+@pytest.mark.parametrize("cost", [None, "5.1", "5.09", "5.100392"])
+def test_an_order_is_read_with_its_greatest_cost(cost: str | None) -> None:
+    """Written only where it is not what its shares cost at their limit, so that those of before mean what they meant."""
+    order = freeze(entry().key, entry().intent)
+    order = order if cost is None else evolve(order, max_cost=Usd.parse(cost))
+    written = read_plain(write_plain(plain_order(order)))
+    assert order_of(written) == order
+    assert len(written) == (11 if cost in (None, "5.1") else 12)
+    assert order_of(written[:11]).max_cost == Usd.parse("5.1")
+
+
+def test_a_sale_has_no_greatest_cost() -> None:
+    order = freeze(leave().key, evolve(leave().intent, shares=Shares.parse(3)))
+    assert order.max_cost == Usd(0)
+    assert order_of(read_plain(write_plain(plain_order(order)))) == order
+
+
+@pytest.mark.parametrize(("kind", "late"), [(Kind.TRADE, 0), (Kind.EXIT, 17)])
+def test_the_leaders_time_is_that_of_the_signal_in_every_document(kind: Kind, late: int) -> None:
+    """It stands nowhere else, so that tasks of earlier versions have it too; an own exit has the turn that names it."""
+    signal = make_signal(1, side=Side.SELL, kind=kind, block_time=int(NOW) // 30 * 30 + 17)
+    task = make_task(signal)
+    assert task.intent.leader_time == signal.block_time - late
+    assert task_of(read_plain(write_plain(list(plain_task(task))))) == task
+
+
+@pytest.mark.parametrize("post_only", [False, True])
+@pytest.mark.parametrize("rest_until", [0, int(NOW) + 600])
+def test_an_intent_is_read_as_it_was(rest_until: int, *, post_only: bool) -> None:
+    """Written only where it rests; what is only to rest, says so."""
+    task = entry()
+    wish = evolve(task.intent, rest_until=rest_until, post_only=post_only and rest_until > 0)
+    task = evolve(task, intent=wish)
+    assert task_of(read_plain(write_plain(list(plain_task(task))))) == task
 
 
 def test_names_tell_what_a_person_may_ask_for() -> None:

@@ -156,6 +156,11 @@ class AnAccount(RuleBasedStateMachine):
             if event.order.side is Side.BUY and self.paper is not None:
                 assert self.naive.cash(self.paper.micro) >= 0
             if event.order.side is Side.SELL:
+                for one in self.account.orders.values():
+                    # An exit never meets an entry of ours, unless a person was asked about just that.
+                    if one.rests and one.order.token_id == event.order.token_id:
+                        assert one.handed_over
+                        assert one.called_off is not None or one.breached
                 assert event.order.shares > NO_SHARES
                 assert self.naive.promised()[spot] <= self.naive.positions()[spot].shares.micro
                 continue
@@ -257,6 +262,11 @@ class AnAccount(RuleBasedStateMachine):
             self.do(self._offer(task, crowded=how == "crowded"))
 
     @property
+    def now(self) -> float:
+        """A moment of its own for each command."""
+        return NOW + len(self.commands) / 1000
+
+    @property
     def _block(self) -> int:
         return self.passed + 1 + len(self.tasks) // 3
 
@@ -287,16 +297,20 @@ class AnAccount(RuleBasedStateMachine):
             self.do(self._offer(task, crowded=crowded))
 
     @precondition(lambda self: self.account.orders)
-    @rule(data=st.data(), status=STATUSES, part=st.integers(1, 9), settlement=SETTLEMENTS, again=st.booleans())
+    @rule(
+        data=st.data(),
+        status=STATUSES,
+        part=st.integers(1, 9),
+        more=st.sampled_from([0, 0, 1, 7]),
+        settlement=SETTLEMENTS,
+        again=st.booleans(),
+    )
     def the_venue_answers(
-        self, data: st.DataObject, status: str, part: int, settlement: dict[str, Any], again: bool
+        self, data: st.DataObject, status: str, part: int, more: int, settlement: dict[str, Any], again: bool
     ) -> None:
         open_order = data.draw(st.sampled_from(self.open_orders))
-        self.do(
-            c.Answer(
-                key=open_order.order.key, report=_report(open_order, status, part, settlement), again=again, at=NOW
-            )
-        )
+        report = _report(open_order, status, part, settlement, more)
+        self.do(c.Answer(key=open_order.order.key, report=report, again=again, at=self.now))
 
     @precondition(lambda self: any(one.state is OrderState.MATCHED for one in self.open_orders))
     @rule(data=st.data(), firm=st.booleans())
@@ -320,7 +334,7 @@ class AnAccount(RuleBasedStateMachine):
     def an_order_is_called_off(self, data: st.DataObject) -> None:
         open_order = data.draw(st.sampled_from([one for one in self.open_orders if one.rests]))
         assert OVER.reason is not None
-        self.do(c.CallOff(key=open_order.order.key, why=OVER.reason, at=NOW))
+        self.do(c.CallOff(key=open_order.order.key, why=OVER.reason, at=self.now))
         assert self.account.orders[open_order.order.key].unproven
 
     @precondition(lambda self: self.account.waiting)
@@ -434,6 +448,10 @@ class AnAccount(RuleBasedStateMachine):
             assert (mine.leader_shares, mine.oversold) == (theirs.leader_shares, theirs.oversold)
         earned = sum(one.realised.micro + one.provisional.micro for one in positions.values())
         assert account.performance.realised.micro == earned
+        since = naive.doubted_since()
+        assert {key: one.at for key, one in account.orders.items() if one.rests and one.unproven} == {
+            key: since[key] for key, one in account.orders.items() if key in since and one.rests
+        }
         assert {key: one.state for key, one in account.orders.items()} == {
             key: state for key, state in naive.states.items() if state is not OrderState.ENDED
         }
@@ -485,8 +503,10 @@ def _spots_without(naive: Naive, event: e.Placed) -> set[Any]:
     return Naive(naive.catalog, [one for one in naive.events if one is not event]).open_spots()
 
 
-def _report(open_order: OpenOrder, status: str, part: int, settlement: dict[str, Any]) -> ExecutionReport:
-    """Say something about an order: at its limit, with the whole fee."""
+def _report(
+    open_order: OpenOrder, status: str, part: int, settlement: dict[str, Any], more: int = 0
+) -> ExecutionReport:
+    """Say something about an order: at its limit, with the whole fee; `more` tenths of what is bought come on top for nothing."""
     order = open_order.order
     if status == "outside":
         return report_on(order, shares=order.shares + Shares(10**9), notional=Usd(10**12))
@@ -498,6 +518,8 @@ def _report(open_order: OpenOrder, status: str, part: int, settlement: dict[str,
     notional = shares.at(order.limit_price, rounding)
     if order.side is Side.SELL:
         notional = min(notional, shares.at(Price(1_000_000), Rounding.UP))
+    if order.side is Side.BUY:
+        shares = min(Shares(shares.micro * (10 + more) // 10), Shares(max(notional.micro, shares.micro)))
     fee = notional.scaled(Ratio(FEE_BPS * 100), Rounding.DOWN) if notional else NO_USD
     return evolve(report, shares=shares, notional=notional, fee=fee, **settlement)
 

@@ -13,6 +13,7 @@ from tests.accounts.played import (
     SPOT,
     Played,
     entry,
+    freeze,
     leave,
     reason_of,
     report_on,
@@ -24,11 +25,12 @@ from trio_copy.accounts import OrderState
 from trio_copy.accounts import commands as c
 from trio_copy.accounts import events as e
 from trio_copy.accounts.documents import PlainDocument, account_of
-from trio_copy.model.decisions import Code, End, Outcome, Reason
+from trio_copy.model.decisions import Code, End, OrderIntent, Outcome, Reason
 from trio_copy.model.fills import Kind
+from trio_copy.model.ids import IntentKey
 from trio_copy.model.orders import ExecutionReport, Order, Status
 from trio_copy.model.positions import EntryKind, LedgerEntry
-from trio_copy.model.units import Rounding, Shares, Usd
+from trio_copy.model.units import Price, Rounding, Shares, Usd
 
 ENDED = OrderState.ENDED
 WHY = Reason(code=Code.NO_FILL, control="execution.rest_s", value="nothing", limit="600")
@@ -262,6 +264,101 @@ def test_an_exit_does_not_wait_for_what_a_person_has_to_look_at() -> None:
     rest(played, so_far(order, "4", Status.PARTIAL))
     assert order.key not in played.account.orders
     assert played.shares == Shares.parse(14)
+
+
+def escalated(played: Played, order: Order) -> Sequence[e.Event]:
+    """Hand an order over to a person."""
+    outcome = Outcome(end=End.ESCALATED, reason=WHY)
+    return played.do(c.Escalate(key=order.key, outcome=outcome, at=NOW))
+
+
+def test_what_turns_out_to_rest_after_a_person_was_asked_is_called_off_by_an_exit() -> None:
+    """Its task has ended, and ends no second time; where nobody answers then, a person is asked once more."""
+    played, task = Played(), resting_entry()
+    played.hold("10")
+    order = played.place(task)
+    played.answer(order, Status.UNKNOWN)
+    escalated(played, order)
+    assert played.account.resting_before(leave()) == []
+    rest(played, so_far(order, "2"))
+    assert not escalated(played, order)  # known as it is
+    (event,) = played.offer(leave())
+    assert isinstance(event, e.CalledOff)
+    assert not played.offer(leave())
+    (event,) = escalated(played, order)
+    assert isinstance(event, e.HandedOver)
+    assert not escalated(played, order)
+    assert any(isinstance(one, e.Placed) for one in played.offer(leave()))
+    rest(played, so_far(order, "3", Status.PARTIAL))
+    assert played.end_of(task).end is End.ESCALATED
+    assert played.account.orders.keys() == {leave().key}
+
+
+@pytest.mark.parametrize("again", [False, True], ids=["first", "after it was called off"])
+def test_what_lied_while_it_rested_is_in_doubt_from_then_on(*, again: bool) -> None:
+    """A person is asked as late as of any other order that nobody can prove, counted from where nobody knew any more."""
+    played = Played()
+    order = played.place(resting_entry())
+    rest(played, so_far(order, "2"))
+    since = NOW + 300
+    if again:
+        played.do(c.CallOff(key=order.key, why=WHY, at=since))
+    played.at = NOW + 400
+    rest(played, so_far(order, "5", notional=Usd.parse(6)))
+    found = played.account.orders[order.key]
+    assert (found.breached, found.at) == (True, since if again else played.at)
+
+
+def test_what_the_venue_has_lost_before_it_settled_stays_until_a_person_says_it() -> None:
+    """It was there, and filled: no number of empty answers undoes that. Once somebody has looked, nothing is left open."""
+    played, task = Played(), resting_entry()
+    order = played.place(task)
+    rest(played, so_far(order, "5", **PENDING))
+    for _ in range(3):
+        events = rest(played, report_on(order, Status.ABSENT))
+    assert [type(event) for event in events] == [e.Contradicted]
+    assert played.end_of(task).end is End.PARTIAL
+    assert (played.shares, played.cost) == (Shares.parse(5), played.account.position(SPOT).cost)
+    assert resolve(played) == ()
+    played.do(c.Answer(key=order.key, report=so_far(order, "5", Status.PARTIAL), by_hand=True, at=NOW))
+    assert played.account.orders == {}
+    assert [type(event) for event in resolve(played)] == [e.Redeemed]
+
+
+def resolve(played: Played) -> Sequence[e.Event]:
+    return played.do(c.Resolve(position=(ALICE, *SPOT), condition_id="0xc0", payout=Price(1_000_000), at=NOW))
+
+
+def test_nothing_is_redeemed_while_an_entry_of_the_token_may_still_fill() -> None:
+    """All that was bought is redeemed at once, when it is known what that is."""
+    played = Played()
+    played.hold("10")
+    order = played.place(resting_entry())
+    rest(played, so_far(order, "2"))
+    assert resolve(played) == ()
+    rest(played, so_far(order, "3", Status.PARTIAL))
+    (event,) = resolve(played)
+    assert isinstance(event, e.Redeemed)
+    assert (event.entry.shares, played.shares) == (Shares.parse(13), Shares(0))
+
+
+@pytest.mark.parametrize("status", [Status.UNKNOWN, Status.RESTING])
+def test_what_is_open_at_another_executor_holds_no_exit_up_and_is_not_sold_twice(status: Status) -> None:
+    """His executor was changed meanwhile: what is in doubt elsewhere stays held, whatever he does here."""
+    played = Played()
+    played.hold("10")
+    entry_there = played.place(resting_entry())
+    rest(played, so_far(entry_there, "0", status))
+    exit_there = played.place(leave(3, "25", executor="old", sell="sized"), prepare=at_old)
+    played.answer(exit_there, Status.UNKNOWN)
+    cost = played.cost
+    (placed,) = [one for one in played.offer(leave(4, sell="all", executor="new")) if isinstance(one, e.Placed)]
+    assert placed.order.shares == Shares.parse("7.5")
+    assert played.cost == cost
+
+
+def at_old(key: IntentKey, intent: OrderIntent) -> Order:
+    return evolve(freeze(key, intent), executor="old")
 
 
 def test_what_would_be_over_before_it_is_sent_is_not_sent() -> None:

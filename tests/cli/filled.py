@@ -20,7 +20,7 @@ from trio_copy.model.decisions import CopyTask, OrderIntent
 from trio_copy.model.facts import Fact
 from trio_copy.model.fills import Side
 from trio_copy.model.ids import FollowerId, IntentKey
-from trio_copy.model.orders import ExecutionReport, Market, Order, Settlement, Status
+from trio_copy.model.orders import ExecutionReport, Market, Order, Settlement, Status, greatest_cost
 from trio_copy.model.sightings import Sighting
 from trio_copy.model.units import NO_USD, ONE_USD_PER_SHARE, Price, Shares, Usd
 from trio_copy.ports import Document, Store, StoreContext
@@ -61,11 +61,13 @@ class Owner:
         placed: list[Order] = []
         # At any price: what the venue says is then inside the order.
         limit = ONE_USD_PER_SHARE if task.intent.side is Side.BUY else Price(1)
-        task = evolve(task, intent=evolve(task.intent, limit_price=limit, shares=Shares.parse(shares)))
+        size = Shares.parse(shares)
+        cost = greatest_cost(task.intent.side, size, limit)
+        task = evolve(task, intent=evolve(task.intent, limit_price=limit, shares=size, max_cost=cost))
 
         def prepare(key: IntentKey, intent: OrderIntent) -> Order:
             order = sample_order(evolve(task, intent=intent))
-            placed.append(evolve(order, shares=Shares.parse(shares), side=intent.side))
+            placed.append(evolve(order, shares=size, side=intent.side, max_cost=cost))
             return placed[-1]
 
         market = Market(token_id=task.intent.token_id, tick=Price(1), minimum=Shares(1), fee_bps=0)

@@ -5,9 +5,9 @@ from typing import Any
 import pytest
 from attrs import evolve
 
-from tests.builders import LEADER, NOW, TOKEN, make_settings, make_signal, make_terms, usd
+from tests.builders import LEADER, NOW, TOKEN, make_intent, make_settings, make_signal, make_terms, usd
 from trio_copy.copying.decide import decide
-from trio_copy.copying.exits import RETRY_S, exit_signal, wants_out
+from trio_copy.copying.exits import exit_signal, wants_out
 from trio_copy.copying.filters import check, check_book
 from trio_copy.copying.sizing import size
 from trio_copy.model.catalog import Catalog, TokenFacts
@@ -18,6 +18,7 @@ from trio_copy.model.follows import Follower
 from trio_copy.model.ids import FollowerId, TokenId
 from trio_copy.model.orders import Market, Quote
 from trio_copy.model.positions import Lot, Mark, Position
+from trio_copy.model.signals import OWN_EXIT_TURN_S
 from trio_copy.model.units import Price, Ratio, Shares
 
 OPPOSITE = TokenId(778)
@@ -204,7 +205,13 @@ def test_an_own_exit_is_the_same_for_everybody_who_sees_it() -> None:
     def name(now: float, position: Position = POSITION) -> str:
         return exit_signal(make_signal().chain_id, key, position, "r", Price.parse("0.4"), 5, now).signal_id
 
-    start = NOW - NOW % RETRY_S
+    def times(now: float) -> tuple[int, int]:
+        signal = exit_signal(make_signal().chain_id, key, POSITION, "r", Price.parse("0.4"), 5, now)
+        return signal.leader_time, make_intent(signal).leader_time
+
+    start = NOW - NOW % OWN_EXIT_TURN_S
+    # What names it is the source of its order's timestamp as well, or two instances would sign two orders.
+    assert times(start + 1) == times(start + 29) == (start, start)
     assert name(start + 1) == name(start + 29)
     assert name(start + 1) != name(start + 31)
     other = evolve(POSITION, lots=(evolve(POSITION.lots[0], key="other"),))

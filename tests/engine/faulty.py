@@ -242,6 +242,10 @@ WRONG_ORDERS = tuple(
         ("a worse price", _priced(1), "limit price", _INSIDE, Side.BUY),
         ("a worse price of a sale", _priced(-1), "limit price", _INSIDE, Side.SELL),
         ("a negative price", but(limit_price=Price(-1)), "limit price", _INSIDE, None),
+        ("more cash than was wanted", but(max_cost=Usd(10**9)), "cost", _INSIDE, Side.BUY),
+        ("no cash for its shares", but(max_cost=NO_USD), "greatest cost", _INSIDE, Side.BUY),
+        ("a sale that costs", but(max_cost=Usd(1)), "greatest cost", _INSIDE, Side.SELL),
+        ("cash as int", but(max_cost=1), "greatest cost", _INSIDE, None),
         ("always one id", but(order_id=OrderId("same")), "id", "keys_tell_orders_apart", None),
     )
 )  # fmt: skip

@@ -31,7 +31,7 @@ from trio_copy.model.facts import FactQuery
 from trio_copy.model.fills import Side
 from trio_copy.model.follow_settings import Caps
 from trio_copy.model.ids import FollowerId
-from trio_copy.model.orders import ExecutionReport, Order, Status
+from trio_copy.model.orders import ExecutionReport, Order, Status, greatest_cost
 from trio_copy.model.units import NO_SHARES, NO_USD, Price, Ratio, Shares, Usd
 from trio_copy.registry import Source
 from trio_copy.testing.conformance import EXECUTOR_CHECKS
@@ -344,10 +344,18 @@ async def test_an_order_remembers_the_fee_that_its_fills_are_judged_by(clock: Cl
 
 
 def order_of(
-    side: Side, *, price: int = 510_000, fee_bps: int | None = 100, shares: int = 10_000_000, rate: int = 0
+    side: Side,
+    *,
+    price: int = 510_000,
+    fee_bps: int | None = 100,
+    shares: int = 10_000_000,
+    rate: int = 0,
+    cash: int | None = None,
 ) -> Order:
     made = sample_order(sample_task(sample_signal(1, side=side)))
-    return evolve(made, limit_price=Price(price), shares=Shares(shares), fee_bps=fee_bps, fee_rate=Ratio(rate))
+    cost = greatest_cost(side, Shares(shares), Price(price)) if cash is None else Usd(cash)
+    amounts: dict[str, Any] = {"limit_price": Price(price), "shares": Shares(shares), "max_cost": cost}
+    return evolve(made, fee_bps=fee_bps, fee_rate=Ratio(rate), **amounts)
 
 
 @pytest.mark.parametrize(
@@ -365,6 +373,14 @@ def order_of(
         # The same cash brings more shares where the book is better.
         (order_of(Side.BUY), 12_750_000, 5_100_000, 51_000, True),
         (order_of(Side.BUY), 12_750_000, 5_100_001, 51_000, False),
+        # Cash in cents and shares in four decimals name a price that is a hair over the limit, and no more than that.
+        (order_of(Side.BUY, shares=3_921_500, cash=2_000_000), 3_921_500, 2_000_000, 0, True),
+        (order_of(Side.BUY, shares=3_921_500, cash=2_000_000), 3_921_500, 2_000_001, 0, False),
+        (order_of(Side.BUY, shares=3_921_500, cash=2_000_000), 3_921_498, 2_000_000, 0, False),
+        (order_of(Side.BUY, shares=3_921_500, cash=2_000_000), 8_000_000, 2_000_000, 20_000, True),
+        (order_of(Side.BUY, shares=3_000_000, cash=2_000_000), 3_000_000, 1_530_300, 0, True),
+        (order_of(Side.BUY, shares=3_000_000, cash=2_000_000), 3_000_000, 1_530_301, 0, False),
+        (order_of(Side.BUY, cash=5_000_000), 10_000_000, 5_000_001, 0, False),
         # A sale: shares and price, proceeds rounded down once.
         (order_of(Side.SELL), 10_000_000, 5_100_000, 51_000, True),
         (order_of(Side.SELL), 10_000_000, 5_099_999, 0, False),

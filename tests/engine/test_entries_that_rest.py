@@ -15,10 +15,13 @@ from trio_copy.accounts import commands as c
 from trio_copy.accounts.budgets import day_of
 from trio_copy.errors import ExecutorError, OrderUncertain
 from trio_copy.model.budgets import Performance
+from trio_copy.model.catalog import TokenFacts
 from trio_copy.model.control import ENGINE, Mode, ModeChange, Modes, leader_scope
 from trio_copy.model.decisions import Code, CopyTask, End, Reason, Skip
+from trio_copy.model.follows import EVERYBODY, Follower, Followers
 from trio_copy.model.ids import TokenId
 from trio_copy.model.orders import ExecutionReport, Order, Status
+from trio_copy.model.resolutions import Resolution
 from trio_copy.model.units import Price, Shares
 
 Clock = trio.testing.MockClock
@@ -193,6 +196,17 @@ def _loses(desk: Desk, task: CopyTask) -> None:
     desk.account().performance = lost
 
 
+def _is_decided(desk: Desk, task: CopyTask) -> None:
+    token = task.intent.token_id
+    desk.shard.catalog.put([TokenFacts(token_id=token, condition_id="0xc0")])
+    desk.shard.resolved.note(Resolution(condition_id="0xc0", payouts=(0, 1), block_number=10))
+
+
+def _trades_elsewhere(desk: Desk, task: CopyTask) -> None:
+    followers = Followers({EVERYBODY: Follower(follower=EVERYBODY, executor="other")})
+    desk.book.terms = evolve(desk.book.terms, followers=followers)
+
+
 def _goes_blind(desk: Desk, task: CopyTask) -> None:
     blind = Reason(code=Code.ENTRIES_HALTED, control="watchdog", value="red", limit="green")
     desk.mode.halted = lambda: blind
@@ -213,6 +227,8 @@ CALLED_OFF: dict[str, tuple[Callable[[Desk, CopyTask], None], Code, float]] = {
     "a reorg takes the signal back": (_reorg, Code.RETRACTED, 3),
     "a loss cap is broken": (_loses, Code.LOSS_LIMIT, 3),
     "the chain is out of sight": (_goes_blind, Code.ENTRIES_HALTED, 35),
+    "its question is decided": (_is_decided, Code.QUESTION_DECIDED, 3),
+    "the follower trades elsewhere": (_trades_elsewhere, Code.EXECUTOR_CHANGED, 3),
     "the engine drains": (_drains, Code.DRAINED, 3),
     "its time is over": (lambda desk, task: None, Code.NO_FILL, REST_S + 3),
 }
@@ -233,6 +249,40 @@ async def test_what_forbids_an_entry_calls_it_off(clock: Clock, why: str) -> Non
             assert await desk.wait_ends(task) == [(End.KILLED, code)]
         assert venue_of(desk).called_off == [order]
         assert desk.open_orders() == []
+
+
+async def test_a_reorg_that_takes_one_of_several_calls_their_order_off(clock: Clock) -> None:
+    """They went out as one, and no part of it can be taken off: nothing is bought for a trade that never was."""
+    tasks = [evolve(resting(number), aggregates=True, not_before=NOW + 1) for number in (1, 2)]
+    async with open_desk(terms={"aggregate_s": 1.0}) as desk:
+        for task in tasks:
+            desk.shard.met.meet(task.signal, NOW, whole=True)
+        venue_of(desk).script.append("rest")
+        await desk.take_in(*tasks)
+        await trio.sleep(10)
+        (open_order,) = desk.open_orders()
+        assert open_order.members == (tasks[1].task_id,)
+        assert venue_of(desk).called_off == []
+        assert desk.shard.met.retract(tasks[1].signal, NOW) == tasks[1].signal.signal_id
+        with trio.fail_after(3):
+            assert await desk.wait_ends(tasks[0]) == [(End.KILLED, Code.RETRACTED)]
+        assert venue_of(desk).called_off == [open_order.order]
+
+
+async def test_a_reorg_that_is_over_lets_their_order_rest(clock: Clock) -> None:
+    """What was retracted and mined again before anybody looked is in the chain."""
+    tasks = [evolve(resting(number), aggregates=True, not_before=NOW + 1) for number in (1, 2)]
+    async with open_desk(terms={"aggregate_s": 1.0}) as desk:
+        venue_of(desk).script.append("rest")
+        await desk.take_in(*tasks)
+        await trio.sleep(10)
+        for task in tasks:
+            desk.shard.met.meet(task.signal, NOW, whole=True)
+            desk.shard.met.retract(task.signal, NOW)
+            desk.shard.met.meet(task.signal, NOW, whole=True)
+        assert desk.shard.met.retracted == set()
+        await trio.sleep(10)
+        assert venue_of(desk).called_off == []
 
 
 async def test_a_short_halt_by_a_watchdog_lets_it_rest(clock: Clock) -> None:
@@ -314,6 +364,46 @@ async def test_what_turns_out_to_rest_is_not_handed_to_a_person(clock: Clock) ->
         assert [(one.rests, one.ended) for one in desk.open_orders()] == [(True, False)]
         assert await desk.end_of(leaving()) == [(End.FILLED, None)]
         assert desk.position(task).shares == Shares(0)
+
+
+async def test_what_a_person_was_asked_about_and_rests_after_all_is_called_off_by_an_exit(clock: Clock) -> None:
+    """No exit of ours meets an entry of ours; where the venue is deaf then, a person is asked again, and the lane opens."""
+    task = resting()
+    async with open_desk(escalate_after_s=20.0) as desk:
+        venue = venue_of(desk)
+        await desk.hold()
+        venue.script.append(OrderUncertain("the reply was lost"))
+        assert await desk.end_of(task) == [(End.ESCALATED, Code.OUTCOME_UNPROVEN)]
+        order = venue.sent[-1]
+        venue.grow(order, Shares.parse(3))
+        await trio.sleep(10)
+        assert [(one.rests, one.ended) for one in desk.open_orders()] == [(True, True)]
+        venue.deaf = True
+        assert await desk.end_of(leaving(50, deadline=desk.wall() + 10)) == [(End.EXPIRED, Code.DEADLINE_PASSED)]
+        await trio.sleep(20)
+        assert [kind for kind, _ in desk.recorder.alerts].count("outcome-unproven") == 2
+        assert await desk.end_of(leaving(51)) == [(End.FILLED, None)]
+        venue.deaf = False
+        await trio.sleep(3)
+        assert {one.key for one in venue.called_off} == {order.key}
+        assert desk.open_orders() == []
+
+
+async def test_one_that_lies_while_it_rests_is_handed_over_as_late_as_any_other(clock: Clock) -> None:
+    """It rested for long and was known: from the lie on there is the usual time, in which a person sees the alert."""
+    task = resting()
+    async with open_desk(escalate_after_s=20.0) as desk:
+        order = await rests(desk, task, "4")
+        await trio.sleep(100)
+        venue_of(desk).filled[order.order_id] = ExecutionReport(
+            order_id=order.order_id, status=Status.RESTING, shares=Shares.parse(5), notional=usd("500")
+        )
+        await trio.sleep(15)
+        assert [one.breached for one in desk.open_orders()] == [True]
+        assert desk.recorder.finished == []
+        began = trio.current_time()
+        assert await desk.wait_ends(task) == [(End.ESCALATED, Code.OUTCOME_UNPROVEN)]
+        assert 5 < trio.current_time() - began < 15
 
 
 async def test_the_same_bytes_are_never_sent_again_once_it_rested(clock: Clock) -> None:

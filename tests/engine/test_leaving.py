@@ -1,5 +1,6 @@
 """How positions are left: with the leader, by rules of one's own, at the end of a follow, and when a question is decided."""
 
+from collections import Counter
 from typing import Any
 
 import pytest
@@ -26,11 +27,12 @@ from trio_copy.model.follow_settings import Execution, Leaving, Sizing
 from trio_copy.model.follows import Follow
 from trio_copy.model.ids import FollowerId, TokenId
 from trio_copy.model.layers import layer
-from trio_copy.model.orders import Quote
+from trio_copy.model.orders import Market, Quote
 from trio_copy.model.positions import Position, PositionKey
 from trio_copy.model.units import NO_USD, Price, Ratio, Shares, Usd
 from trio_copy.testing.devnet import DevTx
 from trio_copy.testing.devnet.chain import DevLog, fake_hash
+from trio_copy_dry_run.executor import DryRunExecutor
 
 Clock = trio.testing.MockClock
 ALICE = FollowerId("alice")
@@ -117,6 +119,43 @@ async def test_a_rule_of_ones_own_sells_once(clock: Clock, leaving: Leaving, bid
             assert not position_of(service).lots
         exits = [one for one in world.recorder.finished if one.task.signal.kind is Kind.EXIT]
         assert [one.outcome.end for one in exits] == [End.FILLED]
+
+
+@pytest.mark.parametrize("hung", [1, 12])
+async def test_an_exit_waits_for_no_bid_but_its_own(clock: Clock, monkeypatch: pytest.MonkeyPatch, hung: int) -> None:
+    """Tokens that the venue says nothing of are asked about, one call each at a time; the others are left as soon as ever."""
+    silent, asked = {TokenId(2 + number) for number in range(hung)}, Counter[TokenId]()
+    hangs = False
+    market = DryRunExecutor.market
+
+    async def asked_for(self: DryRunExecutor, token_id: TokenId) -> Market:
+        if hangs and token_id in silent:
+            asked[token_id] += 1
+            try:
+                await trio.sleep_forever()
+            finally:
+                asked[token_id] -= 1
+        return await market(self, token_id)
+
+    monkeypatch.setattr(DryRunExecutor, "market", asked_for)
+    async with open_world() as world:
+        book = world.quotes = Book(dict.fromkeys((TokenId(1), *silent), "0.5"))
+        async with running_engine(world, plan_for(leaving=Leaving(stop_loss_bps=1000))) as service:
+            for token in (*silent, 1):
+                world.chain.mine(world.buy(token=token))
+            await world.recorder.wait_copies(hung + 1)
+            hangs = True
+            await mine_for(world, 5)
+            assert set(asked.values()) == {1}
+            book.prices[TokenId(1)] = "0.44"
+            began = trio.current_time()
+            await world.recorder.wait_copies(hung + 2)
+            assert trio.current_time() - began < 3
+            assert not position_of(service).lots
+            hangs = False
+            book.prices.update(dict.fromkeys(silent, "0.44"))
+            await mine_for(world, 20)
+            assert not any(position_of(service, token).lots for token in silent)
 
 
 async def test_a_trailing_stop_remembers_the_highest_bid(clock: Clock) -> None:

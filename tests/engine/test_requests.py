@@ -133,11 +133,29 @@ async def test_a_person_is_believed_where_the_venue_is_not(autojump_clock: trio.
 
 
 async def test_what_the_chain_has_is_not_for_people(autojump_clock: trio.testing.MockClock) -> None:
-    """A matched order is kept by what the venue says."""
+    """A matched order is what is booked, or nothing: a person may only say which, where the venue has lost it."""
     async with open_memory() as store:
         owner = Owner(store, 1)
         order = owner.fill(TASK, settlement=Settlement.PENDING)
-        assert "is matched, not in doubt" in carry_out(settle(order.key, "1", "1"), owner.account("alice"), NOW)
+        account = owner.account("alice")
+        booked = account.position((LEADER, TOKEN))
+        assert "is matched: expected what is booked" in carry_out(settle(order.key, "1", "1"), account, NOW)
+        assert account.position((LEADER, TOKEN)) == booked
+        fills = (str(booked.shares), str(booked.cost))
+        assert "written down by hand" in carry_out(settle(order.key, *fills), account, NOW)
+        assert account.position((LEADER, TOKEN)).firm_shares == booked.shares
+        assert account.orders == {}
+
+
+async def test_what_the_chain_never_had_a_person_takes_back(autojump_clock: trio.testing.MockClock) -> None:
+    """Said with nothing filled: it is no position any more, and what it cost is not open."""
+    async with open_memory() as store:
+        owner = Owner(store, 1)
+        order = owner.fill(TASK, settlement=Settlement.PENDING)
+        account = owner.account("alice")
+        assert "written down by hand" in carry_out(settle(order.key, "0", "0"), account, NOW)
+        assert account.position((LEADER, TOKEN)).shares == Shares(0)
+        assert (account.orders, account.exposure.cost("all")) == ({}, 0)
 
 
 async def test_what_rests_is_called_off_by_a_person(autojump_clock: trio.testing.MockClock) -> None:

@@ -10,7 +10,7 @@ from attrs import evolve
 from tests.builders import LEADER, make_intent, make_settings, make_signal
 from tests.harness import World, make_test_plan, open_world, running_engine, with_follow_settings
 from trio_copy.engine.lacking import lacking
-from trio_copy.engine.plan import Plan
+from trio_copy.engine.plan import Plan, PlannedMarkets
 from trio_copy.engine.service import Service
 from trio_copy.model.decisions import End
 from trio_copy.model.fills import Side
@@ -102,6 +102,16 @@ def test_how_long_it_may_rest_counts_from_the_leaders_block() -> None:
     assert (exit_.order_type, exit_.rest_until) == ("FAK", 0)
 
 
+@pytest.mark.parametrize("kind", ["FAK", "FOK", "GTC", "GTD"])
+def test_only_what_may_rest_can_be_post_only(kind: str) -> None:
+    """With an instant order it contradicts itself; an exit has it never."""
+    settings: FollowSettings = make_settings(order_type=kind, post_only=True)
+    instant = kind in ("FAK", "FOK")
+    assert [path for path, _ in contradictions(settings)] == (["execution.post_only"] if instant else [])
+    assert make_intent(make_signal(), order_type=kind, post_only=True).post_only == (not instant)
+    assert not make_intent(make_signal(side=Side.SELL), order_type=kind, post_only=True).post_only
+
+
 @pytest.mark.parametrize(
     ("kind", "delay_s", "wrong"), [("GTC", 300.0, True), ("GTC", 299.0, False), ("FAK", 300.0, False)]
 )
@@ -115,8 +125,15 @@ def test_a_check_says_where_nothing_can_rest(kind: str) -> None:
     """An executor of before knows nothing of it; the line names the setting, the executor and a follow."""
     plan = resting_plan(kind)
     follows = plan.settings.follows()
-    assert lacking(plan, follows, tuple) == []
     (planned,) = plan.executors
+    unpriced = lacking(plan, follows, tuple)
+    assert len(unpriced) == (kind != "FAK")
+    assert all("executor sim of books" in one for one in unpriced)  # it is a dry run
+    source = plan.registry.market_source("polymarket")
+    planned = evolve(planned, settings=evolve(planned.settings, price_source="book"))
+    markets = PlannedMarkets(name="polymarket", plugin=source, settings=source.settings())
+    plan = evolve(plan, markets=markets, executors=(planned,))
+    assert lacking(plan, follows, tuple) == []
     plan = evolve(plan, executors=(evolve(planned, plugin=evolve(planned.plugin, rests=False)),))
     problems = lacking(plan, follows, tuple)
     assert len(problems) == (kind != "FAK")

@@ -42,17 +42,17 @@ async def test_a_copy_keeps_the_venues_rules_from_the_first_trade_on(clock: Cloc
         await world.recorder.wait_copies(1)
         (end,) = world.recorder.finished
         assert end.report is not None
-        # 13.3 shares at the limit of 0.51 are 6.783 dollars, 6.78 in cents; the book asks for 0.50, and sells hundredths.
+        # 13.3 shares at the limit of 0.51 are 6.783 dollars, 6.78 in cents; the book asks for 0.50, and all of it is spent.
         got = (str(end.report.shares), str(end.report.notional), str(end.report.fee))
-        assert got == ("13.29", "6.645", "0.16612")
+        assert got == ("13.56", "6.78", "0.1695")
         world.chain.mine(world.buy(side=Side.SELL, shares=13))
         await world.recorder.wait_until(lambda: len(world.recorder.finished) == 2)
         reason = world.recorder.finished[-1].outcome.reason
         assert reason is not None
         said = (reason.code.name, reason.control, reason.value, reason.limit)
-        assert said == ("BELOW_MINIMUM", "venue.minimum", "1.299023 shares", "5 shares")
+        assert said == ("BELOW_MINIMUM", "venue.minimum", "1.325414 shares", "5 shares")
         account = service.holder.shards[0].accounts[ALICE]
-        assert account.exposure.cost("all") == Usd.parse("6.81112").micro
+        assert account.exposure.cost("all") == Usd.parse("6.9495").micro
         world.chain.mine(world.buy(side=Side.SELL, shares=120))
         await world.recorder.wait_copies(2)
         assert not account.position((LEADER, ONE)).shares

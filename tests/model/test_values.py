@@ -36,6 +36,13 @@ def test_what_a_plugin_is_handed_refuses_a_change(handed: Any) -> None:
 def test_an_intent_of_another_size_is_the_same_wish() -> None:
     """In every other field."""
     intent = evolve(
-        TASK.intent, sell="all", leader_shares=Shares(7), called_off=Shares(3), order_type="GTC", rest_until=9
+        TASK.intent,
+        sell="all",
+        leader_shares=Shares(7),
+        called_off=Shares(3),
+        order_type="GTC",
+        rest_until=9,
+        post_only=True,
+        leader_time=11,
     )
     assert intent.resized(Shares(5)) == evolve(intent, shares=Shares(5))

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 from tests.model_check.worlds import HALF, Accounts, Done, Held, Item, Key, Scenario
-from trio_copy.accounts import OpenOrder, OrderState
+from trio_copy.accounts import Account, OpenOrder, OrderState
 from trio_copy.model.decisions import CopyTask
 from trio_copy.model.fills import Side
 from trio_copy.model.ids import IntentKey, SignalId, intent_key
@@ -164,6 +164,8 @@ class Engine:
             for key, open_order in held.account.orders.items():
                 if open_order.state is OrderState.UNKNOWN and (found := self.find(world, key)) is not None:
                     yield _asked(self.learn, key, found)
+                if self.scenario.hands_over and _nobody_knows(open_order):
+                    yield _asked(self.learn, key, "hand over")
                 if open_order.rests:
                     yield from self._resting_steps(world, open_order)
             if world.late and any(waits.suspended for waits in held.account.waiting.values()):
@@ -284,7 +286,16 @@ class Engine:
         held_up = self.held[process.marks[number]].account.resting_before(task)
         if what == "refuse" or not held_up:
             process = process._replace(queue=tuple(one for one in process.queue if one != name))
-        return self._with(world, self._apply(process, number, what, name, *resting, left=left))
+        process = self._apply(process, number, what, name, *resting, left=left)
+        self._check_exit(task, self.held[process.marks[number]].account)
+        return self._with(world, process)
+
+    def _check_exit(self, task: CopyTask, account: Account) -> None:
+        """An exit meets no entry that is known to rest, unless a person was asked what came of calling it off."""
+        if task.intent.side is Side.SELL and task.key in account.orders:
+            for one in account.orders.values():
+                if one.rests and not (one.called_off is not None and one.handed_over):
+                    raise Wrong("an exit was placed beside an entry that rests")
 
     def draw(self, world: World, process: Process, total: int) -> World:
         """Have more of the common budget: durable before it is spent."""
@@ -338,8 +349,9 @@ class Engine:
         elif answer == "lose request":
             said = "nothing"
         else:
-            said = venue[order] = answer if answer in ("kill", "rest") and self._may(order, answer) else "fill"
-        heard = "doubt" if answer.startswith("lose") else said
+            what = answer.removesuffix(" unheard")
+            said = venue[order] = what if what in ("kill", "rest") and self._may(order, what) else "fill"
+        heard = "doubt" if answer.startswith("lose") or answer.endswith("unheard") else said
         world = world._replace(venue=tuple(sorted(venue.items())))
         self.check_venue(world)
         return self.learn(world, process, order[0], heard)
@@ -442,7 +454,9 @@ class Engine:
 
     def _busy(self, process: Process, follower: str) -> bool:
         mark = process.marks[self.scenario.followers.index(follower)]
-        return bool(mark) and any(one.unproven for one in self.held[mark].account.orders.values())
+        return bool(mark) and any(
+            one.unproven and not one.handed_over for one in self.held[mark].account.orders.values()
+        )
 
     def _loaded(self, process: Process) -> list[Held]:
         return [self.held[mark] for mark in process.marks if mark]
@@ -554,6 +568,11 @@ def _spent(held: Held) -> int:
         for name, window in held.account.windows.items()
         if name.startswith("day ") and name.count(" ") == 1
     )
+
+
+def _nobody_knows(open_order: OpenOrder) -> bool:
+    """Tell whether an order may be handed over to a person now."""
+    return open_order.unproven and not open_order.handed_over and open_order.state is not OrderState.PLACED
 
 
 def _is_of(key: str, task: CopyTask) -> bool:

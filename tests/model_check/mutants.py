@@ -94,6 +94,15 @@ class CancelledIsKnown(Engine):
         return self.learn(world, process, key, "absent")
 
 
+class HandedOverForGood(Engine):
+    """Lets nothing be held up by an order of which a person was asked, also when it turns out to rest."""
+
+    def carry_out(self, held: Held, *command: str, left: int | None = None) -> Done:
+        if command[0] in ("rest", "half"):
+            command = (*command, "for good")
+        return super().carry_out(held, *command, left=left)
+
+
 MUTANTS: dict[type[Engine], str] = {
     CheckpointRunsAhead: "a purchase and a sale",
     SentBeforeDurable: "a purchase and a sale",
@@ -105,6 +114,7 @@ MUTANTS: dict[type[Engine], str] = {
     ForgetsByBlock: "the purchase is mined again",
     GrowthBookedTwice: "the purchase rests",
     CancelledIsKnown: "the purchase rests",
+    HandedOverForGood: "the purchase turns out to rest",
 }
 """Each with the smallest world in which it shows."""
 

@@ -26,6 +26,7 @@ from trio_copy.records import read_plain, write_plain
 Key = tuple[str, str, str]
 """Follower, kind and name of a document; no follower for the shard's own."""
 CATALOG = Catalog()
+HANDED_OVER = Outcome(end=End.ESCALATED)
 TOO_LATE = Outcome(end=End.EXPIRED)
 NOT_SENT = Outcome(end=End.REJECTED)
 OVER = Reason(code=Code.NO_FILL, control="execution.rest_s", value="600", limit="600")
@@ -75,6 +76,8 @@ class Scenario:
     crashes: int = 1
     rests: bool = False
     """Whether purchases may rest: what is not filled at once stays open at the venue, which fills it or not."""
+    hands_over: bool = False
+    """Whether what nobody can prove may be handed over to a person."""
     day: int | None = None
     """The common budget of a day, in millionths, where there is one."""
 
@@ -169,6 +172,15 @@ def scenarios() -> list[Scenario]:
             answers=("rest", "lose reply", "fill"),
             rests=True,
         ),
+        Scenario(
+            name="the purchase turns out to rest",
+            signals=both,
+            before=blocks,
+            stays=("buy", "sell"),
+            answers=("rest unheard",),
+            rests=True,
+            hands_over=True,
+        ),
     ]
 
 
@@ -234,6 +246,8 @@ class Accounts:
         account.apply(events)
         if command[-1] == "twice":
             account.apply(e.Missed(entry=one.entry) for one in events if isinstance(one, e.Learned) and one.entry)
+        if command[-1] == "for good" and (known := account.orders.get(IntentKey(command[1]))) is not None:
+            account.orders[known.order.key] = evolve(known, handed_over=known.ended)
         changed, told = account.take_changes()
         puts = tuple(
             ((str(account.follower), *part), None if body is None else write_plain(body))
@@ -272,6 +286,8 @@ class Accounts:
                 return c.Resume(signal=SignalId(about), at=NOW)
             case "call off":
                 return c.CallOff(key=IntentKey(about), why=OVER, at=NOW)
+            case "hand over":
+                return c.Escalate(key=IntentKey(about), outcome=HANDED_OVER, at=NOW)
             case "doubt":
                 return c.Doubt(key=IntentKey(about), at=NOW)
             case "tick":

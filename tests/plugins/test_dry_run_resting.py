@@ -16,7 +16,7 @@ from tests.plugins.test_shared_books import book
 from trio_copy.clock import wall_clock_from
 from trio_copy.model.books import Book
 from trio_copy.model.breaches import breach_of_report
-from trio_copy.model.decisions import CopyTask, End
+from trio_copy.model.decisions import Code, CopyTask, End
 from trio_copy.model.fills import Side
 from trio_copy.model.ids import TokenId
 from trio_copy.model.orders import ExecutionReport, Market, Order, Settlement, Status, Wallet
@@ -148,6 +148,46 @@ async def test_how_it_ends(autojump_clock: Clock, how: str, books: Moving | None
         ended = "partial" if status == "killed" and first.shares else status
         assert (found.status.value, found.shares) == (ended, first.shares)
         assert await executor.find(order) == found
+
+
+MEETS: dict[str, tuple[Moving | None, str]] = {
+    "nothing is offered": (Moving(), "resting"),
+    "over its limit": (Moving([("0.52", "9")]), "resting"),
+    "at its limit": (Moving([("0.51", "0.01")]), "rejected"),
+    "under its limit": (Moving([("0.4", "90")]), "rejected"),
+    "nobody knows the book, and the leader's price would do": (Moving(known=False), "rejected"),
+    "without books, the same": (None, "rejected"),
+}
+
+
+@pytest.mark.parametrize("how", MEETS)
+async def test_what_is_post_only_rests_or_is_refused(autojump_clock: Clock, how: str) -> None:
+    """It takes nothing, of nobody's offer; refused, it stays so."""
+    market, status = MEETS[how]
+    made = task()
+    async with executor_on(market, price_source="leader" if market is None else "book") as executor:
+        order = order_of(executor, evolve(made, intent=evolve(made.intent, post_only=True)))
+        report = await executor.submit(order)
+        assert told(report) == (status, "0", "0", "0")
+        assert await executor.submit(order) == await executor.find(order) == report
+        if market is not None and market.asks:
+            # What it has met is there for whoever may take it.
+            other = order_of(executor, task(2))
+            assert (await executor.submit(other)).shares == min(
+                Shares.parse(10), Shares.parse(market.asks[0][1] if status == "rejected" else 0)
+            )
+
+
+async def test_a_copy_that_would_take_ends_refused(autojump_clock: Clock) -> None:
+    """With the venue's words, and nothing of it stays held."""
+    made = task()
+    made = evolve(made, intent=evolve(made.intent, post_only=True))
+    async with executor_on(Moving([("0.5", "4")])) as executor, open_desk(executor=executor) as desk:
+        assert await desk.end_of(made) == [(End.REJECTED, Code.VENUE_REFUSED)]
+        (finished,) = desk.recorder.finished
+        assert finished.outcome.reason is not None
+        assert "post-only" in finished.outcome.reason.value
+        assert (desk.open_orders(), desk.open_cost().micro) == ([], 0)
 
 
 async def test_what_fails_to_settle_is_said_at_its_end(autojump_clock: Clock) -> None:

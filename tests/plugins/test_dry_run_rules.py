@@ -99,8 +99,10 @@ async def test_an_order_is_as_the_venue_takes_it(autojump_clock: Clock) -> None:
         market, order = await prepared(executor, wish(leader="0.5"))
         assert (market.exchange, market.least_cost, market.fee_bps) == ("v2", Usd.parse(1), 0)
         assert (str(order.shares), str(order.limit_price)) == ("12.33", "0.51")
+        assert str(order.max_cost) == "6.29"
         report = await executor.submit(order)
-        assert (str(report.shares), str(report.fee)) == ("12.33", "0.15412")
+        # All of its cash is spent where the book is better than the limit.
+        assert (str(report.shares), str(report.notional), str(report.fee)) == ("12.58", "6.29", "0.15725")
         _, sale = await prepared(executor, wish(Side.SELL, "4.9", "0.5"))
         assert not sale.shares
 
@@ -219,6 +221,6 @@ def test_what_is_paid_was_wanted_allowed_and_held(lucky: _Lucky) -> None:
     if order.shares:
         assert breach_of_report(report, order) is None
     if lucky.side is Side.BUY:
-        held = worst_cost(order.shares, order.limit_price, market.fee)
+        held = worst_cost(order.max_cost, order.limit_price, market.fee)
         assert report.notional + report.fee <= held <= Usd(lucky.cap)
     assert order.token_id == TokenId(TOKEN)

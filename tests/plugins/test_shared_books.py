@@ -6,18 +6,19 @@ from typing import Any
 import pytest
 import trio
 import trio.testing
-from attrs import define, field
+from attrs import define, evolve, field
 from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.builders import NOW, TOKEN, make_signal, make_task
 from trio_copy.model.books import Book, Level
+from trio_copy.model.breaches import breach_of_report
 from trio_copy.model.fills import Side
 from trio_copy.model.ids import TokenId
 from trio_copy.model.orders import Order, Status
 from trio_copy.model.units import NO_SHARES, Price, Shares, Usd
 from trio_copy.testing.samples import sample_order
-from trio_copy_dry_run.depth import Depth
+from trio_copy_dry_run.depth import Depth, cost_of
 from trio_copy_dry_run.settings import DryRunSettings
 from trio_copy_dry_run.shared_books import SharedBooks
 from trio_copy_dry_run.venue import SimulatedVenue
@@ -147,14 +148,22 @@ def test_nobody_takes_what_is_not_there_nor_more_than_he_wants_nor_beyond_his_li
         for one, (micro, _, fok) in zip(orders, wants, strict=True):
             mine = taken.get(one.order_id, ())
             total = sum(level.shares.micro for level in mine)
-            assert total in (0, micro) if fok else total <= micro
+            paid = cost_of(mine).micro
+            # What it still could buy at its limit: of shares what it named, by the venue's rules what its cash is enough for.
+            left = one.max_cost.micro - paid if ruled else (micro - total) * one.limit_price.micro // 10**6
+            assert left >= 0
+            whole = left < step * one.limit_price.micro // 10**6 if ruled else total == micro
+            assert whole or not (fok and total)
+            assert ruled or total <= micro
             assert total % step == 0
             assert all(level.price <= one.limit_price for level in mine)
             for level in mine:
                 used[level.price] += level.shares.micro
             report = venue.place(one, taken=mine)
             assert report.shares.micro == total
-            assert report.status is (Status.FILLED if total == micro else Status.PARTIAL if total else Status.KILLED)
+            assert report.status is (Status.FILLED if total >= micro else Status.PARTIAL if total else Status.KILLED)
+            assert total >= micro or not whole
+            assert breach_of_report(report, evolve(one, fee_bps=100)) is None
             assert report.notional.micro <= -(-total * one.limit_price.micro // 10**6)
     assert all(used[level.price] <= level.shares.micro for level in asks)
 

@@ -133,7 +133,8 @@ class Account:
     def resting_before(self, task: CopyTask) -> list[OpenOrder]:
         """Return the entries of an exit's token that rest where it would be sent: they are called off before it is placed.
 
-        Whoever they copy: an order of ours must not meet another one of ours. One that a person has to look at holds nothing up.
+        Whoever they copy: an order of ours must not meet another one of ours. One that a person has to look at holds nothing up;
+        that a task has ended says nothing of its order, which may have turned out to rest since.
         """
         if task.intent.side is not _SELL:
             return []
@@ -141,7 +142,7 @@ class Account:
         return [
             one
             for one in self.orders.values()
-            if one.rests and not one.ended and (one.order.token_id, one.order.executor) == (token, executor)
+            if one.rests and not one.handed_over and (one.order.token_id, one.order.executor) == (token, executor)
         ]
 
     @property
@@ -208,10 +209,14 @@ class Account:
                     self._settle(event)
                 case e.Reversed():
                     self._reverse(event)
-                case e.Breached(key=key):
-                    self._put_order(evolve(self.orders[key], breached=True))
+                case e.Breached(key=key, at=at):
+                    before = self.orders[key]
+                    # One that rested was known up to now: from now on nobody knows, and a person is asked as late as always.
+                    self._put_order(evolve(before, breached=True, at=before.at if before.unproven else at))
                 case e.CalledOff(key=key, why=why, at=at):
-                    self._put_order(evolve(self.orders[key], called_off=why, at=at))
+                    self._put_order(evolve(self.orders[key], called_off=why, at=at, handed_over=False))
+                case e.HandedOver(key=key):
+                    self._put_order(evolve(self.orders[key], handed_over=True))
                 case e.Contradicted():
                     pass  # nothing changes: a person has to look, and the engine says so
                 case e.ModeSet(change=change):
@@ -285,7 +290,7 @@ class Account:
         self._remember(task.signal)
         order = None
         if ended.key is not None:
-            open_order = evolve(self.orders[ended.key], ended=True)
+            open_order = evolve(self.orders[ended.key], ended=True, handed_over=True)
             self._put_order(open_order)
             order = OrderEnd.of(open_order)
         self._told.append(Told(record=TaskEnd(task=task, outcome=ended.outcome, order=order, at=ended.at)))
@@ -326,7 +331,7 @@ class Account:
     def unsettled(self, open_order: OpenOrder) -> list[LedgerEntry]:
         """Return the bookings of an order that are not firm: they are in the tail until the chain has the last word."""
         holding = self.holdings.get(open_order.spot, NOTHING_HELD)
-        return [entry for entry in holding.tail if not entry.firm and is_of(open_order.order, entry)]
+        return [entry for entry in holding.tail if not entry.firm and is_of(open_order.order.key, entry)]
 
     def _book(self, entry: LedgerEntry, count: int = 0, cost: int = 0) -> Amounts:
         """Fold an entry in; returns what it adds to the sums. For `count` and `cost` see `_hold_now`."""

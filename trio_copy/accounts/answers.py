@@ -125,8 +125,10 @@ def not_sent(account: "Account", command: c.NotSent) -> Sequence[e.Event]:
 
 
 def escalate(account: "Account", command: c.Escalate) -> Sequence[e.Event]:
-    """End the task of an order that nobody can prove; what it holds stays held."""
+    """End the task of an order that nobody can prove; what it holds stays held. One whose task has ended is handed over alone."""
     open_order = account.orders.get(command.key)
-    if open_order is None or open_order.ended:
+    if open_order is None or open_order.handed_over or not open_order.unproven:
         return ()
+    if open_order.ended:
+        return (e.HandedOver(key=command.key, at=command.at),)
     return (e.Ended(task=open_order.task, outcome=command.outcome, key=command.key, at=command.at),)

@@ -6,7 +6,7 @@ from trio_copy.model.decisions import Code, OrderIntent, Reason
 from trio_copy.model.fees import Fee
 from trio_copy.model.fills import Side
 from trio_copy.model.follow_settings import FollowSettings, Sizing
-from trio_copy.model.units import MICRO, Price, Rounding, Shares, Usd
+from trio_copy.model.units import MICRO, Price, Rounding, Usd
 
 _DOWN, _UP = Rounding.DOWN, Rounding.UP
 _SELL = Side.SELL
@@ -15,7 +15,7 @@ _SELL = Side.SELL
 def with_fees(intent: OrderIntent, settings: FollowSettings, fee: Fee) -> OrderIntent | Reason:
     """Shrink an entry until it fits its cap with the venue's fee on top; a reason when it is then too small."""
     cap = settings.caps.max_order_usd
-    if intent.side is _SELL or cap is None or worst_cost(intent.shares, intent.limit_price, fee) <= cap:
+    if intent.side is _SELL or cap is None or worst_cost(intent.max_cost, intent.limit_price, fee) <= cap:
         return intent
     # Cost and each part of the fee are rounded up: some millionths are kept for that.
     spare = 4 if fee.rate else 2
@@ -26,17 +26,15 @@ def with_fees(intent: OrderIntent, settings: FollowSettings, fee: Fee) -> OrderI
         return Reason(
             code=Code.ABOVE_MAXIMUM,
             control="caps.max_order_usd",
-            value=str(worst_cost(intent.shares, intent.limit_price, fee)),
+            value=str(worst_cost(intent.max_cost, intent.limit_price, fee)),
             limit=str(cap),
         )
     return evolve(intent, shares=shares, max_cost=shares.at(intent.limit_price, _UP))
 
 
-def worst_cost(shares: Shares, limit_price: Price, fee: Fee) -> Usd:
-    """Return the most that an entry may cost, fees included: at whatever price up to its limit the venue fills it."""
-    # Cost and fee are each rounded up, as the venue may round them.
-    cost = Usd(-(-shares.micro * limit_price.micro // MICRO))
-    return cost + fee.most_of_purchase(cost, limit_price) if fee.bps or fee.rate.micro else cost
+def worst_cost(cash: Usd, limit_price: Price, fee: Fee) -> Usd:
+    """Return the most that an entry may cost that spends so much, fees included: at whatever price up to its limit."""
+    return cash + fee.most_of_purchase(cash, limit_price) if fee.bps or fee.rate.micro else cash
 
 
 def below_minimum(intent: OrderIntent, sizing: Sizing) -> bool:

@@ -48,7 +48,7 @@ from trio_copy.model.ids import Address, FollowerId, IntentKey, SignalId, TaskId
 from trio_copy.model.units import Usd
 
 Plain = list[Any]
-_ENDED, _BREACHED = 1, 2
+_ENDED, _BREACHED, _HANDED_OVER = 1, 2, 4
 """What may be said of an open order, in one number."""
 
 
@@ -128,7 +128,7 @@ def plain_open_order(open_order: OpenOrder) -> Plain:
         open_order.cost.micro,
         open_order.state._value_,
         None if open_order.report is None else plain_report(open_order.report),
-        _ENDED * open_order.ended + _BREACHED * open_order.breached,
+        _ENDED * open_order.ended + _BREACHED * open_order.breached + _HANDED_OVER * open_order.handed_over,
         open_order.placed_at,
         open_order.at,
         # Only where there is one: few orders rest.
@@ -151,6 +151,8 @@ def open_order_of(body: Plain) -> OpenOrder:
         placed_at=placed_at,
         at=at,
         called_off=reason_of(called_off[0]) if called_off else None,
+        # Before there was a mark of it, it was said by the end of the task.
+        handed_over=bool(flags & _HANDED_OVER or (flags & _ENDED and state == OrderState.UNKNOWN.value)),
     )
 
 

@@ -60,6 +60,14 @@ class CalledOff:
 
 
 @value(kw_only=True)
+class HandedOver:
+    """Nobody could prove what came of calling an order off whose task had ended before: a person has to look."""
+
+    key: IntentKey
+    at: float
+
+
+@value(kw_only=True)
 class Contradicted:
     """A venue took back what it had proven: nothing changes, and a person has to look."""
 
@@ -179,6 +187,7 @@ Event = (
     | Learned
     | Breached
     | CalledOff
+    | HandedOver
     | Contradicted
     | Waits
     | Ended

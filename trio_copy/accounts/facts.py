@@ -185,7 +185,7 @@ def _task_of(fact: Fact, plain: Plain, signal: Signal) -> CopyTask:
         signal=signal,
         follower=fact.follower,
         executor=executor,
-        intent=intent_of([side, token_text(fact.token_id), *intent]),
+        intent=intent_of([side, token_text(fact.token_id), *intent], signal),
         deadline=deadline,
         attempt=attempt,
         decided_at=decided_at,

@@ -155,7 +155,7 @@ def _allowed(account: "Account", task: CopyTask, command: c.Offer) -> tuple[Orde
     order = intent if isinstance(intent, Reason) else _prepared(task, intent, command)
     if isinstance(order, Reason):
         return order
-    cost = worst_cost(order.shares, order.limit_price, fee)
+    cost = worst_cost(order.max_cost, order.limit_price, fee)
     over = over_budget(task, cost, settings, account.exposure, account.windows, command.day)
     if over is None and command.paper is not None:
         over = without_balance(account, cost, command.paper)

@@ -139,6 +139,8 @@ class OpenOrder:
     """Whether its executor reported of it what cannot be: nothing that it says is believed, a person decides."""
     called_off: Reason | None = None
     """Why it shall rest no longer; None where nobody wants that."""
+    handed_over: bool = False
+    """Whether a person was asked what became of it: it holds nothing else up. Known again, or called off anew, it does."""
 
     @property
     def spot(self) -> tuple[Address, TokenId]:
@@ -183,6 +185,8 @@ class OpenOrder:
             ended,
             self.breached,
             self.called_off,
+            # What turns out to rest is known: whoever calls it off has to wait for what comes of that.
+            self.handed_over and (state is self.state or state is OrderState.UNKNOWN),
         )
 
     def booked_as(self, report: ExecutionReport) -> bool:
@@ -226,7 +230,7 @@ def outside(open_order: OpenOrder, report: ExecutionReport) -> str | None:
             return f"{report.shares} shares, of {order.shares}"
         if not at_limit // MICRO <= notional <= -(-highest // MICRO) or fee > notional:
             return f"{_told(report)}, at a limit of {limit}"
-    elif notional > -(-at_limit // MICRO) or notional + fee > open_order.cost.micro:
+    elif notional > order.dearest(report.shares).micro or notional + fee > open_order.cost.micro:
         return f"{_told(report)}, at a limit of {limit} and a cost of {open_order.cost} at most"
     return None
 
@@ -260,6 +264,8 @@ def outside_intent(order: Order, key: IntentKey, follower: FollowerId, intent: O
         return f"{order.side.value} of token {order.token_id}, not {intent.side.value} of {intent.token_id}"
     if not 0 <= order.shares.micro <= intent.shares.micro:
         return f"{order.shares} shares, of {intent.shares}"
+    if order.max_cost.micro > intent.max_cost.micro:
+        return f"a cost of {order.max_cost}, of {intent.max_cost}"
     over = order.limit_price.micro - intent.limit_price.micro
     worse = over > 0 if order.side is _BUY else over < 0
     return f"a limit of {order.limit_price}, of {intent.limit_price}" if worse else None

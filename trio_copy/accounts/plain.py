@@ -10,7 +10,7 @@ from typing import Any
 from trio_copy.model.decisions import Code, CopyTask, End, OrderIntent, Outcome, Reason
 from trio_copy.model.fills import Kind, Role, Side
 from trio_copy.model.ids import Address, ChainId, FollowerId, Hash32, IntentKey, OrderId, SignalId, TaskId, TokenId
-from trio_copy.model.orders import ExecutionReport, Order, Settlement, SignatureType, Status, Wallet
+from trio_copy.model.orders import ExecutionReport, Order, Settlement, SignatureType, Status, Wallet, greatest_cost
 from trio_copy.model.positions import EntryKind, LedgerEntry, Lot, Position
 from trio_copy.model.signals import Signal
 from trio_copy.model.units import Price, Ratio, Shares, Usd
@@ -130,12 +130,12 @@ def plain_intent(intent: OrderIntent) -> Plain:
         intent.sell,
         intent.called_off.micro,
         # Only where there is one: few orders rest, and this is written with every copy.
-        *([intent.rest_until] if intent.rest_until else ()),
+        *([intent.rest_until, 1] if intent.post_only else [intent.rest_until] if intent.rest_until else ()),
     ]
 
 
-def intent_of(plain: Plain) -> OrderIntent:
-    """Read an intent."""
+def intent_of(plain: Plain, signal: Signal) -> OrderIntent:
+    """Read an intent; the leader's time is that of its signal, and stands nowhere else."""
     side, token_id, shares, price, limit_price, max_cost, order_type, leader_shares, sell, called_off, *rest = plain
     return OrderIntent(
         side=Side(side),
@@ -149,6 +149,8 @@ def intent_of(plain: Plain) -> OrderIntent:
         sell=sell,
         called_off=Shares(called_off),
         rest_until=number_of(rest[0]) if rest else 0,
+        post_only=len(rest) > 1 and bool(number_of(rest[1])),
+        leader_time=signal.leader_time,
     )
 
 
@@ -175,12 +177,13 @@ def plain_task(task: CopyTask) -> Sequence[object]:
 def task_of(plain: Plain) -> CopyTask:
     """Read a task."""
     task_id, signal, follower, executor, intent, deadline, attempt, decided_at, not_before, aggregates = plain
+    of = signal_of(signal)
     return CopyTask(
         task_id=TaskId(task_id),
-        signal=signal_of(signal),
+        signal=of,
         follower=FollowerId(follower),
         executor=executor,
-        intent=intent_of(intent),
+        intent=intent_of(intent, of),
         deadline=deadline,
         attempt=attempt,
         decided_at=decided_at,
@@ -204,12 +207,14 @@ def plain_order(order: Order) -> Plain:
         order.body.hex(),
         # Most venues take a part of the notional, or nothing: it is one number then.
         [order.fee_bps, order.fee_rate.micro, order.fee_exponent] if order.fee_rate.micro else order.fee_bps,
+        # Only where it is not what its shares cost at its limit.
+        *([order.max_cost.micro] if order.max_cost.micro != _cost_at_limit(order) else ()),
     ]
 
 
 def order_of(plain: Plain) -> Order:
     """Read an order."""
-    key, order_id, executor, follower, address, side, token_id, shares, limit_price, body, fee = plain
+    key, order_id, executor, follower, address, side, token_id, shares, limit_price, body, fee, *cost = plain
     fee_bps, fee_rate, fee_exponent = fee if isinstance(fee, list) else (fee, 0, 1)
     return Order(
         key=IntentKey(key),
@@ -224,6 +229,7 @@ def order_of(plain: Plain) -> Order:
         fee_bps=fee_bps,
         fee_rate=Ratio(fee_rate),
         fee_exponent=fee_exponent,
+        **({"max_cost": Usd(cost[0])} if cost else {}),
     )
 
 
@@ -239,6 +245,10 @@ def _wallet_of(follower: str, plain: Plain | str | None) -> Wallet:
         name=name,
         signature_type=SignatureType(signature_type),
     )
+
+
+def _cost_at_limit(order: Order) -> int:
+    return greatest_cost(order.side, order.shares, order.limit_price).micro
 
 
 def plain_report(report: ExecutionReport) -> Plain:

@@ -193,6 +193,7 @@ def _task(signal: Signal) -> CopyTask:
         price=ONE_USD_PER_SHARE,
         limit_price=ONE_USD_PER_SHARE,
         max_cost=Usd(1_000_000),
+        leader_time=signal.leader_time,
     )
     return CopyTask(
         task_id=task_id(signal.signal_id, follower),

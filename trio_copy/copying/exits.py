@@ -6,13 +6,11 @@ from trio_copy.model.fills import Kind, Role, Side
 from trio_copy.model.follow_settings import FollowSettings, Leaving
 from trio_copy.model.ids import Address, ChainId, Hash32, SignalId
 from trio_copy.model.positions import Mark, Position, PositionKey
-from trio_copy.model.signals import Signal
+from trio_copy.model.signals import OWN_EXIT_TURN_S, Signal
 from trio_copy.model.units import Price, Rounding
 
 _NOWHERE = Address("0x" + "0" * 40)
 _NO_HASH = Hash32("0x" + "0" * 64)
-RETRY_S = 30.0
-"""An exit of one's own that was not filled is tried again after this."""
 
 
 def wants_out(settings: FollowSettings | None, position: Position, mark: Mark | None, now: float) -> str | None:
@@ -77,7 +75,7 @@ def exit_signal(
     one, and an exit that was not filled is tried again later.
     """
     follower, leader, token_id = key
-    turn = int(now // RETRY_S)
+    turn = int(now // OWN_EXIT_TURN_S)
     fields = ("exit1", chain_id, follower, leader, token_id, position.lots[0].key, rule, turn)
     digest = sha256("|".join(map(str, fields)).encode()).hexdigest()
     return Signal(

@@ -51,6 +51,7 @@ def size(signal: Signal, settings: FollowSettings, facts: TokenFacts | None) -> 
         return shares
     if not shares:
         return Reason(code=Code.NOTHING_TO_COPY, control=f"size.{sizing.mode}", value="0 shares", limit="above 0")
+    rests = execution.order_type in RESTING
     return OrderIntent(
         side=Side.BUY,
         token_id=token,
@@ -60,7 +61,9 @@ def size(signal: Signal, settings: FollowSettings, facts: TokenFacts | None) -> 
         max_cost=shares.at(limit, _UP),
         order_type=execution.order_type,
         leader_shares=signal.shares,
-        rest_until=signal.block_time + execution.rest_s if execution.order_type in RESTING else 0,
+        rest_until=signal.block_time + execution.rest_s if rests else 0,
+        post_only=rests and execution.post_only,
+        leader_time=signal.leader_time,
     )
 
 
@@ -134,6 +137,7 @@ def _exit(
         order_type="FAK",
         leader_shares=signal.shares,
         sell=sell,
+        leader_time=signal.leader_time,
     )
 
 

@@ -23,7 +23,7 @@ from trio_copy.engine.worth import held_since, unrealised
 from trio_copy.errors import ExecutorError, LeaseLost, ReportBroken
 from trio_copy.model.decisions import Code, CopyTask, Reason, retracted
 from trio_copy.model.fills import Side
-from trio_copy.model.ids import Address, FollowerId
+from trio_copy.model.ids import Address, FollowerId, task_id
 from trio_copy.model.units import NO_USD
 
 _LEAST_S = 0.5
@@ -55,12 +55,25 @@ class RestingRules:
             return _reason(Code.NO_FILL, "execution.rest_s", f"{now - task.signal.block_time:.0f}", str(most))
         if shard.met.is_retracted(task.signal.signal_id):
             return retracted(task).reason
+        if _has_lost_a_member(shard, open_order):
+            # No part of an order can be taken off, and what is bought for a trade that never was, nobody ever sells.
+            return _reason(Code.RETRACTED, "chain", "one that went out with it", "blocks that stay")
         if self.draining:
             return _reason(Code.DRAINED, "engine.drain_s", "rested at the end", "filled before the stop")
-        forbidden = self.mode.forbids_for_good(Side.BUY, follower, leader) or account.forbids(Side.BUY)
         return (
-            forbidden or not_followed(self.book, follower, leader) or self._lost(shard, open_order) or self._blind(now)
+            self.mode.forbids_for_good(Side.BUY, follower, leader)
+            or account.forbids(Side.BUY)
+            or not_followed(self.book, follower, leader)
+            or self._moved(open_order)
+            or _decided(shard, open_order)
+            or self._lost(shard, open_order)
+            or self._blind(now)
         )
+
+    def _moved(self, open_order: OpenOrder) -> Reason | None:
+        """Say whether its follower trades elsewhere by now: his exits go out there, and would leave behind what it buys."""
+        here, now = open_order.order.executor, self.book.terms.followers[open_order.task.follower].executor
+        return None if here == now else _reason(Code.EXECUTOR_CHANGED, "follower.executor", now, here)
 
     def _lost(self, shard: Shard, open_order: OpenOrder) -> Reason | None:
         task = open_order.task
@@ -84,6 +97,20 @@ class RestingRules:
 
     def _blind(self, now: float) -> Reason | None:
         return self.mode.halted() if self._halted_at is not None and now - self._halted_at >= _BLIND_S else None
+
+
+def _has_lost_a_member(shard: Shard, open_order: OpenOrder) -> bool:
+    """Tell whether a reorg took back one of the trades whose copies an order holds together."""
+    follower, members = open_order.task.follower, open_order.members
+    return bool(members) and any(task_id(first, follower) in members for first in shard.met.retracted)
+
+
+def _decided(shard: Shard, open_order: OpenOrder) -> Reason | None:
+    """Say whether an order's question was decided: who still sells then knows what the shares are worth."""
+    facts = shard.catalog.of(open_order.order.token_id)
+    if facts is None or shard.resolved.of(facts.condition_id) is None:
+        return None
+    return _reason(Code.QUESTION_DECIDED, "market", facts.condition_id, "undecided")
 
 
 async def call_off_before(

@@ -323,6 +323,7 @@ def _with_fee(order: Order, market: Market) -> Order:
         fee_bps=market.fee_bps,
         fee_rate=market.fee_rate,
         fee_exponent=market.fee_exponent,
+        max_cost=order.max_cost,
     )
 
 

@@ -165,7 +165,7 @@ class Execution:
         if unwanted is not None:
             return unwanted
         if shard.grants.limit is not None and task.intent.side is Side.BUY:
-            cost = worst_cost(task.intent.shares, task.intent.limit_price, market.fee)
+            cost = worst_cost(task.intent.max_cost, task.intent.limit_price, market.fee)
             while not shard.grants.covers(task, cost) and await shard.grants.draw(task, cost):
                 pass
         return settings, market

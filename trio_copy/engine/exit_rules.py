@@ -1,6 +1,6 @@
 """Leaves positions by the followers' own rules: profits, losses, time, pauses and ends of follows. And redeems winners."""
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 
 import trio
@@ -33,6 +33,13 @@ from trio_copy.telemetry.observer import Observer
 
 _DEFAULTS = FollowSettings()
 _TOLD_MOST = 1000
+_ASKED_AT_ONCE = 20
+"""Tokens that one executor is asked about beside each other."""
+Venue = tuple[str, TokenId]
+"""An executor, and the token that it is asked about."""
+Held = tuple[int, FollowerId, Spot]
+"""A position: its shard, whose it is, and whose trades of what it copies."""
+LeaveIt = Callable[[Shard, Account, Spot, Shares], None]
 _ALL_EVERY = 10
 """Positions that no rule watches are looked at, and marked, at every so many looks."""
 
@@ -60,33 +67,56 @@ class ExitRules:
     _looks: int = 0
     _flat_since: dict[tuple[FollowerId, Address], float] = field(factory=dict)
     _told: set[tuple[str, str]] = field(factory=set)
-    _minimums: dict[tuple[str, TokenId], Shares] = field(factory=dict)
-    """What the venues sell at least of what was looked at last, by executor and token."""
+    _asked: set[Venue] = field(factory=set)
+    """What is being asked about: nobody is asked a second time before he has answered."""
+    _turns: dict[str, trio.CapacityLimiter] = field(factory=dict)
+    """By executor: one that does not answer holds up its own tokens alone."""
 
-    async def look(self) -> None:
-        """Look once at every open position that something may have to be done about."""
-        self._looks += 1
-        everything = self._looks % _ALL_EVERY == 1
-        await self._mark(everything=everything)
-        self._see_worth()
-        final = self.sealed_number() - self.window_blocks
-        for shard in tuple(self.shards.values()):
-            if news := shard.resolved.take_news():
-                self._tell_decided(shard, news, final)
-            decided = shard.resolved.has_become_final(final) or (everything and len(shard.resolved) > 0)
-            for account, spot in tuple(self._positions(shard, everything=decided)):
-                facts = self.catalog.of(spot[1])
-                resolution = None if facts is None else shard.resolved.of(facts.condition_id)
-                if facts is not None and resolution is not None and resolution.block_number <= final:
-                    payout = resolution.payout(facts.slot)
-                    self._redeem(shard, account, spot, facts.condition_id, payout)
-                elif self.leaving:
-                    self._leave(shard, account, spot)
-        await self._forget_follows_that_are_over()
+    async def run(self) -> None:
+        """Look again and again, until cancelled, at every open position that something may have to be done about.
+
+        Venues are asked beside each other, and each position is left as soon as its own bid is known.
+        """
+        async with trio.open_nursery() as nursery:
+            while True:
+                await trio.sleep(self.settings.exits_every_s)
+                self._looks += 1
+                everything = self._looks % _ALL_EVERY == 1
+                # Of the marks that the last look has brought: before new ones come, or a peak would pass unseen.
+                self._see_worth()
+                self._redeem_decided(everything=everything)
+                for venue, positions in self._due(everything=everything).items():
+                    nursery.start_soon(self._look_at, venue, positions, self._leave)
+                await self._forget_follows_that_are_over()
 
     async def mark_all(self) -> None:
         """Ask once more what every position could be sold for: what the books show when nobody looks any more."""
-        await self._mark(everything=True)
+        async with trio.open_nursery() as nursery:
+            for venue, positions in self._due(everything=True).items():
+                nursery.start_soon(self._look_at, venue, positions, None)
+
+    def _redeem_decided(self, *, everything: bool) -> None:
+        """Book what is held of questions that were decided for good."""
+        for shard in tuple(self.shards.values()):
+            if news := shard.resolved.take_news():
+                self._tell_decided(shard, news, self._final)
+            if shard.resolved.has_become_final(self._final) or (everything and len(shard.resolved) > 0):
+                for account, spot in tuple(self._positions(shard, everything=True)):
+                    if (decided := self._decided(shard, spot)) is not None:
+                        self._redeem(shard, account, spot, *decided)
+
+    @property
+    def _final(self) -> int:
+        """The block up to which no resolution is taken back any more."""
+        return self.sealed_number() - self.window_blocks
+
+    def _decided(self, shard: Shard, spot: Spot) -> tuple[str, Price] | None:
+        """Return the question of a spot and what its shares pay, once that is for good."""
+        facts = self.catalog.of(spot[1])
+        resolution = None if facts is None else shard.resolved.of(facts.condition_id)
+        if facts is None or resolution is None or resolution.block_number > self._final:
+            return None
+        return facts.condition_id, resolution.payout(facts.slot)
 
     def _positions(self, shard: Shard, *, everything: bool) -> Iterator[tuple[Account, Spot]]:
         """Return the open positions of a shard: all, or those that have to be looked at each time."""
@@ -98,22 +128,36 @@ class ExitRules:
                 if everything or follower in self.book.by_mark or self.book.needs_looks(follower, spot[0]):
                     yield account, spot
 
-    async def _mark(self, *, everything: bool) -> None:
-        """Ask what each position could be sold for, once per token; keep the highest since it was opened."""
-        markets: dict[tuple[str, TokenId], Market | None] = {}
-        for shard in tuple(self.shards.values()):
-            for account, (_, token_id) in tuple(self._positions(shard, everything=everything)):
-                venue = (self._executor_of(account.follower), token_id)
-                if venue not in markets:
-                    markets[venue] = await self._market(*venue)
-        self._minimums = {venue: market.minimum for venue, market in markets.items() if market is not None}
-        now = self.wall()
-        for shard in self.shards.values():
-            # Anew: of what was closed while somebody was asked, nothing is remembered.
+    def _due(self, *, everything: bool) -> dict[Venue, list[Held]]:
+        """Return the positions whose bids are to be asked for, by where; none that somebody is being asked for already."""
+        due: dict[Venue, list[Held]] = {}
+        for number, shard in self.shards.items():
             for account, spot in self._positions(shard, everything=everything):
-                bid = _bid(markets.get((self._executor_of(account.follower), spot[1])))
-                if bid is not None and shard.marks.note((account.follower, *spot), bid, now):
-                    shard.writer.tell()
+                due.setdefault((self._executor_of(account.follower), spot[1]), []).append(
+                    (number, account.follower, spot)
+                )
+        due = {venue: positions for venue, positions in due.items() if venue not in self._asked}
+        self._asked |= due.keys()
+        return due
+
+    async def _look_at(self, venue: Venue, positions: Sequence[Held], leave: LeaveIt | None) -> None:
+        """Ask what some positions could be sold for, keep the highest since they were opened, and leave those that want out."""
+        try:
+            async with self._turns.setdefault(venue[0], trio.CapacityLimiter(_ASKED_AT_ONCE)):
+                market = await self._market(*venue)
+        finally:
+            self._asked.discard(venue)
+        bid, now = _bid(market), self.wall()
+        for number, follower, spot in positions:
+            # Anew: of what was closed while somebody was asked, nothing is remembered.
+            shard = self.shards.get(number)
+            account = None if shard is None else shard.accounts.get(follower)
+            if shard is None or account is None or spot not in account.holdings:
+                continue
+            if bid is not None and shard.marks.note((follower, *spot), bid, now):
+                shard.writer.tell()
+            if leave is not None and self._decided(shard, spot) is None:
+                leave(shard, account, spot, NO_SHARES if market is None else market.minimum)
 
     def _see_worth(self) -> None:
         """Let accounts whose drawdown is counted by mark know how high they stand."""
@@ -141,7 +185,10 @@ class ExitRules:
             self._tell_once("no-market", f"{self.catalog.name_of(token_id)} on {executor}: {error}")
         return None
 
-    def _leave(self, shard: Shard, account: Account, spot: Spot) -> None:
+    def _leave(self, shard: Shard, account: Account, spot: Spot, least: Shares) -> None:
+        """Leave a position if one of its rules wants that; `least` is what its venue sells at least."""
+        if not self.leaving:
+            return
         follower, (leader, token_id), now = account.follower, spot, self.wall()
         terms, position = self.book.find(follower, leader), account.position(spot)
         mark = shard.marks.of((follower, leader, token_id))
@@ -153,7 +200,6 @@ class ExitRules:
                 "no-bid", f"{rule} wants {follower} out of {self.catalog.name_of(token_id)}, but nobody bids"
             )
             return
-        least = self._minimums.get((self._executor_of(follower), token_id), NO_SHARES)
         if position.shares < least:
             # Each try would be refused, and written down, every half minute until the question is decided.
             what = f"{rule} wants {follower} out of {self.catalog.name_of(token_id)}, but the venue sells no less than {least} shares"
@@ -196,7 +242,7 @@ class ExitRules:
         signal = exit_signal(self.chain_id, key, position, LEAVE, bid, self.sealed_number(), now)
         intent = size(signal, terms.settings, None)
         if not isinstance(intent, OrderIntent):
-            return f"{REFUSED}{intent.code.name} ({intent.control}: {intent.value}, limit {intent.limit})"
+            return f"{REFUSED}{intent.text}"
         executor = self.book.terms.followers[follower].executor
         task = make_task(signal, terms, executor, intent, now=now, deadline_s=self.settings.deadline_s)
         if shard.take_in(signal, [task], ()):
@@ -229,7 +275,7 @@ class ExitRules:
                 None if facts is None or facts.condition_id not in news else shard.resolved.of(facts.condition_id)
             )
             if facts is not None and resolution is not None:
-                later = "" if resolution.block_number <= final else f", for good {self.window_blocks} blocks from there"
+                later = "" if resolution.block_number <= final else f", for good after {self.window_blocks} more blocks"
                 paid = f"{self.catalog.name_of(token_id)} pays {resolution.payout(facts.slot)}"
                 self.observer.on_step("decided", f"{paid}{later}")
 

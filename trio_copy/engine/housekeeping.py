@@ -120,11 +120,6 @@ class Housekeeping:
                     self.seams.observer.on_alert("unknown-follower", f"{unknown}, but is no configured follower")
             self.intake.narrow()
 
-    async def look_at_exit_rules(self) -> None:
-        while True:
-            await trio.sleep(self.plan.settings.engine.exits_every_s)
-            await self.exit_rules.look()
-
     async def watch_markets(self) -> None:
         """Ask the market source, where there is one."""
         if self.market_watch is not None:

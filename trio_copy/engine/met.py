@@ -1,7 +1,7 @@
 """Which signals a shard has met: the first copy counts, and a trade that a reorg took back is known when it comes again. Sync."""
 
 from collections import OrderedDict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 
 from attrs import define, evolve, field, frozen
 
@@ -66,6 +66,8 @@ class Met:
     _credits: dict[tuple[str, ...], dict[SignalId, _Known]] = field(factory=dict)
     """Retracted signals that may come back under another hash; of each key the oldest first."""
     _changed: dict[tuple[str, SignalId], None] = field(factory=dict)
+    _retracted: set[SignalId] = field(factory=set)
+    """The first identities of those that are out of the chain at the moment: derived, and few."""
 
     def __contains__(self, signal: object) -> bool:
         """Tell whether the shard has met a signal, whatever became of it."""
@@ -96,6 +98,7 @@ class Met:
             known.credit_key = signal.credit_key  # an earlier owner kept no more of it than that he met it
             return Copy() if known.decided else _decide(known)
         known.blocks, known.retracted_at = {signal.block_hash}, None
+        self._retracted.discard(known.first)
         known.transaction = signal.tx_hash
         known.transactions.add(signal.tx_hash)
         # However it came back: what stands in the chain again must not be taken for one more trade.
@@ -129,6 +132,7 @@ class Met:
         if known.blocks:
             return None
         known.retracted_at = now
+        self._retracted.add(known.first)
         known.credit_key = signal.credit_key  # one of an earlier owner had none
         if known.credit_key is not None:
             self._credits.setdefault(known.credit_key, {})[known.first] = known
@@ -139,6 +143,11 @@ class Met:
         """Tell whether a signal is out of the chain at the moment."""
         known = self._known.get(first)
         return known is not None and known.retracted_at is not None
+
+    @property
+    def retracted(self) -> Set[SignalId]:
+        """The signals that are out of the chain at the moment, by their first identities."""
+        return self._retracted
 
     def first_of(self, signal: SignalId) -> SignalId | None:
         """Return the identity that a signal was met under first; None where nobody met it."""
@@ -162,6 +171,7 @@ class Met:
                 break
             del self._known[signal]
             self._old[signal] = known.at
+            self._retracted.discard(signal)
             if known.retracted_at is not None:
                 self._lose_credit(known)
         while self._old:
@@ -216,6 +226,7 @@ class Met:
         credit_key, hashes = None if key is None else tuple(key), set(map(Hash32, transactions))
         known = _Known(first, at, set(), _only(hashes), hashes, credit_key, retracted_at, decided=False)
         self._known[first] = known
+        self._retracted.add(first)
         if credit_key is not None:
             self._credits.setdefault(credit_key, {})[first] = known
 

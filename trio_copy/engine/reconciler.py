@@ -192,7 +192,7 @@ class Reconciler:
             return
         # As it stands now: what was not proven for long may have turned out to rest.
         now = shard.accounts[follower].orders.get(key)
-        if now is not None and now.unproven and not now.ended:
+        if now is not None and now.unproven and not now.handed_over:
             self._escalate(shard, now)
 
     async def _cancel(self, open_order: OpenOrder, execution: Execution) -> None:
@@ -212,7 +212,10 @@ class Reconciler:
         return None
 
     def _escalate(self, shard: Shard, open_order: OpenOrder) -> None:
-        """End the task for a person to look at, once nobody could prove it for long. What it holds stays held."""
+        """End the task for a person to look at, once nobody could prove it for long. What it holds stays held.
+
+        One that turned out to rest after that, and was then called off in vain, is handed over once more.
+        """
         waited = self.wall() - open_order.at
         if waited <= self.settings.escalate_after_s:
             return

@@ -6,7 +6,9 @@ Pure: whoever owns the shard carries requests out, an engine or the command itse
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from trio_copy.accounts import Account, OpenOrder
+from attrs import evolve
+
+from trio_copy.accounts import Account, OpenOrder, OrderState
 from trio_copy.accounts.cash import cash
 from trio_copy.accounts.commands import Answer, CallOff, Command, Fund, Purge, Replay, ResetPeak, SetMode
 from trio_copy.accounts.orders import outcome_of, outside, shrinks
@@ -15,7 +17,7 @@ from trio_copy.errors import StoreError
 from trio_copy.model.control import Mode
 from trio_copy.model.decisions import Code, End, Outcome, Reason
 from trio_copy.model.ids import Address, FollowerId, IntentKey, TaskId, TokenId
-from trio_copy.model.orders import ExecutionReport, Status
+from trio_copy.model.orders import ExecutionReport, Settlement, Status
 from trio_copy.model.positions import PositionKey
 from trio_copy.model.units import NO_SHARES, NO_USD, ONE_USD_PER_SHARE, Rounding, Shares, Usd
 from trio_copy.ports import Request
@@ -137,6 +139,10 @@ def _settle(account: Account, body: list[Any], at: float) -> Command:
     problem = _settle_problem(open_order, report)
     if problem is not None:
         raise _Refused(problem)
+    if open_order.report is not None and open_order.state is OrderState.MATCHED:
+        # The whole of what is booked happened, or nothing of it.
+        last = Settlement.FIRM if filled else Settlement.FAILED
+        return Answer(key=order.key, report=evolve(open_order.report, settlement=last), by_hand=True, at=at)
     # A person may know better than the order's limit: he has looked at the venue, and its report was not believed.
     return Answer(key=order.key, report=report, by_hand=True, at=at)
 
@@ -153,6 +159,13 @@ def _call_off(account: Account, body: list[Any], at: float) -> Command:
 
 def _settle_problem(open_order: OpenOrder, report: ExecutionReport) -> str | None:
     order, filled, paid, charged = open_order.order, report.shares, report.notional, report.fee
+    if open_order.state is OrderState.MATCHED:
+        # Where its venue has lost it, nobody else can ever say it, and what is held of the token could not be redeemed.
+        booked = open_order.report
+        if not (filled or paid or charged) or open_order.booked_as(report):
+            return None
+        amounts = None if booked is None else f"{booked.shares} shares for {booked.notional}, fee {booked.fee}"
+        return f"{order.order_id} is matched: expected what is booked, {amounts}, if the chain has it, or 0 if it never will"
     if not open_order.unproven:
         return f"{order.order_id} is {open_order.state.value}, not in doubt: its books are kept by what the venue says"
     if shrinks(open_order, report):

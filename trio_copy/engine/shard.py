@@ -138,7 +138,7 @@ class Shard:
 
     def close_lane(self, open_order: OpenOrder) -> None:
         lanes = self.lanes.get(open_order.order.executor)
-        if lanes is not None and open_order.unproven and not open_order.ended:
+        if lanes is not None and open_order.unproven and not open_order.handed_over:
             lanes.close_lane(self.lane_of(open_order.task), open_order.order.key)
 
     def open_lane(self, open_order: OpenOrder) -> None:
@@ -373,11 +373,13 @@ class Shard:
                 elif before is not None:
                     self.open_lane(before)
                 if now is not None and now.rests:
-                    self.observer.on_step("rests", told_resting(now))
+                    self.observer.on_step("rests", told_resting(now, self.catalog.name_of(now.order.token_id)))
             case e.CalledOff(key=key) | e.Breached(key=key):
                 # Nothing of its lane is placed before it is proven what came of it.
                 self.unproven[key] = account.orders[key]
                 self.close_lane(account.orders[key])
+            case e.HandedOver(key=key):
+                self.open_lane(account.orders[key])
             case e.Settled(key=key) | e.Reversed(key=key):
                 self.unproven.pop(key, None)
                 self.contradicted.discard(key)

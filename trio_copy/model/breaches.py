@@ -98,7 +98,10 @@ def breach_of_order(order: object, executor: str, key: IntentKey, intent: OrderI
     buys = intent.side is Side.BUY
     if (limit > wanted) if buys else (limit < wanted):
         return _expected("an order's limit price", f"{intent.limit_price} or better", order.limit_price)
-    if buys and (cost := _up(order.shares.micro * limit)) > intent.max_cost.micro:
+    if not _amount(order.max_cost, Usd) or bool(order.max_cost.micro) != (buys and bool(order.shares.micro)):
+        return _expected("an order's greatest cost", "Usd above 0 for a purchase of shares, else 0", order.max_cost)
+    # Whatever it says itself: what its shares cost at its limit, it may spend as well.
+    if buys and (cost := max(_up(order.shares.micro * limit), order.max_cost.micro)) > intent.max_cost.micro:
         return _expected("an order's cost", f"at most {intent.max_cost}", Usd(cost))
     return None
 
@@ -140,10 +143,10 @@ def _breach_of_fill(report: ExecutionReport, order: Order) -> Breach | None:
         return _expected(f"{report.status.value} with shares", NO_SHARES, report.shares)
     shares, notional, limit = report.shares.micro, report.notional.micro, order.limit_price.micro
     if order.side is Side.BUY:
-        if notional > (cash := _up(order.shares.micro * limit)):
-            return _expected("a purchase's cost", f"at most {Usd(cash)}", report.notional)
+        if notional > order.max_cost.micro:
+            return _expected("a purchase's cost", f"at most {order.max_cost}", report.notional)
         # A price is a millionth at least: shares that cost nothing are not there.
-        least, most = _up(shares), _up(shares * limit)
+        least, most = _up(shares), order.dearest(report.shares).micro
     else:
         if shares > order.shares.micro:
             return _expected("a sale's shares", f"at most {order.shares}", report.shares)

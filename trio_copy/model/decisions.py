@@ -4,6 +4,7 @@ Every refusal carries a `Reason`: a stable code, the control that caused it, the
 broke. The same four words stand in the log, the JSON events and the summary.
 """
 
+import re
 from collections.abc import Sequence
 from enum import Enum
 
@@ -13,6 +14,8 @@ from trio_copy.model.fills import Kind, Side
 from trio_copy.model.ids import Address, FollowerId, FollowKey, IntentKey, SignalId, TaskId, TokenId, intent_key
 from trio_copy.model.signals import Signal
 from trio_copy.model.units import NO_SHARES, Price, Shares, Usd
+
+_FIGURE = re.compile(r"(above |from )?\d")
 
 
 class Code(Enum):
@@ -54,6 +57,8 @@ class Code(Enum):
     EXIT_FIRST = "an exit of the same token goes before what still rests"
     CAP_REACHED = "a spending cap would be broken"
     LOSS_LIMIT = "a loss cap is broken"
+    QUESTION_DECIDED = "the question was decided while the order rested"
+    EXECUTOR_CHANGED = "the follower trades elsewhere by now"
     NO_BALANCE = "the wallet holds too little"
     GATHERED = "it went out as part of another task's order"
     NEVER_ENOUGH = "too little came together to reach the minimum"
@@ -84,7 +89,21 @@ class Reason:
     value: str
     """What was met."""
     limit: str
-    """What would have passed."""
+    """What would have passed; of a mode and a pause, why it was set."""
+
+    @property
+    def because(self) -> str:
+        """The control, what it met and its limit, in words for people."""
+        if self.control == "pause" or self.control.startswith("mode"):
+            word = "because"
+        else:
+            word = "limit" if _FIGURE.match(self.limit) else "expected"
+        return f"{self.control}: {self.value}, {word} {self.limit}"
+
+    @property
+    def text(self) -> str:
+        """The same behind its code."""
+        return f"{self.code.name} ({self.because})"
 
 
 @frozen(kw_only=True)
@@ -121,6 +140,10 @@ class OrderIntent:
     rest_until: int = 0
     """Unix seconds up to which a GTC or GTD order may rest at its limit; 0 for one that does not. Derived from the leader's
     block, so that every instance freezes the same bytes."""
+    post_only: bool = False
+    """Whether it shall only rest, and be refused where it would take what is offered."""
+    leader_time: int = 0
+    """Unix seconds of the leader's block, the source of an order's timestamp: see `Signal.leader_time`."""
 
     def resized(self, shares: Shares) -> "OrderIntent":
         """Return the same wish for other shares; of an exit, which has no cost."""
@@ -136,6 +159,8 @@ class OrderIntent:
             sell=self.sell,
             called_off=self.called_off,
             rest_until=self.rest_until,
+            post_only=self.post_only,
+            leader_time=self.leader_time,
         )
 
 

@@ -331,6 +331,12 @@ class Execution:
         check=within(180, 604_800),
         merge=Merge.SMALLEST,
     )
+    post_only: bool = setting(
+        False,
+        unit="true | false",
+        why="Whether an entry of GTC or GTD shall only rest, and never take what is offered: one that would take is refused by the venue. "
+        "Makers pay no fee at Polymarket, and wait.",
+    )
     slippage_bps: int = setting(
         200,
         unit="basis points",
@@ -477,6 +483,12 @@ def contradictions(settings: FollowSettings) -> Iterator[tuple[str, str]]:
         yield (
             "execution.rest_s",
             f"expected more than {waits:g}, for which an entry waits before it is sent, got {execution.rest_s}",
+        )
+    if execution.post_only and execution.order_type not in RESTING:
+        kind = execution.order_type
+        yield (
+            "execution.post_only",
+            f"expected {' or '.join(RESTING)} with it, because nothing of {kind} ever rests, got {kind}",
         )
     if size.mode == "tiers" and not size.tiers:
         yield "size.tiers", "expected at least one step in mode tiers, got none"

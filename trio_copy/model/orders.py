@@ -2,14 +2,16 @@
 
 from enum import Enum, IntEnum
 
-from attrs import frozen
+from attrs import Factory, frozen
 
 from trio_copy.model.fees import Fee, fee_of
 from trio_copy.model.fills import Side
 from trio_copy.model.ids import Address, FollowerId, IntentKey, OrderId, TokenId
-from trio_copy.model.units import BPS, NO_SHARES, NO_USD, Price, Ratio, Rounding, Shares, Usd
+from trio_copy.model.units import BPS, MICRO, NO_SHARES, NO_USD, Price, Ratio, Rounding, Shares, Usd
 
 _NO_FORMULA = Ratio(0)
+_HAIR = 100
+"""By so many millionths of a USD a price that follows from rounded amounts may be over the limit: the smallest tick."""
 
 
 class SignatureType(IntEnum):
@@ -75,6 +77,11 @@ class Market:
         return fee_of(self.fee_bps, self.fee_rate.micro, self.fee_exponent)
 
 
+def greatest_cost(side: Side, shares: Shares, limit_price: Price) -> Usd:
+    """Return what shares cost at a limit at most, before fees; zero for a SELL."""
+    return shares.at(limit_price, Rounding.UP) if side is Side.BUY else NO_USD
+
+
 @frozen(kw_only=True)
 class Order:
     """Frozen before it is sent: the same bytes go out on every retry."""
@@ -95,11 +102,24 @@ class Order:
     fee_rate: Ratio = _NO_FORMULA
     """As `fee_bps`, with the exponent."""
     fee_exponent: int = 1
+    max_cost: Usd = Factory(lambda order: greatest_cost(order.side, order.shares, order.limit_price), takes_self=True)
+    """The most that a BUY may spend, before fees: a venue that takes cash gives all the shares that it buys. Zero for a SELL."""
 
     @property
     def fee(self) -> Fee:
         """Return what its fills may cost at most; orders of earlier versions do not tell it."""
         return fee_of(BPS if self.fee_bps is None else self.fee_bps, self.fee_rate.micro, self.fee_exponent)
+
+    def dearest(self, shares: Shares) -> Usd:
+        """Return the most that a BUY may have spent on so many shares, before fees: within its cash, and at its average price.
+
+        Amounts of few decimals do not name every price. What the cash divided by the shares says may be a hair over the
+        limit, and is what the order allows.
+        """
+        at_limit = -(-shares.micro * self.limit_price.micro // MICRO)
+        named = -(-shares.micro * self.max_cost.micro // self.shares.micro) if self.shares.micro else 0
+        most = max(at_limit, min(named, -(-shares.micro * (self.limit_price.micro + _HAIR) // MICRO)))
+        return Usd(min(most, self.max_cost.micro))
 
 
 class Status(Enum):

@@ -8,6 +8,9 @@ from trio_copy.model.fills import Fill, Kind, Role, Side
 from trio_copy.model.ids import Address, ChainId, Hash32, SignalId, TokenId, order_signal_id, transfer_signal_id
 from trio_copy.model.units import Price, Shares, Usd
 
+OWN_EXIT_TURN_S = 30
+"""An exit of one's own that was not filled is tried again after this, under another identity: turns counted from the epoch."""
+
 
 @frozen(kw_only=True)
 class Signal:
@@ -34,6 +37,15 @@ class Signal:
     """Which of the equal fills of its transaction it is."""
     written: Sequence[object] | None = field(default=None, init=False, eq=False, repr=False)
     """The signal as plain values, once somebody has written it: it is written anew with each task of each follower."""
+
+    @property
+    def leader_time(self) -> int:
+        """Unix seconds that an order's timestamp is made of: the leader's block, or the turn that names an exit of one's own.
+
+        Whoever makes an order of it again, another instance or the next run, makes the same one.
+        """
+        at = self.block_time
+        return at - at % OWN_EXIT_TURN_S if self.kind is Kind.EXIT else at
 
     @property
     def credit_key(self) -> tuple[str, ...] | None:

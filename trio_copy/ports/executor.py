@@ -77,7 +77,10 @@ class Executor(Protocol):
         """Build, sign and freeze the whole body. Pure: the same arguments give the same bytes, on every instance.
 
         Sizes to the venue's rules, always downwards; `model.venue_amounts` has those of Polymarket. Returns an order of zero
-        shares when nothing is left.
+        shares when nothing is left. A BUY says the most that it may spend before fees, `max_cost`: where the venue takes cash,
+        all of that is spent, and a book better than the limit brings more shares than the order names.
+
+        What the body says of time follows from `intent.leader_time` and `intent.rest_until`, never from a clock.
         """
         ...
 
@@ -115,7 +118,8 @@ class Executor(Protocol):
 class RestingExecutor(Executor, Protocol):
     """One whose orders can rest: a GTC or GTD entry that is not filled at once stays open at the venue, at its limit.
 
-    It sends such an order for an intent with `rest_until`, by which a GTD order ends of itself; and names for an exit the
+    It sends such an order for an intent with `rest_until`, by which a GTD order ends of itself, and lets one that is
+    `post_only` be refused where it would take what is offered; and names for an exit the
     lane of the entries of its token, so that an exit waits there until what rested is called off.
     """
 

@@ -1,5 +1,7 @@
 """Signals, tasks and orders to try a backend with."""
 
+from attrs import evolve
+
 from trio_copy.model.decisions import CopyTask, OrderIntent
 from trio_copy.model.fills import Role, Side
 from trio_copy.model.ids import Address, ChainId, FollowerId, TokenId, order_signal_id, task_id
@@ -13,6 +15,7 @@ LEADER = Address("0x" + "1e" * 20)
 _EXCHANGE = Address("0x" + "ec" * 20)
 _CHAIN = ChainId(137)
 _HALF = Price(500_000)
+_WHEN = 1_764_000_000
 
 
 def sample_signal(
@@ -46,7 +49,7 @@ def sample_signal(
 
 
 def sample_intent(side: Side = Side.BUY) -> OrderIntent:
-    """Ten shares at half a dollar, two per cent of slippage allowed."""
+    """Ten shares at half a dollar, two per cent of slippage allowed; the leader traded at `_WHEN`."""
     shares = Shares(10_000_000)
     limit = _HALF.raised_bps(200, Rounding.DOWN) if side is Side.BUY else _HALF.lowered_bps(200, Rounding.UP)
     return OrderIntent(
@@ -56,6 +59,7 @@ def sample_intent(side: Side = Side.BUY) -> OrderIntent:
         price=_HALF,
         limit_price=limit,
         max_cost=shares.at(limit, Rounding.UP) if side is Side.BUY else NO_USD,
+        leader_time=_WHEN,
     )
 
 
@@ -66,7 +70,7 @@ def sample_task(signal: Signal, follower: str = "alice", *, deadline: float = 1e
         signal=signal,
         follower=name,
         executor=EXECUTOR,
-        intent=sample_intent(signal.side),
+        intent=evolve(sample_intent(signal.side), leader_time=signal.leader_time),
         deadline=deadline,
     )
 

@@ -21,7 +21,7 @@ class ScriptedExecutor:
 
     Steps: "lose request" (uncertain, nothing arrived), "lose reply" (uncertain, but it filled), "refuse connection"
     (certainly not sent), "hang", "reject", "kill", "rest" (open, nothing filled; see `grow`). An exception in place of a word
-    is raised.
+    is raised. What is post-only rests unless it is told otherwise.
     """
 
     name: str = "scripted"
@@ -63,7 +63,7 @@ class ScriptedExecutor:
     async def submit(self, order: Order) -> ExecutionReport:
         self.sent.append(order)
         self.on_send(order)
-        step = self.script.pop(0) if self.script else "fill"
+        step = self.script.pop(0) if self.script else "rest" if b"post_only=True" in order.body else "fill"
         await trio.sleep(self.latency_s)
         if isinstance(step, Exception):
             raise step

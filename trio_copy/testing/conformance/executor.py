@@ -21,6 +21,8 @@ ExecutorCheck = Callable[[OpenExecutorForTest], Awaitable[None]]
 
 _WALLET = Wallet(follower=FollowerId("alice"), address=None)
 _SIDES = (Side.BUY, Side.SELL)
+_LATER_S = 90.0
+_FAR = 4_000_000_000
 _UNHEARD_OF = TokenId((1 << 256) - 1)
 
 
@@ -33,10 +35,15 @@ async def _prepare(executor: Executor, number: int = 1, side: Side = Side.BUY) -
 
 
 async def preparing_is_pure(open_executor: OpenExecutorForTest) -> None:
-    """The same intent gives the same bytes and the same id, in another instance too."""
+    """The same intent gives the same bytes and the same id, in another instance too, and later as well.
+
+    What an order says of time follows from its intent, `leader_time` and `rest_until`, and never from a clock.
+    """
     async with open_executor() as one, open_executor() as other:
         for side in _SIDES:
-            assert await _prepare(one, side=side) == await _prepare(one, side=side) == await _prepare(other, side=side)
+            first = await _prepare(one, side=side)
+            await trio.sleep(_LATER_S)
+            assert first == await _prepare(one, side=side) == await _prepare(other, side=side)
 
 
 async def keys_tell_orders_apart(open_executor: OpenExecutorForTest) -> None:
@@ -49,6 +56,8 @@ async def keys_tell_orders_apart(open_executor: OpenExecutorForTest) -> None:
 
 async def sizing_goes_downwards_only(open_executor: OpenExecutorForTest) -> None:
     """An order lies inside its intent: never more shares, cash or another token, never a worse price.
+
+    What it may spend at most it says itself, `max_cost`, and that is within its intent's; a sale spends nothing.
 
     The engine judges by the same `breach_of_order`, and sends nothing that it objects to.
     """
@@ -73,7 +82,9 @@ async def lanes_are_named_and_pure(open_executor: OpenExecutorForTest) -> None:
 
 
 async def a_report_stays_inside_the_order(open_executor: OpenExecutorForTest) -> None:
-    """What is filled costs at most what was ordered, at the limit price or better, and its status says so.
+    """What is filled costs at most what the order may spend, at its average price or better, and its status says so.
+
+    A purchase may bring more shares than it named, where they were cheaper; a sale never sells more.
 
     The engine judges by the same `breach_of_report`, and books nothing that it objects to.
     """
@@ -167,12 +178,25 @@ async def what_rests_is_called_off_once_and_for_all(open_executor: OpenExecutorF
         assert executor.lane(entry, _WALLET) == executor.lane(leaving, _WALLET)
 
 
+async def what_is_post_only_takes_nothing(open_executor: OpenExecutorForTest) -> None:
+    """Sent, it rests or is refused, whatever is offered at its limit; of an executor without `cancel` nothing is post-only."""
+    async with open_executor() as executor:
+        if getattr(executor, "cancel", None) is None:
+            return
+        intent = evolve(sample_intent(), order_type="GTC", rest_until=_FAR, post_only=True)
+        market = await executor.market(intent.token_id)
+        order = executor.prepare(sample_task(sample_signal(3)).key, intent, _WALLET, market)
+        report = await executor.submit(order)
+        assert not report.shares
+        assert report.status in (Status.RESTING, Status.REJECTED)
+
+
 def _to_rest() -> OrderIntent:
     """A purchase at a cent, which nothing offered meets."""
     intent = sample_intent()
     limit = Price(10_000)
     cost = intent.shares.at(limit, Rounding.UP)
-    return evolve(intent, limit_price=limit, max_cost=cost, order_type="GTC", rest_until=4_000_000_000)
+    return evolve(intent, limit_price=limit, max_cost=cost, order_type="GTC", rest_until=_FAR)
 
 
 async def _prepare_to_rest(executor: Executor, number: int) -> Order:
@@ -195,5 +219,6 @@ EXECUTOR_CHECKS: tuple[ExecutorCheck, ...] = (
     an_unknown_token_is_refused_by_name,
     an_order_of_nothing_is_not_made_up,
     what_rests_is_called_off_once_and_for_all,
+    what_is_post_only_takes_nothing,
 )
 """Every check of the contract."""
