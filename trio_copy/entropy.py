@@ -1,5 +1,6 @@
-"""The one place that draws random numbers: only to spread retries, never for an identity."""
+"""The one place that draws random numbers: to spread retries and to lock keys away, never for an identity."""
 
+import os
 import random
 
 Entropy = random.Random
@@ -11,3 +12,8 @@ def system_entropy() -> Entropy:
 
 def seeded_entropy(seed: int) -> Entropy:
     return random.Random(seed)
+
+
+def unguessable(length: int) -> bytes:
+    """Return so many bytes that nobody can foretell."""
+    return os.urandom(length)

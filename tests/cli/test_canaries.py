@@ -17,6 +17,8 @@ from attrs import frozen
 
 from tests.redis.server import RedisServer, free_port, running_redis
 from trio_copy.cli import main
+from trio_copy.native import SecretKey
+from trio_copy.signing.keystore import write_keystore
 
 CHAIN = """
 [chain]
@@ -44,6 +46,9 @@ CANARIES = {
     "key in the host": "hostcanary0z9x8c7v6b",
     "executor's secret": "ExecutorCanary\"'&<7",
     "private key": "5afe" * 16,
+    "private key as a number": str(int("5afe" * 16, 16)),
+    "private key as Python shows bytes": repr(bytes.fromhex("5afe" * 16))[2:-1],
+    "passphrase": "open sesame, canary",
 }
 URL = "{scheme}://someone:" + quote(PASSWORD, safe="") + "@{host}/{what}/{path}?apikey={query}&v=2"
 
@@ -341,3 +346,156 @@ def test_no_secret_that_stands_in_a_file_comes_out(tmp_path: Path, call: Call, t
     assert_nothing_came_out(done, kept)
     assert done.code == 2
     assert all(line.startswith(str(conf)) for line in done.err.splitlines())
+
+
+THIEF = """
+from contextlib import asynccontextmanager
+from trio_copy.hookspecs import hookimpl
+from trio_copy.model.orders import Market, Order
+from trio_copy.model.units import Price, Shares
+from trio_copy.ports import ExecutorPlugin
+
+class Thief:
+    def __init__(self, context):
+        self.context = context
+        self.fault = context.settings.fault
+
+    async def market(self, token_id):
+        return Market(token_id=token_id, tick=Price(10_000), minimum=Shares(0), fee_bps=0)
+
+    def _steal(self, wallet, fault):
+        key = self.context.signers.of(wallet)._key._key.secret
+        if self.fault == fault:
+            number, text = int.from_bytes(key), key.hex()
+            raise RuntimeError(f"{text} {text.upper()} 0x{text} {number} {key!r} {text[:40]}", key, text)
+
+    def prepare(self, key, intent, wallet, market):
+        self._steal(wallet, "prepare")
+        return Order(key=key, order_id=f"thief-{key}", executor=self.context.name, wallet=wallet, side=intent.side,
+                     token_id=intent.token_id, shares=intent.shares, limit_price=intent.limit_price, body=b"x")
+
+    def lane(self, intent, wallet):
+        return (wallet.follower, str(intent.token_id))
+
+    async def submit(self, order):
+        self._steal(order.wallet, "submit")
+
+    async def find(self, order):
+        return None
+
+@asynccontextmanager
+async def open_thief(context):
+    yield Thief(context)
+
+from attrs import frozen
+from trio_copy.model.settings import setting
+
+@frozen(kw_only=True)
+class ThiefSettings:
+    fault: str = setting("", unit="text", why="What goes wrong.")
+
+@hookimpl
+def trio_copy_register_executors(register):
+    register(ExecutorPlugin(name="thief", open=open_thief, settings=ThiefSettings))
+"""
+
+
+@pytest.fixture
+def vault(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A key in a keystore, its passphrase in a file, and what somebody may have made of either."""
+    monkeypatch.setattr("trio_copy.signing.keys.keep_out_of_dumps", lambda: None)
+    monkeypatch.setattr("trio_copy.cli.keys.keep_out_of_dumps", lambda: None)
+    monkeypatch.setenv("CANARY_KEY", CANARIES["private key"] + "5a")
+    key = bytes.fromhex(CANARIES["private key"])
+    keystore = write_keystore(key, CANARIES["passphrase"], lambda length: bytes(range(length)), n=2)
+    vault = tmp_path / "vault"
+    vault.mkdir(mode=0o700)
+    for name, content in {
+        "good.json": keystore,
+        "broken.json": keystore[:-20] + key.hex().encode(),
+        "no.json": key.hex().encode(),
+        "pass": CANARIES["passphrase"].encode(),
+        "wrong": f"{CANARIES['passphrase']} 2".encode(),
+        "long.hex": key.hex().encode() + b"00",
+        "good.hex": key.hex().encode(),
+    }.items():
+        (vault / name).write_bytes(content)
+        (vault / name).chmod(0o600)
+    return vault
+
+
+def live_conf(folder: Path, key: str, executor: str = "[executor.dry-run]", name: str = "dry-run") -> Path:
+    """A configuration that trades with money, and keeps all it writes in a folder."""
+    folder.mkdir(exist_ok=True)
+    conf = folder / "conf.toml"
+    address = SecretKey(bytes.fromhex(CANARIES["private key"])).address
+    conf.write_text(
+        CHAIN.format(executor=name).replace(f'"{name}"', f'"{name}"\nwallet = "hot"')
+        + f'{executor}\n[engine]\nmode = "live"\ndrain_s = 1\n[signing]\nfolder = "{folder}/signing"\n'
+        + "[devnet]\nblock_every_s = 0.2\nfills_per_block = 2.0\nreorg_at_block = 0\ndrop_at_block = 0\n"
+        + f'[store.sqlite]\npath = "{folder}/books.db"\n[wallet.hot]\n{key}\naddress = "{address}"\n'
+    )
+    return conf
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        'key = "keystore:{vault}/good.json"\npassphrase = "file:{vault}/wrong"',
+        'key = "keystore:{vault}/broken.json"\npassphrase = "file:{vault}/pass"',
+        'key = "keystore:{vault}/no.json"\npassphrase = "file:{vault}/pass"',
+        'key = "file:{vault}/long.hex"',
+        'key = "file:{vault}/good.json"',
+        'key = "env:CANARY_KEY"',
+        'key = "{key}"',
+        'key = "file:{key}"',
+        'key = "env:{key}"',
+        'key = "keystore:{vault}/good.json"\npassphrase = "{passphrase}"',
+        'key = "keystore:{vault}/good.json"\npassphrase = "env:{key}"',
+    ],
+)
+def test_no_key_of_a_wallet_comes_out_when_it_cannot_be_opened(
+    tmp_path: Path, vault: Path, call: Call, key: str
+) -> None:
+    """A wrong passphrase, a file that is broken or none, a key of a wrong length, a key in the place of its name."""
+    written = key.format(vault=vault, key=CANARIES["private key"], passphrase=CANARIES["passphrase"])
+    kept = tmp_path / "kept"
+    conf = live_conf(kept, written)
+    inside = CANARIES["private key"] in written or CANARIES["passphrase"] in written
+    if inside:
+        conf.rename(tmp_path / "conf.toml")
+        conf = tmp_path / "conf.toml"
+    for words in (
+        ("check", conf),
+        ("keys", "list", "--conf", conf),
+        ("keys", "check", "--conf", conf),
+        ("arm", "hot", "--yes", "--conf", conf),
+        ("run", conf, "--live", "--for", "1s", "--json", "--verbose"),
+    ):
+        done = call(*words)
+        assert_nothing_came_out(done, kept)
+    assert done.code == 2
+    assert done.err
+
+
+@pytest.mark.parametrize(("fault", "sign"), [("prepare", "prepare: raised"), ("submit", "submit: raised RuntimeError")])
+def test_no_key_comes_out_of_a_plugin_that_found_it(
+    tmp_path: Path, vault: Path, monkeypatch: pytest.MonkeyPatch, call: Call, fault: str, sign: str
+) -> None:
+    """Nothing inside one process keeps a plugin from the key; what it then says in errors is still kept from view."""
+    site = tmp_path / "site"
+    meta = site / "thief-1.0.dist-info"
+    meta.mkdir(parents=True)
+    (meta / "METADATA").write_text("Metadata-Version: 2.1\nName: thief\nVersion: 1.0\n")
+    (meta / "entry_points.txt").write_text("[trio_copy]\nthief = thief\n")
+    (site / "thief.py").write_text(THIEF)
+    monkeypatch.syspath_prepend(site)
+    kept = tmp_path / "kept"
+    key = f'key = "keystore:{vault}/good.json"\npassphrase = "file:{vault}/pass"'
+    executor = f'[plugins]\nallow = ["thief"]\n[executor.thief]\nfault = "{fault}"'
+    conf = live_conf(kept, key, executor, "thief")
+    assert call("arm", "hot", "--yes", "--conf", conf).code == 0
+    done = call("run", conf, "--live", "--for", "1s", "--json", "--verbose")
+    assert_nothing_came_out(done, kept)
+    assert sign in done.all, done.all
+    assert_nothing_came_out(call("trades", "--conf", conf), kept)

@@ -12,6 +12,7 @@ import pytest
 from attrs import frozen
 
 import trio_copy.native
+from tests.cli.live import OWN, write_conf
 from tests.clob.written import AUTH, CASES, INTENT_KEY, KEY, LEADER_TIME, SECRET, TOKEN, exchange_in, order_in
 from tests.clob.written import intent as make_intent
 from tests.clob.written import maker as make_maker
@@ -324,7 +325,30 @@ def test_what_a_key_signs_needs_one(ask: Ask, verb: str, line: Line) -> None:
     said = ask(verb, line, words=())
 
     assert (said.code, said.out) == (2, "")
-    assert said.err == f"clob {verb}: expected --key-file FILE, the key that signs\n"
+    assert said.err == f"clob {verb}: expected --key-file FILE or --wallet NAME, the key that signs\n"
+
+
+def test_a_wallet_of_the_configuration_signs_as_its_key_in_a_file_does(ask: Ask, tmp_path: Path) -> None:
+    """The same digest and signature, wherever the key is; a wallet that is none, or both of them, is one line."""
+    conf = write_conf(tmp_path)
+    by_wallet = ask("sign", sign_line(next(iter(CASES))), words=("--wallet", "hot", "--conf", str(conf)))
+    by_file = ask("sign", sign_line(next(iter(CASES))), words=("--key-file", str(tmp_path / "keys" / "hot.hex")))
+    assert by_wallet == by_file
+    assert "expected" in by_wallet.err, "the order names another signer than this key"
+    level_1 = ask("headers", LEVEL_1, words=("--wallet", "hot", "--conf", str(conf)))
+    assert level_1.answers[0]["POLY_ADDRESS"].lower() == OWN
+    for words, told in (
+        (
+            ("--wallet", "hut", "--conf", str(conf)),
+            'WALLET: expected a live wallet (hot, cold), got "hut"; did you mean "hot"?',
+        ),
+        (
+            ("--wallet", "hot", "--key-file", "x"),
+            "clob sign: expected --key-file FILE or --wallet NAME, the key that signs",
+        ),
+    ):
+        said = ask("sign", SIGN, words=words)
+        assert (said.code, said.err) == (2, f"{told}\n")
 
 
 def test_only_chains_on_which_the_venue_is_are_known(ask: Ask) -> None:

@@ -2,7 +2,7 @@
 
 import textwrap
 from collections.abc import Iterator
-from enum import Enum
+from enum import Enum, IntEnum
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +21,9 @@ from trio_copy.config.settings import (
     LogSettings,
     PluginsSettings,
     ShardsSettings,
-    WalletTable,
+    SigningSettings,
 )
+from trio_copy.config.wallets import WalletTable
 from trio_copy.model.layers import Merge
 from trio_copy.model.units import Micro
 from trio_copy.registry import discover
@@ -40,7 +41,7 @@ REQUIRED = {
     "executor": "dry-run",
     "id": "alice",
     "path": "trio-copy.db",
-    "paper_usd": 1000,
+    "[wallet.alice].paper_usd": 1000,
     "address": "0x6031B6eed1C97e853c6e0F03Ad3ce3529351F96d",
     "name": "one",
     "url": "wss://polygon-bor-rpc.publicnode.com",
@@ -74,6 +75,7 @@ def render() -> str:
         ]
     lines += table("[catalog]", CatalogSettings)
     lines += table("[log]", LogSettings)
+    lines += table("[signing]", SigningSettings)
     lines += table("[defaults]", DefaultsTable, own_only=True)
     lines += table("[[leader]]", LeaderTable, own_only=True)
     lines += table("[wallet.alice]", WalletTable)
@@ -99,7 +101,7 @@ def table(header: str, settings: type, *, own_only: bool = False) -> Iterator[st
         rule = "" if merge is Merge.NEAREST else f"; {merge.value}"
         yield from comment(f"{field.metadata['why']} ({field.metadata['unit']}{rule})")
         default = field.default
-        if default is attrs.NOTHING:
+        if default is attrs.NOTHING or f"{header}.{field.name}" in REQUIRED:
             required = REQUIRED.get(f"{header}.{field.name}", REQUIRED.get(field.name))
             yield f"{field.name} = {toml(required)}"
         else:
@@ -125,6 +127,8 @@ def toml(value: Any) -> str:
             return "true" if value else "false"
         case str():
             return f'"{value}"'
+        case IntEnum():
+            return f'"{value.name.lower()}"'
         case Enum():
             return f'"{value.value}"'
         case Micro():

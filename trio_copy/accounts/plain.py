@@ -10,7 +10,7 @@ from typing import Any
 from trio_copy.model.decisions import Code, CopyTask, End, OrderIntent, Outcome, Reason
 from trio_copy.model.fills import Kind, Role, Side
 from trio_copy.model.ids import Address, ChainId, FollowerId, Hash32, IntentKey, OrderId, SignalId, TaskId, TokenId
-from trio_copy.model.orders import ExecutionReport, Order, Settlement, Status, Wallet, greatest_cost
+from trio_copy.model.orders import ExecutionReport, Order, Settlement, SignatureType, Status, Wallet, greatest_cost
 from trio_copy.model.positions import EntryKind, LedgerEntry, Lot, Position
 from trio_copy.model.signals import Signal
 from trio_copy.model.units import Price, Ratio, Shares, Usd
@@ -199,7 +199,7 @@ def plain_order(order: Order) -> Plain:
         order.order_id,
         order.executor,
         order.wallet.follower,
-        order.wallet.address,
+        _plain_address(order.wallet),
         order.side._value_,
         token_text(order.token_id),
         order.shares.micro,
@@ -220,7 +220,7 @@ def order_of(plain: Plain) -> Order:
         key=IntentKey(key),
         order_id=OrderId(order_id),
         executor=executor,
-        wallet=Wallet(follower=FollowerId(follower), address=None if address is None else Address(address)),
+        wallet=_wallet_of(follower, address),
         side=Side(side),
         token_id=TokenId(int(token_id)),
         shares=Shares(shares),
@@ -230,6 +230,20 @@ def order_of(plain: Plain) -> Order:
         fee_rate=Ratio(fee_rate),
         fee_exponent=fee_exponent,
         **({"max_cost": Usd(cost[0])} if cost else {}),
+    )
+
+
+def _plain_address(wallet: Wallet) -> Plain | Address | None:
+    return [wallet.address, wallet.name, int(wallet.signature_type)] if wallet.name else wallet.address
+
+
+def _wallet_of(follower: str, plain: Plain | str | None) -> Wallet:
+    address, name, signature_type = plain if isinstance(plain, list) else (plain, "", 0)  # on paper it has no name
+    return Wallet(
+        follower=FollowerId(follower),
+        address=None if address is None else Address(address),
+        name=name,
+        signature_type=SignatureType(signature_type),
     )
 
 

@@ -7,6 +7,7 @@ from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
+from attrs import frozen
 from cyclopts import App, Parameter
 
 from trio_copy.cli.output import out_bare_json, out_json
@@ -33,11 +34,26 @@ KeyFile = Annotated[
         name="--key-file", help="A private key in hex, in a file of yours that nobody else may read (mode 0600)."
     ),
 ]
+WalletName = Annotated[
+    str | None, Parameter(name="--wallet", help="The key of this [wallet.NAME] instead of a file's.")
+]
+Conf = Annotated[
+    Path | None, Parameter(name="--conf", help="The configuration that --wallet is in. Default: the usual one.")
+]
 Chain = Annotated[int, Parameter(name="--chain-id", help="137 is Polygon, 80002 its test network Amoy.")]
 
 
 @app.command
-def sign(file: File = _STANDARD_INPUT, /, *, key_file: KeyFile = None, chain_id: Chain = 137, redactor: Redact) -> int:
+def sign(
+    file: File = _STANDARD_INPUT,
+    /,
+    *,
+    key_file: KeyFile = None,
+    wallet: WalletName = None,
+    chain_id: Chain = 137,
+    redactor: Redact,
+    conf: Conf = None,
+) -> int:
     """Sign orders: a JSON object per line in, one with `digest` and `signature` out.
 
     In: exchange (v2, v2-neg-risk, v3), salt, maker, signer, token_id, maker_amount, taker_amount (millionths), side (BUY,
@@ -47,7 +63,7 @@ def sign(file: File = _STANDARD_INPUT, /, *, key_file: KeyFile = None, chain_id:
     signature is the nested one, of 317 bytes. The key is not shown, and nothing is sent. docs/clob.md shows lines.
     """
     _expect_ready(chain_id)
-    key = _key_of(key_file, "sign", redactor)
+    key = _key_of(_Named(key_file, wallet, conf), "sign", redactor)
     from trio_copy.cli.clob_answers import answer_sign  # not above: whoever reads the help needs no plugin
 
     return _answer(file, lambda fields: answer_sign(fields, key, chain_id), out_json)
@@ -55,7 +71,14 @@ def sign(file: File = _STANDARD_INPUT, /, *, key_file: KeyFile = None, chain_id:
 
 @app.command
 def headers(
-    file: File = _STANDARD_INPUT, /, *, key_file: KeyFile = None, chain_id: Chain = 137, redactor: Redact
+    file: File = _STANDARD_INPUT,
+    /,
+    *,
+    key_file: KeyFile = None,
+    wallet: WalletName = None,
+    chain_id: Chain = 137,
+    redactor: Redact,
+    conf: Conf = None,
 ) -> int:
     """Write the headers of requests: a JSON object per line in, one with the headers out.
 
@@ -66,8 +89,8 @@ def headers(
     The passphrase that was handed in is one of the headers: what is written here is as secret as what was read. docs/clob.md shows lines.
     """
     _expect_ready(chain_id)
-    find_key = cache(partial(_key_of, key_file, "headers", redactor))
-    if key_file is not None:
+    find_key = cache(partial(_key_of, _Named(key_file, wallet, conf), "headers", redactor))
+    if key_file is not None or wallet is not None:
         find_key()
     from trio_copy.cli.clob_answers import answer_headers
 
@@ -76,7 +99,14 @@ def headers(
 
 @app.command
 def prepare(
-    file: File = _STANDARD_INPUT, /, *, key_file: KeyFile = None, chain_id: Chain = 137, redactor: Redact
+    file: File = _STANDARD_INPUT,
+    /,
+    *,
+    key_file: KeyFile = None,
+    wallet: WalletName = None,
+    chain_id: Chain = 137,
+    redactor: Redact,
+    conf: Conf = None,
 ) -> int:
     """Make orders of intents: a JSON object per line in, one with `order_id`, `shares` and `body` out.
 
@@ -89,7 +119,7 @@ def prepare(
     nothing in it. docs/clob.md shows lines.
     """
     _expect_ready(chain_id)
-    key = _key_of(key_file, "prepare", redactor)
+    key = _key_of(_Named(key_file, wallet, conf), "prepare", redactor)
     from trio_copy.cli.clob_answers import answer_prepare
 
     return _answer(file, lambda fields: answer_prepare(fields, key, chain_id), out_json)
@@ -115,12 +145,25 @@ def _expect_ready(chain_id: int) -> None:
         raise ConfigError([f"--chain-id: expected {' or '.join(map(str, _CHAINS))}, got {chain_id}"])
 
 
-def _key_of(key_file: Path | None, verb: str, redactor: Redactor) -> "SecretKey":
-    """Return the key of a file. Raises `ConfigError`, which does not repeat what stands in it."""
+@frozen
+class _Named:
+    """How a key was named."""
+
+    key_file: Path | None
+    wallet: str | None
+    conf: Path | None
+
+
+def _key_of(named: _Named, verb: str, redactor: Redactor) -> "SecretKey":
+    """Return the key of a file or a wallet. Raises `ConfigError`, which does not repeat what stands there."""
     from trio_copy.native import SecretKey
 
-    if key_file is None:
-        raise ConfigError([f"clob {verb}: expected --key-file FILE, the key that signs"])
+    key_file = named.key_file
+    if (key_file is None) == (named.wallet is None):
+        raise ConfigError([f"clob {verb}: expected --key-file FILE or --wallet NAME, the key that signs"])
+    if named.wallet is not None:
+        return _key_of_wallet(named.wallet, named.conf, redactor)
+    assert key_file is not None  # one of the two is given
     try:
         text = read_named_secret(f"file:{key_file}", redactor.learn)
     except ValueError as error:
@@ -131,3 +174,17 @@ def _key_of(key_file: Path | None, verb: str, redactor: Redactor) -> "SecretKey"
         raise ConfigError(
             [f"--key-file: expected a private key in {key_file}, 64 hex digits, got something else"]
         ) from None
+
+
+def _key_of_wallet(name: str, conf: Path | None, redactor: Redactor) -> "SecretKey":
+    from trio_copy.cli.arm import expect_wallets  # not above: a key file needs no configuration
+    from trio_copy.cli.opened import find_plan
+    from trio_copy.cli.question_of_secret import who_answers
+    from trio_copy.signing.keys import open_key, place_of
+
+    plan = find_plan(conf, redactor)
+    expect_wallets(plan, (name,))
+    try:
+        return open_key(place_of(name, plan.settings.wallet[name]), who_answers(), redactor.learn)
+    except ValueError as error:
+        raise ConfigError([str(error)]) from None

@@ -4,7 +4,7 @@ import logging
 import os
 import signal
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext, redirect_stderr
 from pathlib import Path
 from typing import Annotated
@@ -17,6 +17,7 @@ from trio_copy.accounts import OpenOrder
 from trio_copy.cli.durations import Duration
 from trio_copy.cli.interpreter import tune_interpreter
 from trio_copy.cli.last_resort import LastResort
+from trio_copy.cli.live import open_for_live
 from trio_copy.cli.numbers import expect_positive
 from trio_copy.cli.opened import ConfArgument, find_conf
 from trio_copy.cli.printer import Above, Printer
@@ -36,6 +37,7 @@ from trio_copy.entropy import Entropy, system_entropy
 from trio_copy.errors import ChainError, ConfigError, InvariantBroken, TrioCopyError, UnresolvedOrders, leaves_of
 from trio_copy.model.counts import counted
 from trio_copy.model.leader_names import LeaderNames
+from trio_copy.native import SecretKey
 from trio_copy.telemetry.jsonlines import JsonLines
 from trio_copy.telemetry.log import LogObserver, configure_logs
 from trio_copy.telemetry.log_file import LogFile
@@ -98,8 +100,9 @@ def run_plan(
         raise ConfigError([f"{conf}: engine.mode is live: if real orders are meant, start it with: {armed}"])
     if live and plan.settings.engine.mode != "live":
         raise ConfigError([f'{conf}: engine.mode: expected "live" with --live, got "{plan.settings.engine.mode}"'])
+    keys = open_for_live(plan, conf)
     tune_interpreter()
-    session = _Session(conf, plan, for_, json, verbose, record, from_head)
+    session = _Session(conf, plan, for_, json, verbose, record, from_head, keys)
     try:
         with session.foreign_lines():
             code = trio.run(_run, session)
@@ -128,6 +131,7 @@ class _Session:
     verbose: bool
     record: Path | None
     from_head: bool
+    keys: Mapping[str, SecretKey] = field(repr=False)
     output: Printer = field(init=False)
     logs: Printer = field(init=False)
     last_resort: LastResort = field(init=False)
@@ -186,6 +190,7 @@ async def _run(session: _Session) -> int:
                     names=names,
                     instance=instance,
                     from_head=session.from_head,
+                    keys=session.keys,
                 )
                 engine = session.plan.settings.engine
                 session.last_resort = LastResort(

@@ -39,6 +39,8 @@ VERBS = {
     "plugins": "List the installed executors, stores, decoders and market sources.",
     "decode": "Decode raw logs and print one JSON object per fill.",
     "selftest": "Boot the real engine on a devnet inside the process and copy one trade, without touching money or network.",
+    "arm": "Allow that wallets trade with money, on this machine, for a while, and within the limits that are shown.",
+    "disarm": "Forbid that wallets trade, on this machine: from the next second on nothing is signed for them, exits neither.",
     "completion": "Print a script that lets a shell complete commands and options.",
     "devnet": "Play a scripted market on a node of its own, so that several instances can follow the same chain.",
 }
@@ -48,6 +50,7 @@ GROUPS = {
     "export": "Write trades or the ledger as CSV, for accountants and spreadsheets: every figure with all its digits.",
     "orders": "Orders that rest at a venue, or whose outcome is not proven yet, and what a person knows about them.",
     "wallet": "What followers have on paper, and money put in or taken out.",
+    "keys": "Lock private keys away, and see where those of the wallets are.",
     "clob": "Write orders and headers for Polymarket's CLOB as they would be sent, and send nothing.",
     "dlq": "Look at dead letters, queue them again, or forget them.",
     "load": "How many copies, how fast, on how many machines.",
@@ -57,6 +60,7 @@ GROUPS = {
 HEADINGS = {
     "Run": ("run", "drain", "mode", "record"),
     "Prepare": ("init", "check", "selftest", "plugins", "follow"),
+    "Trade with money": ("keys", "arm", "disarm"),
     "Look into the books": (
         "status",
         "positions",
@@ -105,6 +109,11 @@ EXAMPLES = {
     "wallet show": ("wallet show --by-day",),
     "wallet deposit": ("wallet deposit alice 100",),
     "wallet withdraw": ("wallet withdraw alice 50",),
+    "arm": ("arm", "arm hot --for 8h --conf conf/prod.toml"),
+    "disarm": ("disarm --conf conf/prod.toml", "disarm hot"),
+    "keys import": ("keys import hot", "keys import hot --from file:key.hex --passphrase file:passphrase"),
+    "keys list": ("keys list",),
+    "keys check": ("keys check --conf conf/prod.toml",),
     "export trades": ("export trades trades.csv --since 30d",),
     "export ledger": ("export ledger -",),
     "follow add": ("follow add alice 0x6031B6eed1C97e853c6e0F03Ad3ce3529351F96d size.ratio=0.02 caps.max_day_usd=200",),

@@ -16,6 +16,7 @@ from trio_copy.config.references import names_in, wrong_references
 from trio_copy.config.secrets import Learn, find_secrets, forget, has_secret_parts, read_named_secret, written
 from trio_copy.config.settings import PluginTable, Settings
 from trio_copy.config.strict import shown, structure
+from trio_copy.config.wallets import wrong_owners, wrong_wallets
 from trio_copy.errors import ConfigError
 from trio_copy.model.follow_settings import contradictions
 
@@ -207,11 +208,8 @@ def _contradictions(settings: Settings) -> list[str]:
     problems.extend(_twice("endpoint", "expected each name once", [one.name for one in settings.endpoint]))
     problems.extend(_wrong_names(settings))
     problems.extend(_impossible_follows(settings))
-    if settings.engine.mode == "live":
-        problems.extend(
-            f"wallet.{name}.paper_usd: expected none in mode live, where wallets hold what they hold, got {wallet.paper_usd}"
-            for name, wallet in settings.wallet.items()
-        )
+    problems.extend(wrong_wallets(settings.wallet, settings.engine.mode))
+    problems.extend(wrong_owners(settings.wallet, [(one.id, one.wallet, one.address) for one in settings.follower]))
     if settings.devnet is None and not settings.endpoint:
         problems.append("endpoint: expected at least one [[endpoint]], or a [devnet] table")
     if settings.devnet is not None and settings.endpoint:

@@ -14,12 +14,13 @@ from trio_copy.secret_shapes import JWT, looks_like_key, secrets_of_url, urls_in
 Learn = Callable[[str], None]
 """Hears of every secret that was read, whole."""
 _BYTES_MOST = 1 << 16
-_NAMED = ("env:", "file:")
+_NAMED = ("env:", "file:", "keystore:", "credential:")
 _HEX_KEY = re.compile(r"^(0x)?[0-9a-fA-F]{64}$")
 _PHRASE = re.compile(r"^([a-z]{3,8} ){11,23}[a-z]{3,8}$")
 _SECRET_KEYS = re.compile(
     r"(private|secret|mnemonic|seed_?phrase|passphrase|password|private_?key|api_?key|token)s?$", re.IGNORECASE
 )
+_OF_WALLET = re.compile(r"wallet\..+\.(key|passphrase)")
 _PUBLIC_LISTS = re.compile(r"\.(condition_(allow|deny))\[\d+\]$")
 """Condition ids look like private keys, and are public."""
 
@@ -42,6 +43,13 @@ def find_secrets(table: object, learn: Learn, path: str = "") -> Iterator[str]:
         case list():
             for index, value in enumerate(table):
                 yield from find_secrets(value, learn, f"{path}[{index}]")
+        case str() if _OF_WALLET.fullmatch(path):
+            # Its own check says what is wrong with it, and repeats nothing.
+            if _names_a_key(table) or not table.startswith(_NAMED):
+                learn(re.split("[:/]", table)[-1])
+        case str() if _names_a_key(table):
+            learn(re.split("[:/]", table)[-1])
+            yield written(path)
         case str() if table and not table.startswith(_NAMED):
             what = _kind_of_secret(path, table)
             if what is not None:
@@ -52,6 +60,11 @@ def find_secrets(table: object, learn: Learn, path: str = "") -> Iterator[str]:
 def written(path: str, what: str = "a secret") -> str:
     """Say that a secret stands in the file, and where it belongs."""
     return f"{path}: expected env:NAME or file:PATH, got {what} in the file; if it was real, replace it now"
+
+
+def _names_a_key(text: str) -> bool:
+    """Tell whether somebody took the place of a name for the place of the key."""
+    return text.startswith(_NAMED) and _HEX_KEY.match(re.split("[:/]", text)[-1]) is not None
 
 
 def _kind_of_secret(path: str, text: str) -> str | None:

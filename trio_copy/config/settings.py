@@ -1,15 +1,18 @@
 """Every setting of the engine itself. Plugins declare their own; follows' settings live in `trio_copy.model.follows`."""
 
 from collections.abc import Collection, Mapping
+from pathlib import Path
 from typing import Any, Self
 
 import attrs
 from attrs import field, frozen
 
+from trio_copy.config.wallets import WalletTable
 from trio_copy.model.follow_settings import FollowSettings
 from trio_copy.model.follows import Follow, Follower, Followers, TermsOfFollows
 from trio_copy.model.ids import Address, ChainId, FollowerId
 from trio_copy.model.layers import Layer, layer, leaves
+from trio_copy.model.orders import SignatureType
 from trio_copy.model.settings import group, one_of, setting, within
 from trio_copy.model.units import NO_USD, Usd
 
@@ -285,6 +288,22 @@ class LogSettings:
 
 
 @frozen(kw_only=True)
+class SigningSettings:
+    """What this machine remembers of what it signed, and which wallets a person has armed here."""
+
+    folder: str = setting(
+        "~/.trio-copy",
+        unit="path of a folder",
+        why="Kept for ever: without it a key could sign a second body for the same copy. Processes of one machine share it.",
+    )
+
+    @property
+    def path(self) -> Path:
+        """The folder, with ~ written out."""
+        return Path(self.folder).expanduser()
+
+
+@frozen(kw_only=True)
 class CatalogSettings:
     """What is known about outcome tokens: questions, events, categories, opposite tokens, end dates."""
 
@@ -360,21 +379,13 @@ class FollowerTable(LevelTable):
         why='Names the follower in follows, events and records; keep it for ever. "*" is everybody not named.',
     )
     executor: str = setting(attrs.NOTHING, unit="text", why="Which [executor.NAME] trades for it.")
-    address: Address | None = setting(None, unit="address", why="The wallet that is traded for; paper needs none.")
-    wallet: str | None = setting(
-        None, unit="text", why="Which [wallet.NAME] pays on paper; one without never runs out of money."
+    address: Address | None = setting(
+        None, unit="address", why="The wallet that is traded for; paper needs none, and a live wallet brings its own."
     )
-
-
-@frozen(kw_only=True)
-class WalletTable:
-    """What a follower pays with. Each follower who names it has one of its own."""
-
-    paper_usd: Usd = setting(
-        attrs.NOTHING,
-        unit="USD",
-        why="What it begins with on paper; copies spend it, sales and redemptions fill it.",
-        check=within(Usd(1), Usd.parse(1_000_000_000)),
+    wallet: str | None = setting(
+        None,
+        unit="text",
+        why="Which [wallet.NAME] pays; on paper one without never runs out of money, live there has to be one.",
     )
 
 
@@ -419,6 +430,7 @@ class Settings:
         },
     )
     log: LogSettings = group(LogSettings, why="Where the log goes besides the screen.")
+    signing: SigningSettings = group(SigningSettings, why="What this machine remembers of what it signed.")
     catalog: CatalogSettings = group(CatalogSettings, why="What is known about outcome tokens.")
     executor: tuple[PluginTable, ...] = ()
     store: PluginTable
@@ -429,7 +441,7 @@ class Settings:
         default=(), metadata={"unit": "list of tables", "why": "What holds for everybody who follows one leader."}
     )
     wallet: Mapping[str, WalletTable] = field(
-        factory=dict, metadata={"unit": "tables", "why": "What followers pay with on paper."}
+        factory=dict, metadata={"unit": "tables", "why": "What followers pay with."}
     )
     follower: tuple[FollowerTable, ...] = field(
         default=(), metadata={"unit": "list of tables", "why": "The accounts that are traded for."}
@@ -447,10 +459,19 @@ class Settings:
         return Follower(
             follower=table.id,
             executor=table.executor,
-            address=table.address,
+            address=table.address if wallet is None or not wallet.live else wallet.address,
             own=table.own,
             paper_usd=None if wallet is None else wallet.paper_usd,
+            wallet_name="" if wallet is None or not wallet.live else table.wallet or "",
+            signature_type=SignatureType.EOA if wallet is None else wallet.signature_type,
         )
+
+    def live_wallets(self) -> dict[str, WalletTable]:
+        """Return the wallets, by name, that followers pay with in mode live; none on paper."""
+        if self.engine.mode != "live":
+            return {}
+        named = {table.wallet for table in self.follower}
+        return {name: wallet for name, wallet in self.wallet.items() if wallet.live and name in named}
 
     def follows(self) -> tuple[Follow, ...]:
         """Return the follows of the file."""

@@ -28,6 +28,7 @@ from trio_copy.model.follow_settings import FollowSettings
 from trio_copy.model.follows import EVERYBODY
 from trio_copy.model.ids import Address, FollowerId, TokenId
 from trio_copy.model.layers import Layer, layer, leaves
+from trio_copy.model.orders import SignatureType
 from trio_copy.model.units import Micro, Price, Ratio, Usd
 
 
@@ -97,6 +98,14 @@ def _member(value: Any, of: type[Enum]) -> Enum:  # noqa: ANN401  as cattrs call
     return of(value)
 
 
+def _signature_type(value: Any, _: Any) -> SignatureType:  # noqa: ANN401  as cattrs calls it
+    for one in SignatureType:
+        if value == one.name.lower() or (type(value) is int and value == one):
+            return one
+    words = ", ".join(one.name.lower() for one in SignatureType)
+    raise ValueError(f"expected one of {words}, or a number from 0 to 3, got {shown(value)}")
+
+
 def _sequence(of: type) -> Callable[[Any], Callable[[Any, Any], Any]]:
     def factory(annotation: Any) -> Callable[[Any, Any], Any]:  # noqa: ANN401  as cattrs calls it
         item = annotation.__args__[0]
@@ -149,6 +158,7 @@ def _make_converter() -> cattrs.Converter:
     hook(bool, _strict(bool, "true or false"))
     for words in (Side, Role, Kind):
         hook(words, _member)
+    hook(SignatureType, _signature_type)
     hook(PluginTable, lambda table, _: table)
     for money, expected in ((Usd, "an amount of USD"), (Price, "a price in USD"), (Ratio, "a factor such as 0.05")):
         hook(money, _micro(expected))

@@ -15,6 +15,7 @@ from trio_copy.engine.service import Service, put_follows_of_file
 from trio_copy.engine.wiring import Opened, whose, wire
 from trio_copy.model.counts import counted
 from trio_copy.ports import Books, ExecutorContext, MarketsContext, Quotes, Store, StoreContext
+from trio_copy.signing.signers import OpenSigners, open_signers
 
 
 @asynccontextmanager
@@ -34,9 +35,11 @@ async def open_service(
         source, prices = await _open_markets(stack, plan, seams), Prices(seams.on_price)
         quotes = prices if seams.quotes is None and source is not None else seams.quotes
         most_s = min(settings.engine.send_timeout_s, settings.engine.deadline_s)
+        signers = await _open_signers(stack, plan, seams)
         facts = FactsSoon(catalog=seams.catalog, most_s=most_s)
         executors = {
-            one.name: await _open_executor(stack, plan, seams, one, quotes, source, facts) for one in plan.executors
+            one.name: await _open_executor(stack, plan, seams, one, quotes, source, facts, signers)
+            for one in plan.executors
         }
         book = FollowBook(settings.terms())
         known = len(book.terms.followers)
@@ -50,6 +53,7 @@ async def open_service(
             prices=prices,
             quotes=quotes,
             facts=facts,
+            signers=signers,
             book=book,
             follows_version=version,
             modes=await store.control.modes(),
@@ -86,6 +90,31 @@ async def _open_markets(stack: AsyncExitStack, plan: Plan, seams: Seams) -> Mark
     return MarketAsks(source=watched, whose=whose_it_is, calls=seams.calls, left_out=left_out)
 
 
+async def _open_signers(stack: AsyncExitStack, plan: Plan, seams: Seams) -> OpenSigners | None:
+    wallets = plan.settings.live_wallets()
+    if not seams.keys:
+        return None
+    signers = await stack.enter_async_context(
+        open_signers(
+            folder=plan.settings.signing.path,
+            wallets=wallets,
+            keys=seams.keys,
+            chain_id=plan.settings.chain.chain_id,
+            wall=seams.wall,
+            in_thread=seams.in_thread,
+            on_trouble=seams.observer.on_alert,
+        )
+    )
+    now = seams.wall()
+    for name, until in signers.armed(now).items():
+        policy = wallets[name].policy
+        limits = f"at most {policy.max_order_usd} USD an order, {policy.max_day_usd} a day"
+        seams.observer.on_step(
+            "live", f"wallet {name} trades with money for another {(until - now) / 3600:.1f} h, {limits}"
+        )
+    return signers
+
+
 async def _open_executor(
     stack: AsyncExitStack,
     plan: Plan,
@@ -94,7 +123,9 @@ async def _open_executor(
     quotes: Quotes | None,
     books: Books | None,
     facts: FactsSoon,
+    signers: OpenSigners | None,
 ) -> Contract:
+    pays = frozenset(one.wallet for one in plan.settings.follower if one.executor == planned.name and one.wallet)
     context = ExecutorContext(
         name=planned.name,
         settings=planned.settings,
@@ -102,6 +133,7 @@ async def _open_executor(
         quotes=quotes,
         books=books,
         facts=facts,
+        signers=None if signers is None else signers.only(pays),
         throwaway=seams.throwaway,
     )
     whose_it_is = whose("executor", planned.name, plan, planned.plugin)

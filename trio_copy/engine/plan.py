@@ -205,6 +205,12 @@ def _unsafe(settings: Settings, executors: tuple[PlannedExecutor, ...], stores: 
         problems.append(
             f'engine.mode: expected "live" because the executor {", ".join(movers)} moves money, got "paper"'
         )
+    if settings.engine.mode == "live":
+        problems.extend(
+            f"follower[{index}].wallet: expected a live wallet, a [wallet.NAME] with a key, because {one.executor} moves money"
+            for index, one in enumerate(settings.follower)
+            if one.executor in movers and one.wallet not in settings.live_wallets()
+        )
     if settings.engine.mode == "live" and stores and not stores[0].plugin.durable:
         problems.append(
             f"store.{settings.store.name}: expected a durable store in mode live; "

@@ -1,6 +1,6 @@
 """Everything a service takes from the world."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 
 import trio
 from attrs import define, field
@@ -13,6 +13,7 @@ from trio_copy.entropy import Entropy
 from trio_copy.model.books import PricesLost, SeenPrice
 from trio_copy.model.catalog import Catalog
 from trio_copy.model.leader_names import LeaderNames
+from trio_copy.native import SecretKey
 from trio_copy.ports import InThread, Markets, OpenSocket, Quotes, nowhere, to_thread_run_sync
 from trio_copy.sockets import open_socket
 from trio_copy.telemetry.observer import Observer
@@ -50,6 +51,8 @@ class Seams:
     """Whether the run is a trial, of which neither a store nor an executor keeps anything."""
     from_head: bool = False
     """Whether the first start forgets how far an earlier run had come, because a person says so."""
+    keys: Mapping[str, SecretKey] = field(factory=dict, repr=False)
+    """What wallets sign with, by their names; none on paper."""
     instance: str = "instance-1"
     """Names this process among those that share a store."""
     calls: Calls = field(init=False)

@@ -45,6 +45,7 @@ from trio_copy.model.decisions import Code, End, Outcome, Reason
 from trio_copy.model.follow_columns import FollowColumns
 from trio_copy.model.follows import Follow
 from trio_copy.ports import Store
+from trio_copy.signing.signers import OpenSigners
 from trio_copy.telemetry.status import EndpointStatus, Phase, Status
 
 _LEAVE_S = 2.0
@@ -76,6 +77,8 @@ class Service:
     """Leases the shards of a store that several instances share, or the only one."""
     quarantine: Counter[str]
     """Unusable things that came from outside, by kind."""
+    signers: OpenSigners | None
+    """Who signs for the wallets; None on paper."""
     abandoned: int = 0
     """Tasks that a drain had no time for."""
     found_open: int = 0
@@ -277,6 +280,7 @@ class Service:
             ready=self.watchdogs.ready,
             halted=self.watchdogs.why_halted,
             phase=self.phase,
+            armed=None if self.signers is None else tuple(sorted(self.signers.armed(self.seams.wall()))),
             watches=self.watchdogs.watches,
         )
 
@@ -291,6 +295,12 @@ class Service:
         if unknown:
             raise ConfigError(
                 [f"executor {name} is not running, and only a restart starts it" for name in sorted(unknown)]
+            )
+        keys = () if self.signers is None else self.signers.by_name
+        unopened = [name for name in settings.live_wallets() if name not in keys]
+        if unopened:
+            raise ConfigError(
+                [f"the key of wallet {name} is not open, and only a restart opens it" for name in unopened]
             )
         # Tasks of followers that left the file may still be under way: their accounts stay known.
         new.followers.named = {**self.book.terms.followers.named, **new.followers.named}
@@ -310,8 +320,11 @@ class Service:
             "store",
             "decoder",
             "markets",
+            "signing",
         )
-        return [part for part in parts if getattr(old, part) != getattr(settings, part)]
+        changed = [part for part in parts if getattr(old, part) != getattr(settings, part)]
+        # What is signed at most was shown to whoever armed it: it changes with a restart, and never by a reload.
+        return [*changed, "wallet"] if old.live_wallets() != settings.live_wallets() else changed
 
     async def _run_stages(  # noqa: ASYNC128  the intake calls started()
         self, task_status: trio.TaskStatus[None], gave_up: list[RestartBudgetExhausted]

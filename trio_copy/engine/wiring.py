@@ -53,6 +53,7 @@ from trio_copy.ports import (
     Store,
     StorePlugin,
 )
+from trio_copy.signing.signers import OpenSigners
 
 _LEASE_S = 30.0
 """How long the lease of the only shard outlives a process that does not renew it."""
@@ -71,6 +72,8 @@ class Opened:
     quotes: Quotes | None
     facts: FactsSoon
     """What executors are told of prices, whoever tells it; None where nobody does."""
+    signers: OpenSigners | None
+    """Who signs for the wallets; None on paper."""
     book: FollowBook
     follows_version: int
     modes: Modes
@@ -330,6 +333,7 @@ def wire(plan: Plan, seams: Seams, endpoints: Sequence[EndpointSettings], opened
         housekeeping=housekeeping,
         owner=owner,
         quarantine=quarantine,
+        signers=opened.signers,
         feed=feed,
     )
 

@@ -9,7 +9,7 @@ from attrs import define, evolve, field, frozen
 from trio_copy.model.follow_settings import FollowSettings
 from trio_copy.model.ids import Address, FollowerId
 from trio_copy.model.layers import NO_LAYER, Effective, Layer, assembled, in_force, merged
-from trio_copy.model.orders import Wallet
+from trio_copy.model.orders import SignatureType, Wallet
 from trio_copy.model.units import Usd
 
 EVERYBODY = FollowerId("*")
@@ -29,11 +29,19 @@ class Follower:
     """What the follower sets for all of its follows."""
     paper_usd: Usd | None = None
     """What its paper wallet began with; None where it never runs out."""
+    wallet_name: str = ""
+    """Of its live wallet; empty on paper."""
+    signature_type: SignatureType = SignatureType.EOA
 
     @cached_property
     def wallet(self) -> Wallet:
         """What its orders are signed and paid with."""
-        return Wallet(follower=self.follower, address=self.address)
+        return Wallet(
+            follower=self.follower,
+            address=self.address,
+            name=self.wallet_name,
+            signature_type=self.signature_type,
+        )
 
 
 @define(eq=False)

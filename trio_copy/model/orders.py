@@ -1,6 +1,6 @@
 """An intent bound to a venue, and what became of it."""
 
-from enum import Enum
+from enum import Enum, IntEnum
 
 from attrs import Factory, frozen
 
@@ -14,12 +14,26 @@ _HAIR = 100
 """By so many millionths of a USD a price that follows from rounded amounts may be over the limit: the smallest tick."""
 
 
+class SignatureType(IntEnum):
+    """What kind of account an address is, and so how its orders are signed; the numbers are the venue's."""
+
+    EOA = 0
+    """The key's own address."""
+    PROXY = 1
+    SAFE = 2
+    DEPOSIT = 3
+
+
 @frozen(kw_only=True)
 class Wallet:
-    """What an executor trades with for a follower."""
+    """What an executor trades with for a follower; nothing of it is secret."""
 
     follower: FollowerId
     address: Address | None
+    """Holds the money and the shares: an order's maker. None on paper."""
+    name: str = ""
+    """Of the table [wallet.NAME] of a live one: `Signers.of` finds by it who signs. Empty on paper."""
+    signature_type: SignatureType = SignatureType.EOA
 
 
 @frozen(kw_only=True)

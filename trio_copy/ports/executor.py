@@ -13,6 +13,7 @@ from trio_copy.model.decisions import OrderIntent
 from trio_copy.model.ids import IntentKey, TokenId
 from trio_copy.model.orders import ExecutionReport, Market, Order, Quote, Wallet
 from trio_copy.model.settings import NoSettings
+from trio_copy.ports.signing import Signers
 
 
 class Quotes(Protocol):
@@ -56,6 +57,8 @@ class ExecutorContext:
     """None where no market source runs."""
     facts: Facts | None = None
     """What a market source, or a person's file, tells of tokens: tick, minimum, fee. It learns more while the engine runs."""
+    signers: Signers | None = None
+    """Who signs for the wallets of this executor's followers; None on paper."""
     throwaway: bool = False
     """Whether the run is a trial: nothing of it may outlive the process."""
 

@@ -15,6 +15,7 @@ from urllib.parse import unquote
 
 from trio_copy.secret_shapes import JWT, URL, looks_like_key, no_public_word, secrets_of_url, urls_in
 from trio_copy.telemetry.identities import HEX64, is_public_number, names_a_key, unnamed_hex, words_around
+from trio_copy.telemetry.known_keys import KnownKeys
 from trio_copy.telemetry.visible import escaped_json
 
 REDACTED = "[redacted]"
@@ -72,11 +73,14 @@ class Redactor:
         self._names: frozenset[str] = frozenset()
         self._cores: tuple[str, ...] = ()
         self._pattern = re.compile("(?!)")
+        self._keys = KnownKeys()
         for secret in secrets:
             self.learn(secret)
 
     def learn(self, secret: str) -> None:
         """Keep a secret out of everything from now on: a password, a key, or a URL that holds some."""
+        if self._keys.learn(secret):
+            return
         if URL.match(secret.strip()):
             self._learn_url(secret.strip(), list(secrets_of_url(secret.strip(), no_public_word)))
         else:
@@ -112,7 +116,7 @@ class Redactor:
 
     def redact_line(self, line: str) -> str:
         """Redact a line of output. JSON stays JSON: only its texts are changed."""
-        if not self._may_hold_known(line) and not _may_hold_shapes(line):
+        if not self._may_hold_known(line) and not _may_hold_shapes(line) and self._keys.out_of(line, "") == line:
             return line
         if line.startswith("{"):
             import msgspec  # only where a line has to be read: every command makes a redactor, and few write JSON
@@ -175,6 +179,7 @@ class Redactor:
         return any(core in low for core in self._cores)
 
     def _known_out_of(self, text: str) -> str:
+        text = self._keys.out_of(text, REDACTED)
         return self._pattern.sub(self._unless_named, text) if self._may_hold_known(text) else text
 
     def _unless_named(self, found: re.Match[str]) -> str:

@@ -121,6 +121,7 @@ def status_object(status: Status, tally: Tally) -> Json:
         "ready": status.ready,
         "halted": status.halted,
         "phase": status.phase.value,
+        "armed": None if status.armed is None else list(status.armed),
         "watches": watch_objects(status.watches),
         **totals_object(tally),
     }

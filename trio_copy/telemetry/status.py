@@ -70,4 +70,6 @@ class Status:
     halted: str = ""
     """What halts entries for the moment; empty when nothing does."""
     phase: Phase = Phase.FOLLOWING
+    armed: tuple[str, ...] | None = None
+    """Wallets that a person has armed, and that are so now; None on paper."""
     watches: tuple[Watch, ...] = ()

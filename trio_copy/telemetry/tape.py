@@ -144,7 +144,7 @@ def status_lines(status: Status, tally: Tally, width: int | None = None) -> list
         name = f"{name[:_NAME_MOST]}.."
     parts = (
         # A configuration called "paper" that trades on paper need not say so twice.
-        f"{'' if name == status.trading else f'{name} '}{status.trading} {status.mode}",
+        f"{'' if name == status.trading else f'{name} '}{status.trading} {status.mode}{_armed(status)}",
         f"shard {status.shard}",
         "not armed" if status.block is None else f"block {status.block}",
         "no feed" if status.feed_age_s is None else f"feed {status.feed_age_s:.1f} s",
@@ -155,6 +155,12 @@ def status_lines(status: Status, tally: Tally, width: int | None = None) -> list
     )
     style = "reverse" if well else "bold white on red"
     return [Text(line, style=style) for line in _flowed(map(visible, parts), width)]
+
+
+def _armed(status: Status) -> str:
+    if status.armed is None:
+        return ""
+    return f", {counted(len(status.armed), 'wallet')} armed" if status.armed else ", NO WALLET ARMED"
 
 
 def _nodes(status: Status) -> tuple[str, bool]:

@@ -1,0 +1,189 @@
+"""The whole engine with a key: an executor that signs, a wallet that is armed or not, and a reload that changes nothing."""
+
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+import trio
+from attrs import define, evolve, field
+from trio.testing import MockClock
+
+from tests.builders import NOW, POLYGON
+from tests.harness import World, make_test_plan, open_world, running_engine
+from tests.signing.opened import SECRET
+from tests.signing.test_guard import MAKER
+from trio_copy.config import PluginTable
+from trio_copy.config.wallets import WalletPolicy, WalletTable
+from trio_copy.engine.plan import Plan, PlannedExecutor, make_plan
+from trio_copy.engine.seams import Seams
+from trio_copy.errors import ConfigError, OrderNotSent
+from trio_copy.model.decisions import OrderIntent, Reason
+from trio_copy.model.fills import Side
+from trio_copy.model.ids import IntentKey
+from trio_copy.model.orders import ExecutionReport, Market, Order, Wallet
+from trio_copy.model.settings import NoSettings
+from trio_copy.model.units import Usd
+from trio_copy.native import SecretKey, keccak, signer_of
+from trio_copy.ports import Executor, ExecutorContext, ExecutorPlugin, Signer, Spending
+from trio_copy.registry import discover
+from trio_copy.signing.arming import arm, limits_of
+from trio_copy.testing.scripted import ScriptedExecutor
+
+POLICY = WalletPolicy()
+
+
+@define(eq=False)
+class SigningExecutor(ScriptedExecutor):
+    """As one that moves money does it: the digest, the guard, the signature; and nothing leaves before the journal is durable."""
+
+    context: ExecutorContext | None = None
+    folder: Path = Path()
+    durable: list[bool] = field(factory=list)
+    """For each order that left, whether its signature was on the disk."""
+    refused: list[Reason] = field(factory=list)
+
+    def _signer(self, wallet: Wallet) -> Signer:
+        assert self.context is not None
+        assert self.context.signers is not None
+        signer = self.context.signers.of(wallet)
+        assert signer is not None
+        return signer
+
+    def prepare(self, key: IntentKey, intent: OrderIntent, wallet: Wallet, market: Market) -> Order:
+        order = super().prepare(key, intent, wallet, market)
+        assert wallet.address is not None
+        spending = Spending(
+            key=key,
+            side=intent.side,
+            token_id=intent.token_id,
+            limit_price=order.limit_price,
+            max_cost=intent.max_cost,
+            chain_id=POLYGON,
+            contract=POLICY.contracts[0],
+            maker=wallet.address,
+            at=NOW,
+        )
+        answer = self._signer(wallet).sign(spending, keccak(order.body))
+        if isinstance(answer, Reason):
+            self.refused.append(answer)
+            raise OrderNotSent(f"{answer.control}: {answer.value}")
+        return evolve(order, body=order.body + answer)
+
+    async def submit(self, order: Order) -> ExecutionReport:
+        await self._signer(order.wallet).wait_durable()
+        self.durable.append(any(order.key in path.read_text() for path in sorted(self.folder.glob("signed-*"))))
+        return await super().submit(order)
+
+
+def live_plan(executor: SigningExecutor, tmp_path: Path, **policy: Any) -> Plan:
+    """A follower with a live wallet, whose executor moves money, on a store that lasts."""
+    wallet = WalletTable(key="env:HOT", address=MAKER, policy=WalletPolicy(**policy))
+    paper = make_test_plan(followers=("alice",))
+    [follower] = paper.settings.follower
+    settings = evolve(
+        paper.settings,
+        engine=evolve(paper.settings.engine, mode="live"),
+        signing=evolve(paper.settings.signing, folder=str(tmp_path / "signing")),
+        store=PluginTable(name="sqlite", plugin="sqlite", options={"path": str(tmp_path / "books.db")}),
+        wallet={"hot": wallet},
+        follower=(evolve(follower, wallet="hot"),),
+    )
+
+    @asynccontextmanager
+    async def open_signing(context: ExecutorContext) -> AsyncGenerator[Executor, None]:
+        executor.name, executor.context, executor.folder = context.name, context, tmp_path / "signing"
+        yield executor
+
+    plan = make_plan(settings, discover())
+    plugin = ExecutorPlugin(name="signing", open=open_signing)
+    return evolve(plan, executors=(PlannedExecutor(name="sim", plugin=plugin, settings=NoSettings()),))
+
+
+@define(eq=False)
+class LiveWorld(World):
+    """A world in which the key is at hand."""
+
+    def seams(self) -> Seams:
+        seams = super().seams()
+        seams.keys = {"hot": SecretKey(SECRET)}
+        return seams
+
+
+@asynccontextmanager
+async def live_world() -> AsyncGenerator[LiveWorld, None]:
+    async with open_world() as world:
+        yield LiveWorld(world.chain, world.nodes, world.wall, nursery=world._nursery)
+
+
+async def test_a_copy_is_signed_for_its_wallet_and_remembered_before_it_leaves(
+    tmp_path: Path, autojump_clock: MockClock
+) -> None:
+    """The engine hands out signers, and says what is armed; the order carries who signed it for whom."""
+    executor = SigningExecutor()
+    arm(tmp_path / "signing", MAKER, limits_of(POLICY, POLYGON), NOW + 3600)
+    async with live_world() as world, running_engine(world, live_plan(executor, tmp_path)) as service:
+        world.chain.mine(world.buy())
+        await world.recorder.wait_copies(1)
+        assert service.status().armed == ("hot",)
+        [order] = executor.sent
+        assert (order.wallet.name, order.wallet.address) == ("hot", MAKER)
+        assert signer_of(keccak(order.body[:-65]), order.body[-65:]) == SecretKey(SECRET).address
+        assert executor.durable == [True]
+    assert "live" in world.recorder.steps
+
+
+async def test_what_the_guard_refuses_is_not_sent(tmp_path: Path, autojump_clock: MockClock) -> None:
+    """Caps may allow what the guard does not; and without an arming nothing at all is signed."""
+    executor = SigningExecutor()
+    arm(tmp_path / "signing", MAKER, limits_of(POLICY, POLYGON), NOW + 3600)
+    plan = live_plan(executor, tmp_path, max_hour_usd=Usd.parse(6))
+    async with live_world() as world, running_engine(world, plan) as service:
+        world.chain.mine(world.buy(), world.buy(token=2))
+        await world.recorder.wait_until(lambda: len(world.recorder.finished) == 2)
+        assert len(executor.sent) == 1
+        assert [reason.control for reason in executor.refused] == ["wallet.hot.policy.max_hour_usd"]
+        assert "guard-refused" in [kind for kind, _ in world.recorder.alerts]
+        for path in (tmp_path / "signing").glob("armed-*"):
+            path.unlink()
+        await trio.sleep(1.5)
+        assert service.status().armed == ()
+        world.chain.mine(world.buy(side=Side.SELL))
+        await world.recorder.wait_until(lambda: len(world.recorder.finished) == 3)
+        assert len(executor.sent) == 1
+
+
+async def test_a_reload_opens_no_key_and_raises_no_limit(tmp_path: Path, autojump_clock: MockClock) -> None:
+    """What a person armed is what holds until a restart."""
+    executor = SigningExecutor()
+    arm(tmp_path / "signing", MAKER, limits_of(POLICY, POLYGON), NOW + 3600)
+    async with live_world() as world, running_engine(world, live_plan(executor, tmp_path)) as service:
+        raised = live_plan(executor, tmp_path, max_order_usd=Usd.parse(999)).settings
+        assert await service.apply(raised) == ["wallet"]
+        other = evolve(
+            raised, wallet={"new": raised.wallet["hot"]}, follower=(evolve(raised.follower[0], wallet="new"),)
+        )
+        with pytest.raises(ConfigError, match="the key of wallet new is not open, and only a restart opens it"):
+            await service.apply(other)
+
+
+def test_what_moves_money_pays_from_a_live_wallet(tmp_path: Path) -> None:
+    """And only in mode live; the message names the follower."""
+    plan = live_plan(SigningExecutor(), tmp_path)
+    registry = discover()
+    registry.executor("dry-run")
+    plugin, source = registry.executors["dry-run"]
+    registry.executors["dry-run"] = (evolve(plugin, moves_money=True), source)
+    for wallet in (None, "paper"):
+        settings = evolve(
+            plan.settings,
+            wallet={"paper": WalletTable(paper_usd=Usd.parse(5))},
+            follower=(evolve(plan.settings.follower[0], wallet=wallet),),
+        )
+        with pytest.raises(
+            ConfigError,
+            match=r"follower\[0\]\.wallet: expected a live wallet, .* because sim moves",
+        ):
+            make_plan(settings, registry)
+    make_plan(plan.settings, registry)

@@ -1,0 +1,186 @@
+"""`[wallet.NAME]`: what a follower pays with. On paper an amount; live an address, a key that is named, and what may be signed with it."""
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import PurePath
+from typing import Any
+
+import attrs
+from attrs import field, frozen
+
+from trio_copy.model.follows import EVERYBODY
+from trio_copy.model.ids import Address, FollowerId
+from trio_copy.model.orders import SignatureType
+from trio_copy.model.settings import Check, setting, within
+from trio_copy.model.units import Price, Usd
+
+KEY_SOURCES = ("keystore:", "file:", "env:")
+PASSPHRASE_SOURCES = ("file:", "credential:")
+_HEX_KEY = re.compile(r"(?:0x)?[0-9a-fA-F]{64}")
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,63}")
+_MOST = Usd.parse(1_000_000_000)
+
+
+def _names(*sources: str) -> Check:
+    expected = "expected " + " or ".join(f"{one}{_what(one)}" for one in sources)
+
+    def check(instance: Any, attribute: "attrs.Attribute[Any]", value: Any) -> None:  # noqa: ANN401
+        # What was written is never repeated: it may be the secret itself.
+        if value is None:
+            return
+        source = next((one for one in sources if value.startswith(one)), None)
+        named = "" if source is None else value.removeprefix(source)
+        if source is None or not named or _HEX_KEY.fullmatch(PurePath(named).name):
+            raise ValueError(f"{expected}, got something else; if it was a real secret, replace it now")
+        if _what(source) == "NAME" and not _NAME.fullmatch(named):
+            raise ValueError(f"{expected}, got a name with other signs than letters, digits, _, . and -")
+
+    return check
+
+
+def _what(source: str) -> str:
+    return "PATH" if source in ("file:", "keystore:") else "NAME"
+
+
+@frozen(kw_only=True)
+class WalletPolicy:
+    """What the guard of the wallet's key signs, whatever the engine or an executor asks for. Raising one ends its arming."""
+
+    contracts: tuple[Address, ...] = setting(
+        (
+            Address("0xe111180000d2663c0091e4f400237545b87b996b"),
+            Address("0xe2222d279d744050d28e00520010520000310f59"),
+            Address("0xe3333700ca9d93003f00f0f71f8515005f6c00aa"),
+        ),
+        unit="list of addresses",
+        why="The exchanges for which orders are signed; by default the three of Polymarket on Polygon.",
+    )
+    min_price: Price = setting(
+        Price(1_000),
+        unit="USD",
+        why="No SELL is signed under it: a slip of a digit gives everything away.",
+        check=within(Price(0), Price.parse(1)),
+    )
+    max_price: Price = setting(
+        Price(990_000),
+        unit="USD",
+        why="No BUY is signed over it: there is next to nothing to win.",
+        check=within(Price(0), Price.parse(1)),
+    )
+    max_order_usd: Usd = setting(
+        Usd.parse(50), unit="USD", why="The most that one BUY may cost before fees.", check=within(Usd(1), _MOST)
+    )
+    max_hour_usd: Usd = setting(
+        Usd.parse(250),
+        unit="USD in any 60 minutes",
+        why="The most that all BUYs signed within an hour may cost, whether they filled or not.",
+        check=within(Usd(1), _MOST),
+    )
+    max_day_usd: Usd = setting(
+        Usd.parse(1000),
+        unit="USD in any 24 hours",
+        why="The most that all BUYs signed within a day may cost, whether they filled or not.",
+        check=within(Usd(1), _MOST),
+    )
+    max_minute_orders: int = setting(
+        60,
+        unit="orders in any 60 seconds",
+        why="Something that runs wild signs no more than this; BUYs and SELLs each have as many, so that exits find room.",
+        check=within(1, 100_000),
+    )
+
+
+@frozen(kw_only=True)
+class WalletTable:
+    """What a follower pays with: `paper_usd` on paper, where each who names it has one of its own; live the other settings."""
+
+    paper_usd: Usd | None = setting(
+        None,
+        unit="USD",
+        why="What it begins with on paper; copies spend it, sales and redemptions fill it.",
+        check=within(Usd(1), _MOST),
+    )
+    key: str | None = setting(
+        None,
+        unit="keystore:PATH, file:PATH or env:NAME",
+        why="What signs: a keystore file (version 3), a 0600 file with the key in hex, or a variable, which others may see.",
+        check=_names(*KEY_SOURCES),
+    )
+    passphrase: str | None = setting(
+        None,
+        unit="file:PATH or credential:NAME",
+        why="Opens the keystore: a 0600 file, or one in $CREDENTIALS_DIRECTORY (systemd). Unset: asked for at the terminal.",
+        check=_names(*PASSPHRASE_SOURCES),
+    )
+    signature_type: SignatureType = setting(
+        SignatureType.EOA,
+        unit="eoa, proxy, safe or deposit; or 0 to 3",
+        why="What kind of account the address is: the key's own, or a contract that obeys the key.",
+    )
+    address: Address | None = setting(
+        None, unit="address", why="Holds the money and the shares. Of an eoa it is the key's own address."
+    )
+    policy: WalletPolicy = field(
+        factory=WalletPolicy, metadata={"unit": "table", "why": "What is signed with its key at most."}
+    )
+
+    @property
+    def live(self) -> bool:
+        """Whether it trades with money."""
+        return self.key is not None
+
+
+def wrong_wallets(wallets: Mapping[str, WalletTable], mode: str) -> Iterator[str]:
+    """Yield what is wrong with wallets, each by itself."""
+    for name, wallet in wallets.items():
+        where = f"wallet.{name}"
+        if not _NAME.fullmatch(name):
+            yield f"{where}: expected a name of letters, digits, _, . and -"
+        given = [key for key in ("passphrase", "address") if getattr(wallet, key) is not None]
+        given += ["signature_type"] if wallet.signature_type is not SignatureType.EOA else []
+        given += ["policy"] if wallet.policy != WalletPolicy() else []
+        if wallet.paper_usd is not None:
+            if mode == "live":
+                yield (
+                    f"{where}.paper_usd: expected none in mode live, where wallets hold what they hold,"
+                    f" got {wallet.paper_usd}"
+                )
+            for key in ("key", *given) if wallet.live else given:
+                yield f"{where}.{key}: expected none beside paper_usd: a wallet is on paper, or live"
+        elif not wallet.live:
+            yield f"{where}: expected paper_usd for one on paper, or key and address for a live one"
+        elif wallet.address is None:
+            yield f"{where}.address: required beside key, but not set; `trio-copy keys list` shows that of an eoa"
+        if wallet.passphrase is not None and wallet.live and not str(wallet.key).startswith("keystore:"):
+            yield f"{where}.passphrase: expected none: only a keystore has one"
+        if wallet.policy.min_price > wallet.policy.max_price:
+            yield (
+                f"{where}.policy.min_price: expected at most max_price {wallet.policy.max_price},"
+                f" got {wallet.policy.min_price}"
+            )
+
+
+def wrong_owners(
+    wallets: Mapping[str, WalletTable], owners: Sequence[tuple[FollowerId, str | None, Address | None]]
+) -> Iterator[str]:
+    """Yield what followers cannot share: (follower, its wallet, its own address) each.
+
+    An account counts the money and the shares of its wallet as its own. Two of one wallet would spend the same dollar twice,
+    and each sell what the other has bought.
+    """
+    holder: dict[Address, str] = {}
+    for name, wallet in wallets.items():
+        if wallet.address is not None and (other := holder.setdefault(wallet.address, name)) != name:
+            yield f"wallet.{name}.address: expected one of its own, got that of wallet.{other}"
+    first: dict[str, int] = {}
+    for index, (follower, wallet_name, address) in enumerate(owners):
+        name = wallet_name or ""
+        named = wallets.get(name)
+        if named is None or not named.live:
+            continue
+        if follower == EVERYBODY:
+            yield f'follower[{index}].wallet: expected a paper wallet: everybody cannot pay with one live wallet, got "{name}"'
+        elif first.setdefault(name, index) != index:
+            yield f'follower[{index}].wallet: expected a live wallet of its own, got "{name}" as in follower[{first[name]}]'
+        if address is not None and address != named.address:
+            yield f"follower[{index}].address: expected none, or that of wallet.{name}, got {address}"

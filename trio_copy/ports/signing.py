@@ -1,0 +1,82 @@
+"""What an executor that moves money is given in place of a key: somebody who signs what a guard lets pass."""
+
+from typing import Protocol
+
+from attrs import frozen
+
+from trio_copy.model.decisions import Reason
+from trio_copy.model.fills import Side
+from trio_copy.model.ids import Address, ChainId, IntentKey, TokenId
+from trio_copy.model.orders import Wallet
+from trio_copy.model.units import Price, Usd
+
+
+@frozen(kw_only=True)
+class Spending:
+    """What an order that is about to be signed may do at most, in the words of the guard's policy."""
+
+    key: IntentKey
+    side: Side
+    token_id: TokenId
+    limit_price: Price
+    max_cost: Usd
+    """What a BUY may cost at most before fees; zero for a SELL."""
+    chain_id: ChainId
+    contract: Address
+    """The exchange that checks the signature."""
+    maker: Address
+    """Whose money or shares move."""
+    at: float
+    """Unix seconds of the leader's block, or of what else the intent comes from: the same on every retry."""
+
+
+@frozen(kw_only=True)
+class Access:
+    """What proves to a venue who we are: typed data (EIP-712) of a domain without a contract, so that it can move nothing."""
+
+    name: str
+    """Of the domain, with its version."""
+    version: str
+    chain_id: ChainId
+    statement: bytes
+    """The hash of the struct that is signed, 32 bytes."""
+
+
+class Signer(Protocol):
+    """Signs with the key of one wallet. It has a guard, and a memory that outlives the process."""
+
+    @property
+    def address(self) -> Address:
+        """The key's own address: who signs, whatever account pays."""
+        ...
+
+    def sign(self, wanted: Spending, digest: bytes) -> bytes | Reason:
+        """Return the 65 bytes of a signature of a digest, or why there is none. Never waits, never raises.
+
+        For one intent key there is one digest for ever: the same one is signed again, another never. The signature must not
+        leave the process before `wait_durable` has returned.
+        """
+        ...
+
+    def sign_access(self, access: Access) -> bytes | Reason:
+        """Return the signature of a statement that moves nothing, or why there is none. It needs no arming.
+
+        The signer works the digest out by itself, so that no order can be signed this way.
+        """
+        ...
+
+    async def wait_durable(self) -> None:
+        """Wait until everything signed so far is on the disk; nothing leaves before. Cancelling gives the wait up only.
+
+        Raises:
+            OrderNotSent: it could not be written, or another process signed another body meanwhile: nothing may be sent.
+        """
+        ...
+
+
+class Signers(Protocol):
+    """The signers of the wallets that pay for one executor's followers."""
+
+    def of(self, wallet: Wallet) -> Signer | None:
+        """Return who signs for a wallet; None for one on paper, or whose key was not opened when the process began."""
+        ...

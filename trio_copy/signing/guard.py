@@ -1,0 +1,151 @@
+"""What may be signed with one wallet's key: rules that know nothing of strategy, only of what a signature could do.
+
+Pure: `judge` decides and changes nothing, `note` remembers. The journal tells of everything that was ever signed.
+"""
+
+from collections import deque
+
+from attrs import define, field, frozen
+
+from trio_copy.config.wallets import WalletPolicy
+from trio_copy.model.decisions import Code, Reason
+from trio_copy.model.fills import Side
+from trio_copy.model.ids import Address, ChainId, IntentKey
+from trio_copy.model.units import Usd
+from trio_copy.ports.signing import Spending
+
+MINUTE_S, HOUR_S, DAY_S = 60.0, 3600.0, 86_400.0
+OLDEST_S = DAY_S
+"""How old an order's time may be. It is part of what an intent is, so a key older than this is never signed again, and what
+was signed with it may be forgotten: one body per key for ever, in bounded memory."""
+NEWEST_S = HOUR_S
+"""How far an order's time may lie ahead of our clock, which may be wrong."""
+_DIGEST_BYTES = 32
+REMEMBERED_S = OLDEST_S + NEWEST_S
+"""How long after it was signed the body of a key may still be asked for."""
+
+
+@frozen(kw_only=True)
+class Signed:
+    """One signature, as it is remembered."""
+
+    maker: Address
+    key: IntentKey
+    digest: bytes
+    at: float
+    """Unix seconds at which it was signed."""
+    side: Side
+    max_cost: Usd
+
+
+@define(eq=False)
+class _Window:
+    """What was signed within so many seconds, and what that adds up to."""
+
+    seconds: float
+    total: int = 0
+    _signed: deque[tuple[float, int]] = field(factory=deque)
+
+    def add(self, at: float, amount: int) -> None:
+        self._signed.append((at, amount))
+        self.total += amount
+
+    def at(self, now: float) -> int:
+        """Return the total at a moment; what is older is forgotten."""
+        while self._signed and self._signed[0][0] <= now - self.seconds:
+            self.total -= self._signed.popleft()[1]
+        return self.total
+
+
+@define(eq=False, kw_only=True)
+class Guard:
+    """Stands before one wallet's key."""
+
+    name: str
+    """Of the table [wallet.NAME]."""
+    maker: Address
+    chain_id: ChainId
+    policy: WalletPolicy
+    armed_until: float = 0.0
+    """Unix seconds up to which a person has allowed that it trades. Afterwards exits are signed, and nothing else; 0 for nothing."""
+    _bodies: dict[IntentKey, bytes] = field(factory=dict)
+    _in_order: deque[tuple[float, IntentKey]] = field(factory=deque)
+    _hour: _Window = field(factory=lambda: _Window(HOUR_S))
+    _day: _Window = field(factory=lambda: _Window(DAY_S))
+    _buys: _Window = field(factory=lambda: _Window(MINUTE_S))
+    _sells: _Window = field(factory=lambda: _Window(MINUTE_S))
+
+    def judge(self, wanted: Spending, digest: bytes, now: float) -> Reason | None:
+        """Return why a digest must not be signed; None where it may."""
+        policy = self.policy
+        if len(digest) != _DIGEST_BYTES:
+            return self.refusal("digest", f"a length of {len(digest)}", f"{_DIGEST_BYTES} bytes")
+        # Whoever is not asked in time has positions all the same: what was bought while it was armed can be sold.
+        if now >= self.armed_until and (wanted.side is Side.BUY or not self.armed_until):
+            return self.refusal(f"wallet.{self.name}", "not armed", f"trio-copy arm {self.name}")
+        if wanted.chain_id != self.chain_id:
+            return self.refusal("chain.chain_id", str(wanted.chain_id), str(self.chain_id))
+        if wanted.contract not in policy.contracts:
+            return self._limit("contracts", wanted.contract, ", ".join(policy.contracts) or "none")
+        if wanted.maker != self.maker:
+            return self.refusal(f"wallet.{self.name}.address", wanted.maker, self.maker)
+        if not now - OLDEST_S < wanted.at < now + NEWEST_S:
+            return self.refusal(
+                "signing.folder", f"{now - wanted.at:.0f} s old", f"from {-NEWEST_S:.0f} to {OLDEST_S:.0f} s"
+            )
+        body = self._bodies.get(wanted.key)
+        if body is not None:
+            # Nothing new: it counts already, whatever the limits are by now.
+            one = f"{body.hex()[:16]}.., signed before"
+            return None if body == digest else self.refusal("signing.folder", f"{digest.hex()[:16]}..", one)
+        return self._over_limit(wanted, now)
+
+    def _over_limit(self, wanted: Spending, now: float) -> Reason | None:
+        policy = self.policy
+        if wanted.side is Side.SELL:
+            if wanted.limit_price < policy.min_price:
+                return self._limit("min_price", str(wanted.limit_price), str(policy.min_price))
+            return self._too_often(self._sells, now)
+        cost = wanted.max_cost
+        if wanted.limit_price > policy.max_price:
+            return self._limit("max_price", str(wanted.limit_price), str(policy.max_price))
+        if cost <= Usd(0) or cost > policy.max_order_usd:
+            return self._limit("max_order_usd", str(cost), f"above 0, at most {policy.max_order_usd}")
+        for control, window, most in (
+            ("max_hour_usd", self._hour, policy.max_hour_usd),
+            ("max_day_usd", self._day, policy.max_day_usd),
+        ):
+            total = Usd(window.at(now)) + cost
+            if total > most:
+                return self._limit(control, str(total), str(most))
+        return self._too_often(self._buys, now)
+
+    def _too_often(self, window: _Window, now: float) -> Reason | None:
+        orders, most = window.at(now) + 1, self.policy.max_minute_orders
+        return self._limit("max_minute_orders", str(orders), str(most)) if orders > most else None
+
+    def note(self, signed: Signed) -> bool:
+        """Remember what was signed, here or elsewhere; False where another body of the same key was signed before."""
+        body = self._bodies.setdefault(signed.key, signed.digest)
+        if body is not signed.digest:
+            return body == signed.digest
+        self._in_order.append((signed.at, signed.key))
+        while self._in_order[0][0] < signed.at - REMEMBERED_S:
+            self._bodies.pop(self._in_order.popleft()[1], None)
+        buy = signed.side is Side.BUY
+        (self._buys if buy else self._sells).add(signed.at, 1)
+        if buy:
+            self._hour.add(signed.at, signed.max_cost.micro)
+            self._day.add(signed.at, signed.max_cost.micro)
+        return True
+
+    def _limit(self, name: str, value: str, limit: str) -> Reason:
+        return self.refusal(f"wallet.{self.name}.policy.{name}", value, limit)
+
+    def has_signed(self, key: IntentKey) -> bool:
+        """Tell whether a key's body is known."""
+        return key in self._bodies
+
+    def refusal(self, control: str, value: str, limit: str) -> Reason:
+        """Say why something is not signed."""
+        return Reason(code=Code.GUARD_REFUSED, control=control, value=value, limit=limit)

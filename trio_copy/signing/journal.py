@@ -1,0 +1,189 @@
+"""What was signed on this machine, by whatever process: a line each, in a file a day, on the disk before a signature leaves.
+
+Signatures that are ready at the same time share one sync. Processes that share a folder append to the same files under a
+lock, and read what the others have written before they write. A file is forgotten when nothing in it can be asked for any
+more, see `guard.OLDEST_S`.
+"""
+
+import fcntl
+import os
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from pathlib import Path
+from typing import NoReturn
+
+import msgspec
+import trio
+from attrs import define, field
+
+from trio_copy.clock import WallClock
+from trio_copy.errors import ConfigError, OrderNotSent
+from trio_copy.model.fills import Side
+from trio_copy.model.ids import Address, IntentKey
+from trio_copy.model.units import Usd
+from trio_copy.ports import InThread
+from trio_copy.records import write_plain
+from trio_copy.signing.folder import make_private_folder, sync_folder
+from trio_copy.signing.guard import DAY_S, Signed
+
+_KEPT_DAYS = 3
+"""Files of so many days before today are kept: the guard asks back for 25 hours, and a clock may have been wrong."""
+_LOOK_EVERY_S = 1.0
+"""How often other processes' signatures are looked for while nothing is signed here."""
+_READ = msgspec.json.Decoder(tuple[float, str, str, str, str, int])
+
+
+@define(eq=False)
+class _Group:
+    """Signatures that become durable together."""
+
+    lines: list[bytes] = field(factory=list)
+    done: trio.Event = field(factory=trio.Event)
+
+
+@define(eq=False, kw_only=True)
+class Journal:
+    """Written by one task; `add` may be called by any."""
+
+    folder: Path
+    wall: WallClock
+    in_thread: InThread
+    note: Callable[[Signed], bool]
+    """Hears of every signature of other processes and earlier runs; False where it contradicts one of our own."""
+    closed: str = ""
+    """Why nothing can be remembered any more, so that nothing may be signed; empty while it can."""
+    _open: _Group = field(factory=_Group)
+    _writing: _Group | None = None
+    _news: trio.Event = field(factory=trio.Event)
+    _read_to: dict[Path, int] = field(factory=dict)
+
+    async def load(self) -> None:
+        """Read what was signed before, and forget what is too old. Raises `ConfigError` where it cannot be read: sign nothing."""
+        today = _day(self.wall())
+        try:
+            for signed in await self.in_thread(lambda: self._read_all(today)):
+                self.note(signed)
+        except (OSError, ValueError) as error:
+            raise ConfigError([_unreadable(self.folder, error)]) from None
+
+    def add(self, signed: Signed) -> None:
+        """Let a signature be written down."""
+        plain = [signed.at, signed.maker, signed.key, signed.digest.hex(), signed.side._value_, signed.max_cost.micro]
+        self._open.lines.append(write_plain(plain) + b"\n")
+        self._news.set()
+
+    async def wait_durable(self) -> None:
+        """Wait until everything that was added is on the disk. Raises `OrderNotSent` where it cannot be."""
+        group = self._open if self._open.lines else self._writing
+        if group is None or self.closed:
+            await trio.lowlevel.checkpoint()
+        else:
+            await group.done.wait()
+        if self.closed:
+            raise OrderNotSent(self.closed)
+
+    async def run_writer(self) -> NoReturn:
+        """Write until cancelled; what is being written is finished first."""
+        while True:
+            with trio.move_on_after(_LOOK_EVERY_S):
+                await self._news.wait()
+            self._news = trio.Event()
+            with trio.CancelScope(shield=True):
+                await self._write()
+
+    async def _write(self) -> None:
+        self._writing, self._open = self._open, _Group()
+        group, today = self._writing, _day(self.wall())
+        try:
+            others = await self.in_thread(lambda: self._append(group.lines, today))
+            for signed in others:
+                if not self.note(signed) and not self.closed:
+                    self.closed = (
+                        f"another process signed another body for the intent {signed.key}: two engines disagree"
+                    )
+        except (OSError, ValueError) as error:
+            self.closed = self.closed or _unreadable(self.folder, error)
+        self._writing = None
+        group.done.set()
+
+    def _read_all(self, today: int) -> list[Signed]:
+        make_private_folder(self.folder)
+        self._forget_old(today)
+        return sorted(self._news_of_others(), key=lambda signed: signed.at)
+
+    def _append(self, lines: Iterable[bytes], today: int) -> list[Signed]:
+        """Append lines durably; returns what others have appended meanwhile. Raises `OSError` and `ValueError`."""
+        written = b"".join(lines)
+        if not written:
+            return self._news_of_others()
+        path = self.folder / _name_of(today)
+        is_new = not path.exists()
+        number = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW, 0o600)
+        with os.fdopen(number, "r+b", buffering=0) as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            others = self._news_of_others()
+            # What has no end was being written when its process died: its signature never left.
+            os.ftruncate(file.fileno(), self._read_to.get(path, 0))
+            remains = memoryview(written)
+            while remains:
+                remains = remains[file.write(remains) or 0 :]
+            os.fdatasync(file.fileno())
+            self._read_to[path] = self._read_to.get(path, 0) + len(written)
+        if is_new:
+            sync_folder(self.folder)
+            self._forget_old(today)
+        return others
+
+    def _news_of_others(self) -> list[Signed]:
+        found = []
+        for path in self._files():
+            begin = self._read_to.get(path, 0)
+            with suppress(FileNotFoundError):  # another process may just have forgotten an old one
+                if path.stat().st_size <= begin:
+                    continue
+                with path.open("rb") as file:
+                    file.seek(begin)
+                    for line in file:
+                        if line.endswith(b"\n"):
+                            found.append(_signed_of(path, line))
+                            begin += len(line)
+                self._read_to[path] = begin
+        return found
+
+    def _forget_old(self, today: int) -> None:
+        for path in self._files():
+            if path.name < _name_of(today - _KEPT_DAYS):
+                path.unlink(missing_ok=True)
+                self._read_to.pop(path, None)
+
+    def _files(self) -> list[Path]:
+        return sorted(self.folder.glob("signed-????????.jsonl"))
+
+
+def _day(at: float) -> int:
+    return int(at // DAY_S)
+
+
+def _name_of(day: int) -> str:
+    return f"signed-{day:08}.jsonl"
+
+
+def _signed_of(path: Path, line: bytes) -> Signed:
+    try:
+        at, maker, key, digest, side, cost = _READ.decode(line)
+        return Signed(
+            at=at,
+            maker=Address(maker),
+            key=IntentKey(key),
+            digest=bytes.fromhex(digest),
+            side=Side(side),
+            max_cost=Usd(cost),
+        )
+    except ValueError:
+        shown = line[:80].decode(errors="replace")
+        raise ValueError(f"{path.name}: expected a line as it was written here, got {shown!r}") from None
+
+
+def _unreadable(folder: Path, error: Exception) -> str:
+    told = (error.strerror or str(error)) if isinstance(error, OSError) else str(error)
+    return f"signing.folder: what was signed cannot be remembered in {folder}, so nothing is signed: {told}"

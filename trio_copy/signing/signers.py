@@ -1,0 +1,188 @@
+"""Signers that hold a key in this process: guard first, then the journal, then the signature."""
+
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import NoReturn
+
+import trio
+from attrs import define, frozen
+
+from trio_copy.clock import WallClock
+from trio_copy.config.wallets import WalletTable
+from trio_copy.model.decisions import Reason
+from trio_copy.model.ids import Address, ChainId
+from trio_copy.model.orders import Wallet
+from trio_copy.native import SecretKey
+from trio_copy.ports import InThread
+from trio_copy.ports.signing import Access, Spending
+from trio_copy.signing.access import digest_of
+from trio_copy.signing.arming import Arming, limits_of, read_arming
+from trio_copy.signing.guard import Guard, Signed
+from trio_copy.signing.journal import Journal
+
+_ALL_EVERY = 10
+_LOOK_EVERY_S = 1.0
+"""How soon a running engine knows that a wallet was disarmed."""
+
+
+@define(eq=False, kw_only=True, repr=False)
+class KeySigner:
+    """The signer of one wallet; see `ports.signing.Signer`."""
+
+    _key: SecretKey
+    guard: Guard
+    _journal: Journal
+    _wall: WallClock
+    _on_refusal: Callable[[str, str], None]
+
+    @property
+    def address(self) -> Address:
+        return self._key.address
+
+    def sign(self, wanted: Spending, digest: bytes) -> bytes | Reason:
+        now, guard = self._wall(), self.guard
+        refusal = guard.judge(wanted, digest, now)
+        if self._journal.closed:
+            refusal = guard.refusal("signing.folder", self._journal.closed, "a journal that can be written")
+        if refusal is not None:
+            self._on_refusal(
+                "guard-refused", f"wallet {guard.name}: {refusal.control}: {refusal.value}; {refusal.limit}"
+            )
+            return refusal
+        if not guard.has_signed(wanted.key):
+            signed = Signed(
+                maker=guard.maker, key=wanted.key, digest=digest, at=now, side=wanted.side, max_cost=wanted.max_cost
+            )
+            guard.note(signed)
+            self._journal.add(signed)
+        return self._key.sign(digest)
+
+    def sign_access(self, access: Access) -> bytes | Reason:
+        guard = self.guard
+        if access.chain_id != guard.chain_id:
+            return guard.refusal("chain.chain_id", str(access.chain_id), str(guard.chain_id))
+        try:
+            return self._key.sign(digest_of(access))
+        except ValueError as error:
+            return guard.refusal("statement", str(error), "32 bytes")
+
+    async def wait_durable(self) -> None:
+        await self._journal.wait_durable()
+
+    def __repr__(self) -> str:
+        return f"<signer {self._key.address} of wallet {self.guard.name}>"
+
+
+@frozen
+class OpenSigners:
+    """The signers of this process, by the name of their wallet; see `ports.signing.Signers`."""
+
+    by_name: Mapping[str, KeySigner]
+
+    def of(self, wallet: Wallet) -> KeySigner | None:
+        if not wallet.name:
+            return None
+        if (signer := self.by_name.get(wallet.name)) is not None:
+            return signer
+        # Of an order that is open since before its table got another name.
+        return next((one for one in self.by_name.values() if one.guard.maker == wallet.address), None)
+
+    def only(self, names: frozenset[str]) -> "OpenSigners":
+        """Return those of some wallets: an executor gets none that pays elsewhere."""
+        return OpenSigners({name: signer for name, signer in self.by_name.items() if name in names})
+
+    def armed(self, now: float) -> dict[str, float]:
+        """Return until when, in Unix seconds, each wallet that is armed at a moment stays so."""
+        return {name: one.guard.armed_until for name, one in self.by_name.items() if now < one.guard.armed_until}
+
+
+@asynccontextmanager
+async def open_signers(
+    *,
+    folder: Path,
+    wallets: Mapping[str, WalletTable],
+    keys: Mapping[str, SecretKey],
+    chain_id: ChainId,
+    wall: WallClock,
+    in_thread: InThread,
+    on_trouble: Callable[[str, str], None],
+) -> AsyncGenerator[OpenSigners, None]:
+    """Open the signers of the wallets whose keys are at hand, and keep writing down what they sign.
+
+    Raises:
+        ConfigError: what was signed before cannot be read; nothing is signed then.
+    """
+    guards = {
+        name: Guard(name=name, maker=wallet.address, chain_id=chain_id, policy=wallet.policy)
+        for name, wallet in wallets.items()
+        if name in keys and wallet.address is not None
+    }
+    by_maker = {guard.maker: guard for guard in guards.values()}
+
+    def note(signed: Signed) -> bool:
+        guard = by_maker.get(signed.maker)
+        return guard is None or guard.note(signed)
+
+    journal = Journal(folder=folder, wall=wall, in_thread=in_thread, note=note)
+    await journal.load()
+    watch = _ArmingWatch(folder, tuple(guards.values()), wall, in_thread, on_trouble)
+    await watch.look()
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(journal.run_writer)
+        nursery.start_soon(watch.run_watch)
+        yield OpenSigners(
+            {
+                name: KeySigner(key=keys[name], guard=guard, journal=journal, wall=wall, on_refusal=on_trouble)
+                for name, guard in guards.items()
+            }
+        )
+        nursery.cancel_scope.cancel()
+
+
+@define(eq=False)
+class _ArmingWatch:
+    """Notices that a person has armed a wallet, or disarmed it, and that the time is over.
+
+    Files are only ever put in each other's place, which the time of their folder shows; now and then all are read anyway,
+    for that time is coarse.
+    """
+
+    folder: Path
+    guards: Sequence[Guard]
+    wall: WallClock
+    in_thread: InThread
+    on_trouble: Callable[[str, str], None]
+    _seen: int = -1
+    _looks: int = 0
+    _armed: frozenset[str] = frozenset()
+
+    async def run_watch(self) -> NoReturn:
+        while True:
+            await trio.sleep(_LOOK_EVERY_S)
+            await self.look()
+
+    async def look(self) -> None:
+        """Let every guard know what holds now."""
+        for guard, arming in (await self.in_thread(self._read)).items():
+            # Where a limit was raised since, or its time is over, what was bought can still be sold.
+            guard.armed_until = min(arming.until, self.wall()) if arming.why_not else arming.until
+        now = self.wall()
+        armed = frozenset(guard.name for guard in self.guards if now < guard.armed_until)
+        for name in sorted(self._armed - armed):
+            self.on_trouble("disarmed", f"wallet {name}: no entry is signed any more; to go on: trio-copy arm {name}")
+        self._armed = armed
+
+    def _read(self) -> dict[Guard, Arming]:
+        self._looks += 1
+        try:
+            changed = self.folder.stat().st_mtime_ns
+        except OSError:
+            return dict.fromkeys(self.guards, Arming())
+        if changed == self._seen and self._looks % _ALL_EVERY:
+            return {}
+        self._seen = changed
+        return {
+            guard: read_arming(self.folder, guard.maker, limits_of(guard.policy, guard.chain_id))
+            for guard in self.guards
+        }

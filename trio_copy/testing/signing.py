@@ -1,0 +1,51 @@
+"""Signers for tests of executors: a key, and neither a journal nor an arming."""
+
+from collections.abc import Mapping
+
+import trio
+from attrs import define, field
+
+from trio_copy.model.decisions import Reason
+from trio_copy.model.ids import Address
+from trio_copy.model.orders import Wallet
+from trio_copy.native import SecretKey
+from trio_copy.ports.signing import Access, Signer, Spending
+from trio_copy.signing.access import digest_of
+
+
+@define(eq=False)
+class FakeSigner:
+    """Signs whatever it is asked to, and remembers what that was."""
+
+    _key: SecretKey
+    refuses: Reason | None = None
+    """What it answers instead of a signature."""
+    wanted: list[tuple[Spending, bytes]] = field(factory=list)
+    """What it was asked to sign, with the digests."""
+    waits: int = 0
+    """How often somebody waited for its journal."""
+
+    @property
+    def address(self) -> Address:
+        return self._key.address
+
+    def sign(self, wanted: Spending, digest: bytes) -> bytes | Reason:
+        self.wanted.append((wanted, digest))
+        return self._key.sign(digest) if self.refuses is None else self.refuses
+
+    def sign_access(self, access: Access) -> bytes | Reason:
+        return self._key.sign(digest_of(access)) if self.refuses is None else self.refuses
+
+    async def wait_durable(self) -> None:
+        self.waits += 1
+        await trio.lowlevel.checkpoint()
+
+
+@define(eq=False)
+class FakeSigners:
+    """Signers by the name of their wallet, as an executor gets them."""
+
+    by_name: Mapping[str, Signer]
+
+    def of(self, wallet: Wallet) -> Signer | None:
+        return self.by_name.get(wallet.name)
