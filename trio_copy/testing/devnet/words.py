@@ -18,7 +18,9 @@ def manner(default: object, does: str, *, bare: object = None, least: int = 0) -
     return attrs.field(default=default, metadata={"does": does, "bare": told, "least": least})
 
 
-def take_faults(faults: attrs.AttrsInstance, where: str, words: Iterable[str]) -> None:
+def take_faults(
+    faults: attrs.AttrsInstance, where: str, words: Iterable[str], listed_by: str = "trio-copy devnet --help"
+) -> None:
     """Set manners from words such as `lose_log` or `max_range=100`; a dash stands for an underscore.
 
     Raises:
@@ -31,7 +33,7 @@ def take_faults(faults: attrs.AttrsInstance, where: str, words: Iterable[str]) -
         written, equals, text = word.partition("=")
         name = written.strip().replace("-", "_")
         if name not in known:
-            problems.append(f"{where}: {_unknown(written, list(known))}")
+            problems.append(f"{where}: {_unknown(written, list(known), listed_by)}")
             continue
         try:
             values[name] = _read(known[name], text.strip()) if equals else _bare(known[name])
@@ -53,9 +55,9 @@ def listed_faults(of: type[attrs.AttrsInstance]) -> Iterator[tuple[str, str]]:
             yield f"{field.name}={value}" if bare is None else f"{field.name}[={value}]", field.metadata["does"]
 
 
-def _unknown(written: str, names: list[str]) -> str:
+def _unknown(written: str, names: list[str], listed_by: str) -> str:
     near = get_close_matches(written.replace("-", "_"), names, n=1)
-    hint = f'did you mean "{near[0]}"?' if near else "they are listed by: trio-copy devnet --help"
+    hint = f'did you mean "{near[0]}"?' if near else f"they are listed by: {listed_by}"
     return f'expected the name of a fault, got "{written[:_LONGEST]}"; {hint}'
 
 

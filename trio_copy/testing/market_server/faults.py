@@ -82,7 +82,7 @@ class VenueFaults:
 
     def clear(self) -> None:
         """Behave from now on."""
-        for fault in fields(VenueFaults):
+        for fault in fields(type(self)):
             setattr(self, fault.name, fault.default)
 
     def of(self, host: str) -> bool:

@@ -3,14 +3,14 @@
 from collections.abc import Callable
 from urllib.parse import parse_qs, urlsplit
 
-import h11
 import msgspec
 import trio
 from attrs import define, evolve, field
 
 from trio_copy.model.catalog import TokenFacts
 from trio_copy.model.ids import TokenId
-from trio_copy.testing.market_server.faults import Body, Ids, VenueFaults
+from trio_copy.testing.market_server.faults import Ids, VenueFaults
+from trio_copy.testing.market_server.messages import BLOCKED, PAGE, Answer, ServerSide
 from trio_copy.testing.market_server.venue import ServedVenue
 from trio_copy.testing.market_server.wire import (
     Row,
@@ -24,23 +24,9 @@ from trio_copy.testing.market_server.wire import (
     trade_row,
 )
 
-_CHUNK = 1 << 16
 _MOST_ROWS = 1000
 _MOST_PAST_S = 14 * 86_400
 _MOST_TOKENS, _MOST_CONDITIONS = 50, 20
-_BLOCKED = (
-    b"<!DOCTYPE html><html><head><title>Attention Required! | Cloudflare</title></head><body>blocked</body></html>"
-)
-_JSON, _PAGE = b"application/json", b"text/html; charset=UTF-8"
-_HUGE = 9 << 20
-
-
-@define
-class _Answer:
-    status: int
-    body: bytes
-    kind: bytes = _JSON
-    headers: list[tuple[bytes, bytes]] = field(factory=list)
 
 
 @define(eq=False)
@@ -54,71 +40,17 @@ class HttpSide:
 
     async def serve(self, stream: trio.abc.Stream, first: bytes) -> None:
         """Answer requests on a connection until it ends; `first` is what was read of it."""
-        protocol = h11.Connection(h11.SERVER)
-        protocol.receive_data(first)
-        target, body = "", bytearray()
-        while True:
-            await trio.lowlevel.checkpoint()
-            event = protocol.next_event()
-            if event is h11.NEED_DATA:
-                protocol.receive_data(bytes(await stream.receive_some(_CHUNK)))
-            elif isinstance(event, h11.Request):
-                target, body, method = event.target.decode(), bytearray(), event.method
-            elif isinstance(event, h11.Data):
-                body += event.data
-            elif isinstance(event, h11.EndOfMessage):
-                host = target.split("/")[1]
-                faulty = self.faults.of(host)
-                faults = self.faults if faulty else VenueFaults()
-                answer = self._answer(method.decode(), target, bytes(body), faults)
-                if not await self._send(stream, protocol, answer, faults):
-                    return
-                protocol.start_next_cycle()
-            else:
+        side = ServerSide(stream)
+        side.feed(first)
+        while (request := await side.next_request()) is not None:
+            faulty = self.faults.of(request.target.split("/")[1])
+            faults = self.faults if faulty else VenueFaults()
+            answer = self.answer(request.method, request.target, request.body, faults)
+            if not await side.send(answer, faults):
                 return
 
-    async def _send(
-        self, stream: trio.abc.Stream, protocol: h11.Connection, answer: _Answer, faults: VenueFaults
-    ) -> bool:
-        """Send an answer; False when the connection is to end then."""
-        if faults.stall:
-            while await stream.receive_some(_CHUNK):  # until the client is gone
-                pass
-            return False
-        if faults.drop:
-            return False
-        match faults.body:
-            case Body.GARBAGE:
-                answer.body = b"\xff\xfe not json"
-            case Body.TRUNCATED:
-                answer.body = answer.body[: len(answer.body) // 2]
-            case Body.PAGE:
-                answer.body, answer.kind = _BLOCKED, _PAGE
-            case Body.CRUMBS:
-                answer.body = b"[" + b"0," * 1_000_000 + b"0]"
-            case Body.HUGE:
-                answer.body += b" " * _HUGE
-            case Body.PACKED:
-                answer.headers.append((b"Content-Encoding", b"gzip"))
-            case Body.ENDLESS_HEAD:
-                await stream.send_all(b"HTTP/1.1 200 OK\r\n")
-                while True:
-                    await stream.send_all(b"X-More: " + b"x" * 1000 + b"\r\n")
-            case Body.RIGHT | Body.CUT:
-                pass
-        headers = [(b"Content-Type", answer.kind), *answer.headers]
-        headers.append((b"Content-Length", str(len(answer.body)).encode()))
-        if faults.close_each:
-            headers.append((b"Connection", b"close"))
-        data = protocol.send(h11.Response(status_code=answer.status, headers=headers))
-        if faults.body is Body.CUT:
-            await stream.send_all(data + answer.body[: len(answer.body) // 2])
-            return False
-        data += protocol.send(h11.Data(data=answer.body)) or b""
-        await stream.send_all(data + (protocol.send(h11.EndOfMessage()) or b""))
-        return not faults.close_each
-
-    def _answer(self, method: str, target: str, body: bytes, faults: VenueFaults) -> _Answer:
+    def answer(self, method: str, target: str, body: bytes, faults: VenueFaults) -> Answer:
+        """Answer one request."""
         parts = urlsplit(target)
         path, query = parts.path, parse_qs(parts.query)
         if path.startswith("/clob/clob-markets/"):
@@ -127,9 +59,9 @@ class HttpSide:
         self.asked.append((trio.current_time(), target))
         told = [] if faults.retry_after_s is None else [(b"Retry-After", str(faults.retry_after_s).encode())]
         if faults.blocked:
-            return _Answer(403, _BLOCKED, _PAGE)
+            return Answer(403, BLOCKED, PAGE)
         if faults.status is not None:
-            return _Answer(faults.status, b'{"error":"Too Many Requests"}', headers=told)
+            return Answer(faults.status, b'{"error":"Too Many Requests"}', headers=told)
         routes: dict[str, Callable[[], object]] = {
             "GET /data/v2/tokens": lambda: {"data": self._tokens(_ids(query, "token_id"), faults)},
             "GET /data/v2/resolutions": lambda: {"data": self._resolutions(_ids(query, "condition"), faults)},
@@ -144,10 +76,10 @@ class HttpSide:
         route = routes.get(f"{method} {path}")
         found = None if route is None else route()
         if found is None:
-            return _Answer(404, b'{"error":"not found"}')
-        if isinstance(found, _Answer):
+            return Answer(404, b'{"error":"not found"}')
+        if isinstance(found, Answer):
             return found
-        return _Answer(200, msgspec.json.encode(found))
+        return Answer(200, msgspec.json.encode(found))
 
     def _tokens(self, ids: list[str], faults: VenueFaults) -> list[Row]:
         assert len(ids) <= _MOST_TOKENS

@@ -35,7 +35,7 @@ class MarketServer:
 
     def __attrs_post_init__(self) -> None:
         self.http = HttpSide(self.venue, self.faults)
-        self.channel = ChannelSide(self.venue, self.faults)
+        self.channel = ChannelSide(venue=self.venue, faults=self.faults)
 
     @property
     def addresses(self) -> Mapping[str, Any]:
@@ -70,9 +70,15 @@ class MarketServer:
     async def _serve(self, stream: trio.abc.Stream) -> None:
         first = b"" if self.away else bytes(await stream.receive_some(1 << 16))
         if first.startswith(b"GET /ws/"):
-            await self.channel.serve(_Replayed(stream, first))
+            await self._serve_socket(_Replayed(stream, first), first.split(b" ", 2)[1].decode("latin-1"))
         elif first:
-            await self.http.serve(stream, first)
+            await self._serve_http(stream, first)
+
+    async def _serve_socket(self, stream: trio.abc.Stream, path: str) -> None:
+        await self.channel.serve(stream)
+
+    async def _serve_http(self, stream: trio.abc.Stream, first: bytes) -> None:
+        await self.http.serve(stream, first)
 
 
 @define(eq=False)
@@ -103,21 +109,36 @@ class _Replayed(trio.abc.Stream):
 async def open_market_server(now: Callable[[], float], port: int = 0) -> AsyncGenerator[MarketServer, None]:
     """Serve a venue without markets on a loopback port, by default a free one, while the block runs."""
     server = MarketServer(venue=ServedVenue(now), faults=VenueFaults())
-    async with trio.open_nursery() as nursery:
-        listeners = await nursery.start(partial(trio.serve_tcp, server.handle, port, host="127.0.0.1"))
-        server.port = listeners[0].socket.getsockname()[1]
+    async with serve_on_loopback(server, port):
         yield server
-        nursery.cancel_scope.cancel()
 
 
 @asynccontextmanager
 async def open_virtual_market_server(now: Callable[[], float]) -> AsyncGenerator[MarketServer, None]:
     """Serve a venue without markets over memory streams: no kernel, so a mock clock may drive it. Take its `open_socket`."""
+    server = MarketServer(venue=ServedVenue(now), faults=VenueFaults())
+    async with serve_in_memory(server):
+        yield server
+
+
+@asynccontextmanager
+async def serve_on_loopback(server: MarketServer, port: int) -> AsyncGenerator[trio.Nursery, None]:
+    """Let a server be reached on a loopback port, 0 for a free one, while the block runs; its nursery ends with the block."""
+    async with trio.open_nursery() as nursery:
+        listeners = await nursery.start(partial(trio.serve_tcp, server.handle, port, host="127.0.0.1"))
+        server.port = listeners[0].socket.getsockname()[1]
+        yield nursery
+        nursery.cancel_scope.cancel()
+
+
+@asynccontextmanager
+async def serve_in_memory(server: MarketServer) -> AsyncGenerator[trio.Nursery, None]:
+    """Let a server be reached by its `open_socket` only, over streams in memory, while the block runs."""
     from trio.testing import (
         memory_stream_pair,
     )  # not above: it brings pytest along, and the demonstration serves as well
 
-    server = MarketServer(venue=ServedVenue(now), faults=VenueFaults(), port=_VIRTUAL_PORT)
+    server.port = _VIRTUAL_PORT
     async with trio.open_nursery() as nursery:
 
         async def connect(host: str, port: int) -> trio.abc.Stream:
@@ -129,5 +150,5 @@ async def open_virtual_market_server(now: Callable[[], float]) -> AsyncGenerator
             return ours
 
         server.open_socket = connect
-        yield server
+        yield nursery
         nursery.cancel_scope.cancel()

@@ -1,0 +1,164 @@
+"""Trades, as they are made: what each order in one got, and what each wallet gives."""
+
+from collections.abc import Callable, Sequence
+from hashlib import sha256
+from uuid import UUID
+
+from attrs import define, field
+
+from trio_copy.model.fills import Side
+from trio_copy.model.ids import TokenId
+from trio_copy.model.units import MICRO
+from trio_copy.testing.clob_venue.books import TradedVenue
+from trio_copy.testing.clob_venue.matching import Match, Taken, fee_of
+from trio_copy.testing.clob_venue.placed import Placed
+from trio_copy.testing.clob_venue.posted import Posted
+from trio_copy.testing.clob_venue.record import Filled, VenueRecord
+from trio_copy.testing.clob_venue.settling import Leg, Maker, Settlement, Trade
+from trio_copy.testing.clob_venue.signatures import contract_of
+
+_NOBODY = str(UUID(int=0))
+"""The API key, and below the wallet, of somebody outside."""
+_NO_WALLET = "0x" + "0" * 40
+
+
+@define(eq=False, kw_only=True)
+class Booking:
+    venue: TradedVenue
+    settlement: Settlement
+    record: VenueRecord
+    chain_id: int
+    clock: Callable[[], float]
+    """Unix seconds, as the venue believes."""
+    orders: dict[str, Placed] = field(factory=dict)
+    """Every order that was taken, by its id."""
+    on_filled: Callable[[Placed, bool], None] = field(init=False)
+    """Hears of an order that got something, and whether as a maker."""
+    _strangers: int = 0
+    """How many orders of others were met."""
+
+    def take(self, placed: Placed, found: Match) -> None:
+        """Book an order's trade with all that it met."""
+        order, fact = placed.posted, self.venue.facts[placed.posted.token_id]
+        fee = fee_of(found.shares, found.cash, fact.fee_rate, fact.fee_exponent)
+        trade_id = self._trade_id()
+        makers, legs = [], [self._leg(placed, found.shares, found.cash, fee)]
+        self._book(placed, trade_id, found.shares, found.cash, fee, maker=False)
+        for taken in found.taken:
+            makers.append(self._maker(taken, order))
+            if taken.offer.resting is not None:
+                other = self.orders[taken.offer.resting.order_id]
+                legs.append(self._leg(other, taken.shares, taken.cash, 0))
+                self._book(other, trade_id, taken.shares, taken.cash, 0, maker=True)
+        self.venue.take(order.token_id, order.side, [(one.offer, one.shares) for one in found.taken])
+        self._begin(
+            trade_id, placed.order_id, placed, order.token_id, order.side, found.shares, found.cash, makers, legs
+        )
+
+    def hit(self, placed: Placed, shares: int, *, by_opposite: bool = False) -> Trade:
+        """Book what somebody outside takes of a resting order."""
+        order, price = placed.posted, placed.limit
+        cash = shares * price // MICRO
+        trade_id, token, side = self._trade_id(), order.token_id, order.side.opposite
+        self._book(placed, trade_id, shares, cash, 0, maker=True)
+        maker = Maker(
+            order_id=placed.order_id,
+            owner=placed.key.key,
+            signer=placed.key.address,
+            wallet=placed.wallet.address,
+            token_id=order.token_id,
+            side=order.side,
+            price=price,
+            shares=shares,
+        )
+        if by_opposite:
+            # Two BUYs of the two answers make new shares of both, two SELLs merge them: the taker is on the same side.
+            opposite = self.venue.facts[token].opposite
+            assert opposite is not None
+            token, side, cash = opposite, order.side, shares - cash
+        leg = self._leg(placed, shares, shares * price // MICRO, 0)
+        return self._begin(trade_id, self._stranger(), None, token, side, shares, cash, [maker], [leg])
+
+    def _begin(
+        self,
+        trade_id: str,
+        taker_order_id: str,
+        taker: Placed | None,
+        token: TokenId,
+        side: Side,
+        shares: int,
+        cash: int,
+        makers: Sequence[Maker],
+        legs: Sequence[Leg],
+    ) -> Trade:
+        trade = Trade(
+            trade_id=trade_id,
+            taker_order_id=taker_order_id,
+            taker_owner=_NOBODY if taker is None else taker.key.key,
+            taker_signer=None if taker is None else taker.key.address,
+            taker_wallet=_NO_WALLET if taker is None else taker.wallet.address,
+            token_id=token,
+            side=side,
+            shares=shares,
+            cash=cash,
+            makers=makers,
+            legs=legs,
+            matched_at=self.clock(),
+            updated_at=self.clock(),
+        )
+        self.settlement.begin(trade)
+        return trade
+
+    def _book(self, placed: Placed, trade_id: str, shares: int, cash: int, fee: int, *, maker: bool) -> None:
+        placed.shares += shares
+        placed.cash += cash
+        placed.fee += fee
+        placed.trade_ids.append(trade_id)
+        self.record.add(
+            Filled(
+                at_ms=int(self.settlement.now() * 1000),
+                order_id=placed.order_id,
+                trade_id=trade_id,
+                wallet=placed.wallet.address,
+                token_id=placed.posted.token_id,
+                side=placed.posted.side,
+                shares=shares,
+                cash=cash,
+                fee=fee,
+                maker=maker,
+            )
+        )
+        self.on_filled(placed, maker)
+
+    def _leg(self, placed: Placed, shares: int, cash: int, fee: int) -> Leg:
+        buys = placed.posted.buys
+        return Leg(
+            wallet=placed.wallet,
+            contract=contract_of(placed.exchange, self.chain_id),
+            gives=placed.gives,
+            given=cash + fee if buys else shares,
+            gets=placed.gets,
+            got=shares if buys else cash - fee,
+        )
+
+    def _maker(self, taken: Taken, order: Posted) -> Maker:
+        resting = taken.offer.resting
+        placed = None if resting is None else self.orders[resting.order_id]
+        return Maker(
+            order_id=self._stranger() if placed is None else placed.order_id,
+            owner=_NOBODY if placed is None else placed.key.key,
+            signer=None if placed is None else placed.key.address,
+            wallet=_NO_WALLET if placed is None else placed.wallet.address,
+            token_id=order.token_id,
+            side=order.side.opposite,
+            price=taken.offer.price,
+            shares=taken.shares,
+        )
+
+    def _trade_id(self) -> str:
+        number = len(self.settlement.trades) + 1
+        return str(UUID(bytes=sha256(f"trade|{number}".encode()).digest()[:16]))
+
+    def _stranger(self) -> str:
+        self._strangers += 1
+        return "0x" + sha256(f"stranger|{self._strangers}".encode()).hexdigest()
