@@ -19,7 +19,7 @@ from trio_copy.ports import Executor, ExecutorContext
 from trio_copy.ports.signing import Signer, Spending
 from trio_copy_clob import ClobSettings
 from trio_copy_clob.orders.body import with_owner
-from trio_copy_clob.orders.headers import Credentials, l1_headers, l2_headers
+from trio_copy_clob.orders.headers import Credentials, access_of, l1_headers, l2_headers
 from trio_copy_clob.orders.order import Maker
 from trio_copy_clob.orders.prepare import Draft, draft
 from trio_copy_clob.sending.balances import asset, refresh_balance
@@ -184,13 +184,16 @@ class ClobExecutor:
         return known
 
     def _level1(self, signer: Signer, timestamp: int) -> Mapping[str, str]:
-        def sign(digest: bytes) -> bytes:
-            signed = signer.sign_access(self.context.chain_id, digest)
+        chain_id = self.context.chain_id
+        access = access_of(signer.address, timestamp, _NONCE, chain_id)
+
+        def sign(_digest: bytes) -> bytes:
+            signed = signer.sign_access(access)  # who guards a key works the digest out by himself
             if isinstance(signed, Reason):
                 raise OrderNotSent(f"no API key: {signed.control}: {signed.value}; {signed.limit}")
             return signed
 
-        return l1_headers(signer.address, sign, timestamp, _NONCE, self.context.chain_id)
+        return l1_headers(signer.address, sign, timestamp, _NONCE, chain_id)
 
     def _until(self) -> float:
         settings: ClobSettings = self.context.settings

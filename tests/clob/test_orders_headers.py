@@ -7,7 +7,8 @@ import pytest
 
 from tests.clob.written import AUTH, KEY
 from trio_copy.native import keccak
-from trio_copy_clob.orders.headers import AUTH_TYPE, Credentials, hmac_key, l1_headers, l2_headers
+from trio_copy.testing.signing import FakeSigner
+from trio_copy_clob.orders.headers import AUTH_TYPE, Credentials, access_of, hmac_key, l1_headers, l2_headers
 
 L2 = [AUTH["L2_HMAC"]["unit_test_vector"], *AUTH["L2_HMAC"]["vectors"]]
 SECRET = "A" * 43 + "="
@@ -37,6 +38,8 @@ def test_level_1_is_the_official_clients(vector: dict[str, Any]) -> None:
 
     assert headers == vector["headers"]
     assert [f"0x{digest.hex()}" for digest in signed] == [vector["digest"]]
+    access = access_of(KEY.address, int(vector["timestamp"]), vector["nonce"], vector["chainId"])
+    assert FakeSigner(KEY).sign_access(access) == KEY.sign(*signed), "a guarded signer signs the same"
 
 
 def test_level_1_is_about_the_type_that_is_told() -> None:

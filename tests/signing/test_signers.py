@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import trio
+from attrs import evolve
 from trio.testing import MockClock
 
 from tests.builders import ALICE, LEADER, NOW, POLYGON
@@ -19,11 +20,13 @@ from trio_copy.model.ids import ChainId
 from trio_copy.model.orders import Wallet
 from trio_copy.model.units import NO_USD
 from trio_copy.native import SecretKey, keccak, signer_of
-from trio_copy.ports import ExecutorContext, Signer, Signers
+from trio_copy.ports import Access, ExecutorContext, Signer, Signers
+from trio_copy.signing.access import digest_of
 from trio_copy.signing.arming import disarm, limits_of, read_arming
 from trio_copy.testing.signing import FakeSigner, FakeSigners
 
 DIGEST = keccak(b"an order")
+ACCESS = Access(name="Venue", version="1", chain_id=POLYGON, statement=keccak(b"it is me"))
 
 
 async def test_a_signer_signs_for_its_wallet_and_nobody_else_finds_it(
@@ -48,10 +51,11 @@ async def test_a_signer_signs_for_its_wallet_and_nobody_else_finds_it(
 async def test_proving_who_we_are_needs_no_arming_and_spends_nothing(tmp_path: Path, autojump_clock: MockClock) -> None:
     async with opened(tmp_path / "s") as signers:
         signer = signer_in(signers)
-        access = signer.sign_access(POLYGON, DIGEST)
-        assert isinstance(access, bytes)
-        assert isinstance(signer.sign_access(ChainId(1), DIGEST), Reason)
-        assert isinstance(signer.sign_access(POLYGON, b"text"), Reason)
+        signature = signer.sign_access(ACCESS)
+        assert isinstance(signature, bytes)
+        assert signer_of(digest_of(ACCESS), signature) == signer.address
+        assert isinstance(signer.sign_access(evolve(ACCESS, chain_id=ChainId(1))), Reason)
+        assert isinstance(signer.sign_access(evolve(ACCESS, statement=b"text")), Reason)
         await signer.wait_durable()
         assert list((tmp_path / "s").iterdir()) == []
 
@@ -155,4 +159,4 @@ async def test_the_fake_signs_as_the_port_says() -> None:
     await fake.wait_durable()
     assert (fake.wanted, fake.waits) == ([(SELL, DIGEST)], 1)
     fake.refuses = Reason(code=Code.GUARD_REFUSED, control="x", value="y", limit="z")
-    assert fake.sign(SELL, DIGEST) == fake.sign_access(POLYGON, DIGEST) == fake.refuses
+    assert fake.sign(SELL, DIGEST) == fake.sign_access(ACCESS) == fake.refuses

@@ -17,7 +17,7 @@ from trio_copy.ports.executor import (
 )
 from trio_copy.ports.follows import FollowChange, Follows
 from trio_copy.ports.markets import Markets, MarketsContext, MarketsPlugin, OpenMarkets, PastPrices, Traders
-from trio_copy.ports.signing import Signer, Signers, Spending
+from trio_copy.ports.signing import Access, Signer, Signers, Spending
 from trio_copy.ports.store import (
     FORGOTTEN_TOKEN,
     HEAD_KINDS,
@@ -47,6 +47,7 @@ __all__ = [
     "FORGOTTEN_TOKEN",
     "HEAD_KINDS",
     "NOBODY",
+    "Access",
     "Accounts",
     "Books",
     "Changes",

@@ -30,6 +30,18 @@ class Spending:
     """Unix seconds of the leader's block, or of what else the intent comes from: the same on every retry."""
 
 
+@frozen(kw_only=True)
+class Access:
+    """What proves to a venue who we are: typed data (EIP-712) of a domain without a contract, so that it can move nothing."""
+
+    name: str
+    """Of the domain, with its version."""
+    version: str
+    chain_id: ChainId
+    statement: bytes
+    """The hash of the struct that is signed, 32 bytes."""
+
+
 class Signer(Protocol):
     """Signs with the key of one wallet. It has a guard, and a memory that outlives the process."""
 
@@ -46,8 +58,11 @@ class Signer(Protocol):
         """
         ...
 
-    def sign_access(self, chain_id: ChainId, digest: bytes) -> bytes | Reason:
-        """Return a signature that proves to a venue who we are, and moves nothing; or why there is none."""
+    def sign_access(self, access: Access) -> bytes | Reason:
+        """Return the signature of a statement that moves nothing, or why there is none. It needs no arming.
+
+        The signer works the digest out by itself, so that no order can be signed this way.
+        """
         ...
 
     async def wait_durable(self) -> None:

@@ -15,7 +15,8 @@ from trio_copy.model.ids import Address, ChainId
 from trio_copy.model.orders import Wallet
 from trio_copy.native import SecretKey
 from trio_copy.ports import InThread
-from trio_copy.ports.signing import Spending
+from trio_copy.ports.signing import Access, Spending
+from trio_copy.signing.access import digest_of
 from trio_copy.signing.arming import Arming, limits_of, read_arming
 from trio_copy.signing.guard import Guard, Signed
 from trio_copy.signing.journal import Journal
@@ -57,10 +58,14 @@ class KeySigner:
             self._journal.add(signed)
         return self._key.sign(digest)
 
-    def sign_access(self, chain_id: ChainId, digest: bytes) -> bytes | Reason:
-        if chain_id != self.guard.chain_id or len(digest) != 32:
-            return self.guard.refusal("chain.chain_id", str(chain_id), str(self.guard.chain_id))
-        return self._key.sign(digest)
+    def sign_access(self, access: Access) -> bytes | Reason:
+        guard = self.guard
+        if access.chain_id != guard.chain_id:
+            return guard.refusal("chain.chain_id", str(access.chain_id), str(guard.chain_id))
+        try:
+            return self._key.sign(digest_of(access))
+        except ValueError as error:
+            return guard.refusal("statement", str(error), "32 bytes")
 
     async def wait_durable(self) -> None:
         await self._journal.wait_durable()

@@ -6,10 +6,11 @@ import trio
 from attrs import define, field
 
 from trio_copy.model.decisions import Reason
-from trio_copy.model.ids import Address, ChainId
+from trio_copy.model.ids import Address
 from trio_copy.model.orders import Wallet
 from trio_copy.native import SecretKey
-from trio_copy.ports.signing import Signer, Spending
+from trio_copy.ports.signing import Access, Signer, Spending
+from trio_copy.signing.access import digest_of
 
 
 @define(eq=False)
@@ -32,8 +33,8 @@ class FakeSigner:
         self.wanted.append((wanted, digest))
         return self._key.sign(digest) if self.refuses is None else self.refuses
 
-    def sign_access(self, chain_id: ChainId, digest: bytes) -> bytes | Reason:
-        return self._key.sign(digest) if self.refuses is None else self.refuses
+    def sign_access(self, access: Access) -> bytes | Reason:
+        return self._key.sign(digest_of(access)) if self.refuses is None else self.refuses
 
     async def wait_durable(self) -> None:
         self.waits += 1

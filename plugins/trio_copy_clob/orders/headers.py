@@ -9,8 +9,9 @@ from functools import cache
 
 from attrs import Attribute, field, frozen
 
-from trio_copy.model.ids import Address
+from trio_copy.model.ids import Address, ChainId
 from trio_copy.native import keccak
+from trio_copy.ports import Access
 from trio_copy_clob.orders.words import address_word, checksummed, to_be_signed, word
 
 Sign = Callable[[bytes], bytes]
@@ -65,14 +66,20 @@ def hmac_key(secret: str) -> bytes:
     return key
 
 
+def access_of(address: Address, timestamp: int, nonce: int, chain_id: int) -> Access:
+    """Return what `l1_headers` has signed, as a guarded signer wants to see it."""
+    return Access(
+        name="ClobAuthDomain", version="1", chain_id=ChainId(chain_id), statement=_statement(address, timestamp, nonce)
+    )
+
+
 def l1_headers(address: Address, sign: Sign, timestamp: int, nonce: int, chain_id: int) -> dict[str, str]:
     """Say that the key of an address asks, at a Unix second; the same nonce names the same API key.
 
     Raises:
         OverflowError: the nonce is no uint256.
     """
-    fields = (keccak(AUTH_TYPE), address_word(address), keccak(str(timestamp).encode()), word(nonce), keccak(_MESSAGE))
-    signature = sign(to_be_signed(_auth_separator(chain_id), keccak(b"".join(fields))))
+    signature = sign(to_be_signed(_auth_separator(chain_id), _statement(address, timestamp, nonce)))
     return {
         "POLY_ADDRESS": checksummed(address),
         "POLY_SIGNATURE": f"0x{signature.hex()}",
@@ -99,6 +106,11 @@ def l2_headers(
         "POLY_API_KEY": credentials.api_key,
         "POLY_PASSPHRASE": credentials.passphrase,
     }
+
+
+def _statement(address: Address, timestamp: int, nonce: int) -> bytes:
+    fields = (keccak(AUTH_TYPE), address_word(address), keccak(str(timestamp).encode()), word(nonce), keccak(_MESSAGE))
+    return keccak(b"".join(fields))
 
 
 @cache
