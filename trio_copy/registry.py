@@ -19,6 +19,7 @@ from trio_copy import hookspecs
 from trio_copy.errors import PluginError
 from trio_copy.hookspecs import PROJECT
 from trio_copy.ports import DecoderPlugin, ExecutorPlugin, MarketsPlugin, StorePlugin
+from trio_copy.recursion import same_recursion_limit
 
 OWN_DISTRIBUTION = "trio-copy"
 _P = TypeVar("_P", ExecutorPlugin, StorePlugin, DecoderPlugin, MarketsPlugin)
@@ -162,7 +163,8 @@ def _entry_points() -> Iterable[tuple[EntryPoint, str, str]]:
 
 def _load(entry: EntryPoint, source: Source) -> ModuleType:
     try:
-        module = entry.load()
+        with same_recursion_limit():
+            module = entry.load()
     except Exception as error:
         # A plugin's import may raise anything; the operator needs to know whose it was.
         raise PluginError(f"plugin {source.distribution} {source.version} does not import: {error!r}") from error

@@ -184,15 +184,16 @@ class ClobExecutor:
         return known
 
     def _level1(self, signer: Signer, timestamp: int) -> Mapping[str, str]:
-        access = access_of(signer.address, timestamp, _NONCE, self.context.chain_id)
+        chain_id = self.context.chain_id
+        access = access_of(signer.address, timestamp, _NONCE, chain_id)
 
-        def sign(digest: bytes) -> bytes:
-            signed = signer.sign_access(access)
+        def sign(_digest: bytes) -> bytes:
+            signed = signer.sign_access(access)  # who guards a key works the digest out by himself
             if isinstance(signed, Reason):
                 raise OrderNotSent(f"no API key: {signed.control}: {signed.value}; {signed.limit}")
             return signed
 
-        return l1_headers(signer.address, sign, timestamp, _NONCE, self.context.chain_id)
+        return l1_headers(signer.address, sign, timestamp, _NONCE, chain_id)
 
     def _until(self) -> float:
         settings: ClobSettings = self.context.settings

@@ -125,16 +125,19 @@ class H11Transport(httpx.AsyncBaseTransport):
                 raise httpx.ReadTimeout(f"no whole answer within {self.timeout_s:g} s") from None
 
     async def warm(self, url: str, count: int = 1) -> None:
-        """See to it that so many connections wait for requests, none of them old; says nothing where that fails.
+        """See to it that so many connections wait for requests, all of them good; says nothing where that fails.
 
         Called again within `idle_s`, no request has to wait for a connection.
         """
         pool = self._pool(origin_of(url))
         half = trio.current_time() - self.idle_s / 2
-        old = [connection for connection in pool.idle if connection.idle_since < half]
-        pool.idle[:] = [connection for connection in pool.idle if connection.idle_since >= half]
-        with trio.CancelScope(shield=True):  # noqa: ASYNC912  nobody else would close them
-            for connection in old:
+        for connection in list(pool.idle):
+            if connection not in pool.idle or (connection.idle_since >= half and _is_silent(connection)):
+                continue  # taken meanwhile, or good
+            pool.idle.remove(connection)
+            if connection.idle_since >= half and await _is_open(connection):
+                pool.idle.append(connection)
+            else:
                 await trio.aclose_forcefully(connection.stream)
         while len(pool.idle) < min(count, self.connections):
             async with pool.turns:
@@ -191,7 +194,7 @@ class H11Transport(httpx.AsyncBaseTransport):
         try:
             connection = await self._connect(pool.origin)
         except OSError as error:
-            raise httpx.ConnectError(str(error) or type(error).__name__) from error
+            raise httpx.ConnectError(error.strerror or str(error) or type(error).__name__) from error
         try:
             return await self._talk(pool, connection, asked)
         except _NoAnswer as error:
@@ -224,19 +227,22 @@ class H11Transport(httpx.AsyncBaseTransport):
         pool.idle.append(connection)
 
 
+def _is_silent(connection: _Connection) -> bool:
+    """Tell whether the system has nothing to be read on a connection; of one that is no socket, nobody knows."""
+    socket = _socket(connection)
+    return socket is not None and not socket.is_readable()
+
+
 async def _is_open(connection: _Connection) -> bool:
     """Tell whether an idle connection is good for a request: nothing is to be heard on it, its end least of all."""
-    raw = connection.stream
-    while isinstance(raw, trio.SSLStream):
-        raw = raw.transport_stream
-    socket = raw.socket if isinstance(raw, trio.SocketStream) else None
-    if socket is not None and not socket.is_readable():
+    if _is_silent(connection):
         return True
     try:
         with trio.CancelScope() as scope:  # noqa: ASYNC912  it gives up by itself
             # What is there may be of TLS alone, and an end takes some rounds of the loop to show. A stream that is no socket
             # is in memory, and under a virtual clock the shortest time is enough.
-            scope.deadline = trio.current_time() + (_VIRTUAL_LOOK_S if socket is None else _LOOK_S)
+            look_s = _VIRTUAL_LOOK_S if _socket(connection) is None else _LOOK_S
+            scope.deadline = trio.current_time() + look_s
             with suppress(trio.BrokenResourceError):
                 await connection.stream.receive_some(1)
             return False
@@ -244,6 +250,13 @@ async def _is_open(connection: _Connection) -> bool:
         await trio.aclose_forcefully(connection.stream)
         raise
     return True
+
+
+def _socket(connection: _Connection) -> trio.socket.SocketType | None:
+    stream = connection.stream
+    while isinstance(stream, trio.SSLStream):
+        stream = stream.transport_stream
+    return stream.socket if isinstance(stream, trio.SocketStream) else None
 
 
 async def _ask(connection: _Connection, asked: Asked, body_bytes: int) -> Answered:

@@ -140,14 +140,44 @@ def test_positions_trades_and_skips_show_what_is_in_the_file(conf: Path, capsys:
     assert "nothing was traded" in shown
 
 
-@pytest.mark.parametrize("verb", ["positions", "trades", "skips", "pnl"])
-def test_a_follower_that_is_misspelled_is_told(conf: Path, capsys: Capture, verb: str) -> None:
+_OF_ALISE = [
+    *(([verb, "--follower", "alise"], 0) for verb in ("positions", "trades", "skips", "pnl", "fidelity")),
+    (["follow", "list", "--follower", "alise"], 0),
+    (["wallet", "show", "--follower", "alise"], 0),
+    (["wallet", "show", "--by-day", "--follower", "alise"], 0),
+    (["export", "trades", "trades.csv", "--follower", "alise"], 0),
+    (["export", "ledger", "ledger.csv", "--follower", "alise"], 0),
+    (["wallet", "deposit", "alise", "5"], 2),
+    (["wallet", "withdraw", "alise", "5"], 2),
+    (["pause", "--follower", "alise"], 2),
+    (["resume", "--follower", "alise"], 2),
+    (["exit", "--follower", "alise"], 2),
+    (["mode", "halt-new", "--follower", "alise"], 2),
+    (["follow", "set", "--follower", "alise", "size.ratio=0.02"], 2),
+]
+
+
+@pytest.mark.parametrize("words, code", _OF_ALISE, ids=lambda value: " ".join(value) if isinstance(value, list) else "")
+def test_a_follower_that_is_misspelled_is_told(
+    conf: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch, words: list[str], code: int
+) -> None:
     """That nothing is found of him says nothing about the one who was meant; where anybody may follow, he may exist."""
-    assert main([verb, "--follower", "alise"]) == 0
-    assert capsys.readouterr().out.endswith('; did you mean "alice"?\n')
+    monkeypatch.chdir(conf.parent)
+    assert main(words) == code
+    said = "".join(capsys.readouterr())
+    assert '; did you mean "alice"?' in said
+    assert "the configuration has no" not in said
     conf.write_text(conf.read_text().replace('id = "*"', 'id = "bob"'))
-    assert main([verb, "--follower", "alise"]) == 0
-    assert '; the configuration has no follower "alise"; did you mean "alice"?' in capsys.readouterr().out
+    assert main(words) == code
+    said = "".join(capsys.readouterr())
+    assert '; the configuration has no follower "alise"; did you mean "alice"?' in said
+    assert len(said.splitlines()) == 1
+
+
+@pytest.mark.parametrize("verb", ["positions", "trades", "skips", "pnl", "fidelity"])
+def test_one_who_is_known_is_no_stranger(conf: Path, capsys: Capture, verb: str) -> None:
+    """Of bob there is nothing yet, and that is all."""
+    conf.write_text(conf.read_text().replace('id = "*"', 'id = "bob"'))
     assert main([verb, "--follower", "bob"]) == 0
     assert "follower" not in capsys.readouterr().out
 
@@ -164,7 +194,38 @@ def test_ids_are_shortened_and_words_are_not(conf: Path, capsys: Capture) -> Non
     own(conf, gather)
     assert main(["skips"]) == 0
     shown = capsys.readouterr().out
-    assert "aaaaaa..aaaa  an order of its own" in shown
+    assert "aggregate: aaaaaa..aaaa, expected an order of its own" in shown
+
+
+@pytest.mark.parametrize("width", [80, 120, 200])
+def test_what_is_looked_up_or_typed_is_whole_on_every_terminal(
+    conf: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch, width: int
+) -> None:
+    """The control that said no, its code, and as much of an order's id as a command needs; other columns make room."""
+    monkeypatch.setenv("COLUMNS", str(width))
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setenv("TERM", "xterm")
+    control, code = "filters.min_hours_to_end", Code.CONDITION_NOT_ALLOWED
+
+    def refuse(owner: Owner) -> Order:
+        signal = make_signal(1)
+        reason = Reason(code=code, control=control, value="a question of many words, and of more than that", limit="2")
+        skip = Skip(signal_id=signal.signal_id, follower=FollowerId("bob"), leader=LEADER, reason=reason)
+        owner.do("bob", Pass(skip=skip, signal=signal, at=NOW))
+        return owner.place(make_task(make_signal(2)))
+
+    order = own(conf, refuse)
+    assert main(["skips"]) == 0
+    shown = re.sub(r"\x1b\[[0-9;]*m", "", capsys.readouterr().out)
+    assert control in shown
+    assert code.name in shown
+    assert {"question", "words,", "more", "limit"} <= set(shown.split())
+    assert main(["orders", "list"]) == 0
+    shown = re.sub(r"\x1b\[[0-9;]*m", "", capsys.readouterr().out)
+    named = next(word for word in shown.split() if word.startswith("0x"))
+    assert order.order_id.startswith(named)
+    assert main(["orders", "cancel", named]) == 2  # it is found, and does not rest
+    assert "expected an order that rests" in capsys.readouterr().err
 
 
 def test_profits_add_up_by_anything_and_for_any_time(conf: Path, capsys: Capture) -> None:
@@ -485,6 +546,18 @@ def test_the_answers_to_a_question_look_different(
     assert bool(note) == bool(missing)
 
 
+def test_settings_are_listed_as_they_are_typed(conf: Path, capsys: Capture) -> None:
+    """What a list shows can be given to `follow set`: no Python's brackets, no Python's True."""
+    typed = ["filters.sides=BUY,SELL", "leaving.redeem=false", "size.ratio=0.02"]
+    assert main(["follow", "add", "bob", LEADER, *typed]) == 0
+    capsys.readouterr()
+    assert main(["follow", "list", "--follower", "bob", "--json"]) == 0
+    (row,) = rows(capsys)
+    assert row["settings"].split() == typed
+    assert main(["follow", "set", f"bob:{LEADER}", *row["settings"].split()]) == 0
+    assert "nothing changes" in capsys.readouterr().out
+
+
 def test_a_market_without_a_name_is_called_by_its_number(conf: Path, capsys: Capture) -> None:
     """Rows that say nothing of what they are about are hardly worth reading; machines get null as ever."""
     own(conf, trade_a_little)
@@ -507,7 +580,7 @@ def test_no_terminal_is_too_narrow_for_a_number(
     monkeypatch.setenv("TERM", "xterm")
     assert main([verb]) == 0
     shown = re.sub(r"\x1b\[[0-9;]*m", "", capsys.readouterr().out)
-    last = {"positions": "realised", "trades": "task id", "skips": "limit", "pnl": "total"}[verb]
+    last = {"positions": "realised", "trades": "task id", "skips": "why", "pnl": "total"}[verb]
     assert last in shown.splitlines()[0]
     assert not re.search(r"[0-9]…", shown)
     assert max(map(len, (line.rstrip() for line in shown.splitlines()))) <= width

@@ -83,6 +83,18 @@ def durable(tmp_path: Path, text: str = GOOD) -> str:
         ),
         (lambda text: "[markets.polymarket]\n" + text + BY_MARK, "size.equity_by: needs a paper wallet"),
         (
+            lambda text: text + '[follow.execution]\norder_type = "GTC"',
+            "execution.order_type: expected FAK or FOK, because no [markets.NAME] tells executor dry-run of books, which alone"
+            f" fill what rests on paper, got GTC or GTD: {WHO}",
+        ),
+        (
+            lambda text: (
+                text.replace("[executor.dry-run]", '[executor.dry-run]\nprice_source = "leader"')
+                + '[follow.execution]\norder_type = "GTD"\n[markets.polymarket]'
+            ),
+            'execution.order_type: expected FAK or FOK, because executor.dry-run.price_source is not "book"',
+        ),
+        (
             lambda text: text.replace("[store.memory]", '[store.sqlite]\npath = "/nowhere/books.db"'),
             "store.sqlite.path: the directory /nowhere does not exist",
         ),
@@ -234,7 +246,7 @@ def test_check_connect_says_what_does_not_answer(tmp_path: Path, capsys: Capture
 def test_what_a_market_source_knows_is_not_asked_of_a_file(tmp_path: Path, capsys: Capture) -> None:
     """Filters, own exits and reverse copies need no catalog beside it; that it runs is said."""
     asks = '[follow.filters]\nkeyword_allow = ["btc"]\nmax_spread_bps = 500\n[follow.size]\ndirection = "reverse"\n'
-    asks += "[follow.leaving]\ntake_profit_bps = 2000\n[markets.polymarket]\n"
+    asks += '[follow.leaving]\ntake_profit_bps = 2000\n[follow.execution]\norder_type = "GTC"\n[markets.polymarket]\n'
     assert main(["check", str(written(tmp_path, GOOD + asks))]) == 0
     assert ", markets polymarket, mode paper" in capsys.readouterr().out
 

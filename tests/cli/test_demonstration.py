@@ -73,21 +73,21 @@ async def _play() -> Shown:
 
 
 PROMISES = {
-    "a name": r"bob      filled   9\.78 @ 0\.5\d+  \$5\.\d\d  .* Lakers win tonight\? NO$",
+    "a name": r"bob      filled   10\.20 @ 0\.50  \$5\.\d\d  .* Lakers win tonight\? NO$",
     "a book that is walked": r"filled   .* @ 0\.\d{4,}  \$\d+\.\d\d  \+\d+ bps",
-    "a price filter": r"bob      skipped  PRICE_TOO_HIGH \(filters\.price_max: 0\.945, limit 0\.9\)",
+    "a price filter": r"bob      skipped  PRICE_TOO_HIGH \(filters\.price_max: 0\.94, limit 0\.9\)",
     "a paper wallet that is empty": r"bob      denied   NO_BALANCE \(wallet\.paper_usd: 5\.\d+, limit \d\.\d+\)",
     "a reorg": r"reorg 0xfe78\.\.0319 SELL taken back",
     "a dropped connection": r"alert endpoint-lost: devnet",
     "a profit that is taken": r"exit: leaving\.take_profit_bps takes carol out of Fed cuts rates in December\? NO at 0\.3\d+$",
-    "what came of it": r"carol    filled   15\.13 @ 0\.3\d+ .* own exit  Fed cuts rates in December\? NO$",
-    "a resolution": r"decided: Lakers win tonight\? NO pays 1, for good 6 blocks from there$",
-    "a redemption": r"redeemed: bob: 19\.76 of Lakers win tonight\? NO paid 19\.76",
+    "what came of it": r"carol    filled   15\.15 @ 0\.3\d+ .* own exit  Fed cuts rates in December\? NO$",
+    "a resolution": r"decided: Lakers win tonight\? NO pays 1, for good after 6 more blocks$",
+    "a redemption": r"redeemed: bob: 20\.18 of Lakers win tonight\? NO paid 20\.18",
     "refusals at the end": r"^not copied .*\d NO_BALANCE",
     "exits at the end": r"^exits      [2-9] positions left by own rules or by hand$",
-    "redemptions at the end": r"^redeemed   2 positions of decided questions for \$54\.08, counted as sold$",
+    "redemptions at the end": r"^redeemed   2 positions of decided questions for \$54\.85, counted as sold$",
     "unrealised profit": r"^p&l        realised \+\$\d+\.\d\d, unrealised [+-]\$\d+\.\d\d, fees \$\d\.\d\d; in all [+-]",
-    "bids by name": r"^  carol    66\.24 for \$51\.\d\d  bid 0\.7\d+  [+-]\$\d+\.\d\d  Bitcoin above 150k on New Year\? NO$",
+    "bids by name": r"^  carol    66\.29 for \$51\.\d\d  bid 0\.7\d+  [+-]\$\d+\.\d\d  Bitcoin above 150k on New Year\? NO$",
 }
 
 

@@ -354,7 +354,7 @@ def test_an_exit_without_an_engine_sells_nothing_and_says_so(
 @pytest.mark.parametrize(
     ("words", "says"),
     [
-        ([], "expected a follow"),
+        ([], "expected a position"),
         (["alice"], "expected FOLLOWER:LEADER:TOKEN"),
         ([f"alice:{LEADER}"], "expected FOLLOWER:LEADER:TOKEN"),
         ([f"alice:{LEADER}:99"], "expected what is held, got nothing"),

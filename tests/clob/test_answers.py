@@ -60,6 +60,8 @@ _REFUSALS = [
     (400, "invalid post-only order: order crosses book", Row.RULE),
     (400, f"order {OURS} crosses the book", Row.RULE),
     (400, "invalid expiration", Row.RULE),
+    (400, "invalid nonce", Row.RULE),
+    (400, "Invalid token id", Row.RULE),
     (400, "Invalid order payload", Row.RULE),
     (400, "Invalid signature_type", Row.RULE),
     (400, "order canceled in the CTF exchange contract", Row.RULE),
@@ -214,7 +216,7 @@ _ODD = st.one_of(
 )
 
 
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(
     st.integers(100, 599),
     st.one_of(

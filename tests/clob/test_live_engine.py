@@ -9,9 +9,9 @@ import trio
 import trio.testing
 
 from tests.clob.live import MAKERS, LiveWorld, trading
-from trio_copy.model.decisions import End
+from trio_copy.model.decisions import Code, End
 from trio_copy.model.fills import Side
-from trio_copy.testing.clob_venue import Accepted, Later, Mode, OrderAnswer, Settles
+from trio_copy.testing.clob_venue import Accepted, Answered, Later, Mode, OrderAnswer, Settles
 
 Clock = trio.testing.MockClock
 
@@ -72,6 +72,41 @@ async def test_whatever_goes_wrong_at_the_venue_the_ledger_is_its_record(tmp_pat
             await world.wait_settled(2 * number)
             assert world.booked == world.recorded, faults
             _check_taken_once(world)
+
+
+async def test_a_tick_that_changed_costs_one_more_order(tmp_path: Path, autojump_clock: Clock) -> None:
+    """The market is read anew, and an order of the new tick is made; once, though one order is all that a person wants."""
+    async with trading(tmp_path) as world:
+        faults = world.server.faults
+        faults.path, faults.requests, faults.text = "POST /order", 2, "Price (0.51) breaks minimum tick size rule: 0.1"
+        world.chain.mine(world.buy())
+        await world.recorder.wait_copies(2)
+        answers = [one for one in world.server.clob.record.of(Answered) if one.path == "/order"]
+        assert [one.status for one in answers] == [0, 0, 200, 200]
+        assert len({one.order_ids for one in answers}) == 4
+        faults.clear()
+        faults.path, faults.text = "POST /order", "order_version_mismatch"
+        world.chain.mine(world.buy(token=2))
+        await world.wait_settled(4)
+        assert [one.outcome.end for one in world.recorder.finished[2:]] == [End.REJECTED] * 2
+        assert len([one for one in world.server.clob.record.of(Answered) if one.path == "/order"]) == len(answers) + 4
+        assert world.booked == world.recorded
+
+
+async def test_what_the_guard_refuses_is_the_reason_of_its_task(tmp_path: Path, autojump_clock: Clock) -> None:
+    """And nothing reaches the venue: here of wallets that a person has disarmed."""
+    async with trading(tmp_path) as world:
+        for path in (tmp_path / "signing").glob("armed-*"):
+            path.unlink()
+        await trio.sleep(1.5)
+        world.chain.mine(world.buy())
+        await world.recorder.wait_until(lambda: len(world.recorder.finished) == 2)
+        reasons = [one.outcome.reason for one in world.recorder.finished]
+        assert {(one.code, one.control) for one in reasons if one is not None} == {
+            (Code.GUARD_REFUSED, "wallet.alice"),
+            (Code.GUARD_REFUSED, "wallet.bob"),
+        }
+        assert not [one for one in world.server.clob.record.of(Answered) if one.path == "/order"]
 
 
 def _check_taken_once(world: LiveWorld) -> None:

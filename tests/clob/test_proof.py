@@ -289,7 +289,7 @@ _ODD = st.one_of(st.none(), st.integers(), st.text(max_size=9), st.sampled_from(
 _KEYS = ["id", "taker_order_id", "asset_id", "side", "size", "price", "status", "maker_orders", "bucket_index"]
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(
     st.lists(st.tuples(st.booleans(), st.dictionaries(st.sampled_from(_KEYS), _ODD, max_size=2)), max_size=4),
     st.sampled_from(["LIVE", "MATCHED", "CANCELED", "INVALID", ""]),

@@ -5,6 +5,8 @@ from functools import partial
 import pytest
 import trio
 import trio.testing
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from tests.clob.scripted_clob import PAGE, SIGNER, Bench, Says, matched, open_bench, refusal
 from tests.clob.sent_orders import OTHER, OURS, make_order, maker_row, order_row, trade_row
@@ -104,6 +106,43 @@ async def test_each_row_of_the_table(
         bodies = {one.body.replace(b"key-2", b"key-1") for one in bench.posts}
         assert bodies == {make_order().body.replace(b'"owner":""', b'"owner":"key-1"')}
         assert "secret-1" not in f"{words}{bench.told}"
+
+
+_ANY = {
+    "sure": [_RESTARTS, refusal(401, "Unauthorized"), refusal(400, _KILL), refusal(400, _BALANCE), Says(403, PAGE)],
+    "unsure": [
+        Says(does="close"),
+        Says(does="stall"),
+        Says(200, matched().body, does="cut"),
+        refusal(500, "Internal server error"),
+        refusal(429, "Too Many Requests", **{"retry-after": "1"}),
+        refusal(400, "context canceled"),
+        refusal(400, "a rule of yesterday"),
+        Says(200, b"what"),
+    ],
+    "there": [matched(), matched("", "", status="delayed"), refusal(400, f"order {OURS} is invalid. Duplicated.")],
+}
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    st.lists(st.sampled_from([(kind, says) for kind, all_ in _ANY.items() for says in all_]), min_size=1, max_size=5),
+    st.sampled_from([0.5, 3.0, 10.0]),
+)
+def test_nothing_that_may_have_arrived_is_reported_as_refused(said: list[tuple[str, Says]], within_s: float) -> None:
+    """Whatever comes in whatever order: refused, or not sent, is only what no earlier copy may have become."""
+
+    async def main() -> tuple[str, int]:
+        async with open_bench(*(says for _, says in said)) as bench:
+            ended, _ = await _end(bench, within_s=within_s)
+            return ended, len(bench.posts)
+
+    ended, posts = trio.run(main, clock=trio.testing.MockClock(autojump_threshold=0))
+    kinds = [said[min(number, len(said) - 1)][0] for number in range(posts)]
+    if ended in ("not sent", "rejected", "killed"):
+        assert set(kinds) <= {"sure"}
+    assert (ended in ("filled", "unknown")) is ("there" in kinds)
+    assert ended != "uncertain" or "unsure" in kinds
 
 
 async def test_a_venue_that_fails_is_asked_until_the_deadline_and_not_later(clock: Clock) -> None:

@@ -183,8 +183,11 @@ async def test_connections_are_kept_warm(clock: trio.testing.MockClock) -> None:
     await trio.sleep(6)
     await transport.warm("http://venue/", 9)
     assert (len(opened), closed) == (5, [0, 1])
+    await trio.aclose_forcefully(opened[3])  # as a server does that has had enough
+    await transport.warm("http://venue/", 3)
+    assert (len(opened), closed) == (6, [0, 1, 3])
     await transport.aclose()
-    assert sorted(closed) == [0, 1, 2, 3, 4]
+    assert sorted(closed) == [0, 1, 2, 3, 4, 5]
 
 
 async def test_an_answer_without_end_is_given_up() -> None:

@@ -58,7 +58,14 @@ def test_the_demonstration_needs_no_file_where_somebody_is(
     for name in DEMONSTRATIONS:
         monkeypatch.setitem(DEMONSTRATIONS, name, ROOT / name)
         assert main(["check", name]) == 0
+        monkeypatch.setenv("TRIO_COPY_CONF", name)
+        assert main(["check"]) == 0
     assert main(["check", "conf/prod.toml"]) == 2
+    monkeypatch.setenv("TRIO_COPY_CONF", "conf/prod.toml")
+    capsys.readouterr()
+    assert main(["check"]) == 2
+    said = "$TRIO_COPY_CONF: expected the path of a configuration, got conf/prod.toml: there is no such file\n"
+    assert capsys.readouterr().err == said
     Path("conf").mkdir()
     Path("conf/demo.toml").write_text("nonsense")
     capsys.readouterr()

@@ -8,6 +8,7 @@ import trio
 from attrs import define, evolve, frozen
 
 from trio_copy.errors import OrderUncertain, UnresolvedOrders
+from trio_copy.model.decisions import Code, Reason
 from trio_copy.model.fills import Side
 from trio_copy.model.follows import Follower
 from trio_copy.model.ids import FollowerId, IntentKey, OrderId, TokenId
@@ -85,6 +86,9 @@ class Fault:
 
     def executor(self) -> FaultyExecutor:
         return FaultyExecutor(call=self.call, spoil=self.spoil, side=self.side, hide=self.hides)
+
+
+_REFUSED = Reason(code=Code.GUARD_REFUSED, control="a limit", value="2", limit="1")
 
 
 def raises(error: BaseException) -> Callable[..., Any]:
@@ -245,6 +249,8 @@ WRONG_ORDERS = tuple(
         ("more cash than was wanted", but(max_cost=Usd(10**9)), "cost", _INSIDE, Side.BUY),
         ("no cash for its shares", but(max_cost=NO_USD), "greatest cost", _INSIDE, Side.BUY),
         ("a sale that costs", but(max_cost=Usd(1)), "greatest cost", _INSIDE, Side.SELL),
+        ("shares that nobody signed for", but(refused=_REFUSED), "why an order is none", _INSIDE, None),
+        ("a refusal as text", but(refused="no"), "why an order is none", _INSIDE, None),
         ("cash as int", but(max_cost=1), "greatest cost", _INSIDE, None),
         ("always one id", but(order_id=OrderId("same")), "id", "keys_tell_orders_apart", None),
     )

@@ -10,7 +10,7 @@ from attrs import evolve
 from tests.builders import LEADER, make_intent, make_settings, make_signal
 from tests.harness import World, make_test_plan, open_world, running_engine, with_follow_settings
 from trio_copy.engine.lacking import lacking
-from trio_copy.engine.plan import Plan
+from trio_copy.engine.plan import Plan, PlannedMarkets
 from trio_copy.engine.service import Service
 from trio_copy.model.decisions import End
 from trio_copy.model.fills import Side
@@ -125,8 +125,15 @@ def test_a_check_says_where_nothing_can_rest(kind: str) -> None:
     """An executor of before knows nothing of it; the line names the setting, the executor and a follow."""
     plan = resting_plan(kind)
     follows = plan.settings.follows()
-    assert lacking(plan, follows, tuple) == []
     (planned,) = plan.executors
+    unpriced = lacking(plan, follows, tuple)
+    assert len(unpriced) == (kind != "FAK")
+    assert all("executor sim of books" in one for one in unpriced)  # it is a dry run
+    source = plan.registry.market_source("polymarket")
+    planned = evolve(planned, settings=evolve(planned.settings, price_source="book"))
+    markets = PlannedMarkets(name="polymarket", plugin=source, settings=source.settings())
+    plan = evolve(plan, markets=markets, executors=(planned,))
+    assert lacking(plan, follows, tuple) == []
     plan = evolve(plan, executors=(evolve(planned, plugin=evolve(planned.plugin, rests=False)),))
     problems = lacking(plan, follows, tuple)
     assert len(problems) == (kind != "FAK")

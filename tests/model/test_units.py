@@ -52,6 +52,24 @@ def test_what_a_millionth_cannot_hold_is_refused(text: str) -> None:
         Usd.parse(text)
 
 
+@pytest.mark.parametrize(
+    "micro, cents",
+    [
+        (0, "0.00"),
+        (993_750, "0.99"),
+        (-1, "0.00"),
+        (-4_999, "0.00"),
+        (-5_001, "-0.01"),
+        (1, "0.00"),
+        (1_234_567_890, "1,234.57"),
+        (-2_500_000, "-2.50"),
+    ],
+)
+def test_money_is_shown_in_cents(micro: int, cents: str) -> None:
+    """Always two digits, so that amounts below each other compare; and nothing has no sign."""
+    assert Usd(micro).cents == cents
+
+
 @pytest.mark.parametrize("value", [1.5, "1", True, None])
 def test_nothing_but_an_int_becomes_money(value: object) -> None:
     """A float, a text or a bool cannot slip into an amount."""

@@ -4,10 +4,13 @@ import json
 from typing import Any
 
 import pytest
-from eth_keyfile.keyfile import create_keyfile_json, decode_keyfile_json
 
 from trio_copy.native import SecretKey
+from trio_copy.recursion import same_recursion_limit
 from trio_copy.signing.keystore import WrongPassphrase, address_in, read_keystore, write_keystore
+
+with same_recursion_limit():
+    from eth_keyfile.keyfile import create_keyfile_json, decode_keyfile_json
 
 SECRET = bytes.fromhex("7a28b5ba57c53603b0b07b56bba752f7784bf506fa95edc395f5cf6c7514fe9d")
 PBKDF2 = {

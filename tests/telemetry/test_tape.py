@@ -25,7 +25,7 @@ from trio_copy.telemetry.render import finished_object
 from trio_copy.telemetry.status import EndpointStatus, Phase
 from trio_copy.telemetry.status import Status as EngineStatus
 from trio_copy.telemetry.tally import Tally
-from trio_copy.telemetry.tape import Tape, money, status_lines, summary_lines, summary_row
+from trio_copy.telemetry.tape import Tape, decimals, status_lines, summary_lines, summary_row
 
 UNTRIED = EndpointStatus(name="one", live=False, head=None, connects=0, first=0, last_error="")
 REASON = Reason(code=Code.PRICE_TOO_HIGH, control="filters.price_max", value="0.95", limit="0.9")
@@ -66,6 +66,39 @@ def test_a_trade_reads_from_the_fill_to_each_copy(tape: Tape, lines: list[str]) 
     assert lines[1] == "  alice    filled   10.00 @ 0.51  $5.10  +200 bps  40 ms  0xaaaa..aaaa  Rain? YES"
     because = "PRICE_TOO_HIGH (filters.price_max: 0.95, limit 0.9)"
     assert lines[2] == f"  bob      skipped  {because}  0xaaaa..aaaa  Rain? YES"
+
+
+@pytest.mark.parametrize(
+    "code, control, value, limit, told",
+    [
+        ("PRICE_TOO_HIGH", "filters.price_max", "0.95", "0.9", "filters.price_max: 0.95, limit 0.9"),
+        ("NOTHING_TO_SELL", "ledger.position", "0", "above 0", "ledger.position: 0, limit above 0"),
+        (
+            "DRAINED",
+            "engine.drain_s",
+            "rested at the end",
+            "filled before the stop",
+            "engine.drain_s: rested at the end, expected filled before the stop",
+        ),
+        ("MODE_FORBIDS", "mode", "BUY", "halt-new: by hand", "mode: BUY, because halt-new: by hand"),
+        ("MODE_FORBIDS", "mode of bob", "BUY", "run: lost", "mode of bob: BUY, because run: lost"),
+        ("FOLLOW_PAUSED", "pause", "follower:bob", "a holiday", "pause: follower:bob, because a holiday"),
+        ("EXIT_FIRST", "exit", "e1" * 32, "filled before it", "exit: e1e1e1..e1e1, expected filled before it"),
+    ],
+)
+def test_a_reason_is_a_sentence(
+    tape: Tape, lines: list[str], code: str, control: str, value: str, limit: str, told: str
+) -> None:
+    """What is no figure is no limit, and what somebody said when he set it was no condition."""
+    signal, reason = make_signal(), Reason(code=Code[code], control=control, value=value, limit=limit)
+    tape.on_skip(Skip(signal_id=signal.signal_id, follower="bob", leader=signal.leader, reason=reason), signal)  # type: ignore[arg-type]  # a name
+    assert lines[-1].startswith(f"  bob      skipped  {code} ({told})  0xaaaa..aaaa")
+
+
+def test_an_order_is_named_as_far_as_a_command_needs_it(tape: Tape, lines: list[str]) -> None:
+    """It can be pasted as it stands there."""
+    tape.on_step("rests", f"bob: 4 of 10 filled at 0.5: Rain? YES; for up to 300 s, order 0x{'ab' * 32}")
+    assert lines[-1].endswith("  rests: bob: 4 of 10 filled at 0.5: Rain? YES; for up to 300 s, order 0xabababab")
 
 
 def test_no_copy_stands_under_the_trade_of_another_leader(tape: Tape, lines: list[str]) -> None:
@@ -351,9 +384,9 @@ def test_the_summary_accounts_for_everything() -> None:
         (1, "0.000001"),
     ],
 )
-def test_money_is_written_for_people(micro: int, text: str) -> None:
+def test_shares_and_prices_are_written_for_people(micro: int, text: str) -> None:
     """Two decimals where they say enough, all of them where they do not."""
-    assert text == money(micro)
+    assert text == decimals(micro)
 
 
 async def test_a_terminal_gets_the_status_under_the_tape(capsys: pytest.CaptureFixture[str]) -> None:

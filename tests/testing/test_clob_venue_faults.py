@@ -103,6 +103,7 @@ async def test_what_is_answered_and_what_happened(clock: trio.testing.MockClock,
         (answered,) = [entry for entry in server.clob.record.of(Answered) if entry.path == "/order"]
         heard = case.status == answered.status != NO_ANSWER and not case.words.startswith("body")
         assert answered.lost is not heard
+        assert answered.order_ids == (order_id(body),)
         # The same bytes again: taken where nothing was, and a duplicate where it was.
         again = await one.post(body)
         assert again.status == (400 if case.filled or "delayed later" in case.words else 200)
@@ -118,6 +119,7 @@ async def test_an_answer_may_be_about_another_order(clock: trio.testing.MockCloc
         assert told != order_id(body)
         assert bool(told) is (answer is OrderAnswer.OTHER_ID)
         assert server.clob.record.fills(order_id(body)) != []
+        assert server.clob.record.of(Answered)[-1].order_ids == (order_id(body),)
 
 
 async def test_faults_end_after_so_many_requests(clock: trio.testing.MockClock) -> None:

@@ -78,6 +78,8 @@ async def test_the_user_channel_tells_of_orders_and_trades(clock: trio.testing.M
         await socket.send_message("PING")
         assert await socket.get_message() == "PONG"
 
+        other = await trader(server, 2)
+        await other.post(other.order("BUY", "2", "5", "GTC"))  # which is nobody else's business
         resting = (await one.post(one.order("BUY", "2", "5", "GTC"))).json["orderID"]
         server.clob.trade_against(resting)
         await trio.sleep(5)

@@ -138,6 +138,12 @@ CASES = [
         limit("BUY", "6.05", "10"),
     ),
     Case(
+        "rounded apart",
+        400,
+        "order {id} is invalid. Price (0.9803921568627451) breaks minimum tick size rule: 0.01",
+        limit("BUY", "10", "10.2"),
+    ),
+    Case(
         "too dear",
         400,
         "order {id} is invalid. Price (1) breaks minimum tick size rule: 0.01",

@@ -11,13 +11,16 @@ import trio
 import trio.testing
 import trio_websocket
 
-from tests.builders import NOW, POLYGON
+from tests.builders import LEADER, NOW, POLYGON
 from tests.harness import World
 from trio_copy.chain.decoders.order_filled import EXCHANGE_V2
 from trio_copy.cli import main
 from trio_copy.errors import ConfigError
+from trio_copy.model.ids import TokenId
 from trio_copy.testing.devnet import DevChain, DevNode, DevTx, NodeFaults
+from trio_copy.testing.devnet.market import seeded_market
 from trio_copy.testing.devnet.words import listed_faults, take_faults
+from trio_copy.testing.market_server.venue import TICK
 
 LIMIT = {"code": -32005, "message": "Too Many Requests"}
 PATIENCE_S = 3.0
@@ -352,3 +355,21 @@ def test_help_lists_every_manner(capsys: pytest.CaptureFixture[str]) -> None:
 
     for form, _ in listed_faults(NodeFaults):
         assert form.partition("=")[0].partition("[")[0] in text
+
+
+def test_its_market_quotes_what_its_venue_takes() -> None:
+    """An order at what is bid or asked is on a tick, of both answers, however long prices walk."""
+    market = seeded_market([LEADER], 3, 1.0, 1)
+    tick = TICK.micro
+    for _ in range(500):
+        market.next_block()
+        for outcome in market.outcomes:
+            quote, other = market.quote(outcome.token_id), market.quote(TokenId(outcome.token_id ^ 1))
+            assert quote is not None
+            assert other is not None
+            assert quote.bid is not None
+            assert quote.ask is not None
+            assert other.bid is not None
+            assert quote.bid.micro % tick == quote.ask.micro % tick == 0
+            assert (quote.ask.micro - quote.bid.micro, quote.ask.micro + other.bid.micro) == (tick, 1_000_000)
+            assert tick <= quote.bid.micro < quote.ask.micro <= 1_000_000 - tick

@@ -331,7 +331,7 @@ class Account:
     def unsettled(self, open_order: OpenOrder) -> list[LedgerEntry]:
         """Return the bookings of an order that are not firm: they are in the tail until the chain has the last word."""
         holding = self.holdings.get(open_order.spot, NOTHING_HELD)
-        return [entry for entry in holding.tail if not entry.firm and is_of(open_order.order, entry)]
+        return [entry for entry in holding.tail if not entry.firm and is_of(open_order.order.key, entry)]
 
     def _book(self, entry: LedgerEntry, count: int = 0, cost: int = 0) -> Amounts:
         """Fold an entry in; returns what it adds to the sums. For `count` and `cost` see `_hold_now`."""

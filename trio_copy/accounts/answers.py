@@ -60,7 +60,10 @@ def answer(account: "Account", command: c.Answer) -> Sequence[e.Event]:
         case Step.REFUSE | Step.SETTLE | Step.REVERSE:
             return (e.Contradicted(key=key, report=report, at=at),)
         case Step.VOID | Step.CLOSE if (
-            command.again and not open_order.rests and report.status is Status.KILLED and not open_order.ended
+            command.again
+            and not open_order.rests
+            and (report.status is Status.KILLED or (report.status is Status.REJECTED and report.stale))
+            and not open_order.ended
         ):
             task = evolve(open_order.task, attempt=open_order.task.attempt + 1)
             return (e.Learned(key=key, state=state, report=report, at=at), e.Waits(task=task, at=at))

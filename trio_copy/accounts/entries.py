@@ -6,7 +6,7 @@ from trio_copy.accounts.commands import Resolve
 from trio_copy.accounts.orders import OpenOrder
 from trio_copy.model.decisions import CopyTask
 from trio_copy.model.fills import Side
-from trio_copy.model.ids import Address, FollowerId, SignalId, TaskId, TokenId, task_id
+from trio_copy.model.ids import Address, FollowerId, IntentKey, SignalId, TaskId, TokenId, task_id
 from trio_copy.model.orders import ExecutionReport, Order, Settlement
 from trio_copy.model.positions import EntryKind, LedgerEntry, Position
 from trio_copy.model.signals import Signal
@@ -57,9 +57,9 @@ def growth_entry(open_order: OpenOrder, report: ExecutionReport, at: float) -> L
     return evolve(entry, key=f"{order.key}:{booked.shares.micro}", leader_shares=NO_SHARES)
 
 
-def is_of(order: Order, entry: LedgerEntry) -> bool:
+def is_of(key: IntentKey, entry: LedgerEntry) -> bool:
     """Tell whether an entry books what an order filled, or a part of it."""
-    return entry.key == order.key or entry.key.startswith(f"{order.key}:")
+    return entry.key == key or entry.key.startswith(f"{key}:")
 
 
 def about_entry(entry: LedgerEntry, kind: EntryKind, at: float) -> LedgerEntry:

@@ -235,10 +235,6 @@ def order_of(plain: Plain) -> Order:
     return evolve(order, max_cost=Usd(cost[0])) if cost else order
 
 
-def _cost_at_limit(order: Order) -> int:
-    return greatest_cost(order.side, order.shares, order.limit_price).micro
-
-
 def _plain_address(wallet: Wallet) -> Plain | Address | None:
     return [wallet.address, wallet.name, int(wallet.signature_type)] if wallet.name else wallet.address
 
@@ -251,6 +247,10 @@ def _wallet_of(follower: str, plain: Plain | str | None) -> Wallet:
         name=name,
         signature_type=SignatureType(signature_type),
     )
+
+
+def _cost_at_limit(order: Order) -> int:
+    return greatest_cost(order.side, order.shares, order.limit_price).micro
 
 
 def plain_report(report: ExecutionReport) -> Plain:

@@ -25,7 +25,8 @@ async def dial_network(url: str) -> trio.abc.Stream:
         return await _secured(tcp, parts.hostname) if parts.scheme == "wss" else tcp
     except (OSError, ValueError, trio.BrokenResourceError) as error:
         # The URL may hold an API key or a password; the host alone says enough.
-        raise ConnectionLost(f"cannot connect to {parts.hostname}: {error}") from error
+        why = (isinstance(error, OSError) and error.strerror) or error
+        raise ConnectionLost(f"cannot connect to {parts.hostname}: {why}") from error
 
 
 async def _secured(tcp: trio.SocketStream, host: str | None) -> trio.abc.Stream:

@@ -137,7 +137,7 @@ class Watchdogs:
     def why_halted(self) -> str:
         """What halts entries, in words; empty when nothing does."""
         reason = self.halted()
-        return "" if reason is None else f"{reason.control}: {reason.value}, limit {reason.limit}"
+        return "" if reason is None else reason.because
 
     async def wait_changed(self) -> None:
         """Wait until something has turned red, green or unknown."""

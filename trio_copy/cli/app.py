@@ -59,12 +59,18 @@ def _run(words: Sequence[str], redactor: Redactor) -> int:
         case ["--version"]:
             sys.stdout.write(f"{__version__}\n")
             return EXIT_DONE
-    from cyclopts import CycloptsError  # not above: what needs no verb shall not wait for the library of verbs
+    from cyclopts import (  # not above: what needs no verb shall not wait for the library of verbs
+        CycloptsError,
+        UnusedCliTokensError,
+    )
 
     from trio_copy.cli.command_line import command_line
 
     try:
         verb, bound, ours = command_line(words).parse_args(words, exit_on_error=False, print_error=False)
+    except UnusedCliTokensError as error:
+        _tell(f'trio-copy: expected nothing more, got "{" ".join(error.unused_tokens or ())}"')
+        return EXIT_BAD_INPUT
     except CycloptsError as error:
         _tell(f"trio-copy: {error}")
         return EXIT_BAD_INPUT

@@ -60,6 +60,9 @@ def backtest(
     """
     if plot is not None and plot.suffix not in _FORMS:
         raise ConfigError([f"--plot: expected a name that ends with {' or '.join(_FORMS)}, got {plot}"])
+    for option, path in (("--csv", csv), ("--plot", plot)):
+        if path is not None and not path.absolute().parent.is_dir():
+            raise ConfigError([f"{option}: {path} cannot be written: the directory {path.parent} does not exist"])
     plan, settings = load_plan(conf, redactor), read_settings(set_)
     # All of them before the first one is played: a mistake in the last one costs nothing.
     plans = [overridden(plan, setting) if setting else plan for setting in settings]

@@ -2,19 +2,19 @@
 
 import signal
 from functools import partial
-from pathlib import Path
 from typing import Annotated, Any
 
 import trio
 from cyclopts import Parameter
 
 from trio_copy.cli.durations import Duration, Time
+from trio_copy.cli.opened import ConfArgument, find_plan
 from trio_copy.cli.output import out
 from trio_copy.cli.redact import Redact
 from trio_copy.cli.world import open_scripted_devnet
 from trio_copy.clock import anchored_wall_clock
 from trio_copy.config import DevnetSettings
-from trio_copy.engine.plan import Plan, load_plan
+from trio_copy.engine.plan import Plan
 from trio_copy.errors import ConfigError
 from trio_copy.model.counts import counted
 from trio_copy.testing.devnet import NodeFaults, open_devnet
@@ -29,7 +29,7 @@ _PAST_MOST_S = 90 * 86_400
 
 
 def devnet(
-    conf: Annotated[Path, Parameter(name="--conf", help="The configuration whose leaders shall trade.")],
+    conf: ConfArgument = None,
     *,
     redactor: Redact,
     port: Annotated[int, Parameter(help="Where to listen, on this machine only.")] = 8545,
@@ -57,7 +57,7 @@ def devnet(
         raise ConfigError([f"--past: expected at most {Time(_PAST_MOST_S)}, got {past}"])
     take_faults(NodeFaults(), "--fault", fault)
     script = DevnetSettings(seed=seed, block_every_s=block_every, reorg_at_block=0, drop_at_block=0, faults=fault)
-    return trio.run(_serve, load_plan(conf, redactor), script, port, past)
+    return trio.run(_serve, find_plan(conf, redactor), script, port, past)
 
 
 async def _serve(plan: Plan, script: DevnetSettings, port: int, past_s: float) -> int:

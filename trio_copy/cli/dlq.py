@@ -29,7 +29,7 @@ app = App(name="dlq", help="Look at dead letters, queue them again, or forget th
 ReasonOption = Annotated[str | None, Parameter(name="--reason", help="Only those whose reason contains this text.")]
 DryRun = Annotated[bool, Parameter(name="--dry-run", negative=(), help="Only say what would be done.")]
 _LETTERS: tuple[Column[DeadLetter], ...] = (
-    Column("task", lambda letter: letter.task.task_id, shown=short),
+    Column("task", lambda letter: letter.task.task_id, shown=lambda name: str(name)[:12]),
     Column("follower", lambda letter: letter.task.follower),
     Column("leader", lambda letter: letter.task.signal.leader, shown=short),
     Column("token", lambda letter: str(letter.task.intent.token_id), shown=short, detail=True),

@@ -6,8 +6,8 @@ from typing import Annotated
 
 from cyclopts import Parameter, Token
 
-_UNITS = {"": 1.0, "ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0}
-_FORM = re.compile(r"^(\d+(?:\.\d+)?)(ms|s|m|h|d|)$")
+_UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0}
+_FORM = re.compile(r"^(\d+(?:\.\d+)?)(ms|s|m|h|d)$")
 
 
 class Time(float):
@@ -21,10 +21,10 @@ class Time(float):
 
 
 def parse_duration(text: str) -> float:
-    """Read 20s, 1.5m, 250ms, or a bare number of seconds.
+    """Read 20s, 1.5m or 250ms.
 
     Raises:
-        ValueError: anything else.
+        ValueError: anything else; a number without a unit may mean any of them.
     """
     match = _FORM.match(text)
     if match is None:

@@ -13,6 +13,7 @@ from trio_copy.cli.named_leaders import find_leaders
 from trio_copy.cli.opened import Conf, ask_store, find_plan
 from trio_copy.cli.output import out
 from trio_copy.cli.positions import EVERYTHING, HeldPosition, held_positions
+from trio_copy.cli.queries import nobody
 from trio_copy.cli.question import Yes, agreed
 from trio_copy.cli.redact import Redact
 from trio_copy.cli.suggest import suggested
@@ -59,6 +60,10 @@ def exit(
         chosen = read_choice(name, follower, leader, names, all_=all_)
     elif market is not None and not (follower or leader or all_):
         chosen = Chosen(None, None)
+    elif not (follower or leader or all_):
+        raise ConfigError(
+            ["expected a position, FOLLOWER:LEADER:TOKEN, or some by --follower, --leader or --market, or --all"]
+        )
     else:
         chosen = read_choice(None, follower, leader, names, all_=all_)
 
@@ -76,7 +81,8 @@ def exit(
 
     found = ask_store(plan, look)
     if not found:
-        raise ConfigError([f"expected what is held, got nothing; see: {suggested('positions', conf=plan.path)}"])
+        who, see = nobody(plan, chosen.follower), suggested("positions", conf=plan.path)
+        raise ConfigError([f"expected what is held, got nothing{who}; see: {see}"])
     if position is not None and len(found) > 1:
         raise ConfigError([f'expected one position, got {len(found)} whose token begins with "{token}"'])
     for one in found:

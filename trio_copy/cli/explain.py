@@ -10,6 +10,7 @@ from cyclopts import App, Parameter
 from trio_copy.accounts import OrderState
 from trio_copy.accounts.telling import OrderEnd
 from trio_copy.cli.book_lines import Line, book_lines
+from trio_copy.cli.follow_files import as_typed
 from trio_copy.cli.follow_lookup import find_follow
 from trio_copy.cli.labels import labels_of
 from trio_copy.cli.named_leaders import find_leaders, with_name
@@ -22,12 +23,13 @@ from trio_copy.cli.tables import Column, Csv, Json, Styled, short, show
 from trio_copy.engine.stories import Story, stories
 from trio_copy.errors import ConfigError
 from trio_copy.model.counts import counted
-from trio_copy.model.decisions import CopyTask, Reason
-from trio_copy.model.fills import Side
+from trio_copy.model.decisions import CopyTask
+from trio_copy.model.fills import Kind
 from trio_copy.model.ids import TokenId
 from trio_copy.model.layers import DEFAULT, Effective, Layer
 from trio_copy.model.orders import Status
-from trio_copy.model.positions import EntryKind
+from trio_copy.model.positions import EntryKind, LedgerEntry
+from trio_copy.model.signals import Signal
 from trio_copy.ports import Store
 from trio_copy.records import encode, plain_layer
 from trio_copy.telemetry.visible import visible
@@ -47,12 +49,18 @@ _OPEN = {
     OrderState.RESTING.value: " at the venue: what it fills is booked as it is learned",
     OrderState.MATCHED.value: ": the chain has the last word",
 }
+_SELLS = {"all": "all that is held", "proportional": "the leader's part of what is held"}
+_BOOKED = {
+    EntryKind.CONFIRM: "firm from here on: the chain has settled it",
+    EntryKind.REVERSE: "taken back: it was matched, and never settled",
+    EntryKind.MISSED: "nothing: the leader sold and this copy did not, only what is known to be left to the leader changes",
+}
 _BREACHED = (
     "its executor reported what cannot be: nothing of that is booked; look at the venue, then `trio-copy orders settle`"
 )
 _COLUMNS: tuple[Column[Effective], ...] = (
     Column("setting", lambda row: row.path),
-    Column("value", lambda row: _plain(row), shown=lambda value: _text(value), elastic=True),
+    Column("value", lambda row: _plain(row), shown=as_typed, elastic=True),
     Column("origin", lambda row: row.origin, shown=lambda origin: Styled(origin, "" if origin == DEFAULT else "cyan")),
     Column("rule", lambda row: row.merge.value, detail=True),
 )
@@ -156,56 +164,52 @@ def _in_time(lines: Iterator[Line]) -> list[Line]:
 def _lines(story: Story, leader: str, label: str) -> Iterator[Line]:
     """Yield when, which step, and what happened, from the leader's log to the booking."""
     record = story.record
-    task, signal, intent = record.task, record.task.signal, record.task.intent
-    price = "without a price" if signal.price is None else f"at {signal.price}"
-    yield (
-        signal.block_time,
-        "leader",
-        f"{leader} {signal.kind.value} {signal.side.value} {signal.shares} {price}: {label}",
-    )
-    yield (
-        None,
-        "",
-        f"block {signal.block_number}, tx {signal.tx_hash}, as {signal.role.value.lower()} on {short(signal.exchange)}",
-    )
-    yield (
-        signal.seen_at,
-        "seen",
-        f"{1000 * (signal.seen_at - signal.block_time):.0f} ms after its block; signal {signal.signal_id}",
-    )
-    size = f"{intent.shares} shares" if intent.shares else f"{intent.sell} of what is held"
+    task, intent = record.task, record.task.intent
+    signal = task.signal
+    yield from _own_exit(signal, leader, label) if signal.kind is Kind.EXIT else _leader_lines(signal, leader, label)
+    size = f"{intent.shares} shares" if intent.shares else _SELLS.get(intent.sell, intent.sell)
+    rests = f", which may rest until {utc(intent.rest_until)}" if intent.rest_until else ""
     yield (
         task.decided_at,
         "decided",
-        f"{task.follower} wants {intent.side.value} {size}, limit {intent.limit_price}, {intent.order_type}",
+        f"{task.follower} wants {intent.side.value} {size}, limit {intent.limit_price}, {intent.order_type}{rests}",
     )
     if task.not_before > task.decided_at:
         yield task.not_before, "waited", "for its delay, or for others to gather"
     for order in story.orders:
-        yield from _order_lines(order, task)
+        yield from _order_lines(order, task, rested=order.key in story.rested)
         yield from book_lines(order, story.sightings.get(order.key), story.looks.get(order.key), signal.seen_at)
         why = story.called_off.get(order.key)
         if why is not None:
-            yield order.at, "called off", f"{_because(why)}; the venue has not said yet what came of it"
+            yield order.at, "called off", f"{why.text}; the venue has not said yet what came of it"
         if order.key in story.breached:
             yield order.at, "breach", _BREACHED
     for entry in story.entries:
-        if entry.kind is EntryKind.FILL:
-            yield entry.booked_at, "booked", _booking(entry.side, entry.slippage_bps, firm=entry.firm)
-        else:
-            yield entry.booked_at, "booked", entry.kind.value
+        yield entry.booked_at, "booked", _BOOKED.get(entry.kind) or _booking(entry, signal.kind)
     if record.outcome is None:
         yield None, "now", record.state
     else:
         reason = record.outcome.reason
-        yield record.ended_at, "ended", record.outcome.end.value + ("" if reason is None else f": {_because(reason)}")
+        yield record.ended_at, "ended", record.outcome.end.value + ("" if reason is None else f": {reason.text}")
 
 
-def _because(reason: Reason) -> str:
-    return f"{reason.code.name} ({reason.control}: {reason.value}, limit {reason.limit})"
+def _leader_lines(signal: Signal, leader: str, label: str) -> Iterator[Line]:
+    price = "without a price" if signal.price is None else f"at {signal.price}"
+    traded = f"{signal.kind.value} {signal.side.value} {signal.shares} {price}: {label}"
+    yield signal.block_time, "leader", f"{leader} {traded}"
+    where = f"as {signal.role.value.lower()} on {short(signal.exchange)}"
+    yield None, "", f"block {signal.block_number}, tx {signal.tx_hash}, {where}"
+    late_ms = 1000 * (signal.seen_at - signal.block_time)
+    yield signal.seen_at, "seen", f"{late_ms:.0f} ms after its block; signal {signal.signal_id}"
 
 
-def _order_lines(order: OrderEnd, task: CopyTask) -> Iterator[Line]:
+def _own_exit(signal: Signal, leader: str, label: str) -> Iterator[Line]:
+    """Tell what no leader did: such a signal has neither a transaction nor an exchange, and nobody had to see it."""
+    yield signal.seen_at, "own exit", f"by a rule of `leaving`, or by hand, at a bid of {signal.price}: {label}"
+    yield None, "", f"{signal.shares} shares are held that were copied from {leader}; signal {signal.signal_id}"
+
+
+def _order_lines(order: OrderEnd, task: CopyTask, *, rested: bool) -> Iterator[Line]:
     yield (
         order.placed_at,
         "taken up",
@@ -222,6 +226,9 @@ def _order_lines(order: OrderEnd, task: CopyTask) -> Iterator[Line]:
     report = order.report
     if report is not None and report.status is not Status.ABSENT:
         yield order.placed_at, "sent", f"to {order.executor}"
+    if rested:
+        long = "" if order.state == OrderState.RESTING.value else f", for {order.at - order.placed_at:.0f} s"
+        yield order.placed_at, "rested", f"on the venue's book, at {order.limit_price}{long}"
     if report is not None:
         filled = f" {report.shares} for {report.notional} USD, fee {report.fee}" if report.shares else ""
         detail = f"; {report.detail}" if report.detail else ""
@@ -230,15 +237,13 @@ def _order_lines(order: OrderEnd, task: CopyTask) -> Iterator[Line]:
         yield order.at, "open", f"it is {order.state}{_OPEN.get(order.state, '')}"
 
 
-def _booking(side: Side, slippage_bps: int | None, *, firm: bool) -> str:
-    slipped = "" if slippage_bps is None else f", {slippage_bps:+d} bps against the leader"
-    return f"{side.value}{slipped}, {'firm' if firm else 'provisional'}"
+def _booking(entry: LedgerEntry, kind: Kind) -> str:
+    against = "bid" if kind is Kind.EXIT else "leader"
+    slipped = "" if entry.slippage_bps is None else f", {entry.slippage_bps:+d} bps against the {against}"
+    filled = f"{entry.side.value} {entry.shares} for {entry.notional} USD, fee {entry.fee}"
+    return f"{filled}{slipped}, {'firm' if entry.firm else 'provisional'}"
 
 
 def _plain(row: Effective) -> Any:  # noqa: ANN401  a plain value
     own: Layer = ((row.path, row.value),)
     return plain_layer(own)[row.path]
-
-
-def _text(value: Any) -> str:  # noqa: ANN401  a plain value
-    return value if isinstance(value, str) else msgspec.json.encode(value).decode()

@@ -14,7 +14,16 @@ from trio_copy.cli.labels import labels_of
 from trio_copy.cli.named_leaders import find_leaders
 from trio_copy.cli.opened import Conf, ask_store, find_plan
 from trio_copy.cli.output import out
-from trio_copy.cli.queries import FollowerOption, LeaderOption, SinceOption, TokenOption, UntilOption, read_query, utc
+from trio_copy.cli.queries import (
+    FollowerOption,
+    LeaderOption,
+    SinceOption,
+    TokenOption,
+    UntilOption,
+    nothing,
+    read_query,
+    utc,
+)
 from trio_copy.cli.redact import Redact
 from trio_copy.cli.tables import Column, csv_rows, text_or_none
 from trio_copy.engine.books import BOOKINGS, Trade, tell_trades, walk
@@ -107,7 +116,7 @@ def trades(
 
         await tell_trades(store.history, query, take)
 
-    return _export(plan, file, TRADES, tell)
+    return _export(plan, file, TRADES, tell, follower)
 
 
 @app.command
@@ -134,7 +143,7 @@ def ledger(
             store, query, lambda entry, fact: row(booked(entry, realised=Usd(fact.amounts[_REALISED])))
         )
 
-    return _export(plan, file, LEDGER, tell)
+    return _export(plan, file, LEDGER, tell, follower)
 
 
 async def _tell_bookings(store: Store, query: FactQuery, tell: Callable[[LedgerEntry, Fact], None]) -> None:
@@ -164,6 +173,7 @@ def _export(
     file: Path,
     columns: Sequence[Column[_Booked]],
     tell: Callable[[Store, Callable[[_Booked], None]], Awaitable[None]],
+    follower: str | None,
 ) -> int:
     """Write rows as they are read: memory does not grow with how many they are."""
     count = 0
@@ -177,7 +187,7 @@ def _export(
 
         ask_store(plan, lambda store: tell(store, row))
     if file != _STANDARD_OUTPUT:
-        out(f"{counted(count, 'booking')} written to {file}")
+        out(nothing(f"{counted(count, 'booking')} written to {file}", plan, None if count else follower))
     return 0
 
 

@@ -101,8 +101,7 @@ def fetch(
     )
     if history.since is not None and history.until is not None and history.since >= history.until:
         raise ConfigError([f"--until: expected a time after --since, got {until}"])
-    troubles = Troubles()
-    with progress("fetching", None) as tell:
+    with Troubles() as troubles, progress("fetching", None) as tell:
         world = FetchWorld(
             dial=dial_network,
             wall=anchored_wall_clock(),
@@ -110,10 +109,7 @@ def fetch(
             on_trouble=troubles.note,
             on_progress=tell,
         )
-        try:
-            read = trio.run(_fetch, history, world, asked.markets if market_data else None)
-        finally:
-            troubles.tell()
+        read = trio.run(_fetch, history, world, asked.markets if market_data else None)
     if read.end.number < read.start:
         out(f"{file}: nothing new: it reaches block {read.end.number} of {utc(read.end.time)}")
         return 0

@@ -8,7 +8,15 @@ from attrs import evolve, frozen
 from trio_copy.cli.named_leaders import find_leaders, with_names
 from trio_copy.cli.opened import Conf, ask_store, find_plan
 from trio_copy.cli.output import out
-from trio_copy.cli.queries import FollowerOption, LeaderOption, SinceOption, TokenOption, UntilOption, read_query
+from trio_copy.cli.queries import (
+    FollowerOption,
+    LeaderOption,
+    SinceOption,
+    TokenOption,
+    UntilOption,
+    nothing,
+    read_query,
+)
 from trio_copy.cli.redact import Redact
 from trio_copy.cli.tables import Column, Csv, Json, Styled, dollars, short, show
 from trio_copy.engine.books import walk
@@ -109,10 +117,10 @@ def fidelity(
     found = ask_store(plan, lambda store: read_fidelity(store.history, query))
     rows = _rows(found)
     if json or csv:
-        show(COLUMNS, rows, json=json, csv_=csv, empty="nothing was copied")
+        show(COLUMNS, rows, json=json, csv_=csv, empty="")
         return 0
     if not found.total.copies + found.total.killed:
-        out("nothing was copied")
+        out(nothing("nothing was copied", plan, follower))
         return 0
     _show_people(rows, names)
     for note in _notes(found.total):

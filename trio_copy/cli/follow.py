@@ -10,14 +10,14 @@ from attrs import evolve
 from cyclopts import App, Parameter
 
 from trio_copy.cli.follow_changes import Change, changes, tell_changes
-from trio_copy.cli.follow_files import STANDARD_INPUT, make_follow, read_follows, write_csv, write_json_lines
+from trio_copy.cli.follow_files import STANDARD_INPUT, as_typed, make_follow, read_follows, write_csv, write_json_lines
 from trio_copy.cli.follow_lookup import all_follows, changeable, find, find_follow, plain_changes
 from trio_copy.cli.follow_set import set_
 from trio_copy.cli.named_leaders import find_leaders, read_leader, with_names
 from trio_copy.cli.opened import Conf, ask_store, find_plan
 from trio_copy.cli.output import out
 from trio_copy.cli.progress import progress
-from trio_copy.cli.queries import FollowerOption, LeaderOption, read_query
+from trio_copy.cli.queries import FollowerOption, LeaderOption, nothing, read_query
 from trio_copy.cli.redact import Redact
 from trio_copy.cli.suggest import suggested
 from trio_copy.cli.tables import Column, Csv, Json, show
@@ -114,7 +114,7 @@ COLUMNS: tuple[Column[Follow], ...] = (
     Column("version", lambda row: row.version, right=True, detail=True),
     Column(
         "settings",
-        lambda row: " ".join(f"{path}={value}" for path, value in plain_layer(row.own).items()),
+        lambda row: " ".join(f"{path}={as_typed(value)}" for path, value in plain_layer(row.own).items()),
         elastic=True,
     ),
 )
@@ -139,7 +139,9 @@ def list_(
         for follow in ask_store(plan, lambda store: all_follows(store, plan))
         if query.follower in (None, follow.follower) and query.leader in (None, follow.leader)
     ]
-    show(with_names(COLUMNS, names, whole=True), follows, json=json, csv_=csv, empty="nobody follows anybody")
+    none = "nobody follows anybody" if follower is leader is None else "nobody follows anybody like that"
+    empty = nothing(none, plan, follower)
+    show(with_names(COLUMNS, names, whole=True), follows, json=json, csv_=csv, empty=empty)
     return 0
 
 
@@ -195,9 +197,11 @@ def export(
 ) -> int:
     """Write all follows in a form that `import` reads."""
     plan = find_plan(conf, redactor)
-    follows = ask_store(plan, lambda store: all_follows(store, plan))
     if file == Path("-"):
         file = None
+    if file is not None and format_ is None and file.suffix not in (".csv", ".jsonl"):
+        raise ConfigError([f"{file}: expected a name that ends in .csv or .jsonl, or --format"])
+    follows = ask_store(plan, lambda store: all_follows(store, plan))
     kind = format_ or ("jsonl" if file is not None and file.suffix == ".jsonl" else "csv")
     text = write_csv(follows) if kind == "csv" else "".join(f"{line}\n" for line in write_json_lines(follows))
     if file is None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 
+from trio_copy.cli.follow_files import as_typed
 from trio_copy.cli.output import out
 from trio_copy.errors import ConfigError
 from trio_copy.model.follows import Follow
@@ -43,14 +44,10 @@ def expect_same(shown: Sequence[Change], found: Sequence[Change]) -> None:
 def _words(old: Follow | None, new: Follow) -> str:
     after = plain_layer(new.own)
     if old is None:
-        return "new" + "".join(f", {path} = {_text(value)}" for path, value in after.items())
+        return "new" + "".join(f", {path} = {as_typed(value)}" for path, value in after.items())
     before = plain_layer(old.own)
     return ", ".join(
-        f"{path}: {_text(before.get(path, _NOTHING))} -> {_text(after.get(path, _NOTHING))}"
+        f"{path}: {as_typed(before.get(path, _NOTHING))} -> {as_typed(after.get(path, _NOTHING))}"
         for path in sorted(before.keys() | after.keys())
         if before.get(path) != after.get(path)
     )
-
-
-def _text(value: object) -> str:
-    return ",".join(map(str, value)) if isinstance(value, (list, tuple)) else str(value)

@@ -49,6 +49,13 @@ def parse_value(path: str, text: str) -> Any:  # noqa: ANN401  a plain value
     return read["value"] if len(read) == 1 else text
 
 
+def as_typed(value: object) -> str:
+    """Write a plain value so that `parse_value` reads it."""
+    if isinstance(value, (list, tuple)) and all(isinstance(one, str) for one in value):
+        return ",".join(value)
+    return _cell(value)
+
+
 def read_follows(
     path: Path, terms: TermsOfFollows, of_file: Iterable[Follow], tell: Callable[[int], None]
 ) -> tuple[Follow, ...]:

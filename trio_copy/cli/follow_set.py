@@ -12,6 +12,7 @@ from trio_copy.cli.follow_lookup import all_follows, changeable, find_follow, pl
 from trio_copy.cli.named_leaders import find_leaders
 from trio_copy.cli.opened import Conf, ask_store, find_plan
 from trio_copy.cli.output import out
+from trio_copy.cli.queries import nobody
 from trio_copy.cli.question import Yes, agreed
 from trio_copy.cli.redact import Redact
 from trio_copy.config.strict import structure_layer
@@ -62,7 +63,7 @@ def set_(
         free = [follow for follow in meant if follow.source != "file"]
         if not free:
             told = "no follow" if not meant else "only follows that stand in the configuration: change them there"
-            raise ConfigError([f"expected follows of {chosen}, got {told}"])
+            raise ConfigError([f"expected follows of {chosen}, got {told}{nobody(plan, chosen.follower)}"])
         return tuple(changes(free, change(free))), len(meant) - len(free)
 
     shown, of_file = ask_store(plan, look)

@@ -40,8 +40,8 @@ def read_leaderboard(
         raise ConfigError([f"--since: expected a time that is over, got {since}"])
     plan = None if conf is None else load_plan(conf, redactor)
     planned = source_of(plan, discover() if plan is None else plan.registry, name)
-    ranking, troubles = Ranking.over(begins, when.now, costs, ()), Troubles()
-    with progress("reading wallets", None) as tell:
+    ranking = Ranking.over(begins, when.now, costs, ())
+    with Troubles() as troubles, progress("reading wallets", None) as tell:
 
         async def read() -> WalletRanking:
             wall = anchored_wall_clock()
@@ -52,10 +52,7 @@ def read_leaderboard(
                 await reading.run()
                 return reading
 
-        try:
-            reading = trio.run(read)
-        finally:
-            troubles.tell()
+        reading = trio.run(read)
     notes = []
     if reading.cut_off:
         notes.append(

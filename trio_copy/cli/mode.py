@@ -8,7 +8,7 @@ from cyclopts import Parameter
 from trio_copy.cli.asked import asker_of, new_name
 from trio_copy.cli.named_leaders import find_leaders
 from trio_copy.cli.opened import Conf, ask_store, find_plan
-from trio_copy.cli.queries import utc, utc_short
+from trio_copy.cli.queries import nobody, utc, utc_short
 from trio_copy.cli.redact import Redact
 from trio_copy.cli.tables import Column, Csv, Json, show
 from trio_copy.engine.books import follower_modes
@@ -56,8 +56,9 @@ def mode(
         if follower is not None and follower not in plan.settings.followers().named:
             _, follows = await store.follows.load()
             if follower not in {follow.follower for follow in follows}:
+                who = nobody(plan, follower)
                 raise ConfigError(
-                    [f'--follower: expected a follower, got "{follower}"; nobody of that name follows anybody']
+                    [f'--follower: expected a follower, got "{follower}"; nobody of that name follows anybody{who}']
                 )
         if new is not None and follower is None:
             await store.control.set_mode(Mode(new), _shown(why, redactor))

@@ -10,6 +10,7 @@ from cyclopts import Parameter
 
 from trio_copy.cli.interpreter import tune_interpreter
 from trio_copy.clock import anchored_wall_clock
+from trio_copy.config.load import file_of
 from trio_copy.engine.plan import Plan, load_plan
 from trio_copy.errors import ConfigError, NotMadeYet, StoreError, StoreUnavailable, leaves_of
 from trio_copy.model.catalog import TokenFacts
@@ -35,11 +36,13 @@ def find_conf(conf: Path | None) -> Path:
         return conf
     named = os.environ.get(_VARIABLE)
     usual = (Path(named),) if named else _USUAL
-    found = next((path for path in usual if path.exists()), None)
-    if found is None:
-        told = " and ".join(map(str, _USUAL))
-        raise ConfigError([f"expected a configuration; none of ${_VARIABLE}, {told} leads to one"])
-    return found
+    for path in usual:
+        if file_of(path).exists():
+            return path
+    if named:
+        raise ConfigError([f"${_VARIABLE}: expected the path of a configuration, got {named}: there is no such file"])
+    told = " and ".join(map(str, _USUAL))
+    raise ConfigError([f"expected a configuration; none of ${_VARIABLE}, {told} leads to one"])
 
 
 def find_plan(conf: Path | None, redactor: Redactor) -> Plan:

@@ -24,8 +24,10 @@ app = App(
 )
 
 _ID_LEAST = 4
+_ID_SHOWN = 14
+"""Its beginning can be pasted into the commands below; what is cut in the middle cannot."""
 _COLUMNS: tuple[Column[OpenOrder], ...] = (
-    Column("order_id", lambda row: row.order.order_id, tail=True),
+    Column("order_id", lambda row: row.order.order_id, shown=lambda name: str(name)[:_ID_SHOWN]),
     Column("state", lambda row: row.state.value),
     Column("breached", lambda row: row.breached, shown=lambda value: Styled("yes", "red") if value else "no"),
     Column("since", lambda row: utc(row.at), shown=utc_short, detail=True),

@@ -9,6 +9,7 @@ from trio_copy.cli.follow_lookup import all_follows
 from trio_copy.cli.named_leaders import find_leaders
 from trio_copy.cli.opened import Conf, ask_store, find_plan
 from trio_copy.cli.output import out
+from trio_copy.cli.queries import nobody
 from trio_copy.cli.redact import Redact
 from trio_copy.cli.suggest import suggested
 from trio_copy.engine.plan import Plan
@@ -75,5 +76,8 @@ async def _expect_somebody(store: Store, plan: Plan, chosen: Chosen) -> None:
         return
     if not any(chosen.has(*follow.key) for follow in await all_follows(store, plan)):
         raise ConfigError(
-            [f"expected somebody who follows, got {chosen}; see: {suggested('follow', 'list', conf=plan.path)}"]
+            [
+                f"expected somebody who follows, got {chosen}{nobody(plan, chosen.follower)};"
+                f" see: {suggested('follow', 'list', conf=plan.path)}"
+            ]
         )

@@ -60,11 +60,19 @@ class When:
 
 def nothing(words: str, plan: Plan, follower: str | None) -> str:
     """Say that nothing was found; and where nobody is called like the follower that was asked for, who is."""
+    return f"{words}{nobody(plan, follower)}"
+
+
+def nobody(plan: Plan, follower: str | None) -> str:
+    """Say that nobody is called like a follower, and who is nearly; nothing about one whom the configuration names.
+
+    Where it lets anybody follow, only the nearest name is said: the one who was asked for may exist.
+    """
     followers = plan.settings.followers()
     if follower is None or follower in followers.named:
-        return words
+        return ""
     unknown = "" if follower in followers else f'; the configuration has no follower "{follower}"'
-    return f"{words}{unknown}{suggestion(follower, followers.named)}"
+    return f"{unknown}{suggestion(follower, followers.named)}"
 
 
 def read_query(

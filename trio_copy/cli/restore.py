@@ -10,6 +10,7 @@ from trio_copy.cli.opened import Conf, find_plan
 from trio_copy.cli.output import out
 from trio_copy.cli.question import Yes, agreed
 from trio_copy.cli.redact import Redact
+from trio_copy.errors import ConfigError
 
 
 def restore(
@@ -26,6 +27,8 @@ def restore(
     """
     plan = find_plan(conf, redactor)
     store = plan.store.plugin
+    if store.restore is not None and not file.is_file():  # nobody is asked about what cannot be
+        raise ConfigError([f"{file}: expected what `trio-copy backup` wrote, got no file"])
     if store.restore is not None and not agreed(f"Put {file} in the place of the store?", yes=yes):
         out("nothing was changed")
         return 1

@@ -5,6 +5,7 @@ from trio_copy.cli.named_leaders import find_leaders
 from trio_copy.cli.opened import Conf, ask_store, find_plan
 from trio_copy.cli.output import out
 from trio_copy.cli.pause import scope_of
+from trio_copy.cli.queries import nobody
 from trio_copy.cli.redact import Redact
 from trio_copy.engine.books import follower_modes
 from trio_copy.errors import ConfigError
@@ -32,7 +33,8 @@ def resume(
 
     async def ask(store: Store) -> list[str]:
         if (await store.control.modes()).of(scope).mode is Mode.RUN:
-            raise ConfigError([f"expected what is paused, got {chosen}; `trio-copy mode` lists what is"])
+            who = nobody(plan, chosen.follower)
+            raise ConfigError([f"expected what is paused, got {chosen}{who}; `trio-copy mode` lists what is"])
         await store.control.set_mode(Mode.RUN, "resumed by hand", scope)
         modes = await store.control.modes()
         left = [(ENGINE, modes.of(ENGINE))]

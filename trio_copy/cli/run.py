@@ -205,7 +205,7 @@ async def _run(session: _Session) -> int:
                 if session.record is not None:
                     await _record(session, session.record, seams, printing)
                 async with open_service(world.plan, seams, world.endpoints) as service:
-                    standings = Standings((), None)
+                    standings: Standings | None = None
                     try:
                         interrupted = await _run_service(session, service, printer, shown, tally, observer)
                         if not interrupted:
@@ -388,22 +388,25 @@ def _summarise(
     shown: JsonLines | Tape,
     tally: Tally,
     unproven: int,
-    standings: Standings,
+    standings: Standings | None,
 ) -> int | None:
-    """Write what happened since the start; returns the tasks that were lost, which is always 0, or a bug."""
+    """Write what happened since the start; returns the tasks that were lost, which is always 0, or a bug.
+
+    Where nobody asked the store where the followers stand, because the run failed, nothing is said of it.
+    """
     status = service.status()
     left = status.left
     # What one of several instances admits, another may end: only the store knows whether anything is missing.
     lost = None if service.keeper is not None else service.found_open + tally.tasks - tally.ends.total() - left
     if isinstance(shown, JsonLines):
         totals = {**totals_object(tally), "left": left, "lost": lost, "unproven": unproven, "reorgs": status.reorgs}
-        totals |= {"late_logs": status.late_logs, "followers": standing_objects(standings)}
+        totals |= {"late_logs": status.late_logs, "followers": [] if standings is None else standing_objects(standings)}
         shown.line("summary", {**totals, "lines_dropped": printer.dropped})
         return lost
     printer.status()  # what it said last is not so any more
     for line in (
         *summary_lines(status, tally, lost, left, unproven, printer.width),
-        *standing_lines(standings, printer.width),
+        *(() if standings is None else standing_lines(standings, printer.width)),
     ):
         printer.text(line)
     return lost

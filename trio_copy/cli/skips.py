@@ -22,6 +22,7 @@ from trio_copy.cli.redact import Redact
 from trio_copy.cli.tables import Column, Csv, Json, short, showing
 from trio_copy.engine.books import NotCopied, tell_not_copied
 from trio_copy.ports import Store
+from trio_copy.telemetry.visible import with_short_ids
 
 
 @frozen
@@ -30,11 +31,11 @@ class _Row:
     label: str | None
 
 
-COLUMNS: tuple[Column[_Row], ...] = (
+_TRADE: tuple[Column[_Row], ...] = (
     Column("at", lambda row: utc(row.copy.at), shown=utc_short),
     Column("follower", lambda row: row.copy.follower),
     Column("leader", lambda row: row.copy.leader, shown=short, detail=True),
-    Column("side", lambda row: row.copy.side.value),
+    Column("side", lambda row: row.copy.side.value, detail=True),
     Column("leader_shares", lambda row: str(row.copy.leader_shares), right=True, detail=True),
     Column(
         "leader_price",
@@ -44,11 +45,25 @@ COLUMNS: tuple[Column[_Row], ...] = (
     ),
     Column("label", lambda row: row.label, missing=lambda row: token_name(row.copy.token_id), detail=True, tail=True),
     Column("code", lambda row: row.copy.reason.code.name),
-    Column("control", lambda row: row.copy.reason.control, elastic=True),
-    Column("value", lambda row: row.copy.reason.value, shown=short, elastic=True),
-    Column("limit", lambda row: row.copy.reason.limit, shown=short, elastic=True),
+)
+_REASON: tuple[Column[_Row], ...] = (
+    Column("control", lambda row: row.copy.reason.control),
+    Column("value", lambda row: row.copy.reason.value),
+    Column("limit", lambda row: row.copy.reason.limit),
+)
+_WHY: Column[_Row] = Column("why", lambda row: with_short_ids(row.copy.reason.because), elastic=True)
+"""The same in one sentence, which takes as many lines as it needs: a control is looked up, and must be whole."""
+_IDS: tuple[Column[_Row], ...] = (
     Column("token_id", lambda row: str(row.copy.token_id), shown=short, detail=True),
     Column("signal_id", lambda row: row.copy.signal_id, shown=lambda name: str(name)[:12], detail=True),
+)
+COLUMNS = (*_TRADE, *_REASON, *_IDS)
+_BY_NAME = {column.name: column for column in COLUMNS}
+FOR_PEOPLE = (
+    # On a narrow terminal what is named last goes first.
+    *(_BY_NAME[name] for name in ("at", "follower", "leader", "code")),
+    _WHY,
+    *(_BY_NAME[name] for name in ("side", "label", "leader_shares", "leader_price", "token_id", "signal_id")),
 )
 
 
@@ -72,9 +87,8 @@ def skips(
     plan = find_plan(conf, redactor)
     names = find_leaders(plan)
     query = read_query(follower, leader, token, since, until, limit, names)
-    with showing(
-        with_names(COLUMNS, names), json=json, csv_=csv, empty=nothing("nothing was skipped", plan, follower)
-    ) as tell:
+    people, empty = with_names(FOR_PEOPLE, names), nothing("nothing was skipped", plan, follower)
+    with showing(COLUMNS, json=json, csv_=csv, empty=empty, people=people) as tell:
 
         async def ask(store: Store) -> None:
             labels = await labels_of(store, plan)

@@ -12,10 +12,10 @@ from trio_copy.cli.positions import EVERYTHING, NO_LABELS, HeldPosition, held_po
 from trio_copy.errors import StoreError
 from trio_copy.model.counts import counted
 from trio_copy.model.ids import TokenId
-from trio_copy.model.units import NO_USD, Rounding, Usd, divide
+from trio_copy.model.units import NO_USD, Usd
 from trio_copy.ports import Store
 from trio_copy.telemetry.render import Json
-from trio_copy.telemetry.tape import money, summary_row
+from trio_copy.telemetry.tape import decimals, summary_row
 from trio_copy.telemetry.visible import cut_inside, visible
 
 _READ_S = 2.0
@@ -115,15 +115,15 @@ def standing_objects(standings: Standings) -> list[Json]:
 def _held(standing: Standing) -> str:
     if not standing.positions:
         return "nothing"
-    return f"{counted(standing.positions, 'position')} for ${_cents(standing.cost)}"
+    return f"{counted(standing.positions, 'position')} for ${standing.cost.cents}"
 
 
 def _position(held: HeldPosition, width: int | None) -> Text:
     follower, _, token_id = held.key
-    shares, unrealised = money(held.position.shares.micro), held.unrealised
+    shares, unrealised = decimals(held.position.shares.micro), held.unrealised
     worth = "no bid" if held.mark is None else f"bid {held.mark.price}"
     earned = "" if unrealised is None else f"  {_signed(unrealised)}"
-    said = f"{shares} for ${_cents(held.position.cost)}  {worth}{earned}  "
+    said = f"{shares} for ${held.position.cost.cents}  {worth}{earned}  "
     row = Text.assemble((f"{visible(f'  {follower}'):<10} ", "bold"), said)
     label = visible(held.label or token_name(token_id))
     row.append(label if width is None else cut_inside(label, max(width - len(row), _LABEL_LEAST)), "dim")
@@ -134,15 +134,10 @@ def _earned(profit: Profit) -> str:
     parts = [f"realised {_signed(profit.realised)}"]
     parts += [f"provisional {_signed(profit.provisional)}"] if profit.provisional else []
     parts += [f"unrealised {'not known, no bid' if profit.unrealised is None else _signed(profit.unrealised)}"]
-    parts += [f"fees ${_cents(profit.fees)}"] if profit.fees else []
+    parts += [f"fees ${profit.fees.cents}"] if profit.fees else []
     return ", ".join(parts) + ("" if profit.total is None else f"; in all {_signed(profit.total)}")
 
 
 def _signed(amount: Usd) -> str:
-    cents = _cents(amount)
-    return f"{'-' if amount.micro < 0 and cents != '0.00' else '+'}${cents}"
-
-
-def _cents(amount: Usd) -> str:
-    cents = divide(abs(amount.micro), 10_000, Rounding.NEAREST)
-    return f"{cents // 100:,}.{cents % 100:02d}"
+    cents = amount.cents
+    return f"-${cents[1:]}" if cents.startswith("-") else f"+${cents}"

@@ -13,17 +13,18 @@ from cyclopts import Parameter
 
 from trio_copy.cli.output import out, out_json
 from trio_copy.errors import ConfigError
-from trio_copy.telemetry.visible import cut_inside, visible
+from trio_copy.model.units import Usd
+from trio_copy.telemetry.visible import cut_inside, visible, with_short_ids
 
 _Row = TypeVar("_Row")
 _RICH_MOST = 2000
 _TOGETHER = 500
 _ELASTIC_LEAST = 16
+_WORD_MOST = 32
 _GAP = 2
 # With any apostrophes before it, so that reading takes away exactly what writing has put there. Spreadsheets of some
 # languages take the wide signs too.
 _FORMULA = re.compile("'*[=+\\-@\t\r\n|%\uff1d\uff0b\uff0d\uff20]")
-_ID = re.compile(r"(0x)?[0-9a-fA-F]{15,}")
 _NUMBER = re.compile(r"[+-]?\d+(\.\d+)?([eE][+-]?\d+)?")
 Json = Annotated[bool, Parameter(name="--json", negative=(), help="One JSON object per line.")]
 Csv = Annotated[bool, Parameter(name="--csv", negative=(), help="Comma-separated values with a header.")]
@@ -55,18 +56,34 @@ class Column(Generic[_Row]):
     detail: bool = False
     """Left out on a terminal that is too narrow for all; machines and pipes always get it."""
     elastic: bool = False
-    """May be cut on a narrow terminal. What is not elastic never is: half a number is a wrong one."""
+    """Takes several lines on a narrow terminal, cut between words. What is not elastic never does: half a number is a wrong one."""
     tail: bool = False
-    """Elastic, and cut in the middle: its end tells it apart, as YES and NO of a question do."""
+    """Cut in the middle on a narrow terminal: its end tells it apart, as YES and NO of a question do. For what nobody types."""
 
     @property
-    def cuttable(self) -> bool:
+    def yields(self) -> bool:
         return self.elastic or self.tail
+
+    def least(self, cells: Iterable[str | Styled]) -> int:
+        """Return how narrow it may become; no word is cut that somebody may want to look up or to type."""
+        if not self.elastic:
+            return _ELASTIC_LEAST
+        longest = max((len(word) for cell in cells for word in str(cell).split()), default=0)
+        return min(max(longest, _ELASTIC_LEAST), _WORD_MOST)
 
 
 @contextmanager
-def showing(columns: Sequence[Column[_Row]], *, json: bool, csv_: bool, empty: str) -> Iterator[Callable[[_Row], None]]:
+def showing(
+    columns: Sequence[Column[_Row]],
+    *,
+    json: bool,
+    csv_: bool,
+    empty: str,
+    people: Sequence[Column[_Row]] | None = None,
+) -> Iterator[Callable[[_Row], None]]:
     """Write rows in the form that was asked for, each as it is told; only a table for people waits for the last one.
+
+    `people` are the columns of that table, where they are others than those for machines.
 
     Raises:
         ConfigError: both forms were asked for.
@@ -79,7 +96,7 @@ def showing(columns: Sequence[Column[_Row]], *, json: bool, csv_: bool, empty: s
     elif csv_:
         yield csv_rows(columns, sys.stdout)
     else:
-        table = _Table(columns)
+        table = _Table(columns if people is None else people)
         yield table.add
         table.write(empty)
 
@@ -147,18 +164,26 @@ def _print_rich(columns: Sequence[Column[_Row]], cells: _Cells) -> None:
     widths = {
         column.name: max(len(column.name), *(len(str(cell)) for cell in cells[column.name])) for column in columns
     }
-    fitting = _fitting(columns, widths, terminal.width)
-    elastic = [column for column in fitting if column.cuttable]
-    left = terminal.width - _GAP * len(fitting) - sum(widths[one.name] for one in fitting if not one.cuttable)
-    for taken, column in enumerate(sorted(elastic, key=lambda one: widths[one.name])):
-        widths[column.name] = max(1, min(widths[column.name], left // (len(elastic) - taken)))
-        left -= widths[column.name]
+    least = {
+        column.name: min(widths[column.name], column.least(cells[column.name]))
+        if column.yields
+        else widths[column.name]
+        for column in columns
+    }
+    fitting = _fitting(columns, least, terminal.width)
+    elastic = [column for column in fitting if column.yields]
+    left = terminal.width - _GAP * len(fitting) - sum(least[one.name] for one in fitting)
+    for taken, column in enumerate(sorted(elastic, key=lambda one: widths[one.name] - least[one.name])):
+        more = min(widths[column.name] - least[column.name], left // (len(elastic) - taken))
+        widths[column.name] = max(1, least[column.name] + more)
+        left -= more
     table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, _GAP, 0, 0))
     for column in fitting:
         table.add_column(
             column.name.replace("_", " "),
             justify="right" if column.right else "left",
-            no_wrap=True,
+            no_wrap=not column.elastic,
+            overflow="fold" if column.elastic else "ellipsis",
             width=widths[column.name],
         )
     shown = [
@@ -176,12 +201,11 @@ def _print_rich(columns: Sequence[Column[_Row]], cells: _Cells) -> None:
         )
 
 
-def _fitting(columns: Sequence[Column[_Row]], widths: Mapping[str, int], most: int) -> list[Column[_Row]]:
+def _fitting(columns: Sequence[Column[_Row]], least: Mapping[str, int], most: int) -> list[Column[_Row]]:
     """Leave details out, the last one first, until the rest fits with its elastic columns as narrow as they may be."""
     kept = list(columns)
     for column in [column for column in reversed(columns) if column.detail]:
-        needed = sum(min(widths[one.name], _ELASTIC_LEAST) if one.cuttable else widths[one.name] for one in kept)
-        if needed + _GAP * len(kept) <= most:
+        if sum(least[one.name] for one in kept) + _GAP * len(kept) <= most:
             break
         kept.remove(column)
     return kept
@@ -229,15 +253,20 @@ def text_or_none(value: object) -> str | None:
 
 
 def short(name: str) -> str:
-    """Shorten an address, a hash or a long number so that a person can still tell it; words and names stay as they are."""
-    return f"{name[:6]}..{name[-4:]}" if _ID.fullmatch(name) else name
+    """Shorten what is an address, a hash or a long number; words and names stay as they are."""
+    return with_short_ids(name) if name.isalnum() else name
 
 
 def dollars(value: str) -> str:
     """Round an exact amount of dollars to cents, for people."""
-    return f"{float(value):,.2f}"
+    return Usd.parse(value).cents
 
 
 def signed_dollars(value: str) -> Styled:
     """Round an exact amount to cents and colour it by its sign."""
-    return Styled(dollars(value), "red" if value.startswith("-") else "green" if value.strip("0.") else "")
+    return signed(dollars(value))
+
+
+def signed(figure: str) -> Styled:
+    """Colour what people see by its sign; what is rounded to nothing has none."""
+    return Styled(figure, "red" if figure.startswith("-") else "green" if figure.strip("0.%, ") else "")

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import msgspec
 
-from trio_copy.cli.tables import Column, Styled, dollars, short, signed_dollars, text_cell
+from trio_copy.cli.tables import Column, Styled, dollars, short, signed, signed_dollars, text_cell
 from trio_copy.engine.forgone import Forgone
 from trio_copy.engine.standing import Standing
 from trio_copy.errors import ConfigError
-from trio_copy.model.units import Usd
+from trio_copy.model.units import Rounding, Usd, divide
 
 
 class Figures(msgspec.Struct, frozen=True, kw_only=True):
@@ -97,17 +97,20 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def percent(bps: int) -> str:
-    """Write basis points as a percentage, for people."""
-    return f"{bps / 100:.1f} %"
+    """Write basis points as a percentage, for people; nothing has no sign."""
+    tenths = divide(abs(bps), 10, Rounding.NEAREST)
+    return f"{'-' if bps < 0 and tenths else ''}{tenths // 10}.{tenths % 10} %"
 
 
 def signed_percent(bps: int) -> Styled:
     """The same, coloured by its sign."""
-    return Styled(percent(bps), "red" if bps < 0 else "green" if bps else "")
+    return signed(percent(bps))
 
 
 def _cost_or_saved(usd: str) -> Styled:
     saved = usd.startswith("-")
+    if dollars(usd).strip("-") == "0.00":
+        return Styled("0.00", "")
     return Styled(f"{'saved' if saved else 'cost'} {dollars(usd.removeprefix('-'))}", "green" if saved else "red")
 
 

@@ -7,7 +7,7 @@ from cyclopts import App, Parameter
 from trio_copy.cli.asked import asker_of, new_name
 from trio_copy.cli.opened import Conf, ask_store, find_plan
 from trio_copy.cli.output import out
-from trio_copy.cli.queries import FollowerOption
+from trio_copy.cli.queries import FollowerOption, nobody
 from trio_copy.cli.redact import Redact
 from trio_copy.cli.tables import Column, Csv, Json, dollars, show, signed_dollars, text_or_none
 from trio_copy.engine.requests import fund
@@ -38,7 +38,7 @@ _DAYS: tuple[Column[WalletDay], ...] = (
     Column("gained", lambda row: str(row.gained), right=True, shown=signed_dollars),
     Column("equity", lambda row: str(row.equity), right=True, shown=dollars),
 )
-_EMPTY = "no follower has a paper wallet: wallet = NAME in [[follower]], and a table [wallet.NAME]"
+_HOW = ": wallet = NAME in [[follower]], and a table [wallet.NAME]"
 Amount = Annotated[str, Parameter(help="USD, above zero.")]
 Whose = Annotated[str, Parameter(help="The id of a follower.")]
 Why = Annotated[str | None, Parameter(help="The reason, for whoever looks later.")]
@@ -66,10 +66,12 @@ def show_(
         return wallets, [day for one in wallets for day in await wallet_days(store.history, one)] if by_day else []
 
     wallets, days = ask_store(plan, ask)
+    none = f"no follower has a paper wallet{_HOW}" if follower is None else f"{follower} has no paper wallet"
+    none += "" if follower is None else nobody(plan, follower) or _HOW
     if by_day:
-        show(_DAYS, days, json=json, csv_=csv, empty="nothing has changed yet" if wallets else _EMPTY)
+        show(_DAYS, days, json=json, csv_=csv, empty="nothing has changed yet" if wallets else none)
     else:
-        show(_WALLETS, wallets, json=json, csv_=csv, empty=_EMPTY)
+        show(_WALLETS, wallets, json=json, csv_=csv, empty=none)
     return 0
 
 
@@ -100,7 +102,8 @@ def _fund(name: str, amount: Usd, why: str | None, redactor: Redactor, conf: Con
     follower, followers = FollowerId(name), plan.settings.followers()
     start = followers[follower].paper_usd if follower in followers else None
     if start is None:
-        raise ConfigError([f'FOLLOWER: expected a follower with a paper wallet, got "{name}"; {_EMPTY}'])
+        why = nobody(plan, name) or f", who has none{_HOW}"
+        raise ConfigError([f'FOLLOWER: expected a follower with a paper wallet, got "{name}"{why}'])
 
     async def ask(store: Store) -> str:
         asker = asker_of(store, plan)

@@ -159,7 +159,7 @@ def _is_public_url(text: str) -> bool:
 
 def _read_toml(path: Path) -> tuple[str, dict[str, Any]]:
     try:
-        with _found(path).open("rb") as file:
+        with file_of(path).open("rb") as file:
             text = file.read().decode("utf-8-sig").replace("\r\n", "\n")
             return text, tomllib.loads(text, parse_float=Decimal)
     except OSError as error:
@@ -168,8 +168,8 @@ def _read_toml(path: Path) -> tuple[str, dict[str, Any]]:
         raise ConfigError([f"{path}: not valid TOML: {error}"]) from None
 
 
-def _found(path: Path) -> Path:
-    """Return where a configuration is: a demonstration came along, and needs no file where somebody is.
+def file_of(path: Path) -> Path:
+    """Return where a configuration is, if it is anywhere: a demonstration came along, and needs no file where somebody is.
 
     Only a demonstration: what somebody has written himself, and looks for in the wrong folder, is not to be guessed.
     """

@@ -232,7 +232,11 @@ class Execution:
         elif isinstance(answer, OrderUncertain):
             command = c.Doubt(key=key, at=now, breached=isinstance(answer, ReportBroken))
         else:
-            again = task.attempt + 1 < settings.execution.attempts and now < task.deadline
+            if answer.stale:
+                self.markets.forget(task.intent.token_id)
+            # Once more where the venue's rules had changed, however many orders a person wants: nobody could have known.
+            most = max(settings.execution.attempts, 2) if answer.stale else settings.execution.attempts
+            again = task.attempt + 1 < most and now < task.deadline
             command = c.Answer(key=key, report=answer, again=again, at=now)
         events = shard.act(task.follower, command).events
         self.at("send: learned")

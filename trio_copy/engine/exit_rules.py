@@ -242,7 +242,7 @@ class ExitRules:
         signal = exit_signal(self.chain_id, key, position, LEAVE, bid, self.sealed_number(), now)
         intent = size(signal, terms.settings, None)
         if not isinstance(intent, OrderIntent):
-            return f"{REFUSED}{intent.code.name} ({intent.control}: {intent.value}, limit {intent.limit})"
+            return f"{REFUSED}{intent.text}"
         executor = self.book.terms.followers[follower].executor
         task = make_task(signal, terms, executor, intent, now=now, deadline_s=self.settings.deadline_s)
         if shard.take_in(signal, [task], ()):
@@ -275,7 +275,7 @@ class ExitRules:
                 None if facts is None or facts.condition_id not in news else shard.resolved.of(facts.condition_id)
             )
             if facts is not None and resolution is not None:
-                later = "" if resolution.block_number <= final else f", for good {self.window_blocks} blocks from there"
+                later = "" if resolution.block_number <= final else f", for good after {self.window_blocks} more blocks"
                 paid = f"{self.catalog.name_of(token_id)} pays {resolution.payout(facts.slot)}"
                 self.observer.on_step("decided", f"{paid}{later}")
 

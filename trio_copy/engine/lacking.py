@@ -12,7 +12,7 @@ from trio_copy.chain.decoders.order_filled import OrderFilledDecoder
 from trio_copy.chain.decoders.resolutions import ResolutionDecoder
 from trio_copy.copying.exits import sized_by_mark
 from trio_copy.copying.needs import CLOSES, FACTS, PRICES
-from trio_copy.engine.plan import Plan
+from trio_copy.engine.plan import Plan, PlannedExecutor
 from trio_copy.model.catalog import TokenFacts
 from trio_copy.model.counts import counted
 from trio_copy.model.fills import Kind
@@ -24,8 +24,8 @@ _POLYGON = ChainId(137)
 _OURS = (OrderFilledDecoder, Erc1155Decoder, FpmmDecoder, ResolutionDecoder)
 _POLYGONS = {"order-filled": "exchanges", "erc1155": "contracts", "resolutions": "contracts"}
 """Decoders of ours whose contracts are Polymarket's by default, and the setting that names others."""
-_WITHOUT_PRICES = "dry-run"
-"""An executor of ours that knows the prices which it is told; what one of somebody else knows, nobody here can say."""
+_ON_PAPER = "dry-run"
+"""An executor of ours that knows the prices and books which it is told; what one of somebody else knows, nobody here can say."""
 _UNSET = FollowSettings()
 _Group = tuple[FollowSettings, list[Follow]]
 
@@ -75,15 +75,27 @@ def lacking(plan: Plan, follows: Collection[Follow], read_facts: Callable[[], Co
 
 
 def _cannot_rest(plan: Plan, groups: Iterable[_Group]) -> Iterator[str]:
-    """Yield the executors that are asked to let orders rest, and cannot: each such entry would be refused."""
-    instant = {executor.name for executor in plan.executors if not executor.plugin.rests}
+    """Yield the executors that are asked to let orders rest, and cannot: refused, or never filled by anything."""
     followers = plan.settings.terms().followers
     resting = _users(groups, lambda of: of.execution.order_type in RESTING)
-    for name in sorted(instant):
-        users = [follow for follow in resting if followers[follow.follower].executor == name]
-        if users:
-            kinds = " or ".join(RESTING)
-            yield f"execution.order_type: expected FAK or FOK, because no order of executor {name} rests, got {kinds}{_who(users)}"
+    for executor in sorted(plan.executors, key=lambda one: one.name):
+        why = _why_none_rests(plan, executor)
+        users = [follow for follow in resting if followers[follow.follower].executor == executor.name]
+        if why is not None and users:
+            yield f"execution.order_type: expected FAK or FOK, because {why}, got {' or '.join(RESTING)}{_who(users)}"
+
+
+def _why_none_rests(plan: Plan, executor: PlannedExecutor) -> str | None:
+    if not executor.plugin.rests:
+        return f"no order of executor {executor.name} rests"
+    if executor.plugin.name != _ON_PAPER:
+        return None
+    # On paper, only what a later book offers fills an order that rests.
+    if plan.markets is None:
+        return f"no [markets.NAME] tells executor {executor.name} of books, which alone fill what rests on paper"
+    if executor.settings.price_source != "book":
+        return f'executor.{executor.name}.price_source is not "book", and books alone fill what rests on paper'
+    return None
 
 
 def _unpriced(plan: Plan, terms: TermsOfFollows, groups: list[_Group]) -> Iterator[str]:
@@ -91,7 +103,7 @@ def _unpriced(plan: Plan, terms: TermsOfFollows, groups: list[_Group]) -> Iterat
     # Without a source, the market of a devnet quotes by itself.
     if plan.markets is not None or plan.settings.devnet is not None:
         return
-    unpriced = {one.name for one in plan.executors if one.plugin.name == _WITHOUT_PRICES}
+    unpriced = {one.name for one in plan.executors if one.plugin.name == _ON_PAPER}
     for path in (*PRICES, *CLOSES):
         uses = partial(_closes if path in CLOSES else _sets, path)
         users = [one for one in _users(groups, uses) if terms.followers[one.follower].executor in unpriced]

@@ -15,6 +15,7 @@ from trio_copy.engine.service import Service, put_follows_of_file
 from trio_copy.engine.wiring import Opened, whose, wire
 from trio_copy.model.counts import counted
 from trio_copy.ports import Books, ExecutorContext, MarketsContext, Quotes, Store, StoreContext
+from trio_copy.recursion import same_recursion_limit
 from trio_copy.signing.signers import OpenSigners, open_signers
 
 
@@ -31,16 +32,17 @@ async def open_service(
     if len(seams.catalog):
         step("catalog", f"{counted(len(seams.catalog), 'token')} known")
     async with AsyncExitStack() as stack:
-        store = await _open_store(stack, plan, seams)
-        source, prices = await _open_markets(stack, plan, seams), Prices(seams.on_price)
-        quotes = prices if seams.quotes is None and source is not None else seams.quotes
-        most_s = min(settings.engine.send_timeout_s, settings.engine.deadline_s)
-        signers = await _open_signers(stack, plan, seams)
-        facts = FactsSoon(catalog=seams.catalog, most_s=most_s)
-        executors = {
-            one.name: await _open_executor(stack, plan, seams, one, quotes, source, facts, signers)
-            for one in plan.executors
-        }
+        with same_recursion_limit():
+            store = await _open_store(stack, plan, seams)
+            source, prices = await _open_markets(stack, plan, seams), Prices(seams.on_price)
+            quotes = prices if seams.quotes is None and source is not None else seams.quotes
+            most_s = min(settings.engine.send_timeout_s, settings.engine.deadline_s)
+            signers = await _open_signers(stack, plan, seams)
+            facts = FactsSoon(catalog=seams.catalog, most_s=most_s)
+            executors = {
+                one.name: await _open_executor(stack, plan, seams, one, quotes, source, facts, signers)
+                for one in plan.executors
+            }
         book = FollowBook(settings.terms())
         known = len(book.terms.followers)
         step("accounts", f"{counted(known, 'account')} ready on {', '.join(sorted(executors)) or 'no executor'}")

@@ -69,9 +69,10 @@ def announce(observer: Observer, told: Told) -> None:
             pass
 
 
-def told_resting(open_order: OpenOrder) -> str:
-    """Say how an order rests, and what came of it so far."""
+def told_resting(open_order: OpenOrder, market: str) -> str:
+    """Say how an order for a token, as people call it, rests, and what came of it so far."""
     order, report, task = open_order.order, open_order.report, open_order.task
     filled = "nothing" if report is None or not report.shares.micro else f"{report.shares}"
     most = task.intent.rest_until - task.signal.block_time
-    return f"{task.follower}: {filled} of {order.shares} at {order.limit_price}, for up to {most} s; order {order.order_id}"
+    rests = f"{task.follower}: {filled} of {order.shares} filled at {order.limit_price}: {market}"
+    return f"{rests}; for up to {most} s, order {order.order_id}"

@@ -347,7 +347,9 @@ class Service:
                     raise
                 gave_up.append(_leaf(exhausted))
                 await self.store.control.set_mode(Mode.HALT_NEW, self.plan.redactor.redact(str(gave_up[0])))
-                self.seams.observer.on_alert("intake-gave-up", str(gave_up[0]))
+                # Why stands beside the mode, which is an alert as well, and is the last word of the process.
+                told = "entries are halted; what was taken in is finished, then this ends"
+                self.seams.observer.on_alert("intake-gave-up", told)
 
     async def _wait_proven(self) -> None:
         """Give unproven outcomes what is left of the drain's time; housekeeping keeps looking them up too.

@@ -373,7 +373,7 @@ class Shard:
                 elif before is not None:
                     self.open_lane(before)
                 if now is not None and now.rests:
-                    self.observer.on_step("rests", told_resting(now))
+                    self.observer.on_step("rests", told_resting(now, self.catalog.name_of(now.order.token_id)))
             case e.CalledOff(key=key) | e.Breached(key=key):
                 # Nothing of its lane is placed before it is proven what came of it.
                 self.unproven[key] = account.orders[key]

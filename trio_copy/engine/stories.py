@@ -6,6 +6,7 @@ from attrs import evolve, field, frozen
 
 from trio_copy.accounts import DeadLetter, OpenOrder, Waiting
 from trio_copy.accounts.documents import open_order_of, waiting_of
+from trio_copy.accounts.entries import is_of
 from trio_copy.accounts.sighted import KIND as LOOKS
 from trio_copy.accounts.telling import OrderEnd, SkipTold, TaskEnd
 from trio_copy.engine.books import dead_letters
@@ -13,13 +14,15 @@ from trio_copy.engine.stored import kept_in, looked_by, told_by
 from trio_copy.model.decisions import CopyTask, End, Outcome, Reason
 from trio_copy.model.facts import Fact
 from trio_copy.model.ids import IntentKey, TaskId, intent_key
+from trio_copy.model.orders import Status
 from trio_copy.model.positions import LedgerEntry
 from trio_copy.model.sightings import Looks, Sighting
 from trio_copy.ports import Document, History
 
 _STORIES = 100
 _LOOKED_UP = 10
-"""Of so many stories, looks are asked for one by one: they are stored under their tasks alone."""
+"""So many stories are asked for one by one: looks, and what was booked while an order rested, are stored under their tasks alone."""
+_ENDED_BY_RESTING = (Status.RESTING, Status.PARTIAL, Status.KILLED)
 
 
 @frozen(kw_only=True)
@@ -50,6 +53,8 @@ class Story:
     """What was seen of the book after these."""
     called_off: Mapping[IntentKey, Reason] = field(factory=dict)
     """Those of its open orders that shall rest no longer, and why."""
+    rested: frozenset[IntentKey] = frozenset()
+    """Those of its orders that the venue had on its book for a while, or has."""
 
 
 @frozen
@@ -76,8 +81,9 @@ async def stories(history: History, prefix: str) -> Sequence[Story]:
     told = []
     for task_id, one in list(found.items())[:_STORIES]:
         if len(found) <= _LOOKED_UP and not task_id.startswith(prefix):
-            of_task, _ = await history.story(task_id)
-            one.looks.extend(looked_by(fact) for fact in of_task if fact.kind == LOOKS)
+            of_task: dict[TaskId, _Found] = {}
+            _sort_in(of_task, *await history.story(task_id))
+            one = evolve(of_task.get(task_id, one), dead=one.dead)
         story = _story(one)
         if story is not None:
             lead = _lead_of(story)
@@ -122,13 +128,27 @@ def _story(found: _Found) -> Story | None:
         return None
     booked = [end.entry for end in found.ends if end.entry is not None]
     entries = sorted((*booked, *found.entries), key=lambda entry: entry.booked_at)
+    orders = _orders(found)
     return Story(
         record=record,
-        orders=_orders(found),
+        orders=orders,
         entries=tuple(entries),
         sightings={end.order.key: end.sighting for end in found.ends if end.order is not None and end.sighting},
         looks={intent_key(looks.task_id, looks.attempt): looks for looks in found.looks},
+        rested=frozenset(
+            order.key for order in orders if record.task.intent.rest_until and _rested(order, found.entries)
+        ),
     )
+
+
+def _rested(order: OrderEnd, apart: Iterable[LedgerEntry]) -> bool:
+    """Tell whether an order that was allowed to rest did: what it fills meanwhile is booked apart from its end.
+
+    Without a fill, or with a part of one, it can only have ended by resting: nothing else ends it at the venue.
+    """
+    if order.report is not None and order.report.status in _ENDED_BY_RESTING:
+        return True
+    return any(is_of(order.key, entry) for entry in apart)
 
 
 def _record(found: _Found) -> TaskTold | None:

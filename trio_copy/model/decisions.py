@@ -4,6 +4,7 @@ Every refusal carries a `Reason`: a stable code, the control that caused it, the
 broke. The same four words stand in the log, the JSON events and the summary.
 """
 
+import re
 from collections.abc import Sequence
 from enum import Enum
 
@@ -13,6 +14,8 @@ from trio_copy.model.fills import Kind, Side
 from trio_copy.model.ids import Address, FollowerId, FollowKey, IntentKey, SignalId, TaskId, TokenId, intent_key
 from trio_copy.model.signals import Signal
 from trio_copy.model.units import NO_SHARES, Price, Shares, Usd
+
+_FIGURE = re.compile(r"(above |from )?\d")
 
 
 class Code(Enum):
@@ -86,7 +89,21 @@ class Reason:
     value: str
     """What was met."""
     limit: str
-    """What would have passed."""
+    """What would have passed; of a mode and a pause, why it was set."""
+
+    @property
+    def because(self) -> str:
+        """The control, what it met and its limit, in words for people."""
+        if self.control == "pause" or self.control.startswith("mode"):
+            word = "because"
+        else:
+            word = "limit" if _FIGURE.match(self.limit) else "expected"
+        return f"{self.control}: {self.value}, {word} {self.limit}"
+
+    @property
+    def text(self) -> str:
+        """The same behind its code."""
+        return f"{self.code.name} ({self.because})"
 
 
 @frozen(kw_only=True)

@@ -166,6 +166,8 @@ class ExecutionReport:
     settlement: Settlement = Settlement.FIRM
     detail: str = ""
     """The venue's own words for a refusal; never a secret."""
+    stale: bool = False
+    """Of a refusal: the market is not as it was when the order was prepared. One made anew may be taken."""
 
     @property
     def price(self) -> Price | None:

@@ -173,6 +173,12 @@ class Usd(_Summable):
     def scaled(self, ratio: Ratio, rounding: Rounding) -> "Usd":
         return Usd(divide(self.micro * ratio.micro, MICRO, rounding))
 
+    @property
+    def cents(self) -> str:
+        """The amount in cents, for people: two digits always, and nothing has no sign."""
+        cents = divide(abs(self.micro), MICRO // 100, Rounding.NEAREST)
+        return f"{'-' if self.micro < 0 and cents else ''}{cents // 100:,}.{cents % 100:02d}"
+
 
 class Price(Micro):
     """US dollars per share."""

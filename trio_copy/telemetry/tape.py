@@ -1,5 +1,6 @@
 """The live tape for people: a leader's fill, who copies it at what price, and why the others do not."""
 
+import re
 import textwrap
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
@@ -18,7 +19,7 @@ from trio_copy.model.watches import Light
 from trio_copy.telemetry.observer import Finished, Observer
 from trio_copy.telemetry.status import Phase, Status
 from trio_copy.telemetry.tally import Tally
-from trio_copy.telemetry.visible import cut_inside, visible
+from trio_copy.telemetry.visible import cut_inside, visible, with_short_ids
 
 _SIDE_STYLE = {Side.BUY: "green", Side.SELL: "red"}
 _INDENT = " " * 2
@@ -29,6 +30,8 @@ _WIDE = 100
 """Columns from which on a copy's line has room for its latency."""
 _BETWEEN = " | "
 _NAME_MOST = 24
+_ORDER = re.compile(r"\b(order (0x)?[0-9a-fA-F]{8})[0-9a-fA-F]{7,}\b")
+"""Its beginning is enough for whoever wants to cancel or explain it."""
 
 
 @define(eq=False)
@@ -43,7 +46,7 @@ class Tape(Observer):
     """The leader of the last line about a leader: what comes of others' trades must not stand right below it."""
 
     def on_step(self, step: str, detail: str) -> None:
-        self._line(f"{step}:", detail, "dim")
+        self._line(f"{step}:", _ORDER.sub(r"\1", detail), "dim")
 
     def on_signal(self, signal: Signal, admission: str, tasks: int, decided_at: float) -> None:
         if admission == "duplicate":
@@ -63,7 +66,7 @@ class Tape(Observer):
             self._outcome(task.signal, task.follower, outcome.end.value, "yellow", because)
             return
         slipped = finished.slippage_bps
-        parts = [f"{money(report.shares.micro)} @ {money(report.price.micro)}", f"${money(report.notional.micro)}"]
+        parts = [f"{decimals(report.shares.micro)} @ {decimals(report.price.micro)}", f"${report.notional.cents}"]
         parts += [] if slipped is None else [f"{slipped:+d} bps"]
         if (self.width() or _WIDE) >= _WIDE and not task.intent.rest_until:
             parts.append(f"{1000 * (finished.ended_at - task.signal.seen_at):.0f} ms")
@@ -87,7 +90,7 @@ class Tape(Observer):
         text = self._stamp()
         text.append(f"{self._name(signal.leader)} ", "bold")
         text.append(f"{signal.side.value:<4} ", _SIDE_STYLE[signal.side])
-        price = "no price" if signal.price is None else f"@ {money(signal.price.micro)}"
+        price = "no price" if signal.price is None else f"@ {decimals(signal.price.micro)}"
         text.append(f"{whole(signal.shares)} {price}  ")
         text.append(self._label(signal.token_id, len(text) + len(_GAP + comes_of_it)))
         text.append(_GAP + comes_of_it, "dim")
@@ -205,7 +208,7 @@ def summary_lines(
         ("signals", f"{tally.signals} admitted, {tally.adopted} adopted after a reorg, {tally.retracted} retracted"),
         ("tasks", f"{tally.tasks} admitted: {ends or 'none ended'}; {left} left in the queue{missing}"),
         ("not copied", reasons or "nothing was refused"),
-        ("money", f"bought ${money(tally.bought_micro)}, sold ${money(tally.sold_micro)} ({status.trading})"),
+        ("money", f"bought ${Usd(tally.bought_micro).cents}, sold ${Usd(tally.sold_micro).cents} ({status.trading})"),
         *_own_acts(tally),
         (
             "chain",
@@ -241,11 +244,11 @@ def _own_acts(tally: Tally) -> Iterator[tuple[str, str]]:
     if tally.exits:
         yield "exits", f"{counted(tally.exits, 'position')} left by own rules or by hand"
     if tally.redeemed:
-        worth = money(tally.redeemed_micro)
+        worth = Usd(tally.redeemed_micro).cents
         yield "redeemed", f"{counted(tally.redeemed, 'position')} of decided questions for ${worth}, counted as sold"
 
 
-def money(micro: int) -> str:
+def decimals(micro: int) -> str:
     """Write millionths with two decimals, or as many as a small number needs."""
     if abs(micro) >= 1_000_000 or micro % 10_000 == 0:
         cents = divide(abs(micro), 10_000, Rounding.NEAREST)
@@ -254,7 +257,7 @@ def money(micro: int) -> str:
 
 
 def whole(shares: Shares) -> str:
-    return f"{shares.micro // 1_000_000:,}" if shares.micro % 1_000_000 == 0 else money(shares.micro)
+    return f"{shares.micro // 1_000_000:,}" if shares.micro % 1_000_000 == 0 else decimals(shares.micro)
 
 
 def short_address(address: Address) -> str:
@@ -271,4 +274,5 @@ def _copies(tasks: int) -> str:
 
 
 def _because(reason: Reason) -> str:
-    return f"{reason.code.name} ({reason.control}: {reason.value}, limit {reason.limit})"
+    """Write why not, as wide as a person reads: whoever needs a whole id finds it by `explain` and `skips`."""
+    return with_short_ids(reason.text)

@@ -5,6 +5,7 @@ import re
 _HIDDEN = re.compile(
     "[\x00-\x1f\x7f-\x9f\u00ad\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\ud800-\udfff\U000e0000-\U000e007f]"
 )
+_ID = re.compile(r"\b(0x)?[0-9a-fA-F]{15,}\b")
 _NAMED = {"\n": r"\n", "\r": r"\r", "\t": r"\t"}
 
 
@@ -25,6 +26,11 @@ def escaped_json(text: str) -> str:
     if text.isprintable():
         return text  # as above
     return _HIDDEN.sub(lambda found: _json_code(found[0]), text)
+
+
+def with_short_ids(text: str) -> str:
+    """Shorten addresses, hashes and long numbers in a text so that a person can still tell them; all else stays."""
+    return _ID.sub(lambda found: f"{found[0][:6]}..{found[0][-4:]}", text)
 
 
 def cut_inside(text: str, width: int) -> str:

@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from attrs import evolve, frozen
 
 from trio_copy.model.breaches import breach_of_report
+from trio_copy.model.counts import counted
 from trio_copy.model.fills import Side
 from trio_copy.model.orders import ExecutionReport, Order, Settlement, Status
 from trio_copy.model.units import MICRO, NO_SHARES, NO_USD, Shares, Usd
@@ -145,7 +146,7 @@ def _settled(order: Order, seen: Evidence) -> ExecutionReport:
         report = evolve(_amounts(order, seen.trades), settlement=settlement, detail="matched, and undone by the chain")
         return _as_told(report, seen, _off(report))
     firm = all(trade.state is TradeState.CONFIRMED for trade in good) and (not failed or seen.whole)
-    detail = f"trades undone by the chain: {failed} of {len(seen.trades)}" if failed else ""
+    detail = f"{failed} of {counted(len(seen.trades), 'trade')} undone by the chain" if failed else ""
     report = evolve(amounts, settlement=Settlement.FIRM if firm else Settlement.PENDING, detail=detail)
     return report if failed else _as_told(report, seen, _off(report))
 

@@ -112,18 +112,8 @@ _TEXTS: tuple[tuple[Row, tuple[str, ...]], ...] = (
             "lower than the minimum",
             "min size:",
             "min_size",
-            "invalid amount",
-            "invalid post-only order",
             "crosses the book",
             "crosses book",
-            "invalid expiration",
-            "invalid nonce",
-            "invalid order payload",
-            "invalid payload",
-            "invalid orderid",
-            "invalid token id",
-            "invalid side",
-            "invalid asset type",
             "canceled in the ctf exchange contract",
             "too many orders in payload",
             "is invalid.",
@@ -139,4 +129,5 @@ def row_of(said: str) -> Row | None:
     for row, parts in _TEXTS:
         if any(part in text for part in parts):
             return row
-    return None
+    # Whatever is found invalid before an order is taken is not taken.
+    return Row.RULE if text.startswith("invalid ") else None

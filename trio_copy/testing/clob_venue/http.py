@@ -65,20 +65,23 @@ class ClobHttp:
         if carried_out or faults.carried_out:
             answer, order_ids = self._carry_out(request, where)
         else:
-            answer, order_ids = Answer(0, b""), self.private.ids_in(request.body)
+            answer, order_ids = Answer(0, b""), ()
+        order_ids = order_ids or self.private.ids_in(request.method, where.path, request.body)
         self._record(request, where, answer, order_ids, faults, instead)
         return instead or answer
 
     def _carry_out(self, request: Request, where: _Where) -> tuple[Answer, tuple[str, ...]]:
-        """Do what was asked, and return the answer and the orders that it is about."""
+        """Do what was asked, and return the answer and the order that was taken, where that is known already."""
         try:
             found, headers = self._found(request, where)
         except Refused as refusal:
-            return _refused(refusal), self.private.ids_in(request.body)
+            return _refused(refusal), ()
         except (LookupError, ValueError, RecursionError):
             return _refusal(400, "Invalid payload"), ()
-        ids = (found["orderID"],) if isinstance(found, dict) and found.get("orderID") else ()
-        return Answer(200, msgspec.json.encode(found), headers=headers), ids
+        # The answer itself may name another order, on purpose; the record does not.
+        truthful = self.venue.faults.order_answer is not OrderAnswer.OTHER_ID
+        told = found.get("orderID") if truthful and isinstance(found, dict) else None
+        return Answer(200, msgspec.json.encode(found), headers=headers), (told,) if told else ()
 
     def _found(self, request: Request, where: _Where) -> tuple[object, list[tuple[bytes, bytes]]]:
         method, path, headers = request.method, where.path, request.headers

@@ -78,9 +78,13 @@ class PrivateSide:
             "DELETE /cancel-market-orders": self._cancel_market,
         }.get(f"{method} {path}")
 
-    def ids_in(self, body: bytes) -> tuple[str, ...]:
-        """Return the id of the order in a body, as far as it can be read."""
+    def ids_in(self, method: str, path: str, body: bytes) -> tuple[str, ...]:
+        """Return the ids of the orders that a body is about, as far as it can be read."""
         try:
+            if (method, path) == ("DELETE", "/order"):
+                return (_read(body, _Cancel).orderID,)
+            if (method, path) == ("DELETE", "/orders"):
+                return tuple(_read(body, list[str]))
             posted = read_order(body)
         except Refused:
             return ()

@@ -52,7 +52,7 @@ def _limit(order: Posted, order_id: str, tick: int) -> int:
     below = exact - exact % tick
     near = below if 2 * (exact - below) <= tick else below + tick
     if abs(exact - near) > _NEAR or not tick <= near <= MICRO - tick:
-        told = f"{exact / MICRO if rest else decimal_string(exact)}"
+        told = order.cash / order.shares if rest else decimal_string(exact)  # the venue writes a float here
         raise invalid(order_id, f"Price ({told}) breaks minimum tick size rule: {decimal_string(tick)}")
     return near
 

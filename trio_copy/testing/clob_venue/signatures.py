@@ -3,11 +3,14 @@
 from collections.abc import Mapping
 from typing import Any
 
-from eth_account import Account
-from eth_account.messages import SignableMessage, encode_typed_data
 from eth_hash.auto import keccak
 
 from trio_copy.model.ids import Address
+from trio_copy.recursion import same_recursion_limit
+
+with same_recursion_limit():
+    from eth_account import Account
+    from eth_account.messages import SignableMessage, encode_typed_data
 
 EXCHANGES: Mapping[str, tuple[str, str]] = {
     "v2": ("0xE111180000d2663C0091e4f400237545B87B996B", "2"),

@@ -22,11 +22,13 @@ from trio_copy.testing.devnet.encode import (
 
 _TICK = 10_000
 _EVEN = 500_000
+_LEAST, _MOST = 45_000, 955_000
 _QUESTIONS = (
-    ("Fed cuts rates in December?", 620_000),
-    ("Bitcoin above 150k on New Year?", 240_000),
-    ("Lakers win tonight?", 480_000),
-    ("Snow in London at Christmas?", 90_000),
+    # Half a tick between two ticks, so that what is bid and asked around it is on one, as the venue wants it.
+    ("Fed cuts rates in December?", 625_000),
+    ("Bitcoin above 150k on New Year?", 245_000),
+    ("Lakers win tonight?", 485_000),
+    ("Snow in London at Christmas?", 95_000),
 )
 _TONIGHT = 2
 """The question that is decided while people watch."""
@@ -55,7 +57,7 @@ class ScriptedMarket:
     """What the slots of a question that was decided pay, in millionths of a dollar."""
     _traded: tuple[Outcome, ...] = field(init=False)
     _yes_micro: dict[TokenId, int] = field(factory=dict)
-    """Price of each YES token; its NO costs the rest of a dollar."""
+    """Middle of each YES token's book; its NO costs the rest of a dollar."""
     _held: dict[tuple[Address, TokenId], Shares] = field(factory=dict)
     _txs: int = 0
 
@@ -100,7 +102,7 @@ class ScriptedMarket:
         """Let prices take a step and everybody trade."""
         for token in self._yes_micro:
             step = self.entropy.choice((-2, -1, -1, 0, 0, 1, 1, 2)) * _TICK
-            self._yes_micro[token] = min(960_000, max(40_000, self._yes_micro[token] + step))
+            self._yes_micro[token] = min(_MOST, max(_LEAST, self._yes_micro[token] + step))
         whole, part = divmod(self.fills_per_block, 1)
         fills = int(whole) + (self.entropy.random() < part)
         txs = [self._noise() for _ in range(self.noise_per_block)]
