@@ -14,6 +14,7 @@ FAULTS = (
     "server-error",
     "kill",
     "settle-fail",
+    "settle-part",
 )
 
 

@@ -12,12 +12,14 @@ from tests.builders import NOW, usd
 from tests.engine.desk import Desk, OpenStore, buy, on_memory, on_sqlite, open_desk, open_venue, sell
 from trio_copy.accounts import OrderState
 from trio_copy.accounts.commands import Answer, Offer
+from trio_copy.engine.books import BOOKINGS
 from trio_copy.errors import OrderUncertain, UnresolvedOrders
 from trio_copy.model.control import Mode
 from trio_copy.model.decisions import Code, CopyTask, End
+from trio_copy.model.facts import FactQuery
 from trio_copy.model.orders import ExecutionReport, Order, Status
 from trio_copy.model.positions import EMPTY
-from trio_copy.model.units import NO_SHARES, NO_USD, Price, Shares
+from trio_copy.model.units import NO_SHARES, NO_USD, Price, Shares, Usd
 
 Clock = trio.testing.MockClock
 LONG = NOW + 600
@@ -77,6 +79,48 @@ async def test_each_answer_of_the_venue_has_one_outcome(
         assert await venue.store.history.documents("order") == []
     alerts = dict(venue.recorder.alerts)
     assert ("settlement-failed" in alerts) == ("settle-fail" in fault)
+
+
+async def test_what_settles_in_part_is_held_in_part(clock: Clock, open_store: OpenStore) -> None:
+    """One trade of an order is undone, the rest settles: shares, budgets and what a person hears are those of the rest."""
+    async with open_venue(open_store, faults=("settle-part",), settle_s=6.0, fee_bps=100) as venue:
+        task = buying()
+        assert await venue.end_of(task) == [(End.FILLED, None)]
+        whole = venue.position(task).shares
+        await trio.sleep(4)
+        (order,) = venue.account().orders.values()
+        assert (order.state, venue.position(task).firm_shares) == (OrderState.MATCHED, NO_SHARES)
+        assert venue.position(task).shares == Shares(whole.micro * 7 // 10)
+        await venue.settled()
+        position = venue.position(task)
+        assert position.firm_shares == position.shares == Shares(whole.micro * 7 // 10)
+        assert venue.open_cost() == position.cost
+        assert position.fees == Usd.parse("0.035")
+        (sums,) = (await venue.store.history.sums(FactQuery(kinds=BOOKINGS), ())).values()
+        assert sums[:4] == (1, 3_500_000, 0, 35_000)
+    ((kind, told),) = venue.recorder.alerts
+    assert (kind, told.partition(": ")[2]) == (
+        "settlement-failed",
+        "3 of 10 shares matched, never settled; taken back",
+    )
+
+
+async def test_a_higher_fee_than_was_told_counts_in_the_common_day(clock: Clock) -> None:
+    """What was drawn for it is spent; nobody is told of a fee."""
+    async with open_venue(settle_s=6.0, fee_bps=100) as venue:
+        task, send = buying(), venue.executor.submit
+
+        async def cheaper(order: Order) -> Any:
+            return evolve(await send(order), fee=Usd.parse("0.04"))
+
+        venue.execution.executor.inner = Asked(venue.executor, submit=cheaper)
+        await venue.end_of(task)
+        assert venue.position(task).cost == Usd.parse("5.04")
+        await venue.settled()
+        assert venue.position(task).cost == Usd.parse("5.05")
+        (day,) = [body for _, body in venue.shard.grants.documents()]
+        assert day[1] == 5_050_000
+    assert not venue.recorder.alerts
 
 
 async def test_a_partial_fill_is_an_end(clock: Clock, open_store: OpenStore) -> None:

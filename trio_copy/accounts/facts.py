@@ -42,6 +42,8 @@ _Part = TypeVar("_Part")
 _FORM = 2
 _FILLED = (End.FILLED, End.PARTIAL)
 _NO_ORDER = OrderId("")
+_OF_AN_ENTRY = 7
+"""So many numbers of a booking stand before its moment; its reason, if any, behind it."""
 
 
 def fact_of(told: Told, write: Callable[[Plain], bytes]) -> Fact:
@@ -294,7 +296,8 @@ def _skip_of(fact: Fact, body: Plain) -> SkipTold:
 
 
 def _entry_fact(entry: LedgerEntry, amounts: Amounts, write: Callable[[Plain], bytes]) -> Fact:
-    _, kind, of, _, _, _, _, _, *rest, _ = plain_entry(entry)
+    _, kind, of, _, _, _, _, _, *rest = plain_entry(entry)
+    del rest[_OF_AN_ENTRY]  # when it was booked, which the fact says
     return Fact(
         key=entry.key,
         kind="entry",
@@ -312,4 +315,4 @@ def _entry_fact(entry: LedgerEntry, amounts: Amounts, write: Callable[[Plain], b
 def _entry_of(fact: Fact, body: Plain) -> LedgerEntry:
     _, kind, of, *rest = body
     ids = (fact.task_id, fact.signal_id, fact.follower, fact.leader, token_text(fact.token_id))
-    return entry_of([fact.key, kind, of, *ids, *rest, fact.at])
+    return entry_of([fact.key, kind, of, *ids, *rest[:_OF_AN_ENTRY], fact.at, *rest[_OF_AN_ENTRY:]])

@@ -283,6 +283,8 @@ def plain_entry(entry: LedgerEntry) -> Plain:
         entry.reference.micro,
         int(entry.firm),
         entry.booked_at,
+        # Only where there is one: few bookings are corrections.
+        *([entry.why] if entry.why else ()),
     ]
 
 
@@ -305,6 +307,7 @@ def entry_of(plain: Plain) -> LedgerEntry:
         reference,
         firm,
         booked_at,
+        *why,
     ) = plain
     return LedgerEntry(
         key,
@@ -323,6 +326,7 @@ def entry_of(plain: Plain) -> LedgerEntry:
         bool(firm),
         _ENTRY_KINDS[kind],
         of,
+        *map(str, why),
     )
 
 

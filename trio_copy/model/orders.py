@@ -128,6 +128,7 @@ class Settlement(Enum):
     """Whether what the venue matched is on the chain."""
 
     FIRM = "firm"
+    """For good: these are the amounts that count, also where others were told while it was pending."""
     PENDING = "pending"
     FAILED = "failed"
     """It was matched and then undone: the fill did not happen."""
