@@ -84,9 +84,11 @@ class DryRunExecutor:
             case "lose-request":
                 await trio.sleep(self.settings.late_s)
                 raise OrderUncertain("no answer: the request was lost")
-            case "reject":
+            case "reject" | "stale-market":
                 await trio.sleep(self.venue.latency_s(order))
-                return ExecutionReport(order_id=order.order_id, status=Status.REJECTED, detail="invalid order")
+                stale = fault == "stale-market"
+                detail = "the price breaks the minimum tick size" if stale else "invalid order"
+                return ExecutionReport(order_id=order.order_id, status=Status.REJECTED, detail=detail, stale=stale)
         kill, fails, part = fault == "kill", fault == "settle-fail", fault == "settle-part"
         if self.books is None or kill or self.venue.has(order):
             # The order stands at the venue from here on, as it would with a real one: only the answer takes time.

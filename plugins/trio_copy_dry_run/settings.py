@@ -11,6 +11,7 @@ FAULTS = (
     "late",
     "duplicated",
     "reject",
+    "stale-market",
     "server-error",
     "kill",
     "settle-fail",

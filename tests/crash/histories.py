@@ -61,6 +61,7 @@ OUTCOMES = (
     ("late",),
     ("duplicated",),
     ("reject",),
+    ("stale-market",),
     ("server-error",),
     ("kill",),
     ("settle-fail",),

@@ -64,10 +64,9 @@ def answer(account: "Account", command: c.Answer) -> Sequence[e.Event]:
             return (e.Reversed(key=key, report=report, at=at), *missed_by(account, open_order.task, at))
         case Step.REFUSE | Step.REVERSE:
             return (e.Contradicted(key=key, report=report, at=at),)
-        case Step.VOID | Step.CLOSE if (
-            command.again and not open_order.rests and report.status is Status.KILLED and not open_order.ended
-        ):
-            task = evolve(open_order.task, attempt=open_order.task.attempt + 1)
+        case Step.VOID | Step.CLOSE if command.again and _may_go_again(open_order, report):
+            task, stale = open_order.task, report.stale
+            task = evolve(task, attempt=task.attempt + 1, reread=task.reread or stale)
             return (e.Learned(key=key, state=state, report=report, at=at), e.Waits(task=task, at=at))
         case Step.VOID | Step.CLOSE:
             outcome = outcome_of(open_order.order, report, open_order.called_off)
@@ -75,6 +74,16 @@ def answer(account: "Account", command: c.Answer) -> Sequence[e.Event]:
             return (learned, *missed_by(account, open_order.task, at))
         case _:  # nothing new
             return ()
+
+
+def _may_go_again(open_order: OpenOrder, report: ExecutionReport) -> bool:
+    """Tell whether a report proves that nothing was filled, and that another order may do better.
+
+    One that is refused because its market was stale is made anew once: refused again, it is not the market.
+    """
+    if open_order.rests or open_order.ended:
+        return False
+    return report.status is Status.KILLED or (report.stale and not open_order.task.reread)
 
 
 def _says_nothing_new(open_order: OpenOrder, report: ExecutionReport) -> bool:

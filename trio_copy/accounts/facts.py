@@ -9,9 +9,12 @@ from typing import Any, TypeVar
 
 from trio_copy.accounts.first_facts import first_record_of
 from trio_copy.accounts.plain import (
+    AGGREGATES,
+    REREAD,
     Plain,
     PlainError,
     entry_of,
+    flags_of,
     intent_of,
     number_of,
     outcome_of,
@@ -176,12 +179,12 @@ def _plain_task_apart(task: CopyTask) -> Plain:
         task.attempt,
         task.decided_at,
         task.not_before,
-        int(task.aggregates),
+        flags_of(task),
     ]
 
 
 def _task_of(fact: Fact, plain: Plain, signal: Signal) -> CopyTask:
-    executor, side, *intent, deadline, attempt, decided_at, not_before, aggregates = plain
+    executor, side, *intent, deadline, attempt, decided_at, not_before, flags = plain
     return CopyTask(
         task_id=fact.task_id,
         signal=signal,
@@ -192,7 +195,8 @@ def _task_of(fact: Fact, plain: Plain, signal: Signal) -> CopyTask:
         attempt=attempt,
         decided_at=decided_at,
         not_before=not_before,
-        aggregates=bool(aggregates),
+        aggregates=bool(flags & AGGREGATES),
+        reread=bool(flags & REREAD),
     )
 
 

@@ -16,6 +16,7 @@ from trio_copy.model.signals import Signal
 from trio_copy.model.units import Price, Ratio, Shares, Usd
 
 Plain = list[Any]
+AGGREGATES, REREAD = 1, 2
 _SIDES = {side.value: side for side in Side}
 _ENTRY_KINDS = {kind.value: kind for kind in EntryKind}
 
@@ -168,15 +169,20 @@ def plain_task(task: CopyTask) -> Sequence[object]:
         task.attempt,
         task.decided_at,
         task.not_before,
-        int(task.aggregates),
+        flags_of(task),
     )
     object.__setattr__(task, "written", written)
     return written
 
 
+def flags_of(task: CopyTask) -> int:
+    """Write what may be said of a task, in one number."""
+    return AGGREGATES * task.aggregates + REREAD * task.reread
+
+
 def task_of(plain: Plain) -> CopyTask:
     """Read a task."""
-    task_id, signal, follower, executor, intent, deadline, attempt, decided_at, not_before, aggregates = plain
+    task_id, signal, follower, executor, intent, deadline, attempt, decided_at, not_before, flags = plain
     of = signal_of(signal)
     return CopyTask(
         task_id=TaskId(task_id),
@@ -188,7 +194,8 @@ def task_of(plain: Plain) -> CopyTask:
         attempt=attempt,
         decided_at=decided_at,
         not_before=not_before,
-        aggregates=bool(aggregates),
+        aggregates=bool(flags & AGGREGATES),
+        reread=bool(flags & REREAD),
     )
 
 
@@ -247,12 +254,14 @@ def plain_report(report: ExecutionReport) -> Plain:
         report.fee.micro,
         report.settlement._value_,
         report.detail,
+        # Only where it is: it hardly ever happens, and this is written with every copy.
+        *([1] if report.stale else ()),
     ]
 
 
 def report_of(plain: Plain) -> ExecutionReport:
     """Read a report."""
-    order_id, status, shares, notional, fee, settlement, detail = plain
+    order_id, status, shares, notional, fee, settlement, detail, *stale = plain
     return ExecutionReport(
         order_id=OrderId(order_id),
         status=Status(status),
@@ -261,6 +270,7 @@ def report_of(plain: Plain) -> ExecutionReport:
         fee=Usd(fee),
         settlement=Settlement(settlement),
         detail=detail,
+        stale=bool(stale),
     )
 
 

@@ -150,6 +150,8 @@ class ExecutionReport:
     settlement: Settlement = Settlement.FIRM
     detail: str = ""
     """The venue's own words for a refusal; never a secret."""
+    stale: bool = False
+    """Of a REJECTED: it was made for another tick, or version, than its market has by now. Made anew it may be taken."""
 
     @property
     def price(self) -> Price | None:

@@ -91,7 +91,10 @@ class Executor(Protocol):
     async def submit(self, order: Order) -> ExecutionReport:
         """Send the frozen body. Called again with the same order, it sends the same bytes.
 
-        Runs inside a shield with a deadline. On cancellation the order may be at the venue.
+        Runs inside a shield with a deadline, `trio.current_effective_deadline()`: `engine.send_timeout_s` from now, or when the
+        task's time is over, whichever is sooner, but a second from now at least. Whoever sends the same bytes again, or waits
+        for a turn, does so within it: nothing is sent for a task whose time is over. On cancellation the order may be at the
+        venue; what has left by then is looked up.
 
         Raises:
             OrderNotSent: certainly not at the venue.

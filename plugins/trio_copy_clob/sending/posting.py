@@ -196,7 +196,8 @@ class _Attempt:
                     self.unproven = f"{self.unproven}; sent again: {words}"
                     return None
                 status = Status.KILLED if row.meaning is Meaning.KILLED else Status.REJECTED
-                return ExecutionReport(order_id=self.order.order_id, status=status, detail=words)
+                stale = row.do is Do.READ_MARKET
+                return ExecutionReport(order_id=self.order.order_id, status=status, detail=words, stale=stale)
             case Meaning.NOT_ACCEPTED:
                 self.why = f"{row.what}: {words}"
                 return await self._not_accepted(answer, key)
