@@ -95,8 +95,8 @@ class SharedVenue:
         known = self.venue.find(order.order_id) is not None
         report = self.venue.place(order, fail_settlement=fail_settlement, **options)
         if not known:
-            now = self.venue.wall()
-            self.taken.append(AtVenue(order=order, report=report, told=report, failed=fail_settlement, at=now))
+            now, settles = self.venue.wall(), self.venue._placed[order.order_id].settles or report
+            self.taken.append(AtVenue(order=order, report=settles, told=report, failed=fail_settlement, at=now))
         return report
 
 
