@@ -84,19 +84,21 @@ class DryRunExecutor:
             case "lose-request":
                 await trio.sleep(self.settings.late_s)
                 raise OrderUncertain("no answer: the request was lost")
-            case "reject":
+            case "reject" | "stale-market":
                 await trio.sleep(self.venue.latency_s(order))
-                return ExecutionReport(order_id=order.order_id, status=Status.REJECTED, detail="invalid order")
-        kill, fails = fault == "kill", fault == "settle-fail"
+                stale = fault == "stale-market"
+                detail = "the price breaks the minimum tick size" if stale else "invalid order"
+                return ExecutionReport(order_id=order.order_id, status=Status.REJECTED, detail=detail, stale=stale)
+        kill, fails, part = fault == "kill", fault == "settle-fail", fault == "settle-part"
         if self.books is None or kill or self.venue.has(order):
             # The order stands at the venue from here on, as it would with a real one: only the answer takes time.
-            report = self.venue.place(order, kill=kill, fail_settlement=fails)
+            report = self.venue.place(order, kill=kill, fail_settlement=fails, settle_part=part)
             await trio.sleep(self.venue.latency_s(order))
         else:
             # By the book as it is when the order arrives, which is what the latency costs.
             await trio.sleep(self.venue.latency_s(order))
             taken = await (self.books.meets(order) if is_post_only(order) else self.books.take(order))
-            report = self.venue.place(order, fail_settlement=fails, taken=taken)
+            report = self.venue.place(order, fail_settlement=fails, settle_part=part, taken=taken)
         if fault in ("lose-reply", "late"):
             await trio.sleep(self.settings.late_s)
         if fault in _UNSURE:

@@ -11,9 +11,11 @@ FAULTS = (
     "late",
     "duplicated",
     "reject",
+    "stale-market",
     "server-error",
     "kill",
     "settle-fail",
+    "settle-part",
 )
 
 

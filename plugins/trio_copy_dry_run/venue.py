@@ -9,7 +9,7 @@ from hashlib import sha256
 from struct import unpack_from
 from typing import NamedTuple
 
-from attrs import define, evolve, field, frozen
+from attrs import define, evolve, field
 
 from trio_copy.clock import WallClock
 from trio_copy.model.fees import Fee
@@ -21,7 +21,7 @@ from trio_copy.ports import Quotes
 from trio_copy_dry_run.depth import Taken, cost_of
 from trio_copy_dry_run.rules import in_steps, is_post_only, kind_of_order, spends_cash, step_of
 from trio_copy_dry_run.settings import DryRunSettings
-from trio_copy_dry_run.venue_file import VenueFile
+from trio_copy_dry_run.venue_file import Kept, VenueFile
 
 _BPS = 10_000
 _ORDERS_KEPT = 100_000
@@ -42,27 +42,18 @@ class Luck(NamedTuple):
         return cls(*[number % _BPS for number in unpack_from(">IIIII", digest)])
 
 
-@frozen
-class _Placed:
-    report: ExecutionReport
-    at: float
-    """Unix seconds."""
-    fails: bool
-    """Whether its settlement will fail."""
-
-
 @define(eq=False)
 class SimulatedVenue:
     settings: DryRunSettings
     quotes: Quotes | None
     wall: WallClock
     file: VenueFile | None = None
-    _placed: OrderedDict[OrderId, _Placed] = field(factory=OrderedDict)
+    _placed: OrderedDict[OrderId, Kept] = field(factory=OrderedDict)
 
     def __attrs_post_init__(self) -> None:
         if self.file is not None:
-            for report, at, fails in self.file.read():
-                self._placed[report.order_id] = _Placed(report, at, fails)
+            for kept in self.file.read():
+                self._placed[kept.report.order_id] = kept
 
     def latency_s(self, order: Order) -> float:
         """Return how long the venue takes to answer this order."""
@@ -77,10 +68,17 @@ class SimulatedVenue:
         return self.file is None
 
     def place(
-        self, order: Order, *, kill: bool = False, fail_settlement: bool = False, taken: Taken | None = None
+        self,
+        order: Order,
+        *,
+        kill: bool = False,
+        fail_settlement: bool = False,
+        settle_part: bool = False,
+        taken: Taken | None = None,
     ) -> ExecutionReport:
         """Execute an order, once; the same order again gets the same report.
 
+        What it fills will not settle with `fail_settlement`, and only in part with `settle_part`.
         `taken` is what it takes out of the book, or, post-only, would take; None where no book is known.
         """
         placed = self._placed.get(order.order_id)
@@ -88,20 +86,34 @@ class SimulatedVenue:
             report = self._report(order, kill=kill, taken=taken)
             if not kill and "@" in kind_of_order(order) and report.status not in (Status.FILLED, Status.REJECTED):
                 report = evolve(report, status=Status.RESTING, detail="")
-            placed = self._keep(order, _Placed(report, self.wall(), fail_settlement))
+            settles = self._part(order, report) if settle_part else None
+            placed = self._keep(order, Kept(report, self.wall(), fail_settlement, settles))
             if self.forgets and len(self._placed) > _ORDERS_KEPT:
                 self._placed.popitem(last=False)
         return self._seen(placed)
 
     def replace(self, order: Order, report: ExecutionReport) -> None:
         """Say how an order stands from now on."""
-        self._keep(order, _Placed(report, self.wall(), self._placed[order.order_id].fails))
+        before = self._placed[order.order_id]
+        settles = None if before.settles is None else self._part(order, report)
+        self._keep(order, Kept(report, self.wall(), before.fails, settles))
 
-    def _keep(self, order: Order, placed: _Placed) -> _Placed:
+    def _keep(self, order: Order, placed: Kept) -> Kept:
         self._placed[order.order_id] = placed
         if self.file is not None:
-            self.file.append(order, placed.report, placed.at, fails=placed.fails)
+            self.file.append(order, placed)
         return placed
+
+    def _part(self, order: Order, report: ExecutionReport) -> ExecutionReport:
+        """Return what of a fill settles where one of its trades is undone: about seven tenths, at the same price."""
+        shares = in_steps(report.shares.micro * 7 // 10, step_of(order))
+        if not shares:
+            return report
+        paid = report.notional.micro * shares
+        rounded = paid // report.shares.micro if order.side is Side.BUY else -(-paid // report.shares.micro)
+        settles = evolve(report, shares=Shares(shares), notional=Usd(rounded), detail="a trade of it was undone")
+        fee = self._fee(order, settles.shares, settles.notional)
+        return evolve(settles, status=Status.PARTIAL, fee=min(fee, report.fee))
 
     def has(self, order: Order) -> bool:
         """Tell whether an order was placed before."""
@@ -112,19 +124,21 @@ class SimulatedVenue:
         placed = self._placed.get(order_id)
         return None if placed is None else self._seen(placed)
 
-    def _seen(self, placed: _Placed) -> ExecutionReport:
-        """Say how far the settlement of an order is by now."""
-        if not placed.report.shares or not (placed.fails or self.settings.settle_s):
-            return placed.report
-        if placed.fails and not self.settings.settle_s:
-            settlement = Settlement.PENDING if self.wall() <= placed.at else Settlement.FAILED
-        elif self.wall() < placed.at + self.settings.settle_s:
-            settlement = Settlement.PENDING
-        else:
-            settlement = Settlement.FAILED if placed.fails else Settlement.FIRM
-        if settlement is Settlement.FAILED and placed.report.status is Status.RESTING:
-            settlement = Settlement.PENDING  # what failed to settle is said at its end
-        return placed.report if settlement is Settlement.FIRM else evolve(placed.report, settlement=settlement)
+    def _seen(self, placed: Kept) -> ExecutionReport:
+        """Say how far the settlement of an order is by now; that a part of it was undone, halfway there."""
+        report, settles, settle_s = placed.report, placed.settles, self.settings.settle_s
+        otherwise = placed.fails or settles is not None
+        if not report.shares or not (otherwise or settle_s):
+            return report
+        waited = self.wall() - placed.at
+        settled = waited >= settle_s if settle_s else waited > 0
+        if otherwise and report.status is Status.RESTING:
+            settled = False  # what failed to settle is said at its end
+        elif settles is not None and (settled or waited * 2 >= settle_s > 0):
+            report = settles
+        if settled:
+            return evolve(report, settlement=Settlement.FAILED) if placed.fails else report
+        return evolve(report, settlement=Settlement.PENDING)
 
     def _report(self, order: Order, *, kill: bool, taken: Taken | None) -> ExecutionReport:
         if kill:

@@ -20,28 +20,54 @@ class VenueLine(msgspec.Struct):
     """Whether its settlement will fail."""
     order: msgspec.Raw
     report: msgspec.Raw
+    settles: msgspec.Raw = msgspec.Raw(b"null")
+    """What of it will settle, where that is not all; else null."""
+
+    @property
+    def kept(self) -> "Kept":
+        of_it = bytes(self.settles)
+        settles = None if of_it == b"null" else decode(of_it, ExecutionReport)
+        return Kept(decode(bytes(self.report), ExecutionReport), self.at, self.fails, settles)
+
+
+@frozen
+class Kept:
+    """What the venue remembers of an order."""
+
+    report: ExecutionReport
+    """As it was told."""
+    at: float
+    """Unix seconds."""
+    fails: bool
+    """Whether its settlement will fail."""
+    settles: ExecutionReport | None = None
+    """What of it will settle, where that is not all."""
 
 
 @frozen
 class VenueFile:
     path: Path
 
-    def append(self, order: Order, report: ExecutionReport, at: float, *, fails: bool) -> None:
+    def append(self, order: Order, kept: Kept) -> None:
         """Add an order; a process that is killed afterwards does not take it back."""
         line = VenueLine(
-            at=at, fails=fails, order=msgspec.Raw(encode(order).encode()), report=msgspec.Raw(encode(report).encode())
+            at=kept.at,
+            fails=kept.fails,
+            order=_raw(order),
+            report=_raw(kept.report),
+            settles=_raw(kept.settles),
         )
         with self.path.open("ab") as file:
             file.write(msgspec.json.encode(line) + b"\n")
 
-    def read(self) -> Iterator[tuple[ExecutionReport, float, bool]]:
+    def read(self) -> Iterator[Kept]:
         """Yield the orders of earlier processes.
 
         Raises:
             ConfigError: a line is not one of ours.
         """
         for line in self.lines():
-            yield decode(bytes(line.report), ExecutionReport), line.at, line.fails
+            yield line.kept
 
     def lines(self) -> Iterator[VenueLine]:
         """Yield what the file holds, line by line. Raises `ConfigError` as `read` does."""
@@ -53,3 +79,7 @@ class VenueFile:
                     yield msgspec.json.decode(text, type=VenueLine)
                 except msgspec.DecodeError as error:
                     raise ConfigError([f"{self.path}:{number}: not a line of a simulated venue: {error}"]) from None
+
+
+def _raw(value: Order | ExecutionReport | None) -> msgspec.Raw:
+    return msgspec.Raw(encode(value).encode())

@@ -92,10 +92,29 @@ class Naive:
                     rests = rests | {key} if state is OrderState.RESTING else rests - {key}
                 case e.Missed(entry=entry) | e.Redeemed(entry=entry):
                     yield entry
+                case e.Corrected(entries=entries):
+                    yield from entries
                 case e.Settled(key=key):
                     yield from _tell(fills[key], firm, EntryKind.CONFIRM)
                 case e.Reversed(key=key):
                     yield from _tell(fills[key], firm, EntryKind.REVERSE)
+
+    def counted(self) -> list[LedgerEntry]:
+        """Return what the entries that count come to by now, each in its old place."""
+        counted: dict[str, LedgerEntry] = {}
+        for entry in self.ledger():
+            match entry.kind:
+                case EntryKind.REVERSE:
+                    counted.pop(entry.of, None)
+                case EntryKind.CORRECT:
+                    shares, notional, fee = (
+                        getattr(counted[entry.of], name) + getattr(entry, name)
+                        for name in ("shares", "notional", "fee")
+                    )
+                    counted[entry.of] = evolve(counted[entry.of], shares=shares, notional=notional, fee=fee)
+                case _ if entry.shares:
+                    counted[entry.key] = entry
+        return list(counted.values())
 
     def positions(self) -> dict[Spot, Position]:
         ledger = list(self.ledger())
@@ -142,19 +161,29 @@ class Naive:
                 # One that rests is among those that may yet be more: there it counts as sent.
                 sent = int(learned.state is not OrderState.RESTING)
                 _use(used, placed[key], report.notional.micro + report.fee.micro, sent)
+        for event in self.events:
+            if isinstance(event, e.Corrected):
+                _use(used, placed[event.key], self._more(event), 0)
         for order in self.holding_back:
             _use(used, order, self.left(order), 1)
         return {name: amount for name, amount in used.items() if amount}
 
+    def _more(self, corrected: e.Corrected) -> int:
+        """Say by how much more an order has cost than was told last before it was corrected."""
+        told = 0
+        for event in self.events:
+            if event is corrected:
+                break
+            if isinstance(event, e.Learned | e.Corrected) and event.key == corrected.key and event.report is not None:
+                told = event.report.notional.micro + event.report.fee.micro
+        return max(0, corrected.report.notional.micro + corrected.report.fee.micro - told)
+
     def cash(self, start: int) -> int:
         """Add up what a paper wallet holds: every payment there was, and what open entries may cost."""
         cash = start
-        ledger = list(self.ledger())
-        undone = {entry.of for entry in ledger if entry.kind is EntryKind.REVERSE}
-        for entry in ledger:
-            if entry.key not in undone and entry.shares:
-                paid = entry.notional.micro if entry.side is Side.SELL else -entry.notional.micro
-                cash += paid - entry.fee.micro
+        for entry in self.counted():
+            paid = entry.notional.micro if entry.side is Side.SELL else -entry.notional.micro
+            cash += paid - entry.fee.micro
         cash += sum(event.funding.amount.micro for event in self.events if isinstance(event, e.Funded))
         return cash - sum(self.left(one) for one in self.holding_back if one.order.side is Side.BUY)
 

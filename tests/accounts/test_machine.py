@@ -22,8 +22,9 @@ from trio_copy.accounts import events as e
 from trio_copy.accounts.budgets import day_of
 from trio_copy.accounts.cash import cash
 from trio_copy.accounts.documents import PlainDocument, account_of, document_of
+from trio_copy.accounts.entries import is_of
 from trio_copy.accounts.facts import fact_of, record_of
-from trio_copy.accounts.orders import OrderState
+from trio_copy.accounts.orders import OrderState, outside
 from trio_copy.copying.sizing import size
 from trio_copy.model.catalog import Catalog, TokenFacts
 from trio_copy.model.control import Mode
@@ -33,7 +34,7 @@ from trio_copy.model.fills import Kind, Side
 from trio_copy.model.follow_settings import FollowSettings
 from trio_copy.model.ids import TokenId
 from trio_copy.model.orders import ExecutionReport, Market, Settlement, Status
-from trio_copy.model.positions import EntryKind
+from trio_copy.model.positions import LedgerEntry
 from trio_copy.model.units import NO_SHARES, NO_USD, Price, Ratio, Rounding, Shares, Usd
 from trio_copy.records import read_plain, write_plain
 
@@ -144,10 +145,10 @@ class AnAccount(RuleBasedStateMachine):
             self.facts[fact.key] = fact
 
     def _check_caps(self, events: Sequence[e.Event], before: dict[str, int]) -> None:
-        """Nothing that is placed passes a cap, and nothing else makes what is open grow, but the chain's undoing of a sale."""
+        """Nothing that is placed passes a cap; nothing else makes what is open grow, but what settles otherwise than told."""
         cost, caps = self.naive.cost(), self.settings.caps
         placed = [event for event in events if isinstance(event, e.Placed)]
-        undone = any(isinstance(event, e.Reversed) for event in events)
+        undone = any(isinstance(event, e.Reversed | e.Corrected) for event in events)
         if not placed and not undone:
             assert all(amount <= before.get(name, 0) for name, amount in cost.items())
         for event in placed:
@@ -322,6 +323,36 @@ class AnAccount(RuleBasedStateMachine):
         self.do(c.Answer(key=open_order.order.key, report=report, at=NOW))
         assert open_order.order.key not in self.account.orders
 
+    @precondition(lambda self: any(self.account.unsettled(one) for one in self.open_orders))
+    @rule(
+        data=st.data(),
+        shares=st.sampled_from([-1.0, -0.6, -0.1, 0, 0, 0.1]),
+        hair=st.integers(-2, 2),
+        fee=st.integers(-2, 2),
+        firm=st.booleans(),
+    )
+    def it_settles_otherwise(self, data: st.DataObject, shares: float, hair: int, fee: int, firm: bool) -> None:
+        """A part of it was undone, or is more than was told; a millionth was rounded elsewhere; the fee is the chain's."""
+        open_order = data.draw(st.sampled_from([one for one in self.open_orders if self.account.unsettled(one)]))
+        booked, order = open_order.report, open_order.order
+        assert booked is not None
+        now = Shares(max(0, booked.shares.micro + round(booked.shares.micro * shares) + hair))
+        notional = Usd(booked.notional.micro * now.micro // max(1, booked.shares.micro))
+        paid = Usd(booked.fee.micro * now.micro // max(1, booked.shares.micro) + fee)
+        settlement = Settlement.FIRM if firm else Settlement.PENDING
+        report = report_on(order, Status.PARTIAL, shares=now, notional=notional, fee=paid, settlement=settlement)
+        before = {one.key for one in self.naive.counted() if one.firm}
+        inside, kept = outside(open_order, report) is None, self.naive.counted()
+        events = self.do(c.Answer(key=order.key, report=report, at=self.now))
+        told = any(isinstance(event, e.Contradicted) for event in events)
+        ours = [one for one in self.naive.counted() if is_of(order.key, one)]
+        if firm and inside and not open_order.breached and not told:
+            totals = [sum(part.micro for part in parts) for parts in zip(*map(_figures, ours), strict=True)]
+            assert totals == [part.micro for part in _figures(report)]
+        if told or not inside:
+            assert self.naive.counted() == kept
+        assert before <= {one.key for one in self.naive.counted()}
+
     @precondition(lambda self: self.account.orders)
     @rule(data=st.data(), what=st.sampled_from([c.Doubt, c.NotSent, c.Escalate]))
     def nobody_answers(self, data: st.DataObject, what: Any) -> None:
@@ -407,7 +438,10 @@ class AnAccount(RuleBasedStateMachine):
                     met = task.task_id not in self.account.waiting and task.signal.signal_id not in self.forgotten
                 case c.Pass(signal=signal):
                     met = signal.signal_id not in self.forgotten
-                case c.Answer() | c.Doubt():
+                case c.Answer(key=key, report=report):
+                    # Undone is believed of as much as is booked, which may have become less since it was said.
+                    met = report.settlement is not Settlement.FAILED or key not in self.account.orders
+                case c.Doubt():
                     met = True
                 case c.NotSent(key=key) | c.Escalate(key=key) | c.CallOff(key=key):
                     met = key not in self.account.orders
@@ -476,9 +510,7 @@ class AnAccount(RuleBasedStateMachine):
         assert sums.get("realised", 0) + sums.get("provisional", 0) == self.account.performance.realised.micro
         assert sums.get("provisional", 0) == sum(one.provisional.micro for one in positions)
         assert sums.get("fees", 0) == sum(one.fees.micro for one in positions)
-        ledger = list(self.naive.ledger())
-        undone = {entry.of for entry in ledger if entry.kind is EntryKind.REVERSE}
-        counted = [one for one in ledger if one.key not in undone and one.shares]
+        counted = self.naive.counted()
         assert sums.get("trades", 0) == len(counted)
         for name, side in (("bought", Side.BUY), ("sold", Side.SELL)):
             assert sums.get(name, 0) == sum(one.notional.micro for one in counted if one.side is side)
@@ -497,6 +529,10 @@ class AnAccount(RuleBasedStateMachine):
         )
         for spot, holding in self.account.holdings.items():
             assert self.account.free(spot) == holding.now.shares
+
+
+def _figures(filled: LedgerEntry | ExecutionReport) -> tuple[Shares, Usd, Usd]:
+    return (filled.shares, filled.notional, filled.fee)
 
 
 def _spots_without(naive: Naive, event: e.Placed) -> set[Any]:

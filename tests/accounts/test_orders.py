@@ -23,7 +23,9 @@ from tests.builders import NOW
 from trio_copy.accounts import OrderState
 from trio_copy.accounts import commands as c
 from trio_copy.accounts import events as e
+from trio_copy.accounts.facts import fact_of, record_of
 from trio_copy.accounts.orders import LIFE, Said, Step, outside, said
+from trio_copy.accounts.plain import plain_task, task_of
 from trio_copy.accounts.telling import TaskEnd
 from trio_copy.model.decisions import CopyTask, End, Outcome
 from trio_copy.model.fills import Side
@@ -31,6 +33,7 @@ from trio_copy.model.ids import OrderId
 from trio_copy.model.orders import ExecutionReport, Order, Status
 from trio_copy.model.positions import EntryKind, LedgerEntry
 from trio_copy.model.units import NO_SHARES, NO_USD, Price, Rounding, Shares, Usd
+from trio_copy.records import read_plain, write_plain
 
 SAYS: dict[Said, tuple[Status, dict[str, Any]]] = {
     Said.NOTHING: (Status.UNKNOWN, {}),
@@ -60,7 +63,7 @@ def test_every_state_has_an_answer_to_everything_that_can_be_said() -> None:
     assert set(LIFE) == set(product(OPEN, Said))
     for (state, _), (step, after) in LIFE.items():
         rests_on = (state, step) == (OrderState.RESTING, Step.REST)
-        assert (after is state) == (rests_on or step in (Step.KEEP, Step.REFUSE))
+        assert (after is state) == (rests_on or step in (Step.KEEP, Step.CORRECT, Step.REFUSE))
         assert not (state is OrderState.MATCHED and after is OrderState.UNKNOWN)
 
 
@@ -174,7 +177,7 @@ def test_a_report_outside_its_order_proves_nothing(how: str) -> None:
 
 
 def test_what_is_matched_is_asked_again_after_a_breach() -> None:
-    """Only the very fill that is booked can settle: nobody else could say it, and nothing else is believed."""
+    """Only a fill inside its order can settle: nobody else could say it, and nothing else is believed."""
     played, task = Played(), entry()
     order = played.place(task)
     played.answer(order, **PENDING)
@@ -294,15 +297,42 @@ def test_an_exit_that_never_settled_counts_as_missed() -> None:
     assert kinds == [EntryKind.REVERSE, EntryKind.MISSED]
 
 
-def test_another_fill_than_the_booked_one_is_not_confirmed() -> None:
-    """What settles, or is undone, must be what was booked: else a person looks."""
-    for changes in ({}, FAILED):
-        played = Played()
-        order = played.fill(entry(), **PENDING)
-        half: dict[str, Any] = {"shares": Shares.parse(5), "notional": Usd.parse("2.5"), **changes}
-        (event,) = played.answer(order, Status.PARTIAL, **half)
-        assert isinstance(event, e.Contradicted)
-        assert played.account.orders[order.key].state is OrderState.MATCHED
+STALE: dict[str, Any] = {"stale": True}
+
+
+@pytest.mark.parametrize("task", [entry(), leave()], ids=["entry", "exit"])
+def test_what_was_made_for_another_market_is_made_anew_once(task: CopyTask) -> None:
+    """Under a new key, with nothing held meanwhile; refused so again, that is the end, also for whoever reads it from a store."""
+    played = Played()
+    played.hold("30")
+    before = (played.shares, played.cost)
+    first = played.place(task)
+    played.answer(first, Status.REJECTED, again=True, **STALE)
+    assert (played.shares, played.cost, played.account.orders) == (*before, {})
+    assert played.open(task)
+    (waits,) = played.account.waiting.values()
+    assert (waits.task.attempt, waits.task.reread) == (1, True)
+    again = task_of(read_plain(write_plain(list(plain_task(waits.task)))))
+    assert again == waits.task
+    second = played.place(again)
+    assert second.key != first.key
+    played.answer(second, Status.REJECTED, again=True, **STALE)
+    assert reason_of(played.end_of(task)) == (End.REJECTED, "VENUE_REFUSED", "venue")
+    assert not played.account.waiting
+    kinds = [fact_of(told, write_plain) for told in played.told if isinstance(told.record, TaskEnd)]
+    assert [fact.kind for fact in kinds][-2:] == ["attempt", "ended"]
+    assert [record_of(fact, read_plain(fact.body)) for fact in kinds] == [
+        told.record for told in played.told if isinstance(told.record, TaskEnd)
+    ]
+
+
+@pytest.mark.parametrize(("again", "changes"), [(False, STALE), (True, {})], ids=["not wanted", "not stale"])
+def test_no_other_refusal_is_tried_again(again: bool, changes: dict[str, Any]) -> None:
+    """What the venue does not want it does not want a second time."""
+    played, task = Played(), entry()
+    played.answer(played.place(task), Status.REJECTED, again=again, **changes)
+    assert played.end_of(task).end is End.REJECTED
+    assert not played.account.waiting
 
 
 @pytest.mark.parametrize("state", OPEN)

@@ -85,8 +85,13 @@ FOUR, SIX = "BUY 4 for 2 USD", "BUY 6 for 3 USD"
             "on the venue's book, at 1, for 120 s",
             [FOUR, SIX],
         ),
+        (
+            [(Status.RESTING, "10", "5", Settlement.PENDING), (Status.PARTIAL, "8", "4", Settlement.FIRM)],
+            "on the venue's book, at 1, for 120 s",
+            [FOUR, SIX],
+        ),
     ],
-    ids=["rests", "filled", "called off", "undone"],
+    ids=["rests", "filled", "called off", "undone", "undone in part"],
 )
 def test_an_order_that_rested_says_so_and_all_that_it_filled(
     conf: Path, capsys: Capture, fills: list[tuple[Status, str, str, Settlement]], rested: str, booked: list[str]
@@ -103,9 +108,20 @@ def test_an_order_that_rested_says_so_and_all_that_it_filled(
         assert [line[: len(FOUR)] for line in said] == booked
 
 
-def test_one_that_was_filled_at_once_never_rested(conf: Path, capsys: Capture) -> None:
-    """It was only allowed to."""
+@pytest.mark.parametrize("settles", ["at once", "later", "in part"])
+def test_one_that_was_filled_at_once_never_rested(conf: Path, capsys: Capture, settles: str) -> None:
+    """It was only allowed to; what is booked about its settling is no fill of its rest."""
     task = make_task(make_signal(1))
     task = evolve(task, intent=evolve(task.intent, order_type="GTC", rest_until=int(NOW) + 600))
-    own(conf, lambda owner: owner.fill(task, shares="10", dollars="5"))
-    assert "rested" not in explained(task.task_id, capsys)
+
+    def act(owner: Owner) -> Order:
+        pending = Settlement.FIRM if settles == "at once" else Settlement.PENDING
+        order = owner.fill(task, shares="10", dollars="5", settlement=pending)
+        owner.answer(order, *(("7", "3.5") if settles == "in part" else ("10", "5")), "", NOW + 60)
+        return order
+
+    own(conf, act)
+    told = explained(task.task_id, capsys)
+    assert "rested" not in told
+    corrected = "corrected by -3 shares for -1.5 USD, fee 0: it settled with other amounts"
+    assert (corrected in told["booked"]) == (settles == "in part")

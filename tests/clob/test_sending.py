@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from tests.clob.scripted_clob import PAGE, SIGNER, Bench, Says, matched, open_bench, refusal
 from tests.clob.sent_orders import OTHER, OURS, make_order, maker_row, order_row, trade_row
 from trio_copy.errors import ExecutorError, OrderNotSent, OrderUncertain
+from trio_copy.model.breaches import breach_of_report
 from trio_copy.model.fills import Side
 from trio_copy.model.ids import TokenId
 from trio_copy.model.orders import ExecutionReport, Order
@@ -586,3 +587,20 @@ async def test_what_the_venue_allows_is_asked(clock: Clock) -> None:
                 await is_closed_only(bench.signer, until)
             with pytest.raises(ExecutorError):
                 await read_region(bench.caller, "/api/geoblock", until)
+
+
+@pytest.mark.parametrize(
+    ("text", "stale"),
+    [
+        (f"order {OURS} is invalid. Price (0.51) breaks minimum tick size rule: 0.1", True),
+        ("invalid order version", True),
+        (_BALANCE, False),
+        (_KILL, False),
+    ],
+)
+async def test_a_refusal_says_whether_a_new_order_may_be_taken(clock: Clock, text: str, *, stale: bool) -> None:
+    """Only where it was made for another market than there is by now: nothing else becomes right by being made anew."""
+    async with open_bench(refusal(400, text)) as bench:
+        report = await bench.post(make_order())
+        assert report.stale == stale
+        assert breach_of_report(report, make_order()) is None

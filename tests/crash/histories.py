@@ -61,12 +61,15 @@ OUTCOMES = (
     ("late",),
     ("duplicated",),
     ("reject",),
+    ("stale-market",),
     ("server-error",),
     ("kill",),
     ("settle-fail",),
+    ("settle-part",),
     ("lose-reply", "kill", "settle-fail", "lose-request"),
     (RESTS,),
     (RESTS, "lose-reply", "settle-fail"),
+    (RESTS, "lose-reply", "settle-part"),
 )
 NTHS = (1, 2, 5, 17)
 _LIVES_MOST = 5

@@ -30,7 +30,7 @@ from trio_copy.engine.service import Service
 from trio_copy.errors import TrioCopyError
 from trio_copy.model.follow_settings import Caps, Execution, Filters, Sizing
 from trio_copy.model.ids import FollowerId, OrderId
-from trio_copy.model.orders import ExecutionReport, Order
+from trio_copy.model.orders import Order
 from trio_copy.model.units import Ratio, Usd
 from trio_copy.records import decode
 from trio_copy.testing.devnet import DevNode
@@ -222,7 +222,9 @@ def venue(folder: Path) -> Iterator[AtVenue]:
     """Return what the venue of a folder took, as it stands now: one that rests is written down again as it is filled."""
     taken: dict[OrderId, AtVenue] = {}
     for line in VenueFile(folder / "venue.jsonl").lines():
-        order, report = decode(bytes(line.order), Order), decode(bytes(line.report), ExecutionReport)
+        order, kept = decode(bytes(line.order), Order), line.kept
         came_at = taken[order.order_id].at if order.order_id in taken else line.at
-        taken[order.order_id] = AtVenue(order=order, report=report, failed=line.fails, at=came_at)
+        taken[order.order_id] = AtVenue(
+            order=order, report=kept.settles or kept.report, told=kept.report, failed=kept.fails, at=came_at
+        )
     yield from taken.values()

@@ -284,6 +284,8 @@ _LIES: tuple[tuple[str, Callable[[ExecutionReport, Order], Any], str, Side | Non
     ("rejected with shares", filled(status=Status.REJECTED), "rejected with shares", None),
     ("filled without shares", filled("0"), "filled without shares", None),
     ("partial without shares", filled("0", status=Status.PARTIAL), "partial without shares", None),
+    ("stale with shares", filled(stale=True), "made for another market", None),
+    ("stale as a number", but(stale=1), "stale", None),
     ("money without shares", filled("0", status=Status.KILLED, notional=Usd(1)), "money without shares", None),
     ("an empty object", _unsaid, "unreadable", None),
 )  # fmt: skip

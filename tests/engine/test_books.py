@@ -31,6 +31,7 @@ from trio_copy.model.decisions import Code, End, Outcome, Reason, Skip, aggregat
 from trio_copy.model.facts import Fact, FactQuery
 from trio_copy.model.fills import Side
 from trio_copy.model.orders import ExecutionReport, Settlement, Status
+from trio_copy.model.units import Price
 from trio_copy.ports import Changes, Document, Store
 
 REASON = Reason(code=Code.PRICE_TOO_HIGH, control="filters.price_max", value="0.99", limit="0.9")
@@ -101,6 +102,32 @@ async def test_a_trade_says_whether_it_is_settled(autojump_clock: trio.testing.M
         assert [trade.settlement for trade in await trades_of(store, until=NOW + 3)] == expected[-3:]
         assert len(await trades_of(store, limit=7)) == 7
         assert len(await trades_of(store, since=NOW + 1190)) == 10
+
+
+async def test_a_correction_is_a_line_of_its_own(autojump_clock: trio.testing.MockClock) -> None:
+    """With what it changes, as firm as what it corrects, also where only the fee differs; the lines add up to the sums."""
+    async with open_owner() as (store, owner):
+        tasks = [make_task(make_signal(number)) for number in range(3)]
+        orders = [owner.fill(task, at=NOW + number, settlement=Settlement.PENDING) for number, task in enumerate(tasks)]
+        owner.answer(orders[0], "7", "3.5", "", NOW + 10)
+        owner.answer(orders[1], "10", "5", "0.01", NOW + 11)
+        owner.answer(orders[2], "7", "3.5", "", NOW + 12, Settlement.PENDING)
+        await owner.write()
+        told = await trades_of(store)
+        expected = [
+            ("correct", "-3", "-1.5", "0", "provisional"),
+            ("correct", "0", "0", "0.01", "firm"),
+            ("correct", "-3", "-1.5", "0", "firm"),
+            ("fill", "10", "5", "0", "provisional"),
+            ("fill", "10", "5", "0", "firm"),
+            ("fill", "10", "5", "0", "firm"),
+        ]
+        lines = [(one.entry.kind.value, one.entry, one.settlement) for one in told]
+        assert [(kind, str(of.shares), str(of.notional), str(of.fee), how) for kind, of, how in lines] == expected
+        assert {one.entry.price for one in told} == {Price.parse("0.5"), None}
+        assert len(await trades_of(store, limit=2)) == 2
+        (sums,) = (await store.history.sums(FactQuery(kinds=books.BOOKINGS), ())).values()
+        assert sums == (3, 12_000_000, 0, 10_000, 0, 0)
 
 
 async def test_what_was_not_copied_is_told_newest_first(autojump_clock: trio.testing.MockClock) -> None:

@@ -78,13 +78,13 @@ async def test_an_unproven_outcome_keeps_what_it_holds_and_its_lane(clock: Clock
 async def test_nothing_is_sent_after_its_deadline(clock: Clock) -> None:
     """A task that waited too long expires unsent, with its age and its limit."""
     async with open_desk(workers=1) as desk:
-        desk.executor.latency_s = 1.5
-        tasks = [buy(number, token=number, deadline=NOW + 2.9) for number in range(1, 6)]
+        desk.executor.latency_s = 0.9
+        tasks = [buy(number, token=number, deadline=NOW + 1.7) for number in range(1, 6)]
         ends = await desk.end_of(*tasks)
     assert [end for end, _ in ends] == [End.FILLED, End.FILLED] + [End.EXPIRED] * 3
     assert len(desk.executor.sent) == 2
     reasons = [one.outcome.reason for one in desk.recorder.finished if one.outcome.reason]
-    assert [(reason.code, reason.limit) for reason in reasons] == [(Code.DEADLINE_PASSED, "2.9")] * 3
+    assert [(reason.code, reason.limit) for reason in reasons] == [(Code.DEADLINE_PASSED, "1.7")] * 3
 
 
 @pytest.mark.parametrize(

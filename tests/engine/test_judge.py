@@ -1,5 +1,7 @@
 """What a recording came to, worked out by hand: money, risk, luck, and what refusals have cost."""
 
+from typing import Any
+
 from attrs import evolve
 
 from tests.builders import ALICE, LEADER, NOW, OTHER_LEADER, TOKEN, make_settings, make_signal, make_task
@@ -153,6 +155,26 @@ def test_what_never_settled_did_not_happen() -> None:
     total = books.judge.total
     assert (total.equity, total.invested, total.worse, total.closed) == (0, 0, 0, 0)
     assert books.judge.without_mark == 0
+
+
+def test_what_settled_in_part_happened_in_part() -> None:
+    """A correction takes back its part of cash, shares, slippage and risk; a reversal after it the rest."""
+    books = Books()
+    books.mark("0.5")
+    entry, _ = books.trade(Side.BUY, 100, "55", firm=False)
+    changes: dict[str, Any] = {"shares": Shares.parse(-40), "notional": Usd.parse(-22), "fee": NO_USD}
+    books.judge.on_entry(
+        evolve(entry, key="c", kind=EntryKind.CORRECT, of=entry.key, **changes), (0, usd("-22"), 0, 0, 0, 0)
+    )
+    total = books.judge.total
+    assert (total.equity, total.invested, total.worse) == (usd("-3"), usd("33"), usd("3"))
+    assert total.slippage_bps == 1000
+    reverse = evolve(
+        entry, key="r", kind=EntryKind.REVERSE, of=entry.key, shares=Shares(0), notional=NO_USD, fee=NO_USD
+    )
+    books.judge.on_entry(reverse, (-1, usd("-33"), 0, 0, 0, 0))
+    books.mark("0.9")
+    assert (total.equity, total.invested, total.worse, total.closed) == (0, 0, 0, 0)
 
 
 def test_what_has_no_price_counts_as_worth_nothing_and_is_told() -> None:

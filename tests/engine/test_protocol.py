@@ -12,12 +12,15 @@ from tests.builders import NOW, usd
 from tests.engine.desk import Desk, OpenStore, buy, on_memory, on_sqlite, open_desk, open_venue, sell
 from trio_copy.accounts import OrderState
 from trio_copy.accounts.commands import Answer, Offer
+from trio_copy.engine.books import BOOKINGS
 from trio_copy.errors import OrderUncertain, UnresolvedOrders
 from trio_copy.model.control import Mode
 from trio_copy.model.decisions import Code, CopyTask, End
-from trio_copy.model.orders import ExecutionReport, Order, Status
+from trio_copy.model.facts import FactQuery
+from trio_copy.model.ids import TokenId
+from trio_copy.model.orders import ExecutionReport, Market, Order, Status
 from trio_copy.model.positions import EMPTY
-from trio_copy.model.units import NO_SHARES, NO_USD, Price, Shares
+from trio_copy.model.units import NO_SHARES, NO_USD, Price, Shares, Usd
 
 Clock = trio.testing.MockClock
 LONG = NOW + 600
@@ -56,6 +59,7 @@ def half(number: int) -> CopyTask:
         (("duplicated",), End.FILLED, None, True),
         (("server-error",), End.FILLED, None, True),
         (("reject",), End.REJECTED, Code.VENUE_REFUSED, False),
+        (("stale-market",), End.REJECTED, Code.VENUE_REFUSED, False),
         (("kill",), End.KILLED, Code.NO_FILL, False),
         (("settle-fail",), End.FILLED, None, False),
     ],
@@ -77,6 +81,128 @@ async def test_each_answer_of_the_venue_has_one_outcome(
         assert await venue.store.history.documents("order") == []
     alerts = dict(venue.recorder.alerts)
     assert ("settlement-failed" in alerts) == ("settle-fail" in fault)
+
+
+async def test_what_settles_in_part_is_held_in_part(clock: Clock, open_store: OpenStore) -> None:
+    """One trade of an order is undone, the rest settles: shares, budgets and what a person hears are those of the rest."""
+    async with open_venue(open_store, faults=("settle-part",), settle_s=6.0, fee_bps=100) as venue:
+        task = buying()
+        assert await venue.end_of(task) == [(End.FILLED, None)]
+        whole = venue.position(task).shares
+        await trio.sleep(4)
+        (order,) = venue.account().orders.values()
+        assert (order.state, venue.position(task).firm_shares) == (OrderState.MATCHED, NO_SHARES)
+        assert venue.position(task).shares == Shares(whole.micro * 7 // 10)
+        await venue.settled()
+        position = venue.position(task)
+        assert position.firm_shares == position.shares == Shares(whole.micro * 7 // 10)
+        assert venue.open_cost() == position.cost
+        assert position.fees == Usd.parse("0.035")
+        (sums,) = (await venue.store.history.sums(FactQuery(kinds=BOOKINGS), ())).values()
+        assert sums[:4] == (1, 3_500_000, 0, 35_000)
+    ((kind, told),) = venue.recorder.alerts
+    assert (kind, told.partition(": ")[2]) == (
+        "settlement-failed",
+        "3 of 10 shares matched, never settled; taken back",
+    )
+
+
+async def test_a_higher_fee_than_was_told_counts_in_the_common_day(clock: Clock) -> None:
+    """What was drawn for it is spent; nobody is told of a fee."""
+    async with open_venue(settle_s=6.0, fee_bps=100) as venue:
+        task, send = buying(), venue.executor.submit
+
+        async def cheaper(order: Order) -> Any:
+            return evolve(await send(order), fee=Usd.parse("0.04"))
+
+        venue.execution.executor.inner = Asked(venue.executor, submit=cheaper)
+        await venue.end_of(task)
+        assert venue.position(task).cost == Usd.parse("5.04")
+        await venue.settled()
+        assert venue.position(task).cost == Usd.parse("5.05")
+        (day,) = [body for _, body in venue.shard.grants.documents()]
+        assert day[1] == 5_050_000
+    assert not venue.recorder.alerts
+
+
+class _NewTick:
+    """A venue whose tick changes as the first order arrives; it says so as often as it is told to."""
+
+    def __init__(self, refusals: int = 1, pause_s: float = 0.0) -> None:
+        self.refusals, self.pause_s = refusals, pause_s
+        self.sent: list[Order] = []
+        self.ticks: list[Price] = []
+        """By which orders were made."""
+        self.tick = Price(1)
+
+    def of(self, venue: Desk) -> "Asked":
+        send = venue.executor.submit
+
+        async def submit(order: Order) -> Any:
+            self.sent.append(order)
+            if len(self.sent) > self.refusals:
+                return await send(order)
+            self.tick = Price(10_000)
+            await trio.sleep(self.pause_s)
+            return ExecutionReport(order_id=order.order_id, status=Status.REJECTED, detail="tick", stale=True)
+
+        async def market(token_id: TokenId) -> Any:
+            return evolve(await venue.executor.market(token_id), tick=self.tick)
+
+        def prepare(key: Any, intent: Any, wallet: Any, market: Market) -> Any:
+            self.ticks.append(market.tick)
+            return venue.executor.prepare(key, intent, wallet, market)
+
+        return Asked(venue.executor, submit=submit, market=market, prepare=prepare)
+
+
+@pytest.mark.parametrize("attempts", [1, 2])
+async def test_a_stale_market_is_read_again_once(clock: Clock, open_store: OpenStore, attempts: int) -> None:
+    """Refused for its tick, an order is made anew by the tick that holds now, whatever `execution.attempts` are."""
+    for refusals, ends in ((1, (End.FILLED, None)), (2, (End.REJECTED, Code.VENUE_REFUSED))):
+        async with open_venue(open_store, terms={"attempts": attempts}) as venue:
+            changes = _NewTick(refusals)
+            venue.execution.executor.inner = changes.of(venue)
+            task = buying(refusals)
+            assert await venue.end_of(task) == [ends]
+            assert changes.ticks == [Price(1), Price(10_000)]
+            assert len({order.key for order in changes.sent}) == len(changes.sent) == 2
+            assert venue.open_cost() == venue.position(task).cost
+            assert not venue.open_orders()
+
+
+async def test_nothing_is_made_anew_after_its_deadline(clock: Clock) -> None:
+    """The venue took its time to say that its tick had changed: too late for another order."""
+    async with open_venue() as venue:
+        changes = _NewTick(pause_s=0.9)
+        venue.execution.executor.inner = changes.of(venue)
+        assert await venue.end_of(buy(1, deadline=NOW + 0.5)) == [(End.REJECTED, Code.VENUE_REFUSED)]
+        assert len(changes.sent) == 1
+
+
+@pytest.mark.parametrize(
+    ("left_s", "over_s", "told"),
+    [(1.5, 1.5, []), (0.2, 1.0, []), (600.0, 2.0, ["executor-slow"])],
+    ids=["deadline", "a second at least", "timeout"],
+)
+async def test_a_send_is_over_with_its_task(clock: Clock, left_s: float, over_s: float, told: list[str]) -> None:
+    """Whoever repeats it knows until when; what may have left is looked up, and was filled once."""
+    until: list[float] = []
+    began = trio.current_time()
+    async with open_venue() as venue:
+        send = venue.executor.submit
+
+        async def stubborn(order: Order) -> Any:
+            until.append(trio.current_effective_deadline() - began)
+            while True:
+                await send(order)
+
+        venue.execution.executor.inner = Asked(venue.executor, submit=stubborn)
+        task = buy(1, deadline=NOW + left_s)
+        assert await venue.end_of(task) == [(End.FILLED, None)]
+        assert until == [pytest.approx(over_s)]
+        assert venue.position(task).shares == task.intent.shares
+        assert [kind for kind, _ in venue.recorder.alerts] == told
 
 
 async def test_a_partial_fill_is_an_end(clock: Clock, open_store: OpenStore) -> None:

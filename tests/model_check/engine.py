@@ -23,8 +23,11 @@ COST = 5_100_000
 """What each purchase of these worlds may cost, in millionths."""
 MORE = {"rest": "half", "half": "fill"}
 """How an order that rests may be filled."""
+_KINDS = ("kill", "rest", "pending")
 OVER = {"rest": "kill", "half": "half and over"}
 """What it is once it was cancelled."""
+SETTLES = {"pending": ("fill", "half pending"), "half pending": ("half and over",)}
+"""What becomes of a fill that was matched: it settles, or one of its two trades is undone first."""
 Frozen = tuple[str, bytes]
 """An order's key and body."""
 
@@ -128,6 +131,8 @@ class Engine:
         for order, what in world.venue:
             if what in MORE:
                 yield False, _bind(self.fills, world, order, MORE[what])
+            for settled in SETTLES.get(what, ()):
+                yield True, _bind(self.fills, world, order, settled)
         if self.scenario.reorg and not world.reorged:
             yield False, lambda: world._replace(reorged=True)
         if not world.late and (world.reorged or world.crashes or len(world.processes) > 1):
@@ -168,6 +173,11 @@ class Engine:
                     yield _asked(self.learn, key, "hand over")
                 if open_order.rests:
                     yield from self._resting_steps(world, open_order)
+                if open_order.state is OrderState.MATCHED and open_order.report is not None:
+                    whole = open_order.report.shares == open_order.order.shares
+                    found = self.find(world, key)
+                    if found is not None and found != ("pending" if whole else "half pending"):
+                        yield _asked(self.learn, key, found)
             if world.late and any(waits.suspended for waits in held.account.waiting.values()):
                 yield _asked(self.tick, str(held.account.follower))
         if not process.writes and self.passable(process) != process.asked:
@@ -185,7 +195,7 @@ class Engine:
             yield _asked(self.cancel, key)
 
     def fills(self, world: World, order: Frozen, what: str) -> World:
-        """Let the venue fill an order that rests."""
+        """Let the venue fill an order that rests further, or the chain say what it makes of a fill."""
         return world._replace(venue=tuple(sorted({**dict(world.venue), order: what}.items())))
 
     def cancel(self, world: World, process: Process, key: str) -> World:
@@ -350,7 +360,7 @@ class Engine:
             said = "nothing"
         else:
             what = answer.removesuffix(" unheard")
-            said = venue[order] = what if what in ("kill", "rest") and self._may(order, what) else "fill"
+            said = venue[order] = what if what in _KINDS and self._may(order, what) else "fill"
         heard = "doubt" if answer.startswith("lose") or answer.endswith("unheard") else said
         world = world._replace(venue=tuple(sorted(venue.items())))
         self.check_venue(world)

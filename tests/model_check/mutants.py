@@ -103,6 +103,15 @@ class HandedOverForGood(Engine):
         return super().carry_out(held, *command, left=left)
 
 
+class SettledAsTold(Engine):
+    """Makes firm what it was told, whatever the chain says that settled."""
+
+    def carry_out(self, held: Held, *command: str, left: int | None = None) -> Done:
+        if command[0] in ("half pending", "half and over"):
+            command = ("fill", *command[1:])
+        return super().carry_out(held, *command, left=left)
+
+
 MUTANTS: dict[type[Engine], str] = {
     CheckpointRunsAhead: "a purchase and a sale",
     SentBeforeDurable: "a purchase and a sale",
@@ -115,6 +124,7 @@ MUTANTS: dict[type[Engine], str] = {
     GrowthBookedTwice: "the purchase rests",
     CancelledIsKnown: "the purchase rests",
     HandedOverForGood: "the purchase turns out to rest",
+    SettledAsTold: "half of what was matched is undone",
 }
 """Each with the smallest world in which it shows."""
 

@@ -18,7 +18,7 @@ from trio_copy.model.decisions import Code, CopyTask, End, Outcome, Reason
 from trio_copy.model.fills import Side
 from trio_copy.model.follow_settings import FollowSettings
 from trio_copy.model.ids import FollowerId, IntentKey, SignalId
-from trio_copy.model.orders import Order, Status
+from trio_copy.model.orders import Order, Settlement, Status
 from trio_copy.model.signals import Signal
 from trio_copy.model.units import Rounding, Shares, Usd
 from trio_copy.records import read_plain, write_plain
@@ -37,9 +37,12 @@ SAYS = {
     "rest": Status.RESTING,
     "half": Status.RESTING,
     "half and over": Status.PARTIAL,
+    "pending": Status.FILLED,
+    "half pending": Status.PARTIAL,
 }
 """What a venue may say of an order."""
-HALF = ("half", "half and over")
+HALF = ("half", "half and over", "half pending")
+_PENDING = ("pending", "half pending")
 
 
 @frozen
@@ -181,6 +184,13 @@ def scenarios() -> list[Scenario]:
             rests=True,
             hands_over=True,
         ),
+        Scenario(
+            name="half of what was matched is undone",
+            signals=both,
+            before=blocks,
+            stays=("buy", "sell"),
+            answers=("pending",),
+        ),
     ]
 
 
@@ -304,6 +314,8 @@ class Accounts:
         if what in HALF:
             shares = Shares(order.shares.micro // 2)
             report = evolve(report, shares=shares, notional=shares.at(order.limit_price, Rounding.DOWN))
+        if what in _PENDING:
+            report = evolve(report, settlement=Settlement.PENDING)
         return c.Answer(key=key, report=report, again=again, at=NOW + 3)
 
 

@@ -204,6 +204,46 @@ async def test_what_fails_to_settle_is_said_at_its_end(autojump_clock: Clock) ->
         assert (found.status, found.shares, found.settlement) == (Status.PARTIAL, report.shares, Settlement.FAILED)
 
 
+async def test_what_settles_in_part_says_so_on_the_way(autojump_clock: Clock, tmp_path: Path) -> None:
+    """Whole at first, then without what was undone, then firm: also where the process changes meanwhile; sent again, the same."""
+    file, market = str(tmp_path / "venue.jsonl"), Moving([("0.5", "4")])
+    settings: dict[str, Any] = {"venue_file": file, "faults": ("settle-part",), "settle_s": 10.0}
+    async with executor_on(market, **settings) as executor:
+        made = task(kind="FAK")
+        order = order_of(executor, evolve(made, intent=evolve(made.intent, rest_until=0)))
+        report = await executor.submit(order)
+        assert (report.settlement, report.shares) == (Settlement.PENDING, Shares.parse(4))
+        await trio.sleep(6)
+        found = await executor.find(order)
+        assert (found.settlement, found.shares, found.status) == (
+            Settlement.PENDING,
+            Shares.parse("2.8"),
+            Status.PARTIAL,
+        )
+    async with executor_on(market, **settings) as executor:
+        assert await executor.submit(order) == found
+        await trio.sleep(6)
+        settled = await executor.find(order)
+        assert settled == evolve(found, settlement=Settlement.FIRM)
+        assert breach_of_report(settled, order) is None
+        assert settled.detail == "a trade of it was undone"
+
+
+async def test_what_rested_and_settles_in_part_says_so_at_its_end(autojump_clock: Clock) -> None:
+    """While it rests, nothing that it filled is taken back."""
+    market = Moving([("0.5", "4")])
+    async with executor_on(market, faults=("settle-part",), settle_s=5.0) as executor:
+        order = order_of(executor, task())
+        report = await executor.submit(order)
+        await trio.sleep(20)
+        assert await executor.find(order) == report
+        await executor.cancel(order)
+        await trio.sleep(20)
+        found = await executor.find(order)
+        assert (found.status, found.settlement) == (Status.PARTIAL, Settlement.FIRM)
+        assert found.shares == Shares(report.shares.micro * 7 // 10)
+
+
 async def test_a_venue_with_a_file_remembers_how_it_stands(autojump_clock: Clock, tmp_path: Path) -> None:
     """The next process finds what was filled, and that it is still open."""
     file, market = str(tmp_path / "venue.jsonl"), Moving([("0.5", "4")])

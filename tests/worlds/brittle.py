@@ -91,11 +91,12 @@ class SharedVenue:
     def __getattr__(self, name: str) -> Any:
         return getattr(self.venue, name)
 
-    def place(self, order: Order, *, kill: bool = False, fail_settlement: bool = False) -> ExecutionReport:
+    def place(self, order: Order, *, fail_settlement: bool = False, **options: Any) -> ExecutionReport:
         known = self.venue.find(order.order_id) is not None
-        report = self.venue.place(order, kill=kill, fail_settlement=fail_settlement)
+        report = self.venue.place(order, fail_settlement=fail_settlement, **options)
         if not known:
-            self.taken.append(AtVenue(order=order, report=report, failed=fail_settlement, at=self.venue.wall()))
+            now, settles = self.venue.wall(), self.venue._placed[order.order_id].settles or report
+            self.taken.append(AtVenue(order=order, report=settles, told=report, failed=fail_settlement, at=now))
         return report
 
 

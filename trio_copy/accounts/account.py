@@ -209,6 +209,8 @@ class Account:
                     self._settle(event)
                 case e.Reversed():
                     self._reverse(event)
+                case e.Corrected():
+                    self._correct(event)
                 case e.Breached(key=key, at=at):
                     before = self.orders[key]
                     # One that rested was known up to now: from now on nobody knows, and a person is asked as late as always.
@@ -298,7 +300,7 @@ class Account:
     def _settle(self, settled: e.Settled) -> None:
         open_order = self.orders[settled.key]
         self._drop_order(open_order)
-        self._confirm(self._matched(open_order), settled.at)
+        self._confirm(self.unsettled(open_order), settled.at)
 
     def _confirm(self, entries: Iterable[LedgerEntry], at: float) -> None:
         """Make firm what an order has filled: it is on the chain for good."""
@@ -312,7 +314,8 @@ class Account:
     def _reverse(self, reversed_: e.Reversed) -> None:
         open_order = self.orders[reversed_.key]
         self._drop_order(open_order)
-        self._take_back(self._matched(open_order), reversed_.at)
+        first, *others = self.unsettled(open_order)  # there is one at least, or the books are broken
+        self._take_back([first, *others], reversed_.at)
 
     def _take_back(self, entries: Iterable[LedgerEntry], at: float) -> None:
         """Undo what an order has filled, as far as it is not firm."""
@@ -323,10 +326,22 @@ class Account:
             undone = about_entry(entry, EntryKind.REVERSE, at)
             self._told.append(Told(record=undone, amounts=amounts_of(entry, *earned, sign=-1)))
 
-    def _matched(self, open_order: OpenOrder) -> list[LedgerEntry]:
-        """Return the bookings of an order of which the chain has spoken: there is one at least, or the books are broken."""
-        first, *others = self.unsettled(open_order)
-        return [first, *others]
+    def _correct(self, corrected: e.Corrected) -> None:
+        """Book by how much an order's bookings were wrong; what is sold of them since is gained, or lost, anew."""
+        open_order = self.orders[corrected.key]
+        self._put_order(evolve(open_order, report=corrected.report))
+        if corrected.spent:
+            count_in_windows(self.windows, open_order.task.signal, 0, 0, spent=corrected.spent.micro)
+            self._changed[MONEY] = None
+        booked = {entry.key: entry for entry in self.unsettled(open_order)}
+        for entry in corrected.entries:
+            if entry.kind is EntryKind.REVERSE:
+                self._take_back([booked[entry.of]], corrected.at)
+                continue
+            spot = (entry.leader, entry.token_id)
+            known = self.holdings[spot]
+            earned = self._hold_now(spot, known, known.corrected(entry), corrected.at)
+            self._told.append(Told(record=entry, amounts=amounts_of(entry, *earned)))
 
     def unsettled(self, open_order: OpenOrder) -> list[LedgerEntry]:
         """Return the bookings of an order that are not firm: they are in the tail until the chain has the last word."""

@@ -7,9 +7,10 @@ from attrs import evolve
 
 from trio_copy.accounts import commands as c
 from trio_copy.accounts import events as e
+from trio_copy.accounts.corrections import ended_with_less, lost, settled, undoes
 from trio_copy.accounts.endings import missed_by
 from trio_copy.accounts.entries import fill_entry, growth_entry
-from trio_copy.accounts.orders import LIFE, OpenOrder, OrderState, Step, outcome_of, outside, said, shrinks
+from trio_copy.accounts.orders import LIFE, OpenOrder, OrderState, Said, Step, outcome_of, outside, said, shrinks
 from trio_copy.model.decisions import Reason
 from trio_copy.model.ids import IntentKey
 from trio_copy.model.orders import ExecutionReport, Settlement, Status
@@ -32,7 +33,9 @@ def answer(account: "Account", command: c.Answer) -> Sequence[e.Event]:
         if outside(open_order, report) is not None:
             return doubt(account, key, report, at, breached=True)
     if open_order.state is OrderState.RESTING and shrinks(open_order, report):
-        return (e.Contradicted(key=key, report=report, at=at),)
+        if said(report) is not Said.FAILED or not undoes(open_order, report):
+            return ended_with_less(account, open_order, report, at)
+        report = _as_booked(open_order, report)
     step, state = LIFE[open_order.state, said(report)]
     if step is Step.LET_GO:
         report = _as_it_stood(open_order, report)
@@ -53,19 +56,17 @@ def answer(account: "Account", command: c.Answer) -> Sequence[e.Event]:
             return ()
         case Step.REST:
             return (e.Learned(key, state, report, at, entry=growth_entry(open_order, report, at)),)
-        case Step.SETTLE if open_order.booked_as(report):
-            return (e.Settled(key=key, report=report, at=at),)
-        case Step.REVERSE if open_order.booked_as(report):
+        case Step.CORRECT:
+            return lost(account, open_order, report, at)
+        case Step.SETTLE:
+            return settled(account, open_order, report, at)
+        case Step.REVERSE if undoes(open_order, report):
             return (e.Reversed(key=key, report=report, at=at), *missed_by(account, open_order.task, at))
-        case Step.REFUSE | Step.SETTLE | Step.REVERSE:
+        case Step.REFUSE | Step.REVERSE:
             return (e.Contradicted(key=key, report=report, at=at),)
-        case Step.VOID | Step.CLOSE if (
-            command.again
-            and not open_order.rests
-            and (report.status is Status.KILLED or (report.status is Status.REJECTED and report.stale))
-            and not open_order.ended
-        ):
-            task = evolve(open_order.task, attempt=open_order.task.attempt + 1)
+        case Step.VOID | Step.CLOSE if command.again and _may_go_again(open_order, report):
+            task, stale = open_order.task, report.stale
+            task = evolve(task, attempt=task.attempt + 1, reread=task.reread or stale)
             return (e.Learned(key=key, state=state, report=report, at=at), e.Waits(task=task, at=at))
         case Step.VOID | Step.CLOSE:
             outcome = outcome_of(open_order.order, report, open_order.called_off)
@@ -73,6 +74,16 @@ def answer(account: "Account", command: c.Answer) -> Sequence[e.Event]:
             return (learned, *missed_by(account, open_order.task, at))
         case _:  # nothing new
             return ()
+
+
+def _may_go_again(open_order: OpenOrder, report: ExecutionReport) -> bool:
+    """Tell whether a report proves that nothing was filled, and that another order may do better.
+
+    One that is refused because its market was stale is made anew once: refused again, it is not the market.
+    """
+    if open_order.rests or open_order.ended:
+        return False
+    return report.status is Status.KILLED or (report.stale and not open_order.task.reread)
 
 
 def _says_nothing_new(open_order: OpenOrder, report: ExecutionReport) -> bool:
@@ -89,6 +100,14 @@ def _as_it_stood(open_order: OpenOrder, report: ExecutionReport) -> ExecutionRep
     if booked is None or not booked.shares.micro:
         return evolve(report, status=Status.KILLED, detail=report.detail or "the venue has it no more")
     return evolve(booked, status=Status.PARTIAL)
+
+
+def _as_booked(open_order: OpenOrder, report: ExecutionReport) -> ExecutionReport:
+    """Return a report of an order that is undone with the amounts that are booked, which is what was spent."""
+    booked = open_order.report
+    if booked is None:
+        return report
+    return evolve(report, shares=booked.shares, notional=booked.notional, fee=booked.fee)
 
 
 def call_off(account: "Account", key: IntentKey, why: Reason, at: float) -> Sequence[e.Event]:

@@ -92,7 +92,7 @@ class Answer:
     report: ExecutionReport
     at: float
     again: bool = False
-    """Whether another attempt is wanted, should this one have filled nothing."""
+    """Whether another attempt is wanted, should this one have filled nothing, or its market be stale."""
     by_hand: bool = False
     """Whether a person answers for it, who has looked: then it is believed even where it leaves its order."""
 

@@ -150,6 +150,21 @@ class Reversed:
 
 
 @value(kw_only=True)
+class Corrected:
+    """What an order had matched is not, or not all, what settles: its bookings are corrected, never changed."""
+
+    key: IntentKey
+    task: CopyTask
+    report: ExecutionReport
+    """What is booked of it from now on."""
+    entries: tuple[LedgerEntry, ...]
+    """A CORRECT for each booking that has other amounts, a REVERSE for each of which nothing is left."""
+    at: float
+    spent: Usd = NO_USD
+    """By how much more a purchase has cost than was told; what it cost less is not given back."""
+
+
+@value(kw_only=True)
 class ModeSet:
     change: ModeChange
 
@@ -197,6 +212,7 @@ Event = (
     | Redeemed
     | Settled
     | Reversed
+    | Corrected
     | ModeSet
     | PeakSeen
     | PeakReset

@@ -9,9 +9,12 @@ from typing import Any, TypeVar
 
 from trio_copy.accounts.first_facts import first_record_of
 from trio_copy.accounts.plain import (
+    AGGREGATES,
+    REREAD,
     Plain,
     PlainError,
     entry_of,
+    flags_of,
     intent_of,
     number_of,
     outcome_of,
@@ -42,6 +45,8 @@ _Part = TypeVar("_Part")
 _FORM = 2
 _FILLED = (End.FILLED, End.PARTIAL)
 _NO_ORDER = OrderId("")
+_OF_AN_ENTRY = 7
+"""So many numbers of a booking stand before its moment; its reason, if any, behind it."""
 
 
 def fact_of(told: Told, write: Callable[[Plain], bytes]) -> Fact:
@@ -174,12 +179,12 @@ def _plain_task_apart(task: CopyTask) -> Plain:
         task.attempt,
         task.decided_at,
         task.not_before,
-        int(task.aggregates),
+        flags_of(task),
     ]
 
 
 def _task_of(fact: Fact, plain: Plain, signal: Signal) -> CopyTask:
-    executor, side, *intent, deadline, attempt, decided_at, not_before, aggregates = plain
+    executor, side, *intent, deadline, attempt, decided_at, not_before, flags = plain
     return CopyTask(
         task_id=fact.task_id,
         signal=signal,
@@ -190,7 +195,8 @@ def _task_of(fact: Fact, plain: Plain, signal: Signal) -> CopyTask:
         attempt=attempt,
         decided_at=decided_at,
         not_before=not_before,
-        aggregates=bool(aggregates),
+        aggregates=bool(flags & AGGREGATES),
+        reread=bool(flags & REREAD),
     )
 
 
@@ -294,7 +300,8 @@ def _skip_of(fact: Fact, body: Plain) -> SkipTold:
 
 
 def _entry_fact(entry: LedgerEntry, amounts: Amounts, write: Callable[[Plain], bytes]) -> Fact:
-    _, kind, of, _, _, _, _, _, *rest, _ = plain_entry(entry)
+    _, kind, of, _, _, _, _, _, *rest = plain_entry(entry)
+    del rest[_OF_AN_ENTRY]  # when it was booked, which the fact says
     return Fact(
         key=entry.key,
         kind="entry",
@@ -312,4 +319,4 @@ def _entry_fact(entry: LedgerEntry, amounts: Amounts, write: Callable[[Plain], b
 def _entry_of(fact: Fact, body: Plain) -> LedgerEntry:
     _, kind, of, *rest = body
     ids = (fact.task_id, fact.signal_id, fact.follower, fact.leader, token_text(fact.token_id))
-    return entry_of([fact.key, kind, of, *ids, *rest, fact.at])
+    return entry_of([fact.key, kind, of, *ids, *rest[:_OF_AN_ENTRY], fact.at, *rest[_OF_AN_ENTRY:]])

@@ -48,6 +48,10 @@ class Holding:
         """Take one entry of the tail back, as if it had never been; an unknown one changes nothing."""
         return Holding.of(self.base, (entry for entry in self.tail if entry.key != key))
 
+    def corrected(self, by: LedgerEntry) -> "Holding":
+        """Let one entry of the tail count with other amounts, in its place; an unknown one changes nothing."""
+        return Holding.of(self.base, (entry.corrected(by) if entry.key == by.of else entry for entry in self.tail))
+
     @property
     def gone(self) -> bool:
         """Whether there is nothing left to remember."""

@@ -54,7 +54,8 @@ class Step(Enum):
     LET_GO = "keep what is booked, and give back the rest"
     BOOK = "book it provisionally"
     BOOK_FIRM = "book it for good"
-    SETTLE = "make its booking firm"
+    CORRECT = "take back what of its booking is undone"
+    SETTLE = "make its booking firm, with what the chain has"
     REVERSE = "take its booking back"
     REFUSE = "change nothing, and let a person look"
 
@@ -86,7 +87,7 @@ LIFE: dict[tuple[OrderState, Said], tuple[Step, OrderState]] = {
     # What was firm before stays booked, what was not is taken back, and what came last is not booked at all.
     (OrderState.RESTING, Said.FAILED): (Step.CLOSE, OrderState.ENDED),
     (OrderState.MATCHED, Said.NOTHING): (Step.KEEP, OrderState.MATCHED),
-    (OrderState.MATCHED, Said.MATCHED): (Step.KEEP, OrderState.MATCHED),
+    (OrderState.MATCHED, Said.MATCHED): (Step.CORRECT, OrderState.MATCHED),
     (OrderState.MATCHED, Said.FIRM): (Step.SETTLE, OrderState.ENDED),
     (OrderState.MATCHED, Said.FAILED): (Step.REVERSE, OrderState.ENDED),
     # What was filled cannot turn out never to have been there: only the chain can undo it, and says so.

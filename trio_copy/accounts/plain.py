@@ -18,6 +18,7 @@ from trio_copy.model.signals import Signal
 from trio_copy.model.units import Price, Ratio, Shares, Usd
 
 Plain = list[Any]
+AGGREGATES, REREAD = 1, 2
 _SIDES = {side.value: side for side in Side}
 _ENTRY_KINDS = {kind.value: kind for kind in EntryKind}
 
@@ -170,15 +171,20 @@ def plain_task(task: CopyTask) -> Sequence[object]:
         task.attempt,
         task.decided_at,
         task.not_before,
-        int(task.aggregates),
+        flags_of(task),
     )
     object.__setattr__(task, "written", written)
     return written
 
 
+def flags_of(task: CopyTask) -> int:
+    """Write what may be said of a task, in one number."""
+    return AGGREGATES * task.aggregates + REREAD * task.reread
+
+
 def task_of(plain: Plain) -> CopyTask:
     """Read a task."""
-    task_id, signal, follower, executor, intent, deadline, attempt, decided_at, not_before, aggregates = plain
+    task_id, signal, follower, executor, intent, deadline, attempt, decided_at, not_before, flags = plain
     of = signal_of(signal)
     return CopyTask(
         task_id=TaskId(task_id),
@@ -190,7 +196,8 @@ def task_of(plain: Plain) -> CopyTask:
         attempt=attempt,
         decided_at=decided_at,
         not_before=not_before,
-        aggregates=bool(aggregates),
+        aggregates=bool(flags & AGGREGATES),
+        reread=bool(flags & REREAD),
     )
 
 
@@ -263,12 +270,14 @@ def plain_report(report: ExecutionReport) -> Plain:
         report.fee.micro,
         report.settlement._value_,
         report.detail,
+        # Only where it is: it hardly ever happens, and this is written with every copy.
+        *([1] if report.stale else ()),
     ]
 
 
 def report_of(plain: Plain) -> ExecutionReport:
     """Read a report."""
-    order_id, status, shares, notional, fee, settlement, detail = plain
+    order_id, status, shares, notional, fee, settlement, detail, *stale = plain
     return ExecutionReport(
         order_id=OrderId(order_id),
         status=Status(status),
@@ -277,6 +286,7 @@ def report_of(plain: Plain) -> ExecutionReport:
         fee=Usd(fee),
         settlement=Settlement(settlement),
         detail=detail,
+        stale=bool(stale),
     )
 
 
@@ -299,6 +309,8 @@ def plain_entry(entry: LedgerEntry) -> Plain:
         entry.reference.micro,
         int(entry.firm),
         entry.booked_at,
+        # Only where there is one: few bookings are corrections.
+        *([entry.why] if entry.why else ()),
     ]
 
 
@@ -321,6 +333,7 @@ def entry_of(plain: Plain) -> LedgerEntry:
         reference,
         firm,
         booked_at,
+        *why,
     ) = plain
     return LedgerEntry(
         key,
@@ -339,6 +352,7 @@ def entry_of(plain: Plain) -> LedgerEntry:
         bool(firm),
         _ENTRY_KINDS[kind],
         of,
+        *map(str, why),
     )
 
 

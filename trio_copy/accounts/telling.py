@@ -7,13 +7,13 @@ from trio_copy.model.facts import NO_AMOUNTS, Amounts
 from trio_copy.model.fills import Side
 from trio_copy.model.ids import IntentKey, OrderId, TaskId, TokenId
 from trio_copy.model.orders import ExecutionReport
-from trio_copy.model.positions import LedgerEntry
+from trio_copy.model.positions import EntryKind, LedgerEntry
 from trio_copy.model.sightings import Sighting
 from trio_copy.model.signals import Signal
 from trio_copy.model.units import Price, Shares, Usd
 from trio_copy.model.values import value
 
-_BUY = Side.BUY
+_BUY, _CORRECT = Side.BUY, EntryKind.CORRECT
 
 
 @value
@@ -94,8 +94,10 @@ class Told:
 
 def amounts_of(entry: LedgerEntry, realised: int, provisional: int, sign: int = 1) -> Amounts:
     """Return what a booking adds to the sums, or takes back with a sign of -1."""
-    if not entry.shares.micro:
+    corrects = entry.kind is _CORRECT
+    if not entry.shares.micro and not corrects:
         return (0, 0, 0, 0, realised, provisional)
     notional, fee = sign * entry.notional.micro, sign * entry.fee.micro
     bought, sold = (notional, 0) if entry.side is _BUY else (0, notional)
-    return (sign, bought, sold, fee, realised, provisional)
+    # A trade that was corrected is one trade all the same.
+    return (0 if corrects else sign, bought, sold, fee, realised, provisional)

@@ -185,7 +185,9 @@ def _lines(story: Story, leader: str, label: str) -> Iterator[Line]:
         if order.key in story.breached:
             yield order.at, "breach", _BREACHED
     for entry in story.entries:
-        yield entry.booked_at, "booked", _BOOKED.get(entry.kind) or _booking(entry, signal.kind)
+        corrects = entry.kind is EntryKind.CORRECT
+        told = _correction(entry) if corrects else _BOOKED.get(entry.kind) or _booking(entry, signal.kind)
+        yield entry.booked_at, "booked", told
     if record.outcome is None:
         yield None, "now", record.state
     else:
@@ -242,6 +244,13 @@ def _booking(entry: LedgerEntry, kind: Kind) -> str:
     slipped = "" if entry.slippage_bps is None else f", {entry.slippage_bps:+d} bps against the {against}"
     filled = f"{entry.side.value} {entry.shares} for {entry.notional} USD, fee {entry.fee}"
     return f"{filled}{slipped}, {'firm' if entry.firm else 'provisional'}"
+
+
+def _correction(entry: LedgerEntry) -> str:
+    shares, money, fee = (
+        f"{'+' if part.micro > 0 else ''}{part}" for part in (entry.shares, entry.notional, entry.fee)
+    )
+    return f"corrected by {shares} shares for {money} USD, fee {fee}: {entry.why}"
 
 
 def _plain(row: Effective) -> Any:  # noqa: ANN401  a plain value

@@ -62,20 +62,21 @@ async def tell_trades(history: History, query: FactQuery, tell: Callable[[Trade]
     left = query.limit
 
     def take_fates(page: Sequence[Fact]) -> bool:
-        for entry in _entries(page):
-            if entry.of:
-                later[entry.of] = entry.kind
+        later.update(_fates(_entries(page)))
         return True
 
     def take(page: Sequence[Fact]) -> bool:
         nonlocal left
         entries = list(_entries(page))
         # First all of them: what was confirmed within the moment of its booking may stand before or behind it.
-        later.update((entry.of, entry.kind) for entry in entries if entry.of)
+        later.update(_fates(entries))
         for entry in entries:
-            if entry.shares and left:
+            corrects = entry.kind is EntryKind.CORRECT
+            if (entry.shares or corrects) and left:
                 left -= 1
-                tell(Trade(entry, _settlement(entry, later.pop(entry.key, None))))
+                # A correction is as firm as what it corrects, which is older and comes after it.
+                fate = later.get(entry.of) if corrects else later.pop(entry.key, None)
+                tell(Trade(entry, _settlement(entry, fate)))
         return left > 0
 
     if query.until is not None:
@@ -197,6 +198,11 @@ def _entries(page: Iterable[Fact]) -> Iterable[LedgerEntry]:
         entry = booked_by(fact)
         if entry is not None:
             yield entry
+
+
+def _fates(entries: Iterable[LedgerEntry]) -> Iterable[tuple[str, EntryKind]]:
+    """Yield which bookings were confirmed or reversed: each is said once."""
+    return ((entry.of, entry.kind) for entry in entries if entry.kind in (EntryKind.CONFIRM, EntryKind.REVERSE))
 
 
 def _settlement(entry: LedgerEntry, later: EntryKind | None) -> str:

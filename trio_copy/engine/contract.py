@@ -12,6 +12,7 @@ minute entries through this executor end before they are prepared, exits go on. 
 
 from collections import Counter, OrderedDict
 from collections.abc import Callable
+from math import inf
 from typing import Any, NoReturn
 
 import trio
@@ -38,6 +39,8 @@ from trio_copy.telemetry.redaction import Redactor
 
 _LONGEST_TEXT = 300
 _KINDS = 256
+_LEAST_S = 1.0
+"""A send is waited for so long at least, however soon its task's deadline is: given up at once, it would be unproven for nothing."""
 _BREAKER_AT = 3
 _BREAKER_S = 60.0
 _REMEMBERED = 20_000
@@ -153,17 +156,24 @@ class Contract:
         self._note(call, breach)
         return (wallet.follower, str(intent.token_id))
 
-    async def submit(self, order: Order, within: trio.CancelScope | None = None) -> ExecutionReport:
+    async def submit(
+        self, order: Order, within: trio.CancelScope | None = None, left_s: float = inf
+    ) -> ExecutionReport:
         """Send an order, inside a scope that the caller keeps for it; see `Calls.watch_within`.
+
+        It is over after `left_s`, what is left until the task's deadline, so that nothing is sent again after that; but not
+        within less than a second, for what has just left is answered.
 
         Raises:
             OrderNotSent: the executor says so.
             OrderUncertain: it says so, or does not answer in time.
             ReportBroken: it reports what cannot be.
         """
-        call = self._submit
+        call, most_s = self._submit, self.settings.send_timeout_s
+        timeout_s = min(most_s, max(_LEAST_S, left_s))
         try:
-            report = await self._ask(call, self.settings.send_timeout_s, self.inner.submit, order, within)
+            # Where the task's time is over, the executor is not to blame.
+            report = await self._ask(call, timeout_s, self.inner.submit, order, within, tells_slow=timeout_s == most_s)
         except NoAnswer as slow:
             raise OrderUncertain(f"{call}: {slow}") from None
         except _Broken as broken:
@@ -211,7 +221,14 @@ class Contract:
             self._tell(self._cancel, broken.breach)
 
     async def _ask(
-        self, call: Call, timeout_s: float, method: Method, asked: object, within: trio.CancelScope | None = None
+        self,
+        call: Call,
+        timeout_s: float,
+        method: Method,
+        asked: object,
+        within: trio.CancelScope | None = None,
+        *,
+        tells_slow: bool = True,
     ) -> Any:  # noqa: ANN401  whatever it returns
         """Make a call; raises what the contract allows, `NoAnswer`, and `_Broken` for everything else."""
         try:
@@ -221,7 +238,8 @@ class Contract:
         except trio.Cancelled:
             raise
         except NoAnswer as slow:
-            self._tell(call, Breach("slow", str(slow)), kind="executor-slow")
+            if tells_slow:
+                self._tell(call, Breach("slow", str(slow)), kind="executor-slow")
             raise
         except OrderNotSent as error:
             raise OrderNotSent(self._text(error)) from error

@@ -232,11 +232,9 @@ class Execution:
         elif isinstance(answer, OrderUncertain):
             command = c.Doubt(key=key, at=now, breached=isinstance(answer, ReportBroken))
         else:
+            again = now < task.deadline and (answer.stale or _attempts(task) < settings.execution.attempts)
             if answer.stale:
-                self.markets.forget(task.intent.token_id)
-            # Once more where the venue's rules had changed, however many orders a person wants: nobody could have known.
-            most = max(settings.execution.attempts, 2) if answer.stale else settings.execution.attempts
-            again = task.attempt + 1 < most and now < task.deadline
+                self.markets.forget(placed.order.token_id)
             command = c.Answer(key=key, report=answer, again=again, at=now)
         events = shard.act(task.follower, command).events
         self.at("send: learned")
@@ -263,7 +261,7 @@ class Execution:
         if self._forbidden(shard, task, order, self.wall()) is not None:
             return None
         with trio.CancelScope(shield=True) as scope:
-            answer = await self._ask(order, scope)
+            answer = await self._ask(task, order, scope)
         match answer:
             case Outcome():
                 return None
@@ -290,7 +288,7 @@ class Execution:
             if forbidden is not None:
                 return forbidden
             self.at("send: may have been sent")
-            answer = await self._ask(order, scope)
+            answer = await self._ask(task, order, scope)
             if not isinstance(answer, Outcome):
                 self.at("send: answered")
                 return answer
@@ -314,10 +312,12 @@ class Execution:
         if self.wall() < shard.until:
             await shard.confirm()
 
-    async def _ask(self, order: Order, scope: trio.CancelScope) -> ExecutionReport | Outcome | OrderUncertain:
+    async def _ask(
+        self, task: CopyTask, order: Order, scope: trio.CancelScope
+    ) -> ExecutionReport | Outcome | OrderUncertain:
         """Send the frozen body once; see `_submit`."""
         try:
-            return await self.executor.submit(order, scope)
+            return await self.executor.submit(order, scope, task.deadline - self.wall())
         except OrderNotSent as error:
             return not_sent(str(error))
         except OrderUncertain as error:
@@ -370,6 +370,11 @@ class Execution:
     def _end(self, shard: Shard, queued: Queued, outcome: Outcome) -> None:
         shard.give_up(queued, outcome)
         self.lanes.placed(queued)
+
+
+def _attempts(task: CopyTask) -> int:
+    """Count a task's attempts so far, but for one that was made for a market that was stale."""
+    return task.attempt + 1 - task.reread
 
 
 @frozen

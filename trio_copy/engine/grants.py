@@ -119,6 +119,13 @@ class Grants:
             day.spent += more
             self._changed.add(day.name)
 
+    def correct(self, task: CopyTask, more: Usd) -> None:
+        """Count what an order has cost on top of what was told; of a day that nobody asks about any more, nothing counts."""
+        name = day_of(task.signal.block_time)
+        if more.micro and name in self._days:
+            self._days[name].spent += more.micro
+            self._changed.add(name)
+
     def restore(self, orders: Sequence[OpenOrder]) -> None:
         """Set aside again what the open orders of an earlier owner may cost."""
         for open_order in orders:

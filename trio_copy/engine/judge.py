@@ -6,7 +6,7 @@ was recorded, whichever came later. Of a token without any, what is held counts 
 
 from collections.abc import Callable, Sequence
 
-from attrs import define, field
+from attrs import define, evolve, field
 
 from trio_copy.engine.forgone import Forgone, Refusals, wanted_size
 from trio_copy.engine.recorded_lines import Moment, SeenQuote
@@ -109,9 +109,14 @@ class Judge(Observer):
             self._refusals.refuse(task.signal, reason, task.intent)
 
     def on_entry(self, entry: LedgerEntry, amounts: Amounts) -> None:
-        undone = self._unsettled.pop(entry.of, None) if entry.of else None
-        sign, booked = (-1, undone) if undone is not None and entry.kind is EntryKind.REVERSE else (1, entry)
-        if not booked.firm and booked is entry:
+        before = self._unsettled.pop(entry.of, None) if entry.of else None
+        sign, booked = 1, entry
+        if before is not None and entry.kind is EntryKind.REVERSE:
+            sign, booked = -1, before
+        elif before is not None and entry.kind is EntryKind.CORRECT:
+            booked = evolve(entry, reference=before.reference)
+            self._unsettled[before.key] = before.corrected(entry)
+        elif not (entry.firm or entry.of):
             self._unsettled[entry.key] = entry
         for standing in (self.total, self.of(entry.leader)):
             standing.book(booked, amounts, sign)

@@ -23,6 +23,7 @@ from trio_copy.model.counts import counted
 from trio_copy.model.decisions import Code, End, Outcome, Reason
 from trio_copy.model.ids import IntentKey
 from trio_copy.model.orders import ExecutionReport, Status
+from trio_copy.model.units import NO_SHARES
 from trio_copy.telemetry.observer import Observer
 
 _STILL_OPEN = (OrderState.UNKNOWN, OrderState.RESTING)
@@ -181,19 +182,29 @@ class Reconciler:
         execution.at("prove: answered")
         if report is not None:
             events = shard.act(follower, c.Answer(key=key, report=report, at=self.wall())).events
+        self._tell_ghosts(open_order, events)
         if any(isinstance(event, e.Learned) and event.state not in _STILL_OPEN for event in events):
             if open_order.ended:
                 proof = f"order {open_order.order.order_id} of {follower}: {report and report.status.value}"
                 self.observer.on_alert("outcome-proven-late", proof)
             return
         if any(isinstance(event, e.Reversed) for event in events):
-            lost = f"order {open_order.order.order_id} of {follower}: matched, never settled; taken back"
-            self.observer.on_alert("settlement-failed", lost)
             return
         # As it stands now: what was not proven for long may have turned out to rest.
         now = shard.accounts[follower].orders.get(key)
         if now is not None and now.unproven and not now.handed_over:
             self._escalate(shard, now)
+
+    def _tell_ghosts(self, open_order: OpenOrder, events: Sequence[e.Event]) -> None:
+        """Tell a person of what was matched and never settled: a whole fill, or a part of one."""
+        of = f"order {open_order.order.order_id} of {open_order.task.follower}"
+        for event in events:
+            if isinstance(event, e.Reversed):
+                self.observer.on_alert("settlement-failed", f"{of}: matched, never settled; taken back")
+            elif isinstance(event, e.Corrected) and any(entry.is_ghost for entry in event.entries):
+                booked = NO_SHARES if open_order.report is None else open_order.report.shares
+                lost = f"{booked - event.report.shares} of {booked} shares matched, never settled; taken back"
+                self.observer.on_alert("settlement-failed", f"{of}: {lost}")
 
     async def _cancel(self, open_order: OpenOrder, execution: Execution) -> None:
         try:

@@ -380,6 +380,11 @@ class Shard:
                 self.close_lane(account.orders[key])
             case e.HandedOver(key=key):
                 self.open_lane(account.orders[key])
+            case e.Corrected(key=key, task=task, spent=spent):
+                self.contradicted.discard(key)
+                self.grants.correct(task, spent)
+                if key in account.orders:
+                    self.unproven[key] = account.orders[key]
             case e.Settled(key=key) | e.Reversed(key=key):
                 self.unproven.pop(key, None)
                 self.contradicted.discard(key)

@@ -15,6 +15,7 @@ from trio_copy.model.positions import EntryKind, LedgerEntry
 from trio_copy.model.units import BPS, MICRO
 
 _BUY = Side.BUY
+_TRADED = (EntryKind.FILL, EntryKind.CORRECT)
 
 
 @frozen
@@ -99,7 +100,7 @@ class Standing:
         self.realised += realised + provisional
         if entry.side is _BUY:
             self.invested += bought + fees
-        if entry.kind is EntryKind.FILL and entry.reference:
+        if entry.kind in _TRADED and entry.reference:
             at_leaders = entry.shares.micro * entry.reference.micro // MICRO
             worse = entry.notional.micro - at_leaders
             self.at_leaders_price += sign * at_leaders

@@ -148,7 +148,7 @@ def _rested(order: OrderEnd, apart: Iterable[LedgerEntry]) -> bool:
     """
     if order.report is not None and order.report.status in _ENDED_BY_RESTING:
         return True
-    return any(is_of(order.key, entry) for entry in apart)
+    return any(is_of(order.key, entry) for entry in apart if not entry.of)
 
 
 def _record(found: _Found) -> TaskTold | None:

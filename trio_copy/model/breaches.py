@@ -120,6 +120,11 @@ def breach_of_report(report: object, order: Order) -> Breach | None:
         return _expected("a report's settlement", "a Settlement", report.settlement)
     if type(report.detail) is not str:
         return _expected("a report's detail", "a text", report.detail)
+    stale: object = report.stale
+    if type(stale) is not bool:
+        return _expected("whether a report's market is stale", "a bool", stale)
+    if stale and report.status is not Status.REJECTED:
+        return _expected("made for another market", Status.REJECTED, report.status)
     if not _amount(report.shares, Shares):
         return _expected("a report's shares", "Shares from 0", report.shares)
     if not _amount(report.notional, Usd):

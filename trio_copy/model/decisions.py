@@ -182,6 +182,8 @@ class CopyTask:
     """Unix seconds until which nobody takes it up: a delay, or a window in which others gather."""
     aggregates: bool = False
     """Whether, as an entry, it goes out together with what waits of the same follower, leader and token."""
+    reread: bool = False
+    """Whether an attempt was refused because its market is not as it had been read: that is tried again once, never twice."""
     again: bool = False
     """Given out before, to somebody who did not end it: the journal may know an order of it."""
     written: Sequence[object] | None = field(default=None, init=False, eq=False, repr=False)

@@ -145,6 +145,7 @@ class Settlement(Enum):
     """Whether what the venue matched is on the chain."""
 
     FIRM = "firm"
+    """For good: these are the amounts that count, also where others were told while it was pending."""
     PENDING = "pending"
     FAILED = "failed"
     """It was matched and then undone: the fill did not happen."""
@@ -167,7 +168,7 @@ class ExecutionReport:
     detail: str = ""
     """The venue's own words for a refusal; never a secret."""
     stale: bool = False
-    """Of a refusal: the market is not as it was when the order was prepared. One made anew may be taken."""
+    """Of a REJECTED: it was made for another tick, or version, than its market has by now. Made anew it may be taken."""
 
     @property
     def price(self) -> Price | None:

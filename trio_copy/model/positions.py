@@ -4,8 +4,10 @@ A position belongs to (follower, leader, token). Its lots are sold first in, fir
 chain has not settled is provisional: it counts for what can be sold and spent, and is shown apart until it is firm.
 """
 
+from collections import defaultdict
 from collections.abc import Iterable
 from enum import Enum
+from functools import reduce
 
 from attrs import evolve
 
@@ -27,13 +29,18 @@ class EntryKind(Enum):
     """An earlier entry is settled for good."""
     REVERSE = "reverse"
     """An earlier entry was matched but never settled: it did not happen."""
+    CORRECT = "correct"
+    """An earlier entry settled with other amounts: this one has the difference, below zero for what is less."""
     MISSED = "missed"
     """The leader left and this follower could not: only how much the leader still holds changes."""
 
     __hash__ = object.__hash__
 
 
-_MISSED = EntryKind.MISSED
+_MISSED, _CORRECT = EntryKind.MISSED, EntryKind.CORRECT
+_ABOUT_OTHERS = (EntryKind.CONFIRM, EntryKind.REVERSE, _CORRECT)
+GHOST_LEAST = Shares(10_000)
+"""Fewer shares than this are what rounding leaves: venues trade in hundredths of a share."""
 
 
 @value
@@ -61,7 +68,9 @@ class LedgerEntry:
     """False while the venue has matched the order but nothing is settled."""
     kind: EntryKind = EntryKind.FILL
     of: str = ""
-    """The key of the entry that a CONFIRM or REVERSE is about."""
+    """The key of the entry that a CONFIRM, REVERSE or CORRECT is about."""
+    why: str = ""
+    """Of a CORRECT: what its venue says about it."""
 
     @property
     def position(self) -> PositionKey:
@@ -69,13 +78,24 @@ class LedgerEntry:
 
     @property
     def price(self) -> Price | None:
-        return self.notional.per(self.shares, Rounding.NEAREST) if self.shares else None
+        shares = self.shares.micro
+        return self.notional.per(self.shares, Rounding.NEAREST) if shares and self.kind is not _CORRECT else None
 
     @property
     def slippage_bps(self) -> int | None:
         """How much worse than the leader's price it was."""
         price = self.price
         return None if price is None else slippage_bps(self.side, self.reference, price)
+
+    def corrected(self, by: "LedgerEntry") -> "LedgerEntry":
+        """Return this entry as a CORRECT of it leaves it: what it counts as from then on, in its old place."""
+        return evolve(self, shares=self.shares + by.shares, notional=self.notional + by.notional, fee=self.fee + by.fee)
+
+    @property
+    def is_ghost(self) -> bool:
+        """Whether it takes back a fill that was told and never settled, or a part of one."""
+        undone = self.kind is _CORRECT and self.shares.micro <= -GHOST_LEAST.micro
+        return undone or self.kind is EntryKind.REVERSE
 
 
 @value
@@ -107,7 +127,7 @@ class Position:
     leader_shares: Shares = NO_SHARES
     """What the leader still holds of what these lots copied."""
     oversold: Shares = NO_SHARES
-    """Sold without being held: only when a purchase was reversed after it was sold on."""
+    """Sold without being held: only when a purchase, or a part of it, was taken back after it was sold on."""
 
     @property
     def firm_shares(self) -> Shares:
@@ -168,10 +188,15 @@ def fold(entries: Iterable[LedgerEntry]) -> Position:
     ordered = tuple(entries)
     reversed_keys = {entry.of for entry in ordered if entry.kind is EntryKind.REVERSE}
     confirmed = {entry.of for entry in ordered if entry.kind is EntryKind.CONFIRM}
+    corrections: defaultdict[str, list[LedgerEntry]] = defaultdict(list)
+    for entry in ordered:
+        if entry.kind is _CORRECT:
+            corrections[entry.of].append(entry)
     position = EMPTY
     for entry in ordered:
-        if entry.kind not in (EntryKind.REVERSE, EntryKind.CONFIRM) and entry.key not in reversed_keys:
-            position = position.after(evolve(entry, firm=True) if entry.key in confirmed else entry)
+        if entry.kind not in _ABOUT_OTHERS and entry.key not in reversed_keys:
+            counts = reduce(LedgerEntry.corrected, corrections[entry.key], entry)
+            position = position.after(evolve(counts, firm=True) if entry.key in confirmed else counts)
     return position
 
 

@@ -111,7 +111,10 @@ class Executor(Protocol):
     async def submit(self, order: Order) -> ExecutionReport:
         """Send the frozen body. Called again with the same order, it sends the same bytes.
 
-        Runs inside a shield with a deadline. On cancellation the order may be at the venue.
+        Runs inside a shield with a deadline, `trio.current_effective_deadline()`: `engine.send_timeout_s` from now, or when the
+        task's time is over, whichever is sooner, but a second from now at least. Whoever sends the same bytes again, or waits
+        for a turn, does so within it: nothing is sent for a task whose time is over. On cancellation the order may be at the
+        venue; what has left by then is looked up.
 
         Raises:
             OrderNotSent: certainly not at the venue.
@@ -126,8 +129,12 @@ class Executor(Protocol):
         matched until its `settlement` is FIRM or FAILED, and now and then for one that rests. May raise `ExecutorError` when
         nobody answers.
 
+        What settles may differ from what was told, inside the order: the amounts of a FIRM report are those that are booked in
+        the end. Where a part of a fill is undone, a PENDING report says what is left of it, or the FIRM one does; FAILED says
+        that all of it is. What was FIRM once is never told otherwise.
+
         Of an order that rests (`RESTING`) the amounts are those of all its fills: they grow and never shrink, and are FIRM
-        once all of them are settled, else PENDING. What of them the chain has undone is said at its end, by FAILED.
+        once all of them are settled, else PENDING. What of them the chain has undone is said at its end.
         """
         ...
 

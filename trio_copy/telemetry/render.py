@@ -155,6 +155,7 @@ def totals_object(tally: Tally) -> Json:
         "sold": tally.sold_micro,
         "redeemed": tally.redeemed_micro,
         "exits": tally.exits,
+        "ghosts": tally.ghosts,
         "decision_ms": percentiles_object(tally.decision.percentiles()),
         "queue_lag_ms": percentiles_object(tally.queue_lag.percentiles()),
         "copy_ms": percentiles_object(tally.copy.percentiles()),

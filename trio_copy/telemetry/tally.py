@@ -73,6 +73,8 @@ class Tally(Observer):
     redeemed_micro: int = 0
     redeemed: int = 0
     """Positions of decided questions that became what they pay."""
+    ghosts: int = 0
+    """Fills that were told and never settled, or not all of them."""
     exits: int = 0
     """Positions that followers left by rules of their own, or by hand; how much of each was sold, is among the ends."""
     decision: Latencies = field(factory=Latencies)
@@ -117,6 +119,7 @@ class Tally(Observer):
         self.sold_micro += sold
 
     def on_entry(self, entry: LedgerEntry, amounts: Amounts) -> None:
+        self.ghosts += entry.is_ghost
         if entry.kind is EntryKind.REDEMPTION:
             self.redeemed += 1
             self.redeemed_micro += entry.notional.micro

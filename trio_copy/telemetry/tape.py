@@ -243,6 +243,8 @@ def _own_acts(tally: Tally) -> Iterator[tuple[str, str]]:
     """Tell what no leader did, where there was something."""
     if tally.exits:
         yield "exits", f"{counted(tally.exits, 'position')} left by own rules or by hand"
+    if tally.ghosts:
+        yield "ghosts", f"{counted(tally.ghosts, 'fill')} matched and never settled, in whole or in part: taken back"
     if tally.redeemed:
         worth = Usd(tally.redeemed_micro).cents
         yield "redeemed", f"{counted(tally.redeemed, 'position')} of decided questions for ${worth}, counted as sold"

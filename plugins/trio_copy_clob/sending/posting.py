@@ -196,7 +196,7 @@ class _Attempt:
                     self.unproven = f"{self.unproven}; sent again: {words}"
                     return None
                 status = Status.KILLED if row.meaning is Meaning.KILLED else Status.REJECTED
-                stale = row is Row.STALE_MARKET
+                stale = row.do is Do.READ_MARKET
                 return ExecutionReport(order_id=self.order.order_id, status=status, detail=words, stale=stale)
             case Meaning.NOT_ACCEPTED:
                 self.why = f"{row.what}: {words}"

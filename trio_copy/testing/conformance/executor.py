@@ -11,8 +11,8 @@ from trio_copy.model.breaches import breach_of_lane, breach_of_market, breach_of
 from trio_copy.model.decisions import OrderIntent
 from trio_copy.model.fills import Side
 from trio_copy.model.ids import FollowerId, TokenId
-from trio_copy.model.orders import ExecutionReport, Order, Status, Wallet
-from trio_copy.model.units import NO_SHARES, Price, Rounding
+from trio_copy.model.orders import ExecutionReport, Order, Settlement, Status, Wallet
+from trio_copy.model.units import NO_SHARES, Price, Rounding, Shares, Usd
 from trio_copy.ports import Executor
 from trio_copy.testing.samples import sample_intent, sample_signal, sample_task
 
@@ -22,6 +22,7 @@ ExecutorCheck = Callable[[OpenExecutorForTest], Awaitable[None]]
 _WALLET = Wallet(follower=FollowerId("alice"), address=None)
 _SIDES = (Side.BUY, Side.SELL)
 _LATER_S = 90.0
+_LOOKS = 4
 _FAR = 4_000_000_000
 _UNHEARD_OF = TokenId((1 << 256) - 1)
 
@@ -153,6 +154,30 @@ async def an_order_of_nothing_is_not_made_up(open_executor: OpenExecutorForTest)
         assert not order.shares
 
 
+async def what_is_firm_stays_as_it_is(open_executor: OpenExecutorForTest) -> None:
+    """What settles may differ from what was told, inside the order; once it is told to be FIRM, or undone, that is the end.
+
+    The engine corrects what was pending, and nothing else: what contradicts a FIRM report changes no book.
+    """
+    async with open_executor() as executor:
+        for side in _SIDES:
+            order = await _prepare(executor, 4, side)
+            last = await executor.submit(order)
+            for _ in range(_LOOKS):
+                await trio.sleep(_LATER_S)
+                found = await executor.find(order)
+                if found is None:
+                    continue
+                assert breach_of_report(found, order) is None
+                over = last.shares and last.settlement is not Settlement.PENDING
+                assert not over or _settled(found) == _settled(last)
+                last = found
+
+
+def _settled(report: ExecutionReport) -> tuple[Shares, Usd, Usd, Settlement]:
+    return (report.shares, report.notional, report.fee, report.settlement)
+
+
 async def what_rests_is_called_off_once_and_for_all(open_executor: OpenExecutorForTest) -> None:
     """After `cancel`, however often, `find` tells an end that takes back nothing; an order never sent stays unheard of.
 
@@ -218,6 +243,7 @@ EXECUTOR_CHECKS: tuple[ExecutorCheck, ...] = (
     markets_describe_their_token,
     an_unknown_token_is_refused_by_name,
     an_order_of_nothing_is_not_made_up,
+    what_is_firm_stays_as_it_is,
     what_rests_is_called_off_once_and_for_all,
     what_is_post_only_takes_nothing,
 )
