@@ -15,7 +15,7 @@ from attrs import evolve
 
 from bench.instant_venue import started as venue_started
 from bench.live_copies import LiveCopies, unlimited
-from bench.timing import RUNS, percentile, row
+from bench.timing import percentile, row
 from tests.clob.written import KEY, intent
 from tests.official import PY_CLOB, Client
 from tests.official import started as client_started
@@ -28,12 +28,13 @@ from trio_copy.model.orders import Status, Wallet
 from trio_copy.ports import ExecutorContext
 from trio_copy.testing.signing import FakeSigner, FakeSigners
 from trio_copy_clob import ClobSettings
-from trio_copy_clob.executor import open_executor
+from trio_copy_clob.executor import ClobExecutor, open_executor
 
 ORDERS = 200
 """In each run; of the client a part of that, for it takes long."""
+RUNS = 3
 IN_FLIGHT = (1, 10, 50)
-SIGNALS = {1: 100, 10: 30, 100: 20, 1_000: 3}
+SIGNALS = {1: 50, 10: 20, 100: 10, 1_000: 3}
 """By the number of followers."""
 _PROGRAM = Path(__file__).with_name("official_orders.py")
 _WALLET = Wallet(follower=FollowerId("bench"), address=KEY.address)
@@ -72,6 +73,7 @@ def copies(address: str, folder: Path, theirs: list[float]) -> None:
             f"  {followers:>5} followers   {1e6 * run.cpu_s / (followers * signals):8.1f} us of processor time per copy"
             f"   decision to bytes p50 {_ms(every, 0.5)} p99 {_ms(every, 0.99)} ms"
             f"   first to last p50 {_ms(spread, 0.5)} p99 {_ms(spread, 0.99)} ms"
+            f"   a look at each {run.look_us:6.1f} us"
         )
 
 
@@ -98,6 +100,7 @@ async def _order_us(address: str, in_flight: int) -> float:
     )
     wanted = evolve(intent(Side.BUY, "20", "0.5"), leader_time=int(wall()))
     async with open_executor(context) as executor:
+        assert isinstance(executor, ClobExecutor)
         market = await executor.market(wanted.token_id)
 
         async def send(keys: range) -> None:

@@ -1,7 +1,8 @@
 """A venue that matches each order at once, over TLS, as a process of its own: what it costs is not in our figures.
 
 `python -m bench.instant_venue FOLDER` makes a certificate in there with openssl, prints its port, and serves until it is killed.
-It believes whatever is signed, knows every token, and keeps nothing; `trio_copy.testing.clob_venue` is the venue for proofs.
+It believes whatever is signed, knows every token, and says of every order that it is settled. The venue for proofs is
+`trio_copy.testing.clob_venue`.
 """
 
 import base64
@@ -22,12 +23,14 @@ import trio
 
 from tests.testing.venue_client import order_id
 from trio_copy.clock import anchored_wall_clock
-from trio_copy.model.units import Usd
+from trio_copy.model.units import Price, Usd
 
 _CERTIFICATE, _KEY = "venue.pem", "venue.key"
 _END = b"\r\n\r\n"
 _PLENTY = "1000000"
 _WALL = anchored_wall_clock()
+_TAKEN: dict[str, dict[str, Any]] = {}
+"""By the id of the order: its row, and under its trades the row of its only one."""
 
 
 @contextmanager
@@ -62,7 +65,9 @@ async def _serve(tls: ssl.SSLContext) -> None:
         listeners: list[trio.SSLListener[trio.SocketStream]] = await nursery.start(
             partial(trio.serve_ssl_over_tcp, _talk, 0, tls, host="127.0.0.1", https_compatible=True)
         )
-        print(listeners[0].transport_listener.socket.getsockname()[1], flush=True)
+        listener = listeners[0].transport_listener
+        assert isinstance(listener, trio.SocketListener)
+        print(listener.socket.getsockname()[1], flush=True)
 
 
 async def _talk(stream: trio.SSLStream[trio.SocketStream]) -> None:
@@ -108,18 +113,48 @@ def _told(route: str, name: str, query: str, headers: Mapping[str, str], body: b
             return {"condition_id": f"0x{int(name):064x}"}
         case "GET /clob-markets":
             fee = {"r": 0.02, "e": 1, "to": True}
-            return {"t": [{"t": str(int(name, 16)), "o": "Yes"}], "mts": 0.01, "mos": 5, "nr": False, "fd": fee, "ao": True}
+            return {
+                "t": [{"t": str(int(name, 16)), "o": "Yes"}],
+                "mts": 0.01,
+                "mos": 5,
+                "nr": False,
+                "fd": fee,
+                "ao": True,
+            }
         case "GET /book":
             bids, asks = ([{"price": price, "size": _PLENTY}] for price in ("0.49", "0.50"))
             token = parse_qs(query)["token_id"][0]
             return {"asset_id": token, "timestamp": str(int(1000 * _WALL())), "bids": bids, "asks": asks}
+        case "GET /data" if name in _TAKEN:
+            return _TAKEN[name]
+        case "GET /data":
+            mine = [one["trade"] for one in _TAKEN.values() if one["trade"]["signer"] == headers["poly_address"]]
+            return {"data": mine, "next_cursor": "LTE="}
         case _:
-            return {"closed_only": False, "tier": "elite", "data": [], "next_cursor": "LTE="}
+            return {"closed_only": False, "tier": "elite"}
 
 
 def _matched(posted: Mapping[str, Any]) -> dict[str, Any]:
     making, taking = (str(Usd(int(posted["order"][name]))) for name in ("makerAmount", "takerAmount"))
-    its_id = order_id(posted)
+    its_id, order = order_id(posted), posted["order"]
+    trade = {
+        "id": its_id[:38],
+        "taker_order_id": its_id,
+        "asset_id": order["tokenId"],
+        "side": order["side"],
+        "size": taking,
+        "price": str(Price(10**6 * int(order["makerAmount"]) // int(order["takerAmount"]))),
+        "status": "CONFIRMED",
+        "maker_orders": [],
+        "signer": order["signer"].lower(),
+    }
+    _TAKEN[its_id] = {
+        "id": its_id,
+        "status": "MATCHED",
+        "size_matched": taking,
+        "associate_trades": [trade["id"]],
+        "trade": trade,
+    }
     return {
         "success": True,
         "errorMsg": "",

@@ -7,7 +7,7 @@ from pathlib import Path
 import trio
 from attrs import define, evolve, field
 
-from bench.gate import _Ends, _ended, _no_node
+from bench.gate import _no_node
 from trio_copy.chain.decoders.order_filled import EXCHANGE_V2
 from trio_copy.chain.feed import Armed, FeedItem, Sealed, SeenLog
 from trio_copy.cli.synthetic import POLYGON, leader_buys, synthetic_plan
@@ -27,6 +27,7 @@ from trio_copy.registry import discover
 from trio_copy.signing.arming import arm, limits_of
 from trio_copy.sockets import open_socket
 from trio_copy.telemetry.observer import Finished
+from trio_copy.telemetry.tally import Tally
 from trio_copy.testing.devnet import DevChain
 from trio_copy_clob.executor import ClobExecutor
 
@@ -51,6 +52,8 @@ class LiveCopies:
     signals: int
     cpu_s: float = 0.0
     """Of all signals that count."""
+    look_us: float = 0.0
+    """Microseconds of processor time for a look at one order, after all of them are booked."""
     sent_s: list[list[float]] = field(factory=list)
     """Of each of them, how long after the decision the bytes of its orders left, in order."""
 
@@ -78,7 +81,9 @@ class LiveCopies:
             signing=evolve(paper.signing, folder=str(self.folder / "signing")),
             executor=(PluginTable(name="clob", plugin="clob", options=options),),
             wallet={
-                name: WalletTable(key=f"env:{name}", address=key.address, signature_type=SignatureType.EOA, policy=policy)
+                name: WalletTable(
+                    key=f"env:{name}", address=key.address, signature_type=SignatureType.EOA, policy=policy
+                )
                 for name, key in keys.items()
             },
             follower=tuple(
@@ -109,11 +114,16 @@ class LiveCopies:
                 chain.mine(leader_buys(leader, number * 50 + 1, exchange=EXCHANGE_V2))
                 await send.send(SeenLog(chain.head.logs[0], "bench", wall()))
                 await send.send(Sealed(chain.head.ref))
-                await _ended(ends, (number + 1) * self.followers)
+                await ends.wait((number + 1) * self.followers)
                 if number >= WARM_UP:
                     assert len(left) == self.followers, (len(left), self.followers)
                     self.sent_s.append([at - ends.decided_at for at in left])
             self.cpu_s = cpu_seconds() - used
+            settling, used = service.reconciler.settling, cpu_seconds()
+            assert settling == (WARM_UP + self.signals) * self.followers, settling
+            await service.reconciler.look()
+            assert not service.reconciler.settling
+            self.look_us = 1e6 * (cpu_seconds() - used) / settling
 
         seams = Seams(
             dial=_no_node,
@@ -130,14 +140,24 @@ class LiveCopies:
         assert ends.ends[End.FILLED] == (WARM_UP + self.signals) * self.followers, ends.ends
 
 
-class _Decided(_Ends):
-    """Knows when the last copies were decided, too."""
+@define(eq=False)
+class _Decided(Tally):
+    """Knows how many copies have ended, and when the last ones were decided."""
 
-    decided_at = 0.0
+    decided_at: float = 0.0
+    _wanted: int = 0
+    _enough: trio.Event = field(factory=trio.Event)
 
     def on_finished(self, finished: Finished) -> None:
         super().on_finished(finished)
         self.decided_at = finished.task.decided_at
+        if self.ends.total() >= self._wanted:
+            self._enough.set()
+
+    async def wait(self, count: int) -> None:
+        if self.ends.total() < count:
+            self._wanted, self._enough = count, trio.Event()
+            await self._enough.wait()
 
 
 async def open_noted(wall: WallClock, note: Callable[[float], None], host: str, port: int) -> trio.abc.Stream:

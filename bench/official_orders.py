@@ -22,7 +22,7 @@ def _noting(self: SyncStream, buffer: bytes, timeout: float | None = None) -> No
     _write(self, buffer, timeout)
 
 
-SyncStream.write = _noting
+SyncStream.write = _noting  # type: ignore[method-assign]
 
 
 def _client(wish: dict[str, Any]) -> ClobClient:
