@@ -5,8 +5,9 @@ in the pool, in the hands of one request, or closed. A request that is cancelled
 what would come over it next could be the rest of somebody else's answer.
 """
 
+import re
 import ssl
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import suppress
 
 import h11
@@ -16,9 +17,14 @@ from attrs import define, field, frozen
 
 from trio_copy.ports import OpenSocket
 from trio_copy_clob.addresses import Origin, dial, origin_of
+from trio_copy_clob.plain_answers import Answered, plain_answer
 
 _CHUNK_BYTES = 1 << 16
 _HEAD_BYTES = 1 << 16
+_SENDABLE = re.compile(
+    rb"[A-Z]+ [!-~]+ HTTP/1\.1\r\n(?:[!#$%&'*+.^_`|~0-9A-Za-z-]+: (?:[!-~](?:[ -~]*[!-~])?)?\r\n)+\r\n"
+)
+"""A head in which nothing ends a row that should not."""
 _LOOK_S, _VIRTUAL_LOOK_S = 0.002, 1e-6
 REPEATABLE = "repeatable"
 """The extension of a request that may be sent again although the first one may have arrived: a POST that only asks."""
@@ -50,15 +56,6 @@ class Asked:
     sending: Sending | None = None
 
 
-@frozen
-class Answered:
-    """An answer, whole."""
-
-    status: int
-    headers: Sequence[tuple[bytes, bytes]]
-    body: bytes
-
-
 class _NoAnswer(Exception):
     """The connection ended before a byte of the answer had come."""
 
@@ -66,7 +63,6 @@ class _NoAnswer(Exception):
 @define(eq=False)
 class _Connection:
     stream: trio.abc.Stream
-    protocol: h11.Connection = field(factory=lambda: h11.Connection(h11.CLIENT, max_incomplete_event_size=_HEAD_BYTES))
     idle_since: float = 0.0
 
 
@@ -117,12 +113,17 @@ class H11Transport(httpx.AsyncBaseTransport):
     async def carry(self, origin: Origin, asked: Asked) -> Answered:
         """Do the same for whoever needs no more of httpx than its errors: that costs a third less."""
         pool = self._pool(origin)
-        async with pool.turns:
-            try:
-                with trio.fail_after(self.timeout_s):
-                    return await self._exchange(pool, asked)
-            except trio.TooSlowError:
-                raise httpx.ReadTimeout(f"no whole answer within {self.timeout_s:g} s") from None
+        await trio.lowlevel.checkpoint_if_cancelled()
+        try:
+            pool.turns.acquire_nowait()  # a semaphore that is free lets others run all the same, and that costs a round
+        except trio.WouldBlock:
+            await pool.turns.acquire()
+        try:
+            with trio.CancelScope(deadline=trio.current_time() + self.timeout_s):
+                return await self._exchange(pool, asked)
+        finally:
+            pool.turns.release()
+        raise httpx.ReadTimeout(f"no whole answer within {self.timeout_s:g} s")
 
     async def warm(self, url: str, count: int = 1) -> None:
         """See to it that so many connections wait for requests, all of them good; says nothing where that fails.
@@ -146,7 +147,7 @@ class H11Transport(httpx.AsyncBaseTransport):
                         connection = await self._connect(pool.origin)
                 except (OSError, trio.TooSlowError):
                     return
-                await self._put_back(pool, connection)
+                await self._put_back(pool, connection, clean=True)
             if self._closed:
                 return
 
@@ -202,27 +203,20 @@ class H11Transport(httpx.AsyncBaseTransport):
 
     async def _talk(self, pool: _Pool, connection: _Connection, asked: Asked) -> Answered:
         try:
-            answer = await _ask(connection, asked, self.body_bytes)
+            answer, clean = await _ask(connection.stream, asked, self.body_bytes)
         except h11.RemoteProtocolError as error:
             await trio.aclose_forcefully(connection.stream)
             raise httpx.RemoteProtocolError(f"no HTTP/1.1: {error}"[:200]) from error
         except BaseException:
             await trio.aclose_forcefully(connection.stream)
             raise
-        await self._put_back(pool, connection)
+        await self._put_back(pool, connection, clean=clean)
         return answer
 
-    async def _put_back(self, pool: _Pool, connection: _Connection) -> None:
-        protocol = connection.protocol
-        if protocol.our_state is h11.DONE:
-            clean = protocol.their_state is h11.DONE and not protocol.trailing_data[0]
-        else:
-            clean = protocol.our_state is h11.IDLE
+    async def _put_back(self, pool: _Pool, connection: _Connection, *, clean: bool) -> None:
         if self._closed or not clean:
             await trio.aclose_forcefully(connection.stream)
             return
-        if protocol.our_state is h11.DONE:
-            protocol.start_next_cycle()
         connection.idle_since = trio.current_time()
         pool.idle.append(connection)
 
@@ -259,47 +253,76 @@ def _socket(connection: _Connection) -> trio.socket.SocketType | None:
     return stream.socket if isinstance(stream, trio.SocketStream) else None
 
 
-async def _ask(connection: _Connection, asked: Asked, body_bytes: int) -> Answered:
-    protocol, stream = connection.protocol, connection.stream
-    data = protocol.send(h11.Request(method=asked.method, target=asked.target, headers=asked.headers))
+def _written(asked: Asked) -> bytes:
+    """Write a request as h11 does."""
+    head = [b"%s %s HTTP/1.1\r\n" % (asked.method.encode(), asked.target)]
+    head += [b"%s: %s\r\n" % row for row in asked.headers]
+    written = b"".join([*head, b"\r\n"])
+    if not _SENDABLE.fullmatch(written):
+        _protocol_of(asked)  # says what is wrong with it
+        raise h11.LocalProtocolError("a request that cannot be written")
+    return written + asked.content
+
+
+def _protocol_of(asked: Asked) -> h11.Connection:
+    """Return h11's view of a connection over which a request has just left."""
+    protocol = h11.Connection(h11.CLIENT, max_incomplete_event_size=_HEAD_BYTES)
+    protocol.send(h11.Request(method=asked.method, target=asked.target, headers=asked.headers))
     if asked.content:
-        data += protocol.send(h11.Data(data=asked.content)) or b""
-    data += protocol.send(h11.EndOfMessage()) or b""
-    received = 0
-    response: h11.Response | None = None
-    body = bytearray()
+        protocol.send(h11.Data(data=asked.content))
+    protocol.send(h11.EndOfMessage())
+    return protocol
+
+
+async def _ask(stream: trio.abc.Stream, asked: Asked, body_bytes: int) -> tuple[Answered, bool]:
+    """Return the answer, and whether the connection is good for another request."""
+    data, chunk = _written(asked), b""
     if asked.sending is not None:
         asked.sending.began = True
     try:
         await stream.send_all(data)
-        while True:
-            event = protocol.next_event()
-            if event is h11.NEED_DATA:
-                chunk = await stream.receive_some(_CHUNK_BYTES)
-                if not chunk and not received:
-                    raise _NoAnswer
-                received += len(chunk)
-                protocol.receive_data(bytes(chunk))
-            elif isinstance(event, h11.Response):
-                response = event
-                declared = dict(event.headers).get(b"content-length", b"0")
-                if int(declared) > body_bytes:
-                    raise httpx.RemoteProtocolError(f"an answer of more than {body_bytes >> 20} MiB")
-            elif isinstance(event, h11.Data):
-                body += event.data
-            elif isinstance(event, h11.EndOfMessage) and response is not None:
-                break
-            elif not isinstance(event, h11.InformationalResponse):
-                raise httpx.RemoteProtocolError("it wants to speak something else than HTTP/1.1")
-            # Everything that came counts, also what h11 throws away, such as the frames of chunks.
-            if received > body_bytes + _HEAD_BYTES:
-                raise httpx.RemoteProtocolError(f"an answer of more than {body_bytes >> 20} MiB")
+        chunk = bytes(await stream.receive_some(_CHUNK_BYTES))
+        if not chunk:
+            raise _NoAnswer
+        plain = plain_answer(chunk, body_bytes)
+        return await _read(stream, _protocol_of(asked), chunk, body_bytes) if plain is None else (plain, True)
     except (trio.BrokenResourceError, trio.ClosedResourceError) as error:
-        if not received:
+        if not chunk:
             raise _NoAnswer from error
         raise httpx.RemoteProtocolError("the connection ended in the middle of an answer") from error
+
+
+async def _read(
+    stream: trio.abc.Stream, protocol: h11.Connection, chunk: bytes, body_bytes: int
+) -> tuple[Answered, bool]:
+    """Read an answer of which a part has come."""
+    received = len(chunk)
+    protocol.receive_data(chunk)
+    response: h11.Response | None = None
+    body = bytearray()
+    while True:
+        event = protocol.next_event()
+        if event is h11.NEED_DATA:
+            chunk = bytes(await stream.receive_some(_CHUNK_BYTES))
+            received += len(chunk)
+            protocol.receive_data(chunk)
+        elif isinstance(event, h11.Response):
+            response = event
+            declared = dict(event.headers).get(b"content-length", b"0")
+            if int(declared) > body_bytes:
+                raise httpx.RemoteProtocolError(f"an answer of more than {body_bytes >> 20} MiB")
+        elif isinstance(event, h11.Data):
+            body += event.data
+        elif isinstance(event, h11.EndOfMessage) and response is not None:
+            break
+        elif not isinstance(event, h11.InformationalResponse):
+            raise httpx.RemoteProtocolError("it wants to speak something else than HTTP/1.1")
+        # Everything that came counts, also what h11 throws away, such as the frames of chunks.
+        if received > body_bytes + _HEAD_BYTES:
+            raise httpx.RemoteProtocolError(f"an answer of more than {body_bytes >> 20} MiB")
     coding = [value for name, value in response.headers if name == b"content-encoding" and value.lower() != b"identity"]
     if coding:
         # We say that we take none; unpacked, a small answer could fill the memory.
         raise httpx.RemoteProtocolError("an answer in a coding that was not asked for")
-    return Answered(response.status_code, list(response.headers.raw_items()), bytes(body))
+    clean = protocol.our_state is h11.DONE and protocol.their_state is h11.DONE and not protocol.trailing_data[0]
+    return Answered(response.status_code, list(response.headers.raw_items()), bytes(body)), clean
