@@ -17,7 +17,7 @@ from trio_copy.model.units import NO_SHARES, NO_USD
 from trio_copy.native import require_native
 from trio_copy.ports import Executor, ExecutorContext
 from trio_copy.ports.signing import Signer, Spending
-from trio_copy_clob import ClobSettings
+from trio_copy_clob.clob import ClobSettings
 from trio_copy_clob.orders.body import with_owner
 from trio_copy_clob.orders.headers import Credentials, access_of, l1_headers, l2_headers
 from trio_copy_clob.orders.order import Maker

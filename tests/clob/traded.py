@@ -17,7 +17,7 @@ from trio_copy.ports import ExecutorContext
 from trio_copy.testing.clob_venue import ClobServer, open_virtual_clob_venue
 from trio_copy.testing.samples import sample_intent
 from trio_copy.testing.signing import FakeSigner, FakeSigners
-from trio_copy_clob import ClobSettings
+from trio_copy_clob.clob import ClobSettings
 from trio_copy_clob.executor import ClobExecutor, open_executor
 
 KEY = SecretKey(b"\x01" * 32)

@@ -6,7 +6,7 @@ import trio
 
 from trio_copy.model.orders import Wallet
 from trio_copy.ports import Contracts, ExecutorContext, Finding
-from trio_copy_clob import ClobSettings
+from trio_copy_clob.clob import ClobSettings
 from trio_copy_clob.examining.at_venue import (
     AtVenue,
     examine_clock,

@@ -1,0 +1,68 @@
+"""Trades on Polymarket's CLOB: the executor `clob`."""
+
+from collections.abc import AsyncGenerator, Callable, Sequence
+from contextlib import asynccontextmanager
+
+from attrs import frozen
+
+from trio_copy.hookspecs import hookimpl
+from trio_copy.model.settings import setting, within
+from trio_copy.ports import Contracts, Executor, ExecutorContext, ExecutorPlugin, Finding
+from trio_copy_clob.addresses import address_of
+
+_HTTP = address_of("https", "http")
+
+
+@frozen(kw_only=True)
+class ClobSettings:
+    """Where orders go, how long one is tried, and how much of the venue's limits is used."""
+
+    clob_url: str = setting(
+        "https://clob.polymarket.com",
+        unit="https URL; http for this machine only",
+        why="Takes orders, and says what they may be.",
+        check=_HTTP,
+    )
+    geoblock_url: str = setting(
+        "https://polymarket.com/api/geoblock",
+        unit="as above",
+        why="Says whether the place that this machine is seen from is blocked; asked once where orders are refused there.",
+        check=_HTTP,
+    )
+    timeout_s: float = setting(
+        5.0,
+        unit="seconds",
+        why="How long one order is sent again where that is safe, and one question is waited for; then the order is looked up.",
+        check=within(0.1, 60.0),
+    )
+    limits_used: float = setting(
+        0.5,
+        unit="ratio",
+        why="How much of what the venue lets one address of the internet send and ask is used; less where programs share one.",
+        check=within(0.001, 1.0),
+    )
+
+
+@asynccontextmanager
+async def open_clob(context: ExecutorContext) -> AsyncGenerator[Executor, None]:
+    """Open the executor; it trades as soon as the venue answers. Raises `PluginError` where what signs is not installed."""
+    from trio_copy_clob.executor import open_executor  # not above: `check` needs the settings, and no client
+
+    async with open_executor(context) as executor:
+        yield executor
+
+
+async def examine_clob(context: ExecutorContext, contracts: Contracts) -> Sequence[Finding]:
+    """Look at wallets before they trade; see `ports.executor.Examine`."""
+    from trio_copy_clob.examining.examine import examine  # not above: as well
+
+    return await examine(context, contracts)
+
+
+@hookimpl
+def trio_copy_register_executors(register: Callable[[ExecutorPlugin], None]) -> None:
+    register(
+        ExecutorPlugin(
+            name="clob", open=open_clob, settings=ClobSettings, moves_money=True, rests=True, examine=examine_clob
+        )
+    )
