@@ -91,7 +91,7 @@ class Registry:
     def _named(self, kind: str, found: Mapping[str, tuple[_P, Source]], name: str) -> _P:
         self.load(name, f"{kind}s")
         if name not in found:
-            self.load_all()  # one module may have several plugins, and its entry point the name of one of them
+            self.load_all()
         if name in found:
             return found[name][0]
         idle = sorted({source.distribution for source in self.installed if not source.allowed})
@@ -175,6 +175,8 @@ def _load(entry: EntryPoint, source: Source) -> ModuleType:
 
 def _register(registry: Registry, source: Source, module: ModuleType) -> None:
     manager = registry.observers
+    if manager.is_registered(module):
+        return  # of two plugins in one module, the other one was asked for first
     # Registration hooks of this one module only, so that each name is known to come from its own distribution.
     manager.register(module, name=f"{source.distribution}:{source.entry_point}")
     try:
