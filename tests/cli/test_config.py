@@ -68,7 +68,7 @@ def test_a_good_file_is_good(tmp_path: Path, capsys: Capture) -> None:
         ("[store.memory]", '[store.redis]\nurl = "127.0.0.1"', "store.redis.url: expected redis://"),
         ("[store.memory]", '[store.redis]\nurl = "redis://:pw@h"', "store.redis.url: expected env:NAME or file:PATH"),
         ("[store.memory]", "", "store: expected exactly one table [store.NAME], got 0"),
-        ("[executor.dry-run]", "[executor.clbo]", "executor.clbo: no executor named 'clbo'; installed: dry-run"),
+        ("[executor.dry-run]", "[executor.clbo]", "executor.clbo: no executor named 'clbo'; installed: clob, dry-run"),
         (
             "[decoder.order-filled]",
             "[decoder.order-filed]",

@@ -83,7 +83,8 @@ def test_it_is_refused_until_the_configuration_allows_it(run: Run, tmp_path: Pat
 
     assert done.returncode == 2
     assert (
-        "no executor named 'tiny'; installed: dry-run; installed but not in plugins.allow: tiny-executor" in done.stderr
+        "no executor named 'tiny'; installed: clob, dry-run; installed but not in plugins.allow: tiny-executor"
+        in done.stderr
     )
 
 
@@ -118,5 +119,5 @@ def test_it_trades_when_it_is_allowed_and_named(run: Run, tmp_path: Path) -> Non
 
 def test_an_unknown_plugin_names_what_is_installed() -> None:
     """A typo in a name is answered with the names there are."""
-    with pytest.raises(PluginError, match="no executor named 'clbo'; installed: dry-run"):
+    with pytest.raises(PluginError, match="no executor named 'clbo'; installed: clob, dry-run"):
         discover().executor("clbo")
