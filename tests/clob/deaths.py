@@ -72,8 +72,8 @@ GAPS = (1.0, 30.0, 100.0)
 _FOLLOWERS = 4
 
 
-class Killed(Exception):
-    """The engine is dead from here on."""
+class Killed(OSError):
+    """The engine is dead: its disk does nothing any more."""
 
 
 @frozen(kw_only=True)
@@ -102,7 +102,8 @@ class Life:
         if point == self.kill_at and self._seen[point] == self.nth:
             self.alive = False
             self.scope.cancel()
-        if not self.alive:
+        # Elsewhere it may go on up to the next thing that it asks of its disk or a wire: nobody hears of that.
+        if not self.alive and point.startswith(("disk", "sqlite: before")):
             raise Killed(point)
 
     async def in_thread(self, run: Callable[[], Any]) -> Any:
@@ -116,6 +117,8 @@ class Life:
 
         async def open_socket(host: str, port: int) -> trio.abc.Stream:
             self.at("wire: connects")
+            if not self.alive:
+                raise Killed("wire: connects")
             return _Wire(await connect(host, port), self)
 
         return open_socket
@@ -131,6 +134,8 @@ class _Wire(trio.abc.Stream):
 
     def _at(self, point: str) -> None:
         self._life.at(point if self._posting else "wire")
+        if not self._life.alive:
+            raise trio.BrokenResourceError(point)
 
     async def send_all(self, data: bytes | bytearray | memoryview) -> None:
         self._posting = bytes(data[:12]) == b"POST /order "
