@@ -202,7 +202,12 @@ async def _trade(world: World, market: ScriptedMarket, venue: ServedVenue, scrip
             dropped = world.chain.blocks[-1]
             world.chain.reorg(1, [(), dropped.txs])
         if number in (script.blocks // 3, script.blocks * 3 // 4):
-            venue.decide(market.facts[2 * decided].condition_id, (MICRO, 0))
+            condition = market.facts[2 * decided].condition_id
+            # Nobody trades it any more. What was bought of it at the very end would be redeemed when the past is played,
+            # which goes on until all is settled, and not by a run that stops.
+            if script.venue:
+                market.close(condition, (MICRO, 0))
+            venue.decide(condition, (MICRO, 0))
             decided += 1
         part = luck.uniform(0.2, 0.8)
         for share in (part, 1 - part):

@@ -184,7 +184,7 @@ class Crowd(World):
                 fee=Usd(sum(fill.fee for fill in fills)),
             )
             failed = bool(fills) and all(fill.trade_id in undone for fill in fills)
-            yield AtVenue(order=order, report=report, failed=failed, at=at)
+            yield AtVenue(order=order, report=report, told=report, failed=failed, at=at)
 
     def _undone(self) -> set[str]:
         return {one.trade_id for one in self.server.clob.record.of(Settled) if one.status == "FAILED"}

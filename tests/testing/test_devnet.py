@@ -325,9 +325,9 @@ def test_manners_can_be_switched_off_again() -> None:
         ("lose_lgo", 'expected the name of a fault, got "lose_lgo"; did you mean "lose_log"?'),
         (
             "nothing-like-it",
-            'expected the name of a fault, got "nothing-like-it"; they are listed by: trio-copy devnet --help',
+            'expected the name of a fault, got "nothing-like-it"; they are listed by: `trio-copy devnet --help`',
         ),
-        ("", 'expected the name of a fault, got ""; they are listed by: trio-copy devnet --help'),
+        ("", 'expected the name of a fault, got ""; they are listed by: `trio-copy devnet --help`'),
         ("max_range", "max_range: expected max_range=N, got no value"),
         ("max_range=wide", 'max_range: expected a whole number from 0, got "wide"'),
         ("max_range=-1", 'max_range: expected a whole number from 0, got "-1"'),

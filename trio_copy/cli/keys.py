@@ -64,7 +64,7 @@ _STATES: tuple[Column[_Row], ...] = (
     Column("signer", lambda row: row.signer, shown=_short),
     Column("state", lambda row: row.state, elastic=True),
 )
-_EMPTY = "no wallet has a key: [wallet.NAME] with key and address; trio-copy keys import NAME"
+_EMPTY = "no wallet has a key: [wallet.NAME] with key and address; `trio-copy keys import NAME`"
 
 
 @app.command(name="import")

@@ -112,14 +112,19 @@ class ScriptedMarket:
 
     def decide(self) -> DevTx:
         """Decide tonight's question, for what is likelier by now; from now on nobody trades it."""
-        yes, no = self.outcomes[2 * _TONIGHT : 2 * _TONIGHT + 2]
+        yes, _ = self.outcomes[2 * _TONIGHT : 2 * _TONIGHT + 2]
         won = self._yes_micro[yes.token_id] >= _EVEN
         condition, payouts = _condition(_TONIGHT), (int(won) * MICRO, int(not won) * MICRO)
-        self.decided[condition] = payouts
-        self._traded = tuple(one for one in self.outcomes if one not in (yes, no))
+        self.close(condition, payouts)
         return self._tx(
             resolution_log(condition_id=condition, question_id=fake_hash("question", _TONIGHT), payouts=payouts)
         )
+
+    def close(self, condition: str, payouts: tuple[int, ...]) -> None:
+        """Let nobody quote or trade a question any more, now that it is decided."""
+        self.decided[condition] = payouts
+        over = {facts.token_id for facts in self.facts if facts.condition_id == condition}
+        self._traded = tuple(one for one in self._traded if one.token_id not in over)
 
     def fill(self, leader: Address, side: Side, outcome: Outcome, shares: Shares) -> DevTx:
         """Let a leader trade on an exchange, as a taker, with the transfer that goes with it."""

@@ -19,7 +19,7 @@ def manner(default: object, does: str, *, bare: object = None, least: int = 0) -
 
 
 def take_faults(
-    faults: attrs.AttrsInstance, where: str, words: Iterable[str], listed_by: str = "trio-copy devnet --help"
+    faults: attrs.AttrsInstance, where: str, words: Iterable[str], listed_by: str = "`trio-copy devnet --help`"
 ) -> None:
     """Set manners from words such as `lose_log` or `max_range=100`; a dash stands for an underscore.
 
