@@ -8,11 +8,16 @@ import msgspec
 import pytest
 import trio
 import trio.testing
+from hypothesis import HealthCheck, settings
 
 from tests.builders import NOW
 from trio_copy.clock import WallClock, wall_clock_from
 
 DATA = Path(__file__).parent / "data"
+
+# How long an example takes says how busy the machine is, and nothing of the program.
+settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("untimed")
 
 
 @pytest.fixture(scope="session")
