@@ -12,9 +12,19 @@ try:
     from coincurve import PrivateKey, PublicKey
     from sha3 import keccak_256
 except ImportError as _missing:
+    from eth_hash.auto import keccak as _slow_keccak
+
     _WHY: ImportError | None = _missing
+
+    def _keccak(data: bytes) -> bytes:  # on paper nothing hot hashes
+        return _slow_keccak(data)
 else:
     _WHY = None
+
+    def _keccak(data: bytes) -> bytes:
+        digest: bytes = keccak_256(data).digest()
+        return digest
+
 
 _ORDER = 0xFFFFFFFF_FFFFFFFF_FFFFFFFF_FFFFFFFE_BAAEDCE6_AF48A03B_BFD25E8C_D0364141
 """Of secp256k1's group: a key is a number below it."""
@@ -32,8 +42,7 @@ def require_native() -> None:
 
 def keccak(data: bytes) -> bytes:
     """Return the 32 bytes of keccak-256, which Ethereum uses, and which SHA3-256 is not."""
-    digest: bytes = keccak_256(data).digest()
-    return digest
+    return _keccak(data)
 
 
 class SecretKey:
