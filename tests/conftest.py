@@ -15,6 +15,24 @@ from trio_copy.clock import WallClock, wall_clock_from
 
 DATA = Path(__file__).parent / "data"
 
+LONG_PLAYS = (
+    "cli/test_past.py",
+    "clob/test_clob_deaths.py",
+    "clob/test_clob_hour.py",
+    "docs/test_commands.py",
+    "redis/test_faults.py",
+    "redis/test_forgetting.py",
+    "redis/test_moving.py",
+)
+"""Whole runs: coverage makes them two to three times slower, and what they play is covered by others."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if item.path.relative_to(DATA.parent).as_posix() in LONG_PLAYS:
+            item.add_marker(pytest.mark.no_cover)
+
+
 # How long an example takes says how busy the machine is, and nothing of the program.
 settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("untimed")
