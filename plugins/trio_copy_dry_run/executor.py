@@ -71,6 +71,7 @@ class DryRunExecutor:
             fee_rate=market.fee_rate,
             fee_exponent=market.fee_exponent,
             max_cost=fits.max_cost,
+            refused=fits.refused,
         )
 
     def lane(self, intent: OrderIntent, wallet: Wallet) -> tuple[str, ...]:

@@ -53,6 +53,8 @@ class Allowed:
     """What a BUY may spend."""
     step: int = 1
     """What its fills are whole numbers of, see `step_of`."""
+    refused: Reason | None = None
+    """Which rule left nothing."""
 
 
 def allowed(intent: OrderIntent, market: Market) -> Allowed:
@@ -61,7 +63,7 @@ def allowed(intent: OrderIntent, market: Market) -> Allowed:
         return Allowed(intent.shares, intent.limit_price, intent.max_cost)
     fitted = fit(intent, market)
     if isinstance(fitted, Reason):
-        return Allowed(NO_SHARES, intent.limit_price, NO_USD)
+        return Allowed(NO_SHARES, intent.limit_price, NO_USD, refused=fitted)
     shares = Shares(in_steps(fitted.shares.micro, _HUNDREDTH))
     return Allowed(shares, fitted.limit_price, NO_USD if intent.side is Side.SELL else fitted.cash, _HUNDREDTH)
 

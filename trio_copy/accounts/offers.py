@@ -31,9 +31,8 @@ from trio_copy.model.decisions import (
 )
 from trio_copy.model.fills import Side
 from trio_copy.model.ids import TaskId
-from trio_copy.model.orders import Market, Order
+from trio_copy.model.orders import Order
 from trio_copy.model.units import Rounding, Usd
-from trio_copy.model.venue_amounts import fit
 
 if TYPE_CHECKING:
     from trio_copy.accounts.account import Account
@@ -201,17 +200,11 @@ def _prepared(task: CopyTask, intent: OrderIntent, command: c.Offer) -> Order | 
     wrong = outside_intent(order, key, task.follower, intent)
     if wrong is not None:
         return Reason(code=Code.NOT_SENT, control="executor.prepare", value=wrong, limit="an order inside its intent")
-    return order if order.shares.micro else order.refused or _nothing_left(intent, command.market)
-
-
-def _nothing_left(intent: OrderIntent, market: Market) -> Reason:
-    """Say which of the venue's rules left nothing of an intent; its executor may have others."""
-    fitted = fit(intent, market)
-    if isinstance(fitted, Reason):
-        return fitted
-    return Reason(
+    if order.shares.micro:
+        return order
+    return order.refused or Reason(
         code=Code.BELOW_MINIMUM,
         control="venue.minimum",
         value=f"{intent.shares} shares",
-        limit=f"{market.minimum} shares",
+        limit=f"{command.market.minimum} shares",
     )
