@@ -1,6 +1,10 @@
 """Every error of the project on one screen. Expected outcomes of business are values, not errors."""
 
 from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from trio_copy.model.decisions import Reason
 
 _LONGEST_MESSAGE = 300
 _KEY_REFUSED = frozenset({401, 402, 403})
@@ -120,7 +124,16 @@ class ExecutorError(TrioCopyError):
 
 
 class OrderNotSent(ExecutorError):
-    """The order is certainly not at the venue; the same bytes may be sent again."""
+    """The order is certainly not at the venue; the same bytes may be sent again.
+
+    With a `reason` nothing failed: a guard refuses it. It is not tried again, and its task ends with that reason.
+    """
+
+    reason: "Reason | None" = None
+
+    def __init__(self, message: str, reason: "Reason | None" = None) -> None:
+        super().__init__(message)
+        self.reason = reason
 
 
 class ContractBroken(OrderNotSent):

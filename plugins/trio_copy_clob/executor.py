@@ -16,12 +16,13 @@ from trio_copy.model.orders import ExecutionReport, Market, Order, Wallet
 from trio_copy.model.units import NO_SHARES, NO_USD
 from trio_copy.native import require_native
 from trio_copy.ports import Executor, ExecutorContext
-from trio_copy.ports.signing import Signer, Spending
+from trio_copy.ports.signing import Signer
 from trio_copy_clob.clob import ClobSettings
 from trio_copy_clob.orders.body import with_owner
 from trio_copy_clob.orders.headers import Credentials, access_of, l1_headers, l2_headers
 from trio_copy_clob.orders.order import Maker
 from trio_copy_clob.orders.prepare import Draft, draft
+from trio_copy_clob.orders.spending import frozen_spending, spending_of
 from trio_copy_clob.sending.balances import asset, refresh_balance
 from trio_copy_clob.sending.calling import Caller, take_time
 from trio_copy_clob.sending.cancelling import Cancelling
@@ -91,9 +92,12 @@ class ClobExecutor:
 
     async def submit(self, order: Order) -> ExecutionReport:
         signer = self._signer(order.wallet)
-        # Whoever signed has it on the disk before it leaves: a guard that forgets what it let pass guards nothing.
-        await signer.wait_durable()
-        return await self.posting.post(order, self._known_as(signer), self._until())
+        try:
+            spending, digest = frozen_spending(order, self.context.chain_id)
+        except ValueError as error:
+            raise OrderNotSent(str(error)) from None
+        release = partial(signer.release, spending, digest)
+        return await self.posting.post(order, self._known_as(signer), self._until(), release)
 
     async def find(self, order: Order) -> ExecutionReport | None:
         return await self.looking.look_up(order, self._known_as(self._signer(order.wallet)), self._until())
@@ -145,17 +149,7 @@ class ClobExecutor:
             raise OrderNotSent(str(error)) from None
         if isinstance(drafted, Reason):
             return drafted
-        wanted = Spending(
-            key=key,
-            side=intent.side,
-            token_id=intent.token_id,
-            limit_price=drafted.limit_price,
-            max_cost=drafted.cash if intent.side is Side.BUY else NO_USD,
-            chain_id=chain_id,
-            contract=drafted.exchange.contract,
-            maker=maker.address,
-            at=float(intent.leader_time),
-        )
+        wanted = spending_of(key, drafted.order, drafted.exchange, drafted.limit_price)
         signed = signer.sign(wanted, drafted.digests.to_sign)
         return signed if isinstance(signed, Reason) else (drafted, drafted.body(signed))
 

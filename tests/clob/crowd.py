@@ -1,11 +1,12 @@
 """Many followers with wallets of all types, and keys of their own, at our venue in memory; what each engine leaves is compared."""
 
 from collections import Counter, defaultdict
-from collections.abc import AsyncGenerator, Iterator, Sequence
+from collections.abc import AsyncGenerator, Iterable, Iterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import trio
 from attrs import define, evolve, field, frozen
 
@@ -130,11 +131,11 @@ class Crowd(World):
         """Compare the books with the chain and the venue's record; one sentence for whatever does not fit."""
         async with self.place.look() as store:
             books = await read_books(store)
-        names = [one.name for one in self.members]
+        names, venue = [one.name for one in self.members], list(self._at_venue())
         verdict = History(
             truth=self._truth(),
             armed=dict.fromkeys(names, min(self.recorder.blocks)) if self.recorder.blocks else {},
-            venue=list(self._at_venue()),
+            venue=venue,
             books=books,
             followers=names,
         ).check()
@@ -144,6 +145,7 @@ class Crowd(World):
             *verdict.wrong,
             *self.wrong,
             *self._off_limits(),
+            *self._uncounted(venue),
             *self._unequal(books),
         ]
 
@@ -201,6 +203,14 @@ class Crowd(World):
                 yield f"{taken.order_id} gave {given} for {got}, signed was {taken.maker_amount} for {taken.taker_amount}"
             if len({one.trade_id for one in fills}) > 1:
                 yield f"{taken.order_id} was filled {len(fills)} times"
+
+    def _uncounted(self, venue: Iterable[AtVenue]) -> Iterator[str]:
+        """Yield orders that reached the venue and are not in the journal of their guard, once."""
+        lines = [line for path in self.place.folder.glob("signing/signed-*") for line in path.read_bytes().splitlines()]
+        counted = Counter(msgspec.json.decode(line)[2] for line in lines)
+        for key in {one.order.key for one in venue} | set(counted):
+            if counted[key] != 1:
+                yield f"{key} left, and was counted {counted[key]} times"
 
     def _unequal(self, books: Books) -> Iterator[str]:
         """Yield wallets that hold, or gave, something else than the books say, to the millionth."""

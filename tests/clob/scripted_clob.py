@@ -17,6 +17,7 @@ from tests.builders import NOW
 from tests.clob.sent_orders import OURS
 from trio_copy.clock import WallClock, wall_clock_from
 from trio_copy.entropy import seeded_entropy
+from trio_copy.model.ids import OrderId
 from trio_copy.model.orders import ExecutionReport, Order
 from trio_copy_clob.sending.calling import Caller
 from trio_copy_clob.sending.cancelling import Cancelling
@@ -209,9 +210,17 @@ class Bench:
     told: list[tuple[str, str]]
     did: list[str]
     """What was asked for besides: refresh, stale, blocked."""
+    released: list[OrderId] = field(factory=list)
+    """Orders that their guard let go."""
+    release_s: float = 0.0
+    """How long the guard takes for one."""
 
     async def post(self, order: Order, within_s: float = 10.0) -> ExecutionReport:
-        return await self.posting.post(order, self.signer, trio.current_time() + within_s)
+        async def release() -> None:
+            await trio.sleep(self.release_s)
+            self.released.append(order.order_id)
+
+        return await self.posting.post(order, self.signer, trio.current_time() + within_s, release)
 
     @property
     def posts(self) -> list[Asked]:

@@ -3,6 +3,7 @@
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager, suppress
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -11,17 +12,23 @@ import trio
 import trio.testing
 from attrs import evolve
 
+from tests.builders import POLYGON
 from tests.clob.traded import KEY, TOKEN, Traded, list_token, open_traded
+from tests.plugins.stores import in_place
 from trio_copy import native
-from trio_copy.clock import anchored_wall_clock
+from trio_copy.clock import anchored_wall_clock, wall_clock_from
+from trio_copy.config.wallets import WalletPolicy, WalletTable
 from trio_copy.errors import ExecutorError, OrderNotSent, OrderUncertain, PluginError
 from trio_copy.model.breaches import breach_of_order
 from trio_copy.model.decisions import Code, OrderIntent, Reason
 from trio_copy.model.fills import Side
-from trio_copy.model.ids import FollowerId, TokenId
+from trio_copy.model.ids import FollowerId, OrderId, TokenId
 from trio_copy.model.orders import ExecutionReport, Market, Order, Settlement, Status, Wallet
-from trio_copy.model.units import NO_SHARES, Price, Shares
+from trio_copy.model.units import NO_SHARES, Price, Shares, Usd
 from trio_copy.ports import Executor
+from trio_copy.signing.arming import arm, limits_of
+from trio_copy.signing.guard import DAY_S
+from trio_copy.signing.signers import open_signers
 from trio_copy.testing.clob_venue import (
     Accepted,
     Answered,
@@ -54,13 +61,24 @@ async def test_clob(autojump_clock: Clock, check: Callable[..., Any]) -> None:
     await check(open_for_test)
 
 
-async def _order(traded: Traded, number: int = 1, side: Side = Side.BUY, intent: OrderIntent | None = None) -> Order:
+async def _order(
+    traded: Traded,
+    number: int = 1,
+    side: Side = Side.BUY,
+    intent: OrderIntent | None = None,
+    *,
+    wallet: Wallet = _WALLET,
+) -> Order:
     intent = intent or sample_intent(side)
     market = await traded.executor.market(intent.token_id)
     key = sample_task(sample_signal(number, side=side)).key
-    order = traded.executor.prepare(key, intent, _WALLET, market)
-    assert breach_of_order(order, "clob", key, intent, _WALLET) is None
+    order = traded.executor.prepare(key, intent, wallet, market)
+    assert breach_of_order(order, "clob", key, intent, wallet) is None
     return order
+
+
+def _posts(traded: Traded) -> list[Answered]:
+    return [one for one in traded.server.clob.record.of(Answered) if one.path == "/order"]
 
 
 async def _end(traded: Traded, order: Order) -> ExecutionReport | None:
@@ -103,14 +121,15 @@ def _check_recorded(traded: Traded, order: Order, report: ExecutionReport | None
 async def test_a_purchase_and_a_sale_are_booked_as_the_venue_has_them(
     autojump_clock: Clock, exchange: int, neg_risk: bool, name: str
 ) -> None:
-    """On each exchange; on the disk before anything leaves, and firm a few seconds later."""
+    """On each exchange; counted by the guard for what was signed, and firm a few seconds later."""
     async with open_traded() as traded:
         list_token(traded.server, exchange=exchange, neg_risk=neg_risk)
         for number, side in enumerate(Side, 1):
             order = await _order(traded, side=side)
             report = await _end(traded, order)
             assert report is not None
-            assert (report.status, report.settlement, traded.signer.waits) == (Status.FILLED, Settlement.FIRM, number)
+            assert (report.status, report.settlement) == (Status.FILLED, Settlement.FIRM)
+            assert traded.signer.released == traded.signer.wanted[:number]
             _check_recorded(traded, order, report)
         assert {one.exchange for one in traded.server.clob.record.of(Accepted)} == {name}
         assert traded.kinds == []
@@ -178,6 +197,67 @@ async def test_what_the_guard_refuses_is_an_order_of_nothing_that_says_why(autoj
         traded.signer.refuses = Reason(code=Code.GUARD_REFUSED, control="max_order_usd", value="5.1", limit="5")
         order = await _order(traded)
         assert (order.shares, order.body, order.refused) == (NO_SHARES, b"", traded.signer.refuses)
+
+
+async def test_what_the_guard_does_not_let_go_reaches_nobody(autojump_clock: Clock) -> None:
+    """Signed and placed, it is certainly not at the venue; nor is what is not the body of its order."""
+    async with open_traded() as traded:
+        order, other = await _order(traded, 1), await _order(traded, 2)
+        for spoiled in (
+            evolve(order, body=other.body),
+            evolve(order, body=b"{}"),
+            evolve(order, order_id=OrderId("0x")),
+        ):
+            with pytest.raises(OrderNotSent, match=r"expected the (frozen )?body of"):
+                await traded.executor.submit(spoiled)
+        assert (await traded.executor.submit(other)).status is Status.FILLED
+        posted = len(_posts(traded))
+        traded.signer.refuses = Reason(code=Code.GUARD_REFUSED, control="max_hour_usd", value="251", limit="250")
+        with pytest.raises(OrderNotSent) as refused:
+            await traded.executor.submit(order)
+        assert refused.value.reason == traded.signer.refuses
+        assert len(_posts(traded)) == posted
+
+
+async def test_an_order_of_a_process_that_died_is_judged_and_counted_before_it_leaves(
+    tmp_path: Path, autojump_clock: Clock
+) -> None:
+    """It was placed, and died before it had counted it; its successor has another journal, and the bytes alone."""
+    wall = wall_clock_from(sample_intent().leader_time)
+    policy = WalletPolicy(max_hour_usd=Usd.parse(8))
+    arm(tmp_path, KEY.address, limits_of(policy, POLYGON), wall() + DAY_S)
+
+    @asynccontextmanager
+    async def process() -> AsyncGenerator[Traded, None]:
+        async with (
+            open_signers(
+                folder=tmp_path,
+                wallets={"hot": WalletTable(key="env:HOT", address=KEY.address, policy=policy)},
+                keys={"hot": KEY},
+                chain_id=POLYGON,
+                wall=wall,
+                in_thread=in_place,
+                on_trouble=lambda kind, detail: None,
+            ) as signers,
+            open_traded(wall=wall, signers=signers) as traded,
+        ):
+            yield traded
+
+    wallet = evolve(_WALLET, name="hot")
+    async with process() as dies:
+        orders = [await _order(dies, number, wallet=wallet) for number in (1, 2)]
+    assert _keys_in_journal(tmp_path) == []
+    async with process() as traded:
+        for _ in range(2):
+            assert (await traded.executor.submit(orders[0])).status is Status.FILLED
+        with pytest.raises(OrderNotSent, match="max_hour_usd"):
+            await traded.executor.submit(orders[1])
+    assert _keys_in_journal(tmp_path) == [orders[0].key]
+
+
+def _keys_in_journal(folder: Path) -> list[str]:
+    lines = [line for path in folder.glob("signed-*") for line in path.read_bytes().splitlines()]
+    return [msgspec.json.decode(line)[2] for line in lines]
 
 
 async def test_the_guard_is_told_what_the_order_may_do(autojump_clock: Clock) -> None:

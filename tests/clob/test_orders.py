@@ -8,6 +8,7 @@ from attrs import evolve
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.builders import ALICE
 from tests.clob.written import (
     CASES,
     INTENT_KEY,
@@ -24,16 +25,36 @@ from tests.clob.written import (
 )
 from trio_copy.model.decisions import Code
 from trio_copy.model.fills import Side
-from trio_copy.model.ids import IntentKey, TokenId
-from trio_copy.model.units import MICRO, NO_SHARES, Price, Shares, Usd
+from trio_copy.model.ids import ChainId, IntentKey, TokenId
+from trio_copy.model.orders import Order, Wallet
+from trio_copy.model.units import MICRO, NO_SHARES, NO_USD, Price, Shares, Usd
 from trio_copy.native import keccak, signer_of
-from trio_copy_clob.orders.body import body_of, with_owner
+from trio_copy.ports import Spending
+from trio_copy_clob.orders.body import body_of, read_body, with_owner
 from trio_copy_clob.orders.exchanges import AMOY, DOMAIN_TYPE, EXCHANGES, POLYGON, exchange_of
 from trio_copy_clob.orders.order import ORDER_TYPE, digest_of, struct_hash
 from trio_copy_clob.orders.prepare import Draft, draft, prepare
 from trio_copy_clob.orders.signing import ENVELOPE_TYPE, digests_of, signature_of
+from trio_copy_clob.orders.spending import frozen_spending
 
 API_KEY = "00000000-0000-0000-0000-000000000000"
+
+
+def frozen(key: IntentKey, drafted: Draft) -> Order:
+    """The order of a draft as the executor freezes it."""
+    order = drafted.order
+    return Order(
+        key=key,
+        order_id=drafted.order_id,
+        executor="clob",
+        wallet=Wallet(follower=ALICE, address=order.maker),
+        side=order.side,
+        token_id=order.token_id,
+        shares=drafted.shares,
+        limit_price=drafted.limit_price,
+        body=drafted.body(KEY.sign(drafted.digests.to_sign)),
+        max_cost=drafted.cash if order.side is Side.BUY else NO_USD,
+    )
 
 
 @pytest.mark.parametrize("case", CASES.values(), ids=list(CASES))
@@ -73,6 +94,63 @@ def test_an_order_is_what_the_contract_itself_says_it_is() -> None:
     assert f"0x{exchange.separator.hex()}" == golden["domainSeparator"]
     assert f"0x{struct_hash(order).hex()}" == golden["structHash"]
     assert f"0x{digest_of(order, exchange).hex()}" == golden["digest"]
+
+
+@pytest.mark.parametrize("signature_type", range(4))
+@pytest.mark.parametrize("exchange", EXCHANGES)
+@pytest.mark.parametrize("chain_id", [POLYGON, AMOY])
+def test_what_an_order_may_do_is_read_from_its_frozen_body(chain_id: int, exchange: str, signature_type: int) -> None:
+    """Whoever sends it, after a restart too, tells the guard the same as whoever signed it; the body does not name its exchange."""
+    whose, of = maker(signature_type), market(exchange=exchange)
+    for side, order_type, number in ((Side.BUY, "FAK", 0), (Side.SELL, "GTC", 999), (Side.BUY, "GTD", 1_001)):
+        key, wanted = IntentKey(f"{number:064x}"), intent(side, "20", "0.51", order_type, rest_until=LEADER_TIME + 9)
+        drafted = draft(key, wanted, whose, of, LEADER_TIME, chain_id=chain_id)
+        assert isinstance(drafted, Draft)
+        order = frozen(key, drafted)
+        spending, digest = frozen_spending(order, ChainId(chain_id))
+        assert digest == drafted.digests.to_sign
+        assert read_body(order.body) == drafted.order
+        assert spending == Spending(
+            key=key,
+            side=side,
+            token_id=order.token_id,
+            limit_price=order.limit_price,
+            max_cost=order.max_cost,
+            chain_id=ChainId(chain_id),
+            contract=exchange_of(exchange, chain_id).contract,
+            maker=whose.address,
+            at=LEADER_TIME,
+        )
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        (b'"salt":', b'"salt":1'),
+        (b'"salt":', b'"salt":-'),
+        (b'"side":"BUY"', b'"side":"SELL"'),
+        (b'"side":"BUY"', b'"side":"HOLD"'),
+        (b'"maker":"0x', b'"maker":"1x'),
+        (b'"makerAmount":"', b'"makerAmount":"-'),
+        (b'"makerAmount":"', b'"makerAmount":"1'),
+        (b'"takerAmount":"', b'"takerAmount":"x'),
+        (b'"timestamp":"', b'"timestamp":"9' + b"9" * 90),
+        (b'"metadata":"0x', b'"metadata":"0xzz'),
+        (b'{"order":', b'{"order":['),
+        (b'"postOnly"', b'"postonly"'),
+    ],
+)
+def test_a_body_that_is_not_its_orders_is_none(old: bytes, new: bytes) -> None:
+    """It came back from a store: what is released is what leaves, or nothing is."""
+    drafted = draft(INTENT_KEY, intent(Side.BUY, "20", "0.51"), maker(), market(), LEADER_TIME)
+    assert isinstance(drafted, Draft)
+    order = frozen(INTENT_KEY, drafted)
+    spoiled = evolve(order, body=order.body.replace(old, new))
+    assert spoiled.body != order.body
+    with pytest.raises(ValueError, match=r"expected the (frozen )?body of"):
+        frozen_spending(spoiled, ChainId(POLYGON))
+    with pytest.raises(ValueError, match="got that of another one"):
+        frozen_spending(order, ChainId(AMOY))
 
 
 def test_types_are_those_of_the_contracts() -> None:

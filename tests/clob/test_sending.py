@@ -102,6 +102,7 @@ async def test_each_row_of_the_table(
         ended, words = await _end(bench)
         assert ended == ends, words
         assert posts is None or len(bench.posts) == posts
+        assert bench.released == [OURS]
         assert bench.did == did
         assert bench.kinds == told
         bodies = {one.body.replace(b"key-2", b"key-1") for one in bench.posts}
@@ -260,12 +261,13 @@ async def test_what_is_stopped_is_not_sent(
         for ends in (second, third):
             bench.clob.says.clear()
             bench.clob.says.append(matched())
-            sent = len(bench.posts)
+            sent, released = len(bench.posts), len(bench.released)
             ended, why = await _end(bench)
             bench.clob.says[0] = matched("10", "20")
             exited, _ = await _end(bench, make_order(Side.SELL))
             assert (ended, exited) == ends
             assert len(bench.posts) - sent == ends.count("filled")
+            assert len(bench.released) - released == ends.count("filled"), "what stays here counts for no limit"
             assert ended == "filled" or stop.value in why
             await trio.sleep(PAUSED_S + 1)
             if stop is Stop.ENTRIES and ends is second:
@@ -286,6 +288,14 @@ async def test_a_place_that_is_not_blocked_is_tried_again_later(clock: Clock, re
         assert len(bench.posts) == 1
         await trio.sleep(EGRESS_S + 1)
         assert ((await _end(bench))[0] == "filled") is (region.body != {"blocked": True})
+
+
+async def test_an_order_that_its_guard_cannot_count_in_time_is_certainly_not_sent(clock: Clock) -> None:
+    """A disk that hangs makes no order uncertain."""
+    async with open_bench(matched()) as bench:
+        bench.release_s = 11.0
+        assert await _end(bench, within_s=10.0) == ("not sent", "its guard could not write it down in time")
+        assert (bench.posts, bench.released) == ([], [])
 
 
 async def test_a_blocked_place_is_asked_about_once_however_many_orders_meet_it(clock: Clock) -> None:

@@ -13,7 +13,7 @@ from trio_copy.model.ids import TokenId
 from trio_copy.model.orders import Quote, Wallet
 from trio_copy.model.units import Price, Shares
 from trio_copy.native import SecretKey
-from trio_copy.ports import ExecutorContext
+from trio_copy.ports import ExecutorContext, Signers
 from trio_copy.testing.clob_venue import ClobServer, open_virtual_clob_venue
 from trio_copy.testing.samples import sample_intent
 from trio_copy.testing.signing import FakeSigner, FakeSigners
@@ -56,6 +56,7 @@ async def open_traded(
     *,
     wall: WallClock | None = None,
     wallets: tuple[Wallet, ...] = (),
+    signers: Signers | None = None,
     faults: Mapping[str, Any] | None = None,
     **settings: Any,
 ) -> AsyncGenerator[Traded, None]:
@@ -76,7 +77,7 @@ async def open_traded(
             wall=wall,
             quotes=None,
             wallets=wallets,
-            signers=FakeSigners({"": signer}),
+            signers=FakeSigners({"": signer}) if signers is None else signers,
             open_socket=server.open_socket,
             entropy=seeded_entropy(1),
             on_trouble=lambda kind, detail: told.append((kind, detail)),

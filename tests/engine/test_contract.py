@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, cast
 
 import pytest
 import trio
@@ -25,8 +25,9 @@ from trio_copy.engine.books import BOOKINGS
 from trio_copy.engine.plan import Plan, PlannedExecutor
 from trio_copy.engine.service import Service
 from trio_copy.engine.stored import booked_by
+from trio_copy.errors import OrderNotSent
 from trio_copy.model.breaches import breach_of_report
-from trio_copy.model.decisions import Code, End
+from trio_copy.model.decisions import Code, End, Reason
 from trio_copy.model.facts import FactQuery
 from trio_copy.model.fills import Side
 from trio_copy.model.follow_settings import Caps
@@ -42,6 +43,7 @@ Clock = trio.testing.MockClock
 ALICE, BOB = FollowerId("alice"), FollowerId("bob")
 DAY = Usd.parse("8")
 """What a follower may spend: one copy of 10 shares at half a dollar, and no second one beside it."""
+GUARDED = Reason(code=Code.GUARD_REFUSED, control="max_order_usd", value="51 \ud800", limit="50")
 UNPROVEN = (End.ESCALATED, Code.OUTCOME_UNPROVEN)
 WHO = 'executor "odd" (odd-venue 1.0), '
 
@@ -235,6 +237,32 @@ async def test_half_a_character_in_a_detail_stops_nobody(clock: Clock) -> None:
         assert told is not None
         assert told.value == "half ?"
         assert await play.trade(token=2) == (End.REJECTED, Code.VENUE_REFUSED)
+
+
+class _OwnNotSentError(OrderNotSent):
+    def __init__(self) -> None:
+        self.args = ("too much",)
+
+
+@pytest.mark.parametrize(
+    ("call", "error", "ends", "value"),
+    [
+        ("prepare", OrderNotSent("too much", GUARDED), (End.DENIED, Code.GUARD_REFUSED), "51 ?"),
+        ("submit", OrderNotSent("too much", GUARDED), (End.DENIED, Code.GUARD_REFUSED), "51 ?"),
+        ("submit", OrderNotSent("too much", cast("Any", "because")), (End.REJECTED, Code.NOT_SENT), "too much"),
+        ("submit", _OwnNotSentError(), (End.REJECTED, Code.NOT_SENT), "too much"),
+    ],
+)
+async def test_why_a_guard_refused_is_cleaned_and_believed_where_it_is_a_reason(
+    clock: Clock, call: str, error: OrderNotSent, ends: tuple[End, Code], value: str
+) -> None:
+    """Whether in `prepare` or when the order was to leave."""
+    async with playing(FaultyExecutor(call=call, spoil=raises(error), hide=True)) as play:
+        assert await play.trade() == ends
+        (told,) = [one.outcome.reason for one in play.world.recorder.finished if one.task.follower == ALICE]
+        assert told is not None
+        assert told.value == value
+        assert play.alerts("contract-broken") == []
 
 
 async def test_timeouts_of_a_plugin_are_its_own_affair(clock: Clock) -> None:

@@ -13,13 +13,16 @@ from trio_copy.accounts import OrderState
 from trio_copy.accounts.commands import Answer
 from trio_copy.errors import LeaseLost, OrderNotSent
 from trio_copy.model.control import ENGINE, Mode, ModeChange, Modes
-from trio_copy.model.decisions import Code, End
+from trio_copy.model.decisions import Code, End, Reason
 from trio_copy.model.fills import Side
 from trio_copy.model.ids import TokenId
 from trio_copy.model.orders import ExecutionReport, Order, Status
 from trio_copy.model.units import NO_SHARES, NO_USD, Rounding, Shares
 
 Clock = trio.testing.MockClock
+
+
+GUARDED = Reason(code=Code.GUARD_REFUSED, control="max_order_usd", value="51", limit="50")
 
 
 async def test_a_filled_order_is_booked_and_settled(clock: Clock) -> None:
@@ -41,13 +44,14 @@ async def test_a_filled_order_is_booked_and_settled(clock: Clock) -> None:
         (["kill"], End.KILLED, Code.NO_FILL, 1, 0),
         (["refuse connection"], End.FILLED, None, 2, 1),
         (["refuse connection"] * 3, End.REJECTED, Code.NOT_SENT, 3, 0),
+        ([OrderNotSent("not so much", GUARDED)], End.DENIED, Code.GUARD_REFUSED, 1, 0),
         (["lose reply"], End.FILLED, None, 1, 1),
         (["hang"], End.FILLED, None, 1, 1),
         (["lose request"], End.ESCALATED, Code.OUTCOME_UNPROVEN, 1, 0),
     ],
 )
 async def test_each_outcome_of_a_send_ends_as_it_must(
-    clock: Clock, script: list[str], end: End, code: Code | None, sends: int, filled: int
+    clock: Clock, script: list[str | Exception], end: End, code: Code | None, sends: int, filled: int
 ) -> None:
     """Refusals end at once, doubt is reconciled by the order's own id, and no doubt is ever resolved by a resend."""
     async with open_desk(terms={"max_day_usd": usd("100")}) as desk:

@@ -12,6 +12,7 @@ from tests.plugins.stores import in_place
 from tests.signing.test_guard import BUY, MAKER, POLICY
 from trio_copy.clock import wall_clock_from
 from trio_copy.config.wallets import WalletTable
+from trio_copy.errors import OrderNotSent
 from trio_copy.model.decisions import Reason
 from trio_copy.model.ids import IntentKey
 from trio_copy.model.orders import Wallet
@@ -64,7 +65,27 @@ def wanted(key: str, **changes: Any) -> Spending:
     return evolve(BUY, key=IntentKey(key), **changes)
 
 
+def digest(key: str, body: bytes = b"") -> bytes:
+    return keccak(key.encode() + body)
+
+
 def try_to_sign(signers: OpenSigners, key: str, body: bytes = b"", **changes: Any) -> bool:
     """Ask for a signature; returns whether there was one."""
-    answer = signer_in(signers).sign(wanted(key, **changes), keccak(key.encode() + body))
+    answer = signer_in(signers).sign(wanted(key, **changes), digest(key, body))
     return not isinstance(answer, Reason)
+
+
+async def try_to_leave(signers: OpenSigners, key: str, body: bytes = b"", **changes: Any) -> bool:
+    """Let an order go that was signed somewhere; returns whether it might. Raises `OrderNotSent` without a reason of the guard's."""
+    try:
+        await signer_in(signers).release(wanted(key, **changes), digest(key, body))
+    except OrderNotSent as error:
+        if error.reason is None:
+            raise
+        return False
+    return True
+
+
+async def try_to_send(signers: OpenSigners, key: str, body: bytes = b"", **changes: Any) -> bool:
+    """Ask for a signature, and let the order go; returns whether it might."""
+    return try_to_sign(signers, key, body, **changes) and await try_to_leave(signers, key, body, **changes)

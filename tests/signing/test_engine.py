@@ -19,8 +19,9 @@ from trio_copy.config.wallets import WalletPolicy, WalletTable
 from trio_copy.engine.plan import Plan, PlannedExecutor, make_plan
 from trio_copy.engine.seams import Seams
 from trio_copy.errors import ConfigError, OrderNotSent
-from trio_copy.model.decisions import OrderIntent, Reason
+from trio_copy.model.decisions import Code, End, OrderIntent, Reason
 from trio_copy.model.fills import Side
+from trio_copy.model.follow_settings import Caps
 from trio_copy.model.ids import IntentKey
 from trio_copy.model.orders import ExecutionReport, Market, Order, Wallet
 from trio_copy.model.settings import NoSettings
@@ -32,17 +33,18 @@ from trio_copy.signing.arming import arm, limits_of
 from trio_copy.testing.scripted import ScriptedExecutor
 
 POLICY = WalletPolicy()
+NO_CAPS = Caps()
 
 
 @define(eq=False)
 class SigningExecutor(ScriptedExecutor):
-    """As one that moves money does it: the digest, the guard, the signature; and nothing leaves before the journal is durable."""
+    """As one that moves money does it: the digest, the guard, the signature; and nothing leaves before the guard lets it."""
 
     context: ExecutorContext | None = None
     folder: Path = Path()
     durable: list[bool] = field(factory=list)
-    """For each order that left, whether its signature was on the disk."""
-    refused: list[Reason] = field(factory=list)
+    """For each order that left, whether it was counted on the disk."""
+    signed: list[Order] = field(factory=list)
 
     def _signer(self, wallet: Wallet) -> Signer:
         assert self.context is not None
@@ -53,31 +55,34 @@ class SigningExecutor(ScriptedExecutor):
 
     def prepare(self, key: IntentKey, intent: OrderIntent, wallet: Wallet, market: Market) -> Order:
         order = super().prepare(key, intent, wallet, market)
-        assert wallet.address is not None
-        spending = Spending(
-            key=key,
-            side=intent.side,
-            token_id=intent.token_id,
-            limit_price=order.limit_price,
-            max_cost=intent.max_cost,
-            chain_id=POLYGON,
-            contract=POLICY.contracts[0],
-            maker=wallet.address,
-            at=NOW,
-        )
-        answer = self._signer(wallet).sign(spending, keccak(order.body))
+        answer = self._signer(wallet).sign(_spending(order), keccak(order.body))
         if isinstance(answer, Reason):
-            self.refused.append(answer)
-            raise OrderNotSent(f"{answer.control}: {answer.value}")
+            raise OrderNotSent("the guard refuses", answer)
+        self.signed.append(order)
         return evolve(order, body=order.body + answer)
 
     async def submit(self, order: Order) -> ExecutionReport:
-        await self._signer(order.wallet).wait_durable()
+        await self._signer(order.wallet).release(_spending(order), keccak(order.body[:-65]))
         self.durable.append(any(order.key in path.read_text() for path in sorted(self.folder.glob("signed-*"))))
         return await super().submit(order)
 
 
-def live_plan(executor: SigningExecutor, tmp_path: Path, **policy: Any) -> Plan:
+def _spending(order: Order) -> Spending:
+    assert order.wallet.address is not None
+    return Spending(
+        key=order.key,
+        side=order.side,
+        token_id=order.token_id,
+        limit_price=order.limit_price,
+        max_cost=order.max_cost,
+        chain_id=POLYGON,
+        contract=POLICY.contracts[0],
+        maker=order.wallet.address,
+        at=NOW,
+    )
+
+
+def live_plan(executor: SigningExecutor, tmp_path: Path, caps: Caps = NO_CAPS, **policy: Any) -> Plan:
     """A follower with a live wallet, whose executor moves money, on a store that lasts."""
     wallet = WalletTable(key="env:HOT", address=MAKER, policy=WalletPolicy(**policy))
     paper = make_test_plan(followers=("alice",))
@@ -89,6 +94,7 @@ def live_plan(executor: SigningExecutor, tmp_path: Path, **policy: Any) -> Plan:
         store=PluginTable(name="sqlite", plugin="sqlite", options={"path": str(tmp_path / "books.db")}),
         wallet={"hot": wallet},
         follower=(evolve(follower, wallet="hot"),),
+        follow=(evolve(paper.settings.follow[0], caps=caps),),
     )
 
     @asynccontextmanager
@@ -135,7 +141,10 @@ async def test_a_copy_is_signed_for_its_wallet_and_remembered_before_it_leaves(
 
 
 async def test_what_the_guard_refuses_is_not_sent(tmp_path: Path, autojump_clock: MockClock) -> None:
-    """Caps may allow what the guard does not; and without an arming nothing at all is signed."""
+    """Caps may allow what the guard does not; and without an arming nothing at all is signed.
+
+    Of two orders that fit alone and not together, both are signed, one leaves, and the other's task ends with the limit.
+    """
     executor = SigningExecutor()
     arm(tmp_path / "signing", MAKER, limits_of(POLICY, POLYGON), NOW + 3600)
     plan = live_plan(executor, tmp_path, max_hour_usd=Usd.parse(6))
@@ -143,8 +152,16 @@ async def test_what_the_guard_refuses_is_not_sent(tmp_path: Path, autojump_clock
         world.chain.mine(world.buy(), world.buy(token=2))
         await world.recorder.wait_until(lambda: len(world.recorder.finished) == 2)
         assert len(executor.sent) == 1
-        assert [reason.control for reason in executor.refused] == ["wallet.hot.policy.max_hour_usd"]
-        assert "guard-refused" in [kind for kind, _ in world.recorder.alerts]
+        assert len(executor.signed) == 2
+        [outcome] = [one.outcome for one in world.recorder.finished if one.outcome.end is not End.FILLED]
+        assert outcome.reason is not None
+        assert (outcome.end, outcome.reason.code, outcome.reason.control, outcome.reason.limit) == (
+            End.DENIED,
+            Code.GUARD_REFUSED,
+            "wallet.hot.policy.max_hour_usd",
+            "6",
+        )
+        assert [kind for kind, _ in world.recorder.alerts].count("guard-refused") == 1, "tried once"
         for path in (tmp_path / "signing").glob("armed-*"):
             path.unlink()
         await trio.sleep(1.5)
@@ -152,6 +169,23 @@ async def test_what_the_guard_refuses_is_not_sent(tmp_path: Path, autojump_clock
         world.chain.mine(world.buy(side=Side.SELL))
         await world.recorder.wait_until(lambda: len(world.recorder.finished) == 3)
         assert len(executor.sent) == 1
+
+
+async def test_what_a_cap_denies_uses_up_no_limit_of_the_guard(tmp_path: Path, autojump_clock: MockClock) -> None:
+    """The cap judges what the guard has signed: many denied entries would make it refuse good ones."""
+    executor = SigningExecutor()
+    arm(tmp_path / "signing", MAKER, limits_of(POLICY, POLYGON), NOW + 3600)
+    plan = live_plan(executor, tmp_path, Caps(max_token_usd=Usd.parse(6)), max_hour_usd=Usd.parse(12))
+    async with live_world() as world, running_engine(world, plan):
+        for number in range(1, 5):
+            world.chain.mine(world.buy())
+            await world.recorder.wait_until(lambda: len(world.recorder.finished) == number)  # noqa: B023  called at once
+        world.chain.mine(world.buy(token=2))
+        await world.recorder.wait_copies(2)
+        assert len(executor.signed) == 5
+        assert [order.token_id for order in executor.sent] == [order.token_id for order in executor.signed[::4]]
+        journal = "".join(path.read_text() for path in sorted((tmp_path / "signing").glob("signed-*")))
+        assert [order.key in journal for order in executor.signed] == [True, False, False, False, True]
 
 
 async def test_a_reload_opens_no_key_and_raises_no_limit(tmp_path: Path, autojump_clock: MockClock) -> None:

@@ -1,4 +1,4 @@
-"""What was signed is on the disk before it leaves, shared by processes, and read again by the next one."""
+"""What leaves is on the disk before, shared by processes, and read again by the next one."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -8,8 +8,8 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from tests.builders import NOW
-from tests.signing.opened import arm_hot, opened, signer_in, try_to_sign
+from tests.builders import LEADER, NOW
+from tests.signing.opened import arm_hot, opened, try_to_leave, try_to_send, try_to_sign
 from trio_copy.errors import ConfigError, OrderNotSent
 from trio_copy.model.units import Usd
 
@@ -34,7 +34,7 @@ def lines_in(folder: Path) -> list[str]:
 
 
 async def test_nothing_counts_as_durable_before_it_is_on_the_disk(folder: Path, autojump_clock: MockClock) -> None:
-    """A hundred signatures of one moment share one write, and each of those who wait sees its own line there."""
+    """Orders of one moment share one write, and each of those who wait sees its own line there; what is only signed has none."""
     writes = 0
 
     async def counted(run: Callable[[], Any]) -> Any:
@@ -48,36 +48,54 @@ async def test_nothing_counts_as_durable_before_it_is_on_the_disk(folder: Path, 
     async with opened(folder, in_thread=counted) as signers:
 
         async def copy(key: str) -> None:
-            assert try_to_sign(signers, key, max_cost=HUNDREDTH)
-            await signer_in(signers).wait_durable()
+            assert await try_to_send(signers, key, max_cost=HUNDREDTH)
             assert any(key in line for line in lines_in(folder))
 
+        assert try_to_sign(signers, "denied", max_cost=HUNDREDTH)
         async with trio.open_nursery() as nursery:
             for number in range(5):
                 nursery.start_soon(copy, f"key-{number}")
         assert writes <= 2
-        await signer_in(signers).wait_durable()
+        assert await try_to_leave(signers, "key-0"), "the same bytes once more are no second order"
+        await trio.sleep(2)
         assert len(lines_in(folder)) == 5
 
 
 async def test_the_next_run_remembers_bodies_and_spending(folder: Path, autojump_clock: MockClock) -> None:
     """A crash gives no second body to a key, and no second budget to an hour; a torn last line never left."""
     async with opened(folder) as signers:
-        assert all([try_to_sign(signers, "a"), try_to_sign(signers, "b")])
-        await signer_in(signers).wait_durable()
+        assert all([await try_to_send(signers, "a"), await try_to_send(signers, "b")])
     path = today(folder)
     assert path.stat().st_mode & 0o077 == 0
     with path.open("ab") as file:
         file.write(b'[1764000000.0,"0xabab')
     async with opened(folder) as signers:
-        assert try_to_sign(signers, "a"), "the same body may be signed again"
+        assert await try_to_send(signers, "a"), "the same body may go again"
         assert not try_to_sign(signers, "a", body=b"other")
-        assert try_to_sign(signers, "c")
-        await signer_in(signers).wait_durable()
+        assert await try_to_send(signers, "c")
     assert [line.split(",")[2] for line in lines_in(folder)] == ['"a"', '"b"', '"c"']
     async with opened(folder) as signers:
-        spent = [try_to_sign(signers, f"more-{number}", max_cost=Usd.parse(50)) for number in range(3)]
+        spent = [await try_to_send(signers, f"more-{number}", max_cost=Usd.parse(50)) for number in range(3)]
         assert spent == [True, False, False], "30 of 100 USD were spent within this hour"
+
+
+async def test_an_order_that_another_process_signed_is_judged_and_counted_where_it_leaves(
+    folder: Path, autojump_clock: MockClock
+) -> None:
+    """A process that dies between its books and its journal has placed orders that nobody counted: whoever sends one does."""
+    async with opened(folder) as dies:
+        assert try_to_sign(dies, "a", max_cost=Usd.parse(50))
+        assert try_to_sign(dies, "b", max_cost=Usd.parse(50))
+    assert lines_in(folder) == []
+    async with opened(folder) as signers:
+        assert await try_to_leave(signers, "a", max_cost=Usd.parse(50))
+        assert [line.split(",")[2] for line in lines_in(folder)] == ['"a"']
+        assert not try_to_sign(signers, "a", body=b"other"), "its key has its body"
+        assert await try_to_send(signers, "c")
+        assert not await try_to_leave(signers, "b", max_cost=Usd.parse(50)), "60 of 100 USD have left meanwhile"
+        assert not await try_to_leave(signers, "d", maker=LEADER), "whoever signed it"
+        assert await try_to_leave(signers, "a", max_cost=Usd.parse(50)), "it counts already"
+    assert len(lines_in(folder)) == 2
 
 
 async def test_processes_that_share_a_folder_know_what_the_others_signed(
@@ -85,28 +103,26 @@ async def test_processes_that_share_a_folder_know_what_the_others_signed(
 ) -> None:
     """Whoever takes an account over refuses another body for what its owner had signed, and counts what he spent."""
     async with opened(folder) as one, opened(folder) as other:
-        assert try_to_sign(one, "a")
-        await signer_in(one).wait_durable()
+        assert try_to_sign(other, "a", body=b"other")
+        assert await try_to_send(one, "a")
         await trio.sleep(1.5)
+        assert not await try_to_leave(other, "a", body=b"other"), "signed here, and too late"
         assert not try_to_sign(other, "a", body=b"other")
-        assert try_to_sign(other, "b")
-        await signer_in(other).wait_durable()
-        assert try_to_sign(one, "c")
-        await signer_in(one).wait_durable()
+        assert await try_to_send(other, "b")
+        assert await try_to_send(one, "c")
     assert [line.split(",")[2] for line in lines_in(folder)] == ['"a"', '"b"', '"c"']
 
 
 async def test_two_bodies_of_one_key_in_one_moment_stop_the_second(folder: Path, autojump_clock: MockClock) -> None:
     """Two owners of one account, which must not be: the one that comes second sends nothing, then and later."""
     async with opened(folder) as one, opened(folder) as other:
-        assert try_to_sign(one, "a")
-        await signer_in(one).wait_durable()
-        assert try_to_sign(other, "a", body=b"other"), "it cannot know yet"
-        for _ in range(2):
-            with pytest.raises(OrderNotSent, match="signed another body"):
-                await signer_in(other).wait_durable()
+        assert await try_to_send(one, "a")
+        with pytest.raises(OrderNotSent, match="sent another body"):
+            await try_to_send(other, "a", body=b"other")  # it cannot know yet
+        assert not await try_to_leave(other, "a", body=b"other")
         assert not try_to_sign(other, "b")
-        assert try_to_sign(one, "c"), "the first goes on"
+        assert await try_to_send(one, "b"), "the first goes on"
+    assert [line.split(",")[2] for line in lines_in(folder)] == ['"a"', '"b"']
 
 
 async def test_a_disk_that_fails_lets_nothing_leave(folder: Path, autojump_clock: MockClock) -> None:
@@ -120,16 +136,13 @@ async def test_a_disk_that_fails_lets_nothing_leave(folder: Path, autojump_clock
         return run()
 
     async with opened(folder, in_thread=failing) as signers:
-        assert try_to_sign(signers, "a")
-        await signer_in(signers).wait_durable()
-        assert try_to_sign(signers, "b")
+        assert await try_to_send(signers, "a")
         broken = True
         with pytest.raises(OrderNotSent, match="so nothing is signed: No space left on device"):
-            await signer_in(signers).wait_durable()
+            await try_to_send(signers, "b")
         broken = False
         assert not try_to_sign(signers, "c")
-        with pytest.raises(OrderNotSent):
-            await signer_in(signers).wait_durable()
+        assert not await try_to_leave(signers, "b")
 
 
 @pytest.mark.parametrize(
@@ -151,8 +164,7 @@ async def test_a_journal_that_cannot_be_read_is_no_empty_one(
 ) -> None:
     """Starting afresh would give every key a second body: nothing is signed until a person has looked."""
     async with opened(folder) as signers:
-        assert try_to_sign(signers, "a")
-        await signer_in(signers).wait_durable()
+        assert await try_to_send(signers, "a")
     path = today(folder)
     path.write_bytes(path.read_bytes() + line + b"[]")
     with pytest.raises(ConfigError, match="so nothing is signed: signed-"):
@@ -166,8 +178,7 @@ async def test_what_can_never_be_asked_for_again_is_forgotten(folder: Path, auto
         now = NOW + day * DAY_S
         arm_hot(folder, until=now + DAY_S)
         async with opened(folder, since=now) as signers:
-            assert try_to_sign(signers, f"day-{day}", at=now)
-            await signer_in(signers).wait_durable()
+            assert await try_to_send(signers, f"day-{day}", at=now)
     assert [line.split(",")[2] for line in lines_in(folder)] == [f'"day-{day}"' for day in range(2, 6)]
 
 

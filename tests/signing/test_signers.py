@@ -11,7 +11,17 @@ from attrs import evolve
 from trio.testing import MockClock
 
 from tests.builders import ALICE, LEADER, NOW, POLYGON
-from tests.signing.opened import SECRET, WALLET, Troubles, arm_hot, opened, signer_in, try_to_sign
+from tests.signing.opened import (
+    SECRET,
+    WALLET,
+    Troubles,
+    arm_hot,
+    opened,
+    signer_in,
+    try_to_leave,
+    try_to_send,
+    try_to_sign,
+)
 from tests.signing.test_guard import BUY, MAKER, POLICY, SELL
 from trio_copy.errors import OrderNotSent
 from trio_copy.model.decisions import Code, Reason
@@ -56,7 +66,7 @@ async def test_proving_who_we_are_needs_no_arming_and_spends_nothing(tmp_path: P
         assert signer_of(digest_of(ACCESS), signature) == signer.address
         assert isinstance(signer.sign_access(evolve(ACCESS, chain_id=ChainId(1))), Reason)
         assert isinstance(signer.sign_access(evolve(ACCESS, statement=b"text")), Reason)
-        await signer.wait_durable()
+        await trio.sleep(2)
         assert list((tmp_path / "s").iterdir()) == []
 
 
@@ -69,9 +79,10 @@ async def test_disarming_and_time_are_noticed_while_it_runs(tmp_path: Path, auto
         await trio.sleep(1.1)
         assert try_to_sign(signers, "b")
         await trio.sleep(60)
+        assert not await try_to_leave(signers, "b"), "signed in time, and it would leave too late"
         assert not try_to_sign(signers, "c")
         assert try_to_sign(signers, "d", side=Side.SELL, max_cost=NO_USD)
-        assert [kind for kind, _ in troubles.told] == ["guard-refused", "disarmed", "guard-refused"]
+        assert [kind for kind, _ in troubles.told] == ["guard-refused", "disarmed", "guard-refused", "guard-refused"]
         arm_hot(folder, until=NOW + 3600)
         await trio.sleep(1.1)
         assert try_to_sign(signers, "e")
@@ -79,6 +90,7 @@ async def test_disarming_and_time_are_noticed_while_it_runs(tmp_path: Path, auto
         await trio.sleep(1.1)
         assert not try_to_sign(signers, "f")
         assert not try_to_sign(signers, "g", side=Side.SELL, max_cost=NO_USD)
+        assert not await try_to_leave(signers, "d", side=Side.SELL, max_cost=NO_USD)
         assert not disarm(folder, MAKER)
 
 
@@ -87,12 +99,10 @@ async def test_a_folder_that_vanishes_disarms_and_lets_nothing_leave(tmp_path: P
     folder = tmp_path / "s"
     arm_hot(folder)
     async with opened(folder) as signers:
-        assert try_to_sign(signers, "a")
-        await signer_in(signers).wait_durable()
+        assert await try_to_send(signers, "a")
         folder.rename(tmp_path / "gone")
-        assert try_to_sign(signers, "b"), "nobody knows yet"
         with pytest.raises(OrderNotSent, match="so nothing is signed: No such file"):
-            await signer_in(signers).wait_durable()
+            await try_to_send(signers, "b")  # nobody knows yet
         assert not try_to_sign(signers, "c")
         await trio.sleep(1.1)
         assert signers.armed(NOW) == {}
@@ -156,7 +166,10 @@ async def test_the_fake_signs_as_the_port_says() -> None:
     signer = signers.of(WALLET)
     assert signer is fake
     assert signer_of(DIGEST, fake.sign(SELL, DIGEST)) == fake.address  # type: ignore[arg-type]
-    await fake.wait_durable()
-    assert (fake.wanted, fake.waits) == ([(SELL, DIGEST)], 1)
+    await fake.release(SELL, DIGEST)
+    assert fake.wanted == fake.released == [(SELL, DIGEST)]
     fake.refuses = Reason(code=Code.GUARD_REFUSED, control="x", value="y", limit="z")
     assert fake.sign(SELL, DIGEST) == fake.sign_access(ACCESS) == fake.refuses
+    with pytest.raises(OrderNotSent) as refused:
+        await fake.release(SELL, DIGEST)
+    assert refused.value.reason == fake.refuses

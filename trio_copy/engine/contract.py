@@ -30,7 +30,7 @@ from trio_copy.model.breaches import (
     judged,
     shown,
 )
-from trio_copy.model.decisions import OrderIntent
+from trio_copy.model.decisions import OrderIntent, Reason
 from trio_copy.model.fills import Side
 from trio_copy.model.ids import IntentKey, OrderId, TokenId
 from trio_copy.model.orders import ExecutionReport, Market, Order, Wallet
@@ -117,7 +117,7 @@ class Contract:
         try:
             order = self.inner.prepare(key, intent, wallet, market)
         except OrderNotSent as error:
-            raise OrderNotSent(self._text(error)) from error
+            raise self._not_sent(error) from error
         except (Exception, KeyboardInterrupt, SystemExit) as error:
             if is_ctrl_c(error):
                 raise
@@ -134,9 +134,8 @@ class Contract:
             self._break(call, breach)
         _remember(self._prepared, order.order_id, key)
         self._in_a_row.pop(call.name, None)
-        if (why := order.refused) is not None:
-            clean = self._clean
-            order = evolve(order, refused=evolve(why, value=clean(why.value), limit=clean(why.limit)))
+        if order.refused is not None:
+            order = evolve(order, refused=self._clean_reason(order.refused))
         return order if order.fee_bps is not None and order.fee is market.fee else _with_fee(order, market)
 
     def lane(self, intent: OrderIntent, wallet: Wallet) -> tuple[str, ...]:
@@ -242,7 +241,7 @@ class Contract:
                 self._tell(call, Breach("slow", str(slow)), kind="executor-slow")
             raise
         except OrderNotSent as error:
-            raise OrderNotSent(self._text(error)) from error
+            raise self._not_sent(error) from error
         except OrderUncertain as error:
             raise OrderUncertain(self._text(error)) from error
         except NotAwaitable as error:
@@ -299,6 +298,14 @@ class Contract:
         text = self.redactor.redact(text)[:_LONGEST_TEXT]
         # JSON may hold halves of characters, which nobody can write down.
         return text if text.isascii() else text.encode(errors="replace").decode()
+
+    def _clean_reason(self, why: Reason) -> Reason:
+        return evolve(why, value=self._clean(why.value), limit=self._clean(why.limit))
+
+    def _not_sent(self, error: OrderNotSent) -> OrderNotSent:
+        # What is no reason is not made one: the text says enough.
+        reason = self._clean_reason(error.reason) if type(error.reason) is Reason else None
+        return OrderNotSent(self._text(error), reason)
 
     def _cleaned(self, report: ExecutionReport) -> ExecutionReport:
         return evolve(report, detail=self._clean(report.detail)) if report.detail else report

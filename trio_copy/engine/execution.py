@@ -293,8 +293,9 @@ class Execution:
                 self.at("send: answered")
                 return answer
             pause = self.entropy.uniform(0, _RESEND_BASE_S * 2**attempt)
-            # Said after the time for it was over, the scope is used up: nothing could wait in it.
-            if attempt == _SENDS or scope.cancel_called or self.wall() + pause > last:
+            # Said after the time for it was over, the scope is used up: nothing could wait in it. And who refuses an order
+            # will refuse it again, where one that nobody could send may go through.
+            if attempt == _SENDS or scope.cancel_called or self.wall() + pause > last or answer.end is End.DENIED:
                 break
             await trio.sleep(pause)
             now = self.wall()
@@ -319,7 +320,7 @@ class Execution:
         try:
             return await self.executor.submit(order, scope, task.deadline - self.wall())
         except OrderNotSent as error:
-            return not_sent(str(error))
+            return refused(error)
         except OrderUncertain as error:
             return error
 
@@ -385,7 +386,9 @@ class _Placed:
 
 
 def refused(error: OrderNotSent) -> Outcome:
-    """Say how a task ends whose order was never made: nobody answered, or what the executor answered breaks its contract."""
+    """Say how a task ends whose order was not sent: nobody answered, a guard refused it, or the executor broke its contract."""
+    if error.reason is not None:
+        return Outcome(end=End.DENIED, reason=error.reason)
     if not isinstance(error, ContractBroken):
         return not_sent(str(error))
     reason = Reason(code=Code.CONTRACT_BROKEN, control="executor", value=str(error), limit="inside its intent")

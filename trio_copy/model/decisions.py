@@ -72,7 +72,7 @@ class Code(Enum):
     SETTLEMENT_FAILED = "the venue matched it, the chain never settled it"
     NO_FILL = "nothing could be filled at the limit price"
     NOT_SENT = "the order could not be sent"
-    GUARD_REFUSED = "the guard of the wallet's key did not let it be signed"
+    GUARD_REFUSED = "the guard of the wallet's key did not let it be signed, or leave"
     CONTRACT_BROKEN = "the executor answered what it must not; nothing was sent"
     OUTCOME_UNPROVEN = "the outcome could not be proven in time; a person must look"
     GIVEN_UP = "a person gave up what could not be carried out"

@@ -13,7 +13,7 @@ from trio_copy.model.units import Price, Usd
 
 @frozen(kw_only=True)
 class Spending:
-    """What an order that is about to be signed may do at most, in the words of the guard's policy."""
+    """What an order may do at most once it is signed, in the words of the guard's policy."""
 
     key: IntentKey
     side: Side
@@ -53,8 +53,8 @@ class Signer(Protocol):
     def sign(self, wanted: Spending, digest: bytes) -> bytes | Reason:
         """Return the 65 bytes of a signature of a digest, or why there is none. Never waits, never raises.
 
-        For one intent key there is one digest for ever: the same one is signed again, another never. The signature must not
-        leave the process before `wait_durable` has returned.
+        For one intent key there is one digest for ever: the same one is signed again, another never. It counts for no limit
+        yet, for an order may still come to nothing: it must not leave the process before `release` has returned.
         """
         ...
 
@@ -65,11 +65,15 @@ class Signer(Protocol):
         """
         ...
 
-    async def wait_durable(self) -> None:
-        """Wait until everything signed so far is on the disk; nothing leaves before. Cancelling gives the wait up only.
+    async def release(self, wanted: Spending, digest: bytes) -> None:
+        """Judge an order that is about to leave once more, count it, and wait until that is on the disk; nothing leaves before.
+
+        Whoever signed it, in whatever process. What was released is released again, and counts once. Cancelled, it counts
+        all the same.
 
         Raises:
-            OrderNotSent: it could not be written, or another process signed another body meanwhile: nothing may be sent.
+            OrderNotSent: the guard refuses, and `reason` says why; or what it counts could not be written, or another process
+                released another body meanwhile: nothing may be sent.
         """
         ...
 

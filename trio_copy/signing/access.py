@@ -1,10 +1,11 @@
 """The digest of a statement that moves nothing: of a domain that names no contract, which no exchange takes for its own."""
 
 from collections.abc import Mapping
+from typing import NoReturn
 
-import trio
 from attrs import define, frozen
 
+from trio_copy.errors import OrderNotSent
 from trio_copy.model.decisions import Code, Reason
 from trio_copy.model.ids import Address
 from trio_copy.model.orders import Wallet
@@ -12,6 +13,7 @@ from trio_copy.native import SecretKey, keccak
 from trio_copy.ports.signing import Access, Spending
 
 _DOMAIN = keccak(b"EIP712Domain(string name,string version,uint256 chainId)")
+_NO_ORDERS = Reason(code=Code.GUARD_REFUSED, control="wallet", value="an order", limit="who asks, and nothing else")
 
 
 def digest_of(access: Access) -> bytes:
@@ -33,7 +35,7 @@ class AccessSigner:
         return self._key.address
 
     def sign(self, wanted: Spending, digest: bytes) -> Reason:
-        return Reason(code=Code.GUARD_REFUSED, control="wallet", value="an order", limit="who asks, and nothing else")
+        return _NO_ORDERS
 
     def sign_access(self, access: Access) -> bytes | Reason:
         try:
@@ -41,8 +43,8 @@ class AccessSigner:
         except ValueError as error:
             return Reason(code=Code.GUARD_REFUSED, control="statement", value=str(error), limit="32 bytes")
 
-    async def wait_durable(self) -> None:
-        await trio.lowlevel.checkpoint()  # nothing was signed that has to be remembered
+    async def release(self, wanted: Spending, digest: bytes) -> NoReturn:
+        raise OrderNotSent(_NO_ORDERS.because, _NO_ORDERS)
 
 
 @frozen

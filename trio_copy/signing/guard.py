@@ -1,9 +1,10 @@
-"""What may be signed with one wallet's key: rules that know nothing of strategy, only of what a signature could do.
+"""What may be signed with one wallet's key, and leave: rules that know nothing of strategy, only of what a signature could do.
 
-Pure: `judge` decides and changes nothing, `note` remembers. The journal tells of everything that was ever signed.
+Pure: `judge` decides and changes nothing, `pin` and `note` remember. Limits are about what left: an order that is signed, and
+then denied by a cap, spends nothing. The journal tells of everything that ever left.
 """
 
-from collections import deque
+from collections import OrderedDict, deque
 
 from attrs import define, field, frozen
 
@@ -16,44 +17,47 @@ from trio_copy.ports.signing import Spending
 
 MINUTE_S, HOUR_S, DAY_S = 60.0, 3600.0, 86_400.0
 OLDEST_S = DAY_S
-"""How old an order's time may be. It is part of what an intent is, so a key older than this is never signed again, and what
-was signed with it may be forgotten: one body per key for ever, in bounded memory."""
+"""How old an order's time may be. It is part of what an intent is, so a key older than this is never signed again, and the
+body that left with it may be forgotten: one body per key for ever, in bounded memory."""
 NEWEST_S = HOUR_S
 """How far an order's time may lie ahead of our clock, which may be wrong."""
 _DIGEST_BYTES = 32
 REMEMBERED_S = OLDEST_S + NEWEST_S
-"""How long after it was signed the body of a key may still be asked for."""
+"""How long after it left the body of a key may still be asked for."""
+_PINNED = 1_000
+"""Bodies that were signed and have not left: most leave within milliseconds, and the others were denied. With the oldest of them
+forgotten, a key could get a second signature; a second body of it could leave never."""
 
 
 @frozen(kw_only=True)
 class Signed:
-    """One signature, as it is remembered."""
+    """One order that left, as it is remembered."""
 
     maker: Address
     key: IntentKey
     digest: bytes
     at: float
-    """Unix seconds at which it was signed."""
+    """Unix seconds at which it was let go."""
     side: Side
     max_cost: Usd
 
 
 @define(eq=False)
 class _Window:
-    """What was signed within so many seconds, and what that adds up to."""
+    """What left within so many seconds, and what that adds up to."""
 
     seconds: float
     total: int = 0
-    _signed: deque[tuple[float, int]] = field(factory=deque)
+    _left: deque[tuple[float, int]] = field(factory=deque)
 
     def add(self, at: float, amount: int) -> None:
-        self._signed.append((at, amount))
+        self._left.append((at, amount))
         self.total += amount
 
     def at(self, now: float) -> int:
         """Return the total at a moment; what is older is forgotten."""
-        while self._signed and self._signed[0][0] <= now - self.seconds:
-            self.total -= self._signed.popleft()[1]
+        while self._left and self._left[0][0] <= now - self.seconds:
+            self.total -= self._left.popleft()[1]
         return self.total
 
 
@@ -68,7 +72,10 @@ class Guard:
     policy: WalletPolicy
     armed_until: float = 0.0
     """Unix seconds up to which a person has allowed that it trades. Afterwards exits are signed, and nothing else; 0 for nothing."""
-    _bodies: dict[IntentKey, bytes] = field(factory=dict)
+    _left: dict[IntentKey, bytes] = field(factory=dict)
+    """The digests of the bodies that left, here or elsewhere."""
+    _pinned: OrderedDict[IntentKey, bytes] = field(factory=OrderedDict)
+    """Of those that were signed here and have not left."""
     _in_order: deque[tuple[float, IntentKey]] = field(factory=deque)
     _hour: _Window = field(factory=lambda: _Window(HOUR_S))
     _day: _Window = field(factory=lambda: _Window(DAY_S))
@@ -76,7 +83,7 @@ class Guard:
     _sells: _Window = field(factory=lambda: _Window(MINUTE_S))
 
     def judge(self, wanted: Spending, digest: bytes, now: float) -> Reason | None:
-        """Return why a digest must not be signed; None where it may."""
+        """Return why a digest must not be signed, or its order not leave; None where it may."""
         policy = self.policy
         if len(digest) != _DIGEST_BYTES:
             return self.refusal("digest", f"a length of {len(digest)}", f"{_DIGEST_BYTES} bytes")
@@ -93,12 +100,11 @@ class Guard:
             return self.refusal(
                 "signing.folder", f"{now - wanted.at:.0f} s old", f"from {-NEWEST_S:.0f} to {OLDEST_S:.0f} s"
             )
-        body = self._bodies.get(wanted.key)
-        if body is not None:
-            # Nothing new: it counts already, whatever the limits are by now.
-            one = f"{body.hex()[:16]}.., signed before"
-            return None if body == digest else self.refusal("signing.folder", f"{digest.hex()[:16]}..", one)
-        return self._over_limit(wanted, now)
+        body = self._left.get(wanted.key, self._pinned.get(wanted.key, digest))
+        if body != digest:
+            return self.refusal("signing.folder", f"{digest.hex()[:16]}..", f"{body.hex()[:16]}.., signed before")
+        # What left is nothing new: it counts already, whatever the limits are by now.
+        return None if wanted.key in self._left else self._over_limit(wanted, now)
 
     def _over_limit(self, wanted: Spending, now: float) -> Reason | None:
         policy = self.policy
@@ -124,14 +130,23 @@ class Guard:
         orders, most = window.at(now) + 1, self.policy.max_minute_orders
         return self._limit("max_minute_orders", str(orders), str(most)) if orders > most else None
 
+    def pin(self, key: IntentKey, digest: bytes) -> None:
+        """Remember what is signed for a key that nothing has left with: it counts for no limit."""
+        if key not in self._left:
+            self._pinned[key] = digest
+            if len(self._pinned) > _PINNED:
+                self._pinned.popitem(last=False)
+
     def note(self, signed: Signed) -> bool:
-        """Remember what was signed, here or elsewhere; False where another body of the same key was signed before."""
-        body = self._bodies.setdefault(signed.key, signed.digest)
-        if body is not signed.digest:
+        """Remember and count what leaves, here or elsewhere; False where another body of the same key has left before."""
+        body = self._left.get(signed.key)
+        if body is not None:
             return body == signed.digest
+        self._left[signed.key] = signed.digest
+        self._pinned.pop(signed.key, None)
         self._in_order.append((signed.at, signed.key))
         while self._in_order[0][0] < signed.at - REMEMBERED_S:
-            self._bodies.pop(self._in_order.popleft()[1], None)
+            self._left.pop(self._in_order.popleft()[1], None)
         buy = signed.side is Side.BUY
         (self._buys if buy else self._sells).add(signed.at, 1)
         if buy:
@@ -142,10 +157,10 @@ class Guard:
     def _limit(self, name: str, value: str, limit: str) -> Reason:
         return self.refusal(f"wallet.{self.name}.policy.{name}", value, limit)
 
-    def has_signed(self, key: IntentKey) -> bool:
-        """Tell whether a key's body is known."""
-        return key in self._bodies
+    def has_left(self, key: IntentKey) -> bool:
+        """Tell whether a body of a key has left, and is remembered."""
+        return key in self._left
 
     def refusal(self, control: str, value: str, limit: str) -> Reason:
-        """Say why something is not signed."""
+        """Say why something is not signed, or does not leave."""
         return Reason(code=Code.GUARD_REFUSED, control=control, value=value, limit=limit)

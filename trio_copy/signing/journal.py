@@ -1,13 +1,13 @@
-"""What was signed on this machine, by whatever process: a line each, in a file a day, on the disk before a signature leaves.
+"""Which signed orders left this machine, by whatever process: a line each, in a file a day, on the disk before they leave.
 
-Signatures that are ready at the same time share one sync. Processes that share a folder append to the same files under a
+Orders that leave at the same time share one sync. Processes that share a folder append to the same files under a
 lock, and read what the others have written before they write. A file is forgotten when nothing in it can be asked for any
 more, see `guard.OLDEST_S`.
 """
 
 import fcntl
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import NoReturn
@@ -29,15 +29,15 @@ from trio_copy.signing.guard import DAY_S, Signed
 _KEPT_DAYS = 3
 """Files of so many days before today are kept: the guard asks back for 25 hours, and a clock may have been wrong."""
 _LOOK_EVERY_S = 1.0
-"""How often other processes' signatures are looked for while nothing is signed here."""
+"""How often other processes' orders are looked for while none leaves here."""
 _READ = msgspec.json.Decoder(tuple[float, str, str, str, str, int])
 
 
 @define(eq=False)
 class _Group:
-    """Signatures that become durable together."""
+    """Orders that become durable together."""
 
-    lines: list[bytes] = field(factory=list)
+    signed: list[Signed] = field(factory=list)
     done: trio.Event = field(factory=trio.Event)
 
 
@@ -49,7 +49,7 @@ class Journal:
     wall: WallClock
     in_thread: InThread
     note: Callable[[Signed], bool]
-    """Hears of every signature of other processes and earlier runs; False where it contradicts one of our own."""
+    """Hears of every order of other processes and earlier runs; False where it contradicts one of our own."""
     closed: str = ""
     """Why nothing can be remembered any more, so that nothing may be signed; empty while it can."""
     _open: _Group = field(factory=_Group)
@@ -58,7 +58,7 @@ class Journal:
     _read_to: dict[Path, int] = field(factory=dict)
 
     async def load(self) -> None:
-        """Read what was signed before, and forget what is too old. Raises `ConfigError` where it cannot be read: sign nothing."""
+        """Read what left before, and forget what is too old. Raises `ConfigError` where it cannot be read: sign nothing."""
         today = _day(self.wall())
         try:
             for signed in await self.in_thread(lambda: self._read_all(today)):
@@ -67,14 +67,13 @@ class Journal:
             raise ConfigError([_unreadable(self.folder, error)]) from None
 
     def add(self, signed: Signed) -> None:
-        """Let a signature be written down."""
-        plain = [signed.at, signed.maker, signed.key, signed.digest.hex(), signed.side._value_, signed.max_cost.micro]
-        self._open.lines.append(write_plain(plain) + b"\n")
+        """Let an order that leaves be written down."""
+        self._open.signed.append(signed)
         self._news.set()
 
     async def wait_durable(self) -> None:
         """Wait until everything that was added is on the disk. Raises `OrderNotSent` where it cannot be."""
-        group = self._open if self._open.lines else self._writing
+        group = self._open if self._open.signed else self._writing
         if group is None or self.closed:
             await trio.lowlevel.checkpoint()
         else:
@@ -95,12 +94,12 @@ class Journal:
         self._writing, self._open = self._open, _Group()
         group, today = self._writing, _day(self.wall())
         try:
-            others = await self.in_thread(lambda: self._append(group.lines, today))
+            # Once closed nothing leaves, and a line that contradicts another process's would close that one's journal too.
+            ours = () if self.closed else group.signed
+            others = await self.in_thread(lambda: self._append(ours, today))
             for signed in others:
                 if not self.note(signed) and not self.closed:
-                    self.closed = (
-                        f"another process signed another body for the intent {signed.key}: two engines disagree"
-                    )
+                    self.closed = f"another process sent another body for the intent {signed.key}: two engines disagree"
         except (OSError, ValueError) as error:
             self.closed = self.closed or _unreadable(self.folder, error)
         self._writing = None
@@ -111,18 +110,24 @@ class Journal:
         self._forget_old(today)
         return sorted(self._news_of_others(), key=lambda signed: signed.at)
 
-    def _append(self, lines: Iterable[bytes], today: int) -> list[Signed]:
-        """Append lines durably; returns what others have appended meanwhile. Raises `OSError` and `ValueError`."""
-        written = b"".join(lines)
-        if not written:
+    def _append(self, ours: Sequence[Signed], today: int) -> list[Signed]:
+        """Append orders durably; returns what others have appended meanwhile. Raises `OSError` and `ValueError`.
+
+        Where those contradict, nothing is appended: whoever comes second has sent nothing, and the first goes on.
+        """
+        if not ours:
             return self._news_of_others()
+        written = b"".join(map(_line_of, ours))
         path = self.folder / _name_of(today)
         is_new = not path.exists()
         number = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW, 0o600)
         with os.fdopen(number, "r+b", buffering=0) as file:
             fcntl.flock(file, fcntl.LOCK_EX)
             others = self._news_of_others()
-            # What has no end was being written when its process died: its signature never left.
+            bodies = {(one.maker, one.key): one.digest for one in ours}
+            if any(bodies.get((one.maker, one.key), one.digest) != one.digest for one in others):
+                return others
+            # What has no end was being written when its process died: its order never left.
             os.ftruncate(file.fileno(), self._read_to.get(path, 0))
             remains = memoryview(written)
             while remains:
@@ -166,6 +171,11 @@ def _day(at: float) -> int:
 
 def _name_of(day: int) -> str:
     return f"signed-{day:08}.jsonl"
+
+
+def _line_of(signed: Signed) -> bytes:
+    plain = [signed.at, signed.maker, signed.key, signed.digest.hex(), signed.side._value_, signed.max_cost.micro]
+    return write_plain(plain) + b"\n"
 
 
 def _signed_of(path: Path, line: bytes) -> Signed:

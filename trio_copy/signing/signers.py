@@ -1,4 +1,4 @@
-"""Signers that hold a key in this process: guard first, then the journal, then the signature."""
+"""Signers that hold a key in this process. The guard judges twice: before the signature, and before the order leaves."""
 
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -10,6 +10,7 @@ from attrs import define, frozen
 
 from trio_copy.clock import WallClock
 from trio_copy.config.wallets import WalletTable
+from trio_copy.errors import OrderNotSent
 from trio_copy.model.decisions import Reason
 from trio_copy.model.ids import Address, ChainId
 from trio_copy.model.orders import Wallet
@@ -41,21 +42,10 @@ class KeySigner:
         return self._key.address
 
     def sign(self, wanted: Spending, digest: bytes) -> bytes | Reason:
-        now, guard = self._wall(), self.guard
-        refusal = guard.judge(wanted, digest, now)
-        if self._journal.closed:
-            refusal = guard.refusal("signing.folder", self._journal.closed, "a journal that can be written")
+        refusal = self._refusal(wanted, digest, self._wall())
         if refusal is not None:
-            self._on_refusal(
-                "guard-refused", f"wallet {guard.name}: {refusal.control}: {refusal.value}; {refusal.limit}"
-            )
             return refusal
-        if not guard.has_signed(wanted.key):
-            signed = Signed(
-                maker=guard.maker, key=wanted.key, digest=digest, at=now, side=wanted.side, max_cost=wanted.max_cost
-            )
-            guard.note(signed)
-            self._journal.add(signed)
+        self.guard.pin(wanted.key, digest)
         return self._key.sign(digest)
 
     def sign_access(self, access: Access) -> bytes | Reason:
@@ -67,8 +57,30 @@ class KeySigner:
         except ValueError as error:
             return guard.refusal("statement", str(error), "32 bytes")
 
-    async def wait_durable(self) -> None:
+    async def release(self, wanted: Spending, digest: bytes) -> None:
+        now, guard = self._wall(), self.guard
+        refusal = self._refusal(wanted, digest, now)
+        if refusal is not None:
+            raise OrderNotSent(refusal.because, refusal)
+        if not guard.has_left(wanted.key):
+            # Judged and counted without a wait between: of two that would break a limit together, the second is refused.
+            signed = Signed(
+                maker=guard.maker, key=wanted.key, digest=digest, at=now, side=wanted.side, max_cost=wanted.max_cost
+            )
+            guard.note(signed)
+            self._journal.add(signed)
         await self._journal.wait_durable()
+
+    def _refusal(self, wanted: Spending, digest: bytes, now: float) -> Reason | None:
+        guard, closed = self.guard, self._journal.closed
+        refusal = guard.judge(wanted, digest, now)
+        if closed:
+            refusal = guard.refusal("signing.folder", closed, "a journal that can be written")
+        if refusal is not None:
+            self._on_refusal(
+                "guard-refused", f"wallet {guard.name}: {refusal.control}: {refusal.value}; {refusal.limit}"
+            )
+        return refusal
 
     def __repr__(self) -> str:
         return f"<signer {self._key.address} of wallet {self.guard.name}>"
@@ -108,10 +120,10 @@ async def open_signers(
     in_thread: InThread,
     on_trouble: Callable[[str, str], None],
 ) -> AsyncGenerator[OpenSigners, None]:
-    """Open the signers of the wallets whose keys are at hand, and keep writing down what they sign.
+    """Open the signers of the wallets whose keys are at hand, and keep writing down what they let go.
 
     Raises:
-        ConfigError: what was signed before cannot be read; nothing is signed then.
+        ConfigError: what left before cannot be read; nothing is signed then.
     """
     guards = {
         name: Guard(name=name, maker=wallet.address, chain_id=chain_id, policy=wallet.policy)

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 import trio
 from attrs import define, field
 
+from trio_copy.errors import OrderNotSent
 from trio_copy.model.decisions import Reason
 from trio_copy.model.ids import Address
 from trio_copy.model.orders import Wallet
@@ -15,15 +16,15 @@ from trio_copy.signing.access import digest_of
 
 @define(eq=False)
 class FakeSigner:
-    """Signs whatever it is asked to, and remembers what that was."""
+    """Signs and releases whatever it is asked to, and remembers what that was."""
 
     _key: SecretKey
     refuses: Reason | None = None
-    """What it answers instead of a signature."""
+    """Why it signs and releases nothing, if so."""
     wanted: list[tuple[Spending, bytes]] = field(factory=list)
     """What it was asked to sign, with the digests."""
-    waits: int = 0
-    """How often somebody waited for its journal."""
+    released: list[tuple[Spending, bytes]] = field(factory=list)
+    """What left, with the digests."""
 
     @property
     def address(self) -> Address:
@@ -36,8 +37,10 @@ class FakeSigner:
     def sign_access(self, access: Access) -> bytes | Reason:
         return self._key.sign(digest_of(access)) if self.refuses is None else self.refuses
 
-    async def wait_durable(self) -> None:
-        self.waits += 1
+    async def release(self, wanted: Spending, digest: bytes) -> None:
+        if self.refuses is not None:
+            raise OrderNotSent(self.refuses.because, self.refuses)
+        self.released.append((wanted, digest))
         await trio.lowlevel.checkpoint()
 
 

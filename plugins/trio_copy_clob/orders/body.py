@@ -6,6 +6,10 @@ venue, and whichever came first would count. The owner is the id of an API key, 
 
 import re
 
+import msgspec
+
+from trio_copy.model.fills import Side
+from trio_copy.model.ids import TokenId, parse_address
 from trio_copy_clob.orders.order import ClobOrder
 from trio_copy_clob.orders.words import checksummed
 
@@ -38,3 +42,55 @@ def with_owner(body: bytes, api_key: str) -> bytes:
     if not place:
         raise ValueError("expected the frozen body of an order, without an owner")
     return b"".join((before, b'"owner":"', api_key.encode(), b'"', after))
+
+
+class _Fields(msgspec.Struct):
+    salt: int
+    maker: str
+    signer: str
+    tokenId: str
+    makerAmount: str
+    takerAmount: str
+    side: Side
+    expiration: str
+    signatureType: int
+    timestamp: str
+    metadata: str
+    builder: str
+
+
+class _Body(msgspec.Struct):
+    order: _Fields
+    orderType: str
+    postOnly: bool
+
+
+_READ = msgspec.json.Decoder(_Body)
+
+
+def read_body(body: bytes) -> ClobOrder:
+    """Return the order of a frozen body. Raises `ValueError` where there is none in it."""
+    try:
+        return _order_of(_READ.decode(body))
+    except (msgspec.DecodeError, ValueError) as error:
+        raise ValueError(f"expected the frozen body of an order: {error}") from None
+
+
+def _order_of(read: _Body) -> ClobOrder:
+    fields = read.order
+    return ClobOrder(
+        salt=fields.salt,
+        maker=parse_address(fields.maker),
+        signer=parse_address(fields.signer),
+        token_id=TokenId(int(fields.tokenId)),
+        maker_amount=int(fields.makerAmount),
+        taker_amount=int(fields.takerAmount),
+        side=fields.side,
+        signature_type=fields.signatureType,
+        timestamp=int(fields.timestamp),
+        metadata=bytes.fromhex(fields.metadata[2:]),
+        builder=bytes.fromhex(fields.builder[2:]),
+        expiration=int(fields.expiration),
+        order_type=read.orderType,
+        post_only=read.postOnly,
+    )

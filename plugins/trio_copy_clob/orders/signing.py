@@ -36,7 +36,11 @@ class Digests:
 
 def digests_of(order: ClobOrder, exchange: Exchange) -> Digests:
     """Reckon the hashes of an order. Raises `OverflowError` where a field of it is no uint256."""
-    contents = struct_hash(order)
+    return digests_at(exchange, order, struct_hash(order))
+
+
+def digests_at(exchange: Exchange, order: ClobOrder, contents: bytes) -> Digests:
+    """Reckon them from the hash of the order's signed fields, which is the same at every exchange."""
     order_id = to_be_signed(exchange.separator, contents)
     if order.signature_type != DEPOSIT_WALLET:
         return Digests(contents, order_id, order_id)

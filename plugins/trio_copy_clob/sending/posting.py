@@ -32,6 +32,8 @@ _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.1, 2.0
 
 LookUp = Callable[[Order, VenueSigner, float], Awaitable[ExecutionReport | None]]
 """Asks what became of an order, until a moment of Trio's clock; None where nobody can tell. May raise `ExecutorError`."""
+Release = Callable[[], Awaitable[None]]
+"""Lets an order go, or raises `OrderNotSent`; see `ports.signing.Signer`."""
 
 
 class _Again(Enum):
@@ -60,14 +62,16 @@ class Posting:
     answer_s: float = 4.0
     """How long one answer is waited for, before the same bytes go again."""
 
-    async def post(self, order: Order, signer: VenueSigner, until: float) -> ExecutionReport:
+    async def post(self, order: Order, signer: VenueSigner, until: float, release: Release) -> ExecutionReport:
         """Send an order until a moment of Trio's clock. Cancelled, it may be at the venue.
+
+        It is released when nothing else stands in its way: what is stopped, or has no turn, uses up nothing of the guard's limits.
 
         Raises:
             OrderNotSent: certainly not at the venue.
             OrderUncertain: it may be.
         """
-        return await _Attempt(posting=self, order=order, signer=signer, until=until).run()
+        return await _Attempt(posting=self, order=order, signer=signer, until=until, release=release).run()
 
     def tell(self, stopped: Stopped | None) -> None:
         """Tell a person what is stopped, or goes on, where that is news."""
@@ -83,6 +87,8 @@ class _Attempt:
     order: Order
     signer: VenueSigner
     until: float
+    release: Release
+    released: bool = False
     unproven: str | None = None
     """Why it may be there: since a send of which nobody knows what became."""
     why: str = "no time left"
@@ -133,6 +139,13 @@ class _Attempt:
             if scope.cancelled_caught:
                 self.why = "too many orders before it"
                 return None
+        if not self.released:
+            with trio.CancelScope(deadline=self.until) as scope:
+                await self.release()
+            if scope.cancelled_caught:
+                self.why = "its guard could not write it down in time"
+                return None
+            self.released = True
         # Looked at again: while it waited for its turn, another order may have been refused for all of them.
         return None if self._is_stopped() else key
 
