@@ -234,8 +234,13 @@ async def open_executor(context: ExecutorContext) -> AsyncGenerator[Executor, No
     require_native()
     settings: ClobSettings = context.settings
     url = settings.clob_url.rstrip("/")
+    tls = cache(ssl.create_default_context)  # made once: it reads all the certificates that there are
     transport = H11Transport(
-        open_socket=context.open_socket, timeout_s=settings.timeout_s, connections=_CONNECTIONS, body_bytes=1 << 21
+        open_socket=context.open_socket,
+        timeout_s=settings.timeout_s,
+        connections=_CONNECTIONS,
+        body_bytes=1 << 21,
+        tls=tls,
     )
     caller, clock, sendings = Caller(transport=transport, url=url), VenueClock(context.wall), Sendings()
     geoblock = Caller(transport=transport, url=settings.geoblock_url)
@@ -291,18 +296,18 @@ async def open_executor(context: ExecutorContext) -> AsyncGenerator[Executor, No
     )
     async with aclosing(transport), trio.open_nursery() as nursery:
         nursery.start_soon(executor.run_ready)
-        nursery.start_soon(heartbeats.run)
+        nursery.start_soon(heartbeats.beat)
         if settings.user_channel:
             channels = UserChannels(
                 url=settings.user_channel,
                 timeout_s=settings.timeout_s,
                 open_socket=context.open_socket,
-                tls=cache(ssl.create_default_context),
+                tls=tls,
                 entropy=context.entropy,
                 open_orders=open_orders,
                 troubles=Troubles(context.on_trouble, of="user-channel"),
             )
-            nursery.start_soon(channels.run)
+            nursery.start_soon(channels.listen)
         yield executor
         nursery.cancel_scope.cancel()
 

@@ -98,6 +98,16 @@ async def test_the_end_of_a_trade_is_heard_and_few_looks_are_needed(
         assert traded.kinds == []
 
 
+async def test_beside_others_an_order_needs_two_looks_however_long_it_settles(autojump_clock: Clock) -> None:
+    """The channel is known to be good: one look after twenty seconds, and one when the end is told."""
+    async with open_traded(listens=True, faults=_SLOW) as traded:
+        await traded.executor.submit(await prepared(traded, 1))
+        await trio.sleep(10)
+        _, report, took_s, looks = await _settle(traded, 2)
+        assert report.settlement is Settlement.FIRM
+        assert (round(took_s), looks) == (_FINAL_S, 2)
+
+
 async def test_a_channel_that_was_good_and_says_no_more_costs_a_while(autojump_clock: Clock) -> None:
     """Twenty seconds at most, though it still answers to pings; and while it is new, it is not relied on."""
     async with open_traded(listens=True, faults=_SLOW) as traded:
@@ -269,8 +279,9 @@ async def test_over_real_sockets_with_heartbeats(tmp_path: Any) -> None:
             limit_price=sample_intent().limit_price.lowered_bps(1000, _DOWN),
         )
         await traded.executor.submit(order)
+        heard: tuple[Any, ...] = ()
         with trio.fail_after(10):
-            heard: tuple[Any, ...] = ()
+            await trio.lowlevel.checkpoint()
             while order.key not in heard:
                 traded.server.clob.trade_against(order.order_id, 100_000)
                 with trio.move_on_after(0.3):

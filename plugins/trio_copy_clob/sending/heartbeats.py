@@ -40,21 +40,21 @@ class Heartbeats:
     _beating: set[str] = field(factory=set)
     """Addresses of signers."""
 
-    async def run(self) -> NoReturn:
+    async def beat(self) -> NoReturn:
         """Beat for whoever has orders at rest, until cancelled."""
         async with trio.open_nursery() as nursery:
             while True:
-                for signer in self.open_orders.signers():
-                    if signer.address not in self._beating and self.open_orders.has_at_rest(signer.address):
+                for signer in self.open_orders.at_rest:
+                    if signer.address not in self._beating:
                         self._beating.add(signer.address)
                         nursery.start_soon(self._beat_on, signer)
-                await self.open_orders.wait_changed()
+                await self.open_orders.at_rest.wait_more()
 
     async def _beat_on(self, signer: VenueSigner) -> None:
         """Beat for one signer while an order of his rests."""
         last, taken_at = "", trio.current_time()
         pauses = Growing(_FIRST_PAUSE_S, _LONGEST_PAUSE_S)
-        while self.open_orders.has_at_rest(signer.address):
+        while signer.address in self.open_orders.at_rest:
             began = trio.current_time()
             try:
                 last = await self._beat(signer, last)
@@ -69,6 +69,7 @@ class Heartbeats:
             pauses.start_over()
             self.troubles.back(_WHO, signer.address)
             await trio.sleep_until(began + _EVERY_S)
+            self.open_orders.forget()
         self._beating.discard(signer.address)
 
     async def _beat(self, signer: VenueSigner, last: str) -> str:

@@ -6,7 +6,7 @@ may be mute. Whatever is sent or called off, or told of and not seen yet, is loo
 """
 
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator
 
 import trio
 from attrs import define, field
@@ -54,59 +54,112 @@ class _Open:
 
 
 @define(eq=False)
+class _Group:
+    signer: VenueSigner
+    orders: dict[OrderId, _Open] = field(factory=dict)
+    gone: trio.Event = field(factory=trio.Event)
+
+
+@define(eq=False)
+class BySigner:
+    """Orders by the address of their signer, for whoever does something for a signer while he has any."""
+
+    _groups: dict[str, _Group] = field(factory=dict)
+    """None is empty; who has waited longest comes first."""
+    _more: trio.Event = field(factory=trio.Event)
+
+    def add(self, one: _Open) -> None:
+        group = self._groups.get(one.signer.address)
+        if group is None:
+            group = self._groups[one.signer.address] = _Group(one.signer)
+            self.tell()
+        group.orders[one.order.order_id] = one
+
+    def remove(self, one: _Open) -> None:
+        group = self._groups.get(one.signer.address)
+        if group is not None and group.orders.pop(one.order.order_id, None) is not None and not group.orders:
+            del self._groups[one.signer.address]
+            group.gone.set()
+
+    def find(self, address: str, order_id: str) -> _Open | None:
+        group = self._groups.get(address)
+        return None if group is None else group.orders.get(OrderId(order_id))
+
+    def __contains__(self, address: str) -> bool:
+        return address in self._groups
+
+    def __iter__(self) -> Iterator[VenueSigner]:
+        return (group.signer for group in tuple(self._groups.values()))
+
+    def tell(self) -> None:
+        """Wake whoever waits for a signer more."""
+        self._more.set()
+        self._more = trio.Event()
+
+    async def wait_more(self) -> None:
+        """Wait for a signer who had no order before."""
+        await self._more.wait()
+
+    async def wait_gone(self, address: str) -> None:
+        """Wait until a signer has no order any more; he may have one again by then."""
+        group = self._groups.get(address)
+        if group is None:
+            await trio.lowlevel.checkpoint()
+        else:
+            await group.gone.wait()
+
+
+@define(eq=False)
 class OpenOrders:
     on_news: Callable[[IntentKey], None]
+    by_signer: BySigner = field(factory=BySigner)
+    at_rest: BySigner = field(factory=BySigner)
+    """Those of them that are on the book, or may be."""
     _open: OrderedDict[OrderId, _Open] = field(factory=OrderedDict)
     """Those that nobody has asked about for the longest time first."""
-    _of: dict[str, dict[OrderId, _Open]] = field(factory=dict)
-    """By the address of the signer; none is empty."""
     _told_since: dict[str, float] = field(factory=dict)
-    """Since when the connection of a signer has told of his orders."""
-    _changed: trio.Event = field(factory=trio.Event)
+    """Since when the connection of a signer, by his address, has told of his orders."""
 
     def put(self, order: Order, signer: VenueSigner, report: ExecutionReport | None, looked_at: float = _NEVER) -> None:
         """Note how an order is, by a look that began at `looked_at`; None of one of which nobody knows."""
-        now = trio.current_time()
-        self._forget(now)
+        self.forget()
         if report is not None and report.proven and report.settlement is not Settlement.PENDING:
             self.drop(order)
             return
         one = self._open.get(order.order_id)
         if one is None:
-            one = self._open[order.order_id] = _Open(order, signer, now)
-            self._of.setdefault(signer.address, {})[order.order_id] = one
-            self.tell_changed()
-        self._ask(one, now)
-        if report is None or looked_at < one.looked_at:
-            return
-        if report != one.report and looked_at > one.heard_at:
-            one.heard_at = one.end_heard_at = _NEVER
-        rested, one.report, one.looked_at = one.rests, report, looked_at
-        if one.rests is not rested:
-            self.tell_changed()
+            one = self._open[order.order_id] = _Open(order, signer, trio.current_time())
+            self.by_signer.add(one)
+        self._ask(one)
+        if report is not None and looked_at >= one.looked_at:
+            if report != one.report and looked_at > one.heard_at:
+                one.heard_at = one.end_heard_at = _NEVER
+            one.report, one.looked_at = report, looked_at
+        if one.rests:
+            self.at_rest.add(one)
+        else:
+            self.at_rest.remove(one)
 
     def drop(self, order: Order) -> None:
         """Forget an order that has come to its end, or never was sent."""
         one = self._open.pop(order.order_id, None)
         if one is not None:
-            left = self._of[one.signer.address]
-            del left[order.order_id]
-            if not left:
-                del self._of[one.signer.address]
-            self.tell_changed()
+            self.by_signer.remove(one)
+            self.at_rest.remove(one)
 
     def standing(self, order: Order) -> ExecutionReport | None:
         """Return what the last look has shown, where nothing can have changed since; None where it has to be looked up."""
-        one, now = self._open.get(order.order_id), trio.current_time()
+        one = self._open.get(order.order_id)
         if one is None or one.report is None:
             return None
-        self._ask(one, now)
+        self._ask(one)
         waits = one.settles or one.report.status is Status.RESTING
         told = self._told_since.get(one.signer.address, float("inf")) <= one.looked_at
-        return one.report if waits and told and one.untold == _NEVER and now - one.looked_at < _GOOD_S else None
+        fresh = trio.current_time() - one.looked_at < _GOOD_S
+        return one.report if waits and told and fresh and one.untold == _NEVER else None
 
     def touch(self, order: Order) -> None:
-        """Note that an order is being changed, by us: what the last look has shown counts no more."""
+        """Note that an order was changed, by us: what the last look has shown counts no more."""
         one = self._open.get(order.order_id)
         if one is not None:
             one.heard_at = one.end_heard_at = trio.current_time()
@@ -116,7 +169,7 @@ class OpenOrders:
 
         `end` says that one of its trades has come to its end.
         """
-        one = self._of.get(address, {}).get(OrderId(order_id))
+        one = self.by_signer.find(address, order_id)
         if one is None:
             return False
         now = trio.current_time()
@@ -132,37 +185,15 @@ class OpenOrders:
         """Note that a signer's connection is lost."""
         self._told_since.pop(address, None)
 
-    def signers(self) -> Sequence[VenueSigner]:
-        """Return those of whom an order is open, who has waited longest first."""
-        self._forget(trio.current_time())
-        return [next(iter(orders.values())).signer for orders in self._of.values()]
-
-    def has(self, address: str) -> bool:
-        """Tell whether an order of a signer is open."""
-        self._forget(trio.current_time())
-        return address in self._of
-
-    def has_at_rest(self, address: str) -> bool:
-        """Tell whether an order of a signer is on the book, or may be."""
-        self._forget(trio.current_time())
-        return any(one.rests for one in self._of.get(address, {}).values())
-
-    async def wait_changed(self) -> None:
-        """Wait until there is an order more or less, or one that rests no more."""
-        await self._changed.wait()
-
-    def tell_changed(self) -> None:
-        """Wake whoever waits for a change."""
-        self._changed.set()
-        self._changed = trio.Event()
-
-    def _ask(self, one: _Open, now: float) -> None:
-        one.asked_at = now
-        self._open.move_to_end(one.order.order_id)
-
-    def _forget(self, now: float) -> None:
+    def forget(self) -> None:
+        """Drop what nobody has asked about for long."""
+        now = trio.current_time()
         while self._open:
             oldest = next(iter(self._open.values()))
             if now - oldest.asked_at < _FORGOTTEN_S:
                 return
             self.drop(oldest.order)
+
+    def _ask(self, one: _Open) -> None:
+        one.asked_at = trio.current_time()
+        self._open.move_to_end(one.order.order_id)

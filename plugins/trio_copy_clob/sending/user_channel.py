@@ -27,7 +27,7 @@ from trio_copy_clob.wire import EventTypeRow, listed, read
 MOST = 50
 """Connections at a time; who finds no room is asked about as if there were no channel."""
 _AFTER_S = 1.0
-"""What is over within so long needs no connection; and while many orders leave at once, none takes time from them."""
+"""What is over within so long needs no connection; and while many orders leave at once, no handshake takes time from them."""
 _MESSAGE_BYTES = 1 << 20
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.5, 60.0
 _LASTING = 3
@@ -65,23 +65,23 @@ class UserChannels:
     def __attrs_post_init__(self) -> None:
         self._name = origin_of(self.url).name
 
-    async def run(self) -> NoReturn:
+    async def listen(self) -> NoReturn:
         """Listen for whoever has open orders, until cancelled."""
         async with trio.open_nursery() as nursery:
             while True:
-                for signer in self.open_orders.signers():
+                for signer in self.open_orders.by_signer:
                     if len(self._held) >= MOST:
                         break
                     if signer.address not in self._held:
                         self._held.add(signer.address)
-                        nursery.start_soon(self._listen, signer)
-                await self.open_orders.wait_changed()
+                        nursery.start_soon(self._listen_for, signer)
+                await self.open_orders.by_signer.wait_more()
 
-    async def _listen(self, signer: VenueSigner) -> None:
+    async def _listen_for(self, signer: VenueSigner) -> None:
         """Hold a connection for one signer while an order of his is open."""
         pauses = Growing(_FIRST_PAUSE_S, _LONGEST_PAUSE_S)
         await trio.sleep(_AFTER_S)
-        while self.open_orders.has(signer.address):
+        while signer.address in self.open_orders.by_signer:
             try:
                 await self._connect(signer, pauses)
             except Lost as lost:
@@ -89,8 +89,9 @@ class UserChannels:
                 if pauses.times >= _LASTING:
                     self.troubles.away(self._name, str(lost), signer.address)
                 await trio.sleep(pause_s)
+                self.open_orders.forget()
         self._held.discard(signer.address)
-        self.open_orders.tell_changed()  # whoever found no room
+        self.open_orders.by_signer.tell()  # whoever has found no room
 
     async def _connect(self, signer: VenueSigner, pauses: Growing) -> None:
         """Listen until no order is open. Raises `Lost`."""
@@ -129,12 +130,13 @@ class UserChannels:
         auth = {"apiKey": key.api_key, "secret": key.secret, "passphrase": key.passphrase}
         await self._send(socket, msgspec.json.encode({"type": "user", "auth": auth}).decode())
         ping_at = trio.current_time() + PING_S
-        while self.open_orders.has(signer.address):
+        while signer.address in self.open_orders.by_signer:
             with trio.move_on_at(ping_at):
-                await self.open_orders.wait_changed()
+                await self.open_orders.by_signer.wait_gone(signer.address)
             if trio.current_time() >= ping_at:
                 ping_at = trio.current_time() + PING_S
                 await self._send(socket, "PING")
+                self.open_orders.forget()
         scope.cancel()
 
     async def _send(self, socket: WebSocket, text: str) -> None:
