@@ -36,7 +36,6 @@ class _Known:
     def __attrs_post_init__(self) -> None:
         self.orders = OpenOrders(self.news.append)
 
-    @property
     def stands(self) -> bool:
         return self.orders.standing(self.order) is not None
 
@@ -65,20 +64,20 @@ async def test_a_look_will_do_once_the_connection_has_told_something(autojump_cl
     """One from before that proves nothing, nor one over a connection that was lost since; and after a while none does."""
     async with _sent() as known:
         await known.look(_report())
-        assert not known.stands
+        assert not known.stands()
         assert await known.hear() == 0, "it is known to be matched, and that is no end"
-        assert not known.stands
+        assert not known.stands()
         await known.look(_report())
-        assert known.stands
+        assert known.stands()
         known.orders.hear_no_more(known.signer.address)
-        assert not known.stands
+        assert not known.stands()
         await known.hear()
-        assert not known.stands
+        assert not known.stands()
         await known.look(_report())
         await trio.sleep(19)
-        assert known.stands
+        assert known.stands()
         await trio.sleep(1)
-        assert not known.stands
+        assert not known.stands()
 
 
 async def test_what_was_told_counts_until_a_look_shows_it(autojump_clock: Clock) -> None:
@@ -86,15 +85,15 @@ async def test_what_was_told_counts_until_a_look_shows_it(autojump_clock: Clock)
     async with _sent() as known:
         assert await known.hear() == 1
         await known.look(_report())
-        assert known.stands
+        assert known.stands()
         assert await known.hear(end=True) == 1
-        assert not known.stands
+        assert not known.stands()
         await known.look(_report(shares="15"), began_s=1.5)
-        assert not known.stands
+        assert not known.stands()
         await known.look(_report(shares="15"))
-        assert not known.stands
+        assert not known.stands()
         await known.look(_report(shares="10"))
-        assert known.stands
+        assert known.stands()
 
 
 async def test_what_rests_is_looked_up_with_whatever_is_told(autojump_clock: Clock) -> None:
@@ -104,14 +103,14 @@ async def test_what_rests_is_looked_up_with_whatever_is_told(autojump_clock: Clo
         await known.look(_report(Status.RESTING, "5"))
         assert await known.hear() == 1
         await known.look(_report(Status.RESTING, "10"))
-        assert known.stands
+        assert known.stands()
         await trio.sleep(1)
         known.orders.touch(known.order)
-        assert not known.stands
+        assert not known.stands()
         await known.look(_report(Status.RESTING, "10"))
-        assert not known.stands
+        assert not known.stands()
         await known.look(_report(Status.PARTIAL, "10"))
-        assert known.stands
+        assert known.stands()
         assert known.signer.address not in known.orders.at_rest
 
 
