@@ -1,8 +1,9 @@
 """The executor `clob`, put together: terms and books of the CLOB, orders signed by a guarded key, the way there and back."""
 
+import ssl
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing, asynccontextmanager
-from functools import partial
+from functools import cache, partial
 from typing import NoReturn
 
 import trio
@@ -27,15 +28,19 @@ from trio_copy_clob.sending.balances import asset, refresh_balance
 from trio_copy_clob.sending.calling import Caller, take_time
 from trio_copy_clob.sending.cancelling import Cancelling
 from trio_copy_clob.sending.credentials import ApiKey, NoKey, VenueSigner
+from trio_copy_clob.sending.heartbeats import Heartbeats
 from trio_copy_clob.sending.limits import limits_of_address, limits_of_reads, limits_of_signer
 from trio_copy_clob.sending.looking import Looking
+from trio_copy_clob.sending.open_orders import OpenOrders
 from trio_copy_clob.sending.permissions import Region, is_closed_only, read_region, read_tier
 from trio_copy_clob.sending.posting import Posting
 from trio_copy_clob.sending.sent import Sendings
 from trio_copy_clob.sending.skew import VenueClock
 from trio_copy_clob.sending.stops import EGRESS_S, Stop, Stops
+from trio_copy_clob.sending.user_channel import UserChannels
 from trio_copy_clob.terms import TermsReader
 from trio_copy_clob.transport import H11Transport
+from trio_copy_clob.troubles import Troubles
 
 _CONNECTIONS, _WARM = 64, 32
 _WARM_EVERY_S = 7.0
@@ -56,6 +61,7 @@ class ClobExecutor:
     posting: Posting
     looking: Looking
     cancelling: Cancelling
+    open_orders: OpenOrders
     _signers: dict[Address, VenueSigner] = field(factory=dict)
     """By the address of the key: several wallets may have one."""
 
@@ -97,13 +103,31 @@ class ClobExecutor:
         except ValueError as error:
             raise OrderNotSent(str(error)) from None
         release = partial(signer.release, spending, digest)
-        return await self.posting.post(order, self._known_as(signer), self._until(), release)
+        known, sent_at = self._known_as(signer), trio.current_time()
+        self.open_orders.put(order, known, None)  # before: what is told of it may be here before the answer
+        try:
+            report = await self.posting.post(order, known, self._until(), release)
+        except OrderNotSent:
+            self.open_orders.drop(order)
+            raise
+        self.open_orders.put(order, known, report, sent_at)
+        return report
 
     async def find(self, order: Order) -> ExecutionReport | None:
-        return await self.looking.look_up(order, self._known_as(self._signer(order.wallet)), self._until())
+        standing = self.open_orders.standing(order)
+        if standing is not None:
+            await trio.lowlevel.checkpoint()
+            return standing
+        signer, looked_at = self._known_as(self._signer(order.wallet)), trio.current_time()
+        report = await self.looking.look_up(order, signer, self._until())
+        self.open_orders.put(order, signer, report, looked_at)
+        return report
 
     async def cancel(self, order: Order) -> None:
-        await self.cancelling.cancel(order, self._known_as(self._signer(order.wallet)), self._until())
+        try:
+            await self.cancelling.cancel(order, self._known_as(self._signer(order.wallet)), self._until())
+        finally:
+            self.open_orders.touch(order)
 
     async def run_ready(self) -> NoReturn:
         """Keep what an order would wait for ready: connections, the venue's time, and at the start the wallets' API keys."""
@@ -204,8 +228,13 @@ async def open_executor(context: ExecutorContext) -> AsyncGenerator[Executor, No
     require_native()
     settings: ClobSettings = context.settings
     url = settings.clob_url.rstrip("/")
+    tls = cache(ssl.create_default_context)  # made once: it reads all the certificates that there are
     transport = H11Transport(
-        open_socket=context.open_socket, timeout_s=settings.timeout_s, connections=_CONNECTIONS, body_bytes=1 << 21
+        open_socket=context.open_socket,
+        timeout_s=settings.timeout_s,
+        connections=_CONNECTIONS,
+        body_bytes=1 << 21,
+        tls=tls,
     )
     caller, clock, sendings = Caller(transport=transport, url=url), VenueClock(context.wall), Sendings()
     geoblock = Caller(transport=transport, url=settings.geoblock_url)
@@ -245,6 +274,7 @@ async def open_executor(context: ExecutorContext) -> AsyncGenerator[Executor, No
         read_region=region,
         on_trouble=context.on_trouble,
     )
+    open_orders = OpenOrders(context.on_news)
     executor = ClobExecutor(
         context=context,
         caller=caller,
@@ -253,9 +283,25 @@ async def open_executor(context: ExecutorContext) -> AsyncGenerator[Executor, No
         posting=posting,
         looking=looking,
         cancelling=Cancelling(address_turns=turns, entropy=context.entropy, on_blocked=blocked),
+        open_orders=open_orders,
+    )
+    heartbeats = Heartbeats(
+        open_orders=open_orders, entropy=context.entropy, troubles=Troubles(context.on_trouble, of="venue-heartbeat")
     )
     async with aclosing(transport), trio.open_nursery() as nursery:
         nursery.start_soon(executor.run_ready)
+        nursery.start_soon(heartbeats.beat)
+        if settings.user_channel:
+            channels = UserChannels(
+                url=settings.user_channel,
+                timeout_s=settings.timeout_s,
+                open_socket=context.open_socket,
+                tls=tls,
+                entropy=context.entropy,
+                open_orders=open_orders,
+                troubles=Troubles(context.on_trouble, of="user-channel"),
+            )
+            nursery.start_soon(channels.listen)
         yield executor
         nursery.cancel_scope.cancel()
 

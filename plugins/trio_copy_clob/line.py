@@ -6,32 +6,27 @@ price it is opened anew, because the venue tells every book to whoever subscribe
 
 import ssl
 from collections.abc import Callable
-from urllib.parse import urlsplit
 
 import msgspec
 import trio
-import trio_websocket
 from attrs import define, field
-from wsproto.utilities import ProtocolError
 
 from trio_copy.entropy import Entropy
 from trio_copy.model.ids import TokenId
 from trio_copy.model.orders import Quote
 from trio_copy.ports import OpenSocket
-from trio_copy_clob.addresses import dial, origin_of
+from trio_copy_clob.addresses import origin_of
 from trio_copy_clob.channel import Told
 from trio_copy_clob.mailbox import Mailbox
 from trio_copy_clob.pacing import Growing
 from trio_copy_clob.troubles import Troubles
+from trio_copy_clob.websocket import PING_S, SILENCE_S, Lost, WebSocket, hold
 
-_PING_S = 10.0
-_SILENCE_S = 30.0
 _FIRST_NEWS_S = 15.0
 """The venue tells every book when it is subscribed to."""
 _QUIET_S = 120.0
 _MESSAGE_BYTES = 8 << 20
 """Two hundred deep books may come as one message."""
-_HANDSHAKE_BYTES = 1 << 16
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.5, 60.0
 _SURELY_TRADED = 5
 """Among so many tokens, one at least has a book."""
@@ -39,25 +34,8 @@ _LASTING = 3
 """A connection that is lost comes up again by itself, as a rule; only so many failures in a row are told to a person."""
 
 
-class Lost(Exception):
-    """A connection ended, or is given up."""
-
-
 class Quiet(Lost):
     """Nothing was heard of any price; it may be true that nothing changed."""
-
-
-_WIRE_ERRORS = (
-    Lost,
-    OSError,
-    ValueError,  # bytes that are no UTF-8 among them
-    trio.BrokenResourceError,
-    trio.ClosedResourceError,
-    trio.TooSlowError,
-    trio_websocket.ConnectionClosed,
-    trio_websocket.HandshakeError,
-    ProtocolError,
-)
 
 
 @define(eq=False, kw_only=True)
@@ -125,47 +103,31 @@ class Line:
 
     async def _connect(self) -> None:
         """Hold one connection until nothing is wanted any more. Raises `Lost`, always with a reason; leaves nothing open."""
-        lost: BaseException | None = None
         self.told.keep_to(frozenset())  # what an earlier connection told is not what changes are about
-        try:
-            with trio.fail_after(self.timeout_s):
-                stream = await dial(origin_of(self.url), self.open_socket, self.tls)
-        except (OSError, trio.TooSlowError) as error:
-            raise Lost(f"cannot connect: {_said(error)}") from error
-        try:
-            async with trio.open_nursery() as nursery:
-                guarded = _Counted(stream)
-                with trio.fail_after(self.timeout_s):
-                    socket = await trio_websocket.wrap_client_stream(
-                        nursery,
-                        guarded,  # type: ignore[arg-type]  # any stream will do
-                        self._name,
-                        urlsplit(self.url).path or "/",
-                        max_message_size=_MESSAGE_BYTES,
-                        receive_buffer_size=None,
-                    )
-                guarded.left = None
-                nursery.start_soon(self._run_subscription, socket, nursery.cancel_scope)
-                await self._read(socket)
-        except* _WIRE_ERRORS as group:
-            lost = _first(group)
-        finally:
-            await trio.aclose_forcefully(stream)
-        if isinstance(lost, Lost):
-            raise lost
-        if lost is not None:
-            raise Lost(_words(lost)) from lost
+        await hold(
+            self.url,
+            self._talk,
+            open_socket=self.open_socket,
+            tls=self.tls,
+            timeout_s=self.timeout_s,
+            most_bytes=_MESSAGE_BYTES,
+        )
 
-    async def _read(self, socket: trio_websocket.WebSocketConnection) -> None:
+    async def _talk(self, socket: WebSocket) -> None:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._run_subscription, socket, nursery.cancel_scope)
+            await self._read(socket)
+
+    async def _read(self, socket: WebSocket) -> None:
         heard_at = trio.current_time()
         self._news_by = heard_at + _FIRST_NEWS_S
         while True:
-            with trio.move_on_at(min(heard_at + _SILENCE_S, self._news_by)) as scope:
+            with trio.move_on_at(min(heard_at + SILENCE_S, self._news_by)) as scope:
                 frame = await socket.get_message()
             if scope.cancelled_caught:
-                if self._news_by <= heard_at + _SILENCE_S:
+                if self._news_by <= heard_at + SILENCE_S:
                     raise Quiet("it tells no prices")
-                raise Lost(f"silent for {_SILENCE_S:g} s")
+                raise Lost(f"silent for {SILENCE_S:g} s")
             heard_at = trio.current_time()
             for seen in self.told.take(frame):
                 self._heard = True
@@ -183,10 +145,10 @@ class Line:
             if self._heard:
                 self.troubles.back(self._name, self.number)
 
-    async def _run_subscription(self, socket: trio_websocket.WebSocketConnection, scope: trio.CancelScope) -> None:
+    async def _run_subscription(self, socket: WebSocket, scope: trio.CancelScope) -> None:
         """Ping, and ask for what is wanted, until nothing is."""
         asked: frozenset[TokenId] = frozenset()
-        ping_at = trio.current_time() + _PING_S
+        ping_at = trio.current_time() + PING_S
         while True:
             self._changed = trio.Event()
             wanted = self.wanted
@@ -208,7 +170,7 @@ class Line:
             with trio.move_on_at(ping_at):
                 await self._changed.wait()
             if trio.current_time() >= ping_at:
-                ping_at = trio.current_time() + _PING_S
+                ping_at = trio.current_time() + PING_S
                 await self._send(socket, "PING")
 
     def _lose_quietly(self, tokens: frozenset[TokenId]) -> None:
@@ -218,63 +180,13 @@ class Line:
             self._quotes.pop(token, None)
         self.mailbox.forget(tokens)
 
-    async def _say(self, socket: trio_websocket.WebSocketConnection, words: dict[str, object]) -> None:
+    async def _say(self, socket: WebSocket, words: dict[str, object]) -> None:
         await self._send(socket, msgspec.json.encode(words).decode())
 
-    async def _send(self, socket: trio_websocket.WebSocketConnection, text: str) -> None:
+    async def _send(self, socket: WebSocket, text: str) -> None:
         with trio.fail_after(self.timeout_s):
             await socket.send_message(text)
 
 
-@define(eq=False)
-class _Counted(trio.abc.Stream):
-    """Ends a handshake that has no end: the library keeps the body of a refusal, whatever its length."""
-
-    _stream: trio.abc.Stream
-    left: int | None = _HANDSHAKE_BYTES
-
-    async def receive_some(self, max_bytes: int | None = None) -> bytes | bytearray:
-        data = await self._stream.receive_some(max_bytes)
-        if self.left is not None:
-            self.left -= len(data)
-            if self.left < 0:
-                raise trio.BrokenResourceError("the answer to the handshake has no end")
-        return data
-
-    async def send_all(self, data: bytes | bytearray | memoryview) -> None:
-        await self._stream.send_all(data)
-
-    async def wait_send_all_might_not_block(self) -> None:
-        await self._stream.wait_send_all_might_not_block()
-
-    async def aclose(self) -> None:
-        await self._stream.aclose()
-
-
 def _ids(tokens: frozenset[TokenId]) -> list[str]:
     return [str(token) for token in sorted(tokens)]
-
-
-def _first(error: BaseException) -> BaseException:
-    """Return one error of a group: ours where there is one, which says more than what it brought down."""
-    if not isinstance(error, BaseExceptionGroup):
-        return error
-    leaves = [_first(inner) for inner in error.exceptions]
-    return next((leaf for leaf in leaves if isinstance(leaf, Lost)), leaves[0])
-
-
-def _words(error: BaseException) -> str:
-    match error:
-        case trio_websocket.ConnectionRejected():
-            blocked = ": region or datacentre is blocked" if error.status_code == 403 else ""
-            return f"it refuses the connection with HTTP status {error.status_code}{blocked}"
-        case trio_websocket.ConnectionClosed():
-            return "the connection ended"
-        case trio.TooSlowError():
-            return "it does not answer"
-        case _:
-            return _said(error)
-
-
-def _said(error: BaseException) -> str:
-    return str(error)[:200] or type(error).__name__

@@ -14,6 +14,8 @@ _TOLD_AT = (1, 100, 10_000, 1_000_000)
 class Troubles:
     on_trouble: Callable[[str, str], None] = tell_nobody
     on_left_out: Callable[[str], None] = lambda what: None
+    of: str = "markets"
+    """What the kinds of trouble begin with."""
     left_out: dict[str, int] = field(factory=dict)
     """What was left out because it could not be read or believed, by kind."""
     _away: dict[str, set[object]] = field(factory=dict)
@@ -26,7 +28,7 @@ class Troubles:
         parts.add(part)
         if len(parts) == 1 and who not in self._told:
             self._told.add(who)
-            self.on_trouble("markets-away", f"{who}: {why}"[:300])
+            self.on_trouble(f"{self.of}-away", f"{who}: {why}"[:300])
 
     def back(self, who: str, part: object) -> None:
         """Tell that somebody answers again, once the last part of it does."""
@@ -37,7 +39,7 @@ class Troubles:
         if not parts:
             del self._away[who]
             self._told.discard(who)
-            self.on_trouble("markets-back", f"{who} answers again")
+            self.on_trouble(f"{self.of}-back", f"{who} answers again")
 
     def leave_out(self, what: str, why: object) -> None:
         """Count something that is not used. A person hears of the first of a kind, and now and then how many there are by now."""
@@ -45,4 +47,4 @@ class Troubles:
         self.on_left_out(what)
         if times in _TOLD_AT:
             more = f" ({times} times by now)" if times > 1 else ""
-            self.on_trouble("markets-unreadable", f"{what} left out{more}: {why}"[:300])
+            self.on_trouble(f"{self.of}-unreadable", f"{what} left out{more}: {why}"[:300])

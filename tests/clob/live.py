@@ -91,8 +91,11 @@ def _sums(rows: Any) -> _Booked:
     return {key: (one[0], one[1], one[2]) for key, one in found.items()}
 
 
-def live_plan(folder: Path, server: ClobServer, *, channels: bool) -> Plan:
-    """Both copy a tenth of what the leader trades; with `channels`, a market source listens to the venue as well."""
+def live_plan(folder: Path, server: ClobServer, *, channels: bool, listens: bool = False) -> Plan:
+    """Both copy a tenth of what the leader trades; with `channels`, a market source listens to the venue as well.
+
+    With `listens`, the executor listens to the user channel.
+    """
     paper = make_test_plan().settings
     settings = evolve(
         paper,
@@ -103,7 +106,11 @@ def live_plan(folder: Path, server: ClobServer, *, channels: bool) -> Plan:
             PluginTable(
                 name="clob",
                 plugin="clob",
-                options={"clob_url": server.address, "geoblock_url": f"{server.address}/api/geoblock"},
+                options={
+                    "clob_url": server.address,
+                    "geoblock_url": f"{server.address}/api/geoblock",
+                    "user_url": server.user_url if listens else "",
+                },
             ),
         ),
         markets=(PluginTable(name="polymarket", plugin="polymarket", options=dict(server.addresses)),)
@@ -123,7 +130,7 @@ def live_plan(folder: Path, server: ClobServer, *, channels: bool) -> Plan:
 
 @asynccontextmanager
 async def trading(
-    folder: Path, *, channels: bool = False, faults: Mapping[str, Any] | None = None
+    folder: Path, *, channels: bool = False, listens: bool = False, faults: Mapping[str, Any] | None = None
 ) -> AsyncGenerator[LiveWorld, None]:
     """Run an engine that is armed, at a venue with these faults, while the block runs."""
     async with open_world() as world, open_virtual_clob_venue(world.wall) as server:
@@ -133,7 +140,7 @@ async def trading(
         for fault, value in (faults or {}).items():
             setattr(server.faults, fault, value)
         live = LiveWorld(world.chain, world.nodes, world.wall, nursery=world._nursery, server=server)
-        async with running_engine(live, live_plan(folder, server, channels=channels)) as live.service:
+        async with running_engine(live, live_plan(folder, server, channels=channels, listens=listens)) as live.service:
             yield live
 
 

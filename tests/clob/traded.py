@@ -4,9 +4,10 @@ from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any
 
-from attrs import define
+from attrs import define, field
 
 from trio_copy.clock import WallClock, wall_clock_from
+from trio_copy.engine.news import News
 from trio_copy.entropy import seeded_entropy
 from trio_copy.model.catalog import TokenFacts
 from trio_copy.model.ids import TokenId
@@ -31,6 +32,11 @@ class Traded:
     executor: ClobExecutor
     signer: FakeSigner
     told: list[tuple[str, str]]
+    news: News = field(factory=News)
+
+    def asked(self, path: str) -> int:
+        """How often the CLOB was asked for something."""
+        return self.server.http.requests.get(f"/clob{path}", 0)
 
     @property
     def kinds(self) -> list[str]:
@@ -57,31 +63,43 @@ async def open_traded(
     wall: WallClock | None = None,
     wallets: tuple[Wallet, ...] = (),
     signers: Signers | None = None,
+    others: Mapping[str, SecretKey] | None = None,
+    listens: bool = False,
     faults: Mapping[str, Any] | None = None,
     **settings: Any,
 ) -> AsyncGenerator[Traded, None]:
-    """Open venue and executor at the time of the samples, on a virtual clock where the venue is in memory."""
+    """Open venue and executor at the time of the samples, on a virtual clock where the venue is in memory.
+
+    There are `others` who sign, by the names of their wallets; with `listens` there is the user channel as well.
+    """
     wall = wall or wall_clock_from(sample_intent().leader_time)
     told: list[tuple[str, str]] = []
     signer = FakeSigner(KEY)
     async with open_venue(wall) as server:
         list_token(server)
-        server.clob.put_wallet(KEY.address, usd=10_000, shares={TOKEN: 10_000})
+        for key in (KEY, *(others or {}).values()):
+            server.clob.put_wallet(key.address, usd=10_000, shares={TOKEN: 10_000})
         for fault, value in (faults or {}).items():
             setattr(server.faults, fault, value)
+        addresses = {
+            "clob_url": server.address,
+            "geoblock_url": f"{server.address}/api/geoblock",
+            "user_url": server.user_url if listens else "",
+        }
+        news = News()
         context = ExecutorContext(
             name="clob",
-            settings=ClobSettings(
-                **{"clob_url": server.address, "geoblock_url": f"{server.address}/api/geoblock", **settings}
-            ),
+            settings=ClobSettings(**{**addresses, **settings}),
             wall=wall,
             quotes=None,
             wallets=wallets,
-            signers=FakeSigners({"": signer}) if signers is None else signers,
+            signers=signers
+            or FakeSigners({"": signer, **{name: FakeSigner(key) for name, key in (others or {}).items()}}),
             open_socket=server.open_socket,
             entropy=seeded_entropy(1),
             on_trouble=lambda kind, detail: told.append((kind, detail)),
+            on_news=news.tell,
         )
         async with open_executor(context) as executor:
             assert isinstance(executor, ClobExecutor)
-            yield Traded(server=server, executor=executor, signer=signer, told=told)
+            yield Traded(server=server, executor=executor, signer=signer, told=told, news=news)

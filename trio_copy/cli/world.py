@@ -142,7 +142,11 @@ def _trading_at(server: "ClobServer", plan: Plan, keys: Mapping[str, SecretKey])
         assert wallet.address is not None
         kind, cash = int(wallet.signature_type), wallet.paper_usd or _PLAY_USD
         server.clob.wallets.put(wallet.address, owner=key.address, signature_type=kind, cash=cash.micro)
-    addresses = {"clob_url": server.address, "geoblock_url": f"{server.address}/api/geoblock"}
+    addresses = {
+        "clob_url": server.address,
+        "geoblock_url": f"{server.address}/api/geoblock",
+        "user_url": server.user_url,
+    }
     executors = (
         evolve(one, settings=evolve(one.settings, **addresses)) if one.plugin.name in AT_HOME else one
         for one in plan.executors

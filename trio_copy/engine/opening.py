@@ -8,6 +8,7 @@ from trio_copy.copying.follow_book import FollowBook
 from trio_copy.engine.contract import Contract
 from trio_copy.engine.facts_soon import FactsSoon
 from trio_copy.engine.market_asks import LeftOut, MarketAsks
+from trio_copy.engine.news import News
 from trio_copy.engine.plan import Plan, PlannedExecutor, read_facts
 from trio_copy.engine.prices import Prices
 from trio_copy.engine.seams import Seams
@@ -38,9 +39,9 @@ async def open_service(
             quotes = prices if seams.quotes is None and source is not None else seams.quotes
             most_s = min(settings.engine.send_timeout_s, settings.engine.deadline_s)
             signers = await _open_signers(stack, plan, seams)
-            facts = FactsSoon(catalog=seams.catalog, most_s=most_s)
+            facts, news = FactsSoon(catalog=seams.catalog, most_s=most_s), News()
             executors = {
-                one.name: await _open_executor(stack, plan, seams, one, quotes, source, facts, signers)
+                one.name: await _open_executor(stack, plan, seams, one, quotes, source, facts, signers, news)
                 for one in plan.executors
             }
         book = FollowBook(settings.terms())
@@ -55,6 +56,7 @@ async def open_service(
             prices=prices,
             quotes=quotes,
             facts=facts,
+            news=news,
             signers=signers,
             book=book,
             follows_version=version,
@@ -128,6 +130,7 @@ async def _open_executor(
     books: Books | None,
     facts: FactsSoon,
     signers: OpenSigners | None,
+    news: News,
 ) -> Contract:
     pays = frozenset(one.wallet for one in plan.settings.follower if one.executor == planned.name and one.wallet)
     context = ExecutorContext(
@@ -147,6 +150,7 @@ async def _open_executor(
         open_socket=seams.open_socket,
         entropy=seams.entropy,
         on_trouble=seams.observer.on_alert,
+        on_news=news.tell,
         throwaway=seams.throwaway,
     )
     whose_it_is = whose("executor", planned.name, plan, planned.plugin)

@@ -1,10 +1,12 @@
 """Turns outcomes that nobody could prove into outcomes that are proven, or hands them to a person. Step 9 of a trade.
 
-What rests at a venue is asked about as well, at a calm pace, and called off where it shall rest no longer.
+What rests at a venue is asked about as well, at a calm pace, and called off where it shall rest no longer. An order of which
+its executor has heard something is asked about at once; without such news all is found out by asking again and again.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
+from typing import NoReturn
 
 import trio
 from attrs import define, field
@@ -16,6 +18,7 @@ from trio_copy.clock import WallClock
 from trio_copy.config import EngineSettings
 from trio_copy.engine.calling_off import RestingRules, is_latest
 from trio_copy.engine.execution import Execution
+from trio_copy.engine.news import News
 from trio_copy.engine.shard import Shard
 from trio_copy.errors import ExecutorError, LeaseLost, ReportBroken, UnresolvedOrders
 from trio_copy.model.control import Mode
@@ -29,6 +32,8 @@ from trio_copy.telemetry.observer import Observer
 _STILL_OPEN = (OrderState.UNKNOWN, OrderState.RESTING)
 _REST_LOOK_S = 5.0
 """How often the venue is asked about an order that rests: nothing about it is in doubt, and there may be many."""
+_NEWS_EVERY_S = 0.5
+"""What comes within so long after news was followed is followed together: a channel that babbles causes few questions."""
 _ASKED_AT_ONCE = 20
 """Orders that venues are asked about beside each other: one that does not answer holds up few others."""
 _BREACHED = ", which has reported of it what cannot be, and is not asked again"
@@ -42,6 +47,7 @@ class Reconciler:
     observer: Observer
     wall: WallClock
     rules: RestingRules
+    news: News = field(factory=News)
     _one_at_a_time: trio.Lock = field(factory=trio.Lock)
     _told: set[IntentKey] = field(factory=set)
     """Orders of executors that do not run, of which a person was told."""
@@ -89,15 +95,21 @@ class Reconciler:
                 await trio.sleep(min(self.settings.reconcile_every_s, max(0.0, until - trio.current_time())))
         return found
 
-    async def look(self, *, sends_again: bool = True) -> None:
-        """Look every order up once that is not proven for good. What is being sent right now is left alone.
+    async def follow_news(self) -> NoReturn:
+        """Look orders up as soon as there is news of them, until cancelled."""
+        while True:
+            await self.look(only=await self.news.wait())
+            await trio.sleep(_NEWS_EVERY_S)
+
+    async def look(self, *, sends_again: bool = True, only: Collection[IntentKey] | None = None) -> None:
+        """Look every order up once that is not proven for good, or some. What is being sent right now is left alone.
 
         Some at a time, what is in doubt first: exits wait behind it. What rests is asked about now and then, and called off
         where it shall rest no longer; all of that is decided before anybody is asked.
         """
         async with self._one_at_a_time:
             self.rules.look()
-            due = list(self._due())
+            due = list(self._due(only))
             turns = trio.Semaphore(_ASKED_AT_ONCE)
 
             async def prove(shard: Shard, open_order: OpenOrder, execution: Execution) -> None:
@@ -111,18 +123,20 @@ class Reconciler:
                 for shard, open_order, execution in due:
                     await turns.acquire()  # here, and not in the task: in turn
                     nursery.start_soon(prove, shard, open_order, execution)
-            for key in [key for key in self._looked_at if not any(key in one.unproven for one in self.shards.values())]:
-                del self._looked_at[key]
+            if only is None:
+                open_keys = [one.unproven.keys() for one in self.shards.values()]
+                for key in [key for key in self._looked_at if not any(key in keys for keys in open_keys)]:
+                    del self._looked_at[key]
 
-    def _due(self) -> Iterator[tuple[Shard, OpenOrder, Execution]]:
-        for shard, open_order in sorted(self._open_orders(), key=lambda found: not found[1].unproven):
+    def _due(self, only: Collection[IntentKey] | None) -> Iterator[tuple[Shard, OpenOrder, Execution]]:
+        for shard, open_order in sorted(self._open_orders(only), key=lambda found: not found[1].unproven):
             execution = self.executions.get(open_order.order.executor)
             if execution is None:
                 self._tell_no_executor(open_order)
-            elif self._is_due(shard, open_order, execution):
+            elif self._is_due(shard, open_order, execution, news=only is not None):
                 yield shard, open_order, execution
 
-    def _is_due(self, shard: Shard, open_order: OpenOrder, execution: Execution) -> bool:
+    def _is_due(self, shard: Shard, open_order: OpenOrder, execution: Execution, *, news: bool) -> bool:
         """Tell whether to ask the venue about an order now; one that rests is called off first, if there is a reason."""
         key, now = open_order.order.key, self.wall()
         if not open_order.rests:
@@ -133,7 +147,8 @@ class Reconciler:
             with suppress(LeaseLost):
                 shard.act(open_order.task.follower, c.CallOff(key=key, why=why, at=now))
                 return True
-        if open_order.called_off is None and now - self._looked_at.get(key, 0.0) < _REST_LOOK_S:
+        calm = open_order.called_off is None and not news
+        if calm and now - self._looked_at.get(key, 0.0) < _REST_LOOK_S:
             return False
         self._looked_at[key] = now
         return True
@@ -142,10 +157,11 @@ class Reconciler:
         """Return the orders that may have been filled, as far as anybody has proven."""
         return [one for _, one in self._open_orders() if one.unproven]
 
-    def _open_orders(self) -> Iterator[tuple[Shard, OpenOrder]]:
+    def _open_orders(self, only: Collection[IntentKey] | None = None) -> Iterator[tuple[Shard, OpenOrder]]:
         for shard in self.shards.values():
-            for key, before in shard.unproven.items():
-                open_order = shard.accounts[before.task.follower].orders.get(key)
+            for key in shard.unproven if only is None else only:
+                before = shard.unproven.get(key)
+                open_order = None if before is None else shard.accounts[before.task.follower].orders.get(key)
                 if open_order is not None:
                     yield shard, open_order
 

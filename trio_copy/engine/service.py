@@ -153,6 +153,7 @@ class Service:
             for task in (
                 self.owner.run,
                 self.housekeeping.reconcile,
+                self.reconciler.follow_news,
                 self.housekeeping.tick,
                 self.housekeeping.hear_requests,
                 self.housekeeping.refresh_follows,

@@ -30,6 +30,7 @@ from trio_copy.engine.later_looks import LaterLooks
 from trio_copy.engine.market_asks import MarketAsks
 from trio_copy.engine.market_watch import MarketWatch
 from trio_copy.engine.modes import ModeBoard
+from trio_copy.engine.news import News
 from trio_copy.engine.plan import Plan
 from trio_copy.engine.prices import Prices
 from trio_copy.engine.read_leaders import ReadLeaders
@@ -72,6 +73,8 @@ class Opened:
     quotes: Quotes | None
     facts: FactsSoon
     """What executors are told of prices, whoever tells it; None where nobody does."""
+    news: News
+    """What executors have heard of their orders."""
     signers: OpenSigners | None
     """Who signs for the wallets; None on paper."""
     book: FollowBook
@@ -271,6 +274,7 @@ def wire(plan: Plan, seams: Seams, endpoints: Sequence[EndpointSettings], opened
         observer=observer,
         wall=seams.wall,
         rules=RestingRules(book=book, mode=mode, settings=settings.engine, wall=seams.wall),
+        news=opened.news,
     )
     exit_rules = ExitRules(
         store=store,

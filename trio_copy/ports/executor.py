@@ -22,6 +22,10 @@ from trio_copy.sockets import open_socket
 _POLYGON = ChainId(137)
 
 
+def nothing_new(_key: IntentKey) -> None:
+    """Hear of nothing: whoever asks does so of himself."""
+
+
 class Quotes(Protocol):
     """Where an executor that simulates learns today's prices."""
 
@@ -75,6 +79,9 @@ class ExecutorContext:
     """Spreads retries."""
     on_trouble: Callable[[str, str], None] = tell_nobody
     """Hears the kind and detail of what a person should know, once: what the venue has stopped, and that it goes on."""
+    on_news: Callable[[IntentKey], None] = nothing_new
+    """Hears of which order (`Order.key`) something may have become, so that `find` is asked about it at once, and not at its
+    next turn. It is a hint, which proves nothing: who has no way to hear anything need not call it. To be called by Trio's thread."""
     throwaway: bool = False
     """Whether the run is a trial: nothing of it may outlive the process."""
 

@@ -107,14 +107,16 @@ class VenueSigner:
         params: Sequence[tuple[str, str]],
         content: bytes | None,
     ) -> Reply | NoReply:
+        counted = method != "DELETE"  # cancels have turns of their own
         with trio.CancelScope(deadline=until):
-            if method == "GET":
-                await self.reads.wait(is_exit=False)
+            if counted:
+                # Of what is sent here only a heartbeat is no question: late, it costs all that rests.
+                await self.reads.wait(is_exit=method == "POST")
             headers = self.signed(key, method, path, content)
             reply = await self.caller.call(
                 method, path, headers=headers, until=until, params=params, content=content, repeatable=True
             )
-            if isinstance(reply, Reply) and reply.status == 429 and method == "GET":
+            if isinstance(reply, Reply) and reply.status == 429 and counted:
                 self.reads.rest(
                     min(told_s(reply.headers.get("retry-after", ""), self.wall()) or _REST_S, _LONGEST_REST_S)
                 )

@@ -45,6 +45,11 @@ class ListeningSide(ABC):
     def hear(self, listener: Listener, message: str | bytes) -> None:
         """Take what somebody said, pings apart. Raises `ValueError` or `TypeError` where nobody can read it."""
 
+    @property
+    def listeners(self) -> int:
+        """How many are connected."""
+        return len(self._listeners)
+
     def drop_connections(self) -> None:
         """Cut every connection without a goodbye."""
         for listener in list(self._listeners):
