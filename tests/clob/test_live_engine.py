@@ -111,3 +111,44 @@ def _check_taken_once(world: LiveWorld) -> None:
     taken = Counter(one.order_id for one in world.server.clob.record.of(Accepted))
     assert set(taken.values()) <= {1}
     assert taken.total() <= len(world.recorder.finished)
+
+
+@pytest.mark.parametrize(
+    ("settles", "expected"),
+    [
+        (Settles.RETRIED, ("filled", None)),
+        (Settles.FAILED, ("denied", "NOTHING_TO_SELL")),
+        (Settles.NEVER, ("expired", "UNSETTLED")),
+    ],
+)
+async def test_only_what_is_on_the_chain_is_sold(
+    tmp_path: Path, autojump_clock: Clock, settles: Settles, expected: tuple[str, str | None]
+) -> None:
+    """He buys more and leaves within seconds: what is there is sold at once, and the rest when it is, if it ever is.
+
+    So no exit is refused for want of shares, and each says in the end what came of it.
+    """
+    async with trading(tmp_path) as world:
+        world.chain.mine(world.buy(shares=200))
+        await world.wait_settled(2)
+        faults = world.server.faults
+        faults.settles, faults.mined_after_s, faults.confirmed_after_s = settles, 9, 20
+        world.chain.mine(world.buy(shares=100))
+        await world.recorder.wait_copies(4)
+        began = world.wall()
+        faults.settles = Settles.PROMPTLY
+        world.chain.mine(world.buy(side=Side.SELL, shares=300))
+        await world.recorder.wait_until(lambda: len(world.recorder.finished) == 8)
+        ends = [one.outcome for one in world.recorder.finished[4:]]
+        assert [(one.end.value, one.reason and one.reason.code.name) for one in ends] == [("filled", None)] * 2 + [
+            expected
+        ] * 2
+        sold = [one for one in world.server.clob.record.of(Accepted) if one.side is Side.SELL]
+        assert [one.at_ms / 1000 - began > 8 for one in sold] == [False] * 2 + [True] * (len(sold) - 2)
+        if settles is Settles.NEVER:
+            assert ends[2].reason is not None
+            assert (
+                ends[2].reason.because
+                == "leaving.settle_s: 10.2 of 10.2 shares unsettled, expected settled within 60 s"
+            )
+        assert world.booked == world.recorded
