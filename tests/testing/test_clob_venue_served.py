@@ -63,7 +63,8 @@ async def test_signers_have_buckets(clock: trio.testing.MockClock) -> None:
 async def test_an_address_that_asks_too_often_is_answered_later(clock: trio.testing.MockClock) -> None:
     """Whoever signs, and not refused: two hundred balances in ten seconds, and each further one waits for its turn."""
     async with open_venue() as server:
-        traders, waited = (await trader(server), await trader(server, 2)), []
+        traders = (await trader(server), await trader(server, 2))
+        waited: list[float] = []
         for _ in range(199):
             assert server.clob.limits.wait_s("GET", "/balance-allowance") == 0
         for path in (*["/balance-allowance?asset_type=COLLATERAL"] * 4, "/v1/user/rate-limit-tier"):
