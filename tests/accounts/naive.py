@@ -143,6 +143,25 @@ class Naive:
         facts = self.catalog.of(token)
         return (leader, f"token {token}" if facts is None else facts.condition_id)
 
+    def unsettled(self, spot: Spot) -> int:
+        """Add up what was bought at a spot and is not on the chain, as was told last."""
+        told: dict[IntentKey, Settlement] = {}
+        for event in self.events:
+            match event:
+                case e.Learned(key=key, report=report) | e.Corrected(key=key, report=report) if report is not None:
+                    told[key] = report.settlement
+                case e.OnChain(key=key, settlement=settlement):
+                    told[key] = settlement
+        firm = {one.of for one in self.ledger() if one.kind is EntryKind.CONFIRM}
+        return sum(
+            one.shares.micro
+            for one in self.counted()
+            if (one.leader, one.token_id) == spot
+            and one.side is Side.BUY
+            and not (one.firm or one.key in firm)
+            and told[IntentKey(one.key.partition(":")[0])] is Settlement.PENDING
+        )
+
     def promised(self) -> dict[Spot, int]:
         promised: Counter[Spot] = Counter()
         for placed in self.holding_back:

@@ -76,6 +76,7 @@ def report_on(order: Order, status: Status = Status.FILLED, **changes: Any) -> E
     return evolve(report, **changes)
 
 
+MINED: dict[str, Any] = {"settlement": Settlement.MINED}
 PENDING: dict[str, Any] = {"settlement": Settlement.PENDING}
 FAILED: dict[str, Any] = {"settlement": Settlement.FAILED}
 

@@ -7,7 +7,7 @@ from attrs import evolve
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.accounts.played import FAILED, PENDING, SPOT, Played, entry, freeze, leave, reason_of
+from tests.accounts.played import FAILED, MINED, PENDING, SPOT, Played, entry, freeze, leave, reason_of
 from tests.builders import ALICE, NOW, OTHER_LEADER, TOKEN, make_settings, usd
 from trio_copy.accounts import Account
 from trio_copy.accounts import commands as c
@@ -177,7 +177,7 @@ def test_what_an_order_held_becomes_what_it_spent(how: str) -> None:
 def test_a_reversed_purchase_frees_what_is_open_once() -> None:
     """Matched, sold in part and then taken back: nothing of it is open any more, and nothing is given back twice."""
     book, task = Played(), entry()
-    bought = book.fill(task, **PENDING)
+    bought = book.fill(task, **MINED)
     book.fill(leave(shares="50"))
     book.answer(bought, **FAILED)
     assert (book.cost, Usd(book.day(task))) == (usd("0"), usd("5.1"))

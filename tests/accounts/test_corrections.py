@@ -10,6 +10,7 @@ from attrs import evolve
 from tests.accounts.played import (
     FAILED,
     MARKET,
+    MINED,
     PENDING,
     SPOT,
     UNCAPPED,
@@ -189,7 +190,7 @@ def test_what_was_sold_of_a_purchase_that_shrinks(how: str) -> None:
     """What was sold beyond what came is oversold: it has cost nothing, its proceeds are profit, and nothing is open of it."""
     sold, left, oversold, earned = SOLD[how]
     played = Played()
-    order = played.fill(entry(), **PENDING)
+    order = played.fill(entry(), **MINED)
     if sold != "0":
         played.fill(leave(shares=str(int(sold) * 10)))
     played.answer(order, Status.PARTIAL, **figures("7", "3.57"))
@@ -220,7 +221,7 @@ def test_a_sale_that_shrinks_gives_its_shares_back() -> None:
 def test_an_exit_under_way_sells_what_is_left() -> None:
     """It was placed for all ten, of which three turn out not to be there: nothing more is promised, and its fill is booked."""
     played = Played()
-    bought = played.fill(entry(), **PENDING)
+    bought = played.fill(entry(), **MINED)
     order = played.place(leave())
     played.answer(bought, Status.PARTIAL, **figures("7", "3.57"))
     assert played.account.free(SPOT) == NO_SHARES

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from attrs import evolve
 
-from tests.accounts.played import FAILED, PENDING, SPOT, Played, entry, freeze, leave
+from tests.accounts.played import FAILED, MINED, PENDING, SPOT, Played, entry, freeze, leave
 from tests.accounts.states import derived, documents, kept
 from tests.builders import ALICE, NOW, make_settings, make_signal, make_task, usd
 from trio_copy.accounts import Account
@@ -286,7 +286,7 @@ def test_amounts_say_what_a_fact_changed() -> None:
     """Trades, what was bought and sold for, fees, and both kinds of profit; a reversal takes back the same."""
     played = Played()
     bought = played.place(entry())
-    played.answer(bought, notional=usd("5"), fee=usd("0.1"), **PENDING)
+    played.answer(bought, notional=usd("5"), fee=usd("0.1"), **MINED)
     sold = played.place(leave(shares="50"))
     played.answer(sold, notional=usd("3"), fee=usd("0.2"))
     played.answer(bought, notional=usd("5"), fee=usd("0.1"))

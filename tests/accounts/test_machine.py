@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from tests.accounts.naive import Naive, ended
-from tests.accounts.played import FAILED, PENDING, Played, freeze, report_on
+from tests.accounts.played import FAILED, MINED, PENDING, Played, freeze, report_on
 from tests.accounts.states import Documents, derived, documents, held, kept, open_cost
 from tests.builders import ALICE, LEADER, NOW, OTHER_LEADER, make_settings, make_signal, make_task
 from trio_copy.accounts import Account, OpenOrder
@@ -72,7 +72,7 @@ BLOCK_TIMES = st.sampled_from([int(NOW), int(NOW) + 61, int(NOW) + DAY_S])
 STATUSES = st.sampled_from(
     ["filled", "filled", "partial", "killed", "rejected", "absent", "unknown", "outside", "resting", "resting"]
 )
-SETTLEMENTS = st.sampled_from([{}, PENDING, PENDING, FAILED])
+SETTLEMENTS = st.sampled_from([{}, PENDING, PENDING, MINED, FAILED])
 
 
 class AnAccount(RuleBasedStateMachine):
@@ -101,9 +101,11 @@ class AnAccount(RuleBasedStateMachine):
     def open_orders(self) -> list[OpenOrder]:
         return list(self.account.orders.values())
 
-    @initialize(caps=CAPS, paper=st.none() | st.integers(1, 60_000_000).map(Usd))
-    def choose(self, caps: dict[str, Any], paper: Usd | None) -> None:
-        self.paper = paper
+    @initialize(
+        caps=CAPS, paper=st.none() | st.integers(1, 60_000_000).map(Usd), minimum=st.sampled_from([0, 0, 5_000_000])
+    )
+    def choose(self, caps: dict[str, Any], paper: Usd | None, minimum: int) -> None:
+        self.paper, self.minimum = paper, Shares(minimum)
         self.settings: FollowSettings = make_settings(**{"max_order_usd": None, **caps})
 
     # What is asked of it
@@ -120,6 +122,10 @@ class AnAccount(RuleBasedStateMachine):
         assert derived(account) == sums or account.exposure.version != sums["version"]
         account.apply(events)
         self.naive.events += events
+        known = {task.task_id for task in self.tasks}
+        self.tasks += [
+            event.task for event in events if isinstance(event, e.Waits) and event.task.task_id not in known
+        ]  # what an exit left for later
         self._write()
         self._check_caps(events, cost)
         if not isinstance(command, c.Try | c.SetMode | c.ResetPeak | c.Fund):
@@ -163,7 +169,8 @@ class AnAccount(RuleBasedStateMachine):
                         assert one.handed_over
                         assert one.called_off is not None or one.breached
                 assert event.order.shares > NO_SHARES
-                assert self.naive.promised()[spot] <= self.naive.positions()[spot].shares.micro
+                settled = self.naive.positions()[spot].shares.micro - self.naive.unsettled(spot)
+                assert self.naive.promised()[spot] <= settled
                 continue
             facts, used = self.catalog.of(spot[1]), self.naive.days()
             market = f"token {spot[1]}" if facts is None else f"market {facts.condition_id}"
@@ -277,7 +284,7 @@ class AnAccount(RuleBasedStateMachine):
             task=task,
             resting=self._resting(task),
             settings=self.settings,
-            market=Market(token_id=task.intent.token_id, tick=Price(1), minimum=NO_SHARES, fee_bps=FEE_BPS),
+            market=Market(token_id=task.intent.token_id, tick=Price(1), minimum=self.minimum, fee_bps=FEE_BPS),
             prepare=freeze,
             day=c.EngineDay(limit=ENGINE_DAY, left=Usd(ENGINE_DAY.micro - spent)),
             at=NOW + len(self.tasks),
@@ -322,6 +329,18 @@ class AnAccount(RuleBasedStateMachine):
         report = evolve(open_order.report, **({"settlement": Settlement.FIRM} if firm else FAILED))
         self.do(c.Answer(key=open_order.order.key, report=report, at=NOW))
         assert open_order.order.key not in self.account.orders
+
+    @precondition(lambda self: any(one.state is OrderState.MATCHED for one in self.open_orders))
+    @rule(data=st.data(), on=st.booleans())
+    def it_reaches_the_chain(self, data: st.DataObject, on: bool) -> None:
+        """Or is off it again: its shares can be sold just as long."""
+        open_order = data.draw(st.sampled_from([one for one in self.open_orders if one.state is OrderState.MATCHED]))
+        assert open_order.report is not None
+        report = evolve(open_order.report, **(MINED if on else PENDING))
+        self.do(c.Answer(key=open_order.order.key, report=report, at=self.now))
+        now = self.account.orders[open_order.order.key].report
+        assert now is not None
+        assert now.settlement is report.settlement
 
     @precondition(lambda self: any(self.account.unsettled(one) for one in self.open_orders))
     @rule(
@@ -440,7 +459,8 @@ class AnAccount(RuleBasedStateMachine):
                     met = signal.signal_id not in self.forgotten
                 case c.Answer(key=key, report=report):
                     # Undone is believed of as much as is booked, which may have become less since it was said.
-                    met = report.settlement is not Settlement.FAILED or key not in self.account.orders
+                    # On the chain is what was said to be so last.
+                    met = key not in self.account.orders or report.settlement is Settlement.FIRM
                 case c.Doubt():
                     met = True
                 case c.NotSent(key=key) | c.Escalate(key=key) | c.CallOff(key=key):
@@ -529,6 +549,15 @@ class AnAccount(RuleBasedStateMachine):
         )
         for spot, holding in self.account.holdings.items():
             assert self.account.free(spot) == holding.now.shares
+        # Once everything is settled, no exit waits for that any more.
+        for open_order in self.open_orders:
+            assert open_order.report is not None
+            report = evolve(open_order.report, settlement=Settlement.FIRM)
+            self.do(c.Answer(key=open_order.order.key, report=report, at=NOW))
+        for waits in list(self.account.waiting.values()):
+            if waits.task.intent.side is Side.SELL and not waits.suspended:
+                self.do(self._offer(waits.task))
+                assert waits.task.task_id not in self.account.waiting
 
 
 def _figures(filled: LedgerEntry | ExecutionReport) -> tuple[Shares, Usd, Usd]:

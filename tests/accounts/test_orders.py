@@ -8,6 +8,7 @@ from attrs import evolve
 
 from tests.accounts.played import (
     FAILED,
+    MINED,
     PENDING,
     SPOT,
     Played,
@@ -272,7 +273,7 @@ def test_a_proof_after_the_escalation_mends_the_books_only() -> None:
 def test_what_never_settled_after_it_was_sold_on_is_oversold() -> None:
     """A purchase that is taken back leaves the sale as it was; the shares are missing, the profit is the proceeds."""
     played, task = Played(), entry()
-    bought = played.fill(task, **PENDING)
+    bought = played.fill(task, **MINED)
     sold = played.fill(leave())
     assert (played.shares, played.account.performance.realised) == (NO_SHARES, Usd.parse("-0.2"))
     played.answer(bought, **FAILED)

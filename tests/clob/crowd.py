@@ -25,6 +25,7 @@ from trio_copy.engine.seams import Seams
 from trio_copy.engine.service import Service
 from trio_copy.model.catalog import TokenFacts
 from trio_copy.model.fills import Side
+from trio_copy.model.follow_settings import Execution
 from trio_copy.model.ids import Address, FollowerId, OrderId, TokenId
 from trio_copy.model.orders import ExecutionReport, Order, Quote, SignatureType, Status
 from trio_copy.model.positions import EntryKind
@@ -40,6 +41,8 @@ TOKENS = (1, 2, 3)
 _USD = 1000
 _PLENTY = Shares.parse(100_000)
 _POLICY = WalletPolicy(max_hour_usd=Usd.parse(100_000), max_day_usd=Usd.parse(100_000), max_minute_orders=1000)
+_REST_S = 240
+"""How long GTC and GTD orders may rest."""
 _CLOSE = 100
 """Millionths by which a trade may lie off the price that an order names: what rounding leaves of a ten-thousandth."""
 
@@ -176,15 +179,15 @@ class Crowd(World):
                 continue
             if len(bodies[order_id]) > 1:
                 self.wrong.append(f"{order_id} was sent with {len(bodies[order_id])} bodies")
-            report = ExecutionReport(
-                order_id=order.order_id,
-                status=Status.PARTIAL if fills else Status.KILLED,
-                shares=Shares(sum(fill.shares for fill in fills)),
-                notional=Usd(sum(fill.cash for fill in fills)),
-                fee=Usd(sum(fill.fee for fill in fills)),
+            kept = [fill for fill in fills if fill.trade_id not in undone]
+            failed = bool(fills) and not kept
+            yield AtVenue(
+                order=order,
+                report=_report(order, fills if failed else kept),
+                told=_report(order, fills),
+                failed=failed,
+                at=at,
             )
-            failed = bool(fills) and all(fill.trade_id in undone for fill in fills)
-            yield AtVenue(order=order, report=report, told=report, failed=failed, at=at)
 
     def _undone(self) -> set[str]:
         return {one.trade_id for one in self.server.clob.record.of(Settled) if one.status == "FAILED"}
@@ -201,7 +204,7 @@ class Crowd(World):
                 yield f"{taken.order_id} gave {given} of {taken.maker_amount}"
             if taken.maker_amount * got + _CLOSE * taken.taker_amount < taken.taker_amount * given:
                 yield f"{taken.order_id} gave {given} for {got}, signed was {taken.maker_amount} for {taken.taker_amount}"
-            if len({one.trade_id for one in fills}) > 1:
+            if taken.order_type in ("FAK", "FOK") and len({one.trade_id for one in fills}) > 1:
                 yield f"{taken.order_id} was filled {len(fills)} times"
 
     def _uncounted(self, venue: Iterable[AtVenue]) -> Iterator[str]:
@@ -219,7 +222,7 @@ class Crowd(World):
         filled: dict[tuple[Address, TokenId, Side], Counter[str]] = defaultdict(Counter)
         addresses = {one.name: one.address for one in self.members}
         for one in books.entries:
-            if one.kind is EntryKind.FILL and one.key not in undone:
+            if one.kind in (EntryKind.FILL, EntryKind.CORRECT) and not {one.key, one.of} & undone:
                 sums = booked[addresses[one.follower], one.token_id, one.side]
                 sums.update(shares=one.shares.micro, cash=one.notional.micro, fee=one.fee.micro)
         for fill in self.server.clob.record.of(Filled):
@@ -242,6 +245,16 @@ class Crowd(World):
             for asset in {*expected, *wallet.has}:
                 if wallet.has[asset] != expected[asset] or wallet.has[asset] < 0:
                     yield f"{member.name} has {wallet.has[asset]} of {asset or 'cash'}, the books say {expected[asset]}"
+
+
+def _report(order: Order, fills: Sequence[Filled]) -> ExecutionReport:
+    return ExecutionReport(
+        order_id=order.order_id,
+        status=Status.PARTIAL if fills else Status.KILLED,
+        shares=Shares(sum(fill.shares for fill in fills)),
+        notional=Usd(sum(fill.cash for fill in fills)),
+        fee=Usd(sum(fill.fee for fill in fills)),
+    )
 
 
 @asynccontextmanager
@@ -268,8 +281,8 @@ async def open_crowd(folder: Path, count: int) -> AsyncGenerator[Crowd, None]:
         yield crowd
 
 
-def plan_of(crowd: Crowd, folder: Path) -> Plan:
-    """All follow both leaders with a tenth of their size, over HTTP alone."""
+def plan_of(crowd: Crowd, folder: Path, *, kinds: Sequence[str] = ("FAK",)) -> Plan:
+    """All follow both leaders with a tenth of their size, over HTTP alone, and take turns in the kind of their orders."""
     paper = make_test_plan(followers=[one.name for one in crowd.members], leaders=LEADERS).settings
     address = crowd.server.address
     options = {"clob_url": address, "geoblock_url": f"{address}/api/geoblock"}
@@ -284,5 +297,9 @@ def plan_of(crowd: Crowd, folder: Path) -> Plan:
             for one in crowd.members
         },
         follower=tuple(evolve(one, executor="clob", wallet=str(one.id)) for one in paper.follower),
+        follow=tuple(
+            evolve(one, execution=Execution(order_type=kinds[number // len(LEADERS) % len(kinds)], rest_s=_REST_S))
+            for number, one in enumerate(paper.follow)
+        ),
     )
     return make_plan(settings, discover())

@@ -211,11 +211,13 @@ async def _calm_down(crowd: Crowd) -> None:
 
 
 async def _trade(crowd: Crowd) -> None:
-    """Let a leader buy twice, and sell a part of the first."""
+    """Let a leader buy, buy more, and sell the most of it a second later: a part of that is not on the chain then."""
     await trio.sleep(2)
     crowd.chain.mine(crowd.buy(token=1), crowd.buy(token=2))
     await trio.sleep(9)
-    crowd.chain.mine(crowd.buy(token=3), crowd.buy(side=Side.SELL, shares=60))
+    crowd.chain.mine(crowd.buy(token=3), crowd.buy(token=1))
+    await trio.sleep(1)
+    crowd.chain.mine(crowd.buy(side=Side.SELL, shares=150))
 
 
 def all_cases() -> list[Case]:

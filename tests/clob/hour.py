@@ -18,7 +18,10 @@ from attrs import frozen
 from tests.clob.crowd import LEADERS, TOKENS, Crowd, open_crowd, plan_of
 from tests.clob.trust import read_natively
 from tests.harness import running_engine
+from trio_copy.accounts.commands import CallOff
+from trio_copy.engine.service import Service
 from trio_copy.entropy import Entropy, seeded_entropy
+from trio_copy.model.decisions import Code, Reason
 from trio_copy.model.fills import Side
 from trio_copy.model.units import Shares
 from trio_copy.testing.clob_venue import Accepted, Answered, Filled, Later, Mode, OrderAnswer, Settles
@@ -61,6 +64,9 @@ _FAULTS: Sequence[Mapping[str, Any]] = (
 )
 _SIZES = (2, 5, 8, 40, 100_000)
 """Shares on offer, to one of whom all may go."""
+_KINDS = ("FAK", "GTC", "GTD", "FOK")
+"""Of the followers' entries, in turn."""
+_BY_HAND = Reason(code=Code.GIVEN_UP, control="orders cancel", value="by hand", limit="filled before")
 _PRICES = (470_000, 490_000, 500_000, 510_000, 520_000)
 
 
@@ -81,12 +87,13 @@ def play(seed: int, minutes: float, followers: int) -> Played:
 async def _live(folder: Path, seed: int, minutes: float, followers: int) -> Played:
     luck = seeded_entropy(seed)
     async with open_crowd(folder, followers) as crowd:
-        async with running_engine(crowd, plan_of(crowd, folder)) as service:
+        async with running_engine(crowd, plan_of(crowd, folder, kinds=_KINDS)) as service:
             crowd.watch(service)
             until = trio.current_time() + 60 * minutes
             while trio.current_time() < until:
                 _throw(crowd, luck)
                 _trade(crowd, luck)
+                _call_off(service, luck)
                 await trio.sleep(luck.choice((0.5, 3.0, 10.0, 25.0, 40.0)))
             crowd.server.faults.clear()
             crowd.server.away = False
@@ -124,6 +131,20 @@ def _trade(crowd: Crowd, luck: Entropy) -> None:
     crowd.chain.mine(crowd.buy(leader, side=side, token=token, shares=luck.choice((40, 100, 250))))
 
 
+def _call_off(service: Service, luck: Entropy) -> None:
+    """Let a person call off an order that rests, now and then."""
+    resting = [
+        (shard, account.follower, key)
+        for shard in service.holder.shards.values()
+        for account in shard.accounts.values()
+        for key, order in account.orders.items()
+        if order.rests
+    ]
+    if resting and luck.random() < 0.2:
+        shard, follower, key = luck.choice(resting)
+        shard.act(follower, CallOff(key=key, why=_BY_HAND, at=shard.wall()))
+
+
 def _counts(crowd: Crowd) -> Mapping[str, int]:
     record = crowd.server.clob.record
     ends = Counter(
@@ -135,6 +156,7 @@ def _counts(crowd: Crowd) -> Mapping[str, int]:
     return {
         "requests": len(record.of(Answered)),
         "orders taken": len(record.of(Accepted)),
+        "rested": len([one for one in record.of(Accepted) if one.order_type in ("GTC", "GTD")]),
         "trades": len(record.of(Filled)),
         "alerts": len(crowd.recorder.alerts),
         **ends,

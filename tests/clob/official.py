@@ -1,16 +1,17 @@
-"""Random orders, by us and by the official client: the same bytes for the same fields, and no amounts but those the venue takes.
+"""Random orders, by us and by the official clients: the same bytes for the same fields, and no amounts but those the venue takes.
 
-`python -m tests.clob.official 10000` compares so many; the tests compare a few.
+`python -m tests.clob.official 10000` compares so many, `--unified` with the other client; the tests compare a few.
 
-The client reckons in floats, and does not know that an instant order is taken with two and four decimals at every tick. So
+The first client reckons in floats, and does not know that an instant order is taken with two and four decimals at every tick. So
 its bytes are compared for our amounts, and its amounts where they are those of exact arithmetic; where they are not, what is
 wrong with them is worked out here, in fractions, and must be something.
 """
 
+import argparse
 import random
 import sys
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from decimal import Decimal
 from fractions import Fraction
 from pathlib import Path
@@ -19,7 +20,7 @@ import msgspec
 from attrs import evolve, frozen
 
 from tests.clob.written import SECRET, TICKS, wish
-from tests.official import PY_CLOB, Client, started
+from tests.official import POLYMARKET, PY_CLOB, Client, started
 from trio_copy.model.decisions import OrderIntent
 from trio_copy.model.fills import Side
 from trio_copy.model.ids import Address, IntentKey, TokenId, parse_address
@@ -34,6 +35,8 @@ from trio_copy_clob.orders.prepare import prepare
 from trio_copy_clob.orders.words import checksummed
 
 PROGRAM = Path(__file__).with_name("py_clob.py")
+UNIFIED = Path(__file__).with_name("unified.py")
+"""The second opinion; it knows Polygon's contracts alone, and reckons in decimals."""
 _CHAINS = (137, 137, 137, 80002)
 _INSTANT = ("FAK", "FOK")
 _TOO_SMALL = "too small to be an order"
@@ -187,21 +190,25 @@ def _wrong(wanted: Wish, gives: int, gets: int, our_gives: int, our_gets: int) -
     return ""
 
 
-def compare(client: Client, seed: int, count: int) -> Counter[str]:
+def compare(client: Client, seed: int, count: int, chains: Collection[int] = _CHAINS) -> Counter[str]:
     """Compare so many orders, and count what came of them."""
     found: Counter[str] = Counter()
-    drawn = wishes(seed)
+    drawn = (one for one in wishes(seed) if one.chain_id in chains)
     while found.total() - found[_TOO_SMALL] < count:
         found[compared(client, next(drawn))] += 1
     return found
 
 
 def main() -> None:
-    count = int(sys.argv[1]) if len(sys.argv) > 1 else 240
+    parser = argparse.ArgumentParser(prog="python -m tests.clob.official", description=__doc__.split("\n")[0])
+    parser.add_argument("count", type=int, nargs="?", default=240)
+    parser.add_argument("--unified", action="store_true", help="the unified client, polymarket-client")
+    options = parser.parse_args()
     seed = random.randrange(2**32)
-    sys.stdout.write(f"seed {seed}: {count} orders, each the same bytes; of their amounts\n")
-    with started(PROGRAM, PY_CLOB) as client:
-        for what, times in compare(client, seed, count).most_common():
+    sys.stdout.write(f"seed {seed}: {options.count} orders, each the same bytes; of their amounts\n")
+    which, chains = ((UNIFIED, POLYMARKET), (137,)) if options.unified else ((PROGRAM, PY_CLOB), _CHAINS)
+    with started(*which) as client:
+        for what, times in compare(client, seed, options.count, chains).most_common():
             sys.stdout.write(f"{times:8}  {what}\n")
 
 

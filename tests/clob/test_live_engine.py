@@ -111,3 +111,33 @@ def _check_taken_once(world: LiveWorld) -> None:
     taken = Counter(one.order_id for one in world.server.clob.record.of(Accepted))
     assert set(taken.values()) <= {1}
     assert taken.total() <= len(world.recorder.finished)
+
+
+async def test_only_what_is_on_the_chain_is_sold(tmp_path: Path, autojump_clock: Clock) -> None:
+    """He buys more and leaves within seconds: what is there is sold at once, and the rest as soon as it is.
+
+    Of alice's shares the transaction fails once, and bob's never come: he hears of what he still has, and why.
+    """
+    async with trading(tmp_path) as world:
+        world.chain.mine(world.buy(shares=200))
+        await world.wait_settled(2)
+        faults, settlement = world.server.faults, world.server.clob.settlement
+        faults.settles, faults.mined_after_s = Settles.NEVER, 9
+        world.chain.mine(world.buy(shares=100))
+        await world.recorder.wait_copies(4)
+        began, faults.settles = world.wall(), Settles.PROMPTLY
+        world.chain.mine(world.buy(side=Side.SELL, shares=300))
+        await world.recorder.wait_copies(6)
+        (hers,) = [one for one in list(settlement.trades.values())[2:4] if one.taker_wallet == MAKERS["alice"]]
+        for status, after_s in (("RETRYING", 3), ("MINED", 9), ("CONFIRMED", 9)):
+            settlement.advance(hers.trade_id, status)
+            await trio.sleep(after_s)
+        await world.recorder.wait_until(lambda: len(world.recorder.finished) == 8)
+        ends = [one.outcome for one in world.recorder.finished[4:]]
+        assert [(one.end.value, one.reason and one.reason.because) for one in ends] == [
+            *[("filled", None)] * 3,
+            ("expired", "leaving.settle_s: 10.2 of 10.2 shares unsettled, expected settled within 60 s"),
+        ]
+        sold = [one for one in world.server.clob.record.of(Accepted) if one.side is Side.SELL]
+        assert [one.at_ms / 1000 - began > 3 for one in sold] == [False, False, True]
+        assert world.booked == world.recorded

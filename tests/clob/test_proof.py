@@ -43,7 +43,7 @@ _HALF = ("partial", "10", "5")
         ([trade_row(status="MATCHED")], _NULL, {}, (*_FULL, "pending")),
         ([trade_row(status="TRADE_STATUS_MATCHED")], _NULL, {}, (*_FULL, "pending")),
         ([trade_row(status="MATCHED_NOT_BROADCASTED")], _NULL, {}, (*_FULL, "pending")),
-        ([trade_row(status="MINED")], _NULL, {}, (*_FULL, "pending")),
+        ([trade_row(status="MINED")], _NULL, {}, (*_FULL, "mined")),
         ([trade_row(status="RETRYING")], _NULL, {}, (*_FULL, "pending")),
         ([trade_row(status="TRADE_STATUS_RETRYING")], _NULL, {}, (*_FULL, "pending")),
         ([trade_row(status="CONFIRMED")], _NULL, {}, (*_FULL, "firm")),
@@ -52,9 +52,10 @@ _HALF = ("partial", "10", "5")
         ([trade_row(status="TRADE_STATUS_FAILED")], _NULL, {"told": _TOLD}, (*_FULL, "failed")),
         # Several trades: firm when all of them are; one that failed takes its own shares along, when all have ended.
         ([trade_row(1, "10"), trade_row(2, "10")], _NULL, {}, (*_FULL, "firm")),
-        ([trade_row(1, "10"), trade_row(2, "10", status="MINED")], _NULL, {}, (*_FULL, "pending")),
+        ([trade_row(1, "10"), trade_row(2, "10", status="MINED")], _NULL, {}, (*_FULL, "mined")),
+        ([trade_row(1, "10", status="MATCHED"), trade_row(2, "10", status="MINED")], _NULL, {}, (*_FULL, "pending")),
         ([trade_row(1, "10"), trade_row(2, "10", status="FAILED")], _NULL, {}, (*_HALF, "firm")),
-        ([trade_row(1, "10", status="MINED"), trade_row(2, "10", status="FAILED")], _NULL, {}, (*_HALF, "pending")),
+        ([trade_row(1, "10", status="MINED"), trade_row(2, "10", status="FAILED")], _NULL, {}, (*_HALF, "mined")),
         ([trade_row(1, "10", status="FAILED"), trade_row(2, "10", status="FAILED")], _NULL, {}, (*_FULL, "failed")),
         # One trade, told twice: what is final counts, and of two ends neither.
         ([trade_row(status="MINED"), trade_row(status="CONFIRMED")], _NULL, {}, (*_FULL, "firm")),
@@ -111,7 +112,7 @@ def test_what_comes_of_an_order_that_is_over_at_once(
         ([], order_row("UNMATCHED"), {}, ("resting", "0", "0", "firm")),
         ([], order_row("DELAYED"), {"quiet_s": QUIET_S}, None),
         ([maker_row(1, "10")], order_row("LIVE", "10"), {}, ("resting", "10", "5", "firm")),
-        ([maker_row(1, "10", status="MINED")], order_row("LIVE", "10"), {}, ("resting", "10", "5", "pending")),
+        ([maker_row(1, "10", status="MINED")], order_row("LIVE", "10"), {}, ("resting", "10", "5", "mined")),
         # What is undone is told at the end: until then, amounts never shrink.
         (
             [maker_row(1, "5"), maker_row(2, "5", status="FAILED")],
@@ -222,9 +223,9 @@ def test_the_chain_comes_first() -> None:
         assert (_said(report), str(report.fee)) == (("filled", "20", "9.9", "firm"), "0.12345")
         young = _only(prove(order, _seen(order, rows, fills=_on_chain(log, deepest=99)), rests=False))
         confirmed = bool(rows) and b"CONFIRMED" in rows[0]
-        assert young.settlement.value == ("firm" if confirmed else "pending")
+        assert young.settlement.value == ("firm" if confirmed else "mined")
     # Half of it is on the chain as yet: the trades know more.
-    half = _seen(order, [trade_row(status="MINED")], fills=_on_chain(_log(10_000_000, 5_000_000)))
+    half = _seen(order, [trade_row(status="MATCHED")], fills=_on_chain(_log(10_000_000, 5_000_000)))
     assert _said(prove(order, half, rests=False)) == (*_FULL, "pending")
 
 

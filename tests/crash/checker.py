@@ -10,9 +10,10 @@ from attrs import define, field, frozen
 from tests.crash.books import Books
 from trio_copy.accounts import OrderState
 from trio_copy.accounts.budgets import day_of
+from trio_copy.model.decisions import CopyTask
 from trio_copy.model.facts import NO_AMOUNTS
 from trio_copy.model.fills import Side
-from trio_copy.model.ids import FollowerId, TokenId
+from trio_copy.model.ids import FollowerId, TokenId, task_id
 from trio_copy.model.orders import ExecutionReport, Order
 from trio_copy.model.positions import EMPTY, EntryKind, LedgerEntry, Position, PositionKey, fold
 from trio_copy.model.units import Shares, Usd
@@ -135,7 +136,7 @@ class History:
             for follower in self.followers:
                 if block > self._since(follower) and (order_hash, follower) not in known:
                     self.verdict.lost.append(f"nobody decided about {order_hash} for {follower}")
-        ended = Counter((str(end.task.signal.order_hash), end.task.follower) for end in self.books.ends)
+        ended = Counter((_copied(end.task), end.task.follower) for end in self.books.ends)
         ended.update((str(one.signal.order_hash), one.skip.follower) for one in self.books.skips)
         ended_tasks = {end.task.task_id for end in self.books.ends}
         for sent in self.books.orders:
@@ -158,7 +159,7 @@ class History:
 
     def _nothing_was_paid_twice(self) -> None:
         known = {sent.order_id: sent for sent in self.books.orders}
-        hashes = {end.task.task_id: str(end.task.signal.order_hash) for end in self.books.ends}
+        hashes = {end.task.task_id: _copied(end.task) for end in self.books.ends}
         paid: dict[tuple[str, FollowerId], set[str]] = defaultdict(set)
         for one in self.venue:
             sent = known.get(one.order.order_id)
@@ -167,7 +168,7 @@ class History:
                 continue
             if one.report.shares and not one.failed:
                 for task in sent.tasks:
-                    name = hashes.get(task, str(sent.task.signal.order_hash))
+                    name = hashes.get(task, _copied(sent.task))
                     paid[name, sent.task.follower].add(one.order.order_id)
             if one.at > sent.task.deadline + 1:
                 late_s = one.at - sent.task.deadline
@@ -318,6 +319,13 @@ class History:
         for one in self.venue:
             if one.order.token_id == self.called_off:
                 self.verdict.wrong.append(f"{one.order.order_id} buys or sells what was called off")
+
+
+def _copied(task: CopyTask) -> str:
+    """Name what a task copies of the leader's order: all of it, or what an exit left for later."""
+    order_hash = str(task.signal.order_hash)
+    whole = task.task_id == task_id(task.signal.signal_id, task.follower)
+    return order_hash if whole else f"{order_hash}, of which {task.task_id} sells a rest"
 
 
 def _figures(filled: LedgerEntry | ExecutionReport) -> tuple[Shares, Usd, Usd]:

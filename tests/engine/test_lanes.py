@@ -9,12 +9,12 @@ import trio
 import trio.testing
 from attrs import evolve
 
-from tests.builders import NOW
+from tests.builders import ALICE, NOW
 from tests.engine.desk import buy, sell
 from trio_copy.engine.lanes import Lanes, Queued
 from trio_copy.model.decisions import CopyTask
 from trio_copy.model.fills import Kind
-from trio_copy.model.ids import TaskId
+from trio_copy.model.ids import FollowerId, TaskId
 from trio_copy.model.units import Shares
 
 Clock = trio.testing.MockClock
@@ -434,8 +434,9 @@ def test_whatever_happens_nothing_is_lost_doubled_or_out_of_turn(seed: int) -> N
     dice, lanes, now = random.Random(seed), Lanes(12), NOW
     waiting: dict[TaskId, Queued] = {}
     in_hand: list[Queued] = []
+    aside: set[Queued] = set()
     for number in range(400):
-        match dice.randrange(9):
+        match dice.randrange(10):
             case 0 | 1 | 2:
                 make = dice.choice((buy, sell))
                 later = now + 3 if dice.random() < 0.2 else 0.0
@@ -448,7 +449,7 @@ def test_whatever_happens_nothing_is_lost_doubled_or_out_of_turn(seed: int) -> N
                     assert gone is next(w for w in waiting.values() if not w.in_hand and not w.is_exit)
                     del waiting[gone.task.task_id]
             case 3 | 4:
-                ready = _ready(waiting.values(), in_hand, now)
+                ready = _ready(waiting.values(), in_hand, aside, now)
                 taken = lanes.take_nowait()
                 assert (taken is None) == (not ready)
                 if taken is not None:
@@ -461,28 +462,80 @@ def test_whatever_happens_nothing_is_lost_doubled_or_out_of_turn(seed: int) -> N
                 lanes.free(one.lane, one)
                 waiting.pop(one.task.task_id, None)
             case 6 if in_hand:
-                lanes.give_back(in_hand.pop(dice.randrange(len(in_hand))))
+                one = in_hand.pop(dice.randrange(len(in_hand)))
+                if one.is_exit and not one.suspended and dice.random() < 0.5:
+                    lanes.set_aside(one)
+                    aside.add(one)
+                else:
+                    lanes.give_back(one)
             case 7 if waiting:
                 signal = dice.choice(list(waiting.values())).task.signal.signal_id
                 if dice.random() < 0.5:
-                    lanes.suspend(signal, 0)
+                    aside -= set(lanes.suspend(signal, 0))
                 else:
                     lanes.resume(signal, 0, now)
             case 8:
                 now += 1
                 lanes.push_due(now)
+            case 9:
+                lanes.bring_back(ALICE)
+                aside.clear()
         assert set(lanes) == set(waiting.values())
 
 
-def _ready(waiting: Iterable[Queued], in_hand: list[Queued], now: float) -> list[Queued]:
-    """What may be given out: of each lane that nobody holds, the oldest exit, or the oldest entry where there is none."""
-    busy = {one.lane for one in in_hand}
+def _ready(waiting: Iterable[Queued], in_hand: list[Queued], aside: set[Queued], now: float) -> list[Queued]:
+    """What may be given out: of each lane that nobody holds, the oldest exit, or the oldest entry where there is none.
+
+    Exits that are set aside are none of them, and no entry goes out before them.
+    """
+    busy, behind = {one.lane for one in in_hand}, {one.lane for one in aside}
     lined = [
         one
         for one in waiting
         if one.lane not in busy and not one.in_hand and not one.suspended and one.task.not_before <= now
+        if one not in aside and (one.is_exit or one.lane not in behind)
     ]
     first: dict[object, Queued] = {}
     for one in sorted(lined, key=lambda one: (not one.is_exit, one.task.decided_at)):
         first.setdefault(one.lane, one)
     return list(first.values())
+
+
+def test_an_exit_that_is_set_aside_holds_up_entries_of_its_lane_alone() -> None:
+    """Other exits go on, and so do other lanes; once something has settled, it goes first."""
+    lanes = Lanes(100)
+    leave, other, entry, elsewhere = sell(0, token=1), sell(2, token=1), buy(3, token=1), buy(4, token=2)
+    add(lanes, leave)
+    waits = lanes.take_nowait()
+    assert waits is not None
+    lanes.set_aside(waits)
+    add(lanes, other, entry, elsewhere)
+    assert not lanes.is_under_way(leave.task_id)
+    assert take_all(lanes) == ids(other, elsewhere)
+    lanes.bring_back(FollowerId("nobody"))
+    assert take_all(lanes) == []
+    lanes.bring_back(leave.follower)
+    assert take_all(lanes) == ids(leave, entry)
+    assert len(lanes) == 0
+
+
+@pytest.mark.parametrize("how", ["late", "lost", "retracted"])
+def test_whatever_ends_an_exit_that_is_set_aside_lets_the_entries_go_on(how: str) -> None:
+    lanes = Lanes(100)
+    leave, entry = sell(0, token=1, deadline=NOW + 1), buy(3, token=1)
+    add(lanes, leave)
+    waits = lanes.take_nowait()
+    assert waits is not None
+    lanes.set_aside(waits)
+    add(lanes, entry, shard=1)
+    match how:
+        case "late":
+            assert lanes.take_late(NOW + 2) == [waits]
+        case "lost":
+            lanes.drop_shard(0, in_hand=True)
+        case "retracted":
+            lanes.suspend(leave.signal.signal_id, 0)
+    lanes.bring_back(leave.follower)
+    assert take_all(lanes) == ids(entry)
+    assert lanes.resume(leave.signal.signal_id, 0, NOW) == (how == "retracted")
+    assert take_all(lanes) == (ids(leave) if how == "retracted" else [])

@@ -373,9 +373,10 @@ class Engine:
         for number, mark in enumerate(process.marks):
             if mark and IntentKey(key) in self.held[mark].account.orders:
                 process = self._apply(process, number, what, key)
-                # What goes on with another attempt waits for its turn.
+                # What goes on with another attempt waits for its turn, and so do exits of what may have settled.
                 for task, waits in self.held[process.marks[number]].account.waiting.items():
-                    if waits.task.attempt and task not in process.queue:
+                    goes_on = waits.task.attempt or (waits.task.intent.side is Side.SELL and not waits.suspended)
+                    if goes_on and task not in process.queue:
                         process = process._replace(queue=(*process.queue, task))
         return self._with(world, process)
 

@@ -10,6 +10,7 @@ from tests.testing.venue_client import CONDITION, NO, YES, ask, open_venue, orde
 from trio_copy.model.units import Price, Ratio
 from trio_copy.testing.clob_venue import (
     Ended,
+    Filled,
     Tier,
 )
 
@@ -136,6 +137,46 @@ async def test_a_maker_is_found_among_the_makers_even_of_the_other_token(clock: 
             len((await one.ask("GET", f"/data/trades?asset_id={NO}&maker_address={one.wallet.address}")).json["data"])
             == 1
         )
+
+
+async def test_the_two_answers_of_a_question_share_their_book(clock: trio.testing.MockClock) -> None:
+    """Two who buy make new shares of both, two who sell merge theirs; each gets his price, and the book shows it."""
+    async with open_venue(fee_rate=Ratio.parse("0.05")) as server:
+        one, other = await trader(server, shares={YES: 100}), await trader(server, 2, shares={NO: 100})
+        server.clob.market.outside.clear()
+        bid = (await one.post(one.order("BUY", "12", "30", "GTC"))).json["orderID"]
+        offer = (await one.post(one.order("SELL", "20", "14", "GTC"))).json["orderID"]
+        book = (await ask(server, "GET", f"/book?token_id={NO}", b"", {})).json
+        assert [book[side] for side in ("bids", "asks")] == [
+            [{"price": "0.3", "size": "20"}],
+            [{"price": "0.6", "size": "30"}],
+        ]
+        crossing = await other.post(other.order("BUY", "6.2", "10", "GTC", token=NO, postOnly=True))
+        assert crossing.error == "invalid post-only order: order crosses book"
+
+        bought = (await other.post(other.order("BUY", "6", "10", token=NO))).json
+        assert (bought["makingAmount"], bought["takingAmount"]) == ("6", "10")
+        sold = (await other.post(other.order("SELL", "5", "1.5", token=NO))).json
+        assert (sold["makingAmount"], sold["takingAmount"]) == ("5", "1.5")
+        for order, figures in ((bid, (10_000_000, 4_000_000)), (offer, (5_000_000, 3_500_000))):
+            assert [(one.shares, one.cash) for one in server.clob.record.fills(order)] == [figures]
+        rows = (await one.ask("GET", "/data/trades")).json["data"]
+        assert [(row["asset_id"], row["side"], row["price"]) for row in rows] == [
+            (str(NO), "SELL", "0.3"),
+            (str(NO), "BUY", "0.6"),
+        ]
+        mine = [maker for row in rows for maker in row["maker_orders"]]
+        assert [(maker["asset_id"], maker["side"], maker["price"]) for maker in mine] == [
+            (str(YES), "SELL", "0.7"),
+            (str(YES), "BUY", "0.4"),
+        ]
+
+        assert (await one.ask("DELETE", "/cancel-all")).status == 200
+        assert NO not in server.clob.market.books
+        await trio.sleep(10)
+        assert (one.wallet.has[YES], one.wallet.has[None]) == (105_000_000, 999_500_000)
+        fees = sum(fill.cash and fill.fee for fill in server.clob.record.of(Filled))
+        assert (other.wallet.has[NO], other.wallet.has[None]) == (105_000_000, 995_500_000 - fees)
 
 
 async def test_trades_are_told_in_pages_the_newest_first(clock: trio.testing.MockClock) -> None:

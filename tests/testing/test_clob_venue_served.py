@@ -60,6 +60,20 @@ async def test_signers_have_buckets(clock: trio.testing.MockClock) -> None:
         assert [(await one.ask("POST", "/orders", resting)).status for _ in range(3)] == [200, 200, 429]
 
 
+async def test_an_address_that_asks_too_often_is_answered_later(clock: trio.testing.MockClock) -> None:
+    """Whoever signs, and not refused: two hundred balances in ten seconds, and each further one waits for its turn."""
+    async with open_venue() as server:
+        traders = (await trader(server), await trader(server, 2))
+        waited: list[float] = []
+        for _ in range(199):
+            assert server.clob.limits.wait_s("GET", "/balance-allowance") == 0
+        for path in (*["/balance-allowance?asset_type=COLLATERAL"] * 4, "/v1/user/rate-limit-tier"):
+            began = trio.current_time()
+            assert (await traders[len(waited) % 2].ask("GET", path)).status == 200
+            waited.append(round(trio.current_time() - began, 2))
+        assert waited == [0, 0.05, 0.05, 0.05, 0]
+
+
 async def test_the_user_channel_tells_of_orders_and_trades(clock: trio.testing.MockClock) -> None:
     async with open_venue() as server, trio.open_nursery() as nursery:
         one = await trader(server)

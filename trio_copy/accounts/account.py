@@ -103,7 +103,12 @@ class Account:
                 self._hold(open_order)
 
     def knows(self, task: CopyTask) -> bool:
-        """Tell whether a task has ended here, has an order, or is a dead letter: offered once more, nothing changes."""
+        """Tell whether a task has ended here, has an order, or is a dead letter: offered once more, nothing changes.
+
+        What an exit left for later waits also when the rest of its signal has ended.
+        """
+        if task.task_id in self.waiting:
+            return False
         return task.task_id in self._order_of or task.signal.signal_id in self.recent or task.task_id in self.dead
 
     def has_met(self, signal: SignalId, task: TaskId) -> bool:
@@ -205,6 +210,10 @@ class Account:
                     self._told.append(Told(record=SkipTold(skip=skip, signal=signal, at=at)))
                 case e.Missed(entry=entry) | e.Redeemed(entry=entry):
                     self._told.append(Told(record=entry, amounts=self._book(entry)))
+                case e.OnChain(key=key, settlement=settlement):
+                    before = self.orders[key]
+                    assert before.report is not None  # it was filled
+                    self._put_order(evolve(before, report=evolve(before.report, settlement=settlement)))
                 case e.Settled():
                     self._settle(event)
                 case e.Reversed():

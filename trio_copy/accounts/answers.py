@@ -57,7 +57,7 @@ def answer(account: "Account", command: c.Answer) -> Sequence[e.Event]:
         case Step.REST:
             return (e.Learned(key, state, report, at, entry=growth_entry(open_order, report, at)),)
         case Step.CORRECT:
-            return lost(account, open_order, report, at)
+            return lost(account, open_order, report, at) or _on_chain(open_order, report, at)
         case Step.SETTLE:
             return settled(account, open_order, report, at)
         case Step.REVERSE if undoes(open_order, report):
@@ -87,11 +87,18 @@ def _may_go_again(open_order: OpenOrder, report: ExecutionReport) -> bool:
 
 
 def _says_nothing_new(open_order: OpenOrder, report: ExecutionReport) -> bool:
-    """Tell whether an order that rests has filled nothing since, and nothing of it has become firm."""
+    """Tell whether an order that rests has filled nothing since, and nothing of it has settled further."""
     booked = open_order.report
     if booked is None or booked.shares.micro != report.shares.micro:
         return False
-    return booked.settlement is report.settlement or report.settlement is not Settlement.FIRM
+    return booked.settlement is report.settlement or report.settlement is Settlement.PENDING
+
+
+def _on_chain(open_order: OpenOrder, report: ExecutionReport, at: float) -> Sequence[e.Event]:
+    """Note that what is booked reached the chain, or is off it again: that is whether it can be sold."""
+    if open_order.report is None or open_order.report.settlement is report.settlement:
+        return ()
+    return (e.OnChain(key=open_order.order.key, settlement=report.settlement, at=at),)
 
 
 def _as_it_stood(open_order: OpenOrder, report: ExecutionReport) -> ExecutionReport:

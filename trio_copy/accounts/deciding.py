@@ -69,10 +69,11 @@ def decide(account: "Account", command: c.Command) -> Sequence[e.Event]:
 def _pass(account: "Account", command: c.Pass) -> Sequence[e.Event]:
     signal, at = command.signal, command.at
     # What was wanted once goes on, whatever the settings say by now.
-    if account.has_met(signal.signal_id, task_id(signal.signal_id, account.follower)):
+    task = task_id(signal.signal_id, account.follower)
+    if account.has_met(signal.signal_id, task):
         return ()
     passed = e.Passed(skip=command.skip, signal=signal, at=at)
-    return (passed, *missed(account, signal, signal.token_id, signal.shares, at))
+    return (passed, *missed(account, task, signal, signal.token_id, signal.shares, at))
 
 
 def _resolve(account: "Account", command: c.Resolve) -> Sequence[e.Event]:

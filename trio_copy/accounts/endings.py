@@ -7,7 +7,7 @@ from trio_copy.accounts import events as e
 from trio_copy.accounts.entries import missed_entry
 from trio_copy.model.decisions import Code, CopyTask, End, Outcome, Reason
 from trio_copy.model.fills import Kind, Side
-from trio_copy.model.ids import TokenId
+from trio_copy.model.ids import TaskId, TokenId
 from trio_copy.model.signals import Signal
 from trio_copy.model.units import Shares
 
@@ -29,12 +29,14 @@ def end(account: "Account", task: CopyTask, outcome: Outcome, at: float) -> Sequ
 
 def missed_by(account: "Account", task: CopyTask, at: float) -> Sequence[e.Event]:
     """Note what a leader sold and a task did not."""
-    return missed(account, task.signal, task.intent.token_id, task.intent.leader_shares, at)
+    return missed(account, task.task_id, task.signal, task.intent.token_id, task.intent.leader_shares, at)
 
 
-def missed(account: "Account", signal: Signal, token: TokenId, leader_shares: Shares, at: float) -> Sequence[e.Event]:
+def missed(
+    account: "Account", task: TaskId, signal: Signal, token: TokenId, leader_shares: Shares, at: float
+) -> Sequence[e.Event]:
     """Note that a leader left and this follower did not: the next exit must know how much he still holds."""
     leaves = signal.side is Side.SELL and signal.kind is not Kind.EXIT and leader_shares
     if leaves and account.position((signal.leader, token)).lots:
-        return (e.Missed(entry=missed_entry(account.follower, signal, token, leader_shares, at)),)
+        return (e.Missed(entry=missed_entry(account.follower, task, signal, token, leader_shares, at)),)
     return ()

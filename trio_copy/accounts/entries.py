@@ -6,7 +6,7 @@ from trio_copy.accounts.commands import Resolve
 from trio_copy.accounts.orders import OpenOrder
 from trio_copy.model.decisions import CopyTask
 from trio_copy.model.fills import Side
-from trio_copy.model.ids import Address, FollowerId, IntentKey, SignalId, TaskId, TokenId, task_id
+from trio_copy.model.ids import Address, FollowerId, IntentKey, SignalId, TaskId, TokenId
 from trio_copy.model.orders import ExecutionReport, Order, Settlement
 from trio_copy.model.positions import EntryKind, LedgerEntry, Position
 from trio_copy.model.signals import Signal
@@ -81,9 +81,10 @@ def about_entry(entry: LedgerEntry, kind: EntryKind, at: float) -> LedgerEntry:
     )
 
 
-def missed_entry(follower: FollowerId, signal: Signal, token: TokenId, leader_shares: Shares, at: float) -> LedgerEntry:
+def missed_entry(
+    follower: FollowerId, task: TaskId, signal: Signal, token: TokenId, leader_shares: Shares, at: float
+) -> LedgerEntry:
     """Book that a leader sold and a follower did not."""
-    task = task_id(signal.signal_id, follower)
     return LedgerEntry(
         key=f"{task}:missed",
         kind=EntryKind.MISSED,

@@ -7,7 +7,7 @@ from trio_copy.model.control import ModeChange
 from trio_copy.model.decisions import CopyTask, Outcome, Reason, Skip
 from trio_copy.model.fundings import Funding
 from trio_copy.model.ids import IntentKey, SignalId, TaskId
-from trio_copy.model.orders import ExecutionReport, Order
+from trio_copy.model.orders import ExecutionReport, Order, Settlement
 from trio_copy.model.positions import LedgerEntry
 from trio_copy.model.signals import Signal
 from trio_copy.model.units import NO_USD, Usd
@@ -132,6 +132,16 @@ class Redeemed:
 
 
 @value(kw_only=True)
+class OnChain:
+    """What an order had matched reached the chain, where a reorg may still undo it, or is off it again."""
+
+    key: IntentKey
+    settlement: Settlement
+    """MINED or PENDING."""
+    at: float
+
+
+@value(kw_only=True)
 class Settled:
     """What an order had matched is on the chain for good."""
 
@@ -210,6 +220,7 @@ Event = (
     | Passed
     | Missed
     | Redeemed
+    | OnChain
     | Settled
     | Reversed
     | Corrected

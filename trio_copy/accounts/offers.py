@@ -15,6 +15,7 @@ from trio_copy.accounts.costs import below_minimum, with_fees, worst_cost
 from trio_copy.accounts.endings import end, refused
 from trio_copy.accounts.exits import portion, spot_of
 from trio_copy.accounts.orders import outside_intent
+from trio_copy.accounts.settling import in_two, patient, sold_now
 from trio_copy.accounts.waits import age, as_known, beside, called_off, waits_on
 from trio_copy.model.control import Mode, ModeChange
 from trio_copy.model.decisions import (
@@ -165,6 +166,7 @@ def _exit(account: "Account", task: CopyTask, command: c.Offer) -> Sequence[e.Ev
     """Place an exit; where there is no room for all that wait, those of its position go out with it.
 
     What rests of its token is called off first, and it sells what came of that: until this is proven, it is not placed.
+    What is bought and not settled is left for later.
     """
     at = command.at
     if account.resting_before(task):
@@ -178,10 +180,27 @@ def _exit(account: "Account", task: CopyTask, command: c.Offer) -> Sequence[e.Ev
     gathered = aggregated_in(task.task_id, "engine.queue_capacity")
     members = [e.Ended(task=other, outcome=gathered, at=at) for other in company if other.task_id in together.members]
     intent = portion(task.intent, account.position(spot), account.free(spot))
-    order = intent if isinstance(intent, Reason) else _prepared(task, intent, command)
+    if isinstance(intent, Reason):
+        return (*changes, *end(account, task, refused(intent), at), *members)
+    now, settle_s = sold_now(account, spot, intent.shares, command.market.minimum), command.settings.leaving.settle_s
+    if not now.micro:
+        return (*changes, *_wait_for_shares(account, patient(task, settle_s), at), *members)
+    later: list[e.Event] = []
+    whole = task
+    if now < intent.shares:
+        task, rest = in_two(task, intent, now)
+        intent = task.intent
+        later.append(e.Waits(task=patient(rest, settle_s), at=at))
+    order = _prepared(task, intent, command)
     if isinstance(order, Reason):
-        return (*changes, *end(account, task, refused(order), at), *members)
-    return (*changes, e.Placed(order, task, at, members=together.members), *members)
+        return (*changes, *end(account, whole, refused(order), at), *members)
+    return (*changes, e.Placed(order, task, at, members=together.members), *later, *members)
+
+
+def _wait_for_shares(account: "Account", task: CopyTask, at: float) -> Sequence[e.Event]:
+    """Let an exit wait until what it sells has settled; offered again too early, nothing changes."""
+    known = account.waiting.get(task.task_id)
+    return () if known is not None and known.task == task else (waits_on(account, task, at),)
 
 
 def _leaving_too(account: "Account", task: CopyTask, command: c.Offer) -> list[CopyTask]:

@@ -98,7 +98,12 @@ LIFE: dict[tuple[OrderState, Said], tuple[Step, OrderState]] = {
 """An order that has ended is not in an account any more: whatever is said of it changes nothing."""
 
 
-_SAID_BY_A_FILL = {Settlement.FIRM: Said.FIRM, Settlement.PENDING: Said.MATCHED, Settlement.FAILED: Said.FAILED}
+_SAID_BY_A_FILL = {
+    Settlement.FIRM: Said.FIRM,
+    Settlement.MINED: Said.MATCHED,
+    Settlement.PENDING: Said.MATCHED,
+    Settlement.FAILED: Said.FAILED,
+}
 
 
 def said(report: ExecutionReport | None) -> Said:

@@ -136,7 +136,6 @@ def _served(server: MarketServer, plan: Plan, devnet: Devnet, market: ScriptedMa
 
 def _trading_at(server: "ClobServer", plan: Plan, keys: Mapping[str, SecretKey]) -> Plan:
     """Return a plan that trades at a venue, whatever addresses it had, and fill its wallets there."""
-    server.faults.mined_after_s = 0  # what was bought can be sold a block later, and these take a second
     for name, key in keys.items():
         wallet = plan.settings.wallet[name]
         assert wallet.address is not None

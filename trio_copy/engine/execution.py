@@ -33,6 +33,7 @@ from trio_copy.errors import ContractBroken, LeaseLost, OrderNotSent, OrderUncer
 from trio_copy.model.decisions import Code, CopyTask, End, Outcome, Reason, too_late
 from trio_copy.model.fills import Side
 from trio_copy.model.follow_settings import FollowSettings
+from trio_copy.model.ids import rest_id
 from trio_copy.model.orders import ExecutionReport, Market, Order, Status
 from trio_copy.model.units import NO_USD, Usd
 from trio_copy.ports import nowhere
@@ -138,7 +139,8 @@ class Execution:
             placed = self._place(shard, queued, settings, market)
             if placed is None:
                 # Only an exit can still be in hand then: what rests of its token goes first.
-                return await self._call_off(shard, queued) if self.lanes.holds(queued) else (False, False)
+                in_hand = self.lanes.holds(queued) and queued.in_hand
+                return await self._call_off(shard, queued) if in_hand else (False, False)
             self.at("place: decided")
             await placed.batch.wait()
             self.at("place: durable")
@@ -194,11 +196,19 @@ class Execution:
             return None
         if queued.is_exit and shard.accounts[task.follower].resting_before(task):
             return None
+        if queued.is_exit and task.task_id in shard.accounts[task.follower].waiting:
+            self.lanes.set_aside(queued)
+            shard.tell_followed()
+            return None
         self.lanes.placed(queued)
+        placed = None
         for event in effect.events:
             if isinstance(event, e.Placed):
-                return _Placed(event, effect.batch)
-        return None
+                placed = _Placed(event, effect.batch)
+            elif isinstance(event, e.Waits) and event.task.task_id == rest_id(task.key):
+                # It is tried behind this one, in its lane, and set aside then.
+                self.lanes.restore(Queued(event.task, shard.number, queued.lane), self.wall())
+        return placed
 
     def _unrealised(self, shard: Shard, task: CopyTask, settings: FollowSettings) -> Usd | Reason:
         if task.intent.side is Side.SELL or not drawdown_by_mark(settings):

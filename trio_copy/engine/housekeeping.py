@@ -23,7 +23,6 @@ from trio_copy.engine.undecided import Undecided
 from trio_copy.errors import LeaseLost
 from trio_copy.model.control import ENGINE, Mode
 from trio_copy.model.counts import counted
-from trio_copy.model.decisions import retracted, too_late
 from trio_copy.ports import Store
 
 _EXPIRE_EVERY_S = 0.25
@@ -86,8 +85,7 @@ class Housekeeping:
             for queued in lanes.take_late(now):
                 shard = self.holder.shards.get(queued.shard)
                 if shard is not None:
-                    outcome = retracted(queued.task) if queued.suspended else too_late(queued.task, now)
-                    shard.give_up(queued, outcome)
+                    shard.give_up_late(queued)
             await trio.sleep(_EXPIRE_EVERY_S)
 
     async def tick(self) -> None:

@@ -15,7 +15,7 @@ from attrs import define, field
 from trio_copy.accounts.aggregate import leave_together
 from trio_copy.model.decisions import CopyTask
 from trio_copy.model.fills import Side
-from trio_copy.model.ids import SignalId, TaskId
+from trio_copy.model.ids import FollowerId, SignalId, TaskId
 from trio_copy.model.positions import PositionKey
 
 LaneKey = tuple[str, ...]
@@ -31,6 +31,8 @@ class Queued:
     suspended: bool = False
     in_hand: bool = False
     """Whether a worker has it."""
+    aside: bool = False
+    """Whether it is an exit that waits for what it sells to settle."""
     is_exit: bool = field(init=False)
     spot: PositionKey = field(init=False)
 
@@ -47,9 +49,13 @@ class _Lane:
     exits: list[Queued] = field(factory=list)
     entries: list[Queued] = field(factory=list)
     """Each in the order in which they were decided."""
+    aside: set[Queued] = field(factory=set)
+    """Exits that wait for what they sell to settle. Other exits go on; entries, decided later, stay behind them."""
 
     def first(self) -> Queued | None:
-        return self.exits[0] if self.exits else self.entries[0] if self.entries else None
+        if self.exits:
+            return self.exits[0]
+        return self.entries[0] if self.entries and not self.aside else None
 
     def of(self, queued: Queued) -> list[Queued]:
         return self.exits if queued.is_exit else self.entries
@@ -77,6 +83,7 @@ class Lanes:
     sending: Counter[int] = field(factory=Counter)
     """Orders that are placed and not answered, by shard."""
     _in_hand: int = 0
+    _aside: dict[Queued, None] = field(factory=dict)
     _first: trio.Event = field(factory=trio.Event)
     """Set when there was nothing, and something comes."""
     _turn: int = 0
@@ -188,6 +195,29 @@ class Lanes:
                 _insert_in_order(self._lanes[queued.lane].of(queued), queued)
         self.free(queued.lane, queued)
 
+    def set_aside(self, queued: Queued) -> None:
+        """Let an exit in hand wait, out of its lane, until what it sells may have settled; its lane is free."""
+        if self.holds(queued):
+            queued.in_hand, queued.aside = False, True
+            self._in_hand -= 1
+            self._aside[queued] = None
+            self._lanes[queued.lane].aside.add(queued)
+        self.free(queued.lane, queued)
+
+    def bring_back(self, follower: FollowerId) -> None:
+        """Let a follower's exits be placed that waited for what they sell to settle: something of it has."""
+        if not self._aside:
+            return
+        for queued in [queued for queued in self._aside if queued.task.follower == follower]:
+            self._no_longer_aside(queued)
+            self._line_up(queued)
+
+    def _no_longer_aside(self, queued: Queued) -> None:
+        if queued.aside:
+            queued.aside = False
+            del self._aside[queued]
+            self._lanes[queued.lane].aside.remove(queued)
+
     def holds(self, queued: Queued) -> bool:
         """Tell whether a task in hand still counts: its shard may be somebody else's by now, or ours anew."""
         return self._queued.get(queued.task.task_id) is queued
@@ -222,6 +252,7 @@ class Lanes:
         lane = self._lanes[queued.lane]
         if queued in lane.of(queued):
             lane.of(queued).remove(queued)
+        self._no_longer_aside(queued)
         self._drop(queued)
         self._offer(queued.lane)
 
@@ -241,7 +272,7 @@ class Lanes:
     def is_under_way(self, task: TaskId) -> bool:
         """Tell whether a worker has a task, or the next free one takes it: nothing else has to happen first."""
         queued = self._queued.get(task)
-        if queued is None:
+        if queued is None or queued.aside:
             return False
         return queued.in_hand or (queued.lane in (self._exits if queued.is_exit else self._entries))
 
@@ -258,9 +289,10 @@ class Lanes:
             if not queued.suspended:
                 queued.suspended = True
                 lane = self._lanes[queued.lane]
+                self._no_longer_aside(queued)
                 if not queued.in_hand and queued in lane.of(queued):
                     lane.of(queued).remove(queued)
-                    self._offer(queued.lane)
+                self._offer(queued.lane)
         return mine
 
     def resume(self, signal: SignalId, shard: int, now: float) -> int:
@@ -312,7 +344,8 @@ class Lanes:
     def _pending(self) -> bool:
         """Whether something is left that a worker may still get: not what waits for a later time, or is suspended."""
         return bool(self._exits or self._entries) or any(
-            queued.in_hand or queued in self._lanes[queued.lane].of(queued) for queued in self._queued.values()
+            queued.in_hand or queued.aside or queued in self._lanes[queued.lane].of(queued)
+            for queued in self._queued.values()
         )
 
     async def wait_queued(self) -> None:
@@ -352,7 +385,7 @@ class Lanes:
         if first is None or lane.held_by:
             self._exits.pop(key, None)
             self._entries.pop(key, None)
-            if first is None and not lane.held_by:
+            if first is None and not (lane.held_by or lane.aside):
                 del self._lanes[key]
             return
         ready, other = (self._exits, self._entries) if first.is_exit else (self._entries, self._exits)

@@ -15,6 +15,7 @@ from trio_copy.accounts import commands as c
 from trio_copy.accounts import events as e
 from trio_copy.accounts.orders import not_sent
 from trio_copy.accounts.plain import Plain
+from trio_copy.accounts.settling import late
 from trio_copy.accounts.telling import SkipTold, Told
 from trio_copy.clock import WallClock
 from trio_copy.engine.at_hand import AtHand
@@ -32,7 +33,7 @@ from trio_copy.engine.stored import stored_fact
 from trio_copy.engine.writing import Batch, Writer
 from trio_copy.errors import LeaseLost
 from trio_copy.model.catalog import Catalog
-from trio_copy.model.decisions import Code, CopyTask, End, Outcome, Reason, Skip, evicted, shed
+from trio_copy.model.decisions import Code, CopyTask, End, Outcome, Reason, Skip, evicted, retracted, shed
 from trio_copy.model.fills import Side
 from trio_copy.model.ids import Address, FollowerId, IntentKey, SignalId, TokenId, task_id
 from trio_copy.model.logs import BlockRef, Checkpoint
@@ -48,6 +49,8 @@ _RECENT_MOST = 8
 """An account that knows of more signals is asked to forget before it is written: each of them is in its document."""
 _RETRACTABLE_S = 1800.0
 """How long the details of a signal are remembered that a reorg may still take back: longer than any window is deep."""
+_MAY_SETTLE = (e.Learned, e.OnChain, e.Settled, e.Reversed, e.Corrected)
+"""After these, an exit may find more that is settled, or less to wait for."""
 RUNNING = ("running", "")
 """The document that stands while somebody owns the shard; its owner takes it away at a good end."""
 
@@ -160,7 +163,8 @@ class Shard:
             self._followed = trio.Event()
         await self._followed.wait()
 
-    def _tell_followed(self) -> None:
+    def tell_followed(self) -> None:
+        """Let whoever waits for news of an account, or of its tasks, look."""
         if self._followed is not None:
             self._followed.set()
             self._followed = None
@@ -273,6 +277,11 @@ class Shard:
             self.writer.tell()
         return resumed
 
+    def give_up_late(self, queued: Queued) -> None:
+        """End a task whose deadline has passed, and say what it waited for."""
+        account, now = self.accounts[queued.task.follower], self.wall()
+        self.give_up(queued, retracted(queued.task) if queued.suspended else late(account, queued.task, now))
+
     def give_up(self, queued: Queued, outcome: Outcome) -> Effect:
         """End a task that is not placed and shall not be."""
         resting = self.lanes[queued.task.executor].resting(queued)
@@ -348,7 +357,10 @@ class Shard:
             account.apply(events)
             for event in events:
                 self._follow(account, event)
-            self._tell_followed()
+                if isinstance(event, _MAY_SETTLE):
+                    for lanes in self.lanes.values():
+                        lanes.bring_back(account.follower)
+            self.tell_followed()
         return events
 
     def _follow(self, account: Account, event: e.Event) -> None:
@@ -380,6 +392,8 @@ class Shard:
                 self.close_lane(account.orders[key])
             case e.HandedOver(key=key):
                 self.open_lane(account.orders[key])
+            case e.OnChain(key=key):
+                self.unproven[key] = account.orders[key]
             case e.Corrected(key=key, task=task, spent=spent):
                 self.contradicted.discard(key)
                 self.grants.correct(task, spent)
@@ -463,7 +477,7 @@ class Shard:
         """Let nothing more be decided or written; whoever waits for something is told."""
         self.lost = True
         self.writer.give_up(error)
-        self._tell_followed()
+        self.tell_followed()
         self._tell_extended()
         # Whoever has it next closes the lanes himself; should it come back here, what was proven elsewhere is not told here.
         for open_order in self.unproven.values():

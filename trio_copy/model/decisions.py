@@ -66,6 +66,7 @@ class Code(Enum):
     ENTRIES_HALTED = "a watchdog halts entries until what it watches is well again"
     QUEUE_FULL = "the inbox is full"
     EVICTED_BY_EXIT = "an exit needed the place of this entry"
+    UNSETTLED = "what was bought did not settle before the time to sell it was over"
     DEADLINE_PASSED = "the deadline passed before the order could be sent"
     RETRACTED = "a reorg took the leader's fill back"
     VENUE_REFUSED = "the venue refused the order"
@@ -272,6 +273,15 @@ def rested_out(task: CopyTask, now: float) -> Outcome:
 def too_late(task: CopyTask, now: float) -> Outcome:
     """Say how a task ends whose deadline has passed."""
     return _expired(task, now, "engine.deadline_s", task.deadline)
+
+
+def never_settled(task: CopyTask, missing: str) -> Outcome:
+    """Say how an exit ends that waited in vain for what it sells to settle."""
+    limit = f"settled within {task.deadline - task.signal.block_time:g} s"
+    return Outcome(
+        end=End.EXPIRED,
+        reason=Reason(code=Code.UNSETTLED, control="leaving.settle_s", value=missing, limit=limit),
+    )
 
 
 def _expired(task: CopyTask, now: float, control: str, until: float) -> Outcome:

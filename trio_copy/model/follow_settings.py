@@ -416,6 +416,12 @@ class Leaving:
         why="How far under the bid an exit of your own may sell; wider than an entry's, because leaving matters more.",
         check=_ANY_BPS,
     )
+    settle_s: float = setting(
+        60.0,
+        unit="seconds after the leader's block",
+        why="How long an exit waits for shares that are bought and not on the chain yet: venues were seen to take 50 s.",
+        check=within(0.0, 3600.0),
+    )
     redeem: bool = setting(
         True, unit="true or false", why="Book winners at their payout once the question is resolved for good."
     )

@@ -1,7 +1,7 @@
 """Identities, derived and never drawn, so that two instances that disagree on everything still send the same order.
 
     signal_id  = H(chain id, exchange, leader's order hash, tx hash, what was filled, k)
-    task_id    = H(signal_id, follower)
+    task_id    = H(signal_id, follower); of what an exit leaves for later, H(intent key)
     intent key = H(task_id, attempt)
     salt       = first 48 bits of the intent key (a JSON number must stay under 2^53)
 
@@ -93,6 +93,11 @@ def task_id(signal_id: SignalId, follower: FollowerId) -> TaskId:
 
 def intent_key(task: TaskId, attempt: int) -> IntentKey:
     return IntentKey(sha256(f"int1|{task}|{attempt}".encode()).hexdigest())
+
+
+def rest_id(key: IntentKey) -> TaskId:
+    """Name the task that sells what an attempt of an exit had to leave for later."""
+    return TaskId(sha256(f"rst1|{key}".encode()).hexdigest())
 
 
 def salt(key: IntentKey) -> int:

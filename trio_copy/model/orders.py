@@ -146,7 +146,10 @@ class Settlement(Enum):
 
     FIRM = "firm"
     """For good: these are the amounts that count, also where others were told while it was pending."""
+    MINED = "mined"
+    """It is on the chain, where a reorg may still undo it. What was bought can be sold from here on."""
     PENDING = "pending"
+    """Matched, and not on the chain. What was bought cannot be sold yet."""
     FAILED = "failed"
     """It was matched and then undone: the fill did not happen."""
 

@@ -138,10 +138,12 @@ class Executor(Protocol):
 
         What settles may differ from what was told, inside the order: the amounts of a FIRM report are those that are booked in
         the end. Where a part of a fill is undone, a PENDING report says what is left of it, or the FIRM one does; FAILED says
-        that all of it is. What was FIRM once is never told otherwise.
+        that all of it is. What was FIRM once is never told otherwise. Shares of a PENDING purchase are not sold: MINED says
+        that they are on the chain, and can be.
 
         Of an order that rests (`RESTING`) the amounts are those of all its fills: they grow and never shrink, and are FIRM
-        once all of them are settled, else PENDING. What of them the chain has undone is said at its end.
+        once all of them are settled, MINED once all are on the chain, else PENDING. What of them the chain has undone is
+        said at its end.
         """
         ...
 

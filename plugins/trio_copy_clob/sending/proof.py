@@ -102,7 +102,7 @@ def _rests(order: Order, seen: Evidence) -> ExecutionReport | None:
     """Report what an order that rests has filled so far, what the chain has undone included: it never shrinks."""
     amounts = _amounts(order, seen.trades)
     firm = all(trade.state is TradeState.CONFIRMED for trade in seen.trades)
-    return evolve(amounts, status=Status.RESTING, settlement=Settlement.FIRM if firm else Settlement.PENDING)
+    return evolve(amounts, status=Status.RESTING, settlement=Settlement.FIRM if firm else _on_its_way(seen.trades))
 
 
 def _nothing(order: Order, seen: Evidence, *, over: bool) -> ExecutionReport | None:
@@ -138,7 +138,7 @@ def _settled(order: Order, seen: Evidence) -> ExecutionReport:
     chain = _chain(order, seen.fills or ())
     if chain is not None and chain.shares.micro >= amounts.shares.micro - _ROUNDING:
         firm = all(fill.deep for fill in seen.fills or ())
-        settlement = Settlement.FIRM if firm or _all_confirmed(good, chain, amounts) else Settlement.PENDING
+        settlement = Settlement.FIRM if firm or _all_confirmed(good, chain, amounts) else Settlement.MINED
         return _as_told(evolve(chain, settlement=settlement), seen, _ROUNDING)
     if not good:
         # Undone is what was booked: all of it. Where a chain is asked, it has to have been heard as well.
@@ -147,8 +147,14 @@ def _settled(order: Order, seen: Evidence) -> ExecutionReport:
         return _as_told(report, seen, _off(report))
     firm = all(trade.state is TradeState.CONFIRMED for trade in good) and (not failed or seen.whole)
     detail = f"{failed} of {counted(len(seen.trades), 'trade')} undone by the chain" if failed else ""
-    report = evolve(amounts, settlement=Settlement.FIRM if firm else Settlement.PENDING, detail=detail)
+    report = evolve(amounts, settlement=Settlement.FIRM if firm else _on_its_way(good), detail=detail)
     return report if failed else _as_told(report, seen, _off(report))
+
+
+def _on_its_way(trades: Iterable[SeenTrade]) -> Settlement:
+    """Say whether all trades are on the chain, where what they bought can be sold."""
+    mined = all(trade.state in (TradeState.MINED, TradeState.CONFIRMED) for trade in trades)
+    return Settlement.MINED if mined else Settlement.PENDING
 
 
 def _all_confirmed(good: list[SeenTrade], chain: ExecutionReport, amounts: ExecutionReport) -> bool:

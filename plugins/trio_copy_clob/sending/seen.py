@@ -27,15 +27,17 @@ _LONGEST_ID = 200
 
 
 class TradeState(Enum):
-    PENDING = "matched, and the chain has not settled it"
+    PENDING = "matched, and not on the chain"
+    MINED = "on the chain, and not for good"
     CONFIRMED = "settled for good"
     FAILED = "undone"
 
     __hash__ = object.__hash__
 
 
-_TRADE_STATES = {"CONFIRMED": TradeState.CONFIRMED, "FAILED": TradeState.FAILED}
-"""MATCHED, MINED, RETRYING and whatever else there may be is on its way."""
+_TRADE_STATES = {"MINED": TradeState.MINED, "CONFIRMED": TradeState.CONFIRMED, "FAILED": TradeState.FAILED}
+"""MATCHED, RETRYING and whatever else there may be is on its way."""
+_FINAL = (TradeState.CONFIRMED, TradeState.FAILED)
 
 
 @frozen(kw_only=True)
@@ -190,9 +192,9 @@ def _expect_ours(told: Mapping[str, object], order: Order) -> None:
 
 def _later(before: SeenTrade | None, now: SeenTrade) -> SeenTrade:
     """Of one trade that is told twice, while it goes on, what is final counts; of two ends neither does."""
-    if before is None or before.state is now.state or before.state is TradeState.PENDING:
+    if before is None or before.state is now.state or before.state not in _FINAL:
         return now
-    if now.state is TradeState.PENDING:
+    if now.state not in _FINAL:
         return before
     return SeenTrade(trade_id=now.trade_id, state=TradeState.PENDING, maker=now.maker, shares=now.shares, paid=now.paid)
 

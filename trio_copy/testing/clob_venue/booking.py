@@ -48,8 +48,10 @@ class Booking:
             makers.append(self._maker(taken, order))
             if taken.offer.resting is not None:
                 other = self.orders[taken.offer.resting.order_id]
-                legs.append(self._leg(other, taken.shares, taken.cash, 0))
-                self._book(other, trade_id, taken.shares, taken.cash, 0, maker=True)
+                # At his own price: of the other answer, for the rest of a dollar. A millionth that rounding leaves is the venue's.
+                cash = taken.shares * taken.offer.resting.price // MICRO
+                legs.append(self._leg(other, taken.shares, cash, 0))
+                self._book(other, trade_id, taken.shares, cash, 0, maker=True)
         self.venue.take(order.token_id, order.side, [(one.offer, one.shares) for one in found.taken])
         self._begin(
             trade_id, placed.order_id, placed, order.token_id, order.side, found.shares, found.cash, makers, legs
@@ -149,9 +151,9 @@ class Booking:
             owner=_NOBODY if placed is None else placed.key.key,
             signer=None if placed is None else placed.key.address,
             wallet=_NO_WALLET if placed is None else placed.wallet.address,
-            token_id=order.token_id,
-            side=order.side.opposite,
-            price=taken.offer.price,
+            token_id=order.token_id if resting is None else resting.token_id,
+            side=order.side.opposite if resting is None else resting.side,
+            price=taken.offer.price if resting is None else resting.price,
             shares=taken.shares,
         )
 

@@ -7,7 +7,7 @@ from attrs import define, evolve, field, frozen
 from trio_copy.model.books import Book, Level
 from trio_copy.model.fills import Side
 from trio_copy.model.ids import TokenId
-from trio_copy.model.units import Price, Shares
+from trio_copy.model.units import MICRO, Price, Shares
 from trio_copy.testing.market_server.venue import ServedVenue
 
 
@@ -29,7 +29,7 @@ class Offer:
     price: int
     shares: int
     resting: Resting | None
-    """The client's order that it is; None where it is of somebody outside."""
+    """The client's order that it is; None where it is of somebody outside. It may be of the question's other answer."""
 
 
 @define(eq=False)
@@ -60,17 +60,23 @@ class TradedVenue(ServedVenue):
             hear(condition_id)
 
     def offers(self, token: TokenId, side: Side) -> list[Offer]:
-        """Return what a BUY or a SELL meets, the best first; at one price what is outside comes first."""
+        """Return what a BUY or a SELL meets, the best first; at one price what is outside comes first.
+
+        The two answers of a question share their book: who buys one of them at a price meets who buys the other one for the
+        rest of a dollar, for together they make new shares; two who sell merge theirs. What is outside is shown so already.
+        """
         book = self.outside.get(token)
         levels: Sequence[Level] = () if book is None else book.asks if side is Side.BUY else book.bids
         found = [Offer(level.price.micro, level.shares.micro, None) for level in levels]
         found += [Offer(one.price, one.shares, one) for one in self.resting.get(token, ()) if one.side is side.opposite]
+        others = () if (other := self._other(token)) is None else self.resting.get(other, ())
+        found += [Offer(MICRO - one.price, one.shares, one) for one in others if one.side is side]
         return sorted(found, key=lambda offer: offer.price if side is Side.BUY else -offer.price)
 
     def rest(self, resting: Resting) -> None:
         """Leave an order in its book."""
         self.resting.setdefault(resting.token_id, []).append(resting)
-        self._show(resting.token_id)
+        self._show_both(resting.token_id)
 
     def take(self, token: TokenId, side: Side, taken: Sequence[tuple[Offer, int]]) -> None:
         """Take shares out of offers that a BUY or a SELL met."""
@@ -78,29 +84,41 @@ class TradedVenue(ServedVenue):
         for offer, shares in taken:
             if offer.resting is not None:
                 offer.resting.shares -= shares
-        self.resting[token] = [one for one in self.resting.get(token, ()) if one.shares]
+                of = offer.resting.token_id
+                self.resting[of] = [one for one in self.resting.get(of, ()) if one.shares]
         book = self.outside.get(token)
         if book is not None:
             levels = book.asks if side is Side.BUY else book.bids
             left = [(level.price, level.shares.micro - gone.get(level.price.micro, 0)) for level in levels]
             kept = tuple(Level(price, Shares(shares)) for price, shares in left if shares)
             self.outside[token] = evolve(book, asks=kept) if side is Side.BUY else evolve(book, bids=kept)
-        self._show(token)
+        self._show_both(token)
 
     def withdraw(self, token: TokenId, order_id: str) -> None:
         """Take a client's order out of its book, if it is there."""
         self.resting[token] = [one for one in self.resting.get(token, ()) if one.order_id != order_id]
-        self._show(token)
+        self._show_both(token)
+
+    def _other(self, token: TokenId) -> TokenId | None:
+        """Return the other answer of a token's question."""
+        fact = self.facts.get(token)
+        return None if fact is None else fact.opposite
+
+    def _show_both(self, token: TokenId) -> None:
+        """Show the books of both answers as they are now."""
+        for one in (token, self._other(token)):
+            if one in self.facts:
+                self._show(one)
 
     def _show(self, token: TokenId) -> None:
-        if token not in self.outside and not self.resting.get(token):
+        bids, asks = self._levels(token, Side.SELL), self._levels(token, Side.BUY)
+        if token not in self.outside and not (bids or asks):
             self.books.pop(token, None)
             return
         fact = self.facts[token]
         empty = Book(token_id=token, bids=(), asks=(), at=self.now(), tick=fact.tick, minimum=fact.minimum)
         book = self.outside.get(token, empty)
-        shown = evolve(book, at=self.now(), bids=self._levels(token, Side.SELL), asks=self._levels(token, Side.BUY))
-        super().set_book(shown)
+        super().set_book(evolve(book, at=self.now(), bids=bids, asks=asks))
 
     def _levels(self, token: TokenId, side: Side) -> tuple[Level, ...]:
         levels: dict[int, int] = {}

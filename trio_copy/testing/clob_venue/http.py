@@ -48,6 +48,8 @@ class ClobHttp:
             where = _where(request.target)
             faulty = self.venue.faults.meets(where.host, request.method, where.path)
             faults = self.venue.faults if faulty else ClobFaults()
+            if where.host == "clob" and (wait_s := self.venue.limits.wait_s(request.method, where.path)):
+                await trio.sleep(wait_s)
             answer = self._answer(request, where, faults)
             if faults.lose_reply or not await side.send(answer, faults):
                 return

@@ -1,4 +1,7 @@
-"""How fast a signer may be: two buckets, one for orders and one for cancels, that fill up again with time."""
+"""How fast a signer may be, and whoever asks from one address: buckets that fill up again with time.
+
+A signer that is too fast is refused. An address that is too fast waits: what it asks is answered later, and not refused.
+"""
 
 from collections.abc import Mapping
 
@@ -23,6 +26,25 @@ RATES: Mapping[Tier, tuple[int, int, int, int]] = {
 """Orders a second, and at once; cancels a second, and at once."""
 
 
+OF_ADDRESS: Mapping[tuple[str, str], int] = {
+    ("POST", "/order"): 5000,
+    ("POST", "/orders"): 2000,
+    ("DELETE", "/order"): 5000,
+    ("DELETE", "/orders"): 2000,
+    ("DELETE", "/cancel-all"): 250,
+    ("DELETE", "/cancel-market-orders"): 1500,
+    ("GET", "/balance-allowance"): 200,
+    ("GET", "/balance-allowance/update"): 200,
+    ("POST", "/auth/api-key"): 100,
+    ("GET", "/auth/derive-api-key"): 100,
+    ("GET", "/book"): 1500,
+    ("POST", "/books"): 500,
+}
+"""Requests in ten seconds; of all others together, `OF_ALL`."""
+OF_ALL = 9000
+_TEN_S = 10
+
+
 @define
 class _Bucket:
     tokens: float
@@ -33,6 +55,7 @@ class _Bucket:
 class RateLimits:
     faults: ClobFaults
     _buckets: dict[tuple[Address, str], _Bucket] = field(factory=dict)
+    _of_address: dict[tuple[str, str], _Bucket] = field(factory=dict)
 
     def take(self, signer: Address, kind: str, cost: int, *, may_owe: bool = False) -> None:
         """Take the cost of a request, all or nothing, from the bucket `orders` or `cancels`. Refuses by 429."""
@@ -44,6 +67,20 @@ class RateLimits:
         if bucket.tokens < cost and not (may_owe and bucket.tokens > 0):
             raise Refused(429, TOO_MANY, retry_after_s=1 + int((cost - bucket.tokens) / rate))
         bucket.tokens -= cost
+
+    def wait_s(self, method: str, path: str) -> float:
+        """Take note of a request, and return how long its answer has to wait: all of them come from one address."""
+        if self.faults.tier is Tier.UNLIMITED:
+            return 0.0
+        mine = ((method, path), OF_ADDRESS.get((method, path), OF_ALL))
+        return max(self._owed_s(*limit) for limit in (mine, (("", ""), OF_ALL)))
+
+    def _owed_s(self, key: tuple[str, str], most: int) -> float:
+        now, rate = trio.current_time(), most / _TEN_S
+        bucket = self._of_address.setdefault(key, _Bucket(most, now))
+        bucket.tokens = min(most, bucket.tokens + (now - bucket.at) * rate) - 1
+        bucket.at = now
+        return max(0.0, -bucket.tokens / rate)
 
     def headers(self, signer: Address, kind: str) -> list[tuple[bytes, bytes]]:
         """Return what an answer says about the bucket."""

@@ -169,7 +169,7 @@ async def what_is_firm_stays_as_it_is(open_executor: OpenExecutorForTest) -> Non
                 if found is None:
                     continue
                 assert breach_of_report(found, order) is None
-                over = last.shares and last.settlement is not Settlement.PENDING
+                over = last.shares and last.settlement in (Settlement.FIRM, Settlement.FAILED)
                 assert not over or _settled(found) == _settled(last)
                 last = found
 
