@@ -13,7 +13,7 @@ from trio_copy.model.ids import TokenId
 from trio_copy.model.orders import Quote, Wallet
 from trio_copy.model.units import Price, Shares
 from trio_copy.native import SecretKey
-from trio_copy.ports import ExecutorContext
+from trio_copy.ports import ExecutorContext, Nodes
 from trio_copy.testing.clob_venue import ClobServer, open_virtual_clob_venue
 from trio_copy.testing.samples import sample_intent
 from trio_copy.testing.signing import FakeSigner, FakeSigners
@@ -57,6 +57,7 @@ async def open_traded(
     wall: WallClock | None = None,
     wallets: tuple[Wallet, ...] = (),
     faults: Mapping[str, Any] | None = None,
+    nodes: Nodes | None = None,
     **settings: Any,
 ) -> AsyncGenerator[Traded, None]:
     """Open venue and executor at the time of the samples, on a virtual clock where the venue is in memory."""
@@ -77,6 +78,7 @@ async def open_traded(
             quotes=None,
             wallets=wallets,
             signers=FakeSigners({"": signer}),
+            nodes=nodes,
             open_socket=server.open_socket,
             entropy=seeded_entropy(1),
             on_trouble=lambda kind, detail: told.append((kind, detail)),

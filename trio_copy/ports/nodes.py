@@ -47,7 +47,8 @@ class Nodes(Protocol):
         """Return the logs of a range of blocks, both ends included, in the chain's order.
 
         Each passes the filter and lies in the range. Wide ranges are asked for in pieces that nodes take. Two nodes are asked
-        where there are two, and what either of them knows counts: a node that is behind shows less, and does not say so.
+        where there are two, and what either of them knows counts: a node that is behind shows less, and does not say so. Near
+        the head they may have one transaction in two blocks.
 
         Raises:
             ChainError: a part of the range could not be read.
