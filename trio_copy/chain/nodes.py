@@ -30,6 +30,8 @@ from trio_copy.ports import LogFilter
 _T = TypeVar("_T")
 _IN_FLIGHT = 32
 """Questions that one node may have open; those beyond wait for their turn."""
+_BRIEF_S = 10.0
+"""The end of a connection that was held for longer is no news: nodes end them now and then, and it is made again."""
 _NO_SUCH_METHOD = -32601
 _LOST = "requests-lost"
 
@@ -134,8 +136,9 @@ class NodeConnections:
                 self._tell(node, away=True)
             now = trio.current_time()
             wait_s = failure.retry_after_s + node.next_wait(now - began)
-            detail = f"{node.name}: the connection for executors: {failure}; again in {wait_s:.2f} s"
-            node.pool.troubles.note(_LOST, node.name, detail, now)
+            if not reached or now - began < _BRIEF_S:
+                detail = f"{node.name}: the connection for executors: {failure}; again in {wait_s:.2f} s"
+                node.pool.troubles.note(_LOST, node.name, detail, now)
             await trio.sleep(wait_s)
 
     async def _first(
