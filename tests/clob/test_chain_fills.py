@@ -383,7 +383,7 @@ async def test_what_the_chain_says_beyond_an_order_is_not_booked(clock: Clock) -
         looked.bench.clob.trades = [trade_row()]
         looked.fill(fee="5")
         assert await looked.said() == ("filled", "firm", "0.25")
-        assert looked.bench.kinds == ["venue-unclear"]
+        assert looked.bench.told == [("venue-unclear", f"order {OURS}: the chain says 20 for 10, fee 5")]
 
 
 @pytest.mark.parametrize(

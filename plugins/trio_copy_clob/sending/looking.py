@@ -12,6 +12,7 @@ from attrs import define, evolve, field
 
 from trio_copy.errors import ExecutorError
 from trio_copy.model.orders import ExecutionReport, Order, Settlement, Status
+from trio_copy.model.units import Shares, Usd
 from trio_copy.ports import tell_nobody
 from trio_copy_clob.sending.calling import NoReply
 from trio_copy_clob.sending.chain_logs import SeenFill
@@ -114,21 +115,19 @@ class Looking:
         """
         asked_at = trio.current_time()
         sent = self.sendings.of(order.order_id, asked_at)
+        away: ExecutorError | None = None
         try:
             seen = await self._at_venue(order, signer, sent, asked_at, until)
-        except ExecutorError:
-            report = None
-            if self.read_fills is not None and _worth_asking(None, sent, asked_at):
-                # All of an order that is on the chain is proven without the venue; nothing else is.
-                alone = Evidence(whole=False, there=sent.there, told=sent.told, was_on_chain=sent.on_chain)
-                report = await self._by_chain(order, alone, None, self.read_fills)
-            if report is None:
-                raise
-            return report
+        except ExecutorError as error:
+            # All of an order that is on the chain is proven without the venue; nothing else is.
+            away = error
+            seen = Evidence(whole=False, there=sent.there, told=sent.told, was_on_chain=sent.on_chain)
         report = prove(order, seen, rests=rests(order))
-        if self.read_fills is None or not _worth_asking(report, sent, asked_at):
-            return report
-        return await self._by_chain(order, seen, report, self.read_fills)
+        if self.read_fills is not None and _worth_asking(report, sent, asked_at):
+            report = await self._by_chain(order, seen, report, self.read_fills)
+        if report is None and away is not None:
+            raise away
+        return report
 
     async def _at_venue(self, order: Order, signer: VenueSigner, sent: Sent, asked_at: float, until: float) -> Evidence:
         standing = await self._standing(order, signer, until)
@@ -164,7 +163,8 @@ class Looking:
         report = prove(order, seen, rests=rests(order))
         if report is None and by_venue is not None and by_venue.shares and by_venue.settlement is Settlement.FIRM:
             # It would leave the order, as a fee does that the market did not name. What the venue has confirmed stands.
-            self.on_trouble("venue-unclear", f"order {order.order_id}: the chain says other amounts: {fills}")
+            told = "; ".join(f"{Shares(one.shares)} for {Usd(one.paid)}, fee {Usd(one.fee)}" for one in fills or ())
+            self.on_trouble("venue-unclear", f"order {order.order_id}: the chain says {told}"[:300])
             return by_venue
         return report
 
@@ -178,10 +178,10 @@ class Looking:
 
 def _worth_asking(report: ExecutionReport | None, sent: Sent, now: float) -> bool:
     """Tell whether to ask the chain, after what the venue proves."""
-    if report is not None and report.status is not Status.RESTING and report.settlement is not Settlement.PENDING:
-        return True
     if report is not None and report.status is Status.RESTING:
         return False
+    if report is not None and report.settlement is not Settlement.PENDING:
+        return True
     since_s = _UNSEEN_S if report is None else _UNCONFIRMED_S
     return now >= max(sent.at + since_s, sent.chain_at)
 
