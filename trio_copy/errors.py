@@ -7,6 +7,8 @@ if TYPE_CHECKING:
     from trio_copy.model.decisions import Reason
 
 _LONGEST_MESSAGE = 300
+_REVERTED = 3
+"""The code with which nodes say that a contract refused a call; some say it in words alone."""
 _KEY_REFUSED = frozenset({401, 402, 403})
 
 
@@ -96,6 +98,11 @@ class RpcError(ChainError):
         self.message = message
         self.data = data
         """What the node added, as it was sent."""
+
+    @property
+    def reverted(self) -> bool:
+        """Whether a contract refused the call: every other node would say the same."""
+        return self.code == _REVERTED or "revert" in self.words
 
     @property
     def words(self) -> str:

@@ -20,6 +20,7 @@ from trio_copy.ports import Executor, ExecutorContext
 from trio_copy.ports.signing import Signer
 from trio_copy_clob.clob import ClobSettings
 from trio_copy_clob.orders.body import with_owner
+from trio_copy_clob.orders.exchanges import CHAINS, EXCHANGES, exchange_of
 from trio_copy_clob.orders.headers import Credentials, access_of, l1_headers, l2_headers
 from trio_copy_clob.orders.order import Maker
 from trio_copy_clob.orders.prepare import Draft, draft
@@ -27,10 +28,11 @@ from trio_copy_clob.orders.spending import frozen_spending, spending_of
 from trio_copy_clob.sending.balances import asset, refresh_balance
 from trio_copy_clob.sending.calling import Caller, take_time
 from trio_copy_clob.sending.cancelling import Cancelling
+from trio_copy_clob.sending.chain_fills import ChainFills
 from trio_copy_clob.sending.credentials import ApiKey, NoKey, VenueSigner
 from trio_copy_clob.sending.heartbeats import Heartbeats
 from trio_copy_clob.sending.limits import limits_of_address, limits_of_reads, limits_of_signer
-from trio_copy_clob.sending.looking import Looking
+from trio_copy_clob.sending.looking import Looking, ReadFills
 from trio_copy_clob.sending.open_orders import OpenOrders
 from trio_copy_clob.sending.permissions import Region, is_closed_only, read_region, read_tier
 from trio_copy_clob.sending.posting import Posting
@@ -260,7 +262,7 @@ async def open_executor(context: ExecutorContext) -> AsyncGenerator[Executor, No
         now = trio.current_time()
         posting.tell(posting.stops.stop(Stop.EGRESS, "", why, until=now + EGRESS_S, now=now))
 
-    looking = Looking(sendings=sendings)
+    looking = Looking(sendings=sendings, read_fills=_read_fills(context), on_trouble=context.on_trouble)
     posting = Posting(
         caller=caller,
         address_turns=turns,
@@ -304,6 +306,13 @@ async def open_executor(context: ExecutorContext) -> AsyncGenerator[Executor, No
             nursery.start_soon(channels.listen)
         yield executor
         nursery.cancel_scope.cancel()
+
+
+def _read_fills(context: ExecutorContext) -> ReadFills | None:
+    if context.nodes is None or context.chain_id not in CHAINS:
+        return None
+    exchanges = frozenset(exchange_of(name, context.chain_id).contract for name in EXCHANGES)
+    return ChainFills(nodes=context.nodes, exchanges=exchanges, wall=context.wall, on_trouble=context.on_trouble).of
 
 
 def _level2(key: ApiKey, timestamp: int, method: str, path: str, body: bytes | None) -> Mapping[str, str]:

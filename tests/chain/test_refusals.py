@@ -90,3 +90,9 @@ def test_a_node_may_say_how_long(message: str, data: str, seconds: float | None)
 def test_a_refused_hash_is_told_from_an_unknown_block(code: int, message: str, refused: bool) -> None:
     """A node that does not know a block is asked again; one that takes no hashes is asked by number."""
     assert refuses_hashes(RpcError(code, message)) is refused
+
+
+def test_a_contract_does_not_say_how_often_a_node_is_asked() -> None:
+    """The words of a call that reverts are those of whoever wrote the contract."""
+    for error in (RpcError(3, "rate limit exceeded"), RpcError(-32000, "execution reverted: Too Many Requests")):
+        assert too_often(error) is None

@@ -350,3 +350,12 @@ def test_nesting_inside_a_result_is_refused_too() -> None:
 def test_an_unknown_block_is_none() -> None:
     """Nodes answer null for blocks they do not have."""
     assert rpc.decode_block(msgspec.Raw(b"null")) is None
+
+
+def test_why_a_call_reverts_is_kept() -> None:
+    """It stands in the data, and is longer than any message."""
+    data = "0x08c379a0" + "00" * 1000
+    told = {"jsonrpc": "2.0", "id": 1, "error": {"code": 3, "message": "execution reverted", "data": data}}
+    reply = rpc.decode_frame(msgspec.json.encode(told))
+    assert isinstance(reply, rpc.ErrorReply)
+    assert (reply.error.data, reply.error.reverted) == (f'"{data}"', True)

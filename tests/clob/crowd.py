@@ -11,6 +11,7 @@ import trio
 from attrs import define, evolve, field, frozen
 
 from tests.builders import LEADER, NOW, OTHER_LEADER, POLYGON
+from tests.clob.live import go_on
 from tests.crash.books import Books, read_books
 from tests.crash.checker import AtVenue, History
 from tests.crash.stores import Place, StoreOfLife
@@ -260,7 +261,8 @@ def _report(order: Order, fills: Sequence[Filled]) -> ExecutionReport:
 @asynccontextmanager
 async def open_crowd(folder: Path, count: int) -> AsyncGenerator[Crowd, None]:
     """Open chain, venue and armed wallets for so many followers; engines are the caller's."""
-    async with open_world() as world, open_virtual_clob_venue(world.wall) as server:
+    async with open_world() as world, open_virtual_clob_venue(world.wall) as server, trio.open_nursery() as nursery:
+        nursery.start_soon(go_on, world)
         crowd = Crowd(
             world.chain,
             world.nodes,
@@ -279,6 +281,7 @@ async def open_crowd(folder: Path, count: int) -> AsyncGenerator[Crowd, None]:
             server.clob.market.put([TokenFacts(token_id=TokenId(token), **about)])
             crowd.quote(token)
         yield crowd
+        nursery.cancel_scope.cancel()
 
 
 def plan_of(crowd: Crowd, folder: Path, *, kinds: Sequence[str] = ("FAK",)) -> Plan:

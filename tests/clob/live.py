@@ -130,18 +130,32 @@ def live_plan(folder: Path, server: ClobServer, *, channels: bool, listens: bool
 
 @asynccontextmanager
 async def trading(
-    folder: Path, *, channels: bool = False, listens: bool = False, faults: Mapping[str, Any] | None = None
+    folder: Path,
+    *,
+    channels: bool = False,
+    listens: bool = False,
+    faults: Mapping[str, Any] | None = None,
+    block_every_s: float = 10.0,
 ) -> AsyncGenerator[LiveWorld, None]:
-    """Run an engine that is armed, at a venue with these faults, while the block runs."""
-    async with open_world() as world, open_virtual_clob_venue(world.wall) as server:
+    """Run an engine that is armed, at a venue with these faults, while the block runs; the chain goes on all the while."""
+    async with open_world() as world, open_virtual_clob_venue(world.wall) as server, trio.open_nursery() as nursery:
         for name, maker in MAKERS.items():
             server.clob.put_wallet(maker, owner=KEYS[name].address, signature_type=int(_TYPES[name]), usd=1000)
         _list_tokens(server)
         for fault, value in (faults or {}).items():
             setattr(server.faults, fault, value)
         live = LiveWorld(world.chain, world.nodes, world.wall, nursery=world._nursery, server=server)
+        nursery.start_soon(go_on, live, block_every_s)
         async with running_engine(live, live_plan(folder, server, channels=channels, listens=listens)) as live.service:
             yield live
+        nursery.cancel_scope.cancel()
+
+
+async def go_on(world: World, block_every_s: float = 10.0) -> None:
+    """Let the chain grow without trades: a node whose newest block is old proves nothing."""
+    while True:
+        await trio.sleep(block_every_s)
+        world.chain.mine()
 
 
 def _list_tokens(server: ClobServer) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import trio
 import trio.testing
-from attrs import define, field
+from attrs import define, evolve, field
 
 from tests.clob.scripted_clob import open_bench
 from tests.clob.sent_orders import OURS, make_order
@@ -14,7 +14,7 @@ from trio_copy.model.ids import IntentKey
 from trio_copy.model.orders import ExecutionReport, Order, Settlement, Status
 from trio_copy.model.units import Shares
 from trio_copy_clob.sending.credentials import VenueSigner
-from trio_copy_clob.sending.open_orders import OpenOrders
+from trio_copy_clob.sending.open_orders import OpenOrders, Step
 
 Clock = trio.testing.MockClock
 _GTC = b'{"order":{"timestamp":"1764000000123"},"owner":"","orderType":"GTC","postOnly":false}'
@@ -44,11 +44,11 @@ class _Known:
         await trio.sleep(1)
         self.orders.put(self.order, self.signer, report, trio.current_time() - began_s)
 
-    async def hear(self, *, end: bool = False) -> int:
+    async def hear(self, step: Step = Step.CHANGED) -> int:
         """Hear of it; returns how much news that was."""
         await trio.sleep(1)
         before = len(self.news)
-        assert self.orders.hear(self.signer.address, OURS, end=end)
+        assert self.orders.hear(self.signer.address, OURS, step)
         return len(self.news) - before
 
 
@@ -86,7 +86,7 @@ async def test_what_was_told_counts_until_a_look_shows_it(autojump_clock: Clock)
         assert await known.hear() == 1
         await known.look(_report())
         assert known.stands()
-        assert await known.hear(end=True) == 1
+        assert await known.hear(Step.ENDED) == 1
         assert not known.stands()
         await known.look(_report(shares="15"), began_s=1.5)
         assert not known.stands()
@@ -94,6 +94,19 @@ async def test_what_was_told_counts_until_a_look_shows_it(autojump_clock: Clock)
         assert not known.stands()
         await known.look(_report(shares="10"))
         assert known.stands()
+
+
+async def test_what_is_on_the_chain_is_news_until_a_look_has_shown_it(autojump_clock: Clock) -> None:
+    """From then on it can be sold, which somebody may wait for; after that there is nothing but its end."""
+    async with _sent() as known:
+        await known.look(_report())
+        assert await known.hear(Step.MINED) == 1
+        assert not known.stands()
+        await known.look(evolve(_report(), settlement=Settlement.MINED))
+        assert await known.hear(Step.MINED) == 0
+        assert known.stands()
+        assert await known.hear(Step.ENDED) == 1
+        assert not known.stands()
 
 
 async def test_what_rests_is_looked_up_with_whatever_is_told(autojump_clock: Clock) -> None:
@@ -133,7 +146,7 @@ async def test_an_end_and_long_silence_are_forgotten(autojump_clock: Clock) -> N
                 nursery.start_soon(known.orders.by_signer.wait_gone, address)
                 await trio.testing.wait_all_tasks_blocked()
                 known.orders.put(known.order, known.signer, ExecutionReport(order_id=OURS, status=Status.KILLED))
-        assert not known.orders.hear(address, OURS, end=True)
+        assert not known.orders.hear(address, OURS, Step.ENDED)
         await known.look(_report())
         await trio.sleep(599)
         known.orders.forget()

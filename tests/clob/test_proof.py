@@ -14,10 +14,12 @@ from trio_copy.model.ids import Address, ChainId, Hash32
 from trio_copy.model.logs import RawLog
 from trio_copy.model.orders import ExecutionReport, Order
 from trio_copy.model.units import Shares, Usd
+from trio_copy_clob.sending.chain_logs import ORDER_FILLED, SeenFill, fills_of
 from trio_copy_clob.sending.proof import QUIET_S, Evidence, prove
-from trio_copy_clob.sending.seen import ORDER_FILLED, SeenFill, fill_of, order_of, read_page, trades_of
+from trio_copy_clob.sending.seen import order_of, read_page, trades_of
 
 _NULL = b"null"
+_OWNER = Hash32("0x" + "0" * 24 + "11" * 20)
 _TOLD = (Shares.parse(20), Usd.parse(10))
 
 
@@ -76,6 +78,14 @@ _HALF = ("partial", "10", "5")
         ([], _NULL, {"quiet_s": QUIET_S, "told": _TOLD}, None),
         ([], _NULL, {"quiet_s": QUIET_S}, ("absent", "0", "0", "firm")),
         ([], _NULL, {"quiet_s": QUIET_S, "fills": ()}, ("absent", "0", "0", "firm")),
+        ([], _NULL, {"quiet_s": QUIET_S, "heard": False}, None),
+        ([], _NULL, {"quiet_s": QUIET_S, "there": True, "heard": False}, None),
+        ([], _NULL, {"quiet_s": QUIET_S, "was_on_chain": True}, None),
+        ([], order_row("CANCELED"), {"was_on_chain": True}, None),
+        ([], order_row("CANCELED"), {"heard": False}, ("killed", "0", "0", "firm")),
+        ([trade_row(status="FAILED")], _NULL, {"heard": False}, (*_FULL, "pending")),
+        ([trade_row(1, "10"), trade_row(2, "10", status="FAILED")], _NULL, {"heard": False}, (*_HALF, "pending")),
+        ([trade_row()], _NULL, {"heard": False}, (*_FULL, "firm")),
         ([], _NULL, {"quiet_s": QUIET_S, "there": True}, ("killed", "0", "0", "firm")),
         ([], b'{"error":"order not found"}', {"quiet_s": QUIET_S}, ("absent", "0", "0", "firm")),
         ([trade_row(taker_order_id=OTHER)], _NULL, {"quiet_s": QUIET_S}, ("absent", "0", "0", "firm")),
@@ -199,7 +209,7 @@ def _log(shares: int, paid: int, fee: int = 0, **changes: Any) -> RawLog:
     values: dict[str, Any] = {
         "chain_id": ChainId(137),
         "address": Address("0x" + "e1" * 20),
-        "topics": (ORDER_FILLED, OURS, Hash32("0x" + "0" * 64), Hash32("0x" + "0" * 64)),
+        "topics": (ORDER_FILLED, OURS, _OWNER, Hash32("0x" + "0" * 64)),
         "data": b"".join(word.to_bytes(32) for word in (0, TOKEN, paid, shares, fee, 0, 0)),
         "block_number": 100,
         "block_hash": Hash32("0x" + "1" * 64),
@@ -211,8 +221,7 @@ def _log(shares: int, paid: int, fee: int = 0, **changes: Any) -> RawLog:
 
 
 def _on_chain(*logs: RawLog, deepest: int = 100) -> tuple[SeenFill, ...]:
-    found = [fill_of(log, make_order(), frozenset({Address("0x" + "e1" * 20)}), deepest) for log in logs]
-    return tuple(one for one in found if one is not None)
+    return fills_of(make_order(), logs, (), frozenset({Address("0x" + "e1" * 20)}), deepest)
 
 
 def test_the_chain_comes_first() -> None:
@@ -224,6 +233,9 @@ def test_the_chain_comes_first() -> None:
         young = _only(prove(order, _seen(order, rows, fills=_on_chain(log, deepest=99)), rests=False))
         confirmed = bool(rows) and b"CONFIRMED" in rows[0]
         assert young.settlement.value == ("firm" if confirmed else "mined")
+    # All of it is there, whatever else the order names.
+    named = _seen(order, [], order_row("MATCHED", "20", ("trade-1",)), fills=_on_chain(log))
+    assert _said(prove(order, named, rests=False)) == ("filled", "20", "9.9", "firm")
     # Half of it is on the chain as yet: the trades know more.
     half = _seen(order, [trade_row(status="MATCHED")], fills=_on_chain(_log(10_000_000, 5_000_000)))
     assert _said(prove(order, half, rests=False)) == (*_FULL, "pending")
@@ -234,17 +246,33 @@ def test_the_chain_comes_first() -> None:
     [
         {"address": Address("0x" + "e2" * 20)},
         {"topics": (Hash32("0x" + "9" * 64), OURS, OURS, OURS)},
-        {"topics": (ORDER_FILLED, OTHER, OURS, OURS)},
-        {"topics": (ORDER_FILLED, OURS)},
-        {"data": b""},
-        {"data": (1).to_bytes(32) + bytes(192)},
-        {"data": bytes(224)},
+        {"topics": (ORDER_FILLED, OTHER, _OWNER, _OWNER)},
+        {"topics": ()},
     ],
     ids=str,
 )
 def test_a_log_of_somebody_else_says_nothing(changes: dict[str, Any]) -> None:
     """Anybody may write a log that looks like a fill."""
     assert _on_chain(_log(20_000_000, 10_000_000, **changes)) == ()
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"topics": (ORDER_FILLED, OURS)},
+        {"topics": (ORDER_FILLED, OURS, OTHER, _OWNER)},
+        {"data": b""},
+        {"data": (1).to_bytes(32) + TOKEN.to_bytes(32) + bytes(160)},
+        {"data": (2).to_bytes(32) + TOKEN.to_bytes(32) + bytes(160)},
+        {"data": bytes(224)},
+        {"data": bytes(225)},
+    ],
+    ids=str,
+)
+def test_a_log_of_an_exchange_that_cannot_be_about_our_order_is_none(changes: dict[str, Any]) -> None:
+    """A node that tells such a thing is not believed in the rest either: it may have left a fill out."""
+    with pytest.raises(ValueError, match="its log in block 100"):
+        _on_chain(_log(20_000_000, 10_000_000, **changes))
 
 
 @pytest.mark.parametrize(

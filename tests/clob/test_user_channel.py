@@ -24,6 +24,7 @@ from trio_copy.testing.clob_venue.api_keys import ApiKeys
 from trio_copy.testing.samples import sample_intent, sample_signal, sample_task
 from trio_copy_clob.clob import ClobSettings
 from trio_copy_clob.sending import user_channel
+from trio_copy_clob.sending.open_orders import Step
 from trio_copy_clob.sending.user_channel import Told, told_of
 
 Clock = trio.testing.MockClock
@@ -59,7 +60,7 @@ def _has(micro: int, report: ExecutionReport) -> bool:
 
 
 def is_final(report: ExecutionReport) -> bool:
-    return report.proven and report.settlement is not Settlement.PENDING
+    return report.proven and report.settlement in (Settlement.FIRM, Settlement.FAILED)
 
 
 async def _settle(traded: Traded, number: int = 1) -> tuple[Order, ExecutionReport, float, int]:
@@ -98,14 +99,14 @@ async def test_the_end_of_a_trade_is_heard_and_few_looks_are_needed(
         assert traded.kinds == []
 
 
-async def test_beside_others_an_order_needs_two_looks_however_long_it_settles(autojump_clock: Clock) -> None:
-    """The channel is known to be good: one look after twenty seconds, and one when the end is told."""
+async def test_beside_others_an_order_needs_three_looks_however_long_it_settles(autojump_clock: Clock) -> None:
+    """The channel is known to be good: one look when it is told to be on the chain, one after twenty seconds, one at its end."""
     async with open_traded(listens=True, faults=_SLOW) as traded:
         await traded.executor.submit(await prepared(traded, 1))
         await trio.sleep(10)
         _, report, took_s, looks = await _settle(traded, 2)
         assert report.settlement is Settlement.FIRM
-        assert (round(took_s), looks) == (_FINAL_S, 2)
+        assert (round(took_s), looks) == (_FINAL_S, 3)
 
 
 async def test_a_channel_that_was_good_and_says_no_more_costs_a_while(autojump_clock: Clock) -> None:
@@ -298,11 +299,14 @@ async def test_over_real_sockets_with_heartbeats(tmp_path: Any) -> None:
     ("event", "tells"),
     [
         ({"event_type": "order", "id": "0xAB"}, Told(("0xab",))),
-        ({"event_type": "trade", "status": "MINED", "taker_order_id": "0xA"}, Told(["0xa"])),
-        ({"event_type": "trade", "status": "TRADE_STATUS_CONFIRMED", "taker_order_id": "0xA"}, Told(["0xa"], True)),
+        ({"event_type": "trade", "status": "MINED", "taker_order_id": "0xA"}, Told(["0xa"], Step.MINED)),
+        (
+            {"event_type": "trade", "status": "TRADE_STATUS_CONFIRMED", "taker_order_id": "0xA"},
+            Told(["0xa"], Step.ENDED),
+        ),
         (
             {"event_type": "trade", "status": "failed", "taker_order_id": "1", "maker_orders": [{"order_id": "2"}]},
-            Told(["1", "2"], True),
+            Told(["1", "2"], Step.ENDED),
         ),
         ({"event_type": "something new", "id": 7}, Told()),
         ({}, Told()),

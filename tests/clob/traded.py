@@ -14,7 +14,7 @@ from trio_copy.model.ids import TokenId
 from trio_copy.model.orders import Quote, Wallet
 from trio_copy.model.units import Price, Shares
 from trio_copy.native import SecretKey
-from trio_copy.ports import ExecutorContext, Signers
+from trio_copy.ports import ExecutorContext, Nodes, Signers
 from trio_copy.testing.clob_venue import ClobServer, open_virtual_clob_venue
 from trio_copy.testing.samples import sample_intent
 from trio_copy.testing.signing import FakeSigner, FakeSigners
@@ -66,6 +66,7 @@ async def open_traded(
     others: Mapping[str, SecretKey] | None = None,
     listens: bool = False,
     faults: Mapping[str, Any] | None = None,
+    nodes: Nodes | None = None,
     **settings: Any,
 ) -> AsyncGenerator[Traded, None]:
     """Open venue and executor at the time of the samples, on a virtual clock where the venue is in memory.
@@ -95,6 +96,7 @@ async def open_traded(
             wallets=wallets,
             signers=signers
             or FakeSigners({"": signer, **{name: FakeSigner(key) for name, key in (others or {}).items()}}),
+            nodes=nodes,
             open_socket=server.open_socket,
             entropy=seeded_entropy(1),
             on_trouble=lambda kind, detail: told.append((kind, detail)),

@@ -18,8 +18,6 @@ from trio_copy.entropy import Entropy
 from trio_copy.errors import ChainError, ConnectionLost, MalformedFrame, NoAnswer, RpcError
 from trio_copy.model.ids import Address
 
-_REVERTED = 3
-"""The code with which nodes say that a contract refused a call; some say it in words alone."""
 _text_decoder = msgspec.json.Decoder(str)
 
 
@@ -49,8 +47,7 @@ class ContractReader:
             try:
                 return _bytes_of(await self.pool.ask(endpoint, method, *params))
             except RpcError as error:
-                # The contract has answered: another node would say the same.
-                if error.code == _REVERTED or "revert" in error.words:
+                if error.reverted:
                     return None
                 raise
             except NoAnswer as error:

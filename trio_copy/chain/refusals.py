@@ -51,7 +51,8 @@ def refusal_of(error: ChainError) -> Refusal | None:
 
 def too_often(error: ChainError) -> Refusal | None:
     """Tell whether an error means that the node wants to be left alone for a while, and how surely."""
-    if not isinstance(error, RpcError):
+    # Of a call that reverts, the contract chose the words: whoever wrote it must not silence a node.
+    if not isinstance(error, RpcError) or error.reverted:
         return None
     refusal = refusal_of(error)
     return None if refusal is Refusal.TOO_MUCH else refusal

@@ -26,6 +26,8 @@ from trio_copy.model.logs import BlockRef, RawLog
 from trio_copy.ports import LogFilter
 
 _LONGEST_DETAIL = 200
+_LONGEST_DATA = 4096
+"""Letters of what a node adds to an error: why a call reverts stands there, and not in its message."""
 _LONGEST_SUBSCRIPTION = 256
 _LONGEST_DIGITS = 18
 _BAD_JSON = (msgspec.MsgspecError, ValueError, RecursionError)
@@ -194,7 +196,7 @@ def _rpc_error(raw: msgspec.Raw) -> RpcError:
     except _BAD_JSON:
         return RpcError(0, _text(raw))  # a bare string, a number, a list
     code, message = _word(error.code), _text(error.message) or _text(error.data)
-    data = bytes(memoryview(error.data)[:_LONGEST_DETAIL]).decode(errors="replace")
+    data = bytes(memoryview(error.data)[:_LONGEST_DATA]).decode(errors="replace")
     match code:
         case int() if abs(code) < 10**_LONGEST_DIGITS:
             return RpcError(code, message, data)

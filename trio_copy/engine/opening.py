@@ -1,8 +1,10 @@
 """Opens what a service needs, the store first, and keeps it open while the service lives."""
 
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 
+from trio_copy.chain.nodes import open_nodes
+from trio_copy.chain.pacing import Pace
 from trio_copy.config import EndpointSettings
 from trio_copy.copying.follow_book import FollowBook
 from trio_copy.engine.contract import Contract
@@ -11,11 +13,13 @@ from trio_copy.engine.market_asks import LeftOut, MarketAsks
 from trio_copy.engine.news import News
 from trio_copy.engine.plan import Plan, PlannedExecutor, read_facts
 from trio_copy.engine.prices import Prices
+from trio_copy.engine.quarantine import Quarantine
 from trio_copy.engine.seams import Seams
 from trio_copy.engine.service import Service, put_follows_of_file
+from trio_copy.engine.supervisor import Backoff
 from trio_copy.engine.wiring import Opened, whose, wire
 from trio_copy.model.counts import counted
-from trio_copy.ports import Books, ExecutorContext, MarketsContext, Quotes, Store, StoreContext
+from trio_copy.ports import Books, ExecutorContext, MarketsContext, Nodes, Quotes, Store, StoreContext
 from trio_copy.recursion import same_recursion_limit
 from trio_copy.signing.signers import OpenSigners, open_signers
 
@@ -29,6 +33,7 @@ async def open_service(
     `endpoints` are given apart from the plan because a devnet's address is known only once it listens.
     """
     settings, step = plan.settings, seams.observer.on_step
+    quarantine, paces = Quarantine(seams.observer), {endpoint.name: Pace() for endpoint in endpoints}
     seams.catalog.pin(read_facts(plan))
     if len(seams.catalog):
         step("catalog", f"{counted(len(seams.catalog), 'token')} known")
@@ -40,8 +45,9 @@ async def open_service(
             most_s = min(settings.engine.send_timeout_s, settings.engine.deadline_s)
             signers = await _open_signers(stack, plan, seams)
             facts, news = FactsSoon(catalog=seams.catalog, most_s=most_s), News()
+            nodes = await _open_nodes(stack, plan, seams, endpoints, quarantine, paces)
             executors = {
-                one.name: await _open_executor(stack, plan, seams, one, quotes, source, facts, signers, news)
+                one.name: await _open_executor(stack, plan, seams, one, quotes, source, facts, signers, nodes, news)
                 for one in plan.executors
             }
         book = FollowBook(settings.terms())
@@ -61,6 +67,8 @@ async def open_service(
             book=book,
             follows_version=version,
             modes=await store.control.modes(),
+            quarantine=quarantine,
+            paces=paces,
         )
         yield wire(plan, seams, endpoints, opened)
 
@@ -121,6 +129,30 @@ async def _open_signers(stack: AsyncExitStack, plan: Plan, seams: Seams) -> Open
     return signers
 
 
+async def _open_nodes(
+    stack: AsyncExitStack,
+    plan: Plan,
+    seams: Seams,
+    endpoints: Sequence[EndpointSettings],
+    quarantine: Quarantine,
+    paces: Mapping[str, Pace],
+) -> Nodes | None:
+    if not endpoints:
+        return None
+    engine = plan.settings.engine
+    opening = open_nodes(
+        dial=seams.dial,
+        endpoints=endpoints,
+        paces=paces,
+        chain=plan.settings.chain,
+        entropy=seams.entropy,
+        quarantine=quarantine.put_aside,
+        on_trouble=seams.observer.on_alert,
+        next_wait=lambda: Backoff(engine.backoff_base_s, engine.backoff_max_s, seams.entropy).next_wait,
+    )
+    return await stack.enter_async_context(opening)
+
+
 async def _open_executor(
     stack: AsyncExitStack,
     plan: Plan,
@@ -130,6 +162,7 @@ async def _open_executor(
     books: Books | None,
     facts: FactsSoon,
     signers: OpenSigners | None,
+    nodes: Nodes | None,
     news: News,
 ) -> Contract:
     pays = frozenset(one.wallet for one in plan.settings.follower if one.executor == planned.name and one.wallet)
@@ -147,6 +180,7 @@ async def _open_executor(
             if one.executor == planned.name and one.wallet.name
         ),
         chain_id=plan.settings.chain.chain_id,
+        nodes=nodes,
         open_socket=seams.open_socket,
         entropy=seams.entropy,
         on_trouble=seams.observer.on_alert,

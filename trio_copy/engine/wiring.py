@@ -1,6 +1,5 @@
 """Puts a service together from a plan, the seams to the world and what is open; nothing runs yet."""
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 
 import trio
@@ -10,6 +9,7 @@ from trio_copy.chain.clock_watch import ClockWatch
 from trio_copy.chain.endpoints import Endpoint, EndpointPool
 from trio_copy.chain.feed import FeedItem
 from trio_copy.chain.filters import FilterBoard
+from trio_copy.chain.pacing import Pace
 from trio_copy.chain.scanner import Scanner
 from trio_copy.chain.watchdogs import Watchdogs
 from trio_copy.config import EndpointSettings
@@ -33,6 +33,7 @@ from trio_copy.engine.modes import ModeBoard
 from trio_copy.engine.news import News
 from trio_copy.engine.plan import Plan
 from trio_copy.engine.prices import Prices
+from trio_copy.engine.quarantine import Quarantine
 from trio_copy.engine.read_leaders import ReadLeaders
 from trio_copy.engine.reader import LogReader
 from trio_copy.engine.recent import Recent
@@ -80,21 +81,18 @@ class Opened:
     book: FollowBook
     follows_version: int
     modes: Modes
+    quarantine: Quarantine
+    paces: Mapping[str, Pace]
+    """How often each node may be asked, whoever asks it; by name."""
 
 
 def wire(plan: Plan, seams: Seams, endpoints: Sequence[EndpointSettings], opened: Opened) -> Service:
     """Put a service together; nothing runs yet."""
     store, executors, book, catalog = opened.store, opened.executors, opened.book, seams.catalog
     settings, observer = plan.settings, seams.observer
-    quarantine: Counter[str] = Counter()
-
-    def put_aside(kind: str, detail: str) -> None:
-        quarantine[kind] += 1
-        if quarantine[kind] == 1:
-            observer.on_quarantined(kind, detail)
-
+    put_aside = opened.quarantine.put_aside
     pool = EndpointPool(
-        [Endpoint(endpoint) for endpoint in endpoints],
+        [Endpoint(endpoint, pace=opened.paces[endpoint.name]) for endpoint in endpoints],
         put_aside,
         settings=settings.chain,
         entropy=seams.entropy,
@@ -336,7 +334,7 @@ def wire(plan: Plan, seams: Seams, endpoints: Sequence[EndpointSettings], opened
         intake=intake,
         housekeeping=housekeeping,
         owner=owner,
-        quarantine=quarantine,
+        quarantine=opened.quarantine.counts,
         signers=opened.signers,
         feed=feed,
     )

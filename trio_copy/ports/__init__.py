@@ -19,6 +19,7 @@ from trio_copy.ports.executor import (
 )
 from trio_copy.ports.follows import FollowChange, Follows
 from trio_copy.ports.markets import Markets, MarketsContext, MarketsPlugin, OpenMarkets, PastPrices, Traders
+from trio_copy.ports.nodes import Nodes
 from trio_copy.ports.signing import Access, Signer, Signers, Spending
 from trio_copy.ports.store import (
     FORGOTTEN_TOKEN,
@@ -80,6 +81,7 @@ __all__ = [
     "MarketsContext",
     "MarketsPlugin",
     "NoSettings",
+    "Nodes",
     "OpenExecutor",
     "OpenMarkets",
     "OpenSocket",

@@ -15,6 +15,7 @@ from trio_copy.model.ids import ChainId, IntentKey, TokenId
 from trio_copy.model.orders import ExecutionReport, Market, Order, Quote, Wallet
 from trio_copy.model.settings import NoSettings
 from trio_copy.ports.doctor import Contracts, Finding
+from trio_copy.ports.nodes import Nodes
 from trio_copy.ports.signing import Signers
 from trio_copy.ports.store import OpenSocket, tell_nobody
 from trio_copy.sockets import open_socket
@@ -73,6 +74,8 @@ class ExecutorContext:
     """Live wallets that pay for its followers when it is opened: what takes a while can be made ready for them."""
     chain_id: ChainId = _POLYGON
     """Of the chain that is followed, and on which its orders are settled."""
+    nodes: Nodes | None = None
+    """The nodes of that chain; None where none is configured."""
     open_socket: OpenSocket = open_socket
     """The seam to the network."""
     entropy: Entropy = field(factory=system_entropy)

@@ -1,27 +1,42 @@
-"""Looks an order up: at the venue first how it stands, then its trades, then the chain, so that none of them is older."""
+"""Looks an order up: at the venue first how it stands, then its trades, then the chain, so that none of them is older.
+
+The chain is asked before anything is final, because its fee and its word count; and now and then about what the venue does not
+prove, at growing times. What is on its way and will be told by the venue is not worth its requests.
+"""
 
 import re
 from collections.abc import Awaitable, Callable
 
 import trio
-from attrs import define, field
+from attrs import define, evolve, field
 
 from trio_copy.errors import ExecutorError
-from trio_copy.model.orders import ExecutionReport, Order
+from trio_copy.model.orders import ExecutionReport, Order, Settlement, Status
+from trio_copy.model.units import Shares, Usd
+from trio_copy.ports import tell_nobody
 from trio_copy_clob.sending.calling import NoReply
+from trio_copy_clob.sending.chain_logs import SeenFill
 from trio_copy_clob.sending.credentials import VenueSigner
 from trio_copy_clob.sending.proof import Evidence, prove
-from trio_copy_clob.sending.seen import SeenFill, SeenOrder, order_of, read_page, trades_of
-from trio_copy_clob.sending.sent import Sendings
+from trio_copy_clob.sending.seen import SeenOrder, order_of, read_page, trades_of
+from trio_copy_clob.sending.sent import Sendings, Sent
 
 _PAGES = 20
 _FIRST_CURSOR = "MA=="
 _EARLIER_S = 600
 """An order is as old as the trade that it copies; clocks differ by less."""
+_EARLIER_BY_CHAIN_S = 120
+"""The same by the chain's own clock, of which the time of an order is made."""
+_CHAIN_S = 3.0
+"""The chain has so long to answer; nothing else waits longer for it."""
+_MARGIN_S = 0.05
+"""So long before its caller gives up, a look says what it knows."""
+_UNSEEN_S, _UNCONFIRMED_S = 15.0, 60.0
+"""From so long after the last send on, the chain may know what the venue does not tell, or does not confirm."""
 _MADE_AT = re.compile(rb'"timestamp":"(\d{1,15})"')
 
-ReadFills = Callable[[Order], Awaitable[tuple[SeenFill, ...]]]
-"""Asks the chain what it filled of an order. Raises `ExecutorError` when nobody answers."""
+ReadFills = Callable[[Order, int, float], Awaitable[tuple[SeenFill, ...]]]
+"""Asks the chain what it filled of an order that was made at a Unix second; see `ChainFills.of`."""
 
 
 def rests(order: Order) -> bool:
@@ -29,10 +44,10 @@ def rests(order: Order) -> bool:
     return b'"orderType":"GT' in order.body
 
 
-def made_at(order: Order) -> int:
+def made_at(order: Order, earlier_s: int = _EARLIER_S) -> int:
     """Return since when an order may have been matched, in Unix seconds; 0 where its body does not say."""
     found = _MADE_AT.search(order.body)
-    return max(0, int(found[1]) // 1000 - _EARLIER_S) if found else 0
+    return max(0, int(found[1]) // 1000 - earlier_s) if found else 0
 
 
 @define(eq=False)
@@ -88,6 +103,7 @@ class Looking:
     sendings: Sendings
     read_fills: ReadFills | None = None
     """None where no chain is configured."""
+    on_trouble: Callable[[str, str], None] = tell_nobody
     _trades: dict[str, TradesRead] = field(factory=dict)
     """By the address of the signer."""
 
@@ -99,30 +115,58 @@ class Looking:
         """
         asked_at = trio.current_time()
         sent = self.sendings.of(order.order_id, asked_at)
+        away: ExecutorError | None = None
+        try:
+            seen = await self._at_venue(order, signer, sent, asked_at, until)
+        except ExecutorError as error:
+            # All of an order that is on the chain is proven without the venue; nothing else is.
+            away = error
+            seen = Evidence(whole=False, there=sent.there, told=sent.told, was_on_chain=sent.on_chain)
+        report = prove(order, seen, rests=rests(order))
+        if self.read_fills is not None and _worth_asking(report, sent, asked_at):
+            report = await self._by_chain(order, seen, report, self.read_fills)
+        if report is None and away is not None:
+            raise away
+        return report
+
+    async def _at_venue(self, order: Order, signer: VenueSigner, sent: Sent, asked_at: float, until: float) -> Evidence:
         standing = await self._standing(order, signer, until)
         trades = self._trades.setdefault(signer.address, TradesRead(signer))
         rows, whole = await trades.since(made_at(order), until)
         found, read_all = trades_of(rows, order)
         if standing is not None or found:
             self.sendings.is_there(order.order_id, asked_at)
-        fills, heard = await self._fills(order)
-        evidence = Evidence(
+        return Evidence(
             trades=found,
             order=standing,
-            fills=fills,
-            whole=whole and read_all and heard,
+            whole=whole and read_all,
             quiet_s=asked_at - sent.at,
             there=self.sendings.of(order.order_id, asked_at).there,
             told=sent.told,
+            was_on_chain=sent.on_chain,
         )
-        return prove(order, evidence, rests=rests(order))
 
-    async def _fills(self, order: Order) -> tuple[tuple[SeenFill, ...] | None, bool]:
-        """Ask the chain, where there is one; one that does not answer proves nothing, and holds up no other proof."""
+    async def _by_chain(
+        self, order: Order, seen: Evidence, by_venue: ExecutionReport | None, read_fills: ReadFills
+    ) -> ExecutionReport | None:
+        """Say the same with what the chain says. One that does not answer holds up nothing that the venue proves alone."""
+        now, fills = trio.current_time(), None
+        until = min(now + _CHAIN_S, trio.current_effective_deadline() - _MARGIN_S)
         try:
-            return (None if self.read_fills is None else await self.read_fills(order)), True
+            fills = await read_fills(order, made_at(order, _EARLIER_BY_CHAIN_S), until)
         except ExecutorError:
-            return None, False
+            pass
+        else:
+            self.sendings.chain_looked(order.order_id, now, filled=bool(fills))
+        on_chain = seen.was_on_chain or bool(fills)
+        seen = evolve(seen, fills=fills, heard=fills is not None, there=seen.there or on_chain, was_on_chain=on_chain)
+        report = prove(order, seen, rests=rests(order))
+        if report is None and by_venue is not None and by_venue.shares and by_venue.settlement is Settlement.FIRM:
+            # It would leave the order, as a fee does that the market did not name. What the venue has confirmed stands.
+            told = "; ".join(f"{Shares(one.shares)} for {Usd(one.paid)}, fee {Usd(one.fee)}" for one in fills or ())
+            self.on_trouble("venue-unclear", f"order {order.order_id}: the chain says {told}"[:300])
+            return by_venue
+        return report
 
     async def _standing(self, order: Order, signer: VenueSigner, until: float) -> SeenOrder | None:
         body = await read(signer, f"/data/order/{order.order_id}", until)
@@ -130,6 +174,16 @@ class Looking:
             return None if body is None else order_of(body, order)
         except ValueError as error:
             raise ExecutorError(f"order {order.order_id} cannot be read: {error}"[:200]) from None
+
+
+def _worth_asking(report: ExecutionReport | None, sent: Sent, now: float) -> bool:
+    """Tell whether to ask the chain, after what the venue proves."""
+    if report is not None and report.status is Status.RESTING:
+        return False
+    if report is not None and report.settlement in (Settlement.FIRM, Settlement.FAILED):
+        return True
+    since_s = _UNSEEN_S if report is None else _UNCONFIRMED_S
+    return now >= max(sent.at + since_s, sent.chain_at)
 
 
 async def read(

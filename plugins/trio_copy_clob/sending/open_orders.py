@@ -7,6 +7,7 @@ may be mute. Whatever is sent or called off, or told of and not seen yet, is loo
 
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
+from enum import IntEnum
 
 import trio
 from attrs import define, field
@@ -22,6 +23,19 @@ _FORGOTTEN_S = 600.0
 """Nobody asks about an order any more that is somebody else's by now, or was settled by a person."""
 _NEVER = -float("inf")
 
+_ON_THE_WAY = (Settlement.PENDING, Settlement.MINED)
+
+
+class Step(IntEnum):
+    """How far a trade of an order is said to be."""
+
+    CHANGED = 0
+    MINED = 1
+    """On the chain: from here on what it bought can be sold."""
+    ENDED = 2
+
+    __hash__ = object.__hash__
+
 
 @define(eq=False)
 class _Open:
@@ -32,15 +46,13 @@ class _Open:
     report: ExecutionReport | None = None
     looked_at: float = _NEVER
     """When the look began that the report is from."""
-    heard_at: float = _NEVER
-    """When something was heard of it last that no look has shown yet."""
-    end_heard_at: float = _NEVER
-    """The same of the end of a trade."""
+    heard_at: dict[Step, float] = field(factory=dict)
+    """When a trade of it was last heard to be so far, or further, and no look has shown it yet."""
 
     @property
     def settles(self) -> bool:
-        """Whether it is matched, and all that can still happen is that its trades end."""
-        return self.report is not None and self.report.proven and self.report.settlement is Settlement.PENDING
+        """Whether it is matched, and all that can still happen is that its trades go on to the chain."""
+        return self.report is not None and self.report.proven and self.report.settlement in _ON_THE_WAY
 
     @property
     def rests(self) -> bool:
@@ -50,7 +62,14 @@ class _Open:
     @property
     def untold(self) -> float:
         """When something was heard last that matters and that no look has shown yet."""
-        return self.end_heard_at if self.settles else self.heard_at
+        return self.heard_at.get(self.next_step, _NEVER)
+
+    @property
+    def next_step(self) -> Step:
+        """How far a trade of it has to be for that to be news."""
+        if self.report is None or not self.settles:
+            return Step.CHANGED
+        return Step.MINED if self.report.settlement is Settlement.PENDING else Step.ENDED
 
 
 @define(eq=False)
@@ -123,7 +142,7 @@ class OpenOrders:
     def put(self, order: Order, signer: VenueSigner, report: ExecutionReport | None, looked_at: float = _NEVER) -> None:
         """Note how an order is, by a look that began at `looked_at`; None of one of which nobody knows."""
         self.forget()
-        if report is not None and report.proven and report.settlement is not Settlement.PENDING:
+        if report is not None and report.proven and report.settlement not in _ON_THE_WAY:
             self.drop(order)
             return
         one = self._open.get(order.order_id)
@@ -132,8 +151,8 @@ class OpenOrders:
             self.by_signer.add(one)
         self._ask(one)
         if report is not None and looked_at >= one.looked_at:
-            if report != one.report and looked_at > one.heard_at:
-                one.heard_at = one.end_heard_at = _NEVER
+            if report != one.report and looked_at > one.heard_at.get(Step.CHANGED, _NEVER):
+                one.heard_at.clear()
             one.report, one.looked_at = report, looked_at
         if one.rests:
             self.at_rest.add(one)
@@ -162,22 +181,17 @@ class OpenOrders:
         """Note that an order was changed, by us: what the last look has shown counts no more."""
         one = self._open.get(order.order_id)
         if one is not None:
-            one.heard_at = one.end_heard_at = trio.current_time()
+            one.heard_at = dict.fromkeys(Step, trio.current_time())
 
-    def hear(self, address: str, order_id: str, *, end: bool) -> bool:
-        """Take what a signer's connection says of an order; returns whether it is one of his that are open.
-
-        `end` says that one of its trades has come to its end.
-        """
+    def hear(self, address: str, order_id: str, step: Step) -> bool:
+        """Take what a signer's connection says of an order; returns whether it is one of his that are open."""
         one = self.by_signer.find(address, order_id)
         if one is None:
             return False
         now = trio.current_time()
         self._told_since.setdefault(address, now)
-        one.heard_at = now
-        if end:
-            one.end_heard_at = now
-        if end or not one.settles:
+        one.heard_at |= {so_far: now for so_far in Step if so_far <= step}
+        if step >= one.next_step:
             self.on_news(one.order.key)
         return True
 

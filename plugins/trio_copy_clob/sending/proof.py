@@ -14,7 +14,8 @@ from trio_copy.model.counts import counted
 from trio_copy.model.fills import Side
 from trio_copy.model.orders import ExecutionReport, Order, Settlement, Status
 from trio_copy.model.units import MICRO, NO_SHARES, NO_USD, Shares, Usd
-from trio_copy_clob.sending.seen import OrderStanding, SeenFill, SeenOrder, SeenTrade, TradeState
+from trio_copy_clob.sending.chain_logs import SeenFill
+from trio_copy_clob.sending.seen import OrderStanding, SeenOrder, SeenTrade, TradeState
 
 QUIET_S = 60.0
 """So long after an order was last sent, nothing of it is under way any more: confirmations were seen to take 40 s."""
@@ -34,9 +35,13 @@ class Evidence:
     order: SeenOrder | None = None
     """None where the venue has none."""
     fills: tuple[SeenFill, ...] | None = None
-    """None where no chain is asked."""
+    """None where no chain was asked."""
     whole: bool = True
-    """Whether every source answered, in full: what is missing was not there, rather than not read."""
+    """Whether the venue answered, in full: what is missing was not there, rather than not read."""
+    heard: bool = True
+    """Whether the chain did, where there is one: without it nothing is proven that it might contradict."""
+    was_on_chain: bool = False
+    """Whether the chain has shown a fill of it before: a reorg may have taken it back, and then it comes again."""
     quiet_s: float = 0.0
     """How long before the first of these questions the order was last sent."""
     there: bool = False
@@ -77,8 +82,8 @@ def filled(order: Order, shares: Shares, notional: Usd, settlement: Settlement, 
 
 def _instant(order: Order, seen: Evidence) -> ExecutionReport | None:
     if seen.trades or seen.fills:
-        return _settled(order, seen) if _is_all(order, seen, order.side is Side.SELL) else None
-    if seen.told is not None or not seen.whole:
+        return _settled(order, seen, rests=False) if _is_all(order, seen, order.side is Side.SELL) else None
+    if seen.told is not None or seen.was_on_chain or not seen.whole:
         return None
     return _nothing(order, seen, over=seen.order is not None and _ended_empty(seen, seen.order))
 
@@ -92,8 +97,9 @@ def _resting(order: Order, seen: Evidence) -> ExecutionReport | None:
     if seen.trades or seen.fills:
         over = standing in (OrderStanding.MATCHED, OrderStanding.CANCELED, OrderStanding.INVALID)
         amounts = _amounts(order, seen.trades)
-        return _settled(order, seen) if _is_all(order, seen, True) and (over or _fills(order, amounts)) else None
-    if seen.told is not None or (seen.order is None and seen.there):
+        all_of_it = _is_all(order, seen, True) and (over or _fills(order, amounts))
+        return _settled(order, seen, rests=True) if all_of_it else None
+    if seen.told is not None or seen.was_on_chain or (seen.order is None and seen.there):
         return None
     return _nothing(order, seen, over=seen.order is not None and _ended_empty(seen, seen.order))
 
@@ -108,7 +114,7 @@ def _rests(order: Order, seen: Evidence) -> ExecutionReport | None:
 def _nothing(order: Order, seen: Evidence, *, over: bool) -> ExecutionReport | None:
     """Report an order of which nothing was filled, if that is proven."""
     standing = None if seen.order is None else seen.order.standing
-    quiet = seen.quiet_s >= QUIET_S
+    quiet = seen.quiet_s >= QUIET_S and seen.heard
     if standing is OrderStanding.INVALID and over:
         status, detail = Status.REJECTED, "the venue calls it invalid"
     elif over:
@@ -130,23 +136,29 @@ def _ended_empty(seen: Evidence, order: SeenOrder) -> bool:
     return over and order.matched == 0 and not order.trades
 
 
-def _settled(order: Order, seen: Evidence) -> ExecutionReport:
-    """Report all that was matched, and how far it is settled. What the chain says comes before what the venue says of it."""
+def _settled(order: Order, seen: Evidence, *, rests: bool) -> ExecutionReport:
+    """Report all that was matched, and how far it is settled. What the chain says comes before what the venue says of it.
+
+    Of an order that rests it does so where the venue says that something was undone; else its trades count as they did while
+    it rested: two ways to add up would take turns, and what is booked never shrinks.
+    """
     good = [trade for trade in seen.trades if trade.state is not TradeState.FAILED]
     failed = len(seen.trades) - len(good)
     amounts = _amounts(order, good)
-    chain = _chain(order, seen.fills or ())
+    detail = f"{failed} of {counted(len(seen.trades), 'trade')} undone by the chain" if failed else ""
+    chain = None if rests and good and not failed else _chain(order, seen.fills or ())
     if chain is not None and chain.shares.micro >= amounts.shares.micro - _ROUNDING:
         firm = all(fill.deep for fill in seen.fills or ())
         settlement = Settlement.FIRM if firm or _all_confirmed(good, chain, amounts) else Settlement.MINED
-        return _as_told(evolve(chain, settlement=settlement), seen, _ROUNDING)
+        undone = chain.shares.micro <= amounts.shares.micro + _ROUNDING
+        return _as_told(evolve(chain, settlement=settlement, detail=detail if undone else ""), seen, _ROUNDING)
+    sure = seen.whole and seen.heard
     if not good:
-        # Undone is what was booked: all of it. Where a chain is asked, it has to have been heard as well.
-        settlement = Settlement.FAILED if seen.whole else Settlement.PENDING
+        # Undone is what was booked: all of it. Where there is a chain, it has to say so as well.
+        settlement = Settlement.FAILED if sure else Settlement.PENDING
         report = evolve(_amounts(order, seen.trades), settlement=settlement, detail="matched, and undone by the chain")
         return _as_told(report, seen, _off(report))
-    firm = all(trade.state is TradeState.CONFIRMED for trade in good) and (not failed or seen.whole)
-    detail = f"{failed} of {counted(len(seen.trades), 'trade')} undone by the chain" if failed else ""
+    firm = all(trade.state is TradeState.CONFIRMED for trade in good) and (not failed or sure)
     report = evolve(amounts, settlement=Settlement.FIRM if firm else _on_its_way(good), detail=detail)
     return report if failed else _as_told(report, seen, _off(report))
 
@@ -167,16 +179,18 @@ def _is_all(order: Order, seen: Evidence, matched_in_shares: bool) -> bool:
 
     What the order itself says that is matched counts where it is said in shares: of an instant BUY it may be cash.
     """
+    amounts, chain = _amounts(order, seen.trades), _chain(order, seen.fills or ())
+    if chain is not None and _fills(order, chain):
+        return True
     if seen.order is not None and not seen.order.trades <= {trade.trade_id for trade in seen.trades}:
         return False
-    amounts, chain = _amounts(order, seen.trades), _chain(order, seen.fills or ())
     most = max(amounts.shares.micro, 0 if chain is None else chain.shares.micro)
     matched = None if seen.order is None else seen.order.matched
     if matched_in_shares and matched is not None and matched > most + _ROUNDING:
         return False
     if seen.told is not None:
         return most >= seen.told[0].micro - _ROUNDING
-    if _fills(order, amounts) or (chain is not None and _fills(order, chain)):
+    if _fills(order, amounts):
         return True
     named = seen.order is not None and bool(seen.order.trades)
     return seen.whole and (named or seen.quiet_s >= QUIET_S or _says_as_much(seen, amounts))

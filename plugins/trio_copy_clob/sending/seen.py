@@ -1,4 +1,4 @@
-"""What can be seen of one order: in the venue's trades, in the order itself, in the logs of the chain.
+"""What the venue shows of one order: in its trades, and in the order itself.
 
 A row about our order that cannot be read, or does not fit it, is left out, and what was read is not whole: it proves no
 absence then, and no end.
@@ -12,17 +12,12 @@ import msgspec
 from attrs import frozen
 
 from trio_copy.model.fills import Side
-from trio_copy.model.ids import Address
-from trio_copy.model.logs import RawLog
 from trio_copy.model.orders import Order
 from trio_copy.model.units import MICRO
 from trio_copy_clob.sending.bodies import micro_of, object_of
 
-ORDER_FILLED = "0xd543adfd945773f1a62f74f0ee55a5e3b9b1a28262980ba90b1a89f2ea84d8ee"
-"""OrderFilled(bytes32,address,address,uint8,uint256,uint256,uint256,uint256,bytes32,bytes32) of the exchanges V2 and V3."""
 LAST_CURSOR = "LTE="
 _ROW_BYTES = 1 << 20
-_LOG_BYTES = 7 * 32
 _LONGEST_ID = 200
 
 
@@ -84,18 +79,6 @@ class SeenOrder:
     """What the venue says is matched of it; of which unit, of an instant BUY, nobody says. None: not to be read."""
     trades: frozenset[str] = frozenset()
     """The ids of its trades."""
-
-
-@frozen(kw_only=True)
-class SeenFill:
-    """What the chain says that an order was filled."""
-
-    shares: int
-    paid: int
-    """Both in millionths."""
-    fee: int
-    deep: bool
-    """Whether its block is buried deep enough."""
 
 
 def read_page(body: bytes) -> tuple[list[bytes], str | None]:
@@ -216,22 +199,6 @@ def order_of(body: bytes, order: Order) -> SeenOrder | None:
     standing = OrderStanding.CANCELED if state.startswith("CANCELED") else _STANDINGS.get(state, OrderStanding.OTHER)
     trades = frozenset(one for one in _list(told.get("associate_trades")) if isinstance(one, str))
     return SeenOrder(standing=standing, matched=micro_of(told.get("size_matched")), trades=trades)
-
-
-def fill_of(log: RawLog, order: Order, exchanges: frozenset[Address], deepest: int) -> SeenFill | None:
-    """Read what a log of the chain says about an order; None where it is not about it, or cannot be believed.
-
-    `deepest` is the last block that counts as final.
-    """
-    if log.address not in exchanges or len(log.topics) != 4 or len(log.data) != _LOG_BYTES:
-        return None
-    if log.topics[0] != ORDER_FILLED or str(log.topics[1]) != order.order_id:
-        return None
-    side, token, gave, got, fee = (int.from_bytes(log.data[start : start + 32]) for start in range(0, 160, 32))
-    if side != (0 if order.side is Side.BUY else 1) or token != order.token_id:
-        return None
-    shares, paid = (got, gave) if order.side is Side.BUY else (gave, got)
-    return SeenFill(shares=shares, paid=paid, fee=fee, deep=log.block_number <= deepest)
 
 
 def _shares(value: object) -> int:

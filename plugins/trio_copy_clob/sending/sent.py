@@ -12,6 +12,8 @@ from trio_copy.model.ids import OrderId
 from trio_copy.model.units import Shares, Usd
 
 _KEPT = 20_000
+_CHAIN_MOST_S = 300.0
+"""The longest time between two looks at the chain for an order that stays unproven."""
 
 
 @frozen(kw_only=True)
@@ -22,6 +24,10 @@ class Sent:
     """Whether the venue has said that it has it."""
     told: tuple[Shares, Usd] | None = None
     """What it said that was filled, of an order that is over with that."""
+    on_chain: bool = False
+    """Whether the chain has shown a fill of it."""
+    chain_at: float = -float("inf")
+    """When the chain is worth another look."""
 
 
 @define(eq=False)
@@ -41,6 +47,14 @@ class Sendings:
         """Note that the venue has an order, and what it says that was filled."""
         before = self.of(order_id, now)
         self._put(order_id, evolve(before, there=True, told=told or before.told))
+
+    def chain_looked(self, order_id: OrderId, now: float, *, filled: bool) -> None:
+        """Note that the chain was asked about an order: the longer nothing was new, the later it is again."""
+        before = self.of(order_id, now)
+        # What is filled there is there at the venue as well.
+        there, on_chain = before.there or filled, before.on_chain or filled
+        again = now + min(now - before.at, _CHAIN_MOST_S)
+        self._put(order_id, evolve(before, there=there, on_chain=on_chain, chain_at=again))
 
     def _put(self, order_id: OrderId, sent: Sent) -> Sent:
         self._known[order_id] = sent

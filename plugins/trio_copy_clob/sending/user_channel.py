@@ -19,7 +19,7 @@ from trio_copy_clob.addresses import origin_of
 from trio_copy_clob.channel import PONG
 from trio_copy_clob.pacing import Growing
 from trio_copy_clob.sending.credentials import ApiKey, NoKey, VenueSigner
-from trio_copy_clob.sending.open_orders import OpenOrders
+from trio_copy_clob.sending.open_orders import OpenOrders, Step
 from trio_copy_clob.troubles import Troubles
 from trio_copy_clob.websocket import PING_S, SILENCE_S, Lost, WebSocket, hold
 from trio_copy_clob.wire import EventTypeRow, listed, read
@@ -32,7 +32,7 @@ _MESSAGE_BYTES = 1 << 20
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.5, 60.0
 _LASTING = 3
 """A connection that is lost comes up again by itself, as a rule; only so many failures in a row are told to a person."""
-_ENDS = ("CONFIRMED", "FAILED")
+_STEPS = {"MINED": Step.MINED, "CONFIRMED": Step.ENDED, "FAILED": Step.ENDED}
 
 
 class _OrderRow(msgspec.Struct):
@@ -159,16 +159,16 @@ class UserChannels:
                 self.troubles.leave_out("an event of the user channel", told)
                 continue
             for order_id in told.orders:
-                good |= self.open_orders.hear(address, order_id, end=told.end)
+                good |= self.open_orders.hear(address, order_id, told.step)
         return good
 
 
 @frozen
 class Told:
-    """What an event tells: of which orders, and whether a trade of theirs has come to its end."""
+    """What an event tells: of which orders, and how far a trade of theirs is."""
 
     orders: Sequence[str] = ()
-    end: bool = False
+    step: Step = Step.CHANGED
 
 
 def told_of(event: msgspec.Raw) -> Told | ValueError:
@@ -186,7 +186,7 @@ def told_of(event: msgspec.Raw) -> Told | ValueError:
                 return trade
             # Whether our order took or rested, the event does not say at one place.
             named = (trade.taker_order_id, *(one.order_id for one in trade.maker_orders or ()))
-            end = trade.status.upper().removeprefix("TRADE_STATUS_") in _ENDS
-            return Told([order_id.lower() for order_id in named], end)
+            step = _STEPS.get(trade.status.upper().removeprefix("TRADE_STATUS_"), Step.CHANGED)
+            return Told([order_id.lower() for order_id in named], step)
         case _:
             return Told()

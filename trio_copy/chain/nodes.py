@@ -1,0 +1,221 @@
+"""The connections on which executors ask nodes: apart from those that bring the fills, so that neither waits for the other.
+
+They come up at the first question: for executors that ask nothing, nobody connects.
+"""
+
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from functools import partial
+from typing import NoReturn, TypeVar
+
+import msgspec
+import trio
+from attrs import define, field
+
+from trio_copy.chain.backfill import RangeReader
+from trio_copy.chain.dial import Dial
+from trio_copy.chain.endpoints import Endpoint, EndpointPool
+from trio_copy.chain.fetch import LogFetcher, union
+from trio_copy.chain.filters import FilterBoard
+from trio_copy.chain.pacing import Pace
+from trio_copy.chain.refusals import too_often
+from trio_copy.chain.requests import NextWait, check_chain
+from trio_copy.chain.session import Quarantine, open_session
+from trio_copy.config import ChainSettings, EndpointSettings
+from trio_copy.entropy import Entropy
+from trio_copy.errors import ChainError, ConnectionLost, NoAnswer, RpcError
+from trio_copy.model.logs import BlockRef, RawLog
+from trio_copy.ports import LogFilter
+
+_T = TypeVar("_T")
+_IN_FLIGHT = 32
+"""Questions that one node may have open; those beyond wait for their turn."""
+_BRIEF_S = 10.0
+"""The end of a connection that was held for longer is no news: nodes end them now and then, and it is made again."""
+_NO_SUCH_METHOD = -32601
+_LOST = "requests-lost"
+
+
+@define(eq=False)
+class _Node:
+    endpoint: Endpoint
+    pool: EndpointPool
+    """Of this node alone."""
+    next_wait: NextWait
+    turns: trio.Semaphore = field(factory=lambda: trio.Semaphore(_IN_FLIGHT))
+    away: bool = False
+    """Whether the last try did not reach it. One that was just lost is not away: it is dialled again in a moment."""
+
+    @property
+    def name(self) -> str:
+        return self.endpoint.name
+
+    @property
+    def live(self) -> bool:
+        return self.endpoint.session is not None
+
+
+@define(eq=False)
+class NodeConnections:
+    """See `ports.Nodes`."""
+
+    nodes: Sequence[_Node]
+    settings: ChainSettings
+    _wanted: trio.Event = field(factory=trio.Event)
+    _changed: trio.Event = field(factory=trio.Event)
+
+    @property
+    def names(self) -> Sequence[str]:
+        return [node.name for node in self.nodes]
+
+    async def ask(self, method: str, params: Sequence[object], until: float) -> bytes:
+        async def of(node: _Node) -> msgspec.Raw | RpcError:
+            try:
+                return await node.pool.ask(node.endpoint, method, *params)
+            except RpcError as error:
+                if not _is_answer(error):
+                    raise
+                node.endpoint.failures = 0
+                return error
+
+        (answer,) = await self._first(of, method, until)
+        if isinstance(answer, RpcError):
+            raise answer
+        return bytes(answer)
+
+    async def ask_all(self, method: str, params: Sequence[object], until: float) -> Mapping[str, bytes | ChainError]:
+        answers: dict[str, bytes | ChainError] = {}
+
+        async def of(node: _Node) -> None:
+            answers[node.name] = NoAnswer(f"{node.name} did not answer {method} in time")
+            with trio.move_on_at(until):
+                await self._wait(node)
+                try:
+                    async with node.turns:
+                        answers[node.name] = bytes(await node.pool.ask(node.endpoint, method, *params))
+                except ChainError as error:
+                    answers[node.name] = error
+
+        async with trio.open_nursery() as nursery:
+            for node in self.nodes:
+                nursery.start_soon(of, node)
+        return answers
+
+    async def block(self, which: str, until: float) -> BlockRef:
+        async def of(node: _Node) -> BlockRef:
+            return (await node.pool.block("eth_getBlockByNumber", which))[0]
+
+        (block,) = await self._first(of, f"for block {which}", until)
+        return block
+
+    async def logs(self, log_filter: LogFilter, start: int, stop: int, until: float) -> Sequence[RawLog]:
+        async def of(node: _Node) -> Sequence[RawLog]:
+            # Each node by itself: what one of them refuses must not hide that the other has shown too little.
+            fetcher = LogFetcher(self.settings, node.pool, FilterBoard((log_filter,)))
+            return await RangeReader(node.pool, fetcher, self.settings.max_range_blocks).whole(start, stop)
+
+        found = union(*await self._first(of, "eth_getLogs", until, count=2))
+        return sorted(found, key=lambda log: (log.block_number, log.log_index))
+
+    async def keep(self, node: _Node, dial: Dial) -> NoReturn:
+        """Stay connected to a node from the first question on. Cancelled, the connection is closed."""
+        await self._wanted.wait()
+        endpoint, put_aside = node.endpoint, partial(node.pool.put_aside, node.endpoint)
+        while True:
+            began, reached = trio.current_time(), False
+            try:
+                async with open_session(dial, endpoint.settings.url, self.settings, put_aside) as session:
+                    await check_chain(session, self.settings)
+                    with node.pool.connected(endpoint, session):
+                        reached = True
+                        self._tell(node, away=False)
+                        await trio.sleep_forever()
+            except ChainError as error:
+                failure = error
+            if not reached:
+                self._tell(node, away=True)
+            now = trio.current_time()
+            wait_s = failure.retry_after_s + node.next_wait(now - began)
+            if not reached or now - began < _BRIEF_S:
+                detail = f"{node.name}: the connection for executors: {failure}; again in {wait_s:.2f} s"
+                node.pool.troubles.note(_LOST, node.name, detail, now)
+            await trio.sleep(wait_s)
+
+    async def _first(
+        self, ask: Callable[[_Node], Awaitable[_T]], what: str, until: float, count: int = 1
+    ) -> Sequence[_T]:
+        """Ask one node after the other until so many have answered, each for half of the time if there is another one.
+
+        Raises:
+            ChainError: none answered; the last failure.
+        """
+        found = list[_T]()
+        failure: ChainError = ConnectionLost("no node is connected")
+        with trio.move_on_at(until):
+            await self._wait()
+        able = self._able()
+        for place, node in enumerate(able, 1):
+            now = trio.current_time()
+            try:
+                with trio.fail_at(until if place == len(able) else now + (until - now) / 2):
+                    async with node.turns:
+                        found.append(await ask(node))
+            except trio.TooSlowError:
+                node.endpoint.failures += 1
+                failure = NoAnswer(f"{node.name}, asked {what}, did not answer in {trio.current_time() - now:.1f} s")
+            except ChainError as error:
+                failure = error
+            if len(found) == count:
+                break
+        if not found:
+            raise failure
+        return found
+
+    def _able(self) -> Sequence[_Node]:
+        """Return the connected nodes, the healthiest first, those that want to be left alone last."""
+        now = trio.current_time()
+        live = [node for node in self.nodes if node.live]
+        return sorted(live, key=lambda node: (node.endpoint.pace.rest_s(now) > 0, node.endpoint.failures))
+
+    async def _wait(self, node: _Node | None = None) -> None:
+        """Wait until a node, or any, is connected or known to be away."""
+        self._wanted.set()
+        nodes = self.nodes if node is None else (node,)
+        while not (any(one.live for one in nodes) or all(one.away for one in nodes)):
+            await self._changed.wait()
+
+    def _tell(self, node: _Node, *, away: bool) -> None:
+        node.away = away
+        self._changed.set()
+        self._changed = trio.Event()
+
+
+@asynccontextmanager
+async def open_nodes(
+    *,
+    dial: Dial,
+    endpoints: Sequence[EndpointSettings],
+    paces: Mapping[str, Pace],
+    chain: ChainSettings,
+    entropy: Entropy,
+    quarantine: Quarantine,
+    on_trouble: Callable[[str, str], None],
+    next_wait: Callable[[], NextWait],
+) -> AsyncGenerator[NodeConnections, None]:
+    """Let nodes be asked while the block runs. `paces` are those of whoever else asks them, by name."""
+    nodes = list[_Node]()
+    for settings in endpoints:
+        endpoint = Endpoint(settings, pace=paces[settings.name])
+        pool = EndpointPool([endpoint], quarantine, settings=chain, entropy=entropy, on_trouble=on_trouble)
+        nodes.append(_Node(endpoint, pool, next_wait()))
+    connections = NodeConnections(nodes, chain)
+    async with trio.open_nursery() as nursery:
+        for node in nodes:
+            nursery.start_soon(connections.keep, node, dial, name=f"node {node.name}, for executors")
+        yield connections
+        nursery.cancel_scope.cancel()
+
+
+def _is_answer(error: RpcError) -> bool:
+    """Tell whether a node has answered the question, and does not merely refuse to."""
+    return error.code not in (0, _NO_SUCH_METHOD) and too_often(error) is None
