@@ -121,13 +121,13 @@ class H11Transport(httpx.AsyncBaseTransport):
         """
         pool = self._pool(origin)
         await trio.lowlevel.checkpoint_if_cancelled()
-        try:
+        if pool.turns.value:
             pool.turns.acquire_nowait()  # a semaphore that is free lets others run all the same, and that costs a round
-        except trio.WouldBlock:
+        else:
             with trio.CancelScope(deadline=until) as scope:
                 await pool.turns.acquire()
             if scope.cancelled_caught:
-                raise httpx.PoolTimeout(_TOO_LATE) from None
+                raise httpx.PoolTimeout(_TOO_LATE)
         try:
             ends = trio.current_time() + self.timeout_s
             with trio.CancelScope(deadline=min(until, ends)):
