@@ -1,7 +1,7 @@
 """TLS for whoever speaks in turns: a request, and then its answer.
 
 Trio's `SSLStream` lets tasks read and write beside each other, and takes locks and rounds of the loop to keep them apart: a
-third of what an order costs. Here one task at a time has the stream, so that there is nothing to keep apart.
+fifth of what an order costs. Here one task at a time has the stream, so that there is nothing to keep apart.
 """
 
 import ssl
@@ -14,7 +14,8 @@ _CHUNK_BYTES = 1 << 16
 
 @define(eq=False)
 class TurnsStream(trio.abc.Stream):
-    """A client's end of TLS, for one task at a time; a call that is cancelled or fails leaves it good for `aclose` alone.
+    """A client's end of TLS, for one task at a time. A read that is cancelled loses nothing; cancelled while it sends, it is
+    broken.
 
     An end without TLS's own end is an end, as HTTP has it: whoever needs more has to know how much is to come.
     """
@@ -25,6 +26,8 @@ class TurnsStream(trio.abc.Stream):
     """What came, and TLS has not read."""
     _leaves: ssl.MemoryBIO
     """What TLS has written, and has not left."""
+    _broken: bool = False
+    """Whether a part of what TLS has written may be missing at the other end."""
 
     async def do_handshake(self) -> None:
         """Agree on keys, and see that the certificate is good for the host. Raises `trio.BrokenResourceError`."""
@@ -82,7 +85,11 @@ class TurnsStream(trio.abc.Stream):
             self._came.write_eof()
 
     async def _flush(self) -> None:
+        if self._broken:
+            raise trio.BrokenResourceError
+        self._broken = True
         await self.transport_stream.send_all(self._leaves.read())
+        self._broken = False
 
 
 def client_tls(stream: trio.abc.Stream, context: ssl.SSLContext, host: str) -> TurnsStream:

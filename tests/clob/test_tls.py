@@ -105,6 +105,24 @@ async def test_it_asks_and_reads_in_turns(
         await ours.send_all(b"again")
 
 
+async def test_a_send_that_is_cancelled_breaks_it_and_a_read_does_not(certificate: Path) -> None:
+    """A part of a record may have left: nothing that follows could be read."""
+    ours, theirs = _pair(certificate, ssl.TLSVersion.TLSv1_3)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(theirs.do_handshake)
+        await ours.do_handshake()
+    with trio.CancelScope() as scope:
+        scope.cancel()
+        await ours.receive_some()
+    await theirs.send_all(b"news")
+    assert await ours.receive_some() == b"news"
+    with trio.CancelScope() as scope:
+        scope.cancel()
+        await ours.send_all(b"half")
+    with pytest.raises(trio.BrokenResourceError):
+        await ours.send_all(b"whole")
+
+
 @pytest.mark.parametrize("said", [b"HTTP/1.1 400 Bad Request\r\n\r\n", b""])
 async def test_a_server_without_tls_is_none(certificate: Path, said: bytes) -> None:
     """Whether it talks or ends."""

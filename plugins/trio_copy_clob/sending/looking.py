@@ -16,6 +16,7 @@ from trio_copy_clob.sending.seen import SeenFill, SeenOrder, TradeState, by_orde
 from trio_copy_clob.sending.sent import Sendings
 
 _PAGES = 20
+_NEVER = 1 << 62
 _FIRST_CURSOR = "MA=="
 _EARLIER_S = 600
 """An order is as old as the trade that it copies; clocks differ by less."""
@@ -45,7 +46,7 @@ class TradesRead:
     """By the orders that they name."""
     _whole: bool = False
     _since: int = 0
-    _wanted: int | None = None
+    _wanted: int = _NEVER
     """The earliest moment that anybody who waits has asked for."""
     _begun: int = 0
     """Counts the reads."""
@@ -60,11 +61,11 @@ class TradesRead:
             ExecutorError: nobody answers.
         """
         before = self._begun
-        self._wanted = since if self._wanted is None else min(self._wanted, since)
+        self._wanted = min(self._wanted, since)
         async with self._one:
             if self._number <= before or self._since > since:
                 self._begun = number = self._begun + 1
-                since, self._wanted = min(since, self._wanted or since), None
+                since, self._wanted = min(since, self._wanted), _NEVER
                 rows, self._whole = await self._read(since, until)
                 self._rows, self._since, self._number = by_order(rows), since, number
             found, whole = self._rows, self._whole
