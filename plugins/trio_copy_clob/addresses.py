@@ -8,6 +8,7 @@ import trio
 from attrs import frozen
 
 from trio_copy.ports import OpenSocket
+from trio_copy_clob.tls import client_tls
 
 _PORTS = {"http": 80, "ws": 80, "https": 443, "wss": 443}
 _SECURE = frozenset({"https", "wss"})
@@ -53,8 +54,12 @@ def address_of(*schemes: str) -> Callable[[object, object, str], None]:
     return check
 
 
-async def dial(origin: Origin, open_socket: OpenSocket, tls: Callable[[], ssl.SSLContext]) -> trio.abc.Stream:
+async def dial(
+    origin: Origin, open_socket: OpenSocket, tls: Callable[[], ssl.SSLContext], *, in_turns: bool = False
+) -> trio.abc.Stream:
     """Connect to an origin, with TLS where its scheme asks for it. Cancelled, nothing stays open.
+
+    `in_turns` is for whoever asks and then reads the answer, in one task.
 
     Raises:
         OSError: nobody answers there, or the certificate is not good.
@@ -65,7 +70,11 @@ async def dial(origin: Origin, open_socket: OpenSocket, tls: Callable[[], ssl.SS
         raise OSError(f"no such host: {error}") from error
     if origin.scheme not in _SECURE:
         return stream
-    secured = trio.SSLStream(stream, tls(), server_hostname=origin.host, https_compatible=True)
+    secured = (
+        client_tls(stream, tls(), origin.host)
+        if in_turns
+        else trio.SSLStream(stream, tls(), server_hostname=origin.host, https_compatible=True)
+    )
     try:
         await secured.do_handshake()
     except trio.BrokenResourceError as error:

@@ -9,22 +9,26 @@ import re
 import ssl
 from collections.abc import Callable
 from contextlib import suppress
+from math import inf
 
 import h11
 import httpx  # noqa: ASYNC127  what it lacks is a good pool, and the pool is ours
 import trio
-from attrs import define, field, frozen
+from attrs import define, field
 
+from trio_copy.model.values import value
 from trio_copy.ports import OpenSocket
 from trio_copy_clob.addresses import Origin, dial, origin_of
 from trio_copy_clob.plain_answers import Answered, plain_answer
+from trio_copy_clob.tls import TurnsStream
 
 _CHUNK_BYTES = 1 << 16
 _HEAD_BYTES = 1 << 16
 _SENDABLE = re.compile(
-    rb"[A-Z]+ [!-~]+ HTTP/1\.1\r\n(?:[!#$%&'*+.^_`|~0-9A-Za-z-]+: (?:[!-~](?:[ -~]*[!-~])?)?\r\n)+\r\n"
+    rb"[A-Z]+ [!-~]+ HTTP/1\.1\r\n(?:[!#$%&'*+.^_`|~0-9A-Za-z-]++: (?:(?! )[ -~]++(?<! ))?+\r\n)++\r\n"
 )
-"""A head in which nothing ends a row that should not."""
+"""A head in which nothing ends a row that should not. It never tries twice: nothing in it can be read in two ways."""
+_TOO_LATE = "no whole answer in time"
 _LOOK_S, _VIRTUAL_LOOK_S = 0.002, 1e-6
 REPEATABLE = "repeatable"
 """The extension of a request that may be sent again although the first one may have arrived: a POST that only asks."""
@@ -42,7 +46,7 @@ class Sending:
     """Whether a byte of it may have left. Until then it is certainly nowhere."""
 
 
-@frozen
+@value
 class Asked:
     """A request as it leaves."""
 
@@ -110,20 +114,27 @@ class H11Transport(httpx.AsyncBaseTransport):
         answer = await self.carry(origin_of(str(request.url)), asked)
         return httpx.Response(answer.status, headers=list(answer.headers), content=answer.body, request=request)
 
-    async def carry(self, origin: Origin, asked: Asked) -> Answered:
-        """Do the same for whoever needs no more of httpx than its errors: that costs a third less."""
+    async def carry(self, origin: Origin, asked: Asked, until: float = inf) -> Answered:
+        """Do the same for whoever needs no more of httpx than its errors: that costs a third less.
+
+        It is over at `until` at the latest, a moment of Trio's clock, its wait for a turn included.
+        """
         pool = self._pool(origin)
         await trio.lowlevel.checkpoint_if_cancelled()
-        try:
+        if pool.turns.value:
             pool.turns.acquire_nowait()  # a semaphore that is free lets others run all the same, and that costs a round
-        except trio.WouldBlock:
-            await pool.turns.acquire()
+        else:
+            with trio.CancelScope(deadline=until) as scope:
+                await pool.turns.acquire()
+            if scope.cancelled_caught:
+                raise httpx.PoolTimeout(_TOO_LATE)
         try:
-            with trio.CancelScope(deadline=trio.current_time() + self.timeout_s):
+            ends = trio.current_time() + self.timeout_s
+            with trio.CancelScope(deadline=min(until, ends)):
                 return await self._exchange(pool, asked)
         finally:
             pool.turns.release()
-        raise httpx.ReadTimeout(f"no whole answer within {self.timeout_s:g} s")
+        raise httpx.ReadTimeout(_TOO_LATE if until < ends else f"no whole answer within {self.timeout_s:g} s")
 
     async def warm(self, url: str, count: int = 1) -> None:
         """See to it that so many connections wait for requests, all of them good; says nothing where that fails.
@@ -168,7 +179,7 @@ class H11Transport(httpx.AsyncBaseTransport):
         return pool
 
     async def _connect(self, origin: Origin) -> _Connection:
-        return _Connection(await dial(origin, self.open_socket, self._context))
+        return _Connection(await dial(origin, self.open_socket, self._context, in_turns=True))
 
     def _context(self) -> ssl.SSLContext:
         # Reading the system's certificates takes 20 ms: once is enough, and not before somebody needs them.
@@ -248,7 +259,7 @@ async def _is_open(connection: _Connection) -> bool:
 
 def _socket(connection: _Connection) -> trio.socket.SocketType | None:
     stream = connection.stream
-    while isinstance(stream, trio.SSLStream):
+    while isinstance(stream, TurnsStream):
         stream = stream.transport_stream
     return stream.socket if isinstance(stream, trio.SocketStream) else None
 

@@ -16,7 +16,7 @@ from trio_copy.model.orders import ExecutionReport, Order
 from trio_copy.model.units import Shares, Usd
 from trio_copy_clob.sending.chain_logs import ORDER_FILLED, SeenFill, fills_of
 from trio_copy_clob.sending.proof import QUIET_S, Evidence, prove
-from trio_copy_clob.sending.seen import order_of, read_page, trades_of
+from trio_copy_clob.sending.seen import by_order, order_of, read_page, trades_of
 
 _NULL = b"null"
 _OWNER = Hash32("0x" + "0" * 24 + "11" * 20)
@@ -84,7 +84,7 @@ _HALF = ("partial", "10", "5")
         ([], order_row("CANCELED"), {"was_on_chain": True}, None),
         ([], order_row("CANCELED"), {"heard": False}, ("killed", "0", "0", "firm")),
         ([trade_row(status="FAILED")], _NULL, {"heard": False}, (*_FULL, "pending")),
-        ([trade_row(1, "10"), trade_row(2, "10", status="FAILED")], _NULL, {"heard": False}, (*_HALF, "pending")),
+        ([trade_row(1, "10"), trade_row(2, "10", status="FAILED")], _NULL, {"heard": False}, (*_HALF, "mined")),
         ([trade_row()], _NULL, {"heard": False}, (*_FULL, "firm")),
         ([], _NULL, {"quiet_s": QUIET_S, "there": True}, ("killed", "0", "0", "firm")),
         ([], b'{"error":"order not found"}', {"quiet_s": QUIET_S}, ("absent", "0", "0", "firm")),
@@ -345,3 +345,21 @@ def test_nothing_that_is_written_proves_what_cannot_be(
 def _only(report: ExecutionReport | None) -> ExecutionReport:
     assert report is not None
     return report
+
+
+@pytest.mark.parametrize(
+    ("row", "named"),
+    [
+        (b'{"taker_order_id":"%s"}' % OURS.encode(), {OURS}),
+        (b'{"TAKER":"%s"}' % OURS.upper().encode(), {OURS}),
+        (b'{"a":"%s","b":"%s","c":"%s"}' % (OURS.encode(), OTHER.encode(), OURS.encode()), {OURS, OTHER}),
+        (b"0x%s%s" % (b"0" * 63, OURS.encode()), {"0x" + "0" * 64, OURS}),
+        (b"%s00" % OURS.encode(), {OURS}),
+        (OURS[:-1].encode(), set()),
+        (b"", set()),
+    ],
+)
+def test_a_row_is_found_by_every_order_that_it_names(row: bytes, named: set[str]) -> None:
+    """Wherever in it, as a search for each of them would: what is missed would be taken for absent."""
+    found = by_order([row])
+    assert {order_id: list(rows) for order_id, rows in found.items()} == {one: [row] for one in named}

@@ -492,6 +492,35 @@ async def test_a_fill_that_was_told_is_never_absent(clock: Clock) -> None:
         assert (report.status.value, report.settlement.value) == ("filled", "firm")
 
 
+@pytest.mark.parametrize(
+    ("status", "says", "asked"),
+    [("CONFIRMED", ("filled", "firm"), 0), ("MINED", ("filled", "mined"), 0), ("FAILED", ("filled", "failed"), 1)],
+)
+async def test_how_a_told_fill_stands_is_asked_only_where_it_was_undone(
+    clock: Clock, status: str, says: tuple[str, str], asked: int
+) -> None:
+    """Its trades say all else, and one more question for each order would be half of what a look costs."""
+    async with open_bench(matched()) as bench:
+        await bench.post(make_order())
+        bench.clob.trades = [trade_row(status=status)]
+        report = await _look(bench)
+        assert report is not None
+        assert (report.status.value, report.settlement.value) == says
+        assert len(bench.clob.at(f"/data/order/{OURS}")) == asked
+
+
+async def test_trades_are_read_from_the_earliest_moment_that_anybody_waits_for(clock: Clock) -> None:
+    """Orders of many ages are one question, and not one for each that is older than the last."""
+    async with open_bench(matched()) as bench:
+        await bench.post(make_order())
+        bench.clob.trades = [trade_row()]
+        ages = [make_order(body=make_order().body.replace(b"1764", b"%d" % year)) for year in (1764, 1763, 1762, 1761)]
+        async with trio.open_nursery() as nursery:
+            for order in ages:
+                nursery.start_soon(_look, bench, order)
+        assert {one.params["after"] for one in bench.clob.at("/data/trades")} == {str(1_761_000_000 - 600)}
+
+
 async def test_trades_are_read_by_time_page_by_page_and_once_for_all(clock: Clock) -> None:
     """However many orders are waited for; pages that have no end prove nothing absent."""
     async with open_bench(matched()) as bench:

@@ -1,11 +1,8 @@
 """The transport and the channel over real sockets, with and without TLS."""
 
-import ssl
-import subprocess
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager, nullcontext, suppress
 from functools import partial
-from pathlib import Path
 
 import httpx  # noqa: ASYNC127  as the plugin
 import pytest
@@ -18,7 +15,7 @@ from trio_copy.ports import MarketsContext
 from trio_copy.sockets import open_socket
 from trio_copy.testing.market_server import open_market_server
 from trio_copy_clob import PolymarketSettings, open_polymarket
-from trio_copy_clob.addresses import dial, origin_of
+from trio_copy_clob.sending.calling import Caller, NoReply, Reply
 from trio_copy_clob.transport import SENDING, H11Transport, Sending
 
 
@@ -216,31 +213,26 @@ async def test_warming_up_nobody_is_no_error() -> None:
     await transport.warm("http://127.0.0.1:1/")
 
 
-async def test_tls_is_for_the_host_that_was_named(tmp_path: Path) -> None:
-    """A certificate that is not good for it ends the connection; a good one is used."""
-    key, cert = tmp_path / "key.pem", tmp_path / "cert.pem"
-    new = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost"]
-    new += ["-addext", "subjectAltName=DNS:localhost", "-keyout", str(key), "-out", str(cert)]
-    await trio.run_process(new, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    served = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    served.load_cert_chain(cert, key)
+async def test_a_request_that_gets_no_turn_in_time_is_nowhere(autojump_clock: trio.testing.MockClock) -> None:
+    """One that had its turn may be there."""
+    ends = trio.testing.memory_stream_pair()
 
-    async def serve(stream: trio.SSLStream[trio.SocketStream]) -> None:
-        with suppress(trio.BrokenResourceError):
-            await stream.receive_some(100)
-            await stream.send_all(_OK)
+    async def stalled(host: str, port: int) -> trio.abc.Stream:
+        await trio.lowlevel.checkpoint()
+        return ends[0]
+
+    caller = Caller(
+        transport=H11Transport(open_socket=stalled, timeout_s=100.0, connections=1), url="http://localhost:1"
+    )
+    replies: list[tuple[float, Reply | NoReply]] = []
+
+    async def ask(until: float) -> None:
+        reply = await caller.call("POST", "/order", headers={}, until=until)
+        replies.append((trio.current_time(), reply))
 
     async with trio.open_nursery() as nursery:
-        listeners = await nursery.start(
-            partial(trio.serve_ssl_over_tcp, serve, 0, served, host="127.0.0.1", https_compatible=True)
-        )
-        port = listeners[0].transport_listener.socket.getsockname()[1]
-        trusting = partial(ssl.create_default_context, cafile=str(cert))
-        transport = H11Transport(open_socket=open_socket, timeout_s=5.0, tls=trusting)
-        async with httpx.AsyncClient(transport=transport, trust_env=False) as client:
-            assert (await client.get(f"https://localhost:{port}/")).text == "ok"
-            with pytest.raises(httpx.ConnectError):
-                await client.get(f"https://127.0.0.1:{port}/")
-        with pytest.raises(OSError, match="TLS"):
-            await dial(origin_of(f"wss://localhost:{port}/"), open_socket, ssl.create_default_context)
-        nursery.cancel_scope.cancel()
+        nursery.start_soon(ask, 5.0)
+        await trio.testing.wait_all_tasks_blocked()
+        nursery.start_soon(ask, 2.0)
+    why = "no whole answer in time"
+    assert replies == [(2.0, NoReply(why=why, sent=False)), (5.0, NoReply(why=why, sent=True))]

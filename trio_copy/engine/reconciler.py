@@ -129,7 +129,9 @@ class Reconciler:
                     del self._looked_at[key]
 
     def _due(self, only: Collection[IntentKey] | None) -> Iterator[tuple[Shard, OpenOrder, Execution]]:
-        for shard, open_order in sorted(self._open_orders(only), key=lambda found: not found[1].unproven):
+        # Those of one follower together: a venue that is asked about several of a signer's orders at a time reads them in one.
+        found = sorted(self._open_orders(only), key=lambda one: (not one[1].unproven, one[1].task.follower))
+        for shard, open_order in found:
             execution = self.executions.get(open_order.order.executor)
             if execution is None:
                 self._tell_no_executor(open_order)

@@ -8,11 +8,10 @@ import re
 from collections.abc import Mapping
 from enum import Enum
 
-from attrs import frozen
-
 from trio_copy.model.fills import Side
 from trio_copy.model.ids import OrderId
 from trio_copy.model.units import NO_SHARES, NO_USD, Shares, Usd
+from trio_copy.model.values import value
 from trio_copy_clob.pacing import LONGEST_TOLD_S, told_s
 from trio_copy_clob.sending.bodies import micro_of, object_of
 from trio_copy_clob.sending.texts import Row, row_of
@@ -23,7 +22,7 @@ _ORDER_NAMED = re.compile(r"\border (0x[0-9a-f]{64})\b")
 _PAGE = "a page instead of JSON"
 
 
-@frozen(kw_only=True)
+@value(kw_only=True)
 class Answer:
     row: Row
     words: str = ""

@@ -7,10 +7,10 @@ from collections.abc import Mapping, Sequence
 from urllib.parse import urlencode, urlsplit
 
 import httpx  # noqa: ASYNC127  for its errors; over a transport of our own
-import trio
 from attrs import define, field, frozen
 
 from trio_copy.clock import WallClock
+from trio_copy.model.values import value
 from trio_copy_clob.addresses import Origin, origin_of
 from trio_copy_clob.sending.skew import VenueClock
 from trio_copy_clob.transport import Asked, H11Transport, Sending
@@ -20,7 +20,7 @@ _HEADERS = ((b"Accept", b"application/json"), (b"Accept-Encoding", b"identity"),
 _JSON = (b"Content-Type", b"application/json")
 
 
-@frozen(kw_only=True)
+@value(kw_only=True)
 class Reply:
     status: int
     headers: Mapping[str, str]
@@ -66,19 +66,17 @@ class Caller:
         """
         sending = Sending()
         query = f"?{urlencode(params)}" if params else ""
-        written = [self._host, *_HEADERS, *((name.encode(), value.encode()) for name, value in headers.items())]
+        written = [self._host, *_HEADERS, *((name.encode(), text.encode()) for name, text in headers.items())]
         if content is not None or method == "POST":
             written += (_JSON, (b"Content-Length", b"%d" % len(content or b"")))
         target = f"{self._below}{path}{query}".encode()
         asked = Asked(method, target, written, content or b"", method == "GET" or repeatable, sending)
-        with trio.CancelScope(deadline=until):  # noqa: ASYNC912  the transport waits, or answers at once
-            try:
-                answer = await self.transport.carry(self._origin, asked)
-            except httpx.TransportError as error:
-                return NoReply(why=clean(error), sent=sending.began)
-            told = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in answer.headers}
-            return Reply(status=answer.status, headers=told, body=answer.body)
-        return NoReply(why="no whole answer in time", sent=sending.began)
+        try:
+            answer = await self.transport.carry(self._origin, asked, until)
+        except httpx.TransportError as error:
+            return NoReply(why=clean(error), sent=sending.began)
+        told = {name.decode("latin-1").lower(): text.decode("latin-1") for name, text in answer.headers}
+        return Reply(status=answer.status, headers=told, body=answer.body)
 
 
 async def take_time(caller: Caller, clock: VenueClock, wall: WallClock, until: float) -> str | None:

@@ -5,12 +5,13 @@ prove, at growing times. What is on its way and will be told by the venue is not
 """
 
 import re
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 import trio
 from attrs import define, evolve, field
 
 from trio_copy.errors import ExecutorError
+from trio_copy.model.ids import OrderId
 from trio_copy.model.orders import ExecutionReport, Order, Settlement, Status
 from trio_copy.model.units import Shares, Usd
 from trio_copy.ports import tell_nobody
@@ -18,10 +19,11 @@ from trio_copy_clob.sending.calling import NoReply
 from trio_copy_clob.sending.chain_logs import SeenFill
 from trio_copy_clob.sending.credentials import VenueSigner
 from trio_copy_clob.sending.proof import Evidence, prove
-from trio_copy_clob.sending.seen import SeenOrder, order_of, read_page, trades_of
+from trio_copy_clob.sending.seen import SeenOrder, TradeState, by_order, order_of, read_page, trades_of
 from trio_copy_clob.sending.sent import Sendings, Sent
 
 _PAGES = 20
+_NEVER = 1 << 62
 _FIRST_CURSOR = "MA=="
 _EARLIER_S = 600
 """An order is as old as the trade that it copies; clocks differ by less."""
@@ -55,31 +57,36 @@ class TradesRead:
     """The trades of one signer, read once for all who ask meanwhile: many orders are waited for at a time."""
 
     signer: VenueSigner
-    _rows: list[bytes] = field(factory=list)
+    _rows: Mapping[OrderId, Sequence[bytes]] = field(factory=dict)
+    """By the orders that they name."""
     _whole: bool = False
     _since: int = 0
+    _wanted: int = _NEVER
+    """The earliest moment that anybody who waits has asked for."""
     _begun: int = 0
     """Counts the reads."""
     _number: int = 0
     """Which of them brought these rows."""
     _one: trio.Lock = field(factory=trio.Lock)
 
-    async def since(self, since: int, until: float) -> tuple[list[bytes], bool]:
+    async def since(self, since: int, until: float) -> tuple[Mapping[OrderId, Sequence[bytes]], bool]:
         """Return the rows of trades since a Unix second, as of now or later, and whether these are all of them.
 
         Raises:
             ExecutorError: nobody answers.
         """
         before = self._begun
+        self._wanted = min(self._wanted, since)
         async with self._one:
             if self._number <= before or self._since > since:
                 self._begun = number = self._begun + 1
-                self._rows, self._whole = await self._read(since, until)
-                self._since, self._number = since, number
-            rows, whole = self._rows, self._whole
+                since, self._wanted = min(since, self._wanted), _NEVER
+                rows, self._whole = await self._read(since, until)
+                self._rows, self._since, self._number = by_order(rows), since, number
+            found, whole = self._rows, self._whole
             if not self._one.statistics().tasks_waiting:
-                self._rows, self._number = [], 0  # nobody else may use them: thousands of signers would keep much
-            return rows, whole
+                self._rows, self._number = {}, 0  # nobody else may use them: thousands of signers would keep much
+            return found, whole
 
     async def _read(self, since: int, until: float) -> tuple[list[bytes], bool]:
         rows: list[bytes] = []
@@ -130,10 +137,22 @@ class Looking:
         return report
 
     async def _at_venue(self, order: Order, signer: VenueSigner, sent: Sent, asked_at: float, until: float) -> Evidence:
+        if sent.told is not None and not rests(order):
+            # It is over, and how much it filled is known: how it stands adds nothing, unless some of it was undone.
+            seen = await self._seen(order, signer, until, asked_at, None)
+            if all(trade.state is not TradeState.FAILED for trade in seen.trades):
+                return seen
         standing = await self._standing(order, signer, until)
+        return await self._seen(order, signer, until, asked_at, standing)
+
+    async def _seen(
+        self, order: Order, signer: VenueSigner, until: float, asked_at: float, standing: SeenOrder | None
+    ) -> Evidence:
+        """Read the trades, after how it stands was asked, if it was."""
+        sent = self.sendings.of(order.order_id, asked_at)
         trades = self._trades.setdefault(signer.address, TradesRead(signer))
         rows, whole = await trades.since(made_at(order), until)
-        found, read_all = trades_of(rows, order)
+        found, read_all = trades_of(rows.get(order.order_id, ()), order)
         if standing is not None or found:
             self.sendings.is_there(order.order_id, asked_at)
         return Evidence(

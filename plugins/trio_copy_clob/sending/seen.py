@@ -4,7 +4,9 @@ A row about our order that cannot be read, or does not fit it, is left out, and 
 absence then, and no end.
 """
 
-from collections.abc import Iterable, Mapping
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
 from enum import Enum
 
@@ -12,6 +14,7 @@ import msgspec
 from attrs import frozen
 
 from trio_copy.model.fills import Side
+from trio_copy.model.ids import OrderId
 from trio_copy.model.orders import Order
 from trio_copy.model.units import MICRO
 from trio_copy_clob.sending.bodies import micro_of, object_of
@@ -19,6 +22,8 @@ from trio_copy_clob.sending.bodies import micro_of, object_of
 LAST_CURSOR = "LTE="
 _ROW_BYTES = 1 << 20
 _LONGEST_ID = 200
+_NAMED = re.compile(rb"0x(?=([0-9a-f]{64}))")
+"""Every place where the id of an order begins, also inside something longer."""
 
 
 class TradeState(Enum):
@@ -97,6 +102,15 @@ def read_page(body: bytes) -> tuple[list[bytes], str | None]:
 class _Page(msgspec.Struct):
     data: list[msgspec.Raw]
     next_cursor: str | None = None
+
+
+def by_order(rows: Iterable[bytes]) -> Mapping[OrderId, Sequence[bytes]]:
+    """Sort rows of trades by the orders that they name: there may be thousands of both, and each order asks for its own."""
+    found: dict[OrderId, list[bytes]] = defaultdict(list)
+    for row in rows:
+        for digits in set(_NAMED.findall(row.lower())):
+            found[OrderId(f"0x{digits.decode()}")].append(row)
+    return found
 
 
 def trades_of(rows: Iterable[bytes], order: Order) -> tuple[tuple[SeenTrade, ...], bool]:

@@ -6,17 +6,18 @@ when: it counts as sent at the moment when it is asked about first.
 
 from collections import OrderedDict
 
-from attrs import define, evolve, field, frozen
+from attrs import define, evolve, field
 
 from trio_copy.model.ids import OrderId
 from trio_copy.model.units import Shares, Usd
+from trio_copy.model.values import value
 
 _KEPT = 20_000
 _CHAIN_MOST_S = 300.0
 """The longest time between two looks at the chain for an order that stays unproven."""
 
 
-@frozen(kw_only=True)
+@value
 class Sent:
     at: float
     """When a byte of it may have left last, by Trio's clock."""
@@ -37,16 +38,17 @@ class Sendings:
     def of(self, order_id: OrderId, now: float) -> Sent:
         """Return what is known of an order."""
         known = self._known.get(order_id)
-        return self._put(order_id, Sent(at=now)) if known is None else known
+        return self._put(order_id, Sent(now)) if known is None else known
 
     def leaves(self, order_id: OrderId, now: float) -> None:
         """Note that an order may be on its way from now on."""
-        self._put(order_id, evolve(self.of(order_id, now), at=now))
+        before = self.of(order_id, now)
+        self._put(order_id, Sent(now, before.there, before.told, before.on_chain, before.chain_at))
 
     def is_there(self, order_id: OrderId, now: float, told: tuple[Shares, Usd] | None = None) -> None:
         """Note that the venue has an order, and what it says that was filled."""
         before = self.of(order_id, now)
-        self._put(order_id, evolve(before, there=True, told=told or before.told))
+        self._put(order_id, Sent(before.at, True, told or before.told, before.on_chain, before.chain_at))
 
     def chain_looked(self, order_id: OrderId, now: float, *, filled: bool) -> None:
         """Note that the chain was asked about an order: the longer nothing was new, the later it is again."""
