@@ -73,7 +73,7 @@ async def _end(traded: Traded, order: Order) -> ExecutionReport | None:
     except OrderUncertain:
         pass
     for _ in range(300):
-        if report is not None and report.proven and report.settlement is not Settlement.PENDING:
+        if report is not None and report.proven and report.settlement in (Settlement.FIRM, Settlement.FAILED):
             return report
         await trio.sleep(2)
         with suppress(ExecutorError):  # nobody answers
