@@ -185,16 +185,14 @@ def _exit(account: "Account", task: CopyTask, command: c.Offer) -> Sequence[e.Ev
     now, settle_s = sold_now(account, spot, intent.shares, command.market.minimum), command.settings.leaving.settle_s
     if not now.micro:
         return (*changes, *_wait_for_shares(account, patient(task, settle_s), at), *members)
-    later: list[e.Event] = []
-    whole = task
+    part, later = task, list[e.Event]()
     if now < intent.shares:
-        task, rest = in_two(task, intent, now)
-        intent = task.intent
-        later.append(e.Waits(task=patient(rest, settle_s), at=at))
-    order = _prepared(task, intent, command)
+        part, rest = in_two(task, intent, now)
+        intent, later = part.intent, [e.Waits(task=patient(rest, settle_s), at=at)]
+    order = _prepared(part, intent, command)
     if isinstance(order, Reason):
-        return (*changes, *end(account, whole, refused(order), at), *members)
-    return (*changes, e.Placed(order, task, at, members=together.members), *later, *members)
+        return (*changes, *end(account, task, refused(order), at), *members)
+    return (*changes, e.Placed(order, part, at, members=together.members), *later, *members)
 
 
 def _wait_for_shares(account: "Account", task: CopyTask, at: float) -> Sequence[e.Event]:

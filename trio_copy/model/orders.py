@@ -171,7 +171,8 @@ class ExecutionReport:
     detail: str = ""
     """The venue's own words for a refusal; never a secret."""
     stale: bool = False
-    """Of a REJECTED: it was made for another tick, or version, than its market has by now. Made anew it may be taken."""
+    """Of a REJECTED: it was made for another tick, or version, than its market has by now, or the venue remembered less of
+    what it sells than there is. Made anew it may be taken."""
 
     @property
     def price(self) -> Price | None:

@@ -94,6 +94,8 @@ class _Attempt:
     why: str = "no time left"
     """Why it is not there, as far as that is known."""
     renewed: bool = False
+    read_again: bool = False
+    """Whether the venue has read what an exit sells from the chain again: it may have remembered less than was there."""
     rest_s: float = 0.0
     """How long the venue wants to be left alone before the next send."""
     pauses: Growing = field(factory=lambda: Growing(_FIRST_PAUSE_S, _LONGEST_PAUSE_S))
@@ -209,7 +211,7 @@ class _Attempt:
                     self.unproven = f"{self.unproven}; sent again: {words}"
                     return None
                 status = Status.KILLED if row.meaning is Meaning.KILLED else Status.REJECTED
-                stale = row.do is Do.READ_MARKET
+                stale = row.do is Do.READ_MARKET or self.read_again
                 return ExecutionReport(order_id=self.order.order_id, status=status, detail=words, stale=stale)
             case Meaning.NOT_ACCEPTED:
                 self.why = f"{row.what}: {words}"
@@ -322,6 +324,8 @@ class _Attempt:
     async def _refresh_balance(self) -> None:
         try:
             await self.posting.refresh_balance(self.order, self.signer, self.until)
+            # An entry that nobody can pay is not worth a second order; an exit sells what is on the chain.
+            self.read_again = self.is_exit
         except ExecutorError as error:
             self.posting.on_trouble("venue-unclear", f"the balance of {self.wallet} is not read again: {error}")
 
