@@ -75,28 +75,29 @@ class SharedDepth:
         Raises:
             OrderNotSent: the executor says so. Exits are not held up by a book that nobody shows: they ask as if alone.
         """
-        task = queued.task
-        key = (task.signal.signal_id, task.intent.token_id, queued.is_exit)
-        shares, told = self.executor.shows_books and _takes(task), False
-        while shares:
+        task, token, exits = queued.task, queued.task.intent.token_id, queued.is_exit
+        if not self.executor.shows_books or not _takes(task):
+            return await self.markets.of(token, exits=exits), None
+        key = (task.signal.signal_id, token, exits)
+        while True:
             # Once: tried again, it meets another book.
             found = self._allotted.pop(task.task_id, None)
             if found is not None and found.fresh_until >= trio.current_time():
                 return found.market, found.allotment
             asked = self._asked.get(key)
-            # What was suspended while the book came was left out, and would be again.
-            if told or (asked is None and len(self._row(key)) < _TWO):
-                break
-            if asked is None:
+            if asked is not None:
+                await asked.over.wait()
+            elif len(self._row(key)) >= _TWO:
                 asked = await self._ask(key)
             else:
-                await asked.over.wait()
-            told = asked.told
+                break
             if asked.error is not None:
-                if queued.is_exit:
+                if exits:
                     break
                 raise type(asked.error)(str(asked.error)) from asked.error
-        return await self.markets.of(key[1], exits=queued.is_exit), None
+            if asked.told and task.task_id not in self._allotted:
+                break  # suspended meanwhile, it was left out, and would be again
+        return await self.markets.of(token, exits=exits), None
 
     def forget(self, token_id: TokenId) -> None:
         """Ask anew about a token: its market is not as it was read."""
