@@ -193,7 +193,7 @@ async def test_a_leaders_follows_are_parted_once_for_all_shards(clock: Clock) ->
 def test_another_shard_is_the_first_for_another_signal() -> None:
     """And each of them as often: followers of the same place are not always served last."""
     shards: list[Any] = ["a", "b", "c"]
-    turns = [in_turn(shards, make_signal(number).signal_id) for number in range(300)]
+    turns: list[Any] = [in_turn(shards, make_signal(number).signal_id) for number in range(300)]
     assert {tuple(turn) for turn in turns} == {("a", "b", "c"), ("b", "c", "a"), ("c", "a", "b")}
     assert all(70 < sum(turn[0] == shard for turn in turns) < 130 for shard in shards)
     assert in_turn([], make_signal().signal_id) == ()
