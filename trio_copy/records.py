@@ -94,7 +94,7 @@ def read_parts(text: bytes) -> "list[msgspec.Raw]":
 
 def _make_converter() -> cattrs.Converter:
     converter = cattrs.Converter(omit_if_default=True)
-    for unit in (Usd, Price, Ratio, Shares, Count):
+    for unit in (Micro, Usd, Price, Ratio, Shares, Count):
         converter.register_unstructure_hook(unit, str)
         converter.register_structure_hook(unit, _micro)
     converter.register_unstructure_hook(bytes, lambda value: b64encode(value).decode())

@@ -83,6 +83,12 @@ async def examine_clob(context: ExecutorContext, contracts: Contracts) -> Sequen
 def trio_copy_register_executors(register: Callable[[ExecutorPlugin], None]) -> None:
     register(
         ExecutorPlugin(
-            name="clob", open=open_clob, settings=ClobSettings, moves_money=True, rests=True, examine=examine_clob
+            name="clob",
+            open=open_clob,
+            settings=ClobSettings,
+            moves_money=True,
+            rests=True,
+            shows_books=True,
+            examine=examine_clob,
         )
     )

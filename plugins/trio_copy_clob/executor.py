@@ -70,6 +70,9 @@ class ClobExecutor:
     async def market(self, token_id: TokenId) -> Market:
         return await self.terms.market(token_id, self._until())
 
+    async def market_with_book(self, token_id: TokenId) -> Market:
+        return await self.terms.market(token_id, self._until(), with_book=True)
+
     def prepare(self, key: IntentKey, intent: OrderIntent, wallet: Wallet, market: Market) -> Order:
         made = self._signed(key, intent, wallet, market)
         of = partial(

@@ -1,7 +1,8 @@
 """What the CLOB lets orders for a token be, and what is offered: asked of the CLOB's own host, for that is who judges them.
 
 Terms are kept: they change seldom, and an order that is refused because they did lets them be read anew. The best prices
-are those of a market source where one tells them, else of a book that is read each time; its tick is the newest there is.
+are those of a market source where one tells them, else of a book that is read each time; its tick is the newest there is. Where
+several orders share a book, it is read whatever a source tells: nobody else tells of its depth.
 """
 
 from collections import OrderedDict
@@ -16,10 +17,11 @@ from attrs import define, evolve, field, frozen
 
 from trio_copy.entropy import Entropy
 from trio_copy.errors import OrderNotSent
+from trio_copy.model.books import Book
 from trio_copy.model.catalog import TokenFacts
 from trio_copy.model.fees import EXPONENT_MOST
 from trio_copy.model.ids import TokenId
-from trio_copy.model.orders import Market, Quote
+from trio_copy.model.orders import Market
 from trio_copy.model.units import Price, Ratio, Shares
 from trio_copy.model.venue_amounts import LEAST_PURCHASE
 from trio_copy.ports import Facts, Quotes
@@ -81,8 +83,8 @@ class TermsReader:
     _kept: OrderedDict[TokenId, _Kept] = field(factory=OrderedDict)
     _asking: dict[TokenId, trio.Lock] = field(factory=dict)
 
-    async def market(self, token_id: TokenId, until: float) -> Market:
-        """Return a token's market, until a moment of Trio's clock.
+    async def market(self, token_id: TokenId, until: float, *, with_book: bool = False) -> Market:
+        """Return a token's market, until a moment of Trio's clock; with its book where several orders shall share that.
 
         Raises:
             OrderNotSent: nobody answers in time, or not so that it can be believed; or there is no such token.
@@ -90,8 +92,10 @@ class TermsReader:
         with trio.CancelScope(deadline=until):  # noqa: ASYNC912  what is known needs no wait
             terms = await self._terms(token_id)
             quote = None if self.quotes is None else self.quotes.quote(token_id)
-            if quote is None and terms.open:
-                terms, quote = await self._book(token_id, terms)
+            book = None
+            if (with_book or quote is None) and terms.open:
+                terms, book = await self._book(token_id, terms)
+                quote = None if book is None else book.quote
             return Market(
                 token_id=token_id,
                 tick=terms.tick,
@@ -103,6 +107,7 @@ class TermsReader:
                 fee_exponent=terms.fee_exponent,
                 least_cost=LEAST_PURCHASE,
                 exchange=terms.exchange,
+                book=book if with_book else None,
             )
         raise OrderNotSent("the venue does not say in time what orders may be")
 
@@ -155,7 +160,7 @@ class TermsReader:
             raise OrderNotSent(f"token {token_id}: the venue knows no market of it")
         return read_terms(body, token_id)
 
-    async def _book(self, token_id: TokenId, terms: Terms) -> tuple[Terms, Quote | None]:
+    async def _book(self, token_id: TokenId, terms: Terms) -> tuple[Terms, Book | None]:
         body = await self._get("/book", [("token_id", str(token_id))])
         if body is None:
             return evolve(terms, open=False), None
@@ -166,7 +171,7 @@ class TermsReader:
             if book.token_id != token_id or another:
                 self.forget(token_id)
                 raise ValueError("it is of another token, or of another exchange")
-        return evolve(terms, tick=book.tick or terms.tick, minimum=book.minimum or terms.minimum), book.quote
+        return evolve(terms, tick=book.tick or terms.tick, minimum=book.minimum or terms.minimum), book
 
     async def _get(self, path: str, params: Sequence[tuple[str, str]] = ()) -> bytes | None:
         """Ask until there is an answer; the time of the caller ends it. None where there is nothing of the kind."""

@@ -13,8 +13,8 @@ from trio_copy.accounts.sighted import looks_key, looks_of, plain_looks, plain_s
 from trio_copy.accounts.telling import TaskEnd, Told
 from trio_copy.model.ids import TaskId
 from trio_copy.model.orders import Quote, Status
-from trio_copy.model.sightings import Look, Looks, Sighting
-from trio_copy.model.units import Price, Shares, Usd
+from trio_copy.model.sightings import Allotment, Look, Looks, Sighting
+from trio_copy.model.units import Micro, Price, Shares, Usd
 from trio_copy.records import read_plain, write_plain
 
 A, B = Quote(bid=Price(1), ask=Price(2)), Quote(bid=Price(3), ask=None)
@@ -24,6 +24,7 @@ def plain(part: Any) -> Any:
     return part
 
 
+SHARED = Allotment(place=2, of=3, wanted=Micro(15), offered=Micro(12), own=Micro(6), most=Micro(5), price=Price(4))
 KEY = looks_key(TaskId("ab12"), 2)
 
 
@@ -34,6 +35,8 @@ KEY = looks_key(TaskId("ab12"), 2)
         (Sighting(A, B, B), b"[[1,2],[3,null],0]"),
         (Sighting(A, None, A), b"[[1,2],null,0]"),
         (Sighting(None, A, B), b"[null,[1,2],[3,null]]"),
+        (Sighting(None, None, None, SHARED), b"[null,null,null,[2,3,15,12,6,5,4]]"),
+        (Sighting(A, A, A, evolve(SHARED, most=None, price=None)), b"[[1,2],0,0,[2,3,15,12,6,null,null]]"),
     ],
 )
 def test_a_sighting_is_written_short_and_read_again(sighting: Sighting, written: bytes) -> None:
@@ -53,7 +56,19 @@ def test_looks_are_read_as_they_were_written() -> None:
     )
 
 
-@pytest.mark.parametrize("plain", [[], [0, None, None], [None, None], [[1], 0, 0], [["1", 2], 0, 0], [1.5, None, None]])
+@pytest.mark.parametrize(
+    "plain",
+    [
+        [],
+        [0, None, None],
+        [None, None],
+        [[1], 0, 0],
+        [["1", 2], 0, 0],
+        [1.5, None, None],
+        [None, None, None, [1, 2]],
+        [None, None, None, [1.5, 2, 3, 4, 5, 6, 7]],
+    ],
+)
 def test_a_sighting_that_is_none_is_refused(plain: Any) -> None:
     """Never taken for another one."""
     with pytest.raises((PlainError, ValueError, TypeError)):

@@ -12,7 +12,7 @@ import pytest
 import trio
 from attrs import define, evolve
 
-from tests.builders import LEADER, NOW, OTHER_LEADER, make_follow, make_signal, make_task
+from tests.builders import LEADER, NOW, OTHER_LEADER, make_follow, make_signal, make_task, usd
 from tests.cli.filled import Owner
 from tests.cli.test_books import conf, fill, own, rows
 from trio_copy.accounts.account import position_name
@@ -28,7 +28,7 @@ from trio_copy.model.fills import Side
 from trio_copy.model.ids import Address, FollowerId, TaskId
 from trio_copy.model.orders import ExecutionReport, Quote, Status
 from trio_copy.model.positions import Mark
-from trio_copy.model.sightings import Sighting
+from trio_copy.model.sightings import Allotment, Sighting
 from trio_copy.model.units import Price
 from trio_copy.ports import Document, Store
 from trio_copy.records import write_plain
@@ -46,6 +46,9 @@ def sighting(*quotes: tuple[str, str]) -> Sighting:
     return Sighting(seen, decided, answered)
 
 
+ALLOTMENT = Allotment(
+    place=2, of=3, wanted=usd("15"), offered=usd("12"), own=usd("6"), most=usd("5"), price=Price.parse("0.49")
+)
 CHEAP = make_task(make_signal(1))
 DEAR = make_task(make_signal(2, leader=OTHER_LEADER))
 NEVER = Address("0x" + "cc" * 20)
@@ -55,7 +58,8 @@ KILLED = make_task(make_signal(3))
 def copy_a_little(owner: Owner) -> None:
     """One copy of which all is known, one of which nothing is, and one that filled nothing."""
     order = owner.fill(CHEAP, shares="10", dollars="5", fee="0.1")
-    owner.sightings[order.key] = sighting(("0.5", "0.52"), ("0.5", "0.51"), ("0.5", "0.53"))
+    seen = sighting(("0.5", "0.52"), ("0.5", "0.51"), ("0.5", "0.53"))
+    owner.sightings[order.key] = evolve(seen, allotment=ALLOTMENT)
     owner.look(CHEAP, "10", "5.1", "5.2", None)
     owner.fill(DEAR, shares="100", dollars="60", at=NOW + 1)
     order = owner.place(KILLED, shares="10", at=NOW + 2)
@@ -79,6 +83,7 @@ def test_paper_is_told_by_leader_by_size_and_in_all(conf: Path, capsys: Capture)
     mine = told[1]
     assert [mine[name] for name in ("seen", "decided", "filled", "in_all")] == [400, -200, -200, 0]
     assert [mine[name] for name in ("in_0s", "in_1s", "in_5s", "in_30s")] == [600, 200, 400, None]
+    assert (mine["shared"], mine["shared_copies"], told[0]["shared"]) == (200, 1, None)
     assert [mine[name] for name in ("in_1s_usd", "in_5s_usd", "in_30s_usd")] == ["0.1", "0.2", None]
     assert [mine[name] for name in ("in_1s_looked", "in_5s_looked", "in_30s_looked")] == [2, 2, 0]
     assert [mine[name] for name in ("in_1s_would_fill", "in_5s_would_fill")] == [1, 0]
@@ -126,10 +131,18 @@ def test_a_copy_is_told_with_its_book(conf: Path, capsys: Capture) -> None:
             "book      1 s later, the 10 would cost 5.1 USD, 0.51 a share",
             "book      5 s later, the 10 would cost 5.2 USD, 0.52 a share",
         ]
+        assert (
+            "  shared    2 of 3 in the row for one book, which holds 12 USD within its limit, for 15 that all want; it may take 5 of 6;"
+            " by it a share costs 0.49, and came to 0.5\n"
+        ) in story
     assert main(["explain", "trade", CHEAP.task_id, "--json"]) == 0
     (whole,) = rows(capsys)
     assert [one["after"][0]["notional"] for one in whole["looks"].values()] == ["5.1"]
-    assert [one["seen"] for one in whole["sightings"].values()] == [{"bid": "0.5", "ask": "0.52"}]
+    (told_with,) = whole["sightings"].values()
+    assert told_with["seen"] == {"bid": "0.5", "ask": "0.52"}
+    assert told_with["allotment"] == {
+        "place": 2, "of": 3, "wanted": "15", "offered": "12", "own": "6", "most": "5", "price": "0.49"
+    }  # fmt: skip
 
 
 @pytest.mark.parametrize("width", [80, 110, 250])

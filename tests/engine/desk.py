@@ -232,6 +232,7 @@ async def open_desk(
             redactor=Redactor(),
             calls=Calls(recorder.on_alert),
             rests=hasattr(venue, "cancel"),
+            shows_books=hasattr(venue, "market_with_book"),
             on_alert=recorder.on_alert,
         )
         execution = Execution(

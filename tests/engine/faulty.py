@@ -189,6 +189,7 @@ _MARKET, _INSIDE, _REPORT = (
 )
 _OTHER = Wallet(follower=FollowerId("mallory"), address=None)
 
+
 WRONG_MARKETS = tuple(
     Fault(name=f"market: {name}", call="market", spoil=spoil, says=says, fails=_MARKET)
     for name, spoil, says in (
@@ -217,6 +218,7 @@ WRONG_MARKETS = tuple(
         ("closed with True", but(closed=True), "closed"),
         ("a quote as a tuple", but(quote=(1, 2)), "quote"),
         ("a negative bid", but(quote=Quote(bid=Price(-1), ask=None)), "quote"),
+        ("a book as a number", but(book=7), "expected Book, was 7"),
     )
 )  # fmt: skip
 

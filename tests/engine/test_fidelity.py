@@ -19,7 +19,8 @@ def quote(bid: str | None, ask: str | None) -> Quote:
 
 
 def sighting(*quotes: tuple[str | None, str | None] | None) -> Sighting:
-    return Sighting(*(None if one is None else quote(*one) for one in quotes))
+    seen, decided, answered = (None if one is None else quote(*one) for one in quotes)
+    return Sighting(seen, decided, answered)
 
 
 def copied(

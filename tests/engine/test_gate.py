@@ -9,14 +9,14 @@ import trio
 import trio.testing
 from attrs import define, evolve, field
 
-from tests.builders import LEADER, POLYGON, hash_of, usd
+from tests.builders import LEADER, POLYGON, hash_of, make_signal, usd
 from tests.engine.desk import Desk, on_memory, open_desk
 from tests.harness import World
 from trio_copy.chain.decoders.order_filled import EXCHANGE_V2, OrderFilledDecoder
 from trio_copy.chain.feed import Armed, FeedItem, Joined, Sealed, SeenLog
 from trio_copy.chain.scanner import SCAN
 from trio_copy.config import EngineSettings
-from trio_copy.engine.gate import Gate, alone
+from trio_copy.engine.gate import Gate, alone, in_turn
 from trio_copy.engine.reader import LogReader
 from trio_copy.engine.recent import Recent
 from trio_copy.model.catalog import Catalog
@@ -188,6 +188,15 @@ async def test_a_leaders_follows_are_parted_once_for_all_shards(clock: Clock) ->
         await feed.mine(feed.buy())
         await trio.sleep(1)
         assert bought(desk) == asked == sorted(FOLLOWERS)
+
+
+def test_another_shard_is_the_first_for_another_signal() -> None:
+    """And each of them as often: followers of the same place are not always served last."""
+    shards: list[Any] = ["a", "b", "c"]
+    turns: list[Any] = [in_turn(shards, make_signal(number).signal_id) for number in range(300)]
+    assert {tuple(turn) for turn in turns} == {("a", "b", "c"), ("b", "c", "a"), ("c", "a", "b")}
+    assert all(70 < sum(turn[0] == shard for turn in turns) < 130 for shard in shards)
+    assert in_turn([], make_signal().signal_id) == ()
 
 
 async def test_a_signal_is_told_once_however_many_shards_meet_it(clock: Clock) -> None:

@@ -8,6 +8,7 @@ from trio_copy.model.follow_settings import FollowSettings
 from trio_copy.model.ids import IntentKey, SignalId, TaskId
 from trio_copy.model.orders import ExecutionReport, Market, Order
 from trio_copy.model.positions import PositionKey
+from trio_copy.model.sightings import Allotment
 from trio_copy.model.signals import Signal
 from trio_copy.model.units import NO_USD, Price, Usd
 from trio_copy.model.values import value
@@ -45,6 +46,8 @@ class Offer:
     """What the follower's paper wallet began with; None where it never runs out."""
     unrealised: Usd | Reason = NO_USD
     """What the positions gained by their marks, or why that is unknown: for those whose caps count it."""
+    allotment: Allotment | None = None
+    """What it may take of a book that it shares; None where it shares none."""
 
 
 @value(kw_only=True)

@@ -6,7 +6,8 @@ from trio_copy.model.decisions import Code, OrderIntent, Reason
 from trio_copy.model.fees import Fee
 from trio_copy.model.fills import Side
 from trio_copy.model.follow_settings import FollowSettings, Sizing
-from trio_copy.model.units import MICRO, Price, Rounding, Usd
+from trio_copy.model.sightings import Allotment
+from trio_copy.model.units import MICRO, NO_SHARES, Price, Rounding, Shares, Usd
 
 _DOWN, _UP = Rounding.DOWN, Rounding.UP
 _SELL = Side.SELL
@@ -30,6 +31,17 @@ def with_fees(intent: OrderIntent, settings: FollowSettings, fee: Fee) -> OrderI
             limit=str(cap),
         )
     return evolve(intent, shares=shares, max_cost=shares.at(intent.limit_price, _UP))
+
+
+def held_to(allotment: Allotment | None, intent: OrderIntent, least: Shares = NO_SHARES) -> OrderIntent:
+    """Shrink an intent to what it may take of a book that it shares; a sale not below `least`, for it is sent all the same."""
+    if allotment is None or allotment.most is None:
+        return intent
+    if intent.side is _SELL:
+        return intent.resized(min(intent.shares, max(Shares(allotment.most.micro), least)))
+    cash = min(intent.max_cost, Usd(allotment.most.micro))
+    # Rounded up, or the shares would come to a millionth less than the cash, which the venue rounds down to the cent.
+    return evolve(intent, shares=min(intent.shares, cash.shares_at(intent.limit_price, _UP)), max_cost=cash)
 
 
 def worst_cost(cash: Usd, limit_price: Price, fee: Fee) -> Usd:

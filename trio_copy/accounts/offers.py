@@ -11,7 +11,7 @@ from trio_copy.accounts.aggregate import aggregate, aggregate_exits, leave_toget
 from trio_copy.accounts.answers import call_off
 from trio_copy.accounts.budgets import breach, day_of, over_budget
 from trio_copy.accounts.cash import without_balance
-from trio_copy.accounts.costs import below_minimum, with_fees, worst_cost
+from trio_copy.accounts.costs import below_minimum, held_to, with_fees, worst_cost
 from trio_copy.accounts.endings import end, refused
 from trio_copy.accounts.exits import portion, spot_of
 from trio_copy.accounts.orders import outside_intent
@@ -152,7 +152,7 @@ def _allowed(account: "Account", task: CopyTask, command: c.Offer) -> tuple[Orde
         if lost is not None:
             return lost
     intent = with_fees(task.intent, settings, fee)
-    order = intent if isinstance(intent, Reason) else _prepared(task, intent, command)
+    order = intent if isinstance(intent, Reason) else _prepared(task, held_to(command.allotment, intent), command)
     if isinstance(order, Reason):
         return order
     cost = worst_cost(order.max_cost, order.limit_price, fee)
@@ -182,6 +182,8 @@ def _exit(account: "Account", task: CopyTask, command: c.Offer) -> Sequence[e.Ev
     intent = portion(task.intent, account.position(spot), account.free(spot))
     if isinstance(intent, Reason):
         return (*changes, *end(account, task, refused(intent), at), *members)
+    if not together.members:  # for what goes along, nothing was allotted
+        intent = held_to(command.allotment, intent, command.market.minimum)
     now, settle_s = sold_now(account, spot, intent.shares, command.market.minimum), command.settings.leaving.settle_s
     if not now.micro:
         return (*changes, *_wait_for_shares(account, patient(task, settle_s), at), *members)

@@ -5,11 +5,13 @@ from collections.abc import Sequence
 from trio_copy.accounts.plain import Plain, PlainError, first, number_of
 from trio_copy.model.ids import TaskId
 from trio_copy.model.orders import Quote
-from trio_copy.model.sightings import LOOKS_S, Look, Looks, Sighting
-from trio_copy.model.units import Price, Shares, Usd
+from trio_copy.model.sightings import LOOKS_S, Allotment, Look, Looks, Sighting
+from trio_copy.model.units import Micro, Price, Shares, Usd
 
 KIND = "looks"
 """The kind of facts that looks are."""
+_MOMENTS = 3
+"""So many prices stand in a sighting; what was allotted, if anything, behind them."""
 _SAME = 0
 """Stands for the same prices as those before it: mostly nothing moves while a copy is made."""
 
@@ -28,14 +30,18 @@ def plain_sighting(sighting: Sighting) -> Plain:
             pair = [None if bid is None else bid.micro, None if ask is None else ask.micro]
             plain.append(_SAME if pair == last else pair)
             told, last = quote, pair
+    if (one := sighting.allotment) is not None:
+        most, price = (None if part is None else part.micro for part in (one.most, one.price))
+        plain.append([one.place, one.of, one.wanted.micro, one.offered.micro, one.own.micro, most, price])
     return plain
 
 
 def sighting_of(plain: Plain) -> Sighting:
     """Read a sighting. Raises `PlainError` for what is none."""
+    *moments, plain_allotment = plain if len(plain) > _MOMENTS else (*plain, None)
     quotes: list[Quote | None] = []
     last: Quote | None = None
-    for pair in plain:
+    for pair in moments:
         if pair is None:
             quotes.append(None)
             continue
@@ -46,7 +52,20 @@ def sighting_of(plain: Plain) -> Sighting:
             raise PlainError("expected prices before those that are the same")
         quotes.append(last)
     seen, decided, answered = quotes
-    return Sighting(seen, decided, answered)
+    return Sighting(seen, decided, answered, None if plain_allotment is None else _allotment_of(plain_allotment))
+
+
+def _allotment_of(plain: Plain) -> Allotment:
+    place, of, wanted, offered, own, most, price = plain
+    return Allotment(
+        place=number_of(place),
+        of=number_of(of),
+        wanted=Micro(wanted),
+        offered=Micro(offered),
+        own=Micro(own),
+        most=None if most is None else Micro(most),
+        price=None if price is None else Price(price),
+    )
 
 
 def looks_key(task_id: TaskId, attempt: int) -> str:

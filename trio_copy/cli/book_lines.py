@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from trio_copy.accounts.telling import OrderEnd
 from trio_copy.model.fills import Side
 from trio_copy.model.orders import Quote
-from trio_copy.model.sightings import LOOKS_S, Look, Looks, Sighting
+from trio_copy.model.sightings import LOOKS_S, Allotment, Look, Looks, Sighting
 from trio_copy.model.units import Rounding
 
 Line = tuple[float | None, str, str]
@@ -19,6 +19,8 @@ def book_lines(order: OrderEnd, sighting: Sighting | None, looks: Looks | None, 
         for at, quote in moments:
             if quote is not None:
                 yield at, "book", _best(quote)
+        if sighting.allotment is not None:
+            yield order.placed_at, "shared", _shared(sighting.allotment, order)
     if looks is not None:
         for after_s, look in zip(LOOKS_S, looks.after, strict=False):
             if look is not None:
@@ -28,6 +30,17 @@ def book_lines(order: OrderEnd, sighting: Sighting | None, looks: Looks | None, 
 def _best(quote: Quote) -> str:
     bid, ask = ("nobody" if price is None else str(price) for price in (quote.bid, quote.ask))
     return f"bid {bid}, ask {ask}"
+
+
+def _shared(one: Allotment, order: OrderEnd) -> str:
+    buys = order.side is Side.BUY
+    unit, verb = ("USD", "costs") if buys else ("shares", "brings")
+    row = f"{one.place} of {one.of} in the row for one book, which holds {one.offered} {unit} within its limit"
+    most = "" if one.most is None else f"; it may take {one.most} of {one.own}"
+    price = "" if one.price is None else f"; by it a share {verb} {one.price}"
+    got = None if order.report is None else order.report.price
+    by = "" if got is None or one.price is None else f", and came to {got}"
+    return f"{row}, for {one.wanted} that all want{most}{price}{by}"
 
 
 def _found(look: Look, looks: Looks, side: Side) -> str:

@@ -56,6 +56,7 @@ def _columns() -> Iterator[Column[Row]]:
     for number, name in enumerate(STEPS):
         yield Column(name, _bps_of_step(number), right=True, shown=_signed_bps)
     yield Column("in_all", lambda row: row.group.whole.bps, right=True, shown=_signed_bps, detail=True)
+    yield Column("shared", lambda row: row.group.shared.bps, right=True, shown=_signed_bps, detail=True)
     yield Column("in_0s", lambda row: row.group.answer.bps, right=True, shown=_signed_bps, detail=True)
     for number, after_s in enumerate(LOOKS_S):
         yield Column(f"in_{after_s:g}s", _bps_after(number), right=True, shown=_signed_bps)
@@ -65,6 +66,7 @@ def _columns() -> Iterator[Column[Row]]:
 
 def _for_machines() -> Iterator[Column[Row]]:
     """Yield what people are told in notes, where it matters."""
+    yield Column("shared_copies", lambda row: row.group.shared.copies)
     for number, after_s in enumerate(LOOKS_S):
         for count in ("looked", "short", "by_price", "would_fill"):
             yield Column(f"in_{after_s:g}s_{count}", _count_after(number, count))

@@ -58,8 +58,11 @@ class Contract:
     calls: Calls
     rests: bool = False
     """Whether its orders can rest."""
+    shows_books: bool = False
+    """Whether it can show whole books."""
     on_alert: Callable[[str, str], None]
     _market: Call = field(init=False)
+    _market_with_book: Call = field(init=False)
     _prepare: Call = field(init=False)
     _lane: Call = field(init=False)
     _submit: Call = field(init=False)
@@ -76,6 +79,7 @@ class Contract:
         self._market, self._prepare, self._lane, self._submit, self._find, self._cancel = (
             self.calls.of(self.whose, name) for name in ("market", "prepare", "lane", "submit", "find", "cancel")
         )
+        self._market_with_book = self.calls.of(self.whose, "market_with_book") if self.shows_books else self._market
 
     @property
     def market_timeout_s(self) -> float:
@@ -89,9 +93,16 @@ class Contract:
             OrderNotSent: the executor says so, or does not answer in time.
             ContractBroken: it answered what it must not.
         """
-        call = self._market
+        return await self._ask_market(self._market, self.inner.market, token_id)
+
+    async def market_with_book(self, token_id: TokenId) -> Market:
+        """Ask the venue about a token, and for its book. Raises what `market` does."""
+        method: Method = getattr(self.inner, "market_with_book", _no_book)
+        return await self._ask_market(self._market_with_book, method, token_id)
+
+    async def _ask_market(self, call: Call, method: Method, token_id: TokenId) -> Market:
         try:
-            market = await self._ask(call, self.market_timeout_s, self.inner.market, token_id)
+            market = await self._ask(call, self.market_timeout_s, method, token_id)
         except NoAnswer as slow:
             raise OrderNotSent(f"{call}: {slow}") from None
         except OrderUncertain as error:
@@ -321,6 +332,10 @@ class _Broken(Exception):
 
 def _no_cancel(_order: object) -> NoReturn:
     raise NotImplementedError("there is no method cancel")
+
+
+def _no_book(_token_id: object) -> NoReturn:
+    raise NotImplementedError("there is no method market_with_book")
 
 
 def _raised(error: BaseException) -> Breach:

@@ -26,6 +26,7 @@ from trio_copy.engine.lanes import Lanes, Queued
 from trio_copy.engine.markets import Markets
 from trio_copy.engine.modes import ModeBoard
 from trio_copy.engine.shard import Shard
+from trio_copy.engine.shared_depth import SharedDepth, left_out
 from trio_copy.engine.worth import held_since, unrealised
 from trio_copy.engine.writing import Batch
 from trio_copy.entropy import Entropy
@@ -35,6 +36,7 @@ from trio_copy.model.fills import Side
 from trio_copy.model.follow_settings import FollowSettings
 from trio_copy.model.ids import rest_id
 from trio_copy.model.orders import ExecutionReport, Market, Order, Status
+from trio_copy.model.sightings import Allotment
 from trio_copy.model.units import NO_USD, Usd
 from trio_copy.ports import nowhere
 
@@ -65,9 +67,13 @@ class Execution:
     busy: int = 0
     """Tasks in hand."""
     markets: Markets = field(init=False)
+    depth: SharedDepth = field(init=False)
 
     def __attrs_post_init__(self) -> None:
         self.markets = Markets(self.executor.market)
+        self.depth = SharedDepth(
+            executor=self.executor, markets=self.markets, lanes=self.lanes, shards=self.shards, wall=self.wall
+        )
 
     async def run_worker(self) -> None:
         """Carry out one task after the other, until the lanes are closed and empty."""
@@ -121,7 +127,7 @@ class Execution:
             # First, so that what is asked about the task and its market is asked after the wait.
             if self.wall() >= shard.until:
                 await self._wait_lease(shard, task)
-            ready = await self._wait_ready(shard, task)
+            ready = await self._wait_ready(shard, queued)
         except BaseException:
             self.lanes.give_back(queued)
             raise
@@ -132,11 +138,11 @@ class Execution:
         if isinstance(ready, Outcome):
             self._end(shard, queued, ready)
             return False, False
-        settings, market = ready
+        settings, market, allotment = ready
         self.lanes.sending[shard.number] += 1
         scope.shield = True
         try:
-            placed = self._place(shard, queued, settings, market)
+            placed = self._place(shard, queued, settings, market, allotment)
             if placed is None:
                 # Only an exit can still be in hand then: what rests of its token goes first.
                 in_hand = self.lanes.holds(queued) and queued.in_hand
@@ -151,28 +157,33 @@ class Execution:
             scope.shield = False
             self.lanes.sending[shard.number] -= 1
 
-    async def _wait_ready(self, shard: Shard, task: CopyTask) -> Outcome | tuple[FollowSettings, Market]:
+    async def _wait_ready(
+        self, shard: Shard, queued: Queued
+    ) -> Outcome | tuple[FollowSettings, Market, Allotment | None]:
         """Learn what a decision needs, or why there is none to be made."""
+        task = queued.task
         settings = self._settings_of(task)
         if isinstance(settings, Outcome):
             return settings
         try:
-            market = await self.markets.of(task.intent.token_id, exits=task.intent.side is Side.SELL)
+            market, allotment = await self.depth.of(queued)
         except OrderNotSent as error:
             return refused(error)
         now = self.wall()
         if now > task.deadline:
             return too_late(task, now)
-        unwanted = self._unwanted(task, settings, market)
+        unwanted = self._unwanted(task, settings, market) or left_out(task, allotment, market)
         if unwanted is not None:
             return unwanted
         if shard.grants.limit is not None and task.intent.side is Side.BUY:
             cost = worst_cost(task.intent.max_cost, task.intent.limit_price, market.fee)
             while not shard.grants.covers(task, cost) and await shard.grants.draw(task, cost):
                 pass
-        return settings, market
+        return settings, market, allotment
 
-    def _place(self, shard: Shard, queued: Queued, settings: FollowSettings, market: Market) -> "_Placed | None":
+    def _place(
+        self, shard: Shard, queued: Queued, settings: FollowSettings, market: Market, allotment: Allotment | None
+    ) -> "_Placed | None":
         """Let the account decide about a task; None when there is nothing to be sent for it now."""
         task = queued.task
         follower, prepare = self.book.terms.followers[task.follower], self.executor.prepare
@@ -188,6 +199,7 @@ class Execution:
             crowded=queued.is_exit and self.lanes.crowded,
             paper=follower.paper_usd,
             unrealised=self._unrealised(shard, task, settings) if settings.caps.drawdown_by == "mark" else NO_USD,
+            allotment=allotment,
         )
         try:
             effect = shard.act(task.follower, offer)
@@ -205,6 +217,8 @@ class Execution:
         for event in effect.events:
             if isinstance(event, e.Placed):
                 placed = _Placed(event, effect.batch)
+                if allotment is not None:
+                    shard.sightings.allot(event.order, event.task, allotment)
             elif isinstance(event, e.Waits) and event.task.task_id == rest_id(task.key):
                 # It is tried behind this one, in its lane, and set aside then.
                 self.lanes.restore(Queued(event.task, shard.number, queued.lane), self.wall())
@@ -244,7 +258,7 @@ class Execution:
         else:
             again = now < task.deadline and (answer.stale or _attempts(task) < settings.execution.attempts)
             if answer.stale:
-                self.markets.forget(placed.order.token_id)
+                self.depth.forget(placed.order.token_id)
             command = c.Answer(key=key, report=answer, again=again, at=now)
         events = shard.act(task.follower, command).events
         self.at("send: learned")

@@ -94,6 +94,8 @@ class Group:
     """From the leader's price to the fill."""
     answer: Moved = field(factory=Moved)
     """From the fill to the best price at the answer."""
+    shared: Moved = field(factory=Moved)
+    """Of copies that shared a book: from what it said that they cost, or bring, in their place in the row, to the fill."""
     after: Sequence[After] = field(factory=lambda: [After() for _ in LOOKS_S])
 
     @classmethod
@@ -110,7 +112,7 @@ class Group:
         return group
 
     def _moves(self) -> Iterator[Moved]:
-        return chain(self.steps, (self.whole, self.answer), self.after)
+        return chain(self.steps, (self.whole, self.answer, self.shared), self.after)
 
     def add(self, copied: Copied, looks: Looks | None) -> None:
         """Take a copy in."""
@@ -137,6 +139,8 @@ class Group:
             _add_step(step, before, later, traded, side)
         _add_step(self.whole, at[0], traded, traded, side)
         _add_step(self.answer, traded, None if answered is None else _worth(copied, answered), traded, side)
+        if sighting is not None and sighting.allotment is not None and sighting.allotment.price is not None:
+            _add_step(self.shared, _worth(copied, sighting.allotment.price), traded, traded, side)
 
 
 @define(eq=False)

@@ -1,10 +1,11 @@
 """The stage from the feed to the shards: decode, meet, decide, let wait. It ends when the feed does."""
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from functools import partial
 from math import inf, nextafter
+from zlib import crc32
 
 import trio
 from attrs import define, evolve, field
@@ -192,7 +193,7 @@ class Gate:
         if follows:
             self.on_traded(fact.token_id)
         with self._telling() as told:
-            for shard in tuple(self.shards.values()):
+            for shard in in_turn(self.shards.values(), fact.signal_id):
                 if not shard.armed:
                     continue  # it begins at its checkpoint: an exit met before would find nothing of the entries in between
                 copies = not await self._meet(shard, fact, follows, told, whole=whole) and copies
@@ -304,6 +305,13 @@ class Gate:
 def _note(told: _Told, signal: Signal, admission: str, tasks: int) -> None:
     before = told.get((signal.signal_id, admission))
     told[signal.signal_id, admission] = (signal, tasks + (0 if before is None else before[1]))
+
+
+def in_turn(shards: Collection[Shard], signal: SignalId) -> Sequence[Shard]:
+    """Return shards in another turn for each signal: no follower is always behind all those of another shard."""
+    turn = tuple(shards)
+    first = crc32(signal.encode()) % len(turn) if turn else 0
+    return turn[first:] + turn[:first]
 
 
 def alone(follower: FollowerId) -> int:

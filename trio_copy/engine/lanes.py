@@ -7,7 +7,7 @@ suspended wherever it stands.
 
 import heapq
 from collections import Counter, OrderedDict, defaultdict
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 import trio
 from attrs import define, field
@@ -78,6 +78,7 @@ class Lanes:
     _entries_waiting: OrderedDict[TaskId, Queued] = field(factory=OrderedDict)
     """The entries among them: an exit may evict the oldest that nobody has in hand."""
     _by_spot: defaultdict[PositionKey, dict[TaskId, Queued]] = field(factory=lambda: defaultdict(dict))
+    _by_signal: dict[SignalId, dict[TaskId, Queued]] = field(factory=dict)
     _due: list[tuple[float, int, Queued]] = field(factory=list)
     """What waits for its time."""
     sending: Counter[int] = field(factory=Counter)
@@ -304,10 +305,17 @@ class Lanes:
                 self._line_up(queued)
         return len(mine)
 
+    def of_signal(self, signal: SignalId) -> Collection[Queued]:
+        """Return what is not placed of a signal, what is in hand included."""
+        return self._by_signal.get(signal, {}).values()
+
+    def is_held_up(self, queued: Queued) -> bool:
+        """Tell whether an order of its lane that is not proven holds a task up, and nobody knows for how long."""
+        lane = self._lanes.get(queued.lane)
+        return lane is not None and any(not isinstance(by, Queued) for by in lane.held_by)
+
     def _of_signal(self, signal: SignalId, shard: int) -> list[Queued]:
-        # Looked for among all: a reorg is rare, and a table of them would have to follow every task.
-        of_signal = (queued for queued in self._queued.values() if queued.task.signal.signal_id == signal)
-        return [queued for queued in of_signal if queued.shard == shard]
+        return [queued for queued in self.of_signal(signal) if queued.shard == shard]
 
     def take_late(self, now: float) -> list[Queued]:
         """Take out what is past its deadline, apart from what a worker has in hand."""
@@ -373,6 +381,7 @@ class Lanes:
         if not queued.is_exit:
             self._entries_waiting[task.task_id] = queued
         self._by_spot[queued.spot][task.task_id] = queued
+        self._by_signal.setdefault(task.signal.signal_id, {})[task.task_id] = queued
 
     def _line_up(self, queued: Queued) -> None:
         _insert_in_order(self._lanes[queued.lane].of(queued), queued)
@@ -405,6 +414,10 @@ class Lanes:
         del mine[task.task_id]
         if not mine:
             del self._by_spot[queued.spot]
+        same = self._by_signal[task.signal.signal_id]
+        del same[task.task_id]
+        if not same:
+            del self._by_signal[task.signal.signal_id]
         self._tell_if_closed()
 
     def _tell_if_closed(self) -> None:

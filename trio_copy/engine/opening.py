@@ -195,6 +195,7 @@ async def _open_executor(
         redactor=plan.redactor,
         calls=seams.calls,
         rests=planned.plugin.rests,
+        shows_books=planned.plugin.shows_books,
         on_alert=seams.observer.on_alert,
     )
 

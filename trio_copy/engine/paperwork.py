@@ -20,7 +20,7 @@ def put_account(batch: Batch, account: Account, marks: Marks, sightings: Sightin
     """Add what changed of an account since it was written last."""
     follower = account.follower
     parts, told = account.take_changes()
-    if told and sightings.quotes is not None:
+    if told and sightings.any_open:
         told = [sightings.complete(one) for one in told]
     for part in parts:
         kind, name = part

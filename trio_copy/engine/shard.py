@@ -35,7 +35,7 @@ from trio_copy.errors import LeaseLost
 from trio_copy.model.catalog import Catalog
 from trio_copy.model.decisions import Code, CopyTask, End, Outcome, Reason, Skip, evicted, retracted, shed
 from trio_copy.model.fills import Side
-from trio_copy.model.ids import Address, FollowerId, IntentKey, SignalId, TokenId, task_id
+from trio_copy.model.ids import Address, FollowerId, IntentKey, SignalId, TaskId, TokenId, task_id
 from trio_copy.model.logs import BlockRef, Checkpoint
 from trio_copy.model.signals import Signal
 from trio_copy.ports import NOBODY, Store, nowhere
@@ -192,7 +192,8 @@ class Shard:
         self.sightings.see(signal.signal_id, signal.token_id, tasks)
         for skip in skips:
             self._pass(skip, signal, now)
-        for task in tasks:
+        # By their names, which are hashes of signal and follower: who goes first is another one each time, and the same everywhere.
+        for task in sorted(tasks, key=_task_id):
             met = self.accounts[task.follower].has_met(signal.signal_id, task.task_id)
             if met or task.task_id in self.lanes[task.executor]:
                 continue
@@ -492,6 +493,10 @@ class Shard:
         """Take note that the process ends in good order: nothing that was under way is to blame for it."""
         self.writer.open.delete((NOBODY, *RUNNING))
         self.writer.tell()
+
+
+def _task_id(task: CopyTask) -> TaskId:
+    return task.task_id
 
 
 def _copies(task: CopyTask) -> tuple[Address, TokenId]:

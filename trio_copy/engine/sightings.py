@@ -17,7 +17,7 @@ from trio_copy.engine.writing import Writer
 from trio_copy.model.decisions import CopyTask
 from trio_copy.model.ids import IntentKey, SignalId, TokenId
 from trio_copy.model.orders import Order, Quote, Status
-from trio_copy.model.sightings import Sighting
+from trio_copy.model.sightings import Allotment, Sighting
 from trio_copy.ports import Quotes
 
 _KEPT = 20_000
@@ -37,12 +37,13 @@ class _Sighted:
     seen: Quote | None
     decided: Quote | None
     answered: Quote | None = None
+    allotment: Allotment | None = None
 
 
 @define(eq=False)
 class Sightings:
     quotes: Quotes | None = None
-    """None where nobody tells prices: then nothing is kept."""
+    """None where nobody tells prices: then none are kept."""
     later: LaterLooks | None = None
     on_wanted: Callable[[TokenId], None] = want_nothing
     """Told of each token that is going to be traded and is not the leader's own: nobody has asked for its price yet."""
@@ -70,6 +71,20 @@ class Sightings:
         token = order.token_id
         seen = self._seen.get((task.signal.signal_id, token))
         self._open[order.key] = _Sighted(order, task, seen, self.quotes.quote(token))
+        self._bound()
+
+    def allot(self, order: Order, task: CopyTask, allotment: Allotment) -> None:
+        """Take note of what an order that was placed just now may take of the book that it shares."""
+        sighted = self._open.setdefault(order.key, _Sighted(order, task, None, None))
+        sighted.allotment = allotment
+        self._bound()
+
+    @property
+    def any_open(self) -> bool:
+        """Whether anything is known of an order."""
+        return bool(self._open)
+
+    def _bound(self) -> None:
         if len(self._open) > _KEPT:
             self._open.popitem(last=False)
 
@@ -92,7 +107,7 @@ class Sightings:
         if not self._open or not isinstance(end, TaskEnd) or end.order is None:
             return told
         sighted = self._open.pop(end.order.key, None)
-        if sighted is None or (sighted.seen or sighted.decided or sighted.answered) is None:
+        if sighted is None or (sighted.seen or sighted.decided or sighted.answered or sighted.allotment) is None:
             return told
-        sighting = Sighting(sighted.seen, sighted.decided, sighted.answered)
+        sighting = Sighting(sighted.seen, sighted.decided, sighted.answered, sighted.allotment)
         return Told(TaskEnd(end.task, end.outcome, end.at, end.order, end.entry, sighting), told.amounts)

@@ -12,6 +12,7 @@ from collections.abc import Callable
 
 from attrs import frozen
 
+from trio_copy.model.books import Book, Level
 from trio_copy.model.decisions import OrderIntent, Reason
 from trio_copy.model.fees import EXPONENT_MOST
 from trio_copy.model.fills import Side
@@ -25,6 +26,7 @@ _ALL_BPS = 10_000
 _LONGEST_ID = 512
 _LONGEST_NAME = 50
 _LONGEST_BODY = 1 << 20
+_MOST_LEVELS = 10_000
 _NOTHING_FILLED = (Status.KILLED, Status.REJECTED, Status.ABSENT)
 
 
@@ -69,7 +71,9 @@ def breach_of_market(market: object, token_id: TokenId) -> Breach | None:
         return _expected("a market's exchange", f"a text of at most {_LONGEST_NAME} letters", market.exchange)
     if market.closed is not None and type(market.closed) is not str:
         return _expected("why a market is closed", "a text or None", market.closed)
-    return None if market.quote is None else _breach_of_quote(market.quote)
+    if market.quote is not None and (breach := _breach_of_quote(market.quote)) is not None:
+        return breach
+    return None if market.book is None else _breach_of_book(market.book, token_id)
 
 
 def breach_of_order(order: object, executor: str, key: IntentKey, intent: OrderIntent, wallet: Wallet) -> Breach | None:
@@ -182,6 +186,25 @@ def _breach_of_quote(quote: object) -> Breach | None:
     ):
         if amount is not None and not _amount(amount, of):
             return _expected("a quote", f"{of.__name__} from 0, or None", amount)
+    return None
+
+
+def _breach_of_book(book: object, token_id: TokenId) -> Breach | None:
+    if type(book) is not Book:
+        return _wrong_type("a book", Book, book)
+    if book.token_id != token_id:
+        return _expected("another token's book", token_id, book.token_id)
+    for side, best_first in ((book.bids, -1), (book.asks, 1)):
+        if type(side) is not tuple or len(side) > _MOST_LEVELS:
+            return _expected("a side of a book", f"a tuple of at most {_MOST_LEVELS} levels", type(side).__name__)
+        for level in side:
+            if type(level) is not Level or not _amount(level.price, Price) or not _amount(level.shares, Shares):
+                return _expected("a level of a book", "a Level of a Price and Shares", level)
+            if not level.price.micro or not level.shares.micro:
+                return _expected("a level of a book", "a price and shares above 0", level)
+        prices = [best_first * level.price.micro for level in side]
+        if sorted(set(prices)) != prices:
+            return _expected("a side of a book", "each price once, the best first", side[:5])
     return None
 
 

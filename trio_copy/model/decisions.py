@@ -46,6 +46,7 @@ class Code(Enum):
     EXIT_NOT_WANTED = "the follow does not copy the leader's exits"
     ALREADY_IN = "only the first entry per question is wanted"
     BOOK_TOO_THIN = "the best ask offers too little"
+    BOOK_SHARED_OUT = "the book held too little for all who copied the trade, and others were before it"
     SPREAD_TOO_WIDE = "bid and ask are too far apart"
     PRICE_TOO_GOOD = "the ask is suspiciously far under the leader's price"
     TOO_OLD = "the signal arrived too late to be wanted"

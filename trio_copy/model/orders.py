@@ -1,6 +1,7 @@
 """An intent bound to a venue, and what became of it."""
 
 from enum import Enum, IntEnum
+from typing import TYPE_CHECKING
 
 from attrs import Factory, frozen
 
@@ -9,6 +10,9 @@ from trio_copy.model.fees import Fee, fee_of
 from trio_copy.model.fills import Side
 from trio_copy.model.ids import Address, FollowerId, IntentKey, OrderId, TokenId
 from trio_copy.model.units import BPS, MICRO, NO_SHARES, NO_USD, Price, Ratio, Rounding, Shares, Usd
+
+if TYPE_CHECKING:
+    from trio_copy.model.books import Book
 
 _NO_FORMULA = Ratio(0)
 _HAIR = 100
@@ -71,6 +75,8 @@ class Market:
     """What a BUY that takes and does not rest has to cost."""
     exchange: str = ""
     """Which of the venue's exchanges trades it, where it has several: v2, v2-neg-risk, v3."""
+    book: "Book | None" = None
+    """The book itself, where it was asked for: see `BookExecutor`."""
 
     @property
     def fee(self) -> Fee:

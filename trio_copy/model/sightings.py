@@ -2,11 +2,34 @@
 
 from trio_copy.model.ids import TaskId
 from trio_copy.model.orders import Quote
-from trio_copy.model.units import Shares, Usd
+from trio_copy.model.units import Micro, Price, Shares, Usd
 from trio_copy.model.values import value
 
 LOOKS_S = (1.0, 5.0, 30.0)
 """How long after its answer the book is looked at for an order. Stored looks count on it: it may grow at its end."""
+
+
+@value(kw_only=True)
+class Allotment:
+    """What an order may take of a book that was read once for all followers of its signal.
+
+    Amounts are USD where shares are bought, for a purchase spends cash; shares where they are sold.
+    """
+
+    place: int
+    """In the row in which they are sent, from 1 on; another row for each signal."""
+    of: int
+    """How many shared the book."""
+    wanted: Micro
+    """By all of them together."""
+    offered: Micro
+    """Within this order's limit."""
+    own: Micro
+    """What it wants itself."""
+    most: Micro | None
+    """What it may take: 0 where others were first; None where it is not held back."""
+    price: Price | None
+    """What a share costs, or brings, by that book, when those before it took what they may; None where nothing is left for it."""
 
 
 @value
@@ -19,6 +42,8 @@ class Sighting:
     """When the order was placed."""
     answered: Quote | None
     """When the venue's first answer, if it said what became of the order, was learned."""
+    allotment: Allotment | None = None
+    """None where it was the only one that wanted something of its signal's book, or nobody showed that."""
 
 
 @value

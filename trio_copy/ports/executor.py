@@ -167,6 +167,20 @@ class RestingExecutor(Executor, Protocol):
         ...
 
 
+class BookExecutor(Executor, Protocol):
+    """One that can show a token's whole book: the followers of one signal share it, and it is read once for all of them.
+
+    What a purchase may take is told in cash: `prepare` keeps within `intent.max_cost`, which may be less than its shares at the limit.
+    """
+
+    async def market_with_book(self, token_id: TokenId) -> Market:
+        """Return the same as `market`, with the book as it is now in `Market.book`; None there where nobody can tell it.
+
+        Asked where several orders for the token are about to be placed. Raises `OrderNotSent` as `market` does.
+        """
+        ...
+
+
 OpenExecutor = Callable[[ExecutorContext], AbstractAsyncContextManager[Executor]]
 Examine = Callable[[ExecutorContext, Contracts], Awaitable[Sequence[Finding]]]
 """Looks at `context.wallets`, and returns what it found in the order in which people should read it.
@@ -186,5 +200,7 @@ class ExecutorPlugin:
     """False for simulations: they run without being armed."""
     rests: bool = False
     """Whether what it opens is a `RestingExecutor`; else nothing but FAK and FOK is asked of it."""
+    shows_books: bool = False
+    """Whether what it opens is a `BookExecutor`; else the orders of one signal take what they meet."""
     examine: Examine | None = None
     """Looks at wallets for `trio-copy doctor`; None where there is nothing that it could look at."""

@@ -11,7 +11,7 @@ from trio_copy.model.breaches import breach_of_lane, breach_of_market, breach_of
 from trio_copy.model.decisions import OrderIntent
 from trio_copy.model.fills import Side
 from trio_copy.model.ids import FollowerId, TokenId
-from trio_copy.model.orders import ExecutionReport, Order, Settlement, Status, Wallet
+from trio_copy.model.orders import ExecutionReport, Market, Order, Settlement, Status, Wallet
 from trio_copy.model.units import NO_SHARES, Price, Rounding, Shares, Usd
 from trio_copy.ports import Executor
 from trio_copy.testing.samples import sample_intent, sample_signal, sample_task
@@ -135,6 +135,15 @@ async def markets_describe_their_token(open_executor: OpenExecutorForTest) -> No
         assert breach_of_market(await executor.market(token), token) is None
 
 
+async def a_book_is_shown_whole(open_executor: OpenExecutorForTest) -> None:
+    """With `market_with_book`, a market as `market` tells it, and a book that can be believed; without, nobody asks for one."""
+    async with open_executor() as executor:
+        show: Callable[[TokenId], Awaitable[Market]] | None = getattr(executor, "market_with_book", None)
+        if show is not None:
+            token = sample_intent().token_id
+            assert breach_of_market(await show(token), token) is None
+
+
 async def an_unknown_token_is_refused_by_name(open_executor: OpenExecutorForTest) -> None:
     """Of a token that no venue can know there is a market that says why it is closed, or `OrderNotSent`, or any other."""
     async with open_executor() as executor:
@@ -241,6 +250,7 @@ EXECUTOR_CHECKS: tuple[ExecutorCheck, ...] = (
     an_order_never_sent_is_not_found,
     a_cancelled_send_can_be_looked_up,
     markets_describe_their_token,
+    a_book_is_shown_whole,
     an_unknown_token_is_refused_by_name,
     an_order_of_nothing_is_not_made_up,
     what_is_firm_stays_as_it_is,

@@ -1,0 +1,251 @@
+"""One look at a book for all who copy a trade, and what each of them may take of it: who shares, who does not, and when it is read."""
+
+from typing import Any
+
+import pytest
+import trio
+import trio.testing
+from attrs import define, evolve, field
+
+from tests.builders import NOW
+from tests.engine.desk import Desk, Venue, buy, open_desk, sell
+from trio_copy.engine.lanes import Queued
+from trio_copy.engine.stored import copied_by
+from trio_copy.errors import OrderNotSent
+from trio_copy.model.books import Book, Level
+from trio_copy.model.decisions import Code, CopyTask, End, OrderIntent, Reason
+from trio_copy.model.facts import FactQuery
+from trio_copy.model.fills import Side
+from trio_copy.model.ids import IntentKey, TokenId
+from trio_copy.model.orders import Market, Order, Wallet
+from trio_copy.model.units import Price, Rounding, Shares, Usd
+
+Clock = trio.testing.MockClock
+ALL = ("alice", "bob", "carol")
+_BOOK_S = 0.05
+
+
+@define(eq=False)
+class Shown(Venue):
+    """A venue that shows its book, of one level: so many shares at half a dollar."""
+
+    offered: str = "12"
+    reads: list[float] = field(factory=list)
+    error: OrderNotSent | None = None
+    silent: bool = False
+
+    async def market(self, token_id: TokenId) -> Market:
+        market = await super().market(token_id)
+        return evolve(market, minimum=Shares.parse(2), least_cost=Usd.parse(1))
+
+    async def market_with_book(self, token_id: TokenId) -> Market:
+        self.reads.append(trio.current_time())
+        await trio.sleep(_BOOK_S)
+        if self.error is not None:
+            raise self.error
+        level = (Level(Price.parse("0.5"), Shares.parse(self.offered)),)
+        book = Book(token_id=token_id, bids=level, asks=level, at=0.0)
+        return evolve(await self.market(token_id), book=None if self.silent else book)
+
+    def prepare(self, key: IntentKey, intent: OrderIntent, wallet: Wallet, market: Market) -> Order:
+        assert market.book is None
+        if intent.side is Side.BUY:
+            within = intent.max_cost.shares_at(intent.limit_price, Rounding.DOWN)
+            intent = evolve(intent, shares=min(intent.shares, within))
+        return super().prepare(key, intent, wallet, market)
+
+
+async def copy_all(desk: Desk, *tasks: CopyTask) -> None:
+    """Take the tasks of one signal in, as the gate does: at once."""
+    await desk.shard.load([task.follower for task in tasks])
+    desk.shard.take_in(tasks[0].signal, tasks, ())
+
+
+def of_all(number: int = 1, **changes: Any) -> list[CopyTask]:
+    return [buy(number, follower, **changes) for follower in ALL]
+
+
+def with_intent(task: CopyTask, **changes: Any) -> CopyTask:
+    return evolve(task, intent=evolve(task.intent, **changes))
+
+
+def costs(venue: Shown) -> list[str]:
+    return sorted(str(order.max_cost.cents) for order in venue.sent)
+
+
+async def test_the_followers_of_a_signal_share_one_look(autojump_clock: Clock) -> None:
+    """In parts of what is there; another signal has a look of its own, and who is alone needs none."""
+    venue = Shown(name="sim")
+    async with open_desk(executor=venue) as desk:
+        tasks = of_all()
+        await copy_all(desk, *tasks)
+        assert await desk.wait_ends(*tasks) == [(End.FILLED, None)] * 3
+        assert (len(venue.reads), costs(venue)) == (1, ["2.00", "2.00", "2.00"])
+        venue.offered = "1000"
+        more = of_all(2)
+        await copy_all(desk, *more)
+        await desk.wait_ends(*more)
+        assert (len(venue.reads), costs(venue)[3:]) == (2, ["5.10", "5.10", "5.10"])
+        await desk.end_of(buy(3))
+        assert len(venue.reads) == 2
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"order_type": "GTC", "rest_until": 2_000_000_000}, {"token_id": TokenId(8)}],
+    ids=["it may rest, and waits for what it does not get", "it buys another token"],
+)
+async def test_who_wants_something_else_takes_no_part(autojump_clock: Clock, changes: dict[str, Any]) -> None:
+    """What is there is shared among the others."""
+    venue = Shown(name="sim")
+    async with open_desk(executor=venue) as desk:
+        first, *others = of_all()
+        tasks = [with_intent(first, **changes), *others]
+        await copy_all(desk, *tasks)
+        await desk.wait_ends(*tasks)
+        assert (len(venue.reads), costs(venue)) == (1, ["3.00", "3.00", "5.10"])
+
+
+async def test_nothing_is_held_back_where_nobody_shows_the_book(autojump_clock: Clock) -> None:
+    """Nor is it asked for again by each of them."""
+    venue = Shown(name="sim", silent=True)
+    async with open_desk(executor=venue) as desk:
+        tasks = of_all()
+        await copy_all(desk, *tasks)
+        await desk.wait_ends(*tasks)
+        assert (len(venue.reads), costs(venue)) == (1, ["5.10"] * 3)
+
+
+async def test_a_book_that_does_not_come_ends_entries_and_no_exits(autojump_clock: Clock) -> None:
+    """Who wants to leave asks as if alone."""
+    venue = Shown(name="sim")
+    async with open_desk(executor=venue) as desk:
+        for follower in ALL:
+            await desk.hold(follower)
+        venue.error = OrderNotSent("nobody answers")
+        tasks = of_all(2)
+        await copy_all(desk, *tasks)
+        assert await desk.wait_ends(*tasks) == [(End.REJECTED, Code.NOT_SENT)] * 3
+        exits = [sell(3, follower) for follower in ALL]
+        await copy_all(desk, *exits)
+        assert await desk.wait_ends(*exits) == [(End.FILLED, None)] * 3
+        assert len(venue.reads) == 2
+
+
+async def test_exits_share_bids_and_are_all_sent(autojump_clock: Clock) -> None:
+    """Five shares are two orders of at least two: the third is sent as well, as small as may be, for bids may have come."""
+    venue = Shown(name="sim")
+    async with open_desk(executor=venue) as desk:
+        for number, follower in enumerate(ALL):
+            await desk.hold(follower, number=900 + number)
+        venue.offered = "5"
+        exits = [with_intent(sell(3, follower), limit_price=Price.parse("0.5")) for follower in ALL]
+        await copy_all(desk, *exits)
+        assert await desk.wait_ends(*exits) == [(End.FILLED, None)] * 3
+        assert sorted(str(order.shares) for order in venue.sent) == ["2", "2.5", "2.5"]
+
+
+async def test_what_is_tried_again_is_not_held_to_what_was_allotted(autojump_clock: Clock) -> None:
+    """It was not to be had: who is alone then meets the venue as if he had always been."""
+    venue = Shown(name="sim", script=["kill"] * 3)
+    async with open_desk(executor=venue, terms={"attempts": 2}) as desk:
+        tasks = of_all()
+        await copy_all(desk, *tasks)
+        assert await desk.wait_ends(*tasks) == [(End.FILLED, None)] * 3
+        assert (len(venue.reads), costs(venue)) == (1, ["2.00"] * 3 + ["5.10"] * 3)
+
+
+async def test_a_market_that_changed_is_read_again_for_all(autojump_clock: Clock) -> None:
+    """What was allotted by the old one serves nobody."""
+    venue = Shown(name="sim")
+    async with open_desk(executor=venue, at_work=False) as desk:
+        await copy_all(desk, *of_all())
+        queued = [one for _ in ALL if (one := desk.lanes.take_nowait()) is not None]
+        await desk.execution.depth.of(queued[0])
+        desk.execution.depth.forget(queued[0].task.intent.token_id)
+        venue.offered = "9"
+        _, allotment = await desk.execution.depth.of(queued[1])
+        assert (str(allotment and allotment.most), len(venue.reads)) == ("1.5", 2)
+
+
+async def test_a_book_grows_old(autojump_clock: Clock) -> None:
+    """Who comes to be sent more than a second later shares another one, with those who still wait."""
+    venue = Shown(name="sim", latency_s=1.5)
+    async with open_desk(executor=venue, workers=1) as desk:
+        tasks = of_all()
+        await copy_all(desk, *tasks)
+        await desk.wait_ends(*tasks)
+        assert (len(venue.reads), costs(venue)) == (2, ["2.00", "3.00", "5.10"])
+
+
+async def test_who_asks_may_be_cancelled(autojump_clock: Clock) -> None:
+    """Then the next one asks; and what was held up meanwhile shares as well."""
+    venue = Shown(name="sim")
+    async with open_desk(executor=venue, at_work=False) as desk:
+        await copy_all(desk, *of_all())
+        queued = [desk.lanes.take_nowait() for _ in ALL]
+        found: list[str] = []
+
+        async def ask(one: Queued | None) -> None:
+            assert one is not None
+            _, allotment = await desk.execution.depth.of(one)
+            found.append("" if allotment is None else str(allotment.most))
+
+        async with trio.open_nursery() as nursery:
+            with trio.move_on_after(_BOOK_S / 2):
+                await ask(queued[0])
+            for one in queued:
+                nursery.start_soon(ask, one)
+        assert (len(venue.reads), found) == (2, ["2"] * 3)
+
+
+async def test_what_may_not_go_out_takes_nothing(autojump_clock: Clock) -> None:
+    """A lane that an unproven order keeps closed, and a signal that a reorg took back."""
+    venue = Shown(name="sim")
+    async with open_desk(executor=venue, at_work=False) as desk:
+        await copy_all(desk, *of_all())
+        first = desk.lanes.take_nowait()
+        assert first is not None
+        others = [one for one in desk.lanes if one is not first]
+        desk.lanes.close_lane(others[0].lane, "an order")
+        _, allotment = await desk.execution.depth.of(first)
+        assert (str(allotment and allotment.most), len(venue.reads)) == ("3", 1)
+        desk.shard.retract(first.task.signal.signal_id)
+        _, allotment = await desk.execution.depth.of(first)
+        assert (allotment, len(venue.reads)) == (None, 1)
+
+
+async def test_those_that_go_out_in_one_order_want_as_much(autojump_clock: Clock) -> None:
+    """Of a follower whose earlier copy still waits, both are in the order, and in what it wants of the book."""
+    venue = Shown(name="sim")
+    async with open_desk(executor=venue) as desk:
+        waiting = buy(7, aggregates=True, not_before=NOW + 30)
+        await desk.take_in(waiting)
+        tasks = of_all(8, aggregates=True)
+        await copy_all(desk, *tasks)
+        await desk.wait_ends(waiting, *tasks)
+        assert sorted(one.outcome.end.value for one in desk.recorder.finished) == ["filled"] * 3 + ["gathered"]
+        assert costs(venue) == ["1.71", "1.71", "2.59"]
+
+
+async def test_what_was_allotted_is_kept_with_the_copy(autojump_clock: Clock) -> None:
+    """Where nobody tells prices, by itself; the one who is left out ends with the reason, and no order."""
+    venue = Shown(name="sim", offered="5")
+    async with open_desk(executor=venue) as desk:
+        tasks = of_all()
+        await copy_all(desk, *tasks)
+        await desk.wait_ends(*tasks)
+        facts = await desk.store.history.facts(FactQuery(kinds=("filled",)))
+        kept = [copied.sighting for fact in facts if (copied := copied_by(fact)) is not None]
+        allotted = [one.allotment for one in kept if one is not None and one.allotment is not None]
+        assert sorted((one.place, one.of, str(one.offered), str(one.wanted), str(one.most)) for one in allotted) == [
+            (1, 3, "2.5", "15.3", "1.25"),
+            (2, 3, "2.5", "15.3", "1.25"),
+        ]
+        (left_out,) = [one.outcome for one in desk.recorder.finished if one.outcome.end is End.SKIPPED]
+        assert left_out.reason == Reason(
+            code=Code.BOOK_SHARED_OUT,
+            control="venue.book",
+            value="2.5 USD for 15.3, 3 of 3 in the row",
+            limit="1 USD for it",
+        )
