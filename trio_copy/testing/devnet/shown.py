@@ -120,6 +120,8 @@ class ShownChain:
             raise TooBig
         if faults.max_range is not None and width > faults.max_range:
             raise Refused(f"block range is too wide, at most {faults.max_range}")
+        if start <= self._newest and self.chain.at(start) is None:
+            raise Refused("pruned history unavailable", -32000)
         yield from self.chain.blocks[start : min(stop, self._newest) + 1]
 
     def _invented_head(self) -> BlockRef | None:
