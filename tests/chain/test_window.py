@@ -4,7 +4,7 @@ import pytest
 from attrs import evolve
 
 from tests.builders import POLYGON, hash_of
-from trio_copy.chain.bloom import bloom_over, may_contain
+from trio_copy.chain.bloom import _wanted_bits, bloom_over, may_contain
 from trio_copy.chain.window import BlockWindow
 from trio_copy.model.ids import Address
 from trio_copy.model.logs import BlockRef, RawLog
@@ -81,3 +81,13 @@ def test_a_bloom_excludes_with_certainty_only() -> None:
     assert may_contain(bloom, LogFilter(addresses=(outside, inside), topics=((hash_of(5),), None)))
     assert not may_contain(bloom, LogFilter(addresses=(outside,), topics=()))
     assert not may_contain(bloom, LogFilter(addresses=(), topics=(None, (hash_of(6),))))
+
+
+def test_what_logs_hold_leaves_nothing_behind() -> None:
+    """Each order has a topic that never comes again: only what filters name is remembered with its bits."""
+    before = _wanted_bits.cache_info().currsize
+    bloom = bloom_over(hash_of(number) for number in range(10_000, 10_100))
+
+    assert _wanted_bits.cache_info().currsize == before
+    assert may_contain(bloom, LogFilter(addresses=(), topics=((hash_of(10_099),),)))
+    assert _wanted_bits.cache_info().currsize == before + 1

@@ -1,13 +1,15 @@
 """conf/demo.toml, the first thing that a person sees: every promise of it, within its first half minute, on every terminal."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import asynccontextmanager
 from functools import cache
 from pathlib import Path
 
 import pytest
 import trio
-from attrs import frozen
+import trio.testing
+from attrs import evolve, frozen
 
 from tests.builders import NOW
 from trio_copy.cli.standing import read_standings, standing_lines
@@ -17,10 +19,11 @@ from trio_copy.engine.opening import open_service
 from trio_copy.engine.plan import load_plan
 from trio_copy.engine.seams import Seams
 from trio_copy.entropy import seeded_entropy
-from trio_copy.model.ids import TokenId
+from trio_copy.model.ids import ChainId, TokenId
 from trio_copy.telemetry.observer import Observers
 from trio_copy.telemetry.tally import Tally
 from trio_copy.telemetry.tape import Tape, status_lines, summary_lines
+from trio_copy.testing.devnet import Devnet, open_virtual_devnet
 from trio_copy.testing.virtual import run_virtually
 
 CONF = Path(__file__).parents[2] / "conf" / "demo.toml"
@@ -70,6 +73,23 @@ async def _play() -> Shown:
         end = (*summary_lines(status, tally, 0, status.left, 0, width), *standing_lines(standings, width))
         lines += [line.plain for line in (*statuses[width], *end)]
     return Shown(tally, tapes)
+
+
+async def test_its_chain_forgets(clock: trio.testing.MockClock) -> None:
+    """A demonstration that runs for days takes no more: it has blocks enough for whoever reads the newest, and no others."""
+    opened: list[Devnet] = []
+
+    @asynccontextmanager
+    async def devnet(chain_id: ChainId, wall: WallClock) -> AsyncGenerator[Devnet, None]:
+        async with open_virtual_devnet(chain_id, wall) as one:
+            opened.append(one)
+            yield one
+
+    async with open_world(load_plan(CONF), wall_clock_from(NOW), evolve(IN_MEMORY, devnet=devnet)):
+        (one,) = opened
+        kept = one.chain.kept
+    assert kept is not None
+    assert 1_000 <= kept <= 100_000
 
 
 PROMISES = {

@@ -115,6 +115,18 @@ async def test_questions_keep_to_the_pace(clock: Clock) -> None:
         assert times[-1] - times[0] == pytest.approx((50 - 12.5) / 12.5, rel=0.05)
 
 
+async def test_the_market_server_remembers_what_it_was_asked_last(clock: Clock) -> None:
+    """However long it is asked: the demonstration may run for days."""
+    async with open_venue() as venue:
+        for number in range(1_010):
+            venue.server.http.answer("GET", f"/data/v2/tokens?token_id={number}", b"", venue.server.faults)
+        assert [target for _, target in venue.server.http.asked][::999] == [
+            "/data/v2/tokens?token_id=10",
+            "/data/v2/tokens?token_id=1009",
+        ]
+        assert venue.server.http.requests["/data/v2/tokens"] == 1_010
+
+
 async def test_a_cancelled_question_leaves_nothing_open(clock: Clock) -> None:
     """However many are cancelled, whenever: the next one is answered."""
     async with open_venue(limits_used=1.0) as venue:

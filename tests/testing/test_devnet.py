@@ -17,8 +17,11 @@ from trio_copy.chain.decoders.order_filled import EXCHANGE_V2
 from trio_copy.cli import main
 from trio_copy.errors import ConfigError
 from trio_copy.model.ids import TokenId
+from trio_copy.ports import LogFilter
 from trio_copy.testing.devnet import DevChain, DevNode, DevTx, NodeFaults
 from trio_copy.testing.devnet.market import seeded_market
+from trio_copy.testing.devnet.shown import ShownChain
+from trio_copy.testing.devnet.wire import Refused
 from trio_copy.testing.devnet.words import listed_faults, take_faults
 from trio_copy.testing.market_server.venue import TICK
 
@@ -373,3 +376,21 @@ def test_its_market_quotes_what_its_venue_takes() -> None:
             assert quote.bid.micro % tick == quote.ask.micro % tick == 0
             assert (quote.ask.micro - quote.bid.micro, quote.ask.micro + other.bid.micro) == (tick, 1_000_000)
             assert tick <= quote.bid.micro < quote.ask.micro <= 1_000_000 - tick
+
+
+def test_a_chain_that_prunes_keeps_its_newest_blocks_alone() -> None:
+    """Numbers stay as they were; of older blocks a node says that it has no history, and knows none by its hash."""
+    chain = DevChain(POLYGON, lambda: NOW, kept=10)
+    mined = [chain.mine() for _ in range(100)]
+    shown = ShownChain(chain, NodeFaults())
+    everything = LogFilter(addresses=(), topics=())
+    chain.reorg(2, [[], []])
+
+    assert {block.ref.number for block in chain.blocks} == {0, *range(91, 101)}
+    assert [number for number in range(1, 101) if chain.at(number) is not None] == [*range(91, 101)]
+    assert chain.by_hash(mined[50].ref.hash) is None
+    assert chain.by_hash(mined[95].ref.hash) is not None
+    assert shown.logs({"fromBlock": hex(91), "toBlock": "latest"}, everything) == []
+    for start in (0, 1, 90):
+        with pytest.raises(Refused, match="pruned"):
+            shown.logs({"fromBlock": hex(start), "toBlock": "latest"}, everything)

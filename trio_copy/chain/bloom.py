@@ -10,7 +10,6 @@ from trio_copy.ports import LogFilter
 _BITS = 2048
 
 
-@lru_cache(maxsize=65_536)
 def bloom_of(hex_value: str) -> int:
     """Return the three bits that an address or topic sets."""
     digest = keccak(bytes.fromhex(hex_value[2:]))
@@ -18,6 +17,10 @@ def bloom_of(hex_value: str) -> int:
     for at in (0, 2, 4):
         bloom |= 1 << (int.from_bytes(digest[at : at + 2], "big") % _BITS)
     return bloom
+
+
+# Of what filters name, which is asked of each block; of what logs hold, each order has a topic that never comes again.
+_wanted_bits = lru_cache(maxsize=65_536)(bloom_of)
 
 
 def bloom_over(hex_values: Iterable[str]) -> int:
@@ -31,4 +34,4 @@ def bloom_over(hex_values: Iterable[str]) -> int:
 def may_contain(bloom: int, log_filter: LogFilter) -> bool:
     """Tell whether a block may hold a log that passes the filter; False is certain."""
     groups = [log_filter.addresses, *(topic for topic in log_filter.topics if topic is not None)]
-    return all(any((bloom & bits) == bits for bits in map(bloom_of, group)) for group in groups if group)
+    return all(any((bloom & bits) == bits for bits in map(_wanted_bits, group)) for group in groups if group)

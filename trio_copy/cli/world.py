@@ -29,6 +29,8 @@ from trio_copy.testing.market_server import (
 if TYPE_CHECKING:
     from trio_copy.testing.clob_venue import ClobServer
 
+_BLOCKS_KEPT = 10_000
+"""Of the devnet beside an engine, which reads its newest ones alone: a demonstration that runs for days takes no more."""
 _REORG_DEPTH = 2
 _PAST_BLOCK_S = 300.0
 """Blocks of the past are longer than real ones: a week is two thousand of them, and made within a few seconds."""
@@ -101,6 +103,7 @@ async def open_world(
         yield World(endpoints=settings.endpoint, dial=dial_network, quotes=None, plan=plan, catalog=Catalog())
         return
     async with open_scripted_devnet(plan, wall, settings.devnet, grounds.devnet) as (devnet, market):
+        devnet.chain.kept = _BLOCKS_KEPT
         async with AsyncExitStack() as stack:
             server: MarketServer | None = None
             if any(one.plugin.name in AT_HOME for one in plan.executors):

@@ -1,5 +1,6 @@
 """A chain of blocks with logs, that can be mined and reorganised. Sync and deterministic."""
 
+from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from hashlib import sha256
 
@@ -44,11 +45,14 @@ class DevChain:
     chain_id: ChainId
     now: Callable[[], float]
     """Unix seconds; blocks are stamped with it."""
+    kept: int | None = None
+    """How many blocks it remembers, the newest ones, as one that prunes does; None for all."""
     blocks: list[DevBlock] = field(factory=list)
+    """By number; the first one stands where one is forgotten."""
     on_block: list[Callable[[DevBlock], None]] = field(factory=list)
     on_removed: list[Callable[[DevBlock], None]] = field(factory=list)
     _forks: int = 0
-    _by_hash: dict[Hash32, DevBlock] = field(factory=dict)
+    _by_hash: OrderedDict[Hash32, DevBlock] = field(factory=OrderedDict)
 
     def __attrs_post_init__(self) -> None:
         self._append(())
@@ -76,7 +80,8 @@ class DevChain:
         return dropped
 
     def at(self, number: int) -> DevBlock | None:
-        return self.blocks[number] if 0 <= number < len(self.blocks) else None
+        block = self.blocks[number] if 0 <= number < len(self.blocks) else None
+        return block if block is not None and block.ref.number == number else None
 
     def by_hash(self, block_hash: str) -> DevBlock | None:
         """Return a block, even one that is no longer on the chain, as nodes do for a while."""
@@ -114,4 +119,8 @@ class DevChain:
         )
         self.blocks.append(block)
         self._by_hash[block_hash] = block
+        if self.kept is not None and number >= self.kept:
+            self.blocks[number - self.kept] = self.blocks[0]
+            while len(self._by_hash) > self.kept:
+                self._by_hash.popitem(last=False)
         return block

@@ -1,6 +1,7 @@
 """A JSON-RPC node over WebSocket, in front of a `DevChain`, that can be told to misbehave."""
 
 from base64 import b64encode
+from collections import deque
 from collections.abc import Iterator, Sequence
 from typing import Any, Protocol
 
@@ -22,6 +23,7 @@ from trio_copy.testing.devnet.wire import Refused, block_object, error_frame, lo
 
 _OUTBOX = 100_000
 _TOO_BIG = 1009
+_RANGES_KEPT = 1000
 _HANDSHAKE = ("eth_chainId", "eth_subscribe")
 
 
@@ -77,8 +79,8 @@ class DevNode:
     """Answers `eth_getCode` and `eth_call`; None for a node that does not know them."""
     requests: dict[str, int] = field(factory=dict)
     """Requests received, by method."""
-    ranges: list[tuple[int, int]] = field(factory=list)
-    """The ranges of blocks that logs were asked for, with their last blocks."""
+    ranges: deque[tuple[int, int]] = field(factory=lambda: deque(maxlen=_RANGES_KEPT))
+    """The ranges of blocks that logs were asked for last, with their last blocks."""
     handshakes: int = 0
     """Connections that were asked for, the refused ones included."""
     _clients: list[_Client] = field(factory=list)

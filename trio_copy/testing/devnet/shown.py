@@ -120,6 +120,9 @@ class ShownChain:
             raise TooBig
         if faults.max_range is not None and width > faults.max_range:
             raise Refused(f"block range is too wide, at most {faults.max_range}")
+        oldest = max(1, start)  # the first one is always there
+        if oldest <= min(stop, self._newest) and self.chain.at(oldest) is None:
+            raise Refused("pruned history unavailable", -32000)
         yield from self.chain.blocks[start : min(stop, self._newest) + 1]
 
     def _invented_head(self) -> BlockRef | None:

@@ -1,5 +1,6 @@
 """The venue's answers over HTTP/1.1."""
 
+from collections import deque
 from collections.abc import Callable
 from urllib.parse import parse_qs, urlsplit
 
@@ -24,6 +25,7 @@ from trio_copy.testing.market_server.wire import (
     trade_row,
 )
 
+_ASKED_KEPT = 1000
 _MOST_ROWS = 1000
 _MOST_PAST_S = 14 * 86_400
 _MOST_TOKENS, _MOST_CONDITIONS = 50, 20
@@ -35,8 +37,8 @@ class HttpSide:
     faults: VenueFaults
     requests: dict[str, int] = field(factory=dict)
     """Requests received, by path; what is below `/clob-markets` counts as one path."""
-    asked: list[tuple[float, str]] = field(factory=list)
-    """When each was received, in Trio's time, and its target."""
+    asked: deque[tuple[float, str]] = field(factory=lambda: deque(maxlen=_ASKED_KEPT))
+    """When each of the last ones was received, in Trio's time, and its target."""
 
     async def serve(self, stream: trio.abc.Stream, first: bytes) -> None:
         """Answer requests on a connection until it ends; `first` is what was read of it."""
