@@ -244,6 +244,7 @@ def _taken(recorder: Recorder) -> list[bytes]:
 def main(folder: Path, hours: float) -> int:
     """Run a day, and say what came of it; 1 when the past is not what was."""
     script = Script(blocks=round(hours * 3600 / _DAY_BLOCK_S), block_s=_DAY_BLOCK_S, fills=_DAY_FILLS)
+    folder.mkdir(parents=True, exist_ok=True)
     path, plan, began = folder / "day.rec", make_plan(), time.monotonic()
     live, recording = run_live(plan, script)
     path.write_bytes(recording)
