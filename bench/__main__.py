@@ -17,6 +17,7 @@ QUESTIONS = (
     "stores",
     "redis",
     "signing",
+    "transactions",
     "clob",
 )
 

@@ -1,0 +1,47 @@
+"""What is to be done next for a wallet's nonces, in their order: a later one waits for all that are before it. Pure."""
+
+from collections.abc import Collection, Sequence
+from enum import Enum
+
+from attrs import frozen
+
+from trio_copy.model.ids import Hash32
+from trio_copy_onchain.tx.nonces import Nonces
+from trio_copy_onchain.tx.sendings import Binding
+
+
+class Next(Enum):
+    SEND = "the same bytes, to every node"
+    BUMP = "the same again, dearer; where that is over the cap, the same bytes"
+    CANCEL = "what does nothing in its place: it would be late"
+    GIVE_UP = "free its nonce: nothing of it is anywhere, and it would be late"
+    FILL = "what does nothing: later ones wait behind the gap"
+
+
+@frozen
+class Due:
+    nonce: int
+    what: Next
+
+
+def due(nonces: Nonces, known: Collection[Hash32], *, at: float, patience_s: float) -> Sequence[Due]:
+    """Say what is to be done now. `known` are the hashes that some node has, mined or not.
+
+    Only the first that waits is bumped: behind it no fee helps.
+    """
+    found: list[Due] = []
+    for nonce in sorted({*nonces.bindings, *nonces.gaps}):
+        binding = nonces.bindings.get(nonce)
+        what = Next.FILL if binding is None else _next(binding, nonces.latest, known, at, patience_s)
+        found += [Due(nonce, what)] if what is not None else ()
+    return found
+
+
+def _next(binding: Binding, latest: int, known: Collection[Hash32], at: float, patience_s: float) -> Next | None:
+    if binding.mined is not None or binding.nonce < latest or binding.leaving:
+        return None  # it is used, by one of its own or by another: final blocks tell
+    if binding.may_leave(at) is None:
+        return Next.GIVE_UP if binding.refused else Next.CANCEL
+    if binding.nonce == latest and at - binding.newest.at >= patience_s:
+        return Next.BUMP
+    return None if any(one.hash in known for one in binding.sendings) else Next.SEND

@@ -1,0 +1,169 @@
+"""What was signed for one nonce of a wallet: all of it is followed, and whichever is mined is the truth.
+
+As a document a binding is `[1, key, until, [[raw, cancels, at], ...], mined, was_mined, unsent]`. Nonce, fees and hash are read from the
+signed bytes again, and so is whose they are: what was stored for another wallet, or was changed, is not taken for ours.
+"""
+
+from typing import Any
+
+from attrs import evolve, frozen
+
+from trio_copy.model.ids import Address, ChainId, Hash32, IntentKey
+from trio_copy_onchain.tx.fees import Fees
+from trio_copy_onchain.tx.transaction import Sign, Transaction, hash_of, read_signed
+
+Plain = list[Any]
+_GAS_OF_A_TRANSFER = 21_000
+_VERSION = 1
+
+
+@frozen(kw_only=True)
+class Sending:
+    """A signed transaction, frozen: sent again it is the same bytes."""
+
+    nonce: int
+    hash: Hash32
+    raw: bytes
+    fees: Fees
+    at: float
+    """When it was signed, in Unix seconds."""
+    cancels: bool = False
+    """Whether it does nothing but use the nonce."""
+
+    @classmethod
+    def of(cls, transaction: Transaction, sign: Sign, *, at: float, cancels: bool = False) -> "Sending":
+        """Sign a transaction."""
+        signed = transaction.signed(sign)
+        fees = Fees(tip=transaction.tip, max_fee=transaction.max_fee)
+        return cls(nonce=transaction.nonce, hash=signed.hash, raw=signed.raw, fees=fees, at=at, cancels=cancels)
+
+
+def doing_nothing(chain_id: ChainId, wallet: Address, nonce: int, fees: Fees) -> Transaction:
+    """Return a transfer of nothing from a wallet to itself: it uses the nonce, so that nothing else can."""
+    return Transaction(
+        chain_id=chain_id, nonce=nonce, tip=fees.tip, max_fee=fees.max_fee, gas=_GAS_OF_A_TRANSFER, to=wallet
+    )
+
+
+@frozen(kw_only=True)
+class Place:
+    """Where one of a binding's transactions was mined."""
+
+    hash: Hash32
+    block_number: int
+    block_hash: Hash32
+
+
+@frozen(kw_only=True)
+class Binding:
+    """A nonce, whose it is, and all that was signed with it."""
+
+    nonce: int
+    key: IntentKey | None
+    """None for what fills a gap, or what nobody's order is."""
+    until: float
+    """Unix seconds from which on its call is not sent any more."""
+    sendings: tuple[Sending, ...]
+    """Oldest first; each pays more than the one before it."""
+    mined: Place | None = None
+    """Provisional: a reorg may take it back."""
+    was_mined: Hash32 | None = None
+    """Which of them a reorg took back last."""
+    unsent: bool = False
+    """Whether it was given up: its nonce may be another's by now."""
+    leaving: frozenset[Hash32] = frozenset()
+    """Those that are on their way to nodes which have not all answered."""
+    doubtful: bool = False
+    """Whether a node may have one of them. It is not stored: what another process sent, nobody knows."""
+
+    @property
+    def newest(self) -> Sending:
+        return self.sendings[-1]
+
+    @property
+    def refused(self) -> bool:
+        """Whether every node refused everything of it, or nothing has left at all: it certainly is nowhere."""
+        return not (self.doubtful or self.leaving or self.mined or self.was_mined)
+
+    @property
+    def had_landed(self) -> bool:
+        """Whether a reorg took its call back: that goes out again, late or not, for it had happened."""
+        before = None if self.was_mined is None else self.sending(self.was_mined)
+        return before is not None and not before.cancels
+
+    def takes_call(self, at: float) -> bool:
+        """Tell whether its call may leave: it is not late, and was not cancelled."""
+        return self.had_landed or (at < self.until and not self.newest.cancels)
+
+    def sending(self, tx_hash: Hash32) -> Sending | None:
+        return next((one for one in self.sendings if one.hash == tx_hash), None)
+
+    def may_leave(self, at: float) -> Sending | None:
+        """Return what may be sent, or sent again; None where it is mined, or where its call would be late."""
+        if self.mined is not None:
+            return None
+        if self.had_landed and self.newest.cancels and self.was_mined is not None:
+            return self.sending(self.was_mined)
+        return self.newest if self.newest.cancels or self.takes_call(at) else None
+
+    def after_reorg(self) -> "Binding":
+        place = self.mined
+        return evolve(self, mined=None, was_mined=self.was_mined if place is None else place.hash)
+
+
+def plain_binding(binding: Binding) -> Plain:
+    """Write a binding as a document."""
+    place = binding.mined
+    return [
+        _VERSION,
+        binding.key,
+        binding.until,
+        [[one.raw.hex(), int(one.cancels), one.at] for one in binding.sendings],
+        None if place is None else [place.hash, place.block_number, place.block_hash],
+        binding.was_mined,
+        int(binding.unsent),
+    ]
+
+
+def binding_of(body: Plain, chain_id: ChainId, wallet: Address) -> Binding:
+    """Read a binding of a wallet; whether a node has something of it, nobody knows any more.
+
+    Raises:
+        ValueError: it is none, or its transactions are not all of this wallet, this chain and one nonce.
+    """
+    try:
+        version, key, until, written, mined, was_mined, unsent = body
+        sendings = tuple(_sending_of(raw, cancels, at, chain_id, wallet) for raw, cancels, at in written)
+        place = None if mined is None else Place(hash=mined[0], block_number=mined[1], block_hash=mined[2])
+        (nonce,) = {one.nonce for one in sendings}
+    except (TypeError, IndexError, ValueError) as error:
+        raise ValueError(f"expected a binding of {wallet}, was {str(body)[:80]}: {error}") from error
+    if version != _VERSION:
+        raise ValueError(f"expected a binding of version {_VERSION}, was {version}")
+    return Binding(
+        nonce=nonce,
+        key=None if key is None else IntentKey(key),
+        until=until,
+        sendings=sendings,
+        mined=place,
+        was_mined=was_mined,
+        unsent=bool(unsent),
+        doubtful=True,
+    )
+
+
+def _sending_of(raw: str, cancels: int, at: float, chain_id: ChainId, wallet: Address) -> Sending:
+    signed = bytes.fromhex(raw)
+    transaction, sender = read_signed(signed)
+    if sender != wallet or transaction.chain_id != chain_id:
+        raise ValueError(
+            f"expected a transaction of {wallet} on chain {chain_id}, was {sender} on {transaction.chain_id}"
+        )
+    return Sending(
+        nonce=transaction.nonce,
+        hash=hash_of(signed),
+        raw=signed,
+        fees=Fees(tip=transaction.tip, max_fee=transaction.max_fee),
+        at=at,
+        cancels=bool(cancels),
+    )
