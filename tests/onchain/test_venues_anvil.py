@@ -5,8 +5,10 @@ from random import Random
 import pytest
 from attrs import evolve
 
-from tests.e2e.anvil import calldata
-from tests.onchain.deployed import KEY, Market, buy, sell
+from tests.e2e.anvil import Node, calldata
+from tests.e2e.copying import expect_one_copy_each, open_copying
+from tests.onchain.deployed import KEY, Deployed, Market, buy, sell
+from trio_copy.config import PluginTable
 from trio_copy.errors import RpcError
 from trio_copy.model.fills import Side
 from trio_copy.model.ids import ZERO_ADDRESS, Address
@@ -190,3 +192,25 @@ async def test_a_safe_approves_and_trades_in_one_transaction(market: Market) -> 
     assert (told.shares, told.cash) == (after[0] - before[0], before[1] - after[1])
     assert told.cash == 10**7
     assert await market.chain.call(venue.collateral, "allowance(address,address)", safe, venue.router.address) == 0
+
+
+async def test_a_leader_at_pools_is_copied_once_by_everybody(venues: tuple[Node, Deployed], market: Market) -> None:
+    """He buys and sells at both pools by both routers: signals of what his balances say, and of nobody else's."""
+    pools, leader = market.deployed.pools, market.wallet
+    tables = [
+        {"address": pool.pool, "outcome": pool.outcome, "collateral": pool.collateral}
+        for pool in {p.pool: p for p in pools}.values()
+    ]
+    decoder, expected = PluginTable(name="pool", plugin="pool", options={"pools": tables}), []
+    async with open_copying(venues[0].url, leader, decoder) as (recorder, _):
+        await market.trade(pools[0], buy(market.rival, 10**7))
+        for pool in pools:
+            for swap in (buy(leader, 10**8), sell(leader, 10**20)):
+                done = await market.trade(pool, swap)
+                expected.append((swap.side, int(pool.outcome, 16), done.shares // 10**12, done.cash))
+        await recorder.wait_copies(3 * len(expected))
+    assert expected == [
+        (signal.side, signal.token_id, signal.shares.micro, signal.notional and signal.notional.micro)
+        for signal in recorder.admitted
+    ]
+    expect_one_copy_each(recorder, fills=len(expected))
