@@ -10,7 +10,7 @@ from attrs import define, evolve
 from tests.builders import POLYGON
 from tests.e2e.anvil import Chain, open_chain, open_node
 from trio_copy.errors import ChainError
-from trio_copy.model.ids import Address
+from trio_copy.model.ids import Address, ChainId
 from trio_copy.native import SecretKey, keccak
 from trio_copy_onchain.tx.answers import Before, Told, read_estimate, read_sending
 from trio_copy_onchain.tx.fees import GWEI, Fees, fees_now, higher, read_history
@@ -125,7 +125,7 @@ async def test_a_real_node_takes_what_we_sign_and_is_understood(tmp_path: Path) 
             (_nothing(2).signed(KEY.sign), Row.NONCE_USED),
             (evolve(_nothing(4), gas=20_000).signed(KEY.sign), Row.WRONG),
             (evolve(_nothing(4), gas=3 * 10**9).signed(KEY.sign), Row.WRONG),
-            (evolve(_nothing(4), chain_id=1).signed(KEY.sign), Row.WRONG),
+            (evolve(_nothing(4), chain_id=ChainId(1)).signed(KEY.sign), Row.WRONG),
             (evolve(_nothing(4), value=10**18).signed(KEY.sign), Row.NO_FUNDS),
         ]
         assert [await node.row(signed) for signed, _ in said] == [row for _, row in said]

@@ -18,7 +18,7 @@ from trio_copy_onchain.tx import events as e
 from trio_copy_onchain.tx.due import Due, Next
 from trio_copy_onchain.tx.fees import Fees
 from trio_copy_onchain.tx.nonces import Nonces
-from trio_copy_onchain.tx.sendings import Binding, Place, Sending, binding_of, doing_nothing, plain_binding
+from trio_copy_onchain.tx.sendings import Binding, Inclusion, Sending, binding_of, doing_nothing, plain_binding
 from trio_copy_onchain.tx.texts import Proves
 from trio_copy_onchain.tx.transaction import Transaction
 
@@ -286,17 +286,17 @@ def _bound(**changes: Any) -> Binding:
     return evolve(Binding(nonce=7, key=A, until=8.25, sendings=sendings, doubtful=True), **changes)
 
 
-_PLACE = Place(hash=Hash32("0x" + "cd" * 32), block_number=5, block_hash=Hash32("0x" + "b1" * 32))
+_INCLUSION = Inclusion(hash=Hash32("0x" + "cd" * 32), block_number=5, block_hash=Hash32("0x" + "b1" * 32))
 
 
 @pytest.mark.parametrize(
-    "changes", [{}, {"key": None}, {"mined": _PLACE}, {"was_mined": _PLACE.hash}, {"unsent": True}]
+    "changes", [{}, {"key": None}, {"mined": _INCLUSION}, {"was_mined": _INCLUSION.hash}, {"unsent": True}]
 )
 def test_a_binding_comes_back_from_its_document(changes: dict[str, Any]) -> None:
     """With nonces, fees and hashes read from the signed bytes; and whether a node has it, nobody knows any more."""
     binding = _bound(**changes)
     assert binding_of(plain_binding(binding), POLYGON, KEY.address) == binding
-    sure = evolve(binding, doubtful=False, leaving=frozenset({_PLACE.hash}))
+    sure = evolve(binding, doubtful=False, leaving=frozenset({_INCLUSION.hash}))
     assert binding_of(plain_binding(sure), POLYGON, KEY.address) == binding
 
 

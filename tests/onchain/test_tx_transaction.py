@@ -49,8 +49,8 @@ def test_two_thousand_random_transactions_are_eth_accounts_to_the_byte() -> None
     dice, short = random.Random(1), 0
     for number in range(2_000):
         key, ours = SecretKey(dice.randbytes(32)), _random(dice)
-        signed = ours.signed(key.sign)
         signature = key.sign(ours.digest)
+        signed = ours.signed({ours.digest: signature}.__getitem__)
         r, s = int.from_bytes(signature[:32]), int.from_bytes(signature[32:64])
         official = DynamicFeeTransaction.from_dict(
             {

@@ -144,7 +144,7 @@ class Wallet:
             assert isinstance(event, e.Left)
             binding = self.nonces.bindings[nonce]
             if not event.sending.cancels:
-                self.left.append((binding.key, nonce, self.now >= binding.until and not binding.had_landed))
+                self.left.append((binding.key, nonce, self.now >= binding.until and binding.taken_back is None))
             return event.sending
         return None
 

@@ -65,13 +65,7 @@ def together(answers: Sequence[Answer]) -> Answer:
     if not answers:
         return Answer(row=Row.UNREACHED)
     heaviest = min(answers, key=lambda answer: _BY_WEIGHT.index(answer.row))
-    return Answer(
-        row=heaviest.row,
-        words=heaviest.words,
-        least_tip=max(answer.least_tip for answer in answers)
-        if heaviest.row is Row.UNDERPRICED
-        else heaviest.least_tip,
-    )
+    return Answer(row=heaviest.row, words=heaviest.words, least_tip=max(answer.least_tip for answer in answers))
 
 
 class Before(Enum):

@@ -10,7 +10,7 @@ from trio_copy_onchain.tx.sendings import Sending
 from trio_copy_onchain.tx.texts import Proves
 
 SignFor = Callable[[int], Sending]
-"""Signs something with a nonce: pure, and always the same."""
+"""Signs something with a nonce. Pure."""
 
 
 @frozen(kw_only=True)

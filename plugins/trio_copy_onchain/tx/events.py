@@ -5,7 +5,7 @@ from enum import Enum
 from attrs import frozen
 
 from trio_copy.model.ids import Hash32, IntentKey
-from trio_copy_onchain.tx.sendings import Binding, Place, Sending
+from trio_copy_onchain.tx.sendings import Binding, Inclusion, Sending
 
 
 @frozen(kw_only=True)
@@ -45,7 +45,7 @@ class Unsent:
 @frozen(kw_only=True)
 class Mined:
     nonce: int
-    place: Place
+    inclusion: Inclusion
 
 
 @frozen(kw_only=True)
@@ -74,7 +74,7 @@ class Ended:
 
 @frozen(kw_only=True)
 class Noted:
-    """How far the wallet's nonces are used, as one node tells it. Kept in memory only."""
+    """How far the wallet's nonces are used. Kept in memory only."""
 
     latest: int
     pending: int

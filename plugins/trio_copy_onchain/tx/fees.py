@@ -19,7 +19,7 @@ _FLOORS: Mapping[int, int] = {137: 25 * GWEI, 80002: 25 * GWEI}
 """What nodes of Polygon ask as a tip, whatever their own history says: below it, their pools take nothing."""
 _LEAST_TIP = 1
 _BASE_FEES = 2
-"""A block raises the base fee by an eighth at most: so much is enough for six full blocks in a row."""
+"""A block raises the base fee by an eighth at most: so much is enough for five full blocks in a row."""
 _BUMP = 9, 8
 """Nodes replace a transaction by one that pays a tenth more in both fields; an eighth leaves room for their rounding."""
 _MOST_BLOCKS = 1024
@@ -74,10 +74,11 @@ def read_history(result: bytes | msgspec.Raw) -> FeeHistory:
         raise ValueError(f"fee history: {error}") from None
     tips = []
     for row in rewards:
-        with suppress(ValueError):
-            # In a block where nobody sent anything nothing was paid: that is no price.
-            tips += [tip for tip in (number_of(reward) for reward in (row or ())[:1]) if tip]
-    return FeeHistory(base_fee=base_fee, tips=tuple(tips))
+        if row:
+            with suppress(ValueError):
+                tips.append(number_of(row[0]))
+    # In a block where nobody sent anything nothing was paid: that is no price.
+    return FeeHistory(base_fee=base_fee, tips=tuple(tip for tip in tips if tip))
 
 
 def fees_now(history: FeeHistory, *, floor: int, cap: int) -> Fees | None:

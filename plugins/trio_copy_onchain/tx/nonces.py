@@ -17,7 +17,7 @@ from trio_copy.model.ids import Hash32, IntentKey
 from trio_copy_onchain.tx import commands as c
 from trio_copy_onchain.tx import events as e
 from trio_copy_onchain.tx.fees import replaces
-from trio_copy_onchain.tx.sendings import Binding, Place, Sending
+from trio_copy_onchain.tx.sendings import Binding, Inclusion, Sending
 from trio_copy_onchain.tx.texts import Proves
 
 Part = tuple[int, IntentKey | None]
@@ -28,6 +28,8 @@ _MOST_OF_OTHERS = 64
 
 @define(eq=False)
 class Nonces:
+    """What is known of them. One task at a time decides, applies and sends."""
+
     bindings: dict[int, Binding] = field(factory=dict)
     """By nonce: what may still be mined, or be taken back."""
     freed: dict[IntentKey, Binding] = field(factory=dict)
@@ -157,8 +159,7 @@ class Nonces:
     def _see(self, see: c.See) -> Sequence[e.Event]:
         events: list[e.Event] = [e.Noted(latest=see.latest, pending=see.pending, final=see.final)]
         for binding in self.bindings.values():
-            ended = _ended(binding, see)
-            event = ended or _moved(binding, see)
+            event = _ended(binding, see) or _moved(binding, see)
             events += [event] if event is not None else ()
         for binding in self.freed.values():
             ended = _ended(binding, see)
@@ -170,8 +171,8 @@ class Nonces:
         for event in events:
             match event:
                 case e.Bound(binding=binding):
-                    if binding.key is not None and self.freed.pop(binding.key, None) is not None:
-                        self._changed[binding.nonce, binding.key] = None
+                    if binding.key is not None:
+                        self.freed.pop(binding.key, None)
                     self._put(binding)
                 case e.Replaced(sending=sending):
                     binding = self.bindings[sending.nonce]
@@ -188,8 +189,8 @@ class Nonces:
                     if key is not None:
                         self.freed[key] = evolve(binding, unsent=True)
                     self._changed[nonce, key] = None
-                case e.Mined(nonce=nonce, place=place):
-                    self._put(evolve(self.bindings[nonce], mined=place))
+                case e.Mined(nonce=nonce, inclusion=inclusion):
+                    self._put(evolve(self.bindings[nonce], mined=inclusion))
                 case e.Unmined(nonce=nonce):
                     self._put(self.bindings[nonce].after_reorg())
                 case e.Ended(nonce=nonce, key=key, was_unsent=was_unsent):
@@ -233,14 +234,11 @@ def _ended(binding: Binding, see: c.See) -> e.Ended | None:
     nonce, key = binding.nonce, binding.key
     if nonce >= see.final:
         return None
-    user = see.used.get(nonce) or next(
-        (
-            tx_hash
-            for tx_hash, receipt in see.receipts.items()
-            if receipt is not None and binding.sending(tx_hash) and receipt.block_number <= see.final_block
-        ),
-        None,
-    )
+    user = see.used.get(nonce)
+    for sending in binding.sendings:
+        receipt = see.receipts.get(sending.hash)
+        if user is None and receipt is not None and receipt.block_number <= see.final_block:
+            user = sending.hash
     if user is None:
         return None
     ours = binding.sending(user)
@@ -253,8 +251,8 @@ def _moved(binding: Binding, see: c.See) -> e.Event | None:
     for sending in binding.sendings:
         receipt = see.receipts.get(sending.hash)
         if receipt is not None:
-            place = Place(hash=sending.hash, block_number=receipt.block_number, block_hash=receipt.block_hash)
-            return e.Mined(nonce=binding.nonce, place=place) if place != binding.mined else None
+            inclusion = Inclusion(hash=sending.hash, block_number=receipt.block_number, block_hash=receipt.block_hash)
+            return e.Mined(nonce=binding.nonce, inclusion=inclusion) if inclusion != binding.mined else None
     # A nonce that is used at the head is used by what was mined, or by another: which of them, final blocks tell.
     gone = binding.mined is not None and binding.mined.hash in see.receipts and see.latest <= binding.nonce
     return e.Unmined(nonce=binding.nonce) if gone else None

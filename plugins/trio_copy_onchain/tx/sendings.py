@@ -1,7 +1,7 @@
 """What was signed for one nonce of a wallet: all of it is followed, and whichever is mined is the truth.
 
-As a document a binding is `[1, key, until, [[raw, cancels, at], ...], mined, was_mined, unsent]`. Nonce, fees and hash are read from the
-signed bytes again, and so is whose they are: what was stored for another wallet, or was changed, is not taken for ours.
+As a document a binding is `[1, key, until, [[raw, cancels, at], ...], mined, was_mined, unsent]`. Nonce, fees and hash are
+read from the signed bytes again, and so is whose they are: what was stored for another wallet is not taken for ours.
 """
 
 from typing import Any
@@ -46,7 +46,7 @@ def doing_nothing(chain_id: ChainId, wallet: Address, nonce: int, fees: Fees) ->
 
 
 @frozen(kw_only=True)
-class Place:
+class Inclusion:
     """Where one of a binding's transactions was mined."""
 
     hash: Hash32
@@ -65,7 +65,7 @@ class Binding:
     """Unix seconds from which on its call is not sent any more."""
     sendings: tuple[Sending, ...]
     """Oldest first; each pays more than the one before it."""
-    mined: Place | None = None
+    mined: Inclusion | None = None
     """Provisional: a reorg may take it back."""
     was_mined: Hash32 | None = None
     """Which of them a reorg took back last."""
@@ -86,14 +86,14 @@ class Binding:
         return not (self.doubtful or self.leaving or self.mined or self.was_mined)
 
     @property
-    def had_landed(self) -> bool:
-        """Whether a reorg took its call back: that goes out again, late or not, for it had happened."""
+    def taken_back(self) -> Sending | None:
+        """Return its call that a reorg took back: it goes out again, late or not, for it had happened."""
         before = None if self.was_mined is None else self.sending(self.was_mined)
-        return before is not None and not before.cancels
+        return None if before is None or before.cancels else before
 
     def takes_call(self, at: float) -> bool:
         """Tell whether its call may leave: it is not late, and was not cancelled."""
-        return self.had_landed or (at < self.until and not self.newest.cancels)
+        return self.taken_back is not None or (at < self.until and not self.newest.cancels)
 
     def sending(self, tx_hash: Hash32) -> Sending | None:
         return next((one for one in self.sendings if one.hash == tx_hash), None)
@@ -102,24 +102,23 @@ class Binding:
         """Return what may be sent, or sent again; None where it is mined, or where its call would be late."""
         if self.mined is not None:
             return None
-        if self.had_landed and self.newest.cancels and self.was_mined is not None:
-            return self.sending(self.was_mined)
-        return self.newest if self.newest.cancels or self.takes_call(at) else None
+        if self.newest.cancels:
+            return self.taken_back or self.newest
+        return self.newest if self.takes_call(at) else None
 
     def after_reorg(self) -> "Binding":
-        place = self.mined
-        return evolve(self, mined=None, was_mined=self.was_mined if place is None else place.hash)
+        return evolve(self, mined=None, was_mined=self.was_mined if self.mined is None else self.mined.hash)
 
 
 def plain_binding(binding: Binding) -> Plain:
     """Write a binding as a document."""
-    place = binding.mined
+    inclusion = binding.mined
     return [
         _VERSION,
         binding.key,
         binding.until,
         [[one.raw.hex(), int(one.cancels), one.at] for one in binding.sendings],
-        None if place is None else [place.hash, place.block_number, place.block_hash],
+        None if inclusion is None else [inclusion.hash, inclusion.block_number, inclusion.block_hash],
         binding.was_mined,
         int(binding.unsent),
     ]
@@ -134,7 +133,7 @@ def binding_of(body: Plain, chain_id: ChainId, wallet: Address) -> Binding:
     try:
         version, key, until, written, mined, was_mined, unsent = body
         sendings = tuple(_sending_of(raw, cancels, at, chain_id, wallet) for raw, cancels, at in written)
-        place = None if mined is None else Place(hash=mined[0], block_number=mined[1], block_hash=mined[2])
+        inclusion = None if mined is None else Inclusion(hash=mined[0], block_number=mined[1], block_hash=mined[2])
         (nonce,) = {one.nonce for one in sendings}
     except (TypeError, IndexError, ValueError) as error:
         raise ValueError(f"expected a binding of {wallet}, was {str(body)[:80]}: {error}") from error
@@ -145,7 +144,7 @@ def binding_of(body: Plain, chain_id: ChainId, wallet: Address) -> Binding:
         key=None if key is None else IntentKey(key),
         until=until,
         sendings=sendings,
-        mined=place,
+        mined=inclusion,
         was_mined=was_mined,
         unsent=bool(unsent),
         doubtful=True,

@@ -55,7 +55,7 @@ class Row(Enum):
     @property
     def alert(self) -> bool:
         """Whether a person should see it."""
-        return self in (Row.NONCE_USED, Row.NO_FUNDS, Row.WRONG, Row.FOREIGN, Row.NOVEL)
+        return self in (Row.NO_FUNDS, Row.WRONG, Row.FOREIGN, Row.NOVEL)
 
 
 _LIMITS = frozenset({429, -32005, -32029})
