@@ -95,6 +95,15 @@ def test_the_formulas_replay_the_trades_of_a_real_market_maker(load_data: Callab
     assert seen == 5
 
 
+def test_a_market_maker_rounds_up_within_its_formulas_too() -> None:
+    """A rest beneath 10**-18 of a unit is a whole unit in the end: against whoever trades, in balances of 18 decimals."""
+    bought, sold = 3_333_333_333_333_333_333, 6_666_666_666_666_666_667
+    assert FpmmState((3, 10**19 - bought), 0).bought_for(bought, 0) == bought
+    assert FpmmState((3, 10**19 + sold), 0).sold_for(sold, 0) == sold + 3
+    # The fee is rounded down: of 49 units at 2 % there is none.
+    assert FpmmState((10**9, 10**9), 2 * 10**16).bought_for(49, 0) == 97
+
+
 @pytest.mark.parametrize("balances", [(0, 5), (5, 0), (10**6, 10)])
 def test_a_market_maker_that_cannot_trade_gives_no_figure(balances: tuple[int, ...]) -> None:
     """An empty one divides by zero in the contract; a sale for more than it has of the other outcome as well."""
