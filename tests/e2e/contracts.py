@@ -73,7 +73,12 @@ def fetch(package: str, sha512: str) -> Path:
             raise RuntimeError(f"{package}: expected sha512-{sha512}, got sha512-{found}")
         with tarfile.open(tarball) as archive:
             archive.extractall(work, filter="data")
-        work.rename(folder)
+        try:
+            work.rename(folder)
+        except OSError:
+            if not folder.exists():
+                raise
+            shutil.rmtree(work)  # another process of these tests was first
     return folder / "package"
 
 

@@ -195,7 +195,7 @@ async def _fund_pool(chain: Chain, positions: Address, outcome: Address, usdc: A
     make = "createAndInitializePoolIfNecessary(address,address,uint24,uint160)"
     root = isqrt(second * (1 << 192) // first)
     await chain.do(owner, positions, make, token0, token1, FEE, root)
-    (factory,) = (await chain.call(positions, "factory()", returns="address"),)
+    factory = await chain.call(positions, "factory()", returns="address")
     pool = await chain.call(factory, "getPool(address,address,uint24)", token0, token1, FEE, returns="address")
     middle = int(log(second / first, 1.0001)) // SPACING * SPACING
     wide, near = (-_WIDEST, _WIDEST, 10_000), (middle - 10 * SPACING, middle + 10 * SPACING, 2_000)

@@ -7,15 +7,16 @@ from attrs import evolve
 
 from tests.e2e.anvil import Node, calldata
 from tests.e2e.copying import expect_one_copy_each, open_copying
-from tests.onchain.deployed import KEY, Deployed, Market, buy, sell
+from tests.onchain.deployed import KEY, PRICE, Deployed, Market, buy, sell
 from trio_copy.config import PluginTable
 from trio_copy.errors import RpcError
 from trio_copy.model.fills import Side
-from trio_copy.model.ids import ZERO_ADDRESS, Address
+from trio_copy.model.ids import ZERO_ADDRESS
 from trio_copy.model.units import MICRO, Price, Rounding
 from trio_copy_onchain.tx.answers import Before, Estimate, read_estimate
 from trio_copy_onchain.tx.receipts import why_failed
 from trio_copy_onchain.tx.reverts import Lacks
+from trio_copy_onchain.venues.abi import ContractCall
 from trio_copy_onchain.venues.fpmm import Fpmm
 from trio_copy_onchain.venues.pool import Pool
 from trio_copy_onchain.venues.seam import Exchanged, Swap
@@ -31,14 +32,16 @@ def tight(venue: Fpmm | Pool, side: Side, exchanged: Exchanged) -> Price:
     return Price(-(-cash // shares) if side is Side.BUY else cash // shares)
 
 
-async def estimate(market: Market, venue: Fpmm | Pool, swap: Swap, sender: Address | None = None) -> Estimate:
+async def estimate(market: Market, venue: Fpmm | Pool, swap: Swap) -> Estimate:
+    return await estimated(market, venue.call(swap), swap.wallet, venue.words)
+
+
+async def estimated(market: Market, call: ContractCall, sender: str, words: frozenset[str]) -> Estimate:
     try:
-        told = await market.chain.session.request(
-            "eth_estimateGas", market.transaction(venue.call(swap), sender or swap.wallet), "latest"
-        )
+        told = await market.chain.session.request("eth_estimateGas", market.transaction(call, sender), "latest")
     except RpcError as error:
-        return read_estimate(error, venue.words)
-    return read_estimate(told, venue.words)
+        return read_estimate(error, words)
+    return read_estimate(told, words)
 
 
 async def test_a_market_maker_does_what_its_formulas_say(market: Market) -> None:
@@ -170,9 +173,22 @@ async def test_a_safe_approves_and_trades_in_one_transaction(market: Market) -> 
     """The Safe gives and gets, an owner sends; the key behind the calls hurts nobody, and an inner revert undoes all."""
     (venue, *_), safe, owner = market.deployed.pools, market.deployed.safe, market.chain.accounts[0]
     await market.chain.do(owner, venue.collateral, "mint(address,uint256)", safe, 10**8)
-    swap = buy(safe, 10**7, Price(500_000))
+    before = await market.balances(venue, safe)
+    refused = await estimated(market, _by_safe(market, venue, buy(safe, 10**7, PRICE)), owner, venue.words)
+    assert (refused.before, refused.words) == (Before.REJECTED, "GS013")
+    call = _by_safe(market, venue, buy(safe, 10**7, Price(500_000)))
+    receipt = await market.receipt(await market.send(call.marked(KEY), owner))
+    after = await market.balances(venue, safe)
+    told = venue.decode(safe, Side.BUY, receipt.logs)
+    assert (told.shares, told.cash) == (after[0] - before[0], before[1] - after[1])
+    assert told.cash == 10**7
+    assert await market.chain.call(venue.collateral, "allowance(address,address)", safe, venue.router.address) == 0
+
+
+def _by_safe(market: Market, venue: Pool, swap: Swap) -> ContractCall:
+    """Return the Safe's own transaction, sent by an owner: the exact allowance and the swap in one."""
     approve = bytes.fromhex(calldata("approve(address,uint256)", (venue.router.address, swap.cash))[2:])
-    trade = venue.call(swap).marked(KEY)
+    trade = venue.call(swap)
     packed = b"".join(
         bytes(1) + bytes.fromhex(to[2:]) + bytes(32) + len(data).to_bytes(32) + data
         for to, data in ((venue.collateral, approve), (trade.to, trade.data))
@@ -180,18 +196,9 @@ async def test_a_safe_approves_and_trades_in_one_transaction(market: Market) -> 
     both = bytes.fromhex(calldata("multiSend(bytes)", (packed,))[2:])
     execute = "execTransaction(address,uint256,bytes,uint8,uint256,uint256,uint256,address,address,bytes)"
     # An owner who sends it himself signs by being it: r is his address, and v is 1.
-    by_owner = bytes(12) + bytes.fromhex(owner[2:]) + bytes(32) + b"\1"
-    nobody = ZERO_ADDRESS
-    before = await market.balances(venue, safe)
-    sent = await market.chain.do(
-        owner, safe, execute, market.deployed.multi_send, 0, both, 1, 0, 0, 0, nobody, nobody, by_owner
-    )
-    receipt = await market.receipt(sent["transactionHash"])
-    after = await market.balances(venue, safe)
-    told = venue.decode(safe, Side.BUY, receipt.logs)
-    assert (told.shares, told.cash) == (after[0] - before[0], before[1] - after[1])
-    assert told.cash == 10**7
-    assert await market.chain.call(venue.collateral, "allowance(address,address)", safe, venue.router.address) == 0
+    by_owner = bytes(12) + bytes.fromhex(market.chain.accounts[0][2:]) + bytes(32) + b"\1"
+    to_all = (market.deployed.multi_send, 0, both, 1, 0, 0, 0, ZERO_ADDRESS, ZERO_ADDRESS, by_owner)
+    return ContractCall(to=swap.wallet, data=bytes.fromhex(calldata(execute, to_all)[2:]))
 
 
 async def test_a_leader_at_pools_is_copied_once_by_everybody(venues: tuple[Node, Deployed], market: Market) -> None:
