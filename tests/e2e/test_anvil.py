@@ -9,14 +9,10 @@ import trio
 from attrs import define, evolve
 
 from tests.e2e.anvil import Amm, Node, deploy_amm, open_chain, open_node
-from tests.harness import Recorder, make_test_plan, patient
-from trio_copy.chain.dial import dial_network
-from trio_copy.clock import anchored_wall_clock
-from trio_copy.config import EndpointSettings, PluginTable
-from trio_copy.engine.opening import open_service
-from trio_copy.engine.seams import Seams
+from tests.e2e.copying import expect_one_copy_each, open_copying
+from tests.harness import Recorder
+from trio_copy.config import PluginTable
 from trio_copy.engine.service import Service
-from trio_copy.entropy import seeded_entropy
 from trio_copy.model.fills import Side
 
 pytestmark = pytest.mark.anvil
@@ -41,7 +37,7 @@ class Stage:
 
 
 @asynccontextmanager
-async def open_stage(folder: Path, *, decoder: str = "fpmm", followers: int = 3) -> AsyncGenerator[Stage, None]:
+async def open_stage(folder: Path, *, decoder: str = "fpmm") -> AsyncGenerator[Stage, None]:
     """A funded market, a leader who may trade on it, and an engine that copies him for everybody."""
     async with open_node(folder) as node:
         async with open_chain(node) as chain:
@@ -52,26 +48,9 @@ async def open_stage(folder: Path, *, decoder: str = "fpmm", followers: int = 3)
             if decoder == "fpmm"
             else {"contracts": [amm.ctf], "venues": [amm.pool]}
         )
-        plan = make_test_plan(
-            followers=[f"follower-{number}" for number in range(followers)],
-            leaders=(leader,),
-            decoders=[PluginTable(name=decoder, plugin=decoder, options=options)],
-            chain={"silence_s": 3600.0},  # anvil mines on demand: no block is no news here
-            engine={"backoff_max_s": 0.5, "deadline_s": 60.0},
-        )
-        recorder = Recorder()
-        seams = Seams(dial=dial_network, wall=anchored_wall_clock(), entropy=seeded_entropy(1), observer=recorder)
-        endpoint = EndpointSettings(name="anvil", url=node.url)
-        async with open_service(patient(plan), seams, [endpoint]) as service, trio.open_nursery() as nursery:
-            await nursery.start(service.run)
-            await recorder.wait_until(lambda: "armed" in recorder.steps)
+        table = PluginTable(name=decoder, plugin=decoder, options=options)
+        async with open_copying(node.url, leader, table) as (recorder, service):
             yield Stage(node, leader, stranger, recorder, service, amm)
-            service.drain()
-
-
-def expect_one_copy_each(recorder: Recorder, fills: int, followers: int = 3) -> None:
-    assert fills == len(recorder.admitted)
-    assert fills * followers == len(recorder.copies) == len(set(recorder.copies))
 
 
 async def test_each_trade_on_a_real_amm_is_copied_once_by_everybody(tmp_path: Path) -> None:

@@ -8,17 +8,25 @@ from typing import Any
 from tests.builders import LEADER, NOW, POLYGON
 from tests.harness import World
 from trio_copy.chain.decoders import erc1155, fpmm, order_filled
+from trio_copy.chain.decoders.pool import SWAP_TOPIC
 from trio_copy.chain.decoders.resolutions import RESOLUTION_TOPIC
 from trio_copy.model.fills import Side
 from trio_copy.model.ids import Address, Hash32, TokenId
 from trio_copy.model.units import Shares, Usd
 from trio_copy.testing.devnet import DevChain, DevLog, NodeFaults
 from trio_copy.testing.devnet.chain import DevTx, fake_hash
-from trio_copy.testing.devnet.encode import fpmm_log, order_filled_v1_log, transfer_batch_log, transfer_single_log
+from trio_copy.testing.devnet.encode import (
+    fpmm_log,
+    order_filled_v1_log,
+    pool_log,
+    transfer_batch_log,
+    transfer_single_log,
+)
 from trio_copy.testing.devnet.wire import Refused, block_object, error_frame, log_object
 
 POOL = Address("0x" + "fb" * 20)
 POOL_TOKENS = (TokenId(11), TokenId(12))
+SWAP_POOL = Address("0x" + "fc" * 20)
 SUBSCRIPTION = "0x1"
 _DATA = Path(__file__).parents[1] / "data"
 _HOMES = {
@@ -29,6 +37,7 @@ _HOMES = {
     RESOLUTION_TOPIC: erc1155.CONDITIONAL_TOKENS,
     fpmm.BUY_TOPIC: POOL,
     fpmm.SELL_TOPIC: POOL,
+    SWAP_TOPIC: SWAP_POOL,
 }
 """Contracts that the decoders know; logs of test deployments are moved there."""
 
@@ -147,3 +156,5 @@ def _emitted() -> Iterator[DevLog]:
         yield fpmm_log(
             pool=POOL, owner=LEADER, side=side, outcome=1, money=Usd(5_000_000), fee=Usd(1), shares=Shares(9_000_000)
         )
+    for amounts in ((-9 * 10**18, 5_000_000), (9 * 10**18, -5_000_000)):
+        yield pool_log(pool=SWAP_POOL, sender=POOL, recipient=LEADER, amounts=amounts)

@@ -7,13 +7,14 @@ import trio
 import trio.testing
 
 from tests.builders import NOW, POLYGON, make_follow
-from tests.fuzz.corpus import POOL, POOL_TOKENS, SUBSCRIPTION, leaders
+from tests.fuzz.corpus import POOL, POOL_TOKENS, SUBSCRIPTION, SWAP_POOL, leaders
 from tests.harness import make_test_plan
 from trio_copy.chain import rpc
 from trio_copy.chain.bloom import may_contain
 from trio_copy.chain.decoders.erc1155 import CONDITIONAL_TOKENS, Erc1155Decoder
 from trio_copy.chain.decoders.fpmm import FpmmDecoder
 from trio_copy.chain.decoders.order_filled import EXCHANGE_V2, EXCHANGE_V3, OrderFilledDecoder
+from trio_copy.chain.decoders.pool import PoolDecoder, PoolTable
 from trio_copy.chain.decoders.resolutions import ResolutionDecoder
 from trio_copy.chain.feed import SeenLog
 from trio_copy.chain.filters import build_filters, passes
@@ -43,6 +44,7 @@ class Target:
             OrderFilledDecoder(exchanges),
             Erc1155Decoder(frozenset({CONDITIONAL_TOKENS}), exchanges, moves=True),
             FpmmDecoder({POOL: POOL_TOKENS}),
+            PoolDecoder({SWAP_POOL: PoolTable(address=SWAP_POOL, outcome=POOL, collateral=SWAP_POOL)}),
             ResolutionDecoder(frozenset({CONDITIONAL_TOKENS})),
         ]
         book = FollowBook(

@@ -9,6 +9,7 @@ from functools import partial
 from trio_copy.chain.decoders.erc1155 import Erc1155Decoder
 from trio_copy.chain.decoders.fpmm import FpmmDecoder
 from trio_copy.chain.decoders.order_filled import OrderFilledDecoder
+from trio_copy.chain.decoders.pool import PoolDecoder
 from trio_copy.chain.decoders.resolutions import ResolutionDecoder
 from trio_copy.copying.exits import sized_by_mark
 from trio_copy.copying.needs import CLOSES, FACTS, PRICES
@@ -21,7 +22,7 @@ from trio_copy.model.follows import Follow, TermsOfFollows
 from trio_copy.model.ids import ChainId
 
 _POLYGON = ChainId(137)
-_OURS = (OrderFilledDecoder, Erc1155Decoder, FpmmDecoder, ResolutionDecoder)
+_OURS = (OrderFilledDecoder, Erc1155Decoder, FpmmDecoder, PoolDecoder, ResolutionDecoder)
 _POLYGONS = {"order-filled": "exchanges", "erc1155": "contracts", "resolutions": "contracts"}
 """Decoders of ours whose contracts are Polymarket's by default, and the setting that names others."""
 _ON_PAPER = "dry-run"

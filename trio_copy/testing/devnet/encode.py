@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from trio_copy.chain.decoders import erc1155, fpmm, order_filled, resolutions
+from trio_copy.chain.decoders.pool import SWAP_TOPIC
 from trio_copy.chain.decoders.words import address_topic
 from trio_copy.model.fills import Side
 from trio_copy.model.ids import ZERO_ADDRESS, Address, Hash32, TokenId
@@ -11,7 +12,7 @@ from trio_copy.testing.devnet.chain import DevLog
 
 
 def _words(*values: int) -> bytes:
-    return b"".join(value.to_bytes(32, "big") for value in values)
+    return b"".join((value % (1 << 256)).to_bytes(32, "big") for value in values)
 
 
 def order_filled_log(
@@ -100,6 +101,16 @@ def fpmm_log(
         address=pool,
         topics=(topic, address_topic(owner), "0x" + outcome.to_bytes(32, "big").hex()),
         data=_words(money.micro, fee.micro, shares.micro),
+    )
+
+
+def pool_log(*, pool: Address, sender: Address, recipient: Address, amounts: tuple[int, int]) -> DevLog:
+    """Encode a pool's `Swap`; the amounts of its two tokens are those that it got, below zero what it gave."""
+    root, liquidity, tick = 1 << 96, 10**18, 0
+    return DevLog(
+        address=pool,
+        topics=(SWAP_TOPIC, address_topic(sender), address_topic(recipient)),
+        data=_words(*amounts, root, liquidity, tick),
     )
 
 

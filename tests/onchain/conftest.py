@@ -1,0 +1,42 @@
+"""One node for all tests that trade: everything is deployed once, and each test takes back what it did."""
+
+import socket
+import subprocess
+from collections.abc import AsyncGenerator, Iterator
+
+import pytest
+import trio
+from attrs import evolve
+
+from tests.e2e.anvil import Node, open_chain
+from tests.onchain.deployed import Deployed, Market, deploy
+
+
+@pytest.fixture(scope="session")
+def venues(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Node, Deployed]]:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    node = Node(port, tmp_path_factory.mktemp("venues") / "state.json")
+    with subprocess.Popen(node.command, stdout=subprocess.DEVNULL) as process:
+        try:
+            yield node, trio.run(_deploy, node)
+        finally:
+            process.kill()
+
+
+async def _deploy(node: Node) -> Deployed:
+    await node.wait_ready()
+    async with open_chain(node) as chain:
+        return await deploy(chain)
+
+
+@pytest.fixture
+async def market(venues: tuple[Node, Deployed]) -> AsyncGenerator[Market, None]:
+    node, deployed = venues
+    async with open_chain(node) as chain:
+        market = Market(chain, evolve(deployed, amms=tuple(evolve(amm, chain=chain) for amm in deployed.amms)))
+        snapshot = await market.ask("evm_snapshot")
+        yield market
+        await market.ask("evm_setAutomine", True)
+        await market.ask("evm_revert", snapshot)
