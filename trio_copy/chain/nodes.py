@@ -31,7 +31,8 @@ _T = TypeVar("_T")
 _IN_FLIGHT = 32
 """Questions that one node may have open; those beyond wait for their turn."""
 _BRIEF_S = 10.0
-"""The end of a connection that was held for longer is no news: nodes end them now and then, and it is made again."""
+"""The end of a connection that was held for longer is no news: nodes end them now and then, and it is made again. Nor is one
+that was brief, but two in a row."""
 _NO_SUCH_METHOD = -32601
 _LOST = "requests-lost"
 
@@ -121,6 +122,7 @@ class NodeConnections:
         """Stay connected to a node from the first question on. Cancelled, the connection is closed."""
         await self._wanted.wait()
         endpoint, put_aside = node.endpoint, partial(node.pool.put_aside, node.endpoint)
+        brief = 0
         while True:
             began, reached = trio.current_time(), False
             try:
@@ -136,7 +138,8 @@ class NodeConnections:
                 self._tell(node, away=True)
             now = trio.current_time()
             wait_s = failure.retry_after_s + node.next_wait(now - began)
-            if not reached or now - began < _BRIEF_S:
+            brief = brief + 1 if now - began < _BRIEF_S else 0
+            if not reached or brief > 1:
                 detail = f"{node.name}: the connection for executors: {failure}; again in {wait_s:.2f} s"
                 node.pool.troubles.note(_LOST, node.name, detail, now)
             await trio.sleep(wait_s)

@@ -222,6 +222,7 @@ class Execution:
             elif isinstance(event, e.Waits) and event.task.task_id == rest_id(task.key):
                 # It is tried behind this one, in its lane, and set aside then.
                 self.lanes.restore(Queued(event.task, shard.number, queued.lane), self.wall())
+                shard.observer.on_divided(event.task)
         return placed
 
     def _unrealised(self, shard: Shard, task: CopyTask, settings: FollowSettings) -> Usd | Reason:

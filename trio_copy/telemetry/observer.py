@@ -52,6 +52,9 @@ class Observer:
     def on_skip(self, skip: Skip, signal: Signal) -> None:
         """A follow did not want a signal."""
 
+    def on_divided(self, rest: CopyTask) -> None:
+        """An exit was placed in part; what it could not sell yet is a task more."""
+
     def on_finished(self, finished: Finished) -> None:
         """A task reached its end, whichever."""
 
@@ -106,6 +109,10 @@ class Observers(Observer):
     def on_skip(self, skip: Skip, signal: Signal) -> None:
         for observer in self._observers:
             observer.on_skip(skip, signal)
+
+    def on_divided(self, rest: CopyTask) -> None:
+        for observer in self._observers:
+            observer.on_divided(rest)
 
     def on_finished(self, finished: Finished) -> None:
         for observer in self._observers:

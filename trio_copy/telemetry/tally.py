@@ -4,7 +4,7 @@ from collections import Counter, deque
 
 from attrs import define, field, frozen
 
-from trio_copy.model.decisions import End, Skip
+from trio_copy.model.decisions import CopyTask, End, Skip
 from trio_copy.model.facts import Amounts
 from trio_copy.model.fills import Fill, Kind
 from trio_copy.model.ids import SignalId
@@ -101,6 +101,9 @@ class Tally(Observer):
 
     def on_skip(self, skip: Skip, signal: Signal) -> None:
         self.skips[skip.reason.code.name] += 1
+
+    def on_divided(self, rest: CopyTask) -> None:
+        self.tasks += 1
 
     def on_finished(self, finished: Finished) -> None:
         task, outcome, report, started_at, ended_at = finished
