@@ -1,6 +1,7 @@
 """Keys on the command line: locked away, listed and tried, and never shown."""
 
 import json
+import tomllib
 from functools import partial
 from pathlib import Path
 
@@ -93,6 +94,30 @@ def test_a_key_comes_from_a_file_without_a_terminal(conf: Path, capsys: Capture)
     assert main(words) == 2
     assert f"--to: expected no file {to} yet; a key is never written over" in capsys.readouterr().err
     assert to.read_bytes() == before
+
+
+def test_the_printed_lines_lead_to_the_key_from_any_folder(
+    conf: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They are pasted into a file that is read elsewhere; a dotted name stays one name."""
+    folder = conf.parent / "keys"
+    private(folder / "pass", "open sesame\n")
+    monkeypatch.chdir(folder)
+    assert main(["keys", "import", "a.b", "--from=file:hot.hex", "--passphrase=file:pass", "--to=new.json"]) == 0
+    printed = capsys.readouterr().out
+    assert tomllib.loads(printed[printed.index("[wallet") :])["wallet"] == {
+        "a.b": {"key": f"keystore:{folder}/new.json", "passphrase": f"file:{folder}/pass", "address": to_checksum(OWN)}
+    }
+
+
+@pytest.mark.parametrize("name", ["ho t", "../up", "", "9lives", "x" * 65])
+def test_a_name_that_no_wallet_can_have_is_refused_first(conf: Path, capsys: Capture, name: str) -> None:
+    """Else a keystore is written whose lines no configuration takes, or in another folder."""
+    assert main(["keys", "import", name, "--from", f"file:{conf.parent}/keys/hot.hex"]) == 2
+    said = capsys.readouterr().err
+    assert said.startswith("NAME: expected a name of letters, digits, _, . and -")
+    assert said.endswith(f'got "{name}"\n')
+    assert not (conf.parent / "home").exists()
 
 
 @pytest.mark.parametrize(
