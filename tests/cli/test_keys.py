@@ -1,6 +1,7 @@
 """Keys on the command line: locked away, listed and tried, and never shown."""
 
 import json
+import re
 import tomllib
 from functools import partial
 from pathlib import Path
@@ -151,6 +152,31 @@ def test_what_is_no_key_is_one_line_and_leaves_nothing(
     assert len(said.err.splitlines()) == 1
     assert nothing_of_the_key(said.err + said.out)
     assert not (conf.parent / "home").exists() or not list((conf.parent / "home").rglob("*.json"))
+
+
+@pytest.mark.parametrize("width", [80, 120])
+@pytest.mark.parametrize("words", [["keys", "list"], ["keys", "check"], ["arm"]], ids=" ".join)
+def test_no_table_of_wallets_is_cut_without_a_word(
+    conf: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch, words: list[str], width: int
+) -> None:
+    """Half an address is a wrong one, and a column that is gone is named."""
+    monkeypatch.setenv("COLUMNS", str(width))
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    # Armed and not, right and wrong: every column is as wide as it can be.
+    assert main(["arm", "hot", "--yes"]) == 0
+    conf.write_text(conf.read_text().replace('signature_type = "safe"\n', ""))
+    capsys.readouterr()
+    main(words)
+    header, *rows = re.sub(r"\x1b\[[0-9;]*m", "", capsys.readouterr().out).splitlines()
+    text = " ".join([header, *rows])
+    assert "\N{HORIZONTAL ELLIPSIS}" not in text
+    names = {"list": "wallet follower type address key signer", "check": "wallet signer state"}
+    columns = names.get(words[-1], "wallet armed until order hour day why").split()
+    assert [name for name in columns if not re.search(rf"\b{name}\b", text)] == []
+    for wallet in ("hot", "cold"):
+        assert any(row.startswith(f"{wallet} ") for row in rows)
+    if words == ["keys", "list"]:
+        assert to_checksum(OWN) in text
 
 
 def test_wallets_are_listed_with_addresses_and_places(

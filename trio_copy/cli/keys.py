@@ -53,15 +53,15 @@ def _short(address: object) -> str:
 
 _PLACES: tuple[Column[_Row], ...] = (
     Column("wallet", lambda row: row.wallet),
-    Column("follower", lambda row: row.follower),
-    Column("type", lambda row: row.table.signature_type.name.lower()),
+    Column("follower", lambda row: row.follower, detail=True),
+    Column("type", lambda row: row.table.signature_type.name.lower(), detail=True),
     Column("address", lambda row: row.table.address, shown=_short),
-    Column("signer", lambda row: row.signer, shown=_short),
-    Column("key", lambda row: str(row.place), elastic=True),
+    Column("key", lambda row: str(row.place), elastic=True, detail=True),
+    Column("signer", lambda row: row.signer, shown=_short, detail=True),
 )
 _STATES: tuple[Column[_Row], ...] = (
     Column("wallet", lambda row: row.wallet),
-    Column("signer", lambda row: row.signer, shown=_short),
+    Column("signer", lambda row: row.signer, shown=_short, detail=True),
     Column("state", lambda row: row.state, elastic=True),
 )
 _EMPTY = "no wallet has a key: [wallet.NAME] with key and address; `trio-copy keys import NAME`"
