@@ -39,7 +39,7 @@ class ClobSettings:
     )
     geoblock_url: str = setting(
         "https://polymarket.com/api/geoblock",
-        unit="as above",
+        unit="https URL; http for this machine only",
         why="Says whether the place that this machine is seen from is blocked; asked once where orders are refused there.",
         check=_HTTP,
     )

@@ -248,7 +248,7 @@ def test_a_bad_field_is_one_line_that_says_where(ask: Ask, verb: str, change: Li
 @pytest.mark.parametrize(
     ("line", "told"),
     [
-        (b"{", "got what ends to be JSON at column 2"),
+        (b"{", "got what is no JSON from column 2 on"),
         (b"[]", "got a list"),
         (b"7", "got a number"),
         (b"null", "got null"),

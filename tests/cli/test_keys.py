@@ -1,6 +1,8 @@
 """Keys on the command line: locked away, listed and tried, and never shown."""
 
 import json
+import re
+import tomllib
 from functools import partial
 from pathlib import Path
 
@@ -95,6 +97,30 @@ def test_a_key_comes_from_a_file_without_a_terminal(conf: Path, capsys: Capture)
     assert to.read_bytes() == before
 
 
+def test_the_printed_lines_lead_to_the_key_from_any_folder(
+    conf: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They are pasted into a file that is read elsewhere; a dotted name stays one name."""
+    folder = conf.parent / "keys"
+    private(folder / "pass", "open sesame\n")
+    monkeypatch.chdir(folder)
+    assert main(["keys", "import", "a.b", "--from=file:hot.hex", "--passphrase=file:pass", "--to=new.json"]) == 0
+    printed = capsys.readouterr().out
+    assert tomllib.loads(printed[printed.index("[wallet") :])["wallet"] == {
+        "a.b": {"key": f"keystore:{folder}/new.json", "passphrase": f"file:{folder}/pass", "address": to_checksum(OWN)}
+    }
+
+
+@pytest.mark.parametrize("name", ["ho t", "../up", "", "9lives", "x" * 65])
+def test_a_name_that_no_wallet_can_have_is_refused_first(conf: Path, capsys: Capture, name: str) -> None:
+    """Else a keystore is written whose lines no configuration takes, or in another folder."""
+    assert main(["keys", "import", name, "--from", f"file:{conf.parent}/keys/hot.hex"]) == 2
+    said = capsys.readouterr().err
+    assert said.startswith("NAME: expected a name of letters, digits, _, . and -")
+    assert said.endswith(f'got "{name}"\n')
+    assert not (conf.parent / "home").exists()
+
+
 @pytest.mark.parametrize(
     ("words", "answers", "says"),
     [
@@ -126,6 +152,31 @@ def test_what_is_no_key_is_one_line_and_leaves_nothing(
     assert len(said.err.splitlines()) == 1
     assert nothing_of_the_key(said.err + said.out)
     assert not (conf.parent / "home").exists() or not list((conf.parent / "home").rglob("*.json"))
+
+
+@pytest.mark.parametrize("width", [80, 120])
+@pytest.mark.parametrize("words", [["keys", "list"], ["keys", "check"], ["arm"]], ids=" ".join)
+def test_no_table_of_wallets_is_cut_without_a_word(
+    conf: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch, words: list[str], width: int
+) -> None:
+    """Half an address is a wrong one, and a column that is gone is named."""
+    monkeypatch.setenv("COLUMNS", str(width))
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    # Armed and not, right and wrong: every column is as wide as it can be.
+    assert main(["arm", "hot", "--yes"]) == 0
+    conf.write_text(conf.read_text().replace('signature_type = "safe"\n', ""))
+    capsys.readouterr()
+    main(words)
+    header, *rows = re.sub(r"\x1b\[[0-9;]*m", "", capsys.readouterr().out).splitlines()
+    text = " ".join([header, *rows])
+    assert "\N{HORIZONTAL ELLIPSIS}" not in text
+    names = {"list": "wallet follower type address key signer", "check": "wallet signer state"}
+    columns = names.get(words[-1], "wallet armed until order hour day why").split()
+    assert [name for name in columns if not re.search(rf"\b{name}\b", text)] == []
+    for wallet in ("hot", "cold"):
+        assert any(row.startswith(f"{wallet} ") for row in rows)
+    if words == ["keys", "list"]:
+        assert to_checksum(OWN) in text
 
 
 def test_wallets_are_listed_with_addresses_and_places(

@@ -7,6 +7,7 @@ import pytest
 
 from tests.builders import NOW, make_signal, make_task
 from tests.cli.filled import Owner
+from tests.cli.live import write_conf
 from tests.cli.test_books import conf, fill, own
 from trio_copy.accounts.commands import Park, Retract, SetMode
 from trio_copy.cli import main
@@ -99,3 +100,13 @@ def test_status_counts_what_is_not_over(conf: Path, capsys: pytest.CaptureFixtur
     shown = capsys.readouterr().out
     assert "mode of bob: reduce-only: lunch" in shown
     assert "dead letters wait for a person" in shown
+
+
+def test_the_advice_to_start_an_instance_starts_one_where_money_is_traded(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """`run` refuses a configuration of mode live without --live."""
+    conf = write_conf(tmp_path)
+    own(conf, lambda owner: None)
+    assert main(["status", "--conf", str(conf)]) == 1
+    assert f"start an instance: trio-copy run {conf} --live\n" in capsys.readouterr().out

@@ -77,7 +77,7 @@ PARSED = {
     "arm hot --for 8h --yes": "as above",
     "run conf/prod.toml --live": "as above",
     "clob sign orders.jsonl --key-file key.hex": "needs a key; tests/cli/test_clob.py has one",
-    "clob headers requests.jsonl": "as above",
+    "clob headers requests.jsonl --key-file key.hex": "as above",
     "clob prepare intents.jsonl --key-file key.hex": "as above",
     "verify dedup --store redis --redis-url redis://127.0.0.1:6379": "needs a Redis server, as tests/redis has",
     "load measure": "takes a minute",

@@ -104,10 +104,10 @@ def test_every_source_gives_the_key_and_tells_the_redactor(keys: Path, key: str,
 @pytest.mark.parametrize(
     ("key", "passphrase", "says"),
     [
-        ("keystore:{}/hot.json", "file:{}/wrong", "wallet.hot.passphrase: the passphrase from file:{}/wrong does not open {}/hot.json"),
+        ("keystore:{}/hot.json", "file:{}/wrong", "wallet.hot.passphrase: expected that of {}/hot.json; the one from file:{}/wrong does"),
         ("keystore:{}/hot.json", "file:{}/none", "wallet.hot.passphrase: expected a file {}/none, got: No such file or directory"),
         ("keystore:{}/hot.json", "credential:none", "wallet.hot.passphrase: expected a file {}/none, got: No such file"),
-        ("keystore:{}/hot.json", "file:{}/binary", "wallet.hot.passphrase: {}/binary: expected text"),
+        ("keystore:{}/hot.json", "file:{}/binary", "wallet.hot.passphrase: expected text in {}/binary"),
         ("keystore:{}/broken.json", "file:{}/pass", "wallet.hot.key: {}/broken.json: expected a keystore of version 3, as JSON"),
         ("keystore:{}/hot.hex", "file:{}/pass", "wallet.hot.key: {}/hot.hex: expected a keystore of version 3, as JSON"),
         ("keystore:{}/none", None, "wallet.hot.key: expected a file {}/none, got: No such file or directory"),
@@ -124,6 +124,7 @@ def test_what_cannot_be_opened_is_said_without_the_key(keys: Path, key: str, pas
     with pytest.raises(ValueError, match=r"^wallet\.hot") as caught:
         open_key(place, None, lambda secret: None)
     assert str(caught.value).startswith(says.format(keys, keys))
+    assert Redactor().redact(str(caught.value)) == str(caught.value), "a person reads the whole of it"
     assert "5afe5" not in f"{caught.value!r} {caught.value.__cause__!r}"
     assert "sesame" not in str(caught.value)
 

@@ -84,6 +84,7 @@ def test_a_trade_reads_from_the_fill_to_each_copy(tape: Tape, lines: list[str]) 
         ("MODE_FORBIDS", "mode of bob", "BUY", "run: lost", "mode of bob: BUY, because run: lost"),
         ("FOLLOW_PAUSED", "pause", "follower:bob", "a holiday", "pause: follower:bob, because a holiday"),
         ("EXIT_FIRST", "exit", "e1" * 32, "filled before it", "exit: e1e1e1..e1e1, expected filled before it"),
+        ("VENUE_REFUSED", "venue", "not enough balance", "accepted", "venue: not enough balance"),
     ],
 )
 def test_a_reason_is_a_sentence(

@@ -41,7 +41,7 @@ _COLUMNS: tuple[Column[_Row], ...] = (
     Column("armed", lambda row: "no" if row.why_not else "yes"),
     Column("until", lambda row: utc(row.until), shown=lambda text: text[:16].replace("T", " ")),
     Column("order_usd", lambda row: str(row.table.policy.max_order_usd), right=True, shown=dollars),
-    Column("hour_usd", lambda row: str(row.table.policy.max_hour_usd), right=True, shown=dollars),
+    Column("hour_usd", lambda row: str(row.table.policy.max_hour_usd), right=True, shown=dollars, detail=True),
     Column("day_usd", lambda row: str(row.table.policy.max_day_usd), right=True, shown=dollars),
     Column("why_not", lambda row: row.why_not, elastic=True),
 )

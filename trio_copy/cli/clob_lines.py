@@ -97,7 +97,7 @@ def _object(where: str, line: bytes) -> dict[str, Any]:
         )
     except json.JSONDecodeError as error:
         raise ConfigError(
-            [f"{where}: expected a JSON object, got what ends to be JSON at column {error.colno}"]
+            [f"{where}: expected a JSON object, got what is no JSON from column {error.colno} on"]
         ) from None
     except UnicodeDecodeError:
         raise ConfigError([f"{where}: expected a JSON object, got what is no UTF-8"]) from None

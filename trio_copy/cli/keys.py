@@ -13,7 +13,7 @@ from trio_copy.cli.redact import Redact
 from trio_copy.cli.tables import Column, Json, show
 from trio_copy.config import to_checksum
 from trio_copy.config.secrets import Learn
-from trio_copy.config.wallets import WalletTable
+from trio_copy.config.wallets import WalletTable, expect_wallet_name
 from trio_copy.engine.plan import Plan
 from trio_copy.entropy import unguessable
 from trio_copy.errors import ConfigError
@@ -53,15 +53,15 @@ def _short(address: object) -> str:
 
 _PLACES: tuple[Column[_Row], ...] = (
     Column("wallet", lambda row: row.wallet),
-    Column("follower", lambda row: row.follower),
-    Column("type", lambda row: row.table.signature_type.name.lower()),
+    Column("follower", lambda row: row.follower, detail=True),
+    Column("type", lambda row: row.table.signature_type.name.lower(), detail=True),
     Column("address", lambda row: row.table.address, shown=_short),
-    Column("signer", lambda row: row.signer, shown=_short),
-    Column("key", lambda row: str(row.place), elastic=True),
+    Column("key", lambda row: str(row.place), elastic=True, detail=True),
+    Column("signer", lambda row: row.signer, shown=_short, detail=True),
 )
 _STATES: tuple[Column[_Row], ...] = (
     Column("wallet", lambda row: row.wallet),
-    Column("signer", lambda row: row.signer, shown=_short),
+    Column("signer", lambda row: row.signer, shown=_short, detail=True),
     Column("state", lambda row: row.state, elastic=True),
 )
 _EMPTY = "no wallet has a key: [wallet.NAME] with key and address; `trio-copy keys import NAME`"
@@ -90,8 +90,13 @@ def import_(
     """
     require_native()
     keep_out_of_dumps()
-    path = (Path(_HOME) / f"{name}.json" if to is None else to).expanduser()
+    # Whole paths: the lines are read from wherever an engine is started.
+    path = (Path(_HOME) / f"{name}.json" if to is None else to).expanduser().absolute()
+    if passphrase is not None and passphrase.startswith("file:"):
+        passphrase = f"file:{Path(passphrase.removeprefix('file:')).expanduser().absolute()}"
     try:
+        # Before anything is asked for: with such a name neither the lines would be TOML nor the file where it belongs.
+        _expect_name(name)
         if path.exists():
             raise ConfigError([f"--to: expected no file {path} yet; a key is never written over"])
         table = WalletTable(key=f"keystore:{path}", passphrase=passphrase)
@@ -115,7 +120,7 @@ def import_(
     out(
         "of an account of its own (eoa) this is all; proxies, safes and deposit wallets have an address besides the key's:"
     )
-    out_whole(f"[wallet.{name}]")
+    out_whole(f'[wallet."{name}"]' if "." in name else f"[wallet.{name}]")
     out_whole(f'key = "keystore:{path}"')
     if passphrase is not None:
         out_whole(f'passphrase = "{passphrase}"')
@@ -175,6 +180,13 @@ def _tried(row: _Row, learn: Learn) -> _Row:
 def _but(place: KeyPlace) -> str:
     warning = warning_of(place)
     return "" if warning is None else f", but {warning}"
+
+
+def _expect_name(name: str) -> None:
+    try:
+        expect_wallet_name(name)
+    except ValueError as error:
+        raise ConfigError([f'NAME: {error}, got "{name}"']) from None
 
 
 def _read_key(named: str | None, learn: Learn) -> bytes:

@@ -83,6 +83,7 @@ def skips(
     """List copies that were not made, newest first: the code, the control that said no, what it met and its limit.
 
     A copy is missing because a filter did not want it, a limit refused it, the venue refused it, or its time was over.
+    docs/events.md says what each code means.
     """
     plan = find_plan(conf, redactor)
     names = find_leaders(plan)

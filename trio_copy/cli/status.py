@@ -1,7 +1,6 @@
 """`trio-copy status`"""
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 
 from attrs import define, frozen
 
@@ -161,7 +160,7 @@ def status(*, redactor: Redact, conf: Conf = None, json: Json = False) -> int:
     if json:
         out_json(_object(found, rows, shards, orphans))
     else:
-        _print(found, rows, shards, living, orphans, plan.path)
+        _print(found, rows, shards, living, orphans, plan)
     return 0 if living and not orphans else 1
 
 
@@ -207,7 +206,7 @@ def _print(
     shards: Sequence[_Shard],
     living: Sequence[_Row],
     orphans: int,
-    conf: Path | None,
+    plan: Plan,
 ) -> None:
     mode = found.modes.of(ENGINE)
     dead = sum(shard.depth.dead for shard in shards)
@@ -219,7 +218,8 @@ def _print(
     alive = f"{counted(len(living), 'instance')} alive"
     out(f"{alive}, {len(shards) - orphans} of {counted(len(shards), 'shard')} owned, {counted(dead, 'dead letter')}")
     if orphans:
-        run = suggested("run", str(conf))
+        live = ["--live"] if plan.settings.engine.mode == "live" else []
+        run = suggested("run", str(plan.path), *live)
         out(
             f"{counted(orphans, 'shard').upper()} WITHOUT AN OWNER: their followers copy nothing; start an instance: {run}"
         )
@@ -227,7 +227,7 @@ def _print(
         if row.instance.halted:
             out(f"{row.instance.instance} LETS NO ENTRY OUT: {row.instance.halted}")
     if dead:
-        out(f"dead letters wait for a person: {suggested('dlq', 'stats', conf=conf)}")
+        out(f"dead letters wait for a person: {suggested('dlq', 'stats', conf=plan.path)}")
     out("")
     show(_INSTANCES, rows, json=False, csv_=False, empty="no instance runs on this store")
     out("")

@@ -202,9 +202,12 @@ def _print_rich(columns: Sequence[Column[_Row]], cells: _Cells) -> None:
 
 
 def _fitting(columns: Sequence[Column[_Row]], least: Mapping[str, int], most: int) -> list[Column[_Row]]:
-    """Leave details out, the last one first, until the rest fits with its elastic columns as narrow as they may be."""
+    """Leave columns out until the rest fits with its elastic ones as narrow as they may be: details first, the last of them
+    before the others; then whatever stands last. What were squeezed instead would be cut without a word.
+    """
     kept = list(columns)
-    for column in [column for column in reversed(columns) if column.detail]:
+    others = columns[:0:-1]
+    for column in (*(one for one in others if one.detail), *(one for one in others if not one.detail)):
         if sum(least[one.name] for one in kept) + _GAP * len(kept) <= most:
             break
         kept.remove(column)

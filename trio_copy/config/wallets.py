@@ -130,12 +130,20 @@ class WalletTable:
         return self.key is not None
 
 
+def expect_wallet_name(name: str) -> None:
+    """Refuse what no wallet can be called: its name is one of files too. Raises `ValueError`."""
+    if not _NAME.fullmatch(name):
+        raise ValueError("expected a name of letters, digits, _, . and -, a letter or _ first, 64 at most")
+
+
 def wrong_wallets(wallets: Mapping[str, WalletTable], mode: str) -> Iterator[str]:
     """Yield what is wrong with wallets, each by itself."""
     for name, wallet in wallets.items():
         where = f"wallet.{name}"
-        if not _NAME.fullmatch(name):
-            yield f"{where}: expected a name of letters, digits, _, . and -"
+        try:
+            expect_wallet_name(name)
+        except ValueError as error:
+            yield f"{where}: {error}"
         given = [key for key in ("passphrase", "address") if getattr(wallet, key) is not None]
         given += ["signature_type"] if wallet.signature_type is not SignatureType.EOA else []
         given += ["policy"] if wallet.policy != WalletPolicy() else []
@@ -150,7 +158,7 @@ def wrong_wallets(wallets: Mapping[str, WalletTable], mode: str) -> Iterator[str
         elif not wallet.live:
             yield f"{where}: expected paper_usd for one on paper, or key and address for a live one"
         elif wallet.address is None:
-            yield f"{where}.address: required beside key, but not set; `trio-copy keys list` shows that of an eoa"
+            yield f"{where}.address: required beside key, but not set; of an eoa the key's own, which `trio-copy keys import` prints"
         if wallet.passphrase is not None and wallet.live and not str(wallet.key).startswith("keystore:"):
             yield f"{where}.passphrase: expected none: only a keystore has one"
         if wallet.policy.min_price > wallet.policy.max_price:

@@ -96,6 +96,8 @@ class Reason:
     @property
     def because(self) -> str:
         """The control, what it met and its limit, in words for people."""
+        if self.control == "venue":  # what it would have accepted, its own words say
+            return f"{self.control}: {self.value}"
         if self.control == "pause" or self.control.startswith("mode"):
             word = "because"
         else:

@@ -110,7 +110,10 @@ def open_key(place: KeyPlace, ask: Ask | None, learn: Learn) -> SecretKey:
             secret = read_keystore(place.path.read_bytes(), passphrase)
         except WrongPassphrase:
             named = "the terminal" if place.passphrase is None else place.passphrase
-            raise ValueError(f"{where}.passphrase: the passphrase from {named} does not open {place.path}") from None
+            # "expected" first: any other word behind this label is taken for the passphrase itself, and redacted.
+            raise ValueError(
+                f"{where}.passphrase: expected that of {place.path}; the one from {named} does not open it"
+            ) from None
         except (OSError, ValueError) as error:
             raise ValueError(f"{where}.key: {place.path}: {_told(error)}") from None
     else:
@@ -196,8 +199,10 @@ def passphrase_of(place: KeyPlace, ask: Ask | None) -> str:
     path = _passphrase_file(place.passphrase)
     try:
         return path.read_text().removesuffix("\n").removesuffix("\r")
-    except (OSError, UnicodeDecodeError) as error:
-        raise ValueError(f"wallet.{place.wallet}.passphrase: {path}: {_told(error)}") from None
+    except UnicodeDecodeError:
+        raise ValueError(f"wallet.{place.wallet}.passphrase: expected text in {path}") from None
+    except OSError as error:
+        raise ValueError(f"wallet.{place.wallet}.passphrase: expected a file {path}, got: {_told(error)}") from None
 
 
 def _passphrase_file(named: str) -> Path:
