@@ -17,7 +17,7 @@ from trio_copy.model.decisions import Code, CopyTask, End, OrderIntent, Reason
 from trio_copy.model.facts import FactQuery
 from trio_copy.model.fills import Side
 from trio_copy.model.ids import IntentKey, TokenId
-from trio_copy.model.orders import Market, Order, Wallet
+from trio_copy.model.orders import ExecutionReport, Market, Order, Settlement, Wallet
 from trio_copy.model.units import Price, Rounding, Shares, Usd
 
 Clock = trio.testing.MockClock
@@ -33,6 +33,8 @@ class Shown(Venue):
     reads: list[float] = field(factory=list)
     error: OrderNotSent | None = None
     silent: bool = False
+    slow: set[str] = field(factory=set)
+    """Whose purchases do not reach the chain."""
 
     async def market(self, token_id: TokenId) -> Market:
         market = await super().market(token_id)
@@ -46,6 +48,12 @@ class Shown(Venue):
         level = (Level(Price.parse("0.5"), Shares.parse(self.offered)),)
         book = Book(token_id=token_id, bids=level, asks=level, at=0.0)
         return evolve(await self.market(token_id), book=None if self.silent else book)
+
+    async def submit(self, order: Order) -> ExecutionReport:
+        report = await super().submit(order)
+        if order.side is Side.BUY and order.wallet.follower in self.slow:
+            report = self.filled[order.order_id] = evolve(report, settlement=Settlement.PENDING)
+        return report
 
     def prepare(self, key: IntentKey, intent: OrderIntent, wallet: Wallet, market: Market) -> Order:
         assert market.book is None
@@ -213,6 +221,23 @@ async def test_what_may_not_go_out_takes_nothing(autojump_clock: Clock) -> None:
         desk.shard.retract(first.task.signal.signal_id)
         _, allotment = await desk.execution.depth.of(first)
         assert (allotment, len(venue.reads)) == (None, 1)
+
+
+async def test_what_is_not_on_the_chain_takes_nothing(autojump_clock: Clock) -> None:
+    """An exit that waits for its shares to settle cannot sell: the bids are there for those who can."""
+    venue = Shown(name="sim", slow={"bob", "carol"})
+    async with open_desk(executor=venue) as desk:
+        for number, follower in enumerate(ALL):
+            await desk.hold(follower, number=900 + number)
+        venue.offered = "12"
+        _, *others = exits = [with_intent(sell(3, name), limit_price=Price.parse("0.5")) for name in ALL]
+        await copy_all(desk, *others)
+        await trio.sleep(2)
+        assert not venue.sent
+        venue.reads.clear()
+        await copy_all(desk, exits[0])
+        assert await desk.wait_ends(exits[0]) == [(End.FILLED, None)]
+        assert ([str(order.shares) for order in venue.sent], venue.reads) == (["10"], [])
 
 
 async def test_those_that_go_out_in_one_order_want_as_much(autojump_clock: Clock) -> None:

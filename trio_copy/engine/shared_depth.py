@@ -14,6 +14,7 @@ import trio
 from attrs import define, evolve, field, frozen
 
 from trio_copy.accounts.exits import portion, spot_of
+from trio_copy.accounts.settling import sold_now
 from trio_copy.clock import WallClock
 from trio_copy.copying.allotting import Wish, allot
 from trio_copy.engine.contract import Contract
@@ -137,7 +138,7 @@ class SharedDepth:
             and _takes(one.task)
             and one.task.not_before <= now
             and one.task.task_id not in self._allotted
-            and not (one.suspended or self.lanes.is_held_up(one))
+            and not (one.suspended or one.aside or self.lanes.is_held_up(one))
         ]
         return sorted(row, key=lambda one: one.task.task_id)
 
@@ -166,7 +167,9 @@ class SharedDepth:
         sold = portion(intent, account.position(spot_of(task)), account.free(spot_of(task)))
         if isinstance(sold, Reason):
             return None
-        return Wish(intent.limit_price, sold.shares.micro, max(1, market.minimum.micro), whole)
+        # What is not on the chain cannot take anything: kept for it, it would be kept from the others.
+        now = sold_now(account, spot_of(task), sold.shares, market.minimum)
+        return Wish(intent.limit_price, now.micro, max(1, market.minimum.micro), whole) if now else None
 
 
 def left_out(task: CopyTask, allotment: Allotment | None, market: Market) -> Outcome | None:
