@@ -128,7 +128,7 @@ class Looking:
         except ExecutorError as error:
             # All of an order that is on the chain is proven without the venue; nothing else is.
             away = error
-            seen = Evidence(whole=False, there=sent.there, told=sent.told, was_on_chain=sent.on_chain)
+            seen = Evidence(whole=False, there=sent.there, told=sent.told, was_on_chain=sent.on_chain, shown=sent.shown)
         report = prove(order, seen, rests=rests(order))
         if self.read_fills is not None and _worth_asking(report, sent, asked_at):
             report = await self._by_chain(order, seen, report, self.read_fills)
@@ -163,6 +163,7 @@ class Looking:
             there=self.sendings.of(order.order_id, asked_at).there,
             told=sent.told,
             was_on_chain=sent.on_chain,
+            shown=sent.shown,
         )
 
     async def _by_chain(
@@ -176,7 +177,7 @@ class Looking:
         except ExecutorError:
             pass
         else:
-            self.sendings.chain_looked(order.order_id, now, filled=bool(fills))
+            self.sendings.chain_looked(order.order_id, now, sum(one.shares for one in fills))
         on_chain = seen.was_on_chain or bool(fills)
         seen = evolve(seen, fills=fills, heard=fills is not None, there=seen.there or on_chain, was_on_chain=on_chain)
         report = prove(order, seen, rests=rests(order))
