@@ -139,14 +139,19 @@ class Lanes:
 
     @property
     def _is_full(self) -> bool:
-        # What is in hand leaves by itself, and can make no room: entries that are there must not keep an exit out.
-        return len(self._queued) - self._in_hand >= self.capacity
+        return self._in_room >= self.capacity
+
+    @property
+    def _in_room(self) -> int:
+        # What is in hand leaves by itself, and can make no room: entries that are there must not keep an exit out. Nor must
+        # exits that wait for what they sell to settle, up to as many again: a leader's followers all do at the same time.
+        return len(self._queued) - self._in_hand - min(len(self._aside), self.capacity)
 
     def _oldest_entry(self) -> Queued | None:
         return next((entry for entry in self._entries_waiting.values() if not entry.in_hand), None)
 
     def _has_company(self, queued: Queued) -> bool:
-        if len(self._queued) - self._in_hand >= 2 * self.capacity:
+        if self._in_room >= 2 * self.capacity:
             return False
         others = self._by_spot.get(queued.spot, {}).values()
         return any(not (o.in_hand or o.suspended) and leave_together(queued.task, o.task) for o in others)
