@@ -353,6 +353,20 @@ async def test_what_the_venue_remembers_of_one_exit_stops_no_other(clock: Clock)
         assert (bench.did, bench.told) == (["refresh"] * 3, [])
 
 
+async def test_a_key_that_is_refused_proves_nothing_of_an_earlier_send(clock: Clock) -> None:
+    """Whoever guards the key lets nobody ask any more: the first copy of the bytes may be there all the same."""
+    async with open_bench(Says(500, b"oops"), refusal(401, "Unauthorized/Invalid api key")) as bench:
+        await bench.signer.key(trio.current_time() + 5)
+
+        def refuse(_timestamp: int) -> dict[str, str]:
+            raise OrderNotSent("no API key: the guard says no")
+
+        bench.signer.level1 = refuse
+        with pytest.raises(OrderUncertain):
+            await bench.post(make_order())
+        assert len(bench.posts) == 2
+
+
 @pytest.mark.parametrize("off_s", [100.0, -100.0])
 async def test_a_wrong_clock_does_not_matter(clock: Clock, off_s: float) -> None:
     """Nor one that becomes wrong: the time is taken with the first key, and anew once a request is refused."""

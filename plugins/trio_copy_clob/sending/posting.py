@@ -111,6 +111,14 @@ class _Attempt:
         return str(self.order.wallet.address)
 
     async def run(self) -> ExecutionReport:
+        try:
+            return await self._run()
+        except OrderNotSent as error:  # of whoever guards the key, who lets nobody ask: that is about this send alone
+            if self.unproven is None:
+                raise
+            raise OrderUncertain(self.unproven) from error
+
+    async def _run(self) -> ExecutionReport:
         while (key := await self._ready()) is not None:
             done = await self._send(key)
             match done:
