@@ -31,6 +31,7 @@ class Shown(Venue):
 
     offered: str = "12"
     reads: list[float] = field(factory=list)
+    book_s: float = _BOOK_S
     error: OrderNotSent | None = None
     silent: bool = False
     slow: set[str] = field(factory=set)
@@ -42,7 +43,7 @@ class Shown(Venue):
 
     async def market_with_book(self, token_id: TokenId) -> Market:
         self.reads.append(trio.current_time())
-        await trio.sleep(_BOOK_S)
+        await trio.sleep(self.book_s)
         if self.error is not None:
             raise self.error
         level = (Level(Price.parse("0.5"), Shares.parse(self.offered)),)
@@ -138,6 +139,20 @@ async def test_a_book_that_does_not_come_ends_entries_and_no_exits(autojump_cloc
         await copy_all(desk, *exits)
         assert await desk.wait_ends(*exits) == [(End.FILLED, None)] * 3
         assert len(venue.reads) == 2
+
+
+async def test_exits_do_not_wait_for_a_book_until_it_is_too_late(autojump_clock: Clock) -> None:
+    """The venue takes orders, and does not show its book: who wants to leave goes as if alone, and in time."""
+    venue = Shown(name="sim")
+    async with open_desk(executor=venue, send_timeout_s=10.0, deadline_s=5.0) as desk:
+        for number, follower in enumerate(ALL):
+            await desk.hold(follower, number=900 + number)
+        venue.book_s = 60.0
+        exits = [sell(3, follower, deadline=desk.wall() + 4) for follower in ALL]
+        await copy_all(desk, *exits)
+        began = trio.current_time()
+        assert await desk.wait_ends(*exits) == [(End.FILLED, None)] * 3
+        assert trio.current_time() - began < 1
 
 
 async def test_exits_share_bids_and_are_all_sent(autojump_clock: Clock) -> None:

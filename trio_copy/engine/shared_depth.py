@@ -9,6 +9,7 @@ they do not get.
 
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
+from math import inf
 
 import trio
 from attrs import define, evolve, field, frozen
@@ -31,6 +32,8 @@ from trio_copy.model.units import Rounding, Usd
 
 _FRESH_S = 1.0
 """So long after its book came an order may go out by it: a thousand leave within less."""
+_EXITS_WAIT_S = 0.5
+"""So long exits wait for a book, which takes some hundredths of a second: a venue that shows none may take orders all the same."""
 _TWO = 2
 """Fewer have nobody to share with."""
 _Key = tuple[SignalId, TokenId, bool]
@@ -109,9 +112,12 @@ class SharedDepth:
     async def _ask(self, key: _Key) -> _Asked:
         asked = self._asked[key] = _Asked()
         try:
-            market = await self.executor.market_with_book(key[1])
-            self._share(market, self._row(key))
-            asked.told = True
+            with trio.move_on_after(_EXITS_WAIT_S if key[2] else inf):
+                market = await self.executor.market_with_book(key[1])
+                self._share(market, self._row(key))
+                asked.told = True
+            if not asked.told:
+                asked.error = OrderNotSent("no book in the time that exits have for one")
         except OrderNotSent as error:
             asked.error = error
         finally:
