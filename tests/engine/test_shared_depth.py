@@ -155,6 +155,23 @@ async def test_exits_do_not_wait_for_a_book_until_it_is_too_late(autojump_clock:
         assert trio.current_time() - began < 1
 
 
+async def test_entries_that_wait_for_a_book_keep_no_exit_waiting(autojump_clock: Clock) -> None:
+    """They never have all of the workers, whatever they wait for; once they are over, the others follow."""
+    venue = Shown(name="sim")
+    async with open_desk(executor=venue, workers=3, send_timeout_s=10.0, deadline_s=5.0) as desk:
+        desk.execution.settings = evolve(desk.execution.settings, workers=3)
+        await desk.hold("alice", token=9)
+        venue.book_s = 60.0
+        entries = [buy(2, follower, deadline=desk.wall() + 30) for follower in ALL]
+        await copy_all(desk, *entries)
+        await trio.sleep(0.1)
+        began = trio.current_time()
+        assert await desk.end_of(sell(3, token=9)) == [(End.FILLED, None)]
+        assert trio.current_time() - began < 1
+        # The third comes when another has given up, and may be alone by then.
+        assert {end for end, _ in await desk.wait_ends(*entries)} <= {End.FILLED, End.REJECTED}
+
+
 async def test_exits_share_bids_and_are_all_sent(autojump_clock: Clock) -> None:
     """Five shares are two orders of at least two: the third is sent as well, as small as may be, for bids may have come."""
     venue = Shown(name="sim")
