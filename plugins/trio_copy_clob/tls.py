@@ -29,6 +29,11 @@ class TurnsStream(trio.abc.Stream):
     _broken: bool = False
     """Whether a part of what TLS has written may be missing at the other end."""
 
+    @property
+    def unread(self) -> bool:
+        """Whether something has come that nobody has read: no look at the socket shows it."""
+        return self._came.pending > 0 or self._tls.pending() > 0
+
     async def do_handshake(self) -> None:
         """Agree on keys, and see that the certificate is good for the host. Raises `trio.BrokenResourceError`."""
         while True:

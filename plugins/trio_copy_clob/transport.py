@@ -221,7 +221,9 @@ class H11Transport(httpx.AsyncBaseTransport):
         except BaseException:
             await trio.aclose_forcefully(connection.stream)
             raise
-        await self._put_back(pool, connection, clean=clean)
+        stream = connection.stream
+        # What came too much, TLS may have already: it would be taken for the next answer.
+        await self._put_back(pool, connection, clean=clean and not (isinstance(stream, TurnsStream) and stream.unread))
         return answer
 
     async def _put_back(self, pool: _Pool, connection: _Connection, *, clean: bool) -> None:

@@ -17,7 +17,8 @@ from trio_copy.model.catalog import Catalog
 from trio_copy.model.decisions import CopyTask, End
 from trio_copy.model.fills import Kind
 from trio_copy.model.orders import Order, Status
-from trio_copy.model.units import NO_SHARES, Shares, Usd
+from trio_copy.model.sightings import Allotment
+from trio_copy.model.units import NO_SHARES, Micro, Shares, Usd
 
 FIRM: Mapping[str, Any] = {}
 
@@ -185,4 +186,16 @@ def test_a_retracted_sale_suspends_what_waits_of_it() -> None:
     book.do(c.Retract(signal=task.signal.signal_id, at=NOW))
     assert book.offer(rest) == ()
     book.do(c.Resume(signal=task.signal.signal_id, at=NOW))
+    assert sold(book.offer(rest)) == ["40"]
+
+
+def test_a_shared_book_holds_back_what_is_sold_now_and_not_the_rest() -> None:
+    """What is not there yet is sold by another book: how little of it this one holds says nothing of that."""
+    book, bought = played("60", "40")
+    shared = Allotment(
+        place=1, of=2, wanted=Micro(90), offered=Micro(45), own=Micro(60), most=Micro(45_000_000), price=None
+    )
+    assert sold(book.offer(leave(9, "1000"), allotment=shared)) == ["45"]
+    (rest,) = waiting(book)
+    book.answer(bought, **MINED)
     assert sold(book.offer(rest)) == ["40"]

@@ -240,6 +240,30 @@ async def test_a_fill_that_the_venue_does_not_tell_is_found(clock: Clock) -> Non
         assert await looked.said() == ("filled", "firm", "0.1")
 
 
+async def test_what_the_chain_has_shown_counts_until_it_is_asked_again(clock: Clock) -> None:
+    """A venue that tells a part of it takes nothing back meanwhile, nor makes a part final; and what is mined stays so."""
+    async with _looking(finalized=400) as looked:
+        await looked.look()
+        looked.bench.clob.trades = [trade_row(1, "10", status="MATCHED")]
+        looked.fill()
+        await trio.sleep(62)
+        assert await looked.said() == ("filled", "mined", "0.1")
+        await trio.sleep(2)
+        assert await looked.said() is None
+        looked.bench.clob.trades.append(trade_row(2, "10", status="MATCHED"))
+        assert await looked.said() == ("filled", "mined", "0.25")
+        looked.bench.clob.trades, looked.nodes.away = [trade_row(1, "10")], True
+        assert await looked.said() is None
+        looked.nodes.away = False
+        await trio.sleep(12)
+        looked.chain.reorg(60, [() for _ in range(60)])
+        looked.bench.clob.trades = [trade_row(status="MATCHED")]
+        await trio.sleep(200)
+        assert await looked.said() == ("filled", "pending", "0.25")
+        await trio.sleep(2)
+        assert await looked.said() == ("filled", "pending", "0.25")
+
+
 async def test_what_is_on_the_chain_needs_no_venue(clock: Clock) -> None:
     """All of it: of a part nobody else knows whether it is all. And what is not there is not absent by that."""
     async with _looking() as looked:

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from tests.builders import NOW
 from tests.clob.sent_orders import OURS
+from trio_copy.model.ids import TokenId
 from trio_copy.model.units import Shares, Usd
 from trio_copy_clob.pacing import Bucket
 from trio_copy_clob.sending.limits import STANDARD, TIERS, Turns, limits_of_address, limits_of_signer, tier_of
@@ -185,16 +186,21 @@ def test_an_order_that_goes_through_ends_what_was_said_of_all() -> None:
 
 
 def test_the_second_want_of_balance_stops_a_side_for_a_while() -> None:
-    """The first one lets the venue read the balance again; the other side goes on."""
-    stops = Stops()
-    assert not stops.was_short("0xw", is_exit=True, now=0.0)
-    assert stops.short("0xw", is_exit=True, why="not enough balance", now=0.0) is None
-    assert stops.was_short("0xw", is_exit=True, now=1.0)
-    assert stops.short("0xw", is_exit=True, why="not enough balance", now=1.0) is not None
+    """The first one lets the venue read the balance again; the other side goes on, and each token has a balance of its own."""
+    stops, token, other = Stops(), TokenId(7), TokenId(8)
+    short = partial(stops.short, "0xw", why="not enough balance")
+    assert not stops.was_short("0xw", token, sent_at=0.0, now=0.0)
+    assert short(token, sent_at=0.0, now=0.5) is None
+    assert short(token, sent_at=0.4, now=0.6) is None, "it was on its way"
+    assert stops.was_short("0xw", token, sent_at=1.0, now=1.0)
+    assert short(other, sent_at=1.0, now=1.0) is None
+    stops.had_enough("0xw", other)
+    assert short(other, sent_at=1.0, now=1.0) is None
+    assert short(token, sent_at=1.0, now=1.0) is not None
     assert _WHY(stops, is_exit=True, now=2.0) is not None
     assert _WHY(stops, is_exit=False, now=2.0) is None
     assert _WHY(stops, is_exit=True, now=2.0 + SHORT_S) is None
-    assert stops.short("0xw", is_exit=True, why="not enough balance", now=999.0) is None
+    assert short(token, sent_at=999.0, now=999.0) is None
 
 
 def test_what_somebody_else_has_sent_counts_as_sent_when_it_is_asked_about_first() -> None:

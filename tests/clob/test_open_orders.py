@@ -109,6 +109,17 @@ async def test_what_is_on_the_chain_is_news_until_a_look_has_shown_it(autojump_c
         assert not known.stands()
 
 
+async def test_a_look_that_shows_one_step_does_not_hide_the_next(autojump_clock: Clock) -> None:
+    """HTTP may be two steps behind: what was told and is not shown yet is asked about still."""
+    async with _sent() as known:
+        await known.hear(Step.MINED)
+        await known.look(_report())
+        assert not known.stands()
+        await known.hear(Step.ENDED)
+        await known.look(evolve(_report(), settlement=Settlement.MINED))
+        assert not known.stands()
+
+
 async def test_what_rests_is_looked_up_with_whatever_is_told(autojump_clock: Clock) -> None:
     """Any event may be a fill; and whoever has called it off wants to know."""
     async with _sent(body=_GTC) as known:

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.clob.scripted_clob import PAGE, SIGNER, Bench, Says, matched, open_bench, refusal
-from tests.clob.sent_orders import OTHER, OURS, make_order, maker_row, order_row, trade_row
+from tests.clob.sent_orders import OTHER, OURS, TOKEN, make_order, maker_row, order_row, trade_row
 from trio_copy.errors import ExecutorError, OrderNotSent, OrderUncertain
 from trio_copy.model.breaches import breach_of_report
 from trio_copy.model.fills import Side
@@ -335,6 +335,36 @@ async def test_the_second_want_of_balance_rests_one_side_of_a_wallet(clock: Cloc
         assert bench.did == ["refresh"] * 2
         await trio.sleep(SHORT_S)
         assert (await _end(bench))[0] == "rejected"
+
+
+async def test_what_the_venue_remembers_of_one_exit_stops_no_other(clock: Clock) -> None:
+    """Another token has a balance of its own; and what an exit left for later comes when there is more than was read for it."""
+    short, sold = refusal(400, _BALANCE), matched("10", "20")
+    async with open_bench(short, sold, short, sold, short) as bench:
+        exits = [make_order(Side.SELL, token_id=token) for token in (TOKEN, TOKEN, TOKEN, TOKEN, TokenId(778))]
+        ended = [await bench.post(one, 10.0) for one in exits]
+        assert [(one.status, one.stale) for one in ended] == [
+            (Status.REJECTED, True),
+            (Status.FILLED, False),
+            (Status.REJECTED, True),
+            (Status.FILLED, False),
+            (Status.REJECTED, True),
+        ]
+        assert (bench.did, bench.told) == (["refresh"] * 3, [])
+
+
+async def test_a_key_that_is_refused_proves_nothing_of_an_earlier_send(clock: Clock) -> None:
+    """Whoever guards the key lets nobody ask any more: the first copy of the bytes may be there all the same."""
+    async with open_bench(Says(500, b"oops"), refusal(401, "Unauthorized/Invalid api key")) as bench:
+        await bench.signer.key(trio.current_time() + 5)
+
+        def refuse(_timestamp: int) -> dict[str, str]:
+            raise OrderNotSent("no API key: the guard says no")
+
+        bench.signer.level1 = refuse
+        with pytest.raises(OrderUncertain):
+            await bench.post(make_order())
+        assert len(bench.posts) == 2
 
 
 @pytest.mark.parametrize("off_s", [100.0, -100.0])

@@ -158,3 +158,37 @@ async def test_tls_is_for_the_host_that_was_named(certificate: Path) -> None:
         with pytest.raises(OSError, match="TLS"):
             await dial(origin_of(f"wss://localhost:{port}/"), open_socket, ssl.create_default_context)
         nursery.cancel_scope.cancel()
+
+
+async def test_what_came_too_much_is_no_next_answer(certificate: Path) -> None:
+    """Nor where TLS has it already, and the connection looks silent."""
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(certificate)
+    connections: list[int] = []
+
+    async def serve(stream: trio.abc.Stream, tls: ssl.SSLObject, came: ssl.MemoryBIO, leaves: ssl.MemoryBIO) -> None:
+        theirs, mine = TurnsStream(stream, tls, came, leaves), len(connections)
+        with suppress(trio.BrokenResourceError, trio.ClosedResourceError):
+            await theirs.do_handshake()
+            while await theirs.receive_some():
+                connections.append(mine)
+                for body in (b"mine", b"more"):
+                    tls.write(b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\n" + body)
+                await theirs.send_all(b"")  # both in one piece
+
+    async with trio.open_nursery() as nursery:
+
+        async def connect(host: str, port: int) -> trio.abc.Stream:
+            await trio.lowlevel.checkpoint()
+            ours, theirs = trio.testing.memory_stream_pair()
+            came, leaves = ssl.MemoryBIO(), ssl.MemoryBIO()
+            nursery.start_soon(serve, theirs, context.wrap_bio(came, leaves, server_side=True), came, leaves)
+            return ours
+
+        trusted = ssl.create_default_context(cafile=str(certificate))
+        transport = H11Transport(open_socket=connect, timeout_s=5.0, tls=lambda: trusted)
+        for _ in range(2):
+            answer = await transport.handle_async_request(httpx.Request("GET", "https://localhost/"))
+            assert answer.content == b"mine"
+        assert connections == [0, 1]
+        await transport.aclose()

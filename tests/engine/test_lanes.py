@@ -539,3 +539,17 @@ def test_whatever_ends_an_exit_that_is_set_aside_lets_the_entries_go_on(how: str
     assert take_all(lanes) == ids(entry)
     assert lanes.resume(leave.signal.signal_id, 0, NOW) == (how == "retracted")
     assert take_all(lanes) == (ids(leave) if how == "retracted" else [])
+
+
+def test_exits_that_are_set_aside_keep_no_other_exit_out() -> None:
+    """They are on the disk and take no worker; but there are no more of them than there is room for."""
+    lanes = Lanes(2)
+    for number in range(2):
+        add(lanes, sell(number, token=number))
+        waits = lanes.take_nowait()
+        assert waits is not None
+        lanes.set_aside(waits)
+    assert [lanes.add(queued(sell(10 + number, token=10 + number)), NOW) for number in range(2)] == [None, None]
+    assert lanes.crowded
+    late = queued(sell(20, token=20))
+    assert lanes.add(late, NOW) is late

@@ -17,7 +17,7 @@ from trio_copy.model.decisions import Code, CopyTask, End, OrderIntent, Reason
 from trio_copy.model.facts import FactQuery
 from trio_copy.model.fills import Side
 from trio_copy.model.ids import IntentKey, TokenId
-from trio_copy.model.orders import Market, Order, Wallet
+from trio_copy.model.orders import ExecutionReport, Market, Order, Settlement, Wallet
 from trio_copy.model.units import Price, Rounding, Shares, Usd
 
 Clock = trio.testing.MockClock
@@ -31,8 +31,11 @@ class Shown(Venue):
 
     offered: str = "12"
     reads: list[float] = field(factory=list)
+    book_s: float = _BOOK_S
     error: OrderNotSent | None = None
     silent: bool = False
+    slow: set[str] = field(factory=set)
+    """Whose purchases do not reach the chain."""
 
     async def market(self, token_id: TokenId) -> Market:
         market = await super().market(token_id)
@@ -40,12 +43,18 @@ class Shown(Venue):
 
     async def market_with_book(self, token_id: TokenId) -> Market:
         self.reads.append(trio.current_time())
-        await trio.sleep(_BOOK_S)
+        await trio.sleep(self.book_s)
         if self.error is not None:
             raise self.error
         level = (Level(Price.parse("0.5"), Shares.parse(self.offered)),)
         book = Book(token_id=token_id, bids=level, asks=level, at=0.0)
         return evolve(await self.market(token_id), book=None if self.silent else book)
+
+    async def submit(self, order: Order) -> ExecutionReport:
+        report = await super().submit(order)
+        if order.side is Side.BUY and order.wallet.follower in self.slow:
+            report = self.filled[order.order_id] = evolve(report, settlement=Settlement.PENDING)
+        return report
 
     def prepare(self, key: IntentKey, intent: OrderIntent, wallet: Wallet, market: Market) -> Order:
         assert market.book is None
@@ -132,6 +141,37 @@ async def test_a_book_that_does_not_come_ends_entries_and_no_exits(autojump_cloc
         assert len(venue.reads) == 2
 
 
+async def test_exits_do_not_wait_for_a_book_until_it_is_too_late(autojump_clock: Clock) -> None:
+    """The venue takes orders, and does not show its book: who wants to leave goes as if alone, and in time."""
+    venue = Shown(name="sim")
+    async with open_desk(executor=venue, send_timeout_s=10.0, deadline_s=5.0) as desk:
+        for number, follower in enumerate(ALL):
+            await desk.hold(follower, number=900 + number)
+        venue.book_s = 60.0
+        exits = [sell(3, follower, deadline=desk.wall() + 4) for follower in ALL]
+        await copy_all(desk, *exits)
+        began = trio.current_time()
+        assert await desk.wait_ends(*exits) == [(End.FILLED, None)] * 3
+        assert trio.current_time() - began < 1
+
+
+async def test_entries_that_wait_for_a_book_keep_no_exit_waiting(autojump_clock: Clock) -> None:
+    """They never have all of the workers, whatever they wait for; once they are over, the others follow."""
+    venue = Shown(name="sim")
+    async with open_desk(executor=venue, workers=3, send_timeout_s=10.0, deadline_s=5.0) as desk:
+        desk.execution.settings = evolve(desk.execution.settings, workers=3)
+        await desk.hold("alice", token=9)
+        venue.book_s = 60.0
+        entries = [buy(2, follower, deadline=desk.wall() + 30) for follower in ALL]
+        await copy_all(desk, *entries)
+        await trio.sleep(0.1)
+        began = trio.current_time()
+        assert await desk.end_of(sell(3, token=9)) == [(End.FILLED, None)]
+        assert trio.current_time() - began < 1
+        # The third comes when another has given up, and may be alone by then.
+        assert {end for end, _ in await desk.wait_ends(*entries)} <= {End.FILLED, End.REJECTED}
+
+
 async def test_exits_share_bids_and_are_all_sent(autojump_clock: Clock) -> None:
     """Five shares are two orders of at least two: the third is sent as well, as small as may be, for bids may have come."""
     venue = Shown(name="sim")
@@ -213,6 +253,23 @@ async def test_what_may_not_go_out_takes_nothing(autojump_clock: Clock) -> None:
         desk.shard.retract(first.task.signal.signal_id)
         _, allotment = await desk.execution.depth.of(first)
         assert (allotment, len(venue.reads)) == (None, 1)
+
+
+async def test_what_is_not_on_the_chain_takes_nothing(autojump_clock: Clock) -> None:
+    """An exit that waits for its shares to settle cannot sell: the bids are there for those who can."""
+    venue = Shown(name="sim", slow={"bob", "carol"})
+    async with open_desk(executor=venue) as desk:
+        for number, follower in enumerate(ALL):
+            await desk.hold(follower, number=900 + number)
+        venue.offered = "12"
+        _, *others = exits = [with_intent(sell(3, name), limit_price=Price.parse("0.5")) for name in ALL]
+        await copy_all(desk, *others)
+        await trio.sleep(2)
+        assert not venue.sent
+        venue.reads.clear()
+        await copy_all(desk, exits[0])
+        assert await desk.wait_ends(exits[0]) == [(End.FILLED, None)]
+        assert ([str(order.shares) for order in venue.sent], venue.reads) == (["10"], [])
 
 
 async def test_those_that_go_out_in_one_order_want_as_much(autojump_clock: Clock) -> None:

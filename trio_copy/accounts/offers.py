@@ -182,8 +182,6 @@ def _exit(account: "Account", task: CopyTask, command: c.Offer) -> Sequence[e.Ev
     intent = portion(task.intent, account.position(spot), account.free(spot))
     if isinstance(intent, Reason):
         return (*changes, *end(account, task, refused(intent), at), *members)
-    if not together.members:  # for what goes along, nothing was allotted
-        intent = held_to(command.allotment, intent, command.market.minimum)
     now, settle_s = sold_now(account, spot, intent.shares, command.market.minimum), command.settings.leaving.settle_s
     if not now.micro:
         return (*changes, *_wait_for_shares(account, patient(task, settle_s), at), *members)
@@ -191,6 +189,8 @@ def _exit(account: "Account", task: CopyTask, command: c.Offer) -> Sequence[e.Ev
     if now < intent.shares:
         part, rest = in_two(task, intent, now)
         intent, later = part.intent, [e.Waits(task=patient(rest, settle_s), at=at)]
+    if not together.members:  # for what goes along, nothing was allotted; and what is sold later meets another book
+        intent = held_to(command.allotment, intent, command.market.minimum)
     order = _prepared(part, intent, command)
     if isinstance(order, Reason):
         return (*changes, *end(account, task, refused(order), at), *members)

@@ -45,6 +45,8 @@ _SENDS = 3
 _RESEND_BASE_S = 0.05
 _AFTER_DEADLINE_S = 0.05
 """Whoever waits for a deadline looks at the clock when it is surely over."""
+_FOR_EXITS = 10
+"""Of so many workers, one takes exits alone."""
 _UNFOLLOWED = FollowSettings()
 """How exits are carried out whose follow was removed since."""
 
@@ -87,7 +89,7 @@ class Execution:
         # the send that is under way: one each is dear.
         with trio.CancelScope() as scope:
             while True:
-                queued = await self.lanes.take(rested=rested)
+                queued = await self.lanes.take(rested=rested, entries=self._takes_entries)
                 if queued is None:
                     return False
                 self.busy += 1
@@ -95,9 +97,15 @@ class Execution:
                     rested = await self.carry_out(queued, scope)
                 finally:
                     self.busy -= 1
+                    self.lanes.entries_out -= not queued.is_exit
                 if scope.cancel_called:
                     break
         return True
+
+    def _takes_entries(self) -> bool:
+        """Tell whether one more entry leaves workers for exits: entries may all wait for the same book, or answer."""
+        workers = self.settings.workers
+        return self.lanes.entries_out < max(1, workers - -(-workers // _FOR_EXITS))
 
     async def carry_out(self, queued: Queued, scope: trio.CancelScope) -> bool:
         """Carry out a task in hand as far as it goes. Cancelled before it is placed, it is still waiting.

@@ -7,7 +7,7 @@ suspended wherever it stands.
 
 import heapq
 from collections import Counter, OrderedDict, defaultdict
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 
 import trio
 from attrs import define, field
@@ -19,6 +19,10 @@ from trio_copy.model.ids import FollowerId, SignalId, TaskId
 from trio_copy.model.positions import PositionKey
 
 LaneKey = tuple[str, ...]
+
+
+def _always() -> bool:
+    return True
 
 
 @define(eq=False)
@@ -83,6 +87,8 @@ class Lanes:
     """What waits for its time."""
     sending: Counter[int] = field(factory=Counter)
     """Orders that are placed and not answered, by shard."""
+    entries_out: int = 0
+    """Entries that were taken and that whoever took them is not done with: he counts them down."""
     _in_hand: int = 0
     _aside: dict[Queued, None] = field(factory=dict)
     _first: trio.Event = field(factory=trio.Event)
@@ -139,14 +145,19 @@ class Lanes:
 
     @property
     def _is_full(self) -> bool:
-        # What is in hand leaves by itself, and can make no room: entries that are there must not keep an exit out.
-        return len(self._queued) - self._in_hand >= self.capacity
+        return self._in_room >= self.capacity
+
+    @property
+    def _in_room(self) -> int:
+        # What is in hand leaves by itself, and can make no room: entries that are there must not keep an exit out. Nor must
+        # exits that wait for what they sell to settle, up to as many again: a leader's followers all do at the same time.
+        return len(self._queued) - self._in_hand - min(len(self._aside), self.capacity)
 
     def _oldest_entry(self) -> Queued | None:
         return next((entry for entry in self._entries_waiting.values() if not entry.in_hand), None)
 
     def _has_company(self, queued: Queued) -> bool:
-        if len(self._queued) - self._in_hand >= 2 * self.capacity:
+        if self._in_room >= 2 * self.capacity:
             return False
         others = self._by_spot.get(queued.spot, {}).values()
         return any(not (o.in_hand or o.suspended) and leave_together(queued.task, o.task) for o in others)
@@ -155,14 +166,15 @@ class Lanes:
         """Let a task wait that was waiting before, room or not."""
         self._insert(queued, now)
 
-    async def take(self, *, rested: bool = False) -> Queued | None:
+    async def take(self, *, rested: bool = False, entries: Callable[[], bool] = _always) -> Queued | None:
         """Wait for a task that may be placed now, and take it with its lane; None once everything is over.
 
-        Others get their turn first, unless whoever asks has `rested`: he has waited for something just now.
+        Others get their turn first, unless whoever asks has `rested`: he has waited for something just now. He takes no entry
+        while `entries` says so: another one that is done with an entry has to ask then.
         """
         await trio.lowlevel.checkpoint_if_cancelled()
         while True:
-            queued = self.take_nowait()
+            queued = self.take_nowait(entries=entries())
             if queued is not None:
                 if not rested:
                     await trio.lowlevel.cancel_shielded_checkpoint()
@@ -172,9 +184,9 @@ class Lanes:
                 return None
             await self._idle.park()
 
-    def take_nowait(self) -> Queued | None:
+    def take_nowait(self, *, entries: bool = True) -> Queued | None:
         """Take a task that may be placed now, exits first; None when there is none."""
-        ready = self._exits or self._entries
+        ready = self._exits or (self._entries if entries else None)
         if not ready:
             return None
         key, _ = ready.popitem(last=False)
@@ -184,6 +196,7 @@ class Lanes:
         lane.of(queued).pop(0)
         lane.held_by.add(queued)
         self._in_hand += 1
+        self.entries_out += not queued.is_exit
         queued.in_hand = True
         return queued
 

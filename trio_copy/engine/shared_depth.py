@@ -9,11 +9,13 @@ they do not get.
 
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
+from math import inf
 
 import trio
 from attrs import define, evolve, field, frozen
 
 from trio_copy.accounts.exits import portion, spot_of
+from trio_copy.accounts.settling import sold_now
 from trio_copy.clock import WallClock
 from trio_copy.copying.allotting import Wish, allot
 from trio_copy.engine.contract import Contract
@@ -30,6 +32,8 @@ from trio_copy.model.units import Rounding, Usd
 
 _FRESH_S = 1.0
 """So long after its book came an order may go out by it: a thousand leave within less."""
+_EXITS_WAIT_S = 0.5
+"""So long exits wait for a book, which takes some hundredths of a second: a venue that shows none may take orders all the same."""
 _TWO = 2
 """Fewer have nobody to share with."""
 _Key = tuple[SignalId, TokenId, bool]
@@ -108,9 +112,12 @@ class SharedDepth:
     async def _ask(self, key: _Key) -> _Asked:
         asked = self._asked[key] = _Asked()
         try:
-            market = await self.executor.market_with_book(key[1])
-            self._share(market, self._row(key))
-            asked.told = True
+            with trio.move_on_after(_EXITS_WAIT_S if key[2] else inf):
+                market = await self.executor.market_with_book(key[1])
+                self._share(market, self._row(key))
+                asked.told = True
+            if not asked.told:
+                asked.error = OrderNotSent("no book in the time that exits have for one")
         except OrderNotSent as error:
             asked.error = error
         finally:
@@ -137,7 +144,7 @@ class SharedDepth:
             and _takes(one.task)
             and one.task.not_before <= now
             and one.task.task_id not in self._allotted
-            and not (one.suspended or self.lanes.is_held_up(one))
+            and not (one.suspended or one.aside or self.lanes.is_held_up(one))
         ]
         return sorted(row, key=lambda one: one.task.task_id)
 
@@ -166,7 +173,9 @@ class SharedDepth:
         sold = portion(intent, account.position(spot_of(task)), account.free(spot_of(task)))
         if isinstance(sold, Reason):
             return None
-        return Wish(intent.limit_price, sold.shares.micro, max(1, market.minimum.micro), whole)
+        # What is not on the chain cannot take anything: kept for it, it would be kept from the others.
+        now = sold_now(account, spot_of(task), sold.shares, market.minimum)
+        return Wish(intent.limit_price, now.micro, max(1, market.minimum.micro), whole) if now else None
 
 
 def left_out(task: CopyTask, allotment: Allotment | None, market: Market) -> Outcome | None:

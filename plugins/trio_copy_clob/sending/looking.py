@@ -23,8 +23,9 @@ from trio_copy_clob.sending.seen import SeenOrder, TradeState, by_order, order_o
 from trio_copy_clob.sending.sent import Sendings, Sent
 
 _PAGES = 20
-_NEVER = 1 << 62
 _FIRST_CURSOR = "MA=="
+_APART_S = 3600
+"""Who asks for so much more is no company once that is too much to be read: of an order that is open for days, for instance."""
 _EARLIER_S = 600
 """An order is as old as the trade that it copies; clocks differ by less."""
 _EARLIER_BY_CHAIN_S = 120
@@ -61,8 +62,8 @@ class TradesRead:
     """By the orders that they name."""
     _whole: bool = False
     _since: int = 0
-    _wanted: int = _NEVER
-    """The earliest moment that anybody who waits has asked for."""
+    _wanted: list[int] = field(factory=list)
+    """Since when those who wait want to know."""
     _begun: int = 0
     """Counts the reads."""
     _number: int = 0
@@ -76,17 +77,28 @@ class TradesRead:
             ExecutorError: nobody answers.
         """
         before = self._begun
-        self._wanted = min(self._wanted, since)
-        async with self._one:
-            if self._number <= before or self._since > since:
-                self._begun = number = self._begun + 1
-                since, self._wanted = min(since, self._wanted), _NEVER
-                rows, self._whole = await self._read(since, until)
-                self._rows, self._since, self._number = by_order(rows), since, number
-            found, whole = self._rows, self._whole
-            if not self._one.statistics().tasks_waiting:
-                self._rows, self._number = {}, 0  # nobody else may use them: thousands of signers would keep much
-            return found, whole
+        self._wanted.append(since)
+        try:
+            async with self._one:
+                if self._number <= before or not self._serves(since):
+                    await self._read_from(min(self._wanted), until)
+                    if not self._serves(since):
+                        await self._read_from(min(one for one in self._wanted if since - one <= _APART_S), until)
+                found, whole = self._rows, self._whole
+                if not self._one.statistics().tasks_waiting:
+                    self._rows, self._number = {}, 0  # nobody else may use them: thousands of signers would keep much
+                return found, whole
+        finally:
+            self._wanted.remove(since)
+
+    async def _read_from(self, since: int, until: float) -> None:
+        self._begun = number = self._begun + 1
+        rows, self._whole = await self._read(since, until)
+        self._rows, self._since, self._number = by_order(rows), since, number
+
+    def _serves(self, since: int) -> bool:
+        """Tell whether what was read last is good for who wants to know since then: what was cut off for another is not."""
+        return self._since <= since and (self._whole or since - self._since <= _APART_S)
 
     async def _read(self, since: int, until: float) -> tuple[list[bytes], bool]:
         rows: list[bytes] = []
@@ -128,7 +140,7 @@ class Looking:
         except ExecutorError as error:
             # All of an order that is on the chain is proven without the venue; nothing else is.
             away = error
-            seen = Evidence(whole=False, there=sent.there, told=sent.told, was_on_chain=sent.on_chain)
+            seen = Evidence(whole=False, there=sent.there, told=sent.told, was_on_chain=sent.on_chain, shown=sent.shown)
         report = prove(order, seen, rests=rests(order))
         if self.read_fills is not None and _worth_asking(report, sent, asked_at):
             report = await self._by_chain(order, seen, report, self.read_fills)
@@ -163,6 +175,7 @@ class Looking:
             there=self.sendings.of(order.order_id, asked_at).there,
             told=sent.told,
             was_on_chain=sent.on_chain,
+            shown=sent.shown,
         )
 
     async def _by_chain(
@@ -176,7 +189,7 @@ class Looking:
         except ExecutorError:
             pass
         else:
-            self.sendings.chain_looked(order.order_id, now, filled=bool(fills))
+            self.sendings.chain_looked(order.order_id, now, sum(one.shares for one in fills))
         on_chain = seen.was_on_chain or bool(fills)
         seen = evolve(seen, fills=fills, heard=fills is not None, there=seen.there or on_chain, was_on_chain=on_chain)
         report = prove(order, seen, rests=rests(order))

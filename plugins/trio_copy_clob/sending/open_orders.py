@@ -64,6 +64,14 @@ class _Open:
         """When something was heard last that matters and that no look has shown yet."""
         return self.heard_at.get(self.next_step, _NEVER)
 
+    def not_shown_by(self, report: ExecutionReport) -> dict[Step, float]:
+        """Return what was heard of it and is further than a report that says something new: HTTP may be behind."""
+        undone = self.report is not None and self.settles and self.report.shares != report.shares
+        if undone or self.rests or not report.proven:
+            return {}  # a trade that failed has ended, and is shown; and what rests is told of trade by trade
+        shown = Step.MINED if report.settlement is Settlement.MINED else Step.CHANGED
+        return {step: at for step, at in self.heard_at.items() if step > shown}
+
     @property
     def next_step(self) -> Step:
         """How far a trade of it has to be for that to be news."""
@@ -152,7 +160,7 @@ class OpenOrders:
         self._ask(one)
         if report is not None and looked_at >= one.looked_at:
             if report != one.report and looked_at > one.heard_at.get(Step.CHANGED, _NEVER):
-                one.heard_at.clear()
+                one.heard_at = one.not_shown_by(report)
             one.report, one.looked_at = report, looked_at
         if one.rests:
             self.at_rest.add(one)

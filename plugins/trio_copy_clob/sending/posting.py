@@ -94,6 +94,8 @@ class _Attempt:
     why: str = "no time left"
     """Why it is not there, as far as that is known."""
     renewed: bool = False
+    sent_at: float = 0.0
+    """When its bytes left last."""
     read_again: bool = False
     """Whether the venue has read what an exit sells from the chain again: it may have remembered less than was there."""
     rest_s: float = 0.0
@@ -109,6 +111,14 @@ class _Attempt:
         return str(self.order.wallet.address)
 
     async def run(self) -> ExecutionReport:
+        try:
+            return await self._run()
+        except OrderNotSent as error:  # of whoever guards the key, who lets nobody ask: that is about this send alone
+            if self.unproven is None:
+                raise
+            raise OrderUncertain(self.unproven) from error
+
+    async def _run(self) -> ExecutionReport:
         while (key := await self._ready()) is not None:
             done = await self._send(key)
             match done:
@@ -170,7 +180,7 @@ class _Attempt:
         """Send the bytes once; returns what came of them, how they go again, or None where they do not."""
         posting, signer, order = self.posting, self.signer, self.order
         body = posting.with_owner(order.body, key.api_key)
-        began = trio.current_time()
+        self.sent_at = began = trio.current_time()
         posting.sendings.leaves(order.order_id, began)
         reply = await posting.caller.call(
             "POST",
@@ -203,6 +213,8 @@ class _Attempt:
         if row.meaning in (Meaning.FILLED, Meaning.OPEN, Meaning.KILLED):
             for stopped in self.posting.stops.went_well():
                 self.posting.tell(stopped)
+            if self.is_exit:
+                self.posting.stops.had_enough(self.wallet, self.order.token_id)
         match row.meaning:
             case Meaning.FILLED | Meaning.OPEN:
                 return await self._accepted(answer)
@@ -237,8 +249,10 @@ class _Attempt:
                 self.posting.on_stale(self.order)
             case Do.REFRESH_BALANCE if self.unproven is None:  # else its own first copy may have spent it
                 stops = self.posting.stops
-                first = not stops.was_short(self.wallet, is_exit=self.is_exit, now=now)
-                self.posting.tell(stops.short(self.wallet, is_exit=self.is_exit, why=words, now=now))
+                # Of entries there may be hundreds on their way, and one look is enough: cash is short for all of them.
+                sold, sent_at = (self.order.token_id, self.sent_at) if self.is_exit else (None, now)
+                first = not stops.was_short(self.wallet, sold, sent_at=sent_at, now=now)
+                self.posting.tell(stops.short(self.wallet, sold, why=words, sent_at=sent_at, now=now))
                 if first:
                     await self._refresh_balance()
             case Do.STOP_WALLET:

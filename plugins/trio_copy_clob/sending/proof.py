@@ -42,6 +42,8 @@ class Evidence:
     """Whether the chain did, where there is one: without it nothing is proven that it might contradict."""
     was_on_chain: bool = False
     """Whether the chain has shown a fill of it before: a reorg may have taken it back, and then it comes again."""
+    shown: int = 0
+    """How many millionths of a share of it the chain showed when it was last asked: it is not asked at each look."""
     quiet_s: float = 0.0
     """How long before the first of these questions the order was last sent."""
     there: bool = False
@@ -159,7 +161,10 @@ def _settled(order: Order, seen: Evidence, *, rests: bool) -> ExecutionReport:
         report = evolve(_amounts(order, seen.trades), settlement=settlement, detail="matched, and undone by the chain")
         return _as_told(report, seen, _off(report))
     firm = all(trade.state is TradeState.CONFIRMED for trade in good) and (not failed or sure)
-    report = evolve(amounts, settlement=Settlement.FIRM if firm else _on_its_way(good), detail=detail)
+    on_its_way = _on_its_way(good)
+    if not failed and seen.fills is None and seen.shown >= amounts.shares.micro - _ROUNDING:
+        on_its_way = Settlement.MINED  # as the chain said when it was last asked
+    report = evolve(amounts, settlement=Settlement.FIRM if firm else on_its_way, detail=detail)
     return report if failed else _as_told(report, seen, _off(report))
 
 
@@ -185,6 +190,8 @@ def _is_all(order: Order, seen: Evidence, matched_in_shares: bool) -> bool:
     if seen.order is not None and not seen.order.trades <= {trade.trade_id for trade in seen.trades}:
         return False
     most = max(amounts.shares.micro, 0 if chain is None else chain.shares.micro)
+    if seen.fills is None and seen.shown > most + _ROUNDING:
+        return False  # the venue is behind the chain
     matched = None if seen.order is None else seen.order.matched
     if matched_in_shares and matched is not None and matched > most + _ROUNDING:
         return False

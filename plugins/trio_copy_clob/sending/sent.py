@@ -29,6 +29,8 @@ class Sent:
     """Whether the chain has shown a fill of it."""
     chain_at: float = -float("inf")
     """When the chain is worth another look."""
+    shown: int = 0
+    """How much of it the chain showed at the last look, in millionths of a share."""
 
 
 @define(eq=False)
@@ -43,20 +45,21 @@ class Sendings:
     def leaves(self, order_id: OrderId, now: float) -> None:
         """Note that an order may be on its way from now on."""
         before = self.of(order_id, now)
-        self._put(order_id, Sent(now, before.there, before.told, before.on_chain, before.chain_at))
+        self._put(order_id, Sent(now, before.there, before.told, before.on_chain, before.chain_at, before.shown))
 
     def is_there(self, order_id: OrderId, now: float, told: tuple[Shares, Usd] | None = None) -> None:
         """Note that the venue has an order, and what it says that was filled."""
         before = self.of(order_id, now)
-        self._put(order_id, Sent(before.at, True, told or before.told, before.on_chain, before.chain_at))
+        told = told or before.told
+        self._put(order_id, Sent(before.at, True, told, before.on_chain, before.chain_at, before.shown))
 
-    def chain_looked(self, order_id: OrderId, now: float, *, filled: bool) -> None:
+    def chain_looked(self, order_id: OrderId, now: float, shown: int) -> None:
         """Note that the chain was asked about an order: the longer nothing was new, the later it is again."""
         before = self.of(order_id, now)
         # What is filled there is there at the venue as well.
-        there, on_chain = before.there or filled, before.on_chain or filled
+        there, on_chain = before.there or shown > 0, before.on_chain or shown > 0
         again = now + min(now - before.at, _CHAIN_MOST_S)
-        self._put(order_id, evolve(before, there=there, on_chain=on_chain, chain_at=again))
+        self._put(order_id, evolve(before, there=there, on_chain=on_chain, chain_at=again, shown=shown))
 
     def _put(self, order_id: OrderId, sent: Sent) -> Sent:
         self._known[order_id] = sent

@@ -8,8 +8,11 @@ from enum import Enum
 
 from attrs import define, field, frozen
 
+from trio_copy.model.ids import TokenId
+
 SHORT_S = 30.0
 """How long a wallet's side rests after two refusals for want of balance: what is not settled yet needs about so long."""
+_SHORT_AGAIN_S = 2 * SHORT_S
 PAUSED_S = 30.0
 """How long entries rest where the venue does not say."""
 
@@ -57,8 +60,8 @@ class Stops:
     """All that stands at the moment."""
 
     _standing: dict[tuple[Stop, str], Stopped] = field(factory=dict)
-    _short: dict[tuple[str, bool], float] = field(factory=dict)
-    """Until when one more refusal for want of balance stops a wallet's side."""
+    _short: dict[tuple[str, TokenId | None], float] = field(factory=dict)
+    """When a wallet was refused for want of balance last: of a token that is sold, or None for cash."""
 
     def stop(self, stop: Stop, who: str, why: str, *, until: float | None = None, now: float) -> Stopped | None:
         """Stop something; returns what a person should hear, or None where he has heard it."""
@@ -80,18 +83,29 @@ class Stops:
         lifted = [self.lift(stop) for stop in (Stop.ENTRIES, Stop.RESTARTING)]
         return [one for one in lifted if one is not None]
 
-    def short(self, wallet: str, *, is_exit: bool, why: str, now: float) -> Stopped | None:
-        """Note a refusal for want of balance: the second within a while stops this side of the wallet for some time.
+    def short(self, wallet: str, sold: TokenId | None, *, why: str, sent_at: float, now: float) -> Stopped | None:
+        """Note a refusal for want of balance, of a token that is sold or of cash: the second of the same within a while stops
+        this side of the wallet for some time.
 
         After the first one, the venue has read the balance again: it was not its memory.
         """
-        again = self._short.get((wallet, is_exit), -float("inf")) > now
-        self._short[wallet, is_exit] = now + 2 * SHORT_S
-        return self.stop(_OF_SIDE[is_exit], wallet, why, until=now + SHORT_S, now=now) if again else None
+        again = self.was_short(wallet, sold, sent_at=sent_at, now=now)
+        self._short = {key: at for key, at in self._short.items() if now - at < _SHORT_AGAIN_S}
+        self._short[wallet, sold] = now
+        side = _OF_SIDE[sold is not None]
+        return self.stop(side, wallet, why, until=now + SHORT_S, now=now) if again else None
 
-    def was_short(self, wallet: str, *, is_exit: bool, now: float) -> bool:
-        """Tell whether a wallet's side was refused for want of balance a moment ago."""
-        return self._short.get((wallet, is_exit), -float("inf")) > now
+    def was_short(self, wallet: str, sold: TokenId | None, *, sent_at: float, now: float) -> bool:
+        """Tell whether a wallet was refused for want of a token, or of cash, a moment before an order was sent.
+
+        What was on its way then was refused by the same memory.
+        """
+        at = self._short.get((wallet, sold), -float("inf"))
+        return at <= sent_at and now - at < _SHORT_AGAIN_S
+
+    def had_enough(self, wallet: str, sold: TokenId) -> None:
+        """Note that a wallet sold a token: what was missing of it before, the venue had not read yet. It may be so once more."""
+        self._short.pop((wallet, sold), None)
 
     def why(self, *, wallet: str, signer: str, is_exit: bool, now: float) -> Stopped | None:
         """Return what stops an order, the widest first; None where nothing does."""
