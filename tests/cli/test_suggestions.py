@@ -11,6 +11,7 @@ import trio
 
 from trio_copy.cli import main, status
 from trio_copy.cli.suggest import suggested
+from trio_copy.engine.plan import load_plan
 from trio_copy.errors import UnresolvedOrders
 from trio_copy.model.control import Modes
 
@@ -69,7 +70,7 @@ def _dead_letters(conf: Path, patch: Patch) -> None:
     shard = status.Depth(shard=0, dead=3)
     modes = Modes(version=0, by_scope={})
     found = status._Found(now=0.0, modes=modes, followers={}, instances=(), depths=(shard,), leases={})
-    status._print(found, [], [status._shard(shard, found, [], "me")], [], 0, conf)
+    status._print(found, [], [status._shard(shard, found, [], "me")], [], 0, load_plan(conf))
 
 
 def _not_live(conf: Path, patch: Patch) -> None:

@@ -50,8 +50,8 @@ def place_before_the_lane_is_free() -> None:
     """Give out the next task of a lane while one of it is under way, or not proven."""
     take = Lanes.take_nowait
 
-    def broken(self: Lanes) -> Queued | None:
-        queued = take(self)
+    def broken(self: Lanes, *, entries: bool = True) -> Queued | None:
+        queued = take(self, entries=entries)
         if queued is not None:
             self.free(queued.lane, queued)
         return queued
