@@ -159,7 +159,8 @@ async def test_entries_that_wait_for_a_book_keep_no_exit_waiting(autojump_clock:
     """They never have all of the workers, whatever they wait for; once they are over, the others follow."""
     venue = Shown(name="sim")
     async with open_desk(executor=venue, workers=3, send_timeout_s=10.0, deadline_s=5.0) as desk:
-        desk.execution.settings = evolve(desk.execution.settings, workers=3)
+        desk.execution.settings = evolve(desk.execution.settings, workers=2)
+        assert desk.execution.workers == 3
         await desk.hold("alice", token=9)
         venue.book_s = 60.0
         entries = [buy(2, follower, deadline=desk.wall() + 30) for follower in ALL]

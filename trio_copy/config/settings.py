@@ -43,7 +43,7 @@ class EngineSettings:
     workers: int = setting(
         500,
         unit="tasks at once, per executor",
-        why="Bounds the orders in flight, the wait for the disk included; a tenth is for exits. 2,000 copies a second keep 60 to 300 busy.",
+        why="Bounds the orders in flight, the wait for the disk included; exits have a tenth more. 2,000 copies a second keep 60 to 300.",
         check=within(1, 10_000),
     )
     send_timeout_s: float = setting(

@@ -46,7 +46,7 @@ _RESEND_BASE_S = 0.05
 _AFTER_DEADLINE_S = 0.05
 """Whoever waits for a deadline looks at the clock when it is surely over."""
 _FOR_EXITS = 10
-"""Of so many workers, one takes exits alone."""
+"""For so many workers there is one more, for exits alone."""
 _UNFOLLOWED = FollowSettings()
 """How exits are carried out whose follow was removed since."""
 
@@ -102,10 +102,13 @@ class Execution:
                     break
         return True
 
+    @property
+    def workers(self) -> int:
+        """How many run at once: more than may have entries, which can all wait for the same book, or answer."""
+        return self.settings.workers - -self.settings.workers // _FOR_EXITS
+
     def _takes_entries(self) -> bool:
-        """Tell whether one more entry leaves workers for exits: entries may all wait for the same book, or answer."""
-        workers = self.settings.workers
-        return self.lanes.entries_out < max(1, workers - -(-workers // _FOR_EXITS))
+        return self.lanes.entries_out < self.settings.workers
 
     async def carry_out(self, queued: Queued, scope: trio.CancelScope) -> bool:
         """Carry out a task in hand as far as it goes. Cancelled before it is placed, it is still waiting.

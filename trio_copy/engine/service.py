@@ -174,7 +174,7 @@ class Service:
             with self._work:
                 async with trio.open_nursery() as workers:
                     for name, execution in self.executions.items():
-                        for worker in range(self.plan.settings.engine.workers):
+                        for worker in range(execution.workers):
                             workers.start_soon(execution.run_worker, name=f"{name} worker {worker}")
                     await self._run_stages(task_status, gave_up)
                     self._draining.set()
