@@ -16,12 +16,15 @@ from trio_copy.clock import WallClock, wall_clock_from
 DATA = Path(__file__).parent / "data"
 
 LONG_PLAYS = (
+    "chain/test_asking.py",
     "cli/test_past.py",
     "clob/test_clob_deaths.py",
     "clob/test_clob_hour.py",
     "clob/test_live_engine.py",
     "docs/test_commands.py",
     "engine/test_bounded.py",
+    "engine/test_contract.py",
+    "engine/test_odd_nodes.py",
     "engine/test_simulation.py",
     "redis/test_faults.py",
     "redis/test_forgetting.py",
