@@ -195,7 +195,10 @@ async def test_blocks_and_logs_are_read(clock: Clock) -> None:
         with pytest.raises(ChainError, match="no endpoint knows block 0x63"):
             await nodes.block(hex(99), _soon())
         world.nodes[1].faults.clear()
-        world.nodes[0].faults.unreadable_logs = world.nodes[1].faults.unreadable_logs = True
+        world.nodes[1].faults.unreadable_logs = True
+        with pytest.raises(ChainError, match="cannot be read"):
+            await nodes.logs(_FILLS, 3, 30, _soon())  # what the other one shows is not taken for both
+        world.nodes[0].faults.unreadable_logs = True
         with pytest.raises(ChainError, match="cannot be read"):
             await nodes.logs(_FILLS, 3, 30, _soon())
 

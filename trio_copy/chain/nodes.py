@@ -149,8 +149,10 @@ class NodeConnections:
     ) -> Sequence[_T]:
         """Ask one node after the other until so many have answered, each for half of the time if there is another one.
 
+        What one of two shows is not taken for both: where fewer answer than are connected, nothing is said.
+
         Raises:
-            ChainError: none answered; the last failure.
+            ChainError: not so many answered; the last failure.
         """
         found = list[_T]()
         failure: ChainError = ConnectionLost("no node is connected")
@@ -170,7 +172,7 @@ class NodeConnections:
                 failure = error
             if len(found) == count:
                 break
-        if not found:
+        if len(found) < max(1, min(count, len(able))):
             raise failure
         return found
 

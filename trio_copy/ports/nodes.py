@@ -51,6 +51,6 @@ class Nodes(Protocol):
         the head they may have one transaction in two blocks.
 
         Raises:
-            ChainError: a part of the range could not be read.
+            ChainError: a part of the range could not be read, by one of the two.
         """
         ...
