@@ -9,7 +9,7 @@ from bench.timing import RUNS, cpu_per_item, row
 from trio_copy.model.ids import Address, ChainId
 from trio_copy.native import SecretKey
 from trio_copy.recursion import same_recursion_limit
-from trio_copy_onchain.tx.transaction import Transaction, read_signed
+from trio_copy.transactions.transaction import Transaction, read_signed
 
 with same_recursion_limit():
     from eth_account import Account

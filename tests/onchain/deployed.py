@@ -12,8 +12,8 @@ from tests.e2e.anvil import MAX, Amm, Chain, calldata, deploy_amm
 from trio_copy.model.fills import Side
 from trio_copy.model.ids import ZERO_ADDRESS, Address, IntentKey
 from trio_copy.model.units import Price
+from trio_copy.transactions.calls import Call
 from trio_copy_onchain.tx.receipts import Receipt, read_receipt
-from trio_copy_onchain.venues.abi import ContractCall
 from trio_copy_onchain.venues.amounts import Decimals, decimals_call, read_decimals
 from trio_copy_onchain.venues.fpmm import Fpmm
 from trio_copy_onchain.venues.pool import Pool, Router
@@ -87,10 +87,10 @@ class Market:
         (usdc,) = (amm.usdc for amm in self.deployed.amms if amm.pool == venue.maker)
         return shares, await self.chain.call(usdc, "balanceOf(address)", wallet)
 
-    def transaction(self, call: ContractCall, sender: str) -> dict[str, str]:
+    def transaction(self, call: Call, sender: str) -> dict[str, str]:
         return {"from": sender, "to": call.to, "data": "0x" + call.data.hex()}
 
-    async def send(self, call: ContractCall, sender: str, tip: int = 1) -> str:
+    async def send(self, call: Call, sender: str, tip: int = 1) -> str:
         """Send with gas enough, so that what fails is mined."""
         fees = {"gas": hex(2_000_000), "maxFeePerGas": hex(10**10 + tip), "maxPriorityFeePerGas": hex(tip)}
         return str(await self.ask("eth_sendTransaction", self.transaction(call, sender) | fees))

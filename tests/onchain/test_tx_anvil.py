@@ -12,13 +12,13 @@ from tests.e2e.anvil import Chain, open_chain, open_node
 from trio_copy.errors import ChainError
 from trio_copy.model.ids import Address, ChainId
 from trio_copy.native import SecretKey, keccak
+from trio_copy.transactions.transaction import Signed, Transaction
 from trio_copy_onchain.tx.answers import Before, Told, read_estimate, read_sending
 from trio_copy_onchain.tx.fees import GWEI, Fees, fees_now, higher, read_history
 from trio_copy_onchain.tx.receipts import Receipt, Standing, read_known, read_receipt, read_used, standing, why_failed
 from trio_copy_onchain.tx.reverts import Lacks
 from trio_copy_onchain.tx.sendings import doing_nothing
 from trio_copy_onchain.tx.texts import Row
-from trio_copy_onchain.tx.transaction import Signed, Transaction
 
 pytestmark = pytest.mark.anvil
 

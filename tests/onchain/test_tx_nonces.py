@@ -13,6 +13,7 @@ from tests.onchain.wallet import FEES, PATIENCE_S, Wallet
 from trio_copy.errors import InvariantBroken
 from trio_copy.model.ids import Address, ChainId, Hash32, IntentKey
 from trio_copy.native import SecretKey
+from trio_copy.transactions.transaction import Transaction
 from trio_copy_onchain.tx import commands as c
 from trio_copy_onchain.tx import events as e
 from trio_copy_onchain.tx.due import Due, Next
@@ -20,7 +21,6 @@ from trio_copy_onchain.tx.fees import Fees
 from trio_copy_onchain.tx.nonces import Nonces
 from trio_copy_onchain.tx.sendings import Binding, Inclusion, Sending, binding_of, doing_nothing, plain_binding
 from trio_copy_onchain.tx.texts import Proves
-from trio_copy_onchain.tx.transaction import Transaction
 
 A, B, C = (IntentKey(letter * 64) for letter in "abc")
 

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from trio_copy.model.ids import Address, ChainId
 from trio_copy.native import SecretKey
 from trio_copy.recursion import same_recursion_limit
-from trio_copy_onchain.tx import rlp
-from trio_copy_onchain.tx.transaction import Transaction, read_signed
+from trio_copy.transactions import rlp
+from trio_copy.transactions.transaction import Transaction, read_signed
 
 with same_recursion_limit():
     from eth_account.typed_transactions.dynamic_fee_transaction import DynamicFeeTransaction

@@ -14,10 +14,10 @@ from trio_copy.errors import RpcError
 from trio_copy.model.fills import Side
 from trio_copy.model.ids import ZERO_ADDRESS
 from trio_copy.model.units import MICRO, Price, Rounding
+from trio_copy.transactions.calls import Call
 from trio_copy_onchain.tx.answers import Before, Estimate, read_estimate
 from trio_copy_onchain.tx.receipts import why_failed
 from trio_copy_onchain.tx.reverts import Lacks
-from trio_copy_onchain.venues.abi import ContractCall
 from trio_copy_onchain.venues.fpmm import Fpmm
 from trio_copy_onchain.venues.pool import Pool
 from trio_copy_onchain.venues.seam import Exchanged, Swap
@@ -38,7 +38,7 @@ async def estimate(market: Market, venue: Fpmm | Pool, swap: Swap) -> Estimate:
     return await estimated(market, venue.call(swap), swap.wallet, venue.words)
 
 
-async def estimated(market: Market, call: ContractCall, sender: str, words: frozenset[str]) -> Estimate:
+async def estimated(market: Market, call: Call, sender: str, words: frozenset[str]) -> Estimate:
     try:
         told = await market.chain.session.request("eth_estimateGas", market.transaction(call, sender), "latest")
     except RpcError as error:
@@ -187,7 +187,7 @@ async def test_a_safe_approves_and_trades_in_one_transaction(market: Market) -> 
     assert await market.chain.call(venue.collateral, "allowance(address,address)", safe, venue.router.address) == 0
 
 
-def _by_safe(market: Market, venue: Pool, swap: Swap) -> ContractCall:
+def _by_safe(market: Market, venue: Pool, swap: Swap) -> Call:
     """Return the Safe's own transaction, sent by an owner: the exact allowance and the swap in one."""
     approve = bytes.fromhex(calldata("approve(address,uint256)", (venue.router.address, swap.cash))[2:])
     trade = venue.call(swap)
@@ -200,7 +200,7 @@ def _by_safe(market: Market, venue: Pool, swap: Swap) -> ContractCall:
     # An owner who sends it himself signs by being it: r is his address, and v is 1.
     by_owner = bytes(12) + bytes.fromhex(market.chain.accounts[0][2:]) + bytes(32) + b"\1"
     to_all = (market.deployed.multi_send, 0, both, 1, 0, 0, 0, ZERO_ADDRESS, ZERO_ADDRESS, by_owner)
-    return ContractCall(to=swap.wallet, data=bytes.fromhex(calldata(execute, to_all)[2:]))
+    return Call(to=swap.wallet, data=bytes.fromhex(calldata(execute, to_all)[2:]))
 
 
 async def test_a_leader_at_pools_is_copied_once_by_everybody(venues: tuple[Node, Deployed], market: Market) -> None:

@@ -77,6 +77,8 @@ class Market:
     """Which of the venue's exchanges trades it, where it has several: v2, v2-neg-risk, v3."""
     book: "Book | None" = None
     """The book itself, where it was asked for: see `BookExecutor`."""
+    terms: object = None
+    """What else the executor itself has to know again in `prepare`, in a shape of its own. Never changed, and nobody else reads it."""
 
     @property
     def fee(self) -> Fee:

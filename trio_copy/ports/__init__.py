@@ -4,23 +4,27 @@
 """
 
 from trio_copy.model.settings import NoSettings
+from trio_copy.ports.acting import Act, ActReport, Deed, Done
 from trio_copy.ports.decoder import Decoder, DecoderContext, DecoderPlugin, LogFilter, MakeDecoder
 from trio_copy.ports.doctor import Contracts, Finding, Health
 from trio_copy.ports.executor import (
+    ActingExecutor,
     Books,
     Examine,
     Executor,
     ExecutorContext,
     ExecutorPlugin,
     Facts,
+    JournalledExecutor,
     OpenExecutor,
     Quotes,
     RestingExecutor,
 )
 from trio_copy.ports.follows import FollowChange, Follows
+from trio_copy.ports.journal import Journal
 from trio_copy.ports.markets import Markets, MarketsContext, MarketsPlugin, OpenMarkets, PastPrices, Traders
 from trio_copy.ports.nodes import Nodes
-from trio_copy.ports.signing import Access, Signer, Signers, Spending
+from trio_copy.ports.signing import Access, Nothing, Purpose, Signer, Signers, Spending
 from trio_copy.ports.store import (
     FORGOTTEN_TOKEN,
     HEAD_KINDS,
@@ -52,6 +56,9 @@ __all__ = [
     "NOBODY",
     "Access",
     "Accounts",
+    "Act",
+    "ActReport",
+    "ActingExecutor",
     "Books",
     "Changes",
     "Contracts",
@@ -60,8 +67,10 @@ __all__ = [
     "Decoder",
     "DecoderContext",
     "DecoderPlugin",
+    "Deed",
     "Document",
     "DocumentKey",
+    "Done",
     "Examine",
     "Executor",
     "ExecutorContext",
@@ -75,6 +84,8 @@ __all__ = [
     "Health",
     "History",
     "InThread",
+    "Journal",
+    "JournalledExecutor",
     "LogFilter",
     "MakeDecoder",
     "Markets",
@@ -82,11 +93,13 @@ __all__ = [
     "MarketsPlugin",
     "NoSettings",
     "Nodes",
+    "Nothing",
     "OpenExecutor",
     "OpenMarkets",
     "OpenSocket",
     "OpenStore",
     "PastPrices",
+    "Purpose",
     "Quotes",
     "Request",
     "RestingExecutor",

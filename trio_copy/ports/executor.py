@@ -14,7 +14,9 @@ from trio_copy.model.decisions import OrderIntent
 from trio_copy.model.ids import ChainId, IntentKey, TokenId
 from trio_copy.model.orders import ExecutionReport, Market, Order, Quote, Wallet
 from trio_copy.model.settings import NoSettings
+from trio_copy.ports.acting import Act, ActReport
 from trio_copy.ports.doctor import Contracts, Finding
+from trio_copy.ports.journal import Journal
 from trio_copy.ports.nodes import Nodes
 from trio_copy.ports.signing import Signers
 from trio_copy.ports.store import OpenSocket, tell_nobody
@@ -181,6 +183,29 @@ class BookExecutor(Executor, Protocol):
         ...
 
 
+class JournalledExecutor(Executor, Protocol):
+    """One that has to remember what it sent, and is told of each shard before anything is asked of it there."""
+
+    def open_journal(self, journal: Journal) -> None:
+        """Take a shard's journal, with what an earlier owner has left in it. Called once for each time the shard is taken."""
+        ...
+
+    def close_journal(self, journal: Journal) -> None:
+        """Forget all of a shard: it is somebody else's, or the process ends. Nothing of it may leave from here on."""
+        ...
+
+
+class ActingExecutor(JournalledExecutor, Protocol):
+    """One whose wallets can act."""
+
+    async def act(self, act: Act) -> ActReport:
+        """Do it, or go on with it; returns once its end is known, or at `trio.current_effective_deadline()`.
+
+        Safe to repeat. Raises `OrderNotSent` where nothing has left, nor will. Cancelled, it may happen.
+        """
+        ...
+
+
 OpenExecutor = Callable[[ExecutorContext], AbstractAsyncContextManager[Executor]]
 Examine = Callable[[ExecutorContext, Contracts], Awaitable[Sequence[Finding]]]
 """Looks at `context.wallets`, and returns what it found in the order in which people should read it.
@@ -204,3 +229,7 @@ class ExecutorPlugin:
     """Whether what it opens is a `BookExecutor`; else the orders of one signal take what they meet."""
     examine: Examine | None = None
     """Looks at wallets for `trio-copy doctor`; None where there is nothing that it could look at."""
+    keeps_journal: bool = False
+    """Whether what it opens is a `JournalledExecutor`; else it is given no journal."""
+    acts: bool = False
+    """Whether what it opens is an `ActingExecutor`, and keeps a journal."""

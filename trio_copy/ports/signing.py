@@ -1,5 +1,6 @@
 """What an executor that moves money is given in place of a key: somebody who signs what a guard lets pass."""
 
+from collections.abc import Sequence
 from typing import Protocol
 
 from attrs import frozen
@@ -9,6 +10,9 @@ from trio_copy.model.fills import Side
 from trio_copy.model.ids import Address, ChainId, IntentKey, TokenId
 from trio_copy.model.orders import Wallet
 from trio_copy.model.units import Price, Usd
+from trio_copy.ports.acting import Act
+from trio_copy.transactions.relayed import Relayed
+from trio_copy.transactions.transaction import Transaction
 
 
 @frozen(kw_only=True)
@@ -42,6 +46,18 @@ class Access:
     """The hash of the struct that is signed, 32 bytes."""
 
 
+class Nothing:
+    """Why a transaction does nothing: it takes a nonce from another, or fills a gap."""
+
+
+NOTHING = Nothing()
+Purpose = Spending | Act | Nothing
+"""What a transaction is for. A guard reads what it does from its bytes, and refuses what is not for that.
+
+Of a trade, `Spending.contract` is the contract that the wallet calls for it: a market maker, or a router.
+"""
+
+
 class Signer(Protocol):
     """Signs with the key of one wallet. It has a guard, and a memory that outlives the process."""
 
@@ -65,6 +81,18 @@ class Signer(Protocol):
         """
         ...
 
+    def sign_transaction(self, transaction: Transaction, purpose: Purpose) -> bytes | Reason:
+        """Return the 65 bytes of a signature of a transaction, or why there is none. Never waits, never raises.
+
+        Of a trade, its call was released before (`call_digest` as the digest): what only has other fees, or another nonce, is
+        signed again and counts once. What does nothing is signed as far as its gas may cost that much.
+        """
+        ...
+
+    def sign_relayed(self, relayed: Relayed, purpose: Purpose) -> bytes | Reason:
+        """Return the signature of calls that a relayer carries to the chain; judged as those of a transaction."""
+        ...
+
     async def release(self, wanted: Spending, digest: bytes) -> None:
         """Judge an order that is about to leave once more, count it, and wait until that is on the disk; nothing leaves before.
 
@@ -83,4 +111,8 @@ class Signers(Protocol):
 
     def of(self, wallet: Wallet) -> Signer | None:
         """Return who signs for a wallet; None for one on paper, or whose key was not opened when the process began."""
+        ...
+
+    def operators(self, wallet: Wallet) -> Sequence[Signer]:
+        """Return who may send a wallet's transactions: those of its fleet, or the one that signs for it. Empty as `of` is None."""
         ...

@@ -9,8 +9,8 @@ from typing import Any
 from attrs import evolve, frozen
 
 from trio_copy.model.ids import Address, ChainId, Hash32, IntentKey
+from trio_copy.transactions.transaction import Sign, Transaction, hash_of, read_signed
 from trio_copy_onchain.tx.fees import Fees
-from trio_copy_onchain.tx.transaction import Sign, Transaction, hash_of, read_signed
 
 Plain = list[Any]
 _GAS_OF_A_TRANSFER = 21_000

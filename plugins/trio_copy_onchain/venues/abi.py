@@ -2,29 +2,15 @@
 
 from collections.abc import Callable, Sequence
 
-from attrs import frozen
 from eth_abi.abi import encode
 
 from trio_copy.model.counts import counted
-from trio_copy.model.ids import Address, Hash32, IntentKey
+from trio_copy.model.ids import Address, Hash32
 from trio_copy.model.logs import RawLog
 from trio_copy.native import keccak
 
 _WORD = 32
 _PADDING = "0x" + "0" * 24
-
-
-@frozen(kw_only=True)
-class ContractCall:
-    """What is asked of a contract by a question or by a transaction, whoever sends it. It carries no coin."""
-
-    to: Address
-    data: bytes
-
-    def marked(self, key: IntentKey) -> "ContractCall":
-        """Return the call with the key of its intent behind the arguments: no contract reads so far, and whoever finds
-        the transaction on the chain knows what it was for."""
-        return ContractCall(to=self.to, data=self.data + bytes.fromhex(key))
 
 
 def function(name: str, *types: str) -> Callable[..., bytes]:

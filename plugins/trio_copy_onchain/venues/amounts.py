@@ -5,7 +5,8 @@ from attrs import Attribute, field, frozen
 from trio_copy.model.fills import Side
 from trio_copy.model.ids import Address
 from trio_copy.model.units import MICRO, Price, Rounding, Shares, Usd, divide
-from trio_copy_onchain.venues.abi import ContractCall, function, words
+from trio_copy.transactions.calls import Call
+from trio_copy_onchain.venues.abi import function, words
 from trio_copy_onchain.venues.seam import Exchanged
 
 _DECIMALS = function("decimals")
@@ -18,9 +19,9 @@ def _few(instance: object, attribute: "Attribute[int]", decimals: int) -> None:
         raise ValueError(f"decimals of {attribute.name}: expected 0 to {_MOST_DECIMALS}, got {decimals}")
 
 
-def decimals_call(token: Address) -> ContractCall:
+def decimals_call(token: Address) -> Call:
     """Return what asks a token, or the collateral of shares, how many decimals it has."""
-    return ContractCall(to=token, data=_DECIMALS())
+    return Call(to=token, data=_DECIMALS())
 
 
 def read_decimals(answer: bytes) -> int:

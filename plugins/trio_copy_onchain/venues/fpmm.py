@@ -11,8 +11,8 @@ from trio_copy.model.fills import Side
 from trio_copy.model.ids import Address, Hash32, TokenId
 from trio_copy.model.logs import RawLog
 from trio_copy.model.units import Rounding
+from trio_copy.transactions.calls import Call
 from trio_copy_onchain.venues import abi
-from trio_copy_onchain.venues.abi import ContractCall
 from trio_copy_onchain.venues.amounts import Decimals
 from trio_copy_onchain.venues.seam import NOTHING, Exchanged, Swap
 
@@ -87,9 +87,9 @@ class Fpmm:
     decimals: Decimals
     words: frozenset[str] = frozenset({"minimum buy amount not reached", "maximum sell amount exceeded"})
 
-    def reads(self, swap: Swap) -> tuple[ContractCall, ...]:
+    def reads(self, swap: Swap) -> tuple[Call, ...]:
         balances = _BALANCES([self.maker] * len(self.tokens), self.tokens)
-        return ContractCall(to=self.maker, data=_FEE()), ContractCall(to=self.conditional_tokens, data=balances)
+        return Call(to=self.maker, data=_FEE()), Call(to=self.conditional_tokens, data=balances)
 
     def quote(self, swap: Swap, answers: Sequence[bytes]) -> Exchanged | None:
         state = self.state(answers)
@@ -110,15 +110,15 @@ class Fpmm:
             raise ValueError(f"expected a fee below {_ONE}, got {fee}")
         return FpmmState(tuple(abi.array(told_balances, len(self.tokens))), fee)
 
-    def call(self, swap: Swap) -> ContractCall:
+    def call(self, swap: Swap) -> Call:
         if swap.side is Side.BUY:
             least = self.decimals.shares_at(swap.cash, swap.limit, Rounding.UP)
-            return ContractCall(to=self.maker, data=_BUY(swap.cash, self.outcome, least))
+            return Call(to=self.maker, data=_BUY(swap.cash, self.outcome, least))
         cash = swap.cash or self.decimals.cash_at(swap.shares, swap.limit, Rounding.DOWN)
         if not cash:
             raise ValueError(f"expected shares that are worth something at {swap.limit}, got {swap.shares} units")
         most = min(swap.shares, self.decimals.shares_at(cash, swap.limit, Rounding.DOWN))
-        return ContractCall(to=self.maker, data=_SELL(cash, self.outcome, most))
+        return Call(to=self.maker, data=_SELL(cash, self.outcome, most))
 
     def decode(self, wallet: Address, side: Side, logs: Sequence[RawLog]) -> Exchanged:
         event = _BOUGHT if side is Side.BUY else _SOLD

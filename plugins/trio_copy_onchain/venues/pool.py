@@ -12,8 +12,8 @@ from trio_copy.model.fills import Side
 from trio_copy.model.ids import Address
 from trio_copy.model.logs import RawLog
 from trio_copy.model.units import MICRO, Price, Rounding
+from trio_copy.transactions.calls import Call
 from trio_copy_onchain.venues import abi
-from trio_copy_onchain.venues.abi import ContractCall
 from trio_copy_onchain.venues.amounts import Decimals
 from trio_copy_onchain.venues.seam import NOTHING, Exchanged, Swap
 
@@ -55,9 +55,9 @@ class Pool:
     decimals: Decimals
     words: frozenset[str] = frozenset({"too little received", "spl", "transaction too old"})
 
-    def reads(self, swap: Swap) -> tuple[ContractCall, ...]:
+    def reads(self, swap: Swap) -> tuple[Call, ...]:
         token_in, token_out, given = self._given(swap)
-        return (ContractCall(to=self.quoter, data=_QUOTE((token_in, token_out, given, self.fee, 0))),)
+        return (Call(to=self.quoter, data=_QUOTE((token_in, token_out, given, self.fee, 0))),)
 
     def quote(self, swap: Swap, answers: Sequence[bytes]) -> Exchanged | None:
         (told,) = answers
@@ -65,7 +65,7 @@ class Pool:
         shares, cash = (got, swap.cash) if swap.side is Side.BUY else (swap.shares, got)
         return Exchanged(shares=shares, cash=cash, fee=self._fee_of(swap.side, cash)) if got else None
 
-    def call(self, swap: Swap) -> ContractCall:
+    def call(self, swap: Swap) -> Call:
         token_in, token_out, given = self._given(swap)
         if swap.partial:
             # The price of each unit is what holds the limit: how much comes cannot be told. A fill of nothing is none.
@@ -77,7 +77,7 @@ class Pool:
             data = _WITH_DEADLINE((*head, swap.deadline, *tail))
         else:
             data = _MULTICALL(swap.deadline, [_WITHOUT((*head, *tail))])
-        return ContractCall(to=self.router.address, data=data)
+        return Call(to=self.router.address, data=data)
 
     def decode(self, wallet: Address, side: Side, logs: Sequence[RawLog]) -> Exchanged:
         log = abi.only_log(logs, self.pool, (_SWAPPED, None, abi.address_topic(wallet)))

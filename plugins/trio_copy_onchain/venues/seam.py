@@ -9,7 +9,7 @@ from trio_copy.model.fills import Side
 from trio_copy.model.ids import Address
 from trio_copy.model.logs import RawLog
 from trio_copy.model.units import ONE_USD_PER_SHARE, Price
-from trio_copy_onchain.venues.abi import ContractCall
+from trio_copy.transactions.calls import Call
 
 _MOST_UNITS = 1 << 128
 """More than there is of any money: the contracts multiply amounts with each other, and have 256 bits."""
@@ -77,7 +77,7 @@ class Venue(Protocol):
         """Its reasons, in small letters, for what has become too dear or too late: KILLED. For any other: REJECTED."""
         ...
 
-    def reads(self, swap: Swap) -> tuple[ContractCall, ...]:
+    def reads(self, swap: Swap) -> tuple[Call, ...]:
         """Return what has to be asked, all in one block, before a swap can be quoted."""
         ...
 
@@ -89,7 +89,7 @@ class Venue(Protocol):
         """
         ...
 
-    def call(self, swap: Swap) -> ContractCall:
+    def call(self, swap: Swap) -> Call:
         """Return the call that makes the swap, or reverts where the limit does not allow it.
 
         Raises:

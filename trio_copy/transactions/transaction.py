@@ -10,7 +10,7 @@ from attrs import Attribute, field, frozen
 
 from trio_copy.model.ids import Address, ChainId, Hash32
 from trio_copy.native import keccak, signer_of
-from trio_copy_onchain.tx import rlp
+from trio_copy.transactions import rlp
 
 Sign = Callable[[bytes], bytes]
 """Signs a digest of 32 bytes with 65: r, s, and 27 or 28."""
