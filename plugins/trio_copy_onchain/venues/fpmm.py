@@ -110,6 +110,13 @@ class Fpmm:
             raise ValueError(f"expected a fee below {_ONE}, got {fee}")
         return FpmmState(tuple(abi.array(told_balances, len(self.tokens))), fee)
 
+    def fee_share(self, answers: Sequence[bytes]) -> tuple[int, int]:
+        return self.state(answers).fee, _ONE
+
+    def sale_cash(self, swap: Swap, answers: Sequence[bytes], room_bps: int) -> int:
+        brings = self.state(answers).cash_for(swap.shares, self.outcome) * (BPS - room_bps) // BPS
+        return max(brings, self.decimals.cash_at(swap.shares, swap.limit, Rounding.DOWN))
+
     def call(self, swap: Swap) -> Call:
         if swap.side is Side.BUY:
             least = self.decimals.shares_at(swap.cash, swap.limit, Rounding.UP)

@@ -65,6 +65,12 @@ class Pool:
         shares, cash = (got, swap.cash) if swap.side is Side.BUY else (swap.shares, got)
         return Exchanged(shares=shares, cash=cash, fee=self._fee_of(swap.side, cash)) if got else None
 
+    def fee_share(self, answers: Sequence[bytes]) -> tuple[int, int]:
+        return self.fee, _PIPS
+
+    def sale_cash(self, swap: Swap, answers: Sequence[bytes], room_bps: int) -> int:
+        return 0
+
     def call(self, swap: Swap) -> Call:
         token_in, token_out, given = self._given(swap)
         if swap.partial:

@@ -89,6 +89,17 @@ class Venue(Protocol):
         """
         ...
 
+    def fee_share(self, answers: Sequence[bytes]) -> tuple[int, int]:
+        """Return which part of what is given the venue keeps, as a fraction; `answers` are those of a quote. Raises `ValueError`."""
+        ...
+
+    def sale_cash(self, swap: Swap, answers: Sequence[bytes], room_bps: int) -> int:
+        """Return the cash that a sale should name (`Swap.cash`), where a venue wants that named; else 0.
+
+        All that the shares bring by these answers, less the room, and never less than the limit asks for. Raises `ValueError`.
+        """
+        ...
+
     def call(self, swap: Swap) -> Call:
         """Return the call that makes the swap, or reverts where the limit does not allow it.
 
