@@ -3,11 +3,12 @@
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
+from typing import TypeVar
 
 import msgspec
 from attrs import define, field
 
-from trio_copy.errors import ChainError, RpcError
+from trio_copy.errors import ChainError, ConnectionLost, RpcError
 from trio_copy.model.ids import Address, ChainId, Hash32
 from trio_copy.ports import Nodes
 from trio_copy.transactions.calls import Call
@@ -16,6 +17,7 @@ from trio_copy_onchain.asking.counts import Counts, counts_of, least, read_heigh
 from trio_copy_onchain.asking.mined import Undecided, agreed
 from trio_copy_onchain.asking.questions import Questions, Read, Said, result, side_by_side
 from trio_copy_onchain.asking.users import Users
+from trio_copy_onchain.asking.written import Written, read_written
 from trio_copy_onchain.tx.answers import Answer, Before, Estimate, Told, read_estimate, read_sending, together
 from trio_copy_onchain.tx.fees import FeeHistory, read_history
 from trio_copy_onchain.tx.receipts import Failure, Receipt, read_known, read_receipt, why_failed
@@ -23,6 +25,7 @@ from trio_copy_onchain.tx.reverts import Revert, read_revert
 from trio_copy_onchain.tx.texts import Row, row_of
 from trio_copy_onchain.tx.wire import bytes_of
 
+_T = TypeVar("_T")
 _MOST_RETURNED = 1 << 20
 _MOST_COIN = (1 << 256) - 1
 _HISTORY_BLOCKS = 20
@@ -63,7 +66,7 @@ class Chain:
             ]
         )
         whole: list[Counts] = []
-        failure: ChainError = ChainError("there is no node")
+        failure: ChainError = ConnectionLost("there is no node")
         for name in self.nodes.names:
             numbers: list[int] = []
             for answers in told:
@@ -76,6 +79,12 @@ class Chain:
         if not whole:
             raise failure
         return least(whole)
+
+    async def final_block(self, until: float) -> int:
+        """Return the newest final block: the oldest one that any node says. Raises `ChainError` where no node says one."""
+        params = ("finalized", False)
+        told = await self._questions.every("eth_getBlockByNumber", params, result(read_height), until)
+        return min(_answers(told))
 
     async def receipts(self, hashes: Collection[Hash32], until: float) -> Mapping[Hash32, Receipt | None]:
         """Return the receipt of each that any node has; None where every node that is connected has said that it has none.
@@ -106,6 +115,21 @@ class Chain:
         asked = list(hashes)
         known = await side_by_side([partial(is_known, tx_hash) for tx_hash in asked])
         return frozenset(tx_hash for tx_hash, is_there in zip(asked, known, strict=True) if is_there)
+
+    async def written(self, tx_hash: Hash32, until: float) -> Written | None:
+        """Return a transaction, proven by its hash; None where every node that answers shows one of a kind that is never ours.
+
+        Raises:
+            ChainError: no node has it.
+        """
+        read = result(partial(read_written, tx_hash=tx_hash, chain_id=self.chain_id))
+        method, params = "eth_getTransactionByHash", (tx_hash,)
+        written = await self._questions.first(method, params, read, until)
+        if written is None and len(self.nodes.names) > 1:
+            # Of another kind there is no proof: one node could hide ours in this way.
+            told = _answers(await self._questions.every(method, params, read, until))
+            written = next((one for one in told if one is not None), None)
+        return written
 
     async def used(
         self, operator: Address, nonces: Sequence[int], since_block: int, final_block: int, until: float
@@ -209,6 +233,20 @@ class Chain:
             ]
         )
         return why_failed(receipt, transaction.gas, traced, replayed, prices)
+
+
+def _answers(told: Mapping[str, _T | ChainError]) -> Sequence[_T]:
+    """Return what nodes answered. Raises the last failure where none did."""
+    answers: list[_T] = []
+    failure: ChainError = ConnectionLost("there is no node")
+    for answer in told.values():
+        if isinstance(answer, ChainError):
+            failure = answer
+        else:
+            answers.append(answer)
+    if not answers:
+        raise failure
+    return answers
 
 
 def _params(call: Call, sender: Address | None = None) -> dict[str, str]:
