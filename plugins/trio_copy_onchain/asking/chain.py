@@ -15,7 +15,7 @@ from trio_copy.transactions.calls import Call
 from trio_copy.transactions.transaction import Transaction
 from trio_copy_onchain.asking.counts import Counts, counts_of, least, read_height, read_number
 from trio_copy_onchain.asking.mined import Undecided, agreed
-from trio_copy_onchain.asking.questions import Questions, Read, Said, result, side_by_side
+from trio_copy_onchain.asking.questions import Questions, Read, Refusal, Said, result, side_by_side
 from trio_copy_onchain.asking.users import Users
 from trio_copy_onchain.asking.written import Written, read_written
 from trio_copy_onchain.tx.answers import Answer, Before, Estimate, Told, read_estimate, read_sending, together
@@ -32,6 +32,10 @@ _HISTORY_BLOCKS = 20
 _REVERTED = -32015
 """Nethermind's older code of a call that a contract refused."""
 _TRACER = {"tracer": "callTracer", "tracerConfig": {"onlyTopCall": True}}
+
+
+class _Trace(msgspec.Struct):
+    """An object, whatever is in it."""
 
 
 @define(eq=False, kw_only=True)
@@ -178,17 +182,13 @@ class Chain:
             return ()
         block = "latest" if len(calls) == 1 else hex((await self.nodes.block("latest", until)).number)
 
-        def read(said: Said) -> bytes | RpcError:
-            # A refusal is an answer: the other nodes would say the same.
-            return said if isinstance(said, RpcError) and _is_refusal(said) else _returned(said)
-
         first = self._questions.first
         answers = await side_by_side(
-            [partial(first, "eth_call", (_params(call), block), read, until) for call in calls]
+            [partial(first, "eth_call", (_params(call), block), _read_replayed, until) for call in calls]
         )
         for answer in answers:
-            if isinstance(answer, RpcError):
-                raise answer
+            if isinstance(answer, Refusal):
+                raise answer.error
         return [answer for answer in answers if isinstance(answer, bytes)]
 
     async def fee_history(self, percentile: float, until: float) -> FeeHistory:
@@ -221,15 +221,16 @@ class Chain:
         call = Call(to=transaction.to, data=transaction.data, value=transaction.value)
         at_block = _params(call, sender) | {"gas": hex(transaction.gas)}, hex(receipt.block_number)
 
-        async def told(method: str, params: Sequence[object], read: Read[Told]) -> Told | None:
+        async def told(method: str, params: Sequence[object], read: Read[bytes | Refusal]) -> Told | None:
             with suppress(ChainError):
-                return await self._questions.first(method, params, read, until)
+                answer = await self._questions.first(method, params, read, until)
+                return answer.error if isinstance(answer, Refusal) else answer
             return None
 
         traced, replayed = await side_by_side(
             [
-                partial(told, "debug_traceTransaction", (receipt.tx_hash, _TRACER), result(_trace)),
-                partial(told, "eth_call", at_block, _replayed),
+                partial(told, "debug_traceTransaction", (receipt.tx_hash, _TRACER), result(_read_trace)),
+                partial(told, "eth_call", at_block, _read_replayed),
             ]
         )
         return why_failed(receipt, transaction.gas, traced, replayed, prices)
@@ -271,12 +272,10 @@ def _returned(said: Said) -> bytes:
     return bytes_of(msgspec.json.decode(said, type=str), _MOST_RETURNED)
 
 
-def _replayed(said: Said) -> Told:
-    if not (isinstance(said, RpcError) and _is_refusal(said)):
-        _returned(said)
-    return said
+def _read_replayed(said: Said) -> bytes | Refusal:
+    return Refusal(said) if isinstance(said, RpcError) and _is_refusal(said) else _returned(said)
 
 
-def _trace(said: bytes) -> Told:
-    msgspec.json.decode(said, type=msgspec.Struct)
+def _read_trace(said: bytes) -> bytes:
+    msgspec.json.decode(said, type=_Trace)
     return said
