@@ -3,19 +3,21 @@
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
+from typing import TypeVar
 
 import msgspec
 from attrs import define, field
 
-from trio_copy.errors import ChainError, RpcError
+from trio_copy.errors import ChainError, ConnectionLost, RpcError
 from trio_copy.model.ids import Address, ChainId, Hash32
 from trio_copy.ports import Nodes
 from trio_copy.transactions.calls import Call
 from trio_copy.transactions.transaction import Transaction
 from trio_copy_onchain.asking.counts import Counts, counts_of, least, read_height, read_number
 from trio_copy_onchain.asking.mined import Undecided, agreed
-from trio_copy_onchain.asking.questions import Questions, Read, Said, result, side_by_side
+from trio_copy_onchain.asking.questions import Questions, Read, Refusal, Said, result, side_by_side
 from trio_copy_onchain.asking.users import Users
+from trio_copy_onchain.asking.written import Written, read_written
 from trio_copy_onchain.tx.answers import Answer, Before, Estimate, Told, read_estimate, read_sending, together
 from trio_copy_onchain.tx.fees import FeeHistory, read_history
 from trio_copy_onchain.tx.receipts import Failure, Receipt, read_known, read_receipt, why_failed
@@ -23,12 +25,17 @@ from trio_copy_onchain.tx.reverts import Revert, read_revert
 from trio_copy_onchain.tx.texts import Row, row_of
 from trio_copy_onchain.tx.wire import bytes_of
 
+_T = TypeVar("_T")
 _MOST_RETURNED = 1 << 20
 _MOST_COIN = (1 << 256) - 1
 _HISTORY_BLOCKS = 20
 _REVERTED = -32015
 """Nethermind's older code of a call that a contract refused."""
 _TRACER = {"tracer": "callTracer", "tracerConfig": {"onlyTopCall": True}}
+
+
+class _Trace(msgspec.Struct):
+    """An object, whatever is in it."""
 
 
 @define(eq=False, kw_only=True)
@@ -63,7 +70,7 @@ class Chain:
             ]
         )
         whole: list[Counts] = []
-        failure: ChainError = ChainError("there is no node")
+        failure: ChainError = ConnectionLost("there is no node")
         for name in self.nodes.names:
             numbers: list[int] = []
             for answers in told:
@@ -76,6 +83,12 @@ class Chain:
         if not whole:
             raise failure
         return least(whole)
+
+    async def final_block(self, until: float) -> int:
+        """Return the newest final block: the oldest one that any node says. Raises `ChainError` where no node says one."""
+        params = ("finalized", False)
+        told = await self._questions.every("eth_getBlockByNumber", params, result(read_height), until)
+        return min(_answers(told))
 
     async def receipts(self, hashes: Collection[Hash32], until: float) -> Mapping[Hash32, Receipt | None]:
         """Return the receipt of each that any node has; None where every node that is connected has said that it has none.
@@ -106,6 +119,21 @@ class Chain:
         asked = list(hashes)
         known = await side_by_side([partial(is_known, tx_hash) for tx_hash in asked])
         return frozenset(tx_hash for tx_hash, is_there in zip(asked, known, strict=True) if is_there)
+
+    async def written(self, tx_hash: Hash32, until: float) -> Written | None:
+        """Return a transaction, proven by its hash; None where every node that answers shows one of a kind that is never ours.
+
+        Raises:
+            ChainError: no node has it.
+        """
+        read = result(partial(read_written, tx_hash=tx_hash, chain_id=self.chain_id))
+        method, params = "eth_getTransactionByHash", (tx_hash,)
+        written = await self._questions.first(method, params, read, until)
+        if written is None and len(self.nodes.names) > 1:
+            # Of another kind there is no proof: one node could hide ours in this way.
+            told = _answers(await self._questions.every(method, params, read, until))
+            written = next((one for one in told if one is not None), None)
+        return written
 
     async def used(
         self, operator: Address, nonces: Sequence[int], since_block: int, final_block: int, until: float
@@ -154,17 +182,13 @@ class Chain:
             return ()
         block = "latest" if len(calls) == 1 else hex((await self.nodes.block("latest", until)).number)
 
-        def read(said: Said) -> bytes | RpcError:
-            # A refusal is an answer: the other nodes would say the same.
-            return said if isinstance(said, RpcError) and _is_refusal(said) else _returned(said)
-
         first = self._questions.first
         answers = await side_by_side(
-            [partial(first, "eth_call", (_params(call), block), read, until) for call in calls]
+            [partial(first, "eth_call", (_params(call), block), _read_replayed, until) for call in calls]
         )
         for answer in answers:
-            if isinstance(answer, RpcError):
-                raise answer
+            if isinstance(answer, Refusal):
+                raise answer.error
         return [answer for answer in answers if isinstance(answer, bytes)]
 
     async def fee_history(self, percentile: float, until: float) -> FeeHistory:
@@ -197,18 +221,33 @@ class Chain:
         call = Call(to=transaction.to, data=transaction.data, value=transaction.value)
         at_block = _params(call, sender) | {"gas": hex(transaction.gas)}, hex(receipt.block_number)
 
-        async def told(method: str, params: Sequence[object], read: Read[Told]) -> Told | None:
+        async def told(method: str, params: Sequence[object], read: Read[bytes | Refusal]) -> Told | None:
             with suppress(ChainError):
-                return await self._questions.first(method, params, read, until)
+                answer = await self._questions.first(method, params, read, until)
+                return answer.error if isinstance(answer, Refusal) else answer
             return None
 
         traced, replayed = await side_by_side(
             [
-                partial(told, "debug_traceTransaction", (receipt.tx_hash, _TRACER), result(_trace)),
-                partial(told, "eth_call", at_block, _replayed),
+                partial(told, "debug_traceTransaction", (receipt.tx_hash, _TRACER), result(_read_trace)),
+                partial(told, "eth_call", at_block, _read_replayed),
             ]
         )
         return why_failed(receipt, transaction.gas, traced, replayed, prices)
+
+
+def _answers(told: Mapping[str, _T | ChainError]) -> Sequence[_T]:
+    """Return what nodes answered. Raises the last failure where none did."""
+    answers: list[_T] = []
+    failure: ChainError = ConnectionLost("there is no node")
+    for answer in told.values():
+        if isinstance(answer, ChainError):
+            failure = answer
+        else:
+            answers.append(answer)
+    if not answers:
+        raise failure
+    return answers
 
 
 def _params(call: Call, sender: Address | None = None) -> dict[str, str]:
@@ -233,12 +272,10 @@ def _returned(said: Said) -> bytes:
     return bytes_of(msgspec.json.decode(said, type=str), _MOST_RETURNED)
 
 
-def _replayed(said: Said) -> Told:
-    if not (isinstance(said, RpcError) and _is_refusal(said)):
-        _returned(said)
-    return said
+def _read_replayed(said: Said) -> bytes | Refusal:
+    return Refusal(said) if isinstance(said, RpcError) and _is_refusal(said) else _returned(said)
 
 
-def _trace(said: bytes) -> Told:
-    msgspec.json.decode(said, type=msgspec.Struct)
+def _read_trace(said: bytes) -> bytes:
+    msgspec.json.decode(said, type=_Trace)
     return said

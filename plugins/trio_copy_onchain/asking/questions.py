@@ -15,7 +15,14 @@ _LONGEST_WORDS = 200
 Said = bytes | RpcError
 """What a node said: a result, or an error about the question."""
 Read = Callable[[Said], _T]
-"""Reads it. Raises `ValueError`, or the `RpcError` itself, where it is no answer."""
+"""Reads it. Raises `ValueError`, or the `RpcError` itself, where it is no answer; an error that is one, it returns as `Refusal`."""
+
+
+@frozen
+class Refusal:
+    """An error that answers a question: every other node would say the same."""
+
+    error: RpcError
 
 
 def result(read: Callable[[bytes], _T]) -> Read[_T]:

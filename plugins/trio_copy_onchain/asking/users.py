@@ -47,7 +47,7 @@ class Users:
 
     async def _block_of(self, nonce: int, low: int, high: int) -> int | None:
         """Return the first block after which a nonce was used; None where that is none of these. Raises `ChainError`."""
-        if await self._count(high) <= nonce:
+        if high <= low or await self._count(high) <= nonce:
             return None
         while high - low > 1:
             middle = (low + high) // 2
