@@ -33,8 +33,8 @@ class Terms:
     collateral: Address
     spender: Address
     """Who takes what the wallet gives."""
-    takes_shares_by: str
-    """How it takes shares: "erc20" by an allowance, "erc1155" by an approval for all."""
+    shares_by_allowance: Address | None
+    """The outcome's token where it is an ERC-20; None where shares are allowed for all, or not at all."""
     answers: tuple[bytes, ...]
     """What the venue said of a sale."""
 
@@ -45,7 +45,7 @@ class _Known:
     decimals: Decimals
     collateral: Address
     spender: Address
-    takes_shares_by: str
+    shares_by_allowance: Address | None
 
 
 @define(eq=False)
@@ -82,7 +82,7 @@ class Markets:
                 decimals=decimals,
                 collateral=known.collateral,
                 spender=known.spender,
-                takes_shares_by=known.takes_shares_by,
+                shares_by_allowance=known.shares_by_allowance,
                 answers=tuple(sold),
             ),
         )
@@ -118,7 +118,7 @@ class Markets:
             decimals=decimals,
             collateral=table.collateral,
             spender=table.maker,
-            takes_shares_by="erc1155",
+            shares_by_allowance=None,
         )
 
     async def _pool(self, table: PoolTable, until: float) -> _Known:
@@ -139,7 +139,7 @@ class Markets:
             decimals=decimals,
             collateral=table.collateral,
             spender=table.router,
-            takes_shares_by="erc20",
+            shares_by_allowance=table.outcome,
         )
 
 

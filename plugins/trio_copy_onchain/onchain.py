@@ -1,6 +1,6 @@
 """Copies trades by transactions: the executor `onchain`."""
 
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 
 from attrs import NOTHING, Attribute, frozen
@@ -31,7 +31,9 @@ class PoolTable:
     """A pool of an outcome that is an ERC-20, and the router through which it is traded."""
 
     pool: Address = setting(NOTHING, unit="address", why="The pool's contract.")
-    outcome: Address = setting(NOTHING, unit="address", why="The outcome's token; its id is this address, read as a number.")
+    outcome: Address = setting(
+        NOTHING, unit="address", why="The outcome's token; its id is this address, read as a number."
+    )
     collateral: Address = setting(NOTHING, unit="address", why="The token that it is paid in.")
     router: Address = setting(NOTHING, unit="address", why="SwapRouter or SwapRouter02 of the pool's factory.")
     takes_deadline: bool = setting(
@@ -85,10 +87,16 @@ class OnchainSettings:
         1_500_000, unit="gas", why="A call that takes more is not sent.", check=within(50_000, 30_000_000)
     )
     patience_s: float = setting(
-        6.0, unit="seconds", why="How long the first in line waits before it pays an eighth more.", check=within(1.0, 600.0)
+        6.0,
+        unit="seconds",
+        why="How long the first in line waits before it pays an eighth more.",
+        check=within(1.0, 600.0),
     )
     poll_s: float = setting(
-        0.5, unit="seconds", why="How often it is looked for a new block while something is open.", check=within(0.05, 60.0)
+        0.5,
+        unit="seconds",
+        why="How often it is looked for a new block while something is open.",
+        check=within(0.05, 60.0),
     )
     sale_room_bps: int = setting(
         100,
@@ -96,9 +104,13 @@ class OnchainSettings:
         why="At a market maker a sale names its cash: so much less than all shares bring now, so that a falling price lets it through.",
         check=within(0, 5_000),
     )
-    least_usd: Usd = setting(Usd.parse(1), unit="USD", why="A purchase for less is not worth its gas.", check=within(Usd(1), Usd.parse(1000)))
+    least_usd: Usd = setting(
+        Usd.parse(1), unit="USD", why="A purchase for less is not worth its gas.", check=within(Usd(1), Usd.parse(1000))
+    )
     multi_send: Address = setting(
-        _MULTI_SEND, unit="address", why="MultiSend of the Safes, by which an approval and its trade are one transaction."
+        _MULTI_SEND,
+        unit="address",
+        why="MultiSend of the Safes, by which an approval and its trade are one transaction.",
     )
 
 

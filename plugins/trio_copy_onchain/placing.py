@@ -1,7 +1,7 @@
 """From an intent to the call that is frozen in its order, and back. Pure.
 
-The body is what the wallet itself calls: `[1, wallet, to, data, value, until, since]`. Who carries it, with which nonce and for
-which fees, is not part of it: of one key, whatever is sent makes this call.
+The body is what the wallet itself calls: `[1, wallet, [[to, data, value], ...], until, since]`. Who carries it, with which nonce and for
+which fees, is not part of it: of one key, whatever is sent makes these calls.
 """
 
 from typing import Any
@@ -11,16 +11,18 @@ from attrs import frozen
 
 from trio_copy.model.decisions import Code, OrderIntent, Reason
 from trio_copy.model.fills import Side
-from trio_copy.model.ids import Address, ChainId, OrderId
+from trio_copy.model.ids import Address, ChainId, IntentKey, OrderId
 from trio_copy.model.orders import Order
-from trio_copy.model.units import MICRO, Price, Usd
+from trio_copy.model.units import MICRO, Price
 from trio_copy.records import write_plain
 from trio_copy.transactions.calls import Call, call_digest
 from trio_copy_onchain.markets import Terms
+from trio_copy_onchain.venues import abi
 from trio_copy_onchain.venues.seam import Swap
 
 _READ = msgspec.json.Decoder(list[Any])
 _VERSION = 1
+_APPROVE = abi.function("approve", "address", "uint256")
 
 
 @frozen(kw_only=True)
@@ -28,27 +30,34 @@ class Body:
     """What an order's frozen bytes say."""
 
     wallet: Address
-    call: Call
+    calls: tuple[Call, ...]
+    """The trade last; before it what it needs, where the wallet makes both in one transaction."""
     until: float
     """Unix seconds from which on it is not to be mined any more."""
     since: float
     """Unix seconds of what the intent comes from: nothing of it can have left before."""
 
+    @property
+    def trade(self) -> Call:
+        return self.calls[-1]
+
     def frozen(self) -> bytes:
-        call = self.call
-        return write_plain([_VERSION, self.wallet, call.to, call.data.hex(), call.value, self.until, self.since])
+        calls = [[call.to, call.data.hex(), call.value] for call in self.calls]
+        return write_plain([_VERSION, self.wallet, calls, self.until, self.since])
 
     @classmethod
     def of(cls, order: Order) -> "Body":
         """Read an order's body. Raises `ValueError`: it is none of ours."""
         try:
-            version, wallet, to, data, value, until, since = _READ.decode(order.body)
-            if version != _VERSION:
-                raise ValueError(f"version {version}")
-            call = Call(to=Address(to), data=bytes.fromhex(data), value=int(value))
+            version, wallet, written, until, since = _READ.decode(order.body)
+            calls = tuple(
+                Call(to=Address(to), data=bytes.fromhex(data), value=int(value)) for to, data, value in written
+            )
         except (ValueError, TypeError, msgspec.MsgspecError) as error:
             raise ValueError(f"expected the body of an order on the chain: {error}") from None
-        return cls(wallet=Address(wallet), call=call, until=float(until), since=float(since))
+        if version != _VERSION or not calls:
+            raise ValueError(f"expected a body of version {_VERSION} with calls, was {version} with {len(calls)}")
+        return cls(wallet=Address(wallet), calls=calls, until=float(until), since=float(since))
 
 
 def swap_of(intent: OrderIntent, wallet: Address, terms: Terms, *, until: float, room_bps: int) -> Swap | Reason:
@@ -70,14 +79,18 @@ def swap_of(intent: OrderIntent, wallet: Address, terms: Terms, *, until: float,
     )
 
 
-def order_id(chain_id: ChainId, body: Body, key: str) -> OrderId:
+def exact_approval(terms: Terms, swap: Swap) -> tuple[Call, ...]:
+    """Return the allowance that a swap needs and uses up, to the unit; none where its shares are allowed for all or not at all."""
+    if swap.side is Side.BUY:
+        return (Call(to=terms.collateral, data=_APPROVE(terms.spender, swap.cash)),)
+    if terms.shares_by_allowance is None:
+        return ()
+    return (Call(to=terms.shares_by_allowance, data=_APPROVE(terms.spender, swap.shares)),)
+
+
+def order_id(chain_id: ChainId, body: Body, key: IntentKey) -> OrderId:
     """Name an order before anything of it is sent: by what it does, and for which key."""
-    return OrderId("0x" + call_digest(chain_id, body.wallet, Call(to=body.call.to, data=body.call.data + key.encode())).hex())
-
-
-def spent_at_most(terms: Terms, swap: Swap) -> Usd:
-    """Return what the cash of a purchase is in the books."""
-    return Usd(-(-swap.cash * MICRO // terms.decimals.coin))
+    return OrderId("0x" + call_digest(chain_id, body.wallet, body.trade.marked(key)).hex())
 
 
 def _too_small(intent: OrderIntent) -> Reason:
@@ -87,4 +100,6 @@ def _too_small(intent: OrderIntent) -> Reason:
 
 def nothing_of(error: ValueError) -> Reason:
     """Say why no call was made."""
-    return Reason(code=Code.VENUE_REFUSED, control="venue.minimum", value=str(error), limit="a trade that exchanges something")
+    return Reason(
+        code=Code.VENUE_REFUSED, control="venue.minimum", value=str(error), limit="a trade that exchanges something"
+    )

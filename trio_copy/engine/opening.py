@@ -186,6 +186,7 @@ async def _open_executor(
         entropy=seams.entropy,
         on_trouble=seams.observer.on_alert,
         on_news=news.tell,
+        at=seams.at,
         throwaway=seams.throwaway,
     )
     whose_it_is = whose("executor", planned.name, plan, planned.plugin)

@@ -64,6 +64,8 @@ class Operator:
     """Of what is mined, and of what has ended."""
     _causes: dict[IntentKey, Cause] = field(factory=dict)
     _known: frozenset[Hash32] = frozenset()
+    _paid_now: Fees | None = None
+    """What others pay, when somebody asked last."""
     _looked: bool = False
     _final_block: int = 0
     """That of the last look in which nothing of ours was used for good without an explanation."""
@@ -187,6 +189,7 @@ class Operator:
             fees = await self.fees.now(until)
         except ChainError as error:
             raise OrderNotSent(f"no node tells what gas costs: {error}") from None
+        self._paid_now = fees
         if fees is None:
             raise OrderNotSent(f"gas costs more than the cap of {self.fees.cap} wei allows")
         return fees
@@ -203,7 +206,7 @@ class Operator:
         cause = None if cancels or binding.key is None else self._causes.get(binding.key)
         if cause is None and not cancels:
             return False
-        fees = higher(binding.newest.fees, cap=self.fees.cap, least_tip=least_tip, now=self.fees.last)
+        fees = higher(binding.newest.fees, cap=self.fees.cap, least_tip=least_tip, now=self._paid_now)
         if fees is None:
             return False
         return bool(self._do(c.Replace(nonce=nonce, sign=self._signing(cause, fees), at=self.wall())))
@@ -237,6 +240,7 @@ class Operator:
                 fees = await self._fees_now(until)
                 self._do(c.Fill(nonce=nonce, sign=self._signing(None, fees), at=self.wall()))
             case Next.BUMP:
+                await self._fees_now(until)
                 self._replace(nonce)  # over the cap, the same bytes go out again
             case Next.CANCEL:
                 self._replace(nonce, cancels=True)
@@ -329,11 +333,16 @@ class Operator:
             self.receipts.update({tx_hash: one for tx_hash, one in found.items() if one is not None})
         for key, tx_hash in unpaid.items():
             receipt = self.receipts.get(tx_hash)
-            if receipt is not None and receipt.price is not None:
-                wei = receipt.gas_used * receipt.price
+            if receipt is not None:
+                # A node that does not tell the price has taken no more than was offered.
+                wei = receipt.gas_used * (self._offered(key, tx_hash) if receipt.price is None else receipt.price)
                 if self._do(c.Pay(key=key, wei=wei)):
                     self.written.pay(wei)
         self.written.put(self.nonces)
+
+    def _offered(self, key: IntentKey, tx_hash: Hash32) -> int:
+        sending = self.nonces.ended[key].sending(tx_hash)
+        return 0 if sending is None else sending.fees.max_fee
 
     def forget(self, keys: Iterable[IntentKey]) -> None:
         """Forget keys that have ended, and of which nobody asks any more."""

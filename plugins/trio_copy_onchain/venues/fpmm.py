@@ -10,7 +10,7 @@ from attrs import frozen
 from trio_copy.model.fills import Side
 from trio_copy.model.ids import Address, Hash32, TokenId
 from trio_copy.model.logs import RawLog
-from trio_copy.model.units import Rounding
+from trio_copy.model.units import BPS, Rounding
 from trio_copy.transactions.calls import Call
 from trio_copy_onchain.venues import abi
 from trio_copy_onchain.venues.amounts import Decimals
