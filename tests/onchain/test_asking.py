@@ -1,9 +1,14 @@
 """What nodes together say of an operator's transactions: one that lags, lies or fails delays, and makes nothing happen twice."""
 
+from contextlib import suppress
+from functools import partial
+
 import pytest
 import trio
 import trio.testing
 from attrs import evolve
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from tests.builders import hash_of
 from tests.onchain.scripted_chain import KEY, NO_STATE, OTHER_KEY, ScriptedChain, sent
@@ -22,6 +27,22 @@ WALLET = KEY.address
 CONTRACT = Address("0x" + "c0" * 20)
 CALL = Call(to=CONTRACT, data=b"\1\2\3\4")
 NONSENSE: tuple[object, ...] = ("nonsense", -1, None, [], {}, "0x-1", "0x" + "f" * 65, {"number": "0xzz"}, 1.5)
+_METHODS = (
+    "eth_getTransactionCount", "eth_getTransactionReceipt", "eth_getTransactionByHash", "eth_estimateGas", "eth_call",
+    "eth_feeHistory", "eth_getBalance", "eth_sendRawTransaction", "debug_traceTransaction",
+)  # fmt: skip
+_FIELDS = (
+    "number",
+    "hash",
+    "transactions",
+    "nonce",
+    "from",
+    "baseFeePerGas",
+    "reward",
+    "transactionHash",
+    "logs",
+    "status",
+)
 REVERT = RpcError(3, "execution reverted: too dear", '"0x"')
 
 
@@ -153,12 +174,24 @@ async def test_who_used_a_nonce_is_found_by_halving() -> None:
     assert await chain.asked.used(WALLET, [0, 1, 2], 501, 899, _soon()) == {1: users[1]}
     assert await chain.asked.used(WALLET, [0], 500, 501, _soon()) == {0: users[0]}
     assert await chain.asked.used(WALLET, [0], 501, 501, _soon()) == {}
+    assert await chain.asked.used(WALLET, [], 0, 998, _soon()) == {}
+
+
+async def test_every_use_is_found_wherever_it_is() -> None:
+    chain = _with_uses()
+    for since, final in ((0, 502), (499, 502), (500, 502), (300, 777), (0, 503), (500, 1000)):
+        assert await chain.asked.used(WALLET, [1, 0], since, final, _soon()) == {n: sent(n).hash for n in range(2)}
 
 
 async def test_blocks_are_read_one_by_one_where_no_node_has_the_state_of_old_ones() -> None:
-    chain = _with_uses(kept=50)
-    assert await chain.asked.used(WALLET, [0, 1], 490, 998, _soon()) == {n: sent(n).hash for n in range(2)}
-    assert chain.questions("eth_getBlockByNumber") == 2 * 12
+    """From the newest on that may be the one; so it is known soon where it was used lately, and there is an end."""
+    chain = _with_uses(kept=520)
+    assert await chain.asked.used(WALLET, [0, 1], 0, 998, _soon()) == {n: sent(n).hash for n in range(2)}
+    assert chain.questions("eth_getBlockByNumber") < 2 * 300
+    chain.kept = 1
+    chain.nodes.asked.clear()
+    assert await chain.asked.used(WALLET, [2], 0, 950, _soon()) == {2: sent(2).hash}
+    assert chain.questions("eth_getBlockByNumber") == 2 * 51
     chain.nodes.asked.clear()
     assert await chain.asked.used(WALLET, [0], 490, 998, trio.current_time()) == {}
     assert not chain.questions("eth_getBlockByNumber")
@@ -248,6 +281,48 @@ async def test_coin_and_fees_are_told_by_whoever_makes_sense() -> None:
     chain.nodes.away = True
     with pytest.raises(ConnectionLost):
         await chain.asked.balance(WALLET, _soon())
+
+
+@settings(max_examples=50)
+@given(
+    answers=st.lists(
+        st.recursive(
+            st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text() | st.just("0x1"),
+            lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(_FIELDS), inner, max_size=6),
+            max_leaves=8,
+        ),
+        min_size=2,
+        max_size=4,
+    )
+)
+def test_whatever_nodes_say_either_it_is_read_or_no_node_answers(answers: list[object]) -> None:
+    """Nothing else is ever raised."""
+    chain = ScriptedChain()
+    for node, answer in zip(chain.names, answers, strict=False):
+        for method in (*_METHODS, "eth_getBlockByNumber"):
+            chain.lie(node, method, answer)
+    signed = sent(0)
+
+    async def ask() -> None:
+        asked, until = chain.asked, _soon()
+        await asked.receipts([signed.hash], until)
+        await asked.known([signed.hash], until)
+        await asked.used(WALLET, [0], 0, 3, until)
+        await asked.estimate(WALLET, CALL, PRICE_REASONS, until)
+        await asked.send(signed.raw, signed.hash, until)
+        for question in (
+            partial(asked.counts, WALLET, until),
+            partial(asked.final_block, until),
+            partial(asked.written, signed.hash, until),
+            partial(asked.call, CALL, until),
+            partial(asked.read, [CALL, CALL], until),
+            partial(asked.fee_history, 50.0, until),
+            partial(asked.balance, WALLET, until),
+        ):
+            with suppress(ChainError):
+                await question()
+
+    trio.run(ask)
 
 
 # What is sent

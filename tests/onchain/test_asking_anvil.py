@@ -8,8 +8,9 @@ import trio
 from attrs import evolve
 
 from tests.builders import POLYGON
-from tests.e2e.anvil import Node
-from tests.onchain.deployed import Deployed, Market
+from tests.e2e.anvil import Node, calldata
+from tests.onchain.deployed import DEADLINE, Deployed, Market
+from tests.onchain.deployed import KEY as INTENT
 from trio_copy.chain.dial import dial_network
 from trio_copy.chain.nodes import open_nodes
 from trio_copy.chain.pacing import Pace
@@ -17,15 +18,22 @@ from trio_copy.config import ChainSettings, EndpointSettings
 from trio_copy.engine.supervisor import Backoff
 from trio_copy.entropy import seeded_entropy
 from trio_copy.errors import RpcError
+from trio_copy.model.fills import Side
+from trio_copy.model.ids import ZERO_ADDRESS, Address
+from trio_copy.model.units import Price
 from trio_copy.native import SecretKey, keccak
+from trio_copy.ports import LogFilter
 from trio_copy.transactions.calls import Call
 from trio_copy.transactions.transaction import Transaction
 from trio_copy_onchain.asking.chain import Chain
+from trio_copy_onchain.asking.finding import Finder
 from trio_copy_onchain.tx.answers import Before
 from trio_copy_onchain.tx.fees import GWEI, Fees, higher
 from trio_copy_onchain.tx.reverts import Lacks, Revert
 from trio_copy_onchain.tx.sendings import doing_nothing
 from trio_copy_onchain.tx.texts import PRICE_REASONS, Row
+from trio_copy_onchain.venues.abi import address_topic, topic
+from trio_copy_onchain.venues.seam import Swap
 
 pytestmark = pytest.mark.anvil
 
@@ -152,3 +160,41 @@ async def test_contracts_fees_and_coin_are_read(asked: Chain, market: Market) ->
     await asked.send(signed.raw, signed.hash, _soon())
     await market.receipt(signed.hash)
     assert FEES.tip in (await asked.fee_history(50.0, _soon())).tips
+
+
+async def test_what_was_bought_for_a_key_is_found_by_the_logs_of_the_venue(asked: Chain, market: Market) -> None:
+    """By the wallet itself, and by an owner through a Safe; with the bytes that were signed, which are known to be used."""
+    maker, safe, owner = market.deployed.makers[0], market.deployed.safe, market.chain.accounts[0]
+    usdc = market.deployed.amms[0].usdc
+    await market.chain.do(owner, usdc, "mint(address,uint256)", safe, 10**8)
+    approve = bytes.fromhex(calldata("approve(address,uint256)", (maker.maker, 10**8))[2:])
+    start = int(await market.ask("eth_blockNumber"), 16) + 1
+    await market.receipt(await market.send(_by_safe(owner, safe, Call(to=usdc, data=approve)), owner))
+    for wallet, operator in ((market.wallet, market.wallet), (safe, owner)):
+        swap = Swap(wallet=wallet, side=Side.BUY, cash=10**6, limit=Price(999_999), deadline=DEADLINE)
+        trade = maker.call(swap)
+        outer = trade if wallet == operator else _by_safe(owner, safe, trade)
+        await market.receipt(await market.send(outer, operator))
+        receipt = await market.receipt(await market.send(outer.marked(INTENT), operator))
+        bought = topic("FPMMBuy(address,uint256,uint256,uint256,uint256)")
+        named = LogFilter(addresses=(maker.maker,), topics=((bought,), (address_topic(wallet),)))
+        finder = Finder(chain=asked, filters=(named,), operators={operator}, keys={INTENT})
+        looked = await finder.look(start, _soon())
+        (found,) = looked.found
+        assert (found.signed.hash, found.sender, found.key) == (receipt.tx_hash, operator, INTENT)
+        assert looked.through < receipt.block_number
+        await market.ask("anvil_mine", hex(_TO_FINALITY))
+        looked = await finder.look(start, _soon())
+        assert (looked.found, looked.through >= receipt.block_number) == ((found,), True)
+        nonce = found.transaction.nonce
+        used = await asked.used(operator, [nonce], start - 1, looked.through, _soon())
+        assert used == {nonce: found.signed.hash}
+        assert (await asked.send(found.signed.raw, found.signed.hash, _soon())).row is not Row.FOREIGN
+
+
+def _by_safe(owner: Address, safe: Address, call: Call) -> Call:
+    """Return the Safe's own transaction, signed by being sent by its owner."""
+    execute = "execTransaction(address,uint256,bytes,uint8,uint256,uint256,uint256,address,address,bytes)"
+    signature = bytes(12) + bytes.fromhex(owner[2:]) + bytes(32) + b"\1"
+    arguments = (call.to, call.value, call.data, 0, 0, 0, 0, ZERO_ADDRESS, ZERO_ADDRESS, signature)
+    return Call(to=safe, data=bytes.fromhex(calldata(execute, arguments)[2:]))

@@ -1,7 +1,7 @@
 """By which transactions an operator's nonces were used: the block of each is found by counts at heights, and read whole.
 
-A count at a height needs the state of that block, which many nodes keep of the newest blocks only. Where none has it, the
-blocks are read one after the other.
+A count at a height needs the state of that block, which many nodes keep of the newest blocks only. So the search begins at
+the newest; where no node has the state, the blocks are read one after the other.
 """
 
 from collections.abc import Mapping, Sequence
@@ -16,7 +16,7 @@ from trio_copy_onchain.asking.questions import Questions, result
 from trio_copy_onchain.tx.receipts import read_used
 
 _MOST_BLOCKS = 1024
-"""That are read whole, one after the other."""
+"""That are read whole in one search."""
 
 
 @define(eq=False, kw_only=True)
@@ -33,29 +33,32 @@ class Users:
 
     async def find(self, nonces: Sequence[int], since_block: int, final_block: int) -> Mapping[int, Hash32]:
         """Find who used nonces after one block, up to another. Raises nothing: what is not found is left out."""
-        for nonce in sorted(nonces):
-            if nonce in self.found:
-                continue
-            try:
-                block = await self._block_of(nonce, since_block, final_block)
-            except ChainError:
-                await self._walk(nonces, since_block, final_block)
-                break
-            if block is not None:
-                await self._read_block(block)
+        for nonce in sorted(nonces, reverse=True):
+            if nonce not in self.found:
+                await self._find(nonce, since_block, final_block)
         return {nonce: self.found[nonce] for nonce in nonces if nonce in self.found}
 
-    async def _block_of(self, nonce: int, low: int, high: int) -> int | None:
-        """Return the first block after which a nonce was used; None where that is none of these. Raises `ChainError`."""
-        if high <= low or await self._count(high) <= nonce:
-            return None
-        while high - low > 1:
-            middle = (low + high) // 2
-            if await self._count(middle) > nonce:
-                high = middle
-            else:
-                low = middle
-        return high
+    async def _find(self, nonce: int, low: int, high: int) -> None:
+        """Find the first block after which a nonce was used: it is not used at `low`, or before, and used at `high`."""
+        try:
+            if high <= low or await self._count(high) <= nonce:
+                return
+            step = 1
+            while high - step > low:
+                if await self._count(high - step) <= nonce:
+                    low = high - step
+                    break
+                high, step = high - step, step * 2
+            while high - low > 1:
+                middle = (low + high) // 2
+                if await self._count(middle) > nonce:
+                    high = middle
+                else:
+                    low = middle
+        except ChainError:
+            await self._walk(nonce, low, high)
+        else:
+            await self._read_block(high)
 
     async def _count(self, height: int) -> int:
         count = self._counts.get(height)
@@ -65,9 +68,10 @@ class Users:
             self._counts[height] = count
         return count
 
-    async def _walk(self, nonces: Sequence[int], since_block: int, final_block: int) -> None:
-        for height in range(since_block + 1, min(final_block, since_block + _MOST_BLOCKS) + 1):
-            if self.found.keys() >= set(nonces) or trio.current_time() >= self.until:
+    async def _walk(self, nonce: int, low: int, high: int) -> None:
+        """Read blocks from the newest on, until one of them tells."""
+        for height in range(high, low, -1):
+            if nonce in self.found or len(self._read) >= _MOST_BLOCKS or trio.current_time() >= self.until:
                 return
             await self._read_block(height)
 
