@@ -61,7 +61,10 @@ async def test_a_copy_is_bought_and_sold_to_the_unit(trading: Trading, which: st
 
     sold = await trading.prepared(token, Side.SELL, str(report.shares), limit="0.1", key="cd")
     left = await trading.submit(sold)
-    assert left.settlement is Settlement.MINED, (trading.troubles, [one[0].nonces for one in trading.executor.operators.of(trading.wallet)])
+    assert left.settlement is Settlement.MINED, (
+        trading.troubles,
+        [one[0].nonces for one in trading.executor.operators.of(trading.wallet)],
+    )
     now, came = await market.balances(venue, KEY.address)
     assert came - cash == left.notional.micro - left.fee.micro
     assert 0 <= now - before[0] <= (held - before[0]) // 90

@@ -28,7 +28,7 @@ from trio_copy_onchain.tx.receipts import Receipt
 from trio_copy_onchain.tx.sendings import Binding, Fate
 from trio_copy_onchain.tx.texts import Proves, Row
 
-_ASK_S = 5.0
+_ASK_S = 2.5
 """How long the chain is waited for in one look; a block later it is asked again."""
 _RAISES = 4
 """So often a first sending is made dearer at once, where no pool takes it as cheap as it is."""
