@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from fractions import Fraction
 
-from attrs import Attribute, Factory, field, frozen
+from attrs import Factory, field, frozen
 
 from trio_copy.model.ids import Address, Hash32, TokenId
 from trio_copy.ports.acting import Deed
@@ -24,20 +24,19 @@ _IN_NO_OTHER = bytes(32)
 _MOST_OUTCOMES = 256
 
 
-def _outcomes(instance: object, attribute: "Attribute[int]", outcomes: int) -> None:
-    if not 2 <= outcomes <= _MOST_OUTCOMES:
-        raise ValueError(f"outcomes of a condition: expected 2 to {_MOST_OUTCOMES}, got {outcomes}")
-
-
 @frozen(kw_only=True)
 class Conditional:
-    """A condition whose shares are made out of its collateral, by whoever wants to."""
+    """A condition whose shares are made out of its collateral, by whoever wants to.
+
+    Raises:
+        ValueError: so many outcomes are not possible.
+    """
 
     contract: Address
     """Of the Conditional Tokens."""
     collateral: Address
     condition: Hash32
-    outcomes: int = field(default=2, validator=_outcomes)
+    outcomes: int = 2
     tokens: tuple[TokenId, ...] = field(init=False, default=Factory(lambda self: _tokens(self), takes_self=True))
 
     def split(self, units: int) -> Call:
@@ -77,9 +76,10 @@ class Conditional:
 
 
 def _tokens(condition: Conditional) -> tuple[TokenId, ...]:
-    return tuple(
-        token_of(condition.collateral, condition.condition, 1 << outcome) for outcome in range(condition.outcomes)
-    )
+    outcomes = condition.outcomes
+    if not 2 <= outcomes <= _MOST_OUTCOMES:
+        raise ValueError(f"outcomes of a condition: expected 2 to {_MOST_OUTCOMES}, got {outcomes}")
+    return tuple(token_of(condition.collateral, condition.condition, 1 << outcome) for outcome in range(outcomes))
 
 
 @frozen(kw_only=True)
