@@ -167,8 +167,11 @@ def test_what_a_safe_says_of_itself_is_bounded() -> None:
     safe = KINDS[0]
     assert isinstance(safe, Safe)
     owners, one = encode(["address[]"], [[OWNER]]), encode(["uint256"], [1])
-    no_guard = encode(["bytes"], [bytes(32)])
-    assert safe.check((owners, one, no_guard), [OWNER]) == ()
+    no_guard, taken = encode(["bytes"], [bytes(32)]), bytes.fromhex("f23a6e61") + bytes(28)
+    assert safe.check((owners, one, no_guard, taken), [OWNER]) == ()
+    for told in (b"", bytes(32), taken + bytes(32)):
+        ((found),) = safe.check((owners, one, no_guard, told), [OWNER])
+        assert found == f"fallback handler of the Safe {SAFE}: expected one that takes shares of an ERC-1155"
     for answers in (
         (b"", one, no_guard),
         (encode(["address[]"], [[]]), one, no_guard),
@@ -179,7 +182,7 @@ def test_what_a_safe_says_of_itself_is_bounded() -> None:
         (owners, one, encode(["bytes"], [bytes(64)])[:96]),
     ):
         with pytest.raises(ValueError, match="expected"):
-            safe.check(answers, [OWNER])
+            safe.check((*answers, taken), [OWNER])
 
 
 HIDDEN = Estimate(before=Before.REJECTED, words="GS013")

@@ -8,7 +8,7 @@ from attrs import evolve
 from tests.onchain.deployed import KEY, Market, buy, sell
 from trio_copy.errors import RpcError
 from trio_copy.model.fills import Side
-from trio_copy.model.ids import Address, FollowerId, IntentKey
+from trio_copy.model.ids import ZERO_ADDRESS, Address, FollowerId, IntentKey
 from trio_copy.model.orders import SignatureType, Wallet
 from trio_copy.model.units import Price
 from trio_copy.transactions.calls import Call
@@ -23,7 +23,7 @@ from trio_copy_onchain.venues.seam import Swap
 from trio_copy_onchain.wallets.eoa import Eoa
 from trio_copy_onchain.wallets.kinds import WalletContracts, of_wallet
 from trio_copy_onchain.wallets.probing import probe, read_probe
-from trio_copy_onchain.wallets.safe import Safe
+from trio_copy_onchain.wallets.safe import Safe, SafeState
 from trio_copy_onchain.wallets.seam import WalletKind, key_of
 from trio_copy_onchain.wallets.tracing import failed_call
 
@@ -225,15 +225,17 @@ async def test_a_safe_is_checked_before_anything_is_sent(market: Market) -> None
     owner, (_, safe) = market.chain.accounts[0], kinds(market)
     stranger, guard = market.chain.accounts[5:7]
     state = safe.read_state([await answer(market, call) for call in safe.reads()])
-    assert (state.owners, state.threshold, state.guard) == ((owner,), 1, None)
+    assert state == SafeState(owners=(owner,), threshold=1, guard=None, takes_shares=True)
     assert safe.check([await answer(market, call) for call in safe.reads()], [owner]) == ()
     await market.ask("anvil_impersonateAccount", safe.address)
     await market.ask("anvil_setBalance", safe.address, hex(10**18))
     await market.chain.do(safe.address, safe.address, "addOwnerWithThreshold(address,uint256)", stranger, 2)
     await market.chain.do(safe.address, safe.address, "setGuard(address)", guard)
+    await market.chain.do(safe.address, safe.address, "setFallbackHandler(address)", ZERO_ADDRESS)
     found = safe.check([await answer(market, call) for call in safe.reads()], [owner, market.rival, stranger])
     assert found == (
         f"operator {market.rival}: expected an owner of the Safe {safe.address}, which are {stranger}, {owner}",
         f"threshold of the Safe {safe.address}: expected 1, got 2",
         f"guard of the Safe {safe.address}: expected none, got {guard}, which may refuse",
+        f"fallback handler of the Safe {safe.address}: expected one that takes shares of an ERC-1155",
     )

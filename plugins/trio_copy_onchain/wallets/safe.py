@@ -23,6 +23,8 @@ _NO_REFUND = bytes(5 * words.WORD)
 _OWNERS, _THRESHOLD = abi.function("getOwners"), abi.function("getThreshold")
 _STORAGE = abi.function("getStorageAt", "uint256", "uint256")
 _GUARD_AT = int.from_bytes(keccak(b"guard_manager.guard.address"))
+_TAKE_SHARES = abi.function("onERC1155Received", "address", "address", "uint256", "uint256", "bytes")
+_TAKEN = _TAKE_SHARES(ZERO_ADDRESS, ZERO_ADDRESS, 0, 0, b"")[:4].ljust(words.WORD, b"\0")
 _MOST_OWNERS = 200
 
 _GAS = 50_000
@@ -40,6 +42,8 @@ class SafeState:
     threshold: int
     guard: Address | None
     """A contract that may refuse any transaction."""
+    takes_shares: bool
+    """Whether an ERC-1155 can send to it; a Safe without a fallback handler cannot be sent to."""
 
 
 @frozen(kw_only=True)
@@ -88,12 +92,13 @@ class Safe:
         return calls
 
     def reads(self) -> tuple[Call, ...]:
-        questions = (_OWNERS(), _THRESHOLD(), _STORAGE(_GUARD_AT, 1))
+        shares = _TAKE_SHARES(self.address, self.address, 1, 1, b"")
+        questions = (_OWNERS(), _THRESHOLD(), _STORAGE(_GUARD_AT, 1), shares)
         return tuple(Call(to=self.address, data=question) for question in questions)
 
     def read_state(self, answers: Sequence[bytes]) -> SafeState:
         """Read the answers to `reads`. Raises `ValueError`."""
-        told_owners, told_threshold, told_guard = answers
+        told_owners, told_threshold, told_guard, told_shares = answers
         count = words.read_number(told_owners, words.WORD)
         if not 0 < count <= _MOST_OWNERS:
             raise ValueError(f"owners of a Safe: expected 1 to {_MOST_OWNERS}, got {count}")
@@ -102,7 +107,12 @@ class Safe:
         offset, length, guard = abi.words(told_guard, 3)
         if (offset, length) != (words.WORD, words.WORD):
             raise ValueError("guard of a Safe: expected one word of its storage")
-        return SafeState(owners=owners, threshold=threshold, guard=_address(guard) if guard else None)
+        return SafeState(
+            owners=owners,
+            threshold=threshold,
+            guard=_address(guard) if guard else None,
+            takes_shares=told_shares == _TAKEN,
+        )
 
     def check(self, answers: Sequence[bytes], operators: Collection[Address]) -> tuple[str, ...]:
         state = self.read_state(answers)
@@ -115,6 +125,8 @@ class Safe:
             found.append(f"threshold of the Safe {self.address}: expected 1, got {state.threshold}")
         if state.guard is not None:
             found.append(f"guard of the Safe {self.address}: expected none, got {state.guard}, which may refuse")
+        if not state.takes_shares:
+            found.append(f"fallback handler of the Safe {self.address}: expected one that takes shares of an ERC-1155")
         return tuple(found)
 
     def gas_around(self, calls: Sequence[Call]) -> int:
