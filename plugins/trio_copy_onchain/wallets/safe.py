@@ -28,7 +28,7 @@ _TAKEN = _TAKE_SHARES(ZERO_ADDRESS, ZERO_ADDRESS, 0, 0, b"")[:4].ljust(words.WOR
 _MOST_OWNERS = 200
 
 _GAS = 50_000
-"""With what follows half as much again as Safe 1.3.0 took at most, in its first transaction, which writes its counter."""
+"""With what follows a quarter more at least than Safe 1.3.0 took in its first transaction, which writes its counter."""
 _GAS_OF_CALL = 8_000
 """Of each call of several, whose contract may be touched for the first time."""
 _GAS_OF_BYTE = 16
