@@ -23,7 +23,7 @@ from trio_copy_onchain.markets import Markets, Terms
 from trio_copy_onchain.onchain import OnchainSettings
 from trio_copy_onchain.operators import Operators, told_name
 from trio_copy_onchain.outcomes import ended, failed, filled, off_chain, plain_told, told_of, undone
-from trio_copy_onchain.placing import Body, exact_approval, nothing_of, order_id, swap_of
+from trio_copy_onchain.placing import Body, calls_of, nothing_of, order_id, swap_of
 from trio_copy_onchain.sending.cause import Cause
 from trio_copy_onchain.sending.operator import Operator
 from trio_copy_onchain.sending.trying import tried
@@ -93,11 +93,10 @@ class OnchainExecutor:
         if isinstance(swap, Reason):
             return swap
         try:
-            trade = terms.venue.call(swap)
+            calls = calls_of(terms, swap, approves=kind.approves)
         except ValueError as error:
             return nothing_of(error)
-        before = exact_approval(terms, swap) if kind.approves else ()
-        return Body(wallet=kind.address, calls=(*before, trade), until=until, since=intent.leader_time)
+        return Body(wallet=kind.address, calls=calls, until=until, since=intent.leader_time)
 
     async def submit(self, order: Order) -> ExecutionReport:
         until = self._until()
@@ -241,7 +240,8 @@ class OnchainExecutor:
         sending = binding.sending(receipt.tx_hash)
         assert sending is not None
         transaction, sender = read_signed(sending.raw)
-        return failed(order, await self.chain.why(receipt, transaction, sender, terms.venue.words, until))
+        wallet = _body_of(order).wallet
+        return failed(order, await self.chain.why(receipt, transaction, sender, terms.venue.words, until, wallet))
 
     async def _read(self, order: Order, receipt: Receipt, settlement: Settlement) -> ExecutionReport:
         terms = await self._terms_of(order.token_id)

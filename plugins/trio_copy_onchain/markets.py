@@ -28,24 +28,18 @@ _HALF = Price(MICRO // 2)
 class Terms:
     """What an order for a token is made of; see `Market.terms`."""
 
-    venue: Venue
+    venue: Fpmm | Pool
     decimals: Decimals
     collateral: Address
-    spender: Address
-    """Who takes what the wallet gives."""
-    shares_by_allowance: Address | None
-    """The outcome's token where it is an ERC-20; None where shares are allowed for all, or not at all."""
     answers: tuple[bytes, ...]
     """What the venue said of a sale."""
 
 
 @frozen(kw_only=True)
 class _Known:
-    venue: Venue
+    venue: Fpmm | Pool
     decimals: Decimals
     collateral: Address
-    spender: Address
-    shares_by_allowance: Address | None
 
 
 @define(eq=False)
@@ -81,8 +75,6 @@ class Markets:
                 venue=venue,
                 decimals=decimals,
                 collateral=known.collateral,
-                spender=known.spender,
-                shares_by_allowance=known.shares_by_allowance,
                 answers=tuple(sold),
             ),
         )
@@ -113,13 +105,7 @@ class Markets:
             outcome=table.tokens.index(token_id),
             decimals=decimals,
         )
-        return _Known(
-            venue=venue,
-            decimals=decimals,
-            collateral=table.collateral,
-            spender=table.maker,
-            shares_by_allowance=None,
-        )
+        return _Known(venue=venue, decimals=decimals, collateral=table.collateral)
 
     async def _pool(self, table: PoolTable, until: float) -> _Known:
         asked = decimals_call(table.outcome), decimals_call(table.collateral), Call(to=table.pool, data=_FEE())
@@ -134,13 +120,7 @@ class Markets:
             fee=abi.words(fee, 1)[0],
             decimals=decimals,
         )
-        return _Known(
-            venue=venue,
-            decimals=decimals,
-            collateral=table.collateral,
-            spender=table.router,
-            shares_by_allowance=table.outcome,
-        )
+        return _Known(venue=venue, decimals=decimals, collateral=table.collateral)
 
 
 def _fee_bps(venue: Venue, answers: Sequence[bytes]) -> int:

@@ -24,6 +24,7 @@ from trio_copy_onchain.tx.receipts import Failure, Receipt, read_known, read_rec
 from trio_copy_onchain.tx.reverts import Revert, read_revert
 from trio_copy_onchain.tx.texts import Row, row_of
 from trio_copy_onchain.tx.wire import bytes_of
+from trio_copy_onchain.wallets.tracing import failed_call
 
 _T = TypeVar("_T")
 _MOST_RETURNED = 1 << 20
@@ -31,7 +32,7 @@ _MOST_COIN = (1 << 256) - 1
 _HISTORY_BLOCKS = 20
 _REVERTED = -32015
 """Nethermind's older code of a call that a contract refused."""
-_TRACER = {"tracer": "callTracer", "tracerConfig": {"onlyTopCall": True}}
+_TRACER = {"tracer": "callTracer"}
 
 
 class _Trace(msgspec.Struct):
@@ -216,8 +217,12 @@ class Chain:
         sender: Address,
         prices: Collection[str],
         until: float,
+        wallet: Address | None = None,
     ) -> Failure:
-        """Say why a transaction was refused within its block, by its trace where a node has one, and by a replay. Never raises."""
+        """Say why a transaction was refused within its block, by its trace where a node has one, and by a replay. Never raises.
+
+        Of a wallet that hides what its calls were refused for, the trace of the wallet's own call counts.
+        """
         call = Call(to=transaction.to, data=transaction.data, value=transaction.value)
         at_block = _params(call, sender) | {"gas": hex(transaction.gas)}, hex(receipt.block_number)
 
@@ -233,6 +238,8 @@ class Chain:
                 partial(told, "eth_call", at_block, _read_replayed),
             ]
         )
+        if wallet is not None and wallet != sender:
+            traced = failed_call(traced, wallet)
         return why_failed(receipt, transaction.gas, traced, replayed, prices)
 
 
