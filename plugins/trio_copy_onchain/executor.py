@@ -1,6 +1,6 @@
 """The executor `onchain`, put together: venues on a chain, calls that are signed by a guarded key, transactions that land once."""
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
 
 import trio
@@ -24,6 +24,7 @@ from trio_copy_onchain.onchain import OnchainSettings
 from trio_copy_onchain.operators import Operators, told_name
 from trio_copy_onchain.outcomes import ended, failed, filled, off_chain, plain_told, told_of, undone
 from trio_copy_onchain.placing import Body, calls_of, nothing_of, order_id, swap_of
+from trio_copy_onchain.rebuilding import rebuild
 from trio_copy_onchain.sending.cause import Cause
 from trio_copy_onchain.sending.operator import Operator
 from trio_copy_onchain.sending.trying import tried
@@ -175,7 +176,7 @@ class OnchainExecutor:
             raise ExecutorError(str(error)) from None
         bound = next((one for one in among if one[0].binding(order.key) is not None), None)
         if bound is None:
-            return await self._unbound(order, [operator for operator, _ in among])
+            return await self._unbound(order, [operator for operator, _ in among], until)
         operator, signer = bound
         binding = operator.binding(order.key)
         if binding is not None and binding.end is None:
@@ -184,13 +185,18 @@ class OnchainExecutor:
             operator.explain(self._cause(order, body, terms, self._kind(order.wallet), operator, signer, binding))
         return await self._report(order, operator, until)
 
-    async def _unbound(self, order: Order, operators: list[Operator]) -> ExecutionReport | None:
+    async def _unbound(self, order: Order, operators: Sequence[Operator], until: float) -> ExecutionReport | None:
         """Say what is known of a key that no operator has: that it never left, where the journal is as old as the order."""
-        await trio.lowlevel.checkpoint()
         body = _body_of(order)
         if all(operator.written.began_at <= body.since for operator in operators):
+            await trio.lowlevel.checkpoint()
             return ended(order, Status.ABSENT, "no transaction of it was ever made")
-        return None
+        terms = await self._terms_of(order.token_id)
+        operator = await rebuild(self.chain, operators, order.key, body, terms, until)
+        if operator is None:
+            return None
+        self.operators.wake()
+        return await self._report(order, operator, until)
 
     async def _report(self, order: Order, operator: Operator, until: float) -> ExecutionReport | None:
         """Say what the chain shows of a key that has a nonce; None where that is nothing yet."""

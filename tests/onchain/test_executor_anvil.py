@@ -75,3 +75,23 @@ async def test_a_copy_is_bought_and_sold_to_the_unit(trading: Trading, which: st
     spent = 10**19 - int(await market.ask("eth_getBalance", KEY.address, "latest"), 16)
     assert 0 < operator[0].written.paid_wei <= spent
     assert MICRO
+
+
+@pytest.mark.parametrize("which", ["maker", "pool"])
+async def test_a_lost_journal_is_rebuilt_from_the_chain(
+    venues: tuple[Node, Deployed], market: Market, which: str
+) -> None:
+    """The key stands behind the call: what was bought is found, and what was not is never said to be absent."""
+    await fund(market, KEY.address)
+    venue: Fpmm | Pool = market.deployed.makers[0] if which == "maker" else market.deployed.pools[1]
+    async with open_asked(venues[0]) as chain:
+        async with open_trading(market, chain.nodes, time.time, signing=Signing(KEY)) as trading:
+            order = await trading.prepared(token_of(venue), Side.BUY, "20", limit="0.9")
+            never = await trading.prepared(token_of(venue), Side.BUY, "20", limit="0.9", key="cd")
+            told = await trading.submit(order)
+        async with open_trading(market, chain.nodes, lambda: time.time() + 5, signing=Signing(KEY)) as later:
+            report = await later.found(order, settlement=Settlement.MINED)
+            assert (report.shares, report.notional, report.fee) == (told.shares, told.notional, told.fee)
+            assert await later.find(never) is None
+            await later.finalize()
+            assert (await later.found(order, settlement=Settlement.FIRM)).shares == told.shares

@@ -25,7 +25,7 @@ from trio_copy_onchain.tx.due import Due, Next, due
 from trio_copy_onchain.tx.fees import Fees, higher
 from trio_copy_onchain.tx.nonces import Nonces
 from trio_copy_onchain.tx.receipts import Receipt
-from trio_copy_onchain.tx.sendings import Binding, Fate
+from trio_copy_onchain.tx.sendings import Binding, Fate, Sending
 from trio_copy_onchain.tx.texts import Proves, Row
 
 _ASK_S = 2.5
@@ -210,6 +210,12 @@ class Operator:
         if fees is None:
             return False
         return bool(self._do(c.Replace(nonce=nonce, sign=self._signing(cause, fees), at=self.wall())))
+
+    async def adopt(self, key: IntentKey, until_s: float, sending: Sending, until: float) -> None:
+        """Follow a transaction that was found on the chain for a key, and look where it is."""
+        self._do(c.Adopt(key=key, until=until_s, sending=sending))
+        self.written.put(self.nonces)
+        await self.look(until)
 
     # ------------------------------------------------------------------------------------------------------ looking
 
