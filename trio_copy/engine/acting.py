@@ -6,7 +6,7 @@ open_planner opens the executor as far as it takes to say what would be done
 """
 
 from collections.abc import AsyncGenerator, Callable
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import cast
 
 import trio
@@ -17,12 +17,12 @@ from trio_copy.chain.pacing import Pace
 from trio_copy.engine.act_contract import ActContract
 from trio_copy.engine.act_requests import KINDS, ask_steps, report_of
 from trio_copy.engine.acts import Acts, end_of
+from trio_copy.engine.calls import Whose
 from trio_copy.engine.plan import Plan, PlannedExecutor, read_facts
 from trio_copy.engine.requests import REFUSED, follower_of
 from trio_copy.engine.seams import Seams
 from trio_copy.engine.standing_in import StandIn, open_stand_in
 from trio_copy.engine.supervisor import Backoff
-from trio_copy.engine.wiring import whose
 from trio_copy.errors import ConfigError, LeaseLost, Refused, Unanswered
 from trio_copy.model.catalog import Catalog
 from trio_copy.model.control import shard_lease
@@ -107,13 +107,15 @@ class Acting:
     async def hear(self) -> None:
         """Carry out the acts that the follower's wallet is asked to do, until the shard is lost or this is cancelled."""
         while not self.owner.lost:
-            with suppress(LeaseLost):
+            try:
                 requests = await self.store.accounts.requests(self.owner.number, self.owner.token)
                 ours = [one for one in requests if one.kind in KINDS and follower_of(one) == self.follower]
                 found = {one.name: self.acts.take(self.owner, one) for one in ours}
                 answers = {name: answer for name, answer in found.items() if answer is not None}
                 if answers:
                     await self.owner.answer(answers)
+            except LeaseLost as error:
+                self.owner.lose(error)
             await trio.sleep(_LOOK_EVERY_S)
 
 
@@ -163,7 +165,7 @@ async def open_acting(plan: Plan, seams: Seams, follower: Follower, name: str) -
         owner = await stack.enter_async_context(stand_in)
         executor = ActContract(
             inner=inner,
-            whose=whose("executor", planned.name, plan, planned.plugin),
+            whose=Whose(kind="executor", name=planned.name, distribution=plan.registry.distribution_of(planned.plugin)),
             calls=seams.calls,
             redactor=plan.redactor,
             on_alert=seams.observer.on_alert,

@@ -162,7 +162,11 @@ async def end_of(
         try:
             known = await executor.act(act, _ASK_S)
         except OrderNotSent as error:
-            return ActReport(done=Done.REFUSED, why=str(error))
+            if lost():
+                return None
+            if known.transaction is None:
+                return ActReport(done=Done.REFUSED, why=str(error))
+            known = evolve(known, done=Done.PENDING, why=str(error))  # what has left is not taken for unsent
         except OrderUncertain as error:
             # What carries it stays known, whatever is said of it afterwards.
             known = evolve(known, done=Done.PENDING, why=str(error))

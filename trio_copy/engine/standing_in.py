@@ -103,7 +103,7 @@ class StandIn:
         try:
             await self.writer.run()
         except (LeaseLost, StoreForgot) as error:
-            self._lose(error)
+            self.lose(error)
 
     async def keep(self) -> None:
         """Renew the lease until it is lost."""
@@ -112,9 +112,10 @@ class StandIn:
             try:
                 self.lease = await self.store.control.renew(self.lease, _LEASE_S)
             except LeaseLost as error:
-                self._lose(error)
+                self.lose(error)
 
-    def _lose(self, error: StoreError) -> None:
+    def lose(self, error: StoreError) -> None:
+        """Take note that somebody else owns the shard: nothing of it is written here any more."""
         self.lost = True
         self.writer.give_up(error if isinstance(error, LeaseLost) else LeaseLost(str(error)))
 
