@@ -156,6 +156,7 @@ class Service:
                 self.reconciler.follow_news,
                 self.housekeeping.tick,
                 self.housekeeping.hear_requests,
+                self.housekeeping.acts.run,
                 self.housekeeping.refresh_follows,
                 self.housekeeping.refresh_mode,
                 self.exit_rules.run,
