@@ -11,9 +11,10 @@ from tests.builders import NOW, POLYGON
 from trio_copy.model.coins import Coins
 from trio_copy.model.fleets import Fleet, funding_wallet
 from trio_copy.model.ids import Address, IntentKey
-from trio_copy.ports.acting import Deed
+from trio_copy.ports.acting import Deed, refuel_act
+from trio_copy.records import read_plain, write_plain
+from trio_copy.transactions.refuelling import Refuel, Refuels, refuel_key
 from trio_copy_onchain.fleet.picking import Load, pick
-from trio_copy_onchain.fleet.refuelling import Refuel, Refuels, refuel_key
 
 OPERATORS = tuple(Address(f"0x{number:040x}") for number in range(1, 6))
 A, B, C, *_ = OPERATORS
@@ -120,7 +121,8 @@ def test_a_refuel_is_asked_for_again_under_its_key_after_a_restart() -> None:
     assert decide(refuels, {A: 0, B: 0}, 10**9) == {A: 100_000, B: 100_000}
     first, second = refuels.under_way
     assert first.key == refuel_key(POLYGON, A, int(NOW // DAY_S), 0)
-    again = Refuels.restored(POLYGON, FLEET, refuels.plain())
+    written = write_plain(refuels.plain())
+    again = Refuels.restored(POLYGON, FLEET, read_plain(written))
     assert list(again.under_way) == [first, second]
     again.ended(first.key, refused=True)
     again.ended(second.key)
@@ -130,7 +132,7 @@ def test_a_refuel_is_asked_for_again_under_its_key_after_a_restart() -> None:
     assert decide(again, {A: 0}, 10**9) == {A: 100_000}
     [other] = again.under_way
     assert other.key not in (first.key, second.key)
-    act = other.act(FUNDING, NOW + 60)
+    act = refuel_act(other, FUNDING, NOW + 60)
     assert (act.key, act.deed, act.wallet, act.until) == (other.key, Deed.REFUEL, FUNDING, NOW + 60)
     assert [(call.to, call.value, call.data) for call in act.calls] == [(A, 100_000, b"")]
 
@@ -139,6 +141,25 @@ def test_a_refuel_is_asked_for_again_under_its_key_after_a_restart() -> None:
 def test_refuels_that_are_none_are_refused(body: object) -> None:
     with pytest.raises(ValueError, match="expected"):
         Refuels.restored(POLYGON, FLEET, body)  # type: ignore[arg-type]
+
+
+def test_what_a_person_asks_for_is_held_to_the_same_limits() -> None:
+    """He saw the books a while ago: what was decided since is in the way of his, and the same one is one."""
+    refuels = make()
+    [wanted] = refuels.due({A: 0}, 10**9, GAS, NOW)
+    assert refuels.refused(wanted, NOW) == ""
+    assert refuels.refused(evolve(wanted, wei=100_001), NOW).startswith("expected at most fleet.ops.fill_to")
+    refuels.decided([wanted], NOW)
+    assert refuels.refused(wanted, NOW) == ""
+    assert refuels.refused(evolve(wanted, wei=99_999), NOW).startswith("its key is that of 100000 wei for 0x")
+    day = int(NOW // DAY_S)
+    following = evolve(wanted, key=refuel_key(POLYGON, A, day, 1))
+    assert refuels.refused(following, NOW) == "another one of this operator is under way"
+    refuels.ended(wanted.key)
+    assert refuels.refused(following, NOW) == ""
+    assert "look again" in refuels.refused(evolve(wanted, key=refuel_key(POLYGON, A, day, 2)), NOW)
+    refuels.decided(refuels.due({B: 0}, 10**9, GAS, NOW), NOW)
+    assert refuels.refused(following, NOW).startswith("over fleet.ops.max_day")
 
 
 @define
@@ -209,6 +230,9 @@ def test_no_history_refuels_twice_or_beyond_a_limit(steps: list[tuple[str, int, 
 
 
 def test_without_a_limit_worth_the_name_all_are_filled() -> None:
-    fleet = evolve(FLEET, max_day=Coins(10**9))
+    """Amounts are of any width, also where they are written down."""
+    fleet = evolve(FLEET, fill_to=Coins.parse(100), max_day=Coins.parse(500))
     refuels = Refuels(chain_id=POLYGON, fleet=fleet)
-    assert decide(refuels, dict.fromkeys(OPERATORS, 0), 10**9) == dict.fromkeys(OPERATORS, 100_000)
+    decide(refuels, dict.fromkeys(OPERATORS, 0), 10**21)
+    again = Refuels.restored(POLYGON, fleet, read_plain(write_plain(refuels.plain())))
+    assert [one.wei for one in again.under_way] == [10**20] * 5

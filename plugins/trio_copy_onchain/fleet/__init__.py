@@ -1,1 +1,1 @@
-"""Fleets: which operator carries what, and how all of them are kept in gas money. Pure."""
+"""Fleets: which operator carries what. Pure. How they are kept in gas money: `trio_copy.transactions.refuelling`."""

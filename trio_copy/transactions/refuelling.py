@@ -12,9 +12,6 @@ from attrs import define, evolve, field, frozen
 
 from trio_copy.model.fleets import Fleet
 from trio_copy.model.ids import Address, ChainId, IntentKey
-from trio_copy.model.orders import Wallet
-from trio_copy.ports.acting import Act, Deed
-from trio_copy.transactions.calls import Call
 
 Plain = list[Any]
 _DAY_S = 86_400
@@ -25,6 +22,11 @@ _MISREAD = (TypeError, ValueError, KeyError)
 def refuel_key(chain_id: ChainId, operator: Address, day: int, nth: int) -> IntentKey:
     """Name the so many-th refuel of an operator within a day, which is counted from 1970."""
     return IntentKey(sha256(f"refuel|{chain_id}|{operator}|{day}|{nth}".encode()).hexdigest())
+
+
+def document_name(chain_id: ChainId, fleet: str) -> str:
+    """Name the document of a fleet's refuels, beside those of its sendings."""
+    return f"refuels/{chain_id}/{fleet}"
 
 
 @frozen(kw_only=True)
@@ -38,11 +40,6 @@ class Refuel:
     """Unix seconds at which it was decided."""
     ended: bool = False
     """Whether the operator has it for good."""
-
-    def act(self, funding: Wallet, until: float) -> Act:
-        """Return what the funding wallet does."""
-        call = Call(to=self.operator, value=self.wei)
-        return Act(key=self.key, wallet=funding, deed=Deed.REFUEL, calls=(call,), until=until)
 
 
 @define(eq=False)
@@ -67,10 +64,10 @@ class Refuels:
     def due(self, balances: Mapping[Address, int], funds: int, gas_wei: int, now: float) -> Sequence[Refuel]:
         """Say who is to be refuelled now, the emptiest first. Changes nothing; `decided` does.
 
-        `balances` are what operators have, in wei, as a node told after the last end was learned; who is left out is not refuelled. `funds` are what the
-        funding wallet has, and `gas_wei` what one of its transfers may cost at most. Nobody gets more than fills it up, nor
-        anything while an earlier refuel of his is under way. Where the day's limit or the funds leave less, he gets that,
-        as long as it lifts him over `low`.
+        `balances` are what operators have, in wei, as a node told after the last end was learned; who is left out is not
+        refuelled. `funds` are what the funding wallet has, and `gas_wei` what one of its transfers may cost at most. Nobody
+        gets more than fills it up, nor anything while an earlier refuel of his is under way. Where the day's limit or the
+        funds leave less, he gets that, as long as it lifts him over `low`.
         """
         busy = {one.operator for one in self.under_way}
         room = max(0, self.fleet.max_day.wei - self.spent(now))
@@ -87,6 +84,24 @@ class Refuels:
             room -= amount
             left -= amount + gas_wei
         return found
+
+    def refused(self, wanted: Refuel, now: float) -> str:
+        """Say why a refuel that somebody else has decided on is not done; empty where it is, or is known already."""
+        known = self._known.get(wanted.key)
+        if known is not None:
+            same = (known.operator, known.wei) == (wanted.operator, wanted.wei)
+            return "" if same else f"its key is that of {known.wei} wei for {known.operator}"
+        if wanted.key != self._next_key(wanted.operator, wanted.at):
+            return "it was decided on before another one of this operator: look again"
+        if any(one.operator == wanted.operator for one in self.under_way):
+            return "another one of this operator is under way"
+        if not 0 < wanted.wei <= self.fleet.fill_to.wei:
+            return f"expected at most fleet.{self.fleet.name}.fill_to, {self.fleet.fill_to}, got {wanted.wei} wei"
+        if wanted.wei > self.fleet.max_day.wei - self.spent(now):
+            return (
+                f"over fleet.{self.fleet.name}.max_day, {self.fleet.max_day}, of which {self.spent(now)} wei are given"
+            )
+        return ""
 
     def decided(self, refuels: Iterable[Refuel], now: float) -> None:
         """Keep what was decided; `plain` is durable before any of it is signed. What is older than a day is forgotten."""
@@ -114,7 +129,7 @@ class Refuels:
 
     def plain(self) -> Plain:
         """Write all of it as a document."""
-        known = [[one.key, one.operator, one.wei, one.at, int(one.ended)] for one in self._known.values()]
+        known = [[one.key, one.operator, str(one.wei), one.at, int(one.ended)] for one in self._known.values()]
         return [_VERSION, known, [[who, day, nth] for (who, day), nth in self._refused.items()]]
 
     @classmethod
