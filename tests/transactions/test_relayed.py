@@ -31,7 +31,13 @@ KINDS = {"SAFE": SignatureType.SAFE, "PROXY": SignatureType.PROXY, "WALLET": Sig
 
 
 def relayed(kind: SignatureType, calls: tuple[Call, ...] = CALLS, **more: Any) -> Relayed:
-    given = {"nonce": 7, "owner": KEY.address, "relay": RELAY, "gas_limit": 210_000, "deadline": 1_800_000_000} | more
+    given: dict[str, Any] = {
+        "nonce": 7,
+        "owner": KEY.address,
+        "relay": RELAY,
+        "gas_limit": 210_000,
+        "deadline": 1_800_000_000,
+    } | more
     return Relayed(chain_id=POLYGON, wallet=WALLET, kind=kind, calls=calls, **given)
 
 

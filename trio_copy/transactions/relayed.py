@@ -32,18 +32,22 @@ _DEPOSIT_NAME, _DEPOSIT_VERSION = keccak(b"DepositWallet"), keccak(b"1")
 _CALL_TYPE = b"Call(address target,uint256 value,bytes data)"
 _BATCH = keccak(b"Batch(address wallet,uint256 nonce,uint256 deadline,Call[] calls)" + _CALL_TYPE)
 _BATCH_CALL = keccak(_CALL_TYPE)
+_MULTI_SEND_AT = Address("0xa238cbeb142c10ef7ad8442c6d1f9e89e07e7761")
+_PROXY_FACTORY_AT = Address("0xab45c5a4b0c941a2f231c04c3f49182e1a254052")
+_RELAY_HUB_AT = Address("0xd216153c06e857cd7f72665e0af1d7d82172f494")
+_DEPOSIT_FACTORY_AT = Address("0x00000000000fb5c9adea0298d729a0cb3823cc07")
 
 
 @frozen(kw_only=True)
 class RelayContracts:
     """The contracts through which wallets are moved; by default those of Polymarket."""
 
-    multi_send: Address = Address("0xa238cbeb142c10ef7ad8442c6d1f9e89e07e7761")
+    multi_send: Address = _MULTI_SEND_AT
     """Called by a Safe in its own name, so that several calls are one: whoever is written here can do anything to the Safe."""
-    proxy_factory: Address = Address("0xab45c5a4b0c941a2f231c04c3f49182e1a254052")
-    relay_hub: Address = Address("0xd216153c06e857cd7f72665e0af1d7d82172f494")
+    proxy_factory: Address = _PROXY_FACTORY_AT
+    relay_hub: Address = _RELAY_HUB_AT
     """Counts the nonces of proxy wallets."""
-    deposit_factory: Address = Address("0x00000000000fb5c9adea0298d729a0cb3823cc07")
+    deposit_factory: Address = _DEPOSIT_FACTORY_AT
 
 
 POLYMARKET = RelayContracts()
