@@ -316,6 +316,7 @@ class Service:
             "endpoint",
             "plugins",
             "devnet",
+            "anvil",
             "shards",
             "executor",
             "store",

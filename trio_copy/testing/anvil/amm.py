@@ -28,9 +28,9 @@ class Amm:
         await self.chain.do(trader, self.usdc, "mint(address,uint256)", trader, 10**6 * _USD)
         await self.allow(trader)
 
-    async def allow(self, trader: str) -> None:
-        """Let the market take somebody's dollars and shares."""
-        await self.chain.do(trader, self.usdc, "approve(address,uint256)", self.pool, MAX)
+    async def allow(self, trader: str, units: int = MAX) -> None:
+        """Let the market take so many units of somebody's dollars, and his shares."""
+        await self.chain.do(trader, self.usdc, "approve(address,uint256)", self.pool, units)
         await self.chain.do(trader, self.ctf, "setApprovalForAll(address,bool)", self.pool, True)
 
     async def buy(self, trader: str, dollars: int, outcome: int = 0) -> dict[str, Any]:

@@ -86,6 +86,14 @@ class Node:
             await self.process.wait()
 
 
+async def _free_port() -> int:
+    """Return a port that nobody listens at by now; anvil tells its own in no way that could be read."""
+    (listener,) = await trio.open_tcp_listeners(0, host="127.0.0.1")
+    port = int(listener.socket.getsockname()[1])
+    await listener.aclose()
+    return port
+
+
 async def _answers(url: str) -> bool:
     try:
         stream = await dial_network(url)
@@ -98,10 +106,7 @@ async def _answers(url: str) -> bool:
 @asynccontextmanager
 async def open_node(folder: Path, chain_id: ChainId = POLYGON, base_fee: int = 0) -> AsyncGenerator[Node, None]:
     """Run a fresh anvil on a free port while the block runs; cancelled, it is killed. Raises as `Node.start`."""
-    with trio.socket.socket() as probe:
-        await probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    node = Node(port, folder, chain_id, base_fee)
+    node = Node(await _free_port(), folder, chain_id, base_fee)
     try:
         await node.start()
         yield node

@@ -12,7 +12,7 @@ import shutil
 import subprocess
 import sys
 import tarfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
@@ -90,6 +90,15 @@ _HARDHAT = {
 }
 
 
+def fetch_all(cache: Path = CACHE) -> Iterator[str]:
+    """Fetch what is not in the cache yet, and yield the name of each package that was fetched. Raises as `anvil` and `fetch`."""
+    program = () if os.environ.get(_BY_HAND) else (_anvil_package(),)
+    for package in (*program, GNOSIS, SAFE, OPENZEPPELIN, CORE, PERIPHERY, ROUTERS):
+        if not _folder(package, cache).exists():
+            fetch(package, cache)
+            yield package.name
+
+
 def anvil() -> Path:
     """Return the node's program: the one that `$ANVIL` names, else npm's. Takes seconds the first time on a machine.
 
@@ -101,11 +110,15 @@ def anvil() -> Path:
         if not os.access(named, os.X_OK) or not Path(named).is_file():
             raise ConfigError([f"${_BY_HAND}: expected the path of a program that can be run, got {named}"])
         return Path(named)
+    return fetch(_anvil_package()) / "bin" / "anvil"
+
+
+def _anvil_package() -> Package:
     machine = platform.system(), platform.machine()
     if machine not in _ANVILS:
         told = f"anvil: none is pinned for {' '.join(machine)}"
         raise ConfigError([f"{told}: install it (https://getfoundry.sh), and name it: ANVIL=/path/of/anvil"])
-    return fetch(_ANVILS[machine]) / "bin" / "anvil"
+    return _ANVILS[machine]
 
 
 def fetch(package: Package, cache: Path = CACHE) -> Path:
@@ -114,7 +127,7 @@ def fetch(package: Package, cache: Path = CACHE) -> Path:
     Raises:
         ConfigError: there is no npm, it cannot reach its registry, or it brings something else.
     """
-    folder = cache / hashlib.sha256(package.name.encode()).hexdigest()[:16]
+    folder = _folder(package, cache)
     if not folder.exists():
         work = folder.with_suffix(f".{os.getpid()}")
         try:
@@ -127,6 +140,10 @@ def fetch(package: Package, cache: Path = CACHE) -> Path:
         finally:
             shutil.rmtree(work, ignore_errors=True)
     return folder / "package"
+
+
+def _folder(package: Package, cache: Path) -> Path:
+    return cache / hashlib.sha256(package.name.encode()).hexdigest()[:16]
 
 
 def _unpack(package: Package, work: Path) -> None:

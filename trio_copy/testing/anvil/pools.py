@@ -53,11 +53,11 @@ class PoolMarket:
             )  # fmt: skip
         await self.allow(trader)
 
-    async def allow(self, trader: str) -> None:
+    async def allow(self, trader: str, dollars: int = MAX // USD, shares: int = MAX // SHARE) -> None:
         """Let both routers take somebody's dollars and shares."""
-        for token in (self.outcome, self.uniswap.usdc):
+        for token, units in ((self.uniswap.usdc, dollars * USD), (self.outcome, shares * SHARE)):
             for router in self.uniswap.routers:
-                await self.chain.do(trader, token, "approve(address,uint256)", router, MAX)
+                await self.chain.do(trader, token, "approve(address,uint256)", router, units)
 
     async def buy(self, trader: str, dollars: int) -> dict[str, Any]:
         """Buy for some dollars, at whatever price. Raises `Reverted`."""
