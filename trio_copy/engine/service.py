@@ -317,6 +317,7 @@ class Service:
             "endpoint",
             "plugins",
             "devnet",
+            "anvil",
             "shards",
             "executor",
             "store",
