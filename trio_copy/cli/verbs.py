@@ -18,6 +18,7 @@ VERBS = {
     "positions": "List what is held: shares, cost, and what it would bring at the last known bid.",
     "pnl": "Add up profit and loss: realised from sales and redemptions, fees included, and unrealised at the last known "
     "bid.",
+    "gas": "Show what transactions have cost in gas, by operator, in the chain's own coin; `pnl` does not count it.",
     "fidelity": "Show how far paper was from what the book allowed, then and 1 s, 5 s and 30 s later, by leader and by size of the "
     "copy.",
     "trades": "List what was bought, sold and redeemed, newest first.",
@@ -66,6 +67,7 @@ HEADINGS = {
         "status",
         "positions",
         "pnl",
+        "gas",
         "wallet",
         "fidelity",
         "trades",
@@ -86,6 +88,7 @@ EXAMPLES = {
     "drain": ("drain host-4711 --conf conf/shards.toml",),
     "positions": ("positions --follower alice", "positions --all --csv"),
     "pnl": ("pnl --by leader", "pnl --by day --since 7d"),
+    "gas": ("gas", "gas --json"),
     "fidelity": ("fidelity --since 7d", "fidelity --leader 0x6031b6eed1c97e853c6e0f03ad3ce3529351f96d"),
     "trades": ("trades --since 24h --limit 20", "trades --follower alice --csv"),
     "skips": ("skips --since 3h", "skips --follower alice --json"),
