@@ -11,7 +11,7 @@ import trio
 from attrs import define, field
 
 from trio_copy.clock import WallClock
-from trio_copy.errors import ChainError, OrderNotSent
+from trio_copy.errors import ChainError, OrderNotSent, OrderUncertain
 from trio_copy.model.ids import Address, Hash32, IntentKey
 from trio_copy.ports.signing import Signer
 from trio_copy_onchain.asking.chain import Chain
@@ -116,6 +116,7 @@ class Operator:
         Raises:
             OrderNotSent: nothing of it is anywhere, nor will be: late, refused by the guard or by every node, no coin for
                 gas, over the cap, or not written down.
+            OrderUncertain: something of it may be there, and it could not go on.
         """
         await self.ready(until)
         self.explain(cause)
@@ -128,16 +129,26 @@ class Operator:
         if binding is None:
             raise OrderNotSent("it is too late for a nonce, or the one it had is another's by now")
         self.at("onchain: bound")
-        answer = await self.leave(binding.nonce, until)
+        try:
+            await self._leave_dearer(binding.nonce, until)
+        except OrderNotSent as error:
+            now = self.nonces.bindings.get(binding.nonce)
+            if now is None or now.refused:
+                raise
+            raise OrderUncertain(str(error)) from error
+        return self.nonces.of(cause.key) or binding
+
+    async def _leave_dearer(self, nonce: int, until: float) -> None:
+        """Let a nonce leave, dearer at once where no pool takes it as it is. Raises `OrderNotSent` as `leave`, or refused."""
+        answer = await self.leave(nonce, until)
         for _ in range(_RAISES):
             if answer is None or answer.row not in (Row.UNDERPRICED, Row.IN_ITS_PLACE):
                 break
-            if not self._replace(binding.nonce, least_tip=answer.least_tip):
+            if not self._replace(nonce, least_tip=answer.least_tip):
                 break
-            answer = await self.leave(binding.nonce, until)
+            answer = await self.leave(nonce, until)
         if answer is not None and answer.row.proves is Proves.NOT_TAKEN:
-            self._refused(binding.nonce, answer)
-        return self.nonces.of(cause.key) or binding
+            self._refused(nonce, answer)
 
     def _refused(self, nonce: int, answer: Answer) -> None:
         """Give up what every node has refused, where that frees its nonce. Raises `OrderNotSent` then."""
@@ -168,7 +179,7 @@ class Operator:
         assert isinstance(left, e.Left)
         sending, proves = left.sending, Proves.NOTHING
         try:
-            answer = await self.chain.send(sending.raw, sending.hash, until)
+            answer = await self.chain.send(sending.raw, sending.hash, min(until, trio.current_time() + _ASK_S))
             proves = answer.row.proves
         finally:
             self._do(c.Hear(nonce=nonce, hash=sending.hash, proves=proves))
