@@ -177,7 +177,7 @@ class Carrier:
         for key, other in list(actions_of(job.journal.documents(), self.chain_id, job.place.wallet)):
             if key == job.act.key:
                 continue
-            old = other.landed is not None and other.at < self.wall() - _KEEP_S and not job.journal.is_open(key)
+            old = other.landed is not None and other.at < self.wall() - _KEEP_S and key not in job.journal.open_keys()
             if old or (other.landed is None and other.nonce == landed.nonce):
                 name = name_of(self.chain_id, job.place.wallet, key)
                 job.journal.put(name, None)
