@@ -9,13 +9,13 @@ import trio
 from attrs import define, field
 
 from tests.builders import POLYGON
-from tests.e2e.anvil import MAX, Node
+from tests.e2e.anvil import Node
 from tests.onchain.deployed import Deployed, Market
 from tests.onchain.executing import KeptJournal, Signing, Trading, open_trading, token_of
 from tests.onchain.proxying import ScriptedNode, open_proxied
 from trio_copy.model.fills import Side
 from trio_copy.model.ids import Address, TokenId
-from trio_copy.model.orders import ExecutionReport, Order
+from trio_copy.model.orders import ExecutionReport, Order, Settlement
 from trio_copy.native import SecretKey
 from trio_copy.transactions.transaction import Transaction
 from trio_copy_onchain.sending.operator import Operator
@@ -24,6 +24,7 @@ from trio_copy_onchain.venues.fpmm import Fpmm
 
 KEY = SecretKey(b"\x66" * 32)
 COIN = 10**19
+PATIENCE_S, LATE_S = 60.0, 600.0
 
 
 class Crash(Exception):
@@ -140,6 +141,11 @@ class Bench:
         assert report is not None
         return report
 
+    async def firm(self, order: Order) -> ExecutionReport:
+        """Let everything be final, and return what has become of an order."""
+        await self.mine(70)
+        return await self.found(order, settlement=Settlement.FIRM)
+
     def raw(self, nonce: int, *, gwei: int = 60, to: Address | None = None, data: bytes = b"") -> str:
         """Sign a transaction with the wallet's key, as somebody else who has it would."""
         transaction = Transaction(
@@ -196,16 +202,7 @@ async def open_bench(
             signing=signing or Signing(KEY),
             journal=journal or KeptJournal(),
             at=at,
-            **settings,
+            **{"patience_s": PATIENCE_S, "mine_within_s": LATE_S} | settings,
         ) as trading,
     ):
-        yield Bench(
-            trading=trading, market=market, wall=clock, nodes=proxies, points=points, broadcast=broadcast
-        )
-
-
-async def take_all(market: Market, address: str) -> None:
-    """Let no venue take anything of an address."""
-    for amm in market.deployed.amms:
-        await market.chain.do(address, amm.usdc, "approve(address,uint256)", amm.pool, 0)
-    assert MAX
+        yield Bench(trading=trading, market=market, wall=clock, nodes=proxies, points=points, broadcast=broadcast)
