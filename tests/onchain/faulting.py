@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import trio
-from attrs import define, field
+from attrs import define
 
 from tests.builders import POLYGON
 from tests.e2e.anvil import Node

@@ -91,7 +91,8 @@ async def test_a_base_fee_over_what_was_signed_is_paid_within_the_cap(bench: Ben
     bench.wall.ahead_s += FORGOTTEN_S
     await bench.until(bench.pooled, "replaced")
     binding = bench.operator.binding(order.key)
-    assert binding is not None and len(binding.sendings) == 2
+    assert binding is not None
+    assert len(binding.sendings) == 2
     await bench.mine()
     await bench.found(order, status=Status.FILLED, settlement=Settlement.MINED)
     await bought_once(bench, order, shares, nonce)
@@ -121,7 +122,8 @@ async def test_over_the_cap_what_waits_goes_on_waiting(bench: Bench) -> None:
     bench.wall.ahead_s += PATIENCE_S + 1
     await bench.until(lambda: "sending-held-up" in bench.kinds or len(bench.nodes["node"].sent()) > 2, "tried")
     binding = bench.operator.binding(order.key)
-    assert binding is not None and {one.fees.max_fee <= 1000 * GWEI for one in binding.sendings} == {True}
+    assert binding is not None
+    assert {one.fees.max_fee <= 1000 * GWEI for one in binding.sendings} == {True}
     await bench.market.ask("anvil_setNextBlockBaseFeePerGas", "0x0")
     await bench.mine()
     await bench.until(bench.pooled, "sent again")

@@ -39,7 +39,7 @@ class Answer:
 def read_sending(told: Told, tx_hash: Hash32) -> Answer:
     """Say what an answer to `eth_sendRawTransaction` means."""
     if isinstance(told, RpcError):
-        said = f"{told.message} {told.data}".strip()
+        said = told.message if told.data in ("", "null") else f"{told.message} {told.data}"
         return Answer(row=row_of(told.code, said), words=_line(said), least_tip=tip_asked(said))
     if isinstance(told, NotConnected):
         return Answer(row=Row.UNREACHED, words=_line(str(told)))
