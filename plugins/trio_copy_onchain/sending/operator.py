@@ -6,6 +6,7 @@ every block; nothing leaves before the journal has it.
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 
 import trio
 from attrs import define, field
@@ -144,7 +145,7 @@ class Operator:
         for _ in range(_RAISES):
             if answer is None or answer.row not in (Row.UNDERPRICED, Row.IN_ITS_PLACE):
                 break
-            if not self._replace(nonce, least_tip=answer.least_tip):
+            if not await self._dearer(nonce, answer, until):
                 break
             answer = await self.leave(nonce, until)
         if answer is not None and answer.row.proves is Proves.NOT_TAKEN:
@@ -205,6 +206,18 @@ class Operator:
             raise OrderNotSent(f"gas costs more than the cap of {self.fees.cap} wei allows")
         return fees
 
+    async def _see_fees(self, until: float) -> None:
+        """Learn what others pay by now, for what is on its way already: where nobody tells, it goes on with what it knows."""
+        with suppress(ChainError):
+            self._paid_now = await self.fees.now(until)
+
+    async def _dearer(self, nonce: int, answer: Answer, until: float) -> bool:
+        """Sign what a pool would take that has refused the price; False as for `_replace`, and raises as it does."""
+        if answer.row is Row.UNDERPRICED:
+            self.fees.doubt()
+            await self._see_fees(until)
+        return self._replace(nonce, least_tip=answer.least_tip)
+
     def _replace(self, nonce: int, *, cancels: bool = False, least_tip: int = 0) -> bool:
         """Sign a nonce anew for an eighth more; False where that is over the cap, or nobody knows what it is for.
 
@@ -257,14 +270,15 @@ class Operator:
                 fees = await self._fees_now(until)
                 self._do(c.Fill(nonce=nonce, sign=self._signing(None, fees), at=self.wall()))
             case Next.BUMP:
-                await self._fees_now(until)
+                await self._see_fees(until)
                 self._replace(nonce)  # over the cap, the same bytes go out again
             case Next.CANCEL:
+                await self._see_fees(until)
                 self._replace(nonce, cancels=True)
             case Next.SEND:
                 pass
         answer = await self.leave(nonce, until)
-        if answer is not None and answer.row is Row.UNDERPRICED and self._replace(nonce, least_tip=answer.least_tip):
+        if answer is not None and answer.row is Row.UNDERPRICED and await self._dearer(nonce, answer, until):
             await self.leave(nonce, until)
 
     async def look(self, until: float) -> None:
@@ -273,7 +287,7 @@ class Operator:
             hashes = self.nonces.hashes
             counts = await self.chain.counts(self.address, until)
             receipts = await self.chain.receipts(hashes, until)
-            await self._look_for_known(receipts.keys(), until)
+            await self._look_for_known([one for one, receipt in receipts.items() if receipt is not None], until)
             self._see(
                 c.See(
                     latest=counts.latest,
