@@ -2,7 +2,6 @@
 
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
-from functools import partial
 from pathlib import Path
 
 import pytest
@@ -23,7 +22,7 @@ from trio_copy.engine.service import Service
 from trio_copy.errors import ConfigError, LeaseLost, OrderNotSent, OrderUncertain, Refused, StoreError, Unanswered
 from trio_copy.model.catalog import Catalog
 from trio_copy.model.control import Mode, shard_lease
-from trio_copy.model.ids import Address, Hash32, IntentKey, TokenId
+from trio_copy.model.ids import Address, FollowerId, Hash32, IntentKey, TokenId
 from trio_copy.model.orders import Wallet
 from trio_copy.model.units import Price, Usd
 from trio_copy.ports import Act, ActReport, Deed, Done, Paid, PlannedAct, Request, Store, StoreContext
@@ -59,13 +58,9 @@ def plan_of(folder: Path, data: MemoryData, actor: ScriptedActor) -> Plan:
         wallet={"hot": WalletTable(key="file:none", address=OWN)},
         signing=evolve(settings.signing, folder=str(folder)),
     )
-    plugin = evolve(plan.store.plugin, durable=True, open=partial(_open_memory, data))
+    plugin = evolve(plan.store.plugin, durable=True, open=lambda context: open_memory_store(context, data))
     executors = tuple(evolve(one, plugin=acting_plugin(actor)) for one in plan.executors)
     return evolve(plan, settings=settings, store=evolve(plan.store, plugin=plugin), executors=executors)
-
-
-def _open_memory(data: MemoryData, context: object) -> object:
-    return open_memory_store(context, data)  # type: ignore[arg-type]
 
 
 @asynccontextmanager
@@ -171,7 +166,7 @@ def _hold(service: Service, token: int) -> None:
     ("change", "says"),
     [
         ({"wallet": evolve(WALLET, name="cold")}, "expected a wallet that pays for alice, got cold"),
-        ({"wallet": evolve(WALLET, follower="zoe")}, "expected a wallet that pays for zoe, got hot"),
+        ({"wallet": evolve(WALLET, follower=FollowerId("zoe"))}, "expected a wallet that pays for zoe, got hot"),
         ({"body": '["alice","hot"]'}, "expected a request to act"),
         ({"body": '["alice","hot","dance","",1,[],[]]'}, "expected a request to act"),
         ({"body": '["alice","hot","split","",1,[["0x12","",0]],[]]'}, "expected a request to act"),

@@ -37,6 +37,8 @@ class ScriptedActor(ScriptedExecutor):
     plans: Mapping[Deed, Sequence[PlannedAct]] = field(factory=dict)
     planned: list[tuple[Wallet, Deed, Wanted]] = field(factory=list)
     """Every question what would be done."""
+    cannot: OrderNotSent | None = None
+    """Why nothing can be planned, if so."""
     becomes: list[ActReport | Exception | None] = field(factory=list)
     asked: list[Act] = field(factory=list)
     """Every call of `act`."""
@@ -55,6 +57,8 @@ class ScriptedActor(ScriptedExecutor):
     async def plan(self, wallet: Wallet, deed: Deed, wanted: Wanted) -> Sequence[PlannedAct]:
         await trio.lowlevel.checkpoint()
         self.planned.append((wallet, deed, wanted))
+        if self.cannot is not None:
+            raise self.cannot
         return self.plans.get(deed, ())
 
     async def act(self, act: Act) -> ActReport:
