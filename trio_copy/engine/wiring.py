@@ -161,6 +161,8 @@ def wire(plan: Plan, seams: Seams, endpoints: Sequence[EndpointSettings], opened
         owner=seams.instance,
         lease_s=_LEASE_S if plan.shards is None else LEASE_BEATS * plan.shards.heartbeat_s,
         at=seams.at,
+        journalled={name: one.journalled for name, one in executors.items() if one.journalled is not None},
+        shard_of=plan.shard_of if plan.shards is not None else alone,
         sightings=sightings,
         shards=shards,
     )

@@ -19,7 +19,7 @@ from trio_copy.ports.doctor import Contracts, Finding
 from trio_copy.ports.journal import Journal
 from trio_copy.ports.nodes import Nodes
 from trio_copy.ports.signing import Signers
-from trio_copy.ports.store import OpenSocket, tell_nobody
+from trio_copy.ports.store import OpenSocket, nowhere, tell_nobody
 from trio_copy.sockets import open_socket
 
 _POLYGON = ChainId(137)
@@ -87,6 +87,8 @@ class ExecutorContext:
     on_news: Callable[[IntentKey], None] = nothing_new
     """Hears of which order (`Order.key`) something may have become, so that `find` is asked about it at once, and not at its
     next turn. It is a hint, which proves nothing: who has no way to hear anything need not call it. To be called by Trio's thread."""
+    at: Callable[[str], None] = nowhere
+    """Called at each point where a crash would matter; tests crash there."""
     throwaway: bool = False
     """Whether the run is a trial: nothing of it may outlive the process."""
 

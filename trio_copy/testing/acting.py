@@ -1,6 +1,6 @@
 """An executor whose wallets act as a test tells it to: a chain that carries out what a journal has durably, once a key."""
 
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence, Set
 from contextlib import asynccontextmanager
 from hashlib import sha256
 
@@ -111,8 +111,8 @@ class MemoryJournal:
     def covers(self, follower: FollowerId) -> bool:
         return True
 
-    def is_open(self, key: IntentKey) -> bool:
-        return False
+    def open_keys(self) -> Set[IntentKey]:
+        return set()
 
 
 def acting_plugin(executor: ScriptedActor) -> ExecutorPlugin:
