@@ -306,8 +306,9 @@ class Carrier:
     async def _hear(self, job: _Job, action: Action, refusal: Refusal, heard: Heard, before: bool) -> ActReport | None:
         """Learn from a refusal. `before` says whether it was doubtful before this was handed over."""
         now, words = trio.current_time(), f"{refusal.row.what}: {refusal.words}"
+        heard.turned_away = words
         if refusal.row.not_taken:
-            heard.turns_away(words, before)
+            heard.doubtful = before
         heard.again_at = now + self.poll_s
         match refusal.row:
             case Row.BLOCKED:
