@@ -24,6 +24,7 @@ from trio_copy.config.settings import (
     SigningSettings,
 )
 from trio_copy.config.wallets import WalletTable
+from trio_copy.model.coins import Coins
 from trio_copy.model.layers import Merge
 from trio_copy.model.units import Micro
 from trio_copy.registry import discover
@@ -134,7 +135,7 @@ def toml(value: Any) -> str:
             return f'"{value.name.lower()}"'
         case Enum():
             return f'"{value.value}"'
-        case Micro():
+        case Micro() | Coins():
             return str(value)
         case tuple() | frozenset():
             return "[" + ", ".join(sorted(map(toml, value))) + "]"
