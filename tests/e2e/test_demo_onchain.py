@@ -11,10 +11,12 @@ from trio_copy.cli import main
 from trio_copy.cli.play_money import PlayMoney, open_play_money
 from trio_copy.cli.world import World, open_world
 from trio_copy.clock import anchored_wall_clock
-from trio_copy.engine.plan import Plan, PlannedExecutor, load_plan, with_options
+from trio_copy.config import DevnetSettings, PluginTable
+from trio_copy.engine.plan import Plan, PlannedExecutor, load_plan, make_plan, with_options
 from trio_copy.errors import ConfigError
 from trio_copy.model.ids import Address
 from trio_copy.model.orders import SignatureType
+from trio_copy.registry import discover
 from trio_copy.testing.anvil import Chain, Node, open_chain
 
 pytestmark = pytest.mark.anvil
@@ -66,6 +68,27 @@ def test_what_was_deployed_is_told_to_plugins_and_read_by_their_own_rules() -> N
     assert told.settings == plan.settings
     with pytest.raises(ConfigError, match=r"^executor\.dry-run\.makers: unknown key"):
         with_options(plan, "executor", {"dry-run": {"makers": []}})
+
+
+def test_what_moves_money_plays_on_it_from_paper_wallets_and_nowhere_else() -> None:
+    """An executor `onchain` may trade in mode paper only because the chain is gone with the run."""
+    registry, settings = discover(), load_plan(CONF).settings
+    plugin = evolve(registry.executor("dry-run"), name="onchain", moves_money=True)
+    registry.executors["onchain"] = (plugin, registry.executors["dry-run"][1])
+    trades = evolve(
+        settings,
+        executor=(PluginTable(name="onchain", plugin="onchain", options={}),),
+        follower=tuple(evolve(one, executor="onchain") for one in settings.follower),
+    )
+    assert make_plan(trades, registry).plays
+    walletless = evolve(trades, follower=tuple(evolve(one, wallet=None) for one in trades.follower))
+    with pytest.raises(ConfigError, match=r"follower\[0\]\.wallet: expected a paper wallet"):
+        make_plan(walletless, registry)
+    for other in (evolve(trades, anvil=None), evolve(trades, anvil=None, devnet=DevnetSettings())):
+        with pytest.raises(
+            ConfigError, match=r'engine\.mode: expected "live" because the executor onchain moves money'
+        ):
+            make_plan(other, registry)
 
 
 def moving_plan() -> Plan:

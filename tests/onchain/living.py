@@ -53,8 +53,13 @@ class Person:
 
     name: str
     kind: Kind
-    keys: tuple[SecretKey, ...] = field(repr=False)
+    secrets: tuple[bytes, ...]
+    """Of the keys that may act."""
     wallet: Address
+
+    @property
+    def keys(self) -> tuple[SecretKey, ...]:
+        return tuple(map(SecretKey, self.secrets))
 
     @property
     def signature_type(self) -> SignatureType:
@@ -218,6 +223,6 @@ async def open_living(folder: Path, followers: Mapping[str, Kind] = EVERYBODY) -
 
 
 def _person(name: str, kind: Kind) -> Person:
-    keys = tuple(SecretKey(keccak(f"{name} {number}".encode())) for number in range(2 if kind is Kind.FLEET else 1))
-    wallet = keys[0].address if kind is Kind.EOA else Address("0x" + keccak(name.encode())[-20:].hex())
-    return Person(name=name, kind=kind, keys=keys, wallet=wallet)
+    secrets = tuple(keccak(f"{name} {number}".encode()) for number in range(2 if kind is Kind.FLEET else 1))
+    wallet = SecretKey(secrets[0]).address if kind is Kind.EOA else Address("0x" + keccak(name.encode())[-20:].hex())
+    return Person(name=name, kind=kind, secrets=secrets, wallet=wallet)

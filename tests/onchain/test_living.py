@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 import trio
 
+from tests.onchain.apart import open_apart, write_conf
 from tests.onchain.living import CASH_MICRO, Holding, Living, open_living
 from trio_copy.model.fills import Side
 from trio_copy.testing.anvil.leaders import Place
@@ -75,3 +76,18 @@ async def test_a_reorg_of_the_leaders_fill_is_told(living: Living) -> None:
         await living.trade(Place.NO, Side.BUY, 50)
         await recorder.wait_copies(6)
     assert len(recorder.admitted) == 2
+
+
+async def test_an_engine_that_is_killed_goes_on_where_it_was(living: Living) -> None:
+    """A process of its own, from a file: what was traded while nobody lived is copied by the next one, and nothing twice."""
+    conf = write_conf(living)
+    async with open_apart(conf) as first:
+        await first.wait_step("armed")
+        await living.trade(Place.YES, Side.BUY, 100)
+        await first.wait_copies(3)
+        await first.kill()
+    await living.trade(Place.POOL, Side.BUY, 100)
+    async with open_apart(conf) as second:
+        await second.wait_copies(3)
+        assert await second.stop() == 0
+    assert len({*first.copies, *second.copies}) == 6
