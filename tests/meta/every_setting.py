@@ -8,6 +8,7 @@ from typing import Any
 
 import attrs
 
+from trio_copy.config.fleets import FleetTable
 from trio_copy.config.settings import (
     CatalogSettings,
     ChainSettings,
@@ -83,6 +84,9 @@ def render() -> str:
     lines += table("[defaults]", DefaultsTable, own_only=True)
     lines += table("[[leader]]", LeaderTable, own_only=True)
     lines += table("[wallet.alice]", WalletTable)
+    lines += [
+        "# " + line if line and not line.startswith("#") else line for line in table("[fleet.operators]", FleetTable)
+    ]
     lines += table("[[follower]]", FollowerTable, own_only=True)
     lines += table("[[follow]]", FollowTable)
     for header, settings in (("[shards]", ShardsSettings), ("[devnet]", DevnetSettings)):

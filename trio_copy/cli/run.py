@@ -4,7 +4,7 @@ import logging
 import os
 import signal
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext, redirect_stderr
 from pathlib import Path
 from typing import Annotated
@@ -17,7 +17,7 @@ from trio_copy.accounts import OpenOrder
 from trio_copy.cli.durations import Duration
 from trio_copy.cli.interpreter import tune_interpreter
 from trio_copy.cli.last_resort import LastResort
-from trio_copy.cli.live import open_for_live
+from trio_copy.cli.live import LiveKeys, open_for_live
 from trio_copy.cli.numbers import expect_positive
 from trio_copy.cli.opened import ConfArgument, find_conf
 from trio_copy.cli.play_money import PlayMoney, open_play_money
@@ -38,7 +38,6 @@ from trio_copy.entropy import Entropy, system_entropy
 from trio_copy.errors import ChainError, ConfigError, InvariantBroken, TrioCopyError, UnresolvedOrders, leaves_of
 from trio_copy.model.counts import counted
 from trio_copy.model.leader_names import LeaderNames
-from trio_copy.native import SecretKey
 from trio_copy.telemetry.jsonlines import JsonLines
 from trio_copy.telemetry.log import LogObserver, configure_logs
 from trio_copy.telemetry.log_file import LogFile
@@ -104,7 +103,7 @@ def run_plan(
     tune_interpreter()
     try:
         with open_play_money(plan) as play:
-            keys = open_for_live(plan, conf) if play is None else play.keys
+            keys = open_for_live(plan, conf) if play is None else LiveKeys(wallets=play.keys)
             session = _Session(conf, plan, for_, json, verbose, record, from_head, keys, play)
             with session.foreign_lines():
                 code = trio.run(_run, session)
@@ -133,7 +132,7 @@ class _Session:
     verbose: bool
     record: Path | None
     from_head: bool
-    keys: Mapping[str, SecretKey] = field(repr=False)
+    keys: LiveKeys = field(repr=False)
     play: PlayMoney | None
     output: Printer = field(init=False)
     logs: Printer = field(init=False)
@@ -168,7 +167,7 @@ async def _run(session: _Session) -> int:
         if logs is not printer:
             printing.start_soon(logs.run)
         try:
-            async with open_world(session.plan, wall, keys=session.keys) as world:
+            async with open_world(session.plan, wall, keys=session.keys.wallets) as world:
                 names = LeaderNames()
                 shown = _shown(session, printer, wall, world, names)
                 plugins = PluginObserver(session.plan.registry.observers, log.logger)
@@ -195,7 +194,8 @@ async def _run(session: _Session) -> int:
                     names=names,
                     instance=instance,
                     from_head=session.from_head,
-                    keys=session.keys,
+                    keys=session.keys.wallets,
+                    fleets=session.keys.fleets,
                 )
                 engine = session.plan.settings.engine
                 session.last_resort = LastResort(

@@ -4,7 +4,7 @@
 """
 
 from trio_copy.model.settings import NoSettings
-from trio_copy.ports.acting import Act, ActReport, Deed, Done
+from trio_copy.ports.acting import Act, ActReport, Deed, Done, refuel_act
 from trio_copy.ports.decoder import Decoder, DecoderContext, DecoderPlugin, LogFilter, MakeDecoder
 from trio_copy.ports.doctor import Contracts, Finding, Health
 from trio_copy.ports.executor import (
@@ -111,6 +111,7 @@ __all__ = [
     "StorePlugin",
     "Traders",
     "nowhere",
+    "refuel_act",
     "tell_nobody",
     "to_thread_run_sync",
 ]
