@@ -68,7 +68,7 @@ def _world(stage: Stage, plan: Plan) -> World:
         quotes=None,
         plan=plan,
         catalog=catalog,
-        contracts=stage.venues,
+        policy=stage.policy,
         steps=(
             ("anvil", f"chain {plan.settings.chain.chain_id} at {stage.node.url}, for this run"),
             ("market-maker", f"{stage.amm.pool}, of Conditional Tokens {stage.amm.ctf}"),

@@ -4,7 +4,7 @@ import logging
 import os
 import signal
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext, redirect_stderr
 from pathlib import Path
 from typing import Annotated
@@ -17,7 +17,7 @@ from trio_copy.accounts import OpenOrder
 from trio_copy.cli.durations import Duration
 from trio_copy.cli.interpreter import tune_interpreter
 from trio_copy.cli.last_resort import LastResort
-from trio_copy.cli.live import open_for_live
+from trio_copy.cli.live import LiveKeys, open_for_live
 from trio_copy.cli.numbers import expect_positive
 from trio_copy.cli.opened import ConfArgument, find_conf
 from trio_copy.cli.play_money import PlayMoney, open_play_money
@@ -38,7 +38,6 @@ from trio_copy.entropy import Entropy, system_entropy
 from trio_copy.errors import ChainError, ConfigError, InvariantBroken, TrioCopyError, UnresolvedOrders, leaves_of
 from trio_copy.model.counts import counted
 from trio_copy.model.leader_names import LeaderNames
-from trio_copy.native import SecretKey
 from trio_copy.telemetry.jsonlines import JsonLines
 from trio_copy.telemetry.log import LogObserver, configure_logs
 from trio_copy.telemetry.log_file import LogFile
@@ -106,7 +105,7 @@ def run_plan(
         _fetch_anvil()
     try:
         with open_play_money(plan) as play:
-            keys = open_for_live(plan, conf) if play is None else play.keys
+            keys = open_for_live(plan, conf) if play is None else LiveKeys(wallets=play.keys, fleets=play.fleets)
             session = _Session(conf, plan, for_, json, verbose, record, from_head, keys, play)
             with session.foreign_lines():
                 code = trio.run(_run, session)
@@ -145,7 +144,7 @@ class _Session:
     verbose: bool
     record: Path | None
     from_head: bool
-    keys: Mapping[str, SecretKey] = field(repr=False)
+    keys: LiveKeys = field(repr=False)
     play: PlayMoney | None
     output: Printer = field(init=False)
     logs: Printer = field(init=False)
@@ -165,9 +164,9 @@ class _Session:
 
     def trading_at(self, world: World) -> Plan:
         """Return the world's plan; where play money trades at its contracts, with guards that know them."""
-        if self.play is None or not world.contracts:
+        if self.play is None or not world.policy:
             return world.plan
-        self.play = self.play.trading_at(world.contracts, world.plan.settings.chain.chain_id)
+        self.play = self.play.trading_at(world.policy, world.plan.settings.chain.chain_id)
         return evolve(world.plan, settings=self.play.stage(world.plan.settings))
 
 
@@ -187,8 +186,7 @@ async def _run(session: _Session) -> int:
         if logs is not printer:
             printing.start_soon(logs.run)
         try:
-            fleets = {} if session.play is None else session.play.fleets
-            async with open_world(session.plan, wall, keys=session.keys, fleets=fleets) as world:
+            async with open_world(session.plan, wall, keys=session.keys.wallets, fleets=session.keys.fleets) as world:
                 plan = session.trading_at(world)
                 names = LeaderNames()
                 shown = _shown(session, printer, wall, world, names)
@@ -216,7 +214,8 @@ async def _run(session: _Session) -> int:
                     names=names,
                     instance=instance,
                     from_head=session.from_head,
-                    keys=session.keys,
+                    keys=session.keys.wallets,
+                    fleets=session.keys.fleets,
                 )
                 engine = session.plan.settings.engine
                 session.last_resort = LastResort(

@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 import attrs
 from cattrs.errors import ClassValidationError
 
+from trio_copy.config.fleets import wrong_fleets
 from trio_copy.config.places import NOWHERE, Places, places_in
 from trio_copy.config.problems import lines_of
 from trio_copy.config.references import names_in, wrong_references
@@ -58,7 +59,7 @@ def read_draft(path: Path, learn: Learn = forget) -> Draft:
     text, table = _read_toml(path)
     places = places_in(text, table)
     problems: list[str] = list(find_secrets(table, learn))
-    names, astray = tuple(names_in(table, (*_PLUGIN_TABLES, "wallet"))), list(wrong_references(table))
+    names, astray = tuple(names_in(table, (*_PLUGIN_TABLES, "wallet", "fleet"))), list(wrong_references(table))
     executor, store, decoder, markets = (_plugin_tables(kind, table.pop(kind, {}), problems) for kind in _PLUGIN_TABLES)
     if len(store) != 1:
         problems.append(f"store: expected exactly one table [store.NAME], got {len(store)}")
@@ -209,6 +210,7 @@ def _contradictions(settings: Settings) -> list[str]:
     problems.extend(_wrong_names(settings))
     problems.extend(_impossible_follows(settings))
     problems.extend(wrong_wallets(settings.wallet, settings.engine.mode))
+    problems.extend(wrong_fleets(settings.fleet))
     problems.extend(wrong_owners(settings.wallet, [(one.id, one.wallet, one.address) for one in settings.follower]))
     if not settings.brings_chain and not settings.endpoint:
         problems.append("endpoint: expected at least one [[endpoint]], or a [devnet] or [anvil] table")

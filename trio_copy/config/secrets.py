@@ -20,7 +20,7 @@ _PHRASE = re.compile(r"^([a-z]{3,8} ){11,23}[a-z]{3,8}$")
 _SECRET_KEYS = re.compile(
     r"(private|secret|mnemonic|seed_?phrase|passphrase|password|private_?key|api_?key|token)s?$", re.IGNORECASE
 )
-_OF_WALLET = re.compile(r"wallet\..+\.(key|passphrase)")
+_OF_WALLET = re.compile(r"wallet\..+\.(key|passphrase)|fleet\..+\.(mnemonic|keys(\[\d+\])?|passphrase|funding)")
 _PUBLIC_LISTS = re.compile(r"\.(condition_(allow|deny))\[\d+\]$")
 """Condition ids look like private keys, and are public."""
 _TOKEN_IDS = re.compile(r"\.tokens\[\d+\]$")

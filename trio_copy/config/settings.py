@@ -7,6 +7,7 @@ from typing import Any, Self
 import attrs
 from attrs import field, frozen
 
+from trio_copy.config.fleets import FleetTable
 from trio_copy.config.wallets import WalletTable
 from trio_copy.model.follow_settings import FollowSettings
 from trio_copy.model.follows import Follow, Follower, Followers, TermsOfFollows
@@ -458,6 +459,9 @@ class Settings:
     wallet: Mapping[str, WalletTable] = field(
         factory=dict, metadata={"unit": "tables", "why": "What followers pay with."}
     )
+    fleet: Mapping[str, FleetTable] = field(
+        factory=dict, metadata={"unit": "tables", "why": "Operators who send what several wallets do."}
+    )
     follower: tuple[FollowerTable, ...] = field(
         default=(), metadata={"unit": "list of tables", "why": "The accounts that are traded for."}
     )
@@ -484,6 +488,7 @@ class Settings:
             paper_usd=None if wallet is None else wallet.paper_usd,
             wallet_name="" if wallet is None or not wallet.live else table.wallet or "",
             signature_type=SignatureType.EOA if wallet is None else wallet.signature_type,
+            fleet="" if wallet is None or not wallet.live else wallet.fleet or "",
         )
 
     def live_wallets(self) -> dict[str, WalletTable]:
@@ -492,6 +497,11 @@ class Settings:
             return {}
         named = {table.wallet for table in self.follower}
         return {name: wallet for name, wallet in self.wallet.items() if wallet.live and name in named}
+
+    def live_fleets(self) -> dict[str, FleetTable]:
+        """Return the fleets, by name, that send what live wallets do; none on paper."""
+        named = {wallet.fleet for wallet in self.live_wallets().values()}
+        return {name: fleet for name, fleet in self.fleet.items() if name in named}
 
     def follows(self) -> tuple[Follow, ...]:
         """Return the follows of the file."""

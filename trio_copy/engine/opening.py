@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Any
 
 from trio_copy.chain.nodes import open_nodes
 from trio_copy.chain.pacing import Pace
@@ -9,6 +10,7 @@ from trio_copy.config import EndpointSettings
 from trio_copy.copying.follow_book import FollowBook
 from trio_copy.engine.contract import Contract
 from trio_copy.engine.facts_soon import FactsSoon
+from trio_copy.engine.fleets import fleets_of
 from trio_copy.engine.market_asks import LeftOut, MarketAsks
 from trio_copy.engine.news import News
 from trio_copy.engine.plan import Plan, PlannedExecutor, read_facts
@@ -103,14 +105,16 @@ async def _open_markets(stack: AsyncExitStack, plan: Plan, seams: Seams) -> Mark
 
 
 async def _open_signers(stack: AsyncExitStack, plan: Plan, seams: Seams) -> OpenSigners | None:
-    if not seams.keys:
+    live = plan.settings.wallet.items()
+    wallets = {name: wallet for name, wallet in live if name in seams.keys or wallet.fleet in seams.fleets}
+    if not wallets:
         return None
-    wallets = {name: plan.settings.wallet[name] for name in seams.keys}
     signers = await stack.enter_async_context(
         open_signers(
             folder=plan.settings.signing.path,
             wallets=wallets,
             keys=seams.keys,
+            fleets=seams.fleets,
             chain_id=plan.settings.chain.chain_id,
             wall=seams.wall,
             in_thread=seams.in_thread,
@@ -166,6 +170,8 @@ async def _open_executor(
     news: News,
 ) -> Contract:
     pays = frozenset(one.wallet for one in plan.settings.follower if one.executor == planned.name and one.wallet)
+    fleets = fleets_of(plan.settings, pays, seams.fleets)
+    signs = pays | {one.funding.name for one in fleets if one.funding is not None}
     context = ExecutorContext(
         name=planned.name,
         settings=planned.settings,
@@ -173,23 +179,27 @@ async def _open_executor(
         quotes=quotes,
         books=books,
         facts=facts,
-        signers=None if signers is None else signers.only(pays),
+        signers=None if signers is None else signers.only(signs),
         wallets=tuple(
             one.wallet
             for one in plan.settings.followers().named.values()
             if one.executor == planned.name and one.wallet.name
         ),
+        fleets=fleets,
         chain_id=plan.settings.chain.chain_id,
         nodes=nodes,
         open_socket=seams.open_socket,
         entropy=seams.entropy,
         on_trouble=seams.observer.on_alert,
         on_news=news.tell,
+        at=seams.at,
         throwaway=seams.throwaway,
     )
     whose_it_is = whose("executor", planned.name, plan, planned.plugin)
+    inner: Any = await stack.enter_async_context(seams.calls.opening(whose_it_is, planned.plugin.open(context)))
     return Contract(
-        inner=await stack.enter_async_context(seams.calls.opening(whose_it_is, planned.plugin.open(context))),
+        inner=inner,
+        journalled=inner if planned.plugin.keeps_journal else None,
         whose=whose_it_is,
         settings=plan.settings.engine,
         redactor=plan.redactor,
