@@ -20,7 +20,6 @@ from tests.harness import Recorder
 from tests.onchain.living import CASH_MICRO, Kind, Living, Person
 from trio_copy.cli.interpreter import tune_interpreter
 from trio_copy.clock import anchored_wall_clock, cpu_seconds
-from trio_copy.engine.service import Service
 from trio_copy.model.fills import Side
 from trio_copy.model.ids import Address
 from trio_copy.native import SecretKey, keccak
@@ -59,7 +58,7 @@ _WALL = anchored_wall_clock()
 async def _latency(operators: int) -> None:
     """Each operator copies each signal once, in a wallet that is its own account."""
     leaving, taken = _Leaving(), list[float]()
-    async with _copying(operators, 1, Kind.EOA, leaving) as (living, recorder, _):
+    async with _copying(operators, 1, Kind.EOA, leaving) as (living, recorder):
         used = 0.0
         for number in range(SIGNALS):
             if number == 2:
@@ -82,7 +81,7 @@ async def _latency(operators: int) -> None:
 async def _throughput(operators: int) -> None:
     """Sixteen Safes of each operator copy one signal after the other, in blocks of a second."""
     copies = operators * IN_FLIGHT
-    async with _copying(operators, IN_FLIGHT, Kind.SAFE, _Leaving()) as (living, recorder, service):
+    async with _copying(operators, IN_FLIGHT, Kind.SAFE, _Leaving()) as (living, recorder):
         await living.trade(Place.YES, Side.BUY, 60)
         await recorder.wait_copies(copies)
         await living.stage.chain.mine_every(1)
@@ -92,15 +91,16 @@ async def _throughput(operators: int) -> None:
         await recorder.wait_copies(copies * (BLOCKS + 1))
         took, used = _WALL() - began, cpu_seconds() - used
     done = copies * BLOCKS
+    each, cpu = done / took, 1e3 * used / done
     print(
-        f"  {operators:>2} operators, {IN_FLIGHT} in flight each: {done / took:6.1f} copies/s into blocks of 1 s; CPU {1e3 * used / done:5.2f} ms"
+        f"  {operators:>2} operators, {IN_FLIGHT} in flight each: {each:6.1f} copies/s into blocks of 1 s; CPU {cpu:5.2f} ms"
     )
 
 
 @asynccontextmanager
 async def _copying(
     operators: int, wallets_each: int, kind: Kind, leaving: _Leaving
-) -> AsyncGenerator[tuple[Living, Recorder, Service], None]:
+) -> AsyncGenerator[tuple[Living, Recorder], None]:
     """Run an engine whose followers' wallets are sent for by so many operators."""
     with TemporaryDirectory(prefix="trio-copy-bench-") as folder, trio.fail_after(_LIMIT_S):
         secrets = [keccak(f"operator {number}".encode()) for number in range(operators)]
@@ -116,8 +116,8 @@ async def _copying(
                 await stage.bring_wallet(person.wallet, [key.address for key in person.keys], CASH_MICRO)
             plan = living.plan("onchain", workers=len(people) + 10, send_timeout_s=60.0)
             keys = {person.name: person.keys[0] for person in people.values()}
-            async with running(plan, stage.node.url, keys=keys, at=leaving.note) as (recorder, service):
-                yield living, recorder, service
+            async with running(plan, stage.node.url, keys=keys, at=leaving.note) as (recorder, _):
+                yield living, recorder
 
 
 _NO_DOOR: Any = None
