@@ -85,7 +85,7 @@ class Looker:
         )  # fmt: skip
 
     async def _nonce(self, place: Place, block: str, until: float) -> int:
-        """Return the least that any node says."""
+        """Return the least that any node says; of an older block, 0 where the wallet was not deployed yet."""
         call = (
             Call(to=place.contracts.relay_hub, data=_NONCE_OF + bytes(12) + bytes.fromhex(place.owner[2:]))
             if place.kind is SignatureType.PROXY
@@ -99,6 +99,8 @@ class Looker:
                 continue
             try:
                 word = bytes_of(msgspec.json.decode(told, type=str), 32)
+                if not word and block != "latest":
+                    word = bytes(32)
                 if len(word) != 32:
                     why = f"{call.to} has no nonce: it is no wallet of this kind, or is not deployed"
                     continue
