@@ -30,6 +30,8 @@ from trio_copy_onchain.relayer.carrying import Carrier
 from trio_copy_onchain.relayer.client import RelayerClient
 from trio_copy_onchain.relayer.credentials import RelayerKey as OurKey
 from trio_copy_onchain.relayer.http import Asker
+from trio_copy_onchain.relayer.looking import Looker
+from trio_copy_onchain.relayer.making import Maker
 
 pytestmark = pytest.mark.anvil
 
@@ -87,12 +89,13 @@ class Owner:
             credentials=OurKey(key="k" * 20, address=self.signer.address), wall=lambda: NOW, timeout_s=10.0,
         )  # fmt: skip
         self.carrier = _carrier(self.market, self.nodes, client)
+        self.carrier.open_journal(self.journal)
 
     async def carry(self, number: int, deed: Deed, *calls: Call) -> ActReport:
         wallet = Wallet(follower=ALICE, address=self.safe, name="alice", signature_type=SignatureType.SAFE)
         act = Act(key=intent(number), wallet=wallet, deed=deed, calls=calls, until=NOW + 1000)
         with trio.fail_after(30):
-            return await self.carrier.carry(act, self.journal, self.signer)  # type: ignore[arg-type]
+            return await self.carrier.carry(act, self.signer)  # type: ignore[arg-type]
 
     async def mines(self) -> None:
         """Let blocks become final as soon as the relayer has carried something."""
@@ -107,9 +110,10 @@ class Owner:
 
 
 def _carrier(market: Market, nodes: NodeConnections, client: RelayerClient) -> Carrier:
+    looker, contracts = Looker(nodes=nodes, chain_id=POLYGON), RelayContracts(multi_send=market.deployed.multi_send)
     return Carrier(
-        client=client, nodes=nodes, chain_id=POLYGON, wall=lambda: NOW, on_trouble=lambda kind, detail: None,
-        poll_s=0.05, proxy_gas=1, contracts=RelayContracts(multi_send=market.deployed.multi_send),
+        client=client, looker=looker, wall=lambda: NOW, on_trouble=lambda kind, detail: None, poll_s=0.05,
+        maker=Maker(client=client, looker=looker, wall=lambda: NOW, proxy_gas=1, contracts=contracts),
     )  # fmt: skip
 
 
