@@ -7,7 +7,7 @@ from attrs import evolve
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.builders import ALICE, POLYGON, hash_of
+from tests.builders import POLYGON, hash_of
 from tests.onchain.relayer_world import KEY, WALLET, Documents, WalletChain, intent
 from trio_copy.clock import wall_clock_from
 from trio_copy.errors import ConfigError
@@ -206,4 +206,3 @@ async def test_without_a_key_nothing_is_opened_and_half_a_key_is_refused() -> No
         ConfigError, match=r"^executor\.onchain\.relayer: expected key and key_address, got one of them$"
     ):
         make_carrier(context(half), half)
-    assert ALICE == "alice"
