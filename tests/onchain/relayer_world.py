@@ -309,6 +309,6 @@ async def open_world(kind: SignatureType = SignatureType.SAFE) -> AsyncGenerator
     )  # fmt: skip
     relayer.add_wallet(KINDS[kind], KEY.address, WALLET)
     async with trio.open_nursery() as nursery, open_virtual_relayer(relayer) as server:
-        nursery.start_soon(chain.run)
+        nursery.start_soon(chain.run)  # noqa: ASYNC113  blocks may come a moment later
         yield World(server, chain, kind)
         nursery.cancel_scope.cancel()

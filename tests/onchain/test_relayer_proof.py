@@ -9,7 +9,6 @@ from hypothesis import strategies as st
 
 from tests.builders import POLYGON, hash_of
 from tests.onchain.relayer_world import KEY, WALLET, Documents, WalletChain, intent
-from trio_copy.clock import wall_clock_from
 from trio_copy.errors import ConfigError
 from trio_copy.model.ids import Address, Hash32
 from trio_copy.model.logs import RawLog
@@ -193,10 +192,10 @@ def test_what_landed_is_known_for_a_month_and_what_it_displaced_is_forgotten() -
     assert len(journal.now) == 4
 
 
-async def test_without_a_key_nothing_is_opened_and_half_a_key_is_refused() -> None:
+def test_without_a_key_nothing_is_opened_and_half_a_key_is_refused() -> None:
     def context(settings: RelayerSettings) -> ExecutorContext:
         return ExecutorContext(
-            name="onchain", settings=settings, wall=wall_clock_from(0), quotes=None, nodes=WalletChain()
+            name="onchain", settings=settings, wall=lambda: 0.0, quotes=None, nodes=WalletChain()
         )  # fmt: skip
 
     whole, half = RelayerSettings(key="k", key_address=KEY.address), RelayerSettings(key="k")
