@@ -79,6 +79,12 @@ class Bench:
     async def shares(self) -> int:
         return (await self.market.balances(self.maker, self.address))[0]
 
+    async def coin(self) -> int:
+        return int(await self.market.ask("eth_getBalance", self.address, "latest"), 16)
+
+    async def pooled_count(self, count: int) -> bool:
+        return len(await self.pooled()) == count
+
     async def nonce(self) -> int:
         """Return how many transactions of the wallet are mined."""
         return int(await self.market.ask("eth_getTransactionCount", self.address, "latest"), 16)

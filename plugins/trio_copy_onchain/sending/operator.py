@@ -88,7 +88,8 @@ class Operator:
 
     @property
     def in_flight(self) -> int:
-        return len(self.nonces.bindings)
+        """Return how many wait for a block; what is mined and not final yet holds up nothing."""
+        return sum(one.mined is None for one in self.nonces.bindings.values())
 
     def binding(self, key: IntentKey) -> Binding | None:
         """Return what stands of a key: bound, given up, or ended."""
