@@ -195,15 +195,18 @@ async def open_bench(
     journal: KeptJournal | None = None,
     wall: Wall | None = None,
     crash_at: str = "",
+    crash_time: int = 1,
     signing: Signing | None = None,
     **settings: Any,
 ) -> AsyncGenerator[Bench, None]:
-    """Open the executor behind scripted nodes; at a crash point, `Crash` comes out of whatever was being done."""
+    """Open the executor behind scripted nodes; when a crash point is passed for the so-manieth time, `Crash` comes out of
+    whatever was being done.
+    """
     clock, points, passed = wall or Wall(), list[str](), list[trio.Event]()
 
     def at(point: str) -> None:
         points.append(point)
-        if point == crash_at:
+        if point == crash_at and points.count(point) == crash_time:
             raise Crash(point)
         while passed:
             passed.pop().set()
