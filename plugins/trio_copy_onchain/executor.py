@@ -25,7 +25,7 @@ from trio_copy_onchain.operators import Operators, told_name
 from trio_copy_onchain.outcomes import ended, failed, filled, off_chain, plain_told, told_of, undone
 from trio_copy_onchain.placing import Body, exact_approval, nothing_of, order_id, swap_of
 from trio_copy_onchain.sending.cause import Cause
-from trio_copy_onchain.sending.operator import Operator
+from trio_copy_onchain.sending.operator import Operator, Unfit
 from trio_copy_onchain.sending.trying import tried
 from trio_copy_onchain.tx.answers import Before, gas_limit
 from trio_copy_onchain.tx.fees import GWEI, floor_of
@@ -124,6 +124,8 @@ class OnchainExecutor:
             await signer.release(cause.purpose, call_digest(self.context.chain_id, body.wallet, body.trade))
         try:
             await operator.send(cause, until)
+        except Unfit as error:
+            return ended(order, Status.REJECTED, str(error))
         finally:
             self.operators.wake()
         return await self._wait(order, operator, until)
