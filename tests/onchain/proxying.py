@@ -147,7 +147,7 @@ async def open_proxied(
 ) -> AsyncGenerator[tuple[NodeConnections, Mapping[str, ScriptedNode]], None]:
     """Let one real node be asked as several ones, each with its own script, over real frames."""
     proxies = {name: ScriptedNode(name) for name in names}
-    chain, entropy = ChainSettings(chain_id=POLYGON, **settings), seeded_entropy(1)
+    chain, entropy = ChainSettings(chain_id=POLYGON, **{"requests_per_s": 10_000} | settings), seeded_entropy(1)
     async with trio.open_nursery() as nursery:
 
         async def dial(url: str) -> trio.abc.Stream:

@@ -44,7 +44,7 @@ class Written:
         """
         gone = []
         for key, other in actions_of(self.journal.documents(), self.chain_id, self.wallet):
-            old = other.landed is not None and other.at < unix_s - _KEEP_S and not self.journal.is_open(key)
+            old = other.landed is not None and other.at < unix_s - _KEEP_S and key not in self.journal.open_keys()
             displaced = other.landed is None and other.nonce == landed.nonce
             if key != self.key and (old or displaced):
                 gone.append(name_of(self.chain_id, self.wallet, key))
