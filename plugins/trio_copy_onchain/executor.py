@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 import trio
 from attrs import define, field
 
-from trio_copy.errors import ExecutorError, OrderNotSent
+from trio_copy.errors import ExecutorError, OrderNotSent, OrderUncertain
 from trio_copy.model.decisions import OrderIntent, Reason
 from trio_copy.model.fills import Side
 from trio_copy.model.ids import Hash32, IntentKey, OrderId, TokenId
@@ -106,8 +106,9 @@ class OnchainExecutor:
         while (picked := self.operators.pick(order.key, among)) is None:
             await self.operators.wait_room(among)
         operator, signer = picked
-        cause = self._cause(order, body, terms, kind, operator, signer)
-        if operator.binding(order.key) is None:
+        binding = operator.binding(order.key)
+        cause = self._cause(order, body, terms, kind, operator, signer, binding)
+        if binding is None or binding.end is not None:
             answer = await self._try(order, body, terms, kind, operator, cause, until)
             if isinstance(answer, ExecutionReport):
                 return answer
@@ -118,7 +119,10 @@ class OnchainExecutor:
             await operator.send(cause, until)
         finally:
             self.operators.wake()
-        return await self._wait(order, operator, until)
+        try:
+            return await self._wait(order, operator, until)
+        except ExecutorError as error:
+            raise OrderUncertain(str(error)) from error
 
     async def _try(
         self,
@@ -286,7 +290,7 @@ class OnchainExecutor:
     ) -> Cause:
         """Say why an order's transactions are signed; of one that has a nonce, with the gas that it has."""
         call, gas = kind.outer(body.calls, operator.address, order.key), 0
-        if binding is not None:
+        if binding is not None and binding.end is None:
             first = next((one for one in binding.sendings if not one.cancels), None)
             if first is not None:
                 transaction, _ = read_signed(first.raw)

@@ -57,7 +57,10 @@ class Markets:
             venue, decimals = known.venue, known.decimals
             buy = Swap(wallet=_NOWHERE, side=Side.BUY, cash=decimals.coin, limit=_HALF, deadline=0)
             sell = Swap(wallet=_NOWHERE, side=Side.SELL, shares=decimals.share, limit=_HALF, deadline=0)
-            bought, sold = await self._ask(venue, buy, until), await self._ask(venue, sell, until)
+            # All in one block: what a purchase and a sale need to know may be the same.
+            asked = tuple(dict.fromkeys((*venue.reads(buy), *venue.reads(sell))))
+            told = dict(zip(asked, await self.chain.read(asked, until), strict=True))
+            bought, sold = ([told[call] for call in venue.reads(swap)] for swap in (buy, sell))
             would_buy, would_sell = venue.quote(buy, bought), venue.quote(sell, sold)
         except ChainError as error:
             raise OrderNotSent(f"no node tells what token {token_id} costs: {error}") from None
@@ -78,9 +81,6 @@ class Markets:
                 answers=tuple(sold),
             ),
         )
-
-    async def _ask(self, venue: Venue, swap: Swap, until: float) -> Sequence[bytes]:
-        return await self.chain.read(venue.reads(swap), until)
 
     async def _learn(self, token_id: TokenId, until: float) -> _Known:
         for maker in self.settings.fpmm:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from attrs import frozen
+from attrs import field, frozen
 
 from trio_copy.chain.contracts import ContractReader, open_contracts
 from trio_copy.chain.dial import Dial
@@ -29,6 +29,8 @@ class Keys:
 
     opened: Mapping[str, SecretKey]
     troubles: Mapping[str, str]
+    operators: Mapping[str, tuple[SecretKey, ...]] = field(factory=dict)
+    """Of wallets with a fleet, all who may send what they do; `opened` has the first of them."""
 
 
 async def examine_wallets(
@@ -107,7 +109,13 @@ def _trades_for(planned: PlannedExecutor, name: str, plan: Plan) -> bool:
 def _wallet(plan: Plan, name: str) -> Wallet:
     table = plan.settings.wallet[name]
     follower = next((one.id for one in plan.settings.follower if one.wallet == name), _NOBODY)
-    return Wallet(follower=follower, address=table.address, name=name, signature_type=table.signature_type)
+    return Wallet(
+        follower=follower,
+        address=table.address,
+        name=name,
+        signature_type=table.signature_type,
+        fleet=table.fleet or "",
+    )
 
 
 def _of(wallet: str, check: str, health: Health, text: str, advice: str = "") -> Finding:

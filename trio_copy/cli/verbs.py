@@ -18,6 +18,7 @@ VERBS = {
     "positions": "List what is held: shares, cost, and what it would bring at the last known bid.",
     "pnl": "Add up profit and loss: realised from sales and redemptions, fees included, and unrealised at the last known "
     "bid.",
+    "gas": "Show what transactions have cost in gas, by operator, in the chain's own coin; `pnl` does not count it.",
     "fidelity": "Show how far paper was from what the book allowed, then and 1 s, 5 s and 30 s later, by leader and by size of the "
     "copy.",
     "trades": "List what was bought, sold and redeemed, newest first.",
@@ -52,6 +53,7 @@ GROUPS = {
     "orders": "Orders that rest at a venue, or whose outcome is not proven yet, and what a person knows about them.",
     "wallet": "What followers have on paper, and what live wallets do on the chain besides trading.",
     "keys": "Lock private keys away, and see where those of the wallets are.",
+    "fleet": "Operators who send what several wallets do: how they stand, and gas money for them.",
     "clob": "Write orders and headers for Polymarket's CLOB as they would be sent, and send nothing.",
     "dlq": "Look at dead letters, queue them again, or forget them.",
     "load": "How many copies, how fast, on how many machines.",
@@ -61,11 +63,12 @@ GROUPS = {
 HEADINGS = {
     "Run": ("run", "drain", "mode", "record"),
     "Prepare": ("init", "check", "selftest", "plugins", "follow"),
-    "Trade with money": ("keys", "doctor", "arm", "disarm"),
+    "Trade with money": ("keys", "fleet", "doctor", "arm", "disarm"),
     "Look into the books": (
         "status",
         "positions",
         "pnl",
+        "gas",
         "wallet",
         "fidelity",
         "trades",
@@ -86,6 +89,7 @@ EXAMPLES = {
     "drain": ("drain host-4711 --conf conf/shards.toml",),
     "positions": ("positions --follower alice", "positions --all --csv"),
     "pnl": ("pnl --by leader", "pnl --by day --since 7d"),
+    "gas": ("gas", "gas --json"),
     "fidelity": ("fidelity --since 7d", "fidelity --leader 0x6031b6eed1c97e853c6e0f03ad3ce3529351f96d"),
     "trades": ("trades --since 24h --limit 20", "trades --follower alice --csv"),
     "skips": ("skips --since 3h", "skips --follower alice --json"),
@@ -118,6 +122,8 @@ EXAMPLES = {
     "keys import": ("keys import hot", "keys import hot --from file:key.hex --passphrase file:passphrase"),
     "keys list": ("keys list",),
     "keys check": ("keys check --conf conf/prod.toml",),
+    "fleet status": ("fleet status", "fleet status ops --json"),
+    "fleet refuel": ("fleet refuel ops --conf conf/prod.toml",),
     "export trades": ("export trades trades.csv --since 30d",),
     "export ledger": ("export ledger -",),
     "follow add": ("follow add alice 0x6031B6eed1C97e853c6e0F03Ad3ce3529351F96d size.ratio=0.02 caps.max_day_usd=200",),

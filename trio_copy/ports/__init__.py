@@ -4,7 +4,7 @@
 """
 
 from trio_copy.model.settings import NoSettings
-from trio_copy.ports.acting import Act, ActReport, Deed, Done, Held, Paid, PlannedAct, Wanted
+from trio_copy.ports.acting import Act, ActReport, Deed, Done, Held, Paid, PlannedAct, Wanted, refuel_act
 from trio_copy.ports.decoder import Decoder, DecoderContext, DecoderPlugin, LogFilter, MakeDecoder
 from trio_copy.ports.doctor import Contracts, Finding, Health
 from trio_copy.ports.executor import (
@@ -115,6 +115,7 @@ __all__ = [
     "Traders",
     "Wanted",
     "nowhere",
+    "refuel_act",
     "tell_nobody",
     "to_thread_run_sync",
 ]

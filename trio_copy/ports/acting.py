@@ -9,6 +9,7 @@ from trio_copy.model.ids import Hash32, IntentKey, TokenId
 from trio_copy.model.orders import Wallet
 from trio_copy.model.units import Price, Shares, Usd
 from trio_copy.transactions.calls import Call
+from trio_copy.transactions.refuelling import Refuel
 
 
 class Deed(Enum):
@@ -33,6 +34,12 @@ class Act:
     """As the wallet itself makes them; how it does so is the executor's."""
     until: float
     """Unix seconds from which on it is not sent any more."""
+
+
+def refuel_act(refuel: Refuel, funding: Wallet, until: float) -> Act:
+    """Return what a funding wallet does to give an operator gas money."""
+    call = Call(to=refuel.operator, value=refuel.wei)
+    return Act(key=refuel.key, wallet=funding, deed=Deed.REFUEL, calls=(call,), until=until)
 
 
 class Done(Enum):

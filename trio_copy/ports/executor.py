@@ -11,6 +11,7 @@ from trio_copy.entropy import Entropy, system_entropy
 from trio_copy.model.books import Book
 from trio_copy.model.catalog import TokenFacts
 from trio_copy.model.decisions import OrderIntent
+from trio_copy.model.fleets import Fleet
 from trio_copy.model.ids import ChainId, IntentKey, TokenId
 from trio_copy.model.orders import ExecutionReport, Market, Order, Quote, Wallet
 from trio_copy.model.settings import NoSettings
@@ -74,6 +75,8 @@ class ExecutorContext:
     """Who signs for the wallets of this executor's followers; None on paper."""
     wallets: tuple[Wallet, ...] = ()
     """Live wallets that pay for its followers when it is opened: what takes a while can be made ready for them."""
+    fleets: tuple[Fleet, ...] = ()
+    """Those whose operators send what some of these wallets do."""
     chain_id: ChainId = _POLYGON
     """Of the chain that is followed, and on which its orders are settled."""
     nodes: Nodes | None = None

@@ -6,12 +6,13 @@ every block; nothing leaves before the journal has it.
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 
 import trio
 from attrs import define, field
 
 from trio_copy.clock import WallClock
-from trio_copy.errors import ChainError, OrderNotSent
+from trio_copy.errors import ChainError, OrderNotSent, OrderUncertain
 from trio_copy.model.ids import Address, Hash32, IntentKey
 from trio_copy.ports.signing import Signer
 from trio_copy_onchain.asking.chain import Chain
@@ -116,6 +117,7 @@ class Operator:
         Raises:
             OrderNotSent: nothing of it is anywhere, nor will be: late, refused by the guard or by every node, no coin for
                 gas, over the cap, or not written down.
+            OrderUncertain: something of it may be there, and it could not go on.
         """
         await self.ready(until)
         self.explain(cause)
@@ -128,16 +130,26 @@ class Operator:
         if binding is None:
             raise OrderNotSent("it is too late for a nonce, or the one it had is another's by now")
         self.at("onchain: bound")
-        answer = await self.leave(binding.nonce, until)
+        try:
+            await self._leave_dearer(binding.nonce, until)
+        except OrderNotSent as error:
+            now = self.nonces.bindings.get(binding.nonce)
+            if now is None or now.refused:
+                raise
+            raise OrderUncertain(str(error)) from error
+        return self.nonces.of(cause.key) or binding
+
+    async def _leave_dearer(self, nonce: int, until: float) -> None:
+        """Let a nonce leave, dearer at once where no pool takes it as it is. Raises `OrderNotSent` as `leave`, or refused."""
+        answer = await self.leave(nonce, until)
         for _ in range(_RAISES):
             if answer is None or answer.row not in (Row.UNDERPRICED, Row.IN_ITS_PLACE):
                 break
-            if not self._replace(binding.nonce, least_tip=answer.least_tip):
+            if not await self._dearer(nonce, answer, until):
                 break
-            answer = await self.leave(binding.nonce, until)
+            answer = await self.leave(nonce, until)
         if answer is not None and answer.row.proves is Proves.NOT_TAKEN:
-            self._refused(binding.nonce, answer)
-        return self.nonces.of(cause.key) or binding
+            self._refused(nonce, answer)
 
     def _refused(self, nonce: int, answer: Answer) -> None:
         """Give up what every node has refused, where that frees its nonce. Raises `OrderNotSent` then."""
@@ -168,7 +180,7 @@ class Operator:
         assert isinstance(left, e.Left)
         sending, proves = left.sending, Proves.NOTHING
         try:
-            answer = await self.chain.send(sending.raw, sending.hash, until)
+            answer = await self.chain.send(sending.raw, sending.hash, min(until, trio.current_time() + _ASK_S))
             proves = answer.row.proves
         finally:
             self._do(c.Hear(nonce=nonce, hash=sending.hash, proves=proves))
@@ -193,6 +205,18 @@ class Operator:
         if fees is None:
             raise OrderNotSent(f"gas costs more than the cap of {self.fees.cap} wei allows")
         return fees
+
+    async def _see_fees(self, until: float) -> None:
+        """Learn what others pay by now, for what is on its way already: where nobody tells, it goes on with what it knows."""
+        with suppress(ChainError):
+            self._paid_now = await self.fees.now(until)
+
+    async def _dearer(self, nonce: int, answer: Answer, until: float) -> bool:
+        """Sign what a pool would take that has refused the price; False as for `_replace`, and raises as it does."""
+        if answer.row is Row.UNDERPRICED:
+            self.fees.doubt()
+            await self._see_fees(until)
+        return self._replace(nonce, least_tip=answer.least_tip)
 
     def _replace(self, nonce: int, *, cancels: bool = False, least_tip: int = 0) -> bool:
         """Sign a nonce anew for an eighth more; False where that is over the cap, or nobody knows what it is for.
@@ -246,14 +270,15 @@ class Operator:
                 fees = await self._fees_now(until)
                 self._do(c.Fill(nonce=nonce, sign=self._signing(None, fees), at=self.wall()))
             case Next.BUMP:
-                await self._fees_now(until)
+                await self._see_fees(until)
                 self._replace(nonce)  # over the cap, the same bytes go out again
             case Next.CANCEL:
+                await self._see_fees(until)
                 self._replace(nonce, cancels=True)
             case Next.SEND:
                 pass
         answer = await self.leave(nonce, until)
-        if answer is not None and answer.row is Row.UNDERPRICED and self._replace(nonce, least_tip=answer.least_tip):
+        if answer is not None and answer.row is Row.UNDERPRICED and await self._dearer(nonce, answer, until):
             await self.leave(nonce, until)
 
     async def look(self, until: float) -> None:
@@ -262,7 +287,7 @@ class Operator:
             hashes = self.nonces.hashes
             counts = await self.chain.counts(self.address, until)
             receipts = await self.chain.receipts(hashes, until)
-            await self._look_for_known(receipts.keys(), until)
+            await self._look_for_known([one for one, receipt in receipts.items() if receipt is not None], until)
             self._see(
                 c.See(
                     latest=counts.latest,
