@@ -133,7 +133,10 @@ async def test_a_node_that_dies_ends_the_run_with_its_name(monkeypatch: pytest.M
             await nodes[0].kill()
             await trio.sleep_forever()
 
-    with trio.fail_after(20), pytest.raises(ChainError, match=r"^anvil, the node of this run, has ended before the run"):
+    with (
+        trio.fail_after(20),
+        pytest.raises(ChainError, match=r"^anvil, the node of this run, has ended before the run"),
+    ):
         await run()
 
 

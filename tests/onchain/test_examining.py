@@ -8,22 +8,23 @@ import pytest
 from attrs import evolve, frozen
 
 from tests.builders import NOW, POLYGON
-from tests.e2e.anvil import SETTINGS, Node
 from tests.onchain.deployed import Deployed, Market
 from trio_copy.chain.contracts import open_contracts
 from trio_copy.chain.dial import dial_network
 from trio_copy.chain.nodes import open_nodes
 from trio_copy.chain.pacing import Pace
-from trio_copy.config import EndpointSettings
+from trio_copy.config import ChainSettings, EndpointSettings
 from trio_copy.engine.supervisor import Backoff
 from trio_copy.entropy import seeded_entropy
 from trio_copy.errors import ConnectionLost
 from trio_copy.model.ids import Address, ChainId, FollowerId, TokenId
 from trio_copy.model.orders import SignatureType, Wallet
 from trio_copy.ports import Contracts, ExecutorContext, Finding, Health, Nodes
+from trio_copy.testing.anvil import Node
 from trio_copy_onchain.examining.examine import examine
 from trio_copy_onchain.onchain import FpmmTable, OnchainSettings, PoolTable
 
+_CHAIN = ChainSettings(chain_id=POLYGON)
 NOWHERE = Address("0x" + "de" * 20)
 ROUNDED = 10**6
 
@@ -73,13 +74,13 @@ async def open_look(node: Node) -> AsyncGenerator[tuple[Contracts, Nodes], None]
         dial=dial_network,
         endpoints=endpoints,
         paces={"anvil": Pace()},
-        chain=SETTINGS,
+        chain=_CHAIN,
         entropy=entropy,
         quarantine=lambda kind, detail: None,
         on_trouble=lambda kind, detail: None,
         next_wait=lambda: Backoff(0.1, 1.0, entropy).next_wait,
     )
-    async with open_contracts(dial_network, endpoints, SETTINGS, entropy) as contracts, nodes as connections:
+    async with open_contracts(dial_network, endpoints, _CHAIN, entropy) as contracts, nodes as connections:
         yield contracts, connections
 
 
