@@ -9,7 +9,6 @@ import trio
 from attrs import define
 
 from tests.builders import POLYGON
-from trio_copy.testing.anvil import Node
 from tests.onchain.deployed import Deployed, Market, buy
 from tests.onchain.executing import KeptJournal, Signing, Trading, open_trading, token_of
 from tests.onchain.proxying import ScriptedNode, open_proxied
@@ -17,6 +16,7 @@ from trio_copy.model.fills import Side
 from trio_copy.model.ids import Address, TokenId
 from trio_copy.model.orders import ExecutionReport, Order, Settlement
 from trio_copy.native import SecretKey
+from trio_copy.testing.anvil import Node
 from trio_copy.transactions.transaction import Transaction
 from trio_copy_onchain.sending.operator import Operator
 from trio_copy_onchain.tx.fees import GWEI

@@ -24,6 +24,7 @@ from trio_copy.testing.anvil import Node
 from trio_copy_onchain.examining.examine import examine
 from trio_copy_onchain.onchain import FpmmTable, OnchainSettings, PoolTable
 
+pytestmark = pytest.mark.anvil
 _CHAIN = ChainSettings(chain_id=POLYGON)
 NOWHERE = Address("0x" + "de" * 20)
 ROUNDED = 10**6

@@ -4,11 +4,11 @@ from collections.abc import AsyncGenerator
 
 import pytest
 
-from trio_copy.testing.anvil import Node
 from tests.onchain.deployed import Deployed, Market
 from tests.onchain.faulting import KEY, LATE_S, PATIENCE_S, Bench, fund, open_bench
 from trio_copy.errors import OrderNotSent
 from trio_copy.model.orders import Order, Settlement, Status
+from trio_copy.testing.anvil import Node
 from trio_copy_onchain.tx.fees import GWEI
 
 pytestmark = pytest.mark.anvil

@@ -45,8 +45,9 @@ class Errand:
 
 
 def ask_act(name: str, wallet: Wallet, deed: Deed, planned: PlannedAct, until: float, at: float) -> Request:
-    """Ask that something planned is done, and sent before a moment in Unix seconds."""
+    """Ask that something planned is done, and sent before a moment in Unix seconds; `deed` is what it is for."""
     act = planned.act
+    deed = deed if act is None else act.deed
     calls = () if act is None else act.calls
     body = [
         wallet.follower,
