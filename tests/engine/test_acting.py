@@ -15,6 +15,7 @@ from trio_copy.config.wallets import WalletTable
 from trio_copy.engine.act_requests import ACT, KINDS, answer_of, ask_act, errand_of, report_of
 from trio_copy.engine.acting import Acting, executor_of, open_acting, owner_of
 from trio_copy.engine.acting import ask_act as ask
+from trio_copy.engine.actors import actor_of
 from trio_copy.engine.acts import Acts
 from trio_copy.engine.asking import Asker
 from trio_copy.engine.plan import Plan
@@ -41,8 +42,8 @@ CALL = Call(to=USDC, data=b"\x09\x5e\xa7\xb3" + bytes(64))
 KEY = IntentKey("ab" * 32)
 
 
-def planned(key: IntentKey = KEY, pays: Sequence[Paid] = ()) -> PlannedAct:
-    act = Act(key=key, wallet=WALLET, deed=Deed.APPROVE, calls=(CALL,), until=0)
+def planned(key: IntentKey = KEY, pays: Sequence[Paid] = (), deed: Deed = Deed.APPROVE) -> PlannedAct:
+    act = Act(key=key, wallet=WALLET, deed=deed, calls=(CALL,), until=0)
     return PlannedAct(words=("let it take 5 USD",), act=act, pays=tuple(pays))
 
 
@@ -295,8 +296,21 @@ async def test_an_act_waits_for_whoever_has_an_executor(clock: Clock, tmp_path: 
 
 def test_an_executor_without_acts_is_named() -> None:
     plan = make_test_plan()
-    with pytest.raises(ConfigError, match="expected an executor whose wallets act"):
+    with pytest.raises(
+        ConfigError, match="expected its executor, or just one beside it, to have wallets act: there is none"
+    ):
         executor_of(plan, plan.settings.followers()[ALICE])
+
+
+def test_another_executor_may_have_a_wallet_act_where_its_own_cannot() -> None:
+    """The only one beside it; of two nobody can say which. Its own goes first."""
+    plan, alice = make_test_plan(), Follower(follower=ALICE, executor="sim", address=OWN, wallet_name="hot")
+    (sim,) = plan.executors
+    first, second = (evolve(sim, name=name, plugin=acting_plugin(ScriptedActor())) for name in ("one", "two"))
+    assert actor_of((sim,), alice) is None
+    assert actor_of((sim, first), alice) is first
+    assert actor_of((sim, first, second), alice) is None
+    assert actor_of((first, second), evolve(alice, executor="two")) is second
 
 
 def test_requests_and_answers_read_as_they_were_written() -> None:
@@ -306,7 +320,7 @@ def test_requests_and_answers_read_as_they_were_written() -> None:
     errand = errand_of(ask_act("r", WALLET, Deed.REDEEM, one, NOW, NOW))
     assert errand.pays == (paid,)
     assert one.act is not None
-    assert errand.act(WALLET) == evolve(one.act, deed=Deed.REDEEM, until=NOW)
+    assert errand.act(WALLET) == evolve(one.act, until=NOW)
     report = ActReport(done=Done.REFUSED, transaction=Hash32("0x" + "ab" * 32), why='a "reason"', gas_wei=2**70)
     assert report_of(answer_of(report)) == report
     assert ACT in KINDS
@@ -321,7 +335,7 @@ def test_a_fleet_is_refuelled_by_its_funding_account_alone() -> None:
     hot = Follower(follower=ALICE, executor="sim", address=OWN, wallet_name="hot")
     actor = ScriptedActor()
     acts = Acts(
-        executors={"sim": actor},  # type: ignore[dict-item]  # nothing of it is asked
+        executor_of=lambda follower: actor,  # type: ignore[arg-type, return-value]  # nothing of it is asked
         follower_of={ALICE: hot}.get,
         funding={funding.name: funding},
         wall=lambda: NOW,
@@ -330,7 +344,7 @@ def test_a_fleet_is_refuelled_by_its_funding_account_alone() -> None:
     refuel, approve = Deed.REFUEL, Deed.APPROVE
 
     def answer(name: str, wallet: Wallet, deed: Deed) -> str | None:
-        return acts.take(Shardless(), ask_act(name, wallet, deed, planned(), NOW, NOW))
+        return acts.take(Shardless(), ask_act(name, wallet, deed, planned(deed=deed), NOW, NOW))
 
     assert answer("a", funding, refuel) is None
     assert answer("b", WALLET, approve) is None

@@ -16,6 +16,7 @@ from trio_copy.chain.nodes import open_nodes
 from trio_copy.chain.pacing import Pace
 from trio_copy.engine.act_contract import ActContract
 from trio_copy.engine.act_requests import KINDS, ask_steps, report_of
+from trio_copy.engine.actors import actor_of
 from trio_copy.engine.acts import Acts, end_of
 from trio_copy.engine.calls import Whose
 from trio_copy.engine.fleets import fleets_of, funding_of
@@ -177,7 +178,7 @@ async def open_acting(plan: Plan, seams: Seams, follower: Follower, name: str) -
             on_alert=seams.observer.on_alert,
         )
         acts = Acts(
-            executors={planned.name: executor},
+            executor_of=lambda whom: executor if actor_of(plan.executors, whom) is planned else None,
             follower_of=plan.settings.followers().named.get,
             funding=funding_of(plan.settings, seams.fleets),
             wall=seams.wall,
@@ -203,14 +204,12 @@ async def open_planner(plan: Plan, seams: Seams, follower: Follower) -> AsyncGen
 
 
 def executor_of(plan: Plan, follower: Follower) -> PlannedExecutor:
-    """Return the executor that trades for a follower. Raises `ConfigError` where its wallets do not act."""
-    planned = next(one for one in plan.executors if one.name == follower.executor)
-    if not planned.plugin.acts:
+    """Return the executor that has a follower's wallet act. Raises `ConfigError` where there is none, or several could."""
+    planned = actor_of(plan.executors, follower)
+    if planned is None:
         able = ", ".join(one.name for one in plan.executors if one.plugin.acts) or "there is none"
         raise ConfigError(
-            [
-                f'follower {follower.follower}: expected an executor whose wallets act ({able}), got "{follower.executor}"'
-            ]
+            [f"follower {follower.follower}: expected its executor, or just one beside it, to have wallets act: {able}"]
         )
     return planned
 

@@ -63,8 +63,8 @@ class _UnderWay:
 class Acts:
     """One task runs it. Cancelled, what is open is taken up by whoever owns its shard next."""
 
-    executors: Mapping[str, ActContract]
-    """Those whose wallets act, by name."""
+    executor_of: Callable[[Follower], ActContract | None]
+    """Who has a follower's wallet act; None where nobody does."""
     follower_of: Callable[[FollowerId], Follower | None]
     wall: WallClock
     on_step: Callable[[str, str], None]
@@ -120,9 +120,9 @@ class Acts:
             wallet = self.funding.get(errand.wallet)
         if follower is None or wallet is None or (wallet.name, wallet.follower) != (errand.wallet, errand.follower):
             raise ValueError(f"expected a wallet that pays for {errand.follower}, got {errand.wallet}")
-        executor = self.executors.get(follower.executor)
+        executor = self.executor_of(follower)
         if executor is None:
-            raise ValueError(f"expected an executor whose wallets act, got {follower.executor}")
+            raise ValueError(f"expected one executor whose wallets act, beside {follower.executor}")
         if self.halted():
             raise ValueError("expected another mode, got halt-all: nothing at all is sent")
         if sum(one.owner == owner for one in self._under_way.values()) >= _MOST:
