@@ -12,7 +12,6 @@ from attrs import define, field
 
 from tests.builders import NOW, POLYGON
 from tests.cli.live import SECRET
-from tests.e2e.anvil import Node, open_chain
 from tests.signing.test_fleets import FIRST, PHRASE, SECOND
 from trio_copy.cli import main
 from trio_copy.cli.fleet import refuel_fleets
@@ -26,6 +25,7 @@ from trio_copy.model.ids import Address, Hash32
 from trio_copy.native import SecretKey
 from trio_copy.ports import NOBODY, Act, ActReport, Changes, Deed, Document, Done, StoreContext
 from trio_copy.records import write_plain
+from trio_copy.testing.anvil import Node, open_chain
 from trio_copy.testing.devnet.chain import DevChain
 from trio_copy.testing.nodes import ScriptedNodes
 from trio_copy.transactions.refuelling import document_name, refuel_key

@@ -4,15 +4,17 @@ from collections.abc import Callable, Sequence
 
 from attrs import frozen
 
+from trio_copy.cli.acted import have_done
 from trio_copy.cli.operators import FUNDING, Known, Operator
 from trio_copy.cli.output import out_json
 from trio_copy.config import to_checksum
+from trio_copy.engine.acting import executor_of
 from trio_copy.engine.fleets import fleet_named
 from trio_copy.engine.plan import Plan
-from trio_copy.errors import ConfigError, StoreError
+from trio_copy.errors import StoreError
 from trio_copy.model.coins import Coins
 from trio_copy.model.fleets import Fleet
-from trio_copy.ports import Act, ActReport, Done, refuel_act
+from trio_copy.ports import Act, ActReport, Deed, Done, PlannedAct, refuel_act
 from trio_copy.records import read_plain
 from trio_copy.transactions.refuelling import Refuel, Refuels, document_name
 
@@ -23,12 +25,16 @@ Carry = Callable[[Plan, Sequence[Act], Told], Sequence[ActReport]]
 
 
 def have_refuelled(plan: Plan, acts: Sequence[Act], told: Told) -> Sequence[ActReport]:
-    """Have a fleet's operators refuelled; `told` hears every change.
+    """Have a fleet's operators refuelled, one after the other; `told` hears every change.
 
     Raises:
         ConfigError: nobody can do it.
     """
-    raise ConfigError(["no executor of this version can refuel; nothing was done"])
+    funding = acts[0].wallet
+    follower = plan.settings.followers().named[funding.follower]
+    executor_of(plan, follower)
+    planned = [PlannedAct(words=(), act=act) for act in acts]
+    return have_done(plan, follower, funding, Deed.REFUEL, planned, told)
 
 
 @frozen(kw_only=True)

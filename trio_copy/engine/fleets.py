@@ -5,6 +5,7 @@ from collections.abc import Collection, Mapping
 from trio_copy.config import Settings
 from trio_copy.model.fleets import Fleet, funding_wallet
 from trio_copy.model.ids import Address
+from trio_copy.model.orders import Wallet
 from trio_copy.signing.fleets import FleetKeys
 
 
@@ -16,6 +17,12 @@ def fleets_of(settings: Settings, wallets: Collection[str], opened: Mapping[str,
         for name, keys in opened.items()
         if name in named
     )
+
+
+def funding_of(settings: Settings, opened: Mapping[str, FleetKeys]) -> dict[str, Wallet]:
+    """Return the wallets that refuel fleets, by their names."""
+    fleets = fleets_of(settings, settings.wallet, opened)
+    return {one.funding.name: one.funding for one in fleets if one.funding is not None}
 
 
 def fleet_named(settings: Settings, name: str, funding: Address | None) -> Fleet:
