@@ -3,6 +3,7 @@
 import json
 import socket
 import subprocess
+import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from tests.e2e.anvil import Node, open_chain
 from tests.signing.test_fleets import FIRST, PHRASE, SECOND
 from trio_copy.cli import main
 from trio_copy.cli.fleet import refuel_fleets
+from trio_copy.cli.live import open_for_live
 from trio_copy.cli.operators import Operator, Station, look_at, open_nonces, transfer_cost
 from trio_copy.cli.refuelled import Told
 from trio_copy.config import to_checksum
@@ -26,6 +28,7 @@ from trio_copy.model.ids import Address, Hash32
 from trio_copy.native import SecretKey
 from trio_copy.ports import NOBODY, Act, ActReport, Changes, Deed, Document, Done, StoreContext
 from trio_copy.records import write_plain
+from trio_copy.signing.arming import arm, limits_of
 from trio_copy.testing.devnet.chain import DevChain
 from trio_copy.testing.nodes import ScriptedNodes
 from trio_copy.transactions.refuelling import document_name, refuel_key
@@ -45,6 +48,8 @@ name = "anvil"
 url = "{url}"
 [store.sqlite]
 path = "{folder}/books.db"
+[signing]
+folder = "{folder}/signing"
 [executor.dry-run]
 [decoder.order-filled]
 [fleet.ops]
@@ -59,6 +64,9 @@ address = "0x00000000000000000000000000000000000000c0"
 id = "alice"
 executor = "dry-run"
 wallet = "safe"
+[[follow]]
+follower = "alice"
+leader = "0x6031b6eed1c97e853c6e0f03ad3ce3529351f96d"
 """
 
 
@@ -290,3 +298,54 @@ def test_nonces_are_read_from_the_names_of_documents() -> None:
     ]
     documents = [Document(NOBODY, "sending", name, b"") for name in names]
     assert open_nonces(documents, POLYGON) == {FIRST: {7, 8}, SECOND: {1}}
+
+
+def test_keys_of_fleets_are_listed_and_tried_with_those_of_wallets(
+    node: Node, conf: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A wallet of a fleet has no key of its own; that its operators can be opened is what there is to check."""
+    for module in ("trio_copy.cli.keys", "trio_copy.signing.fleets"):
+        monkeypatch.setattr(f"{module}.keep_out_of_dumps", lambda: None)
+    assert main(["check"]) == 0
+    assert main(["keys", "list", "--json"]) == 0
+    assert main(["keys", "check", "--json"]) == 0
+    told = [json.loads(line) for line in capsys.readouterr().out.splitlines() if line.startswith("{")]
+    assert [(row["wallet"], row.get("key"), row.get("state")) for row in told] == [
+        ("safe", "fleet:ops", None),
+        ("safe", None, "ok, 3 operators of fleet ops"),
+    ]
+    conf.write_text(conf.read_text().replace('"safe"\naddress', '"eoa"\naddress'))
+    assert main(["keys", "check"]) == 1
+    assert "expected that of an operator of fleet.ops" in capsys.readouterr().out
+    (conf.parent / "keys" / "phrase").chmod(0o644)
+    assert main(["check"]) == 2
+    assert main(["keys", "check"]) == 1
+    assert capsys.readouterr().out.count("fleet.ops.mnemonic: expected ") == 1
+
+
+def test_a_live_run_opens_fleets_once_their_wallets_are_armed(
+    conf: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All that is wrong with keys is said before anything starts; a variable is warned of."""
+    for module in ("trio_copy.signing.keys", "trio_copy.signing.fleets"):
+        monkeypatch.setattr(f"{module}.keep_out_of_dumps", lambda: None)
+    plan = load_plan(conf)
+    with pytest.raises(ConfigError, match="not armed: safe"):
+        open_for_live(plan, conf)
+    [wallet] = plan.settings.live_wallets().values()
+    assert wallet.address is not None
+    arm(plan.settings.signing.path, wallet.address, limits_of(wallet.policy, POLYGON), time.time() + 3600)
+    opened = open_for_live(plan, conf)
+    assert [key.address for key in opened.fleets["ops"].of(wallet)] == [FIRST, SECOND, THIRD]
+    assert dict(opened.wallets) == {}
+    assert "0x" not in repr(opened)
+    monkeypatch.setenv("PHRASE", PHRASE)
+    text = conf.read_text().replace(f'"file:{conf.parent}/keys/phrase"', '"env:PHRASE"')
+    more = f'[wallet.lone]\nkey = "file:{conf.parent}/keys/funding.hex"\naddress = "{FUNDING}"\n'
+    conf.write_text(text + more + '[[follower]]\nid = "bob"\nexecutor = "dry-run"\nwallet = "lone"\n')
+    arm(plan.settings.signing.path, FUNDING, limits_of(wallet.policy, POLYGON), time.time() + 3600)
+    with pytest.raises(
+        ConfigError, match=r"wallet\.lone\.key: expected a key that no fleet has, got one of fleet\.ops"
+    ):
+        open_for_live(load_plan(conf), conf)
+    assert "fleet.ops.mnemonic: every process that this one starts inherits PHRASE" in capsys.readouterr().err

@@ -72,6 +72,8 @@ PARSED = {
     "run conf/shards.toml": "needs the devnet and a Redis server; tests/redis has both",
     "doctor": "needs a live wallet, a node and the venue; tests/cli/test_doctor.py has all of them",
     "doctor --wallet hot --json": "as above",
+    "fleet status": "needs a node; tests/cli/test_fleet.py has one",
+    "fleet refuel": "as above",
     "arm": "needs a live wallet; tests/cli/test_arm.py has one",
     "arm hot": "as above",
     "arm hot --for 8h --yes": "as above",
