@@ -10,6 +10,7 @@ import attrs
 
 from trio_copy.config.fleets import FleetTable
 from trio_copy.config.settings import (
+    AnvilSettings,
     CatalogSettings,
     ChainSettings,
     DefaultsTable,
@@ -89,7 +90,7 @@ def render() -> str:
     ]
     lines += table("[[follower]]", FollowerTable, own_only=True)
     lines += table("[[follow]]", FollowTable)
-    for header, settings in (("[shards]", ShardsSettings), ("[devnet]", DevnetSettings)):
+    for header, settings in (("[shards]", ShardsSettings), ("[devnet]", DevnetSettings), ("[anvil]", AnvilSettings)):
         lines += ["# " + line if line and not line.startswith("#") else line for line in table(header, settings)]
     return "\n".join(lines).rstrip() + "\n"
 

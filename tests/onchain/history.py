@@ -7,8 +7,7 @@ from attrs import define, field
 from tests.onchain.wallet import PATIENCE_S, Made, Wallet
 from trio_copy.model.ids import IntentKey
 from trio_copy_onchain.tx import commands as c
-from trio_copy_onchain.tx import events as e
-from trio_copy_onchain.tx.sendings import Sending, plain_binding
+from trio_copy_onchain.tx.sendings import Fate, Sending, plain_binding
 from trio_copy_onchain.tx.texts import Proves
 
 _HONEST = (
@@ -57,11 +56,9 @@ class History:
         self.run(self.keys[-1], (0.0, 5.0, 300.0, 300.0)[self.draw(4)], dies=self.draw(8))
 
     def place_again(self) -> None:
-        """Ask again for a key, as its owner does while it is open, and after it was proven that nothing came of it."""
+        """Ask again for a key: while it is open, after nothing came of it, and by mistake after it has landed."""
         if self.keys:
-            key = self.keys[self.draw(len(self.keys))]
-            if not any(ended.fate is e.Fate.LANDED for ended in self.wallet.fates.get(key, ())):
-                self.run(key, 300.0, dies=7)
+            self.run(self.keys[self.draw(len(self.keys))], 300.0, dies=7)
 
     def run(self, key: IntentKey, for_s: float, *, dies: int) -> None:
         wallet = self.wallet
@@ -146,8 +143,8 @@ class History:
         assert len(done) == len(set(done)), "a key was done twice"
         bound = [binding.key for binding in nonces.bindings.values() if binding.key is not None]
         assert len(bound) == len(set(bound)), "a key has two nonces"
-        assert not set(bound) & set(nonces.freed)
-        followed = (*nonces.bindings.values(), *nonces.freed.values())
+        assert not set(bound) & (set(nonces.freed) | set(nonces.ended))
+        followed = (*nonces.bindings.values(), *nonces.freed.values(), *nonces.ended.values())
         written = {part: plain_binding(one) for part, one in wallet.stored.items()}
         assert written == {(one.nonce, one.key): plain_binding(one) for one in followed}, (
             "what is stored is not what is"
@@ -163,10 +160,13 @@ class History:
         wallet = self.wallet
         landed = {made.key for made in self.calls}
         ends = [ended for ended_ones in wallet.fates.values() for ended in ended_ones]
-        assert {ended.key for ended in ends if ended.fate is e.Fate.LANDED} == landed, "what was told is not what is"
+        assert {ended.key for ended in ends if ended.end.fate is Fate.LANDED} == landed, "what was told is not what is"
+        assert {binding.end is not None for binding in wallet.stored.values()} <= {True}
+        wallet.do(c.Forget(keys=self.keys))
+        wallet.write()
         assert not wallet.stored
         if not self.liars:
-            assert not any(ended.was_unsent and ended.fate is e.Fate.LANDED for ended in ends), (
+            assert not any(ended.end.was_unsent and ended.end.fate is Fate.LANDED for ended in ends), (
                 "what was unsent was sent"
             )
 

@@ -19,7 +19,16 @@ from trio_copy_onchain.tx import events as e
 from trio_copy_onchain.tx.due import Due, Next
 from trio_copy_onchain.tx.fees import Fees
 from trio_copy_onchain.tx.nonces import Nonces
-from trio_copy_onchain.tx.sendings import Binding, Inclusion, Sending, binding_of, doing_nothing, plain_binding
+from trio_copy_onchain.tx.sendings import (
+    Binding,
+    End,
+    Fate,
+    Inclusion,
+    Sending,
+    binding_of,
+    doing_nothing,
+    plain_binding,
+)
 from trio_copy_onchain.tx.texts import Proves
 
 A, B, C = (IntentKey(letter * 64) for letter in "abc")
@@ -94,7 +103,7 @@ def test_a_key_that_was_given_up_gets_its_own_nonce_again_or_none() -> None:
     assert wallet.bind(A, 300.0) is None
     wallet.chain.final = 1
     wallet.see()
-    assert [end.fate for end in wallet.fates[A]] == [e.Fate.DISPLACED]
+    assert [one.end.fate for one in wallet.fates[A]] == [Fate.DISPLACED]
     bound = wallet.bind(A, 300.0)
     assert bound is not None
     assert bound.nonce == 1
@@ -109,7 +118,7 @@ def test_what_was_given_up_and_is_mined_all_the_same_is_told() -> None:
     wallet.chain.mine(tx_hash)
     wallet.chain.final = 1
     wallet.see()
-    assert wallet.fates[A] == [e.Ended(nonce=0, key=A, fate=e.Fate.LANDED, hash=tx_hash, was_unsent=True)]
+    assert wallet.fates[A] == [e.Ended(nonce=0, key=A, end=End(fate=Fate.LANDED, hash=tx_hash, was_unsent=True))]
 
 
 def test_after_a_restart_nothing_is_certain() -> None:
@@ -193,7 +202,7 @@ def test_a_call_that_a_reorg_took_back_goes_out_again_late_or_not() -> None:
     wallet.chain.mine(call.hash)
     wallet.chain.final = 1
     wallet.see(whole=False)
-    assert [end.fate for end in wallet.fates[A]] == [e.Fate.LANDED]
+    assert [one.end.fate for one in wallet.fates[A]] == [Fate.LANDED]
 
 
 def test_what_is_late_is_cancelled_and_nothing_of_it_leaves_again() -> None:
@@ -213,7 +222,7 @@ def test_what_is_late_is_cancelled_and_nothing_of_it_leaves_again() -> None:
     wallet.chain.mine(cancel.hash)
     wallet.chain.final = 1
     wallet.see()
-    assert [end.fate for end in wallet.fates[A]] == [e.Fate.CANCELLED]
+    assert [one.end.fate for one in wallet.fates[A]] == [Fate.CANCELLED]
 
 
 def test_only_who_has_used_a_nonce_for_good_proves_who_has_not() -> None:
@@ -227,7 +236,7 @@ def test_only_who_has_used_a_nonce_for_good_proves_who_has_not() -> None:
     wallet.see(whole=False)
     assert (wallet.fates, wallet.nonces.unexplained) == ({}, [nonce])
     wallet.see()
-    assert [end.fate for end in wallet.fates[A]] == [e.Fate.DISPLACED]
+    assert [one.end.fate for one in wallet.fates[A]] == [Fate.DISPLACED]
 
 
 def test_what_is_due_is_told_in_the_order_of_nonces() -> None:
@@ -290,8 +299,13 @@ _INCLUSION = Inclusion(hash=Hash32("0x" + "cd" * 32), block_number=5, block_hash
 
 
 @pytest.mark.parametrize(
-    "changes", [{}, {"key": None}, {"mined": _INCLUSION}, {"was_mined": _INCLUSION.hash}, {"unsent": True}]
-)
+    "changes",
+    [
+        {}, {"key": None}, {"mined": _INCLUSION}, {"was_mined": _INCLUSION.hash}, {"unsent": True},
+        {"end": End(fate=Fate.LANDED, hash=_INCLUSION.hash), "paid_wei": 5},
+        {"end": End(fate=Fate.DISPLACED, hash=_INCLUSION.hash, was_unsent=True)},
+    ],
+)  # fmt: skip
 def test_a_binding_comes_back_from_its_document(changes: dict[str, Any]) -> None:
     """With nonces, fees and hashes read from the signed bytes; and whether a node has it, nobody knows any more."""
     binding = _bound(**changes)

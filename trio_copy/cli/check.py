@@ -40,6 +40,7 @@ def check(
         check_script(settings.devnet)
     leaders = {follow.leader for follow in (*settings.follows(), *imported)}
     where = "a devnet inside the process" if settings.devnet else counted(len(settings.endpoint), "endpoint")
+    where = where if settings.anvil is None else "an anvil that is started with the run"
     out(f"{conf}: good")
     out(f"  chain {settings.chain.chain_id} over {where}; decoders {', '.join(plan.decoders)}")
     who = f"{counted(len(leaders), 'leader')} by {counted(len(settings.follower), 'follower')}"
@@ -99,5 +100,5 @@ def _try_connections(plan: Plan) -> int:
     for one in tried:
         out(f"  {'ok' if one.ok else 'FAILED':<6} {one.name}: {one.told}")
     if not tried:
-        out("  nothing to connect to: the devnet and the store live inside the process")
+        out("  nothing to connect to: the chain begins with a run, and the store lives inside the process")
     return 0 if all(one.ok for one in tried) else 1

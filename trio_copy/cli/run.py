@@ -101,6 +101,8 @@ def run_plan(
     if live and plan.settings.engine.mode != "live":
         raise ConfigError([f'{conf}: engine.mode: expected "live" with --live, got "{plan.settings.engine.mode}"'])
     tune_interpreter()
+    if plan.settings.anvil is not None:
+        _fetch_anvil()
     try:
         with open_play_money(plan) as play:
             keys = open_for_live(plan, conf) if play is None else LiveKeys(wallets=play.keys)
@@ -115,6 +117,16 @@ def run_plan(
     if session.output.stuck or session.logs.stuck:
         os._exit(code)  # a thread hangs in a write that nobody reads; Python would wait for it
     return code
+
+
+def _fetch_anvil() -> None:
+    """Fetch what a real node with venues is made of, before anything waits for it. Raises `ConfigError`."""
+    from trio_copy.cli.progress import progress  # not above: only a demonstration needs them
+    from trio_copy.testing.anvil.packages import fetch_all
+
+    with progress("fetching the node and its contracts by npm, once", None) as tell:
+        for number, _ in enumerate(fetch_all(), 1):
+            tell(number)
 
 
 def one_terminal() -> bool:
@@ -150,6 +162,13 @@ class _Session:
         self.output = Printer(sys.stdout, live=sys.stdout.isatty() and not self.json)
         self.logs = self.output if self.output.live and one_terminal() else Printer(sys.stderr, live=False)
 
+    def trading_at(self, world: World) -> Plan:
+        """Return the world's plan; where play money trades at its contracts, with guards that know them."""
+        if self.play is None or not world.contracts:
+            return world.plan
+        self.play = self.play.trading_at(world.contracts, world.plan.settings.chain.chain_id)
+        return evolve(world.plan, settings=self.play.stage(world.plan.settings))
+
 
 async def _run(session: _Session) -> int:
     wall, entropy = anchored_wall_clock(), system_entropy()
@@ -167,7 +186,9 @@ async def _run(session: _Session) -> int:
         if logs is not printer:
             printing.start_soon(logs.run)
         try:
-            async with open_world(session.plan, wall, keys=session.keys.wallets) as world:
+            fleets = {} if session.play is None else session.play.fleets
+            async with open_world(session.plan, wall, keys=session.keys.wallets, fleets=fleets) as world:
+                plan = session.trading_at(world)
                 names = LeaderNames()
                 shown = _shown(session, printer, wall, world, names)
                 plugins = PluginObserver(session.plan.registry.observers, log.logger)
@@ -202,9 +223,11 @@ async def _run(session: _Session) -> int:
                     grace_s=engine.send_timeout_s + _RECORDED_S, under_way=seams.calls.under_way
                 )
                 seams.in_thread = session.last_resort.watched(seams.in_thread)
+                for step, detail in world.steps:
+                    observer.on_step(step, detail)
                 if session.record is not None:
                     await _record(session, session.record, seams, printing)
-                async with open_service(world.plan, seams, world.endpoints) as service:
+                async with open_service(plan, seams, world.endpoints) as service:
                     standings: Standings | None = None
                     try:
                         interrupted = await _run_service(session, service, printer, shown, tally, observer)

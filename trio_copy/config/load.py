@@ -23,7 +23,7 @@ from trio_copy.model.follow_settings import contradictions
 
 DEMONSTRATIONS = {
     name: Path(__file__).parent.parent / "demonstrations" / Path(name).name
-    for name in ("conf/demo.toml", "conf/demo-clob.toml", "conf/books.toml")
+    for name in ("conf/demo.toml", "conf/demo-clob.toml", "conf/demo-onchain.toml", "conf/books.toml")
 }
 """Configurations that reach nothing outside of the process, and where an installation has them."""
 _PLUGIN_TABLES = ("executor", "store", "decoder", "markets")
@@ -213,10 +213,15 @@ def _contradictions(settings: Settings) -> list[str]:
     problems.extend(wrong_fleets(settings.fleet))
     problems.extend(wrong_members(settings.wallet, [(one.wallet, one.executor) for one in settings.follower]))
     problems.extend(wrong_owners(settings.wallet, [(one.id, one.wallet, one.address) for one in settings.follower]))
-    if settings.devnet is None and not settings.endpoint:
-        problems.append("endpoint: expected at least one [[endpoint]], or a [devnet] table")
-    if settings.devnet is not None and settings.endpoint:
-        problems.append("devnet: expected no [[endpoint]] beside it: a scripted market must not mix with a real chain")
+    if not settings.brings_chain and not settings.endpoint:
+        problems.append("endpoint: expected at least one [[endpoint]], or a [devnet] or [anvil] table")
+    if settings.devnet is not None and settings.anvil is not None:
+        problems.append("anvil: expected no [devnet] beside it: they are two chains")
+    problems.extend(
+        f"{name}: expected no [[endpoint]] beside it: a scripted market must not mix with a real chain"
+        for name, table in (("devnet", settings.devnet), ("anvil", settings.anvil))
+        if table is not None and settings.endpoint
+    )
     if settings.shards is not None:
         part, parts = settings.shards.index, settings.shards.of
         if (part is None) != (parts is None):

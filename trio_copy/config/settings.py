@@ -273,6 +273,17 @@ class DevnetSettings:
 
 
 @frozen(kw_only=True)
+class AnvilSettings:
+    """A real node beside this process with real venues on it, at which leaders trade by a script; for demonstrations as well."""
+
+    seed: int = setting(1, unit="number", why="The same seed has the same trades.", check=within(0, 2**31))
+    block_every_s: int = setting(1, unit="whole seconds", why="How often a block is mined.", check=within(1, 60))
+    trade_every_s: float = setting(
+        2.0, unit="seconds", why="How long the leaders wait between one trade and the next.", check=within(0.1, 3600.0)
+    )
+
+
+@frozen(kw_only=True)
 class LogSettings:
     """A log in a file, as JSON lines, beside what is shown: every step, decision and alert with its identities."""
 
@@ -423,6 +434,10 @@ class Settings:
     devnet: DevnetSettings | None = field(
         default=None, metadata={"unit": "table", "why": "Run against a node inside this process instead of endpoints."}
     )
+    anvil: AnvilSettings | None = field(
+        default=None,
+        metadata={"unit": "table", "why": "Run against a real node that is started, and ends, with the run."},
+    )
     shards: ShardsSettings | None = field(
         default=None,
         metadata={
@@ -453,6 +468,11 @@ class Settings:
     follow: tuple[FollowTable, ...] = field(
         default=(), metadata={"unit": "list of tables", "why": "Who copies whom, and how."}
     )
+
+    @property
+    def brings_chain(self) -> bool:
+        """Whether the chain begins and ends with the run: nothing that happens there is about anything outside."""
+        return self.devnet is not None or self.anvil is not None
 
     def followers(self) -> Followers:
         """Return the followers by id."""

@@ -34,7 +34,7 @@ from trio_copy.model.decisions import OrderIntent, Reason
 from trio_copy.model.fills import Side
 from trio_copy.model.ids import IntentKey, OrderId, TokenId
 from trio_copy.model.orders import ExecutionReport, Market, Order, Wallet
-from trio_copy.ports import Executor
+from trio_copy.ports import Executor, JournalledExecutor
 from trio_copy.telemetry.redaction import Redactor
 
 _LONGEST_TEXT = 300
@@ -60,6 +60,8 @@ class Contract:
     """Whether its orders can rest."""
     shows_books: bool = False
     """Whether it can show whole books."""
+    journalled: JournalledExecutor | None = None
+    """The one inside, where it keeps a journal."""
     on_alert: Callable[[str, str], None]
     _market: Call = field(init=False)
     _market_with_book: Call = field(init=False)

@@ -1,6 +1,6 @@
 """The shards that are held here: begun with a lease, run until it is lost or given up."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from functools import partial
 
@@ -10,7 +10,9 @@ from attrs import define, field
 from trio_copy.clock import WallClock
 from trio_copy.engine.at_hand import AtHand
 from trio_copy.engine.forgetting import Forgetting
+from trio_copy.engine.gate import alone as in_one_shard
 from trio_copy.engine.grants import Grants
+from trio_copy.engine.journal import ShardJournal
 from trio_copy.engine.known_tokens import KnownTokens
 from trio_copy.engine.lanes import LaneKey, Lanes
 from trio_copy.engine.marks import Marks
@@ -26,8 +28,9 @@ from trio_copy.errors import LeaseLost, StoreError, StoreForgot, StoreUnavailabl
 from trio_copy.model.catalog import Catalog
 from trio_copy.model.control import Lease, shard_lease
 from trio_copy.model.decisions import CopyTask
+from trio_copy.model.ids import FollowerId
 from trio_copy.model.units import Usd
-from trio_copy.ports import Store, nowhere
+from trio_copy.ports import JournalledExecutor, Store, nowhere
 from trio_copy.telemetry.observer import Observer
 
 
@@ -49,6 +52,9 @@ class Holder:
     lease_s: float
     at: Callable[[str], None] = nowhere
     """Called at each point where a crash would matter."""
+    journalled: Mapping[str, JournalledExecutor] = field(factory=dict)
+    """Executors that write down what they send, by name."""
+    shard_of: Callable[[FollowerId], int] = in_one_shard
     sightings: Sightings = field(factory=Sightings)
     shards: dict[int, Shard] = field(factory=dict)
     """Those that are held."""
@@ -116,6 +122,16 @@ class Holder:
             at=self.at,
         )
         await take_over(shard, heads)
+        for name, executor in self.journalled.items():
+            journal = shard.journals[name] = ShardJournal(
+                executor=name,
+                shard=number,
+                writer=writer,
+                covers=lambda follower: self.shard_of(follower) == number,
+                open_keys=shard.open_keys,
+            )
+            journal.load(heads.documents)
+            executor.open_journal(journal)
         self.at("take over: read")
         self.shards[number] = shard
         # Whatever was armed before was not read for this owner of it.
@@ -186,6 +202,7 @@ class Holder:
         if self.shards.get(shard.number) is not shard:
             return
         if self.alone:
+            self._close_journals(shard)
             shard.end(error)  # there is nothing to go on with: `run` raises it
             return
         self.observer.on_alert("shard-lost", str(error))
@@ -196,9 +213,15 @@ class Holder:
         shard = self.shards.pop(number, None)
         self._arming.discard(number)
         if shard is not None:
+            self._close_journals(shard)
             shard.end(error)
             for lanes in self.lanes.values():
                 lanes.drop_shard(number, in_hand=True)
+
+    def _close_journals(self, shard: Shard) -> None:
+        for name, journal in shard.journals.items():
+            self.journalled[name].close_journal(journal)
+        shard.journals.clear()
 
     async def _run_shard(self, shard: Shard) -> None:
         while await self._write_on(shard):

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Any
 
 from trio_copy.chain.nodes import open_nodes
 from trio_copy.chain.pacing import Pace
@@ -191,11 +192,14 @@ async def _open_executor(
         entropy=seams.entropy,
         on_trouble=seams.observer.on_alert,
         on_news=news.tell,
+        at=seams.at,
         throwaway=seams.throwaway,
     )
     whose_it_is = whose("executor", planned.name, plan, planned.plugin)
+    inner: Any = await stack.enter_async_context(seams.calls.opening(whose_it_is, planned.plugin.open(context)))
     return Contract(
-        inner=await stack.enter_async_context(seams.calls.opening(whose_it_is, planned.plugin.open(context))),
+        inner=inner,
+        journalled=inner if planned.plugin.keeps_journal else None,
         whose=whose_it_is,
         settings=plan.settings.engine,
         redactor=plan.redactor,

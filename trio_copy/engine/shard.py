@@ -5,7 +5,7 @@ the batch. The checkpoint rides along with the effects that it vouches for.
 """
 
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 
 import trio
 from attrs import define, field
@@ -20,6 +20,7 @@ from trio_copy.accounts.telling import SkipTold, Told
 from trio_copy.clock import WallClock
 from trio_copy.engine.at_hand import AtHand
 from trio_copy.engine.grants import Grants
+from trio_copy.engine.journal import ShardJournal
 from trio_copy.engine.known_tokens import KIND as TOKEN
 from trio_copy.engine.known_tokens import KnownTokens
 from trio_copy.engine.lanes import LaneKey, Lanes, Queued
@@ -95,6 +96,8 @@ class Shard:
     """Orders that the reconciler has to ask about, as they became so: unknown, resting, or matched and not settled."""
     contradicted: set[IntentKey] = field(factory=set)
     """Those of them of which a person was told that the venue takes something back: it is asked again and again."""
+    journals: dict[str, ShardJournal] = field(factory=dict)
+    """What executors write down here, by their names."""
     until: float = float("inf")
     """When the lease ends, by our own clock; see `extend`."""
     at: Callable[[str], None] = nowhere
@@ -173,6 +176,10 @@ class Shard:
     def checkpoint(self) -> Checkpoint | None:
         """The block up to which every effect is durable."""
         return self.writer.checkpoint
+
+    def open_keys(self) -> Set[IntentKey]:
+        """Return the keys of all orders that are open; whoever has one open is at hand."""
+        return {key for account in self.accounts.values() for key in account.orders}
 
     async def load(self, followers: Iterable[FollowerId]) -> None:
         """Have accounts at hand. Raises what the store raises."""

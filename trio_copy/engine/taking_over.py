@@ -90,6 +90,8 @@ def everything(shard: Shard) -> list[Document]:
         *((TOKEN, name, body) for name, body in shard.tokens.documents()),
     ]
     documents = [Document(NOBODY, kind, name, write_plain(body)) for kind, name, body in own]
+    for journal in shard.journals.values():
+        documents.extend(journal.whole())
     documents.extend(
         Document(follower, "mark", name, write_plain(body)) for follower, name, body in shard.marks.documents()
     )

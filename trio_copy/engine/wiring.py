@@ -1,6 +1,7 @@
 """Puts a service together from a plan, the seams to the world and what is open; nothing runs yet."""
 
 from collections.abc import Mapping, Sequence
+from typing import cast
 
 import trio
 from attrs import evolve, frozen
@@ -14,6 +15,8 @@ from trio_copy.chain.scanner import Scanner
 from trio_copy.chain.watchdogs import Watchdogs
 from trio_copy.config import EndpointSettings
 from trio_copy.copying.follow_book import FollowBook
+from trio_copy.engine.act_contract import ActContract
+from trio_copy.engine.acts import Acts
 from trio_copy.engine.calling_off import RestingRules
 from trio_copy.engine.calls import Whose
 from trio_copy.engine.contract import Contract
@@ -44,11 +47,12 @@ from trio_copy.engine.shard import Shard
 from trio_copy.engine.sightings import Sightings, want_nothing
 from trio_copy.engine.sole_owner import SoleOwner
 from trio_copy.engine.undecided import Undecided
-from trio_copy.model.control import LEASE_BEATS, Instance, Modes
+from trio_copy.model.control import LEASE_BEATS, Instance, Mode, Modes
 from trio_copy.model.decisions import CopyTask
 from trio_copy.model.follows import Follower
 from trio_copy.model.ids import TokenId
 from trio_copy.ports import (
+    ActingExecutor,
     ExecutorPlugin,
     MarketsPlugin,
     Quotes,
@@ -157,6 +161,8 @@ def wire(plan: Plan, seams: Seams, endpoints: Sequence[EndpointSettings], opened
         owner=seams.instance,
         lease_s=_LEASE_S if plan.shards is None else LEASE_BEATS * plan.shards.heartbeat_s,
         at=seams.at,
+        journalled={name: one.journalled for name, one in executors.items() if one.journalled is not None},
+        shard_of=plan.shard_of if plan.shards is not None else alone,
         sightings=sightings,
         shards=shards,
     )
@@ -198,6 +204,17 @@ def wire(plan: Plan, seams: Seams, endpoints: Sequence[EndpointSettings], opened
             at=seams.at,
         )
         for name, executor in executors.items()
+    }
+    acting = {
+        planned.name: ActContract(
+            inner=cast("ActingExecutor", executors[planned.name].inner),
+            whose=executors[planned.name].whose,
+            calls=seams.calls,
+            redactor=plan.redactor,
+            on_alert=observer.on_alert,
+        )
+        for planned in plan.executors
+        if planned.plugin.acts
     }
     feed = trio.open_memory_channel[FeedItem](settings.chain.feed_capacity)
     reader = LogReader(
@@ -314,6 +331,13 @@ def wire(plan: Plan, seams: Seams, endpoints: Sequence[EndpointSettings], opened
         market_watch=watch,
         later_looks=later,
         undecided=undecided,
+        acts=Acts(
+            executors=acting,
+            follower_of=book.terms.followers.named.get,
+            wall=seams.wall,
+            on_step=observer.on_step,
+            halted=lambda: mode.engine.mode is Mode.HALT_ALL,
+        ),
     )
     return Service(
         plan=plan,

@@ -15,12 +15,12 @@ from trio_copy.model.fleets import Fleet
 from trio_copy.model.ids import ChainId, IntentKey, TokenId
 from trio_copy.model.orders import ExecutionReport, Market, Order, Quote, Wallet
 from trio_copy.model.settings import NoSettings
-from trio_copy.ports.acting import Act, ActReport
+from trio_copy.ports.acting import Act, ActReport, Deed, PlannedAct, Wanted
 from trio_copy.ports.doctor import Contracts, Finding
 from trio_copy.ports.journal import Journal
 from trio_copy.ports.nodes import Nodes
 from trio_copy.ports.signing import Signers
-from trio_copy.ports.store import OpenSocket, tell_nobody
+from trio_copy.ports.store import OpenSocket, nowhere, tell_nobody
 from trio_copy.sockets import open_socket
 
 _POLYGON = ChainId(137)
@@ -90,6 +90,8 @@ class ExecutorContext:
     on_news: Callable[[IntentKey], None] = nothing_new
     """Hears of which order (`Order.key`) something may have become, so that `find` is asked about it at once, and not at its
     next turn. It is a hint, which proves nothing: who has no way to hear anything need not call it. To be called by Trio's thread."""
+    at: Callable[[str], None] = nowhere
+    """Called at each point where a crash would matter; tests crash there."""
     throwaway: bool = False
     """Whether the run is a trial: nothing of it may outlive the process."""
 
@@ -205,6 +207,18 @@ class ActingExecutor(JournalledExecutor, Protocol):
         """Do it, or go on with it; returns once its end is known, or at `trio.current_effective_deadline()`.
 
         Safe to repeat. Raises `OrderNotSent` where nothing has left, nor will. Cancelled, it may happen.
+        """
+        ...
+
+    async def plan(self, wallet: Wallet, deed: Deed, wanted: Wanted) -> Sequence[PlannedAct]:
+        """Say what a deed takes as the chain is now, in the order in which it is done; nothing where nothing is missing.
+
+        It reads and changes nothing, and needs neither a signer nor a journal. The keys of the acts follow from what they are
+        for and from what the chain says of it now: planned again before anything has happened they are the same, and
+        afterwards others.
+
+        Raises:
+            OrderNotSent: it cannot be done, and why; or nobody answers.
         """
         ...
 

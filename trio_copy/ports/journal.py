@@ -1,6 +1,6 @@
 """What an executor writes down before it sends: documents of a shard, durable in one order with the shard's accounts."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from typing import Protocol
 
 from trio_copy.model.ids import FollowerId, IntentKey
@@ -17,7 +17,7 @@ class Journal(Protocol):
         ...
 
     def put(self, name: str, body: bytes | None) -> None:
-        """Write a document anew, or delete it. Rides in the shard's next write, before or together with all that comes after.
+        """Write a document anew, as `records.write_plain` writes it, or delete it. It rides in the shard's next write.
 
         Nothing that rests on it may leave before `wait_durable` has returned.
         """
@@ -35,6 +35,6 @@ class Journal(Protocol):
         """Tell whether a follower's account is in this shard."""
         ...
 
-    def is_open(self, key: IntentKey) -> bool:
-        """Tell whether an account has the order of a key open: it may still ask what became of it."""
+    def open_keys(self) -> Set[IntentKey]:
+        """Return the keys of all orders that accounts of this shard have open: what became of these may still be asked."""
         ...

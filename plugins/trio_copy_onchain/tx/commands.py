@@ -1,6 +1,6 @@
 """What a wallet's nonces may be asked. Everything that an answer depends on is in the command, or in what they are."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 
 from attrs import field, frozen
 
@@ -84,4 +84,28 @@ class See:
     """By which transaction nonces were used in final blocks, as far as somebody looked: see `receipts.read_used`."""
 
 
-Command = Bind | Fill | Replace | Send | Hear | GiveUp | See
+@frozen(kw_only=True)
+class Adopt:
+    """Follow what was found on the chain for a key, and nobody has written down any more."""
+
+    key: IntentKey
+    until: float
+    sending: Sending
+
+
+@frozen(kw_only=True)
+class Pay:
+    """Take note what the gas of a key's transaction has cost, in wei."""
+
+    key: IntentKey
+    wei: int
+
+
+@frozen(kw_only=True)
+class Forget:
+    """Forget keys that have ended, and that nobody asks about any more."""
+
+    keys: Collection[IntentKey]
+
+
+Command = Bind | Fill | Replace | Send | Hear | GiveUp | See | Adopt | Pay | Forget

@@ -1,11 +1,9 @@
 """What happened to a wallet's nonces: facts that `Nonces.apply` turns into what they are now."""
 
-from enum import Enum
-
 from attrs import frozen
 
 from trio_copy.model.ids import Hash32, IntentKey
-from trio_copy_onchain.tx.sendings import Binding, Inclusion, Sending
+from trio_copy_onchain.tx.sendings import Binding, End, Inclusion, Sending
 
 
 @frozen(kw_only=True)
@@ -55,21 +53,26 @@ class Unmined:
     nonce: int
 
 
-class Fate(Enum):
-    LANDED = "its call was mined for good; the receipt says what came of it"
-    CANCELLED = "what does nothing was mined in its place, for good"
-    DISPLACED = "something else has used its nonce, for good"
-
-
 @frozen(kw_only=True)
 class Ended:
     nonce: int
     key: IntentKey | None
-    fate: Fate
-    hash: Hash32
-    """Of what has used the nonce."""
-    was_unsent: bool = False
-    """Whether it had been given up: with LANDED, a node lied, and a person has to look."""
+    end: End
+
+
+@frozen(kw_only=True)
+class Paid:
+    """A receipt has told what the gas of something that ended has cost, in wei."""
+
+    key: IntentKey
+    wei: int
+
+
+@frozen(kw_only=True)
+class Forgotten:
+    """Nobody asks about it any more."""
+
+    key: IntentKey
 
 
 @frozen(kw_only=True)
@@ -81,4 +84,4 @@ class Noted:
     final: int
 
 
-Event = Bound | Replaced | Left | Heard | Unsent | Mined | Unmined | Ended | Noted
+Event = Bound | Replaced | Left | Heard | Unsent | Mined | Unmined | Ended | Paid | Forgotten | Noted

@@ -17,7 +17,7 @@ from trio_copy.model.ids import Hash32, IntentKey
 from trio_copy_onchain.tx import commands as c
 from trio_copy_onchain.tx import events as e
 from trio_copy_onchain.tx.fees import replaces
-from trio_copy_onchain.tx.sendings import Binding, Inclusion, Sending
+from trio_copy_onchain.tx.sendings import Binding, End, Fate, Inclusion, Sending
 from trio_copy_onchain.tx.texts import Proves
 
 Part = tuple[int, IntentKey | None]
@@ -34,6 +34,8 @@ class Nonces:
     """By nonce: what may still be mined, or be taken back."""
     freed: dict[IntentKey, Binding] = field(factory=dict)
     """What was not sent, and whose nonce is not used for good."""
+    ended: dict[IntentKey, Binding] = field(factory=dict)
+    """What became of keys for good, as long as somebody may ask."""
     _floor: int = 0
     """Every nonce below is used for good."""
     _latest: int = -1
@@ -46,7 +48,9 @@ class Nonces:
         """Return them as they were written down; what a node has of it is not known any more."""
         nonces = cls()
         for binding in bindings:
-            if binding.unsent and binding.key is not None:
+            if binding.end is not None and binding.key is not None:
+                nonces.ended[binding.key] = binding
+            elif binding.unsent and binding.key is not None:
                 nonces.freed[binding.key] = binding
             else:
                 nonces.bindings[binding.nonce] = binding
@@ -125,11 +129,24 @@ class Nonces:
                 return (e.Unsent(nonce=nonce, key=binding.key),) if binding is not None and binding.refused else ()
             case c.See():
                 return self._see(command)
+            case c.Adopt(key=key, until=until, sending=sending):
+                if sending.nonce in self.bindings or key in self.ended or self.of(key) is not None:
+                    return ()
+                binding = Binding(nonce=sending.nonce, key=key, until=until, sendings=(sending,), doubtful=True)
+                return (e.Bound(binding=binding),)
+            case c.Pay(key=key, wei=wei):
+                ended = self.ended.get(key)
+                return (e.Paid(key=key, wei=wei),) if ended is not None and ended.paid_wei is None else ()
+            case c.Forget(keys=keys):
+                return [e.Forgotten(key=key) for key in keys if key in self.ended]
 
     def _bind(self, bind: c.Bind) -> Sequence[e.Event]:
         if self._latest < 0:
             raise InvariantBroken("a nonce would be bound before the chain was looked at")
         if bind.at >= bind.until or self.of(bind.key) is not None:
+            return ()
+        ended = self.ended.get(bind.key)
+        if ended is not None and ended.end is not None and ended.end.fate is Fate.LANDED:
             return ()
         before = self.freed.get(bind.key)
         if before is None:
@@ -163,7 +180,7 @@ class Nonces:
             events += [event] if event is not None else ()
         for binding in self.freed.values():
             ended = _ended(binding, see)
-            events += [evolve(ended, was_unsent=True)] if ended is not None else ()
+            events += [evolve(ended, end=evolve(ended.end, was_unsent=True))] if ended is not None else ()
         return events
 
     def apply(self, events: Iterable[e.Event]) -> None:
@@ -173,6 +190,7 @@ class Nonces:
                 case e.Bound(binding=binding):
                     if binding.key is not None:
                         self.freed.pop(binding.key, None)
+                        self._drop_ended(binding.key)
                     self._put(binding)
                 case e.Replaced(sending=sending):
                     binding = self.bindings[sending.nonce]
@@ -193,16 +211,26 @@ class Nonces:
                     self._put(evolve(self.bindings[nonce], mined=inclusion))
                 case e.Unmined(nonce=nonce):
                     self._put(self.bindings[nonce].after_reorg())
-                case e.Ended(nonce=nonce, key=key, was_unsent=was_unsent):
-                    if key is not None and was_unsent:
-                        del self.freed[key]
-                    else:
-                        del self.bindings[nonce]
+                case e.Ended(nonce=nonce, key=key, end=end):
+                    freed = self.freed.pop(key, None) if key is not None and end.was_unsent else None
+                    binding = freed or self.bindings.pop(nonce)
+                    if key is not None:
+                        self.ended[key] = evolve(binding, end=end, mined=None)
                     self._floor = max(self._floor, nonce + 1)
                     self._changed[nonce, key] = None
+                case e.Paid(key=key, wei=wei):
+                    self.ended[key] = evolve(self.ended[key], paid_wei=wei)
+                    self._changed[self.ended[key].nonce, key] = None
+                case e.Forgotten(key=key):
+                    self._drop_ended(key)
                 case e.Noted(latest=latest, pending=pending, final=final):
                     self._latest, self._pending = latest, pending
                     self._floor = max(self._floor, final)
+
+    def _drop_ended(self, key: IntentKey) -> None:
+        ended = self.ended.pop(key, None)
+        if ended is not None:
+            self._changed[ended.nonce, key] = None
 
     def _put(self, binding: Binding) -> None:
         self.bindings[binding.nonce] = binding
@@ -219,7 +247,8 @@ class Nonces:
         live = self.bindings.get(nonce)
         if live is not None and live.key == key:
             return live
-        return None if key is None else self.freed.get(key)
+        kept = None if key is None else self.freed.get(key) or self.ended.get(key)
+        return kept if kept is not None and kept.nonce == nonce else None
 
 
 def _signed(sign: c.SignFor, nonce: int) -> Sending:
@@ -242,8 +271,8 @@ def _ended(binding: Binding, see: c.See) -> e.Ended | None:
     if user is None:
         return None
     ours = binding.sending(user)
-    fate = e.Fate.DISPLACED if ours is None else e.Fate.CANCELLED if ours.cancels else e.Fate.LANDED
-    return e.Ended(nonce=nonce, key=key, fate=fate, hash=user)
+    fate = Fate.DISPLACED if ours is None else Fate.CANCELLED if ours.cancels else Fate.LANDED
+    return e.Ended(nonce=nonce, key=key, end=End(fate=fate, hash=user))
 
 
 def _moved(binding: Binding, see: c.See) -> e.Event | None:

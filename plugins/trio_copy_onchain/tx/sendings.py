@@ -1,9 +1,10 @@
 """What was signed for one nonce of a wallet: all of it is followed, and whichever is mined is the truth.
 
-As a document a binding is `[1, key, until, [[raw, cancels, at], ...], mined, was_mined, unsent]`. Nonce, fees and hash are
-read from the signed bytes again, and so is whose they are: what was stored for another wallet is not taken for ours.
+As a document a binding is `[1, key, until, [[raw, cancels, at], ...], mined, was_mined, unsent, end, paid]`. Nonce, fees and
+hash are read from the signed bytes again, and so is whose they are: what was stored for another wallet is not taken for ours.
 """
 
+from enum import Enum
 from typing import Any
 
 from attrs import evolve, frozen
@@ -54,6 +55,25 @@ class Inclusion:
     block_hash: Hash32
 
 
+class Fate(Enum):
+    """What has become of a nonce, for good."""
+
+    LANDED = "its call was mined; the receipt says what came of it"
+    CANCELLED = "what does nothing was mined in its place"
+    DISPLACED = "something else has used its nonce"
+
+
+@frozen(kw_only=True)
+class End:
+    """How a binding has ended."""
+
+    fate: Fate
+    hash: Hash32
+    """Of what has used the nonce."""
+    was_unsent: bool = False
+    """Whether it had been given up: with LANDED, a node lied, and a person has to look."""
+
+
 @frozen(kw_only=True)
 class Binding:
     """A nonce, whose it is, and all that was signed with it."""
@@ -71,6 +91,10 @@ class Binding:
     """Which of them a reorg took back last."""
     unsent: bool = False
     """Whether it was given up: its nonce may be another's by now."""
+    end: End | None = None
+    """It is kept until nobody asks any more: forgotten sooner, it could not be told from a key of which nothing ever left."""
+    paid_wei: int | None = None
+    """What its gas has cost, once a receipt has told."""
     leaving: frozenset[Hash32] = frozenset()
     """Those that are on their way to nodes which have not all answered."""
     doubtful: bool = False
@@ -112,7 +136,7 @@ class Binding:
 
 def plain_binding(binding: Binding) -> Plain:
     """Write a binding as a document."""
-    inclusion = binding.mined
+    inclusion, end = binding.mined, binding.end
     return [
         _VERSION,
         binding.key,
@@ -121,6 +145,8 @@ def plain_binding(binding: Binding) -> Plain:
         None if inclusion is None else [inclusion.hash, inclusion.block_number, inclusion.block_hash],
         binding.was_mined,
         int(binding.unsent),
+        None if end is None else [end.fate.name, end.hash, int(end.was_unsent)],
+        binding.paid_wei,
     ]
 
 
@@ -131,11 +157,12 @@ def binding_of(body: Plain, chain_id: ChainId, wallet: Address) -> Binding:
         ValueError: it is none, or its transactions are not all of this wallet, this chain and one nonce.
     """
     try:
-        version, key, until, written, mined, was_mined, unsent = body
+        version, key, until, written, mined, was_mined, unsent, ended, paid = body
         sendings = tuple(_sending_of(raw, cancels, at, chain_id, wallet) for raw, cancels, at in written)
         inclusion = None if mined is None else Inclusion(hash=mined[0], block_number=mined[1], block_hash=mined[2])
+        end = None if ended is None else End(fate=Fate[ended[0]], hash=Hash32(ended[1]), was_unsent=bool(ended[2]))
         (nonce,) = {one.nonce for one in sendings}
-    except (TypeError, IndexError, ValueError) as error:
+    except (TypeError, LookupError, ValueError) as error:
         raise ValueError(f"expected a binding of {wallet}, was {str(body)[:80]}: {error}") from error
     if version != _VERSION:
         raise ValueError(f"expected a binding of version {_VERSION}, was {version}")
@@ -147,6 +174,8 @@ def binding_of(body: Plain, chain_id: ChainId, wallet: Address) -> Binding:
         mined=inclusion,
         was_mined=was_mined,
         unsent=bool(unsent),
+        end=end,
+        paid_wei=paid,
         doubtful=True,
     )
 

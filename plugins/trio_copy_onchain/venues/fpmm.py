@@ -10,7 +10,8 @@ from attrs import frozen
 from trio_copy.model.fills import Side
 from trio_copy.model.ids import Address, Hash32, TokenId
 from trio_copy.model.logs import RawLog
-from trio_copy.model.units import Rounding
+from trio_copy.model.units import BPS, Rounding
+from trio_copy.ports import LogFilter
 from trio_copy.transactions.calls import Call
 from trio_copy_onchain.venues import abi
 from trio_copy_onchain.venues.amounts import Decimals
@@ -110,6 +111,13 @@ class Fpmm:
             raise ValueError(f"expected a fee below {_ONE}, got {fee}")
         return FpmmState(tuple(abi.array(told_balances, len(self.tokens))), fee)
 
+    def fee_share(self, answers: Sequence[bytes]) -> tuple[int, int]:
+        return self.state(answers).fee, _ONE
+
+    def sale_cash(self, swap: Swap, answers: Sequence[bytes], room_bps: int) -> int:
+        brings = self.state(answers).cash_for(swap.shares, self.outcome) * (BPS - room_bps) // BPS
+        return max(brings, self.decimals.cash_at(swap.shares, swap.limit, Rounding.DOWN))
+
     def call(self, swap: Swap) -> Call:
         if swap.side is Side.BUY:
             least = self.decimals.shares_at(swap.cash, swap.limit, Rounding.UP)
@@ -119,6 +127,10 @@ class Fpmm:
             raise ValueError(f"expected shares that are worth something at {swap.limit}, got {swap.shares} units")
         most = min(swap.shares, self.decimals.shares_at(cash, swap.limit, Rounding.DOWN))
         return Call(to=self.maker, data=_SELL(cash, self.outcome, most))
+
+    def trades_of(self, wallet: Address) -> LogFilter:
+        topics = ((_BOUGHT, _SOLD), (abi.address_topic(wallet),), (Hash32(f"0x{self.outcome:064x}"),))
+        return LogFilter(addresses=(self.maker,), topics=topics)
 
     def decode(self, wallet: Address, side: Side, logs: Sequence[RawLog]) -> Exchanged:
         event = _BOUGHT if side is Side.BUY else _SOLD

@@ -12,6 +12,7 @@ from trio_copy.model.fills import Side
 from trio_copy.model.ids import Address
 from trio_copy.model.logs import RawLog
 from trio_copy.model.units import MICRO, Price, Rounding
+from trio_copy.ports import LogFilter
 from trio_copy.transactions.calls import Call
 from trio_copy_onchain.venues import abi
 from trio_copy_onchain.venues.amounts import Decimals
@@ -65,6 +66,12 @@ class Pool:
         shares, cash = (got, swap.cash) if swap.side is Side.BUY else (swap.shares, got)
         return Exchanged(shares=shares, cash=cash, fee=self._fee_of(swap.side, cash)) if got else None
 
+    def fee_share(self, answers: Sequence[bytes]) -> tuple[int, int]:
+        return self.fee, _PIPS
+
+    def sale_cash(self, swap: Swap, answers: Sequence[bytes], room_bps: int) -> int:
+        return 0
+
     def call(self, swap: Swap) -> Call:
         token_in, token_out, given = self._given(swap)
         if swap.partial:
@@ -78,6 +85,9 @@ class Pool:
         else:
             data = _MULTICALL(swap.deadline, [_WITHOUT((*head, *tail))])
         return Call(to=self.router.address, data=data)
+
+    def trades_of(self, wallet: Address) -> LogFilter:
+        return LogFilter(addresses=(self.pool,), topics=((_SWAPPED,), None, (abi.address_topic(wallet),)))
 
     def decode(self, wallet: Address, side: Side, logs: Sequence[RawLog]) -> Exchanged:
         log = abi.only_log(logs, self.pool, (_SWAPPED, None, abi.address_topic(wallet)))

@@ -9,6 +9,7 @@ from trio_copy.model.fills import Side
 from trio_copy.model.ids import Address
 from trio_copy.model.logs import RawLog
 from trio_copy.model.units import ONE_USD_PER_SHARE, Price
+from trio_copy.ports import LogFilter
 from trio_copy.transactions.calls import Call
 
 _MOST_UNITS = 1 << 128
@@ -89,12 +90,27 @@ class Venue(Protocol):
         """
         ...
 
+    def fee_share(self, answers: Sequence[bytes]) -> tuple[int, int]:
+        """Return which part of what is given the venue keeps, as a fraction; `answers` are those of a quote. Raises `ValueError`."""
+        ...
+
+    def sale_cash(self, swap: Swap, answers: Sequence[bytes], room_bps: int) -> int:
+        """Return the cash that a sale should name (`Swap.cash`), where a venue wants that named; else 0.
+
+        All that the shares bring by these answers, less the room, and never less than the limit asks for. Raises `ValueError`.
+        """
+        ...
+
     def call(self, swap: Swap) -> Call:
         """Return the call that makes the swap, or reverts where the limit does not allow it.
 
         Raises:
             ValueError: it is so little that nothing would come of it.
         """
+        ...
+
+    def trades_of(self, wallet: Address) -> LogFilter:
+        """Return which logs tell of a wallet's trades here: one of each."""
         ...
 
     def decode(self, wallet: Address, side: Side, logs: Sequence[RawLog]) -> Exchanged:

@@ -1,0 +1,140 @@
+"""Which venue trades a token, and what the chain says of it now."""
+
+from collections.abc import Sequence
+
+from attrs import define, field, frozen
+
+from trio_copy.errors import ChainError, OrderNotSent
+from trio_copy.model.fills import Side
+from trio_copy.model.ids import Address, TokenId
+from trio_copy.model.orders import Market, Quote
+from trio_copy.model.units import BPS, MICRO, Price, Rounding, Shares
+from trio_copy.transactions.calls import Call
+from trio_copy_onchain.asking.chain import Chain
+from trio_copy_onchain.onchain import FpmmTable, OnchainSettings, PoolTable
+from trio_copy_onchain.venues import abi
+from trio_copy_onchain.venues.amounts import Decimals, decimals_call, read_decimals
+from trio_copy_onchain.venues.fpmm import Fpmm
+from trio_copy_onchain.venues.pool import Pool, Router
+from trio_copy_onchain.venues.seam import Exchanged, Swap, Venue
+
+_FEE = abi.function("fee")
+_NOWHERE = Address("0x" + "0" * 39 + "1")
+"""Stands for a wallet where nothing depends on whose it is."""
+_HALF = Price(MICRO // 2)
+
+
+@frozen(kw_only=True)
+class Terms:
+    """What an order for a token is made of; see `Market.terms`."""
+
+    venue: Fpmm | Pool
+    decimals: Decimals
+    collateral: Address
+    answers: tuple[bytes, ...]
+    """What the venue said of a sale."""
+
+
+@frozen(kw_only=True)
+class _Known:
+    venue: Fpmm | Pool
+    decimals: Decimals
+    collateral: Address
+
+
+@define(eq=False)
+class Markets:
+    """Of the configured tokens. What never changes of a venue is read once."""
+
+    chain: Chain
+    settings: OnchainSettings
+    _known: dict[TokenId, _Known] = field(factory=dict)
+
+    async def market(self, token_id: TokenId, until: float) -> Market:
+        """Return what a venue says about a token now. Raises `OrderNotSent` where nobody trades it, or no node answers."""
+        try:
+            known = self._known.get(token_id) or await self._learn(token_id, until)
+            venue, decimals = known.venue, known.decimals
+            buy = Swap(wallet=_NOWHERE, side=Side.BUY, cash=decimals.coin, limit=_HALF, deadline=0)
+            sell = Swap(wallet=_NOWHERE, side=Side.SELL, shares=decimals.share, limit=_HALF, deadline=0)
+            # All in one block: what a purchase and a sale need to know may be the same.
+            asked = tuple(dict.fromkeys((*venue.reads(buy), *venue.reads(sell))))
+            told = dict(zip(asked, await self.chain.read(asked, until), strict=True))
+            bought, sold = ([told[call] for call in venue.reads(swap)] for swap in (buy, sell))
+            would_buy, would_sell = venue.quote(buy, bought), venue.quote(sell, sold)
+        except ChainError as error:
+            raise OrderNotSent(f"no node tells what token {token_id} costs: {error}") from None
+        except ValueError as error:
+            raise OrderNotSent(f"what the venue of token {token_id} answers cannot be read: {error}") from None
+        return Market(
+            token_id=token_id,
+            tick=Price(1),
+            minimum=Shares(1),
+            fee_bps=_fee_bps(venue, bought),
+            closed=None if would_buy or would_sell else "no liquidity",
+            quote=Quote(bid=_price(decimals, Side.SELL, would_sell), ask=_price(decimals, Side.BUY, would_buy)),
+            least_cost=self.settings.least_usd,
+            terms=Terms(
+                venue=venue,
+                decimals=decimals,
+                collateral=known.collateral,
+                answers=tuple(sold),
+            ),
+        )
+
+    async def _learn(self, token_id: TokenId, until: float) -> _Known:
+        for maker in self.settings.fpmm:
+            if token_id in maker.tokens:
+                known = await self._fpmm(maker, token_id, until)
+                break
+        else:
+            pool = next((one for one in self.settings.pools if int(one.outcome, 16) == token_id), None)
+            if pool is None:
+                raise OrderNotSent(f"no venue of [executor.onchain] trades token {token_id}")
+            known = await self._pool(pool, until)
+        self._known[token_id] = known
+        return known
+
+    async def _fpmm(self, table: FpmmTable, token_id: TokenId, until: float) -> _Known:
+        (told,) = await self.chain.read((decimals_call(table.collateral),), until)
+        decimals = Decimals(shares=read_decimals(told), cash=read_decimals(told))
+        venue = Fpmm(
+            maker=table.maker,
+            conditional_tokens=table.conditional_tokens,
+            tokens=table.tokens,
+            outcome=table.tokens.index(token_id),
+            decimals=decimals,
+        )
+        return _Known(venue=venue, decimals=decimals, collateral=table.collateral)
+
+    async def _pool(self, table: PoolTable, until: float) -> _Known:
+        asked = decimals_call(table.outcome), decimals_call(table.collateral), Call(to=table.pool, data=_FEE())
+        of_shares, of_cash, fee = await self.chain.read(asked, until)
+        decimals = Decimals(shares=read_decimals(of_shares), cash=read_decimals(of_cash))
+        venue = Pool(
+            pool=table.pool,
+            router=Router(address=table.router, takes_deadline=table.takes_deadline),
+            quoter=table.quoter,
+            outcome=table.outcome,
+            collateral=table.collateral,
+            fee=abi.words(fee, 1)[0],
+            decimals=decimals,
+        )
+        return _Known(venue=venue, decimals=decimals, collateral=table.collateral)
+
+
+def _fee_bps(venue: Venue, answers: Sequence[bytes]) -> int:
+    """Return the most that the fee takes of a notional, which is what is left of the cash after it."""
+    part, whole = venue.fee_share(answers)
+    return min(BPS, -(-part * BPS // (whole - part)) + 1)
+
+
+def _price(decimals: Decimals, side: Side, exchanged: Exchanged | None) -> Price | None:
+    """Return what a share costs, or brings, all included."""
+    if exchanged is None:
+        return None
+    booked = decimals.booked(side, exchanged)
+    cash = booked.notional + booked.fee if side is Side.BUY else booked.notional - booked.fee
+    if not booked.shares or not cash:
+        return None
+    return cash.per(booked.shares, Rounding.UP if side is Side.BUY else Rounding.DOWN)

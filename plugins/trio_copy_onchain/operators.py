@@ -1,0 +1,177 @@
+"""All operators of this process: made when a shard is taken or a wallet first sends, looked after with every block."""
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import NoReturn
+
+import trio
+from attrs import define, field
+
+from trio_copy.clock import WallClock
+from trio_copy.errors import ChainError, OrderNotSent
+from trio_copy.model.ids import Address, IntentKey
+from trio_copy.model.orders import Wallet
+from trio_copy.ports import Journal, Signer, Signers
+from trio_copy_onchain.asking.chain import Chain
+from trio_copy_onchain.asking.fee_clock import FeeClock
+from trio_copy_onchain.sending.operator import Operator
+from trio_copy_onchain.sending.written import Written
+
+_LOOK_ANYWAY_S = 5.0
+"""Without a new block, it is looked all the same after so long: what was lost is sent again."""
+_FORGET_EVERY_S = 60.0
+_ASK_S = 5.0
+
+
+@define(eq=False, kw_only=True)
+class Operators:
+    chain: Chain
+    fees: FeeClock
+    signers: Signers
+    wall: WallClock
+    patience_s: float
+    poll_s: float
+    in_flight: int
+    on_trouble: Callable[[str, str], None]
+    on_news: Callable[[IntentKey], None]
+    at: Callable[[str], None]
+    _journals: list[Journal] = field(factory=list)
+    _by_address: dict[Address, Operator] = field(factory=dict)
+    _signer_of: dict[Address, Signer] = field(factory=dict)
+    _wake: trio.Event = field(factory=trio.Event)
+
+    def know(self, wallets: Iterable[Wallet]) -> None:
+        """Learn who may send for some wallets."""
+        for wallet in wallets:
+            for signer in self.signers.operators(wallet):
+                self._signer_of.setdefault(signer.address, signer)
+
+    def open_journal(self, journal: Journal) -> None:
+        """Go on with what an earlier owner of a shard has sent."""
+        self._journals.append(journal)
+        chain = f"{self.chain.chain_id}/0x"
+        senders = {name.split("/")[1] for name in journal.documents() if name.startswith(chain)}
+        for sender in sorted(senders):
+            signer = self._signer_of.get(Address(sender))
+            if signer is None:
+                self.on_trouble(
+                    "operator-unknown", f"operator {sender} has sent, and no wallet of this configuration has its key"
+                )
+                continue
+            self._make(signer, journal)
+
+    def close_journal(self, journal: Journal) -> None:
+        """Let nothing more leave of a shard."""
+        self._journals = [one for one in self._journals if one is not journal]
+        for address, operator in list(self._by_address.items()):
+            if operator.written.journal is journal:
+                operator.closed = True
+                del self._by_address[address]
+
+    def of(self, wallet: Wallet) -> Sequence[tuple[Operator, Signer]]:
+        """Return who may send for a wallet, and who signs for it there.
+
+        Raises:
+            OrderNotSent: nobody may, or its account is not in a shard of this process.
+        """
+        signers = self.signers.operators(wallet)
+        journal = next((one for one in self._journals if one.covers(wallet.follower)), None)
+        if not signers:
+            raise OrderNotSent(f"nobody signs for the wallet {wallet.name or 'of'} {wallet.follower}")
+        if journal is None:
+            raise OrderNotSent(f"the account of {wallet.follower} is not owned here")
+        return [(self._by_address.get(one.address) or self._make(one, journal), one) for one in signers]
+
+    def pick(self, key: IntentKey, among: Sequence[tuple[Operator, Signer]]) -> tuple[Operator, Signer] | None:
+        """Return who carries a key: whoever has it already, else who has least to do. None while all are full.
+
+        Raises:
+            OrderNotSent: nobody can send anything now.
+        """
+        bound = next((one for one in among if one[0].binding(key) is not None), None)
+        if bound is not None:
+            return bound
+        now = trio.current_time()
+        able = [one for one in among if not one[0].stopped and now >= one[0].paused_until]
+        if not able:
+            raise OrderNotSent(among[0][0].stopped or "no operator has coin for gas")
+        best = min(able, key=lambda one: (one[0].in_flight, one[0].address))
+        return best if best[0].in_flight < self.in_flight else None
+
+    async def wait_room(self, among: Sequence[tuple[Operator, Signer]]) -> None:
+        """Wait until one of some operators is not as it was."""
+        async with trio.open_nursery() as nursery:
+
+            async def wait(operator: Operator) -> None:
+                await operator.wait_changed()
+                nursery.cancel_scope.cancel()
+
+            for operator, _ in among:
+                nursery.start_soon(wait, operator)
+
+    def wake(self) -> None:
+        """Let the chain be looked at: something has been sent."""
+        self._wake.set()
+
+    async def run(self) -> NoReturn:
+        """Look after all that is open, until cancelled."""
+        seen, looked_at, forgot_at = -1, 0.0, trio.current_time()
+        while True:
+            if not self._busy:
+                await self._wake.wait()
+            # What was sent just now may be in the block that was seen already.
+            sent, self._wake = self._wake.is_set(), trio.Event()
+            head, now = await self._head(), trio.current_time()
+            if sent or head != seen or now - looked_at >= _LOOK_ANYWAY_S:
+                seen, looked_at = head, now
+                async with trio.open_nursery() as nursery:
+                    for operator in self._busy:
+                        nursery.start_soon(operator.follow)
+            if now - forgot_at >= _FORGET_EVERY_S:
+                forgot_at = now
+                self._forget()
+            await trio.sleep(self.poll_s)
+
+    @property
+    def _busy(self) -> list[Operator]:
+        return [one for one in self._by_address.values() if one.busy]
+
+    async def _head(self) -> int:
+        try:
+            return (await self.chain.nodes.block("latest", trio.current_time() + _ASK_S)).number
+        except ChainError:
+            return -1
+
+    def _forget(self) -> None:
+        """Forget what has ended, and what no account has open any more."""
+        for journal in self._journals:
+            keys = journal.open_keys()
+            for operator in self._by_address.values():
+                if operator.written.journal is journal:
+                    done = [key for key in operator.nonces.ended if key not in keys]
+                    operator.forget(done)
+                    for key in done:
+                        journal.put(told_name(key), None)
+
+    def _make(self, signer: Signer, journal: Journal) -> Operator:
+        written = Written(journal=journal, chain_id=self.chain.chain_id, operator=signer.address)
+        operator = Operator(
+            address=signer.address,
+            signer=signer,
+            chain=self.chain,
+            fees=self.fees,
+            written=written,
+            wall=self.wall,
+            patience_s=self.patience_s,
+            on_trouble=self.on_trouble,
+            on_news=self.on_news,
+            at=self.at,
+        )
+        self._by_address[signer.address] = operator
+        self._signer_of.setdefault(signer.address, signer)
+        self.wake()
+        return operator
+
+
+def told_name(key: IntentKey) -> str:
+    """Name the document of what was told of a key."""
+    return f"told/{key}"

@@ -1,0 +1,409 @@
+"""One externally owned account that sends transactions: binds nonces, lets bytes leave, looks at the chain, does what is due.
+
+All of its sendings pass through here, whoever pays for them. What has left and is not settled for good is looked at with
+every block; nothing leaves before the journal has it.
+"""
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
+
+import trio
+from attrs import define, field
+
+from trio_copy.clock import WallClock
+from trio_copy.errors import ChainError, OrderNotSent, OrderUncertain
+from trio_copy.model.ids import Address, Hash32, IntentKey
+from trio_copy.ports.signing import Signer
+from trio_copy_onchain.asking.chain import Chain
+from trio_copy_onchain.asking.fee_clock import FeeClock
+from trio_copy_onchain.sending.cause import Cause, signed_nothing
+from trio_copy_onchain.sending.written import Written
+from trio_copy_onchain.tx import commands as c
+from trio_copy_onchain.tx import events as e
+from trio_copy_onchain.tx.answers import Answer
+from trio_copy_onchain.tx.due import Due, Next, due
+from trio_copy_onchain.tx.fees import Fees, higher
+from trio_copy_onchain.tx.nonces import Nonces
+from trio_copy_onchain.tx.receipts import Receipt
+from trio_copy_onchain.tx.sendings import Binding, Fate, Sending
+from trio_copy_onchain.tx.texts import Proves, Row
+
+_ASK_S = 2.5
+"""How long the chain is waited for in one look; a block later it is asked again."""
+_RAISES = 4
+"""So often a first sending is made dearer at once, where no pool takes it as cheap as it is."""
+_KNOWN_AFTER_S = 3.0
+"""Sooner, nobody asks whether nodes still have what they took."""
+_OLDEST_BLOCKS = 50_000
+"""In so many blocks at most, it is looked for who has used a nonce."""
+
+
+@define(eq=False, kw_only=True)
+class Operator:
+    address: Address
+    signer: Signer
+    """Any that has its key: signs what does nothing."""
+    chain: Chain
+    fees: FeeClock
+    written: Written
+    wall: WallClock
+    patience_s: float
+    """How long the first in line waits in a pool before it pays more."""
+    on_trouble: Callable[[str, str], None]
+    on_news: Callable[[IntentKey], None]
+    at: Callable[[str], None]
+    """Called at each point where a crash would matter."""
+    nonces: Nonces = field(init=False)
+    closed: bool = False
+    """Whether its journal is somebody else's by now: nothing leaves any more."""
+    paused_until: float = 0.0
+    """Until when, by Trio's clock, nothing new is sent: there was no coin for gas."""
+    stopped: str = ""
+    """Why nothing new is sent any more: no node takes what it sends."""
+    receipts: dict[Hash32, Receipt] = field(factory=dict)
+    """Of what is mined, and of what has ended."""
+    _causes: dict[IntentKey, Cause] = field(factory=dict)
+    _known: frozenset[Hash32] = frozenset()
+    _paid_now: Fees | None = None
+    """What others pay, when somebody asked last."""
+    _looked: bool = False
+    _final_block: int = 0
+    """That of the last look in which nothing of ours was used for good without an explanation."""
+    _looking: trio.Lock = field(factory=trio.Lock)
+    _changed: trio.Event = field(factory=trio.Event)
+    _told: defaultdict[str, float] = field(factory=lambda: defaultdict(float))
+
+    def __attrs_post_init__(self) -> None:
+        self.nonces = self.written.begin(self.wall())
+
+    @property
+    def busy(self) -> bool:
+        """Tell whether the chain has to be looked at for it."""
+        nonces = self.nonces
+        unpaid = any(one.paid_wei is None and _is_ours(one) for one in nonces.ended.values())
+        return bool(nonces.bindings or nonces.freed or unpaid)
+
+    @property
+    def in_flight(self) -> int:
+        return len(self.nonces.bindings)
+
+    def binding(self, key: IntentKey) -> Binding | None:
+        """Return what stands of a key: bound, given up, or ended."""
+        nonces = self.nonces
+        return nonces.of(key) or nonces.freed.get(key) or nonces.ended.get(key)
+
+    def explain(self, cause: Cause) -> None:
+        """Take note why a key was sent, so that it can pay more: after a restart, nobody here knows."""
+        self._causes.setdefault(cause.key, cause)
+
+    async def wait_changed(self) -> None:
+        """Wait until something of it is not as it was."""
+        await self._changed.wait()
+
+    async def ready(self, until: float) -> None:
+        """Wait until the chain was looked at once. Raises `OrderNotSent` where nobody answers."""
+        while not self._looked:
+            try:
+                await self.look(until)
+            except ChainError as error:
+                raise OrderNotSent(f"no node tells the nonces of {self.address}: {error}") from None
+
+    # ------------------------------------------------------------------------------------------------------ sending
+
+    async def send(self, cause: Cause, until: float) -> Binding:
+        """Bind a key, write that down, and let it leave; a key that is bound already goes on with its nonce.
+
+        Raises:
+            OrderNotSent: nothing of it is anywhere, nor will be: late, refused by the guard or by every node, no coin for
+                gas, over the cap, or not written down.
+            OrderUncertain: something of it may be there, and it could not go on.
+        """
+        await self.ready(until)
+        self.explain(cause)
+        binding = self.nonces.of(cause.key)
+        if binding is None:
+            fees = await self._fees_now(until)
+            sign = self._signing(cause, fees)
+            self._do(c.Bind(key=cause.key, until=cause.until, sign=sign, at=self.wall()))
+            binding = self.nonces.of(cause.key)
+        if binding is None:
+            raise OrderNotSent("it is too late for a nonce, or the one it had is another's by now")
+        self.at("onchain: bound")
+        try:
+            await self._leave_dearer(binding.nonce, until)
+        except OrderNotSent as error:
+            now = self.nonces.bindings.get(binding.nonce)
+            if now is None or now.refused:
+                raise
+            raise OrderUncertain(str(error)) from error
+        return self.nonces.of(cause.key) or binding
+
+    async def _leave_dearer(self, nonce: int, until: float) -> None:
+        """Let a nonce leave, dearer at once where no pool takes it as it is. Raises `OrderNotSent` as `leave`, or refused."""
+        answer = await self.leave(nonce, until)
+        for _ in range(_RAISES):
+            if answer is None or answer.row not in (Row.UNDERPRICED, Row.IN_ITS_PLACE):
+                break
+            if not await self._dearer(nonce, answer, until):
+                break
+            answer = await self.leave(nonce, until)
+        if answer is not None and answer.row.proves is Proves.NOT_TAKEN:
+            self._refused(nonce, answer)
+
+    def _refused(self, nonce: int, answer: Answer) -> None:
+        """Give up what every node has refused, where that frees its nonce. Raises `OrderNotSent` then."""
+        why = f"no node takes it: {answer.words}" if answer.words else answer.row.what
+        if answer.row is Row.NO_FUNDS:
+            self.paused_until = trio.current_time() + 60.0
+            self._tell("no-gas-money", f"operator {self.address} has no coin for gas: {answer.words}")
+        elif answer.row is Row.WRONG:
+            self.stopped = why
+            self._tell("operator-stopped", f"operator {self.address} sends nothing more: {why}")
+        if self._do(c.GiveUp(nonce=nonce)):
+            raise OrderNotSent(why)
+
+    async def leave(self, nonce: int, until: float) -> Answer | None:
+        """Let the newest bytes of a nonce leave for every node, once they are written down; None where none may leave now.
+
+        Cancelled, they may be at a node. Raises `OrderNotSent` where they could not be written down: none has left.
+        """
+        self.written.put(self.nonces)
+        await self.written.journal.wait_durable()
+        if self.closed:
+            raise OrderNotSent("its shard is somebody else's by now")
+        self.at("onchain: written down")
+        events = self._do(c.Send(nonce=nonce, at=self.wall()))
+        if not events:
+            return None
+        (left,) = events
+        assert isinstance(left, e.Left)
+        sending, proves = left.sending, Proves.NOTHING
+        try:
+            answer = await self.chain.send(sending.raw, sending.hash, min(until, trio.current_time() + _ASK_S))
+            proves = answer.row.proves
+        finally:
+            self._do(c.Hear(nonce=nonce, hash=sending.hash, proves=proves))
+        if proves is Proves.TAKEN:
+            self._known |= {sending.hash}
+        self.at("onchain: broadcast")
+        if answer.row.alert:
+            self._tell("node-refused", f"{self.address}, nonce {nonce}: {answer.row.what}: {answer.words}")
+        return answer
+
+    def _signing(self, cause: Cause | None, fees: Fees) -> c.SignFor:
+        if cause is None:
+            return lambda nonce: signed_nothing(self.signer, self.chain.chain_id, nonce, fees, self.wall())
+        return lambda nonce: cause.signed(self.chain.chain_id, nonce, fees, self.wall())
+
+    async def _fees_now(self, until: float) -> Fees:
+        try:
+            fees = await self.fees.now(until)
+        except ChainError as error:
+            raise OrderNotSent(f"no node tells what gas costs: {error}") from None
+        self._paid_now = fees
+        if fees is None:
+            raise OrderNotSent(f"gas costs more than the cap of {self.fees.cap} wei allows")
+        return fees
+
+    async def _see_fees(self, until: float) -> None:
+        """Learn what others pay by now, for what is on its way already: where nobody tells, it goes on with what it knows."""
+        with suppress(ChainError):
+            self._paid_now = await self.fees.now(until)
+
+    async def _dearer(self, nonce: int, answer: Answer, until: float) -> bool:
+        """Sign what a pool would take that has refused the price; False as for `_replace`, and raises as it does."""
+        if answer.row is Row.UNDERPRICED:
+            self.fees.doubt()
+            await self._see_fees(until)
+        return self._replace(nonce, least_tip=answer.least_tip)
+
+    def _replace(self, nonce: int, *, cancels: bool = False, least_tip: int = 0) -> bool:
+        """Sign a nonce anew for an eighth more; False where that is over the cap, or nobody knows what it is for.
+
+        Raises `OrderNotSent` where the guard refuses.
+        """
+        binding = self.nonces.bindings.get(nonce)
+        if binding is None:
+            return False
+        cancels = cancels or binding.newest.cancels
+        cause = None if cancels or binding.key is None else self._causes.get(binding.key)
+        if cause is None and not cancels:
+            return False
+        fees = higher(binding.newest.fees, cap=self.fees.cap, least_tip=least_tip, now=self._paid_now)
+        if fees is None:
+            return False
+        return bool(self._do(c.Replace(nonce=nonce, sign=self._signing(cause, fees), at=self.wall())))
+
+    async def adopt(self, key: IntentKey, until_s: float, sending: Sending, until: float) -> None:
+        """Follow a transaction that was found on the chain for a key, and look where it is."""
+        self._do(c.Adopt(key=key, until=until_s, sending=sending))
+        self.written.put(self.nonces)
+        await self.look(until)
+
+    # ------------------------------------------------------------------------------------------------------ looking
+
+    async def follow(self) -> None:
+        """Look once, and do what is due. What nobody answers, or a guard refuses, is told once and tried again later."""
+        until = trio.current_time() + _ASK_S
+        try:
+            await self.look(until)
+        except ChainError as error:
+            self._tell("chain-unseen", f"operator {self.address}: {error}")
+            return
+        for one in due(self.nonces, self._known, at=self.wall(), patience_s=self.patience_s):
+            if self.closed:
+                return
+            try:
+                await self._tend(one, until)
+            except (OrderNotSent, ChainError) as error:
+                self._tell("sending-held-up", f"operator {self.address}, nonce {one.nonce}: {error}")
+
+    async def _tend(self, one: Due, until: float) -> None:
+        nonce = one.nonce
+        match one.what:
+            case Next.GIVE_UP:
+                self._do(c.GiveUp(nonce=nonce))
+                self.written.put(self.nonces)
+                return
+            case Next.FILL:
+                fees = await self._fees_now(until)
+                self._do(c.Fill(nonce=nonce, sign=self._signing(None, fees), at=self.wall()))
+            case Next.BUMP:
+                await self._see_fees(until)
+                self._replace(nonce)  # over the cap, the same bytes go out again
+            case Next.CANCEL:
+                await self._see_fees(until)
+                self._replace(nonce, cancels=True)
+            case Next.SEND:
+                pass
+        answer = await self.leave(nonce, until)
+        if answer is not None and answer.row is Row.UNDERPRICED and await self._dearer(nonce, answer, until):
+            await self.leave(nonce, until)
+
+    async def look(self, until: float) -> None:
+        """See what the chain shows of all that is open. Raises `ChainError` where no node answers."""
+        async with self._looking:
+            hashes = self.nonces.hashes
+            counts = await self.chain.counts(self.address, until)
+            receipts = await self.chain.receipts(hashes, until)
+            await self._look_for_known([one for one, receipt in receipts.items() if receipt is not None], until)
+            self._see(
+                c.See(
+                    latest=counts.latest,
+                    pending=counts.pending,
+                    final=counts.final,
+                    final_block=counts.final_block,
+                    receipts=receipts,
+                )
+            )
+            if self.nonces.unexplained:
+                used = await self.chain.used(
+                    self.address, self.nonces.unexplained, self._since(counts.final_block), counts.final_block, until
+                )
+                self._see(
+                    c.See(
+                        latest=counts.latest,
+                        pending=counts.pending,
+                        final=counts.final,
+                        final_block=counts.final_block,
+                        receipts=receipts,
+                        used=used,
+                    )
+                )
+            if not self.nonces.unexplained:
+                self._final_block = counts.final_block
+            await self._count_gas(until)
+            self._looked = True
+
+    def _since(self, final_block: int) -> int:
+        return max(0, self._final_block or final_block - _OLDEST_BLOCKS)
+
+    async def _look_for_known(self, mined: Iterable[Hash32], until: float) -> None:
+        """Ask who still has what was sent a while ago; what was sent just now, those have who took it."""
+        now, there = self.wall(), set(mined)
+        waits = [one.newest for one in self.nonces.bindings.values() if one.mined is None]
+        old = [one.hash for one in waits if now - one.at >= _KNOWN_AFTER_S]
+        young = {one.hash for one in waits if now - one.at < _KNOWN_AFTER_S}
+        found = await self.chain.known(old, until) if old else frozenset()
+        self._known = frozenset(found | (self._known & young) | (there & young))
+
+    def _see(self, see: c.See) -> None:
+        for tx_hash, receipt in see.receipts.items():
+            if receipt is not None:
+                self.receipts[tx_hash] = receipt
+        for event in self._do(see):
+            match event:
+                case e.Unmined(nonce=nonce):
+                    for sending in self.nonces.bindings[nonce].sendings:
+                        self.receipts.pop(sending.hash, None)
+                    self._news(self.nonces.bindings[nonce].key)
+                case e.Mined(nonce=nonce):
+                    self._news(self.nonces.bindings[nonce].key)
+                case e.Ended(nonce=nonce, key=key, end=end):
+                    if end.fate is Fate.DISPLACED:
+                        self._tell("nonce-used-elsewhere", f"operator {self.address}, nonce {nonce}: by {end.hash}")
+                    elif end.fate is Fate.LANDED and end.was_unsent:
+                        lied = f"operator {self.address}: every node had refused {end.hash}, and it was mined"
+                        self._tell("venue-unclear", lied)
+                    self._news(key)
+                case _:
+                    pass
+        self.written.put(self.nonces)
+
+    async def _count_gas(self, until: float) -> None:
+        """Count what the gas of everything that has ended has cost, once its receipt tells."""
+        unpaid = {
+            key: one.end.hash
+            for key, one in self.nonces.ended.items()
+            if one.end is not None and one.paid_wei is None and _is_ours(one)
+        }
+        missing = [tx_hash for tx_hash in unpaid.values() if tx_hash not in self.receipts]
+        if missing:
+            found = await self.chain.receipts(missing, until)
+            self.receipts.update({tx_hash: one for tx_hash, one in found.items() if one is not None})
+        for key, tx_hash in unpaid.items():
+            receipt = self.receipts.get(tx_hash)
+            if receipt is not None:
+                # A node that does not tell the price has taken no more than was offered.
+                wei = receipt.gas_used * (self._offered(key, tx_hash) if receipt.price is None else receipt.price)
+                if self._do(c.Pay(key=key, wei=wei)):
+                    self.written.pay(wei)
+        self.written.put(self.nonces)
+
+    def _offered(self, key: IntentKey, tx_hash: Hash32) -> int:
+        sending = self.nonces.ended[key].sending(tx_hash)
+        return 0 if sending is None else sending.fees.max_fee
+
+    def forget(self, keys: Iterable[IntentKey]) -> None:
+        """Forget keys that have ended, and of which nobody asks any more."""
+        for event in self._do(c.Forget(keys=tuple(keys))):
+            assert isinstance(event, e.Forgotten)
+            self._causes.pop(event.key, None)
+        followed = set(self.nonces.hashes) | {one.end.hash for one in self.nonces.ended.values() if one.end is not None}
+        self.receipts = {tx_hash: one for tx_hash, one in self.receipts.items() if tx_hash in followed}
+        self.written.put(self.nonces)
+
+    # ------------------------------------------------------------------------------------------------------- within
+
+    def _do(self, command: c.Command) -> Sequence[e.Event]:
+        events = self.nonces.decide(command)
+        self.nonces.apply(events)
+        if events:
+            self._changed.set()
+            self._changed = trio.Event()
+        return events
+
+    def _news(self, key: IntentKey | None) -> None:
+        if key is not None:
+            self.on_news(key)
+
+    def _tell(self, kind: str, detail: str) -> None:
+        now = trio.current_time()
+        if now - self._told.get(kind, -60.0) >= 60.0:
+            self._told[kind] = now
+            self.on_trouble(kind, detail)
+
+
+def _is_ours(binding: Binding) -> bool:
+    return binding.end is not None and binding.end.fate is not Fate.DISPLACED

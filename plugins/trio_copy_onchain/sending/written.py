@@ -1,0 +1,86 @@
+"""An operator's bindings, and what its gas has cost, as documents of a journal.
+
+Named `CHAIN/OPERATOR/NONCE/KEY`, `-` for nobody's key; beside them `CHAIN/OPERATOR/began`, `[1, at]`: since then every binding
+is written down before anything of it leaves, so that a key without one was never sent; and `CHAIN/OPERATOR/gas`,
+`[1, transactions, wei]`.
+"""
+
+from collections.abc import Iterator
+from typing import Any
+
+import msgspec
+from attrs import define, field
+
+from trio_copy.errors import InvariantBroken
+from trio_copy.model.ids import Address, ChainId
+from trio_copy.ports import Journal
+from trio_copy.records import write_plain
+from trio_copy_onchain.tx.nonces import Nonces
+from trio_copy_onchain.tx.sendings import Binding, binding_of, plain_binding
+
+_READ = msgspec.json.Decoder(list[Any])
+_BEGAN, _GAS = "began", "gas"
+_NOBODY = "-"
+
+
+@define(eq=False, kw_only=True)
+class Written:
+    """What one operator has in a journal."""
+
+    journal: Journal
+    chain_id: ChainId
+    operator: Address
+    began_at: float = field(init=False)
+    """Unix seconds since when the journal is whole: of a key from before, it proves nothing."""
+    transactions: int = field(default=0, init=False)
+    """Whose gas was counted."""
+    paid_wei: int = field(default=0, init=False)
+    """What their gas has cost."""
+
+    def begin(self, now: float) -> Nonces:
+        """Read what there is, or begin anew.
+
+        Raises:
+            InvariantBroken: a document cannot be read; nothing may be sent by this operator.
+        """
+        bindings: list[Binding] = []
+        self.began_at = 0.0
+        for name, body in self._documents():
+            try:
+                if name == _BEGAN:
+                    _, self.began_at = _READ.decode(body)
+                elif name == _GAS:
+                    _, self.transactions, self.paid_wei = _READ.decode(body)
+                else:
+                    bindings.append(binding_of(_READ.decode(body), self.chain_id, self.operator))
+            except (ValueError, msgspec.MsgspecError) as error:
+                raise InvariantBroken(f"what {self.operator} has sent cannot be read: {name}: {error}") from error
+        if not self.began_at:
+            self.began_at = now
+            self._put(_BEGAN, [1, now])
+        return Nonces.restored(bindings)
+
+    def put(self, nonces: Nonces) -> None:
+        """Write down what has changed; nothing of it leaves before `Journal.wait_durable` has returned."""
+        for (nonce, key), binding in nonces.take_changes().items():
+            name = f"{nonce}/{key or _NOBODY}"
+            self._put(name, None if binding is None else plain_binding(binding))
+
+    def pay(self, wei: int) -> None:
+        """Count what a transaction's gas has cost."""
+        self.transactions += 1
+        self.paid_wei += wei
+        self._put(_GAS, [1, self.transactions, self.paid_wei])
+
+    def _documents(self) -> Iterator[tuple[str, bytes]]:
+        prefix = self._prefix
+        for name, body in self.journal.documents().items():
+            if name.startswith(prefix):
+                yield name.removeprefix(prefix), body
+
+    def _put(self, name: str, body: list[Any] | None) -> None:
+        self.journal.put(self._prefix + name, None if body is None else write_plain(body))
+
+    @property
+    def _prefix(self) -> str:
+        return f"{self.chain_id}/{self.operator}/"

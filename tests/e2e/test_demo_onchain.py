@@ -1,0 +1,139 @@
+"""conf/demo-onchain.toml: a real node and real contracts in one command, and wallets on them that exist for one run."""
+
+import re
+from pathlib import Path
+
+import pytest
+import trio
+from attrs import evolve
+
+from trio_copy.cli import main
+from trio_copy.cli.play_money import PlayMoney, open_play_money
+from trio_copy.cli.world import World, open_world
+from trio_copy.clock import anchored_wall_clock
+from trio_copy.config import DevnetSettings, PluginTable
+from trio_copy.engine.plan import Plan, PlannedExecutor, load_plan, make_plan, with_options
+from trio_copy.errors import ConfigError
+from trio_copy.model.ids import Address
+from trio_copy.model.orders import SignatureType
+from trio_copy.registry import discover
+from trio_copy.testing.anvil import Chain, Node, open_chain
+
+pytestmark = pytest.mark.anvil
+CONF = Path(__file__).parents[2] / "conf" / "demo-onchain.toml"
+
+
+def test_it_takes_one_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The leaders' trades at both venues are read by the configured decoders and copied; nothing is lost, or left behind."""
+    conf = tmp_path / "conf.toml"
+    conf.write_text(CONF.read_text().replace("trade_every_s = 1.0", "trade_every_s = 0.1"))
+    assert main(["run", str(conf), "--for", "7s"]) == 0
+    said = capsys.readouterr().out
+    for line in (
+        r"anvil: chain 137 at ws://127\.0\.0\.1:\d+, for this run",
+        r" (BUY|SELL) +\d+\.\d\d @ 0\.[45]\d+  Rain in Lisbon tomorrow\? (YES|NO)  2 copies",
+        r" (BUY|SELL) +\d+\.\d\d @ 0\.[34]\d+  A new block every second\? YES  2 copies",
+        r"alice    (filled|partial)   ?",
+        r"bob      (filled|partial)   ?",
+        r"carol    (filled|partial)   ?",
+        r"0 left in the queue, 0 lost",
+        r"chain      anvil connected 1x; reorgs 0, late logs 0, quarantined 0",
+    ):
+        assert re.search(line, said), f"{line} is not in\n{said}"
+
+
+@pytest.mark.parametrize(
+    "beside, problem",
+    [
+        ("[devnet]", "anvil: expected no [devnet] beside it: they are two chains"),
+        ('[[endpoint]]\nname = "one"\nurl = "ws://127.0.0.1:1"', "anvil: expected no [[endpoint]] beside it"),
+    ],
+)
+def test_it_stands_beside_no_other_chain(beside: str, problem: str, tmp_path: Path) -> None:
+    conf = tmp_path / "conf.toml"
+    conf.write_text(f"{CONF.read_text()}\n{beside}\n")
+    with pytest.raises(ConfigError, match=re.escape(problem)):
+        load_plan(conf)
+
+
+def test_what_was_deployed_is_told_to_plugins_and_read_by_their_own_rules() -> None:
+    plan = load_plan(CONF)
+    told = with_options(plan, "executor", {"dry-run": {"latency_ms": 5}, "clob": {"clob_url": "not here"}})
+    assert [one.settings.latency_ms for one in told.executors] == [5]
+    assert told.executors[0].settings.price_source == "leader"  # what the file says stays
+    pool = Address("0x" + "11" * 20)
+    told = with_options(plan, "decoder", {"fpmm": {"pools": [{"address": pool, "tokens": ["1", "2"]}]}})
+    leader = plan.settings.follow[0].leader
+    assert [one.addresses for one in told.decoders["fpmm"].filters([leader])] == [(pool,)]
+    assert told.settings == plan.settings
+    with pytest.raises(ConfigError, match=r"^executor\.dry-run\.makers: unknown key"):
+        with_options(plan, "executor", {"dry-run": {"makers": []}})
+
+
+def test_what_moves_money_plays_on_it_from_paper_wallets_and_nowhere_else() -> None:
+    """An executor `onchain` may trade in mode paper only because the chain is gone with the run."""
+    registry, settings = discover(), load_plan(CONF).settings
+    plugin = evolve(registry.executor("dry-run"), name="onchain", moves_money=True)
+    registry.executors["onchain"] = (plugin, registry.executors["dry-run"][1])
+    trades = evolve(
+        settings,
+        executor=(PluginTable(name="onchain", plugin="onchain", options={}),),
+        follower=tuple(evolve(one, executor="onchain") for one in settings.follower),
+    )
+    assert make_plan(trades, registry).plays
+    walletless = evolve(trades, follower=tuple(evolve(one, wallet=None) for one in trades.follower))
+    with pytest.raises(ConfigError, match=r"follower\[0\]\.wallet: expected a paper wallet"):
+        make_plan(walletless, registry)
+    for other in (evolve(trades, anvil=None), evolve(trades, anvil=None, devnet=DevnetSettings())):
+        with pytest.raises(
+            ConfigError, match=r'engine\.mode: expected "live" because the executor onchain moves money'
+        ):
+            make_plan(other, registry)
+
+
+def moving_plan() -> Plan:
+    """The demonstration's plan, as if what executes it moved money."""
+    plan = load_plan(CONF)
+    (one,) = plan.executors
+    moves = evolve(one.plugin, name="onchain", moves_money=True)
+    return evolve(plan, executors=(PlannedExecutor(name=one.name, plugin=moves, settings=one.settings),))
+
+
+async def test_each_follower_has_a_wallet_of_another_kind_with_money_and_leave_to_trade(tmp_path: Path) -> None:
+    """The first is its key's own, the second a Safe, the third a Safe that two keys act for."""
+    plan = moving_plan()
+    with open_play_money(plan) as play:
+        assert play is not None
+        plan = evolve(plan, settings=play.stage(plan.settings))
+        async with open_world(plan, anchored_wall_clock(), keys=play.keys, fleets=play.fleets) as world:
+            port = int(world.endpoints[0].url.rpartition(":")[2])
+            async with open_chain(Node(port, tmp_path)) as chain:
+                with trio.fail_after(10):
+                    await look_at_wallets(play, world, chain)
+                trading = play.trading_at(world.contracts, plan.settings.chain.chain_id)
+                policies = [wallet.policy for _, wallet in trading.wallets.values()]
+                assert [one.contracts for one in policies] == [world.contracts] * 3
+
+
+async def look_at_wallets(play: PlayMoney, world: World, chain: Chain) -> None:
+    wallets = [(name, wallet) for name, wallet in play.wallets.values()]
+    assert [wallet.signature_type for _, wallet in wallets] == [SignatureType.EOA] + [SignatureType.SAFE] * 2
+    maker = world.contracts[0]
+    usdc = await chain.call(maker, "collateralToken()", returns="address")
+    ctf = await chain.call(maker, "conditionalTokens()", returns="address")
+    for name, wallet in wallets:
+        assert wallet.paper_usd is not None
+        address, own = str(wallet.address), play.keys[name].address
+        assert await chain.call(usdc, "balanceOf(address)", address) == wallet.paper_usd.micro
+        acting = {key.address for key in play.fleets.get(name, (play.keys[name],))}
+        if wallet.signature_type is SignatureType.EOA:
+            assert (acting, address) == ({own}, own)
+            allowances = [await chain.call(usdc, "allowance(address,address)", own, one) for one in world.contracts]
+            assert allowances == [10**12] * len(world.contracts)
+        else:
+            assert set(await chain.call(address, "getOwners()", returns="address[]")) == acting
+            assert own in acting
+        assert await chain.call(ctf, "isApprovedForAll(address,address)", address, maker, returns="bool")
+        balances = [int(await chain.ask("eth_getBalance", one, "latest"), 16) for one in acting]
+        assert min(balances) > 9 * 10**18
+    assert [len(keys) for keys in play.fleets.values()] == [2]
