@@ -28,14 +28,17 @@ from tests.signing.calls import (
 from tests.signing.opened import Troubles
 from trio_copy.clock import wall_clock_from
 from trio_copy.config.wallets import WalletTable
+from trio_copy.model.coins import Coins
 from trio_copy.model.decisions import Reason
+from trio_copy.model.fleets import funding_wallet
 from trio_copy.model.ids import IntentKey
 from trio_copy.model.orders import SignatureType, Wallet
-from trio_copy.native import signer_of
+from trio_copy.native import SecretKey, signer_of
 from trio_copy.ports import Deed, Signer, Signers
 from trio_copy.ports.signing import NOTHING
 from trio_copy.signing.access import AccessSigners
 from trio_copy.signing.arming import arm, limits_of
+from trio_copy.signing.fleets import FleetKeys
 from trio_copy.signing.signers import KeySigner, open_signers
 from trio_copy.testing.signing import FakeSigner, FakeSigners
 from trio_copy.transactions.calls import Call, call_digest
@@ -155,3 +158,38 @@ async def test_who_only_looks_signs_no_transaction_and_the_fake_signs_all() -> N
     assert (fake.transactions, fake.relayed) == ([(_NOTHING, NOTHING)], [(carried, deed)])
     fake.refuses = refusal
     assert fake.sign_transaction(_NOTHING, NOTHING) == fake.sign_relayed(carried, deed) == refusal
+
+
+async def test_operators_of_a_fleet_sign_under_one_guard_and_who_refuels_does_only_that(
+    tmp_path: Path, autojump_clock: MockClock
+) -> None:
+    """A trade that one operator has is no other's; gas money goes to operators, within what the fleet's table says."""
+    folder, wanted, other = tmp_path / "s", spending(maker=SAFE), SecretKey(b"\x5b" * 32)
+    arm(folder, SAFE, limits_of(TRADING, POLYGON), NOW + 3600)
+    coin = Coins.parse(1)
+    keys = FleetKeys(operators=(OWNER, other), funding=SecretKey(b"\x5c" * 32), fill_to=coin, max_day=coin)
+    async with open_signers(
+        folder=folder,
+        wallets={"hot": evolve(_TABLE, key=None, fleet="ops")},
+        keys={},
+        fleets={"ops": keys},
+        chain_id=POLYGON,
+        wall=wall_clock_from(NOW),
+        in_thread=in_place,
+        on_trouble=Troubles(),
+    ) as signers:
+        first, second = signers.operators(_WALLET)
+        trade = buy(10 * COIN, 20 * COIN)
+        await second.release(wanted, call_digest(POLYGON, SAFE, trade))
+        what = transaction(by_safe(trade, owner=second.address).marked(KEY))
+        assert by_whom(second, what, second.sign_transaction(what, wanted))
+        assert isinstance(first.sign_transaction(transaction(by_safe(trade).marked(KEY)), wanted), Reason)
+        assert keys.funding is not None
+        payer = funding_wallet("ops", keys.funding.address, ALICE)
+        (funding,) = signers.operators(payer)
+        given = Call(to=other.address, value=coin.wei)
+        refuel = evolve(act(Deed.REFUEL, given), wallet=payer)
+        assert by_whom(funding, transaction(given), funding.sign_transaction(transaction(given), refuel))
+        again = evolve(refuel, key=IntentKey("cd" * 32))
+        assert isinstance(funding.sign_transaction(transaction(given), again), Reason)
+        assert isinstance(second.sign_transaction(transaction(given), refuel), Reason)

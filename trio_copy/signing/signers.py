@@ -21,7 +21,7 @@ from trio_copy.ports.signing import Access, Nothing, Purpose, Spending
 from trio_copy.signing.access import digest_of
 from trio_copy.signing.arming import Arming, limits_of, read_arming
 from trio_copy.signing.fleets import FleetKeys
-from trio_copy.signing.guard import Guard, Signed
+from trio_copy.signing.guard import Guard, Refuels, Signed
 from trio_copy.signing.journal import Journal
 from trio_copy.signing.transacting import judge_relayed, judge_transaction
 from trio_copy.transactions.relayed import Relayed
@@ -181,10 +181,11 @@ async def open_signers(
         for name, wallet in wallets.items()
         if of_wallet.get(name) and wallet.address is not None
     }
-    funding = {funding_name(name): one.funding for name, one in fleets.items() if one.funding is not None}
-    for name, key in funding.items():
-        guards[name] = Guard(name=name, maker=key.address, chain_id=chain_id, policy=_NO_ORDERS)
-        of_wallet[name] = (key,)
+    for fleet, opened in fleets.items():
+        if opened.funding is not None:
+            name, maker = funding_name(fleet), opened.funding.address
+            guards[name] = Guard(name=name, maker=maker, chain_id=chain_id, policy=_NO_ORDERS, refuels=_refuels(opened))
+            of_wallet[name] = (opened.funding,)
     by_maker = {guard.maker: guard for guard in guards.values()}
 
     def note(signed: Signed) -> bool:
@@ -208,6 +209,11 @@ async def open_signers(
         of_fleets = {name: signers[name] for name in members if name in signers}
         yield OpenSigners({name: every[0] for name, every in signers.items()}, of_fleets)
         nursery.cancel_scope.cancel()
+
+
+def _refuels(fleet: FleetKeys) -> Refuels:
+    operators = frozenset(key.address for key in fleet.operators)
+    return Refuels(operators=operators, most_wei=fleet.fill_to.wei, max_day_wei=fleet.max_day.wei)
 
 
 @define(eq=False)
