@@ -9,6 +9,7 @@ from attrs import define, field
 from trio_copy.chain.dial import dial_network
 from trio_copy.cli.asked import new_name
 from trio_copy.cli.interpreter import tune_interpreter
+from trio_copy.cli.live import LiveKeys, open_their_fleets
 from trio_copy.cli.opened import ask_store
 from trio_copy.cli.question_of_secret import who_answers
 from trio_copy.clock import anchored_wall_clock
@@ -19,7 +20,7 @@ from trio_copy.engine.seams import Seams
 from trio_copy.entropy import system_entropy
 from trio_copy.errors import ConfigError, Refused, Unanswered
 from trio_copy.model.follows import Follower
-from trio_copy.native import SecretKey, require_native
+from trio_copy.native import require_native
 from trio_copy.ports import ActReport, Deed, Done, PlannedAct, Store
 from trio_copy.signing.keys import open_key, place_of
 from trio_copy.signing.process import keep_out_of_dumps
@@ -43,14 +44,16 @@ class _Alerts(Observer):
         sys.stderr.write(visible(f"trio-copy: {kind}: {detail}") + "\n")
 
 
-def seams_of(keys: dict[str, SecretKey] | None = None) -> Seams:
+def seams_of(keys: LiveKeys | None = None) -> Seams:
     """Return what a command takes from the world; to be called inside Trio."""
+    keys = keys or LiveKeys()
     return Seams(
         dial=dial_network,
         wall=anchored_wall_clock(),
         entropy=system_entropy(),
         observer=_Alerts(),
-        keys=keys or {},
+        keys=keys.wallets,
+        fleets=keys.fleets,
     )
 
 
@@ -80,7 +83,7 @@ def have_done(
 
 async def _stand_in(
     plan: Plan,
-    keys: dict[str, SecretKey],
+    keys: LiveKeys,
     follower: Follower,
     deed: Deed,
     planned: Sequence[PlannedAct],
@@ -90,15 +93,20 @@ async def _stand_in(
         return await _Row(plan, acting.store, acting.owner.number, follower, deed, planned, told).run()
 
 
-def _key_of(plan: Plan, follower: Follower) -> dict[str, SecretKey]:
+def _key_of(plan: Plan, follower: Follower) -> LiveKeys:
     require_native()
     keep_out_of_dumps()
     name = follower.wallet_name
+    if follower.fleet:
+        fleets, troubles = open_their_fleets(plan, (name,))
+        if troubles:
+            raise ConfigError([f"{troubles[follower.fleet]}; nobody runs that could sign it: nothing was sent"])
+        return LiveKeys(fleets=fleets)
     try:
         key = open_key(place_of(name, plan.settings.wallet[name]), who_answers(), plan.redactor.learn)
     except ValueError as error:
         raise ConfigError([f"{error}; nobody runs that could sign it: nothing was sent"]) from None
-    return {name: key}
+    return LiveKeys(wallets={name: key})
 
 
 @define(eq=False)
@@ -133,7 +141,8 @@ class _Row:
                 goes_on.set()
 
         now = anchored_wall_clock()()
-        asked = act_request(new_name("act"), self.follower.wallet, self.deed, one, now + SENT_WITHIN_S, now)
+        wallet = self.follower.wallet if one.act is None else one.act.wallet
+        asked = act_request(new_name("act"), wallet, self.deed, one, now + SENT_WITHIN_S, now)
         try:
             note(await ask_act(self.store, self.shard, asked, self.follower.follower, note, _PATIENCE_S))
         except Refused as error:

@@ -52,7 +52,7 @@ async def examine_wallets(
                 settings=planned.settings,
                 wall=wall,
                 quotes=None,
-                signers=AccessSigners(keys.opened),
+                signers=AccessSigners(keys.opened, keys.operators),
                 wallets=wallets,
                 chain_id=settings.chain.chain_id,
                 open_socket=open_socket,

@@ -18,6 +18,7 @@ from trio_copy.engine.act_contract import ActContract
 from trio_copy.engine.act_requests import KINDS, ask_steps, report_of
 from trio_copy.engine.acts import Acts, end_of
 from trio_copy.engine.calls import Whose
+from trio_copy.engine.fleets import fleets_of, funding_of
 from trio_copy.engine.plan import Plan, PlannedExecutor, read_facts
 from trio_copy.engine.requests import REFUSED, follower_of
 from trio_copy.engine.seams import Seams
@@ -123,7 +124,7 @@ class Acting:
 async def open_acting(plan: Plan, seams: Seams, follower: Follower, name: str) -> AsyncGenerator[Acting, None]:
     """Own the shard of a follower's wallet while the block runs, under a name of its own, and have its executor at hand.
 
-    `seams.keys` are the keys of the wallets. The store is opened as an engine opens it. Acts that were asked for and not
+    `seams.keys` and `seams.fleets` are the keys of the wallets. The store is opened as an engine opens it. Acts that were asked for and not
     carried out are, meanwhile.
 
     Raises:
@@ -148,8 +149,13 @@ async def open_acting(plan: Plan, seams: Seams, follower: Follower, name: str) -
         signers = await stack.enter_async_context(
             open_signers(
                 folder=plan.settings.signing.path,
-                wallets={one: plan.settings.wallet[one] for one in seams.keys},
+                wallets={
+                    one: wallet
+                    for one, wallet in plan.settings.wallet.items()
+                    if one in seams.keys or wallet.fleet in seams.fleets
+                },
                 keys=seams.keys,
+                fleets=seams.fleets,
                 chain_id=plan.settings.chain.chain_id,
                 wall=seams.wall,
                 in_thread=seams.in_thread,
@@ -175,6 +181,7 @@ async def open_acting(plan: Plan, seams: Seams, follower: Follower, name: str) -
             follower_of=plan.settings.followers().named.get,
             wall=seams.wall,
             on_step=lambda step, detail: None,
+            funding=funding_of(plan.settings, seams.fleets),
         )
         acting = Acting(store=store, owner=owner, executor=executor, acts=acts, seams=seams, follower=follower.follower)
         async with trio.open_nursery() as nursery:
@@ -236,6 +243,7 @@ async def _open_executor(
                 for one in settings.followers().named.values()
                 if one.executor == planned.name and one.wallet.name
             ),
+            fleets=fleets_of(settings, settings.wallet.keys(), seams.fleets),
             chain_id=settings.chain.chain_id,
             nodes=connections if settings.endpoint else None,
             open_socket=seams.open_socket,

@@ -23,6 +23,7 @@ from trio_copy.engine.contract import Contract
 from trio_copy.engine.execution import Execution
 from trio_copy.engine.exit_rules import ExitRules
 from trio_copy.engine.facts_soon import FactsSoon
+from trio_copy.engine.fleets import funding_of
 from trio_copy.engine.gate import Gate, alone, ignore
 from trio_copy.engine.holder import Holder
 from trio_copy.engine.housekeeping import Housekeeping
@@ -336,6 +337,7 @@ def wire(plan: Plan, seams: Seams, endpoints: Sequence[EndpointSettings], opened
             follower_of=book.terms.followers.named.get,
             wall=seams.wall,
             on_step=observer.on_step,
+            funding=funding_of(settings, seams.fleets),
             halted=lambda: mode.engine.mode is Mode.HALT_ALL,
         ),
     )
