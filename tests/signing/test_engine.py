@@ -230,6 +230,7 @@ async def test_an_executor_is_given_the_operators_of_its_wallets(tmp_path: Path,
                 key.address for key in OPERATORS.operators
             ]
             [fleet] = context.fleets
+            assert fleet.operators == tuple(key.address for key in OPERATORS.operators)
             assert fleet.funding is not None
             assert [one.address for one in context.signers.operators(fleet.funding)] == [fleet.funding.address]
             assert (fleet.name, fleet.funding.follower, str(fleet.fill_to)) == ("ops", "alice", "1")

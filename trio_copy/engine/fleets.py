@@ -14,7 +14,12 @@ def fleets_of(settings: Settings, wallets: Collection[str], opened: Mapping[str,
     """Return the fleets of some wallets that followers pay with, as far as their keys are open."""
     named = {settings.wallet[name].fleet for name in wallets if name in settings.wallet}
     return tuple(
-        fleet_named(settings, name, None if keys.funding is None else keys.funding.address)
+        fleet_named(
+            settings,
+            name,
+            None if keys.funding is None else keys.funding.address,
+            tuple(key.address for key in keys.operators),
+        )
         for name, keys in opened.items()
         if name in named
     )
@@ -31,11 +36,12 @@ def member_of(settings: Settings, name: str) -> Follower:
     return next(one for one in settings.followers().named.values() if one.fleet == name)
 
 
-def fleet_named(settings: Settings, name: str, funding: Address | None) -> Fleet:
+def fleet_named(settings: Settings, name: str, funding: Address | None, operators: tuple[Address, ...] = ()) -> Fleet:
     """Return a fleet of the configuration, which a follower's wallet has; `funding` is who refuels it."""
     table = settings.fleet[name]
     return Fleet(
         name=name,
+        operators=operators,
         funding=None if funding is None else funding_wallet(name, funding, member_of(settings, name).follower),
         low=table.low,
         fill_to=table.fill_to,
