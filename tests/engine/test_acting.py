@@ -1,6 +1,6 @@
 """What wallets are asked to do: by the engine that owns their shard, by the command where none does, and once."""
 
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -15,6 +15,7 @@ from trio_copy.config.wallets import WalletTable
 from trio_copy.engine.act_requests import ACT, KINDS, answer_of, ask_act, errand_of, report_of
 from trio_copy.engine.acting import Acting, executor_of, open_acting, owner_of
 from trio_copy.engine.acting import ask_act as ask
+from trio_copy.engine.acts import Acts
 from trio_copy.engine.asking import Asker
 from trio_copy.engine.plan import Plan
 from trio_copy.engine.requests import REFUSED, set_mode
@@ -22,6 +23,8 @@ from trio_copy.engine.service import Service
 from trio_copy.errors import ConfigError, LeaseLost, OrderNotSent, OrderUncertain, Refused, StoreError, Unanswered
 from trio_copy.model.catalog import Catalog
 from trio_copy.model.control import Mode, shard_lease
+from trio_copy.model.fleets import funding_wallet
+from trio_copy.model.follows import Follower
 from trio_copy.model.ids import Address, FollowerId, Hash32, IntentKey, TokenId
 from trio_copy.model.orders import Wallet
 from trio_copy.model.units import Price, Usd
@@ -310,3 +313,40 @@ def test_requests_and_answers_read_as_they_were_written() -> None:
     for wrong in ("", "[]", '["LANDED"]', '["WON",null,"","0"]', "x"):
         with pytest.raises(StoreError):
             report_of(wrong)
+
+
+def test_a_fleet_is_refuelled_by_its_funding_account_alone() -> None:
+    """In the shard of the follower that it is written down with; and by nobody who only says so."""
+    funding = funding_wallet("ops", USDC, ALICE)
+    hot = Follower(follower=ALICE, executor="sim", address=OWN, wallet_name="hot")
+    actor = ScriptedActor()
+    acts = Acts(
+        executors={"sim": actor},  # type: ignore[dict-item]  # nothing of it is asked
+        follower_of={ALICE: hot}.get,
+        funding={funding.name: funding},
+        wall=lambda: NOW,
+        on_step=lambda step, detail: None,
+    )
+    refuel, approve = Deed.REFUEL, Deed.APPROVE
+
+    def answer(name: str, wallet: Wallet, deed: Deed) -> str | None:
+        return acts.take(Shardless(), ask_act(name, wallet, deed, planned(), NOW, NOW))
+
+    assert answer("a", funding, refuel) is None
+    assert answer("b", WALLET, approve) is None
+    refused = [
+        answer("c", WALLET, refuel),
+        answer("d", funding, approve),
+        answer("e", evolve(funding, follower=FollowerId("bob")), refuel),
+        answer("f", evolve(funding, name="funding:other"), refuel),
+    ]
+    assert all(str(one).startswith(f"{REFUSED}expected a wallet that pays for") for one in refused), refused
+
+
+class Shardless:
+    """An owner of whom nothing is asked."""
+
+    number, lost = 0, False
+
+    async def finish(self, follower: FollowerId, pays: Sequence[Paid], answers: Mapping[str, str]) -> None:
+        raise NotImplementedError

@@ -9,8 +9,8 @@ import trio
 from attrs import define
 
 from tests.builders import POLYGON
-from tests.e2e.anvil import Node
-from tests.onchain.deployed import Deployed, Market
+from trio_copy.testing.anvil import Node
+from tests.onchain.deployed import Deployed, Market, buy
 from tests.onchain.executing import KeptJournal, Signing, Trading, open_trading, token_of
 from tests.onchain.proxying import ScriptedNode, open_proxied
 from trio_copy.model.fills import Side
@@ -145,6 +145,11 @@ class Bench:
         """Let everything be final, and return what has become of an order."""
         await self.mine(70)
         return await self.found(order, settlement=Settlement.FIRM)
+
+    async def rival_buys(self, dollars: int, *, tip: int = 100 * GWEI) -> None:
+        """Send another's purchase, which makes ours dearer: the tip says in which order a block takes them."""
+        swap = buy(self.market.rival, dollars * 10**6)
+        await self.market.send(self.maker.call(swap), self.market.rival, tip)
 
     def raw(self, nonce: int, *, gwei: int = 60, to: Address | None = None, data: bytes = b"") -> str:
         """Sign a transaction with the wallet's key, as somebody else who has it would."""

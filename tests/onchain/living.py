@@ -18,6 +18,7 @@ from tests.e2e.copying import ON_ANVIL, running
 from tests.harness import Recorder, make_test_plan, with_follow_settings
 from trio_copy.clock import anchored_wall_clock
 from trio_copy.config import PluginTable
+from trio_copy.config.fleets import FleetTable
 from trio_copy.config.wallets import WalletPolicy, WalletTable
 from trio_copy.engine.plan import Plan, make_plan
 from trio_copy.engine.service import Service
@@ -29,6 +30,7 @@ from trio_copy.model.positions import EntryKind, LedgerEntry
 from trio_copy.native import SecretKey, keccak
 from trio_copy.registry import discover
 from trio_copy.signing.arming import arm, limits_of
+from trio_copy.signing.fleets import FleetKeys
 from trio_copy.testing.anvil.leaders import Place, Trade, call_of, carry_out
 from trio_copy.testing.anvil.reorg import ReorgDoor, open_reorg_door
 from trio_copy.testing.anvil.stage import Stage, open_stage
@@ -151,6 +153,11 @@ class Living:
             store=store or self.books,
             executor=(PluginTable(name=executor, plugin=executor, options=self.stage.executors[executor]),),
             wallet={name: self._wallet(person) for name, person in self.people.items()},
+            fleet={
+                name: FleetTable(keys=(f"env:{name}",) * len(person.secrets))
+                for name, person in self.people.items()
+                if person.kind is Kind.FLEET
+            },
             follower=tuple(evolve(one, executor=executor, wallet=str(one.id)) for one in settings.follower),
         )
         until = anchored_wall_clock()() + ARMED_S
@@ -160,18 +167,19 @@ class Living:
         return make_plan(settings, discover())
 
     def _wallet(self, person: Person) -> WalletTable:
-        return WalletTable(
-            key=f"env:{person.name}",
-            address=person.wallet,
-            signature_type=person.signature_type,
-            policy=WalletPolicy(contracts=self.stage.venues),
+        table = WalletTable(
+            address=person.wallet, signature_type=person.signature_type, policy=WalletPolicy(**self.stage.policy)
         )
+        fleet = person.kind is Kind.FLEET
+        return evolve(table, fleet=person.name) if fleet else evolve(table, key=f"env:{person.name}")
 
     @asynccontextmanager
     async def engine(self, plan: Plan, **seams: Any) -> AsyncGenerator[tuple[Recorder, Service], None]:
         """Run an engine, armed, while the block runs; drain it at the end. Several may run, and one after another."""
-        keys = {name: person.keys[0] for name, person in self.people.items() if plan.settings.live_wallets()}
-        async with running(plan, self.door.url, **({"keys": keys} | seams)) as (recorder, service):
+        live = self.people.values() if plan.settings.live_wallets() else ()
+        keys = {one.name: one.keys[0] for one in live if one.kind is not Kind.FLEET}
+        fleets = {one.name: FleetKeys(operators=one.keys) for one in live if one.kind is Kind.FLEET}
+        async with running(plan, self.door.url, **({"keys": keys, "fleets": fleets} | seams)) as (recorder, service):
             yield recorder, service
 
     def booked(self, name: str, recorders: Sequence[Recorder]) -> Holding:

@@ -11,7 +11,7 @@ import trio_websocket
 from attrs import define, field
 
 from tests.builders import POLYGON
-from tests.e2e.anvil import Node
+from trio_copy.testing.anvil import Node
 from trio_copy.chain.nodes import NodeConnections, open_nodes
 from trio_copy.chain.pacing import Pace
 from trio_copy.config import ChainSettings, EndpointSettings

@@ -4,7 +4,7 @@ from collections.abc import AsyncGenerator
 
 import pytest
 
-from tests.e2e.anvil import Node
+from trio_copy.testing.anvil import Node
 from tests.onchain.deployed import Deployed, Market
 from tests.onchain.faulting import KEY, LATE_S, PATIENCE_S, Bench, fund, open_bench
 from trio_copy.errors import OrderNotSent

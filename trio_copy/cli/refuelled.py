@@ -8,6 +8,7 @@ from trio_copy.cli.acted import Told, have_done
 from trio_copy.cli.operators import FUNDING, Known, Operator
 from trio_copy.cli.output import out_json
 from trio_copy.config import to_checksum
+from trio_copy.engine.acting import executor_of
 from trio_copy.engine.fleets import fleet_named, member_of
 from trio_copy.engine.plan import Plan
 from trio_copy.errors import StoreError
@@ -22,10 +23,16 @@ Carry = Callable[[Plan, Sequence[Act], Told], Sequence[ActReport]]
 
 
 def have_refuelled(plan: Plan, acts: Sequence[Act], told: Told) -> Sequence[ActReport]:
-    """Have a fleet's operators refuelled one after the other; `told` hears every change. Raises as `acted.have_done`."""
-    follower = plan.settings.followers()[acts[0].wallet.follower]
+    """Have a fleet's operators refuelled, one after the other; `told` hears every change.
+
+    Raises:
+        ConfigError: nobody can do it.
+    """
+    funding = acts[0].wallet
+    follower = plan.settings.followers()[funding.follower]
+    executor_of(plan, follower)
     planned = [PlannedAct(words=(), act=act) for act in acts]
-    return have_done(plan, follower, Deed.REFUEL, planned, told)
+    return have_done(plan, follower, funding, Deed.REFUEL, planned, told)
 
 
 @frozen(kw_only=True)

@@ -10,6 +10,7 @@ from typing import Any
 from attrs import frozen
 
 from trio_copy.errors import StoreError
+from trio_copy.model.counts import counted
 from trio_copy.model.ids import Address, FollowerId, Hash32, IntentKey, TokenId
 from trio_copy.model.orders import Wallet
 from trio_copy.model.units import Price
@@ -112,7 +113,7 @@ def report_of(answer: str) -> ActReport:
 
 def _calls(bodies: list[list[Any]]) -> tuple[Call, ...]:
     if len(bodies) > _CALLS_MOST:
-        raise ValueError(f"{len(bodies)} calls, and not {_CALLS_MOST} at most")
+        raise ValueError(f"{counted(len(bodies), 'call')}, and not {_CALLS_MOST} at most")
     return tuple(map(_call, bodies))
 
 

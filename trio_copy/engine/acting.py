@@ -124,7 +124,7 @@ class Acting:
 async def open_acting(plan: Plan, seams: Seams, follower: Follower, name: str) -> AsyncGenerator[Acting, None]:
     """Own the shard of a follower's wallet while the block runs, under a name of its own, and have its executor at hand.
 
-    `seams.keys` and `seams.fleets` are the keys of the wallets. The store is opened as an engine opens it. Acts that were asked for and not
+    `seams.keys` and `seams.fleets` are the keys that sign. The store is opened as an engine opens it. Acts that were asked for and not
     carried out are, meanwhile.
 
     Raises:
@@ -150,9 +150,9 @@ async def open_acting(plan: Plan, seams: Seams, follower: Follower, name: str) -
             open_signers(
                 folder=plan.settings.signing.path,
                 wallets={
-                    one: wallet
-                    for one, wallet in plan.settings.wallet.items()
-                    if one in seams.keys or wallet.fleet in seams.fleets
+                    name: one
+                    for name, one in plan.settings.wallet.items()
+                    if name in seams.keys or one.fleet in seams.fleets
                 },
                 keys=seams.keys,
                 fleets=seams.fleets,
@@ -179,9 +179,9 @@ async def open_acting(plan: Plan, seams: Seams, follower: Follower, name: str) -
         acts = Acts(
             executors={planned.name: executor},
             follower_of=plan.settings.followers().named.get,
+            funding=funding_of(plan.settings, seams.fleets),
             wall=seams.wall,
             on_step=lambda step, detail: None,
-            funding=funding_of(plan.settings, seams.fleets),
         )
         acting = Acting(store=store, owner=owner, executor=executor, acts=acts, seams=seams, follower=follower.follower)
         async with trio.open_nursery() as nursery:
@@ -243,7 +243,7 @@ async def _open_executor(
                 for one in settings.followers().named.values()
                 if one.executor == planned.name and one.wallet.name
             ),
-            fleets=fleets_of(settings, settings.wallet.keys(), seams.fleets),
+            fleets=fleets_of(settings, settings.wallet, seams.fleets),
             chain_id=settings.chain.chain_id,
             nodes=connections if settings.endpoint else None,
             open_socket=seams.open_socket,

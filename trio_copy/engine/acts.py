@@ -19,7 +19,6 @@ from trio_copy.engine.act_contract import ActContract
 from trio_copy.engine.act_requests import ACT, SENT, Errand, act_named, answer_of, errand_of
 from trio_copy.engine.requests import REFUSED
 from trio_copy.errors import LeaseLost, OrderNotSent, OrderUncertain
-from trio_copy.model.fleets import funding_name
 from trio_copy.model.follows import Follower
 from trio_copy.model.ids import FollowerId
 from trio_copy.model.orders import Wallet
@@ -70,7 +69,7 @@ class Acts:
     wall: WallClock
     on_step: Callable[[str, str], None]
     funding: Mapping[str, Wallet] = field(factory=dict)
-    """The wallets that refuel fleets, by their names."""
+    """Those that refuel fleets, by their names; `Wallet.follower` is in whose shard that is written down."""
     halted: Callable[[], bool] = lambda: False
     """Whether a person has said that nothing at all is sent."""
     _under_way: dict[str, _UnderWay] = field(factory=dict)
@@ -116,8 +115,10 @@ class Acts:
     def _read(self, owner: ActOwner, request: Request) -> _UnderWay:
         errand = errand_of(request)
         follower = self.follower_of(errand.follower)
-        wallet = None if follower is None else self._wallet_of(follower, errand)
-        if follower is None or wallet is None:
+        wallet = None if follower is None else follower.wallet
+        if errand.deed is Deed.REFUEL:
+            wallet = self.funding.get(errand.wallet)
+        if follower is None or wallet is None or (wallet.name, wallet.follower) != (errand.wallet, errand.follower):
             raise ValueError(f"expected a wallet that pays for {errand.follower}, got {errand.wallet}")
         executor = self.executors.get(follower.executor)
         if executor is None:
@@ -128,12 +129,6 @@ class Acts:
             raise ValueError(f"expected at most {_MOST} acts at a time")
         act = errand.act(wallet)
         return _UnderWay(owner=owner, request=request, errand=errand, act=act, executor=executor)
-
-    def _wallet_of(self, follower: Follower, errand: Errand) -> Wallet | None:
-        """Return which wallet is to act: the follower's own or, to refuel, that of its fleet; None for any other."""
-        if errand.deed is Deed.REFUEL:
-            return self.funding.get(errand.wallet) if errand.wallet == funding_name(follower.fleet) else None
-        return follower.wallet if follower.wallet_name == errand.wallet else None
 
     async def _carry(self, one: _UnderWay) -> None:
         try:

@@ -335,9 +335,9 @@ def wire(plan: Plan, seams: Seams, endpoints: Sequence[EndpointSettings], opened
         acts=Acts(
             executors=acting,
             follower_of=book.terms.followers.named.get,
+            funding=funding_of(settings, seams.fleets),
             wall=seams.wall,
             on_step=observer.on_step,
-            funding=funding_of(settings, seams.fleets),
             halted=lambda: mode.engine.mode is Mode.HALT_ALL,
         ),
     )

@@ -64,6 +64,8 @@ class Operator:
     receipts: dict[Hash32, Receipt] = field(factory=dict)
     """Of what is mined, and of what has ended."""
     _causes: dict[IntentKey, Cause] = field(factory=dict)
+    _again_at: dict[int, float] = field(factory=dict)
+    """When, in Unix seconds, a reorg took back what had used a nonce."""
     _known: frozenset[Hash32] = frozenset()
     _paid_now: Fees | None = None
     """What others pay, when somebody asked last."""
@@ -120,7 +122,7 @@ class Operator:
             OrderUncertain: something of it may be there, and it could not go on.
         """
         await self.ready(until)
-        self.explain(cause)
+        self._causes[cause.key] = cause
         binding = self.nonces.of(cause.key)
         if binding is None:
             fees = await self._fees_now(until)
@@ -251,7 +253,8 @@ class Operator:
         except ChainError as error:
             self._tell("chain-unseen", f"operator {self.address}: {error}")
             return
-        for one in due(self.nonces, self._known, at=self.wall(), patience_s=self.patience_s):
+        tasks = due(self.nonces, self._known, at=self.wall(), patience_s=self.patience_s, again_at=self._again_at)
+        for one in tasks:
             if self.closed:
                 return
             try:
@@ -335,12 +338,14 @@ class Operator:
         for event in self._do(see):
             match event:
                 case e.Unmined(nonce=nonce):
+                    self._again_at[nonce] = self.wall()
                     for sending in self.nonces.bindings[nonce].sendings:
                         self.receipts.pop(sending.hash, None)
                     self._news(self.nonces.bindings[nonce].key)
                 case e.Mined(nonce=nonce):
                     self._news(self.nonces.bindings[nonce].key)
                 case e.Ended(nonce=nonce, key=key, end=end):
+                    self._again_at.pop(nonce, None)
                     if end.fate is Fate.DISPLACED:
                         self._tell("nonce-used-elsewhere", f"operator {self.address}, nonce {nonce}: by {end.hash}")
                     elif end.fate is Fate.LANDED and end.was_unsent:
