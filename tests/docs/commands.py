@@ -74,6 +74,8 @@ PARSED = {
     "run conf/shards.toml": "needs the devnet and a Redis server; tests/redis has both",
     "doctor": "needs a live wallet, a node and the venue; tests/cli/test_doctor.py has all of them",
     "doctor --wallet hot --json": "as above",
+    "fleet status": "needs a node; tests/cli/test_fleet.py has one",
+    "fleet refuel": "as above",
     "wallet approve hot": "needs a live wallet whose executor acts; tests/cli/test_wallet_acts.py has one",
     "wallet approve hot --usd 200": "as above",
     "wallet redeem hot --all": "as above",

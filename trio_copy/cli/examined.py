@@ -66,7 +66,7 @@ async def examine_wallets(
                 settings=planned.settings,
                 wall=wall,
                 quotes=None,
-                signers=AccessSigners(keys.opened),
+                signers=AccessSigners(keys.opened, keys.operators),
                 wallets=wallets,
                 chain_id=settings.chain.chain_id,
                 nodes=connections if endpoints else None,

@@ -4,12 +4,12 @@ from collections.abc import Callable, Sequence
 
 from attrs import frozen
 
-from trio_copy.cli.acted import have_done
+from trio_copy.cli.acted import Told, have_done
 from trio_copy.cli.operators import FUNDING, Known, Operator
 from trio_copy.cli.output import out_json
 from trio_copy.config import to_checksum
 from trio_copy.engine.acting import executor_of
-from trio_copy.engine.fleets import fleet_named
+from trio_copy.engine.fleets import fleet_named, member_of
 from trio_copy.engine.plan import Plan
 from trio_copy.errors import StoreError
 from trio_copy.model.coins import Coins
@@ -18,8 +18,6 @@ from trio_copy.ports import Act, ActReport, Deed, Done, PlannedAct, refuel_act
 from trio_copy.records import read_plain
 from trio_copy.transactions.refuelling import Refuel, Refuels, document_name
 
-Told = Callable[[int, ActReport], None]
-"""Hears how the act at a place stands."""
 Carry = Callable[[Plan, Sequence[Act], Told], Sequence[ActReport]]
 """Has acts of one funding account carried out, and returns what became of each; see `have_refuelled`."""
 
@@ -31,7 +29,7 @@ def have_refuelled(plan: Plan, acts: Sequence[Act], told: Told) -> Sequence[ActR
         ConfigError: nobody can do it.
     """
     funding = acts[0].wallet
-    follower = plan.settings.followers().named[funding.follower]
+    follower = plan.settings.followers()[funding.follower]
     executor_of(plan, follower)
     planned = [PlannedAct(words=(), act=act) for act in acts]
     return have_done(plan, follower, funding, Deed.REFUEL, planned, told)
@@ -110,7 +108,7 @@ def wanted_by(plan: Plan, name: str, known: Known, now: float) -> Wanted:
 
 def _stored(plan: Plan, fleet: Fleet, known: Known) -> Refuels:
     chain_id = plan.settings.chain.chain_id
-    body = known.documents.get(document_name(chain_id, fleet.name))
+    body = known.documents.get(f"{member_of(plan.settings, fleet.name).executor}/{document_name(chain_id, fleet.name)}")
     if body is None:
         return Refuels(chain_id=chain_id, fleet=fleet)
     try:
