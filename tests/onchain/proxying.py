@@ -105,7 +105,7 @@ class ScriptedNode:
                     nursery.start_soon(self._pass_back, down, up, answers, nursery)
                     try:
                         while True:
-                            await self._take(await down.get_message(), down, up, answers, nursery)
+                            await self._take(str(await down.get_message()), down, up, answers, nursery)
                     except trio_websocket.ConnectionClosed:
                         nursery.cancel_scope.cancel()
         await trio.aclose_forcefully(stream)

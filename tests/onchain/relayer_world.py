@@ -1,6 +1,6 @@
 """A relayer, a chain that it carries actions to, a journal that may crash, and whoever asks: time is virtual."""
 
-from collections.abc import AsyncGenerator, Collection, Mapping, Sequence
+from collections.abc import AsyncGenerator, Collection, Mapping, Sequence, Set
 from contextlib import asynccontextmanager
 from hashlib import sha256
 from typing import Any
@@ -223,8 +223,8 @@ class Documents:
     def covers(self, follower: FollowerId) -> bool:
         return True
 
-    def is_open(self, key: IntentKey) -> bool:
-        return False
+    def open_keys(self) -> Set[IntentKey]:
+        return set()
 
     def crash(self) -> None:
         self.now = dict(self.durable)

@@ -5,11 +5,11 @@ from collections.abc import AsyncGenerator
 import pytest
 import trio
 
-from tests.e2e.anvil import Node
 from tests.onchain.deployed import Deployed, Market
 from tests.onchain.executing import KeptJournal
 from tests.onchain.faulting import KEY, Bench, fund, open_bench
 from trio_copy.model.orders import ExecutionReport, Order, Settlement, Status
+from trio_copy.testing.anvil import Node
 
 pytestmark = pytest.mark.anvil
 
@@ -117,7 +117,7 @@ async def test_a_gap_is_found_and_filled_at_a_start(
     assert await bench.pooled() == []
     async with open_bench(venues, market, journal=left) as other:
         other.wall.ahead_s += 4.0
-        await other.until(lambda: 2 <= len(other.nodes["node"].sent()), "filled")
+        await other.until(lambda: len(other.nodes["node"].sent()) >= 2, "filled")
         filled, _ = await bench.pooled()
         assert (filled["to"], filled["nonce"]) == (bench.address, hex(nonce))
         await other.mine()

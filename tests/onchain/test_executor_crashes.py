@@ -2,12 +2,12 @@
 
 import pytest
 
-from tests.e2e.anvil import Node
 from tests.onchain.deployed import Deployed, Market
 from tests.onchain.executing import KeptJournal
 from tests.onchain.faulting import KEY, LATE_S, PATIENCE_S, Crash, Wall, fund, open_bench
 from trio_copy.errors import OrderNotSent
 from trio_copy.model.orders import Settlement, Status
+from trio_copy.testing.anvil import Node
 
 pytestmark = pytest.mark.anvil
 POINTS = ["onchain: bound", "onchain: written down", "onchain: broadcast"]

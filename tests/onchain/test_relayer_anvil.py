@@ -10,19 +10,19 @@ from attrs import define
 from eth_abi.abi import encode
 
 from tests.builders import ALICE, NOW, POLYGON
-from tests.e2e.anvil import SETTINGS, Node, calldata
 from tests.onchain.deployed import Deployed, Market
 from tests.onchain.relayer_world import Documents, RelayedSigner, intent
 from trio_copy.chain.dial import dial_network
 from trio_copy.chain.nodes import NodeConnections, open_nodes
 from trio_copy.chain.pacing import Pace
-from trio_copy.config import EndpointSettings
+from trio_copy.config import ChainSettings, EndpointSettings
 from trio_copy.engine.supervisor import Backoff
 from trio_copy.entropy import seeded_entropy
 from trio_copy.model.ids import ZERO_ADDRESS, Address, Hash32
 from trio_copy.model.orders import SignatureType, Wallet
 from trio_copy.native import keccak
 from trio_copy.ports import Act, ActReport, Deed, Done
+from trio_copy.testing.anvil import Node, calldata
 from trio_copy.testing.relayer import Relayer, RelayerKey, RelayerServer, Submitted, open_relayer
 from trio_copy.transactions.calls import Call
 from trio_copy.transactions.relayed import RelayContracts
@@ -133,7 +133,7 @@ async def open_owner(node: Node, market: Market) -> AsyncGenerator[Owner, None]:
     async with (
         open_nodes(
             dial=dial_network, endpoints=[EndpointSettings(name="anvil", url=node.url)], paces={"anvil": Pace()},
-            chain=SETTINGS, entropy=entropy, quarantine=lambda kind, detail: None,
+            chain=ChainSettings(chain_id=POLYGON), entropy=entropy, quarantine=lambda kind, detail: None,
             on_trouble=lambda kind, detail: None, next_wait=lambda: Backoff(0.25, 30.0, entropy).next_wait,
         ) as nodes,
         open_relayer(relayer) as server,
