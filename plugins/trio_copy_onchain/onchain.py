@@ -132,5 +132,6 @@ def trio_copy_register_executors(register: Callable[[ExecutorPlugin], None]) -> 
             settings=OnchainSettings,
             moves_money=True,
             keeps_journal=True,
+            acts=True,
         )
     )

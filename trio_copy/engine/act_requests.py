@@ -44,13 +44,16 @@ class Errand:
 
 
 def ask_act(name: str, wallet: Wallet, deed: Deed, planned: PlannedAct, until: float, at: float) -> Request:
-    """Ask that something planned is done, and sent before a moment in Unix seconds."""
+    """Ask that something planned is done, and sent before a moment in Unix seconds.
+
+    The deed is that of the act: what has to be allowed before a split is an approval.
+    """
     act = planned.act
     calls = () if act is None else act.calls
     body = [
         wallet.follower,
         wallet.name,
-        deed.value,
+        (deed if act is None else act.deed).value,
         "" if act is None else act.key,
         until,
         [[call.to, call.data.hex(), str(call.value)] for call in calls],
