@@ -63,6 +63,10 @@ class HandshakeRefused(ConnectionLost):
         self.retry_after_s = retry_after_s
 
 
+class NotConnected(ConnectionLost):
+    """There was no connection to a node: nothing of the question has left for it."""
+
+
 class AnswerTooLarge(ConnectionLost):
     """The connection ended because a message was too large for one of the two sides: ask for less."""
 

@@ -122,8 +122,12 @@ class OnchainExecutor:
             await self.operators.wait_room(among)
         operator, signer = picked
         binding = operator.binding(order.key)
+        if binding is not None and binding.end is not None:
+            if binding.end.fate is Fate.LANDED:
+                return await self._wait(order, operator, until)
+            binding = None  # its nonce is another's for good: it begins anew
         cause = self._cause(order, body, terms, kind, operator, signer, binding)
-        if binding is None or binding.end is not None:
+        if binding is None:
             answer = await self._try(order, body, terms, kind, operator, cause, until)
             if isinstance(answer, ExecutionReport):
                 return answer

@@ -18,7 +18,7 @@ from trio_copy.chain.pacing import Pace
 from trio_copy.config import ChainSettings
 from trio_copy.engine.supervisor import Backoff
 from trio_copy.entropy import seeded_entropy
-from trio_copy.errors import ChainError, ConnectionLost, NoAnswer, RpcError
+from trio_copy.errors import ChainError, ConnectionLost, NoAnswer, NotConnected, RpcError
 from trio_copy.ports import ExecutorContext, LogFilter, Nodes
 from trio_copy.testing.devnet.manners import HeaderTime
 from trio_copy.testing.nodes import ScriptedNodes
@@ -84,6 +84,7 @@ async def test_the_next_node_answers_for_one_that_does_not(clock: Clock, fault: 
             assert await nodes.ask(method, params, _soon()) in (b'"0x0"', b'"0x60"')
         all_of = await nodes.ask_all(method, params, _soon())
         assert isinstance(all_of["node-0"], ChainError)
+        assert isinstance(all_of["node-0"], NotConnected) == (fault in ("down", "wrong chain"))
         assert isinstance(all_of["node-1"], bytes)
 
 

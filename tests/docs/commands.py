@@ -59,7 +59,8 @@ RUN = {
 """What is run, in this order, in a folder as the texts have it; and its exit code."""
 PARSED = {
     "run conf/demo-clob.toml": "takes a second longer; tests/cli/test_play_money.py plays it",
-    "run conf/demo-onchain.toml --for 30s": "needs npm, and seconds; tests/e2e/test_demo_onchain.py runs it",
+    "run conf/demo-onchain.toml": "needs npm, and seconds; tests/e2e/test_demo_onchain.py runs it",
+    "run conf/demo-onchain.toml --for 30s": "as above",
     "run conf/paper.toml": "follows real nodes",
     "fetch week.rec --leader 0x6031B6eed1C97e853c6e0F03Ad3ce3529351F96d --since 7d --url wss://polygon.drpc.org": (
         "reads from a real node; tests/cli/test_past.py has one of its own"

@@ -1,6 +1,8 @@
 """conf/demo-onchain.toml: a real node and real contracts in one command, and wallets on them that exist for one run."""
 
 import re
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
@@ -11,11 +13,13 @@ from trio_copy.cli import main
 from trio_copy.cli.play_money import PlayMoney, open_play_money
 from trio_copy.cli.world import World, open_world
 from trio_copy.clock import anchored_wall_clock
-from trio_copy.engine.plan import Plan, PlannedExecutor, load_plan, with_options
-from trio_copy.errors import ConfigError
-from trio_copy.model.ids import Address
+from trio_copy.config import DevnetSettings, PluginTable
+from trio_copy.engine.plan import Plan, PlannedExecutor, load_plan, make_plan, with_options
+from trio_copy.errors import ChainError, ConfigError
+from trio_copy.model.ids import Address, ChainId
 from trio_copy.model.orders import SignatureType
-from trio_copy.testing.anvil import Chain, Node, open_chain
+from trio_copy.registry import discover
+from trio_copy.testing.anvil import Chain, Node, open_chain, open_node, stage
 
 pytestmark = pytest.mark.anvil
 CONF = Path(__file__).parents[2] / "conf" / "demo-onchain.toml"
@@ -68,6 +72,27 @@ def test_what_was_deployed_is_told_to_plugins_and_read_by_their_own_rules() -> N
         with_options(plan, "executor", {"dry-run": {"makers": []}})
 
 
+def test_what_moves_money_plays_on_it_from_paper_wallets_and_nowhere_else() -> None:
+    """An executor `onchain` may trade in mode paper only because the chain is gone with the run."""
+    registry, settings = discover(), load_plan(CONF).settings
+    plugin = evolve(registry.executor("dry-run"), name="onchain", moves_money=True)
+    registry.executors["onchain"] = (plugin, registry.executors["dry-run"][1])
+    trades = evolve(
+        settings,
+        executor=(PluginTable(name="onchain", plugin="onchain", options={}),),
+        follower=tuple(evolve(one, executor="onchain") for one in settings.follower),
+    )
+    assert make_plan(trades, registry).plays
+    walletless = evolve(trades, follower=tuple(evolve(one, wallet=None) for one in trades.follower))
+    with pytest.raises(ConfigError, match=r"follower\[0\]\.wallet: expected a paper wallet"):
+        make_plan(walletless, registry)
+    for other in (evolve(trades, anvil=None), evolve(trades, anvil=None, devnet=DevnetSettings())):
+        with pytest.raises(
+            ConfigError, match=r'engine\.mode: expected "live" because the executor onchain moves money'
+        ):
+            make_plan(other, registry)
+
+
 def moving_plan() -> Plan:
     """The demonstration's plan, as if what executes it moved money."""
     plan = load_plan(CONF)
@@ -90,6 +115,26 @@ async def test_each_follower_has_a_wallet_of_another_kind_with_money_and_leave_t
                 trading = play.trading_at(world.contracts, plan.settings.chain.chain_id)
                 policies = [wallet.policy for _, wallet in trading.wallets.values()]
                 assert [one.contracts for one in policies] == [world.contracts] * 3
+
+
+async def test_a_node_that_dies_ends_the_run_with_its_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    nodes: list[Node] = []
+
+    @asynccontextmanager
+    async def open_noted(folder: Path, chain_id: ChainId, base_fee: int) -> AsyncGenerator[Node, None]:
+        async with open_node(folder, chain_id, base_fee) as node:
+            nodes.append(node)
+            yield node
+
+    monkeypatch.setattr(stage, "open_node", open_noted)
+
+    async def run() -> None:
+        async with open_world(load_plan(CONF), anchored_wall_clock()):
+            await nodes[0].kill()
+            await trio.sleep_forever()
+
+    with trio.fail_after(20), pytest.raises(ChainError, match=r"^anvil, the node of this run, has ended before the run"):
+        await run()
 
 
 async def look_at_wallets(play: PlayMoney, world: World, chain: Chain) -> None:

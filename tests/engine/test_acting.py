@@ -2,7 +2,6 @@
 
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
-from functools import partial
 from pathlib import Path
 
 import pytest
@@ -23,11 +22,11 @@ from trio_copy.engine.service import Service
 from trio_copy.errors import ConfigError, LeaseLost, OrderNotSent, OrderUncertain, Refused, StoreError, Unanswered
 from trio_copy.model.catalog import Catalog
 from trio_copy.model.control import Mode, shard_lease
-from trio_copy.model.ids import Address, Hash32, IntentKey, TokenId
+from trio_copy.model.ids import Address, FollowerId, Hash32, IntentKey, TokenId
 from trio_copy.model.orders import Wallet
 from trio_copy.model.units import Price, Usd
 from trio_copy.ports import Act, ActReport, Deed, Done, Paid, PlannedAct, Request, Store, StoreContext
-from trio_copy.testing.acting import GAS_WEI, MemoryJournal, ScriptedActor, acting_plugin
+from trio_copy.testing.acting import GAS_WEI, ScriptedActor, acting_plugin
 from trio_copy.transactions.calls import Call
 from trio_copy_memory import open_memory_store
 from trio_copy_memory.data import MemoryData
@@ -59,23 +58,9 @@ def plan_of(folder: Path, data: MemoryData, actor: ScriptedActor) -> Plan:
         wallet={"hot": WalletTable(key="file:none", address=OWN)},
         signing=evolve(settings.signing, folder=str(folder)),
     )
-    plugin = evolve(plan.store.plugin, durable=True, open=partial(_open_memory, data))
+    plugin = evolve(plan.store.plugin, durable=True, open=lambda context: open_memory_store(context, data))
     executors = tuple(evolve(one, plugin=acting_plugin(actor)) for one in plan.executors)
     return evolve(plan, settings=settings, store=evolve(plan.store, plugin=plugin), executors=executors)
-
-
-def _open_memory(data: MemoryData, context: object) -> object:
-    return open_memory_store(context, data)  # type: ignore[arg-type]
-
-
-@asynccontextmanager
-async def engine(world: World, plan: Plan, actor: ScriptedActor) -> AsyncGenerator[Service, None]:
-    """An engine with a journal of its executor."""
-    journal = MemoryJournal()
-    actor.open_journal(journal)
-    async with running_engine(world, plan) as service:
-        yield service
-        actor.close_journal(journal)
 
 
 @asynccontextmanager
@@ -93,7 +78,7 @@ async def test_the_owner_answers_once_at_the_end_and_holds_nothing_up(clock: Clo
     """What carries it is told as soon as something does, and that it is mined; meanwhile other requests are carried out."""
     actor = ScriptedActor()
     actor.becomes = [ActReport(done=Done.PENDING), *[actor.report(planned().act, one) for one in _STEPS]]  # type: ignore[arg-type]
-    async with open_world() as world, engine(world, plan_of(tmp_path, MemoryData(), actor), actor) as service:
+    async with open_world() as world, running_engine(world, plan_of(tmp_path, MemoryData(), actor)) as service:
         told: list[Done] = []
         ended: list[ActReport] = []
 
@@ -127,10 +112,10 @@ async def test_the_next_engine_goes_on_with_what_one_has_left(clock: Clock, tmp_
     plan = plan_of(tmp_path, data, actor)
     actor.becomes = [actor.report(planned().act, Done.PENDING)] * 3  # type: ignore[arg-type]
     async with open_world() as world:
-        async with engine(world, plan, actor) as first:
+        async with running_engine(world, plan) as first:
             with pytest.raises(Unanswered, match="what was asked for stays"):
                 await have_done(first.store, request(), patience_s=2.5)
-        async with engine(world, plan, actor) as second:
+        async with running_engine(world, plan) as second:
             assert (await have_done(second.store, request())).done is Done.LANDED
     assert {act.key for act in actor.asked} == {KEY}
     assert list(actor.landed) == [KEY]
@@ -140,7 +125,7 @@ async def test_what_is_redeemed_is_booked_with_the_answer_once(clock: Clock, tmp
     """A winner at what it pays, a loser at zero and without a transaction; asked again, nothing is left to book."""
     actor = ScriptedActor()
     plan = plan_of(tmp_path, MemoryData(), actor)
-    async with open_world() as world, engine(world, plan, actor) as service:
+    async with open_world() as world, running_engine(world, plan) as service:
         account = service.holder.shards[0].accounts
         await service.holder.shards[0].load([ALICE])
         _hold(service, token=1)
@@ -171,7 +156,7 @@ def _hold(service: Service, token: int) -> None:
     ("change", "says"),
     [
         ({"wallet": evolve(WALLET, name="cold")}, "expected a wallet that pays for alice, got cold"),
-        ({"wallet": evolve(WALLET, follower="zoe")}, "expected a wallet that pays for zoe, got hot"),
+        ({"wallet": evolve(WALLET, follower=FollowerId("zoe"))}, "expected a wallet that pays for zoe, got hot"),
         ({"body": '["alice","hot"]'}, "expected a request to act"),
         ({"body": '["alice","hot","dance","",1,[],[]]'}, "expected a request to act"),
         ({"body": '["alice","hot","split","",1,[["0x12","",0]],[]]'}, "expected a request to act"),
@@ -184,7 +169,7 @@ async def test_what_the_owner_refuses_is_not_sent(
 ) -> None:
     """The answer says why, and the executor hears nothing of it."""
     actor = ScriptedActor()
-    async with open_world() as world, engine(world, plan_of(tmp_path, MemoryData(), actor), actor) as service:
+    async with open_world() as world, running_engine(world, plan_of(tmp_path, MemoryData(), actor)) as service:
         if isinstance(mode := change.get("mode"), Mode):
             await service.store.control.set_mode(mode, "a fire")
             await trio.sleep(1)
@@ -197,7 +182,7 @@ async def test_what_the_owner_refuses_is_not_sent(
 async def test_no_more_than_twenty_acts_wait_for_their_ends(clock: Clock, tmp_path: Path) -> None:
     """The next one is refused; those of them that are open go on."""
     actor = ScriptedActor(becomes=[None] * 20)
-    async with open_world() as world, engine(world, plan_of(tmp_path, MemoryData(), actor), actor) as service:
+    async with open_world() as world, running_engine(world, plan_of(tmp_path, MemoryData(), actor)) as service:
         for number in range(21):
             await service.store.accounts.ask(0, request(f"r{number}", planned(IntentKey(f"{number:064x}"))))
         await trio.sleep(2)
@@ -212,7 +197,7 @@ async def test_an_executor_that_breaks_its_word_is_told_once_and_asked_again(clo
     actor = ScriptedActor()
     garbage = ActReport(done=Done.PENDING, transaction=Hash32("0x12"))
     actor.becomes = [ValueError("oh"), garbage, ActReport(done=Done.LANDED), OrderUncertain("who knows"), None]
-    async with open_world() as world, engine(world, plan_of(tmp_path, MemoryData(), actor), actor) as service:
+    async with open_world() as world, running_engine(world, plan_of(tmp_path, MemoryData(), actor)) as service:
         report = await have_done(service.store, request())
         assert report.done is Done.LANDED
         assert len(actor.asked) == 6
@@ -223,7 +208,7 @@ async def test_an_executor_that_breaks_its_word_is_told_once_and_asked_again(clo
 
 async def test_what_has_not_left_is_refused_with_its_reason(clock: Clock, tmp_path: Path) -> None:
     actor = ScriptedActor(becomes=[OrderNotSent("the guard refuses it")])
-    async with open_world() as world, engine(world, plan_of(tmp_path, MemoryData(), actor), actor) as service:
+    async with open_world() as world, running_engine(world, plan_of(tmp_path, MemoryData(), actor)) as service:
         report = await have_done(service.store, request())
         assert report == ActReport(done=Done.REFUSED, why="the guard refuses it")
 
@@ -231,7 +216,7 @@ async def test_what_has_not_left_is_refused_with_its_reason(clock: Clock, tmp_pa
 async def test_what_nobody_can_tell_is_left_to_a_person(clock: Clock, tmp_path: Path) -> None:
     """An hour after the last moment at which it may have been sent, it is answered as pending, and asked for no more."""
     actor = ScriptedActor(becomes=[OrderUncertain("the node is away")] * 10_000)
-    async with open_world() as world, engine(world, plan_of(tmp_path, MemoryData(), actor), actor) as service:
+    async with open_world() as world, running_engine(world, plan_of(tmp_path, MemoryData(), actor)) as service:
         one = ask_act("r", WALLET, Deed.APPROVE, planned(), NOW - 3590, NOW)
         report = await have_done(service.store, one)
         assert report == ActReport(done=Done.PENDING, why="the node is away")
@@ -248,13 +233,13 @@ async def test_where_nobody_owns_the_shard_the_command_does_it_by_itself(clock: 
             report = await have_done(acting.store, request())
             assert report.done is Done.LANDED
             kept = await acting.store.history.documents("sending")
-            assert [(one.follower, one.name, one.body) for one in kept] == [("", KEY, b"[1]")]
+            assert [(one.follower, one.name, one.body) for one in kept] == [("", f"sim/{KEY}", b"[1]")]
             direct = await acting.act(
                 Act(key=IntentKey("cd" * 32), wallet=WALLET, deed=Deed.REFUEL, calls=(CALL,), until=NOW)
             )
             assert direct.done is Done.LANDED
         assert actor.journals == []
-        async with engine(world, plan, actor) as service:  # the lease was given back
+        async with running_engine(world, plan) as service:  # the lease was given back
             assert (await service.store.control.held([shard_lease(0)]))[shard_lease(0)].owner == "instance-1"
         async with command(world, plan, "again") as acting:
             assert KEY in actor.journals[0].documents()

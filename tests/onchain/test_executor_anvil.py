@@ -5,7 +5,6 @@ from collections.abc import AsyncGenerator
 
 import pytest
 
-from tests.e2e.anvil import MAX, Node
 from tests.onchain.deployed import Deployed, Market
 from tests.onchain.executing import ALICE, Signing, Trading, open_trading, token_of
 from tests.onchain.test_asking_anvil import open_asked
@@ -13,6 +12,7 @@ from trio_copy.model.fills import Side
 from trio_copy.model.orders import Settlement, SignatureType, Status, Wallet
 from trio_copy.model.units import MICRO
 from trio_copy.native import SecretKey
+from trio_copy.testing.anvil import MAX, Node
 from trio_copy_onchain.venues.fpmm import Fpmm
 from trio_copy_onchain.venues.pool import Pool
 

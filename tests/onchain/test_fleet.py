@@ -7,7 +7,7 @@ from attrs import define, evolve, field
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.builders import NOW, POLYGON
+from tests.builders import ALICE, NOW, POLYGON
 from trio_copy.model.coins import Coins
 from trio_copy.model.fleets import Fleet, funding_wallet
 from trio_copy.model.ids import Address, IntentKey
@@ -19,7 +19,7 @@ from trio_copy_onchain.fleet.picking import Load, pick
 OPERATORS = tuple(Address(f"0x{number:040x}") for number in range(1, 6))
 A, B, C, *_ = OPERATORS
 GAS = 1_000
-FUNDING = funding_wallet("ops", Address("0x" + "fd" * 20))
+FUNDING = funding_wallet("ops", Address("0x" + "fd" * 20), ALICE)
 FLEET = Fleet(name="ops", funding=FUNDING, low=Coins(20_000), fill_to=Coins(100_000), max_day=Coins(250_000))
 DAY_S = 86_400
 

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from trio_copy.errors import ChainError, ConnectionLost, NoAnswer, RpcError
+from trio_copy.errors import ChainError, ConnectionLost, NoAnswer, NotConnected, RpcError
 from trio_copy.model.ids import Hash32
 from trio_copy_onchain.tx.answers import Answer, Before, Estimate, gas_limit, read_estimate, read_sending, together
 from trio_copy_onchain.tx.reverts import Lacks
@@ -193,6 +193,7 @@ def test_what_a_node_asks_for_is_read(text: str, tip: int) -> None:
         (ConnectionLost("closed"), Row.LOST),
         (NoAnswer("too late"), Row.LOST),
         (ChainError("garbage"), Row.LOST),
+        (NotConnected("node-1 is not connected"), Row.UNREACHED),
     ],
 )
 def test_a_hash_is_ours_or_proves_nothing(told: bytes | ChainError, row: Row) -> None:

@@ -202,7 +202,7 @@ async def test_what_all_operators_sign_counts_for_the_wallet(tmp_path: Path, aut
         assert signers.operators(Wallet(follower=BOB, address=None)) == ()
         renamed = evolve(OF_SAFE, name="once called so")
         assert signers.operators(renamed) == (first, second)
-        funding = funding_wallet("ops", KEYS[2].address)
+        funding = funding_wallet("ops", KEYS[2].address, ALICE)
         (pays,) = signers.operators(funding)
         assert pays.address == KEYS[2].address
         assert isinstance(pays.sign(evolve(BUY, maker=KEYS[2].address), digest), Reason), "it signs no order"

@@ -24,7 +24,7 @@ from trio_copy.chain.troubles import Troubles
 from trio_copy.chain.unreadable import Unreadable
 from trio_copy.config import ChainSettings, EndpointSettings
 from trio_copy.entropy import Entropy
-from trio_copy.errors import ChainError, ConnectionLost, MalformedFrame
+from trio_copy.errors import ChainError, ConnectionLost, MalformedFrame, NotConnected
 from trio_copy.model.ids import Hash32
 from trio_copy.model.logs import BlockRef
 
@@ -274,7 +274,7 @@ class EndpointPool:
             await trio.sleep(wait_s)
         session = endpoint.session
         if session is None:
-            raise ConnectionLost(f"{endpoint.name} is not connected")
+            raise NotConnected(f"{endpoint.name} is not connected")
         try:
             result = await session.request(method, *params)
         except ChainError as error:

@@ -2,7 +2,6 @@
 
 import sys
 from collections.abc import Callable, Sequence
-from functools import partial
 
 import trio
 from attrs import define, field
@@ -45,7 +44,7 @@ class _Alerts(Observer):
 
 
 def seams_of(keys: dict[str, SecretKey] | None = None) -> Seams:
-    """Return what a command takes from the world."""
+    """Return what a command takes from the world; to be called inside Trio."""
     return Seams(
         dial=dial_network,
         wall=anchored_wall_clock(),
@@ -76,13 +75,18 @@ def have_done(
     if done is not None:
         return done
     tune_interpreter()
-    return trio.run(partial(_stand_in, plan, seams_of(_key_of(plan, follower)), follower, deed, planned, told))
+    return trio.run(_stand_in, plan, _key_of(plan, follower), follower, deed, planned, told)
 
 
 async def _stand_in(
-    plan: Plan, seams: Seams, follower: Follower, deed: Deed, planned: Sequence[PlannedAct], told: Told
+    plan: Plan,
+    keys: dict[str, SecretKey],
+    follower: Follower,
+    deed: Deed,
+    planned: Sequence[PlannedAct],
+    told: Told,
 ) -> Sequence[ActReport]:
-    async with open_acting(plan, seams, follower, new_name("command")) as acting:
+    async with open_acting(plan, seams_of(keys), follower, new_name("command")) as acting:
         return await _Row(plan, acting.store, acting.owner.number, follower, deed, planned, told).run()
 
 

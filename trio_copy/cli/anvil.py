@@ -1,7 +1,7 @@
 """The world of `[anvil]`: a real node for one run, venues of both kinds on it, leaders who trade there, followers' wallets."""
 
-from collections.abc import AsyncGenerator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -12,6 +12,7 @@ from trio_copy.cli.world import PLAY_USD, World
 from trio_copy.config import AnvilSettings, EndpointSettings
 from trio_copy.engine.plan import Plan, with_options
 from trio_copy.entropy import seeded_entropy
+from trio_copy.errors import ChainError, ConnectionLost
 from trio_copy.model.catalog import Catalog
 from trio_copy.model.ids import Address
 from trio_copy.testing.anvil.leaders import run_leaders, trades
@@ -31,7 +32,7 @@ async def open_anvil_world(
         ChainError: the node does not start, or ends.
     """
     leaders: list[Address] = sorted({table.leader for table in plan.settings.follow})
-    with TemporaryDirectory(prefix="trio-copy-anvil-") as folder:
+    with TemporaryDirectory(prefix="trio-copy-anvil-") as folder, _told_as_the_node():
         async with open_stage(Path(folder), plan.settings.chain.chain_id) as stage, trio.open_nursery() as nursery:
             for leader in leaders:
                 await stage.bring_leader(leader)
@@ -47,6 +48,15 @@ async def open_anvil_world(
             nursery.cancel_scope.cancel()
 
 
+@contextmanager
+def _told_as_the_node() -> Iterator[None]:
+    """Say of what the end of its connection means that it is the node of this run which is gone."""
+    try:
+        yield
+    except* ConnectionLost as group:
+        raise ChainError("anvil, the node of this run, has ended before the run did") from group
+
+
 def _world(stage: Stage, plan: Plan) -> World:
     catalog = Catalog()
     catalog.put(stage.facts)
@@ -58,7 +68,7 @@ def _world(stage: Stage, plan: Plan) -> World:
         quotes=None,
         plan=plan,
         catalog=catalog,
-        contracts=stage.venues,
+        policy=stage.policy,
         steps=(
             ("anvil", f"chain {plan.settings.chain.chain_id} at {stage.node.url}, for this run"),
             ("market-maker", f"{stage.amm.pool}, of Conditional Tokens {stage.amm.ctf}"),

@@ -4,15 +4,17 @@ Only with [devnet] or [anvil], and on paper: the venue's address is written over
 hold nothing anywhere else. What live needs stays as it is.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 from attrs import evolve, frozen
 
 from trio_copy.clock import anchored_wall_clock
 from trio_copy.config import Settings
+from trio_copy.config.fleets import FleetTable
 from trio_copy.config.settings import FollowerTable
 from trio_copy.config.wallets import WalletTable
 from trio_copy.engine.plan import Plan
@@ -21,6 +23,7 @@ from trio_copy.model.ids import Address, ChainId, FollowerId
 from trio_copy.model.orders import SignatureType
 from trio_copy.native import SecretKey, keccak, require_native
 from trio_copy.signing.arming import arm, limits_of
+from trio_copy.signing.fleets import FleetKeys
 
 _ARMED_S = 86_400.0
 _MADE = "env:MADE_FOR_THIS_RUN"
@@ -40,15 +43,15 @@ class PlayMoney:
     """Of each follower, with the wallet's name."""
     keys: dict[str, SecretKey]
     """By wallet."""
-    fleets: dict[str, tuple[SecretKey, ...]]
-    """Of wallets for which several keys act, that of `keys` among them; by wallet."""
+    fleets: dict[str, FleetKeys]
+    """Of wallets for which several keys act; each has a fleet of its own name."""
     until: float
     """Unix seconds up to which they are armed."""
 
-    def trading_at(self, contracts: Sequence[Address], chain_id: ChainId) -> "PlayMoney":
-        """Return the same whose guards let these contracts be called, and arm its wallets for that."""
+    def trading_at(self, policy: Mapping[str, Any], chain_id: ChainId) -> "PlayMoney":
+        """Return the same whose guards know the contracts of a venue, and arm its wallets for that."""
         wallets = {
-            follower: (name, evolve(table, policy=evolve(table.policy, contracts=tuple(contracts))))
+            follower: (name, evolve(table, policy=evolve(table.policy, **policy)))
             for follower, (name, table) in self.wallets.items()
         }
         changed = evolve(self, wallets=wallets)
@@ -67,6 +70,7 @@ class PlayMoney:
             settings,
             signing=evolve(settings.signing, folder=str(self.folder)),
             wallet={**settings.wallet, **dict(self.wallets.values())},
+            fleet={**settings.fleet, **{name: _made(keys) for name, keys in self.fleets.items()}},
             follower=tuple(self._paid(one) for one in settings.follower),
         )
 
@@ -90,21 +94,28 @@ def open_play_money(plan: Plan, now: float | None = None) -> Iterator[PlayMoney 
     movers = {executor.name for executor in plan.executors if executor.plugin.moves_money}
     wallets: dict[FollowerId, tuple[str, WalletTable]] = {}
     keys: dict[str, SecretKey] = {}
-    fleets: dict[str, tuple[SecretKey, ...]] = {}
+    fleets: dict[str, FleetKeys] = {}
     kinds = _KINDS if plan.settings.anvil is None else _KINDS_ON_CHAIN
     for table in plan.settings.follower:
         if table.executor in movers and table.wallet is not None:
-            name, (kind, many) = f"{table.wallet}.{table.id}", kinds[len(keys) % len(kinds)]
+            name, (kind, many) = f"{table.wallet}.{table.id}", kinds[len(wallets) % len(kinds)]
             key, *others = (SecretKey(unguessable(32)) for _ in range(many))
+            paper = plan.settings.wallet[table.wallet]
             if others:
-                fleets[name] = (key, *others)
-            paper = evolve(plan.settings.wallet[table.wallet], key=_MADE, signature_type=kind)
-            keys[name], wallets[table.id] = key, (name, evolve(paper, address=_address(key, kind)))
+                fleets[name] = FleetKeys(operators=(key, *others))
+                paper = evolve(paper, fleet=name)
+            else:
+                keys[name], paper = key, evolve(paper, key=_MADE)
+            wallets[table.id] = (name, evolve(paper, signature_type=kind, address=_address(key, kind)))
     with TemporaryDirectory(prefix="trio-copy-play-money-") as folder:
         until = (anchored_wall_clock()() if now is None else now) + _ARMED_S
         play = PlayMoney(folder=Path(folder), wallets=wallets, keys=keys, fleets=fleets, until=until)
         play.arm(plan.settings.chain.chain_id)
         yield play
+
+
+def _made(keys: FleetKeys) -> FleetTable:
+    return FleetTable(keys=(_MADE,) * len(keys.operators))
 
 
 def _address(key: SecretKey, kind: SignatureType) -> Address:

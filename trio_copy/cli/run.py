@@ -105,7 +105,7 @@ def run_plan(
         _fetch_anvil()
     try:
         with open_play_money(plan) as play:
-            keys = open_for_live(plan, conf) if play is None else LiveKeys(wallets=play.keys)
+            keys = open_for_live(plan, conf) if play is None else LiveKeys(wallets=play.keys, fleets=play.fleets)
             session = _Session(conf, plan, for_, json, verbose, record, from_head, keys, play)
             with session.foreign_lines():
                 code = trio.run(_run, session)
@@ -164,9 +164,9 @@ class _Session:
 
     def trading_at(self, world: World) -> Plan:
         """Return the world's plan; where play money trades at its contracts, with guards that know them."""
-        if self.play is None or not world.contracts:
+        if self.play is None or not world.policy:
             return world.plan
-        self.play = self.play.trading_at(world.contracts, world.plan.settings.chain.chain_id)
+        self.play = self.play.trading_at(world.policy, world.plan.settings.chain.chain_id)
         return evolve(world.plan, settings=self.play.stage(world.plan.settings))
 
 
@@ -186,8 +186,7 @@ async def _run(session: _Session) -> int:
         if logs is not printer:
             printing.start_soon(logs.run)
         try:
-            fleets = {} if session.play is None else session.play.fleets
-            async with open_world(session.plan, wall, keys=session.keys.wallets, fleets=fleets) as world:
+            async with open_world(session.plan, wall, keys=session.keys.wallets, fleets=session.keys.fleets) as world:
                 plan = session.trading_at(world)
                 names = LeaderNames()
                 shown = _shown(session, printer, wall, world, names)

@@ -53,6 +53,7 @@ GROUPS = {
     "orders": "Orders that rest at a venue, or whose outcome is not proven yet, and what a person knows about them.",
     "wallet": "What followers have on paper, and what live wallets do on the chain besides trading.",
     "keys": "Lock private keys away, and see where those of the wallets are.",
+    "fleet": "Operators who send what several wallets do: how they stand, and gas money for them.",
     "clob": "Write orders and headers for Polymarket's CLOB as they would be sent, and send nothing.",
     "dlq": "Look at dead letters, queue them again, or forget them.",
     "load": "How many copies, how fast, on how many machines.",
@@ -62,7 +63,7 @@ GROUPS = {
 HEADINGS = {
     "Run": ("run", "drain", "mode", "record"),
     "Prepare": ("init", "check", "selftest", "plugins", "follow"),
-    "Trade with money": ("keys", "doctor", "arm", "disarm"),
+    "Trade with money": ("keys", "fleet", "doctor", "arm", "disarm"),
     "Look into the books": (
         "status",
         "positions",
@@ -121,6 +122,8 @@ EXAMPLES = {
     "keys import": ("keys import hot", "keys import hot --from file:key.hex --passphrase file:passphrase"),
     "keys list": ("keys list",),
     "keys check": ("keys check --conf conf/prod.toml",),
+    "fleet status": ("fleet status", "fleet status ops --json"),
+    "fleet refuel": ("fleet refuel ops --conf conf/prod.toml",),
     "export trades": ("export trades trades.csv --since 30d",),
     "export ledger": ("export ledger -",),
     "follow add": ("follow add alice 0x6031B6eed1C97e853c6e0F03Ad3ce3529351F96d size.ratio=0.02 caps.max_day_usd=200",),

@@ -2,10 +2,10 @@
 
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import trio
-from attrs import define, evolve, frozen
+from attrs import define, evolve, field, frozen
 
 from trio_copy.chain.dial import Dial, dial_network
 from trio_copy.clock import WallClock
@@ -16,6 +16,7 @@ from trio_copy.model.ids import Address, ChainId, TokenId
 from trio_copy.model.units import Usd
 from trio_copy.native import SecretKey
 from trio_copy.ports import OpenSocket, Quotes
+from trio_copy.signing.fleets import FleetKeys
 from trio_copy.sockets import open_socket
 from trio_copy.testing.devnet import Devnet, NodeFaults, ScriptedMarket, open_devnet, open_virtual_devnet
 from trio_copy.testing.devnet.market import seeded_market
@@ -83,8 +84,8 @@ class World:
     """What is known about tokens; more as time goes on."""
     open_socket: OpenSocket = open_socket
     """How the market source is reached."""
-    contracts: tuple[Address, ...] = ()
-    """Whom wallets call when they trade at venues that came with the run; their guards have to know them."""
+    policy: Mapping[str, Any] = field(factory=dict)
+    """What the guards of wallets have to know of venues that came with the run, by the settings of [wallet.NAME.policy]."""
     steps: Sequence[tuple[str, str]] = ()
     """What came with the run, to be told once somebody listens."""
 
@@ -99,13 +100,12 @@ async def open_world(
     wall: WallClock,
     grounds: Grounds = LOOPBACK,
     keys: Mapping[str, SecretKey] | None = None,
-    fleets: Mapping[str, Sequence[SecretKey]] | None = None,
+    fleets: Mapping[str, FleetKeys] | None = None,
 ) -> AsyncGenerator[World, None]:
     """Open what the plan's configuration asks for; a devnet plays its script while the block runs.
 
     Beside a devnet, nothing reaches a venue outside: what moves money trades at one inside the process, where the wallets of
-    `keys` have their paper money. The same goes for a node that is started for the run; there some wallets have several keys,
-    which are those of `fleets`.
+    `keys` have their paper money. The same goes for a node that is started for the run; there some wallets have fleets.
 
     Raises:
         ConfigError: what the run brings along cannot be had, or the script is wrong.
@@ -115,8 +115,10 @@ async def open_world(
     if settings.anvil is not None:
         from trio_copy.cli.anvil import open_anvil_world  # not above: it brings a node and contracts along
 
-        acting = {name: [key] for name, key in (keys or {}).items()} | dict(fleets or {})
-        owners = {name: [key.address for key in of_wallet] for name, of_wallet in acting.items()}
+        owners = {name: [key.address] for name, key in (keys or {}).items()}
+        for name, wallet in settings.wallet.items():
+            if fleets and wallet.fleet is not None and wallet.fleet in fleets:
+                owners[name] = [key.address for key in fleets[wallet.fleet].of(wallet)]
         async with open_anvil_world(plan, settings.anvil, owners) as world:
             yield world
         return

@@ -23,6 +23,8 @@ _SECRET_KEYS = re.compile(
 _OF_WALLET = re.compile(r"wallet\..+\.(key|passphrase)|fleet\..+\.(mnemonic|keys(\[\d+\])?|passphrase|funding)")
 _PUBLIC_LISTS = re.compile(r"\.(condition_(allow|deny))\[\d+\]$")
 """Condition ids look like private keys, and are public."""
+_TOKEN_IDS = re.compile(r"\.tokens\[\d+\]$")
+"""Outcome tokens have numbers for names, and are called what API tokens are called as well."""
 
 
 def forget(secret: str) -> None:
@@ -68,6 +70,8 @@ def _names_a_key(text: str) -> bool:
 
 
 def _kind_of_secret(path: str, text: str) -> str | None:
+    if _TOKEN_IDS.search(path) and text.isdecimal():
+        return None
     key = re.sub(r"(\[\d+\])+$", "", path.rpartition(".")[2])
     if _SECRET_KEYS.search(key) or _PHRASE.match(text) or JWT.search(text):
         return "a secret"

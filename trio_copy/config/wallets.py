@@ -8,6 +8,7 @@ from typing import Any
 import attrs
 from attrs import field, frozen
 
+from trio_copy.model.coins import Coins
 from trio_copy.model.follows import EVERYBODY
 from trio_copy.model.ids import Address, FollowerId
 from trio_copy.model.orders import SignatureType
@@ -56,7 +57,8 @@ class WalletPolicy:
             Address("0xe3333700ca9d93003f00f0f71f8515005f6c00aa"),
         ),
         unit="list of addresses",
-        why="The exchanges for which orders are signed; by default the three of Polymarket on Polygon.",
+        why="The exchanges for which orders are signed, and the market makers and routers that transactions trade at; by"
+        " default the three exchanges of Polymarket on Polygon.",
     )
     min_price: Price = setting(
         Price(1_000),
@@ -90,6 +92,51 @@ class WalletPolicy:
         unit="orders in any 60 seconds",
         why="Something that runs wild signs no more than this; BUYs and SELLs each have as many, so that exits find room.",
         check=within(1, 100_000),
+    )
+    max_gas: Coins = setting(
+        Coins.parse("0.5"),
+        unit="of the chain's coin",
+        why="The most that the gas of one transaction may cost: what it may use, at the most that it may pay.",
+        check=within(Coins(0), Coins.parse(10)),
+    )
+    collateral: tuple[Address, ...] = setting(
+        (
+            Address("0x2791bca1f2de4661ed88a30c99a7a9449aa84174"),
+            Address("0xc011a7e12a19f7b1f670d46f03b03f3342e82dfb"),
+        ),
+        unit="list of addresses",
+        why="The tokens that transactions pay with, or are paid in: a dollar each; by default pUSD and USDC.e on Polygon.",
+    )
+    collateral_decimals: int = setting(
+        6,
+        unit="decimals",
+        why="Of each of these tokens: a transaction counts in their smallest parts, and the limits here in USD.",
+        check=within(0, 24),
+    )
+    outcome_decimals: int = setting(
+        18,
+        unit="decimals",
+        why="Of the outcomes that are tokens by themselves, at pools: what one share costs follows from both.",
+        check=within(0, 24),
+    )
+    conditional: tuple[Address, ...] = setting(
+        (
+            Address("0x006f54f7f9a22e0000cc2ab60031000000ae9fef"),
+            Address("0x12121212006e4cd160d18e3f00711da5c3372600"),
+            Address("0x4d97dcd97ec945f40cf65f87097ace5ea0476045"),
+            Address("0xada100db00ca00073811820692005400218fce1f"),
+            Address("0xada2005600dec949baf300f4c6120000bdb6eaab"),
+        ),
+        unit="list of addresses",
+        why="The ledgers, adapters and routers that split, merge and redeem for it; by default those of Polymarket on Polygon.",
+    )
+    multisend: tuple[Address, ...] = setting(
+        (
+            Address("0x40a2accbd92bca938b02010e17a5b8929b49130d"),
+            Address("0xa238cbeb142c10ef7ad8442c6d1f9e89e07e7761"),
+        ),
+        unit="list of addresses",
+        why="Whose code may run within a Safe, to make several calls at once; by default MultiSend of Safe 1.3.0.",
     )
 
 

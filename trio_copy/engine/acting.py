@@ -160,7 +160,7 @@ async def open_acting(plan: Plan, seams: Seams, follower: Follower, name: str) -
         catalog = Catalog()
         catalog.put(read_facts(plan))
         stand_in = open_stand_in(
-            store, shard, name, catalog, seams.wall, lambda whom: plan.shard_of(whom) == shard, inner
+            store, shard, name, catalog, seams.wall, lambda whom: plan.shard_of(whom) == shard, planned.name, inner
         )
         owner = await stack.enter_async_context(stand_in)
         executor = ActContract(

@@ -170,7 +170,7 @@ async def _open_executor(
     news: News,
 ) -> Contract:
     pays = frozenset(one.wallet for one in plan.settings.follower if one.executor == planned.name and one.wallet)
-    fleets = fleets_of(plan, pays, seams.fleets)
+    fleets = fleets_of(plan.settings, pays, seams.fleets)
     signs = pays | {one.funding.name for one in fleets if one.funding is not None}
     context = ExecutorContext(
         name=planned.name,

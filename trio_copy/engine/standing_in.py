@@ -12,53 +12,19 @@ from attrs import define, field
 
 from trio_copy.clock import WallClock
 from trio_copy.engine.acts import resolves
+from trio_copy.engine.journal import ShardJournal
 from trio_copy.engine.stored import stored_account, stored_changes
 from trio_copy.engine.writing import Writer
-from trio_copy.errors import LeaseLost, OrderNotSent, StoreError, StoreForgot, Unanswered
+from trio_copy.errors import LeaseLost, StoreError, StoreForgot, Unanswered
 from trio_copy.model.catalog import Catalog
 from trio_copy.model.control import Lease, shard_lease
 from trio_copy.model.ids import FollowerId, IntentKey
-from trio_copy.ports import NOBODY, Document, Heads, JournalledExecutor, Paid, Store
+from trio_copy.ports import Heads, JournalledExecutor, Paid, Store
 
 _LEASE_S = 30.0
 _RENEWALS = 3
 """Renewals per lease: one may fail without losing it."""
 _LEAVE_S = 2.0
-_SENDING = "sending"
-
-
-@define(eq=False, kw_only=True)
-class WrittenJournal:
-    """What an executor writes down, by the writer of a shard; see `ports.Journal`."""
-
-    shard: int
-    _writer: Writer
-    _covers: Callable[[FollowerId], bool]
-    _open: frozenset[IntentKey]
-    _documents: dict[str, bytes]
-
-    def documents(self) -> Mapping[str, bytes]:
-        return self._documents
-
-    def put(self, name: str, body: bytes | None) -> None:
-        if body is None:
-            self._documents.pop(name, None)
-            self._writer.open.delete((NOBODY, _SENDING, name))
-        else:
-            self._documents[name] = body
-            self._writer.open.put(Document(NOBODY, _SENDING, name, body))
-
-    async def wait_durable(self) -> None:
-        try:
-            await self._writer.flush()
-        except StoreError as error:
-            raise OrderNotSent(str(error)) from error
-
-    def covers(self, follower: FollowerId) -> bool:
-        return self._covers(follower)
-
-    def is_open(self, key: IntentKey) -> bool:
-        return key in self._open
 
 
 @define(eq=False, kw_only=True)
@@ -128,7 +94,8 @@ async def open_stand_in(
     catalog: Catalog,
     wall: WallClock,
     covers: Callable[[FollowerId], bool],
-    executor: JournalledExecutor,
+    executor: str,
+    journalled: JournalledExecutor,
 ) -> AsyncGenerator[StandIn, None]:
     """Own a shard that nobody owns while the block runs, and let an executor have its journal.
 
@@ -152,12 +119,12 @@ async def open_stand_in(
         async with trio.open_nursery() as nursery:
             nursery.start_soon(owner.run_writer)
             nursery.start_soon(owner.keep)
-            journal = _journal_of(heads, writer, covers)
-            executor.open_journal(journal)
+            journal = _journal_of(executor, heads, writer, covers)
+            journalled.open_journal(journal)
             try:
                 yield owner
             finally:
-                executor.close_journal(journal)
+                journalled.close_journal(journal)
                 with trio.move_on_after(_LEAVE_S, shield=True), suppress(StoreError):
                     await writer.flush()
             nursery.cancel_scope.cancel()
@@ -166,12 +133,10 @@ async def open_stand_in(
             await store.control.release(lease)
 
 
-def _journal_of(heads: Heads, writer: Writer, covers: Callable[[FollowerId], bool]) -> WrittenJournal:
-    open_keys = (one.name.partition("/")[0] for one in heads.documents if one.kind == "order")
-    return WrittenJournal(
-        shard=writer.shard,
-        writer=writer,
-        covers=covers,
-        open=frozenset(map(IntentKey, open_keys)),
-        documents={one.name: one.body for one in heads.documents if (one.follower, one.kind) == (NOBODY, _SENDING)},
+def _journal_of(executor: str, heads: Heads, writer: Writer, covers: Callable[[FollowerId], bool]) -> ShardJournal:
+    open_keys = frozenset(IntentKey(one.name.partition("/")[0]) for one in heads.documents if one.kind == "order")
+    journal = ShardJournal(
+        executor=executor, shard=writer.shard, writer=writer, covers=covers, open_keys=lambda: open_keys
     )
+    journal.load(heads.documents)
+    return journal

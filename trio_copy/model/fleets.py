@@ -6,8 +6,6 @@ from trio_copy.model.coins import Coins
 from trio_copy.model.ids import Address, FollowerId
 from trio_copy.model.orders import Wallet
 
-_NOBODY = FollowerId("")
-
 
 @frozen(kw_only=True)
 class Fleet:
@@ -30,6 +28,9 @@ def funding_name(fleet: str) -> str:
     return f"funding:{fleet}"
 
 
-def funding_wallet(fleet: str, address: Address) -> Wallet:
-    """Return the wallet that refuels a fleet: an account of its own, of the fleet's shard, whose only act is to refuel."""
-    return Wallet(follower=_NOBODY, address=address, name=funding_name(fleet), fleet=fleet)
+def funding_wallet(fleet: str, address: Address, follower: FollowerId) -> Wallet:
+    """Return the wallet that refuels a fleet: an account of its own, whose only act is to refuel.
+
+    `follower` is one of those whose wallets have the fleet: what is sent is written down in their shard.
+    """
+    return Wallet(follower=follower, address=address, name=funding_name(fleet), fleet=fleet)

@@ -32,7 +32,10 @@ class Nodes(Protocol):
         ...
 
     async def ask_all(self, method: str, params: Sequence[object], until: float) -> Mapping[str, bytes | ChainError]:
-        """Ask every node at once; returns what came of each, by its name. Raises nothing."""
+        """Ask every node at once; returns what came of each, by its name. Raises nothing.
+
+        Of a question, nothing has left for a node that is `NotConnected`; of any other failure it may have.
+        """
         ...
 
     async def block(self, which: str, until: float) -> BlockRef:

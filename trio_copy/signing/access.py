@@ -10,7 +10,9 @@ from trio_copy.model.decisions import Code, Reason
 from trio_copy.model.ids import Address
 from trio_copy.model.orders import Wallet
 from trio_copy.native import SecretKey, keccak
-from trio_copy.ports.signing import Access, Spending
+from trio_copy.ports.signing import Access, Purpose, Spending
+from trio_copy.transactions.relayed import Relayed
+from trio_copy.transactions.transaction import Transaction
 
 _DOMAIN = keccak(b"EIP712Domain(string name,string version,uint256 chainId)")
 _NO_ORDERS = Reason(code=Code.GUARD_REFUSED, control="wallet", value="an order", limit="who asks, and nothing else")
@@ -43,6 +45,12 @@ class AccessSigner:
         except ValueError as error:
             return Reason(code=Code.GUARD_REFUSED, control="statement", value=str(error), limit="32 bytes")
 
+    def sign_transaction(self, transaction: Transaction, purpose: Purpose) -> Reason:
+        return _NO_ORDERS
+
+    def sign_relayed(self, relayed: Relayed, purpose: Purpose) -> Reason:
+        return _NO_ORDERS
+
     async def release(self, wanted: Spending, digest: bytes) -> NoReturn:
         raise OrderNotSent(_NO_ORDERS.because, _NO_ORDERS)
 
@@ -57,3 +65,7 @@ class AccessSigners:
     def of(self, wallet: Wallet) -> AccessSigner | None:
         key = self.keys.get(wallet.name)
         return None if key is None else AccessSigner(key)
+
+    def operators(self, wallet: Wallet) -> tuple[AccessSigner, ...]:
+        signer = self.of(wallet)
+        return () if signer is None else (signer,)

@@ -9,6 +9,7 @@ from trio_copy.config.fleets import FleetTable
 from trio_copy.config.secrets import Learn
 from trio_copy.config.wallets import WalletTable
 from trio_copy.errors import ConfigError
+from trio_copy.model.coins import Coins
 from trio_copy.model.counts import counted
 from trio_copy.model.ids import Address
 from trio_copy.model.orders import SignatureType
@@ -18,6 +19,7 @@ from trio_copy.recursion import same_recursion_limit
 from trio_copy.signing.keys import Ask, KeyPlace, open_places, place_named, public_address, read_plain, troubles_of
 from trio_copy.signing.process import keep_out_of_dumps
 
+_NOTHING = Coins(0)
 _PATH = "m/44'/60'/0'/0/{}"
 
 
@@ -28,6 +30,10 @@ class FleetKeys:
     operators: tuple[SecretKey, ...] = field(repr=False)
     """In the order of the configuration, or of the phrase."""
     funding: SecretKey | None = field(default=None, repr=False)
+    fill_to: Coins = _NOTHING
+    """What the funding key may give an operator at a time."""
+    max_day: Coins = _NOTHING
+    """What it may give all of them in 24 hours."""
 
     def of(self, wallet: WalletTable) -> tuple[SecretKey, ...]:
         """Return who may send what a wallet does; for an account of its own nobody else can."""
@@ -88,7 +94,12 @@ async def open_fleets(
     opened = {}
     for name, one in fleets.items():
         listed = tuple(keys[place.where] for place in _operators_of(name, one) if place.where in keys)
-        opened[name] = FleetKeys(operators=derived.get(name, listed), funding=keys.get(f"fleet.{name}.funding"))
+        opened[name] = FleetKeys(
+            operators=derived.get(name, listed),
+            funding=keys.get(f"fleet.{name}.funding"),
+            fill_to=one.fill_to,
+            max_day=one.max_day,
+        )
     if wrong := list(_twice(opened)):
         raise ConfigError(wrong)
     return opened

@@ -17,12 +17,15 @@ from trio_copy.model.ids import Address, ChainId
 from trio_copy.model.orders import Wallet
 from trio_copy.native import SecretKey
 from trio_copy.ports import InThread
-from trio_copy.ports.signing import Access, Spending
+from trio_copy.ports.signing import Access, Nothing, Purpose, Spending
 from trio_copy.signing.access import digest_of
 from trio_copy.signing.arming import Arming, limits_of, read_arming
 from trio_copy.signing.fleets import FleetKeys
-from trio_copy.signing.guard import Guard, Signed
+from trio_copy.signing.guard import Guard, Refuels, Signed
 from trio_copy.signing.journal import Journal
+from trio_copy.signing.transacting import judge_relayed, judge_transaction
+from trio_copy.transactions.relayed import Relayed
+from trio_copy.transactions.transaction import Transaction
 
 _ALL_EVERY = 10
 _NO_ORDERS = WalletPolicy(contracts=())
@@ -61,12 +64,37 @@ class KeySigner:
         except ValueError as error:
             return guard.refusal("statement", str(error), "32 bytes")
 
+    def sign_transaction(self, transaction: Transaction, purpose: Purpose) -> bytes | Reason:
+        guard, now = self.guard, self._wall()
+
+        def judge() -> Reason | None:
+            # What does nothing needs no memory: a nonce can be taken back whatever became of the journal.
+            closed = None if isinstance(purpose, Nothing) else self._closed()
+            return closed or judge_transaction(guard, transaction, self.address, purpose, now)
+
+        return self._signed(judge, lambda: transaction.digest)
+
+    def sign_relayed(self, relayed: Relayed, purpose: Purpose) -> bytes | Reason:
+        guard, now = self.guard, self._wall()
+
+        def judge() -> Reason | None:
+            return self._closed() or judge_relayed(guard, relayed, self.address, purpose, now)
+
+        return self._signed(judge, lambda: relayed.digest)
+
+    def _signed(self, judge: Callable[[], Reason | None], digest: Callable[[], bytes]) -> bytes | Reason:
+        try:
+            refusal = judge()
+            return self._key.sign(digest()) if refusal is None else self._told(refusal)
+        except ValueError as error:
+            return self._told(self.guard.refusal("transaction", str(error), "what can be signed"))
+
     async def release(self, wanted: Spending, digest: bytes) -> None:
         now, guard = self._wall(), self.guard
         refusal = self._refusal(wanted, digest, now)
         if refusal is not None:
             raise OrderNotSent(refusal.because, refusal)
-        if not guard.has_left(wanted.key):
+        if guard.left(wanted.key) is None:
             # Judged and counted without a wait between: of two that would break a limit together, the second is refused.
             signed = Signed(
                 maker=guard.maker, key=wanted.key, digest=digest, at=now, side=wanted.side, max_cost=wanted.max_cost
@@ -76,14 +104,16 @@ class KeySigner:
         await self._journal.wait_durable()
 
     def _refusal(self, wanted: Spending, digest: bytes, now: float) -> Reason | None:
-        guard, closed = self.guard, self._journal.closed
-        refusal = guard.judge(wanted, digest, now)
-        if closed:
-            refusal = guard.refusal("signing.folder", closed, "a journal that can be written")
-        if refusal is not None:
-            self._on_refusal(
-                "guard-refused", f"wallet {guard.name}: {refusal.control}: {refusal.value}; {refusal.limit}"
-            )
+        refusal = self._closed() or self.guard.judge(wanted, digest, now)
+        return None if refusal is None else self._told(refusal)
+
+    def _closed(self) -> Reason | None:
+        closed = self._journal.closed
+        return self.guard.refusal("signing.folder", closed, "a journal that can be written") if closed else None
+
+    def _told(self, refusal: Reason) -> Reason:
+        told = f"wallet {self.guard.name}: {refusal.control}: {refusal.value}; {refusal.limit}"
+        self._on_refusal("guard-refused", told)
         return refusal
 
     def __repr__(self) -> str:
@@ -145,14 +175,17 @@ async def open_signers(
     members = {name: fleets[one.fleet].of(one) for name, one in wallets.items() if one.fleet and one.fleet in fleets}
     of_wallet: dict[str, tuple[SecretKey, ...]] = {name: (key,) for name, key in keys.items()} | members
     guards = {
-        name: Guard(name=name, maker=wallet.address, chain_id=chain_id, policy=wallet.policy)
+        name: Guard(
+            name=name, maker=wallet.address, chain_id=chain_id, policy=wallet.policy, kind=wallet.signature_type
+        )
         for name, wallet in wallets.items()
         if of_wallet.get(name) and wallet.address is not None
     }
-    funding = {funding_name(name): one.funding for name, one in fleets.items() if one.funding is not None}
-    for name, key in funding.items():
-        guards[name] = Guard(name=name, maker=key.address, chain_id=chain_id, policy=_NO_ORDERS)
-        of_wallet[name] = (key,)
+    for fleet, opened in fleets.items():
+        if opened.funding is not None:
+            name, maker = funding_name(fleet), opened.funding.address
+            guards[name] = Guard(name=name, maker=maker, chain_id=chain_id, policy=_NO_ORDERS, refuels=_refuels(opened))
+            of_wallet[name] = (opened.funding,)
     by_maker = {guard.maker: guard for guard in guards.values()}
 
     def note(signed: Signed) -> bool:
@@ -176,6 +209,11 @@ async def open_signers(
         of_fleets = {name: signers[name] for name in members if name in signers}
         yield OpenSigners({name: every[0] for name, every in signers.items()}, of_fleets)
         nursery.cancel_scope.cancel()
+
+
+def _refuels(fleet: FleetKeys) -> Refuels:
+    operators = frozenset(key.address for key in fleet.operators)
+    return Refuels(operators=operators, most_wei=fleet.fill_to.wei, max_day_wei=fleet.max_day.wei)
 
 
 @define(eq=False)

@@ -1,6 +1,6 @@
 """An executor whose wallets act as a test tells it to: a chain that carries out what a journal has durably, once a key."""
 
-from collections.abc import AsyncGenerator, Mapping, Sequence, Set
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from hashlib import sha256
 
@@ -8,7 +8,7 @@ import trio
 from attrs import define, field
 
 from trio_copy.errors import OrderNotSent
-from trio_copy.model.ids import FollowerId, Hash32, IntentKey
+from trio_copy.model.ids import Hash32, IntentKey
 from trio_copy.model.orders import Wallet
 from trio_copy.ports import (
     Act,
@@ -37,6 +37,8 @@ class ScriptedActor(ScriptedExecutor):
     plans: Mapping[Deed, Sequence[PlannedAct]] = field(factory=dict)
     planned: list[tuple[Wallet, Deed, Wanted]] = field(factory=list)
     """Every question what would be done."""
+    cannot: OrderNotSent | None = None
+    """Why nothing can be planned, if so."""
     becomes: list[ActReport | Exception | None] = field(factory=list)
     asked: list[Act] = field(factory=list)
     """Every call of `act`."""
@@ -55,6 +57,8 @@ class ScriptedActor(ScriptedExecutor):
     async def plan(self, wallet: Wallet, deed: Deed, wanted: Wanted) -> Sequence[PlannedAct]:
         await trio.lowlevel.checkpoint()
         self.planned.append((wallet, deed, wanted))
+        if self.cannot is not None:
+            raise self.cannot
         return self.plans.get(deed, ())
 
     async def act(self, act: Act) -> ActReport:
@@ -79,36 +83,6 @@ class ScriptedActor(ScriptedExecutor):
         """Return how an act stands once something carries it."""
         sent = Hash32("0x" + sha256(act.key.encode()).hexdigest())
         return ActReport(done=done, transaction=sent, gas_wei=GAS_WEI if done is Done.LANDED else 0)
-
-
-@define(eq=False, kw_only=True)
-class MemoryJournal:
-    """A journal that nothing outlives; see `ports.Journal`."""
-
-    shard: int = 0
-    written: dict[str, bytes] = field(factory=dict)
-    fails: bool = False
-    """Whether somebody else owns the shard by now."""
-
-    def documents(self) -> Mapping[str, bytes]:
-        return self.written
-
-    def put(self, name: str, body: bytes | None) -> None:
-        if body is None:
-            self.written.pop(name, None)
-        else:
-            self.written[name] = body
-
-    async def wait_durable(self) -> None:
-        await trio.lowlevel.checkpoint()
-        if self.fails:
-            raise OrderNotSent("somebody else owns the shard")
-
-    def covers(self, follower: FollowerId) -> bool:
-        return True
-
-    def open_keys(self) -> Set[IntentKey]:
-        return set()
 
 
 def acting_plugin(executor: ScriptedActor) -> ExecutorPlugin:

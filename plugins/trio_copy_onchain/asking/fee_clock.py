@@ -1,5 +1,7 @@
 """What a transaction would pay now, from a history that is fresh enough: it is asked for when somebody wants it."""
 
+import math
+
 import trio
 from attrs import define, field, frozen
 
@@ -37,6 +39,8 @@ class FeeClock:
     """While no node tells, the last one is used for so long."""
     _known: _Known | None = None
     _turn: trio.Lock = field(factory=trio.Lock)
+    _doubted_at: float = -math.inf
+    """What was asked for before, by Trio time, is not fresh any more."""
     _failure: ChainError | None = None
     """Of the last question, where it brought nothing."""
     _failed_at: float = 0.0
@@ -59,17 +63,26 @@ class FeeClock:
         Raises:
             ChainError: no node tells, and what was told last is too old.
         """
-        fresh = self._younger_than(self.age_s)
+        fresh = self._fresh
         if fresh is None:
             with trio.move_on_at(until):
                 async with self._turn:
-                    fresh = self._younger_than(self.age_s)
+                    fresh = self._fresh
                     if fresh is None and not self._just_failed:
                         fresh = await self._ask(until)
         usable = fresh or self._younger_than(self.stale_s)
         if usable is None:
             raise self._failure or NoAnswer("nobody told in time what transactions pay")
         return usable
+
+    def doubt(self) -> None:
+        """Ask anew next time: a pool has just refused what should have been enough."""
+        self._doubted_at = trio.current_time()
+
+    @property
+    def _fresh(self) -> FeeHistory | None:
+        known = self._known
+        return self._younger_than(self.age_s) if known is not None and known.at > self._doubted_at else None
 
     async def _ask(self, until: float) -> FeeHistory | None:
         asked_at = trio.current_time()

@@ -177,7 +177,7 @@ class Carrier:
         for key, other in list(actions_of(job.journal.documents(), self.chain_id, job.place.wallet)):
             if key == job.act.key:
                 continue
-            old = other.landed is not None and other.at < self.wall() - _KEEP_S and not job.journal.is_open(key)
+            old = other.landed is not None and other.at < self.wall() - _KEEP_S and key not in job.journal.open_keys()
             if old or (other.landed is None and other.nonce == landed.nonce):
                 name = name_of(self.chain_id, job.place.wallet, key)
                 job.journal.put(name, None)
@@ -306,8 +306,9 @@ class Carrier:
     async def _hear(self, job: _Job, action: Action, refusal: Refusal, heard: Heard, before: bool) -> ActReport | None:
         """Learn from a refusal. `before` says whether it was doubtful before this was handed over."""
         now, words = trio.current_time(), f"{refusal.row.what}: {refusal.words}"
+        heard.turned_away = words
         if refusal.row.not_taken:
-            heard.turns_away(words, before)
+            heard.doubtful = before
         heard.again_at = now + self.poll_s
         match refusal.row:
             case Row.BLOCKED:

@@ -85,26 +85,12 @@ class RelayerClient:
         """Ask what the next action of an owner's wallet is made with."""
         path = "/relay-payload" if kind is SignatureType.PROXY else "/v1/account/transactions/params"
         reply = await self._ask("GET", path, until, params=(("address", checksummed(owner)), ("type", KINDS[kind])))
-        if isinstance(reply, Refusal):
-            return reply
-        try:
-            told = msgspec.json.decode(reply.body, type=_Params)
-            if not _NUMBER.fullmatch(told.nonce):
-                raise ValueError("expected a nonce of digits")
-            return Params(address=parse_address(told.address), nonce=int(told.nonce))
-        except MISREAD as error:
-            return _misread(error)
+        return reply if isinstance(reply, Refusal) else read_params(reply.body)
 
     async def submit(self, body: bytes, until: float) -> Told | Refusal:
         """Hand an action over. Cancelled, or answered by nothing that is known, it may have been taken."""
         reply = await self._ask("POST", "/submit", until, content=body)
-        if isinstance(reply, Refusal):
-            return reply
-        try:
-            told = msgspec.json.decode(reply.body, type=_Taken)
-            return _told(told.transaction_id, told.state, told.transaction_hash, "")
-        except MISREAD as error:
-            return _misread(error)
+        return reply if isinstance(reply, Refusal) else read_taken(reply.body)
 
     async def transaction(self, transaction_id: str, until: float) -> Told | Refusal | None:
         """Ask how far an action has come; None where the relayer knows of none."""
@@ -113,13 +99,7 @@ class RelayerClient:
             return reply
         if reply.status == _NOT_FOUND:
             return None
-        try:
-            told = msgspec.json.decode(reply.body, type=_Transaction)
-            if told.transaction_id != transaction_id:
-                raise ValueError("expected the action that was asked for")
-            return _told(transaction_id, told.state, told.transaction_hash, told.error_msg or "")
-        except MISREAD as error:
-            return _misread(error)
+        return read_transaction(reply.body, transaction_id)
 
     async def _ask(
         self,
@@ -139,6 +119,34 @@ class RelayerClient:
         if reply.status in (_OK, _CREATED) or (not knows and reply.status == _NOT_FOUND):
             return reply
         return read_refusal(reply.status, reply.body, reply.retry_after)
+
+
+def read_params(body: bytes) -> Params | Refusal:
+    try:
+        told = msgspec.json.decode(body, type=_Params)
+        if not _NUMBER.fullmatch(told.nonce):
+            raise ValueError("expected a nonce of digits")
+        return Params(address=parse_address(told.address), nonce=int(told.nonce))
+    except MISREAD as error:
+        return _misread(error)
+
+
+def read_taken(body: bytes) -> Told | Refusal:
+    try:
+        told = msgspec.json.decode(body, type=_Taken)
+        return _told(told.transaction_id, told.state, told.transaction_hash, "")
+    except MISREAD as error:
+        return _misread(error)
+
+
+def read_transaction(body: bytes, transaction_id: str) -> Told | Refusal:
+    try:
+        told = msgspec.json.decode(body, type=_Transaction)
+        if told.transaction_id != transaction_id:
+            raise ValueError("expected the action that was asked for")
+        return _told(transaction_id, told.state, told.transaction_hash, told.error_msg or "")
+    except MISREAD as error:
+        return _misread(error)
 
 
 def _told(transaction_id: str, state: str, tx_hash: str | None, words: str) -> Told:

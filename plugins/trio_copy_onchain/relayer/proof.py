@@ -26,7 +26,7 @@ def _topic(event: str) -> Hash32:
 
 SUCCESS, FAILURE = _topic("ExecutionSuccess(bytes32,uint256)"), _topic("ExecutionFailure(bytes32,uint256)")
 """What a Safe tells of each execution, with the hash of what was signed: each of them uses one nonce."""
-_RELAYED = _topic("TransactionRelayed(address,address,address,bytes4,uint8,uint256)")
+RELAYED = _topic("TransactionRelayed(address,address,address,bytes4,uint8,uint256)")
 _RELAYED_WELL = 0
 
 
@@ -84,7 +84,7 @@ def _of_hub(place: Place, logs: Sequence[RawLog]) -> Outcome:
         for log in logs
         if log.address == place.contracts.relay_hub
         and len(log.topics) == 4
-        and log.topics[0] == _RELAYED
+        and log.topics[0] == RELAYED
         and log.topics[2] == owner
         and len(log.data) >= 2 * _WORD
     ]

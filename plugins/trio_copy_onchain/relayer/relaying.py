@@ -42,7 +42,7 @@ class Heard:
     doubtful: bool = False
     """Whether the relayer may have it: it was handed over, and not turned away."""
     turned_away: str = ""
-    """Why it did not take it the last time."""
+    """What came in place of an answer the last time."""
     given_up: str | None = None
     """Why it failed, as the relayer says."""
     given_up_at: int = 0
@@ -51,9 +51,6 @@ class Heard:
     """Which transaction it is, as long as a reorg may still undo it."""
     again_at: float = -float("inf")
     """Trio time from which on it may be handed over again."""
-
-    def turns_away(self, why: str, doubtful_before: bool) -> None:
-        self.turned_away, self.doubtful = why, doubtful_before
 
 
 @frozen(kw_only=True)

@@ -6,6 +6,7 @@ every block; nothing leaves before the journal has it.
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 
 import trio
 from attrs import define, field
@@ -63,6 +64,8 @@ class Operator:
     receipts: dict[Hash32, Receipt] = field(factory=dict)
     """Of what is mined, and of what has ended."""
     _causes: dict[IntentKey, Cause] = field(factory=dict)
+    _again_at: dict[int, float] = field(factory=dict)
+    """When, in Unix seconds, a reorg took back what had used a nonce."""
     _known: frozenset[Hash32] = frozenset()
     _paid_now: Fees | None = None
     """What others pay, when somebody asked last."""
@@ -119,7 +122,7 @@ class Operator:
             OrderUncertain: something of it may be there, and it could not go on.
         """
         await self.ready(until)
-        self.explain(cause)
+        self._causes[cause.key] = cause
         binding = self.nonces.of(cause.key)
         if binding is None:
             fees = await self._fees_now(until)
@@ -144,7 +147,7 @@ class Operator:
         for _ in range(_RAISES):
             if answer is None or answer.row not in (Row.UNDERPRICED, Row.IN_ITS_PLACE):
                 break
-            if not self._replace(nonce, least_tip=answer.least_tip):
+            if not await self._dearer(nonce, answer, until):
                 break
             answer = await self.leave(nonce, until)
         if answer is not None and answer.row.proves is Proves.NOT_TAKEN:
@@ -205,6 +208,18 @@ class Operator:
             raise OrderNotSent(f"gas costs more than the cap of {self.fees.cap} wei allows")
         return fees
 
+    async def _see_fees(self, until: float) -> None:
+        """Learn what others pay by now, for what is on its way already: where nobody tells, it goes on with what it knows."""
+        with suppress(ChainError):
+            self._paid_now = await self.fees.now(until)
+
+    async def _dearer(self, nonce: int, answer: Answer, until: float) -> bool:
+        """Sign what a pool would take that has refused the price; False as for `_replace`, and raises as it does."""
+        if answer.row is Row.UNDERPRICED:
+            self.fees.doubt()
+            await self._see_fees(until)
+        return self._replace(nonce, least_tip=answer.least_tip)
+
     def _replace(self, nonce: int, *, cancels: bool = False, least_tip: int = 0) -> bool:
         """Sign a nonce anew for an eighth more; False where that is over the cap, or nobody knows what it is for.
 
@@ -238,7 +253,8 @@ class Operator:
         except ChainError as error:
             self._tell("chain-unseen", f"operator {self.address}: {error}")
             return
-        for one in due(self.nonces, self._known, at=self.wall(), patience_s=self.patience_s):
+        tasks = due(self.nonces, self._known, at=self.wall(), patience_s=self.patience_s, again_at=self._again_at)
+        for one in tasks:
             if self.closed:
                 return
             try:
@@ -257,14 +273,15 @@ class Operator:
                 fees = await self._fees_now(until)
                 self._do(c.Fill(nonce=nonce, sign=self._signing(None, fees), at=self.wall()))
             case Next.BUMP:
-                await self._fees_now(until)
+                await self._see_fees(until)
                 self._replace(nonce)  # over the cap, the same bytes go out again
             case Next.CANCEL:
+                await self._see_fees(until)
                 self._replace(nonce, cancels=True)
             case Next.SEND:
                 pass
         answer = await self.leave(nonce, until)
-        if answer is not None and answer.row is Row.UNDERPRICED and self._replace(nonce, least_tip=answer.least_tip):
+        if answer is not None and answer.row is Row.UNDERPRICED and await self._dearer(nonce, answer, until):
             await self.leave(nonce, until)
 
     async def look(self, until: float) -> None:
@@ -273,7 +290,7 @@ class Operator:
             hashes = self.nonces.hashes
             counts = await self.chain.counts(self.address, until)
             receipts = await self.chain.receipts(hashes, until)
-            await self._look_for_known(receipts.keys(), until)
+            await self._look_for_known([one for one, receipt in receipts.items() if receipt is not None], until)
             self._see(
                 c.See(
                     latest=counts.latest,
@@ -321,12 +338,14 @@ class Operator:
         for event in self._do(see):
             match event:
                 case e.Unmined(nonce=nonce):
+                    self._again_at[nonce] = self.wall()
                     for sending in self.nonces.bindings[nonce].sendings:
                         self.receipts.pop(sending.hash, None)
                     self._news(self.nonces.bindings[nonce].key)
                 case e.Mined(nonce=nonce):
                     self._news(self.nonces.bindings[nonce].key)
                 case e.Ended(nonce=nonce, key=key, end=end):
+                    self._again_at.pop(nonce, None)
                     if end.fate is Fate.DISPLACED:
                         self._tell("nonce-used-elsewhere", f"operator {self.address}, nonce {nonce}: by {end.hash}")
                     elif end.fate is Fate.LANDED and end.was_unsent:

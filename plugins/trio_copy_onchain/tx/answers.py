@@ -10,7 +10,7 @@ from enum import Enum
 import msgspec
 from attrs import frozen
 
-from trio_copy.errors import ChainError, RpcError
+from trio_copy.errors import ChainError, NotConnected, RpcError
 from trio_copy.model.ids import Hash32
 from trio_copy_onchain.tx.reverts import Lacks, Revert, read_revert
 from trio_copy_onchain.tx.texts import PRICE_REASONS, Row, row_of, tip_asked
@@ -39,8 +39,10 @@ class Answer:
 def read_sending(told: Told, tx_hash: Hash32) -> Answer:
     """Say what an answer to `eth_sendRawTransaction` means."""
     if isinstance(told, RpcError):
-        said = f"{told.message} {told.data}".strip()
+        said = told.message if told.data in ("", "null") else f"{told.message} {told.data}"
         return Answer(row=row_of(told.code, said), words=_line(said), least_tip=tip_asked(said))
+    if isinstance(told, NotConnected):
+        return Answer(row=Row.UNREACHED, words=_line(str(told)))
     if isinstance(told, ChainError):
         return Answer(row=Row.LOST, words=_line(str(told)))
     try:

@@ -1,6 +1,6 @@
 """What is to be done next for a wallet's nonces, in their order: a later one waits for all that are before it. Pure."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from enum import Enum
 
 from attrs import frozen
@@ -24,24 +24,33 @@ class Due:
     what: Next
 
 
-def due(nonces: Nonces, known: Collection[Hash32], *, at: float, patience_s: float) -> Sequence[Due]:
-    """Say what is to be done now. `known` are the hashes that some node has, mined or not.
+def due(
+    nonces: Nonces,
+    known: Collection[Hash32],
+    *,
+    at: float,
+    patience_s: float,
+    again_at: Mapping[int, float] | None = None,
+) -> Sequence[Due]:
+    """Say what is to be done now. `known` are the hashes that some node has, mined or not; `again_at` tells since when
+    nonces wait once more that a reorg took back.
 
     Only the first that waits is bumped: behind it no fee helps.
     """
     found: list[Due] = []
     for nonce in sorted({*nonces.bindings, *nonces.gaps}):
         binding = nonces.bindings.get(nonce)
-        what = Next.FILL if binding is None else _next(binding, nonces.latest, known, at, patience_s)
+        waited_s = at - max((again_at or {}).get(nonce, 0.0), 0.0 if binding is None else binding.newest.at)
+        what = Next.FILL if binding is None else _next(binding, nonces.latest, known, at, waited_s >= patience_s)
         found += [Due(nonce, what)] if what is not None else ()
     return found
 
 
-def _next(binding: Binding, latest: int, known: Collection[Hash32], at: float, patience_s: float) -> Next | None:
+def _next(binding: Binding, latest: int, known: Collection[Hash32], at: float, long: bool) -> Next | None:
     if binding.mined is not None or binding.nonce < latest or binding.leaving:
         return None  # it is used, by one of its own or by another: final blocks tell
     if binding.may_leave(at) is None:
         return Next.GIVE_UP if binding.refused else Next.CANCEL
-    if binding.nonce == latest and at - binding.newest.at >= patience_s:
+    if binding.nonce == latest and long:
         return Next.BUMP
     return None if any(one.hash in known for one in binding.sendings) else Next.SEND

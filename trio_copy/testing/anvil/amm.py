@@ -7,7 +7,7 @@ from attrs import define
 from eth_hash.auto import keccak
 
 from trio_copy.model.ids import Address, TokenId
-from trio_copy.testing.anvil.sending import MAX, Chain
+from trio_copy.testing.anvil.sending import MAX, Chain, Written
 
 _USD = 10**6
 _FUNDING_USD = 10_000
@@ -35,11 +35,19 @@ class Amm:
 
     async def buy(self, trader: str, dollars: int, outcome: int = 0) -> dict[str, Any]:
         """Buy for some dollars, at whatever price. Raises `Reverted`."""
-        return await self.chain.do(trader, self.pool, "buy(uint256,uint256,uint256)", dollars * _USD, outcome, 0)
+        return await self.chain.do(trader, *self.buying(dollars, outcome))
 
     async def sell(self, trader: str, dollars: int, outcome: int = 0) -> dict[str, Any]:
         """Sell for some dollars, at whatever price. Raises `Reverted`."""
-        return await self.chain.do(trader, self.pool, "sell(uint256,uint256,uint256)", dollars * _USD, outcome, MAX)
+        return await self.chain.do(trader, *self.selling(dollars, outcome))
+
+    def buying(self, dollars: int, outcome: int = 0) -> Written:
+        """Return what `buy` calls."""
+        return self.pool, "buy(uint256,uint256,uint256)", dollars * _USD, outcome, 0
+
+    def selling(self, dollars: int, outcome: int = 0) -> Written:
+        """Return what `sell` calls."""
+        return self.pool, "sell(uint256,uint256,uint256)", dollars * _USD, outcome, MAX
 
 
 async def deploy_amm(chain: Chain, hint: Sequence[int] = (1, 1), fee: int = 2 * 10**16) -> Amm:

@@ -9,7 +9,7 @@ from attrs import frozen
 from trio_copy.entropy import Entropy
 from trio_copy.model.fills import Side
 from trio_copy.model.ids import Address
-from trio_copy.testing.anvil.sending import Reverted
+from trio_copy.testing.anvil.sending import Reverted, Written
 from trio_copy.testing.anvil.stage import Stage
 
 _DOLLARS = (20, 40, 80, 150)
@@ -50,17 +50,21 @@ def trades(leaders: Sequence[Address], entropy: Entropy) -> Iterator[Trade]:
             yield Trade(leader=leader, place=place, side=Side.BUY, dollars=dollars)
 
 
-async def carry_out(stage: Stage, trade: Trade) -> None:
-    """Let a leader trade, and wait until it is mined. Raises `Reverted` where the price has gone too far for it."""
-    leader = trade.leader
+async def call_of(stage: Stage, trade: Trade) -> Written:
+    """Return what a leader calls for a trade; the half that he sells at the pool is counted now."""
     match trade.place, trade.side:
         case Place.POOL, Side.BUY:
-            await stage.pool.buy(leader, trade.dollars)
+            return stage.pool.buying(trade.leader, trade.dollars)
         case Place.POOL, Side.SELL:
-            await stage.pool.sell(leader, await stage.shares(leader, stage.pool_token) // 2)
+            return stage.pool.selling(trade.leader, await stage.shares(trade.leader, stage.pool_token) // 2)
         case place, side:
-            do = stage.amm.buy if side is Side.BUY else stage.amm.sell
-            await do(leader, trade.dollars, 0 if place is Place.YES else 1)
+            call = stage.amm.buying if side is Side.BUY else stage.amm.selling
+            return call(trade.dollars, 0 if place is Place.YES else 1)
+
+
+async def carry_out(stage: Stage, trade: Trade) -> None:
+    """Let a leader trade, and wait until it is mined. Raises `Reverted` where the price has gone too far for it."""
+    await stage.chain.do(trade.leader, *await call_of(stage, trade))
 
 
 async def run_leaders(stage: Stage, script: Iterator[Trade], every_s: float) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 from attrs import define, field, frozen
 
 from trio_copy.model.ids import ZERO_ADDRESS, Address
-from trio_copy.testing.anvil.sending import MAX, Chain
+from trio_copy.testing.anvil.sending import MAX, Chain, Written
 
 SHARE, USD = 10**18, 10**6
 FEE, SPACING = 3000, 60
@@ -61,16 +61,22 @@ class PoolMarket:
 
     async def buy(self, trader: str, dollars: int) -> dict[str, Any]:
         """Buy for some dollars, at whatever price. Raises `Reverted`."""
-        return await self._swap(trader, self.uniswap.usdc, self.outcome, dollars * USD)
+        return await self.chain.do(trader, *self.buying(trader, dollars))
 
     async def sell(self, trader: str, units: int) -> dict[str, Any]:
         """Sell so many units of the outcome, 10**18 a share, at whatever price. Raises `Reverted`."""
-        return await self._swap(trader, self.outcome, self.uniswap.usdc, units)
+        return await self.chain.do(trader, *self.selling(trader, units))
 
-    async def _swap(self, trader: str, given: Address, got: Address, amount: int) -> dict[str, Any]:
-        return await self.chain.do(
-            trader, self.uniswap.first_router, _SWAP, (given, got, FEE, trader, FAR, amount, 0, 0)
-        )  # fmt: skip
+    def buying(self, trader: str, dollars: int) -> Written:
+        """Return what `buy` calls."""
+        return self._swap(trader, self.uniswap.usdc, self.outcome, dollars * USD)
+
+    def selling(self, trader: str, units: int) -> Written:
+        """Return what `sell` calls."""
+        return self._swap(trader, self.outcome, self.uniswap.usdc, units)
+
+    def _swap(self, trader: str, given: Address, got: Address, amount: int) -> Written:
+        return self.uniswap.first_router, _SWAP, (given, got, FEE, trader, FAR, amount, 0, 0)
 
 
 async def deploy_uniswap(chain: Chain, usdc: Address) -> Uniswap:

@@ -26,6 +26,10 @@ _GAS = 8_000_000
 _MINED_S = 30.0
 
 
+Written = tuple[Any, ...]
+"""A call as people write it down: whom, the signature of what, and the values."""
+
+
 class Reverted(ChainError):
     """A transaction was mined, and what it called refused."""
 

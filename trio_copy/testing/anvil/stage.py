@@ -78,11 +78,22 @@ class Stage:
             "quoter": self.pool.uniswap.quoter,
             "takes_deadline": False,
         }
-        return {"onchain": {"fpmm": [maker], "pools": [pool]}}
+        return {"onchain": {"fpmm": [maker], "pools": [pool], "multi_send": self.safes.multi_send}}
+
+    @property
+    def policy(self) -> Mapping[str, Any]:
+        """What the guards of wallets have to know of it, by the settings of [wallet.NAME.policy]."""
+        return {
+            "contracts": self.venues,
+            "collateral": (self.amm.usdc,),
+            "conditional": (self.amm.ctf,),
+            "multisend": (self.safes.multi_send,),
+        }
 
     async def bring_leader(self, leader: Address) -> None:
-        """Give a leader money and gas, and let him trade without his key."""
-        await self.chain.be(leader)
+        """Give a leader money and gas, and let him trade without his key, unless the node has it."""
+        if leader not in self.chain.accounts:
+            await self.chain.be(leader)
         await self.amm.prepare_trader(leader)
         await self.pool.prepare_trader(leader)
 

@@ -100,7 +100,7 @@ class _Body(msgspec.Struct, rename="camel", forbid_unknown_fields=True, kw_only=
     proxy_wallet: str | None = None
     data: str = "0x"
     value: str = "0"
-    signature_params: msgspec.Raw | None = None
+    signature_params: msgspec.Raw = msgspec.Raw(b"null")
     deposit_wallet_params: _DepositParams | None = None
 
 
@@ -125,7 +125,7 @@ def read_submitted(body: bytes) -> Submitted:
 
 
 def _of_safe(told: _Body) -> dict[str, Any]:
-    params = msgspec.json.decode(told.signature_params or b"", type=_SafeParams)
+    params = msgspec.json.decode(told.signature_params, type=_SafeParams)
     nothing = {params.base_gas, params.gas_price, params.safe_txn_gas}
     if nothing != {"0"} or {int(params.gas_token, 16), int(params.refund_receiver, 16)} != {0}:
         raise ValueError("gas")
@@ -137,7 +137,7 @@ def _of_safe(told: _Body) -> dict[str, Any]:
 
 
 def _of_proxy(told: _Body) -> dict[str, Any]:
-    params = msgspec.json.decode(told.signature_params or b"", type=_ProxyParams)
+    params = msgspec.json.decode(told.signature_params, type=_ProxyParams)
     if {params.gas_price, params.relayer_fee} != {"0"}:
         raise ValueError("gas")
     data = _hex(told.data)
@@ -185,7 +185,7 @@ def signer_of_request(submitted: Submitted, chain_id: int) -> Address:
     try:
         match submitted.kind:
             case "SAFE":
-                message = encode_defunct(primitive=_hashed(_safe_typed(submitted, chain_id)))
+                message = encode_defunct(primitive=safe_hash(submitted, chain_id))
                 signature = signature[:64] + bytes((signature[64] - 4,))
             case "PROXY":
                 message = encode_defunct(primitive=keccak(b"rlx:" + _proxy_packed(submitted)))
@@ -194,6 +194,12 @@ def signer_of_request(submitted: Submitted, chain_id: int) -> Address:
         return parse_address(str(Account.recover_message(message, signature=signature)))
     except Exception:
         raise Refused(400, BAD_SIGNATURE) from None
+
+
+def safe_hash(submitted: Submitted, chain_id: int) -> bytes:
+    """Return by which hash a Safe tells of a request in its logs."""
+    message = _safe_typed(submitted, chain_id)
+    return keccak(b"\x19" + message.version + message.header + message.body)
 
 
 def _safe_typed(submitted: Submitted, chain_id: int) -> SignableMessage:
@@ -234,7 +240,3 @@ def _typed(
     return encode_typed_data(
         full_message={"types": fields, "primaryType": primary, "domain": dict(domain), "message": dict(message)}
     )
-
-
-def _hashed(message: SignableMessage) -> bytes:
-    return keccak(b"\x19" + message.version + message.header + message.body)
