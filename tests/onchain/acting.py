@@ -71,7 +71,8 @@ async def land(trading: Trading, act: Act) -> ActReport:
     async def mine() -> None:
         while True:
             await trio.sleep(0.1)
-            await trading.finalize()
+            with trio.CancelScope(shield=True):  # the node would mine on, into what comes next
+                await trading.finalize()
 
     with trio.move_on_after(10):
         async with trio.open_nursery() as nursery:
