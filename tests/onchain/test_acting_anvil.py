@@ -12,6 +12,7 @@ from tests.onchain.acting import (
     condition_of,
     fund,
     land,
+    land_all,
     open_wallet,
     plan,
     sent_by,
@@ -19,12 +20,13 @@ from tests.onchain.acting import (
 )
 from tests.onchain.deployed import Deployed, Market
 from tests.onchain.executing import ALICE, KeptJournal, Signing, Trading, open_trading
+from tests.onchain.faulting import Wall
 from tests.onchain.test_asking_anvil import open_asked
 from trio_copy.errors import OrderNotSent
 from trio_copy.model.ids import Address, IntentKey
 from trio_copy.model.orders import SignatureType, Wallet
 from trio_copy.ports import Act, Deed, Done
-from trio_copy.testing.anvil import Node
+from trio_copy.testing.anvil import MAX, Node, calldata
 from trio_copy.transactions.calls import Call
 
 pytestmark = pytest.mark.anvil
@@ -168,3 +170,73 @@ async def test_an_operator_is_refuelled_once(venues: tuple[Node, Deployed], mark
         assert transaction.data == b""
         spent = 10**19 - 10**18 - int(await market.ask("eth_getBalance", KEY.address, "latest"), 16)
         assert spent == report.gas_wei == 21_000 * (spent // 21_000)
+
+
+async def test_what_comes_too_late_is_cancelled_on_its_nonce_and_may_be_asked_for_anew(
+    venues: tuple[Node, Deployed], market: Market
+) -> None:
+    """What does nothing was mined in its place: it costs gas, and the same key can be done later."""
+    wall = Wall()
+    key, wallet = await fund(market, EOA)
+    async with (
+        open_asked(venues[0]) as chain,
+        open_trading(market, chain.nodes, wall, signing=Signing(key), wallet=wallet) as trading,
+    ):
+        (first, *_) = await plan(trading, Deed.APPROVE, "10")
+        await market.ask("evm_setAutomine", False)
+        wanted = timed(trading, first)
+        assert (await act(trading, wanted)).done is Done.PENDING
+        wall.ahead_s = 61.0
+        ((operator, _),) = trading.executor.operators.of(wallet)
+        await operator.follow()
+        await market.ask("evm_setAutomine", True)
+        await trading.finalize()
+        refused = await land(trading, wanted)
+        assert (refused.done, refused.why) == (Done.REFUSED, "what does nothing was mined in its place")
+        assert refused.gas_wei > 0
+        landed = await land(trading, timed(trading, first))
+        assert landed.done is Done.LANDED
+        assert await sent_by(market, KEY) == 2
+
+
+async def test_what_is_refused_within_its_block_says_why(trading: Trading) -> None:
+    """The money was there when it was sent; its gas is paid all the same."""
+    market, amm = trading.market, trading.market.deployed.amms[0]
+    rival = market.rival
+    condition = await condition_of(market, amm)
+    await market.ask("anvil_impersonateAccount", KEY.address)
+    await market.chain.do(KEY.address, amm.usdc, "approve(address,uint256)", rival, MAX)
+    allowed, wanted = await plan(trading, Deed.SPLIT, "1000", condition_id=condition)
+    await land_all(trading, [allowed])
+    await market.ask("evm_setAutomine", False)
+    split = timed(trading, wanted)
+    assert (await act(trading, split)).done is Done.PENDING
+    taken = calldata("transferFrom(address,address,uint256)", (KEY.address, rival, 1))
+    dear = {"maxFeePerGas": hex(10**12), "maxPriorityFeePerGas": hex(10**11), "gas": hex(100_000)}
+    await market.ask("eth_sendTransaction", {"from": rival, "to": amm.usdc, "data": taken, **dear})
+    await market.ask("evm_mine")
+    waits = await act(trading, split)
+    assert (waits.done, waits.why) == (Done.PENDING, "it was refused within its block, which is not final yet")
+    await trading.finalize()
+    refused = await act(trading, split)
+    assert (refused.done, refused.transaction) == (Done.REFUSED, waits.transaction)
+    assert refused.gas_wei > 0
+    assert refused.why not in ("", "refused without a word")
+
+
+async def test_who_has_no_coin_for_gas_sends_nothing(trading: Trading) -> None:
+    (first, *_) = await plan(trading, Deed.APPROVE, "10")
+    await trading.market.ask("anvil_setBalance", KEY.address, "0x0")
+    with pytest.raises(OrderNotSent, match="Insufficient funds for gas"):
+        await act(trading, timed(trading, first))
+    assert "no-gas-money" in [kind for kind, _ in trading.troubles]
+
+
+async def test_what_the_guard_refuses_is_not_sent(trading: Trading) -> None:
+    """An allowance for a stranger is signed for nobody."""
+    (first, *_) = await plan(trading, Deed.APPROVE, "10")
+    wanted = timed(trading, first)
+    stranger = Call(to=wanted.calls[0].to, data=wanted.calls[0].data[:16] + b"\xee" * 20 + wanted.calls[0].data[36:])
+    with pytest.raises(OrderNotSent, match=r"policy\.contracts"):
+        await act(trading, evolve(wanted, calls=(stranger,)))
+    assert trading.signing.signed == []

@@ -16,6 +16,7 @@ from trio_copy_onchain.holdings.polymarket import MarketKind, Polymarket
 from trio_copy_onchain.holdings.routed import Routed, is_routed
 from trio_copy_onchain.holdings.routed import condition_of as routed_condition_of
 from trio_copy_onchain.onchain import FpmmTable, OnchainSettings
+from trio_copy_onchain.tx.reverts import Revert
 from trio_copy_onchain.venues import abi
 
 Known = Conditional | Adapted | Routed
@@ -75,7 +76,9 @@ class Conditions:
     async def _traded_by(self, table: FpmmTable, until: float) -> Conditional:
         known = self._of_maker.get(table.maker)
         if known is None:
-            (told,) = await self.chain.read((Call(to=table.maker, data=_CONDITION(0)),), until)
+            told = await self.chain.call(Call(to=table.maker, data=_CONDITION(0)), until)
+            if isinstance(told, Revert):
+                raise ValueError(f"market maker {table.maker} does not tell its condition")
             (number,) = abi.words(told, 1)
             known = Conditional(
                 contract=table.conditional_tokens,

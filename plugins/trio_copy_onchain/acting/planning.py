@@ -1,9 +1,10 @@
 """Says what a deed takes as the chain is now: which calls, in which words, under which keys. Changes nothing."""
 
+import re
 from collections import defaultdict
 from collections.abc import Sequence
 
-from attrs import define, field
+from attrs import define, evolve, field
 
 from trio_copy.errors import ChainError, OrderNotSent
 from trio_copy.model.ids import Address, Hash32, TokenId
@@ -26,6 +27,7 @@ from trio_copy_onchain.venues import abi
 from trio_copy_onchain.venues.amounts import decimals_call, read_decimals
 
 _NONCE = abi.function("nonce")
+_CONDITION = re.compile(r"0x[0-9a-f]{64}")
 _MOST_DECIMALS = 36
 
 
@@ -67,9 +69,9 @@ class Planning:
             case Deed.APPROVE:
                 return await self._approve(owner, _amount(wanted))
             case Deed.SPLIT:
-                return await self._split(owner, Hash32(wanted.condition_id.lower()), _amount(wanted))
+                return await self._split(owner, _named(wanted), _amount(wanted))
             case Deed.MERGE:
-                return await self._merge(owner, Hash32(wanted.condition_id.lower()), _amount(wanted))
+                return await self._merge(owner, _named(wanted), _amount(wanted))
             case Deed.REDEEM:
                 return await self._redeem(owner, wanted)
             case Deed.REFUEL:
@@ -80,8 +82,14 @@ class Planning:
     async def _planned(self, owner: Owner, step: Step) -> PlannedAct:
         if not step.lines:
             return PlannedAct(words=step.words, pays=step.pays)
-        key = step.key(self.chain.chain_id, owner)
-        gas = 0 if step.waits else await self.cost.of(owner, step.calls, key, self.until)
+        key, gas = step.key(self.chain.chain_id, owner), 0
+        try:
+            gas = 0 if step.waits else await self.cost.of(owner, step.calls, key, self.until)
+        except ValueError as error:
+            if step.deed is not Deed.REDEEM:
+                raise
+            # Blocks that are not final may have it done already, and what else is redeemed does not wait for it.
+            step = evolve(step, told=(*step.told, str(error)))
         act = Act(key=key, wallet=owner.wallet, deed=step.deed, calls=step.calls, until=0.0)
         return PlannedAct(words=step.words, act=act, pays=step.pays, gas_wei=gas)
 
@@ -143,7 +151,7 @@ class Planning:
 
     async def _redeem(self, owner: Owner, wanted: Wanted) -> Sequence[Step]:
         booked, left_out = defaultdict[Known, list[TokenId]](list), list[str]()
-        name = wanted.condition_id.lower()
+        name = _named(wanted) if wanted.condition_id else ""
         for one in wanted.held:
             try:
                 known = await self._conditions.of(one, self.until)
@@ -163,14 +171,7 @@ class Planning:
         if name and not steps and left_out:
             raise ValueError("; ".join(left_out))
         if steps and left_out:
-            first, *rest = steps
-            told = (*first.told, *left_out)
-            steps = [
-                Step(
-                    deed=first.deed, lines=first.lines, told=told, pays=first.pays, said=first.said, waits=first.waits
-                ),
-                *rest,
-            ]
+            steps[0] = evolve(steps[0], told=(*steps[0].told, *left_out))
         return steps
 
     async def _redeem_one(
@@ -236,6 +237,13 @@ def _answered(answer: bytes | None) -> bytes:
     if answer is None:
         raise ValueError("a contract does not answer what every contract of its kind does: is its address right?")
     return answer
+
+
+def _named(wanted: Wanted) -> Hash32:
+    name = wanted.condition_id.lower()
+    if not _CONDITION.fullmatch(name):
+        raise ValueError(f"expected a condition id, 0x and 64 hex digits, got {name[:80] or 'none'}")
+    return Hash32(name)
 
 
 def _amount(wanted: Wanted) -> Usd:

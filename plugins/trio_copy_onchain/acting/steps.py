@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 from hashlib import sha256
 
-from attrs import frozen
+from attrs import evolve, frozen
 
-from trio_copy.model.ids import Address, ChainId, Hash32, IntentKey, TokenId
+from trio_copy.model.ids import Address, ChainId, IntentKey
 from trio_copy.model.orders import SignatureType, Wallet
 from trio_copy.ports import Deed, Paid
 from trio_copy.transactions.calls import Call
@@ -72,16 +72,11 @@ class Step:
         return IntentKey(sha256("|".join(map(str, fields)).encode()).hexdigest())
 
 
-def allowing(
-    owner: Owner, missing: Sequence[tuple[Approval, str]], said: tuple[object, ...], told: tuple[str, ...] = ()
-) -> list[Step]:
-    """Return the steps by which a wallet allows what it has not; `told` is said of each of them."""
+def allowing(owner: Owner, missing: Sequence[tuple[Approval, str]], said: tuple[object, ...]) -> list[Step]:
+    """Return the steps by which a wallet allows what it has not."""
     lines = [Line(call=approval.call, words=words) for approval, words in missing]
     size = _MOST_TOGETHER if owner.together else 1
-    return [
-        Step(deed=Deed.APPROVE, lines=tuple(lines[at : at + size]), told=told, said=said)
-        for at in range(0, len(lines), size)
-    ]
+    return [Step(deed=Deed.APPROVE, lines=tuple(lines[at : at + size]), said=said) for at in range(0, len(lines), size)]
 
 
 def before(owner: Owner, step: Step, missing: Sequence[tuple[Approval, str]]) -> list[Step]:
@@ -90,9 +85,8 @@ def before(owner: Owner, step: Step, missing: Sequence[tuple[Approval, str]]) ->
         return [step]
     needs = tuple(Line(call=approval.call, words=words) for approval, words in missing)
     if owner.together:
-        return [Step(deed=step.deed, lines=needs + step.lines, told=step.told, pays=step.pays, said=step.said)]
-    own = Step(deed=step.deed, lines=step.lines, told=step.told, pays=step.pays, said=step.said, waits=True)
-    return [*allowing(owner, missing, step.said), own]
+        return [evolve(step, lines=needs + step.lines)]
+    return [*allowing(owner, missing, step.said), evolve(step, waits=True)]
 
 
 def amount(units: int, decimals: int) -> str:
@@ -100,8 +94,3 @@ def amount(units: int, decimals: int) -> str:
     whole, part = divmod(units, 10**decimals)
     behind = f"{part:0{decimals}}".rstrip("0") if part else ""
     return f"{whole}.{behind}" if behind else str(whole)
-
-
-def named(condition: Hash32 | str, tokens: Sequence[TokenId]) -> str:
-    """Name a question."""
-    return f"condition {condition} of {len(tokens)} outcomes"
