@@ -41,7 +41,7 @@ from trio_copy_onchain.outcomes import ended, failed, filled, off_chain, plain_t
 from trio_copy_onchain.placing import Body, calls_of, nothing_of, order_id, swap_of
 from trio_copy_onchain.rebuilding import rebuild
 from trio_copy_onchain.sending.cause import Cause
-from trio_copy_onchain.sending.operator import Operator
+from trio_copy_onchain.sending.operator import Operator, Unfit
 from trio_copy_onchain.sending.trying import tried
 from trio_copy_onchain.tx.answers import Before, gas_limit
 from trio_copy_onchain.tx.fees import GWEI, floor_of
@@ -53,7 +53,8 @@ from trio_copy_onchain.wallets.seam import WalletKind
 
 _MARGIN_S = 0.05
 """So long before its caller gives up, an order is left to be looked up: what is told then is known, and not cut off."""
-_ASK_S = 5.0
+_MARGIN_BPS, _MOST_MARGIN_BPS = 1_000, 20_000
+"""The least margin that is doubled, and the greatest, for calls that took more gas than was estimated."""
 
 
 @define(eq=False, kw_only=True)
@@ -65,6 +66,8 @@ class OnchainExecutor:
     operators: Operators
     contracts: WalletContracts
     _terms: dict[TokenId, Terms] = field(factory=dict)
+    _short_of_gas: dict[TokenId, set[IntentKey]] = field(factory=dict)
+    """What took more gas in its block than it had: later ones of the token get more than was estimated."""
 
     def open_journal(self, journal: Journal) -> None:
         self.operators.open_journal(journal)
@@ -136,6 +139,8 @@ class OnchainExecutor:
             await signer.release(cause.purpose, call_digest(self.context.chain_id, body.wallet, body.trade))
         try:
             await operator.send(cause, until)
+        except Unfit as error:
+            return ended(order, Status.REJECTED, str(error))
         finally:
             self.operators.wake()
         try:
@@ -168,7 +173,7 @@ class OnchainExecutor:
                 raise OrderNotSent(f"operator {operator.address} cannot pay for gas: {estimate.words}")
             case Before.UNKNOWN:
                 raise OrderNotSent(f"no node says whether it would go through: {estimate.words}")
-        gas = gas_limit(estimate.gas, margin_bps=self.settings.gas_margin_bps, most=self.settings.max_gas)
+        gas = gas_limit(estimate.gas, margin_bps=self._margin_bps(order.token_id), most=self.settings.max_gas)
         if gas is None:
             return ended(order, Status.REJECTED, f"it takes {estimate.gas} gas, and max_gas is {self.settings.max_gas}")
         return Cause(
@@ -291,7 +296,10 @@ class OnchainExecutor:
         assert sending is not None
         transaction, sender = read_signed(sending.raw)
         wallet = _body_of(order).wallet
-        return failed(order, await self.chain.why(receipt, transaction, sender, terms.venue.words, until, wallet))
+        failure = await self.chain.why(receipt, transaction, sender, terms.venue.words, until, wallet)
+        if failure.out_of_gas:
+            self._short_of_gas.setdefault(order.token_id, set()).add(order.key)
+        return failed(order, failure)
 
     async def _read(self, order: Order, receipt: Receipt, settlement: Settlement) -> ExecutionReport:
         terms = await self._terms_of(order.token_id)
@@ -355,6 +363,11 @@ class OnchainExecutor:
             until=body.until,
             prices=terms.venue.words,
         )
+
+    def _margin_bps(self, token_id: TokenId) -> int:
+        """Return what a call may take beyond its estimate: twice as much for each that had too little."""
+        margin, short = self.settings.gas_margin_bps, len(self._short_of_gas.get(token_id, ()))
+        return min(max(margin, _MARGIN_BPS) << min(short, 8), _MOST_MARGIN_BPS) if short else margin
 
     async def _terms_of(self, token_id: TokenId) -> Terms:
         """Return what never changes of a token's venue."""

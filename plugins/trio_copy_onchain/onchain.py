@@ -1,6 +1,6 @@
 """Copies trades by transactions: the executor `onchain`."""
 
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import asynccontextmanager
 
 from attrs import NOTHING, Attribute, frozen
@@ -9,7 +9,7 @@ from trio_copy.hookspecs import hookimpl
 from trio_copy.model.ids import Address, TokenId
 from trio_copy.model.settings import setting, within
 from trio_copy.model.units import Usd
-from trio_copy.ports import Executor, ExecutorContext, ExecutorPlugin
+from trio_copy.ports import Contracts, Executor, ExecutorContext, ExecutorPlugin, Finding
 
 _MULTI_SEND = Address("0xa238cbeb142c10ef7ad8442c6d1f9e89e07e7761")
 
@@ -123,6 +123,13 @@ async def open_onchain(context: ExecutorContext) -> AsyncGenerator[Executor, Non
         yield executor
 
 
+async def examine_onchain(context: ExecutorContext, contracts: Contracts) -> Sequence[Finding]:
+    """Look at the venues and the wallets; see `ports.executor.Examine`."""
+    from trio_copy_onchain.examining.examine import examine  # not above: `check` needs the settings alone
+
+    return await examine(context, contracts)
+
+
 @hookimpl
 def trio_copy_register_executors(register: Callable[[ExecutorPlugin], None]) -> None:
     register(
@@ -132,6 +139,10 @@ def trio_copy_register_executors(register: Callable[[ExecutorPlugin], None]) -> 
             settings=OnchainSettings,
             moves_money=True,
             keeps_journal=True,
+<<<<<<< HEAD
             acts=True,
+=======
+            examine=examine_onchain,
+>>>>>>> w/core
         )
     )

@@ -14,6 +14,7 @@ from trio_copy.ports import Journal, Signer, Signers
 from trio_copy.records import read_plain
 from trio_copy_onchain.asking.chain import Chain
 from trio_copy_onchain.asking.fee_clock import FeeClock
+from trio_copy_onchain.fleet.picking import Load, nobody_knows, pick
 from trio_copy_onchain.sending.operator import Operator
 from trio_copy_onchain.sending.written import Written
 
@@ -36,6 +37,8 @@ class Operators:
     on_trouble: Callable[[str, str], None]
     on_news: Callable[[IntentKey], None]
     at: Callable[[str], None]
+    balance: Callable[[Address], int | None] = nobody_knows
+    """What an operator has for gas, in wei, as far as somebody has looked; see `fleet.watching.GasMoney.balance`."""
     _journals: list[Journal] = field(factory=list)
     _by_address: dict[Address, Operator] = field(factory=dict)
     _signer_of: dict[Address, Signer] = field(factory=dict)
@@ -84,7 +87,7 @@ class Operators:
         return [(self._by_address.get(one.address) or self._make(one, journal), one) for one in signers]
 
     def pick(self, key: IntentKey, among: Sequence[tuple[Operator, Signer]]) -> tuple[Operator, Signer] | None:
-        """Return who carries a key: whoever has it already, else who has least to do. None while all are full.
+        """Return who carries a key: whoever has it already, else who has least to do (`fleet.picking`). None while all are full.
 
         Raises:
             OrderNotSent: nobody can send anything now.
@@ -93,11 +96,19 @@ class Operators:
         if bound is not None:
             return bound
         now = trio.current_time()
-        able = [one for one in among if not one[0].stopped and now >= one[0].paused_until]
-        if not able:
+        loads = [
+            Load(
+                operator=operator.address,
+                open=operator.in_flight,
+                wei=self.balance(operator.address),
+                paused=bool(operator.stopped) or now < operator.paused_until,
+            )
+            for operator, _ in among
+        ]
+        if not any(load.pays for load in loads):
             raise OrderNotSent(among[0][0].stopped or "no operator has coin for gas")
-        best = min(able, key=lambda one: (one[0].in_flight, one[0].address))
-        return best if best[0].in_flight < self.in_flight else None
+        best = pick(loads, in_flight=self.in_flight)
+        return next((one for one in among if one[0].address == best), None)
 
     async def wait_room(self, among: Sequence[tuple[Operator, Signer]]) -> None:
         """Wait until one of some operators is not as it was."""

@@ -3,21 +3,23 @@
 import json
 import socket
 import subprocess
+import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
 import trio
-from attrs import define, field
+from attrs import define, evolve, field
 
 from tests.builders import NOW, POLYGON
 from tests.cli.live import SECRET
-from tests.e2e.anvil import Node, open_chain
 from tests.signing.test_fleets import FIRST, PHRASE, SECOND
 from trio_copy.cli import main
+from trio_copy.cli.acted import Told
 from trio_copy.cli.fleet import refuel_fleets
+from trio_copy.cli.live import open_for_live
 from trio_copy.cli.operators import Operator, Station, look_at, open_nonces, transfer_cost
-from trio_copy.cli.refuelled import Told
+from trio_copy.cli.refuelled import have_refuelled
 from trio_copy.config import to_checksum
 from trio_copy.config.fleets import FleetTable
 from trio_copy.engine.plan import Plan, load_plan
@@ -26,6 +28,10 @@ from trio_copy.model.ids import Address, Hash32
 from trio_copy.native import SecretKey
 from trio_copy.ports import NOBODY, Act, ActReport, Changes, Deed, Document, Done, StoreContext
 from trio_copy.records import write_plain
+from trio_copy.signing.arming import arm, limits_of
+from trio_copy.testing.acting import ScriptedActor, acting_plugin
+from trio_copy.testing.anvil.node import Node
+from trio_copy.testing.anvil.sending import open_chain
 from trio_copy.testing.devnet.chain import DevChain
 from trio_copy.testing.nodes import ScriptedNodes
 from trio_copy.transactions.refuelling import document_name, refuel_key
@@ -35,6 +41,7 @@ FUNDING = SecretKey(SECRET).address
 THIRD = "0x3c44cdddb6a900fa2b585dd299e03d12fa4293bc"
 FLEET = FleetTable(mnemonic="env:NOBODY")
 COIN = 10**18
+REFUELS = f"dry-run/{document_name(POLYGON, 'ops')}"
 CONF = """
 [engine]
 mode = "live"
@@ -45,6 +52,8 @@ name = "anvil"
 url = "{url}"
 [store.sqlite]
 path = "{folder}/books.db"
+[signing]
+folder = "{folder}/signing"
 [executor.dry-run]
 [decoder.order-filled]
 [fleet.ops]
@@ -59,6 +68,9 @@ address = "0x00000000000000000000000000000000000000c0"
 id = "alice"
 executor = "dry-run"
 wallet = "safe"
+[[follow]]
+follower = "alice"
+leader = "0x6031b6eed1c97e853c6e0f03ad3ce3529351f96d"
 """
 
 
@@ -111,7 +123,7 @@ def node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Node]:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    node = Node(port, tmp_path_factory.mktemp("fleet") / "state.json")
+    node = Node(port, tmp_path_factory.mktemp("fleet"))
     with subprocess.Popen(node.command, stdout=subprocess.DEVNULL) as process:
         try:
             trio.run(node.wait_ready)
@@ -149,7 +161,7 @@ def test_operators_are_shown_as_the_chain_has_them(node: Node, conf: Path, capsy
     used = _used(node, SECOND)
     plan = load_plan(conf)
     write_documents(
-        plan, {f"137/{SECOND}/{used}/{'a' * 64}": b"[]", f"1/{FIRST}/0/-": b"[]", "refuels/137/ops": b"[1,[],[]]"}
+        plan, {f"dry-run/137/{SECOND}/{used}/{'a' * 64}": b"[]", f"dry-run/1/{FIRST}/0/-": b"[]", REFUELS: b"[1,[],[]]"}
     )
     assert main(["fleet", "status", "--json"]) == 1
     told = capsys.readouterr().out
@@ -199,7 +211,7 @@ def test_who_is_low_is_filled_up_once_a_person_agrees(node: Node, conf: Path, ca
     day = int((first.until - 300) // 86_400)
     assert first.key == refuel_key(POLYGON, Address(FIRST), day, 0)
     known = [[first.key, FIRST, str(95 * COIN // 100), first.until, 0], [third.key, THIRD, "9", first.until, 1]]
-    write_documents(plan, {document_name(POLYGON, "ops"): write_plain([1, known, []])})
+    write_documents(plan, {REFUELS: write_plain([1, known, []])})
     again = Carrier(done=Done.MINED)
     assert refuel_fleets(plan, ["ops"], again, yes=True, json=True) == 1
     rows = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
@@ -221,7 +233,7 @@ def test_nobody_gets_more_than_there_is(node: Node, conf: Path, capsys: Capture)
     set_balances(node, first=1, third=1)
     assert refuel_fleets(plan, ["ops"], carrier, yes=False, json=False) == 0
     assert "nobody has less than 0.2" in capsys.readouterr().out
-    write_documents(plan, {document_name(POLYGON, "ops"): b"[2]"})
+    write_documents(plan, {REFUELS: b"[2]"})
     assert main(["fleet", "refuel", "ops"]) == 1
     assert "expected the refuels of fleet ops" in capsys.readouterr().err
 
@@ -280,13 +292,94 @@ def test_how_an_operator_is_follows_from_what_it_has(place: str, coins: float, s
 def test_nonces_are_read_from_the_names_of_documents() -> None:
     """Those of other chains, and documents of another kind beside them, are none."""
     names = [
-        f"137/{FIRST}/7/a",
-        f"137/{FIRST}/8/-",
-        f"137/{SECOND}/1/a",
-        f"1/{FIRST}/9/a",
-        "refuels/137/ops",
-        f"137/{FIRST}/x/a",
+        f"on/137/{FIRST}/7/a",
+        f"on/137/{FIRST}/8/-",
+        f"other/137/{SECOND}/1/a",
+        f"on/1/{FIRST}/9/a",
+        "on/refuels/137/ops",
+        f"on/137/{FIRST}/x/a",
+        f"on/137/{FIRST}/gas",
         "odd",
     ]
     documents = [Document(NOBODY, "sending", name, b"") for name in names]
     assert open_nonces(documents, POLYGON) == {FIRST: {7, 8}, SECOND: {1}}
+
+
+def test_keys_of_fleets_are_listed_and_tried_with_those_of_wallets(
+    node: Node, conf: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A wallet of a fleet has no key of its own; that its operators can be opened is what there is to check."""
+    for module in ("trio_copy.cli.keys", "trio_copy.signing.fleets"):
+        monkeypatch.setattr(f"{module}.keep_out_of_dumps", lambda: None)
+    assert main(["check"]) == 0
+    assert main(["keys", "list", "--json"]) == 0
+    assert main(["keys", "check", "--json"]) == 0
+    told = [json.loads(line) for line in capsys.readouterr().out.splitlines() if line.startswith("{")]
+    assert [(row["wallet"], row.get("key"), row.get("state")) for row in told] == [
+        ("safe", "fleet:ops", None),
+        ("safe", None, "ok, 3 operators of fleet ops"),
+    ]
+    conf.write_text(conf.read_text().replace('"safe"\naddress', '"eoa"\naddress'))
+    assert main(["keys", "check"]) == 1
+    assert "expected that of an operator of fleet.ops" in capsys.readouterr().out
+    (conf.parent / "keys" / "phrase").chmod(0o644)
+    assert main(["check"]) == 2
+    assert main(["keys", "check"]) == 1
+    assert capsys.readouterr().out.count("fleet.ops.mnemonic: expected ") == 1
+
+
+def test_a_live_run_opens_fleets_once_their_wallets_are_armed(
+    conf: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All that is wrong with keys is said before anything starts; a variable is warned of."""
+    for module in ("trio_copy.signing.keys", "trio_copy.signing.fleets"):
+        monkeypatch.setattr(f"{module}.keep_out_of_dumps", lambda: None)
+    plan = load_plan(conf)
+    with pytest.raises(ConfigError, match="not armed: safe"):
+        open_for_live(plan, conf)
+    [wallet] = plan.settings.live_wallets().values()
+    assert wallet.address is not None
+    arm(plan.settings.signing.path, wallet.address, limits_of(wallet.policy, POLYGON), time.time() + 3600)
+    opened = open_for_live(plan, conf)
+    assert [key.address for key in opened.fleets["ops"].of(wallet)] == [FIRST, SECOND, THIRD]
+    assert dict(opened.wallets) == {}
+    assert "0x" not in repr(opened)
+    monkeypatch.setenv("PHRASE", PHRASE)
+    text = conf.read_text().replace(f'"file:{conf.parent}/keys/phrase"', '"env:PHRASE"')
+    more = f'[wallet.lone]\nkey = "file:{conf.parent}/keys/funding.hex"\naddress = "{FUNDING}"\n'
+    conf.write_text(text + more + '[[follower]]\nid = "bob"\nexecutor = "dry-run"\nwallet = "lone"\n')
+    arm(plan.settings.signing.path, FUNDING, limits_of(wallet.policy, POLYGON), time.time() + 3600)
+    with pytest.raises(
+        ConfigError, match=r"wallet\.lone\.key: expected a key that no fleet has, got one of fleet\.ops"
+    ):
+        open_for_live(load_plan(conf), conf)
+    assert "fleet.ops.mnemonic: every process that this one starts inherits PHRASE" in capsys.readouterr().err
+
+
+def test_a_command_refuels_by_the_executor_where_no_engine_runs(
+    conf: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is the funding account's act, under its own key: asked for again, it is done once. Another fleet's wallet cannot."""
+    for module in ("trio_copy.cli.acted", "trio_copy.signing.fleets", "trio_copy.signing.keys"):
+        monkeypatch.setattr(f"{module}.keep_out_of_dumps", lambda: None)
+    actor = ScriptedActor()
+    plan = load_plan(conf)
+    plan = evolve(plan, executors=tuple(evolve(one, plugin=acting_plugin(actor)) for one in plan.executors))
+    assert refuel_fleets(plan, ["ops"], have_refuelled, yes=True, json=False) == 0
+    assert [(act.deed, act.calls[0].to, act.wallet.name) for act in actor.asked] == [
+        (Deed.REFUEL, FIRST, "funding:ops"),
+        (Deed.REFUEL, THIRD, "funding:ops"),
+    ]
+    context = actor.context
+    assert context is not None
+    assert context.signers is not None
+    [fleet] = context.fleets
+    assert fleet.funding == actor.asked[0].wallet
+    assert [one.address for one in context.signers.operators(fleet.funding)] == [FUNDING]
+    assert capsys.readouterr().out.count("it has it, for good") == 2
+    assert refuel_fleets(plan, ["ops"], have_refuelled, yes=True, json=False) == 0, "the same day, the same keys"
+    assert len(actor.landed) == 2
+    stranger = evolve(actor.asked[0], wallet=evolve(actor.asked[0].wallet, name="funding:other"))
+    [report] = have_refuelled(plan, [stranger], lambda place, report: None)
+    assert report.done is Done.REFUSED
+    assert "expected a wallet that pays for alice, got funding:other" in report.why

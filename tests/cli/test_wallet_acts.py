@@ -242,7 +242,7 @@ def test_an_executor_whose_wallets_do_not_act_is_named(
 ) -> None:
     conf = write_conf(tmp_path)
     assert main(["wallet", "approve", "hot", "--yes", "--conf", str(conf)]) == 2
-    assert 'expected an executor whose wallets act (there is none), got "dry-run"' in capsys.readouterr().err
+    assert "expected its executor, or just one beside it, to have wallets act: there is none" in capsys.readouterr().err
 
 
 def test_coins_are_rounded_up_for_people() -> None:

@@ -1,7 +1,7 @@
 """conf/demo-onchain.toml: a real node and real contracts in one command, and wallets on them that exist for one run."""
 
 import re
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -11,10 +11,10 @@ from attrs import evolve
 
 from trio_copy.cli import main
 from trio_copy.cli.play_money import PlayMoney, open_play_money
-from trio_copy.cli.world import World, open_world
+from trio_copy.cli.world import open_world
 from trio_copy.clock import anchored_wall_clock
-from trio_copy.config import DevnetSettings, PluginTable
-from trio_copy.engine.plan import Plan, PlannedExecutor, load_plan, make_plan, with_options
+from trio_copy.config import DevnetSettings
+from trio_copy.engine.plan import load_plan, make_plan, with_options
 from trio_copy.errors import ChainError, ConfigError
 from trio_copy.model.ids import Address, ChainId
 from trio_copy.model.orders import SignatureType
@@ -60,50 +60,34 @@ def test_it_stands_beside_no_other_chain(beside: str, problem: str, tmp_path: Pa
 
 def test_what_was_deployed_is_told_to_plugins_and_read_by_their_own_rules() -> None:
     plan = load_plan(CONF)
-    told = with_options(plan, "executor", {"dry-run": {"latency_ms": 5}, "clob": {"clob_url": "not here"}})
-    assert [one.settings.latency_ms for one in told.executors] == [5]
-    assert told.executors[0].settings.price_source == "leader"  # what the file says stays
-    pool = Address("0x" + "11" * 20)
-    told = with_options(plan, "decoder", {"fpmm": {"pools": [{"address": pool, "tokens": ["1", "2"]}]}})
+    maker, one, other = (f"0x{number:040x}" for number in (1, 2, 3))
+    venue = {"maker": maker, "conditional_tokens": one, "collateral": other, "tokens": ["1", "2"]}
+    told = with_options(plan, "executor", {"onchain": {"fpmm": [venue]}, "clob": {"clob_url": "not here"}})
+    assert [[table.maker for table in one.settings.fpmm] for one in told.executors] == [[maker]]
+    told = with_options(plan, "decoder", {"fpmm": {"pools": [{"address": maker, "tokens": ["1", "2"]}]}})
     leader = plan.settings.follow[0].leader
-    assert [one.addresses for one in told.decoders["fpmm"].filters([leader])] == [(pool,)]
+    assert [one.addresses for one in told.decoders["fpmm"].filters([leader])] == [(maker,)]
     assert told.settings == plan.settings
-    with pytest.raises(ConfigError, match=r"^executor\.dry-run\.makers: unknown key"):
-        with_options(plan, "executor", {"dry-run": {"makers": []}})
+    with pytest.raises(ConfigError, match=r"^executor\.onchain\.makers: unknown key"):
+        with_options(plan, "executor", {"onchain": {"makers": []}})
 
 
-def test_what_moves_money_plays_on_it_from_paper_wallets_and_nowhere_else() -> None:
-    """An executor `onchain` may trade in mode paper only because the chain is gone with the run."""
-    registry, settings = discover(), load_plan(CONF).settings
-    plugin = evolve(registry.executor("dry-run"), name="onchain", moves_money=True)
-    registry.executors["onchain"] = (plugin, registry.executors["dry-run"][1])
-    trades = evolve(
-        settings,
-        executor=(PluginTable(name="onchain", plugin="onchain", options={}),),
-        follower=tuple(evolve(one, executor="onchain") for one in settings.follower),
-    )
-    assert make_plan(trades, registry).plays
-    walletless = evolve(trades, follower=tuple(evolve(one, wallet=None) for one in trades.follower))
+def test_money_plays_on_it_from_paper_wallets_and_nowhere_else() -> None:
+    """The executor `onchain` may trade in mode paper only because the chain is gone with the run."""
+    settings = load_plan(CONF).settings
+    assert make_plan(settings, discover()).plays
+    walletless = evolve(settings, follower=tuple(evolve(one, wallet=None) for one in settings.follower))
     with pytest.raises(ConfigError, match=r"follower\[0\]\.wallet: expected a paper wallet"):
-        make_plan(walletless, registry)
-    for other in (evolve(trades, anvil=None), evolve(trades, anvil=None, devnet=DevnetSettings())):
-        with pytest.raises(
-            ConfigError, match=r'engine\.mode: expected "live" because the executor onchain moves money'
-        ):
-            make_plan(other, registry)
-
-
-def moving_plan() -> Plan:
-    """The demonstration's plan, as if what executes it moved money."""
-    plan = load_plan(CONF)
-    (one,) = plan.executors
-    moves = evolve(one.plugin, name="onchain", moves_money=True)
-    return evolve(plan, executors=(PlannedExecutor(name=one.name, plugin=moves, settings=one.settings),))
+        make_plan(walletless, discover())
+    refused = r'engine\.mode: expected "live" because the executor onchain moves money'
+    for other in (evolve(settings, anvil=None), evolve(settings, anvil=None, devnet=DevnetSettings())):
+        with pytest.raises(ConfigError, match=refused):
+            make_plan(other, discover())
 
 
 async def test_each_follower_has_a_wallet_of_another_kind_with_money_and_leave_to_trade(tmp_path: Path) -> None:
-    """The first is its key's own, the second a Safe, the third a Safe that two keys act for."""
-    plan = moving_plan()
+    """The first is its key's own, the second a Safe, the third a Safe of two operators."""
+    plan = load_plan(CONF)
     with open_play_money(plan) as play:
         assert play is not None
         plan = evolve(plan, settings=play.stage(plan.settings))
@@ -111,10 +95,10 @@ async def test_each_follower_has_a_wallet_of_another_kind_with_money_and_leave_t
             port = int(world.endpoints[0].url.rpartition(":")[2])
             async with open_chain(Node(port, tmp_path)) as chain:
                 with trio.fail_after(10):
-                    await look_at_wallets(play, world, chain)
-                trading = play.trading_at(world.contracts, plan.settings.chain.chain_id)
-                policies = [wallet.policy for _, wallet in trading.wallets.values()]
-                assert [one.contracts for one in policies] == [world.contracts] * 3
+                    await look_at_wallets(play, world.policy["contracts"], chain)
+            trading = play.trading_at(world.policy, plan.settings.chain.chain_id)
+            policies = [wallet.policy for _, wallet in trading.wallets.values()]
+            assert [one.contracts for one in policies] == [world.policy["contracts"]] * 3
 
 
 async def test_a_node_that_dies_ends_the_run_with_its_name(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -133,29 +117,32 @@ async def test_a_node_that_dies_ends_the_run_with_its_name(monkeypatch: pytest.M
             await nodes[0].kill()
             await trio.sleep_forever()
 
-    with trio.fail_after(20), pytest.raises(ChainError, match=r"^anvil, the node of this run, has ended before the run"):
+    with (
+        trio.fail_after(20),
+        pytest.raises(ChainError, match=r"^anvil, the node of this run, has ended before the run"),
+    ):
         await run()
 
 
-async def look_at_wallets(play: PlayMoney, world: World, chain: Chain) -> None:
-    wallets = [(name, wallet) for name, wallet in play.wallets.values()]
+async def look_at_wallets(play: PlayMoney, venues: Sequence[Address], chain: Chain) -> None:
+    wallets = list(play.wallets.values())
     assert [wallet.signature_type for _, wallet in wallets] == [SignatureType.EOA] + [SignatureType.SAFE] * 2
-    maker = world.contracts[0]
+    maker = venues[0]
     usdc = await chain.call(maker, "collateralToken()", returns="address")
     ctf = await chain.call(maker, "conditionalTokens()", returns="address")
     for name, wallet in wallets:
         assert wallet.paper_usd is not None
-        address, own = str(wallet.address), play.keys[name].address
+        address = str(wallet.address)
         assert await chain.call(usdc, "balanceOf(address)", address) == wallet.paper_usd.micro
-        acting = {key.address for key in play.fleets.get(name, (play.keys[name],))}
+        keys = play.fleets[name].operators if name in play.fleets else (play.keys[name],)
+        acting = {key.address for key in keys}
         if wallet.signature_type is SignatureType.EOA:
-            assert (acting, address) == ({own}, own)
-            allowances = [await chain.call(usdc, "allowance(address,address)", own, one) for one in world.contracts]
-            assert allowances == [10**12] * len(world.contracts)
+            assert acting == {address}
+            allowances = [await chain.call(usdc, "allowance(address,address)", address, one) for one in venues]
+            assert allowances == [10**12] * len(venues)
         else:
             assert set(await chain.call(address, "getOwners()", returns="address[]")) == acting
-            assert own in acting
         assert await chain.call(ctf, "isApprovedForAll(address,address)", address, maker, returns="bool")
         balances = [int(await chain.ask("eth_getBalance", one, "latest"), 16) for one in acting]
         assert min(balances) > 9 * 10**18
-    assert [len(keys) for keys in play.fleets.values()] == [2]
+    assert [len(fleet.operators) for fleet in play.fleets.values()] == [2]

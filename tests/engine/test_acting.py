@@ -1,6 +1,6 @@
 """What wallets are asked to do: by the engine that owns their shard, by the command where none does, and once."""
 
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -15,6 +15,8 @@ from trio_copy.config.wallets import WalletTable
 from trio_copy.engine.act_requests import ACT, KINDS, answer_of, ask_act, errand_of, report_of
 from trio_copy.engine.acting import Acting, executor_of, open_acting, owner_of
 from trio_copy.engine.acting import ask_act as ask
+from trio_copy.engine.actors import actor_of
+from trio_copy.engine.acts import Acts
 from trio_copy.engine.asking import Asker
 from trio_copy.engine.plan import Plan
 from trio_copy.engine.requests import REFUSED, set_mode
@@ -22,6 +24,8 @@ from trio_copy.engine.service import Service
 from trio_copy.errors import ConfigError, LeaseLost, OrderNotSent, OrderUncertain, Refused, StoreError, Unanswered
 from trio_copy.model.catalog import Catalog
 from trio_copy.model.control import Mode, shard_lease
+from trio_copy.model.fleets import funding_wallet
+from trio_copy.model.follows import Follower
 from trio_copy.model.ids import Address, FollowerId, Hash32, IntentKey, TokenId
 from trio_copy.model.orders import Wallet
 from trio_copy.model.units import Price, Usd
@@ -38,8 +42,8 @@ CALL = Call(to=USDC, data=b"\x09\x5e\xa7\xb3" + bytes(64))
 KEY = IntentKey("ab" * 32)
 
 
-def planned(key: IntentKey = KEY, pays: Sequence[Paid] = ()) -> PlannedAct:
-    act = Act(key=key, wallet=WALLET, deed=Deed.APPROVE, calls=(CALL,), until=0)
+def planned(key: IntentKey = KEY, pays: Sequence[Paid] = (), deed: Deed = Deed.APPROVE) -> PlannedAct:
+    act = Act(key=key, wallet=WALLET, deed=deed, calls=(CALL,), until=0)
     return PlannedAct(words=("let it take 5 USD",), act=act, pays=tuple(pays))
 
 
@@ -292,8 +296,21 @@ async def test_an_act_waits_for_whoever_has_an_executor(clock: Clock, tmp_path: 
 
 def test_an_executor_without_acts_is_named() -> None:
     plan = make_test_plan()
-    with pytest.raises(ConfigError, match="expected an executor whose wallets act"):
+    with pytest.raises(
+        ConfigError, match="expected its executor, or just one beside it, to have wallets act: there is none"
+    ):
         executor_of(plan, plan.settings.followers()[ALICE])
+
+
+def test_another_executor_may_have_a_wallet_act_where_its_own_cannot() -> None:
+    """The only one beside it; of two nobody can say which. Its own goes first."""
+    plan, alice = make_test_plan(), Follower(follower=ALICE, executor="sim", address=OWN, wallet_name="hot")
+    (sim,) = plan.executors
+    first, second = (evolve(sim, name=name, plugin=acting_plugin(ScriptedActor())) for name in ("one", "two"))
+    assert actor_of((sim,), alice) is None
+    assert actor_of((sim, first), alice) is first
+    assert actor_of((sim, first, second), alice) is None
+    assert actor_of((first, second), evolve(alice, executor="two")) is second
 
 
 def test_requests_and_answers_read_as_they_were_written() -> None:
@@ -303,10 +320,47 @@ def test_requests_and_answers_read_as_they_were_written() -> None:
     errand = errand_of(ask_act("r", WALLET, Deed.REDEEM, one, NOW, NOW))
     assert errand.pays == (paid,)
     assert one.act is not None
-    assert errand.act(WALLET) == evolve(one.act, deed=Deed.REDEEM, until=NOW)
+    assert errand.act(WALLET) == evolve(one.act, until=NOW)
     report = ActReport(done=Done.REFUSED, transaction=Hash32("0x" + "ab" * 32), why='a "reason"', gas_wei=2**70)
     assert report_of(answer_of(report)) == report
     assert ACT in KINDS
     for wrong in ("", "[]", '["LANDED"]', '["WON",null,"","0"]', "x"):
         with pytest.raises(StoreError):
             report_of(wrong)
+
+
+def test_a_fleet_is_refuelled_by_its_funding_account_alone() -> None:
+    """In the shard of the follower that it is written down with; and by nobody who only says so."""
+    funding = funding_wallet("ops", USDC, ALICE)
+    hot = Follower(follower=ALICE, executor="sim", address=OWN, wallet_name="hot")
+    actor = ScriptedActor()
+    acts = Acts(
+        executor_of=lambda follower: actor,  # type: ignore[arg-type, return-value]  # nothing of it is asked
+        follower_of={ALICE: hot}.get,
+        funding={funding.name: funding},
+        wall=lambda: NOW,
+        on_step=lambda step, detail: None,
+    )
+    refuel, approve = Deed.REFUEL, Deed.APPROVE
+
+    def answer(name: str, wallet: Wallet, deed: Deed) -> str | None:
+        return acts.take(Shardless(), ask_act(name, wallet, deed, planned(deed=deed), NOW, NOW))
+
+    assert answer("a", funding, refuel) is None
+    assert answer("b", WALLET, approve) is None
+    refused = [
+        answer("c", WALLET, refuel),
+        answer("d", funding, approve),
+        answer("e", evolve(funding, follower=FollowerId("bob")), refuel),
+        answer("f", evolve(funding, name="funding:other"), refuel),
+    ]
+    assert all(str(one).startswith(f"{REFUSED}expected a wallet that pays for") for one in refused), refused
+
+
+class Shardless:
+    """An owner of whom nothing is asked."""
+
+    number, lost = 0, False
+
+    async def finish(self, follower: FollowerId, pays: Sequence[Paid], answers: Mapping[str, str]) -> None:
+        raise NotImplementedError

@@ -39,8 +39,8 @@ async def nobody_leaves(shard: Shard, position: PositionKey) -> str:
 
 def nobody_acts(desk: Desk) -> Acts:
     return Acts(
-        executors={},
-        follower_of={}.get,
+        executor_of=lambda follower: None,
+        follower_of=lambda follower: None,
         wall=desk.wall,
         on_step=lambda step, detail: None,  # no wallet is live
     )

@@ -13,7 +13,7 @@ import msgspec
 import trio
 from attrs import define, field
 
-from tests.onchain.living import ARMED_S, Living
+from tests.onchain.living import ARMED_S, Kind, Living
 from trio_copy.clock import anchored_wall_clock
 from trio_copy.engine.plan import load_plan
 from trio_copy.signing.arming import arm, limits_of
@@ -57,11 +57,15 @@ minimum_usd = 0
 """
 _WALLET = """\
 [wallet.{name}]
-key = "file:{folder}/keys/{name}.hex"
+{signs}
 address = "{address}"
 signature_type = "{kind}"
 [wallet.{name}.policy]
-contracts = {contracts}
+{policy}
+"""
+_FLEET = """\
+[fleet.{name}]
+keys = {keys}
 """
 
 
@@ -72,17 +76,18 @@ def write_conf(living: Living, executor: str = "dry-run") -> Path:
     text = _TABLES.format(mode="live" if live else "paper", url=living.door.url, folder=folder)
     for kind, tables in (("decoder", living.stage.decoders), ("executor", {executor: _options(living, executor)})):
         for name, options in tables.items():
-            text += f"[{kind}.{name}]\n" + "".join(f"{key} = {_toml(value)}\n" for key, value in options.items())
+            text += f"[{kind}.{name}]\n{_lines(options)}"
     (folder / "keys").mkdir(mode=0o700, exist_ok=True)
     for name, person in living.people.items():
         pays = f'wallet = "{name}"' if live else ""
         text += _FOLLOWER.format(name=name, executor=executor, leader=living.leader, pays=pays)
         if live:
-            key = folder / "keys" / f"{name}.hex"
-            key.touch(mode=0o600)
-            key.write_text(f"0x{person.secrets[0].hex()}\n")
-            kind, contracts = person.signature_type.name.lower(), _toml(list(living.stage.venues))
-            text += _WALLET.format(name=name, folder=folder, address=person.wallet, kind=kind, contracts=contracts)
+            keys = [f"file:{_write_key(folder, f'{name}-{n}', secret)}" for n, secret in enumerate(person.secrets)]
+            fleet = person.kind is Kind.FLEET
+            text += _FLEET.format(name=name, keys=_toml(keys)) if fleet else ""
+            signs = f'fleet = "{name}"' if fleet else f'key = "{keys[0]}"'
+            kind, policy = person.signature_type.name.lower(), _lines(living.stage.policy)
+            text += _WALLET.format(name=name, signs=signs, address=person.wallet, kind=kind, policy=policy)
     conf = folder / "conf.toml"
     conf.write_text(text)
     if live:
@@ -92,6 +97,17 @@ def write_conf(living: Living, executor: str = "dry-run") -> Path:
             until = anchored_wall_clock()() + ARMED_S
             arm(folder / "signing", wallet.address, limits_of(wallet.policy, plan.settings.chain.chain_id), until)
     return conf
+
+
+def _write_key(folder: Path, name: str, secret: bytes) -> Path:
+    path = folder / "keys" / f"{name}.hex"
+    path.touch(mode=0o600)
+    path.write_text(f"0x{secret.hex()}\n")
+    return path
+
+
+def _lines(options: Mapping[str, Any]) -> str:
+    return "".join(f"{key} = {_toml(value)}\n" for key, value in options.items())
 
 
 def _options(living: Living, executor: str) -> Mapping[str, Any]:
@@ -106,7 +122,7 @@ def _toml(value: object) -> str:
             return str(value).lower()
         case str():
             return f'"{value}"'
-        case list():
+        case list() | tuple():
             return f"[{', '.join(map(_toml, value))}]"
         case dict():
             return f"{{ {', '.join(f'{key} = {_toml(inner)}' for key, inner in value.items())} }}"

@@ -9,7 +9,6 @@ import trio
 from attrs import define
 
 from tests.builders import POLYGON
-from trio_copy.testing.anvil import Node
 from tests.onchain.deployed import Deployed, Market, buy
 from tests.onchain.executing import KeptJournal, Signing, Trading, open_trading, token_of
 from tests.onchain.proxying import ScriptedNode, open_proxied
@@ -17,6 +16,7 @@ from trio_copy.model.fills import Side
 from trio_copy.model.ids import Address, TokenId
 from trio_copy.model.orders import ExecutionReport, Order, Settlement
 from trio_copy.native import SecretKey
+from trio_copy.testing.anvil import Node
 from trio_copy.transactions.transaction import Transaction
 from trio_copy_onchain.sending.operator import Operator
 from trio_copy_onchain.tx.fees import GWEI
@@ -24,6 +24,7 @@ from trio_copy_onchain.venues.fpmm import Fpmm
 
 KEY = SecretKey(b"\x66" * 32)
 COIN = 10**19
+BROADCAST = "onchain: broadcast"
 PATIENCE_S, LATE_S = 60.0, 600.0
 
 
@@ -50,7 +51,8 @@ class Bench:
     wall: Wall
     nodes: Mapping[str, ScriptedNode]
     points: list[str]
-    broadcast: list[trio.Event]
+    """All crash points that were passed."""
+    _passed: list[trio.Event]
 
     @property
     def operator(self) -> Operator:
@@ -79,6 +81,9 @@ class Bench:
     async def shares(self) -> int:
         return (await self.market.balances(self.maker, self.address))[0]
 
+    async def coin(self) -> int:
+        return int(await self.market.ask("eth_getBalance", self.address, "latest"), 16)
+
     async def nonce(self) -> int:
         """Return how many transactions of the wallet are mined."""
         return int(await self.market.ask("eth_getTransactionCount", self.address, "latest"), 16)
@@ -100,20 +105,26 @@ class Bench:
 
     async def leave(self, order: Order) -> str:
         """Submit an order until its bytes have left, and stop waiting; returns their hash."""
-        left = trio.Event()
-        self.broadcast.append(left)
+        left = self.points.count(BROADCAST)
         async with trio.open_nursery() as nursery:
 
             async def submit() -> None:
                 await self.trading.submit(order, within_s=8)
 
             nursery.start_soon(submit)
-            with trio.fail_after(8):
-                await left.wait()
+            await self.broadcasts(left + 1)
             nursery.cancel_scope.cancel()
         binding = self.operator.binding(order.key)
         assert binding is not None
         return binding.newest.hash
+
+    async def broadcasts(self, count: int) -> None:
+        """Wait until bytes have left so many times, and nodes have answered."""
+        with trio.fail_after(15):
+            while self.points.count(BROADCAST) < count:
+                passed = trio.Event()
+                self._passed.append(passed)
+                await passed.wait()
 
     async def until(self, holds: Callable[[], Any], what: str = "") -> None:
         """Let the chain be looked at until something holds."""
@@ -184,19 +195,21 @@ async def open_bench(
     journal: KeptJournal | None = None,
     wall: Wall | None = None,
     crash_at: str = "",
+    crash_time: int = 1,
     signing: Signing | None = None,
     **settings: Any,
 ) -> AsyncGenerator[Bench, None]:
-    """Open the executor behind scripted nodes; at a crash point, `Crash` comes out of whatever was being done."""
-    clock, points, broadcast = wall or Wall(), list[str](), list[trio.Event]()
+    """Open the executor behind scripted nodes; when a crash point is passed for the so-manieth time, `Crash` comes out of
+    whatever was being done.
+    """
+    clock, points, passed = wall or Wall(), list[str](), list[trio.Event]()
 
     def at(point: str) -> None:
         points.append(point)
-        if point == crash_at:
+        if point == crash_at and points.count(point) == crash_time:
             raise Crash(point)
-        if point == "onchain: broadcast":
-            for event in broadcast:
-                event.set()
+        while passed:
+            passed.pop().set()
 
     async with (
         open_proxied(venues[0], *(names or ("node",))) as (nodes, proxies),
@@ -210,4 +223,4 @@ async def open_bench(
             **{"patience_s": PATIENCE_S, "mine_within_s": LATE_S} | settings,
         ) as trading,
     ):
-        yield Bench(trading=trading, market=market, wall=clock, nodes=proxies, points=points, broadcast=broadcast)
+        yield Bench(trading=trading, market=market, wall=clock, nodes=proxies, points=points, passed=passed)

@@ -11,13 +11,13 @@ import trio_websocket
 from attrs import define, field
 
 from tests.builders import POLYGON
-from trio_copy.testing.anvil import Node
 from trio_copy.chain.nodes import NodeConnections, open_nodes
 from trio_copy.chain.pacing import Pace
 from trio_copy.config import ChainSettings, EndpointSettings
 from trio_copy.engine.supervisor import Backoff
 from trio_copy.entropy import seeded_entropy
 from trio_copy.errors import ConnectionLost
+from trio_copy.testing.anvil import Node
 
 SEND = "eth_sendRawTransaction"
 _LARGEST = 1 << 26
@@ -105,7 +105,7 @@ class ScriptedNode:
                     nursery.start_soon(self._pass_back, down, up, answers, nursery)
                     try:
                         while True:
-                            await self._take(await down.get_message(), down, up, answers, nursery)
+                            await self._take(str(await down.get_message()), down, up, answers, nursery)
                     except trio_websocket.ConnectionClosed:
                         nursery.cancel_scope.cancel()
         await trio.aclose_forcefully(stream)
@@ -147,7 +147,7 @@ async def open_proxied(
 ) -> AsyncGenerator[tuple[NodeConnections, Mapping[str, ScriptedNode]], None]:
     """Let one real node be asked as several ones, each with its own script, over real frames."""
     proxies = {name: ScriptedNode(name) for name in names}
-    chain, entropy = ChainSettings(chain_id=POLYGON, **settings), seeded_entropy(1)
+    chain, entropy = ChainSettings(chain_id=POLYGON, **{"requests_per_s": 10_000} | settings), seeded_entropy(1)
     async with trio.open_nursery() as nursery:
 
         async def dial(url: str) -> trio.abc.Stream:

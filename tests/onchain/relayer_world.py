@@ -1,6 +1,6 @@
 """A relayer, a chain that it carries actions to, a journal that may crash, and whoever asks: time is virtual."""
 
-from collections.abc import AsyncGenerator, Collection, Mapping, Sequence
+from collections.abc import AsyncGenerator, Collection, Mapping, Sequence, Set
 from contextlib import asynccontextmanager
 from hashlib import sha256
 from typing import Any
@@ -26,6 +26,8 @@ from trio_copy_onchain.relayer.carrying import Carrier
 from trio_copy_onchain.relayer.client import RelayerClient
 from trio_copy_onchain.relayer.credentials import RelayerKey as OurKey
 from trio_copy_onchain.relayer.http import Asker
+from trio_copy_onchain.relayer.looking import Looker
+from trio_copy_onchain.relayer.making import Maker
 from trio_copy_onchain.relayer.proof import FAILURE, RELAYED, SUCCESS
 from trio_copy_onchain.relayer.submitted import Action, actions_of
 from trio_copy_onchain.relayer.wire import KINDS
@@ -221,8 +223,8 @@ class Documents:
     def covers(self, follower: FollowerId) -> bool:
         return True
 
-    def is_open(self, key: IntentKey) -> bool:
-        return False
+    def open_keys(self) -> Set[IntentKey]:
+        return set()
 
     def crash(self) -> None:
         self.now = dict(self.durable)
@@ -274,10 +276,13 @@ class World:
             wall=wall,
             timeout_s=10.0,
         )
+        looker = Looker(nodes=self.chain, chain_id=POLYGON)
         self.carrier = Carrier(
-            client=client, nodes=self.chain, chain_id=POLYGON, wall=wall,
-            on_trouble=lambda kind, detail: self.troubles.append((kind, detail)), poll_s=2.0, proxy_gas=2_000_000,
+            client=client, looker=looker, wall=wall, poll_s=2.0,
+            maker=Maker(client=client, looker=looker, wall=wall, proxy_gas=2_000_000),
+            on_trouble=lambda kind, detail: self.troubles.append((kind, detail)),
         )  # fmt: skip
+        self.carrier.open_journal(self.journal)
 
     def restart(self) -> None:
         self.journal.crash()
@@ -289,7 +294,7 @@ class World:
 
     async def carry(self, number: int = 1, within_s: float = 60.0, **more: Any) -> ActReport:
         with trio.move_on_after(within_s):
-            return await self.carrier.carry(self.act(number, **more), self.journal, self.signer)  # type: ignore[arg-type]
+            return await self.carrier.carry(self.act(number, **more), self.signer)  # type: ignore[arg-type]
         raise AssertionError("expected an answer before the time is over")
 
     def submits(self) -> Collection[int]:
@@ -304,6 +309,6 @@ async def open_world(kind: SignatureType = SignatureType.SAFE) -> AsyncGenerator
     )  # fmt: skip
     relayer.add_wallet(KINDS[kind], KEY.address, WALLET)
     async with trio.open_nursery() as nursery, open_virtual_relayer(relayer) as server:
-        nursery.start_soon(chain.run)
+        nursery.start_soon(chain.run)  # noqa: ASYNC113  blocks may come a moment later
         yield World(server, chain, kind)
         nursery.cancel_scope.cancel()

@@ -1,13 +1,14 @@
 """A wallet's key is used from outside: alerts, no purchase twice, and none lost."""
 
 from collections.abc import AsyncGenerator
+from functools import partial
 
 import pytest
 
-from trio_copy.testing.anvil import Node
 from tests.onchain.deployed import Deployed, Market
 from tests.onchain.faulting import KEY, Bench, fund, open_bench
 from trio_copy.model.orders import Order, Settlement, Status
+from trio_copy.testing.anvil import Node
 
 pytestmark = pytest.mark.anvil
 
@@ -78,6 +79,10 @@ async def settled(bench: Bench, order: Order) -> int:
     raise AssertionError(f"not settled: {bench.operator.nonces}")
 
 
+def _has_looked(bench: Bench) -> bool:
+    return bench.operator.nonces.latest >= 0
+
+
 async def test_two_instances_with_one_wallet_buy_each_order_once(
     bench: Bench, venues: tuple[Node, Deployed], market: Market
 ) -> None:
@@ -88,7 +93,7 @@ async def test_two_instances_with_one_wallet_buy_each_order_once(
         await bench.mining(False)
         ours, theirs = await bench.buy("20", key="ab"), await other.buy("30", key="cd")
         for one in (bench, other):
-            await one.until(lambda one=one: one.operator.nonces.latest >= 0, "looked")
+            await one.until(partial(_has_looked, one), "looked")
         # Their nodes have not told each other yet.
         await bench.market.ask("anvil_dropTransaction", await bench.leave(ours))
         await other.leave(theirs)

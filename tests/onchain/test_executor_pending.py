@@ -1,14 +1,15 @@
 """What waits in a pool: sent again, paid more for, or cancelled; whichever is mined is booked, once."""
 
 from collections.abc import AsyncGenerator
+from functools import partial
 
 import pytest
 
-from trio_copy.testing.anvil import Node
 from tests.onchain.deployed import Deployed, Market
 from tests.onchain.faulting import KEY, LATE_S, PATIENCE_S, Bench, fund, open_bench
 from trio_copy.errors import OrderNotSent
 from trio_copy.model.orders import Order, Settlement, Status
+from trio_copy.testing.anvil import Node
 from trio_copy_onchain.tx.fees import GWEI
 
 pytestmark = pytest.mark.anvil
@@ -49,13 +50,17 @@ async def test_what_a_pool_dropped_is_sent_again_to_the_byte(bench: Bench) -> No
     await bought_once(bench, order, shares, nonce)
 
 
+def _sent(bench: Bench, times: int) -> bool:
+    return len(bench.nodes["node"].sent()) == times
+
+
 async def test_what_is_stuck_pays_an_eighth_more_on_its_nonce(bench: Bench) -> None:
     order, shares, nonce = await bench.buy(), await bench.shares(), await bench.nonce()
     sent = await bench.leave(order)
     (before,) = await bench.pooled()
     for rise in range(2):
         bench.wall.ahead_s += PATIENCE_S + 1
-        await bench.until(lambda rise=rise: len(bench.nodes["node"].sent()) == 2 + rise, "replaced")
+        await bench.until(partial(_sent, bench, 2 + rise), "replaced")
         (after,) = await bench.pooled()
         assert after["nonce"] == before["nonce"]
         for name in ("maxFeePerGas", "maxPriorityFeePerGas"):

@@ -4,10 +4,10 @@ from collections.abc import AsyncGenerator
 
 import pytest
 
-from trio_copy.testing.anvil import Node
 from tests.onchain.deployed import Deployed, Market
 from tests.onchain.faulting import KEY, LATE_S, Bench, fund, open_bench
 from trio_copy.model.orders import Order, Settlement, Status
+from trio_copy.testing.anvil import Node
 
 pytestmark = pytest.mark.anvil
 

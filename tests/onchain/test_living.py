@@ -78,9 +78,10 @@ async def test_a_reorg_of_the_leaders_fill_is_told(living: Living) -> None:
     assert len(recorder.admitted) == 2
 
 
-async def test_an_engine_that_is_killed_goes_on_where_it_was(living: Living) -> None:
+@pytest.mark.parametrize("executor", ["dry-run", "onchain"])
+async def test_an_engine_that_is_killed_goes_on_where_it_was(living: Living, executor: str) -> None:
     """A process of its own, from a file: what was traded while nobody lived is copied by the next one, and nothing twice."""
-    conf = write_conf(living)
+    conf = write_conf(living, executor)
     async with open_apart(conf) as first:
         await first.wait_step("armed")
         await living.trade(Place.YES, Side.BUY, 100)
@@ -91,3 +92,7 @@ async def test_an_engine_that_is_killed_goes_on_where_it_was(living: Living) -> 
         await second.wait_copies(3)
         assert await second.stop() == 0
     assert len({*first.copies, *second.copies}) == 6
+    for name, person in living.people.items():
+        has = await living.holding(person.wallet)
+        bought = [place for place, shares in has.shares.items() if shares]
+        assert bought == ([Place.YES, Place.POOL] if executor == "onchain" else []), name

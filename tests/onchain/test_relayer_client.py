@@ -1,7 +1,10 @@
 """A relayer over a real socket: requests are those of the venue's own client, answers are bounded and read strictly."""
 
+import ssl
+import subprocess
 from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
+from functools import partial
 from math import inf
 from pathlib import Path
 from typing import Any
@@ -14,12 +17,13 @@ from attrs import evolve
 from tests.builders import NOW, POLYGON
 from tests.transactions.test_relayed import CALLS, KEY, KINDS, WALLET, relayed
 from trio_copy.model.orders import SignatureType
+from trio_copy.sockets import open_socket
 from trio_copy.testing.market_server.faults import Body
 from trio_copy.testing.relayer import BuilderKey, Relayer, RelayerKey, RelayerServer, open_relayer
 from trio_copy.testing.relayer.requests import read_submitted, signer_of_request
 from trio_copy_onchain.relayer.client import Params, RelayerClient, State, Told, read_params, read_taken
 from trio_copy_onchain.relayer.credentials import Credentials, credentials_of
-from trio_copy_onchain.relayer.http import Asker
+from trio_copy_onchain.relayer.http import Asker, NoReply, Reply
 from trio_copy_onchain.relayer.settings import RelayerSettings
 from trio_copy_onchain.relayer.texts import Refusal, Row, read_refusal
 from trio_copy_onchain.relayer.wire import request_of
@@ -120,6 +124,55 @@ async def test_hostile_answers_prove_nothing(body: Body) -> None:
         assert told.row is Row.UNKNOWN
         assert len(told.words) < 400
         assert "\n" not in told.words
+
+
+@pytest.fixture
+def certificate(tmp_path: Path) -> Path:
+    """Make a certificate for localhost, and its key, in one file."""
+    made = tmp_path / "both.pem"
+    new = "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=localhost"
+    new += f" -addext subjectAltName=DNS:localhost -keyout {made} -out -"
+    written = subprocess.run(new.split(), check=True, capture_output=True).stdout
+    made.write_bytes(made.read_bytes() + written)
+    return made
+
+
+async def test_only_the_host_that_was_named_hears_a_request(certificate: Path) -> None:
+    """A certificate that is not good for it ends the connection before a byte of the request has left."""
+    heard: list[bytes] = []
+    served = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    served.load_cert_chain(certificate)
+
+    async def serve(stream: trio.SSLStream[trio.SocketStream]) -> None:
+        with suppress(trio.BrokenResourceError):
+            heard.append(bytes(await stream.receive_some(1000)))
+            await stream.send_all(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok")
+
+    async with trio.open_nursery() as nursery:
+        listeners = await nursery.start(
+            partial(trio.serve_ssl_over_tcp, serve, 0, served, host="127.0.0.1", https_compatible=True)
+        )
+        port = listeners[0].transport_listener.socket.getsockname()[1]
+        trusting = partial(ssl.create_default_context, cafile=str(certificate))
+        for host, tls, reply in (
+            ("localhost", trusting, Reply(status=200, body=b"ok")),
+            ("127.0.0.1", trusting, None),
+            ("localhost", ssl.create_default_context, None),
+        ):
+            asker = Asker(url=f"https://{host}:{port}/below", open_socket=open_socket, tls=tls)
+            told = await asker.ask("GET", "/x", until=trio.current_time() + 5)
+            assert told == reply or (isinstance(told, NoReply) and not told.sent)
+        nursery.cancel_scope.cancel()
+    (request,) = [one for one in heard if one]
+    assert request.startswith(b"GET /below/x HTTP/1.1\r\n")
+
+
+async def test_a_deadline_that_is_too_near_is_not_taken() -> None:
+    async with open_both() as (server, client):
+        one = relayed(SignatureType.DEPOSIT, nonce=0, deadline=int(NOW) + 299)
+        told = await client.submit(request_of(one, KEY.sign(one.digest)), inf)
+        assert isinstance(told, Refusal)
+        assert (told.row, server.relayer.refused) == (Row.UNKNOWN, ["deadline too soon"])
 
 
 async def test_what_may_have_arrived_is_told_apart_from_what_has_not() -> None:

@@ -27,6 +27,7 @@ from trio_copy.model.orders import SignatureType, Wallet
 from trio_copy.native import SecretKey, keccak, signer_of
 from trio_copy.ports import to_thread_run_sync
 from trio_copy.signing import fleets as module
+from trio_copy.signing.access import AccessSigners
 from trio_copy.signing.arming import arm, limits_of
 from trio_copy.signing.fleets import (
     FleetKeys,
@@ -248,3 +249,12 @@ def test_coins_are_read_to_the_last_wei(text: str | int, wei: int, shown: str) -
 def test_what_is_no_amount_of_coins_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="expected a decimal number"):
         Coins.parse(text)
+
+
+def test_who_only_looks_knows_all_operators() -> None:
+    """And signs nothing but who asks."""
+    signers = AccessSigners({"hot": KEYS[0], "lone": KEYS[3]}, {"hot": KEYS[:2]})
+    assert [one.address for one in signers.operators(OF_SAFE)] == [KEYS[0].address, KEYS[1].address]
+    assert [one.address for one in signers.operators(evolve(OF_SAFE, name="lone"))] == [KEYS[3].address]
+    assert signers.operators(evolve(OF_SAFE, name="nobody")) == ()
+    assert isinstance(signers.operators(OF_SAFE)[1].sign(BUY, keccak(b"a call")), Reason)

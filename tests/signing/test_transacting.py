@@ -14,6 +14,7 @@ from tests.signing.calls import (
     FACTORY,
     KEY,
     MAKER_CONTRACT,
+    MULTISEND,
     OUTCOME,
     ROUTER,
     SAFE,
@@ -32,6 +33,7 @@ from tests.signing.calls import (
     guard_of,
     let_go,
     merge,
+    multi_send,
     redeem,
     sell,
     spending,
@@ -171,6 +173,31 @@ def test_a_trade_is_what_its_bytes_do(call: Call, wanted: dict[str, Any], contro
 def test_a_safe_trades_by_an_owner_who_sends_it_himself(call: Call, control: str | None) -> None:
     """Nobody is paid back for gas, no other code runs in it, and beside a trade there is but the approval of what it takes."""
     assert refused(call, spending(maker=SAFE), guard_of(SAFE_KIND)) == control
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        multi_send((buy(TEN, HALF),)) + bytes(32),
+        calldata("multiSend", ("bytes",), bytes(84)),
+        calldata("multiSend", ("bytes",), bytes(84) + b"\1"),
+        calldata("multiSend", ("bytes",), bytes(85))[:-1],
+        multi_send((buy(TEN, HALF),)).replace((32).to_bytes(32), (64).to_bytes(32)),
+        calldata("multiSend", ("bytes", "bytes"), b"", b""),
+    ],
+)
+def test_calls_within_a_safe_are_whole(data: bytes) -> None:
+    """What could be read as other calls by the contract than by the guard is signed for nobody."""
+    call = by_safe(Call(to=MULTISEND, data=data), operation=1)
+    assert refused(call, spending(maker=SAFE), guard_of(SAFE_KIND)) == "transaction"
+
+
+def test_an_account_acts_by_its_own_key_alone() -> None:
+    guard, wanted, call = guard_of(), spending(), buy(TEN, HALF)
+    let_go(guard, wanted, call)
+    refusal = judge_transaction(guard, transaction(call), SPENDER, wanted, NOW)
+    assert refusal is not None
+    assert refusal.control == "transaction"
 
 
 @pytest.mark.parametrize(
@@ -322,6 +349,8 @@ def test_an_act_is_one_for_its_key_and_in_time() -> None:
     assert asked(guard, transaction(by_safe(*other.calls)), other) == "signing.folder"
     assert asked(guard, transaction(by_safe(*calls)), evolve(wanted, until=NOW)) == "until"
     assert asked(guard, transaction(by_safe(*calls)), act(Deed.SPLIT, *calls)) == "wallet.hot.address"
+    unknown = act(Deed.SPLIT, Call(to=CTF, data=b"\1\2\3\4"), maker=SAFE)
+    assert asked(guard, transaction(by_safe(*calls)), unknown) == "transaction"
 
 
 def test_a_funding_wallet_refuels_and_does_nothing_else() -> None:

@@ -146,6 +146,16 @@ def test_a_live_wallet_has_one_owner(tmp_path: Path, follower: str, more: str, s
     assert problem.startswith(says)
 
 
+def test_a_fleet_has_one_executor(tmp_path: Path) -> None:
+    """Two would each give the same nonce of an operator to something of their own."""
+    other = MEMBER.replace("wallet.m", "wallet.n").replace(OTHER, ADDRESS)
+    bob = '[executor.other]\nuse = "dry-run"\n' + BOB.replace('"dry-run"', '"other"') + 'wallet = "n"\n'
+    [problem] = problems_of(tmp_path, MEMBER + other + OPS + bob, 'wallet = "m"\n')
+    assert problem == (
+        "follower[1].executor: expected dry-run as of follower[0], for their wallets have one fleet, got other"
+    )
+
+
 def test_stored_orders_keep_their_wallet_and_old_ones_are_read() -> None:
     """What was written before wallets had names is read as it was; an order on paper is written as it always was."""
     order = sample_order(sample_task(make_signal()))

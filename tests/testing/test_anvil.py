@@ -14,7 +14,7 @@ from tests.builders import POLYGON
 from trio_copy.chain.dial import dial_network
 from trio_copy.chain.session import Session, open_session
 from trio_copy.config import ChainSettings
-from trio_copy.errors import ChainError, ConfigError
+from trio_copy.errors import ChainError, ConfigError, ConnectionLost
 from trio_copy.model.ids import Address
 from trio_copy.testing.anvil import Chain, Node, Reverted, deploy_amm, deploy_safes, open_chain, open_node
 from trio_copy.testing.anvil.packages import Package, anvil, fetch
@@ -86,6 +86,43 @@ async def test_a_node_that_does_not_start_says_why(tmp_path: Path, monkeypatch: 
     with pytest.raises(ChainError, match="anvil does not start: no such library"):
         async with open_node(tmp_path):
             pass
+
+
+_HOLDS_ONE = """
+import sys, trio
+from pathlib import Path
+from trio_copy.testing.anvil import open_node
+
+async def main():
+    async with open_node(Path(sys.argv[1])) as node:
+        print(node.port, flush=True)
+        await trio.sleep_forever()
+
+trio.run(main)
+"""
+
+
+async def test_it_does_not_outlive_who_started_it(tmp_path: Path) -> None:
+    """Also where that is killed, and has no time to end anything."""
+    command = [sys.executable, "-c", _HOLDS_ONE, str(tmp_path)]
+    holder = await trio.lowlevel.open_process(command, stdout=subprocess.PIPE)
+    assert holder.stdout is not None
+    node = Node(int(await holder.stdout.receive_some()), tmp_path)
+    await node.wait_ready()
+    holder.kill()
+    await holder.wait()
+    await holder.stdout.aclose()
+    with trio.fail_after(10):
+        while await _lives(node):  # noqa: ASYNC110  another process's port tells no event
+            await trio.sleep(0.02)
+
+
+async def _lives(node: Node) -> bool:
+    try:
+        await trio.aclose_forcefully(await dial_network(node.url))
+    except ConnectionLost:
+        return False
+    return True
 
 
 async def test_it_keeps_its_chain_when_stopped_and_what_reverts_is_told(node: Node) -> None:

@@ -9,6 +9,7 @@ from attrs import define, field
 from trio_copy.chain.dial import dial_network
 from trio_copy.cli.asked import new_name
 from trio_copy.cli.interpreter import tune_interpreter
+from trio_copy.cli.live import LiveKeys, open_their_fleets
 from trio_copy.cli.opened import ask_store
 from trio_copy.cli.question_of_secret import who_answers
 from trio_copy.clock import anchored_wall_clock
@@ -19,8 +20,10 @@ from trio_copy.engine.seams import Seams
 from trio_copy.entropy import system_entropy
 from trio_copy.errors import ConfigError, Refused, Unanswered
 from trio_copy.model.follows import Follower
-from trio_copy.native import SecretKey, require_native
+from trio_copy.model.orders import Wallet
+from trio_copy.native import require_native
 from trio_copy.ports import ActReport, Deed, Done, PlannedAct, Store
+from trio_copy.signing.fleets import expect_operators
 from trio_copy.signing.keys import open_key, place_of
 from trio_copy.signing.process import keep_out_of_dumps
 from trio_copy.telemetry.observer import Observer
@@ -43,23 +46,26 @@ class _Alerts(Observer):
         sys.stderr.write(visible(f"trio-copy: {kind}: {detail}") + "\n")
 
 
-def seams_of(keys: dict[str, SecretKey] | None = None) -> Seams:
+def seams_of(keys: LiveKeys | None = None) -> Seams:
     """Return what a command takes from the world; to be called inside Trio."""
+    keys = keys or LiveKeys()
     return Seams(
         dial=dial_network,
         wall=anchored_wall_clock(),
         entropy=system_entropy(),
         observer=_Alerts(),
-        keys=keys or {},
+        keys=keys.wallets,
+        fleets=keys.fleets,
     )
 
 
 def have_done(
-    plan: Plan, follower: Follower, deed: Deed, planned: Sequence[PlannedAct], told: Told
+    plan: Plan, follower: Follower, wallet: Wallet, deed: Deed, planned: Sequence[PlannedAct], told: Told
 ) -> Sequence[ActReport]:
     """Have acts done one after the other, each once the one before is mined; returns what became of each.
 
-    It ends at the first that does not happen: what follows is not begun, and has no report. `told` hears every change.
+    `wallet` is the follower's, or the one that refuels its fleet. It ends at the first that does not happen: what follows is
+    not begun, and has no report. `told` hears every change.
 
     Raises:
         ConfigError: the store lives inside an engine's process; the key of the wallet cannot be opened.
@@ -69,46 +75,53 @@ def have_done(
     async def by_owner(store: Store) -> Sequence[ActReport] | None:
         if await owner_of(store, shard) is None:
             return None
-        return await _Row(plan, store, shard, follower, deed, planned, told).run()
+        return await _Row(store, shard, wallet, deed, planned, told).run()
 
     done = ask_store(plan, by_owner, make=True)
     if done is not None:
         return done
     tune_interpreter()
-    return trio.run(_stand_in, plan, _key_of(plan, follower), follower, deed, planned, told)
+    return trio.run(_stand_in, plan, _keys_of(plan, follower), follower, wallet, deed, planned, told)
 
 
 async def _stand_in(
     plan: Plan,
-    keys: dict[str, SecretKey],
+    keys: LiveKeys,
     follower: Follower,
+    wallet: Wallet,
     deed: Deed,
     planned: Sequence[PlannedAct],
     told: Told,
 ) -> Sequence[ActReport]:
     async with open_acting(plan, seams_of(keys), follower, new_name("command")) as acting:
-        return await _Row(plan, acting.store, acting.owner.number, follower, deed, planned, told).run()
+        return await _Row(acting.store, acting.owner.number, wallet, deed, planned, told).run()
 
 
-def _key_of(plan: Plan, follower: Follower) -> dict[str, SecretKey]:
+def _keys_of(plan: Plan, follower: Follower) -> LiveKeys:
     require_native()
     keep_out_of_dumps()
     name = follower.wallet_name
+    wallet = plan.settings.wallet[name]
     try:
-        key = open_key(place_of(name, plan.settings.wallet[name]), who_answers(), plan.redactor.learn)
+        if wallet.fleet is None:
+            return LiveKeys(wallets={name: open_key(place_of(name, wallet), who_answers(), plan.redactor.learn)})
+        fleets, troubles = open_their_fleets(plan, [name])
+        if wallet.fleet in fleets:
+            expect_operators(name, wallet, fleets[wallet.fleet])
+            return LiveKeys(fleets=fleets)
+        why = troubles[wallet.fleet]
     except ValueError as error:
-        raise ConfigError([f"{error}; nobody runs that could sign it: nothing was sent"]) from None
-    return {name: key}
+        why = str(error)
+    raise ConfigError([f"{why}; nobody runs that could sign it: nothing was sent"])
 
 
 @define(eq=False)
 class _Row:
     """Acts of a wallet, in their order."""
 
-    plan: Plan
     store: Store
     shard: int
-    follower: Follower
+    wallet: Wallet
     deed: Deed
     planned: Sequence[PlannedAct]
     told: Told
@@ -133,9 +146,9 @@ class _Row:
                 goes_on.set()
 
         now = anchored_wall_clock()()
-        asked = act_request(new_name("act"), self.follower.wallet, self.deed, one, now + SENT_WITHIN_S, now)
+        asked = act_request(new_name("act"), self.wallet, self.deed, one, now + SENT_WITHIN_S, now)
         try:
-            note(await ask_act(self.store, self.shard, asked, self.follower.follower, note, _PATIENCE_S))
+            note(await ask_act(self.store, self.shard, asked, self.wallet.follower, note, _PATIENCE_S))
         except Refused as error:
             note(ActReport(done=Done.REFUSED, why=str(error)))
         except Unanswered as error:

@@ -19,7 +19,7 @@ from trio_copy.config.secrets import Learn
 from trio_copy.engine.plan import Plan
 from trio_copy.engine.supervisor import Backoff
 from trio_copy.entropy import system_entropy
-from trio_copy.errors import ChainError, ConfigError, NotMadeYet
+from trio_copy.errors import ChainError, ConfigError, NotMadeYet, RpcError
 from trio_copy.model.ids import Address, ChainId
 from trio_copy.ports import NOBODY, Document, Nodes, Store
 from trio_copy.signing.fleets import funding_address, operator_addresses
@@ -59,7 +59,7 @@ class Operator:
     pending: int | None = None
     """The same with what waits in the pool of the node that answered."""
     open: frozenset[int] = frozenset()
-    """Nonces of which the store has transactions whose end is not final."""
+    """Nonces of which the store has transactions, and which are not used in a final block."""
     trouble: str = ""
     """Why something is not known."""
 
@@ -86,13 +86,17 @@ def stations_of(name: str, fleet: FleetTable, learn: Learn) -> Sequence[Station]
 
 
 def open_nonces(documents: Iterable[Document], chain_id: ChainId) -> Mapping[Address, frozenset[int]]:
-    """Return the nonces of which a store has transactions, by who sends them; their documents are named
-    CHAIN/OPERATOR/NONCE/KEY."""
+    """Return the nonces of which a store has transactions, by who sends them.
+
+    Their documents are named EXECUTOR/CHAIN/OPERATOR/NONCE/KEY.
+    """
     found: defaultdict[Address, set[int]] = defaultdict(set)
     for document in documents:
-        chain, *rest = document.name.split("/")
-        if chain == str(chain_id) and len(rest) == 3 and rest[1].isdecimal():
-            found[Address(rest[0])].add(int(rest[1]))
+        match document.name.split("/"):
+            case [_, chain, operator, nonce, _] if chain == str(chain_id) and nonce.isdecimal():
+                found[Address(operator)].add(int(nonce))
+            case _:
+                pass
     return {operator: frozenset(nonces) for operator, nonces in found.items()}
 
 
@@ -114,15 +118,25 @@ async def look_at(
             wei = await _ask(nodes, "eth_getBalance", address, "latest")
             used = await _ask(nodes, "eth_getTransactionCount", address, "latest")
             pending = await _ask(nodes, "eth_getTransactionCount", address, "pending")
+            final = await _final(nodes, address, used)
         except ChainError as error:
             found[place] = Operator(station=station, open=mine, trouble=str(error))
         else:
-            found[place] = Operator(station=station, wei=wei, used=used, pending=pending, open=mine)
+            left = frozenset(nonce for nonce in mine if nonce >= final)
+            found[place] = Operator(station=station, wei=wei, used=used, pending=pending, open=left)
 
     async with trio.open_nursery() as nursery:
         for place, station in enumerate(stations):
             nursery.start_soon(look_one, place, station)
     return [found[place] for place in range(len(stations))]
+
+
+async def _final(nodes: Nodes, address: Address, used: int) -> int:
+    """Return how many nonces final blocks have used; where a node knows no final block, those at the head count."""
+    try:
+        return await _ask(nodes, "eth_getTransactionCount", address, "finalized")
+    except RpcError:
+        return used
 
 
 async def transfer_cost(nodes: Nodes) -> int:

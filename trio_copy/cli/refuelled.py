@@ -4,31 +4,35 @@ from collections.abc import Callable, Sequence
 
 from attrs import frozen
 
+from trio_copy.cli.acted import Told, have_done
 from trio_copy.cli.operators import FUNDING, Known, Operator
 from trio_copy.cli.output import out_json
 from trio_copy.config import to_checksum
-from trio_copy.engine.fleets import fleet_named
+from trio_copy.engine.acting import executor_of
+from trio_copy.engine.fleets import fleet_named, member_of
 from trio_copy.engine.plan import Plan
-from trio_copy.errors import ConfigError, StoreError
+from trio_copy.errors import StoreError
 from trio_copy.model.coins import Coins
 from trio_copy.model.fleets import Fleet
-from trio_copy.ports import Act, ActReport, Done, refuel_act
+from trio_copy.ports import Act, ActReport, Deed, Done, PlannedAct, refuel_act
 from trio_copy.records import read_plain
 from trio_copy.transactions.refuelling import Refuel, Refuels, document_name
 
-Told = Callable[[int, ActReport], None]
-"""Hears how the act at a place stands."""
 Carry = Callable[[Plan, Sequence[Act], Told], Sequence[ActReport]]
 """Has acts of one funding account carried out, and returns what became of each; see `have_refuelled`."""
 
 
 def have_refuelled(plan: Plan, acts: Sequence[Act], told: Told) -> Sequence[ActReport]:
-    """Have a fleet's operators refuelled; `told` hears every change.
+    """Have a fleet's operators refuelled, one after the other; `told` hears every change.
 
     Raises:
         ConfigError: nobody can do it.
     """
-    raise ConfigError(["no executor of this version can refuel; nothing was done"])
+    funding = acts[0].wallet
+    follower = plan.settings.followers()[funding.follower]
+    executor_of(plan, follower)
+    planned = [PlannedAct(words=(), act=act) for act in acts]
+    return have_done(plan, follower, funding, Deed.REFUEL, planned, told)
 
 
 @frozen(kw_only=True)
@@ -104,7 +108,7 @@ def wanted_by(plan: Plan, name: str, known: Known, now: float) -> Wanted:
 
 def _stored(plan: Plan, fleet: Fleet, known: Known) -> Refuels:
     chain_id = plan.settings.chain.chain_id
-    body = known.documents.get(document_name(chain_id, fleet.name))
+    body = known.documents.get(f"{member_of(plan.settings, fleet.name).executor}/{document_name(chain_id, fleet.name)}")
     if body is None:
         return Refuels(chain_id=chain_id, fleet=fleet)
     try:

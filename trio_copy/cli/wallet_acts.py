@@ -143,7 +143,7 @@ def _do(plan: Plan, follower: Follower, deed: Deed, wanted: Wanted, *, yes: bool
         if not json:
             out(f"{place + 1}. {_words(report)}")
 
-    reports = have_done(plan, follower, deed, planned, told)
+    reports = have_done(plan, follower, follower.wallet, deed, planned, told)
     if json:
         for one, report in zip(planned, reports, strict=False):
             out_json(_row(name, deed, one, report))

@@ -1,10 +1,10 @@
 """`[fleet.NAME]`: operators who send what several wallets do, and how they are kept in gas money."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 from attrs import frozen
 
-from trio_copy.config.wallets import KEY_SOURCES, PASSPHRASE_SOURCES, expect_wallet_name, names_a_place
+from trio_copy.config.wallets import KEY_SOURCES, PASSPHRASE_SOURCES, WalletTable, expect_wallet_name, names_a_place
 from trio_copy.model.coins import Coins
 from trio_copy.model.settings import setting, within
 
@@ -95,3 +95,20 @@ def wrong_fleets(fleets: Mapping[str, FleetTable]) -> Iterator[str]:
                 f"{where}.fill_to: expected more than low and at most max_day,"
                 f" got low = {fleet.low}, fill_to = {fleet.fill_to}, max_day = {fleet.max_day}"
             )
+
+
+def wrong_members(wallets: Mapping[str, WalletTable], owners: Sequence[tuple[str | None, str]]) -> Iterator[str]:
+    """Yield which followers cannot have a wallet of a fleet: (wallet, executor) each.
+
+    Two executors would each give the same nonce of an operator to something of their own.
+    """
+    first: dict[str, tuple[str, int]] = {}
+    for index, (wallet, executor) in enumerate(owners):
+        fleet = None if wallet is None or wallet not in wallets else wallets[wallet].fleet
+        if fleet is not None:
+            other, place = first.setdefault(fleet, (executor, index))
+            if other != executor:
+                yield (
+                    f"follower[{index}].executor: expected {other} as of follower[{place}], for their wallets have one fleet,"
+                    f" got {executor}"
+                )

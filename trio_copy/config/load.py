@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 import attrs
 from cattrs.errors import ClassValidationError
 
-from trio_copy.config.fleets import wrong_fleets
+from trio_copy.config.fleets import wrong_fleets, wrong_members
 from trio_copy.config.places import NOWHERE, Places, places_in
 from trio_copy.config.problems import lines_of
 from trio_copy.config.references import names_in, wrong_references
@@ -211,6 +211,7 @@ def _contradictions(settings: Settings) -> list[str]:
     problems.extend(_impossible_follows(settings))
     problems.extend(wrong_wallets(settings.wallet, settings.engine.mode))
     problems.extend(wrong_fleets(settings.fleet))
+    problems.extend(wrong_members(settings.wallet, [(one.wallet, one.executor) for one in settings.follower]))
     problems.extend(wrong_owners(settings.wallet, [(one.id, one.wallet, one.address) for one in settings.follower]))
     if not settings.brings_chain and not settings.endpoint:
         problems.append("endpoint: expected at least one [[endpoint]], or a [devnet] or [anvil] table")

@@ -25,6 +25,8 @@ _PUBLIC_LISTS = re.compile(r"\.(condition_(allow|deny))\[\d+\]$")
 """Condition ids look like private keys, and are public."""
 _TOKEN_IDS = re.compile(r"\.tokens\[\d+\]$")
 """Outcome tokens have numbers for names, and are called what API tokens are called as well."""
+_TOKEN_CONTRACTS = re.compile(r"\.conditional_tokens(\[\d+\])?$")
+_ADDRESS = re.compile(r"^0x[0-9a-fA-F]{40}$")
 
 
 def forget(secret: str) -> None:
@@ -70,7 +72,7 @@ def _names_a_key(text: str) -> bool:
 
 
 def _kind_of_secret(path: str, text: str) -> str | None:
-    if _TOKEN_IDS.search(path) and text.isdecimal():
+    if (_TOKEN_IDS.search(path) and text.isdecimal()) or (_TOKEN_CONTRACTS.search(path) and _ADDRESS.match(text)):
         return None
     key = re.sub(r"(\[\d+\])+$", "", path.rpartition(".")[2])
     if _SECRET_KEYS.search(key) or _PHRASE.match(text) or JWT.search(text):

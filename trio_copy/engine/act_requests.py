@@ -10,6 +10,7 @@ from typing import Any
 from attrs import frozen
 
 from trio_copy.errors import StoreError
+from trio_copy.model.counts import counted
 from trio_copy.model.ids import Address, FollowerId, Hash32, IntentKey, TokenId
 from trio_copy.model.orders import Wallet
 from trio_copy.model.units import Price
@@ -44,16 +45,14 @@ class Errand:
 
 
 def ask_act(name: str, wallet: Wallet, deed: Deed, planned: PlannedAct, until: float, at: float) -> Request:
-    """Ask that something planned is done, and sent before a moment in Unix seconds.
-
-    The deed is that of the act: what has to be allowed before a split is an approval.
-    """
+    """Ask that something planned is done, and sent before a moment in Unix seconds; `deed` is what it is for."""
     act = planned.act
+    deed = deed if act is None else act.deed
     calls = () if act is None else act.calls
     body = [
         wallet.follower,
         wallet.name,
-        (deed if act is None else act.deed).value,
+        deed.value,
         "" if act is None else act.key,
         until,
         [[call.to, call.data.hex(), str(call.value)] for call in calls],
@@ -115,7 +114,7 @@ def report_of(answer: str) -> ActReport:
 
 def _calls(bodies: list[list[Any]]) -> tuple[Call, ...]:
     if len(bodies) > _CALLS_MOST:
-        raise ValueError(f"{len(bodies)} calls, and not {_CALLS_MOST} at most")
+        raise ValueError(f"{counted(len(bodies), 'call')}, and not {_CALLS_MOST} at most")
     return tuple(map(_call, bodies))
 
 

@@ -16,8 +16,10 @@ from trio_copy.chain.nodes import open_nodes
 from trio_copy.chain.pacing import Pace
 from trio_copy.engine.act_contract import ActContract
 from trio_copy.engine.act_requests import KINDS, ask_steps, report_of
+from trio_copy.engine.actors import actor_of
 from trio_copy.engine.acts import Acts, end_of
 from trio_copy.engine.calls import Whose
+from trio_copy.engine.fleets import fleets_of, funding_of
 from trio_copy.engine.plan import Plan, PlannedExecutor, read_facts
 from trio_copy.engine.requests import REFUSED, follower_of
 from trio_copy.engine.seams import Seams
@@ -123,7 +125,7 @@ class Acting:
 async def open_acting(plan: Plan, seams: Seams, follower: Follower, name: str) -> AsyncGenerator[Acting, None]:
     """Own the shard of a follower's wallet while the block runs, under a name of its own, and have its executor at hand.
 
-    `seams.keys` are the keys of the wallets. The store is opened as an engine opens it. Acts that were asked for and not
+    `seams.keys` and `seams.fleets` are the keys that sign. The store is opened as an engine opens it. Acts that were asked for and not
     carried out are, meanwhile.
 
     Raises:
@@ -148,8 +150,13 @@ async def open_acting(plan: Plan, seams: Seams, follower: Follower, name: str) -
         signers = await stack.enter_async_context(
             open_signers(
                 folder=plan.settings.signing.path,
-                wallets={one: plan.settings.wallet[one] for one in seams.keys},
+                wallets={
+                    name: one
+                    for name, one in plan.settings.wallet.items()
+                    if name in seams.keys or one.fleet in seams.fleets
+                },
                 keys=seams.keys,
+                fleets=seams.fleets,
                 chain_id=plan.settings.chain.chain_id,
                 wall=seams.wall,
                 in_thread=seams.in_thread,
@@ -171,8 +178,9 @@ async def open_acting(plan: Plan, seams: Seams, follower: Follower, name: str) -
             on_alert=seams.observer.on_alert,
         )
         acts = Acts(
-            executors={planned.name: executor},
+            executor_of=lambda whom: executor if actor_of(plan.executors, whom) is planned else None,
             follower_of=plan.settings.followers().named.get,
+            funding=funding_of(plan.settings, seams.fleets),
             wall=seams.wall,
             on_step=lambda step, detail: None,
         )
@@ -196,14 +204,12 @@ async def open_planner(plan: Plan, seams: Seams, follower: Follower) -> AsyncGen
 
 
 def executor_of(plan: Plan, follower: Follower) -> PlannedExecutor:
-    """Return the executor that trades for a follower. Raises `ConfigError` where its wallets do not act."""
-    planned = next(one for one in plan.executors if one.name == follower.executor)
-    if not planned.plugin.acts:
+    """Return the executor that has a follower's wallet act. Raises `ConfigError` where there is none, or several could."""
+    planned = actor_of(plan.executors, follower)
+    if planned is None:
         able = ", ".join(one.name for one in plan.executors if one.plugin.acts) or "there is none"
         raise ConfigError(
-            [
-                f'follower {follower.follower}: expected an executor whose wallets act ({able}), got "{follower.executor}"'
-            ]
+            [f"follower {follower.follower}: expected its executor, or just one beside it, to have wallets act: {able}"]
         )
     return planned
 
@@ -236,6 +242,7 @@ async def _open_executor(
                 for one in settings.followers().named.values()
                 if one.executor == planned.name and one.wallet.name
             ),
+            fleets=fleets_of(settings, settings.wallet, seams.fleets),
             chain_id=settings.chain.chain_id,
             nodes=connections if settings.endpoint else None,
             open_socket=seams.open_socket,

@@ -21,7 +21,8 @@ from trio_copy.engine.requests import REFUSED
 from trio_copy.errors import LeaseLost, OrderNotSent, OrderUncertain
 from trio_copy.model.follows import Follower
 from trio_copy.model.ids import FollowerId
-from trio_copy.ports import Act, ActReport, Done, Paid, Request
+from trio_copy.model.orders import Wallet
+from trio_copy.ports import Act, ActReport, Deed, Done, Paid, Request
 
 _ASK_S = 10.0
 """How long an executor is asked at a time; between, it is told whether a transaction is known."""
@@ -62,11 +63,13 @@ class _UnderWay:
 class Acts:
     """One task runs it. Cancelled, what is open is taken up by whoever owns its shard next."""
 
-    executors: Mapping[str, ActContract]
-    """Those whose wallets act, by name."""
+    executor_of: Callable[[Follower], ActContract | None]
+    """Who has a follower's wallet act; None where nobody does."""
     follower_of: Callable[[FollowerId], Follower | None]
     wall: WallClock
     on_step: Callable[[str, str], None]
+    funding: Mapping[str, Wallet] = field(factory=dict)
+    """Those that refuel fleets, by their names; `Wallet.follower` is in whose shard that is written down."""
     halted: Callable[[], bool] = lambda: False
     """Whether a person has said that nothing at all is sent."""
     _under_way: dict[str, _UnderWay] = field(factory=dict)
@@ -112,16 +115,19 @@ class Acts:
     def _read(self, owner: ActOwner, request: Request) -> _UnderWay:
         errand = errand_of(request)
         follower = self.follower_of(errand.follower)
-        if follower is None or follower.wallet_name != errand.wallet:
+        wallet = None if follower is None else follower.wallet
+        if errand.deed is Deed.REFUEL:
+            wallet = self.funding.get(errand.wallet)
+        if follower is None or wallet is None or (wallet.name, wallet.follower) != (errand.wallet, errand.follower):
             raise ValueError(f"expected a wallet that pays for {errand.follower}, got {errand.wallet}")
-        executor = self.executors.get(follower.executor)
+        executor = self.executor_of(follower)
         if executor is None:
-            raise ValueError(f"expected an executor whose wallets act, got {follower.executor}")
+            raise ValueError(f"expected one executor whose wallets act, beside {follower.executor}")
         if self.halted():
             raise ValueError("expected another mode, got halt-all: nothing at all is sent")
         if sum(one.owner == owner for one in self._under_way.values()) >= _MOST:
             raise ValueError(f"expected at most {_MOST} acts at a time")
-        act = errand.act(follower.wallet)
+        act = errand.act(wallet)
         return _UnderWay(owner=owner, request=request, errand=errand, act=act, executor=executor)
 
     async def _carry(self, one: _UnderWay) -> None:

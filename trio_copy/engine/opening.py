@@ -8,6 +8,7 @@ from trio_copy.chain.nodes import open_nodes
 from trio_copy.chain.pacing import Pace
 from trio_copy.config import EndpointSettings
 from trio_copy.copying.follow_book import FollowBook
+from trio_copy.engine.actors import act_by
 from trio_copy.engine.contract import Contract
 from trio_copy.engine.facts_soon import FactsSoon
 from trio_copy.engine.fleets import fleets_of
@@ -170,6 +171,7 @@ async def _open_executor(
     news: News,
 ) -> Contract:
     pays = frozenset(one.wallet for one in plan.settings.follower if one.executor == planned.name and one.wallet)
+    pays |= {one.wallet_name for one in act_by(plan, planned)}
     fleets = fleets_of(plan.settings, pays, seams.fleets)
     signs = pays | {one.funding.name for one in fleets if one.funding is not None}
     context = ExecutorContext(

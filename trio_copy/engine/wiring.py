@@ -16,6 +16,7 @@ from trio_copy.chain.watchdogs import Watchdogs
 from trio_copy.config import EndpointSettings
 from trio_copy.copying.follow_book import FollowBook
 from trio_copy.engine.act_contract import ActContract
+from trio_copy.engine.actors import actor_of
 from trio_copy.engine.acts import Acts
 from trio_copy.engine.calling_off import RestingRules
 from trio_copy.engine.calls import Whose
@@ -23,6 +24,7 @@ from trio_copy.engine.contract import Contract
 from trio_copy.engine.execution import Execution
 from trio_copy.engine.exit_rules import ExitRules
 from trio_copy.engine.facts_soon import FactsSoon
+from trio_copy.engine.fleets import funding_of
 from trio_copy.engine.gate import Gate, alone, ignore
 from trio_copy.engine.holder import Holder
 from trio_copy.engine.housekeeping import Housekeeping
@@ -216,6 +218,11 @@ def wire(plan: Plan, seams: Seams, endpoints: Sequence[EndpointSettings], opened
         for planned in plan.executors
         if planned.plugin.acts
     }
+
+    def acts_for(follower: Follower) -> ActContract | None:
+        actor = actor_of(plan.executors, follower)
+        return None if actor is None else acting[actor.name]
+
     feed = trio.open_memory_channel[FeedItem](settings.chain.feed_capacity)
     reader = LogReader(
         decoders={topic: decoder for decoder in plan.decoders.values() for topic in decoder.topics},
@@ -332,8 +339,9 @@ def wire(plan: Plan, seams: Seams, endpoints: Sequence[EndpointSettings], opened
         later_looks=later,
         undecided=undecided,
         acts=Acts(
-            executors=acting,
+            executor_of=acts_for,
             follower_of=book.terms.followers.named.get,
+            funding=funding_of(settings, seams.fleets),
             wall=seams.wall,
             on_step=observer.on_step,
             halted=lambda: mode.engine.mode is Mode.HALT_ALL,

@@ -9,10 +9,12 @@ from trio_copy.model.orders import Wallet
 
 @frozen(kw_only=True)
 class Fleet:
-    """What an executor is told of one; who its operators are, `Signers.operators` says."""
+    """What an executor is told of one; who of its operators may send for a wallet, `Signers.operators` says."""
 
     name: str
     """Of the table [fleet.NAME]."""
+    operators: tuple[Address, ...] = ()
+    """In the order of the configuration, or of the phrase."""
     funding: Wallet | None = None
     """Refuels its operators; None where a person does."""
     low: Coins

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import NoReturn
 
-from attrs import define, frozen
+from attrs import define, field, frozen
 
 from trio_copy.errors import OrderNotSent
 from trio_copy.model.decisions import Code, Reason
@@ -60,7 +60,9 @@ class AccessSigners:
     """The signers of those wallets whose keys are at hand; see `ports.signing.Signers`."""
 
     keys: Mapping[str, SecretKey]
-    """By the name of the wallet."""
+    """By the name of the wallet; of one with a fleet, the first operator's."""
+    fleets: Mapping[str, tuple[SecretKey, ...]] = field(factory=dict)
+    """Of wallets with a fleet, those of all its operators."""
 
     def of(self, wallet: Wallet) -> AccessSigner | None:
         key = self.keys.get(wallet.name)
@@ -68,4 +70,6 @@ class AccessSigners:
 
     def operators(self, wallet: Wallet) -> tuple[AccessSigner, ...]:
         signer = self.of(wallet)
-        return () if signer is None else (signer,)
+        if signer is None:
+            return ()
+        return tuple(map(AccessSigner, self.fleets.get(wallet.name, ()))) or (signer,)

@@ -57,6 +57,10 @@ class Refuels:
         """Return those whose end is not known: after a restart they are asked for again."""
         return [one for one in self._known.values() if not one.ended]
 
+    def knows(self, key: IntentKey) -> bool:
+        """Tell whether a refuel was decided on before, and not refused since."""
+        return key in self._known
+
     def spent(self, now: float) -> int:
         """Return the wei that operators got within 24 hours, or are about to get."""
         return sum(one.wei for one in self._known.values() if not one.ended or one.at > now - _DAY_S)

@@ -15,24 +15,28 @@ class Load:
     open: int
     """Its nonces that something is bound to, which may still be mined."""
     wei: int | None
-    """What it had when somebody last looked, less what is under way; None where nobody has."""
+    """What it had when somebody last looked; None where nobody has."""
     paused: bool = False
-    """Whether a node refused something of it that a person has to look at."""
+    """Whether nothing new is sent by it now."""
 
-    def able(self, in_flight: int, gas_wei: int) -> bool:
-        """Tell whether it can carry one more. What nobody has looked at is tried: a node says so where it is too little."""
-        return not self.paused and self.open < in_flight and (self.wei is None or self.wei >= gas_wei)
+    @property
+    def pays(self) -> bool:
+        """Tell whether it may have gas money left. What nobody has looked at is tried: a node says where it is too little."""
+        return not self.paused and self.wei != 0
 
 
-def pick(loads: Sequence[Load], *, bound: Address | None = None, in_flight: int, gas_wei: int) -> Address | None:
-    """Return who carries a key: the operator that it is bound to, for ever; else the one with the least under way.
+def nobody_knows(operator: Address) -> int | None:
+    """Know nothing of what an operator has."""
+    return None
 
-    Among equals it is the one with the most gas money, then the first. `gas_wei` is what the transaction may cost at most.
-    None where all are full, dry or paused: the key waits. Whoever is bound is returned whatever its load, also where it is no
-    operator any more: another one's transaction could be mined beside the first.
+
+def pick(loads: Sequence[Load], *, in_flight: int) -> Address | None:
+    """Return who carries a key that nobody has: whoever has the least under way.
+
+    Among equals it is the one with the most gas money, then the first. None where all are full, dry or paused: the key waits.
+    A key that an operator has is never picked for again, whatever became of it: another one's transaction could be mined
+    beside the first.
     """
-    if bound is not None:
-        return bound
-    able = [load for load in loads if load.able(in_flight, gas_wei)]
+    able = [load for load in loads if load.pays and load.open < in_flight]
     best = min(able, key=lambda load: (load.open, -(load.wei or 0)), default=None)
     return None if best is None else best.operator

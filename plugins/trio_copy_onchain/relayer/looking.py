@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 import msgspec
-from attrs import define, frozen
+from attrs import define, evolve, frozen
 
 from trio_copy.errors import ChainError
 from trio_copy.model.ids import ChainId, Hash32
@@ -12,7 +12,7 @@ from trio_copy.native import keccak
 from trio_copy.ports import LogFilter, Nodes
 from trio_copy.transactions.calls import Call
 from trio_copy_onchain.relayer.proof import FAILURE, SUCCESS, Outcome, Place, executed, outcome_of
-from trio_copy_onchain.relayer.submitted import Action, Signing
+from trio_copy_onchain.relayer.submitted import Action
 from trio_copy_onchain.tx.receipts import Receipt, read_receipt
 from trio_copy_onchain.tx.wire import MISREAD, Number, bytes_of, hash_of, number_of
 
@@ -47,6 +47,8 @@ class Look:
     found: Found | None = None
     displaced: bool = False
     """Whether something else has used the action's nonce, in a final block: it never happens."""
+    explained: bool = False
+    """Whether it is known what that was: a Safe tells, and another action of ours has its own signature."""
 
 
 class _Transaction(msgspec.Struct):
@@ -63,8 +65,8 @@ class Looker:
     nodes: Nodes
     chain_id: ChainId
 
-    async def look(self, place: Place, action: Action | None, until: float) -> Look:
-        """Look at a wallet, and for what has become of its action.
+    async def look(self, place: Place, action: Action | None, until: float, rivals: Sequence[Action] = ()) -> Look:
+        """Look at a wallet, and for what has become of its action; `rivals` are others of ours with the same nonce.
 
         Raises:
             ChainError: not enough was answered to say anything.
@@ -77,15 +79,16 @@ class Looker:
         if action is None:
             return seen
         found = await self._named(place, action, final_block, until)
-        displaced = False
-        if (found is None or found.outcome is Outcome.REVERTED) and latest > action.nonce:
-            found, displaced = await self._searched(place, action, seen, found, until)
-        return Look(
-            head=head, final_block=final_block, latest=latest, final=final, found=found, displaced=displaced
-        )  # fmt: skip
+        if latest <= action.nonce or (found is not None and found.outcome is not Outcome.REVERTED):
+            return evolve(seen, found=found)
+        if place.kind is SignatureType.SAFE:
+            return await self._searched_logs(place, action, evolve(seen, found=found), until)
+        if final <= action.nonce:
+            return evolve(seen, found=found)
+        return await self._searched_block(place, action, rivals, evolve(seen, found=found), until)
 
     async def _nonce(self, place: Place, block: str, until: float) -> int:
-        """Return the least that any node says."""
+        """Return the least that any node says; of an older block, 0 where the wallet was not deployed yet."""
         call = (
             Call(to=place.contracts.relay_hub, data=_NONCE_OF + bytes(12) + bytes.fromhex(place.owner[2:]))
             if place.kind is SignatureType.PROXY
@@ -99,6 +102,8 @@ class Looker:
                 continue
             try:
                 word = bytes_of(msgspec.json.decode(told, type=str), 32)
+                if not word and block != "latest":
+                    word = bytes(32)
                 if len(word) != 32:
                     why = f"{call.to} has no nonce: it is no wallet of this kind, or is not deployed"
                     continue
@@ -113,58 +118,61 @@ class Looker:
         """Look at the transactions that the relayer named; what it did is preferred to what it tried."""
         tried: Found | None = None
         for tx_hash in {one.tx_hash for one in action.signings if one.tx_hash is not None}:
-            found = await self._judged(place, action.signings, tx_hash, final_block, until)
+            found = await self._judged(place, action, tx_hash, final_block, until)
             if found is not None and found.outcome is not Outcome.REVERTED:
                 return found
             tried = found or tried
         return tried
 
     async def _judged(
-        self, place: Place, signings: Sequence[Signing], tx_hash: Hash32, final_block: int, until: float
+        self, place: Place, action: Action, tx_hash: Hash32, final_block: int, until: float
     ) -> Found | None:
         receipt = await self._receipt(tx_hash, until)
         if receipt is None:
             return None
-        outcome = outcome_of(place, signings, receipt, await self._calldata(tx_hash, until))
+        outcome = outcome_of(place, action.signings, receipt, await self._calldata(tx_hash, until))
         if outcome is Outcome.FOREIGN:
             return None
         number = receipt.block_number
+        shown = outcome is Outcome.DONE and place.kind is SignatureType.DEPOSIT
+        # The contract of such a wallet tells of nothing: that it happened shows in the nonce.
+        if shown and await self._nonce(place, hex(number), until) <= action.nonce:
+            outcome = Outcome.REVERTED
         return Found(tx_hash=tx_hash, block_number=number, outcome=outcome, final=number <= final_block)
 
-    async def _searched(
-        self, place: Place, action: Action, seen: Look, found: Found | None, until: float
-    ) -> tuple[Found | None, bool]:
-        """Look for what used the nonce, and say whether that was certainly nothing of ours, for good."""
-        final = seen.final > action.nonce
-        if place.kind is SignatureType.SAFE:
-            return await self._searched_logs(place, action, seen, found, until)
-        if not final:
-            return found, False
-        block = await self._used_in(place, action, seen, until)
-        for tx_hash, calldata in await self._transactions(block, until):
-            if any(one.mark in calldata for one in action.signings):
-                ours = await self._judged(place, action.signings, tx_hash, seen.final_block, until)
-                if ours is not None and ours.outcome is not Outcome.REVERTED:
-                    return ours, False
-        return found, True
+    async def _searched_block(
+        self, place: Place, action: Action, rivals: Sequence[Action], seen: Look, until: float
+    ) -> Look:
+        """Look through the final block in which the nonce was used."""
+        explained = False
+        for tx_hash, calldata in await self._transactions(await self._used_in(place, action, seen, until), until):
+            for one in (action, *rivals):
+                if not any(signing.mark in calldata for signing in one.signings):
+                    continue
+                found = await self._judged(place, one, tx_hash, seen.final_block, until)
+                if found is None or found.outcome is Outcome.REVERTED:
+                    continue
+                if one is action:
+                    return evolve(seen, found=found)
+                explained = True
+        return evolve(seen, displaced=True, explained=explained)
 
-    async def _searched_logs(
-        self, place: Place, action: Action, seen: Look, found: Found | None, until: float
-    ) -> tuple[Found | None, bool]:
-        wanted = LogFilter(addresses=(place.wallet,), topics=((SUCCESS, FAILURE),))
-        start = _start(action)
+    async def _searched_logs(self, place: Place, action: Action, seen: Look, until: float) -> Look:
+        """Look for what a Safe tells of the action."""
+        wanted, start = LogFilter(addresses=(place.wallet,), topics=((SUCCESS, FAILURE),)), _start(action)
         logs = await self.nodes.logs(wanted, start, seen.head, until)
         statements = {one.statement for one in action.signings}
         for log in logs:
             if executed(log) in statements:
-                ours = await self._judged(place, action.signings, log.tx_hash, seen.final_block, until)
-                if ours is not None:
-                    return ours, False
-        # A node that is behind shows fewer logs. Each nonce that is used has one, so that one that is missing shows.
+                found = await self._judged(place, action, log.tx_hash, seen.final_block, until)
+                if found is not None:
+                    return evolve(seen, found=found)
         if seen.final <= action.nonce:
-            return found, False
+            return seen
+        # A node that is behind shows fewer logs. Each nonce that is used has one, so that one that is missing shows.
         used = seen.final - await self._nonce(place, hex(start), until)
-        return found, sum(start < log.block_number <= seen.final_block for log in logs) >= used
+        whole = sum(start < log.block_number <= seen.final_block for log in logs) >= used
+        return evolve(seen, displaced=whole, explained=whole)
 
     async def _used_in(self, place: Place, action: Action, seen: Look, until: float) -> int:
         """Return in which final block a nonce was used, by halving."""

@@ -27,6 +27,7 @@ class Step(Enum):
     SUBMIT = "hand over what was signed, the same bytes"
     FOLLOW = "ask the relayer how far it has come"
     WAIT = "look again later"
+    UNPROVEN = "its nonce is used, and nobody can tell by what: nothing is signed anew"
     MINED = "it happened; a reorg may still undo it"
     LANDED = "it happened, for good"
     REFUSED = "nothing has happened"
@@ -76,6 +77,8 @@ def step_of(action: Action | None, look: Look, heard: Heard, kind: SignatureType
     if failed and action.refused is None:
         return Step.REFUSED
     if failed or look.displaced:
+        if heard.doubtful and not failed and not look.explained:
+            return Step.UNPROVEN
         return Step.LATE if late else Step.SIGN
     if look.latest > action.nonce:
         return Step.WAIT  # something has used its nonce: what it was, only a final block tells

@@ -35,8 +35,8 @@ class Signing:
 
     @property
     def mark(self) -> bytes:
-        """Return by what the signature is known in a transaction, whichever contract it is written for."""
-        return self.signature[:64]
+        """Return by what the signature is known in a transaction, however it is written there: all ways begin so."""
+        return self.signature[:32]
 
 
 @frozen(kw_only=True)

@@ -39,6 +39,10 @@ _OLDEST_BLOCKS = 50_000
 """In so many blocks at most, it is looked for who has used a nonce."""
 
 
+class Unfit(OrderNotSent):
+    """Every node has refused a transaction for what it is: nothing of it is anywhere, and no other try would help."""
+
+
 @define(eq=False, kw_only=True)
 class Operator:
     address: Address
@@ -88,7 +92,8 @@ class Operator:
 
     @property
     def in_flight(self) -> int:
-        return len(self.nonces.bindings)
+        """Return how many wait for a block; what is mined and not final yet holds up nothing."""
+        return sum(one.mined is None for one in self.nonces.bindings.values())
 
     def binding(self, key: IntentKey) -> Binding | None:
         """Return what stands of a key: bound, given up, or ended."""
@@ -118,7 +123,7 @@ class Operator:
 
         Raises:
             OrderNotSent: nothing of it is anywhere, nor will be: late, refused by the guard or by every node, no coin for
-                gas, over the cap, or not written down.
+                gas, over the cap, or not written down. As `Unfit`, no node takes such a one.
             OrderUncertain: something of it may be there, and it could not go on.
         """
         await self.ready(until)
@@ -163,7 +168,7 @@ class Operator:
             self.stopped = why
             self._tell("operator-stopped", f"operator {self.address} sends nothing more: {why}")
         if self._do(c.GiveUp(nonce=nonce)):
-            raise OrderNotSent(why)
+            raise Unfit(why) if answer.row is Row.WRONG else OrderNotSent(why)
 
     async def leave(self, nonce: int, until: float) -> Answer | None:
         """Let the newest bytes of a nonce leave for every node, once they are written down; None where none may leave now.

@@ -22,8 +22,8 @@ _MOST_PLACE = (1 << 63) - 1
 _MOST_LOGS = 5_000
 _MOST_TOPICS = 4
 _MOST_DATA = 1 << 20
-_GAS_OF_CALLS = 63, 64
-"""A call within a call gets so much of what is left: where it ran out, a sixty-fourth may be left over."""
+_GAS_OF_CALLS = 15, 16
+"""A call within a call gets all but a sixty-fourth of what is left: where the fourth one ran out, so much is used."""
 
 
 @frozen(kw_only=True)

@@ -30,6 +30,8 @@ class Node:
     base_fee: int = 0
     """Of the first block, in wei."""
     process: trio.Process | None = None
+    _watch: trio.Process | None = None
+    """Ends the node where this process is killed: nobody else would."""
 
     @property
     def url(self) -> str:
@@ -52,6 +54,11 @@ class Node:
             self.process = await trio.lowlevel.open_process(
                 command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
             )
+        # It reads a pipe that ends with this process, however that ends.
+        watch = ["/bin/sh", "-c", f"cat > /dev/null; kill -9 {self.process.pid}"]
+        self._watch = await trio.lowlevel.open_process(
+            watch, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
+        )
         await self.wait_ready()
 
     async def wait_ready(self) -> None:
@@ -81,6 +88,12 @@ class Node:
 
     async def kill(self) -> None:
         """Let it die as a machine does; what it had not written down is gone."""
+        if self._watch is not None:  # first: once the node is gone, its number may be another process's
+            watch, self._watch = self._watch, None
+            watch.kill()
+            await watch.wait()
+            if watch.stdin is not None:
+                await watch.stdin.aclose()
         if self.process is not None:
             self.process.kill()
             await self.process.wait()

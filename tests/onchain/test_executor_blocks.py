@@ -1,0 +1,125 @@
+"""What happens within blocks: refusals that cost gas, many of one wallet at once, and gaps that a start finds."""
+
+from collections.abc import AsyncGenerator
+
+import pytest
+import trio
+
+from tests.onchain.deployed import Deployed, Market
+from tests.onchain.executing import KeptJournal
+from tests.onchain.faulting import KEY, Bench, fund, open_bench
+from trio_copy.model.orders import ExecutionReport, Order, Settlement, Status
+from trio_copy.testing.anvil import Node
+
+pytestmark = pytest.mark.anvil
+
+
+@pytest.fixture
+async def bench(venues: tuple[Node, Deployed], market: Market) -> AsyncGenerator[Bench, None]:
+    await fund(market, KEY.address)
+    async with open_bench(venues, market) as one:
+        await one.mining(False)
+        yield one
+
+
+async def test_a_price_that_moves_within_the_block_kills_at_finality_only(bench: Bench) -> None:
+    """Until then a reorg may still let it through; what its gas has cost is counted."""
+    order, shares, coin = await bench.buy(limit="0.53"), await bench.shares(), await bench.coin()
+    await bench.leave(order)
+    await bench.rival_buys(2_000)
+    await bench.mine()
+    await bench.until(lambda: bench.operator.receipts, "mined")
+    assert await bench.trading.find(order) is None
+    await bench.mine(70)
+    report = await bench.found(order, status=Status.KILLED)
+    assert report.detail == "minimum buy amount not reached"
+    written = bench.operator.written
+    assert (written.transactions, written.paid_wei) == (1, coin - await bench.coin())
+    assert written.paid_wei > 0
+    assert await bench.shares() == shares
+
+
+async def test_what_ran_out_of_gas_is_rejected_and_the_next_one_gets_more(bench: Bench) -> None:
+    order, shares = await bench.buy(), await bench.shares()
+    bench.nodes["node"].rules["eth_estimateGas"] = lambda exchange: exchange.answer(hex(120_000))
+    await bench.leave(order)
+    await bench.mine(71)
+    report = await bench.found(order, status=Status.REJECTED)
+    assert report.detail == "out of gas"
+    assert await bench.shares() == shares
+    assert bench.operator.written.transactions == 1
+    (before,) = [transaction.gas for transaction, _ in bench.trading.signing.signed]
+    await bench.leave(await bench.buy(key="cd"))
+    assert bench.trading.signing.signed[-1][0].gas > before
+
+
+async def test_a_refusal_that_a_reorg_takes_back_may_still_buy(bench: Bench) -> None:
+    order, shares = await bench.buy(limit="0.53"), await bench.shares()
+    await bench.leave(order)
+    await bench.rival_buys(2_000)
+    await bench.mine()
+    await bench.until(lambda: bench.operator.receipts, "mined")
+    await bench.market.ask("anvil_reorg", 1, [[bench.nodes["node"].sent()[0], 0]])
+    await bench.found(order, status=Status.FILLED, settlement=Settlement.MINED)
+    firm = await bench.firm(order)
+    assert await bench.shares() - shares == firm.shares.micro
+
+
+async def test_sixteen_of_one_wallet_fit_into_one_block(
+    bench: Bench, venues: tuple[Node, Deployed], market: Market
+) -> None:
+    """In the order of their nonces, and no more than sixteen wait at a time; the next ones follow."""
+    shares, nonce = await bench.shares(), await bench.nonce()
+    orders: dict[int, Order] = {}
+    reports: dict[int, ExecutionReport] = {}
+    # A real node works hard for each look while so many wait: seldom is enough.
+    async with open_bench(venues, market, poll_s=0.5) as rare:
+
+        async def submit(place: int) -> None:
+            orders[place] = await rare.buy("2", key=f"{place:02x}")
+            reports[place] = await rare.trading.submit(orders[place], within_s=20)
+
+        async with trio.open_nursery() as nursery:
+            for place in range(18):
+                nursery.start_soon(submit, place)
+            await rare.broadcasts(16)
+            assert rare.operator.in_flight == 16
+            pooled = await rare.pooled()
+            assert [int(one["nonce"], 16) for one in pooled] == list(range(nonce, nonce + 16))
+            await rare.mine()
+            assert await rare.nonce() == nonce + 16
+            await rare.broadcasts(18)
+            await rare.mine()
+        assert {report.settlement for report in reports.values()} == {Settlement.MINED}
+        await rare.mine(70)
+        firm = [await rare.found(order, settlement=Settlement.FIRM) for order in orders.values()]
+        assert await rare.shares() - shares == sum(report.shares.micro for report in firm)
+        assert await rare.nonce() == nonce + 18
+
+
+async def test_a_gap_is_found_and_filled_at_a_start(
+    bench: Bench, venues: tuple[Node, Deployed], market: Market
+) -> None:
+    """The first of two is lost everywhere, in the journal as well: the second does not wait behind it for ever."""
+    shares, nonce = await bench.shares(), await bench.nonce()
+    first, second = await bench.buy("2", key="01"), await bench.buy("3", key="02")
+    await bench.leave(first)
+    await bench.leave(second)
+    left = bench.trading.journal.as_left()
+    left = KeptJournal(
+        durable={name: body for name, body in left.durable.items() if not name.endswith(first.key)},
+        orders=left.orders,
+        now={name: body for name, body in left.durable.items() if not name.endswith(first.key)},
+    )
+    bench.trading.executor.close_journal(bench.trading.journal)
+    for one in await bench.pooled():
+        await market.ask("anvil_dropTransaction", one["hash"])
+    assert await bench.pooled() == []
+    async with open_bench(venues, market, journal=left) as other:
+        other.wall.ahead_s += 4.0
+        await other.until(lambda: len(other.nodes["node"].sent()) >= 2, "filled")
+        filled, _ = await bench.pooled()
+        assert (filled["to"], filled["nonce"]) == (bench.address, hex(nonce))
+        await other.mine()
+        firm = await other.firm(second)
+        assert await bench.shares() - shares == firm.shares.micro
