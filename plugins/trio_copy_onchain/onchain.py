@@ -139,10 +139,7 @@ def trio_copy_register_executors(register: Callable[[ExecutorPlugin], None]) -> 
             settings=OnchainSettings,
             moves_money=True,
             keeps_journal=True,
-<<<<<<< HEAD
-            acts=True,
-=======
             examine=examine_onchain,
->>>>>>> w/core
+            acts=True,
         )
     )
