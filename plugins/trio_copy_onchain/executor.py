@@ -13,12 +13,27 @@ from trio_copy.model.ids import Hash32, IntentKey, OrderId, TokenId
 from trio_copy.model.orders import ExecutionReport, Market, Order, Settlement, Status, Wallet
 from trio_copy.model.units import NO_SHARES, NO_USD
 from trio_copy.native import require_native
-from trio_copy.ports import Executor, ExecutorContext, Journal, Signer, Spending
+from trio_copy.ports import (
+    Act,
+    ActReport,
+    Deed,
+    Executor,
+    ExecutorContext,
+    Journal,
+    PlannedAct,
+    Signer,
+    Spending,
+    Wanted,
+)
 from trio_copy.records import write_plain
 from trio_copy.transactions.calls import Call, call_digest
 from trio_copy.transactions.transaction import read_signed
+from trio_copy_onchain.acting.carrying import Carrying
+from trio_copy_onchain.acting.cost import Cost
+from trio_copy_onchain.acting.planning import Planning
 from trio_copy_onchain.asking.chain import Chain
 from trio_copy_onchain.asking.fee_clock import FeeClock
+from trio_copy_onchain.holdings.polymarket import POLYGON, Polymarket
 from trio_copy_onchain.markets import Markets, Terms
 from trio_copy_onchain.onchain import OnchainSettings
 from trio_copy_onchain.operators import Operators, told_name
@@ -180,6 +195,27 @@ class OnchainExecutor:
             with trio.move_on_at(until):
                 await operator.wait_changed()
         return ended(order, Status.UNKNOWN)
+
+    async def act(self, act: Act) -> ActReport:
+        carrying = Carrying(
+            chain=self.chain,
+            operators=self.operators,
+            settings=self.settings,
+            contracts=self.contracts,
+            wall=self.context.wall,
+        )
+        return await carrying.act(act, self._until())
+
+    async def plan(self, wallet: Wallet, deed: Deed, wanted: Wanted) -> Sequence[PlannedAct]:
+        planning = Planning(
+            chain=self.chain,
+            settings=self.settings,
+            polymarket=Polymarket() if self.context.chain_id == POLYGON else None,
+            trades=wallet in self.context.wallets,
+            cost=Cost(chain=self.chain, fees=self.operators.fees, settings=self.settings, contracts=self.contracts),
+            until=self._until(),
+        )
+        return await planning.plan(wallet, deed, wanted)
 
     async def find(self, order: Order) -> ExecutionReport | None:
         until = self._until()

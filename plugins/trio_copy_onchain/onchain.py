@@ -140,5 +140,6 @@ def trio_copy_register_executors(register: Callable[[ExecutorPlugin], None]) -> 
             moves_money=True,
             keeps_journal=True,
             examine=examine_onchain,
+            acts=True,
         )
     )
