@@ -74,6 +74,24 @@ def says(result: object) -> Rule:
     return lambda exchange: exchange.answer(result)
 
 
+def takes_and(rule: Rule) -> Rule:
+    """Let the real node have what is sent, and say something else."""
+
+    async def apply(exchange: Exchange) -> None:
+        await exchange.ask()
+        await rule(exchange)
+
+    return apply
+
+
+async def hangs_up(exchange: Exchange) -> None:
+    await exchange.hang_up()
+
+
+async def hangs(exchange: Exchange) -> None:
+    await trio.sleep_forever()
+
+
 @define(eq=False)
 class ScriptedNode:
     name: str
@@ -100,14 +118,14 @@ class ScriptedNode:
             async with trio.open_nursery() as nursery:
                 request = await trio_websocket.wrap_server_stream(nursery, stream, max_message_size=_LARGEST)
                 down = await request.accept()
-                async with trio_websocket.open_websocket_url(url, max_message_size=_LARGEST) as up:
-                    answers = dict[int, tuple[trio.Event, list[Any]]]()
-                    nursery.start_soon(self._pass_back, down, up, answers, nursery)
-                    try:
+                try:
+                    async with trio_websocket.open_websocket_url(url, max_message_size=_LARGEST) as up:
+                        answers = dict[int, tuple[trio.Event, list[Any]]]()
+                        nursery.start_soon(self._pass_back, down, up, answers, nursery)
                         while True:
                             await self._take(await down.get_message(), down, up, answers, nursery)
-                    except trio_websocket.ConnectionClosed:
-                        nursery.cancel_scope.cancel()
+                except (trio_websocket.ConnectionClosed, trio_websocket.HandshakeError):
+                    nursery.cancel_scope.cancel()
         await trio.aclose_forcefully(stream)
 
     async def _take(self, message: str, down: Any, up: Any, answers: Any, nursery: trio.Nursery) -> None:

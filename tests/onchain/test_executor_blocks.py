@@ -117,7 +117,7 @@ async def test_a_gap_is_found_and_filled_at_a_start(
     assert await bench.pooled() == []
     async with open_bench(venues, market, journal=left) as other:
         other.wall.ahead_s += 4.0
-        await other.until(lambda: 2 <= len(other.nodes["node"].sent()), "filled")
+        await other.until(lambda: len(other.nodes["node"].sent()) >= 2, "filled")
         filled, _ = await bench.pooled()
         assert (filled["to"], filled["nonce"]) == (bench.address, hex(nonce))
         await other.mine()
