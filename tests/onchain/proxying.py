@@ -111,7 +111,7 @@ class ScriptedNode:
         for scope in self._connected:
             scope.cancel()
 
-    async def serve(self, stream: trio.abc.Stream, url: str) -> None:
+    async def serve(self, stream: trio.abc.Stream, port: int) -> None:
         """Serve one connection until either side ends it."""
         with trio.CancelScope() as scope:
             self._connected.append(scope)
@@ -119,12 +119,15 @@ class ScriptedNode:
                 request = await trio_websocket.wrap_server_stream(nursery, stream, max_message_size=_LARGEST)
                 down = await request.accept()
                 try:
-                    async with trio_websocket.open_websocket_url(url, max_message_size=_LARGEST) as up:
+                    async with await trio.open_tcp_stream("127.0.0.1", port) as tcp:
+                        up = await trio_websocket.wrap_client_stream(
+                            nursery, tcp, "127.0.0.1", "/", max_message_size=_LARGEST
+                        )
                         answers = dict[int, tuple[trio.Event, list[Any]]]()
                         nursery.start_soon(self._pass_back, down, up, answers, nursery)
                         while True:
                             await self._take(await down.get_message(), down, up, answers, nursery)
-                except (trio_websocket.ConnectionClosed, trio_websocket.HandshakeError):
+                except (trio_websocket.ConnectionClosed, trio_websocket.HandshakeError, OSError):
                     nursery.cancel_scope.cancel()
         await trio.aclose_forcefully(stream)
 
@@ -174,7 +177,7 @@ async def open_proxied(
             if proxy.down:
                 raise ConnectionLost(f"cannot connect to {proxy.name}")
             ours, theirs = trio.testing.memory_stream_pair()
-            nursery.start_soon(proxy.serve, theirs, node.url)
+            nursery.start_soon(proxy.serve, theirs, node.port)
             return ours
 
         async with open_nodes(

@@ -55,7 +55,7 @@ async def test_what_is_stuck_pays_an_eighth_more_on_its_nonce(bench: Bench) -> N
     (before,) = await bench.pooled()
     for rise in range(2):
         bench.wall.ahead_s += PATIENCE_S + 1
-        await bench.until(lambda rise=rise: len(bench.nodes["node"].sent()) == 2 + rise, "replaced")
+        await bench.until(lambda: len(bench.nodes["node"].sent()) == 2 + rise, "replaced")
         (after,) = await bench.pooled()
         assert after["nonce"] == before["nonce"]
         for name in ("maxFeePerGas", "maxPriorityFeePerGas"):
