@@ -38,5 +38,7 @@ async def market(venues: tuple[Node, Deployed]) -> AsyncGenerator[Market, None]:
         market = Market(chain, evolve(deployed, amms=tuple(evolve(amm, chain=chain) for amm in deployed.amms)))
         snapshot = await market.ask("evm_snapshot")
         yield market
+        # What is mined while it goes back leaves a hole in the chain.
+        await market.ask("anvil_dropAllTransactions")
         await market.ask("evm_setAutomine", True)
         await market.ask("evm_revert", snapshot)

@@ -131,7 +131,7 @@ class ScriptedNode:
                     nursery.cancel_scope.cancel()
         await trio.aclose_forcefully(stream)
 
-    async def _take(self, message: str, down: Any, up: Any, answers: Any, nursery: trio.Nursery) -> None:
+    async def _take(self, message: str | bytes, down: Any, up: Any, answers: Any, nursery: trio.Nursery) -> None:
         question = msgspec.json.decode(message)
         self.asked.append((question["method"], question["params"]))
         rule = self.rules.get(question["method"])

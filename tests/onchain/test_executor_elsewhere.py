@@ -87,8 +87,8 @@ async def test_two_instances_with_one_wallet_buy_each_order_once(
         assert other.market is bench.market
         await bench.mining(False)
         ours, theirs = await bench.buy("20", key="ab"), await other.buy("30", key="cd")
-        for one in (bench, other):
-            await one.until(lambda one=one: one.operator.nonces.latest >= 0, "looked")
+        await bench.until(lambda: bench.operator.nonces.latest >= 0, "looked")
+        await other.until(lambda: other.operator.nonces.latest >= 0, "looked")
         # Their nodes have not told each other yet.
         await bench.market.ask("anvil_dropTransaction", await bench.leave(ours))
         await other.leave(theirs)

@@ -10,6 +10,7 @@ from tests.onchain.deployed import Deployed, Market
 from tests.onchain.faulting import KEY, Bench, fund, open_bench
 from tests.onchain.proxying import Exchange, Rule, hangs_up, refuses, says, takes_and
 from trio_copy.errors import OrderNotSent
+from trio_copy.model.decisions import Code, Reason
 from trio_copy.model.orders import Status
 from trio_copy_onchain.tx.fees import GWEI
 
@@ -172,3 +173,21 @@ async def test_what_no_node_takes_is_rejected_and_its_sender_stops(bench: Bench,
     with pytest.raises(OrderNotSent, match="no node takes it"):
         await bench.trading.submit(await bench.buy(key="cd"))
     assert (await bench.pooled(), await bench.nonce()) == ([], nonce)
+
+
+async def test_what_was_refused_by_all_and_may_not_be_signed_dearer_is_not_sent(bench: Bench) -> None:
+    """It does not leave later on either, when gas is cheap again: it was said not to be sent."""
+    order = await bench.buy()
+    signing = bench.trading.signing
+
+    async def too_cheap(exchange: Exchange) -> None:
+        signing.refuses = Reason(code=Code.VENUE_REFUSED, control="guard", value="1", limit="0")
+        await exchange.refuse(-32000, "transaction underpriced")
+
+    bench.rule(too_cheap)
+    with pytest.raises(OrderNotSent):
+        await bench.trading.submit(order)
+    bench.obey()
+    bench.wall.ahead_s += FORGOTTEN_S
+    await bench.operator.follow()
+    assert not await bench.pooled()
