@@ -19,6 +19,7 @@ QUESTIONS = (
     "signing",
     "transactions",
     "clob",
+    "onchain",
 )
 
 

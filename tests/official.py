@@ -17,7 +17,7 @@ from typing import Any
 import msgspec
 from attrs import frozen
 
-from tests.e2e.contracts import CACHE
+from trio_copy.testing.anvil.packages import CACHE
 
 PY_CLOB = ("py-clob-client-v2==1.2.1", "coincurve==21.0.0")
 """The official client, with native signatures: without them one takes 8 ms, see `environment`."""

@@ -1,29 +1,49 @@
 """The executor `onchain`, put together: venues on a chain, calls that are signed by a guarded key, transactions that land once."""
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
 
 import trio
-from attrs import define, field
+from attrs import define, evolve, field
 
-from trio_copy.errors import ExecutorError, OrderNotSent, OrderUncertain
+from trio_copy.errors import ExecutorError, OrderNotSent, OrderUncertain, PluginError
 from trio_copy.model.decisions import OrderIntent, Reason
 from trio_copy.model.fills import Side
 from trio_copy.model.ids import Hash32, IntentKey, OrderId, TokenId
 from trio_copy.model.orders import ExecutionReport, Market, Order, Settlement, Status, Wallet
 from trio_copy.model.units import NO_SHARES, NO_USD
 from trio_copy.native import require_native
-from trio_copy.ports import Executor, ExecutorContext, Journal, Signer, Spending
+from trio_copy.ports import (
+    Act,
+    ActReport,
+    Deed,
+    Executor,
+    ExecutorContext,
+    Journal,
+    PlannedAct,
+    Signer,
+    Spending,
+    Wanted,
+)
 from trio_copy.records import write_plain
 from trio_copy.transactions.calls import Call, call_digest
+from trio_copy.transactions.relayed import POLYMARKET
 from trio_copy.transactions.transaction import read_signed
+from trio_copy_onchain.acting.carrying import Carrying
+from trio_copy_onchain.acting.cost import Cost
+from trio_copy_onchain.acting.planning import Planning
 from trio_copy_onchain.asking.chain import Chain
 from trio_copy_onchain.asking.fee_clock import FeeClock
+from trio_copy_onchain.holdings.polymarket import POLYGON, Polymarket
 from trio_copy_onchain.markets import Markets, Terms
 from trio_copy_onchain.onchain import OnchainSettings
 from trio_copy_onchain.operators import Operators, told_name
 from trio_copy_onchain.outcomes import ended, failed, filled, off_chain, plain_told, told_of, undone
-from trio_copy_onchain.placing import Body, exact_approval, nothing_of, order_id, swap_of
+from trio_copy_onchain.placing import Body, calls_of, nothing_of, order_id, swap_of
+from trio_copy_onchain.rebuilding import rebuild
+from trio_copy_onchain.relayer.carrying import Carrier
+from trio_copy_onchain.relayer.choosing import is_relayed
+from trio_copy_onchain.relayer.opening import make_carrier
 from trio_copy_onchain.sending.cause import Cause
 from trio_copy_onchain.sending.operator import Operator, Unfit
 from trio_copy_onchain.sending.trying import tried
@@ -49,15 +69,21 @@ class OnchainExecutor:
     markets: Markets
     operators: Operators
     contracts: WalletContracts
+    carrier: Carrier | None
+    """Has wallets act that have no gas money; None where no relayer is configured."""
     _terms: dict[TokenId, Terms] = field(factory=dict)
     _short_of_gas: dict[TokenId, set[IntentKey]] = field(factory=dict)
     """What took more gas in its block than it had: later ones of the token get more than was estimated."""
 
     def open_journal(self, journal: Journal) -> None:
         self.operators.open_journal(journal)
+        if self.carrier is not None:
+            self.carrier.open_journal(journal)
 
     def close_journal(self, journal: Journal) -> None:
         self.operators.close_journal(journal)
+        if self.carrier is not None:
+            self.carrier.close_journal(journal)
 
     async def market(self, token_id: TokenId) -> Market:
         return await self.markets.market(token_id, self._until())
@@ -96,11 +122,10 @@ class OnchainExecutor:
         if isinstance(swap, Reason):
             return swap
         try:
-            trade = terms.venue.call(swap)
+            calls = calls_of(terms, swap, approves=kind.approves)
         except ValueError as error:
             return nothing_of(error)
-        before = exact_approval(terms, swap) if kind.approves else ()
-        return Body(wallet=kind.address, calls=(*before, trade), until=until, since=intent.leader_time)
+        return Body(wallet=kind.address, calls=calls, until=until, since=intent.leader_time)
 
     async def submit(self, order: Order) -> ExecutionReport:
         try:
@@ -199,6 +224,32 @@ class OnchainExecutor:
                 await operator.wait_changed()
         return ended(order, Status.UNKNOWN)
 
+    async def act(self, act: Act) -> ActReport:
+        if self.carrier is not None and await is_relayed(act, self.operators, self.chain, self._until()):
+            signer = self.operators.signers.of(act.wallet)
+            if signer is None:
+                raise OrderNotSent(f"nobody signs for the wallet {act.wallet.name}")
+            return await self.carrier.carry(act, signer)
+        carrying = Carrying(
+            chain=self.chain,
+            operators=self.operators,
+            settings=self.settings,
+            contracts=self.contracts,
+            wall=self.context.wall,
+        )
+        return await carrying.act(act, self._until())
+
+    async def plan(self, wallet: Wallet, deed: Deed, wanted: Wanted) -> Sequence[PlannedAct]:
+        planning = Planning(
+            chain=self.chain,
+            settings=self.settings,
+            polymarket=Polymarket() if self.context.chain_id == POLYGON else None,
+            trades=wallet in self.context.wallets,
+            cost=Cost(chain=self.chain, fees=self.operators.fees, settings=self.settings, contracts=self.contracts),
+            until=self._until(),
+        )
+        return await planning.plan(wallet, deed, wanted)
+
     async def find(self, order: Order) -> ExecutionReport | None:
         until = self._until()
         try:
@@ -207,7 +258,7 @@ class OnchainExecutor:
             raise ExecutorError(str(error)) from None
         bound = next((one for one in among if one[0].binding(order.key) is not None), None)
         if bound is None:
-            return await self._unbound(order, [operator for operator, _ in among])
+            return await self._unbound(order, [operator for operator, _ in among], until)
         operator, signer = bound
         binding = operator.binding(order.key)
         if binding is not None and binding.end is None:
@@ -216,13 +267,18 @@ class OnchainExecutor:
             operator.explain(self._cause(order, body, terms, self._kind(order.wallet), operator, signer, binding))
         return await self._report(order, operator, until)
 
-    async def _unbound(self, order: Order, operators: list[Operator]) -> ExecutionReport | None:
+    async def _unbound(self, order: Order, operators: Sequence[Operator], until: float) -> ExecutionReport | None:
         """Say what is known of a key that no operator has: that it never left, where the journal is as old as the order."""
-        await trio.lowlevel.checkpoint()
         body = _body_of(order)
         if all(operator.written.began_at <= body.since for operator in operators):
+            await trio.lowlevel.checkpoint()
             return ended(order, Status.ABSENT, "no transaction of it was ever made")
-        return None
+        terms = await self._terms_of(order.token_id)
+        operator = await rebuild(self.chain, operators, order.key, body, terms, until)
+        if operator is None:
+            return None
+        self.operators.wake()
+        return await self._report(order, operator, until)
 
     async def _report(self, order: Order, operator: Operator, until: float) -> ExecutionReport | None:
         """Say what the chain shows of a key that has a nonce; None where that is nothing yet."""
@@ -272,7 +328,8 @@ class OnchainExecutor:
         sending = binding.sending(receipt.tx_hash)
         assert sending is not None
         transaction, sender = read_signed(sending.raw)
-        failure = await self.chain.why(receipt, transaction, sender, terms.venue.words, until)
+        wallet = _body_of(order).wallet
+        failure = await self.chain.why(receipt, transaction, sender, terms.venue.words, until, wallet)
         if failure.out_of_gas:
             self._short_of_gas.setdefault(order.token_id, set()).add(order.key)
         return failed(order, failure)
@@ -314,7 +371,7 @@ class OnchainExecutor:
     ) -> Cause:
         """Say why an order's transactions are signed; of one that has a nonce, with the gas that it has."""
         call, gas = kind.outer(body.calls, operator.address, order.key), 0
-        if binding is not None:
+        if binding is not None and binding.end is None:
             first = next((one for one in binding.sendings if not one.cancels), None)
             if first is not None:
                 transaction, _ = read_signed(first.raw)
@@ -383,7 +440,7 @@ async def open_executor(context: ExecutorContext) -> AsyncGenerator[Executor, No
     settings = context.settings
     assert isinstance(settings, OnchainSettings)
     if context.nodes is None or context.signers is None:
-        raise OrderNotSent("no node or no signer")
+        raise PluginError(f"executor.{context.name}: expected nodes and live wallets, of which there are none")
     chain = Chain(nodes=context.nodes, chain_id=context.chain_id)
     operators = Operators(
         chain=chain,
@@ -410,6 +467,7 @@ async def open_executor(context: ExecutorContext) -> AsyncGenerator[Executor, No
         markets=Markets(chain, settings),
         operators=operators,
         contracts=WalletContracts(multi_send=settings.multi_send),
+        carrier=make_carrier(context, settings.relayer, evolve(POLYMARKET, multi_send=settings.multi_send)),
     )
     async with trio.open_nursery() as nursery:
         nursery.start_soon(operators.run)

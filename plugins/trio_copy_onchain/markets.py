@@ -28,24 +28,18 @@ _HALF = Price(MICRO // 2)
 class Terms:
     """What an order for a token is made of; see `Market.terms`."""
 
-    venue: Venue
+    venue: Fpmm | Pool
     decimals: Decimals
     collateral: Address
-    spender: Address
-    """Who takes what the wallet gives."""
-    shares_by_allowance: Address | None
-    """The outcome's token where it is an ERC-20; None where shares are allowed for all, or not at all."""
     answers: tuple[bytes, ...]
     """What the venue said of a sale."""
 
 
 @frozen(kw_only=True)
 class _Known:
-    venue: Venue
+    venue: Fpmm | Pool
     decimals: Decimals
     collateral: Address
-    spender: Address
-    shares_by_allowance: Address | None
 
 
 @define(eq=False)
@@ -63,7 +57,10 @@ class Markets:
             venue, decimals = known.venue, known.decimals
             buy = Swap(wallet=_NOWHERE, side=Side.BUY, cash=decimals.coin, limit=_HALF, deadline=0)
             sell = Swap(wallet=_NOWHERE, side=Side.SELL, shares=decimals.share, limit=_HALF, deadline=0)
-            bought, sold = await self._ask(venue, buy, until), await self._ask(venue, sell, until)
+            # All in one block: what a purchase and a sale need to know may be the same.
+            asked = tuple(dict.fromkeys((*venue.reads(buy), *venue.reads(sell))))
+            told = dict(zip(asked, await self.chain.read(asked, until), strict=True))
+            bought, sold = ([told[call] for call in venue.reads(swap)] for swap in (buy, sell))
             would_buy, would_sell = venue.quote(buy, bought), venue.quote(sell, sold)
         except ChainError as error:
             raise OrderNotSent(f"no node tells what token {token_id} costs: {error}") from None
@@ -81,14 +78,9 @@ class Markets:
                 venue=venue,
                 decimals=decimals,
                 collateral=known.collateral,
-                spender=known.spender,
-                shares_by_allowance=known.shares_by_allowance,
                 answers=tuple(sold),
             ),
         )
-
-    async def _ask(self, venue: Venue, swap: Swap, until: float) -> Sequence[bytes]:
-        return await self.chain.read(venue.reads(swap), until)
 
     async def _learn(self, token_id: TokenId, until: float) -> _Known:
         for maker in self.settings.fpmm:
@@ -113,13 +105,7 @@ class Markets:
             outcome=table.tokens.index(token_id),
             decimals=decimals,
         )
-        return _Known(
-            venue=venue,
-            decimals=decimals,
-            collateral=table.collateral,
-            spender=table.maker,
-            shares_by_allowance=None,
-        )
+        return _Known(venue=venue, decimals=decimals, collateral=table.collateral)
 
     async def _pool(self, table: PoolTable, until: float) -> _Known:
         asked = decimals_call(table.outcome), decimals_call(table.collateral), Call(to=table.pool, data=_FEE())
@@ -134,13 +120,7 @@ class Markets:
             fee=abi.words(fee, 1)[0],
             decimals=decimals,
         )
-        return _Known(
-            venue=venue,
-            decimals=decimals,
-            collateral=table.collateral,
-            spender=table.router,
-            shares_by_allowance=table.outcome,
-        )
+        return _Known(venue=venue, decimals=decimals, collateral=table.collateral)
 
 
 def _fee_bps(venue: Venue, answers: Sequence[bytes]) -> int:

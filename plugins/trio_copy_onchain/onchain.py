@@ -1,15 +1,16 @@
 """Copies trades by transactions: the executor `onchain`."""
 
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import asynccontextmanager
 
 from attrs import NOTHING, Attribute, frozen
 
 from trio_copy.hookspecs import hookimpl
 from trio_copy.model.ids import Address, TokenId
-from trio_copy.model.settings import setting, within
+from trio_copy.model.settings import group, setting, within
 from trio_copy.model.units import Usd
-from trio_copy.ports import Executor, ExecutorContext, ExecutorPlugin
+from trio_copy.ports import Contracts, Executor, ExecutorContext, ExecutorPlugin, Finding
+from trio_copy_onchain.relayer.settings import RelayerSettings
 
 _MULTI_SEND = Address("0xa238cbeb142c10ef7ad8442c6d1f9e89e07e7761")
 
@@ -107,6 +108,9 @@ class OnchainSettings:
     least_usd: Usd = setting(
         Usd.parse(1), unit="USD", why="A purchase for less is not worth its gas.", check=within(Usd(1), Usd.parse(1000))
     )
+    relayer: RelayerSettings = group(
+        RelayerSettings, why="Who has wallets act that have no gas money, and deposit wallets."
+    )
     multi_send: Address = setting(
         _MULTI_SEND,
         unit="address",
@@ -123,6 +127,13 @@ async def open_onchain(context: ExecutorContext) -> AsyncGenerator[Executor, Non
         yield executor
 
 
+async def examine_onchain(context: ExecutorContext, contracts: Contracts) -> Sequence[Finding]:
+    """Look at the venues and the wallets; see `ports.executor.Examine`."""
+    from trio_copy_onchain.examining.examine import examine  # not above: `check` needs the settings alone
+
+    return await examine(context, contracts)
+
+
 @hookimpl
 def trio_copy_register_executors(register: Callable[[ExecutorPlugin], None]) -> None:
     register(
@@ -132,5 +143,7 @@ def trio_copy_register_executors(register: Callable[[ExecutorPlugin], None]) -> 
             settings=OnchainSettings,
             moves_money=True,
             keeps_journal=True,
+            examine=examine_onchain,
+            acts=True,
         )
     )

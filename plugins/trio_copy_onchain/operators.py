@@ -7,12 +7,14 @@ import trio
 from attrs import define, field
 
 from trio_copy.clock import WallClock
-from trio_copy.errors import ChainError, OrderNotSent
+from trio_copy.errors import ChainError, OrderNotSent, StoreError
 from trio_copy.model.ids import Address, IntentKey
 from trio_copy.model.orders import Wallet
 from trio_copy.ports import Journal, Signer, Signers
+from trio_copy.records import read_plain
 from trio_copy_onchain.asking.chain import Chain
 from trio_copy_onchain.asking.fee_clock import FeeClock
+from trio_copy_onchain.fleet.picking import Load, nobody_knows, pick
 from trio_copy_onchain.sending.operator import Operator
 from trio_copy_onchain.sending.written import Written
 
@@ -20,6 +22,7 @@ _LOOK_ANYWAY_S = 5.0
 """Without a new block, it is looked all the same after so long: what was lost is sent again."""
 _FORGET_EVERY_S = 60.0
 _ASK_S = 5.0
+_ACTED = "acted/"
 
 
 @define(eq=False, kw_only=True)
@@ -34,6 +37,8 @@ class Operators:
     on_trouble: Callable[[str, str], None]
     on_news: Callable[[IntentKey], None]
     at: Callable[[str], None]
+    balance: Callable[[Address], int | None] = nobody_knows
+    """What an operator has for gas, in wei, as far as somebody has looked; see `fleet.watching.GasMoney.balance`."""
     _journals: list[Journal] = field(factory=list)
     _by_address: dict[Address, Operator] = field(factory=dict)
     _signer_of: dict[Address, Signer] = field(factory=dict)
@@ -82,7 +87,7 @@ class Operators:
         return [(self._by_address.get(one.address) or self._make(one, journal), one) for one in signers]
 
     def pick(self, key: IntentKey, among: Sequence[tuple[Operator, Signer]]) -> tuple[Operator, Signer] | None:
-        """Return who carries a key: whoever has it already, else who has least to do. None while all are full.
+        """Return who carries a key: whoever has it already, else who has least to do (`fleet.picking`). None while all are full.
 
         Raises:
             OrderNotSent: nobody can send anything now.
@@ -91,11 +96,19 @@ class Operators:
         if bound is not None:
             return bound
         now = trio.current_time()
-        able = [one for one in among if not one[0].stopped and now >= one[0].paused_until]
-        if not able:
+        loads = [
+            Load(
+                operator=operator.address,
+                open=operator.in_flight,
+                wei=self.balance(operator.address),
+                paused=bool(operator.stopped) or now < operator.paused_until,
+            )
+            for operator, _ in among
+        ]
+        if not any(load.pays for load in loads):
             raise OrderNotSent(among[0][0].stopped or "no operator has coin for gas")
-        best = min(able, key=lambda one: (one[0].in_flight, one[0].address))
-        return best if best[0].in_flight < self.in_flight else None
+        best = pick(loads, in_flight=self.in_flight)
+        return next((one for one in among if one[0].address == best), None)
 
     async def wait_room(self, among: Sequence[tuple[Operator, Signer]]) -> None:
         """Wait until one of some operators is not as it was."""
@@ -144,13 +157,24 @@ class Operators:
     def _forget(self) -> None:
         """Forget what has ended, and what no account has open any more."""
         for journal in self._journals:
-            keys = journal.open_keys()
+            keys = journal.open_keys() | self._acted(journal)
             for operator in self._by_address.values():
                 if operator.written.journal is journal:
                     done = [key for key in operator.nonces.ended if key not in keys]
                     operator.forget(done)
                     for key in done:
                         journal.put(told_name(key), None)
+
+    def _acted(self, journal: Journal) -> set[IntentKey]:
+        """Return the keys of acts that may still be asked for again, and delete what is known of the others."""
+        keys, now = set[IntentKey](), self.wall()
+        for name, body in list(journal.documents().items()):
+            if name.startswith(_ACTED):
+                if now < kept_until(body):
+                    keys.add(IntentKey(name.removeprefix(_ACTED)))
+                else:
+                    journal.put(name, None)
+        return keys
 
     def _make(self, signer: Signer, journal: Journal) -> Operator:
         written = Written(journal=journal, chain_id=self.chain.chain_id, operator=signer.address)
@@ -175,3 +199,17 @@ class Operators:
 def told_name(key: IntentKey) -> str:
     """Name the document of what was told of a key."""
     return f"told/{key}"
+
+
+def acted_name(key: IntentKey) -> str:
+    """Name the document which says that an act was begun: `[1, kept until]`, in Unix seconds."""
+    return _ACTED + key
+
+
+def kept_until(body: bytes) -> float:
+    """Read until when an act may be asked for again; what cannot be read is kept for ever."""
+    try:
+        _, until = read_plain(body)
+        return float(until)
+    except (StoreError, ValueError, TypeError):
+        return float("inf")

@@ -16,13 +16,13 @@ from trio_copy.model.orders import Order
 from trio_copy.model.units import MICRO, Price
 from trio_copy.records import write_plain
 from trio_copy.transactions.calls import Call, call_digest
+from trio_copy_onchain.holdings.approvals import Allowance
+from trio_copy_onchain.holdings.of_venues import approval_of
 from trio_copy_onchain.markets import Terms
-from trio_copy_onchain.venues import abi
 from trio_copy_onchain.venues.seam import Swap
 
 _READ = msgspec.json.Decoder(list[Any])
 _VERSION = 1
-_APPROVE = abi.function("approve", "address", "uint256")
 
 
 @frozen(kw_only=True)
@@ -79,13 +79,14 @@ def swap_of(intent: OrderIntent, wallet: Address, terms: Terms, *, until: float,
     )
 
 
-def exact_approval(terms: Terms, swap: Swap) -> tuple[Call, ...]:
-    """Return the allowance that a swap needs and uses up, to the unit; none where its shares are allowed for all or not at all."""
-    if swap.side is Side.BUY:
-        return (Call(to=terms.collateral, data=_APPROVE(terms.spender, swap.cash)),)
-    if terms.shares_by_allowance is None:
-        return ()
-    return (Call(to=terms.shares_by_allowance, data=_APPROVE(terms.spender, swap.shares)),)
+def calls_of(terms: Terms, swap: Swap, *, approves: bool) -> tuple[Call, ...]:
+    """Return the trade, and before it the allowance that it uses up, where the wallet makes both in one transaction.
+
+    Raises:
+        ValueError: it is so little that nothing would come of it.
+    """
+    trade, approval = terms.venue.call(swap), approval_of(terms.venue, swap, terms.collateral)
+    return (approval.call, trade) if approves and isinstance(approval, Allowance) else (trade,)
 
 
 def order_id(chain_id: ChainId, body: Body, key: IntentKey) -> OrderId:

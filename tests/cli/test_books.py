@@ -32,7 +32,7 @@ from trio_copy.model.ids import FollowerId
 from trio_copy.model.orders import Order, Settlement
 from trio_copy.model.positions import Mark
 from trio_copy.model.units import Price, Shares
-from trio_copy.ports import Document, Store
+from trio_copy.ports import NOBODY, Document, Store
 from trio_copy.records import write_plain
 
 Capture = pytest.CaptureFixture[str]
@@ -584,3 +584,24 @@ def test_no_terminal_is_too_narrow_for_a_number(
     assert last in shown.splitlines()[0]
     assert not re.search(r"[0-9]…", shown)
     assert max(map(len, (line.rstrip() for line in shown.splitlines()))) <= width
+
+
+def test_what_gas_has_cost_is_shown_by_operator(conf: Path, capsys: Capture) -> None:
+    """In the chain's coin, to the last digit; what is kept of an operator besides, and what nobody can read, is no row."""
+    operator = "0x" + "ab" * 20
+
+    def pay(owner: Owner) -> None:
+        for name, body in (
+            (f"onchain/137/{operator}/gas", [1, 3, 12_345_678_900_000_001]),
+            (f"onchain/137/{operator}/began", [1, NOW]),
+            (f"onchain/100/{operator}/gas", ["nonsense"]),
+        ):
+            owner.documents.append(Document(NOBODY, "sending", name, write_plain(body)))
+
+    assert main(["gas"]) == 0
+    assert "no transaction is final yet" in capsys.readouterr().out
+    own(conf, pay)
+    assert main(["gas", "--json"]) == 0
+    (row,) = rows(capsys)
+    coins = "0.012345678900000001"
+    assert row == {"executor": "onchain", "chain": "137", "operator": operator, "transactions": 3, "coins": coins}

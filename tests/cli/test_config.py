@@ -345,6 +345,20 @@ def test_condition_ids_are_no_private_keys(tmp_path: Path, capsys: Capture) -> N
     assert check(tmp_path, GOOD + allowed) == 0, capsys.readouterr().err
 
 
+def test_token_ids_are_no_api_tokens(tmp_path: Path, capsys: Capture) -> None:
+    """A market maker is configured with the numbers of its outcomes; anything else that is called so is still refused."""
+    tokens = f'["{1 << 255}", "{"7" * 64}"]'
+    maker = f'[decoder.fpmm]\npools = [{{ address = "0x{"ab" * 20}", tokens = {tokens} }}]\n'
+    assert check(tmp_path, GOOD + maker) == 0, capsys.readouterr().err
+    contract = f'[executor.onchain]\nfpmm = [{{ conditional_tokens = "0x{"cd" * 20}" }}]\n'
+    check(tmp_path, GOOD + contract)
+    assert "a secret" not in capsys.readouterr().err
+    assert check(tmp_path, GOOD + maker.replace(tokens, f'["0x{KEY}"]')) == 2
+    err = capsys.readouterr().err
+    assert "tokens[0]: expected env:NAME or file:PATH, got a secret in the file" in err
+    assert KEY not in err
+
+
 def test_urls_may_come_from_the_environment_or_a_private_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture
 ) -> None:

@@ -383,7 +383,9 @@ async def test_an_exit_tells_what_came_of_it(autojump_clock: trio.testing.MockCl
 
                 async def hear(service: Service = service) -> None:
                     while True:
-                        await carry_out_requests(service.holder.shards[0], service.exit_rules.leave_now)
+                        await carry_out_requests(
+                            service.holder.shards[0], service.exit_rules.leave_now, service.housekeeping.acts
+                        )
                         await trio.sleep(0.5)
 
                 nursery.start_soon(hear)

@@ -59,6 +59,8 @@ RUN = {
 """What is run, in this order, in a folder as the texts have it; and its exit code."""
 PARSED = {
     "run conf/demo-clob.toml": "takes a second longer; tests/cli/test_play_money.py plays it",
+    "run conf/demo-onchain.toml": "needs npm, and seconds; tests/e2e/test_demo_onchain.py runs it",
+    "run conf/demo-onchain.toml --for 30s": "as above",
     "run conf/paper.toml": "follows real nodes",
     "fetch week.rec --leader 0x6031B6eed1C97e853c6e0F03Ad3ce3529351F96d --since 7d --url wss://polygon.drpc.org": (
         "reads from a real node; tests/cli/test_past.py has one of its own"
@@ -72,6 +74,13 @@ PARSED = {
     "run conf/shards.toml": "needs the devnet and a Redis server; tests/redis has both",
     "doctor": "needs a live wallet, a node and the venue; tests/cli/test_doctor.py has all of them",
     "doctor --wallet hot --json": "as above",
+    "fleet status": "needs a node; tests/cli/test_fleet.py has one",
+    "fleet refuel": "as above",
+    "wallet approve hot": "needs a live wallet whose executor acts; tests/cli/test_wallet_acts.py has one",
+    "wallet approve hot --usd 200": "as above",
+    "wallet redeem hot --all": "as above",
+    "wallet split hot CONDITION --usd 20": "as above",
+    "wallet merge hot CONDITION --usd 20": "as above",
     "arm": "needs a live wallet; tests/cli/test_arm.py has one",
     "arm hot": "as above",
     "arm hot --for 8h --yes": "as above",

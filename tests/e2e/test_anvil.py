@@ -8,12 +8,12 @@ import pytest
 import trio
 from attrs import define, evolve
 
-from tests.e2e.anvil import Amm, Node, deploy_amm, open_chain, open_node
 from tests.e2e.copying import expect_one_copy_each, open_copying
 from tests.harness import Recorder
 from trio_copy.config import PluginTable
 from trio_copy.engine.service import Service
 from trio_copy.model.fills import Side
+from trio_copy.testing.anvil import Amm, Node, deploy_amm, open_chain, open_node
 
 pytestmark = pytest.mark.anvil
 

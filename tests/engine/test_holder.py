@@ -11,6 +11,7 @@ from tests.builders import ALICE, LEADER, NOW, hash_of, make_signal
 from tests.engine.desk import LEASE_S, Desk, buy, on_memory, open_desk, sell
 from trio_copy.accounts import OrderState
 from trio_copy.accounts.commands import Park, Replay
+from trio_copy.engine.acts import Acts
 from trio_copy.engine.hearing import carry_out_requests
 from trio_copy.engine.requests import replay
 from trio_copy.engine.shard import Shard
@@ -34,6 +35,15 @@ def waiting(number: int = 1, **changes: Any) -> CopyTask:
 async def nobody_leaves(shard: Shard, position: PositionKey) -> str:
     await trio.lowlevel.checkpoint()
     raise AssertionError("nobody has asked for it")
+
+
+def nobody_acts(desk: Desk) -> Acts:
+    return Acts(
+        executor_of=lambda follower: None,
+        follower_of=lambda follower: None,
+        wall=desk.wall,
+        on_step=lambda step, detail: None,  # no wallet is live
+    )
 
 
 async def test_what_was_open_closes_its_lane_until_it_is_proven(clock: Clock) -> None:
@@ -151,7 +161,7 @@ async def test_a_task_that_ends_the_process_three_times_is_a_dead_letter(clock: 
         assert "3 times" in letter.why
         assert [name.name for name in await desk.store.history.documents("dead")] == [poison.task_id]
         await desk.store.accounts.ask(0, replay("please", poison.follower, poison.task_id, NOW))
-        await carry_out_requests(desk.shard, nobody_leaves)
+        await carry_out_requests(desk.shard, nobody_leaves, nobody_acts(desk))
         assert await desk.wait_ends(poison) == [(End.FILLED, None)]
 
 

@@ -200,7 +200,9 @@ async def test_a_person_leaves_a_position_at_once(clock: Clock) -> None:
 
             async def ask(name: str, position: PositionKey) -> str | None:
                 await service.store.accounts.ask(0, leave(name, position, world.wall()))
-                await carry_out_requests(service.holder.shards[0], service.exit_rules.leave_now)
+                await carry_out_requests(
+                    service.holder.shards[0], service.exit_rules.leave_now, service.housekeeping.acts
+                )
                 return await service.store.accounts.answer(0, name)
 
             del book.prices[TokenId(1)]

@@ -8,7 +8,9 @@ from typing import Any
 
 import attrs
 
+from trio_copy.config.fleets import FleetTable
 from trio_copy.config.settings import (
+    AnvilSettings,
     CatalogSettings,
     ChainSettings,
     DefaultsTable,
@@ -24,6 +26,7 @@ from trio_copy.config.settings import (
     SigningSettings,
 )
 from trio_copy.config.wallets import WalletTable
+from trio_copy.model.coins import Coins
 from trio_copy.model.layers import Merge
 from trio_copy.model.units import Micro
 from trio_copy.registry import discover
@@ -82,9 +85,12 @@ def render() -> str:
     lines += table("[defaults]", DefaultsTable, own_only=True)
     lines += table("[[leader]]", LeaderTable, own_only=True)
     lines += table("[wallet.alice]", WalletTable)
+    lines += [
+        "# " + line if line and not line.startswith("#") else line for line in table("[fleet.operators]", FleetTable)
+    ]
     lines += table("[[follower]]", FollowerTable, own_only=True)
     lines += table("[[follow]]", FollowTable)
-    for header, settings in (("[shards]", ShardsSettings), ("[devnet]", DevnetSettings)):
+    for header, settings in (("[shards]", ShardsSettings), ("[devnet]", DevnetSettings), ("[anvil]", AnvilSettings)):
         lines += ["# " + line if line and not line.startswith("#") else line for line in table(header, settings)]
     return "\n".join(lines).rstrip() + "\n"
 
@@ -134,7 +140,7 @@ def toml(value: Any) -> str:
             return f'"{value.name.lower()}"'
         case Enum():
             return f'"{value.value}"'
-        case Micro():
+        case Micro() | Coins():
             return str(value)
         case tuple() | frozenset():
             return "[" + ", ".join(sorted(map(toml, value))) + "]"

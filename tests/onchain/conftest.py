@@ -8,8 +8,8 @@ import pytest
 import trio
 from attrs import evolve
 
-from tests.e2e.anvil import Node, open_chain
 from tests.onchain.deployed import Deployed, Market, deploy
+from trio_copy.testing.anvil import Node, open_chain
 
 
 @pytest.fixture(scope="session")
@@ -17,7 +17,7 @@ def venues(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Node, Dep
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    node = Node(port, tmp_path_factory.mktemp("venues") / "state.json")
+    node = Node(port, tmp_path_factory.mktemp("venues"))
     with subprocess.Popen(node.command, stdout=subprocess.DEVNULL) as process:
         try:
             yield node, trio.run(_deploy, node)

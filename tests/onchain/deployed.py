@@ -1,17 +1,16 @@
 """Everything that anybody can trade at, on a real node: market makers, pools with both routers, and a Safe."""
 
-from math import isqrt, log
 from typing import Any
 
-import msgspec
 import trio
 from attrs import define, field, frozen
 
 from tests.builders import POLYGON
-from tests.e2e.anvil import MAX, Amm, Chain, calldata, deploy_amm
 from trio_copy.model.fills import Side
-from trio_copy.model.ids import ZERO_ADDRESS, Address, IntentKey
+from trio_copy.model.ids import Address, IntentKey
 from trio_copy.model.units import Price
+from trio_copy.testing.anvil import Amm, Chain, deploy_amm, deploy_outcome, deploy_pool, deploy_safes, deploy_uniswap
+from trio_copy.testing.anvil.pools import FEE
 from trio_copy.transactions.calls import Call
 from trio_copy_onchain.tx.receipts import Receipt, read_receipt
 from trio_copy_onchain.venues.amounts import Decimals, decimals_call, read_decimals
@@ -20,12 +19,8 @@ from trio_copy_onchain.venues.pool import Pool, Router
 from trio_copy_onchain.venues.seam import Exchanged, Swap, Venue
 
 KEY = IntentKey("ab" * 32)
-FEE, SPACING = 3000, 60
 DEADLINE = 1 << 40
 PRICE, DEAREST, CHEAPEST = Price(400_000), Price(999_999), Price(1)
-_WIDEST = 887_220
-_SHARE, _COIN = 10**18, 10**6
-_MINT = "mint((address,address,uint24,int24,int24,uint256,uint256,uint256,uint256,address,uint256))"
 
 
 @frozen(kw_only=True)
@@ -66,7 +61,7 @@ class Market:
         self.wallet, self.rival = self.chain.accounts[3:5]
 
     async def ask(self, method: str, *params: object) -> Any:
-        return msgspec.json.decode(await self.chain.session.request(method, *params))
+        return await self.chain.ask(method, *params)
 
     async def answers(self, venue: Venue, swap: Swap) -> list[bytes]:
         return [
@@ -133,90 +128,40 @@ async def deploy(chain: Chain) -> Deployed:
             for outcome in range(len(amm.tokens)):
                 await amm.buy(trader, 500, outcome)
     pools = await _deploy_pools(chain, amms[0].usdc)
-    return Deployed(amms=amms, pools=pools, **await _deploy_safe(chain))
+    safes = await deploy_safes(chain)
+    safe = await safes.make(chain, [chain.accounts[0]])
+    return Deployed(amms=amms, pools=pools, safe=safe, multi_send=safes.multi_send)
 
 
 async def _deploy_pools(chain: Chain, usdc: Address) -> tuple[Pool, ...]:
-    owner = chain.accounts[0]
-    two = "(address,address)"
-    weth, factory = await chain.deploy("WETH9"), await chain.deploy("UniswapV3Factory")
-    positions = await chain.deploy(
-        "NonfungiblePositionManager", "(address,address,address)", factory, weth, ZERO_ADDRESS
-    )
-    first = await chain.deploy("SwapRouter", two, factory, weth)
-    second = await chain.deploy(
-        "SwapRouter02", "(address,address,address,address)", ZERO_ADDRESS, factory, positions, weth
-    )
-    quoter = await chain.deploy("QuoterV2", two, factory, weth)
-    await chain.do(owner, usdc, "approve(address,uint256)", positions, MAX)
+    uniswap = await deploy_uniswap(chain, usdc)
     outcomes: dict[bool, Address] = {}
     while len(outcomes) < 2:
-        token = await chain.deploy("ERC20PresetMinterPauser", "(string,string)", "Outcome", "YES")
+        token = await deploy_outcome(chain)
         outcomes[token < usdc] = token
     pools = []
     cash = await _decimals(chain, usdc)
     for outcome in (outcomes[True], outcomes[False]):
-        await chain.do(owner, outcome, "approve(address,uint256)", positions, MAX)
-        for trader in (owner, *chain.accounts[3:5]):
-            await chain.do(owner, outcome, "mint(address,uint256)", trader, 10**6 * _SHARE)
-            for token, router in ((token, router) for token in (outcome, usdc) for router in (first, second)):
-                await chain.do(trader, token, "approve(address,uint256)", router, MAX)
+        market = await deploy_pool(chain, uniswap, outcome, PRICE.micro)
+        for trader in (chain.accounts[0], *chain.accounts[3:5]):
+            await market.prepare_trader(trader, shares=10**6)
         decimals = Decimals(shares=await _decimals(chain, outcome), cash=cash)
-        pool = await _fund_pool(chain, positions, outcome, usdc)
         pools += [
             Pool(
-                pool=pool,
-                router=router,
-                quoter=quoter,
+                pool=market.pool,
+                router=Router(address=router, takes_deadline=takes_deadline),
+                quoter=uniswap.quoter,
                 outcome=outcome,
                 collateral=usdc,
                 fee=FEE,
                 decimals=decimals,
             )
-            for router in (Router(address=first, takes_deadline=True), Router(address=second, takes_deadline=False))
+            for router, takes_deadline in zip(uniswap.routers, (True, False), strict=True)
         ]
     return tuple(pools)
 
 
 async def _decimals(chain: Chain, token: Address) -> int:
     call = decimals_call(token)
-    told = await chain.session.request("eth_call", {"to": call.to, "data": "0x" + call.data.hex()}, "latest")
-    return read_decimals(bytes.fromhex(msgspec.json.decode(told, type=str)[2:]))
-
-
-async def _fund_pool(chain: Chain, positions: Address, outcome: Address, usdc: Address) -> Address:
-    """Make a pool at `PRICE`, with money everywhere and more near to the price: a large swap leaves that range."""
-    owner = chain.accounts[0]
-    cash, shares = PRICE.micro * _COIN // 10**6, _SHARE
-    in_order = outcome < usdc
-    (token0, token1), (second, first) = (
-        ((outcome, usdc), (cash, shares)) if in_order else ((usdc, outcome), (shares, cash))
-    )
-    make = "createAndInitializePoolIfNecessary(address,address,uint24,uint160)"
-    root = isqrt(second * (1 << 192) // first)
-    await chain.do(owner, positions, make, token0, token1, FEE, root)
-    factory = await chain.call(positions, "factory()", returns="address")
-    pool = await chain.call(factory, "getPool(address,address,uint24)", token0, token1, FEE, returns="address")
-    middle = int(log(second / first, 1.0001)) // SPACING * SPACING
-    wide, near = (-_WIDEST, _WIDEST, 10_000), (middle - 10 * SPACING, middle + 10 * SPACING, 2_000)
-    for low, high, dollars in (wide, near):
-        amounts = {outcome: dollars * _SHARE * 5 // 2, usdc: dollars * _COIN}
-        await chain.do(
-            owner, positions, _MINT,
-            (token0, token1, FEE, low, high, amounts[token0], amounts[token1], 0, 0, owner, DEADLINE),
-        )  # fmt: skip
-    return Address(str(pool).lower())
-
-
-async def _deploy_safe(chain: Chain) -> dict[str, Address]:
-    owner = chain.accounts[0]
-    single, factory, multi_send, fallback = [
-        await chain.deploy(name)
-        for name in ("GnosisSafe", "GnosisSafeProxyFactory", "MultiSend", "CompatibilityFallbackHandler")
-    ]
-    setup = "setup(address[],uint256,address,bytes,address,address,uint256,address)"
-    nobody = ZERO_ADDRESS
-    calls = bytes.fromhex(calldata(setup, ([owner], 1, nobody, b"", fallback, nobody, 0, nobody))[2:])
-    made = await chain.do(owner, factory, "createProxyWithNonce(address,bytes,uint256)", single, calls, 1)
-    (safe,) = (Address("0x" + log["data"][26:66]) for log in made["logs"] if log["address"].lower() == factory)
-    return {"safe": safe, "multi_send": multi_send}
+    told = await chain.ask("eth_call", {"to": call.to, "data": "0x" + call.data.hex()}, "latest")
+    return read_decimals(bytes.fromhex(told[2:]))

@@ -9,7 +9,6 @@ import trio
 from attrs import define
 
 from tests.builders import POLYGON
-from tests.e2e.anvil import Node
 from tests.onchain.deployed import Deployed, Market, buy
 from tests.onchain.executing import KeptJournal, Signing, Trading, open_trading, token_of
 from tests.onchain.proxying import SEND, Rule, ScriptedNode, open_proxied
@@ -17,6 +16,7 @@ from trio_copy.model.fills import Side
 from trio_copy.model.ids import Address, TokenId
 from trio_copy.model.orders import ExecutionReport, Order, Settlement, Status
 from trio_copy.native import SecretKey
+from trio_copy.testing.anvil import Node
 from trio_copy.transactions.transaction import Transaction
 from trio_copy_onchain.sending.operator import Operator
 from trio_copy_onchain.tx.fees import GWEI
@@ -164,7 +164,7 @@ class Bench:
 
     async def firm(self, order: Order) -> ExecutionReport:
         """Let everything be final, and return what has become of an order."""
-        await self.mine(70)
+        await self.mine(3)
         return await self.found(order, settlement=Settlement.FIRM)
 
     async def bought_once(self, order: Order, shares: int, nonce: int) -> None:

@@ -11,13 +11,13 @@ import trio_websocket
 from attrs import define, field
 
 from tests.builders import POLYGON
-from tests.e2e.anvil import Node
 from trio_copy.chain.nodes import NodeConnections, open_nodes
 from trio_copy.chain.pacing import Pace
 from trio_copy.config import ChainSettings, EndpointSettings
 from trio_copy.engine.supervisor import Backoff
 from trio_copy.entropy import seeded_entropy
 from trio_copy.errors import ConnectionLost
+from trio_copy.testing.anvil import Node
 
 SEND = "eth_sendRawTransaction"
 _LARGEST = 1 << 26

@@ -8,7 +8,6 @@ import trio
 from attrs import evolve
 
 from tests.builders import POLYGON
-from tests.e2e.anvil import Node, calldata
 from tests.onchain.deployed import DEADLINE, Deployed, Market
 from tests.onchain.deployed import KEY as INTENT
 from trio_copy.chain.dial import dial_network
@@ -23,6 +22,7 @@ from trio_copy.model.ids import ZERO_ADDRESS, Address
 from trio_copy.model.units import Price
 from trio_copy.native import SecretKey, keccak
 from trio_copy.ports import LogFilter
+from trio_copy.testing.anvil import Node, calldata
 from trio_copy.transactions.calls import Call
 from trio_copy.transactions.transaction import Transaction
 from trio_copy_onchain.asking.chain import Chain

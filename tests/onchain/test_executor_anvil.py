@@ -5,14 +5,14 @@ from collections.abc import AsyncGenerator
 
 import pytest
 
-from tests.e2e.anvil import MAX, Node
 from tests.onchain.deployed import Deployed, Market
-from tests.onchain.executing import Signing, Trading, open_trading, token_of
+from tests.onchain.executing import ALICE, Signing, Trading, open_trading, token_of
 from tests.onchain.test_asking_anvil import open_asked
 from trio_copy.model.fills import Side
-from trio_copy.model.orders import Settlement, Status
+from trio_copy.model.orders import Settlement, SignatureType, Status, Wallet
 from trio_copy.model.units import MICRO
 from trio_copy.native import SecretKey
+from trio_copy.testing.anvil import MAX, Node
 from trio_copy_onchain.venues.fpmm import Fpmm
 from trio_copy_onchain.venues.pool import Pool
 
@@ -75,3 +75,63 @@ async def test_a_copy_is_bought_and_sold_to_the_unit(trading: Trading, which: st
     spent = 10**19 - int(await market.ask("eth_getBalance", KEY.address, "latest"), 16)
     assert 0 < operator[0].written.paid_wei <= spent
     assert MICRO
+
+
+@pytest.mark.parametrize("which", ["maker", "pool"])
+async def test_a_lost_journal_is_rebuilt_from_the_chain(
+    venues: tuple[Node, Deployed], market: Market, which: str
+) -> None:
+    """The key stands behind the call: what was bought is found, and what was not is never said to be absent."""
+    await fund(market, KEY.address)
+    venue: Fpmm | Pool = market.deployed.makers[0] if which == "maker" else market.deployed.pools[1]
+    async with open_asked(venues[0]) as chain:
+        async with open_trading(market, chain.nodes, time.time, signing=Signing(KEY)) as trading:
+            order = await trading.prepared(token_of(venue), Side.BUY, "20", limit="0.9")
+            never = await trading.prepared(token_of(venue), Side.BUY, "20", limit="0.9", key="cd")
+            told = await trading.submit(order)
+        async with open_trading(market, chain.nodes, lambda: time.time() + 5, signing=Signing(KEY)) as later:
+            report = await later.found(order, settlement=Settlement.MINED)
+            assert (report.shares, report.notional, report.fee) == (told.shares, told.notional, told.fee)
+            assert await later.find(never) is None
+            await later.finalize()
+            assert (await later.found(order, settlement=Settlement.FIRM)).shares == told.shares
+
+
+OWNER = SecretKey(bytes.fromhex("ac0974bec39a17e36ba4a6b4d238ff944bacb478cbed5efcae784d7bf4f2ff80"))
+
+
+async def _fund_safe(market: Market) -> Wallet:
+    """Give the Safe money, and let the market makers take its shares; of money it allows nothing beforehand."""
+    safe, deployed = market.deployed.safe, market.deployed
+    await market.ask("anvil_impersonateAccount", safe)
+    await market.ask("anvil_setBalance", safe, hex(10**19))
+    await market.chain.do(safe, deployed.amms[0].usdc, "mint(address,uint256)", safe, 10**10)
+    for amm in deployed.amms:
+        await market.chain.do(safe, amm.ctf, "setApprovalForAll(address,bool)", amm.pool, True)
+    return Wallet(follower=ALICE, address=safe, name="safe", signature_type=SignatureType.SAFE)
+
+
+@pytest.mark.parametrize("which", ["maker", "pool"])
+async def test_a_safe_allows_what_it_trades_in_the_same_transaction(
+    venues: tuple[Node, Deployed], market: Market, which: str
+) -> None:
+    """To the unit; and what its calls are refused for is told, and not the Safe's own word for everything."""
+    wallet = await _fund_safe(market)
+    venue: Fpmm | Pool = market.deployed.makers[0] if which == "maker" else market.deployed.pools[1]
+    spender, usdc = (venue.maker if isinstance(venue, Fpmm) else venue.router.address), market.deployed.amms[0].usdc
+    async with (
+        open_asked(venues[0]) as chain,
+        open_trading(market, chain.nodes, time.time, signing=Signing(OWNER), wallet=wallet) as trading,
+    ):
+        bought = await trading.prepared(token_of(venue), Side.BUY, "20", limit="0.9", order_type="FOK")
+        report = await trading.submit(bought)
+        assert (report.status, report.settlement) == (Status.FILLED, Settlement.MINED)
+        shares, _ = await market.balances(venue, market.deployed.safe)
+        assert shares // (1 if which == "maker" else 10**12) == report.shares.micro
+        assert await market.chain.call(usdc, "allowance(address,address)", market.deployed.safe, spender) == 0
+        sold = await trading.prepared(token_of(venue), Side.SELL, str(report.shares), limit="0.1", key="cd")
+        assert (await trading.submit(sold)).settlement is Settlement.MINED
+        dear = await trading.prepared(token_of(venue), Side.BUY, "20", limit="0.05", key="ef", order_type="FOK")
+        killed = await trading.submit(dear)
+        assert (killed.status, killed.detail) == (Status.KILLED, killed.detail)
+        assert killed.detail.lower() in venue.words

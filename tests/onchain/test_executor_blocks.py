@@ -5,11 +5,11 @@ from collections.abc import AsyncGenerator
 import pytest
 import trio
 
-from tests.e2e.anvil import Node
 from tests.onchain.deployed import Deployed, Market
 from tests.onchain.executing import KeptJournal
 from tests.onchain.faulting import KEY, Bench, fund, open_bench
 from trio_copy.model.orders import ExecutionReport, Order, Settlement, Status
+from trio_copy.testing.anvil import Node
 
 pytestmark = pytest.mark.anvil
 
@@ -30,7 +30,7 @@ async def test_a_price_that_moves_within_the_block_kills_at_finality_only(bench:
     await bench.mine()
     await bench.until(lambda: bench.operator.receipts, "mined")
     assert await bench.trading.find(order) is None
-    await bench.mine(70)
+    await bench.mine(3)
     report = await bench.found(order, status=Status.KILLED)
     assert report.detail == "minimum buy amount not reached"
     written = bench.operator.written
@@ -43,7 +43,7 @@ async def test_what_ran_out_of_gas_is_rejected_and_the_next_one_gets_more(bench:
     order, shares = await bench.buy(), await bench.shares()
     bench.nodes["node"].rules["eth_estimateGas"] = lambda exchange: exchange.answer(hex(120_000))
     await bench.leave(order)
-    await bench.mine(71)
+    await bench.mine(4)
     report = await bench.found(order, status=Status.REJECTED)
     assert report.detail == "out of gas"
     assert await bench.shares() == shares
@@ -91,7 +91,7 @@ async def test_sixteen_of_one_wallet_fit_into_one_block(
             await rare.broadcasts(18)
             await rare.mine()
         assert {report.settlement for report in reports.values()} == {Settlement.MINED}
-        await rare.mine(70)
+        await rare.mine(3)
         firm = [await rare.found(order, settlement=Settlement.FIRM) for order in orders.values()]
         assert await rare.shares() - shares == sum(report.shares.micro for report in firm)
         assert await rare.nonce() == nonce + 18

@@ -2,12 +2,12 @@
 
 import pytest
 
-from tests.e2e.anvil import Node
 from tests.onchain.deployed import Deployed, Market
 from tests.onchain.executing import KeptJournal
 from tests.onchain.faulting import KEY, LATE_S, PATIENCE_S, Crash, Wall, fund, open_bench
 from trio_copy.errors import OrderNotSent, OrderUncertain
 from trio_copy.model.orders import Settlement, Status
+from trio_copy.testing.anvil import Node
 
 pytestmark = pytest.mark.anvil
 POINTS = ["onchain: bound", "onchain: written down", "onchain: broadcast"]
@@ -73,7 +73,7 @@ async def test_a_death_at_a_replacement_leaves_one_of_both(
             await bench.mine()
             await bench.found(order, status=Status.FILLED, settlement=Settlement.MINED, detail=binding.sendings[0].hash)
         await bench.mine()
-        await bench.mine(70)
+        await bench.mine(3)
         bought = not late or point == POINTS[1]
         report = await bench.found(order, status=Status.FILLED if bought else Status.ABSENT, settlement=Settlement.FIRM)
         assert await bench.shares() - shares == report.shares.micro
@@ -89,7 +89,7 @@ async def test_what_was_bought_while_nobody_looked_is_found(venues: Venues, mark
         shares = await bench.shares()
         order = await bench.buy()
         await bench.leave(order)
-    await market.ask("anvil_mine", hex(71))
+    await market.ask("anvil_mine", hex(4))
     async with open_bench(venues, market, journal=journal.as_left()) as bench:
         report = await bench.found(order, status=Status.FILLED, settlement=Settlement.FIRM)
         assert await bench.shares() - shares == report.shares.micro

@@ -1,13 +1,14 @@
 """A wallet's key is used from outside: alerts, no purchase twice, and none lost."""
 
 from collections.abc import AsyncGenerator
+from functools import partial
 
 import pytest
 
-from tests.e2e.anvil import Node
 from tests.onchain.deployed import Deployed, Market
 from tests.onchain.faulting import KEY, Bench, fund, open_bench
 from trio_copy.model.orders import Order, Settlement, Status
+from trio_copy.testing.anvil import Node
 
 pytestmark = pytest.mark.anvil
 
@@ -29,7 +30,7 @@ async def test_a_nonce_that_was_used_elsewhere_frees_its_key_at_finality_only(be
     await bench.until(lambda: bench.operator.nonces.latest == nonce + 1, "seen")
     assert await bench.trading.find(order) is None
     assert not bench.trading.troubles
-    await bench.mine(70)
+    await bench.mine(3)
     await bench.found(order, status=Status.ABSENT)
     assert bench.kinds == ["nonce-used-elsewhere"]
     await bench.mining(True)
@@ -67,7 +68,7 @@ async def settled(bench: Bench, order: Order) -> int:
             seen += [report.status] if report is not None and report.settlement is Settlement.FIRM else []
             return bool(seen)
 
-        await bench.mine(70)
+        await bench.mine(3)
         await bench.until(ended, "ended")
         if seen[-1] is Status.FILLED:
             report = await bench.trading.find(order)
@@ -76,6 +77,10 @@ async def settled(bench: Bench, order: Order) -> int:
         assert seen[-1] is Status.ABSENT
         await bench.leave(order)
     raise AssertionError(f"not settled: {bench.operator.nonces}")
+
+
+def _has_looked(bench: Bench) -> bool:
+    return bench.operator.nonces.latest >= 0
 
 
 async def test_two_instances_with_one_wallet_buy_each_order_once(
@@ -87,8 +92,8 @@ async def test_two_instances_with_one_wallet_buy_each_order_once(
         assert other.market is bench.market
         await bench.mining(False)
         ours, theirs = await bench.buy("20", key="ab"), await other.buy("30", key="cd")
-        await bench.until(lambda: bench.operator.nonces.latest >= 0, "looked")
-        await other.until(lambda: other.operator.nonces.latest >= 0, "looked")
+        for one in (bench, other):
+            await one.until(partial(_has_looked, one), "looked")
         # Their nodes have not told each other yet.
         await bench.market.ask("anvil_dropTransaction", await bench.leave(ours))
         await other.leave(theirs)

@@ -5,12 +5,12 @@ from collections.abc import AsyncGenerator
 import pytest
 import trio
 
-from tests.e2e.anvil import Node
 from tests.onchain.deployed import Deployed, Market
 from tests.onchain.faulting import KEY, Bench, fund, open_bench
 from tests.onchain.proxying import Exchange, hangs, refuses
 from trio_copy.errors import OrderNotSent
 from trio_copy.model.orders import Settlement, Status
+from trio_copy.testing.anvil import Node
 
 pytestmark = pytest.mark.anvil
 
@@ -49,7 +49,7 @@ async def test_a_node_that_lies_about_a_receipt_books_nothing(bench: Bench) -> N
 
     bench.rule(failed, "one", method="eth_getTransactionReceipt")
     await bench.leave(order)
-    await bench.mine(71)
+    await bench.mine(4)
     looks = len(bench.nodes["two"].asked) + 40
     await bench.until(lambda: len(bench.nodes["two"].asked) > looks, "looked")
     report = await bench.trading.find(order)

@@ -1,14 +1,15 @@
 """What waits in a pool: sent again, paid more for, or cancelled; whichever is mined is booked, once."""
 
 from collections.abc import AsyncGenerator
+from functools import partial
 
 import pytest
 
-from tests.e2e.anvil import Node
 from tests.onchain.deployed import Deployed, Market
 from tests.onchain.faulting import KEY, LATE_S, PATIENCE_S, Bench, fund, open_bench
 from trio_copy.errors import OrderNotSent
 from trio_copy.model.orders import Order, Settlement, Status
+from trio_copy.testing.anvil import Node
 from trio_copy_onchain.tx.fees import GWEI
 
 pytestmark = pytest.mark.anvil
@@ -49,18 +50,17 @@ async def test_what_a_pool_dropped_is_sent_again_to_the_byte(bench: Bench) -> No
     await bought_once(bench, order, shares, nonce)
 
 
+def _sent(bench: Bench, times: int) -> bool:
+    return len(bench.nodes["node"].sent()) == times
+
+
 async def test_what_is_stuck_pays_an_eighth_more_on_its_nonce(bench: Bench) -> None:
     order, shares, nonce = await bench.buy(), await bench.shares(), await bench.nonce()
     sent = await bench.leave(order)
     (before,) = await bench.pooled()
     for rise in range(2):
         bench.wall.ahead_s += PATIENCE_S + 1
-        count = 2 + rise
-
-        def replaced(count: int = count) -> bool:
-            return len(bench.nodes["node"].sent()) == count
-
-        await bench.until(replaced, "replaced")
+        await bench.until(partial(_sent, bench, 2 + rise), "replaced")
         (after,) = await bench.pooled()
         assert after["nonce"] == before["nonce"]
         for name in ("maxFeePerGas", "maxPriorityFeePerGas"):
@@ -148,7 +148,7 @@ async def test_what_is_late_is_cancelled_on_its_nonce(bench: Bench) -> None:
     await bench.mine()
     await bench.until(lambda: bench.operator.nonces.latest == nonce + 1, "mined")
     assert await bench.trading.find(order) is None
-    await bench.mine(70)
+    await bench.mine(3)
     await bench.found(order, status=Status.ABSENT)
     assert (await bench.shares(), await bench.nonce()) == (shares, nonce + 1)
 

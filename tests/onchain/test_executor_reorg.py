@@ -4,10 +4,10 @@ from collections.abc import AsyncGenerator
 
 import pytest
 
-from tests.e2e.anvil import Node
 from tests.onchain.deployed import Deployed, Market
 from tests.onchain.faulting import KEY, LATE_S, Bench, fund, open_bench
 from trio_copy.model.orders import Order, Settlement, Status
+from trio_copy.testing.anvil import Node
 
 pytestmark = pytest.mark.anvil
 
@@ -74,7 +74,7 @@ async def test_where_another_took_its_nonce_the_purchase_is_booked_failed(bench:
     await bench.until(lambda: True)
     report = await bench.trading.find(order)
     assert report is None or report.settlement is not Settlement.FAILED
-    await bench.mine(70)
+    await bench.mine(3)
     failed = await bench.found(order, settlement=Settlement.FAILED)
     assert (failed.status, failed.shares, failed.notional) == (told.status, told.shares, told.notional)
     assert "nonce-used-elsewhere" in bench.kinds

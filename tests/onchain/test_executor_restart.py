@@ -5,10 +5,10 @@ from pathlib import Path
 import pytest
 from attrs import define
 
-from tests.e2e.anvil import Node, open_chain, open_node
 from tests.onchain.deployed import Market, deploy
 from tests.onchain.faulting import KEY, fund, open_bench
 from trio_copy.model.orders import Settlement, Status
+from trio_copy.testing.anvil import Node, open_chain, open_node
 
 pytestmark = pytest.mark.anvil
 
@@ -25,7 +25,7 @@ class Remembering(Node):
 async def test_a_node_that_was_restarted_is_given_what_its_pool_forgot(tmp_path: Path) -> None:
     """Meanwhile nothing is told, and nothing is sent anew."""
     async with open_node(tmp_path) as first:
-        node = Remembering(first.port, first.state)
+        node = Remembering(first.port, first.folder)
         await first.kill()
         await node.start()
         async with open_chain(node) as chain:

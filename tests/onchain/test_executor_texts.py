@@ -5,13 +5,13 @@ from collections.abc import AsyncGenerator
 import pytest
 import trio
 
-from tests.e2e.anvil import Node
 from tests.onchain.deployed import Deployed, Market
 from tests.onchain.faulting import KEY, Bench, fund, open_bench
 from tests.onchain.proxying import Exchange, Rule, hangs_up, refuses, says, takes_and
 from trio_copy.errors import OrderNotSent
 from trio_copy.model.decisions import Code, Reason
 from trio_copy.model.orders import Status
+from trio_copy.testing.anvil import Node
 from trio_copy_onchain.tx.fees import GWEI
 
 pytestmark = pytest.mark.anvil

@@ -5,10 +5,10 @@ from fractions import Fraction
 import pytest
 from eth_hash.auto import keccak
 
-from tests.e2e.anvil import Amm
 from tests.onchain.deployed import KEY, Market
 from trio_copy.model.ids import Address, Hash32
 from trio_copy.ports.acting import Deed
+from trio_copy.testing.anvil import Amm
 from trio_copy.transactions.calls import Call
 from trio_copy_onchain.holdings.approvals import Allowance, missing, questions
 from trio_copy_onchain.holdings.balances import money_call, read_money

@@ -8,10 +8,10 @@ import trio
 from attrs import define, evolve
 
 from tests.builders import POLYGON
-from tests.e2e.anvil import Chain, open_chain, open_node
 from trio_copy.errors import ChainError
 from trio_copy.model.ids import Address, ChainId
 from trio_copy.native import SecretKey, keccak
+from trio_copy.testing.anvil import Chain, open_chain, open_node
 from trio_copy.transactions.transaction import Signed, Transaction
 from trio_copy_onchain.tx.answers import Before, Told, read_estimate, read_sending
 from trio_copy_onchain.tx.fees import GWEI, Fees, fees_now, higher, read_history

@@ -6,7 +6,6 @@ import pytest
 import trio
 from attrs import evolve
 
-from tests.e2e.anvil import Node, calldata
 from tests.e2e.copying import expect_one_copy_each, open_copying
 from tests.onchain.deployed import KEY, PRICE, Deployed, Market, buy, sell
 from trio_copy.config import PluginTable
@@ -14,6 +13,7 @@ from trio_copy.errors import RpcError
 from trio_copy.model.fills import Side
 from trio_copy.model.ids import ZERO_ADDRESS
 from trio_copy.model.units import MICRO, Price, Rounding
+from trio_copy.testing.anvil import Node, calldata
 from trio_copy.transactions.calls import Call
 from trio_copy_onchain.tx.answers import Before, Estimate, read_estimate
 from trio_copy_onchain.tx.receipts import why_failed

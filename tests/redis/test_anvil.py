@@ -8,7 +8,6 @@ import pytest
 import trio
 from attrs import define, evolve
 
-from tests.e2e.anvil import Amm, deploy_amm, open_chain, open_node
 from tests.harness import Recorder, make_test_plan, with_follow_settings
 from tests.redis.server import RedisServer, running_redis
 from tests.redis.stores import new_prefix
@@ -24,6 +23,7 @@ from trio_copy.model.fills import Side
 from trio_copy.model.follow_settings import Filters
 from trio_copy.model.follows import Follower
 from trio_copy.model.ids import Address, FollowerId
+from trio_copy.testing.anvil import Amm, deploy_amm, open_chain, open_node
 
 pytestmark = pytest.mark.anvil
 LIMIT_S = 60

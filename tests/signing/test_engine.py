@@ -15,6 +15,7 @@ from tests.harness import World, make_test_plan, open_world, running_engine
 from tests.signing.opened import SECRET
 from tests.signing.test_guard import MAKER
 from trio_copy.config import PluginTable
+from trio_copy.config.fleets import FleetTable
 from trio_copy.config.wallets import WalletPolicy, WalletTable
 from trio_copy.engine.plan import Plan, PlannedExecutor, make_plan
 from trio_copy.engine.seams import Seams
@@ -23,13 +24,14 @@ from trio_copy.model.decisions import Code, End, OrderIntent, Reason
 from trio_copy.model.fills import Side
 from trio_copy.model.follow_settings import Caps
 from trio_copy.model.ids import IntentKey
-from trio_copy.model.orders import ExecutionReport, Market, Order, Wallet
+from trio_copy.model.orders import ExecutionReport, Market, Order, SignatureType, Wallet
 from trio_copy.model.settings import NoSettings
 from trio_copy.model.units import Usd
 from trio_copy.native import SecretKey, keccak, signer_of
 from trio_copy.ports import Executor, ExecutorContext, ExecutorPlugin, Signer, Spending
 from trio_copy.registry import discover
 from trio_copy.signing.arming import arm, limits_of
+from trio_copy.signing.fleets import FleetKeys
 from trio_copy.testing.scripted import ScriptedExecutor
 
 POLICY = WalletPolicy()
@@ -117,6 +119,19 @@ class LiveWorld(World):
         return seams
 
 
+OPERATORS = FleetKeys(operators=tuple(SecretKey(bytes((one,)) * 32) for one in (1, 2)), funding=SecretKey(b"\x03" * 32))
+
+
+@define(eq=False)
+class FleetWorld(World):
+    """A world in which the keys of a fleet are at hand."""
+
+    def seams(self) -> Seams:
+        seams = super().seams()
+        seams.fleets = {"ops": OPERATORS}
+        return seams
+
+
 @asynccontextmanager
 async def live_world() -> AsyncGenerator[LiveWorld, None]:
     async with open_world() as world:
@@ -186,6 +201,43 @@ async def test_what_a_cap_denies_uses_up_no_limit_of_the_guard(tmp_path: Path, a
         assert [order.token_id for order in executor.sent] == [order.token_id for order in executor.signed[::4]]
         journal = "".join(path.read_text() for path in sorted((tmp_path / "signing").glob("signed-*")))
         assert [order.key in journal for order in executor.signed] == [True, False, False, False, True]
+
+
+def fleet_plan(executor: SigningExecutor, tmp_path: Path) -> Plan:
+    """The same follower with a safe that operators own."""
+    plan = live_plan(executor, tmp_path)
+    safe = WalletTable(fleet="ops", address=MAKER, signature_type=SignatureType.SAFE)
+    settings = evolve(plan.settings, wallet={"hot": safe}, fleet={"ops": FleetTable(mnemonic="env:PHRASE")})
+    return evolve(plan, settings=settings)
+
+
+async def test_an_executor_is_given_the_operators_of_its_wallets(tmp_path: Path, autojump_clock: MockClock) -> None:
+    """And what it has to know of their gas money; another fleet needs a restart, as another wallet does."""
+    executor = SigningExecutor()
+    arm(tmp_path / "signing", MAKER, limits_of(POLICY, POLYGON), NOW + 3600)
+    plan = fleet_plan(executor, tmp_path)
+    async with open_world() as opened:
+        world = FleetWorld(opened.chain, opened.nodes, opened.wall, nursery=opened._nursery)
+        async with running_engine(world, plan) as service:
+            world.chain.mine(world.buy())
+            await world.recorder.wait_copies(1)
+            context = executor.context
+            assert context is not None
+            assert context.signers is not None
+            [wallet] = context.wallets
+            assert wallet.fleet == "ops"
+            assert [one.address for one in context.signers.operators(wallet)] == [
+                key.address for key in OPERATORS.operators
+            ]
+            [fleet] = context.fleets
+            assert fleet.operators == tuple(key.address for key in OPERATORS.operators)
+            assert fleet.funding is not None
+            assert [one.address for one in context.signers.operators(fleet.funding)] == [fleet.funding.address]
+            assert (fleet.name, fleet.funding.follower, str(fleet.fill_to)) == ("ops", "alice", "1")
+            [order] = executor.sent
+            assert signer_of(keccak(order.body[:-65]), order.body[-65:]) == OPERATORS.operators[0].address
+            more = evolve(plan.settings, fleet={"ops": evolve(plan.settings.fleet["ops"], operators=9)})
+            assert await service.apply(more) == ["fleet"]
 
 
 async def test_a_reload_opens_no_key_and_raises_no_limit(tmp_path: Path, autojump_clock: MockClock) -> None:

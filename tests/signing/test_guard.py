@@ -115,7 +115,7 @@ def test_one_body_for_a_key_for_ever() -> None:
     )
     later = NOW + 3 * DAY_S
     assert send(guard, evolve(BUY, key=IntentKey("k9"), at=later), later) is None
-    assert not guard.has_left(IntentKey("k0")), "what can never be asked for again is forgotten"
+    assert guard.left(IntentKey("k0")) is None, "what can never be asked for again is forgotten"
     assert send(guard, evolve(BUY, key=IntentKey("k0")), later, ANOTHER) == "signing.folder", "it is too old by then"
 
 

@@ -32,7 +32,7 @@ from trio_copy.model.units import NO_USD
 from trio_copy.native import SecretKey, keccak, signer_of
 from trio_copy.ports import Access, ExecutorContext, Signer, Signers
 from trio_copy.signing.access import digest_of
-from trio_copy.signing.arming import disarm, limits_of, read_arming
+from trio_copy.signing.arming import arm, disarm, limits_of, read_arming
 from trio_copy.testing.signing import FakeSigner, FakeSigners
 
 DIGEST = keccak(b"an order")
@@ -53,6 +53,8 @@ async def test_a_signer_signs_for_its_wallet_and_nobody_else_finds_it(
         assert port.of(Wallet(follower=ALICE, address=None)) is None
         assert port.of(Wallet(follower=ALICE, address=LEADER, name="cold")) is None
         assert port.of(Wallet(follower=ALICE, address=MAKER)) is None
+        assert list(port.operators(WALLET)) == [signer]
+        assert list(port.operators(Wallet(follower=ALICE, address=None))) == []
         assert port.of(Wallet(follower=ALICE, address=MAKER, name="renamed")) is signer
         assert signers.only(frozenset()).of(WALLET) is None
         assert signers.armed(NOW) == {"hot": NOW + 86_400}
@@ -124,6 +126,13 @@ async def test_a_folder_that_vanishes_disarms_and_lets_nothing_leave(tmp_path: P
         ("contracts", [], False),
         ("contracts", [*POLICY.contracts, "0x" + "00" * 20], True),
         ("chain_id", 80002, False),
+        ("max_gas", POLICY.max_gas.wei - 1, False),
+        ("max_gas", POLICY.max_gas.wei + 1, True),
+        ("collateral", [], False),
+        ("collateral_decimals", 18, False),
+        ("outcome_decimals", 6, False),
+        ("conditional", POLICY.conditional[:1], False),
+        ("multisend", [], False),
     ],
 )
 def test_a_limit_that_was_raised_ends_the_arming_and_a_lowered_one_does_not(
@@ -135,6 +144,13 @@ def test_a_limit_that_was_raised_ends_the_arming_and_a_lowered_one_does_not(
     assert arming.armed(NOW) is holds
     assert arming.why_not == ("" if holds else f"raised since it was armed: {name}")
     assert not arming.armed(NOW + 86_400)
+
+
+def test_what_an_earlier_version_did_not_show_was_not_armed(tmp_path: Path) -> None:
+    arm_hot(tmp_path / "s")
+    limits = limits_of(POLICY, POLYGON)
+    arm(tmp_path / "s", MAKER, {name: limits[name] for name in limits if name != "max_gas"}, NOW + 60)
+    assert read_arming(tmp_path / "s", MAKER, limits).why_not == "raised since it was armed: max_gas"
 
 
 @pytest.mark.parametrize(

@@ -18,6 +18,9 @@ KEY = "5afe" * 16
 ADDRESS = "0x" + "ab" * 20
 OTHER = "0x" + "cd" * 20
 LIVE = f'[wallet.hot]\nkey = "keystore:/k/hot.json"\naddress = "{ADDRESS}"\n'
+MEMBER = f'[wallet.m]\nfleet = "ops"\naddress = "{OTHER}"\n'
+PAPER = "paper_usd = 5\nredeem = true\n"
+OPS = '[fleet.ops]\nmnemonic = "file:/k/phrase"\n'
 BOB = '[[follower]]\nid = "bob"\nexecutor = "dry-run"\n'
 
 
@@ -58,6 +61,24 @@ def problems_of(tmp_path: Path, tables: str, follower: str = "", mode: str = "pa
         (f'[wallet.a]\nkey = "env:K"\naddress = "{OTHER}"\npassphrase = "file:/p"', ["wallet.a.passphrase: expected none"]),
         (LIVE + LIVE.replace("hot", "two"), ["wallet.two.address: expected one of its own, got that of wallet.hot"]),
         ('[wallet."a b"]\npaper_usd = 5', ["wallet.a b: expected a name of letters, digits"]),
+        ('[wallet.a]\nfleet = "ops"\n' + OPS, ["wallet.a.address: required beside fleet, but not set; a safe that its operators own"]),
+        (f'[wallet.a]\nfleet = "op"\naddress = "{OTHER}"\n' + OPS, ['wallet.a.fleet: expected a configured fleet (ops), got "op"; did']),
+        (LIVE + 'fleet = "ops"\n' + OPS, ["wallet.hot.key: expected none beside fleet: its operators sign"]),
+        (MEMBER + 'signature_type = "proxy"\n' + OPS, ['wallet.m.signature_type: expected safe or eoa beside fleet, got "proxy"']),
+        (MEMBER + PAPER + OPS, ["wallet.m.fleet: expected none", "wallet.m.address: expected", "wallet.m.redeem: "]),
+        ("[fleet.ops]", ["fleet.ops: expected mnemonic or keys, got neither"]),
+        (OPS + 'keys = ["env:A"]', ["fleet.ops: expected mnemonic or keys, got both"]),
+        ('[fleet.ops]\noperators = 4\nkeys = ["env:A"]', ["fleet.ops.operators: expected none beside keys, which are one each, got 4"]),
+        ('[fleet.ops]\nkeys = ["env:A", "env:A"]\nfunding = "env:A"', ["fleet.ops.keys[1]: expected a place", "fleet.ops.funding: "]),
+        (OPS + OPS.replace("ops", "two"), ["fleet.two.mnemonic: expected a place of its own, got that of fleet.ops.mnemonic"]),
+        (OPS + 'passphrase = "file:/p"', ["fleet.ops.passphrase: expected none: only a keystore has one"]),
+        (OPS + 'low = 1.5', ["fleet.ops.fill_to: expected more than low and at most max_day, got low = 1.5, fill_to = 1, max_day = 10"]),
+        (OPS + 'low = "-1"\nfill_to = true', ["fleet.ops.fill_to: expected an amount of the chain's", "fleet.ops.low: expected a value"]),
+        (OPS + 'operators = 0', ["fleet.ops.operators: expected a value from 1 to 256, got 0"]),
+        (f'[fleet.ops]\nkeys = ["0x{KEY}"]', ["fleet.ops.keys: expected keystore:PATH or file:PATH or env:NAME, got something else"]),
+        (f'[fleet.ops]\nmnemonic = "env:P"\nfunding = "file:{KEY}"', ["fleet.ops.funding: expected keystore:PATH or file:PATH or env"]),
+        ('[fleet.ops]\nmnemonic = "one two"', ["fleet.ops.mnemonic: expected file:PATH or credential:NAME or env:NAME, got something"]),
+        ('[fleet."a b"]\nmnemonic = "env:P"', ["fleet.a b: expected a name of letters, digits"]),
     ],
 )  # fmt: skip
 def test_a_wallet_that_cannot_be_is_named(tmp_path: Path, tables: str, says: list[str]) -> None:
@@ -88,6 +109,29 @@ def test_a_follower_trades_with_its_live_wallet(tmp_path: Path, kind: str | int)
     assert draft.settings.live_wallets() == {}, "nothing is opened on paper"
 
 
+def test_followers_of_a_fleet_trade_with_wallets_of_their_own(tmp_path: Path) -> None:
+    """Whose operators send is part of the wallet; where their keys are is not."""
+    path = tmp_path / "conf.toml"
+    member = 'executor = "dry-run"\nwallet = "m"\n'
+    live = '[engine]\nmode = "live"\n'
+    path.write_text(
+        live
+        + GOOD.replace('executor = "dry-run"\n', member)
+        + MEMBER
+        + 'signature_type = "safe"\n'
+        + OPS
+        + "[fleet.rest]\nmnemonic = 'env:P'"
+    )
+    draft = read_draft(path)
+    assert draft.problems == ()
+    assert draft.settings is not None
+    wallet = draft.settings.followers()[FollowerId("alice")].wallet
+    assert (wallet.address, wallet.name, wallet.fleet) == (OTHER, "m", "ops")
+    assert list(draft.settings.live_wallets()) == ["m"]
+    assert list(draft.settings.live_fleets()) == ["ops"], "the other one is nobody's"
+    assert {"ops", "rest"} <= set(draft.names)
+
+
 @pytest.mark.parametrize(
     ("follower", "more", "says"),
     [
@@ -100,6 +144,16 @@ def test_a_live_wallet_has_one_owner(tmp_path: Path, follower: str, more: str, s
     """Two accounts of one wallet would each count its money as their own."""
     [problem] = problems_of(tmp_path, LIVE + more, follower)
     assert problem.startswith(says)
+
+
+def test_a_fleet_has_one_executor(tmp_path: Path) -> None:
+    """Two would each give the same nonce of an operator to something of their own."""
+    other = MEMBER.replace("wallet.m", "wallet.n").replace(OTHER, ADDRESS)
+    bob = '[executor.other]\nuse = "dry-run"\n' + BOB.replace('"dry-run"', '"other"') + 'wallet = "n"\n'
+    [problem] = problems_of(tmp_path, MEMBER + other + OPS + bob, 'wallet = "m"\n')
+    assert problem == (
+        "follower[1].executor: expected dry-run as of follower[0], for their wallets have one fleet, got other"
+    )
 
 
 def test_stored_orders_keep_their_wallet_and_old_ones_are_read() -> None:

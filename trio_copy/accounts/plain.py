@@ -243,16 +243,22 @@ def order_of(plain: Plain) -> Order:
 
 
 def _plain_address(wallet: Wallet) -> Plain | Address | None:
-    return [wallet.address, wallet.name, int(wallet.signature_type)] if wallet.name else wallet.address
+    if not wallet.name:
+        return wallet.address
+    # Only where there is one: most wallets have none.
+    return [wallet.address, wallet.name, int(wallet.signature_type), *([wallet.fleet] if wallet.fleet else ())]
 
 
 def _wallet_of(follower: str, plain: Plain | str | None) -> Wallet:
-    address, name, signature_type = plain if isinstance(plain, list) else (plain, "", 0)  # on paper it has no name
+    address, name, signature_type, *fleet = (
+        plain if isinstance(plain, list) else (plain, "", 0)
+    )  # on paper it has no name
     return Wallet(
         follower=FollowerId(follower),
         address=None if address is None else Address(address),
         name=name,
         signature_type=SignatureType(signature_type),
+        fleet=fleet[0] if fleet else "",
     )
 
 

@@ -132,7 +132,8 @@ def _limits(plan: Plan, name: str) -> str:
         f"{name}  {to_checksum(address)}  {table.signature_type.name.lower()}: at most ${policy.max_order_usd} an order,"
         f" ${policy.max_hour_usd} an hour, ${policy.max_day_usd} a day, {counted(policy.max_minute_orders, 'order')} a minute;"
         f" buys up to {policy.max_price}, sells from {policy.min_price};"
-        f" {counted(len(policy.contracts), 'contract')} of chain {plan.settings.chain.chain_id}"
+        f" {counted(len(policy.contracts), 'contract')} of chain {plan.settings.chain.chain_id};"
+        f" gas up to {policy.max_gas} a transaction"
     )
 
 

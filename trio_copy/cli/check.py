@@ -5,6 +5,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
+from trio_copy.cli.live import live_places
 from trio_copy.cli.opened import ConfArgument, devnet_facts, find_conf, imported_follows
 from trio_copy.cli.output import out
 from trio_copy.cli.redact import Redact
@@ -13,7 +14,7 @@ from trio_copy.engine.plan import Plan, load_plan, read_facts
 from trio_copy.errors import ConfigError, StoreError
 from trio_copy.model.counts import counted
 from trio_copy.model.follows import Follow
-from trio_copy.signing.keys import place_of, troubles_of, warning_of
+from trio_copy.signing.keys import troubles_of, warning_of
 
 
 def check(
@@ -39,6 +40,7 @@ def check(
         check_script(settings.devnet)
     leaders = {follow.leader for follow in (*settings.follows(), *imported)}
     where = "a devnet inside the process" if settings.devnet else counted(len(settings.endpoint), "endpoint")
+    where = where if settings.anvil is None else "an anvil that is started with the run"
     out(f"{conf}: good")
     out(f"  chain {settings.chain.chain_id} over {where}; decoders {', '.join(plan.decoders)}")
     who = f"{counted(len(leaders), 'leader')} by {counted(len(settings.follower), 'follower')}"
@@ -47,9 +49,9 @@ def check(
     executors = ", ".join(executor.name for executor in plan.executors) or "none"
     markets = "" if plan.markets is None else f"markets {plan.markets.name}, "
     out(f"  store {settings.store.name}, executors {executors}, {markets}mode {settings.engine.mode}")
-    for name, wallet in settings.live_wallets().items():
-        if (warning := warning_of(place_of(name, wallet))) is not None:
-            out(f"  wallet.{name}.key: {warning}")
+    for place in live_places(settings):
+        if (warning := warning_of(place)) is not None:
+            out(f"  {place.where}: {warning}")
     return _try_connections(plan) if connect else 0
 
 
@@ -68,8 +70,8 @@ def _look_into(plan: Plan, conf: Path, *, connect: bool) -> tuple[Follow, ...]:
     log = plan.settings.log.file
     if log and not Path(log).parent.is_dir():
         problems.append(plan.places.located(conf, f"log.file: the directory {Path(log).parent} does not exist"))
-    for name, wallet in plan.settings.live_wallets().items():
-        problems += (plan.places.located(conf, problem) for problem in troubles_of(place_of(name, wallet)))
+    for place in live_places(plan.settings):
+        problems += (plan.places.located(conf, problem) for problem in troubles_of(place))
     # A server is somebody else's machine: it is not asked unless that was asked for.
     looks = connect or not plan.store.plugin.shared
     try:
@@ -98,5 +100,5 @@ def _try_connections(plan: Plan) -> int:
     for one in tried:
         out(f"  {'ok' if one.ok else 'FAILED':<6} {one.name}: {one.told}")
     if not tried:
-        out("  nothing to connect to: the devnet and the store live inside the process")
+        out("  nothing to connect to: the chain begins with a run, and the store lives inside the process")
     return 0 if all(one.ok for one in tried) else 1

@@ -184,6 +184,8 @@ def _key_of_wallet(name: str, conf: Path | None, redactor: Redactor) -> "SecretK
 
     plan = find_plan(conf, redactor)
     expect_wallets(plan, (name,))
+    if plan.settings.wallet[name].key is None:
+        raise ConfigError([f"WALLET: expected one with a key of its own, got {name}, which has a fleet"])
     try:
         return open_key(place_of(name, plan.settings.wallet[name]), who_answers(), redactor.learn)
     except ValueError as error:

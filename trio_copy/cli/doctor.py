@@ -11,6 +11,7 @@ from cyclopts import Parameter
 from trio_copy.chain.dial import dial_network
 from trio_copy.cli.arm import expect_wallets
 from trio_copy.cli.examined import Keys, examine_wallets
+from trio_copy.cli.live import open_their_fleets
 from trio_copy.cli.opened import ConfArgument, find_plan
 from trio_copy.cli.output import out, out_json, out_marked
 from trio_copy.cli.question_of_secret import who_answers
@@ -21,6 +22,7 @@ from trio_copy.config import to_checksum
 from trio_copy.engine.plan import Plan
 from trio_copy.native import SecretKey, require_native
 from trio_copy.ports import Finding, Health
+from trio_copy.signing.fleets import expect_operators
 from trio_copy.signing.keys import open_key, place_of
 from trio_copy.signing.process import keep_out_of_dumps
 
@@ -92,9 +94,18 @@ def _heading(plan: Plan, name: str) -> str:
 
 def _open(plan: Plan, names: Sequence[str]) -> Keys:
     opened, troubles = dict[str, SecretKey](), dict[str, str]()
+    fleets, of_fleets = open_their_fleets(plan, names)
+    operators = dict[str, tuple[SecretKey, ...]]()
     for name in names:
+        wallet = plan.settings.wallet[name]
         try:
-            opened[name] = open_key(place_of(name, plan.settings.wallet[name]), who_answers(), plan.redactor.learn)
+            if wallet.fleet is None:
+                opened[name] = open_key(place_of(name, wallet), who_answers(), plan.redactor.learn)
+            elif wallet.fleet in fleets:
+                operators[name] = expect_operators(name, wallet, fleets[wallet.fleet])
+                opened[name] = operators[name][0]
+            else:
+                troubles[name] = of_fleets[wallet.fleet]
         except ValueError as error:
             troubles[name] = str(error)
-    return Keys(opened=opened, troubles=troubles)
+    return Keys(opened=opened, troubles=troubles, operators=operators)

@@ -2,13 +2,16 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from attrs import frozen
+from attrs import field, frozen
 
 from trio_copy.chain.contracts import ContractReader, open_contracts
 from trio_copy.chain.dial import Dial
+from trio_copy.chain.nodes import open_nodes
+from trio_copy.chain.pacing import Pace
 from trio_copy.clock import WallClock
 from trio_copy.config import to_checksum
 from trio_copy.engine.plan import Plan, PlannedExecutor
+from trio_copy.engine.supervisor import Backoff
 from trio_copy.entropy import system_entropy
 from trio_copy.model.ids import FollowerId
 from trio_copy.model.orders import Wallet
@@ -26,6 +29,8 @@ class Keys:
 
     opened: Mapping[str, SecretKey]
     troubles: Mapping[str, str]
+    operators: Mapping[str, tuple[SecretKey, ...]] = field(factory=dict)
+    """Of wallets with a fleet, all who may send what they do; `opened` has the first of them."""
 
 
 async def examine_wallets(
@@ -36,7 +41,18 @@ async def examine_wallets(
     found: list[Finding] = []
     # A devnet in the process has none of the venue's contracts.
     endpoints = () if settings.devnet is not None else settings.endpoint
-    async with open_contracts(dial, endpoints, settings.chain, system_entropy()) as contracts:
+    engine, entropy = settings.engine, system_entropy()
+    nodes = open_nodes(
+        dial=dial,
+        endpoints=endpoints,
+        paces={endpoint.name: Pace() for endpoint in endpoints},
+        chain=settings.chain,
+        entropy=entropy,
+        quarantine=lambda kind, detail: None,
+        on_trouble=lambda kind, detail: None,
+        next_wait=lambda: Backoff(engine.backoff_base_s, engine.backoff_max_s, entropy).next_wait,
+    )
+    async with open_contracts(dial, endpoints, settings.chain, entropy) as contracts, nodes as connections:
         for planned in plan.executors:
             wallets = tuple(_wallet(plan, name) for name in names if _trades_for(planned, name, plan))
             if not wallets:
@@ -50,9 +66,10 @@ async def examine_wallets(
                 settings=planned.settings,
                 wall=wall,
                 quotes=None,
-                signers=AccessSigners(keys.opened),
+                signers=AccessSigners(keys.opened, keys.operators),
                 wallets=wallets,
                 chain_id=settings.chain.chain_id,
+                nodes=connections if endpoints else None,
                 open_socket=open_socket,
             )
             found += await planned.plugin.examine(context, contracts)
@@ -92,7 +109,13 @@ def _trades_for(planned: PlannedExecutor, name: str, plan: Plan) -> bool:
 def _wallet(plan: Plan, name: str) -> Wallet:
     table = plan.settings.wallet[name]
     follower = next((one.id for one in plan.settings.follower if one.wallet == name), _NOBODY)
-    return Wallet(follower=follower, address=table.address, name=name, signature_type=table.signature_type)
+    return Wallet(
+        follower=follower,
+        address=table.address,
+        name=name,
+        signature_type=table.signature_type,
+        fleet=table.fleet or "",
+    )
 
 
 def _of(wallet: str, check: str, health: Health, text: str, advice: str = "") -> Finding:

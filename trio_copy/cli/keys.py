@@ -1,11 +1,13 @@
 """`trio-copy keys import | list | check`"""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
 
 from attrs import evolve, frozen
 from cyclopts import App, Parameter
 
+from trio_copy.cli.live import open_their_fleets
 from trio_copy.cli.opened import Conf, find_plan
 from trio_copy.cli.output import out, out_whole
 from trio_copy.cli.question_of_secret import ask_secret, who_answers
@@ -17,8 +19,10 @@ from trio_copy.config.wallets import WalletTable, expect_wallet_name
 from trio_copy.engine.plan import Plan
 from trio_copy.entropy import unguessable
 from trio_copy.errors import ConfigError
+from trio_copy.model.counts import counted
 from trio_copy.model.ids import parse_address
 from trio_copy.native import SecretKey, require_native
+from trio_copy.signing.fleets import FleetKeys, expect_operators
 from trio_copy.signing.folder import make_private_folder, trouble_of_secret, write_private_file
 from trio_copy.signing.keys import (
     KeyPlace,
@@ -43,8 +47,13 @@ class _Row:
     table: WalletTable
     follower: str | None
     signer: str | None
-    place: KeyPlace
+    place: KeyPlace | None
+    """None of a wallet that has a fleet."""
     state: str = ""
+
+    @property
+    def named(self) -> str:
+        return f"fleet:{self.table.fleet}" if self.place is None else str(self.place)
 
 
 def _short(address: object) -> str:
@@ -56,7 +65,7 @@ _PLACES: tuple[Column[_Row], ...] = (
     Column("follower", lambda row: row.follower, detail=True),
     Column("type", lambda row: row.table.signature_type.name.lower(), detail=True),
     Column("address", lambda row: row.table.address, shown=_short),
-    Column("key", lambda row: str(row.place), elastic=True, detail=True),
+    Column("key", lambda row: row.named, elastic=True, detail=True),
     Column("signer", lambda row: row.signer, shown=_short, detail=True),
 )
 _STATES: tuple[Column[_Row], ...] = (
@@ -148,33 +157,43 @@ def check(*, redactor: Redact, conf: Conf = None, json: Json = False) -> int:
     plan = find_plan(conf, redactor)
     require_native()
     keep_out_of_dumps()
-    rows = [_tried(row, redactor.learn) for row in _rows(plan, redactor.learn)]
+    rows = _rows(plan, redactor.learn)
+    fleets, troubles = open_their_fleets(plan, [row.wallet for row in rows])
+    rows = [_tried(row, {**troubles, **fleets}, redactor.learn) for row in rows]
     show(_STATES, rows, json=json, csv_=False, empty=_EMPTY)
     return 0 if all(row.state.startswith("ok") for row in rows) else 1
 
 
 def _rows(plan: Plan, learn: Learn) -> list[_Row]:
     owners = {one.wallet: str(one.id) for one in plan.settings.follower}
-    return [
-        _Row(
-            wallet=name,
-            table=table,
-            follower=owners.get(name),
-            signer=public_address(place_of(name, table), learn),
-            place=place_of(name, table),
-        )
-        for name, table in plan.settings.wallet.items()
-        if table.live
-    ]
+    rows = []
+    for name, table in plan.settings.wallet.items():
+        if table.live:
+            place = None if table.key is None else place_of(name, table)
+            signer = None if place is None else public_address(place, learn)
+            rows.append(_Row(wallet=name, table=table, follower=owners.get(name), signer=signer, place=place))
+    return rows
 
 
-def _tried(row: _Row, learn: Learn) -> _Row:
+def _tried(row: _Row, fleets: Mapping[str, FleetKeys | str], learn: Learn) -> _Row:
+    if row.place is None:
+        return evolve(row, state=_of_fleet(row, fleets[row.table.fleet or ""]))
     try:
         key = open_key(row.place, who_answers(), learn)
     except ValueError as error:
         return evolve(row, signer=None, state=str(error))
     state = wrong_address(row.wallet, row.table, key.address) or f"ok{_but(row.place)}"
     return evolve(row, signer=key.address, state=state)
+
+
+def _of_fleet(row: _Row, keys: FleetKeys | str) -> str:
+    if isinstance(keys, str):
+        return keys
+    try:
+        operators = expect_operators(row.wallet, row.table, keys)
+    except ValueError as error:
+        return str(error)
+    return f"ok, {counted(len(operators), 'operator')} of fleet {row.table.fleet}"
 
 
 def _but(place: KeyPlace) -> str:

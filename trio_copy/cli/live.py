@@ -1,41 +1,86 @@
 """What has to be so before an engine trades with money: wallets armed by a person, keys at hand."""
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
 import trio
+from attrs import field, frozen
 
 from trio_copy.cli.question_of_secret import who_answers
 from trio_copy.cli.suggest import suggested
 from trio_copy.clock import anchored_wall_clock
+from trio_copy.config import Settings
 from trio_copy.engine.plan import Plan
 from trio_copy.errors import ConfigError
 from trio_copy.native import SecretKey
 from trio_copy.ports import to_thread_run_sync
 from trio_copy.signing.arming import Arming, limits_of, read_arming
-from trio_copy.signing.keys import open_keys, place_of, warning_of
+from trio_copy.signing.fleets import FleetKeys, open_fleets, places_of, wrong_operators
+from trio_copy.signing.keys import KeyPlace, open_keys, place_of, warning_of
 from trio_copy.telemetry.visible import visible
 
 
-def open_for_live(plan: Plan, conf: Path) -> dict[str, SecretKey]:
-    """Return the keys of the wallets that followers pay with, by wallet; none on paper.
+@frozen(kw_only=True)
+class LiveKeys:
+    """What signs in a run."""
+
+    wallets: Mapping[str, SecretKey] = field(factory=dict, repr=False)
+    """By wallet, of those that have a key of their own."""
+    fleets: Mapping[str, FleetKeys] = field(factory=dict, repr=False)
+    """By fleet."""
+
+
+def open_for_live(plan: Plan, conf: Path) -> LiveKeys:
+    """Return the keys of the wallets that followers pay with; none on paper.
 
     Raises:
-        ConfigError: a wallet is not armed, or a key cannot be opened.
+        ConfigError: a wallet is not armed, or a key cannot be opened, or is not whose it has to be.
     """
     wallets = plan.settings.live_wallets()
     if not wallets:
-        return {}
+        return LiveKeys()
     unarmed = dict(_unarmed(plan))
     if unarmed:
         told = ", ".join(f"{name} ({why})" for name, why in unarmed.items())
         raise ConfigError([f"{conf}: not armed: {told}; to do so: {suggested('arm', *unarmed, conf=conf)}"])
-    for name, wallet in wallets.items():
-        if (warning := warning_of(place_of(name, wallet))) is not None:
-            sys.stderr.write(visible(f"trio-copy: wallet.{name}.key: {warning}") + "\n")
-    return trio.run(open_keys, wallets, who_answers(), plan.redactor.learn, to_thread_run_sync)
+    for place in live_places(plan.settings):
+        if (warning := warning_of(place)) is not None:
+            sys.stderr.write(visible(f"trio-copy: {place.where}: {warning}") + "\n")
+    return trio.run(_open_all, plan)
+
+
+async def _open_all(plan: Plan) -> LiveKeys:
+    wallets, ask, learn = plan.settings.live_wallets(), who_answers(), plan.redactor.learn
+    own = {name: wallet for name, wallet in wallets.items() if wallet.key is not None}
+    keys = await open_keys(own, ask, learn, to_thread_run_sync)
+    fleets = await open_fleets(plan.settings.live_fleets(), ask, learn, to_thread_run_sync)
+    if problems := list(wrong_operators(wallets, keys, fleets)):
+        raise ConfigError(problems)
+    return LiveKeys(wallets=keys, fleets=fleets)
+
+
+def open_their_fleets(plan: Plan, wallets: Sequence[str]) -> tuple[dict[str, FleetKeys], dict[str, str]]:
+    """Open the fleets of some wallets; returns the keys of those that could be opened, and why the others could not."""
+    fleets, troubles = dict[str, FleetKeys](), dict[str, str]()
+    for name in dict.fromkeys(plan.settings.wallet[one].fleet or "" for one in wallets):
+        if name:
+            one = {name: plan.settings.fleet[name]}
+            try:
+                fleets |= trio.run(open_fleets, one, who_answers(), plan.redactor.learn, to_thread_run_sync)
+            except ConfigError as error:
+                troubles[name] = "; ".join(error.problems)
+    return fleets, troubles
+
+
+def live_places(settings: Settings) -> Iterator[KeyPlace]:
+    """Yield where all keys are that a live run needs."""
+    for name, wallet in settings.live_wallets().items():
+        if wallet.key is not None:
+            yield place_of(name, wallet)
+    for name, fleet in settings.live_fleets().items():
+        yield from places_of(name, fleet)
 
 
 def arming_of(plan: Plan, name: str) -> Arming:

@@ -4,7 +4,7 @@ import logging
 import os
 import signal
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext, redirect_stderr
 from pathlib import Path
 from typing import Annotated
@@ -17,7 +17,7 @@ from trio_copy.accounts import OpenOrder
 from trio_copy.cli.durations import Duration
 from trio_copy.cli.interpreter import tune_interpreter
 from trio_copy.cli.last_resort import LastResort
-from trio_copy.cli.live import open_for_live
+from trio_copy.cli.live import LiveKeys, open_for_live
 from trio_copy.cli.numbers import expect_positive
 from trio_copy.cli.opened import ConfArgument, find_conf
 from trio_copy.cli.play_money import PlayMoney, open_play_money
@@ -38,7 +38,6 @@ from trio_copy.entropy import Entropy, system_entropy
 from trio_copy.errors import ChainError, ConfigError, InvariantBroken, TrioCopyError, UnresolvedOrders, leaves_of
 from trio_copy.model.counts import counted
 from trio_copy.model.leader_names import LeaderNames
-from trio_copy.native import SecretKey
 from trio_copy.telemetry.jsonlines import JsonLines
 from trio_copy.telemetry.log import LogObserver, configure_logs
 from trio_copy.telemetry.log_file import LogFile
@@ -102,9 +101,11 @@ def run_plan(
     if live and plan.settings.engine.mode != "live":
         raise ConfigError([f'{conf}: engine.mode: expected "live" with --live, got "{plan.settings.engine.mode}"'])
     tune_interpreter()
+    if plan.settings.anvil is not None:
+        _fetch_anvil()
     try:
         with open_play_money(plan) as play:
-            keys = open_for_live(plan, conf) if play is None else play.keys
+            keys = open_for_live(plan, conf) if play is None else LiveKeys(wallets=play.keys, fleets=play.fleets)
             session = _Session(conf, plan, for_, json, verbose, record, from_head, keys, play)
             with session.foreign_lines():
                 code = trio.run(_run, session)
@@ -116,6 +117,16 @@ def run_plan(
     if session.output.stuck or session.logs.stuck:
         os._exit(code)  # a thread hangs in a write that nobody reads; Python would wait for it
     return code
+
+
+def _fetch_anvil() -> None:
+    """Fetch what a real node with venues is made of, before anything waits for it. Raises `ConfigError`."""
+    from trio_copy.cli.progress import progress  # not above: only a demonstration needs them
+    from trio_copy.testing.anvil.packages import fetch_all
+
+    with progress("fetching the node and its contracts by npm, once", None) as tell:
+        for number, _ in enumerate(fetch_all(), 1):
+            tell(number)
 
 
 def one_terminal() -> bool:
@@ -133,7 +144,7 @@ class _Session:
     verbose: bool
     record: Path | None
     from_head: bool
-    keys: Mapping[str, SecretKey] = field(repr=False)
+    keys: LiveKeys = field(repr=False)
     play: PlayMoney | None
     output: Printer = field(init=False)
     logs: Printer = field(init=False)
@@ -150,6 +161,13 @@ class _Session:
             self.plan = evolve(self.plan, settings=self.play.stage(self.plan.settings))
         self.output = Printer(sys.stdout, live=sys.stdout.isatty() and not self.json)
         self.logs = self.output if self.output.live and one_terminal() else Printer(sys.stderr, live=False)
+
+    def trading_at(self, world: World) -> Plan:
+        """Return the world's plan; where play money trades at its contracts, with guards that know them."""
+        if self.play is None or not world.policy:
+            return world.plan
+        self.play = self.play.trading_at(world.policy, world.plan.settings.chain.chain_id)
+        return evolve(world.plan, settings=self.play.stage(world.plan.settings))
 
 
 async def _run(session: _Session) -> int:
@@ -168,7 +186,8 @@ async def _run(session: _Session) -> int:
         if logs is not printer:
             printing.start_soon(logs.run)
         try:
-            async with open_world(session.plan, wall, keys=session.keys) as world:
+            async with open_world(session.plan, wall, keys=session.keys.wallets, fleets=session.keys.fleets) as world:
+                plan = session.trading_at(world)
                 names = LeaderNames()
                 shown = _shown(session, printer, wall, world, names)
                 plugins = PluginObserver(session.plan.registry.observers, log.logger)
@@ -195,16 +214,19 @@ async def _run(session: _Session) -> int:
                     names=names,
                     instance=instance,
                     from_head=session.from_head,
-                    keys=session.keys,
+                    keys=session.keys.wallets,
+                    fleets=session.keys.fleets,
                 )
                 engine = session.plan.settings.engine
                 session.last_resort = LastResort(
                     grace_s=engine.send_timeout_s + _RECORDED_S, under_way=seams.calls.under_way
                 )
                 seams.in_thread = session.last_resort.watched(seams.in_thread)
+                for step, detail in world.steps:
+                    observer.on_step(step, detail)
                 if session.record is not None:
                     await _record(session, session.record, seams, printing)
-                async with open_service(world.plan, seams, world.endpoints) as service:
+                async with open_service(plan, seams, world.endpoints) as service:
                     standings: Standings | None = None
                     try:
                         interrupted = await _run_service(session, service, printer, shown, tally, observer)

@@ -1,21 +1,22 @@
-"""What an engine is connected to: real nodes, or a devnet inside this process."""
+"""What an engine is connected to: real nodes, a devnet inside this process, or a real node for one run."""
 
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import trio
-from attrs import define, evolve, frozen
+from attrs import define, evolve, field, frozen
 
 from trio_copy.chain.dial import Dial, dial_network
 from trio_copy.clock import WallClock
 from trio_copy.config import DevnetSettings, EndpointSettings
-from trio_copy.engine.plan import AT_HOME, Plan
+from trio_copy.engine.plan import Plan, at_home
 from trio_copy.model.catalog import Catalog, Labels
 from trio_copy.model.ids import Address, ChainId, TokenId
 from trio_copy.model.units import Usd
 from trio_copy.native import SecretKey
 from trio_copy.ports import OpenSocket, Quotes
+from trio_copy.signing.fleets import FleetKeys
 from trio_copy.sockets import open_socket
 from trio_copy.testing.devnet import Devnet, NodeFaults, ScriptedMarket, open_devnet, open_virtual_devnet
 from trio_copy.testing.devnet.market import seeded_market
@@ -36,8 +37,8 @@ _PAST_BLOCK_S = 300.0
 """Blocks of the past are longer than real ones: a week is two thousand of them, and made within a few seconds."""
 _SERVED = "polymarket"
 """The market source whose venue a devnet serves as well, so that a demonstration goes the same way as mainnet."""
-_PLAY_USD = Usd.parse(1000)
-"""What a wallet has at the venue inside the process, where it is not said."""
+PLAY_USD = Usd.parse(1000)
+"""What a wallet has at the venue of a run, where it is not said."""
 _SIZES = (40, 80, 200, 600)
 """Shares at the best prices of the venue inside the process: few enough for copies to be seen to walk its books."""
 
@@ -83,6 +84,10 @@ class World:
     """What is known about tokens; more as time goes on."""
     open_socket: OpenSocket = open_socket
     """How the market source is reached."""
+    policy: Mapping[str, Any] = field(factory=dict)
+    """What the guards of wallets have to know of venues that came with the run, by the settings of [wallet.NAME.policy]."""
+    steps: Sequence[tuple[str, str]] = ()
+    """What came with the run, to be told once somebody listens."""
 
     @property
     def labels(self) -> Mapping[TokenId, str]:
@@ -91,14 +96,32 @@ class World:
 
 @asynccontextmanager
 async def open_world(
-    plan: Plan, wall: WallClock, grounds: Grounds = LOOPBACK, keys: Mapping[str, SecretKey] | None = None
+    plan: Plan,
+    wall: WallClock,
+    grounds: Grounds = LOOPBACK,
+    keys: Mapping[str, SecretKey] | None = None,
+    fleets: Mapping[str, FleetKeys] | None = None,
 ) -> AsyncGenerator[World, None]:
     """Open what the plan's configuration asks for; a devnet plays its script while the block runs.
 
     Beside a devnet, nothing reaches a venue outside: what moves money trades at one inside the process, where the wallets of
-    `keys` have their paper money.
+    `keys` have their paper money. The same goes for a node that is started for the run; there some wallets have fleets.
+
+    Raises:
+        ConfigError: what the run brings along cannot be had, or the script is wrong.
+        ChainError: the node does not start.
     """
     settings = plan.settings
+    if settings.anvil is not None:
+        from trio_copy.cli.anvil import open_anvil_world  # not above: it brings a node and contracts along
+
+        owners = {name: [key.address] for name, key in (keys or {}).items()}
+        for name, wallet in settings.wallet.items():
+            if fleets and wallet.fleet is not None and wallet.fleet in fleets:
+                owners[name] = [key.address for key in fleets[wallet.fleet].of(wallet)]
+        async with open_anvil_world(plan, settings.anvil, owners) as world:
+            yield world
+        return
     if settings.devnet is None:
         yield World(endpoints=settings.endpoint, dial=dial_network, quotes=None, plan=plan, catalog=Catalog())
         return
@@ -106,7 +129,7 @@ async def open_world(
         devnet.chain.kept = _BLOCKS_KEPT
         async with AsyncExitStack() as stack:
             server: MarketServer | None = None
-            if any(one.plugin.name in AT_HOME for one in plan.executors):
+            if any(one.plugin.name in at_home(settings) for one in plan.executors):
                 server = clob = await stack.enter_async_context(grounds.clob_venue(wall))
                 plan = _trading_at(clob, plan, keys or {})
             elif plan.markets is not None and plan.markets.plugin.name == _SERVED:
@@ -142,7 +165,7 @@ def _trading_at(server: "ClobServer", plan: Plan, keys: Mapping[str, SecretKey])
     for name, key in keys.items():
         wallet = plan.settings.wallet[name]
         assert wallet.address is not None
-        kind, cash = int(wallet.signature_type), wallet.paper_usd or _PLAY_USD
+        kind, cash = int(wallet.signature_type), wallet.paper_usd or PLAY_USD
         server.clob.wallets.put(wallet.address, owner=key.address, signature_type=kind, cash=cash.micro)
     addresses = {
         "clob_url": server.address,
@@ -150,7 +173,7 @@ def _trading_at(server: "ClobServer", plan: Plan, keys: Mapping[str, SecretKey])
         "user_url": server.user_url,
     }
     executors = (
-        evolve(one, settings=evolve(one.settings, **addresses)) if one.plugin.name in AT_HOME else one
+        evolve(one, settings=evolve(one.settings, **addresses)) if one.plugin.name in at_home(plan.settings) else one
         for one in plan.executors
     )
     return evolve(plan, executors=tuple(executors))

@@ -3,6 +3,7 @@
 from trio_copy.config.addresses import checked_address, to_checksum
 from trio_copy.config.load import Draft, read_draft, read_url, structure_plugin_table
 from trio_copy.config.settings import (
+    AnvilSettings,
     ChainSettings,
     DevnetSettings,
     EndpointSettings,
@@ -13,6 +14,7 @@ from trio_copy.config.settings import (
 )
 
 __all__ = [
+    "AnvilSettings",
     "ChainSettings",
     "DevnetSettings",
     "Draft",

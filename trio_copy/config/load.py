@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 import attrs
 from cattrs.errors import ClassValidationError
 
+from trio_copy.config.fleets import wrong_fleets, wrong_members
 from trio_copy.config.places import NOWHERE, Places, places_in
 from trio_copy.config.problems import lines_of
 from trio_copy.config.references import names_in, wrong_references
@@ -22,7 +23,7 @@ from trio_copy.model.follow_settings import contradictions
 
 DEMONSTRATIONS = {
     name: Path(__file__).parent.parent / "demonstrations" / Path(name).name
-    for name in ("conf/demo.toml", "conf/demo-clob.toml", "conf/books.toml")
+    for name in ("conf/demo.toml", "conf/demo-clob.toml", "conf/demo-onchain.toml", "conf/books.toml")
 }
 """Configurations that reach nothing outside of the process, and where an installation has them."""
 _PLUGIN_TABLES = ("executor", "store", "decoder", "markets")
@@ -58,7 +59,7 @@ def read_draft(path: Path, learn: Learn = forget) -> Draft:
     text, table = _read_toml(path)
     places = places_in(text, table)
     problems: list[str] = list(find_secrets(table, learn))
-    names, astray = tuple(names_in(table, (*_PLUGIN_TABLES, "wallet"))), list(wrong_references(table))
+    names, astray = tuple(names_in(table, (*_PLUGIN_TABLES, "wallet", "fleet"))), list(wrong_references(table))
     executor, store, decoder, markets = (_plugin_tables(kind, table.pop(kind, {}), problems) for kind in _PLUGIN_TABLES)
     if len(store) != 1:
         problems.append(f"store: expected exactly one table [store.NAME], got {len(store)}")
@@ -209,11 +210,18 @@ def _contradictions(settings: Settings) -> list[str]:
     problems.extend(_wrong_names(settings))
     problems.extend(_impossible_follows(settings))
     problems.extend(wrong_wallets(settings.wallet, settings.engine.mode))
+    problems.extend(wrong_fleets(settings.fleet))
+    problems.extend(wrong_members(settings.wallet, [(one.wallet, one.executor) for one in settings.follower]))
     problems.extend(wrong_owners(settings.wallet, [(one.id, one.wallet, one.address) for one in settings.follower]))
-    if settings.devnet is None and not settings.endpoint:
-        problems.append("endpoint: expected at least one [[endpoint]], or a [devnet] table")
-    if settings.devnet is not None and settings.endpoint:
-        problems.append("devnet: expected no [[endpoint]] beside it: a scripted market must not mix with a real chain")
+    if not settings.brings_chain and not settings.endpoint:
+        problems.append("endpoint: expected at least one [[endpoint]], or a [devnet] or [anvil] table")
+    if settings.devnet is not None and settings.anvil is not None:
+        problems.append("anvil: expected no [devnet] beside it: they are two chains")
+    problems.extend(
+        f"{name}: expected no [[endpoint]] beside it: a scripted market must not mix with a real chain"
+        for name, table in (("devnet", settings.devnet), ("anvil", settings.anvil))
+        if table is not None and settings.endpoint
+    )
     if settings.shards is not None:
         part, parts = settings.shards.index, settings.shards.of
         if (part is None) != (parts is None):

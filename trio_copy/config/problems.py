@@ -14,12 +14,18 @@ from cattrs.errors import (
 )
 
 from trio_copy.config.gone import GONE
-from trio_copy.config.settings import ChainSettings, DevnetSettings, EngineSettings, ShardsSettings
+from trio_copy.config.settings import AnvilSettings, ChainSettings, DevnetSettings, EngineSettings, ShardsSettings
 from trio_copy.model.follow_settings import FollowSettings
 from trio_copy.model.layers import leaves
 
 _LEVELS = ("defaults", "leader", "follower", "follow")
-_TABLES = {"engine": EngineSettings, "chain": ChainSettings, "shards": ShardsSettings, "devnet": DevnetSettings}
+_TABLES = {
+    "engine": EngineSettings,
+    "chain": ChainSettings,
+    "shards": ShardsSettings,
+    "devnet": DevnetSettings,
+    "anvil": AnvilSettings,
+}
 
 
 def lines_of(error: BaseException, path: str) -> list[str]:

@@ -20,7 +20,7 @@ _CALLED = (
 
 
 def names_in(table: Mapping[str, Any], plugin_tables: tuple[str, ...]) -> Iterator[str]:
-    """Yield the names of followers, leaders, nodes, executors, stores and decoders: they are no secrets."""
+    """Yield the names of followers, leaders, nodes, executors, stores, wallets and the like: they are no secrets."""
     for kind in plugin_tables:
         named = table.get(kind)
         if isinstance(named, dict):
@@ -30,7 +30,7 @@ def names_in(table: Mapping[str, Any], plugin_tables: tuple[str, ...]) -> Iterat
 
 
 def wrong_references(table: Mapping[str, Any]) -> Iterator[str]:
-    """Yield a problem for each follower without its executor or wallet, and each follow without its follower."""
+    """Yield a problem for each follower without its executor or wallet, wallet without its fleet, and follow without its follower."""
     for kind in ("executor", "wallet"):
         tables = table.get(kind, {})
         if isinstance(tables, dict):
@@ -41,6 +41,7 @@ def wrong_references(table: Mapping[str, Any]) -> Iterator[str]:
                         f'follower[{index}].{kind}: expected a configured {kind} ({known}), got "{name}"'
                         + suggestion(name, tables)
                     )
+    yield from _wrong_fleets(table)
     followers = {name for _, name in _texts(table, "follower", "id")}
     if len(followers) < len({str(row.get("id")) for _, row in _rows(table, "follower")}):
         return  # an id cannot be read, which is told: whoever means that one is not wrong a second time
@@ -50,6 +51,18 @@ def wrong_references(table: Mapping[str, Any]) -> Iterator[str]:
                 f'follow[{index}].follower: expected the id of a [[follower]], got "{name}"'
                 + suggestion(name, followers)
             )
+
+
+def _wrong_fleets(table: Mapping[str, Any]) -> Iterator[str]:
+    fleets, wallets = table.get("fleet", {}), table.get("wallet", {})
+    if isinstance(fleets, dict) and isinstance(wallets, dict):
+        known = ", ".join(sorted(fleets)) or "none"
+        for wallet, row in wallets.items():
+            name = row.get("fleet") if isinstance(row, dict) else None
+            if isinstance(name, str) and name not in fleets:
+                yield f'wallet.{wallet}.fleet: expected a configured fleet ({known}), got "{name}"' + suggestion(
+                    name, fleets
+                )
 
 
 def _texts(table: Mapping[str, Any], kind: str, key: str) -> Iterator[tuple[int, str]]:

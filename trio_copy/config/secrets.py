@@ -20,9 +20,13 @@ _PHRASE = re.compile(r"^([a-z]{3,8} ){11,23}[a-z]{3,8}$")
 _SECRET_KEYS = re.compile(
     r"(private|secret|mnemonic|seed_?phrase|passphrase|password|private_?key|api_?key|token)s?$", re.IGNORECASE
 )
-_OF_WALLET = re.compile(r"wallet\..+\.(key|passphrase)")
+_OF_WALLET = re.compile(r"wallet\..+\.(key|passphrase)|fleet\..+\.(mnemonic|keys(\[\d+\])?|passphrase|funding)")
 _PUBLIC_LISTS = re.compile(r"\.(condition_(allow|deny))\[\d+\]$")
 """Condition ids look like private keys, and are public."""
+_TOKEN_IDS = re.compile(r"\.tokens\[\d+\]$")
+"""Outcome tokens have numbers for names, and are called what API tokens are called as well."""
+_TOKEN_CONTRACTS = re.compile(r"\.conditional_tokens(\[\d+\])?$")
+_ADDRESS = re.compile(r"^0x[0-9a-fA-F]{40}$")
 
 
 def forget(secret: str) -> None:
@@ -68,6 +72,8 @@ def _names_a_key(text: str) -> bool:
 
 
 def _kind_of_secret(path: str, text: str) -> str | None:
+    if (_TOKEN_IDS.search(path) and text.isdecimal()) or (_TOKEN_CONTRACTS.search(path) and _ADDRESS.match(text)):
+        return None
     key = re.sub(r"(\[\d+\])+$", "", path.rpartition(".")[2])
     if _SECRET_KEYS.search(key) or _PHRASE.match(text) or JWT.search(text):
         return "a secret"

@@ -7,6 +7,7 @@ from typing import Any, Self
 import attrs
 from attrs import field, frozen
 
+from trio_copy.config.fleets import FleetTable
 from trio_copy.config.wallets import WalletTable
 from trio_copy.model.follow_settings import FollowSettings
 from trio_copy.model.follows import Follow, Follower, Followers, TermsOfFollows
@@ -272,6 +273,17 @@ class DevnetSettings:
 
 
 @frozen(kw_only=True)
+class AnvilSettings:
+    """A real node beside this process with real venues on it, at which leaders trade by a script; for demonstrations as well."""
+
+    seed: int = setting(1, unit="number", why="The same seed has the same trades.", check=within(0, 2**31))
+    block_every_s: int = setting(1, unit="whole seconds", why="How often a block is mined.", check=within(1, 60))
+    trade_every_s: float = setting(
+        2.0, unit="seconds", why="How long the leaders wait between one trade and the next.", check=within(0.1, 3600.0)
+    )
+
+
+@frozen(kw_only=True)
 class LogSettings:
     """A log in a file, as JSON lines, beside what is shown: every step, decision and alert with its identities."""
 
@@ -422,6 +434,10 @@ class Settings:
     devnet: DevnetSettings | None = field(
         default=None, metadata={"unit": "table", "why": "Run against a node inside this process instead of endpoints."}
     )
+    anvil: AnvilSettings | None = field(
+        default=None,
+        metadata={"unit": "table", "why": "Run against a real node that is started, and ends, with the run."},
+    )
     shards: ShardsSettings | None = field(
         default=None,
         metadata={
@@ -443,12 +459,20 @@ class Settings:
     wallet: Mapping[str, WalletTable] = field(
         factory=dict, metadata={"unit": "tables", "why": "What followers pay with."}
     )
+    fleet: Mapping[str, FleetTable] = field(
+        factory=dict, metadata={"unit": "tables", "why": "Operators who send what several wallets do."}
+    )
     follower: tuple[FollowerTable, ...] = field(
         default=(), metadata={"unit": "list of tables", "why": "The accounts that are traded for."}
     )
     follow: tuple[FollowTable, ...] = field(
         default=(), metadata={"unit": "list of tables", "why": "Who copies whom, and how."}
     )
+
+    @property
+    def brings_chain(self) -> bool:
+        """Whether the chain begins and ends with the run: nothing that happens there is about anything outside."""
+        return self.devnet is not None or self.anvil is not None
 
     def followers(self) -> Followers:
         """Return the followers by id."""
@@ -464,6 +488,7 @@ class Settings:
             paper_usd=None if wallet is None else wallet.paper_usd,
             wallet_name="" if wallet is None or not wallet.live else table.wallet or "",
             signature_type=SignatureType.EOA if wallet is None else wallet.signature_type,
+            fleet="" if wallet is None or not wallet.live else wallet.fleet or "",
         )
 
     def live_wallets(self) -> dict[str, WalletTable]:
@@ -472,6 +497,11 @@ class Settings:
             return {}
         named = {table.wallet for table in self.follower}
         return {name: wallet for name, wallet in self.wallet.items() if wallet.live and name in named}
+
+    def live_fleets(self) -> dict[str, FleetTable]:
+        """Return the fleets, by name, that send what live wallets do; none on paper."""
+        named = {wallet.fleet for wallet in self.live_wallets().values()}
+        return {name: fleet for name, fleet in self.fleet.items() if name in named}
 
     def follows(self) -> tuple[Follow, ...]:
         """Return the follows of the file."""

@@ -23,6 +23,7 @@ from trio_copy.config.addresses import checked_address
 from trio_copy.config.problems import lines_of, suggestion
 from trio_copy.config.settings import LevelTable, PluginTable
 from trio_copy.errors import ConfigError
+from trio_copy.model.coins import Coins
 from trio_copy.model.fills import Kind, Role, Side
 from trio_copy.model.follow_settings import FollowSettings
 from trio_copy.model.follows import EVERYBODY
@@ -65,6 +66,12 @@ def _micro(expected: str) -> Callable[[Any, type[Micro]], Micro]:
         return of.parse(value)
 
     return structure
+
+
+def _coins(value: Any, _: Any) -> Coins:  # noqa: ANN401  as cattrs calls it
+    if type(value) not in (int, Decimal, str):
+        raise ValueError(f"expected an amount of the chain's coin, got {shown(value)}")
+    return Coins.parse(value)
 
 
 def _token_id(value: Any, _: Any) -> TokenId:  # noqa: ANN401  as cattrs calls it
@@ -162,6 +169,7 @@ def _make_converter() -> cattrs.Converter:
     hook(PluginTable, lambda table, _: table)
     for money, expected in ((Usd, "an amount of USD"), (Price, "a price in USD"), (Ratio, "a factor such as 0.05")):
         hook(money, _micro(expected))
+    hook(Coins, _coins)
     named: tuple[tuple[Any, Any], ...] = ((Address, _address), (TokenId, _token_id), (FollowerId, _follower_id))
     for new_type, structure in named:
         when(partial(is_, new_type), structure)

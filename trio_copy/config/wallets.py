@@ -8,6 +8,7 @@ from typing import Any
 import attrs
 from attrs import field, frozen
 
+from trio_copy.model.coins import Coins
 from trio_copy.model.follows import EVERYBODY
 from trio_copy.model.ids import Address, FollowerId
 from trio_copy.model.orders import SignatureType
@@ -21,13 +22,16 @@ _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,63}")
 _MOST = Usd.parse(1_000_000_000)
 
 
-def _names(*sources: str) -> Check:
+def names_a_place(*sources: str) -> Check:
+    """Check that a value, or each of a list, says where a secret is, and is none itself."""
     expected = "expected " + " or ".join(f"{one}{_what(one)}" for one in sources)
 
     def check(instance: Any, attribute: "attrs.Attribute[Any]", value: Any) -> None:  # noqa: ANN401
         # What was written is never repeated: it may be the secret itself.
-        if value is None:
-            return
+        for one in (value,) if isinstance(value, str) else value or ():
+            check_one(one)
+
+    def check_one(value: str) -> None:
         source = next((one for one in sources if value.startswith(one)), None)
         named = "" if source is None else value.removeprefix(source)
         if source is None or not named or _HEX_KEY.fullmatch(PurePath(named).name):
@@ -53,7 +57,8 @@ class WalletPolicy:
             Address("0xe3333700ca9d93003f00f0f71f8515005f6c00aa"),
         ),
         unit="list of addresses",
-        why="The exchanges for which orders are signed; by default the three of Polymarket on Polygon.",
+        why="The exchanges for which orders are signed, and the market makers and routers that transactions trade at; by"
+        " default the three exchanges of Polymarket on Polygon.",
     )
     min_price: Price = setting(
         Price(1_000),
@@ -88,6 +93,51 @@ class WalletPolicy:
         why="Something that runs wild signs no more than this; BUYs and SELLs each have as many, so that exits find room.",
         check=within(1, 100_000),
     )
+    max_gas: Coins = setting(
+        Coins.parse("0.5"),
+        unit="of the chain's coin",
+        why="The most that the gas of one transaction may cost: what it may use, at the most that it may pay.",
+        check=within(Coins(0), Coins.parse(10)),
+    )
+    collateral: tuple[Address, ...] = setting(
+        (
+            Address("0x2791bca1f2de4661ed88a30c99a7a9449aa84174"),
+            Address("0xc011a7e12a19f7b1f670d46f03b03f3342e82dfb"),
+        ),
+        unit="list of addresses",
+        why="The tokens that transactions pay with, or are paid in: a dollar each; by default pUSD and USDC.e on Polygon.",
+    )
+    collateral_decimals: int = setting(
+        6,
+        unit="decimals",
+        why="Of each of these tokens: a transaction counts in their smallest parts, and the limits here in USD.",
+        check=within(0, 24),
+    )
+    outcome_decimals: int = setting(
+        18,
+        unit="decimals",
+        why="Of the outcomes that are tokens by themselves, at pools: what one share costs follows from both.",
+        check=within(0, 24),
+    )
+    conditional: tuple[Address, ...] = setting(
+        (
+            Address("0x006f54f7f9a22e0000cc2ab60031000000ae9fef"),
+            Address("0x12121212006e4cd160d18e3f00711da5c3372600"),
+            Address("0x4d97dcd97ec945f40cf65f87097ace5ea0476045"),
+            Address("0xada100db00ca00073811820692005400218fce1f"),
+            Address("0xada2005600dec949baf300f4c6120000bdb6eaab"),
+        ),
+        unit="list of addresses",
+        why="The ledgers, adapters and routers that split, merge and redeem for it; by default those of Polymarket on Polygon.",
+    )
+    multisend: tuple[Address, ...] = setting(
+        (
+            Address("0x40a2accbd92bca938b02010e17a5b8929b49130d"),
+            Address("0xa238cbeb142c10ef7ad8442c6d1f9e89e07e7761"),
+        ),
+        unit="list of addresses",
+        why="Whose code may run within a Safe, to make several calls at once; by default MultiSend of Safe 1.3.0.",
+    )
 
 
 @frozen(kw_only=True)
@@ -104,13 +154,13 @@ class WalletTable:
         None,
         unit="keystore:PATH, file:PATH or env:NAME",
         why="What signs: a keystore file (version 3), a 0600 file with the key in hex, or a variable, which others may see.",
-        check=_names(*KEY_SOURCES),
+        check=names_a_place(*KEY_SOURCES),
     )
     passphrase: str | None = setting(
         None,
         unit="file:PATH or credential:NAME",
         why="Opens the keystore: a 0600 file, or one in $CREDENTIALS_DIRECTORY (systemd). Unset: asked for at the terminal.",
-        check=_names(*PASSPHRASE_SOURCES),
+        check=names_a_place(*PASSPHRASE_SOURCES),
     )
     signature_type: SignatureType = setting(
         SignatureType.EOA,
@@ -120,6 +170,16 @@ class WalletTable:
     address: Address | None = setting(
         None, unit="address", why="Holds the money and the shares. Of an eoa it is the key's own address."
     )
+    fleet: str | None = setting(
+        None,
+        unit="text",
+        why="In place of a key: the [fleet.NAME] whose operators send what the wallet does. They own the safe, or one is the eoa.",
+    )
+    redeem: bool = setting(
+        False,
+        unit="true or false",
+        why="Whether winning shares are redeemed on the chain once a resolution is final, and losing ones booked at zero.",
+    )
     policy: WalletPolicy = field(
         factory=WalletPolicy, metadata={"unit": "table", "why": "What is signed with its key at most."}
     )
@@ -127,7 +187,7 @@ class WalletTable:
     @property
     def live(self) -> bool:
         """Whether it trades with money."""
-        return self.key is not None
+        return self.key is not None or self.fleet is not None
 
 
 def expect_wallet_name(name: str) -> None:
@@ -144,8 +204,9 @@ def wrong_wallets(wallets: Mapping[str, WalletTable], mode: str) -> Iterator[str
             expect_wallet_name(name)
         except ValueError as error:
             yield f"{where}: {error}"
-        given = [key for key in ("passphrase", "address") if getattr(wallet, key) is not None]
+        given = [key for key in ("fleet", "passphrase", "address") if getattr(wallet, key) is not None]
         given += ["signature_type"] if wallet.signature_type is not SignatureType.EOA else []
+        given += ["redeem"] if wallet.redeem else []
         given += ["policy"] if wallet.policy != WalletPolicy() else []
         if wallet.paper_usd is not None:
             if mode == "live":
@@ -153,19 +214,33 @@ def wrong_wallets(wallets: Mapping[str, WalletTable], mode: str) -> Iterator[str
                     f"{where}.paper_usd: expected none in mode live, where wallets hold what they hold,"
                     f" got {wallet.paper_usd}"
                 )
-            for key in ("key", *given) if wallet.live else given:
+            for key in ("key", *given) if wallet.key is not None else given:
                 yield f"{where}.{key}: expected none beside paper_usd: a wallet is on paper, or live"
         elif not wallet.live:
             yield f"{where}: expected paper_usd for one on paper, or key and address for a live one"
+        elif wallet.fleet is not None:
+            yield from _wrong_member(where, wallet)
         elif wallet.address is None:
             yield f"{where}.address: required beside key, but not set; of an eoa the key's own, which `trio-copy keys import` prints"
-        if wallet.passphrase is not None and wallet.live and not str(wallet.key).startswith("keystore:"):
+        if wallet.passphrase is not None and wallet.key is not None and not wallet.key.startswith("keystore:"):
             yield f"{where}.passphrase: expected none: only a keystore has one"
         if wallet.policy.min_price > wallet.policy.max_price:
             yield (
                 f"{where}.policy.min_price: expected at most max_price {wallet.policy.max_price},"
                 f" got {wallet.policy.min_price}"
             )
+
+
+def _wrong_member(where: str, wallet: WalletTable) -> Iterator[str]:
+    """Yield what is wrong with a wallet that has a fleet."""
+    for key in ("key", "passphrase"):
+        if getattr(wallet, key) is not None:
+            yield f"{where}.{key}: expected none beside fleet: its operators sign, and the fleet says where their keys are"
+    if wallet.address is None:
+        yield f"{where}.address: required beside fleet, but not set; a safe that its operators own, or the address of one of them"
+    if wallet.signature_type not in (SignatureType.SAFE, SignatureType.EOA):
+        named = wallet.signature_type.name.lower()
+        yield f'{where}.signature_type: expected safe or eoa beside fleet, got "{named}": only a safe has several owners'
 
 
 def wrong_owners(

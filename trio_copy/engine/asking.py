@@ -6,6 +6,7 @@ import trio
 from attrs import frozen
 
 from trio_copy.clock import WallClock
+from trio_copy.engine.act_requests import KINDS
 from trio_copy.engine.requests import REFUSED, carry_out, follower_of
 from trio_copy.engine.stored import stored_account, stored_changes
 from trio_copy.errors import LeaseLost, Refused, StoreForgot, Unanswered
@@ -74,7 +75,8 @@ class Asker:
         accounts = self.store.accounts
         await accounts.take(shard, lease.token)
         number = 0
-        while requests := await accounts.requests(shard, lease.token):
+        # Acts of wallets take an executor: they wait for whoever has one.
+        while requests := [one for one in await accounts.requests(shard, lease.token) if one.kind not in KINDS]:
             followers = {follower for request in requests if (follower := follower_of(request)) is not None}
             documents = await accounts.load(shard, lease.token, followers)
             loaded = {follower: stored_account(follower, self.catalog, documents[follower]) for follower in followers}

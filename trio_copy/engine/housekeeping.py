@@ -7,6 +7,7 @@ import trio
 from attrs import define
 
 from trio_copy.copying.follow_book import FollowBook
+from trio_copy.engine.acts import Acts
 from trio_copy.engine.exit_rules import ExitRules
 from trio_copy.engine.hearing import carry_out_requests
 from trio_copy.engine.holder import Holder
@@ -47,6 +48,7 @@ class Housekeeping:
     market_watch: MarketWatch | None
     later_looks: LaterLooks | None
     undecided: Undecided | None
+    acts: Acts
 
     async def load_positions(self) -> None:
         """Have every account at hand that holds something: its exit rules are looked at from now on."""
@@ -100,7 +102,7 @@ class Housekeeping:
         while self.plan.store.plugin.durable:
             for shard in tuple(self.holder.shards.values()):
                 with suppress(LeaseLost):  # whoever has it now is asked
-                    await carry_out_requests(shard, self.exit_rules.leave_now)
+                    await carry_out_requests(shard, self.exit_rules.leave_now, self.acts)
             await trio.sleep(_REQUESTS_EVERY_S)
 
     async def refresh_follows(self) -> None:

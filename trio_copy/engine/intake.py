@@ -132,8 +132,8 @@ class Intake:
     def _checkpoint(self) -> Checkpoint | None:
         """Return the block that is read on from: the lowest that a shard has passed."""
         sealed = self.gate.sealed
-        # A devnet begins anew with each run: what an earlier one has left says nothing about this chain.
-        if self.plan.settings.devnet is not None or (self.seams.from_head and sealed is None):
+        # A chain of our own begins anew with each run: what an earlier one has left says nothing about it.
+        if self.plan.settings.brings_chain or (self.seams.from_head and sealed is None):
             return None
         stored = [shard.checkpoint for shard in self.holder.shards.values()]
         known = [checkpoint for checkpoint in stored if checkpoint is not None]

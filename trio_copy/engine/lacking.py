@@ -131,7 +131,7 @@ def _unread_kinds(plan: Plan, groups: Iterable[_Group]) -> Iterator[str]:
 
 def _foreign_contracts(plan: Plan) -> Iterator[str]:
     settings = plan.settings
-    if settings.devnet is not None or settings.chain.chain_id == _POLYGON:
+    if settings.brings_chain or settings.chain.chain_id == _POLYGON:
         return
     for table in settings.decoder:
         name = _POLYGONS.get(table.plugin)

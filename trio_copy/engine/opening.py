@@ -8,8 +8,10 @@ from trio_copy.chain.nodes import open_nodes
 from trio_copy.chain.pacing import Pace
 from trio_copy.config import EndpointSettings
 from trio_copy.copying.follow_book import FollowBook
+from trio_copy.engine.actors import act_by
 from trio_copy.engine.contract import Contract
 from trio_copy.engine.facts_soon import FactsSoon
+from trio_copy.engine.fleets import fleets_of
 from trio_copy.engine.market_asks import LeftOut, MarketAsks
 from trio_copy.engine.news import News
 from trio_copy.engine.plan import Plan, PlannedExecutor, read_facts
@@ -104,14 +106,16 @@ async def _open_markets(stack: AsyncExitStack, plan: Plan, seams: Seams) -> Mark
 
 
 async def _open_signers(stack: AsyncExitStack, plan: Plan, seams: Seams) -> OpenSigners | None:
-    if not seams.keys:
+    live = plan.settings.wallet.items()
+    wallets = {name: wallet for name, wallet in live if name in seams.keys or wallet.fleet in seams.fleets}
+    if not wallets:
         return None
-    wallets = {name: plan.settings.wallet[name] for name in seams.keys}
     signers = await stack.enter_async_context(
         open_signers(
             folder=plan.settings.signing.path,
             wallets=wallets,
             keys=seams.keys,
+            fleets=seams.fleets,
             chain_id=plan.settings.chain.chain_id,
             wall=seams.wall,
             in_thread=seams.in_thread,
@@ -167,6 +171,9 @@ async def _open_executor(
     news: News,
 ) -> Contract:
     pays = frozenset(one.wallet for one in plan.settings.follower if one.executor == planned.name and one.wallet)
+    pays |= {one.wallet_name for one in act_by(plan, planned)}
+    fleets = fleets_of(plan.settings, pays, seams.fleets)
+    signs = pays | {one.funding.name for one in fleets if one.funding is not None}
     context = ExecutorContext(
         name=planned.name,
         settings=planned.settings,
@@ -174,12 +181,13 @@ async def _open_executor(
         quotes=quotes,
         books=books,
         facts=facts,
-        signers=None if signers is None else signers.only(pays),
+        signers=None if signers is None else signers.only(signs),
         wallets=tuple(
             one.wallet
             for one in plan.settings.followers().named.values()
             if one.executor == planned.name and one.wallet.name
         ),
+        fleets=fleets,
         chain_id=plan.settings.chain.chain_id,
         nodes=nodes,
         open_socket=seams.open_socket,

@@ -19,9 +19,6 @@ from trio_copy.ports import Decoder, DecoderContext, ExecutorPlugin, MarketsPlug
 from trio_copy.registry import Registry, discover
 from trio_copy.telemetry.redaction import Redactor
 
-AT_HOME = frozenset({"clob"})
-"""Executors whose venue a devnet has inside the process: there they trade with play money, and reach nobody else."""
-
 
 @frozen(kw_only=True)
 class PlannedExecutor:
@@ -95,8 +92,15 @@ class Plan:
 
     @property
     def plays(self) -> bool:
-        """Whether what would move money does so at the venue inside the process, which a devnet brings along: play money."""
+        """Whether what would move money does so at a venue that the run brings along: play money."""
         return self.moves_money and self.settings.engine.mode != "live"
+
+
+def at_home(settings: Settings) -> frozenset[str]:
+    """Return the executors whose venue a run brings along: there they trade with play money, and reach nobody else."""
+    if settings.devnet is not None:
+        return frozenset({"clob"})
+    return frozenset() if settings.anvil is None else frozenset({"onchain"})
 
 
 def read_facts(plan: Plan) -> tuple[TokenFacts, ...]:
@@ -142,6 +146,37 @@ def make_plan(settings: Settings, registry: Registry, redactor: Redactor | None 
     if plan is None or problems:
         raise ConfigError(problems)
     return plan
+
+
+def with_options(plan: Plan, kind: str, options: Mapping[str, Mapping[str, Any]]) -> Plan:
+    """Return a plan whose decoders, or executors, are told more than their tables say: by plugin, what stands in its table.
+
+    `kind` is "decoder" or "executor". The tables in the settings stay as they were read.
+
+    Raises:
+        ConfigError: a plugin does not take it.
+        PluginError: as `load_plan`.
+    """
+    settings, registry = plan.settings, plan.registry
+    tables = {
+        table.name: evolve(table, options={**table.options, **options[table.plugin]})
+        for table in (settings.decoder if kind == "decoder" else settings.executor)
+        if table.plugin in options
+    }
+    if kind == "executor":
+        executors = (
+            evolve(one, settings=structure_plugin_table(kind, tables[one.name], one.plugin.settings, of_file=False))
+            if one.name in tables
+            else one
+            for one in plan.executors
+        )
+        return evolve(plan, executors=tuple(executors))
+    made = dict(plan.decoders)
+    for name, table in tables.items():
+        plugin = registry.decoder(table.plugin)
+        checked = structure_plugin_table(kind, table, plugin.settings, of_file=False)
+        made[name] = plugin.make(DecoderContext(settings=checked, chain_id=settings.chain.chain_id))
+    return evolve(plan, decoders=made)
 
 
 def _complete(draft: Draft, registry: Registry, redactor: Redactor, *, of_file: bool) -> tuple[Plan | None, list[str]]:
@@ -209,10 +244,10 @@ def _complete(draft: Draft, registry: Registry, redactor: Redactor, *, of_file: 
 def _unsafe(settings: Settings, executors: tuple[PlannedExecutor, ...], stores: list[PlannedStore]) -> list[str]:
     movers = [executor.name for executor in executors if executor.plugin.moves_money]
     problems: list[str] = []
-    at_home = settings.devnet is not None and {one.plugin.name for one in executors if one.name in movers} <= AT_HOME
-    if at_home and settings.engine.mode != "live":
+    plays = settings.brings_chain and {one.plugin.name for one in executors if one.name in movers} <= at_home(settings)
+    if plays and settings.engine.mode != "live":
         problems.extend(
-            f"follower[{index}].wallet: expected a paper wallet: its paper_usd is what {one.executor} trades with at the devnet's venue"
+            f"follower[{index}].wallet: expected a paper wallet: its paper_usd is what {one.executor} trades with at the venue of this run"
             for index, one in enumerate(settings.follower)
             if one.executor in movers and (one.id == EVERYBODY or not _on_paper(settings, one.wallet))
         )

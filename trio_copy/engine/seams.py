@@ -15,6 +15,7 @@ from trio_copy.model.catalog import Catalog
 from trio_copy.model.leader_names import LeaderNames
 from trio_copy.native import SecretKey
 from trio_copy.ports import InThread, Markets, OpenSocket, Quotes, nowhere, to_thread_run_sync
+from trio_copy.signing.fleets import FleetKeys
 from trio_copy.sockets import open_socket
 from trio_copy.telemetry.observer import Observer
 
@@ -53,6 +54,8 @@ class Seams:
     """Whether the first start forgets how far an earlier run had come, because a person says so."""
     keys: Mapping[str, SecretKey] = field(factory=dict, repr=False)
     """What wallets sign with, by their names; none on paper."""
+    fleets: Mapping[str, FleetKeys] = field(factory=dict, repr=False)
+    """What the operators of those wallets sign with that have a fleet, by its name."""
     instance: str = "instance-1"
     """Names this process among those that share a store."""
     calls: Calls = field(init=False)

@@ -156,6 +156,7 @@ class Service:
                 self.reconciler.follow_news,
                 self.housekeeping.tick,
                 self.housekeeping.hear_requests,
+                self.housekeeping.acts.run,
                 self.housekeeping.refresh_follows,
                 self.housekeeping.refresh_mode,
                 self.exit_rules.run,
@@ -316,6 +317,7 @@ class Service:
             "endpoint",
             "plugins",
             "devnet",
+            "anvil",
             "shards",
             "executor",
             "store",
@@ -325,7 +327,8 @@ class Service:
         )
         changed = [part for part in parts if getattr(old, part) != getattr(settings, part)]
         # What is signed at most was shown to whoever armed it: it changes with a restart, and never by a reload.
-        return [*changed, "wallet"] if old.live_wallets() != settings.live_wallets() else changed
+        changed += ["wallet"] if old.live_wallets() != settings.live_wallets() else []
+        return [*changed, "fleet"] if old.live_fleets() != settings.live_fleets() else changed
 
     async def _run_stages(  # noqa: ASYNC128  the intake calls started()
         self, task_status: trio.TaskStatus[None], gave_up: list[RestartBudgetExhausted]

@@ -1,6 +1,7 @@
 """Puts a service together from a plan, the seams to the world and what is open; nothing runs yet."""
 
 from collections.abc import Mapping, Sequence
+from typing import cast
 
 import trio
 from attrs import evolve, frozen
@@ -14,12 +15,16 @@ from trio_copy.chain.scanner import Scanner
 from trio_copy.chain.watchdogs import Watchdogs
 from trio_copy.config import EndpointSettings
 from trio_copy.copying.follow_book import FollowBook
+from trio_copy.engine.act_contract import ActContract
+from trio_copy.engine.actors import actor_of
+from trio_copy.engine.acts import Acts
 from trio_copy.engine.calling_off import RestingRules
 from trio_copy.engine.calls import Whose
 from trio_copy.engine.contract import Contract
 from trio_copy.engine.execution import Execution
 from trio_copy.engine.exit_rules import ExitRules
 from trio_copy.engine.facts_soon import FactsSoon
+from trio_copy.engine.fleets import funding_of
 from trio_copy.engine.gate import Gate, alone, ignore
 from trio_copy.engine.holder import Holder
 from trio_copy.engine.housekeeping import Housekeeping
@@ -44,11 +49,12 @@ from trio_copy.engine.shard import Shard
 from trio_copy.engine.sightings import Sightings, want_nothing
 from trio_copy.engine.sole_owner import SoleOwner
 from trio_copy.engine.undecided import Undecided
-from trio_copy.model.control import LEASE_BEATS, Instance, Modes
+from trio_copy.model.control import LEASE_BEATS, Instance, Mode, Modes
 from trio_copy.model.decisions import CopyTask
 from trio_copy.model.follows import Follower
 from trio_copy.model.ids import TokenId
 from trio_copy.ports import (
+    ActingExecutor,
     ExecutorPlugin,
     MarketsPlugin,
     Quotes,
@@ -201,6 +207,22 @@ def wire(plan: Plan, seams: Seams, endpoints: Sequence[EndpointSettings], opened
         )
         for name, executor in executors.items()
     }
+    acting = {
+        planned.name: ActContract(
+            inner=cast("ActingExecutor", executors[planned.name].inner),
+            whose=executors[planned.name].whose,
+            calls=seams.calls,
+            redactor=plan.redactor,
+            on_alert=observer.on_alert,
+        )
+        for planned in plan.executors
+        if planned.plugin.acts
+    }
+
+    def acts_for(follower: Follower) -> ActContract | None:
+        actor = actor_of(plan.executors, follower)
+        return None if actor is None else acting[actor.name]
+
     feed = trio.open_memory_channel[FeedItem](settings.chain.feed_capacity)
     reader = LogReader(
         decoders={topic: decoder for decoder in plan.decoders.values() for topic in decoder.topics},
@@ -316,6 +338,14 @@ def wire(plan: Plan, seams: Seams, endpoints: Sequence[EndpointSettings], opened
         market_watch=watch,
         later_looks=later,
         undecided=undecided,
+        acts=Acts(
+            executor_of=acts_for,
+            follower_of=book.terms.followers.named.get,
+            funding=funding_of(settings, seams.fleets),
+            wall=seams.wall,
+            on_step=observer.on_step,
+            halted=lambda: mode.engine.mode is Mode.HALT_ALL,
+        ),
     )
     return Service(
         plan=plan,

@@ -135,11 +135,18 @@ LEASE_BEATS = 2.5
 
 
 def account_shard(follower: Follower, count: int) -> int:
-    """Return the shard of a follower's account, of so many: that of its wallet, or its own where it has none.
+    """Return the shard of a follower's account, of so many: that of its fleet or else its wallet, or its own where it has none.
 
-    Accounts that share a wallet share an owner, so that what a wallet sends has one order.
+    Accounts that share a wallet or a fleet share an owner, so that what a wallet or an operator sends has one order.
     """
+    if follower.fleet:
+        return fleet_shard(follower.fleet, count)
     return _shard_of(follower.address or follower.follower, count)
+
+
+def fleet_shard(fleet: str, count: int) -> int:
+    """Return the shard, of so many, of the accounts whose wallets have a fleet, and of all that its operators send."""
+    return _shard_of(f"fleet:{fleet}", count)
 
 
 @lru_cache(maxsize=100_000)

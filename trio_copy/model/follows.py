@@ -32,6 +32,8 @@ class Follower:
     wallet_name: str = ""
     """Of its live wallet; empty on paper."""
     signature_type: SignatureType = SignatureType.EOA
+    fleet: str = ""
+    """Of its live wallet, where operators send what that does."""
 
     @cached_property
     def wallet(self) -> Wallet:
@@ -41,6 +43,7 @@ class Follower:
             address=self.address,
             name=self.wallet_name,
             signature_type=self.signature_type,
+            fleet=self.fleet,
         )
 
 

@@ -39,6 +39,8 @@ class Wallet:
     name: str = ""
     """Of the table [wallet.NAME] of a live one: `Signers.of` finds by it who signs. Empty on paper."""
     signature_type: SignatureType = SignatureType.EOA
+    fleet: str = ""
+    """Of the table [fleet.NAME] whose operators send what it does; empty where its own key does."""
 
 
 @frozen(kw_only=True)

@@ -4,7 +4,7 @@
 """
 
 from trio_copy.model.settings import NoSettings
-from trio_copy.ports.acting import Act, ActReport, Deed, Done
+from trio_copy.ports.acting import Act, ActReport, Deed, Done, Held, Paid, PlannedAct, Wanted, refuel_act
 from trio_copy.ports.decoder import Decoder, DecoderContext, DecoderPlugin, LogFilter, MakeDecoder
 from trio_copy.ports.doctor import Contracts, Finding, Health
 from trio_copy.ports.executor import (
@@ -82,6 +82,7 @@ __all__ = [
     "Follows",
     "Heads",
     "Health",
+    "Held",
     "History",
     "InThread",
     "Journal",
@@ -98,7 +99,9 @@ __all__ = [
     "OpenMarkets",
     "OpenSocket",
     "OpenStore",
+    "Paid",
     "PastPrices",
+    "PlannedAct",
     "Purpose",
     "Quotes",
     "Request",
@@ -110,7 +113,9 @@ __all__ = [
     "StoreContext",
     "StorePlugin",
     "Traders",
+    "Wanted",
     "nowhere",
+    "refuel_act",
     "tell_nobody",
     "to_thread_run_sync",
 ]

@@ -11,10 +11,11 @@ from trio_copy.entropy import Entropy, system_entropy
 from trio_copy.model.books import Book
 from trio_copy.model.catalog import TokenFacts
 from trio_copy.model.decisions import OrderIntent
+from trio_copy.model.fleets import Fleet
 from trio_copy.model.ids import ChainId, IntentKey, TokenId
 from trio_copy.model.orders import ExecutionReport, Market, Order, Quote, Wallet
 from trio_copy.model.settings import NoSettings
-from trio_copy.ports.acting import Act, ActReport
+from trio_copy.ports.acting import Act, ActReport, Deed, PlannedAct, Wanted
 from trio_copy.ports.doctor import Contracts, Finding
 from trio_copy.ports.journal import Journal
 from trio_copy.ports.nodes import Nodes
@@ -74,6 +75,8 @@ class ExecutorContext:
     """Who signs for the wallets of this executor's followers; None on paper."""
     wallets: tuple[Wallet, ...] = ()
     """Live wallets that pay for its followers when it is opened: what takes a while can be made ready for them."""
+    fleets: tuple[Fleet, ...] = ()
+    """Those whose operators send what some of these wallets do."""
     chain_id: ChainId = _POLYGON
     """Of the chain that is followed, and on which its orders are settled."""
     nodes: Nodes | None = None
@@ -204,6 +207,18 @@ class ActingExecutor(JournalledExecutor, Protocol):
         """Do it, or go on with it; returns once its end is known, or at `trio.current_effective_deadline()`.
 
         Safe to repeat. Raises `OrderNotSent` where nothing has left, nor will. Cancelled, it may happen.
+        """
+        ...
+
+    async def plan(self, wallet: Wallet, deed: Deed, wanted: Wanted) -> Sequence[PlannedAct]:
+        """Say what a deed takes as the chain is now, in the order in which it is done; nothing where nothing is missing.
+
+        It reads and changes nothing, and needs neither a signer nor a journal. The keys of the acts follow from what they are
+        for and from what the chain says of it now: planned again before anything has happened they are the same, and
+        afterwards others.
+
+        Raises:
+            OrderNotSent: it cannot be done, and why; or nobody answers.
         """
         ...
 

@@ -3,14 +3,16 @@
 from collections.abc import Mapping
 from typing import NoReturn
 
-from attrs import define, frozen
+from attrs import define, field, frozen
 
 from trio_copy.errors import OrderNotSent
 from trio_copy.model.decisions import Code, Reason
 from trio_copy.model.ids import Address
 from trio_copy.model.orders import Wallet
 from trio_copy.native import SecretKey, keccak
-from trio_copy.ports.signing import Access, Spending
+from trio_copy.ports.signing import Access, Purpose, Spending
+from trio_copy.transactions.relayed import Relayed
+from trio_copy.transactions.transaction import Transaction
 
 _DOMAIN = keccak(b"EIP712Domain(string name,string version,uint256 chainId)")
 _NO_ORDERS = Reason(code=Code.GUARD_REFUSED, control="wallet", value="an order", limit="who asks, and nothing else")
@@ -43,6 +45,12 @@ class AccessSigner:
         except ValueError as error:
             return Reason(code=Code.GUARD_REFUSED, control="statement", value=str(error), limit="32 bytes")
 
+    def sign_transaction(self, transaction: Transaction, purpose: Purpose) -> Reason:
+        return _NO_ORDERS
+
+    def sign_relayed(self, relayed: Relayed, purpose: Purpose) -> Reason:
+        return _NO_ORDERS
+
     async def release(self, wanted: Spending, digest: bytes) -> NoReturn:
         raise OrderNotSent(_NO_ORDERS.because, _NO_ORDERS)
 
@@ -52,8 +60,16 @@ class AccessSigners:
     """The signers of those wallets whose keys are at hand; see `ports.signing.Signers`."""
 
     keys: Mapping[str, SecretKey]
-    """By the name of the wallet."""
+    """By the name of the wallet; of one with a fleet, the first operator's."""
+    fleets: Mapping[str, tuple[SecretKey, ...]] = field(factory=dict)
+    """Of wallets with a fleet, those of all its operators."""
 
     def of(self, wallet: Wallet) -> AccessSigner | None:
         key = self.keys.get(wallet.name)
         return None if key is None else AccessSigner(key)
+
+    def operators(self, wallet: Wallet) -> tuple[AccessSigner, ...]:
+        signer = self.of(wallet)
+        if signer is None:
+            return ()
+        return tuple(map(AccessSigner, self.fleets.get(wallet.name, ()))) or (signer,)

@@ -39,6 +39,12 @@ def limits_of(policy: WalletPolicy, chain_id: ChainId) -> Limits:
         "max_hour_usd": policy.max_hour_usd.micro,
         "max_day_usd": policy.max_day_usd.micro,
         "max_minute_orders": policy.max_minute_orders,
+        "max_gas": policy.max_gas.wei,
+        "collateral": list(policy.collateral),
+        "collateral_decimals": policy.collateral_decimals,
+        "outcome_decimals": policy.outcome_decimals,
+        "conditional": list(policy.conditional),
+        "multisend": list(policy.multisend),
     }
 
 
@@ -75,11 +81,14 @@ def read_arming(folder: Path, maker: Address, limits: Limits) -> Arming:
 
 def _raised(armed: Limits, limits: Limits) -> Iterator[str]:
     for name, value in limits.items():
+        if name not in armed:  # by an earlier version, which did not show it
+            yield name
+            continue
         was = armed[name]
         match name:
-            case "chain_id":
+            case "chain_id" | "collateral_decimals" | "outcome_decimals":
                 wider = value != was
-            case "contracts":
+            case "contracts" | "collateral" | "conditional" | "multisend":
                 wider = not set(value) <= set(was)
             case "min_price":
                 wider = value < was

@@ -12,6 +12,7 @@ from trio_copy.config.wallets import WalletPolicy
 from trio_copy.model.decisions import Code, Reason
 from trio_copy.model.fills import Side
 from trio_copy.model.ids import Address, ChainId, IntentKey
+from trio_copy.model.orders import SignatureType
 from trio_copy.model.units import Usd
 from trio_copy.ports.signing import Spending
 
@@ -42,6 +43,17 @@ class Signed:
     max_cost: Usd
 
 
+@frozen(kw_only=True)
+class Refuels:
+    """Whom a funding wallet gives gas money to, which is all that it does."""
+
+    operators: frozenset[Address]
+    most_wei: int
+    """At a time."""
+    max_day_wei: int
+    """In any 24 hours, as far as this process remembers."""
+
+
 @define(eq=False)
 class _Window:
     """What left within so many seconds, and what that adds up to."""
@@ -70,17 +82,24 @@ class Guard:
     maker: Address
     chain_id: ChainId
     policy: WalletPolicy
+    kind: SignatureType = SignatureType.EOA
+    """How it acts on the chain."""
+    refuels: Refuels | None = None
+    """Of a funding wallet."""
     armed_until: float = 0.0
     """Unix seconds up to which a person has allowed that it trades. Afterwards exits are signed, and nothing else; 0 for nothing."""
-    _left: dict[IntentKey, bytes] = field(factory=dict)
-    """The digests of the bodies that left, here or elsewhere."""
+    _left: dict[IntentKey, Signed] = field(factory=dict)
+    """What left, here or elsewhere."""
     _pinned: OrderedDict[IntentKey, bytes] = field(factory=OrderedDict)
     """Of those that were signed here and have not left."""
+    _senders: dict[IntentKey, Address] = field(factory=dict)
+    """Which operator's transactions were signed for what left: never another one's."""
     _in_order: deque[tuple[float, IntentKey]] = field(factory=deque)
     _hour: _Window = field(factory=lambda: _Window(HOUR_S))
     _day: _Window = field(factory=lambda: _Window(DAY_S))
     _buys: _Window = field(factory=lambda: _Window(MINUTE_S))
     _sells: _Window = field(factory=lambda: _Window(MINUTE_S))
+    _refuelled: _Window = field(factory=lambda: _Window(DAY_S))
 
     def judge(self, wanted: Spending, digest: bytes, now: float) -> Reason | None:
         """Return why a digest must not be signed, or its order not leave; None where it may."""
@@ -93,16 +112,16 @@ class Guard:
         if wanted.chain_id != self.chain_id:
             return self.refusal("chain.chain_id", str(wanted.chain_id), str(self.chain_id))
         if wanted.contract not in policy.contracts:
-            return self._limit("contracts", wanted.contract, ", ".join(policy.contracts) or "none")
+            return self.limit("contracts", wanted.contract, ", ".join(policy.contracts) or "none")
         if wanted.maker != self.maker:
             return self.refusal(f"wallet.{self.name}.address", wanted.maker, self.maker)
         if not now - OLDEST_S < wanted.at < now + NEWEST_S:
             return self.refusal(
                 "signing.folder", f"{now - wanted.at:.0f} s old", f"from {-NEWEST_S:.0f} to {OLDEST_S:.0f} s"
             )
-        body = self._left.get(wanted.key, self._pinned.get(wanted.key, digest))
-        if body != digest:
-            return self.refusal("signing.folder", f"{digest.hex()[:16]}..", f"{body.hex()[:16]}.., signed before")
+        other = self.other_body(wanted.key, digest)
+        if other is not None:
+            return other
         # What left is nothing new: it counts already, whatever the limits are by now.
         return None if wanted.key in self._left else self._over_limit(wanted, now)
 
@@ -110,25 +129,55 @@ class Guard:
         policy = self.policy
         if wanted.side is Side.SELL:
             if wanted.limit_price < policy.min_price:
-                return self._limit("min_price", str(wanted.limit_price), str(policy.min_price))
+                return self.limit("min_price", str(wanted.limit_price), str(policy.min_price))
             return self._too_often(self._sells, now)
         cost = wanted.max_cost
         if wanted.limit_price > policy.max_price:
-            return self._limit("max_price", str(wanted.limit_price), str(policy.max_price))
+            return self.limit("max_price", str(wanted.limit_price), str(policy.max_price))
         if cost <= Usd(0) or cost > policy.max_order_usd:
-            return self._limit("max_order_usd", str(cost), f"above 0, at most {policy.max_order_usd}")
+            return self.limit("max_order_usd", str(cost), f"above 0, at most {policy.max_order_usd}")
         for control, window, most in (
             ("max_hour_usd", self._hour, policy.max_hour_usd),
             ("max_day_usd", self._day, policy.max_day_usd),
         ):
             total = Usd(window.at(now)) + cost
             if total > most:
-                return self._limit(control, str(total), str(most))
+                return self.limit(control, str(total), str(most))
         return self._too_often(self._buys, now)
 
     def _too_often(self, window: _Window, now: float) -> Reason | None:
         orders, most = window.at(now) + 1, self.policy.max_minute_orders
-        return self._limit("max_minute_orders", str(orders), str(most)) if orders > most else None
+        return self.limit("max_minute_orders", str(orders), str(most)) if orders > most else None
+
+    def other_body(self, key: IntentKey, digest: bytes) -> Reason | None:
+        """Return that something else was signed for a key before; None where nothing was, or the same."""
+        left = self._left.get(key)
+        body = self._pinned.get(key, digest) if left is None else left.digest
+        if body == digest:
+            return None
+        return self.refusal("signing.folder", f"{digest.hex()[:16]}..", f"{body.hex()[:16]}.., signed before")
+
+    def refuelled(self, now: float) -> int:
+        """Return the wei that it gave to operators within a day."""
+        return self._refuelled.at(now)
+
+    def is_pinned(self, key: IntentKey) -> bool:
+        """Tell whether something was signed for a key and is remembered, that has not left by `release`."""
+        return key in self._pinned
+
+    def pin_act(self, key: IntentKey, digest: bytes, now: float, wei: int) -> None:
+        """Remember what is signed for an act, and count once what it gives to operators."""
+        if self.refuels is not None and not self.is_pinned(key):
+            self._refuelled.add(now, wei)
+        self.pin(key, digest)
+
+    def pin_sender(self, key: IntentKey, sender: Address) -> None:
+        """Remember whose transactions are signed for what left."""
+        self._senders[key] = sender
+
+    def sender(self, key: IntentKey) -> Address | None:
+        """Return whose transactions were signed for a key; None where none was, as far as this process remembers."""
+        return self._senders.get(key)
 
     def pin(self, key: IntentKey, digest: bytes) -> None:
         """Remember what is signed for a key that nothing has left with: it counts for no limit."""
@@ -139,14 +188,16 @@ class Guard:
 
     def note(self, signed: Signed) -> bool:
         """Remember and count what leaves, here or elsewhere; False where another body of the same key has left before."""
-        body = self._left.get(signed.key)
-        if body is not None:
-            return body == signed.digest
-        self._left[signed.key] = signed.digest
+        left = self._left.get(signed.key)
+        if left is not None:
+            return left.digest == signed.digest
+        self._left[signed.key] = signed
         self._pinned.pop(signed.key, None)
         self._in_order.append((signed.at, signed.key))
         while self._in_order[0][0] < signed.at - REMEMBERED_S:
-            self._left.pop(self._in_order.popleft()[1], None)
+            _, old = self._in_order.popleft()
+            self._left.pop(old, None)
+            self._senders.pop(old, None)
         buy = signed.side is Side.BUY
         (self._buys if buy else self._sells).add(signed.at, 1)
         if buy:
@@ -154,12 +205,13 @@ class Guard:
             self._day.add(signed.at, signed.max_cost.micro)
         return True
 
-    def _limit(self, name: str, value: str, limit: str) -> Reason:
+    def limit(self, name: str, value: str, limit: str) -> Reason:
+        """Say which limit of the wallet's policy is broken."""
         return self.refusal(f"wallet.{self.name}.policy.{name}", value, limit)
 
-    def has_left(self, key: IntentKey) -> bool:
-        """Tell whether a body of a key has left, and is remembered."""
-        return key in self._left
+    def left(self, key: IntentKey) -> Signed | None:
+        """Return what has left for a key, and is remembered."""
+        return self._left.get(key)
 
     def refusal(self, control: str, value: str, limit: str) -> Reason:
         """Say why something is not signed, or does not leave."""

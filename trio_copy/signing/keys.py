@@ -2,9 +2,10 @@
 
 import os
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
 import trio
 from attrs import frozen
@@ -22,16 +23,20 @@ from trio_copy.signing.process import keep_out_of_dumps
 
 Ask = Callable[[str], str]
 """Asks a person for a secret, without an echo."""
+_Name = TypeVar("_Name")
 _HEX = re.compile(r"(?:0x)?([0-9a-fA-F]{64})")
 
 
 @frozen(kw_only=True)
 class KeyPlace:
-    """Where one wallet's key is."""
+    """Where a key is, or the phrase of many."""
 
-    wallet: str
+    table: str
+    """Whose it is: wallet.NAME or fleet.NAME."""
+    setting: str = "key"
+    """What names it in that table."""
     source: str
-    """keystore, file or env."""
+    """keystore, file or env; of a phrase credential too."""
     named: str
     """The path, or the variable."""
     passphrase: str | None
@@ -48,32 +53,53 @@ class KeyPlace:
     def path(self) -> Path:
         return Path(self.named).expanduser()
 
+    @property
+    def where(self) -> str:
+        return f"{self.table}.{self.setting}"
+
 
 def place_of(name: str, wallet: WalletTable) -> KeyPlace:
-    """Return where the key of a live wallet is."""
-    source, _, named = (wallet.key or "").partition(":")
-    return KeyPlace(wallet=name, source=source, named=named, passphrase=wallet.passphrase)
+    """Return where the key of a live wallet is, which has one of its own."""
+    return place_named(f"wallet.{name}", "key", wallet.key or "", wallet.passphrase)
+
+
+def place_named(table: str, setting: str, text: str, passphrase: str | None) -> KeyPlace:
+    """Return where a key is that a setting names; only a keystore has a passphrase."""
+    source, _, named = text.partition(":")
+    return KeyPlace(
+        table=table,
+        setting=setting,
+        source=source,
+        named=named,
+        passphrase=passphrase if source == "keystore" or not table.startswith("fleet.") else None,
+    )
 
 
 def troubles_of(place: KeyPlace) -> list[str]:
     """Say what is wrong with the places of a key and its passphrase, without opening either."""
-    where, troubles = f"wallet.{place.wallet}", []
+    troubles = []
     if place.source == "env":
         if place.named not in os.environ:
-            troubles.append(f"{where}.key: expected environment variable {place.named} to be set")
+            troubles.append(f"{place.where}: expected environment variable {place.named} to be set")
+    elif place.source == "credential":
+        troubles += _troubles_of_file(place.where, str(place))
     elif (trouble := trouble_of_secret(place.path)) is not None:
-        troubles.append(f"{where}.key: {trouble}")
+        troubles.append(f"{place.where}: {trouble}")
     if place.passphrase is not None:
-        try:
-            path = _passphrase_file(place.passphrase)
-        except ValueError as error:
-            troubles.append(f"{where}.passphrase: {error}")
-        else:
-            # Who may read a credential is systemd's affair, which grants it by access lists that a mode does not show.
-            is_there = path.is_file() and place.passphrase.startswith("credential:")
-            if not is_there and (trouble := trouble_of_secret(path)) is not None:
-                troubles.append(f"{where}.passphrase: {trouble}")
+        troubles += _troubles_of_file(f"{place.table}.passphrase", place.passphrase)
     return troubles
+
+
+def _troubles_of_file(where: str, named: str) -> Iterator[str]:
+    try:
+        path = secret_file(named)
+    except ValueError as error:
+        yield f"{where}: {error}"
+    else:
+        # Who may read a credential is systemd's affair, which grants it by access lists that a mode does not show.
+        is_there = path.is_file() and named.startswith("credential:")
+        if not is_there and (trouble := trouble_of_secret(path)) is not None:
+            yield f"{where}: {trouble}"
 
 
 def public_address(place: KeyPlace, learn: Learn) -> str | None:
@@ -102,7 +128,6 @@ def open_key(place: KeyPlace, ask: Ask | None, learn: Learn) -> SecretKey:
     """
     if troubles := troubles_of(place):
         raise ValueError(troubles[0])
-    where = f"wallet.{place.wallet}"
     if place.source == "keystore":
         passphrase = passphrase_of(place, ask)
         learn(passphrase)
@@ -112,21 +137,27 @@ def open_key(place: KeyPlace, ask: Ask | None, learn: Learn) -> SecretKey:
             named = "the terminal" if place.passphrase is None else place.passphrase
             # "expected" first: any other word behind this label is taken for the passphrase itself, and redacted.
             raise ValueError(
-                f"{where}.passphrase: expected that of {place.path}; the one from {named} does not open it"
+                f"{place.table}.passphrase: expected that of {place.path}; the one from {named} does not open it"
             ) from None
         except (OSError, ValueError) as error:
-            raise ValueError(f"{where}.key: {place.path}: {_told(error)}") from None
+            raise ValueError(f"{place.where}: {place.path}: {_told(error)}") from None
     else:
-        try:
-            text = os.environ[place.named] if place.source == "env" else place.path.read_text()
-        except (OSError, UnicodeDecodeError) as error:
-            raise ValueError(f"{where}.key: {place.path}: {_told(error)}") from None
-        secret = read_hex_key(text, f"{where}.key: in {place}", learn)
+        secret = read_hex_key(read_plain(place), f"{place.where}: in {place}", learn)
     learn(secret.hex())
     try:
         return SecretKey(secret)
     except ValueError as error:
-        raise ValueError(f"{where}.key: in {place}: {error}") from None
+        raise ValueError(f"{place.where}: in {place}: {error}") from None
+
+
+def read_plain(place: KeyPlace) -> str:
+    """Read what stands in a file, a variable or a credential. Raises `ValueError` with where it cannot be read."""
+    try:
+        if place.source == "env":
+            return os.environ[place.named]
+        return (secret_file(str(place)) if place.source == "credential" else place.path).read_text()
+    except (OSError, UnicodeDecodeError) as error:
+        raise ValueError(f"{place.where}: {place.path}: {_told(error)}") from None
 
 
 def read_hex_key(text: str, where: str, learn: Learn) -> bytes:
@@ -151,29 +182,36 @@ async def open_keys(
     require_native()
     keep_out_of_dumps()
     places = {name: place_of(name, wallet) for name, wallet in wallets.items()}
-    keys: dict[str, SecretKey] = {}
-    problems: dict[str, str] = {}
+    keys, problems = await open_places(places, ask, learn, in_thread)
+    for name, key in keys.items():
+        if (trouble := wrong_address(name, wallets[name], key.address)) is not None:
+            problems[name] = trouble
+    if problems:
+        raise ConfigError([problems[name] for name in wallets if name in problems])
+    return keys
+
+
+async def open_places(
+    places: Mapping[_Name, KeyPlace], ask: Ask | None, learn: Learn, in_thread: InThread
+) -> tuple[dict[_Name, SecretKey], dict[_Name, str]]:
+    """Open keys, each in a thread; returns those that could be opened, and a line for each of the others."""
+    keys: dict[_Name, SecretKey] = {}
+    problems: dict[_Name, str] = {}
     as_many_as = trio.CapacityLimiter(max(1, os.cpu_count() or 1))
     # Not in a thread: nothing else runs yet, and Ctrl-C must end a question that waits for its answer.
     answers = {name: _answer(place, ask) for name, place in places.items() if place.asks and ask is not None}
 
-    async def open_one(name: str, wallet: WalletTable) -> None:
+    async def open_one(name: _Name, place: KeyPlace) -> None:
         async with as_many_as:
             try:
-                key = await in_thread(partial(open_key, places[name], answers.get(name), learn))
+                keys[name] = await in_thread(partial(open_key, place, answers.get(name), learn))
             except ValueError as error:
                 problems[name] = str(error)
-                return
-        if (trouble := wrong_address(name, wallet, key.address)) is not None:
-            problems[name] = trouble
-        keys[name] = key
 
     async with trio.open_nursery() as nursery:
-        for name, wallet in wallets.items():
-            nursery.start_soon(open_one, name, wallet)
-    if problems:
-        raise ConfigError([problems[name] for name in wallets if name in problems])
-    return keys
+        for name, place in places.items():
+            nursery.start_soon(open_one, name, place)
+    return keys, problems
 
 
 def wrong_address(name: str, wallet: WalletTable, signer: Address) -> str | None:
@@ -193,19 +231,20 @@ def passphrase_of(place: KeyPlace, ask: Ask | None) -> str:
     if place.passphrase is None:
         if ask is None:
             raise ValueError(
-                f"wallet.{place.wallet}.passphrase: expected file:PATH or credential:NAME, because there is no terminal to ask on"
+                f"{place.table}.passphrase: expected file:PATH or credential:NAME, because there is no terminal to ask on"
             )
-        return ask(f"passphrase of wallet {place.wallet} ({place.named}): ")
-    path = _passphrase_file(place.passphrase)
+        return ask(f"passphrase of {place.table.replace('.', ' ', 1)} ({place.named}): ")
+    path = secret_file(place.passphrase)
     try:
         return path.read_text().removesuffix("\n").removesuffix("\r")
     except UnicodeDecodeError:
-        raise ValueError(f"wallet.{place.wallet}.passphrase: expected text in {path}") from None
+        raise ValueError(f"{place.table}.passphrase: expected text in {path}") from None
     except OSError as error:
-        raise ValueError(f"wallet.{place.wallet}.passphrase: expected a file {path}, got: {_told(error)}") from None
+        raise ValueError(f"{place.table}.passphrase: expected a file {path}, got: {_told(error)}") from None
 
 
-def _passphrase_file(named: str) -> Path:
+def secret_file(named: str) -> Path:
+    """Return which file file:PATH or credential:NAME is. Raises `ValueError` where there are no credentials."""
     source, _, name = named.partition(":")
     if source == "file":
         return Path(name).expanduser()

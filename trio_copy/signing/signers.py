@@ -6,23 +6,30 @@ from pathlib import Path
 from typing import NoReturn
 
 import trio
-from attrs import define, frozen
+from attrs import define, field, frozen
 
 from trio_copy.clock import WallClock
-from trio_copy.config.wallets import WalletTable
+from trio_copy.config.wallets import WalletPolicy, WalletTable
 from trio_copy.errors import OrderNotSent
 from trio_copy.model.decisions import Reason
+from trio_copy.model.fleets import funding_name
 from trio_copy.model.ids import Address, ChainId
 from trio_copy.model.orders import Wallet
 from trio_copy.native import SecretKey
 from trio_copy.ports import InThread
-from trio_copy.ports.signing import Access, Spending
+from trio_copy.ports.signing import Access, Nothing, Purpose, Spending
 from trio_copy.signing.access import digest_of
 from trio_copy.signing.arming import Arming, limits_of, read_arming
-from trio_copy.signing.guard import Guard, Signed
+from trio_copy.signing.fleets import FleetKeys
+from trio_copy.signing.guard import Guard, Refuels, Signed
 from trio_copy.signing.journal import Journal
+from trio_copy.signing.transacting import judge_relayed, judge_transaction
+from trio_copy.transactions.relayed import Relayed
+from trio_copy.transactions.transaction import Transaction
 
 _ALL_EVERY = 10
+_NO_ORDERS = WalletPolicy(contracts=())
+"""Of who refuels a fleet."""
 _LOOK_EVERY_S = 1.0
 """How soon a running engine knows that a wallet was disarmed."""
 
@@ -57,12 +64,37 @@ class KeySigner:
         except ValueError as error:
             return guard.refusal("statement", str(error), "32 bytes")
 
+    def sign_transaction(self, transaction: Transaction, purpose: Purpose) -> bytes | Reason:
+        guard, now = self.guard, self._wall()
+
+        def judge() -> Reason | None:
+            # What does nothing needs no memory: a nonce can be taken back whatever became of the journal.
+            closed = None if isinstance(purpose, Nothing) else self._closed()
+            return closed or judge_transaction(guard, transaction, self.address, purpose, now)
+
+        return self._signed(judge, lambda: transaction.digest)
+
+    def sign_relayed(self, relayed: Relayed, purpose: Purpose) -> bytes | Reason:
+        guard, now = self.guard, self._wall()
+
+        def judge() -> Reason | None:
+            return self._closed() or judge_relayed(guard, relayed, self.address, purpose, now)
+
+        return self._signed(judge, lambda: relayed.digest)
+
+    def _signed(self, judge: Callable[[], Reason | None], digest: Callable[[], bytes]) -> bytes | Reason:
+        try:
+            refusal = judge()
+            return self._key.sign(digest()) if refusal is None else self._told(refusal)
+        except ValueError as error:
+            return self._told(self.guard.refusal("transaction", str(error), "what can be signed"))
+
     async def release(self, wanted: Spending, digest: bytes) -> None:
         now, guard = self._wall(), self.guard
         refusal = self._refusal(wanted, digest, now)
         if refusal is not None:
             raise OrderNotSent(refusal.because, refusal)
-        if not guard.has_left(wanted.key):
+        if guard.left(wanted.key) is None:
             # Judged and counted without a wait between: of two that would break a limit together, the second is refused.
             signed = Signed(
                 maker=guard.maker, key=wanted.key, digest=digest, at=now, side=wanted.side, max_cost=wanted.max_cost
@@ -72,14 +104,16 @@ class KeySigner:
         await self._journal.wait_durable()
 
     def _refusal(self, wanted: Spending, digest: bytes, now: float) -> Reason | None:
-        guard, closed = self.guard, self._journal.closed
-        refusal = guard.judge(wanted, digest, now)
-        if closed:
-            refusal = guard.refusal("signing.folder", closed, "a journal that can be written")
-        if refusal is not None:
-            self._on_refusal(
-                "guard-refused", f"wallet {guard.name}: {refusal.control}: {refusal.value}; {refusal.limit}"
-            )
+        refusal = self._closed() or self.guard.judge(wanted, digest, now)
+        return None if refusal is None else self._told(refusal)
+
+    def _closed(self) -> Reason | None:
+        closed = self._journal.closed
+        return self.guard.refusal("signing.folder", closed, "a journal that can be written") if closed else None
+
+    def _told(self, refusal: Reason) -> Reason:
+        told = f"wallet {self.guard.name}: {refusal.control}: {refusal.value}; {refusal.limit}"
+        self._on_refusal("guard-refused", told)
         return refusal
 
     def __repr__(self) -> str:
@@ -91,6 +125,9 @@ class OpenSigners:
     """The signers of this process, by the name of their wallet; see `ports.signing.Signers`."""
 
     by_name: Mapping[str, KeySigner]
+    """Of a wallet with a fleet it is the first operator's."""
+    by_fleet: Mapping[str, tuple[KeySigner, ...]] = field(factory=dict)
+    """Of wallets with a fleet, those of all operators who may send what it does: all have the guard of the wallet."""
 
     def of(self, wallet: Wallet) -> KeySigner | None:
         if not wallet.name:
@@ -100,9 +137,14 @@ class OpenSigners:
         # Of an order that is open since before its table got another name.
         return next((one for one in self.by_name.values() if one.guard.maker == wallet.address), None)
 
+    def operators(self, wallet: Wallet) -> Sequence[KeySigner]:
+        signer = self.of(wallet)
+        return () if signer is None else self.by_fleet.get(signer.guard.name, (signer,))
+
     def only(self, names: frozenset[str]) -> "OpenSigners":
         """Return those of some wallets: an executor gets none that pays elsewhere."""
-        return OpenSigners({name: signer for name, signer in self.by_name.items() if name in names})
+        by_name = {name: signer for name, signer in self.by_name.items() if name in names}
+        return OpenSigners(by_name, {name: self.by_fleet[name] for name in by_name if name in self.by_fleet})
 
     def armed(self, now: float) -> dict[str, float]:
         """Return until when, in Unix seconds, each wallet that is armed at a moment stays so."""
@@ -115,6 +157,7 @@ async def open_signers(
     folder: Path,
     wallets: Mapping[str, WalletTable],
     keys: Mapping[str, SecretKey],
+    fleets: Mapping[str, FleetKeys] | None = None,
     chain_id: ChainId,
     wall: WallClock,
     in_thread: InThread,
@@ -122,14 +165,27 @@ async def open_signers(
 ) -> AsyncGenerator[OpenSigners, None]:
     """Open the signers of the wallets whose keys are at hand, and keep writing down what they let go.
 
+    A wallet with one of `fleets` has those of its operators, and what they sign counts together. Who refuels a fleet has one too,
+    by its `funding_name`.
+
     Raises:
         ConfigError: what left before cannot be read; nothing is signed then.
     """
+    fleets = fleets or {}
+    members = {name: fleets[one.fleet].of(one) for name, one in wallets.items() if one.fleet and one.fleet in fleets}
+    of_wallet: dict[str, tuple[SecretKey, ...]] = {name: (key,) for name, key in keys.items()} | members
     guards = {
-        name: Guard(name=name, maker=wallet.address, chain_id=chain_id, policy=wallet.policy)
+        name: Guard(
+            name=name, maker=wallet.address, chain_id=chain_id, policy=wallet.policy, kind=wallet.signature_type
+        )
         for name, wallet in wallets.items()
-        if name in keys and wallet.address is not None
+        if of_wallet.get(name) and wallet.address is not None
     }
+    for fleet, opened in fleets.items():
+        if opened.funding is not None:
+            name, maker = funding_name(fleet), opened.funding.address
+            guards[name] = Guard(name=name, maker=maker, chain_id=chain_id, policy=_NO_ORDERS, refuels=_refuels(opened))
+            of_wallet[name] = (opened.funding,)
     by_maker = {guard.maker: guard for guard in guards.values()}
 
     def note(signed: Signed) -> bool:
@@ -143,13 +199,21 @@ async def open_signers(
     async with trio.open_nursery() as nursery:
         nursery.start_soon(journal.run_writer)
         nursery.start_soon(watch.run_watch)
-        yield OpenSigners(
-            {
-                name: KeySigner(key=keys[name], guard=guard, journal=journal, wall=wall, on_refusal=on_trouble)
-                for name, guard in guards.items()
-            }
-        )
+        signers = {
+            name: tuple(
+                KeySigner(key=key, guard=guard, journal=journal, wall=wall, on_refusal=on_trouble)
+                for key in of_wallet[name]
+            )
+            for name, guard in guards.items()
+        }
+        of_fleets = {name: signers[name] for name in members if name in signers}
+        yield OpenSigners({name: every[0] for name, every in signers.items()}, of_fleets)
         nursery.cancel_scope.cancel()
+
+
+def _refuels(fleet: FleetKeys) -> Refuels:
+    operators = frozenset(key.address for key in fleet.operators)
+    return Refuels(operators=operators, most_wei=fleet.fill_to.wei, max_day_wei=fleet.max_day.wei)
 
 
 @define(eq=False)

@@ -1,6 +1,6 @@
 """Signers for tests of executors: a key, and neither a journal nor an arming."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import trio
 from attrs import define, field
@@ -10,8 +10,10 @@ from trio_copy.model.decisions import Reason
 from trio_copy.model.ids import Address
 from trio_copy.model.orders import Wallet
 from trio_copy.native import SecretKey
-from trio_copy.ports.signing import Access, Signer, Spending
+from trio_copy.ports.signing import Access, Purpose, Signer, Spending
 from trio_copy.signing.access import digest_of
+from trio_copy.transactions.relayed import Relayed
+from trio_copy.transactions.transaction import Transaction
 
 
 @define(eq=False)
@@ -25,6 +27,10 @@ class FakeSigner:
     """What it was asked to sign, with the digests."""
     released: list[tuple[Spending, bytes]] = field(factory=list)
     """What left, with the digests."""
+    transactions: list[tuple[Transaction, Purpose]] = field(factory=list)
+    """What it was asked to sign for the chain."""
+    relayed: list[tuple[Relayed, Purpose]] = field(factory=list)
+    """What it was asked to sign for a relayer."""
 
     @property
     def address(self) -> Address:
@@ -36,6 +42,14 @@ class FakeSigner:
 
     def sign_access(self, access: Access) -> bytes | Reason:
         return self._key.sign(digest_of(access)) if self.refuses is None else self.refuses
+
+    def sign_transaction(self, transaction: Transaction, purpose: Purpose) -> bytes | Reason:
+        self.transactions.append((transaction, purpose))
+        return self._key.sign(transaction.digest) if self.refuses is None else self.refuses
+
+    def sign_relayed(self, relayed: Relayed, purpose: Purpose) -> bytes | Reason:
+        self.relayed.append((relayed, purpose))
+        return self._key.sign(relayed.digest) if self.refuses is None else self.refuses
 
     async def release(self, wanted: Spending, digest: bytes) -> None:
         if self.refuses is not None:
@@ -49,6 +63,14 @@ class FakeSigners:
     """Signers by the name of their wallet, as an executor gets them."""
 
     by_name: Mapping[str, Signer]
+    fleets: Mapping[str, Sequence[Signer]] = field(factory=dict)
+    """By the name of the wallet, its operators; of any other its own signer is the only one."""
 
     def of(self, wallet: Wallet) -> Signer | None:
         return self.by_name.get(wallet.name)
+
+    def operators(self, wallet: Wallet) -> Sequence[Signer]:
+        if wallet.name in self.fleets:
+            return self.fleets[wallet.name]
+        signer = self.of(wallet)
+        return () if signer is None else (signer,)

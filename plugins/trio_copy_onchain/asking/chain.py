@@ -8,7 +8,7 @@ from typing import TypeVar
 import msgspec
 from attrs import define, field
 
-from trio_copy.errors import ChainError, ConnectionLost, RpcError
+from trio_copy.errors import ChainError, ConnectionLost, NoAnswer, RpcError
 from trio_copy.model.ids import Address, ChainId, Hash32
 from trio_copy.ports import Nodes
 from trio_copy.transactions.calls import Call
@@ -24,6 +24,7 @@ from trio_copy_onchain.tx.receipts import Failure, Receipt, read_known, read_rec
 from trio_copy_onchain.tx.reverts import Revert, read_revert
 from trio_copy_onchain.tx.texts import Row, row_of
 from trio_copy_onchain.tx.wire import bytes_of
+from trio_copy_onchain.wallets.tracing import failed_call
 
 _T = TypeVar("_T")
 _MOST_RETURNED = 1 << 20
@@ -31,7 +32,7 @@ _MOST_COIN = (1 << 256) - 1
 _HISTORY_BLOCKS = 20
 _REVERTED = -32015
 """Nethermind's older code of a call that a contract refused."""
-_TRACER = {"tracer": "callTracer", "tracerConfig": {"onlyTopCall": True}}
+_TRACER = {"tracer": "callTracer"}
 
 
 class _Trace(msgspec.Struct):
@@ -191,6 +192,24 @@ class Chain:
                 raise answer.error
         return [answer for answer in answers if isinstance(answer, bytes)]
 
+    async def answers(self, calls: Sequence[Call], block: str, until: float) -> Sequence[bytes | None]:
+        """Return what contracts answer in a block, by its number in hex, of which no node says otherwise; None for a refusal.
+
+        What moves no money by itself, and is believed all the same.
+
+        Raises:
+            ChainError: no node answers one of them, or two contradict each other.
+        """
+
+        async def ask(call: Call) -> bytes | None:
+            told = await self._questions.every("eth_call", (_params(call), block), _read_replayed, until)
+            said = {answer if isinstance(answer, bytes) else None for answer in _answers(told)}
+            if len(said) > 1:
+                raise NoAnswer(f"nodes contradict each other about {call.to} in block {block}")
+            return said.pop()
+
+        return await side_by_side([partial(ask, call) for call in calls])
+
     async def fee_history(self, percentile: float, until: float) -> FeeHistory:
         """Return what was paid in the newest blocks. Raises `ChainError` where no node tells."""
         params = (hex(_HISTORY_BLOCKS), "latest", [percentile])
@@ -216,8 +235,12 @@ class Chain:
         sender: Address,
         prices: Collection[str],
         until: float,
+        wallet: Address | None = None,
     ) -> Failure:
-        """Say why a transaction was refused within its block, by its trace where a node has one, and by a replay. Never raises."""
+        """Say why a transaction was refused within its block, by its trace where a node has one, and by a replay. Never raises.
+
+        Of a wallet that hides what its calls were refused for, the trace of the wallet's own call counts.
+        """
         call = Call(to=transaction.to, data=transaction.data, value=transaction.value)
         at_block = _params(call, sender) | {"gas": hex(transaction.gas)}, hex(receipt.block_number)
 
@@ -233,6 +256,8 @@ class Chain:
                 partial(told, "eth_call", at_block, _read_replayed),
             ]
         )
+        if wallet is not None and wallet != sender:
+            traced = failed_call(traced, wallet)
         return why_failed(receipt, transaction.gas, traced, replayed, prices)
 
 

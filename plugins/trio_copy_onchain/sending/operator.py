@@ -12,7 +12,7 @@ import trio
 from attrs import define, field
 
 from trio_copy.clock import WallClock
-from trio_copy.errors import ChainError, OrderNotSent
+from trio_copy.errors import ChainError, OrderNotSent, OrderUncertain
 from trio_copy.model.ids import Address, Hash32, IntentKey
 from trio_copy.ports.signing import Signer
 from trio_copy_onchain.asking.chain import Chain
@@ -26,7 +26,7 @@ from trio_copy_onchain.tx.due import Due, Next, due
 from trio_copy_onchain.tx.fees import Fees, higher
 from trio_copy_onchain.tx.nonces import Nonces
 from trio_copy_onchain.tx.receipts import Receipt
-from trio_copy_onchain.tx.sendings import Binding, Fate
+from trio_copy_onchain.tx.sendings import Binding, Fate, Sending
 from trio_copy_onchain.tx.texts import Proves, Row
 
 _ASK_S = 2.5
@@ -137,6 +137,7 @@ class Operator:
         Raises:
             OrderNotSent: nothing of it is anywhere, nor will be: late, refused by the guard or by every node, no coin for
                 gas, over the cap, or not written down. As `Unfit`, no node takes such a one.
+            OrderUncertain: something of it may be there, and it could not go on.
         """
         await self.ready(until)
         self._causes[cause.key] = cause
@@ -150,18 +151,18 @@ class Operator:
             raise OrderNotSent("it is too late for a nonce, or the one it had is another's by now")
         self.at("onchain: bound")
         try:
-            answer = await self._leave_first(binding.nonce, until)
-        except OrderNotSent:
+            await self._leave_dearer(binding.nonce, until)
+        except OrderNotSent as error:
             # Said to be nowhere, it must not leave later on; what may be at a node is not said to be nowhere.
-            if self._do(c.GiveUp(nonce=binding.nonce)):
+            if self.nonces.of(cause.key) is not None:
+                self._do(c.GiveUp(nonce=binding.nonce))
+            if cause.key in self.nonces.freed:
                 raise
-            return binding
-        if answer is not None and answer.row.proves is Proves.NOT_TAKEN:
-            self._refused(binding.nonce, answer)
+            raise OrderUncertain(str(error)) from error
         return self.nonces.of(cause.key) or binding
 
-    async def _leave_first(self, nonce: int, until: float) -> Answer | None:
-        """Let the bytes of a nonce leave as `leave` does, and dearer ones at once where no pool takes them as cheap as they are."""
+    async def _leave_dearer(self, nonce: int, until: float) -> None:
+        """Let a nonce leave, dearer at once where no pool takes it as it is. Raises `OrderNotSent` as `leave`, or refused."""
         answer = await self.leave(nonce, until)
         for _ in range(_RAISES):
             if answer is None or answer.row not in (Row.UNDERPRICED, Row.IN_ITS_PLACE):
@@ -169,7 +170,8 @@ class Operator:
             if not await self._dearer(nonce, answer, until):
                 break
             answer = await self.leave(nonce, until)
-        return answer
+        if answer is not None and answer.row.proves is Proves.NOT_TAKEN:
+            self._refused(nonce, answer)
 
     def _refused(self, nonce: int, answer: Answer) -> None:
         """Give up what every node has refused, where that frees its nonce. Raises `OrderNotSent` then."""
@@ -200,7 +202,7 @@ class Operator:
         assert isinstance(left, e.Left)
         sending, proves = left.sending, Proves.NOTHING
         try:
-            answer = await self.chain.send(sending.raw, sending.hash, until)
+            answer = await self.chain.send(sending.raw, sending.hash, min(until, trio.current_time() + _ASK_S))
             proves = answer.row.proves
         finally:
             self._do(c.Hear(nonce=nonce, hash=sending.hash, proves=proves))
@@ -254,6 +256,12 @@ class Operator:
         if fees is None:
             return False
         return bool(self._do(c.Replace(nonce=nonce, sign=self._signing(cause, fees), at=self.wall())))
+
+    async def adopt(self, key: IntentKey, until_s: float, sending: Sending, until: float) -> None:
+        """Follow a transaction that was found on the chain for a key, and look where it is."""
+        self._do(c.Adopt(key=key, until=until_s, sending=sending))
+        self.written.put(self.nonces)
+        await self.look(until)
 
     # ------------------------------------------------------------------------------------------------------ looking
 

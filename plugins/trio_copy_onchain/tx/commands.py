@@ -85,6 +85,15 @@ class See:
 
 
 @frozen(kw_only=True)
+class Adopt:
+    """Follow what was found on the chain for a key, and nobody has written down any more."""
+
+    key: IntentKey
+    until: float
+    sending: Sending
+
+
+@frozen(kw_only=True)
 class Pay:
     """Take note what the gas of a key's transaction has cost, in wei."""
 
@@ -99,4 +108,4 @@ class Forget:
     keys: Collection[IntentKey]
 
 
-Command = Bind | Fill | Replace | Send | Hear | GiveUp | See | Pay | Forget
+Command = Bind | Fill | Replace | Send | Hear | GiveUp | See | Adopt | Pay | Forget

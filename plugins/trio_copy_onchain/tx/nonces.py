@@ -129,6 +129,11 @@ class Nonces:
                 return (e.Unsent(nonce=nonce, key=binding.key),) if binding is not None and binding.refused else ()
             case c.See():
                 return self._see(command)
+            case c.Adopt(key=key, until=until, sending=sending):
+                if sending.nonce in self.bindings or key in self.ended or self.of(key) is not None:
+                    return ()
+                binding = Binding(nonce=sending.nonce, key=key, until=until, sendings=(sending,), doubtful=True)
+                return (e.Bound(binding=binding),)
             case c.Pay(key=key, wei=wei):
                 ended = self.ended.get(key)
                 return (e.Paid(key=key, wei=wei),) if ended is not None and ended.paid_wei is None else ()

@@ -11,6 +11,7 @@ from trio_copy.model.fills import Side
 from trio_copy.model.ids import Address, Hash32, TokenId
 from trio_copy.model.logs import RawLog
 from trio_copy.model.units import BPS, Rounding
+from trio_copy.ports import LogFilter
 from trio_copy.transactions.calls import Call
 from trio_copy_onchain.venues import abi
 from trio_copy_onchain.venues.amounts import Decimals
@@ -126,6 +127,10 @@ class Fpmm:
             raise ValueError(f"expected shares that are worth something at {swap.limit}, got {swap.shares} units")
         most = min(swap.shares, self.decimals.shares_at(cash, swap.limit, Rounding.DOWN))
         return Call(to=self.maker, data=_SELL(cash, self.outcome, most))
+
+    def trades_of(self, wallet: Address) -> LogFilter:
+        topics = ((_BOUGHT, _SOLD), (abi.address_topic(wallet),), (Hash32(f"0x{self.outcome:064x}"),))
+        return LogFilter(addresses=(self.maker,), topics=topics)
 
     def decode(self, wallet: Address, side: Side, logs: Sequence[RawLog]) -> Exchanged:
         event = _BOUGHT if side is Side.BUY else _SOLD

@@ -12,6 +12,7 @@ from trio_copy.model.fills import Side
 from trio_copy.model.ids import Address
 from trio_copy.model.logs import RawLog
 from trio_copy.model.units import MICRO, Price, Rounding
+from trio_copy.ports import LogFilter
 from trio_copy.transactions.calls import Call
 from trio_copy_onchain.venues import abi
 from trio_copy_onchain.venues.amounts import Decimals
@@ -84,6 +85,9 @@ class Pool:
         else:
             data = _MULTICALL(swap.deadline, [_WITHOUT((*head, *tail))])
         return Call(to=self.router.address, data=data)
+
+    def trades_of(self, wallet: Address) -> LogFilter:
+        return LogFilter(addresses=(self.pool,), topics=((_SWAPPED,), None, (abi.address_topic(wallet),)))
 
     def decode(self, wallet: Address, side: Side, logs: Sequence[RawLog]) -> Exchanged:
         log = abi.only_log(logs, self.pool, (_SWAPPED, None, abi.address_topic(wallet)))

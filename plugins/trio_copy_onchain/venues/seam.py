@@ -9,6 +9,7 @@ from trio_copy.model.fills import Side
 from trio_copy.model.ids import Address
 from trio_copy.model.logs import RawLog
 from trio_copy.model.units import ONE_USD_PER_SHARE, Price
+from trio_copy.ports import LogFilter
 from trio_copy.transactions.calls import Call
 
 _MOST_UNITS = 1 << 128
@@ -106,6 +107,10 @@ class Venue(Protocol):
         Raises:
             ValueError: it is so little that nothing would come of it.
         """
+        ...
+
+    def trades_of(self, wallet: Address) -> LogFilter:
+        """Return which logs tell of a wallet's trades here: one of each."""
         ...
 
     def decode(self, wallet: Address, side: Side, logs: Sequence[RawLog]) -> Exchanged:

@@ -1,0 +1,188 @@
+"""What a guard lets be signed of transactions, and of calls that a relayer carries: what their bytes do, and nothing that is said of them.
+
+Pure as the guard is: `judge_transaction` and `judge_relayed` decide, and remember only what may be signed.
+"""
+
+from collections.abc import Sequence
+
+from trio_copy.model.coins import Coins
+from trio_copy.model.counts import counted
+from trio_copy.model.decisions import Reason
+from trio_copy.model.ids import Address, IntentKey
+from trio_copy.model.orders import SignatureType
+from trio_copy.native import keccak
+from trio_copy.ports.acting import Act, Deed
+from trio_copy.ports.signing import Nothing, Purpose, Spending
+from trio_copy.signing.acts import trouble_of_act
+from trio_copy.signing.effects import Read, Sent, read, told
+from trio_copy.signing.guard import HOUR_S, Guard
+from trio_copy.signing.trading import Trouble, trouble_of_trade
+from trio_copy.signing.wrapping import PROXY_FACTORIES, Unwrapped, unwrap
+from trio_copy.transactions.calls import Call, call_digest
+from trio_copy.transactions.relayed import Relayed
+from trio_copy.transactions.transaction import Transaction
+
+_RELAYED = (SignatureType.PROXY, SignatureType.SAFE, SignatureType.DEPOSIT)
+
+
+def judge_transaction(
+    guard: Guard, transaction: Transaction, sender: Address, purpose: Purpose, now: float
+) -> Reason | None:
+    """Return why an operator's transaction must not be signed; None where it may, and then it is remembered."""
+    if transaction.chain_id != guard.chain_id:
+        return guard.refusal("chain.chain_id", str(transaction.chain_id), str(guard.chain_id))
+    gas, most = transaction.gas * transaction.max_fee, guard.policy.max_gas
+    if gas > most.wei:
+        return guard.limit("max_gas", str(Coins(gas)), str(most))
+    call = Call(to=transaction.to, data=transaction.data, value=transaction.value)
+    if isinstance(purpose, Nothing):
+        if call == Call(to=sender):
+            return None
+        return guard.refusal("transaction", _shown(call), "nothing for the sender itself, which does nothing")
+    try:
+        unwrapped = unwrap(transaction, sender, guard.maker, guard.kind, guard.policy.multisend)
+        reads = _read(unwrapped, purpose.key)
+    except ValueError as error:
+        return guard.refusal("transaction", str(error), "what the guard can read")
+    return _judge(guard, reads, sender, purpose, call_digest(guard.chain_id, sender, call), now)
+
+
+def judge_relayed(guard: Guard, relayed: Relayed, signer: Address, purpose: Purpose, now: float) -> Reason | None:
+    """Return why calls that a relayer carries must not be signed; None where they may, and then they are remembered."""
+    if relayed.chain_id != guard.chain_id:
+        return guard.refusal("chain.chain_id", str(relayed.chain_id), str(guard.chain_id))
+    if (relayed.wallet, relayed.kind) != (guard.maker, guard.kind) or relayed.kind not in _RELAYED:
+        asked = f"{relayed.kind.name.lower()} {relayed.wallet}"
+        return guard.refusal(f"wallet.{guard.name}.address", asked, f"{guard.kind.name.lower()} {guard.maker}")
+    if (trouble := _trouble_of_carrying(guard, relayed, signer)) is not None:
+        return _reason(guard, trouble)
+    if relayed.deadline > now + HOUR_S:
+        return guard.refusal("deadline", f"in {relayed.deadline - now:.0f} s", f"within {HOUR_S:.0f} s")
+    if isinstance(purpose, Nothing):
+        return guard.refusal("transaction", "nothing", "an order, or an act: a relayer's nonce needs no filling")
+    try:
+        reads = _read(Unwrapped(calls=relayed.calls), purpose.key)
+    except ValueError as error:
+        return guard.refusal("transaction", str(error), "what the guard can read")
+    return _judge(guard, reads, signer, purpose, None, now)
+
+
+def _trouble_of_carrying(guard: Guard, relayed: Relayed, signer: Address) -> Trouble | None:
+    """Say why a relayer must not carry it so: what stands around the calls is signed with them."""
+    contracts, multisends = relayed.contracts, guard.policy.multisend
+    match relayed.kind:
+        case SignatureType.SAFE if len(relayed.calls) > 1 and contracts.multi_send not in multisends:
+            return Trouble("multisend", contracts.multi_send, ", ".join(multisends) or "none", of_policy=True)
+        case SignatureType.PROXY if contracts.proxy_factory != (factory := PROXY_FACTORIES.get(relayed.chain_id)):
+            return Trouble("proxy factory", contracts.proxy_factory, str(factory))
+        case SignatureType.PROXY if relayed.owner != signer or relayed.fee or relayed.gas_price:
+            return Trouble("relayer", f"{relayed.fee} wei for what {relayed.owner} signs", f"nothing, of {signer}")
+        case _:
+            return None
+
+
+def _judge(
+    guard: Guard, reads: Sequence[Read], sender: Address, purpose: Spending | Act, whole: bytes | None, now: float
+) -> Reason | None:
+    if isinstance(purpose, Spending):
+        return _judge_trade(guard, reads, sender, purpose, whole, now)
+    return _judge_act(guard, reads, sender, purpose, now)
+
+
+def _judge_trade(
+    guard: Guard, reads: Sequence[Read], sender: Address, wanted: Spending, whole: bytes | None, now: float
+) -> Reason | None:
+    left = guard.left(wanted.key)
+    if left is None:
+        return guard.refusal("release", "a trade that was not let go", "`release` before its transaction is signed")
+    trade = reads[-1].bare if reads else Call(to=guard.maker)
+    bodies = {whole, *(call_digest(guard.chain_id, guard.maker, one) for one in (trade, trade.marked(wanted.key)))}
+    if left.digest not in bodies:
+        return guard.refusal("release", "another call", f"the one that was let go, {left.digest.hex()[:16]}..")
+    if left.side is not wanted.side:
+        return guard.refusal("side", wanted.side.value, f"{left.side.value}, as it was let go")
+    refusal = guard.judge(wanted, left.digest, now) or _other_sender(guard, wanted.key, sender)
+    if refusal is not None:
+        return refusal
+    trouble = _with_coin(reads) or trouble_of_trade(
+        guard.policy, wanted, min(wanted.max_cost, left.max_cost), [one.effect for one in reads]
+    )
+    if trouble is not None:
+        return _reason(guard, trouble)
+    guard.pin_sender(wanted.key, sender)
+    return None
+
+
+def _other_sender(guard: Guard, key: IntentKey, sender: Address) -> Reason | None:
+    first = guard.sender(key)
+    return None if first in (None, sender) else guard.refusal("sender", sender, f"{first}, who has it already")
+
+
+def _judge_act(guard: Guard, reads: Sequence[Read], sender: Address, act: Act, now: float) -> Reason | None:
+    if act.wallet.address != guard.maker:
+        return guard.refusal(f"wallet.{guard.name}.address", str(act.wallet.address), guard.maker)
+    if now >= act.until:
+        return guard.refusal("until", f"{now - act.until:.0f} s late", "in time")
+    if tuple(one.bare for one in reads) != tuple(map(_bare, act.calls)):
+        return guard.refusal("transaction", "other calls", "those of the act")
+    if (act.deed is Deed.REFUEL) is not (guard.refuels is not None):
+        return guard.refusal("deed", act.deed.value, "refuel, of a funding wallet alone, and of that nothing else")
+    body = keccak(b"".join(call_digest(guard.chain_id, sender, one.bare) for one in reads))
+    refusal = guard.other_body(act.key, body)
+    if refusal is not None:
+        return refusal
+    if act.deed is Deed.REFUEL:
+        refusal = _judge_refuel(guard, reads, act.key, now)
+    elif (
+        trouble := _with_coin(reads) or trouble_of_act(guard.policy, act.deed, [one.effect for one in reads])
+    ) is not None:
+        refusal = _reason(guard, trouble)
+    if refusal is None:
+        guard.pin_act(act.key, body, now, sum(one.bare.value for one in reads))
+    return refusal
+
+
+def _judge_refuel(guard: Guard, reads: Sequence[Read], key: IntentKey, now: float) -> Reason | None:
+    refuels, total = guard.refuels, 0
+    assert refuels is not None
+    for one in reads:
+        if not isinstance(one.effect, Sent) or one.effect.token is not None or one.effect.to not in refuels.operators:
+            return guard.refusal("refuel", told(one.effect), "coin for an operator of the fleet")
+        total += one.effect.units
+    if not 0 < total <= refuels.most_wei:
+        return guard.refusal("refuel", str(Coins(total)), f"above 0, at most {Coins(refuels.most_wei)} at a time")
+    day = guard.refuelled(now) + (0 if guard.is_pinned(key) else total)
+    if day > refuels.max_day_wei:
+        return guard.refusal("refuel", str(Coins(day)), f"at most {Coins(refuels.max_day_wei)} a day")
+    return None
+
+
+def _with_coin(reads: Sequence[Read]) -> Trouble | None:
+    sent = next((one.bare for one in reads if one.bare.value), None)
+    return None if sent is None else Trouble("value", f"{sent.value} wei to {sent.to}", "no coin beside the gas")
+
+
+def _read(unwrapped: Unwrapped, key: IntentKey) -> list[Read]:
+    """Read calls. Raises `ValueError` where one is unknown, or bears another mark than the key."""
+    reads = [read(call) for call in unwrapped.calls]
+    for mark in (unwrapped.mark, *(one.mark for one in reads)):
+        if mark and mark.hex() != key:
+            raise ValueError(f"expected the key of its intent behind the arguments, got {mark.hex()[:16]}..")
+    return reads
+
+
+def _bare(call: Call) -> Call | None:
+    try:
+        return read(call).bare
+    except ValueError:
+        return None
+
+
+def _reason(guard: Guard, trouble: Trouble) -> Reason:
+    if trouble.of_policy:
+        return guard.limit(trouble.control, trouble.value, trouble.limit)
+    return guard.refusal(trouble.control, trouble.value, trouble.limit)
+
+
+def _shown(call: Call) -> str:
+    return f"{call.value} wei and {counted(len(call.data), 'byte')} to {call.to}"
