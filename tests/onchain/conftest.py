@@ -17,7 +17,7 @@ def venues(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Node, Dep
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    node = Node(port, tmp_path_factory.mktemp("venues"))
+    node = Node(port, tmp_path_factory.mktemp("venues") / "state.json")
     with subprocess.Popen(node.command, stdout=subprocess.DEVNULL) as process:
         try:
             yield node, trio.run(_deploy, node)

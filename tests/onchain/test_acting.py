@@ -1,6 +1,7 @@
 """What is planned where no node is at hand: Polymarket's wallets, nodes that lie, and the words that people read."""
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -36,6 +37,7 @@ MAKER = Address("0x" + "f1" * 20)
 WALLET = Wallet(follower=ALICE, address=KEY.address, name="main")
 REVERT = RpcError(3, "execution reverted", "0x")
 YES, NO = 1, 0
+NONSENSE: tuple[object, ...] = ("nonsense", -1, None, [], {}, "0x", "0x-1", "0x" + "f" * 65, 1.5)
 Answers = Mapping[bytes, int | Sequence[int] | RpcError]
 
 
@@ -193,6 +195,22 @@ async def test_what_two_nodes_contradict_each_other_about_is_not_planned() -> No
     chain.instead["node-2", "eth_call"] = honest
     with pytest.raises(ChainError):
         await chain.asked.answers((asked,), "0x2", trio.current_time() + 1)
+
+
+@pytest.mark.parametrize(
+    "said", [*NONSENSE, word(1 << 255), word(32, 1 << 40), "0x" + "00" * 31, REVERT, word(*range(9))]
+)
+@pytest.mark.parametrize("method", ["eth_call", "eth_getTransactionCount", "eth_estimateGas", "eth_feeHistory"])
+async def test_whatever_nodes_say_there_is_a_plan_or_a_reason(method: str, said: object) -> None:
+    chain = chain_that_says({DECIMALS: 6, ALLOWANCE: 0, FOR_ALL: NO, BALANCE: 0, BATCH: (9, 9), PAYOUT: MICRO // 2})
+    for name in chain.names:
+        chain.instead[name, method] = lambda params: said
+    token = VENUE.condition(MarketKind.ROUTED, ROUTED).tokens[0]
+    safe = evolve(WALLET, signature_type=SignatureType.SAFE)
+    for wallet in (WALLET, safe):
+        for deed in (Deed.APPROVE, Deed.SPLIT, Deed.MERGE, Deed.REDEEM):
+            with suppress(OrderNotSent):
+                await plan(chain, deed, wallet, usd=Usd(9), condition_id=ROUTED, held=(held(token),))
 
 
 async def test_a_redemption_that_is_refused_now_holds_up_no_other() -> None:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from attrs import define, evolve, field
 
 from trio_copy.errors import ChainError, OrderNotSent
+from trio_copy.model.counts import counted
 from trio_copy.model.ids import Address, Hash32, TokenId
 from trio_copy.model.orders import SignatureType, Wallet
 from trio_copy.model.units import Usd
@@ -120,7 +121,7 @@ class Planning:
         call = condition.split(units)
         words = (
             f"{call.to} takes {amount(units, decimals)} USD of the collateral {condition.collateral}, and gives "
-            f"{amount(units, decimals)} shares of each of the {len(condition.tokens)} outcomes of condition {name}"
+            f"{amount(units, decimals)} shares of each of the {counted(len(condition.tokens), 'outcome')} of condition {name}"
         )
         missing, said = await self._missing(owner, _needs(condition, Deed.SPLIT, units, decimals))
         step = Step(deed=Deed.SPLIT, lines=(Line(call=call, words=words),), said=(*said, has))
@@ -136,7 +137,7 @@ class Planning:
                 continue
             call = condition.merge(units)
             words = (
-                f"{call.to} takes {amount(units, decimals)} shares of each of the {len(condition.tokens)} outcomes of "
+                f"{call.to} takes {amount(units, decimals)} shares of each of the {counted(len(condition.tokens), 'outcome')} of "
                 f"condition {name}, and gives {amount(units, decimals)} USD of the collateral {condition.collateral}"
             )
             missing, said = await self._missing(owner, _needs(condition, Deed.MERGE, units, decimals))
