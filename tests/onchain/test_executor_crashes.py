@@ -175,3 +175,24 @@ async def test_what_an_earlier_owner_may_have_sent_is_never_said_not_to_be(venue
             await bench.trading.submit(order)
         left.lost = False
         await bench.bought_once(order, shares, nonce)
+
+
+async def test_what_nobody_asks_about_any_more_leaves_the_journal(venues: Venues, market: Market) -> None:
+    """All that stays is since when it is whole, and what gas has cost; what is open stays as it is."""
+    await fund(market, KEY.address)
+    journal = KeptJournal()
+    async with open_bench(venues, market, journal=journal) as bench:
+        done, still = await bench.buy("2", key="01"), await bench.buy("2", key="02")
+        for order in (done, still):
+            await bench.trading.submit(order)
+            await bench.firm(order)
+        await bench.until(lambda: bench.operator.written.transactions == 2, "counted")
+        journal.orders.discard(done.key)
+        bench.trading.executor.operators._forget()
+        assert not [name for name in journal.documents() if done.key in name]
+        assert (await bench.trading.submit(still)).settlement is Settlement.FIRM
+        journal.orders.clear()
+        bench.trading.executor.operators._forget()
+        assert {name.rpartition("/")[2] for name in journal.documents()} == {"began", "gas"}
+        assert not bench.operator.receipts
+        assert not bench.operator.busy

@@ -366,7 +366,8 @@ class Operator:
                     self._news(self.nonces.bindings[nonce].key)
                 case e.Ended(nonce=nonce, key=key, end=end):
                     self._again_at.pop(nonce, None)
-                    if end.fate is Fate.DISPLACED:
+                    # What was given up has left its nonce to the next one.
+                    if end.fate is Fate.DISPLACED and not end.was_unsent:
                         self._tell("nonce-used-elsewhere", f"operator {self.address}, nonce {nonce}: by {end.hash}")
                     elif end.fate is Fate.LANDED and end.was_unsent:
                         lied = f"operator {self.address}: every node had refused {end.hash}, and it was mined"
