@@ -3,6 +3,8 @@
 import socket
 import subprocess
 from collections.abc import AsyncGenerator, Iterator
+from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 import trio
@@ -14,10 +16,17 @@ from trio_copy.testing.anvil import Node, open_chain
 
 @pytest.fixture(scope="session")
 def venues(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Node, Deployed]]:
+    with running_venues(tmp_path_factory.mktemp("venues")) as deployed:
+        yield deployed
+
+
+@contextmanager
+def running_venues(folder: Path) -> Iterator[tuple[Node, Deployed]]:
+    """Run a node with everything on it; for tests that look back further than a chain that goes back and forth remembers."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    node = Node(port, tmp_path_factory.mktemp("venues") / "state.json")
+    node = Node(port, folder)
     with subprocess.Popen(node.command, stdout=subprocess.DEVNULL) as process:
         try:
             yield node, trio.run(_deploy, node)

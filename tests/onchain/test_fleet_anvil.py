@@ -1,7 +1,7 @@
 """Operators on a real node are refuelled behind the guard of who refuels them, once, whoever has decided on it."""
 
 import time
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -10,6 +10,7 @@ import trio
 from attrs import evolve
 
 from tests.builders import POLYGON
+from tests.onchain.conftest import running_venues
 from tests.onchain.deployed import Deployed, Market
 from tests.onchain.executing import ALICE, KeptJournal, settings_for
 from tests.onchain.test_asking_anvil import open_asked
@@ -30,6 +31,14 @@ from trio_copy.transactions.refuelling import Refuel, Refuels, document_name, re
 from trio_copy_onchain.executor import OnchainExecutor, open_executor
 
 pytestmark = pytest.mark.anvil
+
+
+@pytest.fixture(scope="module")
+def venues(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Node, Deployed]]:
+    with running_venues(tmp_path_factory.mktemp("venues")) as deployed:
+        yield deployed
+
+
 COIN = 10**18
 KEYS = tuple(SecretKey(bytes((number,)) * 32) for number in (0x61, 0x62))
 FUNDING = SecretKey(b"\x63" * 32)
