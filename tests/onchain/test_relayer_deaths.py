@@ -20,7 +20,7 @@ KINDS = [SignatureType.SAFE, SignatureType.PROXY, SignatureType.DEPOSIT]
 
 async def test_cancelled_anywhere_it_happens_once_at_most(autojump_clock: Clock) -> None:
     """Cut at each moment, and begun again by a new process."""
-    for cut in range(1, 40):
+    for cut in range(1, 40, 2):
         async with open_world() as world:
             with trio.CancelScope() as scope:
                 async with trio.open_nursery() as nursery:
@@ -37,7 +37,7 @@ async def _cut_after(rounds: int, scope: trio.CancelScope) -> None:
     scope.cancel()
 
 
-@pytest.mark.parametrize("seed", range(12))
+@pytest.mark.parametrize("seed", range(9))
 async def test_whatever_happens_each_action_happens_once(autojump_clock: Clock, seed: int) -> None:
     """Lost answers, refusals, failures, other people's transactions and dying processes, in any order."""
     entropy = seeded_entropy(seed)
@@ -51,7 +51,7 @@ async def test_whatever_happens_each_action_happens_once(autojump_clock: Clock, 
         ]  # fmt: skip
         calls = {number: (Call(to=USDC, data=bytes((number,)) * 40), CALLS[1]) for number in range(3)}
         landed: set[int] = set()
-        for _ in range(12):
+        for _ in range(9):
             faults.clear()
             order = entropy.choice(orders)
             faults.path, faults.requests = "/submit", entropy.randint(1, 2)

@@ -65,9 +65,9 @@ class RelayerHttp:
             address, nonce = await relayer.params(query["type"], parse_address(query["address"]))
             return {"address": address, "nonce": str(nonce)}
         if method == "GET" and path.startswith(_TRANSACTIONS):
-            taken = relayer.taken.get(path.removeprefix(_TRANSACTIONS))
-            if taken is not None:
-                return self._row(taken)
+            known = relayer.taken.get(path.removeprefix(_TRANSACTIONS))
+            if known is not None:
+                return self._row(known)
         raise Refused(404, "not found")
 
     def _row(self, taken: Taken) -> Row:
