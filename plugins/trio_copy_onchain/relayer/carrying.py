@@ -204,6 +204,7 @@ class Carrier:
             heard.turned_away = relayed.why
             if relayed.key_refused:
                 self._tell_once("venue-stopped", f"all wallets: the relayer's key: {relayed.why}")
+                raise OrderNotSent(relayed.why)
             return False
         signature = job.signer.sign_relayed(relayed, job.act)
         if isinstance(signature, Reason):
