@@ -1,6 +1,6 @@
 """On a real node, a real Safe does by a relayer what its owner signed: once, and to the unit."""
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Iterator
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -10,6 +10,7 @@ from attrs import define
 from eth_abi.abi import encode
 
 from tests.builders import ALICE, NOW, POLYGON
+from tests.onchain.conftest import running_venues
 from tests.onchain.deployed import Deployed, Market
 from tests.onchain.relayer_world import Documents, RelayedSigner, intent
 from trio_copy.chain.dial import dial_network
@@ -35,11 +36,18 @@ from trio_copy_onchain.relayer.making import Maker
 
 pytestmark = pytest.mark.anvil
 
+
+@pytest.fixture(scope="module")
+def venues(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Node, Deployed]]:
+    with running_venues(tmp_path_factory.mktemp("venues")) as deployed:
+        yield deployed
+
+
 _EXECUTE = "execTransaction(address,uint256,bytes,uint8,uint256,uint256,uint256,address,address,bytes)"
 _REDEEM = "redeemPositions(address,bytes32,bytes32,uint256[])"
 _SPLIT = "splitPosition(address,bytes32,bytes32,uint256[],uint256)"
 _AMOUNT = 25_000_000
-_FINAL = 70
+_FINAL = 5
 """Blocks after which anvil calls a block final."""
 
 
@@ -219,7 +227,8 @@ async def test_an_owners_own_transaction_displaces_what_was_signed(
 
         async with trio.open_nursery() as nursery:
             nursery.start_soon(meanwhile)
-            assert (await owner.carry(1, Deed.APPROVE, approve)).done is Done.LANDED
+            report = await owner.carry(1, Deed.APPROVE, approve)
+            assert report.done is Done.LANDED, report
         assert await chain.call(amm.usdc, "allowance(address,address)", owner.safe, amm.ctf) == 7
         nonces = [one.nonce for one in owner.signer.signed]
         assert nonces == [nonces[0], nonces[0] + 1]
