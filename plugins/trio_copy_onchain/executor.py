@@ -4,27 +4,46 @@ from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
 
 import trio
-from attrs import define, field
+from attrs import define, evolve, field
 
-from trio_copy.errors import ExecutorError, OrderNotSent, OrderUncertain
+from trio_copy.errors import ExecutorError, OrderNotSent, OrderUncertain, PluginError
 from trio_copy.model.decisions import OrderIntent, Reason
 from trio_copy.model.fills import Side
 from trio_copy.model.ids import Hash32, IntentKey, OrderId, TokenId
 from trio_copy.model.orders import ExecutionReport, Market, Order, Settlement, Status, Wallet
 from trio_copy.model.units import NO_SHARES, NO_USD
 from trio_copy.native import require_native
-from trio_copy.ports import Executor, ExecutorContext, Journal, Signer, Spending
+from trio_copy.ports import (
+    Act,
+    ActReport,
+    Deed,
+    Executor,
+    ExecutorContext,
+    Journal,
+    PlannedAct,
+    Signer,
+    Spending,
+    Wanted,
+)
 from trio_copy.records import write_plain
 from trio_copy.transactions.calls import Call, call_digest
+from trio_copy.transactions.relayed import POLYMARKET
 from trio_copy.transactions.transaction import read_signed
+from trio_copy_onchain.acting.carrying import Carrying
+from trio_copy_onchain.acting.cost import Cost
+from trio_copy_onchain.acting.planning import Planning
 from trio_copy_onchain.asking.chain import Chain
 from trio_copy_onchain.asking.fee_clock import FeeClock
+from trio_copy_onchain.holdings.polymarket import POLYGON, Polymarket
 from trio_copy_onchain.markets import Markets, Terms
 from trio_copy_onchain.onchain import OnchainSettings
 from trio_copy_onchain.operators import Operators, told_name
 from trio_copy_onchain.outcomes import ended, failed, filled, off_chain, plain_told, told_of, undone
 from trio_copy_onchain.placing import Body, calls_of, nothing_of, order_id, swap_of
 from trio_copy_onchain.rebuilding import rebuild
+from trio_copy_onchain.relayer.carrying import Carrier
+from trio_copy_onchain.relayer.choosing import is_relayed
+from trio_copy_onchain.relayer.opening import make_carrier
 from trio_copy_onchain.sending.cause import Cause
 from trio_copy_onchain.sending.operator import Operator, Unfit
 from trio_copy_onchain.sending.trying import tried
@@ -50,15 +69,21 @@ class OnchainExecutor:
     markets: Markets
     operators: Operators
     contracts: WalletContracts
+    carrier: Carrier | None
+    """Has wallets act that have no gas money; None where no relayer is configured."""
     _terms: dict[TokenId, Terms] = field(factory=dict)
     _short_of_gas: dict[TokenId, set[IntentKey]] = field(factory=dict)
     """What took more gas in its block than it had: later ones of the token get more than was estimated."""
 
     def open_journal(self, journal: Journal) -> None:
         self.operators.open_journal(journal)
+        if self.carrier is not None:
+            self.carrier.open_journal(journal)
 
     def close_journal(self, journal: Journal) -> None:
         self.operators.close_journal(journal)
+        if self.carrier is not None:
+            self.carrier.close_journal(journal)
 
     async def market(self, token_id: TokenId) -> Market:
         return await self.markets.market(token_id, self._until())
@@ -180,6 +205,32 @@ class OnchainExecutor:
             with trio.move_on_at(until):
                 await operator.wait_changed()
         return ended(order, Status.UNKNOWN)
+
+    async def act(self, act: Act) -> ActReport:
+        if self.carrier is not None and await is_relayed(act, self.operators, self.chain, self._until()):
+            signer = self.operators.signers.of(act.wallet)
+            if signer is None:
+                raise OrderNotSent(f"nobody signs for the wallet {act.wallet.name}")
+            return await self.carrier.carry(act, signer)
+        carrying = Carrying(
+            chain=self.chain,
+            operators=self.operators,
+            settings=self.settings,
+            contracts=self.contracts,
+            wall=self.context.wall,
+        )
+        return await carrying.act(act, self._until())
+
+    async def plan(self, wallet: Wallet, deed: Deed, wanted: Wanted) -> Sequence[PlannedAct]:
+        planning = Planning(
+            chain=self.chain,
+            settings=self.settings,
+            polymarket=Polymarket() if self.context.chain_id == POLYGON else None,
+            trades=wallet in self.context.wallets,
+            cost=Cost(chain=self.chain, fees=self.operators.fees, settings=self.settings, contracts=self.contracts),
+            until=self._until(),
+        )
+        return await planning.plan(wallet, deed, wanted)
 
     async def find(self, order: Order) -> ExecutionReport | None:
         until = self._until()
@@ -371,7 +422,7 @@ async def open_executor(context: ExecutorContext) -> AsyncGenerator[Executor, No
     settings = context.settings
     assert isinstance(settings, OnchainSettings)
     if context.nodes is None or context.signers is None:
-        raise OrderNotSent("no node or no signer")
+        raise PluginError(f"executor.{context.name}: expected nodes and live wallets, of which there are none")
     chain = Chain(nodes=context.nodes, chain_id=context.chain_id)
     operators = Operators(
         chain=chain,
@@ -398,6 +449,7 @@ async def open_executor(context: ExecutorContext) -> AsyncGenerator[Executor, No
         markets=Markets(chain, settings),
         operators=operators,
         contracts=WalletContracts(multi_send=settings.multi_send),
+        carrier=make_carrier(context, settings.relayer, evolve(POLYMARKET, multi_send=settings.multi_send)),
     )
     async with trio.open_nursery() as nursery:
         nursery.start_soon(operators.run)
