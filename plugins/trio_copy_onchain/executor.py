@@ -128,6 +128,26 @@ class OnchainExecutor:
         return Body(wallet=kind.address, calls=calls, until=until, since=intent.leader_time)
 
     async def submit(self, order: Order) -> ExecutionReport:
+        try:
+            return await self._submit(order)
+        except OrderUncertain:
+            raise
+        except ExecutorError as error:
+            if isinstance(error, OrderNotSent) and not self._may_be_there(order):
+                raise
+            raise OrderUncertain(str(error)) from error
+
+    def _may_be_there(self, order: Order) -> bool:
+        """Tell whether something of an order may be at a node, sent by this process or by an earlier one."""
+        try:
+            bound = [operator.binding(order.key) for operator, _ in self.operators.of(order.wallet)]
+        except OrderNotSent:
+            return False
+        return any(
+            one is not None and not one.unsent and (one.end is None or one.end.fate is Fate.LANDED) for one in bound
+        )
+
+    async def _submit(self, order: Order) -> ExecutionReport:
         until = self._until()
         body, kind, terms = _body_of(order), self._kind(order.wallet), await self._terms_of(order.token_id)
         among = self.operators.of(order.wallet)
@@ -140,23 +160,21 @@ class OnchainExecutor:
                 return await self._wait(order, operator, until)
             binding = None  # its nonce is another's for good: it begins anew
         cause = self._cause(order, body, terms, kind, operator, signer, binding)
-        if binding is None:
-            answer = await self._try(order, body, terms, kind, operator, cause, until)
-            if isinstance(answer, ExecutionReport):
-                return answer
-            cause = answer
-            assert isinstance(cause.purpose, Spending)
-            await signer.release(cause.purpose, call_digest(self.context.chain_id, body.wallet, body.trade))
-        try:
-            await operator.send(cause, until)
-        except Unfit as error:
-            return ended(order, Status.REJECTED, str(error))
-        finally:
-            self.operators.wake()
-        try:
-            return await self._wait(order, operator, until)
-        except ExecutorError as error:
-            raise OrderUncertain(str(error)) from error
+        with operator.expecting(order.key):
+            if binding is None:
+                answer = await self._try(order, body, terms, kind, operator, cause, until)
+                if isinstance(answer, ExecutionReport):
+                    return answer
+                cause = answer
+                assert isinstance(cause.purpose, Spending)
+                await signer.release(cause.purpose, call_digest(self.context.chain_id, body.wallet, body.trade))
+            try:
+                await operator.send(cause, until)
+            except Unfit as error:
+                return ended(order, Status.REJECTED, str(error))
+            finally:
+                self.operators.wake()
+        return await self._wait(order, operator, until)
 
     async def _try(
         self,

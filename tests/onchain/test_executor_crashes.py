@@ -5,7 +5,7 @@ import pytest
 from tests.onchain.deployed import Deployed, Market
 from tests.onchain.executing import KeptJournal
 from tests.onchain.faulting import KEY, LATE_S, PATIENCE_S, Crash, Wall, fund, open_bench
-from trio_copy.errors import OrderNotSent
+from trio_copy.errors import OrderNotSent, OrderUncertain
 from trio_copy.model.orders import Settlement, Status
 from trio_copy.testing.anvil import Node
 
@@ -134,3 +134,43 @@ async def test_of_a_shard_that_was_given_away_nothing_leaves(venues: Venues, mar
         wall.ahead_s += PATIENCE_S + 1
         await operator.follow()
         assert bench.nodes["node"].sent() == sent
+
+
+async def test_what_could_not_be_written_down_never_leaves(venues: Venues, market: Market) -> None:
+    """It was said not to be sent: not even when the journal writes again, until it is submitted once more."""
+    await fund(market, KEY.address)
+    wall, journal = Wall(), KeptJournal()
+    async with open_bench(venues, market, journal=journal, wall=wall) as bench:
+        shares, nonce = await bench.shares(), await bench.nonce()
+        order = await bench.buy()
+        journal.lost = True
+        with pytest.raises(OrderNotSent, match="lease"):
+            await bench.trading.submit(order)
+        journal.lost = False
+        wall.ahead_s += PATIENCE_S + 1
+        await bench.operator.follow()
+        assert not bench.nodes["node"].sent()
+        await bench.leave(order)
+        await bench.bought_once(order, shares, nonce)
+
+
+async def test_what_an_earlier_owner_may_have_sent_is_never_said_not_to_be(venues: Venues, market: Market) -> None:
+    """Submitted again while nobody answers, or nothing can be written, it is uncertain."""
+    await fund(market, KEY.address)
+    journal = KeptJournal()
+    async with open_bench(venues, market, journal=journal) as bench:
+        await bench.mining(False)
+        shares, nonce = await bench.shares(), await bench.nonce()
+        order = await bench.buy()
+        await bench.leave(order)
+    left = journal.as_left()
+    async with open_bench(venues, market, journal=left) as bench:
+        bench.nodes["node"].down = True
+        with pytest.raises(OrderUncertain):
+            await bench.trading.submit(order)
+        bench.nodes["node"].down = False
+        await bench.until(lambda: bench.operator.nonces.latest >= 0, "connected")
+        left.lost = True
+        assert (await bench.trading.submit(order, within_s=1.5)).status is Status.UNKNOWN
+        left.lost = False
+        await bench.bought_once(order, shares, nonce)

@@ -1,7 +1,6 @@
 """What waits in a pool: sent again, paid more for, or cancelled; whichever is mined is booked, once."""
 
 from collections.abc import AsyncGenerator
-from functools import partial
 
 import pytest
 
@@ -60,7 +59,12 @@ async def test_what_is_stuck_pays_an_eighth_more_on_its_nonce(bench: Bench) -> N
     (before,) = await bench.pooled()
     for rise in range(2):
         bench.wall.ahead_s += PATIENCE_S + 1
-        await bench.until(partial(_sent, bench, 2 + rise), "replaced")
+        count = 2 + rise
+
+        def replaced(count: int = count) -> bool:
+            return len(bench.nodes["node"].sent()) == count
+
+        await bench.until(replaced, "replaced")
         (after,) = await bench.pooled()
         assert after["nonce"] == before["nonce"]
         for name in ("maxFeePerGas", "maxPriorityFeePerGas"):

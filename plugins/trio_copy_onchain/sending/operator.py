@@ -5,14 +5,14 @@ every block; nothing leaves before the journal has it.
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Generator, Iterable, Sequence
+from contextlib import contextmanager, suppress
 
 import trio
 from attrs import define, field
 
 from trio_copy.clock import WallClock
-from trio_copy.errors import ChainError, OrderNotSent, OrderUncertain
+from trio_copy.errors import ChainError, OrderNotSent
 from trio_copy.model.ids import Address, Hash32, IntentKey
 from trio_copy.ports.signing import Signer
 from trio_copy_onchain.asking.chain import Chain
@@ -68,6 +68,8 @@ class Operator:
     receipts: dict[Hash32, Receipt] = field(factory=dict)
     """Of what is mined, and of what has ended."""
     _causes: dict[IntentKey, Cause] = field(factory=dict)
+    _coming: set[IntentKey | int] = field(factory=set)
+    """Keys that were let in and have no nonce yet."""
     _again_at: dict[int, float] = field(factory=dict)
     """When, in Unix seconds, a reorg took back what had used a nonce."""
     _known: frozenset[Hash32] = frozenset()
@@ -92,13 +94,24 @@ class Operator:
 
     @property
     def in_flight(self) -> int:
-        """Return how many wait for a block; what is mined and not final yet holds up nothing."""
-        return sum(one.mined is None for one in self.nonces.bindings.values())
+        """Return how many wait for a block, or are about to; what is mined and not final yet holds up nothing."""
+        waits = {one.key or one.nonce for one in self.nonces.bindings.values() if one.mined is None}
+        return len(waits | self._coming)
 
     def binding(self, key: IntentKey) -> Binding | None:
         """Return what stands of a key: bound, given up, or ended."""
         nonces = self.nonces
         return nonces.of(key) or nonces.freed.get(key) or nonces.ended.get(key)
+
+    @contextmanager
+    def expecting(self, key: IntentKey) -> Generator[None, None, None]:
+        """Count a key as in flight while the block runs, in which it may get its nonce."""
+        self._coming.add(key)
+        try:
+            yield
+        finally:
+            self._coming.discard(key)
+            self._signal()
 
     def explain(self, cause: Cause) -> None:
         """Take note why a key was sent, so that it can pay more: after a restart, nobody here knows."""
@@ -138,16 +151,18 @@ class Operator:
             raise OrderNotSent("it is too late for a nonce, or the one it had is another's by now")
         self.at("onchain: bound")
         try:
-            await self._leave_dearer(binding.nonce, until)
-        except OrderNotSent as error:
-            now = self.nonces.bindings.get(binding.nonce)
-            if now is None or now.refused:
+            answer = await self._leave_first(binding.nonce, until)
+        except OrderNotSent:
+            # Said to be nowhere, it must not leave later on; what may be at a node is not said to be nowhere.
+            if self._do(c.GiveUp(nonce=binding.nonce)):
                 raise
-            raise OrderUncertain(str(error)) from error
+            return binding
+        if answer is not None and answer.row.proves is Proves.NOT_TAKEN:
+            self._refused(binding.nonce, answer)
         return self.nonces.of(cause.key) or binding
 
-    async def _leave_dearer(self, nonce: int, until: float) -> None:
-        """Let a nonce leave, dearer at once where no pool takes it as it is. Raises `OrderNotSent` as `leave`, or refused."""
+    async def _leave_first(self, nonce: int, until: float) -> Answer | None:
+        """Let the bytes of a nonce leave as `leave` does, and dearer ones at once where no pool takes them as cheap as they are."""
         answer = await self.leave(nonce, until)
         for _ in range(_RAISES):
             if answer is None or answer.row not in (Row.UNDERPRICED, Row.IN_ITS_PLACE):
@@ -155,8 +170,7 @@ class Operator:
             if not await self._dearer(nonce, answer, until):
                 break
             answer = await self.leave(nonce, until)
-        if answer is not None and answer.row.proves is Proves.NOT_TAKEN:
-            self._refused(nonce, answer)
+        return answer
 
     def _refused(self, nonce: int, answer: Answer) -> None:
         """Give up what every node has refused, where that frees its nonce. Raises `OrderNotSent` then."""
@@ -400,9 +414,12 @@ class Operator:
         events = self.nonces.decide(command)
         self.nonces.apply(events)
         if events:
-            self._changed.set()
-            self._changed = trio.Event()
+            self._signal()
         return events
+
+    def _signal(self) -> None:
+        self._changed.set()
+        self._changed = trio.Event()
 
     def _news(self, key: IntentKey | None) -> None:
         if key is not None:
