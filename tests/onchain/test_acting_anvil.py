@@ -16,15 +16,17 @@ from tests.onchain.acting import (
     open_wallet,
     plan,
     sent_by,
+    shares,
     timed,
 )
 from tests.onchain.deployed import Deployed, Market
 from tests.onchain.executing import ALICE, KeptJournal, Signing, Trading, open_trading
-from tests.onchain.faulting import Wall
+from tests.onchain.faulting import Crash, Wall
 from tests.onchain.test_asking_anvil import open_asked
 from trio_copy.errors import OrderNotSent
 from trio_copy.model.ids import Address, IntentKey
 from trio_copy.model.orders import SignatureType, Wallet
+from trio_copy.model.units import MICRO
 from trio_copy.ports import Act, Deed, Done
 from trio_copy.testing.anvil import MAX, Node, calldata
 from trio_copy.transactions.calls import Call
@@ -110,6 +112,37 @@ async def test_an_act_goes_on_after_a_restart(venues: tuple[Node, Deployed], mar
             went_on = await land(later, waits)
             assert (went_on.done, went_on.transaction) == (Done.LANDED, pending.transaction)
             assert later.signing.signed == []
+            assert await sent_by(market, key) == 2
+
+
+@pytest.mark.parametrize("point", ["onchain: bound", "onchain: written down", "onchain: broadcast"])
+async def test_a_process_that_is_gone_at_any_point_leaves_it_to_be_done_once(
+    venues: tuple[Node, Deployed], market: Market, point: str
+) -> None:
+    """Whoever asks for the same split afterwards has it done, or is told that it was."""
+    key, wallet = await fund(market, EOA)
+    amm, journal = market.deployed.amms[0], KeptJournal()
+
+    def crash(reached: str) -> None:
+        if reached == point and crashes:
+            raise Crash(point)
+
+    async with open_asked(venues[0]) as chain:
+        crashes = False
+        with pytest.RaisesGroup(Crash, flatten_subgroups=True):
+            async with open_trading(
+                market, chain.nodes, time.time, signing=Signing(key), wallet=wallet, journal=journal, at=crash
+            ) as trading:
+                allowed, split = await plan(trading, Deed.SPLIT, "10", condition_id=await condition_of(market, amm))
+                await land_all(trading, [allowed])
+                crashes = True
+                wanted = timed(trading, split)
+                await trading.executor.act(wanted)
+        async with open_trading(
+            market, chain.nodes, time.time, signing=Signing(key), wallet=wallet, journal=journal.as_left()
+        ) as later:
+            assert (await land(later, wanted)).done is Done.LANDED
+            assert await shares(market, amm, wallet.address) == [10 * MICRO, 10 * MICRO]
             assert await sent_by(market, key) == 2
 
 

@@ -7,7 +7,7 @@ asks again, whatever has happened to him meanwhile, is told what became of it an
 from collections.abc import Sequence
 
 import trio
-from attrs import define
+from attrs import define, evolve
 
 from trio_copy.clock import WallClock
 from trio_copy.errors import OrderNotSent, OrderUncertain
@@ -76,7 +76,8 @@ class Carrying:
             if report.done in (Done.LANDED, Done.REFUSED) and not may_begin:
                 return report
             if trio.current_time() >= until or operator.closed:
-                return report
+                # What another transaction has kept from happening can be done yet: whoever asks again has it sent anew.
+                return evolve(report, done=Done.PENDING) if may_begin else report
             if not may_begin:
                 with trio.move_on_at(min(until, trio.current_time() + _LOOK_EVERY_S)):
                     await operator.wait_changed()
