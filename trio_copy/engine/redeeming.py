@@ -85,7 +85,8 @@ class Redeeming:
     def note(self, shard: Shard, follower: FollowerId, condition_id: str) -> None:
         """Take note that somebody holds something of a question that is decided for good. Said at every look, it is begun when due."""
         tries = self._tries.setdefault((follower, condition_id), _Tries())
-        if tries.under_way or trio.current_time() < tries.due or self.halted():
+        held_up = self.halted() or self._busy(shard.accounts[follower], condition_id)
+        if held_up or tries.under_way or trio.current_time() < tries.due:
             return
         tries.under_way = True
         self._begun[0].send_nowait((shard, (follower, condition_id)))
@@ -103,7 +104,7 @@ class Redeeming:
             tries.due = trio.current_time() + tries.wait_s
             tries.wait_s = min(2 * tries.wait_s, _AGAIN_MOST_S)
         except (_Later, LeaseLost):  # of what is somebody else's by now, nothing is noted here
-            tries.due = trio.current_time() + _AGAIN_S
+            pass
         else:
             del self._tries[question]
         finally:
