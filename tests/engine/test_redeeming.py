@@ -11,7 +11,7 @@ from attrs import evolve
 from tests.builders import ALICE, LEADER, NOW
 from tests.engine.test_acting import CALL, KEY, WALLET, have_done, plan_of, request
 from tests.engine.test_leaving import mine_for, resolved
-from tests.harness import World, open_world, running_engine, with_follow_settings
+from tests.harness import World, make_test_plan, open_world, running_engine, with_follow_settings
 from trio_copy.chain.decoders.resolutions import CONDITIONAL_TOKENS, ResolutionDecoder
 from trio_copy.config import PluginTable
 from trio_copy.config.wallets import WalletTable
@@ -28,6 +28,7 @@ from trio_copy.ports import Act, Deed, Done, Held, Paid, PlannedAct
 from trio_copy.registry import discover
 from trio_copy.testing.acting import ScriptedActor
 from trio_copy.testing.devnet.chain import fake_hash
+from trio_copy.testing.scripted import ScriptedExecutor, scripted_plugin
 from trio_copy_memory.data import MemoryData
 
 Clock = trio.testing.MockClock
@@ -323,22 +324,55 @@ async def test_what_an_executor_must_not_plan_is_not_believed(
 
 
 def test_a_wallet_that_redeems_needs_whoever_acts_and_whoever_tells() -> None:
-    """Otherwise it never would, and nobody would say so."""
-    from tests.harness import make_test_plan
+    """Otherwise it never would, and nobody would say so. On paper it means nothing."""
 
-    settings = make_test_plan().settings
-    wallet = WalletTable(key="file:none", address=Address("0x" + "a1" * 20), redeem=True)
-    followers = tuple(evolve(one, wallet="hot" if one.id == ALICE else None) for one in settings.follower)
-    alone = evolve(settings, follower=followers, wallet={"hot": wallet}, engine=evolve(settings.engine, mode="live"))
-    with pytest.raises(ConfigError) as refused:
-        make_plan(alone, discover())
-    assert "wallet.hot.redeem: expected its follower's executor, or just one beside it" in str(refused.value)
-    assert "wallet.hot.redeem: expected [decoder.resolutions] beside it" in str(refused.value)
-    both = evolve(
-        alone,
-        executor=(*alone.executor, PluginTable(name="onchain", plugin="onchain", options={})),
-        decoder=(*alone.decoder, PluginTable(name="resolutions", plugin="resolutions", options={})),
-    )
-    with pytest.raises(ConfigError) as refused:
-        make_plan(both, discover())
-    assert "redeem" not in str(refused.value)
+    def refusal(*executors: str, decoders: tuple[str, ...] = ()) -> str:
+        settings = make_test_plan().settings
+        wallet = WalletTable(key="file:none", address=Address("0x" + "a1" * 20), redeem=True)
+        tables = [PluginTable(name=name, plugin=name, options={}) for name in (*executors, *decoders)]
+        changed = evolve(
+            settings,
+            executor=tuple(tables[: len(executors)]),
+            decoder=(*settings.decoder, *tables[len(executors) :]),
+            follower=tuple(evolve(one, executor=executors[0], wallet="hot") for one in settings.follower[:1]),
+            follow=settings.follow[:1],
+            wallet={"hot": wallet},
+        )
+        try:
+            make_plan(changed, discover())
+        except ConfigError as error:
+            return str(error)
+        return ""
+
+    nobody_acts = "wallet.hot.redeem: expected its follower's executor, or just one beside it"
+    nobody_tells = "wallet.hot.redeem: expected [decoder.resolutions] beside it"
+    assert nobody_acts in refusal("clob")
+    assert nobody_tells in refusal("clob")
+    assert nobody_tells in refusal("onchain")
+    for executors in (("clob", "onchain"), ("onchain",), ("dry-run",)):
+        assert "redeem" not in refusal(*executors, decoders=("resolutions",))
+    assert "redeem" not in refusal("dry-run")
+
+
+async def test_another_executor_redeems_for_who_trades_off_the_chain(clock: Clock, tmp_path: Path) -> None:
+    """As for a wallet that trades by orders: its own executor sends no transactions, the only other one does."""
+    actor = actor_of(paying(WINS, LOSES))
+    plan = plan_for(tmp_path, actor)
+    (own,) = plan.executors
+    trades = evolve(own, plugin=evolve(scripted_plugin(ScriptedExecutor()), moves_money=True))
+    beside = evolve(plan, executors=(trades, evolve(own, name="chain")))
+    async with open_world() as world, running_engine(world, beside):
+        await decide(world, WINS, LOSES)
+        assert paid(world) == [(WINS, Usd.parse(10)), (LOSES, Usd(0))]
+        assert [act.key for act in actor.asked] == [KEY]
+
+
+async def test_who_trades_off_the_chain_and_does_not_redeem_is_booked_at_once(clock: Clock, tmp_path: Path) -> None:
+    """Whoever has it redeemed at the venue is paid there."""
+    actor = actor_of(paying())
+    plan = plan_for(tmp_path, actor, redeem=False)
+    (own,) = plan.executors
+    trades = evolve(own, plugin=evolve(scripted_plugin(ScriptedExecutor()), moves_money=True))
+    async with open_world() as world, running_engine(world, evolve(plan, executors=(trades,))):
+        await decide(world, WINS)
+        assert paid(world) == [(WINS, Usd.parse(10))]

@@ -22,11 +22,13 @@ class Payout(Enum):
 def payout_of(plan: Plan, follower: Follower) -> Payout:
     """Return when what a follower holds is booked."""
     wallet = plan.settings.wallet.get(follower.wallet_name)
-    if wallet is not None and wallet.redeem:
-        return Payout.REDEEMED
     own = next((one.plugin for one in plan.executors if one.name == follower.executor), None)
+    if wallet is None or own is None or not own.moves_money:
+        return Payout.AT_ONCE
+    if wallet.redeem:
+        return Payout.REDEEMED
     # Whose executor sends transactions of the wallet has books that are the chain's, to the unit.
-    return Payout.LEFT if follower.wallet_name and own is not None and own.acts else Payout.AT_ONCE
+    return Payout.LEFT if own.acts else Payout.AT_ONCE
 
 
 def book(shard: Shard, command: c.Resolve) -> bool:

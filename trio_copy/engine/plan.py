@@ -279,16 +279,18 @@ def _unredeemed(
     settings: Settings, executors: tuple[PlannedExecutor, ...], decoders: Mapping[str, Decoder]
 ) -> list[str]:
     """Say which wallets could not redeem anything, though they are to."""
-    redeem = {name for name, wallet in settings.wallet.items() if wallet.redeem}
-    able = [one.name for one in executors if one.plugin.acts]
+    movers = {one.name for one in executors if one.plugin.moves_money}
+    able = {one.name for one in executors if one.plugin.acts}
+    redeems = {name for name, wallet in settings.wallet.items() if wallet.redeem}
+    redeem = [one for one in settings.follower if one.executor in movers and one.wallet in redeems]
     problems = [
         f"wallet.{one.wallet}.redeem: expected its follower's executor, or just one beside it, to have wallets act"
-        for one in settings.follower
-        if one.wallet in redeem and one.executor not in able and len(able) != 1
+        for one in redeem
+        if one.executor not in able and len(able) != 1
     ]
     if redeem and not any(RESOLUTION_TOPIC in decoder.topics for decoder in decoders.values()):
         problems.append(
-            f"wallet.{min(redeem)}.redeem: expected [decoder.resolutions] beside it: nobody else tells what is decided"
+            f"wallet.{redeem[0].wallet}.redeem: expected [decoder.resolutions] beside it: nobody else tells what is decided"
         )
     return problems
 
