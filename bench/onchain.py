@@ -29,6 +29,8 @@ from trio_copy.testing.anvil.stage import open_stage
 OPERATORS = (1, 8, 20)
 SIGNALS, BLOCKS = 12, 8
 IN_FLIGHT = 16
+_DOLLARS = 11
+"""A tenth of it is copied: as little as is worth its gas, for all buy of one market maker."""
 _LIMIT_S = 300
 
 
@@ -64,7 +66,7 @@ async def _latency(operators: int) -> None:
             if number == 2:
                 used = cpu_seconds()
             leaving.at.clear()
-            await living.trade(Place.NO if number % 2 else Place.YES, Side.BUY, 60)
+            await living.trade(Place.NO if number % 2 else Place.YES, Side.BUY, _DOLLARS)
             await recorder.wait_copies((number + 1) * operators)
             if number >= 2:
                 decided = recorder.finished[-1].task.decided_at
@@ -82,12 +84,12 @@ async def _throughput(operators: int) -> None:
     """Sixteen Safes of each operator copy one signal after the other, in blocks of a second."""
     copies = operators * IN_FLIGHT
     async with _copying(operators, IN_FLIGHT, Kind.SAFE, _Leaving()) as (living, recorder):
-        await living.trade(Place.YES, Side.BUY, 60)
+        await living.trade(Place.YES, Side.BUY, _DOLLARS)
         await recorder.wait_copies(copies)
         await living.stage.chain.mine_every(1)
         began, used = _WALL(), cpu_seconds()
         for number in range(BLOCKS):
-            await living.trade(Place.NO if number % 2 else Place.YES, Side.BUY, 60)
+            await living.trade(Place.NO if number % 2 else Place.YES, Side.BUY, _DOLLARS)
         await recorder.wait_copies(copies * (BLOCKS + 1))
         took, used = _WALL() - began, cpu_seconds() - used
     done = copies * BLOCKS

@@ -34,6 +34,7 @@ from trio_copy_onchain.acting.cost import Cost
 from trio_copy_onchain.acting.planning import Planning
 from trio_copy_onchain.asking.chain import Chain
 from trio_copy_onchain.asking.fee_clock import FeeClock
+from trio_copy_onchain.fleet.watching import GasMoney
 from trio_copy_onchain.holdings.polymarket import POLYGON, Polymarket
 from trio_copy_onchain.markets import Markets, Terms
 from trio_copy_onchain.onchain import OnchainSettings
@@ -71,16 +72,30 @@ class OnchainExecutor:
     contracts: WalletContracts
     carrier: Carrier | None
     """Has wallets act that have no gas money; None where no relayer is configured."""
+    money: GasMoney = field(init=False)
     _terms: dict[TokenId, Terms] = field(factory=dict)
     _short_of_gas: dict[TokenId, set[IntentKey]] = field(factory=dict)
     """What took more gas in its block than it had: later ones of the token get more than was estimated."""
 
+    def __attrs_post_init__(self) -> None:
+        self.money = GasMoney(
+            chain=self.chain,
+            fees=self.operators.fees,
+            fleets=self.context.fleets,
+            wall=self.context.wall,
+            send=self._carry,
+            on_trouble=self.context.on_trouble,
+        )
+        self.operators.balance = self.money.balance
+
     def open_journal(self, journal: Journal) -> None:
         self.operators.open_journal(journal)
+        self.money.open_journal(journal)
         if self.carrier is not None:
             self.carrier.open_journal(journal)
 
     def close_journal(self, journal: Journal) -> None:
+        self.money.close_journal(journal)
         self.operators.close_journal(journal)
         if self.carrier is not None:
             self.carrier.close_journal(journal)
@@ -225,11 +240,17 @@ class OnchainExecutor:
         return ended(order, Status.UNKNOWN)
 
     async def act(self, act: Act) -> ActReport:
+        if act.deed is Deed.REFUEL:
+            return await self.money.act(act)
         if self.carrier is not None and await is_relayed(act, self.operators, self.chain, self._until()):
             signer = self.operators.signers.of(act.wallet)
             if signer is None:
                 raise OrderNotSent(f"nobody signs for the wallet {act.wallet.name}")
             return await self.carrier.carry(act, signer)
+        return await self._carry(act)
+
+    async def _carry(self, act: Act) -> ActReport:
+        """Have an act done by an operator's own transaction."""
         carrying = Carrying(
             chain=self.chain,
             operators=self.operators,
@@ -459,7 +480,8 @@ async def open_executor(context: ExecutorContext) -> AsyncGenerator[Executor, No
         on_news=context.on_news,
         at=context.at,
     )
-    operators.know(context.wallets)
+    funding = (one.funding for one in context.fleets)
+    operators.know([*context.wallets, *(one for one in funding if one is not None)])
     executor = OnchainExecutor(
         context=context,
         settings=settings,
@@ -471,5 +493,6 @@ async def open_executor(context: ExecutorContext) -> AsyncGenerator[Executor, No
     )
     async with trio.open_nursery() as nursery:
         nursery.start_soon(operators.run)
+        nursery.start_soon(executor.money.run)
         yield executor
         nursery.cancel_scope.cancel()

@@ -18,7 +18,8 @@ from trio_copy.entropy import seeded_entropy
 from trio_copy.model.ids import Address
 
 ON_ANVIL: Mapping[str, Mapping[str, Any]] = {
-    "chain": {"silence_s": 3600.0},  # it mines on demand: no block is no news here
+    # It mines on demand: no block is no news here. And nobody else asks it.
+    "chain": {"silence_s": 3600.0, "requests_per_s": 10_000.0},
     "engine": {"backoff_max_s": 0.5, "deadline_s": 60.0},
 }
 """Settings of an engine that follows an anvil."""

@@ -164,7 +164,7 @@ class Bench:
 
     async def firm(self, order: Order) -> ExecutionReport:
         """Let everything be final, and return what has become of an order."""
-        await self.mine(70)
+        await self.mine(3)
         return await self.found(order, settlement=Settlement.FIRM)
 
     async def bought_once(self, order: Order, shares: int, nonce: int) -> None:

@@ -20,14 +20,13 @@ from tests.onchain.acting import (
     timed,
 )
 from tests.onchain.deployed import Deployed, Market
-from tests.onchain.executing import ALICE, KeptJournal, Signing, Trading, open_trading
+from tests.onchain.executing import KeptJournal, Signing, Trading, open_trading
 from tests.onchain.faulting import Crash, Wall
 from tests.onchain.test_asking_anvil import open_asked
 from trio_copy.errors import OrderNotSent
-from trio_copy.model.ids import Address, IntentKey
-from trio_copy.model.orders import SignatureType, Wallet
+from trio_copy.model.orders import SignatureType
 from trio_copy.model.units import MICRO
-from trio_copy.ports import Act, Deed, Done
+from trio_copy.ports import Deed, Done
 from trio_copy.testing.anvil import MAX, Node, calldata
 from trio_copy.transactions.calls import Call
 
@@ -177,32 +176,6 @@ async def test_one_displaced_by_another_transaction_is_sent_anew_in_time(trading
     assert report.done is Done.LANDED
     assert report.transaction != pending.transaction
     assert await sent_by(market, KEY) == 2
-
-
-async def test_an_operator_is_refuelled_once(venues: tuple[Node, Deployed], market: Market) -> None:
-    """By a bare transfer of the funding wallet's own key."""
-    await market.ask("anvil_setBalance", KEY.address, hex(10**19))
-    operator = Address("0x" + "ee" * 20)
-    funding = Wallet(follower=ALICE, address=KEY.address, name="funding:ops")
-    refuel = Act(
-        key=IntentKey("fe" * 32),
-        wallet=funding,
-        deed=Deed.REFUEL,
-        calls=(Call(to=operator, value=10**18),),
-        until=time.time() + 60,
-    )
-    async with (
-        open_asked(venues[0]) as chain,
-        open_trading(market, chain.nodes, time.time, signing=Signing(KEY), wallet=funding) as trading,
-    ):
-        report = await land(trading, refuel)
-        assert report.done is Done.LANDED
-        assert await land(trading, refuel) == report
-        assert int(await market.ask("eth_getBalance", operator, "latest"), 16) == 10**18
-        (transaction,) = [one for one, _ in trading.signing.signed]
-        assert transaction.data == b""
-        spent = 10**19 - 10**18 - int(await market.ask("eth_getBalance", KEY.address, "latest"), 16)
-        assert spent == report.gas_wei == 21_000 * (spent // 21_000)
 
 
 async def test_what_comes_too_late_is_cancelled_on_its_nonce_and_may_be_asked_for_anew(

@@ -73,7 +73,7 @@ async def test_a_death_at_a_replacement_leaves_one_of_both(
             await bench.mine()
             await bench.found(order, status=Status.FILLED, settlement=Settlement.MINED, detail=binding.sendings[0].hash)
         await bench.mine()
-        await bench.mine(70)
+        await bench.mine(3)
         bought = not late or point == POINTS[1]
         report = await bench.found(order, status=Status.FILLED if bought else Status.ABSENT, settlement=Settlement.FIRM)
         assert await bench.shares() - shares == report.shares.micro
@@ -89,7 +89,7 @@ async def test_what_was_bought_while_nobody_looked_is_found(venues: Venues, mark
         shares = await bench.shares()
         order = await bench.buy()
         await bench.leave(order)
-    await market.ask("anvil_mine", hex(71))
+    await market.ask("anvil_mine", hex(4))
     async with open_bench(venues, market, journal=journal.as_left()) as bench:
         report = await bench.found(order, status=Status.FILLED, settlement=Settlement.FIRM)
         assert await bench.shares() - shares == report.shares.micro
@@ -169,8 +169,30 @@ async def test_what_an_earlier_owner_may_have_sent_is_never_said_not_to_be(venue
         with pytest.raises(OrderUncertain):
             await bench.trading.submit(order)
         bench.nodes["node"].down = False
-        await bench.until(lambda: bench.operator.nonces.latest >= 0, "connected")
+        await bench.until(lambda: bench.operator.nonces.latest == nonce, "connected")
         left.lost = True
-        assert (await bench.trading.submit(order, within_s=1.5)).status is Status.UNKNOWN
+        with pytest.raises(OrderUncertain, match="lease"):
+            await bench.trading.submit(order)
         left.lost = False
         await bench.bought_once(order, shares, nonce)
+
+
+async def test_what_nobody_asks_about_any_more_leaves_the_journal(venues: Venues, market: Market) -> None:
+    """All that stays is since when it is whole, and what gas has cost; what is open stays as it is."""
+    await fund(market, KEY.address)
+    journal = KeptJournal()
+    async with open_bench(venues, market, journal=journal) as bench:
+        done, still = await bench.buy("2", key="01"), await bench.buy("2", key="02")
+        for order in (done, still):
+            await bench.trading.submit(order)
+            await bench.firm(order)
+        await bench.until(lambda: bench.operator.written.transactions == 2, "counted")
+        journal.orders.discard(done.key)
+        bench.trading.executor.operators._forget()
+        assert not [name for name in journal.documents() if done.key in name]
+        assert (await bench.trading.submit(still)).settlement is Settlement.FIRM
+        journal.orders.clear()
+        bench.trading.executor.operators._forget()
+        assert {name.rpartition("/")[2] for name in journal.documents()} == {"began", "gas"}
+        assert not bench.operator.receipts
+        assert not bench.operator.busy

@@ -49,7 +49,7 @@ async def test_a_node_that_lies_about_a_receipt_books_nothing(bench: Bench) -> N
 
     bench.rule(failed, "one", method="eth_getTransactionReceipt")
     await bench.leave(order)
-    await bench.mine(71)
+    await bench.mine(4)
     looks = len(bench.nodes["two"].asked) + 40
     await bench.until(lambda: len(bench.nodes["two"].asked) > looks, "looked")
     report = await bench.trading.find(order)

@@ -1,6 +1,7 @@
 """What waits in a pool: sent again, paid more for, or cancelled; whichever is mined is booked, once."""
 
 from collections.abc import AsyncGenerator
+from functools import partial
 
 import pytest
 
@@ -59,12 +60,7 @@ async def test_what_is_stuck_pays_an_eighth_more_on_its_nonce(bench: Bench) -> N
     (before,) = await bench.pooled()
     for rise in range(2):
         bench.wall.ahead_s += PATIENCE_S + 1
-        count = 2 + rise
-
-        def replaced(count: int = count) -> bool:
-            return len(bench.nodes["node"].sent()) == count
-
-        await bench.until(replaced, "replaced")
+        await bench.until(partial(_sent, bench, 2 + rise), "replaced")
         (after,) = await bench.pooled()
         assert after["nonce"] == before["nonce"]
         for name in ("maxFeePerGas", "maxPriorityFeePerGas"):
@@ -152,7 +148,7 @@ async def test_what_is_late_is_cancelled_on_its_nonce(bench: Bench) -> None:
     await bench.mine()
     await bench.until(lambda: bench.operator.nonces.latest == nonce + 1, "mined")
     assert await bench.trading.find(order) is None
-    await bench.mine(70)
+    await bench.mine(3)
     await bench.found(order, status=Status.ABSENT)
     assert (await bench.shares(), await bench.nonce()) == (shares, nonce + 1)
 

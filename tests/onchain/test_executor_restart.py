@@ -44,6 +44,7 @@ async def test_a_node_that_was_restarted_is_given_what_its_pool_forgot(tmp_path:
             await node.kill()
             assert await bench.trading.find(order) is None
             await node.start()
+            bench.wall.ahead_s += 4.0  # so long after it was sent, it is asked whether nodes still have it
             async with open_chain(node) as chain:
                 market.chain.session = chain.session
                 await bench.found(order, status=Status.FILLED, settlement=Settlement.MINED)

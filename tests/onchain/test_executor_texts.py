@@ -152,6 +152,12 @@ async def test_what_costs_more_than_the_cap_was_never_sent(bench: Bench) -> None
     assert binding is not None
     assert binding.nonce == nonce
     await bench.bought_once(other, shares, nonce)
+    # That it is used by the next one is no news; the first one gets another.
+    await bench.found(order, status=Status.ABSENT)
+    assert "nonce-used-elsewhere" not in bench.kinds
+    held = await bench.shares()
+    await bench.leave(order)
+    await bench.bought_once(order, held, nonce + 1)
 
 
 UNFIT = [

@@ -31,8 +31,8 @@ _SENT_WITHIN_S = 300.0
 """A refuel that has not left by then does not leave any more."""
 _TRANSFER_GAS = 21_000
 _TELL_EVERY_S = 3600.0
-LOW = "operators-low"
-"""The kind of what a person is told where operators are low and get nothing."""
+LOW, REFUSED = "operators-low", "not-refuelled"
+"""The kinds of what a person is told: operators are low and get nothing; a refuel will not happen."""
 
 
 @define(eq=False)
@@ -70,8 +70,7 @@ class GasMoney:
     def open_journal(self, journal: Journal) -> None:
         """Take up the fleets whose followers have their accounts in a shard, with what was decided for them before.
 
-        Raises:
-            ExecutorError: what an earlier owner has written cannot be read; then nothing of that fleet is refuelled.
+        Where that cannot be read, nobody knows what was given, and nothing of that fleet is refuelled: a person is told.
         """
         for fleet in self.fleets:
             if fleet.funding is None or not journal.covers(fleet.funding.follower):
@@ -85,7 +84,8 @@ class GasMoney:
                     else Refuels.restored(chain_id, fleet, read_plain(body))
                 )
             except (StoreError, ValueError) as error:
-                raise ExecutorError(str(error)) from None
+                self.on_trouble(REFUSED, str(error))
+                continue
             self._watched[fleet.name] = _Watched(fleet, journal, refuels)
             self._opened.set()
 
@@ -199,7 +199,7 @@ class GasMoney:
                 return None
         if report is not None and report.done is Done.REFUSED:
             (call,) = act.calls
-            self.on_trouble("not-refuelled", f"operator {call.to} of fleet {act.wallet.fleet}: {report.why}")
+            self.on_trouble(REFUSED, f"operator {call.to} of fleet {act.wallet.fleet}: {report.why}")
         return report
 
     def _tell(self, fleet: Fleet, balances: Mapping[Address, int]) -> None:

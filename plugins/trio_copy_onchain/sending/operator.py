@@ -12,7 +12,7 @@ import trio
 from attrs import define, field
 
 from trio_copy.clock import WallClock
-from trio_copy.errors import ChainError, OrderNotSent
+from trio_copy.errors import ChainError, OrderNotSent, OrderUncertain
 from trio_copy.model.ids import Address, Hash32, IntentKey
 from trio_copy.ports.signing import Signer
 from trio_copy_onchain.asking.chain import Chain
@@ -151,18 +151,18 @@ class Operator:
             raise OrderNotSent("it is too late for a nonce, or the one it had is another's by now")
         self.at("onchain: bound")
         try:
-            answer = await self._leave_first(binding.nonce, until)
-        except OrderNotSent:
+            await self._leave_dearer(binding.nonce, until)
+        except OrderNotSent as error:
             # Said to be nowhere, it must not leave later on; what may be at a node is not said to be nowhere.
-            if self._do(c.GiveUp(nonce=binding.nonce)):
+            if self.nonces.of(cause.key) is not None:
+                self._do(c.GiveUp(nonce=binding.nonce))
+            if cause.key in self.nonces.freed:
                 raise
-            return binding
-        if answer is not None and answer.row.proves is Proves.NOT_TAKEN:
-            self._refused(binding.nonce, answer)
+            raise OrderUncertain(str(error)) from error
         return self.nonces.of(cause.key) or binding
 
-    async def _leave_first(self, nonce: int, until: float) -> Answer | None:
-        """Let the bytes of a nonce leave as `leave` does, and dearer ones at once where no pool takes them as cheap as they are."""
+    async def _leave_dearer(self, nonce: int, until: float) -> None:
+        """Let a nonce leave, dearer at once where no pool takes it as it is. Raises `OrderNotSent` as `leave`, or refused."""
         answer = await self.leave(nonce, until)
         for _ in range(_RAISES):
             if answer is None or answer.row not in (Row.UNDERPRICED, Row.IN_ITS_PLACE):
@@ -170,7 +170,8 @@ class Operator:
             if not await self._dearer(nonce, answer, until):
                 break
             answer = await self.leave(nonce, until)
-        return answer
+        if answer is not None and answer.row.proves is Proves.NOT_TAKEN:
+            self._refused(nonce, answer)
 
     def _refused(self, nonce: int, answer: Answer) -> None:
         """Give up what every node has refused, where that frees its nonce. Raises `OrderNotSent` then."""
@@ -365,7 +366,8 @@ class Operator:
                     self._news(self.nonces.bindings[nonce].key)
                 case e.Ended(nonce=nonce, key=key, end=end):
                     self._again_at.pop(nonce, None)
-                    if end.fate is Fate.DISPLACED:
+                    # What was given up has left its nonce to the next one.
+                    if end.fate is Fate.DISPLACED and not end.was_unsent:
                         self._tell("nonce-used-elsewhere", f"operator {self.address}, nonce {nonce}: by {end.hash}")
                     elif end.fate is Fate.LANDED and end.was_unsent:
                         lied = f"operator {self.address}: every node had refused {end.hash}, and it was mined"
