@@ -116,6 +116,7 @@ class Redeeming:
         Raises:
             LeaseLost: the shard is somebody else's.
             OrderNotSent, OrderUncertain: the executor does not say how.
+            _Failed, _Later: it was not redeemed, or not booked.
         """
         await shard.load([follower])
         account, whose = shard.accounts[follower], self.book.terms.followers.named.get(follower)
@@ -138,7 +139,10 @@ class Redeeming:
                 return
             await shard.load([follower])  # it takes blocks, and meanwhile the account may have been put away
             self._book(shard, shard.accounts[follower], planned, held)
-        if any(shard.accounts[follower].position(spot).shares == shares for spot, shares in held.items()):
+        account = shard.accounts[follower]
+        if self._busy(account, condition_id):
+            raise _Later  # what an order may still change is not booked
+        if any(account.position(spot).shares == shares for spot, shares in held.items()):
             raise _Failed("the executor names nothing that it pays: look at the wallet")
 
     async def _carry(self, shard: Shard, executor: ActContract, planned: PlannedAct) -> bool:
