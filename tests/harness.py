@@ -80,6 +80,7 @@ class Recorder(Observer):
 
     def on_entry(self, entry: LedgerEntry, amounts: Amounts) -> None:
         self.entries.append(entry)
+        self._tell()
 
     def on_retracted(self, signal: Signal, suspended: int, started: int) -> None:
         self.retracted.append(signal)

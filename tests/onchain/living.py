@@ -186,10 +186,12 @@ class Living:
         """Return what the books say has come and gone, in millionths of dollars and shares."""
         entries = [one for recorder in recorders for one in recorder.entries if one.follower == FollowerId(name)]
         undone = {one.of for one in entries if one.kind is EntryKind.REVERSE}
-        counted = [one for one in entries if one.kind in (EntryKind.FILL, EntryKind.CORRECT) and one.key not in undone]
+        kinds = (EntryKind.FILL, EntryKind.CORRECT, EntryKind.REDEMPTION)
+        counted = [one for one in entries if one.kind in kinds and one.key not in undone]
         shares: Counter[TokenId] = Counter()
         for one in counted:
-            shares[one.token_id] += _sign(one) * one.shares.micro
+            if one.kind is not EntryKind.REDEMPTION or one.notional:  # else it lost, and nobody took it from the wallet
+                shares[one.token_id] += _sign(one) * one.shares.micro
         cash = sum(-_sign(one) * one.notional.micro - one.fee.micro for one in counted)
         return Holding(cash, {place: shares[token] for place, token in self.tokens.items()})
 

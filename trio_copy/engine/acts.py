@@ -197,7 +197,12 @@ def resolves(account: Account, pays: Sequence[Paid], at: float) -> list[Resolve]
     ]
 
 
-def _told(one: _UnderWay, report: ActReport) -> str:
+def words_of(wallet: str, deed: Deed, report: ActReport) -> str:
+    """Return how an act of a wallet stands, in words for people."""
     carried = "" if report.transaction is None else f" by {report.transaction}"
     why = f": {report.why}" if report.why else ""
-    return f"wallet {one.errand.wallet}: {one.errand.deed.value}{carried}: {report.done.value}{why}"
+    return f"wallet {wallet}: {deed.value}{carried}: {report.done.value}{why}"
+
+
+def _told(one: _UnderWay, report: ActReport) -> str:
+    return words_of(one.errand.wallet, one.errand.deed, report)

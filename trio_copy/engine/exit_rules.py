@@ -8,7 +8,6 @@ from attrs import define, field
 
 from trio_copy.accounts import Account, Spot
 from trio_copy.accounts import commands as c
-from trio_copy.accounts import events as e
 from trio_copy.clock import WallClock
 from trio_copy.config import EngineSettings
 from trio_copy.copying.decide import make_task
@@ -16,6 +15,7 @@ from trio_copy.copying.exits import exit_signal, wants_out
 from trio_copy.copying.follow_book import FollowBook
 from trio_copy.copying.sizing import size
 from trio_copy.engine.execution import Execution
+from trio_copy.engine.payouts import Payout, book
 from trio_copy.engine.requests import LEAVE, REFUSED
 from trio_copy.engine.shard import Shard
 from trio_copy.engine.worth import held_since, unrealised
@@ -62,6 +62,9 @@ class ExitRules:
     """The newest block of which everything was read."""
     window_blocks: int
     """A resolution this deep in the chain is not taken back any more."""
+    payout_of: Callable[[FollowerId], Payout]
+    redeem: Callable[[Shard, FollowerId, str], None]
+    """Told at every look what is held of a question that is decided for good, by a wallet that redeems it."""
     leaving: bool = True
     """Whether followers' own rules are followed. Winners are redeemed all the same."""
     _looks: int = 0
@@ -251,21 +254,24 @@ class ExitRules:
         return f"{task.task_id} sells {position.shares} shares, not under {intent.limit_price}"
 
     def _redeem(self, shard: Shard, account: Account, spot: Spot, condition_id: str, payout: Price) -> None:
-        """Book a position of a decided question at its payout, once."""
+        """Book a position of a decided question at its payout, once; or have it redeemed, where books are the chain's."""
         follower, (leader, token_id) = account.follower, spot
         terms = self.book.find(follower, leader)
         if not (_DEFAULTS if terms is None else terms.settings).leaving.redeem:
             return
-        before = account.performance.realised
-        command = c.Resolve(
-            position=(follower, leader, token_id), condition_id=condition_id, payout=payout, at=self.wall()
-        )
-        for event in shard.act(follower, command).events:
-            if isinstance(event, e.Redeemed):
-                entry = event.entry
-                worth = f"{entry.shares} of {self.catalog.name_of(token_id)} paid {entry.notional}"
-                realised = account.performance.realised - before
-                self.observer.on_step("redeemed", f"{follower}: {worth}, realised {realised}")
+        way = self.payout_of(follower)
+        if way is Payout.REDEEMED:
+            self.redeem(shard, follower, condition_id)
+            return
+        position = (follower, leader, token_id)
+        if way is Payout.LEFT and payout:
+            worth = f"{account.position(spot).shares} of {self.catalog.name_of(token_id)} pay {payout} each"
+            wallet = self.book.terms.followers[follower].wallet_name
+            self._tell_once(
+                "to-redeem", f"{follower}: {worth}, once `trio-copy wallet redeem {wallet}` has had it done"
+            )
+            return
+        book(shard, c.Resolve(position=position, condition_id=condition_id, payout=payout, at=self.wall()))
 
     def _tell_decided(self, shard: Shard, news: Collection[str], final: int) -> None:
         """Tell people of the questions among these of which somebody here holds something."""

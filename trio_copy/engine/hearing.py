@@ -7,6 +7,7 @@ from attrs import frozen
 from trio_copy.accounts.events import Waits
 from trio_copy.engine.act_requests import KINDS
 from trio_copy.engine.acts import Acts, resolves
+from trio_copy.engine.payouts import book
 from trio_copy.engine.requests import REFUSED, command_of, follower_of, position_of, words_of
 from trio_copy.engine.shard import Shard
 from trio_copy.model.ids import FollowerId
@@ -36,7 +37,7 @@ class ShardActs:
         await shard.load([follower])
         if pays:
             for command in resolves(shard.accounts[follower], pays, shard.wall()):
-                shard.act(follower, command)
+                book(shard, command)
         # No waiting between: an answer and what came of it are one write.
         batch = shard.writer.open
         batch.answers.update(answers)

@@ -19,6 +19,7 @@ from trio_copy.engine.market_watch import MarketWatch
 from trio_copy.engine.modes import ModeBoard
 from trio_copy.engine.plan import Plan
 from trio_copy.engine.reconciler import Reconciler
+from trio_copy.engine.redeeming import Redeeming
 from trio_copy.engine.seams import Seams
 from trio_copy.engine.undecided import Undecided
 from trio_copy.errors import LeaseLost
@@ -49,6 +50,7 @@ class Housekeeping:
     later_looks: LaterLooks | None
     undecided: Undecided | None
     acts: Acts
+    redeeming: Redeeming
 
     async def load_positions(self) -> None:
         """Have every account at hand that holds something: its exit rules are looked at from now on."""

@@ -7,6 +7,7 @@ from typing import Any
 
 from attrs import evolve, field, frozen
 
+from trio_copy.chain.decoders.resolutions import RESOLUTION_TOPIC
 from trio_copy.config import Draft, PluginTable, Settings, ShardsSettings, read_draft, structure_plugin_table
 from trio_copy.config.catalog import read_catalog
 from trio_copy.config.places import NOWHERE, Places
@@ -226,6 +227,7 @@ def _complete(draft: Draft, registry: Registry, redactor: Redactor, *, of_file: 
         for name, plugin, checked in decoders
     }
     problems.extend(_unsafe(settings, executors, stores))
+    problems.extend(_unredeemed(settings, executors, made))
     problems.extend(_ambiguous(made))
     if not stores:
         return None, problems
@@ -269,6 +271,26 @@ def _unsafe(settings: Settings, executors: tuple[PlannedExecutor, ...], stores: 
     if settings.shards is not None and stores and not stores[0].plugin.shared:
         problems.append(
             f"shards: expected a store that several instances can share, such as [store.redis], got [store.{settings.store.name}]"
+        )
+    return problems
+
+
+def _unredeemed(
+    settings: Settings, executors: tuple[PlannedExecutor, ...], decoders: Mapping[str, Decoder]
+) -> list[str]:
+    """Say which wallets could not redeem anything, though they are to."""
+    movers = {one.name for one in executors if one.plugin.moves_money}
+    able = {one.name for one in executors if one.plugin.acts}
+    redeems = {name for name, wallet in settings.wallet.items() if wallet.redeem}
+    redeem = [one for one in settings.follower if one.executor in movers and one.wallet in redeems]
+    problems = [
+        f"wallet.{one.wallet}.redeem: expected its follower's executor, or just one beside it, to have wallets act"
+        for one in redeem
+        if one.executor not in able and len(able) != 1
+    ]
+    if redeem and not any(RESOLUTION_TOPIC in decoder.topics for decoder in decoders.values()):
+        problems.append(
+            f"wallet.{redeem[0].wallet}.redeem: expected [decoder.resolutions] beside it: nobody else tells what is decided"
         )
     return problems
 

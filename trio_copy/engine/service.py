@@ -157,6 +157,7 @@ class Service:
                 self.housekeeping.tick,
                 self.housekeeping.hear_requests,
                 self.housekeeping.acts.run,
+                self.housekeeping.redeeming.run,
                 self.housekeeping.refresh_follows,
                 self.housekeeping.refresh_mode,
                 self.exit_rules.run,

@@ -36,6 +36,7 @@ from trio_copy.engine.market_asks import MarketAsks
 from trio_copy.engine.market_watch import MarketWatch
 from trio_copy.engine.modes import ModeBoard
 from trio_copy.engine.news import News
+from trio_copy.engine.payouts import Payout, payout_of
 from trio_copy.engine.plan import Plan
 from trio_copy.engine.prices import Prices
 from trio_copy.engine.quarantine import Quarantine
@@ -43,6 +44,7 @@ from trio_copy.engine.read_leaders import ReadLeaders
 from trio_copy.engine.reader import LogReader
 from trio_copy.engine.recent import Recent
 from trio_copy.engine.reconciler import Reconciler
+from trio_copy.engine.redeeming import Redeeming
 from trio_copy.engine.seams import Seams
 from trio_copy.engine.service import Service
 from trio_copy.engine.shard import Shard
@@ -298,6 +300,15 @@ def wire(plan: Plan, seams: Seams, endpoints: Sequence[EndpointSettings], opened
         rules=RestingRules(book=book, mode=mode, settings=settings.engine, wall=seams.wall),
         news=opened.news,
     )
+    redeeming = Redeeming(
+        executor_of=acts_for,
+        book=book,
+        catalog=catalog,
+        wall=seams.wall,
+        observer=observer,
+        halted=lambda: mode.engine.mode is Mode.HALT_ALL,
+    )
+    named = book.terms.followers.named
     exit_rules = ExitRules(
         store=store,
         shards=holder.shards,
@@ -311,6 +322,8 @@ def wire(plan: Plan, seams: Seams, endpoints: Sequence[EndpointSettings], opened
         wall=seams.wall,
         sealed_number=lambda: -1 if gate.sealed is None else gate.sealed.number,
         window_blocks=settings.chain.window_blocks,
+        payout_of=lambda follower: payout_of(plan, named[follower]) if follower in named else Payout.AT_ONCE,
+        redeem=redeeming.note,
     )
     intake = Intake(
         plan=plan,
@@ -346,6 +359,7 @@ def wire(plan: Plan, seams: Seams, endpoints: Sequence[EndpointSettings], opened
             on_step=observer.on_step,
             halted=lambda: mode.engine.mode is Mode.HALT_ALL,
         ),
+        redeeming=redeeming,
     )
     return Service(
         plan=plan,

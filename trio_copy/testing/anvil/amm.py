@@ -6,10 +6,11 @@ from typing import Any
 from attrs import define
 from eth_hash.auto import keccak
 
-from trio_copy.model.ids import Address, TokenId
+from trio_copy.model.ids import Address, Hash32, TokenId
 from trio_copy.testing.anvil.sending import MAX, Chain, Written
 
 _USD = 10**6
+_QUESTION = keccak(b"question")
 _FUNDING_USD = 10_000
 
 
@@ -22,6 +23,7 @@ class Amm:
     ctf: Address
     pool: Address
     tokens: tuple[TokenId, ...]
+    condition: Hash32
 
     async def prepare_trader(self, trader: str) -> None:
         """Give somebody a million dollars, and the market leave to take them and his shares."""
@@ -41,6 +43,11 @@ class Amm:
         """Sell for some dollars, at whatever price. Raises `Reverted`."""
         return await self.chain.do(trader, *self.selling(dollars, outcome))
 
+    async def decide(self, *payouts: int) -> None:
+        """Let the question be decided: what a share of each outcome pays, as numerators."""
+        report = "reportPayouts(bytes32,uint256[])"
+        await self.chain.do(self.chain.accounts[0], self.ctf, report, _QUESTION, list(payouts))
+
     def buying(self, dollars: int, outcome: int = 0) -> Written:
         """Return what `buy` calls."""
         return self.pool, "buy(uint256,uint256,uint256)", dollars * _USD, outcome, 0
@@ -59,10 +66,9 @@ async def deploy_amm(chain: Chain, hint: Sequence[int] = (1, 1), fee: int = 2 * 
     usdc, ctf, factory = [
         await chain.deploy(n) for n in ("TestUSDC", "ConditionalTokens", "FixedProductMarketMakerFactory")
     ]
-    question = keccak(b"question")
-    await chain.do(owner, ctf, "prepareCondition(address,bytes32,uint256)", owner, question, outcomes)
+    await chain.do(owner, ctf, "prepareCondition(address,bytes32,uint256)", owner, _QUESTION, outcomes)
     condition = await chain.call(
-        ctf, "getConditionId(address,bytes32,uint256)", owner, question, outcomes, returns="bytes32"
+        ctf, "getConditionId(address,bytes32,uint256)", owner, _QUESTION, outcomes, returns="bytes32"
     )
     made = await chain.do(
         owner, factory, "createFixedProductMarketMaker(address,address,bytes32[],uint256)", ctf, usdc, [condition], fee
@@ -74,7 +80,7 @@ async def deploy_amm(chain: Chain, hint: Sequence[int] = (1, 1), fee: int = 2 * 
             ctf, "getCollectionId(bytes32,bytes32,uint256)", bytes(32), condition, index_set, returns="bytes32"
         )
         tokens.append(TokenId(await chain.call(ctf, "getPositionId(address,bytes32)", usdc, collection)))
-    amm = Amm(chain, usdc, ctf, pool, tuple(tokens))
+    amm = Amm(chain, usdc, ctf, pool, tuple(tokens), Hash32(f"0x{condition.hex()}"))
     await amm.prepare_trader(owner)
     await chain.do(owner, pool, "addFunding(uint256,uint256[])", _FUNDING_USD * _USD, hint)
     return amm

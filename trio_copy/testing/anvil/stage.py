@@ -46,7 +46,7 @@ class Stage:
     @property
     def facts(self) -> tuple[TokenFacts, ...]:
         """What a catalog would tell of each token."""
-        rain, block = (f"0x{number:064x}" for number in (1, 2))
+        rain, block = self.amm.condition, f"0x{2:064x}"
         first, second = self.amm.tokens
         return (
             TokenFacts(token_id=first, condition_id=rain, question=_QUESTIONS[0], outcome="YES", opposite=second),
