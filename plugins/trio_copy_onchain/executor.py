@@ -139,13 +139,9 @@ class OnchainExecutor:
 
     def _may_be_there(self, order: Order) -> bool:
         """Tell whether something of an order may be at a node, sent by this process or by an earlier one."""
-        try:
-            bound = [operator.binding(order.key) for operator, _ in self.operators.of(order.wallet)]
-        except OrderNotSent:
-            return False
-        return any(
-            one is not None and not one.unsent and (one.end is None or one.end.fate is Fate.LANDED) for one in bound
-        )
+        holder = self.operators.holder(order.key)
+        one = None if holder is None else holder[0].binding(order.key)
+        return one is not None and not one.unsent and (one.end is None or one.end.fate is Fate.LANDED)
 
     async def _submit(self, order: Order) -> ExecutionReport:
         until = self._until()
@@ -255,8 +251,10 @@ class OnchainExecutor:
         try:
             among = self.operators.of(order.wallet)
         except OrderNotSent as error:
-            raise ExecutorError(str(error)) from None
-        bound = next((one for one in among if one[0].binding(order.key) is not None), None)
+            if self.operators.holder(order.key) is None:
+                raise ExecutorError(str(error)) from None
+            among = ()  # nobody may send for it any more; what has left is followed
+        bound = self.operators.holder(order.key, among)
         if bound is None:
             return await self._unbound(order, [operator for operator, _ in among], until)
         operator, signer = bound
