@@ -285,6 +285,9 @@ class OnchainExecutor:
             return None
         told = self._told(order, operator)
         end = binding.end
+        if binding.unsent and end is None:
+            # Asked for again, it has the same nonce and bytes, or none; what a node has after all is told to a person.
+            return ended(order, Status.ABSENT, "nothing of it is anywhere")
         if end is None:
             return await self._provisional(order, operator, binding, told)
         if end.fate is not Fate.LANDED:

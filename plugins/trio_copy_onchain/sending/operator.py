@@ -154,7 +154,7 @@ class Operator:
             answer = await self._leave_first(binding.nonce, until)
         except OrderNotSent:
             # Said to be nowhere, it must not leave later on; what may be at a node is not said to be nowhere.
-            if self._do(c.GiveUp(nonce=binding.nonce)):
+            if self._give_up(binding.nonce):
                 raise
             return binding
         if answer is not None and answer.row.proves is Proves.NOT_TAKEN:
@@ -181,8 +181,17 @@ class Operator:
         elif answer.row is Row.WRONG:
             self.stopped = why
             self._tell("operator-stopped", f"operator {self.address} sends nothing more: {why}")
-        if self._do(c.GiveUp(nonce=nonce)):
+        if self._give_up(nonce):
             raise Unfit(why) if answer.row is Row.WRONG else OrderNotSent(why)
+
+    def _give_up(self, nonce: int) -> bool:
+        """Free a nonce of which nothing is anywhere; returns whether that is so.
+
+        It is put down before anybody hears of it: an account that has closed the order must not find it bound after a crash.
+        """
+        given_up = bool(self._do(c.GiveUp(nonce=nonce)))
+        self.written.put(self.nonces)
+        return given_up
 
     async def leave(self, nonce: int, until: float) -> Answer | None:
         """Let the newest bytes of a nonce leave for every node, once they are written down; None where none may leave now.
@@ -285,8 +294,7 @@ class Operator:
         nonce = one.nonce
         match one.what:
             case Next.GIVE_UP:
-                self._do(c.GiveUp(nonce=nonce))
-                self.written.put(self.nonces)
+                self._give_up(nonce)
                 return
             case Next.FILL:
                 fees = await self._fees_now(until)
