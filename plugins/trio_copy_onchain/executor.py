@@ -147,8 +147,12 @@ class OnchainExecutor:
         until = self._until()
         body, kind, terms = _body_of(order), self._kind(order.wallet), await self._terms_of(order.token_id)
         among = self.operators.of(order.wallet)
-        while (picked := self.operators.pick(order.key, among)) is None:
-            await self.operators.wait_room(among)
+        is_exit = order.side is Side.SELL
+        while (picked := self.operators.pick(order.key, among, is_exit=is_exit)) is None:
+            with trio.move_on_at(until):
+                await self.operators.wait_room(among)
+            if trio.current_time() >= until:
+                raise OrderNotSent("every operator has as much on its way as it may")
         operator, signer = picked
         binding = operator.binding(order.key)
         if binding is not None and binding.end is not None:

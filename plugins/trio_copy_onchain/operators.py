@@ -25,6 +25,8 @@ _LOOK_ANYWAY_S = 5.0
 _FORGET_EVERY_S = 60.0
 _ASK_S = 5.0
 _ACTED = "acted/"
+_FOR_EXITS = 4
+"""For so many transactions that entries may have on their way there is one more, for exits alone."""
 
 
 @define(eq=False, kw_only=True)
@@ -108,8 +110,12 @@ class Operators:
         before = next((one for one in self._by_address.values() if one.binding(key) is not None), None)
         return None if before is None else (before, before.signer)
 
-    def pick(self, key: IntentKey, among: Sequence[tuple[Operator, Signer]]) -> tuple[Operator, Signer] | None:
+    def pick(
+        self, key: IntentKey, among: Sequence[tuple[Operator, Signer]], *, is_exit: bool = False
+    ) -> tuple[Operator, Signer] | None:
         """Return who carries a key: whoever has it already, else who has least to do (`fleet.picking`). None while all are full.
+
+        Exits have room beyond what entries may fill.
 
         Raises:
             OrderNotSent: nobody can send anything now.
@@ -129,19 +135,22 @@ class Operators:
         ]
         if not any(load.pays for load in loads):
             raise OrderNotSent(among[0][0].stopped or "no operator has coin for gas")
-        best = pick(loads, in_flight=self.in_flight)
+        most = self.in_flight + (-(-self.in_flight // _FOR_EXITS) if is_exit else 0)
+        best = pick(loads, in_flight=most)
         return next((one for one in among if one[0].address == best), None)
 
     async def wait_room(self, among: Sequence[tuple[Operator, Signer]]) -> None:
         """Wait until one of some operators is not as it was."""
+        # Taken now: what changes before a task has begun to wait would never be heard of.
+        changes = [operator.changed for operator, _ in among]
         async with trio.open_nursery() as nursery:
 
-            async def wait(operator: Operator) -> None:
-                await operator.wait_changed()
+            async def wait(changed: trio.Event) -> None:
+                await changed.wait()
                 nursery.cancel_scope.cancel()
 
-            for operator, _ in among:
-                nursery.start_soon(wait, operator)
+            for changed in changes:
+                nursery.start_soon(wait, changed)
 
     def wake(self) -> None:
         """Let the chain be looked at: something has been sent."""

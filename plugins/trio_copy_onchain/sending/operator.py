@@ -117,6 +117,11 @@ class Operator:
         """Take note why a key was sent, so that it can pay more: after a restart, nobody here knows."""
         self._causes.setdefault(cause.key, cause)
 
+    @property
+    def changed(self) -> trio.Event:
+        """Return what is set once something of it is not as it is now."""
+        return self._changed
+
     async def wait_changed(self) -> None:
         """Wait until something of it is not as it was."""
         await self._changed.wait()
