@@ -35,6 +35,8 @@ _RAISES = 4
 """So often a first sending is made dearer at once, where no pool takes it as cheap as it is."""
 _KNOWN_AFTER_S = 3.0
 """Sooner, nobody asks whether nodes still have what they took."""
+_STALE_S = 6.0
+"""While something is open, nobody looks less often."""
 _OLDEST_BLOCKS = 50_000
 """In so many blocks at most, it is looked for who has used a nonce."""
 
@@ -75,7 +77,8 @@ class Operator:
     _known: frozenset[Hash32] = frozenset()
     _paid_now: Fees | None = None
     """What others pay, when somebody asked last."""
-    _looked: bool = False
+    _looked_at: float | None = None
+    """When, by Trio's clock, the chain was looked at last."""
     _final_block: int = 0
     """That of the last look in which nothing of ours was used for good without an explanation."""
     _looking: trio.Lock = field(factory=trio.Lock)
@@ -128,11 +131,19 @@ class Operator:
 
     async def ready(self, until: float) -> None:
         """Wait until the chain was looked at once. Raises `OrderNotSent` where nobody answers."""
-        while not self._looked:
-            try:
-                await self.look(until)
-            except ChainError as error:
-                raise OrderNotSent(f"no node tells the nonces of {self.address}: {error}") from None
+        while self._looked_at is None:
+            await self._look_to_send(until)
+
+    async def _look_anew(self, until: float) -> None:
+        """Look once more where the last look is long ago: somebody else may have used a nonce while nothing was open here."""
+        if self._looked_at is not None and trio.current_time() - self._looked_at >= _STALE_S:
+            await self._look_to_send(until)
+
+    async def _look_to_send(self, until: float) -> None:
+        try:
+            await self.look(until)
+        except ChainError as error:
+            raise OrderNotSent(f"no node tells the nonces of {self.address}: {error}") from None
 
     # ------------------------------------------------------------------------------------------------------ sending
 
@@ -145,15 +156,16 @@ class Operator:
             OrderUncertain: something of it may be there, and it could not go on.
         """
         await self.ready(until)
-        self._causes[cause.key] = cause
         binding = self.nonces.of(cause.key)
         if binding is None:
+            await self._look_anew(until)
             fees = await self._fees_now(until)
             sign = self._signing(cause, fees)
             self._do(c.Bind(key=cause.key, until=cause.until, sign=sign, at=self.wall()))
             binding = self.nonces.of(cause.key)
         if binding is None:
             raise OrderNotSent("it is too late for a nonce, or the one it had is another's by now")
+        self._causes[cause.key] = cause
         self.at("onchain: bound")
         try:
             answer = await self._leave_first(binding.nonce, until)
@@ -306,7 +318,11 @@ class Operator:
                 self._do(c.Fill(nonce=nonce, sign=self._signing(None, fees), at=self.wall()))
             case Next.BUMP:
                 await self._see_fees(until)
-                self._replace(nonce)  # over the cap, the same bytes go out again
+                try:
+                    self._replace(nonce)
+                except OrderNotSent as error:
+                    self._tell("sending-held-up", f"operator {self.address}, nonce {nonce}: {error}")
+                # Over the cap, or refused by the guard, the same bytes go out again.
             case Next.CANCEL:
                 await self._see_fees(until)
                 self._replace(nonce, cancels=True)
@@ -349,7 +365,7 @@ class Operator:
             if not self.nonces.unexplained:
                 self._final_block = counts.final_block
             await self._count_gas(until)
-            self._looked = True
+            self._looked_at = trio.current_time()
 
     def _since(self, final_block: int) -> int:
         return max(0, self._final_block or final_block - _OLDEST_BLOCKS)
