@@ -134,7 +134,7 @@ class Operators:
             for operator, _ in among
         ]
         if not any(load.pays for load in loads):
-            raise OrderNotSent(among[0][0].stopped or "no operator has coin for gas")
+            raise OrderNotSent((among and among[0][0].stopped) or "no operator has coin for gas")
         most = self.in_flight + (-(-self.in_flight // _FOR_EXITS) if is_exit else 0)
         best = pick(loads, in_flight=most)
         return next((one for one in among if one[0].address == best), None)

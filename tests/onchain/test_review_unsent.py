@@ -28,8 +28,7 @@ async def test_what_was_said_not_to_be_sent_does_not_leave_after_a_crash(
         operators = bench.trading.executor.operators
         operators.poll_s = 3600.0  # the process ends before it looks again
         try:
-            report = await bench.trading.submit(order)
-            assert report.status is Status.REJECTED
+            assert (await bench.trading.submit(order)).status is Status.REJECTED
         except OrderNotSent:
             pass
         left = KeptJournal(orders={order.key}, durable=dict(journal.documents()), now=dict(journal.documents()))

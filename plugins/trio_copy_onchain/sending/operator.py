@@ -37,8 +37,6 @@ _KNOWN_AFTER_S = 3.0
 """Sooner, nobody asks whether nodes still have what they took."""
 _STALE_S = 6.0
 """While something is open, nobody looks less often."""
-_OLDEST_BLOCKS = 50_000
-"""In so many blocks at most, it is looked for who has used a nonce."""
 
 
 class Unfit(OrderNotSent):
@@ -80,7 +78,8 @@ class Operator:
     _looked_at: float | None = None
     """When, by Trio's clock, the chain was looked at last."""
     _final_block: int = 0
-    """That of the last look in which nothing of ours was used for good without an explanation."""
+    """That of the last look in which nothing of ours was used for good without an explanation; 0 before the first one: however
+    long nobody has looked, a chain of fast blocks has made many."""
     _looking: trio.Lock = field(factory=trio.Lock)
     _changed: trio.Event = field(factory=trio.Event)
     _told: defaultdict[str, float] = field(factory=lambda: defaultdict(float))
@@ -350,7 +349,7 @@ class Operator:
             )
             if self.nonces.unexplained:
                 used = await self.chain.used(
-                    self.address, self.nonces.unexplained, self._since(counts.final_block), counts.final_block, until
+                    self.address, self.nonces.unexplained, self._final_block, counts.final_block, until
                 )
                 self._see(
                     c.See(
@@ -366,9 +365,6 @@ class Operator:
                 self._final_block = counts.final_block
             await self._count_gas(until)
             self._looked_at = trio.current_time()
-
-    def _since(self, final_block: int) -> int:
-        return max(0, self._final_block or final_block - _OLDEST_BLOCKS)
 
     async def _look_for_known(self, mined: Iterable[Hash32], until: float) -> None:
         """Ask who still has what was sent a while ago; what was sent just now, those have who took it."""
