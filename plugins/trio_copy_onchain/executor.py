@@ -154,20 +154,20 @@ class OnchainExecutor:
 
     def _may_be_there(self, order: Order) -> bool:
         """Tell whether something of an order may be at a node, sent by this process or by an earlier one."""
-        try:
-            bound = [operator.binding(order.key) for operator, _ in self.operators.of(order.wallet)]
-        except OrderNotSent:
-            return False
-        return any(
-            one is not None and not one.unsent and (one.end is None or one.end.fate is Fate.LANDED) for one in bound
-        )
+        holder = self.operators.holder(order.key)
+        one = None if holder is None else holder[0].binding(order.key)
+        return one is not None and not one.unsent and (one.end is None or one.end.fate is Fate.LANDED)
 
     async def _submit(self, order: Order) -> ExecutionReport:
         until = self._until()
         body, kind, terms = _body_of(order), self._kind(order.wallet), await self._terms_of(order.token_id)
         among = self.operators.of(order.wallet)
-        while (picked := self.operators.pick(order.key, among)) is None:
-            await self.operators.wait_room(among)
+        is_exit = order.side is Side.SELL
+        while (picked := self.operators.pick(order.key, among, is_exit=is_exit)) is None:
+            with trio.move_on_at(until):
+                await self.operators.wait_room(among)
+            if trio.current_time() >= until:
+                raise OrderNotSent("every operator has as much on its way as it may")
         operator, signer = picked
         binding = operator.binding(order.key)
         if binding is not None and binding.end is not None:
@@ -276,8 +276,10 @@ class OnchainExecutor:
         try:
             among = self.operators.of(order.wallet)
         except OrderNotSent as error:
-            raise ExecutorError(str(error)) from None
-        bound = next((one for one in among if one[0].binding(order.key) is not None), None)
+            if self.operators.holder(order.key) is None:
+                raise ExecutorError(str(error)) from None
+            among = ()  # nobody may send for it any more; what has left is followed
+        bound = self.operators.holder(order.key, among)
         if bound is None:
             return await self._unbound(order, [operator for operator, _ in among], until)
         operator, signer = bound
@@ -308,6 +310,9 @@ class OnchainExecutor:
             return None
         told = self._told(order, operator)
         end = binding.end
+        if binding.unsent and end is None:
+            # Asked for again, it has the same nonce and bytes, or none; what a node has after all is told to a person.
+            return ended(order, Status.ABSENT, "nothing of it is anywhere")
         if end is None:
             return await self._provisional(order, operator, binding, told)
         if end.fate is not Fate.LANDED:

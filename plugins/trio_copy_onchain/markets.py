@@ -6,11 +6,12 @@ from attrs import define, field, frozen
 
 from trio_copy.errors import ChainError, OrderNotSent
 from trio_copy.model.fills import Side
-from trio_copy.model.ids import Address, TokenId
+from trio_copy.model.ids import Address, Hash32, TokenId
 from trio_copy.model.orders import Market, Quote
 from trio_copy.model.units import BPS, MICRO, Price, Rounding, Shares
 from trio_copy.transactions.calls import Call
 from trio_copy_onchain.asking.chain import Chain
+from trio_copy_onchain.holdings.conditional import Conditional
 from trio_copy_onchain.onchain import FpmmTable, OnchainSettings, PoolTable
 from trio_copy_onchain.venues import abi
 from trio_copy_onchain.venues.amounts import Decimals, decimals_call, read_decimals
@@ -18,7 +19,7 @@ from trio_copy_onchain.venues.fpmm import Fpmm
 from trio_copy_onchain.venues.pool import Pool, Router
 from trio_copy_onchain.venues.seam import Exchanged, Swap, Venue
 
-_FEE = abi.function("fee")
+_FEE, _CONDITIONS = abi.function("fee"), abi.function("conditionIds", "uint256")
 _NOWHERE = Address("0x" + "0" * 39 + "1")
 """Stands for a wallet where nothing depends on whose it is."""
 _HALF = Price(MICRO // 2)
@@ -96,7 +97,9 @@ class Markets:
         return known
 
     async def _fpmm(self, table: FpmmTable, token_id: TokenId, until: float) -> _Known:
-        (told,) = await self.chain.read((decimals_call(table.collateral),), until)
+        asked = decimals_call(table.collateral), Call(to=table.maker, data=_CONDITIONS(0))
+        told, condition = await self.chain.read(asked, until)
+        _expect_order(table, condition)
         decimals = Decimals(shares=read_decimals(told), cash=read_decimals(told))
         venue = Fpmm(
             maker=table.maker,
@@ -121,6 +124,20 @@ class Markets:
             decimals=decimals,
         )
         return _Known(venue=venue, decimals=decimals, collateral=table.collateral)
+
+
+def _expect_order(table: FpmmTable, condition: bytes) -> None:
+    """Refuse the right tokens in a wrong order: what is bought by its index would be another outcome. Raises `ValueError`."""
+    (told,) = abi.words(condition, 1)
+    tokens = Conditional(
+        contract=table.conditional_tokens,
+        collateral=table.collateral,
+        condition=Hash32(f"0x{told:064x}"),
+        outcomes=len(table.tokens),
+    ).tokens
+    # A maker over several conditions together has other tokens: nobody judges these.
+    if tokens != table.tokens and sorted(tokens) == sorted(table.tokens):
+        raise ValueError(f"expected its tokens in the order of its outcomes: {', '.join(map(str, tokens))}")
 
 
 def _fee_bps(venue: Venue, answers: Sequence[bytes]) -> int:

@@ -73,7 +73,10 @@ class OnchainSettings:
         check=within(5.0, 3600.0),
     )
     in_flight: int = setting(
-        16, unit="transactions", why="What one operator has on its way at a time.", check=within(1, 64)
+        16,
+        unit="transactions",
+        why="What one operator has on its way at a time; exits may be a quarter more.",
+        check=within(1, 64),
     )
     fee_percentile: float = setting(
         60.0, unit="per cent", why="Which of the tips of recent blocks is paid.", check=within(1.0, 100.0)

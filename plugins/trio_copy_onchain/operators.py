@@ -15,14 +15,18 @@ from trio_copy.records import read_plain
 from trio_copy_onchain.asking.chain import Chain
 from trio_copy_onchain.asking.fee_clock import FeeClock
 from trio_copy_onchain.fleet.picking import Load, nobody_knows, pick
+from trio_copy_onchain.sending.keyless import Keyless
 from trio_copy_onchain.sending.operator import Operator
 from trio_copy_onchain.sending.written import Written
+from trio_copy_onchain.tx.sendings import Binding, Fate
 
 _LOOK_ANYWAY_S = 5.0
 """Without a new block, it is looked all the same after so long: what was lost is sent again."""
 _FORGET_EVERY_S = 60.0
 _ASK_S = 5.0
 _ACTED = "acted/"
+_FOR_EXITS = 4
+"""For so many transactions that entries may have on their way there is one more, for exits alone."""
 
 
 @define(eq=False, kw_only=True)
@@ -42,11 +46,13 @@ class Operators:
     _journals: list[Journal] = field(factory=list)
     _by_address: dict[Address, Operator] = field(factory=dict)
     _signer_of: dict[Address, Signer] = field(factory=dict)
+    _wallets: list[Wallet] = field(factory=list)
     _wake: trio.Event = field(factory=trio.Event)
 
     def know(self, wallets: Iterable[Wallet]) -> None:
         """Learn who may send for some wallets."""
         for wallet in wallets:
+            self._wallets.append(wallet)
             for signer in self.signers.operators(wallet):
                 self._signer_of.setdefault(signer.address, signer)
 
@@ -61,8 +67,14 @@ class Operators:
                 self.on_trouble(
                     "operator-unknown", f"operator {sender} has sent, and no wallet of this configuration has its key"
                 )
-                continue
-            self._make(signer, journal)
+            # Without a key, what it has sent is followed all the same: taken for unsent, another would do it once more.
+            self._make(signer or Keyless(Address(sender)), journal)
+        # From now on their parts of the journal are whole: of what is decided later, what is not in it never left.
+        for wallet in self._wallets:
+            if journal.covers(wallet.follower):
+                for signer in self.signers.operators(wallet):
+                    if signer.address not in self._by_address:
+                        self._make(signer, journal)
 
     def close_journal(self, journal: Journal) -> None:
         """Let nothing more leave of a shard."""
@@ -84,16 +96,32 @@ class Operators:
             raise OrderNotSent(f"nobody signs for the wallet {wallet.name or 'of'} {wallet.follower}")
         if journal is None:
             raise OrderNotSent(f"the account of {wallet.follower} is not owned here")
-        return [(self._by_address.get(one.address) or self._make(one, journal), one) for one in signers]
+        among = [(self._by_address.get(one.address) or self._make(one, journal), one) for one in signers]
+        torn = next((operator for operator, _ in among if operator.written.journal is not journal), None)
+        if torn is not None:
+            raise OrderNotSent(f"operator {torn.address} sends for accounts of another shard")
+        return among
 
-    def pick(self, key: IntentKey, among: Sequence[tuple[Operator, Signer]]) -> tuple[Operator, Signer] | None:
+    def holder(self, key: IntentKey, among: Sequence[tuple[Operator, Signer]] = ()) -> tuple[Operator, Signer] | None:
+        """Return who has a key: of those that may send for its wallet now, or else of all that ever have; None where nobody has."""
+        bound = next((one for one in among if one[0].binding(key) is not None), None)
+        if bound is not None:
+            return bound
+        before = next((one for one in self._by_address.values() if one.binding(key) is not None), None)
+        return None if before is None else (before, before.signer)
+
+    def pick(
+        self, key: IntentKey, among: Sequence[tuple[Operator, Signer]], *, is_exit: bool = False
+    ) -> tuple[Operator, Signer] | None:
         """Return who carries a key: whoever has it already, else who has least to do (`fleet.picking`). None while all are full.
+
+        Exits have room beyond what entries may fill.
 
         Raises:
             OrderNotSent: nobody can send anything now.
         """
-        bound = next((one for one in among if one[0].binding(key) is not None), None)
-        if bound is not None:
+        bound = self.holder(key, among)
+        if bound is not None and (bound in among or not _is_over(bound[0].binding(key))):
             return bound
         now = trio.current_time()
         loads = [
@@ -106,20 +134,23 @@ class Operators:
             for operator, _ in among
         ]
         if not any(load.pays for load in loads):
-            raise OrderNotSent(among[0][0].stopped or "no operator has coin for gas")
-        best = pick(loads, in_flight=self.in_flight)
+            raise OrderNotSent((among and among[0][0].stopped) or "no operator has coin for gas")
+        most = self.in_flight + (-(-self.in_flight // _FOR_EXITS) if is_exit else 0)
+        best = pick(loads, in_flight=most)
         return next((one for one in among if one[0].address == best), None)
 
     async def wait_room(self, among: Sequence[tuple[Operator, Signer]]) -> None:
         """Wait until one of some operators is not as it was."""
+        # Taken now: what changes before a task has begun to wait would never be heard of.
+        changes = [operator.changed for operator, _ in among]
         async with trio.open_nursery() as nursery:
 
-            async def wait(operator: Operator) -> None:
-                await operator.wait_changed()
+            async def wait(changed: trio.Event) -> None:
+                await changed.wait()
                 nursery.cancel_scope.cancel()
 
-            for operator, _ in among:
-                nursery.start_soon(wait, operator)
+            for changed in changes:
+                nursery.start_soon(wait, changed)
 
     def wake(self) -> None:
         """Let the chain be looked at: something has been sent."""
@@ -191,9 +222,15 @@ class Operators:
             at=self.at,
         )
         self._by_address[signer.address] = operator
-        self._signer_of.setdefault(signer.address, signer)
+        if not isinstance(signer, Keyless):
+            self._signer_of.setdefault(signer.address, signer)
         self.wake()
         return operator
+
+
+def _is_over(binding: Binding | None) -> bool:
+    """Tell whether nothing that was sent for a key can happen any more."""
+    return binding is None or (binding.end is not None and binding.end.fate is not Fate.LANDED)
 
 
 def told_name(key: IntentKey) -> str:

@@ -246,6 +246,18 @@ async def test_a_refusal_is_an_estimate_and_a_busy_node_gives_none() -> None:
     assert (await chain.asked.estimate(WALLET, CALL, {"too dear"}, _soon())).before is Before.UNKNOWN
 
 
+@pytest.mark.parametrize("words", ["execution reverted: STF", "insufficient funds for transfer"])
+async def test_one_node_alone_refuses_no_call_that_another_lets_through(words: str) -> None:
+    """One that is behind does not know the approval, or the coin, of the block before: an exit would end, or its wallet pause."""
+    chain = ScriptedChain()
+    chain.lie("node-1", "eth_estimateGas", RpcError(3 if "STF" in words else -32000, words))
+    chain.lie("node-2", "eth_estimateGas", hex(50_000))
+    ready = await chain.asked.estimate(WALLET, CALL, {"too dear"}, _soon())
+    assert (ready.before, ready.gas) == (Before.READY, 50_000)
+    chain.lie("node-2", "eth_estimateGas", RpcError(3, "execution reverted: too dear"))
+    assert (await chain.asked.estimate(WALLET, CALL, {"too dear"}, _soon())).before is Before.KILLED
+
+
 async def test_a_contract_that_refuses_answers_and_a_node_that_fails_does_not() -> None:
     chain = ScriptedChain()
     chain.lie("node-1", "eth_call", RpcError(3, "execution reverted: no"))

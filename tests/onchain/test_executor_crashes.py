@@ -1,11 +1,12 @@
 """The process dies around a broadcast: whoever takes over buys what was decided, once."""
 
 import pytest
+import trio
 
 from tests.onchain.deployed import Deployed, Market
 from tests.onchain.executing import KeptJournal
 from tests.onchain.faulting import KEY, LATE_S, PATIENCE_S, Crash, Wall, fund, open_bench
-from trio_copy.errors import OrderNotSent, OrderUncertain
+from trio_copy.errors import ChainError, OrderNotSent, OrderUncertain
 from trio_copy.model.orders import Settlement, Status
 from trio_copy.testing.anvil import Node
 
@@ -169,7 +170,15 @@ async def test_what_an_earlier_owner_may_have_sent_is_never_said_not_to_be(venue
         with pytest.raises(OrderUncertain):
             await bench.trading.submit(order)
         bench.nodes["node"].down = False
-        await bench.until(lambda: bench.operator.nonces.latest == nonce, "connected")
+
+        async def connected() -> bool:
+            try:
+                await bench.trading.executor.chain.nodes.block("latest", trio.current_time() + 0.2)
+            except ChainError:
+                return False
+            return True
+
+        await bench.until(connected, "connected")
         left.lost = True
         with pytest.raises(OrderUncertain, match="lease"):
             await bench.trading.submit(order)

@@ -90,6 +90,8 @@ def test_what_is_paid_now(base: int, tips: tuple[int, ...], cap: int, expected: 
         ((8, 80), 1000, 10**60, None, None),
         ((8, 80), 1000, 0, (40, 300), (40, 300)),  # it has become dearer meanwhile
         ((8, 80), 1000, 0, (2, 20), (9, 90)),
+        ((8, 80), 100, 0, (40, 60), (40, 100)),  # of what others pay, as much as the cap allows
+        ((8, 80), 90, 0, (200, 300), (90, 90)),
     ],
 )
 def test_a_replacement_pays_an_eighth_more(

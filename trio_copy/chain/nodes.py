@@ -33,6 +33,10 @@ _IN_FLIGHT = 32
 _BRIEF_S = 10.0
 """The end of a connection that was held for longer is no news: nodes end them now and then, and it is made again. Nor is one
 that was brief, but two in a row."""
+_STRAGGLES_S = 1.0
+"""So much longer all others are waited for, once one of those that are asked together has answered."""
+_SILENT_S, _SILENT_FOR_S = 0.1, 10.0
+"""The same of one that straggled too long within so many seconds: a node that answers nothing takes up no other's time."""
 _NO_SUCH_METHOD = -32601
 _LOST = "requests-lost"
 
@@ -46,6 +50,8 @@ class _Node:
     turns: trio.Semaphore = field(factory=lambda: trio.Semaphore(_IN_FLIGHT))
     away: bool = False
     """Whether the last try did not reach it. One that was just lost is not away: it is dialled again in a moment."""
+    silent_until: float = 0.0
+    """Until when, by Trio's clock, it is waited for less than others."""
 
     @property
     def name(self) -> str:
@@ -86,16 +92,31 @@ class NodeConnections:
 
     async def ask_all(self, method: str, params: Sequence[object], until: float) -> Mapping[str, bytes | ChainError]:
         answers: dict[str, bytes | ChainError] = {}
+        waits: dict[str, trio.CancelScope] = {}
+
+        def hurry() -> None:
+            """Wait for nobody much longer: somebody has answered."""
+            now = trio.current_time()
+            for node in self.nodes:
+                if node.name in waits:
+                    left_s = _SILENT_S if now < node.silent_until else _STRAGGLES_S
+                    waits[node.name].deadline = min(waits[node.name].deadline, now + left_s)
 
         async def of(node: _Node) -> None:
             answers[node.name] = NoAnswer(f"{node.name} did not answer {method} in time")
-            with trio.move_on_at(until):
+            with trio.CancelScope(deadline=until) as waits[node.name]:
                 await self._wait(node)
                 try:
                     async with node.turns:
                         answers[node.name] = bytes(await node.pool.ask(node.endpoint, method, *params))
                 except ChainError as error:
                     answers[node.name] = error
+            said = waits.pop(node.name)
+            if said.cancelled_caught and trio.current_time() < until:
+                node.silent_until = trio.current_time() + _SILENT_FOR_S
+            elif isinstance(answers[node.name], bytes | RpcError):
+                node.silent_until = 0.0
+                hurry()
 
         async with trio.open_nursery() as nursery:
             for node in self.nodes:

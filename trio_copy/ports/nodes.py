@@ -34,6 +34,9 @@ class Nodes(Protocol):
     async def ask_all(self, method: str, params: Sequence[object], until: float) -> Mapping[str, bytes | ChainError]:
         """Ask every node at once; returns what came of each, by its name. Raises nothing.
 
+        Once one has answered, the others are waited for a moment longer, and not up to `until`: one that answers nothing
+        takes up no other's time. What it would have said is not known then.
+
         Of a question, nothing has left for a node that is `NotConnected`; of any other failure it may have.
         """
         ...

@@ -56,7 +56,12 @@ class Carrying:
             OrderNotSent: nothing of it has left, nor will.
         """
         kind = self._kind(act)
-        among = self.operators.of(act.wallet)
+        try:
+            among = self.operators.of(act.wallet)
+        except OrderNotSent:
+            if self.operators.holder(act.key) is None:
+                raise
+            among = ()  # nobody may send for it any more; what has left is followed
         while (picked := self.operators.pick(act.key, among)) is None:
             with trio.move_on_at(until):
                 await self.operators.wait_room(among)

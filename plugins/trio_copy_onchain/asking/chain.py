@@ -158,10 +158,17 @@ class Chain:
                 raise said if isinstance(said, RpcError) else ValueError(estimate.words)
             return estimate
 
+        asked = "eth_estimateGas", (_params(call, sender), "latest"), read, until
         try:
-            return await self._questions.first("eth_estimateGas", (_params(call, sender), "latest"), read, until)
+            estimate = await self._questions.first(*asked)
         except ChainError as error:
             return read_estimate(error, prices)
+        if estimate.before in (Before.REJECTED, Before.NO_FUNDS) and len(self.nodes.names) > 1:
+            # A node that is behind does not know what the wallet has been given, or has allowed, in the newest blocks.
+            for other in (await self._questions.every(*asked)).values():
+                if not isinstance(other, ChainError) and other.before in (Before.READY, Before.KILLED):
+                    return other
+        return estimate
 
     async def call(
         self, call: Call, until: float, *, sender: Address | None = None, block: str = "latest"

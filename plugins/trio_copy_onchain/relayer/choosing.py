@@ -25,7 +25,7 @@ async def is_relayed(act: Act, operators: Operators, chain: Chain, until: float)
     name = name_of(chain.chain_id, wallet.address, act.key)
     if any(name in operator.written.journal.documents() for operator in among):
         return True
-    if any(operator.binding(act.key) is not None for operator in among):
+    if operators.holder(act.key) is not None:
         return False
     try:
         return not any([await chain.balance(operator.address, until) for operator in among])

@@ -35,8 +35,8 @@ _RAISES = 4
 """So often a first sending is made dearer at once, where no pool takes it as cheap as it is."""
 _KNOWN_AFTER_S = 3.0
 """Sooner, nobody asks whether nodes still have what they took."""
-_OLDEST_BLOCKS = 50_000
-"""In so many blocks at most, it is looked for who has used a nonce."""
+_STALE_S = 6.0
+"""While something is open, nobody looks less often."""
 
 
 class Unfit(OrderNotSent):
@@ -75,9 +75,11 @@ class Operator:
     _known: frozenset[Hash32] = frozenset()
     _paid_now: Fees | None = None
     """What others pay, when somebody asked last."""
-    _looked: bool = False
+    _looked_at: float | None = None
+    """When, by Trio's clock, the chain was looked at last."""
     _final_block: int = 0
-    """That of the last look in which nothing of ours was used for good without an explanation."""
+    """That of the last look in which nothing of ours was used for good without an explanation; 0 before the first one: however
+    long nobody has looked, a chain of fast blocks has made many."""
     _looking: trio.Lock = field(factory=trio.Lock)
     _changed: trio.Event = field(factory=trio.Event)
     _told: defaultdict[str, float] = field(factory=lambda: defaultdict(float))
@@ -117,17 +119,30 @@ class Operator:
         """Take note why a key was sent, so that it can pay more: after a restart, nobody here knows."""
         self._causes.setdefault(cause.key, cause)
 
+    @property
+    def changed(self) -> trio.Event:
+        """Return what is set once something of it is not as it is now."""
+        return self._changed
+
     async def wait_changed(self) -> None:
         """Wait until something of it is not as it was."""
         await self._changed.wait()
 
     async def ready(self, until: float) -> None:
         """Wait until the chain was looked at once. Raises `OrderNotSent` where nobody answers."""
-        while not self._looked:
-            try:
-                await self.look(until)
-            except ChainError as error:
-                raise OrderNotSent(f"no node tells the nonces of {self.address}: {error}") from None
+        while self._looked_at is None:
+            await self._look_to_send(until)
+
+    async def _look_anew(self, until: float) -> None:
+        """Look once more where the last look is long ago: somebody else may have used a nonce while nothing was open here."""
+        if self._looked_at is not None and trio.current_time() - self._looked_at >= _STALE_S:
+            await self._look_to_send(until)
+
+    async def _look_to_send(self, until: float) -> None:
+        try:
+            await self.look(until)
+        except ChainError as error:
+            raise OrderNotSent(f"no node tells the nonces of {self.address}: {error}") from None
 
     # ------------------------------------------------------------------------------------------------------ sending
 
@@ -140,22 +155,23 @@ class Operator:
             OrderUncertain: something of it may be there, and it could not go on.
         """
         await self.ready(until)
-        self._causes[cause.key] = cause
         binding = self.nonces.of(cause.key)
         if binding is None:
+            await self._look_anew(until)
             fees = await self._fees_now(until)
             sign = self._signing(cause, fees)
             self._do(c.Bind(key=cause.key, until=cause.until, sign=sign, at=self.wall()))
             binding = self.nonces.of(cause.key)
         if binding is None:
             raise OrderNotSent("it is too late for a nonce, or the one it had is another's by now")
+        self._causes[cause.key] = cause
         self.at("onchain: bound")
         try:
             await self._leave_dearer(binding.nonce, until)
         except OrderNotSent as error:
             # Said to be nowhere, it must not leave later on; what may be at a node is not said to be nowhere.
             if self.nonces.of(cause.key) is not None:
-                self._do(c.GiveUp(nonce=binding.nonce))
+                self._give_up(binding.nonce)
             if cause.key in self.nonces.freed:
                 raise
             raise OrderUncertain(str(error)) from error
@@ -182,8 +198,17 @@ class Operator:
         elif answer.row is Row.WRONG:
             self.stopped = why
             self._tell("operator-stopped", f"operator {self.address} sends nothing more: {why}")
-        if self._do(c.GiveUp(nonce=nonce)):
+        if self._give_up(nonce):
             raise Unfit(why) if answer.row is Row.WRONG else OrderNotSent(why)
+
+    def _give_up(self, nonce: int) -> bool:
+        """Free a nonce of which nothing is anywhere; returns whether that is so.
+
+        It is put down before anybody hears of it: an account that has closed the order must not find it bound after a crash.
+        """
+        given_up = bool(self._do(c.GiveUp(nonce=nonce)))
+        self.written.put(self.nonces)
+        return given_up
 
     async def leave(self, nonce: int, until: float) -> Answer | None:
         """Let the newest bytes of a nonce leave for every node, once they are written down; None where none may leave now.
@@ -286,15 +311,18 @@ class Operator:
         nonce = one.nonce
         match one.what:
             case Next.GIVE_UP:
-                self._do(c.GiveUp(nonce=nonce))
-                self.written.put(self.nonces)
+                self._give_up(nonce)
                 return
             case Next.FILL:
                 fees = await self._fees_now(until)
                 self._do(c.Fill(nonce=nonce, sign=self._signing(None, fees), at=self.wall()))
             case Next.BUMP:
                 await self._see_fees(until)
-                self._replace(nonce)  # over the cap, the same bytes go out again
+                try:
+                    self._replace(nonce)
+                except OrderNotSent as error:
+                    self._tell("sending-held-up", f"operator {self.address}, nonce {nonce}: {error}")
+                # Over the cap, or refused by the guard, the same bytes go out again.
             case Next.CANCEL:
                 await self._see_fees(until)
                 self._replace(nonce, cancels=True)
@@ -322,7 +350,7 @@ class Operator:
             )
             if self.nonces.unexplained:
                 used = await self.chain.used(
-                    self.address, self.nonces.unexplained, self._since(counts.final_block), counts.final_block, until
+                    self.address, self.nonces.unexplained, self._final_block, counts.final_block, until
                 )
                 self._see(
                     c.See(
@@ -337,10 +365,7 @@ class Operator:
             if not self.nonces.unexplained:
                 self._final_block = counts.final_block
             await self._count_gas(until)
-            self._looked = True
-
-    def _since(self, final_block: int) -> int:
-        return max(0, self._final_block or final_block - _OLDEST_BLOCKS)
+            self._looked_at = trio.current_time()
 
     async def _look_for_known(self, mined: Iterable[Hash32], until: float) -> None:
         """Ask who still has what was sent a while ago; what was sent just now, those have who took it."""

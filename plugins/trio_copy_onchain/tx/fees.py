@@ -96,11 +96,17 @@ def fees_now(history: FeeHistory, *, floor: int, cap: int) -> Fees | None:
 def higher(fees: Fees, *, cap: int, least_tip: int = 0, now: Fees | None = None) -> Fees | None:
     """Return fees by which a transaction replaces another of its nonce; None where they would be over the cap.
 
-    Both fields rise by an eighth at least. What a node asks for, and what would be paid now, is paid as far as it is more.
+    Both fields rise by an eighth at least, and the tip to what a node asks for. What would be paid now is paid as far as it is
+    more, and the cap allows it.
     """
-    tip = max(_raised(fees.tip), least_tip, now.tip if now else 0)
-    max_fee = max(_raised(fees.max_fee), fees.max_fee + tip - fees.tip, now.max_fee if now else 0)
-    return Fees(tip=tip, max_fee=max_fee) if max_fee <= cap else None
+    tip = max(_raised(fees.tip), least_tip)
+    max_fee = max(_raised(fees.max_fee), fees.max_fee + tip - fees.tip)
+    if max_fee > cap:
+        return None
+    if now is not None:
+        tip = max(tip, now.tip)
+        max_fee = min(max(max_fee, fees.max_fee + tip - fees.tip, now.max_fee), cap)
+    return Fees(tip=min(tip, max_fee), max_fee=max_fee)
 
 
 def replaces(fees: Fees, before: Fees) -> bool:
