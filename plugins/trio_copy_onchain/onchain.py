@@ -15,6 +15,16 @@ from trio_copy_onchain.relayer.settings import RelayerSettings
 _MULTI_SEND = Address("0xa238cbeb142c10ef7ad8442c6d1f9e89e07e7761")
 
 
+def _several(instance: object, attribute: "Attribute[tuple[TokenId, ...]]", tokens: tuple[TokenId, ...]) -> None:
+    if len(tokens) < 2:
+        raise ValueError(f"expected two outcomes at least, got {len(tokens)}")
+
+
+def _not_the_outcome(instance: "PoolTable", attribute: "Attribute[Address]", collateral: Address) -> None:
+    if collateral == instance.outcome:
+        raise ValueError(f"expected another token than the outcome, got {collateral}")
+
+
 @frozen(kw_only=True)
 class FpmmTable:
     """A fixed-product market maker, and what it trades."""
@@ -23,7 +33,10 @@ class FpmmTable:
     conditional_tokens: Address = setting(NOTHING, unit="address", why="The contract that holds the outcomes.")
     collateral: Address = setting(NOTHING, unit="address", why="The token that they are paid in.")
     tokens: tuple[TokenId, ...] = setting(
-        NOTHING, unit="list of token ids", why="All outcomes, in the order in which the maker counts them."
+        NOTHING,
+        unit="list of token ids",
+        why="All outcomes, in the order in which the maker counts them.",
+        check=_several,
     )
 
 
@@ -35,7 +48,7 @@ class PoolTable:
     outcome: Address = setting(
         NOTHING, unit="address", why="The outcome's token; its id is this address, read as a number."
     )
-    collateral: Address = setting(NOTHING, unit="address", why="The token that it is paid in.")
+    collateral: Address = setting(NOTHING, unit="address", why="The token that it is paid in.", check=_not_the_outcome)
     router: Address = setting(NOTHING, unit="address", why="SwapRouter or SwapRouter02 of the pool's factory.")
     takes_deadline: bool = setting(
         False, unit="true or false", why="Whether the router reads a deadline among the arguments, as SwapRouter does."

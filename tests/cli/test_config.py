@@ -359,6 +359,17 @@ def test_token_ids_are_no_api_tokens(tmp_path: Path, capsys: Capture) -> None:
     assert KEY not in err
 
 
+def test_a_mistake_among_token_ids_is_told_as_one(tmp_path: Path, capsys: Capture) -> None:
+    """What stands in the place of an outcome's number, and looks like no key, is no secret."""
+    maker = f'[decoder.fpmm]\npools = [{{ address = "0x{"ab" * 20}", tokens = ["WHAT"] }}]\n'
+    for wrong in ("-5", "abc"):
+        assert check(tmp_path, GOOD + maker.replace("WHAT", wrong)) == 2
+        err = capsys.readouterr().err
+        assert "tokens[0]: expected " in err
+        assert wrong in err
+        assert "secret" not in err
+
+
 def test_urls_may_come_from_the_environment_or_a_private_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture
 ) -> None:
