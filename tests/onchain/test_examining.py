@@ -377,5 +377,6 @@ def test_settings_that_cannot_be_a_venue_are_refused() -> None:
     """A market maker has several outcomes, and a pool two different tokens."""
     with pytest.raises(ValueError, match="expected two outcomes at least, got 1"):
         FpmmTable(maker=NOWHERE, conditional_tokens=NOWHERE, collateral=NOWHERE, tokens=(TokenId(1),))
-    with pytest.raises(ValueError, match="expected another token than the outcome"):
-        PoolTable(pool=NOWHERE, outcome=NOWHERE, collateral=NOWHERE, router=NOWHERE, quoter=NOWHERE)
+    same = PoolTable(pool=NOWHERE, outcome=NOWHERE, collateral=NOWHERE, router=NOWHERE, quoter=NOWHERE)
+    with pytest.raises(ValueError, match="expected two tokens of a pool, got 0xdede"):
+        OnchainSettings(pools=(same,))
