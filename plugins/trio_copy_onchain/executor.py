@@ -459,7 +459,8 @@ async def open_executor(context: ExecutorContext) -> AsyncGenerator[Executor, No
         on_news=context.on_news,
         at=context.at,
     )
-    operators.know(context.wallets)
+    # Who refuels a fleet has sent as well, and what is still open of that is gone on with.
+    operators.know((*context.wallets, *(fleet.funding for fleet in context.fleets if fleet.funding is not None)))
     executor = OnchainExecutor(
         context=context,
         settings=settings,
