@@ -28,6 +28,7 @@ from trio_copy.ports import (
 from trio_copy.records import write_plain
 from trio_copy.transactions.calls import Call, call_digest
 from trio_copy.transactions.relayed import POLYMARKET
+from trio_copy.transactions.tips import GWEI, floor_of
 from trio_copy.transactions.transaction import read_signed
 from trio_copy_onchain.acting.carrying import Carrying
 from trio_copy_onchain.acting.cost import Cost
@@ -48,7 +49,6 @@ from trio_copy_onchain.sending.cause import Cause
 from trio_copy_onchain.sending.operator import Operator, Unfit
 from trio_copy_onchain.sending.trying import tried
 from trio_copy_onchain.tx.answers import Before, gas_limit
-from trio_copy_onchain.tx.fees import GWEI, floor_of
 from trio_copy_onchain.tx.receipts import Receipt
 from trio_copy_onchain.tx.reverts import Lacks
 from trio_copy_onchain.tx.sendings import Binding, Fate

@@ -11,6 +11,7 @@ from trio_copy.model.ids import Address
 from trio_copy.model.orders import Wallet
 from trio_copy.model.units import MICRO
 from trio_copy.ports import Finding
+from trio_copy.transactions.tips import floor_of
 from trio_copy_onchain.examining.looking import Look, bad, checksummed, good, listed, unknown
 from trio_copy_onchain.holdings.balances import money_call
 from trio_copy_onchain.onchain import OnchainSettings
@@ -84,7 +85,7 @@ class OfWallet:
             price = await self.look.node_number("eth_gasPrice")
         except ChainError as error:
             return self._unknown(_CHECK_GAS, error)
-        per_trade = max(price, 1) * _GAS
+        per_trade = max(price, floor_of(self.look.context.chain_id)) * _GAS
         trades = wei // per_trade
         text = (
             f"{checksummed(operator)} has {_coins(wei)} of the chain's coin: {_about(trades)} at today's price of gas"
