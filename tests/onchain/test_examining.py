@@ -307,10 +307,12 @@ async def test_a_safe_allows_in_its_trades_and_shares_before(doctor: Doctor) -> 
     assert {one.health for one in found} == {Health.BAD}
 
 
-async def test_what_acts_by_a_relayer_is_not_judged(doctor: Doctor) -> None:
-    deposit = evolve(doctor.hot, name="far", signature_type=SignatureType.DEPOSIT)
+@pytest.mark.parametrize(("follower", "health"), [("", Health.UNKNOWN), ("alice", Health.BAD)])
+async def test_what_acts_by_a_relayer_trades_for_nobody(doctor: Doctor, follower: str, health: Health) -> None:
+    """A deposit wallet with which nobody pays here is not judged."""
+    deposit = evolve(doctor.hot, name="far", signature_type=SignatureType.DEPOSIT, follower=FollowerId(follower))
     found = [one for one in await doctor.find(deposit) if one.wallet]
-    assert [(one.check, one.health) for one in found] == [("operators", Health.UNKNOWN)]
+    assert [(one.check, one.health) for one in found] == [("operators", health)]
 
 
 class Away:

@@ -8,7 +8,7 @@ from attrs import frozen
 from trio_copy.errors import ChainError
 from trio_copy.model.counts import counted
 from trio_copy.model.ids import Address
-from trio_copy.model.orders import Wallet
+from trio_copy.model.orders import SignatureType, Wallet
 from trio_copy.model.units import MICRO
 from trio_copy.ports import Finding
 from trio_copy.transactions.tips import floor_of
@@ -45,7 +45,10 @@ class OfWallet:
 
     async def findings(self) -> list[Finding]:
         """Return everything that was found, in the order in which people read it."""
-        operators = self._operators()
+        operators, name = self._operators(), self.wallet.name
+        if self.wallet.signature_type is SignatureType.DEPOSIT and self.wallet.follower:
+            text = "a deposit wallet acts by its relayer alone, which carries no trades: nothing is copied with it here"
+            return [bad("operators", text, f"another wallet than [wallet.{name}], or another executor", name)]
         try:
             kind = of_wallet(self.wallet, WalletContracts(multi_send=self.settings.multi_send))
         except ValueError as error:
