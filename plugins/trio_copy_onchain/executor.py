@@ -28,6 +28,7 @@ from trio_copy.ports import (
 from trio_copy.records import write_plain
 from trio_copy.transactions.calls import Call, call_digest
 from trio_copy.transactions.relayed import POLYMARKET
+from trio_copy.transactions.tips import GWEI, floor_of
 from trio_copy.transactions.transaction import read_signed
 from trio_copy_onchain.acting.carrying import Carrying
 from trio_copy_onchain.acting.cost import Cost
@@ -49,7 +50,6 @@ from trio_copy_onchain.sending.cause import Cause
 from trio_copy_onchain.sending.operator import Operator, Unfit
 from trio_copy_onchain.sending.trying import tried
 from trio_copy_onchain.tx.answers import Before, gas_limit
-from trio_copy_onchain.tx.fees import GWEI, floor_of
 from trio_copy_onchain.tx.receipts import Receipt
 from trio_copy_onchain.tx.reverts import Lacks
 from trio_copy_onchain.tx.sendings import Binding, Fate
@@ -485,8 +485,8 @@ async def open_executor(context: ExecutorContext) -> AsyncGenerator[Executor, No
         on_news=context.on_news,
         at=context.at,
     )
-    funding = (one.funding for one in context.fleets)
-    operators.know([*context.wallets, *(one for one in funding if one is not None)])
+    # Who refuels a fleet has sent as well, and what is still open of that is gone on with.
+    operators.know((*context.wallets, *(fleet.funding for fleet in context.fleets if fleet.funding is not None)))
     executor = OnchainExecutor(
         context=context,
         settings=settings,

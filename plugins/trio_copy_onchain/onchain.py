@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import asynccontextmanager
+from typing import Any
 
 from attrs import NOTHING, Attribute, frozen
 
@@ -15,6 +16,11 @@ from trio_copy_onchain.relayer.settings import RelayerSettings
 _MULTI_SEND = Address("0xa238cbeb142c10ef7ad8442c6d1f9e89e07e7761")
 
 
+def _several(instance: object, attribute: "Attribute[tuple[TokenId, ...]]", tokens: tuple[TokenId, ...]) -> None:
+    if len(tokens) < 2:
+        raise ValueError(f"expected two outcomes at least, got {len(tokens)}")
+
+
 @frozen(kw_only=True)
 class FpmmTable:
     """A fixed-product market maker, and what it trades."""
@@ -23,7 +29,10 @@ class FpmmTable:
     conditional_tokens: Address = setting(NOTHING, unit="address", why="The contract that holds the outcomes.")
     collateral: Address = setting(NOTHING, unit="address", why="The token that they are paid in.")
     tokens: tuple[TokenId, ...] = setting(
-        NOTHING, unit="list of token ids", why="All outcomes, in the order in which the maker counts them."
+        NOTHING,
+        unit="list of token ids",
+        why="All outcomes, in the order in which the maker counts them.",
+        check=_several,
     )
 
 
@@ -43,11 +52,18 @@ class PoolTable:
     quoter: Address = setting(NOTHING, unit="address", why="QuoterV2 of the pool's factory.")
 
 
-def _each_once(instance: object, attribute: "Attribute[tuple[object, ...]]", tables: tuple[object, ...]) -> None:
+def _each_once(instance: object, attribute: "Attribute[Any]", tables: tuple[object, ...]) -> None:
     tokens = [token for table in tables for token in _tokens_of(table)]
     twice = next((token for token in tokens if tokens.count(token) > 1), None)
     if twice is not None:
         raise ValueError(f"expected each outcome at one venue, got {twice} twice")
+
+
+def _two_tokens(instance: object, attribute: "Attribute[Any]", tables: tuple[PoolTable, ...]) -> None:
+    for table in tables:
+        if table.outcome == table.collateral:
+            raise ValueError(f"expected two tokens of a pool, got {table.outcome} as outcome and collateral")
+    _each_once(instance, attribute, tables)
 
 
 def _tokens_of(table: object) -> tuple[TokenId, ...]:
@@ -64,7 +80,7 @@ class OnchainSettings:
         (), unit="list of tables", why="Market makers at which outcomes are traded.", check=_each_once
     )
     pools: tuple[PoolTable, ...] = setting(
-        (), unit="list of tables", why="Pools at which outcomes are traded.", check=_each_once
+        (), unit="list of tables", why="Pools at which outcomes are traded.", check=_two_tokens
     )
     mine_within_s: float = setting(
         60.0,

@@ -605,3 +605,7 @@ def test_what_gas_has_cost_is_shown_by_operator(conf: Path, capsys: Capture) -> 
     (row,) = rows(capsys)
     coins = "0.012345678900000001"
     assert row == {"executor": "onchain", "chain": "137", "operator": operator, "transactions": 3, "coins": coins}
+    assert main(["gas"]) == 0
+    header, line = capsys.readouterr().out.splitlines()
+    assert len(header) <= 80
+    assert line.split() == ["onchain", "137", "0xabab..abab", "3", coins]

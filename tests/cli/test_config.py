@@ -359,6 +359,34 @@ def test_token_ids_are_no_api_tokens(tmp_path: Path, capsys: Capture) -> None:
     assert KEY not in err
 
 
+def test_a_mistake_among_token_ids_is_told_as_one(tmp_path: Path, capsys: Capture) -> None:
+    """What stands in the place of an outcome's number, and looks like no key, is no secret."""
+    maker = f'[decoder.fpmm]\npools = [{{ address = "0x{"ab" * 20}", tokens = ["WHAT"] }}]\n'
+    for wrong in ("-5", "abc"):
+        assert check(tmp_path, GOOD + maker.replace("WHAT", wrong)) == 2
+        err = capsys.readouterr().err
+        assert "tokens[0]: expected " in err
+        assert wrong in err
+        assert "secret" not in err
+
+
+def test_venues_of_the_chain_are_read_from_the_file(tmp_path: Path, capsys: Capture) -> None:
+    """A market maker and a pool are good as they are; what cannot be one is told with its place."""
+    one, other = f"0x{'ab' * 20}", f"0x{'cd' * 20}"
+    maker = f'{{ maker = "{one}", conditional_tokens = "{one}", collateral = "{other}", tokens = ["1", "2"] }}'
+    pool = f'{{ pool = "{one}", outcome = "{one}", collateral = "{other}", router = "{one}", quoter = "{one}" }}'
+    venues = f"[executor.onchain]\nfpmm = [{maker}]\npools = [{pool}]\n"
+    check(tmp_path, GOOD + venues)
+    assert "executor.onchain" not in capsys.readouterr().err
+    assert (
+        check(tmp_path, GOOD + venues.replace('"1", "2"', '"1"').replace(f'outcome = "{one}"', f'outcome = "{other}"'))
+        == 2
+    )
+    err = capsys.readouterr().err
+    assert "executor.onchain.fpmm[0].tokens: expected two outcomes at least, got 1" in err
+    assert "executor.onchain.pools: expected two tokens of a pool" in err
+
+
 def test_urls_may_come_from_the_environment_or_a_private_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture
 ) -> None:

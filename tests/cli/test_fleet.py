@@ -24,7 +24,7 @@ from trio_copy.config import to_checksum
 from trio_copy.config.fleets import FleetTable
 from trio_copy.engine.plan import Plan, load_plan
 from trio_copy.errors import ChainError, ConfigError, RpcError
-from trio_copy.model.ids import Address, FollowerId, Hash32
+from trio_copy.model.ids import Address, ChainId, FollowerId, Hash32
 from trio_copy.native import SecretKey
 from trio_copy.ports import NOBODY, Act, ActReport, Changes, Deed, Document, Done, StoreContext
 from trio_copy.records import write_plain
@@ -276,8 +276,11 @@ async def test_what_nodes_do_not_tell_is_unknown() -> None:
         assert one.state(FLEET).startswith("unknown: ")
         assert words in one.state(FLEET)
     with pytest.raises(ChainError):
-        await transfer_cost(ScriptedNodes(DevChain(POLYGON, lambda: NOW)))
-    assert await transfer_cost(ScriptedNodes(DevChain(POLYGON, lambda: NOW), lambda *_: "0xa")) == 420_000
+        await transfer_cost(ScriptedNodes(DevChain(POLYGON, lambda: NOW)), ChainId(100))
+    nodes = ScriptedNodes(DevChain(POLYGON, lambda: NOW), lambda *_: "0xa")
+    assert await transfer_cost(nodes, ChainId(100)) == 420_000
+    # A node that knows nothing of the tips that Polygon's pools ask.
+    assert await transfer_cost(nodes, POLYGON) == 42_000 * 25 * 10**9
 
 
 @pytest.mark.parametrize(

@@ -78,8 +78,8 @@ async def _play(play: PlayMoney) -> tuple[list[str], Tally]:
 @pytest.mark.parametrize(
     "line",
     [
-        r"play-money: wallet large\.alice trades with play money, at the venue inside this process for another 24\.0 h",
-        r"play-money: wallet small\.bob trades with play money",
+        r"play-money: wallet large\.alice, the account of a key, trades with play money, at the venue inside this process for",
+        r"play-money: wallet small\.bob, a deposit wallet, trades with play money",
         r"alice    filled   \d+\.\d\d @ 0\.\d+ ",
         r"bob      filled   \d+\.\d\d @ 0\.\d+ ",
         r"bob      denied   NO_BALANCE",

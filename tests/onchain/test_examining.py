@@ -19,7 +19,7 @@ from trio_copy.entropy import seeded_entropy
 from trio_copy.errors import ConnectionLost
 from trio_copy.model.ids import Address, ChainId, FollowerId, TokenId
 from trio_copy.model.orders import SignatureType, Wallet
-from trio_copy.ports import Contracts, ExecutorContext, Finding, Health, Nodes
+from trio_copy.ports import Contracts, ExecutorContext, Finding, Health, Nodes, TransactionPolicy
 from trio_copy.testing.anvil import Node
 from trio_copy_onchain.examining.examine import examine
 from trio_copy_onchain.onchain import FpmmTable, OnchainSettings, PoolTable
@@ -103,6 +103,7 @@ class Doctor:
             "safe": [market.chain.accounts[0]],
         }
         self.chain_id = POLYGON
+        self.policies: dict[str, TransactionPolicy] = {}
 
     async def find(self, *wallets: Wallet) -> list[Finding]:
         async with open_look(self.node) as (contracts, nodes):
@@ -115,6 +116,7 @@ class Doctor:
                 wallets=wallets or (self.hot, self.safe),
                 chain_id=self.chain_id,
                 nodes=nodes,
+                policies=self.policies,
             )
             return list(await examine(context, contracts))
 
@@ -176,7 +178,11 @@ CHANGES: dict[str, tuple[Callable[[Doctor], Any], str, str]] = {
     "other collateral": (lambda d: maker(d, collateral=NOWHERE), "fpmm", "its collateral is 0x"),
     "another token": (lambda d: maker(d, tokens=(TokenId(1), TokenId(2))), "fpmm", "token 0 of its condition is "),
     "turned tokens": (lambda d: maker(d, tokens=d.settings.fpmm[0].tokens[::-1]), "fpmm", "token 0 of its condition"),
-    "a token too few": (lambda d: maker(d, tokens=d.settings.fpmm[0].tokens[:1]), "fpmm", "its outcomes are 2, not 1"),
+    "a token too many": (
+        lambda d: maker(d, tokens=(*d.settings.fpmm[0].tokens, TokenId(1))),
+        "fpmm",
+        "its outcomes are 2, not 3",
+    ),
     "no pool": (lambda d: pool(d, pool=usdc(d)), "pool", "is no pool: it tells no tokens"),
     "other tokens": (lambda d: pool(d, outcome=NOWHERE), "pool", "its tokens are 0x"),
     "no router": (lambda d: pool(d, router=usdc(d)), "pool", "is no router: it tells no factory"),
@@ -301,10 +307,12 @@ async def test_a_safe_allows_in_its_trades_and_shares_before(doctor: Doctor) -> 
     assert {one.health for one in found} == {Health.BAD}
 
 
-async def test_what_acts_by_a_relayer_is_not_judged(doctor: Doctor) -> None:
-    deposit = evolve(doctor.hot, name="far", signature_type=SignatureType.DEPOSIT)
+@pytest.mark.parametrize(("follower", "health"), [("", Health.UNKNOWN), ("alice", Health.BAD)])
+async def test_what_acts_by_a_relayer_trades_for_nobody(doctor: Doctor, follower: str, health: Health) -> None:
+    """A deposit wallet with which nobody pays here is not judged."""
+    deposit = evolve(doctor.hot, name="far", signature_type=SignatureType.DEPOSIT, follower=FollowerId(follower))
     found = [one for one in await doctor.find(deposit) if one.wallet]
-    assert [(one.check, one.health) for one in found] == [("operators", Health.UNKNOWN)]
+    assert [(one.check, one.health) for one in found] == [("operators", health)]
 
 
 class Away:
@@ -329,3 +337,48 @@ async def test_where_nobody_answers_nothing_is_judged(doctor: Doctor) -> None:
     )
     found = await examine(context, Away())
     assert {one.health for one in found if one.check != "operators" or one.wallet != "hot"} == {Health.UNKNOWN}
+
+
+def policy_of(doctor: Doctor) -> TransactionPolicy:
+    """What names all that the settings do."""
+    settings = doctor.settings
+    return TransactionPolicy(
+        contracts=[*(one.maker for one in settings.fpmm), *(one.router for one in settings.pools)],
+        collateral=[*(one.collateral for one in settings.fpmm), *(one.collateral for one in settings.pools)],
+        collateral_decimals=6,
+        outcome_decimals=18,
+        conditional=[one.conditional_tokens for one in settings.fpmm],
+        multisend=[settings.multi_send],
+    )
+
+
+POLICIES: dict[str, tuple[dict[str, Any], str]] = {
+    "contracts": ({"contracts": ()}, "its guard refuses what trades with 0x"),
+    "collateral": ({"collateral": ()}, "its guard refuses what trades with 0x"),
+    "conditional": ({"conditional": ()}, "its guard refuses what trades with 0x"),
+    "multisend": ({"multisend": ()}, "its guard refuses what trades with 0x"),
+    "collateral_decimals": ({"collateral_decimals": 8}, "has 6 decimals, and its guard counts 8"),
+    "outcome_decimals": ({"outcome_decimals": 6}, "has 18 decimals, and its guard counts 6"),
+}
+
+
+@pytest.mark.parametrize("key", POLICIES)
+async def test_a_guard_that_would_refuse_every_trade_is_found(doctor: Doctor, key: str) -> None:
+    """Each setting of the policy that does not fit the venues is named; a policy that fits is good."""
+    change, words = POLICIES[key]
+    doctor.policies = {"safe": evolve(policy_of(doctor), **change), "hot": policy_of(doctor)}
+    found = [one for one in await doctor.find() if one.check == "policy"]
+
+    assert [one.health for one in found if one.wallet == "hot"] == [Health.GOOD], found
+    wrong = [one for one in found if one.wallet == "safe"]
+    assert {one.health for one in wrong} == {Health.BAD}
+    assert all(words in one.text and f"{key} of [wallet.safe.policy]" in one.advice for one in wrong)
+
+
+def test_settings_that_cannot_be_a_venue_are_refused() -> None:
+    """A market maker has several outcomes, and a pool two different tokens."""
+    with pytest.raises(ValueError, match="expected two outcomes at least, got 1"):
+        FpmmTable(maker=NOWHERE, conditional_tokens=NOWHERE, collateral=NOWHERE, tokens=(TokenId(1),))
+    same = PoolTable(pool=NOWHERE, outcome=NOWHERE, collateral=NOWHERE, router=NOWHERE, quoter=NOWHERE)
+    with pytest.raises(ValueError, match="expected two tokens of a pool, got 0xdede"):
+        OnchainSettings(pools=(same,))

@@ -16,7 +16,7 @@ from trio_copy.entropy import system_entropy
 from trio_copy.model.ids import FollowerId
 from trio_copy.model.orders import Wallet
 from trio_copy.native import SecretKey
-from trio_copy.ports import ExecutorContext, Finding, Health, OpenSocket
+from trio_copy.ports import ExecutorContext, Finding, Health, OpenSocket, TransactionPolicy
 from trio_copy.signing.access import AccessSigners
 from trio_copy.sockets import open_socket
 
@@ -71,6 +71,7 @@ async def examine_wallets(
                 chain_id=settings.chain.chain_id,
                 nodes=connections if endpoints else None,
                 open_socket=open_socket,
+                policies={wallet.name: _policy(plan, wallet.name) for wallet in wallets},
             )
             found += await planned.plugin.examine(context, contracts)
         found[:0] = _nodes(plan, contracts)  # last, for some node may have stopped to answer meanwhile
@@ -115,6 +116,18 @@ def _wallet(plan: Plan, name: str) -> Wallet:
         name=name,
         signature_type=table.signature_type,
         fleet=table.fleet or "",
+    )
+
+
+def _policy(plan: Plan, name: str) -> TransactionPolicy:
+    policy = plan.settings.wallet[name].policy
+    return TransactionPolicy(
+        contracts=policy.contracts,
+        collateral=policy.collateral,
+        collateral_decimals=policy.collateral_decimals,
+        outcome_decimals=policy.outcome_decimals,
+        conditional=policy.conditional,
+        multisend=policy.multisend,
     )
 
 

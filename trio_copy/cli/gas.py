@@ -2,13 +2,13 @@
 
 from trio_copy.cli.opened import Conf, ask_store, find_plan
 from trio_copy.cli.redact import Redact
-from trio_copy.cli.tables import Column, Csv, Json, show
+from trio_copy.cli.tables import Column, Csv, Json, short, show
 from trio_copy.engine.gas import GasPaid, gas_paid
 
 _COLUMNS: tuple[Column[GasPaid], ...] = (
     Column("executor", lambda row: row.executor, detail=True),
     Column("chain", lambda row: str(row.chain_id), right=True),
-    Column("operator", lambda row: row.operator),
+    Column("operator", lambda row: row.operator, shown=short),
     Column("transactions", lambda row: row.transactions, right=True),
     Column("coins", lambda row: str(row.coins), right=True),
 )

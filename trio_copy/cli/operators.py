@@ -23,6 +23,7 @@ from trio_copy.errors import ChainError, ConfigError, NotMadeYet, RpcError
 from trio_copy.model.ids import Address, ChainId
 from trio_copy.ports import NOBODY, Document, Nodes, Store
 from trio_copy.signing.fleets import funding_address, operator_addresses
+from trio_copy.transactions.tips import floor_of
 
 FUNDING = "funding"
 """What the account that refuels is called where operators have numbers."""
@@ -139,9 +140,9 @@ async def _final(nodes: Nodes, address: Address, used: int) -> int:
         return used
 
 
-async def transfer_cost(nodes: Nodes) -> int:
+async def transfer_cost(nodes: Nodes, chain_id: ChainId) -> int:
     """Return what a transfer of coins may cost at most, in wei. Raises `ChainError` where no node tells."""
-    return _TRANSFER_GAS * _RISES * await _ask(nodes, "eth_gasPrice")
+    return _TRANSFER_GAS * _RISES * max(await _ask(nodes, "eth_gasPrice"), floor_of(chain_id))
 
 
 @asynccontextmanager
@@ -185,7 +186,7 @@ async def look(plan: Plan, stations: Sequence[Station], *, cost: bool = False) -
         operators = await look_at(stations, nodes, opened)
         if cost:
             try:
-                gas = await transfer_cost(nodes)
+                gas = await transfer_cost(nodes, settings.chain.chain_id)
             except ChainError:
                 gas = None
     return Known(operators=operators, documents={one.name: one.body for one in documents}, gas_wei=gas)

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 
 from attrs import frozen
 
-from trio_copy.cli.acted import Told, have_done
+from trio_copy.cli.acted import Told, coins, have_done
 from trio_copy.cli.operators import FUNDING, Known, Operator
 from trio_copy.cli.output import out_json
 from trio_copy.config import to_checksum
@@ -98,7 +98,7 @@ def wanted_by(plan: Plan, name: str, known: Known, now: float) -> Wanted:
     if known.gas_wei is None:
         words.append("  no node says what a transfer costs")
     elif due:
-        words.append(f"  for gas at most {Coins(len(due) * known.gas_wei)} besides")
+        words.append(f"  for gas at most {coins(len(due) * known.gas_wei)} besides")
     elif not (left or unknown or begun):
         words.append(f"  nobody has less than {table.low}")
     return Wanted(
@@ -132,7 +132,7 @@ def _words(report: ActReport) -> str:
     sent = report.transaction
     match report.done:
         case Done.LANDED:
-            return f"{sent}: it has it, for good; gas {Coins(report.gas_wei)}"
+            return f"{sent}: it has it, for good; gas {coins(report.gas_wei)}"
         case Done.MINED:
             return f"{sent}: mined, not final yet"
         case Done.PENDING:

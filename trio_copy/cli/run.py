@@ -122,11 +122,12 @@ def run_plan(
 def _fetch_anvil() -> None:
     """Fetch what a real node with venues is made of, before anything waits for it. Raises `ConfigError`."""
     from trio_copy.cli.progress import progress  # not above: only a demonstration needs them
-    from trio_copy.testing.anvil.packages import fetch_all
+    from trio_copy.testing.anvil.packages import fetch_all, is_complete
 
-    with progress("fetching the node and its contracts by npm, once", None) as tell:
-        for number, _ in enumerate(fetch_all(), 1):
-            tell(number)
+    if not is_complete():
+        with progress("fetching the node and its contracts by npm, once", None) as tell:
+            for number, _ in enumerate(fetch_all(), 1):
+                tell(number)
 
 
 def one_terminal() -> bool:

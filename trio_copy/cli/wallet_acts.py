@@ -26,6 +26,7 @@ from trio_copy.model.follows import Follower
 from trio_copy.model.ids import TokenId
 from trio_copy.model.units import NO_SHARES, NO_USD, Shares, Usd
 from trio_copy.ports import ActReport, Deed, Done, Held, PlannedAct, Store, Wanted
+from trio_copy.signing.acts import DAYS_AT_ONCE
 
 _CONDITION = re.compile(r"0x[0-9a-f]{64}")
 _PLANNED_WITHIN_S = 60.0
@@ -52,7 +53,7 @@ def approve(
     """
     plan = find_plan(conf, redactor)
     follower = _follower(plan, name)
-    amount = plan.settings.wallet[name].policy.max_day_usd if usd is None else _dollars(usd)
+    amount = plan.settings.wallet[name].policy.max_day_usd if usd is None else _within_policy(plan, name, usd)
     return _do(plan, follower, Deed.APPROVE, Wanted(usd=amount), yes=yes, json=json)
 
 
@@ -76,7 +77,7 @@ def redeem(
     plan = find_plan(conf, redactor)
     follower = _follower(plan, name)
     if (condition is None) is not all_:
-        raise ConfigError(["expected a condition id, or --all"])
+        raise ConfigError([f"expected a condition id, or --all, got {'both' if all_ else 'neither'}"])
     one = "" if condition is None else _condition(condition)
     wanted = Wanted(condition_id=one, held=_held(plan, follower, one))
     return _do(plan, follower, Deed.REDEEM, wanted, yes=yes, json=json)
@@ -98,8 +99,9 @@ def split(
     What it takes is shown, and you are asked.
     """
     plan = find_plan(conf, redactor)
-    wanted = Wanted(usd=_dollars(usd), condition_id=_condition(condition))
-    return _do(plan, _follower(plan, name), Deed.SPLIT, wanted, yes=yes, json=json)
+    follower = _follower(plan, name)
+    wanted = Wanted(usd=_within_policy(plan, name, usd), condition_id=_condition(condition))
+    return _do(plan, follower, Deed.SPLIT, wanted, yes=yes, json=json)
 
 
 def merge(
@@ -239,6 +241,16 @@ def _condition(text: str) -> str:
     if not _CONDITION.fullmatch(condition):
         raise ConfigError([f'CONDITION: expected 0x and 64 hex digits, got "{text[:80]}"'])
     return condition
+
+
+def _within_policy(plan: Plan, name: str, amount: str) -> Usd:
+    """Read an amount that the guard of a wallet does not refuse for its size."""
+    dollars, policy = _dollars(amount), plan.settings.wallet[name].policy
+    most = Usd(policy.max_day_usd.micro * DAYS_AT_ONCE)
+    if dollars > most:
+        expected = f"at most {most}, {DAYS_AT_ONCE} times wallet.{name}.policy.max_day_usd"
+        raise ConfigError([f"--usd: expected {expected}, got {amount}"])
+    return dollars
 
 
 def _dollars(amount: str) -> Usd:

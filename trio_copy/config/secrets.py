@@ -25,6 +25,8 @@ _PUBLIC_LISTS = re.compile(r"\.(condition_(allow|deny))\[\d+\]$")
 """Condition ids look like private keys, and are public."""
 _TOKEN_IDS = re.compile(r"\.tokens\[\d+\]$")
 """Outcome tokens have numbers for names, and are called what API tokens are called as well."""
+_OF_MAKERS = re.compile(r"\.(fpmm|pools)\[\d+\]\.tokens\[\d+\]$")
+"""Where such a number belongs: what else is written there is a mistake, unless it looks like a key."""
 _TOKEN_CONTRACTS = re.compile(r"\.conditional_tokens(\[\d+\])?$")
 _ADDRESS = re.compile(r"^0x[0-9a-fA-F]{40}$")
 
@@ -75,7 +77,8 @@ def _kind_of_secret(path: str, text: str) -> str | None:
     if (_TOKEN_IDS.search(path) and text.isdecimal()) or (_TOKEN_CONTRACTS.search(path) and _ADDRESS.match(text)):
         return None
     key = re.sub(r"(\[\d+\])+$", "", path.rpartition(".")[2])
-    if _SECRET_KEYS.search(key) or _PHRASE.match(text) or JWT.search(text):
+    named_so = _SECRET_KEYS.search(key) and not _OF_MAKERS.search(path)
+    if named_so or _PHRASE.match(text) or JWT.search(text):
         return "a secret"
     if _HEX_KEY.match(text) and not _PUBLIC_LISTS.search(path):
         return "a secret"

@@ -7,6 +7,7 @@ from typing import Any
 from trio_copy.chain.nodes import open_nodes
 from trio_copy.chain.pacing import Pace
 from trio_copy.config import EndpointSettings
+from trio_copy.config.wallets import WalletTable
 from trio_copy.copying.follow_book import FollowBook
 from trio_copy.engine.actors import act_by
 from trio_copy.engine.contract import Contract
@@ -22,9 +23,17 @@ from trio_copy.engine.service import Service, put_follows_of_file
 from trio_copy.engine.supervisor import Backoff
 from trio_copy.engine.wiring import Opened, whose, wire
 from trio_copy.model.counts import counted
+from trio_copy.model.orders import SignatureType
 from trio_copy.ports import Books, ExecutorContext, MarketsContext, Nodes, Quotes, Store, StoreContext
 from trio_copy.recursion import same_recursion_limit
 from trio_copy.signing.signers import OpenSigners, open_signers
+
+_KINDS = {
+    SignatureType.EOA: "the account of a key",
+    SignatureType.PROXY: "a proxy wallet",
+    SignatureType.SAFE: "a Safe",
+    SignatureType.DEPOSIT: "a deposit wallet",
+}
 
 
 @asynccontextmanager
@@ -126,12 +135,18 @@ async def _open_signers(stack: AsyncExitStack, plan: Plan, seams: Seams) -> Open
     for name, until in signers.armed(now).items():
         policy = wallets[name].policy
         limits = f"at most {policy.max_order_usd} USD an order, {policy.max_day_usd} a day"
-        what = "play money, at the venue inside this process" if plan.plays else "money"
-        seams.observer.on_step(
-            "play-money" if plan.plays else "live",
-            f"wallet {name} trades with {what} for another {(until - now) / 3600:.1f} h, {limits}",
-        )
+        until_then = f"for another {(until - now) / 3600:.1f} h, {limits}"
+        if plan.plays:
+            where = "at the venue inside this process" if plan.settings.anvil is None else "on the chain of this run"
+            what = f"wallet {name}, {_kind_of(wallets[name])}, trades with play money, {where} {until_then}"
+            seams.observer.on_step("play-money", what)
+        else:
+            seams.observer.on_step("live", f"wallet {name} trades with money {until_then}")
     return signers
+
+
+def _kind_of(wallet: WalletTable) -> str:
+    return f"{_KINDS[wallet.signature_type]}{' of a fleet' if wallet.fleet else ''}"
 
 
 async def _open_nodes(

@@ -19,6 +19,7 @@ from trio_copy.ports.executor import (
     OpenExecutor,
     Quotes,
     RestingExecutor,
+    TransactionPolicy,
 )
 from trio_copy.ports.follows import FollowChange, Follows
 from trio_copy.ports.journal import Journal
@@ -113,6 +114,7 @@ __all__ = [
     "StoreContext",
     "StorePlugin",
     "Traders",
+    "TransactionPolicy",
     "Wanted",
     "nowhere",
     "refuel_act",

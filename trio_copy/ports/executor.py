@@ -1,6 +1,6 @@
 """The contract of executors: whoever sends orders to one venue."""
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Any, Protocol
 
@@ -12,7 +12,7 @@ from trio_copy.model.books import Book
 from trio_copy.model.catalog import TokenFacts
 from trio_copy.model.decisions import OrderIntent
 from trio_copy.model.fleets import Fleet
-from trio_copy.model.ids import ChainId, IntentKey, TokenId
+from trio_copy.model.ids import Address, ChainId, IntentKey, TokenId
 from trio_copy.model.orders import ExecutionReport, Market, Order, Quote, Wallet
 from trio_copy.model.settings import NoSettings
 from trio_copy.ports.acting import Act, ActReport, Deed, PlannedAct, Wanted
@@ -59,6 +59,18 @@ class Books(Protocol):
 
 
 @frozen(kw_only=True)
+class TransactionPolicy:
+    """What the guard of a wallet knows of the chain: by `[wallet.NAME.policy]`, and in its words."""
+
+    contracts: Collection[Address]
+    collateral: Collection[Address]
+    collateral_decimals: int
+    outcome_decimals: int
+    conditional: Collection[Address]
+    multisend: Collection[Address]
+
+
+@frozen(kw_only=True)
 class ExecutorContext:
     """All that an executor is given: its own settings and the seams, never the rest of the configuration."""
 
@@ -94,6 +106,8 @@ class ExecutorContext:
     """Called at each point where a crash would matter; tests crash there."""
     throwaway: bool = False
     """Whether the run is a trial: nothing of it may outlive the process."""
+    policies: Mapping[str, TransactionPolicy] = field(factory=dict)
+    """By wallet, what its guard lets its transactions do. Told to `Examine` alone: who sends asks the signer."""
 
 
 class Executor(Protocol):

@@ -3,12 +3,12 @@
 from collections.abc import Sequence
 
 from trio_copy.config.wallets import WalletPolicy
-from trio_copy.model.units import MICRO
+from trio_copy.model.units import MICRO, Usd
 from trio_copy.ports.acting import Deed
 from trio_copy.signing.effects import Approval, Effect, Merge, OperatorApproval, Redemption, Split, told
 from trio_copy.signing.trading import Trouble
 
-_DAYS = 10
+DAYS_AT_ONCE = 10
 """So many days of trading are let out of hand at a time, by an approval or a split."""
 _MOST_SHARES = 1_000_000_000
 _OWN: dict[Deed, type[Effect]] = {Deed.SPLIT: Split, Deed.MERGE: Merge, Deed.REDEEM: Redemption}
@@ -72,10 +72,11 @@ def _of_positions(policy: WalletPolicy, effect: Split | Merge | Redemption) -> T
 
 
 def _too_much(policy: WalletPolicy, units: int) -> Trouble | None:
-    most = _DAYS * policy.max_day_usd.micro * 10**policy.collateral_decimals
-    if units * MICRO <= most:
+    most, unit = Usd(DAYS_AT_ONCE * policy.max_day_usd.micro), 10**policy.collateral_decimals
+    if units * MICRO <= most.micro * unit:
         return None
-    return Trouble("max_day_usd", f"{units} units", f"at most {most // MICRO}, of {_DAYS} days", of_policy=True)
+    asked = Usd(-(-units * MICRO // unit))
+    return Trouble("max_day_usd", f"{asked} USD", f"at most {most} USD, of {DAYS_AT_ONCE} days", of_policy=True)
 
 
 def _unknown(setting: str, address: str, known: Sequence[str]) -> Trouble:

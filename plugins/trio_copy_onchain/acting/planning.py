@@ -30,6 +30,7 @@ from trio_copy_onchain.venues.amounts import decimals_call, read_decimals
 _NONCE = abi.function("nonce")
 _CONDITION = re.compile(r"0x[0-9a-f]{64}")
 _MOST_DECIMALS = 36
+_MOST_ADDRESS = 1 << 160
 
 
 @define(eq=False, kw_only=True)
@@ -157,7 +158,9 @@ class Planning:
             try:
                 known = await self._conditions.of(one, self.until)
             except ValueError as error:
-                left_out.append(f"left out: token {one.token_id}: {error}")
+                # An outcome that is an ERC-20 belongs to no condition that could be named.
+                if not name or one.token_id >= _MOST_ADDRESS:
+                    left_out.append(f"left out: token {one.token_id}: {error}")
                 continue
             if name in ("", known.condition) and one.shares:
                 booked[known].append(one.token_id)
@@ -170,7 +173,7 @@ class Planning:
             except ValueError as error:
                 left_out.append(f"left out: condition {condition.condition}: {error}")
         if name and not steps and left_out:
-            raise ValueError("; ".join(left_out))
+            raise ValueError("; ".join(dict.fromkeys(one.removeprefix("left out: ") for one in left_out)))
         if steps and left_out:
             steps[0] = evolve(steps[0], told=(*steps[0].told, *left_out))
         return steps

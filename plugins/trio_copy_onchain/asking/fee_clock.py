@@ -6,8 +6,9 @@ import trio
 from attrs import define, field, frozen
 
 from trio_copy.errors import ChainError, NoAnswer
+from trio_copy.transactions.tips import floor_of
 from trio_copy_onchain.asking.chain import Chain
-from trio_copy_onchain.tx.fees import FeeHistory, Fees, fees_now, floor_of
+from trio_copy_onchain.tx.fees import FeeHistory, Fees, fees_now
 
 
 @frozen

@@ -8,6 +8,7 @@ from trio_copy.model.orders import Wallet
 from trio_copy.ports import Contracts, ExecutorContext, Finding
 from trio_copy_onchain.examining.at_venues import AtVenues
 from trio_copy_onchain.examining.looking import Look
+from trio_copy_onchain.examining.of_policies import OfPolicy
 from trio_copy_onchain.examining.of_wallets import OfWallet
 from trio_copy_onchain.onchain import OnchainSettings
 
@@ -23,7 +24,11 @@ async def examine(context: ExecutorContext, contracts: Contracts) -> Sequence[Fi
     async def look_at(wallet: Wallet) -> None:
         async with at_once:
             assert wallet.address is not None  # live wallets have one
-            of_wallets[wallet.name] = await OfWallet(look, settings, wallet, wallet.address).findings()
+            found = await OfWallet(look, settings, wallet, wallet.address).findings()
+            policy = context.policies.get(wallet.name)
+            if policy is not None:
+                found += await OfPolicy(look, settings, wallet, policy).findings()
+            of_wallets[wallet.name] = found
 
     venues = AtVenues(look, settings)
     findings = [await venues.chain(), *await venues.code(), *await venues.venues()]

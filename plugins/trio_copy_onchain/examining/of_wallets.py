@@ -8,9 +8,10 @@ from attrs import frozen
 from trio_copy.errors import ChainError
 from trio_copy.model.counts import counted
 from trio_copy.model.ids import Address
-from trio_copy.model.orders import Wallet
+from trio_copy.model.orders import SignatureType, Wallet
 from trio_copy.model.units import MICRO
 from trio_copy.ports import Finding
+from trio_copy.transactions.tips import floor_of
 from trio_copy_onchain.examining.looking import Look, bad, checksummed, good, listed, unknown
 from trio_copy_onchain.holdings.balances import money_call
 from trio_copy_onchain.onchain import OnchainSettings
@@ -44,7 +45,10 @@ class OfWallet:
 
     async def findings(self) -> list[Finding]:
         """Return everything that was found, in the order in which people read it."""
-        operators = self._operators()
+        operators, name = self._operators(), self.wallet.name
+        if self.wallet.signature_type is SignatureType.DEPOSIT and self.wallet.follower:
+            text = "a deposit wallet acts by its relayer alone, which carries no trades: nothing is copied with it here"
+            return [bad("operators", text, f"another wallet than [wallet.{name}], or another executor", name)]
         try:
             kind = of_wallet(self.wallet, WalletContracts(multi_send=self.settings.multi_send))
         except ValueError as error:
@@ -84,7 +88,7 @@ class OfWallet:
             price = await self.look.node_number("eth_gasPrice")
         except ChainError as error:
             return self._unknown(_CHECK_GAS, error)
-        per_trade = max(price, 1) * _GAS
+        per_trade = max(price, floor_of(self.look.context.chain_id)) * _GAS
         trades = wei // per_trade
         text = (
             f"{checksummed(operator)} has {_coins(wei)} of the chain's coin: {_about(trades)} at today's price of gas"

@@ -4,30 +4,21 @@ A node's history is a proposal. What cannot be read of it is left out; whatever 
 tip below what the chain's pools take.
 """
 
-from collections.abc import Mapping
 from contextlib import suppress
 from statistics import median_low
 
 import msgspec
 from attrs import field, frozen
 
-from trio_copy.model.ids import ChainId
+from trio_copy.transactions.tips import GWEI as GWEI
+from trio_copy.transactions.tips import floor_of as floor_of
 from trio_copy_onchain.tx.wire import MISREAD, Number, number_of
 
-GWEI = 10**9
-_FLOORS: Mapping[int, int] = {137: 25 * GWEI, 80002: 25 * GWEI}
-"""What nodes of Polygon ask as a tip, whatever their own history says: below it, their pools take nothing."""
-_LEAST_TIP = 1
 _BASE_FEES = 2
 """A block raises the base fee by an eighth at most: so much is enough for five full blocks in a row."""
 _BUMP = 9, 8
 """Nodes replace a transaction by one that pays a tenth more in both fields; an eighth leaves room for their rounding."""
 _MOST_BLOCKS = 1024
-
-
-def floor_of(chain_id: ChainId) -> int:
-    """Return the least tip that the pools of a chain take."""
-    return _FLOORS.get(chain_id, _LEAST_TIP)
 
 
 @frozen(kw_only=True)

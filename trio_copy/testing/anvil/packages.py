@@ -92,11 +92,20 @@ _HARDHAT = {
 
 def fetch_all(cache: Path = CACHE) -> Iterator[str]:
     """Fetch what is not in the cache yet, and yield the name of each package that was fetched. Raises as `anvil` and `fetch`."""
+    for package in _missing(cache):
+        fetch(package, cache)
+        yield package.name
+
+
+def is_complete(cache: Path = CACHE) -> bool:
+    """Tell whether all that is needed is in the cache. Raises as `anvil`, where nothing is pinned for this machine."""
+    return not _missing(cache)
+
+
+def _missing(cache: Path) -> list[Package]:
     program = () if os.environ.get(_BY_HAND) else (_anvil_package(),)
-    for package in (*program, GNOSIS, SAFE, OPENZEPPELIN, CORE, PERIPHERY, ROUTERS):
-        if not _folder(package, cache).exists():
-            fetch(package, cache)
-            yield package.name
+    packages = (*program, GNOSIS, SAFE, OPENZEPPELIN, CORE, PERIPHERY, ROUTERS)
+    return [package for package in packages if not _folder(package, cache).exists()]
 
 
 def anvil() -> Path:
