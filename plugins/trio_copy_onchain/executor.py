@@ -4,27 +4,47 @@ from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
 
 import trio
-from attrs import define, field
+from attrs import define, evolve, field
 
-from trio_copy.errors import ExecutorError, OrderNotSent, OrderUncertain
+from trio_copy.errors import ExecutorError, OrderNotSent, OrderUncertain, PluginError
 from trio_copy.model.decisions import OrderIntent, Reason
 from trio_copy.model.fills import Side
 from trio_copy.model.ids import Hash32, IntentKey, OrderId, TokenId
 from trio_copy.model.orders import ExecutionReport, Market, Order, Settlement, Status, Wallet
 from trio_copy.model.units import NO_SHARES, NO_USD
 from trio_copy.native import require_native
-from trio_copy.ports import Executor, ExecutorContext, Journal, Signer, Spending
+from trio_copy.ports import (
+    Act,
+    ActReport,
+    Deed,
+    Executor,
+    ExecutorContext,
+    Journal,
+    PlannedAct,
+    Signer,
+    Spending,
+    Wanted,
+)
 from trio_copy.records import write_plain
 from trio_copy.transactions.calls import Call, call_digest
+from trio_copy.transactions.relayed import POLYMARKET
 from trio_copy.transactions.transaction import read_signed
+from trio_copy_onchain.acting.carrying import Carrying
+from trio_copy_onchain.acting.cost import Cost
+from trio_copy_onchain.acting.planning import Planning
 from trio_copy_onchain.asking.chain import Chain
 from trio_copy_onchain.asking.fee_clock import FeeClock
+from trio_copy_onchain.fleet.watching import GasMoney
+from trio_copy_onchain.holdings.polymarket import POLYGON, Polymarket
 from trio_copy_onchain.markets import Markets, Terms
 from trio_copy_onchain.onchain import OnchainSettings
 from trio_copy_onchain.operators import Operators, told_name
 from trio_copy_onchain.outcomes import ended, failed, filled, off_chain, plain_told, told_of, undone
 from trio_copy_onchain.placing import Body, calls_of, nothing_of, order_id, swap_of
 from trio_copy_onchain.rebuilding import rebuild
+from trio_copy_onchain.relayer.carrying import Carrier
+from trio_copy_onchain.relayer.choosing import is_relayed
+from trio_copy_onchain.relayer.opening import make_carrier
 from trio_copy_onchain.sending.cause import Cause
 from trio_copy_onchain.sending.operator import Operator, Unfit
 from trio_copy_onchain.sending.trying import tried
@@ -50,15 +70,35 @@ class OnchainExecutor:
     markets: Markets
     operators: Operators
     contracts: WalletContracts
+    carrier: Carrier | None
+    """Has wallets act that have no gas money; None where no relayer is configured."""
+    money: GasMoney = field(init=False)
     _terms: dict[TokenId, Terms] = field(factory=dict)
     _short_of_gas: dict[TokenId, set[IntentKey]] = field(factory=dict)
     """What took more gas in its block than it had: later ones of the token get more than was estimated."""
 
+    def __attrs_post_init__(self) -> None:
+        self.money = GasMoney(
+            chain=self.chain,
+            fees=self.operators.fees,
+            fleets=self.context.fleets,
+            wall=self.context.wall,
+            send=self._carry,
+            on_trouble=self.context.on_trouble,
+        )
+        self.operators.balance = self.money.balance
+
     def open_journal(self, journal: Journal) -> None:
         self.operators.open_journal(journal)
+        self.money.open_journal(journal)
+        if self.carrier is not None:
+            self.carrier.open_journal(journal)
 
     def close_journal(self, journal: Journal) -> None:
+        self.money.close_journal(journal)
         self.operators.close_journal(journal)
+        if self.carrier is not None:
+            self.carrier.close_journal(journal)
 
     async def market(self, token_id: TokenId) -> Market:
         return await self.markets.market(token_id, self._until())
@@ -103,6 +143,26 @@ class OnchainExecutor:
         return Body(wallet=kind.address, calls=calls, until=until, since=intent.leader_time)
 
     async def submit(self, order: Order) -> ExecutionReport:
+        try:
+            return await self._submit(order)
+        except OrderUncertain:
+            raise
+        except ExecutorError as error:
+            if isinstance(error, OrderNotSent) and not self._may_be_there(order):
+                raise
+            raise OrderUncertain(str(error)) from error
+
+    def _may_be_there(self, order: Order) -> bool:
+        """Tell whether something of an order may be at a node, sent by this process or by an earlier one."""
+        try:
+            bound = [operator.binding(order.key) for operator, _ in self.operators.of(order.wallet)]
+        except OrderNotSent:
+            return False
+        return any(
+            one is not None and not one.unsent and (one.end is None or one.end.fate is Fate.LANDED) for one in bound
+        )
+
+    async def _submit(self, order: Order) -> ExecutionReport:
         until = self._until()
         body, kind, terms = _body_of(order), self._kind(order.wallet), await self._terms_of(order.token_id)
         among = self.operators.of(order.wallet)
@@ -115,23 +175,21 @@ class OnchainExecutor:
                 return await self._wait(order, operator, until)
             binding = None  # its nonce is another's for good: it begins anew
         cause = self._cause(order, body, terms, kind, operator, signer, binding)
-        if binding is None:
-            answer = await self._try(order, body, terms, kind, operator, cause, until)
-            if isinstance(answer, ExecutionReport):
-                return answer
-            cause = answer
-            assert isinstance(cause.purpose, Spending)
-            await signer.release(cause.purpose, call_digest(self.context.chain_id, body.wallet, body.trade))
-        try:
-            await operator.send(cause, until)
-        except Unfit as error:
-            return ended(order, Status.REJECTED, str(error))
-        finally:
-            self.operators.wake()
-        try:
-            return await self._wait(order, operator, until)
-        except ExecutorError as error:
-            raise OrderUncertain(str(error)) from error
+        with operator.expecting(order.key):
+            if binding is None:
+                answer = await self._try(order, body, terms, kind, operator, cause, until)
+                if isinstance(answer, ExecutionReport):
+                    return answer
+                cause = answer
+                assert isinstance(cause.purpose, Spending)
+                await signer.release(cause.purpose, call_digest(self.context.chain_id, body.wallet, body.trade))
+            try:
+                await operator.send(cause, until)
+            except Unfit as error:
+                return ended(order, Status.REJECTED, str(error))
+            finally:
+                self.operators.wake()
+        return await self._wait(order, operator, until)
 
     async def _try(
         self,
@@ -180,6 +238,38 @@ class OnchainExecutor:
             with trio.move_on_at(until):
                 await operator.wait_changed()
         return ended(order, Status.UNKNOWN)
+
+    async def act(self, act: Act) -> ActReport:
+        if act.deed is Deed.REFUEL:
+            return await self.money.act(act)
+        if self.carrier is not None and await is_relayed(act, self.operators, self.chain, self._until()):
+            signer = self.operators.signers.of(act.wallet)
+            if signer is None:
+                raise OrderNotSent(f"nobody signs for the wallet {act.wallet.name}")
+            return await self.carrier.carry(act, signer)
+        return await self._carry(act)
+
+    async def _carry(self, act: Act) -> ActReport:
+        """Have an act done by an operator's own transaction."""
+        carrying = Carrying(
+            chain=self.chain,
+            operators=self.operators,
+            settings=self.settings,
+            contracts=self.contracts,
+            wall=self.context.wall,
+        )
+        return await carrying.act(act, self._until())
+
+    async def plan(self, wallet: Wallet, deed: Deed, wanted: Wanted) -> Sequence[PlannedAct]:
+        planning = Planning(
+            chain=self.chain,
+            settings=self.settings,
+            polymarket=Polymarket() if self.context.chain_id == POLYGON else None,
+            trades=wallet in self.context.wallets,
+            cost=Cost(chain=self.chain, fees=self.operators.fees, settings=self.settings, contracts=self.contracts),
+            until=self._until(),
+        )
+        return await planning.plan(wallet, deed, wanted)
 
     async def find(self, order: Order) -> ExecutionReport | None:
         until = self._until()
@@ -371,7 +461,7 @@ async def open_executor(context: ExecutorContext) -> AsyncGenerator[Executor, No
     settings = context.settings
     assert isinstance(settings, OnchainSettings)
     if context.nodes is None or context.signers is None:
-        raise OrderNotSent("no node or no signer")
+        raise PluginError(f"executor.{context.name}: expected nodes and live wallets, of which there are none")
     chain = Chain(nodes=context.nodes, chain_id=context.chain_id)
     operators = Operators(
         chain=chain,
@@ -390,7 +480,8 @@ async def open_executor(context: ExecutorContext) -> AsyncGenerator[Executor, No
         on_news=context.on_news,
         at=context.at,
     )
-    operators.know(context.wallets)
+    funding = (one.funding for one in context.fleets)
+    operators.know([*context.wallets, *(one for one in funding if one is not None)])
     executor = OnchainExecutor(
         context=context,
         settings=settings,
@@ -398,8 +489,10 @@ async def open_executor(context: ExecutorContext) -> AsyncGenerator[Executor, No
         markets=Markets(chain, settings),
         operators=operators,
         contracts=WalletContracts(multi_send=settings.multi_send),
+        carrier=make_carrier(context, settings.relayer, evolve(POLYMARKET, multi_send=settings.multi_send)),
     )
     async with trio.open_nursery() as nursery:
         nursery.start_soon(operators.run)
+        nursery.start_soon(executor.money.run)
         yield executor
         nursery.cancel_scope.cancel()

@@ -7,9 +7,10 @@ from attrs import NOTHING, Attribute, frozen
 
 from trio_copy.hookspecs import hookimpl
 from trio_copy.model.ids import Address, TokenId
-from trio_copy.model.settings import setting, within
+from trio_copy.model.settings import group, setting, within
 from trio_copy.model.units import Usd
 from trio_copy.ports import Contracts, Executor, ExecutorContext, ExecutorPlugin, Finding
+from trio_copy_onchain.relayer.settings import RelayerSettings
 
 _MULTI_SEND = Address("0xa238cbeb142c10ef7ad8442c6d1f9e89e07e7761")
 
@@ -107,6 +108,9 @@ class OnchainSettings:
     least_usd: Usd = setting(
         Usd.parse(1), unit="USD", why="A purchase for less is not worth its gas.", check=within(Usd(1), Usd.parse(1000))
     )
+    relayer: RelayerSettings = group(
+        RelayerSettings, why="Who has wallets act that have no gas money, and deposit wallets."
+    )
     multi_send: Address = setting(
         _MULTI_SEND,
         unit="address",
@@ -140,5 +144,6 @@ def trio_copy_register_executors(register: Callable[[ExecutorPlugin], None]) -> 
             moves_money=True,
             keeps_journal=True,
             examine=examine_onchain,
+            acts=True,
         )
     )

@@ -7,10 +7,11 @@ import trio
 from attrs import define, field
 
 from trio_copy.clock import WallClock
-from trio_copy.errors import ChainError, OrderNotSent
+from trio_copy.errors import ChainError, OrderNotSent, StoreError
 from trio_copy.model.ids import Address, IntentKey
 from trio_copy.model.orders import Wallet
 from trio_copy.ports import Journal, Signer, Signers
+from trio_copy.records import read_plain
 from trio_copy_onchain.asking.chain import Chain
 from trio_copy_onchain.asking.fee_clock import FeeClock
 from trio_copy_onchain.fleet.picking import Load, nobody_knows, pick
@@ -22,6 +23,7 @@ _LOOK_ANYWAY_S = 5.0
 """Without a new block, it is looked all the same after so long: what was lost is sent again."""
 _FORGET_EVERY_S = 60.0
 _ASK_S = 5.0
+_ACTED = "acted/"
 
 
 @define(eq=False, kw_only=True)
@@ -165,13 +167,24 @@ class Operators:
     def _forget(self) -> None:
         """Forget what has ended, and what no account has open any more."""
         for journal in self._journals:
-            keys = journal.open_keys()
+            keys = journal.open_keys() | self._acted(journal)
             for operator in self._by_address.values():
                 if operator.written.journal is journal:
                     done = [key for key in operator.nonces.ended if key not in keys]
                     operator.forget(done)
                     for key in done:
                         journal.put(told_name(key), None)
+
+    def _acted(self, journal: Journal) -> set[IntentKey]:
+        """Return the keys of acts that may still be asked for again, and delete what is known of the others."""
+        keys, now = set[IntentKey](), self.wall()
+        for name, body in list(journal.documents().items()):
+            if name.startswith(_ACTED):
+                if now < kept_until(body):
+                    keys.add(IntentKey(name.removeprefix(_ACTED)))
+                else:
+                    journal.put(name, None)
+        return keys
 
     def _make(self, signer: Signer, journal: Journal) -> Operator:
         written = Written(journal=journal, chain_id=self.chain.chain_id, operator=signer.address)
@@ -196,3 +209,17 @@ class Operators:
 def told_name(key: IntentKey) -> str:
     """Name the document of what was told of a key."""
     return f"told/{key}"
+
+
+def acted_name(key: IntentKey) -> str:
+    """Name the document which says that an act was begun: `[1, kept until]`, in Unix seconds."""
+    return _ACTED + key
+
+
+def kept_until(body: bytes) -> float:
+    """Read until when an act may be asked for again; what cannot be read is kept for ever."""
+    try:
+        _, until = read_plain(body)
+        return float(until)
+    except (StoreError, ValueError, TypeError):
+        return float("inf")

@@ -17,14 +17,14 @@ from tests.signing.test_fleets import FIRST, PHRASE, SECOND
 from trio_copy.cli import main
 from trio_copy.cli.acted import Told
 from trio_copy.cli.fleet import refuel_fleets
-from trio_copy.cli.live import open_for_live
+from trio_copy.cli.live import open_for_live, torn_keys
 from trio_copy.cli.operators import Operator, Station, look_at, open_nonces, transfer_cost
 from trio_copy.cli.refuelled import have_refuelled
 from trio_copy.config import to_checksum
 from trio_copy.config.fleets import FleetTable
 from trio_copy.engine.plan import Plan, load_plan
 from trio_copy.errors import ChainError, ConfigError, RpcError
-from trio_copy.model.ids import Address, Hash32
+from trio_copy.model.ids import Address, FollowerId, Hash32
 from trio_copy.native import SecretKey
 from trio_copy.ports import NOBODY, Act, ActReport, Changes, Deed, Document, Done, StoreContext
 from trio_copy.records import write_plain
@@ -383,3 +383,25 @@ def test_a_command_refuels_by_the_executor_where_no_engine_runs(
     [report] = have_refuelled(plan, [stranger], lambda place, report: None)
     assert report.done is Done.REFUSED
     assert "expected a wallet that pays for alice, got funding:other" in report.why
+
+
+def test_one_key_sends_in_one_order(conf: Path) -> None:
+    """Two safes of one key are well in one shard, and for who sends no transactions; in two shards each needs a fleet."""
+    names = ("a", "b", "c")
+    wallets = "".join(
+        f'[wallet.{name}]\nkey = "env:KEY"\nsignature_type = "safe"\naddress = "0x{number:040x}"\n'
+        for number, name in enumerate(names, 1)
+    )
+    followers = "".join(f'[[follower]]\nid = "{name}"\nexecutor = "dry-run"\nwallet = "{name}"\n' for name in names)
+    conf.write_text(conf.read_text() + wallets + followers)
+    plan, key = load_plan(conf), SecretKey(SECRET)
+    keys = dict.fromkeys(names, key)
+    shared = evolve(plan, store=evolve(plan.store, plugin=evolve(plan.store.plugin, shared=True)))
+    assert list(torn_keys(shared, keys)) == []
+    sending = tuple(evolve(one, plugin=evolve(one.plugin, keeps_journal=True)) for one in plan.executors)
+    assert list(torn_keys(evolve(plan, executors=sending), keys)) == []
+    problems = list(torn_keys(evolve(shared, executors=sending), keys))
+    apart = [one for one in names if shared.shard_of(FollowerId(one)) != shared.shard_of(FollowerId("a"))]
+    assert [problem.split(":")[0] for problem in problems] == [f"wallet.{one}.key" for one in apart]
+    assert all("got that of wallet.a" in problem for problem in problems)
+    assert apart

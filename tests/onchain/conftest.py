@@ -17,7 +17,7 @@ def venues(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Node, Dep
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    node = Node(port, tmp_path_factory.mktemp("venues"))
+    node = Node(port, tmp_path_factory.mktemp("venues") / "state.json")
     with subprocess.Popen(node.command, stdout=subprocess.DEVNULL) as process:
         try:
             yield node, trio.run(_deploy, node)
@@ -38,5 +38,7 @@ async def market(venues: tuple[Node, Deployed]) -> AsyncGenerator[Market, None]:
         market = Market(chain, evolve(deployed, amms=tuple(evolve(amm, chain=chain) for amm in deployed.amms)))
         snapshot = await market.ask("evm_snapshot")
         yield market
+        # What is mined while it goes back leaves a hole in the chain.
+        await market.ask("anvil_dropAllTransactions")
         await market.ask("evm_setAutomine", True)
         await market.ask("evm_revert", snapshot)

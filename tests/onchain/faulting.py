@@ -11,10 +11,10 @@ from attrs import define
 from tests.builders import POLYGON
 from tests.onchain.deployed import Deployed, Market, buy
 from tests.onchain.executing import KeptJournal, Signing, Trading, open_trading, token_of
-from tests.onchain.proxying import ScriptedNode, open_proxied
+from tests.onchain.proxying import SEND, Rule, ScriptedNode, open_proxied
 from trio_copy.model.fills import Side
 from trio_copy.model.ids import Address, TokenId
-from trio_copy.model.orders import ExecutionReport, Order, Settlement
+from trio_copy.model.orders import ExecutionReport, Order, Settlement, Status
 from trio_copy.native import SecretKey
 from trio_copy.testing.anvil import Node
 from trio_copy.transactions.transaction import Transaction
@@ -75,6 +75,15 @@ class Bench:
     def kinds(self) -> list[str]:
         return [kind for kind, _ in self.trading.troubles]
 
+    def rule(self, rule: Rule, *names: str, method: str = SEND) -> None:
+        """Let nodes answer by a rule: all of them, where none is named."""
+        for name in names or self.nodes:
+            self.nodes[name].rules[method] = rule
+
+    def obey(self) -> None:
+        for node in self.nodes.values():
+            node.rules.clear()
+
     async def buy(self, usd: str = "20", *, key: str = "ab", **more: Any) -> Order:
         return await self.trading.prepared(self.token, Side.BUY, usd, key=key, **more)
 
@@ -131,7 +140,8 @@ class Bench:
         with trio.move_on_after(8):
             while not await _value(holds()):
                 self.trading.executor.operators.wake()
-                await self.operator.wait_changed()
+                with trio.move_on_after(0.2):  # a look that nobody answers changes nothing
+                    await self.operator.wait_changed()
             return
         raise AssertionError(f"{what}: {self.trading.troubles}, {self.operator.nonces}")
 
@@ -154,8 +164,16 @@ class Bench:
 
     async def firm(self, order: Order) -> ExecutionReport:
         """Let everything be final, and return what has become of an order."""
-        await self.mine(70)
+        await self.mine(3)
         return await self.found(order, settlement=Settlement.FIRM)
+
+    async def bought_once(self, order: Order, shares: int, nonce: int) -> None:
+        """Check that an order is mined, once, with what it reports, and has used one nonce."""
+        await self.mine()
+        await self.found(order, status=Status.FILLED, settlement=Settlement.MINED)
+        firm = await self.firm(order)
+        assert await self.shares() - shares == firm.shares.micro
+        assert await self.nonce() == nonce + 1
 
     async def rival_buys(self, dollars: int, *, tip: int = 100 * GWEI) -> None:
         """Send another's purchase, which makes ours dearer: the tip says in which order a block takes them."""

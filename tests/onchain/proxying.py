@@ -74,6 +74,24 @@ def says(result: object) -> Rule:
     return lambda exchange: exchange.answer(result)
 
 
+def takes_and(rule: Rule) -> Rule:
+    """Let the real node have what is sent, and say something else."""
+
+    async def apply(exchange: Exchange) -> None:
+        await exchange.ask()
+        await rule(exchange)
+
+    return apply
+
+
+async def hangs_up(exchange: Exchange) -> None:
+    await exchange.hang_up()
+
+
+async def hangs(exchange: Exchange) -> None:
+    await trio.sleep_forever()
+
+
 @define(eq=False)
 class ScriptedNode:
     name: str
@@ -93,24 +111,27 @@ class ScriptedNode:
         for scope in self._connected:
             scope.cancel()
 
-    async def serve(self, stream: trio.abc.Stream, url: str) -> None:
+    async def serve(self, stream: trio.abc.Stream, port: int) -> None:
         """Serve one connection until either side ends it."""
         with trio.CancelScope() as scope:
             self._connected.append(scope)
             async with trio.open_nursery() as nursery:
                 request = await trio_websocket.wrap_server_stream(nursery, stream, max_message_size=_LARGEST)
                 down = await request.accept()
-                async with trio_websocket.open_websocket_url(url, max_message_size=_LARGEST) as up:
-                    answers = dict[int, tuple[trio.Event, list[Any]]]()
-                    nursery.start_soon(self._pass_back, down, up, answers, nursery)
-                    try:
+                try:
+                    async with await trio.open_tcp_stream("127.0.0.1", port) as tcp:
+                        up = await trio_websocket.wrap_client_stream(
+                            nursery, tcp, "127.0.0.1", "/", max_message_size=_LARGEST
+                        )
+                        answers = dict[int, tuple[trio.Event, list[Any]]]()
+                        nursery.start_soon(self._pass_back, down, up, answers, nursery)
                         while True:
-                            await self._take(str(await down.get_message()), down, up, answers, nursery)
-                    except trio_websocket.ConnectionClosed:
-                        nursery.cancel_scope.cancel()
+                            await self._take(await down.get_message(), down, up, answers, nursery)
+                except (trio_websocket.ConnectionClosed, trio_websocket.HandshakeError, OSError):
+                    nursery.cancel_scope.cancel()
         await trio.aclose_forcefully(stream)
 
-    async def _take(self, message: str, down: Any, up: Any, answers: Any, nursery: trio.Nursery) -> None:
+    async def _take(self, message: str | bytes, down: Any, up: Any, answers: Any, nursery: trio.Nursery) -> None:
         question = msgspec.json.decode(message)
         self.asked.append((question["method"], question["params"]))
         rule = self.rules.get(question["method"])
@@ -156,7 +177,7 @@ async def open_proxied(
             if proxy.down:
                 raise ConnectionLost(f"cannot connect to {proxy.name}")
             ours, theirs = trio.testing.memory_stream_pair()
-            nursery.start_soon(proxy.serve, theirs, node.url)
+            nursery.start_soon(proxy.serve, theirs, node.port)
             return ours
 
         async with open_nodes(

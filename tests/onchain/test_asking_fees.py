@@ -52,6 +52,18 @@ async def test_fees_are_asked_for_again_when_they_are_old(clock: Clock) -> None:
     assert prices.questions == 2
 
 
+async def test_a_price_that_a_pool_refused_is_asked_for_again(clock: Clock) -> None:
+    """At once, and once."""
+    prices = _Prices()
+    assert await prices.now() == _fees(100)
+    prices.gwei = 200
+    await trio.sleep(0.1)
+    prices.clock.doubt()
+    await trio.sleep(0.1)
+    assert await prices.now() == await prices.now() == _fees(200)
+    assert prices.questions == 2
+
+
 async def test_all_who_wait_share_one_question(clock: Clock) -> None:
     """Also where the one who asked is cancelled: the next one asks, and all others wait for that."""
     prices = _Prices()

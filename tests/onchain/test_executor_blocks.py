@@ -5,11 +5,13 @@ from collections.abc import AsyncGenerator
 import pytest
 import trio
 
-from tests.onchain.deployed import Deployed, Market
-from tests.onchain.executing import KeptJournal
+from tests.onchain.deployed import Deployed, Market, buy
+from tests.onchain.executing import KeptJournal, token_of
 from tests.onchain.faulting import KEY, Bench, fund, open_bench
+from trio_copy.model.fills import Side
 from trio_copy.model.orders import ExecutionReport, Order, Settlement, Status
-from trio_copy.testing.anvil import Node
+from trio_copy.testing.anvil import MAX, Node
+from trio_copy_onchain.tx.fees import GWEI
 
 pytestmark = pytest.mark.anvil
 
@@ -30,7 +32,7 @@ async def test_a_price_that_moves_within_the_block_kills_at_finality_only(bench:
     await bench.mine()
     await bench.until(lambda: bench.operator.receipts, "mined")
     assert await bench.trading.find(order) is None
-    await bench.mine(70)
+    await bench.mine(3)
     report = await bench.found(order, status=Status.KILLED)
     assert report.detail == "minimum buy amount not reached"
     written = bench.operator.written
@@ -39,11 +41,27 @@ async def test_a_price_that_moves_within_the_block_kills_at_finality_only(bench:
     assert await bench.shares() == shares
 
 
+async def test_a_pool_whose_price_moves_within_the_block_kills_too(bench: Bench) -> None:
+    """All or nothing: its limit is on what comes out."""
+    pool = bench.market.deployed.pools[1]
+    await bench.market.chain.session.request("evm_setAutomine", True)
+    await bench.market.chain.do(bench.address, pool.collateral, "approve(address,uint256)", pool.router.address, MAX)
+    await bench.mining(False)
+    order = await bench.trading.prepared(token_of(pool), Side.BUY, "20", limit="0.41", order_type="FOK")
+    await bench.leave(order)
+    dearer = buy(bench.market.rival, 1_500 * 10**6)
+    await bench.market.send(pool.call(dearer), bench.market.rival, 100 * GWEI)
+    await bench.mine(4)
+    report = await bench.found(order, status=Status.KILLED)
+    assert report.detail == "Too little received"
+    assert bench.operator.written.transactions == 1
+
+
 async def test_what_ran_out_of_gas_is_rejected_and_the_next_one_gets_more(bench: Bench) -> None:
     order, shares = await bench.buy(), await bench.shares()
     bench.nodes["node"].rules["eth_estimateGas"] = lambda exchange: exchange.answer(hex(120_000))
     await bench.leave(order)
-    await bench.mine(71)
+    await bench.mine(4)
     report = await bench.found(order, status=Status.REJECTED)
     assert report.detail == "out of gas"
     assert await bench.shares() == shares
@@ -91,7 +109,7 @@ async def test_sixteen_of_one_wallet_fit_into_one_block(
             await rare.broadcasts(18)
             await rare.mine()
         assert {report.settlement for report in reports.values()} == {Settlement.MINED}
-        await rare.mine(70)
+        await rare.mine(3)
         firm = [await rare.found(order, settlement=Settlement.FIRM) for order in orders.values()]
         assert await rare.shares() - shares == sum(report.shares.micro for report in firm)
         assert await rare.nonce() == nonce + 18

@@ -5,7 +5,7 @@ import pytest
 from tests.onchain.deployed import Deployed, Market
 from tests.onchain.executing import KeptJournal
 from tests.onchain.faulting import KEY, LATE_S, PATIENCE_S, Crash, Wall, fund, open_bench
-from trio_copy.errors import OrderNotSent
+from trio_copy.errors import OrderNotSent, OrderUncertain
 from trio_copy.model.orders import Settlement, Status
 from trio_copy.testing.anvil import Node
 
@@ -73,7 +73,7 @@ async def test_a_death_at_a_replacement_leaves_one_of_both(
             await bench.mine()
             await bench.found(order, status=Status.FILLED, settlement=Settlement.MINED, detail=binding.sendings[0].hash)
         await bench.mine()
-        await bench.mine(70)
+        await bench.mine(3)
         bought = not late or point == POINTS[1]
         report = await bench.found(order, status=Status.FILLED if bought else Status.ABSENT, settlement=Settlement.FIRM)
         assert await bench.shares() - shares == report.shares.micro
@@ -89,7 +89,7 @@ async def test_what_was_bought_while_nobody_looked_is_found(venues: Venues, mark
         shares = await bench.shares()
         order = await bench.buy()
         await bench.leave(order)
-    await market.ask("anvil_mine", hex(71))
+    await market.ask("anvil_mine", hex(4))
     async with open_bench(venues, market, journal=journal.as_left()) as bench:
         report = await bench.found(order, status=Status.FILLED, settlement=Settlement.FIRM)
         assert await bench.shares() - shares == report.shares.micro
@@ -134,3 +134,65 @@ async def test_of_a_shard_that_was_given_away_nothing_leaves(venues: Venues, mar
         wall.ahead_s += PATIENCE_S + 1
         await operator.follow()
         assert bench.nodes["node"].sent() == sent
+
+
+async def test_what_could_not_be_written_down_never_leaves(venues: Venues, market: Market) -> None:
+    """It was said not to be sent: not even when the journal writes again, until it is submitted once more."""
+    await fund(market, KEY.address)
+    wall, journal = Wall(), KeptJournal()
+    async with open_bench(venues, market, journal=journal, wall=wall) as bench:
+        shares, nonce = await bench.shares(), await bench.nonce()
+        order = await bench.buy()
+        journal.lost = True
+        with pytest.raises(OrderNotSent, match="lease"):
+            await bench.trading.submit(order)
+        journal.lost = False
+        wall.ahead_s += PATIENCE_S + 1
+        await bench.operator.follow()
+        assert not bench.nodes["node"].sent()
+        await bench.leave(order)
+        await bench.bought_once(order, shares, nonce)
+
+
+async def test_what_an_earlier_owner_may_have_sent_is_never_said_not_to_be(venues: Venues, market: Market) -> None:
+    """Submitted again while nobody answers, or nothing can be written, it is uncertain."""
+    await fund(market, KEY.address)
+    journal = KeptJournal()
+    async with open_bench(venues, market, journal=journal) as bench:
+        await bench.mining(False)
+        shares, nonce = await bench.shares(), await bench.nonce()
+        order = await bench.buy()
+        await bench.leave(order)
+    left = journal.as_left()
+    async with open_bench(venues, market, journal=left) as bench:
+        bench.nodes["node"].down = True
+        with pytest.raises(OrderUncertain):
+            await bench.trading.submit(order)
+        bench.nodes["node"].down = False
+        await bench.until(lambda: bench.operator.nonces.latest == nonce, "connected")
+        left.lost = True
+        with pytest.raises(OrderUncertain, match="lease"):
+            await bench.trading.submit(order)
+        left.lost = False
+        await bench.bought_once(order, shares, nonce)
+
+
+async def test_what_nobody_asks_about_any_more_leaves_the_journal(venues: Venues, market: Market) -> None:
+    """All that stays is since when it is whole, and what gas has cost; what is open stays as it is."""
+    await fund(market, KEY.address)
+    journal = KeptJournal()
+    async with open_bench(venues, market, journal=journal) as bench:
+        done, still = await bench.buy("2", key="01"), await bench.buy("2", key="02")
+        for order in (done, still):
+            await bench.trading.submit(order)
+            await bench.firm(order)
+        await bench.until(lambda: bench.operator.written.transactions == 2, "counted")
+        journal.orders.discard(done.key)
+        bench.trading.executor.operators._forget()
+        assert not [name for name in journal.documents() if done.key in name]
+        assert (await bench.trading.submit(still)).settlement is Settlement.FIRM
+        journal.orders.clear()
+        bench.trading.executor.operators._forget()
+        assert {name.rpartition("/")[2] for name in journal.documents()} == {"began", "gas"}
+        assert not bench.operator.receipts
+        assert not bench.operator.busy

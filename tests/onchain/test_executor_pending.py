@@ -148,7 +148,7 @@ async def test_what_is_late_is_cancelled_on_its_nonce(bench: Bench) -> None:
     await bench.mine()
     await bench.until(lambda: bench.operator.nonces.latest == nonce + 1, "mined")
     assert await bench.trading.find(order) is None
-    await bench.mine(70)
+    await bench.mine(3)
     await bench.found(order, status=Status.ABSENT)
     assert (await bench.shares(), await bench.nonce()) == (shares, nonce + 1)
 

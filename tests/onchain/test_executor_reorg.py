@@ -74,7 +74,7 @@ async def test_where_another_took_its_nonce_the_purchase_is_booked_failed(bench:
     await bench.until(lambda: True)
     report = await bench.trading.find(order)
     assert report is None or report.settlement is not Settlement.FAILED
-    await bench.mine(70)
+    await bench.mine(3)
     failed = await bench.found(order, settlement=Settlement.FAILED)
     assert (failed.status, failed.shares, failed.notional) == (told.status, told.shares, told.notional)
     assert "nonce-used-elsewhere" in bench.kinds
@@ -95,3 +95,23 @@ async def test_a_cancellation_that_was_taken_back_lets_its_call_happen_or_not(be
     firm = await bench.firm(order)
     assert await bench.shares() - shares == firm.shares.micro
     assert await bench.nonce() == nonce + 1
+
+
+async def test_a_purchase_that_is_refused_in_its_second_block_is_booked_failed(bench: Bench) -> None:
+    """With the amounts that were told, when the refusal is final."""
+    shares, nonce = await bench.shares(), await bench.nonce()
+    order = await bench.buy(limit="0.53")
+    assert (await bench.trading.submit(order)).settlement is Settlement.MINED
+    await bench.mining(False)
+    told = await bench.found(order, settlement=Settlement.MINED)
+    await bench.market.ask("anvil_reorg", 1, [])
+    await bench.rival_buys(2_000)
+    await bench.found(order, settlement=Settlement.PENDING)
+    await bench.until(bench.pooled, "sent again")
+    await bench.mine()
+    await bench.until(lambda: bench.operator.nonces.latest == nonce + 1, "mined")
+    assert (await bench.found(order, settlement=Settlement.PENDING)).shares == told.shares
+    await bench.mine(3)
+    failed = await bench.found(order, settlement=Settlement.FAILED)
+    assert (failed.shares, failed.notional) == (told.shares, told.notional)
+    assert (await bench.shares(), await bench.nonce()) == (shares, nonce + 1)

@@ -13,7 +13,7 @@ from tests.builders import ALICE, NOW, POLYGON
 from tests.onchain.executing import KeptJournal
 from tests.onchain.scripted_chain import ScriptedChain
 from trio_copy.clock import wall_clock_from
-from trio_copy.errors import ConnectionLost, ExecutorError, OrderNotSent, OrderUncertain
+from trio_copy.errors import ConnectionLost, OrderNotSent, OrderUncertain
 from trio_copy.model.coins import Coins
 from trio_copy.model.fleets import Fleet, funding_wallet
 from trio_copy.model.ids import Address, FollowerId, Hash32, IntentKey
@@ -48,7 +48,7 @@ class _Bench:
     balances: dict[Address, int] = field(factory=lambda: {A: COIN, B: COIN, FUNDING: 100 * COIN})
     journal: KeptJournal = field(factory=KeptJournal)
     becomes: list[ActReport | Exception] = field(factory=list)
-    """What comes of each call of `act`; then everything lands at once."""
+    """What comes of each call of `send`; then everything lands at once."""
     acts: list[Act] = field(factory=list)
     told: list[tuple[str, str]] = field(factory=list)
     money: GasMoney = field(init=False)
@@ -65,7 +65,7 @@ class _Bench:
             fees=FeeClock(chain=chain.asked, percentile=50.0, cap=500 * GWEI),
             fleets=fleets,
             wall=wall_clock_from(NOW),
-            act=self.act,
+            send=self.send,
             on_trouble=lambda kind, detail: self.told.append((kind, detail)),
         )
 
@@ -73,9 +73,8 @@ class _Bench:
         wei = self.balances.get(Address(address))
         return ConnectionLost("away") if wei is None else hex(wei)
 
-    async def act(self, act: Act) -> ActReport:
-        """Do as an executor does: note it, write it down, send it, and say what is known of it."""
-        self.money.admit(act)
+    async def send(self, act: Act) -> ActReport:
+        """Do as an executor does: write it down, send it, and say what is known of it."""
         await self.journal.wait_durable()
         self.acts.append(act)
         step = self.becomes.pop(0) if self.becomes else LANDED
@@ -85,7 +84,6 @@ class _Bench:
             (call,) = act.calls
             self.balances[call.to] += call.value
             self.balances[FUNDING] -= call.value
-        self.money.learn(act, step)
         return step
 
     @property
@@ -193,7 +191,7 @@ async def test_without_a_shard_or_a_node_nothing_is_decided(autojump_clock: Cloc
         await trio.sleep(100)
         assert bench.acts == []
         with pytest.raises(OrderNotSent, match="no shard of fleet ops is owned here"):
-            money.admit(act_of(Refuel(key=IntentKey("1" * 64), operator=A, wei=1, at=NOW)))
+            await money.act(act_of(Refuel(key=IntentKey("1" * 64), operator=A, wei=1, at=NOW)))
         money.open_journal(bench.journal)
         await trio.sleep(5)
         assert len(bench.acts) == 1
@@ -209,33 +207,38 @@ async def test_what_a_person_asks_for_is_admitted_within_the_same_limits(autojum
     bench = _Bench()
     bench.money.open_journal(bench.journal)
     wanted = Refuel(key=refuel_key(POLYGON, A, int(NOW // 86_400), 0), operator=A, wei=COIN // 2, at=NOW)
-    for other in (act_of(evolve(wanted, operator=FUNDING)), act_of(wanted, calls=(Call(to=A, value=1, data=b"\x01"),))):
+    for calls in ((Call(to=FUNDING, value=1),), (Call(to=A, value=1, data=b"\x01"),), (Call(to=A, value=1),) * 2):
         with pytest.raises(OrderNotSent, match="expected a transfer to an operator of fleet ops"):
-            bench.money.admit(other)
+            await bench.money.act(act_of(wanted, calls=calls))
     with pytest.raises(OrderNotSent, match=r"expected at most fleet\.ops\.fill_to"):
-        bench.money.admit(act_of(evolve(wanted, wei=2 * COIN)))
+        await bench.money.act(act_of(evolve(wanted, wei=2 * COIN)))
     assert DOCUMENT not in bench.journal.documents()
-    bench.money.admit(act_of(wanted))
-    bench.money.admit(act_of(wanted))
+    bench.becomes = [ActReport(done=Done.MINED, transaction=SENT)]
+    assert (await bench.money.act(act_of(wanted))).done is Done.MINED
     assert [one.key for one in bench.written.under_way] == [wanted.key]
-    bench.money.learn(act_of(wanted), ActReport(done=Done.MINED, transaction=SENT))
-    assert len(bench.written.under_way) == 1
-    bench.money.learn(act_of(wanted), LANDED)
-    bench.money.admit(act_of(wanted))
+    assert (await bench.money.act(act_of(wanted))).done is Done.LANDED
+    assert (await bench.money.act(act_of(wanted))).done is Done.LANDED
     assert bench.written.under_way == [], "what has landed is not begun again"
+    bench.money.close_journal(bench.journal)
+    with pytest.raises(OrderNotSent, match="no shard of fleet ops"):
+        await bench.money.act(act_of(wanted))
 
 
 async def test_refuels_that_cannot_be_read_stop_their_fleet(autojump_clock: Clock) -> None:
     """Nobody knows what was given; other followers' shards, and fleets that nobody refuels, are not looked at."""
     bench = _Bench()
     bench.journal.put(DOCUMENT, b"[2]")
-    with pytest.raises(ExecutorError, match="expected the refuels of fleet ops"):
-        bench.money.open_journal(bench.journal)
+    bench.balances[A] = 0
+    async with running(bench):
+        await trio.sleep(100)
+    assert bench.acts == []
+    [(kind, detail)] = bench.told
+    assert (kind, detail.startswith("expected the refuels of fleet ops")) == ("not-refuelled", True)
     stranger = evolve(FLEET, funding=funding_wallet("ops", FUNDING, FollowerId("stranger")))
     money = bench.made(ScriptedChain(), [evolve(FLEET, funding=None), stranger])
     money.open_journal(_OfAlice())
     with pytest.raises(OrderNotSent, match="no shard"):
-        money.admit(act_of(Refuel(key=IntentKey("1" * 64), operator=A, wei=1, at=NOW)))
+        await money.act(act_of(Refuel(key=IntentKey("1" * 64), operator=A, wei=1, at=NOW)))
 
 
 class _OfAlice(KeptJournal):

@@ -1,5 +1,6 @@
 """The venues at the real contracts: quotes to the unit, limits that hold, receipts that say what the balances say."""
 
+from pathlib import Path
 from random import Random
 
 import pytest
@@ -7,13 +8,13 @@ import trio
 from attrs import evolve
 
 from tests.e2e.copying import expect_one_copy_each, open_copying
-from tests.onchain.deployed import KEY, PRICE, Deployed, Market, buy, sell
+from tests.onchain.deployed import KEY, PRICE, Market, buy, deploy, sell
 from trio_copy.config import PluginTable
 from trio_copy.errors import RpcError
 from trio_copy.model.fills import Side
 from trio_copy.model.ids import ZERO_ADDRESS
 from trio_copy.model.units import MICRO, Price, Rounding
-from trio_copy.testing.anvil import Node, calldata
+from trio_copy.testing.anvil import calldata, open_chain, open_node
 from trio_copy.transactions.calls import Call
 from trio_copy_onchain.tx.answers import Before, Estimate, read_estimate
 from trio_copy_onchain.tx.receipts import why_failed
@@ -203,23 +204,29 @@ def _by_safe(market: Market, venue: Pool, swap: Swap) -> Call:
     return Call(to=swap.wallet, data=bytes.fromhex(calldata(execute, to_all)[2:]))
 
 
-async def test_a_leader_at_pools_is_copied_once_by_everybody(venues: tuple[Node, Deployed], market: Market) -> None:
-    """He buys and sells at both pools by both routers: signals of what his balances say, and of nobody else's."""
-    pools, leader = market.deployed.pools, market.wallet
-    tables = [
-        {"address": pool.pool, "outcome": pool.outcome, "collateral": pool.collateral}
-        for pool in {p.pool: p for p in pools}.values()
-    ]
-    decoder, expected = PluginTable(name="pool", plugin="pool", options={"pools": tables}), []
+async def test_a_leader_at_pools_is_copied_once_by_everybody(tmp_path: Path) -> None:
+    """He buys and sells at both pools by both routers: signals of what his balances say, and of nobody else's.
+
+    On a chain of its own: that of the other tests goes back and forth, as no chain does that an engine follows.
+    """
+    expected = list[tuple[Side, int, int, int]]()
     with trio.fail_after(LIMIT_S):
-        async with open_copying(venues[0].url, leader, decoder) as (recorder, _):
-            await market.trade(pools[0], buy(market.rival, 10**7))
-            for pool in pools:
-                for swap in (buy(leader, 10**8), sell(leader, 10**20)):
-                    done = await market.trade(pool, swap)
-                    expected.append((swap.side, int(pool.outcome, 16), done.shares // 10**12, done.cash))
-                    # What is not bought yet when the leader sells again is not bought at all.
-                    await recorder.wait_copies(3 * len(expected))
+        async with open_node(tmp_path) as node, open_chain(node) as chain:
+            market = Market(chain, await deploy(chain))
+            pools, leader = market.deployed.pools, market.wallet
+            tables = [
+                {"address": pool.pool, "outcome": pool.outcome, "collateral": pool.collateral}
+                for pool in {p.pool: p for p in pools}.values()
+            ]
+            decoder = PluginTable(name="pool", plugin="pool", options={"pools": tables})
+            async with open_copying(node.url, leader, decoder) as (recorder, _):
+                await market.trade(pools[0], buy(market.rival, 10**7))
+                for pool in pools:
+                    for swap in (buy(leader, 10**8), sell(leader, 10**20)):
+                        done = await market.trade(pool, swap)
+                        expected.append((swap.side, int(pool.outcome, 16), done.shares // 10**12, done.cash))
+                        # What is not bought yet when the leader sells again is not bought at all.
+                        await recorder.wait_copies(3 * len(expected))
     assert expected == [
         (signal.side, signal.token_id, signal.shares.micro, signal.notional and signal.notional.micro)
         for signal in recorder.admitted

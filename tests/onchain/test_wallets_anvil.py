@@ -203,7 +203,7 @@ async def test_what_stands_around_the_calls_of_a_safe_takes_no_more_gas_than_sai
     await fund_safe(market)
     owner, (_, safe) = market.chain.accounts[0], kinds(market)
     # Of each venue somebody else, who has allowed nothing yet.
-    for venue, stranger in zip(venues(market), market.chain.accounts[5:], strict=True):
+    for venue, stranger in zip(venues(market), market.chain.accounts[5:], strict=False):
         await market.chain.do(owner, collateral(market), "mint(address,uint256)", stranger, 10**9)
 
         def calls_of(wallet: Address, venue: Fpmm | Pool = venue) -> tuple[Call, Call]:

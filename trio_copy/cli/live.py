@@ -14,6 +14,7 @@ from trio_copy.clock import anchored_wall_clock
 from trio_copy.config import Settings
 from trio_copy.engine.plan import Plan
 from trio_copy.errors import ConfigError
+from trio_copy.model.ids import Address
 from trio_copy.native import SecretKey
 from trio_copy.ports import to_thread_run_sync
 from trio_copy.signing.arming import Arming, limits_of, read_arming
@@ -56,9 +57,28 @@ async def _open_all(plan: Plan) -> LiveKeys:
     own = {name: wallet for name, wallet in wallets.items() if wallet.key is not None}
     keys = await open_keys(own, ask, learn, to_thread_run_sync)
     fleets = await open_fleets(plan.settings.live_fleets(), ask, learn, to_thread_run_sync)
-    if problems := list(wrong_operators(wallets, keys, fleets)):
+    if problems := [*wrong_operators(wallets, keys, fleets), *torn_keys(plan, keys)]:
         raise ConfigError(problems)
     return LiveKeys(wallets=keys, fleets=fleets)
+
+
+def torn_keys(plan: Plan, keys: Mapping[str, SecretKey]) -> Iterator[str]:
+    """Yield which wallets cannot share a key: what one key sends has one order, given by one executor in one shard.
+
+    Executors that write no journal send nothing by a key.
+    """
+    sends = {one.name for one in plan.executors if one.plugin.keeps_journal}
+    first: dict[Address, tuple[str, str, int]] = {}
+    for follower in plan.settings.followers().named.values():
+        name, key = follower.wallet_name, keys.get(follower.wallet_name)
+        if key is not None and follower.executor in sends:
+            place = name, follower.executor, plan.shard_of(follower.follower)
+            other = first.setdefault(key.address, place)
+            if other[1:] != place[1:]:
+                yield (
+                    f"wallet.{name}.key: expected a key of its own, got that of wallet.{other[0]}, whose transactions another"
+                    " executor or shard puts in their order; a [fleet.NAME] with that key keeps their accounts together"
+                )
 
 
 def open_their_fleets(plan: Plan, wallets: Sequence[str]) -> tuple[dict[str, FleetKeys], dict[str, str]]:

@@ -8,7 +8,7 @@ from typing import TypeVar
 import msgspec
 from attrs import define, field
 
-from trio_copy.errors import ChainError, ConnectionLost, RpcError
+from trio_copy.errors import ChainError, ConnectionLost, NoAnswer, RpcError
 from trio_copy.model.ids import Address, ChainId, Hash32
 from trio_copy.ports import Nodes
 from trio_copy.transactions.calls import Call
@@ -191,6 +191,24 @@ class Chain:
             if isinstance(answer, Refusal):
                 raise answer.error
         return [answer for answer in answers if isinstance(answer, bytes)]
+
+    async def answers(self, calls: Sequence[Call], block: str, until: float) -> Sequence[bytes | None]:
+        """Return what contracts answer in a block, by its number in hex, of which no node says otherwise; None for a refusal.
+
+        What moves no money by itself, and is believed all the same.
+
+        Raises:
+            ChainError: no node answers one of them, or two contradict each other.
+        """
+
+        async def ask(call: Call) -> bytes | None:
+            told = await self._questions.every("eth_call", (_params(call), block), _read_replayed, until)
+            said = {answer if isinstance(answer, bytes) else None for answer in _answers(told)}
+            if len(said) > 1:
+                raise NoAnswer(f"nodes contradict each other about {call.to} in block {block}")
+            return said.pop()
+
+        return await side_by_side([partial(ask, call) for call in calls])
 
     async def fee_history(self, percentile: float, until: float) -> FeeHistory:
         """Return what was paid in the newest blocks. Raises `ChainError` where no node tells."""

@@ -14,9 +14,10 @@ from trio_copy.clock import WallClock
 from trio_copy.errors import ChainError, ExecutorError, OrderNotSent, StoreError
 from trio_copy.model.coins import Coins
 from trio_copy.model.fleets import Fleet
-from trio_copy.model.ids import Address, IntentKey
+from trio_copy.model.ids import ZERO_ADDRESS, Address, IntentKey
 from trio_copy.ports import Act, ActReport, Done, Journal, refuel_act
 from trio_copy.records import read_plain, write_plain
+from trio_copy.transactions.calls import Call
 from trio_copy.transactions.refuelling import Refuel, Refuels, document_name
 from trio_copy_onchain.asking.chain import Chain
 from trio_copy_onchain.asking.fee_clock import FeeClock
@@ -30,8 +31,8 @@ _SENT_WITHIN_S = 300.0
 """A refuel that has not left by then does not leave any more."""
 _TRANSFER_GAS = 21_000
 _TELL_EVERY_S = 3600.0
-LOW = "operators-low"
-"""The kind of what a person is told where operators are low and get nothing."""
+LOW, REFUSED = "operators-low", "not-refuelled"
+"""The kinds of what a person is told: operators are low and get nothing; a refuel will not happen."""
 
 
 @define(eq=False)
@@ -56,8 +57,8 @@ class GasMoney:
     fees: FeeClock
     fleets: Sequence[Fleet]
     wall: WallClock
-    act: Callable[[Act], Awaitable[ActReport]]
-    """That of the executor, which calls `admit` before it sends a refuel, and `learn` with what it reports."""
+    send: Callable[[Act], Awaitable[ActReport]]
+    """Has an act done whose limits nobody looks at any more; see `ports.ActingExecutor.act`."""
     on_trouble: Callable[[str, str], None]
     look_every_s: float = 30.0
     _watched: dict[str, _Watched] = field(factory=dict)
@@ -69,8 +70,7 @@ class GasMoney:
     def open_journal(self, journal: Journal) -> None:
         """Take up the fleets whose followers have their accounts in a shard, with what was decided for them before.
 
-        Raises:
-            ExecutorError: what an earlier owner has written cannot be read; then nothing of that fleet is refuelled.
+        Where that cannot be read, nobody knows what was given, and nothing of that fleet is refuelled: a person is told.
         """
         for fleet in self.fleets:
             if fleet.funding is None or not journal.covers(fleet.funding.follower):
@@ -84,7 +84,8 @@ class GasMoney:
                     else Refuels.restored(chain_id, fleet, read_plain(body))
                 )
             except (StoreError, ValueError) as error:
-                raise ExecutorError(str(error)) from None
+                self.on_trouble(REFUSED, str(error))
+                continue
             self._watched[fleet.name] = _Watched(fleet, journal, refuels)
             self._opened.set()
 
@@ -96,14 +97,21 @@ class GasMoney:
         """Return what an operator had when it was last looked at, in wei; None where it never was."""
         return self._balances.get(operator)
 
-    def admit(self, act: Act) -> None:
-        """Note a refuel that is about to be sent: its document rides with that of its sending.
+    async def act(self, act: Act) -> ActReport:
+        """Do a refuel, whoever has decided on it, or go on with it; see `ports.ActingExecutor.act`.
 
         Raises:
-            OrderNotSent: it is over a limit, or none of a fleet whose shard is owned here.
+            OrderNotSent: nothing of it has left, nor will: over a limit, or of a fleet whose shard is not owned here, among others.
         """
+        self._admit(act)
+        report = await self.send(act)
+        self._learn(act, report)
+        return report
+
+    def _admit(self, act: Act) -> None:
+        """Note a refuel that is about to be sent: its document rides with that of its sending."""
         watched = self._of(act)
-        (call,) = act.calls
+        call = act.calls[0] if len(act.calls) == 1 else Call(to=ZERO_ADDRESS)
         wanted = Refuel(key=act.key, operator=call.to, wei=call.value, at=self.wall())
         why = watched.refuels.refused(wanted, self.wall())
         if call.to not in watched.fleet.operators or call.data:
@@ -114,10 +122,10 @@ class GasMoney:
             watched.refuels.decided([wanted], self.wall())
             watched.write()
 
-    def learn(self, act: Act, report: ActReport) -> None:
+    def _learn(self, act: Act, report: ActReport) -> None:
         """Learn what became of a refuel; only its end changes anything."""
-        if report.done in (Done.LANDED, Done.REFUSED):
-            watched = self._of(act)
+        watched = self._watched.get(act.wallet.fleet)
+        if watched is not None and report.done in (Done.LANDED, Done.REFUSED):
             watched.refuels.ended(act.key, refused=report.done is Done.REFUSED)
             watched.ends += 1
             watched.write()
@@ -186,14 +194,12 @@ class GasMoney:
                 report = await self.act(act)
             except OrderNotSent as error:
                 report = ActReport(done=Done.REFUSED, why=str(error))
-                # Nothing of it is anywhere: where nobody has said so before, its limit is free again.
-                if act.wallet.fleet in self._watched:
-                    self.learn(act, report)
+                self._learn(act, report)  # nothing of it is anywhere: its limit is free again
             except ExecutorError:
                 return None
         if report is not None and report.done is Done.REFUSED:
             (call,) = act.calls
-            self.on_trouble("not-refuelled", f"operator {call.to} of fleet {act.wallet.fleet}: {report.why}")
+            self.on_trouble(REFUSED, f"operator {call.to} of fleet {act.wallet.fleet}: {report.why}")
         return report
 
     def _tell(self, fleet: Fleet, balances: Mapping[Address, int]) -> None:

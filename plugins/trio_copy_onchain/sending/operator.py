@@ -5,8 +5,8 @@ every block; nothing leaves before the journal has it.
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Generator, Iterable, Sequence
+from contextlib import contextmanager, suppress
 
 import trio
 from attrs import define, field
@@ -68,6 +68,8 @@ class Operator:
     receipts: dict[Hash32, Receipt] = field(factory=dict)
     """Of what is mined, and of what has ended."""
     _causes: dict[IntentKey, Cause] = field(factory=dict)
+    _coming: set[IntentKey | int] = field(factory=set)
+    """Keys that were let in and have no nonce yet."""
     _again_at: dict[int, float] = field(factory=dict)
     """When, in Unix seconds, a reorg took back what had used a nonce."""
     _known: frozenset[Hash32] = frozenset()
@@ -92,13 +94,24 @@ class Operator:
 
     @property
     def in_flight(self) -> int:
-        """Return how many wait for a block; what is mined and not final yet holds up nothing."""
-        return sum(one.mined is None for one in self.nonces.bindings.values())
+        """Return how many wait for a block, or are about to; what is mined and not final yet holds up nothing."""
+        waits = {one.key or one.nonce for one in self.nonces.bindings.values() if one.mined is None}
+        return len(waits | self._coming)
 
     def binding(self, key: IntentKey) -> Binding | None:
         """Return what stands of a key: bound, given up, or ended."""
         nonces = self.nonces
         return nonces.of(key) or nonces.freed.get(key) or nonces.ended.get(key)
+
+    @contextmanager
+    def expecting(self, key: IntentKey) -> Generator[None, None, None]:
+        """Count a key as in flight while the block runs, in which it may get its nonce."""
+        self._coming.add(key)
+        try:
+            yield
+        finally:
+            self._coming.discard(key)
+            self._signal()
 
     def explain(self, cause: Cause) -> None:
         """Take note why a key was sent, so that it can pay more: after a restart, nobody here knows."""
@@ -140,8 +153,10 @@ class Operator:
         try:
             await self._leave_dearer(binding.nonce, until)
         except OrderNotSent as error:
-            now = self.nonces.bindings.get(binding.nonce)
-            if now is None or now.refused:
+            # Said to be nowhere, it must not leave later on; what may be at a node is not said to be nowhere.
+            if self.nonces.of(cause.key) is not None:
+                self._do(c.GiveUp(nonce=binding.nonce))
+            if cause.key in self.nonces.freed:
                 raise
             raise OrderUncertain(str(error)) from error
         return self.nonces.of(cause.key) or binding
@@ -351,7 +366,8 @@ class Operator:
                     self._news(self.nonces.bindings[nonce].key)
                 case e.Ended(nonce=nonce, key=key, end=end):
                     self._again_at.pop(nonce, None)
-                    if end.fate is Fate.DISPLACED:
+                    # What was given up has left its nonce to the next one.
+                    if end.fate is Fate.DISPLACED and not end.was_unsent:
                         self._tell("nonce-used-elsewhere", f"operator {self.address}, nonce {nonce}: by {end.hash}")
                     elif end.fate is Fate.LANDED and end.was_unsent:
                         lied = f"operator {self.address}: every node had refused {end.hash}, and it was mined"
@@ -400,9 +416,12 @@ class Operator:
         events = self.nonces.decide(command)
         self.nonces.apply(events)
         if events:
-            self._changed.set()
-            self._changed = trio.Event()
+            self._signal()
         return events
+
+    def _signal(self) -> None:
+        self._changed.set()
+        self._changed = trio.Event()
 
     def _news(self, key: IntentKey | None) -> None:
         if key is not None:
