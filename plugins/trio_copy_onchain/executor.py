@@ -293,7 +293,7 @@ class OnchainExecutor:
     async def _unbound(self, order: Order, operators: Sequence[Operator], until: float) -> ExecutionReport | None:
         """Say what is known of a key that no operator has: that it never left, where the journal is as old as the order."""
         body = _body_of(order)
-        if all(operator.written.began_at <= body.since for operator in operators):
+        if not self.operators.is_older(order.key):
             await trio.lowlevel.checkpoint()
             return ended(order, Status.ABSENT, "no transaction of it was ever made")
         terms = await self._terms_of(order.token_id)

@@ -15,6 +15,7 @@ from trio_copy.records import read_plain
 from trio_copy_onchain.asking.chain import Chain
 from trio_copy_onchain.asking.fee_clock import FeeClock
 from trio_copy_onchain.fleet.picking import Load, nobody_knows, pick
+from trio_copy_onchain.sending.began import older_orders
 from trio_copy_onchain.sending.keyless import Keyless
 from trio_copy_onchain.sending.operator import Operator
 from trio_copy_onchain.sending.written import Written
@@ -44,21 +45,22 @@ class Operators:
     balance: Callable[[Address], int | None] = nobody_knows
     """What an operator has for gas, in wei, as far as somebody has looked; see `fleet.watching.GasMoney.balance`."""
     _journals: list[Journal] = field(factory=list)
+    _older: dict[int, frozenset[IntentKey]] = field(factory=dict)
+    """Open orders that are older than the journal of their shard."""
     _by_address: dict[Address, Operator] = field(factory=dict)
     _signer_of: dict[Address, Signer] = field(factory=dict)
-    _wallets: list[Wallet] = field(factory=list)
     _wake: trio.Event = field(factory=trio.Event)
 
     def know(self, wallets: Iterable[Wallet]) -> None:
         """Learn who may send for some wallets."""
         for wallet in wallets:
-            self._wallets.append(wallet)
             for signer in self.signers.operators(wallet):
                 self._signer_of.setdefault(signer.address, signer)
 
     def open_journal(self, journal: Journal) -> None:
         """Go on with what an earlier owner of a shard has sent."""
         self._journals.append(journal)
+        self._older[journal.shard] = older_orders(journal, self.chain.chain_id)
         chain = f"{self.chain.chain_id}/0x"
         senders = {name.split("/")[1] for name in journal.documents() if name.startswith(chain)}
         for sender in sorted(senders):
@@ -69,20 +71,20 @@ class Operators:
                 )
             # Without a key, what it has sent is followed all the same: taken for unsent, another would do it once more.
             self._make(signer or Keyless(Address(sender)), journal)
-        # From now on their parts of the journal are whole: of what is decided later, what is not in it never left.
-        for wallet in self._wallets:
-            if journal.covers(wallet.follower):
-                for signer in self.signers.operators(wallet):
-                    if signer.address not in self._by_address:
-                        self._make(signer, journal)
 
     def close_journal(self, journal: Journal) -> None:
         """Let nothing more leave of a shard."""
         self._journals = [one for one in self._journals if one is not journal]
+        if not any(one.shard == journal.shard for one in self._journals):
+            self._older.pop(journal.shard, None)
         for address, operator in list(self._by_address.items()):
             if operator.written.journal is journal:
                 operator.closed = True
                 del self._by_address[address]
+
+    def is_older(self, key: IntentKey) -> bool:
+        """Tell whether an order was open before its journal began: what was sent of it may be written down nowhere."""
+        return any(key in keys for keys in self._older.values())
 
     def of(self, wallet: Wallet) -> Sequence[tuple[Operator, Signer]]:
         """Return who may send for a wallet, and who signs for it there.

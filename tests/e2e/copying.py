@@ -28,7 +28,7 @@ ON_ANVIL: Mapping[str, Mapping[str, Any]] = {
 @asynccontextmanager
 async def running(plan: Plan, url: str, **seams: Any) -> AsyncGenerator[tuple[Recorder, Service], None]:
     """Run an engine at a node, armed; drain it at the end. What is not said of its `Seams` is as usual."""
-    recorder, wall = Recorder(), anchored_wall_clock()
+    recorder, wall = seams.pop("observer", None) or Recorder(), anchored_wall_clock()
     parts = {"dial": dial_network, "wall": wall, "entropy": seeded_entropy(1), "observer": recorder, **seams}
     endpoint = EndpointSettings(name="anvil", url=url)
     async with open_service(patient(plan), Seams(**parts), [endpoint]) as service, trio.open_nursery() as nursery:

@@ -20,6 +20,7 @@ from trio_copy.signing.arming import arm, limits_of
 from trio_copy.telemetry.redaction import Redactor
 
 Event = Mapping[str, Any]
+_ROOT = Path(__file__).parents[2]
 _TABLES = """\
 [engine]
 name = "living"
@@ -33,8 +34,7 @@ silence_s = 3600
 [[endpoint]]
 name = "anvil"
 url = "{url}"
-[store.sqlite]
-path = "{folder}/books.db"
+{store}
 [signing]
 folder = "{folder}/signing"
 [defaults.execution]
@@ -69,11 +69,15 @@ keys = {keys}
 """
 
 
-def write_conf(living: Living, executor: str = "dry-run") -> Path:
-    """Write what `Living.plan` says as a file, with keys beside it, and arm the wallets of what moves money."""
+def write_conf(living: Living, executor: str = "dry-run", *, store: str = "") -> Path:
+    """Write what `Living.plan` says as a file, with keys beside it, and arm the wallets of what moves money.
+
+    `store` is the tables of another store than a file beside it, and of how it is shared.
+    """
     live = executor != "dry-run"
     folder = living.folder
-    text = _TABLES.format(mode="live" if live else "paper", url=living.door.url, folder=folder)
+    store = store or f'[store.sqlite]\npath = "{folder}/books.db"'
+    text = _TABLES.format(mode="live" if live else "paper", url=living.door.url, folder=folder, store=store)
     for kind, tables in (("decoder", living.stage.decoders), ("executor", {executor: _options(living, executor)})):
         for name, options in tables.items():
             text += f"[{kind}.{name}]\n{_lines(options)}"
@@ -186,12 +190,21 @@ class Apart:
 
 
 @asynccontextmanager
-async def open_apart(conf: Path) -> AsyncGenerator[Apart, None]:
-    """Run `trio-copy run CONF --json` while the block runs; killed at its end, unless it has ended by then."""
+async def open_apart(conf: Path, *, signal_at: str = "") -> AsyncGenerator[Apart, None]:
+    """Run `trio-copy run CONF --json` while the block runs; killed at its end, unless it has ended by then.
+
+    `signal_at`, as `KILL 2 onchain: bound`, sends it a signal as it passes a point for the so-manieth time.
+    """
     live = ["--live"] if 'mode = "live"' in await trio.Path(conf).read_text() else []
-    command = [sys.executable, "-m", "trio_copy", "run", str(conf), "--json", *live]
+    module = "tests.onchain.pointed" if signal_at else "trio_copy"
+    command = [sys.executable, "-m", module, "run", str(conf), "--json", *live]
     start = partial(
-        trio.lowlevel.open_process, command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, env=dict(os.environ)
+        trio.lowlevel.open_process,
+        command,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        env={**os.environ, "SIGNAL_AT": signal_at},
+        cwd=_ROOT,
     )
     apart = Apart(await start())
     async with trio.open_nursery() as nursery:

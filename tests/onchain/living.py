@@ -32,8 +32,10 @@ from trio_copy.registry import discover
 from trio_copy.signing.arming import arm, limits_of
 from trio_copy.signing.fleets import FleetKeys
 from trio_copy.testing.anvil.leaders import Place, Trade, call_of, carry_out
+from trio_copy.testing.anvil.node import open_node
 from trio_copy.testing.anvil.reorg import ReorgDoor, open_reorg_door
-from trio_copy.testing.anvil.stage import Stage, open_stage
+from trio_copy.testing.anvil.sending import open_chain
+from trio_copy.testing.anvil.stage import BASE_FEE, Stage, deploy_stage, open_stage
 
 CASH_MICRO = 1_000 * 10**6
 ARMED_S = 86_400.0
@@ -94,6 +96,8 @@ class Living:
     people: Mapping[str, Person]
     began: dict[str, Holding] = field(factory=dict)
     """What each had before the first trade."""
+    policy: dict[str, Any] = field(factory=dict)
+    """What the guards of wallets are told besides, by the settings of [wallet.NAME.policy]."""
 
     @property
     def tokens(self) -> Mapping[Place, TokenId]:
@@ -126,6 +130,10 @@ class Living:
     async def holding(self, wallet: Address) -> Holding:
         shares = {place: await self.stage.shares(wallet, token) for place, token in self.tokens.items()}
         return Holding(await self.stage.dollars(wallet), shares)
+
+    async def who_has(self, place: Place) -> list[str]:
+        """Return the followers who have shares of an outcome."""
+        return [name for name, one in self.people.items() if (await self.holding(one.wallet)).shares[place]]
 
     def plan(self, executor: str = "dry-run", *, store: PluginTable | None = None, **engine: Any) -> Plan:
         """Everybody copies a tenth of what the leader trades; what moves money does so live, from wallets that are armed."""
@@ -168,7 +176,9 @@ class Living:
 
     def _wallet(self, person: Person) -> WalletTable:
         table = WalletTable(
-            address=person.wallet, signature_type=person.signature_type, policy=WalletPolicy(**self.stage.policy)
+            address=person.wallet,
+            signature_type=person.signature_type,
+            policy=WalletPolicy(**self.stage.policy, **self.policy),
         )
         fleet = person.kind is Kind.FLEET
         return evolve(table, fleet=person.name) if fleet else evolve(table, key=f"env:{person.name}")
@@ -221,15 +231,44 @@ def _sign(entry: LedgerEntry) -> int:
 @asynccontextmanager
 async def open_living(folder: Path, followers: Mapping[str, Kind] = EVERYBODY) -> AsyncGenerator[Living, None]:
     """Run a node with venues, a leader, a stranger and followers' wallets on it; each transaction is a block of its own."""
-    people = {name: _person(name, kind) for name, kind in followers.items()}
     async with open_stage(folder, POLYGON) as stage, open_reorg_door(stage.node) as door:
-        living = Living(stage, door, folder, people)
-        for trader in (living.leader, living.stranger):
-            await stage.bring_leader(trader)
-        for person in people.values():
-            await stage.bring_wallet(person.wallet, [key.address for key in person.keys], CASH_MICRO)
-        living.began = {name: await living.holding(person.wallet) for name, person in people.items()}
+        yield await _bring_everybody(stage, door, folder, followers)
+
+
+@asynccontextmanager
+async def open_mortal(folder: Path) -> AsyncGenerator[Living, None]:
+    """Run the same on a node that may be stopped and started: it is asked within `reached` alone. It has its chain on the disk.
+
+    Engines are connected to the node itself.
+    """
+    async with open_node(folder, POLYGON, BASE_FEE) as node:
+        door = ReorgDoor(node, node.url)
+        async with open_chain(node) as chain:
+            living = await _bring_everybody(await deploy_stage(node, chain), door, folder, EVERYBODY)
+        await node.stop()
+        await node.start()
+        async with reached(living):
+            await living.stage.chain.ask("anvil_mine", "0x4")  # it knows no state of blocks from before its start
         yield living
+
+
+@asynccontextmanager
+async def reached(living: Living) -> AsyncGenerator[None, None]:
+    """Have a connection to the node while the block runs."""
+    stage = living.stage
+    async with open_chain(stage.node) as chain:
+        stage.chain = stage.amm.chain = stage.pool.chain = chain
+        yield
+
+
+async def _bring_everybody(stage: Stage, door: ReorgDoor, folder: Path, followers: Mapping[str, Kind]) -> Living:
+    living = Living(stage, door, folder, {name: _person(name, kind) for name, kind in followers.items()})
+    for trader in (living.leader, living.stranger):
+        await stage.bring_leader(trader)
+    for person in living.people.values():
+        await stage.bring_wallet(person.wallet, [key.address for key in person.keys], CASH_MICRO)
+    living.began = {name: await living.holding(person.wallet) for name, person in living.people.items()}
+    return living
 
 
 def _person(name: str, kind: Kind) -> Person:

@@ -36,7 +36,7 @@ async def test_what_was_said_not_to_be_sent_does_not_leave_after_a_crash(
         assert binding is not None
         assert binding.unsent
     written = Written(journal=left, chain_id=bench.trading.executor.context.chain_id, operator=KEY.address)
-    assert written.begin(0.0).freed.keys() == {order.key}
+    assert written.read().freed.keys() == {order.key}
     async with open_bench(venues, market, journal=left) as bench:
         await bench.until(lambda: bench.operator.nonces.latest >= 0, "looked")
         report = await bench.trading.find(order)

@@ -85,7 +85,7 @@ class Operator:
     _told: defaultdict[str, float] = field(factory=lambda: defaultdict(float))
 
     def __attrs_post_init__(self) -> None:
-        self.nonces = self.written.begin(self.wall())
+        self.nonces = self.written.read()
 
     @property
     def busy(self) -> bool:

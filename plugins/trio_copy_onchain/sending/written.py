@@ -1,8 +1,6 @@
 """An operator's bindings, and what its gas has cost, as documents of a journal.
 
-Named `CHAIN/OPERATOR/NONCE/KEY`, `-` for nobody's key; beside them `CHAIN/OPERATOR/began`, `[1, at]`: since then every binding
-is written down before anything of it leaves, so that a key without one was never sent; and `CHAIN/OPERATOR/gas`,
-`[1, transactions, wei]`.
+Named `CHAIN/OPERATOR/NONCE/KEY`, `-` for nobody's key; beside them `CHAIN/OPERATOR/gas`, `[1, transactions, wei]`.
 """
 
 from collections.abc import Iterator
@@ -19,7 +17,7 @@ from trio_copy_onchain.tx.nonces import Nonces
 from trio_copy_onchain.tx.sendings import Binding, binding_of, plain_binding
 
 _READ = msgspec.json.Decoder(list[Any])
-_BEGAN, _GAS = "began", "gas"
+_GAS = "gas"
 _NOBODY = "-"
 
 
@@ -30,34 +28,26 @@ class Written:
     journal: Journal
     chain_id: ChainId
     operator: Address
-    began_at: float = field(init=False)
-    """Unix seconds since when the journal is whole: of a key from before, it proves nothing."""
     transactions: int = field(default=0, init=False)
     """Whose gas was counted."""
     paid_wei: int = field(default=0, init=False)
     """What their gas has cost."""
 
-    def begin(self, now: float) -> Nonces:
-        """Read what there is, or begin anew.
+    def read(self) -> Nonces:
+        """Read what there is.
 
         Raises:
             InvariantBroken: a document cannot be read; nothing may be sent by this operator.
         """
         bindings: list[Binding] = []
-        self.began_at = 0.0
         for name, body in self._documents():
             try:
-                if name == _BEGAN:
-                    _, self.began_at = _READ.decode(body)
-                elif name == _GAS:
+                if name == _GAS:
                     _, self.transactions, self.paid_wei = _READ.decode(body)
                 else:
                     bindings.append(binding_of(_READ.decode(body), self.chain_id, self.operator))
             except (ValueError, msgspec.MsgspecError) as error:
                 raise InvariantBroken(f"what {self.operator} has sent cannot be read: {name}: {error}") from error
-        if not self.began_at:
-            self.began_at = now
-            self._put(_BEGAN, [1, now])
         return Nonces.restored(bindings)
 
     def put(self, nonces: Nonces) -> None:

@@ -16,7 +16,8 @@ from trio_copy.testing.anvil.safes import Safes, deploy_safes
 from trio_copy.testing.anvil.sending import Chain, open_chain
 
 _PRICE_MICRO = 400_000
-_BASE_FEE = 10**9
+BASE_FEE = 10**9
+"""Of the first block, in wei."""
 _POLL_S = 0.05
 _ALLOWED_USD = 10**6
 """What a follower lets a venue take: enough for a long demonstration, and finite."""
@@ -140,7 +141,7 @@ async def deploy_stage(node: Node, chain: Chain) -> Stage:
 @asynccontextmanager
 async def open_stage(folder: Path, chain_id: ChainId) -> AsyncGenerator[Stage, None]:
     """Run a node with everything on it while the block runs. Raises `ConfigError` and `ChainError`."""
-    async with open_node(folder, chain_id, _BASE_FEE) as node, open_chain(node) as chain:
+    async with open_node(folder, chain_id, BASE_FEE) as node, open_chain(node) as chain:
         stage = await deploy_stage(node, chain)
         chain.poll_s = _POLL_S
         yield stage
