@@ -50,6 +50,16 @@ class Markets:
     chain: Chain
     settings: OnchainSettings
     _known: dict[TokenId, _Known] = field(factory=dict)
+    _terms: dict[TokenId, Terms] = field(factory=dict)
+
+    async def terms(self, token_id: TokenId, until: float) -> Terms:
+        """Return what never changes of a token's venue; what it said of a sale is of some time. Raises `OrderNotSent` as `market`."""
+        known = self._terms.get(token_id)
+        if known is None:
+            terms = (await self.market(token_id, until)).terms
+            assert isinstance(terms, Terms)
+            known = self._terms[token_id] = terms
+        return known
 
     async def market(self, token_id: TokenId, until: float) -> Market:
         """Return what a venue says about a token now. Raises `OrderNotSent` where nobody trades it, or no node answers."""

@@ -14,7 +14,8 @@ from trio_copy.ports import Journal, Signer, Signers
 from trio_copy.records import read_plain
 from trio_copy_onchain.asking.chain import Chain
 from trio_copy_onchain.asking.fee_clock import FeeClock
-from trio_copy_onchain.fleet.picking import Load, nobody_knows, pick
+from trio_copy_onchain.fleet.balances import Balances
+from trio_copy_onchain.fleet.picking import Load, pick
 from trio_copy_onchain.sending.began import older_orders
 from trio_copy_onchain.sending.keyless import Keyless
 from trio_copy_onchain.sending.operator import Operator
@@ -42,8 +43,8 @@ class Operators:
     on_trouble: Callable[[str, str], None]
     on_news: Callable[[IntentKey], None]
     at: Callable[[str], None]
-    balance: Callable[[Address], int | None] = nobody_knows
-    """What an operator has for gas, in wei, as far as somebody has looked; see `fleet.watching.GasMoney.balance`."""
+    balances: Balances
+    """What operators have for gas, as far as somebody has looked."""
     _journals: list[Journal] = field(factory=list)
     _older: dict[int, frozenset[IntentKey]] = field(factory=dict)
     """Open orders that are older than the journal of their shard."""
@@ -130,7 +131,7 @@ class Operators:
             Load(
                 operator=operator.address,
                 open=operator.in_flight,
-                wei=self.balance(operator.address),
+                wei=self.balances.of(operator.address),
                 paused=bool(operator.stopped) or now < operator.paused_until,
             )
             for operator, _ in among

@@ -115,7 +115,7 @@ async def test_low_operators_are_filled_up_behind_the_guard(
         assert [await balance_of(market, key.address) for key in KEYS] == [COIN, COIN]
         paid = 5 * COIN - await balance_of(market, FUNDING.address)
         assert 18 * COIN // 10 < paid < 19 * COIN // 10
-        assert executor.operators.balance(KEYS[0].address) is not None
+        assert executor.operators.balances.of(KEYS[0].address) is not None
         assert told == []
     async with open_fleet(venues[0], market, tmp_path, journal.as_left()) as (_, told):
         await trio.sleep(0.3)

@@ -22,6 +22,7 @@ from trio_copy.records import read_plain
 from trio_copy.transactions.calls import Call
 from trio_copy.transactions.refuelling import Refuel, Refuels, document_name, refuel_key
 from trio_copy_onchain.asking.fee_clock import FeeClock
+from trio_copy_onchain.fleet.balances import Balances
 from trio_copy_onchain.fleet.watching import GasMoney
 from trio_copy_onchain.tx.fees import GWEI
 
@@ -65,6 +66,7 @@ class _Bench:
             fees=FeeClock(chain=chain.asked, percentile=50.0, cap=500 * GWEI),
             fleets=fleets,
             wall=wall_clock_from(NOW),
+            balances=Balances(),
             send=self.send,
             on_trouble=lambda kind, detail: self.told.append((kind, detail)),
         )
@@ -113,7 +115,7 @@ async def test_an_operator_that_runs_low_is_filled_up_and_left_alone_then(autoju
         assert [(act.calls[0].to, act.calls[0].value) for act in bench.acts] == [(A, 9 * COIN // 10)]
         assert bench.acts[0].wallet == FLEET.funding
         assert bench.acts[0].until == pytest.approx(NOW + 300, abs=1)
-        assert (money.balance(B), money.balance(Address("0x" + "99" * 20))) == (COIN, None)
+        assert (money.balances.of(B), money.balances.of(Address("0x" + "99" * 20))) == (COIN, None)
         assert bench.written.under_way == []
         assert bench.written.spent(NOW) == 9 * COIN // 10
         await trio.sleep(100)

@@ -25,11 +25,6 @@ class Load:
         return not self.paused and self.wei != 0
 
 
-def nobody_knows(operator: Address) -> int | None:
-    """Know nothing of what an operator has."""
-    return None
-
-
 def pick(loads: Sequence[Load], *, in_flight: int) -> Address | None:
     """Return who carries a key that nobody has: whoever has the least under way.
 

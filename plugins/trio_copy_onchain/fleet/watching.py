@@ -22,6 +22,7 @@ from trio_copy.transactions.refuelling import Refuel, Refuels, document_name
 from trio_copy_onchain.asking.chain import Chain
 from trio_copy_onchain.asking.fee_clock import FeeClock
 from trio_copy_onchain.asking.questions import side_by_side
+from trio_copy_onchain.fleet.balances import Balances
 
 _ASK_S = 5.0
 _CARRY_S = 60.0
@@ -57,12 +58,13 @@ class GasMoney:
     fees: FeeClock
     fleets: Sequence[Fleet]
     wall: WallClock
+    balances: Balances
+    """Keeps what was seen, for whoever picks operators."""
     send: Callable[[Act], Awaitable[ActReport]]
     """Has an act done whose limits nobody looks at any more; see `ports.ActingExecutor.act`."""
     on_trouble: Callable[[str, str], None]
     look_every_s: float = 30.0
     _watched: dict[str, _Watched] = field(factory=dict)
-    _balances: dict[Address, int] = field(factory=dict)
     _carried: set[IntentKey] = field(factory=set)
     _told_at: dict[str, float] = field(factory=dict)
     _opened: trio.Event = field(factory=trio.Event)
@@ -92,10 +94,6 @@ class GasMoney:
     def close_journal(self, journal: Journal) -> None:
         """Leave the fleets of a shard to whoever owns it now."""
         self._watched = {name: one for name, one in self._watched.items() if one.journal is not journal}
-
-    def balance(self, operator: Address) -> int | None:
-        """Return what an operator had when it was last looked at, in wei; None where it never was."""
-        return self._balances.get(operator)
 
     async def act(self, act: Act) -> ActReport:
         """Do a refuel, whoever has decided on it, or go on with it; see `ports.ActingExecutor.act`.
@@ -155,7 +153,7 @@ class GasMoney:
             fees = await self.fees.now(until)
         except ChainError:
             return ()  # looked at again: until then nobody is known to be low
-        self._balances |= found
+        self.balances.note(found)
         now, refuels = self.wall(), watched.refuels
         if self._watched.get(watched.fleet.name) is not watched or fees is None or watched.ends != ends:
             return ()

@@ -1,0 +1,125 @@
+"""The way of an order to the chain: who carries it, an estimate, the guard's release, a nonce, and the wait for a block."""
+
+from collections.abc import Callable
+
+import trio
+from attrs import define, evolve
+
+from trio_copy.errors import ExecutorError, OrderNotSent, OrderUncertain
+from trio_copy.model.fills import Side
+from trio_copy.model.orders import ExecutionReport, Order, Status
+from trio_copy.ports import Spending
+from trio_copy.transactions.calls import call_digest
+from trio_copy_onchain.asking.chain import Chain
+from trio_copy_onchain.causes import body_of, cause_of, kind_of
+from trio_copy_onchain.looking import Looking
+from trio_copy_onchain.margins import Margins
+from trio_copy_onchain.markets import Markets
+from trio_copy_onchain.operators import Operators
+from trio_copy_onchain.outcomes import ended
+from trio_copy_onchain.placing import Body
+from trio_copy_onchain.sending.cause import Cause
+from trio_copy_onchain.sending.operator import Operator, Unfit
+from trio_copy_onchain.sending.trying import tried
+from trio_copy_onchain.tx.answers import Before, gas_limit
+from trio_copy_onchain.tx.reverts import Lacks
+from trio_copy_onchain.tx.sendings import Fate
+from trio_copy_onchain.wallets.kinds import WalletContracts
+from trio_copy_onchain.wallets.seam import WalletKind
+
+_NO_COIN_S = 60.0
+
+
+@define(eq=False, kw_only=True)
+class Submitting:
+    chain: Chain
+    markets: Markets
+    operators: Operators
+    looking: Looking
+    contracts: WalletContracts
+    margins: Margins
+    max_gas: int
+    on_trouble: Callable[[str, str], None]
+
+    async def submit(self, order: Order, until: float) -> ExecutionReport:
+        """Send an order, and wait for its block; see `ports.Executor.submit`."""
+        try:
+            return await self._submit(order, until)
+        except OrderUncertain:
+            raise
+        except ExecutorError as error:
+            if isinstance(error, OrderNotSent) and not self._may_be_there(order):
+                raise
+            raise OrderUncertain(str(error)) from error
+
+    def _may_be_there(self, order: Order) -> bool:
+        """Tell whether something of an order may be at a node, sent by this process or by an earlier one."""
+        holder = self.operators.holder(order.key)
+        one = None if holder is None else holder[0].binding(order.key)
+        return one is not None and not one.unsent and (one.end is None or one.end.fate is Fate.LANDED)
+
+    async def _submit(self, order: Order, until: float) -> ExecutionReport:
+        body, kind = body_of(order), kind_of(order.wallet, self.contracts)
+        terms = await self.markets.terms(order.token_id, until)
+        among = self.operators.of(order.wallet)
+        is_exit = order.side is Side.SELL
+        while (picked := self.operators.pick(order.key, among, is_exit=is_exit)) is None:
+            with trio.move_on_at(until):
+                await self.operators.wait_room(among)
+            if trio.current_time() >= until:
+                raise OrderNotSent("every operator has as much on its way as it may")
+        operator, signer = picked
+        binding = operator.binding(order.key)
+        if binding is not None and binding.end is not None:
+            if binding.end.fate is Fate.LANDED:
+                return await self._wait(order, operator, until)
+            binding = None  # its nonce is another's for good: it begins anew
+        cause = cause_of(self.chain.chain_id, order, body, terms, kind, operator, signer, binding)
+        with operator.expecting(order.key):
+            if binding is None:
+                answer = await self._try(order, body, kind, operator, cause, until)
+                if isinstance(answer, ExecutionReport):
+                    return answer
+                cause = answer
+                assert isinstance(cause.purpose, Spending)
+                await signer.release(cause.purpose, call_digest(self.chain.chain_id, body.wallet, body.trade))
+            try:
+                await operator.send(cause, until)
+            except Unfit as error:
+                return ended(order, Status.REJECTED, str(error))
+            finally:
+                self.operators.wake()
+        return await self._wait(order, operator, until)
+
+    async def _try(
+        self, order: Order, body: Body, kind: WalletKind, operator: Operator, cause: Cause, until: float
+    ) -> Cause | ExecutionReport:
+        """Estimate a call before it has a nonce: what is refused now needs none."""
+        estimate = await tried(self.chain, cause.call, body.calls, kind, operator.address, cause.prices, until)
+        match estimate.before:
+            case Before.KILLED:
+                return ended(order, Status.KILLED, estimate.words)
+            case Before.REJECTED:
+                lacks = estimate.lacks in (Lacks.APPROVAL, Lacks.EITHER)
+                advice = f"; see `trio-copy wallet approve {order.wallet.name}`" if lacks else ""
+                return ended(order, Status.REJECTED, estimate.words + advice)
+            case Before.NO_FUNDS:
+                operator.paused_until = trio.current_time() + _NO_COIN_S
+                self.on_trouble("no-gas-money", f"operator {operator.address} has no coin for gas")
+                raise OrderNotSent(f"operator {operator.address} cannot pay for gas: {estimate.words}")
+            case Before.UNKNOWN:
+                raise OrderNotSent(f"no node says whether it would go through: {estimate.words}")
+        gas = gas_limit(estimate.gas, margin_bps=self.margins.of(order.token_id), most=self.max_gas)
+        if gas is None:
+            return ended(order, Status.REJECTED, f"it takes {estimate.gas} gas, and max_gas is {self.max_gas}")
+        return evolve(cause, gas=gas)
+
+    async def _wait(self, order: Order, operator: Operator, until: float) -> ExecutionReport:
+        """Wait until the chain tells what became of an order, as long as the caller does."""
+        while trio.current_time() < until:
+            report = await self.looking.report(order, operator, until)
+            if report is not None:
+                return report
+            with trio.move_on_at(until):
+                await operator.wait_changed()
+        return ended(order, Status.UNKNOWN)
