@@ -152,8 +152,9 @@ async def test_what_costs_more_than_the_cap_was_never_sent(bench: Bench) -> None
     assert binding is not None
     assert binding.nonce == nonce
     await bench.bought_once(other, shares, nonce)
-    # That it is used by the next one is no news; the first one gets another.
+    # That it is used by the next one is no news; the first one gets another, once that is final.
     await bench.found(order, status=Status.ABSENT)
+    await bench.until(lambda: (one := bench.operator.binding(order.key)) is not None and one.end is not None, "ended")
     assert "nonce-used-elsewhere" not in bench.kinds
     held = await bench.shares()
     await bench.leave(order)

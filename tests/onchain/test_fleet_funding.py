@@ -7,13 +7,14 @@ from attrs import frozen
 
 from tests.builders import ALICE, NOW, POLYGON
 from tests.onchain.executing import KeptJournal
-from tests.onchain.scripted_chain import ScriptedChain
 from trio_copy.clock import wall_clock_from
 from trio_copy.model.coins import Coins
 from trio_copy.model.fleets import Fleet, funding_wallet
 from trio_copy.model.ids import Address
 from trio_copy.model.orders import Wallet
 from trio_copy.ports import ExecutorContext
+from trio_copy.testing.devnet import DevChain
+from trio_copy.testing.nodes import ScriptedNodes
 from trio_copy_onchain.executor import OnchainExecutor, open_executor
 from trio_copy_onchain.onchain import OnchainSettings
 
@@ -53,7 +54,7 @@ async def test_only_an_account_that_nobody_has_the_key_of_is_unknown(sender: Add
         wallets=(SAFE,),
         fleets=(FLEET,),
         chain_id=POLYGON,
-        nodes=ScriptedChain(names=("node-1",)),  # type: ignore[arg-type]  # nobody asks it
+        nodes=ScriptedNodes(DevChain(POLYGON, wall_clock_from(NOW))),
         on_trouble=lambda kind, detail: told.append(kind),
     )
     async with open_executor(context) as executor:
