@@ -20,6 +20,7 @@ from trio_copy.accounts.commands import Pass
 from trio_copy.cli import main
 from trio_copy.cli.opened import ask_store
 from trio_copy.cli.positions import COLUMNS as POSITIONS
+from trio_copy.cli.standing import read_standings, standing_lines
 from trio_copy.cli.tables import Column, show
 from trio_copy.cli.trades import COLUMNS as TRADES
 from trio_copy.engine.books import follower_modes, waiting_tasks
@@ -601,6 +602,10 @@ def test_what_gas_has_cost_is_shown_by_operator(conf: Path, capsys: Capture) -> 
     assert main(["gas"]) == 0
     assert "no transaction is final yet" in capsys.readouterr().out
     own(conf, pay)
+    standings = ask_store(load_plan(conf), read_standings)
+    assert "gas        0.012345678900000001 coins for 3 transactions of 1 operator" in [
+        str(line) for line in standing_lines(standings)
+    ]
     assert main(["gas", "--json"]) == 0
     (row,) = rows(capsys)
     coins = "0.012345678900000001"

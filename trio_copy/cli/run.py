@@ -23,7 +23,7 @@ from trio_copy.cli.opened import ConfArgument, find_conf
 from trio_copy.cli.play_money import PlayMoney, open_play_money
 from trio_copy.cli.printer import Above, Printer
 from trio_copy.cli.redact import Redact
-from trio_copy.cli.standing import Standings, read_standings, standing_lines, standing_objects
+from trio_copy.cli.standing import Standings, gas_objects, read_standings, standing_lines, standing_objects
 from trio_copy.cli.suggest import suggested
 from trio_copy.cli.world import World, open_world
 from trio_copy.clock import WallClock, anchored_wall_clock
@@ -424,6 +424,7 @@ def _summarise(
     if isinstance(shown, JsonLines):
         totals = {**totals_object(tally), "left": left, "lost": lost, "unproven": unproven, "reorgs": status.reorgs}
         totals |= {"late_logs": status.late_logs, "followers": [] if standings is None else standing_objects(standings)}
+        totals["gas"] = [] if standings is None else gas_objects(standings)
         shown.line("summary", {**totals, "lines_dropped": printer.dropped})
         return lost
     printer.status()  # what it said last is not so any more

@@ -9,7 +9,9 @@ from rich.text import Text
 
 from trio_copy.cli.pnl import Profit, read_profits
 from trio_copy.cli.positions import EVERYTHING, NO_LABELS, HeldPosition, held_positions, token_name
+from trio_copy.engine.gas import GasPaid, gas_paid
 from trio_copy.errors import StoreError
+from trio_copy.model.coins import Coins
 from trio_copy.model.counts import counted
 from trio_copy.model.ids import TokenId
 from trio_copy.model.units import NO_USD, Usd
@@ -42,6 +44,8 @@ class Standings:
     """None where the store did not tell in time."""
     largest: Sequence[HeldPosition] = ()
     """What most was paid for."""
+    gas: Sequence[GasPaid] = ()
+    """What transactions have cost, by operator."""
 
 
 async def read_standings(store: Store, labels: Mapping[TokenId, str] = NO_LABELS) -> Standings:
@@ -72,7 +76,8 @@ async def _read(store: Store, labels: Mapping[TokenId, str]) -> Standings:
         more = standing.profit.unrealised
         profit.unrealised = None if more is None or profit.unrealised is None else profit.unrealised + more
     largest = nlargest(_POSITIONS_MOST, positions, key=lambda one: one.position.cost)
-    return Standings(sorted(found.values(), key=lambda one: (-one.cost.micro, one.profit.name)), total, largest)
+    held_most = sorted(found.values(), key=lambda one: (-one.cost.micro, one.profit.name))
+    return Standings(held_most, total, largest, await gas_paid(store.history))
 
 
 def standing_lines(standings: Standings, width: int | None = None) -> Iterator[Text]:
@@ -81,6 +86,8 @@ def standing_lines(standings: Standings, width: int | None = None) -> Iterator[T
         yield from summary_row("books", "the store did not tell in time; ask it later: trio-copy pnl", width)
         return
     rows = [("held", _held(standings.total)), ("p&l", _earned(standings.total.profit))]
+    if standings.gas:
+        rows.append(("gas", _gas(standings.gas)))
     if len(standings.followers) > 1:
         shown = standings.followers[:_FOLLOWERS_MOST]
         rows += [(f"  {one.profit.name}", f"{_held(one)}; {_earned(one.profit)}") for one in shown]
@@ -110,6 +117,25 @@ def standing_objects(standings: Standings) -> list[Json]:
         }
         for one in standings.followers
     ]
+
+
+def gas_objects(standings: Standings) -> list[Json]:
+    """Write what gas has cost for machines: the coins as decimal text."""
+    return [
+        {
+            "executor": one.executor,
+            "chain": one.chain_id,
+            "operator": one.operator,
+            "transactions": one.transactions,
+            "coins": str(one.coins),
+        }
+        for one in standings.gas
+    ]
+
+
+def _gas(paid: Sequence[GasPaid]) -> str:
+    coins, count = Coins(sum(one.coins.wei for one in paid)), sum(one.transactions for one in paid)
+    return f"{coins} coins for {counted(count, 'transaction')} of {counted(len(paid), 'operator')}"
 
 
 def _held(standing: Standing) -> str:
