@@ -11,6 +11,7 @@ from trio_copy.model.orders import SignatureType
 from trio_copy.native import keccak
 from trio_copy.ports import LogFilter, Nodes
 from trio_copy.transactions.calls import Call
+from trio_copy_onchain.asking.mined import Undecided, agreed
 from trio_copy_onchain.relayer.proof import FAILURE, SUCCESS, Outcome, Place, executed, outcome_of
 from trio_copy_onchain.relayer.submitted import Action
 from trio_copy_onchain.tx.receipts import Receipt, read_receipt
@@ -186,16 +187,17 @@ class Looker:
         return after
 
     async def _receipt(self, tx_hash: Hash32, until: float) -> Receipt | None:
+        """Return the receipt that the nodes agree on; None where there is none, or they contradict each other."""
+        found: list[Receipt | ChainError | None] = []
         for told in (await self.nodes.ask_all("eth_getTransactionReceipt", (tx_hash,), until)).values():
-            if isinstance(told, ChainError):
-                continue
             try:
-                receipt = read_receipt(told, tx_hash, self.chain_id)
-            except ValueError:
-                continue
-            if receipt is not None:
-                return receipt
-        return None
+                found.append(told if isinstance(told, ChainError) else read_receipt(told, tx_hash, self.chain_id))
+            except ValueError as error:
+                found.append(ChainError(str(error)[:100]))
+        try:
+            return agreed(found)
+        except Undecided:
+            return None
 
     async def _calldata(self, tx_hash: Hash32, until: float) -> bytes:
         for told in (await self.nodes.ask_all("eth_getTransactionByHash", (tx_hash,), until)).values():
