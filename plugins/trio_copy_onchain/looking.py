@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 
 import trio
-from attrs import define
+from attrs import define, field
 
 from trio_copy.errors import ExecutorError, OrderNotSent
-from trio_copy.model.ids import Hash32
+from trio_copy.model.ids import Hash32, IntentKey
 from trio_copy.model.orders import ExecutionReport, Order, Settlement, Status
 from trio_copy.records import write_plain
 from trio_copy.transactions.transaction import read_signed
@@ -22,6 +22,9 @@ from trio_copy_onchain.tx.receipts import Receipt
 from trio_copy_onchain.tx.sendings import Binding, Fate
 from trio_copy_onchain.wallets.kinds import WalletContracts
 
+_SEEK_EVERY_S = 5.0
+"""A search reads the logs of all blocks since the order."""
+
 
 @define(eq=False, kw_only=True)
 class Looking:
@@ -30,6 +33,8 @@ class Looking:
     operators: Operators
     contracts: WalletContracts
     margins: Margins
+    _sought_at: dict[IntentKey, float] = field(factory=dict)
+    """When the chain was searched last for a key that is older than its journal."""
 
     async def find(self, order: Order, until: float) -> ExecutionReport | None:
         """Look an order up, see `ports.Executor.find`; who has it goes on with it. Raises `ExecutorError`."""
@@ -58,10 +63,15 @@ class Looking:
         if not self.operators.is_older(order.key):
             await trio.lowlevel.checkpoint()
             return ended(order, Status.ABSENT, "no transaction of it was ever made")
+        if trio.current_time() < self._sought_at.get(order.key, -_SEEK_EVERY_S) + _SEEK_EVERY_S:
+            await trio.lowlevel.checkpoint()
+            return None
+        self._sought_at[order.key] = trio.current_time()
         terms = await self.markets.terms(order.token_id, until)
         operator = await rebuild(self.chain, operators, order.key, body, terms, until)
         if operator is None:
             return None
+        del self._sought_at[order.key]
         self.operators.wake()
         return await self.report(order, operator, until)
 
