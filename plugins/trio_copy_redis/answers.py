@@ -1,5 +1,7 @@
 """What Redis says when it does not do what was asked, by the name it gives: each has its own meaning here."""
 
+import re
+
 from redis.exceptions import (
     AskError,
     AuthenticationError,
@@ -64,6 +66,7 @@ PASSING = (
     TryAgainError,
 )
 """What passes by itself or by an operator's hand: the call waits and is repeated."""
+_IN_SCRIPT = re.compile(r"@user_script: ?\d+: -([A-Z]+)\b")
 _NO_PASSWORD_SET = ("without any password configured", "no password is set")
 
 
@@ -76,6 +79,10 @@ def answer_error(text: str) -> RedisError:
         return AskError(rest)
     if any(words in text for words in _NO_PASSWORD_SET):
         return AuthenticationWrongNumberOfArgsError(text)
+    # Redis 6 tells of an error inside a script behind where it happened.
+    inside = _IN_SCRIPT.search(text)
+    if inside is not None and inside[1] in _BY_NAME:
+        return _BY_NAME[inside[1]](text)
     # An error inside a script carries the script's name in front, and behind it the place.
     for word in text.split()[:3]:
         if word.strip("-:") in _BY_NAME:

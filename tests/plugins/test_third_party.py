@@ -83,7 +83,7 @@ def test_it_is_refused_until_the_configuration_allows_it(run: Run, tmp_path: Pat
 
     assert done.returncode == 2
     assert (
-        "no executor named 'tiny'; installed: clob, dry-run; installed but not in plugins.allow: tiny-executor"
+        "no executor named 'tiny'; installed: clob, dry-run, onchain; installed but not in plugins.allow: tiny-executor"
         in done.stderr
     )
 

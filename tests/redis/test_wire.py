@@ -210,6 +210,10 @@ async def test_garbage_ends_the_connection_and_nothing_else() -> None:
         ("NOPERM this user has no permissions", NoPermissionError),
         ("ERR something else", ResponseError),
         ("-OOM command not allowed, script: abc, on @user_script:12.", OutOfMemoryError),
+        (
+            "ERR Error running script (call to f_7): @user_script:44: @user_script: 44: -OOM command not allowed",
+            OutOfMemoryError,
+        ),
     ],
 )
 def test_errors_keep_their_names(text: str, kind: type[Exception]) -> None:
