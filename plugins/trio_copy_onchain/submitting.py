@@ -101,7 +101,7 @@ class Submitting:
                 return ended(order, Status.KILLED, estimate.words)
             case Before.REJECTED:
                 lacks = estimate.lacks in (Lacks.APPROVAL, Lacks.EITHER)
-                advice = f"; see `trio-copy wallet approve {order.wallet.name}`" if lacks else ""
+                advice = f"; `trio-copy wallet approve` lets it: {order.wallet.name}" if lacks else ""
                 return ended(order, Status.REJECTED, estimate.words + advice)
             case Before.NO_FUNDS:
                 operator.paused_until = trio.current_time() + _NO_COIN_S

@@ -45,7 +45,7 @@ async def test_a_missing_approval_is_named(bench: Bench) -> None:
     order, nonce = await bench.buy(), await bench.nonce()
     report = await bench.trading.submit(order)
     assert report.status is Status.REJECTED
-    assert "`trio-copy wallet approve main`" in report.detail
+    assert report.detail.endswith("`trio-copy wallet approve` lets it: main")
     await nothing_left(bench, order, nonce)
 
 
