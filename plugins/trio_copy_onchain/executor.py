@@ -213,7 +213,7 @@ async def open_executor(context: ExecutorContext) -> AsyncGenerator[Executor, No
         contracts=contracts,
     )
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(operators.run)
-        nursery.start_soon(executor.money.run)
+        nursery.start_soon(operators.run_looks)
+        nursery.start_soon(executor.money.run_refuels)
         yield executor
         nursery.cancel_scope.cancel()

@@ -159,7 +159,7 @@ class Operators:
         """Let the chain be looked at: something has been sent."""
         self._wake.set()
 
-    async def run(self) -> NoReturn:
+    async def run_looks(self) -> NoReturn:
         """Look after all that is open, until cancelled."""
         seen, looked_at, forgot_at = -1, 0.0, trio.current_time()
         while True:

@@ -130,6 +130,7 @@ class Bench:
     async def broadcasts(self, count: int) -> None:
         """Wait until bytes have left so many times, and nodes have answered."""
         with trio.fail_after(15):
+            await trio.lowlevel.checkpoint()
             while self.points.count(BROADCAST) < count:
                 passed = trio.Event()
                 self._passed.append(passed)

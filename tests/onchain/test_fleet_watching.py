@@ -100,7 +100,7 @@ class _Bench:
 @asynccontextmanager
 async def running(bench: _Bench) -> AsyncGenerator[GasMoney, None]:
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(bench.money.run)
+        nursery.start_soon(bench.money.run_refuels)
         bench.money.open_journal(bench.journal)
         yield bench.money
         nursery.cancel_scope.cancel()

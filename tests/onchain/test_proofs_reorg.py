@@ -29,6 +29,7 @@ async def settle(living: Living, service: Service) -> None:
     await mine(living, FINAL_BLOCKS)
 
     async def settled() -> bool:
+        await trio.lowlevel.checkpoint()
         return not service.reconciler.settling and not service.reconciler.unknown
 
     await until(settled, "settled")

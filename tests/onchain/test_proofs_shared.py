@@ -173,6 +173,7 @@ async def test_who_loses_the_lease_in_the_middle_of_a_send_sends_nothing_more(
             await living.trade(Place.POOL, Side.BUY, 100)
 
             async def copied() -> bool:
+                await trio.lowlevel.checkpoint()
                 # Whoever is first in line has the shard again by then, or soon.
                 return len([one for one in (*first.events, *second.events) if one["event"] == "report"]) >= 4
 

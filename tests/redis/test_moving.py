@@ -143,10 +143,12 @@ async def test_a_node_of_a_cluster_is_replaced() -> None:
             await store.accounts.take(0, 7)
             await store.accounts.write(0, 7, 1, Changes(puts=[document("position")]))
             with trio.fail_after(20):
-                # Its primary hears it as soon as it has heard whose replica it is, and until then not at all.
-                while "role:master" not in replica.ask("INFO", "replication"):
+                while True:
+                    # Its primary hears it as soon as it has heard whose replica it is, and until then not at all.
                     replica.ask("CLUSTER", "FAILOVER")
                     await trio.sleep(0.5)
+                    if "role:master" in replica.ask("INFO", "replication"):
+                        break
             nodes[0].kill()
             await store.accounts.write(0, 7, 2, Changes(puts=[document("order", kind="order")]))
             assert len((await store.accounts.take(0, 8)).documents) == 1

@@ -186,7 +186,7 @@ async def open_acting(plan: Plan, seams: Seams, follower: Follower, name: str) -
         )
         acting = Acting(store=store, owner=owner, executor=executor, acts=acts, seams=seams, follower=follower.follower)
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(acts.run)
+            nursery.start_soon(acts.run_acts)
             nursery.start_soon(acting.hear)
             yield acting
             nursery.cancel_scope.cancel()

@@ -78,7 +78,7 @@ class Acts:
         factory=lambda: trio.open_memory_channel[_UnderWay](float("inf"))
     )
 
-    async def run(self) -> NoReturn:
+    async def run_acts(self) -> NoReturn:
         """Carry out what is taken, each by itself, until cancelled."""
         async with trio.open_nursery() as nursery:
             while True:

@@ -156,7 +156,7 @@ class Service:
                 self.reconciler.follow_news,
                 self.housekeeping.tick,
                 self.housekeeping.hear_requests,
-                self.housekeeping.acts.run,
+                self.housekeeping.acts.run_acts,
                 self.housekeeping.redeeming.run,
                 self.housekeeping.refresh_follows,
                 self.housekeeping.refresh_mode,

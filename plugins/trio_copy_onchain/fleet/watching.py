@@ -128,7 +128,7 @@ class GasMoney:
             watched.ends += 1
             watched.write()
 
-    async def run(self) -> NoReturn:
+    async def run_refuels(self) -> NoReturn:
         """Look every now and then, until cancelled; what is under way then is taken up by whoever owns the shard next."""
         async with trio.open_nursery() as nursery:
             while True:
@@ -188,6 +188,7 @@ class GasMoney:
         """Ask the executor for a while; None where nobody knows yet."""
         report: ActReport | None = None
         with trio.move_on_after(_CARRY_S):
+            await trio.lowlevel.checkpoint()  # what is refused at once has waited for nothing
             try:
                 report = await self.act(act)
             except OrderNotSent as error:
