@@ -18,7 +18,7 @@ from trio_copy.model.ids import TokenId
 from trio_copy.ports import Changes, Document, Store
 from trio_copy.testing.conformance.terms import ALICE, BOB, checkpoint, document, fact
 
-FILLED = FactQuery(kinds=["filled"])
+FILLED = FactQuery(kinds=["filled"], limit=100_000)
 
 
 async def write(store: Store, token: int, number: int) -> None:
