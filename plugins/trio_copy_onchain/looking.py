@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import trio
 from attrs import define, field
 
-from trio_copy.errors import ExecutorError, OrderNotSent
+from trio_copy.errors import ChainError, ExecutorError, OrderNotSent
 from trio_copy.model.ids import Hash32, IntentKey
 from trio_copy.model.orders import ExecutionReport, Order, Settlement, Status
 from trio_copy.records import write_plain
@@ -68,7 +68,10 @@ class Looking:
             return None
         self._sought_at[order.key] = trio.current_time()
         terms = await self.markets.terms(order.token_id, until)
-        operator = await rebuild(self.chain, operators, order.key, body, terms, until)
+        try:
+            operator = await rebuild(self.chain, operators, order.key, body, terms, until)
+        except ChainError as error:
+            raise ExecutorError(f"the chain was not searched for order {order.order_id}: {error}") from None
         if operator is None:
             return None
         del self._sought_at[order.key]
@@ -106,7 +109,9 @@ class Looking:
             # Refused in a block, or replaced by what does nothing: a reorg may still let it happen.
             return None if told is None else off_chain(told)
         report = await self._read(order, receipt, Settlement.MINED, until)
-        operator.written.journal.put(told_name(order.key), write_plain(plain_told(report)))
+        journal, name, body = operator.written.journal, told_name(order.key), write_plain(plain_told(report))
+        if journal.documents().get(name) != body:  # it is looked at with every block until it is final
+            journal.put(name, body)
         return report
 
     async def _of_receipt(

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from attrs import define, field, frozen
+from attrs import define, evolve, field, frozen
 
 from trio_copy.errors import ChainError, OrderNotSent
 from trio_copy.model.fills import Side
@@ -32,15 +32,8 @@ class Terms:
     venue: Fpmm | Pool
     decimals: Decimals
     collateral: Address
-    answers: tuple[bytes, ...]
-    """What the venue said of a sale."""
-
-
-@frozen(kw_only=True)
-class _Known:
-    venue: Fpmm | Pool
-    decimals: Decimals
-    collateral: Address
+    answers: tuple[bytes, ...] = ()
+    """What the venue said of a sale; nothing in what never changes."""
 
 
 @define(eq=False)
@@ -49,23 +42,25 @@ class Markets:
 
     chain: Chain
     settings: OnchainSettings
-    _known: dict[TokenId, _Known] = field(factory=dict)
-    _terms: dict[TokenId, Terms] = field(factory=dict)
+    _known: dict[TokenId, Terms] = field(factory=dict)
 
     async def terms(self, token_id: TokenId, until: float) -> Terms:
-        """Return what never changes of a token's venue; what it said of a sale is of some time. Raises `OrderNotSent` as `market`."""
-        known = self._terms.get(token_id)
+        """Return what never changes of a token's venue, whatever it trades at now. Raises `OrderNotSent` as `market`."""
+        known = self._known.get(token_id)
         if known is None:
-            terms = (await self.market(token_id, until)).terms
-            assert isinstance(terms, Terms)
-            known = self._terms[token_id] = terms
+            try:
+                known = self._known[token_id] = await self._learn(token_id, until)
+            except ChainError as error:
+                raise OrderNotSent(f"no node tells where token {token_id} is traded: {error}") from None
+            except ValueError as error:
+                raise OrderNotSent(f"what the venue of token {token_id} answers cannot be read: {error}") from None
         return known
 
     async def market(self, token_id: TokenId, until: float) -> Market:
         """Return what a venue says about a token now. Raises `OrderNotSent` where nobody trades it, or no node answers."""
+        known = await self.terms(token_id, until)
+        venue, decimals = known.venue, known.decimals
         try:
-            known = self._known.get(token_id) or await self._learn(token_id, until)
-            venue, decimals = known.venue, known.decimals
             buy = Swap(wallet=_NOWHERE, side=Side.BUY, cash=decimals.coin, limit=_HALF, deadline=0)
             sell = Swap(wallet=_NOWHERE, side=Side.SELL, shares=decimals.share, limit=_HALF, deadline=0)
             # All in one block: what a purchase and a sale need to know may be the same.
@@ -85,28 +80,19 @@ class Markets:
             closed=None if would_buy or would_sell else "no liquidity",
             quote=Quote(bid=_price(decimals, Side.SELL, would_sell), ask=_price(decimals, Side.BUY, would_buy)),
             least_cost=self.settings.least_usd,
-            terms=Terms(
-                venue=venue,
-                decimals=decimals,
-                collateral=known.collateral,
-                answers=tuple(sold),
-            ),
+            terms=evolve(known, answers=tuple(sold)),
         )
 
-    async def _learn(self, token_id: TokenId, until: float) -> _Known:
+    async def _learn(self, token_id: TokenId, until: float) -> Terms:
         for maker in self.settings.fpmm:
             if token_id in maker.tokens:
-                known = await self._fpmm(maker, token_id, until)
-                break
-        else:
-            pool = next((one for one in self.settings.pools if int(one.outcome, 16) == token_id), None)
-            if pool is None:
-                raise OrderNotSent(f"no venue of [executor.onchain] trades token {token_id}")
-            known = await self._pool(pool, until)
-        self._known[token_id] = known
-        return known
+                return await self._fpmm(maker, token_id, until)
+        for pool in self.settings.pools:
+            if int(pool.outcome, 16) == token_id:
+                return await self._pool(pool, until)
+        raise OrderNotSent(f"no venue of [executor.onchain] trades token {token_id}")
 
-    async def _fpmm(self, table: FpmmTable, token_id: TokenId, until: float) -> _Known:
+    async def _fpmm(self, table: FpmmTable, token_id: TokenId, until: float) -> Terms:
         asked = decimals_call(table.collateral), Call(to=table.maker, data=_CONDITIONS(0))
         told, condition = await self.chain.read(asked, until)
         _expect_order(table, condition)
@@ -118,9 +104,9 @@ class Markets:
             outcome=table.tokens.index(token_id),
             decimals=decimals,
         )
-        return _Known(venue=venue, decimals=decimals, collateral=table.collateral)
+        return Terms(venue=venue, decimals=decimals, collateral=table.collateral)
 
-    async def _pool(self, table: PoolTable, until: float) -> _Known:
+    async def _pool(self, table: PoolTable, until: float) -> Terms:
         asked = decimals_call(table.outcome), decimals_call(table.collateral), Call(to=table.pool, data=_FEE())
         of_shares, of_cash, fee = await self.chain.read(asked, until)
         decimals = Decimals(shares=read_decimals(of_shares), cash=read_decimals(of_cash))
@@ -133,7 +119,7 @@ class Markets:
             fee=abi.words(fee, 1)[0],
             decimals=decimals,
         )
-        return _Known(venue=venue, decimals=decimals, collateral=table.collateral)
+        return Terms(venue=venue, decimals=decimals, collateral=table.collateral)
 
 
 def _expect_order(table: FpmmTable, condition: bytes) -> None:

@@ -74,12 +74,15 @@ class KeptJournal:
     durable: dict[str, bytes] = field(factory=dict)
     orders: set[IntentKey] = field(factory=set)
     lost: bool = False
+    puts: int = 0
+    """How often something was written down, or deleted."""
     _now: dict[str, bytes] = field(factory=dict)
 
     def documents(self) -> Mapping[str, bytes]:
         return self._now
 
     def put(self, name: str, body: bytes | None) -> None:
+        self.puts += 1
         if body is None:
             self._now.pop(name, None)
         else:

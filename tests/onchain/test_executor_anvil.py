@@ -4,10 +4,13 @@ import time
 from collections.abc import AsyncGenerator
 
 import pytest
+import trio
+from attrs import evolve
 
 from tests.onchain.deployed import Deployed, Market
-from tests.onchain.executing import ALICE, KeptJournal, Signing, Trading, open_trading, token_of
+from tests.onchain.executing import ALICE, KeptJournal, Signing, Trading, open_trading, settings_for, token_of
 from tests.onchain.test_asking_anvil import open_asked
+from trio_copy.errors import OrderNotSent
 from trio_copy.model.fills import Side
 from trio_copy.model.orders import Settlement, SignatureType, Status, Wallet
 from trio_copy.model.units import MICRO
@@ -97,6 +100,33 @@ async def test_a_lost_journal_is_rebuilt_from_the_chain(
             assert await later.find(never) is None
             await later.finalize()
             assert (await later.found(order, settlement=Settlement.FIRM)).shares == told.shares
+
+
+async def test_looking_again_writes_nothing_down(trading: Trading) -> None:
+    """What is provisional is asked for again and again; what was told of it is written once."""
+    order = await trading.prepared(token_of(trading.market.deployed.makers[0]), Side.BUY, "20", limit="0.9")
+    await trading.submit(order)
+    before = trading.journal.puts
+    for _ in range(3):
+        assert (await trading.found(order, settlement=Settlement.MINED)).shares
+    assert trading.journal.puts == before
+
+
+async def test_what_was_bought_is_known_where_nobody_quotes_any_more(
+    venues: tuple[Node, Deployed], market: Market
+) -> None:
+    """A pool without liquidity says no price; what its trades are made of is known all the same."""
+    pool = market.deployed.pools[1]
+    settings = settings_for(market.deployed)
+    dead = tuple(evolve(one, quoter=KEY.address) for one in settings.pools)
+    async with (
+        open_asked(venues[0]) as chain,
+        open_trading(market, chain.nodes, time.time, signing=Signing(KEY), pools=dead) as trading,
+    ):
+        markets, until = trading.executor.markets, trio.current_time() + 5
+        with pytest.raises(OrderNotSent):
+            await markets.market(token_of(pool), until)
+        assert (await markets.terms(token_of(pool), until)).decimals == pool.decimals
 
 
 OWNER = SecretKey(bytes.fromhex("ac0974bec39a17e36ba4a6b4d238ff944bacb478cbed5efcae784d7bf4f2ff80"))

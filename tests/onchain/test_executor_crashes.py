@@ -6,7 +6,8 @@ import trio
 from tests.onchain.deployed import Deployed, Market
 from tests.onchain.executing import KeptJournal
 from tests.onchain.faulting import KEY, LATE_S, PATIENCE_S, Crash, Wall, fund, open_bench
-from trio_copy.errors import ChainError, OrderNotSent, OrderUncertain
+from trio_copy.errors import ChainError, ExecutorError, OrderNotSent, OrderUncertain
+from trio_copy.model.ids import IntentKey
 from trio_copy.model.orders import Settlement, Status
 from trio_copy.testing.anvil import Node
 
@@ -205,3 +206,13 @@ async def test_what_nobody_asks_about_any_more_leaves_the_journal(venues: Venues
         assert {name.rpartition("/")[2] for name in journal.documents()} == {"began", "gas"}
         assert not bench.operator.receipts
         assert not bench.operator.busy
+
+
+async def test_a_chain_that_cannot_be_searched_proves_nothing(venues: Venues, market: Market) -> None:
+    """The journal is lost and no node answers: that is told as such, and asked again later."""
+    await fund(market, KEY.address)
+    async with open_bench(venues, market, journal=KeptJournal(orders={IntentKey("ab" * 32)})) as bench:
+        order = await bench.buy()
+        bench.nodes["node"].go_down()
+        with pytest.raises(ExecutorError, match="was not searched"):
+            await bench.trading.find(order)
