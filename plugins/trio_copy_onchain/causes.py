@@ -7,7 +7,6 @@ from trio_copy.model.ids import ChainId
 from trio_copy.model.orders import Order, Wallet
 from trio_copy.ports import Signer, Spending
 from trio_copy.transactions.calls import Call
-from trio_copy.transactions.transaction import read_signed
 from trio_copy_onchain.markets import Terms
 from trio_copy_onchain.placing import Body
 from trio_copy_onchain.sending.cause import Cause
@@ -33,11 +32,9 @@ def cause_of(
 ) -> Cause:
     """Say why an order's transactions are signed; of one that has a nonce, with the call and the gas that it has."""
     call, gas = kind.outer(body.calls, operator.address, order.key), 0
-    if binding is not None and binding.end is None:
-        first = next((one for one in binding.sendings if not one.cancels), None)
-        if first is not None:
-            transaction, _ = read_signed(first.raw)
-            call, gas = Call(to=transaction.to, data=transaction.data, value=transaction.value), transaction.gas
+    signed = None if binding is None or binding.end is not None else binding.call
+    if signed is not None:
+        call, gas = Call(to=signed.to, data=signed.data, value=signed.value), signed.gas
     spending = Spending(
         key=order.key,
         side=order.side,

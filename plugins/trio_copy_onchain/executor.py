@@ -196,7 +196,6 @@ async def open_executor(context: ExecutorContext) -> AsyncGenerator[Executor, No
             contracts=contracts,
             margins=margins,
             max_gas=settings.max_gas,
-            on_trouble=context.on_trouble,
         ),
         looking=looking,
         acts=acts,

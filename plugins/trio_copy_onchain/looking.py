@@ -6,7 +6,7 @@ import trio
 from attrs import define, field
 
 from trio_copy.errors import ChainError, ExecutorError, OrderNotSent
-from trio_copy.model.ids import Hash32, IntentKey
+from trio_copy.model.ids import IntentKey
 from trio_copy.model.orders import ExecutionReport, Order, Settlement, Status
 from trio_copy.records import write_plain
 from trio_copy.transactions.transaction import read_signed
@@ -94,7 +94,7 @@ class Looking:
             if told is not None:
                 return undone(told)
             return ended(order, Status.ABSENT, f"{end.fate.value}: {end.hash}")
-        receipt = operator.receipts.get(end.hash) or await self._receipt(operator, end.hash, until)
+        receipt = await operator.receipt(end.hash, until)
         if receipt is None:
             return None
         return await self._of_receipt(order, binding, receipt, told, until)
@@ -139,12 +139,6 @@ class Looking:
             raise ExecutorError(
                 f"transaction {receipt.tx_hash} went through, and its logs cannot be read: {error}"
             ) from None
-
-    async def _receipt(self, operator: Operator, tx_hash: Hash32, until: float) -> Receipt | None:
-        receipt = (await self.chain.receipts([tx_hash], until)).get(tx_hash)
-        if receipt is not None:
-            operator.receipts[receipt.tx_hash] = receipt
-        return receipt
 
 
 def _told(order: Order, operator: Operator) -> ExecutionReport | None:

@@ -1,9 +1,7 @@
 """The way of an order to the chain: who carries it, an estimate, the guard's release, a nonce, and the wait for a block."""
 
-from collections.abc import Callable
-
 import trio
-from attrs import define, evolve
+from attrs import define
 
 from trio_copy.errors import ExecutorError, OrderNotSent, OrderUncertain
 from trio_copy.model.fills import Side
@@ -17,17 +15,11 @@ from trio_copy_onchain.margins import Margins
 from trio_copy_onchain.markets import Markets
 from trio_copy_onchain.operators import Operators
 from trio_copy_onchain.outcomes import ended
-from trio_copy_onchain.placing import Body
-from trio_copy_onchain.sending.cause import Cause
 from trio_copy_onchain.sending.operator import Operator, Unfit
-from trio_copy_onchain.sending.trying import tried
-from trio_copy_onchain.tx.answers import Before, gas_limit
+from trio_copy_onchain.sending.trying import Refusal, with_gas
 from trio_copy_onchain.tx.reverts import Lacks
 from trio_copy_onchain.tx.sendings import Fate
 from trio_copy_onchain.wallets.kinds import WalletContracts
-from trio_copy_onchain.wallets.seam import WalletKind
-
-_NO_COIN_S = 60.0
 
 
 @define(eq=False, kw_only=True)
@@ -39,7 +31,6 @@ class Submitting:
     contracts: WalletContracts
     margins: Margins
     max_gas: int
-    on_trouble: Callable[[str, str], None]
 
     async def submit(self, order: Order, until: float) -> ExecutionReport:
         """Send an order, and wait for its block; see `ports.Executor.submit`."""
@@ -77,9 +68,17 @@ class Submitting:
         cause = cause_of(self.chain.chain_id, order, body, terms, kind, operator, signer, binding)
         with operator.expecting(order.key):
             if binding is None:
-                answer = await self._try(order, body, kind, operator, cause, until)
-                if isinstance(answer, ExecutionReport):
-                    return answer
+                answer = await with_gas(
+                    cause,
+                    body.calls,
+                    kind,
+                    operator,
+                    until,
+                    margin_bps=self.margins.of(order.token_id),
+                    max_gas=self.max_gas,
+                )
+                if isinstance(answer, Refusal):
+                    return _refused(order, answer)
                 cause = answer
                 assert isinstance(cause.purpose, Spending)
                 await signer.release(cause.purpose, call_digest(self.chain.chain_id, body.wallet, body.trade))
@@ -91,29 +90,6 @@ class Submitting:
                 self.operators.wake()
         return await self._wait(order, operator, until)
 
-    async def _try(
-        self, order: Order, body: Body, kind: WalletKind, operator: Operator, cause: Cause, until: float
-    ) -> Cause | ExecutionReport:
-        """Estimate a call before it has a nonce: what is refused now needs none."""
-        estimate = await tried(self.chain, cause.call, body.calls, kind, operator.address, cause.prices, until)
-        match estimate.before:
-            case Before.KILLED:
-                return ended(order, Status.KILLED, estimate.words)
-            case Before.REJECTED:
-                lacks = estimate.lacks in (Lacks.APPROVAL, Lacks.EITHER)
-                advice = f"; `trio-copy wallet approve` lets it: {order.wallet.name}" if lacks else ""
-                return ended(order, Status.REJECTED, estimate.words + advice)
-            case Before.NO_FUNDS:
-                operator.paused_until = trio.current_time() + _NO_COIN_S
-                self.on_trouble("no-gas-money", f"operator {operator.address} has no coin for gas")
-                raise OrderNotSent(f"operator {operator.address} cannot pay for gas: {estimate.words}")
-            case Before.UNKNOWN:
-                raise OrderNotSent(f"no node says whether it would go through: {estimate.words}")
-        gas = gas_limit(estimate.gas, margin_bps=self.margins.of(order.token_id), most=self.max_gas)
-        if gas is None:
-            return ended(order, Status.REJECTED, f"it takes {estimate.gas} gas, and max_gas is {self.max_gas}")
-        return evolve(cause, gas=gas)
-
     async def _wait(self, order: Order, operator: Operator, until: float) -> ExecutionReport:
         """Wait until the chain tells what became of an order, as long as the caller does."""
         while trio.current_time() < until:
@@ -123,3 +99,9 @@ class Submitting:
             with trio.move_on_at(until):
                 await operator.wait_changed()
         return ended(order, Status.UNKNOWN)
+
+
+def _refused(order: Order, refusal: Refusal) -> ExecutionReport:
+    lacks = refusal.lacks in (Lacks.APPROVAL, Lacks.EITHER) and not refusal.killed
+    advice = f"; `trio-copy wallet approve` lets it: {order.wallet.name}" if lacks else ""
+    return ended(order, Status.KILLED if refusal.killed else Status.REJECTED, refusal.words + advice)

@@ -17,15 +17,15 @@ from trio_copy.records import write_plain
 from trio_copy.transactions.calls import Call
 from trio_copy.transactions.transaction import read_signed
 from trio_copy_onchain.asking.chain import Chain
+from trio_copy_onchain.causes import kind_of
 from trio_copy_onchain.onchain import OnchainSettings
 from trio_copy_onchain.operators import Operators, acted_name
 from trio_copy_onchain.sending.cause import Cause
 from trio_copy_onchain.sending.operator import Operator
-from trio_copy_onchain.sending.trying import tried
-from trio_copy_onchain.tx.answers import Before, gas_limit
+from trio_copy_onchain.sending.trying import Refusal, with_gas
 from trio_copy_onchain.tx.receipts import Receipt
 from trio_copy_onchain.tx.sendings import Binding, Fate
-from trio_copy_onchain.wallets.kinds import WalletContracts, of_wallet
+from trio_copy_onchain.wallets.kinds import WalletContracts
 from trio_copy_onchain.wallets.seam import WalletKind
 
 _NO_PRICES = frozenset[str]()
@@ -34,7 +34,6 @@ _LOOK_EVERY_S = 1.0
 """How long a receipt that no node has shown is waited for before it is asked for again."""
 _KEPT_S = 86_400.0
 """Whoever asks for an act gives it up an hour after its last moment; the rest is room for whoever was away."""
-_NO_COIN_S = 60.0
 
 
 @define(eq=False, kw_only=True)
@@ -55,7 +54,7 @@ class Carrying:
         Raises:
             OrderNotSent: nothing of it has left, nor will.
         """
-        kind = self._kind(act)
+        kind = kind_of(act.wallet, self.contracts)
         try:
             among = self.operators.of(act.wallet)
         except OrderNotSent:
@@ -97,24 +96,20 @@ class Carrying:
                 return await self._report(act, operator, until)
             raise OrderNotSent("it is too late: it was to be sent before")
         call = _outer(act, kind, operator)
-        estimate = await tried(self.chain, call, act.calls, kind, operator.address, _NO_PRICES, until)
-        match estimate.before:
-            case Before.KILLED | Before.REJECTED:
-                return ActReport(done=Done.REFUSED, why=estimate.words)
-            case Before.NO_FUNDS:
-                operator.paused_until = trio.current_time() + _NO_COIN_S
-                self.operators.on_trouble("no-gas-money", f"operator {operator.address} has no coin for gas")
-                raise OrderNotSent(f"operator {operator.address} cannot pay for gas: {estimate.words}")
-            case Before.UNKNOWN:
-                raise OrderNotSent(f"no node says whether it would go through: {estimate.words}")
-        gas = gas_limit(estimate.gas, margin_bps=self.settings.gas_margin_bps, most=self.settings.max_gas)
-        if gas is None:
-            return ActReport(
-                done=Done.REFUSED, why=f"it takes {estimate.gas} gas, and max_gas is {self.settings.max_gas}"
-            )
+        answer = await with_gas(
+            _cause(act, signer, call, 0),
+            act.calls,
+            kind,
+            operator,
+            until,
+            margin_bps=self.settings.gas_margin_bps,
+            max_gas=self.settings.max_gas,
+        )
+        if isinstance(answer, Refusal):
+            return ActReport(done=Done.REFUSED, why=answer.words)
         operator.written.journal.put(acted_name(act.key), write_plain([1, act.until + _KEPT_S]))
         try:
-            await operator.send(_cause(act, signer, call, gas), until)
+            await operator.send(answer, until)
         except (OrderNotSent, OrderUncertain):
             # What is bound may leave yet, whatever could not go on now.
             if not _is_open(operator.binding(act.key)):
@@ -126,13 +121,12 @@ class Carrying:
     def _go_on(self, act: Act, kind: WalletKind, operator: Operator, signer: Signer) -> None:
         """Let what is under way pay more where it has to: after a restart, nobody knows what for."""
         binding = operator.binding(act.key)
-        first = None if binding is None else next((one for one in binding.sendings if not one.cancels), None)
-        if binding is None or binding.end is not None or first is None:
+        signed = None if binding is None or binding.end is not None else binding.call
+        if signed is None:
             return
-        sent, _ = read_signed(first.raw)
-        call = Call(to=sent.to, data=sent.data, value=sent.value)
+        call = Call(to=signed.to, data=signed.data, value=signed.value)
         if call == _outer(act, kind, operator):
-            operator.explain(_cause(act, signer, call, sent.gas))
+            operator.explain(_cause(act, signer, call, signed.gas))
 
     async def _report(self, act: Act, operator: Operator, until: float) -> ActReport:
         """Say how an act stands."""
@@ -145,7 +139,7 @@ class Carrying:
         if end.fate is not Fate.LANDED:
             gas = binding.paid_wei or 0
             return ActReport(done=Done.REFUSED, transaction=end.hash, why=end.fate.value, gas_wei=gas)
-        receipt = operator.receipts.get(end.hash) or await self._receipt(operator, end.hash, until)
+        receipt = await operator.receipt(end.hash, until)
         if receipt is None:
             return ActReport(done=Done.PENDING, transaction=end.hash, why="no node shows its receipt")
         gas = _paid(binding, receipt)
@@ -154,24 +148,12 @@ class Carrying:
         why = await self._why(act, binding, receipt, until)
         return ActReport(done=Done.REFUSED, transaction=end.hash, why=why, gas_wei=gas)
 
-    async def _receipt(self, operator: Operator, tx_hash: Hash32, until: float) -> Receipt | None:
-        receipt = (await self.chain.receipts([tx_hash], until)).get(tx_hash)
-        if receipt is not None:
-            operator.receipts[tx_hash] = receipt
-        return receipt
-
     async def _why(self, act: Act, binding: Binding, receipt: Receipt, until: float) -> str:
         sending = binding.sending(receipt.tx_hash)
         assert sending is not None  # its end is one of its own
         transaction, sender = read_signed(sending.raw)
         failure = await self.chain.why(receipt, transaction, sender, _NO_PRICES, until, act.wallet.address)
         return failure.words
-
-    def _kind(self, act: Act) -> WalletKind:
-        try:
-            return of_wallet(act.wallet, self.contracts)
-        except ValueError as error:
-            raise OrderNotSent(str(error)) from None
 
 
 def _may_begin(binding: Binding | None) -> bool:

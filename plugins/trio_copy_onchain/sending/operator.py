@@ -4,7 +4,6 @@ All of its sendings pass through here, whoever pays for them. What has left and 
 every block; nothing leaves before the journal has it.
 """
 
-from collections import defaultdict
 from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import contextmanager, suppress
 
@@ -35,6 +34,7 @@ _RAISES = 4
 """So often a first sending is made dearer at once, where no pool takes it as cheap as it is."""
 _KNOWN_AFTER_S = 3.0
 """Sooner, nobody asks whether nodes still have what they took."""
+_NO_COIN_S = 60.0
 _STALE_S = 6.0
 """While something is open, nobody looks less often."""
 
@@ -82,7 +82,7 @@ class Operator:
     long nobody has looked, a chain of fast blocks has made many."""
     _looking: trio.Lock = field(factory=trio.Lock)
     _changed: trio.Event = field(factory=trio.Event)
-    _told: defaultdict[str, float] = field(factory=lambda: defaultdict(float))
+    _told: dict[str, float] = field(factory=dict)
 
     def __attrs_post_init__(self) -> None:
         self.nonces = self.written.read()
@@ -193,13 +193,17 @@ class Operator:
         """Give up what every node has refused, where that frees its nonce. Raises `OrderNotSent` then."""
         why = f"no node takes it: {answer.words}" if answer.words else answer.row.what
         if answer.row is Row.NO_FUNDS:
-            self.paused_until = trio.current_time() + 60.0
-            self._tell("no-gas-money", f"operator {self.address} has no coin for gas: {answer.words}")
+            self.pause(answer.words)
         elif answer.row is Row.WRONG:
             self.stopped = why
             self._tell("operator-stopped", f"operator {self.address} sends nothing more: {why}")
         if self._give_up(nonce):
             raise Unfit(why) if answer.row is Row.WRONG else OrderNotSent(why)
+
+    def pause(self, words: str) -> None:
+        """Send nothing new for a while, and tell a person: there is no coin for gas. `words` are the node's."""
+        self.paused_until = trio.current_time() + _NO_COIN_S
+        self._tell("no-gas-money", f"operator {self.address} has no coin for gas: {words}")
 
     def _give_up(self, nonce: int) -> bool:
         """Free a nonce of which nothing is anywhere; returns whether that is so.
@@ -281,6 +285,13 @@ class Operator:
         if fees is None:
             return False
         return bool(self._do(c.Replace(nonce=nonce, sign=self._signing(cause, fees), at=self.wall())))
+
+    async def receipt(self, tx_hash: Hash32, until: float) -> Receipt | None:
+        """Return the receipt of something that has used a nonce for good; None where no node shows it yet."""
+        found = self.receipts.get(tx_hash) or (await self.chain.receipts([tx_hash], until)).get(tx_hash)
+        if found is not None:
+            self.receipts[tx_hash] = found
+        return found
 
     async def adopt(self, key: IntentKey, until_s: float, sending: Sending, until: float) -> None:
         """Follow a transaction that was found on the chain for a key, and look where it is."""

@@ -1,14 +1,63 @@
-"""What a wallet's calls would do at the head, before anything is sent: by the transaction, and where that hides it, by the calls."""
+"""What a wallet's calls would do at the head, before anything is sent: by the transaction, and where that hides it, by the calls.
+
+What is refused now needs no nonce.
+"""
 
 from collections.abc import Collection, Sequence
 
-from trio_copy.errors import ChainError
+from attrs import evolve, frozen
+
+from trio_copy.errors import ChainError, OrderNotSent
 from trio_copy.model.ids import Address
 from trio_copy.transactions.calls import Call
 from trio_copy_onchain.asking.chain import Chain
-from trio_copy_onchain.tx.answers import Before, Estimate
+from trio_copy_onchain.sending.cause import Cause
+from trio_copy_onchain.sending.operator import Operator
+from trio_copy_onchain.tx.answers import Before, Estimate, gas_limit
+from trio_copy_onchain.tx.reverts import Lacks
 from trio_copy_onchain.wallets.probing import probe, read_probe
 from trio_copy_onchain.wallets.seam import WalletKind
+
+
+@frozen(kw_only=True)
+class Refusal:
+    """Why a call is not sent: by the contract, or because it takes more gas than may be spent on one."""
+
+    words: str
+    killed: bool = False
+    """Whether for the price, or the time: nothing else is wrong."""
+    lacks: Lacks = Lacks.NOTHING
+
+
+async def with_gas(
+    cause: Cause,
+    calls: Sequence[Call],
+    kind: WalletKind,
+    operator: Operator,
+    until: float,
+    *,
+    margin_bps: int,
+    max_gas: int,
+) -> Cause | Refusal:
+    """Return a cause with the gas that it may use, or why it is not sent.
+
+    Raises:
+        OrderNotSent: no node says, or the operator cannot pay for gas; then it is paused.
+    """
+    estimate = await tried(operator.chain, cause.call, calls, kind, operator.address, cause.prices, until)
+    match estimate.before:
+        case Before.KILLED | Before.REJECTED:
+            killed = estimate.before is Before.KILLED
+            return Refusal(words=estimate.words, killed=killed, lacks=estimate.lacks)
+        case Before.NO_FUNDS:
+            operator.pause(estimate.words)
+            raise OrderNotSent(f"operator {operator.address} cannot pay for gas: {estimate.words}")
+        case Before.UNKNOWN:
+            raise OrderNotSent(f"no node says whether it would go through: {estimate.words}")
+    gas = gas_limit(estimate.gas, margin_bps=margin_bps, most=max_gas)
+    if gas is None:
+        return Refusal(words=f"it takes {estimate.gas} gas, and max_gas is {max_gas}")
+    return evolve(cause, gas=gas)
 
 
 async def tried(

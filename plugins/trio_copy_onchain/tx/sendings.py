@@ -119,6 +119,12 @@ class Binding:
         """Tell whether its call may leave: it is not late, and was not cancelled."""
         return self.taken_back is not None or (at < self.until and not self.newest.cancels)
 
+    @property
+    def call(self) -> Transaction | None:
+        """Return what was signed first that does something; None where nothing was."""
+        first = next((one for one in self.sendings if not one.cancels), None)
+        return None if first is None else read_signed(first.raw)[0]
+
     def sending(self, tx_hash: Hash32) -> Sending | None:
         return next((one for one in self.sendings if one.hash == tx_hash), None)
 
