@@ -93,8 +93,12 @@ class Markets:
         raise OrderNotSent(f"no venue of [executor.onchain] trades token {token_id}")
 
     async def _fpmm(self, table: FpmmTable, token_id: TokenId, until: float) -> Terms:
-        asked = decimals_call(table.collateral), Call(to=table.maker, data=_CONDITIONS(0))
-        told, condition = await self.chain.read(asked, until)
+        asked = (
+            decimals_call(table.collateral),
+            Call(to=table.maker, data=_CONDITIONS(0)),
+            Call(to=table.maker, data=_FEE()),
+        )
+        told, condition, fee = await self.chain.read(asked, until)
         _expect_order(table, condition)
         decimals = Decimals(shares=read_decimals(told), cash=read_decimals(told))
         venue = Fpmm(
@@ -102,6 +106,7 @@ class Markets:
             conditional_tokens=table.conditional_tokens,
             tokens=table.tokens,
             outcome=table.tokens.index(token_id),
+            fee=abi.words(fee, 1)[0],
             decimals=decimals,
         )
         return Terms(venue=venue, decimals=decimals, collateral=table.collateral)

@@ -115,7 +115,7 @@ class OnchainSettings:
     poll_s: float = setting(
         0.5,
         unit="seconds",
-        why="How often it is looked for a new block while something is open.",
+        why="How often it is looked for a new block while something is open; more often when one is due.",
         check=within(0.05, 60.0),
     )
     sale_room_bps: int = setting(

@@ -12,6 +12,7 @@ from trio_copy.model.ids import Address, IntentKey
 from trio_copy.model.orders import Wallet
 from trio_copy.ports import Journal, Signer, Signers
 from trio_copy.records import read_plain
+from trio_copy_onchain.asking.cadence import Cadence
 from trio_copy_onchain.asking.chain import Chain
 from trio_copy_onchain.asking.fee_clock import FeeClock
 from trio_copy_onchain.fleet.balances import Balances
@@ -162,6 +163,7 @@ class Operators:
     async def run_looks(self) -> NoReturn:
         """Look after all that is open, until cancelled."""
         seen, looked_at, forgot_at = -1, 0.0, trio.current_time()
+        cadence = Cadence(self.poll_s)
         while True:
             if not self._busy:
                 await self._wake.wait()
@@ -176,7 +178,9 @@ class Operators:
             if now - forgot_at >= _FORGET_EVERY_S:
                 forgot_at = now
                 self._forget()
-            await trio.sleep(self.poll_s)
+            if head >= 0:
+                cadence.note(head, now)
+            await trio.sleep(cadence.pause_s(trio.current_time()))
 
     @property
     def _busy(self) -> list[Operator]:

@@ -1,7 +1,7 @@
 """The way of an order to the chain: who carries it, an estimate, the guard's release, a nonce, and the wait for a block."""
 
 import trio
-from attrs import define
+from attrs import define, field
 
 from trio_copy.errors import ExecutorError, OrderNotSent, OrderUncertain
 from trio_copy.model.fills import Side
@@ -15,8 +15,9 @@ from trio_copy_onchain.margins import Margins
 from trio_copy_onchain.markets import Markets
 from trio_copy_onchain.operators import Operators
 from trio_copy_onchain.outcomes import ended
+from trio_copy_onchain.sending.known_gas import KnownGas
 from trio_copy_onchain.sending.operator import Operator, Unfit
-from trio_copy_onchain.sending.trying import Refusal, with_gas
+from trio_copy_onchain.sending.trying import Like, Refusal, with_gas
 from trio_copy_onchain.tx.reverts import Lacks
 from trio_copy_onchain.tx.sendings import Fate
 from trio_copy_onchain.wallets.kinds import WalletContracts
@@ -31,6 +32,7 @@ class Submitting:
     contracts: WalletContracts
     margins: Margins
     max_gas: int
+    _known_gas: KnownGas = field(factory=KnownGas)
 
     async def submit(self, order: Order, until: float) -> ExecutionReport:
         """Send an order, and wait for its block; see `ports.Executor.submit`."""
@@ -76,6 +78,7 @@ class Submitting:
                     until,
                     margin_bps=self.margins.of(order.token_id),
                     max_gas=self.max_gas,
+                    like=Like(self._known_gas, (order.token_id, order.side, type(kind), len(body.calls))),
                 )
                 if isinstance(answer, Refusal):
                     return _refused(order, answer)
@@ -93,11 +96,12 @@ class Submitting:
     async def _wait(self, order: Order, operator: Operator, until: float) -> ExecutionReport:
         """Wait until the chain tells what became of an order, as long as the caller does."""
         while trio.current_time() < until:
+            news = operator.news_of(order.key)  # taken now: a question within the report may take a while
             report = await self.looking.report(order, operator, until)
             if report is not None:
                 return report
             with trio.move_on_at(until):
-                await operator.wait_changed()
+                await news.wait()
         return ended(order, Status.UNKNOWN)
 
 

@@ -23,6 +23,9 @@ DEADLINE = 1 << 40
 PRICE, DEAREST, CHEAPEST = Price(400_000), Price(999_999), Price(1)
 
 
+_FEES = 2 * 10**16, 0
+
+
 @frozen(kw_only=True)
 class Deployed:
     amms: tuple[Amm, ...]
@@ -41,9 +44,10 @@ class Deployed:
                 conditional_tokens=amm.ctf,
                 tokens=amm.tokens,
                 outcome=outcome,
+                fee=fee,
                 decimals=Decimals(shares=6, cash=6),
             )
-            for amm in self.amms
+            for amm, fee in zip(self.amms, _FEES, strict=True)
             for outcome in (0, len(amm.tokens) - 1)
         ]
 
@@ -121,7 +125,7 @@ def sell(wallet: Address, shares: int, limit: Price = CHEAPEST, **more: Any) -> 
 
 async def deploy(chain: Chain) -> Deployed:
     """Deploy everything, and give every account money and shares, and every venue leave to take them."""
-    amms = (await deploy_amm(chain), await deploy_amm(chain, hint=(5, 3, 2), fee=0))
+    amms = (await deploy_amm(chain, fee=_FEES[0]), await deploy_amm(chain, hint=(5, 3, 2), fee=_FEES[1]))
     for amm in amms:
         for trader in chain.accounts[3:5]:
             await amm.prepare_trader(trader)

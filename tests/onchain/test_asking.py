@@ -54,14 +54,14 @@ def _soon(seconds: float = 5.0) -> float:
 
 
 async def test_of_each_count_the_least_is_taken() -> None:
-    """A node that is behind delays; nothing is final before all that answer say so."""
+    """A node that is behind delays; nothing is final before all that answer say so. It hides nothing of what others have mined."""
     chain = ScriptedChain(behind={"node-2": 2})
     for nonce in range(6):
         chain.mine(sent(nonce))
     chain.pool.append(sent(6))
-    assert await chain.asked.counts(WALLET, _soon()) == Counts(latest=4, pending=5, final=2, final_block=2)
+    assert await chain.asked.counts(WALLET, _soon()) == Counts(latest=4, foremost=6, pending=5, final=2, final_block=2)
     chain.behind.clear()
-    assert await chain.asked.counts(WALLET, _soon()) == Counts(latest=6, pending=7, final=4, final_block=4)
+    assert await chain.asked.counts(WALLET, _soon()) == Counts(latest=6, foremost=6, pending=7, final=4, final_block=4)
     assert await chain.asked.final_block(_soon()) == 4
 
 
@@ -84,6 +84,24 @@ async def test_answers_of_a_node_that_contradict_each_other_mean_the_lesser() ->
     chain.instead["node-1", "eth_getTransactionCount"] = lambda params: told[str(params[1])]
     counts = await chain.asked.counts(WALLET, _soon())
     assert (counts.latest, counts.pending, counts.final) == (2, 2, 2)
+
+
+# Blocks
+
+
+async def test_a_block_stands_where_every_node_that_knows_its_number_has_it() -> None:
+    chain = ScriptedChain(behind={"node-2": 1})
+    first, second = (chain.mine(sent(nonce)).ref for nonce in range(2))
+    blocks = {first.hash: first.number, second.hash: second.number}
+    assert await chain.asked.standing({}, _soon()) == set()
+    assert await chain.asked.standing(blocks, _soon()) == set(blocks)
+    chain.lie("node-1", "eth_getBlockByNumber", {"hash": hash_of(7)})
+    assert await chain.asked.standing(blocks, _soon()) == set()
+    for nonsense in NONSENSE:
+        chain.lie("node-1", "eth_getBlockByNumber", nonsense)
+        assert await chain.asked.standing(blocks, _soon()) == {first.hash}
+    chain.nodes.away = True
+    assert await chain.asked.standing(blocks, _soon()) == set()
 
 
 # Receipts
@@ -220,6 +238,21 @@ async def test_one_node_alone_cannot_say_that_another_transaction_used_a_nonce()
 
 
 # Calls
+
+
+async def test_a_call_goes_through_only_where_a_node_says_so() -> None:
+    """With so much gas, from that sender; a refusal, or no answer, leaves it to the estimate."""
+    chain = ScriptedChain()
+    wanted = {"from": WALLET, "to": CONTRACT, "data": "0x01020304", "value": "0x0", "gas": hex(50_000)}, "latest"
+    chain.instead["node-1", "eth_call"] = lambda params: "0x" if tuple(params) == wanted else REVERT
+    assert await chain.asked.goes_through(WALLET, CALL, 50_000, _soon())
+    assert not await chain.asked.goes_through(WALLET, CALL, 50_001, _soon())
+    for said in (REVERT, RpcError(-32000, "out of gas"), RpcError(-32003, "out of gas")):
+        chain.lie("node-1", "eth_call", said)
+        chain.lie("node-2", "eth_call", said)
+        assert not await chain.asked.goes_through(WALLET, CALL, 50_000, _soon())
+    chain.nodes.away = True
+    assert not await chain.asked.goes_through(WALLET, CALL, 50_000, _soon())
 
 
 @pytest.mark.parametrize("nonsense", NONSENSE)

@@ -211,7 +211,7 @@ def test_a_swap_needs_what_it_gives_and_no_unit_more() -> None:
     decimals, cash, outcome = Decimals(shares=18, cash=6), TOKEN, SPENDER
     maker, router = Address("0x" + "1" * 40), Address("0x" + "2" * 40)
     fpmm = Fpmm(
-        maker=maker, conditional_tokens=outcome, tokens=(TokenId(1), TokenId(2)), outcome=0, decimals=decimals
+        maker=maker, conditional_tokens=outcome, tokens=(TokenId(1), TokenId(2)), outcome=0, fee=0, decimals=decimals
     )  # fmt: skip
     pool = Pool(
         pool=maker, router=Router(address=router, takes_deadline=True), quoter=maker, outcome=outcome, collateral=cash,

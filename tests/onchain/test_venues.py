@@ -27,6 +27,7 @@ MAKER = Fpmm(
     conditional_tokens=HIGH,
     tokens=(TokenId(1), TokenId(2)),
     outcome=1,
+    fee=0,
     decimals=Decimals(shares=6, cash=6),
 )
 POOL = Pool(
@@ -250,11 +251,10 @@ def test_of_a_market_maker_only_the_wallets_own_trade_counts() -> None:
 @pytest.mark.parametrize(
     ("venue", "answers"),
     [
-        (MAKER, (b"", bytes(128))),
-        (MAKER, ((10**18).to_bytes(32), bytes(128))),  # a fee of all there is
-        (MAKER, (bytes(32), bytes(96))),
-        (MAKER, (bytes(32), bytes(128))),
-        (MAKER, (bytes(32), (32).to_bytes(32) + (3).to_bytes(32) + bytes(64))),
+        (MAKER, (b"",)),
+        (MAKER, (bytes(96),)),
+        (MAKER, (bytes(128),)),
+        (MAKER, ((32).to_bytes(32) + (3).to_bytes(32) + bytes(64),)),
         (POOL, (bytes(32),)),
         (POOL, (bytes(160),)),
     ],
@@ -277,6 +277,7 @@ def test_an_answer_that_is_none_is_no_quote(venue: Fpmm | Pool, answers: tuple[b
         lambda: Decimals(shares=25, cash=6),
         lambda: Decimals(shares=18, cash=-1),
         lambda: evolve(POOL, fee=10**6),
+        lambda: evolve(MAKER, fee=10**18),  # all there is
         lambda: MAKER.call(evolve(SELL, shares=1)),
     ],
 )

@@ -76,7 +76,12 @@ def _trades(draw: st.DrawFn) -> tuple[Swap, Venue, Spending, dict[str, Any]]:
     )
     outcome = draw(st.sampled_from([_LOW, _HIGH]))
     fpmm = Fpmm(
-        maker=MAKER_CONTRACT, conditional_tokens=CASH, tokens=(TokenId(1), TokenId(2)), outcome=1, decimals=decimals
+        maker=MAKER_CONTRACT,
+        conditional_tokens=CASH,
+        tokens=(TokenId(1), TokenId(2)),
+        outcome=1,
+        fee=0,
+        decimals=decimals,
     )
     pool = Pool(
         pool=CASH,

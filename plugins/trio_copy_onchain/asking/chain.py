@@ -1,6 +1,6 @@
 """The chain, as far as an executor's operators need it, of what all nodes together say."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence, Set
 from contextlib import suppress
 from functools import partial
 from typing import TypeVar
@@ -13,7 +13,7 @@ from trio_copy.model.ids import Address, ChainId, Hash32
 from trio_copy.ports import Nodes
 from trio_copy.transactions.calls import Call
 from trio_copy.transactions.transaction import Transaction
-from trio_copy_onchain.asking.counts import Counts, counts_of, least, read_height, read_number
+from trio_copy_onchain.asking.counts import Counts, counts_of, least, read_block_hash, read_height, read_number
 from trio_copy_onchain.asking.mined import Undecided, agreed
 from trio_copy_onchain.asking.questions import Questions, Read, Refusal, Said, result, side_by_side
 from trio_copy_onchain.asking.users import Users
@@ -90,6 +90,18 @@ class Chain:
         params = ("finalized", False)
         told = await self._questions.every("eth_getBlockByNumber", params, result(read_height), until)
         return min(_answers(told))
+
+    async def standing(self, blocks: Mapping[Hash32, int], until: float) -> Set[Hash32]:
+        """Return those blocks, of some by their hash and number, that every node has which knows that number. Raises nothing."""
+
+        async def stands(block_hash: Hash32, number: int) -> bool:
+            told = await self._questions.every(
+                "eth_getBlockByNumber", (hex(number), False), result(read_block_hash), until
+            )
+            return {one for one in told.values() if not isinstance(one, ChainError)} == {block_hash}
+
+        there = await side_by_side([partial(stands, *block) for block in blocks.items()])
+        return {block_hash for block_hash, is_there in zip(blocks, there, strict=True) if is_there}
 
     async def receipts(self, hashes: Collection[Hash32], until: float) -> Mapping[Hash32, Receipt | None]:
         """Return the receipt of each that any node has; None where every node that is connected has said that it has none.
@@ -169,6 +181,14 @@ class Chain:
                 if not isinstance(other, ChainError) and other.before in (Before.READY, Before.KILLED):
                     return other
         return estimate
+
+    async def goes_through(self, sender: Address, call: Call, gas: int, until: float) -> bool:
+        """Tell whether a call would go through at the head with so much gas; False also where no node says. Raises nothing."""
+        params = _params(call, sender) | {"gas": hex(gas)}, "latest"
+        try:
+            return not isinstance(await self._questions.first("eth_call", params, _read_replayed, until), Refusal)
+        except ChainError:
+            return False
 
     async def call(
         self, call: Call, until: float, *, sender: Address | None = None, block: str = "latest"

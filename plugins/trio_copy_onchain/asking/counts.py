@@ -5,7 +5,8 @@ from collections.abc import Iterable
 import msgspec
 from attrs import frozen
 
-from trio_copy_onchain.tx.wire import Number, number_of
+from trio_copy.model.ids import Hash32
+from trio_copy_onchain.tx.wire import Number, hash_of, number_of
 
 _MOST = (1 << 63) - 1
 
@@ -16,6 +17,8 @@ class Counts:
 
     latest: int
     """Nonces that are used at the head."""
+    foremost: int
+    """The same as the node says that has seen most: of no later nonce is there a receipt anywhere."""
     pending: int
     """The same with what waits in a pool."""
     final: int
@@ -38,16 +41,35 @@ def read_height(result: bytes) -> int:
     return number_of(msgspec.json.decode(result, type=_Header).number, _MOST)
 
 
+class _Block(msgspec.Struct):
+    hash: str
+
+
+def read_block_hash(result: bytes) -> Hash32:
+    """Read a block's hash from the block; a node that does not know it answers null. Raises `ValueError`, or what msgspec does."""
+    return hash_of(msgspec.json.decode(result, type=_Block).hash)
+
+
 def counts_of(latest: int, pending: int, final: int, final_block: int) -> Counts:
     """Return what one node says. Its answers came one by one, and blocks in between: what would contradict is the lesser."""
-    return Counts(latest=latest, pending=max(pending, latest), final=min(final, latest), final_block=final_block)
+    return Counts(
+        latest=latest,
+        foremost=latest,
+        pending=max(pending, latest),
+        final=min(final, latest),
+        final_block=final_block,
+    )
 
 
 def least(told: Iterable[Counts]) -> Counts:
-    """Return the least of each: it only delays. Too much would skip nonces, or take for final what is not."""
+    """Return the least of each: it only delays. Too much would skip nonces, or take for final what is not.
+
+    Only what is looked for goes by the foremost node: one that is stuck must not hide what the others have seen.
+    """
     all_told = list(told)
     return Counts(
         latest=min(counts.latest for counts in all_told),
+        foremost=max(counts.foremost for counts in all_told),
         pending=min(counts.pending for counts in all_told),
         final=min(counts.final for counts in all_told),
         final_block=min(counts.final_block for counts in all_told),

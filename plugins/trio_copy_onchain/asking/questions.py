@@ -83,6 +83,8 @@ def _read(read: Read[_T], said: Said, name: str, method: str) -> _T | ChainError
 
 async def side_by_side(asks: Sequence[Callable[[], Awaitable[_T]]]) -> list[_T]:
     """Ask several things at once; returns their answers in order. Where one raises `ChainError`, so does this, at once."""
+    if len(asks) == 1:
+        return [await asks[0]()]
     answers: dict[int, _T] = {}
     failures: list[ChainError] = []
 

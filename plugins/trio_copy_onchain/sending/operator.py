@@ -4,7 +4,7 @@ All of its sendings pass through here, whoever pays for them. What has left and 
 every block; nothing leaves before the journal has it.
 """
 
-from collections.abc import Callable, Generator, Iterable, Sequence
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from contextlib import contextmanager, suppress
 
 import trio
@@ -15,6 +15,7 @@ from trio_copy.errors import ChainError, OrderNotSent, OrderUncertain
 from trio_copy.model.ids import Address, Hash32, IntentKey
 from trio_copy.ports.signing import Signer
 from trio_copy_onchain.asking.chain import Chain
+from trio_copy_onchain.asking.counts import Counts
 from trio_copy_onchain.asking.fee_clock import FeeClock
 from trio_copy_onchain.sending.cause import Cause, signed_nothing
 from trio_copy_onchain.sending.written import Written
@@ -82,6 +83,7 @@ class Operator:
     long nobody has looked, a chain of fast blocks has made many."""
     _looking: trio.Lock = field(factory=trio.Lock)
     _changed: trio.Event = field(factory=trio.Event)
+    _news_of: dict[IntentKey, trio.Event] = field(factory=dict)
     _told: dict[str, float] = field(factory=dict)
 
     def __attrs_post_init__(self) -> None:
@@ -115,9 +117,17 @@ class Operator:
             self._coming.discard(key)
             self._signal()
 
+    def is_explained(self, key: IntentKey) -> bool:
+        """Tell whether it is known why a key was sent."""
+        return key in self._causes
+
     def explain(self, cause: Cause) -> None:
         """Take note why a key was sent, so that it can pay more: after a restart, nobody here knows."""
         self._causes.setdefault(cause.key, cause)
+
+    def news_of(self, key: IntentKey) -> trio.Event:
+        """Return what is set once something may have become of a key: mined, taken back, given up, ended, paid."""
+        return self._news_of.setdefault(key, trio.Event())
 
     @property
     def changed(self) -> trio.Event:
@@ -346,9 +356,8 @@ class Operator:
     async def look(self, until: float) -> None:
         """See what the chain shows of all that is open. Raises `ChainError` where no node answers."""
         async with self._looking:
-            hashes = self.nonces.hashes
             counts = await self.chain.counts(self.address, until)
-            receipts = await self.chain.receipts(hashes, until)
+            receipts = await self._receipts(counts, until)
             await self._look_for_known([one for one, receipt in receipts.items() if receipt is not None], until)
             self._see(
                 c.See(
@@ -377,6 +386,23 @@ class Operator:
                 self._final_block = counts.final_block
             await self._count_gas(until)
             self._looked_at = trio.current_time()
+
+    async def _receipts(self, counts: Counts, until: float) -> Mapping[Hash32, Receipt | None]:
+        """Return the receipts of what may be mined.
+
+        Of what is mined already, and not final, only its block is asked for, which many have in common: while that stands,
+        so does what it holds. What is about to be final is read once more, for one node alone may have told it.
+        """
+        seen: dict[Hash32, Receipt] = {}
+        for binding in self.nonces.bindings.values():
+            mined = binding.mined
+            receipt = None if mined is None else self.receipts.get(mined.hash)
+            if mined is not None and receipt is not None and binding.nonce >= counts.final:
+                seen[mined.hash] = receipt
+        blocks = {receipt.block_hash: receipt.block_number for receipt in seen.values()}
+        standing = await self.chain.standing(blocks, until)
+        there = {tx_hash: receipt for tx_hash, receipt in seen.items() if receipt.block_hash in standing}
+        return {**there, **await self.chain.receipts(self.nonces.hashes_mined(counts.foremost, there), until)}
 
     async def _look_for_known(self, mined: Iterable[Hash32], until: float) -> None:
         """Ask who still has what was sent a while ago; what was sent just now, those have who took it."""
@@ -452,6 +478,7 @@ class Operator:
         events = self.nonces.decide(command)
         self.nonces.apply(events)
         if events:
+            self._wake_those_who_wait(events)
             self._signal()
         return events
 
@@ -462,6 +489,18 @@ class Operator:
     def _news(self, key: IntentKey | None) -> None:
         if key is not None:
             self.on_news(key)
+
+    def _wake_those_who_wait(self, events: Sequence[e.Event]) -> None:
+        for event in events:
+            match event:
+                case e.Mined(nonce=nonce) | e.Unmined(nonce=nonce):
+                    key = self.nonces.bindings[nonce].key
+                case e.Unsent(key=key) | e.Ended(key=key) | e.Paid(key=key) | e.Forgotten(key=key):
+                    pass
+                case _:
+                    continue
+            if key is not None and (news := self._news_of.pop(key, None)) is not None:
+                news.set()
 
     def _tell(self, kind: str, detail: str) -> None:
         now = trio.current_time()

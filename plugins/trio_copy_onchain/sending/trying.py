@@ -3,8 +3,9 @@
 What is refused now needs no nonce.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Hashable, Sequence
 
+import trio
 from attrs import evolve, frozen
 
 from trio_copy.errors import ChainError, OrderNotSent
@@ -12,6 +13,7 @@ from trio_copy.model.ids import Address
 from trio_copy.transactions.calls import Call
 from trio_copy_onchain.asking.chain import Chain
 from trio_copy_onchain.sending.cause import Cause
+from trio_copy_onchain.sending.known_gas import KnownGas
 from trio_copy_onchain.sending.operator import Operator
 from trio_copy_onchain.tx.answers import Before, Estimate, gas_limit
 from trio_copy_onchain.tx.reverts import Lacks
@@ -29,6 +31,14 @@ class Refusal:
     lacks: Lacks = Lacks.NOTHING
 
 
+@frozen
+class Like:
+    """Which calls are alike, so that one may take as much gas as another has."""
+
+    known: KnownGas
+    key: Hashable
+
+
 async def with_gas(
     cause: Cause,
     calls: Sequence[Call],
@@ -38,13 +48,21 @@ async def with_gas(
     *,
     margin_bps: int,
     max_gas: int,
+    like: Like | None = None,
 ) -> Cause | Refusal:
     """Return a cause with the gas that it may use, or why it is not sent.
 
     Raises:
         OrderNotSent: no node says, or the operator cannot pay for gas; then it is paused.
     """
-    estimate = await tried(operator.chain, cause.call, calls, kind, operator.address, cause.prices, until)
+    known = None if like is None else like.known.of(like.key, trio.current_time())
+    # The margin comes on top of what it was tried with, as it does of an estimate: between now and its block more may be needed.
+    if known is not None and await operator.chain.goes_through(operator.address, cause.call, known, until):
+        estimate = Estimate(before=Before.READY, gas=known)
+    else:
+        estimate = await tried(operator.chain, cause.call, calls, kind, operator.address, cause.prices, until)
+        if like is not None and estimate.before is Before.READY:
+            like.known.note(like.key, estimate.gas, trio.current_time())
     match estimate.before:
         case Before.KILLED | Before.REJECTED:
             killed = estimate.before is Before.KILLED

@@ -8,7 +8,7 @@ bytes leave: `take_changes` names what has to be written, and bytes are handed o
 Who has used a nonce is read from final blocks. A receipt that is missing proves nothing: nodes write them down late.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 
 from attrs import define, evolve, field
 
@@ -68,14 +68,28 @@ class Nonces:
     @property
     def hashes(self) -> Sequence[Hash32]:
         """Return all whose receipts are of interest."""
-        followed = (*self.bindings.values(), *self.freed.values())
-        return [sending.hash for binding in followed for sending in binding.sendings]
+        return [sending.hash for binding in self._followed for sending in binding.sendings]
+
+    def hashes_mined(self, used: int, known: Container[Hash32]) -> Sequence[Hash32]:
+        """Return all that may have a receipt where so many nonces are used, and those that have lost it if they have none.
+
+        Not those of a nonce of which a transaction is `known` to be where it was.
+        """
+        return [
+            sending.hash
+            for binding in self._followed
+            if (binding.nonce < used if binding.mined is None else binding.mined.hash not in known)
+            for sending in binding.sendings
+        ]
+
+    @property
+    def _followed(self) -> Sequence[Binding]:
+        return (*self.bindings.values(), *self.freed.values())
 
     @property
     def unexplained(self) -> Sequence[int]:
         """Return the nonces of ours that are used for good, and nobody has told by whom: a final block does."""
-        followed = (*self.bindings.values(), *self.freed.values())
-        return sorted({binding.nonce for binding in followed if binding.nonce < self._floor})
+        return sorted({binding.nonce for binding in self._followed if binding.nonce < self._floor})
 
     @property
     def gaps(self) -> Sequence[int]:

@@ -5,7 +5,7 @@ It takes a fee out of the cash either way. Its shares have the decimals of its c
 
 from collections.abc import Sequence
 
-from attrs import frozen
+from attrs import Attribute, field, frozen
 
 from trio_copy.model.fills import Side
 from trio_copy.model.ids import Address, Hash32, TokenId
@@ -20,10 +20,14 @@ from trio_copy_onchain.venues.seam import NOTHING, Exchanged, Swap
 _ONE = 10**18
 _UINTS = ("uint256",) * 3
 _BUY, _SELL = abi.function("buy", *_UINTS), abi.function("sell", *_UINTS)
-_FEE = abi.function("fee")
 _BALANCES = abi.function("balanceOfBatch", "address[]", "uint256[]")
 _BOUGHT = abi.topic("FPMMBuy(address,uint256,uint256,uint256,uint256)")
 _SOLD = abi.topic("FPMMSell(address,uint256,uint256,uint256,uint256)")
+
+
+def _part(instance: object, attribute: "Attribute[int]", fee: int) -> None:
+    if not 0 <= fee < _ONE:
+        raise ValueError(f"expected a fee from 0, below {_ONE}, got {fee}")
 
 
 @frozen
@@ -31,7 +35,7 @@ class FpmmState:
     """What a market maker holds of each outcome, and its fee of `_ONE`. The formulas are the contract's, to the unit."""
 
     balances: tuple[int, ...]
-    fee: int
+    fee: int = field(validator=_part)
 
     def bought_for(self, cash: int, outcome: int) -> int | None:
         """Return the shares that so much cash buys: `calcBuyAmount`. None where the contract reverts."""
@@ -85,12 +89,14 @@ class Fpmm:
     """Of all its outcomes, in their order."""
     outcome: int
     """The index of the one that is traded."""
+    fee: int = field(validator=_part)
+    """Of `_ONE`, what a trade costs. The contract is made with it, and has nothing that changes it."""
     decimals: Decimals
     words: frozenset[str] = frozenset({"minimum buy amount not reached", "maximum sell amount exceeded"})
 
     def reads(self, swap: Swap) -> tuple[Call, ...]:
         balances = _BALANCES([self.maker] * len(self.tokens), self.tokens)
-        return Call(to=self.maker, data=_FEE()), Call(to=self.conditional_tokens, data=balances)
+        return (Call(to=self.conditional_tokens, data=balances),)
 
     def quote(self, swap: Swap, answers: Sequence[bytes]) -> Exchanged | None:
         state = self.state(answers)
@@ -105,14 +111,11 @@ class Fpmm:
 
     def state(self, answers: Sequence[bytes]) -> FpmmState:
         """Read the answers to `reads`. Raises `ValueError`."""
-        told_fee, told_balances = answers
-        (fee,) = abi.words(told_fee, 1)
-        if fee >= _ONE:
-            raise ValueError(f"expected a fee below {_ONE}, got {fee}")
-        return FpmmState(tuple(abi.array(told_balances, len(self.tokens))), fee)
+        (balances,) = answers
+        return FpmmState(tuple(abi.array(balances, len(self.tokens))), self.fee)
 
     def fee_share(self, answers: Sequence[bytes]) -> tuple[int, int]:
-        return self.state(answers).fee, _ONE
+        return self.fee, _ONE
 
     def sale_cash(self, swap: Swap, answers: Sequence[bytes], room_bps: int) -> int:
         brings = self.state(answers).cash_for(swap.shares, self.outcome) * (BPS - room_bps) // BPS
