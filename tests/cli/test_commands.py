@@ -154,7 +154,7 @@ def test_a_wrong_chain_is_refused_with_exit_code_two(tmp_path: Path) -> None:
 
     done = trio.run(run)
     assert done.returncode == 2
-    assert b"expected chain id 137, the node serves 1" in done.stderr
+    assert b": expected chain id 137, the node serves 1" in done.stderr
     assert b"Traceback" not in done.stderr
 
 

@@ -187,6 +187,7 @@ CHANGES: dict[str, tuple[Callable[[Doctor], Any], str, str]] = {
     "other tokens": (lambda d: pool(d, outcome=NOWHERE), "pool", "its tokens are 0x"),
     "no router": (lambda d: pool(d, router=usdc(d)), "pool", "is no router: it tells no factory"),
     "no quoter": (lambda d: pool(d, quoter=usdc(d)), "pool", "the quoter is of no factory"),
+    "a router as quoter": (lambda d: pool(d, quoter=d.settings.pools[0].router), "pool", "is no QuoterV2"),
     "a deadline": (
         lambda d: pool(d, takes_deadline=False),
         "pool",

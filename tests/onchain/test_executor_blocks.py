@@ -136,8 +136,18 @@ async def test_a_gap_is_found_and_filled_at_a_start(
     async with open_bench(venues, market, journal=left) as other:
         other.wall.ahead_s += 4.0
         await other.until(lambda: len(other.nodes["node"].sent()) >= 2, "filled")
-        filled, _ = await bench.pooled()
+        filled, bought = await bench.pooled()
         assert (filled["to"], filled["nonce"]) == (bench.address, hex(nonce))
         await other.mine()
         firm = await other.firm(second)
         assert await bench.shares() - shares == firm.shares.micro
+        # The coin that filled the gap is spent as well.
+        gas = other.operator.written
+        await other.until(lambda: gas.transactions == 2, "both paid")
+        spent = [await _paid(market, one) for one in (filled["hash"], bought["hash"])]
+        assert gas.paid_wei == sum(spent)
+
+
+async def _paid(market: Market, tx_hash: object) -> int:
+    receipt = await market.ask("eth_getTransactionReceipt", tx_hash)
+    return int(receipt["gasUsed"], 16) * int(receipt["effectiveGasPrice"], 16)

@@ -44,7 +44,7 @@ async def keep_requests(
         began = trio.current_time()
         try:
             async with connect() as session:
-                await check_chain(session, settings)
+                await check_chain(session, settings, endpoint.name)
                 # The other one is the subscriptions' connection, which stays when this one is made anew.
                 endpoint.pulses = (session.pulse, *endpoint.pulses[-1:])
                 head = await _latest(session, endpoint, pool)
@@ -75,11 +75,12 @@ async def keep_requests(
         await trio.sleep(wait)
 
 
-async def check_chain(session: Session, settings: ChainSettings) -> None:
-    """Raise `WrongChain` when a node serves another chain than configured."""
+async def check_chain(session: Session, settings: ChainSettings, name: str = "") -> None:
+    """Raise `WrongChain` when a node serves another chain than configured; with its name, where nobody else tells that."""
     served = rpc.decode_quantity(await session.request("eth_chainId"))
     if served != settings.chain_id:
-        raise WrongChain(f"expected chain id {settings.chain_id}, the node serves {served}")
+        whose = f"endpoint {name}: " if name else ""
+        raise WrongChain(f"{whose}expected chain id {settings.chain_id}, the node serves {served}")
 
 
 async def _latest(session: Session, endpoint: Endpoint, pool: EndpointPool) -> BlockRef:

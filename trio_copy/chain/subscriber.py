@@ -58,7 +58,7 @@ async def follow_endpoint(
     )
     with one_chain_error():
         async with connect() as subscriptions:
-            await check_chain(subscriptions, settings)
+            await check_chain(subscriptions, settings, endpoint.name)
             endpoint.start_over()
             endpoint.pulses = (subscriptions.pulse,)
             # Before the newest block is asked for, so that none falls in between.

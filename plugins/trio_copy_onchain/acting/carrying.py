@@ -23,7 +23,7 @@ from trio_copy_onchain.operators import Operators, acted_name
 from trio_copy_onchain.sending.cause import Cause
 from trio_copy_onchain.sending.operator import Operator
 from trio_copy_onchain.sending.trying import Refusal, with_gas
-from trio_copy_onchain.tx.receipts import Receipt
+from trio_copy_onchain.tx.receipts import Receipt, cost_of
 from trio_copy_onchain.tx.sendings import Binding, Fate
 from trio_copy_onchain.wallets.kinds import WalletContracts
 from trio_copy_onchain.wallets.seam import WalletKind
@@ -201,8 +201,4 @@ def _on_its_way(binding: Binding, operator: Operator) -> ActReport:
 
 def _paid(binding: Binding, receipt: Receipt) -> int:
     """Return what its gas has cost; where no node tells the price, at most."""
-    if binding.paid_wei is not None:
-        return binding.paid_wei
-    sending = binding.sending(receipt.tx_hash)
-    offered = 0 if sending is None else sending.fees.max_fee
-    return receipt.gas_used * (offered if receipt.price is None else receipt.price)
+    return cost_of(binding.sending(receipt.tx_hash), receipt) if binding.paid_wei is None else binding.paid_wei

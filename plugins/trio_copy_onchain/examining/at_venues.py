@@ -22,6 +22,8 @@ _TOKEN0, _TOKEN1, _FEE = abi.function("token0"), abi.function("token1"), abi.fun
 _FACTORY, _SECOND_FACTORY = abi.function("factory"), abi.function("factoryV2")
 _GET_POOL = abi.function("getPool", "address", "address", "uint24")
 _DECIMALS = abi.function("decimals")
+_QUOTES = b"\x63" + abi.selector("quoteExactInputSingle", "(address,address,uint256,uint24,uint160)")
+"""What a contract that has this function compares the first bytes of a call with: PUSH4, and them."""
 _MOST_FEE = 1_000_000
 
 
@@ -149,6 +151,11 @@ class AtVenues:
         if (quoting := await self.look.address(table.quoter, _FACTORY())) != factory:
             of = "no factory" if quoting is None else f"the factory {checksummed(quoting)}"
             return bad(check, f"the quoter is of {of}, not of {checksummed(factory)}", f"quoter of {where}")
+        # A router is of that factory as well, and an address pasted twice would be told by no other answer.
+        if _QUOTES not in await self.look.contracts.code(table.quoter):
+            return bad(
+                check, f"{checksummed(table.quoter)} is no QuoterV2: it quotes no single swap", f"quoter of {where}"
+            )
         second = await self.look.number(table.router, _SECOND_FACTORY()) is not None
         if second is table.takes_deadline:
             kind = "SwapRouter02, which takes no deadline" if second else "SwapRouter, which takes a deadline"

@@ -15,9 +15,9 @@ from trio_copy.errors import ChainError, OrderNotSent, OrderUncertain
 from trio_copy.model.ids import Address, Hash32, IntentKey
 from trio_copy.ports.signing import Signer
 from trio_copy_onchain.asking.chain import Chain
-from trio_copy_onchain.asking.counts import Counts
 from trio_copy_onchain.asking.fee_clock import FeeClock
 from trio_copy_onchain.sending.cause import Cause, signed_nothing
+from trio_copy_onchain.sending.sight import Sight
 from trio_copy_onchain.sending.written import Written
 from trio_copy_onchain.tx import commands as c
 from trio_copy_onchain.tx import events as e
@@ -25,7 +25,7 @@ from trio_copy_onchain.tx.answers import Answer
 from trio_copy_onchain.tx.due import Due, Next, due
 from trio_copy_onchain.tx.fees import Fees, higher
 from trio_copy_onchain.tx.nonces import Nonces
-from trio_copy_onchain.tx.receipts import Receipt
+from trio_copy_onchain.tx.receipts import Receipt, cost_of
 from trio_copy_onchain.tx.sendings import Binding, Fate, Sending
 from trio_copy_onchain.tx.texts import Proves, Row
 
@@ -33,8 +33,6 @@ _ASK_S = 2.5
 """How long the chain is waited for in one look; a block later it is asked again."""
 _RAISES = 4
 """So often a first sending is made dearer at once, where no pool takes it as cheap as it is."""
-_KNOWN_AFTER_S = 3.0
-"""Sooner, nobody asks whether nodes still have what they took."""
 _NO_COIN_S = 60.0
 _STALE_S = 6.0
 """While something is open, nobody looks less often."""
@@ -60,27 +58,24 @@ class Operator:
     at: Callable[[str], None]
     """Called at each point where a crash would matter."""
     nonces: Nonces = field(init=False)
+    sight: Sight = field(init=False)
     closed: bool = False
     """Whether its journal is somebody else's by now: nothing leaves any more."""
     paused_until: float = 0.0
     """Until when, by Trio's clock, nothing new is sent: there was no coin for gas."""
     stopped: str = ""
     """Why nothing new is sent any more: no node takes what it sends."""
-    receipts: dict[Hash32, Receipt] = field(factory=dict)
-    """Of what is mined, and of what has ended."""
     _causes: dict[IntentKey, Cause] = field(factory=dict)
     _coming: set[IntentKey | int] = field(factory=set)
     """Keys that were let in and have no nonce yet."""
+    _fillers: dict[Hash32, Sending] = field(factory=dict)
+    """What has used nonces that were nobody's, and whose gas is not counted yet."""
     _again_at: dict[int, float] = field(factory=dict)
     """When, in Unix seconds, a reorg took back what had used a nonce."""
-    _known: frozenset[Hash32] = frozenset()
     _paid_now: Fees | None = None
     """What others pay, when somebody asked last."""
     _looked_at: float | None = None
     """When, by Trio's clock, the chain was looked at last."""
-    _final_block: int = 0
-    """That of the last look in which nothing of ours was used for good without an explanation; 0 before the first one: however
-    long nobody has looked, a chain of fast blocks has made many."""
     _looking: trio.Lock = field(factory=trio.Lock)
     _changed: trio.Event = field(factory=trio.Event)
     _news_of: dict[IntentKey, trio.Event] = field(factory=dict)
@@ -88,13 +83,18 @@ class Operator:
 
     def __attrs_post_init__(self) -> None:
         self.nonces = self.written.read()
+        self.sight = Sight(address=self.address, chain=self.chain)
 
     @property
     def busy(self) -> bool:
         """Tell whether the chain has to be looked at for it."""
         nonces = self.nonces
-        unpaid = any(one.paid_wei is None and _is_ours(one) for one in nonces.ended.values())
-        return bool(nonces.bindings or nonces.freed or unpaid)
+        return bool(nonces.bindings or nonces.freed or self._fillers or self._unpaid)
+
+    @property
+    def receipts(self) -> Mapping[Hash32, Receipt]:
+        """Return those of what is mined, and of what has ended."""
+        return self.sight.receipts
 
     @property
     def in_flight(self) -> int:
@@ -246,7 +246,7 @@ class Operator:
         finally:
             self._do(c.Hear(nonce=nonce, hash=sending.hash, proves=proves))
         if proves is Proves.TAKEN:
-            self._known |= {sending.hash}
+            self.sight.known |= {sending.hash}
         self.at("onchain: broadcast")
         if answer.row.alert:
             self._tell("node-refused", f"{self.address}, nonce {nonce}: {answer.row.what}: {answer.words}")
@@ -298,10 +298,7 @@ class Operator:
 
     async def receipt(self, tx_hash: Hash32, until: float) -> Receipt | None:
         """Return the receipt of something that has used a nonce for good; None where no node shows it yet."""
-        found = self.receipts.get(tx_hash) or (await self.chain.receipts([tx_hash], until)).get(tx_hash)
-        if found is not None:
-            self.receipts[tx_hash] = found
-        return found
+        return await self.sight.receipt(tx_hash, until)
 
     async def adopt(self, key: IntentKey, until_s: float, sending: Sending, until: float) -> None:
         """Follow a transaction that was found on the chain for a key, and look where it is."""
@@ -319,7 +316,7 @@ class Operator:
         except ChainError as error:
             self._tell("chain-unseen", f"operator {self.address}: {error}")
             return
-        tasks = due(self.nonces, self._known, at=self.wall(), patience_s=self.patience_s, again_at=self._again_at)
+        tasks = due(self.nonces, self.sight.known, at=self.wall(), patience_s=self.patience_s, again_at=self._again_at)
         for one in tasks:
             if self.closed:
                 return
@@ -356,78 +353,30 @@ class Operator:
     async def look(self, until: float) -> None:
         """See what the chain shows of all that is open. Raises `ChainError` where no node answers."""
         async with self._looking:
-            counts = await self.chain.counts(self.address, until)
-            receipts = await self._receipts(counts, until)
-            await self._look_for_known([one for one, receipt in receipts.items() if receipt is not None], until)
-            self._see(
-                c.See(
-                    latest=counts.latest,
-                    pending=counts.pending,
-                    final=counts.final,
-                    final_block=counts.final_block,
-                    receipts=receipts,
-                )
-            )
+            see = await self.sight.look(self.nonces, self.wall(), until)
+            self._see(see)
             if self.nonces.unexplained:
-                used = await self.chain.used(
-                    self.address, self.nonces.unexplained, self._final_block, counts.final_block, until
-                )
-                self._see(
-                    c.See(
-                        latest=counts.latest,
-                        pending=counts.pending,
-                        final=counts.final,
-                        final_block=counts.final_block,
-                        receipts=receipts,
-                        used=used,
-                    )
-                )
+                self._see(await self.sight.explain(see, self.nonces, until))
             if not self.nonces.unexplained:
-                self._final_block = counts.final_block
+                self.sight.all_is_explained(see)
             await self._count_gas(until)
             self._looked_at = trio.current_time()
 
-    async def _receipts(self, counts: Counts, until: float) -> Mapping[Hash32, Receipt | None]:
-        """Return the receipts of what may be mined.
-
-        Of what is mined already, and not final, only its block is asked for, which many have in common: while that stands,
-        so does what it holds. What is about to be final is read once more, for one node alone may have told it.
-        """
-        seen: dict[Hash32, Receipt] = {}
-        for binding in self.nonces.bindings.values():
-            mined = binding.mined
-            receipt = None if mined is None else self.receipts.get(mined.hash)
-            if mined is not None and receipt is not None and binding.nonce >= counts.final:
-                seen[mined.hash] = receipt
-        blocks = {receipt.block_hash: receipt.block_number for receipt in seen.values()}
-        standing = await self.chain.standing(blocks, until)
-        there = {tx_hash: receipt for tx_hash, receipt in seen.items() if receipt.block_hash in standing}
-        return {**there, **await self.chain.receipts(self.nonces.hashes_mined(counts.foremost, there), until)}
-
-    async def _look_for_known(self, mined: Iterable[Hash32], until: float) -> None:
-        """Ask who still has what was sent a while ago; what was sent just now, those have who took it."""
-        now, there = self.wall(), set(mined)
-        waits = [one.newest for one in self.nonces.bindings.values() if one.mined is None]
-        old = [one.hash for one in waits if now - one.at >= _KNOWN_AFTER_S]
-        young = {one.hash for one in waits if now - one.at < _KNOWN_AFTER_S}
-        found = await self.chain.known(old, until) if old else frozenset()
-        self._known = frozenset(found | (self._known & young) | (there & young))
-
     def _see(self, see: c.See) -> None:
-        for tx_hash, receipt in see.receipts.items():
-            if receipt is not None:
-                self.receipts[tx_hash] = receipt
+        before = dict(self.nonces.bindings)
         for event in self._do(see):
             match event:
                 case e.Unmined(nonce=nonce):
                     self._again_at[nonce] = self.wall()
-                    for sending in self.nonces.bindings[nonce].sendings:
-                        self.receipts.pop(sending.hash, None)
+                    self.sight.took_back(self.nonces.bindings[nonce])
                     self._news(self.nonces.bindings[nonce].key)
                 case e.Mined(nonce=nonce):
                     self._news(self.nonces.bindings[nonce].key)
                 case e.Ended(nonce=nonce, key=key, end=end):
                     self._again_at.pop(nonce, None)
+                    filler = before[nonce].sending(end.hash) if key is None else None
+                    if filler is not None:
+                        self._fillers[filler.hash] = filler
                     # What was given up has left its nonce to the next one.
                     if end.fate is Fate.DISPLACED and not end.was_unsent:
                         self._tell("nonce-used-elsewhere", f"operator {self.address}, nonce {nonce}: by {end.hash}")
@@ -441,35 +390,34 @@ class Operator:
 
     async def _count_gas(self, until: float) -> None:
         """Count what the gas of everything that has ended has cost, once its receipt tells."""
-        unpaid = {
-            key: one.end.hash
-            for key, one in self.nonces.ended.items()
-            if one.end is not None and one.paid_wei is None and _is_ours(one)
-        }
-        missing = [tx_hash for tx_hash in unpaid.values() if tx_hash not in self.receipts]
-        if missing:
-            found = await self.chain.receipts(missing, until)
-            self.receipts.update({tx_hash: one for tx_hash, one in found.items() if one is not None})
+        unpaid, fillers = self._unpaid, self._fillers
+        await self.sight.receipts_of([*unpaid.values(), *fillers], until)
         for key, tx_hash in unpaid.items():
             receipt = self.receipts.get(tx_hash)
             if receipt is not None:
-                # A node that does not tell the price has taken no more than was offered.
-                wei = receipt.gas_used * (self._offered(key, tx_hash) if receipt.price is None else receipt.price)
+                wei = cost_of(self.nonces.ended[key].sending(tx_hash), receipt)
                 if self._do(c.Pay(key=key, wei=wei)):
                     self.written.pay(wei)
+        for tx_hash in [one for one in fillers if one in self.receipts]:
+            self.written.pay(cost_of(fillers.pop(tx_hash), self.receipts[tx_hash]))
         self.written.put(self.nonces)
 
-    def _offered(self, key: IntentKey, tx_hash: Hash32) -> int:
-        sending = self.nonces.ended[key].sending(tx_hash)
-        return 0 if sending is None else sending.fees.max_fee
+    @property
+    def _unpaid(self) -> Mapping[IntentKey, Hash32]:
+        """Return what has ended, is ours, and whose gas is not counted yet."""
+        return {
+            key: one.end.hash
+            for key, one in self.nonces.ended.items()
+            if one.end is not None and one.paid_wei is None and one.end.fate is not Fate.DISPLACED
+        }
 
     def forget(self, keys: Iterable[IntentKey]) -> None:
         """Forget keys that have ended, and of which nobody asks any more."""
         for event in self._do(c.Forget(keys=tuple(keys))):
             assert isinstance(event, e.Forgotten)
             self._causes.pop(event.key, None)
-        followed = set(self.nonces.hashes) | {one.end.hash for one in self.nonces.ended.values() if one.end is not None}
-        self.receipts = {tx_hash: one for tx_hash, one in self.receipts.items() if tx_hash in followed}
+        ends = [one.end.hash for one in self.nonces.ended.values() if one.end is not None]
+        self.sight.keep([*self.nonces.hashes, *ends, *self._fillers])
         self.written.put(self.nonces)
 
     # ------------------------------------------------------------------------------------------------------- within
@@ -507,7 +455,3 @@ class Operator:
         if now - self._told.get(kind, -60.0) >= 60.0:
             self._told[kind] = now
             self.on_trouble(kind, detail)
-
-
-def _is_ours(binding: Binding) -> bool:
-    return binding.end is not None and binding.end.fate is not Fate.DISPLACED

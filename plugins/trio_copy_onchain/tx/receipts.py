@@ -15,6 +15,7 @@ from trio_copy.model.ids import Address, ChainId, Hash32
 from trio_copy.model.logs import RawLog
 from trio_copy_onchain.tx.answers import Told, is_price
 from trio_copy_onchain.tx.reverts import Lacks, Revert, read_revert, reason_of
+from trio_copy_onchain.tx.sendings import Sending
 from trio_copy_onchain.tx.texts import PRICE_REASONS
 from trio_copy_onchain.tx.wire import MISREAD, Number, address_of, bytes_of, hash_of, number_of
 
@@ -37,6 +38,12 @@ class Receipt:
     price: int | None
     """Paid per gas, in wei; None where the node does not tell."""
     logs: tuple[RawLog, ...] = ()
+
+
+def cost_of(sending: Sending | None, receipt: Receipt) -> int:
+    """Return what its gas has cost, in wei. A node that does not tell the price has taken no more than was offered."""
+    offered = 0 if sending is None else sending.fees.max_fee
+    return receipt.gas_used * (offered if receipt.price is None else receipt.price)
 
 
 class _Log(msgspec.Struct, rename="camel"):

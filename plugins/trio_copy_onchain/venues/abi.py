@@ -15,12 +15,17 @@ _PADDING = "0x" + "0" * 24
 
 def function(name: str, *types: str) -> Callable[..., bytes]:
     """Return what writes the calldata of a function from its arguments."""
-    selector, plain = keccak(f"{name}({','.join(types)})".encode())[:4], list(types)
+    first, plain = selector(name, *types), list(types)
 
     def calldata(*values: object) -> bytes:
-        return selector + encode(plain, values)
+        return first + encode(plain, values)
 
     return calldata
+
+
+def selector(name: str, *types: str) -> bytes:
+    """Return the four bytes with which the calldata of a function begins."""
+    return keccak(f"{name}({','.join(types)})".encode())[:4]
 
 
 def topic(event: str) -> Hash32:

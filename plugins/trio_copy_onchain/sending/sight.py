@@ -1,0 +1,103 @@
+"""What the chain shows of one operator's transactions, and what has to be asked for that."""
+
+from collections.abc import Iterable, Mapping
+
+from attrs import define, evolve, field
+
+from trio_copy.model.ids import Address, Hash32
+from trio_copy_onchain.asking.chain import Chain
+from trio_copy_onchain.asking.counts import Counts
+from trio_copy_onchain.tx import commands as c
+from trio_copy_onchain.tx.nonces import Nonces
+from trio_copy_onchain.tx.receipts import Receipt
+from trio_copy_onchain.tx.sendings import Binding
+
+_KNOWN_AFTER_S = 3.0
+"""Sooner, nobody asks whether nodes still have what they took."""
+
+
+@define(eq=False, kw_only=True)
+class Sight:
+    address: Address
+    chain: Chain
+    receipts: dict[Hash32, Receipt] = field(factory=dict)
+    """Of what is mined, and of what has ended."""
+    known: frozenset[Hash32] = frozenset()
+    """What some node has, mined or not."""
+    _explained_to: int = 0
+    """The final block of the last look in which nothing of ours was used for good without an explanation; 0 before the first one:
+    however long nobody has looked, a chain of fast blocks has made many."""
+
+    async def look(self, nonces: Nonces, now: float, until: float) -> c.See:
+        """Say what the chain shows of all that is open; `now` in Unix seconds. Raises `ChainError` where no node answers."""
+        counts = await self.chain.counts(self.address, until)
+        receipts = await self._receipts(nonces, counts, until)
+        await self._look_for_known(
+            nonces, [one for one, receipt in receipts.items() if receipt is not None], now, until
+        )
+        self.receipts.update({tx_hash: one for tx_hash, one in receipts.items() if one is not None})
+        return c.See(
+            latest=counts.latest,
+            pending=counts.pending,
+            final=counts.final,
+            final_block=counts.final_block,
+            receipts=receipts,
+        )
+
+    async def explain(self, see: c.See, nonces: Nonces, until: float) -> c.See:
+        """Say the same, and by what the nonces were used of which nobody has told. Raises nothing."""
+        start = self._explained_to
+        return evolve(see, used=await self.chain.used(self.address, nonces.unexplained, start, see.final_block, until))
+
+    def all_is_explained(self, see: c.See) -> None:
+        """Take note that up to a final block nothing is left to be explained."""
+        self._explained_to = see.final_block
+
+    async def receipt(self, tx_hash: Hash32, until: float) -> Receipt | None:
+        """Return the receipt of something that has used a nonce for good; None where no node shows it yet."""
+        if tx_hash not in self.receipts:
+            await self.receipts_of([tx_hash], until)
+        return self.receipts.get(tx_hash)
+
+    async def receipts_of(self, hashes: Iterable[Hash32], until: float) -> None:
+        """Ask for the receipts that are missing. Raises nothing."""
+        missing = [tx_hash for tx_hash in hashes if tx_hash not in self.receipts]
+        if missing:
+            found = await self.chain.receipts(missing, until)
+            self.receipts.update({tx_hash: one for tx_hash, one in found.items() if one is not None})
+
+    def took_back(self, binding: Binding) -> None:
+        """Forget where the transactions of a nonce were: a reorg took them back."""
+        for sending in binding.sendings:
+            self.receipts.pop(sending.hash, None)
+
+    def keep(self, followed: Iterable[Hash32]) -> None:
+        """Forget the receipts of all others."""
+        kept = set(followed)
+        self.receipts = {tx_hash: one for tx_hash, one in self.receipts.items() if tx_hash in kept}
+
+    async def _receipts(self, nonces: Nonces, counts: Counts, until: float) -> Mapping[Hash32, Receipt | None]:
+        """Return the receipts of what may be mined.
+
+        Of what is mined already, and not final, only its block is asked for, which many have in common: while that stands,
+        so does what it holds. What is about to be final is read once more, for one node alone may have told it.
+        """
+        seen: dict[Hash32, Receipt] = {}
+        for binding in nonces.bindings.values():
+            mined = binding.mined
+            receipt = None if mined is None else self.receipts.get(mined.hash)
+            if receipt is not None and binding.nonce >= counts.final:
+                seen[receipt.tx_hash] = receipt
+        blocks = {receipt.block_hash: receipt.block_number for receipt in seen.values()}
+        standing = await self.chain.standing(blocks, until)
+        there = {tx_hash: receipt for tx_hash, receipt in seen.items() if receipt.block_hash in standing}
+        return {**there, **await self.chain.receipts(nonces.hashes_mined(counts.foremost, there), until)}
+
+    async def _look_for_known(self, nonces: Nonces, mined: Iterable[Hash32], now: float, until: float) -> None:
+        """Ask who still has what was sent a while ago; what was sent just now, those have who took it."""
+        there = set(mined)
+        waits = [one.newest for one in nonces.bindings.values() if one.mined is None]
+        old = [one.hash for one in waits if now - one.at >= _KNOWN_AFTER_S]
+        young = {one.hash for one in waits if now - one.at < _KNOWN_AFTER_S}
+        found = await self.chain.known(old, until) if old else frozenset()
+        self.known = frozenset(found | (self.known & young) | (there & young))
