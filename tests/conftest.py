@@ -16,8 +16,12 @@ from trio_copy.clock import WallClock, wall_clock_from
 DATA = Path(__file__).parent / "data"
 
 LONG_PLAYS = (
+    "accounts/test_machine.py",
     "chain/test_asking.py",
+    "cli/test_backtest_is_live.py",
+    "cli/test_ends.py",
     "cli/test_past.py",
+    "cli/test_replay.py",
     "clob/test_clob_deaths.py",
     "clob/test_clob_hour.py",
     "clob/test_live_engine.py",
@@ -37,6 +41,7 @@ LONG_PLAYS = (
     "redis/test_faults.py",
     "redis/test_forgetting.py",
     "redis/test_moving.py",
+    "signing/test_transacting_properties.py",
 )
 """Whole runs: coverage makes them two to three times slower, and what they play is covered by others."""
 

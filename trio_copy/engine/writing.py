@@ -194,5 +194,7 @@ class Writer:
         self._news.set()
 
     def _end_open(self, error: StoreError) -> None:
-        batch, self.open = self.open, Batch()
-        batch.end(error)
+        self.open.end(error)
+        # The next one has ended as well: whoever adds to it, and waits only then, would wait for ever.
+        self.open = Batch()
+        self.open.end(error)
