@@ -92,13 +92,25 @@ class Markets:
                 return await self._pool(pool, until)
         raise OrderNotSent(f"no venue of [executor.onchain] trades token {token_id}")
 
+    async def _constants(self, calls: Sequence[Call], until: float) -> Sequence[bytes]:
+        """Ask what never changes, of all nodes: kept as long as the process lives, it must not be one node's mistake.
+
+        Raises:
+            ChainError: no node answers, or two contradict each other.
+            ValueError: a contract refuses.
+        """
+        answers = [answer for answer in await self.chain.answers(calls, "latest", until) if answer is not None]
+        if len(answers) < len(calls):
+            raise ValueError(f"expected {len(calls)} answers, got {len(answers)}: it is no such contract")
+        return answers
+
     async def _fpmm(self, table: FpmmTable, token_id: TokenId, until: float) -> Terms:
         asked = (
             decimals_call(table.collateral),
             Call(to=table.maker, data=_CONDITIONS(0)),
             Call(to=table.maker, data=_FEE()),
         )
-        told, condition, fee = await self.chain.read(asked, until)
+        told, condition, fee = await self._constants(asked, until)
         _expect_order(table, condition)
         decimals = Decimals(shares=read_decimals(told), cash=read_decimals(told))
         venue = Fpmm(
@@ -113,7 +125,7 @@ class Markets:
 
     async def _pool(self, table: PoolTable, until: float) -> Terms:
         asked = decimals_call(table.outcome), decimals_call(table.collateral), Call(to=table.pool, data=_FEE())
-        of_shares, of_cash, fee = await self.chain.read(asked, until)
+        of_shares, of_cash, fee = await self._constants(asked, until)
         decimals = Decimals(shares=read_decimals(of_shares), cash=read_decimals(of_cash))
         venue = Pool(
             pool=table.pool,

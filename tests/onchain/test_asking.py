@@ -251,6 +251,8 @@ async def test_a_call_goes_through_only_where_a_node_says_so() -> None:
         chain.lie("node-1", "eth_call", said)
         chain.lie("node-2", "eth_call", said)
         assert not await chain.asked.goes_through(WALLET, CALL, 50_000, _soon())
+    chain.lie("node-2", "eth_call", "0x")  # one that is behind
+    assert not await chain.asked.goes_through(WALLET, CALL, 50_000, _soon())
     chain.nodes.away = True
     assert not await chain.asked.goes_through(WALLET, CALL, 50_000, _soon())
 

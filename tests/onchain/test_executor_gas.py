@@ -72,3 +72,14 @@ async def test_while_it_is_mined_and_not_final_its_block_is_asked_for_and_not_it
         await bench.operator.follow()
     assert [one for one in bench.nodes["node"].asked if one[0] == "eth_getTransactionReceipt"] == receipts
     assert (await bench.firm(order)).status is Status.FILLED
+
+
+async def test_what_takes_too_much_refuses_itself_and_no_other(bench: Bench) -> None:
+    """Remembered, it would be what all others are tried with, exits among them."""
+    await bench.trading.submit(await bench.buy(key="a0"))
+    bench.nodes["node"].rules[_ESTIMATE] = lambda exchange: exchange.answer(hex(2_000_000))
+    refused = await bench.trading.submit(await bench.trading.prepared(bench.token, Side.SELL, "5", key="b0"))
+    assert (refused.status, refused.detail) == (Status.REJECTED, "it takes 2000000 gas, and max_gas is 1500000")
+    bench.obey()
+    sold = await bench.trading.submit(await bench.trading.prepared(bench.token, Side.SELL, "5", key="b1"))
+    assert sold.settlement is Settlement.MINED

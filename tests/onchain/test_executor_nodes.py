@@ -1,6 +1,7 @@
 """Nodes that disagree, lie, come late, or are away: no purchase is doubled, none lost, and none booked by one word alone."""
 
 from collections.abc import AsyncGenerator
+from contextlib import suppress
 
 import pytest
 import trio
@@ -8,7 +9,7 @@ import trio
 from tests.onchain.deployed import Deployed, Market
 from tests.onchain.faulting import KEY, Bench, fund, open_bench
 from tests.onchain.proxying import Exchange, hangs, refuses
-from trio_copy.errors import OrderNotSent
+from trio_copy.errors import ChainError, OrderNotSent
 from trio_copy.model.orders import Settlement, Status
 from trio_copy.testing.anvil import Node
 
@@ -96,5 +97,13 @@ async def test_of_nodes_that_are_away_nothing_is_waited_for(bench: Bench) -> Non
         await bench.trading.submit(other, within_s=8)
     for node in bench.nodes.values():
         node.down = False
+
+    async def answers() -> bool:
+        with suppress(ChainError):
+            await bench.trading.executor.chain.nodes.block("latest", trio.current_time() + 1)
+            return True
+        return False
+
+    await bench.until(answers, "connected again")
     await bench.leave(other)
     await bench.bought_once(other, await bench.shares(), nonce + 1)

@@ -6,6 +6,7 @@ import pytest
 
 from tests.onchain.deployed import Deployed, Market
 from tests.onchain.faulting import KEY, LATE_S, Bench, fund, open_bench
+from tests.onchain.proxying import refuses, says
 from trio_copy.model.orders import Order, Settlement, Status
 from trio_copy.testing.anvil import Node
 
@@ -115,3 +116,23 @@ async def test_a_purchase_that_is_refused_in_its_second_block_is_booked_failed(b
     failed = await bench.found(order, settlement=Settlement.FAILED)
     assert (failed.shares, failed.notional) == (told.shares, told.notional)
     assert (await bench.shares(), await bench.nonce()) == (shares, nonce + 1)
+
+
+async def test_amounts_of_a_branch_that_is_gone_are_never_firm(bench: Bench) -> None:
+    """Between two looks it was mined in another block, with other amounts, whose receipt the node writes down late."""
+    shares, node = await bench.shares(), bench.nodes["node"]
+    order = await bought(bench)
+    node.rules["eth_getTransactionCount"] = refuses("busy")
+    await bench.market.ask("anvil_reorg", 1, [])
+    await bench.rival_buys(500)
+    await bench.market.ask("eth_sendRawTransaction", node.sent()[0])
+    await bench.mine()
+    node.rules["eth_getTransactionReceipt"] = says(None)
+    del node.rules["eth_getTransactionCount"]
+    await bench.mine(4)
+    await bench.until(lambda: order.key in bench.operator.nonces.ended, "found in its block")
+    assert await bench.trading.find(order) is None
+    bench.obey()
+    firm = await bench.found(order, settlement=Settlement.FIRM)
+    assert await bench.shares() - shares == firm.shares.micro
+    await bench.until(lambda: bench.operator.written.transactions == 1, "its gas is counted")

@@ -186,7 +186,7 @@ class Chain:
         """Tell whether a call would go through at the head with so much gas; False also where no node says. Raises nothing."""
         params = _params(call, sender) | {"gas": hex(gas)}, "latest"
         try:
-            return not isinstance(await self._questions.first("eth_call", params, _read_replayed, until), Refusal)
+            return not isinstance(await self._questions.first("eth_call", params, _read_tried, until), Refusal)
         except ChainError:
             return False
 
@@ -220,7 +220,7 @@ class Chain:
         return [answer for answer in answers if isinstance(answer, bytes)]
 
     async def answers(self, calls: Sequence[Call], block: str, until: float) -> Sequence[bytes | None]:
-        """Return what contracts answer in a block, by its number in hex, of which no node says otherwise; None for a refusal.
+        """Return what contracts answer in a block, by its number in hex or its name, of which no node says otherwise; None for a refusal.
 
         What moves no money by itself, and is believed all the same.
 
@@ -326,6 +326,11 @@ def _returned(said: Said) -> bytes:
 
 def _read_replayed(said: Said) -> bytes | Refusal:
     return Refusal(said) if isinstance(said, RpcError) and _is_refusal(said) else _returned(said)
+
+
+def _read_tried(said: Said) -> bytes | Refusal:
+    # Whatever the error: that another node, which is behind, would let it through does not count.
+    return Refusal(said) if isinstance(said, RpcError) else _returned(said)
 
 
 def _read_trace(said: bytes) -> bytes:

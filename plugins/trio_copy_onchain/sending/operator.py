@@ -374,6 +374,10 @@ class Operator:
                     self._news(self.nonces.bindings[nonce].key)
                 case e.Ended(nonce=nonce, key=key, end=end):
                     self._again_at.pop(nonce, None)
+                    told = see.receipts.get(end.hash)
+                    if told is None or told.block_number > see.final_block:
+                        # What was seen of it is of another branch, maybe, with other amounts: it is asked for anew.
+                        self.sight.receipts.pop(end.hash, None)
                     filler = before[nonce].sending(end.hash) if key is None else None
                     if filler is not None:
                         self._fillers[filler.hash] = filler

@@ -25,8 +25,10 @@ class Sight:
     known: frozenset[Hash32] = frozenset()
     """What some node has, mined or not."""
     _explained_to: int = 0
-    """The final block of the last look in which nothing of ours was used for good without an explanation; 0 before the first one:
-    however long nobody has looked, a chain of fast blocks has made many."""
+    """A final block before the last look in which nothing of ours was used for good without an explanation; 0 before the first
+    one: however long nobody has looked, a chain of fast blocks has made many."""
+    _final_before: int = 0
+    """The final block of the look before."""
 
     async def look(self, nonces: Nonces, now: float, until: float) -> c.See:
         """Say what the chain shows of all that is open; `now` in Unix seconds. Raises `ChainError` where no node answers."""
@@ -50,8 +52,12 @@ class Sight:
         return evolve(see, used=await self.chain.used(self.address, nonces.unexplained, start, see.final_block, until))
 
     def all_is_explained(self, see: c.See) -> None:
-        """Take note that up to a final block nothing is left to be explained."""
-        self._explained_to = see.final_block
+        """Take note that nothing is left to be explained of what was final in the look before.
+
+        Nonces and the final block are asked for side by side: a block that became final in between may hold what this look
+        has not counted.
+        """
+        self._explained_to, self._final_before = self._final_before, see.final_block
 
     async def receipt(self, tx_hash: Hash32, until: float) -> Receipt | None:
         """Return the receipt of something that has used a nonce for good; None where no node shows it yet."""

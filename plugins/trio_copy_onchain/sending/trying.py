@@ -61,8 +61,6 @@ async def with_gas(
         estimate = Estimate(before=Before.READY, gas=known)
     else:
         estimate = await tried(operator.chain, cause.call, calls, kind, operator.address, cause.prices, until)
-        if like is not None and estimate.before is Before.READY:
-            like.known.note(like.key, estimate.gas, trio.current_time())
     match estimate.before:
         case Before.KILLED | Before.REJECTED:
             killed = estimate.before is Before.KILLED
@@ -75,6 +73,9 @@ async def with_gas(
     gas = gas_limit(estimate.gas, margin_bps=margin_bps, most=max_gas)
     if gas is None:
         return Refusal(words=f"it takes {estimate.gas} gas, and max_gas is {max_gas}")
+    if like is not None and estimate.gas != known:
+        # Not what is too much: no other call like it would be tried with less.
+        like.known.note(like.key, estimate.gas, trio.current_time())
     return evolve(cause, gas=gas)
 
 
