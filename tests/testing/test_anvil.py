@@ -117,6 +117,22 @@ async def test_it_does_not_outlive_who_started_it(tmp_path: Path) -> None:
             await trio.sleep(0.02)
 
 
+async def test_it_keeps_nothing_in_anybodys_home_and_leaves_no_old_states_behind(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each block's state is a file of its own once there are some hundred: they filled a disk within a day."""
+    home, folder = tmp_path / "home", tmp_path / "node"
+    home.mkdir()
+    folder.mkdir()
+    monkeypatch.setenv("HOME", str(home))
+    async with open_node(folder) as node, open_chain(node) as chain:
+        await chain.ask("anvil_mine", hex(700))
+        assert [path for path in folder.rglob("*.json") if path.parent != folder]
+        assert await chain.ask("eth_getBalance", chain.accounts[0], "0x5") == hex(10_000 * 10**18)
+    assert not list(home.iterdir())
+    assert not [path for path in folder.iterdir() if path.is_dir()]
+
+
 async def _lives(node: Node) -> bool:
     try:
         await trio.aclose_forcefully(await dial_network(node.url))

@@ -1,5 +1,6 @@
 """A real node on a port of this machine: anvil, which can be stopped, killed and started again with its chain."""
 
+import shutil
 import signal
 import subprocess
 from collections.abc import AsyncGenerator
@@ -38,11 +39,16 @@ class Node:
         return f"ws://127.0.0.1:{self.port}"
 
     @property
+    def _past(self) -> Path:
+        """Where it puts the states of old blocks, for itself alone: a megabyte each, in the user's home if nobody says where."""
+        return self.folder / "past"
+
+    @property
     def command(self) -> list[str]:
         """What starts it; the program is fetched if need be. Raises `ConfigError` as `packages.anvil`."""
         return [
             str(anvil()), "--port", str(self.port), "--quiet", "--chain-id", str(self.chain_id),
-            "--slots-in-an-epoch", "1", "--state", str(self.folder / "state.json"),
+            "--slots-in-an-epoch", "1", "--state", str(self.folder / "state.json"), "--cache-path", str(self._past),
             "--block-base-fee-per-gas", str(self.base_fee), "--gas-limit", "2000000000",
         ]  # fmt: skip
 
@@ -55,7 +61,8 @@ class Node:
                 command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
             )
         # It reads a pipe that ends with this process, however that ends.
-        watch = ["/bin/sh", "-c", f"cat > /dev/null; kill -9 {self.process.pid}"]
+        then = 'cat > /dev/null; kill -9 "$0"; rm -rf "$1"'
+        watch = ["/bin/sh", "-c", then, str(self.process.pid), str(self._past)]
         self._watch = await trio.lowlevel.open_process(
             watch, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
         )
@@ -97,6 +104,8 @@ class Node:
         if self.process is not None:
             self.process.kill()
             await self.process.wait()
+            # However it ends, it leaves them there, and the next one begins others.
+            await trio.to_thread.run_sync(lambda: shutil.rmtree(self._past, ignore_errors=True))
 
 
 async def _free_port() -> int:
