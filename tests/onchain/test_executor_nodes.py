@@ -107,3 +107,19 @@ async def test_of_nodes_that_are_away_nothing_is_waited_for(bench: Bench) -> Non
     await bench.until(answers, "connected again")
     await bench.leave(other)
     await bench.bought_once(other, await bench.shares(), nonce + 1)
+
+
+async def test_what_is_kept_of_a_venue_is_told_by_every_node(bench: Bench) -> None:
+    """A fee is read once: one node's mistake would be in every sale until a restart."""
+
+    async def of_no_fee(exchange: Exchange) -> None:
+        if exchange.params[0]["data"].startswith("0xddca3f43"):
+            await exchange.answer("0x" + "00" * 32)
+        else:
+            await exchange.say(await exchange.ask())
+
+    bench.rule(of_no_fee, "one", method="eth_call")
+    with pytest.raises(OrderNotSent, match="nodes contradict each other"):
+        await bench.buy()
+    bench.obey()
+    await bench.buy()

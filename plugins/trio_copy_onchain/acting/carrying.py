@@ -120,6 +120,8 @@ class Carrying:
 
     def _go_on(self, act: Act, kind: WalletKind, operator: Operator, signer: Signer) -> None:
         """Let what is under way pay more where it has to: after a restart, nobody knows what for."""
+        if operator.is_explained(act.key):
+            return
         binding = operator.binding(act.key)
         signed = None if binding is None or binding.end is not None else binding.call
         if signed is None:

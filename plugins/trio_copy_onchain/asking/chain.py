@@ -220,9 +220,9 @@ class Chain:
         return [answer for answer in answers if isinstance(answer, bytes)]
 
     async def answers(self, calls: Sequence[Call], block: str, until: float) -> Sequence[bytes | None]:
-        """Return what contracts answer in a block, by its number in hex or its name, of which no node says otherwise; None for a refusal.
+        """Return what contracts answer in a block, by its number in hex or its name; None for a refusal.
 
-        What moves no money by itself, and is believed all the same.
+        Only where no node says otherwise: what moves no money by itself, and is believed all the same.
 
         Raises:
             ChainError: no node answers one of them, or two contradict each other.

@@ -35,7 +35,7 @@ class FpmmState:
     """What a market maker holds of each outcome, and its fee of `_ONE`. The formulas are the contract's, to the unit."""
 
     balances: tuple[int, ...]
-    fee: int = field(validator=_part)
+    fee: int
 
     def bought_for(self, cash: int, outcome: int) -> int | None:
         """Return the shares that so much cash buys: `calcBuyAmount`. None where the contract reverts."""
