@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from attrs import define, evolve, field, frozen
 
 from trio_copy.errors import ChainError, OrderNotSent
+from trio_copy.model.counts import counted
 from trio_copy.model.fills import Side
 from trio_copy.model.ids import Address, Hash32, TokenId
 from trio_copy.model.orders import Market, Quote
@@ -101,7 +102,7 @@ class Markets:
         """
         answers = [answer for answer in await self.chain.answers(calls, "latest", until) if answer is not None]
         if len(answers) < len(calls):
-            raise ValueError(f"expected {len(calls)} answers, got {len(answers)}: it is no such contract")
+            raise ValueError(f"expected {counted(len(calls), 'answer')}, got {len(answers)}: it is no such contract")
         return answers
 
     async def _fpmm(self, table: FpmmTable, token_id: TokenId, until: float) -> Terms:
