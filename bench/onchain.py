@@ -28,7 +28,7 @@ from trio_copy.testing.anvil.leaders import Place
 from trio_copy.testing.anvil.stage import open_stage
 
 OPERATORS = (1, 8, 20)
-SIGNALS, BLOCKS = 12, 8
+SIGNALS, BLOCKS, WARM = 12, 8, 4
 IN_FLIGHT = 16
 _DOLLARS = 11
 """A tenth of it is copied: as little as is worth its gas, for all buy of one market maker."""
@@ -90,16 +90,14 @@ async def _throughput(operators: int) -> None:
         await recorder.wait_copies(copies)
         await living.stage.chain.mine_every(1)
         async with trio.open_nursery() as nursery:
-            for number in range(
-                BLOCKS + 1
-            ):  # all in one block: from there on the operators have as much as they can send
+            # All in one block: from there on the operators have as much as they can send, also when the last one is counted.
+            for number in range(WARM + BLOCKS + 1):
                 place = Place.NO if number % 2 else Place.YES
                 nursery.start_soon(living.trade, place, Side.BUY, _DOLLARS)
-        await recorder.wait_copies(2 * copies)
-        first, began, used = len(recorder.copies), _WALL(), cpu_seconds()
-        await recorder.wait_copies(copies * (BLOCKS + 2))
-        took, used = _WALL() - began, cpu_seconds() - used
-    done = len(recorder.copies) - first
+            await recorder.wait_copies(WARM * copies)  # until the pace of the blocks is known
+            first, began, used = len(recorder.copies), _WALL(), cpu_seconds()
+            await recorder.wait_copies(copies * (WARM + BLOCKS))
+            took, used, done = _WALL() - began, cpu_seconds() - used, len(recorder.copies) - first
     each, cpu = done / took, 1e3 * used / done
     print(
         f"  {operators:>2} operators, {IN_FLIGHT} in flight each: {each:6.1f} copies/s into blocks of 1 s; CPU {cpu:5.2f} ms"

@@ -52,6 +52,10 @@ class Operators:
     _by_address: dict[Address, Operator] = field(factory=dict)
     _signer_of: dict[Address, Signer] = field(factory=dict)
     _wake: trio.Event = field(factory=trio.Event)
+    _watching: bool = False
+    """Whether blocks are looked for."""
+    _due: trio.Event = field(factory=trio.Event)
+    """Set when there may be something new on the chain."""
 
     def know(self, wallets: Iterable[Wallet]) -> None:
         """Learn who may send for some wallets."""
@@ -157,24 +161,39 @@ class Operators:
                 nursery.start_soon(wait, changed)
 
     def wake(self) -> None:
-        """Let the chain be looked at: something has been sent."""
+        """Let the chain be looked at."""
         self._wake.set()
+
+    def sent(self) -> None:
+        """Let the chain be looked at where nobody does: something has been sent. While it is watched, the next block is soon enough."""
+        if not self._watching:
+            self._wake.set()
 
     async def run_looks(self) -> NoReturn:
         """Look after all that is open, until cancelled."""
-        seen, looked_at, forgot_at = -1, 0.0, trio.current_time()
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._watch)
+            while True:
+                await self._due.wait()
+                self._due = trio.Event()
+                async with trio.open_nursery() as looks:
+                    for operator in self._busy:
+                        looks.start_soon(operator.follow)
+
+    async def _watch(self) -> NoReturn:
+        """Say with each block that there is something to look at. Apart from the looks: a long one would hide the next block."""
+        seen, due_at, forgot_at = -1, 0.0, trio.current_time()
         cadence = Cadence(self.poll_s)
         while True:
-            if not self._busy:
+            self._watching = bool(self._busy)
+            if not self._watching:
                 await self._wake.wait()
-            # What was sent just now may be in the block that was seen already.
-            sent, self._wake = self._wake.is_set(), trio.Event()
+                self._watching = True
+            woken, self._wake = self._wake.is_set(), trio.Event()
             head, now = await self._head(), trio.current_time()
-            if sent or head != seen or now - looked_at >= _LOOK_ANYWAY_S:
-                seen, looked_at = head, now
-                async with trio.open_nursery() as nursery:
-                    for operator in self._busy:
-                        nursery.start_soon(operator.follow)
+            if woken or head != seen or now - due_at >= _LOOK_ANYWAY_S:
+                seen, due_at = head, now
+                self._due.set()
             if now - forgot_at >= _FORGET_EVERY_S:
                 forgot_at = now
                 self._forget()

@@ -143,6 +143,75 @@ async def test_a_send_that_had_not_begun_may_be_cancelled(clock: Clock) -> None:
         assert await ws.receive() == b"hello"
 
 
+async def test_what_many_send_meanwhile_leaves_in_one_piece_without_those_who_gave_up(clock: Clock) -> None:
+    """Each for itself would cost a call of the system; and what somebody gave up must not leave late."""
+    async with _slowly_sent() as (ws, pieces), trio.open_nursery() as nursery:
+        nursery.start_soon(ws.send, "1")
+        await trio.testing.wait_all_tasks_blocked()
+        nursery.start_soon(ws.send, "2")
+        async with trio.open_nursery() as given_up:
+            given_up.start_soon(ws.send, "3")
+            await trio.testing.wait_all_tasks_blocked()
+            nursery.start_soon(ws.send, "4")
+            await trio.testing.wait_all_tasks_blocked()
+            given_up.cancel_scope.cancel()
+        await trio.sleep(10)
+        await ws.send("5")
+        assert pieces == [["1"], ["2", "4"], ["5"]]
+
+
+async def test_a_piece_that_is_cut_off_is_sent_for_nobody(clock: Clock) -> None:
+    """Whoever shares it must not take his message for sent."""
+    lost = list[str]()
+
+    async def send(ws: WebSocket, text: str, within_s: float) -> None:
+        with trio.move_on_after(within_s):
+            try:
+                await ws.send(text)
+            except ConnectionLost:
+                lost.append(text)
+
+    async with _slowly_sent() as (ws, pieces), trio.open_nursery() as nursery:
+        for text, within_s in (("1", 10.0), ("2", 1.5), ("3", 10.0)):
+            nursery.start_soon(send, ws, text, within_s)
+            await trio.testing.wait_all_tasks_blocked()
+        await trio.sleep(5)
+        assert (pieces, lost) == ([["1"], ["2", "3"]], ["3"])
+
+
+@asynccontextmanager
+async def _slowly_sent() -> AsyncGenerator[tuple[WebSocket, list[list[str]]], None]:
+    """Connect to a peer to whom each piece takes a second; yields also the messages of each piece."""
+    ours, theirs = trio.testing.memory_stream_pair()
+    pieces, pass_on = list[list[str]](), ours.send_stream.send_all_hook
+    assert pass_on is not None
+
+    async def accept() -> None:
+        await theirs.send_all(await accepted(theirs))
+
+    async def pass_slowly() -> None:
+        await pass_on()
+        pieces.append(_messages(bytes(await theirs.receive_some(1000))))
+        await trio.sleep(1)
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(accept)
+        ws = WebSocket(ours, _LIMIT)
+        await ws.shake_hands(handshake_of("ws://node.test"))
+    ours.send_stream.send_all_hook = pass_slowly
+    yield ws, pieces
+
+
+def _messages(piece: bytes) -> list[str]:
+    """Read the masked frames of short messages."""
+    found = list[str]()
+    while piece:
+        length, mask = piece[1] & 0x7F, piece[2:6]
+        found.append(bytes(a ^ mask[n % 4] for n, a in enumerate(piece[6 : 6 + length])).decode())
+        piece = piece[6 + length :]
+    return found
+
+
 @pytest.mark.parametrize(
     ("answer", "status", "retry_after_s"),
     [

@@ -1,6 +1,6 @@
 """What happens within blocks: refusals that cost gas, many of one wallet at once, and gaps that a start finds."""
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 
 import pytest
 import trio
@@ -8,6 +8,7 @@ import trio
 from tests.onchain.deployed import Deployed, Market, buy
 from tests.onchain.executing import KeptJournal, token_of
 from tests.onchain.faulting import KEY, Bench, fund, open_bench
+from tests.onchain.proxying import hangs
 from trio_copy.model.fills import Side
 from trio_copy.model.orders import ExecutionReport, Order, Settlement, Status
 from trio_copy.testing.anvil import MAX, Node
@@ -115,6 +116,38 @@ async def test_sixteen_of_one_wallet_fit_into_one_block(
         assert await rare.nonce() == nonce + 18
 
 
+async def test_blocks_are_watched_while_a_look_takes_long(bench: Bench) -> None:
+    """The receipt is not answered: the block that comes meanwhile is seen all the same, and looked at next."""
+    order = await bench.buy()
+    await bench.leave(order)
+    asked = bench.nodes["node"].asked
+    bench.rule(hangs, method="eth_getTransactionReceipt")
+    await bench.mine()
+    await bench.until(lambda: any(method == "eth_getTransactionReceipt" for method, _ in asked), "looked")
+    heads = sum(_asks_for_the_head(*one) for one in asked)
+    bench.obey()
+    await bench.mine()
+    await bench.until(lambda: sum(_asks_for_the_head(*one) for one in asked) >= heads + 3, "watched")
+    looked = [method for method, _ in asked].count("eth_getTransactionReceipt")
+    assert looked == 1, "the first look still waits"
+    await bench.found(order, settlement=Settlement.MINED)
+
+
+async def test_who_waits_for_a_block_tells_what_is_in_it_and_nobody_else_is_sent_to_look(bench: Bench) -> None:
+    order = await bench.buy()
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(bench.trading.submit, order)
+        await bench.broadcasts(1)
+        assert bench.trading.news == []
+        await bench.mine()
+    assert bench.trading.news == []
+    other = await bench.buy(key="cd")
+    await bench.leave(other)
+    await bench.mine()
+    await bench.until(lambda: bench.trading.news, "news")
+    assert bench.trading.news == [other.key]
+
+
 async def test_a_gap_is_found_and_filled_at_a_start(
     bench: Bench, venues: tuple[Node, Deployed], market: Market
 ) -> None:
@@ -151,3 +184,7 @@ async def test_a_gap_is_found_and_filled_at_a_start(
 async def _paid(market: Market, tx_hash: object) -> int:
     receipt = await market.ask("eth_getTransactionReceipt", tx_hash)
     return int(receipt["gasUsed"], 16) * int(receipt["effectiveGasPrice"], 16)
+
+
+def _asks_for_the_head(method: str, params: Sequence[object]) -> bool:
+    return method == "eth_getBlockByNumber" and params[0] == "latest"

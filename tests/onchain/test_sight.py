@@ -1,23 +1,25 @@
-"""What has used a nonce is looked for in every block in which it may have been."""
+"""What has used a nonce is looked for in every block in which it may have been; what is sure is not asked for again."""
 
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
 import trio
 
 from tests.onchain.scripted_chain import FEES, KEY, ScriptedChain, sent
 from trio_copy.model.ids import IntentKey
+from trio_copy.transactions.transaction import Signed
 from trio_copy_onchain.sending.sight import Sight
 from trio_copy_onchain.tx import events as e
 from trio_copy_onchain.tx.fees import Fees
 from trio_copy_onchain.tx.nonces import Nonces
-from trio_copy_onchain.tx.sendings import Binding, Sending
+from trio_copy_onchain.tx.sendings import Binding, End, Fate, Sending
 
 
 async def test_a_block_that_becomes_final_during_a_look_is_looked_through_by_the_next() -> None:
     """The nonces were counted before it, and the newest final block after: it holds what another sent with our nonce."""
     chain = ScriptedChain(names=("node-1",), unfinalized=0)
-    sight, nonces = Sight(address=KEY.address, chain=chain.asked), Nonces()
-    ours = sent(0)
-    sending = Sending(nonce=0, hash=ours.hash, raw=ours.raw, fees=FEES, at=0.0)
-    nonces.apply([e.Bound(binding=Binding(nonce=0, key=IntentKey("ab" * 32), until=1e12, sendings=(sending,)))])
+    sight, nonces, _ = _bound(chain)
     chain.mine_empty(3)
     await _look(sight, nonces)
     foreign = sent(0, fees=Fees(tip=FEES.tip, max_fee=2 * FEES.max_fee))
@@ -30,6 +32,51 @@ async def test_a_block_that_becomes_final_during_a_look_is_looked_through_by_the
     nonces.apply(nonces.decide(see))
     assert nonces.unexplained == [0]
     assert (await sight.explain(see, nonces, trio.current_time() + 5)).used == {0: foreign.hash}
+
+
+@pytest.mark.parametrize(("behind", "asked_again"), [(0, 0), (1, 2)], ids=["told by both", "told by one"])
+async def test_a_receipt_is_as_sure_as_its_block_once_every_node_has_told_it(behind: int, asked_again: int) -> None:
+    """Told by one node alone, it is read once more before anything is final."""
+    chain = ScriptedChain(unfinalized=2)
+    chain.behind["node-2"] = behind
+    sight, nonces, ours = _bound(chain)
+    chain.mine(ours)
+    await _look(sight, nonces)
+    told = chain.questions("eth_getTransactionReceipt")
+    chain.mine_empty(3)
+    chain.behind.clear()
+    await _look(sight, nonces)
+    assert chain.questions("eth_getTransactionReceipt") - told == asked_again
+    (ended,) = nonces.ended.values()
+    assert ended.end == End(fate=Fate.LANDED, hash=ours.hash)
+
+
+async def test_a_receipt_that_every_node_told_is_nothing_once_its_block_is_gone() -> None:
+    chain = ScriptedChain(unfinalized=2)
+    sight, nonces, ours = _bound(chain)
+    chain.mine(ours)
+    await _look(sight, nonces)
+    assert nonces.bindings[0].mined is not None
+    chain.instead["node-2", "eth_getBlockByNumber"] = lambda params: {**_block(chain, params), "hash": "0x" + "ee" * 32}
+    for node in chain.names:
+        chain.lie(node, "eth_getTransactionReceipt", None)
+    chain.mine_empty(3)
+    see = await sight.look(nonces, 0.0, trio.current_time() + 5)
+    assert see.receipts == {ours.hash: None}
+    nonces.apply(nonces.decide(see))
+    assert not nonces.ended
+
+
+def _bound(chain: ScriptedChain) -> tuple[Sight, Nonces, Signed]:
+    """Return what looks at an operator whose first nonce is bound, and the transaction that was signed for it."""
+    sight, nonces, ours = Sight(address=KEY.address, chain=chain.asked), Nonces(), sent(0)
+    sending = Sending(nonce=0, hash=ours.hash, raw=ours.raw, fees=FEES, at=0.0)
+    nonces.apply([e.Bound(binding=Binding(nonce=0, key=IntentKey("ab" * 32), until=1e12, sendings=(sending,)))])
+    return sight, nonces, ours
+
+
+def _block(chain: ScriptedChain, params: Sequence[object]) -> Any:
+    return chain.block("node-2", params)
 
 
 async def _look(sight: Sight, nonces: Nonces) -> None:

@@ -15,6 +15,9 @@ class Cadence:
     """How often it is asked whatever comes."""
     _seen: deque[tuple[float, int]] = field(factory=lambda: deque(maxlen=_BLOCKS))
     """When blocks were seen first, and their numbers."""
+    _asked_at: float = -float("inf")
+    _missing_at: float = -float("inf")
+    """When it was asked last before the newest block was there."""
 
     def note(self, number: int, now: float) -> None:
         """Take note of the newest block's number."""
@@ -22,6 +25,8 @@ class Cadence:
             self._seen.clear()  # the chain has become shorter: what it tells of its pace is not true any more
         if not self._seen or number > self._seen[-1][1]:
             self._seen.append((now, number))
+            self._missing_at = self._asked_at
+        self._asked_at = now
 
     def pause_s(self, now: float) -> float:
         """Return how long nobody needs to ask."""
@@ -29,7 +34,8 @@ class Cadence:
             return self.at_least_s
         (began, first), (ended, last) = self._seen[0], self._seen[-1]
         between = (ended - began) / (last - first)
-        left = ended + between - _SOON_S - now
+        # Whoever asked late has seen it late, and would again: it may have come as soon as the question before was answered.
+        left = min(ended - _SOON_S, max(self._missing_at, ended - between)) + between - now
         # Overdue for as long as another one takes, it does not come soon: the chain has stopped, or slowed down.
-        soon = max(left, _SOON_S) if left > -between else self.at_least_s
+        soon = max(left, _SOON_S) if now - ended < 2 * between else self.at_least_s
         return min(soon, self.at_least_s)

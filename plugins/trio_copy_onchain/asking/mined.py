@@ -2,6 +2,8 @@
 
 from collections.abc import Collection, Hashable
 
+from attrs import evolve
+
 from trio_copy.errors import AnswerTooLarge, ChainError, ConnectionLost, NoAnswer
 from trio_copy_onchain.tx.receipts import Receipt
 
@@ -28,10 +30,11 @@ def agreed(told: Collection[Receipt | ChainError | None]) -> Receipt | None:
         raise Undecided
     blocks = [receipt.block_hash for receipt in receipts]
     # Whose price is told comes first: not every node tells it.
-    return max(
+    found = max(
         receipts,
         key=lambda one: (blocks.count(one.block_hash), one.block_number, one.block_hash, one.price is not None),
     )
+    return evolve(found, everywhere=True) if blocks.count(found.block_hash) == len(told) else found
 
 
 def _is_away(answer: object) -> bool:

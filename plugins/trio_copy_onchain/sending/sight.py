@@ -86,13 +86,13 @@ class Sight:
         """Return the receipts of what may be mined.
 
         Of what is mined already, and not final, only its block is asked for, which many have in common: while that stands,
-        so does what it holds. What is about to be final is read once more, for one node alone may have told it.
+        so does what it holds. What is about to be final is read once more, where not all nodes have told it.
         """
         seen: dict[Hash32, Receipt] = {}
         for binding in nonces.bindings.values():
             mined = binding.mined
             receipt = None if mined is None else self.receipts.get(mined.hash)
-            if receipt is not None and binding.nonce >= counts.final:
+            if receipt is not None and (receipt.everywhere or binding.nonce >= counts.final):
                 seen[receipt.tx_hash] = receipt
         blocks = {receipt.block_hash: receipt.block_number for receipt in seen.values()}
         standing = await self.chain.standing(blocks, until)

@@ -41,6 +41,8 @@ class Nonces:
     _latest: int = -1
     """Below 0 where nobody has looked yet."""
     _pending: int = 0
+    _nonce_of: dict[IntentKey, int] = field(factory=dict)
+    """Of the keys that are bound."""
     _changed: dict[Part, None] = field(factory=dict)
 
     @classmethod
@@ -53,7 +55,7 @@ class Nonces:
             elif binding.unsent and binding.key is not None:
                 nonces.freed[binding.key] = binding
             else:
-                nonces.bindings[binding.nonce] = binding
+                nonces._keep(binding)
         return nonces
 
     @property
@@ -63,7 +65,8 @@ class Nonces:
 
     def of(self, key: IntentKey) -> Binding | None:
         """Return what a key is bound to."""
-        return next((one for one in self.bindings.values() if one.key == key), None)
+        nonce = self._nonce_of.get(key)
+        return None if nonce is None else self.bindings[nonce]
 
     @property
     def hashes(self) -> Sequence[Hash32]:
@@ -217,7 +220,7 @@ class Nonces:
                     doubtful, leaving = binding.doubtful or not refused, binding.leaving - {tx_hash}
                     self.bindings[nonce] = evolve(binding, doubtful=doubtful, leaving=leaving)
                 case e.Unsent(nonce=nonce, key=key):
-                    binding = self.bindings.pop(nonce)
+                    binding = self._drop(nonce)
                     if key is not None:
                         self.freed[key] = evolve(binding, unsent=True)
                     self._changed[nonce, key] = None
@@ -227,7 +230,7 @@ class Nonces:
                     self._put(self.bindings[nonce].after_reorg())
                 case e.Ended(nonce=nonce, key=key, end=end):
                     freed = self.freed.pop(key, None) if key is not None and end.was_unsent else None
-                    binding = freed or self.bindings.pop(nonce)
+                    binding = freed or self._drop(nonce)
                     if key is not None:
                         self.ended[key] = evolve(binding, end=end, mined=None)
                     self._floor = max(self._floor, nonce + 1)
@@ -246,8 +249,19 @@ class Nonces:
         if ended is not None:
             self._changed[ended.nonce, key] = None
 
-    def _put(self, binding: Binding) -> None:
+    def _keep(self, binding: Binding) -> None:
         self.bindings[binding.nonce] = binding
+        if binding.key is not None:
+            self._nonce_of[binding.key] = binding.nonce
+
+    def _drop(self, nonce: int) -> Binding:
+        binding = self.bindings.pop(nonce)
+        if binding.key is not None:
+            del self._nonce_of[binding.key]
+        return binding
+
+    def _put(self, binding: Binding) -> None:
+        self._keep(binding)
         self._changed[binding.nonce, binding.key] = None
 
     def take_changes(self) -> Mapping[Part, Binding | None]:

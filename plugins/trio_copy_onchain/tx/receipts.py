@@ -38,6 +38,8 @@ class Receipt:
     price: int | None
     """Paid per gas, in wei; None where the node does not tell."""
     logs: tuple[RawLog, ...] = ()
+    everywhere: bool = False
+    """Whether every node has told it, of this block: then it is as sure as the block."""
 
 
 def cost_of(sending: Sending | None, receipt: Receipt) -> int:
