@@ -25,6 +25,8 @@ from trio_copy_onchain.tx.sendings import Binding, Fate
 
 _LOOK_ANYWAY_S = 5.0
 """Without a new block, it is looked all the same after so long: what was lost is sent again."""
+_BETWEEN_LOOKS_S = 0.1
+"""Where blocks come as fast as one can look, those who send have the node to themselves in between."""
 _FORGET_EVERY_S = 60.0
 _ASK_S = 5.0
 _ACTED = "acted/"
@@ -179,6 +181,7 @@ class Operators:
                 async with trio.open_nursery() as looks:
                     for operator in self._busy:
                         looks.start_soon(operator.follow)
+                await trio.sleep(_BETWEEN_LOOKS_S)
 
     async def _watch(self) -> NoReturn:
         """Say with each block that there is something to look at. Apart from the looks: a long one would hide the next block."""
