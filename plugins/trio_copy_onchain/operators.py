@@ -54,8 +54,6 @@ class Operators:
     _by_address: dict[Address, Operator] = field(factory=dict)
     _signer_of: dict[Address, Signer] = field(factory=dict)
     _wake: trio.Event = field(factory=trio.Event)
-    _watching: bool = False
-    """Whether blocks are looked for."""
     _due: trio.Event = field(factory=trio.Event)
     """Set when there may be something new on the chain."""
 
@@ -163,16 +161,12 @@ class Operators:
                 nursery.start_soon(wait, changed)
 
     def wake(self) -> None:
-        """Let the chain be looked at."""
+        """Let the chain be looked at: something has been sent."""
         self._wake.set()
-
-    def sent(self) -> None:
-        """Let the chain be looked at where nobody does: something has been sent. While it is watched, the next block is soon enough."""
-        if not self._watching:
-            self._wake.set()
 
     async def run_looks(self) -> NoReturn:
         """Look after all that is open, until cancelled."""
+        forgot_at = trio.current_time()
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._watch)
             while True:
@@ -181,25 +175,25 @@ class Operators:
                 async with trio.open_nursery() as looks:
                     for operator in self._busy:
                         looks.start_soon(operator.follow)
+                if trio.current_time() - forgot_at >= _FORGET_EVERY_S:
+                    # Between looks: one that waits for a receipt counts its gas afterwards.
+                    forgot_at = trio.current_time()
+                    self._forget()
                 await trio.sleep(_BETWEEN_LOOKS_S)
 
     async def _watch(self) -> NoReturn:
         """Say with each block that there is something to look at. Apart from the looks: a long one would hide the next block."""
-        seen, due_at, forgot_at = -1, 0.0, trio.current_time()
+        seen, due_at = -1, 0.0
         cadence = Cadence(self.poll_s)
         while True:
-            self._watching = bool(self._busy)
-            if not self._watching:
+            if not self._busy:
                 await self._wake.wait()
-                self._watching = True
+            # What was sent just now may be in the block that was seen already, or be taken by no node.
             woken, self._wake = self._wake.is_set(), trio.Event()
             head, now = await self._head(), trio.current_time()
             if woken or head != seen or now - due_at >= _LOOK_ANYWAY_S:
                 seen, due_at = head, now
                 self._due.set()
-            if now - forgot_at >= _FORGET_EVERY_S:
-                forgot_at = now
-                self._forget()
             if head >= 0:
                 cadence.note(head, now)
             await trio.sleep(cadence.pause_s(trio.current_time()))

@@ -90,18 +90,18 @@ class Submitting:
             except Unfit as error:
                 return ended(order, Status.REJECTED, str(error))
             finally:
-                self.operators.sent()
+                self.operators.wake()
         return await self._wait(order, operator, until)
 
     async def _wait(self, order: Order, operator: Operator, until: float) -> ExecutionReport:
         """Wait until the chain tells what became of an order, as long as the caller does."""
         while trio.current_time() < until:
-            with operator.news_of(order.key) as news:  # from now on: a question within the report may take a while
-                report = await self.looking.report(order, operator, until)
-                if report is not None:
-                    return report
-                with trio.move_on_at(until):
-                    await news.wait()
+            news = operator.news_of(order.key)  # taken now: a question within the report may take a while
+            report = await self.looking.report(order, operator, until)
+            if report is not None:
+                return report
+            with trio.move_on_at(until):
+                await news.wait()
         return ended(order, Status.UNKNOWN)
 
 

@@ -133,21 +133,6 @@ async def test_blocks_are_watched_while_a_look_takes_long(bench: Bench) -> None:
     await bench.found(order, settlement=Settlement.MINED)
 
 
-async def test_who_waits_for_a_block_tells_what_is_in_it_and_nobody_else_is_sent_to_look(bench: Bench) -> None:
-    order = await bench.buy()
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(bench.trading.submit, order)
-        await bench.broadcasts(1)
-        assert bench.trading.news == []
-        await bench.mine()
-    assert bench.trading.news == []
-    other = await bench.buy(key="cd")
-    await bench.leave(other)
-    await bench.mine()
-    await bench.until(lambda: bench.trading.news, "news")
-    assert bench.trading.news == [other.key]
-
-
 async def test_a_gap_is_found_and_filled_at_a_start(
     bench: Bench, venues: tuple[Node, Deployed], market: Market
 ) -> None:

@@ -50,8 +50,6 @@ class WebSocket:
     _greeting: bytearray = field(factory=bytearray)
     """How the answer to the handshake begins."""
     _sending: trio.StrictFIFOLock = field(factory=trio.StrictFIFOLock)
-    _outgoing: "list[_Frame]" = field(factory=list)
-    """What no piece has taken yet, in order."""
     _cut: bool = False
     """Set while a frame is on its way: if that is cut off, nothing that follows could be read."""
     _pings: int = 0
@@ -172,45 +170,21 @@ class WebSocket:
             data = self._protocol.send(event)
         except LocalProtocolError as error:
             raise ConnectionLost("closed: it is ending") from error
-        frame = _Frame(data)
-        self._outgoing.append(frame)
-        try:
-            async with self._sending:
-                await trio.lowlevel.checkpoint_if_cancelled()  # here nothing of it is on its way yet
-                if not frame.sent:
-                    await self._send_all()
-        finally:
-            if not frame.taken:
-                self._outgoing.remove(frame)
-
-    async def _send_all(self) -> None:
-        """Send what waits, all in one piece: those who come while another frame is on its way are many at once."""
-        if self._cut:
-            raise ConnectionLost("a message to the node was cut off")
-        frames, self._outgoing = self._outgoing, []
-        for frame in frames:
-            frame.taken = True
-        self._cut = True
-        try:
-            await self._stream.send_all(b"".join([frame.data for frame in frames]))
-        except (trio.BrokenResourceError, trio.ClosedResourceError) as error:
-            raise ConnectionLost("closed: while sending") from error
-        self._cut = False
-        for frame in frames:
-            frame.sent = True
+        async with self._sending:
+            await trio.lowlevel.checkpoint_if_cancelled()  # here nothing is on its way yet
+            if self._cut:
+                raise ConnectionLost("a message to the node was cut off")
+            self._cut = True
+            try:
+                await self._stream.send_all(data)
+            except (trio.BrokenResourceError, trio.ClosedResourceError) as error:
+                raise ConnectionLost("closed: while sending") from error
+            self._cut = False
 
     async def _say(self, event: Event) -> None:
         """Tell a node something that it need not hear."""
         with trio.move_on_after(_GOODBYE_S), suppress(ConnectionLost):
             await self._send(event)
-
-
-@define(eq=False)
-class _Frame:
-    data: bytes
-    taken: bool = False
-    """Whether it is on its way, with others."""
-    sent: bool = False
 
 
 def _closed(code: int) -> ConnectionLost:

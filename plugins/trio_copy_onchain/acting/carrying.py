@@ -115,7 +115,7 @@ class Carrying:
             if not _is_open(operator.binding(act.key)):
                 raise
         finally:
-            self.operators.sent()
+            self.operators.wake()
         return None
 
     def _go_on(self, act: Act, kind: WalletKind, operator: Operator, signer: Signer) -> None:

@@ -34,7 +34,9 @@ def agreed(told: Collection[Receipt | ChainError | None]) -> Receipt | None:
         receipts,
         key=lambda one: (blocks.count(one.block_hash), one.block_number, one.block_hash, one.price is not None),
     )
-    return evolve(found, everywhere=True) if blocks.count(found.block_hash) == len(told) else found
+    # A lone node has nobody who would have told otherwise.
+    everywhere = 1 < len(told) == blocks.count(found.block_hash)
+    return evolve(found, everywhere=True) if everywhere else found
 
 
 def _is_away(answer: object) -> bool:

@@ -78,8 +78,7 @@ class Operator:
     """When, by Trio's clock, the chain was looked at last."""
     _looking: trio.Lock = field(factory=trio.Lock)
     _changed: trio.Event = field(factory=trio.Event)
-    _news_of: dict[IntentKey, list[trio.Event]] = field(factory=dict)
-    """Of those who wait for news of a key."""
+    _news_of: dict[IntentKey, trio.Event] = field(factory=dict)
     _told: dict[str, float] = field(factory=dict)
 
     def __attrs_post_init__(self) -> None:
@@ -126,17 +125,9 @@ class Operator:
         """Take note why a key was sent, so that it can pay more: after a restart, nobody here knows."""
         self._causes.setdefault(cause.key, cause)
 
-    @contextmanager
-    def news_of(self, key: IntentKey) -> Generator[trio.Event, None, None]:
-        """Yield what is set once something may have become of a key: mined, taken back, given up, ended, paid."""
-        news = trio.Event()
-        self._news_of.setdefault(key, []).append(news)
-        try:
-            yield news
-        finally:
-            self._news_of[key].remove(news)
-            if not self._news_of[key]:
-                del self._news_of[key]
+    def news_of(self, key: IntentKey) -> trio.Event:
+        """Return what is set once something may have become of a key: mined, taken back, given up, ended, paid."""
+        return self._news_of.setdefault(key, trio.Event())
 
     @property
     def changed(self) -> trio.Event:
@@ -380,9 +371,7 @@ class Operator:
                     self.sight.took_back(self.nonces.bindings[nonce])
                     self._news(self.nonces.bindings[nonce].key)
                 case e.Mined(nonce=nonce):
-                    key = self.nonces.bindings[nonce].key
-                    if key not in self._news_of:  # whoever sends it is told, and tells it
-                        self._news(key)
+                    self._news(self.nonces.bindings[nonce].key)
                 case e.Ended(nonce=nonce, key=key, end=end):
                     self._again_at.pop(nonce, None)
                     told = see.receipts.get(end.hash)
@@ -462,7 +451,7 @@ class Operator:
                     pass
                 case _:
                     continue
-            for news in () if key is None else self._news_of.get(key, ()):
+            if key is not None and (news := self._news_of.pop(key, None)) is not None:
                 news.set()
 
     def _tell(self, kind: str, detail: str) -> None:

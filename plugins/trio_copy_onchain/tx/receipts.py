@@ -39,7 +39,7 @@ class Receipt:
     """Paid per gas, in wei; None where the node does not tell."""
     logs: tuple[RawLog, ...] = ()
     everywhere: bool = False
-    """Whether every node has told it, of this block: then it is as sure as the block."""
+    """Whether several nodes, and all that there are, have told it of this block: then it is as sure as the block."""
 
 
 def cost_of(sending: Sending | None, receipt: Receipt) -> int:
