@@ -33,6 +33,8 @@ async def settle(living: Living, service: Service) -> None:
         return not service.reconciler.settling and not service.reconciler.unknown
 
     await until(settled, "settled")
+    for shard in service.reconciler.shards.values():
+        await shard.confirm()  # of what was learned before, its observers have heard then
 
 
 async def mine_copies(living: Living) -> list[tuple[str, str]]:

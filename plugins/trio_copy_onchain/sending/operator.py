@@ -397,9 +397,10 @@ class Operator:
         unpaid, fillers = self._unpaid, self._fillers
         await self.sight.receipts_of([*unpaid.values(), *fillers], until)
         for key, tx_hash in unpaid.items():
-            receipt = self.receipts.get(tx_hash)
-            if receipt is not None:
-                wei = cost_of(self.nonces.ended[key].sending(tx_hash), receipt)
+            # Forgotten, or bound anew, while its receipt was asked for: others look beside us.
+            receipt, ended = self.receipts.get(tx_hash), self.nonces.ended.get(key)
+            if receipt is not None and ended is not None:
+                wei = cost_of(ended.sending(tx_hash), receipt)
                 if self._do(c.Pay(key=key, wei=wei)):
                     self.written.pay(wei)
         for tx_hash in [one for one in fillers if one in self.receipts]:

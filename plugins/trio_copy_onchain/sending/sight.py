@@ -86,7 +86,7 @@ class Sight:
         """Return the receipts of what may be mined.
 
         Of what is mined already, and not final, only its block is asked for, which many have in common: while that stands,
-        so does what it holds. What is about to be final is read once more, where not all nodes have told it.
+        so does what it holds. What is about to be final is read once more where one node alone may have told it.
         """
         seen: dict[Hash32, Receipt] = {}
         for binding in nonces.bindings.values():

@@ -65,8 +65,8 @@ class Nonces:
 
     def of(self, key: IntentKey) -> Binding | None:
         """Return what a key is bound to."""
-        nonce = self._nonce_of.get(key)
-        return None if nonce is None else self.bindings[nonce]
+        binding = self.bindings.get(self._nonce_of.get(key, -1))
+        return binding if binding is not None and binding.key == key else None
 
     @property
     def hashes(self) -> Sequence[Hash32]:
@@ -257,7 +257,7 @@ class Nonces:
     def _drop(self, nonce: int) -> Binding:
         binding = self.bindings.pop(nonce)
         if binding.key is not None:
-            del self._nonce_of[binding.key]
+            self._nonce_of.pop(binding.key, None)
         return binding
 
     def _put(self, binding: Binding) -> None:
