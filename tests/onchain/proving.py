@@ -8,6 +8,7 @@ import trio
 from tests.harness import Recorder
 from tests.onchain.living import Living
 from trio_copy.engine.books import BOOKINGS
+from trio_copy.engine.service import Service
 from trio_copy.engine.stored import booked_by
 from trio_copy.model.facts import FactQuery
 from trio_copy.model.fills import Side
@@ -73,6 +74,19 @@ async def sent(living: Living, name: str) -> int:
     chain = living.stage.chain
     counts = [await chain.ask("eth_getTransactionCount", key.address, "latest") for key in living.people[name].keys]
     return sum(int(count, 16) for count in counts)
+
+
+async def wait_idle(service: Service) -> None:
+    """Wait until nothing is under way, and all that was learned is durable and told."""
+
+    async def idle() -> bool:
+        await trio.lowlevel.checkpoint()
+        status = service.status()
+        return not (status.queued or status.busy or status.unknown)
+
+    await until(idle, "idle")
+    for shard in service.reconciler.shards.values():
+        await shard.confirm()
 
 
 async def books_of(store: Store) -> Recorder:

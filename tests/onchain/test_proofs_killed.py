@@ -12,7 +12,7 @@ import trio
 from tests.harness import Recorder
 from tests.onchain.apart import open_apart, write_conf
 from tests.onchain.living import Living, open_living
-from tests.onchain.proving import books_of, mine, mining, sent, trade_in_a_block, wait_waiting, waiting
+from tests.onchain.proving import books_of, mine, mining, sent, trade_in_a_block, wait_idle, wait_waiting, waiting
 from trio_copy.model.fills import Side
 from trio_copy.testing.anvil.leaders import Place
 
@@ -48,6 +48,7 @@ async def test_who_is_killed_around_a_broadcast_copies_once(living: Living, sign
     async with living.engine(living.plan("onchain")) as (recorder, service):
         await living.trade(Place.POOL, Side.BUY, 100)
         await wait_filled(recorder, living.tokens[Place.POOL], 3)
+        await wait_idle(service)  # what the dead had not placed is copied beside
         books = await books_of(service.store)
     copied = await living.who_has(Place.YES)
     assert len(copied) >= least

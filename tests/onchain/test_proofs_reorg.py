@@ -7,7 +7,7 @@ import pytest
 import trio
 
 from tests.onchain.living import Living, open_living, open_mortal, reached
-from tests.onchain.proving import mine, mined, mining, sent, trade_in_a_block, until, wait_waiting
+from tests.onchain.proving import mine, mined, mining, sent, trade_in_a_block, until, wait_idle, wait_waiting
 from trio_copy.engine.service import Service
 from trio_copy.model.fills import Side
 from trio_copy.testing.anvil.leaders import Place
@@ -33,8 +33,7 @@ async def settle(living: Living, service: Service) -> None:
         return not service.reconciler.settling and not service.reconciler.unknown
 
     await until(settled, "settled")
-    for shard in service.reconciler.shards.values():
-        await shard.confirm()  # of what was learned before, its observers have heard then
+    await wait_idle(service)
 
 
 async def mine_copies(living: Living) -> list[tuple[str, str]]:
