@@ -93,7 +93,7 @@ async def test_one_that_stands_in_its_place_is_outbid(bench: Bench, text: str) -
             refused.append(raw)
             await exchange.refuse(-32000, text)
         else:
-            await exchange.answer((await exchange.ask())["result"])
+            await exchange.say(await exchange.ask())
 
     bench.rule(twice, "one")
     bench.rule(refuses(text), "two")
@@ -125,7 +125,7 @@ async def test_what_is_too_cheap_pays_what_is_asked_for(bench: Bench, text: str,
             first.append(exchange.params[0])
             await exchange.refuse(-32000, text)
         else:
-            await exchange.answer((await exchange.ask())["result"])
+            await exchange.say(await exchange.ask())
 
     bench.rule(dearer, "one")
     bench.rule(refuses(text), "two")
