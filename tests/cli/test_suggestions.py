@@ -3,6 +3,7 @@
 import ast
 import re
 import shlex
+import shutil
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
@@ -27,19 +28,31 @@ Capture = pytest.CaptureFixture[str]
 Patch = pytest.MonkeyPatch
 
 
+@pytest.fixture(scope="module")
+def demonstrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a demonstration that has run, with its books beside its configuration."""
+    folder = tmp_path_factory.mktemp("demonstrated")
+    text = (ROOT / "conf" / "books.toml").read_text()
+    path = folder / "books.toml"
+    path.write_text(text.replace('"books.', f'"{folder}/books.').replace("block_every_s = 1.0", "block_every_s = 0.2"))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv("TRIO_COPY_CONF", raising=False)
+        patch.setenv("XDG_STATE_HOME", str(folder / "state"))
+        assert main(["run", str(path), "--for", "2s"]) == 0
+    return folder
+
+
 @pytest.fixture
-def conf(tmp_path: Path, monkeypatch: Patch, capfd: Capture) -> Path:
+def conf(demonstrated: Path, tmp_path: Path, monkeypatch: Patch, capfd: Capture) -> Path:
     """A demonstration with books, in a folder whose name a shell would take apart; nothing else leads to it."""
     monkeypatch.delenv("TRIO_COPY_CONF", raising=False)
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
-    folder = tmp_path / "it's my $conf; really"
-    folder.mkdir()
-    text = (ROOT / "conf" / "books.toml").read_text()
-    path = folder / "books.toml"
-    path.write_text(
-        text.replace('"books.', f'"{tmp_path}/books.').replace("block_every_s = 1.0", "block_every_s = 0.2")
-    )
-    assert main(["run", str(path), "--for", "2s"]) == 0
+    for book in demonstrated.glob("books.*"):
+        shutil.copy(book, tmp_path)
+    path = tmp_path / "it's my $conf; really" / "books.toml"
+    path.parent.mkdir()
+    path.write_text((tmp_path / "books.toml").read_text().replace(str(demonstrated), str(tmp_path)))
+    (tmp_path / "books.toml").unlink()
     capfd.readouterr()
     return path
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from tests.crash.mutants import MUTANTS
 
 ROOT = Path(__file__).parents[2]
-BUDGET = "20s"
+BUDGET = "12s"
 
 
 def run(*options: str) -> subprocess.CompletedProcess[str]:
