@@ -6,11 +6,8 @@ from contextlib import asynccontextmanager, suppress
 import pytest
 import trio
 import trio.testing
-from attrs import define, field
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from wsproto.connection import Connection, ConnectionType
-from wsproto.events import TextMessage
 
 from tests.chain.peers import accepted
 from trio_copy.chain.groups import one_chain_error
@@ -144,115 +141,6 @@ async def test_a_send_that_had_not_begun_may_be_cancelled(clock: Clock) -> None:
             await ws.send("never")
         await ws.send("something")
         assert await ws.receive() == b"hello"
-
-
-@define(eq=False)
-class Pieces(trio.abc.HalfCloseableStream):
-    """A stream that takes a second for each piece it is given, and keeps what it was given."""
-
-    inner: trio.abc.HalfCloseableStream
-    given: list[bytes] = field(factory=list)
-    taken: list[bytes] = field(factory=list)
-
-    async def send_all(self, data: bytes | bytearray | memoryview) -> None:
-        self.given.append(bytes(data))
-        await trio.sleep(1)
-        self.taken.append(bytes(data))
-        await self.inner.send_all(data)
-
-    async def wait_send_all_might_not_block(self) -> None:
-        await self.inner.wait_send_all_might_not_block()
-
-    async def send_eof(self) -> None:
-        await self.inner.send_eof()
-
-    async def receive_some(self, max_bytes: int | None = None) -> bytes | bytearray:
-        return await self.inner.receive_some(max_bytes)
-
-    async def aclose(self) -> None:
-        await self.inner.aclose()
-
-
-@asynccontextmanager
-async def in_pieces() -> AsyncGenerator[tuple[WebSocket, Pieces, "Peer", trio.Nursery], None]:
-    """Connect by a stream that shows what it was given, and to somebody who reads it."""
-    ours, theirs = trio.testing.memory_stream_pair()
-    pieces = Pieces(ours)
-    async with trio.open_nursery() as nursery:
-
-        async def serve() -> None:
-            await theirs.send_all(await accepted(theirs))
-
-        nursery.start_soon(serve)
-        ws = WebSocket(pieces, _LIMIT)
-        await ws.shake_hands(handshake_of("ws://node.test"))
-        pieces.given.clear()
-        pieces.taken.clear()
-        yield ws, pieces, Peer(theirs), nursery
-
-
-@define(eq=False)
-class Peer:
-    """Reads what a client sends, as a server does."""
-
-    stream: trio.abc.ReceiveStream
-    _protocol: Connection = field(factory=lambda: Connection(ConnectionType.SERVER))
-
-    async def read(self) -> list[str]:
-        """Return the messages that have come whole."""
-        self._protocol.receive_data(bytes(await self.stream.receive_some()))
-        return [event.data for event in self._protocol.events() if isinstance(event, TextMessage)]
-
-
-async def test_messages_that_wait_leave_in_one_piece_and_in_order(clock: Clock) -> None:
-    """One is on its way, and those that come meanwhile leave together; a long one goes by itself."""
-    async with in_pieces() as (ws, pieces, peer, nursery):
-        nursery.start_soon(ws.send, "first")
-        await trio.sleep(0.5)
-        long = "x" * 20_000
-        for text in ("second", "third", long, "fifth"):
-            nursery.start_soon(ws.send, text)
-            await trio.testing.wait_all_tasks_blocked()
-        await trio.sleep(10)
-
-        assert len(pieces.given) == 4
-        assert await peer.read() == ["first", "second", "third", long, "fifth"]
-
-
-async def test_one_that_gives_up_before_its_piece_is_sent_holds_up_nobody(clock: Clock) -> None:
-    async with in_pieces() as (ws, _, peer, nursery):
-        nursery.start_soon(ws.send, "first")
-        await trio.testing.wait_all_tasks_blocked()
-        with trio.move_on_after(0.5):
-            nursery.start_soon(ws.send, "third")
-            await ws.send("second")
-        await trio.sleep(10)
-
-        assert await peer.read() == ["first", "third"]
-
-
-async def test_one_that_gives_up_while_its_piece_is_on_its_way_cuts_it_off(clock: Clock) -> None:
-    """Whoever gave up must not see his message leave later: the connection ends, for all whose messages are in the piece."""
-    lost: list[tuple[str, float]] = []
-
-    async def send(ws: WebSocket, text: str) -> None:
-        with pytest.raises(ConnectionLost, match="cut off"):
-            await ws.send(text)
-        lost.append((text, trio.current_time() - began))
-
-    async with in_pieces() as (ws, pieces, _, nursery):
-        began = trio.current_time()
-        nursery.start_soon(ws.send, "first")
-        await trio.testing.wait_all_tasks_blocked()
-        nursery.start_soon(send, ws, "second")
-        await trio.testing.wait_all_tasks_blocked()
-        with trio.move_on_after(1.5):
-            await ws.send("third")
-        await trio.sleep(10)
-
-        assert lost == [("second", 1.5)]
-        assert len(pieces.given) == 2
-        assert len(pieces.taken) == 1
 
 
 @pytest.mark.parametrize(

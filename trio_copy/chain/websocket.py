@@ -6,7 +6,6 @@ are refused. One task receives; any number may send. Everything ends in a `Conne
 """
 
 import re
-from collections import deque
 from contextlib import suppress
 
 import trio
@@ -37,8 +36,6 @@ _STATUS = re.compile(rb"HTTP/\d(?:\.\d)? ([3-5]\d\d)\b")
 _FREE_FRAGMENTS = 1024
 _BYTES_PER_FRAGMENT = 64
 """Go nodes cut answers into fragments of a kilobyte; thousands of crumbs are an attack on our processor."""
-_PIECE_BYTES = 1 << 14
-"""So much of several messages leaves in one piece. Sockets take that at once, so that hardly anybody gives up meanwhile."""
 _GOODBYE_S = 1.0
 """How long telling a node why we leave may take; it may not be reading."""
 
@@ -53,10 +50,8 @@ class WebSocket:
     _greeting: bytearray = field(factory=bytearray)
     """How the answer to the handshake begins."""
     _sending: trio.StrictFIFOLock = field(factory=trio.StrictFIFOLock)
-    _outgoing: "deque[_Frame]" = field(factory=deque)
-    """What waits to be sent, in order."""
     _cut: bool = False
-    """Set while frames are on their way: if these are cut off, nothing that follows could be read."""
+    """Set while a frame is on its way: if that is cut off, nothing that follows could be read."""
     _pings: int = 0
     _pong: trio.Event = field(factory=trio.Event)
     _ended: trio.Event = field(factory=trio.Event)
@@ -175,41 +170,16 @@ class WebSocket:
             data = self._protocol.send(event)
         except LocalProtocolError as error:
             raise ConnectionLost("closed: it is ending") from error
-        frame = _Frame(data)
-        self._outgoing.append(frame)
-        try:
-            async with self._sending:
-                await trio.lowlevel.checkpoint_if_cancelled()  # here nothing of it is on its way yet
-                if not frame.sent:
-                    await self._send_waiting()
-        finally:
-            if frame.piece is None:
-                self._outgoing.remove(frame)
-            elif not frame.sent:
-                # Given up while it is on its way: none of it may leave later, so the whole piece is cut off.
-                frame.piece.cancel()
-
-    async def _send_waiting(self) -> None:
-        """Send what waits, the oldest first, in one piece: a system call for each would be dear. Raises `ConnectionLost`."""
-        if self._cut:
-            raise ConnectionLost("a message to the node was cut off")
-        self._cut = True
-        with trio.CancelScope() as piece:
-            frames = [self._outgoing.popleft()]
-            size = len(frames[0].data)
-            while self._outgoing and (size := size + len(self._outgoing[0].data)) <= _PIECE_BYTES:
-                frames.append(self._outgoing.popleft())
-            for frame in frames:
-                frame.piece = piece
+        async with self._sending:
+            await trio.lowlevel.checkpoint_if_cancelled()  # here nothing is on its way yet
+            if self._cut:
+                raise ConnectionLost("a message to the node was cut off")
+            self._cut = True
             try:
-                await self._stream.send_all(b"".join([frame.data for frame in frames]))
+                await self._stream.send_all(data)
             except (trio.BrokenResourceError, trio.ClosedResourceError) as error:
                 raise ConnectionLost("closed: while sending") from error
             self._cut = False
-            for frame in frames:
-                frame.sent = True
-        if self._cut:
-            raise ConnectionLost("a message to the node was cut off")
 
     async def _say(self, event: Event) -> None:
         """Tell a node something that it need not hear."""
@@ -230,11 +200,3 @@ def _no_websocket(error: Exception, greeting: bytes) -> ConnectionLost:
     # Whatever wsproto and h11 raise over hostile bytes, UnicodeDecodeError for one, is the end of this connection only.
     # What they say may repeat the request, so the kind of the error has to do.
     return ConnectionLost(f"the node does not speak WebSocket: {type(error).__name__}")
-
-
-@define(eq=False)
-class _Frame:
-    data: bytes
-    piece: trio.CancelScope | None = None
-    """That of the write which has taken it, perhaps with others; None as long as it waits."""
-    sent: bool = False
