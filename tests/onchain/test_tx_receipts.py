@@ -80,6 +80,8 @@ def test_a_receipt_is_read(changes: dict[str, Any], expected: Receipt) -> None:
         _told(logs=[_LOG] * 5_001), _told(logs=[{**_LOG, "removed": True}]),
         _told(logs=[{**_LOG, "transactionHash": "0x" + "cd" * 32}]), _told(logs=[{**_LOG, "blockHash": "0x" + "cd" * 32}]),
         _told(logs=[{**_LOG, "topics": ["0x" + "00" * 32] * 5}]), _told(logs=[{**_LOG, "topics": ["0x00"]}]),
+        _told(logs=[{**_LOG, "topics": ["0x" + "00" * 31 + "  "]}]), _told(blockHash="0x" + "00" * 31 + "\N{FULLWIDTH DIGIT ONE}0"),
+        _told(logs=[{**_LOG, "topics": ["0x" + "0 " * 32]}]),
         _told(logs=[{**_LOG, "data": "0x012"}]), _told(logs=[{**_LOG, "data": "0102"}]), _told(logs=[{**_LOG, "data": "0x0 1 "}]),
         _told(logs=[{**_LOG, "data": "0x" + "00" * ((1 << 20) + 1)}]), _told(logs=[_LOG, {**_LOG, "address": "0x12"}]),
         _told(logs=[{**_LOG, "logIndex": None}]),

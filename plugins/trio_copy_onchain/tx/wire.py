@@ -36,13 +36,23 @@ def address_of(text: str) -> Address:
 
 def bytes_of(text: str, most: int) -> bytes:
     """Read bytes, of which there are at most so many."""
-    if text[:2] not in ("0x", "0X") or len(text) > 2 + 2 * most or not _HEX.issuperset(text[2:].lower()):
+    read = None if text[:2] not in ("0x", "0X") or len(text) > 2 + 2 * most else _bytes(text[2:])
+    if read is None:
         raise ValueError(f"expected at most {most} bytes in hex")
-    return bytes.fromhex(text[2:])
+    return read
 
 
 def _fixed(text: str, digits: int) -> str:
     lower = text.lower()
-    if len(lower) != digits + 2 or lower[:2] != "0x" or not _HEX.issuperset(lower[2:]):
+    if len(lower) != digits + 2 or lower[:2] != "0x" or _bytes(lower[2:]) is None:
         raise ValueError(f'expected 0x and {digits} hex digits, got "{text[:80]}"')
     return lower
+
+
+def _bytes(digits: str) -> bytes | None:
+    try:
+        read = bytes.fromhex(digits)
+    except ValueError:
+        return None
+    # It skips spaces, which are no digits.
+    return read if 2 * len(read) == len(digits) else None
