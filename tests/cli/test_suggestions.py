@@ -47,12 +47,12 @@ def conf(demonstrated: Path, tmp_path: Path, monkeypatch: Patch, capfd: Capture)
     """A demonstration with books, in a folder whose name a shell would take apart; nothing else leads to it."""
     monkeypatch.delenv("TRIO_COPY_CONF", raising=False)
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
-    for book in demonstrated.glob("books.*"):
+    text = (demonstrated / "books.toml").read_text()
+    for book in demonstrated.glob("books.[!t]*"):
         shutil.copy(book, tmp_path)
     path = tmp_path / "it's my $conf; really" / "books.toml"
     path.parent.mkdir()
-    path.write_text((tmp_path / "books.toml").read_text().replace(str(demonstrated), str(tmp_path)))
-    (tmp_path / "books.toml").unlink()
+    path.write_text(text.replace(str(demonstrated), str(tmp_path)))
     capfd.readouterr()
     return path
 
