@@ -98,7 +98,10 @@ class OnchainSettings:
         60.0, unit="per cent", why="Which of the tips of recent blocks is paid.", check=within(1.0, 100.0)
     )
     max_fee_gwei: int = setting(
-        1000, unit="gwei", why="The most that is paid per gas, base fee and tip.", check=within(1, 1_000_000)
+        1000,
+        unit="gwei",
+        why="The most that is paid per gas, base fee and tip. A ninth of it is kept for a cancellation.",
+        check=within(1, 1_000_000),
     )
     gas_margin_bps: int = setting(
         2500, unit="basis points", why="What a transaction may use beyond what was estimated.", check=within(0, 20_000)

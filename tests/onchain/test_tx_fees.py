@@ -8,7 +8,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from trio_copy.model.ids import ChainId
-from trio_copy_onchain.tx.fees import GWEI, FeeHistory, Fees, fees_now, floor_of, higher, read_history, replaces
+from trio_copy_onchain.tx.fees import (
+    GWEI,
+    FeeHistory,
+    Fees,
+    cap_of_calls,
+    fees_now,
+    floor_of,
+    higher,
+    read_history,
+    replaces,
+)
 
 _POLYGON = floor_of(ChainId(137))
 
@@ -104,6 +114,17 @@ def test_a_replacement_pays_an_eighth_more(
 
 
 _AMOUNTS = st.integers(0, 10**30)
+
+
+@given(base=_AMOUNTS, cap=st.integers(0, 10**30), bumps=st.integers(0, 8))
+def test_whatever_was_paid_for_a_call_it_can_be_cancelled_within_the_cap(base: int, cap: int, bumps: int) -> None:
+    """At once, or after it was made dearer as often as the cap of calls allows."""
+    history = FeeHistory(base_fee=base, tips=(base // 7,))
+    fees = fees_now(history, floor=1, cap=cap_of_calls(cap))
+    for _ in range(bumps):
+        if fees is not None:
+            fees = higher(fees, cap=cap_of_calls(cap)) or fees
+    assert fees is None or higher(fees, cap=cap) is not None
 
 
 @given(tip=_AMOUNTS, more=_AMOUNTS, cap=_AMOUNTS, asked=st.integers(0, 10**12))

@@ -205,6 +205,27 @@ def test_a_call_that_a_reorg_took_back_goes_out_again_late_or_not() -> None:
     assert [one.end.fate for one in wallet.fates[A]] == [Fate.LANDED]
 
 
+def test_a_call_that_had_happened_is_made_dearer_although_it_was_cancelled_meanwhile() -> None:
+    """A reorg took it back, and the base fee has risen: the line behind it must not wait for a price of before."""
+    wallet = _looked_at()
+    nonce = _sent(wallet, A, for_s=5.0)
+    call = wallet.nonces.bindings[nonce].newest
+    wallet.now += 10.0
+    wallet.replace(nonce, cancels=True)
+    wallet.chain.mine(call.hash)
+    wallet.see()
+    wallet.chain.mined.clear()
+    wallet.chain.known.clear()
+    wallet.see()
+    wallet.now += PATIENCE_S
+    assert wallet.due == [Due(nonce, Next.BUMP)]
+    dearer = wallet.tend(wallet.due[0])
+    assert dearer is not None
+    assert not dearer.cancels
+    assert dearer.fees.max_fee > call.fees.max_fee
+    assert wallet.left[-1] == (A, nonce, False)
+
+
 def test_what_is_late_is_cancelled_and_nothing_of_it_leaves_again() -> None:
     """Another call is refused then, as it is once something cancels; the chain says which of them came first."""
     wallet = _looked_at()

@@ -134,7 +134,7 @@ class Wallet:
         binding = self.nonces.bindings[nonce]
         fees = higher(binding.newest.fees, cap=_CAP)
         assert fees is not None
-        sign = self.sign(binding.key, fees, cancels=cancels or binding.newest.cancels)
+        sign = self.sign(binding.key, fees, cancels=cancels or binding.is_cancelled)
         self.do(c.Replace(nonce=nonce, sign=sign, at=self.now))
 
     def leave(self, nonce: int) -> Sending | None:

@@ -8,7 +8,7 @@ from attrs import define, field, frozen
 from trio_copy.errors import ChainError, NoAnswer
 from trio_copy.transactions.tips import floor_of
 from trio_copy_onchain.asking.chain import Chain
-from trio_copy_onchain.tx.fees import FeeHistory, Fees, fees_now
+from trio_copy_onchain.tx.fees import FeeHistory, Fees, cap_of_calls, fees_now
 
 
 @frozen
@@ -51,12 +51,12 @@ class FeeClock:
         return floor_of(self.chain.chain_id)
 
     async def now(self, until: float) -> Fees | None:
-        """Return what to pay; None where even the least that is taken is over the cap.
+        """Return what to pay; None where even the least that is taken is over the cap, less what a cancellation may take.
 
         Raises:
             ChainError: no node tells, and what was told last is too old.
         """
-        return fees_now(await self.history(until), floor=self.floor, cap=self.cap)
+        return fees_now(await self.history(until), floor=self.floor, cap=cap_of_calls(self.cap))
 
     async def history(self, until: float) -> FeeHistory:
         """Return what was paid lately.

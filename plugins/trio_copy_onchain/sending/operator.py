@@ -23,7 +23,7 @@ from trio_copy_onchain.tx import commands as c
 from trio_copy_onchain.tx import events as e
 from trio_copy_onchain.tx.answers import Answer
 from trio_copy_onchain.tx.due import Due, Next, due
-from trio_copy_onchain.tx.fees import Fees, higher
+from trio_copy_onchain.tx.fees import Fees, cap_of_calls, higher
 from trio_copy_onchain.tx.nonces import Nonces
 from trio_copy_onchain.tx.receipts import Receipt, cost_of
 from trio_copy_onchain.tx.sendings import Binding, Fate, Sending
@@ -264,7 +264,9 @@ class Operator:
             raise OrderNotSent(f"no node tells what gas costs: {error}") from None
         self._paid_now = fees
         if fees is None:
-            raise OrderNotSent(f"gas costs more than the cap of {self.fees.cap} wei allows")
+            raise OrderNotSent(
+                f"gas costs more than the cap of {self.fees.cap} wei allows, of which a ninth is kept for a cancellation"
+            )
         return fees
 
     async def _see_fees(self, until: float) -> None:
@@ -287,11 +289,12 @@ class Operator:
         binding = self.nonces.bindings.get(nonce)
         if binding is None:
             return False
-        cancels = cancels or binding.newest.cancels
+        cancels = cancels or binding.is_cancelled
         cause = None if cancels or binding.key is None else self._causes.get(binding.key)
         if cause is None and not cancels:
             return False
-        fees = higher(binding.newest.fees, cap=self.fees.cap, least_tip=least_tip, now=self._paid_now)
+        cap = self.fees.cap if cancels else cap_of_calls(self.fees.cap)
+        fees = higher(binding.newest.fees, cap=cap, least_tip=least_tip, now=self._paid_now)
         if fees is None:
             return False
         return bool(self._do(c.Replace(nonce=nonce, sign=self._signing(cause, fees), at=self.wall())))
@@ -343,7 +346,10 @@ class Operator:
                 # Over the cap, or refused by the guard, the same bytes go out again.
             case Next.CANCEL:
                 await self._see_fees(until)
-                self._replace(nonce, cancels=True)
+                if not self._replace(nonce, cancels=True):
+                    # It was signed under a higher cap: what it says may still happen.
+                    why = f"it is late, and a cancellation would cost more than the cap of {self.fees.cap} wei"
+                    self._tell("sending-held-up", f"operator {self.address}, nonce {nonce}: {why}")
             case Next.SEND:
                 pass
         answer = await self.leave(nonce, until)

@@ -72,6 +72,12 @@ def read_history(result: bytes | msgspec.Raw) -> FeeHistory:
     return FeeHistory(base_fee=base_fee, tips=tuple(tip for tip in tips if tip))
 
 
+def cap_of_calls(cap: int) -> int:
+    """Return the most for what does something: under the cap there has to be room for what takes its nonce when it is late."""
+    more, of = _BUMP
+    return cap * of // more
+
+
 def fees_now(history: FeeHistory, *, floor: int, cap: int) -> Fees | None:
     """Say what to pay now; None where even the least that is taken is over the cap.
 

@@ -115,6 +115,11 @@ class Binding:
         before = None if self.was_mined is None else self.sending(self.was_mined)
         return None if before is None or before.cancels else before
 
+    @property
+    def is_cancelled(self) -> bool:
+        """Whether only what does nothing is to be mined of it: what was cancelled, and had not happened before."""
+        return self.newest.cancels and self.taken_back is None
+
     def takes_call(self, at: float) -> bool:
         """Tell whether its call may leave: it is not late, and was not cancelled."""
         return self.taken_back is not None or (at < self.until and not self.newest.cancels)
