@@ -21,10 +21,14 @@ _READ = msgspec.json.Decoder(list[Any])
 
 
 def filled(order: Order, body: Body, terms: Terms, receipt: Receipt, settlement: Settlement) -> ExecutionReport:
-    """Report what a transaction that went through has exchanged. Raises `ValueError`: its logs tell of something else."""
+    """Report what a transaction that went through has exchanged.
+
+    Raises:
+        ValueError: its logs tell of something else, or of no trade: a venue that exchanges nothing refuses the call.
+    """
     exchanged = terms.venue.decode(body.wallet, order.side, receipt.logs)
     if exchanged == NOTHING:
-        return ended(order, Status.KILLED, "nothing was exchanged")
+        raise ValueError("no trade of this wallet is among them")
     booked = terms.decimals.booked(order.side, exchanged)
     asked = (
         terms.decimals.cash_units(order.max_cost)

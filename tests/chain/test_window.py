@@ -4,11 +4,12 @@ import pytest
 from attrs import evolve
 
 from tests.builders import POLYGON, hash_of
-from trio_copy.chain.bloom import _wanted_bits, bloom_over, may_contain
+from trio_copy.chain.bloom import _wanted_bits, may_contain
 from trio_copy.chain.window import BlockWindow
 from trio_copy.model.ids import Address
 from trio_copy.model.logs import BlockRef, RawLog
 from trio_copy.ports import LogFilter
+from trio_copy.transactions.bloom import bloom_over
 
 
 def block(number: int, fork: int = 0, parent_fork: int = 0) -> BlockRef:

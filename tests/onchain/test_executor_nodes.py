@@ -7,13 +7,15 @@ import pytest
 import trio
 
 from tests.onchain.deployed import Deployed, Market
-from tests.onchain.faulting import KEY, Bench, fund, open_bench
+from tests.onchain.faulting import KEY, LATE_S, Bench, fund, open_bench
 from tests.onchain.proxying import Exchange, hangs, refuses
 from trio_copy.errors import ChainError, OrderNotSent
 from trio_copy.model.orders import Settlement, Status
 from trio_copy.testing.anvil import Node
+from trio_copy_onchain.venues.abi import address_topic, topic
 
 pytestmark = pytest.mark.anvil
+BOUGHT = topic("FPMMBuy(address,uint256,uint256,uint256,uint256)")
 
 
 @pytest.fixture
@@ -45,7 +47,7 @@ async def test_a_node_that_lies_about_a_receipt_books_nothing(bench: Bench) -> N
     async def failed(exchange: Exchange) -> None:
         frame = await exchange.ask()
         if frame.get("result"):
-            frame["result"] = frame["result"] | {"status": "0x0", "logs": []}
+            frame["result"] = frame["result"] | {"status": "0x0", "logs": [], "logsBloom": None}
         await exchange.say(frame)
 
     bench.rule(failed, "one", method="eth_getTransactionReceipt")
@@ -59,6 +61,83 @@ async def test_a_node_that_lies_about_a_receipt_books_nothing(bench: Bench) -> N
     firm = await bench.found(order, status=Status.FILLED, settlement=Settlement.FIRM)
     assert await bench.shares() - shares == firm.shares.micro
     assert await bench.nonce() == nonce + 1
+
+
+async def test_one_node_alone_invents_no_purchase(bench: Bench) -> None:
+    """What does nothing was mined in its place, and one node shows a receipt of the purchase: told of it, it is taken back."""
+    order, shares, nonce = await bench.buy(), await bench.shares(), await bench.nonce()
+    call = await bench.leave(order)
+    bench.wall.ahead_s += LATE_S + 1
+    await bench.until(lambda: len(set(bench.nodes["two"].sent())) > 1, "cancelled")
+    binding = bench.operator.binding(order.key)
+    assert binding is not None
+    cancel = binding.newest.hash
+
+    async def invents(exchange: Exchange) -> None:
+        true = await bench.market.ask("eth_getTransactionReceipt", cancel)
+        if exchange.params[0] != call or true is None:
+            await exchange.answer(None)
+            return
+        place = {name: true[name] for name in ("blockNumber", "blockHash", "transactionIndex")}
+        log = place | {
+            "address": bench.maker.maker,
+            "topics": [BOUGHT, address_topic(bench.address), f"0x{bench.maker.outcome:064x}"],
+            "data": "0x" + "".join(f"{amount:064x}" for amount in (20 * 10**6, 0, 777 * 10**6)),
+            "transactionHash": call,
+            "logIndex": "0x0",
+        }
+        await exchange.answer(true | {"transactionHash": call, "logs": [log], "logsBloom": None})
+
+    bench.rule(invents, "one", method="eth_getTransactionReceipt")
+    await bench.mine(5)
+    await bench.found(order, settlement=Settlement.FAILED)
+    assert (await bench.shares(), await bench.nonce()) == (shares, nonce + 1)
+
+
+async def test_one_node_alone_has_refused_nothing(bench: Bench) -> None:
+    """The other one writes its receipt down late; by then one may have been told that it was bought."""
+    order, shares = await bench.buy(), await bench.shares()
+
+    async def failed(exchange: Exchange) -> None:
+        frame = await exchange.ask()
+        if frame.get("result"):
+            frame["result"] = frame["result"] | {"status": "0x0", "logs": [], "logsBloom": None}
+        await exchange.say(frame)
+
+    async def late(exchange: Exchange) -> None:
+        await exchange.answer(None)
+
+    bench.rule(failed, "one", method="eth_getTransactionReceipt")
+    bench.rule(late, "two", method="eth_getTransactionReceipt")
+    await bench.leave(order)
+    await bench.mine(5)
+    await bench.until(lambda: bench.operator.nonces.ended, "explained by its final block")
+    assert await bench.trading.find(order) is None
+    bench.obey()
+    firm = await bench.found(order, status=Status.FILLED, settlement=Settlement.FIRM)
+    assert await bench.shares() - shares == firm.shares.micro
+
+
+@pytest.mark.parametrize("named", ["one", "both"])
+async def test_a_receipt_without_its_logs_is_none(bench: Bench, named: str) -> None:
+    """Its own bloom says that some are missing. That nothing was exchanged would free what was spent."""
+    order, shares = await bench.buy(), await bench.shares()
+
+    async def bare(exchange: Exchange) -> None:
+        frame = await exchange.ask()
+        if frame.get("result"):
+            frame["result"] = frame["result"] | {"logs": []}
+        await exchange.say(frame)
+
+    bench.rule(bare, *(("one",) if named == "one" else ()), method="eth_getTransactionReceipt")
+    await bench.leave(order)
+    await bench.mine(5)
+    if named == "both":
+        await bench.until(lambda: bench.operator.nonces.ended, "explained by its final block")
+        assert await bench.trading.find(order) is None
+        bench.obey()
+    firm = await bench.found(order, status=Status.FILLED, settlement=Settlement.FIRM)
+    assert await bench.shares() - shares == firm.shares.micro
 
 
 async def test_late_and_double_answers_change_nothing(bench: Bench) -> None:

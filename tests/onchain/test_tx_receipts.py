@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from trio_copy.errors import ConnectionLost, RpcError
 from trio_copy.model.ids import Address, ChainId, Hash32
 from trio_copy.model.logs import RawLog
+from trio_copy.transactions.bloom import bloom_over
 from trio_copy_onchain.tx.answers import Told
 from trio_copy_onchain.tx.receipts import (
     Failure,
@@ -49,6 +50,9 @@ _READ = Receipt(
 )  # fmt: skip
 
 
+_BLOOM = bloom_over([TOKEN, *_READ.logs[0].topics])
+
+
 def _told(**changes: Any) -> bytes:
     return msgspec.json.encode({**_WHOLE, **changes})
 
@@ -63,6 +67,9 @@ def _told(**changes: Any) -> bytes:
         ({"effectiveGasPrice": None}, evolve(_READ, price=None)),
         ({"logs": [{**_LOG, "removed": None}]}, _READ),
         ({"logs": [{**_LOG, "data": ""}]}, evolve(_READ, logs=(evolve(_READ.logs[0], data=b""),))),
+        ({"logsBloom": f"0x{_BLOOM:0512x}"}, _READ),
+        ({"logsBloom": "0x" + "0" * 512}, _READ),  # some chains leave it empty
+        ({"logsBloom": "0x"}, _READ),
     ],
 )
 def test_a_receipt_is_read(changes: dict[str, Any], expected: Receipt) -> None:
@@ -85,6 +92,7 @@ def test_a_receipt_is_read(changes: dict[str, Any], expected: Receipt) -> None:
         _told(logs=[{**_LOG, "data": "0x012"}]), _told(logs=[{**_LOG, "data": "0102"}]), _told(logs=[{**_LOG, "data": "0x0 1 "}]),
         _told(logs=[{**_LOG, "data": "0x" + "00" * ((1 << 20) + 1)}]), _told(logs=[_LOG, {**_LOG, "address": "0x12"}]),
         _told(logs=[{**_LOG, "logIndex": None}]),
+        _told(logs=[], logsBloom=f"0x{_BLOOM:0512x}"), _told(logsBloom="0x" + "1" * 512), _told(logsBloom="0x" + "?" * 512),
     ],
 )  # fmt: skip
 def test_a_receipt_that_cannot_be_read_whole_is_refused(result: bytes) -> None:

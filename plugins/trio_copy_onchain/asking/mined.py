@@ -36,7 +36,8 @@ def agreed(told: Collection[Receipt | ChainError | None]) -> Receipt | None:
     )
     # A lone node has nobody who would have told otherwise.
     everywhere = 1 < len(told) == blocks.count(found.block_hash)
-    return evolve(found, everywhere=True) if everywhere else found
+    contested = any(answer is None for answer in told) or len(by_block) > 1
+    return evolve(found, everywhere=everywhere, contested=contested) if everywhere or contested else found
 
 
 def _is_away(answer: object) -> bool:

@@ -60,17 +60,19 @@ class Sight:
         self._explained_to, self._final_before = self._final_before, see.final_block
 
     async def receipt(self, tx_hash: Hash32, until: float) -> Receipt | None:
-        """Return the receipt of something that has used a nonce for good; None where no node shows it yet."""
+        """Return the receipt of something that has used a nonce for good; None where no node shows it yet, or one contests it."""
         if tx_hash not in self.receipts:
             await self.receipts_of([tx_hash], until)
         return self.receipts.get(tx_hash)
 
     async def receipts_of(self, hashes: Iterable[Hash32], until: float) -> None:
-        """Ask for the receipts that are missing. Raises nothing."""
+        """Ask for the receipts that are missing of what is final. Raises nothing."""
         missing = [tx_hash for tx_hash in hashes if tx_hash not in self.receipts]
         if missing:
             found = await self.chain.receipts(missing, until)
-            self.receipts.update({tx_hash: one for tx_hash, one in found.items() if one is not None})
+            # By now each node has it: one that says otherwise is right, or the others are.
+            sure = {tx_hash: one for tx_hash, one in found.items() if one is not None and not one.contested}
+            self.receipts.update(sure)
 
     def took_back(self, binding: Binding) -> None:
         """Forget where the transactions of a nonce were: a reorg took them back."""

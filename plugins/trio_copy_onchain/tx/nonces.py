@@ -294,7 +294,8 @@ def _ended(binding: Binding, see: c.See) -> e.Ended | None:
     user = see.used.get(nonce)
     for sending in binding.sendings:
         receipt = see.receipts.get(sending.hash)
-        if user is None and receipt is not None and receipt.block_number <= see.final_block:
+        # What a node contests is no end by the word of another: then the final blocks themselves tell.
+        if user is None and receipt is not None and receipt.block_number <= see.final_block and not receipt.contested:
             user = sending.hash
     if user is None:
         return None

@@ -13,6 +13,7 @@ from attrs import frozen
 from trio_copy.errors import RpcError
 from trio_copy.model.ids import Address, ChainId, Hash32
 from trio_copy.model.logs import RawLog
+from trio_copy.transactions.bloom import bloom_over
 from trio_copy_onchain.tx.answers import Told, is_price
 from trio_copy_onchain.tx.reverts import Lacks, Revert, read_revert, reason_of
 from trio_copy_onchain.tx.sendings import Sending
@@ -22,6 +23,7 @@ from trio_copy_onchain.tx.wire import MISREAD, Number, address_of, bytes_of, has
 _MOST_PLACE = (1 << 63) - 1
 _MOST_LOGS = 5_000
 _MOST_TOPICS = 4
+_BLOOM_DIGITS = 2 + 512
 _MOST_DATA = 1 << 20
 _GAS_OF_CALLS = 15, 16
 """A call within a call gets all but a sixty-fourth of what is left: where the fourth one ran out, so much is used."""
@@ -40,6 +42,8 @@ class Receipt:
     logs: tuple[RawLog, ...] = ()
     everywhere: bool = False
     """Whether several nodes, and all that there are, have told it of this block: then it is as sure as the block."""
+    contested: bool = False
+    """Whether a node has answered that there is none, or one in another block. Near the head that is usual."""
 
 
 def cost_of(sending: Sending | None, receipt: Receipt) -> int:
@@ -66,6 +70,7 @@ class _Receipt(msgspec.Struct, rename="camel"):
     gas_used: Number
     logs: list[_Log]
     effective_gas_price: Number | None = None
+    logs_bloom: str | None = None
 
 
 class _Known(msgspec.Struct):
@@ -103,6 +108,12 @@ def read_receipt(result: bytes | msgspec.Raw, tx_hash: Hash32, chain_id: ChainId
                 f"expected that of {tx_hash}, with at most {_MOST_LOGS} logs, got {told.transaction_hash[:80]}"
             )
         price = told.effective_gas_price
+        logs = tuple(_log(log, tx_hash, block, place, chain_id) for log in told.logs)
+        if told.logs_bloom is not None and len(told.logs_bloom) == _BLOOM_DIGITS:
+            names = (name for log in logs for name in (log.address, *log.topics))
+            # Amounts are added up from all logs: a node that shows some of them makes a purchase smaller, or none.
+            if int(told.logs_bloom, 16) & ~bloom_over(names):
+                raise ValueError(f"expected all logs of {tx_hash}, got {len(logs)}, and a bloom of more")
         return Receipt(
             tx_hash=tx_hash,
             block_number=place,
@@ -110,7 +121,7 @@ def read_receipt(result: bytes | msgspec.Raw, tx_hash: Hash32, chain_id: ChainId
             succeeded=bool(number_of(told.status, 1)),
             gas_used=number_of(told.gas_used, _MOST_PLACE),
             price=None if price is None else number_of(price),
-            logs=tuple(_log(log, tx_hash, block, place, chain_id) for log in told.logs),
+            logs=logs,
         )
     except MISREAD as error:
         raise ValueError(f"receipt: {error}") from None

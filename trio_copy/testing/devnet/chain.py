@@ -6,9 +6,9 @@ from hashlib import sha256
 
 from attrs import define, field, frozen
 
-from trio_copy.chain.bloom import bloom_over
 from trio_copy.model.ids import Address, ChainId, Hash32
 from trio_copy.model.logs import BlockRef, RawLog
+from trio_copy.transactions.bloom import bloom_over
 
 
 @frozen(kw_only=True)
