@@ -11,6 +11,7 @@ from tests.onchain.faulting import KEY, LATE_S, Bench, fund, open_bench
 from tests.onchain.proxying import Exchange, hangs, refuses
 from trio_copy.errors import ChainError, OrderNotSent
 from trio_copy.model.orders import Settlement, Status
+from trio_copy.native import keccak
 from trio_copy.testing.anvil import Node
 from trio_copy_onchain.venues.abi import address_topic, topic
 
@@ -61,6 +62,29 @@ async def test_a_node_that_lies_about_a_receipt_books_nothing(bench: Bench) -> N
     firm = await bench.found(order, status=Status.FILLED, settlement=Settlement.FIRM)
     assert await bench.shares() - shares == firm.shares.micro
     assert await bench.nonce() == nonce + 1
+
+
+async def test_a_node_that_is_behind_at_a_start_loses_no_copy(venues: tuple[Node, Deployed], market: Market) -> None:
+    """It says that a nonce is free which is used, and takes what is sent with it."""
+    await fund(market, KEY.address)
+    async with open_bench(venues, market, "one", "two") as before:
+        await before.trading.submit(await before.buy(key="a1"))
+        await before.mine(3)
+        used = await before.nonce()
+    async with open_bench(venues, market, "one", "two") as bench:
+
+        async def counts_less(exchange: Exchange) -> None:
+            await exchange.answer(hex(used - 1))
+
+        async def takes(exchange: Exchange) -> None:
+            await exchange.answer("0x" + keccak(bytes.fromhex(exchange.params[0][2:])).hex())
+
+        bench.rule(counts_less, "one", method="eth_getTransactionCount")
+        bench.rule(takes, "one")
+        order, shares = await bench.buy(), await bench.shares()
+        report = await bench.trading.submit(order)
+        assert report.status is Status.FILLED
+        assert await bench.shares() - shares == report.shares.micro
 
 
 async def test_one_node_alone_invents_no_purchase(bench: Bench) -> None:

@@ -161,20 +161,22 @@ def test_no_nonce_is_bound_before_anybody_has_looked() -> None:
 
 
 @pytest.mark.parametrize(
-    "latest, pending, final, expected",
+    "latest, foremost, pending, final, expected",
     [
-        (5, 5, 5, 5),
-        (5, 7, 5, 7),  # two of somebody else wait
-        (5, 4, 5, 5),
-        (3, 3, 5, 5),  # a node that is behind what is final
-        (5, 10**9, 5, 5),  # what nobody has that many of
-        (5, 5 + 64, 5, 69),
+        (5, 5, 5, 5, 5),
+        (5, 5, 7, 5, 7),  # two of somebody else wait
+        (5, 5, 4, 5, 5),
+        (3, 3, 3, 5, 5),  # a node that is behind what is final
+        (5, 5, 10**9, 5, 5),  # what nobody has that many of
+        (5, 5, 5 + 64, 5, 69),
+        (5, 8, 5, 5, 8),  # a node that is behind another one
+        (5, 10**9, 5, 5, 5),
     ],
 )
-def test_the_first_nonce_that_nothing_has(latest: int, pending: int, final: int, expected: int) -> None:
-    """Behind what is used, and behind what others have waiting, as far as that can be."""
+def test_the_first_nonce_that_nothing_has(latest: int, foremost: int, pending: int, final: int, expected: int) -> None:
+    """Behind what is used as any node says, and behind what others have waiting, as far as that can be."""
     wallet = Wallet()
-    wallet.do(c.See(latest=latest, pending=pending, final=final, final_block=0))
+    wallet.do(c.See(latest=latest, foremost=foremost, pending=pending, final=final, final_block=0))
     assert wallet.nonces.next == expected
     wallet.do(c.See(latest=0, pending=0, final=0, final_block=0))
     assert wallet.nonces.next == max(final, 0)

@@ -34,8 +34,8 @@ _ASK_S = 2.5
 _RAISES = 4
 """So often a first sending is made dearer at once, where no pool takes it as cheap as it is."""
 _NO_COIN_S = 60.0
-_UNPROVEN_S = 30.0
-"""Nodes write receipts down late: so long nobody is told that one is missing."""
+_APART_S = 30.0
+"""Nodes hear of blocks one after the other, and write receipts down late: so long nobody is told."""
 _STALE_S = 6.0
 """While something is open, nobody looks less often."""
 
@@ -78,8 +78,8 @@ class Operator:
     """What others pay, when somebody asked last."""
     _looked_at: float | None = None
     """When, by Trio's clock, the chain was looked at last."""
-    _unproven_since: float | None = None
-    """Since when, by Trio's clock, nodes do not tell what is final."""
+    _apart_since: float | None = None
+    """Since when, by Trio's clock, nodes do not tell the same."""
     _looking: trio.Lock = field(factory=trio.Lock)
     _changed: trio.Event = field(factory=trio.Event)
     _news_of: dict[IntentKey, trio.Event] = field(factory=dict)
@@ -370,7 +370,7 @@ class Operator:
             if not self.nonces.unexplained:
                 self.sight.all_is_explained(see)
             await self._count_gas(until)
-            self._tell_unproven()
+            self._tell_apart(see)
             self._looked_at = trio.current_time()
 
     def _see(self, see: c.See) -> None:
@@ -418,17 +418,23 @@ class Operator:
             self.written.pay(cost_of(fillers.pop(tx_hash), self.receipts[tx_hash]))
         self.written.put(self.nonces)
 
-    def _tell_unproven(self) -> None:
-        """Tell a person where it stays open what has used a nonce for good, or what came of it."""
+    def _tell_apart(self, see: c.See) -> None:
+        """Tell a person where it stays open which nonces are used, what has used one for good, or what came of it."""
         hidden = [tx_hash for tx_hash in self._unpaid.values() if tx_hash not in self.receipts]
-        if not (self.nonces.unexplained or hidden):
-            self._unproven_since = None
+        apart = see.foremost > see.latest
+        if not (self.nonces.unexplained or hidden or apart):
+            self._apart_since = None
             return
         now = trio.current_time()
-        self._unproven_since = now if self._unproven_since is None else self._unproven_since
-        if now - self._unproven_since >= _UNPROVEN_S:
-            what = f"nonce {self.nonces.unexplained[0]}" if self.nonces.unexplained else hidden[0]
+        self._apart_since = now if self._apart_since is None else self._apart_since
+        if now - self._apart_since >= _APART_S:
+            what = f"nonce {self.nonces.unexplained[0]}" if self.nonces.unexplained else "".join(hidden[:1])
             why = "nodes contradict each other, or show nothing, in blocks that are final; nothing is booked until they agree"
+            if not what:
+                what, why = (
+                    f"nonces {see.latest} to {see.foremost - 1}",
+                    "used as one node says, and free as another does",
+                )
             self._tell("nodes-disagree", f"operator {self.address}, {what}: {why}")
 
     @property

@@ -40,6 +40,7 @@ class Sight:
         self.receipts.update({tx_hash: one for tx_hash, one in receipts.items() if one is not None})
         return c.See(
             latest=counts.latest,
+            foremost=counts.foremost,
             pending=counts.pending,
             final=counts.final,
             final_block=counts.final_block,

@@ -69,10 +69,13 @@ class GiveUp:
 @frozen(kw_only=True)
 class See:
     """Learn what the chain shows of the wallet. Of what several nodes say the least counts: it only delays, and too much
-    would skip nonces, or take for final what is not."""
+    would take for final what is not."""
 
     latest: int
     """Nonces that are used at the head."""
+    foremost: int = 0
+    """The same as the node says that has seen most. A new key is bound from there: bound to a nonce that is used, it is lost,
+    and where nothing is used, a gap is filled."""
     pending: int
     """The same with what waits in a pool, that of others too."""
     final: int

@@ -41,7 +41,9 @@ def due(
     for nonce in sorted({*nonces.bindings, *nonces.gaps}):
         binding = nonces.bindings.get(nonce)
         waited_s = at - max((again_at or {}).get(nonce, 0.0), 0.0 if binding is None else binding.newest.at)
-        what = Next.FILL if binding is None else _next(binding, nonces.latest, known, at, waited_s >= patience_s)
+        # A node that is behind does not hide which one is the first.
+        long = waited_s >= patience_s and nonce in (nonces.latest, nonces.foremost)
+        what = Next.FILL if binding is None else _next(binding, nonces.latest, known, at, long)
         found += [Due(nonce, what)] if what is not None else ()
     return found
 
@@ -51,6 +53,6 @@ def _next(binding: Binding, latest: int, known: Collection[Hash32], at: float, l
         return None  # it is used, by one of its own or by another: final blocks tell
     if binding.may_leave(at) is None:
         return Next.GIVE_UP if binding.refused else Next.CANCEL
-    if binding.nonce == latest and long:
+    if long:
         return Next.BUMP
     return None if any(one.hash in known for one in binding.sendings) else Next.SEND

@@ -80,6 +80,7 @@ class Noted:
     """How far the wallet's nonces are used. Kept in memory only."""
 
     latest: int
+    foremost: int
     pending: int
     final: int
 

@@ -40,6 +40,7 @@ class Nonces:
     """Every nonce below is used for good."""
     _latest: int = -1
     """Below 0 where nobody has looked yet."""
+    _foremost: int = 0
     _pending: int = 0
     _nonce_of: dict[IntentKey, int] = field(factory=dict)
     """Of the keys that are bound."""
@@ -62,6 +63,14 @@ class Nonces:
     def latest(self) -> int:
         """Return how many nonces are used at the head, as far as is known."""
         return max(self._latest, self._floor)
+
+    @property
+    def foremost(self) -> int:
+        """Return the same as the node says that has seen most, where that can be."""
+        return max(self.latest, self._foremost if self._may_be(self._foremost) else 0)
+
+    def _may_be(self, used: int) -> bool:
+        return used <= self.latest + len(self.bindings) + _MOST_OF_OTHERS
 
     def of(self, key: IntentKey) -> Binding | None:
         """Return what a key is bound to."""
@@ -112,8 +121,7 @@ class Nonces:
     @property
     def _first(self) -> int:
         # Between what is used and what waits in a pool stand ours, and those of others. Ours may be unknown to the pool.
-        others = self._pending if self._pending <= self.latest + len(self.bindings) + _MOST_OF_OTHERS else 0
-        return max(self.latest, others)
+        return max(self.foremost, self._pending if self._may_be(self._pending) else 0)
 
     def decide(self, command: c.Command) -> Sequence[e.Event]:
         """Answer a command. Changes nothing; the caller applies what comes, all of it and in order.
@@ -191,7 +199,9 @@ class Nonces:
         return (e.Replaced(sending=sending),)
 
     def _see(self, see: c.See) -> Sequence[e.Event]:
-        events: list[e.Event] = [e.Noted(latest=see.latest, pending=see.pending, final=see.final)]
+        events: list[e.Event] = [
+            e.Noted(latest=see.latest, foremost=see.foremost, pending=see.pending, final=see.final)
+        ]
         for binding in self.bindings.values():
             event = _ended(binding, see) or _moved(binding, see)
             events += [event] if event is not None else ()
@@ -240,8 +250,8 @@ class Nonces:
                     self._changed[self.ended[key].nonce, key] = None
                 case e.Forgotten(key=key):
                     self._drop_ended(key)
-                case e.Noted(latest=latest, pending=pending, final=final):
-                    self._latest, self._pending = latest, pending
+                case e.Noted(latest=latest, foremost=foremost, pending=pending, final=final):
+                    self._latest, self._foremost, self._pending = latest, foremost, pending
                     self._floor = max(self._floor, final)
 
     def _drop_ended(self, key: IntentKey) -> None:
