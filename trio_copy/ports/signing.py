@@ -70,7 +70,8 @@ class Signer(Protocol):
         """Return the 65 bytes of a signature of a digest, or why there is none. Never waits, never raises.
 
         For one intent key there is one digest for ever: the same one is signed again, another never. It counts for no limit
-        yet, for an order may still come to nothing: it must not leave the process before `release` has returned.
+        yet, for an order may still come to nothing: it must not leave the process before `release` has returned. Refused
+        for whoever sends transactions (`ExecutorPlugin.signs_orders`).
         """
         ...
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import NoReturn
 
 import trio
-from attrs import define, field, frozen
+from attrs import define, evolve, field, frozen
 
 from trio_copy.clock import WallClock
 from trio_copy.config.wallets import WalletPolicy, WalletTable
@@ -43,12 +43,16 @@ class KeySigner:
     _journal: Journal
     _wall: WallClock
     _on_refusal: Callable[[str, str], None]
+    _signs_orders: bool = False
+    """Whether it signs digests that others have worked out. Of a transaction's the guard would read nothing."""
 
     @property
     def address(self) -> Address:
         return self._key.address
 
     def sign(self, wanted: Spending, digest: bytes) -> bytes | Reason:
+        if not self._signs_orders:
+            return self._told(self.guard.refusal("sign", "a bare digest", "a transaction, which can be read"))
         refusal = self._refusal(wanted, digest, self._wall())
         if refusal is not None:
             return refusal
@@ -122,7 +126,10 @@ class KeySigner:
 
 @frozen
 class OpenSigners:
-    """The signers of this process, by the name of their wallet; see `ports.signing.Signers`."""
+    """The signers of this process, by the name of their wallet; see `ports.signing.Signers`.
+
+    As they are opened they sign no digest that somebody else has worked out; see `only`.
+    """
 
     by_name: Mapping[str, KeySigner]
     """Of a wallet with a fleet it is the first operator's."""
@@ -141,10 +148,15 @@ class OpenSigners:
         signer = self.of(wallet)
         return () if signer is None else self.by_fleet.get(signer.guard.name, (signer,))
 
-    def only(self, names: frozenset[str]) -> "OpenSigners":
-        """Return those of some wallets: an executor gets none that pays elsewhere."""
-        by_name = {name: signer for name, signer in self.by_name.items() if name in names}
-        return OpenSigners(by_name, {name: self.by_fleet[name] for name in by_name if name in self.by_fleet})
+    def only(self, names: frozenset[str], *, orders: bool) -> "OpenSigners":
+        """Return those of some wallets: an executor gets none that pays elsewhere, and signs digests where they are of orders."""
+        signers = {
+            name: tuple(evolve(one, signs_orders=orders) for one in self.by_fleet.get(name, (signer,)))
+            for name, signer in self.by_name.items()
+            if name in names
+        }
+        by_fleet = {name: every for name, every in signers.items() if name in self.by_fleet}
+        return OpenSigners({name: every[0] for name, every in signers.items()}, by_fleet)
 
     def armed(self, now: float) -> dict[str, float]:
         """Return until when, in Unix seconds, each wallet that is armed at a moment stays so."""
