@@ -94,21 +94,32 @@ class KeySigner:
             return self._told(self.guard.refusal("transaction", str(error), "what can be signed"))
 
     async def release(self, wanted: Spending, digest: bytes) -> None:
-        now, guard = self._wall(), self.guard
-        refusal = self._refusal(wanted, digest, now)
+        now, guard, by_transaction = self._wall(), self.guard, not self._signs_orders
+        # What an earlier process has let go may have been signed, though it did not live to write down under which nonce.
+        anew = by_transaction and not guard.is_open(wanted.key)
+        refusal = self._refusal(wanted, digest, now, anew=anew)
         if refusal is not None:
             raise OrderNotSent(refusal.because, refusal)
-        if guard.left(wanted.key) is None:
+        if anew or guard.left(wanted.key) is None:
             # Judged and counted without a wait between: of two that would break a limit together, the second is refused.
             signed = Signed(
-                maker=guard.maker, key=wanted.key, digest=digest, at=now, side=wanted.side, max_cost=wanted.max_cost
+                maker=guard.maker,
+                key=wanted.key,
+                digest=digest,
+                at=now,
+                side=wanted.side,
+                max_cost=wanted.max_cost,
+                by_transaction=by_transaction,
             )
             guard.note(signed)
             self._journal.add(signed)
+            if by_transaction:
+                guard.begin_release(wanted.key)
         await self._journal.wait_durable()
+        guard.end_release(wanted.key)
 
-    def _refusal(self, wanted: Spending, digest: bytes, now: float) -> Reason | None:
-        refusal = self._closed() or self.guard.judge(wanted, digest, now)
+    def _refusal(self, wanted: Spending, digest: bytes, now: float, *, anew: bool = False) -> Reason | None:
+        refusal = self._closed() or self.guard.judge(wanted, digest, now, anew=anew)
         return None if refusal is None else self._told(refusal)
 
     def _closed(self) -> Reason | None:
@@ -205,6 +216,8 @@ async def open_signers(
         return guard is None or guard.note(signed)
 
     journal = Journal(folder=folder, wall=wall, in_thread=in_thread, note=note)
+    for guard in guards.values():
+        guard.on_nonce = journal.add
     await journal.load()
     watch = _ArmingWatch(folder, tuple(guards.values()), wall, in_thread, on_trouble)
     await watch.look()
