@@ -90,5 +90,6 @@ def trio_copy_register_executors(register: Callable[[ExecutorPlugin], None]) -> 
             rests=True,
             shows_books=True,
             examine=examine_clob,
+            signs_orders=True,
         )
     )

@@ -41,8 +41,9 @@ from trio_copy_onchain.onchain import OnchainSettings
 from trio_copy_onchain.operators import Operators
 from trio_copy_onchain.placing import Body, calls_of, nothing_of, order_id, swap_of
 from trio_copy_onchain.relayer.carrying import Carrier
-from trio_copy_onchain.relayer.choosing import is_relayed
+from trio_copy_onchain.relayer.choosing import is_relayed, may_be_relayed
 from trio_copy_onchain.relayer.opening import make_carrier
+from trio_copy_onchain.sending.operator import NoCoin
 from trio_copy_onchain.submitting import Submitting
 from trio_copy_onchain.wallets.kinds import WalletContracts
 
@@ -61,6 +62,7 @@ class OnchainExecutor:
     carrier: Carrier | None
     """Has wallets act that have no gas money; None where no relayer is configured."""
     contracts: WalletContracts
+    cost: Cost
 
     def open_journal(self, journal: Journal) -> None:
         self.operators.open_journal(journal)
@@ -125,12 +127,19 @@ class OnchainExecutor:
     async def act(self, act: Act) -> ActReport:
         if act.deed is Deed.REFUEL:
             return await self.money.act(act)
-        if self.carrier is not None and await is_relayed(act, self.operators, self.chain, until()):
-            signer = self.operators.signers.of(act.wallet)
-            if signer is None:
-                raise OrderNotSent(f"nobody signs for the wallet {act.wallet.name}")
-            return await self.carrier.carry(act, signer)
-        return await self.acts.act(act, until())
+        carrier = self.carrier
+        if carrier is None:
+            return await self.acts.act(act, until())
+        if not await is_relayed(act, self.operators, self.cost, until()):
+            try:
+                return await self.acts.act(act, until())
+            except NoCoin:
+                if not may_be_relayed(act) or self.operators.holder(act.key) is not None:
+                    raise
+        signer = self.operators.signers.of(act.wallet)
+        if signer is None:
+            raise OrderNotSent(f"nobody signs for the wallet {act.wallet.name}")
+        return await carrier.carry(act, signer)
 
     async def plan(self, wallet: Wallet, deed: Deed, wanted: Wanted) -> Sequence[PlannedAct]:
         planning = Planning(
@@ -138,7 +147,7 @@ class OnchainExecutor:
             settings=self.settings,
             polymarket=Polymarket() if self.context.chain_id == POLYGON else None,
             trades=wallet in self.context.wallets,
-            cost=Cost(chain=self.chain, fees=self.operators.fees, settings=self.settings, contracts=self.contracts),
+            cost=self.cost,
             until=until(),
         )
         return await planning.plan(wallet, deed, wanted)
@@ -210,6 +219,7 @@ async def open_executor(context: ExecutorContext) -> AsyncGenerator[Executor, No
         ),
         carrier=make_carrier(context, settings.relayer, evolve(POLYMARKET, multi_send=settings.multi_send)),
         contracts=contracts,
+        cost=Cost(chain=chain, fees=fees, settings=settings, contracts=contracts),
     )
     async with trio.open_nursery() as nursery:
         nursery.start_soon(operators.run_looks)

@@ -19,7 +19,7 @@ from trio_copy_onchain.fleet.balances import Balances
 from trio_copy_onchain.fleet.picking import Load, pick
 from trio_copy_onchain.sending.began import older_orders
 from trio_copy_onchain.sending.keyless import Keyless
-from trio_copy_onchain.sending.operator import Operator
+from trio_copy_onchain.sending.operator import NoCoin, Operator
 from trio_copy_onchain.sending.written import Written
 from trio_copy_onchain.tx.sendings import Binding, Fate
 
@@ -126,7 +126,7 @@ class Operators:
         Exits have room beyond what entries may fill.
 
         Raises:
-            OrderNotSent: nobody can send anything now.
+            OrderNotSent: nobody can send anything now; as `NoCoin`, for want of coin.
         """
         bound = self.holder(key, among)
         if bound is not None and (bound in among or not _is_over(bound[0].binding(key))):
@@ -142,7 +142,8 @@ class Operators:
             for operator, _ in among
         ]
         if not any(load.pays for load in loads):
-            raise OrderNotSent((among and among[0][0].stopped) or "no operator has coin for gas")
+            stopped = among[0][0].stopped if among else ""
+            raise OrderNotSent(stopped) if stopped else NoCoin("no operator has coin for gas")
         most = self.in_flight + (-(-self.in_flight // _FOR_EXITS) if is_exit else 0)
         best = pick(loads, in_flight=most)
         return next((one for one in among if one[0].address == best), None)

@@ -239,7 +239,7 @@ async def test_an_order_of_a_process_that_died_is_judged_and_counted_before_it_l
                 in_thread=in_place,
                 on_trouble=lambda kind, detail: None,
             ) as signers,
-            open_traded(wall=wall, signers=signers) as traded,
+            open_traded(wall=wall, signers=signers.only(frozenset({"hot"}), orders=True)) as traded,
         ):
             yield traded
 

@@ -6,12 +6,13 @@ from typing import Any
 
 import pytest
 import trio
-from attrs import define
+from attrs import define, field
 from eth_abi.abi import encode
 
 from tests.builders import ALICE, NOW, POLYGON
 from tests.onchain.conftest import running_venues
 from tests.onchain.deployed import Deployed, Market
+from tests.onchain.executing import Signing, open_trading
 from tests.onchain.relayer_world import Documents, RelayedSigner, intent
 from trio_copy.chain.dial import dial_network
 from trio_copy.chain.nodes import NodeConnections, open_nodes
@@ -19,14 +20,15 @@ from trio_copy.chain.pacing import Pace
 from trio_copy.config import ChainSettings, EndpointSettings
 from trio_copy.engine.supervisor import Backoff
 from trio_copy.entropy import seeded_entropy
+from trio_copy.model.decisions import Reason
 from trio_copy.model.ids import ZERO_ADDRESS, Address, Hash32
 from trio_copy.model.orders import SignatureType, Wallet
 from trio_copy.native import keccak
-from trio_copy.ports import Act, ActReport, Deed, Done
+from trio_copy.ports import Act, ActReport, Deed, Done, Purpose
 from trio_copy.testing.anvil import Node, calldata
 from trio_copy.testing.relayer import Relayer, RelayerKey, RelayerServer, Submitted, open_relayer
 from trio_copy.transactions.calls import Call
-from trio_copy.transactions.relayed import RelayContracts
+from trio_copy.transactions.relayed import RelayContracts, Relayed
 from trio_copy_onchain.relayer.carrying import Carrier
 from trio_copy_onchain.relayer.client import RelayerClient
 from trio_copy_onchain.relayer.credentials import RelayerKey as OurKey
@@ -235,3 +237,53 @@ async def test_an_owners_own_transaction_displaces_what_was_signed(
 async def _cash(owner: Owner) -> int:
     usdc = owner.market.deployed.amms[0].usdc
     return int(await owner.market.chain.call(usdc, "balanceOf(address)", owner.safe))
+
+
+@define(eq=False)
+class BothWays(Signing):
+    """Signs what its wallet does by itself, and what a relayer carries."""
+
+    relayed: RelayedSigner = field(factory=RelayedSigner)
+
+    def sign_relayed(self, relayed: Relayed, purpose: Purpose) -> bytes | Reason:
+        return self.relayed.sign_relayed(relayed, purpose)
+
+
+async def test_an_owner_who_cannot_pay_for_gas_has_its_acts_carried(
+    venues: tuple[Node, Deployed], market: Market
+) -> None:
+    """Also with dust, and where it has just turned out that it cannot; who can, sends by himself."""
+    async with open_owner(venues[0], market) as owner:
+        signing = BothWays(owner.signer.key, relayed=owner.signer)
+        wallet = Wallet(follower=ALICE, address=owner.safe, name="alice", signature_type=SignatureType.SAFE)
+        amm = market.deployed.amms[0]
+        async with open_trading(market, owner.nodes, lambda: NOW, signing=signing, wallet=wallet) as trading:
+            executor = trading.executor
+            executor.carrier = owner.carrier
+            owner.carrier.close_journal(owner.journal)
+            owner.carrier.open_journal(trading.journal)
+            ((operator, _),) = executor.operators.of(wallet)
+
+            async def has_acted(number: int, wei: int) -> Act:
+                await market.ask("anvil_setBalance", signing.address, hex(wei))
+                call = _call(amm.usdc, "approve(address,uint256)", amm.ctf, number)
+                act = Act(key=intent(number), wallet=wallet, deed=Deed.APPROVE, calls=(call,), until=NOW + 1000)
+                with trio.move_on_after(5):
+                    assert (await executor.act(act)).done in (Done.MINED, Done.LANDED)
+                assert await market.chain.call(amm.usdc, "allowance(address,address)", owner.safe, amm.ctf) == number
+                return act
+
+            taken = owner.server.relayer.taken
+            await has_acted(1, 0)
+            carried = await has_acted(2, 10**12)
+            assert (len(taken), signing.signed) == (2, [])
+            sent = await has_acted(3, 10**18)
+            assert (len(taken), len(signing.signed)) == (2, 1)
+            operator.pause("insufficient funds")
+            await has_acted(4, 10**18)
+            assert (len(taken), len(signing.signed)) == (3, 1)
+            for act, wei in ((carried, 10**18), (sent, 0)):
+                await market.ask("anvil_setBalance", signing.address, hex(wei))
+                with trio.move_on_after(2):
+                    assert (await executor.act(act)).done in (Done.MINED, Done.LANDED)
+            assert (len(taken), len(signing.signed)) == (3, 1), "who has begun it goes on with it"

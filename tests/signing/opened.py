@@ -52,7 +52,7 @@ async def opened(
         in_thread=in_thread,
         on_trouble=Troubles() if troubles is None else troubles,
     ) as signers:
-        yield signers
+        yield signers.only(frozenset({"hot"}), orders=True)
 
 
 def signer_in(signers: OpenSigners) -> KeySigner:

@@ -105,7 +105,7 @@ def live_plan(executor: SigningExecutor, tmp_path: Path, caps: Caps = NO_CAPS, *
         yield executor
 
     plan = make_plan(settings, discover())
-    plugin = ExecutorPlugin(name="signing", open=open_signing)
+    plugin = ExecutorPlugin(name="signing", open=open_signing, signs_orders=True)
     return evolve(plan, executors=(PlannedExecutor(name="sim", plugin=plugin, settings=NoSettings()),))
 
 
@@ -184,6 +184,22 @@ async def test_what_the_guard_refuses_is_not_sent(tmp_path: Path, autojump_clock
         world.chain.mine(world.buy(side=Side.SELL))
         await world.recorder.wait_until(lambda: len(world.recorder.finished) == 3)
         assert len(executor.sent) == 1
+
+
+async def test_an_executor_that_does_not_say_that_it_signs_orders_has_none_signed(
+    tmp_path: Path, autojump_clock: MockClock
+) -> None:
+    """One that sends transactions has those signed, which the guard reads."""
+    executor = SigningExecutor()
+    arm(tmp_path / "signing", MAKER, limits_of(POLICY, POLYGON), NOW + 3600)
+    plan = live_plan(executor, tmp_path)
+    [planned] = plan.executors
+    sends = evolve(planned, plugin=evolve(planned.plugin, signs_orders=False))
+    async with live_world() as world, running_engine(world, evolve(plan, executors=(sends,))):
+        world.chain.mine(world.buy())
+        await world.recorder.wait_until(lambda: len(world.recorder.finished) == 1)
+        outcome = world.recorder.finished[0].outcome
+        assert (executor.sent, outcome.reason and outcome.reason.control) == ([], "sign")
 
 
 async def test_what_a_cap_denies_uses_up_no_limit_of_the_guard(tmp_path: Path, autojump_clock: MockClock) -> None:

@@ -156,6 +156,9 @@ async def test_a_disk_that_fails_lets_nothing_leave(folder: Path, autojump_clock
         b'[1,"0xab","k","00","HOLD",1]\n',
         b'[1,"0xab","k","00","BUY",1.5]\n',
         b'["1","0xab","k","00","BUY",1]\n',
+        b'[1,"0xab","k","00","BUY",1,"7"]\n',
+        b'[1,"0xab","k","00","BUY",1,7]\n',
+        b'[1,"0xab","k","00","BUY",1,"",""]\n',
         b"\xff\xfe\n",
     ],
 )

@@ -11,7 +11,9 @@ from attrs import evolve
 from trio.testing import MockClock
 
 from tests.builders import ALICE, LEADER, NOW, POLYGON
+from tests.plugins.stores import in_place
 from tests.signing.opened import (
+    HOT,
     SECRET,
     WALLET,
     Troubles,
@@ -23,6 +25,7 @@ from tests.signing.opened import (
     try_to_sign,
 )
 from tests.signing.test_guard import BUY, MAKER, POLICY, SELL
+from trio_copy.clock import wall_clock_from
 from trio_copy.errors import OrderNotSent
 from trio_copy.model.decisions import Code, Reason
 from trio_copy.model.fills import Side
@@ -33,6 +36,7 @@ from trio_copy.native import SecretKey, keccak, signer_of
 from trio_copy.ports import Access, ExecutorContext, Signer, Signers
 from trio_copy.signing.access import digest_of
 from trio_copy.signing.arming import arm, disarm, limits_of, read_arming
+from trio_copy.signing.signers import open_signers
 from trio_copy.testing.signing import FakeSigner, FakeSigners
 
 DIGEST = keccak(b"an order")
@@ -56,8 +60,32 @@ async def test_a_signer_signs_for_its_wallet_and_nobody_else_finds_it(
         assert list(port.operators(WALLET)) == [signer]
         assert list(port.operators(Wallet(follower=ALICE, address=None))) == []
         assert port.of(Wallet(follower=ALICE, address=MAKER, name="renamed")) is signer
-        assert signers.only(frozenset()).of(WALLET) is None
+        assert signers.only(frozenset(), orders=True).of(WALLET) is None
         assert signers.armed(NOW) == {"hot": NOW + 86_400}
+
+
+async def test_whoever_sends_transactions_has_no_digest_signed(tmp_path: Path, autojump_clock: MockClock) -> None:
+    """It could be that of a transfer, whatever is said of it; nor does anybody who was not told to leave orders somewhere."""
+    arm_hot(tmp_path / "s")
+    troubles = Troubles()
+    async with opened(tmp_path / "s", troubles=troubles) as signers:
+        for signs in (True, False):
+            (signer,) = signers.only(frozenset({"hot"}), orders=signs).operators(WALLET)
+            assert isinstance(signer.sign(BUY, DIGEST), bytes) is signs
+            assert isinstance(signer.sign_access(ACCESS), bytes)
+    assert troubles.told == [
+        ("guard-refused", "wallet hot: sign: a bare digest; a transaction, which can be read"),
+    ]
+    async with open_signers(
+        folder=tmp_path / "s",
+        wallets={"hot": HOT},
+        keys={"hot": SecretKey(SECRET)},
+        chain_id=POLYGON,
+        wall=wall_clock_from(NOW),
+        in_thread=in_place,
+        on_trouble=troubles,
+    ) as plain:
+        assert isinstance(signer_in(plain).sign(BUY, DIGEST), Reason)
 
 
 async def test_proving_who_we_are_needs_no_arming_and_spends_nothing(tmp_path: Path, autojump_clock: MockClock) -> None:

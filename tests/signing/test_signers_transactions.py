@@ -1,7 +1,13 @@
 """Signers and transactions: what was let go is signed, by its own key, and what leaves is durable before."""
 
+from collections.abc import AsyncGenerator, Callable
+from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
+import msgspec
+import pytest
+import trio
 from attrs import evolve
 from trio.testing import MockClock
 
@@ -28,13 +34,14 @@ from tests.signing.calls import (
 from tests.signing.opened import Troubles
 from trio_copy.clock import wall_clock_from
 from trio_copy.config.wallets import WalletTable
+from trio_copy.errors import OrderNotSent
 from trio_copy.model.coins import Coins
 from trio_copy.model.decisions import Reason
 from trio_copy.model.fleets import funding_wallet
 from trio_copy.model.ids import IntentKey
 from trio_copy.model.orders import SignatureType, Wallet
 from trio_copy.native import SecretKey, signer_of
-from trio_copy.ports import Deed, Signer, Signers
+from trio_copy.ports import Deed, InThread, Signer, Signers
 from trio_copy.ports.signing import NOTHING
 from trio_copy.signing.access import AccessSigners
 from trio_copy.signing.arming import arm, limits_of
@@ -60,10 +67,10 @@ def by_whom(signer: Signer, what: Transaction, answer: bytes | Reason) -> bool:
     return read_signed(signed.raw) == (what, signer.address)
 
 
-async def test_a_trade_is_released_and_then_signed_as_often_as_it_takes(
+async def test_a_trade_is_released_and_then_signed_as_often_as_one_nonce_takes(
     tmp_path: Path, autojump_clock: MockClock
 ) -> None:
-    """In this process and in the next one, which reads what left; counted once, and refused where it was told nothing of."""
+    """In this process and in the next one, which reads under which; another nonce is let go anew, and counts once more."""
     folder, troubles, wanted = tmp_path / "s", Troubles(), spending(maker=SAFE)
     arm(folder, SAFE, limits_of(TRADING, POLYGON), NOW + 3600)
     for first in (True, False):
@@ -86,12 +93,90 @@ async def test_a_trade_is_released_and_then_signed_as_often_as_it_takes(
                         "wallet hot: release: a trade that was not let go; `release` before its transaction is signed",
                     )
                 ]
-                await signer.release(wanted, _DIGEST)
-            for number in range(3):
-                what = transaction(_TRADE, nonce=number)
+                for _ in range(2):
+                    await signer.release(wanted, _DIGEST)
+            for fee in range(200, 203):
+                what = transaction(_TRADE, max_fee=fee * 10**9)
                 assert by_whom(signer, what, signer.sign_transaction(what, wanted))
+            other = transaction(_TRADE, nonce=8 if first else 9)
+            assert isinstance(signer.sign_transaction(other, wanted), Reason)
+            await signer.release(wanted, _DIGEST)
+            assert by_whom(signer, other, signer.sign_transaction(other, wanted))
             assert by_whom(signer, _NOTHING, signer.sign_transaction(_NOTHING, NOTHING))
-    assert sum(map(len, (path.read_bytes().splitlines() for path in folder.glob("signed-*")))) == 1
+            await signer._journal.wait_durable()
+    assert [line[6] for line in _lines_in(folder)] == ["", f"{SENDER}/7", "", f"{SENDER}/8", "", f"{SENDER}/9"]
+
+
+def _lines_in(folder: Path) -> list[list[Any]]:
+    [path] = folder.glob("signed-*")
+    return [msgspec.json.decode(line) for line in path.read_bytes().splitlines()]
+
+
+@asynccontextmanager
+async def _opened(folder: Path, in_thread: InThread = in_place) -> AsyncGenerator[KeySigner, None]:
+    """Open the signer of a Safe that is armed."""
+    arm(folder, SAFE, limits_of(TRADING, POLYGON), NOW + 3600)
+    async with open_signers(
+        folder=folder,
+        wallets={"hot": _TABLE},
+        keys={"hot": OWNER},
+        chain_id=POLYGON,
+        wall=wall_clock_from(NOW),
+        in_thread=in_thread,
+        on_trouble=Troubles(),
+    ) as signers:
+        signer = signers.of(_WALLET)
+        assert signer is not None
+        yield signer
+
+
+def _signs(signer: KeySigner, nonce: int) -> bool:
+    answer = signer.sign_transaction(transaction(_TRADE, nonce=nonce), spending(maker=SAFE))
+    return isinstance(answer, bytes)
+
+
+async def test_however_many_nonces_are_asked_for_the_limits_hold(tmp_path: Path, autojump_clock: MockClock) -> None:
+    """A bug that binds a key again and again lets go five a minute, as any other does."""
+    async with _opened(tmp_path / "s") as signer:
+        for nonce in range(TRADING.max_minute_orders):
+            await signer.release(spending(maker=SAFE), _DIGEST)
+            assert _signs(signer, nonce)
+        with pytest.raises(OrderNotSent, match="max_minute_orders"):
+            await signer.release(spending(maker=SAFE), _DIGEST)
+        assert [_signs(signer, nonce) for nonce in (0, 99)] == [True, False]
+
+
+async def test_what_a_process_let_go_and_wrote_under_no_nonce_counts_anew_in_the_next(
+    tmp_path: Path, autojump_clock: MockClock
+) -> None:
+    """It may have been signed all the same. So it was by earlier versions, which wrote no nonces."""
+    folder, wanted = tmp_path / "s", spending(maker=SAFE)
+    async with _opened(folder) as signer:
+        await signer.release(wanted, _DIGEST)
+    [path] = folder.glob("signed-*")
+    for before in (path.read_bytes(), path.read_bytes().replace(b',""]', b"]")):
+        path.write_bytes(before)
+        async with _opened(folder) as signer:
+            assert not _signs(signer, 7)
+            await signer.release(wanted, _DIGEST)
+            assert _signs(signer, 7)
+        assert [line[6:] for line in _lines_in(folder)] == [_lines_in(folder)[0][6:], [""], [f"{SENDER}/7"]]
+        async with _opened(folder) as signer:
+            assert [_signs(signer, one) for one in (7, 8)] == [True, False]
+
+
+async def test_a_trade_is_signed_once_that_it_counts_is_on_the_disk(tmp_path: Path, autojump_clock: MockClock) -> None:
+    async def slow(run: Callable[[], Any]) -> Any:
+        await trio.sleep(0.1)
+        return run()
+
+    async with _opened(tmp_path / "s", slow) as signer, trio.open_nursery() as nursery:
+        for _ in range(2):
+            nursery.start_soon(signer.release, spending(maker=SAFE), _DIGEST)
+        await trio.sleep(0.05)
+        assert not _signs(signer, 7)
+        await trio.sleep(0.2)
+        assert [_signs(signer, one) for one in (7, 8)] == [True, False], "asked for twice at once it is let go once"
 
 
 async def test_without_its_journal_a_wallet_only_takes_nonces_back(tmp_path: Path, autojump_clock: MockClock) -> None:

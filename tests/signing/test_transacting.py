@@ -229,12 +229,13 @@ def test_a_pool_sale_by_a_safe_approves_its_shares() -> None:
 
 
 def test_only_what_was_let_go_is_signed_as_often_as_it_takes() -> None:
-    """Other fees and another nonce are the same call; another call, another sender or a higher price are not."""
+    """Other fees are the same call; another call, another sender, a higher price or another nonce are not."""
     guard, wanted, call = guard_of(SAFE_KIND), spending(maker=SAFE), by_safe(buy(TEN, HALF))
     assert asked(guard, transaction(call), wanted) == "release"
     let_go(guard, wanted, call)
-    for changes in ({}, {"max_fee": 300 * 10**9}, {"nonce": 8}, {"gas": 400_000}):
+    for changes in ({}, {"max_fee": 300 * 10**9}, {"gas": 400_000}):
         assert asked(guard, transaction(call, **changes), wanted) is None
+    assert asked(guard, transaction(call, nonce=8), wanted) == "nonce"
     assert asked(guard, transaction(by_safe(buy(TEN, HALF + 1))), wanted) == "release"
     assert asked(guard, transaction(by_safe(buy(TEN, HALF), owner=SPENDER)), wanted) == "transaction"
     assert asked(guard, transaction(call), evolve(wanted, key=IntentKey("cd" * 32))) == "release"
@@ -255,6 +256,41 @@ def test_the_wallets_own_call_may_be_what_was_let_go_and_then_one_operator_has_i
         refusal = judge_transaction(guard, other, SPENDER, wanted, NOW)
         assert refusal is not None
         assert refusal.control == "sender"
+
+
+def test_each_nonce_of_a_trade_is_let_go_and_counts() -> None:
+    """However often an executor asks: for another nonce it has to let it go anew, and then the limits hold."""
+    guard, wanted, call = guard_of(), spending(), buy(TEN, HALF)
+    for number in range(TRADING.max_minute_orders):
+        let_go(guard, wanted, call)
+        for _ in range(2):
+            assert asked(guard, transaction(call, nonce=number), wanted) is None
+        assert asked(guard, transaction(call, nonce=99), wanted) == "nonce"
+    refusal = guard.judge(wanted, call_digest(POLYGON, SENDER, call), NOW, anew=True)
+    assert refusal is not None
+    assert (refusal.control, refusal.value) == ("wallet.hot.policy.max_minute_orders", "6")
+    assert asked(guard, transaction(call), wanted) == "nonce"
+    assert asked(guard, transaction(call, nonce=0), wanted) is None, "what it had already costs nothing"
+    assert asked(guard, transaction(Call(to=SENDER), nonce=0), NOTHING) is None
+
+
+def test_nothing_is_signed_before_that_it_counts_is_durable() -> None:
+    guard, wanted, call = guard_of(), spending(), buy(TEN, HALF)
+    let_go(guard, wanted, call)
+    guard.begin_release(KEY)
+    assert asked(guard, transaction(call), wanted) == "nonce"
+    guard.end_release(KEY)
+    assert asked(guard, transaction(call), wanted) is None
+    guard.end_release(KEY)
+    assert asked(guard, transaction(call, nonce=8), wanted) == "nonce"
+
+
+def test_what_is_let_go_anew_for_less_is_signed_for_no_more() -> None:
+    guard, wanted, call = guard_of(), spending(), buy(TEN, HALF)
+    let_go(guard, wanted, call)
+    assert asked(guard, transaction(call), wanted) is None
+    let_go(guard, spending(max_cost=Usd.parse("0.01")), call)
+    assert asked(guard, transaction(call, nonce=8), wanted) == "amount"
 
 
 def test_a_trade_needs_an_arming_and_what_undoes_it_does_not() -> None:
@@ -354,19 +390,22 @@ def test_an_act_is_one_for_its_key_and_in_time() -> None:
 
 
 def test_a_funding_wallet_refuels_and_does_nothing_else() -> None:
-    """Its own operators, within what one may get and a day: the same sending counts once."""
+    """Its own operators, within what one may get and a day: the same sending counts once, with another nonce once more."""
     refuels = Refuels(operators=frozenset({LEADER}), most_wei=10, max_day_wei=25)
     guard = guard_of(refuels=refuels, policy=evolve(TRADING, max_gas=Coins.parse(1)))
 
-    def refuel(number: int, wei: int, to: Address = LEADER, now: float = NOW) -> str | None:
+    def refuel(number: int, wei: int, to: Address = LEADER, now: float = NOW, nonce: int = 7) -> str | None:
         call = Call(to=to, value=wei)
         key = IntentKey(f"{number:064x}")
-        return asked(guard, transaction(call.marked(key)), act(Deed.REFUEL, call, key=key, until=now + 60), now)
+        sent = transaction(call.marked(key), nonce=nonce)
+        return asked(guard, sent, act(Deed.REFUEL, call, key=key, until=now + 60), now)
 
     assert [refuel(1, 10), refuel(1, 10), refuel(2, 11), refuel(3, 0)] == [None, None, "refuel", "refuel"]
     assert refuel(4, 1, to=SPENDER) == "refuel"
     assert [refuel(5, 10), refuel(6, 6), refuel(7, 5)] == [None, "refuel", None]
-    assert refuel(8, 10, now=NOW + 86_401) is None
+    later = NOW + 86_401
+    again = [refuel(8, 10, now=later, nonce=nonce) for nonce in (7, 7, 8, 9, 8)]
+    assert again == [None, None, None, "refuel", None]
     call = approve(CASH, MAKER_CONTRACT, 1)
     assert asked(guard, transaction(call), act(Deed.APPROVE, call)) == "deed"
     token = Call(to=LEADER, data=calldata("transfer", ("address", "uint256"), LEADER, 1))
@@ -436,6 +475,11 @@ def test_a_relayed_trade_is_the_one_that_was_let_go() -> None:
     assert refusal.control == "release"
     let_go(guard, wanted, trade, sender=SAFE)
     assert judge_relayed(guard, what, SENDER, wanted, NOW) is None
+    assert judge_relayed(guard, evolve(what, deadline=int(NOW) + 700), SENDER, wanted, NOW) is None
+    assert (refusal := judge_relayed(guard, evolve(what, nonce=2), SENDER, wanted, NOW)) is not None
+    assert refusal.control == "nonce"
+    assert asked(guard, transaction(by_safe(trade), nonce=what.nonce), wanted) == "sender", "it could happen both ways"
+    let_go(guard, wanted, trade, sender=SAFE)
     assert judge_relayed(guard, evolve(what, nonce=2), SENDER, wanted, NOW) is None
     assert judge_relayed(guard, relayed(buy(TEN, HALF + 1)), SENDER, wanted, NOW) is not None
     assert judge_relayed(guard, what, SENDER, NOTHING, NOW) is not None

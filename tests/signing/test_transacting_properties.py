@@ -33,13 +33,14 @@ from tests.signing.calls import (
     transaction,
 )
 from trio_copy.model.fills import Side
-from trio_copy.model.ids import Address, TokenId
+from trio_copy.model.ids import Address, IntentKey, TokenId
 from trio_copy.model.orders import SignatureType
 from trio_copy.model.units import MICRO, NO_USD, Price, Usd
 from trio_copy.ports import Deed, Purpose, Spending
 from trio_copy.ports.signing import NOTHING
+from trio_copy.signing.guard import Signed
 from trio_copy.signing.transacting import judge_relayed, judge_transaction
-from trio_copy.transactions.calls import Call
+from trio_copy.transactions.calls import Call, call_digest
 from trio_copy.transactions.relayed import Relayed
 from trio_copy_onchain.venues.amounts import Decimals
 from trio_copy_onchain.venues.fpmm import Fpmm
@@ -254,6 +255,38 @@ def _exchange(data: bytes, wanted: Spending) -> tuple[int, int | None, str | Non
     assert recipient == wanted.maker
     assert (outcome, cash in TRADING.collateral) == (OUTCOME, True)
     return given, None if stop_at else least, token_in
+
+
+_ASKED = st.tuples(st.sampled_from(["let go", "sign", "sign", "dies", "crashes"]), st.integers(0, 2), st.integers(0, 3))
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.lists(_ASKED, max_size=60), st.integers(1, 8))
+def test_no_more_is_signed_than_was_counted_whatever_nonces_are_asked_for(
+    asked: list[tuple[str, int, int]], most: int
+) -> None:
+    """Of whichever keys, by however many processes; each reads what the one before has written down, or all but its last line."""
+    written: list[Signed] = []
+    signed: set[tuple[IntentKey, int]] = set()
+    call, policy = buy(10 * COIN, 20 * COIN), evolve(TRADING, max_minute_orders=most, max_day_usd=Usd.parse(50))
+    guard = guard_of(policy=policy, on_nonce=written.append)
+    for what, number, nonce in asked:
+        wanted = spending(key=IntentKey(f"{number:064x}"))
+        match what:
+            case "let go":
+                anew = not guard.is_open(wanted.key)
+                if guard.judge(wanted, call_digest(guard.chain_id, SENDER, call), NOW, anew=anew) is None and anew:
+                    written.append(let_go(guard, wanted, call))
+            case "sign":
+                may = judge_transaction(guard, transaction(call, nonce=nonce), SENDER, wanted, NOW) is None
+                signed |= {(wanted.key, nonce)} if may else set()
+            case _:
+                if what == "crashes" and written and written[-1].nonce is not None:
+                    written.pop()
+                guard = guard_of(policy=policy, on_nonce=written.append)
+                assert all(map(guard.note, written))
+        counted = sum(one.nonce is None for one in written)
+        assert len(signed) <= counted <= min(most, 5)
 
 
 _WORDS = st.lists(

@@ -196,7 +196,7 @@ async def _open_executor(
         quotes=quotes,
         books=books,
         facts=facts,
-        signers=None if signers is None else signers.only(signs),
+        signers=None if signers is None else signers.only(signs, orders=planned.plugin.signs_orders),
         wallets=tuple(
             one.wallet
             for one in plan.settings.followers().named.values()

@@ -264,3 +264,6 @@ class ExecutorPlugin:
     """Whether what it opens is a `JournalledExecutor`; else it is given no journal."""
     acts: bool = False
     """Whether what it opens is an `ActingExecutor`, and keeps a journal."""
+    signs_orders: bool = False
+    """Whether it has orders signed by their digest (`Signer.sign`), for a venue that matches them; else its signers sign none,
+    for no guard could tell that it is no transaction's."""

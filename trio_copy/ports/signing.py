@@ -70,7 +70,8 @@ class Signer(Protocol):
         """Return the 65 bytes of a signature of a digest, or why there is none. Never waits, never raises.
 
         For one intent key there is one digest for ever: the same one is signed again, another never. It counts for no limit
-        yet, for an order may still come to nothing: it must not leave the process before `release` has returned.
+        yet, for an order may still come to nothing: it must not leave the process before `release` has returned. Refused
+        for whoever sends transactions (`ExecutorPlugin.signs_orders`).
         """
         ...
 
@@ -84,8 +85,8 @@ class Signer(Protocol):
     def sign_transaction(self, transaction: Transaction, purpose: Purpose) -> bytes | Reason:
         """Return the 65 bytes of a signature of a transaction, or why there is none. Never waits, never raises.
 
-        Of a trade, its call was released before (`call_digest` as the digest): what only has other fees, or another nonce, is
-        signed again and counts once. What does nothing is signed as far as its gas may cost that much.
+        Of a trade, its call was released before (`call_digest` as the digest), once for each nonce: what only has other fees
+        is signed again. What does nothing is signed as far as its gas may cost that much.
         """
         ...
 
@@ -97,7 +98,7 @@ class Signer(Protocol):
         """Judge an order that is about to leave once more, count it, and wait until that is on the disk; nothing leaves before.
 
         Whoever signed it, in whatever process. What was released is released again, and counts once. Cancelled, it counts
-        all the same.
+        all the same. Of transactions, each time is good for one nonce; what was signed since the last time counts anew.
 
         Raises:
             OrderNotSent: the guard refuses, and `reason` says why; or what it counts could not be written, or another process

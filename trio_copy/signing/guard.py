@@ -5,8 +5,9 @@ then denied by a cap, spends nothing. The journal tells of everything that ever 
 """
 
 from collections import OrderedDict, deque
+from collections.abc import Callable, Set
 
-from attrs import define, field, frozen
+from attrs import define, evolve, field, frozen
 
 from trio_copy.config.wallets import WalletPolicy
 from trio_copy.model.decisions import Code, Reason
@@ -30,9 +31,18 @@ _PINNED = 1_000
 forgotten, a key could get a second signature; a second body of it could leave never."""
 
 
+@frozen
+class Nonce:
+    """Of all that is signed with one, one thing happens at most."""
+
+    account: Address
+    """Whose it is: of a transaction its sender's; of what a relayer carries, the wallet's."""
+    number: int
+
+
 @frozen(kw_only=True)
 class Signed:
-    """One order that left, as it is remembered."""
+    """One order that left, as it is remembered; or under which nonce it was signed."""
 
     maker: Address
     key: IntentKey
@@ -41,6 +51,10 @@ class Signed:
     """Unix seconds at which it was let go."""
     side: Side
     max_cost: Usd
+    by_transaction: bool = False
+    """Whether it was let go to be signed under one nonce, so that each time counts."""
+    nonce: Nonce | None = None
+    """Under which it was signed then, which counts no more."""
 
 
 @frozen(kw_only=True)
@@ -92,8 +106,12 @@ class Guard:
     """What left, here or elsewhere."""
     _pinned: OrderedDict[IntentKey, bytes] = field(factory=OrderedDict)
     """Of those that were signed here and have not left."""
-    _senders: dict[IntentKey, Address] = field(factory=dict)
-    """Which operator's transactions were signed for what left: never another one's."""
+    on_nonce: Callable[[Signed], None] = lambda signed: None
+    """Hears under which nonce a trade was signed first: the next process has to know."""
+    _nonces: dict[IntentKey, set[Nonce]] = field(factory=dict)
+    """Under which something was signed for what left, and for refuels."""
+    _open: dict[IntentKey, bool] = field(factory=dict)
+    """What this process has let go by transaction and signed under no nonce yet, and whether that it counts is durable."""
     _in_order: deque[tuple[float, IntentKey]] = field(factory=deque)
     _hour: _Window = field(factory=lambda: _Window(HOUR_S))
     _day: _Window = field(factory=lambda: _Window(DAY_S))
@@ -101,8 +119,11 @@ class Guard:
     _sells: _Window = field(factory=lambda: _Window(MINUTE_S))
     _refuelled: _Window = field(factory=lambda: _Window(DAY_S))
 
-    def judge(self, wanted: Spending, digest: bytes, now: float) -> Reason | None:
-        """Return why a digest must not be signed, or its order not leave; None where it may."""
+    def judge(self, wanted: Spending, digest: bytes, now: float, *, anew: bool = False) -> Reason | None:
+        """Return why a digest must not be signed, or its order not leave; None where it may.
+
+        What has left counts already, except where it is to leave `anew`.
+        """
         policy = self.policy
         if len(digest) != _DIGEST_BYTES:
             return self.refusal("digest", f"a length of {len(digest)}", f"{_DIGEST_BYTES} bytes")
@@ -123,7 +144,7 @@ class Guard:
         if other is not None:
             return other
         # What left is nothing new: it counts already, whatever the limits are by now.
-        return None if wanted.key in self._left else self._over_limit(wanted, now)
+        return None if wanted.key in self._left and not anew else self._over_limit(wanted, now)
 
     def _over_limit(self, wanted: Spending, now: float) -> Reason | None:
         policy = self.policy
@@ -161,43 +182,70 @@ class Guard:
         """Return the wei that it gave to operators within a day."""
         return self._refuelled.at(now)
 
-    def is_pinned(self, key: IntentKey) -> bool:
-        """Tell whether something was signed for a key and is remembered, that has not left by `release`."""
-        return key in self._pinned
+    def nonces(self, key: IntentKey) -> Set[Nonce]:
+        """Return under which nonces a trade, or a refuel, was signed, as far as is remembered."""
+        return self._nonces.get(key, frozenset())
 
-    def pin_act(self, key: IntentKey, digest: bytes, now: float, wei: int) -> None:
-        """Remember what is signed for an act, and count once what it gives to operators."""
-        if self.refuels is not None and not self.is_pinned(key):
-            self._refuelled.add(now, wei)
+    def pin_act(self, key: IntentKey, digest: bytes, nonce: Nonce, now: float, wei: int) -> None:
+        """Remember what is signed for an act, and count what it gives to operators, once for each nonce."""
         self.pin(key, digest)
+        if self.refuels is not None and nonce not in self.nonces(key):
+            self._refuelled.add(now, wei)
+            self._nonces.setdefault(key, set()).add(nonce)
 
-    def pin_sender(self, key: IntentKey, sender: Address) -> None:
-        """Remember whose transactions are signed for what left."""
-        self._senders[key] = sender
+    def is_open(self, key: IntentKey) -> bool:
+        """Tell whether a trade was let go here, and signed under no nonce since."""
+        return key in self._open
 
-    def sender(self, key: IntentKey) -> Address | None:
-        """Return whose transactions were signed for a key; None where none was, as far as this process remembers."""
-        return self._senders.get(key)
+    def may_sign(self, key: IntentKey) -> bool:
+        """Tell whether a trade may be signed under one nonce more: it is open, and what it counts durable."""
+        return self._open.get(key, False)
+
+    def begin_release(self, key: IntentKey) -> None:
+        """Remember that a trade is let go and counted, which is not durable yet."""
+        self._open[key] = False
+
+    def end_release(self, key: IntentKey) -> None:
+        """Remember that what a trade counts is durable, so that it may be signed."""
+        if key in self._open:
+            self._open[key] = True
+
+    def pin_nonce(self, left: Signed, nonce: Nonce, now: float) -> None:
+        """Remember under which nonce a trade is signed; under another one it is signed once it is let go anew."""
+        if nonce not in self.nonces(left.key):
+            self._open.pop(left.key, None)
+            signed = evolve(left, at=now, nonce=nonce)
+            self.note(signed)
+            self.on_nonce(signed)
 
     def pin(self, key: IntentKey, digest: bytes) -> None:
         """Remember what is signed for a key that nothing has left with: it counts for no limit."""
         if key not in self._left:
             self._pinned[key] = digest
             if len(self._pinned) > _PINNED:
-                self._pinned.popitem(last=False)
+                old, _ = self._pinned.popitem(last=False)
+                self._nonces.pop(old, None)
 
     def note(self, signed: Signed) -> bool:
         """Remember and count what leaves, here or elsewhere; False where another body of the same key has left before."""
         left = self._left.get(signed.key)
-        if left is not None:
-            return left.digest == signed.digest
+        if left is not None and left.digest != signed.digest:
+            return False
+        if signed.nonce is not None:
+            if left is not None:
+                self._nonces.setdefault(signed.key, set()).add(signed.nonce)
+            return True
+        if left is not None and not signed.by_transaction:
+            return True
         self._left[signed.key] = signed
-        self._pinned.pop(signed.key, None)
-        self._in_order.append((signed.at, signed.key))
+        if left is None:
+            self._pinned.pop(signed.key, None)
+            self._in_order.append((signed.at, signed.key))
         while self._in_order[0][0] < signed.at - REMEMBERED_S:
             _, old = self._in_order.popleft()
             self._left.pop(old, None)
-            self._senders.pop(old, None)
+            self._nonces.pop(old, None)
+            self._open.pop(old, None)
         buy = signed.side is Side.BUY
         (self._buys if buy else self._sells).add(signed.at, 1)
         if buy:

@@ -24,13 +24,26 @@ from trio_copy.model.units import Usd
 from trio_copy.ports import InThread
 from trio_copy.records import write_plain
 from trio_copy.signing.folder import make_private_folder, sync_folder
-from trio_copy.signing.guard import DAY_S, Signed
+from trio_copy.signing.guard import DAY_S, Nonce, Signed
 
 _KEPT_DAYS = 3
 """Files of so many days before today are kept: the guard asks back for 25 hours, and a clock may have been wrong."""
 _LOOK_EVERY_S = 1.0
 """How often other processes' orders are looked for while none leaves here."""
-_READ = msgspec.json.Decoder(tuple[float, str, str, str, str, int])
+
+
+class _Line(msgspec.Struct, array_like=True, forbid_unknown_fields=True):
+    at: float
+    maker: str
+    key: str
+    digest: str
+    side: str
+    cost: int
+    nonce: str | None = None
+    """Of what leaves by transaction alone: empty as it is let go, ACCOUNT/NUMBER once it is signed."""
+
+
+_READ = msgspec.json.Decoder(_Line)
 
 
 @define(eq=False)
@@ -175,23 +188,32 @@ def _name_of(day: int) -> str:
 
 def _line_of(signed: Signed) -> bytes:
     plain = [signed.at, signed.maker, signed.key, signed.digest.hex(), signed.side._value_, signed.max_cost.micro]
+    if signed.by_transaction:
+        plain.append("" if signed.nonce is None else f"{signed.nonce.account}/{signed.nonce.number}")
     return write_plain(plain) + b"\n"
 
 
 def _signed_of(path: Path, line: bytes) -> Signed:
     try:
-        at, maker, key, digest, side, cost = _READ.decode(line)
+        read = _READ.decode(line)
         return Signed(
-            at=at,
-            maker=Address(maker),
-            key=IntentKey(key),
-            digest=bytes.fromhex(digest),
-            side=Side(side),
-            max_cost=Usd(cost),
+            at=read.at,
+            maker=Address(read.maker),
+            key=IntentKey(read.key),
+            digest=bytes.fromhex(read.digest),
+            side=Side(read.side),
+            max_cost=Usd(read.cost),
+            by_transaction=read.nonce is not None,
+            nonce=_nonce_of(read.nonce) if read.nonce else None,
         )
     except ValueError:
         shown = line[:80].decode(errors="replace")
         raise ValueError(f"{path.name}: expected a line as it was written here, got {shown!r}") from None
+
+
+def _nonce_of(text: str) -> Nonce:
+    account, _, number = text.partition("/")
+    return Nonce(Address(account), int(number))
 
 
 def _unreadable(folder: Path, error: Exception) -> str:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import NoReturn
 
 import trio
-from attrs import define, field, frozen
+from attrs import define, evolve, field, frozen
 
 from trio_copy.clock import WallClock
 from trio_copy.config.wallets import WalletPolicy, WalletTable
@@ -43,12 +43,16 @@ class KeySigner:
     _journal: Journal
     _wall: WallClock
     _on_refusal: Callable[[str, str], None]
+    _signs_orders: bool = False
+    """Whether it signs digests that others have worked out. Of a transaction's the guard would read nothing."""
 
     @property
     def address(self) -> Address:
         return self._key.address
 
     def sign(self, wanted: Spending, digest: bytes) -> bytes | Reason:
+        if not self._signs_orders:
+            return self._told(self.guard.refusal("sign", "a bare digest", "a transaction, which can be read"))
         refusal = self._refusal(wanted, digest, self._wall())
         if refusal is not None:
             return refusal
@@ -90,21 +94,32 @@ class KeySigner:
             return self._told(self.guard.refusal("transaction", str(error), "what can be signed"))
 
     async def release(self, wanted: Spending, digest: bytes) -> None:
-        now, guard = self._wall(), self.guard
-        refusal = self._refusal(wanted, digest, now)
+        now, guard, by_transaction = self._wall(), self.guard, not self._signs_orders
+        # What an earlier process has let go may have been signed, though it did not live to write down under which nonce.
+        anew = by_transaction and not guard.is_open(wanted.key)
+        refusal = self._refusal(wanted, digest, now, anew=anew)
         if refusal is not None:
             raise OrderNotSent(refusal.because, refusal)
-        if guard.left(wanted.key) is None:
+        if anew or guard.left(wanted.key) is None:
             # Judged and counted without a wait between: of two that would break a limit together, the second is refused.
             signed = Signed(
-                maker=guard.maker, key=wanted.key, digest=digest, at=now, side=wanted.side, max_cost=wanted.max_cost
+                maker=guard.maker,
+                key=wanted.key,
+                digest=digest,
+                at=now,
+                side=wanted.side,
+                max_cost=wanted.max_cost,
+                by_transaction=by_transaction,
             )
             guard.note(signed)
             self._journal.add(signed)
+            if by_transaction:
+                guard.begin_release(wanted.key)
         await self._journal.wait_durable()
+        guard.end_release(wanted.key)
 
-    def _refusal(self, wanted: Spending, digest: bytes, now: float) -> Reason | None:
-        refusal = self._closed() or self.guard.judge(wanted, digest, now)
+    def _refusal(self, wanted: Spending, digest: bytes, now: float, *, anew: bool = False) -> Reason | None:
+        refusal = self._closed() or self.guard.judge(wanted, digest, now, anew=anew)
         return None if refusal is None else self._told(refusal)
 
     def _closed(self) -> Reason | None:
@@ -122,7 +137,10 @@ class KeySigner:
 
 @frozen
 class OpenSigners:
-    """The signers of this process, by the name of their wallet; see `ports.signing.Signers`."""
+    """The signers of this process, by the name of their wallet; see `ports.signing.Signers`.
+
+    As they are opened they sign no digest that somebody else has worked out; see `only`.
+    """
 
     by_name: Mapping[str, KeySigner]
     """Of a wallet with a fleet it is the first operator's."""
@@ -141,10 +159,15 @@ class OpenSigners:
         signer = self.of(wallet)
         return () if signer is None else self.by_fleet.get(signer.guard.name, (signer,))
 
-    def only(self, names: frozenset[str]) -> "OpenSigners":
-        """Return those of some wallets: an executor gets none that pays elsewhere."""
-        by_name = {name: signer for name, signer in self.by_name.items() if name in names}
-        return OpenSigners(by_name, {name: self.by_fleet[name] for name in by_name if name in self.by_fleet})
+    def only(self, names: frozenset[str], *, orders: bool) -> "OpenSigners":
+        """Return those of some wallets: an executor gets none that pays elsewhere, and signs digests where they are of orders."""
+        signers = {
+            name: tuple(evolve(one, signs_orders=orders) for one in self.by_fleet.get(name, (signer,)))
+            for name, signer in self.by_name.items()
+            if name in names
+        }
+        by_fleet = {name: every for name, every in signers.items() if name in self.by_fleet}
+        return OpenSigners({name: every[0] for name, every in signers.items()}, by_fleet)
 
     def armed(self, now: float) -> dict[str, float]:
         """Return until when, in Unix seconds, each wallet that is armed at a moment stays so."""
@@ -193,6 +216,8 @@ async def open_signers(
         return guard is None or guard.note(signed)
 
     journal = Journal(folder=folder, wall=wall, in_thread=in_thread, note=note)
+    for guard in guards.values():
+        guard.on_nonce = journal.add
     await journal.load()
     watch = _ArmingWatch(folder, tuple(guards.values()), wall, in_thread, on_trouble)
     await watch.look()

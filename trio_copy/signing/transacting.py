@@ -15,7 +15,7 @@ from trio_copy.ports.acting import Act, Deed
 from trio_copy.ports.signing import Nothing, Purpose, Spending
 from trio_copy.signing.acts import trouble_of_act
 from trio_copy.signing.effects import Read, Sent, read, told
-from trio_copy.signing.guard import HOUR_S, Guard
+from trio_copy.signing.guard import HOUR_S, Guard, Nonce
 from trio_copy.signing.trading import Trouble, trouble_of_trade
 from trio_copy.signing.wrapping import PROXY_FACTORIES, Unwrapped, unwrap
 from trio_copy.transactions.calls import Call, call_digest
@@ -44,7 +44,8 @@ def judge_transaction(
         reads = _read(unwrapped, purpose.key)
     except ValueError as error:
         return guard.refusal("transaction", str(error), "what the guard can read")
-    return _judge(guard, reads, sender, purpose, call_digest(guard.chain_id, sender, call), now)
+    nonce, whole = Nonce(sender, transaction.nonce), call_digest(guard.chain_id, sender, call)
+    return _judge(guard, reads, sender, purpose, nonce, whole, now)
 
 
 def judge_relayed(guard: Guard, relayed: Relayed, signer: Address, purpose: Purpose, now: float) -> Reason | None:
@@ -64,7 +65,7 @@ def judge_relayed(guard: Guard, relayed: Relayed, signer: Address, purpose: Purp
         reads = _read(Unwrapped(calls=relayed.calls), purpose.key)
     except ValueError as error:
         return guard.refusal("transaction", str(error), "what the guard can read")
-    return _judge(guard, reads, signer, purpose, None, now)
+    return _judge(guard, reads, signer, purpose, Nonce(relayed.wallet, relayed.nonce), None, now)
 
 
 def _trouble_of_carrying(guard: Guard, relayed: Relayed, signer: Address) -> Trouble | None:
@@ -82,15 +83,21 @@ def _trouble_of_carrying(guard: Guard, relayed: Relayed, signer: Address) -> Tro
 
 
 def _judge(
-    guard: Guard, reads: Sequence[Read], sender: Address, purpose: Spending | Act, whole: bytes | None, now: float
+    guard: Guard,
+    reads: Sequence[Read],
+    sender: Address,
+    purpose: Spending | Act,
+    nonce: Nonce,
+    whole: bytes | None,
+    now: float,
 ) -> Reason | None:
     if isinstance(purpose, Spending):
-        return _judge_trade(guard, reads, sender, purpose, whole, now)
-    return _judge_act(guard, reads, sender, purpose, now)
+        return _judge_trade(guard, reads, purpose, nonce, whole, now)
+    return _judge_act(guard, reads, sender, purpose, nonce, now)
 
 
 def _judge_trade(
-    guard: Guard, reads: Sequence[Read], sender: Address, wanted: Spending, whole: bytes | None, now: float
+    guard: Guard, reads: Sequence[Read], wanted: Spending, nonce: Nonce, whole: bytes | None, now: float
 ) -> Reason | None:
     left = guard.left(wanted.key)
     if left is None:
@@ -101,7 +108,7 @@ def _judge_trade(
         return guard.refusal("release", "another call", f"the one that was let go, {left.digest.hex()[:16]}..")
     if left.side is not wanted.side:
         return guard.refusal("side", wanted.side.value, f"{left.side.value}, as it was let go")
-    refusal = guard.judge(wanted, left.digest, now) or _other_sender(guard, wanted.key, sender)
+    refusal = guard.judge(wanted, left.digest, now) or _other_nonce(guard, wanted.key, nonce)
     if refusal is not None:
         return refusal
     trouble = _with_coin(reads) or trouble_of_trade(
@@ -109,16 +116,23 @@ def _judge_trade(
     )
     if trouble is not None:
         return _reason(guard, trouble)
-    guard.pin_sender(wanted.key, sender)
+    guard.pin_nonce(left, nonce, now)
     return None
 
 
-def _other_sender(guard: Guard, key: IntentKey, sender: Address) -> Reason | None:
-    first = guard.sender(key)
-    return None if first in (None, sender) else guard.refusal("sender", sender, f"{first}, who has it already")
+def _other_nonce(guard: Guard, key: IntentKey, nonce: Nonce) -> Reason | None:
+    had = guard.nonces(key)
+    other = next((one.account for one in had if one.account != nonce.account), None)
+    if other is not None:
+        return guard.refusal("sender", nonce.account, f"{other}, who has it already")
+    if nonce in had or guard.may_sign(key):
+        return None
+    return guard.refusal("nonce", str(nonce.number), "`release` first, for each nonce: it counts each time")
 
 
-def _judge_act(guard: Guard, reads: Sequence[Read], sender: Address, act: Act, now: float) -> Reason | None:
+def _judge_act(
+    guard: Guard, reads: Sequence[Read], sender: Address, act: Act, nonce: Nonce, now: float
+) -> Reason | None:
     if act.wallet.address != guard.maker:
         return guard.refusal(f"wallet.{guard.name}.address", str(act.wallet.address), guard.maker)
     if now >= act.until:
@@ -132,17 +146,17 @@ def _judge_act(guard: Guard, reads: Sequence[Read], sender: Address, act: Act, n
     if refusal is not None:
         return refusal
     if act.deed is Deed.REFUEL:
-        refusal = _judge_refuel(guard, reads, act.key, now)
+        refusal = _judge_refuel(guard, reads, act.key, nonce, now)
     elif (
         trouble := _with_coin(reads) or trouble_of_act(guard.policy, act.deed, [one.effect for one in reads])
     ) is not None:
         refusal = _reason(guard, trouble)
     if refusal is None:
-        guard.pin_act(act.key, body, now, sum(one.bare.value for one in reads))
+        guard.pin_act(act.key, body, nonce, now, sum(one.bare.value for one in reads))
     return refusal
 
 
-def _judge_refuel(guard: Guard, reads: Sequence[Read], key: IntentKey, now: float) -> Reason | None:
+def _judge_refuel(guard: Guard, reads: Sequence[Read], key: IntentKey, nonce: Nonce, now: float) -> Reason | None:
     refuels, total = guard.refuels, 0
     assert refuels is not None
     for one in reads:
@@ -151,7 +165,7 @@ def _judge_refuel(guard: Guard, reads: Sequence[Read], key: IntentKey, now: floa
         total += one.effect.units
     if not 0 < total <= refuels.most_wei:
         return guard.refusal("refuel", str(Coins(total)), f"above 0, at most {Coins(refuels.most_wei)} at a time")
-    day = guard.refuelled(now) + (0 if guard.is_pinned(key) else total)
+    day = guard.refuelled(now) + (0 if nonce in guard.nonces(key) else total)
     if day > refuels.max_day_wei:
         return guard.refusal("refuel", str(Coins(day)), f"at most {Coins(refuels.max_day_wei)} a day")
     return None

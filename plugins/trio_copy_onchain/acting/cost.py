@@ -32,7 +32,13 @@ class Cost:
         Raises:
             ValueError: the contract refuses it now, and why.
         """
-        gas = await self._gas(owner, calls, key, until)
+        return await self._priced(await self._gas(owner, calls, key, until), until)
+
+    async def of_sending(self, operator: Address, call: Call, until: float) -> int:
+        """Return the wei that an operator has to have, so that a pool takes its call now; 0 where nobody can tell."""
+        return await self._priced((await self.chain.estimate(operator, call, _NO_PRICES, until)).gas, until)
+
+    async def _priced(self, gas: int, until: float) -> int:
         limit = gas_limit(gas, margin_bps=self.settings.gas_margin_bps, most=self.settings.max_gas) if gas else None
         if limit is None:
             return 0

@@ -44,6 +44,10 @@ class Unfit(OrderNotSent):
     """Every node has refused a transaction for what it is: nothing of it is anywhere, and no other try would help."""
 
 
+class NoCoin(OrderNotSent):
+    """There is no coin for gas, so that no nonce was bound for it now."""
+
+
 @define(eq=False, kw_only=True)
 class Operator:
     address: Address

@@ -14,7 +14,7 @@ from trio_copy.transactions.calls import Call
 from trio_copy_onchain.asking.chain import Chain
 from trio_copy_onchain.sending.cause import Cause
 from trio_copy_onchain.sending.known_gas import KnownGas
-from trio_copy_onchain.sending.operator import Operator
+from trio_copy_onchain.sending.operator import NoCoin, Operator
 from trio_copy_onchain.tx.answers import Before, Estimate, gas_limit
 from trio_copy_onchain.tx.reverts import Lacks
 from trio_copy_onchain.wallets.probing import probe, read_probe
@@ -53,7 +53,7 @@ async def with_gas(
     """Return a cause with the gas that it may use, or why it is not sent.
 
     Raises:
-        OrderNotSent: no node says, or the operator cannot pay for gas; then it is paused.
+        OrderNotSent: no node says, or, as `NoCoin`, the operator cannot pay for gas; then it is paused.
     """
     known = None if like is None else like.known.of(like.key, trio.current_time())
     # The margin comes on top of what it was tried with, as it does of an estimate: between now and its block more may be needed.
@@ -67,7 +67,7 @@ async def with_gas(
             return Refusal(words=estimate.words, killed=killed, lacks=estimate.lacks)
         case Before.NO_FUNDS:
             operator.pause(estimate.words)
-            raise OrderNotSent(f"operator {operator.address} cannot pay for gas: {estimate.words}")
+            raise NoCoin(f"operator {operator.address} cannot pay for gas: {estimate.words}")
         case Before.UNKNOWN:
             raise OrderNotSent(f"no node says whether it would go through: {estimate.words}")
     gas = gas_limit(estimate.gas, margin_bps=margin_bps, most=max_gas)
