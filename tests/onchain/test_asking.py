@@ -299,9 +299,12 @@ async def test_a_contract_that_refuses_answers_and_a_node_that_fails_does_not() 
     assert await chain.asked.call(CALL, _soon()) == Revert(reason="no")
     with pytest.raises(RpcError):
         await chain.asked.read([CALL, CALL], _soon())
+    assert await chain.asked.read_each([CALL, CALL], _soon()) == [None, None]
     chain.lie("node-1", "eth_call", RpcError(-32000, "header not found"))
     with pytest.raises(ChainError):
         await chain.asked.call(CALL, _soon())
+    with pytest.raises(ChainError):
+        await chain.asked.read_each([CALL, CALL], _soon())
     chain.lie("node-2", "eth_call", "0x0a")
     assert await chain.asked.call(CALL, _soon()) == b"\n"
     assert await chain.asked.read([CALL, CALL], _soon()) == [b"\n", b"\n"]
