@@ -42,6 +42,7 @@ class Lacks(Enum):
     APPROVAL = "an approval"
     BALANCE = "money, or shares"
     EITHER = "an approval, or money"
+    BOTH = "an approval, and money or shares"
 
 
 @frozen(kw_only=True)
