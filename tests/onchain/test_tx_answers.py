@@ -260,7 +260,9 @@ def _error(text: str) -> str:
         ("ERC1155: caller is not owner nor approved", Before.REJECTED, Lacks.APPROVAL),
         ("SafeMath: subtraction overflow", Before.REJECTED, Lacks.NOTHING),
         ("GS013", Before.REJECTED, Lacks.NOTHING),
-        ("SPLIT", Before.REJECTED, Lacks.NOTHING),  # a reason is compared whole
+        ("SPLIT", Before.REJECTED, Lacks.NOTHING),  # a reason is compared by whole words
+        ("no split, no SPL_X, no 1SPL", Before.REJECTED, Lacks.NOTHING),
+        ("Router: Too little received", Before.KILLED, Lacks.NOTHING),
         ("too many requests", Before.REJECTED, Lacks.NOTHING),  # the contract says so, and not the node
         ("insufficient funds", Before.REJECTED, Lacks.NOTHING),
     ],
@@ -319,6 +321,10 @@ def test_a_reason_is_read_from_the_data(code: int, message: str, data: str, reas
 )
 def test_what_is_not_about_the_contract(error: ChainError, before: Before) -> None:
     """Money for gas is told apart from a refusal, and what nobody knows is unknown."""
+        (3, "execution reverted: revert: SPL", "", "SPL"),
+        (-32000, "VM Exception while processing transaction: revert SPL", "", "SPL"),
+        (3, "Fail with error 'minimum buy amount not reached'", "", "minimum buy amount not reached"),
+        (-32000, "execution reverted: Fail with error 'Too little received'", "", "Too little received"),
     estimate = read_estimate(error)
     assert (estimate.before, estimate.lacks) == (before, Lacks.NOTHING)
     assert estimate.words in str(error)
@@ -360,3 +366,16 @@ def test_nothing_that_a_node_says_raises(code: int, message: bytes, data: bytes)
         answer, estimate = read_sending(told, OURS), read_estimate(told)
         assert len(answer.words) <= 200
         assert (answer.words + estimate.words).isprintable()
+@pytest.mark.parametrize(
+    "message",
+    [
+        "Error: execution reverted: minimum buy amount not reached (code 3)",
+        "execution reverted: MINIMUM BUY AMOUNT NOT REACHED",
+        'execution reverted: "minimum buy amount not reached"',
+    ],
+)
+@pytest.mark.parametrize("code", [3, -32000])
+def test_a_price_is_one_in_whatever_words_of_a_node(code: int, message: str) -> None:
+    assert read_estimate(RpcError(code, message)).before is Before.KILLED
+
+
