@@ -24,6 +24,8 @@ from trio_copy_onchain.wallets.kinds import WalletContracts
 
 _SEEK_EVERY_S = 5.0
 """A search reads the logs of all blocks since the order."""
+_UNTOLD_S = 60.0
+"""So long it is asked again why something was refused within its block: nodes forget what they would replay it on."""
 
 
 @define(eq=False, kw_only=True)
@@ -35,6 +37,8 @@ class Looking:
     margins: Margins
     _sought_at: dict[IntentKey, float] = field(factory=dict)
     """When the chain was searched last for a key that is older than its journal."""
+    _untold_since: dict[IntentKey, float] = field(factory=dict)
+    """Since when no node says why a key was refused within its block."""
 
     async def find(self, order: Order, until: float) -> ExecutionReport | None:
         """Look an order up, see `ports.Executor.find`; who has it goes on with it. Raises `ExecutorError`."""
@@ -116,7 +120,7 @@ class Looking:
 
     async def _of_receipt(
         self, order: Order, binding: Binding, receipt: Receipt, told: ExecutionReport | None, until: float
-    ) -> ExecutionReport:
+    ) -> ExecutionReport | None:
         if receipt.succeeded:
             return await self._read(order, receipt, Settlement.FIRM, until)
         if told is not None:
@@ -127,6 +131,10 @@ class Looking:
         transaction, sender = read_signed(sending.raw)
         wallet = body_of(order).wallet
         failure = await self.chain.why(receipt, transaction, sender, terms.venue.words, until, wallet)
+        if not failure.untold:
+            self._untold_since.pop(order.key, None)
+        elif (now := trio.current_time()) < self._untold_since.setdefault(order.key, now) + _UNTOLD_S:
+            return None
         if failure.out_of_gas:
             self.margins.note_short(order.token_id, order.key)
         return failed(order, failure)

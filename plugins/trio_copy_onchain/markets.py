@@ -33,8 +33,8 @@ class Terms:
     venue: Fpmm | Pool
     decimals: Decimals
     collateral: Address
-    answers: tuple[bytes, ...] = ()
-    """What the venue said of a sale; nothing in what never changes."""
+    answers: tuple[bytes | None, ...] = ()
+    """What the venue said of a sale, None where it refused; nothing in what never changes."""
 
 
 @define(eq=False)
@@ -58,7 +58,11 @@ class Markets:
         return known
 
     async def market(self, token_id: TokenId, until: float) -> Market:
-        """Return what a venue says about a token now. Raises `OrderNotSent` where nobody trades it, or no node answers."""
+        """Return what a venue says about a token now: a side on which it trades nothing has no price.
+
+        Raises:
+            OrderNotSent: no venue is configured for it, or no node answers.
+        """
         known = await self.terms(token_id, until)
         venue, decimals = known.venue, known.decimals
         try:
@@ -66,7 +70,7 @@ class Markets:
             sell = Swap(wallet=_NOWHERE, side=Side.SELL, shares=decimals.share, limit=_HALF, deadline=0)
             # All in one block: what a purchase and a sale need to know may be the same.
             asked = tuple(dict.fromkeys((*venue.reads(buy), *venue.reads(sell))))
-            told = dict(zip(asked, await self.chain.read(asked, until), strict=True))
+            told = dict(zip(asked, await self.chain.read_each(asked, until), strict=True))
             bought, sold = ([told[call] for call in venue.reads(swap)] for swap in (buy, sell))
             would_buy, would_sell = venue.quote(buy, bought), venue.quote(sell, sold)
         except ChainError as error:
@@ -154,7 +158,7 @@ def _expect_order(table: FpmmTable, condition: bytes) -> None:
         raise ValueError(f"expected its tokens in the order of its outcomes: {', '.join(map(str, tokens))}")
 
 
-def _fee_bps(venue: Venue, answers: Sequence[bytes]) -> int:
+def _fee_bps(venue: Venue, answers: Sequence[bytes | None]) -> int:
     """Return the most that the fee takes of a notional, which is what is left of the cash after it."""
     part, whole = venue.fee_share(answers)
     return min(BPS, -(-part * BPS // (whole - part)) + 1)

@@ -19,6 +19,7 @@ from trio_copy.transactions.calls import Call, call_digest
 from trio_copy_onchain.holdings.approvals import Allowance
 from trio_copy_onchain.holdings.of_venues import approval_of
 from trio_copy_onchain.markets import Terms
+from trio_copy_onchain.venues.amounts import Decimals
 from trio_copy_onchain.venues.seam import Swap
 
 _READ = msgspec.json.Decoder(list[Any])
@@ -77,6 +78,14 @@ def swap_of(intent: OrderIntent, wallet: Address, terms: Terms, *, until: float,
     return Swap(
         wallet=wallet, side=Side.SELL, cash=named, shares=shares, limit=limit, partial=partial, deadline=int(until)
     )
+
+
+def swap_again(order: Order, body: Body, decimals: Decimals) -> Swap:
+    """Return what an order that was prepared gives, and for what at least; not what cash a sale names."""
+    limit = Price(min(max(order.limit_price.micro, 1), MICRO - 1))
+    cash = decimals.cash_units(order.max_cost) if order.side is Side.BUY else 0
+    shares = decimals.shares_units(order.shares) if order.side is Side.SELL else 0
+    return Swap(wallet=body.wallet, side=order.side, cash=cash, shares=shares, limit=limit, deadline=int(body.until))
 
 
 def calls_of(terms: Terms, swap: Swap, *, approves: bool) -> tuple[Call, ...]:

@@ -1,20 +1,22 @@
 """The way of an order to the chain: who carries it, an estimate, the guard's release, a nonce, and the wait for a block."""
 
 import trio
-from attrs import define, field
+from attrs import define, evolve, field
 
-from trio_copy.errors import ExecutorError, OrderNotSent, OrderUncertain
+from trio_copy.errors import ChainError, ExecutorError, OrderNotSent, OrderUncertain
 from trio_copy.model.fills import Side
 from trio_copy.model.orders import ExecutionReport, Order, Status
 from trio_copy.ports import Spending
 from trio_copy.transactions.calls import call_digest
 from trio_copy_onchain.asking.chain import Chain
 from trio_copy_onchain.causes import body_of, cause_of, kind_of
+from trio_copy_onchain.holdings.lacking import taken_by
 from trio_copy_onchain.looking import Looking
 from trio_copy_onchain.margins import Margins
-from trio_copy_onchain.markets import Markets
+from trio_copy_onchain.markets import Markets, Terms
 from trio_copy_onchain.operators import Operators
 from trio_copy_onchain.outcomes import ended
+from trio_copy_onchain.placing import Body, swap_again
 from trio_copy_onchain.sending.known_gas import KnownGas
 from trio_copy_onchain.sending.operator import Operator, Unfit
 from trio_copy_onchain.sending.trying import Like, Refusal, with_gas
@@ -81,6 +83,8 @@ class Submitting:
                     like=Like(self._known_gas, (order.token_id, order.side, type(kind), len(body.calls))),
                 )
                 if isinstance(answer, Refusal):
+                    if answer.lacks is Lacks.NOTHING and not answer.killed:
+                        answer = await self._explained(order, body, terms, answer, until)
                     return _refused(order, answer)
                 cause = answer
                 assert isinstance(cause.purpose, Spending)
@@ -92,6 +96,18 @@ class Submitting:
             finally:
                 self.operators.wake()
         return await self._wait(order, operator, until)
+
+    async def _explained(self, order: Order, body: Body, terms: Terms, refusal: Refusal, until: float) -> Refusal:
+        """Say what the wallet lacks, which the words of a refusal do not tell; the same words where nobody knows."""
+        try:
+            swap = swap_again(order, body, terms.decimals)
+            taken = taken_by(terms.venue, swap, terms.collateral, approves=len(body.calls) > 1)
+            lacks = taken.lacks(await self.chain.read_each(taken.reads, until))
+        except (ChainError, ValueError):
+            return refusal
+        if lacks is Lacks.NOTHING:
+            return refusal
+        return evolve(refusal, words=f"{refusal.words}: the wallet lacks {lacks.value}", lacks=lacks)
 
     async def _wait(self, order: Order, operator: Operator, until: float) -> ExecutionReport:
         """Wait until the chain tells what became of an order, as long as the caller does."""
@@ -106,6 +122,6 @@ class Submitting:
 
 
 def _refused(order: Order, refusal: Refusal) -> ExecutionReport:
-    lacks = refusal.lacks in (Lacks.APPROVAL, Lacks.EITHER) and not refusal.killed
+    lacks = refusal.lacks in (Lacks.APPROVAL, Lacks.EITHER, Lacks.BOTH) and not refusal.killed
     advice = f"; `trio-copy wallet approve` lets it: {order.wallet.name}" if lacks else ""
     return ended(order, Status.KILLED if refusal.killed else Status.REJECTED, refusal.words + advice)

@@ -10,7 +10,7 @@ from trio_copy.model.fills import Side
 from trio_copy.model.ids import Address, IntentKey
 from trio_copy.model.units import Price
 from trio_copy.testing.anvil import Amm, Chain, deploy_amm, deploy_outcome, deploy_pool, deploy_safes, deploy_uniswap
-from trio_copy.testing.anvil.pools import FEE
+from trio_copy.testing.anvil.pools import FEE, PoolMarket
 from trio_copy.transactions.calls import Call
 from trio_copy_onchain.tx.receipts import Receipt, read_receipt
 from trio_copy_onchain.venues.amounts import Decimals, decimals_call, read_decimals
@@ -143,26 +143,31 @@ async def _deploy_pools(chain: Chain, usdc: Address) -> tuple[Pool, ...]:
     while len(outcomes) < 2:
         token = await deploy_outcome(chain)
         outcomes[token < usdc] = token
-    pools = []
-    cash = await _decimals(chain, usdc)
+    pools: list[Pool] = []
     for outcome in (outcomes[True], outcomes[False]):
         market = await deploy_pool(chain, uniswap, outcome, PRICE.micro)
         for trader in (chain.accounts[0], *chain.accounts[3:5]):
             await market.prepare_trader(trader, shares=10**6)
-        decimals = Decimals(shares=await _decimals(chain, outcome), cash=cash)
-        pools += [
-            Pool(
-                pool=market.pool,
-                router=Router(address=router, takes_deadline=takes_deadline),
-                quoter=uniswap.quoter,
-                outcome=outcome,
-                collateral=usdc,
-                fee=FEE,
-                decimals=decimals,
-            )
-            for router, takes_deadline in zip(uniswap.routers, (True, False), strict=True)
-        ]
+        pools += await pools_of(market)
     return tuple(pools)
+
+
+async def pools_of(market: PoolMarket) -> list[Pool]:
+    """Return a pool as a venue, with each of its routers."""
+    chain, uniswap = market.chain, market.uniswap
+    decimals = Decimals(shares=await _decimals(chain, market.outcome), cash=await _decimals(chain, uniswap.usdc))
+    return [
+        Pool(
+            pool=market.pool,
+            router=Router(address=router, takes_deadline=takes_deadline),
+            quoter=uniswap.quoter,
+            outcome=market.outcome,
+            collateral=uniswap.usdc,
+            fee=FEE,
+            decimals=decimals,
+        )
+        for router, takes_deadline in zip(uniswap.routers, (True, False), strict=True)
+    ]
 
 
 async def _decimals(chain: Chain, token: Address) -> int:

@@ -43,6 +43,7 @@ _FIELDS = (
     "logs",
     "status",
 )
+UNTOLD = "refused within its block, and no node says why"
 REVERT = RpcError(3, "execution reverted: too dear", '"0x"')
 
 
@@ -299,9 +300,12 @@ async def test_a_contract_that_refuses_answers_and_a_node_that_fails_does_not() 
     assert await chain.asked.call(CALL, _soon()) == Revert(reason="no")
     with pytest.raises(RpcError):
         await chain.asked.read([CALL, CALL], _soon())
+    assert await chain.asked.read_each([CALL, CALL], _soon()) == [None, None]
     chain.lie("node-1", "eth_call", RpcError(-32000, "header not found"))
     with pytest.raises(ChainError):
         await chain.asked.call(CALL, _soon())
+    with pytest.raises(ChainError):
+        await chain.asked.read_each([CALL, CALL], _soon())
     chain.lie("node-2", "eth_call", "0x0a")
     assert await chain.asked.call(CALL, _soon()) == b"\n"
     assert await chain.asked.read([CALL, CALL], _soon()) == [b"\n", b"\n"]
@@ -419,16 +423,17 @@ async def test_why_it_failed_is_told_by_a_trace_or_by_a_replay_or_by_nobody() ->
 
     async def why() -> tuple[str, bool]:
         failure = await chain.asked.why(receipt, transaction, WALLET, {"spl"}, _soon())
+        assert failure.untold is (failure.words == UNTOLD)
         return failure.words, failure.killed
 
     error = "0x08c379a0" + f"{32:064x}{3:064x}" + b"SPL".hex().ljust(64, "0")
-    assert await why() == ("refused without a word", False)
+    assert await why() == (UNTOLD, False)
     chain.lie("node-1", "eth_call", RpcError(-32000, "missing trie node", '"0x1234567890"'))
     chain.lie("node-1", "debug_traceTransaction", None)
-    assert await why() == ("refused without a word", False)
+    assert await why() == (UNTOLD, False)
     chain.lie("node-2", "eth_call", RpcError(3, "execution reverted", f'"{error}"'))
     assert await why() == ("SPL", True)
     chain.lie("node-2", "debug_traceTransaction", {"output": error.replace(b"SPL".hex(), b"STF".hex())})
     assert await why() == ("STF", False)
     chain.nodes.away = True
-    assert await why() == ("refused without a word", False)
+    assert await why() == (UNTOLD, False)

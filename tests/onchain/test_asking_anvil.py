@@ -151,7 +151,7 @@ async def test_contracts_fees_and_coin_are_read(asked: Chain, market: Market) ->
     decimals = Call(to=usdc, data=keccak(b"decimals()")[:4])
     assert [int.from_bytes(answer) for answer in await asked.read([decimals] * 3, _soon())] == [6, 6, 6]
     assert [int.from_bytes(answer) for answer in await asked.read([decimals], _soon())] == [6]
-    assert await asked.read([], _soon()) == ()
+    assert await asked.read([], _soon()) == []
     with pytest.raises(RpcError) as refused:
         await asked.read([decimals, _transfer(market, 1 << 200)], _soon())
     assert refused.value.reverted

@@ -8,13 +8,15 @@ import trio
 from tests.onchain.deployed import Deployed, Market, buy
 from tests.onchain.executing import KeptJournal, token_of
 from tests.onchain.faulting import KEY, Bench, fund, open_bench
-from tests.onchain.proxying import hangs
+from tests.onchain.proxying import hangs, refuses
 from trio_copy.model.fills import Side
 from trio_copy.model.orders import ExecutionReport, Order, Settlement, Status
 from trio_copy.testing.anvil import MAX, Node
+from trio_copy_onchain import looking
 from trio_copy_onchain.tx.fees import GWEI
 
 pytestmark = pytest.mark.anvil
+SILENT = refuses("the state of this block is not available")
 
 
 @pytest.fixture
@@ -40,6 +42,33 @@ async def test_a_price_that_moves_within_the_block_kills_at_finality_only(bench:
     assert (written.transactions, written.paid_wei) == (1, coin - await bench.coin())
     assert written.paid_wei > 0
     assert await bench.shares() == shares
+
+
+async def test_while_no_node_says_why_it_is_not_decided(bench: Bench) -> None:
+    """Whoever says it later tells a price from a refusal; it is not waited for for ever."""
+    order = await bench.buy(limit="0.53")
+    await bench.leave(order)
+    await bench.rival_buys(2_000)
+    for method in ("debug_traceTransaction", "eth_call"):
+        bench.rule(SILENT, method=method)
+    await bench.mine(4)
+    await bench.until(lambda: (one := bench.operator.binding(order.key)) is not None and one.end is not None, "ended")
+    assert await bench.trading.find(order) is None
+    assert await bench.trading.find(order) is None
+    bench.obey()
+    await bench.found(order, status=Status.KILLED, detail="minimum buy amount not reached")
+
+
+async def test_what_no_node_says_for_long_is_a_refusal(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(looking, "_UNTOLD_S", 0.3)
+    order = await bench.buy(limit="0.53")
+    await bench.leave(order)
+    await bench.rival_buys(2_000)
+    for method in ("debug_traceTransaction", "eth_call"):
+        bench.rule(SILENT, method=method)
+    await bench.mine(4)
+    report = await bench.found(order, status=Status.REJECTED)
+    assert report.detail == "refused within its block, and no node says why"
 
 
 async def test_a_pool_whose_price_moves_within_the_block_kills_too(bench: Bench) -> None:

@@ -12,7 +12,7 @@ from trio_copy.errors import OrderNotSent
 from trio_copy.model.decisions import Code, Reason
 from trio_copy.model.fills import Side
 from trio_copy.model.orders import Order, Settlement, Status
-from trio_copy.testing.anvil import Node
+from trio_copy.testing.anvil import MAX, Node, calldata
 
 pytestmark = pytest.mark.anvil
 ESTIMATE = "eth_estimateGas"
@@ -47,6 +47,39 @@ async def test_a_missing_approval_is_named(bench: Bench) -> None:
     assert report.status is Status.REJECTED
     assert report.detail.endswith("`trio-copy wallet approve` lets it: main")
     await nothing_left(bench, order, nonce)
+
+
+async def test_what_is_missing_is_named_where_the_token_gives_no_reason(bench: Bench) -> None:
+    """WETH9, and what is made like it, says the same of both: nothing."""
+    chain, usdc = bench.market.chain, bench.market.deployed.amms[0].usdc
+    order, nonce = await bench.buy(), await bench.nonce()
+    wordless = await bench.market.ask("eth_getCode", await chain.deploy("WETH9"), "latest")
+    await bench.market.ask("anvil_setCode", usdc, wordless)
+
+    async def told() -> str:
+        report = await bench.trading.submit(order)
+        assert report.status is Status.REJECTED
+        return report.detail.removeprefix("execution reverted")
+
+    approve = "; `trio-copy wallet approve` lets it: main"
+    assert await told() == ": the wallet lacks an approval, and money or shares" + approve
+    deposit = {"from": bench.address, "to": usdc, "data": calldata("deposit()", ()), "value": hex(10**9)}
+    await chain.receipt(await bench.market.ask("eth_sendTransaction", deposit))
+    assert await told() == ": the wallet lacks an approval" + approve
+    await chain.do(bench.address, usdc, "approve(address,uint256)", bench.maker.maker, MAX)
+    await chain.do(bench.address, usdc, "withdraw(uint256)", 10**9)
+    assert await told() == ": the wallet lacks money, or shares"
+    assert bench.operator.binding(order.key) is None
+    assert await bench.nonce() == nonce + 3
+    await chain.receipt(await bench.market.ask("eth_sendTransaction", deposit))
+    assert (await bench.trading.submit(order)).settlement is Settlement.MINED
+
+
+async def test_nothing_is_asked_about_a_wallet_whose_refusal_is_plain(bench: Bench) -> None:
+    order, node = await bench.buy(limit="0.5"), bench.nodes["node"]
+    asked = len([one for one, _ in node.asked if one == "eth_call"])
+    await bench.trading.submit(order)
+    assert len([one for one, _ in node.asked if one == "eth_call"]) == asked
 
 
 async def test_without_coin_the_wallet_pauses_and_goes_on_when_it_has_some(bench: Bench) -> None:

@@ -28,6 +28,7 @@ SAID = [
         f"max fee per gas less than block base fee: address {_ADDRESS}, maxFeePerGas: 1, baseFee: 7",
         Row.UNDERPRICED,
     ),
+    (-32000, "fee cap less than block base fee", Row.UNDERPRICED),
     (-32000, "insufficient funds for gas * price + value: balance 0, tx cost 5, overshot 5", Row.NO_FUNDS),
     (
         -32000,
@@ -64,7 +65,9 @@ SAID = [
     (-32000, "INTERNAL_ERROR: existing tx with same hash", Row.SENT),
     (-32000, "existing txn with same hash", Row.SENT),
     (-32000, "INTERNAL_ERROR: nonce too low", Row.NONCE_USED),
+    (-32000, "NonceTooLow", Row.NONCE_USED),
     (-32000, "INTERNAL_ERROR: mined", Row.NONCE_USED),
+    (-32000, "replaced by transaction with higher tip", Row.IN_ITS_PLACE),
     (-32000, "INTERNAL_ERROR: could not replace existing tx", Row.IN_ITS_PLACE),
     (-32000, "FEE_TOO_LOW: underpriced", Row.UNDERPRICED),
     (-32000, "fee too low", Row.UNDERPRICED),
@@ -75,7 +78,31 @@ SAID = [
     (-32000, "gas limit is too high", Row.WRONG),
     (-32000, "pending sub-pool is full", Row.CROWDED),
     (-32000, "baseFee sub-pool is full", Row.CROWDED),
+    (-32000, "TxPoolFull", Row.CROWDED),
     (-32000, "spammer", Row.CROWDED),
+    # Besu
+    (-32000, "Known transaction", Row.SENT),
+    (-32001, "Nonce too low", Row.NONCE_USED),
+    (-32000, "Transaction nonce is too distant from current sender nonce", Row.GAP),
+    (-32000, "An invalid transaction with a lower nonce exists", Row.GAP),
+    (-32009, "Gas price below configured minimum gas price", Row.UNDERPRICED),
+    (-32009, "Gas price below current base fee", Row.UNDERPRICED),
+    (-32004, "Upfront cost exceeds account balance", Row.NO_FUNDS),
+    (-32000, "Transaction fee cap exceeded", Row.WRONG),
+    (-32008, "Initial sync is still in progress", Row.BUSY),
+    # OpenEthereum
+    (-32010, "Transaction nonce is too low. Try incrementing the nonce.", Row.NONCE_USED),
+    (
+        -32010,
+        "Transaction gas price is too low. There is another transaction with same nonce in the queue. "
+        "Try increasing the gas price or incrementing the nonce.",
+        Row.IN_ITS_PLACE,
+    ),
+    (
+        -32010,
+        "There are too many transactions in the queue. Your transaction was dropped due to limit. Try increasing the fee.",
+        Row.CROWDED,
+    ),
     # Nethermind by name
     (-32010, "AlreadyKnown", Row.SENT),
     (-32010, "OldNonce", Row.NONCE_USED),
@@ -117,6 +144,8 @@ SAID = [
     (-32005, "daily request count exceeded, request rate limited", Row.BUSY),
     (-32005, "insufficient funds for gas", Row.BUSY),  # the code says that nobody has looked
     (429, "Your app has exceeded its compute units per second capacity.", Row.BUSY),
+    (-32000, "limit exceeded", Row.BUSY),
+    (-32000, "project ID request rate exceeded", Row.BUSY),
     (-32000, "request timed out: already known", Row.BUSY),
     (-32603, "context deadline exceeded", Row.BUSY),
     # nobody knows
@@ -260,7 +289,9 @@ def _error(text: str) -> str:
         ("ERC1155: caller is not owner nor approved", Before.REJECTED, Lacks.APPROVAL),
         ("SafeMath: subtraction overflow", Before.REJECTED, Lacks.NOTHING),
         ("GS013", Before.REJECTED, Lacks.NOTHING),
-        ("SPLIT", Before.REJECTED, Lacks.NOTHING),  # a reason is compared whole
+        ("SPLIT", Before.REJECTED, Lacks.NOTHING),  # a reason is compared by whole words
+        ("no split, no SPL_X, no 1SPL", Before.REJECTED, Lacks.NOTHING),
+        ("Router: Too little received", Before.KILLED, Lacks.NOTHING),
         ("too many requests", Before.REJECTED, Lacks.NOTHING),  # the contract says so, and not the node
         ("insufficient funds", Before.REJECTED, Lacks.NOTHING),
     ],
@@ -290,6 +321,10 @@ def test_why_a_contract_refuses(reason: str, before: Before, lacks: Lacks) -> No
         # Without any data, the message is all that there is; no data at all are data.
         (-32000, "execution reverted: Too little received", "", "Too little received"),
         (-32000, "reverted with reason string 'SPL'", "", "SPL"),
+        (3, "execution reverted: revert: SPL", "", "SPL"),
+        (-32000, "VM Exception while processing transaction: revert SPL", "", "SPL"),
+        (3, "Fail with error 'minimum buy amount not reached'", "", "minimum buy amount not reached"),
+        (-32000, "execution reverted: Fail with error 'Too little received'", "", "Too little received"),
         (3, "execution reverted: Too little received", '"0x"', "execution reverted: Too little received"),
         (3, "execution reverted", '"0x08c379a"', "execution reverted"),
         (-32015, "VM execution error.", '"Reverted 0x"', "VM execution error."),
@@ -332,6 +367,19 @@ def test_an_estimate_is_a_number_of_gas(told: bytes, gas: int) -> None:
     """What is no such number is no estimate."""
     estimate = read_estimate(told)
     assert (estimate.before, estimate.gas) == (Before.READY if gas else Before.UNKNOWN, gas)
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        "Error: execution reverted: minimum buy amount not reached (code 3)",
+        "execution reverted: MINIMUM BUY AMOUNT NOT REACHED",
+        'execution reverted: "minimum buy amount not reached"',
+    ],
+)
+@pytest.mark.parametrize("code", [3, -32000])
+def test_a_price_is_one_in_whatever_words_of_a_node(code: int, message: str) -> None:
+    assert read_estimate(RpcError(code, message)).before is Before.KILLED
 
 
 def test_a_venue_has_its_own_words_for_a_price() -> None:

@@ -154,6 +154,7 @@ def _trace(reason: str, error: str = "execution reverted") -> bytes:
 
 _PRICE, _NO_MONEY = "minimum buy amount not reached", "tUSD: balance"
 _KILLED = Failure(words=_PRICE, killed=True)
+_UNTOLD = Failure(words="refused within its block, and no node says why", killed=False, untold=True)
 _REPLAYED = RpcError(3, "execution reverted", f'"{_reason(_PRICE)}"')
 
 
@@ -170,8 +171,10 @@ _REPLAYED = RpcError(3, "execution reverted", f'"{_reason(_PRICE)}"')
         (100_000, _trace("0x", "out of gas"), None, Failure(words="out of gas", killed=False, out_of_gas=True)),
         (99_000, None, b'"0x"', Failure(words="out of gas", killed=False, out_of_gas=True)),
         (47_990, None, b'"0x"', Failure(words="refused without a word", killed=False)),
-        (47_990, None, ConnectionLost("closed"), Failure(words="refused without a word", killed=False)),
-        (47_990, _trace("0xzz"), None, Failure(words="refused without a word", killed=False)),
+        (47_990, _trace("0x"), None, Failure(words="refused without a word", killed=False)),
+        (47_990, None, None, _UNTOLD),
+        (47_990, None, ConnectionLost("closed"), _UNTOLD),
+        (47_990, _trace("0xzz"), None, _UNTOLD),
     ],
 )
 def test_why_a_transaction_failed(used: int, traced: Told | None, replayed: Told | None, expected: Failure) -> None:

@@ -251,6 +251,7 @@ def test_of_a_market_maker_only_the_wallets_own_trade_counts() -> None:
 @pytest.mark.parametrize(
     ("venue", "answers"),
     [
+        (MAKER, (None,)),
         (MAKER, (b"",)),
         (MAKER, (bytes(96),)),
         (MAKER, (bytes(128),)),
@@ -259,9 +260,13 @@ def test_of_a_market_maker_only_the_wallets_own_trade_counts() -> None:
         (POOL, (bytes(160),)),
     ],
 )
-def test_an_answer_that_is_none_is_no_quote(venue: Fpmm | Pool, answers: tuple[bytes, ...]) -> None:
-    with pytest.raises(ValueError, match="expected"):
+def test_an_answer_that_is_none_is_no_quote(venue: Fpmm | Pool, answers: tuple[bytes | None, ...]) -> None:
+    with pytest.raises(ValueError, match=r"expected|refuses"):
         venue.quote(BUY, answers)
+
+
+def test_what_a_quoter_refuses_a_pool_does_not_exchange() -> None:
+    assert POOL.quote(SELL, (None,)) is None
 
 
 @pytest.mark.parametrize(

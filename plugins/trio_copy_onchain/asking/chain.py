@@ -206,18 +206,28 @@ class Chain:
         Raises:
             ChainError: no node answers one of them. It is an `RpcError` where a contract refuses.
         """
-        if not calls:
-            return ()
-        block = "latest" if len(calls) == 1 else hex((await self.nodes.block("latest", until)).number)
-
-        first = self._questions.first
-        answers = await side_by_side(
-            [partial(first, "eth_call", (_params(call), block), _read_replayed, until) for call in calls]
-        )
+        answers = await self._at_head(calls, until)
         for answer in answers:
             if isinstance(answer, Refusal):
                 raise answer.error
         return [answer for answer in answers if isinstance(answer, bytes)]
+
+    async def read_each(self, calls: Sequence[Call], until: float) -> Sequence[bytes | None]:
+        """Return the same, with None in the place of what a contract refuses.
+
+        Raises:
+            ChainError: no node answers one of them.
+        """
+        return [answer if isinstance(answer, bytes) else None for answer in await self._at_head(calls, until)]
+
+    async def _at_head(self, calls: Sequence[Call], until: float) -> Sequence[bytes | Refusal]:
+        if not calls:
+            return ()
+        block = "latest" if len(calls) == 1 else hex((await self.nodes.block("latest", until)).number)
+        first = self._questions.first
+        return await side_by_side(
+            [partial(first, "eth_call", (_params(call), block), _read_replayed, until) for call in calls]
+        )
 
     async def answers(self, calls: Sequence[Call], block: str, until: float) -> Sequence[bytes | None]:
         """Return what contracts answer in a block, by its number in hex or its name; None for a refusal.

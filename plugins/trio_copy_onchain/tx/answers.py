@@ -118,8 +118,12 @@ def _refused(error: RpcError, prices: Collection[str]) -> Estimate:
 
 
 def is_price(revert: Revert, prices: Collection[str]) -> bool:
-    """Tell whether a contract refused for the price, or the time: nothing else is wrong."""
-    return revert.reason.lower() in prices
+    """Tell whether a contract refused for the price, or the time: nothing else is wrong.
+
+    Nodes put words of their own around a reason. Within another word, a short one as `SPL` means nothing.
+    """
+    reason = revert.reason.lower()
+    return any(re.search(rf"\b{re.escape(price)}\b", reason) for price in prices)
 
 
 def gas_limit(gas: int, *, margin_bps: int, most: int) -> int | None:

@@ -198,6 +198,8 @@ class Failure:
     out_of_gas: bool = False
     """Whether it took more gas than it had: the next one gets a greater margin."""
     lacks: Lacks = Lacks.NOTHING
+    untold: bool = False
+    """Whether no node has said anything of it: one that does may tell a price."""
 
 
 def why_failed(
@@ -217,9 +219,11 @@ def why_failed(
     out_of_gas = "out of gas" in (trace[1] if trace else "") or (
         not revert.reason and receipt.gas_used * whole >= gas * part
     )
-    words = revert.reason or ("out of gas" if out_of_gas else "refused without a word")
+    told = out_of_gas or trace is not None or isinstance(replayed, bytes | msgspec.Raw | RpcError)
+    without = "refused without a word" if told else "refused within its block, and no node says why"
+    words = revert.reason or ("out of gas" if out_of_gas else without)
     killed = not out_of_gas and is_price(revert, prices)
-    return Failure(words=words, killed=killed, out_of_gas=out_of_gas, lacks=revert.lacks)
+    return Failure(words=words, killed=killed, out_of_gas=out_of_gas, lacks=revert.lacks, untold=not told)
 
 
 def _traced(told: Told | None) -> tuple[Revert, str] | None:

@@ -11,7 +11,12 @@ _LONGEST_REASON = 200
 _DATA = re.compile(r"0x([0-9a-f]+)", re.IGNORECASE)
 _HASHES = (40, 64)
 """So many digits are an address or a hash: what some nodes write beside the data."""
-_AFTER_REVERTED = re.compile(r"reverted(?: with reason(?: string)?)?:? ['\"]?([^'\"]+)", re.IGNORECASE)
+_AFTER_REVERTED = re.compile(
+    r"(?:revert(?:ed)?(?: with reason(?: string)?)?|fail with error):? (?:revert: |fail with error )?"
+    r"(?:'([^']+)'|\"([^\"]+)\"|(.+))",
+    re.IGNORECASE | re.DOTALL,
+)
+"""The reason, with the quotes around it left out."""
 
 
 def _selector(signature: str) -> bytes:
@@ -42,6 +47,7 @@ class Lacks(Enum):
     APPROVAL = "an approval"
     BALANCE = "money, or shares"
     EITHER = "an approval, or money"
+    BOTH = "an approval, and money or shares"
 
 
 @frozen(kw_only=True)
@@ -73,7 +79,7 @@ def read_revert(data: str, message: str = "") -> Revert:
     if "0x" in data:
         return Revert(reason="")  # no data is what the contract gave
     said = _AFTER_REVERTED.search(message)
-    return Revert(reason=_clean(said[1]) if said else "")
+    return Revert(reason=_clean(next(filter(None, said.groups()))) if said else "")
 
 
 def reason_of(data: bytes) -> str:

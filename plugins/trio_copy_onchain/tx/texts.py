@@ -1,7 +1,7 @@
 """What nodes say of a transaction that they are given, in their own words, and what it proves.
 
 geth and bor write a phrase and figures behind it; erigon the same phrases behind the name of a code; Nethermind names, and
-since 2026 geth's phrases; anvil phrases of its own. Codes tell little: nearly everything is -32000 somewhere.
+since 2026 geth's phrases; anvil, Besu and OpenEthereum phrases of their own. Codes tell little: nearly everything is -32000 somewhere.
 """
 
 import re
@@ -65,15 +65,16 @@ _TEXTS: tuple[tuple[Row, tuple[str, ...]], ...] = (
     (
         Row.BUSY,
         (
-            r"too many requests", r"rate limit", r"throttl", r"compute units?", r"request (count|limit)", r"time[d ]*out",
-            r"deadline exceeded", r"syncing", r"\bbusy\b", r"try again", r"temporarily unavailable",
+            r"too many requests", r"rate limit", r"throttl", r"compute units?", r"request (rate|count|limit)", r"time[d ]*out",
+            r"deadline exceeded", r"syncing", r"sync is still in progress", r"\bbusy\b", r"try again",
+            r"temporarily unavailable", r"^limit exceeded",
         ),
     ),
     (
         Row.CROWDED,
         (
-            r"pool is full", r"pool overflow", r"account limit exceeded", r"in-flight transaction limit", r"spammer",
-            r"tries to replace pending", r"already reserved", r"has pending transaction",
+            r"pool ?(is )?full", r"pool overflow", r"account limit exceeded", r"in-flight transaction limit", r"spammer",
+            r"tries to replace pending", r"already reserved", r"has pending transaction", r"too many transactions in the queue",
         ),
     ),
     (
@@ -84,15 +85,22 @@ _TEXTS: tuple[tuple[Row, tuple[str, ...]], ...] = (
         Row.IN_ITS_PLACE,
         (
             r"replacement transaction underpriced", r"could not replace existing", r"replacementnotallowed",
-            r"gas price to replace", r"ownnoncealreadyused",
+            r"gas price to replace", r"ownnoncealreadyused", r"replaced by transaction with higher tip",
+            r"another transaction with same nonce",
         ),
     ),
-    (Row.GAP, (r"nonce too high", r"noncegap", r"nonce gap", r"gapped.nonce", r"nonce ?too ?far ?in ?future")),
-    (Row.NONCE_USED, (r"nonce (is )?too low", r"oldnonce", r"nonce has already been used", r"^(\w+: )?mined$")),
+    (
+        Row.GAP,
+        (
+            r"nonce ?too ?high", r"noncegap", r"nonce gap", r"gapped.nonce", r"nonce ?too ?far ?in ?future",
+            r"nonce is too distant", r"invalid transaction with a lower nonce",
+        ),
+    ),
+    (Row.NONCE_USED, (r"nonce ?(is )?too ?low", r"oldnonce", r"nonce has already been used", r"^(\w+: )?mined$")),
     (
         Row.UNDERPRICED,
         (
-            r"underpriced", r"gas price below", r"fee per gas less than block base fee", r"fee ?too ?low",
+            r"underpriced", r"gas price below", r"fee (per gas|cap) less than block base fee", r"fee ?too ?low",
             r"priorityfeepergas too low",
         ),
     ),

@@ -98,7 +98,7 @@ class Fpmm:
         balances = _BALANCES([self.maker] * len(self.tokens), self.tokens)
         return (Call(to=self.conditional_tokens, data=balances),)
 
-    def quote(self, swap: Swap, answers: Sequence[bytes]) -> Exchanged | None:
+    def quote(self, swap: Swap, answers: Sequence[bytes | None]) -> Exchanged | None:
         state = self.state(answers)
         if swap.side is Side.BUY:
             shares = state.bought_for(swap.cash, self.outcome)
@@ -109,15 +109,19 @@ class Fpmm:
         fee = cash * state.fee // (_ONE - state.fee)
         return Exchanged(shares=taken, cash=cash, fee=fee) if cash and taken else None
 
-    def state(self, answers: Sequence[bytes]) -> FpmmState:
+    def state(self, answers: Sequence[bytes | None]) -> FpmmState:
         """Read the answers to `reads`. Raises `ValueError`."""
         (balances,) = answers
+        if balances is None:
+            raise ValueError(
+                f"{self.conditional_tokens} refuses to tell balances: it is no Conditional Tokens contract"
+            )
         return FpmmState(tuple(abi.array(balances, len(self.tokens))), self.fee)
 
-    def fee_share(self, answers: Sequence[bytes]) -> tuple[int, int]:
+    def fee_share(self, answers: Sequence[bytes | None]) -> tuple[int, int]:
         return self.fee, _ONE
 
-    def sale_cash(self, swap: Swap, answers: Sequence[bytes], room_bps: int) -> int:
+    def sale_cash(self, swap: Swap, answers: Sequence[bytes | None], room_bps: int) -> int:
         brings = self.state(answers).cash_for(swap.shares, self.outcome) * (BPS - room_bps) // BPS
         return max(brings, self.decimals.cash_at(swap.shares, swap.limit, Rounding.DOWN))
 

@@ -60,16 +60,18 @@ class Pool:
         token_in, token_out, given = self._given(swap)
         return (Call(to=self.quoter, data=_QUOTE((token_in, token_out, given, self.fee, 0))),)
 
-    def quote(self, swap: Swap, answers: Sequence[bytes]) -> Exchanged | None:
+    def quote(self, swap: Swap, answers: Sequence[bytes | None]) -> Exchanged | None:
         (told,) = answers
+        if told is None:  # the quoter tries the swap, and a pool refuses one on a side that is empty
+            return None
         got = abi.words(told, 4)[0]
         shares, cash = (got, swap.cash) if swap.side is Side.BUY else (swap.shares, got)
         return Exchanged(shares=shares, cash=cash, fee=self._fee_of(swap.side, cash)) if got else None
 
-    def fee_share(self, answers: Sequence[bytes]) -> tuple[int, int]:
+    def fee_share(self, answers: Sequence[bytes | None]) -> tuple[int, int]:
         return self.fee, _PIPS
 
-    def sale_cash(self, swap: Swap, answers: Sequence[bytes], room_bps: int) -> int:
+    def sale_cash(self, swap: Swap, answers: Sequence[bytes | None], room_bps: int) -> int:
         return 0
 
     def call(self, swap: Swap) -> Call:

@@ -82,19 +82,21 @@ class Venue(Protocol):
         """Return what has to be asked, all in one block, before a swap can be quoted."""
         ...
 
-    def quote(self, swap: Swap, answers: Sequence[bytes]) -> Exchanged | None:
+    def quote(self, swap: Swap, answers: Sequence[bytes | None]) -> Exchanged | None:
         """Return what the swap would exchange in that block, whatever its limit; None where it could not.
+
+        An answer is None where the contract that was asked refused.
 
         Raises:
             ValueError: an answer to `reads` is none.
         """
         ...
 
-    def fee_share(self, answers: Sequence[bytes]) -> tuple[int, int]:
+    def fee_share(self, answers: Sequence[bytes | None]) -> tuple[int, int]:
         """Return which part of what is given the venue keeps, as a fraction; `answers` are those of a quote. Raises `ValueError`."""
         ...
 
-    def sale_cash(self, swap: Swap, answers: Sequence[bytes], room_bps: int) -> int:
+    def sale_cash(self, swap: Swap, answers: Sequence[bytes | None], room_bps: int) -> int:
         """Return the cash that a sale should name (`Swap.cash`), where a venue wants that named; else 0.
 
         All that the shares bring by these answers, less the room, and never less than the limit asks for. Raises `ValueError`.

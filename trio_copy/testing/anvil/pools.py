@@ -107,8 +107,13 @@ async def deploy_outcome(chain: Chain) -> Address:
     return outcome
 
 
-async def deploy_pool(chain: Chain, uniswap: Uniswap, outcome: Address, price_micro: int) -> PoolMarket:
-    """Make a pool at a price, with money everywhere and more near to the price: a large swap leaves that range."""
+async def deploy_pool(
+    chain: Chain, uniswap: Uniswap, outcome: Address, price_micro: int, *, everywhere: bool = True
+) -> PoolMarket:
+    """Make a pool at a price, with money near to it, which a large swap leaves; and `everywhere` besides.
+
+    Else what has left that range has bought, or sold, all that there is.
+    """
     owner, usdc, positions = chain.accounts[0], uniswap.usdc, uniswap.positions
     await chain.do(owner, outcome, "approve(address,uint256)", positions, MAX)
     cash, shares = price_micro * USD // 10**6, SHARE
@@ -123,7 +128,7 @@ async def deploy_pool(chain: Chain, uniswap: Uniswap, outcome: Address, price_mi
     )  # fmt: skip
     middle = int(log(second / first, 1.0001)) // SPACING * SPACING
     wide, near = (-_WIDEST, _WIDEST, 10_000), (middle - 10 * SPACING, middle + 10 * SPACING, 2_000)
-    for low, high, dollars in (wide, near):
+    for low, high, dollars in (wide, near) if everywhere else (near,):
         amounts = {outcome: dollars * SHARE * 5 // 2, usdc: dollars * USD}
         await chain.do(
             owner, positions, _MINT,
