@@ -11,6 +11,7 @@ import trio.testing
 from hypothesis import HealthCheck, settings
 
 from tests.builders import NOW
+from trio_copy.cli.interpreter import tune_interpreter
 from trio_copy.clock import WallClock, wall_clock_from
 
 DATA = Path(__file__).parent / "data"
@@ -62,6 +63,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if item.path.relative_to(DATA.parent).as_posix() in LONG_PLAYS:
             item.add_marker(pytest.mark.no_cover)
+
+
+def pytest_collection_finish() -> None:
+    """Let Python work as in a run. By default, up to a quarter of the time goes into looking for cycles."""
+    tune_interpreter()
 
 
 # How long an example takes says how busy the machine is, and nothing of the program.

@@ -15,7 +15,7 @@ pytestmark = pytest.mark.no_cover
 
 KEPT = (0, 111, 161, 187, 206, 343, 458, 651)
 """All but the first once found fills that a lying node hid in a wide gap; they stay for ever, with the dice of then."""
-SEEDS = range(8)
+SEEDS = range(5)
 SHARED_SEEDS = (0, 1, 5, 8, 24, 25)
 """All but the second once found a copy lost, a budget passed or an engine broken when a shard changed hands."""
 
@@ -48,7 +48,7 @@ def test_engines_that_share_a_store_lose_nothing(seed: int) -> None:
 
 def test_the_same_seed_gives_the_same_history() -> None:
     """A seed that does not reproduce would be a bug of this harness."""
-    assert play(5, ALL) == play(5, ALL)
+    assert play(5, ALL, steps=15) == play(5, ALL, steps=15)
 
 
 def test_every_die_can_be_switched_off() -> None:
