@@ -478,9 +478,9 @@ async def test_a_follower_who_halts_is_heard_before_an_order_is_sent_again(clock
     async with open_desk() as desk:
         await desk.hold()
         task = buy(side=side, deadline=NOW + 600)
-        await _lose_request(desk, task)
+        await lose_request(desk, task)
         _halt_follower(desk, mode)
-        _prove_absence(desk)
+        prove_absence(desk)
         again = end is End.FILLED
         assert await desk.wait_ends(task) == [(End.FILLED, None) if again else (End.REJECTED, Code.NOT_SENT)]
         assert len(desk.executor.sent) == 1 + again
@@ -490,10 +490,10 @@ async def test_a_loss_cap_that_halts_is_heard_before_an_order_is_sent_again(cloc
     """Another entry is denied by the cap, which halts the follower: the one whose request was lost stays where it is."""
     async with open_desk(terms={"max_day_loss_usd": usd("1"), "on_breach": "halt"}) as desk:
         task = buy(deadline=NOW + 600)
-        await _lose_request(desk, task)
+        await lose_request(desk, task)
         _lose_elsewhere(desk)
         assert await desk.end_of(buy(2, token=9)) == [(End.DENIED, Code.LOSS_LIMIT)]
-        _prove_absence(desk)
+        prove_absence(desk)
         assert await desk.wait_ends(task) == [(End.REJECTED, Code.NOT_SENT)]
         assert len(desk.executor.sent) == 1
 
@@ -624,7 +624,7 @@ async def test_what_an_earlier_owner_placed_is_proven_and_never_sent_again(clock
         await desk.shard.writer.flush()
     await trio.sleep(1)
     async with open_desk(open_store=books) as desk:
-        _prove_absence(desk)
+        prove_absence(desk)
         assert await desk.wait_ends(task) == [(End.REJECTED, Code.NOT_SENT)]
         assert desk.executor.sent == []
         assert desk.open_cost() == NO_USD
@@ -634,7 +634,7 @@ async def test_what_a_person_settled_meanwhile_is_not_sent_again(clock: Clock) -
     """The venue proves its absence slowly; while it is asked, somebody writes the outcome down by hand."""
     async with open_desk() as desk:
         desk.executor.script, task = ["lose request"], buy(deadline=NOW + 600)
-        report = _prove_absence(desk, after_s=1.5)
+        report = prove_absence(desk, after_s=1.5)
         await desk.take_in(task)
         await trio.sleep(2)
         (order,) = desk.open_orders()
@@ -676,7 +676,7 @@ def _answer(order: Order, report: ExecutionReport) -> Answer:
     return Answer(key=order.key, report=report, at=NOW)
 
 
-async def _lose_request(desk: Desk, task: CopyTask) -> None:
+async def lose_request(desk: Desk, task: CopyTask) -> None:
     """Let a task's request be lost on its way to a venue that knows nothing of it, and does not say so yet."""
     desk.executor.script, desk.executor.hide = ["lose request"], True
     await desk.take_in(task)
@@ -684,7 +684,7 @@ async def _lose_request(desk: Desk, task: CopyTask) -> None:
     assert [one.state for one in desk.open_orders()] == [OrderState.UNKNOWN]
 
 
-def _prove_absence(desk: Desk, after_s: float = 0.0) -> Any:
+def prove_absence(desk: Desk, after_s: float = 0.0) -> Any:
     """Let the venue swear, after a while, that what it does not know never arrived, nor will."""
 
     def report(order: Order, shares: Shares = NO_SHARES) -> ExecutionReport:
