@@ -224,6 +224,8 @@ async def open_desk(
             alone=alone,
             owner=owner,
             lease_s=LEASE_S,
+            followers=lambda: book.followers,
+            halt=lambda why: board.halt(store.control, why),
         )
         contract = Contract(
             inner=venue,

@@ -191,7 +191,7 @@ async def an_exit_that_is_too_late_still_calls_off(open_store: OpenStore) -> Non
 
 
 async def entries_behind_a_stuck_order_are_called_off(open_store: OpenStore) -> None:
-    """An entry and an exit stand behind an order in doubt: the exit goes first, sells what came of it, and no more is bought."""
+    """An entry and an exit stand behind an order in doubt: the exit goes first, and no more is bought, nor what never arrived."""
     async with open_venue(open_store, faults=("lose-request",), prove_absence_s=60.0) as venue:
         await admit(venue, entry(1))
         await in_doubt(venue)
@@ -200,7 +200,7 @@ async def entries_behind_a_stuck_order_are_called_off(open_store: OpenStore) -> 
         assert venue.lanes.waiting == 2
         found = await all_end(venue, 3)
         assert found[entry(2).signal.signal_id] == LEFT
-        assert traded(venue, Side.BUY) == traded(venue, Side.SELL) == Shares.parse(10)
+        assert traded(venue, Side.BUY) == traded(venue, Side.SELL) == NO_SHARES
 
 
 async def an_entry_in_hand_is_called_off(open_store: OpenStore) -> None:

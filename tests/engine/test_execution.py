@@ -10,12 +10,14 @@ from attrs import evolve
 from tests.builders import ALICE, NOW, make_signal, usd
 from tests.engine.desk import LEASE_S, Desk, buy, on_memory, open_desk, sell
 from trio_copy.accounts import OrderState
-from trio_copy.accounts.commands import Answer
+from trio_copy.accounts.budgets import day_of
+from trio_copy.accounts.commands import Answer, SetMode
 from trio_copy.errors import LeaseLost, OrderNotSent
+from trio_copy.model.budgets import Performance
 from trio_copy.model.control import ENGINE, Mode, ModeChange, Modes
-from trio_copy.model.decisions import Code, End, Reason
+from trio_copy.model.decisions import Code, CopyTask, End, Reason
 from trio_copy.model.fills import Side
-from trio_copy.model.ids import TokenId
+from trio_copy.model.ids import FollowerId, TokenId
 from trio_copy.model.orders import ExecutionReport, Order, Status
 from trio_copy.model.units import NO_SHARES, NO_USD, Rounding, Shares
 
@@ -433,6 +435,69 @@ async def test_every_send_is_allowed_anew(clock: Clock, change: Any, left: int) 
     assert [end for _, end, _ in desk.ends()] == [End.HALTED] * (1 - left)
 
 
+def _halt_follower(desk: Desk, mode: Mode) -> None:
+    desk.shard.act(FollowerId(ALICE), SetMode(mode=mode, why="a person", at=desk.wall()))
+
+
+def _lose_elsewhere(desk: Desk) -> None:
+    desk.account().performance = Performance().after(usd("0") - usd("5"), day_of(desk.wall()))
+
+
+FOLLOWER_HALTS: dict[str, tuple[Mode, Side, End]] = {
+    "halt-new stops entries": (Mode.HALT_NEW, Side.BUY, End.HALTED),
+    "halt-new lets exits go": (Mode.HALT_NEW, Side.SELL, End.FILLED),
+    "halt-all stops entries": (Mode.HALT_ALL, Side.BUY, End.HALTED),
+    "halt-all stops exits": (Mode.HALT_ALL, Side.SELL, End.HALTED),
+}
+
+
+@pytest.mark.parametrize("case", FOLLOWER_HALTS)
+@pytest.mark.parametrize("sends", [0, 1], ids=["before the first send", "before the next try"])
+async def test_a_follower_who_halts_is_heard_before_every_send(clock: Clock, case: str, sends: int) -> None:
+    """Placed already, and not at the venue yet: his own mode counts as the engine's does."""
+    mode, side, end = FOLLOWER_HALTS[case]
+    async with open_desk() as desk:
+        await desk.hold()
+
+        def halt(point: str) -> None:
+            if point == "place: durable" and not sends:
+                _halt_follower(desk, mode)
+
+        desk.execution.at = halt
+        desk.executor.on_send = lambda order: _halt_follower(desk, mode)
+        desk.executor.script = ["refuse connection"] * sends
+        assert (await desk.end_of(buy(side=side)))[0][0] is end
+        assert len(desk.executor.sent) == sends + (end is End.FILLED)
+        assert desk.open_orders() == []
+
+
+@pytest.mark.parametrize("case", FOLLOWER_HALTS)
+async def test_a_follower_who_halts_is_heard_before_an_order_is_sent_again(clock: Clock, case: str) -> None:
+    """The request was lost, he was halted, and then the venue proves that it has nothing: only what may go now goes again."""
+    mode, side, end = FOLLOWER_HALTS[case]
+    async with open_desk() as desk:
+        await desk.hold()
+        task = buy(side=side, deadline=NOW + 600)
+        await lose_request(desk, task)
+        _halt_follower(desk, mode)
+        prove_absence(desk)
+        again = end is End.FILLED
+        assert await desk.wait_ends(task) == [(End.FILLED, None) if again else (End.REJECTED, Code.NOT_SENT)]
+        assert len(desk.executor.sent) == 1 + again
+
+
+async def test_a_loss_cap_that_halts_is_heard_before_an_order_is_sent_again(clock: Clock) -> None:
+    """Another entry is denied by the cap, which halts the follower: the one whose request was lost stays where it is."""
+    async with open_desk(terms={"max_day_loss_usd": usd("1"), "on_breach": "halt"}) as desk:
+        task = buy(deadline=NOW + 600)
+        await lose_request(desk, task)
+        _lose_elsewhere(desk)
+        assert await desk.end_of(buy(2, token=9)) == [(End.DENIED, Code.LOSS_LIMIT)]
+        prove_absence(desk)
+        assert await desk.wait_ends(task) == [(End.REJECTED, Code.NOT_SENT)]
+        assert len(desk.executor.sent) == 1
+
+
 async def test_nothing_is_placed_while_the_lease_is_in_doubt(clock: Clock) -> None:
     """A store that is away for a moment is no other owner: what waited is copied once the lease is ours again."""
     async with open_desk(alone=False) as desk:
@@ -559,7 +624,7 @@ async def test_what_an_earlier_owner_placed_is_proven_and_never_sent_again(clock
         await desk.shard.writer.flush()
     await trio.sleep(1)
     async with open_desk(open_store=books) as desk:
-        _prove_absence(desk)
+        prove_absence(desk)
         assert await desk.wait_ends(task) == [(End.REJECTED, Code.NOT_SENT)]
         assert desk.executor.sent == []
         assert desk.open_cost() == NO_USD
@@ -569,7 +634,7 @@ async def test_what_a_person_settled_meanwhile_is_not_sent_again(clock: Clock) -
     """The venue proves its absence slowly; while it is asked, somebody writes the outcome down by hand."""
     async with open_desk() as desk:
         desk.executor.script, task = ["lose request"], buy(deadline=NOW + 600)
-        report = _prove_absence(desk, after_s=1.5)
+        report = prove_absence(desk, after_s=1.5)
         await desk.take_in(task)
         await trio.sleep(2)
         (order,) = desk.open_orders()
@@ -611,7 +676,15 @@ def _answer(order: Order, report: ExecutionReport) -> Answer:
     return Answer(key=order.key, report=report, at=NOW)
 
 
-def _prove_absence(desk: Desk, after_s: float = 0.0) -> Any:
+async def lose_request(desk: Desk, task: CopyTask) -> None:
+    """Let a task's request be lost on its way to a venue that knows nothing of it, and does not say so yet."""
+    desk.executor.script, desk.executor.hide = ["lose request"], True
+    await desk.take_in(task)
+    await trio.sleep(5)
+    assert [one.state for one in desk.open_orders()] == [OrderState.UNKNOWN]
+
+
+def prove_absence(desk: Desk, after_s: float = 0.0) -> Any:
     """Let the venue swear, after a while, that what it does not know never arrived, nor will."""
 
     def report(order: Order, shares: Shares = NO_SHARES) -> ExecutionReport:

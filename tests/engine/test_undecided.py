@@ -380,7 +380,7 @@ async def test_an_account_that_was_let_go_meanwhile_is_read_again(clock: Clock) 
         await trio.sleep(0.1)
         hand = service.holder.shards[0].at_hand
         for _ in range(2):
-            hand.drop_idle(())
+            hand.drop_idle((), NOW)
         assert "alice" not in hand.accounts
         await world.recorder.wait_copies(2)
 

@@ -17,7 +17,13 @@ from tests.redis.server import RedisServer, running_cluster, running_redis
 from tests.redis.test_forgetting import ends_of_commands, log_of
 from tests.redis.test_moving import id_of, slots_of
 from tests.redis.test_open import replicated
-from trio_copy.model.units import Usd
+from trio_copy.chain.decoders.order_filled import EXCHANGE_V2
+from trio_copy.model.fills import Side
+from trio_copy.model.ids import Address, TokenId
+from trio_copy.model.units import NO_USD, Shares, Usd
+from trio_copy.testing.devnet import DevTx
+from trio_copy.testing.devnet.chain import fake_hash
+from trio_copy.testing.devnet.encode import order_filled_log
 
 
 async def armed(fleet: Fleet) -> Instance:
@@ -134,6 +140,8 @@ async def test_flushall_under_load(tmp_path: Path, capped: bool) -> None:
             one, two = fleet.start(), fleet.start()
             await fleet.wait_owned(2)
             await fleet.wait(lambda: one.says('"armed"') and two.says('"armed"'), what="both to be armed")
+            fleet.trade(4)
+            await fleet.wait_quiet()  # everybody who may buy is at hand, or entries would be halted
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(fleet.trade_for, 4.0, 10.0)
                 for _ in range(2):
@@ -145,6 +153,50 @@ async def test_flushall_under_load(tmp_path: Path, capped: bool) -> None:
             assert sent["duplicate"] == 0
             if capped:
                 assert_capped(fleet, follower=Usd.parse("40"), engine=Usd.parse("210"))
+
+
+async def test_flushall_of_what_nobody_has_in_memory(tmp_path: Path) -> None:
+    """A day was spent, all of it was sold, and the engine started anew: emptied, Redis does not give the day a second time."""
+    caps = "[defaults.caps]\nmax_day_usd = 20"
+    with running_redis(durable=True) as redis:
+        async with open_fleet(tmp_path, redis, shards=1, leaders=1, followers=("alice",), defaults=caps) as fleet:
+            one = fleet.start()
+            await fleet.wait(lambda: one.says('"armed"'), what="an armed instance")
+            fleet.trade(6)
+            await fleet.wait_quiet()
+            held = len(fleet.sent())
+            for number in range(6):
+                fleet.net.chain.mine(leader_sells(fleet.leaders[0], number))
+            await fleet.wait_fills(2 * held)
+            one.send(signal.SIGTERM)
+            await fleet.wait(lambda: not one.alive, what="the end of the first")
+            two = fleet.start()
+            await fleet.wait(lambda: two.says('"armed"'), what="the second to be armed")
+            assert redis.ask("FLUSHALL") == "OK"
+            fleet.trade(4)
+            await fleet.wait(lambda: "accounts-forgotten" in alerts(two), what="the insight")
+            await trio.sleep(2)
+            bought = [Usd.parse(line["notional"]).micro for line in fleet.sent() if line["side"] == "BUY"]
+            assert sum(bought) <= Usd.parse("20").micro
+            assert fleet.status()["mode"] == "halt-new"
+            assert two.alive
+
+
+def leader_sells(leader: Address, number: int) -> DevTx:
+    """Make the transaction in which a leader sells again what he bought."""
+    token, shares = TokenId(int(fake_hash("token", number % 50)[2:], 16)), Shares.parse(1000)
+    sold = order_filled_log(
+        exchange=EXCHANGE_V2,
+        order_hash=fake_hash("order", 1000 + number),
+        owner=leader,
+        counterparty=EXCHANGE_V2,
+        side=Side.SELL,
+        token_id=token,
+        shares=shares,
+        notional=Usd.parse("500"),
+        fee=NO_USD,
+    )
+    return DevTx(tx_hash=fake_hash("tx", 1000 + number), logs=(sold,))
 
 
 @pytest.mark.parametrize("capped", [False, True])

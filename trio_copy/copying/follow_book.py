@@ -151,6 +151,11 @@ class FollowBook:
         return sum(map(len, self._by_leader.values()))
 
     @property
+    def followers(self) -> Sequence[FollowerId]:
+        """Everybody who follows somebody, and some who did."""
+        return self._followers
+
+    @property
     def leaders(self) -> Sequence[Address]:
         return sorted(self._by_leader)
 

@@ -1,7 +1,8 @@
 """Entries that rest at a venue: why one shall rest no longer, and how it is called off.
 
 A resting entry is an offer to buy at a price of the past. Whatever would keep an entry from being sent now takes it off the
-venue's book as well: nobody waits for its lifetime. Cancelling is no knowledge, so what came of it is always asked.
+venue's book as well: nobody waits for its lifetime. Cancelling is no knowledge, so what came of it is always asked. For the
+same reasons an entry that provably never arrived is not sent again.
 """
 
 from collections.abc import Callable
@@ -21,7 +22,7 @@ from trio_copy.engine.modes import ModeBoard
 from trio_copy.engine.shard import Shard
 from trio_copy.engine.worth import held_since, unrealised
 from trio_copy.errors import ExecutorError, LeaseLost, ReportBroken
-from trio_copy.model.decisions import Code, CopyTask, Reason, retracted
+from trio_copy.model.decisions import Code, CopyTask, Reason, left_by, retracted
 from trio_copy.model.fills import Side
 from trio_copy.model.ids import Address, FollowerId, task_id
 from trio_copy.model.units import NO_USD
@@ -34,7 +35,7 @@ _BLIND_S = 30.0
 
 @define(eq=False, kw_only=True)
 class RestingRules:
-    """Says why an order shall rest no longer; asked again and again, because most of it may begin at any time."""
+    """Says why an entry is not wanted any more; asked again and again, because most of it may begin at any time."""
 
     book: FollowBook
     mode: ModeBoard
@@ -47,19 +48,36 @@ class RestingRules:
     def why(self, shard: Shard, open_order: OpenOrder) -> Reason | None:
         """Return why an order is to be called off now; None while it may rest."""
         task, now = open_order.task, self.wall()
-        follower, leader, account = task.follower, task.signal.leader, shard.accounts[task.follower]
         if open_order.breached:
             return _reason(Code.CONTRACT_BROKEN, "executor", "reported what cannot be", "a report inside its order")
         if now >= task.intent.rest_until:
-            most = task.intent.rest_until - task.signal.block_time
-            return _reason(Code.NO_FILL, "execution.rest_s", f"{now - task.signal.block_time:.0f}", str(most))
+            return _rested_out(task, now)
+        if self.draining:
+            return _reason(Code.DRAINED, "engine.drain_s", "rested at the end", "filled before the stop")
+        return self._unwanted(shard, open_order, now)
+
+    def why_not_again(self, shard: Shard, open_order: OpenOrder) -> Reason | None:
+        """Return why an order that its venue provably does not have is not to be sent again; None while it may be.
+
+        An exit always may: not being able to leave is worse. What modes forbid is looked at before every send.
+        """
+        task, now = open_order.task, self.wall()
+        if task.intent.side is Side.SELL:
+            return None
+        if task.intent.rest_until and now >= task.intent.rest_until:
+            return _rested_out(task, now)
+        leaving = shard.lanes[open_order.order.executor].leaving(task)
+        return self._unwanted(shard, open_order, now) if leaving is None else left_by(leaving, task)
+
+    def _unwanted(self, shard: Shard, open_order: OpenOrder, now: float) -> Reason | None:
+        """Return why an entry would not be sent if it came now."""
+        task = open_order.task
+        follower, leader, account = task.follower, task.signal.leader, shard.accounts[task.follower]
         if shard.met.is_retracted(task.signal.signal_id):
             return retracted(task).reason
         if _has_lost_a_member(shard, open_order):
             # No part of an order can be taken off, and what is bought for a trade that never was, nobody ever sells.
             return _reason(Code.RETRACTED, "chain", "one that went out with it", "blocks that stay")
-        if self.draining:
-            return _reason(Code.DRAINED, "engine.drain_s", "rested at the end", "filled before the stop")
         return (
             self.mode.forbids_for_good(Side.BUY, follower, leader)
             or account.forbids(Side.BUY)
@@ -97,6 +115,11 @@ class RestingRules:
 
     def _blind(self, now: float) -> Reason | None:
         return self.mode.halted() if self._halted_at is not None and now - self._halted_at >= _BLIND_S else None
+
+
+def _rested_out(task: CopyTask, now: float) -> Reason:
+    most = task.intent.rest_until - task.signal.block_time
+    return _reason(Code.NO_FILL, "execution.rest_s", f"{now - task.signal.block_time:.0f}", str(most))
 
 
 def _has_lost_a_member(shard: Shard, open_order: OpenOrder) -> bool:

@@ -371,6 +371,8 @@ class Execution:
         if now > task.deadline:
             return too_late(task, now)
         forbidden = self.mode.forbids(order.side, task.follower, task.signal.leader)
+        if forbidden is None:
+            forbidden = shard.accounts[task.follower].forbids(order.side)
         return None if forbidden is None else Outcome(end=End.HALTED, reason=forbidden)
 
     def _settings_of(self, task: CopyTask) -> FollowSettings | Outcome:

@@ -1,6 +1,6 @@
 """The shards that are held here: begun with a lease, run until it is lost or given up."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from contextlib import suppress
 from functools import partial
 
@@ -22,7 +22,7 @@ from trio_copy.engine.progress import Progress
 from trio_copy.engine.resolved import Resolved
 from trio_copy.engine.shard import Shard
 from trio_copy.engine.sightings import Sightings
-from trio_copy.engine.taking_over import everything, recover, take_over
+from trio_copy.engine.taking_over import everything, may_lack, recover, take_over
 from trio_copy.engine.writing import Writer
 from trio_copy.errors import LeaseLost, StoreError, StoreForgot, StoreUnavailable
 from trio_copy.model.catalog import Catalog
@@ -32,6 +32,15 @@ from trio_copy.model.ids import FollowerId
 from trio_copy.model.units import Usd
 from trio_copy.ports import JournalledExecutor, Store, nowhere
 from trio_copy.telemetry.observer import Observer
+
+_FORGOTTEN = (
+    "the store came back without what some followers of shard {} had spent and lost, with their modes and paper money, and"
+    " nobody has it in memory: no entry leaves. Restore a backup, or see what each may still spend; then: trio-copy mode run"
+)
+
+
+async def _halt_nothing(_why: str) -> None:
+    await trio.lowlevel.checkpoint()
 
 
 @define(eq=False, kw_only=True)
@@ -55,6 +64,10 @@ class Holder:
     journalled: Mapping[str, JournalledExecutor] = field(factory=dict)
     """Executors that write down what they send, by name."""
     shard_of: Callable[[FollowerId], int] = in_one_shard
+    followers: Callable[[], Iterable[FollowerId]] = tuple
+    """Tells whose entries may come."""
+    halt: Callable[[str], Awaitable[None]] = _halt_nothing
+    """Lets no entry leave any more, from the moment that it returns, until a person says otherwise."""
     sightings: Sightings = field(factory=Sightings)
     shards: dict[int, Shard] = field(factory=dict)
     """Those that are held."""
@@ -271,8 +284,13 @@ class Holder:
         for documents in (await accounts.load(shard.number, lease.token, tuple(shard.accounts))).values():
             stored.update(document.key for document in documents)
         await shard.grants.draw_again()
+        if may_lack(shard, heads, (one for one in self.followers() if self.shard_of(one) == shard.number)):
+            # Before it is written again: an entry that is about to leave waits for that, and is asked for the mode after it.
+            await self.halt(f"the store has forgotten accounts of shard {shard.number}")
+            self.observer.on_alert("accounts-forgotten", _FORGOTTEN.format(shard.number))
         self.at("forgot: taken again")
         if shard.lost:
             # The store has forgotten the lease as well, and it was found out meanwhile: the next owner begins anew.
             raise LeaseLost(f"shard {shard.number} was given up while it was read")
         await shard.writer.write_again(lease.token, everything(shard), stored)
+        shard.at_hand.trust()

@@ -280,6 +280,12 @@ class Lanes:
         others = self._by_spot.get(queued.spot, {}).values()
         return tuple(sorted((o.task for o in others if o is not queued and not o.in_hand), key=_decided_at))
 
+    def leaving(self, entry: CopyTask) -> CopyTask | None:
+        """Return an exit that waits to sell what an earlier entry of its follower, leader and token buys; None for none."""
+        others = self._by_spot.get((entry.follower, entry.signal.leader, entry.intent.token_id), {}).values()
+        later = (o.task for o in others if o.is_exit and not o.suspended and o.task.decided_at > entry.decided_at)
+        return next(later, None)
+
     def find(self, task: TaskId) -> Queued | None:
         return self._queued.get(task)
 

@@ -8,6 +8,7 @@ from trio_copy.model.control import ENGINE, Mode, ModeChange, Modes
 from trio_copy.model.decisions import Code, Reason
 from trio_copy.model.fills import Side
 from trio_copy.model.ids import Address, FollowerId
+from trio_copy.ports import Control
 
 
 @define(eq=False)
@@ -19,6 +20,18 @@ class ModeBoard:
     @property
     def engine(self) -> ModeChange:
         return self.modes.of(ENGINE)
+
+    async def halt(self, control: Control, why: str) -> None:
+        """Let no entry leave: here from the moment that this returns, elsewhere once it is heard. A stricter mode stays.
+
+        It is set anew even so: a store that forgot may not know it any more.
+        """
+        before = self.engine
+        if before.mode is Mode.RUN:
+            await control.set_mode(Mode.HALT_NEW, why)
+        else:
+            await control.set_mode(before.mode, before.why)
+        self.modes = await control.modes()
 
     def forbids(self, side: Side, follower: FollowerId, leader: Address) -> Reason | None:
         """Return why the engine's mode, a pause or a watchdog forbids a side now; an account looks at its own mode itself."""

@@ -188,6 +188,7 @@ class Reconciler:
                 and sends_again
                 and not open_order.rests
                 and open_order.held
+                and self.rules.why_not_again(shard, open_order) is None
             ):
                 report = await execution.send_again(shard, open_order) or report
         except ReportBroken:

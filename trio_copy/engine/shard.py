@@ -53,7 +53,7 @@ _RETRACTABLE_S = 1800.0
 _MAY_SETTLE = (e.Learned, e.OnChain, e.Settled, e.Reversed, e.Corrected)
 """After these, an exit may find more that is settled, or less to wait for."""
 RUNNING = ("running", "")
-"""The document that stands while somebody owns the shard; its owner takes it away at a good end."""
+"""The document that stands while somebody owns the shard, with `AtHand.swept_at`; its owner takes it away at a good end."""
 
 
 @define(eq=False)
@@ -117,7 +117,6 @@ class Shard:
     _touched: dict[FollowerId, Account] = field(factory=dict)
     """Accounts that something happened to since the last write."""
     _forgot_at: float = 0.0
-    swept_at: float = 0.0
     _followed: trio.Event | None = None
     """Made by whoever waits until something happens to an account."""
     _extended: trio.Event = field(factory=trio.Event)
@@ -320,14 +319,15 @@ class Shard:
             due = self.at_hand.waiting()
         for account in due:
             self.act(account.follower, self._tick())
-        if now - self.swept_at >= _KEPT_S and not self.at_hand.reading:
-            self.swept_at = now
-            self._sweep()
+        if now - self.at_hand.swept_at >= _KEPT_S and self.is_read() and not self.at_hand.reading:
+            self._sweep(now)
 
-    def _sweep(self) -> None:
+    def _sweep(self, now: float) -> None:
         """Forget what nothing is open of: accounts, and questions that were decided."""
         queued = [queued.task for lanes in self.lanes.values() for queued in lanes]
-        self.at_hand.drop_idle({task.follower for task in (*queued, *self.recovering)})
+        self.at_hand.drop_idle({task.follower for task in (*queued, *self.recovering)}, now)
+        self.put_running()
+        self.writer.tell()
         tokens = {task.intent.token_id for task in queued}
         for account in self.accounts.values():
             tokens.update(token for _, token in account.holdings)
@@ -477,6 +477,14 @@ class Shard:
     def put_own(self, kind: str, name: str, body: Plain | None) -> None:
         put(self.writer.open, NOBODY, kind, name, body)
 
+    def put_running(self) -> None:
+        self.put_own(*RUNNING, self.running)
+
+    @property
+    def running(self) -> Plain:
+        """What `RUNNING` holds; the first owners wrote no more than the version."""
+        return [1, self.at_hand.swept_at]
+
     def lose(self, error: LeaseLost) -> None:
         """Say that somebody else owns the shard, or may own it by now."""
         self.on_lost(self, error)
@@ -493,7 +501,7 @@ class Shard:
 
     async def confirm(self) -> None:
         """Write under our token, so that we know that nobody else has taken the shard. Raises `LeaseLost` when one has."""
-        self.put_own(*RUNNING, [1])
+        self.put_running()
         await self.writer.flush()
 
     def leave(self) -> None:

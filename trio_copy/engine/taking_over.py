@@ -1,6 +1,8 @@
 """How a shard is taken over: from an earlier owner, whose orders may be at a venue and one of whose tasks may have ended him;
 and from a store that forgot."""
 
+from collections.abc import Iterable
+
 from trio_copy.accounts import Account
 from trio_copy.accounts import commands as c
 from trio_copy.accounts.documents import documents_of
@@ -8,6 +10,7 @@ from trio_copy.accounts.plain import Plain
 from trio_copy.engine.known_tokens import KIND as TOKEN
 from trio_copy.engine.shard import RUNNING, Shard
 from trio_copy.model.fills import Side
+from trio_copy.model.ids import FollowerId
 from trio_copy.ports import NOBODY, Document, Heads
 from trio_copy.records import read_plain, write_plain
 
@@ -25,8 +28,8 @@ async def take_over(shard: Shard, heads: Heads) -> None:
     for part in (shard.met, shard.grants, shard.resolved, shard.tokens):
         part.load(bodies)
     shard.unclean, shard.taken_at = RUNNING in bodies, shard.wall()
-    shard.swept_at = shard.taken_at
-    shard.put_own(*RUNNING, [1])
+    shard.at_hand.begin(shard.taken_at)
+    shard.put_running()
     if heads.checkpoint is not None:
         shard.writer.checkpoint = heads.checkpoint
         shard.progress.floor = heads.checkpoint.number
@@ -80,10 +83,17 @@ async def recover(shard: Shard) -> None:
             await shard.wait_followed()
 
 
+def may_lack(shard: Shard, heads: Heads, followers: Iterable[FollowerId]) -> bool:
+    """Tell whether a store that forgot may have lost something of one of these followers that nobody can write again."""
+    running = (one.body for one in heads.documents if one.key == (NOBODY, *RUNNING))
+    _, *knows = next(map(read_plain, running), [1])
+    return shard.at_hand.may_lack(knows[0] if knows else None, followers)
+
+
 def everything(shard: Shard) -> list[Document]:
     """Return every document of the shard, as far as it is at hand: for a store that forgot."""
     own: list[tuple[str, str, Plain]] = [
-        (*RUNNING, [1]),
+        (*RUNNING, shard.running),
         *shard.met.documents(),
         *(("spent", name, body) for name, body in shard.grants.documents()),
         *(("resolution", name, body) for name, body in shard.resolved.documents()),

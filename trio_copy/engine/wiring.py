@@ -167,6 +167,8 @@ def wire(plan: Plan, seams: Seams, endpoints: Sequence[EndpointSettings], opened
         at=seams.at,
         journalled={name: one.journalled for name, one in executors.items() if one.journalled is not None},
         shard_of=plan.shard_of if plan.shards is not None else alone,
+        followers=lambda: book.followers,
+        halt=lambda why: mode.halt(store.control, why),
         sightings=sightings,
         shards=shards,
     )

@@ -85,6 +85,11 @@ class Writer:
     _news: trio.Event = field(factory=trio.Event)
     _ended: StoreError | None = None
 
+    @property
+    def number(self) -> int:
+        """How many writes have succeeded under this token."""
+        return self._number
+
     def tell(self) -> None:
         """Let what is in the open batch be written."""
         if self._ended is not None and self._unwritten is None:
