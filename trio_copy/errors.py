@@ -28,6 +28,10 @@ class NotMadeYet(ConfigError):
     """A command asked for a store that the first run makes: there is nothing in it, and nothing is wrong."""
 
 
+class MadeEarlier(ConfigError):
+    """An earlier version made the store, and this one cannot go on with it; its books can be exported. Exit code 2."""
+
+
 class Refused(ConfigError):
     """The owner of an account would not do what a person asked for: nothing was changed; exit code 2."""
 
