@@ -113,9 +113,21 @@ def _initiated(conf: Path, patch: Patch) -> None:
     conf.write_text(text)  # what was written follows real nodes
 
 
-def _made_earlier(conf: Path, patch: Patch) -> None:
+def _with_old_file(conf: Path) -> None:
     conf.write_text(re.sub(r'path = ".*books.db"', f'path = "{old_file(conf.parent / "old.db", 3)}"', conf.read_text()))
+
+
+def _made_earlier(conf: Path, patch: Patch) -> None:
+    _with_old_file(conf)
     assert [main(["run", str(conf)]), main(["positions", "--conf", str(conf)]), main(["check", str(conf)])] == [2] * 3
+
+
+def _halted_earlier(conf: Path, patch: Patch) -> None:
+    """What stood in the old store is set in the new one: the configuration has changed when it is pasted."""
+    text = conf.read_text()
+    _with_old_file(conf)
+    assert main(["export-books", "--conf", str(conf)]) == 0
+    conf.write_text(text)
 
 
 def _no_end(conf: Path, patch: Patch) -> None:
@@ -152,6 +164,7 @@ SAYINGS: Sequence[tuple[Callable[[Path, Patch], None], tuple[str, ...]]] = (
     (_says("resume", "--follower", "alice", code=2), ("mode",)),
     (_no_end, ("explain trade",)),
     (_made_earlier, ("export-books",) * 3),
+    (_halted_earlier, ("mode", "mode")),
     (_no_measurement, ("load measure",)),
 )
 

@@ -320,8 +320,9 @@ class StorePlugin:
     one that is no guest: who got in owns what an instance before held when it died."""
     export_old: ExportOld | None = field(default=None)
     """Tells what is in a store that an earlier version made and `open` refuses by `MadeEarlier`, each as a line of JSON:
-    every follow and every ledger entry, oldest first. It changes nothing there. Raises `ConfigError` where there is no such
-    store. None where no earlier version can have made one."""
+    every follow, every mode in force ({"mode": {"scope", "mode", "why", "at"}}) and every ledger entry, oldest first. It
+    changes nothing there. Raises `ConfigError` where there is no such store. None where no earlier version can have made
+    one."""
     back_up: CopyStore | None = field(default=None)
     """Writes a copy of everything while an engine may run, whole and checked, or nothing. Raises `ConfigError`."""
     restore: CopyStore | None = field(default=None)
