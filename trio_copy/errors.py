@@ -44,6 +44,10 @@ class PluginError(TrioCopyError):
     """A plugin is missing, not allowed or broken; exit code 2."""
 
 
+class PluginBroken(TrioCopyError):
+    """A plugin without which the engine must not go on answered what its contract does not know; exit code 1. Names it and its call."""
+
+
 class ChainError(TrioCopyError):
     """The chain or a node of it."""
 
