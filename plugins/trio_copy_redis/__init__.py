@@ -206,6 +206,11 @@ async def _remove(client: Client, prefix: str) -> None:
                 break
 
 
+def _patience_s(settings: RedisSettings) -> float:
+    """Return how long a call may take: it may ask twice, and begin to ask, and dial, in the last moment of its patience."""
+    return 2 * (settings.patience_s + 5 * settings.timeout_s)
+
+
 @hookimpl
 def trio_copy_register_stores(register: Callable[[StorePlugin], None]) -> None:
     register(
@@ -215,6 +220,7 @@ def trio_copy_register_stores(register: Callable[[StorePlugin], None]) -> None:
             settings=RedisSettings,
             durable=True,
             shared=True,
+            patience_s=_patience_s,
             export_old=export_old,
             back_up_instead="Redis makes its own copies: `redis-cli BGSAVE`, then copy its RDB file and AOF folder while no engine"
             " runs, and put them back before one starts; see docs/redis.md",

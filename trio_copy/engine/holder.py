@@ -1,8 +1,9 @@
 """The shards that are held here: begun with a lease, run until it is lost or given up."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from functools import partial
+from typing import NoReturn
 
 import trio
 from attrs import define, field
@@ -56,6 +57,8 @@ class Holder:
     """Executors that write down what they send, by name."""
     shard_of: Callable[[FollowerId], int] = in_one_shard
     sightings: Sightings = field(factory=Sightings)
+    watch_store: Callable[[], Awaitable[NoReturn]] | None = None
+    """Runs as long as something may be written: tells when the store takes long."""
     shards: dict[int, Shard] = field(factory=dict)
     """Those that are held."""
     forgetting: Forgetting = field(init=False)
@@ -178,6 +181,8 @@ class Holder:
 
     async def _run(self) -> None:
         async with trio.open_nursery() as nursery:
+            if self.watch_store is not None:
+                nursery.start_soon(self.watch_store)
             async for shard in self._begun[1]:
                 nursery.start_soon(self._run_shard, shard, name=f"shard {shard.number}")
                 nursery.start_soon(self._run_recovery, shard, name=f"recovery of shard {shard.number}")

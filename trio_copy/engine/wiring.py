@@ -51,6 +51,7 @@ from trio_copy.engine.service import Service
 from trio_copy.engine.shard import Shard
 from trio_copy.engine.sightings import Sightings, want_nothing
 from trio_copy.engine.sole_owner import SoleOwner
+from trio_copy.engine.store_border import JudgedStore
 from trio_copy.engine.undecided import Undecided
 from trio_copy.model.control import LEASE_BEATS, Instance, Mode, Modes
 from trio_copy.model.decisions import CopyTask
@@ -62,7 +63,6 @@ from trio_copy.ports import (
     ExecutorPlugin,
     MarketsPlugin,
     Quotes,
-    Store,
     StorePlugin,
 )
 from trio_copy.signing.signers import OpenSigners
@@ -75,7 +75,7 @@ _LEASE_S = 30.0
 class Opened:
     """What is open before a service is put together."""
 
-    store: Store
+    store: JudgedStore
     executors: Mapping[str, Contract]
     """By name."""
     markets: MarketAsks | None
@@ -156,6 +156,7 @@ def wire(plan: Plan, seams: Seams, endpoints: Sequence[EndpointSettings], opened
     sightings = Sightings(opened.quotes, later, want_nothing if watch is None else watch.note)
     holder = Holder(
         store=store,
+        watch_store=store.accounts.run_watch,
         lanes=lanes,
         catalog=catalog,
         wall=seams.wall,

@@ -318,6 +318,9 @@ class StorePlugin:
     shared: bool = field(default=False)
     """Whether several instances may work on it at once; `[shards]` demands it. Where they may not, `open` refuses a second
     one that is no guest: who got in owns what an instance before held when it died."""
+    patience_s: Callable[[Any], float] = field(default=lambda settings: 60.0)
+    """Called with an instance of the store's settings: how long, in seconds, a call may wait for a disk or a server before it
+    raises `StoreUnavailable` by itself. Half a minute later an engine gives the call up, and ends."""
     export_old: ExportOld | None = field(default=None)
     """Tells what is in a store that an earlier version made and `open` refuses by `MadeEarlier`, each as a line of JSON:
     every follow, every mode in force ({"mode": {"scope", "mode", "why", "at"}}) and every ledger entry, oldest first. It
