@@ -28,6 +28,10 @@ class NotMadeYet(ConfigError):
     """A command asked for a store that the first run makes: there is nothing in it, and nothing is wrong."""
 
 
+class MadeEarlier(ConfigError):
+    """An earlier version made the store, and this one cannot go on with it; its books can be exported. Exit code 2."""
+
+
 class Refused(ConfigError):
     """The owner of an account would not do what a person asked for: nothing was changed; exit code 2."""
 
@@ -38,6 +42,10 @@ class Unanswered(TrioCopyError):
 
 class PluginError(TrioCopyError):
     """A plugin is missing, not allowed or broken; exit code 2."""
+
+
+class PluginBroken(TrioCopyError):
+    """A plugin without which the engine must not go on answered what its contract does not know; exit code 1. Names it and its call."""
 
 
 class ChainError(TrioCopyError):

@@ -76,9 +76,10 @@ class Registry:
                 entry, source = self.waiting.pop(name)
                 _register(self, source, _load(entry, source))
 
-    def distribution_of(self, plugin: ExecutorPlugin | StorePlugin | MarketsPlugin) -> str:
+    def distribution_of(self, plugin: ExecutorPlugin | StorePlugin | DecoderPlugin | MarketsPlugin) -> str:
         """Return name and version of the distribution that a plugin came with, for whoever has to mend it."""
-        for found, source in (*self.executors.values(), *self.stores.values(), *self.markets.values()):
+        every = (*self.executors.values(), *self.stores.values(), *self.decoders.values(), *self.markets.values())
+        for found, source in every:
             if found is plugin:
                 return f"{source.distribution} {source.version}"
         return "of no distribution"

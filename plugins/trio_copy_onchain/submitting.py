@@ -123,5 +123,5 @@ class Submitting:
 
 def _refused(order: Order, refusal: Refusal) -> ExecutionReport:
     lacks = refusal.lacks in (Lacks.APPROVAL, Lacks.EITHER, Lacks.BOTH) and not refusal.killed
-    advice = f"; `trio-copy wallet approve` lets it: {order.wallet.name}" if lacks else ""
+    advice = f"; `trio-copy wallet approve {order.wallet.name}` lets it" if lacks else ""
     return ended(order, Status.KILLED if refusal.killed else Status.REJECTED, refusal.words + advice)

@@ -11,7 +11,7 @@ import attrs
 import trio
 from attrs import frozen
 
-from trio_copy.errors import ConfigError
+from trio_copy.errors import ConfigError, MadeEarlier
 from trio_copy.hookspecs import hookimpl
 from trio_copy.model.settings import setting, within
 from trio_copy.ports import Store, StoreContext, StorePlugin
@@ -22,7 +22,7 @@ from trio_copy_redis.client import Client, open_client
 from trio_copy_redis.control import RedisControl
 from trio_copy_redis.follows import RedisFollows
 from trio_copy_redis.history import RedisHistory
-from trio_copy_redis.keys import LAYOUT, CommonKeys
+from trio_copy_redis.keys import LAYOUT, OLD_LAYOUT, CommonKeys
 from trio_copy_redis.old_books import export_old
 from trio_copy_redis.promises import APPENDONLY, NO_WORD, expect_safe
 from trio_copy_redis.retention import Retention
@@ -161,17 +161,25 @@ async def _expect_layout(client: Client, keys: CommonKeys, context: StoreContext
     """Begin new data, and refuse what is not laid out as ours is.
 
     Raises:
-        ConfigError: data of an earlier version, or cut into another number of shards.
+        MadeEarlier: data of an earlier version.
+        ConfigError: data of a later one, or cut into another number of shards.
     """
     # What an earlier version began with stands under a name of its own.
     touched = (keys("layout"), keys("shape"))
     begin = int(context.make or not context.guest)
     layout, shards = await client.run(_OPEN, keys.tag, touched, LAYOUT, context.shards, begin)
+    if layout == OLD_LAYOUT:
+        raise MadeEarlier(
+            [
+                f'store.redis.prefix: expected data of this version, "{keys.prefix}" holds data of an earlier one; export its'
+                " follows and ledger first, then use another store.redis.prefix"
+            ]
+        )
     if layout != LAYOUT:
         raise ConfigError(
             [
-                f'store.redis.prefix: expected data of this version, "{keys.prefix}" holds data of another one; export its'
-                " books with `trio-copy export-books`, then use another store.redis.prefix"
+                f'store.redis.prefix: expected data of this version, "{keys.prefix}" holds data of a later one: it needs a'
+                " newer trio-copy, or use another store.redis.prefix"
             ]
         )
     if int(shards) != context.shards:
@@ -198,6 +206,11 @@ async def _remove(client: Client, prefix: str) -> None:
                 break
 
 
+def _patience_s(settings: RedisSettings) -> float:
+    """Return how long a call may take: it may ask twice, and begin to ask, and dial, in the last moment of its patience."""
+    return 2 * (settings.patience_s + 5 * settings.timeout_s)
+
+
 @hookimpl
 def trio_copy_register_stores(register: Callable[[StorePlugin], None]) -> None:
     register(
@@ -207,6 +220,7 @@ def trio_copy_register_stores(register: Callable[[StorePlugin], None]) -> None:
             settings=RedisSettings,
             durable=True,
             shared=True,
+            patience_s=_patience_s,
             export_old=export_old,
             back_up_instead="Redis makes its own copies: `redis-cli BGSAVE`, then copy its RDB file and AOF folder while no engine"
             " runs, and put them back before one starts; see docs/redis.md",

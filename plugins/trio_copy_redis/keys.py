@@ -17,6 +17,7 @@ what all shards share is one.
 from attrs import field, frozen
 
 LAYOUT = "2"
+OLD_LAYOUT = "old"
 """Names the layout above; the one before it had no name."""
 
 

@@ -1,4 +1,4 @@
-"""What is worth keeping of data that an earlier version made: who copied whom, and what was booked."""
+"""What is worth keeping of data that an earlier version made: who copied whom, what a person had halted, and what was booked."""
 
 from collections.abc import Callable
 from functools import partial
@@ -11,6 +11,7 @@ from trio_copy.errors import ConfigError, StoreError, TrioCopyError
 from trio_copy.sockets import open_socket
 from trio_copy_redis.address import place_of
 from trio_copy_redis.client import Client, open_client
+from trio_copy_redis.control import pairs
 from trio_copy_redis.keys import CommonKeys
 
 _PAGE = 500
@@ -34,14 +35,31 @@ class _Follow(msgspec.Struct):
     source: str
 
 
+class _ModeChange(msgspec.Struct):
+    """A mode as it was stored, under its scope."""
+
+    mode: str
+    why: str
+    at: float
+
+
+class _Mode(msgspec.Struct):
+    scope: str
+    """"engine", or "follower:" and a name."""
+    mode: str
+    why: str
+    at: float
+
+
 class _Line(msgspec.Struct, omit_defaults=True):
     follow: _Follow | None = None
+    mode: _Mode | None = None
     entry: msgspec.Raw | None = None
     """A ledger entry as it was stored, money as decimal text."""
 
 
 def export_old(settings: _Settings, write_line: Callable[[str], None]) -> None:
-    """Write every follow and then every ledger entry, oldest first, as {"follow": ...} and {"entry": ...}.
+    """Write every follow, every mode but run and every ledger entry, as {"follow": ...}, {"mode": ...} and {"entry": ...}.
 
     Nothing is changed there. It runs a loop of its own, and waits for Redis as a store does.
 
@@ -80,6 +98,10 @@ async def _tell(client: Client, keys: CommonKeys, write_line: Callable[[str], No
         if not bar:
             raise StoreError(f"expected a stored follow, was version {version} of {name[:80]}: {text[:80]}")
         write_line(_encode(_Line(follow=_Follow(follower, leader, msgspec.Raw(own.encode()), source))))
+    for scope, text in sorted(pairs(await client.call(keys.tag, "HGETALL", keys("modes"))).items()):
+        change = msgspec.json.decode(text, type=_ModeChange)
+        if change.mode != "run":
+            write_line(_encode(_Line(mode=_Mode(scope, change.mode, change.why, change.at))))
     booked = sorted([one for name in await _followers(client, keys) for one in await _ledger(client, keys, name)])
     for at in range(0, len(booked), _PAGE):
         records = await client.all(

@@ -23,7 +23,7 @@ from trio_copy_sqlite.history import SqliteHistory
 from trio_copy_sqlite.old_books import export_old
 from trio_copy_sqlite.reader import Reader
 from trio_copy_sqlite.retention import Retention
-from trio_copy_sqlite.writer import Writer
+from trio_copy_sqlite.writer import PATIENCE_S, Writer
 
 
 @frozen(kw_only=True)
@@ -89,6 +89,7 @@ def trio_copy_register_stores(register: Callable[[StorePlugin], None]) -> None:
             open=open_sqlite_store,
             settings=SqliteSettings,
             durable=True,
+            patience_s=lambda settings: PATIENCE_S,
             export_old=export_old,
             back_up=back_up,
             restore=restore,

@@ -1,4 +1,4 @@
-"""What is worth keeping of a file that an earlier version made: who copied whom, and what was booked."""
+"""What is worth keeping of a file that an earlier version made: who copied whom, what a person had halted, and what was booked."""
 
 import sqlite3
 from collections.abc import Callable
@@ -24,14 +24,23 @@ class _Follow(msgspec.Struct):
     source: str
 
 
+class _Mode(msgspec.Struct):
+    scope: str
+    """"engine", or "follower:" and a name."""
+    mode: str
+    why: str
+    at: float
+
+
 class _Line(msgspec.Struct, omit_defaults=True):
     follow: _Follow | None = None
+    mode: _Mode | None = None
     entry: msgspec.Raw | None = None
     """A ledger entry as it was stored, money as decimal text."""
 
 
 def export_old(settings: _Settings, write_line: Callable[[str], None]) -> None:
-    """Write every follow and then every ledger entry, oldest first, as {"follow": ...} and {"entry": ...}.
+    """Write every follow, every mode but run and every ledger entry, as {"follow": ...}, {"mode": ...} and {"entry": ...}.
 
     The file is opened for reading only.
 
@@ -54,6 +63,8 @@ def export_old(settings: _Settings, write_line: Callable[[str], None]) -> None:
             ):
                 follower, leader, own, source = row
                 write_line(_encode(_Line(follow=_Follow(follower, leader, msgspec.Raw(own.encode()), source))))
+            for row in connection.execute("SELECT scope, mode, why, at FROM modes WHERE mode != 'run' ORDER BY scope"):
+                write_line(_encode(_Line(mode=_Mode(*row))))
             for (record,) in connection.execute("SELECT record FROM entries ORDER BY seq"):
                 write_line(_encode(_Line(entry=msgspec.Raw(record.encode()))))
     except sqlite3.Error as error:

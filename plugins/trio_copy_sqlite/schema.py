@@ -2,7 +2,7 @@
 
 import sqlite3
 
-from trio_copy.errors import ConfigError
+from trio_copy.errors import ConfigError, MadeEarlier
 
 APPLICATION_ID = 0x7472696F
 """Marks a file as ours: "trio" in ASCII."""
@@ -83,14 +83,15 @@ def prepare(connection: sqlite3.Connection, name: str) -> None:
     """Make the tables where there are none, whole or not at all.
 
     Raises:
-        ConfigError: the file belongs to another program, or to another version of this one.
+        MadeEarlier: an earlier version of this program made the file.
+        ConfigError: it belongs to another program, or to a later version of this one.
     """
     version = version_of(connection, name)
     if version in OLD_VERSIONS:
-        raise ConfigError(
+        raise MadeEarlier(
             [
                 f"{name}: expected version {VERSION}, got {version}: made by an earlier version, and what was open there is"
-                " not carried over; use another file, and `trio-copy export-books` for its follows and ledger"
+                " not carried over; export its follows and ledger first, then use another file"
             ]
         )
     if version > VERSION:

@@ -20,7 +20,7 @@ from trio_copy_sqlite.reader import Reader
 _T = TypeVar("_T")
 _TURNS = 6
 """How often a locked file is tried, each for the ten seconds of its busy timeout."""
-_PATIENCE_S = 60.0
+PATIENCE_S = 60.0
 """A disk that takes longer is gone: nothing is traded blind, and a shutdown is not held up for ever."""
 Work = Callable[[sqlite3.Connection], _T]
 
@@ -60,10 +60,10 @@ class Writer:
         call = _Call(work)
         self._waiting.append(call)
         self._news.set()
-        with trio.move_on_after(_PATIENCE_S) as patience:
+        with trio.move_on_after(PATIENCE_S) as patience:
             await call.done.wait()
         if patience.cancelled_caught:
-            raise StoreUnavailable(f"the SQLite file did not answer within {_PATIENCE_S:g} s")
+            raise StoreUnavailable(f"the SQLite file did not answer within {PATIENCE_S:g} s")
         if call.error is not None:
             raise call.error
         answer: _T = call.answer

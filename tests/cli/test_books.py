@@ -484,7 +484,7 @@ def test_closed_positions_are_listed_when_asked_for(conf: Path, capsys: Capture)
 
 
 def test_the_books_of_an_earlier_version_are_a_way_out(conf: Path, tmp_path: Path, capsys: Capture) -> None:
-    """Its follows and bookings as lines of JSON; a file of this version is refused, and so is a store without a past."""
+    """As lines of JSON, with how modes are set again; a file of this version is refused, and a store without a past."""
     old = tmp_path / "old.db"
     with closing(sqlite3.connect(old)) as file:
         file.executescript(
@@ -492,6 +492,8 @@ def test_the_books_of_an_earlier_version_are_a_way_out(conf: Path, tmp_path: Pat
             PRAGMA application_id = 1953655151; PRAGMA user_version = 3;
             CREATE TABLE follows (follower TEXT, leader TEXT, own TEXT, source TEXT, version INTEGER, removed INTEGER);
             INSERT INTO follows VALUES ('alice', '0xaa', '{"size.ratio":"0.5"}', 'command', 1, 0);
+            CREATE TABLE modes (scope TEXT, mode TEXT, why TEXT, at REAL);
+            INSERT INTO modes VALUES ('follower:alice', 'halt-all', 'she asked', 4.0);
             CREATE TABLE entries (seq INTEGER, record TEXT);
             INSERT INTO entries VALUES (1, '{"key":"a\u2028","shares":"1"}');
             """
@@ -502,8 +504,12 @@ def test_the_books_of_an_earlier_version_are_a_way_out(conf: Path, tmp_path: Pat
     assert main(["positions"]) == 2
     assert "export-books" in capsys.readouterr().err
     assert main(["export-books"]) == 0
-    assert [json.loads(line) for line in capsys.readouterr().out.splitlines()] == [
+    told = capsys.readouterr()
+    assert told.err.startswith("the old store has halt-all for follower alice; in the new one, before it runs, ")
+    assert f"trio-copy mode halt-all --follower alice --why 'she asked' --conf {conf}\n" in told.err
+    assert [json.loads(line) for line in told.out.splitlines()] == [
         {"follow": {"follower": "alice", "leader": "0xaa", "own": {"size.ratio": "0.5"}, "source": "command"}},
+        {"mode": {"scope": "follower:alice", "mode": "halt-all", "why": "she asked", "at": 4.0}},
         {"entry": {"key": "a\u2028", "shares": "1"}},
     ]
     conf.write_text(conf.read_text().replace("[store.sqlite]", "[store.memory]").replace("path =", "# path ="))

@@ -4,14 +4,18 @@ import ast
 import re
 import shlex
 import shutil
+import sqlite3
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 import trio
 
+from tests.plugins.test_old_books import old_file
 from trio_copy.cli import main, status
 from trio_copy.cli.suggest import suggested
+from trio_copy.engine.asking import Asker
 from trio_copy.engine.plan import load_plan
 from trio_copy.errors import UnresolvedOrders
 from trio_copy.model.control import Modes
@@ -22,7 +26,7 @@ NOBODY = f"nobody:{LEADER}"
 PASTED = re.compile(r": (trio-copy .+)$", re.MULTILINE)
 PASTED_IN_TEST_ARM = {"arm", "disarm"}
 """They need a wallet and its key."""
-QUOTED = re.compile(r"`trio-copy ([^`]+)`|: trio-copy ([a-z -]+)$")
+QUOTED = re.compile(r"`trio-copy ([^`]+)(?:`|$)|: trio-copy ([a-z -]+)$")
 BARE = re.compile(r"\btrio-copy (?=[a-z])")
 Capture = pytest.CaptureFixture[str]
 Patch = pytest.MonkeyPatch
@@ -109,6 +113,38 @@ def _initiated(conf: Path, patch: Patch) -> None:
     conf.write_text(text)  # what was written follows real nodes
 
 
+def _with_old_file(conf: Path) -> None:
+    conf.write_text(re.sub(r'path = ".*books.db"', f'path = "{old_file(conf.parent / "old.db", 3)}"', conf.read_text()))
+
+
+def _made_earlier(conf: Path, patch: Patch) -> None:
+    _with_old_file(conf)
+    assert [main(["run", str(conf)]), main(["positions", "--conf", str(conf)]), main(["check", str(conf)])] == [2] * 3
+
+
+def _halted_earlier(conf: Path, patch: Patch) -> None:
+    """What stood in the old store is set in the new one: the configuration has changed when it is pasted."""
+    text = conf.read_text()
+    _with_old_file(conf)
+    assert main(["export-books", "--conf", str(conf)]) == 0
+    conf.write_text(text)
+
+
+def _no_end(conf: Path, patch: Patch) -> None:
+    with closing(sqlite3.connect(conf.parent.parent / "books.db")) as books:
+        ((task, *position),) = books.execute(
+            "SELECT task_id, follower, leader, token_id FROM facts WHERE bought > 0 ORDER BY at DESC LIMIT 1"
+        )
+
+    async def ask(asker: Asker, shard: int, request: object) -> str:
+        await trio.lowlevel.checkpoint()
+        return f"{task} is sold"
+
+    patch.setattr("trio_copy.cli.exit.PATIENCE_S", 0.0)
+    patch.setattr(Asker, "ask", ask)
+    assert main(["exit", ":".join(position), "--yes", "--conf", str(conf)]) == 1
+
+
 def _no_measurement(conf: Path, patch: Patch) -> None:
     assert main(["load", "model"]) == 0
 
@@ -125,6 +161,10 @@ SAYINGS: Sequence[tuple[Callable[[Path, Patch], None], tuple[str, ...]]] = (
     (_not_live, ("run",)),
     (_left_open, ("orders list", "orders settle")),
     (_initiated, ("run", "pnl")),
+    (_says("resume", "--follower", "alice", code=2), ("mode",)),
+    (_no_end, ("explain trade",)),
+    (_made_earlier, ("export-books",) * 3),
+    (_halted_earlier, ("mode", "mode")),
     (_no_measurement, ("load measure",)),
 )
 

@@ -250,7 +250,7 @@ async def test_a_wallet_that_does_not_redeem_keeps_what_won_in_its_books(clock: 
         assert paid(world) == [(LOSES, Usd(0))]
         assert position_of(service).shares == SHARES
         [told] = troubles(world, "to-redeem")
-        assert told.endswith("`trio-copy wallet redeem` has it done, of hot")
+        assert told.endswith("`trio-copy wallet redeem hot` has it done")
         assert actor.planned == []
         await have_done(service.store, request(one=paying()))
         assert paid(world) == [(LOSES, Usd(0)), (WINS, Usd.parse(10))]

@@ -289,7 +289,7 @@ async def test_what_is_not_allowed_is_found_with_the_command_that_allows_it(doct
     await market.chain.do(market.wallet, first.outcome, "approve(address,uint256)", first.router, 1)
     await market.chain.do(market.wallet, first.collateral, "approve(address,uint256)", first.router, 2**256 - 1)
     found = [one for one in await doctor.find(doctor.hot) if one.advice]
-    assert {one.advice.partition(": a finite")[0] for one in found} == {"`trio-copy wallet approve`, for hot"}
+    assert {one.advice.partition(": a finite")[0] for one in found} == {"`trio-copy wallet approve hot`"}
     assert [(one.check.split(" ")[1], one.check[-4:].strip(), one.health) for one in found] == [
         ("fpmm", "BUY", Health.BAD),
         ("fpmm", "SELL", Health.BAD),

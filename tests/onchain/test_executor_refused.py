@@ -45,7 +45,7 @@ async def test_a_missing_approval_is_named(bench: Bench) -> None:
     order, nonce = await bench.buy(), await bench.nonce()
     report = await bench.trading.submit(order)
     assert report.status is Status.REJECTED
-    assert report.detail.endswith("`trio-copy wallet approve` lets it: main")
+    assert report.detail.endswith("`trio-copy wallet approve main` lets it")
     await nothing_left(bench, order, nonce)
 
 

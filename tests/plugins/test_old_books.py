@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from tests.plugins.test_sqlite import open_at, refusal
-from trio_copy.errors import ConfigError
+from trio_copy.errors import ConfigError, MadeEarlier
 from trio_copy.ports import StorePlugin
 from trio_copy_sqlite import trio_copy_register_stores
 from trio_copy_sqlite.schema import APPLICATION_ID
@@ -23,6 +23,9 @@ CREATE TABLE follows (
     follower TEXT NOT NULL, leader TEXT NOT NULL, own TEXT NOT NULL, source TEXT NOT NULL, version INTEGER NOT NULL,
     removed INTEGER NOT NULL DEFAULT 0, PRIMARY KEY (leader, follower)
 ) WITHOUT ROWID;
+CREATE TABLE modes (scope TEXT PRIMARY KEY, mode TEXT NOT NULL, why TEXT NOT NULL, at REAL NOT NULL) WITHOUT ROWID;
+INSERT INTO modes VALUES ('follower:bob', 'run', 'set by hand', 5.0), ('follower:alice', 'halt-all', 'she asked', 4.0);
+INSERT INTO modes VALUES ('engine', 'halt-new', 'the venue moves', 3.0);
 INSERT INTO entries VALUES (2, 'k2', 'fill', 't', 'alice', '0xbb', '7', 2.0, '{"key":"k2","fee":"0.01"}', '{}');
 INSERT INTO entries VALUES (1, 'k1', 'fill', 't', 'alice', '0xbb', '7', 1.0, '{"key":"k1","shares":"1.5"}', '{}');
 INSERT INTO follows VALUES ('alice', '0xbb', '{"size.ratio":"0.5"}', 'command', 1, 0), ('bob', '0xbb', '{}', 'file', 2, 1);
@@ -50,21 +53,23 @@ def export(path: Path) -> list[str]:
 
 @pytest.mark.parametrize("version", [1, 2, 3])
 async def test_an_old_file_is_refused_with_a_way_out(tmp_path: Path, version: int) -> None:
-    """By an engine and by a command, in one line; not a byte of it is changed."""
+    """By an engine and by a command, in one line that says what comes first; not a byte of it is changed."""
     path = old_file(tmp_path / "old.db", version)
     before = path.read_bytes()
     for guest in (False, True):
-        line = await refusal(path, guest=guest)
+        line = await refusal(path, MadeEarlier, guest=guest)
         assert f"expected version 4, got {version}" in line
-        assert "`trio-copy export-books`" in line
+        assert line.endswith("export its follows and ledger first, then use another file")
     assert path.read_bytes() == before
 
 
-def test_its_follows_and_its_ledger_are_told(tmp_path: Path) -> None:
-    """As one JSON object a line: what is followed, then every entry in the order of booking."""
+def test_its_follows_its_modes_and_its_ledger_are_told(tmp_path: Path) -> None:
+    """As one JSON object a line: what is followed, what is halted, then every entry in the order of booking."""
     lines = [msgspec.json.decode(line) for line in export(old_file(tmp_path / "old.db", 3))]
     assert lines == [
         {"follow": {"follower": "alice", "leader": "0xbb", "own": {"size.ratio": "0.5"}, "source": "command"}},
+        {"mode": {"scope": "engine", "mode": "halt-new", "why": "the venue moves", "at": 3.0}},
+        {"mode": {"scope": "follower:alice", "mode": "halt-all", "why": "she asked", "at": 4.0}},
         {"entry": {"key": "k1", "shares": "1.5"}},
         {"entry": {"key": "k2", "fee": "0.01"}},
     ]

@@ -49,9 +49,9 @@ async def open_at(
         yield store
 
 
-async def refusal(path: Path, **options: Any) -> str:
+async def refusal(path: Path, error: type[ConfigError] = ConfigError, **options: Any) -> str:
     """Open a file that must be refused, and return the one line that says why."""
-    with pytest.raises(ConfigError) as caught:
+    with pytest.raises(error) as caught:
         async with open_at(path, **options):
             pass
     (line,) = caught.value.problems

@@ -23,11 +23,13 @@ def server() -> Iterator[RedisServer]:
 
 
 def leave_old_data(server: RedisServer, prefix: str) -> None:
-    """Write what the earlier version wrote: how many shards, two follows, and a ledger of two followers."""
+    """Write what the earlier version wrote: how many shards, two follows, their modes, and a ledger of two followers."""
     common = f"{{{prefix}:common}}"
     server.ask("HSET", f"{common}:shape", "shards", 4)
     server.ask("HSET", f"{common}:follows", f"{BOB}|{LEADER}", '2|command|{"size.ratio":"0.5"}')
     server.ask("HSET", f"{common}:follows", f"{ALICE}|{LEADER}", "1|file|{}")
+    for scope, mode in (("engine", "halt-new"), (f"follower:{ALICE}", "reduce-only"), (f"follower:{BOB}", "run")):
+        server.ask("HSET", f"{common}:modes", scope, json.dumps({"mode": mode, "why": "a word", "at": 1.5}))
     server.ask("SADD", f"{common}:followers", ALICE, BOB)
     for at, (follower, key) in enumerate([(ALICE, "a"), (BOB, "b"), (ALICE, "c"), (ALICE, "d")]):
         tag = f"{{{prefix}:follower:{follower}}}"
@@ -44,6 +46,8 @@ def exported(url: str, prefix: str) -> list[dict[str, dict[str, object]]]:
 EXPORTED = [
     {"follow": {"follower": ALICE, "leader": LEADER, "own": {}, "source": "file"}},
     {"follow": {"follower": BOB, "leader": LEADER, "own": {"size.ratio": "0.5"}, "source": "command"}},
+    {"mode": {"scope": "engine", "mode": "halt-new", "why": "a word", "at": 1.5}},
+    {"mode": {"scope": f"follower:{ALICE}", "mode": "reduce-only", "why": "a word", "at": 1.5}},
     *({"entry": {"key": key, "shares": "10"}} for key in "abcd"),
 ]
 
@@ -55,15 +59,14 @@ async def test_old_data_are_refused(server: RedisServer) -> None:
     before = sorted(server.ask("KEYS", f"{{{prefix}:*"))
     for guest in (False, True):
         said = await refused(server.url, prefix=prefix, guest=guest)
-        assert f'"{prefix}" holds data of another one' in said
-        assert "trio-copy export-books" in said
-        assert "use another store.redis.prefix" in said
+        assert f'"{prefix}" holds data of an earlier one' in said
+        assert said.endswith("export its follows and ledger first, then use another store.redis.prefix")
         assert "\n" not in said
     assert sorted(server.ask("KEYS", f"{{{prefix}:*")) == before
 
 
 def test_old_books_are_exported(server: RedisServer) -> None:
-    """Follows by their age, then bookings by theirs, as they were stored; nothing was changed."""
+    """Follows by their age, modes that halt, then bookings by their age, as they were stored; nothing was changed."""
     prefix = new_prefix()
     leave_old_data(server, prefix)
     before = sorted(server.ask("KEYS", f"{{{prefix}:*"))
@@ -81,4 +84,4 @@ async def test_data_of_a_later_version_are_refused(server: RedisServer) -> None:
     """What is laid out in a way that is not known yet is not touched."""
     prefix = new_prefix()
     server.ask("HSET", f"{{{prefix}:common}}:layout", "layout", "3", "shards", "4")
-    assert "expected data of this version" in await refused(server.url, prefix=prefix)
+    assert "of a later one: it needs a newer trio-copy" in await refused(server.url, prefix=prefix)

@@ -12,7 +12,15 @@ from contextlib import redirect_stderr, redirect_stdout
 from trio_copy import __version__
 from trio_copy.cli.outlet import Outlet
 from trio_copy.cli.verbs import overview
-from trio_copy.errors import ConfigError, PluginError, TrioCopyError, UnresolvedOrders, WrongChain, leaves_of
+from trio_copy.errors import (
+    ConfigError,
+    MadeEarlier,
+    PluginError,
+    TrioCopyError,
+    UnresolvedOrders,
+    WrongChain,
+    leaves_of,
+)
 from trio_copy.telemetry.redaction import Redactor
 from trio_copy.telemetry.visible import visible, visible_lines
 
@@ -109,10 +117,10 @@ def _explain(error: BaseException, redactor: Redactor) -> int:
 def _lines(error: TrioCopyError) -> Sequence[str]:
     """Return the lines that an error was meant to have; what breaks a line in a foreign text is shown as such."""
     match error:
+        case UnresolvedOrders() | MadeEarlier():
+            return [*str(error).split("\n"), *getattr(error, "__notes__", ())]
         case ConfigError(problems=problems):
             return problems
-        case UnresolvedOrders():
-            return [*str(error).split("\n"), *getattr(error, "__notes__", ())]
         case _:
             return [str(error)]
 

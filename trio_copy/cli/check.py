@@ -80,6 +80,7 @@ def _look_into(plan: Plan, conf: Path, *, connect: bool) -> tuple[Follow, ...]:
         looks = False  # its line tells why
     except ConfigError as error:
         problems += (plan.places.located(conf, problem) for problem in error.problems)
+        problems += getattr(error, "__notes__", ())
     if not problems and (looks or plan.settings.follow):
         follows = (*plan.settings.follows(), *imported)
         lacks = lacking(plan, follows, lambda: (*facts, *devnet_facts(plan)))

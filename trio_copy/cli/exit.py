@@ -116,7 +116,8 @@ async def _sell(store: Store, plan: Plan, one: HeldPosition, names: LeaderNames)
                 out(f"{what}: {words}")
                 return end is End.FILLED
             await trio.sleep(_LOOK_EVERY_S)
-    out(f"{what}: no end after {PATIENCE_S:g} s; `trio-copy explain trade` says what comes of {task[:12]}")
+    comes = suggested("explain", "trade", task[:12], conf=plan.path)
+    out(f"{what}: no end after {PATIENCE_S:g} s; what comes of it is told by: {comes}")
     return False
 
 

@@ -55,9 +55,7 @@ _BOOKED = {
     EntryKind.REVERSE: "taken back: it was matched, and never settled",
     EntryKind.MISSED: "nothing: the leader sold and this copy did not, only what is known to be left to the leader changes",
 }
-_BREACHED = (
-    "its executor reported what cannot be: nothing of that is booked; look at the venue, then `trio-copy orders settle`"
-)
+_BREACHED = "its executor reported what cannot be: nothing of that is booked; look at the venue, then `trio-copy orders settle --help`"
 _COLUMNS: tuple[Column[Effective], ...] = (
     Column("setting", lambda row: row.path),
     Column("value", lambda row: _plain(row), shown=as_typed, elastic=True),

@@ -1,7 +1,8 @@
 """How commands that look into a store find it, and open it beside a running engine."""
 
 import os
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, TypeVar
 
@@ -9,10 +10,11 @@ import trio
 from cyclopts import Parameter
 
 from trio_copy.cli.interpreter import tune_interpreter
+from trio_copy.cli.suggest import suggested
 from trio_copy.clock import anchored_wall_clock
 from trio_copy.config.load import file_of
 from trio_copy.engine.plan import Plan, load_plan
-from trio_copy.errors import ConfigError, NotMadeYet, StoreError, StoreUnavailable, leaves_of
+from trio_copy.errors import ConfigError, MadeEarlier, NotMadeYet, StoreError, StoreUnavailable, leaves_of
 from trio_copy.model.catalog import TokenFacts
 from trio_copy.model.follows import Follow
 from trio_copy.ports import Store, StoreContext
@@ -110,5 +112,19 @@ async def ask_as_guest(plan: Plan, ask: Callable[[Store], Awaitable[_T]], make: 
         shards=plan.shard_count,
         make=make,
     )
-    async with plan.store.plugin.open(context) as store:
-        return await ask(store)
+    with old_books(plan):
+        async with plan.store.plugin.open(context) as store:
+            return await ask(store)
+
+
+@contextmanager
+def old_books(plan: Plan) -> Iterator[None]:
+    """Let what is said of a store that an earlier version made end with the command that exports its books."""
+    try:
+        yield
+    except (MadeEarlier, BaseExceptionGroup) as error:
+        for leaf in leaves_of(error):
+            if isinstance(leaf, MadeEarlier):
+                export = suggested("export-books", conf=plan.path)
+                leaf.add_note(f"its follows and ledger are written to standard output by: {export}")
+        raise

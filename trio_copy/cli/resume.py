@@ -7,6 +7,7 @@ from trio_copy.cli.output import out
 from trio_copy.cli.pause import scope_of
 from trio_copy.cli.queries import nobody
 from trio_copy.cli.redact import Redact
+from trio_copy.cli.suggest import suggested
 from trio_copy.engine.books import follower_modes
 from trio_copy.errors import ConfigError
 from trio_copy.model.control import ENGINE, Mode
@@ -34,7 +35,8 @@ def resume(
     async def ask(store: Store) -> list[str]:
         if (await store.control.modes()).of(scope).mode is Mode.RUN:
             who = nobody(plan, chosen.follower)
-            raise ConfigError([f"expected what is paused, got {chosen}{who}; `trio-copy mode` lists what is"])
+            listed = suggested("mode", conf=plan.path)
+            raise ConfigError([f"expected what is paused, got {chosen}{who}; what is, is listed by: {listed}"])
         await store.control.set_mode(Mode.RUN, "resumed by hand", scope)
         modes = await store.control.modes()
         left = [(ENGINE, modes.of(ENGINE))]

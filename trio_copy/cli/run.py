@@ -19,7 +19,7 @@ from trio_copy.cli.interpreter import tune_interpreter
 from trio_copy.cli.last_resort import LastResort
 from trio_copy.cli.live import LiveKeys, open_for_live
 from trio_copy.cli.numbers import expect_positive
-from trio_copy.cli.opened import ConfArgument, find_conf
+from trio_copy.cli.opened import ConfArgument, find_conf, old_books
 from trio_copy.cli.play_money import PlayMoney, open_play_money
 from trio_copy.cli.printer import Above, Printer
 from trio_copy.cli.redact import Redact
@@ -107,7 +107,7 @@ def run_plan(
         with open_play_money(plan) as play:
             keys = open_for_live(plan, conf) if play is None else LiveKeys(wallets=play.keys, fleets=play.fleets)
             session = _Session(conf, plan, for_, json, verbose, record, from_head, keys, play)
-            with session.foreign_lines():
+            with session.foreign_lines(), old_books(plan):
                 code = trio.run(_run, session)
     except* UnresolvedOrders as group:
         for error in leaves_of(group) if plan.store.plugin.durable else ():

@@ -35,7 +35,7 @@ VERBS = {
     "earned.",
     "backup": "Copy the whole store to a file while an engine runs, and look through the copy.",
     "restore": "Put a backup in the place of the store, while no engine runs on it; what was there is kept beside it.",
-    "export-books": "Write the follows and the ledger of a store that an earlier version made, as JSON lines to standard "
+    "export-books": "Write the follows, modes and ledger of a store that an earlier version made, as JSON lines to standard "
     "output.",
     "plugins": "List the installed executors, stores, decoders and market sources.",
     "decode": "Decode raw logs and print one JSON object per fill.",

@@ -55,7 +55,7 @@ class AtHand:
                 wanted = missing[start : start + _LOAD_AT_ONCE]
                 found = await self.store.load(self.shard, self.writer.token, wanted)
                 for follower in wanted:
-                    self._put(follower, found.get(follower, ()))
+                    self._put(follower, found[follower])
 
     def _put(self, follower: FollowerId, documents: Sequence[Document]) -> None:
         for document in documents:

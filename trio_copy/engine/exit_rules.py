@@ -267,7 +267,7 @@ class ExitRules:
         if way is Payout.LEFT and payout:
             worth = f"{account.position(spot).shares} of {self.catalog.name_of(token_id)} pay {payout} each"
             wallet = self.book.terms.followers[follower].wallet_name
-            self._tell_once("to-redeem", f"{follower}: {worth}; `trio-copy wallet redeem` has it done, of {wallet}")
+            self._tell_once("to-redeem", f"{follower}: {worth}; `trio-copy wallet redeem {wallet}` has it done")
             return
         book(shard, c.Resolve(position=position, condition_id=condition_id, payout=payout, at=self.wall()))
 

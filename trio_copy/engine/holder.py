@@ -3,6 +3,7 @@
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from contextlib import suppress
 from functools import partial
+from typing import NoReturn
 
 import trio
 from attrs import define, field
@@ -69,6 +70,8 @@ class Holder:
     halt: Callable[[str], Awaitable[None]] = _halt_nothing
     """Lets no entry leave any more, from the moment that it returns, until a person says otherwise."""
     sightings: Sightings = field(factory=Sightings)
+    watch_store: Callable[[], Awaitable[NoReturn]] | None = None
+    """Runs as long as something may be written: tells when the store takes long."""
     shards: dict[int, Shard] = field(factory=dict)
     """Those that are held."""
     forgetting: Forgetting = field(init=False)
@@ -191,6 +194,8 @@ class Holder:
 
     async def _run(self) -> None:
         async with trio.open_nursery() as nursery:
+            if self.watch_store is not None:
+                nursery.start_soon(self.watch_store)
             async for shard in self._begun[1]:
                 nursery.start_soon(self._run_shard, shard, name=f"shard {shard.number}")
                 nursery.start_soon(self._run_recovery, shard, name=f"recovery of shard {shard.number}")

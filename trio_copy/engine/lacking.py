@@ -39,7 +39,7 @@ def lacking(plan: Plan, follows: Collection[Follow], read_facts: Callable[[], Co
     problems = list(_foreign_contracts(plan))
     if not follows:
         problems.append(
-            "follow: expected at least one; add a [[follow]], or one to the store with `trio-copy follow add`"
+            "follow: expected at least one; add a [[follow]], or one to the store with `trio-copy follow add FOLLOWER LEADER`"
         )
     terms = plan.settings.terms()
     known = [follow for follow in follows if follow.follower in terms.followers]

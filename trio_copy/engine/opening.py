@@ -20,6 +20,7 @@ from trio_copy.engine.prices import Prices
 from trio_copy.engine.quarantine import Quarantine
 from trio_copy.engine.seams import Seams
 from trio_copy.engine.service import Service, put_follows_of_file
+from trio_copy.engine.store_border import JudgedStore, judged_store
 from trio_copy.engine.supervisor import Backoff
 from trio_copy.engine.wiring import Opened, whose, wire
 from trio_copy.model.counts import counted
@@ -85,12 +86,13 @@ async def open_service(
         yield wire(plan, seams, endpoints, opened)
 
 
-async def _open_store(stack: AsyncExitStack, plan: Plan, seams: Seams) -> Store:
+async def _open_store(stack: AsyncExitStack, plan: Plan, seams: Seams) -> JudgedStore:
     name, plugin = plan.settings.store.name, plan.store.plugin
     opening = plugin.open(_store_context(plan, seams))
-    store = await stack.enter_async_context(seams.calls.opening(whose("store", name, plan, plugin), opening))
+    whose_it_is = whose("store", name, plan, plugin)
+    store = await stack.enter_async_context(seams.calls.opening(whose_it_is, opening))
     seams.observer.on_step("store", f"{name} open")
-    return store
+    return judged_store(store, whose_it_is, seams.calls, plugin.patience_s(plan.store.settings))
 
 
 async def _open_markets(stack: AsyncExitStack, plan: Plan, seams: Seams) -> MarketAsks | None:

@@ -15,6 +15,7 @@ from attrs import define, field
 from trio_copy.chain.feed import SeenLog
 from trio_copy.chain.scanner import SCAN
 from trio_copy.copying.follow_book import FollowBook
+from trio_copy.engine.decoder_border import JudgedDecoder
 from trio_copy.errors import UndecodableLog
 from trio_copy.model.fills import Fill, NotAFill
 from trio_copy.model.ids import Address, Hash32, SignalId
@@ -35,7 +36,7 @@ _V = TypeVar("_V")
 
 @define(eq=False)
 class LogReader:
-    decoders: Mapping[str, Decoder]
+    decoders: Mapping[str, Decoder | JudgedDecoder]
     """By topic0."""
     book: FollowBook
     quarantine: Callable[[str, str], None]

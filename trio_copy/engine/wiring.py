@@ -19,8 +19,9 @@ from trio_copy.engine.act_contract import ActContract
 from trio_copy.engine.actors import actor_of
 from trio_copy.engine.acts import Acts
 from trio_copy.engine.calling_off import RestingRules
-from trio_copy.engine.calls import Whose
+from trio_copy.engine.calls import Calls, Whose
 from trio_copy.engine.contract import Contract
+from trio_copy.engine.decoder_border import JudgedDecoder
 from trio_copy.engine.execution import Execution
 from trio_copy.engine.exit_rules import ExitRules
 from trio_copy.engine.facts_soon import FactsSoon
@@ -50,6 +51,7 @@ from trio_copy.engine.service import Service
 from trio_copy.engine.shard import Shard
 from trio_copy.engine.sightings import Sightings, want_nothing
 from trio_copy.engine.sole_owner import SoleOwner
+from trio_copy.engine.store_border import JudgedStore
 from trio_copy.engine.undecided import Undecided
 from trio_copy.model.control import LEASE_BEATS, Instance, Mode, Modes
 from trio_copy.model.decisions import CopyTask
@@ -57,10 +59,10 @@ from trio_copy.model.follows import Follower
 from trio_copy.model.ids import TokenId
 from trio_copy.ports import (
     ActingExecutor,
+    DecoderPlugin,
     ExecutorPlugin,
     MarketsPlugin,
     Quotes,
-    Store,
     StorePlugin,
 )
 from trio_copy.signing.signers import OpenSigners
@@ -73,7 +75,7 @@ _LEASE_S = 30.0
 class Opened:
     """What is open before a service is put together."""
 
-    store: Store
+    store: JudgedStore
     executors: Mapping[str, Contract]
     """By name."""
     markets: MarketAsks | None
@@ -154,6 +156,7 @@ def wire(plan: Plan, seams: Seams, endpoints: Sequence[EndpointSettings], opened
     sightings = Sightings(opened.quotes, later, want_nothing if watch is None else watch.note)
     holder = Holder(
         store=store,
+        watch_store=store.accounts.run_watch,
         lanes=lanes,
         catalog=catalog,
         wall=seams.wall,
@@ -229,7 +232,7 @@ def wire(plan: Plan, seams: Seams, endpoints: Sequence[EndpointSettings], opened
 
     feed = trio.open_memory_channel[FeedItem](settings.chain.feed_capacity)
     reader = LogReader(
-        decoders={topic: decoder for decoder in plan.decoders.values() for topic in decoder.topics},
+        decoders=_decoders(plan, seams.calls),
         book=book,
         reads=reads.__contains__,
         quarantine=put_aside,
@@ -388,6 +391,19 @@ def wire(plan: Plan, seams: Seams, endpoints: Sequence[EndpointSettings], opened
     )
 
 
-def whose(kind: str, name: str, plan: Plan, plugin: ExecutorPlugin | StorePlugin | MarketsPlugin) -> Whose:
+def _decoders(plan: Plan, calls: Calls) -> dict[str, JudgedDecoder]:
+    """Return who reads which topic."""
+    found: dict[str, JudgedDecoder] = {}
+    for table in plan.settings.decoder:
+        whose_it_is = whose("decoder", table.name, plan, plan.registry.decoder(table.plugin))
+        decoder = plan.decoders[table.name]
+        judged = JudgedDecoder(decoder, calls, calls.of(whose_it_is, "decode"))
+        found.update(dict.fromkeys(decoder.topics, judged))
+    return found
+
+
+def whose(
+    kind: str, name: str, plan: Plan, plugin: ExecutorPlugin | StorePlugin | DecoderPlugin | MarketsPlugin
+) -> Whose:
     """Name a plugin for whoever has to mend it."""
     return Whose(kind=kind, name=name, distribution=plan.registry.distribution_of(plugin))

@@ -318,10 +318,14 @@ class StorePlugin:
     shared: bool = field(default=False)
     """Whether several instances may work on it at once; `[shards]` demands it. Where they may not, `open` refuses a second
     one that is no guest: who got in owns what an instance before held when it died."""
+    patience_s: Callable[[Any], float] = field(default=lambda settings: 60.0)
+    """Called with an instance of the store's settings: how long, in seconds, a call may wait for a disk or a server before it
+    raises `StoreUnavailable` by itself. Half a minute later an engine gives the call up, and ends."""
     export_old: ExportOld | None = field(default=None)
-    """Tells what is in a store that an earlier version made and this one refuses, each as a line of JSON: every follow and
-    every ledger entry, oldest first. It changes nothing there. Raises `ConfigError` where there is no such store. None where
-    no earlier version can have made one."""
+    """Tells what is in a store that an earlier version made and `open` refuses by `MadeEarlier`, each as a line of JSON:
+    every follow, every mode in force ({"mode": {"scope", "mode", "why", "at"}}) and every ledger entry, oldest first. It
+    changes nothing there. Raises `ConfigError` where there is no such store. None where no earlier version can have made
+    one."""
     back_up: CopyStore | None = field(default=None)
     """Writes a copy of everything while an engine may run, whole and checked, or nothing. Raises `ConfigError`."""
     restore: CopyStore | None = field(default=None)

@@ -129,7 +129,7 @@ class Guard:
             return self.refusal("digest", f"a length of {len(digest)}", f"{_DIGEST_BYTES} bytes")
         # Whoever is not asked in time has positions all the same: what was bought while it was armed can be sold.
         if now >= self.armed_until and (wanted.side is Side.BUY or not self.armed_until):
-            return self.refusal(f"wallet.{self.name}", "not armed", "an arming: `trio-copy arm`")
+            return self.refusal(f"wallet.{self.name}", "not armed", f"an arming: `trio-copy arm {self.name}`")
         if wanted.chain_id != self.chain_id:
             return self.refusal("chain.chain_id", str(wanted.chain_id), str(self.chain_id))
         if wanted.contract not in policy.contracts:

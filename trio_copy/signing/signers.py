@@ -271,7 +271,7 @@ class _ArmingWatch:
         now = self.wall()
         armed = frozenset(guard.name for guard in self.guards if now < guard.armed_until)
         for name in sorted(self._armed - armed):
-            self.on_trouble("disarmed", f"wallet {name}: no entry is signed any more; to go on: `trio-copy arm`")
+            self.on_trouble("disarmed", f"wallet {name}: no entry is signed any more; to go on: `trio-copy arm {name}`")
         self._armed = armed
 
     def _read(self) -> dict[Guard, Arming]:

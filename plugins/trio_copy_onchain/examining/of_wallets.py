@@ -165,13 +165,11 @@ class OfWallet:
         amount = _amount(allowed, decimals)
         if allowed >= _UNLIMITED:
             text = f"unlimited: {checksummed(spender)} may take all that the wallet ever has of {checksummed(token)}"
-            return good(
-                check, text, f"`trio-copy wallet approve`, for {name}: a finite allowance takes its place", name
-            )
+            return good(check, text, f"`trio-copy wallet approve {name}`: a finite allowance takes its place", name)
         if allowed < least or not allowed:
             what = f"of {_amount(held, decimals)} that it holds, " if to_sell and held else ""
             text = f"{what}{checksummed(spender)} may take {amount or 'nothing'}: {'no sale' if to_sell else 'no purchase'} goes through"
-            return bad(check, text, f"`trio-copy wallet approve`, for {name}", name)
+            return bad(check, text, f"`trio-copy wallet approve {name}`", name)
         return good(check, f"{amount}", wallet=name)
 
     async def _for_all(self, check: str, shares: Address, operator: Address) -> Finding:
@@ -184,7 +182,7 @@ class OfWallet:
             return self._unknown(check, f"{checksummed(shares)} holds no shares that could be asked about")
         if approved:
             return good(check, f"for all shares at {checksummed(shares)}", wallet=name)
-        return bad(check, "none: what is bought could not be sold", f"`trio-copy wallet approve`, for {name}", name)
+        return bad(check, "none: what is bought could not be sold", f"`trio-copy wallet approve {name}`", name)
 
     def _unknown(self, check: str, why: object) -> Finding:
         return unknown(check, why, self.wallet.name)
