@@ -56,6 +56,17 @@ _FAULTS: Sequence[Mapping[str, Any]] = (
     {"settles": Settles.FAILED, "order_answer": OrderAnswer.NO_AMOUNTS},
     {"trades_lag_s": 30},
     {"trades_lag_s": 30, "order_answer": OrderAnswer.NO_AMOUNTS},
+    *(
+        {"later_part": percent, "later_part_s": after_s, **more}
+        for percent in (5, 40)
+        for after_s in (5, 30)
+        for more in (
+            {},
+            {**_POST, "lose_reply": True},
+            {"order_answer": OrderAnswer.NO_AMOUNTS},
+            {"order_answer": OrderAnswer.DELAYED},
+        )
+    ),
     {"prefixed": True},
     {"stale_cache": True},
     {"remembers_killed": True, **_POST, "lose_reply": True},
