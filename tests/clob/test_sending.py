@@ -612,6 +612,21 @@ async def test_an_order_that_was_seen_once_is_never_absent(clock: Clock) -> None
         assert report.status.value == "killed"
 
 
+async def test_an_order_that_is_over_may_be_filled_all_the_same(clock: Clock) -> None:
+    """A venue that counts late says that nothing was matched; what it has answered when it was sent, it has counted."""
+    async with open_bench(matched("", "", status="delayed"), refusal(400, _KILL)) as bench:
+        bench.clob.order = Says(200, order_row("CANCELED"))
+        assert (await _end(bench))[0] == "unknown"
+        await trio.sleep(50)
+        assert await _look(bench) is None
+        bench.clob.trades = [trade_row()]
+        report = await _look(bench)
+        assert report is not None
+        assert (report.status.value, report.settlement.value) == ("filled", "firm")
+        bench.clob.trades = []
+        assert (await _end(bench))[0] == "killed"
+
+
 async def test_the_time_of_a_venue_that_does_not_tell_it_is_ours(clock: Clock) -> None:
     """Nothing is believed of an answer that is none."""
     async with open_bench(matched()) as bench:

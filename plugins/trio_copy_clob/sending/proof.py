@@ -92,7 +92,8 @@ def _instant(order: Order, seen: Evidence) -> ExecutionReport | None:
         return _settled(order, seen, rests=False) if _is_all(order, seen, rests=False) else None
     if seen.told is not None or seen.was_on_chain or not seen.whole:
         return None
-    return _nothing(order, seen, over=seen.order is not None and _ended_empty(seen, seen.order))
+    # How a killed rest reads is nowhere written down: a venue that counts late calls it over, and empty, before it has counted.
+    return _nothing(order, seen, over=seen.order is not None and _ended_empty(seen.order) and _quiet(seen))
 
 
 def _resting(order: Order, seen: Evidence) -> ExecutionReport | None:
@@ -108,7 +109,7 @@ def _resting(order: Order, seen: Evidence) -> ExecutionReport | None:
         return _settled(order, seen, rests=True) if all_of_it else None
     if seen.told is not None or seen.was_on_chain or (seen.order is None and seen.there):
         return None
-    return _nothing(order, seen, over=seen.order is not None and _ended_empty(seen, seen.order))
+    return _nothing(order, seen, over=seen.order is not None and _ended_empty(seen.order))
 
 
 def _rests(order: Order, seen: Evidence) -> ExecutionReport | None:
@@ -121,7 +122,7 @@ def _rests(order: Order, seen: Evidence) -> ExecutionReport | None:
 def _nothing(order: Order, seen: Evidence, *, over: bool) -> ExecutionReport | None:
     """Report an order of which nothing was filled, if that is proven."""
     standing = None if seen.order is None else seen.order.standing
-    quiet = seen.quiet_s >= QUIET_S and seen.heard
+    quiet = _quiet(seen)
     if standing is OrderStanding.INVALID and over:
         status, detail = Status.REJECTED, "the venue calls it invalid"
     elif over:
@@ -137,8 +138,13 @@ def _nothing(order: Order, seen: Evidence, *, over: bool) -> ExecutionReport | N
     return ExecutionReport(order_id=order.order_id, status=status, detail=detail)
 
 
-def _ended_empty(seen: Evidence, order: SeenOrder) -> bool:
-    """Tell whether the order itself says that it is over and filled nothing, as the trades do."""
+def _quiet(seen: Evidence) -> bool:
+    """Tell whether what is not there by now was never there; where there is a chain, it has to say so as well."""
+    return seen.quiet_s >= QUIET_S and seen.heard
+
+
+def _ended_empty(order: SeenOrder) -> bool:
+    """Tell whether the order itself says that it is over and filled nothing."""
     over = order.standing in (OrderStanding.CANCELED, OrderStanding.INVALID)
     return over and order.matched == 0 and not order.trades
 
