@@ -65,7 +65,9 @@ def _answers(text: str, status: int = 400) -> list[Says]:
         (_answers("order_version_mismatch"), "rejected", 1, ["stale"], []),
         (_answers(_BALANCE), "rejected", 1, ["refresh"], []),
         (_answers("invalid amounts, the market buy orders ..."), "rejected", 1, [], []),
-        (_answers("market not found", 404), "rejected", 1, [], []),
+        (_answers("market not found", 404), "rejected", 1, ["stale"], []),
+        (_answers(f"order {OURS} is invalid. Size (1) lower than the minimum: 5"), "rejected", 1, ["stale"], []),
+        ([Says(200, {"success": True, "errorMsg": "Unauthorized/Invalid api key", "orderID": ""}), matched()], "filled", 2, [], []),
         (_answers("invalid signature"), "rejected", 1, [], ["venue-stopped"]),
         (_answers("'0x12' address in closed only mode"), "rejected", 1, [], ["venue-stopped"]),
         ([_RESTARTS, _RESTARTS, matched()], "filled", 3, [], ["venue-stopped", "venue-goes-on"]),
@@ -681,6 +683,7 @@ async def test_what_the_venue_allows_is_asked(clock: Clock) -> None:
     [
         (f"order {OURS} is invalid. Price (0.51) breaks minimum tick size rule: 0.1", True),
         ("invalid order version", True),
+        (f"order {OURS} is invalid. Size (1) lower than the minimum: 5", False),
         (_BALANCE, False),
         (_KILL, False),
     ],

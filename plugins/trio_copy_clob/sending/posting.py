@@ -245,7 +245,7 @@ class _Attempt:
         """Do what an answer asks for besides what it says of this order."""
         now, words = trio.current_time(), answer.words
         match answer.row.do:
-            case Do.READ_MARKET:
+            case Do.READ_MARKET | Do.FORGET_MARKET:
                 self.posting.on_stale(self.order)
             case Do.REFRESH_BALANCE if self.unproven is None:  # else its own first copy may have spent it
                 stops = self.posting.stops
