@@ -205,8 +205,8 @@ class Crowd(World):
                 yield f"{taken.order_id} gave {given} of {taken.maker_amount}"
             if taken.maker_amount * got + _CLOSE * taken.taker_amount < taken.taker_amount * given:
                 yield f"{taken.order_id} gave {given} for {got}, signed was {taken.maker_amount} for {taken.taker_amount}"
-            if taken.order_type in ("FAK", "FOK") and len({one.trade_id for one in fills}) > 1:
-                yield f"{taken.order_id} was filled {len(fills)} times"
+            if taken.order_type in ("FAK", "FOK") and len({one.at_ms for one in fills}) > 1:
+                yield f"{taken.order_id} was filled at several times"
 
     def _uncounted(self, venue: Iterable[AtVenue]) -> Iterator[str]:
         """Yield orders that reached the venue and are not in the journal of their guard, once."""

@@ -62,6 +62,7 @@ FAULTS: Mapping[str, Mapping[str, Any]] = {
     "live, matched later": {"order_answer": OrderAnswer.LIVE, "later": Later.MATCHED},
     "delayed, killed later": {"order_answer": OrderAnswer.DELAYED, "later": Later.KILLED},
     "no amounts, late trades": {"order_answer": OrderAnswer.NO_AMOUNTS, "trades_lag_s": 30},
+    "no amounts, in two trades": {"order_answer": OrderAnswer.NO_AMOUNTS, "later_part": 20, "later_part_s": 30},
     "another id": {"order_answer": OrderAnswer.OTHER_ID},
     "undone": {"settles": Settles.UNDONE},
     "clock behind": {"clock_off_s": -100},

@@ -56,6 +56,17 @@ _FAULTS: Sequence[Mapping[str, Any]] = (
     {"settles": Settles.FAILED, "order_answer": OrderAnswer.NO_AMOUNTS},
     {"trades_lag_s": 30},
     {"trades_lag_s": 30, "order_answer": OrderAnswer.NO_AMOUNTS},
+    *(
+        {"later_part": percent, "later_part_s": after_s, **more}
+        for percent in (5, 20)
+        for after_s in (10, 30)
+        for more in (
+            {},
+            {**_POST, "lose_reply": True},
+            {"order_answer": OrderAnswer.NO_AMOUNTS},
+            {"order_answer": OrderAnswer.DELAYED},
+        )
+    ),
     {"prefixed": True},
     {"stale_cache": True},
     {"remembers_killed": True, **_POST, "lose_reply": True},
@@ -67,7 +78,7 @@ _SIZES = (2, 5, 8, 40, 100_000)
 _KINDS = ("FAK", "GTC", "GTD", "FOK")
 """Of the followers' entries, in turn."""
 _BY_HAND = Reason(code=Code.GIVEN_UP, control="orders cancel", value="by hand", limit="filled before")
-_PRICES = (470_000, 490_000, 500_000, 510_000, 520_000)
+_PRICES = (400_000, 470_000, 490_000, 500_000, 510_000, 520_000)
 
 
 @frozen(kw_only=True)

@@ -54,11 +54,19 @@ _REFUSALS = [
         "not enough balance / allowance: the balance is not enough -> balance: 1, order amount (inc. fees): 2",
         Row.BALANCE,
     ),
-    (400, f"order {OURS} is invalid. Size (0.1) lower than the minimum: 5", Row.RULE),
-    (400, "invalid amount for a marketable BUY order ($0.5), min size: 1", Row.RULE),
+    (400, "order couldn\u2019t be fully filled", Row.KILLED),
+    (400, "insufficient balance", Row.BALANCE),
+    (400, "Insufficient balance: 1 < 2", Row.BALANCE),
+    (400, "the order was matched, insufficient balance", Row.NOVEL),
+    (400, "insufficient balance to settle what was matched", Row.NOVEL),
+    (400, f"order {OURS} is invalid. Size (0.1) lower than the minimum: 5", Row.TOO_SMALL),
+    (400, "invalid amount for a marketable BUY order ($0.5), min size: 1", Row.TOO_SMALL),
     (400, "invalid amounts, the market buy orders maker amount supports a max accuracy of 2 decimals", Row.RULE),
     (400, "invalid post-only order: order crosses book", Row.RULE),
     (400, f"order {OURS} crosses the book", Row.RULE),
+    (400, "post-only order would cross", Row.RULE),
+    (400, "order would cross the book: post-only", Row.RULE),
+    (400, "order would cross the book: resting", Row.NOVEL),
     (400, "invalid expiration", Row.RULE),
     (400, "invalid nonce", Row.RULE),
     (400, "Invalid token id", Row.RULE),
@@ -67,6 +75,14 @@ _REFUSALS = [
     (400, "order canceled in the CTF exchange contract", Row.RULE),
     (404, "No orderbook exists for the requested token id", Row.NO_MARKET),
     (404, "market not found", Row.NO_MARKET),
+    (404, "no such market", Row.NO_MARKET),
+    (404, "no such book", Row.NO_MARKET),
+    (404, "no such order", Row.NOT_FOUND),
+    (404, f"order {OURS} not found", Row.NOT_FOUND),
+    (400, "the orderbook 7132104 does not exist", Row.NO_MARKET),
+    (400, "orderbook does not exist", Row.NO_MARKET),
+    (400, "the order does not exist", Row.NOVEL),
+    (400, "matched, and the orderbook 7132104 does not exist any more", Row.NOVEL),
     (404, "not found", Row.NOT_FOUND),
     (400, "invalid signature", Row.WALLET),
     (400, "invalid signer address", Row.WALLET),
@@ -79,6 +95,10 @@ _REFUSALS = [
     (400, "the market is not yet ready to process new orders", Row.NOT_READY),
     (425, "service not ready", Row.NOT_READY),
     (401, "Unauthorized/Invalid api key", Row.KEY),
+    (400, "Unauthorized/Invalid api key", Row.KEY),
+    (400, "Invalid api key", Row.KEY),
+    (400, "unauthorized", Row.NOVEL),
+    (500, "Unauthorized/Invalid api key", Row.SERVER),
     (403, "forbidden", Row.BLOCKED),
     (429, "Too Many Requests", Row.TOO_OFTEN),
     (503, "Trading is currently disabled. Check polymarket.com for updates", Row.PAUSED),
@@ -140,6 +160,31 @@ def test_a_text_is_known_by_its_row(status: int, text: str, row: Row) -> None:
 def test_a_success_is_one_where_it_is_whole(changes: dict[str, Any], row: Row) -> None:
     """Our id, a status that is known, no error."""
     assert _read(200, _accepted(**changes)).row is row
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "row"),
+    [
+        (400, {"message": "not enough balance / allowance"}, Row.BALANCE),
+        (400, {"error": {"message": "not enough balance / allowance"}}, Row.BALANCE),
+        (400, {"error": {"message": "not enough balance / allowance", "code": 7}, "message": "no"}, Row.BALANCE),
+        (200, {"error": {"message": "not enough balance / allowance"}}, Row.BALANCE),
+        (400, {"message": "context canceled"}, Row.UNSURE),
+        (400, {"message": f"order {OTHER} is invalid. Price"}, Row.FOREIGN),
+        (400, {"error": "a rule of yesterday", "message": "invalid signature"}, Row.NOVEL),
+        (400, {"error": {}}, Row.FOREIGN),
+        (400, {"error": {"why": "invalid signature"}}, Row.FOREIGN),
+        (400, {"error": {"message": {"message": "invalid signature"}}}, Row.FOREIGN),
+        (400, {"message": ["invalid signature"]}, Row.FOREIGN),
+        (200, {"message": "not enough balance / allowance"}, Row.FOREIGN),
+        (200, _accepted(message="invalid signature"), Row.MATCHED),
+        (200, _accepted(error={"message": "invalid signature"}), Row.FOREIGN),
+    ],
+    ids=str,
+)
+def test_a_text_counts_under_whichever_name_it_stands(status: int, body: dict[str, Any], row: Row) -> None:
+    """What stands beside a success is no error."""
+    assert _read(status, body).row is row
 
 
 def test_amounts_are_read_by_side() -> None:

@@ -23,7 +23,7 @@ from trio_copy.model.breaches import breach_of_order
 from trio_copy.model.decisions import Code, OrderIntent, Reason
 from trio_copy.model.fills import Side
 from trio_copy.model.ids import FollowerId, OrderId, TokenId
-from trio_copy.model.orders import ExecutionReport, Market, Order, Settlement, Status, Wallet
+from trio_copy.model.orders import ExecutionReport, Market, Order, Quote, Settlement, Status, Wallet
 from trio_copy.model.units import NO_SHARES, Price, Shares, Usd
 from trio_copy.ports import Executor
 from trio_copy.signing.arming import arm, limits_of
@@ -188,6 +188,35 @@ async def test_whatever_the_venue_does_nothing_is_bought_twice_or_lost(
         order = await _order(traded)
         report = await _end(traded, order)
         assert (None if report is None else report.status) is ends
+        _check_recorded(traded, order, report)
+
+
+@pytest.mark.parametrize(
+    "faults",
+    [
+        {**_ONCE, "lose_reply": True},
+        {"order_answer": OrderAnswer.NO_AMOUNTS},
+        {"order_answer": OrderAnswer.DELAYED},
+        {},
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("ask", [300_000, 500_000])
+async def test_what_comes_in_two_trades_is_booked_whole(
+    autojump_clock: Clock, faults: dict[str, Any], ask: int
+) -> None:
+    """A book better than the limit gives the shares that are named with the first of them, and half a minute later the rest."""
+    async with open_traded() as traded:
+        plenty = Shares.parse(100_000)
+        quote = Quote(bid=Price(ask - 10_000), ask=Price(ask), bid_shares=plenty, ask_shares=plenty)
+        traded.server.clob.market.set_quote(TOKEN, quote)
+        for fault, value in {"later_part": 20, **faults}.items():
+            setattr(traded.server.faults, fault, value)
+        order = await _order(traded)
+        report = await _end(traded, order)
+        assert report is not None
+        assert (report.status, report.settlement) == (Status.FILLED, Settlement.FIRM)
+        assert len(traded.server.clob.record.fills(order.order_id)) == 2
         _check_recorded(traded, order, report)
 
 

@@ -36,6 +36,8 @@ def _said(report: ExecutionReport | None) -> tuple[str, str, str, str] | None:
 
 _FULL = ("filled", "20", "10")
 _HALF = ("partial", "10", "5")
+_CHEAP = trade_row(1, "20", "0.4")
+"""All the shares that the order names, for eight of its ten dollars."""
 
 
 @pytest.mark.parametrize(
@@ -71,6 +73,25 @@ _HALF = ("partial", "10", "5")
         ([trade_row(1, "10")], order_row("MATCHED", "10", ("trade-1",)), {}, (*_HALF, "firm")),
         ([trade_row(1, "10")], order_row("MATCHED", "20", ("trade-1", "trade-2")), {"quiet_s": QUIET_S}, None),
         ([trade_row(1, "10")], order_row("CANCELED", "10"), {}, (*_HALF, "firm")),
+        # A purchase spends cash: in a book better than its limit, the shares that it names are not all that may come.
+        ([_CHEAP], _NULL, {}, None),
+        ([_CHEAP], _NULL, {"quiet_s": QUIET_S}, ("partial", "20", "8", "firm")),
+        ([_CHEAP], _NULL, {"quiet_s": QUIET_S, "whole": False}, None),
+        ([_CHEAP, trade_row(2, "5", "0.4", "MINED")], _NULL, {}, ("filled", "25", "10", "mined")),
+        ([_CHEAP, trade_row(2, "5", "0.4")], _NULL, {}, ("filled", "25", "10", "firm")),
+        ([_CHEAP], _NULL, {"told": (Shares.parse(20), Usd.parse(8))}, ("partial", "20", "8", "firm")),
+        ([_CHEAP], _NULL, {"told": (Shares.parse(25), Usd.parse(10)), "quiet_s": QUIET_S}, None),
+        ([_CHEAP], order_row("MATCHED", "20"), {}, ("partial", "20", "8", "firm")),
+        ([_CHEAP], order_row("CANCELED", "8", ("trade-1",)), {}, ("partial", "20", "8", "firm")),
+        ([_CHEAP], order_row("CANCELED", "8"), {}, None),
+        # More is matched than the trades show, or may be yet.
+        ([_CHEAP], order_row("MATCHED", "25"), {"quiet_s": QUIET_S}, None),
+        ([_CHEAP], order_row("MATCHED", "25", ("trade-1",)), {"quiet_s": QUIET_S}, None),
+        ([_CHEAP], order_row("MATCHED", "20", ("trade-1", "trade-2")), {"quiet_s": QUIET_S}, None),
+        ([_CHEAP], order_row("DELAYED"), {"quiet_s": QUIET_S}, None),
+        ([_CHEAP], order_row("LIVE", "20", ("trade-1",)), {"quiet_s": QUIET_S}, None),
+        ([trade_row()], order_row("DELAYED"), {"quiet_s": QUIET_S}, None),
+        ([trade_row()], order_row("LIVE", "20", ("trade-1",)), {"quiet_s": QUIET_S}, None),
         # Nothing: no order, no trade, no log, and a minute since it was sent; one alone proves nothing.
         ([], _NULL, {}, None),
         ([], _NULL, {"quiet_s": QUIET_S - 1}, None),
@@ -81,8 +102,9 @@ _HALF = ("partial", "10", "5")
         ([], _NULL, {"quiet_s": QUIET_S, "heard": False}, None),
         ([], _NULL, {"quiet_s": QUIET_S, "there": True, "heard": False}, None),
         ([], _NULL, {"quiet_s": QUIET_S, "was_on_chain": True}, None),
-        ([], order_row("CANCELED"), {"was_on_chain": True}, None),
-        ([], order_row("CANCELED"), {"heard": False}, ("killed", "0", "0", "firm")),
+        ([], order_row("CANCELED"), {"quiet_s": QUIET_S, "was_on_chain": True}, None),
+        ([], order_row("CANCELED"), {"quiet_s": QUIET_S, "heard": False}, None),
+        ([], order_row("CANCELED"), {"quiet_s": QUIET_S, "whole": False}, None),
         ([trade_row(status="FAILED")], _NULL, {"heard": False}, (*_FULL, "pending")),
         ([trade_row(1, "10"), trade_row(2, "10", status="FAILED")], _NULL, {"heard": False}, (*_HALF, "mined")),
         ([trade_row()], _NULL, {"heard": False}, (*_FULL, "firm")),
@@ -90,12 +112,15 @@ _HALF = ("partial", "10", "5")
         ([], b'{"error":"order not found"}', {"quiet_s": QUIET_S}, ("absent", "0", "0", "firm")),
         ([trade_row(taker_order_id=OTHER)], _NULL, {"quiet_s": QUIET_S}, ("absent", "0", "0", "firm")),
         ([trade_row(asset_id="1")], _NULL, {"quiet_s": QUIET_S}, None),
-        # What the order itself says ends it only where the trades agree.
-        ([], order_row("CANCELED"), {}, ("killed", "0", "0", "firm")),
-        ([], order_row("ORDER_STATUS_CANCELED_MARKET_RESOLVED"), {}, ("killed", "0", "0", "firm")),
+        # What the order itself says ends it only where the trades agree, and have had their time.
+        ([], order_row("CANCELED"), {}, None),
+        ([], order_row("CANCELED"), {"quiet_s": QUIET_S - 1}, None),
+        ([], order_row("CANCELED"), {"quiet_s": QUIET_S}, ("killed", "0", "0", "firm")),
+        ([], order_row("ORDER_STATUS_CANCELED_MARKET_RESOLVED"), {"quiet_s": QUIET_S}, ("killed", "0", "0", "firm")),
         ([], order_row("CANCELED", "5"), {"quiet_s": QUIET_S}, None),
         ([], order_row("CANCELED", "0", ("trade-1",)), {"quiet_s": QUIET_S}, None),
-        ([], order_row("INVALID"), {}, ("rejected", "0", "0", "firm")),
+        ([], order_row("INVALID"), {}, None),
+        ([], order_row("INVALID"), {"quiet_s": QUIET_S}, ("rejected", "0", "0", "firm")),
         ([], order_row("MATCHED", "20"), {"quiet_s": QUIET_S}, None),
         ([], order_row("LIVE"), {"quiet_s": QUIET_S}, None),
         ([], order_row("DELAYED"), {"quiet_s": QUIET_S}, None),
@@ -174,16 +199,15 @@ def test_a_taker_pays_each_maker_his_price() -> None:
         {"order_id": OTHER, "asset_id": OPPOSITE, "matched_amount": "10.5", "price": "0.51"},
     ]
     order = make_order()
-    exact = prove(order, _seen(order, [trade_row(price="0.4805", maker_orders=makers)]), rests=False)
-    average = prove(order, _seen(order, [trade_row(price="0.4805", maker_orders=makers[:1])]), rests=False)
 
-    assert (exact and str(exact.notional), average and str(average.notional)) == ("9.61", "9.61")
-    assert (
-        str(_only(prove(order, _seen(order, [trade_row(price="0.4805", maker_orders=[{}])]), rests=False)).notional)
-        == "9.61"
-    )
+    def paid(**changes: Any) -> str:
+        return str(_only(prove(order, _seen(order, [trade_row(**changes)], quiet_s=QUIET_S), rests=False)).notional)
+
+    assert paid(price="0.4805", maker_orders=makers) == "9.61"
+    assert paid(price="0.4805", maker_orders=makers[:1]) == "9.61"
+    assert paid(price="0.4805", maker_orders=[{}]) == "9.61"
     odd = [{"matched_amount": "20", "price": "0.333333333333", "asset_id": str(TOKEN)}]
-    assert str(_only(prove(order, _seen(order, [trade_row(maker_orders=odd)]), rests=False)).notional) == "6.666666"
+    assert paid(maker_orders=odd) == "6.666666"
 
 
 def test_cash_that_bought_more_shares_is_all_of_an_order() -> None:
@@ -202,7 +226,7 @@ def test_what_was_told_is_what_settles() -> None:
     average = _seen(order, [trade_row(size="20.833333", price="0.475")], told=told)
     assert _said(prove(order, average, rests=False)) == ("filled", "20.833333", "9.999998", "firm")
     another = _seen(order, [trade_row(size="20.833333", price="0.4")], told=told)
-    assert _said(prove(order, another, rests=False)) == ("filled", "20.833333", "8.333333", "firm")
+    assert _said(prove(order, another, rests=False)) == ("partial", "20.833333", "8.333333", "firm")
 
 
 def _log(shares: int, paid: int, fee: int = 0, **changes: Any) -> RawLog:
@@ -226,19 +250,23 @@ def _on_chain(*logs: RawLog, deepest: int = 100) -> tuple[SeenFill, ...]:
 
 def test_the_chain_comes_first() -> None:
     """Its amounts and its fee count, at depth for good, whatever the venue says of the trade."""
-    order, log = make_order(), _log(20_000_000, 9_900_000, 123_450)
+    order, log = make_order(max_cost=Usd.parse("9.9")), _log(20_000_000, 9_900_000, 123_450)
     for rows in ([], [trade_row(price="0.495")], [trade_row(price="0.495", status="FAILED")]):
         report = _only(prove(order, _seen(order, rows, fills=_on_chain(log)), rests=False))
         assert (_said(report), str(report.fee)) == (("filled", "20", "9.9", "firm"), "0.12345")
         young = _only(prove(order, _seen(order, rows, fills=_on_chain(log, deepest=99)), rests=False))
         confirmed = bool(rows) and b"CONFIRMED" in rows[0]
         assert young.settlement.value == ("firm" if confirmed else "mined")
+    # Of a dollar more that it may spend, the chain does not say whether it comes; an order that is over does.
+    larger = make_order(max_cost=Usd.parse("10.9"))
+    for body, seen in ((_NULL, None), (order_row("CANCELED", "20"), ("partial", "20", "9.9", "firm"))):
+        assert _said(prove(larger, _seen(larger, [], body, fills=_on_chain(log)), rests=False)) == seen
     # All of it is there, whatever else the order names.
     named = _seen(order, [], order_row("MATCHED", "20", ("trade-1",)), fills=_on_chain(log))
     assert _said(prove(order, named, rests=False)) == ("filled", "20", "9.9", "firm")
     # Half of it is on the chain as yet: the trades know more.
-    half = _seen(order, [trade_row(status="MATCHED")], fills=_on_chain(_log(10_000_000, 5_000_000)))
-    assert _said(prove(order, half, rests=False)) == (*_FULL, "pending")
+    half = _seen(order, [trade_row(price="0.495", status="MATCHED")], fills=_on_chain(_log(10_000_000, 5_000_000)))
+    assert _said(prove(order, half, rests=False)) == ("filled", "20", "9.9", "pending")
 
 
 @pytest.mark.parametrize(

@@ -65,7 +65,9 @@ def _answers(text: str, status: int = 400) -> list[Says]:
         (_answers("order_version_mismatch"), "rejected", 1, ["stale"], []),
         (_answers(_BALANCE), "rejected", 1, ["refresh"], []),
         (_answers("invalid amounts, the market buy orders ..."), "rejected", 1, [], []),
-        (_answers("market not found", 404), "rejected", 1, [], []),
+        (_answers("market not found", 404), "rejected", 1, ["stale"], []),
+        (_answers(f"order {OURS} is invalid. Size (1) lower than the minimum: 5"), "rejected", 1, ["stale"], []),
+        ([Says(200, {"success": True, "errorMsg": "Unauthorized/Invalid api key", "orderID": ""}), matched()], "filled", 2, [], []),
         (_answers("invalid signature"), "rejected", 1, [], ["venue-stopped"]),
         (_answers("'0x12' address in closed only mode"), "rejected", 1, [], ["venue-stopped"]),
         ([_RESTARTS, _RESTARTS, matched()], "filled", 3, [], ["venue-stopped", "venue-goes-on"]),
@@ -612,6 +614,21 @@ async def test_an_order_that_was_seen_once_is_never_absent(clock: Clock) -> None
         assert report.status.value == "killed"
 
 
+async def test_an_order_that_is_over_may_be_filled_all_the_same(clock: Clock) -> None:
+    """A venue that counts late says that nothing was matched; what it has answered when it was sent, it has counted."""
+    async with open_bench(matched("", "", status="delayed"), refusal(400, _KILL)) as bench:
+        bench.clob.order = Says(200, order_row("CANCELED"))
+        assert (await _end(bench))[0] == "unknown"
+        await trio.sleep(50)
+        assert await _look(bench) is None
+        bench.clob.trades = [trade_row()]
+        report = await _look(bench)
+        assert report is not None
+        assert (report.status.value, report.settlement.value) == ("filled", "firm")
+        bench.clob.trades = []
+        assert (await _end(bench))[0] == "killed"
+
+
 async def test_the_time_of_a_venue_that_does_not_tell_it_is_ours(clock: Clock) -> None:
     """Nothing is believed of an answer that is none."""
     async with open_bench(matched()) as bench:
@@ -666,6 +683,7 @@ async def test_what_the_venue_allows_is_asked(clock: Clock) -> None:
     [
         (f"order {OURS} is invalid. Price (0.51) breaks minimum tick size rule: 0.1", True),
         ("invalid order version", True),
+        (f"order {OURS} is invalid. Size (1) lower than the minimum: 5", False),
         (_BALANCE, False),
         (_KILL, False),
     ],

@@ -9,7 +9,8 @@ import trio
 import trio.testing
 from attrs import frozen
 
-from tests.testing.venue_client import YES, ask, open_venue, order_id, trader
+from tests.testing.venue_client import YES, ask, open_venue, order_id, put_book, trader
+from trio_copy.model.units import Ratio
 from trio_copy.testing.clob_venue import Answered, ClobServer, Filled, OrderAnswer
 from trio_copy.testing.clob_venue.faults import ClobFaults
 from trio_copy.testing.devnet.words import listed_faults, take_faults
@@ -179,6 +180,30 @@ async def test_one_empty_answer_proves_nothing(clock: trio.testing.MockClock) ->
         assert (await one.ask("GET", "/data/trades")).json["data"] == []
         await trio.sleep(31)
         assert [trade["taker_order_id"] for trade in (await one.ask("GET", "/data/trades")).json["data"]] == [placed]
+
+
+@pytest.mark.parametrize(("percent", "sizes"), [(0, ["12.5"]), (20, ["10", "2.5"]), (100, ["12.5"])])
+async def test_what_one_order_takes_may_be_told_in_two_parts(
+    clock: trio.testing.MockClock, percent: int, sizes: list[str]
+) -> None:
+    """The first may have all the shares that a purchase names, while a part of its cash is told of later."""
+    async with open_venue(fee_rate=Ratio.parse("0.05"), fee_exponent=1) as server:
+        one = await trader(server)
+        put_book(server, asks=[("0.4", "1000")])
+        server.faults.later_part = percent
+        answer = (await one.post(one.order("BUY", "5", "10"))).json
+        server.faults.clear()
+        assert (answer["takingAmount"], answer["makingAmount"]) == ("12.5", "5")
+        fills = server.clob.record.fills(answer["orderID"])
+        assert [fill.trade_id for fill in fills] == answer["tradeIDs"]
+        assert (sum(fill.shares for fill in fills), sum(fill.cash for fill in fills)) == (12_500_000, 5_000_000)
+        assert sum(fill.fee for fill in fills) == 150_000
+        for wait_s in (24, 2):
+            await trio.sleep(wait_s)
+            told = (await one.ask("GET", "/data/trades")).json["data"]
+            assert {row["size"] for row in told} == set(sizes[:1] if wait_s == 24 else sizes)
+            assert {row["status"] for row in told} == {"CONFIRMED"}
+        assert one.wallet.has == {None: 994_850_000, YES: 12_500_000}
 
 
 async def test_statuses_may_have_a_prefix(clock: trio.testing.MockClock) -> None:

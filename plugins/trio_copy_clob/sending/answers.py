@@ -48,7 +48,7 @@ def read_answer(
         row = Row.FOREIGN if status < 300 else _row(status, "", readable=False)
         return Answer(row=row, words=f"HTTP status {status}: {words}", after_s=_told_s(headers, {}, now))
     after_s = _told_s(headers, told, now)
-    said = told.get("errorMsg") or told.get("error") or told.get("error_msg") or ""
+    said = _said(told, status)
     if not isinstance(said, str):
         return Answer(row=Row.FOREIGN, words=f"HTTP status {status}: an error that is no text", after_s=after_s)
     words = clean(said[:_LONGEST_WORDS]) or f"HTTP status {status}"
@@ -58,6 +58,15 @@ def read_answer(
     if row is not Row.TOO_OFTEN and _names_another(said, order_id):
         row = Row.FOREIGN
     return Answer(row=row, words=words, after_s=after_s)
+
+
+def _said(told: Mapping[str, object], status: int) -> object:
+    """Return the text of an error, under whichever name it stands; an empty one where there is none."""
+    said = told.get("errorMsg") or told.get("error") or told.get("error_msg")
+    if isinstance(said, dict):
+        said = said.get("message") or said
+    # Beside a success it may be no error.
+    return said or (told.get("message") if status >= 300 else "") or ""
 
 
 def _of_success(

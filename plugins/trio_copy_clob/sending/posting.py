@@ -245,7 +245,7 @@ class _Attempt:
         """Do what an answer asks for besides what it says of this order."""
         now, words = trio.current_time(), answer.words
         match answer.row.do:
-            case Do.READ_MARKET:
+            case Do.READ_MARKET | Do.FORGET_MARKET:
                 self.posting.on_stale(self.order)
             case Do.REFRESH_BALANCE if self.unproven is None:  # else its own first copy may have spent it
                 stops = self.posting.stops
@@ -285,7 +285,7 @@ class _Attempt:
         """Return the fill that was told, if any, and if it can be."""
         if answer.row not in (Row.MATCHED, Row.LIVE) or not answer.shares:
             return None
-        report = filled(self.order, answer.shares, answer.notional, Settlement.PENDING)
+        report = filled(self.order, answer.shares, answer.notional, Settlement.PENDING, rests=rests(self.order))
         breach = breach_of_report(report, self.order)
         if breach is None:
             # Of one that is open, and not a resting one, the trades tell: more may come at any moment.

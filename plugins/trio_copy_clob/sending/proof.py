@@ -25,6 +25,7 @@ _ROUNDING = 10
 """Millionths by which two ways to add up one fill may differ."""
 _CENT = 10_000
 """Millionths a share by which the price of a trade, an average, may be rounded."""
+_OVER = (OrderStanding.MATCHED, OrderStanding.CANCELED, OrderStanding.INVALID)
 
 
 @frozen(kw_only=True)
@@ -62,32 +63,37 @@ def prove(order: Order, seen: Evidence, *, rests: bool) -> ExecutionReport | Non
     return None if report is None or breach_of_report(report, order) is not None else report
 
 
-def full(order: Order, shares: Shares, notional: Usd) -> bool:
-    """Tell whether a fill is all of an order: its shares, or the cash of a BUY, but for what rounding leaves."""
-    cash = order.shares.micro * order.limit_price.micro // MICRO
-    spent = order.side is Side.BUY and notional.micro + _DUST > cash
-    return bool(shares) and (shares.micro + _DUST > order.shares.micro or spent)
-
-
-def filled(order: Order, shares: Shares, notional: Usd, settlement: Settlement, detail: str = "") -> ExecutionReport:
+def filled(order: Order, shares: Shares, notional: Usd, settlement: Settlement, *, rests: bool) -> ExecutionReport:
     """Report a fill that a taker paid for, with the fee of the formula: the venue's own figure is always 0."""
     return ExecutionReport(
         order_id=order.order_id,
-        status=Status.FILLED if full(order, shares, notional) else Status.PARTIAL,
+        status=_status(order, shares, notional, rests=rests),
         shares=shares,
         notional=notional,
         fee=order.fee.of(shares, notional),
         settlement=settlement,
-        detail=detail,
     )
+
+
+def _status(order: Order, shares: Shares, notional: Usd, *, rests: bool) -> Status:
+    """Say whether a fill is all of an order, but for what rounding leaves: of an instant BUY its cash, else its shares.
+
+    A book better than the limit brings an instant BUY the shares that it names while it still spends.
+    """
+    if order.side is Side.BUY and not rests:
+        got, wanted = notional.micro, order.max_cost.micro
+    else:
+        got, wanted = shares.micro, order.shares.micro
+    return Status.FILLED if shares and got + _DUST > wanted else Status.PARTIAL
 
 
 def _instant(order: Order, seen: Evidence) -> ExecutionReport | None:
     if seen.trades or seen.fills:
-        return _settled(order, seen, rests=False) if _is_all(order, seen, order.side is Side.SELL) else None
+        return _settled(order, seen, rests=False) if _is_all(order, seen, rests=False) else None
     if seen.told is not None or seen.was_on_chain or not seen.whole:
         return None
-    return _nothing(order, seen, over=seen.order is not None and _ended_empty(seen, seen.order))
+    # How a killed rest reads is nowhere written down: a venue that counts late calls it over, and empty, before it has counted.
+    return _nothing(order, seen, over=seen.order is not None and _ended_empty(seen.order) and _quiet(seen))
 
 
 def _resting(order: Order, seen: Evidence) -> ExecutionReport | None:
@@ -97,18 +103,18 @@ def _resting(order: Order, seen: Evidence) -> ExecutionReport | None:
     if standing in (OrderStanding.OPEN, OrderStanding.UNMATCHED):
         return _rests(order, seen)
     if seen.trades or seen.fills:
-        over = standing in (OrderStanding.MATCHED, OrderStanding.CANCELED, OrderStanding.INVALID)
-        amounts = _amounts(order, seen.trades)
-        all_of_it = _is_all(order, seen, True) and (over or _fills(order, amounts))
+        over = standing in _OVER
+        amounts = _amounts(order, seen.trades, rests=True)
+        all_of_it = _is_all(order, seen, rests=True) and (over or amounts.status is Status.FILLED)
         return _settled(order, seen, rests=True) if all_of_it else None
     if seen.told is not None or seen.was_on_chain or (seen.order is None and seen.there):
         return None
-    return _nothing(order, seen, over=seen.order is not None and _ended_empty(seen, seen.order))
+    return _nothing(order, seen, over=seen.order is not None and _ended_empty(seen.order))
 
 
 def _rests(order: Order, seen: Evidence) -> ExecutionReport | None:
     """Report what an order that rests has filled so far, what the chain has undone included: it never shrinks."""
-    amounts = _amounts(order, seen.trades)
+    amounts = _amounts(order, seen.trades, rests=True)
     firm = all(trade.state is TradeState.CONFIRMED for trade in seen.trades)
     return evolve(amounts, status=Status.RESTING, settlement=Settlement.FIRM if firm else _on_its_way(seen.trades))
 
@@ -116,7 +122,7 @@ def _rests(order: Order, seen: Evidence) -> ExecutionReport | None:
 def _nothing(order: Order, seen: Evidence, *, over: bool) -> ExecutionReport | None:
     """Report an order of which nothing was filled, if that is proven."""
     standing = None if seen.order is None else seen.order.standing
-    quiet = seen.quiet_s >= QUIET_S and seen.heard
+    quiet = _quiet(seen)
     if standing is OrderStanding.INVALID and over:
         status, detail = Status.REJECTED, "the venue calls it invalid"
     elif over:
@@ -132,8 +138,13 @@ def _nothing(order: Order, seen: Evidence, *, over: bool) -> ExecutionReport | N
     return ExecutionReport(order_id=order.order_id, status=status, detail=detail)
 
 
-def _ended_empty(seen: Evidence, order: SeenOrder) -> bool:
-    """Tell whether the order itself says that it is over and filled nothing, as the trades do."""
+def _quiet(seen: Evidence) -> bool:
+    """Tell whether what is not there by now was never there; where there is a chain, it has to say so as well."""
+    return seen.quiet_s >= QUIET_S and seen.heard
+
+
+def _ended_empty(order: SeenOrder) -> bool:
+    """Tell whether the order itself says that it is over and filled nothing."""
     over = order.standing in (OrderStanding.CANCELED, OrderStanding.INVALID)
     return over and order.matched == 0 and not order.trades
 
@@ -146,26 +157,29 @@ def _settled(order: Order, seen: Evidence, *, rests: bool) -> ExecutionReport:
     """
     good = [trade for trade in seen.trades if trade.state is not TradeState.FAILED]
     failed = len(seen.trades) - len(good)
-    amounts = _amounts(order, good)
+    amounts = _amounts(order, good, rests=rests)
     detail = f"{failed} of {counted(len(seen.trades), 'trade')} undone by the chain" if failed else ""
-    chain = None if rests and good and not failed else _chain(order, seen.fills or ())
+    chain = None if rests and good and not failed else _chain(order, seen.fills or (), rests=rests)
     if chain is not None and chain.shares.micro >= amounts.shares.micro - _ROUNDING:
         firm = all(fill.deep for fill in seen.fills or ())
         settlement = Settlement.FIRM if firm or _all_confirmed(good, chain, amounts) else Settlement.MINED
         undone = chain.shares.micro <= amounts.shares.micro + _ROUNDING
-        return _as_told(evolve(chain, settlement=settlement, detail=detail if undone else ""), seen, _ROUNDING)
+        report = evolve(chain, settlement=settlement, detail=detail if undone else "")
+        return _as_told(order, report, seen, _ROUNDING, rests=rests)
     sure = seen.whole and seen.heard
     if not good:
         # Undone is what was booked: all of it. Where there is a chain, it has to say so as well.
         settlement = Settlement.FAILED if sure else Settlement.PENDING
-        report = evolve(_amounts(order, seen.trades), settlement=settlement, detail="matched, and undone by the chain")
-        return _as_told(report, seen, _off(report))
+        report = evolve(
+            _amounts(order, seen.trades, rests=rests), settlement=settlement, detail="matched, and undone by the chain"
+        )
+        return _as_told(order, report, seen, _off(report), rests=rests)
     firm = all(trade.state is TradeState.CONFIRMED for trade in good) and (not failed or sure)
     on_its_way = _on_its_way(good)
     if not failed and seen.fills is None and seen.shown >= amounts.shares.micro - _ROUNDING:
         on_its_way = Settlement.MINED  # as the chain said when it was last asked
     report = evolve(amounts, settlement=Settlement.FIRM if firm else on_its_way, detail=detail)
-    return report if failed else _as_told(report, seen, _off(report))
+    return report if failed else _as_told(order, report, seen, _off(report), rests=rests)
 
 
 def _on_its_way(trades: Iterable[SeenTrade]) -> Settlement:
@@ -179,60 +193,57 @@ def _all_confirmed(good: list[SeenTrade], chain: ExecutionReport, amounts: Execu
     return bool(good) and same and all(trade.state is TradeState.CONFIRMED for trade in good)
 
 
-def _is_all(order: Order, seen: Evidence, matched_in_shares: bool) -> bool:
-    """Tell whether all that was matched is seen: as much as was told, or as much as there can be, or nothing more comes.
-
-    What the order itself says that is matched counts where it is said in shares: of an instant BUY it may be cash.
-    """
-    amounts, chain = _amounts(order, seen.trades), _chain(order, seen.fills or ())
-    if chain is not None and _fills(order, chain):
+def _is_all(order: Order, seen: Evidence, *, rests: bool) -> bool:
+    """Tell whether all that was matched is seen: as much as was told, or as much as there can be, or nothing more comes."""
+    amounts = _amounts(order, seen.trades, rests=rests)
+    chain = _chain(order, seen.fills or (), rests=rests)
+    if chain is not None and (chain.status is Status.FILLED or _says_as_much(seen, chain)):
         return True
     if seen.order is not None and not seen.order.trades <= {trade.trade_id for trade in seen.trades}:
         return False
     most = max(amounts.shares.micro, 0 if chain is None else chain.shares.micro)
     if seen.fills is None and seen.shown > most + _ROUNDING:
         return False  # the venue is behind the chain
-    matched = None if seen.order is None else seen.order.matched
-    if matched_in_shares and matched is not None and matched > most + _ROUNDING:
+    # Said in cash, as it may be of an instant BUY, it is less than the shares: those cost under a dollar.
+    if seen.order is not None and (seen.order.matched or 0) > most + _ROUNDING:
         return False
+    standing = None if seen.order is None else seen.order.standing
+    if not rests and standing in (OrderStanding.OPEN, OrderStanding.HELD):
+        return False  # it may go on
     if seen.told is not None:
         return most >= seen.told[0].micro - _ROUNDING
-    if _fills(order, amounts):
+    if amounts.status is Status.FILLED:
         return True
-    named = seen.order is not None and bool(seen.order.trades)
+    named = seen.order is not None and bool(seen.order.trades) and (rests or standing in _OVER)
     return seen.whole and (named or seen.quiet_s >= QUIET_S or _says_as_much(seen, amounts))
 
 
 def _says_as_much(seen: Evidence, amounts: ExecutionReport) -> bool:
-    """Tell whether an order that is over says that as much of it is matched as the trades add up to."""
+    """Tell whether an order that is over says that as much of it is matched as was seen."""
     over = seen.order is not None and seen.order.standing in (OrderStanding.CANCELED, OrderStanding.MATCHED)
     matched = None if seen.order is None else seen.order.matched
     return over and matched is not None and abs(matched - amounts.shares.micro) <= _ROUNDING
 
 
-def _fills(order: Order, amounts: ExecutionReport) -> bool:
-    return full(order, amounts.shares, amounts.notional)
-
-
-def _amounts(order: Order, trades: Iterable[SeenTrade]) -> ExecutionReport:
+def _amounts(order: Order, trades: Iterable[SeenTrade], *, rests: bool) -> ExecutionReport:
     """Add up trades. Who rested and was taken pays no fee."""
     shares = paid = taken = spent = 0
     for trade in trades:
         shares, paid = shares + trade.shares, paid + trade.paid
         if not trade.maker:
             taken, spent = taken + trade.shares, spent + trade.paid
-    report = filled(order, Shares(shares), Usd(paid // MICRO), Settlement.PENDING)
+    report = filled(order, Shares(shares), Usd(paid // MICRO), Settlement.PENDING, rests=rests)
     return report if taken == shares else evolve(report, fee=order.fee.of(Shares(taken), Usd(spent // MICRO)))
 
 
-def _chain(order: Order, fills: Iterable[SeenFill]) -> ExecutionReport | None:
+def _chain(order: Order, fills: Iterable[SeenFill], *, rests: bool) -> ExecutionReport | None:
     """Add up what the chain says; None where it says nothing."""
     shares = paid = fee = 0
     for fill in fills:
         shares, paid, fee = shares + fill.shares, paid + fill.paid, fee + fill.fee
     if not shares:
         return None
-    return evolve(filled(order, Shares(shares), Usd(paid), Settlement.PENDING), fee=Usd(fee))
+    return evolve(filled(order, Shares(shares), Usd(paid), Settlement.PENDING, rests=rests), fee=Usd(fee))
 
 
 def _off(report: ExecutionReport) -> int:
@@ -240,11 +251,13 @@ def _off(report: ExecutionReport) -> int:
     return _ROUNDING + report.shares.micro * _CENT // MICRO
 
 
-def _as_told(report: ExecutionReport, seen: Evidence, off: int) -> ExecutionReport:
+def _as_told(order: Order, report: ExecutionReport, seen: Evidence, off: int, *, rests: bool) -> ExecutionReport:
     """Keep the amounts that the venue told when the order was sent, where these are the same but for rounding.
 
     They are booked, and what is booked settles.
     """
     shares, notional = seen.told or (NO_SHARES, NO_USD)
     same = abs(shares.micro - report.shares.micro) <= _ROUNDING and abs(notional.micro - report.notional.micro) <= off
-    return evolve(report, shares=shares, notional=notional) if same and shares.micro else report
+    if not same or not shares.micro:
+        return report
+    return evolve(report, status=_status(order, shares, notional, rests=rests), shares=shares, notional=notional)

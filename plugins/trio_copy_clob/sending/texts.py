@@ -1,5 +1,6 @@
 """The rows of the table of answers, and the venue's texts by which they are known."""
 
+import re
 from enum import Enum
 
 
@@ -21,7 +22,8 @@ class Do(Enum):
     LOOK_UP = "ask for the order by its id"
     SAME_BYTES = "the same bytes within the deadline, then ask for the order"
     LOOK_UP_FIRST = "wait, ask for the order, then the same bytes within the deadline"
-    READ_MARKET = "read the market again"
+    READ_MARKET = "read the market again, and make the order anew"
+    FORGET_MARKET = "read the market again before the next order"
     REFRESH_BALANCE = "let the venue read the wallet's balance again, once"
     RENEW_KEY = "take the time and the API key anew, once, and send the same bytes"
     STOP_WALLET = "nothing more of this wallet"
@@ -43,7 +45,8 @@ class Row(Enum):
     STALE_MARKET = "of another tick or version", Meaning.REJECTED, Do.READ_MARKET
     BALANCE = "no balance, or no allowance", Meaning.REJECTED, Do.REFRESH_BALANCE
     RULE = "against a rule of the venue", Meaning.REJECTED, Do.NOTHING
-    NO_MARKET = "no such market or book", Meaning.REJECTED, Do.NOTHING
+    TOO_SMALL = "smaller than the venue takes", Meaning.REJECTED, Do.FORGET_MARKET
+    NO_MARKET = "no such market or book", Meaning.REJECTED, Do.FORGET_MARKET
     WALLET = "this wallet may not, or not so", Meaning.REJECTED, Do.STOP_WALLET
     CLOSED_ONLY = "this wallet may only leave", Meaning.REJECTED, Do.STOP_ENTRIES
     NOT_READY = "not ready yet", Meaning.NOT_ACCEPTED, Do.SAME_BYTES
@@ -105,13 +108,11 @@ _TEXTS: tuple[tuple[Row, tuple[str, ...]], ...] = (
             "address banned",
         ),
     ),
-    (Row.NO_MARKET, ("no orderbook exists", "market not found")),
+    (Row.NO_MARKET, ("no orderbook exists", "market not found", "no such market", "no such book")),
+    (Row.TOO_SMALL, ("lower than the minimum", "min size:", "min_size")),
     (
         Row.RULE,
         (
-            "lower than the minimum",
-            "min size:",
-            "min_size",
             "crosses the book",
             "crosses book",
             "canceled in the ctf exchange contract",
@@ -120,14 +121,24 @@ _TEXTS: tuple[tuple[Row, tuple[str, ...]], ...] = (
         ),
     ),
 )
+_SHAPES = (
+    # Whole, or as they begin: in the midst of another text, the same words may be about what came of an order that was taken.
+    (Row.KEY, re.compile("(unauthorized/)?invalid api key$")),
+    (Row.BALANCE, re.compile(r"insufficient balance( / allowance)?(:|$)")),
+    (Row.NO_MARKET, re.compile(r"(the )?orderbook (\S+ )?does not exist$")),
+    (Row.RULE, re.compile("post-only order would cross( the book)?$|order would cross the book: post-only$")),
+    # Whatever is found invalid before an order is taken is not taken.
+    (Row.RULE, re.compile("invalid ")),
+)
+"""Texts that are known by how they begin."""
+_APOSTROPHES = str.maketrans({"\u2018": "'", "\u2019": "'", "\u02bc": "'"})
 _LONGEST_TEXT = 1000
 
 
 def row_of(said: str) -> Row | None:
     """Find the row of a text; None where nobody knows it."""
-    text = said[:_LONGEST_TEXT].lower()
+    text = said[:_LONGEST_TEXT].lower().translate(_APOSTROPHES)
     for row, parts in _TEXTS:
         if any(part in text for part in parts):
             return row
-    # Whatever is found invalid before an order is taken is not taken.
-    return Row.RULE if text.startswith("invalid ") else None
+    return next((row for row, shape in _SHAPES if shape.match(text)), None)

@@ -10,7 +10,7 @@ from trio_copy.model.fills import Side
 from trio_copy.model.ids import TokenId
 from trio_copy.model.units import MICRO
 from trio_copy.testing.clob_venue.books import TradedVenue
-from trio_copy.testing.clob_venue.matching import Match, Taken, fee_of
+from trio_copy.testing.clob_venue.matching import Match, Taken, fee_of, in_two
 from trio_copy.testing.clob_venue.placed import Placed
 from trio_copy.testing.clob_venue.posted import Posted
 from trio_copy.testing.clob_venue.record import Filled, VenueRecord
@@ -38,10 +38,19 @@ class Booking:
     """How many orders of others were met."""
 
     def take(self, placed: Placed, found: Match) -> None:
-        """Book an order's trade with all that it met."""
-        order, fact = placed.posted, self.venue.facts[placed.posted.token_id]
-        fee = fee_of(found.shares, found.cash, fact.fee_rate, fact.fee_exponent)
-        trade_id = self._trade_id()
+        """Book an order's trade with all that it met; two of them where the faults say so."""
+        order, fact, faults = placed.posted, self.venue.facts[placed.posted.token_id], self.settlement.faults
+        self.venue.take(order.token_id, order.side, [(one.offer, one.shares) for one in found.taken])
+        # Of both it is what one trade would cost, for that is how clients reckon it.
+        whole = fee_of(found.shares, found.cash, fact.fee_rate, fact.fee_exponent)
+        first, *later = in_two(found, faults.later_part)
+        fee = fee_of(first.shares, first.cash, fact.fee_rate, fact.fee_exponent)
+        self._take(placed, first, fee)
+        for part in later:
+            self._take(placed, part, whole - fee, self.settlement.now() + faults.later_part_s)
+
+    def _take(self, placed: Placed, found: Match, fee: int, told_at: float = 0.0) -> None:
+        order, trade_id = placed.posted, self._trade_id()
         makers, legs = [], [self._leg(placed, found.shares, found.cash, fee)]
         self._book(placed, trade_id, found.shares, found.cash, fee, maker=False)
         for taken in found.taken:
@@ -52,9 +61,17 @@ class Booking:
                 cash = taken.shares * taken.offer.resting.price // MICRO
                 legs.append(self._leg(other, taken.shares, cash, 0))
                 self._book(other, trade_id, taken.shares, cash, 0, maker=True)
-        self.venue.take(order.token_id, order.side, [(one.offer, one.shares) for one in found.taken])
         self._begin(
-            trade_id, placed.order_id, placed, order.token_id, order.side, found.shares, found.cash, makers, legs
+            trade_id,
+            placed.order_id,
+            placed,
+            order.token_id,
+            order.side,
+            found.shares,
+            found.cash,
+            makers,
+            legs,
+            told_at,
         )
 
     def hit(self, placed: Placed, shares: int, *, by_opposite: bool = False) -> Trade:
@@ -92,6 +109,7 @@ class Booking:
         cash: int,
         makers: Sequence[Maker],
         legs: Sequence[Leg],
+        told_at: float = 0.0,
     ) -> Trade:
         trade = Trade(
             trade_id=trade_id,
@@ -107,6 +125,7 @@ class Booking:
             legs=legs,
             matched_at=self.clock(),
             updated_at=self.clock(),
+            told_at=told_at,
         )
         self.settlement.begin(trade)
         return trade

@@ -108,6 +108,10 @@ class ClobFaults(VenueFaults):
     mined_after_s: int = manner(2, "how long after its match a trade is mined")
     confirmed_after_s: int = manner(2, "how long after that it is confirmed")
     trades_lag_s: int = manner(0, "trades are told of only so long after they were matched", bare=30)
+    later_part: int = manner(
+        0, "so many per cent of what an order takes are a trade of their own, which is told of later", bare=20
+    )
+    later_part_s: int = manner(25, "how much later that is, from the match on")
     prefixed: bool = manner(
         False, "writes statuses as TRADE_STATUS_MINED and ORDER_STATUS_LIVE, on the user channel not"
     )

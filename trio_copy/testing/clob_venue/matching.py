@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from fractions import Fraction
 
-from attrs import frozen
+from attrs import evolve, frozen
 
 from trio_copy.model.fills import Side
 from trio_copy.model.units import MICRO, Ratio
@@ -12,6 +12,7 @@ from trio_copy.testing.clob_venue.posted import Posted
 
 _FEE_STEP = 10
 """Fees have five decimals."""
+_HUNDREDTH = 10_000
 
 
 @frozen
@@ -62,6 +63,21 @@ def match(order: Posted, offers: Sequence[Offer]) -> Match:
         # Where the level had enough, nothing is left: the last millionth of the cash may buy nothing, and stays.
         left = left - (cash if spends else shares) if wanted > shares else 0
     return Match(taken, whole=not left)
+
+
+def in_two(found: Match, percent: int) -> Sequence[Match]:
+    """Part what an order takes in two, the second about so many per cent of it; one where there is nothing to be parted.
+
+    In hundredths of a share, which cost whole millionths at every tick: what the parts cost adds up.
+    """
+    first, second = [], []
+    for one in found.taken:
+        shares = one.shares * percent // 100 // _HUNDREDTH * _HUNDREDTH
+        cash = shares * one.offer.price // MICRO
+        first.append(Taken(one.offer, one.shares - shares, one.cash - cash))
+        second.append(Taken(one.offer, shares, cash))
+    parts = [evolve(found, taken=[one for one in taken if one.shares > 0]) for taken in (first, second)]
+    return parts if all(part.taken for part in parts) else [found]
 
 
 def fee_of(shares: int, cash: int, rate: Ratio | None, exponent: int | None) -> int:

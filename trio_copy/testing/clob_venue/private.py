@@ -181,6 +181,7 @@ class PrivateSide:
             wallets = {trade.taker_wallet, *(maker.wallet for maker in trade.makers)}
             return (
                 venue.clock() - trade.matched_at >= venue.faults.trades_lag_s
+                and venue.now() >= trade.told_at
                 and (after is None or at > after)
                 and (before is None or at < before)
                 and (not wallet or wallet in wallets)

@@ -66,6 +66,8 @@ class Trade:
     matched_at: float
     """Unix seconds by the venue's clock, as the next."""
     updated_at: float
+    told_at: float = 0.0
+    """Until then nobody is told of it, whatever becomes of it; in Unix seconds, truly."""
     status: str = "MATCHED"
     tx_hash: str = ""
     on_chain: bool = False
@@ -107,6 +109,8 @@ class Settlement:
         for leg in trade.legs:
             leg.wallet.matched[leg.gives] += leg.given
         self._tell(trade)
+        if trade.told_at > self.now():
+            self.agenda.after(trade.told_at - self.now(), lambda: self._let_hear(trade))
         self._go_on(trade, list(_STEPS[self.faults.settles]))
 
     def advance(self, trade_id: str, status: str) -> None:
@@ -162,5 +166,9 @@ class Settlement:
 
     def _tell(self, trade: Trade) -> None:
         self.record.add(Settled(at_ms=int(self.now() * 1000), trade_id=trade.trade_id, status=trade.status))
+        if trade.told_at <= self.now():
+            self._let_hear(trade)
+
+    def _let_hear(self, trade: Trade) -> None:
         for hear in self.on_trade:
             hear(trade)
