@@ -423,6 +423,62 @@ async def test_a_key_is_made_or_told_again(
         assert len(bench.posts) == (ends == "filled")
 
 
+_GARBAGE = Says(200, b"what")
+
+
+@pytest.mark.parametrize(
+    ("makes", "derives"),
+    [
+        (_GARBAGE, _GARBAGE),
+        (Says(200, PAGE), Says(200, PAGE)),
+        (Says(302), Says(404, b"")),
+        (Says(401, PAGE), Says(401, PAGE)),
+        (_GARBAGE, refusal(400, "Could not derive api key!")),
+        (refusal(400, "Could not create api key"), _GARBAGE),
+        (refusal(500, "Internal server error"), None),
+    ],
+    ids=lambda value: str(value)[:50],
+)
+async def test_an_odd_answer_about_a_key_is_no_refusal(clock: Clock, makes: Says, derives: Says | None) -> None:
+    """The order tries again within its time, and so does the next one: nothing stops."""
+    async with open_bench(matched()) as bench:
+        bench.clob.makes_keys, bench.clob.derives = makes, derives
+        assert (await _end(bench, within_s=4.0))[0] == "not sent"
+        assert 2 <= len(bench.clob.at("/auth/api-key")) <= 4
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(_end, bench)
+            await trio.sleep(4)
+            assert bench.posts == []
+            bench.clob.makes_keys = bench.clob.derives = None
+        assert len(bench.posts) == 1
+        assert bench.told == []
+
+
+@pytest.mark.parametrize("off_s", [100.0, -100.0])
+async def test_a_refusal_counts_only_by_the_venues_own_time(clock: Clock, off_s: float) -> None:
+    """Of a clock that is wrong and a time that is not told, the order waits."""
+    async with open_bench(matched(), off_s=off_s) as bench:
+        bench.clob.time = _GARBAGE
+        assert (await _end(bench, within_s=4.0))[0] == "not sent"
+        assert bench.told == []
+        bench.clob.time = None
+        assert (await _end(bench))[0] == "filled"
+        # The same of a key that was good before.
+        bench.clob.time, bench.signer.clock.skew_s = _GARBAGE, 0.0
+        assert (await _end(bench, within_s=4.0))[0] == "not sent"
+        bench.clob.time = None
+        assert (await _end(bench))[0] == "filled"
+        assert bench.told == []
+
+
+async def test_a_refusal_that_was_given_by_an_older_time_is_asked_for_again(clock: Clock) -> None:
+    """The venue's clock has gone on since it was read."""
+    async with open_bench(matched(), off_s=100.0) as bench:
+        bench.signer.clock.measured_at = bench.signer.wall()
+        assert (await _end(bench))[0] == "filled"
+        assert bench.told == []
+
+
 async def test_who_gets_no_key_does_not_ask_at_every_order(clock: Clock) -> None:
     """Once a second at most, or as seldom as the venue wants."""
     async with open_bench(matched()) as bench:

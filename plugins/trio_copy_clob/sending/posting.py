@@ -140,9 +140,10 @@ class _Attempt:
         if self._is_stopped():
             return None
         key = await self.signer.key(self.until)
-        if isinstance(key, NoKey):
-            self._no_key(key)
-            return None
+        while isinstance(key, NoKey):
+            if self._is_final(key) or not await self._pause():
+                return None
+            key = await self.signer.key(self.until)
         for turns in (self.signer.limits.orders, self.posting.address_turns):
             if turns.take_nowait():
                 continue
@@ -169,12 +170,14 @@ class _Attempt:
             self.why = str(stopped)
         return stopped is not None
 
-    def _no_key(self, key: NoKey) -> None:
-        self.why = key.why
-        if key.refused:
-            self._stop(Stop.SIGNER, self.signer.address, key.why)
-        elif key.blocked:
-            self._stop(Stop.EGRESS, "", key.why, until=trio.current_time() + EGRESS_S)
+    def _is_final(self, no_key: NoKey) -> bool:
+        """Tell whether a key cannot be had while this order may be sent, and stop what that stops."""
+        self.why = no_key.why
+        if no_key.refused:
+            self._stop(Stop.SIGNER, self.signer.address, no_key.why)
+        elif no_key.blocked:
+            self._stop(Stop.EGRESS, "", no_key.why, until=trio.current_time() + EGRESS_S)
+        return no_key.refused or no_key.blocked
 
     async def _send(self, key: ApiKey) -> ExecutionReport | _Again | None:
         """Send the bytes once; returns what came of them, how they go again, or None where they do not."""
@@ -296,11 +299,10 @@ class _Attempt:
     async def _not_accepted(self, answer: Answer, key: ApiKey) -> _Again | None:
         match answer.row.do:
             case Do.RENEW_KEY if not self.renewed:
-                self.renewed = True
                 found = await self.signer.renewed(key, self.until)
                 if isinstance(found, NoKey):
-                    self._no_key(found)
-                    return None
+                    return None if self._is_final(found) else _Again.AFTER_A_PAUSE
+                self.renewed = True
                 return _Again.AT_ONCE
             case Do.RENEW_KEY:
                 self._stop(Stop.SIGNER, self.signer.address, f"{answer.row.what}, a new one as well: {answer.words}")
