@@ -70,6 +70,9 @@ class ClobExecutor:
     async def market(self, token_id: TokenId) -> Market:
         return await self.terms.market(token_id, self._until())
 
+    async def market_for_exit(self, token_id: TokenId) -> Market:
+        return await self.terms.market_for_exit(token_id, self._until())
+
     async def market_with_book(self, token_id: TokenId) -> Market:
         return await self.terms.market(token_id, self._until(), with_book=True)
 

@@ -72,7 +72,7 @@ class Execution:
     depth: SharedDepth = field(init=False)
 
     def __attrs_post_init__(self) -> None:
-        self.markets = Markets(self.executor.market)
+        self.markets = Markets(self.executor.market, self.executor.market_for_exit)
         self.depth = SharedDepth(
             executor=self.executor, markets=self.markets, lanes=self.lanes, shards=self.shards, wall=self.wall
         )
