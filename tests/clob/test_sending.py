@@ -323,6 +323,50 @@ async def test_exits_wait_where_trading_is_paused(clock: Clock) -> None:
         assert len(bench.posts) == 1
 
 
+@pytest.mark.parametrize(
+    ("says", "rests_all"),
+    [
+        (refusal(429, "Too Many Requests", **{"retry-after": "5"}), True),
+        (refusal(429, "Too Many Requests", **{"Retry-After": "5", "Poly-RateLimit-Remaining": "0"}), False),
+        (refusal(425, "service not ready", **{"retry-after": "5"}), True),
+        (refusal(500, "Internal server error", **{"retry-after": "5"}), True),
+        (refusal(503, "Trading is currently cancel-only.", **{"retry-after": "5"}), False),
+        (refusal(400, "the market is not yet ready to process new orders", **{"retry-after": "5"}), False),
+    ],
+    ids=lambda value: str(value)[:70],
+)
+async def test_whoever_is_meant_rests_where_the_venue_asks_for_it(clock: Clock, says: Says, *, rests_all: bool) -> None:
+    """The one signer whose own bucket it names, or whose order it was; else all who send or call off from here."""
+    async with open_bench(says, matched("10", "20")) as bench:
+        began = trio.current_time()
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(bench.post, make_order(Side.SELL))
+            await trio.sleep(1)
+            with trio.move_on_after(2) as scope:
+                await bench.posting.address_turns.wait(is_exit=True)
+            assert scope.cancelled_caught is rests_all
+        assert [round(one.at - began) for one in bench.posts] == [0, 5]
+
+
+async def test_no_answer_to_one_order_stops_all_others_for_long(clock: Clock) -> None:
+    """An hour that one page asks for is no reason to let nobody leave for an hour."""
+    async with open_bench(refusal(429, "Too Many Requests", **{"retry-after": "3600"})) as bench:
+        assert (await _end(bench))[0] == "uncertain"
+        with trio.fail_after(61):
+            await bench.posting.address_turns.wait(is_exit=True)
+
+
+async def test_what_is_called_off_rests_as_orders_do(clock: Clock) -> None:
+    """The limit of an address counts both."""
+    limited = refusal(429, "Too Many Requests", **{"retry-after": "5"})
+    async with open_bench(limited, Says(200, {"canceled": [OURS]})) as bench, trio.open_nursery() as nursery:
+        nursery.start_soon(bench.cancelling.cancel, make_order(body=_GTC), bench.signer, trio.current_time() + 8)
+        await trio.sleep(1)
+        with trio.move_on_after(2) as scope:
+            await bench.posting.address_turns.wait(is_exit=True)
+        assert scope.cancelled_caught
+
+
 async def test_the_second_want_of_balance_rests_one_side_of_a_wallet(clock: Clock) -> None:
     """The venue reads the balance again once; what is missing then is missing."""
     async with open_bench(refusal(400, _BALANCE)) as bench:

@@ -13,7 +13,7 @@ from trio_copy_clob.pacing import Growing
 from trio_copy_clob.sending.answers import Cancelled, read_cancelled
 from trio_copy_clob.sending.calling import NoReply
 from trio_copy_clob.sending.credentials import VenueSigner
-from trio_copy_clob.sending.limits import Turns
+from trio_copy_clob.sending.limits import Turns, rest_after
 
 PATH = "/order"
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.1, 2.0
@@ -55,6 +55,6 @@ class Cancelling:
                             self.on_blocked(why)
                             break
                         case Cancelled.AGAIN if after_s is not None:
-                            signer.limits.cancels.rest(after_s)
+                            rest_after(reply.status, reply.headers, after_s, signer.limits.cancels, self.address_turns)
                 await trio.sleep(pauses.next_s(self.entropy))
         raise ExecutorError(f"order {order.order_id} is not called off: {why}")

@@ -17,9 +17,9 @@ from trio_copy.model.fills import Side
 from trio_copy.model.orders import ExecutionReport, Order, Settlement, Status
 from trio_copy_clob.pacing import Growing
 from trio_copy_clob.sending.answers import Answer, read_answer
-from trio_copy_clob.sending.calling import Caller, NoReply
+from trio_copy_clob.sending.calling import Caller, NoReply, Reply
 from trio_copy_clob.sending.credentials import ApiKey, NoKey, VenueSigner, hidden
-from trio_copy_clob.sending.limits import Turns
+from trio_copy_clob.sending.limits import Turns, rest_after
 from trio_copy_clob.sending.looking import rests
 from trio_copy_clob.sending.permissions import Region
 from trio_copy_clob.sending.proof import filled
@@ -150,7 +150,7 @@ class _Attempt:
             with trio.CancelScope(deadline=self.until) as scope:
                 await turns.wait(is_exit=self.is_exit)
             if scope.cancelled_caught:
-                self.why = "too many orders before it"
+                self.why = "too many orders before it, or the venue wants to be left alone"
                 return None
         if not self.released:
             with trio.CancelScope(deadline=self.until) as scope:
@@ -205,8 +205,21 @@ class _Attempt:
             side=order.side,
             now=signer.wall(),
         )
+        self._rest(reply, answer)
         words = hidden(answer.words, key)
         return await self._learn(answer if words == answer.words else evolve(answer, words=words), key)
+
+    def _rest(self, reply: Reply, answer: Answer) -> None:
+        """Leave the venue alone for as long as it asks for: this order, and all others that it means."""
+        asks_s = answer.after_s
+        if answer.row is Row.TOO_OFTEN:
+            asks_s = _LONGEST_PAUSE_S if asks_s is None else asks_s
+        elif answer.row not in (Row.NOT_READY, Row.SERVER) or 400 <= reply.status < 425:
+            # One market is not ready; or trading is paused, and what rests may be called off all the same.
+            asks_s = None
+        if asks_s is not None:
+            self.rest_s = asks_s
+            rest_after(reply.status, reply.headers, asks_s, self.signer.limits.orders, self.posting.address_turns)
 
     async def _learn(self, answer: Answer, key: ApiKey) -> ExecutionReport | _Again | None:
         row, words = answer.row, answer.words
@@ -237,8 +250,7 @@ class _Attempt:
             case Do.SAME_BYTES:
                 return _Again.AFTER_A_PAUSE
             case Do.LOOK_UP_FIRST:
-                rest_s = _LONGEST_PAUSE_S if answer.after_s is None else answer.after_s
-                self.signer.limits.orders.rest(rest_s)
+                rest_s, self.rest_s = self.rest_s, 0.0
                 if trio.current_time() + rest_s < self.until:
                     await trio.sleep(rest_s)
                     return _Again.LOOKED_UP
