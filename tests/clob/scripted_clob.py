@@ -286,7 +286,7 @@ async def open_bench(*says: Says, off_s: float = 0.0) -> AsyncGenerator[Bench, N
             read_region=region,
             on_trouble=lambda kind, detail: told.append((kind, detail)),
         )
-        cancelling = Cancelling(address_turns=turns, entropy=entropy, on_blocked=lambda why: did.append("blocked"))
+        cancelling = Cancelling(address_turns=turns, entropy=entropy, stop_egress=posting.stop_egress)
         yield Bench(
             clob=clob,
             transport=transport,

@@ -310,6 +310,29 @@ async def test_a_blocked_place_is_asked_about_once_however_many_orders_meet_it(c
         assert len(bench.posts) < 80
 
 
+@pytest.mark.parametrize("blocked", [True, False])
+@pytest.mark.parametrize("where", ["key", "key for a call", "call"])
+async def test_wherever_a_place_is_refused_it_is_asked_whether_it_is_blocked(
+    clock: Clock, where: str, *, blocked: bool
+) -> None:
+    """A region stays where it is, and no page of a moment stops exits for longer than that."""
+    async with open_bench(Says(403, PAGE)) as bench:
+        bench.clob.region = Says(200, {"blocked": blocked, "country": "IE"})
+        bench.clob.makes_keys = Says(403, PAGE) if "key" in where else None
+        if "call" in where:
+            with pytest.raises(ExecutorError, match=r"403|blocked"):
+                await bench.cancelling.cancel(make_order(body=_GTC), bench.signer, trio.current_time() + 8)
+        else:
+            assert (await _end(bench))[0] == "not sent"
+        assert bench.did == ["blocked"]
+        assert [kind for kind, _ in bench.told] == ["venue-stopped"]
+        assert f"IE is {'blocked' if blocked else 'not blocked'}" in bench.told[0][1]
+        bench.clob.makes_keys, bench.clob.says[0] = None, matched("10", "20")
+        assert (await _end(bench, make_order(Side.SELL)))[0] == "not sent"
+        await trio.sleep(EGRESS_S + 1)
+        assert (await _end(bench, make_order(Side.SELL)))[0] == ("not sent" if blocked else "filled")
+
+
 async def test_exits_wait_where_trading_is_paused(clock: Clock) -> None:
     """Within their deadline; as long as the venue asks for, and no longer than that."""
     paused = refusal(503, "post-only mode: only post-only orders and cancels are allowed", **{"retry-after": "4"})

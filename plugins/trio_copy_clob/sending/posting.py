@@ -73,6 +73,23 @@ class Posting:
         """
         return await _Attempt(posting=self, order=order, signer=signer, until=until, release=release).run()
 
+    async def stop_egress(self, what: str) -> None:
+        """Stop all that leaves from here: for good where the region is blocked, else until the page may have gone."""
+        now = trio.current_time()
+        # Before anybody is asked: what leaves meanwhile would meet the same page.
+        stopped = self.stops.stop(Stop.EGRESS, "", what, until=now + EGRESS_S, now=now)
+        if stopped is None:
+            return
+        try:
+            region = await self.read_region()
+        except ExecutorError as error:
+            stopped = evolve(stopped, why=f"{what}, and whether the region is blocked, nobody says: {error}")
+        else:
+            stopped = evolve(stopped, why=f"{what}: {region}")
+            if region.blocked:
+                self.stops.stop(Stop.EGRESS, "", stopped.why, now=now)
+        self.tell(stopped)
+
     def tell(self, stopped: Stopped | None) -> None:
         """Tell a person what is stopped, or goes on, where that is news."""
         if stopped is not None:
@@ -141,7 +158,7 @@ class _Attempt:
             return None
         key = await self.signer.key(self.until)
         while isinstance(key, NoKey):
-            if self._is_final(key) or not await self._pause():
+            if await self._is_final(key) or not await self._pause():
                 return None
             key = await self.signer.key(self.until)
         for turns in (self.signer.limits.orders, self.posting.address_turns):
@@ -170,13 +187,13 @@ class _Attempt:
             self.why = str(stopped)
         return stopped is not None
 
-    def _is_final(self, no_key: NoKey) -> bool:
+    async def _is_final(self, no_key: NoKey) -> bool:
         """Tell whether a key cannot be had while this order may be sent, and stop what that stops."""
         self.why = no_key.why
         if no_key.refused:
             self._stop(Stop.SIGNER, self.signer.address, no_key.why)
         elif no_key.blocked:
-            self._stop(Stop.EGRESS, "", no_key.why, until=trio.current_time() + EGRESS_S)
+            await self.posting.stop_egress(no_key.why)
         return no_key.refused or no_key.blocked
 
     async def _send(self, key: ApiKey) -> ExecutionReport | _Again | None:
@@ -275,7 +292,7 @@ class _Attempt:
             case Do.STOP_ENTRIES:
                 self._stop(Stop.ENTRIES_OF_WALLET, self.wallet, words)
             case Do.STOP_EGRESS:
-                await self._stop_egress(answer.row.what)
+                await self.posting.stop_egress(answer.row.what)
             case Do.PAUSE_ENTRIES:
                 self._stop(Stop.ENTRIES, "", words, until=now + (answer.after_s or PAUSED_S))
             case Do.SAME_BYTES if answer.row is Row.NOT_READY:
@@ -313,7 +330,7 @@ class _Attempt:
             case Do.RENEW_KEY if not self.renewed:
                 found = await self.signer.renewed(key, self.until)
                 if isinstance(found, NoKey):
-                    return None if self._is_final(found) else _Again.AFTER_A_PAUSE
+                    return None if await self._is_final(found) else _Again.AFTER_A_PAUSE
                 self.renewed = True
                 return _Again.AT_ONCE
             case Do.RENEW_KEY:
@@ -331,23 +348,6 @@ class _Attempt:
             return await self.posting.look_up(self.order, self.signer, self.until)
         except ExecutorError:
             return None
-
-    async def _stop_egress(self, what: str) -> None:
-        """Stop all that leaves from here: for good where the region is blocked, else until the page may have gone."""
-        stops, now = self.posting.stops, trio.current_time()
-        # Before anybody is asked: what leaves meanwhile would meet the same page.
-        stopped = stops.stop(Stop.EGRESS, "", what, until=now + EGRESS_S, now=now)
-        if stopped is None:
-            return
-        try:
-            region = await self.posting.read_region()
-        except ExecutorError as error:
-            stopped = evolve(stopped, why=f"{what}, and whether the region is blocked, nobody says: {error}")
-        else:
-            stopped = evolve(stopped, why=f"{what}: {region}")
-            if region.blocked:
-                stops.stop(Stop.EGRESS, "", stopped.why, now=now)
-        self.posting.tell(stopped)
 
     async def _refresh_balance(self) -> None:
         try:
