@@ -342,8 +342,15 @@ async def test_exits_wait_where_trading_is_paused(clock: Clock) -> None:
         assert 4 <= trio.current_time() - began < 5
         assert bench.kinds == ["venue-stopped", "venue-goes-on"]
     async with open_bench(refusal(503, "post-only mode", **{"retry-after": "90"})) as bench:
-        assert (await _end(bench, make_order(Side.SELL)))[0] == "not sent"
+        for _ in range(50):
+            ended, why = await _end(bench, make_order(Side.SELL))
+            assert ended == "not sent"
+            assert "post-only mode" in why
+            await trio.sleep(1)
         assert len(bench.posts) == 1
+        bench.clob.says[0] = matched("10", "20")
+        await trio.sleep(11)
+        assert (await _end(bench, make_order(Side.SELL)))[0] == "filled"
 
 
 @pytest.mark.parametrize(

@@ -29,6 +29,8 @@ from trio_copy_clob.sending.texts import Do, Meaning, Row
 
 PATH = "/order"
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.1, 2.0
+_EXITS_WAIT_S = 60.0
+"""However long trading shall be paused, an exit asks so often whether it goes on."""
 
 LookUp = Callable[[Order, VenueSigner, float], Awaitable[ExecutionReport | None]]
 """Asks what became of an order, until a moment of Trio's clock; None where nobody can tell. May raise `ExecutorError`."""
@@ -295,6 +297,9 @@ class _Attempt:
                 await self.posting.stop_egress(answer.row.what)
             case Do.PAUSE_ENTRIES:
                 self._stop(Stop.ENTRIES, "", words, until=now + (answer.after_s or PAUSED_S))
+                if answer.after_s is not None:
+                    exits_until = now + min(answer.after_s, _EXITS_WAIT_S)
+                    self.posting.stops.stop(Stop.EXITS, "", words, until=exits_until, now=now)
             case Do.SAME_BYTES if answer.row is Row.NOT_READY:
                 self._stop(Stop.RESTARTING, "", words, until=now + (answer.after_s or PAUSED_S))
 
