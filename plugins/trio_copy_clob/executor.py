@@ -38,7 +38,7 @@ from trio_copy_clob.sending.permissions import Region, is_closed_only, read_regi
 from trio_copy_clob.sending.posting import Posting
 from trio_copy_clob.sending.sent import Sendings
 from trio_copy_clob.sending.skew import VenueClock
-from trio_copy_clob.sending.stops import EGRESS_S, Stop, Stops
+from trio_copy_clob.sending.stops import Stop, Stops
 from trio_copy_clob.sending.user_channel import UserChannels
 from trio_copy_clob.terms import TermsReader
 from trio_copy_clob.transport import H11Transport
@@ -68,10 +68,13 @@ class ClobExecutor:
     """By the address of the key: several wallets may have one."""
 
     async def market(self, token_id: TokenId) -> Market:
-        return await self.terms.market(token_id, self._until())
+        return await self.terms.market(token_id, self.until())
+
+    async def market_for_exit(self, token_id: TokenId) -> Market:
+        return await self.terms.market_for_exit(token_id, self.until())
 
     async def market_with_book(self, token_id: TokenId) -> Market:
-        return await self.terms.market(token_id, self._until(), with_book=True)
+        return await self.terms.market(token_id, self.until(), with_book=True)
 
     def prepare(self, key: IntentKey, intent: OrderIntent, wallet: Wallet, market: Market) -> Order:
         made = self._signed(key, intent, wallet, market)
@@ -111,7 +114,7 @@ class ClobExecutor:
         known, sent_at = self._known_as(signer), trio.current_time()
         self.open_orders.put(order, known, None)  # before: what is told of it may be here before the answer
         try:
-            report = await self.posting.post(order, known, self._until(), release)
+            report = await self.posting.post(order, known, self.until(), release)
         except OrderNotSent:
             self.open_orders.drop(order)
             raise
@@ -124,13 +127,13 @@ class ClobExecutor:
             await trio.lowlevel.checkpoint()
             return standing
         signer, looked_at = self._known_as(self._signer(order.wallet)), trio.current_time()
-        report = await self.looking.look_up(order, signer, self._until())
+        report = await self.looking.look_up(order, signer, self.until())
         self.open_orders.put(order, signer, report, looked_at)
         return report
 
     async def cancel(self, order: Order) -> None:
         try:
-            await self.cancelling.cancel(order, self._known_as(self._signer(order.wallet)), self._until())
+            await self.cancelling.cancel(order, self._known_as(self._signer(order.wallet)), self.until())
         finally:
             self.open_orders.touch(order)
 
@@ -146,16 +149,16 @@ class ClobExecutor:
             await warm()
             if trio.current_time() - asked_at >= _TIME_EVERY_S:
                 asked_at = trio.current_time()
-                await take_time(self.caller, self.clock, self.context.wall, self._until())
+                await take_time(self.caller, self.clock, self.context.wall, self.until())
 
     async def _greet(self, wallet: Wallet) -> None:
         """Get a wallet's API key before its first order needs it, and learn what the venue lets its signer do."""
         try:
             signer = self._known_as(self._signer(wallet))
-            if isinstance(await signer.key(self._until()), NoKey):
+            if isinstance(await signer.key(self.until()), NoKey):
                 return  # its first order tells why
-            await read_tier(signer, self._until())
-            if await is_closed_only(signer, self._until()):
+            await read_tier(signer, self.until())
+            if await is_closed_only(signer, self.until()):
                 stops, address = self.posting.stops, str(wallet.address)
                 why = "the venue lets it leave what it holds, and nothing else"
                 self.posting.tell(stops.stop(Stop.ENTRIES_OF_WALLET, address, why, now=trio.current_time()))
@@ -218,7 +221,8 @@ class ClobExecutor:
 
         return l1_headers(signer.address, sign, timestamp, _NONCE, chain_id)
 
-    def _until(self) -> float:
+    def until(self) -> float:
+        """Return until when one question is waited for, by Trio's clock: told before its caller gives up, an answer counts."""
         settings: ClobSettings = self.context.settings
         return min(trio.current_time() + settings.timeout_s, trio.current_effective_deadline() - _MARGIN_S)
 
@@ -259,11 +263,7 @@ async def open_executor(context: ExecutorContext) -> AsyncGenerator[Executor, No
         await refresh_balance(signer, asset(token, terms.exchange(order.token_id), kind), until)
 
     async def region() -> Region:
-        return await read_region(geoblock, "", trio.current_time() + settings.timeout_s)
-
-    def blocked(why: str) -> None:
-        now = trio.current_time()
-        posting.tell(posting.stops.stop(Stop.EGRESS, "", why, until=now + EGRESS_S, now=now))
+        return await read_region(geoblock, "", executor.until())
 
     looking = Looking(sendings=sendings, read_fills=_read_fills(context), on_trouble=context.on_trouble)
     posting = Posting(
@@ -287,7 +287,7 @@ async def open_executor(context: ExecutorContext) -> AsyncGenerator[Executor, No
         clock=clock,
         posting=posting,
         looking=looking,
-        cancelling=Cancelling(address_turns=turns, entropy=context.entropy, on_blocked=blocked),
+        cancelling=Cancelling(address_turns=turns, entropy=context.entropy, stop_egress=posting.stop_egress),
         open_orders=open_orders,
     )
     heartbeats = Heartbeats(

@@ -3,12 +3,16 @@
 Terms are kept: they change seldom, and an order that is refused because they did lets them be read anew. The best prices
 are those of a market source where one tells them, else of a book that is read each time; its tick is the newest there is. Where
 several orders share a book, it is read whatever a source tells: nobody else tells of its depth.
+
+What cannot be read is asked for again, as what does not come is. An exit leaves without what it only would like to know: a book,
+or newer terms than were read before.
 """
 
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from decimal import Decimal
+from functools import partial
 from typing import TypeVar
 
 import msgspec
@@ -21,14 +25,16 @@ from trio_copy.model.books import Book
 from trio_copy.model.catalog import TokenFacts
 from trio_copy.model.fees import EXPONENT_MOST
 from trio_copy.model.ids import TokenId
-from trio_copy.model.orders import Market
+from trio_copy.model.orders import Market, Quote
 from trio_copy.model.units import Price, Ratio, Shares
 from trio_copy.model.venue_amounts import LEAST_PURCHASE
 from trio_copy.ports import Facts, Quotes
 from trio_copy_clob.books import STRUCTURED, book_of
 from trio_copy_clob.pacing import LONGEST_TOLD_S, Growing, told_s
+from trio_copy_clob.sending.bodies import object_of
 from trio_copy_clob.sending.calling import Caller, NoReply
 from trio_copy_clob.sending.limits import Turns
+from trio_copy_clob.sending.texts import Row, row_of
 from trio_copy_clob.wire import (
     MISREAD,
     BookRow,
@@ -45,7 +51,14 @@ from trio_copy_clob.wire import (
 )
 
 _T = TypeVar("_T", bound=msgspec.Struct)
+_R = TypeVar("_R")
 _KEPT_S = 300.0
+_CLOSED_KEPT_S = 1.0
+"""That no orders are taken may be over in a moment; hundreds who ask at once are told the same."""
+_CLOSED_AGAIN_S = 1.5
+"""So much later an exit asks again whether no orders are taken, before it ends by that."""
+_EXIT_WAITS_S = 0.5
+"""So long an exit waits for what it can leave without."""
 _KEPT = 10_000
 _ANSWER_S = 3.0
 """How long one answer is waited for; it is asked again then."""
@@ -89,26 +102,41 @@ class TermsReader:
         Raises:
             OrderNotSent: nobody answers in time, or not so that it can be believed; or there is no such token.
         """
-        with trio.CancelScope(deadline=until):  # noqa: ASYNC912  what is known needs no wait
-            terms = await self._terms(token_id)
-            quote = None if self.quotes is None else self.quotes.quote(token_id)
-            book = None
+        with trio.CancelScope(deadline=until):
+            terms, book = await self._terms(token_id, until), None
+            quote = self._quote(token_id)
             if (with_book or quote is None) and terms.open:
-                terms, book = await self._book(token_id, terms)
-                quote = None if book is None else book.quote
-            return Market(
-                token_id=token_id,
-                tick=terms.tick,
-                minimum=terms.minimum,
-                fee_bps=0,
-                closed=None if terms.open else "the venue takes no orders for it",
-                quote=quote,
-                fee_rate=terms.fee_rate,
-                fee_exponent=terms.fee_exponent,
-                least_cost=LEAST_PURCHASE,
-                exchange=terms.exchange,
-                book=book if with_book else None,
-            )
+                seen = await self._read_book(token_id, until)
+                if seen is None:
+                    terms, quote = evolve(terms, open=False), None
+                else:
+                    terms, quote = await self._by_book(terms, seen, until), seen.book.quote
+                    book = seen.book if with_book else None
+            return _market(token_id, terms, quote, book)
+        raise OrderNotSent("the venue does not say in time what orders may be")
+
+    async def market_for_exit(self, token_id: TokenId, until: float) -> Market:
+        """Return a token's market, until a moment of Trio's clock, as far as an exit needs it; its best prices may be missing.
+
+        That no orders are taken is asked twice, a while apart. A book that is not there proves nothing: the order itself is
+        refused where there is none.
+
+        Raises:
+            OrderNotSent: as `market` does, of terms that were never read.
+        """
+        with trio.CancelScope(deadline=until):
+            terms = await self._terms_of_exit(token_id, until)
+            if not terms.open:
+                await trio.sleep(_CLOSED_AGAIN_S)
+                terms = await self._terms(token_id, until)
+            quote = self._quote(token_id)
+            if quote is None and terms.open:
+                seen = None
+                with suppress(OrderNotSent), trio.move_on_after(_EXIT_WAITS_S):
+                    seen = await self._read_book(token_id, until)
+                if seen is not None:
+                    terms, quote = await self._by_book(terms, seen, until), seen.book.quote
+            return _market(token_id, terms, quote, None)
         raise OrderNotSent("the venue does not say in time what orders may be")
 
     def forget(self, token_id: TokenId) -> None:
@@ -120,7 +148,19 @@ class TermsReader:
         kept = self._kept.get(token_id)
         return kept.terms.exchange if kept is not None else "" if token_id & STRUCTURED else "v3"
 
-    async def _terms(self, token_id: TokenId) -> Terms:
+    def _quote(self, token_id: TokenId) -> Quote | None:
+        return None if self.quotes is None else self.quotes.quote(token_id)
+
+    async def _terms_of_exit(self, token_id: TokenId, until: float) -> Terms:
+        """Return a token's terms, those of before where nobody tells new ones at once."""
+        before = self._kept.get(token_id)
+        if before is None or not before.terms.open:
+            return await self._terms(token_id, until)
+        with suppress(OrderNotSent), trio.move_on_after(_EXIT_WAITS_S):
+            return await self._terms(token_id, until)
+        return before.terms
+
+    async def _terms(self, token_id: TokenId, until: float) -> Terms:
         await trio.lowlevel.checkpoint_if_cancelled()
         if (terms := self._known(token_id)) is not None:
             return terms
@@ -131,7 +171,7 @@ class TermsReader:
                 terms = self._known(token_id)
                 if terms is None:
                     heard = self._heard(token_id)
-                    terms = await self._read_terms(token_id)
+                    terms = await self._read_terms(token_id, until)
                     self._kept[token_id] = _Kept(terms, trio.current_time(), heard)
                     self._kept.move_to_end(token_id)
                     if len(self._kept) > _KEPT:
@@ -143,58 +183,119 @@ class TermsReader:
 
     def _known(self, token_id: TokenId) -> Terms | None:
         kept = self._kept.get(token_id)
-        if kept is None or trio.current_time() - kept.at > _KEPT_S or kept.heard != self._heard(token_id):
+        if kept is None or kept.heard != self._heard(token_id):
             return None
-        return kept.terms
+        kept_s = _KEPT_S if kept.terms.open else _CLOSED_KEPT_S
+        return kept.terms if trio.current_time() - kept.at <= kept_s else None
 
     def _heard(self, token_id: TokenId) -> TokenFacts | None:
         return None if self.facts is None else self.facts.of(token_id)
 
-    async def _read_terms(self, token_id: TokenId) -> Terms:
-        body = await self._get(f"/markets-by-token/{token_id}")
-        if body is not None:
-            with _believed(f"token {token_id}"):
-                condition = condition_of(_row(body, QuestionRow).condition_id)
-            body = await self._get(f"/clob-markets/{condition}")
-        if body is None:
+    async def _read_terms(self, token_id: TokenId, until: float) -> Terms:
+        condition = await self._get(f"/markets-by-token/{token_id}", partial(_read_condition, token_id), until)
+        terms = None
+        if condition is not None:
+            terms = await self._get(f"/clob-markets/{condition}", lambda body: read_terms(body, token_id), until)
+        if terms is None:
             raise OrderNotSent(f"token {token_id}: the venue knows no market of it")
-        return read_terms(body, token_id)
+        return terms
 
-    async def _book(self, token_id: TokenId, terms: Terms) -> tuple[Terms, Book | None]:
-        body = await self._get("/book", [("token_id", str(token_id))])
-        if body is None:
-            return evolve(terms, open=False), None
-        with _believed(f"book of token {token_id}"):
-            row = _row(body, BookRow)
-            book = book_of(row, self.now())
-            another = row.version is not None and (row.version == "v2") != (terms.exchange == "v3")
-            if book.token_id != token_id or another:
-                self.forget(token_id)
-                raise ValueError("it is of another token, or of another exchange")
-        return evolve(terms, tick=book.tick or terms.tick, minimum=book.minimum or terms.minimum), book
+    async def _read_book(self, token_id: TokenId, until: float) -> "_SeenBook | None":
+        """Read a book; None where the venue says that there is none."""
 
-    async def _get(self, path: str, params: Sequence[tuple[str, str]] = ()) -> bytes | None:
-        """Ask until there is an answer; the time of the caller ends it. None where there is nothing of the kind."""
+        def read_it(body: bytes) -> _SeenBook:
+            with _believed(f"book of token {token_id}"):
+                row = _row(body, BookRow)
+                book = book_of(row, self.now())
+                if book.token_id != token_id:
+                    raise ValueError("it is of another token")
+                return _SeenBook(book, row.version)
+
+        return await self._get("/book", read_it, until, [("token_id", str(token_id))])
+
+    async def _by_book(self, terms: Terms, seen: "_SeenBook", until: float) -> Terms:
+        """Return terms with what the book knows better; an order for another exchange would never be filled."""
+        token_id = seen.book.token_id
+        if seen.is_elsewhere(terms):
+            self.forget(token_id)
+            terms = await self._terms(token_id, until)
+        if seen.is_elsewhere(terms):
+            self.forget(token_id)
+            raise OrderNotSent(f"book of token {token_id}: it is of another exchange than its market")
+        return evolve(terms, tick=seen.book.tick or terms.tick, minimum=seen.book.minimum or terms.minimum)
+
+    async def _get(
+        self, path: str, reads: Callable[[bytes], _R], until: float, params: Sequence[tuple[str, str]] = ()
+    ) -> _R | None:
+        """Ask until there is an answer that can be read; None where the venue says that there is nothing of the kind.
+
+        Raises:
+            OrderNotSent: there is none in time, and what came instead.
+        """
         pauses = Growing(_FIRST_PAUSE_S, _LONGEST_PAUSE_S)
         while True:
             await self.reads.wait(is_exit=False)
-            until = trio.current_time() + _ANSWER_S
-            reply = await self.caller.call("GET", path, headers={}, params=params, until=until)
+            answer_until = min(until, trio.current_time() + _ANSWER_S)
+            reply = await self.caller.call("GET", path, headers={}, params=params, until=answer_until)
             pause_s = pauses.next_s(self.entropy)
-            if not isinstance(reply, NoReply):
-                match reply.status:
-                    case 200:
-                        return reply.body
-                    case 404:
-                        return None
-                    case 408 | 425 | 429:
-                        rest_s = told_s(reply.headers.get("retry-after", ""), self.now()) or 0.0
-                        pause_s = max(pause_s, min(rest_s, LONGEST_TOLD_S))
-                        if reply.status == 429:
-                            self.reads.rest(pause_s)
-                    case status if status < 500:
-                        raise OrderNotSent(f"{path}: HTTP status {status}")
+            if isinstance(reply, NoReply):
+                why = f"{path}: {reply.why}"
+            elif reply.status == 200:
+                try:
+                    return reads(reply.body)
+                except OrderNotSent as error:
+                    why = str(error)
+            else:
+                if reply.status == 404 and _says_none(reply.body):
+                    return None
+                why = f"{path}: HTTP status {reply.status}"
+                rest_s = told_s(reply.headers.get("retry-after", ""), self.now()) or 0.0
+                pause_s = max(pause_s, min(rest_s, LONGEST_TOLD_S))
+                if reply.status == 429:
+                    self.reads.rest(pause_s)
+            if trio.current_time() + pause_s >= until:
+                raise OrderNotSent(why)
             await trio.sleep(pause_s)
+
+
+@frozen
+class _SeenBook:
+    book: Book
+    version: str | None
+    """The generation of its ledger; None where it is not told."""
+
+    def is_elsewhere(self, terms: Terms) -> bool:
+        """Tell whether it is of another exchange."""
+        return self.version is not None and (self.version == "v2") != (terms.exchange == "v3")
+
+
+def _market(token_id: TokenId, terms: Terms, quote: Quote | None, book: Book | None) -> Market:
+    return Market(
+        token_id=token_id,
+        tick=terms.tick,
+        minimum=terms.minimum,
+        fee_bps=0,
+        closed=None if terms.open else "the venue takes no orders for it",
+        quote=quote,
+        fee_rate=terms.fee_rate,
+        fee_exponent=terms.fee_exponent,
+        least_cost=LEAST_PURCHASE,
+        exchange=terms.exchange,
+        book=book,
+    )
+
+
+def _read_condition(token_id: TokenId, body: bytes) -> str:
+    with _believed(f"token {token_id}"):
+        return condition_of(_row(body, QuestionRow).condition_id)
+
+
+def _says_none(body: bytes) -> bool:
+    """Tell whether a 404 is about the market, and not about an address that nobody serves for a moment."""
+    try:
+        return row_of(str(object_of(body).get("error"))) is Row.NO_MARKET
+    except ValueError:
+        return False
 
 
 def read_terms(body: bytes, token_id: TokenId) -> Terms:

@@ -104,6 +104,8 @@ class ScriptedClob:
     makes_keys: Says | None = None
     """What it says to who wants one, instead."""
     derives: Says | None = None
+    time: Says | None = None
+    """What it says to who wants to know its time, instead."""
     region: Says = field(factory=lambda: Says(200, {"blocked": True, "country": "US"}))
     away: bool = False
     cut_idle: bool = False
@@ -163,7 +165,7 @@ class ScriptedClob:
         # Their names in upper case, as they are written.
         headers = {name.decode(): value.decode() for name, value in request.headers.raw_items()}
         if asked.path == "/time":
-            return Says(200, str(int(self.wall())).encode())
+            return self.time or Says(200, str(int(self.wall())).encode())
         if asked.path == "/api/geoblock":
             return self.region
         if abs(int(headers["POLY_TIMESTAMP"]) - self.wall()) > _MOST_SKEW_S:
@@ -284,7 +286,7 @@ async def open_bench(*says: Says, off_s: float = 0.0) -> AsyncGenerator[Bench, N
             read_region=region,
             on_trouble=lambda kind, detail: told.append((kind, detail)),
         )
-        cancelling = Cancelling(address_turns=turns, entropy=entropy, on_blocked=lambda why: did.append("blocked"))
+        cancelling = Cancelling(address_turns=turns, entropy=entropy, stop_egress=posting.stop_egress)
         yield Bench(
             clob=clob,
             transport=transport,

@@ -41,9 +41,10 @@ from trio_copy.testing.clob_venue import (
     open_clob_venue,
 )
 from trio_copy.testing.conformance import EXECUTOR_CHECKS, name_of
-from trio_copy.testing.market_server.faults import Body
+from trio_copy.testing.market_server.faults import Body, Ids
 from trio_copy.testing.samples import sample_intent, sample_signal, sample_task
-from trio_copy_clob.terms import read_terms
+from trio_copy_clob import terms
+from trio_copy_clob.terms import Terms, read_terms
 
 Clock = trio.testing.MockClock
 _WALLET = Wallet(follower=FollowerId("alice"), address=KEY.address)
@@ -343,6 +344,93 @@ async def test_terms_are_read_once_and_anew_where_they_changed(autojump_clock: C
         assert report.status is Status.REJECTED
         assert (await traded.executor.market(TOKEN)).tick == Price(100_000)
         assert requests["/clob/clob-markets"] == 2
+
+
+_ODD: list[dict[str, Any]] = [
+    {"body": Body.GARBAGE},
+    {"body": Body.PAGE},
+    {"body": Body.CUT},
+    {"ids": Ids.WRONG},
+    {"blocked": True},
+    {"status": 302},
+    {"status": 404},
+    {"status": 500},
+]
+
+
+@pytest.mark.parametrize("path", ["GET /book", "GET /clob-markets/"])
+@pytest.mark.parametrize("odd", _ODD, ids=str)
+async def test_what_cannot_be_read_is_asked_for_again(autojump_clock: Clock, odd: dict[str, Any], path: str) -> None:
+    """For as long as there is time, and told is what came instead."""
+    async with open_traded() as traded:
+
+        async def be_odd(lasts_s: float) -> None:
+            for fault, value in {"path": path, **odd}.items():
+                setattr(traded.server.faults, fault, value)
+            await trio.sleep(lasts_s)
+            traded.server.faults.clear()
+
+        for lasts_s in (2.0, 20.0):
+            traded.executor.terms.forget(TOKEN)
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(be_odd, lasts_s)
+                await trio.testing.wait_all_tasks_blocked()
+                if lasts_s < 5:
+                    assert (await traded.executor.market(TOKEN)).quote is not None
+                else:
+                    with pytest.raises(OrderNotSent, match=r"/book|/clob-markets|token"):
+                        await traded.executor.market(TOKEN)
+
+
+@pytest.mark.parametrize("odd", _ODD, ids=str)
+async def test_an_exit_leaves_without_what_it_can_do_without(autojump_clock: Clock, odd: dict[str, Any]) -> None:
+    """A book, which its order does not need; and newer terms than were read before."""
+    async with open_traded() as traded:
+        before = await traded.executor.market_for_exit(TOKEN)
+        assert before == await traded.executor.market(TOKEN)
+        for path in ("GET /book", "all"):
+            for fault, value in {"path": path, **odd}.items():
+                setattr(traded.server.faults, fault, value)
+            began = trio.current_time()
+            assert await traded.executor.market_for_exit(TOKEN) == evolve(before, quote=None)
+            assert trio.current_time() - began <= 1.0
+            await trio.sleep(301)
+        traded.executor.terms.forget(TOKEN)
+        with pytest.raises(OrderNotSent):
+            await traded.executor.market_for_exit(TOKEN)
+
+
+async def test_a_book_that_is_not_there_closes_a_market_for_entries(autojump_clock: Clock) -> None:
+    """Where the venue says so in words; an exit is sent, and hears it from the order itself."""
+    async with open_traded() as traded:
+        del traded.server.clob.market.books[TOKEN]
+        assert (await traded.executor.market(TOKEN)).closed is not None
+        market = await traded.executor.market_for_exit(TOKEN)
+        assert (market.closed, market.quote) == (None, None)
+
+
+async def test_that_no_orders_are_taken_is_not_kept(autojump_clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It may be over in a second, and an exit asks again before it ends by it."""
+    taken = False
+
+    def read_closed(body: bytes, token_id: TokenId) -> Terms:
+        return evolve(read_terms(body, token_id), open=taken)
+
+    monkeypatch.setattr(terms, "read_terms", read_closed)
+    async with open_traded() as traded:
+        assert (await traded.executor.market(TOKEN)).closed is not None
+        assert (await traded.executor.market_for_exit(TOKEN)).closed is not None
+        requests = traded.server.http.requests
+        assert requests["/clob/clob-markets"] == 2
+        async with trio.open_nursery() as nursery:
+
+            async def leave() -> None:
+                assert (await traded.executor.market_for_exit(TOKEN)).closed is None
+
+            nursery.start_soon(leave)
+            await trio.sleep(1)
+            taken = True
+        assert (await traded.executor.market(TOKEN)).closed is None
 
 
 @pytest.mark.parametrize(

@@ -312,6 +312,29 @@ async def test_a_blocked_place_is_asked_about_once_however_many_orders_meet_it(c
         assert len(bench.posts) < 80
 
 
+@pytest.mark.parametrize("blocked", [True, False])
+@pytest.mark.parametrize("where", ["key", "key for a call", "call"])
+async def test_wherever_a_place_is_refused_it_is_asked_whether_it_is_blocked(
+    clock: Clock, where: str, *, blocked: bool
+) -> None:
+    """A region stays where it is, and no page of a moment stops exits for longer than that."""
+    async with open_bench(Says(403, PAGE)) as bench:
+        bench.clob.region = Says(200, {"blocked": blocked, "country": "IE"})
+        bench.clob.makes_keys = Says(403, PAGE) if "key" in where else None
+        if "call" in where:
+            with pytest.raises(ExecutorError, match=r"403|blocked"):
+                await bench.cancelling.cancel(make_order(body=_GTC), bench.signer, trio.current_time() + 8)
+        else:
+            assert (await _end(bench))[0] == "not sent"
+        assert bench.did == ["blocked"]
+        assert [kind for kind, _ in bench.told] == ["venue-stopped"]
+        assert f"IE is {'blocked' if blocked else 'not blocked'}" in bench.told[0][1]
+        bench.clob.makes_keys, bench.clob.says[0] = None, matched("10", "20")
+        assert (await _end(bench, make_order(Side.SELL)))[0] == "not sent"
+        await trio.sleep(EGRESS_S + 1)
+        assert (await _end(bench, make_order(Side.SELL)))[0] == ("not sent" if blocked else "filled")
+
+
 async def test_exits_wait_where_trading_is_paused(clock: Clock) -> None:
     """Within their deadline; as long as the venue asks for, and no longer than that."""
     paused = refusal(503, "post-only mode: only post-only orders and cancels are allowed", **{"retry-after": "4"})
@@ -321,8 +344,59 @@ async def test_exits_wait_where_trading_is_paused(clock: Clock) -> None:
         assert 4 <= trio.current_time() - began < 5
         assert bench.kinds == ["venue-stopped", "venue-goes-on"]
     async with open_bench(refusal(503, "post-only mode", **{"retry-after": "90"})) as bench:
-        assert (await _end(bench, make_order(Side.SELL)))[0] == "not sent"
+        for _ in range(50):
+            ended, why = await _end(bench, make_order(Side.SELL))
+            assert ended == "not sent"
+            assert "post-only mode" in why
+            await trio.sleep(1)
         assert len(bench.posts) == 1
+        bench.clob.says[0] = matched("10", "20")
+        await trio.sleep(11)
+        assert (await _end(bench, make_order(Side.SELL)))[0] == "filled"
+
+
+@pytest.mark.parametrize(
+    ("says", "rests_all"),
+    [
+        (refusal(429, "Too Many Requests", **{"retry-after": "5"}), True),
+        (refusal(429, "Too Many Requests", **{"Retry-After": "5", "Poly-RateLimit-Remaining": "0"}), False),
+        (refusal(425, "service not ready", **{"retry-after": "5"}), True),
+        (refusal(500, "Internal server error", **{"retry-after": "5"}), True),
+        (refusal(503, "Trading is currently cancel-only.", **{"retry-after": "5"}), False),
+        (refusal(400, "the market is not yet ready to process new orders", **{"retry-after": "5"}), False),
+    ],
+    ids=lambda value: str(value)[:70],
+)
+async def test_whoever_is_meant_rests_where_the_venue_asks_for_it(clock: Clock, says: Says, *, rests_all: bool) -> None:
+    """The one signer whose own bucket it names, or whose order it was; else all who send or call off from here."""
+    async with open_bench(says, matched("10", "20")) as bench:
+        began = trio.current_time()
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(bench.post, make_order(Side.SELL))
+            await trio.sleep(1)
+            with trio.move_on_after(2) as scope:
+                await bench.posting.address_turns.wait(is_exit=True)
+            assert scope.cancelled_caught is rests_all
+        assert [round(one.at - began) for one in bench.posts] == [0, 5]
+
+
+async def test_no_answer_to_one_order_stops_all_others_for_long(clock: Clock) -> None:
+    """An hour that one page asks for is no reason to let nobody leave for an hour."""
+    async with open_bench(refusal(429, "Too Many Requests", **{"retry-after": "3600"})) as bench:
+        assert (await _end(bench))[0] == "uncertain"
+        with trio.fail_after(61):
+            await bench.posting.address_turns.wait(is_exit=True)
+
+
+async def test_what_is_called_off_rests_as_orders_do(clock: Clock) -> None:
+    """The limit of an address counts both."""
+    limited = refusal(429, "Too Many Requests", **{"retry-after": "5"})
+    async with open_bench(limited, Says(200, {"canceled": [OURS]})) as bench, trio.open_nursery() as nursery:
+        nursery.start_soon(bench.cancelling.cancel, make_order(body=_GTC), bench.signer, trio.current_time() + 8)
+        await trio.sleep(1)
+        with trio.move_on_after(2) as scope:
+            await bench.posting.address_turns.wait(is_exit=True)
+        assert scope.cancelled_caught
 
 
 async def test_the_second_want_of_balance_rests_one_side_of_a_wallet(clock: Clock) -> None:
@@ -423,6 +497,62 @@ async def test_a_key_is_made_or_told_again(
         assert (await _end(bench))[0] == ends
         assert [one.stop for one in bench.posting.stops.standing(trio.current_time())] == stopped
         assert len(bench.posts) == (ends == "filled")
+
+
+_GARBAGE = Says(200, b"what")
+
+
+@pytest.mark.parametrize(
+    ("makes", "derives"),
+    [
+        (_GARBAGE, _GARBAGE),
+        (Says(200, PAGE), Says(200, PAGE)),
+        (Says(302), Says(404, b"")),
+        (Says(401, PAGE), Says(401, PAGE)),
+        (_GARBAGE, refusal(400, "Could not derive api key!")),
+        (refusal(400, "Could not create api key"), _GARBAGE),
+        (refusal(500, "Internal server error"), None),
+    ],
+    ids=lambda value: str(value)[:50],
+)
+async def test_an_odd_answer_about_a_key_is_no_refusal(clock: Clock, makes: Says, derives: Says | None) -> None:
+    """The order tries again within its time, and so does the next one: nothing stops."""
+    async with open_bench(matched()) as bench:
+        bench.clob.makes_keys, bench.clob.derives = makes, derives
+        assert (await _end(bench, within_s=4.0))[0] == "not sent"
+        assert 2 <= len(bench.clob.at("/auth/api-key")) <= 4
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(_end, bench)
+            await trio.sleep(4)
+            assert bench.posts == []
+            bench.clob.makes_keys = bench.clob.derives = None
+        assert len(bench.posts) == 1
+        assert bench.told == []
+
+
+@pytest.mark.parametrize("off_s", [100.0, -100.0])
+async def test_a_refusal_counts_only_by_the_venues_own_time(clock: Clock, off_s: float) -> None:
+    """Of a clock that is wrong and a time that is not told, the order waits."""
+    async with open_bench(matched(), off_s=off_s) as bench:
+        bench.clob.time = _GARBAGE
+        assert (await _end(bench, within_s=4.0))[0] == "not sent"
+        assert bench.told == []
+        bench.clob.time = None
+        assert (await _end(bench))[0] == "filled"
+        # The same of a key that was good before.
+        bench.clob.time, bench.signer.clock.skew_s = _GARBAGE, 0.0
+        assert (await _end(bench, within_s=4.0))[0] == "not sent"
+        bench.clob.time = None
+        assert (await _end(bench))[0] == "filled"
+        assert bench.told == []
+
+
+async def test_a_refusal_that_was_given_by_an_older_time_is_asked_for_again(clock: Clock) -> None:
+    """The venue's clock has gone on since it was read."""
+    async with open_bench(matched(), off_s=100.0) as bench:
+        bench.signer.clock.measured_at = bench.signer.wall()
+        assert (await _end(bench))[0] == "filled"
+        assert bench.told == []
 
 
 async def test_who_gets_no_key_does_not_ask_at_every_order(clock: Clock) -> None:

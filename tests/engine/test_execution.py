@@ -65,6 +65,51 @@ async def test_each_outcome_of_a_send_ends_as_it_must(
     assert len({order.body for order in desk.executor.sent}) == 1
 
 
+async def test_an_exit_that_is_not_accepted_is_sent_until_its_own_deadline(clock: Clock) -> None:
+    """The same bytes, about once a second: a venue that restarts takes a minute. Of an entry the moment is over by then."""
+    async with open_desk() as desk:
+        await desk.hold("alice")
+        await desk.hold("bob", number=901)
+        desk.executor.script = ["refuse connection"] * 30
+        task, began = sell(2, deadline=desk.wall() + 60), trio.current_time()
+        assert await desk.end_of(task) == [(End.FILLED, None)]
+        assert len(desk.executor.sent) == 31
+        assert 15 <= trio.current_time() - began <= 30
+        assert len({order.body for order in desk.executor.sent}) == 1
+
+        desk.executor.sent.clear()
+        desk.executor.script = ["refuse connection"] * 500
+        task = sell(3, "bob", deadline=desk.wall() + 60)
+        assert await desk.end_of(task) == [(End.REJECTED, Code.NOT_SENT)]
+        assert task.deadline - 1 <= desk.wall() <= task.deadline
+        assert len(desk.executor.sent) <= 125
+        assert await desk.end_of(buy(4, deadline=desk.wall() + 60)) == [(End.REJECTED, Code.NOT_SENT)]
+
+
+@pytest.mark.parametrize("how", ["cancelled", "handed over"])
+async def test_an_exit_that_is_not_accepted_holds_no_end_up(clock: Clock, how: str) -> None:
+    """Whoever stops, or gives its shard to another instance, waits no longer than for one send; what came of it is recorded."""
+    async with open_desk(at_work=False) as desk, trio.open_nursery() as nursery:
+        nursery.start_soon(desk.execution.run_worker)
+        await desk.hold("alice")
+        desk.executor.script = ["refuse connection"] * 500
+        await desk.take_in(sell(2, deadline=desk.wall() + 300))
+        await trio.sleep(20)
+        assert len(desk.executor.sent) > 15
+        assert desk.lanes.sending[0] == 1
+        began = trio.current_time()
+        if how == "cancelled":
+            nursery.cancel_scope.cancel()
+        else:
+            desk.holder.hand_over(0)
+            with trio.fail_after(2):
+                while desk.lanes.sending[0]:  # noqa: ASYNC110  virtual time
+                    await trio.sleep(0.1)
+            nursery.cancel_scope.cancel()
+    assert trio.current_time() - began <= 2
+    assert desk.ends() == [("alice", End.REJECTED, Code.NOT_SENT)]
+
+
 async def test_an_unproven_outcome_keeps_what_it_holds_and_its_lane(clock: Clock) -> None:
     """Until the truth is known, the money stays held and nothing else is done in that token."""
     async with open_desk(terms={"max_day_usd": usd("6")}) as desk:

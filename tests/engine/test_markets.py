@@ -1,5 +1,7 @@
 """What a venue says about a token is asked once for all who need it, and is never older than a moment."""
 
+from collections.abc import Awaitable, Callable
+
 import trio
 import trio.testing
 from attrs import define, field
@@ -7,7 +9,7 @@ from attrs import define, field
 from trio_copy.engine.markets import Markets
 from trio_copy.errors import ContractBroken, OrderNotSent
 from trio_copy.model.ids import TokenId
-from trio_copy.model.orders import Market
+from trio_copy.model.orders import Market, Quote
 from trio_copy.model.units import NO_SHARES, Price
 
 Clock = trio.testing.MockClock
@@ -115,3 +117,32 @@ async def test_only_the_last_answers_are_kept(clock: Clock) -> None:
     markets = Markets(Venue().market)
     await ask_all(markets, *range(600))
     assert len(markets) == 256
+
+
+async def test_a_side_is_not_served_what_the_other_was_told_and_it_cannot_use(clock: Clock) -> None:
+    """An exit may be told of no prices, which an entry looks at; and what is closed to an entry is asked again by an exit."""
+    told: list[str] = []
+    quote: Quote | None = None
+    closed: str | None = None
+
+    def asked_as(who: str) -> Callable[[TokenId], Awaitable[Market]]:
+        async def ask(token_id: TokenId) -> Market:
+            await trio.lowlevel.checkpoint()
+            told.append(who)
+            return Market(token_id=token_id, tick=Price(1), minimum=NO_SHARES, fee_bps=0, quote=quote, closed=closed)
+
+        return ask
+
+    async def ask_both(first: bool) -> list[str]:
+        markets = Markets(asked_as("entry"), asked_as("exit"))
+        told.clear()
+        for exits in (first, not first):
+            await markets.of(TokenId(1), exits=exits)
+        return list(told)
+
+    assert await ask_both(True) == ["exit", "entry"]
+    assert await ask_both(False) == ["entry"]
+    quote = Quote(bid=Price(1), ask=Price(2))
+    assert await ask_both(True) == ["exit"]
+    closed = "no orders are taken"
+    assert await ask_both(False) == ["entry", "exit"]

@@ -34,6 +34,7 @@ class Shown(Venue):
     book_s: float = _BOOK_S
     error: OrderNotSent | None = None
     silent: bool = False
+    shown_closed: bool = False
     slow: set[str] = field(factory=set)
     """Whose purchases do not reach the chain."""
 
@@ -48,7 +49,8 @@ class Shown(Venue):
             raise self.error
         level = (Level(Price.parse("0.5"), Shares.parse(self.offered)),)
         book = Book(token_id=token_id, bids=level, asks=level, at=0.0)
-        return evolve(await self.market(token_id), book=None if self.silent else book)
+        closed = "no orders" if self.shown_closed else None
+        return evolve(await self.market(token_id), book=None if self.silent else book, closed=closed)
 
     async def submit(self, order: Order) -> ExecutionReport:
         report = await super().submit(order)
@@ -139,6 +141,20 @@ async def test_a_book_that_does_not_come_ends_entries_and_no_exits(autojump_cloc
         await copy_all(desk, *exits)
         assert await desk.wait_ends(*exits) == [(End.FILLED, None)] * 3
         assert len(venue.reads) == 2
+
+
+async def test_a_book_of_a_closed_market_ends_entries_and_no_exits(autojump_clock: Clock) -> None:
+    """They ask for themselves, as an exit that is alone does."""
+    venue = Shown(name="sim")
+    async with open_desk(executor=venue) as desk:
+        for number, follower in enumerate(ALL):
+            await desk.hold(follower, number=900 + number)
+        venue.shown_closed = True
+        tasks, exits = of_all(2), [sell(3, follower) for follower in ALL]
+        await copy_all(desk, *tasks)
+        assert await desk.wait_ends(*tasks) == [(End.REJECTED, Code.VENUE_REFUSED)] * 3
+        await copy_all(desk, *exits)
+        assert await desk.wait_ends(*exits) == [(End.FILLED, None)] * 3
 
 
 async def test_exits_do_not_wait_for_a_book_until_it_is_too_late(autojump_clock: Clock) -> None:

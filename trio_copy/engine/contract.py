@@ -97,6 +97,11 @@ class Contract:
         """
         return await self._ask_market(self._market, self.inner.market, token_id)
 
+    async def market_for_exit(self, token_id: TokenId) -> Market:
+        """Ask the same for an exit, of an executor that tells the two apart. Raises what `market` does."""
+        method: Method = getattr(self.inner, "market_for_exit", self.inner.market)
+        return await self._ask_market(self._market, method, token_id)
+
     async def market_with_book(self, token_id: TokenId) -> Market:
         """Ask the venue about a token, and for its book. Raises what `market` does."""
         method: Method = getattr(self.inner, "market_with_book", _no_book)

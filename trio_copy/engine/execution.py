@@ -6,6 +6,7 @@ holds, and its lane stays closed: the reconciler goes on asking.
 """
 
 from collections.abc import Callable, Mapping
+from math import inf
 
 import trio
 from attrs import define, field, frozen
@@ -41,7 +42,9 @@ from trio_copy.model.units import NO_USD, Usd
 from trio_copy.ports import nowhere
 
 _SENDS = 3
-"""Sends of the same bytes, while the venue certainly has none of them and the deadline allows."""
+"""Sends of the bytes of an entry, while the venue certainly has none of them and the deadline allows. Exits go on until theirs."""
+_PATIENT_S = 1.0
+"""The longest pause before an exit is sent once more that was not accepted so often: a venue may be restarting for minutes."""
 _RESEND_BASE_S = 0.05
 _AFTER_DEADLINE_S = 0.05
 """Whoever waits for a deadline looks at the clock when it is surely over."""
@@ -72,7 +75,7 @@ class Execution:
     depth: SharedDepth = field(init=False)
 
     def __attrs_post_init__(self) -> None:
-        self.markets = Markets(self.executor.market)
+        self.markets = Markets(self.executor.market, self.executor.market_for_exit)
         self.depth = SharedDepth(
             executor=self.executor, markets=self.markets, lanes=self.lanes, shards=self.shards, wall=self.wall
         )
@@ -313,12 +316,12 @@ class Execution:
     ) -> ExecutionReport | Outcome | OrderUncertain:
         """Send the frozen body; an end where it certainly was not sent, an error when nobody can say what came of it."""
         task, order = placed.task, placed.order
-        now = self.wall()
-        if now >= shard.until:
-            await self._wait_lease(shard, task)
+        began, sends = self.wall(), 0
+        while True:
             now = self.wall()
-        last = min(now + self.settings.send_timeout_s, task.deadline)
-        for attempt in range(1, _SENDS + 1):
+            if now >= shard.until:
+                await self._wait_lease(shard, task)
+                now = self.wall()
             # Looked at last of all, for the store, or the venue, may have taken its time.
             forbidden = self._forbidden(shard, task, order, now)
             if forbidden is not None:
@@ -328,14 +331,22 @@ class Execution:
             if not isinstance(answer, Outcome):
                 self.at("send: answered")
                 return answer
-            pause = self.entropy.uniform(0, _RESEND_BASE_S * 2**attempt)
+            sends += 1
             # Said after the time for it was over, the scope is used up: nothing could wait in it. And who refuses an order
             # will refuse it again, where one that nobody could send may go through.
-            if attempt == _SENDS or scope.cancel_called or self.wall() + pause > last or answer.end is End.DENIED:
-                break
+            if scope.cancel_called or answer.end is End.DENIED:
+                return answer
+            patient = order.side is Side.SELL and not shard.leaving and not _is_given_up(scope)
+            if sends < _SENDS:
+                pause = self.entropy.uniform(0, _RESEND_BASE_S * 2**sends)
+            elif patient:
+                pause = self.entropy.uniform(_PATIENT_S / 2, _PATIENT_S)
+            else:
+                return answer
+            last = task.deadline if patient else min(began + self.settings.send_timeout_s, task.deadline)
+            if self.wall() + pause > last:
+                return answer
             await trio.sleep(pause)
-            now = self.wall()
-        return answer
 
     async def _wait_lease(self, shard: Shard, task: CopyTask) -> None:
         """Wait while nobody knows whether the shard is still ours: a store that is away, or slow, is no other owner.
@@ -414,6 +425,15 @@ class Execution:
 def _attempts(task: CopyTask) -> int:
     """Count a task's attempts so far, but for one that was made for a market that was stale."""
     return task.attempt + 1 - task.reread
+
+
+def _is_given_up(scope: trio.CancelScope) -> bool:
+    """Tell whether whoever runs the workers has cancelled them, which a shielded scope does not hear by itself."""
+    scope.shield = False
+    try:
+        return trio.current_effective_deadline() == -inf
+    finally:
+        scope.shield = True
 
 
 @frozen

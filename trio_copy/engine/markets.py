@@ -2,14 +2,14 @@
 
 The followers of one leader want to know about the same token at the same time. An answer serves for a moment: it is as old
 as one that has just come over a slow line. An exit never waits for what was asked for an entry, which may hang, nor ends
-by what had hung for long when it came.
+by what had hung for long when it came, or by an entry's answer that no orders are taken.
 """
 
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable
 
 import trio
-from attrs import define, field
+from attrs import Factory, define, field
 
 from trio_copy.errors import OrderNotSent
 from trio_copy.model.ids import TokenId
@@ -36,6 +36,8 @@ class Markets:
 
     ask: Callable[[TokenId], Awaitable[Market]]
     """How the executor is asked."""
+    ask_for_exit: Callable[[TokenId], Awaitable[Market]] = Factory(lambda self: self.ask, takes_self=True)
+    """How it is asked for exits, which need less."""
     _answers: OrderedDict[tuple[TokenId, bool], _Answer] = field(factory=OrderedDict)
     """The last ones, and those that are waited for, apart for exits."""
 
@@ -53,9 +55,9 @@ class Markets:
         while True:
             answer = self._answers.get((token_id, exits))
             if answer is None or answer.market is None:
-                other = self._answers.get((token_id, not exits))
-                if other is not None and other.market is not None and other.fresh_until >= trio.current_time():
-                    return other.market
+                told = self._told_others(token_id, exits=exits)
+                if told is not None:
+                    return told
             if answer is None or answer.fresh_until < trio.current_time():
                 return await self._ask((token_id, exits))
             if answer.market is not None:
@@ -72,10 +74,19 @@ class Markets:
         for exits in (True, False):
             self._answers.pop((token_id, exits), None)
 
+    def _told_others(self, token_id: TokenId, *, exits: bool) -> Market | None:
+        """Return what was told to the other side a moment ago, where that will do."""
+        other = self._answers.get((token_id, not exits))
+        if other is None or other.market is None or other.fresh_until < trio.current_time():
+            return None
+        will_do = other.market.closed is None if exits else other.market.quote is not None
+        return other.market if will_do else None
+
     async def _ask(self, which: tuple[TokenId, bool]) -> Market:
         answer = self._answers[which] = _Answer()
         try:
-            answer.market = await self.ask(which[0])
+            token_id, exits = which
+            answer.market = await (self.ask_for_exit if exits else self.ask)(token_id)
         except OrderNotSent as error:
             answer.error = error
             raise

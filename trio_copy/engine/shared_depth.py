@@ -114,10 +114,12 @@ class SharedDepth:
         try:
             with trio.move_on_after(_EXITS_WAIT_S if key[2] else inf):
                 market = await self.executor.market_with_book(key[1])
-                self._share(market, self._row(key))
-                asked.told = True
+                # That no orders are taken ends no exit before it has asked for itself.
+                if market.closed is None or not key[2]:
+                    self._share(market, self._row(key))
+                    asked.told = True
             if not asked.told:
-                asked.error = OrderNotSent("no book in the time that exits have for one")
+                asked.error = OrderNotSent("no book for exits, or not in the time that they have for one")
         except OrderNotSent as error:
             asked.error = error
         finally:

@@ -188,6 +188,18 @@ class RestingExecutor(Executor, Protocol):
         ...
 
 
+class LeavingExecutor(Executor, Protocol):
+    """One that can say what an exit needs where it cannot say all that an entry wants to know."""
+
+    async def market_for_exit(self, token_id: TokenId) -> Market:
+        """Return the same as `market` does, as far as it is to be had at once: nothing of an exit looks at `Market.quote`.
+
+        Asked for exits in place of `market`. One that is `closed` ends an exit, so that what may be over in a moment is asked
+        again before it is told. Raises `OrderNotSent` as `market` does.
+        """
+        ...
+
+
 class BookExecutor(Executor, Protocol):
     """One that can show a token's whole book: the followers of one signal share it, and it is read once for all of them.
 

@@ -1,6 +1,6 @@
 """Calls an order off. It may be repeated, and proves nothing: what came of the order, a look at it tells."""
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 import msgspec
 import trio
@@ -12,8 +12,8 @@ from trio_copy.model.orders import Order
 from trio_copy_clob.pacing import Growing
 from trio_copy_clob.sending.answers import Cancelled, read_cancelled
 from trio_copy_clob.sending.calling import NoReply
-from trio_copy_clob.sending.credentials import VenueSigner
-from trio_copy_clob.sending.limits import Turns
+from trio_copy_clob.sending.credentials import NoKey, VenueSigner
+from trio_copy_clob.sending.limits import Turns, rest_after
 
 PATH = "/order"
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.1, 2.0
@@ -23,8 +23,8 @@ _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.1, 2.0
 class Cancelling:
     address_turns: Turns
     entropy: Entropy
-    on_blocked: Callable[[str], None]
-    """Nothing can be called off from here: a person should know."""
+    stop_egress: Callable[[str], Awaitable[None]]
+    """Nothing can be called off from here, nor sent; see `Posting.stop_egress`."""
 
     async def cancel(self, order: Order, signer: VenueSigner, until: float) -> None:
         """Take an order off the book, until a moment of Trio's clock; one that is gone, or held, is left as it is.
@@ -39,6 +39,11 @@ class Cancelling:
                 # As exits do: what is called off makes room for one.
                 await signer.limits.cancels.wait(is_exit=True)
                 await self.address_turns.wait(is_exit=True)
+                key = await signer.key(until)
+                if isinstance(key, NoKey) and key.blocked:
+                    why = key.why
+                    await self.stop_egress(why)
+                    break
                 reply = await signer.ask("DELETE", PATH, until=until, content=body)
                 if isinstance(reply, NoReply):
                     why = reply.why
@@ -52,9 +57,9 @@ class Cancelling:
                         case Cancelled.REFUSED | Cancelled.KEY:
                             break
                         case Cancelled.BLOCKED:
-                            self.on_blocked(why)
+                            await self.stop_egress(why)
                             break
                         case Cancelled.AGAIN if after_s is not None:
-                            signer.limits.cancels.rest(after_s)
+                            rest_after(reply.status, reply.headers, after_s, signer.limits.cancels, self.address_turns)
                 await trio.sleep(pauses.next_s(self.entropy))
         raise ExecutorError(f"order {order.order_id} is not called off: {why}")

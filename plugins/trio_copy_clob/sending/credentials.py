@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
 import trio
-from attrs import define, field, frozen
+from attrs import define, evolve, field, frozen
 
 from trio_copy.clock import WallClock
 from trio_copy_clob.pacing import told_s
@@ -36,7 +36,9 @@ class ApiKey(Protocol):
 class NoKey:
     why: str
     refused: bool = False
-    """Whether the venue does not know this signer; else it may be had later."""
+    """Whether the venue does not know this signer, by its own words and its own clock; else it may be had later."""
+    odd: bool = False
+    """Whether it gave an answer that says neither."""
     blocked: bool = False
     """Whether it answers nobody from here."""
     none_yet: bool = False
@@ -137,11 +139,10 @@ class VenueSigner:
             async with self._one:
                 if self._key is not None and self._key is not refused:
                     return self._key  # somebody else has asked meanwhile
+                self._key = None
                 if trio.current_time() < self._again_at:
                     return self._refused
-                if refused is not None or self.clock.measured_at is None:
-                    await take_time(self.caller, self.clock, self.wall, until)
-                found = await self._create(until)
+                found = await self._ask_for_one(refused, until)
                 if isinstance(found, NoKey):
                     self._refused = found
                     self._again_at = max(self._again_at, trio.current_time() + _REST_S)
@@ -150,14 +151,35 @@ class VenueSigner:
                 return found
         return NoKey(why="no API key in time")
 
+    async def _ask_for_one(self, refused: ApiKey | None, until: float) -> ApiKey | NoKey:
+        """Ask for a key; a refusal counts only right after the venue's time was taken, for a wrong one is refused as well."""
+        taken = False
+        if refused is not None or self.clock.measured_at is None:
+            trouble = await take_time(self.caller, self.clock, self.wall, until)
+            if trouble is not None and refused is not None:
+                # The time may be why it was refused, and would be why another one is.
+                return NoKey(why=f"no API key: {trouble}")
+            taken = trouble is None
+        found = await self._create(until)
+        if not isinstance(found, NoKey) or not found.refused or taken:
+            return found
+        trouble = await take_time(self.caller, self.clock, self.wall, until)
+        if trouble is not None:
+            return evolve(found, why=f"{found.why}; {trouble}", refused=False)
+        return await self._create(until)
+
     async def _create(self, until: float) -> ApiKey | NoKey:
         """Let the venue make a key; where it has made one before, or says anything else, let it tell that one."""
         if not self.makes_keys:
             return await self._exchange("GET", "/auth/derive-api-key", until)
-        found = await self._exchange("POST", "/auth/api-key", until)
-        if isinstance(found, NoKey) and found.refused:
-            found = await self._exchange("GET", "/auth/derive-api-key", until)
-        return found
+        made = await self._exchange("POST", "/auth/api-key", until)
+        if not isinstance(made, NoKey) or not (made.refused or made.odd):
+            return made
+        told = await self._exchange("GET", "/auth/derive-api-key", until)
+        if isinstance(told, NoKey) and told.refused and made.odd:
+            # It has told none: whether it makes one is not known.
+            return evolve(told, why=made.why, refused=False)
+        return told
 
     async def _exchange(self, method: str, path: str, until: float) -> ApiKey | NoKey:
         headers = self.level1(self.clock.now())
@@ -174,8 +196,11 @@ class VenueSigner:
                 rest_s = told_s(reply.headers.get("retry-after", ""), self.wall()) or 0.0
                 self._again_at = trio.current_time() + min(rest_s, _LONGEST_REST_S)
                 return NoKey(why=why)
+        error = _error(reply.body) if 400 <= reply.status < 500 else None
+        if error is None:
+            return NoKey(why=why, odd=True)
         none_yet = reply.status in (400, 404) and method == "GET"
-        return NoKey(why=f"{why}: {_error(reply.body)}", refused=True, none_yet=none_yet)
+        return NoKey(why=f"{why}: {error}", refused=True, none_yet=none_yet)
 
     def _read(self, body: bytes) -> ApiKey | NoKey:
         try:
@@ -184,7 +209,7 @@ class VenueSigner:
             one, two, three = (part for part in parts if isinstance(part, str))
             return self.make_key(one, two, three)
         except ValueError:  # whatever it says may hold a part of a key
-            return NoKey(why="no API key: an answer that cannot be read", refused=True)
+            return NoKey(why="no API key: an answer that cannot be read", odd=True)
 
 
 def hidden(text: str, key: ApiKey) -> str:
@@ -194,8 +219,9 @@ def hidden(text: str, key: ApiKey) -> str:
     return text
 
 
-def _error(body: bytes) -> str:
+def _error(body: bytes) -> str | None:
+    """Return why something is refused; None where that cannot be read."""
     try:
-        return clean(object_of(body).get("error") or "")[:100]
+        return clean(object_of(body).get("error") or "")[:100] or None
     except ValueError:
-        return "no reason given"
+        return None

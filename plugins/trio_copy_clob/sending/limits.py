@@ -5,6 +5,7 @@ it counts as empty, for another instance may have emptied it a moment ago. `Retr
 """
 
 from collections import deque
+from collections.abc import Mapping
 
 import trio
 from attrs import define, field, frozen
@@ -18,6 +19,10 @@ _BURST = 1.5
 _ADDRESS_PER_S, _ADDRESS_BURST = 190.0, 2500.0
 """Together they stay below 5,000 orders in ten seconds and 120,000 in ten minutes, wherever those begin."""
 _CANCELS_PER_ORDER = 2.0
+_LONGEST_REST_S = 60.0
+"""No answer to one order holds all others up for longer."""
+_OF_SIGNER = "poly-ratelimit-"
+"""So the headers begin that tell of a signer's own bucket."""
 _READS_PER_S = 600.0
 """Of the 900 that one address may ask of this host in all; orders and cancels need the rest."""
 
@@ -120,6 +125,18 @@ class SignerLimits:
         """Keep to another tier from now on."""
         self.orders.bucket.per_s = tier.orders_per_s
         self.cancels.bucket.per_s = tier.orders_per_s * _CANCELS_PER_ORDER
+
+
+def rest_after(status: int, headers: Mapping[str, str], rest_s: float, own: Turns, everybodys: Turns) -> None:
+    """Rest for as long as an answer asks for: a signer where it is about his own bucket, else all who send from here.
+
+    `headers` are found by names in small letters.
+    """
+    if status == 429 and any(name.startswith(_OF_SIGNER) for name in headers):
+        own.rest(rest_s)
+        return
+    for turns in (own, everybodys):
+        turns.rest(min(rest_s, _LONGEST_REST_S))
 
 
 def limits_of_signer(tier: Tier = STANDARD) -> SignerLimits:

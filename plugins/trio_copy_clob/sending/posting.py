@@ -17,9 +17,9 @@ from trio_copy.model.fills import Side
 from trio_copy.model.orders import ExecutionReport, Order, Settlement, Status
 from trio_copy_clob.pacing import Growing
 from trio_copy_clob.sending.answers import Answer, read_answer
-from trio_copy_clob.sending.calling import Caller, NoReply
+from trio_copy_clob.sending.calling import Caller, NoReply, Reply
 from trio_copy_clob.sending.credentials import ApiKey, NoKey, VenueSigner, hidden
-from trio_copy_clob.sending.limits import Turns
+from trio_copy_clob.sending.limits import Turns, rest_after
 from trio_copy_clob.sending.looking import rests
 from trio_copy_clob.sending.permissions import Region
 from trio_copy_clob.sending.proof import filled
@@ -29,6 +29,8 @@ from trio_copy_clob.sending.texts import Do, Meaning, Row
 
 PATH = "/order"
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.1, 2.0
+_EXITS_WAIT_S = 60.0
+"""However long trading shall be paused, an exit asks so often whether it goes on."""
 
 LookUp = Callable[[Order, VenueSigner, float], Awaitable[ExecutionReport | None]]
 """Asks what became of an order, until a moment of Trio's clock; None where nobody can tell. May raise `ExecutorError`."""
@@ -72,6 +74,23 @@ class Posting:
             OrderUncertain: it may be.
         """
         return await _Attempt(posting=self, order=order, signer=signer, until=until, release=release).run()
+
+    async def stop_egress(self, what: str) -> None:
+        """Stop all that leaves from here: for good where the region is blocked, else until the page may have gone."""
+        now = trio.current_time()
+        # Before anybody is asked: what leaves meanwhile would meet the same page.
+        stopped = self.stops.stop(Stop.EGRESS, "", what, until=now + EGRESS_S, now=now)
+        if stopped is None:
+            return
+        try:
+            region = await self.read_region()
+        except ExecutorError as error:
+            stopped = evolve(stopped, why=f"{what}, and whether the region is blocked, nobody says: {error}")
+        else:
+            stopped = evolve(stopped, why=f"{what}: {region}")
+            if region.blocked:
+                self.stops.stop(Stop.EGRESS, "", stopped.why, now=now)
+        self.tell(stopped)
 
     def tell(self, stopped: Stopped | None) -> None:
         """Tell a person what is stopped, or goes on, where that is news."""
@@ -140,16 +159,17 @@ class _Attempt:
         if self._is_stopped():
             return None
         key = await self.signer.key(self.until)
-        if isinstance(key, NoKey):
-            self._no_key(key)
-            return None
+        while isinstance(key, NoKey):
+            if await self._is_final(key) or not await self._pause():
+                return None
+            key = await self.signer.key(self.until)
         for turns in (self.signer.limits.orders, self.posting.address_turns):
             if turns.take_nowait():
                 continue
             with trio.CancelScope(deadline=self.until) as scope:
                 await turns.wait(is_exit=self.is_exit)
             if scope.cancelled_caught:
-                self.why = "too many orders before it"
+                self.why = "too many orders before it, or the venue wants to be left alone"
                 return None
         if not self.released:
             with trio.CancelScope(deadline=self.until) as scope:
@@ -169,12 +189,14 @@ class _Attempt:
             self.why = str(stopped)
         return stopped is not None
 
-    def _no_key(self, key: NoKey) -> None:
-        self.why = key.why
-        if key.refused:
-            self._stop(Stop.SIGNER, self.signer.address, key.why)
-        elif key.blocked:
-            self._stop(Stop.EGRESS, "", key.why, until=trio.current_time() + EGRESS_S)
+    async def _is_final(self, no_key: NoKey) -> bool:
+        """Tell whether a key cannot be had while this order may be sent, and stop what that stops."""
+        self.why = no_key.why
+        if no_key.refused:
+            self._stop(Stop.SIGNER, self.signer.address, no_key.why)
+        elif no_key.blocked:
+            await self.posting.stop_egress(no_key.why)
+        return no_key.refused or no_key.blocked
 
     async def _send(self, key: ApiKey) -> ExecutionReport | _Again | None:
         """Send the bytes once; returns what came of them, how they go again, or None where they do not."""
@@ -202,8 +224,21 @@ class _Attempt:
             side=order.side,
             now=signer.wall(),
         )
+        self._rest(reply, answer)
         words = hidden(answer.words, key)
         return await self._learn(answer if words == answer.words else evolve(answer, words=words), key)
+
+    def _rest(self, reply: Reply, answer: Answer) -> None:
+        """Leave the venue alone for as long as it asks for: this order, and all others that it means."""
+        asks_s = answer.after_s
+        if answer.row is Row.TOO_OFTEN:
+            asks_s = _LONGEST_PAUSE_S if asks_s is None else asks_s
+        elif answer.row not in (Row.NOT_READY, Row.SERVER) or 400 <= reply.status < 425:
+            # One market is not ready; or trading is paused, and what rests may be called off all the same.
+            asks_s = None
+        if asks_s is not None:
+            self.rest_s = asks_s
+            rest_after(reply.status, reply.headers, asks_s, self.signer.limits.orders, self.posting.address_turns)
 
     async def _learn(self, answer: Answer, key: ApiKey) -> ExecutionReport | _Again | None:
         row, words = answer.row, answer.words
@@ -234,8 +269,7 @@ class _Attempt:
             case Do.SAME_BYTES:
                 return _Again.AFTER_A_PAUSE
             case Do.LOOK_UP_FIRST:
-                rest_s = _LONGEST_PAUSE_S if answer.after_s is None else answer.after_s
-                self.signer.limits.orders.rest(rest_s)
+                rest_s, self.rest_s = self.rest_s, 0.0
                 if trio.current_time() + rest_s < self.until:
                     await trio.sleep(rest_s)
                     return _Again.LOOKED_UP
@@ -260,9 +294,12 @@ class _Attempt:
             case Do.STOP_ENTRIES:
                 self._stop(Stop.ENTRIES_OF_WALLET, self.wallet, words)
             case Do.STOP_EGRESS:
-                await self._stop_egress(answer.row.what)
+                await self.posting.stop_egress(answer.row.what)
             case Do.PAUSE_ENTRIES:
                 self._stop(Stop.ENTRIES, "", words, until=now + (answer.after_s or PAUSED_S))
+                if answer.after_s is not None:
+                    exits_until = now + min(answer.after_s, _EXITS_WAIT_S)
+                    self.posting.stops.stop(Stop.EXITS, "", words, until=exits_until, now=now)
             case Do.SAME_BYTES if answer.row is Row.NOT_READY:
                 self._stop(Stop.RESTARTING, "", words, until=now + (answer.after_s or PAUSED_S))
 
@@ -296,11 +333,10 @@ class _Attempt:
     async def _not_accepted(self, answer: Answer, key: ApiKey) -> _Again | None:
         match answer.row.do:
             case Do.RENEW_KEY if not self.renewed:
-                self.renewed = True
                 found = await self.signer.renewed(key, self.until)
                 if isinstance(found, NoKey):
-                    self._no_key(found)
-                    return None
+                    return None if await self._is_final(found) else _Again.AFTER_A_PAUSE
+                self.renewed = True
                 return _Again.AT_ONCE
             case Do.RENEW_KEY:
                 self._stop(Stop.SIGNER, self.signer.address, f"{answer.row.what}, a new one as well: {answer.words}")
@@ -317,23 +353,6 @@ class _Attempt:
             return await self.posting.look_up(self.order, self.signer, self.until)
         except ExecutorError:
             return None
-
-    async def _stop_egress(self, what: str) -> None:
-        """Stop all that leaves from here: for good where the region is blocked, else until the page may have gone."""
-        stops, now = self.posting.stops, trio.current_time()
-        # Before anybody is asked: what leaves meanwhile would meet the same page.
-        stopped = stops.stop(Stop.EGRESS, "", what, until=now + EGRESS_S, now=now)
-        if stopped is None:
-            return
-        try:
-            region = await self.posting.read_region()
-        except ExecutorError as error:
-            stopped = evolve(stopped, why=f"{what}, and whether the region is blocked, nobody says: {error}")
-        else:
-            stopped = evolve(stopped, why=f"{what}: {region}")
-            if region.blocked:
-                stops.stop(Stop.EGRESS, "", stopped.why, now=now)
-        self.posting.tell(stopped)
 
     async def _refresh_balance(self) -> None:
         try:

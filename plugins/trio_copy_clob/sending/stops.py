@@ -29,6 +29,8 @@ class Stop(Enum):
     SIGNER = "signer stopped"
     EGRESS = "egress stopped"
     ENTRIES = "entries paused"
+    EXITS = "exits wait"
+    """For as long as the venue asks for, and nobody hears of it: they are tried again until their deadline."""
     RESTARTING = "the venue is restarting"
     """Stops nothing: whoever sends tries within his deadline, and people see why it takes so long."""
 
@@ -79,7 +81,8 @@ class Stops:
         return Stopped(stop=stop, who=who, why=before.why, lifted=True)
 
     def went_well(self) -> list[Stopped]:
-        """The venue takes orders: what it said of all of them is over."""
+        """The venue takes orders: what it said of all of them is over. Returns what a person should hear."""
+        self.lift(Stop.EXITS)
         lifted = [self.lift(stop) for stop in (Stop.ENTRIES, Stop.RESTARTING)]
         return [one for one in lifted if one is not None]
 
@@ -112,8 +115,7 @@ class Stops:
         if not self._standing:
             return None
         asked = [(Stop.EGRESS, ""), (Stop.SIGNER, signer), (Stop.WALLET, wallet), (_OF_SIDE[is_exit], wallet)]
-        if not is_exit:
-            asked.append((Stop.ENTRIES, ""))
+        asked.append((Stop.EXITS if is_exit else Stop.ENTRIES, ""))
         return next((found for key in asked if (found := self._find(*key, now)) is not None), None)
 
     def standing(self, now: float) -> list[Stopped]:

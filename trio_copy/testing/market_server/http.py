@@ -30,6 +30,12 @@ _MOST_ROWS = 1000
 _MOST_PAST_S = 14 * 86_400
 _MOST_TOKENS, _MOST_CONDITIONS = 50, 20
 
+_NONE = {
+    "GET /clob/book": "No orderbook exists for the requested token id",
+    "GET /clob/clob-markets": "market not found",
+}
+"""What the venue says where it has no such thing, in its own words."""
+
 
 @define(eq=False)
 class HttpSide:
@@ -78,7 +84,7 @@ class HttpSide:
         route = routes.get(f"{method} {path}")
         found = None if route is None else route()
         if found is None:
-            return Answer(404, b'{"error":"not found"}')
+            return Answer(404, msgspec.json.encode({"error": _NONE.get(f"{method} {path}", "not found")}))
         if isinstance(found, Answer):
             return found
         return Answer(200, msgspec.json.encode(found))
