@@ -313,6 +313,26 @@ async def test_many_leaders_are_spread_over_several_subscriptions(clock: Clock) 
     expected_copies(world, signals=25)
 
 
+async def test_of_very_many_leaders_everybodys_logs_are_read_and_those_of_nobody_dropped(clock: Clock) -> None:
+    """One subscription that names contracts alone; whoever is followed from now on is read by it as well."""
+    leaders = tuple("0x" + f"{number:040x}" for number in range(1, 26))
+    chain = {"leaders_per_subscription": 10, "leaders_named": 24}
+    plan = make_test_plan(leaders=leaders, followers=("alice",), chain=chain)  # type: ignore[arg-type]  # addresses
+    async with open_world() as world, running_engine(world, plan) as service:
+        (log_filter,) = world.nodes[0].log_filters
+        assert len(log_filter.topics) == 1
+        world.chain.mine(*(world.buy(leader) for leader in (*leaders, LEADER, OTHER_LEADER)))  # type: ignore[arg-type]  # addresses
+        await world.recorder.wait_copies(25)
+        await mine_steadily(world, 2)
+        (follow, *_) = (await service.store.follows.load())[1]
+        await service.store.follows.put([Follow(follower=follow.follower, leader=LEADER, own=follow.own)])
+        await mine_steadily(world, 2)
+        world.chain.mine(world.buy(LEADER))
+        await world.recorder.wait_copies(26)
+        await mine_steadily(world, 2)
+    expected_copies(world, signals=26, followers=1)
+
+
 async def test_without_follows_nothing_is_subscribed(clock: Clock) -> None:
     """An engine that copies nobody asks for no logs."""
     async with open_world() as world, running_engine(world, make_test_plan(followers=())):

@@ -1,10 +1,11 @@
 """The filters every endpoint subscribes with. They follow the follow book while everything runs."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 import trio
 from attrs import define, field
 
+from trio_copy.chain.decoders.words import address_topic
 from trio_copy.model.ids import Address
 from trio_copy.model.logs import RawLog
 from trio_copy.ports import Decoder, LogFilter
@@ -17,6 +18,23 @@ def build_filters(
     ordered = sorted(leaders)
     chunks = [ordered[at : at + leaders_per_filter] for at in range(0, len(ordered), leaders_per_filter)]
     return tuple(log_filter for decoder in decoders for chunk in chunks for log_filter in decoder.filters(chunk))
+
+
+def of_anybody(filters: Iterable[LogFilter], leaders: Iterable[Address]) -> tuple[LogFilter, ...]:
+    """Return the filters with the leaders left out, each once. One that names no contract keeps them: it would ask for the
+    logs of all.
+    """
+    owners = frozenset(map(address_topic, leaders))
+    return tuple(dict.fromkeys(_of_anybody(one, owners) if one.addresses else one for one in filters))
+
+
+def _of_anybody(log_filter: LogFilter, owners: Collection[str]) -> LogFilter:
+    topics = [
+        None if wanted is None or all(topic in owners for topic in wanted) else wanted for wanted in log_filter.topics
+    ]
+    while topics and topics[-1] is None:
+        topics.pop()
+    return LogFilter(addresses=log_filter.addresses, topics=tuple(topics))
 
 
 def passes(log: RawLog, log_filter: LogFilter) -> bool:

@@ -179,6 +179,12 @@ class ChainSettings:
     leaders_per_subscription: int = setting(
         500, unit="leaders", why="Longer filters are split; nodes refuse very long ones.", check=within(1, 100_000)
     )
+    leaders_named: int = setting(
+        2000,
+        unit="leaders",
+        why="With more of them, filters name contracts alone, and what nobody here follows is dropped as it comes.",
+        check=within(1, 1_000_000),
+    )
     max_message_mib: int = setting(
         32, unit="MiB", why="A bigger frame ends the connection; eth_getLogs replies are large.", check=within(1, 1024)
     )

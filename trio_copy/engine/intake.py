@@ -7,7 +7,7 @@ from attrs import define
 
 from trio_copy.chain.endpoints import Endpoint, EndpointPool
 from trio_copy.chain.feed import FeedItem, Joined
-from trio_copy.chain.filters import FilterBoard, build_filters
+from trio_copy.chain.filters import FilterBoard, build_filters, of_anybody
 from trio_copy.chain.scanner import Scanner
 from trio_copy.chain.subscriber import follow_endpoint
 from trio_copy.chain.watchdogs import Watchdogs
@@ -156,5 +156,10 @@ class Intake:
 
 
 def wanted_filters(plan: Plan, reads: ReadLeaders) -> tuple[LogFilter, ...]:
-    """Ask the plan's decoders what to subscribe to for the leaders that are read here."""
-    return build_filters(plan.decoders.values(), sorted(reads), plan.settings.chain.leaders_per_subscription)
+    """Ask the plan's decoders what to subscribe to for the leaders that are read here.
+
+    Each filter is a subscription, and a question for each block: of many leaders, the logs of everybody cost less.
+    """
+    chain = plan.settings.chain
+    filters = build_filters(plan.decoders.values(), sorted(reads), chain.leaders_per_subscription)
+    return filters if len(reads) <= chain.leaders_named else of_anybody(filters, reads)
