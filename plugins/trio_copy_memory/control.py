@@ -37,7 +37,7 @@ class MemoryControl:
     async def set_mode(self, mode: Mode, why: str, scope: str = ENGINE) -> ModeChange:
         change, before = ModeChange(mode=mode, why=why, at=self.wall()), self.data.modes
         self.data.modes = Modes(version=before.version + 1, by_scope={**before.by_scope, scope: change})
-        self.data.modes_changed.ring()
+        self.data.modes_changed.wake()
         return change
 
     async def wait_modes(self, since: int) -> Modes:

@@ -23,20 +23,20 @@ def add(one: Amounts, two: Amounts) -> Amounts:
 
 
 @define(eq=False)
-class Bell:
+class Wakeup:
     """Wakes whoever waits for a change. What changed is read from the data."""
 
-    _rung: trio.Event = field(factory=trio.Event)
+    _told: trio.Event = field(factory=trio.Event)
 
-    def ring(self) -> None:
-        self._rung.set()
-        self._rung = trio.Event()
+    def wake(self) -> None:
+        self._told.set()
+        self._told = trio.Event()
 
     async def wait(self) -> None:
-        await self._rung.wait()
+        await self._told.wait()
 
-    def __reduce__(self) -> tuple[type["Bell"], tuple[()]]:
-        return Bell, ()  # in a copy of the data nobody waits yet
+    def __reduce__(self) -> tuple[type["Wakeup"], tuple[()]]:
+        return Wakeup, ()  # in a copy of the data nobody waits yet
 
 
 @define(eq=False)
@@ -100,8 +100,8 @@ class MemoryData:
     follows: dict[tuple[FollowerId, Address], Follow] = field(factory=dict)
     changes: dict[tuple[FollowerId, Address], FollowChange] = field(factory=dict)
     """The last change of each follow, in the order of versions: enough for whoever is behind."""
-    modes_changed: Bell = field(factory=Bell)
-    follows_changed: Bell = field(factory=Bell)
+    modes_changed: Wakeup = field(factory=Wakeup)
+    follows_changed: Wakeup = field(factory=Wakeup)
 
     def shard(self, number: int) -> Shard:
         return self.shards.setdefault(number, Shard())
@@ -125,5 +125,5 @@ class MemoryData:
     def fall_back(self, earlier: "MemoryData") -> None:
         """Become what it was, as a server does that lost its last writes: whoever works on it finds that out."""
         for each in fields(MemoryData):
-            if each.type is not Bell:
+            if each.type is not Wakeup:
                 setattr(self, each.name, deepcopy(getattr(earlier, each.name)))

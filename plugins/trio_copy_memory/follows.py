@@ -43,5 +43,5 @@ class MemoryFollows:
         noted = evolve(follow, version=self.data.version)
         self.data.changes.pop(follow.key, None)
         self.data.changes[follow.key] = FollowChange(version=noted.version, follow=noted, removed=removed)
-        self.data.follows_changed.ring()
+        self.data.follows_changed.wake()
         return noted

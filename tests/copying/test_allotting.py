@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.builders import make_signal
-from trio_copy.copying.allotting import Wish, allot
+from trio_copy.copying.allotting import Claim, allot
 from trio_copy.model.books import Level
 from trio_copy.model.fills import Side
 from trio_copy.model.ids import FollowerId, task_id
@@ -22,8 +22,8 @@ def levels(*pairs: tuple[str, int]) -> list[Level]:
     return [Level(Price.parse(price), Shares.parse(shares)) for price, shares in pairs]
 
 
-def wish(amount: str, limit: str = "0.5", least: str = "1", *, whole: bool = False) -> Wish:
-    return Wish(Price.parse(limit), Shares.parse(amount).micro, Shares.parse(least).micro, whole)
+def claim(amount: str, limit: str = "0.5", least: str = "1", *, whole: bool = False) -> Claim:
+    return Claim(Price.parse(limit), Shares.parse(amount).micro, Shares.parse(least).micro, whole)
 
 
 def mosts(allotments: Sequence[Allotment]) -> list[str | None]:
@@ -36,35 +36,35 @@ def prices(allotments: Sequence[Allotment]) -> list[str | None]:
 
 
 TEN_USD = levels(("0.5", 20))
-TABLE: dict[str, tuple[Side, list[Level], list[Wish], list[str | None]]] = {
-    "enough for all": (BUY, TEN_USD, [wish("4"), wish("6")], [None, None]),
-    "alike": (BUY, TEN_USD, [wish("10"), wish("10")], ["5", "5"]),
-    "the least first, the rest in proportion": (BUY, TEN_USD, [wish("2"), wish("14")], ["1.571428", "8.428571"]),
-    "so small that it would be no order": (BUY, TEN_USD, [wish("1"), wish("1000")], [None, "9"]),
-    "too little for all": (BUY, levels(("0.5", 5)), [wish("10")] * 4, ["1.25", "1.25", "0", "0"]),
-    "too little for any": (BUY, levels(("0.5", 1)), [wish("10")] * 2, [None, None]),
-    "an empty book": (BUY, [], [wish("10")] * 2, [None, None]),
-    "under its own minimum": (BUY, TEN_USD, [wish("0.5"), wish("30")], [None, "10"]),
-    "beyond the limit": (BUY, levels(("0.5", 20), ("0.6", 10)), [wish("20"), wish("20")], ["5", "5"]),
+TABLE: dict[str, tuple[Side, list[Level], list[Claim], list[str | None]]] = {
+    "enough for all": (BUY, TEN_USD, [claim("4"), claim("6")], [None, None]),
+    "alike": (BUY, TEN_USD, [claim("10"), claim("10")], ["5", "5"]),
+    "the least first, the rest in proportion": (BUY, TEN_USD, [claim("2"), claim("14")], ["1.571428", "8.428571"]),
+    "so small that it would be no order": (BUY, TEN_USD, [claim("1"), claim("1000")], [None, "9"]),
+    "too little for all": (BUY, levels(("0.5", 5)), [claim("10")] * 4, ["1.25", "1.25", "0", "0"]),
+    "too little for any": (BUY, levels(("0.5", 1)), [claim("10")] * 2, [None, None]),
+    "an empty book": (BUY, [], [claim("10")] * 2, [None, None]),
+    "under its own minimum": (BUY, TEN_USD, [claim("0.5"), claim("30")], [None, "10"]),
+    "beyond the limit": (BUY, levels(("0.5", 20), ("0.6", 10)), [claim("20"), claim("20")], ["5", "5"]),
     "limits apart": (
         BUY,
         levels(("0.5", 20), ("0.6", 20)),
-        [wish("20", "0.5"), wish("20", "0.6")],
+        [claim("20", "0.5"), claim("20", "0.6")],
         ["7.428571", "14.571428"],
     ),
-    "a limit that meets nothing": (BUY, TEN_USD, [wish("8", "0.4"), wish("8")], [None, None]),
-    "whole or nothing": (BUY, TEN_USD, [wish("6", whole=True), wish("6", whole=True)], [None, "0"]),
-    "nothing for the large one": (BUY, TEN_USD, [wish("11", whole=True), wish("4", whole=True)], [None, None]),
-    "whole beside parts": (BUY, TEN_USD, [wish("6", whole=True), wish("6"), wish("6")], ["0", "5", "5"]),
-    "whole, and enough": (BUY, TEN_USD, [wish("4", whole=True), wish("6")], [None, None]),
-    "sales": (SELL, levels(("0.5", 20), ("0.4", 20)), [wish("30", "0.5", "5"), wish("30", "0.5", "5")], ["10", "10"]),
+    "a limit that meets nothing": (BUY, TEN_USD, [claim("8", "0.4"), claim("8")], [None, None]),
+    "whole or nothing": (BUY, TEN_USD, [claim("6", whole=True), claim("6", whole=True)], [None, "0"]),
+    "nothing for the large one": (BUY, TEN_USD, [claim("11", whole=True), claim("4", whole=True)], [None, None]),
+    "whole beside parts": (BUY, TEN_USD, [claim("6", whole=True), claim("6"), claim("6")], ["0", "5", "5"]),
+    "whole, and enough": (BUY, TEN_USD, [claim("4", whole=True), claim("6")], [None, None]),
+    "sales": (SELL, levels(("0.5", 20), ("0.4", 20)), [claim("30", "0.5", "5"), claim("30", "0.5", "5")], ["10", "10"]),
     "sales, limits apart": (
         SELL,
         levels(("0.5", 20), ("0.4", 20)),
-        [wish("30", "0.5", "5"), wish("30", "0.4", "5")],
+        [claim("30", "0.5", "5"), claim("30", "0.4", "5")],
         ["16.25", "23.75"],
     ),
-    "sales under the minimum": (SELL, levels(("0.5", 12)), [wish("10", least="5")] * 3, ["6", "6", "0"]),
+    "sales under the minimum": (SELL, levels(("0.5", 12)), [claim("10", least="5")] * 3, ["6", "6", "0"]),
 }
 
 
@@ -78,7 +78,7 @@ def test_a_book_is_shared(case: str) -> None:
 def test_each_is_told_what_the_book_says_it_pays() -> None:
     """The first takes the best levels: his price is the best, and the next time somebody else is the first."""
     book = levels(("0.5", 10), ("0.6", 10), ("0.7", 10))
-    told = allot([wish("5", "0.7"), wish("5", "0.6"), wish("5", "0.6"), wish("5", "0.7")], BUY, book)
+    told = allot([claim("5", "0.7"), claim("5", "0.6"), claim("5", "0.6"), claim("5", "0.7")], BUY, book)
     assert mosts(told) == ["4.5", "4.5", "4.5", "4.5"]
     assert prices(told) == ["0.5", "0.586957", "0.6", "0.7"]
     assert [one.place for one in told] == [1, 2, 3, 4]
@@ -88,7 +88,7 @@ def test_each_is_told_what_the_book_says_it_pays() -> None:
 
 
 WISHES = st.builds(
-    Wish,
+    Claim,
     limit=st.integers(40, 60).map(lambda cents: Price(cents * 10_000)),
     amount=st.integers(1, 400).map(lambda tenths: tenths * 100_000),
     least=st.sampled_from((1, MICRO, 5 * MICRO)),
@@ -100,7 +100,7 @@ BOOKS = st.dictionaries(st.integers(40, 60), st.integers(1, 50_000_000), max_siz
 @settings(max_examples=50)
 @given(st.lists(WISHES, min_size=1, max_size=12), BOOKS, st.sampled_from(Side))
 def test_whatever_is_wanted_no_more_is_promised_than_there_is(
-    row: list[Wish], book: dict[int, int], side: Side
+    row: list[Claim], book: dict[int, int], side: Side
 ) -> None:
     """Within each limit, of each order and of all together; who gets less than he wants gets an order, or nothing."""
     prices = sorted(book, reverse=side is SELL)
@@ -130,7 +130,7 @@ def test_over_many_signals_each_is_as_often_the_first() -> None:
     for number in range(400):
         signal = make_signal(number).signal_id
         row = sorted(followers, key=lambda one: task_id(signal, one))
-        allotted = allot([wish("10")] * 10, BUY, levels(("0.5", 6)))
+        allotted = allot([claim("10")] * 10, BUY, levels(("0.5", 6)))
         served.update(one for one, told in zip(row, allotted, strict=True) if told.most is not None and told.most)
         first[row[0]] += 1
     assert all(80 < served[one] < 160 and 15 < first[one] < 65 for one in followers)

@@ -15,7 +15,7 @@ from trio_copy.engine.plan import Plan, PlannedStore, make_plan
 from trio_copy.model.ids import IntentKey
 from trio_copy.ports import Store, StoreContext, StorePlugin
 from trio_copy_memory import MemorySettings, open_memory_store
-from trio_copy_memory.data import Bell, MemoryData
+from trio_copy_memory.data import MemoryData, Wakeup
 from trio_copy_sqlite import SqliteSettings, open_sqlite_store
 
 KINDS = ("sqlite", "memory")
@@ -113,7 +113,7 @@ class StoreOfLife:
     def keep(self) -> None:
         """Put on the disk what a store outside of this process would have."""
         if self._place.kind == "memory":
-            kept = {each.name: getattr(self._data, each.name) for each in fields(MemoryData) if each.type is not Bell}
+            kept = {each.name: getattr(self._data, each.name) for each in fields(MemoryData) if each.type is not Wakeup}
             self._place.file.write_bytes(pickle.dumps(kept))
 
     def has_order(self, key: IntentKey) -> bool:

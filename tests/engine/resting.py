@@ -7,7 +7,7 @@ import trio
 from attrs import define, evolve, field, frozen
 
 from tests.builders import NOW, make_signal, make_task, usd
-from tests.engine.desk import Desk, OpenStore, open_venue
+from tests.engine.rig import OpenStore, Rig, open_venue
 from trio_copy.engine.met import Adopted
 from trio_copy.model.decisions import Code, CopyTask, End
 from trio_copy.model.fills import Side
@@ -33,14 +33,14 @@ def leaves(number: int, shares: int = 100, *, sell: str = "proportional", **chan
     return evolve(made, **{"intent": intent, "decided_at": NOW + number / 1000, "deadline": NOW + 900, **changes})
 
 
-async def admit(venue: Desk, *tasks: CopyTask) -> None:
+async def admit(venue: Rig, *tasks: CopyTask) -> None:
     """Do as the gate does with a signal that is new."""
     for task in tasks:
         venue.shard.met.meet(task.signal, venue.wall(), whole=True)
         await venue.take_in(task)
 
 
-async def all_end(venue: Desk, count: int) -> dict[str, tuple[End, Code | None]]:
+async def all_end(venue: Rig, count: int) -> dict[str, tuple[End, Code | None]]:
     """Wait until so many tasks have ended; return how, by their signals."""
     await venue.recorder.wait_until(lambda: len(venue.recorder.finished) >= count)
     return {
@@ -49,13 +49,13 @@ async def all_end(venue: Desk, count: int) -> dict[str, tuple[End, Code | None]]
     }
 
 
-def traded(venue: Desk, side: Side) -> Shares:
+def traded(venue: Rig, side: Side) -> Shares:
     """What was bought, or sold, in all."""
     reports = (one.report for one in venue.recorder.finished if one.task.intent.side is side)
     return sum((report.shares for report in reports if report is not None), NO_SHARES)
 
 
-def ends(venue: Desk) -> list[str]:
+def ends(venue: Rig) -> list[str]:
     return sorted(one.outcome.end.value for one in venue.recorder.finished)
 
 
@@ -240,7 +240,7 @@ SELLING = tuple(leaves(number, 50) for number in range(2, 7))
 """The first is being sold, two have room, and two more have company."""
 
 
-async def sells_without_room(venue: Desk) -> None:
+async def sells_without_room(venue: Rig) -> None:
     """Let him buy 400, and sell 50 five times while the first of his sales is on its way."""
     await admit(venue, entry(1, 400))
     await all_end(venue, 1)
@@ -387,7 +387,7 @@ async def another_attempt_waits_for_the_signal(open_store: OpenStore) -> None:
         assert await orders_of(venue, entry(1)) == 2
 
 
-async def retract(venue: Desk, task: CopyTask) -> tuple[int, int]:
+async def retract(venue: Rig, task: CopyTask) -> tuple[int, int]:
     """Do as the gate does; return how many tasks are suspended, and how many are placed."""
     first = venue.shard.met.retract(task.signal, venue.wall())
     assert first is not None
@@ -396,31 +396,31 @@ async def retract(venue: Desk, task: CopyTask) -> tuple[int, int]:
     return found
 
 
-async def mine_again(venue: Desk, task: CopyTask) -> None:
+async def mine_again(venue: Rig, task: CopyTask) -> None:
     assert venue.shard.met.meet(task.signal, venue.wall(), whole=True) == Adopted(task.signal.signal_id)
     assert venue.shard.resume(task.signal.signal_id) == 1
     await trio.lowlevel.checkpoint()
 
 
-def nothing_is_open(venue: Desk) -> bool:
+def nothing_is_open(venue: Rig) -> bool:
     return not venue.open_orders() and not any(queued.in_hand for queued in venue.lanes)
 
 
-async def waits_in_the_account(venue: Desk, count: int) -> None:
+async def waits_in_the_account(venue: Rig, count: int) -> None:
     """Wait until so many tasks wait for company, and no worker has anything."""
     with trio.fail_after(600):  # noqa: ASYNC912  only the waiting may take long
         while len(venue.account().waiting) != count or len(venue.lanes):  # noqa: ASYNC110  virtual time
             await trio.sleep(0.2)
 
 
-async def in_doubt(venue: Desk) -> None:
+async def in_doubt(venue: Rig) -> None:
     """Wait until nobody knows what became of an order."""
     with trio.fail_after(600):  # noqa: ASYNC912  only the waiting may take long
         while not venue.shard.unproven:  # noqa: ASYNC110  virtual time
             await trio.sleep(0.2)
 
 
-async def orders_of(venue: Desk, task: CopyTask) -> int:
+async def orders_of(venue: Rig, task: CopyTask) -> int:
     """Count the orders that a task went out in."""
     facts, documents = await venue.store.history.story(task.task_id)
     told = {fact.order_id for fact in facts if fact.order_id}
@@ -444,7 +444,7 @@ class SlowMarket:
         return await self.executor.market(token_id)
 
 
-def asked_about_the_market(venue: Desk) -> SlowMarket:
+def asked_about_the_market(venue: Rig) -> SlowMarket:
     market = SlowMarket(venue.execution.executor)
     venue.execution.markets.ask = market.market
     return market

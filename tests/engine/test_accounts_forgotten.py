@@ -8,7 +8,7 @@ import trio.testing
 from attrs import evolve
 
 from tests.builders import ALICE, NOW, hash_of, make_follow, usd
-from tests.engine.desk import Desk, buy, on_memory, open_desk, sell
+from tests.engine.rig import Rig, buy, on_memory, open_rig, sell
 from trio_copy.model.control import ENGINE, Mode, ModeChange, Modes
 from trio_copy.model.decisions import Code, CopyTask, End
 from trio_copy.model.logs import BlockRef
@@ -22,80 +22,80 @@ CAPPED_OUT = (End.DENIED, Code.CAP_REACHED)
 SWEEP_S = 600
 
 
-def late(number: int, desk: Desk, follower: str = "alice") -> CopyTask:
-    return buy(number, follower, token=number, deadline=desk.wall() + 5)
+def late(number: int, rig: Rig, follower: str = "alice") -> CopyTask:
+    return buy(number, follower, token=number, deadline=rig.wall() + 5)
 
 
-def only(desk: Desk, *followers: str) -> None:
-    desk.book.replace_all(make_follow(name, **CAPPED) for name in followers)
+def only(rig: Rig, *followers: str) -> None:
+    rig.book.replace_all(make_follow(name, **CAPPED) for name in followers)
 
 
-async def written(desk: Desk, times: int = 2) -> None:
+async def written(rig: Rig, times: int = 2) -> None:
     """Let the shard write, as it does with each block."""
     for _ in range(times):
-        await desk.shard.confirm()
+        await rig.shard.confirm()
 
 
-async def close(desk: Desk, task: CopyTask) -> None:
+async def close(rig: Rig, task: CopyTask) -> None:
     """Sell what a task bought, and let everything of it be passed: of the day's spending alone the account knows then."""
-    leave = sell(task.signal.block_number, task.follower, token=task.intent.token_id, deadline=desk.wall() + 5)
+    leave = sell(task.signal.block_number, task.follower, token=task.intent.token_id, deadline=rig.wall() + 5)
     for signal in (task.signal, leave.signal):
-        desk.shard.met.meet(signal, desk.wall(), whole=True)
-    assert await desk.end_of(leave) == [ON]
-    desk.shard.arm(BlockRef(number=1, hash=hash_of(1), parent=hash_of(0), time=0), 1, anew=True)
-    desk.shard.seal(BlockRef(number=1000, hash=hash_of(2), parent=hash_of(1), time=0))
-    await written(desk)
+        rig.shard.met.meet(signal, rig.wall(), whole=True)
+    assert await rig.end_of(leave) == [ON]
+    rig.shard.arm(BlockRef(number=1, hash=hash_of(1), parent=hash_of(0), time=0), 1, anew=True)
+    rig.shard.seal(BlockRef(number=1000, hash=hash_of(2), parent=hash_of(1), time=0))
+    await written(rig)
 
 
-def alerts(desk: Desk) -> list[str]:
-    return [kind for kind, _ in desk.recorder.alerts if kind in ("store-forgot", "accounts-forgotten")]
+def alerts(rig: Rig) -> list[str]:
+    return [kind for kind, _ in rig.recorder.alerts if kind in ("store-forgot", "accounts-forgotten")]
 
 
 async def test_what_is_at_hand_is_written_again_and_goes_on(clock: Clock) -> None:
     """Everything is gone, and the owner knows everybody who may buy: the cap is kept by what he remembers."""
     data = MemoryData()
-    async with open_desk(open_store=on_memory(data)) as desk:
-        only(desk, "alice")
-        assert await desk.end_of(late(1, desk)) == [ON]
-        await written(desk)
+    async with open_rig(open_store=on_memory(data)) as rig:
+        only(rig, "alice")
+        assert await rig.end_of(late(1, rig)) == [ON]
+        await written(rig)
         data.fall_back(MemoryData())
-        assert await desk.end_of(late(2, desk)) == [CAPPED_OUT]
-        await written(desk)
-        assert alerts(desk) == ["store-forgot"]
+        assert await rig.end_of(late(2, rig)) == [CAPPED_OUT]
+        await written(rig)
+        assert alerts(rig) == ["store-forgot"]
 
 
 async def test_an_account_that_was_not_read_since_the_start_is_not_taken_for_new(clock: Clock) -> None:
     """All that is left of it is what it has spent today. Forgotten with everything else, it would begin anew: nothing is sent."""
     data = MemoryData()
-    async with open_desk(open_store=on_memory(data)) as desk:
-        only(desk, "alice")
-        task = late(1, desk)
-        assert await desk.end_of(task) == [ON]
-        await close(desk, task)
-        await desk.holder.end(0)
-    async with open_desk(open_store=on_memory(data)) as desk:
-        only(desk, "alice")
-        await written(desk)
-        assert desk.shard.accounts == {}
+    async with open_rig(open_store=on_memory(data)) as rig:
+        only(rig, "alice")
+        task = late(1, rig)
+        assert await rig.end_of(task) == [ON]
+        await close(rig, task)
+        await rig.holder.end(0)
+    async with open_rig(open_store=on_memory(data)) as rig:
+        only(rig, "alice")
+        await written(rig)
+        assert rig.shard.accounts == {}
         data.fall_back(MemoryData())
-        assert await desk.end_of(late(2, desk)) == [HALTED]
-        assert desk.executor.sent == []
-        assert alerts(desk) == ["store-forgot", "accounts-forgotten"]
-        assert (await desk.store.control.modes()).of(ENGINE).mode is Mode.HALT_NEW
-        assert await desk.end_of(late(3, desk)) == [HALTED]
+        assert await rig.end_of(late(2, rig)) == [HALTED]
+        assert rig.executor.sent == []
+        assert alerts(rig) == ["store-forgot", "accounts-forgotten"]
+        assert (await rig.store.control.modes()).of(ENGINE).mode is Mode.HALT_NEW
+        assert await rig.end_of(late(3, rig)) == [HALTED]
 
 
 @pytest.mark.parametrize("writes", [0, 2])
 async def test_what_was_read_just_now_may_have_been_read_too_late(clock: Clock, writes: int) -> None:
     """It is at hand, and only a write that came after it says that the store still knew it then."""
     data = MemoryData()
-    async with open_desk(open_store=on_memory(data)) as desk:
-        only(desk, "alice")
-        await written(desk)
-        await desk.shard.load([ALICE])
-        await written(desk, writes)
+    async with open_rig(open_store=on_memory(data)) as rig:
+        only(rig, "alice")
+        await written(rig)
+        await rig.shard.load([ALICE])
+        await written(rig, writes)
         data.fall_back(MemoryData())
-        assert await desk.end_of(late(1, desk)) == [ON if writes else HALTED]
+        assert await rig.end_of(late(1, rig)) == [ON if writes else HALTED]
 
 
 @pytest.mark.parametrize(("copied_at", "end"), [("before", HALTED), ("after", CAPPED_OUT)])
@@ -104,31 +104,31 @@ async def test_an_account_that_was_let_go_is_safe_in_a_store_that_lost_less(
 ) -> None:
     """Nothing has happened to it for so long that a store which goes back to later than that has it as it was."""
     data = MemoryData()
-    async with open_desk(open_store=on_memory(data)) as desk:
-        only(desk, "alice")
+    async with open_rig(open_store=on_memory(data)) as rig:
+        only(rig, "alice")
         copy = data.copy()
-        task = late(1, desk)
-        assert await desk.end_of(task) == [ON]
-        await close(desk, task)
+        task = late(1, rig)
+        assert await rig.end_of(task) == [ON]
+        await close(rig, task)
         await trio.sleep(SWEEP_S * 1.5)
         if copied_at == "after":
             copy = data.copy()
-        assert desk.shard.accounts != {}
+        assert rig.shard.accounts != {}
         await trio.sleep(SWEEP_S)
-        assert desk.shard.accounts == {}
+        assert rig.shard.accounts == {}
         data.fall_back(copy)
-        assert await desk.end_of(late(2, desk)) == [end]
-        assert ("accounts-forgotten" in alerts(desk)) is (end is HALTED)
+        assert await rig.end_of(late(2, rig)) == [end]
+        assert ("accounts-forgotten" in alerts(rig)) is (end is HALTED)
 
 
 async def test_a_mode_that_is_stricter_stays(clock: Clock) -> None:
     """It stood in the same store, which has forgotten it as well: it is set anew."""
     data = MemoryData()
-    async with open_desk(open_store=on_memory(data)) as desk:
+    async with open_rig(open_store=on_memory(data)) as rig:
         change = ModeChange(mode=Mode.HALT_ALL, why="a person", at=NOW)
-        desk.mode.modes = Modes(version=0, by_scope={ENGINE: change})
+        rig.mode.modes = Modes(version=0, by_scope={ENGINE: change})
         data.fall_back(MemoryData())
-        await desk.shard.confirm()
-        stored = (await desk.store.control.modes()).of(ENGINE)
+        await rig.shard.confirm()
+        stored = (await rig.store.control.modes()).of(ENGINE)
         assert evolve(stored, at=NOW) == change
-        assert desk.mode.engine == stored
+        assert rig.mode.engine == stored

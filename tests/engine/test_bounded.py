@@ -13,7 +13,7 @@ import trio.testing
 from attrs import evolve
 
 from tests.builders import ALICE, NOW, hash_of
-from tests.engine.desk import Desk, buy, on_memory, open_desk, sell
+from tests.engine.rig import Rig, buy, on_memory, open_rig, sell
 from tests.harness import World, make_test_plan, open_world, running_engine
 from trio_copy.accounts import commands as c
 from trio_copy.chain.decoders.resolutions import CONDITIONAL_TOKENS, RESOLUTION_TOPIC
@@ -161,56 +161,56 @@ def far(number: int) -> BlockRef:
     return BlockRef(number=number, hash=hash_of(number), parent=hash_of(number - 1), time=int(NOW))
 
 
-def shown(desk: Desk, follower: FollowerId = ALICE) -> bool:
-    return follower in desk.shard.accounts
+def shown(rig: Rig, follower: FollowerId = ALICE) -> bool:
+    return follower in rig.shard.accounts
 
 
 async def test_an_account_that_nothing_happens_to_is_read_again_when_it_is_needed(clock: Clock) -> None:
     """It leaves memory once nothing is open of it, and comes back with all that it knew."""
     data = MemoryData()
-    async with open_desk(open_store=on_memory(data)) as desk:
-        await desk.end_of(buy(1))
+    async with open_rig(open_store=on_memory(data)) as rig:
+        await rig.end_of(buy(1))
         await trio.sleep(3600)
-        assert shown(desk)  # it holds something
-        await desk.end_of(sell(2, deadline=NOW + 10_000))
+        assert shown(rig)  # it holds something
+        await rig.end_of(sell(2, deadline=NOW + 10_000))
         for task in (buy(1), sell(2)):
-            desk.shard.met.meet(task.signal, NOW, whole=True)
-        desk.shard.seal(far(10**9))
-        known = desk.account()
+            rig.shard.met.meet(task.signal, NOW, whole=True)
+        rig.shard.seal(far(10**9))
+        known = rig.account()
         await trio.sleep(500)
-        assert shown(desk)  # a store may still have forgotten what happened last
+        assert shown(rig)  # a store may still have forgotten what happened last
         await trio.sleep(1500)
-        assert not shown(desk)
-        await desk.take_in(buy(3))
-        assert desk.account() is not known
-        assert desk.account().windows == known.windows
+        assert not shown(rig)
+        await rig.take_in(buy(3))
+        assert rig.account() is not known
+        assert rig.account().windows == known.windows
         assert known.windows
 
 
 @pytest.mark.parametrize("what", ["in a lane", "waiting", "dead"])
 async def test_an_account_of_which_a_task_is_left_stays(clock: Clock, what: str) -> None:
     """In a lane, in the account, or for a person to look at: whoever has it finds its account at hand."""
-    async with open_desk(workers=0) as desk:
+    async with open_rig(workers=0) as rig:
         task = buy(1, deadline=NOW + 10**6, aggregates=what == "waiting")
-        await desk.take_in(task)
+        await rig.take_in(task)
         if what != "in a lane":
-            desk.shard.act(ALICE, c.Park(task=task, at=NOW))
+            rig.shard.act(ALICE, c.Park(task=task, at=NOW))
         for _ in range(4 if what == "dead" else 0):
-            desk.shard.act(ALICE, c.Try(task=task.task_id, most=3, at=NOW))
+            rig.shard.act(ALICE, c.Try(task=task.task_id, most=3, at=NOW))
         await trio.sleep(3600)
-        assert shown(desk)
+        assert shown(rig)
 
 
 async def test_a_decided_question_is_remembered_while_it_may_be_held(clock: Clock) -> None:
     """As long as something is held of it, and two days of blocks beyond: and all of them, while a token is unknown."""
-    async with open_desk() as desk:
+    async with open_rig() as rig:
         held, over, news = (Resolution(condition_id=name, payouts=(1, 0), block_number=5) for name in "hon")
         for resolution in (held, over, evolve(news, block_number=150_000)):
-            desk.shard.resolved.note(resolution)
-        await desk.hold(token=7)
-        desk.shard.seal(far(200_000))
+            rig.shard.resolved.note(resolution)
+        await rig.hold(token=7)
+        rig.shard.seal(far(200_000))
         await trio.sleep(3600)
-        assert [desk.shard.resolved.of(name) is None for name in "hon"] == [False, False, False]
-        desk.holder.catalog.put([TokenFacts(token_id=TokenId(7), condition_id="h")])
+        assert [rig.shard.resolved.of(name) is None for name in "hon"] == [False, False, False]
+        rig.holder.catalog.put([TokenFacts(token_id=TokenId(7), condition_id="h")])
         await trio.sleep(3600)
-        assert [desk.shard.resolved.of(name) is None for name in "hon"] == [False, True, False]
+        assert [rig.shard.resolved.of(name) is None for name in "hon"] == [False, True, False]

@@ -10,7 +10,7 @@ import trio.testing
 from attrs import evolve
 
 from tests.builders import ALICE, LEADER, NOW, make_follow, usd
-from tests.engine.desk import Desk, OpenStore, Venue, buy, on_memory, on_sqlite, open_desk, sell
+from tests.engine.rig import OpenStore, Rig, Venue, buy, on_memory, on_sqlite, open_rig, sell
 from trio_copy.accounts import commands as c
 from trio_copy.accounts.budgets import day_of
 from trio_copy.errors import ExecutorError, OrderUncertain
@@ -39,16 +39,16 @@ def leaving(number: int = 50, **changes: Any) -> CopyTask:
     return evolve(task, intent=evolve(task.intent, sell="all", leader_shares=Shares.parse(100)))
 
 
-def venue_of(desk: Desk) -> Venue:
-    assert isinstance(desk.executor, Venue)
-    return desk.executor
+def venue_of(rig: Rig) -> Venue:
+    assert isinstance(rig.executor, Venue)
+    return rig.executor
 
 
-async def rests(desk: Desk, task: CopyTask, filled: str = "0") -> Order:
+async def rests(rig: Rig, task: CopyTask, filled: str = "0") -> Order:
     """Let a task's order rest, with so many shares filled."""
-    venue = venue_of(desk)
+    venue = venue_of(rig)
     venue.script.append("rest")
-    await desk.take_in(task)
+    await rig.take_in(task)
     with trio.fail_after(60):
         await trio.lowlevel.checkpoint()
         while task.key not in [order.key for order in venue.sent if order.order_id in venue.filled]:  # noqa: ASYNC110
@@ -62,43 +62,43 @@ async def rests(desk: Desk, task: CopyTask, filled: str = "0") -> Order:
 async def test_what_it_fills_is_a_position_before_it_ends(clock: Clock) -> None:
     """It is learned at a calm pace, told, and nobody doubts the rest; it ends once, as a whole."""
     task = resting()
-    async with open_desk() as desk:
-        order = await rests(desk, task)
-        before = desk.open_cost()
-        venue_of(desk).grow(order, Shares.parse(4))
+    async with open_rig() as rig:
+        order = await rests(rig, task)
+        before = rig.open_cost()
+        venue_of(rig).grow(order, Shares.parse(4))
         await trio.sleep(10)
-        assert desk.position(task).shares == Shares.parse(4)
-        assert (desk.reconciler.unknown, desk.reconciler.resting, desk.open_cost()) == (0, 1, before)
-        assert [entry.shares for entry in desk.recorder.entries] == [Shares.parse(4)]
-        assert desk.recorder.steps.count("rests") == 2
-        venue_of(desk).grow(order, order.shares, Status.FILLED)
-        assert await desk.wait_ends(task) == [(End.FILLED, None)]
-        assert [entry.shares for entry in desk.recorder.entries] == [Shares.parse(4), Shares.parse(6)]
-        assert desk.recorder.alerts == []
+        assert rig.position(task).shares == Shares.parse(4)
+        assert (rig.reconciler.unknown, rig.reconciler.resting, rig.open_cost()) == (0, 1, before)
+        assert [entry.shares for entry in rig.recorder.entries] == [Shares.parse(4)]
+        assert rig.recorder.steps.count("rests") == 2
+        venue_of(rig).grow(order, order.shares, Status.FILLED)
+        assert await rig.wait_ends(task) == [(End.FILLED, None)]
+        assert [entry.shares for entry in rig.recorder.entries] == [Shares.parse(4), Shares.parse(6)]
+        assert rig.recorder.alerts == []
 
 
 async def test_the_venue_is_asked_at_a_calm_pace(clock: Clock) -> None:
     """Every second something is looked at; an order that rests, not more than every five."""
     asked: list[float] = []
-    async with open_desk() as desk:
-        await rests(desk, resting())
-        find = venue_of(desk).find
+    async with open_rig() as rig:
+        await rests(rig, resting())
+        find = venue_of(rig).find
 
         async def counted(order: Order) -> ExecutionReport | None:
             asked.append(trio.current_time())
             return await find(order)
 
-        venue_of(desk).find = counted  # type: ignore[method-assign]
+        venue_of(rig).find = counted  # type: ignore[method-assign]
         await trio.sleep(60)
         assert 10 <= len(asked) <= 12
 
 
 async def test_the_next_entry_does_not_wait_behind_it(clock: Clock) -> None:
     first, second = resting(1), buy(2)
-    async with open_desk() as desk:
-        await rests(desk, first)
-        assert await desk.end_of(second) == [(End.FILLED, None)]
-        assert len(desk.open_orders()) == 1
+    async with open_rig() as rig:
+        await rests(rig, first)
+        assert await rig.end_of(second) == [(End.FILLED, None)]
+        assert len(rig.open_orders()) == 1
 
 
 EXITS: dict[str, tuple[str, str, Code]] = {
@@ -113,110 +113,110 @@ async def test_an_exit_calls_it_off_and_sells_what_came_of_it_at_once(clock: Clo
     """No share is sold twice, none stays behind, and nobody waits for the lifetime of the entry."""
     filled, sells, code = EXITS[how]
     entry, leave = resting(), leaving()
-    async with open_desk() as desk:
-        await desk.hold()
-        order = await rests(desk, entry, filled)
+    async with open_rig() as rig:
+        await rig.hold()
+        order = await rests(rig, entry, filled)
         began = trio.current_time()
-        assert await desk.end_of(leave) == [(End.FILLED, None)]
+        assert await rig.end_of(leave) == [(End.FILLED, None)]
         assert trio.current_time() - began < 0.5
-        assert venue_of(desk).called_off == [order]
-        assert venue_of(desk).sent[-1].shares == Shares.parse(sells)
-        assert desk.position(leave).shares == Shares(0)
-        (end,) = await desk.wait_ends(entry)
+        assert venue_of(rig).called_off == [order]
+        assert venue_of(rig).sent[-1].shares == Shares.parse(sells)
+        assert rig.position(leave).shares == Shares(0)
+        (end,) = await rig.wait_ends(entry)
         assert end == ((End.PARTIAL, None) if filled != "0" else (End.KILLED, code))
 
 
 async def test_an_exit_waits_while_nobody_proves_what_came_of_it_and_no_worker_with_it(clock: Clock) -> None:
     """Its lane is closed, others go on, and as soon as it is proven the exit goes out."""
     entry, leave, elsewhere = resting(), leaving(), buy(3, token=8)
-    async with open_desk(workers=1) as desk:
-        await desk.hold()
-        venue = venue_of(desk)
-        order = await rests(desk, entry, "4")
+    async with open_rig(workers=1) as rig:
+        await rig.hold()
+        venue = venue_of(rig)
+        order = await rests(rig, entry, "4")
         venue.deaf = True
-        await desk.take_in(leave)
+        await rig.take_in(leave)
         await trio.sleep(3)
-        assert desk.reconciler.unknown == 1
+        assert rig.reconciler.unknown == 1
         assert [one.key for one in venue.sent] == [order.key]
-        assert await desk.end_of(elsewhere) == [(End.FILLED, None)]
+        assert await rig.end_of(elsewhere) == [(End.FILLED, None)]
         venue.grow(order, Shares.parse(5))  # still open there, and filled further
         await trio.sleep(3)
         venue.deaf = False
-        assert await desk.wait_ends(leave, entry) == [(End.FILLED, None), (End.PARTIAL, None)]
+        assert await rig.wait_ends(leave, entry) == [(End.FILLED, None), (End.PARTIAL, None)]
         assert venue.sent[-1].shares == Shares.parse(15)
-        assert desk.position(leave).shares == Shares(0)
+        assert rig.position(leave).shares == Shares(0)
 
 
 async def test_one_that_nobody_can_call_off_is_handed_to_a_person_and_holds_nothing_up(clock: Clock) -> None:
     """After the usual time a person is asked; its lane opens, and what it holds stays held."""
     entry = resting()
-    async with open_desk(escalate_after_s=20.0) as desk:
-        await desk.hold()
-        await rests(desk, entry, "4")
-        venue_of(desk).deaf = True
+    async with open_rig(escalate_after_s=20.0) as rig:
+        await rig.hold()
+        await rests(rig, entry, "4")
+        venue_of(rig).deaf = True
         late = leaving(50, deadline=NOW + 10)
-        assert await desk.end_of(late) == [(End.EXPIRED, Code.DEADLINE_PASSED)]
-        assert await desk.wait_ends(entry) == [(End.ESCALATED, Code.OUTCOME_UNPROVEN)]
-        assert await desk.end_of(leaving(51)) == [(End.FILLED, None)]
-        assert [one.unproven for one in desk.open_orders()] == [True]
+        assert await rig.end_of(late) == [(End.EXPIRED, Code.DEADLINE_PASSED)]
+        assert await rig.wait_ends(entry) == [(End.ESCALATED, Code.OUTCOME_UNPROVEN)]
+        assert await rig.end_of(leaving(51)) == [(End.FILLED, None)]
+        assert [one.unproven for one in rig.open_orders()] == [True]
 
 
-def _person_pauses(desk: Desk, task: CopyTask) -> None:
+def _person_pauses(rig: Rig, task: CopyTask) -> None:
     paused = ModeChange(mode=Mode.HALT_NEW, why="told to", at=NOW)
-    desk.mode.modes = Modes(version=2, by_scope={leader_scope(task.signal.leader): paused})
+    rig.mode.modes = Modes(version=2, by_scope={leader_scope(task.signal.leader): paused})
 
 
-def _engine(mode: Mode) -> Callable[[Desk, CopyTask], None]:
-    def change(desk: Desk, task: CopyTask) -> None:
-        desk.mode.modes = Modes(version=2, by_scope={ENGINE: ModeChange(mode=mode, why="told to", at=NOW)})
+def _engine(mode: Mode) -> Callable[[Rig, CopyTask], None]:
+    def change(rig: Rig, task: CopyTask) -> None:
+        rig.mode.modes = Modes(version=2, by_scope={ENGINE: ModeChange(mode=mode, why="told to", at=NOW)})
 
     return change
 
 
-def _follower_halts(desk: Desk, task: CopyTask) -> None:
-    desk.shard.act(task.follower, c.SetMode(mode=Mode.REDUCE_ONLY, why="lost", at=NOW))
+def _follower_halts(rig: Rig, task: CopyTask) -> None:
+    rig.shard.act(task.follower, c.SetMode(mode=Mode.REDUCE_ONLY, why="lost", at=NOW))
 
 
-def _follow_is_paused(desk: Desk, task: CopyTask) -> None:
-    desk.book.put(make_follow(task.follower, task.signal.leader, status="paused"))
+def _follow_is_paused(rig: Rig, task: CopyTask) -> None:
+    rig.book.put(make_follow(task.follower, task.signal.leader, status="paused"))
 
 
-def _follow_goes(desk: Desk, task: CopyTask) -> None:
-    desk.book.remove(make_follow(task.follower, task.signal.leader))
+def _follow_goes(rig: Rig, task: CopyTask) -> None:
+    rig.book.remove(make_follow(task.follower, task.signal.leader))
 
 
-def _reorg(desk: Desk, task: CopyTask) -> None:
-    desk.shard.met.meet(task.signal, NOW, whole=True)
-    assert desk.shard.met.retract(task.signal, NOW) == task.signal.signal_id
+def _reorg(rig: Rig, task: CopyTask) -> None:
+    rig.shard.met.meet(task.signal, NOW, whole=True)
+    assert rig.shard.met.retract(task.signal, NOW) == task.signal.signal_id
 
 
-def _loses(desk: Desk, task: CopyTask) -> None:
-    desk.book.put(make_follow(task.follower, task.signal.leader, max_day_loss_usd=usd("1")))
+def _loses(rig: Rig, task: CopyTask) -> None:
+    rig.book.put(make_follow(task.follower, task.signal.leader, max_day_loss_usd=usd("1")))
     lost = Performance().after(usd("0") - usd("2"), day_of(NOW))
-    desk.account().performance = lost
+    rig.account().performance = lost
 
 
-def _is_decided(desk: Desk, task: CopyTask) -> None:
+def _is_decided(rig: Rig, task: CopyTask) -> None:
     token = task.intent.token_id
-    desk.shard.catalog.put([TokenFacts(token_id=token, condition_id="0xc0")])
-    desk.shard.resolved.note(Resolution(condition_id="0xc0", payouts=(0, 1), block_number=10))
+    rig.shard.catalog.put([TokenFacts(token_id=token, condition_id="0xc0")])
+    rig.shard.resolved.note(Resolution(condition_id="0xc0", payouts=(0, 1), block_number=10))
 
 
-def _trades_elsewhere(desk: Desk, task: CopyTask) -> None:
+def _trades_elsewhere(rig: Rig, task: CopyTask) -> None:
     followers = Followers({EVERYBODY: Follower(follower=EVERYBODY, executor="other")})
-    desk.book.terms = evolve(desk.book.terms, followers=followers)
+    rig.book.terms = evolve(rig.book.terms, followers=followers)
 
 
-def _goes_blind(desk: Desk, task: CopyTask) -> None:
+def _goes_blind(rig: Rig, task: CopyTask) -> None:
     blind = Reason(code=Code.ENTRIES_HALTED, control="watchdog", value="red", limit="green")
-    desk.mode.halted = lambda: blind
+    rig.mode.halted = lambda: blind
 
 
-def _drains(desk: Desk, task: CopyTask) -> None:
-    desk.reconciler.rules.draining = True
+def _drains(rig: Rig, task: CopyTask) -> None:
+    rig.reconciler.rules.draining = True
 
 
-CALLED_OFF: dict[str, tuple[Callable[[Desk, CopyTask], None], Code, float]] = {
+CALLED_OFF: dict[str, tuple[Callable[[Rig, CopyTask], None], Code, float]] = {
     "a person pauses the leader": (_person_pauses, Code.FOLLOW_PAUSED, 3),
     "no new entries": (_engine(Mode.HALT_NEW), Code.MODE_FORBIDS, 3),
     "reduce only": (_engine(Mode.REDUCE_ONLY), Code.MODE_FORBIDS, 3),
@@ -230,7 +230,7 @@ CALLED_OFF: dict[str, tuple[Callable[[Desk, CopyTask], None], Code, float]] = {
     "its question is decided": (_is_decided, Code.QUESTION_DECIDED, 3),
     "the follower trades elsewhere": (_trades_elsewhere, Code.EXECUTOR_CHANGED, 3),
     "the engine drains": (_drains, Code.DRAINED, 3),
-    "its time is over": (lambda desk, task: None, Code.NO_FILL, REST_S + 3),
+    "its time is over": (lambda rig, task: None, Code.NO_FILL, REST_S + 3),
 }
 
 
@@ -239,70 +239,70 @@ async def test_what_forbids_an_entry_calls_it_off(clock: Clock, why: str) -> Non
     """At the next look, not at the end of its time: cancelled at the venue, proven, and its end says why."""
     happens, code, within_s = CALLED_OFF[why]
     task = resting()
-    async with open_desk() as desk:
-        order = await rests(desk, task)
+    async with open_rig() as rig:
+        order = await rests(rig, task)
         if within_s < REST_S:
             await trio.sleep(60)
-            assert venue_of(desk).called_off == []
-        happens(desk, task)
+            assert venue_of(rig).called_off == []
+        happens(rig, task)
         with trio.fail_after(within_s):
-            assert await desk.wait_ends(task) == [(End.KILLED, code)]
-        assert venue_of(desk).called_off == [order]
-        assert desk.open_orders() == []
+            assert await rig.wait_ends(task) == [(End.KILLED, code)]
+        assert venue_of(rig).called_off == [order]
+        assert rig.open_orders() == []
 
 
 async def test_a_reorg_that_takes_one_of_several_calls_their_order_off(clock: Clock) -> None:
     """They went out as one, and no part of it can be taken off: nothing is bought for a trade that never was."""
     tasks = [evolve(resting(number), aggregates=True, not_before=NOW + 1) for number in (1, 2)]
-    async with open_desk(terms={"aggregate_s": 1.0}) as desk:
+    async with open_rig(terms={"aggregate_s": 1.0}) as rig:
         for task in tasks:
-            desk.shard.met.meet(task.signal, NOW, whole=True)
-        venue_of(desk).script.append("rest")
-        await desk.take_in(*tasks)
+            rig.shard.met.meet(task.signal, NOW, whole=True)
+        venue_of(rig).script.append("rest")
+        await rig.take_in(*tasks)
         await trio.sleep(10)
-        (open_order,) = desk.open_orders()
+        (open_order,) = rig.open_orders()
         assert open_order.members == (tasks[1].task_id,)
-        assert venue_of(desk).called_off == []
-        assert desk.shard.met.retract(tasks[1].signal, NOW) == tasks[1].signal.signal_id
+        assert venue_of(rig).called_off == []
+        assert rig.shard.met.retract(tasks[1].signal, NOW) == tasks[1].signal.signal_id
         with trio.fail_after(3):
-            assert await desk.wait_ends(tasks[0]) == [(End.KILLED, Code.RETRACTED)]
-        assert venue_of(desk).called_off == [open_order.order]
+            assert await rig.wait_ends(tasks[0]) == [(End.KILLED, Code.RETRACTED)]
+        assert venue_of(rig).called_off == [open_order.order]
 
 
 async def test_a_reorg_that_is_over_lets_their_order_rest(clock: Clock) -> None:
     """What was retracted and mined again before anybody looked is in the chain."""
     tasks = [evolve(resting(number), aggregates=True, not_before=NOW + 1) for number in (1, 2)]
-    async with open_desk(terms={"aggregate_s": 1.0}) as desk:
-        venue_of(desk).script.append("rest")
-        await desk.take_in(*tasks)
+    async with open_rig(terms={"aggregate_s": 1.0}) as rig:
+        venue_of(rig).script.append("rest")
+        await rig.take_in(*tasks)
         await trio.sleep(10)
         for task in tasks:
-            desk.shard.met.meet(task.signal, NOW, whole=True)
-            desk.shard.met.retract(task.signal, NOW)
-            desk.shard.met.meet(task.signal, NOW, whole=True)
-        assert desk.shard.met.retracted == set()
+            rig.shard.met.meet(task.signal, NOW, whole=True)
+            rig.shard.met.retract(task.signal, NOW)
+            rig.shard.met.meet(task.signal, NOW, whole=True)
+        assert rig.shard.met.retracted == set()
         await trio.sleep(10)
-        assert venue_of(desk).called_off == []
+        assert venue_of(rig).called_off == []
 
 
 async def test_a_short_halt_by_a_watchdog_lets_it_rest(clock: Clock) -> None:
     """What passes by itself, passes."""
-    async with open_desk() as desk:
-        await rests(desk, resting())
+    async with open_rig() as rig:
+        await rests(rig, resting())
         for _ in range(3):
-            _goes_blind(desk, resting())
+            _goes_blind(rig, resting())
             await trio.sleep(20)
-            desk.mode.halted = lambda: None
+            rig.mode.halted = lambda: None
             await trio.sleep(5)
-        assert venue_of(desk).called_off == []
+        assert venue_of(rig).called_off == []
 
 
 async def test_nothing_rests_at_an_executor_that_cannot_call_it_off(clock: Clock) -> None:
     """It is refused before it is placed."""
-    async with open_desk() as desk:
-        desk.execution.executor.rests = False
-        assert await desk.end_of(resting()) == [(End.REJECTED, Code.VENUE_REFUSED)]
-        assert venue_of(desk).sent == []
+    async with open_rig() as rig:
+        rig.execution.executor.rests = False
+        assert await rig.end_of(resting()) == [(End.REJECTED, Code.VENUE_REFUSED)]
+        assert venue_of(rig).sent == []
 
 
 @pytest.fixture(params=["memory", "sqlite"])
@@ -332,20 +332,20 @@ async def test_a_restart_asks_for_what_rests_and_goes_on(clock: Clock, open_stor
     """It is known, so that it holds no start up; what came of it meanwhile is in the books before anything is traded."""
     happens, held, rests_on = RESTARTS[how]
     task, venue = resting(), Venue(name="sim")
-    async with open_desk(open_store=open_store, executor=venue) as desk:
-        order = await rests(desk, task, "4")
+    async with open_rig(open_store=open_store, executor=venue) as rig:
+        order = await rests(rig, task, "4")
         await trio.sleep(10)
-        assert desk.position(task).shares == Shares.parse(4)
+        assert rig.position(task).shares == Shares.parse(4)
     happens(venue, order)
-    async with open_desk(open_store=open_store, executor=venue, at_work=False) as desk:
+    async with open_rig(open_store=open_store, executor=venue, at_work=False) as rig:
         began = trio.current_time()
-        assert await desk.reconciler.settle_earlier_run() == 1
+        assert await rig.reconciler.settle_earlier_run() == 1
         assert trio.current_time() - began < 5
-        assert desk.position(task).shares == Shares.parse(held)
-        assert [one.rests for one in desk.open_orders()] == ([True] if rests_on else [])
-        assert desk.shard.grants._days == {} or sum(day.held for day in desk.shard.grants._days.values()) >= 0
-        await desk.take_in(task)  # its signal is read again, and changes nothing
-        assert desk.lanes.take_nowait() is None
+        assert rig.position(task).shares == Shares.parse(held)
+        assert [one.rests for one in rig.open_orders()] == ([True] if rests_on else [])
+        assert rig.shard.grants._days == {} or sum(day.held for day in rig.shard.grants._days.values()) >= 0
+        await rig.take_in(task)  # its signal is read again, and changes nothing
+        assert rig.lanes.take_nowait() is None
         assert len(venue.sent) == 1
 
 
@@ -353,78 +353,78 @@ async def test_what_turns_out_to_rest_is_not_handed_to_a_person(clock: Clock) ->
     """However long nobody could say it: its reply was lost, the process died, and it was there all the time."""
     store, task, venue = on_memory(), resting(), Venue(name="sim")
     venue.script.append(OrderUncertain("the reply was lost"))
-    async with open_desk(open_store=store, executor=venue) as desk:
-        await desk.take_in(task)
+    async with open_rig(open_store=store, executor=venue) as rig:
+        await rig.take_in(task)
         await trio.sleep(5)
-        assert [one.unproven for one in desk.open_orders()] == [True]
+        assert [one.unproven for one in rig.open_orders()] == [True]
     await trio.sleep(100)
     venue.grow(venue.sent[0], Shares.parse(3))
-    async with open_desk(open_store=store, executor=venue, escalate_after_s=20.0) as desk:
+    async with open_rig(open_store=store, executor=venue, escalate_after_s=20.0) as rig:
         await trio.sleep(10)
-        assert [(one.rests, one.ended) for one in desk.open_orders()] == [(True, False)]
-        assert await desk.end_of(leaving()) == [(End.FILLED, None)]
-        assert desk.position(task).shares == Shares(0)
+        assert [(one.rests, one.ended) for one in rig.open_orders()] == [(True, False)]
+        assert await rig.end_of(leaving()) == [(End.FILLED, None)]
+        assert rig.position(task).shares == Shares(0)
 
 
 async def test_what_a_person_was_asked_about_and_rests_after_all_is_called_off_by_an_exit(clock: Clock) -> None:
     """No exit of ours meets an entry of ours; where the venue is deaf then, a person is asked again, and the lane opens."""
     task = resting()
-    async with open_desk(escalate_after_s=20.0) as desk:
-        venue = venue_of(desk)
-        await desk.hold()
+    async with open_rig(escalate_after_s=20.0) as rig:
+        venue = venue_of(rig)
+        await rig.hold()
         venue.script.append(OrderUncertain("the reply was lost"))
-        assert await desk.end_of(task) == [(End.ESCALATED, Code.OUTCOME_UNPROVEN)]
+        assert await rig.end_of(task) == [(End.ESCALATED, Code.OUTCOME_UNPROVEN)]
         order = venue.sent[-1]
         venue.grow(order, Shares.parse(3))
         await trio.sleep(10)
-        assert [(one.rests, one.ended) for one in desk.open_orders()] == [(True, True)]
+        assert [(one.rests, one.ended) for one in rig.open_orders()] == [(True, True)]
         venue.deaf = True
-        assert await desk.end_of(leaving(50, deadline=desk.wall() + 10)) == [(End.EXPIRED, Code.DEADLINE_PASSED)]
+        assert await rig.end_of(leaving(50, deadline=rig.wall() + 10)) == [(End.EXPIRED, Code.DEADLINE_PASSED)]
         await trio.sleep(20)
-        assert [kind for kind, _ in desk.recorder.alerts].count("outcome-unproven") == 2
-        assert await desk.end_of(leaving(51)) == [(End.FILLED, None)]
+        assert [kind for kind, _ in rig.recorder.alerts].count("outcome-unproven") == 2
+        assert await rig.end_of(leaving(51)) == [(End.FILLED, None)]
         venue.deaf = False
         await trio.sleep(3)
         assert {one.key for one in venue.called_off} == {order.key}
-        assert desk.open_orders() == []
+        assert rig.open_orders() == []
 
 
 async def test_one_that_lies_while_it_rests_is_handed_over_as_late_as_any_other(clock: Clock) -> None:
     """It rested for long and was known: from the lie on there is the usual time, in which a person sees the alert."""
     task = resting()
-    async with open_desk(escalate_after_s=20.0) as desk:
-        order = await rests(desk, task, "4")
+    async with open_rig(escalate_after_s=20.0) as rig:
+        order = await rests(rig, task, "4")
         await trio.sleep(100)
-        venue_of(desk).filled[order.order_id] = ExecutionReport(
+        venue_of(rig).filled[order.order_id] = ExecutionReport(
             order_id=order.order_id, status=Status.RESTING, shares=Shares.parse(5), notional=usd("500")
         )
         await trio.sleep(15)
-        assert [one.breached for one in desk.open_orders()] == [True]
-        assert desk.recorder.finished == []
+        assert [one.breached for one in rig.open_orders()] == [True]
+        assert rig.recorder.finished == []
         began = trio.current_time()
-        assert await desk.wait_ends(task) == [(End.ESCALATED, Code.OUTCOME_UNPROVEN)]
+        assert await rig.wait_ends(task) == [(End.ESCALATED, Code.OUTCOME_UNPROVEN)]
         assert 5 < trio.current_time() - began < 15
 
 
 async def test_the_same_bytes_are_never_sent_again_once_it_rested(clock: Clock) -> None:
     """Even where the venue swears that it has it no more: what it filled, it filled."""
     task = resting(deadline=NOW + 500)
-    async with open_desk() as desk:
-        order = await rests(desk, task, "4")
+    async with open_rig() as rig:
+        order = await rests(rig, task, "4")
         await trio.sleep(10)
-        venue_of(desk).filled[order.order_id] = ExecutionReport(order_id=order.order_id, status=Status.ABSENT)
-        assert await desk.wait_ends(task) == [(End.PARTIAL, None)]
-        assert venue_of(desk).sent == [order]
-        assert desk.position(task).shares == Shares.parse(4)
+        venue_of(rig).filled[order.order_id] = ExecutionReport(order_id=order.order_id, status=Status.ABSENT)
+        assert await rig.wait_ends(task) == [(End.PARTIAL, None)]
+        assert venue_of(rig).sent == [order]
+        assert rig.position(task).shares == Shares.parse(4)
 
 
 async def test_an_older_answer_is_no_contradiction(clock: Clock) -> None:
     """The reconciler's question was answered before the exit's, and comes back after it."""
     entry, leave = resting(), leaving()
-    async with open_desk() as desk:
-        order = await rests(desk, entry, "2")
+    async with open_rig() as rig:
+        order = await rests(rig, entry, "2")
         await trio.sleep(10)
-        venue = venue_of(desk)
+        venue = venue_of(rig)
         find, first = venue.find, [True]
 
         async def slow(order: Order) -> ExecutionReport | None:
@@ -438,20 +438,20 @@ async def test_an_older_answer_is_no_contradiction(clock: Clock) -> None:
         while first:  # noqa: ASYNC110  virtual time
             await trio.sleep(0.1)
         venue.grow(order, Shares.parse(5))
-        assert await desk.end_of(leave) == [(End.FILLED, None)]
+        assert await rig.end_of(leave) == [(End.FILLED, None)]
         assert venue.sent[-1].shares == Shares.parse(5)
         await trio.sleep(5)
-        assert desk.recorder.alerts == []
-        assert desk.position(leave).shares == Shares(0)
+        assert rig.recorder.alerts == []
+        assert rig.position(leave).shares == Shares(0)
 
 
 @pytest.mark.parametrize("answer", [ExecutorError("away"), ValueError("odd"), None], ids=["away", "breaks", "hangs"])
 async def test_a_venue_that_does_not_take_it_off_is_asked_again(clock: Clock, answer: Exception | None) -> None:
     """Whatever `cancel` does, the engine goes on, tells it, and tries again."""
     task = resting()
-    async with open_desk() as desk:
-        await rests(desk, task)
-        venue = venue_of(desk)
+    async with open_rig() as rig:
+        await rests(rig, task)
+        venue = venue_of(rig)
         cancel = venue.cancel
 
         async def odd(order: Order) -> None:
@@ -462,69 +462,69 @@ async def test_a_venue_that_does_not_take_it_off_is_asked_again(clock: Clock, an
                 raise answer
 
         venue.cancel = odd  # type: ignore[method-assign]
-        _follow_goes(desk, task)
+        _follow_goes(rig, task)
         await trio.sleep(20)
-        assert desk.recorder.alerts != []
-        assert [one.called_off is not None for one in desk.open_orders()] == [True]
+        assert rig.recorder.alerts != []
+        assert [one.called_off is not None for one in rig.open_orders()] == [True]
         venue.cancel = cancel  # type: ignore[method-assign]
-        assert await desk.wait_ends(task) == [(End.KILLED, Code.NOT_FOLLOWED)]
+        assert await rig.wait_ends(task) == [(End.KILLED, Code.NOT_FOLLOWED)]
 
 
 async def test_a_lie_about_it_ends_what_is_believed_of_it(clock: Clock) -> None:
     """It is called off at the venue, its lane stays closed, and a person decides about the rest."""
     task = resting()
-    async with open_desk() as desk:
-        order = await rests(desk, task, "4")
+    async with open_rig() as rig:
+        order = await rests(rig, task, "4")
         await trio.sleep(10)
-        report = venue_of(desk).filled[order.order_id]
-        venue_of(desk).filled[order.order_id] = evolve(report, shares=Shares.parse(6), notional=usd("900"))
+        report = venue_of(rig).filled[order.order_id]
+        venue_of(rig).filled[order.order_id] = evolve(report, shares=Shares.parse(6), notional=usd("900"))
         await trio.sleep(10)
-        (one,) = desk.open_orders()
-        assert (one.breached, one.unproven, desk.reconciler.unknown) == (True, True, 1)
-        assert venue_of(desk).called_off
-        assert desk.position(task).shares == Shares.parse(4)
+        (one,) = rig.open_orders()
+        assert (one.breached, one.unproven, rig.reconciler.unknown) == (True, True, 1)
+        assert venue_of(rig).called_off
+        assert rig.position(task).shares == Shares.parse(4)
 
 
 async def test_the_day_of_all_accounts_counts_what_it_used_and_holds_the_rest(clock: Clock) -> None:
     """Before and after a restart, and nothing is left held once it ended."""
     store, venue, task = on_memory(), Venue(name="sim"), resting()
-    async with open_desk(open_store=store, executor=venue, max_day_usd=usd("100")) as desk:
-        order = await rests(desk, task, "4")
+    async with open_rig(open_store=store, executor=venue, max_day_usd=usd("100")) as rig:
+        order = await rests(rig, task, "4")
         await trio.sleep(10)
-        (day,) = desk.shard.grants._days.values()
+        (day,) = rig.shard.grants._days.values()
         cost = usd("2.04")
         assert (day.spent, day.held) == (cost.micro, usd("5.1").micro - cost.micro)
-    async with open_desk(open_store=store, executor=venue, max_day_usd=usd("100")) as desk:
-        (day,) = desk.shard.grants._days.values()
+    async with open_rig(open_store=store, executor=venue, max_day_usd=usd("100")) as rig:
+        (day,) = rig.shard.grants._days.values()
         assert (day.spent, day.held) == (cost.micro, usd("5.1").micro - cost.micro)
         venue.grow(order, Shares.parse(5), Status.PARTIAL)
-        assert await desk.wait_ends(task) == [(End.PARTIAL, None)]
+        assert await rig.wait_ends(task) == [(End.PARTIAL, None)]
         assert (day.spent, day.held) == (usd("2.55").micro, 0)
 
 
 async def test_a_sale_that_is_heard_of_too_late_still_calls_off(clock: Clock) -> None:
     """After a gap, or a restart: it is too late to sell with the leader, and not to stop buying after him."""
     parked = buy(3, deadline=NOW + 500)
-    async with open_desk() as desk:
-        await rests(desk, resting(1, deadline=NOW + 500))
-        desk.shard.act(ALICE, c.Park(task=parked, at=NOW))
+    async with open_rig() as rig:
+        await rests(rig, resting(1, deadline=NOW + 500))
+        rig.shard.act(ALICE, c.Park(task=parked, at=NOW))
         leave = leaving(50)
         late = Reason(code=Code.TOO_OLD, control="filters.max_age_s", value="20", limit="5")
         skip = Skip(signal_id=leave.signal.signal_id, follower=ALICE, leader=LEADER, reason=late)
-        desk.shard.take_in(leave.signal, (), (skip,))
+        rig.shard.take_in(leave.signal, (), (skip,))
         await trio.sleep(10)
-        assert len(venue_of(desk).called_off) == 1
-        reasons = [one.outcome.reason for one in desk.recorder.finished]
+        assert len(venue_of(rig).called_off) == 1
+        reasons = [one.outcome.reason for one in rig.recorder.finished]
         assert [reason and reason.code for reason in reasons] == [Code.LEADER_LEFT] * 2
 
 
 async def test_an_exit_calls_off_all_that_rests_at_once(clock: Clock) -> None:
     """Twenty entries, and a venue that takes a fifth of a second for each answer: the exit is sold long before its deadline."""
-    async with open_desk() as desk:
-        await desk.hold()
-        venue = venue_of(desk)
+    async with open_rig() as rig:
+        await rig.hold()
+        venue = venue_of(rig)
         for number in range(100, 120):
-            await rests(desk, resting(number, deadline=NOW + 500))
+            await rests(rig, resting(number, deadline=NOW + 500))
         find = venue.find
 
         async def slow(order: Order) -> ExecutionReport | None:
@@ -533,19 +533,19 @@ async def test_an_exit_calls_off_all_that_rests_at_once(clock: Clock) -> None:
 
         venue.find = slow  # type: ignore[method-assign]
         began = trio.current_time()
-        ((end, _),) = await desk.end_of(leaving(50, deadline=desk.wall() + 5))
+        ((end, _),) = await rig.end_of(leaving(50, deadline=rig.wall() + 5))
         assert end is End.FILLED
         assert trio.current_time() - began < 1
 
 
 async def test_what_rests_of_others_holds_no_exit_up(clock: Clock) -> None:
     """A hundred orders rest at a venue that answers slowly; one exit cannot call off at once, and is sold soon all the same."""
-    async with open_desk() as desk:
-        await desk.hold()
-        venue = venue_of(desk)
+    async with open_rig() as rig:
+        await rig.hold()
+        venue = venue_of(rig)
         for number in range(100, 200):
-            await rests(desk, resting(number, follower="bob", token=number, deadline=NOW + 500))
-        await rests(desk, resting(deadline=NOW + 500))
+            await rests(rig, resting(number, follower="bob", token=number, deadline=NOW + 500))
+        await rests(rig, resting(deadline=NOW + 500))
         find, cancel, failed = venue.find, venue.cancel, list[Order]()
 
         async def slow(order: Order) -> ExecutionReport | None:
@@ -561,7 +561,7 @@ async def test_what_rests_of_others_holds_no_exit_up(clock: Clock) -> None:
         venue.find, venue.cancel = slow, fail_once  # type: ignore[method-assign]
         await trio.sleep(20)
         began = trio.current_time()
-        await desk.end_of(leaving(50, deadline=desk.wall() + 300))
+        await rig.end_of(leaving(50, deadline=rig.wall() + 300))
         assert failed
         assert trio.current_time() - began < 5
 
@@ -569,28 +569,28 @@ async def test_what_rests_of_others_holds_no_exit_up(clock: Clock) -> None:
 @pytest.mark.parametrize(("bid", "peak", "called_off"), [("0.99", "4.8", False), ("0.1", "0", True)])
 async def test_a_drawdown_by_mark_counts_what_is_held(clock: Clock, bid: str, peak: str, called_off: bool) -> None:
     """Up as never before, nothing is wrong; far down, what rests is called off as a new entry would be denied."""
-    async with open_desk(terms={"max_drawdown_usd": usd("2"), "drawdown_by": "mark"}) as desk:
-        await desk.hold()
-        await rests(desk, resting(1, token=8, deadline=NOW + 500))
-        account = desk.account()
+    async with open_rig(terms={"max_drawdown_usd": usd("2"), "drawdown_by": "mark"}) as rig:
+        await rig.hold()
+        await rests(rig, resting(1, token=8, deadline=NOW + 500))
+        account = rig.account()
         account.performance = evolve(account.performance, worth_peak=usd(peak))
-        desk.shard.marks.note((ALICE, LEADER, TokenId(7)), Price.parse(bid), desk.wall())
+        rig.shard.marks.note((ALICE, LEADER, TokenId(7)), Price.parse(bid), rig.wall())
         await trio.sleep(10)
-        assert bool(venue_of(desk).called_off) is called_off
+        assert bool(venue_of(rig).called_off) is called_off
 
 
 async def test_a_watchdog_that_halted_long_ago_is_forgotten(clock: Clock) -> None:
     """Nothing rested when it was over: the next time it halts, half a minute counts anew."""
     one, two = resting(1, deadline=NOW + 900), resting(2, token=8, deadline=NOW + 900)
-    async with open_desk() as desk:
-        order = await rests(desk, one)
-        _goes_blind(desk, one)
+    async with open_rig() as rig:
+        order = await rests(rig, one)
+        _goes_blind(rig, one)
         await trio.sleep(10)
-        venue_of(desk).grow(order, order.shares, Status.FILLED)
-        await desk.wait_ends(one)
-        desk.mode.halted = lambda: None
+        venue_of(rig).grow(order, order.shares, Status.FILLED)
+        await rig.wait_ends(one)
+        rig.mode.halted = lambda: None
         await trio.sleep(100)
-        await rests(desk, two)
-        _goes_blind(desk, two)
+        await rests(rig, two)
+        _goes_blind(rig, two)
         await trio.sleep(10)
-        assert not venue_of(desk).called_off
+        assert not venue_of(rig).called_off

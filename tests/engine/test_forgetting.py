@@ -5,7 +5,7 @@ import trio.testing
 from attrs import define, field
 
 from tests.builders import NOW, usd
-from tests.engine.desk import buy
+from tests.engine.rig import buy
 from tests.harness import Recorder
 from trio_copy.engine.forgetting import Forgetting
 from trio_copy.engine.grants import Grants

@@ -9,7 +9,7 @@ import trio.testing
 from attrs import define, evolve, field
 
 from tests.builders import NOW, usd
-from tests.engine.desk import buy, on_memory, open_desk, sell
+from tests.engine.rig import buy, on_memory, open_rig, sell
 from trio_copy.accounts.plain import PlainError
 from trio_copy.engine.grants import Grants
 from trio_copy.model.control import Mode
@@ -145,46 +145,46 @@ async def test_shards_together_never_pass_the_limit(clock: Clock) -> None:
 
 async def test_an_entry_beyond_the_budget_is_denied_by_its_name(clock: Clock) -> None:
     """Twelve dollars are two entries of five, whoever's; the third one names the setting, and an exit goes through."""
-    async with open_desk(max_day_usd=usd("12")) as desk:
+    async with open_rig(max_day_usd=usd("12")) as rig:
         # One after the other: who comes first of those that wait together is nobody's promise.
-        assert await desk.end_of(buy(1)) == [(End.FILLED, None)]
-        assert await desk.end_of(buy(2, "bob")) == [(End.FILLED, None)]
-        assert await desk.end_of(buy(3, "carol"), sell(4)) == [(End.DENIED, Code.CAP_REACHED), (End.FILLED, None)]
-        reason = next(one.outcome.reason for one in desk.recorder.finished if one.task.follower == "carol")
+        assert await rig.end_of(buy(1)) == [(End.FILLED, None)]
+        assert await rig.end_of(buy(2, "bob")) == [(End.FILLED, None)]
+        assert await rig.end_of(buy(3, "carol"), sell(4)) == [(End.DENIED, Code.CAP_REACHED), (End.FILLED, None)]
+        reason = next(one.outcome.reason for one in rig.recorder.finished if one.task.follower == "carol")
         assert reason is not None
         assert reason.control == "engine.max_day_usd"
-    assert desk.mode.engine.mode is Mode.RUN
+    assert rig.mode.engine.mode is Mode.RUN
 
 
 async def test_what_was_not_spent_is_free_again(clock: Clock) -> None:
     """A killed order cost nothing, and one in doubt keeps what it may cost until somebody knows."""
-    async with open_desk(max_day_usd=usd("6")) as desk:
-        desk.executor.script = ["kill", "lose reply"]
-        assert await desk.end_of(buy(1)) == [(End.KILLED, Code.NO_FILL)]
-        desk.executor.hide = True
-        await desk.take_in(buy(2))
+    async with open_rig(max_day_usd=usd("6")) as rig:
+        rig.executor.script = ["kill", "lose reply"]
+        assert await rig.end_of(buy(1)) == [(End.KILLED, Code.NO_FILL)]
+        rig.executor.hide = True
+        await rig.take_in(buy(2))
         await trio.sleep(1)
-        assert await desk.end_of(buy(3, token=8)) == [(End.DENIED, Code.CAP_REACHED)]
-        desk.executor.hide = False
-        assert await desk.wait_ends(buy(2)) == [(End.FILLED, None)]
+        assert await rig.end_of(buy(3, token=8)) == [(End.DENIED, Code.CAP_REACHED)]
+        rig.executor.hide = False
+        assert await rig.wait_ends(buy(2)) == [(End.FILLED, None)]
 
 
 async def test_the_next_owner_knows_what_was_spent_and_what_is_held(clock: Clock) -> None:
     """A filled order and one in doubt: after a crash there is not a cent more than before."""
     books = on_memory()
-    async with open_desk(open_store=books, max_day_usd=usd("12")) as desk:
-        assert await desk.end_of(buy(1)) == [(End.FILLED, None)]
-        desk.executor.script, desk.executor.hide = ["lose reply"], True
-        await desk.take_in(buy(2, token=8))
+    async with open_rig(open_store=books, max_day_usd=usd("12")) as rig:
+        assert await rig.end_of(buy(1)) == [(End.FILLED, None)]
+        rig.executor.script, rig.executor.hide = ["lose reply"], True
+        await rig.take_in(buy(2, token=8))
         await trio.sleep(1)
-        left = desk.shard.grants._of(buy()).left
-        venue = desk.executor
-    async with open_desk(open_store=books, executor=venue, max_day_usd=usd("12")) as desk:
-        assert await desk.end_of(buy(3, token=9)) == [(End.DENIED, Code.CAP_REACHED)]
-        assert desk.shard.grants._of(buy()).left == left
+        left = rig.shard.grants._of(buy()).left
+        venue = rig.executor
+    async with open_rig(open_store=books, executor=venue, max_day_usd=usd("12")) as rig:
+        assert await rig.end_of(buy(3, token=9)) == [(End.DENIED, Code.CAP_REACHED)]
+        assert rig.shard.grants._of(buy()).left == left
         venue.hide = False
-        assert await desk.wait_ends(buy(2, token=8)) == [(End.FILLED, None)]
-        today = desk.account(FollowerId("alice")).windows[TODAY]
+        assert await rig.wait_ends(buy(2, token=8)) == [(End.FILLED, None)]
+        today = rig.account(FollowerId("alice")).windows[TODAY]
         assert (today.used, today.held) == (2 * usd("5.1").micro, 0)
 
 

@@ -6,7 +6,7 @@ import trio
 import trio.testing
 from attrs import define, field
 
-from tests.engine.desk import Desk, open_desk
+from tests.engine.rig import Rig, open_rig
 from tests.engine.test_gate import gate_at
 from trio_copy.chain.feed import Armed, FeedItem, Joined
 from trio_copy.engine.intake import Intake
@@ -33,28 +33,28 @@ class News:
         self._news = trio.Event()
 
 
-async def take(desk: Desk, number: int) -> None:
-    lease = await desk.store.control.acquire(shard_lease(number), "somebody", 30.0)
+async def take(rig: Rig, number: int) -> None:
+    lease = await rig.store.control.acquire(shard_lease(number), "somebody", 30.0)
     assert lease is not None
-    await desk.holder.begin(number, lease)
+    await rig.holder.begin(number, lease)
 
 
 async def test_a_shard_that_comes_while_the_feed_is_full_is_told_too(clock: Clock) -> None:
     """The gate is busy when two shards come, one after the other: both are told what they have missed, and read on."""
-    async with open_desk(alone=False) as desk, gate_at(desk, warm=True) as feed, trio.open_nursery() as nursery:
+    async with open_rig(alone=False) as rig, gate_at(rig, warm=True) as feed, trio.open_nursery() as nursery:
         for number in (1, 2):
-            await take(desk, number)
+            await take(rig, number)
         await feed.tell(Armed(feed.chain.head.ref))
         await feed.mine(feed.buy())
         await trio.sleep(1)
         for number in (1, 2):
-            await desk.holder.end(number)
+            await rig.holder.end(number)
         await feed.mine()
         send, receive = trio.open_memory_channel[FeedItem](0)
         intake = Intake(
             plan=_NOT_READ,
             seams=_NOT_READ,
-            holder=desk.holder,
+            holder=rig.holder,
             board=_NOT_READ,
             pool=_NOT_READ,
             scanner=_NOT_READ,
@@ -67,7 +67,7 @@ async def test_a_shard_that_comes_while_the_feed_is_full_is_told_too(clock: Cloc
         nursery.start_soon(intake._wait_reason_to_begin_anew, news)
         await trio.testing.wait_all_tasks_blocked()
         for number in (1, 2):
-            await take(desk, number)
+            await take(rig, number)
             news.ring()
             await trio.testing.wait_all_tasks_blocked()  # the first of them waits for room in the feed
         told = []
@@ -78,5 +78,5 @@ async def test_a_shard_that_comes_while_the_feed_is_full_is_told_too(clock: Cloc
                 told.append(set(item.shards))
                 await feed.tell(item)
         assert [2 in shards for shards in told] == [False, True]
-        assert all(shard.armed for shard in desk.holder.shards.values())
+        assert all(shard.armed for shard in rig.holder.shards.values())
         nursery.cancel_scope.cancel()

@@ -10,7 +10,7 @@ import trio.testing
 from attrs import evolve
 
 from tests.builders import ALICE, NOW
-from tests.engine.desk import buy, sell
+from tests.engine.rig import buy, sell
 from trio_copy.engine.lanes import Lanes, Queued
 from trio_copy.model.decisions import CopyTask
 from trio_copy.model.fills import Kind

@@ -9,7 +9,7 @@ import trio
 import trio.testing
 from attrs import define, field
 
-from tests.engine.desk import Desk, Venue, buy, open_desk
+from tests.engine.rig import Rig, Venue, buy, open_rig
 from tests.engine.test_entries_that_rest import resting
 from trio_copy.model.decisions import CopyTask, End
 from trio_copy.model.ids import IntentKey
@@ -30,29 +30,29 @@ class _Asked(Venue):
 
 
 @asynccontextmanager
-async def _open(task: CopyTask, step: str, **venue: Any) -> AsyncGenerator[tuple[Desk, _Asked], None]:
-    """Open a desk where one order was just sent, and nobody looks of himself."""
+async def _open(task: CopyTask, step: str, **venue: Any) -> AsyncGenerator[tuple[Rig, _Asked], None]:
+    """Open a rig where one order was just sent, and nobody looks of himself."""
     asked = _Asked(name="sim", script=[step], **venue)
-    async with open_desk(executor=asked, at_work=False) as desk, trio.open_nursery() as nursery:
-        nursery.start_soon(desk.execution.run_worker)
-        nursery.start_soon(desk.reconciler.follow_news)
-        await desk.take_in(task)
+    async with open_rig(executor=asked, at_work=False) as rig, trio.open_nursery() as nursery:
+        nursery.start_soon(rig.execution.run_worker)
+        nursery.start_soon(rig.reconciler.follow_news)
+        await rig.take_in(task)
         await trio.testing.wait_all_tasks_blocked()
-        yield desk, asked
+        yield rig, asked
         nursery.cancel_scope.cancel()
 
 
 async def test_an_order_is_asked_about_when_there_is_news_of_it(clock: Clock) -> None:
     """At once, and nobody else's: what is proven is booked, as ever."""
-    async with _open(task := buy(), "lose reply") as (desk, asked):
+    async with _open(task := buy(), "lose reply") as (rig, asked):
         began = trio.current_time()
-        desk.reconciler.news.tell(IntentKey("of nobody"))
+        rig.reconciler.news.tell(IntentKey("of nobody"))
         await trio.sleep(5)
         assert asked.asked_at == []
-        desk.reconciler.news.tell(asked.sent[0].key)
-        assert await desk.wait_ends(task) == [(End.FILLED, None)]
+        rig.reconciler.news.tell(asked.sent[0].key)
+        assert await rig.wait_ends(task) == [(End.FILLED, None)]
         assert asked.asked_at == [began + 5]
-        desk.reconciler.news.tell(asked.sent[0].key)
+        rig.reconciler.news.tell(asked.sent[0].key)
         await trio.sleep(5)
         assert len(asked.asked_at) == 1, "it is not open any more"
 
@@ -60,10 +60,10 @@ async def test_an_order_is_asked_about_when_there_is_news_of_it(clock: Clock) ->
 @pytest.mark.parametrize(("task", "step"), [(buy(), "lose request"), (resting(), "rest")], ids=["unproven", "resting"])
 async def test_whoever_babbles_is_heard_twice_a_second(clock: Clock, task: CopyTask, step: str) -> None:
     """The first news is followed at once, the last one soon: also of an order that rests, which is looked at calmly else."""
-    async with _open(task, step) as (desk, asked):
+    async with _open(task, step) as (rig, asked):
         began = trio.current_time()
         for _ in range(100):
-            desk.reconciler.news.tell(asked.sent[0].key)
+            rig.reconciler.news.tell(asked.sent[0].key)
             await trio.sleep(0.1)
         await trio.sleep(1)
         assert asked.asked_at[0] == began

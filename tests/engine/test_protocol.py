@@ -9,7 +9,7 @@ import trio.testing
 from attrs import evolve
 
 from tests.builders import NOW, usd
-from tests.engine.desk import Desk, OpenStore, buy, on_memory, on_sqlite, open_desk, open_venue, sell
+from tests.engine.rig import OpenStore, Rig, buy, on_memory, on_sqlite, open_rig, open_venue, sell
 from trio_copy.accounts import OrderState
 from trio_copy.accounts.commands import Answer, Offer
 from trio_copy.engine.books import BOOKINGS
@@ -135,7 +135,7 @@ class _NewTick:
         """By which orders were made."""
         self.tick = Price(1)
 
-    def of(self, venue: Desk) -> "Asked":
+    def of(self, venue: Rig) -> "Asked":
         send = venue.executor.submit
 
         async def submit(order: Order) -> Any:
@@ -233,7 +233,7 @@ async def test_a_new_attempt_needs_the_proof_that_the_one_before_filled_nothing(
         assert len(sent) == 1
 
 
-def _count_sends(venue: Desk) -> list[str]:
+def _count_sends(venue: Rig) -> list[str]:
     sent: list[str] = []
     submit = venue.executor.submit
 
@@ -264,13 +264,13 @@ def _small(number: int) -> CopyTask:
 async def test_small_entries_wait_through_a_restart(clock: Clock, open_store: OpenStore) -> None:
     """What waits for company is on the disk: the next owner goes on waiting for the rest of its time."""
     wishes = {"minimum_policy": "accumulate", "minimum_usd": usd("1"), "accumulate_s": 100.0}
-    async with open_desk(open_store=open_store, terms=wishes) as desk:
-        await desk.take_in(_small(1), _small(2))
+    async with open_rig(open_store=open_store, terms=wishes) as rig:
+        await rig.take_in(_small(1), _small(2))
         await trio.sleep(1)
-    async with open_desk(open_store=open_store, terms=wishes) as desk:
-        assert sorted(end.value for end, _ in await desk.end_of(_small(3))) == ["filled"]
-        assert sorted(end.value for _, end, _ in desk.ends()) == ["filled", "gathered", "gathered"]
-        assert Shares.parse("2.4") == desk.position(_small(1)).shares
+    async with open_rig(open_store=open_store, terms=wishes) as rig:
+        assert sorted(end.value for end, _ in await rig.end_of(_small(3))) == ["filled"]
+        assert sorted(end.value for _, end, _ in rig.ends()) == ["filled", "gathered", "gathered"]
+        assert Shares.parse("2.4") == rig.position(_small(1)).shares
 
 
 @pytest.mark.parametrize(
@@ -352,49 +352,49 @@ async def test_a_start_settles_what_an_earlier_run_left_open(clock: Clock, open_
     """An order that may have been sent is looked up before anything is traded; its task then ends by what was found."""
     task = buying()
     async with open_venue() as venue:
-        async with open_desk(open_store=open_store, executor=venue.executor, at_work=False) as desk:
-            await _place(desk, task)
-            await desk.executor.submit(desk.open_orders()[0].order)
-        async with open_desk(open_store=open_store, executor=venue.executor, at_work=False) as desk:
-            assert desk.reconciler.unknown == 1
-            assert await desk.reconciler.settle_earlier_run() == 1
-            assert await desk.wait_ends(task) == [(End.FILLED, None)]
-            assert desk.open_orders() == []
-            assert Shares.parse(10) == desk.position(task).shares
-            await desk.take_in(task)
-            assert desk.lanes.take_nowait() is None
+        async with open_rig(open_store=open_store, executor=venue.executor, at_work=False) as rig:
+            await _place(rig, task)
+            await rig.executor.submit(rig.open_orders()[0].order)
+        async with open_rig(open_store=open_store, executor=venue.executor, at_work=False) as rig:
+            assert rig.reconciler.unknown == 1
+            assert await rig.reconciler.settle_earlier_run() == 1
+            assert await rig.wait_ends(task) == [(End.FILLED, None)]
+            assert rig.open_orders() == []
+            assert Shares.parse(10) == rig.position(task).shares
+            await rig.take_in(task)
+            assert rig.lanes.take_nowait() is None
 
 
-async def _place(desk: Desk, task: CopyTask) -> None:
+async def _place(rig: Rig, task: CopyTask) -> None:
     """Place a task, and die before it is sent."""
-    await desk.take_in(task)
+    await rig.take_in(task)
     (follower,) = {task.follower}
-    market = await desk.executor.market(task.intent.token_id)
-    wallet = desk.book.terms.followers[follower].wallet
-    terms = desk.book.find(follower, task.signal.leader)
+    market = await rig.executor.market(task.intent.token_id)
+    wallet = rig.book.terms.followers[follower].wallet
+    terms = rig.book.find(follower, task.signal.leader)
     assert terms is not None
     offer = Offer(
         task=task,
         settings=terms.settings,
         market=market,
-        prepare=lambda key, intent: desk.executor.prepare(key, intent, wallet, market),
-        at=desk.wall(),
+        prepare=lambda key, intent: rig.executor.prepare(key, intent, wallet, market),
+        at=rig.wall(),
     )
-    await desk.shard.act(follower, offer).batch.wait()
-    assert [order.state for order in desk.open_orders()] == [OrderState.PLACED]
+    await rig.shard.act(follower, offer).batch.wait()
+    assert [order.state for order in rig.open_orders()] == [OrderState.PLACED]
 
 
 async def test_a_start_refuses_to_arm_when_nobody_can_prove_an_outcome(clock: Clock, open_store: OpenStore) -> None:
     """The venue knows nothing and cannot swear that nothing will come: a person has to look."""
     task = buying()
     async with open_venue(prove_absence_s=3600.0, venue_file="/dev/null") as venue:
-        async with open_desk(open_store=open_store, executor=venue.executor, at_work=False) as desk:
-            await _place(desk, task)
-            (order,) = desk.open_orders()
-        async with open_desk(open_store=open_store, executor=venue.executor, at_work=False) as desk:
+        async with open_rig(open_store=open_store, executor=venue.executor, at_work=False) as rig:
+            await _place(rig, task)
+            (order,) = rig.open_orders()
+        async with open_rig(open_store=open_store, executor=venue.executor, at_work=False) as rig:
             with pytest.raises(UnresolvedOrders) as caught:
-                await desk.reconciler.settle_earlier_run()
-            assert [one.state for one in desk.open_orders()] == [OrderState.UNKNOWN]
+                await rig.reconciler.settle_earlier_run()
+            assert [one.state for one in rig.open_orders()] == [OrderState.UNKNOWN]
     assert order.order.order_id in str(caught.value)
     assert "settle them by hand" in str(caught.value)
 
@@ -415,29 +415,29 @@ async def test_an_order_that_was_lied_about_waits_for_a_person_across_a_restart(
         raise OrderUncertain("no answer")
 
     async with open_venue() as venue:
-        async with open_desk(open_store=open_store, executor=venue.executor) as desk:
+        async with open_rig(open_store=open_store, executor=venue.executor) as rig:
             instead = {"submit": lies} if call == "submit" else {"submit": unsure, "find": lies}
-            desk.execution.executor.inner = Asked(venue.executor, **instead)
-            await desk.take_in(task)
+            rig.execution.executor.inner = Asked(venue.executor, **instead)
+            await rig.take_in(task)
             await trio.sleep(5)
-            (order,) = desk.open_orders()
+            (order,) = rig.open_orders()
             assert (order.state, order.breached) == (OrderState.UNKNOWN, True)
-            desk.execution.executor.inner = venue.executor
+            rig.execution.executor.inner = venue.executor
             await trio.sleep(5)
-            assert desk.open_orders() == [order]
-        async with open_desk(open_store=open_store, executor=venue.executor) as desk:
+            assert rig.open_orders() == [order]
+        async with open_rig(open_store=open_store, executor=venue.executor) as rig:
             began = trio.current_time()
             with pytest.raises(UnresolvedOrders, match="is not asked again"):
-                await desk.reconciler.settle_earlier_run()
+                await rig.reconciler.settle_earlier_run()
             assert trio.current_time() - began < 1
             await trio.sleep(60)
-            assert desk.open_orders() == [order]
-            assert not desk.position(task).lots
+            assert rig.open_orders() == [order]
+            assert not rig.position(task).lots
             report = await venue.executor.find(order.order)
             assert report is not None
-            desk.shard.act(task.follower, Answer(key=order.order.key, report=report, by_hand=True, at=desk.wall()))
-            assert await desk.wait_ends(task) == [(End.FILLED, None)]
-            assert desk.position(task).shares == order.order.shares
+            rig.shard.act(task.follower, Answer(key=order.order.key, report=report, by_hand=True, at=rig.wall()))
+            assert await rig.wait_ends(task) == [(End.FILLED, None)]
+            assert rig.position(task).shares == order.order.shares
 
 
 async def test_entries_that_do_not_fit_together_wait_in_peace(clock: Clock, open_store: OpenStore) -> None:

@@ -11,7 +11,6 @@ import trio.testing
 from attrs import define
 
 from tests.builders import NOW, usd
-from tests.engine.desk import OpenStore, on_memory, on_sqlite, open_venue
 from tests.engine.resting import (
     CROWDED,
     SALES,
@@ -30,6 +29,7 @@ from tests.engine.resting import (
     sells_without_room,
     traded,
 )
+from tests.engine.rig import OpenStore, on_memory, on_sqlite, open_venue
 from tests.harness import make_test_plan, open_world, patient, running_engine
 from trio_copy.entropy import Entropy, seeded_entropy
 from trio_copy.model.fills import Side

@@ -9,7 +9,7 @@ import trio.testing
 from attrs import evolve
 
 from tests.builders import NOW
-from tests.engine.desk import Desk, buy, open_desk, sell
+from tests.engine.rig import Rig, buy, open_rig, sell
 from tests.engine.test_entries_that_rest import CALLED_OFF, resting
 from tests.engine.test_execution import lose_request, prove_absence
 from trio_copy.model.decisions import Code, CopyTask, End
@@ -29,25 +29,25 @@ async def test_what_forbids_an_entry_keeps_it_from_being_sent_again(clock: Clock
     """What would take it off a venue's book does not put it there either: the proof of its absence ends it."""
     happens, _, _ = CALLED_OFF[why]
     task = buy(**LATE)
-    async with open_desk() as desk:
-        await lose_request(desk, task)
-        happens(desk, task)
-        prove_absence(desk)
-        assert await desk.wait_ends(task) == [ABSENT]
-        assert len(desk.executor.sent) == 1
-        assert desk.open_orders() == []
+    async with open_rig() as rig:
+        await lose_request(rig, task)
+        happens(rig, task)
+        prove_absence(rig)
+        assert await rig.wait_ends(task) == [ABSENT]
+        assert len(rig.executor.sent) == 1
+        assert rig.open_orders() == []
 
 
 async def test_what_would_rest_no_longer_is_not_sent_again(clock: Clock) -> None:
     """Its deadline is not over, and its time at the venue is."""
     task = resting(deadline=NOW + 600)
     task = evolve(task, intent=evolve(task.intent, rest_until=int(NOW) + 10))
-    async with open_desk() as desk:
-        await lose_request(desk, task)
+    async with open_rig() as rig:
+        await lose_request(rig, task)
         await trio.sleep(10)
-        prove_absence(desk)
-        assert await desk.wait_ends(task) == [ABSENT]
-        assert len(desk.executor.sent) == 1
+        prove_absence(rig)
+        assert await rig.wait_ends(task) == [ABSENT]
+        assert len(rig.executor.sent) == 1
 
 
 def _sale(**changes: Any) -> CopyTask:
@@ -55,16 +55,16 @@ def _sale(**changes: Any) -> CopyTask:
     return evolve(task, signal=evolve(task.signal, **changes))
 
 
-async def _comes(desk: Desk, task: CopyTask) -> None:
-    await desk.take_in(task)
+async def _comes(rig: Rig, task: CopyTask) -> None:
+    await rig.take_in(task)
 
 
-async def _comes_and_goes(desk: Desk, task: CopyTask) -> None:
-    await desk.take_in(task)
-    desk.shard.retract(task.signal.signal_id)
+async def _comes_and_goes(rig: Rig, task: CopyTask) -> None:
+    await rig.take_in(task)
+    rig.shard.retract(task.signal.signal_id)
 
 
-EXITS: dict[str, tuple[CopyTask, Callable[[Desk, CopyTask], Any], bool]] = {
+EXITS: dict[str, tuple[CopyTask, Callable[[Rig, CopyTask], Any], bool]] = {
     # And whether the entry is sent again.
     "its leader has sold": (_sale(), _comes, False),
     "a rule of the follower's own": (_sale(kind=Kind.EXIT), _comes, False),
@@ -80,21 +80,21 @@ async def test_nothing_is_sent_again_only_to_be_sold(clock: Clock, case: str) ->
     """The exit waits behind the entry that nobody has proven; once its absence is, there is nothing to buy first."""
     leaves, comes, again = EXITS[case]
     task = buy(**LATE)
-    async with open_desk() as desk:
-        await lose_request(desk, task)
-        await comes(desk, leaves)
-        prove_absence(desk)
-        assert await desk.wait_ends(task) == [SENT if again else ABSENT]
-        assert [one.side for one in desk.executor.sent[:2]] == [Side.BUY] * (1 + again)
+    async with open_rig() as rig:
+        await lose_request(rig, task)
+        await comes(rig, leaves)
+        prove_absence(rig)
+        assert await rig.wait_ends(task) == [SENT if again else ABSENT]
+        assert [one.side for one in rig.executor.sent[:2]] == [Side.BUY] * (1 + again)
 
 
 async def test_an_exit_is_sent_again_though_its_follow_is_gone(clock: Clock) -> None:
     """Who copies a leader no more still leaves with him."""
     task = sell(**LATE)
-    async with open_desk() as desk:
-        await desk.hold()
-        await lose_request(desk, task)
-        desk.book.replace_all(())
-        prove_absence(desk)
-        assert await desk.wait_ends(task) == [SENT]
-        assert len(desk.executor.sent) == 2
+    async with open_rig() as rig:
+        await rig.hold()
+        await lose_request(rig, task)
+        rig.book.replace_all(())
+        prove_absence(rig)
+        assert await rig.wait_ends(task) == [SENT]
+        assert len(rig.executor.sent) == 2

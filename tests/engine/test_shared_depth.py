@@ -8,7 +8,7 @@ import trio.testing
 from attrs import define, evolve, field
 
 from tests.builders import NOW
-from tests.engine.desk import Desk, Venue, buy, open_desk, sell
+from tests.engine.rig import Rig, Venue, buy, open_rig, sell
 from trio_copy.engine.lanes import Queued
 from trio_copy.engine.stored import copied_by
 from trio_copy.errors import OrderNotSent
@@ -66,10 +66,10 @@ class Shown(Venue):
         return super().prepare(key, intent, wallet, market)
 
 
-async def copy_all(desk: Desk, *tasks: CopyTask) -> None:
+async def copy_all(rig: Rig, *tasks: CopyTask) -> None:
     """Take the tasks of one signal in, as the gate does: at once."""
-    await desk.shard.load([task.follower for task in tasks])
-    desk.shard.take_in(tasks[0].signal, tasks, ())
+    await rig.shard.load([task.follower for task in tasks])
+    rig.shard.take_in(tasks[0].signal, tasks, ())
 
 
 def of_all(number: int = 1, **changes: Any) -> list[CopyTask]:
@@ -87,17 +87,17 @@ def costs(venue: Shown) -> list[str]:
 async def test_the_followers_of_a_signal_share_one_look(autojump_clock: Clock) -> None:
     """In parts of what is there; another signal has a look of its own, and who is alone needs none."""
     venue = Shown(name="sim")
-    async with open_desk(executor=venue) as desk:
+    async with open_rig(executor=venue) as rig:
         tasks = of_all()
-        await copy_all(desk, *tasks)
-        assert await desk.wait_ends(*tasks) == [(End.FILLED, None)] * 3
+        await copy_all(rig, *tasks)
+        assert await rig.wait_ends(*tasks) == [(End.FILLED, None)] * 3
         assert (len(venue.reads), costs(venue)) == (1, ["2.00", "2.00", "2.00"])
         venue.offered = "1000"
         more = of_all(2)
-        await copy_all(desk, *more)
-        await desk.wait_ends(*more)
+        await copy_all(rig, *more)
+        await rig.wait_ends(*more)
         assert (len(venue.reads), costs(venue)[3:]) == (2, ["5.10", "5.10", "5.10"])
-        await desk.end_of(buy(3))
+        await rig.end_of(buy(3))
         assert len(venue.reads) == 2
 
 
@@ -109,143 +109,143 @@ async def test_the_followers_of_a_signal_share_one_look(autojump_clock: Clock) -
 async def test_who_wants_something_else_takes_no_part(autojump_clock: Clock, changes: dict[str, Any]) -> None:
     """What is there is shared among the others."""
     venue = Shown(name="sim")
-    async with open_desk(executor=venue) as desk:
+    async with open_rig(executor=venue) as rig:
         first, *others = of_all()
         tasks = [with_intent(first, **changes), *others]
-        await copy_all(desk, *tasks)
-        await desk.wait_ends(*tasks)
+        await copy_all(rig, *tasks)
+        await rig.wait_ends(*tasks)
         assert (len(venue.reads), costs(venue)) == (1, ["3.00", "3.00", "5.10"])
 
 
 async def test_nothing_is_held_back_where_nobody_shows_the_book(autojump_clock: Clock) -> None:
     """Nor is it asked for again by each of them."""
     venue = Shown(name="sim", silent=True)
-    async with open_desk(executor=venue) as desk:
+    async with open_rig(executor=venue) as rig:
         tasks = of_all()
-        await copy_all(desk, *tasks)
-        await desk.wait_ends(*tasks)
+        await copy_all(rig, *tasks)
+        await rig.wait_ends(*tasks)
         assert (len(venue.reads), costs(venue)) == (1, ["5.10"] * 3)
 
 
 async def test_a_book_that_does_not_come_ends_entries_and_no_exits(autojump_clock: Clock) -> None:
     """Who wants to leave asks as if alone."""
     venue = Shown(name="sim")
-    async with open_desk(executor=venue) as desk:
+    async with open_rig(executor=venue) as rig:
         for follower in ALL:
-            await desk.hold(follower)
+            await rig.hold(follower)
         venue.error = OrderNotSent("nobody answers")
         tasks = of_all(2)
-        await copy_all(desk, *tasks)
-        assert await desk.wait_ends(*tasks) == [(End.REJECTED, Code.NOT_SENT)] * 3
+        await copy_all(rig, *tasks)
+        assert await rig.wait_ends(*tasks) == [(End.REJECTED, Code.NOT_SENT)] * 3
         exits = [sell(3, follower) for follower in ALL]
-        await copy_all(desk, *exits)
-        assert await desk.wait_ends(*exits) == [(End.FILLED, None)] * 3
+        await copy_all(rig, *exits)
+        assert await rig.wait_ends(*exits) == [(End.FILLED, None)] * 3
         assert len(venue.reads) == 2
 
 
 async def test_a_book_of_a_closed_market_ends_entries_and_no_exits(autojump_clock: Clock) -> None:
     """They ask for themselves, as an exit that is alone does."""
     venue = Shown(name="sim")
-    async with open_desk(executor=venue) as desk:
+    async with open_rig(executor=venue) as rig:
         for number, follower in enumerate(ALL):
-            await desk.hold(follower, number=900 + number)
+            await rig.hold(follower, number=900 + number)
         venue.shown_closed = True
         tasks, exits = of_all(2), [sell(3, follower) for follower in ALL]
-        await copy_all(desk, *tasks)
-        assert await desk.wait_ends(*tasks) == [(End.REJECTED, Code.VENUE_REFUSED)] * 3
-        await copy_all(desk, *exits)
-        assert await desk.wait_ends(*exits) == [(End.FILLED, None)] * 3
+        await copy_all(rig, *tasks)
+        assert await rig.wait_ends(*tasks) == [(End.REJECTED, Code.VENUE_REFUSED)] * 3
+        await copy_all(rig, *exits)
+        assert await rig.wait_ends(*exits) == [(End.FILLED, None)] * 3
 
 
 async def test_exits_do_not_wait_for_a_book_until_it_is_too_late(autojump_clock: Clock) -> None:
     """The venue takes orders, and does not show its book: who wants to leave goes as if alone, and in time."""
     venue = Shown(name="sim")
-    async with open_desk(executor=venue, send_timeout_s=10.0, deadline_s=5.0) as desk:
+    async with open_rig(executor=venue, send_timeout_s=10.0, deadline_s=5.0) as rig:
         for number, follower in enumerate(ALL):
-            await desk.hold(follower, number=900 + number)
+            await rig.hold(follower, number=900 + number)
         venue.book_s = 60.0
-        exits = [sell(3, follower, deadline=desk.wall() + 4) for follower in ALL]
-        await copy_all(desk, *exits)
+        exits = [sell(3, follower, deadline=rig.wall() + 4) for follower in ALL]
+        await copy_all(rig, *exits)
         began = trio.current_time()
-        assert await desk.wait_ends(*exits) == [(End.FILLED, None)] * 3
+        assert await rig.wait_ends(*exits) == [(End.FILLED, None)] * 3
         assert trio.current_time() - began < 1
 
 
 async def test_entries_that_wait_for_a_book_keep_no_exit_waiting(autojump_clock: Clock) -> None:
     """They never have all of the workers, whatever they wait for; once they are over, the others follow."""
     venue = Shown(name="sim")
-    async with open_desk(executor=venue, workers=3, send_timeout_s=10.0, deadline_s=5.0) as desk:
-        desk.execution.settings = evolve(desk.execution.settings, workers=2)
-        assert desk.execution.workers == 3
-        await desk.hold("alice", token=9)
+    async with open_rig(executor=venue, workers=3, send_timeout_s=10.0, deadline_s=5.0) as rig:
+        rig.execution.settings = evolve(rig.execution.settings, workers=2)
+        assert rig.execution.workers == 3
+        await rig.hold("alice", token=9)
         venue.book_s = 60.0
-        entries = [buy(2, follower, deadline=desk.wall() + 30) for follower in ALL]
-        await copy_all(desk, *entries)
+        entries = [buy(2, follower, deadline=rig.wall() + 30) for follower in ALL]
+        await copy_all(rig, *entries)
         await trio.sleep(0.1)
         began = trio.current_time()
-        assert await desk.end_of(sell(3, token=9)) == [(End.FILLED, None)]
+        assert await rig.end_of(sell(3, token=9)) == [(End.FILLED, None)]
         assert trio.current_time() - began < 1
         # The third comes when another has given up, and may be alone by then.
-        assert {end for end, _ in await desk.wait_ends(*entries)} <= {End.FILLED, End.REJECTED}
+        assert {end for end, _ in await rig.wait_ends(*entries)} <= {End.FILLED, End.REJECTED}
 
 
 async def test_exits_share_bids_and_are_all_sent(autojump_clock: Clock) -> None:
     """Five shares are two orders of at least two: the third is sent as well, as small as may be, for bids may have come."""
     venue = Shown(name="sim")
-    async with open_desk(executor=venue) as desk:
+    async with open_rig(executor=venue) as rig:
         for number, follower in enumerate(ALL):
-            await desk.hold(follower, number=900 + number)
+            await rig.hold(follower, number=900 + number)
         venue.offered = "5"
         exits = [with_intent(sell(3, follower), limit_price=Price.parse("0.5")) for follower in ALL]
-        await copy_all(desk, *exits)
-        assert await desk.wait_ends(*exits) == [(End.FILLED, None)] * 3
+        await copy_all(rig, *exits)
+        assert await rig.wait_ends(*exits) == [(End.FILLED, None)] * 3
         assert sorted(str(order.shares) for order in venue.sent) == ["2", "2.5", "2.5"]
 
 
 async def test_what_is_tried_again_is_not_held_to_what_was_allotted(autojump_clock: Clock) -> None:
     """It was not to be had: who is alone then meets the venue as if he had always been."""
     venue = Shown(name="sim", script=["kill"] * 3)
-    async with open_desk(executor=venue, terms={"attempts": 2}) as desk:
+    async with open_rig(executor=venue, terms={"attempts": 2}) as rig:
         tasks = of_all()
-        await copy_all(desk, *tasks)
-        assert await desk.wait_ends(*tasks) == [(End.FILLED, None)] * 3
+        await copy_all(rig, *tasks)
+        assert await rig.wait_ends(*tasks) == [(End.FILLED, None)] * 3
         assert (len(venue.reads), costs(venue)) == (1, ["2.00"] * 3 + ["5.10"] * 3)
 
 
 async def test_a_market_that_changed_is_read_again_for_all(autojump_clock: Clock) -> None:
     """What was allotted by the old one serves nobody."""
     venue = Shown(name="sim")
-    async with open_desk(executor=venue, at_work=False) as desk:
-        await copy_all(desk, *of_all())
-        queued = [one for _ in ALL if (one := desk.lanes.take_nowait()) is not None]
-        await desk.execution.depth.of(queued[0])
-        desk.execution.depth.forget(queued[0].task.intent.token_id)
+    async with open_rig(executor=venue, at_work=False) as rig:
+        await copy_all(rig, *of_all())
+        queued = [one for _ in ALL if (one := rig.lanes.take_nowait()) is not None]
+        await rig.execution.depth.of(queued[0])
+        rig.execution.depth.forget(queued[0].task.intent.token_id)
         venue.offered = "9"
-        _, allotment = await desk.execution.depth.of(queued[1])
+        _, allotment = await rig.execution.depth.of(queued[1])
         assert (str(allotment and allotment.most), len(venue.reads)) == ("1.5", 2)
 
 
 async def test_a_book_grows_old(autojump_clock: Clock) -> None:
     """Who comes to be sent more than a second later shares another one, with those who still wait."""
     venue = Shown(name="sim", latency_s=1.5)
-    async with open_desk(executor=venue, workers=1) as desk:
+    async with open_rig(executor=venue, workers=1) as rig:
         tasks = of_all()
-        await copy_all(desk, *tasks)
-        await desk.wait_ends(*tasks)
+        await copy_all(rig, *tasks)
+        await rig.wait_ends(*tasks)
         assert (len(venue.reads), costs(venue)) == (2, ["2.00", "3.00", "5.10"])
 
 
 async def test_who_asks_may_be_cancelled(autojump_clock: Clock) -> None:
     """Then the next one asks; and what was held up meanwhile shares as well."""
     venue = Shown(name="sim")
-    async with open_desk(executor=venue, at_work=False) as desk:
-        await copy_all(desk, *of_all())
-        queued = [desk.lanes.take_nowait() for _ in ALL]
+    async with open_rig(executor=venue, at_work=False) as rig:
+        await copy_all(rig, *of_all())
+        queued = [rig.lanes.take_nowait() for _ in ALL]
         found: list[str] = []
 
         async def ask(one: Queued | None) -> None:
             assert one is not None
-            _, allotment = await desk.execution.depth.of(one)
+            _, allotment = await rig.execution.depth.of(one)
             found.append("" if allotment is None else str(allotment.most))
 
         async with trio.open_nursery() as nursery:
@@ -259,64 +259,64 @@ async def test_who_asks_may_be_cancelled(autojump_clock: Clock) -> None:
 async def test_what_may_not_go_out_takes_nothing(autojump_clock: Clock) -> None:
     """A lane that an unproven order keeps closed, and a signal that a reorg took back."""
     venue = Shown(name="sim")
-    async with open_desk(executor=venue, at_work=False) as desk:
-        await copy_all(desk, *of_all())
-        first = desk.lanes.take_nowait()
+    async with open_rig(executor=venue, at_work=False) as rig:
+        await copy_all(rig, *of_all())
+        first = rig.lanes.take_nowait()
         assert first is not None
-        others = [one for one in desk.lanes if one is not first]
-        desk.lanes.close_lane(others[0].lane, "an order")
-        _, allotment = await desk.execution.depth.of(first)
+        others = [one for one in rig.lanes if one is not first]
+        rig.lanes.close_lane(others[0].lane, "an order")
+        _, allotment = await rig.execution.depth.of(first)
         assert (str(allotment and allotment.most), len(venue.reads)) == ("3", 1)
-        desk.shard.retract(first.task.signal.signal_id)
-        _, allotment = await desk.execution.depth.of(first)
+        rig.shard.retract(first.task.signal.signal_id)
+        _, allotment = await rig.execution.depth.of(first)
         assert (allotment, len(venue.reads)) == (None, 1)
 
 
 async def test_what_is_not_on_the_chain_takes_nothing(autojump_clock: Clock) -> None:
     """An exit that waits for its shares to settle cannot sell: the bids are there for those who can."""
     venue = Shown(name="sim", slow={"bob", "carol"})
-    async with open_desk(executor=venue) as desk:
+    async with open_rig(executor=venue) as rig:
         for number, follower in enumerate(ALL):
-            await desk.hold(follower, number=900 + number)
+            await rig.hold(follower, number=900 + number)
         venue.offered = "12"
         _, *others = exits = [with_intent(sell(3, name), limit_price=Price.parse("0.5")) for name in ALL]
-        await copy_all(desk, *others)
+        await copy_all(rig, *others)
         await trio.sleep(2)
         assert not venue.sent
         venue.reads.clear()
-        await copy_all(desk, exits[0])
-        assert await desk.wait_ends(exits[0]) == [(End.FILLED, None)]
+        await copy_all(rig, exits[0])
+        assert await rig.wait_ends(exits[0]) == [(End.FILLED, None)]
         assert ([str(order.shares) for order in venue.sent], venue.reads) == (["10"], [])
 
 
 async def test_those_that_go_out_in_one_order_want_as_much(autojump_clock: Clock) -> None:
     """Of a follower whose earlier copy still waits, both are in the order, and in what it wants of the book."""
     venue = Shown(name="sim")
-    async with open_desk(executor=venue) as desk:
+    async with open_rig(executor=venue) as rig:
         waiting = buy(7, aggregates=True, not_before=NOW + 30)
-        await desk.take_in(waiting)
+        await rig.take_in(waiting)
         tasks = of_all(8, aggregates=True)
-        await copy_all(desk, *tasks)
-        await desk.wait_ends(waiting, *tasks)
-        assert sorted(one.outcome.end.value for one in desk.recorder.finished) == ["filled"] * 3 + ["gathered"]
+        await copy_all(rig, *tasks)
+        await rig.wait_ends(waiting, *tasks)
+        assert sorted(one.outcome.end.value for one in rig.recorder.finished) == ["filled"] * 3 + ["gathered"]
         assert costs(venue) == ["1.71", "1.71", "2.59"]
 
 
 async def test_what_was_allotted_is_kept_with_the_copy(autojump_clock: Clock) -> None:
     """Where nobody tells prices, by itself; the one who is left out ends with the reason, and no order."""
     venue = Shown(name="sim", offered="5")
-    async with open_desk(executor=venue) as desk:
+    async with open_rig(executor=venue) as rig:
         tasks = of_all()
-        await copy_all(desk, *tasks)
-        await desk.wait_ends(*tasks)
-        facts = await desk.store.history.facts(FactQuery(kinds=("filled",)))
+        await copy_all(rig, *tasks)
+        await rig.wait_ends(*tasks)
+        facts = await rig.store.history.facts(FactQuery(kinds=("filled",)))
         kept = [copied.sighting for fact in facts if (copied := copied_by(fact)) is not None]
         allotted = [one.allotment for one in kept if one is not None and one.allotment is not None]
         assert sorted((one.place, one.of, str(one.offered), str(one.wanted), str(one.most)) for one in allotted) == [
             (1, 3, "2.5", "15.3", "1.25"),
             (2, 3, "2.5", "15.3", "1.25"),
         ]
-        (left_out,) = [one.outcome for one in desk.recorder.finished if one.outcome.end is End.SKIPPED]
+        (left_out,) = [one.outcome for one in rig.recorder.finished if one.outcome.end is End.SKIPPED]
         assert left_out.reason == Reason(
             code=Code.BOOK_SHARED_OUT,
             control="venue.book",

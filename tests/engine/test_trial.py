@@ -8,7 +8,7 @@ import trio.testing
 from attrs import evolve
 
 from tests.builders import NOW, make_signal, make_task
-from tests.engine.desk import on_memory
+from tests.engine.rig import on_memory
 from trio_copy.clock import wall_clock_from
 from trio_copy.engine.trial import EXECUTOR, open_trial
 from trio_copy.errors import LeaseLost

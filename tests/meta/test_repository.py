@@ -170,6 +170,19 @@ def test_the_words_of_the_code_are_in_the_glossary() -> None:
         assert f"**{word}**" in text, word
 
 
+def test_words_that_went_do_not_come_back() -> None:
+    """Each had a second meaning, or none that anybody could guess."""
+    gone = re.compile(r"\b_?(Desk|Bell|Crew|Parcel|Leaver|distrust\w*|wishes|Wish)\b")
+    found = [
+        f"{path.relative_to(ROOT)}: {match[0]}"
+        for package in ("trio_copy", "plugins")
+        for path in sorted((ROOT / package).rglob("*.py"))
+        for match in gone.finditer(path.read_text())
+    ]
+
+    assert found == []
+
+
 def test_a_count_and_its_noun_agree() -> None:
     """What is counted in a message goes through `counted`: "1 accounts" reads like a bug."""
     counts = re.compile(r"(?<!/)\{len\([^{}]*\)\} [a-z]+s\b")

@@ -11,7 +11,7 @@ import trio.testing
 from attrs import define, evolve, field
 
 from tests.builders import ALICE, LEADER, NOW, TOKEN, make_intent, make_signal, make_task
-from tests.engine.desk import open_desk
+from tests.engine.rig import open_rig
 from tests.plugins.test_shared_books import book
 from trio_copy.clock import wall_clock_from
 from trio_copy.model.books import Book
@@ -182,12 +182,12 @@ async def test_a_copy_that_would_take_ends_refused(autojump_clock: Clock) -> Non
     """With the venue's words, and nothing of it stays held."""
     made = task()
     made = evolve(made, intent=evolve(made.intent, post_only=True))
-    async with executor_on(Moving([("0.5", "4")])) as executor, open_desk(executor=executor) as desk:
-        assert await desk.end_of(made) == [(End.REJECTED, Code.VENUE_REFUSED)]
-        (finished,) = desk.recorder.finished
+    async with executor_on(Moving([("0.5", "4")])) as executor, open_rig(executor=executor) as rig:
+        assert await rig.end_of(made) == [(End.REJECTED, Code.VENUE_REFUSED)]
+        (finished,) = rig.recorder.finished
         assert finished.outcome.reason is not None
         assert "post-only" in finished.outcome.reason.value
-        assert (desk.open_orders(), desk.open_cost().micro) == ([], 0)
+        assert (rig.open_orders(), rig.open_cost().micro) == ([], 0)
 
 
 async def test_what_fails_to_settle_is_said_at_its_end(autojump_clock: Clock) -> None:
@@ -266,19 +266,19 @@ async def test_a_copy_rests_fills_and_is_sold_when_its_leader_sells(autojump_clo
     market = Moving([("0.5", "4")])
     async with executor_on(market) as executor:
         assert isinstance(executor, DryRunExecutor)
-        async with open_desk(executor=executor) as desk:
+        async with open_rig(executor=executor) as rig:
             entry, leave = task(1), task(2, kind="FAK", side=Side.SELL)
-            await desk.take_in(entry)
+            await rig.take_in(entry)
             await trio.sleep(10)
-            assert desk.position(entry).shares == Shares.parse(4)
+            assert rig.position(entry).shares == Shares.parse(4)
             market.show([])
             await trio.sleep(10)
             market.show([("0.5", "3")])
             await trio.sleep(10)
-            assert desk.position(entry).shares == Shares.parse(7)
-            leave = evolve(leave, deadline=desk.wall() + 5, decided_at=desk.wall())
+            assert rig.position(entry).shares == Shares.parse(7)
+            leave = evolve(leave, deadline=rig.wall() + 5, decided_at=rig.wall())
             limit = evolve(leave.intent, sell="all", limit_price=Price.parse("0.3"))
-            assert await desk.end_of(evolve(leave, intent=limit)) == [(End.FILLED, None)]
-            assert await desk.wait_ends(entry) == [(End.PARTIAL, None)]
-            assert desk.account().position((LEADER, TOKEN)).shares == Shares(0)
-            assert desk.recorder.alerts == []
+            assert await rig.end_of(evolve(leave, intent=limit)) == [(End.FILLED, None)]
+            assert await rig.wait_ends(entry) == [(End.PARTIAL, None)]
+            assert rig.account().position((LEADER, TOKEN)).shares == Shares(0)
+            assert rig.recorder.alerts == []

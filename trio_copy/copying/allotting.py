@@ -17,7 +17,7 @@ from trio_copy.model.units import MICRO, Micro, Price, Rounding, divide
 
 
 @frozen
-class Wish:
+class Claim:
     """What an order wants of a book."""
 
     limit: Price
@@ -32,16 +32,16 @@ class Wish:
         return self.least <= self.amount and (self.amount if self.whole else self.least) <= offered
 
 
-def allot(row: Sequence[Wish], side: Side, levels: Sequence[Level]) -> list[Allotment]:
+def allot(row: Sequence[Claim], side: Side, levels: Sequence[Level]) -> list[Allotment]:
     """Share the levels of one side, the best first, among orders in the row in which they are sent.
 
     An order that wants more than the book holds within its limit shares it with all others. One within whose limit there is less than
     makes an order has nothing to share, and is not held back: it may take what comes.
     """
-    limits = sorted({wish.limit for wish in row}, reverse=side is Side.SELL)
+    limits = sorted({claim.limit for claim in row}, reverse=side is Side.SELL)
     steps = {limit: step for step, limit in enumerate(limits)}
     offered = [_offered(levels, side, limit) for limit in limits]
-    sharing = _Sharing(row, [steps[wish.limit] for wish in row], offered)
+    sharing = _Sharing(row, [steps[claim.limit] for claim in row], offered)
     parts, book = sharing.parts(), _Walk(levels, side)
     wanted = Micro(sum(row[number].amount for number in parts))
     return [
@@ -50,11 +50,11 @@ def allot(row: Sequence[Wish], side: Side, levels: Sequence[Level]) -> list[Allo
             of=len(row),
             wanted=wanted,
             offered=Micro(offered[sharing.steps[number]]),
-            own=Micro(wish.amount),
-            most=None if parts.get(number, wish.amount) == wish.amount else Micro(parts[number]),
-            price=book.take(parts.get(number, 0), wish.limit),
+            own=Micro(claim.amount),
+            most=None if parts.get(number, claim.amount) == claim.amount else Micro(parts[number]),
+            price=book.take(parts.get(number, 0), claim.limit),
         )
-        for number, wish in enumerate(row)
+        for number, claim in enumerate(row)
     ]
 
 
@@ -67,16 +67,16 @@ def _offered(levels: Sequence[Level], side: Side, limit: Price) -> int:
 
 @frozen
 class _Sharing:
-    row: Sequence[Wish]
+    row: Sequence[Claim]
     steps: Sequence[int]
-    """Of each wish, the number of its limit: the higher, the more of the book it may take, and all that those below it may."""
+    """Of each claim, the number of its limit: the higher, the more of the book it may take, and all that those below it may."""
     offered: Sequence[int]
     """Within each limit."""
 
     def parts(self) -> Mapping[int, int]:
         """Return what each order may take, by its place from 0 on; those are left out that have nothing to share."""
         row = self.row
-        some = [number for number, wish in enumerate(row) if wish.may_get(self.offered[self.steps[number]])]
+        some = [number for number, claim in enumerate(row) if claim.may_get(self.offered[self.steps[number]])]
         wholes = [number for number in some if row[number].whole]
 
         def without(count: int) -> dict[int, int]:
@@ -117,8 +117,8 @@ class _Sharing:
             part_of[step] = part = part * Fraction(there, total) if total else part
         parts = dict.fromkeys(some, 0)
         for number in served:
-            wish, of = row[number], part_of[steps[number]]
-            parts[number] = wish.least + (wish.amount - wish.least) * of.numerator // of.denominator
+            claim, of = row[number], part_of[steps[number]]
+            parts[number] = claim.least + (claim.amount - claim.least) * of.numerator // of.denominator
         return parts
 
 

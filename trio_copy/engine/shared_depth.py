@@ -17,7 +17,7 @@ from attrs import define, evolve, field, frozen
 from trio_copy.accounts.exits import portion, spot_of
 from trio_copy.accounts.settling import sold_now
 from trio_copy.clock import WallClock
-from trio_copy.copying.allotting import Wish, allot
+from trio_copy.copying.allotting import Claim, allot
 from trio_copy.engine.contract import Contract
 from trio_copy.engine.lanes import Lanes, Queued
 from trio_copy.engine.markets import Markets
@@ -153,13 +153,13 @@ class SharedDepth:
     def _share(self, market: Market, row: Sequence[Queued]) -> None:
         fresh_until, bookless = trio.current_time() + _FRESH_S, evolve(market, book=None)
         allotments: dict[TaskId, Allotment | None] = dict.fromkeys(one.task.task_id for one in row)
-        wishes = {one.task.task_id: wish for one in row if (wish := self._wish(one, market)) is not None}
-        if market.book is not None and len(wishes) >= _TWO:
+        claims = {one.task.task_id: claim for one in row if (claim := self._claim(one, market)) is not None}
+        if market.book is not None and len(claims) >= _TWO:
             side, book = (Side.SELL, market.book.bids) if row[0].is_exit else (Side.BUY, market.book.asks)
-            allotments.update(zip(wishes, allot(list(wishes.values()), side, book), strict=True))
+            allotments.update(zip(claims, allot(list(claims.values()), side, book), strict=True))
         self._allotted.update((task, _Allotted(bookless, one, fresh_until)) for task, one in allotments.items())
 
-    def _wish(self, queued: Queued, market: Market) -> Wish | None:
+    def _claim(self, queued: Queued, market: Market) -> Claim | None:
         """Return what a task wants; None where it will want nothing."""
         task, intent = queued.task, queued.task.intent
         whole = intent.order_type == "FOK"
@@ -167,7 +167,7 @@ class SharedDepth:
             # Those that go out in its order are in it.
             others = self.lanes.resting(queued)
             cash = intent.max_cost.micro + sum(other.intent.max_cost.micro for other in others if other.aggregates)
-            return Wish(intent.limit_price, cash, _least_cost(task, market).micro, whole) if cash else None
+            return Claim(intent.limit_price, cash, _least_cost(task, market).micro, whole) if cash else None
         shard = self.shards.get(queued.shard)
         account = None if shard is None else shard.accounts.get(task.follower)
         if account is None:
@@ -177,7 +177,7 @@ class SharedDepth:
             return None
         # What is not on the chain cannot take anything: kept for it, it would be kept from the others.
         now = sold_now(account, spot_of(task), sold.shares, market.minimum)
-        return Wish(intent.limit_price, now.micro, max(1, market.minimum.micro), whole) if now else None
+        return Claim(intent.limit_price, now.micro, max(1, market.minimum.micro), whole) if now else None
 
 
 def left_out(task: CopyTask, allotment: Allotment | None, market: Market) -> Outcome | None:

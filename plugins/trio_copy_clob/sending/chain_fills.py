@@ -37,7 +37,7 @@ _LEAST_S = 1.0
 
 
 @define(eq=False)
-class _Wish:
+class _Asked:
     order: Order
     since: int
     fills: tuple[SeenFill, ...] | None = None
@@ -54,7 +54,7 @@ class ChainFills:
     exchanges: frozenset[Address]
     wall: WallClock
     on_trouble: Callable[[str, str], None] = tell_nobody
-    _wishes: list[_Wish] = field(factory=list)
+    _asked: list[_Asked] = field(factory=list)
     _one: trio.Lock = field(factory=trio.Lock)
     _rests_until: float = -float("inf")
     _why: str = ""
@@ -69,28 +69,28 @@ class ChainFills:
         """
         if not since:
             raise ExecutorError("the chain: nobody knows where to look: the order does not tell its time")
-        wish = _Wish(order, since)
-        self._wishes.append(wish)
+        asked = _Asked(order, since)
+        self._asked.append(asked)
         try:
             async with self._one:  # whoever has it asks for all who wait for it
-                if wish.open:
+                if asked.open:
                     await self._ask(until)
         finally:
-            self._wishes.remove(wish)
-        if wish.fills is None:
-            raise ExecutorError(f"the chain: {wish.failure}"[:200])
-        return wish.fills
+            self._asked.remove(asked)
+        if asked.fills is None:
+            raise ExecutorError(f"the chain: {asked.failure}"[:200])
+        return asked.fills
 
     async def _ask(self, until: float) -> None:
-        wishes = [one for one in self._wishes if one.open]
-        batch = [one for one in wishes if abs(one.since - wishes[0].since) <= _APART_S][:_TOGETHER]
+        asked = [one for one in self._asked if one.open]
+        batch = [one for one in asked if abs(one.since - asked[0].since) <= _APART_S][:_TOGETHER]
         if trio.current_time() >= self._rests_until:
             self._why = await self._try(batch, until)
         for one in batch:
             if one.open:
                 one.failure = self._why
 
-    async def _try(self, batch: Sequence[_Wish], until: float) -> str:
+    async def _try(self, batch: Sequence[_Asked], until: float) -> str:
         """Read, and return why that failed; nothing where it did not."""
         began = trio.current_time()
         try:
@@ -101,7 +101,7 @@ class ChainFills:
             return str(error) or "no answer"
         return ""
 
-    async def _read(self, batch: Sequence[_Wish], until: float) -> None:
+    async def _read(self, batch: Sequence[_Asked], until: float) -> None:
         nodes = self.nodes
         head = await nodes.block("latest", until)
         if abs(age_s := self.wall() - head.time) > _FRESH_S:

@@ -53,7 +53,7 @@ class Venue(ScriptedExecutor):
 
 
 @define(eq=False)
-class Desk:
+class Rig:
     """What one process has of an engine."""
 
     store: Store
@@ -183,7 +183,7 @@ def on_sqlite(folder: Path) -> OpenStore:
 
 
 @asynccontextmanager
-async def open_desk(
+async def open_rig(
     *,
     executor: Executor | None = None,
     open_store: OpenStore | None = None,
@@ -196,10 +196,10 @@ async def open_desk(
     max_day_usd: Usd | None = None,
     at: Callable[[str], None] = nowhere,
     **engine: Any,
-) -> AsyncGenerator[Desk, None]:
-    """Open a desk in front of a venue, the scripted one unless another is given; its end is a crash, for the store.
+) -> AsyncGenerator[Rig, None]:
+    """Open a rig in front of a venue, the scripted one unless another is given; its end is a crash, for the store.
 
-    With the `open_store` of an earlier desk it begins with what that one has left.
+    With the `open_store` of an earlier rig it begins with what that one has left.
     Not `at_work`, it has no workers, and nobody proves or expires.
     """
     wall = wall_clock_from(NOW + trio.current_time())
@@ -262,7 +262,7 @@ async def open_desk(
             assert lease is not None
             await holder.begin(0, lease)
             async with trio.open_nursery() as nursery:
-                desk = Desk(
+                rig = Rig(
                     store=store,
                     executor=venue,
                     holder=holder,
@@ -275,10 +275,10 @@ async def open_desk(
                     lease=lease,
                 )
                 if at_work:
-                    nursery.start_soon(desk.keep_house)
+                    nursery.start_soon(rig.keep_house)
                     for _ in range(workers):
                         nursery.start_soon(execution.run_worker)
-                yield desk
+                yield rig
                 nursery.cancel_scope.cancel()
         finally:
             holder.stop()
@@ -291,14 +291,14 @@ async def open_venue(
     terms: dict[str, Any] | None = None,
     queue_capacity: int = 5000,
     **venue: Any,
-) -> AsyncGenerator[Desk, None]:
-    """Open a desk in front of the simulated venue, without luck unless a test wants it."""
+) -> AsyncGenerator[Rig, None]:
+    """Open a rig in front of the simulated venue, without luck unless a test wants it."""
     plugin = discover().executor("dry-run")
     options = {"latency_jitter_ms": 0, "partial_bps": 0, "slippage_bps": 0, "prove_absence_s": 10.0, **venue}
     wall = wall_clock_from(NOW + trio.current_time())
     context = ExecutorContext(name="sim", settings=plugin.settings(**options), wall=wall, quotes=None)
     async with (
         plugin.open(context) as executor,
-        open_desk(executor=executor, open_store=open_store, terms=terms, queue_capacity=queue_capacity) as desk,
+        open_rig(executor=executor, open_store=open_store, terms=terms, queue_capacity=queue_capacity) as rig,
     ):
-        yield desk
+        yield rig
