@@ -61,7 +61,7 @@ async def test_what_is_missing_is_named_where_the_token_gives_no_reason(bench: B
         assert report.status is Status.REJECTED
         return report.detail.removeprefix("execution reverted")
 
-    approve = "; `trio-copy wallet approve` lets it: main"
+    approve = "; `trio-copy wallet approve main` lets it"
     assert await told() == ": the wallet lacks an approval, and money or shares" + approve
     deposit = {"from": bench.address, "to": usdc, "data": calldata("deposit()", ()), "value": hex(10**9)}
     await chain.receipt(await bench.market.ask("eth_sendTransaction", deposit))

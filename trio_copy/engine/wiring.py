@@ -393,10 +393,10 @@ def wire(plan: Plan, seams: Seams, endpoints: Sequence[EndpointSettings], opened
 
 def _decoders(plan: Plan, calls: Calls) -> dict[str, JudgedDecoder]:
     """Return who reads which topic."""
+    plugins = {table.name: table.plugin for table in plan.settings.decoder}
     found: dict[str, JudgedDecoder] = {}
-    for table in plan.settings.decoder:
-        whose_it_is = whose("decoder", table.name, plan, plan.registry.decoder(table.plugin))
-        decoder = plan.decoders[table.name]
+    for name, decoder in plan.decoders.items():
+        whose_it_is = whose("decoder", name, plan, plan.registry.decoder(plugins.get(name, name)))
         judged = JudgedDecoder(decoder, calls, calls.of(whose_it_is, "decode"))
         found.update(dict.fromkeys(decoder.topics, judged))
     return found
