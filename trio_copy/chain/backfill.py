@@ -45,7 +45,7 @@ class RangeReader:
                 if log_filter is filters[0]:
                     end = reached  # the others follow, in as many pieces as they need
                 at = reached + 1
-        logs = [await self.fetch.timed(log) for log in union(*found)]
+        logs = [await self.fetch.timed(log) for log in union(*found) if self.fetch.board.wants(log)]
         return end, sorted(logs, key=lambda log: (log.block_number, log.log_index))
 
     async def whole(self, start: int, stop: int) -> list[RawLog]:

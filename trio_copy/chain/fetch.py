@@ -80,7 +80,7 @@ class LogFetcher:
         found = [self._read.pop((block.hash, log_filter)) for log_filter in filters]
         while len(self._read) > _BLOCKS_KEPT * max(1, len(filters)):
             self._read.pop(next(iter(self._read)))  # of blocks that were never asked for again
-        return sorted(union(*found), key=lambda log: log.log_index)
+        return sorted(filter(self.board.wants, union(*found)), key=lambda log: log.log_index)
 
     async def _block_logs(self, block: BlockRef, log_filter: LogFilter) -> Sequence[RawLog]:
         async def of_block(endpoint: Endpoint) -> Answer:

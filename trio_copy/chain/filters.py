@@ -3,7 +3,7 @@
 from collections.abc import Collection, Iterable, Sequence
 
 import trio
-from attrs import define, field
+from attrs import define, field, frozen
 
 from trio_copy.chain.decoders.words import address_topic
 from trio_copy.model.ids import Address
@@ -20,15 +20,42 @@ def build_filters(
     return tuple(log_filter for decoder in decoders for chunk in chunks for log_filter in decoder.filters(chunk))
 
 
-def of_anybody(filters: Iterable[LogFilter], leaders: Iterable[Address]) -> tuple[LogFilter, ...]:
-    """Return the filters with the leaders left out, each once. One that names no contract keeps them: it would ask for the
-    logs of all.
+@frozen(kw_only=True)
+class Wanted:
+    """What is passed on where filters name contracts alone."""
+
+    owners: frozenset[str]
+    """Topics of the leaders: one of them has to be in a log."""
+    whosever: frozenset[str]
+    """First topics of what no leader has to be in."""
+
+    def has(self, log: RawLog) -> bool:
+        return bool(log.topics) and (log.topics[0] in self.whosever or not self.owners.isdisjoint(log.topics[1:]))
+
+
+def build_wide_filters(
+    decoders: Iterable[Decoder], leaders: Sequence[Address], leaders_per_filter: int
+) -> tuple[tuple[LogFilter, ...], Wanted]:
+    """Return filters that name contracts alone, and what is passed on of the logs that they bring.
+
+    A decoder that names no contract has its leaders named: it would ask for all logs of the chain.
     """
+    one, filters, whosever = leaders[:1], list[LogFilter](), set[str]()
+    for decoder in decoders:
+        asked = decoder.filters(one)
+        if not all(log_filter.addresses for log_filter in asked):
+            filters += build_filters([decoder], leaders, leaders_per_filter)
+            continue
+        for log_filter in asked:
+            wide = _without(log_filter, frozenset(map(address_topic, one)))
+            filters.append(wide)
+            whosever.update((log_filter.topics[0] or ()) if wide == log_filter else ())
     owners = frozenset(map(address_topic, leaders))
-    return tuple(dict.fromkeys(_of_anybody(one, owners) if one.addresses else one for one in filters))
+    return tuple(dict.fromkeys(filters)), Wanted(owners=owners, whosever=frozenset(whosever))
 
 
-def _of_anybody(log_filter: LogFilter, owners: Collection[str]) -> LogFilter:
+def _without(log_filter: LogFilter, owners: Collection[str]) -> LogFilter:
+    """Return the same filter of anybody."""
     topics = [
         None if wanted is None or all(topic in owners for topic in wanted) else wanted for wanted in log_filter.topics
     ]
@@ -51,17 +78,24 @@ class FilterBoard:
     """The filters in force; writers replace them, readers wait for a newer version."""
 
     filters: tuple[LogFilter, ...] = ()
+    """What nodes are asked for."""
+    wanted: Wanted | None = None
+    """What is passed on of that; None for all of it."""
     version: int = 0
     _changed: trio.Event = field(factory=trio.Event)
 
-    def replace(self, filters: tuple[LogFilter, ...]) -> bool:
+    def replace(self, filters: tuple[LogFilter, ...], wanted: Wanted | None = None) -> bool:
         """Put new filters in force; False when they are the same."""
-        if filters == self.filters:
+        if (filters, wanted) == (self.filters, self.wanted):
             return False
-        self.filters, self.version = filters, self.version + 1
+        self.filters, self.wanted, self.version = filters, wanted, self.version + 1
         self._changed.set()
         self._changed = trio.Event()
         return True
+
+    def wants(self, log: RawLog) -> bool:
+        """Tell whether a log that passed the filters is passed on."""
+        return self.wanted is None or self.wanted.has(log)
 
     async def wait_newer(self, version: int) -> None:
         """Wait until the filters are newer than a version."""

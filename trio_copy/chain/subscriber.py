@@ -69,7 +69,7 @@ async def follow_endpoint(
                 nursery.start_soon(_run_watchdog, endpoint, pool, settings)
                 if polled:
                     nursery.start_soon(poll_heads, endpoint, subscriptions, pool)
-                await _pass_on(endpoint, subscriptions, settings, pool, send, wall)
+                await _pass_on(endpoint, subscriptions, settings, pool, board, send, wall)
 
 
 async def _pass_on(
@@ -77,6 +77,7 @@ async def _pass_on(
     session: Session,
     settings: ChainSettings,
     pool: EndpointPool,
+    board: FilterBoard,
     send: trio.MemorySendChannel[FeedItem],
     wall: WallClock,
 ) -> NoReturn:
@@ -91,6 +92,8 @@ async def _pass_on(
             pool.put_aside(endpoint, error.kind, str(error))
             continue
         pool.could_read(endpoint, "malformed-log")
+        if not board.wants(log):
+            continue  # before the feed, which everybody's logs would fill
         await _send(SeenLog(log, endpoint.name, wall()), send, settings)
 
 

@@ -7,7 +7,7 @@ from attrs import define
 
 from trio_copy.chain.endpoints import Endpoint, EndpointPool
 from trio_copy.chain.feed import FeedItem, Joined
-from trio_copy.chain.filters import FilterBoard, build_filters, of_anybody
+from trio_copy.chain.filters import FilterBoard, Wanted, build_filters, build_wide_filters
 from trio_copy.chain.scanner import Scanner
 from trio_copy.chain.subscriber import follow_endpoint
 from trio_copy.chain.watchdogs import Watchdogs
@@ -49,7 +49,7 @@ class Intake:
         self.reads.count()
         if not before.issuperset(self.reads):
             self.gate.recent.change_leaders(self.seams.wall())
-        if self.board.replace(wanted_filters(self.plan, self.reads)):
+        if self.board.replace(*wanted_filters(self.plan, self.reads)):
             self.seams.observer.on_step("filters", self._read_here())
 
     async def run_for_shards(  # noqa: ASYNC128  the intake calls started()
@@ -155,11 +155,12 @@ class Intake:
         self.pool.note_lost(endpoint, f"{failure}; again in {wait_s:.2f} s")
 
 
-def wanted_filters(plan: Plan, reads: ReadLeaders) -> tuple[LogFilter, ...]:
+def wanted_filters(plan: Plan, reads: ReadLeaders) -> tuple[tuple[LogFilter, ...], Wanted | None]:
     """Ask the plan's decoders what to subscribe to for the leaders that are read here.
 
     Each filter is a subscription, and a question for each block: of many leaders, the logs of everybody cost less.
     """
-    chain = plan.settings.chain
-    filters = build_filters(plan.decoders.values(), sorted(reads), chain.leaders_per_subscription)
-    return filters if len(reads) <= chain.leaders_named else of_anybody(filters, reads)
+    chain, decoders, leaders = plan.settings.chain, plan.decoders.values(), sorted(reads)
+    if len(leaders) <= chain.leaders_named:
+        return build_filters(decoders, leaders, chain.leaders_per_subscription), None
+    return build_wide_filters(decoders, leaders, chain.leaders_per_subscription)
