@@ -90,8 +90,10 @@ _CHEAP = trade_row(1, "20", "0.4")
         ([_CHEAP], order_row("MATCHED", "20", ("trade-1", "trade-2")), {"quiet_s": QUIET_S}, None),
         ([_CHEAP], order_row("DELAYED"), {"quiet_s": QUIET_S}, None),
         ([_CHEAP], order_row("LIVE", "20", ("trade-1",)), {"quiet_s": QUIET_S}, None),
-        ([trade_row()], order_row("DELAYED"), {"quiet_s": QUIET_S}, None),
-        ([trade_row()], order_row("LIVE", "20", ("trade-1",)), {"quiet_s": QUIET_S}, None),
+        ([trade_row()], order_row("DELAYED"), {}, ("filled", "20", "10", "firm")),
+        ([trade_row()], order_row("LIVE", "20", ("trade-1",)), {}, ("filled", "20", "10", "firm")),
+        # What stays open for ever, and is on the chain for good
+        ([trade_row(1, "10")], order_row("DELAYED"), {"quiet_s": QUIET_S}, None),
         # Nothing: no order, no trade, no log, and a minute since it was sent; one alone proves nothing.
         ([], _NULL, {}, None),
         ([], _NULL, {"quiet_s": QUIET_S - 1}, None),
@@ -246,6 +248,16 @@ def _log(shares: int, paid: int, fee: int = 0, **changes: Any) -> RawLog:
 
 def _on_chain(*logs: RawLog, deepest: int = 100) -> tuple[SeenFill, ...]:
     return fills_of(make_order(), logs, (), frozenset({Address("0x" + "e1" * 20)}), deepest)
+
+
+@pytest.mark.parametrize(
+    "quiet_s, deepest, firm", [(QUIET_S, 100, True), (QUIET_S - 1, 100, False), (QUIET_S, 99, False)]
+)
+def test_a_row_that_stays_open_keeps_nothing_out_of_the_books(quiet_s: float, deepest: int, firm: bool) -> None:
+    """A part that is on the chain for good is booked after a minute: nobody could sell it otherwise."""
+    fills = _on_chain(_log(10_000_000, 5_000_000), deepest=deepest)
+    seen = _seen(make_order(), [trade_row(1, "10")], order_row("DELAYED"), quiet_s=quiet_s, fills=fills)
+    assert (prove(make_order(), seen, rests=False) is not None) == firm
 
 
 def test_the_chain_comes_first() -> None:

@@ -86,6 +86,49 @@ async def test_an_exit_that_is_not_accepted_is_sent_until_its_own_deadline(clock
         assert await rig.end_of(buy(4, deadline=rig.wall() + 60)) == [(End.REJECTED, Code.NOT_SENT)]
 
 
+async def test_exits_that_are_not_accepted_leave_workers_to_others(clock: Clock) -> None:
+    """One wallet that nobody signs for any more has more exits than there are workers."""
+    async with open_rig(workers=11) as rig:
+        rig.execution.settings = evolve(rig.execution.settings, workers=10)
+        for number in range(12):
+            await rig.hold("alice", token=100 + number, number=900 + number)
+        await rig.hold("bob", token=50, number=950)
+        submit = rig.executor.submit
+
+        async def signed_for_bob(order: Order) -> ExecutionReport:
+            if order.wallet.follower == ALICE:
+                raise OrderNotSent("nobody signs for her")
+            report: ExecutionReport = await submit(order)
+            return report
+
+        rig.executor.submit = signed_for_bob
+        late = rig.wall() + 60
+        await rig.take_in(*(sell(200 + number, "alice", token=100 + number, deadline=late) for number in range(12)))
+        await trio.sleep(1)
+        began = trio.current_time()
+        assert await rig.end_of(sell(300, "bob", token=50)) == [(End.FILLED, None)]
+        assert trio.current_time() - began < 1
+
+
+async def test_an_exit_is_not_sent_again_while_its_sale_is_taken_back(clock: Clock) -> None:
+    """What was placed goes on, but nobody sells for a sale that never was; mined again, it is sent again."""
+    async with open_rig() as rig:
+        await rig.hold("alice")
+        rig.executor.script = ["refuse connection"] * 8
+        task = sell(2, deadline=rig.wall() + 60)
+        rig.shard.met.meet(task.signal, rig.wall(), whole=True)
+        await rig.take_in(task)
+        await trio.sleep(3)
+        sends = len(rig.executor.sent)
+        first = rig.shard.met.retract(task.signal, rig.wall())
+        assert first is not None
+        rig.shard.retract(first)
+        await trio.sleep(10)
+        assert len(rig.executor.sent) == sends
+        rig.shard.met.meet(task.signal, rig.wall(), whole=True)
+        assert await rig.wait_ends(task) == [(End.FILLED, None)]
+
+
 @pytest.mark.parametrize("how", ["cancelled", "handed over"])
 async def test_an_exit_that_is_not_accepted_holds_no_end_up(clock: Clock, how: str) -> None:
     """Whoever stops, or gives its shard to another instance, waits no longer than for one send; what came of it is recorded."""

@@ -59,11 +59,12 @@ class RestingRules:
     def why_not_again(self, shard: Shard, open_order: OpenOrder) -> Reason | None:
         """Return why an order that its venue provably does not have is not to be sent again; None while it may be.
 
-        An exit always may: not being able to leave is worse. What modes forbid is looked at before every send.
+        An exit always may, but of a sale that a reorg took back: not being able to leave is worse. What modes forbid is looked
+        at before every send.
         """
         task, now = open_order.task, self.wall()
         if task.intent.side is Side.SELL:
-            return None
+            return retracted(task).reason if shard.met.is_retracted(task.signal.signal_id) else None
         if task.intent.rest_until and now >= task.intent.rest_until:
             return _rested_out(task, now)
         leaving = shard.lanes[open_order.order.executor].leaving(task)

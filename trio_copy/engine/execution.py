@@ -32,7 +32,7 @@ from trio_copy.engine.worth import held_since, unrealised
 from trio_copy.engine.writing import Batch
 from trio_copy.entropy import Entropy
 from trio_copy.errors import ContractBroken, LeaseLost, OrderNotSent, OrderUncertain, ReportBroken
-from trio_copy.model.decisions import Code, CopyTask, End, Outcome, Reason, too_late
+from trio_copy.model.decisions import Code, CopyTask, End, Outcome, Reason, retracted, too_late
 from trio_copy.model.fills import Side
 from trio_copy.model.follow_settings import FollowSettings
 from trio_copy.model.ids import rest_id
@@ -71,6 +71,8 @@ class Execution:
     """Called at each point where a crash would matter."""
     busy: int = 0
     """Tasks in hand."""
+    patient: int = 0
+    """Those of them that wait until they are sent once more: never all, for others' exits need a worker."""
     markets: Markets = field(init=False)
     depth: SharedDepth = field(init=False)
 
@@ -327,7 +329,9 @@ class Execution:
             if forbidden is not None:
                 return forbidden
             self.at("send: may have been sent")
-            answer = await self._ask(task, order, scope)
+            # What a reorg took back since is not sent again before it is back.
+            is_gone = sends and shard.met.is_retracted(task.signal.signal_id)
+            answer = retracted(task) if is_gone else await self._ask(task, order, scope)
             if not isinstance(answer, Outcome):
                 self.at("send: answered")
                 return answer
@@ -339,14 +343,18 @@ class Execution:
             patient = order.side is Side.SELL and not shard.leaving and not _is_given_up(scope)
             if sends < _SENDS:
                 pause = self.entropy.uniform(0, _RESEND_BASE_S * 2**sends)
-            elif patient:
+            elif patient and self.patient < self.workers // 2:
                 pause = self.entropy.uniform(_PATIENT_S / 2, _PATIENT_S)
             else:
                 return answer
             last = task.deadline if patient else min(began + self.settings.send_timeout_s, task.deadline)
             if self.wall() + pause > last:
                 return answer
-            await trio.sleep(pause)
+            self.patient += 1
+            try:
+                await trio.sleep(pause)
+            finally:
+                self.patient -= 1
 
     async def _wait_lease(self, shard: Shard, task: CopyTask) -> None:
         """Wait while nobody knows whether the shard is still ours: a store that is away, or slow, is no other owner.

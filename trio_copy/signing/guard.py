@@ -241,7 +241,7 @@ class Guard:
         if left is None:
             self._pinned.pop(signed.key, None)
             self._in_order.append((signed.at, signed.key))
-        while self._in_order[0][0] < signed.at - REMEMBERED_S:
+        while self._in_order and self._in_order[0][0] < signed.at - REMEMBERED_S:
             _, old = self._in_order.popleft()
             self._left.pop(old, None)
             self._nonces.pop(old, None)

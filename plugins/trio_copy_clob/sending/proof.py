@@ -207,11 +207,14 @@ def _is_all(order: Order, seen: Evidence, *, rests: bool) -> bool:
     # Said in cash, as it may be of an instant BUY, it is less than the shares: those cost under a dollar.
     if seen.order is not None and (seen.order.matched or 0) > most + _ROUNDING:
         return False
-    standing = None if seen.order is None else seen.order.standing
-    if not rests and standing in (OrderStanding.OPEN, OrderStanding.HELD):
-        return False  # it may go on
     if seen.told is not None:
         return most >= seen.told[0].micro - _ROUNDING
+    if not rests and amounts.status is Status.FILLED:
+        return True
+    standing = None if seen.order is None else seen.order.standing
+    if not rests and standing in (OrderStanding.OPEN, OrderStanding.HELD):
+        # It may go on; but a row that stays as it is would keep out of the books what is on the chain for good.
+        return _quiet(seen) and bool(seen.fills) and all(fill.deep for fill in seen.fills or ())
     if amounts.status is Status.FILLED:
         return True
     named = seen.order is not None and bool(seen.order.trades) and (rests or standing in _OVER)
