@@ -24,10 +24,15 @@ def filled(order: Order, body: Body, terms: Terms, receipt: Receipt, settlement:
     """Report what a transaction that went through has exchanged.
 
     Raises:
-        ValueError: its logs tell of something else, or of no trade: a venue that exchanges nothing refuses the call.
+        ValueError: its logs tell of something else, or of no trade, and may not be all: a venue that exchanges nothing refuses
+            the call.
     """
     exchanged = terms.venue.decode(body.wallet, order.side, receipt.logs)
     if exchanged == NOTHING:
+        if settlement is Settlement.FIRM and (receipt.whole or receipt.everywhere):
+            return ended(
+                order, Status.KILLED, "it went through, and nothing was exchanged: is there a venue's contract?"
+            )
         raise ValueError("no trade of this wallet is among them")
     booked = terms.decimals.booked(order.side, exchanged)
     asked = (

@@ -60,9 +60,13 @@ async def test_of_each_count_the_least_is_taken() -> None:
     for nonce in range(6):
         chain.mine(sent(nonce))
     chain.pool.append(sent(6))
-    assert await chain.asked.counts(WALLET, _soon()) == Counts(latest=4, foremost=6, pending=5, final=2, final_block=2)
+    assert await chain.asked.counts(WALLET, _soon()) == Counts(
+        latest=4, foremost=6, pending=5, final=2, final_block=2, tellers=frozenset(chain.names)
+    )
     chain.behind.clear()
-    assert await chain.asked.counts(WALLET, _soon()) == Counts(latest=6, foremost=6, pending=7, final=4, final_block=4)
+    assert await chain.asked.counts(WALLET, _soon()) == Counts(
+        latest=6, foremost=6, pending=7, final=4, final_block=4, tellers=frozenset(chain.names)
+    )
     assert await chain.asked.final_block(_soon()) == 4
 
 
@@ -152,6 +156,14 @@ async def test_nodes_that_contradict_each_other_about_one_block_prove_nothing() 
     assert one is not None
     assert other is not None
     assert (one.block_hash, other.block_hash) == (second.ref.hash, first.ref.hash)
+    assert (one.contested, one.elsewhere) == (True, True)
+    agreed, alone = await told(early, early, None), await told(early, None, None)
+    assert agreed is not None
+    assert alone is not None
+    assert (agreed.contested, alone.contested, alone.elsewhere) == (False, True, False)
+    heard = (await chain.asked.receipts([mined.hash], _soon(), ["node-1"]))[mined.hash]
+    assert heard is not None
+    assert not heard.contested  # of those that have none, nobody's word counts
     priced = await told(early, early | {"effectiveGasPrice": "0x7"}, None)
     assert priced is not None
     assert priced.price == 7
@@ -234,6 +246,7 @@ async def test_one_node_alone_cannot_say_that_another_transaction_used_a_nonce()
     assert await chain.asked.used(WALLET, [0], 0, 998, _soon()) == {}
     chain.instead["node-2", "eth_getBlockByNumber"] = lambda params: {"number": "0x1", "transactions": [other]}
     assert (await chain.asked.used(WALLET, [0, 1], 0, 998, _soon())).keys() == {0, 1}
+    assert (await chain.asked.used(WALLET, [0, 1], 0, 998, _soon(), contested={0})).keys() == {1}
     chain.lie("node-1", "eth_getBlockByNumber", ConnectionLost("away"))
     assert await chain.asked.used(WALLET, [0, 1], 0, 998, _soon()) == {}
 

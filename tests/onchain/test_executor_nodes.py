@@ -7,6 +7,7 @@ import pytest
 import trio
 
 from tests.onchain.deployed import Deployed, Market
+from tests.onchain.executing import KeptJournal
 from tests.onchain.faulting import KEY, LATE_S, Bench, fund, open_bench
 from tests.onchain.proxying import Exchange, hangs, refuses
 from trio_copy.errors import ChainError, OrderNotSent
@@ -64,14 +65,19 @@ async def test_a_node_that_lies_about_a_receipt_books_nothing(bench: Bench) -> N
     assert await bench.nonce() == nonce + 1
 
 
-async def test_a_node_that_is_behind_at_a_start_loses_no_copy(venues: tuple[Node, Deployed], market: Market) -> None:
+@pytest.mark.parametrize("lost", [False, True], ids=["its journal there", "its journal lost"])
+async def test_a_node_that_is_behind_at_a_start_loses_no_copy(
+    venues: tuple[Node, Deployed], market: Market, lost: bool
+) -> None:
     """It says that a nonce is free which is used, and takes what is sent with it."""
     await fund(market, KEY.address)
-    async with open_bench(venues, market, "one", "two") as before:
-        await before.trading.submit(await before.buy(key="a1"))
-        await before.mine(3)
+    journal = KeptJournal()
+    async with open_bench(venues, market, "one", "two", journal=journal) as before:
+        order = await before.buy(key="a1")
+        await before.trading.submit(order)
+        await before.firm(order)
         used = await before.nonce()
-    async with open_bench(venues, market, "one", "two") as bench:
+    async with open_bench(venues, market, "one", "two", journal=KeptJournal() if lost else journal) as bench:
 
         async def counts_less(exchange: Exchange) -> None:
             await exchange.answer(hex(used - 1))

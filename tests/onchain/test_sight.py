@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 import trio
+import trio.testing
 
 from tests.builders import NOW, POLYGON
 from tests.onchain.executing import KeptJournal, Signing
@@ -103,6 +104,30 @@ async def test_a_key_that_is_forgotten_while_its_gas_is_counted_ends_no_look() -
     assert told == [False, True]
     assert operator.binding(key) is None
     await operator.look(trio.current_time() + 5)
+
+
+async def test_a_receipt_that_one_node_denies_for_long_is_believed_of_what_the_blocks_hold(
+    clock: trio.testing.MockClock,
+) -> None:
+    """Some nodes keep no receipts. Meanwhile they are asked for it more and more seldom."""
+    chain = ScriptedChain(unfinalized=0)
+    sight, nonces, ours = _bound(chain)
+    chain.lie("node-2", "eth_getTransactionReceipt", None)
+    chain.mine(ours)
+    see = await sight.look(nonces, 0.0, trio.current_time() + 5)
+    nonces.apply(nonces.decide(see))
+    assert nonces.unexplained == [0]
+    nonces.apply(nonces.decide(await sight.explain(see, nonces, trio.current_time() + 5)))
+    (ended,) = nonces.ended.values()
+    assert ended.end == End(fate=Fate.LANDED, hash=ours.hash)
+    sight.receipts.clear()
+    before = chain.questions("eth_getTransactionReceipt")
+    for _ in range(170):
+        assert await sight.receipt(ours.hash, trio.current_time() + 5) is None
+        await trio.sleep(1)
+    assert chain.questions("eth_getTransactionReceipt") - before < 80
+    await trio.sleep(60)
+    assert await sight.receipt(ours.hash, trio.current_time() + 5) is not None
 
 
 def _bound(chain: ScriptedChain) -> tuple[Sight, Nonces, Signed]:

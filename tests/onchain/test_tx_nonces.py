@@ -170,16 +170,16 @@ def test_no_nonce_is_bound_before_anybody_has_looked() -> None:
         (5, 5, 10**9, 5, 5),  # what nobody has that many of
         (5, 5, 5 + 64, 5, 69),
         (5, 8, 5, 5, 8),  # a node that is behind another one
-        (5, 10**9, 5, 5, 5),
+        (5, 10**9, 5, 5, 21),
     ],
 )
 def test_the_first_nonce_that_nothing_has(latest: int, foremost: int, pending: int, final: int, expected: int) -> None:
-    """Behind what is used as any node says, and behind what others have waiting, as far as that can be."""
+    """Where nothing is known, behind what is used as any node says, and what others have waiting, as far as that can be."""
     wallet = Wallet()
     wallet.do(c.See(latest=latest, foremost=foremost, pending=pending, final=final, final_block=0))
     assert wallet.nonces.next == expected
     wallet.do(c.See(latest=0, pending=0, final=0, final_block=0))
-    assert wallet.nonces.next == max(final, 0)
+    assert wallet.nonces.next == max(final, min(foremost, latest + 16))
 
 
 def test_a_call_that_a_reorg_took_back_goes_out_again_late_or_not() -> None:

@@ -6,7 +6,7 @@ from functools import partial
 from typing import TypeVar
 
 import msgspec
-from attrs import define, field
+from attrs import define, evolve, field
 
 from trio_copy.errors import ChainError, ConnectionLost, NoAnswer, RpcError
 from trio_copy.model.ids import Address, ChainId, Hash32
@@ -70,7 +70,7 @@ class Chain:
                 partial(every, "eth_getBlockByNumber", ("finalized", False), block, until),
             ]
         )
-        whole: list[Counts] = []
+        whole: dict[str, Counts] = {}
         failure: ChainError = ConnectionLost("there is no node")
         for name in self.nodes.names:
             numbers: list[int] = []
@@ -80,10 +80,11 @@ class Chain:
                     failure = answer
                 else:
                     numbers.append(answer)
-            whole += [counts_of(*numbers)] if len(numbers) == len(told) else ()
+            if len(numbers) == len(told):
+                whole[name] = counts_of(*numbers)
         if not whole:
             raise failure
-        return least(whole)
+        return evolve(least(whole.values()), tellers=frozenset(whole))
 
     async def final_block(self, until: float) -> int:
         """Return the newest final block: the oldest one that any node says. Raises `ChainError` where no node says one."""
@@ -103,10 +104,13 @@ class Chain:
         there = await side_by_side([partial(stands, *block) for block in blocks.items()])
         return {block_hash for block_hash, is_there in zip(blocks, there, strict=True) if is_there}
 
-    async def receipts(self, hashes: Collection[Hash32], until: float) -> Mapping[Hash32, Receipt | None]:
+    async def receipts(
+        self, hashes: Collection[Hash32], until: float, deniers: Collection[str] | None = None
+    ) -> Mapping[Hash32, Receipt | None]:
         """Return the receipt of each that any node has; None where every node that is connected has said that it has none.
 
-        Left out is what nobody answers, and where nodes contradict each other (`mined.agreed`). Raises nothing.
+        What one of the `deniers` does not have, all nodes unless they are given, is contested. Left out is what nobody
+        answers, and where nodes contradict each other (`mined.agreed`). Raises nothing.
         """
         found: dict[Hash32, Receipt | None] = {}
 
@@ -114,7 +118,8 @@ class Chain:
             read = result(partial(read_receipt, tx_hash=tx_hash, chain_id=self.chain_id))
             told = await self._questions.every("eth_getTransactionReceipt", (tx_hash,), read, until)
             try:
-                found[tx_hash] = agreed(told.values())
+                denied = any(told[name] is None for name in told if deniers is None or name in deniers)
+                found[tx_hash] = agreed(told.values(), denied=denied)
             except Undecided:
                 return
 
@@ -149,13 +154,20 @@ class Chain:
         return written
 
     async def used(
-        self, operator: Address, nonces: Sequence[int], since_block: int, final_block: int, until: float
+        self,
+        operator: Address,
+        nonces: Sequence[int],
+        since_block: int,
+        final_block: int,
+        until: float,
+        contested: Collection[int] = (),
     ) -> Mapping[int, Hash32]:
         """Say by which transactions nonces were used in the blocks after one, up to a final one. Raises nothing.
 
-        Left out is what was used before, what no node tells, and a block of which two nodes tell different things.
+        Left out is what was used before, what no node tells, a block of which two nodes tell different things, and of
+        nonces that are `contested`, a block that one of several nodes tells alone.
         """
-        users = Users(questions=self._questions, operator=operator, until=until)
+        users = Users(questions=self._questions, operator=operator, until=until, contested=contested)
         return await users.find(nonces, since_block, final_block)
 
     async def estimate(self, sender: Address, call: Call, prices: Collection[str], until: float) -> Estimate:

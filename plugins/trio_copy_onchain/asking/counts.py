@@ -25,6 +25,8 @@ class Counts:
     """Nonces that are used in final blocks."""
     final_block: int
     """The newest final block: final receipts lie in it or before it."""
+    tellers: frozenset[str] = frozenset()
+    """Which nodes say all of this. What another one does not have proves nothing: it may not have come so far."""
 
 
 class _Header(msgspec.Struct):

@@ -12,10 +12,10 @@ class Undecided(Exception):
     """Nodes have not said enough, or contradict each other."""
 
 
-def agreed(told: Collection[Receipt | ChainError | None]) -> Receipt | None:
+def agreed(told: Collection[Receipt | ChainError | None], *, denied: bool = False) -> Receipt | None:
     """Return the receipt that most nodes have; of two that as many have, the one in the later block: the other is older news.
 
-    None where all that are connected have none.
+    None where all that are connected have none. `denied` says whether the word of one counts that has none.
 
     Raises:
         Undecided: one that is connected has not answered, or of one block they say different things: one of them lies.
@@ -36,8 +36,10 @@ def agreed(told: Collection[Receipt | ChainError | None]) -> Receipt | None:
     )
     # A lone node has nobody who would have told otherwise.
     everywhere = 1 < len(told) == blocks.count(found.block_hash)
-    contested = any(answer is None for answer in told) or len(by_block) > 1
-    return evolve(found, everywhere=everywhere, contested=contested) if everywhere or contested else found
+    elsewhere, there = len(by_block) > 1, blocks.count(found.block_hash)
+    # Two that agree outvote one that has none: some nodes keep no receipts.
+    contested = elsewhere or (denied and there == 1)
+    return evolve(found, everywhere=everywhere, contested=contested, elsewhere=elsewhere)
 
 
 def _is_away(answer: object) -> bool:

@@ -4,7 +4,7 @@ A count at a height needs the state of that block, which many nodes keep of the 
 the newest; where no node has the state, the blocks are read one after the other.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import trio
 from attrs import define, field
@@ -26,6 +26,9 @@ class Users:
     questions: Questions
     operator: Address
     until: float
+    contested: Collection[int] = ()
+    """Nonces of which a node has the receipt of one of ours, and another denies it: of who used them, one node's word is
+    not enough."""
     found: dict[int, Hash32] = field(factory=dict)
     _counts: dict[int, int] = field(factory=dict)
     """By height."""
@@ -89,4 +92,7 @@ class Users:
         told = await self.questions.every("eth_getBlockByNumber", (hex(height), True), result(read), self.until)
         answers = [answer for answer in told.values() if not isinstance(answer, ChainError)]
         if answers and all(answer == answers[0] for answer in answers):
-            self.found.update(answers[0])
+            alone = len(answers) == 1 < len(told)
+            self.found.update(
+                {nonce: user for nonce, user in answers[0].items() if not (alone and nonce in self.contested)}
+            )

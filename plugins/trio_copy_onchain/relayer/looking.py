@@ -139,8 +139,7 @@ class Looker:
         # The contract of such a wallet tells of nothing: that it happened shows in the nonce.
         if shown and await self._nonce(place, hex(number), until) <= action.nonce:
             outcome = Outcome.REVERTED
-        final = number <= final_block and not receipt.contested
-        return Found(tx_hash=tx_hash, block_number=number, outcome=outcome, final=final)
+        return Found(tx_hash=tx_hash, block_number=number, outcome=outcome, final=number <= final_block)
 
     async def _searched_block(
         self, place: Place, action: Action, rivals: Sequence[Action], seen: Look, until: float

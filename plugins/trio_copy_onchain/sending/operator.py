@@ -82,8 +82,8 @@ class Operator:
     """What others pay, when somebody asked last."""
     _looked_at: float | None = None
     """When, by Trio's clock, the chain was looked at last."""
-    _apart_since: float | None = None
-    """Since when, by Trio's clock, nodes do not tell the same."""
+    _apart: tuple[float, int] | None = None
+    """Since when, by Trio's clock, nodes do not tell the same, and how many nonces were used then as the foremost said."""
     _looking: trio.Lock = field(factory=trio.Lock)
     _changed: trio.Event = field(factory=trio.Event)
     _news_of: dict[IntentKey, trio.Event] = field(factory=dict)
@@ -425,20 +425,18 @@ class Operator:
     def _tell_apart(self, see: c.See) -> None:
         """Tell a person where it stays open which nonces are used, what has used one for good, or what came of it."""
         hidden = [tx_hash for tx_hash in self._unpaid.values() if tx_hash not in self.receipts]
-        apart = see.foremost > see.latest
+        # One that is behind by a block is, in each look, where something is sent in each block.
+        apart = see.foremost > see.latest and (self._apart is None or see.latest < self._apart[1])
         if not (self.nonces.unexplained or hidden or apart):
-            self._apart_since = None
+            self._apart = None
             return
         now = trio.current_time()
-        self._apart_since = now if self._apart_since is None else self._apart_since
-        if now - self._apart_since >= _APART_S:
+        self._apart = (now, see.foremost) if self._apart is None else self._apart
+        if now - self._apart[0] >= _APART_S:
             what = f"nonce {self.nonces.unexplained[0]}" if self.nonces.unexplained else "".join(hidden[:1])
             why = "nodes contradict each other, or show nothing, in blocks that are final; nothing is booked until they agree"
             if not what:
-                what, why = (
-                    f"nonces {see.latest} to {see.foremost - 1}",
-                    "used as one node says, and free as another does",
-                )
+                what, why = f"{see.foremost} nonces", f"used as one node says, and {see.latest} as another does"
             self._tell("nodes-disagree", f"operator {self.address}, {what}: {why}")
 
     @property

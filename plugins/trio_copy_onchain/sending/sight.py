@@ -1,7 +1,9 @@
 """What the chain shows of one operator's transactions, and what has to be asked for that."""
 
 from collections.abc import Iterable, Mapping
+from math import inf
 
+import trio
 from attrs import define, evolve, field
 
 from trio_copy.model.ids import Address, Hash32
@@ -12,6 +14,9 @@ from trio_copy_onchain.tx.nonces import Nonces
 from trio_copy_onchain.tx.receipts import Receipt
 from trio_copy_onchain.tx.sendings import Binding
 
+_DENIED_S = 180.0
+"""Some nodes keep no receipts: one that another denies for so long is believed, of what the blocks hold."""
+_SELDOM_S = 60.0
 _KNOWN_AFTER_S = 3.0
 """Sooner, nobody asks whether nodes still have what they took."""
 
@@ -27,12 +32,17 @@ class Sight:
     _explained_to: int = 0
     """A final block before the last look in which nothing of ours was used for good without an explanation; 0 before the first
     one: however long nobody has looked, a chain of fast blocks has made many."""
+    _tellers: frozenset[str] = frozenset()
+    """Nodes that have told all counts, when they were asked last."""
+    _missing: dict[Hash32, tuple[float, float]] = field(factory=dict)
+    """Since when receipts of what is final are missing, and when they were asked for last, by Trio's clock."""
     _final_before: int = 0
     """The final block of the look before."""
 
     async def look(self, nonces: Nonces, now: float, until: float) -> c.See:
         """Say what the chain shows of all that is open; `now` in Unix seconds. Raises `ChainError` where no node answers."""
         counts = await self.chain.counts(self.address, until)
+        self._tellers = counts.tellers
         receipts = await self._receipts(nonces, counts, until)
         await self._look_for_known(
             nonces, [one for one, receipt in receipts.items() if receipt is not None], now, until
@@ -49,8 +59,15 @@ class Sight:
 
     async def explain(self, see: c.See, nonces: Nonces, until: float) -> c.See:
         """Say the same, and by what the nonces were used of which nobody has told. Raises nothing."""
-        start = self._explained_to
-        return evolve(see, used=await self.chain.used(self.address, nonces.unexplained, start, see.final_block, until))
+        contested = {
+            binding.nonce
+            for binding in (*nonces.bindings.values(), *nonces.freed.values())
+            if any(receipt is not None and receipt.contested for receipt in _of(binding, see.receipts))
+        }
+        used = await self.chain.used(
+            self.address, nonces.unexplained, self._explained_to, see.final_block, until, contested
+        )
+        return evolve(see, used=used)
 
     def all_is_explained(self, see: c.See) -> None:
         """Take note that nothing is left to be explained of what was final in the look before.
@@ -68,12 +85,25 @@ class Sight:
 
     async def receipts_of(self, hashes: Iterable[Hash32], until: float) -> None:
         """Ask for the receipts that are missing of what is final. Raises nothing."""
-        missing = [tx_hash for tx_hash in hashes if tx_hash not in self.receipts]
+        now = trio.current_time()
+        missing = [one for one in hashes if one not in self.receipts and self._is_due(one, now)]
         if missing:
-            found = await self.chain.receipts(missing, until)
-            # By now each node has it: one that says otherwise is right, or the others are.
-            sure = {tx_hash: one for tx_hash, one in found.items() if one is not None and not one.contested}
-            self.receipts.update(sure)
+            found = await self.chain.receipts(missing, until, self._tellers)
+            for tx_hash in missing:
+                receipt, (since, _) = found.get(tx_hash), self._missing.get(tx_hash, (now, now))
+                # By now each node has it: one that denies it is right, or keeps none, as is to be believed after a while. What
+                # used the nonce is known from the blocks.
+                late = receipt is not None and not receipt.elsewhere and now - since >= _DENIED_S
+                if receipt is not None and (late or not receipt.contested):
+                    self.receipts[tx_hash] = receipt
+                    self._missing.pop(tx_hash, None)
+                else:
+                    self._missing[tx_hash] = since, now
+
+    def _is_due(self, tx_hash: Hash32, now: float) -> bool:
+        """Tell whether to ask for a missing receipt: the longer it is missing, the more seldom."""
+        since, last = self._missing.get(tx_hash, (now, -inf))
+        return now - last >= min((now - since) / 4, _SELDOM_S)
 
     def took_back(self, binding: Binding) -> None:
         """Forget where the transactions of a nonce were: a reorg took them back."""
@@ -84,6 +114,7 @@ class Sight:
         """Forget the receipts of all others."""
         kept = set(followed)
         self.receipts = {tx_hash: one for tx_hash, one in self.receipts.items() if tx_hash in kept}
+        self._missing = {tx_hash: one for tx_hash, one in self._missing.items() if tx_hash in kept}
 
     async def _receipts(self, nonces: Nonces, counts: Counts, until: float) -> Mapping[Hash32, Receipt | None]:
         """Return the receipts of what may be mined.
@@ -100,7 +131,8 @@ class Sight:
         blocks = {receipt.block_hash: receipt.block_number for receipt in seen.values()}
         standing = await self.chain.standing(blocks, until)
         there = {tx_hash: receipt for tx_hash, receipt in seen.items() if receipt.block_hash in standing}
-        return {**there, **await self.chain.receipts(nonces.hashes_mined(counts.foremost, there), until)}
+        hashes = nonces.hashes_mined(counts.foremost, there)
+        return {**there, **await self.chain.receipts(hashes, until, counts.tellers)}
 
     async def _look_for_known(self, nonces: Nonces, mined: Iterable[Hash32], now: float, until: float) -> None:
         """Ask who still has what was sent a while ago; what was sent just now, those have who took it."""
@@ -110,3 +142,7 @@ class Sight:
         young = {one.hash for one in waits if now - one.at < _KNOWN_AFTER_S}
         found = await self.chain.known(old, until) if old else frozenset()
         self.known = frozenset(found | (self.known & young) | (there & young))
+
+
+def _of(binding: Binding, receipts: Mapping[Hash32, Receipt | None]) -> Iterable[Receipt | None]:
+    return (receipts.get(sending.hash) for sending in binding.sendings)

@@ -74,8 +74,7 @@ class See:
     latest: int
     """Nonces that are used at the head."""
     foremost: int = 0
-    """The same as the node says that has seen most. A new key is bound from there: bound to a nonce that is used, it is lost,
-    and where nothing is used, a gap is filled."""
+    """The same as the node says that has seen most: counts where nothing of ours is known, as after a journal was lost."""
     pending: int
     """The same with what waits in a pool, that of others too."""
     final: int

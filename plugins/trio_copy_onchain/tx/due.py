@@ -37,15 +37,30 @@ def due(
 
     Only the first that waits is bumped: behind it no fee helps.
     """
-    found: list[Due] = []
+    found, first = list[Due](), _first(nonces)
     for nonce in sorted({*nonces.bindings, *nonces.gaps}):
         binding = nonces.bindings.get(nonce)
         waited_s = at - max((again_at or {}).get(nonce, 0.0), 0.0 if binding is None else binding.newest.at)
-        # A node that is behind does not hide which one is the first.
-        long = waited_s >= patience_s and nonce in (nonces.latest, nonces.foremost)
-        what = Next.FILL if binding is None else _next(binding, nonces.latest, known, at, long)
+        long = waited_s >= patience_s
+        if binding is None:
+            # What one node says is used is filled when somebody has waited for it: a node may be behind for a moment.
+            what = Next.FILL if nonce >= nonces.first_free or _waits_long(nonces, nonce, at, patience_s) else None
+        else:
+            what = _next(binding, nonces.latest, known, at, long and nonce == first)
         found += [Due(nonce, what)] if what is not None else ()
     return found
+
+
+def _first(nonces: Nonces) -> int:
+    """Return the first nonce that is not mined, as far as that is known: a node that is behind does not hide it."""
+    nonce = nonces.latest
+    while (binding := nonces.bindings.get(nonce)) is not None and binding.mined is not None:
+        nonce += 1
+    return nonce
+
+
+def _waits_long(nonces: Nonces, gap: int, at: float, patience_s: float) -> bool:
+    return any(at - one.sendings[0].at >= patience_s for nonce, one in nonces.bindings.items() if nonce > gap)
 
 
 def _next(binding: Binding, latest: int, known: Collection[Hash32], at: float, long: bool) -> Next | None:

@@ -22,6 +22,8 @@ from trio_copy_onchain.tx.texts import Proves
 
 Part = tuple[int, IntentKey | None]
 """Names a binding's document."""
+_MOST_AHEAD = 16
+"""A node that counts more nonces as used than another is believed by so many."""
 _MOST_OF_OTHERS = 64
 """So many transactions of a wallet may wait that are not ours; what tells of more is not believed."""
 
@@ -40,7 +42,9 @@ class Nonces:
     """Every nonce below is used for good."""
     _latest: int = -1
     """Below 0 where nobody has looked yet."""
-    _foremost: int = 0
+    _began: int = 0
+    """As the foremost node counted at the first look, where nothing of ours was known then: one that is behind would have
+    nonces bound that are used."""
     _pending: int = 0
     _nonce_of: dict[IntentKey, int] = field(factory=dict)
     """Of the keys that are bound."""
@@ -53,6 +57,7 @@ class Nonces:
         for binding in bindings:
             if binding.end is not None and binding.key is not None:
                 nonces.ended[binding.key] = binding
+                nonces._floor = max(nonces._floor, binding.nonce + 1)  # whatever a node says that is behind
             elif binding.unsent and binding.key is not None:
                 nonces.freed[binding.key] = binding
             else:
@@ -65,9 +70,9 @@ class Nonces:
         return max(self._latest, self._floor)
 
     @property
-    def foremost(self) -> int:
-        """Return the same as the node says that has seen most, where that can be."""
-        return max(self.latest, self._foremost if self._may_be(self._foremost) else 0)
+    def first_free(self) -> int:
+        """Return the first nonce that may be bound, as far as is known without what waits in a pool."""
+        return max(self.latest, self._began)
 
     def _may_be(self, used: int) -> bool:
         return used <= self.latest + len(self.bindings) + _MOST_OF_OTHERS
@@ -108,7 +113,10 @@ class Nonces:
         """Return the nonces for which neither we nor a pool has anything, below one of ours that waits for them."""
         if self._latest < 0:
             return []
-        return [nonce for nonce in range(self._first, max(self.bindings, default=0)) if nonce not in self.bindings]
+        # As the most careful node counts: one that counts too many would hide a gap for ever, and to fill a nonce that is used
+        # does nothing.
+        first = max(self.latest, self._pending if self._may_be(self._pending) else 0)
+        return [nonce for nonce in range(first, max(self.bindings, default=0)) if nonce not in self.bindings]
 
     @property
     def next(self) -> int:
@@ -121,7 +129,7 @@ class Nonces:
     @property
     def _first(self) -> int:
         # Between what is used and what waits in a pool stand ours, and those of others. Ours may be unknown to the pool.
-        return max(self.foremost, self._pending if self._may_be(self._pending) else 0)
+        return max(self.first_free, self._pending if self._may_be(self._pending) else 0)
 
     def decide(self, command: c.Command) -> Sequence[e.Event]:
         """Answer a command. Changes nothing; the caller applies what comes, all of it and in order.
@@ -251,7 +259,9 @@ class Nonces:
                 case e.Forgotten(key=key):
                     self._drop_ended(key)
                 case e.Noted(latest=latest, foremost=foremost, pending=pending, final=final):
-                    self._latest, self._foremost, self._pending = latest, foremost, pending
+                    if self._latest < 0 and not (self.bindings or self.freed or self.ended):
+                        self._began = min(foremost, latest + _MOST_AHEAD)
+                    self._latest, self._pending = latest, pending
                     self._floor = max(self._floor, final)
 
     def _drop_ended(self, key: IntentKey) -> None:

@@ -43,7 +43,12 @@ class Receipt:
     everywhere: bool = False
     """Whether several nodes, and all that there are, have told it of this block: then it is as sure as the block."""
     contested: bool = False
-    """Whether a node has answered that there is none, or one in another block. Near the head that is usual."""
+    """Whether one node alone has it while another says that there is none, or any has it in another block. Near the head that
+    is usual."""
+    elsewhere: bool = False
+    """Whether any has it in another block."""
+    whole: bool = False
+    """Whether its bloom was told, and is that of its logs: none is missing."""
 
 
 def cost_of(sending: Sending | None, receipt: Receipt) -> int:
@@ -108,12 +113,16 @@ def read_receipt(result: bytes | msgspec.Raw, tx_hash: Hash32, chain_id: ChainId
                 f"expected that of {tx_hash}, with at most {_MOST_LOGS} logs, got {told.transaction_hash[:80]}"
             )
         price = told.effective_gas_price
-        logs = tuple(_log(log, tx_hash, block, place, chain_id) for log in told.logs)
+        logs, whole = tuple(_log(log, tx_hash, block, place, chain_id) for log in told.logs), False
         if told.logs_bloom is not None and len(told.logs_bloom) == _BLOOM_DIGITS:
-            names = (name for log in logs for name in (log.address, *log.topics))
+            bloom, shown = (
+                int(told.logs_bloom, 16),
+                bloom_over(name for log in logs for name in (log.address, *log.topics)),
+            )
             # Amounts are added up from all logs: a node that shows some of them makes a purchase smaller, or none.
-            if int(told.logs_bloom, 16) & ~bloom_over(names):
+            if bloom & ~shown:
                 raise ValueError(f"expected all logs of {tx_hash}, got {len(logs)}, and a bloom of more")
+            whole = bloom == shown
         return Receipt(
             tx_hash=tx_hash,
             block_number=place,
@@ -122,6 +131,7 @@ def read_receipt(result: bytes | msgspec.Raw, tx_hash: Hash32, chain_id: ChainId
             gas_used=number_of(told.gas_used, _MOST_PLACE),
             price=None if price is None else number_of(price),
             logs=logs,
+            whole=whole,
         )
     except MISREAD as error:
         raise ValueError(f"receipt: {error}") from None
