@@ -167,17 +167,17 @@ def kill_often(kills: int, seed: int, store: str) -> tuple[Verdict, int]:
             died, number = died + _live(life), number + 1
             _add(verdict, _check_death(place))
         _live(Life(place=place, number=number, gap="fresh", faults=()))
-        _add(verdict, check_end(place))
+        _add(verdict, check_end(place, may_be_dead=True))
         return verdict, died
     finally:
         shutil.rmtree(folder)
 
 
-def check_end(place: Place) -> Verdict:
+def check_end(place: Place, *, may_be_dead: bool = False) -> Verdict:
     """Check what is left when the last life is over."""
     if not place.exists:
         return Verdict(lost=["there is no store"])
-    verdict = _history(place).check()
+    verdict = evolve(_history(place), may_be_dead=may_be_dead).check()
     verdict.wrong += [event["detail"] for event in events(place.folder) if event["event"] == "wrong"]
     return verdict
 
