@@ -131,10 +131,9 @@ class Looking:
         transaction, sender = read_signed(sending.raw)
         wallet = body_of(order).wallet
         failure = await self.chain.why(receipt, transaction, sender, terms.venue.words, until, wallet)
-        if not failure.untold:
-            self._untold_since.pop(order.key, None)
-        elif (now := trio.current_time()) < self._untold_since.setdefault(order.key, now) + _UNTOLD_S:
+        if failure.untold and (now := trio.current_time()) < self._untold_since.setdefault(order.key, now) + _UNTOLD_S:
             return None
+        self._untold_since.pop(order.key, None)
         if failure.out_of_gas:
             self.margins.note_short(order.token_id, order.key)
         return failed(order, failure)

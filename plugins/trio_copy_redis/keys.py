@@ -17,8 +17,9 @@ what all shards share is one.
 from attrs import field, frozen
 
 LAYOUT = "2"
+"""Names the layout above."""
 OLD_LAYOUT = "old"
-"""Names the layout above; the one before it had no name."""
+"""What the script that opens says of the one before it, which had no name."""
 
 
 @frozen

@@ -182,8 +182,7 @@ def test_the_first_nonce_that_nothing_has(latest: int, foremost: int, pending: i
     assert wallet.nonces.next == max(final, min(foremost, latest + 16))
 
 
-def test_a_call_that_a_reorg_took_back_goes_out_again_late_or_not() -> None:
-    """The very bytes, also where they were to be cancelled meanwhile; and it may be mined again."""
+def _mined_although_it_was_cancelled() -> tuple[Wallet, int, Sending]:
     wallet = _looked_at()
     nonce = _sent(wallet, A, for_s=5.0)
     call = wallet.nonces.bindings[nonce].newest
@@ -191,6 +190,12 @@ def test_a_call_that_a_reorg_took_back_goes_out_again_late_or_not() -> None:
     wallet.replace(nonce, cancels=True)
     wallet.chain.mine(call.hash)
     wallet.see()
+    return wallet, nonce, call
+
+
+def test_a_call_that_a_reorg_took_back_goes_out_again_late_or_not() -> None:
+    """The very bytes, also where they were to be cancelled meanwhile; and it may be mined again."""
+    wallet, nonce, call = _mined_although_it_was_cancelled()
     assert wallet.nonces.bindings[nonce].mined is not None
     assert wallet.leave(nonce) is None
     wallet.see(untold=frozenset({call.hash}))
@@ -209,13 +214,7 @@ def test_a_call_that_a_reorg_took_back_goes_out_again_late_or_not() -> None:
 
 def test_a_call_that_had_happened_is_made_dearer_although_it_was_cancelled_meanwhile() -> None:
     """A reorg took it back, and the base fee has risen: the line behind it must not wait for a price of before."""
-    wallet = _looked_at()
-    nonce = _sent(wallet, A, for_s=5.0)
-    call = wallet.nonces.bindings[nonce].newest
-    wallet.now += 10.0
-    wallet.replace(nonce, cancels=True)
-    wallet.chain.mine(call.hash)
-    wallet.see()
+    wallet, nonce, call = _mined_although_it_was_cancelled()
     wallet.chain.mined.clear()
     wallet.chain.known.clear()
     wallet.see()
@@ -246,6 +245,33 @@ def test_what_is_late_is_cancelled_and_nothing_of_it_leaves_again() -> None:
     wallet.chain.final = 1
     wallet.see()
     assert [one.end.fate for one in wallet.fates[A]] == [Fate.CANCELLED]
+
+
+def test_what_one_node_alone_calls_used_is_filled_once_somebody_has_waited_for_it() -> None:
+    """It may know better for a moment; if it does not, everything would wait behind a gap for ever."""
+    wallet = Wallet()
+    see = c.See(latest=0, foremost=2, pending=0, final=0, final_block=0)
+    wallet.do(see)
+    assert wallet.bind(A, 600.0) is not None
+    assert wallet.nonces.of(A) == wallet.nonces.bindings[2]
+    sent = wallet.leave(2)
+    assert sent is not None
+    wallet.hear(sent, taken=True, proves=Proves.TAKEN)
+    assert wallet.due == []
+    wallet.now += PATIENCE_S
+    wallet.do(see)
+    assert wallet.due == [Due(0, Next.FILL), Due(1, Next.FILL)]
+
+
+def test_what_a_journal_has_ended_is_used_whatever_a_node_counts() -> None:
+    wallet = _looked_at()
+    nonce = _sent(wallet, A, for_s=60.0)
+    wallet.chain.mine(wallet.nonces.bindings[nonce].newest.hash)
+    wallet.chain.final = 1
+    wallet.see()
+    restored = Nonces.restored(wallet.stored.values())
+    restored.apply(restored.decide(c.See(latest=nonce, foremost=nonce, pending=nonce, final=nonce, final_block=0)))
+    assert restored.next == nonce + 1
 
 
 def test_only_who_has_used_a_nonce_for_good_proves_who_has_not() -> None:

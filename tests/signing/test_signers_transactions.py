@@ -113,9 +113,12 @@ def _lines_in(folder: Path) -> list[list[Any]]:
 
 
 @asynccontextmanager
-async def _opened(folder: Path, in_thread: InThread = in_place) -> AsyncGenerator[KeySigner, None]:
-    """Open the signer of a Safe that is armed."""
-    arm(folder, SAFE, limits_of(TRADING, POLYGON), NOW + 3600)
+async def _opened(
+    folder: Path, in_thread: InThread = in_place, *, armed: bool = True
+) -> AsyncGenerator[KeySigner, None]:
+    """Open the signer of a Safe."""
+    if armed:
+        arm(folder, SAFE, limits_of(TRADING, POLYGON), NOW + 3600)
     async with open_signers(
         folder=folder,
         wallets={"hot": _TABLE},
@@ -180,18 +183,8 @@ async def test_a_trade_is_signed_once_that_it_counts_is_on_the_disk(tmp_path: Pa
 
 
 async def test_without_its_journal_a_wallet_only_takes_nonces_back(tmp_path: Path, autojump_clock: MockClock) -> None:
-    folder, call = tmp_path / "s", by_safe(redeem(CTF))
-    async with open_signers(
-        folder=folder,
-        wallets={"hot": _TABLE},
-        keys={"hot": OWNER},
-        chain_id=POLYGON,
-        wall=wall_clock_from(NOW),
-        in_thread=in_place,
-        on_trouble=Troubles(),
-    ) as signers:
-        signer = signers.of(_WALLET)
-        assert signer is not None
+    call = by_safe(redeem(CTF))
+    async with _opened(tmp_path / "s", armed=False) as signer:
         deed, carried = act(Deed.REDEEM, redeem(CTF), maker=SAFE), _carried(redeem(CTF))
         assert isinstance(signer.sign_transaction(transaction(call), deed), bytes), "no arming is needed"
         assert isinstance(signer.sign_relayed(carried, evolve(deed, key=IntentKey("cd" * 32))), bytes)

@@ -16,6 +16,7 @@ from trio_copy.model.ids import Address, Hash32, IntentKey
 from trio_copy.ports.signing import Signer
 from trio_copy_onchain.asking.chain import Chain
 from trio_copy_onchain.asking.fee_clock import FeeClock
+from trio_copy_onchain.sending.apart import Apart
 from trio_copy_onchain.sending.cause import Cause, signed_nothing
 from trio_copy_onchain.sending.sight import Sight
 from trio_copy_onchain.sending.written import Written
@@ -34,8 +35,6 @@ _ASK_S = 2.5
 _RAISES = 4
 """So often a first sending is made dearer at once, where no pool takes it as cheap as it is."""
 _NO_COIN_S = 60.0
-_APART_S = 30.0
-"""Nodes hear of blocks one after the other, and write receipts down late: so long nobody is told."""
 _STALE_S = 6.0
 """While something is open, nobody looks less often."""
 
@@ -82,8 +81,7 @@ class Operator:
     """What others pay, when somebody asked last."""
     _looked_at: float | None = None
     """When, by Trio's clock, the chain was looked at last."""
-    _apart: tuple[float, int] | None = None
-    """Since when, by Trio's clock, nodes do not tell the same, and how many nonces were used then as the foremost said."""
+    _apart: Apart = field(factory=Apart)
     _looking: trio.Lock = field(factory=trio.Lock)
     _changed: trio.Event = field(factory=trio.Event)
     _news_of: dict[IntentKey, trio.Event] = field(factory=dict)
@@ -423,21 +421,10 @@ class Operator:
         self.written.put(self.nonces)
 
     def _tell_apart(self, see: c.See) -> None:
-        """Tell a person where it stays open which nonces are used, what has used one for good, or what came of it."""
         hidden = [tx_hash for tx_hash in self._unpaid.values() if tx_hash not in self.receipts]
-        # One that is behind by a block is, in each look, where something is sent in each block.
-        apart = see.foremost > see.latest and (self._apart is None or see.latest < self._apart[1])
-        if not (self.nonces.unexplained or hidden or apart):
-            self._apart = None
-            return
-        now = trio.current_time()
-        self._apart = (now, see.foremost) if self._apart is None else self._apart
-        if now - self._apart[0] >= _APART_S:
-            what = f"nonce {self.nonces.unexplained[0]}" if self.nonces.unexplained else "".join(hidden[:1])
-            why = "nodes contradict each other, or show nothing, in blocks that are final; nothing is booked until they agree"
-            if not what:
-                what, why = f"{see.foremost} nonces", f"used as one node says, and {see.latest} as another does"
-            self._tell("nodes-disagree", f"operator {self.address}, {what}: {why}")
+        trouble = self._apart.look(see, self.nonces.unexplained, hidden, trio.current_time())
+        if trouble:
+            self._tell("nodes-disagree", f"operator {self.address}, {trouble}")
 
     @property
     def _unpaid(self) -> Mapping[IntentKey, Hash32]:
