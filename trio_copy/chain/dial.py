@@ -3,6 +3,7 @@
 import socket
 import ssl
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from urllib.parse import SplitResult, urlsplit
 
 import trio
@@ -52,7 +53,9 @@ class _Acknowledged(trio.abc.Stream):
     async def receive_some(self, max_bytes: int | None = None) -> bytes | bytearray:
         data = await self._inner.receive_some(max_bytes)
         if _QUICK is not None and data:
-            self._inner.setsockopt(socket.IPPROTO_TCP, _QUICK, 1)
+            # Closed or reset since the bytes came: whoever reads next is told so in trio's words, and these bytes still count.
+            with suppress(OSError):
+                self._inner.setsockopt(socket.IPPROTO_TCP, _QUICK, 1)
         return data
 
     async def aclose(self) -> None:
