@@ -20,6 +20,10 @@ from trio_copy.signing.arming import arm, limits_of
 from trio_copy.telemetry.redaction import Redactor
 
 Event = Mapping[str, Any]
+STEP_S = 60
+"""Most that a process takes for one step. Where others use the machine, its start alone has taken a quarter of a minute."""
+LIMIT_S = 240
+"""Most that a test takes that starts several, one after the other."""
 _ROOT = Path(__file__).parents[2]
 _TABLES = """\
 [engine]
@@ -141,19 +145,22 @@ class Apart:
     """Everything it has told, oldest first."""
     _told: trio.Event = field(factory=trio.Event)
 
-    async def wait(self, reached: Callable[[list[Event]], bool]) -> None:
-        """Wait until what it has told so far is enough. Raises `AssertionError` where it ends before."""
-        while not reached(self.events):
-            told = self._told
-            if self.process.poll() is not None and self.process.stdout is None:
-                raise AssertionError(f"it ended with {self.process.returncode}: {self.events[-3:]}")
-            await told.wait()
+    async def wait(self, reached: Callable[[list[Event]], bool], what: str) -> None:
+        """Wait until what it has told so far is enough. Raises `AssertionError`, which names it, where it ends before or hangs."""
+        with trio.move_on_after(STEP_S):
+            while not reached(self.events):
+                told = self._told
+                if self.process.poll() is not None and self.process.stdout is None:
+                    raise AssertionError(f"it ended with {self.process.returncode} before {what}: {self.events[-3:]}")
+                await told.wait()
+            return
+        raise AssertionError(f"{what} did not come in {STEP_S} s, after {self.events[-3:]}")
 
     async def wait_step(self, step: str) -> None:
-        await self.wait(lambda events: any(one["event"] == "step" and one["step"] == step for one in events))
+        await self.wait(lambda events: any(one["event"] == "step" and one["step"] == step for one in events), step)
 
     async def wait_copies(self, count: int) -> None:
-        await self.wait(lambda _: len(self.copies) >= count)
+        await self.wait(lambda _: len(self.copies) >= count, f"copy {count}")
 
     @property
     def copies(self) -> list[tuple[str, str]]:
@@ -172,7 +179,9 @@ class Apart:
     async def stop(self) -> int:
         """Let it drain; returns its exit code."""
         self.process.terminate()
-        return await self.process.wait()
+        with trio.move_on_after(STEP_S):
+            return await self.process.wait()
+        raise AssertionError(f"it did not end in {STEP_S} s, after {self.events[-3:]}")
 
     async def run_reader(self) -> None:
         assert self.process.stdout is not None

@@ -6,13 +6,12 @@ from pathlib import Path
 import pytest
 import trio
 
-from tests.onchain.apart import open_apart, write_conf
+from tests.onchain.apart import LIMIT_S, open_apart, write_conf
 from tests.onchain.living import CASH_MICRO, Holding, Living, open_living
 from trio_copy.model.fills import Side
 from trio_copy.testing.anvil.leaders import Place
 
 pytestmark = pytest.mark.anvil
-LIMIT_S = 60
 
 
 @pytest.fixture

@@ -10,14 +10,13 @@ import pytest
 import trio
 
 from tests.harness import Recorder
-from tests.onchain.apart import open_apart, write_conf
+from tests.onchain.apart import LIMIT_S, open_apart, write_conf
 from tests.onchain.living import Living, open_living
 from tests.onchain.proving import books_of, mine, mining, sent, trade_in_a_block, wait_idle, wait_waiting, waiting
 from trio_copy.model.fills import Side
 from trio_copy.testing.anvil.leaders import Place
 
 pytestmark = pytest.mark.anvil
-LIMIT_S = 60
 
 
 @pytest.fixture

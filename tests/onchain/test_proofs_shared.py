@@ -10,7 +10,7 @@ import trio
 from attrs import define, evolve, field
 
 from tests.harness import Recorder, with_follow_settings
-from tests.onchain.apart import open_apart, write_conf
+from tests.onchain.apart import LIMIT_S, STEP_S, open_apart, write_conf
 from tests.onchain.living import Kind, Living, open_living
 from tests.onchain.proving import books_of, mining, sent, trade_in_a_block, until, wait_waiting
 from tests.redis.server import RedisServer, running_redis
@@ -30,7 +30,6 @@ from trio_copy.registry import discover
 from trio_copy.testing.anvil.leaders import Place
 
 pytestmark = pytest.mark.anvil
-LIMIT_S = 60
 BEAT_S = 0.2
 
 
@@ -169,7 +168,7 @@ async def test_who_loses_the_lease_in_the_middle_of_a_send_sends_nothing_more(
             await living.trade(Place.YES, Side.BUY, 100)
             await second.wait_step("armed")
             first.process.send_signal(SIGCONT)
-            await first.wait(lambda events: any(one.get("kind") == "shard-lost" for one in events))
+            await first.wait(lambda events: any(one.get("kind") == "shard-lost" for one in events), "shard-lost")
             await living.trade(Place.POOL, Side.BUY, 100)
 
             async def copied() -> bool:
@@ -177,7 +176,7 @@ async def test_who_loses_the_lease_in_the_middle_of_a_send_sends_nothing_more(
                 # Whoever is first in line has the shard again by then, or soon.
                 return len([one for one in (*first.events, *second.events) if one["event"] == "report"]) >= 4
 
-            await until(copied, "four ends")
+            await until(copied, "four ends", STEP_S)
             assert await second.stop() == 0
             assert await first.stop() == 0
     assert await living.who_has(Place.POOL) == list(living.people)
