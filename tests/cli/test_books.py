@@ -593,13 +593,17 @@ def test_no_terminal_is_too_narrow_for_a_number(
     assert max(map(len, (line.rstrip() for line in shown.splitlines()))) <= width
 
 
-def test_what_gas_has_cost_is_shown_by_operator(conf: Path, capsys: Capture) -> None:
-    """In the chain's coin, to the last digit; what is kept of an operator besides, and what nobody can read, is no row."""
-    operator = "0x" + "ab" * 20
+def test_what_gas_has_cost_is_shown_by_wallet_and_operator(conf: Path, capsys: Capture) -> None:
+    """In the chain's coin, to the last digit; what is kept of an operator besides, and what nobody can read, is no row.
+
+    What an operator paid for no wallet that is a contract, or before that was counted, stands with itself.
+    """
+    operator, safe = "0x" + "ab" * 20, "0x" + "5a" * 20
 
     def pay(owner: Owner) -> None:
         for name, body in (
             (f"onchain/137/{operator}/gas", [1, 3, 12_345_678_900_000_001]),
+            (f"onchain/137/gas/{safe}/{operator}", [1, 2, 2_000_000_000_000_000]),
             (f"onchain/137/{operator}/began", [1, NOW]),
             (f"onchain/100/{operator}/gas", ["nonsense"]),
         ):
@@ -613,10 +617,19 @@ def test_what_gas_has_cost_is_shown_by_operator(conf: Path, capsys: Capture) -> 
         str(line) for line in standing_lines(standings)
     ]
     assert main(["gas", "--json"]) == 0
-    (row,) = rows(capsys)
-    coins = "0.012345678900000001"
-    assert row == {"executor": "onchain", "chain": "137", "operator": operator, "transactions": 3, "coins": coins}
+    who, coins = {"executor": "onchain", "chain": "137", "operator": operator}, "0.010345678900000001"
+    assert rows(capsys) == [
+        {**who, "wallet": safe, "transactions": 2, "coins": "0.002"},
+        {**who, "wallet": operator, "transactions": 1, "coins": coins},
+    ]
     assert main(["gas"]) == 0
-    header, line = capsys.readouterr().out.splitlines()
+    header, for_safe, rest = capsys.readouterr().out.splitlines()
     assert len(header) <= 80
-    assert line.split() == ["onchain", "137", "0xabab..abab", "3", coins]
+    assert for_safe.split() == ["onchain", "137", "0x5a5a..5a5a", "0xabab..abab", "2", "0.002"]
+    assert rest.split() == ["onchain", "137", "0xabab..abab", "0xabab..abab", "1", coins]
+    assert main(["pnl"]) == 0
+    assert capsys.readouterr().out.splitlines()[-1] == (
+        "gas, not counted above: 0.012345678900000001 coins for 3 transactions in all (trio-copy gas)"
+    )
+    assert main(["pnl", "--json"]) == 0
+    assert "gas" not in capsys.readouterr().out

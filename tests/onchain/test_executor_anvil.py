@@ -15,6 +15,7 @@ from trio_copy.model.fills import Side
 from trio_copy.model.orders import Settlement, SignatureType, Status, Wallet
 from trio_copy.model.units import MICRO
 from trio_copy.native import SecretKey
+from trio_copy.records import read_plain
 from trio_copy.testing.anvil import MAX, Node
 from trio_copy_onchain.venues.fpmm import Fpmm
 from trio_copy_onchain.venues.pool import Pool
@@ -74,9 +75,9 @@ async def test_a_copy_is_bought_and_sold_to_the_unit(trading: Trading, which: st
     await trading.finalize()
     await trading.found(sold, settlement=Settlement.FIRM)
     (operator,) = trading.executor.operators.of(trading.wallet)
-    assert operator[0].written.transactions == 2
+    assert operator[0].gas.transactions == 2
     spent = 10**19 - int(await market.ask("eth_getBalance", KEY.address, "latest"), 16)
-    assert 0 < operator[0].written.paid_wei <= spent
+    assert 0 < operator[0].gas.wei <= spent
     assert MICRO
 
 
@@ -167,3 +168,8 @@ async def test_a_safe_allows_what_it_trades_in_the_same_transaction(
         killed = await trading.submit(dear)
         assert (killed.status, killed.detail) == (Status.KILLED, killed.detail)
         assert killed.detail.lower() in venue.words
+        await trading.finalize()
+        await trading.found(sold, settlement=Settlement.FIRM)
+        ((operator, _),) = trading.executor.operators.of(wallet)
+        counted = read_plain(trading.journal.documents()[f"137/gas/{wallet.address}/{OWNER.address}"])
+        assert counted == [1, 2, operator.gas.wei]

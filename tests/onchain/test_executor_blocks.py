@@ -38,9 +38,9 @@ async def test_a_price_that_moves_within_the_block_kills_at_finality_only(bench:
     await bench.mine(3)
     report = await bench.found(order, status=Status.KILLED)
     assert report.detail == "minimum buy amount not reached"
-    written = bench.operator.written
-    assert (written.transactions, written.paid_wei) == (1, coin - await bench.coin())
-    assert written.paid_wei > 0
+    gas = bench.operator.gas
+    assert (gas.transactions, gas.wei) == (1, coin - await bench.coin())
+    assert gas.wei > 0
     assert await bench.shares() == shares
 
 
@@ -84,7 +84,7 @@ async def test_a_pool_whose_price_moves_within_the_block_kills_too(bench: Bench)
     await bench.mine(4)
     report = await bench.found(order, status=Status.KILLED)
     assert report.detail == "Too little received"
-    assert bench.operator.written.transactions == 1
+    assert bench.operator.gas.transactions == 1
 
 
 async def test_what_ran_out_of_gas_is_rejected_and_the_next_one_gets_more(bench: Bench) -> None:
@@ -95,7 +95,7 @@ async def test_what_ran_out_of_gas_is_rejected_and_the_next_one_gets_more(bench:
     report = await bench.found(order, status=Status.REJECTED)
     assert report.detail == "out of gas"
     assert await bench.shares() == shares
-    assert bench.operator.written.transactions == 1
+    assert bench.operator.gas.transactions == 1
     (before,) = [transaction.gas for transaction, _ in bench.trading.signing.signed]
     await bench.leave(await bench.buy(key="cd"))
     assert bench.trading.signing.signed[-1][0].gas > before
@@ -189,10 +189,10 @@ async def test_a_gap_is_found_and_filled_at_a_start(
         firm = await other.firm(second)
         assert await bench.shares() - shares == firm.shares.micro
         # The coin that filled the gap is spent as well.
-        gas = other.operator.written
+        gas = other.operator.gas
         await other.until(lambda: gas.transactions == 2, "both paid")
         spent = [await _paid(market, one) for one in (filled["hash"], bought["hash"])]
-        assert gas.paid_wei == sum(spent)
+        assert gas.wei == sum(spent)
 
 
 async def _paid(market: Market, tx_hash: object) -> int:

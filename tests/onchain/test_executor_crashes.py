@@ -95,7 +95,7 @@ async def test_what_was_bought_while_nobody_looked_is_found(venues: Venues, mark
     async with open_bench(venues, market, journal=journal.as_left()) as bench:
         report = await bench.found(order, status=Status.FILLED, settlement=Settlement.FIRM)
         assert await bench.shares() - shares == report.shares.micro
-        await bench.until(lambda: bench.operator.written.transactions == 1, "counted")
+        await bench.until(lambda: bench.operator.gas.transactions == 1, "counted")
         assert await bench.trading.submit(order) == report
 
 
@@ -196,7 +196,7 @@ async def test_what_nobody_asks_about_any_more_leaves_the_journal(venues: Venues
         for order in (done, still):
             await bench.trading.submit(order)
             await bench.firm(order)
-        await bench.until(lambda: bench.operator.written.transactions == 2, "counted")
+        await bench.until(lambda: bench.operator.gas.transactions == 2, "counted")
         journal.orders.discard(done.key)
         bench.trading.executor.operators._forget()
         assert not [name for name in journal.documents() if done.key in name]

@@ -135,4 +135,4 @@ async def test_amounts_of_a_branch_that_is_gone_are_never_firm(bench: Bench) -> 
     bench.obey()
     firm = await bench.found(order, settlement=Settlement.FIRM)
     assert await bench.shares() - shares == firm.shares.micro
-    await bench.until(lambda: bench.operator.written.transactions == 1, "its gas is counted")
+    await bench.until(lambda: bench.operator.gas.transactions == 1, "its gas is counted")

@@ -15,7 +15,7 @@ from trio_copy.transactions.calls import Call
 from trio_copy_onchain.tx.answers import Before, Estimate
 from trio_copy_onchain.wallets import multisend
 from trio_copy_onchain.wallets.eoa import Eoa
-from trio_copy_onchain.wallets.kinds import CONTRACTS, of_wallet
+from trio_copy_onchain.wallets.kinds import CONTRACTS, moved_by, of_wallet
 from trio_copy_onchain.wallets.probing import probe, read_probe
 from trio_copy_onchain.wallets.proxy import Proxy
 from trio_copy_onchain.wallets.safe import Safe
@@ -134,6 +134,21 @@ def test_a_key_acts_for_its_own_address_alone_and_makes_one_call() -> None:
         eoa.outer([call, call], OWNER)
     with pytest.raises(ValueError, match="expected a key of 32 bytes, got calldata of 1"):
         key_of(call)
+
+
+@pytest.mark.parametrize(
+    ("address", "kind"), [(SAFE, SignatureType.SAFE), (PROXY_OF_OWNER, SignatureType.PROXY), (OWNER, SignatureType.EOA)]
+)
+def test_whom_a_transaction_moves_is_read_from_its_call(address: Address, kind: SignatureType) -> None:
+    outer = kind_of(address, kind).outer([Call(to=OTHER, data=b"\1")], OWNER, KEY)
+    assert moved_by(OWNER, outer.to, outer.data) == address
+
+
+def test_what_calls_no_wallet_moves_the_operator_alone() -> None:
+    """What fills a nonce; and a factory that is called for something else, or by the name of its function elsewhere."""
+    written = KINDS[1].outer([Call(to=OTHER)], OWNER).data
+    for to, data in ((OWNER, b""), (CONTRACTS.proxy_factory, b"\1\2\3\4"), (OTHER, written)):
+        assert moved_by(OWNER, to, data) == OWNER
 
 
 def test_a_proxy_wallet_is_its_owners_alone() -> None:

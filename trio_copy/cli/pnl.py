@@ -7,8 +7,10 @@ import trio
 from attrs import define
 from cyclopts import Parameter
 
+from trio_copy.cli.gas import gas_in_all
 from trio_copy.cli.named_leaders import find_leaders, with_names
 from trio_copy.cli.opened import Conf, ask_store, find_plan
+from trio_copy.cli.output import out
 from trio_copy.cli.positions import EVERYTHING, HeldPosition, held_positions
 from trio_copy.cli.queries import (
     FollowerOption,
@@ -22,6 +24,7 @@ from trio_copy.cli.queries import (
 from trio_copy.cli.redact import Redact
 from trio_copy.cli.tables import Column, Csv, Json, dollars, short, show, signed_dollars, text_or_none
 from trio_copy.engine.books import sums
+from trio_copy.engine.gas import GasPaid, gas_paid
 from trio_copy.model.facts import Amounts, FactQuery
 from trio_copy.model.units import NO_USD, Usd
 from trio_copy.ports import FORGOTTEN_TOKEN, Store
@@ -97,9 +100,15 @@ def pnl(
     plan = find_plan(conf, redactor)
     names = find_leaders(plan)
     query = read_query(follower, leader, token, since, until, 1, names)
-    rows = ask_store(plan, lambda store: read_profits(store, by, query))
+
+    async def read(store: Store) -> tuple[list[Profit], list[GasPaid]]:
+        return await read_profits(store, by, query), await gas_paid(store.history)
+
+    rows, paid = ask_store(plan, read)
     columns = with_names(COLUMNS, names, "name") if by == "leader" else COLUMNS
     show(columns, rows, json=json, csv_=csv, empty=nothing("nothing was traded", plan, follower))
+    if paid and not (json or csv):
+        out(f"gas, not counted above: {gas_in_all(paid)} in all (trio-copy gas)")
     return 0
 
 

@@ -7,11 +7,11 @@ import trio
 from attrs import define, frozen
 from rich.text import Text
 
+from trio_copy.cli.gas import gas_in_all
 from trio_copy.cli.pnl import Profit, read_profits
 from trio_copy.cli.positions import EVERYTHING, NO_LABELS, HeldPosition, held_positions, token_name
 from trio_copy.engine.gas import GasPaid, gas_paid
 from trio_copy.errors import StoreError
-from trio_copy.model.coins import Coins
 from trio_copy.model.counts import counted
 from trio_copy.model.ids import TokenId
 from trio_copy.model.units import NO_USD, Usd
@@ -45,7 +45,7 @@ class Standings:
     largest: Sequence[HeldPosition] = ()
     """What most was paid for."""
     gas: Sequence[GasPaid] = ()
-    """What transactions have cost, by operator."""
+    """What transactions have cost, by wallet and operator."""
 
 
 async def read_standings(store: Store, labels: Mapping[TokenId, str] = NO_LABELS) -> Standings:
@@ -125,6 +125,7 @@ def gas_objects(standings: Standings) -> list[Json]:
         {
             "executor": one.executor,
             "chain": one.chain_id,
+            "wallet": one.wallet,
             "operator": one.operator,
             "transactions": one.transactions,
             "coins": str(one.coins),
@@ -134,8 +135,7 @@ def gas_objects(standings: Standings) -> list[Json]:
 
 
 def _gas(paid: Sequence[GasPaid]) -> str:
-    coins, count = Coins(sum(one.coins.wei for one in paid)), sum(one.transactions for one in paid)
-    return f"{coins} coins for {counted(count, 'transaction')} of {counted(len(paid), 'operator')}"
+    return f"{gas_in_all(paid)} of {counted(len({one.operator for one in paid}), 'operator')}"
 
 
 def _held(standing: Standing) -> str:

@@ -18,6 +18,7 @@ from trio_copy_onchain.asking.chain import Chain
 from trio_copy_onchain.asking.fee_clock import FeeClock
 from trio_copy_onchain.sending.apart import Apart
 from trio_copy_onchain.sending.cause import Cause, signed_nothing
+from trio_copy_onchain.sending.gas_book import GasBook
 from trio_copy_onchain.sending.sight import Sight
 from trio_copy_onchain.sending.written import Written
 from trio_copy_onchain.tx import commands as c
@@ -29,6 +30,7 @@ from trio_copy_onchain.tx.nonces import Nonces
 from trio_copy_onchain.tx.receipts import Receipt, cost_of
 from trio_copy_onchain.tx.sendings import Binding, Fate, Sending
 from trio_copy_onchain.tx.texts import Proves, Row
+from trio_copy_onchain.wallets.kinds import moved_by
 
 _ASK_S = 2.5
 """How long the chain is waited for in one look; a block later it is asked again."""
@@ -64,6 +66,7 @@ class Operator:
     """Called at each point where a crash would matter."""
     nonces: Nonces = field(init=False)
     sight: Sight = field(init=False)
+    gas: GasBook = field(init=False)
     closed: bool = False
     """Whether its journal is somebody else's by now: nothing leaves any more."""
     paused_until: float = 0.0
@@ -89,6 +92,7 @@ class Operator:
 
     def __attrs_post_init__(self) -> None:
         self.nonces = self.written.read()
+        self.gas = GasBook(journal=self.written.journal, chain_id=self.written.chain_id, operator=self.address)
         self.sight = Sight(address=self.address, chain=self.chain)
 
     @property
@@ -415,9 +419,10 @@ class Operator:
             if receipt is not None and ended is not None:
                 wei = cost_of(ended.sending(tx_hash), receipt)
                 if self._do(c.Pay(key=key, wei=wei)):
-                    self.written.pay(wei)
+                    call = ended.call
+                    self.gas.pay(wei, self.address if call is None else moved_by(self.address, call.to, call.data))
         for tx_hash in [one for one in fillers if one in self.receipts]:
-            self.written.pay(cost_of(fillers.pop(tx_hash), self.receipts[tx_hash]))
+            self.gas.pay(cost_of(fillers.pop(tx_hash), self.receipts[tx_hash]), self.address)
         self.written.put(self.nonces)
 
     def _tell_apart(self, see: c.See) -> None:

@@ -1,23 +1,20 @@
-"""An operator's bindings, and what its gas has cost, as documents of a journal.
-
-Named `CHAIN/OPERATOR/NONCE/KEY`, `-` for nobody's key; beside them `CHAIN/OPERATOR/gas`, `[1, transactions, wei]`.
-"""
+"""An operator's bindings as documents of a journal, named `CHAIN/OPERATOR/NONCE/KEY`, `-` for nobody's key."""
 
 from collections.abc import Iterator
 from typing import Any
 
 import msgspec
-from attrs import define, field
+from attrs import define
 
 from trio_copy.errors import InvariantBroken
 from trio_copy.model.ids import Address, ChainId
 from trio_copy.ports import Journal
 from trio_copy.records import write_plain
+from trio_copy_onchain.sending.gas_book import GAS
 from trio_copy_onchain.tx.nonces import Nonces
 from trio_copy_onchain.tx.sendings import Binding, binding_of, plain_binding
 
 _READ = msgspec.json.Decoder(list[Any])
-_GAS = "gas"
 _NOBODY = "-"
 
 
@@ -28,10 +25,6 @@ class Written:
     journal: Journal
     chain_id: ChainId
     operator: Address
-    transactions: int = field(default=0, init=False)
-    """Whose gas was counted."""
-    paid_wei: int = field(default=0, init=False)
-    """What their gas has cost."""
 
     def read(self) -> Nonces:
         """Read what there is.
@@ -41,11 +34,10 @@ class Written:
         """
         bindings: list[Binding] = []
         for name, body in self._documents():
+            if name == GAS:
+                continue
             try:
-                if name == _GAS:
-                    _, self.transactions, self.paid_wei = _READ.decode(body)
-                else:
-                    bindings.append(binding_of(_READ.decode(body), self.chain_id, self.operator))
+                bindings.append(binding_of(_READ.decode(body), self.chain_id, self.operator))
             except (ValueError, msgspec.MsgspecError) as error:
                 raise InvariantBroken(f"what {self.operator} has sent cannot be read: {name}: {error}") from error
         return Nonces.restored(bindings)
@@ -55,12 +47,6 @@ class Written:
         for (nonce, key), binding in nonces.take_changes().items():
             name = f"{nonce}/{key or _NOBODY}"
             self._put(name, None if binding is None else plain_binding(binding))
-
-    def pay(self, wei: int) -> None:
-        """Count what a transaction's gas has cost."""
-        self.transactions += 1
-        self.paid_wei += wei
-        self._put(_GAS, [1, self.transactions, self.paid_wei])
 
     def _documents(self) -> Iterator[tuple[str, bytes]]:
         prefix = self._prefix

@@ -4,8 +4,9 @@ from attrs import frozen
 
 from trio_copy.model.ids import Address, Hash32
 from trio_copy.model.orders import SignatureType, Wallet
+from trio_copy_onchain.wallets import proxy, safe
 from trio_copy_onchain.wallets.eoa import Eoa
-from trio_copy_onchain.wallets.proxy import Proxy
+from trio_copy_onchain.wallets.proxy import Proxy, made_by
 from trio_copy_onchain.wallets.safe import Safe
 from trio_copy_onchain.wallets.seam import WalletKind
 
@@ -49,3 +50,12 @@ def of_wallet(wallet: Wallet, contracts: WalletContracts = CONTRACTS) -> WalletK
             raise ValueError(
                 f"wallet {wallet.name}: a deposit wallet acts by its relayer alone, and by no transaction of ours"
             )
+
+
+def moved_by(operator: Address, to: Address, data: bytes, contracts: WalletContracts = CONTRACTS) -> Address:
+    """Return the wallet whose calls an operator's transaction makes: a Safe, a proxy wallet, or the operator itself."""
+    if data.startswith(safe.SELECTOR):
+        return to
+    if to == contracts.proxy_factory and data.startswith(proxy.SELECTOR):
+        return made_by(contracts.proxy_factory, contracts.proxy_init_code, operator)
+    return operator

@@ -13,7 +13,7 @@ from trio_copy.transactions.calls import Call
 from trio_copy_onchain.wallets import words
 from trio_copy_onchain.wallets.seam import marked_with, unmarked
 
-_SELECTOR = keccak(b"proxy((uint8,address,uint256,bytes)[])")[:4]
+SELECTOR = keccak(b"proxy((uint8,address,uint256,bytes)[])")[:4]
 _PLAIN_CALL = words.number(1)
 """2 would run foreign code as the wallet's own, and 0 is none."""
 _TO_DATA = words.number(4 * words.WORD)
@@ -85,12 +85,12 @@ def _written(calls: Sequence[Call]) -> bytes:
     for member in members:
         places.append(words.number(at))
         at += len(member)
-    return b"".join((_SELECTOR, words.number(words.WORD), words.number(len(members)), *places, *members))
+    return b"".join((SELECTOR, words.number(words.WORD), words.number(len(members)), *places, *members))
 
 
 def _read(data: bytes) -> tuple[Call, ...]:
     """Read as many calls as there can be; whether they are what was written, the caller compares."""
-    body = data[len(_SELECTOR) + 2 * words.WORD :]
+    body = data[len(SELECTOR) + 2 * words.WORD :]
     at = words.read_number(body, 0)
     calls = list[Call]()
     while at < len(body):

@@ -15,7 +15,7 @@ from trio_copy_onchain.venues import abi
 from trio_copy_onchain.wallets import multisend, words
 from trio_copy_onchain.wallets.seam import marked_with, unmarked
 
-_SELECTOR = keccak(b"execTransaction(address,uint256,bytes,uint8,uint256,uint256,uint256,address,address,bytes)")[:4]
+SELECTOR = keccak(b"execTransaction(address,uint256,bytes,uint8,uint256,uint256,uint256,address,address,bytes)")[:4]
 _HEAD = 10 * words.WORD
 _CALL, _AS_ITS_OWN_CODE = 0, 1
 _NO_REFUND = bytes(5 * words.WORD)
@@ -76,11 +76,11 @@ class Safe:
             + words.number(_HEAD + len(inside))
         )
         by_sender = words.text(words.address(operator) + words.number(0) + b"\1")
-        return marked_with(Call(to=self.address, data=_SELECTOR + head + inside + by_sender), key)
+        return marked_with(Call(to=self.address, data=SELECTOR + head + inside + by_sender), key)
 
     def inner(self, call: Call, *, marked: bool = True) -> tuple[Call, ...]:
         plain = unmarked(call) if marked else call
-        body = plain.data[len(_SELECTOR) :]
+        body = plain.data[len(SELECTOR) :]
         data = words.read_text(body, _HEAD)
         if words.read_number(body, 3 * words.WORD) == _AS_ITS_OWN_CODE:
             calls = multisend.read(data)
