@@ -47,6 +47,7 @@ LONG_PLAYS = (
     "onchain/test_proofs_reorg.py",
     "onchain/test_proofs_shared.py",
     "onchain/test_redeeming_anvil.py",
+    "onchain/test_redeeming_routed_anvil.py",
     "plugins/test_third_party_store.py",
     "plugins/test_wrong_stores.py",
     "redis/test_faults.py",

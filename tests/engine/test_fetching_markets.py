@@ -10,10 +10,18 @@ import trio.testing
 from attrs import define, evolve
 
 from tests.builders import LEADER, NOW, POLYGON
+from tests.chain.test_resolutions import CANARY, of_event
 from tests.harness import World, make_test_plan, open_world, with_follow_settings
 from tests.market_day import run_past
 from trio_copy.chain.decoders.order_filled import OrderFilledDecoder, OrderFilledSettings
-from trio_copy.chain.decoders.resolutions import CONDITIONAL_TOKENS, RESOLUTION_TOPIC
+from trio_copy.chain.decoders.resolutions import (
+    BINARY_MODULE,
+    CONDITIONAL_TOKENS,
+    RESOLUTION_TOPIC,
+    RESOLVED_TOPIC,
+    ResolutionDecoder,
+)
+from trio_copy.chain.feed import SeenLog
 from trio_copy.config import ChainSettings
 from trio_copy.engine.fetching import FetchWorld, History, Read, fetch_history
 from trio_copy.engine.recorded_lines import Moment
@@ -26,10 +34,11 @@ from trio_copy.model.fills import Side
 from trio_copy.model.follow_settings import Filters, Leaving, Sizing
 from trio_copy.model.ids import TokenId
 from trio_copy.model.resolutions import Decided
-from trio_copy.model.units import NO_USD, Price, Ratio
-from trio_copy.ports import Markets
+from trio_copy.model.units import MICRO, NO_USD, Price, Ratio
+from trio_copy.ports import Decoder, Markets
 from trio_copy.testing.devnet import DevTx
 from trio_copy.testing.devnet.chain import DevLog, fake_hash
+from trio_copy.testing.devnet.encode import module_resolution_log
 from trio_copy.testing.markets import MemoryMarkets
 
 Clock = trio.testing.MockClock
@@ -120,6 +129,43 @@ async def test_what_markets_said_stands_where_it_belongs(clock: Clock, tmp_path:
     decided = [(moment.at, moment.seen.condition_id) for moment in found if isinstance(moment.seen, Decided)]
     assert decided == [(time_of(DECIDED), condition(TWO)), (time_of(BLOCKS - WINDOW), condition(THREE))]
     assert read.unknown == 1
+
+
+@pytest.mark.parametrize("reads", ["all decisions", "those of conditional tokens", "none"])
+async def test_decisions_of_protocol_v2_stand_at_their_block(clock: Clock, tmp_path: Path, reads: str) -> None:
+    """Of a question that was traded, and of those that are decided by another one of their event; its log is kept for who reads it."""
+    traded = [of_event(0), of_event(1), CANARY]
+    tokens = [TokenId(int(one, 16)) for one in traded]
+    source, path = MemoryMarkets(), tmp_path / "past.rec"
+    for token, name in zip(tokens, traded, strict=True):
+        source.tell(TokenFacts(token_id=token, condition_id=name, question="?", opposite=None))
+    came_true, alone, nobodys = (
+        module_resolution_log(module=BINARY_MODULE, condition_id=name, payouts=payouts)
+        for name, payouts in ((of_event(2), (MICRO, 0)), (CANARY, (0, MICRO)), (of_event(2, "cd"), (MICRO, 0)))
+    )
+    readers: dict[str, list[Decoder]] = {
+        "all decisions": [ResolutionDecoder(frozenset({CONDITIONAL_TOKENS}), frozenset({BINARY_MODULE}))],
+        "those of conditional tokens": [ResolutionDecoder(frozenset({CONDITIONAL_TOKENS}))],
+        "none": [],
+    }
+    trades: list[Decoder] = [OrderFilledDecoder(frozenset(OrderFilledSettings().exchanges))]
+    async with open_world() as world:
+        for number in range(1, 100):
+            await trio.sleep(BLOCK_S)
+            mined = [world.buy(token=token) for token in tokens] if number == BOUGHT else []
+            decided = [one for block, one in ((50, came_true), (60, alone), (70, nobodys)) if block == number]
+            mined += [DevTx(tx_hash=fake_hash("decided", number), logs=(one,)) for one in decided]
+            world.chain.mine(*mined)
+        await fetched(world, path, source, decoders=trades + readers[reads])
+    told = [(one.at, one.seen) for one in moments(path) if isinstance(one.seen, Decided)]
+    assert [(at, one.condition_id, one.payouts) for at, one in told] == [
+        (time_of(50), of_event(0), (0, MICRO)),
+        (time_of(50), of_event(1), (0, MICRO)),
+        (time_of(60), CANARY, (0, MICRO)),
+    ]
+    logs = [one.seen.log for one in moments(path) if isinstance(one.seen, SeenLog)]
+    kept = [log.block_number for log in logs if log.topics[0] == RESOLVED_TOPIC]
+    assert kept == ([50, 60] if reads == "all decisions" else [])
 
 
 async def test_a_fetch_in_pieces_is_a_fetch_in_one(clock: Clock, tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from tests.builders import LEADER, NOW, POLYGON
 from tests.harness import World
 from trio_copy.chain.decoders import erc1155, fpmm, order_filled
 from trio_copy.chain.decoders.pool import SWAP_TOPIC
-from trio_copy.chain.decoders.resolutions import RESOLUTION_TOPIC
+from trio_copy.chain.decoders.resolutions import NEG_RISK_MODULE, OTHER_TOPIC, RESOLUTION_TOPIC, RESOLVED_TOPIC
 from trio_copy.model.fills import Side
 from trio_copy.model.ids import Address, Hash32, TokenId
 from trio_copy.model.units import Shares, Usd
@@ -17,6 +17,7 @@ from trio_copy.testing.devnet import DevChain, DevLog, NodeFaults
 from trio_copy.testing.devnet.chain import DevTx, fake_hash
 from trio_copy.testing.devnet.encode import (
     fpmm_log,
+    module_resolution_log,
     order_filled_v1_log,
     pool_log,
     transfer_batch_log,
@@ -35,6 +36,8 @@ _HOMES = {
     erc1155.SINGLE_TOPIC: erc1155.CONDITIONAL_TOKENS,
     erc1155.BATCH_TOPIC: erc1155.CONDITIONAL_TOKENS,
     RESOLUTION_TOPIC: erc1155.CONDITIONAL_TOKENS,
+    RESOLVED_TOPIC: NEG_RISK_MODULE,
+    OTHER_TOPIC: NEG_RISK_MODULE,
     fpmm.BUY_TOPIC: POOL,
     fpmm.SELL_TOPIC: POOL,
     SWAP_TOPIC: SWAP_POOL,
@@ -158,3 +161,7 @@ def _emitted() -> Iterator[DevLog]:
         )
     for amounts in ((-9 * 10**18, 5_000_000), (9 * 10**18, -5_000_000)):
         yield pool_log(pool=SWAP_POOL, sender=POOL, recipient=LEADER, amounts=amounts)
+    condition = Hash32("0x02" + "ab" * 16 + "0003" + "00" * 8 + "0000" + "0001" + "00")
+    yield module_resolution_log(module=NEG_RISK_MODULE, condition_id=condition, payouts=(1_000_000, 0))
+    event, other = condition[:60] + "00" * 3, condition[:60] + "0003" + "00"
+    yield DevLog(address=NEG_RISK_MODULE, topics=(OTHER_TOPIC, event, other), data=b"")

@@ -15,7 +15,7 @@ from trio_copy.chain.decoders.erc1155 import CONDITIONAL_TOKENS, Erc1155Decoder
 from trio_copy.chain.decoders.fpmm import FpmmDecoder
 from trio_copy.chain.decoders.order_filled import EXCHANGE_V2, EXCHANGE_V3, OrderFilledDecoder
 from trio_copy.chain.decoders.pool import PoolDecoder, PoolTable
-from trio_copy.chain.decoders.resolutions import ResolutionDecoder
+from trio_copy.chain.decoders.resolutions import NEG_RISK_MODULE, ResolutionDecoder
 from trio_copy.chain.feed import SeenLog
 from trio_copy.chain.filters import build_filters, passes
 from trio_copy.chain.scanner import SCAN
@@ -45,7 +45,7 @@ class Target:
             Erc1155Decoder(frozenset({CONDITIONAL_TOKENS}), exchanges, moves=True),
             FpmmDecoder({POOL: POOL_TOKENS}),
             PoolDecoder({SWAP_POOL: PoolTable(address=SWAP_POOL, outcome=POOL, collateral=SWAP_POOL)}),
-            ResolutionDecoder(frozenset({CONDITIONAL_TOKENS})),
+            ResolutionDecoder(frozenset({CONDITIONAL_TOKENS}), frozenset({NEG_RISK_MODULE})),
         ]
         book = FollowBook(
             TermsOfFollows(followers=Followers({EVERYBODY: Follower(follower=EVERYBODY, executor="sim")}))

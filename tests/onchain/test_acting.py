@@ -25,7 +25,7 @@ from trio_copy_onchain.acting.planning import Planning
 from trio_copy_onchain.acting.steps import amount
 from trio_copy_onchain.asking.fee_clock import FeeClock
 from trio_copy_onchain.holdings.polymarket import MarketKind, Polymarket
-from trio_copy_onchain.onchain import FpmmTable, OnchainSettings
+from trio_copy_onchain.onchain import FpmmTable, OnchainSettings, PoolTable
 from trio_copy_onchain.tx.fees import GWEI
 from trio_copy_onchain.venues.abi import function
 from trio_copy_onchain.wallets.kinds import CONTRACTS
@@ -222,6 +222,17 @@ async def test_a_redemption_that_is_refused_now_holds_up_no_other() -> None:
     (one,) = await plan(chain, Deed.REDEEM, held=(held(token),))
     assert one.act is not None
     assert (one.gas_wei, one.words[-1]) == (0, f"{VENUE.router} refuses it now: execution reverted: nothing there")
+
+
+async def test_an_outcome_that_is_an_erc20_is_left_to_a_person_with_what_to_do() -> None:
+    """Where facts say that it is of the question; of which question another one is, nobody says."""
+    outcome = Address("0x" + "0a" * 20)
+    pool = PoolTable(pool=MAKER, outcome=outcome, collateral=MAKER, router=MAKER, quoter=MAKER, takes_deadline=True)
+    settings, token = OnchainSettings(pools=(pool,)), TokenId(int(outcome, 16))
+    chain = chain_that_says({DECIMALS: 6, BATCH: (0, 0), DENOMINATOR: 2, NUMERATOR: 1})
+    with pytest.raises(OrderNotSent, match=f"token {token}: .* redeem it there by the wallet's own key"):
+        await plan(chain, Deed.REDEEM, settings=settings, condition_id=CONDITION, held=(held(token, CONDITION),))
+    assert await plan(chain, Deed.REDEEM, settings=settings, condition_id=CONDITION, held=(held(token),)) == []
 
 
 async def test_a_market_maker_that_names_another_condition_than_that_of_its_tokens_is_not_believed() -> None:

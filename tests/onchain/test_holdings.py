@@ -7,6 +7,7 @@ from eth_abi.abi import encode
 
 from trio_copy.model.fills import Side
 from trio_copy.model.ids import Address, Hash32, TokenId
+from trio_copy.model.protocol_v2 import condition_of, is_protocol_v2
 from trio_copy.model.units import Price
 from trio_copy.ports.acting import Deed
 from trio_copy.transactions.calls import Call
@@ -14,7 +15,7 @@ from trio_copy_onchain.holdings.approvals import Allowance, Approval, ForAll, mi
 from trio_copy_onchain.holdings.conditional import Adapted, Conditional
 from trio_copy_onchain.holdings.of_venues import approval_of
 from trio_copy_onchain.holdings.polymarket import MarketKind, Polymarket
-from trio_copy_onchain.holdings.routed import Routed, condition_of, is_routed
+from trio_copy_onchain.holdings.routed import Routed
 from trio_copy_onchain.holdings.seam import Condition, Holdings
 from trio_copy_onchain.venues.amounts import Decimals
 from trio_copy_onchain.venues.fpmm import Fpmm
@@ -60,7 +61,7 @@ def test_tokens_are_those_of_real_markets_and_tell_their_kind(kind: MarketKind) 
     assert condition.tokens == TOKENS[kind]
     for token in TOKENS[kind]:
         assert POLYMARKET.condition_with(TokenId(token), CONDITIONS[kind]) == condition
-        assert is_routed(TokenId(token)) is (kind is MarketKind.ROUTED)
+        assert is_protocol_v2(TokenId(token)) is (kind is MarketKind.ROUTED)
     with pytest.raises(ValueError, match="expected an outcome of the condition"):
         POLYMARKET.condition_with(TokenId(TOKENS[kind][0] ^ 2), CONDITIONS[kind])
 

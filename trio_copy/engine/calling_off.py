@@ -131,10 +131,10 @@ def _has_lost_a_member(shard: Shard, open_order: OpenOrder) -> bool:
 
 def _decided(shard: Shard, open_order: OpenOrder) -> Reason | None:
     """Say whether an order's question was decided: who still sells then knows what the shares are worth."""
-    facts = shard.catalog.of(open_order.order.token_id)
-    if facts is None or shard.resolved.of(facts.condition_id) is None:
+    question = shard.catalog.question_of(open_order.order.token_id)
+    if question is None or shard.resolved.of(question[0]) is None:
         return None
-    return _reason(Code.QUESTION_DECIDED, "market", facts.condition_id, "undecided")
+    return _reason(Code.QUESTION_DECIDED, "market", question[0], "undecided")
 
 
 async def call_off_before(

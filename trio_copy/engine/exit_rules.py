@@ -115,11 +115,12 @@ class ExitRules:
 
     def _decided(self, shard: Shard, spot: Spot) -> tuple[str, Price] | None:
         """Return the question of a spot and what its shares pay, once that is for good."""
-        facts = self.catalog.of(spot[1])
-        resolution = None if facts is None else shard.resolved.of(facts.condition_id)
-        if facts is None or resolution is None or resolution.block_number > self._final:
+        question = self.catalog.question_of(spot[1])
+        resolution = None if question is None else shard.resolved.of(question[0])
+        if question is None or resolution is None or resolution.block_number > self._final:
             return None
-        return facts.condition_id, resolution.payout(facts.slot)
+        condition_id, slot = question
+        return condition_id, resolution.payout(slot)
 
     def _positions(self, shard: Shard, *, everything: bool) -> Iterator[tuple[Account, Spot]]:
         """Return the open positions of a shard: all, or those that have to be looked at each time."""
@@ -273,14 +274,14 @@ class ExitRules:
 
     def _tell_decided(self, shard: Shard, news: Collection[str], final: int) -> None:
         """Tell people of the questions among these of which somebody here holds something."""
-        held = {spot[1]: self.catalog.of(spot[1]) for _, spot in self._positions(shard, everything=True)}
-        for token_id, facts in held.items():
-            resolution = (
-                None if facts is None or facts.condition_id not in news else shard.resolved.of(facts.condition_id)
-            )
-            if facts is not None and resolution is not None:
+        held = {spot[1]: self.catalog.question_of(spot[1]) for _, spot in self._positions(shard, everything=True)}
+        for token_id, question in held.items():
+            if question is None or shard.resolved.decided_by(question[0]) not in news:
+                continue
+            condition_id, slot = question
+            if (resolution := shard.resolved.of(condition_id)) is not None:
                 later = "" if resolution.block_number <= final else f", for good after {self.window_blocks} more blocks"
-                paid = f"{self.catalog.name_of(token_id)} pays {resolution.payout(facts.slot)}"
+                paid = f"{self.catalog.name_of(token_id)} pays {resolution.payout(slot)}"
                 self.observer.on_step("decided", f"{paid}{later}")
 
     def _tell_exit(self, who: str, key: PositionKey, bid: Price) -> None:

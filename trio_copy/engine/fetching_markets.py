@@ -11,7 +11,13 @@ from functools import partial
 
 from attrs import define, field
 
-from trio_copy.chain.decoders.resolutions import RESOLUTION_TOPIC, ResolutionDecoder, ResolutionSettings
+from trio_copy.chain.decoders.resolutions import (
+    DECISION_TOPICS,
+    MODULE_TOPICS,
+    RESOLUTION_TOPIC,
+    ResolutionDecoder,
+    ResolutionSettings,
+)
 from trio_copy.chain.feed import SeenLog
 from trio_copy.engine.recorded_lines import Moment, Told
 from trio_copy.engine.together import together
@@ -55,7 +61,8 @@ class PastMarkets:
     on_trouble: Callable[[str, str], None]
     _past: PastPrices = field(init=False)
     _by_topic: dict[str, Decoder] = field(init=False)
-    _resolutions: Decoder = field(init=False)
+    _beside: ResolutionDecoder = field(init=False)
+    """Reads those decisions which whoever plays the recording does not."""
     _facts: dict[TokenId, TokenFacts] = field(factory=dict)
     _tokens: OrderedDict[TokenId, _Token] = field(factory=OrderedDict)
     """Those whose prices are read; the one that was traded last is the last."""
@@ -67,13 +74,16 @@ class PastMarkets:
             raise ConfigError(["--market-data: expected a market source that knows the past, got one that does not"])
         self._past = self.source
         self._by_topic = {topic: decoder for decoder in self.decoders for topic in decoder.topics}
-        contracts = frozenset(ResolutionSettings().contracts)
-        self._resolutions = self._by_topic.get(RESOLUTION_TOPIC, ResolutionDecoder(contracts))
+        ours = ResolutionSettings()
+        self._beside = ResolutionDecoder(
+            frozenset() if RESOLUTION_TOPIC in self._by_topic else frozenset(ours.contracts),
+            frozenset() if self._by_topic.keys() & set(MODULE_TOPICS) else frozenset(ours.modules),
+        )
 
     @property
     def asked(self) -> Sequence[Decoder]:
         """The decoders whose logs are read: decisions are, whether whoever plays the recording reads them or not."""
-        return self.decoders if self._resolutions in self.decoders else (*self.decoders, self._resolutions)
+        return (*self.decoders, self._beside) if self._beside.topics else self.decoders
 
     def recall(self, moments: Iterable[Moment], until: float) -> None:
         """Learn what an earlier call has written, up to a moment in Unix seconds."""
@@ -155,19 +165,26 @@ class PastMarkets:
         """Part decisions from other logs; those of questions that nobody here traded are left out."""
         kept, decided = list[RawLog](), list[tuple[float, Decided]]()
         for log in logs:
-            if not log.topics or log.topics[0] != RESOLUTION_TOPIC:
+            topic = log.topics[0] if log.topics else ""
+            if topic not in DECISION_TOPICS:
                 kept.append(log)
                 continue
             try:
-                one = self._resolutions.decode(log)
+                one = self._by_topic.get(topic, self._beside).decode(log)
             except UndecodableLog as error:
                 self.on_trouble("markets-unreadable", str(error))
                 continue
-            if isinstance(one, Resolution) and one.condition_id in self._questions:
-                told = Decided(condition_id=one.condition_id, payouts=one.payouts)
-                decided.append((float(log.block_time or 0), told))
-                kept += [log] if RESOLUTION_TOPIC in self._by_topic else []
+            if isinstance(one, Resolution) and (told := self._told_by(one)):
+                decided += [(float(log.block_time or 0), each) for each in told]
+                kept += [log] if topic in self._by_topic else []
         return kept, decided
+
+    def _told_by(self, one: Resolution) -> list[Decided]:
+        """Return what a resolution says of the questions that somebody here has traded."""
+        told = [one] if one.condition_id in self._questions else []
+        if one.event is not None:
+            told += [other for name in self._questions if (other := one.of_other(name)) is not None]
+        return [Decided(condition_id=each.condition_id, payouts=each.payouts) for each in told]
 
     async def _learn(self, tokens: Sequence[TokenId]) -> dict[TokenId, TokenFacts]:
         """Ask what tokens are about, and their opposites, which a reverse copy buys."""

@@ -289,7 +289,7 @@ class Gate:
             self.recent.drop(fact)
             if isinstance(fact, Resolution):
                 for shard in self.shards.values():
-                    shard.resolved.drop(fact.condition_id)
+                    shard.resolved.take_back(fact)
                 continue
             self._unsure = [(shard, signal) for shard, signal in self._unsure if signal != fact]
             found, suspended, placed = False, 0, 0

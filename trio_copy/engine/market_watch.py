@@ -222,8 +222,8 @@ class MarketWatch:
 
     def _undecided(self) -> list[str]:
         """Return the questions of what is held of which some shard has not heard how they were decided."""
-        known = filter(None, map(self.catalog.of, self._held))
-        questions = dict.fromkeys(facts.condition_id for facts in known)
+        known = filter(None, map(self.catalog.question_of, self._held))
+        questions = dict.fromkeys(condition_id for condition_id, _ in known)
         return [one for one in questions if any(shard.resolved.of(one) is None for shard in self.shards.values())]
 
     def _decide(self, resolution: Resolution) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 from attrs import evolve, field, frozen
 
-from trio_copy.chain.decoders.resolutions import RESOLUTION_TOPIC
+from trio_copy.chain.decoders.resolutions import DECISION_TOPICS
 from trio_copy.config import Draft, PluginTable, Settings, ShardsSettings, read_draft, structure_plugin_table
 from trio_copy.config.catalog import read_catalog
 from trio_copy.config.places import NOWHERE, Places
@@ -288,7 +288,7 @@ def _unredeemed(
         for one in redeem
         if one.executor not in able and len(able) != 1
     ]
-    if redeem and not any(RESOLUTION_TOPIC in decoder.topics for decoder in decoders.values()):
+    if redeem and all(decoder.topics.isdisjoint(DECISION_TOPICS) for decoder in decoders.values()):
         problems.append(
             f"wallet.{redeem[0].wallet}.redeem: expected [decoder.resolutions] beside it: nobody else tells what is decided"
         )

@@ -192,8 +192,8 @@ class Redeeming:
         return tuple(Held(token_id=one, shares=number, facts=self.catalog.of(one)) for one, number in shares.items())
 
     def _condition_of(self, token_id: TokenId) -> str:
-        facts = self.catalog.of(token_id)
-        return "" if facts is None else facts.condition_id
+        question = self.catalog.question_of(token_id)
+        return "" if question is None else question[0]
 
 
 def _told(act: Act, report: ActReport) -> str:

@@ -333,9 +333,9 @@ class Shard:
             tokens.update(token for _, token in account.holdings)
             tokens.update(order.order.token_id for order in account.orders.values())
             tokens.update(waits.task.intent.token_id for waits in account.waiting.values())
-        facts = [self.catalog.of(token) for token in tokens]
-        known = {fact.condition_id for fact in facts if fact is not None}
-        if self.progress.sealed is not None and len(facts) == sum(fact is not None for fact in facts):
+        questions = [self.catalog.question_of(token) for token in tokens]
+        known = {question[0] for question in questions if question is not None}
+        if self.progress.sealed is not None and None not in questions:
             # A token that the catalog does not know yet may be of any question.
             self.resolved.forget(self.progress.sealed.number, known)
 

@@ -7,6 +7,7 @@ from itertools import islice
 from attrs import define, field, frozen
 
 from trio_copy.model.ids import TokenId
+from trio_copy.model.protocol_v2 import answer_of
 from trio_copy.model.units import Price, Ratio, Shares
 
 
@@ -108,6 +109,17 @@ class Catalog:
 
     def of(self, token_id: TokenId) -> TokenFacts | None:
         return self._facts.get(token_id)
+
+    def question_of(self, token_id: TokenId) -> tuple[str, int] | None:
+        """Return the condition whose payouts a token gets, and its slot; None where nobody knows.
+
+        Of Protocol V2 the token's own name says it, and nobody else has to, nor can tell another one.
+        """
+        named = answer_of(token_id)
+        if named is not None:
+            return named
+        facts = self.of(token_id)
+        return None if facts is None else (facts.condition_id, facts.slot)
 
     def name_of(self, token_id: TokenId) -> str:
         """Return what people call a token: by its question and answer or, where nobody knows them, by its number."""

@@ -8,13 +8,13 @@ from collections.abc import Sequence
 from attrs import define, field
 
 from trio_copy.model.ids import Address, Hash32
+from trio_copy.model.protocol_v2 import condition_of, is_protocol_v2
 from trio_copy.ports import Held
 from trio_copy.transactions.calls import Call
 from trio_copy_onchain.asking.chain import Chain
 from trio_copy_onchain.holdings.conditional import Adapted, Conditional
 from trio_copy_onchain.holdings.polymarket import MarketKind, Polymarket
-from trio_copy_onchain.holdings.routed import Routed, is_routed
-from trio_copy_onchain.holdings.routed import condition_of as routed_condition_of
+from trio_copy_onchain.holdings.routed import Routed
 from trio_copy_onchain.onchain import FpmmTable, OnchainSettings
 from trio_copy_onchain.tx.reverts import Revert
 from trio_copy_onchain.venues import abi
@@ -45,9 +45,12 @@ class Conditions:
         if maker is not None:
             return await self._traded_by(maker, until)
         if any(int(pool.outcome, 16) == token for pool in self.settings.pools):
-            raise ValueError("an outcome that is an ERC-20 is redeemed where it was made, which is not known here")
-        if self.polymarket is not None and is_routed(token):
-            return self.polymarket.condition(MarketKind.ROUTED, routed_condition_of(token))
+            raise ValueError(
+                "an outcome that is an ERC-20 is redeemed where it was made, which is not known here: redeem it there by the "
+                "wallet's own key; it stays in the books"
+            )
+        if self.polymarket is not None and is_protocol_v2(token):
+            return self.polymarket.condition(MarketKind.ROUTED, condition_of(token))
         if self.polymarket is not None and facts is not None and facts.condition_id:
             return self.polymarket.condition_with(token, Hash32(facts.condition_id.lower()))
         raise ValueError("nobody tells which question it belongs to: no market maker of this configuration trades it")

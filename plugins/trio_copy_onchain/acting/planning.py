@@ -11,7 +11,7 @@ from trio_copy.model.counts import counted
 from trio_copy.model.ids import Address, Hash32, TokenId
 from trio_copy.model.orders import SignatureType, Wallet
 from trio_copy.model.units import Usd
-from trio_copy.ports import Act, Deed, PlannedAct, Wanted
+from trio_copy.ports import Act, Deed, Held, PlannedAct, Wanted
 from trio_copy.transactions.calls import Call
 from trio_copy_onchain.acting.approvals import Needed, Tokens, lacking, needed, tokens_of
 from trio_copy_onchain.acting.conditions import Conditions, Known
@@ -158,8 +158,8 @@ class Planning:
             try:
                 known = await self._conditions.of(one, self.until)
             except ValueError as error:
-                # An outcome that is an ERC-20 belongs to no condition that could be named.
-                if not name or one.token_id >= _MOST_ADDRESS:
+                # Nothing but facts says which condition an outcome that is an ERC-20 belongs to: without, it may be another one.
+                if not name or one.token_id >= _MOST_ADDRESS or _is_said_to_be_of(one, name):
                     left_out.append(f"left out: token {one.token_id}: {error}")
                 continue
             if name in ("", known.condition) and one.shares:
@@ -248,6 +248,10 @@ def _named(wanted: Wanted) -> Hash32:
     if not _CONDITION.fullmatch(name):
         raise ValueError(f"expected a condition id, 0x and 64 hex digits, got {name[:80] or 'none'}")
     return Hash32(name)
+
+
+def _is_said_to_be_of(held: Held, condition: str) -> bool:
+    return held.facts is not None and held.facts.condition_id == condition
 
 
 def _amount(wanted: Wanted) -> Usd:

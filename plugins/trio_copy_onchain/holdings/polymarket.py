@@ -5,8 +5,9 @@ from enum import Enum
 from attrs import frozen
 
 from trio_copy.model.ids import Address, ChainId, Hash32, TokenId
+from trio_copy.model.protocol_v2 import is_protocol_v2
 from trio_copy_onchain.holdings.conditional import Adapted
-from trio_copy_onchain.holdings.routed import Routed, is_routed
+from trio_copy_onchain.holdings.routed import Routed
 
 POLYGON = ChainId(137)
 """The chain on which its contracts are."""
@@ -81,7 +82,7 @@ class Polymarket:
         Raises:
             ValueError: the token is of another condition.
         """
-        kinds = (MarketKind.ROUTED,) if is_routed(token) else (MarketKind.STANDARD, MarketKind.NEG_RISK)
+        kinds = (MarketKind.ROUTED,) if is_protocol_v2(token) else (MarketKind.STANDARD, MarketKind.NEG_RISK)
         for kind in kinds:
             found = self.condition(kind, condition)
             if token in found.tokens:

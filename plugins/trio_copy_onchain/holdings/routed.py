@@ -6,6 +6,7 @@ from fractions import Fraction
 from attrs import Attribute, field, frozen
 
 from trio_copy.model.ids import Address, Hash32, TokenId
+from trio_copy.model.protocol_v2 import is_condition
 from trio_copy.model.units import MICRO
 from trio_copy.ports.acting import Deed
 from trio_copy.transactions.calls import Call
@@ -18,25 +19,10 @@ _SPLIT = abi.function("split", "bytes31", "uint256")
 _MERGE = abi.function("merge", "bytes31", "uint256")
 _REDEEM = abi.function("redeem", "bytes31", "uint256", "uint256")
 _PAYOUT = abi.function("getPayout", "uint256", "uint256")
-_RESERVED = ((1 << 64) - 1) << 40
-"""Bits of a token's name which are zero in Protocol V2; elsewhere it is a hash, and they are not."""
-_KINDS = (1, 2)
-"""In the first byte of a token: two outcomes, and negative risk. What stands together of several questions is neither."""
-
-
-def is_routed(token: TokenId) -> bool:
-    """Tell whether a token is one of Protocol V2, by its name alone."""
-    return not token & _RESERVED
-
-
-def condition_of(token: TokenId) -> Hash32:
-    """Return the condition of a token of Protocol V2."""
-    return Hash32(f"0x{token >> 8 << 8:064x}")
 
 
 def _condition(instance: object, attribute: "Attribute[Hash32]", condition: Hash32) -> None:
-    name = int(condition, 16)
-    if not is_routed(TokenId(name)) or name & 0xFF or name >> 248 not in _KINDS:
+    if not is_condition(int(condition, 16)):
         raise ValueError(f"condition: expected one of Protocol V2, 31 bytes and a zero, got {condition}")
 
 

@@ -39,7 +39,7 @@ def _pool(context: DecoderContext) -> Decoder:
 
 def _resolutions(context: DecoderContext) -> Decoder:
     settings: ResolutionSettings = context.settings
-    return ResolutionDecoder(frozenset(settings.contracts))
+    return ResolutionDecoder(frozenset(settings.contracts), frozenset(settings.modules))
 
 
 @hookimpl

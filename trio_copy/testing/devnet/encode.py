@@ -121,3 +121,12 @@ def resolution_log(*, condition_id: Hash32, question_id: Hash32, payouts: Sequen
         topics=(resolutions.RESOLUTION_TOPIC, condition_id, address_topic(ZERO_ADDRESS), question_id),
         data=_words(len(payouts), 64, len(payouts), *payouts),
     )
+
+
+def module_resolution_log(*, module: Address, condition_id: Hash32, payouts: Sequence[int]) -> DevLog:
+    """Encode `ConditionResolved` of Protocol V2: what a share of each slot pays, in millionths of a dollar."""
+    return DevLog(
+        address=module,
+        topics=(resolutions.RESOLVED_TOPIC, condition_id),
+        data=_words(32, len(payouts), *payouts),
+    )

@@ -11,6 +11,7 @@ from trio_copy.model.catalog import TokenFacts
 from trio_copy.model.fills import Side
 from trio_copy.model.ids import ZERO_ADDRESS, Address, Hash32, TokenId
 from trio_copy.model.orders import Quote
+from trio_copy.model.protocol_v2 import answer_of
 from trio_copy.model.units import MICRO, NO_SHARES, NO_USD, Price, Rounding, Shares
 from trio_copy.testing.devnet.chain import DevLog, DevTx, fake_hash
 from trio_copy.testing.devnet.encode import (
@@ -84,7 +85,7 @@ class ScriptedMarket:
         return tuple(
             TokenFacts(
                 token_id=outcome.token_id,
-                condition_id=_condition(number // 2),
+                condition_id=_named_by(outcome.token_id) or _condition(number // 2),
                 outcome=outcome.label.rsplit(" ", 1)[1],
                 question=outcome.label.rsplit(" ", 1)[0],
                 opposite=TokenId(outcome.token_id ^ 1),
@@ -228,6 +229,11 @@ class ScriptedMarket:
     def _tx(self, *logs: DevLog) -> DevTx:
         self._txs += 1
         return DevTx(tx_hash=fake_hash("tx", self.salt, self._txs, self.entropy.getrandbits(64)), logs=logs)
+
+
+def _named_by(token: TokenId) -> Hash32 | None:
+    named = answer_of(token)
+    return None if named is None else named[0]
 
 
 def _condition(question: int) -> Hash32:
