@@ -71,6 +71,28 @@ async def test_whatever_goes_wrong_at_the_venue_the_ledger_is_its_record(tmp_pat
             _check_taken_once(world)
 
 
+async def test_a_venue_that_restarts_has_every_order_once_it_is_ready(tmp_path: Path, autojump_clock: Clock) -> None:
+    """Entries as exits: the same bytes within their deadline, at a pace, and people see why it takes so long."""
+    async with trading(tmp_path) as world:
+        world.chain.mine(world.buy())
+        await world.wait_settled(2)
+        world.server.faults.mode = Mode.RESTARTING
+        world.chain.mine(world.buy(token=2), world.buy(side=Side.SELL))
+        await trio.sleep(45)
+        assert len(world.recorder.finished) == 2
+        world.server.faults.clear()
+        await world.wait_settled(6)
+        assert [one.outcome.end for one in world.recorder.finished] == [End.FILLED] * 6
+        assert world.booked == world.recorded
+        _check_taken_once(world)
+        sends = [one for one in world.server.clob.record.of(Answered) if one.path == "/order" and one.status == 425]
+        assert len(sends) < 4 * 45 * 2
+        assert [kind for kind, _ in world.recorder.alerts if kind.startswith("venue")] == [
+            "venue-stopped",
+            "venue-goes-on",
+        ]
+
+
 async def test_a_tick_that_changed_costs_one_more_order(tmp_path: Path, autojump_clock: Clock) -> None:
     """The market is read anew, and an order of the new tick is made; once, though one order is all that a person wants."""
     async with trading(tmp_path) as world:

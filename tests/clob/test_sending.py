@@ -112,6 +112,31 @@ async def test_each_row_of_the_table(
         assert "secret-1" not in f"{words}{bench.told}"
 
 
+@pytest.mark.parametrize(
+    ("says", "not_yet"),
+    [
+        ([_RESTARTS], True),
+        (_answers("the market is not yet ready to process new orders"), True),
+        ([refusal(425, "service not ready", **{"retry-after": "60"})], True),
+        ([_RESTARTS, refusal(503, "Trading is currently cancel-only.")], False),
+        ([_RESTARTS, Says(403, PAGE)], False),
+        ([refusal(503, "Trading is currently cancel-only.")], False),
+        ([refusal(401, "Unauthorized/Invalid api key")], False),
+    ],
+    ids=lambda value: str(value)[:70],
+)
+async def test_a_venue_that_is_not_ready_takes_the_same_bytes_in_a_moment(
+    clock: Clock, says: list[Says], *, not_yet: bool
+) -> None:
+    """Whoever sends hears that it is worth to go on until the deadline; nothing that was stopped is."""
+    async with open_bench(*says) as bench:
+        for _ in range(2):
+            with pytest.raises(OrderNotSent) as refused:
+                await bench.post(make_order(), 10.0)
+            assert refused.value.not_yet is not_yet
+        assert bench.kinds.count("venue-goes-on") == 0
+
+
 _ANY = {
     "sure": [_RESTARTS, refusal(401, "Unauthorized"), refusal(400, _KILL), refusal(400, _BALANCE), Says(403, PAGE)],
     "unsure": [

@@ -112,6 +112,8 @@ class _Attempt:
     """Why it may be there: since a send of which nobody knows what became."""
     why: str = "no time left"
     """Why it is not there, as far as that is known."""
+    not_ready: bool = False
+    """Whether the venue has said so last."""
     renewed: bool = False
     sent_at: float = 0.0
     """When its bytes left last."""
@@ -152,7 +154,15 @@ class _Attempt:
             if done is None or not await self._pause():
                 break
             self.rest_s = 0.0
-        raise OrderNotSent(self.why) if self.unproven is None else OrderUncertain(self.unproven)
+        if self.unproven is not None:
+            raise OrderUncertain(self.unproven)
+        raise OrderNotSent(self.why, not_yet=self._is_taken_soon())
+
+    def _is_taken_soon(self) -> bool:
+        """Tell whether the venue is not ready, and will be in a moment: for this order, as it said last, or for all of them."""
+        if self._stopped() is not None:
+            return False
+        return self.not_ready or self.posting.stops.is_restarting(trio.current_time())
 
     async def _ready(self) -> ApiKey | None:
         """Return the key to send with, once it is this order's turn; None where nothing stands to be sent, or in no time."""
@@ -182,12 +192,14 @@ class _Attempt:
         return None if self._is_stopped() else key
 
     def _is_stopped(self) -> bool:
-        stopped = self.posting.stops.why(
-            wallet=self.wallet, signer=self.signer.address, is_exit=self.is_exit, now=trio.current_time()
-        )
+        stopped = self._stopped()
         if stopped is not None:
             self.why = str(stopped)
         return stopped is not None
+
+    def _stopped(self) -> Stopped | None:
+        now = trio.current_time()
+        return self.posting.stops.why(wallet=self.wallet, signer=self.signer.address, is_exit=self.is_exit, now=now)
 
     async def _is_final(self, no_key: NoKey) -> bool:
         """Tell whether a key cannot be had while this order may be sent, and stop what that stops."""
@@ -242,6 +254,7 @@ class _Attempt:
 
     async def _learn(self, answer: Answer, key: ApiKey) -> ExecutionReport | _Again | None:
         row, words = answer.row, answer.words
+        self.not_ready = row is Row.NOT_READY
         if row.alert:
             self.posting.on_trouble("venue-unclear", f"order {self.order.order_id}: {row.what}: {words}")
         await self._heed(answer)

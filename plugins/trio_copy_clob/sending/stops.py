@@ -118,6 +118,10 @@ class Stops:
         asked.append((Stop.EXITS if is_exit else Stop.ENTRIES, ""))
         return next((found for key in asked if (found := self._find(*key, now)) is not None), None)
 
+    def is_restarting(self, now: float) -> bool:
+        """Tell whether the venue was not ready when it was asked last."""
+        return self._find(Stop.RESTARTING, "", now) is not None
+
     def standing(self, now: float) -> list[Stopped]:
         """Return all that stands, for people."""
         return [found for key in list(self._standing) if (found := self._find(*key, now)) is not None]
