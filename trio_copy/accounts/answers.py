@@ -145,10 +145,16 @@ def doubt(
 
 
 def not_sent(account: "Account", command: c.NotSent) -> Sequence[e.Event]:
-    """End an order as if it had never been; one that is booked, or rests, was sent."""
+    """End an order as if it had never been; one that is booked, or rests, was sent. Its task ends, or waits for the next owner."""
     open_order = account.orders.get(command.key)
     if open_order is None or open_order.rests or open_order.state is OrderState.MATCHED:
         return ()
+    if command.waits_on and not open_order.ended:
+        task = evolve(open_order.task, attempt=open_order.task.attempt + 1)
+        return (
+            e.Learned(key=command.key, state=OrderState.ENDED, report=None, at=command.at),
+            e.Waits(task=task, at=command.at),
+        )
     learned = e.Learned(key=command.key, state=OrderState.ENDED, report=None, outcome=command.outcome, at=command.at)
     return (learned, *missed_by(account, open_order.task, command.at))
 

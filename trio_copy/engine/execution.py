@@ -260,7 +260,7 @@ class Execution:
         shard: Shard,
         queued: Queued,
         placed: e.Placed,
-        answer: ExecutionReport | Outcome | OrderUncertain,
+        answer: "ExecutionReport | Outcome | _ForNextOwner | OrderUncertain",
         settings: FollowSettings,
     ) -> bool:
         """Let the account decide what came of a send; returns whether its task shall be tried once more."""
@@ -268,6 +268,8 @@ class Execution:
         command: c.Command
         if isinstance(answer, Outcome):
             command = c.NotSent(key=key, outcome=answer, at=now)
+        elif isinstance(answer, _ForNextOwner):
+            command = c.NotSent(key=key, outcome=answer.outcome, at=now, waits_on=True)
         elif isinstance(answer, OrderUncertain):
             command = c.Doubt(key=key, at=now, breached=isinstance(answer, ReportBroken))
         else:
@@ -279,12 +281,14 @@ class Execution:
         self.at("send: learned")
         for event in events:
             if isinstance(event, e.Waits) and event.task.attempt > task.attempt:
-                queued.task = event.task
-                self.lanes.take_again(queued)
+                goes_on = not isinstance(answer, _ForNextOwner)
+                if goes_on:
+                    queued.task = event.task
+                    self.lanes.take_again(queued)
                 if shard.met.is_retracted(event.task.signal.signal_id):
                     # While it was being sent there was nothing to suspend.
                     shard.retract(event.task.signal.signal_id)
-                return True
+                return goes_on
         return False
 
     async def send_again(self, shard: Shard, open_order: OpenOrder) -> ExecutionReport | None:
@@ -313,7 +317,7 @@ class Execution:
 
     async def _submit(
         self, shard: Shard, queued: Queued, placed: e.Placed, scope: trio.CancelScope
-    ) -> ExecutionReport | Outcome | OrderUncertain:
+    ) -> "ExecutionReport | Outcome | _ForNextOwner | OrderUncertain":
         """Send the frozen body; an end where it certainly was not sent, an error when nobody can say what came of it."""
         timeout_s = self.settings.send_timeout_s
         sends = self.patience.begin(is_exit=queued.is_exit, now=self.wall(), timeout_s=timeout_s)
@@ -324,7 +328,7 @@ class Execution:
 
     async def _send(
         self, shard: Shard, queued: Queued, placed: e.Placed, scope: trio.CancelScope, sends: Sends
-    ) -> ExecutionReport | Outcome | OrderUncertain:
+    ) -> "ExecutionReport | Outcome | _ForNextOwner | OrderUncertain":
         task, order = placed.task, placed.order
         while True:
             now = self.wall()
@@ -351,7 +355,9 @@ class Execution:
             if scope.cancel_called or outcome.end is End.DENIED:
                 return outcome
             goes_on = queued.is_exit or (isinstance(answer, OrderNotSent) and answer.not_yet)
-            goes_on = goes_on and not shard.leaving and not _is_given_up(scope)
+            goes_on = goes_on and not _is_given_up(scope)
+            if goes_on and shard.leaving and self.wall() < task.deadline:
+                return _ForNextOwner(outcome)
             pause_s = sends.pause_s(self.wall(), task.deadline, goes_on=goes_on)
             if pause_s is None:
                 return outcome
@@ -465,6 +471,13 @@ class _Placed:
     event: e.Placed
     batch: Batch
     """Durable together with it."""
+
+
+@frozen
+class _ForNextOwner:
+    """What was not accepted, and may be within its deadline, when its shard is handed over: whoever has it next goes on."""
+
+    outcome: Outcome
 
 
 def refused(error: OrderNotSent) -> Outcome:
