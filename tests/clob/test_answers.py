@@ -170,6 +170,8 @@ def test_a_success_is_one_where_it_is_whole(changes: dict[str, Any], row: Row) -
         (400, {"error": {"message": "not enough balance / allowance", "code": 7}, "message": "no"}, Row.BALANCE),
         (200, {"error": {"message": "not enough balance / allowance"}}, Row.BALANCE),
         (400, {"message": "context canceled"}, Row.UNSURE),
+        (401, {"message": "Unauthorized"}, Row.KEY),
+        (401, {}, Row.BETWEEN),
         (400, {"message": f"order {OTHER} is invalid. Price"}, Row.FOREIGN),
         (400, {"error": "a rule of yesterday", "message": "invalid signature"}, Row.NOVEL),
         (400, {"error": {}}, Row.FOREIGN),
@@ -220,7 +222,7 @@ def test_a_body_that_nobody_can_read_proves_nothing(body: bytes) -> None:
         assert answer.row.meaning is Meaning.UNPROVEN
         assert len(answer.words) < 300
     assert _read(200, body).row is Row.FOREIGN
-    assert _read(401, body).row is Row.KEY
+    assert _read(401, body).row is Row.BETWEEN
     assert _read(403, body).row is Row.BLOCKED
     assert _read(425, body).row is Row.NOT_READY
     assert _read(429, body).row is Row.TOO_OFTEN
@@ -299,6 +301,8 @@ def test_no_answer_raises(status: int, body: bytes, after: str) -> None:
         (200, b"what", Cancelled.REFUSED),
         (400, {"error": "Invalid orderID"}, Cancelled.REFUSED),
         (401, {"error": "Unauthorized"}, Cancelled.KEY),
+        (401, _PAGE, Cancelled.BLOCKED),
+        (401, b"", Cancelled.BLOCKED),
         (403, _PAGE, Cancelled.BLOCKED),
         (404, {"error": "order not found"}, Cancelled.DONE),
         (425, {}, Cancelled.AGAIN),

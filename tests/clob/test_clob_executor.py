@@ -322,6 +322,13 @@ async def test_a_stopped_wallet_is_told_once_and_sends_nothing_more(autojump_clo
             await traded.executor.submit(second)
         assert len(traded.server.clob.record.of(Answered)) == sent
         assert traded.kinds == ["venue-stopped"]
+        # He may trade again, and a person says so: no restart is needed.
+        traded.server.faults.clear()
+        await trio.sleep(10)
+        traded.signer.armed_at = traded.executor.context.wall()
+        await trio.sleep(1)
+        assert (await traded.executor.submit(second)).status is Status.FILLED
+        assert traded.kinds == ["venue-stopped", "venue-goes-on"]
 
 
 async def test_terms_are_read_once_and_anew_where_they_changed(autojump_clock: Clock) -> None:

@@ -5,6 +5,7 @@ from functools import partial
 import pytest
 import trio
 import trio.testing
+from attrs import evolve
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -13,7 +14,7 @@ from tests.clob.sent_orders import OTHER, OURS, TOKEN, make_order, maker_row, or
 from trio_copy.errors import ExecutorError, OrderNotSent, OrderUncertain
 from trio_copy.model.breaches import breach_of_report
 from trio_copy.model.fills import Side
-from trio_copy.model.ids import TokenId
+from trio_copy.model.ids import Address, TokenId
 from trio_copy.model.orders import ExecutionReport, Order, Status
 from trio_copy_clob.sending.balances import Balance, asset, read_balance, refresh_balance
 from trio_copy_clob.sending.calling import take_time
@@ -77,6 +78,7 @@ def _answers(text: str, status: int = 400) -> list[Says]:
         (_answers("not found", 404), "uncertain", 1, [], []),
         ([refusal(401, "Unauthorized/Invalid api key"), matched()], "filled", 2, [], []),
         (_answers("Unauthorized/Invalid api key", 401), "not sent", 2, [], ["venue-stopped"]),
+        ([Says(401, PAGE)], "not sent", 1, ["blocked"], ["venue-stopped"]),
         ([Says(403, PAGE)], "not sent", 1, ["blocked"], ["venue-stopped"]),
         ([refusal(429, "Too Many Requests", **{"retry-after": "3"}), matched()], "filled", 2, [], []),
         ([refusal(429, "Too Many Requests", **{"retry-after": "300"})], "uncertain", 1, [], []),
@@ -315,6 +317,84 @@ async def test_a_place_that_is_not_blocked_is_tried_again_later(clock: Clock, re
         assert len(bench.posts) == 1
         await trio.sleep(EGRESS_S + 1)
         assert ((await _end(bench))[0] == "filled") is (region.body != {"blocked": True})
+
+
+async def test_a_page_that_wants_a_login_stops_no_signer(clock: Clock) -> None:
+    """A proxy on the way says nothing of an API key: what leaves from here rests for a while, and then goes on by itself."""
+    async with open_bench(Says(401, PAGE), Says(401, PAGE), matched()) as bench:
+        assert (await _end(bench))[0] == "not sent"
+        bench.clob.region = Says(200, {"blocked": False, "country": "IE"})
+        bench.posting.stops.lift(Stop.EGRESS)
+        assert (await _end(bench))[0] == "not sent"
+        assert [one.stop for one in bench.posting.stops.standing(trio.current_time())] == [Stop.EGRESS]
+        assert "refused on the way, and not by the venue: the venue says that IE is not blocked" in bench.told[-1][1]
+        await trio.sleep(EGRESS_S + 1)
+        assert (await _end(bench))[0] == "filled"
+        assert bench.clob.keys == 1
+
+
+async def test_a_page_that_answers_a_question_changes_no_key(clock: Clock) -> None:
+    """Nor does it stop what leaves: it stands there for a moment."""
+    async with open_bench(matched()) as bench:
+        await _end(bench)
+        bench.clob.order = Says(401, PAGE)
+        with pytest.raises(ExecutorError, match="HTTP status 401"):
+            await _look(bench, make_order(body=_GTC))
+        assert (len(bench.clob.at("/auth/api-key")), bench.told) == (1, [])
+        bench.clob.says[0] = Says(401, PAGE)
+        with pytest.raises(ExecutorError, match="401"):
+            await bench.cancelling.cancel(make_order(body=_GTC), bench.signer, trio.current_time() + 8)
+        assert (len(bench.clob.at("/auth/api-key")), bench.kinds) == (1, ["venue-stopped"])
+
+
+@pytest.mark.parametrize(
+    ("says", "stop"),
+    [
+        (refusal(401, "Unauthorized/Invalid api key"), Stop.SIGNER),
+        (refusal(400, "invalid signature"), Stop.WALLET),
+        (refusal(400, "'0x1' address in closed only mode"), Stop.ENTRIES_OF_WALLET),
+        (Says(403, PAGE), Stop.EGRESS),
+    ],
+    ids=lambda value: str(value)[:50],
+)
+async def test_what_is_stopped_for_good_goes_on_once_a_person_has_armed_the_wallet_again(
+    clock: Clock, says: Says, stop: Stop
+) -> None:
+    """Told once, with what to do; an arming from before it changes nothing, nor does one of another wallet; no restart."""
+    async with open_bench(says, says) as bench:
+        order = make_order(wallet=evolve(make_order().wallet, name="hot"))
+        for _ in range(3):
+            await _end(bench, order)
+        assert bench.kinds == ["venue-stopped"]
+        assert bench.told[0][1].startswith(stop.value)
+        assert bench.told[0][1].endswith("; once that is mended: `trio-copy arm hot`")
+        (stopped,) = bench.posting.stops.standing(trio.current_time())
+        await trio.sleep(1)
+        bench.posting.go_on(order, bench.signer, stopped.at - 1)
+        assert (await _end(bench, order))[0] == "not sent"
+        if stop in (Stop.WALLET, Stop.ENTRIES_OF_WALLET):
+            other = make_order(wallet=evolve(order.wallet, address=Address("0x" + "99" * 20)))
+            bench.posting.go_on(other, bench.signer, trio.current_time())
+            assert (await _end(bench, order))[0] == "not sent"
+        bench.posting.go_on(order, bench.signer, trio.current_time())
+        assert bench.kinds == ["venue-stopped", "venue-goes-on"]
+        bench.clob.says.clear()
+        bench.clob.says.append(matched())
+        assert (await _end(bench, order))[0] == "filled"
+        # Not mended, it is told once more.
+        bench.clob.says[0] = says
+        await _end(bench, order)
+        assert bench.kinds == ["venue-stopped", "venue-goes-on", "venue-stopped"]
+
+
+async def test_an_arming_ends_no_pause(clock: Clock) -> None:
+    """What goes on by itself is not a person's affair."""
+    async with open_bench(refusal(503, "Trading is currently disabled.")) as bench:
+        await _end(bench)
+        assert "trio-copy" not in bench.told[0][1]
+        bench.posting.go_on(make_order(), bench.signer, trio.current_time() + 1)
+        assert (await _end(bench))[0] == "not sent"
+        assert bench.kinds == ["venue-stopped"]
 
 
 async def test_an_order_that_its_guard_cannot_count_in_time_is_certainly_not_sent(clock: Clock) -> None:

@@ -75,7 +75,7 @@ class Posting:
         """
         return await _Attempt(posting=self, order=order, signer=signer, until=until, release=release).run()
 
-    async def stop_egress(self, what: str) -> None:
+    async def stop_egress(self, what: str, wallet: str = "") -> None:
         """Stop all that leaves from here: for good where the region is blocked, else until the page may have gone."""
         now = trio.current_time()
         # Before anybody is asked: what leaves meanwhile would meet the same page.
@@ -89,13 +89,26 @@ class Posting:
         else:
             stopped = evolve(stopped, why=f"{what}: {region}")
             if region.blocked:
-                self.stops.stop(Stop.EGRESS, "", stopped.why, now=now)
-        self.tell(stopped)
+                stopped = self.stops.stop(Stop.EGRESS, "", stopped.why, now=now) or stopped
+        self.tell(stopped, wallet)
 
-    def tell(self, stopped: Stopped | None) -> None:
-        """Tell a person what is stopped, or goes on, where that is news."""
-        if stopped is not None:
-            self.on_trouble("venue-goes-on" if stopped.lifted else "venue-stopped", str(stopped))
+    def tell(self, stopped: Stopped | None, wallet: str = "") -> None:
+        """Tell a person what is stopped, or goes on, where that is news; and what to do about what ends by nothing else.
+
+        `wallet` is the name of the one whose order met it.
+        """
+        if stopped is None:
+            return
+        if stopped.lifted:
+            self.on_trouble("venue-goes-on", str(stopped))
+            return
+        mend = f"; once that is mended: `trio-copy arm {wallet or 'WALLET'}`" if stopped.until is None else ""
+        self.on_trouble("venue-stopped", f"{stopped}{mend}")
+
+    def go_on(self, order: Order, signer: VenueSigner, armed_at: float) -> None:
+        """Let go on what was stopped for good of an order's wallet before a person armed it, by Trio's clock."""
+        for stopped in self.stops.armed(wallet=str(order.wallet.address), signer=signer.address, at=armed_at):
+            self.tell(stopped)
 
 
 @define(eq=False, kw_only=True)
@@ -207,7 +220,7 @@ class _Attempt:
         if no_key.refused:
             self._stop(Stop.SIGNER, self.signer.address, no_key.why)
         elif no_key.blocked:
-            await self.posting.stop_egress(no_key.why)
+            await self.posting.stop_egress(no_key.why, self.order.wallet.name)
         return no_key.refused or no_key.blocked
 
     async def _send(self, key: ApiKey) -> ExecutionReport | _Again | None:
@@ -307,7 +320,7 @@ class _Attempt:
             case Do.STOP_ENTRIES:
                 self._stop(Stop.ENTRIES_OF_WALLET, self.wallet, words)
             case Do.STOP_EGRESS:
-                await self.posting.stop_egress(answer.row.what)
+                await self.posting.stop_egress(answer.row.what, self.order.wallet.name)
             case Do.PAUSE_ENTRIES:
                 self._stop(Stop.ENTRIES, "", words, until=now + (answer.after_s or PAUSED_S))
                 if answer.after_s is not None:
@@ -384,4 +397,5 @@ class _Attempt:
         return True
 
     def _stop(self, stop: Stop, who: str, why: str, until: float | None = None) -> None:
-        self.posting.tell(self.posting.stops.stop(stop, who, why, until=until, now=trio.current_time()))
+        stopped = self.posting.stops.stop(stop, who, why, until=until, now=trio.current_time())
+        self.posting.tell(stopped, self.order.wallet.name)
