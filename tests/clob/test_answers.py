@@ -1,6 +1,8 @@
 """What each answer to an order means: the table of decision 0037, row by row."""
 
+import re
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -314,3 +316,16 @@ def test_what_an_answer_to_a_cancel_means(status: int, body: object, means: Canc
     """It may say that the order is gone; what it filled, only a look at it tells."""
     written = body if isinstance(body, bytes) else msgspec.json.encode(body)
     assert read_cancelled(status, {}, written, order_id=OURS, now=NOW)[0] is means
+
+
+def test_what_the_decision_says_is_shown_is_shown() -> None:
+    """Each row of its table, and each test that it names."""
+    root = Path(__file__).parents[2]
+    page = (root / "docs/decisions/0037-what-an-answer-means-and-what-proves-an-order.md").read_text()
+    rows = page[: page.index("Further rules")]
+    assert [row.name for row in Row if f"`{row.name}`" not in rows] == []
+    file, shown = "", 0
+    for named in re.findall(r"`(?:(tests/\S+\.py)::)?(test_\w+)`", page):
+        file, shown = named[0] or file, shown + 1
+        assert f"def {named[1]}(" in (root / file).read_text(), named
+    assert shown >= 40

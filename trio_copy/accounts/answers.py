@@ -89,7 +89,7 @@ def _may_go_again(open_order: OpenOrder, report: ExecutionReport) -> bool:
 def _says_nothing_new(open_order: OpenOrder, report: ExecutionReport) -> bool:
     """Tell whether an order that rests has filled nothing since, and nothing of it has settled further."""
     booked = open_order.report
-    if booked is None or booked.shares.micro != report.shares.micro:
+    if booked is None or booked.shares.micro != report.shares.micro or booked.off_book != report.off_book:
         return False
     return booked.settlement is report.settlement or report.settlement is Settlement.PENDING
 
@@ -162,7 +162,7 @@ def not_sent(account: "Account", command: c.NotSent) -> Sequence[e.Event]:
 def escalate(account: "Account", command: c.Escalate) -> Sequence[e.Event]:
     """End the task of an order that nobody can prove; what it holds stays held. One whose task has ended is handed over alone."""
     open_order = account.orders.get(command.key)
-    if open_order is None or open_order.handed_over or not open_order.unproven:
+    if open_order is None or open_order.handed_over or not (open_order.unproven or open_order.off_book):
         return ()
     if open_order.ended:
         return (e.HandedOver(key=command.key, at=command.at),)
