@@ -146,13 +146,17 @@ class OrderNotSent(ExecutorError):
     """The order is certainly not at the venue; the same bytes may be sent again.
 
     With a `reason` nothing failed: a guard refuses it. It is not tried again, and its task ends with that reason.
+    `not_yet` says that the venue takes such orders again in a moment, as one that restarts: then those of an entry go on until
+    its deadline too.
     """
 
     reason: "Reason | None" = None
+    not_yet: bool = False
 
-    def __init__(self, message: str, reason: "Reason | None" = None) -> None:
+    def __init__(self, message: str, reason: "Reason | None" = None, *, not_yet: bool = False) -> None:
         super().__init__(message)
         self.reason = reason
+        self.not_yet = not_yet
 
 
 class ContractBroken(OrderNotSent):

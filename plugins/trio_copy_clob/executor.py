@@ -112,6 +112,7 @@ class ClobExecutor:
             raise OrderNotSent(str(error)) from None
         release = partial(signer.release, spending, digest)
         known, sent_at = self._known_as(signer), trio.current_time()
+        self.posting.go_on(order, known, sent_at - (self.context.wall() - signer.armed_at))
         self.open_orders.put(order, known, None)  # before: what is told of it may be here before the answer
         try:
             report = await self.posting.post(order, known, self.until(), release)
@@ -161,7 +162,8 @@ class ClobExecutor:
             if await is_closed_only(signer, self.until()):
                 stops, address = self.posting.stops, str(wallet.address)
                 why = "the venue lets it leave what it holds, and nothing else"
-                self.posting.tell(stops.stop(Stop.ENTRIES_OF_WALLET, address, why, now=trio.current_time()))
+                stopped = stops.stop(Stop.ENTRIES_OF_WALLET, address, why, now=trio.current_time())
+                self.posting.tell(stopped, wallet.name)
         except ExecutorError:
             return  # nobody answers: an order finds out what there is to know
 

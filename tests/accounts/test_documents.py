@@ -15,7 +15,15 @@ from trio_copy.accounts import commands as c
 from trio_copy.accounts.account import MONEY
 from trio_copy.accounts.documents import PlainDocument, account_of, document_of
 from trio_copy.accounts.facts import entry_in, fact_of, record_of
-from trio_copy.accounts.plain import PlainError, order_of, plain_order, plain_task, task_of
+from trio_copy.accounts.plain import (
+    PlainError,
+    order_of,
+    plain_order,
+    plain_report,
+    plain_task,
+    report_of,
+    task_of,
+)
 from trio_copy.accounts.telling import TaskEnd
 from trio_copy.model.catalog import Catalog
 from trio_copy.model.control import Mode
@@ -23,7 +31,7 @@ from trio_copy.model.decisions import Code, End, Outcome, Reason, Skip
 from trio_copy.model.facts import Fact
 from trio_copy.model.fills import Kind, Side
 from trio_copy.model.ids import OrderId, TokenId
-from trio_copy.model.orders import Status
+from trio_copy.model.orders import ExecutionReport, Status
 from trio_copy.model.positions import LedgerEntry
 from trio_copy.model.units import Ratio, Shares, Usd
 from trio_copy.records import read_plain, write_plain
@@ -312,3 +320,11 @@ def test_an_order_keeps_the_fee_that_its_fills_are_judged_by(fee: dict[str, Any]
     plain = read_plain(write_plain(list(plain_order(order))))
     assert plain[-1] == written
     assert order_of(plain) == order
+
+
+@pytest.mark.parametrize("flags", [{}, {"stale": True, "status": Status.REJECTED}, {"off_book": True}], ids=str)
+def test_what_a_report_says_besides_is_read_again(flags: dict[str, Any]) -> None:
+    """Written only where there is something: each copy writes one."""
+    report = ExecutionReport(**{"order_id": OrderId("0x1"), "status": Status.RESTING, **flags})
+    assert report_of(plain_report(report)) == report
+    assert len(plain_report(report)) == 7 + bool(flags)

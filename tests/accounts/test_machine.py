@@ -376,7 +376,9 @@ class AnAccount(RuleBasedStateMachine):
     @rule(data=st.data(), what=st.sampled_from([c.Doubt, c.NotSent, c.Escalate]))
     def nobody_answers(self, data: st.DataObject, what: Any) -> None:
         key = data.draw(st.sampled_from(list(self.account.orders)))
-        outcome = {} if what is c.Doubt else {"outcome": OVER}
+        outcome: dict[str, Any] = {} if what is c.Doubt else {"outcome": OVER}
+        if what is c.NotSent:
+            outcome["waits_on"] = data.draw(st.booleans())
         self.do(what(key=key, at=NOW, **outcome))
 
     @precondition(lambda self: any(one.rests for one in self.open_orders))

@@ -352,6 +352,25 @@ def test_what_was_certainly_not_sent(state: OrderState) -> None:
         assert played.account.knows(task)
 
 
+@pytest.mark.parametrize("state", OPEN)
+def test_what_was_certainly_not_sent_may_wait_for_the_next_owner(state: OrderState) -> None:
+    """Its order is as if it had never been, and its task has not ended: another attempt of it waits."""
+    played, task = Played(), resting_entry()
+    order = in_state(state, task, played)
+    outcome = Outcome(end=End.EXPIRED)
+    events = played.do(c.NotSent(key=order.key, outcome=outcome, at=NOW, waits_on=True))
+    if state in (OrderState.MATCHED, OrderState.RESTING):
+        assert events == ()
+    else:
+        assert not played.account.orders
+        assert not played.account.windows
+        assert not held(played.account)
+        (waits,) = played.account.waiting.values()
+        assert (waits.task, waits.until) == (evolve(task, attempt=1), None)
+        assert waits.task.key != task.key
+        assert waits.task.deadline == task.deadline
+
+
 def test_what_is_said_of_no_open_order_changes_nothing() -> None:
     """Neither of one that never was nor of one that has ended."""
     played = Played()

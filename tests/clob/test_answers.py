@@ -1,6 +1,8 @@
 """What each answer to an order means: the table of decision 0037, row by row."""
 
+import re
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -170,6 +172,8 @@ def test_a_success_is_one_where_it_is_whole(changes: dict[str, Any], row: Row) -
         (400, {"error": {"message": "not enough balance / allowance", "code": 7}, "message": "no"}, Row.BALANCE),
         (200, {"error": {"message": "not enough balance / allowance"}}, Row.BALANCE),
         (400, {"message": "context canceled"}, Row.UNSURE),
+        (401, {"message": "Unauthorized"}, Row.KEY),
+        (401, {}, Row.BETWEEN),
         (400, {"message": f"order {OTHER} is invalid. Price"}, Row.FOREIGN),
         (400, {"error": "a rule of yesterday", "message": "invalid signature"}, Row.NOVEL),
         (400, {"error": {}}, Row.FOREIGN),
@@ -220,7 +224,7 @@ def test_a_body_that_nobody_can_read_proves_nothing(body: bytes) -> None:
         assert answer.row.meaning is Meaning.UNPROVEN
         assert len(answer.words) < 300
     assert _read(200, body).row is Row.FOREIGN
-    assert _read(401, body).row is Row.KEY
+    assert _read(401, body).row is Row.BETWEEN
     assert _read(403, body).row is Row.BLOCKED
     assert _read(425, body).row is Row.NOT_READY
     assert _read(429, body).row is Row.TOO_OFTEN
@@ -299,6 +303,8 @@ def test_no_answer_raises(status: int, body: bytes, after: str) -> None:
         (200, b"what", Cancelled.REFUSED),
         (400, {"error": "Invalid orderID"}, Cancelled.REFUSED),
         (401, {"error": "Unauthorized"}, Cancelled.KEY),
+        (401, _PAGE, Cancelled.BLOCKED),
+        (401, b"", Cancelled.BLOCKED),
         (403, _PAGE, Cancelled.BLOCKED),
         (404, {"error": "order not found"}, Cancelled.DONE),
         (425, {}, Cancelled.AGAIN),
@@ -310,3 +316,16 @@ def test_what_an_answer_to_a_cancel_means(status: int, body: object, means: Canc
     """It may say that the order is gone; what it filled, only a look at it tells."""
     written = body if isinstance(body, bytes) else msgspec.json.encode(body)
     assert read_cancelled(status, {}, written, order_id=OURS, now=NOW)[0] is means
+
+
+def test_what_the_decision_says_is_shown_is_shown() -> None:
+    """Each row of its table, and each test that it names."""
+    root = Path(__file__).parents[2]
+    page = (root / "docs/decisions/0037-what-an-answer-means-and-what-proves-an-order.md").read_text()
+    rows = page[: page.index("Further rules")]
+    assert [row.name for row in Row if f"`{row.name}`" not in rows] == []
+    file, shown = "", 0
+    for named in re.findall(r"`(?:(tests/\S+\.py)::)?(test_\w+)`", page):
+        file, shown = named[0] or file, shown + 1
+        assert f"def {named[1]}(" in (root / file).read_text(), named
+    assert shown >= 40

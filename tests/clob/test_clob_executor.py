@@ -322,6 +322,13 @@ async def test_a_stopped_wallet_is_told_once_and_sends_nothing_more(autojump_clo
             await traded.executor.submit(second)
         assert len(traded.server.clob.record.of(Answered)) == sent
         assert traded.kinds == ["venue-stopped"]
+        # He may trade again, and a person says so: no restart is needed.
+        traded.server.faults.clear()
+        await trio.sleep(10)
+        traded.signer.armed_at = traded.executor.context.wall()
+        await trio.sleep(1)
+        assert (await traded.executor.submit(second)).status is Status.FILLED
+        assert traded.kinds == ["venue-stopped", "venue-goes-on"]
 
 
 async def test_terms_are_read_once_and_anew_where_they_changed(autojump_clock: Clock) -> None:
@@ -524,3 +531,69 @@ async def test_over_a_socket() -> None:
         order = await _order(traded, intent=intent)
         assert (await traded.executor.submit(order)).status is Status.FILLED
         _check_recorded(traded, order, await traded.executor.find(order))
+
+
+async def _rest(traded: Traded, number: int = 1) -> Order:
+    """Let an order rest under the market."""
+    intent = evolve(sample_intent(), order_type="GTC", limit_price=Price(400_000))
+    order = await _order(traded, number, intent=intent)
+    assert (await traded.executor.submit(order)).status is Status.RESTING
+    return order
+
+
+async def _looks(traded: Traded, order: Order, for_s: float, every_s: float = 2.0) -> list[ExecutionReport | None]:
+    """Look an order up for a while; returns what each look said, once where it was the same."""
+    said: list[ExecutionReport | None] = []
+    for _ in range(int(for_s / every_s)):
+        report = await traded.executor.find(order)
+        said += [] if said and said[-1] == report else [report]
+        await trio.sleep(every_s)
+    return said
+
+
+@pytest.mark.parametrize("late_s", [5, 30, 55])
+async def test_an_order_that_rested_has_all_its_fills_however_late_they_are_told(
+    autojump_clock: Clock, late_s: int
+) -> None:
+    """Its row says that it is over, and empty, before anything of it was counted. No exit waits for it meanwhile."""
+    async with open_traded(faults={"counts_lag_s": late_s, "trades_lag_s": late_s}) as traded:
+        order = await _rest(traded)
+        await trio.sleep(300)
+        traded.server.clob.trading.trade_against(order.order_id, 3_000_000)
+        await traded.executor.cancel(order)
+        said = await _looks(traded, order, 90)
+        assert [one and (one.status, one.off_book, one.shares) for one in said] == [
+            (Status.RESTING, True, NO_SHARES),
+            (Status.RESTING, True, Shares.parse(3)),
+            (Status.PARTIAL, False, Shares.parse(3)),
+        ]
+        assert sum(fill.shares for fill in traded.server.clob.record.fills(order.order_id)) == 3_000_000
+
+
+@pytest.mark.parametrize("how", ["called off", "taken off by the venue", "in part"])
+async def test_an_order_that_rested_ends_a_minute_after_its_last_sign_of_life(autojump_clock: Clock, how: str) -> None:
+    """Not after it was sent: that may have been hours ago. With something filled, a second look that says the same is enough."""
+    async with open_traded() as traded:
+        order = await _rest(traded)
+        await _looks(traded, order, 120)
+        if how == "in part":
+            traded.server.clob.trading.trade_against(order.order_id, 3_000_000)
+            await trio.sleep(10)
+        if how == "taken off by the venue":
+            placed = traded.server.clob.trading.orders[order.order_id]
+            traded.server.clob.trading.end(placed, "CANCELED_NOT_ENOUGH_BALANCE")
+        else:
+            await traded.executor.cancel(order)
+        began = trio.current_time()
+        report = await traded.executor.find(order)
+        assert report is not None
+        assert report.off_book
+        while not report.proven:
+            await trio.sleep(1)
+            report = await traded.executor.find(order)
+            assert report is not None
+        assert report.status is (Status.PARTIAL if how == "in part" else Status.KILLED)
+        took_s = trio.current_time() - began
+        assert 1 <= took_s <= 3 if how == "in part" else 60 <= took_s <= 62
+        fills = traded.server.clob.record.fills(order.order_id)
+        assert sum(fill.shares for fill in fills) == report.shares.micro

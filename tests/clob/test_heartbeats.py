@@ -43,7 +43,9 @@ async def test_they_keep_alive_what_rests_and_end_with_it(autojump_clock: Clock)
         assert await _look(traded, first, 60) is Status.RESTING
         assert 15 <= traded.asked(_PATH) <= 17
         await traded.executor.cancel(first)
-        assert (await traded.executor.find(first)).status is Status.KILLED  # type: ignore[union-attr]
+        over = await traded.executor.find(first)
+        assert over is not None
+        assert over.off_book
         assert await _look(traded, second, 20) is Status.RESTING
         await traded.executor.cancel(second)
         await traded.executor.find(second)
@@ -90,7 +92,7 @@ async def test_who_comes_back_in_time_goes_on_with_what_rests(autojump_clock: Cl
         await trio.sleep(away_s)
         async with opened() as traded:
             expected = Status.RESTING if away_s < 10 else Status.KILLED
-            assert await _look(traded, order, 60) is expected
+            assert await _look(traded, order, 120) is expected
             await trio.sleep(20)
             assert traded.kinds == []
 
@@ -113,7 +115,7 @@ async def test_a_venue_that_takes_none_is_told_once(autojump_clock: Clock) -> No
         await trio.sleep(5)
         faults = traded.server.faults
         faults.path, faults.status = f"POST {_PATH}", 500
-        assert await _look(traded, order, 30) is Status.KILLED
+        assert await _look(traded, order, 100) is Status.KILLED
         assert traded.kinds == ["venue-heartbeat-away"]
         assert "HTTP status 500; after 10 s what rests is taken off the book" in traded.told[0][1]
         faults.clear()

@@ -8,10 +8,12 @@ import pytest
 import trio
 import trio.testing
 
+from tests.builders import POLYGON
 from tests.clob.live import MAKERS, LiveWorld, trading
 from trio_copy.model.decisions import Code, End
 from trio_copy.model.fills import Side
-from trio_copy.testing.clob_venue import Accepted, Answered, Later, Mode, OrderAnswer, Settles
+from trio_copy.signing.arming import arm, limits_of
+from trio_copy.testing.clob_venue import Accepted, Answered, Later, Mode, OrderAnswer, Settles, Standing
 
 Clock = trio.testing.MockClock
 
@@ -71,6 +73,28 @@ async def test_whatever_goes_wrong_at_the_venue_the_ledger_is_its_record(tmp_pat
             _check_taken_once(world)
 
 
+async def test_a_venue_that_restarts_has_every_order_once_it_is_ready(tmp_path: Path, autojump_clock: Clock) -> None:
+    """Entries as exits: the same bytes within their deadline, at a pace, and people see why it takes so long."""
+    async with trading(tmp_path) as world:
+        world.chain.mine(world.buy())
+        await world.wait_settled(2)
+        world.server.faults.mode = Mode.RESTARTING
+        world.chain.mine(world.buy(token=2), world.buy(side=Side.SELL))
+        await trio.sleep(45)
+        assert len(world.recorder.finished) == 2
+        world.server.faults.clear()
+        await world.wait_settled(6)
+        assert [one.outcome.end for one in world.recorder.finished] == [End.FILLED] * 6
+        assert world.booked == world.recorded
+        _check_taken_once(world)
+        sends = [one for one in world.server.clob.record.of(Answered) if one.path == "/order" and one.status == 425]
+        assert len(sends) < 4 * 45 * 2
+        assert [kind for kind, _ in world.recorder.alerts if kind.startswith("venue")] == [
+            "venue-stopped",
+            "venue-goes-on",
+        ]
+
+
 async def test_a_tick_that_changed_costs_one_more_order(tmp_path: Path, autojump_clock: Clock) -> None:
     """The market is read anew, and an order of the new tick is made; once, though one order is all that a person wants."""
     async with trading(tmp_path) as world:
@@ -87,6 +111,31 @@ async def test_a_tick_that_changed_costs_one_more_order(tmp_path: Path, autojump
         await world.wait_settled(4)
         assert [one.outcome.end for one in world.recorder.finished[2:]] == [End.REJECTED] * 2
         assert len([one for one in world.server.clob.record.of(Answered) if one.path == "/order"]) == len(answers) + 4
+        assert world.booked == world.recorded
+
+
+async def test_a_wallet_that_was_stopped_goes_on_once_it_is_armed_again(tmp_path: Path, autojump_clock: Clock) -> None:
+    """The engine runs on all the while, and says what to do."""
+    async with trading(tmp_path) as world:
+        world.server.faults.standing = Standing.BANNED
+        world.chain.mine(world.buy())
+        await world.wait_settled(2)
+        world.server.faults.clear()
+        world.chain.mine(world.buy())
+        await world.wait_settled(4)
+        assert {one.outcome.end for one in world.recorder.finished} == {End.REJECTED}
+        told = [detail for kind, detail in world.recorder.alerts if kind == "venue-stopped"]
+        assert [one.split("; ")[-1] for one in sorted(told)] == [
+            f"once that is mended: `trio-copy arm {name}`" for name in sorted(MAKERS, key=lambda name: MAKERS[name])
+        ]
+        assert world.service is not None
+        policy = world.service.plan.settings.wallet["alice"].policy
+        arm(tmp_path / "signing", MAKERS["alice"], limits_of(policy, POLYGON), world.wall() + 86_400)
+        await trio.sleep(2)
+        world.chain.mine(world.buy())
+        await world.wait_settled(6)
+        ends = {one.task.follower: one.outcome.end for one in world.recorder.finished}
+        assert ends == {"alice": End.FILLED, "bob": End.REJECTED}
         assert world.booked == world.recorded
 
 

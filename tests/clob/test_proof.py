@@ -15,7 +15,7 @@ from trio_copy.model.logs import RawLog
 from trio_copy.model.orders import ExecutionReport, Order
 from trio_copy.model.units import Shares, Usd
 from trio_copy_clob.sending.chain_logs import ORDER_FILLED, SeenFill, fills_of
-from trio_copy_clob.sending.proof import QUIET_S, Evidence, prove
+from trio_copy_clob.sending.proof import QUIET_S, SECOND_LOOK_S, Evidence, prove
 from trio_copy_clob.sending.seen import by_order, order_of, read_page, trades_of
 
 _NULL = b"null"
@@ -31,7 +31,12 @@ def _seen(order: Order, rows: list[bytes], order_body: bytes = _NULL, **changes:
 def _said(report: ExecutionReport | None) -> tuple[str, str, str, str] | None:
     if report is None:
         return None
-    return report.status.value, str(report.shares), str(report.notional), report.settlement.value
+    return (
+        "off book" if report.off_book else report.status.value,
+        str(report.shares),
+        str(report.notional),
+        report.settlement.value,
+    )
 
 
 _FULL = ("filled", "20", "10")
@@ -160,17 +165,40 @@ def test_what_comes_of_an_order_that_is_over_at_once(
         (
             [maker_row(1, "5"), maker_row(2, "5", status="FAILED")],
             order_row("CANCELED", "10"),
-            {},
+            {"quiet_s": SECOND_LOOK_S},
             ("partial", "5", "2.5", "firm"),
         ),
+        (
+            [maker_row(1, "5"), maker_row(2, "5", status="FAILED")],
+            order_row("CANCELED", "10"),
+            {},
+            ("off book", "10", "5", "pending"),
+        ),
         ([maker_row(1, "10")], order_row("LIVE"), {"whole": False}, None),
-        ([maker_row(1, "10")], order_row("CANCELED", "10"), {}, (*_HALF, "firm")),
+        # What is over is not all that was filled before a second look says the same, or for nothing a minute.
+        ([maker_row(1, "10")], order_row("CANCELED", "10"), {}, ("off book", "10", "5", "firm")),
+        (
+            [maker_row(1, "10")],
+            order_row("CANCELED", "10"),
+            {"quiet_s": SECOND_LOOK_S - 0.1},
+            ("off book", "10", "5", "firm"),
+        ),
+        ([maker_row(1, "10")], order_row("CANCELED", "10"), {"quiet_s": SECOND_LOOK_S}, (*_HALF, "firm")),
+        ([maker_row(1, "20")], order_row("CANCELED", "20"), {}, (*_FULL, "firm")),
         ([maker_row(1, "10")], order_row("CANCELED", "15"), {}, None),
         ([maker_row(1, "10")], order_row("CANCELED", "15"), {"quiet_s": QUIET_S}, None),
         ([trade_row(1, "10"), maker_row(2, "10")], order_row("MATCHED", "20"), {}, (*_FULL, "firm")),
         ([maker_row(1, "20")], _NULL, {}, (*_FULL, "firm")),
         ([maker_row(1, "10")], _NULL, {"quiet_s": QUIET_S}, None),
-        ([], order_row("CANCELED"), {}, ("killed", "0", "0", "firm")),
+        ([], order_row("CANCELED"), {}, ("off book", "0", "0", "firm")),
+        ([], order_row("CANCELED"), {"quiet_s": QUIET_S - 1}, ("off book", "0", "0", "firm")),
+        ([], order_row("CANCELED"), {"quiet_s": QUIET_S, "heard": False}, ("off book", "0", "0", "firm")),
+        ([], order_row("CANCELED"), {"quiet_s": QUIET_S, "whole": False}, None),
+        ([], order_row("CANCELED"), {"quiet_s": QUIET_S}, ("killed", "0", "0", "firm")),
+        ([], order_row("CANCELED", "5"), {"quiet_s": QUIET_S}, None),
+        ([], order_row("CANCELED", "0", ("trade-1",)), {"quiet_s": QUIET_S}, None),
+        ([], order_row("CANCELED", ""), {"quiet_s": QUIET_S}, None),
+        ([], order_row("INVALID"), {"quiet_s": QUIET_S}, ("rejected", "0", "0", "firm")),
         ([], order_row("MATCHED", "20"), {"quiet_s": QUIET_S}, None),
         ([], _NULL, {"quiet_s": QUIET_S}, ("absent", "0", "0", "firm")),
         ([], _NULL, {"quiet_s": QUIET_S, "there": True}, None),

@@ -2,24 +2,29 @@
 
 from functools import partial
 
+import msgspec
 import pytest
 import trio
 import trio.testing
+from attrs import evolve
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.builders import NOW
 from tests.clob.scripted_clob import PAGE, SIGNER, Bench, Says, matched, open_bench, refusal
 from tests.clob.sent_orders import OTHER, OURS, TOKEN, make_order, maker_row, order_row, trade_row
 from trio_copy.errors import ExecutorError, OrderNotSent, OrderUncertain
 from trio_copy.model.breaches import breach_of_report
 from trio_copy.model.fills import Side
-from trio_copy.model.ids import TokenId
+from trio_copy.model.ids import Address, TokenId
 from trio_copy.model.orders import ExecutionReport, Order, Status
+from trio_copy_clob.sending.answers import read_answer
 from trio_copy_clob.sending.balances import Balance, asset, read_balance, refresh_balance
 from trio_copy_clob.sending.calling import take_time
 from trio_copy_clob.sending.credentials import NoKey
 from trio_copy_clob.sending.permissions import is_closed_only, read_region, read_tier
 from trio_copy_clob.sending.stops import EGRESS_S, PAUSED_S, SHORT_S, Stop
+from trio_copy_clob.sending.texts import Row
 
 Clock = trio.testing.MockClock
 _KILL = "no orders found to match with FAK order. FAK orders are partially filled or killed if no match is found."
@@ -43,59 +48,76 @@ def _answers(text: str, status: int = 400) -> list[Says]:
     return [refusal(status, text)]
 
 
+_TABLE: list[tuple[list[Says], str, int | None, list[str], list[str]]] = [
+    ([matched()], "filled", 1, [], []),
+    ([matched("10", "5")], "partial", 1, [], []),
+    ([matched("25", "10")], "filled", 1, [], []),
+    ([matched("", "")], "unknown", 1, [], []),
+    ([matched("", "", status="live")], "unknown", 1, [], []),
+    ([matched("", "", status="delayed")], "unknown", 1, [], []),
+    ([matched("", "", status="unmatched")], "unknown", 1, [], []),
+    ([Says(200, {"success": True, "errorMsg": _KILL, "orderID": ""})], "killed", 1, [], []),
+    ([matched(orderID=OTHER)], "uncertain", 1, [], ["venue-unclear"]),
+    ([Says(200, b"what")], "uncertain", 1, [], ["venue-unclear"]),
+    ([Says(200, PAGE)], "uncertain", 1, [], ["venue-unclear"]),
+    ([matched("200", "100")], "unknown", 1, [], ["venue-unclear"]),
+    (_answers(f"order {OURS} is invalid. Duplicated."), "unknown", 1, [], []),
+    (_answers(_KILL), "killed", 1, [], []),
+    (_answers("there are no matching orders", 500), "killed", 1, [], []),
+    (_answers("order couldn't be fully filled. FOK orders are fully filled or killed."), "killed", 1, [], []),
+    (_answers("FOK orders are filled or killed", 500), "killed", 1, [], []),
+    (_answers(f"order {OURS} is invalid. Price (0.51) breaks minimum tick size rule: 0.1"), "rejected", 1, ["stale"], []),
+    (_answers("order_version_mismatch"), "rejected", 1, ["stale"], []),
+    (_answers("invalid order version"), "rejected", 1, ["stale"], []),
+    (_answers(_BALANCE), "rejected", 1, ["refresh"], []),
+    (_answers("invalid amounts, the market buy orders ..."), "rejected", 1, [], []),
+    (_answers("invalid post-only order: order crosses book"), "rejected", 1, [], []),
+    (_answers("market not found", 404), "rejected", 1, ["stale"], []),
+    (_answers("No orderbook exists for the requested token id", 404), "rejected", 1, ["stale"], []),
+    (_answers(f"order {OURS} is invalid. Size (1) lower than the minimum: 5"), "rejected", 1, ["stale"], []),
+    ([Says(200, {"success": True, "errorMsg": "Unauthorized/Invalid api key", "orderID": ""}), matched()], "filled", 2, [], []),
+    (_answers("invalid signature"), "rejected", 1, [], ["venue-stopped"]),
+    (_answers("the order signer address has to be the address of the API KEY"), "rejected", 1, [], ["venue-stopped"]),
+    (_answers("the order owner has to be the owner of the API KEY"), "rejected", 1, [], ["venue-stopped"]),
+    (_answers("maker address not allowed, please use the deposit wallet flow"), "rejected", 1, [], ["venue-stopped"]),
+    (_answers("'0x12' address banned"), "rejected", 1, [], ["venue-stopped"]),
+    (_answers("'0x12' address in closed only mode"), "rejected", 1, [], ["venue-stopped"]),
+    ([_RESTARTS, _RESTARTS, matched()], "filled", 3, [], ["venue-stopped", "venue-goes-on"]),
+    (_answers("the market is not yet ready to process new orders"), "not sent", None, [], ["venue-stopped"]),
+    (_answers("context canceled"), "uncertain", 1, [], []),
+    (_answers("order match delayed due to market conditions"), "uncertain", 1, [], []),
+    (_answers("error delaying the order"), "uncertain", 1, [], []),
+    (_answers("not found", 404), "uncertain", 1, [], []),
+    ([refusal(401, "Unauthorized/Invalid api key"), matched()], "filled", 2, [], []),
+    (_answers("Unauthorized/Invalid api key", 401), "not sent", 2, [], ["venue-stopped"]),
+    ([Says(401, PAGE)], "not sent", 1, ["blocked"], ["venue-stopped"]),
+    ([Says(403, PAGE)], "not sent", 1, ["blocked"], ["venue-stopped"]),
+    ([refusal(429, "Too Many Requests", **{"retry-after": "3"}), matched()], "filled", 2, [], []),
+    ([refusal(429, "Too Many Requests", **{"retry-after": "300"})], "uncertain", 1, [], []),
+    ([refusal(503, "Trading is currently cancel-only.")], "not sent", 1, [], ["venue-stopped"]),
+    ([refusal(503, "Trading is currently disabled.")], "not sent", 1, [], ["venue-stopped"]),
+    ([refusal(503, "post-only mode: only post-only orders")], "not sent", 1, [], ["venue-stopped"]),
+    ([refusal(500, "could not run the execution"), matched()], "filled", 2, [], []),
+    ([refusal(502, "Bad gateway"), refusal(400, f"order {OURS} is invalid. Duplicated.")], "unknown", 2, [], []),
+    ([Says(does="close"), matched()], "filled", 2, [], []),
+    ([Says(does="stall"), matched()], "filled", 2, [], []),
+    ([Says(200, matched().body, does="cut"), matched()], "filled", 2, [], []),
+    ([Says(200, matched().body, does="late")], "filled", 1, [], []),
+    (_answers("a rule of yesterday"), "uncertain", 1, [], ["venue-unclear"]),
+    # After a send of which nobody knows what became, no refusal proves anything: its first copy may be why.
+    ([Says(does="close"), refusal(400, _BALANCE)], "uncertain", 2, [], []),
+    ([Says(does="close"), refusal(400, _KILL)], "uncertain", 2, [], []),
+    ([Says(does="close"), Says(403, PAGE)], "uncertain", 2, ["blocked"], ["venue-stopped"]),
+    ([_RESTARTS, refusal(400, _KILL)], "killed", 2, [], ["venue-stopped", "venue-goes-on"]),
+]  # fmt: skip
+"""The answers, what becomes of the order, how often it is sent, what is asked for besides, and what a person hears."""
+
+
 @pytest.mark.parametrize(
     ("says", "ends", "posts", "did", "told"),
-    [
-        ([matched()], "filled", 1, [], []),
-        ([matched("10", "5")], "partial", 1, [], []),
-        ([matched("25", "10")], "filled", 1, [], []),
-        ([matched("", "")], "unknown", 1, [], []),
-        ([matched("", "", status="live")], "unknown", 1, [], []),
-        ([matched("", "", status="delayed")], "unknown", 1, [], []),
-        ([matched("", "", status="unmatched")], "unknown", 1, [], []),
-        ([Says(200, {"success": True, "errorMsg": _KILL, "orderID": ""})], "killed", 1, [], []),
-        ([matched(orderID=OTHER)], "uncertain", 1, [], ["venue-unclear"]),
-        ([Says(200, b"what")], "uncertain", 1, [], ["venue-unclear"]),
-        ([Says(200, PAGE)], "uncertain", 1, [], ["venue-unclear"]),
-        ([matched("200", "100")], "unknown", 1, [], ["venue-unclear"]),
-        (_answers(f"order {OURS} is invalid. Duplicated."), "unknown", 1, [], []),
-        (_answers(_KILL), "killed", 1, [], []),
-        (_answers("there are no matching orders", 500), "killed", 1, [], []),
-        (_answers(f"order {OURS} is invalid. Price (0.51) breaks minimum tick size rule: 0.1"), "rejected", 1, ["stale"], []),
-        (_answers("order_version_mismatch"), "rejected", 1, ["stale"], []),
-        (_answers(_BALANCE), "rejected", 1, ["refresh"], []),
-        (_answers("invalid amounts, the market buy orders ..."), "rejected", 1, [], []),
-        (_answers("market not found", 404), "rejected", 1, ["stale"], []),
-        (_answers(f"order {OURS} is invalid. Size (1) lower than the minimum: 5"), "rejected", 1, ["stale"], []),
-        ([Says(200, {"success": True, "errorMsg": "Unauthorized/Invalid api key", "orderID": ""}), matched()], "filled", 2, [], []),
-        (_answers("invalid signature"), "rejected", 1, [], ["venue-stopped"]),
-        (_answers("'0x12' address in closed only mode"), "rejected", 1, [], ["venue-stopped"]),
-        ([_RESTARTS, _RESTARTS, matched()], "filled", 3, [], ["venue-stopped", "venue-goes-on"]),
-        (_answers("the market is not yet ready to process new orders"), "not sent", None, [], ["venue-stopped"]),
-        (_answers("context canceled"), "uncertain", 1, [], []),
-        (_answers("order match delayed due to market conditions"), "uncertain", 1, [], []),
-        (_answers("not found", 404), "uncertain", 1, [], []),
-        ([refusal(401, "Unauthorized/Invalid api key"), matched()], "filled", 2, [], []),
-        (_answers("Unauthorized/Invalid api key", 401), "not sent", 2, [], ["venue-stopped"]),
-        ([Says(403, PAGE)], "not sent", 1, ["blocked"], ["venue-stopped"]),
-        ([refusal(429, "Too Many Requests", **{"retry-after": "3"}), matched()], "filled", 2, [], []),
-        ([refusal(429, "Too Many Requests", **{"retry-after": "300"})], "uncertain", 1, [], []),
-        ([refusal(503, "Trading is currently cancel-only.")], "not sent", 1, [], ["venue-stopped"]),
-        ([refusal(500, "could not run the execution"), matched()], "filled", 2, [], []),
-        ([refusal(502, "Bad gateway"), refusal(400, f"order {OURS} is invalid. Duplicated.")], "unknown", 2, [], []),
-        ([Says(does="close"), matched()], "filled", 2, [], []),
-        ([Says(does="stall"), matched()], "filled", 2, [], []),
-        ([Says(200, matched().body, does="cut"), matched()], "filled", 2, [], []),
-        ([Says(200, matched().body, does="late")], "filled", 1, [], []),
-        (_answers("a rule of yesterday"), "uncertain", 1, [], ["venue-unclear"]),
-        # After a send of which nobody knows what became, no refusal proves anything: its first copy may be why.
-        ([Says(does="close"), refusal(400, _BALANCE)], "uncertain", 2, [], []),
-        ([Says(does="close"), refusal(400, _KILL)], "uncertain", 2, [], []),
-        ([Says(does="close"), Says(403, PAGE)], "uncertain", 2, ["blocked"], ["venue-stopped"]),
-        ([_RESTARTS, refusal(400, _KILL)], "killed", 2, [], ["venue-stopped", "venue-goes-on"]),
-    ],
+    _TABLE,
     ids=lambda value: str(value)[:70],
-)  # fmt: skip
+)
 async def test_each_row_of_the_table(
     clock: Clock, says: list[Says], ends: str, posts: int | None, did: list[str], told: list[str]
 ) -> None:
@@ -110,6 +132,42 @@ async def test_each_row_of_the_table(
         bodies = {one.body.replace(b"key-2", b"key-1") for one in bench.posts}
         assert bodies == {make_order().body.replace(b'"owner":""', b'"owner":"key-1"')}
         assert "secret-1" not in f"{words}{bench.told}"
+
+
+def test_every_row_is_in_the_table() -> None:
+    """One that is added is sent as well."""
+    written = [says for answers, *_ in _TABLE for says in answers if not says.does]
+    bodies = [one.body if isinstance(one.body, bytes) else msgspec.json.encode(one.body) for one in written]
+    rows = {
+        read_answer(one.status, one.headers, body, order_id=OURS, side=Side.BUY, now=NOW).row
+        for one, body in zip(written, bodies, strict=True)
+    }
+    assert rows == set(Row)
+
+
+@pytest.mark.parametrize(
+    ("says", "not_yet"),
+    [
+        ([_RESTARTS], True),
+        (_answers("the market is not yet ready to process new orders"), True),
+        ([refusal(425, "service not ready", **{"retry-after": "60"})], True),
+        ([_RESTARTS, refusal(503, "Trading is currently cancel-only.")], False),
+        ([_RESTARTS, Says(403, PAGE)], False),
+        ([refusal(503, "Trading is currently cancel-only.")], False),
+        ([refusal(401, "Unauthorized/Invalid api key")], False),
+    ],
+    ids=lambda value: str(value)[:70],
+)
+async def test_a_venue_that_is_not_ready_takes_the_same_bytes_in_a_moment(
+    clock: Clock, says: list[Says], *, not_yet: bool
+) -> None:
+    """Whoever sends hears that it is worth to go on until the deadline; nothing that was stopped is."""
+    async with open_bench(*says) as bench:
+        for _ in range(2):
+            with pytest.raises(OrderNotSent) as refused:
+                await bench.post(make_order(), 10.0)
+            assert refused.value.not_yet is not_yet
+        assert bench.kinds.count("venue-goes-on") == 0
 
 
 _ANY = {
@@ -290,6 +348,84 @@ async def test_a_place_that_is_not_blocked_is_tried_again_later(clock: Clock, re
         assert len(bench.posts) == 1
         await trio.sleep(EGRESS_S + 1)
         assert ((await _end(bench))[0] == "filled") is (region.body != {"blocked": True})
+
+
+async def test_a_page_that_wants_a_login_stops_no_signer(clock: Clock) -> None:
+    """A proxy on the way says nothing of an API key: what leaves from here rests for a while, and then goes on by itself."""
+    async with open_bench(Says(401, PAGE), Says(401, PAGE), matched()) as bench:
+        assert (await _end(bench))[0] == "not sent"
+        bench.clob.region = Says(200, {"blocked": False, "country": "IE"})
+        bench.posting.stops.lift(Stop.EGRESS)
+        assert (await _end(bench))[0] == "not sent"
+        assert [one.stop for one in bench.posting.stops.standing(trio.current_time())] == [Stop.EGRESS]
+        assert "refused on the way, and not by the venue: the venue says that IE is not blocked" in bench.told[-1][1]
+        await trio.sleep(EGRESS_S + 1)
+        assert (await _end(bench))[0] == "filled"
+        assert bench.clob.keys == 1
+
+
+async def test_a_page_that_answers_a_question_changes_no_key(clock: Clock) -> None:
+    """Nor does it stop what leaves: it stands there for a moment."""
+    async with open_bench(matched()) as bench:
+        await _end(bench)
+        bench.clob.order = Says(401, PAGE)
+        with pytest.raises(ExecutorError, match="HTTP status 401"):
+            await _look(bench, make_order(body=_GTC))
+        assert (len(bench.clob.at("/auth/api-key")), bench.told) == (1, [])
+        bench.clob.says[0] = Says(401, PAGE)
+        with pytest.raises(ExecutorError, match="401"):
+            await bench.cancelling.cancel(make_order(body=_GTC), bench.signer, trio.current_time() + 8)
+        assert (len(bench.clob.at("/auth/api-key")), bench.kinds) == (1, ["venue-stopped"])
+
+
+@pytest.mark.parametrize(
+    ("says", "stop"),
+    [
+        (refusal(401, "Unauthorized/Invalid api key"), Stop.SIGNER),
+        (refusal(400, "invalid signature"), Stop.WALLET),
+        (refusal(400, "'0x1' address in closed only mode"), Stop.ENTRIES_OF_WALLET),
+        (Says(403, PAGE), Stop.EGRESS),
+    ],
+    ids=lambda value: str(value)[:50],
+)
+async def test_what_is_stopped_for_good_goes_on_once_a_person_has_armed_the_wallet_again(
+    clock: Clock, says: Says, stop: Stop
+) -> None:
+    """Told once, with what to do; an arming from before it changes nothing, nor does one of another wallet; no restart."""
+    async with open_bench(says, says) as bench:
+        order = make_order(wallet=evolve(make_order().wallet, name="hot"))
+        for _ in range(3):
+            await _end(bench, order)
+        assert bench.kinds == ["venue-stopped"]
+        assert bench.told[0][1].startswith(stop.value)
+        assert bench.told[0][1].endswith("; once that is mended: `trio-copy arm hot`")
+        (stopped,) = bench.posting.stops.standing(trio.current_time())
+        await trio.sleep(1)
+        bench.posting.go_on(order, bench.signer, stopped.at - 1)
+        assert (await _end(bench, order))[0] == "not sent"
+        if stop in (Stop.WALLET, Stop.ENTRIES_OF_WALLET):
+            other = make_order(wallet=evolve(order.wallet, address=Address("0x" + "99" * 20)))
+            bench.posting.go_on(other, bench.signer, trio.current_time())
+            assert (await _end(bench, order))[0] == "not sent"
+        bench.posting.go_on(order, bench.signer, trio.current_time())
+        assert bench.kinds == ["venue-stopped", "venue-goes-on"]
+        bench.clob.says.clear()
+        bench.clob.says.append(matched())
+        assert (await _end(bench, order))[0] == "filled"
+        # Not mended, it is told once more.
+        bench.clob.says[0] = says
+        await _end(bench, order)
+        assert bench.kinds == ["venue-stopped", "venue-goes-on", "venue-stopped"]
+
+
+async def test_an_arming_ends_no_pause(clock: Clock) -> None:
+    """What goes on by itself is not a person's affair."""
+    async with open_bench(refusal(503, "Trading is currently disabled.")) as bench:
+        await _end(bench)
+        assert "trio-copy" not in bench.told[0][1]
+        bench.posting.go_on(make_order(), bench.signer, trio.current_time() + 1)
+        assert (await _end(bench))[0] == "not sent"
+        assert bench.kinds == ["venue-stopped"]
 
 
 async def test_an_order_that_its_guard_cannot_count_in_time_is_certainly_not_sent(clock: Clock) -> None:

@@ -250,7 +250,9 @@ async def test_what_rests_is_booked_as_it_is_filled(autojump_clock: Clock, liste
         await traded.executor.cancel(order)
         report = await traded.executor.find(order)
         assert report is not None
-        assert (report.status, report.shares.micro) == (Status.PARTIAL, 4_000_000)
+        assert (report.off_book, report.shares.micro) == (True, 4_000_000)
+        ended = await look_until(traded, order, lambda one: one.proven)
+        assert (ended.status, ended.shares.micro) == (Status.PARTIAL, 4_000_000)
         assert (await look_until(traded, order, is_final)).settlement is Settlement.FIRM
 
 

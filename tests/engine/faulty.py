@@ -288,6 +288,8 @@ _LIES: tuple[tuple[str, Callable[[ExecutionReport, Order], Any], str, Side | Non
     ("partial without shares", filled("0", status=Status.PARTIAL), "partial without shares", None),
     ("stale with shares", filled(stale=True), "made for another market", None),
     ("stale as a number", but(stale=1), "stale", None),
+    ("off the book as a number", but(off_book=1), "off the book", None),
+    ("off the book, and filled", filled(off_book=True), "off the book", None),
     ("money without shares", filled("0", status=Status.KILLED, notional=Usd(1)), "money without shares", None),
     ("an empty object", _unsaid, "unreadable", None),
 )  # fmt: skip

@@ -237,6 +237,7 @@ async def open_rig(
             shows_books=hasattr(venue, "market_with_book"),
             on_alert=recorder.on_alert,
         )
+        rules = RestingRules(book=book, mode=board, settings=settings, wall=wall)
         execution = Execution(
             executor=contract,
             lanes=lanes["sim"],
@@ -246,6 +247,7 @@ async def open_rig(
             settings=settings,
             wall=wall,
             entropy=seeded_entropy(1),
+            rules=rules,
             at=at,
         )
         reconciler = Reconciler(
@@ -254,7 +256,7 @@ async def open_rig(
             settings=settings,
             observer=recorder,
             wall=wall,
-            rules=RestingRules(book=book, mode=board, settings=settings, wall=wall),
+            rules=rules,
         )
         await writers.start(holder.run)
         try:

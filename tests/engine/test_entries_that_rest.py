@@ -594,3 +594,76 @@ async def test_a_watchdog_that_halted_long_ago_is_forgotten(clock: Clock) -> Non
         _goes_blind(rig, two)
         await trio.sleep(10)
         assert not venue_of(rig).called_off
+
+
+def _takes_off(rig: Rig) -> None:
+    """Let the venue say of what is called off that it is over, and count what it has filled later."""
+    venue = venue_of(rig)
+
+    async def cancel(order: Order) -> None:
+        await trio.lowlevel.checkpoint()
+        venue.called_off.append(order)
+        before = venue.filled[order.order_id]
+        if before.status is Status.RESTING:
+            venue.filled[order.order_id] = evolve(before, off_book=True)
+
+    venue.cancel = cancel  # type: ignore[method-assign]
+
+
+async def test_an_exit_does_not_wait_until_what_it_called_off_is_counted(clock: Clock) -> None:
+    """Off the book it can meet nothing. What turns out to have been filled is booked all the same, and a person hears of it."""
+    first = resting()
+    async with open_rig() as rig:
+        await rig.hold("alice", number=900)
+        order = await rests(rig, first)
+        _takes_off(rig)
+        began = trio.current_time()
+        leave = leaving(decided_at=rig.wall())
+        assert await rig.end_of(leave) == [(End.FILLED, None)]
+        assert trio.current_time() - began < 1
+        assert rig.position(leave).shares == Shares.parse(0)
+        await trio.sleep(30)
+        # What it holds stays held; it is in nobody's way, and not called off again and again.
+        assert (rig.reconciler.unknown, rig.reconciler.resting, rig.open_cost()) == (0, 1, usd("5.1"))
+        assert len(venue_of(rig).called_off) == 1
+        assert await rig.end_of(buy(60, deadline=rig.wall() + 5)) == [(End.FILLED, None)]
+        venue_of(rig).filled[order.order_id] = evolve(venue_of(rig).grow(order, Shares.parse(4)), off_book=True)
+        await trio.sleep(10)
+        assert rig.position(first).shares == Shares.parse(14)
+        told = f"order {order.order_id} of alice: 4 shares more, filled before it ended"
+        assert rig.recorder.alerts == [("outcome-proven-late", told)]
+        venue_of(rig).grow(order, Shares.parse(4), Status.PARTIAL)
+        assert await rig.wait_ends(first) == [(End.PARTIAL, None)]
+        assert rig.open_orders() == []
+
+
+async def test_what_is_off_the_book_and_never_counted_is_handed_over(clock: Clock) -> None:
+    """Two minutes after that, and not after it was sent: a person looks, and may settle it."""
+    first = resting()
+    async with open_rig() as rig:
+        order = await rests(rig, first)
+        await trio.sleep(200)
+        _takes_off(rig)
+        await venue_of(rig).cancel(order)
+        await trio.sleep(110)
+        assert rig.recorder.finished == []
+        assert await rig.wait_ends(first) == [(End.ESCALATED, Code.OUTCOME_UNPROVEN)]
+        assert [kind for kind, _ in rig.recorder.alerts] == ["outcome-unproven"]
+
+
+async def test_a_restart_knows_what_is_off_the_book(clock: Clock, tmp_path: Path) -> None:
+    """It holds nothing up then either: the next exit goes at once."""
+    books = on_sqlite(tmp_path)
+    first = resting()
+    async with open_rig(open_store=books) as rig:
+        await rig.hold("alice", number=900)
+        order = await rests(rig, first)
+        _takes_off(rig)
+        await venue_of(rig).cancel(order)
+        await trio.sleep(10)
+        venue, cost = venue_of(rig), rig.open_cost()
+    async with open_rig(open_store=books, executor=venue) as rig:
+        venue.hide = True
+        (left,) = rig.open_orders()
+        assert (left.off_book, left.unproven, rig.open_cost()) == (True, False, cost)
+        assert await rig.end_of(leaving(decided_at=rig.wall())) == [(End.FILLED, None)]

@@ -16,7 +16,7 @@ from trio_copy.errors import LeaseLost, OrderNotSent
 from trio_copy.model.budgets import Performance
 from trio_copy.model.control import ENGINE, Mode, ModeChange, Modes
 from trio_copy.model.decisions import Code, CopyTask, End, Reason
-from trio_copy.model.fills import Side
+from trio_copy.model.fills import Kind, Side
 from trio_copy.model.ids import FollowerId, TokenId
 from trio_copy.model.orders import ExecutionReport, Order, Status
 from trio_copy.model.units import NO_SHARES, NO_USD, Rounding, Shares
@@ -89,7 +89,7 @@ async def test_an_exit_that_is_not_accepted_is_sent_until_its_own_deadline(clock
 async def test_exits_that_are_not_accepted_leave_workers_to_others(clock: Clock) -> None:
     """One wallet that nobody signs for any more has more exits than there are workers."""
     async with open_rig(workers=11) as rig:
-        rig.execution.settings = evolve(rig.execution.settings, workers=10)
+        _bound_workers(rig, 10)
         for number in range(12):
             await rig.hold("alice", token=100 + number, number=900 + number)
         await rig.hold("bob", token=50, number=950)
@@ -108,6 +108,140 @@ async def test_exits_that_are_not_accepted_leave_workers_to_others(clock: Clock)
         began = trio.current_time()
         assert await rig.end_of(sell(300, "bob", token=50)) == [(End.FILLED, None)]
         assert trio.current_time() - began < 1
+
+
+def _bound_workers(rig: Rig, entry_workers: int) -> None:
+    """Let the execution know how many workers the rig has: so many that may have entries, and a tenth more."""
+    rig.execution.settings = evolve(rig.execution.settings, workers=entry_workers)
+    patience = rig.execution.patience
+    patience.workers, patience.entry_workers = rig.execution.workers, entry_workers
+
+
+NOT_YET = OrderNotSent("not yet ready to process new orders", not_yet=True)
+
+
+async def test_an_entry_that_its_venue_takes_in_a_moment_is_sent_until_its_deadline(clock: Clock) -> None:
+    """The same bytes, about once a second, while it restarts; one that is away for no such reason has three sends."""
+    async with open_rig() as rig:
+        rig.executor.script = [NOT_YET] * 30
+        task, began = buy(1, deadline=rig.wall() + 60), trio.current_time()
+        assert await rig.end_of(task) == [(End.FILLED, None)]
+        assert len(rig.executor.sent) == 31
+        assert 15 <= trio.current_time() - began <= 30
+        assert len({order.body for order in rig.executor.sent}) == 1
+
+        rig.executor.sent.clear()
+        rig.executor.script = [NOT_YET] * 500
+        task = buy(2, "bob", deadline=rig.wall() + 60)
+        assert await rig.end_of(task) == [(End.REJECTED, Code.NOT_SENT)]
+        assert task.deadline - 1 <= rig.wall() <= task.deadline
+        assert len(rig.executor.sent) <= 125
+        rig.executor.sent.clear()
+        rig.executor.script = [NOT_YET] * 9 + ["refuse connection"] * 500
+        assert await rig.end_of(buy(3, "carol", deadline=rig.wall() + 60)) == [(End.REJECTED, Code.NOT_SENT)]
+        assert len(rig.executor.sent) == 10
+        assert rig.execution.patience.entries == 0
+
+
+def _refuse(rig: Rig, error: OrderNotSent, follower: str, after_s: float = 0.0, side: Side | None = None) -> None:
+    """Let a venue take no order of a follower, or none of a side; each call takes so long."""
+    submit = rig.executor.submit
+
+    async def answer(order: Order) -> ExecutionReport:
+        if order.wallet.follower == follower and side in (None, order.side):
+            await trio.sleep(after_s)
+            raise error
+        report: ExecutionReport = await submit(order)
+        return report
+
+    rig.executor.submit = answer
+
+
+async def test_entries_that_are_not_accepted_leave_workers_to_others(clock: Clock) -> None:
+    """One market that is not ready has more of them than there are workers, and each call takes its time: others are bought
+    all the same."""
+    async with open_rig(workers=11) as rig:
+        _bound_workers(rig, 10)
+        await rig.hold("bob", token=50, number=950)
+        _refuse(rig, NOT_YET, "alice", 1.5)
+        late = rig.wall() + 60
+        await rig.take_in(*(buy(200 + number, "alice", token=100 + number, deadline=late) for number in range(12)))
+        await trio.sleep(8)
+        assert rig.execution.patience.entries == 3
+        for task in (sell(300, "bob", token=50, deadline=late), buy(301, "bob", token=51, deadline=late)):
+            began = trio.current_time()
+            assert await rig.end_of(task) == [(End.FILLED, None)]
+            assert trio.current_time() - began < 1
+        await trio.sleep(60)
+        assert (rig.execution.patience.entries, rig.execution.patience.exits) == (0, 0)
+
+
+async def test_exits_that_wait_inside_their_calls_leave_workers_to_others(clock: Clock) -> None:
+    """An executor that tries by itself for seconds holds its worker for so long."""
+    async with open_rig(workers=11) as rig:
+        _bound_workers(rig, 10)
+        for number in range(12):
+            await rig.hold("alice", token=100 + number, number=900 + number)
+        await rig.hold("bob", token=50, number=950)
+        _refuse(rig, OrderNotSent("restarting"), "alice", 1.9)
+        late = rig.wall() + 60
+        for number in range(12):
+            await rig.take_in(sell(200 + number, "alice", token=100 + number, deadline=late))
+            await trio.sleep(0.7)
+        await trio.sleep(2)
+        began = trio.current_time()
+        assert await rig.end_of(sell(300, "bob", token=50, deadline=late)) == [(End.FILLED, None)]
+        assert trio.current_time() - began < 1
+
+
+@pytest.mark.parametrize(("kind", "code"), [(Kind.TRADE, Code.LEADER_LEFT), (Kind.EXIT, Code.EXIT_FIRST)])
+async def test_an_entry_that_is_not_accepted_keeps_no_exit_waiting(clock: Clock, kind: Kind, code: Code) -> None:
+    """Nor is it bought after its leader has sold: it ends as one that was called off."""
+    async with open_rig() as rig:
+        await rig.hold("alice", number=901)
+        _refuse(rig, NOT_YET, "alice", side=Side.BUY)
+        entry = buy(1, deadline=rig.wall() + 60)
+        await rig.take_in(entry)
+        await trio.sleep(10)
+        leave = sell(8, decided_at=rig.wall(), deadline=rig.wall() + 60)
+        leave, began = evolve(leave, signal=evolve(leave.signal, kind=kind)), trio.current_time()
+        await rig.take_in(leave)
+        assert await rig.wait_ends(entry, leave) == [(End.SKIPPED, code), (End.FILLED, None)]
+        assert trio.current_time() - began <= 1
+        assert rig.open_orders() == []
+
+
+async def test_an_entry_that_is_not_accepted_is_not_sent_again_once_nobody_wants_it(clock: Clock) -> None:
+    """Its follow was removed meanwhile: nothing of it would be sent now."""
+    async with open_rig() as rig:
+        rig.executor.script = [NOT_YET] * 500
+        task = buy(1, deadline=rig.wall() + 60)
+        await rig.take_in(task)
+        await trio.sleep(10)
+        sends = len(rig.executor.sent)
+        rig.book.replace_all([])
+        assert await rig.wait_ends(task) == [(End.SKIPPED, Code.NOT_FOLLOWED)]
+        assert len(rig.executor.sent) == sends
+        assert rig.open_orders() == []
+
+
+async def test_what_a_person_settled_is_not_sent_again_where_it_was_not_accepted(clock: Clock) -> None:
+    """He has written down that it sold: sent again, it would sell once more."""
+    async with open_rig() as rig:
+        await rig.hold("alice")
+        rig.executor.script = ["refuse connection"] * 500
+        task = sell(2, deadline=rig.wall() + 60)
+        await rig.take_in(task)
+        await trio.sleep(10)
+        (placed,) = rig.open_orders()
+        sends, order = len(rig.executor.sent), placed.order
+        notional = order.shares.at(order.limit_price, Rounding.DOWN)
+        report = ExecutionReport(order_id=order.order_id, status=Status.FILLED, shares=order.shares, notional=notional)
+        rig.shard.act(task.follower, _answer(order, report))
+        assert await rig.wait_ends(task) == [(End.FILLED, None)]
+        await trio.sleep(60)
+        assert len(rig.executor.sent) == sends
+        assert rig.position(task).shares == NO_SHARES
 
 
 async def test_an_exit_is_not_sent_again_while_its_sale_is_taken_back(clock: Clock) -> None:
@@ -150,7 +284,67 @@ async def test_an_exit_that_is_not_accepted_holds_no_end_up(clock: Clock, how: s
                     await trio.sleep(0.1)
             nursery.cancel_scope.cancel()
     assert trio.current_time() - began <= 2
-    assert rig.ends() == [("alice", End.REJECTED, Code.NOT_SENT)]
+    # Of what was handed over, the next owner says how it ends.
+    assert rig.ends() == ([("alice", End.REJECTED, Code.NOT_SENT)] if how == "cancelled" else [])
+
+
+async def _hand_over(rig: Rig) -> None:
+    """Give the shard up in good order, as an instance does that has too many."""
+    rig.holder.hand_over(0)
+    with trio.fail_after(2):
+        while rig.holder.works_on(0):  # noqa: ASYNC110  virtual time
+            await trio.sleep(0.1)
+    await rig.holder.end(0)
+    await rig.store.control.release(rig.lease)
+
+
+@pytest.mark.parametrize("in_time", [True, False])
+@pytest.mark.parametrize("side", list(Side))
+async def test_the_next_owner_goes_on_with_what_was_not_accepted(clock: Clock, side: Side, *, in_time: bool) -> None:
+    """Within the deadline that it had, by an order of his own: the one before is certainly nowhere."""
+    books = on_memory()
+    async with open_rig(open_store=books, alone=False) as first:
+        await first.hold("alice", number=901)
+        task = buy(2, side=side, deadline=first.wall() + 60)
+        first.executor.script = [NOT_YET] * 500
+        await first.take_in(task)
+        await trio.sleep(20)
+        await _hand_over(first)
+        assert first.ends() == []
+        assert await first.store.history.documents("order") == []
+        sent = {order.order_id for order in first.executor.sent}
+        await trio.sleep(5 if in_time else 60)
+        async with open_rig(open_store=books, owner="another", alone=False) as second:
+            ends = await second.wait_ends(task)
+            assert ends == ([(End.FILLED, None)] if in_time else [(End.EXPIRED, Code.DEADLINE_PASSED)])
+            assert len(second.executor.sent) == in_time
+            assert sent.isdisjoint(order.order_id for order in second.executor.sent)
+            held = 10 + 10 * (in_time and side is Side.BUY) - 10 * (in_time and side is Side.SELL)
+            assert second.position(task).shares == Shares.parse(held)
+            assert await second.store.history.documents("waits") == []
+
+
+async def test_what_was_taken_back_when_its_shard_was_handed_over_waits_for_the_next_owner(clock: Clock) -> None:
+    """Suspended, as whatever a reorg took back: nobody sells for a sale that never was."""
+    books = on_memory()
+    async with open_rig(open_store=books, alone=False) as first:
+        await first.hold("alice", number=901)
+        task = sell(2, deadline=first.wall() + 60)
+        first.executor.script = [NOT_YET] * 500
+        first.shard.met.meet(task.signal, first.wall(), whole=True)
+        await first.take_in(task)
+        await trio.sleep(5)
+        gone = first.shard.met.retract(task.signal, first.wall())
+        assert gone is not None
+        first.shard.retract(gone)
+        await trio.sleep(2)
+        await _hand_over(first)
+        async with open_rig(open_store=books, owner="another", alone=False) as second:
+            await trio.sleep(5)
+            assert second.executor.sent == []
+            second.shard.met.meet(task.signal, second.wall(), whole=True)
+            second.shard.resume(task.signal.signal_id)
+            assert await second.wait_ends(task) == [(End.FILLED, None)]
 
 
 async def test_an_unproven_outcome_keeps_what_it_holds_and_its_lane(clock: Clock) -> None:

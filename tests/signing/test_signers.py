@@ -124,6 +124,26 @@ async def test_disarming_and_time_are_noticed_while_it_runs(tmp_path: Path, auto
         assert not disarm(folder, MAKER)
 
 
+async def test_an_arming_is_news_once(tmp_path: Path, autojump_clock: MockClock) -> None:
+    """Whoever arms a wallet again says that what he had to mend is mended; that it is armed still says nothing."""
+    folder = tmp_path / "s"
+    arm_hot(folder)
+    async with opened(folder) as signers:
+        signer = signers.of(WALLET)
+        assert signer is not None
+        began = signer.armed_at
+        assert began == NOW
+        await trio.sleep(100)
+        assert signer.armed_at == began
+        arm_hot(folder, until=NOW + 86_500)
+        await trio.sleep(1.1)
+        assert NOW + 100 <= signer.armed_at <= NOW + 102
+        assert disarm(folder, MAKER)
+        anew = signer.armed_at
+        await trio.sleep(20)
+        assert signer.armed_at == anew
+
+
 async def test_a_folder_that_vanishes_disarms_and_lets_nothing_leave(tmp_path: Path, autojump_clock: MockClock) -> None:
     """A disk that was unplugged is no reason to end the engine, and none to go on signing."""
     folder = tmp_path / "s"

@@ -182,6 +182,21 @@ async def test_one_empty_answer_proves_nothing(clock: trio.testing.MockClock) ->
         assert [trade["taker_order_id"] for trade in (await one.ask("GET", "/data/trades")).json["data"]] == [placed]
 
 
+async def test_orders_may_count_late(clock: trio.testing.MockClock) -> None:
+    """Canceled, with nothing matched: a moment later it turns out that there was something."""
+    async with open_venue() as server:
+        one = await trader(server)
+        server.faults.counts_lag_s = server.faults.trades_lag_s = 10
+        placed = (await one.post(one.order("BUY", "1", "20", "GTC"))).json["orderID"]
+        server.clob.trading.trade_against(placed, 5_000_000)
+        await one.ask("DELETE", "/order", {"orderID": placed})
+        for status, matched, trades in (("CANCELED", "0", 0), ("CANCELED", "5", 1)):
+            row = (await one.ask("GET", f"/data/order/{placed}")).json
+            assert (row["status"], row["size_matched"], len(row["associate_trades"])) == (status, matched, trades)
+            assert len((await one.ask("GET", "/data/trades")).json["data"]) == trades
+            await trio.sleep(11)
+
+
 @pytest.mark.parametrize(("percent", "sizes"), [(0, ["12.5"]), (20, ["10", "2.5"]), (100, ["12.5"])])
 async def test_what_one_order_takes_may_be_told_in_two_parts(
     clock: trio.testing.MockClock, percent: int, sizes: list[str]

@@ -138,6 +138,8 @@ class Account:
     def resting_before(self, task: CopyTask) -> list[OpenOrder]:
         """Return the entries of an exit's token that rest where it would be sent: they are called off before it is placed.
 
+        One that is off the book already can meet nothing: what it fills besides, nobody knows soon enough to wait for it.
+
         Whoever they copy: an order of ours must not meet another one of ours. One that a person has to look at holds nothing up;
         that a task has ended says nothing of its order, which may have turned out to rest since.
         """
@@ -147,7 +149,9 @@ class Account:
         return [
             one
             for one in self.orders.values()
-            if one.rests and not one.handed_over and (one.order.token_id, one.order.executor) == (token, executor)
+            if one.rests
+            and not (one.handed_over or one.off_book)
+            and (one.order.token_id, one.order.executor) == (token, executor)
         ]
 
     @property

@@ -89,7 +89,7 @@ def _may_go_again(open_order: OpenOrder, report: ExecutionReport) -> bool:
 def _says_nothing_new(open_order: OpenOrder, report: ExecutionReport) -> bool:
     """Tell whether an order that rests has filled nothing since, and nothing of it has settled further."""
     booked = open_order.report
-    if booked is None or booked.shares.micro != report.shares.micro:
+    if booked is None or booked.shares.micro != report.shares.micro or booked.off_book != report.off_book:
         return False
     return booked.settlement is report.settlement or report.settlement is Settlement.PENDING
 
@@ -145,10 +145,16 @@ def doubt(
 
 
 def not_sent(account: "Account", command: c.NotSent) -> Sequence[e.Event]:
-    """End an order as if it had never been; one that is booked, or rests, was sent."""
+    """End an order as if it had never been; one that is booked, or rests, was sent. Its task ends, or waits for the next owner."""
     open_order = account.orders.get(command.key)
     if open_order is None or open_order.rests or open_order.state is OrderState.MATCHED:
         return ()
+    if command.waits_on and not open_order.ended:
+        task = evolve(open_order.task, attempt=open_order.task.attempt + 1)
+        return (
+            e.Learned(key=command.key, state=OrderState.ENDED, report=None, at=command.at),
+            e.Waits(task=task, at=command.at),
+        )
     learned = e.Learned(key=command.key, state=OrderState.ENDED, report=None, outcome=command.outcome, at=command.at)
     return (learned, *missed_by(account, open_order.task, command.at))
 
@@ -156,7 +162,7 @@ def not_sent(account: "Account", command: c.NotSent) -> Sequence[e.Event]:
 def escalate(account: "Account", command: c.Escalate) -> Sequence[e.Event]:
     """End the task of an order that nobody can prove; what it holds stays held. One whose task has ended is handed over alone."""
     open_order = account.orders.get(command.key)
-    if open_order is None or open_order.handed_over or not open_order.unproven:
+    if open_order is None or open_order.handed_over or not (open_order.unproven or open_order.off_book):
         return ()
     if open_order.ended:
         return (e.HandedOver(key=command.key, at=command.at),)

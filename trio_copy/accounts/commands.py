@@ -117,6 +117,8 @@ class NotSent:
     key: IntentKey
     outcome: Outcome
     at: float
+    waits_on: bool = False
+    """Whether its task does not end: it waits for whoever owns the account next, who makes an order of his own."""
 
 
 @value(kw_only=True)

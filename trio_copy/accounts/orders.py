@@ -163,13 +163,18 @@ class OpenOrder:
         return self.state is OrderState.RESTING
 
     @property
+    def off_book(self) -> bool:
+        """Whether it rests no longer, and what it has filled may not be known whole."""
+        return self.rests and self.report is not None and self.report.off_book
+
+    @property
     def unproven(self) -> bool:
         """Whether nobody knows how it stands, or what came of calling it off: until that is proven, its lane stays closed.
 
-        One that rests is known, and what comes behind it goes on.
+        One that rests is known, and what comes behind it goes on; so it does behind one that is off the book.
         """
         if self.state is OrderState.RESTING:
-            return self.breached or self.called_off is not None
+            return self.breached or (self.called_off is not None and not self.off_book)
         return self.held
 
     @property
@@ -185,7 +190,7 @@ class OpenOrder:
             self.cost,
             self.members,
             self.placed_at,
-            self.at if state is self.state else at,
+            self.at if state is self.state and self.off_book == (report is not None and report.off_book) else at,
             state,
             report,
             ended,

@@ -266,6 +266,9 @@ def _cost_at_limit(order: Order) -> int:
     return greatest_cost(order.side, order.shares, order.limit_price).micro
 
 
+_STALE, _OFF_BOOK = 1, 2
+
+
 def plain_report(report: ExecutionReport) -> Plain:
     """Write a report."""
     return [
@@ -277,13 +280,13 @@ def plain_report(report: ExecutionReport) -> Plain:
         report.settlement._value_,
         report.detail,
         # Only where it is: it hardly ever happens, and this is written with every copy.
-        *([1] if report.stale else ()),
+        *([_STALE * report.stale + _OFF_BOOK * report.off_book] if report.stale or report.off_book else ()),
     ]
 
 
 def report_of(plain: Plain) -> ExecutionReport:
     """Read a report."""
-    order_id, status, shares, notional, fee, settlement, detail, *stale = plain
+    order_id, status, shares, notional, fee, settlement, detail, *flags = plain
     return ExecutionReport(
         order_id=OrderId(order_id),
         status=Status(status),
@@ -292,7 +295,8 @@ def report_of(plain: Plain) -> ExecutionReport:
         fee=Usd(fee),
         settlement=Settlement(settlement),
         detail=detail,
-        stale=bool(stale),
+        stale=bool(flags and flags[0] & _STALE),
+        off_book=bool(flags and flags[0] & _OFF_BOOK),
     )
 
 

@@ -323,7 +323,7 @@ class Contract:
     def _not_sent(self, error: OrderNotSent) -> OrderNotSent:
         # What is no reason is not made one: the text says enough.
         reason = self._clean_reason(error.reason) if type(error.reason) is Reason else None
-        return OrderNotSent(self._text(error), reason)
+        return OrderNotSent(self._text(error), reason, not_yet=error.not_yet is True)
 
     def _cleaned(self, report: ExecutionReport) -> ExecutionReport:
         return evolve(report, detail=self._clean(report.detail)) if report.detail else report

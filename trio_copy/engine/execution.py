@@ -21,18 +21,19 @@ from trio_copy.config import EngineSettings
 from trio_copy.copying.exits import drawdown_by_mark
 from trio_copy.copying.filters import check_book
 from trio_copy.copying.follow_book import FollowBook
-from trio_copy.engine.calling_off import call_off_before, not_followed
+from trio_copy.engine.calling_off import RestingRules, call_off_before, not_followed
 from trio_copy.engine.contract import Contract
 from trio_copy.engine.lanes import Lanes, Queued
 from trio_copy.engine.markets import Markets
 from trio_copy.engine.modes import ModeBoard
+from trio_copy.engine.patience import Patience, Sends
 from trio_copy.engine.shard import Shard
 from trio_copy.engine.shared_depth import SharedDepth, left_out
 from trio_copy.engine.worth import held_since, unrealised
 from trio_copy.engine.writing import Batch
 from trio_copy.entropy import Entropy
 from trio_copy.errors import ContractBroken, LeaseLost, OrderNotSent, OrderUncertain, ReportBroken
-from trio_copy.model.decisions import Code, CopyTask, End, Outcome, Reason, retracted, too_late
+from trio_copy.model.decisions import Code, CopyTask, End, Outcome, Reason, left_by, retracted, too_late
 from trio_copy.model.fills import Side
 from trio_copy.model.follow_settings import FollowSettings
 from trio_copy.model.ids import rest_id
@@ -41,11 +42,6 @@ from trio_copy.model.sightings import Allotment
 from trio_copy.model.units import NO_USD, Usd
 from trio_copy.ports import nowhere
 
-_SENDS = 3
-"""Sends of the bytes of an entry, while the venue certainly has none of them and the deadline allows. Exits go on until theirs."""
-_PATIENT_S = 1.0
-"""The longest pause before an exit is sent once more that was not accepted so often: a venue may be restarting for minutes."""
-_RESEND_BASE_S = 0.05
 _AFTER_DEADLINE_S = 0.05
 """Whoever waits for a deadline looks at the clock when it is surely over."""
 _FOR_EXITS = 10
@@ -67,16 +63,18 @@ class Execution:
     settings: EngineSettings
     wall: WallClock
     entropy: Entropy
+    rules: RestingRules
+    """Say why an entry is not wanted any more, however often it may still be sent."""
     at: Callable[[str], None] = nowhere
     """Called at each point where a crash would matter."""
     busy: int = 0
     """Tasks in hand."""
-    patient: int = 0
-    """Those of them that wait until they are sent once more: never all, for others' exits need a worker."""
+    patience: Patience = field(init=False)
     markets: Markets = field(init=False)
     depth: SharedDepth = field(init=False)
 
     def __attrs_post_init__(self) -> None:
+        self.patience = Patience(workers=self.workers, entry_workers=self.settings.workers, entropy=self.entropy)
         self.markets = Markets(self.executor.market, self.executor.market_for_exit)
         self.depth = SharedDepth(
             executor=self.executor, markets=self.markets, lanes=self.lanes, shards=self.shards, wall=self.wall
@@ -167,7 +165,7 @@ class Execution:
             await placed.batch.wait()
             self.at("place: durable")
             return True, self._learn(
-                shard, queued, placed.event, await self._submit(shard, placed.event, scope), settings
+                shard, queued, placed.event, await self._submit(shard, queued, placed.event, scope), settings
             )
         finally:
             scope.shield = False
@@ -262,7 +260,7 @@ class Execution:
         shard: Shard,
         queued: Queued,
         placed: e.Placed,
-        answer: ExecutionReport | Outcome | OrderUncertain,
+        answer: "ExecutionReport | Outcome | _ForNextOwner | OrderUncertain",
         settings: FollowSettings,
     ) -> bool:
         """Let the account decide what came of a send; returns whether its task shall be tried once more."""
@@ -270,6 +268,8 @@ class Execution:
         command: c.Command
         if isinstance(answer, Outcome):
             command = c.NotSent(key=key, outcome=answer, at=now)
+        elif isinstance(answer, _ForNextOwner):
+            command = c.NotSent(key=key, outcome=answer.outcome, at=now, waits_on=True)
         elif isinstance(answer, OrderUncertain):
             command = c.Doubt(key=key, at=now, breached=isinstance(answer, ReportBroken))
         else:
@@ -281,12 +281,14 @@ class Execution:
         self.at("send: learned")
         for event in events:
             if isinstance(event, e.Waits) and event.task.attempt > task.attempt:
-                queued.task = event.task
-                self.lanes.take_again(queued)
+                goes_on = not isinstance(answer, _ForNextOwner)
+                if goes_on:
+                    queued.task = event.task
+                    self.lanes.take_again(queued)
                 if shard.met.is_retracted(event.task.signal.signal_id):
                     # While it was being sent there was nothing to suspend.
                     shard.retract(event.task.signal.signal_id)
-                return True
+                return goes_on
         return False
 
     async def send_again(self, shard: Shard, open_order: OpenOrder) -> ExecutionReport | None:
@@ -304,7 +306,7 @@ class Execution:
         with trio.CancelScope(shield=True) as scope:
             answer = await self._ask(task, order, scope)
         match answer:
-            case Outcome():
+            case OrderNotSent():
                 return None
             case ReportBroken():
                 raise answer
@@ -314,11 +316,20 @@ class Execution:
                 return answer
 
     async def _submit(
-        self, shard: Shard, placed: e.Placed, scope: trio.CancelScope
-    ) -> ExecutionReport | Outcome | OrderUncertain:
+        self, shard: Shard, queued: Queued, placed: e.Placed, scope: trio.CancelScope
+    ) -> "ExecutionReport | Outcome | _ForNextOwner | OrderUncertain":
         """Send the frozen body; an end where it certainly was not sent, an error when nobody can say what came of it."""
+        timeout_s = self.settings.send_timeout_s
+        sends = self.patience.begin(is_exit=queued.is_exit, now=self.wall(), timeout_s=timeout_s)
+        try:
+            return await self._send(shard, queued, placed, scope, sends)
+        finally:
+            sends.end()
+
+    async def _send(
+        self, shard: Shard, queued: Queued, placed: e.Placed, scope: trio.CancelScope, sends: Sends
+    ) -> "ExecutionReport | Outcome | _ForNextOwner | OrderUncertain":
         task, order = placed.task, placed.order
-        began, sends = self.wall(), 0
         while True:
             now = self.wall()
             if now >= shard.until:
@@ -328,33 +339,46 @@ class Execution:
             forbidden = self._forbidden(shard, task, order, now)
             if forbidden is not None:
                 return forbidden
+            if sends.made and (unwanted := self._not_again(shard, queued, order)) is not None:
+                return unwanted
             self.at("send: may have been sent")
             # What a reorg took back since is not sent again before it is back.
-            is_gone = sends and shard.met.is_retracted(task.signal.signal_id)
+            is_gone = sends.made and shard.met.is_retracted(task.signal.signal_id)
             answer = retracted(task) if is_gone else await self._ask(task, order, scope)
-            if not isinstance(answer, Outcome):
+            if not isinstance(answer, OrderNotSent | Outcome):
                 self.at("send: answered")
                 return answer
-            sends += 1
+            sends.made += 1
+            outcome = answer if isinstance(answer, Outcome) else refused(answer)
             # Said after the time for it was over, the scope is used up: nothing could wait in it. And who refuses an order
             # will refuse it again, where one that nobody could send may go through.
-            if scope.cancel_called or answer.end is End.DENIED:
-                return answer
-            patient = order.side is Side.SELL and not shard.leaving and not _is_given_up(scope)
-            if sends < _SENDS:
-                pause = self.entropy.uniform(0, _RESEND_BASE_S * 2**sends)
-            elif patient and self.patient < self.workers // 2:
-                pause = self.entropy.uniform(_PATIENT_S / 2, _PATIENT_S)
-            else:
-                return answer
-            last = task.deadline if patient else min(began + self.settings.send_timeout_s, task.deadline)
-            if self.wall() + pause > last:
-                return answer
-            self.patient += 1
-            try:
-                await trio.sleep(pause)
-            finally:
-                self.patient -= 1
+            if scope.cancel_called or outcome.end is End.DENIED:
+                return outcome
+            goes_on = queued.is_exit or (isinstance(answer, OrderNotSent) and answer.not_yet)
+            goes_on = goes_on and not _is_given_up(scope)
+            if goes_on and shard.leaving and self.wall() < task.deadline:
+                return _ForNextOwner(outcome)
+            pause_s = sends.pause_s(self.wall(), task.deadline, goes_on=goes_on)
+            if pause_s is None:
+                return outcome
+            await trio.sleep(pause_s)
+
+    def _not_again(self, shard: Shard, queued: Queued, order: Order) -> Outcome | None:
+        """Say why what was not accepted is not sent again: a person has settled it, or an entry would keep an exit waiting, or
+        nobody wants it any more."""
+        task = queued.task
+        open_order = shard.accounts[task.follower].orders.get(order.key)
+        if open_order is None:
+            return not_sent("settled by hand")
+        if queued.is_exit:
+            return None
+        leaving = self.lanes.exit_behind(queued)
+        if leaving is not None:
+            return Outcome(end=End.SKIPPED, reason=left_by(leaving, task))
+        if shard.met.is_retracted(task.signal.signal_id):
+            return retracted(task)
+        unwanted = self.rules.why_not_again(shard, open_order)
+        return None if unwanted is None else Outcome(end=End.SKIPPED, reason=unwanted)
 
     async def _wait_lease(self, shard: Shard, task: CopyTask) -> None:
         """Wait while nobody knows whether the shard is still ours: a store that is away, or slow, is no other owner.
@@ -370,13 +394,11 @@ class Execution:
 
     async def _ask(
         self, task: CopyTask, order: Order, scope: trio.CancelScope
-    ) -> ExecutionReport | Outcome | OrderUncertain:
+    ) -> ExecutionReport | OrderNotSent | OrderUncertain:
         """Send the frozen body once; see `_submit`."""
         try:
             return await self.executor.submit(order, scope, task.deadline - self.wall())
-        except OrderNotSent as error:
-            return refused(error)
-        except OrderUncertain as error:
+        except (OrderNotSent, OrderUncertain) as error:
             return error
 
     def _forbidden(self, shard: Shard, task: CopyTask, order: Order, now: float) -> Outcome | None:
@@ -449,6 +471,13 @@ class _Placed:
     event: e.Placed
     batch: Batch
     """Durable together with it."""
+
+
+@frozen
+class _ForNextOwner:
+    """What was not accepted, and may be within its deadline, when its shard is handed over: whoever has it next goes on."""
+
+    outcome: Outcome
 
 
 def refused(error: OrderNotSent) -> Outcome:

@@ -240,6 +240,11 @@ class Lanes:
         """Tell whether a task in hand must not be placed now: it is suspended, or its leader has sold again since."""
         return queued.suspended or (not queued.is_exit and bool(self._lanes[queued.lane].exits))
 
+    def exit_behind(self, queued: Queued) -> CopyTask | None:
+        """Return the exit that waits for what a task has in hand of its lane; None for none."""
+        exits = self._lanes[queued.lane].exits
+        return exits[0].task if exits else None
+
     def placed(self, queued: Queued) -> None:
         """Take note that a task in hand is placed, or over: it waits no more. Its lane stays as it is."""
         self._drop(queued)

@@ -149,7 +149,7 @@ class Reconciler:
             with suppress(LeaseLost):
                 shard.act(open_order.task.follower, c.CallOff(key=key, why=why, at=now))
                 return True
-        calm = open_order.called_off is None and not news
+        calm = (open_order.called_off is None or open_order.off_book) and not news
         if calm and now - self._looked_at.get(key, 0.0) < _REST_LOOK_S:
             return False
         self._looked_at[key] = now
@@ -174,7 +174,7 @@ class Reconciler:
         # What its executor says of an order that it has lied about is no proof: a person decides.
         breached = before.breached
         try:
-            if before.called_off is not None:
+            if before.called_off is not None and not before.off_book:
                 await self._cancel(before, execution)
             report = None if breached else await self._find(before, execution)
             open_order = shard.accounts[follower].orders.get(key)
@@ -202,6 +202,7 @@ class Reconciler:
         if report is not None:
             events = shard.act(follower, c.Answer(key=key, report=report, at=self.wall())).events
         self._tell_ghosts(open_order, events)
+        self._tell_late_fill(open_order, events)
         if any(isinstance(event, e.Learned) and event.state not in _STILL_OPEN for event in events):
             if open_order.ended:
                 proof = f"order {open_order.order.order_id} of {follower}: {report and report.status.value}"
@@ -211,7 +212,7 @@ class Reconciler:
             return
         # As it stands now: what was not proven for long may have turned out to rest.
         now = shard.accounts[follower].orders.get(key)
-        if now is not None and now.unproven and not now.handed_over:
+        if now is not None and (now.unproven or now.off_book) and not now.handed_over:
             self._escalate(shard, now)
 
     def _tell_ghosts(self, open_order: OpenOrder, events: Sequence[e.Event]) -> None:
@@ -224,6 +225,15 @@ class Reconciler:
                 booked = NO_SHARES if open_order.report is None else open_order.report.shares
                 lost = f"{booked - event.report.shares} of {booked} shares matched, never settled; taken back"
                 self.observer.on_alert("settlement-failed", f"{of}: {lost}")
+
+    def _tell_late_fill(self, open_order: OpenOrder, events: Sequence[e.Event]) -> None:
+        """Tell a person of what an order had filled before it was off the book: an exit that did not wait has not sold it."""
+        for event in events:
+            if open_order.off_book and isinstance(event, e.Learned) and event.entry is not None:
+                of = f"order {open_order.order.order_id} of {open_order.task.follower}"
+                self.observer.on_alert(
+                    "outcome-proven-late", f"{of}: {event.entry.shares} shares more, filled before it ended"
+                )
 
     async def _cancel(self, open_order: OpenOrder, execution: Execution) -> None:
         try:

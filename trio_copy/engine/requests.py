@@ -166,7 +166,7 @@ def _settle_problem(open_order: OpenOrder, report: ExecutionReport) -> str | Non
             return None
         amounts = None if booked is None else f"{booked.shares} shares for {booked.notional}, fee {booked.fee}"
         return f"{order.order_id} is matched: expected what is booked, {amounts}, if the chain has it, or 0 if it never will"
-    if not open_order.unproven:
+    if not (open_order.unproven or open_order.off_book):
         return f"{order.order_id} is {open_order.state.value}, not in doubt: its books are kept by what the venue says"
     if shrinks(open_order, report):
         booked = open_order.report

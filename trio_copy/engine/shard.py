@@ -392,7 +392,7 @@ class Shard:
                     self.close_lane(now)
                 elif before is not None:
                     self.open_lane(before)
-                if now is not None and now.rests:
+                if now is not None and now.rests and not now.off_book:
                     self.observer.on_step("rests", told_resting(now, self.catalog.name_of(now.order.token_id)))
             case e.CalledOff(key=key) | e.Breached(key=key):
                 # Nothing of its lane is placed before it is proven what came of it.

@@ -200,6 +200,7 @@ def wire(plan: Plan, seams: Seams, endpoints: Sequence[EndpointSettings], opened
         shard_of=plan.shard_of if plan.shards is not None else alone,
         warm=plan.shards is not None and plan.shards.warm,
     )
+    rules = RestingRules(book=book, mode=mode, settings=settings.engine, wall=seams.wall)
     executions = {
         name: Execution(
             executor=executor,
@@ -210,6 +211,7 @@ def wire(plan: Plan, seams: Seams, endpoints: Sequence[EndpointSettings], opened
             settings=settings.engine,
             wall=seams.wall,
             entropy=seams.entropy,
+            rules=rules,
             at=seams.at,
         )
         for name, executor in executors.items()
@@ -302,7 +304,7 @@ def wire(plan: Plan, seams: Seams, endpoints: Sequence[EndpointSettings], opened
         settings=settings.engine,
         observer=observer,
         wall=seams.wall,
-        rules=RestingRules(book=book, mode=mode, settings=settings.engine, wall=seams.wall),
+        rules=rules,
         news=opened.news,
     )
     redeeming = Redeeming(

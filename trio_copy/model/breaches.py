@@ -129,6 +129,11 @@ def breach_of_report(report: object, order: Order) -> Breach | None:
         return _expected("whether a report's market is stale", "a bool", stale)
     if stale and report.status is not Status.REJECTED:
         return _expected("made for another market", Status.REJECTED, report.status)
+    off_book: object = report.off_book
+    if type(off_book) is not bool:
+        return _expected("whether an order is off the book", "a bool", off_book)
+    if off_book and report.status is not Status.RESTING:
+        return _expected("off the book", Status.RESTING, report.status)
     if not _amount(report.shares, Shares):
         return _expected("a report's shares", "Shares from 0", report.shares)
     if not _amount(report.notional, Usd):

@@ -183,6 +183,9 @@ class ExecutionReport:
     stale: bool = False
     """Of a REJECTED: it was made for another tick, or version, than its market has by now, or the venue remembered less of
     what it sells than there is. Made anew it may be taken."""
+    off_book: bool = False
+    """Of a RESTING: the venue says that it is over, and what it has filled is not proven to be all. No exit waits for it any
+    more, for it can meet nothing; what it holds stays held."""
 
     @property
     def price(self) -> Price | None:

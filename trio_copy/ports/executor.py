@@ -148,7 +148,7 @@ class Executor(Protocol):
         venue; what has left by then is looked up.
 
         Raises:
-            OrderNotSent: certainly not at the venue.
+            OrderNotSent: certainly not at the venue. `not_yet` where the venue takes such orders again in a moment.
             OrderUncertain: it may be at the venue. Any other exception is taken for a bug and stops the service.
         """
         ...

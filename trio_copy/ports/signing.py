@@ -66,6 +66,14 @@ class Signer(Protocol):
         """The key's own address: who signs, whatever account pays."""
         ...
 
+    @property
+    def armed_at(self) -> float:
+        """When a person armed the wallet last, in Unix seconds, as soon as this process knows it; 0 where nobody did.
+
+        Whatever he had to mend before that, he says is mended: a venue that had refused the wallet for good is tried again.
+        """
+        ...
+
     def sign(self, wanted: Spending, digest: bytes) -> bytes | Reason:
         """Return the 65 bytes of a signature of a digest, or why there is none. Never waits, never raises.
 

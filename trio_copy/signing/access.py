@@ -36,6 +36,10 @@ class AccessSigner:
     def address(self) -> Address:
         return self._key.address
 
+    @property
+    def armed_at(self) -> float:
+        return 0.0
+
     def sign(self, wanted: Spending, digest: bytes) -> Reason:
         return _NO_ORDERS
 

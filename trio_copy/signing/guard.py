@@ -102,6 +102,8 @@ class Guard:
     """Of a funding wallet."""
     armed_until: float = 0.0
     """Unix seconds up to which a person has allowed that it trades. Afterwards exits are signed, and nothing else; 0 for nothing."""
+    armed_at: float = 0.0
+    """Unix seconds at which this process noticed the last arming."""
     _left: dict[IntentKey, Signed] = field(factory=dict)
     """What left, here or elsewhere."""
     _pinned: OrderedDict[IntentKey, bytes] = field(factory=OrderedDict)

@@ -50,6 +50,10 @@ class KeySigner:
     def address(self) -> Address:
         return self._key.address
 
+    @property
+    def armed_at(self) -> float:
+        return self.guard.armed_at
+
     def sign(self, wanted: Spending, digest: bytes) -> bytes | Reason:
         if not self._signs_orders:
             return self._told(self.guard.refusal("sign", "a bare digest", "a transaction, which can be read"))
@@ -257,6 +261,8 @@ class _ArmingWatch:
     _seen: int = -1
     _looks: int = 0
     _armed: frozenset[str] = frozenset()
+    _until: dict[Guard, float] = field(factory=dict)
+    """Until when each was armed last: armed anew, that is another moment."""
 
     async def run_watch(self) -> NoReturn:
         while True:
@@ -268,6 +274,8 @@ class _ArmingWatch:
         for guard, arming in (await self.in_thread(self._read)).items():
             # Where a limit was raised since, or its time is over, what was bought can still be sold.
             guard.armed_until = min(arming.until, self.wall()) if arming.why_not else arming.until
+            if arming.armed(self.wall()) and self._until.get(guard) != arming.until:
+                self._until[guard], guard.armed_at = arming.until, self.wall()
         now = self.wall()
         armed = frozenset(guard.name for guard in self.guards if now < guard.armed_until)
         for name in sorted(self._armed - armed):

@@ -31,6 +31,7 @@ class FakeSigner:
     """What it was asked to sign for the chain."""
     relayed: list[tuple[Relayed, Purpose]] = field(factory=list)
     """What it was asked to sign for a relayer."""
+    armed_at: float = 0.0
 
     @property
     def address(self) -> Address:

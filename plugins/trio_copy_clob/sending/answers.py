@@ -60,6 +60,16 @@ def read_answer(
     return Answer(row=row, words=words, after_s=after_s)
 
 
+def refuses_key(status: int, body: bytes) -> bool:
+    """Tell whether the venue itself, in words that can be read, refuses an API key or the time of a request."""
+    if status != 401:
+        return False
+    try:
+        return bool(_said(object_of(body), status))
+    except ValueError:
+        return False
+
+
 def _said(told: Mapping[str, object], status: int) -> object:
     """Return the text of an error, under whichever name it stands; an empty one where there is none."""
     said = told.get("errorMsg") or told.get("error") or told.get("error_msg")
@@ -103,7 +113,8 @@ def _row(status: int, said: str, *, readable: bool) -> Row:
     """Find the row of an answer that is no success."""
     match status:
         case 401:
-            return Row.KEY
+            # Without a word of the venue it is of whoever stands between: a page of a proxy says nothing of an API key.
+            return Row.KEY if readable else Row.BETWEEN
         case 425:
             return Row.NOT_READY
         case 429:
@@ -160,9 +171,9 @@ def read_cancelled(
         told = {}
     after_s, words = _told_s(headers, told, now), f"HTTP status {status}"
     match status:
-        case 401:
+        case 401 if refuses_key(status, body):
             return Cancelled.KEY, words, after_s
-        case 403:
+        case 401 | 403:
             return Cancelled.BLOCKED, words, after_s
         case 404:  # no such order: as good as called off, and looked up as any other
             return Cancelled.DONE, words, after_s

@@ -11,6 +11,7 @@ from attrs import define, evolve, field, frozen
 
 from trio_copy.clock import WallClock
 from trio_copy_clob.pacing import told_s
+from trio_copy_clob.sending.answers import refuses_key
 from trio_copy_clob.sending.bodies import object_of
 from trio_copy_clob.sending.calling import Caller, NoReply, Reply, take_time
 from trio_copy_clob.sending.limits import SignerLimits, Turns, tier_of
@@ -93,7 +94,7 @@ class VenueSigner:
             if isinstance(key, NoKey):
                 break
             reply = await self._ask(key, method, path, until, params, content)
-            if isinstance(reply, NoReply) or reply.status != 401:
+            if isinstance(reply, NoReply) or not refuses_key(reply.status, reply.body):
                 return reply
             key = await self.renewed(key, until)
         return NoReply(

@@ -165,13 +165,19 @@ class Looking:
         trades = self._trades.setdefault(signer.address, TradesRead(signer))
         rows, whole = await trades.since(made_at(order), until)
         found, read_all = trades_of(rows.get(order.order_id, ()), order)
+        lived_at = sent.at
         if standing is not None or found:
             self.sendings.is_there(order.order_id, asked_at)
+            if rests(order):
+                # It may have rested for hours since it was sent: what it filled at last is as young as the end of that.
+                open_ = standing is not None and standing.open
+                shows = (standing, frozenset((trade.trade_id, trade.shares) for trade in found))
+                lived_at = self.sendings.looked(order.order_id, asked_at, shows, open_=open_)
         return Evidence(
             trades=found,
             order=standing,
             whole=whole and read_all,
-            quiet_s=asked_at - sent.at,
+            quiet_s=asked_at - lived_at,
             there=self.sendings.of(order.order_id, asked_at).there,
             told=sent.told,
             was_on_chain=sent.on_chain,

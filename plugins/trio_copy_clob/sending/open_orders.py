@@ -57,7 +57,7 @@ class _Open:
     @property
     def rests(self) -> bool:
         """Whether it is on the book, or may be."""
-        return rests(self.order) and (self.report is None or not self.report.proven)
+        return rests(self.order) and (self.report is None or not (self.report.proven or self.report.off_book))
 
     @property
     def untold(self) -> float:
@@ -180,7 +180,7 @@ class OpenOrders:
         if one is None or one.report is None:
             return None
         self._ask(one)
-        waits = one.settles or one.report.status is Status.RESTING
+        waits = one.settles or (one.report.status is Status.RESTING and not one.report.off_book)
         told = self._told_since.get(one.signer.address, float("inf")) <= one.looked_at
         fresh = trio.current_time() - one.looked_at < _GOOD_S
         return one.report if waits and told and fresh and one.untold == _NEVER else None

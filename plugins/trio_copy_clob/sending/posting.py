@@ -75,7 +75,7 @@ class Posting:
         """
         return await _Attempt(posting=self, order=order, signer=signer, until=until, release=release).run()
 
-    async def stop_egress(self, what: str) -> None:
+    async def stop_egress(self, what: str, wallet: str = "") -> None:
         """Stop all that leaves from here: for good where the region is blocked, else until the page may have gone."""
         now = trio.current_time()
         # Before anybody is asked: what leaves meanwhile would meet the same page.
@@ -89,13 +89,26 @@ class Posting:
         else:
             stopped = evolve(stopped, why=f"{what}: {region}")
             if region.blocked:
-                self.stops.stop(Stop.EGRESS, "", stopped.why, now=now)
-        self.tell(stopped)
+                stopped = self.stops.stop(Stop.EGRESS, "", stopped.why, now=now) or stopped
+        self.tell(stopped, wallet)
 
-    def tell(self, stopped: Stopped | None) -> None:
-        """Tell a person what is stopped, or goes on, where that is news."""
-        if stopped is not None:
-            self.on_trouble("venue-goes-on" if stopped.lifted else "venue-stopped", str(stopped))
+    def tell(self, stopped: Stopped | None, wallet: str = "") -> None:
+        """Tell a person what is stopped, or goes on, where that is news; and what to do about what ends by nothing else.
+
+        `wallet` is the name of the one whose order met it.
+        """
+        if stopped is None:
+            return
+        if stopped.lifted:
+            self.on_trouble("venue-goes-on", str(stopped))
+            return
+        mend = f"; once that is mended: `trio-copy arm {wallet or 'WALLET'}`" if stopped.until is None else ""
+        self.on_trouble("venue-stopped", f"{stopped}{mend}")
+
+    def go_on(self, order: Order, signer: VenueSigner, armed_at: float) -> None:
+        """Let go on what was stopped for good of an order's wallet before a person armed it, by Trio's clock."""
+        for stopped in self.stops.armed(wallet=str(order.wallet.address), signer=signer.address, at=armed_at):
+            self.tell(stopped)
 
 
 @define(eq=False, kw_only=True)
@@ -112,6 +125,8 @@ class _Attempt:
     """Why it may be there: since a send of which nobody knows what became."""
     why: str = "no time left"
     """Why it is not there, as far as that is known."""
+    not_ready: bool = False
+    """Whether the venue has said so last."""
     renewed: bool = False
     sent_at: float = 0.0
     """When its bytes left last."""
@@ -152,7 +167,15 @@ class _Attempt:
             if done is None or not await self._pause():
                 break
             self.rest_s = 0.0
-        raise OrderNotSent(self.why) if self.unproven is None else OrderUncertain(self.unproven)
+        if self.unproven is not None:
+            raise OrderUncertain(self.unproven)
+        raise OrderNotSent(self.why, not_yet=self._is_taken_soon())
+
+    def _is_taken_soon(self) -> bool:
+        """Tell whether the venue is not ready, and will be in a moment: for this order, as it said last, or for all of them."""
+        if self._stopped() is not None:
+            return False
+        return self.not_ready or self.posting.stops.is_restarting(trio.current_time())
 
     async def _ready(self) -> ApiKey | None:
         """Return the key to send with, once it is this order's turn; None where nothing stands to be sent, or in no time."""
@@ -182,12 +205,14 @@ class _Attempt:
         return None if self._is_stopped() else key
 
     def _is_stopped(self) -> bool:
-        stopped = self.posting.stops.why(
-            wallet=self.wallet, signer=self.signer.address, is_exit=self.is_exit, now=trio.current_time()
-        )
+        stopped = self._stopped()
         if stopped is not None:
             self.why = str(stopped)
         return stopped is not None
+
+    def _stopped(self) -> Stopped | None:
+        now = trio.current_time()
+        return self.posting.stops.why(wallet=self.wallet, signer=self.signer.address, is_exit=self.is_exit, now=now)
 
     async def _is_final(self, no_key: NoKey) -> bool:
         """Tell whether a key cannot be had while this order may be sent, and stop what that stops."""
@@ -195,7 +220,7 @@ class _Attempt:
         if no_key.refused:
             self._stop(Stop.SIGNER, self.signer.address, no_key.why)
         elif no_key.blocked:
-            await self.posting.stop_egress(no_key.why)
+            await self.posting.stop_egress(no_key.why, self.order.wallet.name)
         return no_key.refused or no_key.blocked
 
     async def _send(self, key: ApiKey) -> ExecutionReport | _Again | None:
@@ -242,6 +267,7 @@ class _Attempt:
 
     async def _learn(self, answer: Answer, key: ApiKey) -> ExecutionReport | _Again | None:
         row, words = answer.row, answer.words
+        self.not_ready = row is Row.NOT_READY
         if row.alert:
             self.posting.on_trouble("venue-unclear", f"order {self.order.order_id}: {row.what}: {words}")
         await self._heed(answer)
@@ -294,7 +320,7 @@ class _Attempt:
             case Do.STOP_ENTRIES:
                 self._stop(Stop.ENTRIES_OF_WALLET, self.wallet, words)
             case Do.STOP_EGRESS:
-                await self.posting.stop_egress(answer.row.what)
+                await self.posting.stop_egress(answer.row.what, self.order.wallet.name)
             case Do.PAUSE_ENTRIES:
                 self._stop(Stop.ENTRIES, "", words, until=now + (answer.after_s or PAUSED_S))
                 if answer.after_s is not None:
@@ -371,4 +397,5 @@ class _Attempt:
         return True
 
     def _stop(self, stop: Stop, who: str, why: str, until: float | None = None) -> None:
-        self.posting.tell(self.posting.stops.stop(stop, who, why, until=until, now=trio.current_time()))
+        stopped = self.posting.stops.stop(stop, who, why, until=until, now=trio.current_time())
+        self.posting.tell(stopped, self.order.wallet.name)

@@ -19,6 +19,8 @@ from trio_copy_clob.sending.seen import OrderStanding, SeenOrder, SeenTrade, Tra
 
 QUIET_S = 60.0
 """So long after an order was last sent, nothing of it is under way any more: confirmations were seen to take 40 s."""
+SECOND_LOOK_S = 1.0
+"""So long after an order that rested was first seen over, what is said to be matched of it is believed where its trades agree."""
 _DUST = 10_000
 """A hundredth of a share, or of a dollar: what rounding leaves."""
 _ROUNDING = 10
@@ -46,7 +48,7 @@ class Evidence:
     shown: int = 0
     """How many millionths of a share of it the chain showed when it was last asked: it is not asked at each look."""
     quiet_s: float = 0.0
-    """How long before the first of these questions the order was last sent."""
+    """How long before the first of these questions the order was last sent; of one that rests, or that something of it was new."""
     there: bool = False
     """Whether the venue has said that it has the order."""
     told: tuple[Shares, Usd] | None = None
@@ -102,17 +104,26 @@ def _resting(order: Order, seen: Evidence) -> ExecutionReport | None:
         return None
     if standing in (OrderStanding.OPEN, OrderStanding.UNMATCHED):
         return _rests(order, seen)
+    over = standing in _OVER
     if seen.trades or seen.fills:
-        over = standing in _OVER
-        amounts = _amounts(order, seen.trades, rests=True)
-        all_of_it = _is_all(order, seen, rests=True) and (over or amounts.status is Status.FILLED)
-        return _settled(order, seen, rests=True) if all_of_it else None
+        full = _amounts(order, seen.trades, rests=True).status is Status.FILLED
+        if not (_is_all(order, seen, rests=True) and (over or full)):
+            return None
+        # A row may be counted as late as the trades are told: once is not enough for it to prove that there is no more.
+        sure = full or seen.fills or seen.quiet_s >= SECOND_LOOK_S
+        return _settled(order, seen, rests=True) if sure else _off_book(order, seen)
     if seen.told is not None or seen.was_on_chain or (seen.order is None and seen.there):
         return None
-    return _nothing(order, seen, over=seen.order is not None and _ended_empty(seen.order))
+    empty = seen.order is not None and _ended_empty(seen.order)
+    return _nothing(order, seen, over=empty and _quiet(seen)) or (_off_book(order, seen) if empty else None)
 
 
-def _rests(order: Order, seen: Evidence) -> ExecutionReport | None:
+def _off_book(order: Order, seen: Evidence) -> ExecutionReport:
+    """Report an order that rests no longer, and of which nobody can say yet that this is all."""
+    return evolve(_rests(order, seen), off_book=True)
+
+
+def _rests(order: Order, seen: Evidence) -> ExecutionReport:
     """Report what an order that rests has filled so far, what the chain has undone included: it never shrinks."""
     amounts = _amounts(order, seen.trades, rests=True)
     firm = all(trade.state is TradeState.CONFIRMED for trade in seen.trades)

@@ -77,6 +77,9 @@ _STANDINGS = {
 }
 
 
+_OPEN = (OrderStanding.OPEN, OrderStanding.HELD, OrderStanding.UNMATCHED)
+
+
 @frozen(kw_only=True)
 class SeenOrder:
     standing: OrderStanding
@@ -84,6 +87,11 @@ class SeenOrder:
     """What the venue says is matched of it; of which unit, of an instant BUY, nobody says. None: not to be read."""
     trades: frozenset[str] = frozenset()
     """The ids of its trades."""
+
+    @property
+    def open(self) -> bool:
+        """Whether it may be matched yet."""
+        return self.standing in _OPEN
 
 
 def read_page(body: bytes) -> tuple[list[bytes], str | None]:

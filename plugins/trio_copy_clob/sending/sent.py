@@ -31,6 +31,10 @@ class Sent:
     """When the chain is worth another look."""
     shown: int = 0
     """How much of it the chain showed at the last look, in millionths of a share."""
+    looked: object = None
+    """What the last look at an order that rests has shown of it."""
+    alive_at: float = -float("inf")
+    """When one last showed something of it that was new, or that it was open: a sign of life."""
 
 
 @define(eq=False)
@@ -44,14 +48,19 @@ class Sendings:
 
     def leaves(self, order_id: OrderId, now: float) -> None:
         """Note that an order may be on its way from now on."""
-        before = self.of(order_id, now)
-        self._put(order_id, Sent(now, before.there, before.told, before.on_chain, before.chain_at, before.shown))
+        self._put(order_id, evolve(self.of(order_id, now), at=now))
 
     def is_there(self, order_id: OrderId, now: float, told: tuple[Shares, Usd] | None = None) -> None:
         """Note that the venue has an order, and what it says that was filled."""
         before = self.of(order_id, now)
-        told = told or before.told
-        self._put(order_id, Sent(before.at, True, told, before.on_chain, before.chain_at, before.shown))
+        self._put(order_id, evolve(before, there=True, told=told or before.told))
+
+    def looked(self, order_id: OrderId, now: float, shows: object, *, open_: bool) -> float:
+        """Note what a look at an order that rests has shown of it, and whether that is open; returns when it last lived."""
+        before = self.of(order_id, now)
+        if open_ or shows != before.looked:
+            before = self._put(order_id, evolve(before, looked=shows, alive_at=now))
+        return max(before.at, before.alive_at)
 
     def chain_looked(self, order_id: OrderId, now: float, shown: int) -> None:
         """Note that the chain was asked about an order: the longer nothing was new, the later it is again."""

@@ -1,7 +1,8 @@
 """What must not be sent at all, and why: what the venue has refused for good, and where it asks for patience.
 
 Sync state: what changes it is told once, by the event that each change returns. A stop without an end is lifted by a person,
-who has mended its cause; what ends by itself is tried again by whoever comes first, and begins anew where it is refused.
+who has mended its cause and arms a wallet again; what ends by itself is tried again by whoever comes first, and begins anew
+where it is refused.
 """
 
 from enum import Enum
@@ -51,6 +52,8 @@ class Stopped:
     until: float | None = None
     """By Trio's clock; None for good."""
     lifted: bool = False
+    at: float = 0.0
+    """When it began, by Trio's clock."""
 
     def __str__(self) -> str:
         who = f" ({self.who})" if self.who else ""
@@ -70,7 +73,7 @@ class Stops:
         before = self._find(stop, who, now)
         if before is not None and before.until is None:
             return None
-        self._standing[stop, who] = stopped = Stopped(stop=stop, who=who, why=why, until=until)
+        self._standing[stop, who] = stopped = Stopped(stop=stop, who=who, why=why, until=until, at=now)
         return None if before is not None and until is not None else stopped
 
     def lift(self, stop: Stop, who: str = "") -> Stopped | None:
@@ -79,6 +82,17 @@ class Stops:
         if before is None:
             return None
         return Stopped(stop=stop, who=who, why=before.why, lifted=True)
+
+    def armed(self, *, wallet: str, signer: str, at: float) -> list[Stopped]:
+        """A person has armed a wallet at a moment: what was stopped for good before, of it, of its signer or of all of them, is
+        tried again. Returns what a person should hear."""
+        if not self._standing:
+            return []
+        asked = ((Stop.EGRESS, ""), (Stop.SIGNER, signer), (Stop.WALLET, wallet), (Stop.ENTRIES_OF_WALLET, wallet))
+        before = [self._standing.get(key) for key in asked]
+        ended = [one for one in before if one is not None and one.until is None and one.at < at]
+        lifted = [self.lift(one.stop, one.who) for one in ended]
+        return [one for one in lifted if one is not None]
 
     def went_well(self) -> list[Stopped]:
         """The venue takes orders: what it said of all of them is over. Returns what a person should hear."""
@@ -117,6 +131,10 @@ class Stops:
         asked = [(Stop.EGRESS, ""), (Stop.SIGNER, signer), (Stop.WALLET, wallet), (_OF_SIDE[is_exit], wallet)]
         asked.append((Stop.EXITS if is_exit else Stop.ENTRIES, ""))
         return next((found for key in asked if (found := self._find(*key, now)) is not None), None)
+
+    def is_restarting(self, now: float) -> bool:
+        """Tell whether the venue was not ready when it was asked last."""
+        return self._find(Stop.RESTARTING, "", now) is not None
 
     def standing(self, now: float) -> list[Stopped]:
         """Return all that stands, for people."""

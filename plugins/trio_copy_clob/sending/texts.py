@@ -52,6 +52,7 @@ class Row(Enum):
     NOT_READY = "not ready yet", Meaning.NOT_ACCEPTED, Do.SAME_BYTES
     KEY = "the API key, or the time, is not good", Meaning.NOT_ACCEPTED, Do.RENEW_KEY
     BLOCKED = "region or datacentre is blocked", Meaning.NOT_ACCEPTED, Do.STOP_EGRESS
+    BETWEEN = "refused on the way, and not by the venue", Meaning.NOT_ACCEPTED, Do.STOP_EGRESS
     PAUSED = "trading is paused", Meaning.NOT_ACCEPTED, Do.PAUSE_ENTRIES
     UNSURE = "the venue itself does not know", Meaning.UNPROVEN, Do.LOOK_UP
     NOT_FOUND = "not found, and not said what", Meaning.UNPROVEN, Do.LOOK_UP

@@ -20,6 +20,10 @@ class Keyless(Signer):
     def address(self) -> Address:
         return self.of
 
+    @property
+    def armed_at(self) -> float:
+        return 0.0
+
     def sign(self, wanted: Spending, digest: bytes) -> bytes | Reason:
         return self._reason
 

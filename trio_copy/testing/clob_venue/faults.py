@@ -108,6 +108,7 @@ class ClobFaults(VenueFaults):
     mined_after_s: int = manner(2, "how long after its match a trade is mined")
     confirmed_after_s: int = manner(2, "how long after that it is confirmed")
     trades_lag_s: int = manner(0, "trades are told of only so long after they were matched", bare=30)
+    counts_lag_s: int = manner(0, "orders count what was matched of them only so long after it was", bare=30)
     later_part: int = manner(
         0, "so many per cent of what an order takes are a trade of their own, which is told of later", bare=20
     )

@@ -9,6 +9,7 @@ import msgspec
 from attrs import define, frozen
 
 from trio_copy.model.ids import TokenId
+from trio_copy.model.units import decimal_string
 from trio_copy.testing.clob_venue.admission import check_mode, exchange_of
 from trio_copy.testing.clob_venue.api_keys import ApiKey
 from trio_copy.testing.clob_venue.core import ClobVenue
@@ -166,7 +167,18 @@ class PrivateSide:
 
     def _order_row(self, placed: Placed) -> Row:
         row = order_row(placed, self.venue.market.facts[placed.posted.token_id])
-        return self._prefixed(row, "ORDER_STATUS_")
+        return self._prefixed({**row, **self._counted_late(placed)}, "ORDER_STATUS_")
+
+    def _counted_late(self, placed: Placed) -> Row:
+        """Write what is counted of an order by now, where that is less than was matched."""
+        venue = self.venue
+        trades = [venue.settlement.trades[trade_id] for trade_id in placed.trade_ids]
+        late = [trade for trade in trades if venue.clock() - trade.matched_at < venue.faults.counts_lag_s]
+        if not late:
+            return {}
+        missing = sum(trade.shares_of(placed.order_id) for trade in late)
+        counted = [trade.trade_id for trade in trades if trade not in late]
+        return {"size_matched": decimal_string(placed.shares - missing), "associate_trades": counted}
 
     def _prefixed(self, row: Row, prefix: str) -> Row:
         return {**row, "status": prefix + row["status"]} if self.venue.faults.prefixed else row

@@ -78,6 +78,12 @@ class Trade:
         found = {self.taker_signer, *(maker.signer for maker in self.makers)}
         return {signer for signer in found if signer is not None}
 
+    def shares_of(self, order_id: str) -> int:
+        """Return what it took of an order, in millionths."""
+        if order_id == self.taker_order_id:
+            return self.shares
+        return sum(maker.shares for maker in self.makers if maker.order_id == order_id)
+
     def role_of(self, signer: Address) -> str:
         """Return what somebody in it was: TAKER or MAKER."""
         return "TAKER" if signer == self.taker_signer else "MAKER"
