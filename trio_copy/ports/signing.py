@@ -56,6 +56,9 @@ Purpose = Spending | Act | Nothing
 
 Of a trade, `Spending.contract` is the contract that the wallet calls for it: a market maker, or a router.
 """
+NOT_LET_GO = "release"
+"""The control of a refusal which a `release` would end: nothing is known of one for that nonce. It may be the signature of an
+earlier process, which wrote down no nonce, or wrote elsewhere; let go once more, it counts once more."""
 
 
 class Signer(Protocol):
@@ -86,7 +89,8 @@ class Signer(Protocol):
         """Return the 65 bytes of a signature of a transaction, or why there is none. Never waits, never raises.
 
         Of a trade, its call was released before (`call_digest` as the digest), once for each nonce: what only has other fees
-        is signed again. What does nothing is signed as far as its gas may cost that much.
+        is signed again, after a restart too. Where that is missing, the refusal's control is `NOT_LET_GO`. What does nothing is
+        signed as far as its gas may cost that much.
         """
         ...
 

@@ -201,9 +201,27 @@ class Guard:
         """Tell whether a trade may be signed under one nonce more: it is open, and what it counts durable."""
         return self._open.get(key, False)
 
-    def begin_release(self, key: IntentKey) -> None:
-        """Remember that a trade is let go and counted, which is not durable yet."""
-        self._open[key] = False
+    def let_go(self, wanted: Spending, digest: bytes, now: float, *, by_transaction: bool) -> Signed | None:
+        """Count what was judged, and return what is to be written down; None where it counts already.
+
+        What leaves by transaction is to be signed once that is durable (`end_release`).
+        """
+        key = wanted.key
+        if self.is_open(key) if by_transaction else key in self._left:
+            return None
+        signed = Signed(
+            maker=self.maker,
+            key=key,
+            digest=digest,
+            at=now,
+            side=wanted.side,
+            max_cost=wanted.max_cost,
+            by_transaction=by_transaction,
+        )
+        self.note(signed)
+        if by_transaction:
+            self._open[key] = False
+        return signed
 
     def end_release(self, key: IntentKey) -> None:
         """Remember that what a trade counts is durable, so that it may be signed."""

@@ -100,21 +100,10 @@ class KeySigner:
         refusal = self._refusal(wanted, digest, now, anew=anew)
         if refusal is not None:
             raise OrderNotSent(refusal.because, refusal)
-        if anew or guard.left(wanted.key) is None:
-            # Judged and counted without a wait between: of two that would break a limit together, the second is refused.
-            signed = Signed(
-                maker=guard.maker,
-                key=wanted.key,
-                digest=digest,
-                at=now,
-                side=wanted.side,
-                max_cost=wanted.max_cost,
-                by_transaction=by_transaction,
-            )
-            guard.note(signed)
+        # Judged and counted without a wait between: of two that would break a limit together, the second is refused.
+        signed = guard.let_go(wanted, digest, now, by_transaction=by_transaction)
+        if signed is not None:
             self._journal.add(signed)
-            if by_transaction:
-                guard.begin_release(wanted.key)
         await self._journal.wait_durable()
         guard.end_release(wanted.key)
 
