@@ -13,6 +13,7 @@ from tests.onchain.faulting import KEY
 from tests.plugins.stores import in_place
 from trio_copy.config.wallets import WalletPolicy, WalletTable
 from trio_copy.model.decisions import Code, Reason
+from trio_copy.model.ids import Address, IntentKey
 from trio_copy.model.orders import SignatureType, Wallet
 from trio_copy.model.units import Usd
 from trio_copy.ports import Purpose, Spending
@@ -41,6 +42,9 @@ class Guarded(Signing):
         else:
             self.signed.append((transaction, purpose))
         return answer
+
+    def sender_of(self, key: IntentKey) -> Address | None:
+        return self.signer.sender_of(key)
 
     async def release(self, wanted: Spending, digest: bytes) -> None:
         await self.signer.release(wanted, digest)

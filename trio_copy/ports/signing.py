@@ -94,6 +94,13 @@ class Signer(Protocol):
         """
         ...
 
+    def sender_of(self, key: IntentKey) -> Address | None:
+        """Return which operator's transaction was signed for a key, as far as is remembered; None for none, and for the wallet's own.
+
+        Another operator's is not signed for it: of two that have left, both could happen. Never waits, never raises.
+        """
+        ...
+
     def sign_relayed(self, relayed: Relayed, purpose: Purpose) -> bytes | Reason:
         """Return the signature of calls that a relayer carries to the chain; judged as those of a transaction."""
         ...

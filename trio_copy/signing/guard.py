@@ -109,7 +109,7 @@ class Guard:
     on_nonce: Callable[[Signed], None] = lambda signed: None
     """Hears under which nonce a trade was signed first: the next process has to know."""
     _nonces: dict[IntentKey, set[Nonce]] = field(factory=dict)
-    """Under which something was signed for what left, and for refuels."""
+    """Under which something was signed for what left, and for acts."""
     _open: dict[IntentKey, bool] = field(factory=dict)
     """What this process has let go by transaction and signed under no nonce yet, and whether that it counts is durable."""
     _in_order: deque[tuple[float, IntentKey]] = field(factory=deque)
@@ -183,15 +183,20 @@ class Guard:
         return self._refuelled.at(now)
 
     def nonces(self, key: IntentKey) -> Set[Nonce]:
-        """Return under which nonces a trade, or a refuel, was signed, as far as is remembered."""
+        """Return under which nonces a trade, or an act, was signed, as far as is remembered."""
         return self._nonces.get(key, frozenset())
+
+    def sender_of(self, key: IntentKey) -> Address | None:
+        """Return whose transaction was signed for a trade, or an act, as far as is remembered; None for the wallet's own."""
+        return next((nonce.account for nonce in self.nonces(key) if nonce.account != self.maker), None)
 
     def pin_act(self, key: IntentKey, digest: bytes, nonce: Nonce, now: float, wei: int) -> None:
         """Remember what is signed for an act, and count what it gives to operators, once for each nonce."""
         self.pin(key, digest)
-        if self.refuels is not None and nonce not in self.nonces(key):
-            self._refuelled.add(now, wei)
+        if nonce not in self.nonces(key):
             self._nonces.setdefault(key, set()).add(nonce)
+            if self.refuels is not None:
+                self._refuelled.add(now, wei)
 
     def is_open(self, key: IntentKey) -> bool:
         """Tell whether a trade was let go here, and signed under no nonce since."""

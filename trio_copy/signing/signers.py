@@ -13,7 +13,7 @@ from trio_copy.config.wallets import WalletPolicy, WalletTable
 from trio_copy.errors import OrderNotSent
 from trio_copy.model.decisions import Reason
 from trio_copy.model.fleets import funding_name
-from trio_copy.model.ids import Address, ChainId
+from trio_copy.model.ids import Address, ChainId, IntentKey
 from trio_copy.model.orders import Wallet
 from trio_copy.native import SecretKey
 from trio_copy.ports import InThread
@@ -77,6 +77,9 @@ class KeySigner:
             return closed or judge_transaction(guard, transaction, self.address, purpose, now)
 
         return self._signed(judge, lambda: transaction.digest)
+
+    def sender_of(self, key: IntentKey) -> Address | None:
+        return self.guard.sender_of(key)
 
     def sign_relayed(self, relayed: Relayed, purpose: Purpose) -> bytes | Reason:
         guard, now = self.guard, self._wall()

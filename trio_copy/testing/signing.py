@@ -7,7 +7,7 @@ from attrs import define, field
 
 from trio_copy.errors import OrderNotSent
 from trio_copy.model.decisions import Reason
-from trio_copy.model.ids import Address
+from trio_copy.model.ids import Address, IntentKey
 from trio_copy.model.orders import Wallet
 from trio_copy.native import SecretKey
 from trio_copy.ports.signing import Access, Purpose, Signer, Spending
@@ -46,6 +46,9 @@ class FakeSigner:
     def sign_transaction(self, transaction: Transaction, purpose: Purpose) -> bytes | Reason:
         self.transactions.append((transaction, purpose))
         return self._key.sign(transaction.digest) if self.refuses is None else self.refuses
+
+    def sender_of(self, key: IntentKey) -> Address | None:
+        return None
 
     def sign_relayed(self, relayed: Relayed, purpose: Purpose) -> bytes | Reason:
         self.relayed.append((relayed, purpose))
