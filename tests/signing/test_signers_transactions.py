@@ -267,7 +267,7 @@ async def test_calls_that_a_relayer_carries_are_signed_by_the_owner(tmp_path: Pa
             assert not isinstance(answer, bytes) or signer_of(what.digest, answer) == SENDER
 
 
-def test_who_only_looks_signs_no_transaction_and_the_fake_signs_all() -> None:
+def test_who_only_looks_signs_no_transaction_and_the_fake_tells_what_it_was_asked_for() -> None:
     deed, carried = act(Deed.REDEEM, redeem(CTF), maker=SAFE), _carried(redeem(CTF))
     looking: Signers = AccessSigners({"hot": OWNER})
     (signer,) = looking.operators(_WALLET)

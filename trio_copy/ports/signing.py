@@ -5,7 +5,7 @@ from typing import Protocol
 
 from attrs import frozen
 
-from trio_copy.model.decisions import Reason
+from trio_copy.model.decisions import Code, Reason
 from trio_copy.model.fills import Side
 from trio_copy.model.ids import Address, ChainId, IntentKey, TokenId
 from trio_copy.model.orders import Wallet
@@ -59,6 +59,16 @@ Of a trade, `Spending.contract` is the contract that the wallet calls for it: a 
 NOT_LET_GO = "release"
 """The control of a refusal which a `release` would end: nothing is known of one for that nonce. It may be the signature of an
 earlier process, which wrote down no nonce, or wrote elsewhere; let go once more, it counts once more."""
+
+
+NO_BARE_DIGEST = Reason(
+    code=Code.GUARD_REFUSED,
+    control="sign",
+    value="a bare digest",
+    limit="a transaction, which can be read; an executor that signs orders for a venue sets `signs_orders=True` in its"
+    " ExecutorPlugin",
+)
+"""Why who sends transactions gets no digest signed, and what its author does about it."""
 
 
 class Signer(Protocol):

@@ -124,9 +124,9 @@ class Guard:
 
         What has left counts already, except where it is to leave `anew`.
         """
-        policy = self.policy
-        if len(digest) != _DIGEST_BYTES:
-            return self.refusal("digest", f"a length of {len(digest)}", f"{_DIGEST_BYTES} bytes")
+        policy, odd = self.policy, self.wrong_length(digest)
+        if odd is not None:
+            return odd
         # Whoever is not asked in time has positions all the same: what was bought while it was armed can be sold.
         if now >= self.armed_until and (wanted.side is Side.BUY or not self.armed_until):
             return self.refusal(f"wallet.{self.name}", "not armed", f"an arming: `trio-copy arm {self.name}`")
@@ -169,6 +169,12 @@ class Guard:
     def _too_often(self, window: _Window, now: float) -> Reason | None:
         orders, most = window.at(now) + 1, self.policy.max_minute_orders
         return self.limit("max_minute_orders", str(orders), str(most)) if orders > most else None
+
+    def wrong_length(self, digest: bytes) -> Reason | None:
+        """Return that something is no digest; None where it may be one."""
+        if len(digest) == _DIGEST_BYTES:
+            return None
+        return self.refusal("digest", f"a length of {len(digest)}", f"{_DIGEST_BYTES} bytes")
 
     def other_body(self, key: IntentKey, digest: bytes) -> Reason | None:
         """Return that something else was signed for a key before; None where nothing was, or the same."""

@@ -17,7 +17,7 @@ from trio_copy.model.ids import Address, ChainId, IntentKey
 from trio_copy.model.orders import Wallet
 from trio_copy.native import SecretKey
 from trio_copy.ports import InThread
-from trio_copy.ports.signing import Access, Nothing, Purpose, Spending
+from trio_copy.ports.signing import NO_BARE_DIGEST, Access, Nothing, Purpose, Spending
 from trio_copy.signing.access import digest_of
 from trio_copy.signing.arming import Arming, limits_of, read_arming
 from trio_copy.signing.fleets import FleetKeys
@@ -52,7 +52,7 @@ class KeySigner:
 
     def sign(self, wanted: Spending, digest: bytes) -> bytes | Reason:
         if not self._signs_orders:
-            return self._told(self.guard.refusal("sign", "a bare digest", "a transaction, which can be read"))
+            return self._told(NO_BARE_DIGEST)
         refusal = self._refusal(wanted, digest, self._wall())
         if refusal is not None:
             return refusal
