@@ -95,7 +95,7 @@ async def _order_us(address: str, in_flight: int) -> float:
         wall=wall,
         quotes=None,
         wallets=(_WALLET,),
-        signers=FakeSigners({"": FakeSigner(KEY)}),
+        signers=FakeSigners({"": FakeSigner(KEY, signs_orders=True)}),
         entropy=seeded_entropy(1),
     )
     wanted = evolve(intent(Side.BUY, "20", "0.5"), leader_time=int(wall()))

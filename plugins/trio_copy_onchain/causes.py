@@ -6,7 +6,7 @@ from trio_copy.errors import OrderNotSent
 from trio_copy.model.ids import ChainId
 from trio_copy.model.orders import Order, Wallet
 from trio_copy.ports import Signer, Spending
-from trio_copy.transactions.calls import Call
+from trio_copy.transactions.calls import Call, call_digest
 from trio_copy_onchain.markets import Terms
 from trio_copy_onchain.placing import Body
 from trio_copy_onchain.sending.cause import Cause
@@ -53,6 +53,7 @@ def cause_of(
         call=call,
         gas=gas,
         until=body.until,
+        released=call_digest(chain_id, body.wallet, body.trade),
         prices=terms.venue.words,
     )
 

@@ -121,16 +121,25 @@ class Operators:
     def pick(
         self, key: IntentKey, among: Sequence[tuple[Operator, Signer]], *, is_exit: bool = False
     ) -> tuple[Operator, Signer] | None:
-        """Return who carries a key: whoever has it already, else who has least to do (`fleet.picking`). None while all are full.
+        """Return who carries a key: whoever has it already, for ever, else who has least to do (`fleet.picking`). None while all are full.
 
-        Exits have room beyond what entries may fill.
+        It has a key as well of which the guard remembers a signature and the journal nothing: that was lost before it could
+        leave. Exits have room beyond what entries may fill.
 
         Raises:
-            OrderNotSent: nobody can send anything now; as `NoCoin`, for want of coin.
+            OrderNotSent: nobody can send anything now, as `NoCoin` for want of coin; or who has it may not send for this wallet
+                any more, and could do it no second time.
         """
         bound = self.holder(key, among)
-        if bound is not None and (bound in among or not _is_over(bound[0].binding(key))):
+        if bound is not None:
+            if bound not in among and _is_over(bound[0].binding(key)):
+                raise OrderNotSent(_kept_for(bound[0].address))
             return bound
+        had = among[0][1].sender_of(key) if among else None
+        if had is not None:
+            among = [one for one in among if one[0].address == had]
+            if not among:
+                raise OrderNotSent(_kept_for(had))
         now = trio.current_time()
         loads = [
             Load(
@@ -250,6 +259,10 @@ class Operators:
             self._signer_of.setdefault(signer.address, signer)
         self.wake()
         return operator
+
+
+def _kept_for(operator: Address) -> str:
+    return f"operator {operator} has it, and may not send for this wallet any more; nobody else does, for both could be mined"
 
 
 def _is_over(binding: Binding | None) -> bool:

@@ -7,7 +7,6 @@ from trio_copy.errors import ChainError, ExecutorError, OrderNotSent, OrderUncer
 from trio_copy.model.fills import Side
 from trio_copy.model.orders import ExecutionReport, Order, Status
 from trio_copy.ports import Spending
-from trio_copy.transactions.calls import call_digest
 from trio_copy_onchain.asking.chain import Chain
 from trio_copy_onchain.causes import body_of, cause_of, kind_of
 from trio_copy_onchain.holdings.lacking import taken_by
@@ -88,7 +87,7 @@ class Submitting:
                     return _refused(order, answer)
                 cause = answer
                 assert isinstance(cause.purpose, Spending)
-                await signer.release(cause.purpose, call_digest(self.chain.chain_id, body.wallet, body.trade))
+                await signer.release(cause.purpose, cause.released)
             try:
                 await operator.send(cause, until)
             except Unfit as error:

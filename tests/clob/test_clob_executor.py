@@ -126,7 +126,7 @@ async def test_a_purchase_and_a_sale_are_booked_as_the_venue_has_them(
     async with open_traded() as traded:
         list_token(traded.server, exchange=exchange, neg_risk=neg_risk)
         for number, side in enumerate(Side, 1):
-            order = await _order(traded, side=side)
+            order = await _order(traded, number, side=side)
             report = await _end(traded, order)
             assert report is not None
             assert (report.status, report.settlement) == (Status.FILLED, Settlement.FIRM)
@@ -293,8 +293,8 @@ def _keys_in_journal(folder: Path) -> list[str]:
 async def test_the_guard_is_told_what_the_order_may_do(autojump_clock: Clock) -> None:
     """A purchase's cash, a sale's none; chain, contract and maker as they are signed."""
     async with open_traded() as traded:
-        for side in Side:
-            order = await _order(traded, side=side)
+        for number, side in enumerate(Side):
+            order = await _order(traded, number, side=side)
             wanted, digest = traded.signer.wanted[-1]
             assert (wanted.max_cost, wanted.maker, wanted.side) == (order.max_cost, KEY.address, side)
             assert (wanted.chain_id, wanted.limit_price, wanted.key) == (137, order.limit_price, order.key)

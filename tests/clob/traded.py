@@ -75,7 +75,7 @@ async def open_traded(
     """
     wall = wall or wall_clock_from(sample_intent().leader_time)
     told: list[tuple[str, str]] = []
-    signer = FakeSigner(KEY)
+    signer = FakeSigner(KEY, signs_orders=True)
     async with open_venue(wall) as server:
         list_token(server)
         for key in (KEY, *(others or {}).values()):
@@ -95,7 +95,9 @@ async def open_traded(
             quotes=None,
             wallets=wallets,
             signers=signers
-            or FakeSigners({"": signer, **{name: FakeSigner(key) for name, key in (others or {}).items()}}),
+            or FakeSigners(
+                {"": signer, **{name: FakeSigner(key, signs_orders=True) for name, key in (others or {}).items()}}
+            ),
             nodes=nodes,
             open_socket=server.open_socket,
             entropy=seeded_entropy(1),

@@ -13,7 +13,7 @@ from trio_copy.clock import WallClock
 from trio_copy.errors import OrderNotSent
 from trio_copy.model.decisions import OrderIntent, Reason
 from trio_copy.model.fills import Side
-from trio_copy.model.ids import FollowerId, IntentKey, TokenId
+from trio_copy.model.ids import Address, FollowerId, IntentKey, TokenId
 from trio_copy.model.orders import ExecutionReport, Order, SignatureType, Wallet
 from trio_copy.model.units import NO_USD, Price, Rounding, Shares, Usd
 from trio_copy.native import SecretKey
@@ -45,6 +45,9 @@ class Signing:
             return self.refuses
         self.signed.append((transaction, purpose))
         return self.key.sign(transaction.digest)
+
+    def sender_of(self, key: IntentKey) -> Address | None:
+        return None
 
     async def release(self, wanted: Spending, digest: bytes) -> None:
         if self.refuses is not None:

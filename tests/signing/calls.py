@@ -176,17 +176,7 @@ def guard_of(kind: SignatureType = SignatureType.EOA, **changes: Any) -> Guard:
 
 def let_go(guard: Guard, wanted: Spending, call: Call, sender: Address = SENDER) -> Signed:
     """Let a guard remember that a call was released; returns what is written down."""
-    digest = call_digest(guard.chain_id, sender, call)
-    signed = Signed(
-        maker=guard.maker,
-        key=wanted.key,
-        digest=digest,
-        at=NOW,
-        side=wanted.side,
-        max_cost=wanted.max_cost,
-        by_transaction=True,
-    )
-    assert guard.note(signed)
-    guard.begin_release(wanted.key)
+    signed = guard.let_go(wanted, call_digest(guard.chain_id, sender, call), NOW, by_transaction=True)
+    assert signed is not None
     guard.end_release(wanted.key)
     return signed

@@ -34,6 +34,7 @@ from trio_copy.model.orders import Wallet
 from trio_copy.model.units import NO_USD
 from trio_copy.native import SecretKey, keccak, signer_of
 from trio_copy.ports import Access, ExecutorContext, Signer, Signers
+from trio_copy.ports.signing import NO_BARE_DIGEST
 from trio_copy.signing.access import digest_of
 from trio_copy.signing.arming import arm, disarm, limits_of, read_arming
 from trio_copy.signing.signers import open_signers
@@ -74,7 +75,7 @@ async def test_whoever_sends_transactions_has_no_digest_signed(tmp_path: Path, a
             assert isinstance(signer.sign(BUY, DIGEST), bytes) is signs
             assert isinstance(signer.sign_access(ACCESS), bytes)
     assert troubles.told == [
-        ("guard-refused", "wallet hot: sign: a bare digest; a transaction, which can be read"),
+        ("guard-refused", f"wallet hot: sign: a bare digest; {NO_BARE_DIGEST.limit}"),
     ]
     async with open_signers(
         folder=tmp_path / "s",
@@ -225,7 +226,7 @@ async def test_no_way_of_showing_a_signer_shows_its_key(tmp_path: Path, autojump
 
 async def test_the_fake_signs_as_the_port_says() -> None:
     """For tests of executors: it needs no folder, and tells what it was asked for."""
-    fake = FakeSigner(SecretKey(SECRET))
+    fake = FakeSigner(SecretKey(SECRET), signs_orders=True)
     signers: Signers = FakeSigners({"hot": fake})
     signer = signers.of(WALLET)
     assert signer is fake

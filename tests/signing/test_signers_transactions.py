@@ -42,7 +42,7 @@ from trio_copy.model.ids import IntentKey
 from trio_copy.model.orders import SignatureType, Wallet
 from trio_copy.native import SecretKey, signer_of
 from trio_copy.ports import Deed, InThread, Signer, Signers
-from trio_copy.ports.signing import NOTHING
+from trio_copy.ports.signing import NOT_LET_GO, NOTHING
 from trio_copy.signing.access import AccessSigners
 from trio_copy.signing.arming import arm, limits_of
 from trio_copy.signing.fleets import FleetKeys
@@ -103,7 +103,6 @@ async def test_a_trade_is_released_and_then_signed_as_often_as_one_nonce_takes(
             await signer.release(wanted, _DIGEST)
             assert by_whom(signer, other, signer.sign_transaction(other, wanted))
             assert by_whom(signer, _NOTHING, signer.sign_transaction(_NOTHING, NOTHING))
-            await signer._journal.wait_durable()
     assert [line[6] for line in _lines_in(folder)] == ["", f"{SENDER}/7", "", f"{SENDER}/8", "", f"{SENDER}/9"]
 
 
@@ -168,6 +167,56 @@ async def test_what_a_process_let_go_and_wrote_under_no_nonce_counts_anew_in_the
             assert [_signs(signer, one) for one in (7, 8)] == [True, False]
 
 
+async def test_the_next_process_signs_the_same_call_under_the_same_nonce_and_nothing_else(
+    tmp_path: Path, autojump_clock: MockClock
+) -> None:
+    """What was let go before it counts once however often it pays more; another call, or nonce, is none of it."""
+    folder, wanted = tmp_path / "s", spending(maker=SAFE)
+    async with _opened(folder) as signer:
+        await signer.release(wanted, _DIGEST)
+        assert _signs(signer, 7)
+    async with _opened(folder) as signer:
+
+        def control(call: Call, nonce: int) -> str:
+            answer = signer.sign_transaction(transaction(call, nonce=nonce, max_fee=225 * 10**9), wanted)
+            return answer.control if isinstance(answer, Reason) else ""
+
+        another = by_safe(approve(CASH, MAKER_CONTRACT, 9 * COIN), buy(9 * COIN, 20 * COIN)).marked(KEY)
+        assert [control(_TRADE, 7), control(another, 7), control(_TRADE, 8)] == ["", "call", NOT_LET_GO]
+        with pytest.raises(OrderNotSent, match="signed before"):
+            await signer.release(wanted, call_digest(POLYGON, SENDER, another))
+    assert [line[6] for line in _lines_in(folder)] == ["", f"{SENDER}/7"]
+
+
+async def test_under_which_nonce_something_was_signed_is_written_down_by_a_process_that_ends(
+    tmp_path: Path, autojump_clock: MockClock
+) -> None:
+    """Also where the disk was busy with something else."""
+
+    async def slow(run: Callable[[], Any]) -> Any:
+        await trio.sleep(0.1)
+        return run()
+
+    folder = tmp_path / "s"
+    async with _opened(folder, slow) as signer:
+        await signer.release(spending(maker=SAFE), _DIGEST)
+        await trio.sleep(1.05)  # it looks for what others have written
+        assert _signs(signer, 7)
+    assert [line[6] for line in _lines_in(folder)] == ["", f"{SENDER}/7"]
+
+
+async def test_a_clock_that_is_put_back_takes_no_nonce_from_a_trade(tmp_path: Path, autojump_clock: MockClock) -> None:
+    folder = tmp_path / "s"
+    async with _opened(folder) as signer:
+        await signer.release(spending(maker=SAFE), _DIGEST)
+        assert _signs(signer, 7)
+    [path] = folder.glob("signed-*")
+    let_go, signed = _lines_in(folder)
+    path.write_bytes(b"".join(msgspec.json.encode(line) + b"\n" for line in (let_go, [let_go[0] - 60, *signed[1:]])))
+    async with _opened(folder) as signer:
+        assert _signs(signer, 7)
+
+
 async def test_a_trade_is_signed_once_that_it_counts_is_on_the_disk(tmp_path: Path, autojump_clock: MockClock) -> None:
     async def slow(run: Callable[[], Any]) -> Any:
         await trio.sleep(0.1)
@@ -218,7 +267,7 @@ async def test_calls_that_a_relayer_carries_are_signed_by_the_owner(tmp_path: Pa
             assert not isinstance(answer, bytes) or signer_of(what.digest, answer) == SENDER
 
 
-def test_who_only_looks_signs_no_transaction_and_the_fake_signs_all() -> None:
+def test_who_only_looks_signs_no_transaction_and_the_fake_tells_what_it_was_asked_for() -> None:
     deed, carried = act(Deed.REDEEM, redeem(CTF), maker=SAFE), _carried(redeem(CTF))
     looking: Signers = AccessSigners({"hot": OWNER})
     (signer,) = looking.operators(_WALLET)

@@ -47,7 +47,7 @@ from trio_copy.model.ids import Address, ChainId, IntentKey, TokenId
 from trio_copy.model.orders import SignatureType
 from trio_copy.model.units import NO_USD, Price, Usd
 from trio_copy.ports import Deed, Purpose, Spending
-from trio_copy.ports.signing import NOTHING
+from trio_copy.ports.signing import NOT_LET_GO, NOTHING
 from trio_copy.signing.guard import Guard, Refuels
 from trio_copy.signing.transacting import judge_relayed, judge_transaction
 from trio_copy.transactions.calls import Call, call_digest
@@ -231,14 +231,14 @@ def test_a_pool_sale_by_a_safe_approves_its_shares() -> None:
 def test_only_what_was_let_go_is_signed_as_often_as_it_takes() -> None:
     """Other fees are the same call; another call, another sender, a higher price or another nonce are not."""
     guard, wanted, call = guard_of(SAFE_KIND), spending(maker=SAFE), by_safe(buy(TEN, HALF))
-    assert asked(guard, transaction(call), wanted) == "release"
+    assert asked(guard, transaction(call), wanted) == NOT_LET_GO
     let_go(guard, wanted, call)
     for changes in ({}, {"max_fee": 300 * 10**9}, {"gas": 400_000}):
         assert asked(guard, transaction(call, **changes), wanted) is None
-    assert asked(guard, transaction(call, nonce=8), wanted) == "nonce"
-    assert asked(guard, transaction(by_safe(buy(TEN, HALF + 1))), wanted) == "release"
+    assert asked(guard, transaction(call, nonce=8), wanted) == NOT_LET_GO
+    assert asked(guard, transaction(by_safe(buy(TEN, HALF + 1))), wanted) == "call"
     assert asked(guard, transaction(by_safe(buy(TEN, HALF), owner=SPENDER)), wanted) == "transaction"
-    assert asked(guard, transaction(call), evolve(wanted, key=IntentKey("cd" * 32))) == "release"
+    assert asked(guard, transaction(call), evolve(wanted, key=IntentKey("cd" * 32))) == NOT_LET_GO
     dearer = spending(maker=SAFE, max_cost=Usd.parse(5))
     guard = guard_of(SAFE_KIND)
     let_go(guard, dearer, call)
@@ -265,24 +265,23 @@ def test_each_nonce_of_a_trade_is_let_go_and_counts() -> None:
         let_go(guard, wanted, call)
         for _ in range(2):
             assert asked(guard, transaction(call, nonce=number), wanted) is None
-        assert asked(guard, transaction(call, nonce=99), wanted) == "nonce"
+        assert asked(guard, transaction(call, nonce=99), wanted) == NOT_LET_GO
     refusal = guard.judge(wanted, call_digest(POLYGON, SENDER, call), NOW, anew=True)
     assert refusal is not None
     assert (refusal.control, refusal.value) == ("wallet.hot.policy.max_minute_orders", "6")
-    assert asked(guard, transaction(call), wanted) == "nonce"
+    assert asked(guard, transaction(call), wanted) == NOT_LET_GO
     assert asked(guard, transaction(call, nonce=0), wanted) is None, "what it had already costs nothing"
     assert asked(guard, transaction(Call(to=SENDER), nonce=0), NOTHING) is None
 
 
 def test_nothing_is_signed_before_that_it_counts_is_durable() -> None:
     guard, wanted, call = guard_of(), spending(), buy(TEN, HALF)
-    let_go(guard, wanted, call)
-    guard.begin_release(KEY)
-    assert asked(guard, transaction(call), wanted) == "nonce"
+    guard.let_go(wanted, call_digest(POLYGON, SENDER, call), NOW, by_transaction=True)
+    assert asked(guard, transaction(call), wanted) == NOT_LET_GO
     guard.end_release(KEY)
     assert asked(guard, transaction(call), wanted) is None
     guard.end_release(KEY)
-    assert asked(guard, transaction(call, nonce=8), wanted) == "nonce"
+    assert asked(guard, transaction(call, nonce=8), wanted) == NOT_LET_GO
 
 
 def test_what_is_let_go_anew_for_less_is_signed_for_no_more() -> None:
@@ -472,12 +471,12 @@ def test_a_relayed_trade_is_the_one_that_was_let_go() -> None:
     guard, wanted, trade = guard_of(SAFE_KIND), spending(maker=SAFE), buy(TEN, HALF)
     what = relayed(approve(CASH, MAKER_CONTRACT, TEN), trade)
     assert (refusal := judge_relayed(guard, what, SENDER, wanted, NOW)) is not None
-    assert refusal.control == "release"
+    assert refusal.control == NOT_LET_GO
     let_go(guard, wanted, trade, sender=SAFE)
     assert judge_relayed(guard, what, SENDER, wanted, NOW) is None
     assert judge_relayed(guard, evolve(what, deadline=int(NOW) + 700), SENDER, wanted, NOW) is None
     assert (refusal := judge_relayed(guard, evolve(what, nonce=2), SENDER, wanted, NOW)) is not None
-    assert refusal.control == "nonce"
+    assert refusal.control == NOT_LET_GO
     assert asked(guard, transaction(by_safe(trade), nonce=what.nonce), wanted) == "sender", "it could happen both ways"
     let_go(guard, wanted, trade, sender=SAFE)
     assert judge_relayed(guard, evolve(what, nonce=2), SENDER, wanted, NOW) is None

@@ -5,7 +5,7 @@ from typing import Protocol
 
 from attrs import frozen
 
-from trio_copy.model.decisions import Reason
+from trio_copy.model.decisions import Code, Reason
 from trio_copy.model.fills import Side
 from trio_copy.model.ids import Address, ChainId, IntentKey, TokenId
 from trio_copy.model.orders import Wallet
@@ -56,6 +56,19 @@ Purpose = Spending | Act | Nothing
 
 Of a trade, `Spending.contract` is the contract that the wallet calls for it: a market maker, or a router.
 """
+NOT_LET_GO = "release"
+"""The control of a refusal which a `release` would end: nothing is known of one for that nonce. It may be the signature of an
+earlier process, which wrote down no nonce, or wrote elsewhere; let go once more, it counts once more."""
+
+
+NO_BARE_DIGEST = Reason(
+    code=Code.GUARD_REFUSED,
+    control="sign",
+    value="a bare digest",
+    limit="a transaction, which can be read; an executor that signs orders for a venue sets `signs_orders=True` in its"
+    " ExecutorPlugin",
+)
+"""Why who sends transactions gets no digest signed, and what its author does about it."""
 
 
 class Signer(Protocol):
@@ -94,7 +107,15 @@ class Signer(Protocol):
         """Return the 65 bytes of a signature of a transaction, or why there is none. Never waits, never raises.
 
         Of a trade, its call was released before (`call_digest` as the digest), once for each nonce: what only has other fees
-        is signed again. What does nothing is signed as far as its gas may cost that much.
+        is signed again, after a restart too. Where that is missing, the refusal's control is `NOT_LET_GO`. What does nothing is
+        signed as far as its gas may cost that much.
+        """
+        ...
+
+    def sender_of(self, key: IntentKey) -> Address | None:
+        """Return which operator's transaction was signed for a key, as far as is remembered; None for none, and for the wallet's own.
+
+        Another operator's is not signed for it: of two that have left, both could happen. Never waits, never raises.
         """
         ...
 

@@ -7,7 +7,7 @@ from attrs import define, field, frozen
 
 from trio_copy.errors import OrderNotSent
 from trio_copy.model.decisions import Code, Reason
-from trio_copy.model.ids import Address
+from trio_copy.model.ids import Address, IntentKey
 from trio_copy.model.orders import Wallet
 from trio_copy.native import SecretKey, keccak
 from trio_copy.ports.signing import Access, Purpose, Spending
@@ -51,6 +51,9 @@ class AccessSigner:
 
     def sign_transaction(self, transaction: Transaction, purpose: Purpose) -> Reason:
         return _NO_ORDERS
+
+    def sender_of(self, key: IntentKey) -> None:
+        return None
 
     def sign_relayed(self, relayed: Relayed, purpose: Purpose) -> Reason:
         return _NO_ORDERS

@@ -111,7 +111,7 @@ class Guard:
     on_nonce: Callable[[Signed], None] = lambda signed: None
     """Hears under which nonce a trade was signed first: the next process has to know."""
     _nonces: dict[IntentKey, set[Nonce]] = field(factory=dict)
-    """Under which something was signed for what left, and for refuels."""
+    """Under which something was signed for what left, and for acts."""
     _open: dict[IntentKey, bool] = field(factory=dict)
     """What this process has let go by transaction and signed under no nonce yet, and whether that it counts is durable."""
     _in_order: deque[tuple[float, IntentKey]] = field(factory=deque)
@@ -126,9 +126,9 @@ class Guard:
 
         What has left counts already, except where it is to leave `anew`.
         """
-        policy = self.policy
-        if len(digest) != _DIGEST_BYTES:
-            return self.refusal("digest", f"a length of {len(digest)}", f"{_DIGEST_BYTES} bytes")
+        policy, odd = self.policy, self.wrong_length(digest)
+        if odd is not None:
+            return odd
         # Whoever is not asked in time has positions all the same: what was bought while it was armed can be sold.
         if now >= self.armed_until and (wanted.side is Side.BUY or not self.armed_until):
             return self.refusal(f"wallet.{self.name}", "not armed", f"an arming: `trio-copy arm {self.name}`")
@@ -172,6 +172,12 @@ class Guard:
         orders, most = window.at(now) + 1, self.policy.max_minute_orders
         return self.limit("max_minute_orders", str(orders), str(most)) if orders > most else None
 
+    def wrong_length(self, digest: bytes) -> Reason | None:
+        """Return that something is no digest; None where it may be one."""
+        if len(digest) == _DIGEST_BYTES:
+            return None
+        return self.refusal("digest", f"a length of {len(digest)}", f"{_DIGEST_BYTES} bytes")
+
     def other_body(self, key: IntentKey, digest: bytes) -> Reason | None:
         """Return that something else was signed for a key before; None where nothing was, or the same."""
         left = self._left.get(key)
@@ -185,15 +191,20 @@ class Guard:
         return self._refuelled.at(now)
 
     def nonces(self, key: IntentKey) -> Set[Nonce]:
-        """Return under which nonces a trade, or a refuel, was signed, as far as is remembered."""
+        """Return under which nonces a trade, or an act, was signed, as far as is remembered."""
         return self._nonces.get(key, frozenset())
+
+    def sender_of(self, key: IntentKey) -> Address | None:
+        """Return whose transaction was signed for a trade, or an act, as far as is remembered; None for the wallet's own."""
+        return next((nonce.account for nonce in self.nonces(key) if nonce.account != self.maker), None)
 
     def pin_act(self, key: IntentKey, digest: bytes, nonce: Nonce, now: float, wei: int) -> None:
         """Remember what is signed for an act, and count what it gives to operators, once for each nonce."""
         self.pin(key, digest)
-        if self.refuels is not None and nonce not in self.nonces(key):
-            self._refuelled.add(now, wei)
+        if nonce not in self.nonces(key):
             self._nonces.setdefault(key, set()).add(nonce)
+            if self.refuels is not None:
+                self._refuelled.add(now, wei)
 
     def is_open(self, key: IntentKey) -> bool:
         """Tell whether a trade was let go here, and signed under no nonce since."""
@@ -203,9 +214,27 @@ class Guard:
         """Tell whether a trade may be signed under one nonce more: it is open, and what it counts durable."""
         return self._open.get(key, False)
 
-    def begin_release(self, key: IntentKey) -> None:
-        """Remember that a trade is let go and counted, which is not durable yet."""
-        self._open[key] = False
+    def let_go(self, wanted: Spending, digest: bytes, now: float, *, by_transaction: bool) -> Signed | None:
+        """Count what was judged, and return what is to be written down; None where it counts already.
+
+        What leaves by transaction is to be signed once that is durable (`end_release`).
+        """
+        key = wanted.key
+        if self.is_open(key) if by_transaction else key in self._left:
+            return None
+        signed = Signed(
+            maker=self.maker,
+            key=key,
+            digest=digest,
+            at=now,
+            side=wanted.side,
+            max_cost=wanted.max_cost,
+            by_transaction=by_transaction,
+        )
+        self.note(signed)
+        if by_transaction:
+            self._open[key] = False
+        return signed
 
     def end_release(self, key: IntentKey) -> None:
         """Remember that what a trade counts is durable, so that it may be signed."""

@@ -95,13 +95,18 @@ class Journal:
             raise OrderNotSent(self.closed)
 
     async def run_writer(self) -> NoReturn:
-        """Write until cancelled; what is being written is finished first."""
-        while True:
-            with trio.move_on_after(_LOOK_EVERY_S):
-                await self._news.wait()
-            self._news = trio.Event()
-            with trio.CancelScope(shield=True):
-                await self._write()
+        """Write until cancelled; what was added before is written first: else the next process would not know it."""
+        try:
+            while True:
+                with trio.move_on_after(_LOOK_EVERY_S):
+                    await self._news.wait()
+                self._news = trio.Event()
+                with trio.CancelScope(shield=True):
+                    await self._write()
+        finally:
+            if self._open.signed:
+                with trio.CancelScope(shield=True):
+                    await self._write()
 
     async def _write(self) -> None:
         self._writing, self._open = self._open, _Group()
@@ -121,7 +126,7 @@ class Journal:
     def _read_all(self, today: int) -> list[Signed]:
         make_private_folder(self.folder)
         self._forget_old(today)
-        return sorted(self._news_of_others(), key=lambda signed: signed.at)
+        return self._news_of_others()
 
     def _append(self, ours: Sequence[Signed], today: int) -> list[Signed]:
         """Append orders durably; returns what others have appended meanwhile. Raises `OSError` and `ValueError`.
@@ -153,6 +158,7 @@ class Journal:
         return others
 
     def _news_of_others(self) -> list[Signed]:
+        """Return what was appended since the last call: first what was let go, oldest first, then under which nonces."""
         found = []
         for path in self._files():
             begin = self._read_to.get(path, 0)
@@ -166,7 +172,8 @@ class Journal:
                             found.append(_signed_of(path, line))
                             begin += len(line)
                 self._read_to[path] = begin
-        return found
+        # A nonce is of what was let go, also where the clock was put back in between.
+        return sorted(found, key=lambda signed: (signed.nonce is not None, signed.at))
 
     def _forget_old(self, today: int) -> None:
         for path in self._files():

@@ -13,11 +13,11 @@ from trio_copy.config.wallets import WalletPolicy, WalletTable
 from trio_copy.errors import OrderNotSent
 from trio_copy.model.decisions import Reason
 from trio_copy.model.fleets import funding_name
-from trio_copy.model.ids import Address, ChainId
+from trio_copy.model.ids import Address, ChainId, IntentKey
 from trio_copy.model.orders import Wallet
 from trio_copy.native import SecretKey
 from trio_copy.ports import InThread
-from trio_copy.ports.signing import Access, Nothing, Purpose, Spending
+from trio_copy.ports.signing import NO_BARE_DIGEST, Access, Nothing, Purpose, Spending
 from trio_copy.signing.access import digest_of
 from trio_copy.signing.arming import Arming, limits_of, read_arming
 from trio_copy.signing.fleets import FleetKeys
@@ -56,7 +56,7 @@ class KeySigner:
 
     def sign(self, wanted: Spending, digest: bytes) -> bytes | Reason:
         if not self._signs_orders:
-            return self._told(self.guard.refusal("sign", "a bare digest", "a transaction, which can be read"))
+            return self._told(NO_BARE_DIGEST)
         refusal = self._refusal(wanted, digest, self._wall())
         if refusal is not None:
             return refusal
@@ -82,6 +82,9 @@ class KeySigner:
 
         return self._signed(judge, lambda: transaction.digest)
 
+    def sender_of(self, key: IntentKey) -> Address | None:
+        return self.guard.sender_of(key)
+
     def sign_relayed(self, relayed: Relayed, purpose: Purpose) -> bytes | Reason:
         guard, now = self.guard, self._wall()
 
@@ -104,21 +107,10 @@ class KeySigner:
         refusal = self._refusal(wanted, digest, now, anew=anew)
         if refusal is not None:
             raise OrderNotSent(refusal.because, refusal)
-        if anew or guard.left(wanted.key) is None:
-            # Judged and counted without a wait between: of two that would break a limit together, the second is refused.
-            signed = Signed(
-                maker=guard.maker,
-                key=wanted.key,
-                digest=digest,
-                at=now,
-                side=wanted.side,
-                max_cost=wanted.max_cost,
-                by_transaction=by_transaction,
-            )
-            guard.note(signed)
+        # Judged and counted without a wait between: of two that would break a limit together, the second is refused.
+        signed = guard.let_go(wanted, digest, now, by_transaction=by_transaction)
+        if signed is not None:
             self._journal.add(signed)
-            if by_transaction:
-                guard.begin_release(wanted.key)
         await self._journal.wait_durable()
         guard.end_release(wanted.key)
 

@@ -12,7 +12,7 @@ from trio_copy.model.ids import Address, IntentKey
 from trio_copy.model.orders import SignatureType
 from trio_copy.native import keccak
 from trio_copy.ports.acting import Act, Deed
-from trio_copy.ports.signing import Nothing, Purpose, Spending
+from trio_copy.ports.signing import NOT_LET_GO, Nothing, Purpose, Spending
 from trio_copy.signing.acts import trouble_of_act
 from trio_copy.signing.effects import Read, Sent, read, told
 from trio_copy.signing.guard import HOUR_S, Guard, Nonce
@@ -36,9 +36,7 @@ def judge_transaction(
         return guard.limit("max_gas", str(Coins(gas)), str(most))
     call = Call(to=transaction.to, data=transaction.data, value=transaction.value)
     if isinstance(purpose, Nothing):
-        if call == Call(to=sender):
-            return None
-        return guard.refusal("transaction", _shown(call), "nothing for the sender itself, which does nothing")
+        return refusal_of_nothing(guard, call, sender)
     try:
         unwrapped = unwrap(transaction, sender, guard.maker, guard.kind, guard.policy.multisend)
         reads = _read(unwrapped, purpose.key)
@@ -46,6 +44,13 @@ def judge_transaction(
         return guard.refusal("transaction", str(error), "what the guard can read")
     nonce, whole = Nonce(sender, transaction.nonce), call_digest(guard.chain_id, sender, call)
     return _judge(guard, reads, sender, purpose, nonce, whole, now)
+
+
+def refusal_of_nothing(guard: Guard, call: Call, sender: Address) -> Reason | None:
+    """Return that a sender's call does something; None where it does nothing."""
+    if call == Call(to=sender):
+        return None
+    return guard.refusal("transaction", _shown(call), "nothing for the sender itself, which does nothing")
 
 
 def judge_relayed(guard: Guard, relayed: Relayed, signer: Address, purpose: Purpose, now: float) -> Reason | None:
@@ -101,14 +106,14 @@ def _judge_trade(
 ) -> Reason | None:
     left = guard.left(wanted.key)
     if left is None:
-        return guard.refusal("release", "a trade that was not let go", "`release` before its transaction is signed")
+        return refusal_of_nonce(guard, wanted.key, nonce)
     trade = reads[-1].bare if reads else Call(to=guard.maker)
     bodies = {whole, *(call_digest(guard.chain_id, guard.maker, one) for one in (trade, trade.marked(wanted.key)))}
     if left.digest not in bodies:
-        return guard.refusal("release", "another call", f"the one that was let go, {left.digest.hex()[:16]}..")
+        return guard.refusal("call", "another one", f"the one that was let go, {left.digest.hex()[:16]}..")
     if left.side is not wanted.side:
         return guard.refusal("side", wanted.side.value, f"{left.side.value}, as it was let go")
-    refusal = guard.judge(wanted, left.digest, now) or _other_nonce(guard, wanted.key, nonce)
+    refusal = guard.judge(wanted, left.digest, now)
     if refusal is not None:
         return refusal
     trouble = _with_coin(reads) or trouble_of_trade(
@@ -116,18 +121,24 @@ def _judge_trade(
     )
     if trouble is not None:
         return _reason(guard, trouble)
-    guard.pin_nonce(left, nonce, now)
-    return None
+    # Last: where it is let go once more for that, nothing else is wrong with it.
+    refusal = refusal_of_nonce(guard, wanted.key, nonce)
+    if refusal is None:
+        guard.pin_nonce(left, nonce, now)
+    return refusal
 
 
-def _other_nonce(guard: Guard, key: IntentKey, nonce: Nonce) -> Reason | None:
+def refusal_of_nonce(guard: Guard, key: IntentKey, nonce: Nonce) -> Reason | None:
+    """Return why a trade must not be signed under a nonce: it was not let go for it, or is another operator's."""
+    if guard.left(key) is None:
+        return guard.refusal(NOT_LET_GO, "a trade that was not let go", "`release` before its transaction is signed")
     had = guard.nonces(key)
     other = next((one.account for one in had if one.account != nonce.account), None)
     if other is not None:
         return guard.refusal("sender", nonce.account, f"{other}, who has it already")
     if nonce in had or guard.may_sign(key):
         return None
-    return guard.refusal("nonce", str(nonce.number), "`release` first, for each nonce: it counts each time")
+    return guard.refusal(NOT_LET_GO, f"nonce {nonce.number}", "`release` first, for each nonce: it counts each time")
 
 
 def _judge_act(

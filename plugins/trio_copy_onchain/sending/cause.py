@@ -28,6 +28,8 @@ class Cause:
     """That it may use at most."""
     until: float
     """Unix seconds from which on it is not to be mined any more."""
+    released: bytes = b""
+    """As what the guard has let it go, and lets it go again; empty of what needs no release."""
     prices: Set[str] = PRICE_REASONS
     """The venue's reasons for a limit that was not met."""
 

@@ -4,7 +4,7 @@ from attrs import frozen
 
 from trio_copy.errors import OrderNotSent
 from trio_copy.model.decisions import Code, Reason
-from trio_copy.model.ids import Address
+from trio_copy.model.ids import Address, IntentKey
 from trio_copy.ports.signing import Access, Purpose, Signer, Spending
 from trio_copy.transactions.relayed import Relayed
 from trio_copy.transactions.transaction import Transaction
@@ -32,6 +32,9 @@ class Keyless(Signer):
 
     def sign_transaction(self, transaction: Transaction, purpose: Purpose) -> bytes | Reason:
         return self._reason
+
+    def sender_of(self, key: IntentKey) -> Address | None:
+        return None
 
     def sign_relayed(self, relayed: Relayed, purpose: Purpose) -> bytes | Reason:
         return self._reason

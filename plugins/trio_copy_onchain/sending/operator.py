@@ -12,8 +12,9 @@ from attrs import define, field
 
 from trio_copy.clock import WallClock
 from trio_copy.errors import ChainError, OrderNotSent, OrderUncertain
+from trio_copy.model.decisions import Reason
 from trio_copy.model.ids import Address, Hash32, IntentKey
-from trio_copy.ports.signing import Signer
+from trio_copy.ports.signing import NOT_LET_GO, Signer, Spending
 from trio_copy_onchain.asking.chain import Chain
 from trio_copy_onchain.asking.fee_clock import FeeClock
 from trio_copy_onchain.sending.apart import Apart
@@ -78,6 +79,8 @@ class Operator:
     """Keys that were let in and have no nonce yet."""
     _fillers: dict[Hash32, Sending] = field(factory=dict)
     """What has used nonces that were nobody's, and whose gas is not counted yet."""
+    _released_again: set[int] = field(factory=set)
+    """Nonces of which the guard did not know, and which count once more."""
     _again_at: dict[int, float] = field(factory=dict)
     """When, in Unix seconds, a reorg took back what had used a nonce."""
     _paid_now: Fees | None = None
@@ -289,13 +292,41 @@ class Operator:
         if answer.row is Row.UNDERPRICED:
             self.fees.doubt()
             await self._see_fees(until)
-        return self._replace(nonce, least_tip=answer.least_tip)
+        return await self._replace(nonce, least_tip=answer.least_tip)
 
-    def _replace(self, nonce: int, *, cancels: bool = False, least_tip: int = 0) -> bool:
+    async def _replace(self, nonce: int, *, cancels: bool = False, least_tip: int = 0) -> bool:
         """Sign a nonce anew for an eighth more; False where that is over the cap, or nobody knows what it is for.
 
-        Raises `OrderNotSent` where the guard refuses.
+        What the guard does not know to have been let go for it is let go once more. Raises `OrderNotSent` where it refuses.
         """
+        try:
+            return self._sign_dearer(nonce, cancels=cancels, least_tip=least_tip)
+        except OrderNotSent as error:
+            if not await self._release_again(nonce, error.reason):
+                raise
+        return self._sign_dearer(nonce, cancels=cancels, least_tip=least_tip)
+
+    async def _release_again(self, nonce: int, reason: Reason | None) -> bool:
+        """Let go once more what a nonce carries, where that is why the guard has refused; returns whether it was.
+
+        Once for each nonce, so that no order counts again and again. Raises `OrderNotSent` where a limit does not allow it, which
+        counts nothing: then it is tried again.
+        """
+        binding = self.nonces.bindings.get(nonce)
+        cause = None if binding is None or binding.key is None else self._causes.get(binding.key)
+        if reason is None or reason.control != NOT_LET_GO or nonce in self._released_again:
+            return False
+        if cause is None or not isinstance(cause.purpose, Spending):
+            return False
+        self._released_again.add(nonce)
+        try:
+            await cause.signer.release(cause.purpose, cause.released)
+        except OrderNotSent:
+            self._released_again.discard(nonce)
+            raise
+        return True
+
+    def _sign_dearer(self, nonce: int, *, cancels: bool, least_tip: int) -> bool:
         binding = self.nonces.bindings.get(nonce)
         if binding is None:
             return False
@@ -350,13 +381,13 @@ class Operator:
             case Next.BUMP:
                 await self._see_fees(until)
                 try:
-                    self._replace(nonce)
+                    await self._replace(nonce)
                 except OrderNotSent as error:
                     self._tell("sending-held-up", f"operator {self.address}, nonce {nonce}: {error}")
                 # Over the cap, or refused by the guard, the same bytes go out again.
             case Next.CANCEL:
                 await self._see_fees(until)
-                if not self._replace(nonce, cancels=True):
+                if not await self._replace(nonce, cancels=True):
                     # It was signed under a higher cap: what it says may still happen.
                     why = f"it is late, and a cancellation would cost more than the cap of {self.fees.cap} wei"
                     self._tell("sending-held-up", f"operator {self.address}, nonce {nonce}: {why}")
@@ -391,6 +422,7 @@ class Operator:
                     self._news(self.nonces.bindings[nonce].key)
                 case e.Ended(nonce=nonce, key=key, end=end):
                     self._again_at.pop(nonce, None)
+                    self._released_again.discard(nonce)
                     told = see.receipts.get(end.hash)
                     if told is None or told.contested or told.block_number > see.final_block:
                         # What was seen of it is of another branch, maybe, with other amounts, or one node's invention.

@@ -10,7 +10,7 @@ from trio_copy.errors import OrderNotSent
 from trio_copy.model.breaches import breach_of_lane, breach_of_market, breach_of_order, breach_of_report
 from trio_copy.model.decisions import OrderIntent
 from trio_copy.model.fills import Side
-from trio_copy.model.ids import FollowerId, TokenId
+from trio_copy.model.ids import FollowerId, IntentKey, TokenId
 from trio_copy.model.orders import ExecutionReport, Market, Order, Settlement, Status, Wallet
 from trio_copy.model.units import NO_SHARES, Price, Rounding, Shares, Usd
 from trio_copy.ports import Executor
@@ -30,9 +30,14 @@ _UNHEARD_OF = TokenId((1 << 256) - 1)
 async def _prepare(executor: Executor, number: int = 1, side: Side = Side.BUY) -> Order:
     intent = sample_intent(side)
     market = await executor.market(intent.token_id)
-    order = executor.prepare(sample_task(sample_signal(number, side=side)).key, intent, _WALLET, market)
+    order = executor.prepare(_key(number, side), intent, _WALLET, market)
     # As the engine does: fills are judged by it.
     return evolve(order, fee_bps=market.fee_bps, fee_rate=market.fee_rate, fee_exponent=market.fee_exponent)
+
+
+def _key(number: int, side: Side) -> IntentKey:
+    """Return a key of its own for each order, as in life: a signer signs one body for one key."""
+    return sample_task(sample_signal(2 * number + _SIDES.index(side), side=side)).key
 
 
 async def preparing_is_pure(open_executor: OpenExecutorForTest) -> None:
@@ -65,7 +70,7 @@ async def sizing_goes_downwards_only(open_executor: OpenExecutorForTest) -> None
     async with open_executor() as executor:
         for side in _SIDES:
             intent, order = sample_intent(side), await _prepare(executor, side=side)
-            key = sample_task(sample_signal(1, side=side)).key
+            key = _key(1, side)
             assert breach_of_order(order, order.executor, key, intent, _WALLET) is None
 
 
