@@ -201,6 +201,10 @@ class World:
         )
 
 
+_WORKERS = 20
+"""More than a test keeps busy. Of the 500 that are usual, the start and the end took most of the time of most tests."""
+
+
 @asynccontextmanager
 async def open_world(nodes: int = 1) -> AsyncGenerator[World, None]:
     wall = wall_clock_from(NOW)
@@ -225,7 +229,7 @@ def make_test_plan(
     sizing = Sizing(ratio=Ratio.parse("0.1"), minimum_usd=NO_USD)
     options = {"latency_ms": 10, "latency_jitter_ms": 0, "partial_bps": 0, "price_source": "leader", **(executor or {})}
     settings = Settings(
-        engine=EngineSettings(**(engine or {})),
+        engine=EngineSettings(**{"workers": _WORKERS, **(engine or {})}),
         chain=ChainSettings(chain_id=POLYGON, **(chain or {})),
         executor=(PluginTable(name="sim", plugin="dry-run", options=options),),
         store=store,

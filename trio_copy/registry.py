@@ -154,12 +154,13 @@ def _entry_points() -> Iterable[tuple[EntryPoint, str, str]]:
         entries = [entry for entry in distribution.entry_points if entry.group == PROJECT]
         if not entries:
             continue  # before its metadata is read: there may be hundreds, and a name costs a parser of e-mails
-        name = distribution.metadata["Name"]
+        metadata = distribution.metadata  # each time that it is asked for, it is parsed
+        name, version = metadata["Name"], metadata["Version"]
         if name in seen:  # an editable install may show twice on sys.path
             continue
         seen.add(name)
         for entry in entries:
-            yield entry, name, distribution.version
+            yield entry, name, version
 
 
 def _load(entry: EntryPoint, source: Source) -> ModuleType:

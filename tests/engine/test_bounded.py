@@ -29,7 +29,7 @@ from trio_copy.testing.devnet.chain import DevLog, fake_hash
 from trio_copy_memory.data import MemoryData
 
 Clock = trio.testing.MockClock
-MARKETS = 500
+MARKETS = 250
 _AT_ONCE = 50
 """Markets that are traded in one block."""
 _FIXED = {

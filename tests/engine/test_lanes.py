@@ -2,6 +2,7 @@
 
 import random
 from collections.abc import Iterable, Sized
+from functools import partial
 from typing import Any
 
 import pytest
@@ -426,6 +427,42 @@ async def test_a_drain_ends_the_workers_once_nothing_is_left_that_may_come(clock
         lanes.remove(waiting)
     assert ended == [10.0] * 3
     assert len(lanes) == 2
+
+
+async def test_a_drain_wakes_no_worker_before_everything_is_over(clock: Clock) -> None:
+    """Hundreds may wait: for each task that ends, all of them would look whether it was the last one."""
+    lanes, looks = Lanes(100), 0
+
+    def look() -> bool:
+        nonlocal looks
+        looks += 1
+        return True
+
+    held = add(lanes, *(buy(number) for number in range(10)))
+    lanes.close_lane(held[0].lane, "order")
+    async with trio.open_nursery() as nursery:
+        for _ in range(5):
+            nursery.start_soon(partial(lanes.take, entries=look))
+        await trio.testing.wait_all_tasks_blocked()
+        lanes.close()
+        for one in held[1:]:
+            lanes.remove(one)
+            await trio.testing.wait_all_tasks_blocked()
+        assert looks == 5
+        lanes.remove(held[0])
+    assert looks == 10
+
+
+async def test_a_drain_ends_the_workers_when_what_none_may_take_is_taken_out(clock: Clock) -> None:
+    """An entry that is ready, and that no worker has room for, becomes too old: then nothing is left that may come."""
+    lanes = Lanes(100)
+    (entry,) = add(lanes, buy(1))
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(partial(lanes.take, entries=lambda: False))
+        lanes.close()
+        await trio.testing.wait_all_tasks_blocked()
+        lanes.remove(entry)
+    assert len(lanes) == 0
 
 
 @pytest.mark.parametrize("seed", range(30))

@@ -247,7 +247,7 @@ async def test_a_node_that_asks_to_be_left_alone_is(clock: Clock, status: bytes)
     async with open_world(nodes=2) as world:
         world.instead[1] = refuse
         async with started_engine(world, make_test_plan()):
-            await mine_for(world, 600)
+            await mine_for(world, 600, every=10.0)
             lost = alerts(world, "endpoint-lost")
     assert 3 <= world.dials - 2 <= 6
     assert 2 <= len(lost) <= world.dials - 2

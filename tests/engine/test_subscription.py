@@ -256,7 +256,7 @@ async def test_one_live_node_costs_no_budget(clock: Clock) -> None:
     async with open_world(nodes=2) as world:
         world.down = {1}
         async with running_engine(world, plan):
-            await mine_steadily(world, 120)
+            await mine_steadily(world, 120, every=5.0)
             world.chain.mine(world.buy())
             await world.recorder.wait_copies(2)
     expected_copies(world, signals=1)
@@ -269,11 +269,11 @@ async def test_a_lost_node_is_told_of_at_first_then_now_and_then_and_when_it_is_
     async with open_world(nodes=2) as world:
         world.down = {1}
         async with running_engine(world, make_test_plan()):
-            await mine_steadily(world, 1500)
+            await mine_steadily(world, 1500, every=5.0)
             tries = world.dials
             away = [detail for kind, detail in world.recorder.alerts if kind == "endpoint-lost"]
             world.down = set()
-            await mine_steadily(world, 120)
+            await mine_steadily(world, 120, every=5.0)
             back = [detail for kind, detail in world.recorder.alerts if kind == "endpoint-lost"][len(away) :]
     assert tries > 20
     assert 3 <= len(away) <= 12

@@ -264,7 +264,7 @@ class Lanes:
         """Let the next task of a lane be given out, as far as this kept it closed."""
         self._lanes[lane].held_by.discard(by)
         self._offer(lane)
-        self._tell_if_closed()
+        self._tell_if_over()
 
     def remove(self, queued: Queued) -> None:
         """Take a task out that nobody has in hand."""
@@ -274,6 +274,7 @@ class Lanes:
         self._no_longer_aside(queued)
         self._drop(queued)
         self._offer(queued.lane)
+        self._tell_if_over()  # its lane may have been ready
 
     def resting(self, queued: Queued) -> tuple[CopyTask, ...]:
         """Return what else waits of a task's follower, leader and token, suspended or not, oldest first.
@@ -370,7 +371,7 @@ class Lanes:
     def close(self) -> None:
         """Take no more: `take` ends once nothing is left that may become ready."""
         self._closed = True
-        self._idle.unpark_all()
+        self._tell_if_over()
 
     @property
     def _pending(self) -> bool:
@@ -442,11 +443,11 @@ class Lanes:
         del same[task.task_id]
         if not same:
             del self._by_signal[task.signal.signal_id]
-        self._tell_if_closed()
+        self._tell_if_over()
 
-    def _tell_if_closed(self) -> None:
-        """Let workers look whether everything is over."""
-        if self._closed:
+    def _tell_if_over(self) -> None:
+        """Let workers that wait end, once everything is over: before that, each of the hundreds would only wait again."""
+        if self._closed and not self._pending:
             self._idle.unpark_all()
 
 
