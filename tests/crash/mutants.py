@@ -151,9 +151,9 @@ def release_on_timeout() -> None:
     """Take no answer for a refusal."""
     submit = Execution._submit
 
-    async def broken(self: Execution, shard: Shard, placed: Placed, scope: trio.CancelScope) -> Any:
+    async def broken(self: Execution, shard: Shard, queued: Queued, placed: Placed, scope: trio.CancelScope) -> Any:
         with trio.move_on_after(self.settings.send_timeout_s / 2):
-            return await submit(self, shard, placed, scope)
+            return await submit(self, shard, queued, placed, scope)
         return not_sent("no answer, so it was surely not sent")
 
     Execution._submit = broken  # type: ignore[method-assign]

@@ -167,7 +167,8 @@ class Executor(Protocol):
 
         Of an order that rests (`RESTING`) the amounts are those of all its fills: they grow and never shrink, and are FIRM
         once all of them are settled, MINED once all are on the chain, else PENDING. What of them the chain has undone is
-        said at its end.
+        said at its end. `off_book` says that it is over, and that this may not be all of them: nothing waits for it any more,
+        and a proven end has to follow, or a person is asked.
         """
         ...
 
