@@ -6,8 +6,11 @@ own are imported when one of them is asked for, as a store may bring along a cli
 else: each of its entry points has the name of the plugin that it registers, or of a kind, such as `decoders`.
 """
 
+import os
 import re
-from collections.abc import Collection, Iterable, Mapping
+import sys
+from collections.abc import Collection, Mapping, Sequence
+from functools import lru_cache
 from importlib.metadata import EntryPoint, distributions
 from types import ModuleType
 from typing import TypeVar
@@ -148,19 +151,32 @@ def _canonical(name: str) -> str:
     return re.sub(r"[-_.]+", "-", name).lower()
 
 
-def _entry_points() -> Iterable[tuple[EntryPoint, str, str]]:
-    seen = set()
-    for distribution in distributions():
+def _entry_points() -> Sequence[tuple[EntryPoint, str, str]]:
+    return _entry_points_in(tuple((place, _changed_at(place)) for place in sys.path))
+
+
+@lru_cache(maxsize=1)
+def _entry_points_in(places: tuple[tuple[str, int | None], ...]) -> Sequence[tuple[EntryPoint, str, str]]:
+    """Read those of all distributions, of which there may be hundreds: once, as long as nothing is installed or removed."""
+    found, seen = [], set()
+    for distribution in distributions(path=[place for place, _ in places]):
         entries = [entry for entry in distribution.entry_points if entry.group == PROJECT]
         if not entries:
-            continue  # before its metadata is read: there may be hundreds, and a name costs a parser of e-mails
+            continue  # before its metadata is read, as a name costs a parser of e-mails
         metadata = distribution.metadata  # each time that it is asked for, it is parsed
         name, version = metadata["Name"], metadata["Version"]
         if name in seen:  # an editable install may show twice on sys.path
             continue
         seen.add(name)
-        for entry in entries:
-            yield entry, name, version
+        found.extend((entry, name, version) for entry in entries)
+    return tuple(found)
+
+
+def _changed_at(place: str) -> int | None:
+    try:
+        return os.stat(place or ".").st_mtime_ns
+    except OSError:
+        return None
 
 
 def _load(entry: EntryPoint, source: Source) -> ModuleType:

@@ -5,8 +5,11 @@ import re
 import shlex
 import subprocess
 import sys
+from collections.abc import Iterable
 from importlib import import_module
+from importlib.metadata import Distribution, distributions
 from pathlib import Path
+from typing import Any
 
 import pytest
 from cyclopts import App
@@ -145,6 +148,26 @@ def test_two_distributions_of_one_name_are_refused() -> None:
     registry._expect_one_of_each({"tiny-executor"}, {"Tiny__Executor", "other"})
     with pytest.raises(PluginError, match="tiny-executor is the name of several distributions"):
         registry._expect_one_of_each({"tiny-executor"}, {"tiny-executor", "Tiny_Executor", "other"})
+
+
+def test_metadata_is_read_once_until_something_is_installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each plan asks for the plugins: of a hundred distributions it would read a hundred files each time."""
+    reads = 0
+
+    def count(**where: Any) -> Iterable[Distribution]:
+        nonlocal reads
+        reads += 1
+        return distributions(**where)
+
+    monkeypatch.setattr(registry, "distributions", count)
+    monkeypatch.syspath_prepend(tmp_path)
+    assert discover().installed == discover().installed
+    assert reads == 1
+    late = tmp_path / "late_plugin-1.0.dist-info"
+    late.mkdir()
+    (late / "METADATA").write_text("Metadata-Version: 2.1\nName: late-plugin\nVersion: 1.0\n")
+    (late / "entry_points.txt").write_text("[trio_copy]\nlate = late_plugin\n")
+    assert "late-plugin" in {source.distribution for source in discover().installed}
 
 
 def test_each_entry_point_of_ours_has_the_name_of_what_it_registers() -> None:

@@ -17,7 +17,7 @@ from tests.crash.world import RESTS
 from tests.worlds import instances
 from trio_copy.accounts import Account
 from trio_copy.accounts.events import Placed
-from trio_copy.accounts.orders import LIFE, OrderState, Said, Step, not_sent
+from trio_copy.accounts.orders import LIFE, OpenOrder, OrderState, Said, Step, not_sent
 from trio_copy.engine.execution import Execution
 from trio_copy.engine.grants import Grants
 from trio_copy.engine.lanes import Lanes, Queued
@@ -26,7 +26,7 @@ from trio_copy.engine.shard import Shard
 from trio_copy.engine.writing import Batch, Writer
 from trio_copy.model.decisions import CopyTask
 from trio_copy.model.fills import Fill
-from trio_copy.model.ids import OrderId, SignalId
+from trio_copy.model.ids import OrderId, SignalId, TaskId
 from trio_copy.model.orders import ExecutionReport, Order
 from trio_copy.model.units import Usd
 from trio_copy.ports import Changes, DocumentKey, Heads
@@ -160,8 +160,16 @@ def release_on_timeout() -> None:
 
 
 def sell_beside_what_rests() -> None:
-    """Send an exit while an entry of its token is open at the venue."""
-    Account.resting_before = lambda self, task: []  # type: ignore[method-assign]
+    """Send an exit while an entry of its token is open at the venue: one of them, for a venue refuses all it gets so again."""
+    resting_before, sold = Account.resting_before, set[TaskId]()
+
+    def broken(self: Account, task: CopyTask) -> list[OpenOrder]:
+        resting = resting_before(self, task)
+        if resting and not sold:
+            sold.add(task.task_id)
+        return [] if task.task_id in sold else resting
+
+    Account.resting_before = broken  # type: ignore[method-assign]
 
 
 def log_index_in_the_key() -> None:
