@@ -465,6 +465,18 @@ async def test_a_drain_ends_the_workers_when_what_none_may_take_is_taken_out(clo
     assert len(lanes) == 0
 
 
+async def test_a_drain_ends_the_workers_when_a_reorg_suspends_what_was_left(clock: Clock) -> None:
+    lanes = Lanes(100)
+    (held,) = add(lanes, buy(1))
+    lanes.close_lane(held.lane, "order")
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(lanes.take)
+        lanes.close()
+        await trio.testing.wait_all_tasks_blocked()
+        lanes.suspend(held.task.signal.signal_id, 0)
+    assert lanes.suspended == 1
+
+
 @pytest.mark.parametrize("seed", range(30))
 def test_whatever_happens_nothing_is_lost_doubled_or_out_of_turn(seed: int) -> None:
     """Against a model that is nothing but lists: every call in any order, and the same answers."""

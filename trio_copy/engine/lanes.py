@@ -319,6 +319,7 @@ class Lanes:
                 if not queued.in_hand and queued in lane.of(queued):
                     lane.of(queued).remove(queued)
                 self._offer(queued.lane)
+        self._tell_if_over()
         return mine
 
     def resume(self, signal: SignalId, shard: int, now: float) -> int:
