@@ -302,8 +302,9 @@ class Operator:
         try:
             return self._sign_dearer(nonce, cancels=cancels, least_tip=least_tip)
         except OrderNotSent as error:
-            if not await self._release_again(nonce, error.reason):
-                raise
+            refused = error
+        if not await self._release_again(nonce, refused.reason):
+            raise refused
         return self._sign_dearer(nonce, cancels=cancels, least_tip=least_tip)
 
     async def _release_again(self, nonce: int, reason: Reason | None) -> bool:
