@@ -1,12 +1,12 @@
 """The shards that are held here: begun with a lease, run until it is lost or given up."""
 
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 from typing import NoReturn
 
 import trio
-from attrs import define, field
+from attrs import Factory, define, field
 
 from trio_copy.clock import WallClock
 from trio_copy.engine.at_hand import AtHand
@@ -26,7 +26,7 @@ from trio_copy.engine.sightings import Sightings
 from trio_copy.engine.taking_over import everything, may_lack, recover, take_over
 from trio_copy.engine.writing import Writer
 from trio_copy.errors import LeaseLost, StoreError, StoreForgot, StoreUnavailable
-from trio_copy.model.catalog import Catalog
+from trio_copy.model.catalog import Catalog, TokenFacts
 from trio_copy.model.control import Lease, shard_lease
 from trio_copy.model.decisions import CopyTask
 from trio_copy.model.ids import FollowerId
@@ -69,6 +69,8 @@ class Holder:
     """Tells whose entries may come."""
     halt: Callable[[str], Awaitable[None]] = _halt_nothing
     """Lets no entry leave any more, from the moment that it returns, until a person says otherwise."""
+    learn: Callable[[Sequence[TokenFacts]], object] = Factory(lambda self: self.catalog.put, takes_self=True)
+    """Puts facts into the catalog."""
     sightings: Sightings = field(factory=Sightings)
     watch_store: Callable[[], Awaitable[NoReturn]] | None = None
     """Runs as long as something may be written: tells when the store takes long."""
@@ -127,7 +129,7 @@ class Holder:
                 at=self.at,
             ),
             resolved=Resolved(),
-            tokens=KnownTokens(self.catalog),
+            tokens=KnownTokens(self.catalog, self.learn),
             marks=marks,
             sightings=self.sightings,
             at_hand=AtHand(shard=number, store=self.store.accounts, writer=writer, catalog=self.catalog, marks=marks),
