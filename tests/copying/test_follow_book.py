@@ -82,7 +82,7 @@ def _check(book: FollowBook, held: dict[tuple[FollowerId, Address], Follow]) -> 
             assert book.needs_looks(name, leader) == (terms is not None and needs_looks(terms.settings))
             assert not book.needs_looks(name, leader) or name in book.watched
     assert len(book) == len(held)
-    assert list(book.leaders) == sorted({leader for _, leader in held})
+    assert sorted(book.leaders) == sorted({leader for _, leader in held})
     assert book.leaving == {key for key, terms in expected.items() if terms.settings.status == "leaving"}
     first = LEADERS[0]  # not all of them: that would leave nothing to chance of what is at hand
     assert list(book.of(first)) == [expected[name, first] for name in sorted(NAMES) if (name, first) in expected]

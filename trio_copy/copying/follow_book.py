@@ -6,7 +6,7 @@ are made of them when somebody asks, and stay at hand while their leader is amon
 
 from array import array
 from bisect import bisect_left
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, KeysView, Sequence
 
 from attrs import define, field
 
@@ -42,6 +42,7 @@ class FollowBook:
     _follower_numbers: dict[FollowerId, int] = field(factory=dict)
     _settings_numbers: dict[int, int] = field(factory=dict)
     """By identity: equal settings are one object already, and take long to compare."""
+    _count: int = 0
     _at_hand: dict[Address, dict[FollowerId, Terms]] = field(factory=dict)
     _count_at_hand: int = 0
 
@@ -81,9 +82,10 @@ class FollowBook:
             if lower is None:
                 lower = known[levels] = self._number_settings(self.terms.of(follows.make(row)).settings)
             filled[leader].append(upper | lower)
-        self._by_leader = {}
+        self._by_leader, self._count = {}, 0
         for address in reversed(follows.leaders):
             column = sorted(filled.pop())  # so that there is never a whole second book
+            self._count += len(column)
             if column:
                 self._by_leader[address] = array("Q", column)
         return unknown
@@ -100,6 +102,7 @@ class FollowBook:
             column[place] = number
         else:
             column.insert(place, number)
+            self._count += 1
         self._forget(follow)
         self._note(follow.leader, number)
         return True
@@ -113,6 +116,7 @@ class FollowBook:
         place = self._place(column, follow.follower)
         if place < len(column) and self._name_of(column[place]) == follow.follower:
             del column[place]
+            self._count -= 1
         if not column:
             del self._by_leader[follow.leader]
 
@@ -148,7 +152,8 @@ class FollowBook:
         return leader in self._by_leader
 
     def __len__(self) -> int:
-        return sum(map(len, self._by_leader.values()))
+        """Return how many follows there are."""
+        return self._count
 
     @property
     def followers(self) -> Sequence[FollowerId]:
@@ -156,8 +161,9 @@ class FollowBook:
         return self._followers
 
     @property
-    def leaders(self) -> Sequence[Address]:
-        return sorted(self._by_leader)
+    def leaders(self) -> KeysView[Address]:
+        """Whom somebody follows, in any order; they are others once the book is."""
+        return self._by_leader.keys()
 
     def _take_to_hand(self, leader: Address) -> dict[FollowerId, Terms]:
         followers, settings, terms = self._followers, self._settings, dict[FollowerId, Terms]()
