@@ -428,14 +428,12 @@ def _summarise(
     unproven: int,
     standings: Standings | None,
 ) -> int | None:
-    """Write what happened since the start; returns the tasks that were lost, which is always 0, or a bug.
+    """Write what happened since the start; returns what `Service.lost` does.
 
     Where nobody asked the store where the followers stand, because the run failed, nothing is said of it.
     """
     status = service.status()
-    left = status.left
-    # What one of several instances admits, another may end: only the store knows whether anything is missing.
-    lost = None if service.keeper is not None else service.found_open + tally.tasks - tally.ends.total() - left
+    left, lost = status.left, service.lost(tally.tasks, tally.ends.total())
     if isinstance(shown, JsonLines):
         totals = {**totals_object(tally), "left": left, "lost": lost, "unproven": unproven, "reorgs": status.reorgs}
         totals |= {"late_logs": status.late_logs, "followers": [] if standings is None else standing_objects(standings)}

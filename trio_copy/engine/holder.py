@@ -66,7 +66,7 @@ class Holder:
     """Executors that write down what they send, by name."""
     shard_of: Callable[[FollowerId], int] = in_one_shard
     followers: Callable[[], Iterable[FollowerId]] = tuple
-    """Tells whose entries may come."""
+    """Tells whose entries may come, also of those who have left and may come back."""
     halt: Callable[[str], Awaitable[None]] = _halt_nothing
     """Lets no entry leave any more, from the moment that it returns, until a person says otherwise."""
     learn: Callable[[Sequence[TokenFacts]], object] = Factory(lambda self: self.catalog.put, takes_self=True)
@@ -76,6 +76,10 @@ class Holder:
     """Runs as long as something may be written: tells when the store takes long."""
     shards: dict[int, Shard] = field(factory=dict)
     """Those that are held."""
+    found: int = 0
+    """Tasks of earlier owners that had not ended when their shards were begun."""
+    gone: int = 0
+    """How often a shard was given up or lost: what has not ended of it ends elsewhere."""
     forgetting: Forgetting = field(init=False)
     _arming: set[int] = field(factory=set)
     _writing: trio.CancelScope = field(factory=lambda: trio.CancelScope(shield=True))
@@ -139,7 +143,7 @@ class Holder:
             until=float("inf") if self.alone else lease.until,
             at=self.at,
         )
-        await take_over(shard, heads)
+        self.found += await take_over(shard, heads)
         for name, executor in self.journalled.items():
             journal = shard.journals[name] = ShardJournal(
                 executor=name,
@@ -173,6 +177,7 @@ class Holder:
         shard = self.shards.get(number)
         if shard is None:
             return  # it was lost meanwhile
+        self.gone += not shard.leaving
         shard.leaving = True
         for lanes in self.lanes.values():
             lanes.drop_shard(number, in_hand=False)
@@ -233,6 +238,7 @@ class Holder:
         shard = self.shards.pop(number, None)
         self._arming.discard(number)
         if shard is not None:
+            self.gone += not shard.leaving
             self._close_journals(shard)
             shard.end(error)
             for lanes in self.lanes.values():
