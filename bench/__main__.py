@@ -12,6 +12,7 @@ QUESTIONS = (
     "wire",
     "memory",
     "book",
+    "changes",
     "books",
     "markets",
     "stores",

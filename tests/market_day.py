@@ -28,7 +28,7 @@ from trio_copy.engine.judge import Judge
 from trio_copy.engine.opening import open_service
 from trio_copy.engine.plan import Plan, PlannedMarkets
 from trio_copy.engine.recorded_lines import header_line
-from trio_copy.engine.recorded_markets import attach
+from trio_copy.engine.recorded_markets import recorded_by
 from trio_copy.engine.recording import Recorder, read_recording
 from trio_copy.entropy import Entropy, seeded_entropy
 from trio_copy.errors import MarketsUnavailable
@@ -179,8 +179,8 @@ async def _live(plan: Plan, script: Script, booked: Booked) -> tuple[Sequence[Pr
             plan = evolve(plan, markets=_source(server))
         else:
             seams.quotes = market
-        attach(recorder, seams, plan.markets.name if plan.markets is not None else None)
-        async with open_service(plan, seams, world.endpoints) as service:
+        recorded_seams = recorded_by(recorder, seams, plan.markets.name if plan.markets is not None else None)
+        async with open_service(plan, recorded_seams, world.endpoints) as service:
             async with trio.open_nursery() as nursery:
                 await nursery.start(service.run)
                 await world.nodes[0].wait_log_filters(len(service.board.filters))

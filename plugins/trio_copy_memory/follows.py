@@ -1,6 +1,7 @@
 """The follow book's truth, with what changed since a version."""
 
 from collections.abc import Sequence
+from itertools import takewhile
 
 import trio
 from attrs import define, evolve
@@ -36,7 +37,8 @@ class MemoryFollows:
         await trio.lowlevel.checkpoint()
         while self.data.version <= since:
             await self.data.follows_changed.wait()
-        return tuple(change for change in self.data.changes.values() if change.version > since)
+        newest_first = takewhile(lambda change: change.version > since, reversed(self.data.changes.values()))
+        return tuple(newest_first)[::-1]
 
     def _note(self, follow: Follow, *, removed: bool) -> Follow:
         self.data.version += 1

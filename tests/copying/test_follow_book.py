@@ -31,6 +31,7 @@ STEPS = st.lists(
         st.tuples(st.just("look"), FOLLOWS),
         st.tuples(st.just("replace"), st.lists(FOLLOWS, max_size=15)),
         st.tuples(st.just("replace by columns"), st.lists(FOLLOWS, max_size=15)),
+        st.tuples(st.just("reload"), st.lists(FOLLOWS, max_size=15)),
     ),
     max_size=20,
 )
@@ -48,7 +49,7 @@ def test_it_is_a_dictionary(at_hand: int, steps: list[tuple[str, object]], stran
     """Whatever is put, removed and replaced, every question has the answer that a dictionary gives."""
     named = {name: one for name, one in NAMED.items() if strangers or name != EVERYBODY}
     terms = TermsOfFollows(leaders={LEADER: layer({"status": "paused"})}, followers=Followers(named))
-    book, held = FollowBook(terms), dict[tuple[FollowerId, Address], Follow]()
+    book, held, ever = FollowBook(terms), dict[tuple[FollowerId, Address], Follow](), set[FollowerId]()
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(follow_book, "_AT_HAND_MOST", at_hand)
         for what, told in steps:
@@ -65,8 +66,13 @@ def test_it_is_a_dictionary(at_hand: int, steps: list[tuple[str, object]], stran
                 case list() as follows:
                     last = {follow.key: follow for follow in follows}
                     held = {key: one for key, one in last.items() if strangers or one.follower in named}
-                    unknown = book.replace_all(FollowColumns.of(follows) if what == "replace by columns" else follows)
+                    take = book.reload if what == "reload" else book.replace_all
+                    if what != "reload":
+                        ever.clear()
+                    unknown = take(FollowColumns.of(follows) if what == "replace by columns" else follows)
                     assert sorted(one.key for one in unknown) == sorted(last.keys() - held.keys())
+            ever |= {follower for follower, _ in held}
+            assert set(book.followers) == ever
             _check(book, held)
 
 
@@ -82,7 +88,7 @@ def _check(book: FollowBook, held: dict[tuple[FollowerId, Address], Follow]) -> 
             assert book.needs_looks(name, leader) == (terms is not None and needs_looks(terms.settings))
             assert not book.needs_looks(name, leader) or name in book.watched
     assert len(book) == len(held)
-    assert list(book.leaders) == sorted({leader for _, leader in held})
+    assert sorted(book.leaders) == sorted({leader for _, leader in held})
     assert book.leaving == {key for key, terms in expected.items() if terms.settings.status == "leaving"}
     first = LEADERS[0]  # not all of them: that would leave nothing to chance of what is at hand
     assert list(book.of(first)) == [expected[name, first] for name in sorted(NAMES) if (name, first) in expected]

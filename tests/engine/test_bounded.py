@@ -40,7 +40,7 @@ _FIXED = {
 SIZES = {
     "trio_copy.engine.contract._REMEMBERED": 20_000,
     "trio_copy.engine.known_tokens._MOST": 10_000,
-    "trio_copy.engine.market_watch._TOKENS_MOST": 10_000,
+    "trio_copy.engine.watched_tokens._TOKENS_MOST": 10_000,
     "trio_copy.engine.markets._KEPT": 256,
     "trio_copy.engine.reader._LOGS_KEPT": 50_000,
     "trio_copy.engine.sightings._KEPT": 20_000,

@@ -16,6 +16,7 @@ from trio_copy.chain.decoders.order_filled import EXCHANGE_V2, OrderFilledDecode
 from trio_copy.chain.feed import Armed, FeedItem, Joined, Sealed, SeenLog
 from trio_copy.chain.scanner import SCAN
 from trio_copy.config import EngineSettings
+from trio_copy.engine.deciding import Deciding
 from trio_copy.engine.gate import Gate, alone, in_turn
 from trio_copy.engine.reader import LogReader
 from trio_copy.engine.recent import Recent
@@ -91,8 +92,9 @@ async def gate_at(rig: Rig, chain: DevChain | None = None, *, warm: bool = False
             on_fill=lambda fill, signal_id, source: None,
         ),
         book=rig.book,
-        catalog=Catalog(),
-        settings=EngineSettings(deadline_s=DEADLINE_S),
+        deciding=Deciding(
+            book=rig.book, catalog=Catalog(), settings=EngineSettings(deadline_s=DEADLINE_S), wall=rig.wall
+        ),
         store=rig.store,
         shards=rig.holder.shards,
         shard_of=alone,

@@ -224,7 +224,7 @@ async def test_a_signal_that_is_taken_back_while_its_task_awaits_its_turn_is_not
 
 
 async def test_what_belongs_to_an_executor_that_is_gone_ends_and_stops_nobody(clock: Clock) -> None:
-    """The file does not name it any more: its tasks end with that reason, and a start succeeds."""
+    """The file does not name it any more: its tasks end with that reason, a start succeeds, and what ended is not one too many."""
     books = on_memory()
     gone = waiting(1, executor="gone")
     async with open_rig(open_store=books, at_work=False) as rig:
@@ -234,6 +234,7 @@ async def test_what_belongs_to_an_executor_that_is_gone_ends_and_stops_nobody(cl
         await rig.holder.end(0)
     async with open_rig(open_store=books) as rig:
         assert await rig.wait_ends(gone) == [(End.REJECTED, Code.NOT_SENT)]
+        assert rig.holder.found == 1
         reason = rig.recorder.finished[0].outcome.reason
         assert reason is not None
         assert "no executor named gone" in reason.value

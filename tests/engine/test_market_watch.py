@@ -188,17 +188,17 @@ async def test_what_is_held_is_watched_as_long_as_it_is(clock: Clock) -> None:
     source.move(book(1, "0.40", "0.42"), book(2, "0.10", "0.12"))
     async with open_world() as world, running_engine(world, plan_for(source)) as service:
         watch = watch_of(service)
-        watch.note(TWO)
+        watch.tokens.note(TWO)
         await buy(world, 1, 1)
         await trio.sleep(5)
-        assert watch.wanted() == {ONE, TWO}
+        assert watch.tokens.wanted() == {ONE, TWO}
         await trio.sleep(700)
-        assert watch.wanted() == {ONE}
+        assert watch.tokens.wanted() == {ONE}
         assert watch.prices.quote(ONE) is not None
         world.chain.mine(world.buy(token=1, side=Side.SELL))
         await world.recorder.wait_copies(2)
         await trio.sleep(700)
-        assert watch.wanted() == frozenset()
+        assert watch.tokens.wanted() == frozenset()
         assert len(watch.prices) == 0
 
 

@@ -107,6 +107,7 @@ async def test_a_reload_changes_follows_and_names_what_needs_a_restart(clock: Cl
     async with open_world() as world, running_engine(world, make_test_plan()) as service:
         new = make_test_plan(followers=("alice", "carol"), leaders=(OTHER_LEADER,), engine={"workers": 7})
         assert await service.apply(new.settings) == ["engine"]
+        assert set(service.book.followers) == {"alice", "bob", "carol"}  # who comes back has spent what he had spent
         await trio.sleep(0.5)
         world.chain.mine(world.buy(LEADER), world.buy(OTHER_LEADER))
         await world.recorder.wait_copies(2)

@@ -188,6 +188,22 @@ async def test_a_shard_is_handed_over_when_nothing_of_it_is_under_way(
         assert all(shard.is_read() for shard in member.holder.shards.values())
 
 
+async def test_each_shard_that_goes_is_counted_once(clock: trio.testing.MockClock, tmp_path: Path) -> None:
+    """From when nothing more of it is placed: what is open of it ends elsewhere, and who had it cannot say what became of it."""
+    async with open_crowd(tmp_path) as crowd:
+        first = await crowd.join("a")
+        first.sending.update(dict.fromkeys(range(COUNT), 1))
+        second = await crowd.join("b")
+        await trio.sleep(5)
+        assert (first.holder.gone, len(first.holder.shards)) == (8, 16)
+        first.sending.clear()
+        await trio.sleep(3)
+        assert (first.holder.gone, len(first.holder.shards)) == (8, 8)
+        shard = next(iter(first.holder.shards.values()))
+        shard.lose(LeaseLost("somebody else has it"))
+        assert (first.holder.gone, second.holder.gone) == (9, 0)
+
+
 async def test_who_drains_gives_everything_up(clock: trio.testing.MockClock, tmp_path: Path) -> None:
     """It hears the wish with its next heartbeat, and the others own everything soon after."""
     async with open_crowd(tmp_path) as crowd:

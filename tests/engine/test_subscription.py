@@ -1,5 +1,7 @@
 """No missed log, no double signal: through dead, silent, lying and forking nodes. Virtual time, real WebSockets."""
 
+from itertools import pairwise
+
 import msgspec
 import pytest
 import trio
@@ -14,6 +16,7 @@ from trio_copy.errors import RestartBudgetExhausted, WrongChain
 from trio_copy.model.control import ENGINE, Mode
 from trio_copy.model.decisions import Code, End
 from trio_copy.model.follows import Follow
+from trio_copy.model.ids import Address
 from trio_copy.testing.devnet.wire import log_object
 from trio_copy.testing.scripted import ScriptedExecutor, scripted_plugin
 
@@ -554,3 +557,27 @@ async def test_a_refused_handshake_is_one_more_reconnect(clock: Clock, answer: b
             await world.recorder.wait_copies(2)
             service.drain()
     expected_copies(world, signals=1)
+
+
+async def test_thousands_of_follows_may_change_at_once_and_nothing_else_waits_for_all(clock: Clock) -> None:
+    """They are taken up in short steps, and the filters change once."""
+    async with open_world() as world, running_engine(world, make_test_plan()) as service:
+        (follow, *_) = (await service.store.follows.load())[1]
+        steps, before = [len(service.book)], len(world.recorder.steps)
+
+        async def watch() -> None:
+            while len(service.book) < 2002:
+                await trio.lowlevel.checkpoint()
+                steps.append(len(service.book))
+
+        new = [evolve(follow, leader=Address(f"0x{number:040x}")) for number in range(1, 2001)]
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(watch)
+            await service.store.follows.put(new)
+        assert (
+            max(after - earlier for earlier, after in pairwise(steps)) <= 200
+        )  # two, where it comes last and then first
+        await trio.sleep(1)
+        assert world.recorder.steps[before:].count("filters") == 1
+        world.chain.mine(world.buy(new[-1].leader))
+        await world.recorder.wait_copies(1)

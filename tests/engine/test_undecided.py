@@ -209,7 +209,7 @@ async def test_prices_that_are_not_told_are_unknown(clock: Clock, case: str) -> 
         if case == "lost":
             watch = service.housekeeping.market_watch
             assert watch is not None
-            watch.note(ONE)
+            watch.tokens.note(ONE)
             await trio.sleep(1)
             source.go(away=True)
             await trio.sleep(1)
@@ -410,15 +410,27 @@ class FakeShard:
 
 def waiting_room(decided: list[str], wall: WallClock) -> Undecided:
     """One that nobody tells anything."""
-    watch: Any = SimpleNamespace(may_tell_facts=lambda token: True, note=lambda token: None)
-    room = Undecided(catalog=Catalog(), quote=None, watch=watch, observer=Recorder(), wall=wall, deadline_s=5.0)
+    catalog = Catalog()
 
     def decide(shard: Any, signal: Signal, follows: Sequence[Terms]) -> int:
         decided.extend(terms.follower for terms in follows)
         return len(follows)
 
-    room.serve(lambda signal, settings: judge(signal, settings, room.catalog, NOW, None), decide)
-    return room
+    deciding: Any = SimpleNamespace(
+        judge=lambda signal, settings: judge(signal, settings, catalog, NOW, None),
+        decide=decide,
+        behind_s=lambda: 0.0,
+    )
+    tokens: Any = SimpleNamespace(may_tell_facts=lambda token: True, note=lambda token: None)
+    return Undecided(
+        deciding=deciding,
+        catalog=catalog,
+        quote=None,
+        tokens=tokens,
+        observer=Recorder(),
+        wall=wall,
+        deadline_s=5.0,
+    )
 
 
 def terms_of(*names: str) -> list[Terms]:
@@ -432,7 +444,7 @@ async def test_what_waits_of_a_lost_shard_is_left_to_its_next_owner(clock: Clock
     decided: list[str] = []
     shard: Any = FakeShard()
     room = waiting_room(decided, wall_clock_from(NOW))
-    assert room.keep_back(shard, make_signal(), terms_of("alice", "bob"), 0.0) == []
+    assert room.keep_back(shard, make_signal(), terms_of("alice", "bob")) == []
     assert (len(room), shard.progress.waiting) == (2, 2)
     assert room.owes(make_signal(), 0) is None
     shard.lost = lost
@@ -451,9 +463,9 @@ def test_what_waits_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(undecided, "_PARTS_MOST", 2)
     shard: Any = FakeShard()
     room = waiting_room([], lambda: NOW)
-    room.keep_back(shard, make_signal(1), terms_of("alice", "bob"), 0.0)
+    room.keep_back(shard, make_signal(1), terms_of("alice", "bob"))
     late = terms_of("carol", "dave")
-    assert room.keep_back(shard, make_signal(2), late, 0.0) == late
+    assert room.keep_back(shard, make_signal(2), late) == late
 
 
 async def test_nothing_is_bought_after_he_has_left_however_much_is_lacking(clock: Clock) -> None:

@@ -42,6 +42,14 @@ async def test_instances_share_hand_over_and_copy_once(tmp_path: Path, redis: Re
         await fleet.wait_quiet()
         sent = await fleet.check()
         assert sent == {"fill": 24 * len(FOLLOWERS)}
+        # What had gone to the other one ended there; who has kept all that it ever had knows of each. A busy machine may lose a lease.
+        assert first.events("summary")[-1]["lost"] is None
+        second.send(signal.SIGTERM)
+        await fleet.wait(lambda: not second.alive, what="the end of the other one")
+        assert second.process.returncode == 0
+        told = second.events("summary")[-1]
+        assert (told["lost"], told["left"]) == (None if second.count("shard-lost") else 0, 0)
+        assert told["tasks"] == sum(told["ends"].values()) > 0
 
 
 async def test_an_instance_without_a_shard_subscribes_to_nothing(tmp_path: Path, redis: RedisServer) -> None:

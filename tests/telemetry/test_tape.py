@@ -372,6 +372,8 @@ def test_the_summary_accounts_for_everything() -> None:
         "nothing was refused",
     ):
         assert part in text
+    unknown = "\n".join(line.plain for line in summary_lines(status, tally, None, 2, 3))
+    assert "2 left in the queue, the rest with the accounts that went to other instances, 3 UNPROVEN" in unknown
 
 
 @pytest.mark.parametrize(

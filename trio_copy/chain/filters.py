@@ -1,18 +1,19 @@
 """The filters every endpoint subscribes with. They follow the follow book while everything runs."""
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Container, Iterable
+from itertools import islice
 
 import trio
 from attrs import define, field, frozen
 
-from trio_copy.chain.decoders.words import address_topic
+from trio_copy.chain.decoders.words import address_in, address_topic
 from trio_copy.model.ids import Address
 from trio_copy.model.logs import RawLog
 from trio_copy.ports import Decoder, LogFilter
 
 
 def build_filters(
-    decoders: Iterable[Decoder], leaders: Sequence[Address], leaders_per_filter: int
+    decoders: Iterable[Decoder], leaders: Collection[Address], leaders_per_filter: int
 ) -> tuple[LogFilter, ...]:
     """Ask every decoder for its filters, with the leaders in chunks that nodes accept. No leaders, no filters."""
     ordered = sorted(leaders)
@@ -24,23 +25,31 @@ def build_filters(
 class Wanted:
     """What is passed on where filters name contracts alone."""
 
-    owners: frozenset[str]
-    """Topics of the leaders: one of them has to be in a log."""
+    leaders: Container[Address] = field(eq=id)
+    """One of them has to be in a log. Who is among them may change at any time; then the version is another one."""
+    version: int
     whosever: frozenset[str]
     """First topics of what no leader has to be in."""
 
     def has(self, log: RawLog) -> bool:
-        return bool(log.topics) and (log.topics[0] in self.whosever or not self.owners.isdisjoint(log.topics[1:]))
+        if not log.topics:
+            return False
+        return log.topics[0] in self.whosever or any(address_in(topic) in self.leaders for topic in log.topics[1:])
 
 
 def build_wide_filters(
-    decoders: Iterable[Decoder], leaders: Sequence[Address], leaders_per_filter: int
+    decoders: Iterable[Decoder], leaders: Collection[Address], leaders_per_filter: int, version: int = 0
 ) -> tuple[tuple[LogFilter, ...], Wanted]:
     """Return filters that name contracts alone, and what is passed on of the logs that they bring.
 
-    A decoder that names no contract has its leaders named: it would ask for all logs of the chain.
+    That takes as long for a million leaders as for one, except for a decoder that names no contract: it would ask for all logs of
+    the chain, so it has its leaders named.
+
+    Args:
+        leaders: are looked at whenever a log comes.
+        version: has to be another one when they are others.
     """
-    one, filters, whosever = leaders[:1], list[LogFilter](), set[str]()
+    one, filters, whosever = list(islice(leaders, 1)), list[LogFilter](), set[str]()
     for decoder in decoders:
         asked = decoder.filters(one)
         if not all(log_filter.addresses for log_filter in asked):
@@ -50,8 +59,7 @@ def build_wide_filters(
             wide = _without(log_filter, frozenset(map(address_topic, one)))
             filters.append(wide)
             whosever.update((log_filter.topics[0] or ()) if wide == log_filter else ())
-    owners = frozenset(map(address_topic, leaders))
-    return tuple(dict.fromkeys(filters)), Wanted(owners=owners, whosever=frozenset(whosever))
+    return tuple(dict.fromkeys(filters)), Wanted(leaders=leaders, version=version, whosever=frozenset(whosever))
 
 
 def _without(log_filter: LogFilter, owners: Collection[str]) -> LogFilter:

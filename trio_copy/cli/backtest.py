@@ -122,7 +122,7 @@ def judged(what: Recorded, setting: Setting = ()) -> tuple[Judge, Verdict]:
             terms = service.book.find(follower, leader)
             return None if terms is None else terms.settings
 
-        judge.settings_of, judge.facts_of = settings_of, service.gate.catalog.of
+        judge.settings_of, judge.facts_of = settings_of, service.seams.catalog.of
 
     with progress("playing", what.moments) as tell:
         play(what, [judge], tell, on_moment=judge.note_moment, on_open=opened)

@@ -210,7 +210,7 @@ class _Playing:
         if self._source is not None and watch is not None:
             self._source.tell(told, watch)
         elif isinstance(told, TokenFacts):
-            service.seams.catalog.put([told])
+            service.seams.learn([told])
 
     async def _wait_until(self, unix_s: float, wall: WallClock) -> None:
         while self.strides and unix_s - wall() > 3 * _WORK_S:

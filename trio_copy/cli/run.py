@@ -27,10 +27,11 @@ from trio_copy.cli.standing import Standings, gas_objects, read_standings, stand
 from trio_copy.cli.suggest import suggested
 from trio_copy.cli.world import World, open_world
 from trio_copy.clock import WallClock, anchored_wall_clock
+from trio_copy.engine.calls import Calls
 from trio_copy.engine.opening import open_service
 from trio_copy.engine.plan import Plan, load_plan
 from trio_copy.engine.reconciler import told_open
-from trio_copy.engine.recorded_markets import attach
+from trio_copy.engine.recorded_markets import recorded_by
 from trio_copy.engine.recording import Recorder
 from trio_copy.engine.seams import Seams
 from trio_copy.engine.service import Service
@@ -38,6 +39,7 @@ from trio_copy.entropy import Entropy, system_entropy
 from trio_copy.errors import ChainError, ConfigError, InvariantBroken, TrioCopyError, UnresolvedOrders, leaves_of
 from trio_copy.model.counts import counted
 from trio_copy.model.leader_names import LeaderNames
+from trio_copy.ports import to_thread_run_sync
 from trio_copy.telemetry.jsonlines import JsonLines
 from trio_copy.telemetry.log import LogObserver, configure_logs
 from trio_copy.telemetry.log_file import LogFile
@@ -149,7 +151,6 @@ class _Session:
     play: PlayMoney | None
     output: Printer = field(init=False)
     logs: Printer = field(init=False)
-    last_resort: LastResort = field(init=False)
 
     @contextmanager
     def foreign_lines(self) -> Iterator[None]:
@@ -203,6 +204,9 @@ async def _run(session: _Session) -> int:
                 )
                 instance = instance_name(entropy)
                 redactor.recognise(instance)
+                calls = Calls(observer.on_alert)
+                grace_s = session.plan.settings.engine.send_timeout_s + _RECORDED_S
+                last_resort = LastResort(grace_s=grace_s, under_way=calls.under_way)
                 seams = Seams(
                     dial=world.dial,
                     wall=wall,
@@ -213,24 +217,21 @@ async def _run(session: _Session) -> int:
                     catalog=world.catalog,
                     open_socket=world.open_socket,
                     names=names,
+                    in_thread=last_resort.watched(to_thread_run_sync),
                     instance=instance,
                     from_head=session.from_head,
                     keys=session.keys.wallets,
                     fleets=session.keys.fleets,
+                    calls=calls,
                 )
-                engine = session.plan.settings.engine
-                session.last_resort = LastResort(
-                    grace_s=engine.send_timeout_s + _RECORDED_S, under_way=seams.calls.under_way
-                )
-                seams.in_thread = session.last_resort.watched(seams.in_thread)
                 for step, detail in world.steps:
                     observer.on_step(step, detail)
                 if session.record is not None:
-                    await _record(session, session.record, seams, printing)
+                    seams = await _record(session, session.record, seams, printing)
                 async with open_service(plan, seams, world.endpoints) as service:
                     standings: Standings | None = None
                     try:
-                        interrupted = await _run_service(session, service, printer, shown, tally, observer)
+                        interrupted = await _run_service(session, last_resort, service, printer, shown, tally, observer)
                         if not interrupted:
                             standings = await read_standings(service.store, world.labels)
                     finally:
@@ -268,7 +269,8 @@ def instance_name(entropy: Entropy) -> str:
     return f"{os.uname().nodename}-{os.getpid()}-{entropy.randrange(1 << 16):04x}"
 
 
-async def _record(session: _Session, path: Path, seams: Seams, nursery: trio.Nursery) -> None:
+async def _record(session: _Session, path: Path, seams: Seams, nursery: trio.Nursery) -> Seams:
+    """Begin to record; returns the seams of an engine that is recorded."""
     recorder = Recorder(
         path,
         session.plan.settings.chain.chain_id,
@@ -276,9 +278,10 @@ async def _record(session: _Session, path: Path, seams: Seams, nursery: trio.Nur
         lambda detail: seams.observer.on_alert("recording-ended", detail),
     )
     markets = session.plan.markets
-    attach(recorder, seams, None if markets is None else markets.name)
+    recorded = recorded_by(recorder, seams, None if markets is None else markets.name)
     await nursery.start(recorder.run)
     seams.observer.on_step("recording", f"to {path}")
+    return recorded
 
 
 def _log_file(session: _Session, wall: WallClock, log: LogObserver) -> LogFile | None:
@@ -304,7 +307,13 @@ def _shown(session: _Session, printer: Printer, wall: WallClock, world: World, n
 
 
 async def _run_service(
-    session: _Session, service: Service, printer: Printer, shown: JsonLines | Tape, tally: Tally, observer: Observers
+    session: _Session,
+    last_resort: LastResort,
+    service: Service,
+    printer: Printer,
+    shown: JsonLines | Tape,
+    tally: Tally,
+    observer: Observers,
 ) -> bool:
     """Run until somebody or something ends it. True when it was stopped at once."""
     interrupted = False
@@ -315,7 +324,7 @@ async def _run_service(
         nursery.cancel_scope.cancel()
 
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(_listen, session, service, nursery, stop_at_once)
+        nursery.start_soon(_listen, session, last_resort, service, nursery, stop_at_once)
         nursery.start_soon(_show_status, service, printer, shown, tally)
         nursery.start_soon(_count_alerts, observer)
         nursery.start_soon(_drain_when_unread, service, printer)
@@ -326,12 +335,18 @@ async def _run_service(
     return interrupted
 
 
-async def _listen(session: _Session, service: Service, nursery: trio.Nursery, stop_at_once: Callable[[], None]) -> None:
+async def _listen(
+    session: _Session,
+    last_resort: LastResort,
+    service: Service,
+    nursery: trio.Nursery,
+    stop_at_once: Callable[[], None],
+) -> None:
     draining = False
     reloading = trio.Lock()
     with (
         trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM, signal.SIGHUP) as signals,
-        session.last_resort.counting((signal.SIGINT, signal.SIGTERM)),
+        last_resort.counting((signal.SIGINT, signal.SIGTERM)),
     ):
         async for number in signals:
             if number == signal.SIGHUP:
@@ -413,14 +428,12 @@ def _summarise(
     unproven: int,
     standings: Standings | None,
 ) -> int | None:
-    """Write what happened since the start; returns the tasks that were lost, which is always 0, or a bug.
+    """Write what happened since the start; returns what `Service.lost` does.
 
     Where nobody asked the store where the followers stand, because the run failed, nothing is said of it.
     """
     status = service.status()
-    left = status.left
-    # What one of several instances admits, another may end: only the store knows whether anything is missing.
-    lost = None if service.keeper is not None else service.found_open + tally.tasks - tally.ends.total() - left
+    left, lost = status.left, service.lost(tally.tasks, tally.ends.total())
     if isinstance(shown, JsonLines):
         totals = {**totals_object(tally), "left": left, "lost": lost, "unproven": unproven, "reorgs": status.reorgs}
         totals |= {"late_logs": status.late_logs, "followers": [] if standings is None else standing_objects(standings)}

@@ -117,8 +117,14 @@ async def simulate(
     collector = Collector(wall, on_progress)
     async with open_net(POLYGON, wall) as devnet:
         dial: Dial = devnet.dial
-        seams = Seams(dial=dial, wall=wall, entropy=seeded_entropy(load.seed), observer=collector, throwaway=True)
-        seams.in_thread = in_thread
+        seams = Seams(
+            dial=dial,
+            wall=wall,
+            entropy=seeded_entropy(load.seed),
+            observer=collector,
+            in_thread=in_thread,
+            throwaway=True,
+        )
         endpoint = EndpointSettings(name="devnet", url=devnet.url)
         async with open_service(plan, seams, [endpoint]) as service, trio.open_nursery() as nursery:
             await nursery.start(service.run)

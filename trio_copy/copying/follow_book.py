@@ -6,7 +6,8 @@ are made of them when somebody asks, and stay at hand while their leader is amon
 
 from array import array
 from bisect import bisect_left
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, KeysView
+from itertools import chain
 
 from attrs import define, field
 
@@ -42,11 +43,22 @@ class FollowBook:
     _follower_numbers: dict[FollowerId, int] = field(factory=dict)
     _settings_numbers: dict[int, int] = field(factory=dict)
     """By identity: equal settings are one object already, and take long to compare."""
+    _left: list[FollowerId] = field(factory=list)
+    """Who followed somebody before a reload, and nobody since."""
+    _count: int = 0
     _at_hand: dict[Address, dict[FollowerId, Terms]] = field(factory=dict)
     _count_at_hand: int = 0
 
+    def reload(self, follows: Iterable[Follow]) -> list[Follow]:
+        """Take these follows for all there are now, and remember who followed; return those whose follower is not known."""
+        before = [*self._left, *self._followers]
+        unknown = self.replace_all(follows)
+        self._left = [name for name in before if name not in self._follower_numbers]
+        return unknown
+
     def replace_all(self, follows: Iterable[Follow]) -> list[Follow]:
         """Start over with these follows; return those whose follower is not known."""
+        self._left = []
         self.leaving, self.watched, self.by_mark, self._at_hand, self._count_at_hand = set(), set(), set(), {}, 0
         self._followers, self._settings, self._follower_numbers, self._settings_numbers = [], [], {}, {}
         unknown = self._fill(FollowColumns.of(follows))
@@ -81,9 +93,10 @@ class FollowBook:
             if lower is None:
                 lower = known[levels] = self._number_settings(self.terms.of(follows.make(row)).settings)
             filled[leader].append(upper | lower)
-        self._by_leader = {}
+        self._by_leader, self._count = {}, 0
         for address in reversed(follows.leaders):
             column = sorted(filled.pop())  # so that there is never a whole second book
+            self._count += len(column)
             if column:
                 self._by_leader[address] = array("Q", column)
         return unknown
@@ -100,6 +113,7 @@ class FollowBook:
             column[place] = number
         else:
             column.insert(place, number)
+            self._count += 1
         self._forget(follow)
         self._note(follow.leader, number)
         return True
@@ -113,6 +127,7 @@ class FollowBook:
         place = self._place(column, follow.follower)
         if place < len(column) and self._name_of(column[place]) == follow.follower:
             del column[place]
+            self._count -= 1
         if not column:
             del self._by_leader[follow.leader]
 
@@ -148,16 +163,21 @@ class FollowBook:
         return leader in self._by_leader
 
     def __len__(self) -> int:
-        return sum(map(len, self._by_leader.values()))
+        """Return how many follows there are."""
+        return self._count
 
     @property
-    def followers(self) -> Sequence[FollowerId]:
-        """Everybody who follows somebody, and some who did."""
-        return self._followers
+    def followers(self) -> Iterator[FollowerId]:
+        """Return everybody who follows somebody, or did since the book was begun: who left may come back, and what he spent counts.
+
+        Who comes back after a reload may be told twice.
+        """
+        return chain(self._followers, self._left)
 
     @property
-    def leaders(self) -> Sequence[Address]:
-        return sorted(self._by_leader)
+    def leaders(self) -> KeysView[Address]:
+        """Whom somebody follows, in any order; they are others once the book is."""
+        return self._by_leader.keys()
 
     def _take_to_hand(self, leader: Address) -> dict[FollowerId, Terms]:
         followers, settings, terms = self._followers, self._settings, dict[FollowerId, Terms]()

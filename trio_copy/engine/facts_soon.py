@@ -22,7 +22,7 @@ class FactsSoon:
     most_s: float
     """How long an executor may take to answer at all."""
     may_tell: Callable[[TokenId], bool] = nobody_tells
-    """Whether somebody may tell about a token in a moment."""
+    """Whether somebody may tell about a token in a moment: see `WatchedTokens.may_tell_facts`."""
     _news: trio.Event = field(factory=trio.Event)
 
     def of(self, token_id: TokenId) -> TokenFacts | None:

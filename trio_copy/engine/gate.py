@@ -3,8 +3,6 @@
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from functools import partial
-from math import inf, nextafter
 from zlib import crc32
 
 import trio
@@ -13,27 +11,21 @@ from attrs import define, evolve, field
 from trio_copy.chain.feed import Armed, FeedItem, Joined, Sealed, SeenLog, TooDeep
 from trio_copy.chain.scanner import SCAN
 from trio_copy.clock import WallClock
-from trio_copy.config import EngineSettings
-from trio_copy.copying.decide import decide, judge
 from trio_copy.copying.follow_book import FollowBook
+from trio_copy.engine.deciding import Deciding
 from trio_copy.engine.met import Adopted, Copy, New, Unsure
 from trio_copy.engine.reader import Fact, LogReader
 from trio_copy.engine.recent import Recent
 from trio_copy.engine.shard import Shard
 from trio_copy.engine.undecided import Undecided
-from trio_copy.engine.worth import equity, held_since
 from trio_copy.errors import LeaseLost
-from trio_copy.model.catalog import Catalog
 from trio_copy.model.control import Mode
-from trio_copy.model.decisions import OrderIntent, Reason
-from trio_copy.model.follow_settings import FollowSettings
 from trio_copy.model.follows import Terms
 from trio_copy.model.ids import Address, FollowerId, SignalId, TokenId
 from trio_copy.model.logs import BlockRef, RawLog
 from trio_copy.model.resolutions import Resolution
 from trio_copy.model.signals import Signal
-from trio_copy.model.units import Usd
-from trio_copy.ports import Store, nowhere
+from trio_copy.ports import Store
 from trio_copy.telemetry.observer import Observer
 
 _Told = dict[tuple[SignalId, str], tuple[Signal, int]]
@@ -51,8 +43,7 @@ def ignore(token_id: TokenId) -> None:
 class Gate:
     reader: LogReader
     book: FollowBook
-    catalog: Catalog
-    settings: EngineSettings
+    deciding: Deciding
     store: Store
     shards: Mapping[int, Shard]
     """Those that are held here."""
@@ -69,12 +60,6 @@ class Gate:
     """Told of each token that a leader trades whom somebody here follows, before anything is decided about it."""
     on_item: Callable[[FeedItem], None] = lambda item: None
     """Hears everything before it is worked on, for recordings."""
-    at: Callable[[str], None] = nowhere
-    """Called at each point where a crash would matter."""
-    behind_s: Callable[[], float] = lambda: 0.0
-    """How far our clock is behind the chain's: what an age by our clock lacks."""
-    halted: Callable[[], Reason | None] = lambda: None
-    """Tells why no entry may leave at this moment."""
     undecided: Undecided | None = None
     """Where follows wait for what a market source may tell; None where there is none."""
     recent: Recent = field(factory=lambda: Recent(keeps=False))
@@ -84,11 +69,6 @@ class Gate:
     """The block at which this engine, or one before it on the same store, was armed first."""
     _unsure: list[tuple[int, Signal]] = field(factory=list)
     """Trades that may be retracted ones in another transaction, by shard: they wait until all of their block is known."""
-    _decided_at: float = 0.0
-
-    def __attrs_post_init__(self) -> None:
-        if self.undecided is not None:
-            self.undecided.serve(self._judge, self._decide_now)
 
     async def run(self, receive: trio.MemoryReceiveChannel[FeedItem]) -> None:
         """Work through the feed until it ends. A store that does not answer ends it with `StoreUnavailable`."""
@@ -245,35 +225,8 @@ class Gate:
     def _decide(self, shard: Shard, signal: Signal, follows: Sequence[Terms]) -> int:
         """Decide what a shard's followers make of a signal, as far as they can now; returns how many tasks wait."""
         if self.undecided is not None:
-            follows = self.undecided.keep_back(shard, signal, follows, self.behind_s())
-        return self._decide_now(shard, signal, follows)
-
-    def _judge(self, signal: Signal, settings: FollowSettings) -> OrderIntent | Reason:
-        return judge(signal, settings, self.catalog, self.wall() + self.behind_s(), self.halted())
-
-    def _decide_now(self, shard: Shard, signal: Signal, follows: Sequence[Terms]) -> int:
-        # Never the same moment twice: an exit has to know which entries were decided before it.
-        now = self._decided_at = max(self.wall(), nextafter(self._decided_at, inf))
-        self.at("gate: before admission")
-        tasks, skips = decide(
-            signal,
-            follows,
-            self.book.terms.followers,
-            now=now,
-            deadline_s=self.settings.deadline_s,
-            catalog=self.catalog,
-            behind_s=self.behind_s(),
-            halted=self.halted(),
-            equity_of=partial(self._equity_of, shard),
-        )
-        waiting = shard.take_in(signal, tasks, skips)
-        self.at("gate: admitted")
-        return waiting
-
-    def _equity_of(self, shard: Shard, follower: FollowerId) -> Usd | Reason:
-        start = self.book.terms.followers[follower].paper_usd
-        since = held_since(self.settings, self.wall())
-        return equity(shard.accounts[follower], start, shard.marks, "size.equity_by", since)
+            follows = self.undecided.keep_back(shard, signal, follows)
+        return self.deciding.decide(shard, signal, follows)
 
     def _follows(self, leader: Address) -> _Follows:
         """Return a leader's follows by shard; once for all shards, for a leader may have thousands."""

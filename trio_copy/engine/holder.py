@@ -1,12 +1,12 @@
 """The shards that are held here: begun with a lease, run until it is lost or given up."""
 
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 from typing import NoReturn
 
 import trio
-from attrs import define, field
+from attrs import Factory, define, field
 
 from trio_copy.clock import WallClock
 from trio_copy.engine.at_hand import AtHand
@@ -26,7 +26,7 @@ from trio_copy.engine.sightings import Sightings
 from trio_copy.engine.taking_over import everything, may_lack, recover, take_over
 from trio_copy.engine.writing import Writer
 from trio_copy.errors import LeaseLost, StoreError, StoreForgot, StoreUnavailable
-from trio_copy.model.catalog import Catalog
+from trio_copy.model.catalog import Catalog, TokenFacts
 from trio_copy.model.control import Lease, shard_lease
 from trio_copy.model.decisions import CopyTask
 from trio_copy.model.ids import FollowerId
@@ -66,14 +66,20 @@ class Holder:
     """Executors that write down what they send, by name."""
     shard_of: Callable[[FollowerId], int] = in_one_shard
     followers: Callable[[], Iterable[FollowerId]] = tuple
-    """Tells whose entries may come."""
+    """Tells whose entries may come, also of those who have left and may come back."""
     halt: Callable[[str], Awaitable[None]] = _halt_nothing
     """Lets no entry leave any more, from the moment that it returns, until a person says otherwise."""
+    learn: Callable[[Sequence[TokenFacts]], object] = Factory(lambda self: self.catalog.put, takes_self=True)
+    """Puts facts into the catalog."""
     sightings: Sightings = field(factory=Sightings)
     watch_store: Callable[[], Awaitable[NoReturn]] | None = None
     """Runs as long as something may be written: tells when the store takes long."""
     shards: dict[int, Shard] = field(factory=dict)
     """Those that are held."""
+    found: int = 0
+    """Tasks of earlier owners that had not ended when their shards were begun."""
+    gone: int = 0
+    """How often a shard was given up or lost: what has not ended of it ends elsewhere."""
     forgetting: Forgetting = field(init=False)
     _arming: set[int] = field(factory=set)
     _writing: trio.CancelScope = field(factory=lambda: trio.CancelScope(shield=True))
@@ -127,7 +133,7 @@ class Holder:
                 at=self.at,
             ),
             resolved=Resolved(),
-            tokens=KnownTokens(self.catalog),
+            tokens=KnownTokens(self.catalog, self.learn),
             marks=marks,
             sightings=self.sightings,
             at_hand=AtHand(shard=number, store=self.store.accounts, writer=writer, catalog=self.catalog, marks=marks),
@@ -137,7 +143,7 @@ class Holder:
             until=float("inf") if self.alone else lease.until,
             at=self.at,
         )
-        await take_over(shard, heads)
+        self.found += await take_over(shard, heads)
         for name, executor in self.journalled.items():
             journal = shard.journals[name] = ShardJournal(
                 executor=name,
@@ -171,6 +177,7 @@ class Holder:
         shard = self.shards.get(number)
         if shard is None:
             return  # it was lost meanwhile
+        self.gone += not shard.leaving
         shard.leaving = True
         for lanes in self.lanes.values():
             lanes.drop_shard(number, in_hand=False)
@@ -231,6 +238,7 @@ class Holder:
         shard = self.shards.pop(number, None)
         self._arming.discard(number)
         if shard is not None:
+            self.gone += not shard.leaving
             self._close_journals(shard)
             shard.end(error)
             for lanes in self.lanes.values():

@@ -25,11 +25,14 @@ from trio_copy.engine.undecided import Undecided
 from trio_copy.errors import LeaseLost
 from trio_copy.model.control import ENGINE, Mode
 from trio_copy.model.counts import counted
+from trio_copy.model.ids import Address
 from trio_copy.ports import Store
 
 _EXPIRE_EVERY_S = 0.25
 _TICK_EVERY_S = 1.0
 _REQUESTS_EVERY_S = 1.0
+_CHANGES_AT_ONCE = 100
+"""Follows that change in one step: thousands may at once, and copies do not wait for them."""
 
 
 @define(eq=False, kw_only=True)
@@ -111,8 +114,13 @@ class Housekeeping:
         version = self.follows_version
         while True:
             changes = await self.store.follows.wait_changes(version)
-            for change in changes:
+            changed = set[Address]()
+            for count, change in enumerate(changes, 1):
+                if count % _CHANGES_AT_ONCE == 0:
+                    # Until the filters follow, whoever is new is not read yet, as if it had been told a moment later.
+                    await trio.lowlevel.checkpoint()
                 version = max(version, change.version)
+                changed.add(change.follow.leader)
                 if change.removed:
                     self.book.remove(change.follow)
                     continue
@@ -120,7 +128,7 @@ class Housekeeping:
                 if not self.book.put(change.follow):
                     unknown = f"{change.follow.follower} copies {change.follow.leader}"
                     self.seams.observer.on_alert("unknown-follower", f"{unknown}, but is no configured follower")
-            self.intake.narrow()
+            self.intake.narrow(changed)
 
     async def watch_markets(self) -> None:
         """Ask the market source, where there is one."""

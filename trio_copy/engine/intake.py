@@ -1,5 +1,6 @@
 """The intake: scanner and endpoints. The only part that is restarted, and what it reads follows what shards there are."""
 
+from collections.abc import Iterable
 from functools import partial
 
 import trio
@@ -20,6 +21,7 @@ from trio_copy.engine.seams import Seams
 from trio_copy.engine.supervisor import Backoff, RestartBudget, keep_running
 from trio_copy.errors import ChainError
 from trio_copy.model.counts import counted
+from trio_copy.model.ids import Address
 from trio_copy.model.logs import Checkpoint
 from trio_copy.ports import LogFilter
 
@@ -43,11 +45,14 @@ class Intake:
     was_paused: bool = False
     """Whether there was such a time."""
 
-    def narrow(self) -> None:
-        """Let the endpoints subscribe to the leaders that are read here."""
-        before = frozenset(self.reads)
-        self.reads.count()
-        if not before.issuperset(self.reads):
+    def narrow(self, leaders: Iterable[Address] | None = None) -> None:
+        """Let the endpoints subscribe to the leaders that are read here.
+
+        Args:
+            leaders: those whose follows came or went; None where it may be any, which takes as long as there are many.
+        """
+        came = self.reads.count() if leaders is None else self.reads.look_at(leaders)
+        if came:
             self.gate.recent.change_leaders(self.seams.wall())
         if self.board.replace(*wanted_filters(self.plan, self.reads)):
             self.seams.observer.on_step("filters", self._read_here())
@@ -160,7 +165,7 @@ def wanted_filters(plan: Plan, reads: ReadLeaders) -> tuple[tuple[LogFilter, ...
 
     Each filter is a subscription, and a question for each block: of many leaders, the logs of everybody cost less.
     """
-    chain, decoders, leaders = plan.settings.chain, plan.decoders.values(), sorted(reads)
-    if len(leaders) <= chain.leaders_named:
-        return build_filters(decoders, leaders, chain.leaders_per_subscription), None
-    return build_wide_filters(decoders, leaders, chain.leaders_per_subscription)
+    chain, decoders = plan.settings.chain, plan.decoders.values()
+    if len(reads) <= chain.leaders_named:
+        return build_filters(decoders, reads, chain.leaders_per_subscription), None
+    return build_wide_filters(decoders, reads, chain.leaders_per_subscription, reads.version)

@@ -1,9 +1,9 @@
 """What a shard keeps of tokens that a market source told about, so that people see names at once after a restart. Sync."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TypeVar
 
-from attrs import define, field
+from attrs import Factory, define, field
 
 from trio_copy.accounts.plain import Plain, PlainError, first
 from trio_copy.model.catalog import Catalog, TokenFacts
@@ -20,6 +20,8 @@ _MOST = 10_000
 class KnownTokens:
     catalog: Catalog
     """Everybody's: what is read here is known everywhere."""
+    learn: Callable[[Sequence[TokenFacts]], object] = Factory(lambda self: self.catalog.put, takes_self=True)
+    """Puts facts into it."""
     _facts: dict[TokenId, TokenFacts] = field(factory=dict)
     _changed: dict[TokenId, None] = field(factory=dict)
 
@@ -52,7 +54,7 @@ class KnownTokens:
         """Read what was kept. Raises `PlainError` for what is no such document."""
         found = [facts_in(name, body) for (kind, name), body in documents.items() if kind == KIND]
         self._facts.update((facts.token_id, facts) for facts in found)
-        self.catalog.put([facts for facts in found if self.catalog.of(facts.token_id) is None])
+        self.learn([facts for facts in found if self.catalog.of(facts.token_id) is None])
 
 
 def facts_in(name: str, body: Plain) -> TokenFacts:

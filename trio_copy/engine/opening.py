@@ -11,7 +11,7 @@ from trio_copy.config.wallets import WalletTable
 from trio_copy.copying.follow_book import FollowBook
 from trio_copy.engine.actors import act_by
 from trio_copy.engine.contract import Contract
-from trio_copy.engine.facts_soon import FactsSoon
+from trio_copy.engine.facts_soon import FactsSoon, nobody_tells
 from trio_copy.engine.fleets import fleets_of
 from trio_copy.engine.market_asks import LeftOut, MarketAsks
 from trio_copy.engine.news import News
@@ -22,6 +22,7 @@ from trio_copy.engine.seams import Seams
 from trio_copy.engine.service import Service, put_follows_of_file
 from trio_copy.engine.store_border import JudgedStore, judged_store
 from trio_copy.engine.supervisor import Backoff
+from trio_copy.engine.watched_tokens import WatchedTokens
 from trio_copy.engine.wiring import Opened, whose, wire
 from trio_copy.model.counts import counted
 from trio_copy.model.orders import SignatureType
@@ -57,7 +58,11 @@ async def open_service(
             quotes = prices if seams.quotes is None and source is not None else seams.quotes
             most_s = min(settings.engine.send_timeout_s, settings.engine.deadline_s)
             signers = await _open_signers(stack, plan, seams)
-            facts, news = FactsSoon(catalog=seams.catalog, most_s=most_s), News()
+            tokens, news, may_tell = None, News(), nobody_tells
+            if source is not None:
+                tokens = WatchedTokens(catalog=seams.catalog, prices=prices, wall=seams.wall, entropy=seams.entropy)
+                may_tell = tokens.may_tell_facts
+            facts = FactsSoon(catalog=seams.catalog, most_s=most_s, may_tell=may_tell)
             nodes = await _open_nodes(stack, plan, seams, endpoints, quarantine, paces)
             executors = {
                 one.name: await _open_executor(stack, plan, seams, one, quotes, source, facts, signers, nodes, news)
@@ -73,6 +78,7 @@ async def open_service(
             executors=executors,
             markets=source,
             prices=prices,
+            tokens=tokens,
             quotes=quotes,
             facts=facts,
             news=news,

@@ -18,8 +18,6 @@ class Prices:
 
     on_change: Callable[[SeenPrice | PricesLost], None] = lambda told: None
     """Hears what is known now and was not, and what is not known any more: for recordings."""
-    on_first: Callable[[TokenId], None] = lambda token: None
-    """Told of a token that has a price now and had none."""
     _quotes: dict[TokenId, Quote] = field(factory=dict)
     _wanted: Collection[TokenId] = frozenset()
     _lost: set[TokenId] = field(factory=set)
@@ -52,13 +50,20 @@ class Prices:
         self._lose(frozenset(self._quotes))
         self._lost.clear()
 
-    async def run(self, receive: trio.MemoryReceiveChannel[SeenPrice | PricesLost]) -> None:
-        """Take down what a source tells until it tells no more; then nothing is known."""
+    async def run(
+        self,
+        receive: trio.MemoryReceiveChannel[SeenPrice | PricesLost],
+        on_taken: Callable[[TokenId | None], None] = lambda first: None,
+    ) -> None:
+        """Take down what a source tells until it tells no more; then nothing is known.
+
+        `on_taken` hears what `take` returns.
+        """
         self._listening = True
         try:
             async with receive:
                 async for told in receive:
-                    self.take(told)
+                    on_taken(self.take(told))
         except trio.Cancelled:
             # Nobody lost them: the engine ends, and a recording of it shall not end with prices that are unknown.
             self._quotes.clear()
@@ -67,8 +72,11 @@ class Prices:
             self._listening = False
             self.lose_all()
 
-    def take(self, told: SeenPrice | PricesLost) -> None:
-        """Take down what a source tells; nothing of a token that was wanted only a moment ago, and what is no price is none."""
+    def take(self, told: SeenPrice | PricesLost) -> TokenId | None:
+        """Take down what a source tells; nothing of a token that was wanted only a moment ago, and what is no price is none.
+
+        Returns the token if it has a price now and had none.
+        """
         match told:
             case SeenPrice(token_id=int() as token, quote=Quote(bid=Price() | None, ask=Price() | None)) if (
                 token in self._wanted
@@ -77,11 +85,10 @@ class Prices:
                 before = self._quotes.get(TokenId(token))
                 self._lost.discard(TokenId(token))
                 if before == told.quote:
-                    return
+                    return None
                 self._quotes[TokenId(token)] = told.quote
                 self.on_change(told)
-                if before is None:
-                    self.on_first(TokenId(token))
+                return TokenId(token) if before is None else None
             case PricesLost(tokens=tokens):
                 lost = frozenset(token for token in tokens if token in self._wanted and token not in self._lost)
                 self._lost |= lost
@@ -91,6 +98,7 @@ class Prices:
                     self.on_change(PricesLost(lost))
             case _:
                 pass
+        return None
 
     def _lose(self, tokens: AbstractSet[TokenId]) -> None:
         for token in tokens:

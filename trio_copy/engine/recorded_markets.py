@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import trio
-from attrs import define, field, frozen
+from attrs import define, evolve, field, frozen
 
 from trio_copy.clock import WallClock
 from trio_copy.engine.market_watch import MarketWatch
@@ -82,12 +82,8 @@ class RecordingMarkets:
         await self.source.run_prices(tokens, send)
 
 
-def attach(recorder: Recorder, seams: Seams, markets: str | None) -> None:
-    """Let a recorder hear all that an engine will see; `markets` names the market source that it will have."""
-    seams.on_item, seams.on_price = recorder.note, recorder.note_price
-    seams.watch_markets = lambda source: RecordingMarkets(source, recorder)
-    if seams.quotes is not None:
-        seams.quotes = RecordingQuotes(seams.quotes, recorder)
+def recorded_by(recorder: Recorder, seams: Seams, markets: str | None) -> Seams:
+    """Return seams of which a recorder hears all that an engine will see; `markets` names the market source that it will have."""
     if markets is not None:
         recorder.note(MarketsOpened(markets))
 
@@ -98,7 +94,14 @@ def attach(recorder: Recorder, seams: Seams, markets: str | None) -> None:
     catalog = seams.catalog
     # Without what a person wrote down: that stands in a file which the configuration names.
     learn(facts for token in catalog if (facts := catalog.of(token)) is not None and not catalog.is_pinned(token))
-    catalog.on_learned = learn
+    return evolve(
+        seams,
+        on_item=recorder.note,
+        on_facts=learn,
+        on_price=recorder.note_price,
+        watch_markets=lambda source: RecordingMarkets(source, recorder),
+        quotes=None if seams.quotes is None else RecordingQuotes(seams.quotes, recorder),
+    )
 
 
 @define(eq=False)

@@ -1,9 +1,9 @@
 """Everything a service takes from the world."""
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
 
 import trio
-from attrs import define, field
+from attrs import Factory, define, field
 
 from trio_copy.chain.dial import Dial
 from trio_copy.chain.feed import FeedItem
@@ -11,7 +11,7 @@ from trio_copy.clock import AnchoredClock, WallClock
 from trio_copy.engine.calls import Calls
 from trio_copy.entropy import Entropy
 from trio_copy.model.books import PricesLost, SeenPrice
-from trio_copy.model.catalog import Catalog
+from trio_copy.model.catalog import Catalog, TokenFacts
 from trio_copy.model.leader_names import LeaderNames
 from trio_copy.native import SecretKey
 from trio_copy.ports import InThread, Markets, OpenSocket, Quotes, nowhere, to_thread_run_sync
@@ -33,6 +33,8 @@ class Seams:
     quotes: Quotes | None = None
     watch_markets: Callable[[Markets], Markets] = lambda source: source
     """Is handed the market source: for recordings."""
+    on_facts: Callable[[Collection[TokenFacts]], None] = lambda facts: None
+    """Hears what is new of tokens while an engine runs, and no person wrote down: for recordings."""
     on_price: Callable[[SeenPrice | PricesLost], None] = lambda told: None
     """Hears every change of the prices that a market source tells: for recordings."""
     play: Callable[[trio.MemorySendChannel[FeedItem]], Awaitable[None]] | None = None
@@ -58,8 +60,11 @@ class Seams:
     """What the operators of those wallets sign with that have a fleet, by its name."""
     instance: str = "instance-1"
     """Names this process among those that share a store."""
-    calls: Calls = field(init=False)
+    calls: Calls = Factory(lambda self: Calls(self.observer.on_alert), takes_self=True)
     """Drives calls into plugins, and knows which are under way."""
 
-    def __attrs_post_init__(self) -> None:
-        self.calls = Calls(self.observer.on_alert)
+    def learn(self, facts: Iterable[TokenFacts]) -> None:
+        """Put what was told of tokens into the catalog."""
+        new = self.catalog.put(facts)
+        if new:
+            self.on_facts(new)

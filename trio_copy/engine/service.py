@@ -38,6 +38,7 @@ from trio_copy.engine.plan import Plan
 from trio_copy.engine.reconciler import Reconciler
 from trio_copy.engine.seams import Seams
 from trio_copy.engine.sole_owner import SoleOwner
+from trio_copy.engine.taking_over import open_tasks
 from trio_copy.errors import ConfigError, LeaseLost, RestartBudgetExhausted
 from trio_copy.model.control import Mode
 from trio_copy.model.counts import counted
@@ -81,14 +82,14 @@ class Service:
     """Who signs for the wallets; None on paper."""
     abandoned: int = 0
     """Tasks that a drain had no time for."""
-    found_open: int = 0
-    """Tasks of an earlier run that had not ended when this one began."""
     left_open: Sequence[OpenOrder] = ()
     """Orders that nobody could prove before the end."""
     _feed: tuple[trio.MemorySendChannel[FeedItem], trio.MemoryReceiveChannel[FeedItem]]
     proving: bool = False
     """Whether it is still, or was to its end, asking about orders that an earlier run left open."""
     _last: Status | None = None
+    _gone: int = 0
+    """Shards that had gone to others when the last look was taken."""
     _starting: trio.CancelScope = field(factory=trio.CancelScope)
     _reading: trio.CancelScope = field(factory=trio.CancelScope)
     _work: trio.CancelScope = field(factory=trio.CancelScope)
@@ -122,6 +123,7 @@ class Service:
             finally:
                 # Before the accounts are given up: afterwards nobody here knows of what is left.
                 self._last, self.left_open = self.status(), self.reconciler.left_open()
+                self._gone = self.holder.gone
                 try:
                     with trio.move_on_after(_LEAVE_S, shield=True):
                         await self.owner.leave()
@@ -133,7 +135,6 @@ class Service:
     async def _begin(self) -> None:
         """Become the owner of accounts, before anything else runs."""
         await self.owner.enter()
-        self.found_open = self._count_open_tasks()
         await self.housekeeping.load_positions()
         self.intake.narrow()
 
@@ -142,8 +143,7 @@ class Service:
         tasks = {queued.task.task_id for lanes in self.lanes.values() for queued in lanes}
         for shard in self.holder.shards.values():
             for account in shard.accounts.values():
-                tasks |= account.waiting.keys() | account.dead.keys()
-                tasks |= {one.task.task_id for one in account.orders.values() if not one.ended}
+                tasks |= open_tasks(account)
         return len(tasks)
 
     async def _run(  # noqa: ASYNC128  the intake calls started()
@@ -243,6 +243,13 @@ class Service:
             return Phase.PROVING
         return Phase.PAUSED if self.intake.paused else Phase.FOLLOWING
 
+    def lost(self, admitted: int, ended: int) -> int | None:
+        """Return how many tasks are neither ended nor left after the end, which is 0, or a bug.
+
+        None where a shard went to another instance meanwhile: what was open of it ends there, and only the store knows all.
+        """
+        return None if self._gone else self.holder.found + admitted - ended - self.status().left
+
     def status(self) -> Status:
         """Take one look at everything; after the end, what there was then."""
         if self._last is not None:
@@ -309,7 +316,7 @@ class Service:
         new.followers.named = {**self.book.terms.followers.named, **new.followers.named}
         self.book.terms = new
         _, follows = await put_follows_of_file(self.store, settings)
-        self.book.replace_all(follows)
+        self.book.reload(follows)
         self.seams.names.learn(new, follows)
         self.intake.narrow()
         parts = (

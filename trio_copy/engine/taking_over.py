@@ -10,7 +10,7 @@ from trio_copy.accounts.plain import Plain
 from trio_copy.engine.known_tokens import KIND as TOKEN
 from trio_copy.engine.shard import RUNNING, Shard
 from trio_copy.model.fills import Side
-from trio_copy.model.ids import FollowerId
+from trio_copy.model.ids import FollowerId, TaskId
 from trio_copy.ports import NOBODY, Document, Heads
 from trio_copy.records import read_plain, write_plain
 
@@ -18,8 +18,8 @@ _TRIES = 3
 """How often a task is taken up by processes that end uncleanly before it becomes a dead letter."""
 
 
-async def take_over(shard: Shard, heads: Heads) -> None:
-    """Begin with what an earlier owner left: his orders may be at a venue, his tasks wait."""
+async def take_over(shard: Shard, heads: Heads) -> int:
+    """Begin with what an earlier owner left: his orders may be at a venue, his tasks wait. Returns how many of these had not ended."""
     bodies = {
         (document.kind, document.name): read_plain(document.body)
         for document in heads.documents
@@ -35,8 +35,16 @@ async def take_over(shard: Shard, heads: Heads) -> None:
         shard.progress.floor = heads.checkpoint.number
         shard.progress.armed_at = heads.checkpoint.armed_at
     await shard.load({document.follower for document in heads.documents if document.follower != NOBODY})
+    # Counted first: some end at once, because nobody is there any more who could make their orders.
+    found = sum(len(open_tasks(account)) for account in shard.accounts.values())
     for account in shard.accounts.values():
         _restore(shard, account)
+    return found
+
+
+def open_tasks(account: Account) -> set[TaskId]:
+    """Return the tasks that an account knows and that have not ended: each waits, has an order, or is a dead letter."""
+    return {*account.waiting, *account.dead, *(one.task.task_id for one in account.orders.values() if not one.ended)}
 
 
 def _restore(shard: Shard, account: Account) -> None:

@@ -7,7 +7,7 @@ not under way: the market source is away, has said that it does not know, or was
 """
 
 from collections import Counter, OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from math import inf
 
 import trio
@@ -15,11 +15,11 @@ from attrs import define, field
 
 from trio_copy.clock import WallClock
 from trio_copy.copying.needs import Lack, QuoteOf, lack, looks_at_book
-from trio_copy.engine.market_watch import MarketWatch
+from trio_copy.engine.deciding import Deciding
 from trio_copy.engine.shard import Shard
+from trio_copy.engine.watched_tokens import WatchedTokens
 from trio_copy.errors import LeaseLost
 from trio_copy.model.catalog import Catalog
-from trio_copy.model.decisions import OrderIntent, Reason
 from trio_copy.model.fills import Side
 from trio_copy.model.follow_settings import FollowSettings
 from trio_copy.model.follows import Terms
@@ -38,9 +38,6 @@ _STEP = 200
 _SOONER_S = 0.05
 """So much before it is too late the decision is made, so that the reason is what was missing."""
 
-Judge = Callable[[Signal, FollowSettings], OrderIntent | Reason]
-Decide = Callable[[Shard, Signal, Sequence[Terms]], int]
-
 
 @define(eq=False)
 class _Part:
@@ -58,16 +55,17 @@ class _Part:
 
 @define(eq=False, kw_only=True)
 class Undecided:
+    deciding: Deciding
+    """How the follows decide once it is their time."""
     catalog: Catalog
     quote: QuoteOf | None
     """What the market source tells of prices; None where executors have theirs from somebody else."""
-    watch: MarketWatch
+    tokens: WatchedTokens
+    """Knows what may be told of them in a moment."""
     observer: Observer
     wall: WallClock
     deadline_s: float
     """`engine.deadline_s`."""
-    _judge: Judge = field(init=False)
-    _decide: Decide = field(init=False)
     _parts: dict[TaskId, _Part] = field(factory=dict)
     """As their signals came."""
     _open: Counter[SignalId] = field(factory=Counter)
@@ -85,10 +83,6 @@ class Undecided:
     """When something has waited long enough, in Unix seconds."""
     _number: int = 0
 
-    def serve(self, judge: Judge, decide: Decide) -> None:
-        """Take note how follows are judged, and how a decision is made and taken in."""
-        self._judge, self._decide = judge, decide
-
     def __len__(self) -> int:
         """How many decisions wait."""
         return len(self._parts)
@@ -101,9 +95,9 @@ class Undecided:
 
     # --------------------------------------------------------------------------------------------------- from the gate
 
-    def keep_back(self, shard: Shard, signal: Signal, follows: Sequence[Terms], behind_s: float) -> Sequence[Terms]:
+    def keep_back(self, shard: Shard, signal: Signal, follows: Sequence[Terms]) -> Sequence[Terms]:
         """Return the follows that decide about a signal now; the others wait. Their accounts must be at hand."""
-        ready, parts = self._divided(shard, signal, follows, behind_s)
+        ready, parts = self._divided(shard, signal, follows)
         if signal.side is Side.SELL:
             # What waits of his entries must not be bought after he has left: it is decided now, by what is known. An exit that
             # waits itself, of who bets against him, comes behind it.
@@ -116,14 +110,14 @@ class Undecided:
             self._open[signal.signal_id] += 1
             shard.progress.begin(part.name, signal.block_number)
             if part.lacks[0] is Lack.PRICE:
-                self.watch.note(part.lacks[1])
+                self.tokens.note(part.lacks[1])
             if part.until < self._soonest:
                 self._soonest = part.until
                 self._news.set()
         return ready
 
     def _divided(
-        self, shard: Shard, signal: Signal, follows: Sequence[Terms], behind_s: float
+        self, shard: Shard, signal: Signal, follows: Sequence[Terms]
     ) -> tuple[Sequence[Terms], dict[int, _Part]]:
         known = self.catalog.of(signal.token_id) is not None
         entry = signal.side is Side.BUY
@@ -137,7 +131,7 @@ class Undecided:
             part = parts.get(id(settings))
             if part is None and id(settings) not in decides:
                 if not known or looks_at_book(settings):
-                    part = self._part(shard, signal, settings, behind_s)
+                    part = self._part(shard, signal, settings)
                 if part is None:
                     decides.add(id(settings))
                 else:
@@ -148,14 +142,14 @@ class Undecided:
                 part.follows.append(terms)
         return ready, parts
 
-    def _part(self, shard: Shard, signal: Signal, settings: FollowSettings, behind_s: float) -> _Part | None:
+    def _part(self, shard: Shard, signal: Signal, settings: FollowSettings) -> _Part | None:
         """Return what waits for settings that lack something which may be told; None where they decide now."""
-        lacks = lack(signal, settings, self._judge(signal, settings), self.catalog, self.quote)
+        lacks = lack(signal, settings, self.deciding.judge(signal, settings), self.catalog, self.quote)
         if lacks is None or not self._may_come(lacks) or len(self._parts) >= _PARTS_MOST:
             return None
         own_s, now = settings.execution.deadline_s, self.wall()
         deadline_s = min(self.deadline_s, inf if own_s is None else own_s, settings.filters.max_age_s)
-        until = min(now + _PATIENCE_S, signal.block_time + deadline_s - behind_s - _SOONER_S)
+        until = min(now + _PATIENCE_S, signal.block_time + deadline_s - self.deciding.behind_s() - _SOONER_S)
         if until <= now:
             return None
         self._number += 1
@@ -165,7 +159,7 @@ class Undecided:
         what, token = lacks
         if self._in_vain.get(lacks, -inf) > self.wall():
             return False
-        return self.watch.may_tell_facts(token) if what is Lack.FACTS else self.watch.may_tell_price(token)
+        return self.tokens.may_tell_facts(token) if what is Lack.FACTS else self.tokens.may_tell_price(token)
 
     def owes(self, signal: Signal, tasks: int) -> int | None:
         """Return how many tasks wait of a signal of which `tasks` do so far; None while some of it is undecided.
@@ -234,13 +228,15 @@ class Undecided:
         told = self.catalog.of(token) if what is Lack.FACTS else self.quote and self.quote(token)
         if told is None:
             return self._may_come(part.lacks)
-        lacks = lack(part.signal, part.settings, self._judge(part.signal, part.settings), self.catalog, self.quote)
+        lacks = lack(
+            part.signal, part.settings, self.deciding.judge(part.signal, part.settings), self.catalog, self.quote
+        )
         if lacks is None or not self._may_come(lacks):
             return False
         if lacks != part.lacks:
             part.lacks = lacks
             if lacks[0] is Lack.PRICE:
-                self.watch.note(lacks[1])
+                self.tokens.note(lacks[1])
         return True
 
     async def _load(self, part: _Part) -> None:
@@ -261,7 +257,7 @@ class Undecided:
             return
         # Who is not at hand, although all that follow his leader are, does not follow him any more.
         follows = [terms for terms in part.follows if terms.follower in shard.accounts]
-        tasks = self._decide(shard, signal, follows)
+        tasks = self.deciding.decide(shard, signal, follows)
         if tasks and shard.met.is_retracted(signal.signal_id):
             shard.retract(signal.signal_id)  # while it was undecided there was nothing to suspend
         shard.progress.finish(part.name)

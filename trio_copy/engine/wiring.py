@@ -21,6 +21,7 @@ from trio_copy.engine.acts import Acts
 from trio_copy.engine.calling_off import RestingRules
 from trio_copy.engine.calls import Calls, Whose
 from trio_copy.engine.contract import Contract
+from trio_copy.engine.deciding import Deciding
 from trio_copy.engine.decoder_border import JudgedDecoder
 from trio_copy.engine.execution import Execution
 from trio_copy.engine.exit_rules import ExitRules
@@ -48,11 +49,11 @@ from trio_copy.engine.reconciler import Reconciler
 from trio_copy.engine.redeeming import Redeeming
 from trio_copy.engine.seams import Seams
 from trio_copy.engine.service import Service
-from trio_copy.engine.shard import Shard
 from trio_copy.engine.sightings import Sightings, want_nothing
 from trio_copy.engine.sole_owner import SoleOwner
 from trio_copy.engine.store_border import JudgedStore
 from trio_copy.engine.undecided import Undecided
+from trio_copy.engine.watched_tokens import WatchedTokens
 from trio_copy.model.control import LEASE_BEATS, Instance, Mode, Modes
 from trio_copy.model.decisions import CopyTask
 from trio_copy.model.follows import Follower
@@ -81,6 +82,8 @@ class Opened:
     markets: MarketAsks | None
     prices: Prices
     """What the market source tells; empty where there is none."""
+    tokens: WatchedTokens | None
+    """What it is asked about; None where there is none."""
     quotes: Quotes | None
     facts: FactsSoon
     """What executors are told of prices, whoever tells it; None where nobody does."""
@@ -138,27 +141,17 @@ def wire(plan: Plan, seams: Seams, endpoints: Sequence[EndpointSettings], opened
             follower = followers.get(task.follower, unnamed)
         return executors[task.executor].lane(task.intent, follower.wallet)
 
-    shards: dict[int, Shard] = {}
-    watch = None
-    if opened.markets is not None:
-        watch = MarketWatch(
-            asks=opened.markets,
-            catalog=catalog,
-            prices=opened.prices,
-            shards=shards,
-            wall=seams.wall,
-            entropy=seams.entropy,
-            decides=not plan.moves_money,
-        )
+    tokens = opened.tokens
     later = None
     if opened.quotes is not None and seams.play is None:  # what is played is over: nobody can look at its books later
         later = LaterLooks(quotes=opened.quotes, asks=opened.markets, wall=seams.wall, on_trouble=observer.on_alert)
-    sightings = Sightings(opened.quotes, later, want_nothing if watch is None else watch.note)
+    sightings = Sightings(opened.quotes, later, want_nothing if tokens is None else tokens.note)
     holder = Holder(
         store=store,
         watch_store=store.accounts.run_watch,
         lanes=lanes,
         catalog=catalog,
+        learn=seams.learn,
         wall=seams.wall,
         observer=observer,
         lane_of=lane_of,
@@ -173,7 +166,6 @@ def wire(plan: Plan, seams: Seams, endpoints: Sequence[EndpointSettings], opened
         followers=lambda: book.followers,
         halt=lambda why: mode.halt(store.control, why),
         sightings=sightings,
-        shards=shards,
     )
 
     def describe(me: Instance) -> Instance:
@@ -255,33 +247,53 @@ def wire(plan: Plan, seams: Seams, endpoints: Sequence[EndpointSettings], opened
         watchdogs.note(item)
         seams.on_item(item)
 
+    deciding = Deciding(
+        book=book,
+        catalog=catalog,
+        settings=settings.engine,
+        wall=seams.wall,
+        behind_s=lambda: clock_watch.behind_s,
+        halted=watchdogs.halted,
+        at=seams.at,
+    )
     undecided = None
-    if watch is not None:
+    if tokens is not None:
         undecided = Undecided(
+            deciding=deciding,
             catalog=catalog,
             quote=opened.prices.quote if seams.quotes is None else None,
-            watch=watch,
+            tokens=tokens,
             observer=observer,
             wall=seams.wall,
             deadline_s=settings.engine.deadline_s,
         )
-        opened.facts.may_tell = watch.may_tell_facts
-        tell_undecided = undecided.tell
 
-        def hear_news(tokens: Sequence[TokenId]) -> None:
-            for execution in executions.values():
-                for token in tokens:
-                    execution.markets.forget(token)
-            opened.facts.tell()
-            tell_undecided()
+    def hear_news(of: Sequence[TokenId]) -> None:
+        """Let everybody know who waits for what a market source tells, or has asked without knowing it."""
+        for execution in executions.values():
+            for token in of:
+                execution.markets.forget(token)
+        opened.facts.tell()
+        if undecided is not None:
+            undecided.tell()
 
-        watch.on_news = hear_news
-        opened.prices.on_first = lambda token: hear_news((token,))
+    watch = None
+    if opened.markets is not None and tokens is not None:
+        watch = MarketWatch(
+            asks=opened.markets,
+            tokens=tokens,
+            catalog=catalog,
+            prices=opened.prices,
+            shards=holder.shards,
+            entropy=seams.entropy,
+            decides=not plan.moves_money,
+            learn=seams.learn,
+            on_news=hear_news,
+        )
     gate = Gate(
         reader=reader,
         book=book,
-        catalog=catalog,
-        settings=settings.engine,
+        deciding=deciding,
         store=store,
         shards=holder.shards,
         shard_of=plan.shard_of if plan.shards is not None else alone,
@@ -291,11 +303,8 @@ def wire(plan: Plan, seams: Seams, endpoints: Sequence[EndpointSettings], opened
         on_joined=lambda shard, block: observer.on_step("joined", f"shard {shard} reads on after block {block}"),
         on_armed=lambda block: observer.on_step("armed", f"at block {block.number}; older fills are not copied"),
         on_removed=scanner.look_again,
-        on_traded=ignore if watch is None else watch.note,
+        on_traded=ignore if tokens is None else tokens.note,
         on_item=on_item,
-        at=seams.at,
-        behind_s=lambda: clock_watch.behind_s,
-        halted=watchdogs.halted,
         undecided=undecided,
     )
     reconciler = Reconciler(

@@ -1,7 +1,7 @@
 """What is known about an outcome token besides its number."""
 
 from collections import deque
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 
 from attrs import define, field, frozen
@@ -59,21 +59,18 @@ class Catalog:
 
     version: int = 0
     """How many tokens were moved to another question or event, for those who keep sums by these."""
-    on_learned: Callable[[Collection[TokenFacts]], None] = lambda facts: None
-    """Hears what is new and no person wrote down: for recordings."""
     _moved: deque[TokenId] = field(factory=lambda: deque(maxlen=_MOVES_KEPT))
     """Those that were moved last, the newest last."""
     _facts: dict[TokenId, TokenFacts] = field(factory=dict)
     _pinned: set[TokenId] = field(factory=set)
 
-    def put(self, facts: Iterable[TokenFacts]) -> None:
-        """Add facts, or replace those of a token that are not pinned. What was known already changes nothing."""
+    def put(self, facts: Iterable[TokenFacts]) -> Collection[TokenFacts]:
+        """Add facts, or replace those of a token that are not pinned; returns what is new. What was known changes nothing."""
         new = {fact.token_id: fact for fact in facts if self._facts.get(fact.token_id) != fact}
         for token in self._pinned & new.keys():
             del new[token]
-        if new:
-            self._put(new)
-            self.on_learned(new.values())
+        self._put(new)
+        return new.values()
 
     def pin(self, facts: Iterable[TokenFacts]) -> None:
         """Add facts that a person wrote down: nobody else replaces or drops them."""

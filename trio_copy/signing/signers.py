@@ -193,9 +193,21 @@ async def open_signers(
     fleets = fleets or {}
     members = {name: fleets[one.fleet].of(one) for name, one in wallets.items() if one.fleet and one.fleet in fleets}
     of_wallet: dict[str, tuple[SecretKey, ...]] = {name: (key,) for name, key in keys.items()} | members
+    by_maker: dict[Address, Guard] = {}
+
+    def note(signed: Signed) -> bool:
+        guard = by_maker.get(signed.maker)
+        return guard is None or guard.note(signed)
+
+    journal = Journal(folder=folder, wall=wall, in_thread=in_thread, note=note)
     guards = {
         name: Guard(
-            name=name, maker=wallet.address, chain_id=chain_id, policy=wallet.policy, kind=wallet.signature_type
+            name=name,
+            maker=wallet.address,
+            chain_id=chain_id,
+            policy=wallet.policy,
+            kind=wallet.signature_type,
+            on_nonce=journal.add,
         )
         for name, wallet in wallets.items()
         if of_wallet.get(name) and wallet.address is not None
@@ -203,17 +215,16 @@ async def open_signers(
     for fleet, opened in fleets.items():
         if opened.funding is not None:
             name, maker = funding_name(fleet), opened.funding.address
-            guards[name] = Guard(name=name, maker=maker, chain_id=chain_id, policy=_NO_ORDERS, refuels=_refuels(opened))
+            guards[name] = Guard(
+                name=name,
+                maker=maker,
+                chain_id=chain_id,
+                policy=_NO_ORDERS,
+                refuels=_refuels(opened),
+                on_nonce=journal.add,
+            )
             of_wallet[name] = (opened.funding,)
-    by_maker = {guard.maker: guard for guard in guards.values()}
-
-    def note(signed: Signed) -> bool:
-        guard = by_maker.get(signed.maker)
-        return guard is None or guard.note(signed)
-
-    journal = Journal(folder=folder, wall=wall, in_thread=in_thread, note=note)
-    for guard in guards.values():
-        guard.on_nonce = journal.add
+    by_maker.update((guard.maker, guard) for guard in guards.values())
     await journal.load()
     watch = _ArmingWatch(folder, tuple(guards.values()), wall, in_thread, on_trouble)
     await watch.look()

@@ -203,7 +203,8 @@ def summary_lines(
     why = tally.skips + tally.refusals
     reasons = ", ".join(f"{count} {code}" for code, count in why.most_common(5))
     connects = ", ".join(f"{e.name} connected {e.connects}x" for e in status.endpoints)
-    missing = ("" if lost is None else f", {lost} lost") + (f", {unproven} UNPROVEN" if unproven else "")
+    missing = ", the rest with the accounts that went to other instances" if lost is None else f", {lost} lost"
+    missing += f", {unproven} UNPROVEN" if unproven else ""
     rows = (
         ("signals", f"{tally.signals} admitted, {tally.adopted} adopted after a reorg, {tally.retracted} retracted"),
         ("tasks", f"{tally.tasks} admitted: {ends or 'none ended'}; {left} left in the queue{missing}"),

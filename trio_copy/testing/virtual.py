@@ -2,7 +2,7 @@
 
 Trio's deterministic scheduling is private (python-trio/trio#2675 asks for a public switch); this module is the only one
 that touches it, and refuses to run when it is gone. No threads and no sockets under this clock: while they work, the
-clock believes that nothing happens and jumps.
+clock believes that nothing happens and jumps, unless it has the patience to wait for them.
 """
 
 from collections.abc import Awaitable, Callable
@@ -15,8 +15,13 @@ from trio_copy.errors import InvariantBroken
 _T = TypeVar("_T")
 
 
-def run_virtually(run: Callable[..., Awaitable[_T]], *args: object, seed: int) -> _T:
+def run_virtually(run: Callable[..., Awaitable[_T]], *args: object, seed: int, patience_s: float = 0.0) -> _T:
     """Run an async function to its end; virtual time starts at 0 and jumps whenever everybody waits.
+
+    Args:
+        run: the function, and its arguments.
+        seed: of the scheduler.
+        patience_s: real seconds in which nothing has to happen before it jumps: longer than a server beside it takes to answer.
 
     Raises:
         InvariantBroken: this version of Trio cannot be seeded.
@@ -30,7 +35,7 @@ def run_virtually(run: Callable[..., Awaitable[_T]], *args: object, seed: int) -
     core._ALLOW_DETERMINISTIC_SCHEDULING = True
     core._r.seed(seed)
     try:
-        return trio.run(run, *args, clock=MockClock(autojump_threshold=0))
+        return trio.run(run, *args, clock=MockClock(autojump_threshold=patience_s))
     finally:
         core._ALLOW_DETERMINISTIC_SCHEDULING = before
         core._r.setstate(state)

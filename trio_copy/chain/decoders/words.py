@@ -32,6 +32,11 @@ def topic_address(topic: Hash32, kind: str) -> Address:
     return Address("0x" + topic[26:])
 
 
+def address_in(topic: str) -> Address | None:
+    """Read a topic that may be an indexed address; None where the padding in front is not zero."""
+    return Address("0x" + topic[26:]) if topic.startswith(_PADDING) else None
+
+
 def address_topic(address: Address) -> Hash32:
     """Write an address as a topic to filter by."""
     return Hash32(_PADDING + address[2:])

@@ -1,0 +1,67 @@
+"""How long does the loop stand still for one change of a follow, where very many leaders are read?"""
+
+import time
+
+from bench.timing import percentile
+from tests.harness import make_test_plan
+from trio_copy.chain.filters import FilterBoard
+from trio_copy.cli.interpreter import tune_interpreter
+from trio_copy.cli.synthetic import synthetic_address
+from trio_copy.copying.follow_book import FollowBook
+from trio_copy.engine.gate import alone
+from trio_copy.engine.intake import wanted_filters
+from trio_copy.engine.plan import Plan
+from trio_copy.engine.read_leaders import ReadLeaders
+from trio_copy.model.follows import EVERYBODY, Follow, Follower, Followers, TermsOfFollows
+from trio_copy.model.ids import Address, FollowerId
+
+LEADERS, CHANGES = 200_000, 2_000
+
+
+def main() -> None:
+    tune_interpreter()  # as every run does first
+    print(f"changes: {LEADERS:,} leaders are read, each with one follow, and some more come and go; processor time")
+    leaders = [synthetic_address("leader", number) for number in range(LEADERS)]
+    everybody = Followers({EVERYBODY: Follower(follower=EVERYBODY, executor="dry-run")})
+    book = FollowBook(TermsOfFollows(followers=everybody))
+    book.replace_all(_follow(number, leader) for number, leader in enumerate(leaders))
+    shards: dict[int, object] = {0: None}
+    reads = ReadLeaders(book=book, shards=shards, shard_of=alone, warm=False)  # type: ignore[arg-type]  # only whether it is there
+    plan, board = make_test_plan(), FilterBoard()
+    started = time.process_time()
+    reads.count()
+    board.replace(*wanted_filters(plan, reads))
+    print(f"  all of them, as at a start         {1000 * (time.process_time() - started):10.2f} ms")
+    new = [synthetic_address("new", number) for number in range(CHANGES)]
+    _row("a leader whom nobody had followed", [_put(book, reads, plan, board, one) for one in new])
+    _row("one more follow of a leader", [_put(book, reads, plan, board, one) for one in leaders[:CHANGES]])
+    _row("the only follow of a leader ends", [_remove(book, reads, plan, board, one) for one in new])
+
+
+def _put(book: FollowBook, reads: ReadLeaders, plan: Plan, board: FilterBoard, leader: Address) -> float:
+    started = time.process_time()
+    book.put(_follow(-1, leader))
+    reads.look_at([leader])
+    board.replace(*wanted_filters(plan, reads))
+    return time.process_time() - started
+
+
+def _remove(book: FollowBook, reads: ReadLeaders, plan: Plan, board: FilterBoard, leader: Address) -> float:
+    started = time.process_time()
+    book.remove(_follow(-1, leader))
+    reads.look_at([leader])
+    board.replace(*wanted_filters(plan, reads))
+    return time.process_time() - started
+
+
+def _follow(number: int, leader: Address) -> Follow:
+    return Follow(follower=FollowerId(f"user-{number % 20_000}"), leader=leader)
+
+
+def _row(name: str, seconds: list[float]) -> None:
+    seconds.sort()
+    print(f"  {name:<34} {1000 * percentile(seconds, 0.5):10.3f} ms, at most {1000 * seconds[-1]:.2f} ms")
+
+
+if __name__ == "__main__":
+    main()
