@@ -158,7 +158,7 @@ def _entry_points() -> Sequence[tuple[EntryPoint, str, str]]:
 @lru_cache(maxsize=1)
 def _entry_points_in(places: tuple[tuple[str, int | None], ...]) -> Sequence[tuple[EntryPoint, str, str]]:
     """Read those of all distributions, of which there may be hundreds: once, as long as nothing is installed or removed."""
-    found, seen = [], set()
+    found, seen = list[tuple[EntryPoint, str, str]](), set[str]()
     for distribution in distributions(path=[place for place, _ in places]):
         entries = [entry for entry in distribution.entry_points if entry.group == PROJECT]
         if not entries:
