@@ -18,6 +18,7 @@ from trio_copy_onchain.asking.fee_clock import FeeClock
 from trio_copy_onchain.fleet.balances import Balances
 from trio_copy_onchain.fleet.picking import Load, pick
 from trio_copy_onchain.sending.began import older_orders
+from trio_copy_onchain.sending.gas_book import GAS
 from trio_copy_onchain.sending.keyless import Keyless
 from trio_copy_onchain.sending.operator import NoCoin, Operator
 from trio_copy_onchain.sending.written import Written
@@ -68,9 +69,13 @@ class Operators:
         self._journals.append(journal)
         self._older[journal.shard] = older_orders(journal, self.chain.chain_id)
         chain = f"{self.chain.chain_id}/0x"
-        senders = {name.split("/")[1] for name in journal.documents() if name.startswith(chain)}
+        names = [name.split("/") for name in journal.documents() if name.startswith(chain)]
+        senders = {parts[1] for parts in names}
+        sent = {parts[1] for parts in names if parts[2:] != [GAS]}
         for sender in sorted(senders):
             signer = self._signer_of.get(Address(sender))
+            if signer is not None and sender not in sent:
+                continue  # what its gas has cost stays here for ever, and it may send for another shard by now
             if signer is None:
                 self.on_trouble(
                     "operator-unknown", f"operator {sender} has sent, and no wallet of this configuration has its key"

@@ -168,6 +168,27 @@ async def test_decisions_of_protocol_v2_stand_at_their_block(clock: Clock, tmp_p
     assert kept == ([50, 60] if reads == "all decisions" else [])
 
 
+@pytest.mark.parametrize("facts", ["none", "in other words"])
+async def test_a_token_of_protocol_v2_is_decided_whatever_the_source_says_of_it(
+    clock: Clock, tmp_path: Path, facts: str
+) -> None:
+    """Its own name says which question it answers, for a backtest as for an engine."""
+    source, path, token = MemoryMarkets(), tmp_path / "past.rec", TokenId(int(CANARY, 16))
+    if facts != "none":
+        source.tell(TokenFacts(token_id=token, condition_id=CANARY[:-2], question="?", opposite=None))
+    said = module_resolution_log(module=BINARY_MODULE, condition_id=CANARY, payouts=(0, MICRO))
+    async with open_world() as world:
+        for number in range(1, 100):
+            await trio.sleep(BLOCK_S)
+            mined = [world.buy(token=token)] if number == BOUGHT else []
+            mined += [DevTx(tx_hash=fake_hash("decided", number), logs=(said,))] if number == 50 else []
+            world.chain.mine(*mined)
+        await fetched(world, path, source, until=time_of(45))
+        await fetched(world, path, source)
+    told = [(one.at, one.seen.condition_id) for one in moments(path) if isinstance(one.seen, Decided)]
+    assert told == [(time_of(50), CANARY)]
+
+
 async def test_a_fetch_in_pieces_is_a_fetch_in_one(clock: Clock, tmp_path: Path) -> None:
     """Ended anywhere, it goes on with the same facts, prices and decisions, and repeats none."""
     one, many = tmp_path / "one.rec", tmp_path / "many.rec"

@@ -12,7 +12,7 @@ from tests.engine.test_acting import CALL, KEY, WALLET
 from tests.engine.test_leaving import Book, mine_for, plan_for, position_of
 from tests.engine.test_redeeming import actor_of, paid, troubles
 from tests.engine.test_redeeming import plan_for as live_plan_for
-from tests.harness import World, open_world, running_engine
+from tests.harness import World, make_test_plan, open_world, running_engine
 from trio_copy.chain.decoders.resolutions import (
     BINARY_MODULE,
     CONDITIONAL_TOKENS,
@@ -20,6 +20,7 @@ from trio_copy.chain.decoders.resolutions import (
     ResolutionDecoder,
     ResolutionSettings,
 )
+from trio_copy.config import PluginTable
 from trio_copy.model.ids import Address, Hash32, TokenId
 from trio_copy.model.logs import RawLog
 from trio_copy.model.positions import EntryKind
@@ -129,6 +130,25 @@ async def test_a_resolution_that_was_mined_again_stays_one(clock: Clock, scan_kn
         world.chain.reorg(1, [(decided(CANARY, MICRO),), ()])
         await mine_for(world, 15)
         assert redeemed(world) == [(UP, WON)]
+
+
+async def test_what_a_reorg_took_back_while_nobody_looked_decides_nothing(clock: Clock, tmp_path: Path) -> None:
+    """Another question of the event came true meanwhile, and nobody says any more that the first one had: it has lost."""
+    sqlite = PluginTable(name="sqlite", plugin="sqlite", options={"path": str(tmp_path / "books.db")})
+    plan = plan_for()
+    plan = evolve(plan, settings=evolve(plan.settings, store=sqlite), store=make_test_plan(store=sqlite).store)
+    first, other = token_of(of_event(1), 0), token_of(of_event(2), 0)
+    async with open_world() as world:
+        async with running_engine(world, plan):
+            await bought(world, first, other)
+            await mine_for(world, 3)
+            world.chain.mine(decided(of_event(1), MICRO, NEG_RISK_MODULE))
+            await trio.sleep(3)
+            assert world.recorder.steps.count("decided") == 2
+        world.chain.reorg(1, [(decided(of_event(2), MICRO, NEG_RISK_MODULE),), ()])
+        async with running_engine(world, plan):
+            await mine_for(world, 15)
+            assert redeemed(world) == sorted([(first, LOST), (other, WON)])
 
 
 def planned(*paid_for: Paid) -> PlannedAct:

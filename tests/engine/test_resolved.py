@@ -113,3 +113,41 @@ def test_forks_without_end_take_no_memory() -> None:
     for one in forks[1:]:
         resolved.take_back(one)
     assert payouts_of(resolved, CANARY) == NO
+
+
+def test_what_a_dead_fork_said_late_of_an_event_hides_nothing_that_stands() -> None:
+    """A node tells what another block let come true, and takes it back, after what stands there was read."""
+    resolved = Resolved()
+    resolved.note(said(of_event(2), YES, 5, fork=1))
+    resolved.note(said(of_event(1), YES, 5))
+    resolved.take_back(said(of_event(1), YES, 5))
+    assert [payouts_of(resolved, of_event(index)) for index in (0, 1, 2)] == [NO, NO, YES]
+    resolved.take_back(said(of_event(2), YES, 5, fork=1))
+    assert [resolved.of(of_event(index)) for index in (0, 1, 2)] == [None] * 3
+
+
+def test_what_a_higher_block_says_counts_though_a_lower_one_is_read_late() -> None:
+    """As where a node hid a block at first. Taken back, the lower one counts."""
+    resolved = Resolved()
+    resolved.note(said(CANARY, NO, 9))
+    resolved.note(said(CANARY, YES, 5))
+    assert payouts_of(resolved, CANARY) == NO
+    resolved.take_back(said(CANARY, NO, 9))
+    assert payouts_of(resolved, CANARY) == YES
+
+
+def test_blocks_that_are_read_again_have_said_nothing_before() -> None:
+    """What lies below stays, and so does what was learned without a block."""
+    resolved = Resolved()
+    resolved.note(said(of_event(1), YES, 6))
+    for one in (said(CANARY, NO, 5), said(CANARY, YES, 6)):
+        resolved.note(one)
+    resolved.note(Resolution(condition_id=of_event(0, "cd"), payouts=YES, block_number=0))
+    resolved.read_again(5)
+    assert resolved.of(of_event(1)) is resolved.of(of_event(2)) is None
+    assert payouts_of(resolved, CANARY) == NO
+    assert payouts_of(resolved, of_event(0, "cd")) == YES
+    stored = restarted(resolved)
+    stored.read_again(4)
+    assert stored.of(CANARY) is None
+    assert payouts_of(stored, of_event(0, "cd")) == YES

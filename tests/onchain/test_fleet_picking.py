@@ -15,7 +15,7 @@ from tests.signing.opened import Troubles
 from trio_copy.clock import wall_clock_from
 from trio_copy.config.wallets import WalletTable
 from trio_copy.errors import OrderNotSent
-from trio_copy.model.ids import IntentKey
+from trio_copy.model.ids import FollowerId, IntentKey
 from trio_copy.model.orders import SignatureType, Wallet
 from trio_copy.native import SecretKey
 from trio_copy.ports import Deed, ExecutorContext, Signer
@@ -36,6 +36,13 @@ from trio_copy_onchain.tx.sendings import Binding, End, Fate, Sending, doing_not
 OTHER, THIRD = SecretKey(b"\x5b" * 32), SecretKey(b"\x5c" * 32)
 WALLET = Wallet(follower=ALICE, address=SAFE, name="hot", signature_type=SignatureType.SAFE, fleet="ops")
 TRADE, WANTED = buy(10 * COIN, 20 * COIN), spending(maker=SAFE)
+
+
+class OfOthers(KeptJournal):
+    """That of a shard in which the account is no more."""
+
+    def covers(self, follower: FollowerId) -> bool:
+        return False
 
 
 @asynccontextmanager
@@ -125,3 +132,12 @@ async def test_what_an_operator_had_who_was_taken_out_is_nobody_elses(
     assert list((tmp_path / "s").glob("signed-*")) == []
     async with open_operators(tmp_path / "s", OWNER, THIRD, journal=journal) as operators:
         assert picked(operators, KEY).address == THIRD.address
+
+
+async def test_an_account_that_came_to_another_shard_trades_there(tmp_path: Path, autojump_clock: MockClock) -> None:
+    """As once its wallet has a fleet: what gas has cost before stays in the old shard for ever, and holds up nothing."""
+    before = OfOthers(shard=1)
+    before.put(f"{POLYGON}/{OWNER.address}/gas", write_plain([1, 3, 500]))
+    async with open_operators(tmp_path / "s", OWNER, OTHER, journal=before) as operators:
+        operators.open_journal(KeptJournal())
+        assert picked(operators, KEY).address == OWNER.address

@@ -1,6 +1,7 @@
 """`trio-copy gas`"""
 
-from collections.abc import Iterable
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
 
 from trio_copy.cli.opened import Conf, ask_store, find_plan
 from trio_copy.cli.redact import Redact
@@ -32,7 +33,15 @@ def gas(*, redactor: Redact, conf: Conf = None, json: Json = False, csv: Csv = F
 
 
 def gas_in_all(paid: Iterable[GasPaid]) -> str:
-    """Write what all of it has cost."""
-    rows = list(paid)
+    """Write what all of it has cost: for each chain, where a store has seen several, as their coins add up to nothing."""
+    by_chain = defaultdict[int, list[GasPaid]](list)
+    for one in paid:
+        by_chain[one.chain_id].append(one)
+    return ", ".join(
+        _cost(rows, f" of chain {chain_id}" if len(by_chain) > 1 else "") for chain_id, rows in sorted(by_chain.items())
+    )
+
+
+def _cost(rows: Sequence[GasPaid], of: str) -> str:
     coins = Coins(sum(one.coins.wei for one in rows))
-    return f"{coins} coins for {counted(sum(one.transactions for one in rows), 'transaction')}"
+    return f"{coins} coins{of} for {counted(sum(one.transactions for one in rows), 'transaction')}"

@@ -27,6 +27,7 @@ from trio_copy.model.catalog import TokenFacts
 from trio_copy.model.ids import Address, TokenId
 from trio_copy.model.logs import BlockRef, RawLog
 from trio_copy.model.orders import Quote
+from trio_copy.model.protocol_v2 import answer_of
 from trio_copy.model.resolutions import Decided, Resolution
 from trio_copy.model.units import Price
 from trio_copy.ports import Decoder, Markets, PastPrices
@@ -200,8 +201,10 @@ class PastMarkets:
         return found
 
     def _watch(self, token: TokenId, since: float) -> None:
-        facts = self._facts.get(token)
-        if facts is not None:
+        named, facts = answer_of(token), self._facts.get(token)
+        if named is not None:  # as for the catalog of whoever plays it
+            self._questions.setdefault(named[0], set()).add(token)
+        elif facts is not None:
             self._questions.setdefault(facts.condition_id, set()).add(token)
         self._tokens.setdefault(token, _Token(since))
         self._tokens.move_to_end(token)

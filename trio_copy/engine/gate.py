@@ -110,6 +110,7 @@ class Gate:
                 self._unsure.clear()
                 self.sealed = block
                 for number, shard in tuple(self.shards.items()):
+                    shard.resolved.read_again(block.number)
                     if shards is None or number in shards:
                         shard.arm(block, self.armed_at, anew=earlier is None)
                         # Said only once the next start knows it too: it reads on from here, and not from its own head.
@@ -142,6 +143,7 @@ class Gate:
         checkpoint, sealed = shard.checkpoint, self.sealed
         assert checkpoint is not None  # or it could not be told
         assert sealed is not None
+        shard.resolved.read_again(checkpoint.number)
         with self._telling() as told:
             for fact, whole in self.recent.after(checkpoint.number):
                 if isinstance(fact, Resolution):

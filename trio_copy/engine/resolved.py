@@ -21,9 +21,10 @@ _FORKS_MOST = 4
 @define(eq=False)
 class Resolved:
     _resolutions: dict[str, tuple[Resolution, ...]] = field(factory=dict)
-    """By question, as each block says that has; the one that was read last counts, and is the last."""
-    _came_true: dict[str, str] = field(factory=dict)
-    """Of an event of which one question comes true, that question: the others are decided by it."""
+    """By question, as each block says that has; the highest one counts, of equally high ones what was read last: the last."""
+    _came_true: dict[str, tuple[str, ...]] = field(factory=dict)
+    """Of an event of which one question comes true, that question: the others are decided by it. Two, with the newer one last,
+    while a reorg is told that lets another one come true."""
     _fresh: set[str] = field(factory=set)
     """Those that a reorg may still take back, or that nobody has looked at since."""
     _changed: dict[str, None] = field(factory=dict)
@@ -35,7 +36,9 @@ class Resolved:
         name = resolution.condition_id
         # What was learned without its block gives way: nobody could say that a reorg took it back.
         others = [one for one in self._resolutions.get(name, ()) if one.block_hash not in (None, resolution.block_hash)]
-        self._put(name, (*others, resolution)[-_FORKS_MOST:])
+        # A node may bring late what stands in a lower block: what a higher one says after it counts all the same.
+        told = sorted((*others, resolution), key=lambda one: one.block_number)
+        self._put(name, tuple(told[-_FORKS_MOST:]))
         self._fresh.add(name)
         self._news.add(name)
         if len(self._resolutions) > _MOST:
@@ -48,6 +51,18 @@ class Resolved:
         """
         name = resolution.condition_id
         left = tuple(one for one in self._resolutions.get(name, ()) if not _is_of_same_block(one, resolution))
+        self._keep(name, left)
+
+    def read_again(self, block: int) -> None:
+        """Forget what blocks after one have said, which are read again.
+
+        What a reorg took back while nobody looked, nobody would say; and what stands there is told anew.
+        """
+        for name, told in tuple(self._resolutions.items()):
+            if told[-1].block_number > block:
+                self._keep(name, tuple(one for one in told if one.block_number <= block))
+
+    def _keep(self, name: str, left: tuple[Resolution, ...]) -> None:
         if left:
             self._put(name, left)
         else:
@@ -57,7 +72,7 @@ class Resolved:
         self._forget_event(name)
         self._resolutions[name] = resolutions
         if (event := resolutions[-1].event) is not None:
-            self._came_true[event] = name
+            self._came_true[event] = (*self._came_true.get(event, ()), name)
         self._changed[name] = None
 
     def _drop(self, name: str) -> None:
@@ -69,7 +84,12 @@ class Resolved:
 
     def _forget_event(self, name: str) -> None:
         event = event_of(name)
-        if event is not None and self._came_true.get(event) == name:
+        if event is None or event not in self._came_true:
+            return
+        left = tuple(one for one in self._came_true[event] if one != name)
+        if left:
+            self._came_true[event] = left
+        else:
             del self._came_true[event]
 
     def take_news(self) -> Collection[str]:
@@ -95,7 +115,8 @@ class Resolved:
         if condition_id in self._resolutions:
             return condition_id
         event = event_of(condition_id)
-        return condition_id if event is None else self._came_true.get(event, condition_id)
+        came_true = () if event is None else self._came_true.get(event, ())
+        return came_true[-1] if came_true else condition_id
 
     def of(self, condition_id: str) -> Resolution | None:
         told = self._resolutions.get(self.decided_by(condition_id))

@@ -9,7 +9,9 @@ from trio_copy.model.ids import Hash32, TokenId
 
 _ZEROS = ((1 << 64) - 1) << 40
 _TWO_ANSWERS, _NEGATIVE_RISK = 1, 2
-_YES, _NO = 0, 1
+_NO = 1
+"""The second answer; the first one, YES, is 0."""
+_OF_EVENT = f"0x{_NEGATIVE_RISK:02x}"
 _CONDITION_DIGITS, _EVENT_DIGITS = len("0x") + 2 * 32, len("0x") + 2 * 29
 """An event is named by the first 29 bytes of each of its questions."""
 
@@ -31,8 +33,9 @@ def is_condition(name: int) -> bool:
 
 def answer_of(token: TokenId) -> tuple[Hash32, int] | None:
     """Return the condition of a token and the slot of its answer; None where its name does not say them."""
-    condition, answer = condition_of(token), token & 0xFF
-    return (condition, answer) if answer in (_YES, _NO) and is_condition(int(condition, 16)) else None
+    answer = token & 0xFF
+    # Numbers first: it is asked of everything that is held, again and again, and most tokens are hashes.
+    return (condition_of(token), answer) if answer <= _NO and is_condition(token - answer) else None
 
 
 def event_of(condition: str) -> str | None:
@@ -41,8 +44,10 @@ def event_of(condition: str) -> str | None:
     Of the questions of such an event at most one comes true. The contract tells of that one; what is left of the others is
     decided by it, and no log names them.
     """
+    if not condition.startswith(_OF_EVENT) or len(condition) != _CONDITION_DIGITS:
+        return None
     try:
-        name = int(condition, 16) if len(condition) == _CONDITION_DIGITS else 0
+        name = int(condition, 16)
     except ValueError:
         return None
-    return condition[:_EVENT_DIGITS] if is_condition(name) and name >> 248 == _NEGATIVE_RISK else None
+    return condition[:_EVENT_DIGITS] if is_condition(name) else None
