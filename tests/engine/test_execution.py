@@ -7,7 +7,7 @@ import trio
 import trio.testing
 from attrs import evolve
 
-from tests.builders import ALICE, NOW, make_signal, usd
+from tests.builders import ALICE, LEADER, NOW, OTHER_LEADER, make_follow, make_signal, usd
 from tests.engine.rig import LEASE_S, Rig, buy, on_memory, open_rig, sell
 from trio_copy.accounts import OrderState
 from trio_copy.accounts.budgets import day_of
@@ -211,6 +211,62 @@ async def test_an_entry_that_is_not_accepted_keeps_no_exit_waiting(clock: Clock,
         assert rig.open_orders() == []
 
 
+def _by_another(task: CopyTask) -> CopyTask:
+    """Return a task that copies somebody else."""
+    return evolve(task, signal=evolve(task.signal, leader=OTHER_LEADER))
+
+
+async def _holds_by_another(rig: Rig, token: int = 7) -> None:
+    """Let alice hold shares that somebody else has bought before her."""
+    rig.book.replace_all(make_follow("alice", leader, sell="sized") for leader in (LEADER, OTHER_LEADER))
+    assert await rig.end_of(_by_another(buy(900, token=token))) == [(End.FILLED, None)]
+    rig.recorder.finished.clear()
+
+
+@pytest.mark.parametrize("lane", ["of a token", "of a wallet"])
+async def test_an_entry_that_is_not_accepted_goes_on_behind_an_exit_that_is_no_news_of_its_leader(
+    clock: Clock, lane: str
+) -> None:
+    """One of another market in the lane of their wallet, or of the same shares by another leader: he has not left it."""
+    async with open_rig() as rig:
+        token = 7
+        if lane == "of a wallet":
+            token, rig.executor.lane = 77, lambda intent, wallet: (wallet.follower,)
+        await _holds_by_another(rig, token)
+        submit = rig.executor.submit
+        _refuse(rig, NOT_YET, "alice", side=Side.BUY)
+        entry = buy(1, deadline=rig.wall() + 60)
+        await rig.take_in(entry)
+        await trio.sleep(10)
+        leave, began = sell(8, token=token, decided_at=rig.wall(), deadline=rig.wall() + 60), trio.current_time()
+        leave = _by_another(leave)
+        assert await rig.end_of(leave) == [(End.FILLED, None)]
+        assert trio.current_time() - began <= 1
+        await trio.sleep(10)
+        rig.executor.submit = submit
+        assert await rig.wait_ends(entry) == [(End.FILLED, None)]
+        assert rig.position(entry).shares == Shares.parse(10)
+        assert rig.open_orders() == []
+        assert (rig.lanes.entries_out, rig.execution.patience.entries) == (0, 0)
+
+
+async def test_an_entry_that_went_on_behind_an_exit_ends_at_its_deadline(clock: Clock) -> None:
+    """Once, however often it was made anew."""
+    async with open_rig() as rig:
+        await _holds_by_another(rig)
+        _refuse(rig, NOT_YET, "alice")
+        entry = buy(1, deadline=rig.wall() + 30)
+        await rig.take_in(entry)
+        await trio.sleep(10)
+        leave = _by_another(sell(8, decided_at=rig.wall(), deadline=rig.wall() + 60))
+        await rig.take_in(leave)
+        ends = await rig.wait_ends(entry, leave)
+        assert ends == [(End.EXPIRED, Code.DEADLINE_PASSED), (End.REJECTED, Code.NOT_SENT)]
+        await trio.sleep(60)
+        assert len(rig.ends()) == 2
+        assert (rig.open_orders(), len(rig.lanes)) == ([], 0)
+
+
 async def test_an_entry_that_is_not_accepted_is_not_sent_again_once_nobody_wants_it(clock: Clock) -> None:
     """Its follow was removed meanwhile: nothing of it would be sent now."""
     async with open_rig() as rig:
@@ -263,7 +319,7 @@ async def test_an_exit_is_not_sent_again_while_its_sale_is_taken_back(clock: Clo
         assert await rig.wait_ends(task) == [(End.FILLED, None)]
 
 
-@pytest.mark.parametrize("how", ["cancelled", "handed over"])
+@pytest.mark.parametrize("how", ["cancelled", "handed over", "handed over, and cancelled"])
 async def test_an_exit_that_is_not_accepted_holds_no_end_up(clock: Clock, how: str) -> None:
     """Whoever stops, or gives its shard to another instance, waits no longer than for one send; what came of it is recorded."""
     async with open_rig(at_work=False) as rig, trio.open_nursery() as nursery:
@@ -279,11 +335,14 @@ async def test_an_exit_that_is_not_accepted_holds_no_end_up(clock: Clock, how: s
             nursery.cancel_scope.cancel()
         else:
             rig.holder.hand_over(0)
-            with trio.fail_after(2):
+            if how == "handed over, and cancelled":  # the time of a drain is over
+                nursery.cancel_scope.cancel()
+            with trio.fail_after(2, shield=True):
                 while rig.lanes.sending[0]:  # noqa: ASYNC110  virtual time
                     await trio.sleep(0.1)
             nursery.cancel_scope.cancel()
     assert trio.current_time() - began <= 2
+    await trio.sleep(1)
     # Of what was handed over, the next owner says how it ends.
     assert rig.ends() == ([("alice", End.REJECTED, Code.NOT_SENT)] if how == "cancelled" else [])
 
