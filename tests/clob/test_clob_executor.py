@@ -561,7 +561,7 @@ async def test_an_order_that_rested_has_all_its_fills_however_late_they_are_told
         await trio.sleep(300)
         traded.server.clob.trading.trade_against(order.order_id, 3_000_000)
         await traded.executor.cancel(order)
-        said = await _looks(traded, order, 90)
+        said = await _looks(traded, order, 150)
         assert [one and (one.status, one.off_book, one.shares) for one in said] == [
             (Status.RESTING, True, NO_SHARES),
             (Status.RESTING, True, Shares.parse(3)),
@@ -570,9 +570,27 @@ async def test_an_order_that_rested_has_all_its_fills_however_late_they_are_told
         assert sum(fill.shares for fill in traded.server.clob.record.fills(order.order_id)) == 3_000_000
 
 
+async def test_what_was_matched_right_before_an_order_was_over_is_not_lost_behind_what_was_counted_before(
+    autojump_clock: Clock,
+) -> None:
+    """Its row, and its trades, agree for half a minute about less than there is."""
+    async with open_traded(faults={"counts_lag_s": 30, "trades_lag_s": 30}) as traded:
+        order = await _rest(traded)
+        traded.server.clob.trading.trade_against(order.order_id, 3_000_000)
+        await _looks(traded, order, 120)
+        traded.server.clob.trading.trade_against(order.order_id, 2_000_000)
+        await traded.executor.cancel(order)
+        said = await _looks(traded, order, 120)
+        assert [one and (one.status, one.off_book, one.shares) for one in said] == [
+            (Status.RESTING, True, Shares.parse(3)),
+            (Status.RESTING, True, Shares.parse(5)),
+            (Status.PARTIAL, False, Shares.parse(5)),
+        ]
+
+
 @pytest.mark.parametrize("how", ["called off", "taken off by the venue", "in part"])
 async def test_an_order_that_rested_ends_a_minute_after_its_last_sign_of_life(autojump_clock: Clock, how: str) -> None:
-    """Not after it was sent: that may have been hours ago. With something filled, a second look that says the same is enough."""
+    """Not after it was sent: that may have been hours ago."""
     async with open_traded() as traded:
         order = await _rest(traded)
         await _looks(traded, order, 120)
@@ -594,6 +612,6 @@ async def test_an_order_that_rested_ends_a_minute_after_its_last_sign_of_life(au
             assert report is not None
         assert report.status is (Status.PARTIAL if how == "in part" else Status.KILLED)
         took_s = trio.current_time() - began
-        assert 1 <= took_s <= 3 if how == "in part" else 60 <= took_s <= 62
+        assert 60 <= took_s <= 62
         fills = traded.server.clob.record.fills(order.order_id)
         assert sum(fill.shares for fill in fills) == report.shares.micro
