@@ -667,3 +667,47 @@ async def test_a_restart_knows_what_is_off_the_book(clock: Clock, tmp_path: Path
         (left,) = rig.open_orders()
         assert (left.off_book, left.unproven, rig.open_cost()) == (True, False, cost)
         assert await rig.end_of(leaving(decided_at=rig.wall())) == [(End.FILLED, None)]
+
+
+async def test_what_is_off_the_book_is_handed_over_two_minutes_after_it_filled_something_last(clock: Clock) -> None:
+    """As long as more of it turns out to be filled, the venue is counting."""
+    first = resting()
+    async with open_rig() as rig:
+        order = await rests(rig, first)
+        _takes_off(rig)
+        await venue_of(rig).cancel(order)
+        await trio.sleep(100)
+        venue_of(rig).filled[order.order_id] = evolve(venue_of(rig).grow(order, Shares.parse(4)), off_book=True)
+        await trio.sleep(110)
+        assert rig.recorder.finished == []
+        await trio.sleep(20)
+        assert rig.ends() == [("alice", End.ESCALATED, Code.OUTCOME_UNPROVEN)]
+
+
+async def test_what_is_off_the_book_is_not_called_off(clock: Clock) -> None:
+    """It rests no longer: it did not end because its time was over after that, and no person is asked about it twice."""
+    first = resting()
+    async with open_rig() as rig:
+        order = await rests(rig, first)
+        await trio.sleep(REST_S - 150)
+        _takes_off(rig)
+        await venue_of(rig).cancel(order)
+        await trio.sleep(400)
+        assert [kind for kind, _ in rig.recorder.alerts] == ["outcome-unproven"]
+        (left,) = rig.open_orders()
+        assert (left.called_off, left.off_book) == (None, True)
+
+
+async def test_what_is_on_the_book_again_is_called_off_before_an_exit(clock: Clock) -> None:
+    """Also where a person was asked about it meanwhile: an order of ours must not meet another one of ours."""
+    first = resting()
+    async with open_rig() as rig:
+        await rig.hold("alice", number=900)
+        order = await rests(rig, first)
+        venue = venue_of(rig)
+        venue.filled[order.order_id] = evolve(venue.filled[order.order_id], off_book=True)
+        assert await rig.wait_ends(first) == [(End.ESCALATED, Code.OUTCOME_UNPROVEN)]
+        venue.filled[order.order_id] = evolve(venue.filled[order.order_id], off_book=False)
+        await trio.sleep(10)
+        assert await rig.end_of(leaving(decided_at=rig.wall(), deadline=rig.wall() + 60)) == [(End.FILLED, None)]
+        assert {one.order_id for one in venue.called_off} == {order.order_id}
