@@ -331,6 +331,32 @@ async def test_a_stopped_wallet_is_told_once_and_sends_nothing_more(autojump_clo
         assert traded.kinds == ["venue-stopped", "venue-goes-on"]
 
 
+@pytest.mark.parametrize("jump_s", [7200.0, -7200.0])
+async def test_an_arming_lifts_what_stood_before_it_and_nothing_later_however_the_clock_jumps(
+    autojump_clock: Clock, jump_s: float
+) -> None:
+    """The machine sleeps after it, which Trio's clock does not count, or the clock follows the system's, which was set back."""
+    steady, ahead = wall_clock_from(sample_intent().leader_time), [0.0]
+    async with open_traded(wall=lambda: steady() + ahead[0], wallets=(_WALLET,)) as traded:
+        orders = [await _order(traded, number) for number in range(1, 6)]
+        traded.server.faults.standing = Standing.BANNED
+        await traded.executor.submit(orders[0])
+        await trio.sleep(100)
+        traded.signer.armed_at = traded.executor.context.wall()
+        await trio.sleep(30)
+        ahead[0] += jump_s
+        await trio.sleep(30)
+        # It is tried again, once, and stopped again.
+        await traded.executor.submit(orders[1])
+        assert traded.kinds == ["venue-stopped", "venue-goes-on", "venue-stopped"]
+        sent = len(traded.server.clob.record.of(Answered))
+        for order in orders[2:]:
+            await trio.sleep(60)
+            with pytest.raises(OrderNotSent, match="banned"):
+                await traded.executor.submit(order)
+        assert len(traded.server.clob.record.of(Answered)) == sent
+
+
 async def test_terms_are_read_once_and_anew_where_they_changed(autojump_clock: Clock) -> None:
     """One question for all who ask at once; the book's tick is the newest; a refusal that says so drops what is known."""
     async with open_traded() as traded:
