@@ -357,10 +357,8 @@ class Execution:
             if scope.cancel_called or outcome.end is End.DENIED:
                 return outcome
             goes_on = queued.is_exit or (isinstance(answer, OrderNotSent) and answer.not_yet)
-            # Whether the workers are cancelled as well or not: whoever has it next has time for it.
-            if goes_on and shard.leaving and self.wall() < task.deadline:
-                return _Later(outcome, here=False)
-            goes_on = goes_on and not _is_given_up(scope)
+            if goes_on and self.wall() < task.deadline and (shard.leaving or _is_given_up(scope)):
+                return _Later(outcome, here=not shard.leaving)
             pause_s = sends.pause_s(self.wall(), task.deadline, goes_on=goes_on)
             if pause_s is None:
                 return outcome
@@ -486,7 +484,8 @@ class _Later:
     outcome: Outcome
     """How it would end otherwise."""
     here: bool
-    """Whether it waits in its lane, behind an exit; else its shard is handed over, and whoever has it next goes on."""
+    """Whether it waits in its lane, behind an exit, or until the process has ended; else its shard is handed over, and whoever
+    has it next goes on."""
 
 
 def refused(error: OrderNotSent) -> Outcome:
