@@ -13,6 +13,7 @@ from tests.builders import ALICE, LEADER, NOW, make_follow, usd
 from tests.engine.rig import OpenStore, Rig, Venue, buy, on_memory, on_sqlite, open_rig, sell
 from trio_copy.accounts import commands as c
 from trio_copy.accounts.budgets import day_of
+from trio_copy.engine.requests import call_off, carry_out
 from trio_copy.errors import ExecutorError, OrderUncertain
 from trio_copy.model.budgets import Performance
 from trio_copy.model.catalog import TokenFacts
@@ -696,6 +697,8 @@ async def test_what_is_off_the_book_is_not_called_off(clock: Clock) -> None:
         assert [kind for kind, _ in rig.recorder.alerts] == ["outcome-unproven"]
         (left,) = rig.open_orders()
         assert (left.called_off, left.off_book) == (None, True)
+        asked = call_off("1", left.task.follower, order.key, rig.wall())
+        assert "is off the book already" in carry_out(asked, rig.account("alice"), rig.wall())
 
 
 async def test_what_is_on_the_book_again_is_called_off_before_an_exit(clock: Clock) -> None:
