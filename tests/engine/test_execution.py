@@ -319,6 +319,33 @@ async def test_an_exit_is_not_sent_again_while_its_sale_is_taken_back(clock: Clo
         assert await rig.wait_ends(task) == [(End.FILLED, None)]
 
 
+@pytest.mark.parametrize("comes_back", [True, False])
+async def test_an_entry_that_is_not_accepted_is_suspended_while_its_signal_is_taken_back(
+    clock: Clock, *, comes_back: bool
+) -> None:
+    """As what waits is: it is nowhere yet. Mined again, it goes on; else it ends at its deadline."""
+    async with open_rig() as rig:
+        rig.executor.script = [NOT_YET] * 16
+        task = buy(2, deadline=rig.wall() + 60)
+        rig.shard.met.meet(task.signal, rig.wall(), whole=True)
+        await rig.take_in(task)
+        await trio.sleep(5)
+        first = rig.shard.met.retract(task.signal, rig.wall())
+        assert first is not None
+        rig.shard.retract(first)
+        await trio.sleep(2)
+        sends = len(rig.executor.sent)
+        await trio.sleep(10)
+        assert len(rig.executor.sent) == sends
+        assert (rig.open_orders(), rig.lanes.suspended, rig.execution.patience.entries) == ([], 1, 0)
+        if comes_back:
+            rig.shard.met.meet(task.signal, rig.wall(), whole=True)
+            rig.shard.resume(task.signal.signal_id)
+        ends = await rig.wait_ends(task)
+        assert ends == [(End.FILLED, None) if comes_back else (End.RETRACTED, Code.RETRACTED)]
+        assert len(rig.lanes) == 0
+
+
 @pytest.mark.parametrize("how", ["cancelled", "handed over", "handed over, and cancelled"])
 async def test_an_exit_that_is_not_accepted_holds_no_end_up(clock: Clock, how: str) -> None:
     """Whoever stops, or gives its shard to another instance, waits no longer than for one send; what came of it is recorded."""

@@ -365,8 +365,9 @@ class Execution:
             await trio.sleep(pause_s)
 
     def _not_again(self, shard: Shard, queued: Queued, order: Order) -> "Outcome | _Later | None":
-        """Say why what was not accepted is not sent again: a person has settled it, nobody wants it any more, or an entry would
-        keep an exit waiting, and goes on behind it."""
+        """Say why what was not accepted is not sent again: a person has settled it, or nobody wants it any more; an entry goes on
+        behind an exit that it would keep waiting, and once a reorg has brought its trade back.
+        """
         task = queued.task
         open_order = shard.accounts[task.follower].orders.get(order.key)
         if open_order is None:
@@ -374,7 +375,9 @@ class Execution:
         if queued.is_exit:
             return None
         if shard.met.is_retracted(task.signal.signal_id):
-            return retracted(task)
+            return _Later(
+                retracted(task), here=not shard.leaving
+            )  # suspended, as what was never placed: it is nowhere yet
         unwanted = self.rules.why_not_again(shard, open_order)
         if unwanted is not None:
             return Outcome(end=End.SKIPPED, reason=unwanted)
@@ -484,8 +487,8 @@ class _Later:
     outcome: Outcome
     """How it would end otherwise."""
     here: bool
-    """Whether it waits in its lane, behind an exit, or until the process has ended; else its shard is handed over, and whoever
-    has it next goes on."""
+    """Whether it waits in its lane, behind an exit, for its trade, or until the process has ended; else its shard is handed
+    over, and whoever has it next goes on."""
 
 
 def refused(error: OrderNotSent) -> Outcome:
