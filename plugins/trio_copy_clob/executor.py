@@ -2,7 +2,7 @@
 
 import ssl
 from collections.abc import AsyncGenerator, Mapping
-from contextlib import aclosing, asynccontextmanager
+from contextlib import aclosing, asynccontextmanager, suppress
 from functools import cache, partial
 from typing import NoReturn
 
@@ -25,6 +25,7 @@ from trio_copy_clob.orders.headers import Credentials, access_of, l1_headers, l2
 from trio_copy_clob.orders.order import Maker
 from trio_copy_clob.orders.prepare import Draft, draft
 from trio_copy_clob.orders.spending import frozen_spending, spending_of
+from trio_copy_clob.sending.armings import Armings
 from trio_copy_clob.sending.balances import asset, refresh_balance
 from trio_copy_clob.sending.calling import Caller, take_time
 from trio_copy_clob.sending.cancelling import Cancelling
@@ -64,6 +65,7 @@ class ClobExecutor:
     looking: Looking
     cancelling: Cancelling
     open_orders: OpenOrders
+    armings: Armings = field(factory=Armings)
     _signers: dict[Address, VenueSigner] = field(factory=dict)
     """By the address of the key: several wallets may have one."""
 
@@ -112,7 +114,7 @@ class ClobExecutor:
             raise OrderNotSent(str(error)) from None
         release = partial(signer.release, spending, digest)
         known, sent_at = self._known_as(signer), trio.current_time()
-        self.posting.go_on(order, known, sent_at - (self.context.wall() - signer.armed_at))
+        self.posting.go_on(order, known, self._armed_at(order.wallet, signer))
         self.open_orders.put(order, known, None)  # before: what is told of it may be here before the answer
         try:
             report = await self.posting.post(order, known, self.until(), release)
@@ -139,13 +141,19 @@ class ClobExecutor:
             self.open_orders.touch(order)
 
     async def run_ready(self) -> NoReturn:
-        """Keep what an order would wait for ready: connections, the venue's time, and at the start the wallets' API keys."""
+        """Keep what an order would wait for ready: connections, the venue's time, and at the start the wallets' API keys.
+
+        And take note soon of when wallets were armed.
+        """
         warm = partial(self.caller.transport.warm, self.caller.url, min(max(1, len(self.context.wallets)), _WARM))
         await warm()
         for wallet in self.context.wallets:
             await self._greet(wallet)
         asked_at = trio.current_time()
         while True:
+            for wallet in self.context.wallets:
+                with suppress(OrderNotSent):  # nobody signs for it
+                    self._armed_at(wallet, self._signer(wallet))
             await trio.sleep(_WARM_EVERY_S)
             await warm()
             if trio.current_time() - asked_at >= _TIME_EVERY_S:
@@ -193,6 +201,11 @@ class ClobExecutor:
         if signer is None:
             raise OrderNotSent(f"nobody signs for the wallet {wallet.name or 'of'} {wallet.follower}")
         return signer
+
+    def _armed_at(self, wallet: Wallet, signer: Signer) -> float:
+        """Return when a person armed a wallet last, by Trio's clock."""
+        wall, now = self.context.wall(), trio.current_time()
+        return self.armings.look(signer.address, wallet.name, signer.armed_at, wall=wall, now=now)
 
     def _known_as(self, signer: Signer) -> VenueSigner:
         """Return a signer as the venue knows it."""

@@ -331,6 +331,32 @@ async def test_a_stopped_wallet_is_told_once_and_sends_nothing_more(autojump_clo
         assert traded.kinds == ["venue-stopped", "venue-goes-on"]
 
 
+@pytest.mark.parametrize("jump_s", [7200.0, -7200.0])
+async def test_an_arming_lifts_what_stood_before_it_and_nothing_later_however_the_clock_jumps(
+    autojump_clock: Clock, jump_s: float
+) -> None:
+    """The machine sleeps after it, which Trio's clock does not count, or the clock follows the system's, which was set back."""
+    steady, ahead = wall_clock_from(sample_intent().leader_time), [0.0]
+    async with open_traded(wall=lambda: steady() + ahead[0], wallets=(_WALLET,)) as traded:
+        orders = [await _order(traded, number) for number in range(1, 6)]
+        traded.server.faults.standing = Standing.BANNED
+        await traded.executor.submit(orders[0])
+        await trio.sleep(100)
+        traded.signer.armed_at = traded.executor.context.wall()
+        await trio.sleep(30)
+        ahead[0] += jump_s
+        await trio.sleep(30)
+        # It is tried again, once, and stopped again.
+        await traded.executor.submit(orders[1])
+        assert traded.kinds == ["venue-stopped", "venue-goes-on", "venue-stopped"]
+        sent = len(traded.server.clob.record.of(Answered))
+        for order in orders[2:]:
+            await trio.sleep(60)
+            with pytest.raises(OrderNotSent, match="banned"):
+                await traded.executor.submit(order)
+        assert len(traded.server.clob.record.of(Answered)) == sent
+
+
 async def test_terms_are_read_once_and_anew_where_they_changed(autojump_clock: Clock) -> None:
     """One question for all who ask at once; the book's tick is the newest; a refusal that says so drops what is known."""
     async with open_traded() as traded:
@@ -561,7 +587,7 @@ async def test_an_order_that_rested_has_all_its_fills_however_late_they_are_told
         await trio.sleep(300)
         traded.server.clob.trading.trade_against(order.order_id, 3_000_000)
         await traded.executor.cancel(order)
-        said = await _looks(traded, order, 90)
+        said = await _looks(traded, order, 150)
         assert [one and (one.status, one.off_book, one.shares) for one in said] == [
             (Status.RESTING, True, NO_SHARES),
             (Status.RESTING, True, Shares.parse(3)),
@@ -570,9 +596,27 @@ async def test_an_order_that_rested_has_all_its_fills_however_late_they_are_told
         assert sum(fill.shares for fill in traded.server.clob.record.fills(order.order_id)) == 3_000_000
 
 
+async def test_what_was_matched_right_before_an_order_was_over_is_not_lost_behind_what_was_counted_before(
+    autojump_clock: Clock,
+) -> None:
+    """Its row, and its trades, agree for half a minute about less than there is."""
+    async with open_traded(faults={"counts_lag_s": 30, "trades_lag_s": 30}) as traded:
+        order = await _rest(traded)
+        traded.server.clob.trading.trade_against(order.order_id, 3_000_000)
+        await _looks(traded, order, 120)
+        traded.server.clob.trading.trade_against(order.order_id, 2_000_000)
+        await traded.executor.cancel(order)
+        said = await _looks(traded, order, 120)
+        assert [one and (one.status, one.off_book, one.shares) for one in said] == [
+            (Status.RESTING, True, Shares.parse(3)),
+            (Status.RESTING, True, Shares.parse(5)),
+            (Status.PARTIAL, False, Shares.parse(5)),
+        ]
+
+
 @pytest.mark.parametrize("how", ["called off", "taken off by the venue", "in part"])
 async def test_an_order_that_rested_ends_a_minute_after_its_last_sign_of_life(autojump_clock: Clock, how: str) -> None:
-    """Not after it was sent: that may have been hours ago. With something filled, a second look that says the same is enough."""
+    """Not after it was sent: that may have been hours ago."""
     async with open_traded() as traded:
         order = await _rest(traded)
         await _looks(traded, order, 120)
@@ -594,6 +638,6 @@ async def test_an_order_that_rested_ends_a_minute_after_its_last_sign_of_life(au
             assert report is not None
         assert report.status is (Status.PARTIAL if how == "in part" else Status.KILLED)
         took_s = trio.current_time() - began
-        assert 1 <= took_s <= 3 if how == "in part" else 60 <= took_s <= 62
+        assert 60 <= took_s <= 62
         fills = traded.server.clob.record.fills(order.order_id)
         assert sum(fill.shares for fill in fills) == report.shares.micro

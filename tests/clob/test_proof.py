@@ -15,7 +15,7 @@ from trio_copy.model.logs import RawLog
 from trio_copy.model.orders import ExecutionReport, Order
 from trio_copy.model.units import Shares, Usd
 from trio_copy_clob.sending.chain_logs import ORDER_FILLED, SeenFill, fills_of
-from trio_copy_clob.sending.proof import QUIET_S, SECOND_LOOK_S, Evidence, prove
+from trio_copy_clob.sending.proof import QUIET_S, Evidence, prove
 from trio_copy_clob.sending.seen import by_order, order_of, read_page, trades_of
 
 _NULL = b"null"
@@ -165,7 +165,7 @@ def test_what_comes_of_an_order_that_is_over_at_once(
         (
             [maker_row(1, "5"), maker_row(2, "5", status="FAILED")],
             order_row("CANCELED", "10"),
-            {"quiet_s": SECOND_LOOK_S},
+            {"quiet_s": QUIET_S},
             ("partial", "5", "2.5", "firm"),
         ),
         (
@@ -175,15 +175,15 @@ def test_what_comes_of_an_order_that_is_over_at_once(
             ("off book", "10", "5", "pending"),
         ),
         ([maker_row(1, "10")], order_row("LIVE"), {"whole": False}, None),
-        # What is over is not all that was filled before a second look says the same, or for nothing a minute.
+        # What is over is not all that was filled before nothing new was seen for a minute.
         ([maker_row(1, "10")], order_row("CANCELED", "10"), {}, ("off book", "10", "5", "firm")),
         (
             [maker_row(1, "10")],
             order_row("CANCELED", "10"),
-            {"quiet_s": SECOND_LOOK_S - 0.1},
+            {"quiet_s": QUIET_S - 1},
             ("off book", "10", "5", "firm"),
         ),
-        ([maker_row(1, "10")], order_row("CANCELED", "10"), {"quiet_s": SECOND_LOOK_S}, (*_HALF, "firm")),
+        ([maker_row(1, "10")], order_row("CANCELED", "10"), {"quiet_s": QUIET_S}, (*_HALF, "firm")),
         ([maker_row(1, "20")], order_row("CANCELED", "20"), {}, (*_FULL, "firm")),
         ([maker_row(1, "10")], order_row("CANCELED", "15"), {}, None),
         ([maker_row(1, "10")], order_row("CANCELED", "15"), {"quiet_s": QUIET_S}, None),

@@ -13,6 +13,7 @@ from tests.builders import ALICE, LEADER, NOW, make_follow, usd
 from tests.engine.rig import OpenStore, Rig, Venue, buy, on_memory, on_sqlite, open_rig, sell
 from trio_copy.accounts import commands as c
 from trio_copy.accounts.budgets import day_of
+from trio_copy.engine.requests import call_off, carry_out
 from trio_copy.errors import ExecutorError, OrderUncertain
 from trio_copy.model.budgets import Performance
 from trio_copy.model.catalog import TokenFacts
@@ -667,3 +668,49 @@ async def test_a_restart_knows_what_is_off_the_book(clock: Clock, tmp_path: Path
         (left,) = rig.open_orders()
         assert (left.off_book, left.unproven, rig.open_cost()) == (True, False, cost)
         assert await rig.end_of(leaving(decided_at=rig.wall())) == [(End.FILLED, None)]
+
+
+async def test_what_is_off_the_book_is_handed_over_two_minutes_after_it_filled_something_last(clock: Clock) -> None:
+    """As long as more of it turns out to be filled, the venue is counting."""
+    first = resting()
+    async with open_rig() as rig:
+        order = await rests(rig, first)
+        _takes_off(rig)
+        await venue_of(rig).cancel(order)
+        await trio.sleep(100)
+        venue_of(rig).filled[order.order_id] = evolve(venue_of(rig).grow(order, Shares.parse(4)), off_book=True)
+        await trio.sleep(110)
+        assert rig.recorder.finished == []
+        await trio.sleep(20)
+        assert rig.ends() == [("alice", End.ESCALATED, Code.OUTCOME_UNPROVEN)]
+
+
+async def test_what_is_off_the_book_is_not_called_off(clock: Clock) -> None:
+    """It rests no longer: it did not end because its time was over after that, and no person is asked about it twice."""
+    first = resting()
+    async with open_rig() as rig:
+        order = await rests(rig, first)
+        await trio.sleep(REST_S - 150)
+        _takes_off(rig)
+        await venue_of(rig).cancel(order)
+        await trio.sleep(400)
+        assert [kind for kind, _ in rig.recorder.alerts] == ["outcome-unproven"]
+        (left,) = rig.open_orders()
+        assert (left.called_off, left.off_book) == (None, True)
+        asked = call_off("1", left.task.follower, order.key, rig.wall())
+        assert "is off the book already" in carry_out(asked, rig.account("alice"), rig.wall())
+
+
+async def test_what_is_on_the_book_again_is_called_off_before_an_exit(clock: Clock) -> None:
+    """Also where a person was asked about it meanwhile: an order of ours must not meet another one of ours."""
+    first = resting()
+    async with open_rig() as rig:
+        await rig.hold("alice", number=900)
+        order = await rests(rig, first)
+        venue = venue_of(rig)
+        venue.filled[order.order_id] = evolve(venue.filled[order.order_id], off_book=True)
+        assert await rig.wait_ends(first) == [(End.ESCALATED, Code.OUTCOME_UNPROVEN)]
+        venue.filled[order.order_id] = evolve(venue.filled[order.order_id], off_book=False)
+        await trio.sleep(10)
+        assert await rig.end_of(leaving(decided_at=rig.wall(), deadline=rig.wall() + 60)) == [(End.FILLED, None)]
+        assert {one.order_id for one in venue.called_off} == {order.order_id}

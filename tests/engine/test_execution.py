@@ -7,7 +7,7 @@ import trio
 import trio.testing
 from attrs import evolve
 
-from tests.builders import ALICE, NOW, make_signal, usd
+from tests.builders import ALICE, LEADER, NOW, OTHER_LEADER, make_follow, make_signal, usd
 from tests.engine.rig import LEASE_S, Rig, buy, on_memory, open_rig, sell
 from trio_copy.accounts import OrderState
 from trio_copy.accounts.budgets import day_of
@@ -211,6 +211,62 @@ async def test_an_entry_that_is_not_accepted_keeps_no_exit_waiting(clock: Clock,
         assert rig.open_orders() == []
 
 
+def _by_another(task: CopyTask) -> CopyTask:
+    """Return a task that copies somebody else."""
+    return evolve(task, signal=evolve(task.signal, leader=OTHER_LEADER))
+
+
+async def _holds_by_another(rig: Rig, token: int = 7) -> None:
+    """Let alice hold shares that somebody else has bought before her."""
+    rig.book.replace_all(make_follow("alice", leader, sell="sized") for leader in (LEADER, OTHER_LEADER))
+    assert await rig.end_of(_by_another(buy(900, token=token))) == [(End.FILLED, None)]
+    rig.recorder.finished.clear()
+
+
+@pytest.mark.parametrize("lane", ["of a token", "of a wallet"])
+async def test_an_entry_that_is_not_accepted_goes_on_behind_an_exit_that_is_no_news_of_its_leader(
+    clock: Clock, lane: str
+) -> None:
+    """One of another market in the lane of their wallet, or of the same shares by another leader: he has not left it."""
+    async with open_rig() as rig:
+        token = 7
+        if lane == "of a wallet":
+            token, rig.executor.lane = 77, lambda intent, wallet: (wallet.follower,)
+        await _holds_by_another(rig, token)
+        submit = rig.executor.submit
+        _refuse(rig, NOT_YET, "alice", side=Side.BUY)
+        entry = buy(1, deadline=rig.wall() + 60)
+        await rig.take_in(entry)
+        await trio.sleep(10)
+        leave, began = sell(8, token=token, decided_at=rig.wall(), deadline=rig.wall() + 60), trio.current_time()
+        leave = _by_another(leave)
+        assert await rig.end_of(leave) == [(End.FILLED, None)]
+        assert trio.current_time() - began <= 1
+        await trio.sleep(10)
+        rig.executor.submit = submit
+        assert await rig.wait_ends(entry) == [(End.FILLED, None)]
+        assert rig.position(entry).shares == Shares.parse(10)
+        assert rig.open_orders() == []
+        assert (rig.lanes.entries_out, rig.execution.patience.entries) == (0, 0)
+
+
+async def test_an_entry_that_went_on_behind_an_exit_ends_at_its_deadline(clock: Clock) -> None:
+    """Once, however often it was made anew."""
+    async with open_rig() as rig:
+        await _holds_by_another(rig)
+        _refuse(rig, NOT_YET, "alice")
+        entry = buy(1, deadline=rig.wall() + 30)
+        await rig.take_in(entry)
+        await trio.sleep(10)
+        leave = _by_another(sell(8, decided_at=rig.wall(), deadline=rig.wall() + 60))
+        await rig.take_in(leave)
+        ends = await rig.wait_ends(entry, leave)
+        assert ends == [(End.EXPIRED, Code.DEADLINE_PASSED), (End.REJECTED, Code.NOT_SENT)]
+        await trio.sleep(60)
+        assert len(rig.ends()) == 2
+        assert (rig.open_orders(), len(rig.lanes)) == ([], 0)
+
+
 async def test_an_entry_that_is_not_accepted_is_not_sent_again_once_nobody_wants_it(clock: Clock) -> None:
     """Its follow was removed meanwhile: nothing of it would be sent now."""
     async with open_rig() as rig:
@@ -263,7 +319,34 @@ async def test_an_exit_is_not_sent_again_while_its_sale_is_taken_back(clock: Clo
         assert await rig.wait_ends(task) == [(End.FILLED, None)]
 
 
-@pytest.mark.parametrize("how", ["cancelled", "handed over"])
+@pytest.mark.parametrize("comes_back", [True, False])
+async def test_an_entry_that_is_not_accepted_is_suspended_while_its_signal_is_taken_back(
+    clock: Clock, *, comes_back: bool
+) -> None:
+    """As what waits is: it is nowhere yet. Mined again, it goes on; else it ends at its deadline."""
+    async with open_rig() as rig:
+        rig.executor.script = [NOT_YET] * 16
+        task = buy(2, deadline=rig.wall() + 60)
+        rig.shard.met.meet(task.signal, rig.wall(), whole=True)
+        await rig.take_in(task)
+        await trio.sleep(5)
+        first = rig.shard.met.retract(task.signal, rig.wall())
+        assert first is not None
+        rig.shard.retract(first)
+        await trio.sleep(2)
+        sends = len(rig.executor.sent)
+        await trio.sleep(10)
+        assert len(rig.executor.sent) == sends
+        assert (rig.open_orders(), rig.lanes.suspended, rig.execution.patience.entries) == ([], 1, 0)
+        if comes_back:
+            rig.shard.met.meet(task.signal, rig.wall(), whole=True)
+            rig.shard.resume(task.signal.signal_id)
+        ends = await rig.wait_ends(task)
+        assert ends == [(End.FILLED, None) if comes_back else (End.RETRACTED, Code.RETRACTED)]
+        assert len(rig.lanes) == 0
+
+
+@pytest.mark.parametrize("how", ["cancelled", "handed over", "handed over, and cancelled"])
 async def test_an_exit_that_is_not_accepted_holds_no_end_up(clock: Clock, how: str) -> None:
     """Whoever stops, or gives its shard to another instance, waits no longer than for one send; what came of it is recorded."""
     async with open_rig(at_work=False) as rig, trio.open_nursery() as nursery:
@@ -279,13 +362,16 @@ async def test_an_exit_that_is_not_accepted_holds_no_end_up(clock: Clock, how: s
             nursery.cancel_scope.cancel()
         else:
             rig.holder.hand_over(0)
-            with trio.fail_after(2):
+            if how == "handed over, and cancelled":  # the time of a drain is over
+                nursery.cancel_scope.cancel()
+            with trio.fail_after(2, shield=True):
                 while rig.lanes.sending[0]:  # noqa: ASYNC110  virtual time
                     await trio.sleep(0.1)
             nursery.cancel_scope.cancel()
     assert trio.current_time() - began <= 2
-    # Of what was handed over, the next owner says how it ends.
-    assert rig.ends() == ([("alice", End.REJECTED, Code.NOT_SENT)] if how == "cancelled" else [])
+    await trio.sleep(1)
+    # How it ends, whoever has it next says: another owner, or the next process.
+    assert rig.ends() == []
 
 
 async def _hand_over(rig: Rig) -> None:
@@ -296,6 +382,26 @@ async def _hand_over(rig: Rig) -> None:
             await trio.sleep(0.1)
     await rig.holder.end(0)
     await rig.store.control.release(rig.lease)
+
+
+@pytest.mark.parametrize("side", list(Side))
+async def test_the_next_process_goes_on_with_what_was_not_accepted(clock: Clock, side: Side) -> None:
+    """Where the one before was stopped while its venue took nothing: once, within the deadline."""
+    books = on_memory()
+    async with open_rig(open_store=books, at_work=False) as first, trio.open_nursery() as nursery:
+        nursery.start_soon(first.execution.run_worker)
+        await first.hold("alice", number=901)
+        task = buy(2, side=side, deadline=first.wall() + 60)
+        first.executor.script = [NOT_YET] * 500
+        await first.take_in(task)
+        await trio.sleep(20)
+        nursery.cancel_scope.cancel()
+    sent = {order.order_id for order in first.executor.sent}
+    await trio.sleep(LEASE_S)
+    async with open_rig(open_store=books) as second:
+        assert await second.wait_ends(task) == [(End.FILLED, None)]
+        assert len(second.executor.sent) == 1
+        assert sent.isdisjoint(order.order_id for order in second.executor.sent)
 
 
 @pytest.mark.parametrize("in_time", [True, False])

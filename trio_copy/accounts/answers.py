@@ -118,9 +118,9 @@ def _as_booked(open_order: OpenOrder, report: ExecutionReport) -> ExecutionRepor
 
 
 def call_off(account: "Account", key: IntentKey, why: Reason, at: float) -> Sequence[e.Event]:
-    """Want an order to rest no longer; once is enough."""
+    """Want an order to rest no longer; once is enough, and one that is off the book does not."""
     open_order = account.orders.get(key)
-    if open_order is None or not open_order.rests or open_order.called_off is not None:
+    if open_order is None or not open_order.rests or open_order.off_book or open_order.called_off is not None:
         return ()
     return (e.CalledOff(key=key, why=why, at=at),)
 

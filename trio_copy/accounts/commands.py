@@ -118,7 +118,7 @@ class NotSent:
     outcome: Outcome
     at: float
     waits_on: bool = False
-    """Whether its task does not end: it waits for whoever owns the account next, who makes an order of his own."""
+    """Whether its task does not end: it waits behind an exit, or for whoever owns the account next, and its order is made anew."""
 
 
 @value(kw_only=True)

@@ -135,7 +135,7 @@ class OpenOrder:
     members: tuple[TaskId, ...]
     placed_at: float
     at: float
-    """When it entered its state."""
+    """When it entered its state; of one that is off the book, when it filled something last."""
     state: OrderState = OrderState.PLACED
     report: ExecutionReport | None = None
     """What was learned last; of one that rests, what is booked."""
@@ -184,20 +184,24 @@ class OpenOrder:
 
     def after(self, state: OrderState, report: ExecutionReport | None, at: float, *, ended: bool) -> "OpenOrder":
         """Return the order as it stands once something was learned about it."""
+        off_book = state is OrderState.RESTING and report is not None and report.off_book
+        as_before = state is self.state and off_book is self.off_book
+        # Of one that is off the book, what more it has filled is news: how long nobody knows whether that is all counts anew.
+        grown = off_book and self.report is not None and report is not None and report.shares != self.report.shares
         return OpenOrder(
             self.order,
             self.task,
             self.cost,
             self.members,
             self.placed_at,
-            self.at if state is self.state and self.off_book == (report is not None and report.off_book) else at,
+            self.at if as_before and not grown else at,
             state,
             report,
             ended,
             self.breached,
             self.called_off,
             # What turns out to rest is known: whoever calls it off has to wait for what comes of that.
-            self.handed_over and (state is self.state or state is OrderState.UNKNOWN),
+            self.handed_over and (as_before or off_book or state is OrderState.UNKNOWN),
         )
 
     def booked_as(self, report: ExecutionReport) -> bool:

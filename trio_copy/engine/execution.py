@@ -260,7 +260,7 @@ class Execution:
         shard: Shard,
         queued: Queued,
         placed: e.Placed,
-        answer: "ExecutionReport | Outcome | _ForNextOwner | OrderUncertain",
+        answer: "ExecutionReport | Outcome | _Later | OrderUncertain",
         settings: FollowSettings,
     ) -> bool:
         """Let the account decide what came of a send; returns whether its task shall be tried once more."""
@@ -268,7 +268,7 @@ class Execution:
         command: c.Command
         if isinstance(answer, Outcome):
             command = c.NotSent(key=key, outcome=answer, at=now)
-        elif isinstance(answer, _ForNextOwner):
+        elif isinstance(answer, _Later):
             command = c.NotSent(key=key, outcome=answer.outcome, at=now, waits_on=True)
         elif isinstance(answer, OrderUncertain):
             command = c.Doubt(key=key, at=now, breached=isinstance(answer, ReportBroken))
@@ -281,14 +281,16 @@ class Execution:
         self.at("send: learned")
         for event in events:
             if isinstance(event, e.Waits) and event.task.attempt > task.attempt:
-                goes_on = not isinstance(answer, _ForNextOwner)
-                if goes_on:
+                if not isinstance(answer, _Later) or answer.here:
                     queued.task = event.task
                     self.lanes.take_again(queued)
                 if shard.met.is_retracted(event.task.signal.signal_id):
                     # While it was being sent there was nothing to suspend.
                     shard.retract(event.task.signal.signal_id)
-                return goes_on
+                if not isinstance(answer, _Later):
+                    return True
+                if answer.here:
+                    self.lanes.give_back(queued)
         return False
 
     async def send_again(self, shard: Shard, open_order: OpenOrder) -> ExecutionReport | None:
@@ -317,7 +319,7 @@ class Execution:
 
     async def _submit(
         self, shard: Shard, queued: Queued, placed: e.Placed, scope: trio.CancelScope
-    ) -> "ExecutionReport | Outcome | _ForNextOwner | OrderUncertain":
+    ) -> "ExecutionReport | Outcome | _Later | OrderUncertain":
         """Send the frozen body; an end where it certainly was not sent, an error when nobody can say what came of it."""
         timeout_s = self.settings.send_timeout_s
         sends = self.patience.begin(is_exit=queued.is_exit, now=self.wall(), timeout_s=timeout_s)
@@ -328,7 +330,7 @@ class Execution:
 
     async def _send(
         self, shard: Shard, queued: Queued, placed: e.Placed, scope: trio.CancelScope, sends: Sends
-    ) -> "ExecutionReport | Outcome | _ForNextOwner | OrderUncertain":
+    ) -> "ExecutionReport | Outcome | _Later | OrderUncertain":
         task, order = placed.task, placed.order
         while True:
             now = self.wall()
@@ -355,30 +357,35 @@ class Execution:
             if scope.cancel_called or outcome.end is End.DENIED:
                 return outcome
             goes_on = queued.is_exit or (isinstance(answer, OrderNotSent) and answer.not_yet)
-            goes_on = goes_on and not _is_given_up(scope)
-            if goes_on and shard.leaving and self.wall() < task.deadline:
-                return _ForNextOwner(outcome)
+            if goes_on and self.wall() < task.deadline and (shard.leaving or _is_given_up(scope)):
+                return _Later(outcome, here=not shard.leaving)
             pause_s = sends.pause_s(self.wall(), task.deadline, goes_on=goes_on)
             if pause_s is None:
                 return outcome
             await trio.sleep(pause_s)
 
-    def _not_again(self, shard: Shard, queued: Queued, order: Order) -> Outcome | None:
-        """Say why what was not accepted is not sent again: a person has settled it, or an entry would keep an exit waiting, or
-        nobody wants it any more."""
+    def _not_again(self, shard: Shard, queued: Queued, order: Order) -> "Outcome | _Later | None":
+        """Say why what was not accepted is not sent again: a person has settled it, or nobody wants it any more; an entry goes on
+        behind an exit that it would keep waiting, and once a reorg has brought its trade back.
+        """
         task = queued.task
         open_order = shard.accounts[task.follower].orders.get(order.key)
         if open_order is None:
             return not_sent("settled by hand")
         if queued.is_exit:
             return None
-        leaving = self.lanes.exit_behind(queued)
-        if leaving is not None:
-            return Outcome(end=End.SKIPPED, reason=left_by(leaving, task))
         if shard.met.is_retracted(task.signal.signal_id):
-            return retracted(task)
+            return _Later(
+                retracted(task), here=not shard.leaving
+            )  # suspended, as what was never placed: it is nowhere yet
         unwanted = self.rules.why_not_again(shard, open_order)
-        return None if unwanted is None else Outcome(end=End.SKIPPED, reason=unwanted)
+        if unwanted is not None:
+            return Outcome(end=End.SKIPPED, reason=unwanted)
+        leaving = self.lanes.exit_behind(queued)
+        if leaving is None:
+            return None
+        # It sells something else, as in the one lane of a wallet, or what somebody else has bought.
+        return _Later(Outcome(end=End.SKIPPED, reason=left_by(leaving, task)), here=not shard.leaving)
 
     async def _wait_lease(self, shard: Shard, task: CopyTask) -> None:
         """Wait while nobody knows whether the shard is still ours: a store that is away, or slow, is no other owner.
@@ -474,10 +481,14 @@ class _Placed:
 
 
 @frozen
-class _ForNextOwner:
-    """What was not accepted, and may be within its deadline, when its shard is handed over: whoever has it next goes on."""
+class _Later:
+    """What was not accepted, and may be within its deadline: it waits, by an order that is made anew."""
 
     outcome: Outcome
+    """How it would end otherwise."""
+    here: bool
+    """Whether it waits in its lane, behind an exit, for its trade, or until the process has ended; else its shard is handed
+    over, and whoever has it next goes on."""
 
 
 def refused(error: OrderNotSent) -> Outcome:

@@ -145,7 +145,8 @@ class Reconciler:
             if open_order.held:
                 self._looked_at[key] = now  # it may turn out to rest
             return execution.mode.engine.mode is not Mode.HALT_ALL
-        if open_order.called_off is None and (why := self.rules.why(shard, open_order)) is not None:
+        on_book = open_order.called_off is None and not open_order.off_book
+        if on_book and (why := self.rules.why(shard, open_order)) is not None:
             with suppress(LeaseLost):
                 shard.act(open_order.task.follower, c.CallOff(key=key, why=why, at=now))
                 return True

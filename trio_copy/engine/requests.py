@@ -150,8 +150,9 @@ def _settle(account: Account, body: list[Any], at: float) -> Command:
 def _call_off(account: Account, body: list[Any], at: float) -> Command:
     (order_key,) = body
     open_order = account.orders.get(IntentKey(order_key))
-    if open_order is None or not open_order.rests:
+    if open_order is None or not open_order.rests or open_order.off_book:
         state = "has ended" if open_order is None else f"is {open_order.state.value}"
+        state = "is off the book already" if open_order is not None and open_order.off_book else state
         raise _Refused(f"expected an order that rests, got {order_key}, which {state}")
     why = Reason(code=Code.GIVEN_UP, control="orders cancel", value="by hand", limit="filled before")
     return CallOff(key=open_order.order.key, why=why, at=at)

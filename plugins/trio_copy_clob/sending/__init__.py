@@ -7,7 +7,7 @@
     calling      one signed request
     credentials  the API key of a signer; skew: what time the venue has
     balances     what the venue believes that a wallet has; permissions: what it lets a signer do, and from where
-    limits       whose turn it is; stops: what must not be sent at all
+    limits       whose turn it is; stops: what must not be sent at all; armings: when a person lifted the last of it
     sent         when an order was sent last, and what the venue said of it
 
 What is decided is decided by pure functions; what waits for the network asks them. Decision 0037 says what each answer

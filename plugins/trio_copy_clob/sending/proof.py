@@ -19,8 +19,6 @@ from trio_copy_clob.sending.seen import OrderStanding, SeenOrder, SeenTrade, Tra
 
 QUIET_S = 60.0
 """So long after an order was last sent, nothing of it is under way any more: confirmations were seen to take 40 s."""
-SECOND_LOOK_S = 1.0
-"""So long after an order that rested was first seen over, what is said to be matched of it is believed where its trades agree."""
 _DUST = 10_000
 """A hundredth of a share, or of a dollar: what rounding leaves."""
 _ROUNDING = 10
@@ -109,8 +107,9 @@ def _resting(order: Order, seen: Evidence) -> ExecutionReport | None:
         full = _amounts(order, seen.trades, rests=True).status is Status.FILLED
         if not (_is_all(order, seen, rests=True) and (over or full)):
             return None
-        # A row may be counted as late as the trades are told: once is not enough for it to prove that there is no more.
-        sure = full or seen.fills or seen.quiet_s >= SECOND_LOOK_S
+        # A row may be counted as late as the trades are told, and the chain be behind both: what was matched right before the
+        # end, after something else, is in none of them for a while.
+        sure = full or seen.quiet_s >= QUIET_S
         return _settled(order, seen, rests=True) if sure else _off_book(order, seen)
     if seen.told is not None or seen.was_on_chain or (seen.order is None and seen.there):
         return None
