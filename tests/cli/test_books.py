@@ -629,7 +629,7 @@ def test_what_gas_has_cost_is_shown_by_wallet_and_operator(conf: Path, capsys: C
     assert rest.split() == ["onchain", "137", "0xabab..abab", "0xabab..abab", "1", coins]
     assert main(["pnl"]) == 0
     assert capsys.readouterr().out.splitlines()[-1] == (
-        "gas, not counted above: 0.012345678900000001 coins for 3 transactions in all (trio-copy gas)"
+        f"gas, not counted above: 0.012345678900000001 coins for 3 transactions; by wallet: trio-copy gas --conf {conf}"
     )
     assert main(["pnl", "--json"]) == 0
     assert "gas" not in capsys.readouterr().out

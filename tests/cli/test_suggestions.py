@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 import trio
 
+from tests.cli.filled import open_owner
 from tests.plugins.test_old_books import old_file
 from trio_copy.cli import main, status
 from trio_copy.cli.suggest import suggested
@@ -19,10 +20,11 @@ from trio_copy.engine.asking import Asker
 from trio_copy.engine.plan import load_plan
 from trio_copy.errors import UnresolvedOrders
 from trio_copy.model.control import Modes
+from trio_copy.ports import NOBODY, Document
 
 ROOT = Path(__file__).parents[2]
 LEADER = "0xa697d0b3fff7d285a0f92d6ee03a7f97809e59d5"
-NOBODY = f"nobody:{LEADER}"
+NOT_FOLLOWED = f"nobody:{LEADER}"
 PASTED = re.compile(r": (trio-copy .+)$", re.MULTILINE)
 PASTED_IN_TEST_ARM = {"arm", "disarm"}
 """They need a wallet and its key."""
@@ -79,7 +81,7 @@ def _bare_follow_added_twice(conf: Path, patch: Patch) -> None:
 
 
 def _paused(conf: Path, patch: Patch) -> None:
-    words = [["pause", "--follower", "alice"], ["status"], ["exit", f"{NOBODY}:1"]]
+    words = [["pause", "--follower", "alice"], ["status"], ["exit", f"{NOT_FOLLOWED}:1"]]
     assert [main([*one, "--conf", str(conf)]) for one in words] == [0, 1, 2]
 
 
@@ -145,15 +147,24 @@ def _no_end(conf: Path, patch: Patch) -> None:
     assert main(["exit", ":".join(position), "--yes", "--conf", str(conf)]) == 1
 
 
+def _gas_paid(conf: Path, patch: Patch) -> None:
+    async def pay() -> None:
+        async with open_owner(load_plan(conf)) as owner:
+            owner.documents.append(Document(NOBODY, "sending", f"onchain/137/{'0x' + 'ab' * 20}/gas", b"[1,1,21000]"))
+
+    trio.run(pay)
+    assert main(["pnl", "--conf", str(conf)]) == 0
+
+
 def _no_measurement(conf: Path, patch: Patch) -> None:
     assert main(["load", "model"]) == 0
 
 
 SAYINGS: Sequence[tuple[Callable[[Path, Patch], None], tuple[str, ...]]] = (
     (_says("explain", "trade", "00000000", code=2), ("trades",)),
-    (_says("explain", "follow", NOBODY, code=2), ("follow list",)),
-    (_says("follow", "set", NOBODY, "size.ratio=1", code=2), ("follow list",)),
-    (_says("follow", "remove", NOBODY, code=2), ("follow list",)),
+    (_says("explain", "follow", NOT_FOLLOWED, code=2), ("follow list",)),
+    (_says("follow", "set", NOT_FOLLOWED, "size.ratio=1", code=2), ("follow list",)),
+    (_says("follow", "remove", NOT_FOLLOWED, code=2), ("follow list",)),
     (_added_twice, ("explain follow", "follow set")),
     (_bare_follow_added_twice, ("explain follow", "follow set")),
     (_paused, ("resume", "run", "positions")),
@@ -165,6 +176,7 @@ SAYINGS: Sequence[tuple[Callable[[Path, Patch], None], tuple[str, ...]]] = (
     (_no_end, ("explain trade",)),
     (_made_earlier, ("export-books",) * 3),
     (_halted_earlier, ("mode", "mode")),
+    (_gas_paid, ("gas",)),
     (_no_measurement, ("load measure",)),
 )
 
@@ -200,7 +212,7 @@ def test_every_suggestion_of_the_sources_is_run_above() -> None:
 
     assert len(begun) > 8
     assert {
-        " ".join(words[:2]) if words[0] not in ("run", "trades", "pnl", "arm", "disarm") else words[0]
+        " ".join(words[:2]) if words[0] not in ("run", "trades", "pnl", "gas", "arm", "disarm") else words[0]
         for words in begun
     } == run
 

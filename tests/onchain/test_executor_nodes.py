@@ -186,7 +186,7 @@ async def test_late_and_double_answers_change_nothing(bench: Bench) -> None:
 
     bench.rule(late, "one")
     bench.rule(hangs, "two")
-    report = await bench.trading.submit(order, within_s=0.6)
+    report = await bench.trading.submit(order, within_s=2)
     assert report.status is Status.UNKNOWN
     bench.rule(double, method="eth_getTransactionReceipt")
     release.set()

@@ -29,7 +29,7 @@ async def test_what_an_operator_has_sent_who_was_taken_out_is_followed_to_its_en
     async with open_bench(venues, market, journal=journal.as_left(), wall=wall, signing=Signing(OTHER_KEY)) as bench:
         assert await bench.trading.find(order) is None
         assert "operator-unknown" in bench.kinds
-        assert (await bench.trading.submit(order, within_s=0.5)).status is Status.UNKNOWN
+        assert (await bench.trading.submit(order, within_s=2)).status is Status.UNKNOWN
         await bench.mine()
         await bench.found(order, status=Status.FILLED, settlement=Settlement.MINED)
         firm = await bench.firm(order)

@@ -22,6 +22,7 @@ from trio_copy.cli.queries import (
     read_query,
 )
 from trio_copy.cli.redact import Redact
+from trio_copy.cli.suggest import suggested
 from trio_copy.cli.tables import Column, Csv, Json, dollars, short, show, signed_dollars, text_or_none
 from trio_copy.engine.books import sums
 from trio_copy.engine.gas import GasPaid, gas_paid
@@ -108,7 +109,7 @@ def pnl(
     columns = with_names(COLUMNS, names, "name") if by == "leader" else COLUMNS
     show(columns, rows, json=json, csv_=csv, empty=nothing("nothing was traded", plan, follower))
     if paid and not (json or csv):
-        out(f"gas, not counted above: {gas_in_all(paid)} in all (trio-copy gas)")
+        out(f"gas, not counted above: {gas_in_all(paid)}; by wallet: {suggested('gas', conf=plan.path)}")
     return 0
 
 

@@ -18,7 +18,7 @@ VERBS = {
     "positions": "List what is held: shares, cost, and what it would bring at the last known bid.",
     "pnl": "Add up profit and loss: realised from sales and redemptions, fees included, and unrealised at the last known "
     "bid.",
-    "gas": "Show what transactions have cost in gas, by operator, in the chain's own coin; `pnl` does not count it.",
+    "gas": "Show what transactions have cost in gas, by wallet and operator, in the chain's own coin; `pnl` does not count it.",
     "fidelity": "Show how far paper was from what the book allowed, then and 1 s, 5 s and 30 s later, by leader and by size of the "
     "copy.",
     "trades": "List what was bought, sold and redeemed, newest first.",
