@@ -365,8 +365,9 @@ class Execution:
             await trio.sleep(pause_s)
 
     def _not_again(self, shard: Shard, queued: Queued, order: Order) -> "Outcome | _Later | None":
-        """Say why what was not accepted is not sent again: a person has settled it, or nobody wants it any more; an entry goes on
-        behind an exit that it would keep waiting, and once a reorg has brought its trade back.
+        """Say why what was not accepted is not sent again: a person has settled it, or nobody wants it any more.
+
+        An entry goes on later where it would keep an exit waiting, or a reorg has taken its trade back.
         """
         task = queued.task
         open_order = shard.accounts[task.follower].orders.get(order.key)
@@ -375,9 +376,8 @@ class Execution:
         if queued.is_exit:
             return None
         if shard.met.is_retracted(task.signal.signal_id):
-            return _Later(
-                retracted(task), here=not shard.leaving
-            )  # suspended, as what was never placed: it is nowhere yet
+            # It is nowhere yet, so it is suspended like what was never placed.
+            return _Later(retracted(task), here=not shard.leaving)
         unwanted = self.rules.why_not_again(shard, open_order)
         if unwanted is not None:
             return Outcome(end=End.SKIPPED, reason=unwanted)
