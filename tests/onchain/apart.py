@@ -148,6 +148,7 @@ class Apart:
     async def wait(self, reached: Callable[[list[Event]], bool], what: str) -> None:
         """Wait until what it has told so far is enough. Raises `AssertionError`, which names it, where it ends before or hangs."""
         with trio.move_on_after(STEP_S):
+            await trio.lowlevel.checkpoint()
             while not reached(self.events):
                 told = self._told
                 if self.process.poll() is not None and self.process.stdout is None:
