@@ -12,8 +12,6 @@ _MOST = 100_000
 """Decided questions that are remembered; the oldest go first."""
 _KEPT_BLOCKS = 100_000
 """A question is remembered for so many blocks, two days and more: what was bought of it may be proven late."""
-
-
 _FORKS_MOST = 4
 """Blocks whose words on one question are remembered beside each other, until a reorg has taken back all but one."""
 
