@@ -290,6 +290,10 @@ def _protocol_of(asked: Asked) -> h11.Connection:
 async def _ask(stream: trio.abc.Stream, asked: Asked, body_bytes: int) -> tuple[Answered, bool]:
     """Return the answer, and whether the connection is good for another request."""
     data, chunk = _written(asked), b""
+    # A process that was stopped on its way here has not been told yet that its time is over: Trio tells at the next wait,
+    # and that comes after the write. Somebody else may have looked for the order meanwhile, and said that it is nowhere.
+    if trio.current_time() >= trio.current_effective_deadline():
+        raise httpx.PoolTimeout(_TOO_LATE)
     if asked.sending is not None:
         asked.sending.began = True
     try:

@@ -15,8 +15,9 @@ from trio_copy.ports import MarketsContext
 from trio_copy.sockets import open_socket
 from trio_copy.testing.market_server import open_market_server
 from trio_copy_clob import PolymarketSettings, open_polymarket
+from trio_copy_clob.addresses import Origin
 from trio_copy_clob.sending.calling import Caller, NoReply, Reply
-from trio_copy_clob.transport import SENDING, H11Transport, Sending
+from trio_copy_clob.transport import SENDING, Asked, H11Transport, Sending
 
 
 async def test_the_source_works_over_loopback() -> None:
@@ -138,6 +139,31 @@ async def test_a_request_says_whether_it_may_have_arrived(clock: trio.testing.Mo
             await transport.handle_async_request(request)
         assert sending.began is began
     assert closed == ["silent"]
+
+
+async def test_who_was_stopped_before_he_wrote_sends_nothing_when_he_wakes_up(clock: trio.testing.MockClock) -> None:
+    """Between the last wait and the write nobody is cancelled, however late it is."""
+    ours, theirs = trio.testing.memory_stream_pair()
+
+    class Slow(bytes):
+        """A body that is put together for longer than there is time."""
+
+        def __radd__(self, head: bytes) -> bytes:
+            clock.jump(60.0)
+            return head + bytes(self)
+
+    async def connect(host: str, port: int) -> trio.abc.Stream:
+        await trio.lowlevel.checkpoint()
+        return ours
+
+    sending = Sending()
+    asked = Asked(
+        "POST", b"/order", [(b"Host", b"localhost"), (b"Content-Length", b"3")], Slow(b"buy"), sending=sending
+    )
+    with pytest.raises(httpx.TimeoutException):
+        await H11Transport(open_socket=connect, timeout_s=5.0).carry(Origin("http", "localhost", 80), asked)
+    assert not sending.began
+    assert await theirs.receive_some() == b""  # closed, and nothing before that
 
 
 async def test_a_look_at_an_idle_connection_that_is_cancelled_closes_it(clock: trio.testing.MockClock) -> None:

@@ -105,9 +105,11 @@ class Instance:
         return text in self.log.read_text()
 
     def send(self, number: signal.Signals) -> None:
-        """Send a signal; what is killed is dead when this returns."""
+        """Send a signal; what is killed is dead when this returns, and what is stopped stands still."""
         self.process.send_signal(number)
         self.stopped = number is signal.SIGSTOP
+        if self.stopped:
+            os.waitid(os.P_PID, self.process.pid, os.WSTOPPED | os.WNOWAIT)
         if number is signal.SIGKILL:
             self.process.wait(10)
 
@@ -147,12 +149,16 @@ class Fleet:
         self.instances.append(Instance(process, log))
         return self.instances[-1]
 
-    def pause(self, one: Instance) -> None:
-        """Stop a process where it stands, but not where it holds the venue's lock: others would wait for that, not for it."""
+    async def pause(self, one: Instance) -> None:
+        """Stop a process in the middle of a send, where it waits for the venue's lock.
+
+        Not where it holds that: others would wait for it. And not between its last look at the clock and the request, which
+        no program can rule out: it would send when it wakes up, and the venue would take it for a new request.
+        """
         with self.venue.open("a+") as venue:
             fcntl.flock(venue, fcntl.LOCK_EX)
+            await self.wait(lambda: _waits_for_lock(one.process.pid), what="a send")
             one.send(signal.SIGSTOP)
-            os.waitid(os.P_PID, one.process.pid, os.WSTOPPED | os.WNOWAIT)
 
     def command(self, *words: str) -> subprocess.CompletedProcess[str]:
         """Run a command as a person would, beside the instances."""
@@ -289,6 +295,10 @@ class Fleet:
             assert {one.reason.code for one in others if one and one.reason} <= {Code.NOT_SENT}, why
             assert len(others) <= ended_badly * _WORKERS, why
         return Counter(line["what"] for line in sent)
+
+
+def _waits_for_lock(pid: int) -> bool:
+    return any("->" in row and str(pid) in row.split() for row in Path("/proc/locks").read_text().splitlines())
 
 
 def losses(fleet: Fleet) -> int:

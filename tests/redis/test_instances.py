@@ -100,7 +100,7 @@ async def test_a_paused_owner_changes_nothing(tmp_path: Path, redis: RedisServer
         async with trio.open_nursery() as nursery:
             nursery.start_soon(fleet.trade_for, 4.0, 40.0)
             await trio.sleep(1.5)
-            fleet.pause(zombie)
+            await fleet.pause(zombie)
             stopped = len(fleet.venue.read_text().splitlines())
             await trio.sleep(0.2)
             # Not how soon, but that nothing is lost or doubled: on a machine that is busy, it takes its time.
