@@ -49,6 +49,9 @@ class Signing:
     def sender_of(self, key: IntentKey) -> Address | None:
         return None
 
+    async def wait_counted(self) -> None:
+        await trio.lowlevel.checkpoint()
+
     async def release(self, wanted: Spending, digest: bytes) -> None:
         if self.refuses is not None:
             raise OrderNotSent(self.refuses.because, self.refuses)
