@@ -35,6 +35,7 @@ class Signing:
     released: list[tuple[IntentKey, bytes]] = field(factory=list)
     signed: list[tuple[Transaction, Purpose]] = field(factory=list)
     refuses: Reason | None = None
+    armed_at: float = 0.0
 
     @property
     def address(self) -> Any:

@@ -74,6 +74,8 @@ class Operator:
     """Until when, by Trio's clock, nothing new is sent: there was no coin for gas."""
     stopped: str = ""
     """Why nothing new is sent any more: no node takes what it sends."""
+    _stopped_at: float = 0.0
+    """Unix seconds."""
     _causes: dict[IntentKey, Cause] = field(factory=dict)
     _coming: set[IntentKey | int] = field(factory=set)
     """Keys that were let in and have no nonce yet."""
@@ -220,10 +222,17 @@ class Operator:
         if answer.row is Row.NO_FUNDS:
             self.pause(answer.words)
         elif answer.row is Row.WRONG:
-            self.stopped = why
-            self._tell("operator-stopped", f"operator {self.address} sends nothing more: {why}")
+            self.stopped, self._stopped_at = why, self.wall()
+            mend = "once that is mended, arm a wallet that it sends for again: `trio-copy arm WALLET`"
+            self._tell("operator-stopped", f"operator {self.address} sends nothing more: {why}; {mend}")
         if self._give_up(nonce):
             raise Unfit(why) if answer.row is Row.WRONG else OrderNotSent(why)
+
+    def go_on(self, armed_at: float) -> None:
+        """Send again what was stopped before a person armed a wallet, in Unix seconds: his word is that it is mended."""
+        if self.stopped and self._stopped_at < armed_at:
+            self._tell("operator-goes-on", f"operator {self.address}: a wallet was armed again, after: {self.stopped}")
+            self.stopped = ""
 
     def pause(self, words: str) -> None:
         """Send nothing new for a while, and tell a person: there is no coin for gas. `words` are the node's."""
