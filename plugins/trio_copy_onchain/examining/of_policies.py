@@ -37,7 +37,7 @@ class OfPolicy:
             bad(
                 _CHECK,
                 f"its guard refuses what trades with {listed(missing)}",
-                f"add it to {key} of [wallet.{name}.policy], and arm the wallet again",
+                f"add it to {key} of [wallet.{name}.policy], and `trio-copy arm {name}`",
                 name,
             )
             for key, missing in self._missing()
@@ -63,7 +63,7 @@ class OfPolicy:
         )
         if trades >= LEAST_TRADES:
             return [good(_CHECK_GAS, text, wallet=name)]
-        advice = f"max_day_gas of [wallet.{name}.policy], {coins(LEAST_TRADES * per_trade)} at least, and arm the wallet again"
+        advice = f"max_day_gas of [wallet.{name}.policy], {coins(LEAST_TRADES * per_trade)} at least, and `trio-copy arm {name}`"
         return [bad(_CHECK_GAS, text, advice, name)]
 
     def _missing(self) -> Iterator[tuple[str, list[Address]]]:
@@ -93,6 +93,7 @@ class OfPolicy:
                 told = await self.look.number(token, _DECIMALS())
                 if told is not None and told != counted_in:
                     text = f"{checksummed(token)} has {told} decimals, and its guard counts {counted_in}: its limits in USD are wrong"
-                    advice = f"{key} of [wallet.{self.wallet.name}.policy], and arm the wallet again"
+                    name = self.wallet.name
+                    advice = f"{key} of [wallet.{name}.policy], and `trio-copy arm {name}`"
                     found.append(bad(_CHECK, text, advice, self.wallet.name))
         return found

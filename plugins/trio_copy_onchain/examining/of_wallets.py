@@ -106,7 +106,7 @@ class OfWallet:
         who = checksummed(operator)
         if stuck:
             text = f"{who}: {counted(len(stuck), 'transaction')} from nonce {stuck[0]} on wait for nonce {pending}, which is nowhere"
-            return bad(_CHECK_NONCES, text, "`trio-copy run`: a start fills the gap, if they are its own", name)
+            return bad(_CHECK_NONCES, text, "`trio-copy run --live`: a start fills the gap, if they are its own", name)
         if pending > latest:
             return good(
                 _CHECK_NONCES,
