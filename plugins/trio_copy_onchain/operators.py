@@ -145,6 +145,8 @@ class Operators:
             among = [one for one in among if one[0].address == had]
             if not among:
                 raise OrderNotSent(_kept_for(had))
+        for operator, signer in among:
+            operator.go_on(signer.armed_at)
         now = trio.current_time()
         loads = [
             Load(

@@ -107,7 +107,7 @@ def test_arming_shows_the_limits_and_wants_the_names_typed(
     told = capsys.readouterr().out
     assert (
         f"hot  {to_checksum(OWN)}  eoa: at most $50 an order, $250 an hour, $1000 a day, 60 orders a minute;"
-        " buys up to 0.99, sells from 0.001; 3 contracts of chain 137; gas up to 0.5 a transaction\n"
+        " buys up to 0.99, sells from 0.001; 3 contracts of chain 137; gas up to 0.5 a transaction, 20 a day, and as much for exits\n"
     ) in told
     assert "cold  0x00000000000000000000000000000000000000C0  safe: at most $50" in told
     assert re.search(r"hot is armed until .* UTC; to end it: trio-copy disarm hot --conf ", told)

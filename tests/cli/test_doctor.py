@@ -1,6 +1,8 @@
 """`trio-copy doctor`: a line for each look, what to do, and no key anywhere."""
 
 import json
+import re
+import shlex
 import sys
 import threading
 from collections.abc import Iterator, Sequence
@@ -164,6 +166,29 @@ def test_machines_get_an_object_for_each_look(tmp_path: Path, capsys: Capture) -
     assert (rows[3]["wallet"], rows[3]["health"], rows[3]["advice"]) == ("hot", "good", FOUND[3].advice)
     assert len(rows) == 4
     assert show_findings(plan, FOUND, json=True) == 1
+
+
+def test_a_command_in_a_hint_works_when_it_is_pasted(
+    tmp_path: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever wrote the hint knew of no file: it is told with the one that was given, for people and machines."""
+    monkeypatch.delenv("TRIO_COPY_CONF", raising=False)
+    folder = tmp_path / "it's mine"
+    folder.mkdir()
+    plan = plan_of(folder, None)
+    hint = evolve(
+        FOUND[4],
+        advice="its place; `trio-copy keys check` tries again, and `trio-copy arm hot`; or `trio-copy arm NAME`",
+    )
+    assert show_findings(plan, [hint], json=True) == 1
+    advice = json.loads(capsys.readouterr().out)["advice"]
+    assert show_findings(plan, [hint], json=False) == 1
+    assert advice in capsys.readouterr().out
+    check, arm, other = re.findall("`([^`]+)`", advice)
+    assert other == "trio-copy arm NAME", "which stands for another one"
+    assert main([*shlex.split(arm)[1:], "--yes"]) == 0
+    main(shlex.split(check)[1:])
+    assert "wallet.hot" in capsys.readouterr().out.replace("hot ", "wallet.hot ")
 
 
 @contextmanager

@@ -26,8 +26,8 @@ ROOT = Path(__file__).parents[2]
 LEADER = "0xa697d0b3fff7d285a0f92d6ee03a7f97809e59d5"
 NOT_FOLLOWED = f"nobody:{LEADER}"
 PASTED = re.compile(r": (trio-copy .+)$", re.MULTILINE)
-PASTED_IN_TEST_ARM = {"arm", "disarm"}
-"""They need a wallet and its key."""
+PASTED_ELSEWHERE = {"arm", "disarm", "wallet settle"}
+"""They need a wallet and its key: `test_arm`, `test_wallet_settle`."""
 QUOTED = re.compile(r"`trio-copy ([^`]+)(?:`|$)|: trio-copy ([a-z -]+)$")
 BARE = re.compile(r"\btrio-copy (?=[a-z])")
 Capture = pytest.CaptureFixture[str]
@@ -208,7 +208,7 @@ def test_every_suggestion_of_the_sources_is_run_above() -> None:
         for call in ast.walk(tree)
         if isinstance(call, ast.Call) and isinstance(call.func, ast.Name) and call.func.id == suggested.__name__
     }
-    run = {begins for _, expected in SAYINGS for begins in expected} | PASTED_IN_TEST_ARM
+    run = {begins for _, expected in SAYINGS for begins in expected} | PASTED_ELSEWHERE
 
     assert len(begun) > 8
     assert {

@@ -240,6 +240,20 @@ def test_what_an_executor_cannot_plan_is_one_clear_line(actor: ScriptedActor, ca
     assert capsys.readouterr().err == "wallet hot: the question is not decided; nothing was done\n"
 
 
+def test_commands_that_an_executor_names_are_told_with_the_configuration(actor: ScriptedActor, capsys: Capture) -> None:
+    conf = os.environ["TRIO_COPY_CONF"]
+    left = "left out: token 7: `trio-copy wallet settle hot 7 --payout 1`, or 0"
+    actor.plans = {Deed.REDEEM: (PlannedAct(words=("it is decided", left)),)}
+    assert main(["wallet", "redeem", "hot", "--all", "--yes"]) == 0
+    assert (
+        f"     left out: token 7: `trio-copy wallet settle hot 7 --payout 1 --conf {conf}`, or 0\n"
+        in capsys.readouterr().out
+    )
+    actor.cannot = OrderNotSent("no: `trio-copy arm hot`")
+    assert main(["wallet", "redeem", "hot", "--all", "--yes"]) == 2
+    assert f"wallet hot: no: `trio-copy arm hot --conf {conf}`; nothing was done" in capsys.readouterr().err
+
+
 def test_an_executor_whose_wallets_do_not_act_is_named(
     tmp_path: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
 ) -> None:

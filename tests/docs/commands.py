@@ -81,6 +81,7 @@ PARSED = {
     "wallet redeem hot --all": "as above",
     "wallet split hot CONDITION --usd 20": "as above",
     "wallet merge hot CONDITION --usd 20": "as above",
+    "wallet settle hot TOKEN --payout 1": "a live wallet that holds it: cli/test_wallet_settle",
     "arm": "needs a live wallet; tests/cli/test_arm.py has one",
     "arm hot": "as above",
     "arm hot --for 8h --yes": "as above",

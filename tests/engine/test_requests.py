@@ -60,6 +60,10 @@ def settle(key: IntentKey, shares: str, dollars: str, fee: str = "0", name: str 
     return asked.settle(name, ALICE, key, micro(shares, dollars, fee), NOW)
 
 
+def pays(dollars: str, name: str = "r") -> Request:
+    return asked.payout(name, (ALICE, LEADER, TOKEN), "", Price.parse(dollars), NOW)
+
+
 REFUSALS: dict[str, tuple[Callable[[IntentKey], Request], str]] = {
     "an order that has ended": (lambda key: settle(IntentKey("gone"), "1", "1"), "expected an open order"),
     "more shares than ordered": (lambda key: settle(key, "11", "12"), "--shares: expected 0 to 10"),
@@ -84,6 +88,9 @@ REFUSALS: dict[str, tuple[Callable[[IntentKey], Request], str]] = {
         "expected a request to mode",
     ),
     "a peak with more": (lambda key: Request(name="r", kind="reset-peak", body='["alice",1]', at=NOW), "nothing but"),
+    "a payout of what is not held": (lambda key: pays("1"), "expected a position that is held"),
+    "a payout of more than a dollar": (lambda key: pays("1.000001"), "--payout: expected from 0 to 1 USD"),
+    "a payout that takes": (lambda key: pays("-1"), "--payout: expected from 0 to 1 USD"),
     "too little": (
         lambda key: Request(name="r", kind="settle", body='["alice"]', at=NOW),
         "expected a request to settle",
@@ -130,6 +137,37 @@ async def test_a_person_is_believed_where_the_venue_is_not(autojump_clock: trio.
 
         assert "filled, written down by hand" in carry_out(settle(order.key, "10", "9"), account, NOW)
         assert str(account.position((LEADER, TOKEN)).cost) == "9"
+
+
+@pytest.mark.parametrize(("each", "realised"), [("1", "5"), ("0", "-5"), ("0.333333", "-1.66667")])
+async def test_what_a_person_says_that_shares_paid_takes_them_out_of_the_books_once(
+    each: str, realised: str, autojump_clock: trio.testing.MockClock
+) -> None:
+    async with open_memory() as store:
+        owner = Owner(store, 1)
+        owner.fill(TASK, shares="10", dollars="5")
+        account = owner.account("alice")
+
+        assert (
+            carry_out(pays(each), account, NOW) == f"alice: 10 of token {TOKEN} paid {each} each, written down by hand"
+        )
+        assert not account.position((LEADER, TOKEN)).shares
+        assert str(account.performance.realised) == realised
+        assert carry_out(pays(each), account, NOW).startswith(REFUSED)
+
+
+async def test_what_an_open_order_may_still_change_is_not_said_to_have_paid(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    """A sale under way would sell what is not in the books any more."""
+    async with open_memory() as store:
+        owner = Owner(store, 1)
+        owner.fill(TASK, shares="10", dollars="5")
+        owner.place(make_task(make_signal(2)))
+        account = owner.account("alice")
+
+        assert "expected no open order of token" in carry_out(pays("1"), account, NOW)
+        assert account.position((LEADER, TOKEN)).shares
 
 
 async def test_what_the_chain_has_is_not_for_people(autojump_clock: trio.testing.MockClock) -> None:

@@ -35,6 +35,7 @@ class Signing:
     released: list[tuple[IntentKey, bytes]] = field(factory=list)
     signed: list[tuple[Transaction, Purpose]] = field(factory=list)
     refuses: Reason | None = None
+    armed_at: float = 0.0
 
     @property
     def address(self) -> Any:
@@ -48,6 +49,9 @@ class Signing:
 
     def sender_of(self, key: IntentKey) -> Address | None:
         return None
+
+    async def wait_counted(self) -> None:
+        await trio.lowlevel.checkpoint()
 
     async def release(self, wanted: Spending, digest: bytes) -> None:
         if self.refuses is not None:

@@ -16,7 +16,7 @@ from trio_copy.model.decisions import Code, Reason
 from trio_copy.model.ids import Address, IntentKey
 from trio_copy.model.orders import SignatureType, Wallet
 from trio_copy.model.units import Usd
-from trio_copy.ports import Purpose, Spending
+from trio_copy.ports import InThread, Purpose, Spending
 from trio_copy.ports.signing import NOT_LET_GO
 from trio_copy.signing.arming import arm, limits_of
 from trio_copy.signing.signers import KeySigner, open_signers
@@ -34,6 +34,7 @@ class Guarded(Signing):
     refusals: list[Reason] = field(factory=list)
     forgets: bool = False
     """Whether it knows of no release, whatever was let go."""
+    on_release: Callable[[], None] = lambda: None
 
     def sign_transaction(self, transaction: Transaction, purpose: Purpose) -> bytes | Reason:
         answer = _FORGOTTEN if self.forgets else self.signer.sign_transaction(transaction, purpose)
@@ -46,14 +47,22 @@ class Guarded(Signing):
     def sender_of(self, key: IntentKey) -> Address | None:
         return self.signer.sender_of(key)
 
+    async def wait_counted(self) -> None:
+        await self.signer.wait_counted()
+
     async def release(self, wanted: Spending, digest: bytes) -> None:
         await self.signer.release(wanted, digest)
         self.released.append((wanted.key, digest))
+        self.on_release()
 
 
 @asynccontextmanager
 async def open_guarded(
-    folder: Path, deployed: Deployed, wall: Callable[[], float], max_hour_usd: str = "250"
+    folder: Path,
+    deployed: Deployed,
+    wall: Callable[[], float],
+    max_hour_usd: str = "250",
+    in_thread: InThread = in_place,
 ) -> AsyncGenerator[Guarded, None]:
     """Open the signer of an account that trades at the market makers, armed, with what earlier ones wrote into the folder."""
     amms = deployed.amms
@@ -70,7 +79,7 @@ async def open_guarded(
         keys={"main": KEY},
         chain_id=POLYGON,
         wall=wall,
-        in_thread=in_place,
+        in_thread=in_thread,
         on_trouble=lambda kind, detail: None,
     ) as signers:
         signer = signers.of(WALLET)

@@ -238,6 +238,7 @@ class RelayedSigner:
     key: SecretKey = KEY
     refuses: Reason | None = None
     signed: list[Relayed] = field(factory=list)
+    armed_at: float = 0.0
 
     @property
     def address(self) -> Address:

@@ -230,7 +230,8 @@ async def test_an_outcome_that_is_an_erc20_is_left_to_a_person_with_what_to_do()
     pool = PoolTable(pool=MAKER, outcome=outcome, collateral=MAKER, router=MAKER, quoter=MAKER, takes_deadline=True)
     settings, token = OnchainSettings(pools=(pool,)), TokenId(int(outcome, 16))
     chain = chain_that_says({DECIMALS: 6, BATCH: (0, 0), DENOMINATOR: 2, NUMERATOR: 1})
-    with pytest.raises(OrderNotSent, match=f"token {token}: .* redeem it there by the wallet's own key"):
+    told = f"token {token}: .* redeem it there by the wallet's own key, .*: `trio-copy wallet settle main {outcome} --payout 1`"
+    with pytest.raises(OrderNotSent, match=told):
         await plan(chain, Deed.REDEEM, settings=settings, condition_id=CONDITION, held=(held(token, CONDITION),))
     assert await plan(chain, Deed.REDEEM, settings=settings, condition_id=CONDITION, held=(held(token),)) == []
 
@@ -242,11 +243,11 @@ async def test_a_market_maker_that_names_another_condition_than_that_of_its_toke
     chain = chain_that_says({CONDITION_IDS: int(CONDITION, 16)})
     conditions = Conditions(chain.asked, settings, None)
     with pytest.raises(ValueError, match="not the outcomes of one condition"):
-        await conditions.of(held(tokens[0]), trio.current_time() + 1)
+        await conditions.of(held(tokens[0]), "hot", trio.current_time() + 1)
     assert await conditions.named(CONDITION, trio.current_time() + 1) == ()
     silent = Conditions(chain_that_says({}).asked, settings, None)
     with pytest.raises(ValueError, match="does not tell its condition"):
-        await silent.of(held(tokens[0]), trio.current_time() + 1)
+        await silent.of(held(tokens[0]), "hot", trio.current_time() + 1)
 
 
 @pytest.mark.parametrize(

@@ -17,6 +17,7 @@ from trio_copy.config import ChainSettings, EndpointSettings
 from trio_copy.engine.supervisor import Backoff
 from trio_copy.entropy import seeded_entropy
 from trio_copy.errors import ConnectionLost
+from trio_copy.model.coins import Coins
 from trio_copy.model.ids import Address, ChainId, FollowerId, TokenId
 from trio_copy.model.orders import SignatureType, Wallet
 from trio_copy.ports import Contracts, ExecutorContext, Finding, Health, Nodes, TransactionPolicy
@@ -374,6 +375,19 @@ async def test_a_guard_that_would_refuse_every_trade_is_found(doctor: Doctor, ke
     wrong = [one for one in found if one.wallet == "safe"]
     assert {one.health for one in wrong} == {Health.BAD}
     assert all(words in one.text and f"{key} of [wallet.safe.policy]" in one.advice for one in wrong)
+
+
+async def test_a_guard_without_room_for_the_gas_of_a_few_trades_is_found(doctor: Doctor) -> None:
+    """It would refuse entries before the day is over; what has no limit here says nothing."""
+    limits = {"safe": Coins.parse("0.0000001"), "hot": Coins.parse(20)}
+    doctor.policies = {name: evolve(policy_of(doctor), max_day_gas=most) for name, most in limits.items()}
+    found = {one.wallet: one for one in await doctor.find() if one.check == "gas limit"}
+
+    assert {name: one.health for name, one in found.items()} == {"safe": Health.BAD, "hot": Health.GOOD}
+    assert "gas for 0.0000001 of the chain's coin be signed in 24 hours: about 0 trades" in found["safe"].text
+    assert found["safe"].advice.startswith("max_day_gas of [wallet.safe.policy], ")
+    doctor.policies = {"hot": policy_of(doctor)}
+    assert not [one for one in await doctor.find() if one.check == "gas limit"]
 
 
 def test_settings_that_cannot_be_a_venue_are_refused() -> None:

@@ -182,6 +182,22 @@ async def test_what_no_node_takes_is_rejected_and_its_sender_stops(bench: Bench,
     assert (await bench.pooled(), await bench.nonce()) == ([], nonce)
 
 
+async def test_an_operator_that_was_stopped_sends_again_once_its_wallet_is_armed(bench: Bench) -> None:
+    """Without a restart: whoever arms it says that it is mended. An arming from before the stop says nothing."""
+    bench.trading.signing.armed_at = bench.wall() - 1
+    bench.rule(refuses(UNFIT[0]))
+    await bench.trading.submit(await bench.buy())
+    bench.obey()
+    with pytest.raises(OrderNotSent, match="no node takes it"):
+        await bench.trading.submit(await bench.buy(key="cd"))
+    bench.trading.signing.armed_at = bench.wall() + 1
+    order, shares, nonce = await bench.buy(key="ef"), await bench.shares(), await bench.nonce()
+    await bench.leave(order)
+    await bench.bought_once(order, shares, nonce)
+    told = [kind for kind in bench.kinds if kind.startswith("operator-")]
+    assert told == ["operator-stopped", "operator-goes-on"]
+
+
 async def test_what_was_refused_by_all_and_may_not_be_signed_dearer_is_not_sent(bench: Bench) -> None:
     """It does not leave later on either, when gas is cheap again: it was said not to be sent."""
     order = await bench.buy()

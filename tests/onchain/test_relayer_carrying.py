@@ -206,6 +206,67 @@ async def test_a_blocked_call_stops_the_wallet(autojump_clock: Clock) -> None:
         assert world.submits() == [400]
 
 
+async def test_a_wallet_that_is_armed_again_is_carried_again_without_a_restart(autojump_clock: Clock) -> None:
+    """What was blocked is tried once more, for a person says that it is mended; blocked again, he hears it again."""
+    async with open_world() as world:
+        world.relayer.blocked = frozenset({USDC})
+        world.signer.armed_at = world.carrier.wall()
+        await world.carry(1)
+        [(_, told)] = world.troubles
+        assert told.endswith("; once that is mended: `trio-copy arm alice`")
+        with pytest.raises(OrderNotSent, match="call blocked"):
+            await world.carry(2)
+        await trio.sleep(1)
+        world.signer.armed_at = world.carrier.wall()
+        assert (await world.carry(2)).done is Done.REFUSED
+        assert [kind for kind, _ in world.troubles] == ["venue-stopped", "venue-goes-on", "venue-stopped"]
+        assert world.submits() == [400, 400]
+        world.relayer.blocked = frozenset()
+        await trio.sleep(1)
+        world.signer.armed_at = world.carrier.wall()
+        assert (await world.carry(2)).done is Done.LANDED
+
+
+async def test_a_quota_that_was_raised_is_used_once_a_wallet_is_armed_again(autojump_clock: Clock) -> None:
+    """Not only when it would have ended; what was signed for the first time is handed over then, the same bytes."""
+    async with open_world() as world:
+        world.relayer.quota = 0
+        assert (await world.carry(1)).done is Done.REFUSED
+        world.relayer.quota = 100
+        assert (await world.carry(1)).done is Done.REFUSED
+        await trio.sleep(1)
+        world.signer.armed_at = world.carrier.wall()
+        assert (await world.carry(1)).done is Done.LANDED
+        assert [kind for kind, _ in world.troubles] == ["venue-stopped", "venue-goes-on"]
+        assert world.submits() == [429, 200]
+
+
+async def test_too_many_requests_end_by_themselves_and_not_by_an_arming(autojump_clock: Clock) -> None:
+    """There is nothing that a person could mend: the relayer is left alone as long as it asks."""
+    async with open_world() as world:
+        faults = world.relayer.faults
+        faults.path, faults.status, faults.requests = "/submit", 429, 1
+        assert (await world.carry(1)).done is Done.LANDED
+        faults.path, faults.status, faults.requests = "/submit", 429, 1
+        began = trio.current_time()
+        world.signer.armed_at = world.carrier.wall() + 1e6
+        assert (await world.carry(2)).done is Done.LANDED
+        assert trio.current_time() - began >= 10
+        assert world.troubles == []
+
+
+async def test_a_refused_key_is_told_again_after_an_arming(autojump_clock: Clock) -> None:
+    async with open_world() as world:
+        world.relayer.keys = ()
+        for number in (1, 2, 3, 4):
+            with pytest.raises(OrderNotSent, match="the key is not known"):
+                await world.carry(number)
+            if number == 2:
+                await trio.sleep(1)
+                world.signer.armed_at = world.carrier.wall()
+        assert [kind for kind, _ in world.troubles] == ["venue-stopped"] * 2
+
+
 async def test_a_call_of_the_wallet_itself_is_blocked(autojump_clock: Clock) -> None:
     async with open_world() as world:
         assert (await world.carry(calls=(Call(to=WALLET, data=b"\x01" * 4),))).done is Done.REFUSED

@@ -2,9 +2,10 @@
 
 import sys
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 import trio
-from attrs import define, field
+from attrs import define, field, frozen
 
 from trio_copy.chain.dial import dial_network
 from trio_copy.cli.asked import new_name
@@ -12,6 +13,7 @@ from trio_copy.cli.interpreter import tune_interpreter
 from trio_copy.cli.live import LiveKeys, open_their_fleets
 from trio_copy.cli.opened import ask_store
 from trio_copy.cli.question_of_secret import who_answers
+from trio_copy.cli.suggest import pasteable
 from trio_copy.clock import anchored_wall_clock
 from trio_copy.engine.act_requests import ask_act as act_request
 from trio_copy.engine.acting import ask_act, open_acting, owner_of
@@ -39,21 +41,24 @@ Told = Callable[[int, ActReport], None]
 """Hears how the act at a place stands."""
 
 
+@frozen
 class _Alerts(Observer):
     """Lets a person at the terminal hear what goes wrong meanwhile."""
 
+    conf: Path | None
+
     def on_alert(self, kind: str, detail: str) -> None:
-        sys.stderr.write(visible(f"trio-copy: {kind}: {detail}") + "\n")
+        sys.stderr.write(visible(f"trio-copy: {kind}: {pasteable(detail, self.conf)}") + "\n")
 
 
-def seams_of(keys: LiveKeys | None = None) -> Seams:
+def seams_of(plan: Plan, keys: LiveKeys | None = None) -> Seams:
     """Return what a command takes from the world; to be called inside Trio."""
     keys = keys or LiveKeys()
     return Seams(
         dial=dial_network,
         wall=anchored_wall_clock(),
         entropy=system_entropy(),
-        observer=_Alerts(),
+        observer=_Alerts(plan.path),
         keys=keys.wallets,
         fleets=keys.fleets,
     )
@@ -93,7 +98,7 @@ async def _stand_in(
     planned: Sequence[PlannedAct],
     told: Told,
 ) -> Sequence[ActReport]:
-    async with open_acting(plan, seams_of(keys), follower, new_name("command")) as acting:
+    async with open_acting(plan, seams_of(plan, keys), follower, new_name("command")) as acting:
         return await _Row(acting.store, acting.owner.number, wallet, deed, planned, told).run()
 
 

@@ -43,6 +43,8 @@ _COLUMNS: tuple[Column[_Row], ...] = (
     Column("order_usd", lambda row: str(row.table.policy.max_order_usd), right=True, shown=dollars),
     Column("hour_usd", lambda row: str(row.table.policy.max_hour_usd), right=True, shown=dollars, detail=True),
     Column("day_usd", lambda row: str(row.table.policy.max_day_usd), right=True, shown=dollars),
+    Column("gas", lambda row: str(row.table.policy.max_gas), right=True, detail=True),
+    Column("day_gas", lambda row: str(row.table.policy.max_day_gas), right=True, detail=True),
     Column("why_not", lambda row: row.why_not, elastic=True),
 )
 
@@ -133,7 +135,7 @@ def _limits(plan: Plan, name: str) -> str:
         f" ${policy.max_hour_usd} an hour, ${policy.max_day_usd} a day, {counted(policy.max_minute_orders, 'order')} a minute;"
         f" buys up to {policy.max_price}, sells from {policy.min_price};"
         f" {counted(len(policy.contracts), 'contract')} of chain {plan.settings.chain.chain_id};"
-        f" gas up to {policy.max_gas} a transaction"
+        f" gas up to {policy.max_gas} a transaction, {policy.max_day_gas} a day, and as much for exits"
     )
 
 

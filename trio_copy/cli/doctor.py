@@ -6,6 +6,7 @@ from itertools import groupby
 from typing import Annotated
 
 import trio
+from attrs import evolve
 from cyclopts import Parameter
 
 from trio_copy.chain.dial import dial_network
@@ -16,6 +17,7 @@ from trio_copy.cli.opened import ConfArgument, find_plan
 from trio_copy.cli.output import out, out_json, out_marked
 from trio_copy.cli.question_of_secret import who_answers
 from trio_copy.cli.redact import Redact
+from trio_copy.cli.suggest import pasteable
 from trio_copy.cli.tables import Json
 from trio_copy.clock import anchored_wall_clock
 from trio_copy.config import to_checksum
@@ -62,6 +64,7 @@ def doctor(
 def show_findings(plan: Plan, found: Sequence[Finding], *, json: bool) -> int:
     """Write what was found, a line each; returns the exit code."""
     bad = any(one.health is Health.BAD for one in found)
+    found = [evolve(one, text=pasteable(one.text, plan.path), advice=pasteable(one.advice, plan.path)) for one in found]
     if json:
         for one in found:
             out_json(

@@ -128,6 +128,7 @@ def _policy(plan: Plan, name: str) -> TransactionPolicy:
         outcome_decimals=policy.outcome_decimals,
         conditional=policy.conditional,
         multisend=policy.multisend,
+        max_day_gas=policy.max_day_gas,
     )
 
 

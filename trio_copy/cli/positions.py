@@ -8,9 +8,11 @@ from attrs import frozen
 from trio_copy.cli.labels import labels_of
 from trio_copy.cli.named_leaders import find_leaders, with_names
 from trio_copy.cli.opened import Conf, ask_store, find_plan
+from trio_copy.cli.output import out
 from trio_copy.cli.queries import FollowerOption, LeaderOption, TokenOption, nothing, read_query, utc, utc_short
 from trio_copy.cli.redact import Redact
 from trio_copy.cli.tables import Column, Csv, Json, dollars, short, show, signed_dollars, text_or_none
+from trio_copy.cli.wrapped import how_to_settle, is_wrapped
 from trio_copy.engine.books import earned_positions, held
 from trio_copy.model.facts import FactQuery
 from trio_copy.model.ids import TokenId
@@ -92,9 +94,17 @@ def positions(
     names = find_leaders(plan)
     query = read_query(follower, leader, token, None, None, 1, names)
 
+    wrapped: list[PositionKey] = []
+
+    def noted(rows: Iterable[HeldPosition]) -> Iterator[HeldPosition]:
+        for row in rows:
+            if is_wrapped(row.key[2]) and not wrapped:
+                wrapped.append(row.key)
+            yield row
+
     async def ask(store: Store) -> Iterable[HeldPosition]:
         labels = await labels_of(store, plan)
-        found = await held_positions(store, query, labels)
+        found = noted(await held_positions(store, query, labels))
         if not all_:
             return found  # each is made when it is its turn, and gone when it is written
         rows = {row.key: row for row in found}
@@ -109,6 +119,8 @@ def positions(
         csv_=csv,
         empty=nothing("nothing is held", plan, follower),
     )
+    if (hint := how_to_settle(plan, wrapped)) and not (json or csv):
+        out(hint)
     return 0
 
 

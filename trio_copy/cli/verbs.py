@@ -115,6 +115,7 @@ EXAMPLES = {
     "wallet deposit": ("wallet deposit alice 100",),
     "wallet withdraw": ("wallet withdraw alice 50",),
     "wallet approve": ("wallet approve hot --usd 200",),
+    "wallet settle": ("wallet settle hot 0x6031B6eed1C97e853c6e0F03Ad3ce3529351F96d --payout 1",),
     "wallet redeem": ("wallet redeem hot --all", "wallet redeem hot --all --yes --json"),
     "doctor": ("doctor conf/prod.toml", "doctor --wallet hot --json"),
     "arm": ("arm", "arm hot --for 8h --conf conf/prod.toml"),

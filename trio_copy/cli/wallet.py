@@ -1,4 +1,4 @@
-"""`trio-copy wallet show | deposit | withdraw | approve | redeem | merge | split`"""
+"""`trio-copy wallet show | deposit | withdraw | approve | redeem | merge | split | settle`"""
 
 from typing import Annotated
 
@@ -11,6 +11,7 @@ from trio_copy.cli.queries import FollowerOption, nobody
 from trio_copy.cli.redact import Redact
 from trio_copy.cli.tables import Column, Csv, Json, dollars, show, signed_dollars, text_or_none
 from trio_copy.cli.wallet_acts import approve, merge, redeem, split
+from trio_copy.cli.wallet_settle import settle
 from trio_copy.engine.requests import fund
 from trio_copy.engine.wallets import PaperWallet, WalletDay, paper_wallets, wallet_days
 from trio_copy.errors import ConfigError
@@ -21,7 +22,7 @@ from trio_copy.telemetry.redaction import Redactor
 
 app = App(name="wallet", help="What followers have on paper, and what live wallets do on the chain besides trading.")
 
-for _act in (approve, redeem, merge, split):
+for _act in (approve, redeem, merge, split, settle):
     app.command(_act)
 
 _WALLETS: tuple[Column[PaperWallet], ...] = (

@@ -16,6 +16,7 @@ from trio_copy.cli.opened import Conf, ask_store, find_plan
 from trio_copy.cli.output import out, out_json
 from trio_copy.cli.question import Yes, agreed
 from trio_copy.cli.redact import Redact
+from trio_copy.cli.suggest import pasteable
 from trio_copy.cli.tables import Json
 from trio_copy.config import to_checksum
 from trio_copy.engine.acting import executor_of, open_planner
@@ -136,14 +137,14 @@ def _do(plan: Plan, follower: Follower, deed: Deed, wanted: Wanted, *, yes: bool
             out(f"wallet {name}: nothing to {deed.value}")
         return 0
     if not json:
-        _show(follower, planned)
+        _show(plan, follower, planned)
         if not agreed(f"Have wallet {name} do this?", yes=yes):
             out("nothing was done")
             return 1
 
     def told(place: int, report: ActReport) -> None:
         if not json:
-            out(f"{place + 1}. {_words(report)}")
+            out(pasteable(f"{place + 1}. {_words(report)}", plan.path))
 
     reports = have_done(plan, follower, follower.wallet, deed, planned, told)
     if json:
@@ -157,20 +158,21 @@ def _do(plan: Plan, follower: Follower, deed: Deed, wanted: Wanted, *, yes: bool
 
 async def _planned(plan: Plan, follower: Follower, deed: Deed, wanted: Wanted) -> Sequence[PlannedAct]:
     with trio.move_on_after(_PLANNED_WITHIN_S):
-        async with open_planner(plan, seams_of(), follower) as executor:
+        async with open_planner(plan, seams_of(plan), follower) as executor:
             try:
                 return await executor.plan(follower.wallet, deed, wanted)
             except OrderNotSent as error:
-                raise ConfigError([f"wallet {follower.wallet_name}: {error}; nothing was done"]) from error
+                why = pasteable(str(error), plan.path)
+                raise ConfigError([f"wallet {follower.wallet_name}: {why}; nothing was done"]) from error
     raise Unanswered(f"{follower.executor} did not say within {_PLANNED_WITHIN_S:g} s what it takes; nothing was done")
 
 
-def _show(follower: Follower, planned: Sequence[PlannedAct]) -> None:
+def _show(plan: Plan, follower: Follower, planned: Sequence[PlannedAct]) -> None:
     address = follower.address
     assert address is not None  # live wallets have one
     out(f"wallet {follower.wallet_name}  {to_checksum(address)}  {follower.signature_type.name.lower()}")
     for place, one in enumerate(planned, 1):
-        first, *rest = one.words or ("nothing",)
+        first, *rest = (pasteable(line, plan.path) for line in one.words or ("nothing",))
         out(f"  {place}. {first}")
         for line in rest:
             out(f"     {line}")

@@ -99,6 +99,13 @@ class WalletPolicy:
         why="The most that the gas of one transaction may cost: what it may use, at the most that it may pay.",
         check=within(Coins(0), Coins.parse(10)),
     )
+    max_day_gas: Coins = setting(
+        Coins.parse(20),
+        unit="of the chain's coin in any 24 hours",
+        why="The most that the gas of all transactions signed within a day may cost, at the most that they may pay; entries and acts"
+        " have as much, and exits with what takes nonces back as much again, so that they find room.",
+        check=within(Coins(0), Coins.parse(100_000)),
+    )
     collateral: tuple[Address, ...] = setting(
         (
             Address("0x2791bca1f2de4661ed88a30c99a7a9449aa84174"),

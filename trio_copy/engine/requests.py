@@ -10,7 +10,7 @@ from attrs import evolve
 
 from trio_copy.accounts import Account, OpenOrder, OrderState
 from trio_copy.accounts.cash import cash
-from trio_copy.accounts.commands import Answer, CallOff, Command, Fund, Purge, Replay, ResetPeak, SetMode
+from trio_copy.accounts.commands import Answer, CallOff, Command, Fund, Purge, Replay, ResetPeak, Resolve, SetMode
 from trio_copy.accounts.orders import outcome_of, outside, shrinks
 from trio_copy.accounts.plain import number_of
 from trio_copy.errors import StoreError
@@ -19,7 +19,7 @@ from trio_copy.model.decisions import Code, End, Outcome, Reason
 from trio_copy.model.ids import Address, FollowerId, IntentKey, TaskId, TokenId
 from trio_copy.model.orders import ExecutionReport, Settlement, Status
 from trio_copy.model.positions import PositionKey
-from trio_copy.model.units import NO_SHARES, NO_USD, ONE_USD_PER_SHARE, Rounding, Shares, Usd
+from trio_copy.model.units import NO_SHARES, NO_USD, ONE_USD_PER_SHARE, Price, Rounding, Shares, Usd
 from trio_copy.ports import Request
 from trio_copy.records import read_plain, write_plain
 
@@ -61,6 +61,12 @@ def reset_peak(name: str, follower: FollowerId, at: float) -> Request:
 def fund(name: str, follower: FollowerId, amount: Usd, start: Usd, why: str, at: float) -> Request:
     """Ask that money is put into a follower's paper wallet, which began with `start`; below zero it is taken out."""
     return _request(name, "fund", [follower, amount.micro, start.micro, why], at)
+
+
+def payout(name: str, position: PositionKey, condition_id: str, pays: Price, at: float) -> Request:
+    """Ask that what is held of a position is booked at what each share has paid, of a question where its name is known."""
+    follower, leader, token_id = position
+    return _request(name, "payout", [follower, leader, str(token_id), condition_id, pays.micro], at)
 
 
 def leave(name: str, position: PositionKey, at: float) -> Request:
@@ -224,6 +230,20 @@ def _fund(account: Account, body: list[Any], at: float) -> Command:
     return command
 
 
+def _payout(account: Account, body: list[Any], at: float) -> Command:
+    leader, token, condition_id, pays = body
+    spot, price = (Address(str(leader)), TokenId(int(token))), Price(number_of(pays))
+    if not Price(0) <= price <= ONE_USD_PER_SHARE:
+        raise _Refused(f"--payout: expected from 0 to 1 USD a share, got {price}")
+    if not account.position(spot).shares:
+        raise _Refused(f"expected a position that is held, got none of {account.follower} in token {spot[1]}")
+    if account.in_flight(spot):
+        raise _Refused(
+            f"expected no open order of token {spot[1]}, which may change what is held: wait for it, or settle it"
+        )
+    return Resolve(position=(account.follower, *spot), condition_id=str(condition_id), payout=price, at=at)
+
+
 def _leave(account: Account, _body: list[Any], _at: float) -> Command:
     raise _Refused(f"expected a running engine, which alone can sell what {account.follower} holds; start one")
 
@@ -240,6 +260,9 @@ def words_of(command: Command, account: Account) -> str:
             return f"{task}: queued again"
         case Purge(task=task):
             return f"{task}: forgotten"
+        case Resolve(position=(_, leader, token), payout=pays):
+            shares = account.position((leader, token)).shares
+            return f"{account.follower}: {shares} of token {token} paid {pays} each, written down by hand"
         case Fund(amount=amount, start=start):
             return f"{account.follower}: {Usd(cash(account, start).micro + amount.micro)} in the wallet"
         case SetMode(mode=mode):
@@ -256,5 +279,6 @@ _READERS: Mapping[str, Callable[[Account, list[Any], float], Command]] = {
     "mode": _mode,
     "reset-peak": _reset_peak,
     "fund": _fund,
+    "payout": _payout,
     LEAVE: _leave,
 }

@@ -10,6 +10,7 @@ from trio_copy.clock import WallClock
 from trio_copy.entropy import Entropy, system_entropy
 from trio_copy.model.books import Book
 from trio_copy.model.catalog import TokenFacts
+from trio_copy.model.coins import Coins
 from trio_copy.model.decisions import OrderIntent
 from trio_copy.model.fleets import Fleet
 from trio_copy.model.ids import Address, ChainId, IntentKey, TokenId
@@ -68,6 +69,8 @@ class TransactionPolicy:
     outcome_decimals: int
     conditional: Collection[Address]
     multisend: Collection[Address]
+    max_day_gas: Coins | None = None
+    """What the gas of a day's transactions may cost; None where nobody says."""
 
 
 @frozen(kw_only=True)

@@ -108,7 +108,7 @@ class Signer(Protocol):
 
         Of a trade, its call was released before (`call_digest` as the digest), once for each nonce: what only has other fees
         is signed again, after a restart too. Where that is missing, the refusal's control is `NOT_LET_GO`. What does nothing is
-        signed as far as its gas may cost that much.
+        signed as far as its gas may cost that much. Nothing of it leaves the process before `wait_counted` has returned.
         """
         ...
 
@@ -121,6 +121,16 @@ class Signer(Protocol):
 
     def sign_relayed(self, relayed: Relayed, purpose: Purpose) -> bytes | Reason:
         """Return the signature of calls that a relayer carries to the chain; judged as those of a transaction."""
+        ...
+
+    async def wait_counted(self) -> None:
+        """Wait until everything that was signed here counts on the disk: under which nonces, and what its gas may cost.
+
+        What was signed at the same time becomes durable together. Cancelled, it counts all the same.
+
+        Raises:
+            OrderNotSent: it cannot be written down. Nothing that was signed since may leave, but for what does nothing.
+        """
         ...
 
     async def release(self, wanted: Spending, digest: bytes) -> None:

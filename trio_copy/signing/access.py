@@ -58,6 +58,9 @@ class AccessSigner:
     def sign_relayed(self, relayed: Relayed, purpose: Purpose) -> Reason:
         return _NO_ORDERS
 
+    async def wait_counted(self) -> NoReturn:
+        raise OrderNotSent(_NO_ORDERS.because, _NO_ORDERS)
+
     async def release(self, wanted: Spending, digest: bytes) -> NoReturn:
         raise OrderNotSent(_NO_ORDERS.because, _NO_ORDERS)
 

@@ -40,6 +40,7 @@ def limits_of(policy: WalletPolicy, chain_id: ChainId) -> Limits:
         "max_day_usd": policy.max_day_usd.micro,
         "max_minute_orders": policy.max_minute_orders,
         "max_gas": policy.max_gas.wei,
+        "max_day_gas": policy.max_day_gas.wei,
         "collateral": list(policy.collateral),
         "collateral_decimals": policy.collateral_decimals,
         "outcome_decimals": policy.outcome_decimals,
@@ -82,7 +83,8 @@ def read_arming(folder: Path, maker: Address, limits: Limits) -> Arming:
 def _raised(armed: Limits, limits: Limits) -> Iterator[str]:
     for name, value in limits.items():
         if name not in armed:  # by an earlier version, which did not show it
-            yield name
+            if name != "max_day_gas":  # and had no end of it: any limit is a lower one
+                yield name
             continue
         was = armed[name]
         match name:

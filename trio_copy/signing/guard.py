@@ -16,6 +16,7 @@ from trio_copy.model.ids import Address, ChainId, IntentKey
 from trio_copy.model.orders import SignatureType
 from trio_copy.model.units import Usd
 from trio_copy.ports.signing import Spending
+from trio_copy.signing.gas import DayGas, Gas, Nonce
 
 MINUTE_S, HOUR_S, DAY_S = 60.0, 3600.0, 86_400.0
 OLDEST_S = DAY_S
@@ -29,15 +30,6 @@ REMEMBERED_S = OLDEST_S + NEWEST_S
 _PINNED = 1_000
 """Bodies that were signed and have not left: most leave within milliseconds, and the others were denied. With the oldest of them
 forgotten, a key could get a second signature; a second body of it could leave never."""
-
-
-@frozen
-class Nonce:
-    """Of all that is signed with one, one thing happens at most."""
-
-    account: Address
-    """Whose it is: of a transaction its sender's; of what a relayer carries, the wallet's."""
-    number: int
 
 
 @frozen(kw_only=True)
@@ -110,6 +102,10 @@ class Guard:
     """Of those that were signed here and have not left."""
     on_nonce: Callable[[Signed], None] = lambda signed: None
     """Hears under which nonce a trade was signed first: the next process has to know."""
+    on_gas: Callable[[Gas], None] = lambda gas: None
+    """Hears what gas a signature may cost beyond what counts of its nonce."""
+    gas: DayGas = field(factory=DayGas)
+    """What gas may have cost within a day."""
     _nonces: dict[IntentKey, set[Nonce]] = field(factory=dict)
     """Under which something was signed for what left, and for acts."""
     _open: dict[IntentKey, bool] = field(factory=dict)
@@ -205,6 +201,11 @@ class Guard:
             self._nonces.setdefault(key, set()).add(nonce)
             if self.refuels is not None:
                 self._refuelled.add(now, wei)
+
+    def count_gas(self, gas: Gas) -> None:
+        """Count the gas of what is signed."""
+        if self.gas.count(gas):
+            self.on_gas(gas)
 
     def is_open(self, key: IntentKey) -> bool:
         """Tell whether a trade was let go here, and signed under no nonce since."""

@@ -24,12 +24,16 @@ from trio_copy.model.units import Usd
 from trio_copy.ports import InThread
 from trio_copy.records import write_plain
 from trio_copy.signing.folder import make_private_folder, sync_folder
-from trio_copy.signing.guard import DAY_S, Nonce, Signed
+from trio_copy.signing.gas import Gas, Nonce
+from trio_copy.signing.guard import DAY_S, Signed
 
 _KEPT_DAYS = 3
 """Files of so many days before today are kept: the guard asks back for 25 hours, and a clock may have been wrong."""
 _LOOK_EVERY_S = 1.0
 """How often other processes' orders are looked for while none leaves here."""
+_GAS = "gas"
+"""In place of an intent's key: a line that tells what the gas of a nonce may cost. A version that knew of none takes it for the
+nonce of an order that it never heard of, and goes on."""
 
 
 class _Line(msgspec.Struct, array_like=True, forbid_unknown_fields=True):
@@ -38,7 +42,9 @@ class _Line(msgspec.Struct, array_like=True, forbid_unknown_fields=True):
     key: str
     digest: str
     side: str
+    """Of gas, SELL where it is an exit's, or does nothing; else BUY."""
     cost: int
+    """In millionths of a dollar; of gas in wei."""
     nonce: str | None = None
     """Of what leaves by transaction alone: empty as it is let go, ACCOUNT/NUMBER once it is signed."""
 
@@ -50,7 +56,7 @@ _READ = msgspec.json.Decoder(_Line)
 class _Group:
     """Orders that become durable together."""
 
-    signed: list[Signed] = field(factory=list)
+    signed: list[Signed | Gas] = field(factory=list)
     done: trio.Event = field(factory=trio.Event)
 
 
@@ -61,8 +67,8 @@ class Journal:
     folder: Path
     wall: WallClock
     in_thread: InThread
-    note: Callable[[Signed], bool]
-    """Hears of every order of other processes and earlier runs; False where it contradicts one of our own."""
+    note: Callable[[Signed | Gas], bool]
+    """Hears of every order, and of all gas, of other processes and earlier runs; False where it contradicts one of our own."""
     closed: str = ""
     """Why nothing can be remembered any more, so that nothing may be signed; empty while it can."""
     _open: _Group = field(factory=_Group)
@@ -79,8 +85,8 @@ class Journal:
         except (OSError, ValueError) as error:
             raise ConfigError([_unreadable(self.folder, error)]) from None
 
-    def add(self, signed: Signed) -> None:
-        """Let an order that leaves be written down."""
+    def add(self, signed: Signed | Gas) -> None:
+        """Let an order that leaves be written down, or what its gas may cost."""
         self._open.signed.append(signed)
         self._news.set()
 
@@ -123,12 +129,12 @@ class Journal:
         self._writing = None
         group.done.set()
 
-    def _read_all(self, today: int) -> list[Signed]:
+    def _read_all(self, today: int) -> list[Signed | Gas]:
         make_private_folder(self.folder)
         self._forget_old(today)
         return self._news_of_others()
 
-    def _append(self, ours: Sequence[Signed], today: int) -> list[Signed]:
+    def _append(self, ours: Sequence[Signed | Gas], today: int) -> list[Signed | Gas]:
         """Append orders durably; returns what others have appended meanwhile. Raises `OSError` and `ValueError`.
 
         Where those contradict, nothing is appended: whoever comes second has sent nothing, and the first goes on.
@@ -142,8 +148,9 @@ class Journal:
         with os.fdopen(number, "r+b", buffering=0) as file:
             fcntl.flock(file, fcntl.LOCK_EX)
             others = self._news_of_others()
-            bodies = {(one.maker, one.key): one.digest for one in ours}
-            if any(bodies.get((one.maker, one.key), one.digest) != one.digest for one in others):
+            bodies = {(one.maker, one.key): one.digest for one in ours if isinstance(one, Signed)}
+            theirs = [one for one in others if isinstance(one, Signed)]
+            if any(bodies.get((one.maker, one.key), one.digest) != one.digest for one in theirs):
                 return others
             # What has no end was being written when its process died: its order never left.
             os.ftruncate(file.fileno(), self._read_to.get(path, 0))
@@ -157,9 +164,9 @@ class Journal:
             self._forget_old(today)
         return others
 
-    def _news_of_others(self) -> list[Signed]:
-        """Return what was appended since the last call: first what was let go, oldest first, then under which nonces."""
-        found = []
+    def _news_of_others(self) -> list[Signed | Gas]:
+        """Return what was appended since the last call: first what was let go, oldest first, then under which nonces, and gas."""
+        found: list[Signed | Gas] = []
         for path in self._files():
             begin = self._read_to.get(path, 0)
             with suppress(FileNotFoundError):  # another process may just have forgotten an old one
@@ -173,7 +180,7 @@ class Journal:
                             begin += len(line)
                 self._read_to[path] = begin
         # A nonce is of what was let go, also where the clock was put back in between.
-        return sorted(found, key=lambda signed: (signed.nonce is not None, signed.at))
+        return sorted(found, key=lambda one: (one.nonce is not None, one.at))
 
     def _forget_old(self, today: int) -> None:
         for path in self._files():
@@ -193,16 +200,30 @@ def _name_of(day: int) -> str:
     return f"signed-{day:08}.jsonl"
 
 
-def _line_of(signed: Signed) -> bytes:
+def _line_of(signed: Signed | Gas) -> bytes:
+    if isinstance(signed, Gas):
+        side = Side.SELL if signed.is_exit else Side.BUY
+        return (
+            write_plain([signed.at, signed.maker, _GAS, "", side._value_, signed.wei, _plain_nonce(signed.nonce)])
+            + b"\n"
+        )
     plain = [signed.at, signed.maker, signed.key, signed.digest.hex(), signed.side._value_, signed.max_cost.micro]
     if signed.by_transaction:
-        plain.append("" if signed.nonce is None else f"{signed.nonce.account}/{signed.nonce.number}")
+        plain.append("" if signed.nonce is None else _plain_nonce(signed.nonce))
     return write_plain(plain) + b"\n"
 
 
-def _signed_of(path: Path, line: bytes) -> Signed:
+def _signed_of(path: Path, line: bytes) -> Signed | Gas:
     try:
         read = _READ.decode(line)
+        if read.key == _GAS:
+            return Gas(
+                at=read.at,
+                maker=Address(read.maker),
+                nonce=_nonce_of(read.nonce or ""),
+                wei=read.cost,
+                is_exit=Side(read.side) is Side.SELL,
+            )
         return Signed(
             at=read.at,
             maker=Address(read.maker),
@@ -216,6 +237,10 @@ def _signed_of(path: Path, line: bytes) -> Signed:
     except ValueError:
         shown = line[:80].decode(errors="replace")
         raise ValueError(f"{path.name}: expected a line as it was written here, got {shown!r}") from None
+
+
+def _plain_nonce(nonce: Nonce) -> str:
+    return f"{nonce.account}/{nonce.number}"
 
 
 def _nonce_of(text: str) -> Nonce:

@@ -21,6 +21,7 @@ from trio_copy.ports.signing import NO_BARE_DIGEST, Access, Nothing, Purpose, Sp
 from trio_copy.signing.access import digest_of
 from trio_copy.signing.arming import Arming, limits_of, read_arming
 from trio_copy.signing.fleets import FleetKeys
+from trio_copy.signing.gas import DayGas, Gas, Nonce
 from trio_copy.signing.guard import Guard, Refuels, Signed
 from trio_copy.signing.journal import Journal
 from trio_copy.signing.transacting import judge_relayed, judge_transaction
@@ -114,6 +115,9 @@ class KeySigner:
         await self._journal.wait_durable()
         guard.end_release(wanted.key)
 
+    async def wait_counted(self) -> None:
+        await self._journal.wait_durable()
+
     def _refusal(self, wanted: Spending, digest: bytes, now: float, *, anew: bool = False) -> Reason | None:
         refusal = self._closed() or self.guard.judge(wanted, digest, now, anew=anew)
         return None if refusal is None else self._told(refusal)
@@ -195,11 +199,17 @@ async def open_signers(
     of_wallet: dict[str, tuple[SecretKey, ...]] = {name: (key,) for name, key in keys.items()} | members
     by_maker: dict[Address, Guard] = {}
 
-    def note(signed: Signed) -> bool:
-        guard = by_maker.get(signed.maker)
-        return guard is None or guard.note(signed)
+    def note(told: Signed | Gas) -> bool:
+        guard = by_maker.get(told.maker)
+        if guard is None:
+            return True
+        if isinstance(told, Signed):
+            return guard.note(told)
+        guard.gas.count(told)
+        return True
 
     journal = Journal(folder=folder, wall=wall, in_thread=in_thread, note=note)
+    gas_of_nonces: dict[Nonce, int] = {}
     guards = {
         name: Guard(
             name=name,
@@ -208,6 +218,8 @@ async def open_signers(
             policy=wallet.policy,
             kind=wallet.signature_type,
             on_nonce=journal.add,
+            on_gas=journal.add,
+            gas=DayGas(gas_of_nonces),
         )
         for name, wallet in wallets.items()
         if of_wallet.get(name) and wallet.address is not None
@@ -219,9 +231,12 @@ async def open_signers(
                 name=name,
                 maker=maker,
                 chain_id=chain_id,
-                policy=_NO_ORDERS,
+                # What refuels costs no more than what it gives.
+                policy=evolve(_NO_ORDERS, max_day_gas=opened.max_day),
                 refuels=_refuels(opened),
                 on_nonce=journal.add,
+                on_gas=journal.add,
+                gas=DayGas(gas_of_nonces),
             )
             of_wallet[name] = (opened.funding,)
     by_maker.update((guard.maker, guard) for guard in guards.values())

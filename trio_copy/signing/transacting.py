@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from trio_copy.model.coins import Coins
 from trio_copy.model.counts import counted
 from trio_copy.model.decisions import Reason
+from trio_copy.model.fills import Side
 from trio_copy.model.ids import Address, IntentKey
 from trio_copy.model.orders import SignatureType
 from trio_copy.native import keccak
@@ -15,7 +16,8 @@ from trio_copy.ports.acting import Act, Deed
 from trio_copy.ports.signing import NOT_LET_GO, Nothing, Purpose, Spending
 from trio_copy.signing.acts import trouble_of_act
 from trio_copy.signing.effects import Read, Sent, read, told
-from trio_copy.signing.guard import HOUR_S, Guard, Nonce
+from trio_copy.signing.gas import Gas, Nonce
+from trio_copy.signing.guard import HOUR_S, Guard
 from trio_copy.signing.trading import Trouble, trouble_of_trade
 from trio_copy.signing.wrapping import PROXY_FACTORIES, Unwrapped, unwrap
 from trio_copy.transactions.calls import Call, call_digest
@@ -31,9 +33,45 @@ def judge_transaction(
     """Return why an operator's transaction must not be signed; None where it may, and then it is remembered."""
     if transaction.chain_id != guard.chain_id:
         return guard.refusal("chain.chain_id", str(transaction.chain_id), str(guard.chain_id))
-    gas, most = transaction.gas * transaction.max_fee, guard.policy.max_gas
-    if gas > most.wei:
-        return guard.limit("max_gas", str(Coins(gas)), str(most))
+    nonce = Nonce(sender, transaction.nonce)
+    gas = Gas(
+        maker=guard.maker,
+        nonce=nonce,
+        wei=transaction.gas * transaction.max_fee,
+        is_exit=isinstance(purpose, Nothing) or (isinstance(purpose, Spending) and purpose.side is Side.SELL),
+        at=now,
+    )
+    # Before what remembers: what is refused for its gas pins no nonce.
+    refusal = _refusal_of_gas(guard, gas, purpose) or _judge_bytes(guard, transaction, sender, purpose, nonce, now)
+    if refusal is None:
+        guard.count_gas(gas)
+    return refusal
+
+
+def _refusal_of_gas(guard: Guard, gas: Gas, purpose: Purpose) -> Reason | None:
+    most, most_a_day = guard.policy.max_gas, guard.policy.max_day_gas
+    if gas.wei > most.wei:
+        return guard.limit("max_gas", str(Coins(gas.wei)), str(most))
+    added = guard.gas.added_by(gas)
+    if not added or (isinstance(purpose, Nothing) and guard.gas.knows(gas.nonce)):
+        # A late transaction that nobody may cancel would be mined late; the limit has held for its nonce already.
+        return None
+    total = guard.gas.total(exits=gas.is_exit, now=gas.at) + added
+    if total <= most_a_day.wei:
+        return None
+    what = "of exits and of what fills gaps" if gas.is_exit else "of entries and acts; exits go on"
+    if guard.refuels is not None:
+        return guard.refusal("refuel", f"gas for {Coins(total)}", f"at most {most_a_day}, the fleet's max_day")
+    return guard.limit(
+        "max_day_gas",
+        str(Coins(total)),
+        f"{most_a_day} in 24 hours, {what}. Wait, or raise it, start anew, and `trio-copy arm {guard.name}`",
+    )
+
+
+def _judge_bytes(
+    guard: Guard, transaction: Transaction, sender: Address, purpose: Purpose, nonce: Nonce, now: float
+) -> Reason | None:
     call = Call(to=transaction.to, data=transaction.data, value=transaction.value)
     if isinstance(purpose, Nothing):
         return refusal_of_nothing(guard, call, sender)
@@ -42,7 +80,7 @@ def judge_transaction(
         reads = _read(unwrapped, purpose.key)
     except ValueError as error:
         return guard.refusal("transaction", str(error), "what the guard can read")
-    nonce, whole = Nonce(sender, transaction.nonce), call_digest(guard.chain_id, sender, call)
+    whole = call_digest(guard.chain_id, sender, call)
     return _judge(guard, reads, sender, purpose, nonce, whole, now)
 
 

@@ -14,7 +14,8 @@ from trio_copy.native import SecretKey, keccak
 from trio_copy.ports.acting import Act
 from trio_copy.ports.signing import NO_BARE_DIGEST, Access, Purpose, Signer, Spending
 from trio_copy.signing.access import digest_of
-from trio_copy.signing.guard import Guard, Nonce
+from trio_copy.signing.gas import Nonce
+from trio_copy.signing.guard import Guard
 from trio_copy.signing.transacting import refusal_of_nonce, refusal_of_nothing
 from trio_copy.transactions.calls import Call, call_digest
 from trio_copy.transactions.relayed import Relayed
@@ -83,6 +84,9 @@ class FakeSigner:
         )
         refusal = self.refuses or self._judge(purpose, Nonce(relayed.wallet, relayed.nonce), nothing)
         return self._key.sign(relayed.digest) if refusal is None else refusal
+
+    async def wait_counted(self) -> None:
+        await trio.lowlevel.checkpoint()
 
     async def release(self, wanted: Spending, digest: bytes) -> None:
         refusal = self.refuses or self._other_body(wanted, digest)

@@ -33,8 +33,8 @@ class Conditions:
     """None where its contracts are not on this chain."""
     _of_maker: dict[Address, Conditional] = field(factory=dict)
 
-    async def of(self, held: Held, until: float) -> Known:
-        """Return the condition that a token is an outcome of.
+    async def of(self, held: Held, wallet: str, until: float) -> Known:
+        """Return the condition that a token is an outcome of. `wallet` is the name of whose it is.
 
         Raises:
             ValueError: nobody tells which one, or its shares are redeemed in a way that is not known here.
@@ -47,7 +47,8 @@ class Conditions:
         if any(int(pool.outcome, 16) == token for pool in self.settings.pools):
             raise ValueError(
                 "an outcome that is an ERC-20 is redeemed where it was made, which is not known here: redeem it there by the "
-                "wallet's own key; it stays in the books"
+                f"wallet's own key, and write down what it paid: `trio-copy wallet settle {wallet} 0x{token:040x} --payout 1`, or 0;"
+                " until then it stays in the books"
             )
         if self.polymarket is not None and is_protocol_v2(token):
             return self.polymarket.condition(MarketKind.ROUTED, condition_of(token))

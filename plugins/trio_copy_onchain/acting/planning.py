@@ -156,7 +156,7 @@ class Planning:
         name = _named(wanted) if wanted.condition_id else ""
         for one in wanted.held:
             try:
-                known = await self._conditions.of(one, self.until)
+                known = await self._conditions.of(one, owner.wallet.name, self.until)
             except ValueError as error:
                 # Nothing but facts says which condition an outcome that is an ERC-20 belongs to: without, it may be another one.
                 if not name or one.token_id >= _MOST_ADDRESS or _is_said_to_be_of(one, name):

@@ -9,11 +9,14 @@ from trio_copy.model.ids import Address
 from trio_copy.model.orders import SignatureType, Wallet
 from trio_copy.ports import Finding, TransactionPolicy
 from trio_copy_onchain.examining.looking import Look, bad, checksummed, good, listed, unknown
+from trio_copy_onchain.examining.of_wallets import LEAST_TRADES, about, coins, gas_of_a_trade
 from trio_copy_onchain.onchain import OnchainSettings
 from trio_copy_onchain.venues import abi
 
 _DECIMALS = abi.function("decimals")
-_CHECK = "policy"
+_CHECK, _CHECK_GAS = "policy", "gas limit"
+_PAID_AT_MOST = 2
+"""What may be paid is signed for twice today's price, and counts so."""
 
 
 @frozen
@@ -28,13 +31,13 @@ class OfPolicy:
     async def findings(self) -> list[Finding]:
         """Return a line for each list that lacks something, and for each number that is another one; nothing without venues."""
         if not self.settings.fpmm and not self.settings.pools:
-            return []
+            return await self._gas_of_a_day()
         name = self.wallet.name
         found = [
             bad(
                 _CHECK,
                 f"its guard refuses what trades with {listed(missing)}",
-                f"add it to {key} of [wallet.{name}.policy], and arm the wallet again",
+                f"add it to {key} of [wallet.{name}.policy], and `trio-copy arm {name}`",
                 name,
             )
             for key, missing in self._missing()
@@ -43,7 +46,25 @@ class OfPolicy:
             found += await self._decimals()
         except ChainError as error:
             found.append(unknown(_CHECK, error, name))
-        return found or [good(_CHECK, "its guard knows the venues, and counts in their decimals", wallet=name)]
+        found = found or [good(_CHECK, "its guard knows the venues, and counts in their decimals", wallet=name)]
+        return [*found, *await self._gas_of_a_day()]
+
+    async def _gas_of_a_day(self) -> list[Finding]:
+        most, name = self.policy.max_day_gas, self.wallet.name
+        if most is None:
+            return []
+        try:
+            per_trade = await gas_of_a_trade(self.look) * _PAID_AT_MOST
+        except ChainError as error:
+            return [unknown(_CHECK_GAS, error, name)]
+        trades = most.wei // per_trade
+        text = (
+            f"its guard lets gas for {most} of the chain's coin be signed in 24 hours: {about(trades)} at today's price"
+        )
+        if trades >= LEAST_TRADES:
+            return [good(_CHECK_GAS, text, wallet=name)]
+        advice = f"max_day_gas of [wallet.{name}.policy], {coins(LEAST_TRADES * per_trade)} at least, and `trio-copy arm {name}`"
+        return [bad(_CHECK_GAS, text, advice, name)]
 
     def _missing(self) -> Iterator[tuple[str, list[Address]]]:
         makers, pools, policy = self.settings.fpmm, self.settings.pools, self.policy
@@ -72,6 +93,7 @@ class OfPolicy:
                 told = await self.look.number(token, _DECIMALS())
                 if told is not None and told != counted_in:
                     text = f"{checksummed(token)} has {told} decimals, and its guard counts {counted_in}: its limits in USD are wrong"
-                    advice = f"{key} of [wallet.{self.wallet.name}.policy], and arm the wallet again"
+                    name = self.wallet.name
+                    advice = f"{key} of [wallet.{name}.policy], and `trio-copy arm {name}`"
                     found.append(bad(_CHECK, text, advice, self.wallet.name))
         return found

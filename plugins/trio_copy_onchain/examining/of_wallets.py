@@ -26,7 +26,7 @@ _DECIMALS = abi.function("decimals")
 _UNLIMITED = 1 << 128
 _GAS = 500_000
 """A trade with the allowance before it, and some room."""
-_LEAST = 4
+LEAST_TRADES = 4
 """So many trades an operator should be able to pay for."""
 _PARTS = ("pending", "queued")
 _SMALL = 1000
@@ -85,16 +85,13 @@ class OfWallet:
         name = self.wallet.name
         try:
             wei = await self.look.node_number("eth_getBalance", operator, "latest")
-            price = await self.look.node_number("eth_gasPrice")
+            per_trade = await gas_of_a_trade(self.look)
         except ChainError as error:
             return self._unknown(_CHECK_GAS, error)
-        per_trade = max(price, floor_of(self.look.context.chain_id)) * _GAS
         trades = wei // per_trade
-        text = (
-            f"{checksummed(operator)} has {_coins(wei)} of the chain's coin: {_about(trades)} at today's price of gas"
-        )
-        if trades < _LEAST:
-            advice = f"{_coins(_LEAST * per_trade)} at least to that address; of a fleet, `trio-copy fleet refuel`"
+        text = f"{checksummed(operator)} has {coins(wei)} of the chain's coin: {about(trades)} at today's price of gas"
+        if trades < LEAST_TRADES:
+            advice = f"{coins(LEAST_TRADES * per_trade)} at least to that address; of a fleet, `trio-copy fleet refuel`"
             return bad(_CHECK_GAS, text, advice, name)
         return good(_CHECK_GAS, text, wallet=name)
 
@@ -109,7 +106,7 @@ class OfWallet:
         who = checksummed(operator)
         if stuck:
             text = f"{who}: {counted(len(stuck), 'transaction')} from nonce {stuck[0]} on wait for nonce {pending}, which is nowhere"
-            return bad(_CHECK_NONCES, text, "`trio-copy run`: a start fills the gap, if they are its own", name)
+            return bad(_CHECK_NONCES, text, "`trio-copy run --live`: a start fills the gap, if they are its own", name)
         if pending > latest:
             return good(
                 _CHECK_NONCES,
@@ -207,7 +204,12 @@ def _size(told: Mapping[str, Any]) -> int:
         return _SMALL + 1
 
 
-def _coins(wei: int) -> str:
+async def gas_of_a_trade(look: Look) -> int:
+    """Return what a trade costs at today's price of gas, in wei. Raises `ChainError`."""
+    return max(await look.node_number("eth_gasPrice"), floor_of(look.context.chain_id)) * _GAS
+
+
+def coins(wei: int) -> str:
     return _amount(wei, 18) or "nothing"
 
 
@@ -218,5 +220,5 @@ def _amount(units: int, decimals: int) -> str:
     return "" if not units else f"{whole}.{part:06}".rstrip("0").rstrip(".") if micro else "less than 0.000001"
 
 
-def _about(trades: int) -> str:
+def about(trades: int) -> str:
     return f"about {counted(trades, 'trade')}" if trades < 1000 else "more than 1000 trades"

@@ -45,6 +45,19 @@ class _Job:
         return self.written.name
 
 
+@frozen(kw_only=True)
+class _Stop:
+    """Why something is not handed over, and since when."""
+
+    why: str
+    at: float
+    """Unix seconds: whoever arms a wallet after that says that it is mended."""
+    until: float = float("inf")
+    """Trio time."""
+    mendable: bool = True
+    """Whether a person can do anything about it before its time is over."""
+
+
 @define(eq=False)
 class _Lane:
     turn: trio.Lock = field(factory=trio.Lock)
@@ -65,11 +78,12 @@ class Carrier:
     _journals: list[Journal] = field(factory=list)
     _lanes: dict[Address, _Lane] = field(factory=dict)
     _heard: dict[str, Heard] = field(factory=dict)
-    _stopped: dict[Address, str] = field(factory=dict)
+    _stopped: dict[Address, _Stop] = field(factory=dict)
     """Why nothing of a wallet is handed over any more."""
-    _rests: tuple[float, str] = (-float("inf"), "")
-    """Until when, in Trio time, nothing at all is handed over, and why."""
-    _told: set[str] = field(factory=set)
+    _rests: _Stop = _Stop(why="", at=0.0, until=-float("inf"))
+    """Until when nothing at all is handed over, and why."""
+    _told: dict[str, float] = field(factory=dict)
+    """What a person was told, and when, in Unix seconds."""
 
     def open_journal(self, journal: Journal) -> None:
         """Take a shard: the wallets in it are ours from here on."""
@@ -121,6 +135,7 @@ class Carrier:
     async def _carry(self, job: _Job) -> ActReport:
         """Go on until the end is known, or the time is over."""
         while True:
+            self._go_on(job)
             action = job.written.read()
             heard = self._of(job, action)
             try:
@@ -152,12 +167,12 @@ class Carrier:
             case Step.SIGN | Step.SIGN_AGAIN:
                 if step is Step.SIGN and action is not None and look.displaced:
                     detail = f"something else has used nonce {action.nonce} of {job.place.wallet}"
-                    self._tell_once("venue-unclear", f"wallet {job.act.wallet.name}: {detail}")
+                    self._tell_once(job, "venue-unclear", f"wallet {job.act.wallet.name}: {detail}")
                 if await self._signed(job, action if step is Step.SIGN_AGAIN else None, look, heard):
                     return None
             case Step.UNPROVEN if action is not None:
                 heard.turned_away = f"nonce {action.nonce} of {job.place.wallet} is used, and nobody can tell by what"
-                self._tell_once("venue-unclear", f"wallet {job.act.wallet.name}: {heard.turned_away}")
+                self._tell_once(job, "venue-unclear", f"wallet {job.act.wallet.name}: {heard.turned_away}")
             case Step.SUBMIT if action is not None:
                 return await self._submit(job, action, heard)
             case Step.FOLLOW if action is not None:
@@ -197,13 +212,13 @@ class Carrier:
     async def _sign(self, job: _Job, stays: Action | None, look: Look, heard: Heard) -> bool:
         stopped = self._stopped.get(job.place.wallet)
         if stopped is not None:
-            raise OrderNotSent(stopped)
+            raise OrderNotSent(stopped.why)
         nonce = None if stays is None else stays.nonce
         relayed = await self.maker.make(job.place, job.act.calls, look, nonce, job.until)
         if isinstance(relayed, NotNow):
             heard.turned_away = relayed.why
             if relayed.key_refused:
-                self._tell_once("venue-stopped", f"all wallets: the relayer's key: {relayed.why}")
+                self._tell_once(job, "venue-stopped", f"all wallets: the relayer's key: {relayed.why}")
                 raise OrderNotSent(relayed.why)
             return False
         signature = job.signer.sign_relayed(relayed, job.act)
@@ -228,12 +243,12 @@ class Carrier:
         if hash_text(relayed.statement) != action.newest.statement:
             raise OrderNotSent("the key of this act was used for other calls before: nothing is sent for these")
         stopped = self._stopped.get(job.place.wallet)
-        rests_until, why = self._rests
+        rests = self._rests
         if stopped is not None and not heard.doubtful:
-            return self._refused(job, action, stopped)
-        if rests_until > job.until and not heard.doubtful:
-            return self._refused(job, action, why)
-        if stopped is not None or max(rests_until, heard.again_at) > trio.current_time():
+            return self._refused(job, action, stopped.why)
+        if rests.until > job.until and not heard.doubtful:
+            return self._refused(job, action, rests.why)
+        if stopped is not None or max(rests.until, heard.again_at) > trio.current_time():
             await trio.sleep(self.poll_s)
             return None
         if action.refused is not None:
@@ -261,16 +276,19 @@ class Carrier:
         heard.again_at = now + self.poll_s
         match refusal.row:
             case Row.BLOCKED:
-                self._stopped[job.place.wallet] = words
-                self.on_trouble("venue-stopped", f"wallet {job.act.wallet.name}: nothing more by the relayer: {words}")
+                self._stopped[job.place.wallet] = _Stop(why=words, at=self.wall())
+                self.on_trouble(
+                    "venue-stopped",
+                    f"wallet {job.act.wallet.name}: nothing more by the relayer: {words}; {_once_mended(job)}",
+                )
             case Row.QUOTA | Row.LIMIT:
-                self._rests = (now + (refusal.rest_s or _LIMIT_S), words)
-                if refusal.row is Row.QUOTA:
-                    self._tell_once(
-                        "venue-stopped", f"all wallets: nothing more by the relayer for {refusal.rest_s:.0f} s: {words}"
-                    )
+                quota, until = refusal.row is Row.QUOTA, now + (refusal.rest_s or _LIMIT_S)
+                self._rests = _Stop(why=words, at=self.wall(), until=until, mendable=quota)
+                if quota:
+                    what = f"all wallets: nothing more by the relayer for {refusal.rest_s:.0f} s: {words}"
+                    self._tell_once(job, "venue-stopped", f"{what}; {_once_mended(job)}")
             case Row.KEY:
-                self._tell_once("venue-stopped", f"all wallets: the relayer's key: {words}")
+                self._tell_once(job, "venue-stopped", f"all wallets: the relayer's key: {words}")
                 if not before:
                     return self._refused(job, action, words)
             case Row.UNKNOWN:
@@ -329,10 +347,27 @@ class Carrier:
             heard = self._heard[job.name] = Heard(doubtful=action is not None and action.open)
         return heard
 
-    def _tell_once(self, kind: str, detail: str) -> None:
-        if detail not in self._told:
-            self._told.add(detail)
+    def _go_on(self, job: _Job) -> None:
+        """Try again what was stopped before a person armed the wallet: his word is that it is mended."""
+        armed_at, name, stopped = job.signer.armed_at, job.act.wallet.name, self._stopped.get(job.place.wallet)
+        if stopped is not None and stopped.at < armed_at:
+            del self._stopped[job.place.wallet]
+            self.on_trouble("venue-goes-on", f"wallet {name}: armed again, after: {stopped.why}")
+        rests = self._rests
+        if rests.mendable and rests.at < armed_at and trio.current_time() < rests.until:
+            self._rests = _Stop(why="", at=0.0, until=-float("inf"))
+            self.on_trouble("venue-goes-on", f"all wallets: {name} was armed again, after: {rests.why}")
+
+    def _tell_once(self, job: _Job, kind: str, detail: str) -> None:
+        """Tell a person, once; and once more where he has armed the wallet since, and it is as it was."""
+        told_at = self._told.get(detail)
+        if told_at is None or told_at < job.signer.armed_at:
+            self._told[detail] = self.wall()
             self.on_trouble(kind, detail)
+
+
+def _once_mended(job: _Job) -> str:
+    return f"once that is mended: `trio-copy arm {job.act.wallet.name or 'WALLET'}`"
 
 
 def _without_id(signing: Signing) -> Signing:

@@ -39,6 +39,9 @@ class Keyless(Signer):
     def sign_relayed(self, relayed: Relayed, purpose: Purpose) -> bytes | Reason:
         return self._reason
 
+    async def wait_counted(self) -> None:
+        raise OrderNotSent(self._reason.because, self._reason)
+
     async def release(self, wanted: Spending, digest: bytes) -> None:
         raise OrderNotSent(self._reason.because, self._reason)
 

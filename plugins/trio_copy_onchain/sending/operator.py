@@ -74,6 +74,8 @@ class Operator:
     """Until when, by Trio's clock, nothing new is sent: there was no coin for gas."""
     stopped: str = ""
     """Why nothing new is sent any more: no node takes what it sends."""
+    _stopped_at: float = 0.0
+    """Unix seconds."""
     _causes: dict[IntentKey, Cause] = field(factory=dict)
     _coming: set[IntentKey | int] = field(factory=set)
     """Keys that were let in and have no nonce yet."""
@@ -81,6 +83,8 @@ class Operator:
     """What has used nonces that were nobody's, and whose gas is not counted yet."""
     _released_again: set[int] = field(factory=set)
     """Nonces of which the guard did not know, and which count once more."""
+    _uncounted: dict[Hash32, Signer] = field(factory=dict)
+    """What was signed here, and by whom, of which it is not known yet that the guard has written down what it counts."""
     _again_at: dict[int, float] = field(factory=dict)
     """When, in Unix seconds, a reorg took back what had used a nonce."""
     _paid_now: Fees | None = None
@@ -218,10 +222,17 @@ class Operator:
         if answer.row is Row.NO_FUNDS:
             self.pause(answer.words)
         elif answer.row is Row.WRONG:
-            self.stopped = why
-            self._tell("operator-stopped", f"operator {self.address} sends nothing more: {why}")
+            self.stopped, self._stopped_at = why, self.wall()
+            mend = "once that is mended, arm a wallet that it sends for again: `trio-copy arm WALLET`"
+            self._tell("operator-stopped", f"operator {self.address} sends nothing more: {why}; {mend}")
         if self._give_up(nonce):
             raise Unfit(why) if answer.row is Row.WRONG else OrderNotSent(why)
+
+    def go_on(self, armed_at: float) -> None:
+        """Send again what was stopped before a person armed a wallet, in Unix seconds: his word is that it is mended."""
+        if self.stopped and self._stopped_at < armed_at:
+            self._tell("operator-goes-on", f"operator {self.address}: a wallet was armed again, after: {self.stopped}")
+            self.stopped = ""
 
     def pause(self, words: str) -> None:
         """Send nothing new for a while, and tell a person: there is no coin for gas. `words` are the node's."""
@@ -244,6 +255,7 @@ class Operator:
         """
         self.written.put(self.nonces)
         await self.written.journal.wait_durable()
+        await self._wait_counted(nonce)
         if self.closed:
             raise OrderNotSent("its shard is somebody else's by now")
         self.at("onchain: written down")
@@ -265,10 +277,39 @@ class Operator:
             self._tell("node-refused", f"{self.address}, nonce {nonce}: {answer.row.what}: {answer.words}")
         return answer
 
-    def _signing(self, cause: Cause | None, fees: Fees) -> c.SignFor:
-        if cause is None:
-            return lambda nonce: signed_nothing(self.signer, self.chain.chain_id, nonce, fees, self.wall())
-        return lambda nonce: cause.signed(self.chain.chain_id, nonce, fees, self.wall())
+    async def _wait_counted(self, nonce: int) -> None:
+        """Wait until the guard has written down what the newest bytes of a nonce count. Raises `OrderNotSent` where it cannot.
+
+        Of those alone that were signed here. Its disk was busy with them while the shard's journal was waited for.
+        """
+        while (binding := self.nonces.bindings.get(nonce)) is not None:
+            newest = binding.newest
+            signer = self._uncounted.get(newest.hash)
+            if signer is None:
+                return
+            try:
+                await signer.wait_counted()
+            except OrderNotSent:
+                # A nonce can be taken back whatever became of the guard's memory.
+                if not newest.cancels:
+                    raise
+            self._uncounted.pop(newest.hash, None)
+
+    def _signing(self, cause: Cause | None, fees: Fees, signer: Signer | None = None) -> c.SignFor:
+        """Return what signs a cause's call, or else what does nothing."""
+        chain_id, by = self.chain.chain_id, (signer or self.signer) if cause is None else cause.signer
+
+        def sign(nonce: int) -> Sending:
+            at = self.wall()
+            sending = (
+                signed_nothing(by, chain_id, nonce, fees, at)
+                if cause is None
+                else cause.signed(chain_id, nonce, fees, at)
+            )
+            self._uncounted[sending.hash] = by
+            return sending
+
+        return sign
 
     async def _fees_now(self, until: float) -> Fees:
         try:
@@ -332,14 +373,17 @@ class Operator:
         if binding is None:
             return False
         cancels = cancels or binding.is_cancelled
-        cause = None if cancels or binding.key is None else self._causes.get(binding.key)
+        of_key = None if binding.key is None else self._causes.get(binding.key)
+        cause = None if cancels else of_key
         if cause is None and not cancels:
             return False
         cap = self.fees.cap if cancels else cap_of_calls(self.fees.cap)
         fees = higher(binding.newest.fees, cap=cap, least_tip=least_tip, now=self._paid_now)
         if fees is None:
             return False
-        return bool(self._do(c.Replace(nonce=nonce, sign=self._signing(cause, fees), at=self.wall())))
+        # What is cancelled counts for the wallet whose call it was.
+        sign = self._signing(cause, fees, None if of_key is None else of_key.signer)
+        return bool(self._do(c.Replace(nonce=nonce, sign=sign, at=self.wall())))
 
     async def receipt(self, tx_hash: Hash32, until: float) -> Receipt | None:
         """Return the receipt of something that has used a nonce for good; None where no node shows it yet."""
@@ -478,6 +522,8 @@ class Operator:
         for event in self._do(c.Forget(keys=tuple(keys))):
             assert isinstance(event, e.Forgotten)
             self._causes.pop(event.key, None)
+        open_ones = set(self.nonces.hashes)
+        self._uncounted = {one: signer for one, signer in self._uncounted.items() if one in open_ones}
         ends = [one.end.hash for one in self.nonces.ended.values() if one.end is not None]
         self.sight.keep([*self.nonces.hashes, *ends, *self._fillers])
         self.written.put(self.nonces)
