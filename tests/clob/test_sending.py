@@ -815,6 +815,28 @@ async def _look(bench: Bench, order: Order | None = None) -> ExecutionReport | N
     return await bench.looking.look_up(order or make_order(), bench.signer, trio.current_time() + 10)
 
 
+async def test_an_order_that_counts_more_than_its_trades_holds_no_exit_and_is_told_once(clock: Clock) -> None:
+    """Off the book as soon as its trades are late; after a minute a person hears of it, and what is told then is booked still."""
+    async with open_bench(matched()) as bench:
+        order = make_order(body=_GTC)
+        bench.clob.order, bench.clob.trades = Says(200, order_row("CANCELED", "15")), [maker_row(1, "10")]
+        assert await _look(bench, order) is None
+        for after_s, told in ((2, 0), (60, 1), (100, 1)):
+            await trio.sleep(after_s)
+            report = await _look(bench, order)
+            assert report is not None
+            assert (report.off_book, str(report.shares), len(bench.told)) == (True, "10", told)
+        assert bench.told == [
+            ("venue-unclear", f"order {OURS}: it is over, with 15 matched; its trades are 10"),
+        ]
+        bench.clob.trades.append(maker_row(2, "5"))
+        await _look(bench, order)
+        await trio.sleep(61)
+        report = await _look(bench, order)
+        assert report is not None
+        assert (report.off_book, report.status.value, str(report.shares)) == (False, "partial", "15")
+
+
 async def test_absence_takes_a_minute_after_the_last_send(clock: Clock) -> None:
     """Of what this process did not send, a minute after it was asked about first."""
     async with open_bench(Says(does="close")) as bench:
