@@ -11,7 +11,7 @@ from trio_copy.accounts.commands import Answer
 from trio_copy.errors import OrderNotSent
 from trio_copy.model.decisions import Code, CopyTask, End
 from trio_copy.model.fills import Kind, Side
-from trio_copy.model.orders import ExecutionReport, Order, Status
+from trio_copy.model.orders import ExecutionReport, Order, Settlement, Status
 from trio_copy.model.units import NO_SHARES, Rounding, Shares
 
 Clock = trio.testing.MockClock
@@ -421,3 +421,47 @@ async def test_what_was_taken_back_when_its_shard_was_handed_over_waits_for_the_
             second.shard.met.meet(task.signal, second.wall(), whole=True)
             second.shard.resume(task.signal.signal_id)
             assert await second.wait_ends(task) == [(End.FILLED, None)]
+
+
+async def test_what_the_next_owner_leaves_for_later_of_an_exit_is_sold_too(clock: Clock) -> None:
+    """Divided once more, because less is on the chain by then: each rest waits by itself, and nothing of them is forgotten."""
+    books = on_memory()
+    async with open_rig(open_store=books, alone=False) as first:
+        submit = first.executor.submit
+
+        async def not_settled(order: Order) -> ExecutionReport:
+            await submit(order)
+            return _settle(first, Settlement.PENDING)
+
+        first.executor.submit = not_settled
+        for number in (901, 902, 903, 904):
+            await first.end_of(buy(number))
+        _settle(first, Settlement.MINED, 0)
+        _settle(first, Settlement.MINED, 1)
+        _settle(first, Settlement.MINED, 2)
+        await trio.sleep(2)
+        first.executor.submit, first.executor.script = submit, [NOT_YET] * 500
+        task = sell(905, decided_at=first.wall(), deadline=first.wall() + 300)
+        await first.take_in(evolve(task, intent=evolve(task.intent, sell="sized", shares=Shares.parse(40))))
+        await trio.sleep(5)
+        assert first.executor.sent[-1].shares == Shares.parse(30)
+        _settle(first, Settlement.PENDING, 1)
+        await trio.sleep(5)
+        await _hand_over(first)
+        async with open_rig(open_store=books, owner="another", alone=False) as second:
+            second.executor.filled = dict(first.executor.filled)
+            await trio.sleep(5)
+            assert [str(order.shares) for order in second.executor.sent] == ["10", "10"]
+            for number in (1, 3):
+                _settle(second, Settlement.MINED, number)
+            await trio.sleep(10)
+            assert [str(order.shares) for order in second.executor.sent] == ["10"] * 4
+            assert second.position(task).shares == NO_SHARES
+
+
+def _settle(rig: Rig, state: Settlement, number: int = -1) -> ExecutionReport:
+    """Let the chain have an order that was filled, or not, or not any more."""
+    order_id = [*rig.executor.filled][number]
+    report: ExecutionReport = evolve(rig.executor.filled[order_id], settlement=state)
+    rig.executor.filled[order_id] = report
+    return report

@@ -241,7 +241,7 @@ class Execution:
                 placed = _Placed(event, effect.batch, made_of[event.order.key])
                 if allotment is not None:
                     shard.sightings.allot(event.order, event.task, allotment)
-            elif isinstance(event, e.Waits) and event.task.task_id == rest_id(task.key):
+            elif isinstance(event, e.Waits) and placed and event.task.task_id == rest_id(placed.event.task.key):
                 # It is tried behind this one, in its lane, and set aside then.
                 self.lanes.restore(Queued(event.task, shard.number, queued.lane), self.wall())
                 shard.observer.on_divided(event.task)
