@@ -241,6 +241,12 @@ def test_a_taker_pays_each_maker_his_price() -> None:
     assert paid(price="0.4805", maker_orders=makers) == "9.61"
     assert paid(price="0.4805", maker_orders=makers[:1]) == "9.61"
     assert paid(price="0.4805", maker_orders=[{}]) == "9.61"
+    # Of two that would be owed parts of a millionth, neither gets one.
+    parted = [
+        {**one, "matched_amount": size, "price": "0.47", "asset_id": str(TOKEN)}
+        for one, size in zip(makers, ("9.000001", "10.999999"), strict=True)
+    ]
+    assert paid(price="0.47", maker_orders=parted) == "9.399999"
     odd = [{"matched_amount": "20", "price": "0.333333333333", "asset_id": str(TOKEN)}]
     assert paid(maker_orders=odd) == "6.666666"
 

@@ -1,8 +1,8 @@
 """What proves the outcome of an order: a pure function from what was seen to a report, or None where it proves nothing.
 
 Fills come from the trades and from the chain, never from how an order is said to stand: of a matched FAK the venue often
-has no order any more. Amounts are added up as they are and rounded once, as the venue does: what is below a millionth is
-nobody's. Until all that was matched is seen, nothing is said of an amount, for what is booked once is what has to settle.
+has no order any more. Each maker is paid in whole millionths; where a trade does not name them all, amounts are added up as they
+are and rounded once. Until all that was matched is seen, nothing is said of an amount, for what is booked once has to settle.
 """
 
 from collections.abc import Iterable
