@@ -65,6 +65,9 @@ def full() -> Played:
     order = played.place(entry(12))
     played.do(c.Escalate(key=order.key, outcome=NOWHERE, at=NOW))
     played.do(c.NotSent(key=played.place(entry(13)).key, outcome=NOWHERE, at=NOW))
+    again = played.place(entry(14))
+    played.do(c.NotSent(key=again.key, outcome=NOWHERE, at=NOW, waits_on=True, intent=entry(14).intent))
+    played.do(c.NotSent(key=played.place(entry(15)).key, outcome=NOWHERE, at=NOW, waits_on=True))
     played.do(c.SetMode(mode=Mode.REDUCE_ONLY, why="a person's «words»", at=NOW))
     return played
 

@@ -32,8 +32,8 @@ from trio_copy.model.decisions import Code, CopyTask, End, OrderIntent, Outcome,
 from trio_copy.model.facts import AMOUNTS
 from trio_copy.model.fills import Kind, Side
 from trio_copy.model.follow_settings import FollowSettings
-from trio_copy.model.ids import TokenId
-from trio_copy.model.orders import ExecutionReport, Market, Settlement, Status
+from trio_copy.model.ids import IntentKey, TokenId
+from trio_copy.model.orders import ExecutionReport, Market, Order, Settlement, Status
 from trio_copy.model.positions import LedgerEntry
 from trio_copy.model.units import NO_SHARES, NO_USD, Price, Ratio, Rounding, Shares, Usd
 from trio_copy.records import read_plain, write_plain
@@ -92,6 +92,8 @@ class AnAccount(RuleBasedStateMachine):
         self.facts: dict[str, Any] = {}
         self.held_up: set[str] = set()
         """Exits that were offered while entries of their token rested: they are offered again."""
+        self.made_of: dict[IntentKey, OrderIntent] = {}
+        self.bodies: dict[IntentKey, bytes] = {}
 
     @property
     def account(self) -> Account:
@@ -158,6 +160,8 @@ class AnAccount(RuleBasedStateMachine):
         if not placed and not undone:
             assert all(amount <= before.get(name, 0) for name, amount in cost.items())
         for event in placed:
+            # What was frozen for a key may have left: nothing else ever does for it.
+            assert self.bodies.setdefault(event.order.key, event.order.body) == event.order.body
             assert self.account.mode is None or event.order.side is Side.SELL
             spot = (event.task.signal.leader, event.order.token_id)
             if event.order.side is Side.BUY and self.paper is not None:
@@ -285,12 +289,16 @@ class AnAccount(RuleBasedStateMachine):
             resting=self._resting(task),
             settings=self.settings,
             market=Market(token_id=task.intent.token_id, tick=Price(1), minimum=self.minimum, fee_bps=FEE_BPS),
-            prepare=freeze,
+            prepare=self.freeze,
             day=c.EngineDay(limit=ENGINE_DAY, left=Usd(ENGINE_DAY.micro - spent)),
             at=NOW + len(self.tasks),
             crowded=crowded,
             paper=self.paper,
         )
+
+    def freeze(self, key: IntentKey, intent: OrderIntent) -> Order:
+        self.made_of[key] = intent
+        return evolve(freeze(key, intent), fee_bps=FEE_BPS)
 
     def _resting(self, task: CopyTask) -> tuple[CopyTask, ...]:
         """Return what an engine may still have in its queue, as it was when it came in: durable or not, ended or not."""
@@ -379,6 +387,7 @@ class AnAccount(RuleBasedStateMachine):
         outcome: dict[str, Any] = {} if what is c.Doubt else {"outcome": OVER}
         if what is c.NotSent:
             outcome["waits_on"] = data.draw(st.booleans())
+            outcome["intent"] = data.draw(st.sampled_from([None, self.made_of[key]]))
         self.do(what(key=key, at=NOW, **outcome))
 
     @precondition(lambda self: any(one.rests for one in self.open_orders))

@@ -8,6 +8,7 @@ from attrs import evolve
 
 from tests.accounts.played import (
     FAILED,
+    MARKET,
     MINED,
     PENDING,
     SPOT,
@@ -19,19 +20,21 @@ from tests.accounts.played import (
     report_on,
     resting_entry,
 )
-from tests.accounts.states import held
-from tests.builders import NOW
+from tests.accounts.states import documents, held
+from tests.builders import ALICE, NOW
 from trio_copy.accounts import OrderState
 from trio_copy.accounts import commands as c
 from trio_copy.accounts import events as e
+from trio_copy.accounts.documents import PlainDocument, account_of
 from trio_copy.accounts.facts import fact_of, record_of
-from trio_copy.accounts.orders import LIFE, Said, Step, outside, said
+from trio_copy.accounts.orders import LIFE, Said, Step, Unsent, outside, said
 from trio_copy.accounts.plain import plain_task, task_of
 from trio_copy.accounts.telling import TaskEnd
-from trio_copy.model.decisions import CopyTask, End, Outcome
+from trio_copy.model.catalog import Catalog
+from trio_copy.model.decisions import CopyTask, End, OrderIntent, Outcome
 from trio_copy.model.fills import Side
-from trio_copy.model.ids import OrderId
-from trio_copy.model.orders import ExecutionReport, Order, Status
+from trio_copy.model.ids import IntentKey, OrderId
+from trio_copy.model.orders import ExecutionReport, Order, Status, Wallet
 from trio_copy.model.positions import EntryKind, LedgerEntry
 from trio_copy.model.units import NO_SHARES, NO_USD, Price, Rounding, Shares, Usd
 from trio_copy.records import read_plain, write_plain
@@ -352,13 +355,17 @@ def test_what_was_certainly_not_sent(state: OrderState) -> None:
         assert played.account.knows(task)
 
 
+@pytest.mark.parametrize("goes_again", [True, False])
 @pytest.mark.parametrize("state", OPEN)
-def test_what_was_certainly_not_sent_may_wait_for_the_next_owner(state: OrderState) -> None:
-    """Its order is as if it had never been, and its task has not ended: another attempt of it waits."""
+def test_what_was_certainly_not_sent_may_wait_for_the_next_owner(state: OrderState, *, goes_again: bool) -> None:
+    """Its order is as if it had never been, and its task has not ended: it waits, with its order or for another one. No
+    attempt is used up, nor told."""
     played, task = Played(), resting_entry()
     order = in_state(state, task, played)
     outcome = Outcome(end=End.EXPIRED)
-    events = played.do(c.NotSent(key=order.key, outcome=outcome, at=NOW, waits_on=True))
+    intent = task.intent if goes_again else None
+    told = len(played.told)
+    events = played.do(c.NotSent(key=order.key, outcome=outcome, at=NOW, waits_on=True, intent=intent))
     if state in (OrderState.MATCHED, OrderState.RESTING):
         assert events == ()
     else:
@@ -366,9 +373,84 @@ def test_what_was_certainly_not_sent_may_wait_for_the_next_owner(state: OrderSta
         assert not played.account.windows
         assert not held(played.account)
         (waits,) = played.account.waiting.values()
-        assert (waits.task, waits.until) == (evolve(task, attempt=1), None)
-        assert waits.task.key != task.key
-        assert waits.task.deadline == task.deadline
+        assert waits.until is None
+        assert waits.task == (task if goes_again else evolve(task, attempt=1, unsent=1))
+        assert waits.unsent == (Unsent(order=order, intent=task.intent) if goes_again else None)
+        assert waits.task.counted_attempts == 1
+        assert len(played.told) == told
+
+
+def _waits_again(played: Played, task: CopyTask, **changes: Any) -> Order:
+    """Let a task be placed and come back, as one that its venue did not take; returns its order."""
+    made_of: list[OrderIntent] = []
+
+    def prepare(key: IntentKey, intent: OrderIntent) -> Order:
+        made_of.append(intent)
+        return evolve(freeze(key, intent), fee_bps=MARKET.fee_bps)
+
+    order = played.place(task, prepare=prepare, **changes)
+    outcome = Outcome(end=End.EXPIRED)
+    played.do(c.NotSent(key=order.key, outcome=outcome, at=NOW, waits_on=True, intent=made_of[-1]))
+    return order
+
+
+def _nobody_prepares(key: IntentKey, intent: OrderIntent) -> Order:
+    raise AssertionError(f"{key} for {intent}")
+
+
+@pytest.mark.parametrize("task", [entry(), leave()], ids=["entry", "exit"])
+def test_what_waits_again_and_is_decided_alike_goes_as_it_was_frozen(task: CopyTask) -> None:
+    """The same bytes, which nobody signs anew, however often; suspended and resumed as well, and read from its store."""
+    played = Played()
+    if task.intent.side is Side.SELL:
+        played.hold("100", number=90)
+    order = _waits_again(played, task)
+    for _ in range(3):
+        played.do(c.Retract(signal=task.signal.signal_id, at=NOW))
+        played.do(c.Resume(signal=task.signal.signal_id, at=NOW))
+        written = [PlainDocument(*part, body) for part, body in documents(played.account).items()]
+        played.account = account_of(ALICE, Catalog(), written)
+        (waits,) = played.account.waiting.values()
+        assert waits.unsent is not None
+        assert played.place(task, prepare=_nobody_prepares) == order
+        (open_order,) = played.account.orders.values()
+        assert open_order.task.counted_attempts == 1
+        over, intent = Outcome(end=End.EXPIRED), waits.unsent.intent
+        played.do(c.NotSent(key=order.key, outcome=over, at=NOW, waits_on=True, intent=intent))
+
+
+@pytest.mark.parametrize(
+    ("sold", "changes"),
+    [
+        (True, {}),
+        (False, {"market": evolve(MARKET, fee_bps=100)}),
+        (False, {"wallet": Wallet(follower=ALICE, address=None, name="another")}),
+    ],
+    ids=["intent", "fee", "wallet"],
+)
+def test_what_waits_again_and_is_decided_otherwise_goes_under_another_key(
+    changes: dict[str, Any], *, sold: bool
+) -> None:
+    """No second body for the key of one that may have left; an attempt of `execution.attempts` it is not."""
+    played, task = Played(), entry()
+    order = _waits_again(played, task)
+    if sold:
+        played.offer(leave(5, shares="50"))
+    other = played.place(task, **changes)
+    assert other.key != order.key
+    (open_order,) = [one for one in played.account.orders.values() if one.order.key == other.key]
+    assert (open_order.task.attempt, open_order.task.unsent, open_order.task.counted_attempts) == (1, 1, 1)
+
+
+def test_a_dead_letter_that_is_tried_again_goes_under_another_key() -> None:
+    """What it was made of is not kept until somebody has looked."""
+    played, task = Played(), entry()
+    order = _waits_again(played, task)
+    for _ in range(2):
+        played.do(c.Try(task=task.task_id, most=1, at=NOW))
+    (dead,) = played.account.dead.values()
+    assert dead.task.key != order.key
+    assert dead.task.counted_attempts == 1
 
 
 def test_what_is_said_of_no_open_order_changes_nothing() -> None:

@@ -14,8 +14,9 @@ from trio_copy.accounts import events as e
 from trio_copy.accounts.documents import PlainDocument, account_of
 from trio_copy.accounts.settling import late, unsettled
 from trio_copy.model.catalog import Catalog
-from trio_copy.model.decisions import CopyTask, End
+from trio_copy.model.decisions import CopyTask, End, OrderIntent, Outcome
 from trio_copy.model.fills import Kind
+from trio_copy.model.ids import IntentKey
 from trio_copy.model.orders import Order, Status
 from trio_copy.model.sightings import Allotment
 from trio_copy.model.units import NO_SHARES, Micro, Shares, Usd
@@ -199,3 +200,24 @@ def test_a_shared_book_holds_back_what_is_sold_now_and_not_the_rest() -> None:
     (rest,) = waiting(book)
     book.answer(bought, **MINED)
     assert sold(book.offer(rest)) == ["40"]
+
+
+def test_an_exit_that_waits_again_and_is_divided_again_leaves_a_rest_of_its_own() -> None:
+    """The rest is named by the key of its order: that of the first division waits still, and is not put in its place."""
+    book = Played()
+    book.fill(entry(1, "300"), **MINED)
+    mined = book.fill(entry(2, "300"), **MINED)
+    book.fill(entry(3, "400"), **PENDING)
+    task = leave(9, "1000")
+    made_of: list[OrderIntent] = []
+
+    def prepare(key: IntentKey, intent: OrderIntent) -> Order:
+        made_of.append(intent)
+        return evolve(freeze(key, intent), fee_bps=MARKET.fee_bps)
+
+    assert sold(book.offer(task, prepare=prepare)) == ["60"]
+    outcome = Outcome(end=End.EXPIRED)
+    book.do(c.NotSent(key=task.key, outcome=outcome, at=NOW, waits_on=True, intent=made_of[0]))
+    book.answer(mined, **PENDING)
+    assert sold(book.offer(task)) == ["30"]
+    assert sorted(str(one.intent.shares) for one in waiting(book)) == ["30", "40"]

@@ -340,11 +340,11 @@ def test_a_wallet_of_the_configuration_signs_as_its_key_in_a_file_does(ask: Ask,
     for words, told in (
         (
             ("--wallet", "hut", "--conf", str(conf)),
-            'WALLET: expected a live wallet (hot, cold), got "hut"; did you mean "hot"?',
+            '--wallet: expected a live wallet (hot, cold), got "hut"; did you mean "hot"?',
         ),
         (
             ("--wallet", "hot", "--key-file", "x"),
-            "clob sign: expected --key-file FILE or --wallet NAME, the key that signs",
+            "clob sign: expected either --key-file FILE or --wallet NAME, got both: one key signs",
         ),
     ):
         said = ask("sign", SIGN, words=words)

@@ -272,7 +272,7 @@ async def open_bench(*says: Says, off_s: float = 0.0) -> AsyncGenerator[Bench, N
             make_key=Key,
         )
         turns, entropy, sendings = limits_of_address(1.0), seeded_entropy(1), Sendings()
-        looking = Looking(sendings=sendings)
+        looking = Looking(sendings=sendings, on_trouble=lambda kind, detail: told.append((kind, detail)))
         posting = Posting(
             caller=caller,
             address_turns=turns,

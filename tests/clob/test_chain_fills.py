@@ -240,6 +240,23 @@ async def test_a_fill_that_the_venue_does_not_tell_is_found(clock: Clock) -> Non
         assert await looked.said() == ("filled", "firm", "0.1")
 
 
+async def test_a_part_that_the_chain_never_shows_is_waited_for_an_hour(clock: Clock) -> None:
+    """The order counts it, no trade tells it: by then it is nowhere, and what is there is booked. A person has heard of it once."""
+    async with _looking() as looked:
+        looked.bench.clob.order, looked.bench.clob.trades = Says(200, order_row("CANCELED", "15")), [trade_row(1, "10")]
+        await looked.look()
+        looked.fill(10, 5)
+        for _ in range(59):
+            await trio.sleep(60)
+            assert await looked.said() is None
+        await trio.sleep(60)
+        assert await looked.said() is None, "asked of the chain again at its time"
+        await trio.sleep(301)
+        assert await looked.said() == ("partial", "firm", "0.1")
+        said = "it is over, with 15 matched; its trades are 10, on the chain 10"
+        assert looked.bench.told == [("venue-unclear", f"order {OURS}: {said}")]
+
+
 async def test_what_the_chain_has_shown_counts_until_it_is_asked_again(clock: Clock) -> None:
     """A venue that tells a part of it takes nothing back meanwhile, nor makes a part final; and what is mined stays so."""
     async with _looking(finalized=400) as looked:

@@ -15,7 +15,7 @@ from trio_copy.model.logs import RawLog
 from trio_copy.model.orders import ExecutionReport, Order
 from trio_copy.model.units import Shares, Usd
 from trio_copy_clob.sending.chain_logs import ORDER_FILLED, SeenFill, fills_of
-from trio_copy_clob.sending.proof import QUIET_S, Evidence, prove
+from trio_copy_clob.sending.proof import COUNTED_OUT_S, QUIET_S, TOLD_LATE_S, Evidence, lacks, prove
 from trio_copy_clob.sending.seen import by_order, order_of, read_page, trades_of
 
 _NULL = b"null"
@@ -185,8 +185,12 @@ def test_what_comes_of_an_order_that_is_over_at_once(
         ),
         ([maker_row(1, "10")], order_row("CANCELED", "10"), {"quiet_s": QUIET_S}, (*_HALF, "firm")),
         ([maker_row(1, "20")], order_row("CANCELED", "20"), {}, (*_FULL, "firm")),
+        # It counts more than is told: exits wait as long as trades are told late, and then for nothing that may never be told.
         ([maker_row(1, "10")], order_row("CANCELED", "15"), {}, None),
-        ([maker_row(1, "10")], order_row("CANCELED", "15"), {"quiet_s": QUIET_S}, None),
+        ([maker_row(1, "10")], order_row("CANCELED", "15"), {"quiet_s": TOLD_LATE_S}, ("off book", "10", "5", "firm")),
+        ([maker_row(1, "10")], order_row("CANCELED", "15"), {"quiet_s": 9999.0}, ("off book", "10", "5", "firm")),
+        ([maker_row(1, "10")], order_row("CANCELED", "15"), {"quiet_s": 9999.0, "whole": False}, None),
+        ([maker_row(1, "10")], order_row("LIVE", "15"), {"quiet_s": 9999.0}, ("resting", "10", "5", "firm")),
         ([trade_row(1, "10"), maker_row(2, "10")], order_row("MATCHED", "20"), {}, (*_FULL, "firm")),
         ([maker_row(1, "20")], _NULL, {}, (*_FULL, "firm")),
         ([maker_row(1, "10")], _NULL, {"quiet_s": QUIET_S}, None),
@@ -195,11 +199,12 @@ def test_what_comes_of_an_order_that_is_over_at_once(
         ([], order_row("CANCELED"), {"quiet_s": QUIET_S, "heard": False}, ("off book", "0", "0", "firm")),
         ([], order_row("CANCELED"), {"quiet_s": QUIET_S, "whole": False}, None),
         ([], order_row("CANCELED"), {"quiet_s": QUIET_S}, ("killed", "0", "0", "firm")),
-        ([], order_row("CANCELED", "5"), {"quiet_s": QUIET_S}, None),
-        ([], order_row("CANCELED", "0", ("trade-1",)), {"quiet_s": QUIET_S}, None),
-        ([], order_row("CANCELED", ""), {"quiet_s": QUIET_S}, None),
+        ([], order_row("CANCELED", "5"), {"quiet_s": QUIET_S}, ("off book", "0", "0", "firm")),
+        ([], order_row("CANCELED", "0", ("trade-1",)), {"quiet_s": QUIET_S}, ("off book", "0", "0", "firm")),
+        ([], order_row("CANCELED", ""), {"quiet_s": QUIET_S}, ("off book", "0", "0", "firm")),
         ([], order_row("INVALID"), {"quiet_s": QUIET_S}, ("rejected", "0", "0", "firm")),
-        ([], order_row("MATCHED", "20"), {"quiet_s": QUIET_S}, None),
+        ([], order_row("MATCHED", "20"), {"quiet_s": QUIET_S}, ("off book", "0", "0", "firm")),
+        ([], order_row("MATCHED", "20"), {}, None),
         ([], _NULL, {"quiet_s": QUIET_S}, ("absent", "0", "0", "firm")),
         ([], _NULL, {"quiet_s": QUIET_S, "there": True}, None),
     ],
@@ -236,6 +241,12 @@ def test_a_taker_pays_each_maker_his_price() -> None:
     assert paid(price="0.4805", maker_orders=makers) == "9.61"
     assert paid(price="0.4805", maker_orders=makers[:1]) == "9.61"
     assert paid(price="0.4805", maker_orders=[{}]) == "9.61"
+    # Of two that would be owed parts of a millionth, neither gets one.
+    parted = [
+        {**one, "matched_amount": size, "price": "0.47", "asset_id": str(TOKEN)}
+        for one, size in zip(makers, ("9.000001", "10.999999"), strict=True)
+    ]
+    assert paid(price="0.47", maker_orders=parted) == "9.399999"
     odd = [{"matched_amount": "20", "price": "0.333333333333", "asset_id": str(TOKEN)}]
     assert paid(maker_orders=odd) == "6.666666"
 
@@ -286,6 +297,103 @@ def test_a_row_that_stays_open_keeps_nothing_out_of_the_books(quiet_s: float, de
     fills = _on_chain(_log(10_000_000, 5_000_000), deepest=deepest)
     seen = _seen(make_order(), [trade_row(1, "10")], order_row("DELAYED"), quiet_s=quiet_s, fills=fills)
     assert (prove(make_order(), seen, rests=False) is not None) == firm
+
+
+_PART = _on_chain(_log(10_000_000, 5_000_000))
+_YOUNG = _on_chain(_log(10_000_000, 5_000_000), deepest=99)
+_LACKS = order_row("CANCELED", "15")
+_HOUR: dict[str, Any] = {"quiet_s": COUNTED_OUT_S, "fills": _PART}
+
+
+@pytest.mark.parametrize(
+    ("rows", "order_body", "changes", "expected"),
+    [
+        ([trade_row(1, "10")], _LACKS, _HOUR, (*_HALF, "firm")),
+        ([trade_row(1, "10")], order_row("MATCHED", "10", ("trade-1", "trade-2")), _HOUR, (*_HALF, "firm")),
+        # What the chain has and no trade tells is not left out, and what was undone is not booked.
+        ([trade_row(1, "4")], _LACKS, _HOUR, (*_HALF, "firm")),
+        (
+            [trade_row(1, "10"), trade_row(2, "5", status="FAILED")],
+            order_row("CANCELED", "20"),
+            _HOUR,
+            (*_HALF, "firm"),
+        ),
+        ([], _LACKS, _HOUR, (*_HALF, "firm")),
+        ([], _LACKS, {**_HOUR, "fills": ()}, ("killed", "0", "0", "firm")),
+        # Nothing of that is left out.
+        ([trade_row(1, "10")], _LACKS, {**_HOUR, "quiet_s": COUNTED_OUT_S - 1}, None),
+        ([trade_row(1, "10")], _LACKS, {**_HOUR, "fills": None}, None),
+        ([trade_row(1, "10")], _LACKS, {**_HOUR, "fills": (), "heard": False}, None),
+        ([trade_row(1, "10")], _LACKS, {**_HOUR, "fills": ()}, None),
+        ([trade_row(1, "10")], _LACKS, {**_HOUR, "fills": _YOUNG}, None),
+        ([trade_row(1, "12")], _LACKS, _HOUR, None),
+        ([trade_row(1, "10")], _LACKS, {**_HOUR, "shown": 15_000_000}, None),
+        ([], _LACKS, {**_HOUR, "fills": (), "was_on_chain": True}, None),
+        ([trade_row(1, "10"), trade_row(2, "2", status="MATCHED")], _LACKS, _HOUR, None),
+        ([trade_row(1, "10")], _LACKS, {**_HOUR, "whole": False}, None),
+        ([trade_row(1, "10")], _LACKS, {**_HOUR, "told": (Shares.parse(15), Usd.parse("7.5"))}, None),
+        ([trade_row(1, "10")], order_row("DELAYED", "15"), {**_HOUR, "fills": _YOUNG}, None),
+        ([trade_row(1, "10")], order_row("LIVE", "15"), _HOUR, None),
+    ],
+    ids=lambda value: str(value)[:60],
+)
+def test_an_order_that_counts_more_than_can_be_found_ends_by_the_chain_after_an_hour(
+    rows: list[bytes], order_body: bytes, changes: dict[str, Any], expected: tuple[str, str, str, str] | None
+) -> None:
+    """With what is there for good, where the venue's trades say no more; one that rested is left to a person."""
+    order = make_order()
+    assert _said(prove(order, _seen(order, rows, order_body, **changes), rests=False)) == expected
+
+
+def test_an_order_that_rested_and_counts_more_than_can_be_found_is_left_to_a_person() -> None:
+    """The chain is read for the time in which an instant order may be filled, and one that rests may be filled much later."""
+    order = make_order()
+    assert _said(prove(order, _seen(order, [maker_row(1, "10")], _LACKS, **_HOUR), rests=True)) == (
+        "off book",
+        "10",
+        "5",
+        "firm",
+    )
+
+
+@pytest.mark.parametrize("rows", [[maker_row(1, "10")], [trade_row(1, "10")]])
+def test_what_the_chain_has_more_of_an_order_that_rested_is_booked(rows: list[bytes]) -> None:
+    """Its trades come late, or never; its row and the chain say as much."""
+    order, fills = make_order(), _on_chain(_log(15_000_000, 7_400_000))
+    seen = _seen(order, rows, order_row("CANCELED", "15"), quiet_s=QUIET_S, fills=fills)
+    assert _said(prove(order, seen, rests=True)) == ("partial", "15", "7.4", "firm")
+
+
+@pytest.mark.parametrize(
+    ("rows", "order_body", "changes", "expected"),
+    [
+        ([maker_row(1, "10")], _LACKS, {}, "it is over, with 15 matched; its trades are 10"),
+        (
+            [maker_row(1, "10")],
+            _LACKS,
+            {"fills": _PART},
+            "it is over, with 15 matched; its trades are 10, on the chain 10",
+        ),
+        (
+            [maker_row(1, "10")],
+            order_row("MATCHED", "10", ("trade-1", "trade-2")),
+            {},
+            "it is over, with 10 matched, and names 1 trade that nobody tells; its trades are 10",
+        ),
+        ([], _LACKS, {}, "it is over, with 15 matched; its trades are 0"),
+        ([maker_row(1, "10")], _LACKS, {"quiet_s": QUIET_S - 1}, None),
+        ([maker_row(1, "10")], _LACKS, {"whole": False}, None),
+        ([maker_row(1, "10")], order_row("LIVE", "15"), {}, None),
+        ([maker_row(1, "10")], order_row("CANCELED", "10"), {}, None),
+        ([], _NULL, {}, None),
+    ],
+    ids=lambda value: str(value)[:60],
+)
+def test_what_an_order_counts_more_than_is_told_is_said_in_a_line(
+    rows: list[bytes], order_body: bytes, changes: dict[str, Any], expected: str | None
+) -> None:
+    order = make_order()
+    assert lacks(order, _seen(order, rows, order_body, **{"quiet_s": QUIET_S, **changes})) == expected
 
 
 def test_the_chain_comes_first() -> None:

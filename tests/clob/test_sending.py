@@ -90,7 +90,8 @@ _TABLE: list[tuple[list[Says], str, int | None, list[str], list[str]]] = [
     (_answers("not found", 404), "uncertain", 1, [], []),
     ([refusal(401, "Unauthorized/Invalid api key"), matched()], "filled", 2, [], []),
     (_answers("Unauthorized/Invalid api key", 401), "not sent", 2, [], ["venue-stopped"]),
-    ([Says(401, PAGE)], "not sent", 1, ["blocked"], ["venue-stopped"]),
+    ([Says(401, PAGE)], "not sent", 2, [], ["venue-stopped"]),
+    ([Says(401, b""), matched()], "filled", 2, [], []),
     ([Says(403, PAGE)], "not sent", 1, ["blocked"], ["venue-stopped"]),
     ([refusal(429, "Too Many Requests", **{"retry-after": "3"}), matched()], "filled", 2, [], []),
     ([refusal(429, "Too Many Requests", **{"retry-after": "300"})], "uncertain", 1, [], []),
@@ -306,6 +307,7 @@ async def test_what_is_open_is_looked_up_at_once(clock: Clock) -> None:
         (refusal(400, "invalid signature"), Stop.WALLET, ("not sent", "not sent"), ("not sent", "not sent")),
         (refusal(400, "'0x1' address in closed only mode"), Stop.ENTRIES_OF_WALLET, ("not sent", "filled"), ("not sent", "filled")),
         (refusal(401, "Unauthorized"), Stop.SIGNER, ("not sent", "not sent"), ("not sent", "not sent")),
+        (Says(401, PAGE), Stop.SIGNER, ("not sent", "not sent"), ("not sent", "not sent")),
         (Says(403, PAGE), Stop.EGRESS, ("not sent", "not sent"), ("not sent", "not sent")),
         (refusal(503, "Trading is currently disabled."), Stop.ENTRIES, ("not sent", "filled"), ("filled", "filled")),
     ],
@@ -351,21 +353,62 @@ async def test_a_place_that_is_not_blocked_is_tried_again_later(clock: Clock, re
 
 
 async def test_a_page_that_wants_a_login_stops_no_signer(clock: Clock) -> None:
-    """A proxy on the way says nothing of an API key: what leaves from here rests for a while, and then goes on by itself."""
+    """A proxy that stands before everything says nothing of an API key: what leaves from here rests for a while, and then goes on
+    by itself, with the key that it had."""
+    async with open_bench(matched(), Says(401, PAGE), matched()) as bench:
+        await _end(bench)
+        bench.clob.region = Says(200, {"blocked": False, "country": "IE"})
+        for page in (Says(401, PAGE), Says(200, PAGE), Says(does="close")):
+            bench.clob.says.appendleft(Says(401, PAGE))
+            bench.clob.makes_keys = bench.clob.derives = page
+            assert (await _end(bench))[0] == "not sent"
+            assert [one.stop for one in bench.posting.stops.standing(trio.current_time())] == [Stop.EGRESS]
+            assert "refused, by whom cannot be read" in bench.told[-1][1]
+            assert "the venue says that IE is not blocked" in bench.told[-1][1]
+            assert (await _end(bench))[0] == "not sent"
+            await trio.sleep(EGRESS_S + 1)
+        bench.clob.says.popleft()
+        assert (await _end(bench))[0] == "filled"
+        assert b'"owner":"key-1"' in bench.posts[-1].body
+
+
+async def test_a_page_before_one_signer_stops_nobody_else(clock: Clock) -> None:
+    """Where the venue itself tells an API key meanwhile, nobody stands between: only whom it is about rests, for a while, and
+    asks for no more keys than one."""
     async with open_bench(Says(401, PAGE), Says(401, PAGE), matched()) as bench:
         assert (await _end(bench))[0] == "not sent"
-        bench.clob.region = Says(200, {"blocked": False, "country": "IE"})
-        bench.posting.stops.lift(Stop.EGRESS)
-        assert (await _end(bench))[0] == "not sent"
-        assert [one.stop for one in bench.posting.stops.standing(trio.current_time())] == [Stop.EGRESS]
-        assert "refused on the way, and not by the venue: the venue says that IE is not blocked" in bench.told[-1][1]
+        stops, now = bench.posting.stops, trio.current_time()
+        assert [one.stop for one in stops.standing(now)] == [Stop.SIGNER]
+        assert stops.why(wallet="0xother", signer="0xother", is_exit=False, now=now) is None
+        assert bench.clob.keys == 2
         await trio.sleep(EGRESS_S + 1)
         assert (await _end(bench))[0] == "filled"
-        assert bench.clob.keys == 1
+
+
+async def test_who_refuses_without_a_word_is_asked_about_once_in_a_while(clock: Clock) -> None:
+    """However many orders of a signer meet such a page, and however often they are called off: few may ask for keys."""
+    async with open_bench(Says(401, PAGE)) as bench:
+        for _ in range(5):
+            await _end(bench)
+            bench.posting.stops.lift(Stop.SIGNER, SIGNER)
+            with pytest.raises(ExecutorError, match="401"):
+                await bench.cancelling.cancel(make_order(body=_GTC), bench.signer, trio.current_time() + 8)
+        assert len(bench.clob.at("/auth/api-key")) == 2
+        assert set(bench.kinds) == {"venue-stopped"}
+
+
+async def test_a_signer_that_the_venue_gives_no_key_stops_though_it_was_a_page(clock: Clock) -> None:
+    """It says so itself, beside its own clock."""
+    async with open_bench(matched(), Says(401, b"")) as bench:
+        await _end(bench)
+        bench.clob.makes_keys = bench.clob.derives = refusal(400, "Could not derive api key!")
+        assert (await _end(bench))[0] == "not sent"
+        standing = bench.posting.stops.standing(trio.current_time())
+        assert [(one.stop, one.until) for one in standing] == [(Stop.SIGNER, None)]
 
 
 async def test_a_page_that_answers_a_question_changes_no_key(clock: Clock) -> None:
-    """Nor does it stop what leaves: it stands there for a moment."""
+    """Nor does it stop what leaves: it stands there for a moment. Of a cancel it is asked who refuses it, once."""
     async with open_bench(matched()) as bench:
         await _end(bench)
         bench.clob.order = Says(401, PAGE)
@@ -375,7 +418,12 @@ async def test_a_page_that_answers_a_question_changes_no_key(clock: Clock) -> No
         bench.clob.says[0] = Says(401, PAGE)
         with pytest.raises(ExecutorError, match="401"):
             await bench.cancelling.cancel(make_order(body=_GTC), bench.signer, trio.current_time() + 8)
-        assert (len(bench.clob.at("/auth/api-key")), bench.kinds) == (1, ["venue-stopped"])
+        assert (len(bench.clob.at("/auth/api-key")), bench.kinds) == (2, [])
+        await trio.sleep(EGRESS_S + 1)
+        bench.clob.makes_keys = bench.clob.derives = Says(401, PAGE)
+        with pytest.raises(ExecutorError, match="401"):
+            await bench.cancelling.cancel(make_order(body=_GTC), bench.signer, trio.current_time() + 8)
+        assert bench.kinds == ["venue-stopped"]
 
 
 @pytest.mark.parametrize(
@@ -765,6 +813,28 @@ async def test_an_order_is_called_off(clock: Clock, says: list[Says], fails: str
 
 async def _look(bench: Bench, order: Order | None = None) -> ExecutionReport | None:
     return await bench.looking.look_up(order or make_order(), bench.signer, trio.current_time() + 10)
+
+
+async def test_an_order_that_counts_more_than_its_trades_holds_no_exit_and_is_told_once(clock: Clock) -> None:
+    """Off the book as soon as its trades are late; after a minute a person hears of it, and what is told then is booked still."""
+    async with open_bench(matched()) as bench:
+        order = make_order(body=_GTC)
+        bench.clob.order, bench.clob.trades = Says(200, order_row("CANCELED", "15")), [maker_row(1, "10")]
+        assert await _look(bench, order) is None
+        for after_s, told in ((2, 0), (60, 1), (100, 1)):
+            await trio.sleep(after_s)
+            report = await _look(bench, order)
+            assert report is not None
+            assert (report.off_book, str(report.shares), len(bench.told)) == (True, "10", told)
+        assert bench.told == [
+            ("venue-unclear", f"order {OURS}: it is over, with 15 matched; its trades are 10"),
+        ]
+        bench.clob.trades.append(maker_row(2, "5"))
+        await _look(bench, order)
+        await trio.sleep(61)
+        report = await _look(bench, order)
+        assert report is not None
+        assert (report.off_book, report.status.value, str(report.shares)) == (False, "partial", "15")
 
 
 async def test_absence_takes_a_minute_after_the_last_send(clock: Clock) -> None:

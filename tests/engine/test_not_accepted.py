@@ -11,7 +11,7 @@ from trio_copy.accounts.commands import Answer
 from trio_copy.errors import OrderNotSent
 from trio_copy.model.decisions import Code, CopyTask, End
 from trio_copy.model.fills import Kind, Side
-from trio_copy.model.orders import ExecutionReport, Order, Status
+from trio_copy.model.orders import ExecutionReport, Order, Settlement, Status
 from trio_copy.model.units import NO_SHARES, Rounding, Shares
 
 Clock = trio.testing.MockClock
@@ -197,9 +197,29 @@ async def test_an_entry_that_is_not_accepted_goes_on_behind_an_exit_that_is_no_n
         await trio.sleep(10)
         rig.executor.submit = submit
         assert await rig.wait_ends(entry) == [(End.FILLED, None)]
+        assert rig.executor.sent[-1].key == entry.key
         assert rig.position(entry).shares == Shares.parse(10)
         assert rig.open_orders() == []
         assert (rig.lanes.entries_out, rig.execution.patience.entries) == (0, 0)
+
+
+async def test_an_entry_that_waited_has_all_its_attempts(clock: Clock) -> None:
+    """One is used by a refusal, and none by a venue that takes nothing yet."""
+    async with open_rig() as rig:
+        rig.book.replace_all(
+            make_follow("alice", leader, sell="sized", attempts=2) for leader in (LEADER, OTHER_LEADER)
+        )
+        assert await rig.end_of(_by_another(buy(900))) == [(End.FILLED, None)]
+        submit = rig.executor.submit
+        _refuse(rig, NOT_YET, "alice", side=Side.BUY)
+        entry = buy(1, deadline=rig.wall() + 60)
+        await rig.take_in(entry)
+        await trio.sleep(5)
+        leave = _by_another(sell(8, decided_at=rig.wall(), deadline=rig.wall() + 60))
+        assert await rig.end_of(leave) == [(End.FILLED, None)]
+        rig.executor.submit, rig.executor.script = submit, ["kill"]
+        assert await rig.wait_ends(entry) == [(End.FILLED, None)]
+        assert [order.key for order in rig.executor.sent[-2:]] == [entry.key, evolve(entry, attempt=1).key]
 
 
 async def test_an_entry_that_went_on_behind_an_exit_ends_at_its_deadline(clock: Clock) -> None:
@@ -338,7 +358,7 @@ async def _hand_over(rig: Rig) -> None:
 
 @pytest.mark.parametrize("side", list(Side))
 async def test_the_next_process_goes_on_with_what_was_not_accepted(clock: Clock, side: Side) -> None:
-    """Where the one before was stopped while its venue took nothing: once, within the deadline."""
+    """Where the one before was stopped while its venue took nothing: once, within the deadline, by the same bytes."""
     books = on_memory()
     async with open_rig(open_store=books, at_work=False) as first, trio.open_nursery() as nursery:
         nursery.start_soon(first.execution.run_worker)
@@ -348,18 +368,17 @@ async def test_the_next_process_goes_on_with_what_was_not_accepted(clock: Clock,
         await first.take_in(task)
         await trio.sleep(20)
         nursery.cancel_scope.cancel()
-    sent = {order.order_id for order in first.executor.sent}
+    sent = {order.body for order in first.executor.sent}
     await trio.sleep(LEASE_S)
     async with open_rig(open_store=books) as second:
         assert await second.wait_ends(task) == [(End.FILLED, None)]
-        assert len(second.executor.sent) == 1
-        assert sent.isdisjoint(order.order_id for order in second.executor.sent)
+        assert [order.body for order in second.executor.sent] == list(sent)
 
 
 @pytest.mark.parametrize("in_time", [True, False])
 @pytest.mark.parametrize("side", list(Side))
 async def test_the_next_owner_goes_on_with_what_was_not_accepted(clock: Clock, side: Side, *, in_time: bool) -> None:
-    """Within the deadline that it had, by an order of his own: the one before is certainly nowhere."""
+    """Within the deadline that it had, by the same bytes: whoever guards the key has counted them."""
     books = on_memory()
     async with open_rig(open_store=books, alone=False) as first:
         await first.hold("alice", number=901)
@@ -370,13 +389,12 @@ async def test_the_next_owner_goes_on_with_what_was_not_accepted(clock: Clock, s
         await _hand_over(first)
         assert first.ends() == []
         assert await first.store.history.documents("order") == []
-        sent = {order.order_id for order in first.executor.sent}
+        sent = {order.body for order in first.executor.sent}
         await trio.sleep(5 if in_time else 60)
         async with open_rig(open_store=books, owner="another", alone=False) as second:
             ends = await second.wait_ends(task)
             assert ends == ([(End.FILLED, None)] if in_time else [(End.EXPIRED, Code.DEADLINE_PASSED)])
-            assert len(second.executor.sent) == in_time
-            assert sent.isdisjoint(order.order_id for order in second.executor.sent)
+            assert [order.body for order in second.executor.sent] == list(sent) * in_time
             held = 10 + 10 * (in_time and side is Side.BUY) - 10 * (in_time and side is Side.SELL)
             assert second.position(task).shares == Shares.parse(held)
             assert await second.store.history.documents("waits") == []
@@ -403,3 +421,51 @@ async def test_what_was_taken_back_when_its_shard_was_handed_over_waits_for_the_
             second.shard.met.meet(task.signal, second.wall(), whole=True)
             second.shard.resume(task.signal.signal_id)
             assert await second.wait_ends(task) == [(End.FILLED, None)]
+
+
+async def test_what_the_next_owner_leaves_for_later_of_an_exit_is_sold_too(clock: Clock) -> None:
+    """Divided once more, because less is on the chain by then: each rest waits by itself, and nothing of them is forgotten."""
+    books = on_memory()
+    async with open_rig(open_store=books, alone=False) as first:
+        submit = first.executor.submit
+
+        async def not_settled(order: Order) -> ExecutionReport:
+            await submit(order)
+            return _settle(first, Settlement.PENDING)
+
+        first.executor.submit = not_settled
+        for number in (901, 902, 903, 904):
+            await first.end_of(buy(number))
+        _settle(first, Settlement.MINED, 0)
+        _settle(first, Settlement.MINED, 1)
+        _settle(first, Settlement.MINED, 2)
+        await trio.sleep(2)
+        first.executor.submit, first.executor.script = submit, [NOT_YET] * 500
+        task = sell(905, decided_at=first.wall(), deadline=first.wall() + 300)
+        await first.take_in(evolve(task, intent=evolve(task.intent, sell="sized", shares=Shares.parse(40))))
+        await trio.sleep(5)
+        assert first.executor.sent[-1].shares == Shares.parse(30)
+        _settle(first, Settlement.PENDING, 1)
+        await trio.sleep(5)
+        await _hand_over(first)
+        async with open_rig(open_store=books, owner="another", alone=False) as second:
+            second.executor.filled = dict(first.executor.filled)
+            await trio.sleep(5)
+            assert _sold(second) == Shares.parse(20)
+            for number in (1, 3):
+                _settle(second, Settlement.MINED, number)
+            await trio.sleep(10)
+            assert _sold(second) == Shares.parse(40)
+            assert second.position(task).shares == NO_SHARES
+
+
+def _settle(rig: Rig, state: Settlement, number: int = -1) -> ExecutionReport:
+    """Let the chain have an order that was filled, or not, or not any more."""
+    order_id = [*rig.executor.filled][number]
+    report: ExecutionReport = evolve(rig.executor.filled[order_id], settlement=state)
+    rig.executor.filled[order_id] = report
+    return report
+
+
+def _sold(rig: Rig) -> Shares:
+    return sum((order.shares for order in rig.executor.sent), NO_SHARES)

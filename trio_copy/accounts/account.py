@@ -15,7 +15,7 @@ from trio_copy.accounts.commands import Command
 from trio_copy.accounts.deciding import decide
 from trio_copy.accounts.entries import about_entry, is_of
 from trio_copy.accounts.holdings import NOTHING_HELD, Holding
-from trio_copy.accounts.orders import OpenOrder, OrderState, Said, said, spent_by
+from trio_copy.accounts.orders import OpenOrder, OrderState, Said, Unsent, said, spent_by
 from trio_copy.accounts.plain import token_text
 from trio_copy.accounts.telling import OrderEnd, SkipTold, TaskEnd, Told, amounts_of
 from trio_copy.model.budgets import Performance
@@ -51,6 +51,8 @@ class Waiting:
     """Whether a reorg took its signal back."""
     tries: int = 0
     """How often it was taken up by a process that then ended uncleanly."""
+    unsent: Unsent | None = None
+    """Its last order, where that may go again."""
 
 
 @value(kw_only=True)
@@ -202,7 +204,7 @@ class Account:
                     if self.dead.pop(task.task_id, None) is not None:
                         self._changed["dead", task.task_id] = None
                     self.waiting[task.task_id] = Waiting(
-                        task=task, until=event.until, suspended=event.suspended, tries=event.tries
+                        task=task, until=event.until, suspended=event.suspended, tries=event.tries, unsent=event.unsent
                     )
                     self._changed["waits", waits_name(task)] = None
                 case e.Buried(task=task):
@@ -296,6 +298,8 @@ class Account:
             return
         if outcome is not None:
             self._remember(open_order.task.signal)
+        elif learned.report is None:
+            return  # what no venue had is no attempt
         order = OrderEnd.of(open_order, learned)
         self._told.append(Told(TaskEnd(open_order.task, outcome, learned.at, order, entry), amounts))
 

@@ -10,7 +10,18 @@ from trio_copy.accounts import events as e
 from trio_copy.accounts.corrections import ended_with_less, lost, settled, undoes
 from trio_copy.accounts.endings import missed_by
 from trio_copy.accounts.entries import fill_entry, growth_entry
-from trio_copy.accounts.orders import LIFE, OpenOrder, OrderState, Said, Step, outcome_of, outside, said, shrinks
+from trio_copy.accounts.orders import (
+    LIFE,
+    OpenOrder,
+    OrderState,
+    Said,
+    Step,
+    Unsent,
+    outcome_of,
+    outside,
+    said,
+    shrinks,
+)
 from trio_copy.model.decisions import Reason
 from trio_copy.model.ids import IntentKey
 from trio_copy.model.orders import ExecutionReport, Settlement, Status
@@ -150,10 +161,11 @@ def not_sent(account: "Account", command: c.NotSent) -> Sequence[e.Event]:
     if open_order is None or open_order.rests or open_order.state is OrderState.MATCHED:
         return ()
     if command.waits_on and not open_order.ended:
-        task = evolve(open_order.task, attempt=open_order.task.attempt + 1)
+        task, intent = open_order.task, command.intent
+        unsent = None if intent is None else Unsent(order=open_order.order, intent=intent)
         return (
             e.Learned(key=command.key, state=OrderState.ENDED, report=None, at=command.at),
-            e.Waits(task=task, at=command.at),
+            e.Waits(task=task.anew() if unsent is None else task, unsent=unsent, at=command.at),
         )
     learned = e.Learned(key=command.key, state=OrderState.ENDED, report=None, outcome=command.outcome, at=command.at)
     return (learned, *missed_by(account, open_order.task, command.at))

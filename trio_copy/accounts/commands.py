@@ -6,7 +6,7 @@ from trio_copy.model.control import Mode
 from trio_copy.model.decisions import CopyTask, OrderIntent, Outcome, Reason, Skip
 from trio_copy.model.follow_settings import FollowSettings
 from trio_copy.model.ids import IntentKey, SignalId, TaskId
-from trio_copy.model.orders import ExecutionReport, Market, Order
+from trio_copy.model.orders import ExecutionReport, Market, Order, Wallet
 from trio_copy.model.positions import PositionKey
 from trio_copy.model.sightings import Allotment
 from trio_copy.model.signals import Signal
@@ -48,6 +48,8 @@ class Offer:
     """What the positions gained by their marks, or why that is unknown: for those whose caps count it."""
     allotment: Allotment | None = None
     """What it may take of a book that it shares; None where it shares none."""
+    wallet: Wallet | None = None
+    """What pays for the follower now: no order of another one goes again."""
 
 
 @value(kw_only=True)
@@ -118,7 +120,9 @@ class NotSent:
     outcome: Outcome
     at: float
     waits_on: bool = False
-    """Whether its task does not end: it waits behind an exit, or for whoever owns the account next, and its order is made anew."""
+    """Whether its task does not end: it waits behind an exit, or for whoever owns the account next."""
+    intent: OrderIntent | None = None
+    """What its order was made of, where that may go again: decided alike then, the same bytes do. None: it is made anew."""
 
 
 @value(kw_only=True)

@@ -22,14 +22,16 @@ from trio_copy.accounts.account import (
 )
 from trio_copy.accounts.budgets import Spot, Window
 from trio_copy.accounts.holdings import Holding
-from trio_copy.accounts.orders import OpenOrder, OrderState
+from trio_copy.accounts.orders import OpenOrder, OrderState, Unsent
 from trio_copy.accounts.plain import (
     PlainError,
     entry_of,
     first,
+    intent_of,
     number_of,
     order_of,
     plain_entry,
+    plain_intent,
     plain_order,
     plain_position,
     plain_reason,
@@ -158,13 +160,28 @@ def open_order_of(body: Plain) -> OpenOrder:
 
 def plain_waiting(waits: Waiting) -> Plain:
     """Write a waiting task."""
-    return [1, plain_task(waits.task), waits.until, int(waits.suspended), waits.tries]
+    unsent = waits.unsent
+    return [
+        1,
+        plain_task(waits.task),
+        waits.until,
+        int(waits.suspended),
+        waits.tries,
+        *([plain_order(unsent.order), plain_intent(unsent.intent)] if unsent is not None else ()),
+    ]
 
 
 def waiting_of(body: Plain) -> Waiting:
     """Read a waiting task."""
-    _, task, until, suspended, tries = first(body)
-    return Waiting(task=task_of(task), until=until, suspended=bool(suspended), tries=tries)
+    _, task, until, suspended, tries, *unsent = first(body)
+    of = task_of(task)
+    return Waiting(
+        task=of,
+        until=until,
+        suspended=bool(suspended),
+        tries=tries,
+        unsent=Unsent(order=order_of(unsent[0]), intent=intent_of(unsent[1], of.signal)) if unsent else None,
+    )
 
 
 def plain_dead_letter(dead: DeadLetter) -> Plain:

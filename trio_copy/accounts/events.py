@@ -2,7 +2,7 @@
 
 from attrs import field
 
-from trio_copy.accounts.orders import OrderState
+from trio_copy.accounts.orders import OrderState, Unsent
 from trio_copy.model.control import ModeChange
 from trio_copy.model.decisions import CopyTask, Outcome, Reason, Skip
 from trio_copy.model.fundings import Funding
@@ -85,6 +85,7 @@ class Waits:
     """When it has waited for company in vain; None for what waits for its time only."""
     suspended: bool = False
     tries: int = 0
+    unsent: Unsent | None = None
     at: float
 
 

@@ -11,6 +11,7 @@ from trio_copy.accounts.first_facts import first_record_of
 from trio_copy.accounts.plain import (
     AGGREGATES,
     REREAD,
+    UNSENT,
     Plain,
     PlainError,
     entry_of,
@@ -197,6 +198,7 @@ def _task_of(fact: Fact, plain: Plain, signal: Signal) -> CopyTask:
         not_before=not_before,
         aggregates=bool(flags & AGGREGATES),
         reread=bool(flags & REREAD),
+        unsent=flags // UNSENT,
     )
 
 

@@ -14,7 +14,7 @@ from trio_copy.accounts.cash import without_balance
 from trio_copy.accounts.costs import below_minimum, held_to, with_fees, worst_cost
 from trio_copy.accounts.endings import end, refused
 from trio_copy.accounts.exits import portion, spot_of
-from trio_copy.accounts.orders import outside_intent
+from trio_copy.accounts.orders import Unsent, outside_intent
 from trio_copy.accounts.settling import in_two, patient, sold_now
 from trio_copy.accounts.waits import age, as_known, beside, called_off, waits_on
 from trio_copy.model.control import Mode, ModeChange
@@ -89,7 +89,7 @@ def _entry(account: "Account", task: CopyTask, members: tuple[TaskId, ...], comm
     verdict = _allowed(account, task, command)
     if isinstance(verdict, Reason):
         return _denied(account, task, verdict, command)
-    order, cost = verdict
+    task, order, cost = verdict
     return (e.Placed(order, task, command.at, cost, members),)
 
 
@@ -140,8 +140,8 @@ def _suspended(account: "Account", task: CopyTask) -> bool:
     return waits is not None and waits.suspended
 
 
-def _allowed(account: "Account", task: CopyTask, command: c.Offer) -> tuple[Order, Usd] | Reason:
-    """Return the order of an entry with the most that it may cost, or what forbids it."""
+def _allowed(account: "Account", task: CopyTask, command: c.Offer) -> tuple[CopyTask, Order, Usd] | Reason:
+    """Return an entry, whose key names its order, with the most that it may cost, or what forbids it."""
     settings, fee, caps = command.settings, command.market.fee, command.settings.caps
     if settings.size.minimum_policy != "accumulate" and below_minimum(task.intent, settings.size):
         # An exit has called the rest off.
@@ -152,14 +152,17 @@ def _allowed(account: "Account", task: CopyTask, command: c.Offer) -> tuple[Orde
         if lost is not None:
             return lost
     intent = with_fees(task.intent, settings, fee)
-    order = intent if isinstance(intent, Reason) else _prepared(task, held_to(command.allotment, intent), command)
-    if isinstance(order, Reason):
-        return order
+    if isinstance(intent, Reason):
+        return intent
+    prepared = _prepared(account, task, held_to(command.allotment, intent), command)
+    if isinstance(prepared, Reason):
+        return prepared
+    task, order = prepared
     cost = worst_cost(order.max_cost, order.limit_price, fee)
     over = over_budget(task, cost, settings, account.exposure, account.windows, command.day)
     if over is None and command.paper is not None:
         over = without_balance(account, cost, command.paper)
-    return over or (order, cost)
+    return over or (task, order, cost)
 
 
 def _exit(account: "Account", task: CopyTask, command: c.Offer) -> Sequence[e.Event]:
@@ -171,7 +174,7 @@ def _exit(account: "Account", task: CopyTask, command: c.Offer) -> Sequence[e.Ev
     at = command.at
     if account.resting_before(task):
         return _before_exit(account, task, at)
-    company = _leaving_too(account, task, command) if command.crowded else []
+    company = _leaving_too(account, task, command) if command.crowded and not _unsent(account, task) else []
     together = aggregate_exits(task, company)
     # As of the last of them: what he bought between two of his sales, he has sold again by now.
     last = max((task, *company), key=age)
@@ -187,13 +190,16 @@ def _exit(account: "Account", task: CopyTask, command: c.Offer) -> Sequence[e.Ev
         return (*changes, *_wait_for_shares(account, patient(task, settle_s), at), *members)
     part, later = task, list[e.Event]()
     if now < intent.shares:
+        if _unsent(account, task):
+            task = task.anew()  # the rest is named by its key, and one of the order before may wait already
         part, rest = in_two(task, intent, now)
         intent, later = part.intent, [e.Waits(task=patient(rest, settle_s), at=at)]
     if not together.members:  # for what goes along, nothing was allotted; and what is sold later meets another book
         intent = held_to(command.allotment, intent, command.market.minimum)
-    order = _prepared(part, intent, command)
-    if isinstance(order, Reason):
-        return (*changes, *end(account, task, refused(order), at), *members)
+    prepared = _prepared(account, part, intent, command)
+    if isinstance(prepared, Reason):
+        return (*changes, *end(account, task, refused(prepared), at), *members)
+    part, order = prepared
     return (*changes, e.Placed(order, part, at, members=together.members), *later, *members)
 
 
@@ -208,19 +214,39 @@ def _leaving_too(account: "Account", task: CopyTask, command: c.Offer) -> list[C
     return [
         other
         for other in beside(account, task, command.resting)
-        if leave_together(task, other) and other.deadline >= command.at and not _suspended(account, other)
+        if leave_together(task, other)
+        and other.deadline >= command.at
+        and not _suspended(account, other)
+        and not _unsent(account, other)
     ]
 
 
-def _prepared(task: CopyTask, intent: OrderIntent, command: c.Offer) -> Order | Reason:
-    """Return the frozen order of an intent, or why it cannot be sent."""
+def _unsent(account: "Account", task: CopyTask) -> Unsent | None:
+    """Return the last order of a task that waits, where that may go again."""
+    waits = account.waiting.get(task.task_id)
+    return None if waits is None else waits.unsent
+
+
+def _prepared(
+    account: "Account", task: CopyTask, intent: OrderIntent, command: c.Offer
+) -> tuple[CopyTask, Order] | Reason:
+    """Return the frozen order of an intent, with the task whose key names it, or why it cannot be sent.
+
+    What waits again goes as it was frozen before, where it is decided alike: else it is another order, under another key.
+    """
+    unsent = _unsent(account, task)
+    if unsent is not None and unsent.order.key == task.key:
+        fee = command.market.fee
+        if unsent.intent == intent and command.wallet in (None, unsent.order.wallet) and unsent.order.fee == fee:
+            return task, unsent.order
+        task = task.anew()
     key = task.key
     order = command.prepare(key, intent)
     wrong = outside_intent(order, key, task.follower, intent)
     if wrong is not None:
         return Reason(code=Code.NOT_SENT, control="executor.prepare", value=wrong, limit="an order inside its intent")
     if order.shares.micro:
-        return order
+        return task, order
     return order.refused or Reason(
         code=Code.BELOW_MINIMUM,
         control="venue.minimum",

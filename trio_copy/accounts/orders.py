@@ -124,6 +124,17 @@ def spent_by(report: ExecutionReport | None) -> int:
     return report.notional.micro + report.fee.micro
 
 
+@value(kw_only=True)
+class Unsent:
+    """An order that its venue certainly does not have, and what it was made of: of the same it goes again, as it is.
+
+    Its bytes may have left, so they count with whoever guards the key: another order of their key would never be signed.
+    """
+
+    order: Order
+    intent: OrderIntent
+
+
 @value
 class OpenOrder:
     """An order whose outcome is not proven and booked for good, and what it holds."""

@@ -18,7 +18,7 @@ from trio_copy.model.signals import Signal
 from trio_copy.model.units import Price, Ratio, Shares, Usd
 
 Plain = list[Any]
-AGGREGATES, REREAD = 1, 2
+AGGREGATES, REREAD, UNSENT = 1, 2, 4
 _SIDES = {side.value: side for side in Side}
 _ENTRY_KINDS = {kind.value: kind for kind in EntryKind}
 
@@ -179,7 +179,7 @@ def plain_task(task: CopyTask) -> Sequence[object]:
 
 def flags_of(task: CopyTask) -> int:
     """Write what may be said of a task, in one number."""
-    return AGGREGATES * task.aggregates + REREAD * task.reread
+    return AGGREGATES * task.aggregates + REREAD * task.reread + UNSENT * task.unsent
 
 
 def task_of(plain: Plain) -> CopyTask:
@@ -198,6 +198,7 @@ def task_of(plain: Plain) -> CopyTask:
         not_before=not_before,
         aggregates=bool(flags & AGGREGATES),
         reread=bool(flags & REREAD),
+        unsent=flags // UNSENT,
     )
 
 

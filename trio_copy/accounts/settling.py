@@ -62,7 +62,7 @@ def in_two(task: CopyTask, intent: OrderIntent, now: Shares) -> tuple[CopyTask, 
     rest = evolve(intent, shares=intent.shares - now, leader_shares=intent.leader_shares - sold)
     return (
         evolve(task, intent=evolve(intent, shares=now, leader_shares=sold)),
-        evolve(task, task_id=rest_id(task.key), attempt=0, reread=False, intent=rest),
+        evolve(task, task_id=rest_id(task.key), attempt=0, reread=False, unsent=0, intent=rest),
     )
 
 

@@ -42,6 +42,7 @@ def waits_on(account: "Account", task: CopyTask, at: float, *, until: float | No
         until=until if known.until is None else known.until,
         suspended=known.suspended,
         tries=known.tries,
+        unsent=known.unsent,
         at=at,
     )
 
@@ -86,7 +87,9 @@ def take_up(account: "Account", command: c.Try) -> Sequence[e.Event]:
         return ()
     if waits.tries >= command.most:
         why = f"the process ended {command.most} times while it was under way"
-        return (e.Buried(task=waits.task, why=why, at=command.at),)
+        # What it was made of is not kept for so long, and nothing else is signed for the key of an order that has left.
+        task = waits.task if waits.unsent is None else waits.task.anew()
+        return (e.Buried(task=task, why=why, at=command.at),)
     return (evolve(waits_on(account, waits.task, command.at), tries=waits.tries + 1),)
 
 

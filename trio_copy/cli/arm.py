@@ -102,11 +102,11 @@ def arm(
     return 0
 
 
-def expect_wallets(plan: Plan, names: tuple[str, ...]) -> None:
-    """Refuse names of no live wallet. Raises `ConfigError`."""
+def expect_wallets(plan: Plan, names: tuple[str, ...], given: str = "WALLET") -> None:
+    """Refuse names of no live wallet, as they were `given` on the command line. Raises `ConfigError`."""
     known = [name for name, table in plan.settings.wallet.items() if table.live]
     problems = [
-        f'WALLET: expected a live wallet ({", ".join(known) or "there is none"}), got "{name}"{suggestion(name, known)}'
+        f'{given}: expected a live wallet ({", ".join(known) or "there is none"}), got "{name}"{suggestion(name, known)}'
         for name in names
         if name not in known
     ]

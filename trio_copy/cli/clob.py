@@ -159,7 +159,9 @@ def _key_of(named: _Named, verb: str, redactor: Redactor) -> "SecretKey":
     from trio_copy.native import SecretKey
 
     key_file = named.key_file
-    if (key_file is None) == (named.wallet is None):
+    if key_file is not None and named.wallet is not None:
+        raise ConfigError([f"clob {verb}: expected either --key-file FILE or --wallet NAME, got both: one key signs"])
+    if key_file is None and named.wallet is None:
         raise ConfigError([f"clob {verb}: expected --key-file FILE or --wallet NAME, the key that signs"])
     if named.wallet is not None:
         return _key_of_wallet(named.wallet, named.conf, redactor)
@@ -183,9 +185,9 @@ def _key_of_wallet(name: str, conf: Path | None, redactor: Redactor) -> "SecretK
     from trio_copy.signing.keys import open_key, place_of
 
     plan = find_plan(conf, redactor)
-    expect_wallets(plan, (name,))
+    expect_wallets(plan, (name,), "--wallet")
     if plan.settings.wallet[name].key is None:
-        raise ConfigError([f"WALLET: expected one with a key of its own, got {name}, which has a fleet"])
+        raise ConfigError([f"--wallet: expected one with a key of its own, got {name}, which has a fleet"])
     try:
         return open_key(place_of(name, plan.settings.wallet[name]), who_answers(), redactor.learn)
     except ValueError as error:

@@ -33,10 +33,10 @@ from trio_copy.engine.worth import held_since, unrealised
 from trio_copy.engine.writing import Batch
 from trio_copy.entropy import Entropy
 from trio_copy.errors import ContractBroken, LeaseLost, OrderNotSent, OrderUncertain, ReportBroken
-from trio_copy.model.decisions import Code, CopyTask, End, Outcome, Reason, left_by, retracted, too_late
+from trio_copy.model.decisions import Code, CopyTask, End, OrderIntent, Outcome, Reason, left_by, retracted, too_late
 from trio_copy.model.fills import Side
 from trio_copy.model.follow_settings import FollowSettings
-from trio_copy.model.ids import rest_id
+from trio_copy.model.ids import IntentKey, rest_id
 from trio_copy.model.orders import ExecutionReport, Market, Order, Status
 from trio_copy.model.sightings import Allotment
 from trio_copy.model.units import NO_USD, Usd
@@ -164,9 +164,8 @@ class Execution:
             self.at("place: decided")
             await placed.batch.wait()
             self.at("place: durable")
-            return True, self._learn(
-                shard, queued, placed.event, await self._submit(shard, queued, placed.event, scope), settings
-            )
+            answer = await self._submit(shard, queued, placed.event, scope)
+            return True, self._learn(shard, queued, placed, answer, settings)
         finally:
             scope.shield = False
             self.lanes.sending[shard.number] -= 1
@@ -201,19 +200,28 @@ class Execution:
         """Let the account decide about a task; None when there is nothing to be sent for it now."""
         task = queued.task
         follower, prepare = self.book.terms.followers[task.follower], self.executor.prepare
-        wallet = follower.wallet
+        wallet, waits = follower.wallet, shard.accounts[task.follower].waiting.get(task.task_id)
+        made_of: dict[IntentKey, OrderIntent] = {}
+        if waits is not None and waits.unsent is not None:
+            made_of[waits.unsent.order.key] = waits.unsent.intent
+
+        def made(key: IntentKey, intent: OrderIntent) -> Order:
+            made_of[key] = intent
+            return prepare(key, intent, wallet, market)
+
         offer = c.Offer(
             task=task,
             resting=self.lanes.resting(queued),
             settings=settings,
             market=market,
-            prepare=lambda key, intent: prepare(key, intent, wallet, market),
+            prepare=made,
             day=shard.grants.day(task),
             at=self.wall(),
             crowded=queued.is_exit and self.lanes.crowded,
             paper=follower.paper_usd,
             unrealised=self._unrealised(shard, task, settings) if settings.caps.drawdown_by == "mark" else NO_USD,
             allotment=allotment,
+            wallet=wallet,
         )
         try:
             effect = shard.act(task.follower, offer)
@@ -230,10 +238,10 @@ class Execution:
         placed = None
         for event in effect.events:
             if isinstance(event, e.Placed):
-                placed = _Placed(event, effect.batch)
+                placed = _Placed(event, effect.batch, made_of[event.order.key])
                 if allotment is not None:
                     shard.sightings.allot(event.order, event.task, allotment)
-            elif isinstance(event, e.Waits) and event.task.task_id == rest_id(task.key):
+            elif isinstance(event, e.Waits) and placed and event.task.task_id == rest_id(placed.event.task.key):
                 # It is tried behind this one, in its lane, and set aside then.
                 self.lanes.restore(Queued(event.task, shard.number, queued.lane), self.wall())
                 shard.observer.on_divided(event.task)
@@ -259,28 +267,31 @@ class Execution:
         self,
         shard: Shard,
         queued: Queued,
-        placed: e.Placed,
+        placed: "_Placed",
         answer: "ExecutionReport | Outcome | _Later | OrderUncertain",
         settings: FollowSettings,
     ) -> bool:
         """Let the account decide what came of a send; returns whether its task shall be tried once more."""
-        task, key, now = placed.task, placed.order.key, self.wall()
+        task, order, now = placed.event.task, placed.event.order, self.wall()
+        key = order.key
         command: c.Command
         if isinstance(answer, Outcome):
             command = c.NotSent(key=key, outcome=answer, at=now)
         elif isinstance(answer, _Later):
-            command = c.NotSent(key=key, outcome=answer.outcome, at=now, waits_on=True)
+            # Who keeps a journal keeps what was sent under each key, and with it who sends for it: there another key is freer.
+            intent = None if task.executor in shard.journals else placed.intent
+            command = c.NotSent(key=key, outcome=answer.outcome, at=now, waits_on=True, intent=intent)
         elif isinstance(answer, OrderUncertain):
             command = c.Doubt(key=key, at=now, breached=isinstance(answer, ReportBroken))
         else:
-            again = now < task.deadline and (answer.stale or _attempts(task) < settings.execution.attempts)
+            again = now < task.deadline and (answer.stale or task.counted_attempts < settings.execution.attempts)
             if answer.stale:
-                self.depth.forget(placed.order.token_id)
+                self.depth.forget(order.token_id)
             command = c.Answer(key=key, report=answer, again=again, at=now)
         events = shard.act(task.follower, command).events
         self.at("send: learned")
         for event in events:
-            if isinstance(event, e.Waits) and event.task.attempt > task.attempt:
+            if isinstance(event, e.Waits) and event.task.task_id == task.task_id:
                 if not isinstance(answer, _Later) or answer.here:
                     queued.task = event.task
                     self.lanes.take_again(queued)
@@ -459,11 +470,6 @@ class Execution:
         self.lanes.placed(queued)
 
 
-def _attempts(task: CopyTask) -> int:
-    """Count a task's attempts so far, but for one that was made for a market that was stale."""
-    return task.attempt + 1 - task.reread
-
-
 def _is_given_up(scope: trio.CancelScope) -> bool:
     """Tell whether whoever runs the workers has cancelled them, which a shielded scope does not hear by itself."""
     scope.shield = False
@@ -478,11 +484,13 @@ class _Placed:
     event: e.Placed
     batch: Batch
     """Durable together with it."""
+    intent: OrderIntent
+    """What its order was made of."""
 
 
 @frozen
 class _Later:
-    """What was not accepted, and may be within its deadline: it waits, by an order that is made anew."""
+    """What was not accepted, and may be within its deadline: it waits, and goes as it is where it is decided alike then."""
 
     outcome: Outcome
     """How it would end otherwise."""

@@ -8,7 +8,7 @@ import re
 from collections.abc import Sequence
 from enum import Enum
 
-from attrs import field, frozen
+from attrs import evolve, field, frozen
 
 from trio_copy.model.fills import Kind, Side
 from trio_copy.model.ids import Address, FollowerId, FollowKey, IntentKey, SignalId, TaskId, TokenId, intent_key
@@ -188,6 +188,9 @@ class CopyTask:
     """Whether, as an entry, it goes out together with what waits of the same follower, leader and token."""
     reread: bool = False
     """Whether an attempt was refused because its market is not as it had been read: that is tried again once, never twice."""
+    unsent: int = 0
+    """How many attempts were over before their venue had them, and so used up none: what waits again is made anew where its order
+    would be another one by then."""
     again: bool = False
     """Given out before, to somebody who did not end it: the journal may know an order of it."""
     written: Sequence[object] | None = field(default=None, init=False, eq=False, repr=False)
@@ -196,6 +199,15 @@ class CopyTask:
     @property
     def key(self) -> IntentKey:
         return intent_key(self.task_id, self.attempt)
+
+    @property
+    def counted_attempts(self) -> int:
+        """How many attempts it is at: not counted are those for a market that was stale, and those that no venue had."""
+        return self.attempt + 1 - self.reread - self.unsent
+
+    def anew(self) -> "CopyTask":
+        """Return the task with a key of another order, after one that no venue had."""
+        return evolve(self, attempt=self.attempt + 1, unsent=self.unsent + 1)
 
     @property
     def follow(self) -> FollowKey:

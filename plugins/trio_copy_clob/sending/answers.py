@@ -113,7 +113,7 @@ def _row(status: int, said: str, *, readable: bool) -> Row:
     """Find the row of an answer that is no success."""
     match status:
         case 401:
-            # Without a word of the venue it is of whoever stands between: a page of a proxy says nothing of an API key.
+            # Without a word of the venue it may be of whoever stands between: a page of a proxy says nothing of an API key.
             return Row.KEY if readable else Row.BETWEEN
         case 425:
             return Row.NOT_READY
@@ -157,6 +157,7 @@ class Cancelled(Enum):
     HELD = "it is held, and cannot be called off yet"
     AGAIN = "ask again"
     KEY = "another API key, or another time, and again"
+    BETWEEN = "refused, by whom cannot be read"
     BLOCKED = "this egress is blocked"
     REFUSED = "refused, or not to be understood"
 
@@ -171,9 +172,9 @@ def read_cancelled(
         told = {}
     after_s, words = _told_s(headers, told, now), f"HTTP status {status}"
     match status:
-        case 401 if refuses_key(status, body):
-            return Cancelled.KEY, words, after_s
-        case 401 | 403:
+        case 401:
+            return Cancelled.KEY if refuses_key(status, body) else Cancelled.BETWEEN, words, after_s
+        case 403:
             return Cancelled.BLOCKED, words, after_s
         case 404:  # no such order: as good as called off, and looked up as any other
             return Cancelled.DONE, words, after_s

@@ -33,7 +33,7 @@ class Cancelling:
             ExecutorError: nobody answers in time, or not with what can be understood.
         """
         body = msgspec.json.encode({"orderID": order.order_id})
-        pauses, why = Growing(_FIRST_PAUSE_S, _LONGEST_PAUSE_S), "no time left"
+        pauses, why, asked_who = Growing(_FIRST_PAUSE_S, _LONGEST_PAUSE_S), "no time left", False
         with trio.CancelScope(deadline=until):
             while True:
                 # As exits do: what is called off makes room for one.
@@ -55,6 +55,16 @@ class Cancelling:
                         case Cancelled.DONE | Cancelled.HELD:
                             return
                         case Cancelled.REFUSED | Cancelled.KEY:
+                            break
+                        case Cancelled.BETWEEN if not asked_who and not isinstance(key, NoKey):
+                            asked_who = True
+                            if not isinstance(found := await signer.asked_who(key, until), NoKey):
+                                continue
+                            why = f"{why}; {found.why}"
+                            if not found.refused:
+                                await self.stop_egress(why)
+                            break
+                        case Cancelled.BETWEEN:
                             break
                         case Cancelled.BLOCKED:
                             await self.stop_egress(why)

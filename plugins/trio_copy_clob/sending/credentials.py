@@ -19,6 +19,8 @@ from trio_copy_clob.sending.skew import VenueClock
 from trio_copy_clob.wire import clean
 
 _REST_S, _LONGEST_REST_S = 1.0, 60.0
+_OPEN_S = 300.0
+"""For so long after the venue has told an API key, whoever refuses without a word is taken for somebody who means this signer."""
 _TIER = "poly-ratelimit-tier"
 
 
@@ -68,6 +70,8 @@ class VenueSigner:
     _key: ApiKey | None = field(default=None, repr=False)
     _refused: NoKey = field(factory=lambda: NoKey(why="never asked"))
     _again_at: float = -float("inf")
+    _told_at: float = -float("inf")
+    """When the venue itself told a key because of a refusal that nobody could read, by Trio's clock."""
     _one: trio.Lock = field(factory=trio.Lock)
 
     async def key(self, until: float) -> ApiKey | NoKey:
@@ -78,6 +82,18 @@ class VenueSigner:
     async def renewed(self, refused: ApiKey, until: float) -> ApiKey | NoKey:
         """Return another key than one that was refused; the venue's time is taken anew first, for that may have been why."""
         return await self._get(refused, until)
+
+    async def asked_who(self, doubted: ApiKey, until: float) -> ApiKey | NoKey:
+        """Find out who has refused a key without a word: returns one, where the venue itself tells it right now, or has a moment
+        ago, and with it that nobody stands between. Else the key is as good as it was before.
+        """
+        if self._key is doubted and trio.current_time() < self._told_at + _OPEN_S:
+            await trio.lowlevel.checkpoint()
+            return doubted
+        found = await self._get(doubted, until, keeps=True)
+        if not isinstance(found, NoKey):
+            self._told_at = trio.current_time()
+        return found
 
     async def ask(
         self,
@@ -135,16 +151,18 @@ class VenueSigner:
         if _TIER in reply.headers:
             self.limits.set_tier(tier_of(reply.headers[_TIER]))
 
-    async def _get(self, refused: ApiKey | None, until: float) -> ApiKey | NoKey:
+    async def _get(self, refused: ApiKey | None, until: float, *, keeps: bool = False) -> ApiKey | NoKey:
+        """`keeps` the key that was refused, unless the venue tells another, or says itself that it gives none."""
         with trio.CancelScope(deadline=until):
             async with self._one:
                 if self._key is not None and self._key is not refused:
                     return self._key  # somebody else has asked meanwhile
-                self._key = None
+                self._key = refused if keeps else None
                 if trio.current_time() < self._again_at:
                     return self._refused
                 found = await self._ask_for_one(refused, until)
                 if isinstance(found, NoKey):
+                    self._key = None if found.refused else self._key
                     self._refused = found
                     self._again_at = max(self._again_at, trio.current_time() + _REST_S)
                     return found

@@ -18,7 +18,7 @@ from trio_copy.ports import tell_nobody
 from trio_copy_clob.sending.calling import NoReply
 from trio_copy_clob.sending.chain_logs import SeenFill
 from trio_copy_clob.sending.credentials import VenueSigner
-from trio_copy_clob.sending.proof import Evidence, prove
+from trio_copy_clob.sending.proof import QUIET_S, Evidence, lacks, prove
 from trio_copy_clob.sending.seen import SeenOrder, TradeState, by_order, order_of, read_page, trades_of
 from trio_copy_clob.sending.sent import Sendings, Sent
 
@@ -142,8 +142,11 @@ class Looking:
             away = error
             seen = Evidence(whole=False, there=sent.there, told=sent.told, was_on_chain=sent.on_chain, shown=sent.shown)
         report = prove(order, seen, rests=rests(order))
-        if self.read_fills is not None and _worth_asking(report, sent, asked_at):
-            report = await self._by_chain(order, seen, report, self.read_fills)
+        if self.read_fills is not None and _worth_asking(report, seen, sent, asked_at):
+            report, seen = await self._by_chain(order, seen, report, self.read_fills)
+        if (report is None or report.off_book) and not sent.lacks and (lacking := lacks(order, seen)) is not None:
+            self.sendings.lacks(order.order_id, asked_at)
+            self.on_trouble("venue-unclear", f"order {order.order_id}: {lacking}")
         if report is None and away is not None:
             raise away
         return report
@@ -186,8 +189,10 @@ class Looking:
 
     async def _by_chain(
         self, order: Order, seen: Evidence, by_venue: ExecutionReport | None, read_fills: ReadFills
-    ) -> ExecutionReport | None:
-        """Say the same with what the chain says. One that does not answer holds up nothing that the venue proves alone."""
+    ) -> tuple[ExecutionReport | None, Evidence]:
+        """Say the same with what the chain says, and return what it said. One that does not answer holds up nothing that the
+        venue proves alone.
+        """
         now, fills = trio.current_time(), None
         until = min(now + _CHAIN_S, trio.current_effective_deadline() - _MARGIN_S)
         try:
@@ -203,8 +208,8 @@ class Looking:
             # It would leave the order, as a fee does that the market did not name. What the venue has confirmed stands.
             told = "; ".join(f"{Shares(one.shares)} for {Usd(one.paid)}, fee {Usd(one.fee)}" for one in fills or ())
             self.on_trouble("venue-unclear", f"order {order.order_id}: the chain says {told}"[:300])
-            return by_venue
-        return report
+            return by_venue, seen
+        return report, seen
 
     async def _standing(self, order: Order, signer: VenueSigner, until: float) -> SeenOrder | None:
         body = await read(signer, f"/data/order/{order.order_id}", until)
@@ -214,10 +219,11 @@ class Looking:
             raise ExecutorError(f"order {order.order_id} cannot be read: {error}"[:200]) from None
 
 
-def _worth_asking(report: ExecutionReport | None, sent: Sent, now: float) -> bool:
+def _worth_asking(report: ExecutionReport | None, seen: Evidence, sent: Sent, now: float) -> bool:
     """Tell whether to ask the chain, after what the venue proves."""
     if report is not None and report.status is Status.RESTING:
-        return False
+        # Off the book, and the minute is over in which its trades are told: perhaps they never are.
+        return report.off_book and seen.quiet_s >= QUIET_S and now >= sent.chain_at
     if report is not None and report.settlement in (Settlement.FIRM, Settlement.FAILED):
         return True
     since_s = _UNSEEN_S if report is None else _UNCONFIRMED_S

@@ -364,6 +364,9 @@ class _Attempt:
                     return None if await self._is_final(found) else _Again.AFTER_A_PAUSE
                 self.renewed = True
                 return _Again.AT_ONCE
+            case Do.ASK_WHO:
+                await self._ask_who(answer, key)
+                return None if self._stopped() is not None else _Again.AT_ONCE
             case Do.RENEW_KEY:
                 self._stop(Stop.SIGNER, self.signer.address, f"{answer.row.what}, a new one as well: {answer.words}")
                 return None
@@ -373,6 +376,27 @@ class _Attempt:
                 return None
         self.rest_s = answer.after_s or 0.0
         return _Again.AFTER_A_PAUSE
+
+    async def _ask_who(self, answer: Answer, key: ApiKey) -> None:
+        """Find out whether an answer that cannot be read is about this signer, or somebody stands before the venue.
+
+        Only where the venue tells an API key meanwhile, all others can go on: nobody stands between then. Refused so once more,
+        the signer rests, and no longer than everything would: these are no words of the venue's.
+        """
+        now, words = trio.current_time(), f"{answer.row.what}: {answer.words}"
+        if self.renewed:
+            why = f"{words}, though the venue has told its API key"
+            self._stop(Stop.SIGNER, self.signer.address, why, until=now + EGRESS_S)
+            return
+        found = await self.signer.asked_who(key, self.until)
+        self.renewed = True
+        if not isinstance(found, NoKey):
+            return
+        self.why = f"{words}; {found.why}"
+        if found.refused:
+            self._stop(Stop.SIGNER, self.signer.address, found.why)
+        else:
+            await self.posting.stop_egress(self.why, self.order.wallet.name)
 
     async def _look_up(self) -> ExecutionReport | None:
         try:

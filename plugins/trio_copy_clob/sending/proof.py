@@ -1,8 +1,8 @@
 """What proves the outcome of an order: a pure function from what was seen to a report, or None where it proves nothing.
 
 Fills come from the trades and from the chain, never from how an order is said to stand: of a matched FAK the venue often
-has no order any more. Amounts are added up as they are and rounded once, as the venue does: what is below a millionth is
-nobody's. Until all that was matched is seen, nothing is said of an amount, for what is booked once is what has to settle.
+has no order any more. Each maker is paid in whole millionths; where a trade does not name them all, amounts are added up as they
+are and rounded once. Until all that was matched is seen, nothing is said of an amount, for what is booked once has to settle.
 """
 
 from collections.abc import Iterable
@@ -19,6 +19,11 @@ from trio_copy_clob.sending.seen import OrderStanding, SeenOrder, SeenTrade, Tra
 
 QUIET_S = 60.0
 """So long after an order was last sent, nothing of it is under way any more: confirmations were seen to take 40 s."""
+TOLD_LATE_S = 1.5
+"""So long after its last sign of life, trades of an order that is over may still be told that its row has counted: an exit that
+waits for them sells what they bought, and one that waits for longer sells nothing at all."""
+COUNTED_OUT_S = 3600.0
+"""So long after an instant order was last sent, what the chain does not have for good of it by then, it never will."""
 _DUST = 10_000
 """A hundredth of a share, or of a dollar: what rounding leaves."""
 _ROUNDING = 10
@@ -93,7 +98,8 @@ def _instant(order: Order, seen: Evidence) -> ExecutionReport | None:
     if seen.told is not None or seen.was_on_chain or not seen.whole:
         return None
     # How a killed rest reads is nowhere written down: a venue that counts late calls it over, and empty, before it has counted.
-    return _nothing(order, seen, over=seen.order is not None and _ended_empty(seen.order) and _quiet(seen))
+    empty = seen.order is not None and _ended_empty(seen.order) and _quiet(seen)
+    return _nothing(order, seen, over=empty or _is_counted_out(seen))
 
 
 def _resting(order: Order, seen: Evidence) -> ExecutionReport | None:
@@ -103,6 +109,13 @@ def _resting(order: Order, seen: Evidence) -> ExecutionReport | None:
     if standing in (OrderStanding.OPEN, OrderStanding.UNMATCHED):
         return _rests(order, seen)
     over = standing in _OVER
+    report = _rested(order, seen, over=over)
+    # It counts more than anybody has told: that may never be told, and no exit waits for it longer than trades are late.
+    return _off_book(order, seen) if report is None and over and seen.quiet_s >= TOLD_LATE_S else report
+
+
+def _rested(order: Order, seen: Evidence, *, over: bool) -> ExecutionReport | None:
+    """Say what came of one that is open no longer, where all of it is seen or nothing is left to be."""
     if seen.trades or seen.fills:
         full = _amounts(order, seen.trades, rests=True).status is Status.FILLED
         if not (_is_all(order, seen, rests=True) and (over or full)):
@@ -135,6 +148,8 @@ def _nothing(order: Order, seen: Evidence, *, over: bool) -> ExecutionReport | N
     quiet = _quiet(seen)
     if standing is OrderStanding.INVALID and over:
         status, detail = Status.REJECTED, "the venue calls it invalid"
+    elif over and standing is not OrderStanding.CANCELED:
+        status, detail = Status.KILLED, "nothing of what it counts is settled, or told"
     elif over:
         status, detail = Status.KILLED, f"{OrderStanding.CANCELED.value}, without a trade"
     elif standing is OrderStanding.UNMATCHED and quiet:
@@ -162,14 +177,17 @@ def _ended_empty(order: SeenOrder) -> bool:
 def _settled(order: Order, seen: Evidence, *, rests: bool) -> ExecutionReport:
     """Report all that was matched, and how far it is settled. What the chain says comes before what the venue says of it.
 
-    Of an order that rests it does so where the venue says that something was undone; else its trades count as they did while
-    it rested: two ways to add up would take turns, and what is booked never shrinks.
+    Of an order that rests it does so where the venue says that something was undone, or where more is on the chain than its
+    trades tell; else these count as they did while it rested: two ways to add up would take turns, and what is booked never
+    shrinks.
     """
     good = [trade for trade in seen.trades if trade.state is not TradeState.FAILED]
     failed = len(seen.trades) - len(good)
     amounts = _amounts(order, good, rests=rests)
     detail = f"{failed} of {counted(len(seen.trades), 'trade')} undone by the chain" if failed else ""
-    chain = None if rests and good and not failed else _chain(order, seen.fills or (), rests=rests)
+    chain = _chain(order, seen.fills or (), rests=rests)
+    more = chain is not None and chain.shares.micro > amounts.shares.micro + _ROUNDING
+    chain = None if rests and good and not failed and not more else chain
     if chain is not None and chain.shares.micro >= amounts.shares.micro - _ROUNDING:
         firm = all(fill.deep for fill in seen.fills or ())
         settlement = Settlement.FIRM if firm or _all_confirmed(good, chain, amounts) else Settlement.MINED
@@ -209,6 +227,8 @@ def _is_all(order: Order, seen: Evidence, *, rests: bool) -> bool:
     chain = _chain(order, seen.fills or (), rests=rests)
     if chain is not None and (chain.status is Status.FILLED or _says_as_much(seen, chain)):
         return True
+    if not rests and _is_counted_out(seen):
+        return True
     if seen.order is not None and not seen.order.trades <= {trade.trade_id for trade in seen.trades}:
         return False
     most = max(amounts.shares.micro, 0 if chain is None else chain.shares.micro)
@@ -229,6 +249,43 @@ def _is_all(order: Order, seen: Evidence, *, rests: bool) -> bool:
         return True
     named = seen.order is not None and bool(seen.order.trades) and (rests or standing in _OVER)
     return seen.whole and (named or seen.quiet_s >= QUIET_S or _says_as_much(seen, amounts))
+
+
+def lacks(order: Order, seen: Evidence) -> str | None:
+    """Say what an order that is over counts more than its trades add up to, a minute after its last sign of life; None where it
+    does not. What is missing may come, and may never.
+    """
+    row, told = seen.order, {trade.trade_id for trade in seen.trades}
+    if row is None or row.standing not in _OVER or not seen.whole or seen.quiet_s < QUIET_S:
+        return None
+    matched, counted_up = row.matched or 0, sum(trade.shares for trade in seen.trades)
+    if row.trades <= told and (matched <= counted_up + _ROUNDING or matched <= _spent(order, seen) + _ROUNDING):
+        return None
+    named = f", and names {counted(len(row.trades - told), 'trade')} that nobody tells" if row.trades - told else ""
+    on_chain = "" if seen.fills is None else f", on the chain {Shares(sum(fill.shares for fill in seen.fills))}"
+    return f"it is over, with {Shares(matched)} matched{named}; its trades are {Shares(counted_up)}{on_chain}"
+
+
+def _spent(order: Order, seen: Evidence) -> int:
+    """Return the cash of an instant BUY's trades: its row may count in that."""
+    return sum(trade.paid for trade in seen.trades) // MICRO if order.side is Side.BUY else 0
+
+
+def _is_counted_out(seen: Evidence) -> bool:
+    """Tell whether what an instant order that is over counts more than can be found will not come any more.
+
+    All that was found is final, and as much is on the chain for good, an hour after the last send. What the venue has told when
+    the order was sent is booked, and only its trades take it back.
+    """
+    if seen.order is None or seen.order.standing not in _OVER or seen.told is not None or seen.fills is None:
+        return False
+    final = all(trade.state in (TradeState.CONFIRMED, TradeState.FAILED) for trade in seen.trades)
+    good = sum(trade.shares for trade in seen.trades if trade.state is TradeState.CONFIRMED)
+    deep = sum(fill.shares for fill in seen.fills if fill.deep)
+    # What the chain has shown before may be there again, or, by another node, still.
+    all_deep = all(fill.deep for fill in seen.fills) and (bool(seen.fills) or not seen.was_on_chain)
+    same = good - _ROUNDING <= deep and seen.shown <= deep + _ROUNDING
+    return seen.whole and seen.heard and seen.quiet_s >= COUNTED_OUT_S and final and all_deep and same
 
 
 def _says_as_much(seen: Evidence, amounts: ExecutionReport) -> bool:

@@ -174,14 +174,14 @@ def _trade(told: Mapping[str, object], order: Order) -> SeenTrade | None:
 def _paid_to(makers: list[dict[str, object]], token: str, shares: int) -> Decimal | None:
     """Add up what a taker paid to each maker, where all of them are named: the trade's own price is an average.
 
-    Who sold the other answer got the rest of a dollar.
+    Each is paid in whole millionths, rounded down. Who sold the other answer got the rest of a dollar.
     """
     got, paid = 0, Decimal(0)
     try:
         for one in makers:
             size, price = _shares(one.get("matched_amount")), _price(one.get("price"))
             got += size
-            paid += size * (price if str(one.get("asset_id")) == token else 1 - price)
+            paid += size * (price if str(one.get("asset_id")) == token else 1 - price) // 1
     except ValueError:
         return None
     return paid if got == shares else None

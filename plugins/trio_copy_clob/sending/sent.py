@@ -31,6 +31,8 @@ class Sent:
     """When the chain is worth another look."""
     shown: int = 0
     """How much of it the chain showed at the last look, in millionths of a share."""
+    lacks: bool = False
+    """Whether a person has heard that it counts more than its trades add up to."""
     looked: object = None
     """What the last look at an order that rests has shown of it."""
     alive_at: float = -float("inf")
@@ -61,6 +63,10 @@ class Sendings:
         if open_ or shows != before.looked:
             before = self._put(order_id, evolve(before, looked=shows, alive_at=now))
         return max(before.at, before.alive_at)
+
+    def lacks(self, order_id: OrderId, now: float) -> None:
+        """Note that a person has heard that an order counts more than its trades add up to."""
+        self._put(order_id, evolve(self.of(order_id, now), lacks=True))
 
     def chain_looked(self, order_id: OrderId, now: float, shown: int) -> None:
         """Note that the chain was asked about an order: the longer nothing was new, the later it is again."""

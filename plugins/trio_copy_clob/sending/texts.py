@@ -26,6 +26,7 @@ class Do(Enum):
     FORGET_MARKET = "read the market again before the next order"
     REFRESH_BALANCE = "let the venue read the wallet's balance again, once"
     RENEW_KEY = "take the time and the API key anew, once, and send the same bytes"
+    ASK_WHO = "take the time and the API key anew, once: told by the venue, the same bytes, else nothing more from this address"
     STOP_WALLET = "nothing more of this wallet"
     STOP_ENTRIES = "no entry more of this wallet"
     STOP_EGRESS = "nothing more from this address of the internet"
@@ -52,7 +53,7 @@ class Row(Enum):
     NOT_READY = "not ready yet", Meaning.NOT_ACCEPTED, Do.SAME_BYTES
     KEY = "the API key, or the time, is not good", Meaning.NOT_ACCEPTED, Do.RENEW_KEY
     BLOCKED = "region or datacentre is blocked", Meaning.NOT_ACCEPTED, Do.STOP_EGRESS
-    BETWEEN = "refused on the way, and not by the venue", Meaning.NOT_ACCEPTED, Do.STOP_EGRESS
+    BETWEEN = "refused, by whom cannot be read", Meaning.NOT_ACCEPTED, Do.ASK_WHO
     PAUSED = "trading is paused", Meaning.NOT_ACCEPTED, Do.PAUSE_ENTRIES
     UNSURE = "the venue itself does not know", Meaning.UNPROVEN, Do.LOOK_UP
     NOT_FOUND = "not found, and not said what", Meaning.UNPROVEN, Do.LOOK_UP
