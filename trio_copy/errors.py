@@ -138,6 +138,10 @@ class UndecodableLog(ChainError):
         self.kind = kind
 
 
+class PendingLog(UndecodableLog):
+    """A log that is in no block yet. It comes again once it is, so it is only counted."""
+
+
 class ExecutorError(TrioCopyError):
     """What a submit may raise, and nothing else."""
 
