@@ -119,6 +119,23 @@ def test_a_command_runs_with_streams_closed(tmp_path: Path, closed: str) -> None
     assert (tmp_path / "a.db").read_bytes()[:6] == b"SQLite"
 
 
+def test_an_encoding_without_a_letter_ends_no_run(tmp_path: Path) -> None:
+    """Names come from outside, and a terminal of another time does not know all of their letters."""
+    conf = tmp_path / "conf.toml"
+    conf.write_text(Path(DEMO).read_text().replace('"alice"', '"alic\u00e9"'))
+    environment = {**os.environ, "PYTHONIOENCODING": "ascii:strict"}
+    done = subprocess.run(
+        [sys.executable, "-m", "trio_copy", "run", str(conf), "--for", "3s"],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "alic\\xe9" in done.stdout
+
+
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="a device of Linux")
 @pytest.mark.parametrize(
     ("words", "code", "says"),
@@ -138,6 +155,19 @@ def test_a_full_disk_is_told_and_ends_no_run(words: list[str], code: int, says: 
 
     assert (done.returncode, len(lines)) == (code, 1), done.stderr
     assert says in done.stderr
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="a device of Linux")
+def test_a_log_on_a_full_disk_ends_and_the_run_does_not(tmp_path: Path) -> None:
+    """The line on standard error says so, once."""
+    conf = tmp_path / "conf.toml"
+    conf.write_text(Path(DEMO).read_text() + '\n[log]\nfile = "/dev/full"\n')
+    process = start("run", str(conf), "--for", "3s", "--json")
+    out, err = process.communicate(timeout=60)
+
+    assert process.returncode == 0, err
+    assert [json.loads(line)["event"] for line in err.splitlines()] == ["log-ended"]
+    assert json.loads(out.splitlines()[-1])["event"] == "summary"
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="a device of Linux")

@@ -3,13 +3,15 @@
 0  done      1  the check failed, or the engine gave up      2  bad input, nothing was started      130  interrupted
 """
 
+import errno
+import os
 import sys
 import traceback
 from collections.abc import Sequence
 from contextlib import redirect_stderr, redirect_stdout, suppress
 
 from trio_copy import __version__
-from trio_copy.cli.outlet import Outlet, Unwritable, open_closed_streams
+from trio_copy.cli.outlet import Outlet, Unwritable, prepare_streams
 from trio_copy.cli.verbs import overview
 from trio_copy.errors import (
     ConfigError,
@@ -27,12 +29,16 @@ EXIT_DONE = 0
 EXIT_FAILED = 1
 EXIT_BAD_INPUT = 2
 EXIT_INTERRUPTED = 130
+_HOMELESS = "Could not determine home directory."
+"""What Python says, wherever a path with ~ is written out."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command line and return its exit code."""
     words = list(sys.argv[1:] if arguments is None else arguments)
-    open_closed_streams()
+    prepare_streams()
+    if os.environ.get("HOME") == "":
+        del os.environ["HOME"]  # it is none, and not the root of all files
     redactor = Redactor()
     for word in words:
         redactor.overhear(word)
@@ -103,6 +109,13 @@ def _explain(error: BaseException, redactor: Redactor) -> int:
         return EXIT_INTERRUPTED
     if all(isinstance(leaf, Unwritable) for leaf in leaves):
         _tell(_unwritten(leaves[0]))
+        return EXIT_FAILED
+    if any(isinstance(leaf, RuntimeError) and str(leaf) == _HOMELESS for leaf in leaves):
+        _tell("expected $HOME to be set: this user has no home, and a file is to lie below it (~)")
+        return EXIT_BAD_INPUT
+    if any(isinstance(leaf, OSError) and leaf.errno in (errno.EMFILE, errno.ENFILE) for leaf in leaves):
+        # First, because finding out who is to blame opens files.
+        _tell("too many open files: raise the limit of the process (ulimit -n, LimitNOFILE= of systemd)")
         return EXIT_FAILED
     known = [leaf for leaf in leaves if isinstance(leaf, TrioCopyError)]
     from trio_copy.cli.blame import blamed, is_ours  # not above: it brings the registry along

@@ -1,5 +1,6 @@
 """The way out of the process: standard output and error pass here, so that no writer has to remember the redaction."""
 
+import io
 import os
 import sys
 from collections.abc import Generator
@@ -69,10 +70,12 @@ def _told_apart() -> Generator[None, None, None]:
         raise Unwritable(error.errno, error.strerror) from error
 
 
-def open_closed_streams() -> None:
-    """Stand in for standard streams that the process was started without, as a daemon may be.
+def prepare_streams() -> None:
+    """Let nothing that is written fail for want of a stream, or of a letter in its encoding.
 
-    What is opened next would take their numbers: a database, say, into which somebody's last words would then be written.
+    A process may be started without standard streams, as daemons are, and what is opened next would take their numbers: a
+    database, say, into which somebody's last words would then be written. Where the encoding has no letter for a name, the
+    letter is escaped.
     """
     for number in (0, 1, 2):
         try:
@@ -83,3 +86,6 @@ def open_closed_streams() -> None:
     sys.stdin = sys.stdin or open(os.devnull, encoding="utf-8")  # noqa: SIM115  as long as the process lives
     sys.stdout = sys.stdout or open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
     sys.stderr = sys.stderr or open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
