@@ -101,6 +101,7 @@ def test_a_good_file_is_good(tmp_path: Path, capsys: Capture) -> None:
             'url = "env:NOPE_NOT_SET"',
             "endpoint[0].url: expected environment variable NOPE_NOT_SET to be set",
         ),
+        ('url = "wss://node.example"', 'url = "wss://node.example:0"', "endpoint[0].url: expected a URL with ws://"),
         ("[[endpoint]]", "[devnet]\n[[endpoint]]", "devnet: expected no [[endpoint]] beside it"),
         ("[chain]", '[plugins]\nallow = ["nope"]\n[chain]', "plugins.allow: expected an installed plugin, got nope"),
         ("[chain]", "[chain", "not valid TOML"),

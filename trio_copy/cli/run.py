@@ -263,8 +263,10 @@ def why_not_armed(service: Service) -> str:
         return "the end came while the venue was still asked what became of an earlier run's orders"
     if why := service.watchdogs.clock.refused or service.scanner.not_armed:
         return why
-    connected = any(endpoint.connects for endpoint in service.pool.endpoints)
-    return "the end came before a node told its head" if connected else "no node was ever reached"
+    if any(endpoint.connects for endpoint in service.pool.endpoints):
+        return "the end came before a node told its head"
+    whys = [f"{endpoint.name}: {endpoint.last_error}" for endpoint in service.pool.endpoints if endpoint.last_error]
+    return ": ".join(["no node was ever reached", *whys[:1]])
 
 
 def instance_name(entropy: Entropy) -> str:

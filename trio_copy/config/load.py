@@ -308,10 +308,10 @@ def read_url(text: str, learn: Learn = forget) -> str:
 def _is_websocket_url(url: str) -> bool:
     try:
         parts = urlsplit(url)
-        host, _ = (parts.hostname or "").encode("idna"), parts.port  # both raise for what cannot be connected to
+        host, port = (parts.hostname or "").encode("idna"), parts.port  # both raise for what cannot be connected to
     except ValueError:
         return False
-    return parts.scheme in ("ws", "wss") and bool(host)
+    return parts.scheme in ("ws", "wss") and bool(host) and port != 0
 
 
 def _twice(kind: str, expected: str, names: Sequence[str]) -> Iterator[str]:
