@@ -62,10 +62,12 @@ class ConnectionLost(ChainError):
 class HandshakeRefused(ConnectionLost):
     """A node answered the handshake with an HTTP status instead of a WebSocket."""
 
-    def __init__(self, status: int, retry_after_s: float) -> None:
+    def __init__(self, status: int, retry_after_s: float, moved_to: str = "") -> None:
         told = f", and asks to be left alone for {retry_after_s:g} s" if retry_after_s else ""
         if status in _KEY_REFUSED:
             told += ": the API key of its URL, or the user and password, is missing, wrong or not allowed to do this"
+        if moved_to:
+            told += f": it has moved to {moved_to}, and redirections are not followed; put that URL in its place"
         super().__init__(f"the node refused the WebSocket handshake with HTTP status {status}{told}")
         self.status = status
         self.retry_after_s = retry_after_s
@@ -136,6 +138,10 @@ class UndecodableLog(ChainError):
     def __init__(self, kind: str, detail: str) -> None:
         super().__init__(f"{kind}: {detail}")
         self.kind = kind
+
+
+class PendingLog(UndecodableLog):
+    """A log that is in no block yet. It comes again once it is, so it is only counted."""
 
 
 class ExecutorError(TrioCopyError):

@@ -95,6 +95,8 @@ def read_place(url: str) -> Place:
                 for host in hosts.split(",")
             )
         )
+        if scheme != "unix" and not _names_database(path):
+            raise _Unusable("its database is no number")
         if kind == "cluster" and servers[0].db:
             raise _Unusable("a cluster has no databases by number")
     except (ValueError, OSError) as error:
@@ -104,6 +106,12 @@ def read_place(url: str) -> Place:
             f" cannot be used: {why}"
         ) from None
     return Place(kind=kind, servers=servers, master=master)
+
+
+def _names_database(path: str) -> bool:
+    """Tell whether a path is a database's number, or nothing. The library takes another word for 0, and 1/2 for 12."""
+    number = path.removeprefix("/").removesuffix("/")
+    return not number or (number.isascii() and number.isdigit())
 
 
 def place_of(url: str) -> Place:

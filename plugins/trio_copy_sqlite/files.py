@@ -5,7 +5,7 @@ import fcntl
 import os
 import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from attrs import define, field
@@ -143,8 +143,10 @@ def _lock(path: Path, locked: str, name: str, *, tell_who: bool) -> Iterator[Non
                 ]
             ) from None
         if tell_who:
-            os.ftruncate(lock, 0)
-            os.pwrite(lock, f"{os.getpid()}\n".encode(), 0)
+            # On a full disk nobody is told who it is; the file itself says whether it can be used.
+            with suppress(OSError):
+                os.ftruncate(lock, 0)
+                os.pwrite(lock, f"{os.getpid()}\n".encode(), 0)
         yield
     finally:
         os.close(lock)

@@ -5,9 +5,9 @@ from base64 import b64decode
 import pytest
 
 from trio_copy.chain.dial import dial_network
-from trio_copy.chain.handshake import handshake_of, retry_after_s
+from trio_copy.chain.handshake import handshake_of, moved_to, retry_after_s
 from trio_copy.config import EndpointSettings
-from trio_copy.errors import ConnectionLost
+from trio_copy.errors import ConnectionLost, HandshakeRefused
 
 
 @pytest.mark.parametrize(
@@ -89,3 +89,22 @@ NOW = b"Wed, 25 Nov 2026 12:00:00 GMT"
 def test_how_long_a_node_wants_to_be_left_alone(status: int, headers: dict[bytes, bytes], seconds: float) -> None:
     """Seconds, or a date by the server's own clock; never longer than a quarter of an hour."""
     assert seconds == retry_after_s(status, headers.items())
+
+
+@pytest.mark.parametrize(
+    ("status", "location", "place"),
+    [
+        (301, "wss://other.test/v2/KEY", "wss://other.test"),
+        (308, "https://alice:s3cret@other.test:444/KEY?k=KEY", "https://other.test:444"),
+        (302, "/v2/ws/KEY", "another path"),
+        (307, "//other.test/KEY", "another path"),
+        (307, "http://[::1/KEY", ""),
+        (303, "", "another path"),
+        (404, "wss://other.test/", ""),
+    ],
+)
+def test_a_redirection_says_where_to(status: int, location: str, place: str) -> None:
+    """Scheme and host only: the rest may be a key. It is not followed, because our own key would go along."""
+    assert moved_to(status, [(b"Location", location.encode())]) == place
+    refusal = HandshakeRefused(status, 0.0, place)
+    assert ("put that URL in its place" in str(refusal)) == bool(place)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from tests.builders import POLYGON, hash_of
 from trio_copy.chain import rpc
-from trio_copy.errors import MalformedFrame, UndecodableLog
+from trio_copy.errors import MalformedFrame, PendingLog, UndecodableLog
 
 LOG: dict[str, Any] = {
     "address": "0x" + "AB" * 20,
@@ -66,13 +66,13 @@ def test_a_good_log_is_read_whole() -> None:
         {"data": "0x 12 "},
         {"data": "12"},
         {"data": 12},
-        {"blockNumber": None},
         {"blockHash": hash_of(1)[:-1]},
-        {"blockHash": None},
+        {"logIndex": None},
         {"transactionHash": hash_of(1) + "0"},
         {"removed": "yes"},
-        {"removed": 1},
-        *({name: value} for name in ("blockNumber", "logIndex", "blockTimestamp") for value in NO_NUMBERS),
+        {"removed": 2},
+        {"removed": 0.5},
+        *({name: value} for name in ("blockNumber", "logIndex") for value in NO_NUMBERS if value is not None),
         {"blockNumber": 2**63},
         {"logIndex": hex(2**63)},
     ],
@@ -80,6 +80,16 @@ def test_a_good_log_is_read_whole() -> None:
 def test_a_bad_log_is_refused_and_named(changes: dict[str, Any]) -> None:
     """Wrong lengths, digits and types never become a log; no sign, fraction or foreign digit is guessed at."""
     with pytest.raises(UndecodableLog, match="malformed-log"):
+        decode(**changes)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"blockHash": None}, {"blockNumber": None}, {"blockHash": None, "logIndex": None}],
+)
+def test_a_log_of_no_block_yet_is_told_apart(changes: dict[str, Any]) -> None:
+    """It is no fault of its node, and it comes again with its block."""
+    with pytest.raises(PendingLog, match="pending-log"):
         decode(**changes)
 
 
@@ -100,6 +110,8 @@ def test_a_number_that_is_no_json_is_refused() -> None:
         ({"logIndex": 0}, {"log_index": 0}),
         ({"removed": None}, {"removed": False}),
         ({"removed": True}, {"removed": True}),
+        *(({"removed": value}, {"removed": True}) for value in (1, "0x1", "true")),
+        *(({"removed": value}, {"removed": False}) for value in (0, "0x0", "0x", "false")),
         ({"topics": None}, {"topics": ()}),
         ({"topics": []}, {"topics": ()}),
         ({"data": "0x"}, {"data": b""}),
@@ -117,10 +129,15 @@ def test_a_number_that_is_no_json_is_refused() -> None:
         ({"blockTimestamp": 1_590_824_836}, {"block_time": 1_590_824_836}),
         ({"blockTimestamp": 1_764_000_000_000}, {"block_time": None}),
         ({"blockTimestamp": hex(2**70)}, {"block_time": None}),
+        *(({"blockTimestamp": value}, {"block_time": None}) for value in NO_NUMBERS),
+        *(
+            ({"blockTimestamp": value}, {"block_time": None})
+            for value in ("1764000000", "2026-11-27T20:00:00Z", {}, [])
+        ),
     ],
 )
 def test_what_is_plain_is_read(changes: dict[str, Any], read: dict[str, Any]) -> None:
-    """Nodes write the same in many ways; a time before the chain began, or far ahead, is as good as none."""
+    """Nodes write the same in many ways; a time that is none, or cannot be read, is left to the block's header."""
     log = decode(**changes)
 
     assert read == {name: getattr(log, name) for name in read}
@@ -173,9 +190,8 @@ def test_a_header_is_read_where_it_is_plain(changes: dict[str, Any], read: dict[
         {"timestamp": None},
         {"timestamp": 1.5},
         {"number": -1},
-        {"number": None},
         {"number": True},
-        {"hash": None},
+        {"hash": "0x1"},
         {"parentHash": "0x1"},
         {"logsBloom": "0x" + "0" * 513},
         {"logsBloom": "0x" + "-" + "0" * 511},
@@ -289,7 +305,8 @@ def test_a_plain_answer_is_one_however_it_is_written(frame: str) -> None:
         ('{"id":7,"error":"rate limited"}', (7, 0, "rate limited")),
         ('{"id":7,"error":429}', (7, 0, "429")),
         ('{"id":7,"error":[]}', (7, 0, "[]")),
-        ('{"id":7,"error":{},"result":"0x1"}', (7, 0, "")),
+        ('{"id":7,"error":{},"result":"0x1"}', (7, 0, "{}")),
+        ('{"id":7,"error":{"code":0,"message":""}}', (7, 0, '{"code":0,"message":""}')),
         ('{"id":7,"error":false,"result":"0x1"}', (7, 0, "false")),
         ('{"id":7}', (7, 0, "an answer without result and error")),
         ('{"id":7,"error":null}', (7, 0, "an answer without result and error")),
@@ -327,6 +344,30 @@ def test_what_is_no_answer_at_all_is_malformed(frame: str) -> None:
 def test_what_is_no_answer_fails_no_request(frame: str) -> None:
     """A notification that cannot be read says nothing about requests."""
     assert isinstance(rpc.decode_frame(frame), rpc.Unreadable)
+
+
+@pytest.mark.parametrize(
+    ("error", "says"),
+    [('"subscription lagged"', "subscription lagged"), ('{"code":-32000,"message":"closed"}', "closed"), ("null", "")],
+)
+def test_the_end_of_a_subscription_is_read(error: str, says: str) -> None:
+    """Some nodes end a subscription that fell behind, and say so in place of a result."""
+    frame = '{"method":"eth_subscription","params":{"subscription":"0x1","error":%s}}'
+    ended = rpc.decode_frame(frame % error)
+
+    assert isinstance(ended, rpc.SubscriptionEnded)
+    assert (ended.subscription, says in ended.error.message) == ("0x1", True)
+
+
+@pytest.mark.parametrize("changes", [{"hash": None}, {"number": None}, {"hash": None, "number": None}])
+def test_a_block_that_is_not_mined_yet_is_none(changes: dict[str, Any]) -> None:
+    """Nodes show the block that they would build."""
+    assert rpc.decode_block(msgspec.Raw(json.dumps({**BLOCK, **changes}).encode())) is None
+
+
+def test_no_logs_may_be_written_as_null() -> None:
+    """Some nodes have no empty list."""
+    assert list(rpc.split_logs(msgspec.Raw(b"null"))) == []
 
 
 def test_deeply_nested_json_is_refused() -> None:

@@ -140,6 +140,9 @@ async def test_an_error_that_names_no_request_fails_all_that_are_open(clock: Clo
         ("plain words", "malformed-frame"),
         ({"method": "net_hello", "params": {}}, "malformed-frame"),
         ({"method": "eth_subscription", "params": {"subscription": "0x1", "result": 1}}, "unasked-notification"),
+        ({"method": "eth_subscription", "params": {"subscription": "0x1", "error": "lagged"}}, "unasked-notification"),
+        ("", "empty-frame"),
+        (" \r\n", "empty-frame"),
     ],
 )
 async def test_what_nobody_asked_for_is_put_aside(clock: Clock, frame: object, kind: str) -> None:
@@ -157,6 +160,8 @@ async def test_what_nobody_asked_for_is_put_aside(clock: Clock, frame: object, k
         {"method": "net_hello"},
         {"method": "eth_subscription", "params": {"subscription": "0x1"}},
         {"method": "eth_subscription", "params": {"subscription": "0x9", "result": 1}},
+        "",
+        "\n",
     ],
 )
 async def test_what_is_no_answer_fails_no_request(clock: Clock, frame: object) -> None:
@@ -229,6 +234,21 @@ async def _ask_beside(meeting: Meeting, kept: list[object]) -> None:
             kept.append(await outcome(meeting))
         nursery.cancel_scope.cancel()
     await trio.sleep_forever()
+
+
+async def test_a_subscription_that_the_node_ends_ends_the_connection(clock: Clock) -> None:
+    """Nothing more would come of it, and the next connection has a new one; no time passes until then."""
+    ended = {"method": "eth_subscription", "params": {"subscription": "sub-1", "error": {"message": "lagged behind"}}}
+
+    async def listen() -> None:
+        async with meet(subscribing) as meeting:
+            await meeting.session.subscribe("logs", "logs")
+            await meeting.peer.say(ended)
+            await trio.sleep_forever()
+
+    with pytest.raises(ConnectionLost, match="ended a subscription: lagged behind"):
+        await listen()
+    assert trio.current_time() == 0
 
 
 async def test_early_notifications_are_kept_for_their_subscription(clock: Clock) -> None:

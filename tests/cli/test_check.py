@@ -104,6 +104,14 @@ def durable(tmp_path: Path, text: str = GOOD) -> str:
             "decoder.order-filled.exchanges: expected the contracts of chain 1, got none: those it has by default are of"
             " Polygon (137)",
         ),
+        (
+            lambda text: re.sub(r'leader = "0x\w+"', f'leader = "0x{"0" * 40}"', text),
+            f"leader: expected a wallet, got 0x{'0' * 40}, nobody's address: alice:0x",
+        ),
+        (
+            lambda text: re.sub(r'leader = "0x\w+"', 'leader = "0xe111180000d2663c0091e4f400237545b87b996b"', text),
+            "leader: expected a wallet, got 0xe111180000d2663c0091e4f400237545b87b996b, a contract that others trade through",
+        ),
         (lambda text: text[:FOLLOW], "follow: expected at least one; add a [[follow]]"),
     ],
 )

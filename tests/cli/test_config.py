@@ -101,6 +101,7 @@ def test_a_good_file_is_good(tmp_path: Path, capsys: Capture) -> None:
             'url = "env:NOPE_NOT_SET"',
             "endpoint[0].url: expected environment variable NOPE_NOT_SET to be set",
         ),
+        ('url = "wss://node.example"', 'url = "wss://node.example:0"', "endpoint[0].url: expected a URL with ws://"),
         ("[[endpoint]]", "[devnet]\n[[endpoint]]", "devnet: expected no [[endpoint]] beside it"),
         ("[chain]", '[plugins]\nallow = ["nope"]\n[chain]', "plugins.allow: expected an installed plugin, got nope"),
         ("[chain]", "[chain", "not valid TOML"),
@@ -391,10 +392,11 @@ def test_urls_may_come_from_the_environment_or_a_private_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture
 ) -> None:
     """A named secret is read; a file that others can read is refused."""
-    monkeypatch.setenv("NODE_URL", "wss://node.example/secret")
-    assert check(tmp_path, GOOD.replace("wss://node.example", "env:NODE_URL")) == 0
+    for written in ("wss://node.example/secret", " wss://node.example/secret\r\n"):
+        monkeypatch.setenv("NODE_URL", written)
+        assert check(tmp_path, GOOD.replace("wss://node.example", "env:NODE_URL")) == 0
     file = tmp_path / "url"
-    file.write_text("wss://node.example/secret\n")
+    file.write_text("\ufeffwss://node.example/secret\r\n")
     named = GOOD.replace("wss://node.example", f"file:{file}")
     file.chmod(0o644)
     assert check(tmp_path, named) == 2
@@ -409,6 +411,46 @@ def test_what_moves_money_needs_live_mode_and_a_durable_store(tmp_path: Path, ca
     """Paper is the default, and live trading does not trust a store that forgets."""
     assert check(tmp_path, GOOD.replace("[chain]", '[engine]\nmode = "live"\n[chain]')) == 2
     assert "store.memory: expected a durable store in mode live" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        (f"{GOOD}\nx = {'9' * 5000}".encode(), "not valid TOML: a number of thousands of digits"),
+        (f"{GOOD}\nx = {'[' * 5000}".encode(), "not valid TOML: nested too deep"),
+        (f"{GOOD}\n[x]\ny = {'{a=' * 3000}".encode(), "not valid TOML: nested too deep"),
+        (f"a{'.a' * 5000} = 1\n{GOOD}".encode(), "not valid TOML: nested too deep"),
+        (f"x = {'[' * 60}{']' * 60}\n{GOOD}".encode(), "not valid TOML: nested too deep"),
+        (f"# one\n# caf\xe9\n{GOOD}".encode("latin-1"), "2: not valid TOML: expected UTF-8, got the byte 0xe9"),
+        (GOOD.encode("utf-16"), "1: not valid TOML: expected UTF-8, got UTF-16: save it as UTF-8"),
+    ],
+)
+def test_what_no_toml_reader_takes_is_one_line(tmp_path: Path, capsys: Capture, text: bytes, says: str) -> None:
+    """A number without end, brackets without end, and letters as other systems write them are bad input, and no bug."""
+    conf = tmp_path / "conf.toml"
+    conf.write_bytes(text)
+    assert main(["check", str(conf)]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"{conf}:")
+    assert says in line
+
+
+@pytest.mark.parametrize("home", [None, ""])
+def test_a_user_without_a_home_is_told_so(
+    tmp_path: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch, home: str | None
+) -> None:
+    """A container may run as a user that the system does not know; an empty $HOME is none."""
+
+    def unknown(user: int) -> None:
+        raise KeyError(f"uid not found: {user}")
+
+    monkeypatch.setattr("pwd.getpwuid", unknown)
+    monkeypatch.setenv("HOME", home or "")
+    if home is None:
+        monkeypatch.delenv("HOME")
+    assert main(["init", str(tmp_path / "conf.toml"), "--leader", "0x" + "11" * 20]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("expected $HOME to be set")
 
 
 def test_a_missing_file_is_one_line(capsys: Capture) -> None:

@@ -112,6 +112,12 @@ def test_every_form_is_opened(tmp_path: Path, capsys: Capture, form: str) -> Non
         assert decoded(tmp_path / "logs", FORMS[form](log), capsys, "--strict")[:2] == (0, expected)
 
 
+def test_a_mark_in_front_is_read_over(tmp_path: Path, capsys: Capture) -> None:
+    """Programs of Windows put it before UTF-8."""
+    expected = decoded(tmp_path / "logs", json.dumps([NODE]), capsys)
+    assert expected == decoded(tmp_path / "logs", "\ufeff" + json.dumps([NODE]), capsys, "--strict")
+
+
 @pytest.mark.parametrize(
     ("broken", "kind"),
     [

@@ -2,15 +2,18 @@
 
 import csv
 import io
+import re
 from pathlib import Path
 
 import pytest
 
 from trio_copy.cli.follow_files import read_follows, write_csv
 from trio_copy.cli.tables import Column, cell_text, short, show, text_cell
+from trio_copy.errors import ConfigError
 from trio_copy.model.follows import Follow, Follower, Followers, TermsOfFollows
 from trio_copy.model.ids import Address, FollowerId
 from trio_copy.model.layers import layer
+from trio_copy.model.units import Ratio
 
 FORMULAS = ["=1+1", "+SUM(A1)", "-2+3", "@cmd", "\t=1", "\r=1", "=cmd|' /C calc'!A0", "-", "--1", "+a", "\uff1d1"]
 NUMBERS = ["-12.5", "+3", "0", "-1", "1e-6", "-0.000001"]
@@ -77,3 +80,43 @@ def test_an_export_is_imported_as_it_was(tmp_path: Path) -> None:
 def test_only_ids_are_shortened(text: str, seen: str) -> None:
     """A person can still tell an id by its ends; a word or a sentence without its middle says nothing."""
     assert short(text) == seen
+
+
+LEADER = "0x6031b6eed1c97e853c6e0f03ad3ce3529351f96d"
+TERMS = TermsOfFollows(
+    followers=Followers(named={FollowerId("alice"): Follower(follower=FollowerId("alice"), executor="dry-run")})
+)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"follower,leader,size.ratio\nalice,{LEADER},0.1\n\n\n",
+        f"follower,leader,size.ratio\r\n\r\nalice,{LEADER},0.1\r\n,,\r\n,,\r\n",
+        f"follower,leader,size.ratio,,\nalice,{LEADER},0.1,,\n,,,,\n",
+        f"Follower, Leader ,SIZE.ratio\n alice , {LEADER}\u00a0,\t0.1\n",
+    ],
+)
+def test_what_spreadsheets_leave_behind_is_read_over(tmp_path: Path, text: str) -> None:
+    """Empty rows and columns, spaces and no-break spaces, capitals in the header."""
+    file = tmp_path / "follows.csv"
+    file.write_bytes(text.encode())
+    (follow,) = read_follows(file, TERMS, (), lambda done: None)
+    assert (follow.follower, follow.leader) == ("alice", LEADER)
+    assert follow.own == layer({"size.ratio": Ratio.parse("0.1")})
+
+
+@pytest.mark.parametrize(
+    ("data", "says"),
+    [
+        (f"follower,leader,,\nalice,{LEADER},5,\n".encode(), ":2: : no such setting"),
+        (f"follower,leader\nalice,{LEADER}\n".encode("utf-16"), "expected UTF-8, got UTF-16: save it as UTF-8"),
+        (f"follower,leader\nalic\xe9,{LEADER}\n".encode("latin-1"), "expected UTF-8, got the byte 0xe9"),
+    ],
+)
+def test_what_a_table_cannot_mean_is_refused(tmp_path: Path, data: bytes, says: str) -> None:
+    """A value in a column without a name, and letters as other systems write them."""
+    file = tmp_path / "follows.csv"
+    file.write_bytes(data)
+    with pytest.raises(ConfigError, match=re.escape(says)):
+        read_follows(file, TERMS, (), lambda done: None)

@@ -179,6 +179,8 @@ def test_a_catalog_may_hold_the_venues_rules(tmp_path: Path) -> None:
     rules = '"tick":0.0025,"minimum":"5","fee_rate":0.07,"fee_exponent":1,"exchange":2,"neg_risk":true,"slug":"rain"'
     path.write_text(json.dumps(least)[:-1] + "," + rules + "}\n")
     (facts,) = read_catalog(path)
+    path.write_text("\ufeff" + path.read_text())  # as programs of Windows write it
+    assert (facts,) == read_catalog(path)
     assert [str(one) for one in (facts.tick, facts.minimum, facts.fee_rate)] == ["0.0025", "5", "0.07"]
     assert (facts.fee_exponent, facts.exchange, facts.neg_risk, facts.slug) == (1, 2, True, "rain")
     for wrong in (-1, 1e12, 0.0000001, "a", True, [1]):

@@ -438,6 +438,43 @@ async def test_logs_without_a_time_are_taken_as_fresh_only_from_a_subscription(c
     assert len(world.recorder.copies) == 2
 
 
+async def test_null_for_no_logs_is_an_answer(clock: Clock) -> None:
+    """The scan goes on over empty blocks of a node that has no empty list, and nothing is told against it."""
+    async with open_world() as world, running_engine(world, make_test_plan()) as service:
+        world.nodes[0].faults.null_logs = True
+        await mine_steadily(world, 3)
+        world.chain.mine(world.buy())
+        await world.recorder.wait_copies(2)
+        await mine_steadily(world, 3)
+        assert service.gate.sealed is not None
+        assert service.gate.sealed.number >= world.chain.head.ref.number - 1
+    assert world.recorder.alerts == []
+
+
+async def test_what_has_no_block_yet_is_counted_and_not_held_against_its_node(clock: Clock) -> None:
+    """Nodes tell logs and heads before they are mined: the copy is made of the one that has a block, once."""
+    async with open_world() as world, running_engine(world, make_test_plan()) as service:
+        world.nodes[0].faults.pending = True
+        world.chain.mine(world.buy())
+        await world.recorder.wait_copies(2)
+        await mine_steadily(world, 3)
+        assert not service.pool.endpoints[0].unreadable
+        assert set(service.quarantine) == {"pending-head", "pending-log"}
+    expected_copies(world, signals=1)
+    assert world.recorder.alerts == []
+
+
+async def test_a_subscription_that_its_node_ends_costs_no_copy(clock: Clock) -> None:
+    """It says so: nobody waits for the silence to be noticed, which takes longer than a copy has."""
+    async with open_world() as world, running_engine(world, make_test_plan()):
+        world.nodes[0].faults.end_subscriptions = 1
+        for _ in range(3):
+            world.chain.mine(world.buy())
+            await trio.sleep(2)
+        await world.recorder.wait_copies(6)
+    expected_copies(world, signals=3)
+
+
 async def test_a_head_that_is_made_up_hides_nothing(clock: Clock) -> None:
     """One node announces block 1,000,000: the honest one is followed as before, and is not taken for late."""
     lie = {"number": hex(10**6), "hash": hash_of(1), "parentHash": hash_of(2), "timestamp": hex(int(NOW))}
@@ -509,6 +546,7 @@ async def test_a_block_from_the_future_has_a_deadline_too(clock: Clock) -> None:
         _push_log(world, 0, {**log_object(world.chain.head.logs[0]), "blockTimestamp": hex(2**39)})
         await world.recorder.wait_copies(2)
         _push_log(world, 0, {**log_object(world.chain.head.logs[0]), "logIndex": "0x9", "blockTimestamp": hex(2**256)})
+        _push_log(world, 0, {**log_object(world.chain.head.logs[0]), "logIndex": "-1"})
         await world.recorder.wait_until(lambda: "malformed-log" in world.recorder.quarantined)
     deadlines = [finished.task.deadline for finished in world.recorder.finished]
     assert max(deadlines) <= world.wall() + 5

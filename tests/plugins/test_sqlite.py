@@ -1,5 +1,6 @@
 """The SQLite file: one engine at a time, nothing trusted that is not whole, nothing answered that is not on the disk."""
 
+import errno
 import os
 import shutil
 import sqlite3
@@ -302,6 +303,18 @@ async def test_only_the_owner_can_read_it(tmp_path: Path) -> None:
 async def test_a_read_only_place_is_refused(tmp_path: Path) -> None:
     """Where nothing can be written nothing is started."""
     assert "cannot be locked" in await refusal(Path("/proc/trio-copy.db"))
+
+
+async def test_a_lock_that_can_name_nobody_is_a_lock(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a full disk its holder cannot be written down; whether the file can be used is told by the file itself."""
+
+    def full(file: int, data: bytes, at: int) -> int:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr("trio_copy_sqlite.files.os.pwrite", full)
+    path = tmp_path / "books.db"
+    async with open_at(path):
+        assert "in use by another process" in await refusal(path)
 
 
 async def test_a_full_disk_stops_everything_and_loses_nothing(tmp_path: Path, clock: trio.testing.MockClock) -> None:

@@ -229,7 +229,12 @@ def test_errors_keep_their_names(text: str, kind: type[Exception]) -> None:
         "unix+cluster:///x",
         "redis+sentinel://h:1",
         "redis+cluster://h/3",
+        "redis+cluster://h/three",
         "redis://h?ssl=1",
+        "redis://h/three",
+        "redis://h/1/2",
+        "redis://h/-1",
+        "redis+sentinel://h:1/primary/x",
     ],
 )
 def test_urls_that_lead_nowhere_are_refused(url: str) -> None:

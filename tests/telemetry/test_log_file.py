@@ -1,6 +1,8 @@
 """The log as a file: nothing waits for it, it grows no further than it is told, and it outlives a disk that fails."""
 
 import os
+import threading
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -72,6 +74,26 @@ async def test_a_file_ends_with_its_day_and_at_its_size(tmp_path: Path, autojump
     assert path.read_text() == "behind the large one\n"
     assert (tmp_path / "run.log.1").stat().st_size == 1 << 20
     assert (tmp_path / "run.log.2").read_text() == "day 2\n"
+
+
+async def test_what_failed_in_the_thread_is_told_outside_of_it(autojump_clock: trio.testing.MockClock) -> None:
+    """Whoever hears it may wake tasks, and writes it where people look."""
+
+    async def in_thread(write: Callable[[], object]) -> object:
+        thread = threading.Thread(target=write)
+        thread.start()
+        thread.join()
+        return None
+
+    told: list[int] = []
+    log = log_file(Path("/dev/full"), on_trouble=lambda _: told.append(threading.get_ident()), in_thread=in_thread)
+    log.open()
+    log.write("a line\n")
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(log.run)
+        await trio.sleep(1.5)
+        nursery.cancel_scope.cancel()
+    assert told == [threading.get_ident()]
 
 
 async def test_a_disk_that_fails_ends_the_file_and_says_so_once(

@@ -1,5 +1,8 @@
 """What a person reads."""
 
+import errno
+import io
+import os
 import re
 import sys
 
@@ -440,15 +443,46 @@ async def test_a_reader_that_cannot_keep_up_costs_lines_not_time(capsys: pytest.
     assert len(capsys.readouterr().out) < 2 << 20
 
 
+class _Failing(io.StringIO):
+    """Takes nothing as long as it has an error."""
+
+    failure: OSError | None
+
+    def __init__(self, number: int) -> None:
+        super().__init__()
+        self.failure = OSError(number, os.strerror(number))
+
+    def write(self, text: str) -> int:
+        if self.failure is not None:
+            raise self.failure
+        return super().write(text)
+
+    def fileno(self) -> int:
+        raise AssertionError("expected nothing to be done to the stream")
+
+
 async def test_a_closed_output_is_noticed() -> None:
-    """When writing fails, `closed` tells the engine to drain."""
-
-    class Gone:
-        def write(self, text: str) -> None:
-            raise OSError("gone")
-
-    printer = Printer(Gone(), live=False)  # type: ignore[arg-type]  # writing fails
+    """When a terminal has gone, `closed` tells the engine to drain."""
+    printer = Printer(_Failing(errno.EIO), live=False)
     printer.line("hello")
     printer.finish()
     await printer.run()
     assert printer.closed.is_set()
+    assert not printer.failed.is_set()
+
+
+async def test_a_full_disk_costs_lines_and_no_trades(nursery: trio.Nursery) -> None:
+    """What it did not take is counted, and what comes once there is room is written."""
+    disk = _Failing(errno.ENOSPC)
+    printer = Printer(disk, live=False)
+    nursery.start_soon(printer.run)
+    printer.line("one")
+    printer.line("two")
+    await printer.failed.wait()
+    disk.failure = None
+    printer.line("three")
+    printer.finish()
+    await printer.wait_written()
+
+    assert not printer.closed.is_set()
+    assert (printer.dropped, printer.failure, disk.getvalue()) == (2, "No space left on device", "three\n")

@@ -137,6 +137,9 @@ def _seen(answers: dict[str, Any], events: list[Any], closed: int | None) -> See
     of: dict[str, list[Any]] = {name: [] for name in ("logs", "heads", "nobody")}
     named = {(answers.get(name) or {}).get("result"): name for name in ("logs", "heads")}
     for event in events:
+        if "error" in event:
+            of["nobody"].append(event)
+            continue
         of[named.get(event["subscription"], "nobody")].append(event["result"])
     logs = [log for log in of["logs"] if not log["removed"]]
     removed = [log for log in of["logs"] if log["removed"]]
@@ -230,6 +233,12 @@ MANNERS: dict[str, Callable[[Seen], bool]] = {
     ),
     "json_numbers": lambda seen: seen.log["logIndex"] == 0 and seen.latest["number"] == 22,
     "empty_zero": lambda seen: [log["logIndex"] for log in seen.log_events] == ["0x", "0x1", "0x2"],
+    "pending": lambda seen: (
+        [log["blockHash"] is None for log in seen.log_events] == [True, False] * 3
+        and [head["number"] is None for head in seen.head_events] == [True, False] * 2
+    ),
+    "null_logs ignore_block_hash": lambda seen: seen.requests["block"]["result"] is None and len(seen.range) == 3,
+    "end_subscriptions": lambda seen: not seen.log_events and not seen.head_events and seen.strangers == 2,
     "null_removed": lambda seen: seen.log["removed"] is None and seen.removed_events[0]["removed"] is True,
     "extra_fields": lambda seen: "logType" in seen.log and "logType" in seen.latest,
     "upper_case": lambda seen: seen.log["blockHash"] == "0x" + seen.log["blockHash"][2:].upper(),

@@ -23,7 +23,7 @@ from trio_copy.chain.filters import FilterBoard, passes
 from trio_copy.chain.questions import Question
 from trio_copy.chain.refusals import refuses_hashes
 from trio_copy.config import ChainSettings
-from trio_copy.errors import ChainError, MalformedFrame, RpcError, UndecodableLog, UnreadableLogs
+from trio_copy.errors import ChainError, MalformedFrame, PendingLog, RpcError, UndecodableLog, UnreadableLogs
 from trio_copy.model.counts import counted
 from trio_copy.model.ids import Hash32
 from trio_copy.model.logs import BlockRef, EqualLogs, LogName, RawLog, numbers_repeat
@@ -191,6 +191,9 @@ class LogFetcher:
         for raw in entries:
             try:
                 log = rpc.decode_log(raw, self.settings.chain_id)
+            except PendingLog as error:
+                self.pool.quarantine(error.kind, f"{endpoint.name}: {error}")
+                continue
             except UndecodableLog as error:
                 self.pool.put_aside(endpoint, error.kind, str(error))
                 unread += 1

@@ -51,6 +51,18 @@ def read_time(value: Number | None, chain_id: ChainId | None = None) -> int | No
     return seconds if _FIRST_TIMES.get(chain_id or ChainId(0), _FIRST_TIME) <= seconds < _LAST_TIME else None
 
 
+def read_flag(value: bool | Number | None) -> bool:
+    """Read true or false, also as a number or as a word; null is how some write false."""
+    if value is None or isinstance(value, bool):
+        return bool(value)
+    if value in ("true", "false"):
+        return value == "true"
+    number = read_number(value)
+    if number > 1:
+        raise ValueError(f"expected true or false, got {str(value)[:80]}")
+    return number == 1
+
+
 def read_bloom(text: str | None) -> int:
     """Read a logs bloom. One that is missing or cut short proves nothing: then the block may hold any log."""
     if text is None or len(text) < _BLOOM_DIGITS + 2:

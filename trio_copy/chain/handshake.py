@@ -12,6 +12,7 @@ from attrs import field, frozen
 _DEFAULT_PORTS = {"ws": 80, "wss": 443}
 _LONGEST_RETRY_S = 900.0
 """A node that asks for a longer pause is dialled again all the same: it may be the only one."""
+_MOVED_STATUSES = frozenset({301, 302, 303, 307, 308})
 _RETRY_STATUSES = frozenset({429, 503})
 
 
@@ -65,6 +66,18 @@ def retry_after_s(status: int, headers: Iterable[tuple[bytes, bytes]]) -> float:
     if until is None or now is None:
         return 0.0
     return min(max((until - now).total_seconds(), 0.0), _LONGEST_RETRY_S)
+
+
+def moved_to(status: int, headers: Iterable[tuple[bytes, bytes]]) -> str:
+    """Return scheme and host of where a server sends whoever asks; the rest may hold a key. "" where it says none."""
+    if status not in _MOVED_STATUSES:
+        return ""
+    said = next((value for name, value in headers if name.lower() == b"location"), b"").decode("latin-1")
+    try:
+        parts = urlsplit(said)
+        return f"{parts.scheme}://{_host(parts)}" if parts.scheme and parts.hostname else "another path"
+    except ValueError:
+        return ""
 
 
 def _date(text: str) -> datetime | None:

@@ -5,6 +5,7 @@ Whatever a node sends is hostile: every length, digit and type is checked here, 
 plain is read (`chain/fields.py`); nothing is guessed or repaired.
 """
 
+from contextlib import suppress
 from typing import Any
 
 import msgspec
@@ -14,13 +15,14 @@ from trio_copy.chain.fields import (
     Number,
     read_bloom,
     read_data,
+    read_flag,
     read_hex,
     read_number,
     read_place,
     read_time,
     read_topics,
 )
-from trio_copy.errors import MalformedFrame, RpcError, UndecodableLog
+from trio_copy.errors import MalformedFrame, PendingLog, RpcError, UndecodableLog
 from trio_copy.model.ids import Address, ChainId, Hash32
 from trio_copy.model.logs import BlockRef, RawLog
 from trio_copy.ports import LogFilter
@@ -53,13 +55,21 @@ class Notification:
 
 
 @frozen
+class SubscriptionEnded:
+    """The node says that it brings nothing more of a subscription, because it fell behind for instance."""
+
+    subscription: str
+    error: RpcError
+
+
+@frozen
 class Unreadable:
     """Something that is no answer and cannot be read, such as a notification of another kind."""
 
     detail: str
 
 
-Frame = Reply | ErrorReply | Notification | Unreadable
+Frame = Reply | ErrorReply | Notification | SubscriptionEnded | Unreadable
 
 
 class _Params(msgspec.Struct):
@@ -82,8 +92,14 @@ class _Odd(msgspec.Struct):
 
     id: msgspec.Raw = msgspec.Raw(b"null")
     method: msgspec.Raw = msgspec.Raw(b"null")
+    params: msgspec.Raw = msgspec.Raw(b"null")
     result: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
     error: msgspec.Raw = msgspec.Raw(b"null")
+
+
+class _EndedParams(msgspec.Struct):
+    subscription: Number
+    error: msgspec.Raw
 
 
 class _Error(msgspec.Struct):
@@ -96,17 +112,17 @@ class _WireLog(msgspec.Struct, rename="camel", gc=False):
     address: str
     topics: list[str] | None
     data: str | None
-    block_number: Number
-    block_hash: str
+    block_number: Number | None
+    block_hash: str | None
     transaction_hash: str
-    log_index: Number
-    removed: bool | None = False
-    block_timestamp: Number | None = None
+    log_index: Number | None
+    removed: bool | Number | None = False
+    block_timestamp: Any = None
 
 
 class _WireBlock(msgspec.Struct, rename="camel", gc=False):
-    number: Number
-    hash: str
+    number: Number | None
+    hash: str | None
     parent_hash: str
     timestamp: Number
     logs_bloom: str | None = None
@@ -114,9 +130,11 @@ class _WireBlock(msgspec.Struct, rename="camel", gc=False):
 
 _plain_decoder = msgspec.json.Decoder(_Plain)
 _odd_decoder = msgspec.json.Decoder(_Odd)
+_ended_decoder = msgspec.json.Decoder(_EndedParams)
 _error_decoder = msgspec.json.Decoder(_Error)
 _word_decoder: msgspec.json.Decoder[int | float | str | None] = msgspec.json.Decoder(int | float | str | None)
 _list_decoder = msgspec.json.Decoder(list[msgspec.Raw])
+_logs_decoder = msgspec.json.Decoder(list[msgspec.Raw] | None)
 _log_decoder = msgspec.json.Decoder(_WireLog)
 _block_decoder = msgspec.json.Decoder(_WireBlock | None)
 _number_decoder = msgspec.json.Decoder(Number)
@@ -156,6 +174,9 @@ def _decode_odd(frame: str | bytes | msgspec.Raw, why: Exception | None) -> Fram
         return _decode_odd(alone, None)
     answered, failed = odd.result is not msgspec.UNSET, not _is_null(odd.error)
     if not (answered or failed) and not _is_null(odd.method):
+        ended = _ended(odd)
+        if ended is not None:
+            return ended
         return Unreadable(str(why or "a notification of another kind")[:_LONGEST_DETAIL])
     request_id = _request_id(odd.id)
     if failed:
@@ -167,6 +188,17 @@ def _decode_odd(frame: str | bytes | msgspec.Raw, why: Exception | None) -> Fram
     if request_id is None:
         return ErrorReply(None, RpcError(0, "an answer that does not say which request it belongs to"))
     return Reply(request_id, odd.result)
+
+
+def _ended(odd: _Odd) -> SubscriptionEnded | None:
+    """Read a notification that brings an error in place of a result."""
+    if _word(odd.method) != "eth_subscription":
+        return None
+    try:
+        params = _ended_decoder.decode(odd.params)
+        return SubscriptionEnded(_subscription(params.subscription), _rpc_error(params.error))
+    except _BAD_JSON:
+        return None
 
 
 def _alone(frame: str | bytes | msgspec.Raw) -> msgspec.Raw | None:
@@ -196,6 +228,8 @@ def _rpc_error(raw: msgspec.Raw) -> RpcError:
     except _BAD_JSON:
         return RpcError(0, _text(raw))  # a bare string, a number, a list
     code, message = _word(error.code), _text(error.message) or _text(error.data)
+    if not message and code in (None, 0):
+        message = _shown(raw)  # so that a person sees at least that the node says nothing
     data = bytes(memoryview(error.data)[:_LONGEST_DATA]).decode(errors="replace")
     match code:
         case int() if abs(code) < 10**_LONGEST_DIGITS:
@@ -223,7 +257,12 @@ def _text(raw: msgspec.Raw) -> str:
     word = _word(raw)
     if isinstance(word, str):
         return word
-    return "" if _is_null(raw) else bytes(memoryview(raw)[:_LONGEST_DETAIL]).decode(errors="replace")
+    return "" if _is_null(raw) else _shown(raw)
+
+
+def _shown(raw: msgspec.Raw) -> str:
+    """Show JSON as it came, as far as a person would read."""
+    return bytes(memoryview(raw)[:_LONGEST_DETAIL]).decode(errors="replace")
 
 
 def _is_null(raw: msgspec.Raw) -> bool:
@@ -262,14 +301,14 @@ def decode_quantity(result: msgspec.Raw) -> int:
 
 
 def decode_block(result: msgspec.Raw) -> BlockRef | None:
-    """Read a block header; None where the node does not know the block.
+    """Read a block header; None where the node does not know the block, or shows one that is not mined yet.
 
     Raises:
         MalformedFrame: not a header, or one whose time is none: nobody else says how old the block's logs are.
     """
     try:
         wire = _block_decoder.decode(result)
-        if wire is None:
+        if wire is None or wire.number is None or wire.hash is None:
             return None
         number, time = read_place(wire.number), read_time(wire.timestamp)
         if time is None and number == 0:
@@ -288,9 +327,12 @@ def decode_block(result: msgspec.Raw) -> BlockRef | None:
 
 
 def split_logs(result: msgspec.Raw) -> list[msgspec.Raw]:
-    """Split the answer of `eth_getLogs`, so that one bad log does not hide the others. Raises `MalformedFrame`."""
+    """Split the answer of `eth_getLogs`, so that one bad log does not hide the others; null is how some write none.
+
+    Raises `MalformedFrame`.
+    """
     try:
-        return _list_decoder.decode(result)
+        return _logs_decoder.decode(result) or []
     except _BAD_JSON as error:
         raise MalformedFrame(f"logs: {error}"[:_LONGEST_DETAIL]) from None
 
@@ -299,10 +341,15 @@ def decode_log(raw: msgspec.Raw | bytes, chain_id: ChainId) -> RawLog:
     """Read and check one log entry.
 
     Raises:
+        PendingLog: it is in no block yet.
         UndecodableLog: a missing field, a wrong length, a digit that is none.
     """
     try:
         wire = _log_decoder.decode(raw)
+        if wire.block_hash is None or wire.block_number is None:
+            raise PendingLog("pending-log", "expected the block that it is in, got none")
+        if wire.log_index is None:
+            raise ValueError("expected a log index, got null")
         return RawLog(
             chain_id=chain_id,
             address=Address(read_hex(wire.address, 40)),
@@ -310,10 +357,18 @@ def decode_log(raw: msgspec.Raw | bytes, chain_id: ChainId) -> RawLog:
             data=read_data(wire.data),
             block_number=read_place(wire.block_number),
             block_hash=Hash32(read_hex(wire.block_hash, 64)),
-            block_time=read_time(wire.block_timestamp, chain_id),
+            block_time=_time_of_log(wire.block_timestamp, chain_id),
             tx_hash=Hash32(read_hex(wire.transaction_hash, 64)),
             log_index=read_place(wire.log_index),
-            removed=bool(wire.removed),
+            removed=read_flag(wire.removed),
         )
     except _BAD_JSON as error:
         raise UndecodableLog("malformed-log", str(error)[:_LONGEST_DETAIL]) from None
+
+
+def _time_of_log(value: object, chain_id: ChainId) -> int | None:
+    """Read a log's own time. Its block's header tells it better, so what is written in another way is as if it were missing."""
+    with suppress(ValueError):
+        if isinstance(value, (int, str)):
+            return read_time(value, chain_id)
+    return None

@@ -142,6 +142,10 @@ class Session:
                 if self._closing:
                     return
                 raise
+            if not message.strip():
+                # Some gateways keep a connection alive so. It answers nothing, and fails nothing.
+                self._put_aside("empty-frame", "expected JSON-RPC, got nothing", len(message))
+                continue
             try:
                 frame = rpc.decode_frame(message)
             except MalformedFrame as error:
@@ -156,6 +160,12 @@ class Session:
         match frame:
             case rpc.Notification():
                 await self._notified(frame, size)
+            case rpc.SubscriptionEnded() if frame.subscription in self._topics:
+                # Waiting for its silence to be noticed would cost every fill until then.
+                raise ConnectionLost(f"the node ended a subscription: {frame.error.message}")
+            case rpc.SubscriptionEnded():
+                self._put_aside("unasked-notification", f"the end of subscription {frame.subscription}", size)
+                return
             case rpc.Unreadable(detail=detail):
                 self._put_aside("malformed-frame", detail, size)
                 return

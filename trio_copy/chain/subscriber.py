@@ -114,8 +114,10 @@ def _pass_on_head(endpoint: Endpoint, result: msgspec.Raw, pool: EndpointPool) -
         pool.put_aside(endpoint, "malformed-head", str(error))
         return
     pool.could_read(endpoint, "malformed-head")
-    if head is not None:
-        pool.announce(endpoint, head)
+    if head is None:
+        pool.quarantine("pending-head", f"{endpoint.name}: expected a block that is mined, got one that is not")
+        return
+    pool.announce(endpoint, head)
 
 
 async def _run_watchdog(endpoint: Endpoint, pool: EndpointPool, settings: ChainSettings) -> NoReturn:

@@ -58,7 +58,10 @@ async def run_filters(endpoint: Endpoint, session: Session, board: FilterBoard, 
         refusal = await _hold(session, filters, held)
         old = [log_filter for log_filter in held if log_filter not in filters]
         for log_filter in old:
-            await session.unsubscribe(held.pop(log_filter))
+            subscription = held.pop(log_filter)
+            # A node may have one name for several: the end of one would be the end of all.
+            if subscription not in held.values():
+                await session.unsubscribe(subscription)
         if refusal is not None and old:
             # A node may have few places for subscriptions: those that fell have made room.
             refusal = await _hold(session, filters, held)

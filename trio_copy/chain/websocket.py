@@ -26,7 +26,7 @@ from wsproto.events import (
 from wsproto.frame_protocol import CloseReason
 from wsproto.utilities import LocalProtocolError
 
-from trio_copy.chain.handshake import Handshake, retry_after_s
+from trio_copy.chain.handshake import Handshake, moved_to, retry_after_s
 from trio_copy.errors import AnswerTooLarge, ConnectionLost, HandshakeRefused
 
 _CHUNK_BYTES = 1 << 16
@@ -74,7 +74,8 @@ class WebSocket:
                 case AcceptConnection():
                     return
                 case RejectConnection():
-                    raise HandshakeRefused(event.status_code, retry_after_s(event.status_code, event.headers))
+                    status, headers = event.status_code, list(event.headers)
+                    raise HandshakeRefused(status, retry_after_s(status, headers), moved_to(status, headers))
                 case None if received > _HANDSHAKE_BYTES:
                     raise ConnectionLost("the node's answer to the handshake has no end")
                 case None:

@@ -3,14 +3,15 @@
 0  done      1  the check failed, or the engine gave up      2  bad input, nothing was started      130  interrupted
 """
 
+import errno
 import os
 import sys
 import traceback
 from collections.abc import Sequence
-from contextlib import redirect_stderr, redirect_stdout
+from contextlib import redirect_stderr, redirect_stdout, suppress
 
 from trio_copy import __version__
-from trio_copy.cli.outlet import Outlet
+from trio_copy.cli.outlet import Outlet, Unwritable, prepare_streams
 from trio_copy.cli.verbs import overview
 from trio_copy.errors import (
     ConfigError,
@@ -28,11 +29,16 @@ EXIT_DONE = 0
 EXIT_FAILED = 1
 EXIT_BAD_INPUT = 2
 EXIT_INTERRUPTED = 130
+_HOMELESS = "Could not determine home directory."
+"""What Python says, wherever a path with ~ is written out."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command line and return its exit code."""
     words = list(sys.argv[1:] if arguments is None else arguments)
+    prepare_streams()
+    if os.environ.get("HOME") == "":
+        del os.environ["HOME"]  # it is none, and not the root of all files
     redactor = Redactor()
     for word in words:
         redactor.overhear(word)
@@ -45,15 +51,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 # Nothing may pass by: Python itself would print what it has to say to the bare stream.
                 # Rich turns a pipe that nobody reads into an exit.
                 code = EXIT_FAILED if _nobody_reads(error) else _explain(error, redactor)
-        except BrokenPipeError:
-            code = EXIT_FAILED  # nobody reads what went wrong
+        except (BrokenPipeError, Unwritable):
+            code = EXIT_FAILED
         for outlet in (output, errors):
             try:
                 outlet.flush()
             except BrokenPipeError:
-                # Whoever read it has seen enough; Python would complain again when it flushes at exit.
-                os.dup2(os.open(os.devnull, os.O_WRONLY), outlet.stream.fileno())
-                code = EXIT_FAILED
+                outlet.give_up()  # whoever read it has seen enough
+                code = code or EXIT_FAILED
+            except Unwritable as error:
+                outlet.give_up()
+                code = code or EXIT_FAILED
+                if outlet is output:
+                    _tell(_unwritten(error))
     return code
 
 
@@ -97,6 +107,16 @@ def _explain(error: BaseException, redactor: Redactor) -> int:
     leaves = list(leaves_of(error))
     if all(isinstance(leaf, KeyboardInterrupt) for leaf in leaves):
         return EXIT_INTERRUPTED
+    if all(isinstance(leaf, Unwritable) for leaf in leaves):
+        _tell(_unwritten(leaves[0]))
+        return EXIT_FAILED
+    if any(isinstance(leaf, RuntimeError) and str(leaf) == _HOMELESS for leaf in leaves):
+        _tell("expected $HOME to be set: this user has no home, and a file is to lie below it (~)")
+        return EXIT_BAD_INPUT
+    if any(isinstance(leaf, OSError) and leaf.errno in (errno.EMFILE, errno.ENFILE) for leaf in leaves):
+        # First, because finding out who is to blame opens files.
+        _tell("too many open files: raise the limit of the process (ulimit -n, LimitNOFILE= of systemd)")
+        return EXIT_FAILED
     known = [leaf for leaf in leaves if isinstance(leaf, TrioCopyError)]
     from trio_copy.cli.blame import blamed, is_ours  # not above: it brings the registry along
 
@@ -125,5 +145,10 @@ def _lines(error: TrioCopyError) -> Sequence[str]:
             return [str(error)]
 
 
+def _unwritten(error: BaseException) -> str:
+    return f"the output cannot be written: {getattr(error, 'strerror', None) or error}"
+
+
 def _tell(line: str) -> None:
-    sys.stderr.write(f"{visible(line)}\n")
+    with suppress(BrokenPipeError, Unwritable):  # nobody reads what went wrong; the exit code still tells
+        sys.stderr.write(f"{visible(line)}\n")

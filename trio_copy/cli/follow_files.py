@@ -15,7 +15,7 @@ import msgspec
 
 from trio_copy.cli.tables import cell_text, text_cell
 from trio_copy.config import checked_address
-from trio_copy.config.lines import bounded_lines
+from trio_copy.config.lines import bounded_lines, no_utf8
 from trio_copy.config.strict import structure_follower_id, structure_layer
 from trio_copy.errors import ConfigError
 from trio_copy.model.counts import counted
@@ -89,7 +89,7 @@ def read_follows(
     except OSError as error:
         raise ConfigError([f"{path}: cannot be read: {error.strerror}"]) from None
     except UnicodeDecodeError as error:
-        raise ConfigError([f"{path}: cannot be read: {error}"]) from None
+        raise ConfigError([f"{path}: cannot be read: {no_utf8(error)}"]) from None
     return reader.done()
 
 
@@ -206,15 +206,19 @@ def _make_room(known: MutableMapping[Any, Any]) -> None:
 def _csv_rows(path: Path, lines: Iterator[str]) -> Iterator[tuple[int, Mapping[str, Any] | str]]:
     reader = csv.reader(lines, strict=True)
     try:
-        header = next(reader, [])
+        header = [name.strip().lower() for name in next(reader, [])]
     except csv.Error as error:
         raise ConfigError([f"{path}:1: not CSV: {error}"]) from None
-    if not set(_WHO) <= set(header) or len(set(header)) < len(header):
+    named = [name for name in header if name]
+    if not set(_WHO) <= set(named) or len(set(named)) < len(named):
         got = ",".join(header)[:80] or "nothing"
         raise ConfigError([f"{path}:1: expected a header with follower, leader and settings, each once, got {got}"])
     values: dict[tuple[str, str], Any] = {}
     try:
         for cells in reader:
+            cells = [cell.strip() for cell in cells]  # no-break spaces too, which come along when a table is copied
+            if not any(cells):
+                continue  # spreadsheets leave empty rows behind
             if len(cells) != len(header):
                 yield reader.line_num, f"expected {counted(len(header), 'column')}, got {len(cells)}"
                 continue

@@ -221,7 +221,7 @@ def _read_key(named: str | None, learn: Learn) -> bytes:
     if (trouble := trouble_of_secret(place)) is not None:
         raise ValueError(f"--from: {trouble}")
     try:
-        return read_hex_key(place.read_text(), f"--from: in {place}", learn)
+        return read_hex_key(place.read_text("utf-8-sig"), f"--from: in {place}", learn)
     except UnicodeDecodeError:
         raise ValueError(f"--from: in {place}: expected text") from None
 

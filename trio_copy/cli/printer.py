@@ -1,5 +1,6 @@
 """Writes to standard output without ever holding up the engine: a slow or stopped terminal costs lines, not trades."""
 
+import errno
 import io
 import os
 import shutil
@@ -15,6 +16,8 @@ from rich.text import Text
 _NO_WRAP = 10_000
 _MOST_CHARS = 1 << 20
 """Output that may wait for a slow reader; beyond it lines are dropped and counted."""
+_GONE = (errno.EPIPE, errno.EIO)
+"""What a pipe without a reader answers, and a terminal that was closed."""
 
 
 def console(width: int | None = None) -> Console:
@@ -54,6 +57,10 @@ class Printer:
         self.dropped = 0
         self.closed = trio.Event()
         """Set when nobody reads any more."""
+        self.failed = trio.Event()
+        """Set when a write failed for the first time though somebody may read: a full disk costs lines, not trades."""
+        self.failure = ""
+        """Why that was."""
         self.stuck = False
         """Whether the last write never came back: then only leaving the process at once ends it."""
 
@@ -128,6 +135,7 @@ class Printer:
     async def run(self) -> None:
         """Write until `finish`. When the reader goes away, set `closed` and drop the rest.
 
+        Lines that a full disk does not take are dropped and counted, and the next ones are tried again.
         On cancellation a write that hangs is left behind in its thread, and `stuck` is set.
         """
         while True:
@@ -140,8 +148,13 @@ class Printer:
                 self.stuck = True
                 try:
                     await trio.to_thread.run_sync(_write, self._stream, text, abandon_on_cancel=True)
-                except OSError:
-                    self.closed.set()
+                except OSError as error:
+                    if error.errno in _GONE:
+                        self.closed.set()
+                    else:
+                        self.dropped += text.count("\n")
+                        self.failure = self.failure or error.strerror or str(error)
+                        self.failed.set()
                 self.stuck = False
             if self._done and not self._buffer.tell():
                 self._written.set()

@@ -202,6 +202,7 @@ async def _run(session: _Session) -> int:
                     wall=wall,
                     alert_every_s=session.plan.settings.engine.alert_every_s,
                 )
+                printing.start_soon(_tell_unwritten, observer, log, printer)
                 instance = instance_name(entropy)
                 redactor.recognise(instance)
                 calls = Calls(observer.on_alert)
@@ -240,7 +241,9 @@ async def _run(session: _Session) -> int:
                         lost = _summarise(service, printer, shown, tally, len(left_open), standings)
                     if not interrupted:
                         _expect_all_ended(lost, left_open, "an earlier run" if service.proving else "this run")
-                    if service.gate.sealed is None and not service.intake.was_paused:
+                    # Whoever has read enough, and went away, need not hear that nothing came of it yet.
+                    unread = printer.closed.is_set()
+                    if service.gate.sealed is None and not service.intake.was_paused and not unread:
                         raise ChainError(f"nothing was followed: {why_not_armed(service)}")
         finally:
             printer.finish()
@@ -260,8 +263,10 @@ def why_not_armed(service: Service) -> str:
         return "the end came while the venue was still asked what became of an earlier run's orders"
     if why := service.watchdogs.clock.refused or service.scanner.not_armed:
         return why
-    connected = any(endpoint.connects for endpoint in service.pool.endpoints)
-    return "the end came before a node told its head" if connected else "no node was ever reached"
+    if any(endpoint.connects for endpoint in service.pool.endpoints):
+        return "the end came before a node told its head"
+    whys = [f"{endpoint.name}: {endpoint.last_error}" for endpoint in service.pool.endpoints if endpoint.last_error]
+    return ": ".join(["no node was ever reached", *whys[:1]])
 
 
 def instance_name(entropy: Entropy) -> str:
@@ -398,6 +403,13 @@ async def _count_alerts(observer: Observers) -> None:
 async def _drain_when_unread(service: Service, printer: Printer) -> None:
     await printer.closed.wait()
     service.drain()
+
+
+async def _tell_unwritten(observer: Observers, log: LogObserver, printer: Printer) -> None:
+    await printer.failed.wait()
+    detail = f"lines cannot be written and are dropped: {printer.failure}"
+    log.logger.error("output-lost", detail=detail)  # alerts go to the output, and that is what failed
+    observer.on_alert("output-lost", detail)
 
 
 async def _drain_after(service: Service, seconds: float) -> None:

@@ -51,7 +51,7 @@ def store_table(name: str, options: Sequence[str], redis_url: str | None = None)
     for option in options:
         try:
             table |= tomllib.loads(option, parse_float=Decimal)
-        except tomllib.TOMLDecodeError:
+        except (ValueError, RecursionError):
             if bare := _BARE.fullmatch(option):
                 table[bare[1]] = bare[2]
                 continue

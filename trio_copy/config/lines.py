@@ -1,5 +1,6 @@
 """Lines of a file that somebody else wrote: one at a time, and none longer than a limit, so that memory stays flat."""
 
+from codecs import BOM_UTF8, BOM_UTF16_BE, BOM_UTF16_LE
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import AnyStr
@@ -14,7 +15,7 @@ _CHUNK = 1 << 16
 def bounded_lines(
     readline: Callable[[int], AnyStr], name: object, most: int = LINE_MOST
 ) -> Iterator[tuple[int, AnyStr]]:
-    """Yield each line with its number, from 1 on.
+    """Yield each line with its number, from 1 on, without the mark that some programs put in front of UTF-8.
 
     Raises:
         ConfigError: a line is longer than `most` bytes or characters; it is not read any further.
@@ -24,12 +25,22 @@ def bounded_lines(
         number += 1
         if len(line) > most:
             raise too_long(name, number, most)
+        # A file that is read as text has lost it before.
+        if number == 1 and isinstance(line, bytes):
+            line = line.removeprefix(BOM_UTF8)
         yield number, line
 
 
 def too_long(name: object, number: int, most: int) -> ConfigError:
     """Say which line is longer than it may be."""
     return ConfigError([f"{name}:{number}: expected a line of at most {most:,} bytes, got a longer one"])
+
+
+def no_utf8(error: UnicodeDecodeError) -> str:
+    """Say what stands in a file where text was expected."""
+    if error.start == 0 and error.object[:2] in (BOM_UTF16_LE, BOM_UTF16_BE):
+        return "expected UTF-8, got UTF-16: save it as UTF-8"
+    return f"expected UTF-8, got the byte 0x{error.object[error.start]:02x}: save it as UTF-8"
 
 
 def count_lines(path: Path) -> int:

@@ -11,6 +11,7 @@ import attrs
 from cattrs.errors import ClassValidationError
 
 from trio_copy.config.fleets import wrong_fleets, wrong_members
+from trio_copy.config.lines import no_utf8
 from trio_copy.config.places import NOWHERE, Places, places_in
 from trio_copy.config.problems import lines_of
 from trio_copy.config.references import names_in, wrong_references
@@ -26,6 +27,8 @@ DEMONSTRATIONS = {
     for name in ("conf/demo.toml", "conf/demo-clob.toml", "conf/demo-onchain.toml", "conf/books.toml")
 }
 """Configurations that reach nothing outside of the process, and where an installation has them."""
+_DEEPEST = 50
+"""Levels of tables and lists; no setting lies deeper than five."""
 _PLUGIN_TABLES = ("executor", "store", "decoder", "markets")
 
 
@@ -162,11 +165,32 @@ def _read_toml(path: Path) -> tuple[str, dict[str, Any]]:
     try:
         with file_of(path).open("rb") as file:
             text = file.read().decode("utf-8-sig").replace("\r\n", "\n")
-            return text, tomllib.loads(text, parse_float=Decimal)
+            table = tomllib.loads(text, parse_float=Decimal)
+            _refuse_depth(table)
+            return text, table
     except OSError as error:
         raise ConfigError([f"{path}: cannot be read: {error.strerror or error}"]) from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except UnicodeDecodeError as error:
+        line = error.object[: error.start].count(b"\n") + 1
+        raise ConfigError([f"{path}:{line}: not valid TOML: {no_utf8(error)}"]) from None
+    except RecursionError:
+        raise ConfigError([f"{path}: not valid TOML: nested too deep"]) from None
+    except tomllib.TOMLDecodeError as error:
         raise ConfigError([f"{path}: not valid TOML: {error}"]) from None
+    except ValueError:
+        # Of Python's own, and it would advise to change the interpreter.
+        raise ConfigError([f"{path}: not valid TOML: a number of thousands of digits"]) from None
+
+
+def _refuse_depth(table: dict[str, Any]) -> None:
+    """Raise `RecursionError` where dotted keys nest without end: what walks through a table calls itself for each level."""
+    level: list[Any] = [table]
+    for _ in range(_DEEPEST):
+        within = (one.values() if isinstance(one, dict) else one for one in level)
+        level = [inner for ones in within for inner in ones if isinstance(inner, (dict, list))]
+        if not level:
+            return
+    raise RecursionError
 
 
 def file_of(path: Path) -> Path:
@@ -284,10 +308,10 @@ def read_url(text: str, learn: Learn = forget) -> str:
 def _is_websocket_url(url: str) -> bool:
     try:
         parts = urlsplit(url)
-        host, _ = (parts.hostname or "").encode("idna"), parts.port  # both raise for what cannot be connected to
+        host, port = (parts.hostname or "").encode("idna"), parts.port  # both raise for what cannot be connected to
     except ValueError:
         return False
-    return parts.scheme in ("ws", "wss") and bool(host)
+    return parts.scheme in ("ws", "wss") and bool(host) and port != 0
 
 
 def _twice(kind: str, expected: str, names: Sequence[str]) -> Iterator[str]:

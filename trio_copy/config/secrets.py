@@ -96,6 +96,7 @@ def read_named_secret(value: str, learn: Learn) -> str:
         secret = os.environ.get(name)
         if secret is None:
             raise ValueError(f"expected environment variable {name} to be set")
+        secret = secret.strip()  # files of variables that were written on Windows leave a carriage return
     elif value.startswith("file:"):
         path = Path(value.removeprefix("file:"))
         try:
@@ -104,7 +105,7 @@ def read_named_secret(value: str, learn: Learn) -> str:
                 raise ValueError(f"expected {path} to be a regular file of this user with mode 0600; chmod 600 {path}")
             if status.st_size > _BYTES_MOST:
                 raise ValueError(f"expected a secret in {path}, got {status.st_size} bytes")
-            secret = path.read_text().strip()
+            secret = path.read_text("utf-8-sig").strip()
         except OSError as error:
             raise ValueError(f"expected a secret in {path}, got: {error.strerror}") from None
         except UnicodeDecodeError:

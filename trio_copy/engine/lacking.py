@@ -19,7 +19,7 @@ from trio_copy.model.counts import counted
 from trio_copy.model.fills import Kind
 from trio_copy.model.follow_settings import RESTING, FollowSettings
 from trio_copy.model.follows import Follow, TermsOfFollows
-from trio_copy.model.ids import ChainId
+from trio_copy.model.ids import ZERO_ADDRESS, ChainId
 
 _POLYGON = ChainId(137)
 _OURS = (OrderFilledDecoder, Erc1155Decoder, FpmmDecoder, PoolDecoder, ResolutionDecoder)
@@ -68,6 +68,7 @@ def lacking(plan: Plan, follows: Collection[Follow], read_facts: Callable[[], Co
             problems.append(f'{path}: needs "{name}", and no token of the catalog has it{_who(users)}')
     return [
         *problems,
+        *_no_wallets(plan, follows),
         *_unpriced(plan, terms, groups),
         *_walletless(terms, groups),
         *_unread_kinds(plan, groups),
@@ -127,6 +128,16 @@ def _unread_kinds(plan: Plan, groups: Iterable[_Group]) -> Iterator[str]:
     wanted = sorted({kind.value for settings, _ in groups for kind in settings.filters.kinds - {Kind.TRADE}})
     if users:
         yield f"filters.kinds: {', '.join(wanted)} needs [decoder.erc1155] with moves = true{_who(users)}"
+
+
+def _no_wallets(plan: Plan, follows: Collection[Follow]) -> Iterator[str]:
+    """Say which leaders are a contract that others trade through, such as an exchange, or nobody: they have no trade of their own."""
+    ours = [one for one in plan.decoders.values() if isinstance(one, _OURS)]
+    contracts = {address for one in ours for read in one.filters((ZERO_ADDRESS,)) for address in read.addresses}
+    users = [follow for follow in follows if follow.leader in contracts or follow.leader == ZERO_ADDRESS]
+    if users:
+        what = "nobody's address" if users[0].leader == ZERO_ADDRESS else "a contract that others trade through"
+        yield f"leader: expected a wallet, got {users[0].leader}, {what}{_who(users)}"
 
 
 def _foreign_contracts(plan: Plan) -> Iterator[str]:

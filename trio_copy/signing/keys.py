@@ -155,7 +155,7 @@ def read_plain(place: KeyPlace) -> str:
     try:
         if place.source == "env":
             return os.environ[place.named]
-        return (secret_file(str(place)) if place.source == "credential" else place.path).read_text()
+        return (secret_file(str(place)) if place.source == "credential" else place.path).read_text("utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise ValueError(f"{place.where}: {place.path}: {_told(error)}") from None
 
@@ -236,7 +236,7 @@ def passphrase_of(place: KeyPlace, ask: Ask | None) -> str:
         return ask(f"passphrase of {place.table.replace('.', ' ', 1)} ({place.named}): ")
     path = secret_file(place.passphrase)
     try:
-        return path.read_text().removesuffix("\n").removesuffix("\r")
+        return path.read_text("utf-8-sig").removesuffix("\n").removesuffix("\r")
     except UnicodeDecodeError:
         raise ValueError(f"{place.table}.passphrase: expected text in {path}") from None
     except OSError as error:

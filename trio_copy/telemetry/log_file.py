@@ -39,6 +39,7 @@ class LogFile:
     _file: io.FileIO | None = None
     _day: str = ""
     _ended: bool = False
+    _trouble: str = ""
     _told: int = 0
     """How many dropped lines the file tells of."""
 
@@ -71,10 +72,18 @@ class LogFile:
             while True:
                 await trio.sleep(_WRITE_EVERY_S)
                 await self.in_thread(self._write_waiting)
+                self._tell_trouble()
         finally:
             self._write_waiting()
+            self._tell_trouble()
             if self._file is not None:
                 self._file.close()
+
+    def _tell_trouble(self) -> None:
+        """Tell once, and not from the thread that writes: whoever hears it may wake tasks."""
+        trouble, self._trouble = self._trouble, ""
+        if trouble:
+            self.on_trouble(trouble)
 
     def _write_waiting(self) -> None:
         texts, self._waiting = self._waiting, deque()
@@ -91,7 +100,7 @@ class LogFile:
                 text = text[self._file.write(text) :]
         except OSError as error:
             self._ended = True
-            self.on_trouble(f"{self.path}: nothing is logged any more: {error.strerror or error}")
+            self._trouble = f"{self.path}: nothing is logged any more: {error.strerror or error}"
 
     def _begin_anew(self) -> None:
         """End the file and begin another, with what came before beside it."""

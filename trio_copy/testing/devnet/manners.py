@@ -129,6 +129,12 @@ class NodeFaults:
     unasked: int = manner(0, "tells so many things at each block for subscriptions that nobody has", bare=1000)
     unasked_bytes: int = manner(256, "how long each of these is")
 
+    pending: bool = manner(False, "tells each log and head before it has a block, too")
+    null_logs: bool = manner(False, "answers null where there are no logs")
+    end_subscriptions: int = manner(
+        0, "ends the subscriptions at so many blocks with an error, as one that fell behind", bare=1
+    )
+
     # Times
     without_time: bool = manner(False, "leaves blockTimestamp out")
     log_time: LogTime = manner(LogTime.TOLD, "how blockTimestamp is written", bare=LogTime.ZERO)

@@ -60,6 +60,10 @@ class _Client:
         params = {"subscription": subscription, "result": result}
         self.push({"jsonrpc": "2.0", "method": "eth_subscription", "params": params})
 
+    def notify_end(self, subscription: str) -> None:
+        params = {"subscription": subscription, "error": "subscription lagged"}
+        self.push({"jsonrpc": "2.0", "method": "eth_subscription", "params": params})
+
 
 class DevContracts(Protocol):
     """What a test says is at addresses; the chain itself runs no code."""
@@ -233,7 +237,8 @@ class DevNode:
             case "eth_getLogs":
                 if "blockHash" not in params[0]:
                     self.ranges.append(self._shown.range_of(params[0]))
-                return self._shown.logs(params[0], _read_filter(params[0]))
+                logs = self._shown.logs(params[0], _read_filter(params[0]))
+                return None if self.faults.null_logs and not logs else logs
             case "eth_getCode" if self.contracts is not None:
                 return f"0x{self.contracts.code_at(params[0].lower()).hex()}"
             case "eth_call" if self.contracts is not None:
@@ -267,6 +272,9 @@ class DevNode:
         return None if block is None else block_object(block, self.faults)
 
     def _block_mined(self, block: DevBlock) -> None:
+        if self.faults.end_subscriptions > 0:
+            self.faults.end_subscriptions -= 1
+            self._end_subscriptions()
         if not self.faults.silent_logs:
             self._push_logs(block, removed=False)
         if not self.faults.silent_heads:
@@ -283,7 +291,10 @@ class DevNode:
         if head is not None:
             for client, subscription in self._subscriptions():
                 if subscription.log_filter is None:
-                    client.notify(subscription.id, block_object(head, self.faults))
+                    written = block_object(head, self.faults)
+                    if self.faults.pending:
+                        client.notify(subscription.id, {**written, "number": None, "hash": None})
+                    client.notify(subscription.id, written)
 
     def _push_logs(self, block: DevBlock, *, removed: bool) -> None:
         faults = self.faults
@@ -299,8 +310,17 @@ class DevNode:
                 told = told[1 if faults.lose_log else 0 : faults.subscription_cut]
             for log, index in told:
                 written = log_object(log, faults, index=index, removed=removed)
+                if faults.pending and not removed:
+                    client.notify(
+                        subscription.id, {**written, "blockNumber": None, "blockHash": None, "logIndex": None}
+                    )
                 for _ in range(2 if faults.each_log_twice else 1):
                     client.notify(subscription.id, written)
+
+    def _end_subscriptions(self) -> None:
+        for client, subscription in list(self._subscriptions()):
+            client.notify_end(subscription.id)
+            del client.subscriptions[subscription.id]
 
     def _push_unasked(self) -> None:
         for client in list(self._clients):
