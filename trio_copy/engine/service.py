@@ -314,7 +314,7 @@ class Service:
             )
         # Tasks of followers that left the file may still be under way: their accounts stay known.
         new.followers.named = {**self.book.terms.followers.named, **new.followers.named}
-        self.book.terms = new
+        self.book.set_terms(new)
         _, follows = await put_follows_of_file(self.store, settings)
         self.book.reload(follows)
         self.seams.names.learn(new, follows)
