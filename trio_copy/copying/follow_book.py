@@ -163,6 +163,10 @@ class FollowBook:
         """Return who follows a leader, in order, without making their terms."""
         return map(self._name_of, self._by_leader.get(leader, ()))
 
+    def count_of(self, leader: Address) -> int:
+        """Return how many follow a leader."""
+        return len(self._by_leader.get(leader, ()))
+
     def __contains__(self, leader: Address) -> bool:
         return leader in self._by_leader
 

@@ -136,7 +136,7 @@ class Service:
         """Become the owner of accounts, before anything else runs."""
         await self.owner.enter()
         await self.housekeeping.load_positions()
-        self.intake.narrow()
+        await self.intake.narrow_anew()
 
     def _count_open_tasks(self) -> int:
         """Count the tasks that have not ended: each is in a lane, waits in an account, has an order, or is a dead letter."""
@@ -318,7 +318,7 @@ class Service:
         _, follows = await put_follows_of_file(self.store, settings)
         self.book.reload(follows)
         self.seams.names.learn(new, follows)
-        self.intake.narrow()
+        await self.intake.narrow_anew()
         parts = (
             "engine",
             "chain",
