@@ -624,8 +624,8 @@ async def test_an_order_that_rested_ends_a_minute_after_its_last_sign_of_life(au
             traded.server.clob.trading.trade_against(order.order_id, 3_000_000)
             await trio.sleep(10)
         if how == "taken off by the venue":
-            placed = traded.server.clob.trading.orders[order.order_id]
-            traded.server.clob.trading.end(placed, "CANCELED_NOT_ENOUGH_BALANCE")
+            placed = traded.server.clob.orders.by_id[order.order_id]
+            traded.server.clob.orders.end(placed, "CANCELED_NOT_ENOUGH_BALANCE")
         else:
             await traded.executor.cancel(order)
         began = trio.current_time()

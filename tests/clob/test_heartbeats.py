@@ -131,4 +131,4 @@ async def test_what_nobody_asks_about_any_more_is_let_go(autojump_clock: Clock) 
         beats = traded.asked(_PATH)
         await trio.sleep(60)
         assert traded.asked(_PATH) == beats
-        assert not traded.server.clob.trading.orders[order.order_id].is_open
+        assert not traded.server.clob.orders.by_id[order.order_id].is_open

@@ -1,5 +1,6 @@
 """What a recording came to, worked out by hand: money, risk, luck, and what refusals have cost."""
 
+from collections.abc import Callable
 from typing import Any
 
 from attrs import evolve
@@ -12,6 +13,7 @@ from trio_copy.model.catalog import TokenFacts
 from trio_copy.model.decisions import Code, End, Outcome, Reason, Skip
 from trio_copy.model.facts import Amounts
 from trio_copy.model.fills import Side
+from trio_copy.model.follow_settings import FollowSettings
 from trio_copy.model.ids import Address, SignalId, TaskId, TokenId
 from trio_copy.model.orders import Quote
 from trio_copy.model.positions import EMPTY, EntryKind, LedgerEntry, Position
@@ -26,8 +28,8 @@ OPPOSITE = TokenId(778)
 class Books:
     """Books trades as an account does, and lets a judge hear of them."""
 
-    def __init__(self) -> None:
-        self.judge = Judge.over(NOW, NOW + 100)
+    def __init__(self, facts_of: Callable[[TokenId], TokenFacts | None] = lambda token: None) -> None:
+        self.judge = Judge.over(NOW, NOW + 100, facts_of=facts_of)
         self.positions: dict[tuple[Address, TokenId], Position] = {}
         self.count = 0
 
@@ -186,13 +188,17 @@ def test_what_has_no_price_counts_as_worth_nothing_and_is_told() -> None:
 
 def test_the_other_side_of_a_question_has_a_price_too() -> None:
     """Where the catalog knows it, a trade at 0.3 marks the opposite token at 0.7."""
-    books = Books()
     facts = TokenFacts(token_id=TOKEN, condition_id="0x1", opposite=OPPOSITE)
-    books.judge.facts_of = lambda token: facts if token == TOKEN else None
+    books = Books(lambda token: facts if token == TOKEN else None)
     books.trade(Side.BUY, 100, "60", token=OPPOSITE)
     fill_price = Price.parse("0.3")
     books.judge._mark(TOKEN, fill_price.micro)
     assert books.judge.total.unrealised == usd("10")
+
+
+def judging(settings: FollowSettings) -> Judge:
+    """Make a judge of follows that all have the same settings."""
+    return Judge.over(NOW, NOW + 100, settings_of=lambda follower, leader: settings)
 
 
 def admitted(judge: Judge, signal: Signal) -> Signal:
@@ -207,8 +213,7 @@ def skip(judge: Judge, signal: Signal, control: str = "filters.price_max") -> No
 
 def test_a_refusal_costs_what_the_copy_would_have_made() -> None:
     """A tenth of 100 shares at 0.5; the leader sells half of his at 0.8, the rest is worth 0.6: 5 would have become 7."""
-    judge = Judge.over(NOW, NOW + 100)
-    judge.settings_of = lambda follower, leader: make_settings(minimum_usd=Usd.parse("1000"), ratio=Ratio.parse("0.1"))
+    judge = judging(make_settings(minimum_usd=Usd.parse("1000"), ratio=Ratio.parse("0.1")))
     buy = admitted(judge, make_signal(1))
     skip(judge, buy)
     admitted(judge, make_signal(2, side=Side.SELL, shares="50", price="0.8"))
@@ -219,8 +224,7 @@ def test_a_refusal_costs_what_the_copy_would_have_made() -> None:
 
 def test_a_refusal_that_is_told_late_still_meets_the_sales_after_its_signal() -> None:
     """The order is that of the signals, not that in which things became durable; earlier sales are none of it."""
-    judge = Judge.over(NOW, NOW + 100)
-    judge.settings_of = lambda follower, leader: make_settings()
+    judge = judging(make_settings())
     admitted(judge, make_signal(1))
     admitted(judge, make_signal(2, side=Side.SELL, shares="100", price="0.9"))
     buy = admitted(judge, make_signal(3))
@@ -231,8 +235,7 @@ def test_a_refusal_that_is_told_late_still_meets_the_sales_after_its_signal() ->
 
 def test_refusals_are_told_by_control_the_dearest_first_and_exits_only_counted() -> None:
     """Of a skip, of a cap and of an exit; what cannot be sized is counted and not valued."""
-    judge = Judge.over(NOW, NOW + 100)
-    judge.settings_of = lambda follower, leader: make_settings()
+    judge = judging(make_settings())
     skip(judge, admitted(judge, make_signal(2, side=Side.SELL)), "leaving.sell")
     skip(judge, admitted(judge, make_signal(1)))
     skip(judge, admitted(judge, make_signal(5, price=None)), "filters.unpriced")

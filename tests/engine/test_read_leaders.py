@@ -1,10 +1,11 @@
 """Whose logs are read, while follows and shards come and go: always as if it were worked out anew, at the cost of the change."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
+import trio
 from attrs import define, evolve, field
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -56,6 +57,7 @@ class Reading:
 
     warm: bool = False
     named: int = NAMED
+    at_once: int = 2_000
     book: FollowBook = field(init=False)
     shards: dict[int, Any] = field(factory=lambda: {0: None, 1: None})
     board: FilterBoard = field(factory=FilterBoard)
@@ -84,8 +86,13 @@ class Reading:
             scanner=of_nobody,
             watchdogs=of_nobody,
             gate=gate,
-            reads=ReadLeaders(book=self.book, shards=self.shards, shard_of=self.shard_of, warm=self.warm),
+            reads=self.make_reads(),
             send=of_nobody,
+        )
+
+    def make_reads(self) -> ReadLeaders:
+        return ReadLeaders(
+            book=self.book, shards=self.shards, shard_of=self.shard_of, warm=self.warm, at_once=self.at_once
         )
 
     def shard_of(self, follower: FollowerId) -> int:
@@ -95,34 +102,44 @@ class Reading:
     def note_change(self, now: float) -> None:
         self.changed += 1
 
-    def take(self, what: str, told: Any) -> None:
+    async def take(self, what: str, told: Any) -> None:
         """Let something change, and the filters follow it."""
+        leaders = self.change(what, told)
+        if leaders is None:
+            await self.intake.narrow_anew()
+        else:
+            self.intake.narrow(leaders)
+
+    def change(self, what: str, told: Any) -> set[Address] | None:
+        """Let something change, and return whose follows did; None where it may be anybody's."""
         match what:
             case "put":
                 self.book.put(make_follow(*told))
-                self.intake.narrow([told[1]])
+                return {told[1]}
             case "remove":
                 self.book.remove(make_follow(*told))
-                self.intake.narrow([told[1]])
+                return {told[1]}
             case "change several":
                 for number, one in enumerate(told):
                     (self.book.remove if number % 2 else self.book.put)(make_follow(*one))
-                self.intake.narrow({leader for _, leader in told})
+                return {leader for _, leader in told}
             case "replace all":
                 self.book.replace_all(make_follow(*one) for one in told)
-                self.intake.narrow()
             case "shards":
                 self.shards.clear()
                 self.shards.update(dict.fromkeys(told))
-                self.intake.narrow()
+        return None
 
     def read(self) -> set[Address]:
+        return self.read_of(LEADERS)
+
+    def read_of(self, leaders: Iterable[Address]) -> set[Address]:
         """Work out in the plainest way whose logs are read."""
         return {
             leader
-            for leader in LEADERS
+            for leader in leaders
             if (names := list(self.book.followers_of(leader)))
-            and (self.warm or any(SHARD_OF[name] in self.shards for name in names))
+            and (self.warm or any(SHARD_OF.get(name, 0) in self.shards for name in names))
         }
 
     def passed(self) -> set[Address]:
@@ -156,43 +173,116 @@ def transfer(leader: Address) -> RawLog:
 def test_after_any_changes_it_is_as_worked_out_anew(warm: bool, steps: list[tuple[str, Any]]) -> None:
     """Leaders, filters, what passes, and whether nodes and scanner are told that it is another set."""
     reading = Reading(warm=warm)
-    for what, told in steps:
-        before, version, changed = reading.read(), reading.board.version, reading.changed
-        assert set(reading.intake.reads) == before
-        reading.take(what, told)
+
+    async def play() -> None:
+        for what, told in steps:
+            before, version, changed = reading.read(), reading.board.version, reading.changed
+            assert set(reading.intake.reads) == before
+            await reading.take(what, told)
+            now = reading.read()
+            assert set(reading.intake.reads) == now
+            assert len(reading.intake.reads) == len(now)
+            assert reading.passed() == now
+            assert (reading.board.version > version) == (now != before)
+            assert (reading.changed > changed) == bool(now - before)
+            fresh = reading.make_reads()
+            list(fresh.count())
+            assert reading.board.filters == wanted_filters(reading.intake.plan, fresh)[0]
+
+    trio.run(play)
+
+
+@pytest.mark.parametrize("warm", [False, True], ids=["own", "warm"])
+@settings(deadline=None)
+@given(before=st.sets(st.sampled_from(LEADERS)), during=STEPS)
+def test_what_changes_while_everybody_is_looked_at_is_not_missed(
+    warm: bool, before: set[Address], during: list[tuple[str, Any]]
+) -> None:
+    """Follows one by one, all of them, and shards: in the end it is as worked out anew, filters and all."""
+
+    async def play() -> None:
+        reading = Reading(warm=warm, at_once=1)
+        await reading.take("replace all", [("alice", leader) for leader in before])
+        reading.change("replace all", [(follower, leader) for leader in LEADERS for follower in SHARD_OF])
+        looking = 0
+
+        async def narrow_anew() -> None:
+            nonlocal looking
+            await reading.intake.narrow_anew()
+            looking -= 1
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(narrow_anew)
+            looking += 1
+            for what, told in during:
+                await trio.lowlevel.checkpoint()
+                if not looking:
+                    break
+                leaders = reading.change(what, told)
+                if leaders is not None:
+                    reading.intake.narrow(leaders)
+                elif what == "replace all":
+                    nursery.start_soon(narrow_anew)
+                    looking += 1
         now = reading.read()
         assert set(reading.intake.reads) == now
-        assert len(reading.intake.reads) == len(now)
         assert reading.passed() == now
-        assert (reading.board.version > version) == (now != before)
-        assert (reading.changed > changed) == bool(now - before)
-        fresh = ReadLeaders(book=reading.book, shards=reading.shards, shard_of=reading.shard_of, warm=warm)
-        fresh.count()
+        fresh = reading.make_reads()
+        list(fresh.count())
         assert reading.board.filters == wanted_filters(reading.intake.plan, fresh)[0]
 
+    trio.run(play)
 
-def test_one_follow_costs_the_same_among_many_leaders() -> None:
+
+async def test_others_run_while_everybody_is_looked_at() -> None:
+    """Between two of their turns so many follows are looked at as a setting says, and hardly more: of each leader alone."""
+    reading = Reading(at_once=100)
+    many = [Address(f"0x{number:040x}") for number in range(1000, 3000)]
+    reading.book.replace_all([make_follow(f"user-{number % 50}", leader) for number, leader in enumerate(many)])
+    for shards in ([0, 1], [], [1]):  # they come, they go, and nobody comes
+        reading.shards.clear()
+        reading.shards.update(dict.fromkeys(shards))
+        looked_at = list[int]()
+        async with trio.open_nursery() as nursery:
+
+            async def run_beside(looked_at: list[int] = looked_at) -> None:
+                while True:
+                    looked_at.append(len(reading.places))
+                    reading.places.clear()
+                    await trio.lowlevel.checkpoint()
+
+            nursery.start_soon(run_beside)
+            await trio.lowlevel.checkpoint()
+            await reading.intake.narrow_anew()
+            nursery.cancel_scope.cancel()
+        assert sum(looked_at) + len(reading.places) == len(many)
+        assert max(looked_at) <= 100
+        reading.places.clear()
+        assert set(reading.intake.reads) == reading.read_of(many)
+
+
+async def test_one_follow_costs_the_same_among_many_leaders() -> None:
     """Whose shards are asked for, and what decoders are asked for, does not grow with those that stay."""
     reading = Reading()
     many = [Address(f"0x{number:040x}") for number in range(1000, 3000)]
     reading.book.replace_all([make_follow(f"user-{number % 50}", leader) for number, leader in enumerate(many)])
-    reading.intake.narrow()
+    await reading.intake.narrow_anew()
     assert len(reading.intake.reads) == len(many)
 
     for what, leader in (("put", LEADERS[0]), ("put", many[0]), ("remove", LEADERS[0])):
         reading.places.clear()
         reading.decoder.asked.clear()
-        reading.take(what, ("alice", leader))
+        await reading.take(what, ("alice", leader))
         assert len(reading.places) <= 2
         assert sum(reading.decoder.asked) <= 2
     assert set(reading.intake.reads) == set(many)
 
 
-def test_a_topic_that_only_ends_like_a_leader_is_none_of_his() -> None:
+async def test_a_topic_that_only_ends_like_a_leader_is_none_of_his() -> None:
     """A hash may end with anything."""
     reading = Reading(named=1)
     for leader in LEADERS:
-        reading.take("put", ("alice", leader))
+        await reading.take("put", ("alice", leader))
     log = transfer(LEADERS[0])
     odd = Hash32("0x" + "0" * 23 + "1" + LEADERS[0][2:])
     assert reading.board.wants(log)

@@ -46,6 +46,8 @@ class Endpoint:
     heads_seen: int = 0
     head_at: float = -float("inf")
     """Trio time at which its last head arrived."""
+    advanced_at: float = 0.0
+    """Trio time at which it last showed something newer than before."""
     connects: int = 0
     failures: int = 0
     """Consecutive failed requests and connections; health, with the best first."""
@@ -79,6 +81,8 @@ class Endpoint:
         """Note a new head; `now` is Trio time."""
         if self.heads_seen:
             self._intervals.append(now - self.head_at)
+        if self.head is None or head.hash != self.head.hash:
+            self.advanced_at = now
         self.head, self.head_at, self.heads_seen = head, now, self.heads_seen + 1
         self._told[head.hash] = head.number
         if len(self._told) > _TOLD_KEPT:
@@ -128,6 +132,8 @@ class EndpointPool:
     entropy: Entropy
     on_trouble: Callable[[str, str], None]
     """Takes the kind and detail of something worth a log line."""
+    on_head: Callable[[Endpoint, BlockRef], None] = lambda endpoint, head: None
+    """Hears each head right before the endpoint keeps it."""
     troubles: Troubles = field(init=False)
     _heads: dict[str, BlockRef] = field(factory=dict)
     _news: trio.Event = field(factory=trio.Event)
@@ -136,8 +142,6 @@ class EndpointPool:
     """The newest block that the scanner has read: what an endpoint's head is measured by, for a claim alone proves nothing."""
     rescan_wanted: bool = False
     """Set when logs may have been missed: after a connect, or when the filters changed."""
-    on_head: Callable[[Endpoint, BlockRef], None] = lambda endpoint, head: None
-    """Hears each head right before the endpoint keeps it."""
 
     def __attrs_post_init__(self) -> None:
         self.troubles = Troubles(self.on_trouble)

@@ -13,10 +13,11 @@ import trio
 from attrs import define, evolve, field
 
 from trio_copy.chain import rpc
-from trio_copy.chain.clock_watch import CALM, ClockWatch, halt
+from trio_copy.chain.clock_watch import ClockWatch
 from trio_copy.chain.endpoints import Endpoint, EndpointPool
 from trio_copy.chain.feed import Armed, FeedItem, SeenLog
 from trio_copy.chain.filters import FilterBoard
+from trio_copy.chain.measured_skew import CALM, halt
 from trio_copy.chain.shown import ShownBlocks
 from trio_copy.chain.skew import SKEW_LIMIT_S
 from trio_copy.chain.subscriptions import LOGS
@@ -25,7 +26,6 @@ from trio_copy.errors import ChainError, MalformedFrame
 from trio_copy.model.control import Instance
 from trio_copy.model.decisions import Reason
 from trio_copy.model.ids import Hash32
-from trio_copy.model.logs import BlockRef
 from trio_copy.model.watches import Light, Watch
 
 _LOOK_EVERY_S = 1.0
@@ -45,8 +45,6 @@ _SLACK_BLOCKS = 2
 class _Node:
     """What is known of an endpoint besides what it keeps itself."""
 
-    advanced_at: float = 0.0
-    """Trio time at which it last showed something newer than before."""
     subscribed: tuple[int, int, bool] = (0, 0, False)
     """The connection, the filters in force, and whether it refused them, when `first_block` was noted."""
     first_block: int = -1
@@ -79,11 +77,12 @@ class Watchdogs:
 
     def __attrs_post_init__(self) -> None:
         self._nodes = {endpoint.name: _Node() for endpoint in self.pool.endpoints}
-        self.pool.on_head = self._note_head
 
     async def run(self) -> NoReturn:
         """Look every second, and now and then ask what is finalized, until cancelled."""
-        self._nodes = {name: _Node(advanced_at=trio.current_time()) for name in self._nodes}
+        self._nodes = {name: _Node() for name in self._nodes}
+        for endpoint in self.pool.endpoints:
+            endpoint.advanced_at = trio.current_time()
         self.clock.start()
         self._running = True
         try:
@@ -107,16 +106,16 @@ class Watchdogs:
                 for endpoint in self.pool.endpoints:
                     # A node may send a block's logs before its head.
                     if endpoint.name == source and endpoint.head and log.block_number > endpoint.head.number:
-                        self._nodes[source].advanced_at = trio.current_time()
+                        endpoint.advanced_at = trio.current_time()
                 self._note_subscriptions()
                 self._shown.note(log.block_number, source, trio.current_time())
             case Armed():
-                self.clock.armed = True
+                self.clock.skew.armed = True
 
     @property
     def ready(self) -> bool:
         """Whether the chain is followed and nothing is red."""
-        return self.clock.armed and not self._red and self.halted() is None
+        return self.clock.skew.armed and not self._red and self.halted() is None
 
     def describe(self, me: Instance) -> Instance:
         """Add to a heartbeat what the watchdogs say, so that others see it through the store."""
@@ -146,12 +145,12 @@ class Watchdogs:
     def look(self) -> None:
         """Judge every figure once."""
         self.clock.look()
-        self.clock.weigh()
+        self.clock.skew.weigh()
         self._note_subscriptions()
         was_red, were_all_red = set(self._red), self._all_red
         before = [watch.light for watch in self.watches]
         watches = [
-            self._judge("", _CLOCK_SKEW, self.clock.skew_s, SKEW_LIMIT_S),
+            self._judge("", _CLOCK_SKEW, self.clock.skew.value_s, SKEW_LIMIT_S),
             self._judge("", "unread_s", self._unread_s(), _PATIENCES * self.settings.silence_s),
         ]
         for endpoint in self.pool.endpoints:
@@ -196,7 +195,7 @@ class Watchdogs:
     def _figures(self, endpoint: Endpoint) -> Iterator[tuple[str, float | None, float]]:
         node, now, settings = self._nodes[endpoint.name], trio.current_time(), self.settings
         connected, head, followed = endpoint.session is not None, endpoint.head, self.pool.followed
-        yield "head_age_s", now - node.advanced_at, endpoint.patience_s(settings.silence_s)
+        yield "head_age_s", now - endpoint.advanced_at, endpoint.patience_s(settings.silence_s)
         pongs = (pulse.pong_s(now, connected=connected) for pulse in endpoint.pulses)
         yield "pong_s", max((pong for pong in pongs if pong is not None), default=None), settings.ping_timeout_s
         # A lone subscription that sleeps is found by nobody, and the scan brings all the same.
@@ -222,12 +221,6 @@ class Watchdogs:
     @property
     def _causes(self) -> str:
         return ", ".join(f"{endpoint.name} {' '.join(sorted(endpoint.red))}" for endpoint in self.pool.endpoints)
-
-    def _note_head(self, endpoint: Endpoint, head: BlockRef) -> None:
-        """Hear of a head right before the endpoint keeps it."""
-        if endpoint.head is None or head.hash != endpoint.head.hash:
-            self._nodes[endpoint.name].advanced_at = trio.current_time()
-        self.clock.note_head(endpoint, head)
 
     def _note_subscriptions(self) -> None:
         """Remember from where on each endpoint's subscriptions have to bring logs."""

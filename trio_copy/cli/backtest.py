@@ -21,11 +21,12 @@ from trio_copy.cli.tables import Json, show
 from trio_copy.cli.verdicts import COMPARED, FIGURES, NOT_MADE, Figures, NotMade, Verdict, write_figures
 from trio_copy.clock import utc_date
 from trio_copy.config import to_checksum
+from trio_copy.copying.follow_book import FollowBook
 from trio_copy.engine.judge import Judge
 from trio_copy.engine.plan import Plan, load_plan
 from trio_copy.engine.recorded_runs import was_cut_off
-from trio_copy.engine.service import Service
 from trio_copy.errors import ConfigError
+from trio_copy.model.catalog import Catalog
 from trio_copy.model.counts import counted
 from trio_copy.model.follow_settings import FollowSettings
 from trio_copy.model.ids import Address, FollowerId
@@ -115,17 +116,15 @@ def _compare(conf: Path, file: Path, settings: Sequence[Setting], csv: Path | No
 
 def judged(what: Recorded, setting: Setting = ()) -> tuple[Judge, Verdict]:
     """Play a recording and judge what came of it."""
-    judge = Judge.over(what.started_at, what.ended_at)
+    book, catalog = FollowBook(), Catalog()
 
-    def opened(service: Service) -> None:
-        def settings_of(follower: FollowerId, leader: Address) -> FollowSettings | None:
-            terms = service.book.find(follower, leader)
-            return None if terms is None else terms.settings
+    def settings_of(follower: FollowerId, leader: Address) -> FollowSettings | None:
+        terms = book.find(follower, leader)
+        return None if terms is None else terms.settings
 
-        judge.settings_of, judge.facts_of = settings_of, service.seams.catalog.of
-
+    judge = Judge.over(what.started_at, what.ended_at, settings_of=settings_of, facts_of=catalog.of)
     with progress("playing", what.moments) as tell:
-        play(what, [judge], tell, on_moment=judge.note_moment, on_open=opened)
+        play(what, [judge], tell, on_moment=judge.note_moment, book=book, catalog=catalog)
     leaders = [Figures.of(to_checksum(leader), judge.leaders[leader]) for leader in sorted(judge.leaders)]
     return judge, Verdict(
         begins=utc(what.started_at) or "",

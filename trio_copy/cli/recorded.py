@@ -15,6 +15,7 @@ from trio_copy.cli.opened import imported_follows
 from trio_copy.cli.pnl import Profit, read_profits
 from trio_copy.clock import WallClock, wall_clock_from
 from trio_copy.config import PluginTable
+from trio_copy.copying.follow_book import FollowBook
 from trio_copy.engine.opening import open_service
 from trio_copy.engine.plan import Plan, PlannedMarkets, make_plan
 from trio_copy.engine.recorded_lines import Moment, SeenQuote, Told
@@ -114,7 +115,8 @@ def play(
     tell: Callable[[int], None],
     *,
     on_moment: Callable[[Moment], None] = lambda moment: None,
-    on_open: Callable[[Service], None] = lambda service: None,
+    book: FollowBook | None = None,
+    catalog: Catalog | None = None,
     speed: float | None = None,
 ) -> Played:
     """Run the engine on a recording, from its first moment until everything has ended.
@@ -123,10 +125,12 @@ def play(
         observers: hear what the engine does.
         tell: hears how many moments were played.
         on_moment: hears each moment before the engine does.
-        on_open: gets the engine before it plays.
+        book: is filled with who follows whom, for observers that ask; one of the engine's own where there is none.
+        catalog: likewise of what the recording tells of tokens.
         speed: times real time; as fast as it goes where there is none.
     """
-    playing = _Playing(what, observers, tell, on_moment, on_open, strides=speed is None)
+    book, catalog = FollowBook() if book is None else book, Catalog() if catalog is None else catalog
+    playing = _Playing(what, observers, tell, on_moment, book, catalog, strides=speed is None)
     if speed is None:
         return run_virtually(playing.run, seed=_SEED)
     from trio.testing import MockClock  # not above: it brings pytest along
@@ -148,17 +152,18 @@ class _Playing:
     observers: Sequence[Observer]
     tell: Callable[[int], None]
     on_moment: Callable[[Moment], None]
-    on_open: Callable[[Service], None]
+    book: FollowBook
+    catalog: Catalog
     strides: bool
     """Whether time in which nothing happens may be passed in long steps."""
     _service: Service | None = None
     _source: RecordedMarkets | None = None
 
     async def run(self) -> Played:
-        what, wall, catalog = self.what, wall_clock_from(self.what.started_at), Catalog()
+        what, wall = self.what, wall_clock_from(self.what.started_at)
         plan = what.plan
         if what.markets:
-            self._source = RecordedMarkets(wall=wall, catalog=catalog, books_read=read_books(what.path))
+            self._source = RecordedMarkets(wall=wall, catalog=self.catalog, books_read=read_books(what.path))
             planned = PlannedMarkets(name="recording", plugin=self._source.plugin, settings=NoSettings())
             plan = evolve(plan, markets=planned)
 
@@ -172,7 +177,8 @@ class _Playing:
             observer=Observers(self.observers),
             # Where nobody else was asked, executors ask the market source.
             quotes=RecordedQuotes(wall, read_recording(what.path)[1]) if what.quotes or not what.markets else None,
-            catalog=catalog,
+            catalog=self.catalog,
+            book=self.book,
             play=feed,
             throwaway=True,
         )
@@ -182,7 +188,6 @@ class _Playing:
                 await service.store.follows.put(what.follows)
                 for follow in what.follows:
                     service.book.put(follow)
-            self.on_open(service)
             await service.run()
             return Played(profits=await read_profits(service.store, "follower"))
 

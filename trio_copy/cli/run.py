@@ -261,7 +261,7 @@ def why_not_armed(service: Service) -> str:
     """Tell why an engine never came so far as to follow anything."""
     if service.proving:
         return "the end came while the venue was still asked what became of an earlier run's orders"
-    if why := service.watchdogs.clock.refused or service.scanner.not_armed:
+    if why := service.watchdogs.clock.skew.refused or service.scanner.not_armed:
         return why
     if any(endpoint.connects for endpoint in service.pool.endpoints):
         return "the end came before a node told its head"

@@ -49,6 +49,10 @@ class FollowBook:
     _at_hand: dict[Address, dict[FollowerId, Terms]] = field(factory=dict)
     _count_at_hand: int = 0
 
+    def set_terms(self, terms: TermsOfFollows) -> None:
+        """Let follows that are put from now on have these terms; those in the book keep theirs until they are put again."""
+        self.terms = terms
+
     def reload(self, follows: Iterable[Follow]) -> list[Follow]:
         """Take these follows for all there are now, and remember who followed; return those whose follower is not known."""
         before = [*self._left, *self._followers]
@@ -158,6 +162,10 @@ class FollowBook:
     def followers_of(self, leader: Address) -> Iterator[FollowerId]:
         """Return who follows a leader, in order, without making their terms."""
         return map(self._name_of, self._by_leader.get(leader, ()))
+
+    def count_of(self, leader: Address) -> int:
+        """Return how many follow a leader."""
+        return len(self._by_leader.get(leader, ()))
 
     def __contains__(self, leader: Address) -> bool:
         return leader in self._by_leader

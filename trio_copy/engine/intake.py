@@ -45,15 +45,26 @@ class Intake:
     was_paused: bool = False
     """Whether there was such a time."""
 
-    def narrow(self, leaders: Iterable[Address] | None = None) -> None:
-        """Let the endpoints subscribe to the leaders that are read here.
+    def narrow(self, leaders: Iterable[Address]) -> None:
+        """Let the endpoints subscribe to the leaders that are read here, of whom these are followed by others than before."""
+        self._note(came=self.reads.look_at(leaders))
+        self._subscribe()
 
-        Args:
-            leaders: those whose follows came or went; None where it may be any, which takes as long as there are many.
+    async def narrow_anew(self) -> None:
+        """Let the endpoints subscribe to the leaders that are read here, whoever came or went.
+
+        Others run meanwhile. Cancelled, some leaders are read already and the filters are those of before.
         """
-        came = self.reads.count() if leaders is None else self.reads.look_at(leaders)
+        for came in self.reads.count():
+            self._note(came=came)
+            await trio.lowlevel.checkpoint()
+        self._subscribe()
+
+    def _note(self, *, came: bool) -> None:
         if came:
             self.gate.recent.change_leaders(self.seams.wall())
+
+    def _subscribe(self) -> None:
         if self.board.replace(*wanted_filters(self.plan, self.reads)):
             self.seams.observer.on_step("filters", self._read_here())
 

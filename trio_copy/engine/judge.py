@@ -38,8 +38,8 @@ class _Open:
 @define(eq=False, kw_only=True)
 class Judge(Observer):
     total: Standing
-    settings_of: Callable[[FollowerId, Address], FollowSettings | None] = lambda follower, leader: None
-    facts_of: Callable[[TokenId], TokenFacts | None] = lambda token: None
+    settings_of: Callable[[FollowerId, Address], FollowSettings | None]
+    facts_of: Callable[[TokenId], TokenFacts | None]
     leaders: dict[Address, Standing] = field(factory=dict)
     marks: dict[TokenId, int] = field(factory=dict)
     """Last prices, in millionths of a USD per share."""
@@ -57,9 +57,21 @@ class Judge(Observer):
     """Fills that may still be undone, by key."""
 
     @classmethod
-    def over(cls, start: float, end: float) -> "Judge":
-        """Make one for a recording that begins and ends at these Unix seconds."""
-        return cls(total=Standing(curve=Curve(start, end)), at=start)
+    def over(
+        cls,
+        start: float,
+        end: float,
+        *,
+        settings_of: Callable[[FollowerId, Address], FollowSettings | None] = lambda follower, leader: None,
+        facts_of: Callable[[TokenId], TokenFacts | None] = lambda token: None,
+    ) -> "Judge":
+        """Make one for a recording that begins and ends at these Unix seconds.
+
+        Args:
+            settings_of: tells what is in force for a follow; what is not known is not valued when it is refused.
+            facts_of: tells of tokens; while it knows nothing of one, what that is worth is not either.
+        """
+        return cls(total=Standing(curve=Curve(start, end)), at=start, settings_of=settings_of, facts_of=facts_of)
 
     def of(self, leader: Address) -> Standing:
         return self.leaders.setdefault(leader, Standing())

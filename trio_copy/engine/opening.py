@@ -68,7 +68,8 @@ async def open_service(
                 one.name: await _open_executor(stack, plan, seams, one, quotes, source, facts, signers, nodes, news)
                 for one in plan.executors
             }
-        book = FollowBook(settings.terms())
+        book = seams.book
+        book.set_terms(settings.terms())
         known = len(book.terms.followers)
         step("accounts", f"{counted(known, 'account')} ready on {', '.join(sorted(executors)) or 'no executor'}")
         version = await _fill_book(book, store, plan, seams)

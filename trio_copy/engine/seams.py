@@ -8,6 +8,7 @@ from attrs import Factory, define, field
 from trio_copy.chain.dial import Dial
 from trio_copy.chain.feed import FeedItem
 from trio_copy.clock import AnchoredClock, WallClock
+from trio_copy.copying.follow_book import FollowBook
 from trio_copy.engine.calls import Calls
 from trio_copy.entropy import Entropy
 from trio_copy.model.books import PricesLost, SeenPrice
@@ -43,6 +44,8 @@ class Seams:
     """Hears everything that reaches the pipeline, for recordings."""
     catalog: Catalog = field(factory=Catalog)
     """What is known about tokens: those who show names read along."""
+    book: FollowBook = field(factory=FollowBook)
+    """Who follows whom, filled when a service opens: those who judge it read along."""
     open_socket: OpenSocket = open_socket
     """For market sources."""
     names: LeaderNames = field(factory=LeaderNames)

@@ -136,7 +136,7 @@ class Service:
         """Become the owner of accounts, before anything else runs."""
         await self.owner.enter()
         await self.housekeeping.load_positions()
-        self.intake.narrow()
+        await self.intake.narrow_anew()
 
     def _count_open_tasks(self) -> int:
         """Count the tasks that have not ended: each is in a lane, waits in an account, has an order, or is a dead letter."""
@@ -314,11 +314,11 @@ class Service:
             )
         # Tasks of followers that left the file may still be under way: their accounts stay known.
         new.followers.named = {**self.book.terms.followers.named, **new.followers.named}
-        self.book.terms = new
+        self.book.set_terms(new)
         _, follows = await put_follows_of_file(self.store, settings)
         self.book.reload(follows)
         self.seams.names.learn(new, follows)
-        self.intake.narrow()
+        await self.intake.narrow_anew()
         parts = (
             "engine",
             "chain",

@@ -10,6 +10,7 @@ from trio_copy.chain.clock_watch import ClockWatch
 from trio_copy.chain.endpoints import Endpoint, EndpointPool
 from trio_copy.chain.feed import FeedItem
 from trio_copy.chain.filters import FilterBoard
+from trio_copy.chain.measured_skew import MeasuredSkew
 from trio_copy.chain.pacing import Pace
 from trio_copy.chain.scanner import Scanner
 from trio_copy.chain.watchdogs import Watchdogs
@@ -104,20 +105,29 @@ def wire(plan: Plan, seams: Seams, endpoints: Sequence[EndpointSettings], opened
     store, executors, book, catalog = opened.store, opened.executors, opened.book, seams.catalog
     settings, observer = plan.settings, seams.observer
     put_aside = opened.quarantine.put_aside
+    nodes = [Endpoint(endpoint, pace=opened.paces[endpoint.name]) for endpoint in endpoints]
+    skew = MeasuredSkew(
+        endpoints=nodes,
+        wall=seams.wall,
+        deadline_s=settings.engine.deadline_s,
+        on_trouble=observer.on_alert,
+        on_step=observer.on_step,
+    )
     pool = EndpointPool(
-        [Endpoint(endpoint, pace=opened.paces[endpoint.name]) for endpoint in endpoints],
+        nodes,
         put_aside,
         settings=settings.chain,
         entropy=seams.entropy,
         on_trouble=observer.on_alert,
+        on_head=skew.note_head,
     )
     board = FilterBoard()
     clock_watch = ClockWatch(
         pool=pool,
+        skew=skew,
         wall=seams.wall,
         clock=seams.clock,
         may_set=plan.shards is None,
-        deadline_s=settings.engine.deadline_s,
         on_trouble=observer.on_alert,
         on_step=observer.on_step,
     )
@@ -231,7 +241,7 @@ def wire(plan: Plan, seams: Seams, endpoints: Sequence[EndpointSettings], opened
         reads=reads.__contains__,
         quarantine=put_aside,
         on_fill=observer.on_fill,
-        behind_s=lambda: clock_watch.behind_s,
+        behind_s=lambda: skew.behind_s,
     )
     scanner = Scanner(
         settings=settings.chain,
@@ -240,7 +250,7 @@ def wire(plan: Plan, seams: Seams, endpoints: Sequence[EndpointSettings], opened
         send=feed[0],
         wall=seams.wall,
         on_trouble=observer.on_alert,
-        arming_refusal=clock_watch.arming_refusal,
+        arming_refusal=skew.arming_refusal,
     )
 
     def on_item(item: FeedItem) -> None:
@@ -252,7 +262,7 @@ def wire(plan: Plan, seams: Seams, endpoints: Sequence[EndpointSettings], opened
         catalog=catalog,
         settings=settings.engine,
         wall=seams.wall,
-        behind_s=lambda: clock_watch.behind_s,
+        behind_s=lambda: skew.behind_s,
         halted=watchdogs.halted,
         at=seams.at,
     )

@@ -4,13 +4,14 @@ from collections.abc import Callable, Sequence
 from hashlib import sha256
 from uuid import UUID
 
-from attrs import define, field
+from attrs import define
 
 from trio_copy.model.fills import Side
 from trio_copy.model.ids import TokenId
 from trio_copy.model.units import MICRO
 from trio_copy.testing.clob_venue.books import TradedVenue
 from trio_copy.testing.clob_venue.matching import Match, Taken, fee_of, in_two
+from trio_copy.testing.clob_venue.orders import Orders
 from trio_copy.testing.clob_venue.placed import Placed
 from trio_copy.testing.clob_venue.posted import Posted
 from trio_copy.testing.clob_venue.record import Filled, VenueRecord
@@ -30,10 +31,7 @@ class Booking:
     chain_id: int
     clock: Callable[[], float]
     """Unix seconds, as the venue believes."""
-    orders: dict[str, Placed] = field(factory=dict)
-    """Every order that was taken, by its id."""
-    on_filled: Callable[[Placed, bool], None] = field(init=False)
-    """Hears of an order that got something, and whether as a maker."""
+    orders: Orders
     _strangers: int = 0
     """How many orders of others were met."""
 
@@ -56,7 +54,7 @@ class Booking:
         for taken in found.taken:
             makers.append(self._maker(taken, order))
             if taken.offer.resting is not None:
-                other = self.orders[taken.offer.resting.order_id]
+                other = self.orders.by_id[taken.offer.resting.order_id]
                 # At his own price: of the other answer, for the rest of a dollar. A millionth that rounding leaves is the venue's.
                 cash = taken.shares * taken.offer.resting.price // MICRO
                 legs.append(self._leg(other, taken.shares, cash, 0))
@@ -149,7 +147,7 @@ class Booking:
                 maker=maker,
             )
         )
-        self.on_filled(placed, maker)
+        self.orders.filled(placed, maker=maker)
 
     def _leg(self, placed: Placed, shares: int, cash: int, fee: int) -> Leg:
         buys = placed.posted.buys
@@ -164,7 +162,7 @@ class Booking:
 
     def _maker(self, taken: Taken, order: Posted) -> Maker:
         resting = taken.offer.resting
-        placed = None if resting is None else self.orders[resting.order_id]
+        placed = None if resting is None else self.orders.by_id[resting.order_id]
         return Maker(
             order_id=self._stranger() if placed is None else placed.order_id,
             owner=_NOBODY if placed is None else placed.key.key,

@@ -15,6 +15,7 @@ from trio_copy.testing.clob_venue.books import TradedVenue
 from trio_copy.testing.clob_venue.faults import ClobFaults, Mode
 from trio_copy.testing.clob_venue.heartbeats import Heartbeats
 from trio_copy.testing.clob_venue.limits import RateLimits
+from trio_copy.testing.clob_venue.orders import Orders
 from trio_copy.testing.clob_venue.record import VenueRecord
 from trio_copy.testing.clob_venue.settling import Settlement, Trade
 from trio_copy.testing.clob_venue.signatures import EXCHANGES, contract_of
@@ -35,6 +36,7 @@ class ClobVenue:
     market: TradedVenue = field(init=False)
     """Facts, books and decisions: `put`, `set_quote`, `follow`, `decide`."""
     agenda: Agenda = field(factory=Agenda)
+    orders: Orders = field(init=False)
     wallets: Wallets = field(init=False)
     keys: ApiKeys = field(init=False)
     limits: RateLimits = field(init=False)
@@ -44,7 +46,9 @@ class ClobVenue:
 
     def __attrs_post_init__(self) -> None:
         self.market = TradedVenue(self.now)
-        self.wallets = Wallets(contracts=[contract_of(name, self.chain_id) for name in EXCHANGES])
+        self.orders = Orders(venue=self.market, record=self.record, now=self.now)
+        contracts = [contract_of(name, self.chain_id) for name in EXCHANGES]
+        self.wallets = Wallets(contracts=contracts, on_read=self.orders.cover)
         self.keys = ApiKeys(self.clock, self.chain_id)
         self.limits = RateLimits(self.faults)
         self.settlement = Settlement(
@@ -52,9 +56,11 @@ class ClobVenue:
         )
         self.trading = Trading(
             venue=self.market,
+            orders=self.orders,
             admission=Admission(venue=self.market, wallets=self.wallets, faults=self.faults, chain_id=self.chain_id),
             booking=Booking(
                 venue=self.market,
+                orders=self.orders,
                 settlement=self.settlement,
                 record=self.record,
                 chain_id=self.chain_id,
@@ -65,7 +71,6 @@ class ClobVenue:
             record=self.record,
             now=self.clock,
         )
-        self.wallets.on_read = self.trading.cover
         self.heartbeats = Heartbeats(agenda=self.agenda, on_late=self.cancel_all)
 
     def clock(self) -> float:
@@ -129,4 +134,4 @@ class ClobVenue:
 
     def cancel_all(self, key: ApiKey) -> dict[str, object]:
         """Cancel whatever a client has open."""
-        return self.trading.cancel(key, [one.order_id for one in self.trading.open_orders(key.address)])
+        return self.trading.cancel(key, [one.order_id for one in self.orders.open_of(key.address)])

@@ -15,7 +15,7 @@ from trio_copy.testing.clob_venue.http import ClobHttp
 from trio_copy.testing.clob_venue.private import PrivateSide
 from trio_copy.testing.clob_venue.record import VenueRecord
 from trio_copy.testing.clob_venue.user_channel import UserChannel
-from trio_copy.testing.market_server.network import MarketServer, serve_in_memory, serve_on_loopback
+from trio_copy.testing.market_server.network import MarketServer
 
 
 @define(eq=False, kw_only=True)
@@ -31,7 +31,7 @@ class ClobServer(MarketServer):
         super().__attrs_post_init__()
         self.orders = ClobHttp(self.clob, self.http, PrivateSide(self.clob))
         self.user_channel = UserChannel(venue=self.clob.market, keys=self.clob.keys, faults=self.faults)
-        self.clob.trading.on_order.append(self.user_channel.order_changed)
+        self.clob.orders.on_order.append(self.user_channel.order_changed)
         self.clob.settlement.on_trade.append(self.user_channel.trade_changed)
 
     @property
@@ -61,14 +61,14 @@ def open_clob_venue(
     now: Callable[[], float], port: int = 0, *, record: Path | None = None, chain_id: int = POLYGON
 ) -> AbstractAsyncContextManager[ClobServer]:
     """Serve our venue without markets and wallets on a loopback port, by default a free one, while the block runs."""
-    return _open(partial(serve_on_loopback, port=port), now, record, chain_id)
+    return _open(partial(ClobServer.on_loopback, port=port), now, record, chain_id)
 
 
 def open_virtual_clob_venue(
     now: Callable[[], float], *, record: Path | None = None, chain_id: int = POLYGON
 ) -> AbstractAsyncContextManager[ClobServer]:
     """Serve our venue over memory streams: no kernel, so a mock clock may drive it. Take its `open_socket`."""
-    return _open(serve_in_memory, now, record, chain_id)
+    return _open(ClobServer.in_memory, now, record, chain_id)
 
 
 @asynccontextmanager

@@ -146,12 +146,12 @@ class PrivateSide:
 
     def _cancel_open(self, call: Call, meant: Callable[[Placed], bool]) -> dict[str, object]:
         check_mode(self.venue.faults.mode)
-        found = [one.order_id for one in self.venue.trading.open_orders(call.key.address) if meant(one)]
+        found = [one.order_id for one in self.venue.orders.open_of(call.key.address) if meant(one)]
         self.venue.limits.take(call.key.address, "cancels", 1 + len(found), may_owe=True)
         return self.venue.trading.cancel(call.key, found)
 
     def _order(self, call: Call) -> Row | None:
-        placed = self.venue.trading.orders.get(call.path.rsplit("/", 1)[1].lower())
+        placed = self.venue.orders.by_id.get(call.path.rsplit("/", 1)[1].lower())
         # An instant order that was matched is not among the orders any more; only its trades tell of it.
         if placed is None or placed.key.address != call.key.address or (placed.posted.instant and not placed.is_open):
             return None
@@ -159,7 +159,7 @@ class PrivateSide:
 
     def _orders(self, call: Call) -> Row:
         query = call.query
-        found = self.venue.trading.orders_of(call.key.address)
+        found = self.venue.orders.of(call.key.address)
         wanted = query.get("id", "").lower()
         found = [one for one in found if (one.order_id == wanted if wanted else one.is_open)]
         rows = [self._order_row(one) for one in found]

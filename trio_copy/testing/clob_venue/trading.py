@@ -1,10 +1,10 @@
 """Orders and what becomes of them: matched, resting, made to wait, cancelled, expired."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 
-from attrs import define, field
+from attrs import define
 
-from trio_copy.model.ids import Address, TokenId
+from trio_copy.model.ids import TokenId
 from trio_copy.testing.clob_venue.admission import Admission
 from trio_copy.testing.clob_venue.agenda import Agenda
 from trio_copy.testing.clob_venue.api_keys import ApiKey
@@ -12,12 +12,12 @@ from trio_copy.testing.clob_venue.booking import Booking
 from trio_copy.testing.clob_venue.books import Offer, Resting, TradedVenue
 from trio_copy.testing.clob_venue.faults import ClobFaults, Later, OrderAnswer
 from trio_copy.testing.clob_venue.matching import crosses, match
+from trio_copy.testing.clob_venue.orders import Orders
 from trio_copy.testing.clob_venue.placed import Placed
 from trio_copy.testing.clob_venue.posted import Posted
-from trio_copy.testing.clob_venue.record import Accepted, Ended, VenueRecord
+from trio_copy.testing.clob_venue.record import Accepted, VenueRecord
 from trio_copy.testing.clob_venue.refusals import FAK_KILLED, FOK_KILLED, GONE, HELD, Refused
 from trio_copy.testing.clob_venue.settling import Trade
-from trio_copy.testing.clob_venue.wallets import VenueWallet
 
 _GTD_EARLY_S = 60
 _WAITS = {OrderAnswer.LIVE: "LIVE", OrderAnswer.DELAYED: "DELAYED", OrderAnswer.UNMATCHED: "UNMATCHED"}
@@ -26,6 +26,7 @@ _WAITS = {OrderAnswer.LIVE: "LIVE", OrderAnswer.DELAYED: "DELAYED", OrderAnswer.
 @define(eq=False, kw_only=True)
 class Trading:
     venue: TradedVenue
+    orders: Orders
     admission: Admission
     booking: Booking
     agenda: Agenda
@@ -33,20 +34,14 @@ class Trading:
     record: VenueRecord
     now: Callable[[], float]
     """Unix seconds by the venue's clock."""
-    on_order: list[Callable[[Placed, str], None]] = field(factory=list)
-    """Hears of an order and of what happened to it: PLACEMENT, UPDATE or CANCELLATION."""
-    orders: dict[str, Placed] = field(init=False)
-    _of_signers: dict[Address, list[Placed]] = field(factory=dict)
 
     def __attrs_post_init__(self) -> None:
-        self.orders = self.booking.orders
-        self.booking.on_filled = self._filled
         self.venue.on_moved.append(self._book_moved)
         self.venue.on_decided.append(self._decided)
 
     def post(self, order: Posted, key: ApiKey) -> Placed:
         """Take an order, and let it meet its book. Refuses it where it is not taken, or is killed."""
-        placed = self.admission.admit(order, key, self.orders, self.now())
+        placed = self.admission.admit(order, key, self.orders.by_id, self.now())
         waits = _WAITS.get(self.faults.order_answer)
         if waits is not None and (order.instant or waits != "LIVE"):  # what rests is live anyway
             placed.status, placed.waits = waits, True
@@ -63,48 +58,22 @@ class Trading:
         """Cancel a client's orders, and write what became of each."""
         canceled, refused = [], {}
         for order_id in order_ids:
-            placed = self.orders.get(order_id.lower())
+            placed = self.orders.by_id.get(order_id.lower())
             if placed is None or not placed.is_open or placed.key.address != key.address:
                 refused[order_id] = GONE
             elif placed.status == "DELAYED":
                 refused[order_id] = HELD
             else:
-                self.end(placed, "CANCELED")
+                self.orders.end(placed, "CANCELED")
                 canceled.append(order_id)
         return {"canceled": canceled, "not_canceled": refused}
-
-    def open_orders(self, signer: Address) -> list[Placed]:
-        """Return what a client has open."""
-        return [one for one in self.orders_of(signer) if one.is_open]
-
-    def orders_of(self, signer: Address) -> Sequence[Placed]:
-        """Return the orders that somebody placed, the oldest first."""
-        return self._of_signers.get(signer, ())
-
-    def end(self, placed: Placed, status: str) -> None:
-        """Let nothing more be filled of an order."""
-        placed.status, placed.waits = status, False
-        placed.keep(0)
-        self.venue.withdraw(placed.posted.token_id, placed.order_id)
-        self.record.add(Ended(at_ms=self._ms(), order_id=placed.order_id, status=status))
-        if status != "MATCHED":
-            self._tell(placed, "CANCELLATION")
-
-    def cover(self, wallet: VenueWallet) -> None:
-        """Cancel orders of a wallet that has not what they would give any more, the newest first."""
-        if not wallet.held.total():
-            return
-        mine = [one for one in self.open_orders(wallet.owner) if one.wallet is wallet and one.resting is not None]
-        for placed in reversed(mine):
-            if wallet.held[placed.gives] + wallet.matched[placed.gives] > wallet.known[placed.gives]:
-                self.end(placed, "CANCELED_NOT_ENOUGH_BALANCE")
 
     def trade_against(self, order_id: str, shares: int | None = None, *, by_opposite: bool = False) -> Trade:
         """Let somebody outside take shares of a resting order, all that are left if it is not said how many.
 
         `by_opposite` lets him come by the other token of the question: the trade names that one, and its price.
         """
-        placed = self.orders[order_id]
+        placed = self.orders.by_id[order_id]
         assert placed.resting is not None, "it does not rest"
         assert placed.is_open, "nothing of it is left"
         offer = Offer(placed.resting.price, placed.resting.shares, placed.resting)
@@ -115,8 +84,7 @@ class Trading:
 
     def _accept(self, placed: Placed) -> None:
         order = placed.posted
-        self.orders[placed.order_id] = placed
-        self._of_signers.setdefault(placed.key.address, []).append(placed)
+        self.orders.add(placed)
         self.record.add(
             Accepted(
                 at_ms=self._ms(),
@@ -138,11 +106,11 @@ class Trading:
                 post_only=order.post_only,
             )
         )
-        self._tell(placed, "PLACEMENT")
+        self.orders.tell(placed, "PLACEMENT")
 
     def _meet(self, placed: Placed) -> None:
         order = placed.posted
-        found = match(order, self.admission.offers(order, placed.wallet, self.orders))
+        found = match(order, self.admission.offers(order, placed.wallet, self.orders.by_id))
         if order.order_type == "FOK" and not found.whole:
             self._kill(placed, FOK_KILLED)
         if order.order_type == "FAK" and not found.taken:
@@ -150,17 +118,16 @@ class Trading:
         if found.taken:
             self.booking.take(placed, found)
         if found.whole:
-            self.end(placed, "MATCHED")
+            self.orders.end(placed, "MATCHED")
         elif order.instant:
-            self.end(placed, "CANCELED")
+            self.orders.end(placed, "CANCELED")
         else:
             self._rest(placed)
 
     def _kill(self, placed: Placed, text: str) -> None:
-        self.end(placed, "CANCELED")
+        self.orders.end(placed, "CANCELED")
         if not self.faults.remembers_killed:
-            del self.orders[placed.order_id]
-            self._of_signers[placed.key.address].remove(placed)
+            self.orders.forget(placed)
         raise Refused(400, text)
 
     def _wait_is_over(self, placed: Placed, later: Later) -> None:
@@ -168,7 +135,7 @@ class Trading:
             return  # cancelled meanwhile
         placed.keep(0)
         if later is Later.KILLED:
-            self.end(placed, "CANCELED")
+            self.orders.end(placed, "CANCELED")
             return
         try:
             placed.waits = False
@@ -188,18 +155,18 @@ class Trading:
 
     def _expire(self, placed: Placed) -> None:
         if placed.is_open:
-            self.end(placed, "CANCELED_EXPIRED_ORDER")
+            self.orders.end(placed, "CANCELED_EXPIRED_ORDER")
 
     def _decided(self, condition_id: str) -> None:
         tokens = self.venue.questions.get(condition_id, ())
-        for placed in list(self.orders.values()):
+        for placed in list(self.orders.by_id.values()):
             if placed.is_open and placed.posted.token_id in tokens:
-                self.end(placed, "CANCELED_MARKET_RESOLVED")
+                self.orders.end(placed, "CANCELED_MARKET_RESOLVED")
 
     def _book_moved(self, token: TokenId) -> None:
         """Let those outside who now cross a resting order take it, at its price."""
         for resting in list(self.venue.resting.get(token, ())):
-            placed = self.orders[resting.order_id]
+            placed = self.orders.by_id[resting.order_id]
             for offer in self.venue.offers(token, resting.side):
                 if not resting.shares or offer.resting is not None or not crosses(placed.posted, offer.price):
                     continue
@@ -208,18 +175,6 @@ class Trading:
                 self.venue.take(token, resting.side, [(offer, shares)])
                 mine = Offer(resting.price, resting.shares, resting)
                 self.venue.take(token, resting.side.opposite, [(mine, shares)])
-
-    def _filled(self, placed: Placed, maker: bool) -> None:
-        if maker:
-            left = placed.posted.shares - placed.shares
-            placed.hold_for(left)
-            if not left:
-                self.end(placed, "MATCHED")
-        self._tell(placed, "UPDATE")
-
-    def _tell(self, placed: Placed, what: str) -> None:
-        for hear in self.on_order:
-            hear(placed, what)
 
     def _ms(self) -> int:
         return int(self.booking.settlement.now() * 1000)

@@ -9,12 +9,12 @@ import h11
 import trio
 from attrs import define, field
 
-from trio_copy.ports import OpenSocket
 from trio_copy.sockets import open_socket
 from trio_copy.testing.market_server.channel import ChannelSide
 from trio_copy.testing.market_server.faults import VenueFaults
 from trio_copy.testing.market_server.http import HttpSide
 from trio_copy.testing.market_server.venue import ServedVenue
+from trio_copy.testing.memory_streams import connect_in_memory
 
 _VIRTUAL_PORT = 8080
 
@@ -26,12 +26,12 @@ class MarketServer:
     http: HttpSide = field(init=False)
     channel: ChannelSide = field(init=False)
     port: int = 0
-    open_socket: OpenSocket = open_socket
-    """How it is reached."""
     away: bool = False
     """Whether connections are refused; those that are open are cut by `cut`."""
     open_connections: int = 0
     _scopes: set[trio.CancelScope] = field(factory=set)
+    _memory: trio.Nursery | None = None
+    """Serves what is reached over streams in memory; None while a port is."""
 
     def __attrs_post_init__(self) -> None:
         self.http = HttpSide(self.venue, self.faults)
@@ -52,6 +52,30 @@ class MarketServer:
         """Cut every connection of any kind without a goodbye."""
         for scope in list(self._scopes):
             scope.cancel()
+
+    @asynccontextmanager
+    async def on_loopback(self, port: int) -> AsyncGenerator[trio.Nursery, None]:
+        """Be reached on a loopback port, 0 for a free one, while the block runs; the nursery ends with the block."""
+        async with trio.open_nursery() as nursery:
+            listeners = await nursery.start(partial(trio.serve_tcp, self.handle, port, host="127.0.0.1"))
+            self.port = listeners[0].socket.getsockname()[1]
+            yield nursery
+            nursery.cancel_scope.cancel()
+
+    @asynccontextmanager
+    async def in_memory(self) -> AsyncGenerator[trio.Nursery, None]:
+        """Be reached by `open_socket` only, over streams in memory, while the block runs."""
+        self.port = _VIRTUAL_PORT
+        async with trio.open_nursery() as nursery:
+            self._memory = nursery
+            yield nursery
+            nursery.cancel_scope.cancel()
+
+    async def open_socket(self, host: str, port: int) -> trio.abc.Stream:
+        """Reach it. Raises `OSError` while it is away; on cancellation no connection stays open."""
+        if self._memory is None:
+            return await open_socket(host, port)
+        return await connect_in_memory(self._memory, self.handle, away=self.away)
 
     async def handle(self, stream: trio.abc.Stream) -> None:
         """Serve one connection until it ends. Takes the stream over and closes it."""
@@ -109,7 +133,7 @@ class _Replayed(trio.abc.Stream):
 async def open_market_server(now: Callable[[], float], port: int = 0) -> AsyncGenerator[MarketServer, None]:
     """Serve a venue without markets on a loopback port, by default a free one, while the block runs."""
     server = MarketServer(venue=ServedVenue(now), faults=VenueFaults())
-    async with serve_on_loopback(server, port):
+    async with server.on_loopback(port):
         yield server
 
 
@@ -117,38 +141,5 @@ async def open_market_server(now: Callable[[], float], port: int = 0) -> AsyncGe
 async def open_virtual_market_server(now: Callable[[], float]) -> AsyncGenerator[MarketServer, None]:
     """Serve a venue without markets over memory streams: no kernel, so a mock clock may drive it. Take its `open_socket`."""
     server = MarketServer(venue=ServedVenue(now), faults=VenueFaults())
-    async with serve_in_memory(server):
+    async with server.in_memory():
         yield server
-
-
-@asynccontextmanager
-async def serve_on_loopback(server: MarketServer, port: int) -> AsyncGenerator[trio.Nursery, None]:
-    """Let a server be reached on a loopback port, 0 for a free one, while the block runs; its nursery ends with the block."""
-    async with trio.open_nursery() as nursery:
-        listeners = await nursery.start(partial(trio.serve_tcp, server.handle, port, host="127.0.0.1"))
-        server.port = listeners[0].socket.getsockname()[1]
-        yield nursery
-        nursery.cancel_scope.cancel()
-
-
-@asynccontextmanager
-async def serve_in_memory(server: MarketServer) -> AsyncGenerator[trio.Nursery, None]:
-    """Let a server be reached by its `open_socket` only, over streams in memory, while the block runs."""
-    from trio.testing import (
-        memory_stream_pair,
-    )  # not above: it brings pytest along, and the demonstration serves as well
-
-    server.port = _VIRTUAL_PORT
-    async with trio.open_nursery() as nursery:
-
-        async def connect(host: str, port: int) -> trio.abc.Stream:
-            await trio.lowlevel.checkpoint()
-            if server.away or nursery.cancel_scope.cancel_called:
-                raise OSError("connection refused")
-            ours, theirs = memory_stream_pair()
-            nursery.start_soon(server.handle, theirs)
-            return ours
-
-        server.open_socket = connect
-        yield nursery
-        nursery.cancel_scope.cancel()

@@ -8,8 +8,8 @@ import h11
 import trio
 from attrs import define, field
 
-from trio_copy.ports import OpenSocket
 from trio_copy.sockets import open_socket
+from trio_copy.testing.memory_streams import connect_in_memory
 from trio_copy.testing.relayer.core import Relayer
 from trio_copy.testing.relayer.http import RelayerHttp
 
@@ -21,10 +21,10 @@ class RelayerServer:
     relayer: Relayer
     http: RelayerHttp
     port: int = _VIRTUAL_PORT
-    open_socket: OpenSocket = open_socket
-    """How it is reached."""
     away: bool = False
     """Whether connections are refused."""
+    _memory: trio.Nursery | None = None
+    """Serves what is reached over streams in memory; None while a port is."""
     _open: set[trio.CancelScope] = field(factory=set)
 
     @property
@@ -35,6 +35,12 @@ class RelayerServer:
         """Cut every connection without a goodbye."""
         for scope in list(self._open):
             scope.cancel()
+
+    async def open_socket(self, host: str, port: int) -> trio.abc.Stream:
+        """Reach it. Raises `OSError` while it is away; on cancellation no connection stays open."""
+        if self._memory is None:
+            return await open_socket(host, port)
+        return await connect_in_memory(self._memory, self.handle, away=self.away)
 
     async def handle(self, stream: trio.abc.Stream) -> None:
         """Serve one connection until it ends. Takes the stream over and closes it."""
@@ -64,19 +70,6 @@ async def open_relayer(relayer: Relayer, port: int = 0) -> AsyncGenerator[Relaye
 @asynccontextmanager
 async def open_virtual_relayer(relayer: Relayer) -> AsyncGenerator[RelayerServer, None]:
     """Serve a relayer over memory streams: no kernel, so a mock clock may drive it. Take its `open_socket`."""
-    from trio.testing import memory_stream_pair  # not above: it brings pytest along
-
     async with trio.open_nursery() as nursery:
-        server = RelayerServer(relayer, RelayerHttp(relayer, nursery))
-
-        async def connect(host: str, port: int) -> trio.abc.Stream:
-            await trio.lowlevel.checkpoint()
-            if server.away or nursery.cancel_scope.cancel_called:
-                raise OSError("connection refused")
-            ours, theirs = memory_stream_pair()
-            nursery.start_soon(server.handle, theirs)
-            return ours
-
-        server.open_socket = connect
-        yield server
+        yield RelayerServer(relayer, RelayerHttp(relayer, nursery), memory=nursery)
         nursery.cancel_scope.cancel()
