@@ -10,10 +10,10 @@ from trio_copy.chain.filters import FilterBoard
 from trio_copy.cli.interpreter import tune_interpreter
 from trio_copy.cli.synthetic import synthetic_address
 from trio_copy.copying.follow_book import FollowBook
-from trio_copy.engine.gate import alone
+from trio_copy.engine.gate.gate import alone
+from trio_copy.engine.gate.read_leaders import ReadLeaders
 from trio_copy.engine.intake import wanted_filters
 from trio_copy.engine.plan import Plan
-from trio_copy.engine.read_leaders import ReadLeaders
 from trio_copy.model.follows import EVERYBODY, Follow, Follower, Followers, TermsOfFollows
 from trio_copy.model.ids import Address, FollowerId
 

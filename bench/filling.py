@@ -18,8 +18,8 @@ from trio_copy.accounts.holdings import Holding
 from trio_copy.accounts.telling import OrderEnd, SkipTold, TaskEnd, Told, amounts_of
 from trio_copy.cli.synthetic import synthetic_address
 from trio_copy.clock import anchored_wall_clock
-from trio_copy.engine.marks import plain_mark
-from trio_copy.engine.stored import stored_fact
+from trio_copy.engine.shards.marks import plain_mark
+from trio_copy.engine.shards.stored import stored_fact
 from trio_copy.model.control import shard_lease
 from trio_copy.model.decisions import Code, CopyTask, End, Outcome, Reason, Skip
 from trio_copy.model.fills import Side

@@ -24,7 +24,7 @@ from trio_copy.accounts.holdings import Holding
 from trio_copy.cli.interpreter import tune_interpreter
 from trio_copy.cli.synthetic import synthetic_address
 from trio_copy.clock import anchored_wall_clock
-from trio_copy.engine.stored import stored_account
+from trio_copy.engine.shards.stored import stored_account
 from trio_copy.model.catalog import Catalog
 from trio_copy.model.follows import Follow
 from trio_copy.model.ids import FollowerId, TokenId

@@ -179,7 +179,7 @@ def _resident_mb() -> float:
 def main() -> None:
     patch = pytest.MonkeyPatch()
     make_smaller(1_000, patch)
-    patch.setattr("trio_copy.engine.resolved._KEPT_BLOCKS", 720)
+    patch.setattr("trio_copy.engine.shards.resolved._KEPT_BLOCKS", 720)
     for number in range(4096):  # entries of these caches
         token = TokenId(number << 130 | 1)
         token_text(token)

@@ -10,7 +10,7 @@ from trio_copy.chain.feed import SeenLog
 from trio_copy.cli.synthetic import POLYGON
 from trio_copy.copying.decide import decide
 from trio_copy.copying.follow_book import FollowBook
-from trio_copy.engine.reader import LogReader
+from trio_copy.engine.gate.reader import LogReader
 from trio_copy.model.catalog import Catalog
 from trio_copy.model.follows import EVERYBODY, Follow, Follower, Followers, TermsOfFollows
 from trio_copy.model.ids import FollowerId

@@ -24,12 +24,12 @@ from trio_copy.cli.drawing import draw_png, draw_svg
 from trio_copy.cli.figure import figure_of
 from trio_copy.cli.pnl import Profit, read_profits
 from trio_copy.cli.recorded import Recorded, play, recorded
-from trio_copy.engine.judge import Judge
 from trio_copy.engine.opening import open_service
 from trio_copy.engine.plan import Plan, PlannedMarkets
-from trio_copy.engine.recorded_lines import header_line
-from trio_copy.engine.recorded_markets import recorded_by
-from trio_copy.engine.recording import Recorder, read_recording
+from trio_copy.engine.recordings.judge import Judge
+from trio_copy.engine.recordings.recorded_lines import header_line
+from trio_copy.engine.recordings.recorded_markets import recorded_by
+from trio_copy.engine.recordings.recording import Recorder, read_recording
 from trio_copy.entropy import Entropy, seeded_entropy
 from trio_copy.errors import MarketsUnavailable
 from trio_copy.model.books import Book, PricesLost, SeenPrice

@@ -6,8 +6,8 @@ from pathlib import Path
 from tests.builders import NOW, POLYGON
 from trio_copy.chain.decoders.order_filled import OrderFilledDecoder, OrderFilledSettings
 from trio_copy.chain.filters import build_filters, passes
-from trio_copy.engine.fetched import open_fetched
-from trio_copy.engine.recorded_lines import Fetched
+from trio_copy.engine.recordings.fetched import open_fetched
+from trio_copy.engine.recordings.recorded_lines import Fetched
 from trio_copy.entropy import seeded_entropy
 from trio_copy.model.ids import Address
 from trio_copy.testing.devnet import DevChain, DevTx

@@ -11,8 +11,8 @@ import pytest
 import trio.testing
 from attrs import evolve
 
+from tests.engine.borders.test_contract import odd_plan
 from tests.engine.faulty import FaultyExecutor
-from tests.engine.test_contract import odd_plan
 from tests.harness import open_world
 from trio_copy.engine.opening import open_service
 from trio_copy.ports import Executor, ExecutorContext

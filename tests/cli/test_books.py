@@ -23,9 +23,9 @@ from trio_copy.cli.positions import COLUMNS as POSITIONS
 from trio_copy.cli.standing import read_standings, standing_lines
 from trio_copy.cli.tables import Column, show
 from trio_copy.cli.trades import COLUMNS as TRADES
-from trio_copy.engine.books import follower_modes, waiting_tasks
-from trio_copy.engine.marks import plain_mark
+from trio_copy.engine.books.books import follower_modes, waiting_tasks
 from trio_copy.engine.plan import load_plan
+from trio_copy.engine.shards.marks import plain_mark
 from trio_copy.model.control import shard_lease
 from trio_copy.model.decisions import Code, CopyTask, Reason, Skip
 from trio_copy.model.fills import Side

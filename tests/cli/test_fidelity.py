@@ -21,8 +21,8 @@ from trio_copy.accounts.sighted import looks_key
 from trio_copy.cli import main
 from trio_copy.cli.fidelity import COLUMNS, read_fidelity
 from trio_copy.cli.opened import ask_store
-from trio_copy.engine.marks import plain_mark
 from trio_copy.engine.plan import load_plan
+from trio_copy.engine.shards.marks import plain_mark
 from trio_copy.model.facts import Fact, FactQuery
 from trio_copy.model.fills import Side
 from trio_copy.model.ids import Address, FollowerId, TaskId
@@ -186,7 +186,7 @@ class Endless:
 
 def test_memory_does_not_grow_with_copies(conf: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each is added up and let go, and finds what was seen after it."""
-    monkeypatch.setattr("trio_copy.engine.books._PAGE", 100)
+    monkeypatch.setattr("trio_copy.engine.books.books._PAGE", 100)
     own(conf, copy_a_little)
 
     async def kept(store: Store) -> Sequence[Fact]:

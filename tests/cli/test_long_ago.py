@@ -4,7 +4,7 @@ import trio.testing
 
 from trio_copy.cli.pnl import LONG_AGO, By, read_profits
 from trio_copy.clock import wall_clock_from
-from trio_copy.engine.books import earned_positions
+from trio_copy.engine.books.books import earned_positions
 from trio_copy.model.facts import FactQuery
 from trio_copy.ports import StoreContext
 from trio_copy.testing.conformance.terms import START, fact, write_facts

@@ -13,13 +13,13 @@ import trio.testing
 from tests.builders import LEADER, NOW, OTHER_LEADER, make_signal, make_task
 from tests.cli.filled import Owner
 from tests.cli.test_books import CONF, fill, own, trade_a_little
-from tests.engine.test_leaving import Book
+from tests.engine.sending.test_leaving import Book
 from tests.harness import make_test_plan, open_world, running_engine
 from trio_copy.accounts.commands import Doubt
 from trio_copy.cli import main
 from trio_copy.cli.exit import _sell
 from trio_copy.cli.positions import EVERYTHING, held_positions
-from trio_copy.engine.hearing import carry_out_requests
+from trio_copy.engine.people.hearing import carry_out_requests
 from trio_copy.engine.plan import load_plan
 from trio_copy.engine.service import Service
 from trio_copy.model.ids import TokenId

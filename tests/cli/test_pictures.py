@@ -10,7 +10,7 @@ from tests.cli.pictures import Picture
 from trio_copy.cli.drawing import draw_png, draw_svg
 from trio_copy.cli.figure import figure_of
 from trio_copy.cli.letters import pixels_of
-from trio_copy.engine.standing import Curve
+from trio_copy.engine.recordings.standing import Curve
 
 SVG = "{http://www.w3.org/2000/svg}"
 

@@ -9,7 +9,7 @@ import pytest
 from tests.builders import POLYGON, hash_of
 from trio_copy.chain.feed import Armed
 from trio_copy.cli import main
-from trio_copy.engine.recorded_lines import header_line, line_of
+from trio_copy.engine.recordings.recorded_lines import header_line, line_of
 from trio_copy.model.logs import BlockRef
 from trio_copy.records import encode
 

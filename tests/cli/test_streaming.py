@@ -16,8 +16,8 @@ from trio_copy.cli.follow_files import read_follows
 from trio_copy.cli.quoted import values_in
 from trio_copy.config.catalog import read_catalog
 from trio_copy.config.lines import count_lines
-from trio_copy.engine.recorded_runs import lines_of, was_cut_off
-from trio_copy.engine.recording import RecordedQuotes, read_recording
+from trio_copy.engine.recordings.recorded_runs import lines_of, was_cut_off
+from trio_copy.engine.recordings.recording import RecordedQuotes, read_recording
 from trio_copy.errors import ConfigError
 from trio_copy.model.follows import TermsOfFollows
 from trio_copy.model.ids import TokenId

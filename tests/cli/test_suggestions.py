@@ -16,7 +16,7 @@ from tests.cli.filled import open_owner
 from tests.plugins.test_old_books import old_file
 from trio_copy.cli import main, status
 from trio_copy.cli.suggest import suggested
-from trio_copy.engine.asking import Asker
+from trio_copy.engine.people.asking import Asker
 from trio_copy.engine.plan import load_plan
 from trio_copy.errors import UnresolvedOrders
 from trio_copy.model.control import Modes

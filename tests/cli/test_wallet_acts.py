@@ -16,7 +16,7 @@ from tests.cli.filled import open_owner
 from tests.cli.live import OWN, write_conf
 from trio_copy.cli import main
 from trio_copy.cli.acted import coins
-from trio_copy.engine.act_requests import ACT, answer_of
+from trio_copy.engine.people.act_requests import ACT, answer_of
 from trio_copy.engine.plan import Plan, load_plan
 from trio_copy.errors import OrderNotSent
 from trio_copy.model.ids import Address, FollowerId, IntentKey, TokenId

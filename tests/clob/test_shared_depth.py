@@ -10,7 +10,7 @@ import trio.testing
 from tests.clob.crowd import Crowd, open_crowd, plan_of
 from tests.clob.trust import read_natively
 from tests.harness import running_engine
-from trio_copy.engine.stories import stories
+from trio_copy.engine.books.stories import stories
 from trio_copy.model.books import Book, Level
 from trio_copy.model.decisions import Code, End
 from trio_copy.model.fills import Side

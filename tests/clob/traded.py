@@ -7,7 +7,7 @@ from typing import Any
 from attrs import define, field
 
 from trio_copy.clock import WallClock, wall_clock_from
-from trio_copy.engine.news import News
+from trio_copy.engine.sending.news import News
 from trio_copy.entropy import seeded_entropy
 from trio_copy.model.catalog import TokenFacts
 from trio_copy.model.ids import TokenId

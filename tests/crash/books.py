@@ -8,8 +8,8 @@ from attrs import frozen
 from trio_copy.accounts import Account
 from trio_copy.accounts.plain import number_of
 from trio_copy.accounts.telling import OrderEnd, SkipTold, TaskEnd
-from trio_copy.engine import books
-from trio_copy.engine.stored import kept_in, stored_account, told_by
+from trio_copy.engine.books import books
+from trio_copy.engine.shards.stored import kept_in, stored_account, told_by
 from trio_copy.model.catalog import Catalog
 from trio_copy.model.decisions import CopyTask
 from trio_copy.model.facts import Amounts, FactQuery

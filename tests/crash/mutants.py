@@ -18,12 +18,12 @@ from tests.worlds import instances
 from trio_copy.accounts import Account
 from trio_copy.accounts.events import Placed
 from trio_copy.accounts.orders import LIFE, OpenOrder, OrderState, Said, Step, not_sent
-from trio_copy.engine.execution import Execution
-from trio_copy.engine.grants import Grants
-from trio_copy.engine.lanes import Lanes, Queued
-from trio_copy.engine.progress import Progress
-from trio_copy.engine.shard import Shard
-from trio_copy.engine.writing import Batch, Writer
+from trio_copy.engine.sending.execution import Execution
+from trio_copy.engine.shards.grants import Grants
+from trio_copy.engine.shards.lanes import Lanes, Queued
+from trio_copy.engine.shards.progress import Progress
+from trio_copy.engine.shards.shard import Shard
+from trio_copy.engine.shards.writing import Batch, Writer
 from trio_copy.model.decisions import CopyTask
 from trio_copy.model.fills import Fill
 from trio_copy.model.ids import OrderId, SignalId, TaskId

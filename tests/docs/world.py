@@ -15,8 +15,8 @@ from trio_copy.accounts.account import position_name
 from trio_copy.accounts.commands import Pass
 from trio_copy.chain.decoders.order_filled import V2_TOPIC
 from trio_copy.chain.decoders.words import address_topic
-from trio_copy.engine.marks import plain_mark
 from trio_copy.engine.plan import load_plan
+from trio_copy.engine.shards.marks import plain_mark
 from trio_copy.model.decisions import Code, Reason, Skip
 from trio_copy.model.ids import Address, FollowerId
 from trio_copy.model.positions import Mark

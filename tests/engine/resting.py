@@ -8,7 +8,7 @@ from attrs import define, evolve, field, frozen
 
 from tests.builders import NOW, make_signal, make_task, usd
 from tests.engine.rig import OpenStore, Rig, open_venue
-from trio_copy.engine.met import Adopted
+from trio_copy.engine.shards.met import Adopted
 from trio_copy.model.decisions import Code, CopyTask, End
 from trio_copy.model.fills import Side
 from trio_copy.model.ids import TokenId

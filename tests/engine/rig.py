@@ -18,15 +18,15 @@ from trio_copy.accounts import Account, OpenOrder
 from trio_copy.clock import WallClock, wall_clock_from
 from trio_copy.config import EngineSettings
 from trio_copy.copying.follow_book import FollowBook
-from trio_copy.engine.calling_off import RestingRules
-from trio_copy.engine.calls import Calls, Whose
-from trio_copy.engine.contract import Contract
-from trio_copy.engine.execution import Execution
-from trio_copy.engine.holder import Holder
-from trio_copy.engine.lanes import Lanes, Queued
-from trio_copy.engine.modes import ModeBoard
-from trio_copy.engine.reconciler import Reconciler
-from trio_copy.engine.shard import Shard
+from trio_copy.engine.borders.calls import Calls, Whose
+from trio_copy.engine.borders.contract import Contract
+from trio_copy.engine.owning.holder import Holder
+from trio_copy.engine.sending.calling_off import RestingRules
+from trio_copy.engine.sending.execution import Execution
+from trio_copy.engine.sending.modes import ModeBoard
+from trio_copy.engine.sending.reconciler import Reconciler
+from trio_copy.engine.shards.lanes import Lanes, Queued
+from trio_copy.engine.shards.shard import Shard
 from trio_copy.entropy import seeded_entropy
 from trio_copy.model.catalog import Catalog
 from trio_copy.model.control import ENGINE, Lease, Mode, ModeChange, Modes, shard_lease

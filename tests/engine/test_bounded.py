@@ -38,13 +38,13 @@ _FIXED = {
     "data.totals",  # of the memory store: by day, not by market
 }
 SIZES = {
-    "trio_copy.engine.contract._REMEMBERED": 20_000,
-    "trio_copy.engine.known_tokens._MOST": 10_000,
-    "trio_copy.engine.watched_tokens._TOKENS_MOST": 10_000,
-    "trio_copy.engine.markets._KEPT": 256,
-    "trio_copy.engine.reader._LOGS_KEPT": 50_000,
-    "trio_copy.engine.sightings._KEPT": 20_000,
-    "trio_copy.engine.writing.FACTS_KEPT": 20_000,
+    "trio_copy.engine.borders.contract._REMEMBERED": 20_000,
+    "trio_copy.engine.shards.known_tokens._MOST": 10_000,
+    "trio_copy.engine.market_source.watched_tokens._TOKENS_MOST": 10_000,
+    "trio_copy.engine.sending.markets._KEPT": 256,
+    "trio_copy.engine.gate.reader._LOGS_KEPT": 50_000,
+    "trio_copy.engine.shards.sightings._KEPT": 20_000,
+    "trio_copy.engine.shards.writing.FACTS_KEPT": 20_000,
     "trio_copy.model.catalog._MOVES_KEPT": 10_000,
     "trio_copy_dry_run.depth._BOOKS_KEPT": 1_000,
     "trio_copy_dry_run.venue._ORDERS_KEPT": 100_000,
@@ -127,7 +127,7 @@ async def let_time_pass(world: World, seconds: int) -> None:
 @pytest.mark.no_cover  # three times faster
 async def test_markets_that_are_over_leave_nothing(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
     """Hundreds of markets later no table of the engine is longer than after the first fifty."""
-    monkeypatch.setattr("trio_copy.engine.resolved._KEPT_BLOCKS", 5)
+    monkeypatch.setattr("trio_copy.engine.shards.resolved._KEPT_BLOCKS", 5)
     make_smaller(_AT_ONCE, monkeypatch)
     plan = make_test_plan(
         followers=("alice",),

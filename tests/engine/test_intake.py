@@ -6,8 +6,8 @@ import trio
 import trio.testing
 from attrs import define, field
 
+from tests.engine.gate.test_gate import gate_at
 from tests.engine.rig import Rig, open_rig
-from tests.engine.test_gate import gate_at
 from trio_copy.chain.feed import Armed, FeedItem, Joined
 from trio_copy.engine.intake import Intake
 from trio_copy.model.control import shard_lease

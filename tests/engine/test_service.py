@@ -15,7 +15,7 @@ from trio_copy.cli.stores import store_table
 from trio_copy.config import ShardsSettings
 from trio_copy.config.settings import DefaultsTable
 from trio_copy.engine.opening import open_service
-from trio_copy.engine.stored import stored_account, stored_changes
+from trio_copy.engine.shards.stored import stored_account, stored_changes
 from trio_copy.errors import ConfigError, StoreUnavailable
 from trio_copy.model.catalog import Catalog
 from trio_copy.model.control import Instance, Mode, shard_lease

@@ -21,7 +21,7 @@ from trio_copy.chain.filters import build_filters, passes
 from trio_copy.chain.scanner import SCAN
 from trio_copy.chain.session import Session, open_session
 from trio_copy.copying.follow_book import FollowBook
-from trio_copy.engine.reader import LogReader
+from trio_copy.engine.gate.reader import LogReader
 from trio_copy.errors import ChainError, MalformedFrame, RpcError, UndecodableLog
 from trio_copy.model.follows import EVERYBODY, Follower, Followers, TermsOfFollows
 from trio_copy.model.ids import ZERO_ADDRESS

@@ -7,9 +7,9 @@ import trio
 
 from tests.harness import Recorder
 from tests.onchain.living import Living
-from trio_copy.engine.books import BOOKINGS
+from trio_copy.engine.books.books import BOOKINGS
 from trio_copy.engine.service import Service
-from trio_copy.engine.stored import booked_by
+from trio_copy.engine.shards.stored import booked_by
 from trio_copy.model.facts import FactQuery
 from trio_copy.model.fills import Side
 from trio_copy.ports import Store

@@ -16,7 +16,7 @@ from tests.builders import NOW, TOKEN
 from tests.plugins.test_shared_books import Asked
 from trio_copy.accounts.costs import with_fees, worst_cost
 from trio_copy.clock import wall_clock_from
-from trio_copy.engine.facts_soon import FactsSoon
+from trio_copy.engine.gate.facts_soon import FactsSoon
 from trio_copy.model.books import Book, Level
 from trio_copy.model.breaches import breach_of_market, breach_of_order, breach_of_report
 from trio_copy.model.catalog import Catalog, TokenFacts

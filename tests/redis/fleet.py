@@ -20,8 +20,8 @@ from tests.redis.stores import open_redis
 from trio_copy.accounts.telling import TaskEnd
 from trio_copy.cli.synthetic import leader_buys, synthetic_address
 from trio_copy.clock import anchored_wall_clock
-from trio_copy.engine.books import BOOKINGS
-from trio_copy.engine.stored import booked_by, told_by
+from trio_copy.engine.books.books import BOOKINGS
+from trio_copy.engine.shards.stored import booked_by, told_by
 from trio_copy.model.control import shard_lease
 from trio_copy.model.decisions import Code, End
 from trio_copy.model.facts import FactQuery

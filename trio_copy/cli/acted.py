@@ -15,8 +15,8 @@ from trio_copy.cli.opened import ask_store
 from trio_copy.cli.question_of_secret import who_answers
 from trio_copy.cli.suggest import pasteable
 from trio_copy.clock import anchored_wall_clock
-from trio_copy.engine.act_requests import ask_act as act_request
-from trio_copy.engine.acting import ask_act, open_acting, owner_of
+from trio_copy.engine.people.act_requests import ask_act as act_request
+from trio_copy.engine.people.acting import ask_act, open_acting, owner_of
 from trio_copy.engine.plan import Plan
 from trio_copy.engine.seams import Seams
 from trio_copy.entropy import system_entropy

@@ -1,7 +1,7 @@
 """How commands that change an account put it to whoever owns the account."""
 
 from trio_copy.clock import anchored_wall_clock
-from trio_copy.engine.asking import Asker
+from trio_copy.engine.people.asking import Asker
 from trio_copy.engine.plan import Plan, read_facts
 from trio_copy.entropy import system_entropy
 from trio_copy.model.catalog import Catalog

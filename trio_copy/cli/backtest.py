@@ -22,9 +22,9 @@ from trio_copy.cli.verdicts import COMPARED, FIGURES, NOT_MADE, Figures, NotMade
 from trio_copy.clock import utc_date
 from trio_copy.config import to_checksum
 from trio_copy.copying.follow_book import FollowBook
-from trio_copy.engine.judge import Judge
 from trio_copy.engine.plan import Plan, load_plan
-from trio_copy.engine.recorded_runs import was_cut_off
+from trio_copy.engine.recordings.judge import Judge
+from trio_copy.engine.recordings.recorded_runs import was_cut_off
 from trio_copy.errors import ConfigError
 from trio_copy.model.catalog import Catalog
 from trio_copy.model.counts import counted

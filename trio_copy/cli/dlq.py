@@ -14,11 +14,11 @@ from trio_copy.cli.output import out
 from trio_copy.cli.queries import LeaderOption, TokenOption, read_query, utc, utc_short
 from trio_copy.cli.redact import Redact
 from trio_copy.cli.tables import Column, Csv, Json, short, show
-from trio_copy.engine.asking import ask_all
-from trio_copy.engine.books import dead_letters
+from trio_copy.engine.books.books import dead_letters
+from trio_copy.engine.people.asking import ask_all
+from trio_copy.engine.people.requests import purge as purge_request
+from trio_copy.engine.people.requests import replay as replay_request
 from trio_copy.engine.plan import Plan
-from trio_copy.engine.requests import purge as purge_request
-from trio_copy.engine.requests import replay as replay_request
 from trio_copy.errors import ConfigError
 from trio_copy.model.counts import counted
 from trio_copy.model.facts import FactQuery

@@ -17,9 +17,9 @@ from trio_copy.cli.queries import nobody
 from trio_copy.cli.question import Yes, agreed
 from trio_copy.cli.redact import Redact
 from trio_copy.cli.suggest import suggested
+from trio_copy.engine.books.stories import stories
+from trio_copy.engine.people.requests import leave
 from trio_copy.engine.plan import Plan
-from trio_copy.engine.requests import leave
-from trio_copy.engine.stories import stories
 from trio_copy.errors import ConfigError, Refused, Unanswered
 from trio_copy.model.catalog import Catalog, Labels
 from trio_copy.model.counts import counted

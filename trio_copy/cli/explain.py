@@ -20,7 +20,7 @@ from trio_copy.cli.queries import utc
 from trio_copy.cli.redact import Redact
 from trio_copy.cli.suggest import suggested
 from trio_copy.cli.tables import Column, Csv, Json, Styled, short, show
-from trio_copy.engine.stories import Story, stories
+from trio_copy.engine.books.stories import Story, stories
 from trio_copy.errors import ConfigError
 from trio_copy.model.counts import counted
 from trio_copy.model.decisions import CopyTask

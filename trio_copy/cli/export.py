@@ -26,9 +26,9 @@ from trio_copy.cli.queries import (
 )
 from trio_copy.cli.redact import Redact
 from trio_copy.cli.tables import Column, csv_rows, text_or_none
-from trio_copy.engine.books import BOOKINGS, Trade, tell_trades, walk
+from trio_copy.engine.books.books import BOOKINGS, Trade, tell_trades, walk
 from trio_copy.engine.plan import Plan
-from trio_copy.engine.stored import booked_by
+from trio_copy.engine.shards.stored import booked_by
 from trio_copy.errors import ConfigError
 from trio_copy.model.counts import counted
 from trio_copy.model.facts import AMOUNTS, Fact, FactQuery

@@ -20,9 +20,9 @@ from trio_copy.cli.sources import open_planned, source_of
 from trio_copy.cli.troubles import Troubles
 from trio_copy.clock import anchored_wall_clock
 from trio_copy.config import ChainSettings, EndpointSettings, checked_address, read_url
-from trio_copy.engine.fetched import read_kept
-from trio_copy.engine.fetching import FetchWorld, History, Read, fetch_history
 from trio_copy.engine.plan import PlannedMarkets
+from trio_copy.engine.recordings.fetched import read_kept
+from trio_copy.engine.recordings.fetching import FetchWorld, History, Read, fetch_history
 from trio_copy.entropy import system_entropy
 from trio_copy.errors import ConfigError
 from trio_copy.model.counts import counted

@@ -19,8 +19,8 @@ from trio_copy.cli.queries import (
 )
 from trio_copy.cli.redact import Redact
 from trio_copy.cli.tables import Column, Csv, Json, Styled, dollars, short, show
-from trio_copy.engine.books import walk
-from trio_copy.engine.fidelity import KINDS, SIZES, STEPS, Fidelity, Group
+from trio_copy.engine.books.books import walk
+from trio_copy.engine.books.fidelity import KINDS, SIZES, STEPS, Fidelity, Group
 from trio_copy.errors import ConfigError
 from trio_copy.model.counts import counted
 from trio_copy.model.facts import Fact, FactQuery

@@ -10,7 +10,7 @@ from math import ceil, floor, log10
 
 from attrs import frozen
 
-from trio_copy.engine.standing import Curve, Point
+from trio_copy.engine.recordings.standing import Curve, Point
 
 WIDTH, HEIGHT = 920, 520
 _LEFT, _RIGHT = 90, 870

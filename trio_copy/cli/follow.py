@@ -23,7 +23,7 @@ from trio_copy.cli.suggest import suggested
 from trio_copy.cli.tables import Column, Csv, Json, show
 from trio_copy.config.lines import count_lines
 from trio_copy.config.strict import structure_layer
-from trio_copy.engine.books import open_orders, positions
+from trio_copy.engine.books.books import open_orders, positions
 from trio_copy.errors import ConfigError
 from trio_copy.model.counts import counted
 from trio_copy.model.follows import Follow

@@ -10,8 +10,8 @@ from trio_copy.cli.opened import ask_store, find_plan
 from trio_copy.cli.output import out
 from trio_copy.cli.tables import Column, dollars, short, show, signed_dollars
 from trio_copy.cli.verdicts import percent, signed_percent
-from trio_copy.engine.brought import Books, Brought, read_brought
-from trio_copy.engine.fidelity import Group
+from trio_copy.engine.books.brought import Books, Brought, read_brought
+from trio_copy.engine.books.fidelity import Group
 from trio_copy.model.counts import counted
 from trio_copy.model.follow_columns import FollowColumns
 from trio_copy.model.ids import Address

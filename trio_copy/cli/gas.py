@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from trio_copy.cli.opened import Conf, ask_store, find_plan
 from trio_copy.cli.redact import Redact
 from trio_copy.cli.tables import Column, Csv, Json, short, show
-from trio_copy.engine.gas import GasPaid, gas_paid
+from trio_copy.engine.books.gas import GasPaid, gas_paid
 from trio_copy.model.coins import Coins
 from trio_copy.model.counts import counted
 

@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 
 from trio_copy.cli.opened import devnet_facts
-from trio_copy.engine.known_tokens import KIND, facts_in
 from trio_copy.engine.plan import Plan, read_facts
+from trio_copy.engine.shards.known_tokens import KIND, facts_in
 from trio_copy.model.catalog import Catalog, Labels
 from trio_copy.model.ids import TokenId
 from trio_copy.ports import Store

@@ -11,8 +11,8 @@ from trio_copy.cli.sources import open_planned, source_of
 from trio_copy.cli.troubles import Troubles
 from trio_copy.clock import anchored_wall_clock
 from trio_copy.engine.plan import load_plan
-from trio_copy.engine.ranking import Costs, Ranking
-from trio_copy.engine.ranking_wallets import WalletRanking
+from trio_copy.engine.recordings.ranking import Costs, Ranking
+from trio_copy.engine.recordings.ranking_wallets import WalletRanking
 from trio_copy.entropy import system_entropy
 from trio_copy.errors import ConfigError
 from trio_copy.model.counts import counted

@@ -16,8 +16,8 @@ from trio_copy.cli.tables import Column, Csv, Json, dollars, short, show, signed
 from trio_copy.cli.verdicts import percent, signed_percent
 from trio_copy.config import to_checksum
 from trio_copy.engine.plan import load_plan
-from trio_copy.engine.ranking import Costs, Ranked, Ranking
-from trio_copy.engine.recording import read_recording
+from trio_copy.engine.recordings.ranking import Costs, Ranked, Ranking
+from trio_copy.engine.recordings.recording import read_recording
 from trio_copy.errors import ConfigError
 from trio_copy.model.units import BPS, NO_USD, Usd
 from trio_copy.ports import Decoder

@@ -11,9 +11,9 @@ from trio_copy.cli.opened import Conf, ask_store, find_plan
 from trio_copy.cli.queries import nobody, utc, utc_short
 from trio_copy.cli.redact import Redact
 from trio_copy.cli.tables import Column, Csv, Json, show
-from trio_copy.engine.books import follower_modes
+from trio_copy.engine.books.books import follower_modes
+from trio_copy.engine.people.requests import reset_peak, set_mode
 from trio_copy.engine.plan import Plan
-from trio_copy.engine.requests import reset_peak, set_mode
 from trio_copy.errors import ConfigError
 from trio_copy.model.control import ENGINE, Mode, ModeChange, follower_scope
 from trio_copy.model.ids import FollowerId

@@ -11,9 +11,9 @@ from trio_copy.cli.output import out
 from trio_copy.cli.queries import utc, utc_short
 from trio_copy.cli.redact import Redact
 from trio_copy.cli.tables import Column, Csv, Json, Styled, short, show
-from trio_copy.engine.books import open_orders
-from trio_copy.engine.requests import call_off
-from trio_copy.engine.requests import settle as settle_request
+from trio_copy.engine.books.books import open_orders
+from trio_copy.engine.people.requests import call_off
+from trio_copy.engine.people.requests import settle as settle_request
 from trio_copy.errors import ConfigError
 from trio_copy.model.units import Shares, Usd
 from trio_copy.ports import Store

@@ -24,8 +24,8 @@ from trio_copy.cli.queries import (
 from trio_copy.cli.redact import Redact
 from trio_copy.cli.suggest import suggested
 from trio_copy.cli.tables import Column, Csv, Json, dollars, short, show, signed_dollars, text_or_none
-from trio_copy.engine.books import sums
-from trio_copy.engine.gas import GasPaid, gas_paid
+from trio_copy.engine.books.books import sums
+from trio_copy.engine.books.gas import GasPaid, gas_paid
 from trio_copy.model.facts import Amounts, FactQuery
 from trio_copy.model.units import NO_USD, Usd
 from trio_copy.ports import FORGOTTEN_TOKEN, Store

@@ -13,7 +13,7 @@ from trio_copy.cli.queries import FollowerOption, LeaderOption, TokenOption, not
 from trio_copy.cli.redact import Redact
 from trio_copy.cli.tables import Column, Csv, Json, dollars, short, show, signed_dollars, text_or_none
 from trio_copy.cli.wrapped import how_to_settle, is_wrapped
-from trio_copy.engine.books import earned_positions, held
+from trio_copy.engine.books.books import earned_positions, held
 from trio_copy.model.facts import FactQuery
 from trio_copy.model.ids import TokenId
 from trio_copy.model.positions import Mark, Position, PositionKey

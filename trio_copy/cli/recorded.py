@@ -16,14 +16,14 @@ from trio_copy.cli.pnl import Profit, read_profits
 from trio_copy.clock import WallClock, wall_clock_from
 from trio_copy.config import PluginTable
 from trio_copy.copying.follow_book import FollowBook
+from trio_copy.engine.market_source.told_lines import MarketsOpened
 from trio_copy.engine.opening import open_service
 from trio_copy.engine.plan import Plan, PlannedMarkets, make_plan
-from trio_copy.engine.recorded_lines import Moment, SeenQuote, Told
-from trio_copy.engine.recorded_markets import RecordedMarkets
-from trio_copy.engine.recording import RecordedQuotes, read_books, read_recording
+from trio_copy.engine.recordings.recorded_lines import Moment, SeenQuote, Told
+from trio_copy.engine.recordings.recorded_markets import RecordedMarkets
+from trio_copy.engine.recordings.recording import RecordedQuotes, read_books, read_recording
 from trio_copy.engine.seams import Seams
 from trio_copy.engine.service import Service
-from trio_copy.engine.told_lines import MarketsOpened
 from trio_copy.entropy import seeded_entropy
 from trio_copy.errors import ConfigError, ConnectionLost, StoreError
 from trio_copy.model.catalog import Catalog, TokenFacts

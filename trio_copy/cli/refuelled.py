@@ -8,8 +8,8 @@ from trio_copy.cli.acted import Told, coins, have_done
 from trio_copy.cli.operators import FUNDING, Known, Operator
 from trio_copy.cli.output import out_json
 from trio_copy.config import to_checksum
-from trio_copy.engine.acting import executor_of
-from trio_copy.engine.fleets import fleet_named, member_of
+from trio_copy.engine.people.acting import executor_of
+from trio_copy.engine.people.fleets import fleet_named, member_of
 from trio_copy.engine.plan import Plan
 from trio_copy.errors import StoreError
 from trio_copy.model.coins import Coins

@@ -16,7 +16,7 @@ from trio_copy.cli.recorded import Played, Recorded, lasted, play, recorded
 from trio_copy.cli.redact import Redact
 from trio_copy.cli.tables import Json, show
 from trio_copy.clock import utc_date
-from trio_copy.engine.recorded_runs import was_cut_off
+from trio_copy.engine.recordings.recorded_runs import was_cut_off
 from trio_copy.telemetry.observer import Finished
 from trio_copy.telemetry.render import totals_object
 from trio_copy.telemetry.tally import Tally

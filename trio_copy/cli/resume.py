@@ -8,7 +8,7 @@ from trio_copy.cli.pause import scope_of
 from trio_copy.cli.queries import nobody
 from trio_copy.cli.redact import Redact
 from trio_copy.cli.suggest import suggested
-from trio_copy.engine.books import follower_modes
+from trio_copy.engine.books.books import follower_modes
 from trio_copy.errors import ConfigError
 from trio_copy.model.control import ENGINE, Mode
 from trio_copy.ports import Store

@@ -27,13 +27,13 @@ from trio_copy.cli.standing import Standings, gas_objects, read_standings, stand
 from trio_copy.cli.suggest import suggested
 from trio_copy.cli.world import World, open_world
 from trio_copy.clock import WallClock, anchored_wall_clock
-from trio_copy.engine.calls import Calls
+from trio_copy.engine.borders.calls import Calls
 from trio_copy.engine.opening import open_service
 from trio_copy.engine.plan import Plan, load_plan
-from trio_copy.engine.reconciler import told_open
-from trio_copy.engine.recorded_markets import recorded_by
-from trio_copy.engine.recording import Recorder
+from trio_copy.engine.recordings.recorded_markets import recorded_by
+from trio_copy.engine.recordings.recording import Recorder
 from trio_copy.engine.seams import Seams
+from trio_copy.engine.sending.reconciler import told_open
 from trio_copy.engine.service import Service
 from trio_copy.entropy import Entropy, system_entropy
 from trio_copy.errors import ChainError, ConfigError, InvariantBroken, TrioCopyError, UnresolvedOrders, leaves_of

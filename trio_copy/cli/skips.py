@@ -20,7 +20,7 @@ from trio_copy.cli.queries import (
 )
 from trio_copy.cli.redact import Redact
 from trio_copy.cli.tables import Column, Csv, Json, short, showing
-from trio_copy.engine.books import NotCopied, tell_not_copied
+from trio_copy.engine.books.books import NotCopied, tell_not_copied
 from trio_copy.ports import Store
 from trio_copy.telemetry.visible import with_short_ids
 

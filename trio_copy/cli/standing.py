@@ -10,7 +10,7 @@ from rich.text import Text
 from trio_copy.cli.gas import gas_in_all
 from trio_copy.cli.pnl import Profit, read_profits
 from trio_copy.cli.positions import EVERYTHING, NO_LABELS, HeldPosition, held_positions, token_name
-from trio_copy.engine.gas import GasPaid, gas_paid
+from trio_copy.engine.books.gas import GasPaid, gas_paid
 from trio_copy.errors import StoreError
 from trio_copy.model.counts import counted
 from trio_copy.model.ids import TokenId

@@ -11,7 +11,7 @@ from trio_copy.cli.redact import Redact
 from trio_copy.cli.suggest import suggested
 from trio_copy.cli.tables import Column, Json, Styled, show
 from trio_copy.config import ShardsSettings
-from trio_copy.engine.books import dead_letters, follower_modes, open_orders, waiting_tasks
+from trio_copy.engine.books.books import dead_letters, follower_modes, open_orders, waiting_tasks
 from trio_copy.engine.plan import Plan
 from trio_copy.model.control import (
     ENGINE,

@@ -20,7 +20,7 @@ from trio_copy.cli.queries import (
 )
 from trio_copy.cli.redact import Redact
 from trio_copy.cli.tables import Column, Csv, Json, dollars, short, showing, text_or_none
-from trio_copy.engine.books import Trade, tell_trades
+from trio_copy.engine.books.books import Trade, tell_trades
 from trio_copy.model.positions import LedgerEntry
 from trio_copy.ports import Store
 

@@ -7,8 +7,8 @@ from pathlib import Path
 import msgspec
 
 from trio_copy.cli.tables import Column, Styled, dollars, short, signed, signed_dollars, text_cell
-from trio_copy.engine.forgone import Forgone
-from trio_copy.engine.standing import Standing
+from trio_copy.engine.recordings.forgone import Forgone
+from trio_copy.engine.recordings.standing import Standing
 from trio_copy.errors import ConfigError
 from trio_copy.model.units import Rounding, Usd, divide
 

@@ -16,8 +16,8 @@ from trio_copy.cli.redact import Redact
 from trio_copy.cli.stores import Allowed, RedisUrl, StoreName, StoreOptions, planned_store
 from trio_copy.cli.synthetic import POLYGON, synthetic_address
 from trio_copy.clock import WallClock, anchored_wall_clock
+from trio_copy.engine.owning.trial import EXECUTOR, Trial, open_trial
 from trio_copy.engine.plan import PlannedStore
-from trio_copy.engine.trial import EXECUTOR, Trial, open_trial
 from trio_copy.model.decisions import CopyTask, OrderIntent
 from trio_copy.model.fills import Role, Side
 from trio_copy.model.ids import FollowerId, TokenId, order_signal_id, task_id

@@ -12,8 +12,8 @@ from trio_copy.cli.redact import Redact
 from trio_copy.cli.tables import Column, Csv, Json, dollars, show, signed_dollars, text_or_none
 from trio_copy.cli.wallet_acts import approve, merge, redeem, split
 from trio_copy.cli.wallet_settle import settle
-from trio_copy.engine.requests import fund
-from trio_copy.engine.wallets import PaperWallet, WalletDay, paper_wallets, wallet_days
+from trio_copy.engine.books.wallets import PaperWallet, WalletDay, paper_wallets, wallet_days
+from trio_copy.engine.people.requests import fund
 from trio_copy.errors import ConfigError
 from trio_copy.model.ids import FollowerId
 from trio_copy.model.units import NO_USD, Usd

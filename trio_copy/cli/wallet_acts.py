@@ -19,8 +19,8 @@ from trio_copy.cli.redact import Redact
 from trio_copy.cli.suggest import pasteable
 from trio_copy.cli.tables import Json
 from trio_copy.config import to_checksum
-from trio_copy.engine.acting import executor_of, open_planner
-from trio_copy.engine.books import positions
+from trio_copy.engine.books.books import positions
+from trio_copy.engine.people.acting import executor_of, open_planner
 from trio_copy.engine.plan import Plan
 from trio_copy.errors import ConfigError, NotMadeYet, OrderNotSent, Unanswered
 from trio_copy.model.follows import Follower

@@ -14,8 +14,8 @@ from trio_copy.cli.positions import EVERYTHING, HeldPosition, held_positions, to
 from trio_copy.cli.question import Yes, agreed
 from trio_copy.cli.redact import Redact
 from trio_copy.cli.suggest import suggested
+from trio_copy.engine.people.requests import payout as payout_request
 from trio_copy.engine.plan import Plan
-from trio_copy.engine.requests import payout as payout_request
 from trio_copy.errors import ConfigError
 from trio_copy.model.catalog import Catalog, Labels
 from trio_copy.model.ids import FollowerId, TokenId

@@ -7,21 +7,21 @@ import trio
 from attrs import define
 
 from trio_copy.copying.follow_book import FollowBook
-from trio_copy.engine.acts import Acts
-from trio_copy.engine.exit_rules import ExitRules
-from trio_copy.engine.hearing import carry_out_requests
-from trio_copy.engine.holder import Holder
+from trio_copy.engine.gate.undecided import Undecided
 from trio_copy.engine.intake import Intake
-from trio_copy.engine.keeper import Keeper
-from trio_copy.engine.lanes import Lanes
-from trio_copy.engine.later_looks import LaterLooks
-from trio_copy.engine.market_watch import MarketWatch
-from trio_copy.engine.modes import ModeBoard
+from trio_copy.engine.market_source.market_watch import MarketWatch
+from trio_copy.engine.owning.holder import Holder
+from trio_copy.engine.owning.keeper import Keeper
+from trio_copy.engine.people.acts import Acts
+from trio_copy.engine.people.hearing import carry_out_requests
+from trio_copy.engine.people.redeeming import Redeeming
 from trio_copy.engine.plan import Plan
-from trio_copy.engine.reconciler import Reconciler
-from trio_copy.engine.redeeming import Redeeming
 from trio_copy.engine.seams import Seams
-from trio_copy.engine.undecided import Undecided
+from trio_copy.engine.sending.exit_rules import ExitRules
+from trio_copy.engine.sending.modes import ModeBoard
+from trio_copy.engine.sending.reconciler import Reconciler
+from trio_copy.engine.shards.lanes import Lanes
+from trio_copy.engine.shards.later_looks import LaterLooks
 from trio_copy.errors import LeaseLost
 from trio_copy.model.control import ENGINE, Mode
 from trio_copy.model.counts import counted

@@ -12,11 +12,11 @@ from trio_copy.chain.filters import FilterBoard, Wanted, build_filters, build_wi
 from trio_copy.chain.scanner import Scanner
 from trio_copy.chain.subscriber import follow_endpoint
 from trio_copy.chain.watchdogs import Watchdogs
-from trio_copy.engine.gate import Gate
-from trio_copy.engine.holder import Holder
-from trio_copy.engine.keeper import Keeper
+from trio_copy.engine.gate.gate import Gate
+from trio_copy.engine.gate.read_leaders import ReadLeaders
+from trio_copy.engine.owning.holder import Holder
+from trio_copy.engine.owning.keeper import Keeper
 from trio_copy.engine.plan import Plan
-from trio_copy.engine.read_leaders import ReadLeaders
 from trio_copy.engine.seams import Seams
 from trio_copy.engine.supervisor import Backoff, RestartBudget, keep_running
 from trio_copy.errors import ChainError

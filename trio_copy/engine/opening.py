@@ -9,20 +9,20 @@ from trio_copy.chain.pacing import Pace
 from trio_copy.config import EndpointSettings
 from trio_copy.config.wallets import WalletTable
 from trio_copy.copying.follow_book import FollowBook
-from trio_copy.engine.actors import act_by
-from trio_copy.engine.contract import Contract
-from trio_copy.engine.facts_soon import FactsSoon, nobody_tells
-from trio_copy.engine.fleets import fleets_of
-from trio_copy.engine.market_asks import LeftOut, MarketAsks
-from trio_copy.engine.news import News
+from trio_copy.engine.borders.contract import Contract
+from trio_copy.engine.borders.market_asks import LeftOut, MarketAsks
+from trio_copy.engine.borders.quarantine import Quarantine
+from trio_copy.engine.borders.store_border import JudgedStore, judged_store
+from trio_copy.engine.gate.facts_soon import FactsSoon, nobody_tells
+from trio_copy.engine.market_source.prices import Prices
+from trio_copy.engine.market_source.watched_tokens import WatchedTokens
+from trio_copy.engine.people.actors import act_by
+from trio_copy.engine.people.fleets import fleets_of
 from trio_copy.engine.plan import Plan, PlannedExecutor, read_facts
-from trio_copy.engine.prices import Prices
-from trio_copy.engine.quarantine import Quarantine
 from trio_copy.engine.seams import Seams
+from trio_copy.engine.sending.news import News
 from trio_copy.engine.service import Service, put_follows_of_file
-from trio_copy.engine.store_border import JudgedStore, judged_store
 from trio_copy.engine.supervisor import Backoff
-from trio_copy.engine.watched_tokens import WatchedTokens
 from trio_copy.engine.wiring import Opened, whose, wire
 from trio_copy.model.counts import counted
 from trio_copy.model.orders import SignatureType

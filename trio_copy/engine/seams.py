@@ -9,7 +9,7 @@ from trio_copy.chain.dial import Dial
 from trio_copy.chain.feed import FeedItem
 from trio_copy.clock import AnchoredClock, WallClock
 from trio_copy.copying.follow_book import FollowBook
-from trio_copy.engine.calls import Calls
+from trio_copy.engine.borders.calls import Calls
 from trio_copy.entropy import Entropy
 from trio_copy.model.books import PricesLost, SeenPrice
 from trio_copy.model.catalog import Catalog, TokenFacts

@@ -16,45 +16,45 @@ from trio_copy.chain.scanner import Scanner
 from trio_copy.chain.watchdogs import Watchdogs
 from trio_copy.config import EndpointSettings
 from trio_copy.copying.follow_book import FollowBook
-from trio_copy.engine.act_contract import ActContract
-from trio_copy.engine.actors import actor_of
-from trio_copy.engine.acts import Acts
-from trio_copy.engine.calling_off import RestingRules
-from trio_copy.engine.calls import Calls, Whose
-from trio_copy.engine.contract import Contract
-from trio_copy.engine.deciding import Deciding
-from trio_copy.engine.decoder_border import JudgedDecoder
-from trio_copy.engine.execution import Execution
-from trio_copy.engine.exit_rules import ExitRules
-from trio_copy.engine.facts_soon import FactsSoon
-from trio_copy.engine.fleets import funding_of
-from trio_copy.engine.gate import Gate, alone, ignore
-from trio_copy.engine.holder import Holder
+from trio_copy.engine.borders.act_contract import ActContract
+from trio_copy.engine.borders.calls import Calls, Whose
+from trio_copy.engine.borders.contract import Contract
+from trio_copy.engine.borders.decoder_border import JudgedDecoder
+from trio_copy.engine.borders.market_asks import MarketAsks
+from trio_copy.engine.borders.quarantine import Quarantine
+from trio_copy.engine.borders.store_border import JudgedStore
+from trio_copy.engine.gate.deciding import Deciding
+from trio_copy.engine.gate.facts_soon import FactsSoon
+from trio_copy.engine.gate.gate import Gate, alone, ignore
+from trio_copy.engine.gate.read_leaders import ReadLeaders
+from trio_copy.engine.gate.reader import LogReader
+from trio_copy.engine.gate.recent import Recent
+from trio_copy.engine.gate.undecided import Undecided
 from trio_copy.engine.housekeeping import Housekeeping
 from trio_copy.engine.intake import Intake
-from trio_copy.engine.keeper import Keeper
-from trio_copy.engine.lanes import LaneKey, Lanes
-from trio_copy.engine.later_looks import LaterLooks
-from trio_copy.engine.market_asks import MarketAsks
-from trio_copy.engine.market_watch import MarketWatch
-from trio_copy.engine.modes import ModeBoard
-from trio_copy.engine.news import News
-from trio_copy.engine.payouts import Payout, payout_of
+from trio_copy.engine.market_source.market_watch import MarketWatch
+from trio_copy.engine.market_source.prices import Prices
+from trio_copy.engine.market_source.watched_tokens import WatchedTokens
+from trio_copy.engine.owning.holder import Holder
+from trio_copy.engine.owning.keeper import Keeper
+from trio_copy.engine.owning.sole_owner import SoleOwner
+from trio_copy.engine.people.actors import actor_of
+from trio_copy.engine.people.acts import Acts
+from trio_copy.engine.people.fleets import funding_of
+from trio_copy.engine.people.redeeming import Redeeming
 from trio_copy.engine.plan import Plan
-from trio_copy.engine.prices import Prices
-from trio_copy.engine.quarantine import Quarantine
-from trio_copy.engine.read_leaders import ReadLeaders
-from trio_copy.engine.reader import LogReader
-from trio_copy.engine.recent import Recent
-from trio_copy.engine.reconciler import Reconciler
-from trio_copy.engine.redeeming import Redeeming
 from trio_copy.engine.seams import Seams
+from trio_copy.engine.sending.calling_off import RestingRules
+from trio_copy.engine.sending.execution import Execution
+from trio_copy.engine.sending.exit_rules import ExitRules
+from trio_copy.engine.sending.modes import ModeBoard
+from trio_copy.engine.sending.news import News
+from trio_copy.engine.sending.reconciler import Reconciler
 from trio_copy.engine.service import Service
-from trio_copy.engine.sightings import Sightings, want_nothing
-from trio_copy.engine.sole_owner import SoleOwner
-from trio_copy.engine.store_border import JudgedStore
-from trio_copy.engine.undecided import Undecided
-from trio_copy.engine.watched_tokens import WatchedTokens
+from trio_copy.engine.shards.lanes import LaneKey, Lanes
+from trio_copy.engine.shards.later_looks import LaterLooks
+from trio_copy.engine.shards.payouts import Payout, payout_of
+from trio_copy.engine.shards.sightings import Sightings, want_nothing
 from trio_copy.model.control import LEASE_BEATS, Instance, Mode, Modes
 from trio_copy.model.decisions import CopyTask
 from trio_copy.model.follows import Follower

@@ -1,0 +1,1 @@
+"""What stands between the engine and plugins: each call is watched, and each answer is judged before it is believed."""

@@ -1,0 +1,1 @@
+"""From the feed to the shards: read, decode, admit once, and decide for each follow."""

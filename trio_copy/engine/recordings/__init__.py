@@ -1,0 +1,1 @@
+"""What an engine saw, written down, fetched from the past, played again and judged."""

@@ -1,0 +1,78 @@
+"""What of a shard is written down, in the form in which stores keep it, and what is announced once it is."""
+
+from trio_copy.accounts import Account, OpenOrder
+from trio_copy.accounts.documents import document_of, spot_of_name
+from trio_copy.accounts.plain import Plain
+from trio_copy.accounts.telling import SkipTold, TaskEnd, Told
+from trio_copy.engine.shards.marks import Marks
+from trio_copy.engine.shards.sightings import Sightings
+from trio_copy.engine.shards.stored import stored_fact
+from trio_copy.engine.shards.writing import Batch
+from trio_copy.model.decisions import Outcome
+from trio_copy.model.ids import FollowerId
+from trio_copy.model.positions import LedgerEntry
+from trio_copy.ports import Document
+from trio_copy.records import write_plain
+from trio_copy.telemetry.observer import Finished, Observer
+
+
+def put_account(batch: Batch, account: Account, marks: Marks, sightings: Sightings) -> None:
+    """Add what changed of an account since it was written last."""
+    follower = account.follower
+    parts, told = account.take_changes()
+    if told and sightings.any_open:
+        told = [sightings.complete(one) for one in told]
+    for part in parts:
+        kind, name = part
+        body = document_of(account, part)
+        # Nobody but this writes documents of accounts, once a batch: none of them is in it already.
+        if body is not None:
+            batch.puts[follower, kind, name] = Document(follower, kind, name, write_plain(body))
+            continue
+        batch.deletes[follower, kind, name] = None
+        if kind == "position":
+            marks.drop((follower, *spot_of_name(name)))
+    batch.facts.extend(map(stored_fact, told))
+    batch.told.extend(told)
+
+
+def put(batch: Batch, follower: FollowerId, kind: str, name: str, body: Plain | None) -> None:
+    """Add one document; one without a body is to be deleted."""
+    if body is None:
+        batch.delete((follower, kind, name))
+    else:
+        batch.put(Document(follower, kind, name, write_plain(body)))
+
+
+def announce(observer: Observer, told: Told) -> None:
+    """Let people hear of what has become durable."""
+    if told.amounts[1] or told.amounts[2]:
+        observer.on_booked(told.amounts)
+    entry = told.record.entry if isinstance(told.record, TaskEnd) else told.record
+    if isinstance(entry, LedgerEntry):
+        observer.on_entry(entry, told.amounts)
+    match told.record:
+        case TaskEnd(outcome=Outcome() as outcome) as end:
+            report = None if end.order is None else end.order.report
+            observer.on_finished(
+                Finished(
+                    task=end.task,
+                    outcome=outcome,
+                    report=report,
+                    started_at=0.0 if end.order is None else end.order.placed_at,
+                    ended_at=end.at,
+                )
+            )
+        case SkipTold(skip=skip, signal=signal):
+            observer.on_skip(skip, signal)
+        case _:
+            pass
+
+
+def told_resting(open_order: OpenOrder, market: str) -> str:
+    """Say how an order for a token, as people call it, rests, and what came of it so far."""
+    order, report, task = open_order.order, open_order.report, open_order.task
+    filled = "nothing" if report is None or not report.shares.micro else f"{report.shares}"
+    most = task.intent.rest_until - task.signal.block_time
+    rests = f"{task.follower}: {filled} of {order.shares} filled at {order.limit_price}: {market}"
+    return f"{rests}; for up to {most} s, order {order.order_id}"
