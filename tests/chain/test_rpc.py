@@ -130,10 +130,8 @@ def test_a_number_that_is_no_json_is_refused() -> None:
         ({"blockTimestamp": 1_764_000_000_000}, {"block_time": None}),
         ({"blockTimestamp": hex(2**70)}, {"block_time": None}),
         *(({"blockTimestamp": value}, {"block_time": None}) for value in NO_NUMBERS),
-        *(
-            ({"blockTimestamp": value}, {"block_time": None})
-            for value in ("1764000000", "2026-11-27T20:00:00Z", {}, [])
-        ),
+        ({"blockTimestamp": "1764000000"}, {"block_time": None}),
+        ({"blockTimestamp": "2026-11-27T20:00:00Z"}, {"block_time": None}),
     ],
 )
 def test_what_is_plain_is_read(changes: dict[str, Any], read: dict[str, Any]) -> None:

@@ -215,13 +215,13 @@ async def test_the_limit_counts_bytes_not_characters(clock: Clock) -> None:
     ("code", "kind"), [(1009, AnswerTooLarge), (1000, ConnectionLost), (1011, ConnectionLost), (4001, ConnectionLost)]
 )
 async def test_a_close_says_whether_something_was_too_large(clock: Clock, code: int, kind: type[ChainError]) -> None:
-    """A node that ends the connection with 1009 means: ask for less. Other codes do not."""
+    """A node that ends the connection with 1009 means: ask for less. Other codes do not. Its words are passed on."""
     kept: list[object] = []
 
     async def close(peer: Peer, request: dict[str, Any]) -> None:
-        await peer.ws.aclose(code, "reason")
+        await peer.ws.aclose(code, "your plan is used up")
 
-    with pytest.raises(kind, match=f"closed: {code}"):
+    with pytest.raises(kind, match=f"closed: {code} .+: your plan is used up$"):
         async with meet(close) as meeting:
             await _ask_beside(meeting, kept)
     assert [kind] == [type(error) for error in kept]

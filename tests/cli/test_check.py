@@ -112,6 +112,10 @@ def durable(tmp_path: Path, text: str = GOOD) -> str:
             lambda text: re.sub(r'leader = "0x\w+"', 'leader = "0xe111180000d2663c0091e4f400237545b87b996b"', text),
             "leader: expected a wallet, got 0xe111180000d2663c0091e4f400237545b87b996b, a contract that others trade through",
         ),
+        (
+            lambda text: text + '[[endpoint]]\nname = "two"\nurl = "wss://NODE.example:443/"\n',
+            "endpoint[1].url: expected a node of its own, got the URL of one (two)",
+        ),
         (lambda text: text[:FOLLOW], "follow: expected at least one; add a [[follow]]"),
     ],
 )

@@ -73,7 +73,7 @@ class Target:
         self.counts[type(frame).__name__] += 1
         if isinstance(frame, rpc.Unreadable):
             return
-        if isinstance(frame, rpc.ErrorReply):
+        if isinstance(frame, rpc.ErrorReply | rpc.SubscriptionEnded):
             raise frame.error
         result, told = frame.result, bytes(frame.result).lstrip()
         if told.startswith(b"["):

@@ -129,7 +129,7 @@ class WebSocket:
                         self._pong.set()
                 case CloseConnection():
                     await self._say(event.response())
-                    raise _closed(event.code)
+                    raise _closed(event.code, event.reason)
                 case None:
                     await self._read()
 
@@ -188,10 +188,11 @@ class WebSocket:
             await self._send(event)
 
 
-def _closed(code: int) -> ConnectionLost:
+def _closed(code: int, reason: str | None) -> ConnectionLost:
     name = CloseReason(code).name if code in CloseReason._value2member_map_ else "of the node's own"
     kind = AnswerTooLarge if code == CloseReason.MESSAGE_TOO_BIG else ConnectionLost
-    return kind(f"closed: {int(code)} {name}")
+    # What has to be done about it, such as a plan that is used up, stands in the node's words only.
+    return kind(f"closed: {int(code)} {name}" + (f": {reason}" if reason else ""))
 
 
 def _no_websocket(error: Exception, greeting: bytes) -> ConnectionLost:

@@ -11,6 +11,7 @@ from trio_copy.chain.decoders.fpmm import FpmmDecoder
 from trio_copy.chain.decoders.order_filled import OrderFilledDecoder
 from trio_copy.chain.decoders.pool import PoolDecoder
 from trio_copy.chain.decoders.resolutions import ResolutionDecoder
+from trio_copy.chain.handshake import handshake_of
 from trio_copy.copying.exits import sized_by_mark
 from trio_copy.copying.needs import CLOSES, FACTS, PRICES
 from trio_copy.engine.plan import Plan, PlannedExecutor
@@ -68,6 +69,7 @@ def lacking(plan: Plan, follows: Collection[Follow], read_facts: Callable[[], Co
             problems.append(f'{path}: needs "{name}", and no token of the catalog has it{_who(users)}')
     return [
         *problems,
+        *_same_nodes(plan),
         *_no_wallets(plan, follows),
         *_unpriced(plan, terms, groups),
         *_walletless(terms, groups),
@@ -128,6 +130,16 @@ def _unread_kinds(plan: Plan, groups: Iterable[_Group]) -> Iterator[str]:
     wanted = sorted({kind.value for settings, _ in groups for kind in settings.filters.kinds - {Kind.TRADE}})
     if users:
         yield f"filters.kinds: {', '.join(wanted)} needs [decoder.erc1155] with moves = true{_who(users)}"
+
+
+def _same_nodes(plan: Plan) -> Iterator[str]:
+    """Say which endpoints are one node: what two nodes have to agree on, it would agree on with itself."""
+    first: dict[tuple[str, str], str] = {}
+    for index, endpoint in enumerate(plan.settings.endpoint):
+        handshake = handshake_of(endpoint.url)
+        name = first.setdefault((handshake.host.lower(), handshake.target.rstrip("/")), endpoint.name)
+        if name != endpoint.name:
+            yield f"endpoint[{index}].url: expected a node of its own, got the URL of {name} ({endpoint.name})"
 
 
 def _no_wallets(plan: Plan, follows: Collection[Follow]) -> Iterator[str]:
