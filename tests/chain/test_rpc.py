@@ -225,7 +225,6 @@ ANY_JSON = st.recursive(
 )
 
 
-@pytest.mark.no_cover  # three times faster, and nothing of it is covered by it alone
 @given(ANY_JSON)
 def test_no_json_can_crash_the_readers(value: Any) -> None:
     """Any JSON is a frame, a block, logs, a text or a clean refusal, and what an error says is short."""

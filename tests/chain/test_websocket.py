@@ -200,7 +200,6 @@ async def _refusal(answer: bytes) -> ChainError:
     return caught.value
 
 
-@pytest.mark.no_cover  # three times faster, and nothing is covered by it alone
 @settings(deadline=None)
 @given(st.lists(st.binary(max_size=40) | st.sampled_from([frame(b"a"), frame(b"b", last=False), frame(b"", opcode=9)])))
 def test_no_bytes_can_crash_it(pieces: list[bytes]) -> None:

@@ -192,9 +192,7 @@ def test_after_any_changes_it_is_as_worked_out_anew(warm: bool, steps: list[tupl
     trio.run(play)
 
 
-@pytest.mark.parametrize(
-    "warm", [False, pytest.param(True, marks=pytest.mark.no_cover)], ids=lambda warm: "warm" if warm else "own"
-)
+@pytest.mark.parametrize("warm", [False, True], ids=lambda warm: "warm" if warm else "own")
 @settings(deadline=None)
 @given(before=st.sets(st.sampled_from(LEADERS)), during=STEPS)
 def test_what_changes_while_everybody_is_looked_at_is_not_missed(
