@@ -26,6 +26,12 @@ from trio_copy_sqlite.retention import Retention
 from trio_copy_sqlite.writer import PATIENCE_S, Writer
 
 
+def _is_path(instance: object, attribute: "attrs.Attribute[str]", path: str) -> None:
+    # To this store each is a file of that name, and who means what SQLite makes of it would find his books kept after all.
+    if path.startswith((":memory:", "file:")):
+        raise ValueError(f'expected the path of a file, got "{path}"; [store.memory] keeps nothing on a disk')
+
+
 @frozen(kw_only=True)
 class SqliteSettings:
     """Where the file is, and how long it remembers what is over."""
@@ -34,6 +40,7 @@ class SqliteSettings:
         attrs.NOTHING,
         unit="path of a file",
         why="On a local disk; with -wal, -shm and .lock beside it. Made when it is missing, readable by its owner only.",
+        check=_is_path,
     )
     keep_days: float = setting(
         90.0,

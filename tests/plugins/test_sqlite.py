@@ -50,6 +50,15 @@ async def open_at(
         yield store
 
 
+@pytest.mark.parametrize("path", [":memory:", "file:books.db?mode=memory"])
+def test_what_names_no_file_is_refused(path: str) -> None:
+    """It would become a file of that name, and nobody who writes it means that."""
+    with pytest.raises(
+        ValueError, match=r"expected the path of a file, got .*; \[store.memory\] keeps nothing on a disk"
+    ):
+        SqliteSettings(path=path)
+
+
 async def refusal(path: Path, error: type[ConfigError] = ConfigError, **options: Any) -> str:
     """Open a file that must be refused, and return the one line that says why."""
     with pytest.raises(error) as caught:
