@@ -198,6 +198,21 @@ async def test_an_operator_that_was_stopped_sends_again_once_its_wallet_is_armed
     assert told == ["operator-stopped", "operator-goes-on"]
 
 
+async def test_an_operator_that_is_stopped_again_after_an_arming_tells_so_at_once(bench: Bench) -> None:
+    """Within a minute too: who heard last that it goes on would believe so."""
+    bench.rule(refuses(UNFIT[0]))
+    for key in ("ab", "cd"):
+        report = await bench.trading.submit(await bench.buy(key=key))
+        assert report.status is Status.REJECTED
+        bench.trading.signing.armed_at = bench.wall() + 1
+        bench.wall.ahead_s += 2
+    with pytest.raises(OrderNotSent):
+        bench.trading.signing.armed_at = 0.0
+        await bench.trading.submit(await bench.buy(key="ef"))
+    told = [kind for kind in bench.kinds if kind.startswith("operator-")]
+    assert told == ["operator-stopped", "operator-goes-on", "operator-stopped"]
+
+
 async def test_what_was_refused_by_all_and_may_not_be_signed_dearer_is_not_sent(bench: Bench) -> None:
     """It does not leave later on either, when gas is cheap again: it was said not to be sent."""
     order = await bench.buy()

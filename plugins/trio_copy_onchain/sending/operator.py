@@ -231,6 +231,9 @@ class Operator:
     def go_on(self, armed_at: float) -> None:
         """Send again what was stopped before a person armed a wallet, in Unix seconds: his word is that it is mended."""
         if self.stopped and self._stopped_at < armed_at:
+            # Each time a person arms a wallet he hears what comes of it: stopped again within a minute is no repetition.
+            for kind in ("operator-goes-on", "operator-stopped"):
+                self._told.pop(kind, None)
             self._tell("operator-goes-on", f"operator {self.address}: a wallet was armed again, after: {self.stopped}")
             self.stopped = ""
 
