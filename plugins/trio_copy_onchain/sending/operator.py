@@ -256,9 +256,13 @@ class Operator:
 
         Cancelled, they may be at a node. Raises `OrderNotSent` where they could not be written down: none has left.
         """
-        self.written.put(self.nonces)
-        await self.written.journal.wait_durable()
-        await self._wait_counted(nonce)
+        written = None
+        # Made dearer meanwhile, as what waits for long is, it has other bytes by then, and those are written later.
+        while (newest := self._newest(nonce)) is not written:
+            self.written.put(self.nonces)
+            await self.written.journal.wait_durable()
+            await self._wait_counted(newest)
+            written = newest
         if self.closed:
             raise OrderNotSent("its shard is somebody else's by now")
         self.at("onchain: written down")
@@ -280,23 +284,25 @@ class Operator:
             self._tell("node-refused", f"{self.address}, nonce {nonce}: {answer.row.what}: {answer.words}")
         return answer
 
-    async def _wait_counted(self, nonce: int) -> None:
-        """Wait until the guard has written down what the newest bytes of a nonce count. Raises `OrderNotSent` where it cannot.
+    def _newest(self, nonce: int) -> Sending | None:
+        binding = self.nonces.bindings.get(nonce)
+        return None if binding is None else binding.newest
 
-        Of those alone that were signed here. Its disk was busy with them while the shard's journal was waited for.
+    async def _wait_counted(self, sending: Sending | None) -> None:
+        """Wait until the guard has written down what something counts. Raises `OrderNotSent` where it cannot.
+
+        Of that alone that was signed here. Its disk was busy with it while the shard's journal was waited for.
         """
-        while (binding := self.nonces.bindings.get(nonce)) is not None:
-            newest = binding.newest
-            signer = self._uncounted.get(newest.hash)
-            if signer is None:
-                return
-            try:
-                await signer.wait_counted()
-            except OrderNotSent:
-                # A nonce can be taken back whatever became of the guard's memory.
-                if not newest.cancels:
-                    raise
-            self._uncounted.pop(newest.hash, None)
+        signer = None if sending is None else self._uncounted.get(sending.hash)
+        if sending is None or signer is None:
+            return
+        try:
+            await signer.wait_counted()
+        except OrderNotSent:
+            # A nonce can be taken back whatever became of the guard's memory.
+            if not sending.cancels:
+                raise
+        self._uncounted.pop(sending.hash, None)
 
     def _signing(self, cause: Cause | None, fees: Fees, signer: Signer | None = None) -> c.SignFor:
         """Return what signs a cause's call, or else what does nothing."""
