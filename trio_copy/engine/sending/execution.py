@@ -215,9 +215,12 @@ class Execution:
             allotment=allotment,
             wallet=wallet,
         )
+        waits = shard.accounts[task.follower].waiting.get(task.task_id)
         try:
+            if waits is not None and waits.unsent is not None:
+                self.executor.expect_allowed(task.intent.side)  # it may go as it was prepared before
             effect = shard.act(task.follower, offer)
-        except OrderNotSent as error:  # of `prepare`: nothing was decided, and nothing has changed
+        except OrderNotSent as error:  # of the executor: nothing was decided, and nothing has changed
             self._end(shard, queued, refused(error))
             return None
         if queued.is_exit and shard.accounts[task.follower].resting_before(task):
