@@ -6,11 +6,13 @@ import pytest
 import trio
 
 from tests.onchain.deployed import Deployed, Market
+from tests.onchain.executing import Signing, SigningFor
 from tests.onchain.faulting import KEY, Bench, fund, open_bench
 from tests.onchain.proxying import Exchange, Rule, hangs_up, refuses, says, takes_and
 from trio_copy.errors import OrderNotSent
 from trio_copy.model.decisions import Code, Reason
-from trio_copy.model.orders import Status
+from trio_copy.model.ids import FollowerId
+from trio_copy.model.orders import Status, Wallet
 from trio_copy.testing.anvil import Node
 from trio_copy_onchain.tx.fees import GWEI
 
@@ -196,6 +198,23 @@ async def test_an_operator_that_was_stopped_sends_again_once_its_wallet_is_armed
     await bench.bought_once(order, shares, nonce)
     told = [kind for kind in bench.kinds if kind.startswith("operator-")]
     assert told == ["operator-stopped", "operator-goes-on"]
+
+
+async def test_an_operator_that_was_stopped_sends_again_once_any_wallet_is_armed_that_it_sends_for(
+    bench: Bench,
+) -> None:
+    """As the alert says; the one that is armed may have nothing to send."""
+    operators, other = bench.trading.executor.operators, Signing(KEY)
+    ours, operators.signers = operators.signers, SigningFor([other])
+    operators.know([Wallet(follower=FollowerId("bob"), address=other.address, name="other")])
+    operators.signers = ours
+    bench.rule(refuses(UNFIT[0]))
+    await bench.trading.submit(await bench.buy())
+    bench.obey()
+    other.armed_at = bench.wall() + 1
+    order, shares, nonce = await bench.buy(key="ef"), await bench.shares(), await bench.nonce()
+    await bench.leave(order)
+    await bench.bought_once(order, shares, nonce)
 
 
 async def test_an_operator_that_is_stopped_again_after_an_arming_tells_so_at_once(bench: Bench) -> None:

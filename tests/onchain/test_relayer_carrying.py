@@ -4,7 +4,7 @@ import pytest
 import trio
 
 from tests.builders import NOW
-from tests.onchain.relayer_world import CALLS, USDC, WALLET, intent, open_world
+from tests.onchain.relayer_world import CALLS, USDC, WALLET, RelayedSigner, intent, open_world
 from trio_copy.errors import OrderNotSent
 from trio_copy.model.decisions import Code, Reason
 from trio_copy.model.orders import SignatureType
@@ -239,6 +239,20 @@ async def test_a_quota_that_was_raised_is_used_once_a_wallet_is_armed_again(auto
         assert (await world.carry(1)).done is Done.LANDED
         assert [kind for kind, _ in world.troubles] == ["venue-stopped", "venue-goes-on"]
         assert world.submits() == [429, 200]
+
+
+async def test_a_quota_that_was_raised_is_used_by_whoever_comes_once_the_wallet_that_met_it_is_armed(
+    autojump_clock: Clock,
+) -> None:
+    """That is the one that a person was told to arm, and it may have nothing more to do."""
+    async with open_world() as world:
+        world.relayer.quota = 0
+        assert (await world.carry(1)).done is Done.REFUSED
+        world.relayer.quota = 100
+        await trio.sleep(1)
+        world.signer.armed_at = world.carrier.wall()
+        world.signer = RelayedSigner()
+        assert (await world.carry(2)).done is Done.LANDED
 
 
 async def test_too_many_requests_end_by_themselves_and_not_by_an_arming(autojump_clock: Clock) -> None:

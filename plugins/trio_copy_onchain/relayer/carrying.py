@@ -56,6 +56,8 @@ class _Stop:
     """Trio time."""
     mendable: bool = True
     """Whether a person can do anything about it before its time is over."""
+    signer: Signer | None = None
+    """Of the wallet that met it, which a person is told to arm."""
 
 
 @define(eq=False)
@@ -283,7 +285,7 @@ class Carrier:
                 )
             case Row.QUOTA | Row.LIMIT:
                 quota, until = refusal.row is Row.QUOTA, now + (refusal.rest_s or _LIMIT_S)
-                self._rests = _Stop(why=words, at=self.wall(), until=until, mendable=quota)
+                self._rests = _Stop(why=words, at=self.wall(), until=until, mendable=quota, signer=job.signer)
                 if quota:
                     what = f"all wallets: nothing more by the relayer for {refusal.rest_s:.0f} s: {words}"
                     self._tell_once(job, "venue-stopped", f"{what}; {_once_mended(job)}")
@@ -354,9 +356,11 @@ class Carrier:
             del self._stopped[job.place.wallet]
             self.on_trouble("venue-goes-on", f"wallet {name}: armed again, after: {stopped.why}")
         rests = self._rests
+        if rests.signer is not None:
+            armed_at = max(armed_at, rests.signer.armed_at)  # it may have nothing more to do
         if rests.mendable and rests.at < armed_at and trio.current_time() < rests.until:
             self._rests = _Stop(why="", at=0.0, until=-float("inf"))
-            self.on_trouble("venue-goes-on", f"all wallets: {name} was armed again, after: {rests.why}")
+            self.on_trouble("venue-goes-on", f"all wallets: one was armed again, after: {rests.why}")
 
     def _tell_once(self, job: _Job, kind: str, detail: str) -> None:
         """Tell a person, once; and once more where he has armed the wallet since, and it is as it was."""
