@@ -261,7 +261,7 @@ class Operator:
         while (newest := self._newest(nonce)) is not written:
             self.written.put(self.nonces)
             await self.written.journal.wait_durable()
-            await self._wait_counted(newest)
+            await self._wait_counted(newest, until)
             written = newest
         if self.closed:
             raise OrderNotSent("its shard is somebody else's by now")
@@ -288,8 +288,8 @@ class Operator:
         binding = self.nonces.bindings.get(nonce)
         return None if binding is None else binding.newest
 
-    async def _wait_counted(self, sending: Sending | None) -> None:
-        """Wait until the guard has written down what something counts. Raises `OrderNotSent` where it cannot.
+    async def _wait_counted(self, sending: Sending | None, until: float) -> None:
+        """Wait until the guard has written down what something counts. Raises `OrderNotSent` where it cannot, or not in time.
 
         Of that alone that was signed here. Its disk was busy with it while the shard's journal was waited for.
         """
@@ -297,7 +297,10 @@ class Operator:
         if sending is None or signer is None:
             return
         try:
-            await signer.wait_counted()
+            with trio.CancelScope(deadline=until) as scope:
+                await signer.wait_counted()
+            if scope.cancelled_caught:
+                raise OrderNotSent("its guard could not write it down in time")
         except OrderNotSent:
             # A nonce can be taken back whatever became of the guard's memory.
             if not sending.cancels:
