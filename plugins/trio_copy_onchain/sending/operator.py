@@ -296,15 +296,17 @@ class Operator:
         signer = None if sending is None else self._uncounted.get(sending.hash)
         if sending is None or signer is None:
             return
-        try:
-            with trio.CancelScope(deadline=until) as scope:
+        refused = None
+        with trio.CancelScope(deadline=until) as scope:
+            try:
                 await signer.wait_counted()
-            if scope.cancelled_caught:
-                raise OrderNotSent("its guard could not write it down in time")
-        except OrderNotSent:
-            # A nonce can be taken back whatever became of the guard's memory.
-            if not sending.cancels:
-                raise
+            except OrderNotSent as error:
+                refused = error
+        if scope.cancelled_caught:
+            refused = OrderNotSent("its guard could not write it down in time")
+        # A nonce can be taken back whatever became of the guard's memory.
+        if refused is not None and not sending.cancels:
+            raise refused
         self._uncounted.pop(sending.hash, None)
 
     def _signing(self, cause: Cause | None, fees: Fees, signer: Signer | None = None) -> c.SignFor:
