@@ -217,6 +217,22 @@ async def test_an_operator_that_was_stopped_sends_again_once_any_wallet_is_armed
     await bench.bought_once(order, shares, nonce)
 
 
+async def test_each_arming_lets_an_operator_try_once_however_the_clock_is_set(bench: Bench) -> None:
+    """Set back after an arming, what stops since seems to be older for ever; set back before it, it seems never to be."""
+    bench.rule(refuses(UNFIT[0]))
+    signing = bench.trading.signing
+    for jump_before, jump_after in ((0.0, -3600.0), (-3600.0, 0.0)):
+        await bench.trading.submit(await bench.buy(key="ab"))
+        bench.wall.ahead_s += 2 + jump_before
+        signing.armed_at = bench.wall()
+        bench.wall.ahead_s += 2 + jump_after
+        assert (await bench.trading.submit(await bench.buy(key="cd"))).status is Status.REJECTED
+        for key in ("e1", "e2"):
+            with pytest.raises(OrderNotSent, match="no node takes it"):
+                await bench.trading.submit(await bench.buy(key=key))
+        bench.operator.stopped = ""
+
+
 async def test_an_operator_that_is_stopped_again_after_an_arming_tells_so_at_once(bench: Bench) -> None:
     """Within a minute too: who heard last that it goes on would believe so."""
     bench.rule(refuses(UNFIT[0]))

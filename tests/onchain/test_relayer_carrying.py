@@ -227,6 +227,18 @@ async def test_a_wallet_that_is_armed_again_is_carried_again_without_a_restart(a
         assert (await world.carry(2)).done is Done.LANDED
 
 
+async def test_an_arming_lets_a_wallet_try_once_though_the_clock_was_set_back_after_it(autojump_clock: Clock) -> None:
+    """What is stopped since seems to be older than it, for as long as the clock was set back."""
+    async with open_world() as world:
+        world.relayer.blocked = frozenset({USDC})
+        world.signer.armed_at = world.carrier.wall() + 3600
+        assert (await world.carry(1)).done is Done.REFUSED
+        with pytest.raises(OrderNotSent, match="call blocked"):
+            await world.carry(2)
+        assert [kind for kind, _ in world.troubles] == ["venue-stopped", "venue-goes-on", "venue-stopped"]
+        assert world.submits() == [400, 400]
+
+
 async def test_a_quota_that_was_raised_is_used_once_a_wallet_is_armed_again(autojump_clock: Clock) -> None:
     """Not only when it would have ended; what was signed for the first time is handed over then, the same bytes."""
     async with open_world() as world:

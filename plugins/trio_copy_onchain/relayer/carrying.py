@@ -84,6 +84,8 @@ class Carrier:
     """Why nothing of a wallet is handed over any more."""
     _rests: _Stop = _Stop(why="", at=0.0, until=-float("inf"))
     """Until when nothing at all is handed over, and why."""
+    _lifted_by: dict[Address | None, float] = field(factory=dict)
+    """The arming that has lifted a stop of each wallet last, or of all: once is all that one lifts, however our clock is set."""
     _told: dict[str, float] = field(factory=dict)
     """What a person was told, and when, in Unix seconds."""
 
@@ -352,15 +354,23 @@ class Carrier:
     def _go_on(self, job: _Job) -> None:
         """Try again what was stopped before a person armed the wallet: his word is that it is mended."""
         armed_at, name, stopped = job.signer.armed_at, job.act.wallet.name, self._stopped.get(job.place.wallet)
-        if stopped is not None and stopped.at < armed_at:
+        if stopped is not None and self._lifts(stopped, job.place.wallet, armed_at):
             del self._stopped[job.place.wallet]
             self.on_trouble("venue-goes-on", f"wallet {name}: armed again, after: {stopped.why}")
         rests = self._rests
         if rests.signer is not None:
             armed_at = max(armed_at, rests.signer.armed_at)  # it may have nothing more to do
-        if rests.mendable and rests.at < armed_at and trio.current_time() < rests.until:
+        if rests.mendable and trio.current_time() < rests.until and self._lifts(rests, None, armed_at):
             self._rests = _Stop(why="", at=0.0, until=-float("inf"))
             self.on_trouble("venue-goes-on", f"all wallets: one was armed again, after: {rests.why}")
+
+    def _lifts(self, stop: _Stop, wallet: Address | None, armed_at: float) -> bool:
+        # Where our clock was set back since, nobody can tell which was first: it is tried once.
+        later = stop.at < armed_at or self.wall() < stop.at
+        if not later or armed_at == self._lifted_by.get(wallet, 0.0):
+            return False
+        self._lifted_by[wallet] = armed_at
+        return True
 
     def _tell_once(self, job: _Job, kind: str, detail: str) -> None:
         """Tell a person, once; and once more where he has armed the wallet since, and it is as it was."""
