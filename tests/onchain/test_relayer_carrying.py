@@ -281,7 +281,9 @@ async def test_too_many_requests_end_by_themselves_and_not_by_an_arming(autojump
         assert world.troubles == []
 
 
-async def test_a_refused_key_is_told_again_after_an_arming(autojump_clock: Clock) -> None:
+@pytest.mark.parametrize("armed_s", [0.0, 3600.0])
+async def test_a_refused_key_is_told_again_after_an_arming(autojump_clock: Clock, armed_s: float) -> None:
+    """Once: also where our clock was set back after it."""
     async with open_world() as world:
         world.relayer.keys = ()
         for number in (1, 2, 3, 4):
@@ -289,7 +291,7 @@ async def test_a_refused_key_is_told_again_after_an_arming(autojump_clock: Clock
                 await world.carry(number)
             if number == 2:
                 await trio.sleep(1)
-                world.signer.armed_at = world.carrier.wall()
+                world.signer.armed_at = world.carrier.wall() + armed_s
         assert [kind for kind, _ in world.troubles] == ["venue-stopped"] * 2
 
 

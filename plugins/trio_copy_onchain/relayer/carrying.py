@@ -376,7 +376,7 @@ class Carrier:
         """Tell a person, once; and once more where he has armed the wallet since, and it is as it was."""
         told_at = self._told.get(detail)
         if told_at is None or told_at < job.signer.armed_at:
-            self._told[detail] = self.wall()
+            self._told[detail] = max(self.wall(), job.signer.armed_at)  # our clock may have been set back since
             self.on_trouble(kind, detail)
 
 
