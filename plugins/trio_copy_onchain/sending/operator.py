@@ -301,14 +301,9 @@ class Operator:
         signer = None if sending is None else self._uncounted.get(sending.hash)
         if sending is None or signer is None:
             return
-        refused = None
-        with trio.CancelScope(deadline=until) as scope:
-            try:
-                await signer.wait_counted()
-            except OrderNotSent as error:
-                refused = error
-        if scope.cancelled_caught:
-            refused = OrderNotSent("its guard could not write it down in time")
+        refused: OrderNotSent | None = OrderNotSent("its guard could not write it down in time")
+        with trio.CancelScope(deadline=until):
+            refused = await _why_not_counted(signer)
         # A nonce can be taken back whatever became of the guard's memory.
         if refused is not None and not sending.cancels:
             raise refused
@@ -582,3 +577,11 @@ class Operator:
         if now - self._told.get(kind, -60.0) >= 60.0:
             self._told[kind] = now
             self.on_trouble(kind, detail)
+
+
+async def _why_not_counted(signer: Signer) -> OrderNotSent | None:
+    try:
+        await signer.wait_counted()
+    except OrderNotSent as error:
+        return error
+    return None
