@@ -114,7 +114,7 @@ class ClobExecutor:
             raise OrderNotSent(str(error)) from None
         release = partial(signer.release, spending, digest)
         known, sent_at = self._known_as(signer), trio.current_time()
-        self.posting.go_on(order, known, self._armed_at(order.wallet, signer))
+        self.posting.go_on(order.wallet, known, self._armed_at(order.wallet, signer))
         self.open_orders.put(order, known, None)  # before: what is told of it may be here before the answer
         try:
             report = await self.posting.post(order, known, self.until(), release)
@@ -143,7 +143,7 @@ class ClobExecutor:
     async def run_ready(self) -> NoReturn:
         """Keep what an order would wait for ready: connections, the venue's time, and at the start the wallets' API keys.
 
-        And take note soon of when wallets were armed.
+        And take note soon of when wallets were armed, which may let others go on too, while the wallet itself sends nothing.
         """
         warm = partial(self.caller.transport.warm, self.caller.url, min(max(1, len(self.context.wallets)), _WARM))
         await warm()
@@ -153,7 +153,8 @@ class ClobExecutor:
         while True:
             for wallet in self.context.wallets:
                 with suppress(OrderNotSent):  # nobody signs for it
-                    self._armed_at(wallet, self._signer(wallet))
+                    signer = self._signer(wallet)
+                    self.posting.go_on(wallet, self._known_as(signer), self._armed_at(wallet, signer))
             await trio.sleep(_WARM_EVERY_S)
             await warm()
             if trio.current_time() - asked_at >= _TIME_EVERY_S:

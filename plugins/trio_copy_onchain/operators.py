@@ -54,6 +54,8 @@ class Operators:
     """Open orders that are older than the journal of their shard."""
     _by_address: dict[Address, Operator] = field(factory=dict)
     _signer_of: dict[Address, Signer] = field(factory=dict)
+    _signers_of: dict[Address, list[Signer]] = field(factory=dict)
+    """Of each operator, those of all wallets that it sends for."""
     _wake: trio.Event = field(factory=trio.Event)
     _due: trio.Event = field(factory=trio.Event)
     """Set when there may be something new on the chain."""
@@ -63,6 +65,7 @@ class Operators:
         for wallet in wallets:
             for signer in self.signers.operators(wallet):
                 self._signer_of.setdefault(signer.address, signer)
+                self._signers_of.setdefault(signer.address, []).append(signer)
 
     def open_journal(self, journal: Journal) -> None:
         """Go on with what an earlier owner of a shard has sent."""
@@ -146,7 +149,10 @@ class Operators:
             if not among:
                 raise OrderNotSent(_kept_for(had))
         for operator, signer in among:
-            operator.go_on(signer.armed_at)
+            if operator.stopped:
+                # Whichever of its wallets was armed: that one may have nothing to send.
+                whose = (signer, *self._signers_of.get(operator.address, ()))
+                operator.go_on(max(one.armed_at for one in whose))
         now = trio.current_time()
         loads = [
             Load(

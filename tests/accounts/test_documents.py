@@ -7,13 +7,13 @@ from typing import Any
 import pytest
 from attrs import evolve
 
-from tests.accounts.played import FAILED, MINED, PENDING, SPOT, Played, entry, freeze, leave
+from tests.accounts.played import FAILED, MINED, PENDING, SPOT, Played, entry, freeze, leave, resting_entry
 from tests.accounts.states import derived, documents, kept
 from tests.builders import ALICE, NOW, make_settings, make_signal, make_task, usd
 from trio_copy.accounts import Account
 from trio_copy.accounts import commands as c
 from trio_copy.accounts.account import MONEY
-from trio_copy.accounts.documents import PlainDocument, account_of, document_of
+from trio_copy.accounts.documents import PlainDocument, account_of, document_of, waiting_of
 from trio_copy.accounts.facts import entry_in, fact_of, record_of
 from trio_copy.accounts.plain import (
     PlainError,
@@ -27,7 +27,7 @@ from trio_copy.accounts.plain import (
 from trio_copy.accounts.telling import TaskEnd
 from trio_copy.model.catalog import Catalog
 from trio_copy.model.control import Mode
-from trio_copy.model.decisions import Code, End, Outcome, Reason, Skip
+from trio_copy.model.decisions import Code, CopyTask, End, Outcome, Reason, Skip
 from trio_copy.model.facts import Fact
 from trio_copy.model.fills import Kind, Side
 from trio_copy.model.ids import OrderId, TokenId
@@ -128,6 +128,23 @@ def test_the_leaders_time_is_that_of_the_signal_in_every_document(kind: Kind, la
     task = make_task(signal)
     assert task.intent.leader_time == signal.block_time - late
     assert task_of(read_plain(write_plain(list(plain_task(task))))) == task
+
+
+@pytest.mark.parametrize("task", [entry(), resting_entry(), evolve(entry(), attempt=3, unsent=1)])
+def test_a_version_that_knew_of_no_order_that_goes_again_makes_the_next_one(task: CopyTask) -> None:
+    """As the owner after a newer one does in a rolling upgrade: it reads five parts, and the first two of what follows an intent."""
+    played = Played()
+    order = played.place(task)
+    played.do(c.NotSent(key=order.key, outcome=NOWHERE, at=NOW, waits_on=True, intent=task.intent))
+    (waits,) = [body for (kind, _), body in documents(played.account).items() if kind == "waits"]
+    assert len(waits) == 5
+    plain = waits[1]
+    assert plain[6] == task.attempt + 1
+    _, _, _, _, _, _, _, _, _, _, rest_until, post_only, *_ = plain[4]
+    assert (rest_until, post_only) == (task.intent.rest_until, 0)
+    plain[4] = plain[4][:12]
+    assert waiting_of(waits).task == task.anew()
+    assert waiting_of(waits).unsent is None
 
 
 @pytest.mark.parametrize("post_only", [False, True])

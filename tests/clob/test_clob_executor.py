@@ -44,6 +44,7 @@ from trio_copy.testing.conformance import EXECUTOR_CHECKS, name_of
 from trio_copy.testing.market_server.faults import Body, Ids
 from trio_copy.testing.samples import sample_intent, sample_signal, sample_task
 from trio_copy_clob import terms
+from trio_copy_clob.sending.stops import Stop
 from trio_copy_clob.terms import Terms, read_terms
 
 Clock = trio.testing.MockClock
@@ -329,6 +330,19 @@ async def test_a_stopped_wallet_is_told_once_and_sends_nothing_more(autojump_clo
         await trio.sleep(1)
         assert (await traded.executor.submit(second)).status is Status.FILLED
         assert traded.kinds == ["venue-stopped", "venue-goes-on"]
+
+
+async def test_an_arming_lifts_what_stops_all_though_its_wallet_has_nothing_to_send(autojump_clock: Clock) -> None:
+    """The alert names the wallet whose order met it; others would be held up until that one has another order."""
+    async with open_traded(wallets=(_WALLET,)) as traded:
+        stops = traded.executor.posting.stops
+        stops.stop(Stop.EGRESS, "", "the region is blocked", now=trio.current_time())
+        await trio.sleep(20)
+        assert stops.standing(trio.current_time())
+        traded.signer.armed_at = traded.executor.context.wall()
+        await trio.sleep(10)
+        assert stops.standing(trio.current_time()) == []
+        assert traded.kinds == ["venue-goes-on"]
 
 
 @pytest.mark.parametrize("jump_s", [7200.0, -7200.0])

@@ -7,7 +7,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.builders import NOW, make_signal, make_task
 from tests.clob.sent_orders import OPPOSITE, OTHER, OURS, TOKEN, make_order, maker_row, order_row, trade_row
+from trio_copy.accounts import OpenOrder, OrderState
+from trio_copy.accounts.orders import shrinks
 from trio_copy.model.breaches import breach_of_report
 from trio_copy.model.fills import Side
 from trio_copy.model.ids import Address, ChainId, Hash32
@@ -362,6 +365,19 @@ def test_what_the_chain_has_more_of_an_order_that_rested_is_booked(rows: list[by
     order, fills = make_order(), _on_chain(_log(15_000_000, 7_400_000))
     seen = _seen(order, rows, order_row("CANCELED", "15"), quiet_s=QUIET_S, fills=fills)
     assert _said(prove(order, seen, rests=True)) == ("partial", "15", "7.4", "firm")
+
+
+@pytest.mark.parametrize("fee", [0, 124_999, 125_000, 125_001])
+def test_what_the_chain_has_more_takes_back_nothing_of_what_its_trades_told(fee: int) -> None:
+    """These are booked, for good where they are confirmed: with a smaller fee the order could not end, whoever looked at it."""
+    order, rows, row = make_order(), [trade_row(1, "10")], order_row("CANCELED", "15")
+    booked = _only(prove(order, _seen(order, rows, row, quiet_s=TOLD_LATE_S), rests=True))
+    fills = _on_chain(_log(10_000_000, 4_999_999, fee), _log(5_000_000, 2_500_000, log_index=1))
+    report = _only(prove(order, _seen(order, rows, row, quiet_s=QUIET_S, fills=fills), rests=True))
+    assert _said(report) == ("partial", "15", "7.499999", "firm")
+    assert report.fee == max(booked.fee, Usd(fee))
+    resting = OpenOrder(order, make_task(make_signal(1)), order.max_cost, (), NOW, NOW, OrderState.RESTING, booked)
+    assert not shrinks(resting, report)
 
 
 @pytest.mark.parametrize(

@@ -449,13 +449,13 @@ async def test_what_is_stopped_for_good_goes_on_once_a_person_has_armed_the_wall
         assert bench.told[0][1].endswith("; once that is mended: `trio-copy arm hot`")
         (stopped,) = bench.posting.stops.standing(trio.current_time())
         await trio.sleep(1)
-        bench.posting.go_on(order, bench.signer, stopped.at - 1)
+        bench.posting.go_on(order.wallet, bench.signer, stopped.at - 1)
         assert (await _end(bench, order))[0] == "not sent"
         if stop in (Stop.WALLET, Stop.ENTRIES_OF_WALLET):
             other = make_order(wallet=evolve(order.wallet, address=Address("0x" + "99" * 20)))
-            bench.posting.go_on(other, bench.signer, trio.current_time())
+            bench.posting.go_on(other.wallet, bench.signer, trio.current_time())
             assert (await _end(bench, order))[0] == "not sent"
-        bench.posting.go_on(order, bench.signer, trio.current_time())
+        bench.posting.go_on(order.wallet, bench.signer, trio.current_time())
         assert bench.kinds == ["venue-stopped", "venue-goes-on"]
         bench.clob.says.clear()
         bench.clob.says.append(matched())
@@ -471,7 +471,7 @@ async def test_an_arming_ends_no_pause(clock: Clock) -> None:
     async with open_bench(refusal(503, "Trading is currently disabled.")) as bench:
         await _end(bench)
         assert "trio-copy" not in bench.told[0][1]
-        bench.posting.go_on(make_order(), bench.signer, trio.current_time() + 1)
+        bench.posting.go_on(make_order().wallet, bench.signer, trio.current_time() + 1)
         assert (await _end(bench))[0] == "not sent"
         assert bench.kinds == ["venue-stopped"]
 

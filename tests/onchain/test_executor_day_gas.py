@@ -99,6 +99,32 @@ async def test_what_cannot_be_counted_does_not_leave_and_its_nonce_is_free(opene
         assert await bench.shares() == shares
 
 
+async def test_a_disk_that_never_answers_keeps_nothing_from_being_cancelled(opened: Callable[..., Any]) -> None:
+    """Nor from being looked after: what cannot be counted in time does not leave, and the next look goes on."""
+    hung: trio.Event | None = None
+    hangs = trio.Event()
+
+    async def hanging(run: Callable[[], Any]) -> Any:
+        await trio.lowlevel.checkpoint()
+        if hung is not None:
+            hangs.set()
+            await hung.wait()
+        return run()
+
+    async with opened(in_thread=hanging) as (bench, _):
+        await bench.mining(False)
+        await bench.leave(await bench.buy())
+        hung = trio.Event()
+        with trio.fail_after(5):
+            await hangs.wait()
+        await trio.sleep(1.5)  # the guard reads every second what other processes have written
+        bench.wall.ahead_s += LATE_S + 1
+        try:
+            await bench.until(lambda: cancelled(bench), "cancelled")
+        finally:
+            hung.set()
+
+
 async def test_a_day_without_room_for_gas_lets_exits_and_cancellations_go_on(opened: Callable[..., Any]) -> None:
     """Entries are refused with the limit's name, and nothing of them is bound."""
     async with opened() as (bench, signing):

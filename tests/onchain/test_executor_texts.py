@@ -6,11 +6,13 @@ import pytest
 import trio
 
 from tests.onchain.deployed import Deployed, Market
+from tests.onchain.executing import Signing, SigningFor
 from tests.onchain.faulting import KEY, Bench, fund, open_bench
 from tests.onchain.proxying import Exchange, Rule, hangs_up, refuses, says, takes_and
 from trio_copy.errors import OrderNotSent
 from trio_copy.model.decisions import Code, Reason
-from trio_copy.model.orders import Status
+from trio_copy.model.ids import FollowerId
+from trio_copy.model.orders import Status, Wallet
 from trio_copy.testing.anvil import Node
 from trio_copy_onchain.tx.fees import GWEI
 
@@ -196,6 +198,51 @@ async def test_an_operator_that_was_stopped_sends_again_once_its_wallet_is_armed
     await bench.bought_once(order, shares, nonce)
     told = [kind for kind in bench.kinds if kind.startswith("operator-")]
     assert told == ["operator-stopped", "operator-goes-on"]
+
+
+async def test_an_operator_that_was_stopped_sends_again_once_any_wallet_is_armed_that_it_sends_for(
+    bench: Bench,
+) -> None:
+    """As the alert says; the one that is armed may have nothing to send."""
+    operators, other = bench.trading.executor.operators, Signing(KEY)
+    ours, operators.signers = operators.signers, SigningFor([other])
+    operators.know([Wallet(follower=FollowerId("bob"), address=other.address, name="other")])
+    operators.signers = ours
+    bench.rule(refuses(UNFIT[0]))
+    await bench.trading.submit(await bench.buy())
+    bench.obey()
+    other.armed_at = bench.wall() + 1
+    order, shares, nonce = await bench.buy(key="ef"), await bench.shares(), await bench.nonce()
+    await bench.leave(order)
+    await bench.bought_once(order, shares, nonce)
+
+
+async def test_each_arming_lets_an_operator_try_once_however_the_clock_is_set(bench: Bench) -> None:
+    """Set back after an arming, what stops since seems to be older for ever; set back before it, it seems never to be."""
+    bench.rule(refuses(UNFIT[0]))
+    signing = bench.trading.signing
+    for jump_before, jump_after in ((0.0, -3600.0), (-3600.0, 0.0)):
+        await bench.trading.submit(await bench.buy(key="ab"))
+        bench.wall.ahead_s += 2 + jump_before
+        signing.armed_at = bench.wall()
+        bench.wall.ahead_s += 2 + jump_after
+        assert (await bench.trading.submit(await bench.buy(key="cd"))).status is Status.REJECTED
+        for key in ("e1", "e2"):
+            with pytest.raises(OrderNotSent, match="no node takes it"):
+                await bench.trading.submit(await bench.buy(key=key))
+        bench.operator.stopped = ""
+
+
+async def test_an_operator_that_is_stopped_again_after_an_arming_tells_so_at_once(bench: Bench) -> None:
+    """Within a minute too: who heard last that it goes on would believe so."""
+    bench.rule(refuses(UNFIT[0]))
+    for key in ("ab", "cd"):
+        report = await bench.trading.submit(await bench.buy(key=key))
+        assert report.status is Status.REJECTED
+        bench.trading.signing.armed_at = bench.wall() + 1
+        bench.wall.ahead_s += 2
+    told = [kind for kind in bench.kinds if kind.startswith("operator-")]
+    assert told == ["operator-stopped", "operator-goes-on", "operator-stopped"]
 
 
 async def test_what_was_refused_by_all_and_may_not_be_signed_dearer_is_not_sent(bench: Bench) -> None:

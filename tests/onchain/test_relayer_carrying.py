@@ -4,7 +4,7 @@ import pytest
 import trio
 
 from tests.builders import NOW
-from tests.onchain.relayer_world import CALLS, USDC, WALLET, intent, open_world
+from tests.onchain.relayer_world import CALLS, USDC, WALLET, RelayedSigner, intent, open_world
 from trio_copy.errors import OrderNotSent
 from trio_copy.model.decisions import Code, Reason
 from trio_copy.model.orders import SignatureType
@@ -227,6 +227,18 @@ async def test_a_wallet_that_is_armed_again_is_carried_again_without_a_restart(a
         assert (await world.carry(2)).done is Done.LANDED
 
 
+async def test_an_arming_lets_a_wallet_try_once_though_the_clock_was_set_back_after_it(autojump_clock: Clock) -> None:
+    """What is stopped since seems to be older than it, for as long as the clock was set back."""
+    async with open_world() as world:
+        world.relayer.blocked = frozenset({USDC})
+        world.signer.armed_at = world.carrier.wall() + 3600
+        assert (await world.carry(1)).done is Done.REFUSED
+        with pytest.raises(OrderNotSent, match="call blocked"):
+            await world.carry(2)
+        assert [kind for kind, _ in world.troubles] == ["venue-stopped", "venue-goes-on", "venue-stopped"]
+        assert world.submits() == [400, 400]
+
+
 async def test_a_quota_that_was_raised_is_used_once_a_wallet_is_armed_again(autojump_clock: Clock) -> None:
     """Not only when it would have ended; what was signed for the first time is handed over then, the same bytes."""
     async with open_world() as world:
@@ -239,6 +251,20 @@ async def test_a_quota_that_was_raised_is_used_once_a_wallet_is_armed_again(auto
         assert (await world.carry(1)).done is Done.LANDED
         assert [kind for kind, _ in world.troubles] == ["venue-stopped", "venue-goes-on"]
         assert world.submits() == [429, 200]
+
+
+async def test_a_quota_that_was_raised_is_used_by_whoever_comes_once_the_wallet_that_met_it_is_armed(
+    autojump_clock: Clock,
+) -> None:
+    """That is the one that a person was told to arm, and it may have nothing more to do."""
+    async with open_world() as world:
+        world.relayer.quota = 0
+        assert (await world.carry(1)).done is Done.REFUSED
+        world.relayer.quota = 100
+        await trio.sleep(1)
+        world.signer.armed_at = world.carrier.wall()
+        world.signer = RelayedSigner()
+        assert (await world.carry(2)).done is Done.LANDED
 
 
 async def test_too_many_requests_end_by_themselves_and_not_by_an_arming(autojump_clock: Clock) -> None:
@@ -255,7 +281,9 @@ async def test_too_many_requests_end_by_themselves_and_not_by_an_arming(autojump
         assert world.troubles == []
 
 
-async def test_a_refused_key_is_told_again_after_an_arming(autojump_clock: Clock) -> None:
+@pytest.mark.parametrize("armed_s", [0.0, 3600.0])
+async def test_a_refused_key_is_told_again_after_an_arming(autojump_clock: Clock, armed_s: float) -> None:
+    """Once: also where our clock was set back after it."""
     async with open_world() as world:
         world.relayer.keys = ()
         for number in (1, 2, 3, 4):
@@ -263,7 +291,7 @@ async def test_a_refused_key_is_told_again_after_an_arming(autojump_clock: Clock
                 await world.carry(number)
             if number == 2:
                 await trio.sleep(1)
-                world.signer.armed_at = world.carrier.wall()
+                world.signer.armed_at = world.carrier.wall() + armed_s
         assert [kind for kind, _ in world.troubles] == ["venue-stopped"] * 2
 
 

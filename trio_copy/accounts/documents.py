@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Mapping
 from functools import lru_cache
 from typing import Any
 
-from attrs import frozen
+from attrs import evolve, frozen
 
 from trio_copy.accounts.account import (
     MONEY,
@@ -25,6 +25,8 @@ from trio_copy.accounts.holdings import Holding
 from trio_copy.accounts.orders import OpenOrder, OrderState, Unsent
 from trio_copy.accounts.plain import (
     PlainError,
+    bearing,
+    borne_by,
     entry_of,
     first,
     intent_of,
@@ -159,29 +161,27 @@ def open_order_of(body: Plain) -> OpenOrder:
 
 
 def plain_waiting(waits: Waiting) -> Plain:
-    """Write a waiting task."""
-    unsent = waits.unsent
-    return [
-        1,
-        plain_task(waits.task),
-        waits.until,
-        int(waits.suspended),
-        waits.tries,
-        *([plain_order(unsent.order), plain_intent(unsent.intent)] if unsent is not None else ()),
-    ]
+    """Write a waiting task; with the order that may go again, as the task of the next one, which bears it.
+
+    So a version that knew of no such order makes the next one, and no second body for its key.
+    """
+    task, unsent = waits.task, waits.unsent
+    if unsent is None:
+        plain = plain_task(task)
+    else:
+        plain = bearing(plain_task(task.anew()), [plain_order(unsent.order), plain_intent(unsent.intent)])
+    return [1, plain, waits.until, int(waits.suspended), waits.tries]
 
 
 def waiting_of(body: Plain) -> Waiting:
     """Read a waiting task."""
-    _, task, until, suspended, tries, *unsent = first(body)
-    of = task_of(task)
-    return Waiting(
-        task=of,
-        until=until,
-        suspended=bool(suspended),
-        tries=tries,
-        unsent=Unsent(order=order_of(unsent[0]), intent=intent_of(unsent[1], of.signal)) if unsent else None,
-    )
+    _, plain, until, suspended, tries = first(body)
+    task, unsent, borne = task_of(plain), None, borne_by(plain)
+    if borne is not None:
+        order, intent = borne
+        task = evolve(task, attempt=task.attempt - 1, unsent=task.unsent - 1)
+        unsent = Unsent(order=order_of(order), intent=intent_of(intent, task.signal))
+    return Waiting(task=task, until=until, suspended=bool(suspended), tries=tries, unsent=unsent)
 
 
 def plain_dead_letter(dead: DeadLetter) -> Plain:

@@ -4,7 +4,7 @@ from attrs import field
 
 from trio_copy.accounts.orders import OrderState, Unsent
 from trio_copy.model.control import ModeChange
-from trio_copy.model.decisions import CopyTask, Outcome, Reason, Skip
+from trio_copy.model.decisions import CopyTask, OrderIntent, Outcome, Reason, Skip
 from trio_copy.model.fundings import Funding
 from trio_copy.model.ids import IntentKey, SignalId, TaskId
 from trio_copy.model.orders import ExecutionReport, Order, Settlement
@@ -25,6 +25,8 @@ class Placed:
     cost: Usd = NO_USD
     """The most that a BUY may cost, fees included."""
     members: tuple[TaskId, ...] = ()
+    intent: OrderIntent | None = None
+    """What the order was made of, with fees, and as far as it is sold now; None where nobody says."""
 
 
 @value

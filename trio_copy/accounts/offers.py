@@ -89,8 +89,8 @@ def _entry(account: "Account", task: CopyTask, members: tuple[TaskId, ...], comm
     verdict = _allowed(account, task, command)
     if isinstance(verdict, Reason):
         return _denied(account, task, verdict, command)
-    task, order, cost = verdict
-    return (e.Placed(order, task, command.at, cost, members),)
+    task, order, cost, intent = verdict
+    return (e.Placed(order, task, command.at, cost, members, intent),)
 
 
 def _denied(account: "Account", task: CopyTask, why: Reason, command: c.Offer) -> Sequence[e.Event]:
@@ -140,8 +140,8 @@ def _suspended(account: "Account", task: CopyTask) -> bool:
     return waits is not None and waits.suspended
 
 
-def _allowed(account: "Account", task: CopyTask, command: c.Offer) -> tuple[CopyTask, Order, Usd] | Reason:
-    """Return an entry, whose key names its order, with the most that it may cost, or what forbids it."""
+def _allowed(account: "Account", task: CopyTask, command: c.Offer) -> tuple[CopyTask, Order, Usd, OrderIntent] | Reason:
+    """Return an entry, whose key names its order, with the most that it may cost and what it is made of, or what forbids it."""
     settings, fee, caps = command.settings, command.market.fee, command.settings.caps
     if settings.size.minimum_policy != "accumulate" and below_minimum(task.intent, settings.size):
         # An exit has called the rest off.
@@ -154,7 +154,8 @@ def _allowed(account: "Account", task: CopyTask, command: c.Offer) -> tuple[Copy
     intent = with_fees(task.intent, settings, fee)
     if isinstance(intent, Reason):
         return intent
-    prepared = _prepared(account, task, held_to(command.allotment, intent), command)
+    intent = held_to(command.allotment, intent)
+    prepared = _prepared(account, task, intent, command)
     if isinstance(prepared, Reason):
         return prepared
     task, order = prepared
@@ -162,7 +163,7 @@ def _allowed(account: "Account", task: CopyTask, command: c.Offer) -> tuple[Copy
     over = over_budget(task, cost, settings, account.exposure, account.windows, command.day)
     if over is None and command.paper is not None:
         over = without_balance(account, cost, command.paper)
-    return over or (task, order, cost)
+    return over or (task, order, cost, intent)
 
 
 def _exit(account: "Account", task: CopyTask, command: c.Offer) -> Sequence[e.Event]:
@@ -200,7 +201,7 @@ def _exit(account: "Account", task: CopyTask, command: c.Offer) -> Sequence[e.Ev
     if isinstance(prepared, Reason):
         return (*changes, *end(account, task, refused(prepared), at), *members)
     part, order = prepared
-    return (*changes, e.Placed(order, part, at, members=together.members), *later, *members)
+    return (*changes, e.Placed(order, part, at, members=together.members, intent=intent), *later, *members)
 
 
 def _wait_for_shares(account: "Account", task: CopyTask, at: float) -> Sequence[e.Event]:

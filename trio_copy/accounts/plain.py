@@ -19,6 +19,8 @@ from trio_copy.model.units import Price, Ratio, Shares, Usd
 
 Plain = list[Any]
 AGGREGATES, REREAD, UNSENT = 1, 2, 4
+_INTENT = 12
+"""Parts of an intent that rests."""
 _SIDES = {side.value: side for side in Side}
 _ENTRY_KINDS = {kind.value: kind for kind in EntryKind}
 
@@ -200,6 +202,20 @@ def task_of(plain: Plain) -> CopyTask:
         reread=bool(flags & REREAD),
         unsent=flags // UNSENT,
     )
+
+
+def bearing(plain: Sequence[object], borne: Plain) -> Plain:
+    """Write something beside a task where every version that reads tasks looks past it: behind its intent."""
+    *before, intent, deadline, attempt, decided_at, not_before, flags = plain
+    assert isinstance(intent, list)
+    padded = [*intent, 0, 0][:_INTENT]
+    return [*before, [*padded, borne], deadline, attempt, decided_at, not_before, flags]
+
+
+def borne_by(plain: Plain) -> Plain | None:
+    """Return what was written beside a task."""
+    borne: list[Plain] = plain[4][_INTENT:]
+    return borne[0] if borne else None
 
 
 def plain_order(order: Order) -> Plain:

@@ -60,7 +60,10 @@ def settle(
 
     async def ask(store: Store) -> list[str]:
         asker = asker_of(store, plan)
-        requests = [payout_request(new_name("payout"), one.key, condition, pays, asker.wall()) for one in found]
+        requests = [
+            payout_request(new_name("payout"), one.key, condition, pays, asker.wall(), shares=one.position.shares)
+            for one in found
+        ]
         return [await asker.ask(plan.shard_of(follower), request) for request in requests]
 
     for line in ask_store(plan, ask):

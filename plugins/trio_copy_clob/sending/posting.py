@@ -14,7 +14,7 @@ from trio_copy.entropy import Entropy
 from trio_copy.errors import ExecutorError, OrderNotSent, OrderUncertain
 from trio_copy.model.breaches import breach_of_report
 from trio_copy.model.fills import Side
-from trio_copy.model.orders import ExecutionReport, Order, Settlement, Status
+from trio_copy.model.orders import ExecutionReport, Order, Settlement, Status, Wallet
 from trio_copy_clob.pacing import Growing
 from trio_copy_clob.sending.answers import Answer, read_answer
 from trio_copy_clob.sending.calling import Caller, NoReply, Reply
@@ -105,9 +105,9 @@ class Posting:
         mend = f"; once that is mended: `trio-copy arm {wallet or 'WALLET'}`" if stopped.until is None else ""
         self.on_trouble("venue-stopped", f"{stopped}{mend}")
 
-    def go_on(self, order: Order, signer: VenueSigner, armed_at: float) -> None:
-        """Let go on what was stopped for good of an order's wallet before a person armed it, by Trio's clock."""
-        for stopped in self.stops.armed(wallet=str(order.wallet.address), signer=signer.address, at=armed_at):
+    def go_on(self, wallet: Wallet, signer: VenueSigner, armed_at: float) -> None:
+        """Let go on what was stopped for good of a wallet, or of all, before a person armed it, by Trio's clock."""
+        for stopped in self.stops.armed(wallet=str(wallet.address), signer=signer.address, at=armed_at):
             self.tell(stopped)
 
 

@@ -186,8 +186,11 @@ def _settled(order: Order, seen: Evidence, *, rests: bool) -> ExecutionReport:
     amounts = _amounts(order, good, rests=rests)
     detail = f"{failed} of {counted(len(seen.trades), 'trade')} undone by the chain" if failed else ""
     chain = _chain(order, seen.fills or (), rests=rests)
-    more = chain is not None and chain.shares.micro > amounts.shares.micro + _ROUNDING
-    chain = None if rests and good and not failed and not more else chain
+    if chain is not None and rests and good and not failed:
+        more = chain.shares.micro > amounts.shares.micro + _ROUNDING
+        # What its trades cost by the formula is booked, maybe for good: where the chain took less, it is no less in the books.
+        cost, fee = max(chain.notional, amounts.notional), max(chain.fee, amounts.fee)
+        chain = evolve(chain, notional=cost, fee=fee) if more else None
     if chain is not None and chain.shares.micro >= amounts.shares.micro - _ROUNDING:
         firm = all(fill.deep for fill in seen.fills or ())
         settlement = Settlement.FIRM if firm or _all_confirmed(good, chain, amounts) else Settlement.MINED

@@ -56,6 +56,8 @@ class _Stop:
     """Trio time."""
     mendable: bool = True
     """Whether a person can do anything about it before its time is over."""
+    signer: Signer | None = None
+    """Of the wallet that met it, which a person is told to arm."""
 
 
 @define(eq=False)
@@ -82,6 +84,8 @@ class Carrier:
     """Why nothing of a wallet is handed over any more."""
     _rests: _Stop = _Stop(why="", at=0.0, until=-float("inf"))
     """Until when nothing at all is handed over, and why."""
+    _lifted_by: dict[Address | None, float] = field(factory=dict)
+    """The arming that has lifted a stop of each wallet last, or of all: once is all that one lifts, however our clock is set."""
     _told: dict[str, float] = field(factory=dict)
     """What a person was told, and when, in Unix seconds."""
 
@@ -283,7 +287,7 @@ class Carrier:
                 )
             case Row.QUOTA | Row.LIMIT:
                 quota, until = refusal.row is Row.QUOTA, now + (refusal.rest_s or _LIMIT_S)
-                self._rests = _Stop(why=words, at=self.wall(), until=until, mendable=quota)
+                self._rests = _Stop(why=words, at=self.wall(), until=until, mendable=quota, signer=job.signer)
                 if quota:
                     what = f"all wallets: nothing more by the relayer for {refusal.rest_s:.0f} s: {words}"
                     self._tell_once(job, "venue-stopped", f"{what}; {_once_mended(job)}")
@@ -350,19 +354,29 @@ class Carrier:
     def _go_on(self, job: _Job) -> None:
         """Try again what was stopped before a person armed the wallet: his word is that it is mended."""
         armed_at, name, stopped = job.signer.armed_at, job.act.wallet.name, self._stopped.get(job.place.wallet)
-        if stopped is not None and stopped.at < armed_at:
+        if stopped is not None and self._lifts(stopped, job.place.wallet, armed_at):
             del self._stopped[job.place.wallet]
             self.on_trouble("venue-goes-on", f"wallet {name}: armed again, after: {stopped.why}")
         rests = self._rests
-        if rests.mendable and rests.at < armed_at and trio.current_time() < rests.until:
+        if rests.signer is not None:
+            armed_at = max(armed_at, rests.signer.armed_at)  # it may have nothing more to do
+        if rests.mendable and trio.current_time() < rests.until and self._lifts(rests, None, armed_at):
             self._rests = _Stop(why="", at=0.0, until=-float("inf"))
-            self.on_trouble("venue-goes-on", f"all wallets: {name} was armed again, after: {rests.why}")
+            self.on_trouble("venue-goes-on", f"all wallets: one was armed again, after: {rests.why}")
+
+    def _lifts(self, stop: _Stop, wallet: Address | None, armed_at: float) -> bool:
+        # Where our clock was set back since, nobody can tell which was first: it is tried once.
+        later = stop.at < armed_at or self.wall() < stop.at
+        if not later or armed_at == self._lifted_by.get(wallet, 0.0):
+            return False
+        self._lifted_by[wallet] = armed_at
+        return True
 
     def _tell_once(self, job: _Job, kind: str, detail: str) -> None:
         """Tell a person, once; and once more where he has armed the wallet since, and it is as it was."""
         told_at = self._told.get(detail)
         if told_at is None or told_at < job.signer.armed_at:
-            self._told[detail] = self.wall()
+            self._told[detail] = max(self.wall(), job.signer.armed_at)  # our clock may have been set back since
             self.on_trouble(kind, detail)
 
 

@@ -76,6 +76,8 @@ class Operator:
     """Why nothing new is sent any more: no node takes what it sends."""
     _stopped_at: float = 0.0
     """Unix seconds."""
+    _lifted_by: float = 0.0
+    """The arming that has lifted a stop last: once is all that one lifts, however our clock is set."""
     _causes: dict[IntentKey, Cause] = field(factory=dict)
     _coming: set[IntentKey | int] = field(factory=set)
     """Keys that were let in and have no nonce yet."""
@@ -230,7 +232,13 @@ class Operator:
 
     def go_on(self, armed_at: float) -> None:
         """Send again what was stopped before a person armed a wallet, in Unix seconds: his word is that it is mended."""
-        if self.stopped and self._stopped_at < armed_at:
+        # Where our clock was set back since, nobody can tell which was first: it is tried once.
+        later = self._stopped_at < armed_at or self.wall() < self._stopped_at
+        if self.stopped and later and armed_at != self._lifted_by:
+            self._lifted_by = armed_at
+            # Each time a person arms a wallet he hears what comes of it: stopped again within a minute is no repetition.
+            for kind in ("operator-goes-on", "operator-stopped"):
+                self._told.pop(kind, None)
             self._tell("operator-goes-on", f"operator {self.address}: a wallet was armed again, after: {self.stopped}")
             self.stopped = ""
 
@@ -253,9 +261,13 @@ class Operator:
 
         Cancelled, they may be at a node. Raises `OrderNotSent` where they could not be written down: none has left.
         """
-        self.written.put(self.nonces)
-        await self.written.journal.wait_durable()
-        await self._wait_counted(nonce)
+        written = None
+        # Made dearer meanwhile, as what waits for long is, it has other bytes by then, and those are written later.
+        while (newest := self._newest(nonce)) is not written:
+            self.written.put(self.nonces)
+            await self.written.journal.wait_durable()
+            await self._wait_counted(newest, until)
+            written = newest
         if self.closed:
             raise OrderNotSent("its shard is somebody else's by now")
         self.at("onchain: written down")
@@ -277,23 +289,25 @@ class Operator:
             self._tell("node-refused", f"{self.address}, nonce {nonce}: {answer.row.what}: {answer.words}")
         return answer
 
-    async def _wait_counted(self, nonce: int) -> None:
-        """Wait until the guard has written down what the newest bytes of a nonce count. Raises `OrderNotSent` where it cannot.
+    def _newest(self, nonce: int) -> Sending | None:
+        binding = self.nonces.bindings.get(nonce)
+        return None if binding is None else binding.newest
 
-        Of those alone that were signed here. Its disk was busy with them while the shard's journal was waited for.
+    async def _wait_counted(self, sending: Sending | None, until: float) -> None:
+        """Wait until the guard has written down what something counts. Raises `OrderNotSent` where it cannot, or not in time.
+
+        Of that alone that was signed here. Its disk was busy with it while the shard's journal was waited for.
         """
-        while (binding := self.nonces.bindings.get(nonce)) is not None:
-            newest = binding.newest
-            signer = self._uncounted.get(newest.hash)
-            if signer is None:
-                return
-            try:
-                await signer.wait_counted()
-            except OrderNotSent:
-                # A nonce can be taken back whatever became of the guard's memory.
-                if not newest.cancels:
-                    raise
-            self._uncounted.pop(newest.hash, None)
+        signer = None if sending is None else self._uncounted.get(sending.hash)
+        if sending is None or signer is None:
+            return
+        refused: OrderNotSent | None = OrderNotSent("its guard could not write it down in time")
+        with trio.CancelScope(deadline=until):
+            refused = await _why_not_counted(signer)
+        # A nonce can be taken back whatever became of the guard's memory.
+        if refused is not None and not sending.cancels:
+            raise refused
+        self._uncounted.pop(sending.hash, None)
 
     def _signing(self, cause: Cause | None, fees: Fees, signer: Signer | None = None) -> c.SignFor:
         """Return what signs a cause's call, or else what does nothing."""
@@ -563,3 +577,11 @@ class Operator:
         if now - self._told.get(kind, -60.0) >= 60.0:
             self._told[kind] = now
             self.on_trouble(kind, detail)
+
+
+async def _why_not_counted(signer: Signer) -> OrderNotSent | None:
+    try:
+        await signer.wait_counted()
+    except OrderNotSent as error:
+        return error
+    return None

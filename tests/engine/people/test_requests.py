@@ -60,8 +60,8 @@ def settle(key: IntentKey, shares: str, dollars: str, fee: str = "0", name: str 
     return asked.settle(name, ALICE, key, micro(shares, dollars, fee), NOW)
 
 
-def pays(dollars: str, name: str = "r") -> Request:
-    return asked.payout(name, (ALICE, LEADER, TOKEN), "", Price.parse(dollars), NOW)
+def pays(dollars: str, name: str = "r", shares: str = "10") -> Request:
+    return asked.payout(name, (ALICE, LEADER, TOKEN), "", Price.parse(dollars), NOW, shares=Shares.parse(shares))
 
 
 REFUSALS: dict[str, tuple[Callable[[IntentKey], Request], str]] = {
@@ -154,6 +154,21 @@ async def test_what_a_person_says_that_shares_paid_takes_them_out_of_the_books_o
         assert not account.position((LEADER, TOKEN)).shares
         assert str(account.performance.realised) == realised
         assert carry_out(pays(each), account, NOW).startswith(REFUSED)
+
+
+async def test_only_shares_that_a_person_was_shown_are_said_to_have_paid(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    """An owner that is away answers hours later, and has bought more by then: that was not redeemed."""
+    async with open_memory() as store:
+        owner = Owner(store, 1)
+        owner.fill(TASK, shares="10", dollars="5")
+        request = pays("1")
+        owner.fill(make_task(make_signal(2)), shares="10", dollars="5")
+        account = owner.account("alice")
+
+        assert "expected 10 shares of token" in carry_out(request, account, NOW)
+        assert account.position((LEADER, TOKEN)).shares == Shares.parse(20)
 
 
 async def test_what_an_open_order_may_still_change_is_not_said_to_have_paid(

@@ -318,6 +318,31 @@ async def test_an_entry_that_is_not_accepted_is_suspended_while_its_signal_is_ta
         assert len(rig.lanes) == 0
 
 
+async def test_an_entry_that_waits_with_its_order_does_not_leave_while_the_breaker_is_open(clock: Clock) -> None:
+    """It was prepared before its executor broke its contract; that is no reason to send it now."""
+    async with open_rig() as rig:
+        rig.executor.script = [NOT_YET] * 500
+        task = buy(2, deadline=rig.wall() + 60)
+        rig.shard.met.meet(task.signal, rig.wall(), whole=True)
+        await rig.take_in(task)
+        await trio.sleep(5)
+        first = rig.shard.met.retract(task.signal, rig.wall())
+        assert first is not None
+        rig.shard.retract(first)
+        await trio.sleep(2)
+        rig.executor.script, prepare, sends = [], rig.executor.prepare, len(rig.executor.sent)
+        rig.executor.prepare = lambda *asked: evolve(prepare(*asked), shares=Shares(1 << 50))
+        for number in (11, 12, 13):
+            other = buy(number, "bob", token=number, deadline=rig.wall() + 60)
+            assert await rig.end_of(other) == [(End.DENIED, Code.CONTRACT_BROKEN)]
+        rig.executor.prepare = prepare
+        rig.shard.met.meet(task.signal, rig.wall(), whole=True)
+        rig.shard.resume(task.signal.signal_id)
+        assert await rig.wait_ends(task) == [(End.DENIED, Code.CONTRACT_BROKEN)]
+        assert len(rig.executor.sent) == sends
+        assert rig.open_orders() == []
+
+
 @pytest.mark.parametrize("how", ["cancelled", "handed over", "handed over, and cancelled"])
 async def test_an_exit_that_is_not_accepted_holds_no_end_up(clock: Clock, how: str) -> None:
     """Whoever stops, or gives its shard to another instance, waits no longer than for one send; what came of it is recorded."""

@@ -130,8 +130,7 @@ class Contract:
             ContractBroken: it answered what it must not, or the breaker is open and this is an entry.
         """
         call, began = self._prepare, self.calls.now()
-        if began < self._open_until and intent.side is Side.BUY:
-            raise ContractBroken(f"{self.whose}: no entries for {_BREAKER_S:g} s after {_BREAKER_AT} breaches in a row")
+        self.expect_allowed(intent.side, began)
         try:
             order = self.inner.prepare(key, intent, wallet, market)
         except OrderNotSent as error:
@@ -155,6 +154,11 @@ class Contract:
         if order.refused is not None:
             order = evolve(order, refused=self._clean_reason(order.refused))
         return order if order.fee_bps is not None and order.fee is market.fee else _with_fee(order, market)
+
+    def expect_allowed(self, side: Side, now: float | None = None) -> None:
+        """Raise `ContractBroken` for an entry while the breaker is open: what was prepared before does not leave then either."""
+        if side is Side.BUY and (self.calls.now() if now is None else now) < self._open_until:
+            raise ContractBroken(f"{self.whose}: no entries for {_BREAKER_S:g} s after {_BREAKER_AT} breaches in a row")
 
     def lane(self, intent: OrderIntent, wallet: Wallet) -> tuple[str, ...]:
         """Name what must not run at once; where the executor cannot say, the follower's trades of a token."""

@@ -63,10 +63,13 @@ def fund(name: str, follower: FollowerId, amount: Usd, start: Usd, why: str, at:
     return _request(name, "fund", [follower, amount.micro, start.micro, why], at)
 
 
-def payout(name: str, position: PositionKey, condition_id: str, pays: Price, at: float) -> Request:
-    """Ask that what is held of a position is booked at what each share has paid, of a question where its name is known."""
+def payout(name: str, position: PositionKey, condition_id: str, pays: Price, at: float, *, shares: Shares) -> Request:
+    """Ask that what is held of a position is booked at what each share has paid, of a question where its name is known.
+
+    `shares` are those that a person has looked at: what was bought since is not meant.
+    """
     follower, leader, token_id = position
-    return _request(name, "payout", [follower, leader, str(token_id), condition_id, pays.micro], at)
+    return _request(name, "payout", [follower, leader, str(token_id), condition_id, pays.micro, shares.micro], at)
 
 
 def leave(name: str, position: PositionKey, at: float) -> Request:
@@ -231,12 +234,15 @@ def _fund(account: Account, body: list[Any], at: float) -> Command:
 
 
 def _payout(account: Account, body: list[Any], at: float) -> Command:
-    leader, token, condition_id, pays = body
+    leader, token, condition_id, pays, shares = body
     spot, price = (Address(str(leader)), TokenId(int(token))), Price(number_of(pays))
     if not Price(0) <= price <= ONE_USD_PER_SHARE:
         raise _Refused(f"--payout: expected from 0 to 1 USD a share, got {price}")
-    if not account.position(spot).shares:
+    held, meant = account.position(spot).shares, Shares(number_of(shares))
+    if not held:
         raise _Refused(f"expected a position that is held, got none of {account.follower} in token {spot[1]}")
+    if held != meant:
+        raise _Refused(f"expected {meant} shares of token {spot[1]}, as they were shown, got {held}: look again")
     if account.in_flight(spot):
         raise _Refused(
             f"expected no open order of token {spot[1]}, which may change what is held: wait for it, or settle it"

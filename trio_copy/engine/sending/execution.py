@@ -33,10 +33,10 @@ from trio_copy.engine.shards.worth import held_since, unrealised
 from trio_copy.engine.shards.writing import Batch
 from trio_copy.entropy import Entropy
 from trio_copy.errors import ContractBroken, LeaseLost, OrderNotSent, OrderUncertain, ReportBroken
-from trio_copy.model.decisions import Code, CopyTask, End, OrderIntent, Outcome, Reason, left_by, retracted, too_late
+from trio_copy.model.decisions import Code, CopyTask, End, Outcome, Reason, left_by, retracted, too_late
 from trio_copy.model.fills import Side
 from trio_copy.model.follow_settings import FollowSettings
-from trio_copy.model.ids import IntentKey, rest_id
+from trio_copy.model.ids import rest_id
 from trio_copy.model.orders import ExecutionReport, Market, Order, Status
 from trio_copy.model.sightings import Allotment
 from trio_copy.model.units import NO_USD, Usd
@@ -200,21 +200,13 @@ class Execution:
         """Let the account decide about a task; None when there is nothing to be sent for it now."""
         task = queued.task
         follower, prepare = self.book.terms.followers[task.follower], self.executor.prepare
-        wallet, waits = follower.wallet, shard.accounts[task.follower].waiting.get(task.task_id)
-        made_of: dict[IntentKey, OrderIntent] = {}
-        if waits is not None and waits.unsent is not None:
-            made_of[waits.unsent.order.key] = waits.unsent.intent
-
-        def made(key: IntentKey, intent: OrderIntent) -> Order:
-            made_of[key] = intent
-            return prepare(key, intent, wallet, market)
-
+        wallet = follower.wallet
         offer = c.Offer(
             task=task,
             resting=self.lanes.resting(queued),
             settings=settings,
             market=market,
-            prepare=made,
+            prepare=lambda key, intent: prepare(key, intent, wallet, market),
             day=shard.grants.day(task),
             at=self.wall(),
             crowded=queued.is_exit and self.lanes.crowded,
@@ -223,9 +215,12 @@ class Execution:
             allotment=allotment,
             wallet=wallet,
         )
+        waits = shard.accounts[task.follower].waiting.get(task.task_id)
         try:
+            if waits is not None and waits.unsent is not None:
+                self.executor.expect_allowed(task.intent.side)  # it may go as it was prepared before
             effect = shard.act(task.follower, offer)
-        except OrderNotSent as error:  # of `prepare`: nothing was decided, and nothing has changed
+        except OrderNotSent as error:  # of the executor: nothing was decided, and nothing has changed
             self._end(shard, queued, refused(error))
             return None
         if queued.is_exit and shard.accounts[task.follower].resting_before(task):
@@ -238,7 +233,7 @@ class Execution:
         placed = None
         for event in effect.events:
             if isinstance(event, e.Placed):
-                placed = _Placed(event, effect.batch, made_of[event.order.key])
+                placed = _Placed(event, effect.batch)
                 if allotment is not None:
                     shard.sightings.allot(event.order, event.task, allotment)
             elif isinstance(event, e.Waits) and placed and event.task.task_id == rest_id(placed.event.task.key):
@@ -279,7 +274,7 @@ class Execution:
             command = c.NotSent(key=key, outcome=answer, at=now)
         elif isinstance(answer, _Later):
             # Who keeps a journal keeps what was sent under each key, and with it who sends for it: there another key is freer.
-            intent = None if task.executor in shard.journals else placed.intent
+            intent = None if task.executor in shard.journals else placed.event.intent
             command = c.NotSent(key=key, outcome=answer.outcome, at=now, waits_on=True, intent=intent)
         elif isinstance(answer, OrderUncertain):
             command = c.Doubt(key=key, at=now, breached=isinstance(answer, ReportBroken))
@@ -484,8 +479,6 @@ class _Placed:
     event: e.Placed
     batch: Batch
     """Durable together with it."""
-    intent: OrderIntent
-    """What its order was made of."""
 
 
 @frozen
