@@ -72,7 +72,7 @@ class Housekeeping:
         while not keeper.drain_asked.is_set():
             if keeper.gained == seen:
                 await keeper.wait_news()
-            await self.intake.narrow_anew()
+            await self.intake.narrow_to_shards()
             if keeper.gained != seen:
                 seen = keeper.gained
                 await self.load_positions()
