@@ -5,7 +5,7 @@ import trio
 import trio.testing
 from attrs import define, evolve, field
 
-from tests.builders import LEADER, NOW, OTHER_LEADER, make_signal, make_task
+from tests.builders import LEADER, NOW, OTHER_LEADER, make_follow, make_signal, make_task
 from tests.harness import Recorder, World, make_test_plan, open_world, patient, running_engine, with_follow_settings
 from trio_copy.accounts import Account, OrderState
 from trio_copy.accounts import events as e
@@ -22,6 +22,7 @@ from trio_copy.model.catalog import Catalog
 from trio_copy.model.control import Instance, Mode, shard_lease
 from trio_copy.model.decisions import End
 from trio_copy.model.follow_settings import Caps, Leaving
+from trio_copy.model.follows import Follow
 from trio_copy.model.ids import Address, FollowerId, TokenId
 from trio_copy.model.logs import Checkpoint
 from trio_copy.model.orders import Quote
@@ -31,6 +32,7 @@ from trio_copy.testing.samples import sample_order
 from trio_copy.testing.virtual import run_virtually
 from trio_copy_memory import MemorySettings, open_memory_store
 from trio_copy_memory.data import MemoryData
+from trio_copy_memory.follows import MemoryFollows
 
 Clock = trio.testing.MockClock
 
@@ -116,6 +118,34 @@ async def test_a_reload_changes_follows_and_names_what_needs_a_restart(clock: Cl
         await trio.sleep(1)
     assert {"alice", "carol"} == {follower for _, follower in world.recorder.copies}
     assert {OTHER_LEADER} == {signal.leader for signal in world.recorder.admitted}
+
+
+async def test_what_a_command_changes_while_a_file_is_taken_up_stays_changed(
+    clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A large book takes its time to be read, and what was read may be older than what the engine has heard since."""
+    load = MemoryFollows.load
+
+    async def load_slowly(follows: MemoryFollows) -> tuple[int, tuple[Follow, ...]]:
+        read = await load(follows)
+        await trio.sleep(10)
+        return read
+
+    async with open_world() as world, running_engine(world, make_test_plan()) as service:
+        follows = service.store.follows
+        ended, begun = make_follow("alice", OTHER_LEADER), make_follow("bob", OTHER_LEADER)
+        await follows.put([ended])
+        await trio.sleep(5)
+        monkeypatch.setattr(MemoryFollows, "load", load_slowly)
+        new = make_test_plan(followers=("alice", "bob", "carol"))
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(service.apply, new.settings)
+            await trio.sleep(15)  # the file's follows are written, and everything is read once more
+            await follows.remove([ended.key])
+            await follows.put([begun])
+        assert list(service.book.followers_of(OTHER_LEADER)) == ["bob"]
+        assert list(service.book.followers_of(LEADER)) == ["alice", "bob", "carol"]
+        assert set(service.intake.reads) == {LEADER, OTHER_LEADER}
 
 
 async def test_a_reload_that_names_an_unknown_executor_changes_nothing(clock: Clock) -> None:
