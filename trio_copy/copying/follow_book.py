@@ -6,7 +6,7 @@ are made of them when somebody asks, and stay at hand while their leader is amon
 
 from array import array
 from bisect import bisect_left
-from collections.abc import Iterable, Iterator, KeysView, Sequence
+from collections.abc import Generator, Iterable, Iterator, KeysView, Sequence
 from itertools import chain
 from typing import TypeVar
 
@@ -65,7 +65,7 @@ class FollowBook:
         self._left = []
         return unknown
 
-    def reload_in_slices(self, follows: Iterable[Follow], at_once: int = 2_000) -> Iterator[list[Follow]]:
+    def reload_in_slices(self, follows: Iterable[Follow], at_once: int = 2_000) -> Generator[list[Follow], None, None]:
         """Do as `reload` does, with so many follows at once; each slice tells those whose follower is not known.
 
         Between two of them anything may be asked, and all of it is as before: the follows become others all at once, after the
