@@ -141,7 +141,7 @@ class UndecodableLog(ChainError):
 
 
 class PendingLog(UndecodableLog):
-    """A log that is in no block yet. It comes again once it is, so it is only counted."""
+    """A log that is in no block yet. A subscription tells it again once it is, so there it is only counted."""
 
 
 class ExecutorError(TrioCopyError):

@@ -10,7 +10,7 @@ TLS takes `?ssl_ca_certs=FILE`, `ssl_certfile=FILE`, `ssl_keyfile=FILE` and, for
 import os
 import ssl
 from typing import Any
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import parse_qsl, urlsplit, urlunsplit
 
 import trio
 from attrs import evolve, field, frozen
@@ -87,6 +87,7 @@ def read_place(url: str) -> Place:
             path = f"/{db}"
             if not master:
                 raise _Unusable("it does not name the primary that the sentinels watch")
+        _check_database("" if scheme == "unix" else path, parts.query)
         servers = (
             (_address(url, 0),)
             if scheme == "unix"
@@ -95,8 +96,6 @@ def read_place(url: str) -> Place:
                 for host in hosts.split(",")
             )
         )
-        if scheme != "unix" and not _names_database(path):
-            raise _Unusable("its database is no number")
         if kind == "cluster" and servers[0].db:
             raise _Unusable("a cluster has no databases by number")
     except (ValueError, OSError) as error:
@@ -108,10 +107,18 @@ def read_place(url: str) -> Place:
     return Place(kind=kind, servers=servers, master=master)
 
 
-def _names_database(path: str) -> bool:
-    """Tell whether a path is a database's number, or nothing. The library takes another word for 0, and 1/2 for 12."""
-    number = path.removeprefix("/").removesuffix("/")
-    return not number or (number.isascii() and number.isdigit())
+def _check_database(path: str, query: str) -> None:
+    """Raise `_Unusable` unless the database is a number, told once, or not at all.
+
+    The library takes another word for 0, 1/2 for 12, 1_0 for 10, and the first of several that contradict each other.
+    """
+    in_query = [value for name, value in parse_qsl(query, keep_blank_values=True) if name == "db"]
+    in_path = path.removeprefix("/").removesuffix("/")
+    told = {*in_query, *([in_path] if in_path else [])}
+    if not all(number.isascii() and number.isdigit() for number in told):
+        raise _Unusable("its database is no number")
+    if len(told) > 1:
+        raise _Unusable("it names several databases")
 
 
 def place_of(url: str) -> Place:

@@ -128,3 +128,35 @@ def test_new_terms_hold_for_what_is_put_from_then_on() -> None:
 
     assert [terms.settings.execution.attempts for terms in before] == [1, 1]
     assert [terms.settings.execution.attempts for terms in book.of(LEADER)] == [1, 3]
+
+
+def test_a_reload_in_slices_is_seen_all_at_once() -> None:
+    """Until the last slice every question has the answer of before, and each slice is about a few follows."""
+    named = Followers({EVERYBODY: NAMED[EVERYBODY]})
+    book = FollowBook(TermsOfFollows(followers=named))
+    before = {one.key: one for one in (make_follow(name, leader) for name in NAMES[:3] for leader in LEADERS[:2])}
+    told = [evolve(make_follow(name, leader), own=OWN[3]) for name in NAMES[2:] for leader in LEADERS]
+    after = {one.key: one for one in told}
+    book.replace_all(before.values())
+    slices = book.reload_in_slices(after.values(), at_once=1)
+    count = 0
+    for _ in slices:
+        _check(book, before)
+        count += 1
+
+    assert count >= len(after)
+    _check(book, after)
+    assert set(book.followers) == set(NAMES)
+
+
+def test_a_reload_that_is_given_up_changes_nothing() -> None:
+    """An engine that ends meanwhile, for instance, judges by what held before."""
+    book = FollowBook(TermsOfFollows(followers=Followers({EVERYBODY: NAMED[EVERYBODY]})))
+    before = [make_follow(name) for name in NAMES]
+    book.replace_all(before)
+    slices = book.reload_in_slices([make_follow("frank", OTHER_LEADER)], at_once=1)
+    next(slices)
+    slices.close()
+
+    _check(book, {one.key: one for one in before})
+    assert set(book.followers) == set(NAMES)

@@ -3,10 +3,10 @@
 import pytest
 import trio
 import trio.testing
-from attrs import evolve
+from attrs import define, evolve, field
 
-from tests.builders import LEADER, NOW, OTHER_LEADER, make_signal, make_task
-from tests.harness import World, make_test_plan, open_world, running_engine, with_follow_settings
+from tests.builders import LEADER, NOW, OTHER_LEADER, make_follow, make_signal, make_task
+from tests.harness import Recorder, World, make_test_plan, open_world, patient, running_engine, with_follow_settings
 from trio_copy.accounts import Account, OrderState
 from trio_copy.accounts import events as e
 from trio_copy.cli.load import _plan, _run_virtual
@@ -15,20 +15,24 @@ from trio_copy.cli.stores import store_table
 from trio_copy.config import ShardsSettings
 from trio_copy.config.settings import DefaultsTable
 from trio_copy.engine.opening import open_service
+from trio_copy.engine.service import Service
 from trio_copy.engine.shards.stored import stored_account, stored_changes
 from trio_copy.errors import ConfigError, StoreUnavailable
 from trio_copy.model.catalog import Catalog
 from trio_copy.model.control import Instance, Mode, shard_lease
 from trio_copy.model.decisions import End
 from trio_copy.model.follow_settings import Caps, Leaving
-from trio_copy.model.ids import FollowerId, TokenId
+from trio_copy.model.follows import Follow
+from trio_copy.model.ids import Address, FollowerId, TokenId
+from trio_copy.model.logs import Checkpoint
 from trio_copy.model.orders import Quote
 from trio_copy.model.units import Price, Usd
-from trio_copy.ports import StoreContext, StorePlugin
+from trio_copy.ports import Changes, StoreContext, StorePlugin
 from trio_copy.testing.samples import sample_order
 from trio_copy.testing.virtual import run_virtually
 from trio_copy_memory import MemorySettings, open_memory_store
 from trio_copy_memory.data import MemoryData
+from trio_copy_memory.follows import MemoryFollows
 
 Clock = trio.testing.MockClock
 
@@ -114,6 +118,34 @@ async def test_a_reload_changes_follows_and_names_what_needs_a_restart(clock: Cl
         await trio.sleep(1)
     assert {"alice", "carol"} == {follower for _, follower in world.recorder.copies}
     assert {OTHER_LEADER} == {signal.leader for signal in world.recorder.admitted}
+
+
+async def test_what_a_command_changes_while_a_file_is_taken_up_stays_changed(
+    clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A large book takes its time to be read, and what was read may be older than what the engine has heard since."""
+    load = MemoryFollows.load
+
+    async def load_slowly(follows: MemoryFollows) -> tuple[int, tuple[Follow, ...]]:
+        read = await load(follows)
+        await trio.sleep(10)
+        return read
+
+    async with open_world() as world, running_engine(world, make_test_plan()) as service:
+        follows = service.store.follows
+        ended, begun = make_follow("alice", OTHER_LEADER), make_follow("bob", OTHER_LEADER)
+        await follows.put([ended])
+        await trio.sleep(5)
+        monkeypatch.setattr(MemoryFollows, "load", load_slowly)
+        new = make_test_plan(followers=("alice", "bob", "carol"))
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(service.apply, new.settings)
+            await trio.sleep(15)  # the file's follows are written, and everything is read once more
+            await follows.remove([ended.key])
+            await follows.put([begun])
+        assert list(service.book.followers_of(OTHER_LEADER)) == ["bob"]
+        assert list(service.book.followers_of(LEADER)) == ["alice", "bob", "carol"]
+        assert set(service.intake.reads) == {LEADER, OTHER_LEADER}
 
 
 async def test_a_reload_that_names_an_unknown_executor_changes_nothing(clock: Clock) -> None:
@@ -324,3 +356,61 @@ async def test_who_takes_over_leaves_positions_by_their_rules(clock: Clock, canc
         await world.recorder.wait_copies(2)
         assert not services[1].holder.shards[0].accounts[FollowerId("alice")].holdings
         services[1].drain()
+
+
+@define(eq=False)
+class Beginning(Recorder):
+    """Notes of each beginning of the reading whose shards were armed, and whether a leader was among those that are read."""
+
+    service: Service | None = None
+    begun: list[tuple[set[int], bool]] = field(factory=list)
+
+    def on_step(self, step: str, detail: str) -> None:
+        super().on_step(step, detail)
+        if step == "subscribed" and self.service is not None:
+            self.begun.append((set(self.service.holder.shards), OTHER_LEADER in self.service.intake.reads))
+
+
+async def test_who_takes_over_reads_what_those_have_done_whom_the_shard_follows(clock: Clock) -> None:
+    """However many are followed: nothing that a shard has missed is read before its leaders are known, below the window least of all."""
+    followers = [FollowerId(f"user-{number}") for number in range(8)]
+    many = tuple(Address(f"0x{number:040x}") for number in range(1000, 2000))
+    shared = StorePlugin(
+        name="memory",
+        open=lambda context: open_memory_store(context, MemoryData()),
+        settings=MemorySettings,
+        shared=True,
+    )
+    made = make_test_plan(followers=followers, engine={"deadline_s": 500.0}, chain={"window_blocks": 8})
+    table, placed = patient(made).settings.follow[0], evolve(made.settings, shards=ShardsSettings(count=2))
+    plan = evolve(made, settings=placed, store=evolve(made.store, plugin=shared))
+    ours, theirs = (next(one for one in followers if plan.shard_of(one) == number) for number in (0, 1))
+    follows = ((theirs, OTHER_LEADER), *((ours, leader) for leader in many))
+    tables = tuple(evolve(table, follower=follower, leader=leader) for follower, leader in follows)
+    plan = evolve(plan, settings=evolve(placed, follow=tables))
+    async with open_world() as world:
+        world.recorder = beginning = Beginning()
+        async with open_service(plan, world.seams(), world.endpoints) as service:
+            beginning.service = service
+            service.intake.reads.at_once = 1
+            head, store = world.chain.head.ref, service.store
+            lease = await store.control.acquire(shard_lease(1), "another", 10_000.0)
+            assert lease is not None
+            await store.accounts.take(1, lease.token)
+            checkpoint = Checkpoint(number=head.number, hash=head.hash, armed_at=head.number)
+            await store.accounts.write(1, lease.token, 1, Changes(), checkpoint)
+            async with trio.open_nursery() as nursery:
+                await nursery.start(service.run)
+                assert set(service.holder.shards) == {0}
+                world.chain.mine(world.buy(OTHER_LEADER))
+                for _ in range(50):
+                    world.chain.mine()
+                    await trio.sleep(1)
+                await store.control.release(lease)
+                for _ in range(50):
+                    world.chain.mine()
+                    await trio.sleep(1)
+                assert set(service.holder.shards) == {0, 1}
+                service.drain()
+    assert beginning.begun == [({0}, False), ({0, 1}, True)]
+    assert [follower for _, follower in beginning.copies] == [theirs]

@@ -234,6 +234,12 @@ def test_errors_keep_their_names(text: str, kind: type[Exception]) -> None:
         "redis://h/three",
         "redis://h/1/2",
         "redis://h/-1",
+        "redis://h?db=-1",
+        "redis://h?db=",
+        "redis://h?db=1_0",
+        "unix:///r.sock?db=three",
+        "redis://h/1?db=2",
+        "redis://h?db=1&db=2",
         "redis+sentinel://h:1/primary/x",
     ],
 )

@@ -238,6 +238,7 @@ MANNERS: dict[str, Callable[[Seen], bool]] = {
         and [head["number"] is None for head in seen.head_events] == [True, False] * 2
     ),
     "null_logs ignore_block_hash": lambda seen: seen.requests["block"]["result"] is None and len(seen.range) == 3,
+    "blockless_answers": lambda seen: seen.range[0]["blockHash"] is None and seen.log["blockHash"] is not None,
     "end_subscriptions": lambda seen: not seen.log_events and not seen.head_events and seen.strangers == 2,
     "null_removed": lambda seen: seen.log["removed"] is None and seen.removed_events[0]["removed"] is True,
     "extra_fields": lambda seen: "logType" in seen.log and "logType" in seen.latest,

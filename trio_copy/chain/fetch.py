@@ -191,11 +191,10 @@ class LogFetcher:
         for raw in entries:
             try:
                 log = rpc.decode_log(raw, self.settings.chain_id)
-            except PendingLog as error:
-                self.pool.quarantine(error.kind, f"{endpoint.name}: {error}")
-                continue
             except UndecodableLog as error:
-                self.pool.put_aside(endpoint, error.kind, str(error))
+                # Asked for mined blocks, a log without one is no early word of what comes again: it may be of these.
+                kind = "malformed-log" if isinstance(error, PendingLog) else error.kind
+                self.pool.put_aside(endpoint, kind, str(error))
                 unread += 1
                 continue
             self.pool.could_read(endpoint, "malformed-log")

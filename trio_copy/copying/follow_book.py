@@ -6,8 +6,9 @@ are made of them when somebody asks, and stay at hand while their leader is amon
 
 from array import array
 from bisect import bisect_left
-from collections.abc import Iterable, Iterator, KeysView
+from collections.abc import Generator, Iterable, Iterator, KeysView, Sequence
 from itertools import chain
+from typing import TypeVar
 
 from attrs import define, field
 
@@ -18,6 +19,7 @@ from trio_copy.model.follows import Follow, Terms, TermsOfFollows
 from trio_copy.model.ids import Address, FollowerId
 from trio_copy.model.layers import NO_LAYER
 
+_T = TypeVar("_T")
 _BITS = 32
 """The lower half of a follow's number is that of its settings, the upper half that of its follower."""
 _LOWER_HALF = (1 << _BITS) - 1
@@ -55,55 +57,77 @@ class FollowBook:
 
     def reload(self, follows: Iterable[Follow]) -> list[Follow]:
         """Take these follows for all there are now, and remember who followed; return those whose follower is not known."""
-        before = [*self._left, *self._followers]
-        unknown = self.replace_all(follows)
-        self._left = [name for name in before if name not in self._follower_numbers]
-        return unknown
+        return [one for unknown in self.reload_in_slices(follows) for one in unknown]
 
     def replace_all(self, follows: Iterable[Follow]) -> list[Follow]:
         """Start over with these follows; return those whose follower is not known."""
+        unknown = self.reload(follows)
         self._left = []
-        self.leaving, self.watched, self.by_mark, self._at_hand, self._count_at_hand = set(), set(), set(), {}, 0
-        self._followers, self._settings, self._follower_numbers, self._settings_numbers = [], [], {}, {}
-        unknown = self._fill(FollowColumns.of(follows))
-        noted = {number for number, settings in enumerate(self._settings) if needs_looks(settings)}
-        if noted:
-            for leader, column in self._by_leader.items():
-                for follow in column:
-                    if follow & _LOWER_HALF in noted:
-                        self._note(leader, follow)
         return unknown
 
-    def _fill(self, follows: FollowColumns) -> list[Follow]:
+    def reload_in_slices(self, follows: Iterable[Follow], at_once: int = 2_000) -> Generator[list[Follow], None, None]:
+        """Do as `reload` does, with so many follows at once; each slice tells those whose follower is not known.
+
+        Between two of them anything may be asked, and all of it is as before: the follows become others all at once, after the
+        last. What is put or removed meanwhile is not in them, and has to be told again.
+        """
+        fresh = FollowBook(self.terms)
+        yield from fresh._fill(FollowColumns.of(follows), at_once)
+        before = chain(self._left, self._followers)
+        self._left = [name for name in before if name not in fresh._follower_numbers]
+        self.leaving, self.by_mark, self.watched = fresh.leaving, fresh.by_mark, fresh.watched
+        self._by_leader, self._count = fresh._by_leader, fresh._count
+        self._followers, self._follower_numbers = fresh._followers, fresh._follower_numbers
+        self._settings, self._settings_numbers = fresh._settings, fresh._settings_numbers
+        self._at_hand, self._count_at_hand = {}, 0
+
+    def _fill(self, follows: FollowColumns, at_once: int) -> Iterator[list[Follow]]:
         followers, leaders = self.terms.followers, self.terms.leaders
         # By name, so that the numbers of a leader's follows are in the order of followers, too.
         uppers, of_followers = [-1] * len(follows.followers), [0] * len(follows.followers)
-        for place, name in sorted(enumerate(follows.followers), key=_name):
-            if name in followers:
-                uppers[place], of_followers[place] = self._number_follower(name) << _BITS, id(followers[name].own)
-        of_leaders = [id(leaders.get(leader, NO_LAYER)) for leader in follows.leaders]
+        for places in _slices(sorted(range(len(uppers)), key=follows.followers.__getitem__), at_once):
+            for place in places:
+                name = follows.followers[place]
+                if name in followers:
+                    uppers[place], of_followers[place] = self._number_follower(name) << _BITS, id(followers[name].own)
+            yield []
+        of_leaders = list[int]()
+        filled: list[array[int]] = []
+        for names in _slices(follows.leaders, at_once):
+            of_leaders += [id(leaders.get(name, NO_LAYER)) for name in names]
+            filled += [array("Q") for _ in names]
+            yield []
         # What is in force is worked out once for all whose levels say the same: there may be a million follows.
         known: dict[tuple[int, int, int], int] = {}
-        filled, unknown = [array("Q") for _ in follows.leaders], []
-        for row, (follower, leader, kind) in enumerate(
-            zip(follows.of_follower, follows.of_leader, follows.of_kind, strict=True)
-        ):
-            upper = uppers[follower]
-            if upper < 0:
-                unknown.append(follows.make(row))
-                continue
-            levels = (of_leaders[leader], of_followers[follower], kind)
-            lower = known.get(levels)
-            if lower is None:
-                lower = known[levels] = self._number_settings(self.terms.of(follows.make(row)).settings)
-            filled[leader].append(upper | lower)
-        self._by_leader, self._count = {}, 0
+        for start in range(0, len(follows), at_once):
+            rows = range(start, min(start + at_once, len(follows)))
+            unknown, columns = list[Follow](), (follows.of_follower, follows.of_leader, follows.of_kind)
+            named = (column[rows.start : rows.stop] for column in columns)
+            for row, follower, leader, kind in zip(rows, *named, strict=True):
+                upper = uppers[follower]
+                if upper < 0:
+                    unknown.append(follows.make(row))
+                    continue
+                levels = (of_leaders[leader], of_followers[follower], kind)
+                lower = known.get(levels)
+                if lower is None:
+                    lower = known[levels] = self._number_settings(self.terms.of(follows.make(row)).settings)
+                filled[leader].append(upper | lower)
+            yield unknown
+        noted = {number for number, settings in enumerate(self._settings) if needs_looks(settings)}
+        done = 0
         for address in reversed(follows.leaders):
             column = sorted(filled.pop())  # so that there is never a whole second book
             self._count += len(column)
             if column:
                 self._by_leader[address] = array("Q", column)
-        return unknown
+            for follow in column if noted else ():
+                if follow & _LOWER_HALF in noted:
+                    self._note(address, follow)
+            done += 1 + len(column)
+            if done >= at_once:
+                done = 0
+                yield []
 
     def put(self, follow: Follow) -> bool:
         """Insert or replace one follow; False when its follower is not known."""
@@ -239,5 +263,5 @@ class FollowBook:
         return Terms(self._followers[follow >> _BITS], self._settings[follow & _LOWER_HALF])
 
 
-def _name(numbered: tuple[int, FollowerId]) -> FollowerId:
-    return numbered[1]
+def _slices(told: Sequence[_T], at_once: int) -> Iterator[Sequence[_T]]:
+    return (told[at : at + at_once] for at in range(0, len(told), at_once))

@@ -1,11 +1,12 @@
 """What is done now and then while an engine runs, apart from following the chain and copying. Each is a task of its own."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from contextlib import suppress
 
 import trio
 from attrs import define
 
+from trio_copy.config import Settings
 from trio_copy.copying.follow_book import FollowBook
 from trio_copy.engine.gate.undecided import Undecided
 from trio_copy.engine.intake import Intake
@@ -25,8 +26,10 @@ from trio_copy.engine.shards.later_looks import LaterLooks
 from trio_copy.errors import LeaseLost
 from trio_copy.model.control import ENGINE, Mode
 from trio_copy.model.counts import counted
+from trio_copy.model.follow_columns import FollowColumns
+from trio_copy.model.follows import Follow, TermsOfFollows
 from trio_copy.model.ids import Address
-from trio_copy.ports import Store
+from trio_copy.ports import FollowChange, Store
 
 _EXPIRE_EVERY_S = 0.25
 _TICK_EVERY_S = 1.0
@@ -54,6 +57,8 @@ class Housekeeping:
     undecided: Undecided | None
     acts: Acts
     redeeming: Redeeming
+    _meanwhile: list[FollowChange] | None = None
+    """What was taken up since a reload began; None where there is none."""
 
     async def load_positions(self) -> None:
         """Have every account at hand that holds something: its exit rules are looked at from now on."""
@@ -72,7 +77,7 @@ class Housekeeping:
         while not keeper.drain_asked.is_set():
             if keeper.gained == seen:
                 await keeper.wait_news()
-            await self.intake.narrow_anew()
+            await self.intake.narrow_to_shards()
             if keeper.gained != seen:
                 seen = keeper.gained
                 await self.load_positions()
@@ -121,14 +126,40 @@ class Housekeeping:
                     await trio.lowlevel.checkpoint()
                 version = max(version, change.version)
                 changed.add(change.follow.leader)
-                if change.removed:
-                    self.book.remove(change.follow)
-                    continue
-                self.seams.names.note(change.follow)
-                if not self.book.put(change.follow):
-                    unknown = f"{change.follow.follower} copies {change.follow.leader}"
-                    self.seams.observer.on_alert("unknown-follower", f"{unknown}, but is no configured follower")
+                self._take_up(change)
+                if self._meanwhile is not None:
+                    self._meanwhile.append(change)
             self.intake.narrow(changed)
+
+    def _take_up(self, change: FollowChange) -> None:
+        if change.removed:
+            self.book.remove(change.follow)
+            return
+        self.seams.names.note(change.follow)
+        if not self.book.put(change.follow):
+            unknown = f"{change.follow.follower} copies {change.follow.leader}"
+            self.seams.observer.on_alert("unknown-follower", f"{unknown}, but is no configured follower")
+
+    async def reload_follows(self, settings: Settings, terms: TermsOfFollows) -> None:
+        """Take over the follows and followers of a file that was read again. One at a time.
+
+        Others run meanwhile, and every follow is judged as before until all of them are others at once. Cancelled, or when the
+        store fails, they stay as they were.
+        """
+        self.book.set_terms(terms)
+        self._meanwhile = meanwhile = list[FollowChange]()
+        try:
+            version, follows = await put_follows_of_file(self.store, settings)
+            for _ in self.book.reload_in_slices(follows):
+                await trio.lowlevel.checkpoint()
+        finally:
+            self._meanwhile = None
+        self.seams.names.learn(terms, follows)
+        for change in meanwhile:
+            # Nobody tells it once more, and the store may have been read before it.
+            if change.version > version:
+                self._take_up(change)
+        await self.intake.narrow_anew()
 
     async def watch_markets(self) -> None:
         """Ask the market source, where there is one."""
@@ -156,3 +187,18 @@ class Housekeeping:
                 else:
                     what = "resumed" if change.mode is Mode.RUN else "no entries"
                     self.seams.observer.on_alert("pause", f"{scope}: {what}: {change.why}")
+
+
+async def put_follows_of_file(store: Store, settings: Settings) -> tuple[int, Collection[Follow]]:
+    """Let the store hold the follows of the file; those of an earlier file go, those of commands stay.
+
+    Returns the version and every follow, as `Follows.load` does.
+    """
+    wanted = settings.follows()
+    keys = {follow.key for follow in wanted}
+    version, held = await store.follows.load()
+    gone = [follow.key for follow in FollowColumns.of(held).of_source("file") if follow.key not in keys]
+    if gone:
+        await store.follows.remove(gone)
+    # Mostly nothing has changed, and a large book is not read twice.
+    return (version, held) if await store.follows.put(wanted) == version else await store.follows.load()

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from functools import partial
 
 import trio
-from attrs import define
+from attrs import define, field
 
 from trio_copy.chain.endpoints import Endpoint, EndpointPool
 from trio_copy.chain.feed import FeedItem, Joined
@@ -44,6 +44,7 @@ class Intake:
     """Whether there is no shard to read."""
     was_paused: bool = False
     """Whether there was such a time."""
+    _narrowing: trio.Lock = field(factory=trio.Lock)
 
     def narrow(self, leaders: Iterable[Address]) -> None:
         """Let the endpoints subscribe to the leaders that are read here, of whom these are followed by others than before."""
@@ -55,6 +56,16 @@ class Intake:
 
         Others run meanwhile. Cancelled, some leaders are read already and the filters are those of before.
         """
+        async with self._narrowing:
+            await self._narrow_all()
+
+    async def narrow_to_shards(self) -> None:
+        """Do as `narrow_anew` does, unless everybody was judged by the shards that are held; nobody runs between that and the return."""
+        async with self._narrowing:
+            while not self.reads.of_these_shards:
+                await self._narrow_all()
+
+    async def _narrow_all(self) -> None:
         for came in self.reads.count():
             self._note(came=came)
             await trio.lowlevel.checkpoint()
@@ -112,6 +123,9 @@ class Intake:
         """
         settings = self.plan.settings.engine
         budget = RestartBudget(settings.restarts, settings.restart_window_s)
+        # What a shard has missed is read once: those whom it follows have to be among the leaders by then. Until it is armed
+        # below, no other one can come.
+        await self.narrow_to_shards()
         async with trio.open_nursery() as intake:
             intake.start_soon(self.watchdogs.run, name="watchdogs")
             for endpoint in self.pool.endpoints:

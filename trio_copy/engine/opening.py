@@ -14,6 +14,7 @@ from trio_copy.engine.borders.market_asks import LeftOut, MarketAsks
 from trio_copy.engine.borders.quarantine import Quarantine
 from trio_copy.engine.borders.store_border import JudgedStore, judged_store
 from trio_copy.engine.gate.facts_soon import FactsSoon, nobody_tells
+from trio_copy.engine.housekeeping import put_follows_of_file
 from trio_copy.engine.market_source.prices import Prices
 from trio_copy.engine.market_source.watched_tokens import WatchedTokens
 from trio_copy.engine.people.actors import act_by
@@ -21,7 +22,7 @@ from trio_copy.engine.people.fleets import fleets_of
 from trio_copy.engine.plan import Plan, PlannedExecutor, read_facts
 from trio_copy.engine.seams import Seams
 from trio_copy.engine.sending.news import News
-from trio_copy.engine.service import Service, put_follows_of_file
+from trio_copy.engine.service import Service
 from trio_copy.engine.supervisor import Backoff
 from trio_copy.engine.wiring import Opened, whose, wire
 from trio_copy.model.counts import counted

@@ -11,7 +11,7 @@ what waits, housekeeping is cancelled, the last writes are made, the executors a
 """
 
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 
 import trio
@@ -43,8 +43,6 @@ from trio_copy.errors import ConfigError, LeaseLost, RestartBudgetExhausted
 from trio_copy.model.control import Mode
 from trio_copy.model.counts import counted
 from trio_copy.model.decisions import Code, End, Outcome, Reason
-from trio_copy.model.follow_columns import FollowColumns
-from trio_copy.model.follows import Follow
 from trio_copy.ports import Store
 from trio_copy.signing.signers import OpenSigners
 from trio_copy.telemetry.status import EndpointStatus, Phase, Status
@@ -314,11 +312,7 @@ class Service:
             )
         # Tasks of followers that left the file may still be under way: their accounts stay known.
         new.followers.named = {**self.book.terms.followers.named, **new.followers.named}
-        self.book.set_terms(new)
-        _, follows = await put_follows_of_file(self.store, settings)
-        self.book.reload(follows)
-        self.seams.names.learn(new, follows)
-        await self.intake.narrow_anew()
+        await self.housekeeping.reload_follows(settings, new)
         parts = (
             "engine",
             "chain",
@@ -394,18 +388,3 @@ def _leaf(group: BaseExceptionGroup[RestartBudgetExhausted]) -> RestartBudgetExh
         error = error.exceptions[0]
     assert isinstance(error, RestartBudgetExhausted)
     return error
-
-
-async def put_follows_of_file(store: Store, settings: Settings) -> tuple[int, Collection[Follow]]:
-    """Let the store hold the follows of the file; those of an earlier file go, those of commands stay.
-
-    Returns the version and every follow, as `Follows.load` does.
-    """
-    wanted = settings.follows()
-    keys = {follow.key for follow in wanted}
-    version, held = await store.follows.load()
-    gone = [follow.key for follow in FollowColumns.of(held).of_source("file") if follow.key not in keys]
-    if gone:
-        await store.follows.remove(gone)
-    # Mostly nothing has changed, and a large book is not read twice.
-    return (version, held) if await store.follows.put(wanted) == version else await store.follows.load()

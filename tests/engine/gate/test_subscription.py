@@ -464,6 +464,21 @@ async def test_what_has_no_block_yet_is_counted_and_not_held_against_its_node(cl
     assert world.recorder.alerts == []
 
 
+async def test_a_log_of_no_block_in_the_answer_for_one_is_not_passed_over(clock: Clock) -> None:
+    """Nobody tells it again: its block is not sealed without it, a person hears of it, and it is copied once it can be read."""
+    async with open_world() as world, running_engine(world, make_test_plan()) as service:
+        faults = world.nodes[0].faults
+        faults.silent_logs = faults.blockless_answers = True
+        world.chain.mine(world.buy())
+        await trio.sleep(1)
+        assert service.gate.sealed is not None
+        assert service.gate.sealed.number < world.chain.head.ref.number
+        faults.blockless_answers = False
+        await mine_steadily(world, 5)
+    expected_copies(world, signals=1)
+    assert "unreadable" in {kind for kind, _ in world.recorder.alerts}
+
+
 async def test_a_subscription_that_its_node_ends_costs_no_copy(clock: Clock) -> None:
     """It says so: nobody waits for the silence to be noticed, which takes longer than a copy has."""
     async with open_world() as world, running_engine(world, make_test_plan()):

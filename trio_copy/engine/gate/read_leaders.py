@@ -21,6 +21,8 @@ class ReadLeaders(Collection[Address]):
     """So many follows are looked at before others run: some milliseconds."""
     version: int = 0
     """Another one whenever others are read."""
+    _judged_by: frozenset[int] | None = None
+    """The shards by which everybody was judged; None while that is not the same for all."""
     _read: dict[Address, None] = field(factory=dict)
     """No set, for a copy of the keys of a dict is made in a tenth of the time."""
 
@@ -30,13 +32,14 @@ class ReadLeaders(Collection[Address]):
         Between two of them anything may change. Follows that do are told to `look_at`, whose word is as good before a leader's
         turn as after it; when shards come or go, it begins again, for whoever had his turn was judged by those of before.
         """
-        counted = None
+        self._judged_by = counted = None
         while counted != self.shards.keys():
             counted = frozenset(self.shards)
             for leaders in self._slices():
                 yield self.look_at(leaders)
                 if counted != self.shards.keys():
                     break
+        self._judged_by = counted
 
     def _slices(self) -> Iterator[list[Address]]:
         """Yield everybody who is followed or read: so many at once as are judged while others can wait."""
@@ -53,8 +56,15 @@ class ReadLeaders(Collection[Address]):
         for at in range(0, len(read), self.at_once):
             yield [leader for leader in read[at : at + self.at_once] if leader not in self.book]
 
+    @property
+    def of_these_shards(self) -> bool:
+        """Whether everybody was judged by the shards that are held now. Where all are read, no shard changes anything."""
+        return self._judged_by is not None and (self.warm or self._judged_by == self.shards.keys())
+
     def look_at(self, leaders: Iterable[Address]) -> bool:
         """Work out anew which of these leaders are read: follows of theirs came or went. True when somebody came."""
+        if not self.of_these_shards:
+            self._judged_by = None  # should the shards of before come back, these were judged by others in between
         came, went = set[Address](), set[Address]()
         for leader in leaders:
             reads = self._wanted(leader)

@@ -131,6 +131,7 @@ class NodeFaults:
 
     pending: bool = manner(False, "tells each log and head before it has a block, too")
     null_logs: bool = manner(False, "answers null where there are no logs")
+    blockless_answers: bool = manner(False, "answers eth_getLogs with logs that name no block")
     end_subscriptions: int = manner(
         0, "ends the subscriptions at so many blocks with an error, as one that fell behind", bare=1
     )

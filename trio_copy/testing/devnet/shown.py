@@ -80,6 +80,8 @@ class ShownChain:
             told = [log for log in block.logs if passes(log, log_filter)]
             for log, index in numbered(block.logs, told, faults.answer_index):
                 written = log_object(log, faults, index=index)
+                if faults.blockless_answers:
+                    written["blockHash"] = None
                 logs.append({**written, "padding": "x" * faults.pad_logs} if faults.pad_logs else written)
         return logs if faults.cut_logs is None else logs[: faults.cut_logs]
 
