@@ -230,6 +230,14 @@ def test_a_maker_pays_no_fee_and_a_taker_pays_by_the_formula() -> None:
     assert [report and str(report.fee) for report in fees] == ["0.25", "0", "0.125"]
 
 
+def test_a_maker_is_paid_each_time_in_whole_millionths() -> None:
+    """Parts of a millionth that two trades leave do not make a whole one."""
+    order = make_order()
+    rows = [maker_row(1, "9.000001", price="0.47"), maker_row(2, "10.999999", price="0.47")]
+    report = _only(prove(order, _seen(order, rows, order_row("MATCHED", "20")), rests=True))
+    assert (str(report.shares), str(report.notional)) == ("20", "9.399999")
+
+
 def test_a_taker_pays_each_maker_his_price() -> None:
     """The price of the trade is an average, rounded; who sold the other answer got the rest of a dollar."""
     makers = [

@@ -80,7 +80,7 @@ class WatchedExecutor:
 
     def _note(self, order: Order, report: ExecutionReport) -> None:
         known = (_lane(order), order.order_id)
-        if report.status is Status.RESTING:
+        if report.status is Status.RESTING and not report.off_book:  # what is off the book can meet nothing any more
             self._resting.add(known)
         else:
             self._resting.discard(known)

@@ -160,8 +160,9 @@ def _trade(told: Mapping[str, object], order: Order) -> SeenTrade | None:
     else:
         for one in ours:
             _expect_ours(one, order)
+        # In whole millionths each time, as whoever takes them pays.
         amounts = [(_shares(one.get("matched_amount")), _price(one.get("price"))) for one in ours]
-        shares, paid = sum(size for size, _ in amounts), sum((size * price for size, price in amounts), Decimal(0))
+        shares, paid = sum(size for size, _ in amounts), sum((size * price // 1 for size, price in amounts), Decimal(0))
     return SeenTrade(
         trade_id=trade_id,
         state=_TRADE_STATES.get(state, TradeState.PENDING),
