@@ -26,21 +26,25 @@ LONG_PLAYS = (
     "cli/test_past.py",
     "cli/test_plugin_faults.py",
     "cli/test_replay.py",
+    "cli/test_start.py",
     "cli/test_streaming.py",
     "cli/test_suggestions.py",
     "clob/test_chain_engine.py",
     "clob/test_clob_deaths.py",
     "clob/test_clob_hour.py",
     "clob/test_live_engine.py",
+    "clob/test_shared_depth.py",
     "crash/test_crash.py",
     "docs/test_commands.py",
-    "engine/test_agreement.py",
-    "engine/test_bounded.py",
     "engine/borders/test_contract.py",
     "engine/gate/test_odd_nodes.py",
-    "engine/shards/test_retelling.py",
-    "engine/test_simulation.py",
     "engine/gate/test_subscription.py",
+    "engine/sending/test_resting.py",
+    "engine/shards/test_later_looks.py",
+    "engine/shards/test_retelling.py",
+    "engine/test_agreement.py",
+    "engine/test_bounded.py",
+    "engine/test_simulation.py",
     "engine/test_watchdogs.py",
     "model_check/test_model_check.py",
     "onchain/test_acting_commands_anvil.py",
@@ -52,6 +56,10 @@ LONG_PLAYS = (
     "onchain/test_proofs_shared.py",
     "onchain/test_redeeming_anvil.py",
     "onchain/test_redeeming_routed_anvil.py",
+    "onchain/test_venues_anvil.py",
+    "plugins/test_conformance.py",
+    "plugins/test_sqlite_processes.py",
+    "plugins/test_third_party.py",
     "plugins/test_third_party_store.py",
     "plugins/test_wrong_stores.py",
     "redis/test_faults.py",
@@ -61,7 +69,8 @@ LONG_PLAYS = (
     "redis/test_open.py",
     "signing/test_transacting_properties.py",
 )
-"""Whole runs: coverage makes them two to three times slower, and what they play is covered by others."""
+"""Whole runs, and the like: coverage makes them two to three times slower, and what they play is covered by others, but for one
+line or branch in six hundred. Which, `pytest --cov --cov-context=test` says."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
