@@ -388,10 +388,8 @@ async def another_attempt_waits_for_the_signal(open_store: OpenStore) -> None:
 
 
 async def retract(venue: Rig, task: CopyTask) -> tuple[int, int]:
-    """Do as the gate does; return how many tasks are suspended, and how many are placed."""
-    first = venue.shard.met.retract(task.signal, venue.wall())
-    assert first is not None
-    found = venue.shard.retract(first)
+    """Do as the gate does, and let others hear of it; return what `take_back` does."""
+    found = venue.take_back(task)
     await trio.lowlevel.checkpoint()
     return found
 

@@ -81,6 +81,12 @@ class Rig:
             await self.shard.load([task.follower])
             self.shard.take_in(task.signal, [task], ())
 
+    def take_back(self, task: CopyTask) -> tuple[int, int]:
+        """Take back a task's trade, as the gate does; return how many tasks are suspended, and how many are placed."""
+        first = self.shard.met.retract(task.signal, self.wall())
+        assert first is not None
+        return self.shard.retract(first)
+
     async def end_of(self, *tasks: CopyTask) -> list[Ending]:
         """Take tasks in, one after the other, and return how each ended."""
         await self.take_in(*tasks)

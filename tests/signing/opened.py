@@ -1,10 +1,11 @@
 """Signers on a folder of a test, with a key that anybody may know."""
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import trio
 from attrs import define, evolve, field
 
 from tests.builders import ALICE, NOW, POLYGON
@@ -32,6 +33,26 @@ class Troubles:
 
     def __call__(self, kind: str, detail: str) -> None:
         self.told.append((kind, detail))
+
+
+def lines_in(folder: Path) -> list[str]:
+    """Return what stands in the journal, oldest first."""
+    return [line for path in sorted(folder.glob("signed-*")) for line in path.read_text().splitlines()]
+
+
+@define
+class Writes:
+    """Runs what a journal has a thread do, a moment later, and counts what of it has written."""
+
+    folder: Path
+    count: int = 0
+
+    async def __call__(self, run: Callable[[], Any]) -> Any:
+        await trio.sleep(0.005)
+        before = len(lines_in(self.folder))
+        result = run()
+        self.count += len(lines_in(self.folder)) > before
+        return result
 
 
 def arm_hot(folder: Path, until: float = NOW + 86_400, **changes: Any) -> None:

@@ -30,7 +30,7 @@ from tests.signing.calls import (
     spending,
     transaction,
 )
-from tests.signing.opened import Troubles
+from tests.signing.opened import Troubles, Writes, lines_in
 from trio_copy.clock import wall_clock_from
 from trio_copy.config.wallets import WalletTable
 from trio_copy.errors import OrderNotSent
@@ -183,10 +183,8 @@ def today(folder: Path) -> Path:
     return path
 
 
-def lines_in(folder: Path) -> list[list[Any]]:
-    return [
-        msgspec.json.decode(line) for path in sorted(folder.glob("signed-*")) for line in path.read_bytes().splitlines()
-    ]
+def told_in(folder: Path) -> list[list[Any]]:
+    return [msgspec.json.decode(line) for line in lines_in(folder)]
 
 
 def approves(signer: KeySigner, number: int, fee: int = FEE) -> bool:
@@ -198,29 +196,20 @@ def approves(signer: KeySigner, number: int, fee: int = FEE) -> bool:
 async def test_gas_is_on_the_disk_before_anything_leaves_and_what_is_signed_together_is_one_write(
     tmp_path: Path, autojump_clock: MockClock
 ) -> None:
-    writes = 0
-
-    async def counted(run: Callable[[], Any]) -> Any:
-        nonlocal writes
-        await trio.sleep(0.005)
-        before = len(lines_in(tmp_path))
-        result = run()
-        writes += len(lines_in(tmp_path)) > before
-        return result
-
-    async with opened(tmp_path, counted) as signers:
+    writes = Writes(tmp_path)
+    async with opened(tmp_path, writes) as signers:
         signer = signers.by_name["hot"]
 
         async def leaves(number: int) -> None:
             assert approves(signer, number)
             await signer.wait_counted()
-            assert f"{SENDER}/{number}" in [line[6] for line in lines_in(tmp_path)]
+            assert f"{SENDER}/{number}" in [line[6] for line in told_in(tmp_path)]
 
         async with trio.open_nursery() as nursery:
             for number in range(3):
                 nursery.start_soon(leaves, number)
-        assert writes == 1
-    assert [line[1:6] for line in lines_in(tmp_path)] == [[SENDER, "gas", "", "BUY", PAID]] * 3
+        assert writes.count == 1
+    assert [line[1:6] for line in told_in(tmp_path)] == [[SENDER, "gas", "", "BUY", PAID]] * 3
 
 
 async def test_the_next_process_and_others_of_the_machine_count_it_too(
@@ -246,7 +235,7 @@ async def test_lines_of_a_version_that_counted_no_gas_are_read(tmp_path: Path, a
         await signer.release(spending(), _digest(call))
         assert isinstance(signer.sign_transaction(transaction(call, gas=GAS, max_fee=FEE), spending()), bytes)
         await signer.wait_counted()
-    path, lines = today(tmp_path), lines_in(tmp_path)
+    path, lines = today(tmp_path), told_in(tmp_path)
     assert [line[2] for line in lines] == [KEY, KEY, "gas"]
     assert [list(map(type, line)) for line in lines[1:]] == [[float, str, str, str, str, int, str]] * 2
     path.write_bytes(b"".join(msgspec.json.encode(line) + b"\n" for line in lines[:2]))

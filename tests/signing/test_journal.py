@@ -9,7 +9,7 @@ import trio
 from trio.testing import MockClock
 
 from tests.builders import LEADER, NOW
-from tests.signing.opened import arm_hot, opened, try_to_leave, try_to_send, try_to_sign
+from tests.signing.opened import Writes, arm_hot, lines_in, opened, try_to_leave, try_to_send, try_to_sign
 from trio_copy.errors import ConfigError, OrderNotSent
 from trio_copy.model.units import Usd
 
@@ -29,23 +29,10 @@ def today(folder: Path) -> Path:
     return path
 
 
-def lines_in(folder: Path) -> list[str]:
-    return [line for path in sorted(folder.glob("signed-*")) for line in path.read_text().splitlines()]
-
-
 async def test_nothing_counts_as_durable_before_it_is_on_the_disk(folder: Path, autojump_clock: MockClock) -> None:
     """Orders of one moment share one write, and each of those who wait sees its own line there; what is only signed has none."""
-    writes = 0
-
-    async def counted(run: Callable[[], Any]) -> Any:
-        nonlocal writes
-        await trio.sleep(0.005)
-        lines = len(lines_in(folder))
-        result = run()
-        writes += len(lines_in(folder)) > lines
-        return result
-
-    async with opened(folder, in_thread=counted) as signers:
+    writes = Writes(folder)
+    async with opened(folder, in_thread=writes) as signers:
 
         async def copy(key: str) -> None:
             assert await try_to_send(signers, key, max_cost=HUNDREDTH)
@@ -55,7 +42,7 @@ async def test_nothing_counts_as_durable_before_it_is_on_the_disk(folder: Path, 
         async with trio.open_nursery() as nursery:
             for number in range(5):
                 nursery.start_soon(copy, f"key-{number}")
-        assert writes <= 2
+        assert writes.count <= 2
         assert await try_to_leave(signers, "key-0"), "the same bytes once more are no second order"
         await trio.sleep(2)
         assert len(lines_in(folder)) == 5

@@ -282,9 +282,7 @@ async def test_an_exit_is_not_sent_again_while_its_sale_is_taken_back(clock: Clo
         await rig.take_in(task)
         await trio.sleep(3)
         sends = len(rig.executor.sent)
-        first = rig.shard.met.retract(task.signal, rig.wall())
-        assert first is not None
-        rig.shard.retract(first)
+        rig.take_back(task)
         await trio.sleep(10)
         assert len(rig.executor.sent) == sends
         rig.shard.met.meet(task.signal, rig.wall(), whole=True)
@@ -302,9 +300,7 @@ async def test_an_entry_that_is_not_accepted_is_suspended_while_its_signal_is_ta
         rig.shard.met.meet(task.signal, rig.wall(), whole=True)
         await rig.take_in(task)
         await trio.sleep(5)
-        first = rig.shard.met.retract(task.signal, rig.wall())
-        assert first is not None
-        rig.shard.retract(first)
+        rig.take_back(task)
         await trio.sleep(2)
         sends = len(rig.executor.sent)
         await trio.sleep(10)
@@ -326,9 +322,7 @@ async def test_an_entry_that_waits_with_its_order_does_not_leave_while_the_break
         rig.shard.met.meet(task.signal, rig.wall(), whole=True)
         await rig.take_in(task)
         await trio.sleep(5)
-        first = rig.shard.met.retract(task.signal, rig.wall())
-        assert first is not None
-        rig.shard.retract(first)
+        rig.take_back(task)
         await trio.sleep(2)
         rig.executor.script, prepare, sends = [], rig.executor.prepare, len(rig.executor.sent)
         rig.executor.prepare = lambda *asked: evolve(prepare(*asked), shares=Shares(1 << 50))
@@ -435,9 +429,7 @@ async def test_what_was_taken_back_when_its_shard_was_handed_over_waits_for_the_
         first.shard.met.meet(task.signal, first.wall(), whole=True)
         await first.take_in(task)
         await trio.sleep(5)
-        gone = first.shard.met.retract(task.signal, first.wall())
-        assert gone is not None
-        first.shard.retract(gone)
+        first.take_back(task)
         await trio.sleep(2)
         await _hand_over(first)
         async with open_rig(open_store=books, owner="another", alone=False) as second:
