@@ -1,5 +1,6 @@
 """Has a relayer carry what wallets do, one action of a wallet at a time, and finds out from the chain what came of it."""
 
+from collections import defaultdict
 from collections.abc import Callable
 
 import trio
@@ -11,6 +12,7 @@ from trio_copy.model.decisions import Reason
 from trio_copy.model.ids import Address, Hash32, IntentKey
 from trio_copy.ports import Act, ActReport, Done, Journal, Signer
 from trio_copy.transactions.relayed import hash_text
+from trio_copy_onchain.lifting import Lifting
 from trio_copy_onchain.relayer.client import RelayerClient
 from trio_copy_onchain.relayer.looking import Look, Looker
 from trio_copy_onchain.relayer.making import Maker, NotNow
@@ -84,8 +86,8 @@ class Carrier:
     """Why nothing of a wallet is handed over any more."""
     _rests: _Stop = _Stop(why="", at=0.0, until=-float("inf"))
     """Until when nothing at all is handed over, and why."""
-    _lifted_by: dict[Address | None, float] = field(factory=dict)
-    """The arming that has lifted a stop of each wallet last, or of all: once is all that one lifts, however our clock is set."""
+    _liftings: defaultdict[Address | None, Lifting] = field(factory=lambda: defaultdict(Lifting))
+    """By wallet; None is what rests for all of them."""
     _told: dict[str, float] = field(factory=dict)
     """What a person was told, and when, in Unix seconds."""
 
@@ -365,12 +367,7 @@ class Carrier:
             self.on_trouble("venue-goes-on", f"all wallets: one was armed again, after: {rests.why}")
 
     def _lifts(self, stop: _Stop, wallet: Address | None, armed_at: float) -> bool:
-        # Where our clock was set back since, nobody can tell which was first: it is tried once.
-        later = stop.at < armed_at or self.wall() < stop.at
-        if not later or armed_at == self._lifted_by.get(wallet, 0.0):
-            return False
-        self._lifted_by[wallet] = armed_at
-        return True
+        return self._liftings[wallet].lifts(armed_at, stopped_at=stop.at, now=self.wall())
 
     def _tell_once(self, job: _Job, kind: str, detail: str) -> None:
         """Tell a person, once; and once more where he has armed the wallet since, and it is as it was."""

@@ -17,6 +17,7 @@ from trio_copy.model.ids import Address, Hash32, IntentKey
 from trio_copy.ports.signing import NOT_LET_GO, Signer, Spending
 from trio_copy_onchain.asking.chain import Chain
 from trio_copy_onchain.asking.fee_clock import FeeClock
+from trio_copy_onchain.lifting import Lifting
 from trio_copy_onchain.sending.apart import Apart
 from trio_copy_onchain.sending.cause import Cause, signed_nothing
 from trio_copy_onchain.sending.gas_book import GasBook
@@ -76,8 +77,7 @@ class Operator:
     """Why nothing new is sent any more: no node takes what it sends."""
     _stopped_at: float = 0.0
     """Unix seconds."""
-    _lifted_by: float = 0.0
-    """The arming that has lifted a stop last: once is all that one lifts, however our clock is set."""
+    _lifting: Lifting = field(factory=Lifting)
     _causes: dict[IntentKey, Cause] = field(factory=dict)
     _coming: set[IntentKey | int] = field(factory=set)
     """Keys that were let in and have no nonce yet."""
@@ -232,10 +232,7 @@ class Operator:
 
     def go_on(self, armed_at: float) -> None:
         """Send again what was stopped before a person armed a wallet, in Unix seconds: his word is that it is mended."""
-        # Where our clock was set back since, nobody can tell which was first: it is tried once.
-        later = self._stopped_at < armed_at or self.wall() < self._stopped_at
-        if self.stopped and later and armed_at != self._lifted_by:
-            self._lifted_by = armed_at
+        if self.stopped and self._lifting.lifts(armed_at, stopped_at=self._stopped_at, now=self.wall()):
             # Each time a person arms a wallet he hears what comes of it: stopped again within a minute is no repetition.
             for kind in ("operator-goes-on", "operator-stopped"):
                 self._told.pop(kind, None)
