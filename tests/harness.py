@@ -49,6 +49,8 @@ class Recorder(Observer):
     admissions: list[str] = field(factory=list)
     skips: list[Skip] = field(factory=list)
     finished: list[Finished] = field(factory=list)
+    copies: list[tuple[str, str]] = field(factory=list)
+    """(signal, follower) of every copy that filled something."""
     entries: list[LedgerEntry] = field(factory=list)
     retracted: list[Signal] = field(factory=list)
     retractions: list[tuple[int, int]] = field(factory=list)
@@ -76,6 +78,8 @@ class Recorder(Observer):
 
     def on_finished(self, finished: Finished) -> None:
         self.finished.append(finished)
+        if finished.outcome.end in (End.FILLED, End.PARTIAL):
+            self.copies.append((finished.task.signal.signal_id, finished.task.follower))
         self._tell()
 
     def on_entry(self, entry: LedgerEntry, amounts: Amounts) -> None:
@@ -94,15 +98,6 @@ class Recorder(Observer):
     def on_quarantined(self, kind: str, detail: str) -> None:
         self.quarantined.append(kind)
         self._tell()
-
-    @property
-    def copies(self) -> list[tuple[str, str]]:
-        """(signal, follower) of every copy that filled something."""
-        return [
-            (finished.task.signal.signal_id, finished.task.follower)
-            for finished in self.finished
-            if finished.outcome.end in (End.FILLED, End.PARTIAL)
-        ]
 
     async def wait_until(self, reached: Callable[[], bool]) -> None:
         """Wait for something, but not for ever: ten virtual minutes without it are a failure."""

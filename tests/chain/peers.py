@@ -77,9 +77,11 @@ async def one_nursery() -> AsyncGenerator[trio.Nursery, None]:
 
 @asynccontextmanager
 async def meet(
-    answer: Callable[[Peer, dict[str, Any]], Awaitable[None]], **settings: Any
+    answer: Callable[[Peer, dict[str, Any]], Awaitable[None]],
+    end: Callable[[trio.abc.Stream], trio.abc.Stream] = lambda ours: ours,
+    **settings: Any,
 ) -> AsyncGenerator[Meeting, None]:
-    """Open a session to a peer. The connection's end is raised as of `open_session`."""
+    """Open a session to a peer, through what `end` makes of our end. The connection's end is raised as of `open_session`."""
     quarantined: list[str] = []
     chain = ChainSettings(chain_id=POLYGON, **settings)
     peers: list[Peer] = []
@@ -100,7 +102,7 @@ async def meet(
             await trio.lowlevel.checkpoint()
             ours, theirs = trio.testing.memory_stream_pair()
             nursery.start_soon(serve, theirs)
-            return ours
+            return end(ours)
 
         try:
             async with open_session(dial, URL, chain, lambda kind, detail: quarantined.append(kind)) as session:

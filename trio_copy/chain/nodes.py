@@ -42,12 +42,29 @@ _LOST = "requests-lost"
 
 
 @define(eq=False)
+class _Turns:
+    """Bounds what a node is asked at once: those beyond wait, and get a turn in the order in which they came."""
+
+    free: trio.Semaphore = field(factory=lambda: trio.Semaphore(_IN_FLIGHT))
+
+    async def __aenter__(self) -> None:
+        await trio.lowlevel.checkpoint_if_cancelled()
+        if self.free.value:
+            self.free.acquire_nowait()  # one that is free lets others run all the same, and that costs a round
+        else:
+            await self.free.acquire()
+
+    async def __aexit__(self, *_: object) -> None:
+        self.free.release()
+
+
+@define(eq=False)
 class _Node:
     endpoint: Endpoint
     pool: EndpointPool
     """Of this node alone."""
     next_wait: NextWait
-    turns: trio.Semaphore = field(factory=lambda: trio.Semaphore(_IN_FLIGHT))
+    turns: _Turns = field(factory=_Turns)
     away: bool = False
     """Whether the last try did not reach it. One that was just lost is not away: it is dialled again in a moment."""
     silent_until: float = 0.0
@@ -180,20 +197,21 @@ class NodeConnections:
         """
         found = list[_T]()
         failure: ChainError = ConnectionLost("no node is connected")
-        with trio.move_on_at(until):
-            await self._wait()
+        if not any(node.live for node in self.nodes):
+            with trio.move_on_at(until):
+                await self._wait()
         able = self._able()
         for place, node in enumerate(able, 1):
             now = trio.current_time()
             try:
-                with trio.fail_at(until if place == len(able) else now + (until - now) / 2):
+                with trio.CancelScope(deadline=until if place == len(able) else now + (until - now) / 2) as limit:
                     async with node.turns:
                         found.append(await ask(node))
-            except trio.TooSlowError:
-                node.endpoint.failures += 1
-                failure = NoAnswer(f"{node.name}, asked {what}, did not answer in {trio.current_time() - now:.1f} s")
             except ChainError as error:
                 failure = error
+            if limit.cancelled_caught:
+                node.endpoint.failures += 1
+                failure = NoAnswer(f"{node.name}, asked {what}, did not answer in {trio.current_time() - now:.1f} s")
             if len(found) == count:
                 break
         if len(found) < max(1, min(count, len(able))):

@@ -21,6 +21,7 @@ from trio_copy.chain.dial import Dial
 from trio_copy.chain.groups import one_chain_error
 from trio_copy.chain.handshake import handshake_of
 from trio_copy.chain.notifications import EarlyNotifications, NotificationQueue, Tolerance
+from trio_copy.chain.outbox import Outbox
 from trio_copy.chain.websocket import WebSocket
 from trio_copy.config import ChainSettings
 from trio_copy.errors import (
@@ -64,12 +65,15 @@ class Session:
     notifications: NotificationQueue
     """(what was subscribed to, result), in the order of arrival."""
     _ws: WebSocket
+    _outbox: Outbox
     _settings: ChainSettings
     _quarantine: Quarantine
     _on_read: Callable[[], None]
     _next_id: int = 1
     _closing: bool = False
     """Set when we end the connection ourselves: then its end is no failure."""
+    _over: bool = False
+    """Nothing leaves any more."""
     _waiting: dict[int, "_Waiting"] = field(factory=dict)
     _topics: dict[str, str] = field(factory=dict)
     """By the id of a subscription."""
@@ -108,29 +112,48 @@ class Session:
             return
 
     async def _ask(self, method: str, params: tuple[object, ...], topic: str | None) -> msgspec.Raw:
+        await trio.lowlevel.checkpoint_if_cancelled()
+        if self._over:
+            raise ConnectionLost(_ENDED)
         request_id, self._next_id = self._next_id, self._next_id + 1
-        waiting = self._waiting[request_id] = _Waiting(topic)
+        waiting = self._waiting[request_id] = _Waiting(topic, trio.lowlevel.current_task())
+        timeout_s = self._settings.request_timeout_s
+        self._outbox.put(request_id, rpc.encode_request(request_id, method, params).decode())
+
+        def give_up(_: object) -> trio.lowlevel.Abort:
+            # Called in the moment of the cancellation: a turn of ours could come after the one in which it is written.
+            self._outbox.take_back(request_id)
+            waiting.task = None
+            return trio.lowlevel.Abort.SUCCEEDED
+
         try:
-            with trio.fail_after(self._settings.request_timeout_s):
-                await self._ws.send(rpc.encode_request(request_id, method, params).decode())
-                await waiting.answered.wait()
-        except trio.TooSlowError:
-            raise NoAnswer(f"{method} got no answer in {self._settings.request_timeout_s:g} s") from None
+            with trio.CancelScope(deadline=trio.current_time() + timeout_s) as limit:
+                await trio.lowlevel.wait_task_rescheduled(give_up)
         finally:
             del self._waiting[request_id]
-            if topic is not None and not waiting.answered.is_set():
+            if topic is not None and waiting.answer is None:
                 self._late.add(request_id)
+        if limit.cancelled_caught or waiting.answer is None:
+            raise NoAnswer(f"{method} got no answer in {timeout_s:g} s")
         if isinstance(waiting.answer, ChainError):
             raise waiting.answer
         return waiting.answer
 
     def _fail_open(self, failure: Callable[[str], ChainError], why: str) -> bool:
         """Fail every request that waits, each with an error of its own; False when none does."""
-        unanswered = [waiting for waiting in self._waiting.values() if not waiting.answered.is_set()]
+        unanswered = [waiting for waiting in self._waiting.values() if waiting.answer is None]
         for waiting in unanswered:
-            waiting.answer = failure(why)
-            waiting.answered.set()
+            waiting.tell(failure(why))
         return bool(unanswered)
+
+    async def _run_writer(self) -> None:
+        try:
+            await self._outbox.run()
+        except ConnectionLost as error:
+            self._over = True
+            self._fail_open(ConnectionLost, f"{_ENDED}: {error}")
+            if not self._closing:
+                raise
 
     async def _run_reader(self) -> None:
         while True:
@@ -181,7 +204,7 @@ class Session:
     async def _answered(self, frame: rpc.Reply | rpc.ErrorReply) -> None:
         assert frame.id is not None
         waiting = self._waiting.get(frame.id)
-        if waiting is None or waiting.answered.is_set():
+        if waiting is None or waiting.answer is not None:
             if frame.id in self._late and isinstance(frame, rpc.Reply):
                 self._late.discard(frame.id)
                 with suppress(MalformedFrame):
@@ -193,8 +216,7 @@ class Session:
                 await self._subscribed(rpc.decode_subscription(frame.result), waiting.topic)
             except MalformedFrame as error:
                 answer = RpcError(0, str(error))
-        waiting.answer = answer
-        waiting.answered.set()
+        waiting.tell(answer)
         if waiting.topic is not None and not self._subscribing:
             for notification in self._early.take_all():
                 self._unasked(notification)
@@ -221,7 +243,7 @@ class Session:
 
     @property
     def _subscribing(self) -> bool:
-        return any(w.topic is not None and not w.answered.is_set() for w in self._waiting.values())
+        return any(w.topic is not None and w.answer is None for w in self._waiting.values())
 
     def _forget(self, subscription: str) -> None:
         self._ended[subscription] = None
@@ -263,8 +285,16 @@ class Session:
 @define(eq=False)
 class _Waiting:
     topic: str | None
-    answered: trio.Event = field(factory=trio.Event)
-    answer: msgspec.Raw | ChainError = field(factory=msgspec.Raw)
+    task: trio.lowlevel.Task | None
+    """Until it has its answer, or has given up."""
+    answer: msgspec.Raw | ChainError | None = None
+
+    def tell(self, answer: msgspec.Raw | ChainError) -> None:
+        """Wake whoever waits."""
+        self.answer = answer
+        if self.task is not None:
+            trio.lowlevel.reschedule(self.task)
+            self.task = None
 
 
 @asynccontextmanager
@@ -290,10 +320,11 @@ async def open_session(
             raise
     if connecting.cancelled_caught:
         raise ConnectionLost(f"no connection in {settings.connect_timeout_s:g} s")
-    session = Session(NotificationQueue(), ws, settings, quarantine, on_read)
+    session = Session(NotificationQueue(), ws, Outbox(ws), settings, quarantine, on_read)
     with one_chain_error():
         async with trio.open_nursery() as nursery:
             nursery.start_soon(session._run_reader, name="session reader")
+            nursery.start_soon(session._run_writer, name="session writer")
             nursery.start_soon(session._run_pinger, name="session pinger")
             try:
                 yield session
@@ -303,6 +334,7 @@ async def open_session(
                 with trio.move_on_after(CLOSE_TIMEOUT_S):
                     await ws.aclose()
             finally:
+                session._over = True
                 session._fail_open(ConnectionLost, _ENDED)
                 # First the reader, so that it does not mistake our own closing for a failure.
                 nursery.cancel_scope.cancel()

@@ -96,9 +96,9 @@ class WebSocket:
             self._ended.set()
             raise
 
-    async def send(self, text: str) -> None:
-        """Send a text message. A cancellation in the middle of it ends the connection. Raises `ConnectionLost`."""
-        await self._send(TextMessage(data=text))
+    async def send(self, *texts: str) -> None:
+        """Send text messages with one write. A cancellation in the middle of it ends the connection. Raises `ConnectionLost`."""
+        await self._send(*(TextMessage(data=text) for text in texts))
 
     async def ping(self) -> None:
         """Send a ping and wait for its pong, which `receive` hears. Raises `ConnectionLost`."""
@@ -113,10 +113,12 @@ class WebSocket:
             await self._ended.wait()
 
     async def _next_message(self) -> bytes:
+        has_waited = False
         while True:
-            # What came in one piece, thousands of pongs perhaps, would otherwise keep everybody else from running.
-            await trio.lowlevel.checkpoint()
-            event = self._next_event()
+            if not has_waited:
+                # What came in one piece, thousands of pongs perhaps, would otherwise keep everybody else from running.
+                await trio.lowlevel.checkpoint()
+            event, has_waited = self._next_event(), False
             match event:
                 case TextMessage() | BytesMessage():
                     if await self._whole(event):
@@ -132,6 +134,7 @@ class WebSocket:
                     raise _closed(event.code, event.reason)
                 case None:
                     await self._read()
+                    has_waited = True
 
     async def _whole(self, event: TextMessage | BytesMessage) -> bool:
         """Add a piece to the message; True when it is the last one."""
@@ -166,13 +169,17 @@ class WebSocket:
             raise _no_websocket(error, bytes(self._greeting)) from error
         return len(data)
 
-    async def _send(self, event: Event) -> None:
+    async def _send(self, *events: Event) -> None:
         try:
-            data = self._protocol.send(event)
+            data = b"".join(map(self._protocol.send, events))
         except LocalProtocolError as error:
             raise ConnectionLost("closed: it is ending") from error
-        async with self._sending:
-            await trio.lowlevel.checkpoint_if_cancelled()  # here nothing is on its way yet
+        await trio.lowlevel.checkpoint_if_cancelled()
+        if self._sending.locked():
+            await self._sending.acquire()
+        else:
+            self._sending.acquire_nowait()  # a lock that is free lets others run all the same, and that costs a round
+        try:  # until something is written, nothing is on its way
             if self._cut:
                 raise ConnectionLost("a message to the node was cut off")
             self._cut = True
@@ -181,6 +188,8 @@ class WebSocket:
             except (trio.BrokenResourceError, trio.ClosedResourceError) as error:
                 raise ConnectionLost("closed: while sending") from error
             self._cut = False
+        finally:
+            self._sending.release()
 
     async def _say(self, event: Event) -> None:
         """Tell a node something that it need not hear."""

@@ -1,12 +1,16 @@
 """The logs bloom of blocks and receipts: three bits for each address and topic of their logs."""
 
 from collections.abc import Iterable
+from functools import lru_cache
 
-from eth_hash.auto import keccak
+from trio_copy.native import keccak
 
 _BITS = 2048
+_REMEMBERED = 4096
+"""Contracts, events and wallets come again in one receipt after the other."""
 
 
+@lru_cache(maxsize=_REMEMBERED)
 def bloom_of(hex_value: str) -> int:
     """Return the three bits that an address or topic sets."""
     digest = keccak(bytes.fromhex(hex_value[2:]))

@@ -94,6 +94,16 @@ def read_signed(raw: bytes) -> tuple[Transaction, Address]:
     Raises:
         ValueError: it is something else, or is written in another way than ours.
     """
+    transaction, signature = _parted(raw)
+    return transaction, signer_of(transaction.digest, signature)
+
+
+def read_own(raw: bytes) -> Transaction:
+    """Read a transaction that was signed, or read, by this process: whose it is was seen then. Raises what `read_signed` does."""
+    return _parted(raw)[0]
+
+
+def _parted(raw: bytes) -> tuple[Transaction, bytes]:
     if raw[:1] != TYPE:
         raise ValueError("expected a transaction of type 2")
     members = rlp.decode_list(raw[1:])
@@ -116,5 +126,4 @@ def read_signed(raw: bytes) -> tuple[Transaction, Address]:
         value=int.from_bytes(value),
         data=data,
     )
-    signature = r.rjust(32, b"\0") + s.rjust(32, b"\0") + bytes((len(odd) + _RECOVERY_AT,))
-    return transaction, signer_of(transaction.digest, signature)
+    return transaction, r.rjust(32, b"\0") + s.rjust(32, b"\0") + bytes((len(odd) + _RECOVERY_AT,))

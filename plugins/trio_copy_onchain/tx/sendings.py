@@ -10,7 +10,7 @@ from typing import Any
 from attrs import evolve, frozen
 
 from trio_copy.model.ids import Address, ChainId, Hash32, IntentKey
-from trio_copy.transactions.transaction import Sign, Transaction, hash_of, read_signed
+from trio_copy.transactions.transaction import Sign, Transaction, hash_of, read_own, read_signed
 from trio_copy_onchain.tx.fees import Fees
 
 Plain = list[Any]
@@ -128,7 +128,7 @@ class Binding:
     def call(self) -> Transaction | None:
         """Return what was signed first that does something; None where nothing was."""
         first = next((one for one in self.sendings if not one.cancels), None)
-        return None if first is None else read_signed(first.raw)[0]
+        return None if first is None else read_own(first.raw)
 
     def sending(self, tx_hash: Hash32) -> Sending | None:
         return next((one for one in self.sendings if one.hash == tx_hash), None)

@@ -330,7 +330,8 @@ class Contract:
         return OrderNotSent(self._text(error), reason, not_yet=error.not_yet is True)
 
     def _cleaned(self, report: ExecutionReport) -> ExecutionReport:
-        return evolve(report, detail=self._clean(report.detail)) if report.detail else report
+        clean = self._clean(report.detail) if report.detail else report.detail
+        return report if clean == report.detail else evolve(report, detail=clean)
 
 
 class _Broken(Exception):
