@@ -1,6 +1,6 @@
 """Requests leave together, and none of them after its asker has given it up. Virtual time, and a socket that may stall."""
 
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -14,6 +14,7 @@ from trio_copy.chain.session import Session
 from trio_copy.errors import ConnectionLost, NoAnswer
 
 Clock = trio.testing.MockClock
+Answer = Callable[[Peer, dict[str, Any]], Awaitable[None]]
 
 
 @define(eq=False)
@@ -47,7 +48,7 @@ async def answer(peer: Peer, request: dict[str, Any]) -> None:
 
 
 @asynccontextmanager
-async def stalling() -> AsyncGenerator[tuple[Meeting, Socket], None]:
+async def stalling(answer: Answer = answer) -> AsyncGenerator[tuple[Meeting, Socket], None]:
     """Open a session whose socket is about to write, and stalls until it `moves`."""
     sockets: list[Socket] = []
 
@@ -162,3 +163,33 @@ async def test_after_the_end_nothing_is_asked(clock: Clock) -> None:
         pass
     with pytest.raises(ConnectionLost, match="ended"):
         await meeting.session.request("eth_chainId")
+
+
+async def test_a_request_in_the_middle_of_the_end_does_not_hide_why(clock: Clock) -> None:
+    """What has to be done about it stands in the node's words only. Whoever asks meanwhile hears that it has ended."""
+    errors: list[str] = []
+
+    async def end(peer: Peer, request: dict[str, Any]) -> None:
+        await peer.ws.aclose(1008, "your plan is used up")
+
+    async def ask_in_between() -> None:
+        async with stalling(end) as (meeting, socket), trio.open_nursery() as nursery:
+
+            async def ask(method: str) -> None:
+                try:
+                    await meeting.session.request(method)
+                except ConnectionLost as error:
+                    errors.append(str(error))
+
+            socket.moves.set()
+            nursery.start_soon(ask, "first")
+            while not socket.writes:
+                await trio.sleep(0)
+            socket.moves = trio.Event()  # our own goodbye hangs
+            await trio.testing.wait_all_tasks_blocked()
+            nursery.start_soon(ask, "second")
+            await trio.sleep(60)
+
+    with pytest.raises(ConnectionLost, match="your plan is used up"):
+        await ask_in_between()
+    assert len(errors) == 2

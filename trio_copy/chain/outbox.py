@@ -23,6 +23,8 @@ class Outbox:
     """Those that are being written, or were by the last write."""
     _write: trio.CancelScope = field(factory=trio.CancelScope)
     _news: trio.lowlevel.ParkingLot = field(factory=trio.lowlevel.ParkingLot)
+    cut_off: bool = False
+    """Whether the connection has ended because a half of something has left."""
 
     def put(self, number: int, text: str) -> None:
         """Let a request leave with the next write."""
@@ -47,6 +49,7 @@ class Outbox:
             with trio.CancelScope() as self._write:
                 await self._ws.send(*texts)
             if self._write.cancelled_caught:
+                self.cut_off = True
                 raise ConnectionLost("a message to the node was cut off")
             self._leaving.clear()
 

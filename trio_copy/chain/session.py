@@ -152,7 +152,8 @@ class Session:
         except ConnectionLost as error:
             self._over = True
             self._fail_open(ConnectionLost, f"{_ENDED}: {error}")
-            if not self._closing:
+            # Of every other end the reader hears as well, and in the node's words.
+            if self._outbox.cut_off and not self._closing:
                 raise
 
     async def _run_reader(self) -> None:
