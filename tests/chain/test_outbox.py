@@ -181,11 +181,12 @@ async def test_a_request_in_the_middle_of_the_end_does_not_hide_why(clock: Clock
                 except ConnectionLost as error:
                     errors.append(str(error))
 
+            def stall() -> None:
+                socket.moves = trio.Event()
+
             socket.moves.set()
+            socket.written = stall  # so that our own goodbye hangs
             nursery.start_soon(ask, "first")
-            while not socket.writes:
-                await trio.sleep(0)
-            socket.moves = trio.Event()  # our own goodbye hangs
             await trio.testing.wait_all_tasks_blocked()
             nursery.start_soon(ask, "second")
             await trio.sleep(60)
