@@ -12,6 +12,7 @@ from tests.onchain.executing import ALICE, KeptJournal, Signing, Trading, open_t
 from tests.onchain.test_asking_anvil import open_asked
 from trio_copy.errors import OrderNotSent
 from trio_copy.model.fills import Side
+from trio_copy.model.ids import IntentKey
 from trio_copy.model.orders import Settlement, SignatureType, Status, Wallet
 from trio_copy.model.units import MICRO
 from trio_copy.native import SecretKey
@@ -142,6 +143,28 @@ async def _fund_safe(market: Market) -> Wallet:
     for amm in deployed.amms:
         await market.chain.do(safe, amm.ctf, "setApprovalForAll(address,bool)", amm.pool, True)
     return Wallet(follower=ALICE, address=safe, name="safe", signature_type=SignatureType.SAFE)
+
+
+@pytest.mark.parametrize("wei", [0, 10**12], ids=["nothing", "less than its gas may cost"])
+async def test_an_operator_without_coin_costs_no_copy(venues: tuple[Node, Deployed], market: Market, wei: int) -> None:
+    """Nobody fills these up, so nobody looks at them but who sends: another one carries the copy, and the poor one nothing."""
+    wallet = evolve(await _fund_safe(market), fleet="ops")
+    safe, token = market.deployed.safe, token_of(market.deployed.makers[0])
+    await market.chain.do(safe, safe, "addOwnerWithThreshold(address,uint256)", KEY.address, 1)
+    await market.ask("anvil_setBalance", KEY.address, hex(wei))
+    async with (
+        open_asked(venues[0]) as chain,
+        open_trading(
+            market, chain.nodes, time.time, signing=Signing(KEY), others=[Signing(OWNER)], wallet=wallet
+        ) as trading,
+    ):
+        _, (rich, _) = trading.executor.operators.of(wallet)
+        for key in ("ab", "cd"):
+            order = await trading.prepared(token, Side.BUY, "2", limit="0.9", key=key)
+            with rich.expecting(IntentKey("ee" * 32)):  # so the poor one has less to do
+                assert (await trading.submit(order)).settlement is Settlement.MINED
+        assert int(await market.ask("eth_getTransactionCount", KEY.address, "latest"), 16) == 0
+        assert len({kind for kind, _ in trading.troubles}) == len(trading.troubles) <= 1, "a person is told once"
 
 
 @pytest.mark.parametrize("which", ["maker", "pool"])
