@@ -49,6 +49,16 @@ class OfOthers(KeptJournal):
         return False
 
 
+class OfAlice(KeptJournal):
+    def covers(self, follower: FollowerId) -> bool:
+        return follower == ALICE
+
+
+class OfBob(KeptJournal):
+    def covers(self, follower: FollowerId) -> bool:
+        return follower == BOB
+
+
 @asynccontextmanager
 async def open_fleet(
     folder: Path, *keys: SecretKey, journal: KeptJournal | None = None
@@ -109,6 +119,15 @@ async def test_the_wallets_of_a_fleet_share_what_they_wait_for(tmp_path: Path, a
         lanes = [executor.lane(sample_intent(Side.BUY), wallet) for wallet in whose]
     assert [lane[0] for lane in lanes] == ["ops", "ops", BOB]
     assert len({lane[1:] for lane in lanes[:2]}) == 2
+
+
+async def test_an_operator_sends_for_no_account_of_another_shard(tmp_path: Path, autojump_clock: MockClock) -> None:
+    """Its nonces are in the journal of one: a second owner would give out the same ones."""
+    async with open_fleet(tmp_path / "s", OWNER, journal=OfAlice()) as executor:
+        executor.open_journal(OfBob())
+        assert executor.operators.of(WALLET)
+        with pytest.raises(OrderNotSent, match=f"operator {OWNER.address} sends for accounts of another shard"):
+            executor.operators.of(evolve(WALLET, follower=BOB))
 
 
 async def test_what_an_operator_has_signed_is_its_own_though_the_journal_lost_it(
