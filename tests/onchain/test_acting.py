@@ -148,6 +148,15 @@ async def test_shares_of_polymarket_are_redeemed_by_the_adapter_of_their_kind(ki
     assert [paid.payout for paid in second.pays] == [Price.parse("0.5")]
 
 
+async def test_what_several_redemptions_need_is_allowed_once() -> None:
+    """The adapter takes the shares of every question of its kind."""
+    said: Answers = {DECIMALS: 6, FOR_ALL: NO, BATCH: (5 * MICRO, 0), DENOMINATOR: 2, NUMERATOR: 1}
+    names = CONDITION, Hash32("0x" + "c8" * 32)
+    tokens = [held(VENUE.condition(MarketKind.STANDARD, name).tokens[0], name) for name in names]
+    planned = await plan(chain_that_says(said), Deed.REDEEM, held=tuple(tokens))
+    assert [one.act.deed for one in planned if one.act] == [Deed.APPROVE, Deed.REDEEM, Deed.REDEEM]
+
+
 async def test_shares_of_protocol_v2_say_themselves_what_they_are() -> None:
     condition = VENUE.condition(MarketKind.ROUTED, ROUTED)
     said: Answers = {DECIMALS: 6, FOR_ALL: YES, BATCH: (0, 5 * MICRO), PAYOUT: REVERT}
