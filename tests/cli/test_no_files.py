@@ -104,6 +104,16 @@ def test_what_is_no_file_is_one_line(
     assert place.lstat().st_mode == kind, "what was there is there still"
 
 
+@pytest.mark.parametrize("make", [Path.mkdir, _pipe, _endless], ids=["a folder", "a pipe", "a device"])
+def test_whose_key_it_is_is_not_read_from_what_is_no_keystore(
+    tmp_path: Path, capfd: Capture, make: Callable[[Path], None]
+) -> None:
+    make(tmp_path / "place")
+    conf = _with(tmp_path, f'[wallet.hot]\nkey = "keystore:{tmp_path}/place"\naddress = "{LEADER}"\n')
+    assert main(["keys", "list", "--conf", conf]) == 0
+    assert f"keystore:{tmp_path}/place" in capfd.readouterr().out
+
+
 @pytest.mark.parametrize("make", [Path.mkdir, _pipe], ids=["a folder", "a pipe"])
 def test_a_log_that_nobody_reads_is_one_line(tmp_path: Path, capfd: Capture, make: Callable[[Path], None]) -> None:
     """A device takes it: `/dev/full` as well, which an alert tells."""
