@@ -14,7 +14,7 @@ from trio_copy.errors import OrderNotSent
 from trio_copy.model.fills import Side
 from trio_copy.model.ids import IntentKey
 from trio_copy.model.orders import Settlement, SignatureType, Status, Wallet
-from trio_copy.model.units import MICRO
+from trio_copy.model.units import BPS, MICRO
 from trio_copy.native import SecretKey
 from trio_copy.records import read_plain
 from trio_copy.testing.anvil import MAX, Node
@@ -52,9 +52,10 @@ async def test_a_copy_is_bought_and_sold_to_the_unit(trading: Trading, which: st
     market = trading.market
     venue: Fpmm | Pool = market.deployed.makers[0] if which == "maker" else market.deployed.pools[1]
     token = token_of(venue)
-    before = await market.balances(venue, KEY.address)
+    before, shown = await market.balances(venue, KEY.address), await trading.executor.market(token)
     bought = await trading.prepared(token, Side.BUY, "20", limit="0.9")
     report = await trading.submit(bought)
+    assert 0 < report.fee.micro * BPS <= report.notional.micro * shown.fee_bps, "what may be spent has room for the fee"
     assert (report.status, report.settlement) == (Status.FILLED, Settlement.MINED)
     held, cash = await market.balances(venue, KEY.address)
     per_share = 1 if venue.decimals.shares == 6 else 10**12
