@@ -95,6 +95,7 @@ async def test_a_lost_journal_is_rebuilt_from_the_chain(
             order = await trading.prepared(token_of(venue), Side.BUY, "20", limit="0.9")
             never = await trading.prepared(token_of(venue), Side.BUY, "20", limit="0.9", key="cd")
             told = await trading.submit(order)
+        await market.ask("anvil_mine", hex(1))
         # The books were not lost: they say which orders are open.
         empty = KeptJournal(orders={order.key, never.key})
         async with open_trading(market, chain.nodes, time.time, signing=Signing(KEY), journal=empty) as later:
@@ -103,6 +104,15 @@ async def test_a_lost_journal_is_rebuilt_from_the_chain(
             assert await later.find(never) is None
             await later.finalize()
             assert (await later.found(order, settlement=Settlement.FIRM)).shares == told.shares
+
+
+async def test_a_limit_that_is_none_is_the_last_price_that_is_one(trading: Trading) -> None:
+    """A leader's price and the slippage may come to a dollar, or to nothing: a venue knows what lies in between."""
+    token = token_of(trading.market.deployed.makers[0])
+    bought = await trading.submit(await trading.prepared(token, Side.BUY, "2", limit="1"))
+    assert bought.status is Status.FILLED
+    sold = await trading.submit(await trading.prepared(token, Side.SELL, str(bought.shares), limit="0", key="cd"))
+    assert sold.settlement is Settlement.MINED
 
 
 async def test_looking_again_writes_nothing_down(trading: Trading) -> None:
