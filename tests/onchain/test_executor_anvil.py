@@ -115,6 +115,13 @@ async def test_a_limit_that_is_none_is_the_last_price_that_is_one(trading: Tradi
     assert sold.settlement is Settlement.MINED
 
 
+async def test_the_same_call_for_two_keys_are_two_orders(trading: Trading) -> None:
+    """Two copies of a wallet may be equal to the unit; each is looked up by its own name."""
+    token = token_of(trading.market.deployed.makers[0])
+    orders = [await trading.prepared(token, Side.BUY, "2", limit="0.9", key=key) for key in ("ab", "cd")]
+    assert len({order.order_id for order in orders}) == 2
+
+
 async def test_looking_again_writes_nothing_down(trading: Trading) -> None:
     """What is provisional is asked for again and again; what was told of it is written once."""
     order = await trading.prepared(token_of(trading.market.deployed.makers[0]), Side.BUY, "20", limit="0.9")
