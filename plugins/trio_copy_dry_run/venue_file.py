@@ -7,6 +7,7 @@ import msgspec
 from attrs import frozen
 
 from trio_copy.errors import ConfigError
+from trio_copy.files import trouble_of_place
 from trio_copy.model.orders import ExecutionReport, Order
 from trio_copy.records import decode, encode
 
@@ -71,14 +72,19 @@ class VenueFile:
 
     def lines(self) -> Iterator[VenueLine]:
         """Yield what the file holds, line by line. Raises `ConfigError` as `read` does."""
-        if not self.path.exists():
+        if (trouble := trouble_of_place(self.path)) is not None:
+            raise ConfigError([f"{self.path}: {trouble}"])
+        try:
+            with self.path.open("rb") as file:
+                for number, text in enumerate(file, 1):
+                    try:
+                        yield msgspec.json.decode(text, type=VenueLine)
+                    except msgspec.DecodeError as error:
+                        raise ConfigError([f"{self.path}:{number}: not a line of a simulated venue: {error}"]) from None
+        except FileNotFoundError:
             return
-        with self.path.open("rb") as file:
-            for number, text in enumerate(file, 1):
-                try:
-                    yield msgspec.json.decode(text, type=VenueLine)
-                except msgspec.DecodeError as error:
-                    raise ConfigError([f"{self.path}:{number}: not a line of a simulated venue: {error}"]) from None
+        except OSError as error:
+            raise ConfigError([f"{self.path}: cannot be read: {error.strerror}"]) from None
 
 
 def _raw(value: Order | ExecutionReport | None) -> msgspec.Raw:

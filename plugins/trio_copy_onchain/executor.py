@@ -80,7 +80,8 @@ class OnchainExecutor:
         return await self.markets.market(token_id, until())
 
     def lane(self, intent: OrderIntent, wallet: Wallet) -> tuple[str, ...]:
-        return (wallet.follower, str(intent.token_id))
+        # The wallets of a fleet wait for the same operators.
+        return (wallet.fleet or wallet.follower, wallet.follower, str(intent.token_id))
 
     def prepare(self, key: IntentKey, intent: OrderIntent, wallet: Wallet, market: Market) -> Order:
         made = self._body(intent, wallet, market)

@@ -12,6 +12,9 @@ from tests.cli.live import OWN, write_conf
 from trio_copy.cli import arm, live, main
 from trio_copy.clock import anchored_wall_clock
 from trio_copy.config import to_checksum
+from trio_copy.signing.arming import Arming, disarm
+from trio_copy.signing.guard import Guard
+from trio_copy.signing.signers import _ArmingWatch
 
 Capture = pytest.CaptureFixture[str]
 
@@ -73,6 +76,27 @@ def test_an_armed_run_says_so_and_a_reload_signs_no_more_than_was_seen(conf: Pat
     assert "wallet hot trades with money for another 24.0 h, at most 50 USD an order, 1000 a day" in done.out
     assert "5afe5afe" not in done.out + done.err
     assert (conf.parent / "signing").stat().st_mode & 0o077 == 0
+
+
+def test_what_an_alert_says_to_do_is_said_of_this_configuration(
+    conf: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Pasted elsewhere, a command without `--conf` would arm the wallet of another file, or none."""
+    assert main(["arm", "hot", "--yes", "--for", "1h"]) == 0
+    read = _ArmingWatch._read
+
+    def disarmed_meanwhile(watch: _ArmingWatch) -> dict[Guard, Arming]:
+        if watch._looks:
+            disarm(watch.folder, OWN)
+        return read(watch)
+
+    monkeypatch.setattr(_ArmingWatch, "_read", disarmed_meanwhile)
+    monkeypatch.setattr("trio_copy.signing.signers._LOOK_EVERY_S", 0.1)
+    capsys.readouterr()
+    assert run(conf, "--live", "--json", "--for", "700ms") == 0
+    told = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    [detail] = [one["detail"] for one in told if one["event"] == "alert" and one["kind"] == "disarmed"]
+    assert detail.endswith(f"to go on: `trio-copy arm hot --conf {conf}`")
 
 
 def test_without_what_was_signed_before_nothing_starts(conf: Path, capsys: Capture) -> None:

@@ -4,6 +4,8 @@ import io
 import json
 import os
 import re
+import subprocess
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -363,6 +365,18 @@ def test_without_native_code_it_says_what_to_install(ask: Ask, monkeypatch: pyte
 
     assert said.code == 2
     assert "pip install 'trio-copy[live]'" in said.err
+
+
+def test_whoever_has_seen_enough_ends_it_quietly(tmp_path: Path) -> None:
+    """`trio-copy clob sign ... | head -1`, in a script that minds exit codes."""
+    key, orders = tmp_path / "key.hex", tmp_path / "orders.jsonl"
+    key.write_text(SECRET.hex())
+    key.chmod(0o600)
+    orders.write_text(f"{json.dumps(SIGN)}\n" * 2000)
+    command = f"set -o pipefail; {sys.executable} -m trio_copy clob sign {orders} --key-file {key} | head -1"
+    ended = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=False)
+    assert (ended.returncode, ended.stderr) == (0, "")
+    assert len(ended.stdout.splitlines()) == 1
 
 
 def test_lines_may_stand_in_a_file(ask: Ask, tmp_path: Path) -> None:

@@ -259,5 +259,5 @@ def test_a_reader_who_has_seen_enough_is_no_bug(
     """Also of what is written while the store is open, in the middle of its tasks."""
     own(conf, copy_a_little)
     monkeypatch.setattr("sys.stdout", Closed())
-    assert main([verb, form]) == 1
+    assert main([verb, form]) == 0
     assert capsys.readouterr().err == ""

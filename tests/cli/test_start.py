@@ -17,7 +17,7 @@ from cyclopts import App
 from trio_copy import registry
 from trio_copy.cli import main
 from trio_copy.cli.command_line import command_line
-from trio_copy.cli.verbs import EXAMPLES, GROUPS, HEADINGS, VERBS, overview
+from trio_copy.cli.verbs import EXAMPLES, GROUPS, HEADINGS, ONLY_TELL, VERBS, only_tells, overview
 from trio_copy.errors import PluginError
 from trio_copy.registry import discover
 
@@ -191,6 +191,20 @@ def test_a_verb_shows_the_whole_of_its_help() -> None:
 
     assert isinstance(app, App)
     assert "Ctrl-C" in app.help
+
+
+def test_what_only_tells_is_named_as_it_is_called() -> None:
+    for name in ONLY_TELL:
+        assert main([*name.split(), "--help"]) == 0
+
+
+@pytest.mark.parametrize(
+    "words", [["fleet", "refuel"], ["verify", "dedup"], ["wallet", "approve", "hot"], ["follow"], ["status"]]
+)
+def test_what_does_something_or_judges_tells_not_only(words: list[str]) -> None:
+    """Its exit code says whether that was done, or held: unread, nobody knows."""
+    assert not only_tells(words)
+    assert only_tells(["follow", "list", *words[1:]])
 
 
 def test_nobody_reading_the_help_to_its_end_is_no_bug() -> None:

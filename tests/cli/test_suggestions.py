@@ -12,8 +12,10 @@ from pathlib import Path
 import pytest
 import trio
 
+from tests.builders import NOW, make_signal, make_task
 from tests.cli.filled import open_owner
 from tests.plugins.test_old_books import old_file
+from trio_copy.accounts.commands import Answer
 from trio_copy.cli import main, status
 from trio_copy.cli.opened import ask_store
 from trio_copy.cli.positions import EVERYTHING, held_positions
@@ -23,6 +25,7 @@ from trio_copy.engine.plan import load_plan
 from trio_copy.errors import UnresolvedOrders
 from trio_copy.model.catalog import Catalog, Labels
 from trio_copy.model.control import Modes
+from trio_copy.model.orders import ExecutionReport, Status
 from trio_copy.ports import NOBODY, Document
 
 ROOT = Path(__file__).parents[2]
@@ -204,6 +207,22 @@ def test_a_suggested_command_works_when_it_is_pasted(
         ending = ["--for", "1s"] if words[1] == "run" else ["--events", "5"] if words[1] == "load" else []
         assert main([*words[1:], *ending]) == 0, words
         assert "trio-copy: " not in capfd.readouterr().err
+
+
+def test_a_reason_of_the_books_says_what_to_do_for_these_books(conf: Path, capfd: Capture) -> None:
+    """The engine wrote down a bare command: for which file, whoever shows it knows."""
+    task = make_task(make_signal(1), follower="zoe")
+
+    async def refuse() -> None:
+        async with open_owner(load_plan(conf)) as owner:
+            order = owner.place(task)
+            report = ExecutionReport(order_id=order.order_id, status=Status.REJECTED, detail="`trio-copy arm hot`")
+            owner.do("zoe", Answer(key=order.key, report=report, at=NOW))
+
+    trio.run(refuse)
+    for words in (["skips", "--follower", "zoe"], ["explain", "trade", task.task_id]):
+        assert main([*words, "--conf", str(conf)]) == 0
+        assert f"`trio-copy arm hot {shlex.join(['--conf', str(conf)])}`" in capfd.readouterr().out
 
 
 def test_every_suggestion_of_the_sources_is_run_above() -> None:

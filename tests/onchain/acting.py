@@ -87,11 +87,16 @@ async def condition_of(market: Market, amm: Amm) -> str:
     return "0x" + told.hex()
 
 
-async def decide(market: Market, amm: Amm, *payouts: int) -> None:
-    """Let the oracle decide a question, for good."""
+async def report(market: Market, amm: Amm, *payouts: int) -> None:
+    """Let the oracle decide a question, in the newest block."""
     await market.chain.do(
         market.chain.accounts[0], amm.ctf, "reportPayouts(bytes32,uint256[])", QUESTION, list(payouts)
     )
+
+
+async def decide(market: Market, amm: Amm, *payouts: int) -> None:
+    """Let it decide a question, for good."""
+    await report(market, amm, *payouts)
     await market.ask("anvil_mine", hex(70))
 
 

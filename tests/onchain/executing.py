@@ -221,12 +221,13 @@ async def open_trading(
     wall: WallClock,
     *,
     signing: Signing,
+    others: Sequence[Signing] = (),
     wallet: Wallet | None = None,
     journal: KeptJournal | None = None,
     at: Any = lambda point: None,
     **changes: Any,
 ) -> AsyncGenerator[Trading, None]:
-    """Open the executor for one wallet, with a journal that an earlier owner may have left."""
+    """Open the executor for one wallet, with a journal that an earlier owner may have left; `others` may send for it as well."""
     paying = wallet or Wallet(follower=ALICE, address=signing.address, name="main", signature_type=SignatureType.EOA)
     kept: Any = KeptJournal() if journal is None else journal
     troubles, news = list[tuple[str, str]](), list[IntentKey]()
@@ -235,7 +236,7 @@ async def open_trading(
         settings=settings_for(market.deployed, **changes),
         wall=wall,
         quotes=None,
-        signers=SigningFor([signing]),
+        signers=SigningFor([signing, *others]),
         wallets=(paying,),
         chain_id=POLYGON,
         nodes=nodes,

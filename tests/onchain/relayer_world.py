@@ -50,7 +50,8 @@ class Mined:
     submitted: Submitted | None
     """None for what somebody else did with the wallet."""
     how: str = "done"
-    """Or "failed": the nonce is used and nothing else happened; or "reverted": not even that."""
+    """Or "failed": the nonce is used and nothing else happened; "reverted": not even that; or "swallowed": nor that, though the
+    transaction went through, as of a contract that tries its calls."""
 
 
 @define(eq=False)
@@ -83,7 +84,7 @@ class WalletChain:
 
     async def succeeded(self, tx_hash: Hash32) -> bool:
         await trio.lowlevel.checkpoint()
-        return all(one.how == "done" for one in self.mined if one.tx_hash == tx_hash)
+        return all(one.how in ("done", "swallowed") for one in self.mined if one.tx_hash == tx_hash)
 
     # What happens on it
 
@@ -106,7 +107,7 @@ class WalletChain:
             self.head += 1
 
     def used(self, block: int) -> int:
-        return sum(one.block <= block and one.how != "reverted" for one in self.mined)
+        return sum(one.block <= block and one.how not in ("reverted", "swallowed") for one in self.mined)
 
     @property
     def done(self) -> list[Submitted]:

@@ -14,7 +14,7 @@ from tests.builders import ALICE
 from tests.onchain.scripted_chain import KEY, ScriptedChain, sent
 from trio_copy.errors import ChainError, ConnectionLost, OrderNotSent, RpcError
 from trio_copy.model.catalog import TokenFacts
-from trio_copy.model.ids import Address, Hash32, TokenId
+from trio_copy.model.ids import Address, ChainId, Hash32, TokenId
 from trio_copy.model.orders import SignatureType, Wallet
 from trio_copy.model.units import MICRO, Price, Shares, Usd
 from trio_copy.ports import Deed, Held, PlannedAct, Wanted
@@ -22,7 +22,7 @@ from trio_copy.transactions.calls import Call
 from trio_copy_onchain.acting.conditions import Conditions
 from trio_copy_onchain.acting.cost import Cost
 from trio_copy_onchain.acting.planning import Planning
-from trio_copy_onchain.acting.steps import amount
+from trio_copy_onchain.acting.steps import Line, Owner, Step, amount
 from trio_copy_onchain.asking.fee_clock import FeeClock
 from trio_copy_onchain.holdings.polymarket import MarketKind, Polymarket
 from trio_copy_onchain.onchain import FpmmTable, OnchainSettings, PoolTable
@@ -148,6 +148,15 @@ async def test_shares_of_polymarket_are_redeemed_by_the_adapter_of_their_kind(ki
     assert [paid.payout for paid in second.pays] == [Price.parse("0.5")]
 
 
+async def test_what_several_redemptions_need_is_allowed_once() -> None:
+    """The adapter takes the shares of every question of its kind."""
+    said: Answers = {DECIMALS: 6, FOR_ALL: NO, BATCH: (5 * MICRO, 0), DENOMINATOR: 2, NUMERATOR: 1}
+    names = CONDITION, Hash32("0x" + "c8" * 32)
+    tokens = [held(VENUE.condition(MarketKind.STANDARD, name).tokens[0], name) for name in names]
+    planned = await plan(chain_that_says(said), Deed.REDEEM, held=tuple(tokens))
+    assert [one.act.deed for one in planned if one.act] == [Deed.APPROVE, Deed.REDEEM, Deed.REDEEM]
+
+
 async def test_shares_of_protocol_v2_say_themselves_what_they_are() -> None:
     condition = VENUE.condition(MarketKind.ROUTED, ROUTED)
     said: Answers = {DECIMALS: 6, FOR_ALL: YES, BATCH: (0, 5 * MICRO), PAYOUT: REVERT}
@@ -270,6 +279,15 @@ async def test_what_nobody_can_mean_is_said(deed: Deed, wanted: Mapping[str, Any
 async def test_decimals_that_no_money_has_are_refused(decimals: int) -> None:
     with pytest.raises(OrderNotSent, match="expected at most 36"):
         await plan(chain_that_says({DECIMALS: decimals}), Deed.APPROVE, usd=Usd.parse(1))
+
+
+def test_an_act_on_another_chain_or_of_another_wallet_is_another_one() -> None:
+    """Calls and balances may be equal: contracts have the same address on many chains."""
+    step = Step(deed=Deed.APPROVE, lines=(Line(call=Call(to=MAKER, data=DECIMALS), words=""),))
+    other = evolve(WALLET, address=MAKER)
+    keys = {step.key(chain, Owner.of(wallet)) for chain in (ChainId(137), ChainId(100)) for wallet in (WALLET, other)}
+    keys.add(evolve(step, deed=Deed.SPLIT).key(ChainId(137), Owner.of(WALLET)))
+    assert len(keys) == 5
 
 
 @given(units=st.integers(min_value=0, max_value=1 << 130), decimals=st.integers(min_value=0, max_value=36))

@@ -78,6 +78,8 @@ async def test_it_is_told_when_it_is_mined_and_when_it_is_for_good(trading: Trad
     await trading.finalize()
     landed = await act(trading, wanted)
     assert (landed.done, landed.transaction) == (Done.LANDED, mined.transaction)
+    told = await trading.market.ask("eth_getTransactionByHash", landed.transaction)
+    assert told["input"].endswith(wanted.key), "whoever finds it on the chain knows what it was for"
 
 
 async def test_what_is_too_late_never_leaves(trading: Trading) -> None:

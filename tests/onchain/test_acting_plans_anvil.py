@@ -12,6 +12,7 @@ from tests.onchain.acting import (
     money,
     open_wallet,
     plan,
+    report,
     sent_by,
     shares,
     timed,
@@ -70,9 +71,9 @@ async def test_what_is_approved_can_be_traded_both_ways_at_every_venue(trading: 
     for place, venue in enumerate(venues):
         keys = f"a{place}", f"b{place}"
         bought = await trading.prepared(token_of(venue), Side.BUY, "20", limit="0.9", key=keys[0])
-        report = await trading.submit(bought)
-        assert report.status is Status.FILLED
-        sold = await trading.prepared(token_of(venue), Side.SELL, str(report.shares), limit="0.1", key=keys[1])
+        filled = await trading.submit(bought)
+        assert filled.status is Status.FILLED
+        sold = await trading.prepared(token_of(venue), Side.SELL, str(filled.shares), limit="0.1", key=keys[1])
         assert (await trading.submit(sold)).status in (Status.FILLED, Status.PARTIAL)
 
 
@@ -137,17 +138,28 @@ async def test_winners_are_redeemed_once_and_losers_are_only_booked(trading: Tra
     assert "pays 10 USD" in planned.words[0]
     assert planned.gas_wei > 0
     redeemed = timed(trading, planned)
-    report = await land(trading, redeemed)
-    assert report.done is Done.LANDED
-    assert report.gas_wei > 0
+    landed = await land(trading, redeemed)
+    assert landed.done is Done.LANDED
+    assert landed.gas_wei > 0
     assert await money(market, amm, owner) == before + 10 * MICRO
     sent = await sent_by(market, trading.signing.key)
-    assert await land(trading, redeemed) == report
+    assert await land(trading, redeemed) == landed
     assert await sent_by(market, trading.signing.key) == sent
     assert await money(market, amm, owner) == before + 10 * MICRO
     (gone,) = await plan(trading, Deed.REDEEM, held=held(*amm.tokens))
     assert gone.act is None
     assert "by somebody else" in gone.words[-1]
+
+
+async def test_what_a_reorg_may_still_take_back_is_not_decided(trading: Trading) -> None:
+    """Booked by a block that goes again, it would be lost, or won, for nothing."""
+    market, amm = trading.market, trading.market.deployed.amms[0]
+    condition, tokens = await condition_of(market, amm), held(*amm.tokens)
+    await report(market, amm, 0, 1)
+    with pytest.raises(OrderNotSent, match="it is not decided yet, in a final block"):
+        await plan(trading, Deed.REDEEM, held=tokens, condition_id=condition)
+    await trading.finalize()
+    assert len(await plan(trading, Deed.REDEEM, held=tokens, condition_id=condition)) == 1
 
 
 async def test_who_has_only_lost_sends_nothing(trading: Trading) -> None:

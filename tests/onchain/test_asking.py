@@ -271,6 +271,15 @@ async def test_a_call_goes_through_only_where_a_node_says_so() -> None:
     assert not await chain.asked.goes_through(WALLET, CALL, 50_000, _soon())
 
 
+async def test_a_call_is_estimated_at_the_newest_block() -> None:
+    """On what waits in a pool, a leader's own trade that is not mined yet would refuse the copy of it."""
+    chain = ScriptedChain()
+    wanted = {"from": WALLET, "to": CONTRACT, "data": "0x01020304", "value": "0x0"}, "latest"
+    chain.instead["node-1", "eth_estimateGas"] = lambda params: hex(50_000) if tuple(params) == wanted else REVERT
+    estimate = await chain.asked.estimate(WALLET, CALL, PRICE_REASONS, _soon())
+    assert (estimate.before, estimate.gas) == (Before.READY, 50_000)
+
+
 @pytest.mark.parametrize("nonsense", NONSENSE)
 async def test_nonsense_is_no_estimate_and_another_node_is_asked(nonsense: object) -> None:
     chain = ScriptedChain()

@@ -12,8 +12,9 @@ from tests.onchain.executing import ALICE, KeptJournal, Signing, Trading, open_t
 from tests.onchain.test_asking_anvil import open_asked
 from trio_copy.errors import OrderNotSent
 from trio_copy.model.fills import Side
+from trio_copy.model.ids import IntentKey
 from trio_copy.model.orders import Settlement, SignatureType, Status, Wallet
-from trio_copy.model.units import MICRO
+from trio_copy.model.units import BPS, MICRO
 from trio_copy.native import SecretKey
 from trio_copy.records import read_plain
 from trio_copy.testing.anvil import MAX, Node
@@ -51,9 +52,10 @@ async def test_a_copy_is_bought_and_sold_to_the_unit(trading: Trading, which: st
     market = trading.market
     venue: Fpmm | Pool = market.deployed.makers[0] if which == "maker" else market.deployed.pools[1]
     token = token_of(venue)
-    before = await market.balances(venue, KEY.address)
+    before, shown = await market.balances(venue, KEY.address), await trading.executor.market(token)
     bought = await trading.prepared(token, Side.BUY, "20", limit="0.9")
     report = await trading.submit(bought)
+    assert 0 < report.fee.micro * BPS <= report.notional.micro * shown.fee_bps, "what may be spent has room for the fee"
     assert (report.status, report.settlement) == (Status.FILLED, Settlement.MINED)
     held, cash = await market.balances(venue, KEY.address)
     per_share = 1 if venue.decimals.shares == 6 else 10**12
@@ -93,6 +95,7 @@ async def test_a_lost_journal_is_rebuilt_from_the_chain(
             order = await trading.prepared(token_of(venue), Side.BUY, "20", limit="0.9")
             never = await trading.prepared(token_of(venue), Side.BUY, "20", limit="0.9", key="cd")
             told = await trading.submit(order)
+        await market.ask("anvil_mine", hex(1))
         # The books were not lost: they say which orders are open.
         empty = KeptJournal(orders={order.key, never.key})
         async with open_trading(market, chain.nodes, time.time, signing=Signing(KEY), journal=empty) as later:
@@ -101,6 +104,22 @@ async def test_a_lost_journal_is_rebuilt_from_the_chain(
             assert await later.find(never) is None
             await later.finalize()
             assert (await later.found(order, settlement=Settlement.FIRM)).shares == told.shares
+
+
+async def test_a_limit_that_is_none_is_the_last_price_that_is_one(trading: Trading) -> None:
+    """A leader's price and the slippage may come to a dollar, or to nothing: a venue knows what lies in between."""
+    token = token_of(trading.market.deployed.makers[0])
+    bought = await trading.submit(await trading.prepared(token, Side.BUY, "2", limit="1"))
+    assert bought.status is Status.FILLED
+    sold = await trading.submit(await trading.prepared(token, Side.SELL, str(bought.shares), limit="0", key="cd"))
+    assert sold.settlement is Settlement.MINED
+
+
+async def test_the_same_call_for_two_keys_are_two_orders(trading: Trading) -> None:
+    """Two copies of a wallet may be equal to the unit; each is looked up by its own name."""
+    token = token_of(trading.market.deployed.makers[0])
+    orders = [await trading.prepared(token, Side.BUY, "2", limit="0.9", key=key) for key in ("ab", "cd")]
+    assert len({order.order_id for order in orders}) == 2
 
 
 async def test_looking_again_writes_nothing_down(trading: Trading) -> None:
@@ -142,6 +161,28 @@ async def _fund_safe(market: Market) -> Wallet:
     for amm in deployed.amms:
         await market.chain.do(safe, amm.ctf, "setApprovalForAll(address,bool)", amm.pool, True)
     return Wallet(follower=ALICE, address=safe, name="safe", signature_type=SignatureType.SAFE)
+
+
+@pytest.mark.parametrize("wei", [0, 10**12], ids=["nothing", "less than its gas may cost"])
+async def test_an_operator_without_coin_costs_no_copy(venues: tuple[Node, Deployed], market: Market, wei: int) -> None:
+    """Nobody fills these up, so nobody looks at them but who sends: another one carries the copy, and the poor one nothing."""
+    wallet = evolve(await _fund_safe(market), fleet="ops")
+    safe, token = market.deployed.safe, token_of(market.deployed.makers[0])
+    await market.chain.do(safe, safe, "addOwnerWithThreshold(address,uint256)", KEY.address, 1)
+    await market.ask("anvil_setBalance", KEY.address, hex(wei))
+    async with (
+        open_asked(venues[0]) as chain,
+        open_trading(
+            market, chain.nodes, time.time, signing=Signing(KEY), others=[Signing(OWNER)], wallet=wallet
+        ) as trading,
+    ):
+        _, (rich, _) = trading.executor.operators.of(wallet)
+        for key in ("ab", "cd"):
+            order = await trading.prepared(token, Side.BUY, "2", limit="0.9", key=key)
+            with rich.expecting(IntentKey("ee" * 32)):  # so the poor one has less to do
+                assert (await trading.submit(order)).settlement is Settlement.MINED
+        assert int(await market.ask("eth_getTransactionCount", KEY.address, "latest"), 16) == 0
+        assert len({kind for kind, _ in trading.troubles}) == len(trading.troubles) <= 1, "a person is told once"
 
 
 @pytest.mark.parametrize("which", ["maker", "pool"])

@@ -10,6 +10,7 @@ from tests.onchain.deployed import Deployed, Market
 from tests.onchain.executing import KeptJournal, Signing
 from tests.onchain.faulting import KEY, PATIENCE_S, Bench, fund, open_bench
 from tests.onchain.proxying import Exchange
+from trio_copy.errors import OrderNotSent
 from trio_copy.testing.anvil import Node
 
 pytestmark = pytest.mark.anvil
@@ -86,6 +87,27 @@ async def test_what_was_made_dearer_while_the_first_bytes_were_written_waits_for
         nursery.cancel_scope.cancel()
     assert written
     assert all(written)
+
+
+async def test_a_shard_that_is_let_go_while_the_disk_takes_its_time_lets_nothing_leave(bench: Bench) -> None:
+    """Whoever owns it next finds the nonce bound, and sends the same bytes, or takes it back: two would not know of each other."""
+    journal, order, nonce = bench.trading.journal, await bench.buy(), await bench.nonce()
+    assert isinstance(journal, SlowJournal)
+    await bench.operator.ready(trio.current_time() + 5)
+    journal.slow = trio.Event()
+    operator = bench.operator
+    async with trio.open_nursery() as nursery:
+
+        async def submit() -> None:
+            with pytest.raises(OrderNotSent, match="its shard is somebody else's by now"):
+                await bench.trading.submit(order)
+
+        nursery.start_soon(submit)
+        await bench.until(lambda: operator.nonces.of(order.key) is not None, "bound")
+        bench.trading.executor.close_journal(journal)
+        journal.slow.set()
+    assert [one.sent() for one in bench.nodes.values()] == [[]] * len(bench.nodes)
+    assert (await bench.nonce(), await bench.pooled()) == (nonce, [])
 
 
 def _sendings(bench: Bench, order: Any) -> int:

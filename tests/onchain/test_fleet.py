@@ -105,6 +105,11 @@ def test_the_emptiest_is_filled_up_first_as_far_as_a_day_allows() -> None:
     assert decide(refuels, {A: 0}, 10**9, NOW + DAY_S) == {A: 100_000}
 
 
+def test_who_is_not_low_gets_nothing() -> None:
+    """Each transfer costs gas, and a day has its limit: nobody is topped up all the time."""
+    assert decide(make(), {A: FLEET.low.wei, B: FLEET.low.wei - 1}, 10**9) == {B: 100_000 - FLEET.low.wei + 1}
+
+
 @pytest.mark.parametrize(
     ("funds", "gets"),
     [(300_000, {A: 100_000, B: 90_000}), (105_000, {A: 100_000}), (60_000, {A: 59_000}), (10_999, {}), (0, {})],

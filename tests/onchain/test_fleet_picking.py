@@ -5,6 +5,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
+from attrs import evolve
 from trio.testing import MockClock
 
 from tests.builders import ALICE, NOW, POLYGON
@@ -15,6 +16,7 @@ from tests.signing.opened import Troubles
 from trio_copy.clock import wall_clock_from
 from trio_copy.config.wallets import WalletTable
 from trio_copy.errors import OrderNotSent
+from trio_copy.model.fills import Side
 from trio_copy.model.ids import FollowerId, IntentKey
 from trio_copy.model.orders import SignatureType, Wallet
 from trio_copy.native import SecretKey
@@ -26,6 +28,7 @@ from trio_copy.signing.fleets import FleetKeys
 from trio_copy.signing.signers import open_signers
 from trio_copy.testing.devnet import DevChain
 from trio_copy.testing.nodes import ScriptedNodes
+from trio_copy.testing.samples import sample_intent
 from trio_copy.transactions.calls import Call, call_digest
 from trio_copy_onchain.executor import OnchainExecutor, open_executor
 from trio_copy_onchain.onchain import OnchainSettings
@@ -34,6 +37,7 @@ from trio_copy_onchain.tx.fees import GWEI, Fees
 from trio_copy_onchain.tx.sendings import Binding, End, Fate, Sending, doing_nothing, plain_binding
 
 OTHER, THIRD = SecretKey(b"\x5b" * 32), SecretKey(b"\x5c" * 32)
+BOB = FollowerId("bob")
 WALLET = Wallet(follower=ALICE, address=SAFE, name="hot", signature_type=SignatureType.SAFE, fleet="ops")
 TRADE, WANTED = buy(10 * COIN, 20 * COIN), spending(maker=SAFE)
 
@@ -45,10 +49,20 @@ class OfOthers(KeptJournal):
         return False
 
 
+class OfAlice(KeptJournal):
+    def covers(self, follower: FollowerId) -> bool:
+        return follower == ALICE
+
+
+class OfBob(KeptJournal):
+    def covers(self, follower: FollowerId) -> bool:
+        return follower == BOB
+
+
 @asynccontextmanager
-async def open_operators(
+async def open_fleet(
     folder: Path, *keys: SecretKey, journal: KeptJournal | None = None
-) -> AsyncGenerator[Operators, None]:
+) -> AsyncGenerator[OnchainExecutor, None]:
     """Open an executor for a Safe that some operators own, behind a guard with what earlier ones wrote into the folder."""
     arm(folder, SAFE, limits_of(TRADING, POLYGON), NOW + 3600)
     async with open_signers(
@@ -74,7 +88,16 @@ async def open_operators(
         async with open_executor(context) as executor:
             assert isinstance(executor, OnchainExecutor)
             executor.open_journal(journal or KeptJournal())
-            yield executor.operators
+            yield executor
+
+
+@asynccontextmanager
+async def open_operators(
+    folder: Path, *keys: SecretKey, journal: KeptJournal | None = None
+) -> AsyncGenerator[Operators, None]:
+    """The same, for who only looks at its operators."""
+    async with open_fleet(folder, *keys, journal=journal) as executor:
+        yield executor.operators
 
 
 def picked(operators: Operators, key: IntentKey) -> Signer:
@@ -87,6 +110,24 @@ def signs(signer: Signer, call: Call, purpose: Purpose) -> bool:
     """Ask an operator to sign what the Safe does."""
     what = transaction(by_safe(call, owner=signer.address))
     return isinstance(signer.sign_transaction(what, purpose), bytes)
+
+
+async def test_the_wallets_of_a_fleet_share_what_they_wait_for(tmp_path: Path, autojump_clock: MockClock) -> None:
+    """Their lanes name the fleet first, so that all of them together leave workers to others; no two share a lane."""
+    whose = (WALLET, evolve(WALLET, follower=BOB), evolve(WALLET, follower=BOB, fleet=""))
+    async with open_fleet(tmp_path / "s", OWNER) as executor:
+        lanes = [executor.lane(sample_intent(Side.BUY), wallet) for wallet in whose]
+    assert [lane[0] for lane in lanes] == ["ops", "ops", BOB]
+    assert len({lane[1:] for lane in lanes[:2]}) == 2
+
+
+async def test_an_operator_sends_for_no_account_of_another_shard(tmp_path: Path, autojump_clock: MockClock) -> None:
+    """Its nonces are in the journal of one: a second owner would give out the same ones."""
+    async with open_fleet(tmp_path / "s", OWNER, journal=OfAlice()) as executor:
+        executor.open_journal(OfBob())
+        assert executor.operators.of(WALLET)
+        with pytest.raises(OrderNotSent, match=f"operator {OWNER.address} sends for accounts of another shard"):
+            executor.operators.of(evolve(WALLET, follower=BOB))
 
 
 async def test_what_an_operator_has_signed_is_its_own_though_the_journal_lost_it(

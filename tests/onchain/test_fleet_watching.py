@@ -78,6 +78,8 @@ class _Bench:
     async def send(self, act: Act) -> ActReport:
         """Do as an executor does: write it down, send it, and say what is known of it."""
         await self.journal.wait_durable()
+        kept = Refuels.restored(POLYGON, FLEET, read_plain(self.journal.durable[DOCUMENT]))
+        assert kept.knows(act.key), "whoever is next must know what was decided before it is signed"
         self.acts.append(act)
         step = self.becomes.pop(0) if self.becomes else LANDED
         if isinstance(step, Exception):

@@ -8,6 +8,7 @@ from trio_copy.errors import InvariantBroken
 from trio_copy.model.ids import Address
 from trio_copy.records import read_plain
 from trio_copy_onchain.sending.gas_book import GasBook
+from trio_copy_onchain.sending.written import Written
 
 OPERATOR, OTHER = Address("0x" + "0a" * 20), Address("0x" + "0b" * 20)
 ANN, BOB = Address("0x" + "a1" * 20), Address("0x" + "b1" * 20)
@@ -39,3 +40,13 @@ def test_what_cannot_be_read_is_not_counted_anew(name: str) -> None:
     journal.put(name, b'["nonsense"]')
     with pytest.raises(InvariantBroken, match=f"the gas of {OPERATOR} has cost cannot be read: {name}"):
         book(journal)
+
+
+@pytest.mark.parametrize("body", [b"", b"nonsense", b"[]", b'[2, "ab"]'])
+def test_what_an_operator_has_sent_and_nobody_can_read_stops_it(body: bytes) -> None:
+    """Left out, its key would be sent once more, under another nonce."""
+    journal = KeptJournal()
+    journal.put(f"137/{OPERATOR}/7/{'ab' * 32}", body)
+    with pytest.raises(InvariantBroken, match=f"what {OPERATOR} has sent cannot be read: 7/ab"):
+        Written(journal=journal, chain_id=POLYGON, operator=OPERATOR).read()
+    assert not Written(journal=journal, chain_id=POLYGON, operator=OTHER).read().bindings

@@ -11,16 +11,19 @@ from trio_copy.model.protocol_v2 import condition_of, is_protocol_v2
 from trio_copy.model.units import Price
 from trio_copy.ports.acting import Deed
 from trio_copy.transactions.calls import Call
+from trio_copy.transactions.relayed import POLYMARKET as RELAYED
 from trio_copy_onchain.holdings.approvals import Allowance, Approval, ForAll, missing, questions
 from trio_copy_onchain.holdings.conditional import Adapted, Conditional
 from trio_copy_onchain.holdings.of_venues import approval_of
 from trio_copy_onchain.holdings.polymarket import MarketKind, Polymarket
 from trio_copy_onchain.holdings.routed import Routed
 from trio_copy_onchain.holdings.seam import Condition, Holdings
+from trio_copy_onchain.onchain import OnchainSettings
 from trio_copy_onchain.venues.amounts import Decimals
 from trio_copy_onchain.venues.fpmm import Fpmm
 from trio_copy_onchain.venues.pool import Pool, Router
 from trio_copy_onchain.venues.seam import Swap
+from trio_copy_onchain.wallets.kinds import CONTRACTS
 
 WALLET, TOKEN, SPENDER = (Address(f"0x{digit * 40}") for digit in "abc")
 POLYMARKET = Polymarket()
@@ -226,3 +229,26 @@ def test_a_swap_needs_what_it_gives_and_no_unit_more() -> None:
     assert approval_of(pool, selling, cash) == Allowance(token=outcome, spender=router, units=7)
     with pytest.raises(ValueError, match="collateral: expected"):
         approval_of(pool, buying, outcome)
+
+
+def test_the_contracts_are_those_that_people_use() -> None:
+    """As they are published, for Polygon; MultiSend is Safe 1.3.0's."""
+    there = Polymarket(
+        conditional_tokens=Address("0x4D97DCd97eC945f40cF65F87097ACe5EA0476045".lower()),
+        collateral=Address("0xC011a7E12a19f7B1f670d46F03B03f3342E82DFB".lower()),
+        backing=Address("0x2791Bca1f2de4661ED88A30C99A7a9449Aa84174".lower()),
+        neg_risk_backing=Address("0x3A3BD7bb9528E159577F7C2e685CC81A765002E2".lower()),
+        adapter=Address("0xAdA100Db00Ca00073811820692005400218FcE1f".lower()),
+        neg_risk_adapter=Address("0xadA2005600Dec949baf300f4C6120000bDB6eAab".lower()),
+        router=Address("0x12121212006e4CD160D18e3f00711DA5c3372600".lower()),
+        positions=Address("0x006F54F7f9A22e0000CC2AB60031000000ae9fEF".lower()),
+        exchange=Address("0xE111180000d2663C0091e4f400237545B87B996B".lower()),
+        neg_risk_exchange=Address("0xe2222d279d744050d28e00520010520000310F59".lower()),
+        exchange_v3=Address("0xe3333700cA9d93003F00f0F71f8515005F6c00Aa".lower()),
+    )
+    assert there == POLYMARKET
+    multi_send = "0xA238CBeb142c10Ef7Ad8442C6D1f9E89e07e7761".lower()
+    assert {OnchainSettings().multi_send, CONTRACTS.multi_send, RELAYED.multi_send} == {multi_send}
+    assert CONTRACTS.proxy_factory == RELAYED.proxy_factory == "0xaB45c5A4B0c941a2F231C04C3f49182e1A254052".lower()
+    assert RELAYED.relay_hub == "0xD216153c06E857cD7f72665E0aF1d7D82172F494".lower()
+    assert RELAYED.deposit_factory == "0x00000000000Fb5C9ADea0298D729A0CB3823Cc07".lower()

@@ -388,6 +388,14 @@ async def test_a_hash_of_something_else_proves_nothing(autojump_clock: Clock) ->
         assert (await world.carry()).done is Done.PENDING
 
 
+async def test_a_deposit_wallet_has_done_nothing_while_its_nonce_is_not_used(autojump_clock: Clock) -> None:
+    """A transaction that went through with its signature in the calldata is not enough: somebody may have tried it in vain."""
+    async with open_world(SignatureType.DEPOSIT) as world:
+        world.chain.how = "swallowed"
+        assert (await world.carry(within_s=60.0)).done is Done.PENDING
+        assert world.chain.carried
+
+
 async def test_a_deposit_wallet_signs_again_with_the_same_nonce(autojump_clock: Clock) -> None:
     """What was signed has run out; all of it is followed."""
     async with open_world(SignatureType.DEPOSIT) as world:

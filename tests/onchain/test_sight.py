@@ -130,6 +130,28 @@ async def test_a_receipt_that_one_node_denies_for_long_is_believed_of_what_the_b
     assert await sight.receipt(ours.hash, trio.current_time() + 5) is not None
 
 
+async def test_a_node_that_keeps_no_receipts_is_waited_for_once(clock: trio.testing.MockClock) -> None:
+    """What it denied for so long of a final block it denies of every one; until it shows a receipt, and is believed again."""
+    chain = ScriptedChain(unfinalized=0)
+    sight, nonces, first = _bound(chain)
+    await _look(sight, nonces)
+    second, third = sent(1), sent(2)
+    chain.lie("node-2", "eth_getTransactionReceipt", None)
+    chain.mine(first)
+    while await sight.receipt(first.hash, trio.current_time() + 5) is None:  # noqa: ASYNC110  virtual time
+        await trio.sleep(1)
+    assert trio.current_time() > 180
+    chain.mine(second)
+    assert await sight.receipt(second.hash, trio.current_time() + 5) is not None
+
+    chain.instead["node-2", "eth_getTransactionReceipt"] = lambda params: (
+        None if params[0] == third.hash else chain.receipt("node-2", params)
+    )
+    await sight.chain.receipts([first.hash], trio.current_time() + 5)
+    chain.mine(third)
+    assert await sight.receipt(third.hash, trio.current_time() + 5) is None
+
+
 def _bound(chain: ScriptedChain) -> tuple[Sight, Nonces, Signed]:
     """Return what looks at an operator whose first nonce is bound, and the transaction that was signed for it."""
     nonces = Nonces()

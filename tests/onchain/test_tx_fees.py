@@ -169,3 +169,8 @@ def test_a_tip_is_part_of_what_is_paid(tip: int, max_fee: int) -> None:
 def test_polygons_pools_take_no_tip_below_25_gwei() -> None:
     """On other chains any tip is one."""
     assert [floor_of(ChainId(chain)) for chain in (137, 80002, 100)] == [25 * GWEI, 25 * GWEI, 1]
+
+
+@pytest.mark.parametrize(("tip", "max_fee", "taken"), [(9, 90, True), (8, 90, False), (9, 89, False), (90, 90, True)])
+def test_one_field_alone_replaces_nothing(tip: int, max_fee: int, taken: bool) -> None:
+    assert replaces(Fees(tip=tip, max_fee=max_fee), Fees(tip=8, max_fee=80)) is taken

@@ -19,6 +19,7 @@ from trio_copy_onchain.tx import events as e
 from trio_copy_onchain.tx.due import Due, Next
 from trio_copy_onchain.tx.fees import Fees
 from trio_copy_onchain.tx.nonces import Nonces
+from trio_copy_onchain.tx.receipts import Receipt
 from trio_copy_onchain.tx.sendings import (
     Binding,
     End,
@@ -245,6 +246,29 @@ def test_what_is_late_is_cancelled_and_nothing_of_it_leaves_again() -> None:
     wallet.chain.final = 1
     wallet.see()
     assert [one.end.fate for one in wallet.fates[A]] == [Fate.CANCELLED]
+
+
+@pytest.mark.parametrize(("final", "final_block"), [(0, 5), (1, 4)])
+def test_a_receipt_ends_a_key_where_nonce_and_block_are_final(final: int, final_block: int) -> None:
+    """Nodes count apart: a nonce that is not final by the count, or a receipt of a later block, may still be taken back."""
+    wallet = _looked_at()
+    nonce = _sent(wallet, A)
+    sending = wallet.nonces.bindings[nonce].newest
+    block = Hash32(f"0x{5:064x}")
+    mined = Receipt(tx_hash=sending.hash, block_number=5, block_hash=block, succeeded=True, gas_used=1, price=1)
+    seen = c.See(latest=1, pending=1, final=final, final_block=final_block, receipts={sending.hash: mined})
+    wallet.do(seen)
+    assert not wallet.fates
+    wallet.do(evolve(seen, final=1, final_block=5))
+    assert [one.end.fate for one in wallet.fates[A]] == [Fate.LANDED]
+
+
+def test_what_is_late_gets_no_nonce() -> None:
+    """One that is bound would have to be cancelled at once, and pay for that."""
+    wallet = _looked_at()
+    assert wallet.bind(A, 0.0) is None
+    assert wallet.nonces.bindings == {}
+    assert wallet.bind(A, 0.1) is not None
 
 
 def test_what_one_node_alone_calls_used_is_filled_once_somebody_has_waited_for_it() -> None:

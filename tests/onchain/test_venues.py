@@ -14,6 +14,7 @@ from trio_copy.model.fills import Side
 from trio_copy.model.ids import Address, IntentKey, TokenId
 from trio_copy.model.logs import RawLog
 from trio_copy.model.units import MICRO, Price, Rounding, Shares, Usd
+from trio_copy_onchain import markets
 from trio_copy_onchain.tx.texts import PRICE_REASONS
 from trio_copy_onchain.venues import abi
 from trio_copy_onchain.venues.amounts import Booked, Decimals
@@ -306,3 +307,13 @@ def test_the_books_never_hold_more_than_the_chain() -> None:
 
 def test_every_word_of_a_venue_is_known_to_whoever_reads_reverts() -> None:
     assert MAKER.words | POOL.words == PRICE_REASONS
+
+
+@pytest.mark.parametrize(("side", "price"), [(Side.BUY, "0.333334"), (Side.SELL, "0.333333")])
+def test_a_quote_is_never_better_than_the_venue(side: Side, price: str) -> None:
+    """A price of whole millionths: what is asked is rounded up, and what is bid down; of nothing there is none."""
+    decimals = Decimals(shares=6, cash=6)
+    assert markets._price(decimals, side, Exchanged(shares=3 * MICRO, cash=MICRO, fee=MICRO // 50)) == Price.parse(
+        price
+    )
+    assert markets._price(decimals, side, None) is None

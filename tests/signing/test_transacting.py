@@ -245,6 +245,19 @@ def test_only_what_was_let_go_is_signed_as_often_as_it_takes() -> None:
     assert asked(guard, transaction(call), wanted) == "amount", "what was let go counts, and not what is said now"
 
 
+def test_what_was_let_go_as_a_purchase_is_signed_as_no_sale() -> None:
+    """An exit needs no arming, and has room for gas of its own."""
+    guard, wanted, call = guard_of(), spending(contract=ROUTER), swap(TEN, TWENTY)
+    let_go(guard, wanted, call)
+    assert asked(guard, transaction(call), evolve(wanted, side=Side.SELL)) == "side"
+
+
+def test_a_sale_of_nothing_is_none() -> None:
+    """A router takes it for all that lies on it, which is somebody else's."""
+    assert refused(swap(0, TEN, buys=False), spending(**EXIT, contract=ROUTER)) == "amount"
+    assert refused(swap(0, TEN), spending(contract=ROUTER)) == "amount"
+
+
 def test_the_wallets_own_call_may_be_what_was_let_go_and_then_one_operator_has_it() -> None:
     """Whoever signs first; a second operator would do it twice."""
     for trade in (buy(TEN, HALF), buy(TEN, HALF).marked(KEY)):
@@ -405,6 +418,7 @@ def test_a_funding_wallet_refuels_and_does_nothing_else() -> None:
     later = NOW + 86_401
     again = [refuel(8, 10, now=later, nonce=nonce) for nonce in (7, 7, 8, 9, 8)]
     assert again == [None, None, None, "refuel", None]
+    assert refuel(8, 9, now=later, nonce=8) == "signing.folder", "one key has one body"
     call = approve(CASH, MAKER_CONTRACT, 1)
     assert asked(guard, transaction(call), act(Deed.APPROVE, call)) == "deed"
     token = Call(to=LEADER, data=calldata("transfer", ("address", "uint256"), LEADER, 1))

@@ -112,6 +112,28 @@ async def test_a_disk_that_fails_ends_the_file_and_says_so_once(
     assert troubles == ["/dev/full: nothing is logged any more: No space left on device"]
 
 
+async def test_what_is_no_file_is_not_put_aside(tmp_path: Path, autojump_clock: trio.testing.MockClock) -> None:
+    """A device that root could give another name, and a pipe, which knows no place in it."""
+    pipe, device, now = tmp_path / "pipe", tmp_path / "device", [NOON]
+    os.mkfifo(pipe)
+    device.symlink_to("/dev/null")
+    reads = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    async with trio.open_nursery() as nursery:
+        for path in (pipe, device):
+            log = log_file(path, wall=lambda: now[0])
+            log.open()
+            nursery.start_soon(log.run)
+            log.write("a line\n")
+        await trio.sleep(1.5)
+        now[0] += 86_400
+        log.write("a line of the next day\n")
+        await trio.sleep(1.5)
+        nursery.cancel_scope.cancel()
+    assert os.read(reads, 100) == b"a line\n"
+    os.close(reads)
+    assert names(pipe) == ["device", "pipe"]
+
+
 async def test_what_a_slow_disk_has_no_time_for_is_dropped_and_counted(
     tmp_path: Path, autojump_clock: trio.testing.MockClock
 ) -> None:

@@ -99,6 +99,14 @@ def test_a_reason_is_a_sentence(
     assert lines[-1].startswith(f"  bob      skipped  {code} ({told})  0xaaaa..aaaa")
 
 
+def test_a_reason_is_told_as_whoever_shows_it_wants_it(lines: list[str]) -> None:
+    """What a command in it acts on, the engine that wrote it down did not know."""
+    tape = Tape(lambda text: lines.append(text.plain), lambda: NOW, {}, told=lambda text: text.replace("bob`", "me`"))
+    signal, reason = make_signal(), Reason(code=Code.GUARD_REFUSED, control="w", value="", limit="`trio-copy arm bob`")
+    tape.on_skip(Skip(signal_id=signal.signal_id, follower="bob", leader=signal.leader, reason=reason), signal)  # type: ignore[arg-type]  # a name
+    assert "`trio-copy arm me`" in lines[-1]
+
+
 def test_an_order_is_named_as_far_as_a_command_needs_it(tape: Tape, lines: list[str]) -> None:
     """It can be pasted as it stands there."""
     tape.on_step("rests", f"bob: 4 of 10 filled at 0.5: Rain? YES; for up to 300 s, order 0x{'ab' * 32}")

@@ -12,7 +12,7 @@ from contextlib import redirect_stderr, redirect_stdout, suppress
 
 from trio_copy import __version__
 from trio_copy.cli.outlet import Outlet, Unwritable, prepare_streams
-from trio_copy.cli.verbs import overview
+from trio_copy.cli.verbs import only_tells, overview
 from trio_copy.errors import (
     ConfigError,
     MadeEarlier,
@@ -50,15 +50,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
             except (Exception, BaseExceptionGroup, KeyboardInterrupt, SystemExit) as error:
                 # Nothing may pass by: Python itself would print what it has to say to the bare stream.
                 # Rich turns a pipe that nobody reads into an exit.
-                code = EXIT_FAILED if _nobody_reads(error) else _explain(error, redactor)
+                code = _unread(words) if _nobody_reads(error) else _explain(error, redactor)
         except (BrokenPipeError, Unwritable):
             code = EXIT_FAILED
         for outlet in (output, errors):
             try:
                 outlet.flush()
             except BrokenPipeError:
-                outlet.give_up()  # whoever read it has seen enough
-                code = code or EXIT_FAILED
+                outlet.give_up()  # it is done, and whoever read it has seen enough
             except Unwritable as error:
                 outlet.give_up()
                 code = code or EXIT_FAILED
@@ -101,6 +100,11 @@ def _nobody_reads(error: BaseException) -> bool:
     return isinstance(error.__context__, BrokenPipeError) or all(
         isinstance(leaf, BrokenPipeError) for leaf in leaves_of(error)
     )
+
+
+def _unread(words: Sequence[str]) -> int:
+    """Return how a command ends in the middle of which nobody read any more."""
+    return EXIT_DONE if only_tells(words) else EXIT_FAILED
 
 
 def _explain(error: BaseException, redactor: Redactor) -> int:

@@ -26,6 +26,7 @@ from trio_copy.engine.plan import Plan, load_plan
 from trio_copy.engine.recordings.judge import Judge
 from trio_copy.engine.recordings.recorded_runs import was_cut_off
 from trio_copy.errors import ConfigError
+from trio_copy.files import open_promptly
 from trio_copy.model.catalog import Catalog
 from trio_copy.model.counts import counted
 from trio_copy.model.follow_settings import FollowSettings
@@ -141,7 +142,8 @@ def _plot(plot: Path, what: Recorded, judge: Judge) -> None:
     curve = judge.total.curve
     assert curve is not None  # that of the total is always kept
     try:
-        plot.write_bytes(_FORMS[plot.suffix](figure_of(f"{what.path.name}: all leaders together", curve)))
+        with open(plot, "wb", opener=open_promptly) as file:
+            file.write(_FORMS[plot.suffix](figure_of(f"{what.path.name}: all leaders together", curve)))
     except OSError as error:
         raise ConfigError([f"--plot: {plot} cannot be written: {error.strerror}"]) from None
 

@@ -17,6 +17,7 @@ from attrs import define
 
 from trio_copy.config.lines import bounded_lines
 from trio_copy.errors import ConfigError
+from trio_copy.files import open_promptly
 from trio_copy.model.fills import Side
 from trio_copy.model.ids import Address, parse_address
 from trio_copy.model.units import MICRO, parse_micro
@@ -83,7 +84,7 @@ def _opened(file: Path) -> Iterator[tuple[IO[bytes], str]]:
         yield sys.stdin.buffer, "standard input"
         return
     try:
-        opened = file.open("rb")
+        opened = open(file, "rb", opener=open_promptly)  # noqa: SIM115  handed on below
     except OSError as error:
         raise ConfigError([f"{file}: cannot be read: {error.strerror or error}"]) from None
     with opened:

@@ -18,6 +18,7 @@ from trio_copy.cli.quoted import as_a_node_says, values_in
 from trio_copy.cli.redact import Redact
 from trio_copy.engine.plan import load_plan
 from trio_copy.errors import ConfigError, UndecodableLog
+from trio_copy.files import open_promptly
 from trio_copy.model.counts import counted
 from trio_copy.model.fills import Fill, NotAFill
 from trio_copy.model.ids import ChainId
@@ -97,7 +98,7 @@ def _entries(file: Path) -> Iterator[object]:
         yield from values_in(sys.stdin.buffer, file)
         return
     try:
-        with file.open("rb") as opened:
+        with open(file, "rb", opener=open_promptly) as opened:
             yield from values_in(opened, file)
     except OSError as error:
         raise ConfigError([f"{file}: cannot be read: {error.strerror or error}"]) from None

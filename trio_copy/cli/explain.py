@@ -18,7 +18,7 @@ from trio_copy.cli.opened import Conf, ask_store, find_plan
 from trio_copy.cli.output import out, out_json
 from trio_copy.cli.queries import utc
 from trio_copy.cli.redact import Redact
-from trio_copy.cli.suggest import suggested
+from trio_copy.cli.suggest import pasteable, suggested
 from trio_copy.cli.tables import Column, Csv, Json, Styled, short, show
 from trio_copy.engine.books.stories import Story, stories
 from trio_copy.errors import ConfigError
@@ -117,24 +117,24 @@ def trade(
     for story in told:
         token = story.record.task.intent.token_id
         leader = with_name(story.record.task.signal.leader, names)
-        _tell(story, leader, labels.get(token, f"token {token}"))
+        bare = _lines(story, leader, labels.get(token, f"token {token}"))
+        _tell(story, _in_time((at, step, pasteable(what, plan.path)) for at, step, what in bare))
     return 0
 
 
-def _tell(story: Story, leader: str, label: str) -> None:
+def _tell(story: Story, lines: Sequence[Line]) -> None:
     if sys.stdout.isatty():
         from trio_copy.cli.printer import console  # not above: it brings Rich, which a pipe needs not
 
-        console().print(_page(story, leader, label))
+        console().print(_page(story, lines))
         return
     out(visible(story.record.task.task_id))
-    lines = _in_time(_lines(story, leader, label))
     widest = max(len(step) for _, step, _ in lines)
     for at, step, what in lines:
         out(f"{utc(at) or '':<24}  {step:<{widest}}  {visible(what)}".rstrip())
 
 
-def _page(story: Story, leader: str, label: str) -> "Table":
+def _page(story: Story, lines: Sequence[Line]) -> "Table":
     from rich.table import Table
 
     page = Table(
@@ -143,7 +143,7 @@ def _page(story: Story, leader: str, label: str) -> "Table":
     page.add_column(style="dim", no_wrap=True)
     page.add_column(no_wrap=True)
     page.add_column()
-    for at, step, what in _in_time(_lines(story, leader, label)):
+    for at, step, what in lines:
         page.add_row(utc(at) or "", step, visible(what))
     return page
 

@@ -30,6 +30,7 @@ from trio_copy.engine.books.books import BOOKINGS, Trade, tell_trades, walk
 from trio_copy.engine.plan import Plan
 from trio_copy.engine.shards.stored import booked_by
 from trio_copy.errors import ConfigError
+from trio_copy.files import trouble_of_place
 from trio_copy.model.counts import counted
 from trio_copy.model.facts import AMOUNTS, Fact, FactQuery
 from trio_copy.model.ids import TokenId
@@ -197,6 +198,9 @@ def _opened(file: Path) -> Iterator[TextIO]:
     if file == _STANDARD_OUTPUT:
         yield sys.stdout
         return
+    if (trouble := trouble_of_place(file)) is not None:
+        raise ConfigError([f"{file}: {trouble}; - is standard output"])
+    file = file.resolve()  # what a link leads to is written, and not the link itself
     part = file.with_name(f".{file.name}.part")
     try:
         try:

@@ -18,6 +18,7 @@ from trio_copy.config import checked_address
 from trio_copy.config.lines import bounded_lines, no_utf8
 from trio_copy.config.strict import structure_follower_id, structure_layer
 from trio_copy.errors import ConfigError
+from trio_copy.files import open_promptly
 from trio_copy.model.counts import counted
 from trio_copy.model.follow_settings import FollowSettings, contradictions
 from trio_copy.model.follows import EVERYBODY, Follow, TermsOfFollows
@@ -76,7 +77,7 @@ def read_follows(
         raise ConfigError([f"{path}: expected a name that ends in .csv or .jsonl"])
     reader = _Reader(path, terms, {follow.key: follow.own for follow in of_file})
     try:
-        with _open_piped() if piped else path.open(encoding="utf-8-sig") as file:
+        with _open_piped() if piped else open(path, encoding="utf-8-sig", opener=open_promptly) as file:
             lines = bounded_lines(file.readline, path)
             first = next(lines, (1, ""))
             lines = chain([first], lines)

@@ -6,6 +6,7 @@ import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext, redirect_stderr
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -24,7 +25,7 @@ from trio_copy.cli.play_money import PlayMoney, open_play_money
 from trio_copy.cli.printer import Above, Printer
 from trio_copy.cli.redact import Redact
 from trio_copy.cli.standing import Standings, gas_objects, read_standings, standing_lines, standing_objects
-from trio_copy.cli.suggest import suggested
+from trio_copy.cli.suggest import pasteable, suggested
 from trio_copy.cli.world import World, open_world
 from trio_copy.clock import WallClock, anchored_wall_clock
 from trio_copy.engine.borders.calls import Calls
@@ -198,7 +199,7 @@ async def _run(session: _Session) -> int:
                     written = [LogObserver(configure_logs(kept, json=True, level=logging.DEBUG, redactor=redactor))]
                 observer = Observers(
                     [tally, shown, log, plugins, *written],
-                    lambda text: redactor.redact(names.in_text(text)),
+                    lambda text: pasteable(redactor.redact(names.in_text(text)), session.conf),
                     wall=wall,
                     alert_every_s=session.plan.settings.engine.alert_every_s,
                 )
@@ -308,7 +309,8 @@ def _log_file(session: _Session, wall: WallClock, log: LogObserver) -> LogFile |
 def _shown(session: _Session, printer: Printer, wall: WallClock, world: World, names: LeaderNames) -> JsonLines | Tape:
     if session.json:
         return JsonLines(printer.line, wall)
-    return Tape(printer.text, wall, world.labels, names, width=lambda: printer.width)
+    told = partial(pasteable, conf=session.conf)
+    return Tape(printer.text, wall, world.labels, names, width=lambda: printer.width, told=told)
 
 
 async def _run_service(

@@ -1,5 +1,7 @@
 """`trio-copy skips`"""
 
+from pathlib import Path
+
 from attrs import frozen
 
 from trio_copy.cli.labels import labels_of
@@ -19,6 +21,7 @@ from trio_copy.cli.queries import (
     utc_short,
 )
 from trio_copy.cli.redact import Redact
+from trio_copy.cli.suggest import pasteable
 from trio_copy.cli.tables import Column, Csv, Json, short, showing
 from trio_copy.engine.books.books import NotCopied, tell_not_copied
 from trio_copy.ports import Store
@@ -29,6 +32,7 @@ from trio_copy.telemetry.visible import with_short_ids
 class _Row:
     copy: NotCopied
     label: str | None
+    conf: Path | None = None
 
 
 _TRADE: tuple[Column[_Row], ...] = (
@@ -51,7 +55,9 @@ _REASON: tuple[Column[_Row], ...] = (
     Column("value", lambda row: row.copy.reason.value),
     Column("limit", lambda row: row.copy.reason.limit),
 )
-_WHY: Column[_Row] = Column("why", lambda row: with_short_ids(row.copy.reason.because), elastic=True)
+_WHY: Column[_Row] = Column(
+    "why", lambda row: pasteable(with_short_ids(row.copy.reason.because), row.conf), elastic=True
+)
 """The same in one sentence, which takes as many lines as it needs: a control is looked up, and must be whole."""
 _IDS: tuple[Column[_Row], ...] = (
     Column("token_id", lambda row: str(row.copy.token_id), shown=short, detail=True),
@@ -93,7 +99,9 @@ def skips(
 
         async def ask(store: Store) -> None:
             labels = await labels_of(store, plan)
-            await tell_not_copied(store.history, query, lambda one: tell(_Row(one, labels.get(one.token_id))))
+            await tell_not_copied(
+                store.history, query, lambda one: tell(_Row(one, labels.get(one.token_id), plan.path))
+            )
 
         ask_store(plan, ask)
     return 0

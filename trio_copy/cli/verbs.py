@@ -4,6 +4,7 @@ A verb is imported when it is called: most of them bring the engine along, and a
 """
 
 import shutil
+from collections.abc import Sequence
 from textwrap import fill
 
 ABOUT = "Copy what leaders trade on Polygon, for every follower exactly once."
@@ -144,8 +145,19 @@ EXAMPLES = {
     "verify backpressure": ("verify backpressure --count 5200",),
 }
 """By page of the help: command lines that work as they stand."""
+ONLY_TELL = (
+    *("clob", "completion", "decode", "dlq peek", "dlq stats", "explain", "export", "export-books", "fidelity"),
+    *("follow export", "follow list", "gas", "keys list", "leaders", "orders list", "plugins", "pnl", "positions"),
+    *("skips", "trades", "wallet show"),
+)
+"""Commands that do nothing but write, and judge nothing: whoever has read enough of it has had all of it."""
 
 _NARROWEST, _WIDEST = 40, 120
+
+
+def only_tells(words: Sequence[str]) -> bool:
+    """Tell whether a command line does nothing but write."""
+    return "--help" in words or any(list(words[: len(one.split())]) == one.split() for one in ONLY_TELL)
 
 
 def overview() -> str:

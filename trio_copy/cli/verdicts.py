@@ -10,6 +10,7 @@ from trio_copy.cli.tables import Column, Styled, dollars, short, signed, signed_
 from trio_copy.engine.recordings.forgone import Forgone
 from trio_copy.engine.recordings.standing import Standing
 from trio_copy.errors import ConfigError
+from trio_copy.files import open_promptly
 from trio_copy.model.units import Rounding, Usd, divide
 
 
@@ -144,7 +145,7 @@ def write_figures(path: Path, rows: Sequence[Figures]) -> None:
     """Write rows as comma-separated values with a header, every figure whole. Raises `ConfigError` when it cannot be."""
     names = Figures.__struct_fields__
     try:
-        with path.open("w", newline="", encoding="utf-8") as file:
+        with open(path, "w", newline="", encoding="utf-8", opener=open_promptly) as file:
             writer = csv.writer(file, lineterminator="\n")
             writer.writerow(names)
             for row in rows:

@@ -8,6 +8,7 @@ import msgspec
 
 from trio_copy.config.lines import bounded_lines
 from trio_copy.errors import ConfigError
+from trio_copy.files import trouble_of_place
 from trio_copy.model.catalog import TokenFacts
 from trio_copy.model.ids import TokenId
 from trio_copy.model.units import MICRO, Micro, Price, Ratio, Shares
@@ -45,6 +46,8 @@ def read_catalog(path: Path) -> tuple[TokenFacts, ...]:
     facts: list[TokenFacts] = []
     problems: list[str] = []
     more = -_PROBLEMS_MOST
+    if (trouble := trouble_of_place(path)) is not None:
+        raise ConfigError([f"{path}: {trouble}"])
     try:
         with path.open("rb") as file:
             for number, line in bounded_lines(file.readline, path):

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import AnyStr
 
 from trio_copy.errors import ConfigError
+from trio_copy.files import trouble_of_place
 
 LINE_MOST = 1 << 20
 """Far longer than any row or object that a person or a program has reason to write."""
@@ -44,7 +45,9 @@ def no_utf8(error: UnicodeDecodeError) -> str:
 
 
 def count_lines(path: Path) -> int:
-    """Count the lines of a file, for a progress bar; 0 for one that cannot be read."""
+    """Count the lines of a file, for a progress bar; 0 for one that cannot be read, or only once."""
+    if trouble_of_place(path) is not None:
+        return 0
     try:
         with path.open("rb") as file:
             return sum(chunk.count(b"\n") for chunk in iter(lambda: file.read(_CHUNK), b""))

@@ -20,6 +20,7 @@ from trio_copy.config.settings import PluginTable, Settings
 from trio_copy.config.strict import shown, structure
 from trio_copy.config.wallets import wrong_owners, wrong_wallets
 from trio_copy.errors import ConfigError
+from trio_copy.files import open_promptly, trouble_of_place
 from trio_copy.model.follow_settings import contradictions
 
 DEMONSTRATIONS = {
@@ -29,6 +30,8 @@ DEMONSTRATIONS = {
 """Configurations that reach nothing outside of the process, and where an installation has them."""
 _DEEPEST = 50
 """Levels of tables and lists; no setting lies deeper than five."""
+_BYTES_MOST = 64 << 20
+"""A hundred thousand follows are a quarter of it."""
 _PLUGIN_TABLES = ("executor", "store", "decoder", "markets")
 
 
@@ -163,8 +166,13 @@ def _is_public_url(text: str) -> bool:
 
 def _read_toml(path: Path) -> tuple[str, dict[str, Any]]:
     try:
-        with file_of(path).open("rb") as file:
-            text = file.read().decode("utf-8-sig").replace("\r\n", "\n")
+        with open(file_of(path), "rb", opener=open_promptly) as file:
+            read = file.read(_BYTES_MOST + 1)
+            if len(read) > _BYTES_MOST:
+                raise ConfigError([f"{path}: expected at most {_BYTES_MOST >> 20} MiB, got more"])
+            if not read and (trouble := trouble_of_place(path)) is not None:
+                raise ConfigError([f"{path}: {trouble} out of which nothing comes"])
+            text = read.decode("utf-8-sig").replace("\r\n", "\n")
             table = tomllib.loads(text, parse_float=Decimal)
             _refuse_depth(table)
             return text, table

@@ -13,6 +13,7 @@ from attrs import frozen
 from trio_copy.config.secrets import Learn
 from trio_copy.config.wallets import WalletTable
 from trio_copy.errors import ConfigError
+from trio_copy.files import trouble_of_place
 from trio_copy.model.ids import Address
 from trio_copy.model.orders import SignatureType
 from trio_copy.native import SecretKey, require_native
@@ -106,7 +107,7 @@ def public_address(place: KeyPlace, learn: Learn) -> str | None:
     """Return whose key it is as far as that can be told without a passphrase; of a keystore, what it says of itself."""
     try:
         if place.source == "keystore":
-            named = address_in(place.path.read_bytes())
+            named = None if trouble_of_place(place.path) else address_in(place.path.read_bytes())
             return named and f"0x{named.lower().removeprefix('0x')}"
         return open_key(place, None, learn).address
     except (OSError, ValueError):

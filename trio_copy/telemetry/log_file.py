@@ -6,6 +6,7 @@ file, not the engine.
 
 import io
 import os
+import stat
 from collections import deque
 from collections.abc import Callable
 from pathlib import Path
@@ -15,6 +16,7 @@ from attrs import define, field
 
 from trio_copy.clock import WallClock, utc_date
 from trio_copy.errors import ConfigError
+from trio_copy.files import open_promptly
 from trio_copy.ports import InThread, to_thread_run_sync
 
 _WRITE_EVERY_S = 1.0
@@ -37,6 +39,8 @@ class LogFile:
     dropped: int = 0
     _waiting: deque[str] = field(factory=deque)
     _file: io.FileIO | None = None
+    _is_file: bool = True
+    """Else it keeps its name: a pipe, or a device, is nobody's to put aside."""
     _day: str = ""
     _ended: bool = False
     _trouble: str = ""
@@ -93,7 +97,7 @@ class LogFile:
             texts.append(f'{{"event": "dropped", "lines": {self.dropped - self._told}}}\n')
             self._told = self.dropped
         try:
-            if self._day != utc_date(self.wall()) or self._file.tell() >= self.max_mib * _MIB:
+            if self._is_file and (self._day != utc_date(self.wall()) or self._file.tell() >= self.max_mib * _MIB):
                 self._begin_anew()
             text = memoryview("".join(texts).encode(errors="replace"))
             while text:  # a disk may take a part of it
@@ -116,7 +120,8 @@ class LogFile:
 
     def _open(self) -> None:
         # Readable by its owner alone: it tells what was traded.
-        descriptor = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        descriptor = open_promptly(str(self.path), os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+        self._is_file = stat.S_ISREG(os.fstat(descriptor).st_mode)
         # Without a buffer: what a full disk has refused must not be tried again by whoever closes the file.
         self._file = io.FileIO(descriptor, "ab")
         size = self._file.seek(0, os.SEEK_END) if self._file.seekable() else 0

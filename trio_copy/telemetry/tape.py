@@ -42,6 +42,8 @@ class Tape(Observer):
     names: LeaderNames = field(factory=LeaderNames)
     width: Callable[[], int | None] = lambda: None
     """How many columns a terminal has; None where lines may be as long as they are."""
+    told: Callable[[str], str] = str
+    """Writes a reason for people. Other texts come as they are to be shown."""
     _under: Address | None = None
     """The leader of the last line about a leader: what comes of others' trades must not stand right below it."""
 
@@ -57,12 +59,12 @@ class Tape(Observer):
         self._headline(signal, "mined again" if admission == "adopted" else _copies(tasks))
 
     def on_skip(self, skip: Skip, signal: Signal) -> None:
-        self._outcome(signal, skip.follower, "skipped", "yellow", [_because(skip.reason)])
+        self._outcome(signal, skip.follower, "skipped", "yellow", [self._because(skip.reason)])
 
     def on_finished(self, finished: Finished) -> None:
         task, report, outcome = finished.task, finished.report, finished.outcome
         if report is None or report.price is None:
-            because = [_because(outcome.reason)] if outcome.reason else []
+            because = [self._because(outcome.reason)] if outcome.reason else []
             self._outcome(task.signal, task.follower, outcome.end.value, "yellow", because)
             return
         slipped = finished.slippage_bps
@@ -124,6 +126,10 @@ class Tape(Observer):
 
     def _stamp(self) -> Text:
         return Text(local_time_of_day(self.wall()) + "  ", style="")
+
+    def _because(self, reason: Reason) -> str:
+        """Write why not, as wide as a person reads: whoever needs a whole id finds it by `explain` and `skips`."""
+        return self.told(with_short_ids(reason.text))
 
     def _name(self, leader: Address) -> str:
         return visible(self.names.of(leader) or short_address(leader))
@@ -274,8 +280,3 @@ def short_token(token_id: TokenId) -> str:
 
 def _copies(tasks: int) -> str:
     return "nobody copies" if tasks == 0 else counted(tasks, "copy", "copies")
-
-
-def _because(reason: Reason) -> str:
-    """Write why not, as wide as a person reads: whoever needs a whole id finds it by `explain` and `skips`."""
-    return with_short_ids(reason.text)

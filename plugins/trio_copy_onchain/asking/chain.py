@@ -49,6 +49,8 @@ class Chain:
     nodes: Nodes
     chain_id: ChainId
     _questions: Questions = field(init=False)
+    _without: set[str] = field(factory=set)
+    """Nodes that keep no receipts, as far as is known."""
 
     def __attrs_post_init__(self) -> None:
         self._questions = Questions(self.nodes)
@@ -117,14 +119,21 @@ class Chain:
         async def look(tx_hash: Hash32) -> None:
             read = result(partial(read_receipt, tx_hash=tx_hash, chain_id=self.chain_id))
             told = await self._questions.every("eth_getTransactionReceipt", (tx_hash,), read, until)
+            self._without.difference_update(name for name, one in told.items() if isinstance(one, Receipt))
+            counts = (told.keys() if deniers is None else told.keys() & deniers) - self._without
+            denied_by = frozenset(name for name in counts if told[name] is None)
             try:
-                denied = any(told[name] is None for name in told if deniers is None or name in deniers)
-                found[tx_hash] = agreed(told.values(), denied=denied)
+                receipt = agreed(told.values(), denied=bool(denied_by))
             except Undecided:
                 return
+            found[tx_hash] = receipt and evolve(receipt, denied_by=denied_by)
 
         await side_by_side([partial(look, tx_hash) for tx_hash in hashes])
         return found
+
+    def keep_no_receipts(self, nodes: Collection[str]) -> None:
+        """Take note that nodes have denied a receipt for so long that they keep none; until they show one, they contest none."""
+        self._without.update(nodes)
 
     async def known(self, hashes: Collection[Hash32], until: float) -> frozenset[Hash32]:
         """Return those that some node has, mined or not. Raises nothing."""

@@ -153,7 +153,7 @@ class GasMoney:
             fees = await self.fees.now(until)
         except ChainError:
             return ()  # looked at again: until then nobody is known to be low
-        self.balances.note(found)
+        self.balances.note(found, trio.current_time())
         now, refuels = self.wall(), watched.refuels
         if self._watched.get(watched.fleet.name) is not watched or fees is None or watched.ends != ends:
             return ()

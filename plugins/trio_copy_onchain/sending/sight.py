@@ -95,6 +95,7 @@ class Sight:
                 # used the nonce is known from the blocks.
                 late = receipt is not None and not receipt.elsewhere and now - since >= _DENIED_S
                 if receipt is not None and (late or not receipt.contested):
+                    self.chain.keep_no_receipts(receipt.denied_by if late else ())
                     self.receipts[tx_hash] = receipt
                     self._missing.pop(tx_hash, None)
                 else:

@@ -47,6 +47,8 @@ class Receipt:
     is usual."""
     elsewhere: bool = False
     """Whether any has it in another block."""
+    denied_by: frozenset[str] = frozenset()
+    """The nodes that say that there is none, and whose word counts."""
     whole: bool = False
     """Whether its bloom was told, and is that of its logs: none is missing."""
 

@@ -62,6 +62,31 @@ async def test_exits_that_are_not_accepted_leave_workers_to_others(clock: Clock)
         assert trio.current_time() - began < 1
 
 
+async def test_sends_of_one_wallet_that_take_long_leave_workers_to_others(clock: Clock) -> None:
+    """Of a wallet whose transactions wait for a block, more are under way than there are workers for entries."""
+    async with open_rig(workers=9) as rig:
+        _bound_workers(rig, 8)
+        submit, busy = rig.executor.submit, list[str]()
+
+        async def slow_for_alice(order: Order) -> ExecutionReport:
+            if order.wallet.follower == ALICE:
+                busy.append(order.wallet.follower)
+                await trio.sleep(1.9)
+            report: ExecutionReport = await submit(order)
+            return report
+
+        rig.executor.submit = slow_for_alice
+        hers = [buy(200 + number, token=100 + number, deadline=rig.wall() + 60) for number in range(20)]
+        await rig.take_in(*hers)
+        await trio.sleep(0.1)
+        assert len(busy) == 6, "three quarters of the workers for entries, and not all that there are"
+        for number, other in enumerate(("bob", "carol")):
+            began = trio.current_time()
+            assert await rig.end_of(buy(300 + number, other, token=50)) == [(End.FILLED, None)]
+            assert trio.current_time() - began < 1
+        assert await rig.wait_ends(*hers) == [(End.FILLED, None)] * 20, "none of hers is forgotten"
+
+
 def _bound_workers(rig: Rig, entry_workers: int) -> None:
     """Let the execution know how many workers the rig has: so many that may have entries, and a tenth more."""
     rig.execution.settings = evolve(rig.execution.settings, workers=entry_workers)

@@ -12,7 +12,7 @@ from attrs import evolve
 
 from tests.builders import ALICE, NOW
 from tests.engine.rig import buy, sell
-from trio_copy.engine.shards.lanes import Lanes, Queued
+from trio_copy.engine.shards.lanes import Lanes, Queued, Room
 from trio_copy.model.decisions import CopyTask
 from trio_copy.model.fills import Kind
 from trio_copy.model.ids import FollowerId, TaskId
@@ -39,6 +39,7 @@ def take_all(lanes: Lanes) -> list[TaskId]:
         taken.append(one.task.task_id)
         lanes.placed(one)
         lanes.free(one.lane, one)
+        lanes.done(one)
     return taken
 
 
@@ -372,6 +373,22 @@ def test_looking_at_what_is_over_leaves_nothing_behind() -> None:
     assert left == [0] * len(left) != []
 
 
+def test_what_is_left_to_others_is_given_to_them_alone() -> None:
+    """As long as a worker has an entry of somebody, the longest ready of those of whom none has one; exits go first, whoever's."""
+    lanes = Lanes(100)
+    first, second, other, _ = add(lanes, buy(1), buy(2, token=8), buy(3, "bob"), sell(4, token=9))
+    leaving = lanes.take_nowait(room=Room.NONE)
+    assert leaving is not None
+    assert leaving.is_exit
+    assert lanes.take_nowait(room=Room.NONE) is None
+    assert lanes.take_nowait(room=Room.OF_OTHERS) is first
+    assert lanes.take_nowait(room=Room.OF_OTHERS) is other
+    assert lanes.take_nowait(room=Room.OF_OTHERS) is None
+    lanes.done(first)
+    assert lanes.take_nowait(room=Room.OF_OTHERS) is second
+    assert lanes.entries_out == 2
+
+
 async def test_a_worker_is_woken_by_what_comes(clock: Clock) -> None:
     """By a new task, a freed lane, a resumed signal; a cancelled worker takes nothing along."""
     lanes = Lanes(100)
@@ -433,16 +450,16 @@ async def test_a_drain_wakes_no_worker_before_everything_is_over(clock: Clock) -
     """Hundreds may wait: for each task that ends, all of them would look whether it was the last one."""
     lanes, looks = Lanes(100), 0
 
-    def look() -> bool:
+    def look() -> Room:
         nonlocal looks
         looks += 1
-        return True
+        return Room.ANY
 
     held = add(lanes, *(buy(number) for number in range(10)))
     lanes.close_lane(held[0].lane, "order")
     async with trio.open_nursery() as nursery:
         for _ in range(5):
-            nursery.start_soon(partial(lanes.take, entries=look))
+            nursery.start_soon(partial(lanes.take, room=look))
         await trio.testing.wait_all_tasks_blocked()
         lanes.close()
         for one in held[1:]:
@@ -458,7 +475,7 @@ async def test_a_drain_ends_the_workers_when_what_none_may_take_is_taken_out(clo
     lanes = Lanes(100)
     (entry,) = add(lanes, buy(1))
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(partial(lanes.take, entries=lambda: False))
+        nursery.start_soon(partial(lanes.take, room=lambda: Room.NONE))
         lanes.close()
         await trio.testing.wait_all_tasks_blocked()
         lanes.remove(entry)

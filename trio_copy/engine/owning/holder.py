@@ -36,7 +36,7 @@ from trio_copy.telemetry.observer import Observer
 
 _FORGOTTEN = (
     "the store came back without what some followers of shard {} had spent and lost, with their modes and paper money, and"
-    " nobody has it in memory: no entry leaves. Restore a backup, or see what each may still spend; then: trio-copy mode run"
+    " nobody has it in memory: no entry leaves. Restore a backup, or see what each may still spend; then `trio-copy mode run`"
 )
 
 

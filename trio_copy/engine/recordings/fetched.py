@@ -30,6 +30,7 @@ from trio_copy.engine.recordings.recorded_lines import (
 )
 from trio_copy.engine.recordings.recorded_runs import lines_and_ends_of
 from trio_copy.errors import ConfigError
+from trio_copy.files import trouble_of_place
 from trio_copy.model.ids import ChainId
 from trio_copy.model.logs import BlockRef, RawLog
 
@@ -174,6 +175,8 @@ def open_fetched(path: Path, chain_id: ChainId, fetched: Fetched) -> Generator[t
     Raises:
         ConfigError: it cannot be read or written, somebody else writes it, or it is about something else.
     """
+    if (trouble := trouble_of_place(path)) is not None:
+        raise ConfigError([f"{path}: {trouble}"])
     try:
         file = path.open("ab", buffering=0)
     except OSError as error:

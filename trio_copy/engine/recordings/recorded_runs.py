@@ -8,6 +8,7 @@ from typing import Any
 
 from trio_copy.config.lines import too_long
 from trio_copy.errors import ConfigError
+from trio_copy.files import trouble_of_place
 
 _RUN_BEGINS = b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\x03"
 """What zlib writes at the beginning of a gzip member."""
@@ -55,6 +56,8 @@ def was_cut_off(path: Path) -> bool:
 
 def _parts(path: Path) -> Iterator[tuple[bool, bytes]]:
     """Yield the packed bytes, and with each whether a run begins there."""
+    if (trouble := trouble_of_place(path)) is not None:  # it is read more than once
+        raise ConfigError([f"{path}: {trouble}"])
     try:
         with path.open("rb") as file:
             yield from _parts_of(file)

@@ -29,6 +29,7 @@ from trio_copy.engine.recordings.recorded_lines import (
 )
 from trio_copy.engine.recordings.recorded_runs import lines_of
 from trio_copy.errors import ConfigError
+from trio_copy.files import trouble_of_place
 from trio_copy.model.books import PricesLost, SeenPrice
 from trio_copy.model.ids import ChainId, TokenId
 from trio_copy.model.orders import Quote
@@ -86,6 +87,8 @@ class Recorder:
         Raises:
             ConfigError: the file cannot be opened; nothing was recorded.
         """
+        if (trouble := trouble_of_place(self.path)) is not None:
+            raise ConfigError([f"{self.path}: {trouble}"])
         try:
             file = await trio.to_thread.run_sync(lambda: self.path.open("ab", buffering=0))
         except OSError as error:

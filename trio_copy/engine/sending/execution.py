@@ -27,7 +27,7 @@ from trio_copy.engine.sending.markets import Markets
 from trio_copy.engine.sending.modes import ModeBoard
 from trio_copy.engine.sending.patience import Patience, Sends
 from trio_copy.engine.sending.shared_depth import SharedDepth, left_out
-from trio_copy.engine.shards.lanes import Lanes, Queued
+from trio_copy.engine.shards.lanes import Lanes, Queued, Room
 from trio_copy.engine.shards.shard import Shard
 from trio_copy.engine.shards.worth import held_since, unrealised
 from trio_copy.engine.shards.writing import Batch
@@ -46,6 +46,9 @@ _AFTER_DEADLINE_S = 0.05
 """Whoever waits for a deadline looks at the clock when it is surely over."""
 _FOR_EXITS = 10
 """For so many workers there is one more, for exits alone."""
+_FOR_OTHERS = 4
+"""One of so many workers is left to entries of those of whom no worker has one: a wallet whose sends wait long, as for blocks,
+must not have them all."""
 _UNFOLLOWED = FollowSettings()
 """How exits are carried out whose follow was removed since."""
 
@@ -92,7 +95,7 @@ class Execution:
         # the send that is under way: one each is dear.
         with trio.CancelScope() as scope:
             while True:
-                queued = await self.lanes.take(rested=rested, entries=self._takes_entries)
+                queued = await self.lanes.take(rested=rested, room=self._room)
                 if queued is None:
                     return False
                 self.busy += 1
@@ -100,7 +103,7 @@ class Execution:
                     rested = await self.carry_out(queued, scope)
                 finally:
                     self.busy -= 1
-                    self.lanes.entries_out -= not queued.is_exit
+                    self.lanes.done(queued)
                 if scope.cancel_called:
                     break
         return True
@@ -110,8 +113,11 @@ class Execution:
         """How many run at once: more than may have entries, which can all wait for the same book, or answer."""
         return self.settings.workers - -self.settings.workers // _FOR_EXITS
 
-    def _takes_entries(self) -> bool:
-        return self.lanes.entries_out < self.settings.workers
+    def _room(self) -> Room:
+        out, workers = self.lanes.entries_out, self.settings.workers
+        if out < workers - workers // _FOR_OTHERS:
+            return Room.ANY
+        return Room.OF_OTHERS if out < workers else Room.NONE
 
     async def carry_out(self, queued: Queued, scope: trio.CancelScope) -> bool:
         """Carry out a task in hand as far as it goes. Cancelled before it is placed, it is still waiting.

@@ -8,6 +8,7 @@ suspended wherever it stands.
 import heapq
 from collections import Counter, OrderedDict, defaultdict
 from collections.abc import Callable, Collection, Iterator
+from enum import Enum
 
 import trio
 from attrs import define, field
@@ -21,8 +22,18 @@ from trio_copy.model.positions import PositionKey
 LaneKey = tuple[str, ...]
 
 
-def _always() -> bool:
-    return True
+class Room(Enum):
+    """Which entries a worker may take; exits always."""
+
+    NONE = "none"
+    OF_OTHERS = "those of whom no other worker has one"
+    ANY = "any"
+
+    __hash__ = object.__hash__
+
+
+def _any() -> Room:
+    return Room.ANY
 
 
 @define(eq=False)
@@ -88,7 +99,9 @@ class Lanes:
     sending: Counter[int] = field(factory=Counter)
     """Orders that are placed and not answered, by shard."""
     entries_out: int = 0
-    """Entries that were taken and that whoever took them is not done with: he counts them down."""
+    """Entries that were taken and that whoever took them is not done with: `done`."""
+    _out_of: Counter[str] = field(factory=Counter)
+    """The same, by whom lanes name first."""
     _in_hand: int = 0
     _aside: dict[Queued, None] = field(factory=dict)
     _first: trio.Event = field(factory=trio.Event)
@@ -166,15 +179,15 @@ class Lanes:
         """Let a task wait that was waiting before, room or not."""
         self._insert(queued, now)
 
-    async def take(self, *, rested: bool = False, entries: Callable[[], bool] = _always) -> Queued | None:
+    async def take(self, *, rested: bool = False, room: Callable[[], Room] = _any) -> Queued | None:
         """Wait for a task that may be placed now, and take it with its lane; None once everything is over.
 
-        Others get their turn first, unless whoever asks has `rested`: he has waited for something just now. He takes no entry
-        while `entries` says so: another one that is done with an entry has to ask then.
+        Others get their turn first, unless whoever asks has `rested`: he has waited for something just now. What entries he
+        leaves, as `room` says, another one that is done with an entry has to ask for. Each is to be followed by `done`.
         """
         await trio.lowlevel.checkpoint_if_cancelled()
         while True:
-            queued = self.take_nowait(entries=entries())
+            queued = self.take_nowait(room=room())
             if queued is not None:
                 if not rested:
                     await trio.lowlevel.cancel_shielded_checkpoint()
@@ -184,21 +197,38 @@ class Lanes:
                 return None
             await self._idle.park()
 
-    def take_nowait(self, *, entries: bool = True) -> Queued | None:
+    def take_nowait(self, *, room: Room = Room.ANY) -> Queued | None:
         """Take a task that may be placed now, exits first; None when there is none."""
-        ready = self._exits or (self._entries if entries else None)
-        if not ready:
+        ready = self._exits or self._entries
+        match Room.ANY if self._exits else room:
+            case Room.ANY:
+                key = next(iter(ready), None)
+            case Room.OF_OTHERS:
+                key = next((lane for lane in ready if lane[0] not in self._out_of), None)
+            case Room.NONE:
+                key = None
+        if key is None:
             return None
-        key, _ = ready.popitem(last=False)
+        del ready[key]
         lane = self._lanes[key]
         queued = lane.first()
         assert queued is not None  # a lane is ready because it has one
         lane.of(queued).pop(0)
         lane.held_by.add(queued)
         self._in_hand += 1
-        self.entries_out += not queued.is_exit
+        if not queued.is_exit:
+            self.entries_out += 1
+            self._out_of[key[0]] += 1
         queued.in_hand = True
         return queued
+
+    def done(self, queued: Queued) -> None:
+        """Take note that a worker is done with what it took."""
+        if not queued.is_exit:
+            self.entries_out -= 1
+            self._out_of[queued.lane[0]] -= 1
+            if not self._out_of[queued.lane[0]]:
+                del self._out_of[queued.lane[0]]
 
     def give_back(self, queued: Queued) -> None:
         """Put a task back that was taken and not placed, if it still counts; its lane is free."""
