@@ -8,7 +8,8 @@ import pytest
 import trio
 import trio.testing
 
-from tests.clob.crowd import Crowd, Member, open_crowd, plan_of
+from tests.clob.compared import Member
+from tests.clob.crowd import Crowd, open_crowd, plan_of
 from tests.clob.hour import play
 from tests.clob.official import PROGRAM
 from tests.harness import running_engine
