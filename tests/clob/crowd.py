@@ -82,7 +82,7 @@ class Crowd(World):
     recorder: _Armed = field(factory=_Armed)
     server: ClobServer
     members: Sequence[Member]
-    place: Place
+    store: StoreOfLife
     sent: dict[OrderId, Order] = field(factory=dict)
     wrong: list[str] = field(factory=list)
     unproven: dict[tuple[str, str], OrderId] = field(factory=dict)
@@ -96,7 +96,7 @@ class Crowd(World):
     def watch(self, service: Service) -> None:
         """Note what an engine sends, and what it should not send."""
         redacted: Any = service.executions["clob"].executor
-        watched = _Noted(self.sent, redacted.inner, StoreOfLife(self.place).has_order, self.wrong.append, self.unproven)
+        watched = _Noted(self.sent, redacted.inner, self.store.has_order, self.wrong.append, self.unproven)
         service.executions["clob"].executor = evolve(redacted, inner=watched)
 
     def quote(self, token: int, bid: int = 490_000, ask: int = 500_000, shares: Shares = _PLENTY) -> None:
@@ -118,12 +118,13 @@ class Crowd(World):
 
     async def problems(self) -> list[str]:
         """Compare the books with the chain and the venue; one sentence for whatever does not fit."""
-        async with self.place.look() as store:
+        self.store.keep()
+        async with self.store.place.look() as store:
             books = await read_books(store)
         left = Left(
             record=self.server.clob.record,
             members=self.members,
-            signing=self.place.folder / "signing",
+            signing=self.store.place.folder / "signing",
             truth=truth_of(self.chain, LEADERS),
             armed=min(self.recorder.blocks, default=None),
             sent=self.sent,
@@ -146,8 +147,8 @@ class Crowd(World):
 
 
 @asynccontextmanager
-async def open_crowd(folder: Path, count: int) -> AsyncGenerator[Crowd, None]:
-    """Open chain, venue and armed wallets for so many followers; engines are the caller's."""
+async def open_crowd(folder: Path, count: int, store: str = "sqlite") -> AsyncGenerator[Crowd, None]:
+    """Open chain, venue, store and armed wallets for so many followers; engines are the caller's."""
     async with open_world() as world, open_virtual_clob_venue(world.wall) as server, trio.open_nursery() as nursery:
         nursery.start_soon(go_on, world)
         crowd = Crowd(
@@ -157,7 +158,7 @@ async def open_crowd(folder: Path, count: int) -> AsyncGenerator[Crowd, None]:
             nursery=world._nursery,
             server=server,
             members=members(count),
-            place=Place("sqlite", folder),
+            store=StoreOfLife(Place(store, folder)),
         )
         for member in crowd.members:
             server.clob.put_wallet(member.address, owner=member.key.address, signature_type=int(member.kind), usd=_USD)
@@ -180,7 +181,7 @@ def plan_of(crowd: Crowd, folder: Path, *, kinds: Sequence[str] = ("FAK",)) -> P
         paper,
         engine=evolve(paper.engine, mode="live", deadline_s=60.0, reconcile_every_s=3.0),
         signing=evolve(paper.signing, folder=str(folder / "signing")),
-        store=PluginTable(name="sqlite", plugin="sqlite", options={"path": str(crowd.place.file)}),
+        store=PluginTable(name="sqlite", plugin="sqlite", options={"path": str(crowd.store.place.file)}),
         executor=(PluginTable(name="clob", plugin="clob", options=options),),
         wallet={
             one.name: WalletTable(key=f"env:{one.name}", address=one.address, signature_type=one.kind, policy=_POLICY)
@@ -192,4 +193,4 @@ def plan_of(crowd: Crowd, folder: Path, *, kinds: Sequence[str] = ("FAK",)) -> P
             for number, one in enumerate(paper.follow)
         ),
     )
-    return make_plan(settings, discover())
+    return crowd.store.planned(make_plan(settings, discover()))
