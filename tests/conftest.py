@@ -32,6 +32,7 @@ LONG_PLAYS = (
     "clob/test_chain_engine.py",
     "clob/test_clob_deaths.py",
     "clob/test_clob_hour.py",
+    "clob/test_clob_kills.py",
     "clob/test_live_engine.py",
     "clob/test_shared_depth.py",
     "crash/test_crash.py",

@@ -45,9 +45,14 @@ from trio_copy_clob.terms import TermsReader
 from trio_copy_clob.transport import H11Transport
 from trio_copy_clob.troubles import Troubles
 
-_CONNECTIONS, _WARM = 64, 32
+_CONNECTIONS, _LEAST_WARM, _MOST_WARM = 256, 4, 128
+"""An order of one lane waits for none of another, nor for what is asked meanwhile, and each finds a connection that is open: one for
+each wallet, and as many as were needed at once lately, for a wallet has a lane for each token. To keep one ready costs a
+handshake every half minute or so, 3 ms of processor time with TLS."""
+_IDLE_S = 60.0
+"""Twice as long as a warm one is kept before another takes its place: servers bear a minute or more."""
 _WARM_EVERY_S = 7.0
-"""Under half of the time for which an idle connection is kept, so that an order finds one that is good."""
+"""So often they are looked at, for a server closes one when it likes, and an order shall find one that is good."""
 _TIME_EVERY_S = 600.0
 _MARGIN_S = 0.05
 """So long before its caller gives up, an order is left to be looked up: what is told then is known, and not cut off."""
@@ -145,7 +150,8 @@ class ClobExecutor:
 
         And take note soon of when wallets were armed, which may let others go on too, while the wallet itself sends nothing.
         """
-        warm = partial(self.caller.transport.warm, self.caller.url, min(max(1, len(self.context.wallets)), _WARM))
+        least = min(max(_LEAST_WARM, len(self.context.wallets)), _MOST_WARM)
+        warm = partial(self.caller.transport.warm, self.caller.url, least, _MOST_WARM)
         await warm()
         for wallet in self.context.wallets:
             await self._greet(wallet)
@@ -258,6 +264,7 @@ async def open_executor(context: ExecutorContext) -> AsyncGenerator[Executor, No
         open_socket=context.open_socket,
         timeout_s=settings.timeout_s,
         connections=_CONNECTIONS,
+        idle_s=_IDLE_S,
         body_bytes=1 << 21,
         tls=tls,
     )

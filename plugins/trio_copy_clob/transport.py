@@ -19,6 +19,7 @@ from attrs import define, field
 from trio_copy.model.values import value
 from trio_copy.ports import OpenSocket
 from trio_copy_clob.addresses import Origin, dial, origin_of
+from trio_copy_clob.peak import Peak
 from trio_copy_clob.plain_answers import Answered, plain_answer
 from trio_copy_clob.tls import TurnsStream
 
@@ -30,6 +31,8 @@ _SENDABLE = re.compile(
 """A head in which nothing ends a row that should not. It never tries twice: nothing in it can be read in two ways."""
 _TOO_LATE = "no whole answer in time"
 _LOOK_S, _VIRTUAL_LOOK_S = 0.002, 1e-6
+_HANDSHAKES = 4
+"""At once, where connections are opened ahead: each keeps the processor busy for milliseconds, and a request may want it."""
 REPEATABLE = "repeatable"
 """The extension of a request that may be sent again although the first one may have arrived: a POST that only asks."""
 
@@ -76,6 +79,10 @@ class _Pool:
     turns: trio.Semaphore
     """Bounds the connections that are in hands: those that wait get a turn in the order in which they came."""
     idle: list[_Connection] = field(factory=list)
+    in_hands: int = 0
+    """Of requests."""
+    peak: Peak = field(factory=Peak)
+    """How many that were at once, lately."""
 
 
 @define(eq=False, slots=False, kw_only=True)
@@ -128,39 +135,59 @@ class H11Transport(httpx.AsyncBaseTransport):
                 await pool.turns.acquire()
             if scope.cancelled_caught:
                 raise httpx.PoolTimeout(_TOO_LATE)
+        now = trio.current_time()
+        pool.in_hands += 1
+        pool.peak.note(pool.in_hands, now)
         try:
-            ends = trio.current_time() + self.timeout_s
+            ends = now + self.timeout_s
             with trio.CancelScope(deadline=min(until, ends)):
                 return await self._exchange(pool, asked)
         finally:
+            pool.in_hands -= 1
             pool.turns.release()
         raise httpx.ReadTimeout(_TOO_LATE if until < ends else f"no whole answer within {self.timeout_s:g} s")
 
-    async def warm(self, url: str, count: int = 1) -> None:
-        """See to it that so many connections wait for requests, all of them good; says nothing where that fails.
+    async def warm(self, url: str, least: int = 1, most: int | None = None) -> None:
+        """See to it that so many connections are open, all of them good; says nothing where that fails.
 
-        Called again within `idle_s`, no request has to wait for a connection.
+        At least so many, and up to `most` as many as were needed at once lately, those included that requests have in hands. Called
+        again within `idle_s`, no request has to wait for a connection.
         """
-        pool = self._pool(origin_of(url))
-        half = trio.current_time() - self.idle_s / 2
+        pool, now = self._pool(origin_of(url)), trio.current_time()
+        count = least if most is None else min(most, max(least, pool.peak.lately(now)))
+        old = await self._old(pool, now - self.idle_s / 2)
+        lacking = min(count, self.connections) - pool.in_hands - (len(pool.idle) - len(old))
+        at_once = trio.CapacityLimiter(_HANDSHAKES)
+        async with trio.open_nursery() as nursery:
+            for _ in range(lacking):
+                nursery.start_soon(self._renew, pool, old, at_once)
+        while old and pool.in_hands + len(pool.idle) > count:
+            await _drop(pool, old.pop(0))
+
+    async def _old(self, pool: _Pool, half: float) -> list[_Connection]:
+        """Return the connections that will soon be too old, oldest first, and close those that are not good any more."""
+        old = [connection for connection in pool.idle if connection.idle_since < half]
         for connection in list(pool.idle):
-            if connection not in pool.idle or (connection.idle_since >= half and _is_silent(connection)):
-                continue  # taken meanwhile, or good
+            if connection not in pool.idle or connection.idle_since < half or _is_silent(connection):
+                continue  # taken meanwhile, or old, or good
             pool.idle.remove(connection)
-            if connection.idle_since >= half and await _is_open(connection):
+            if await _is_open(connection):
                 pool.idle.append(connection)
             else:
                 await trio.aclose_forcefully(connection.stream)
-        while len(pool.idle) < min(count, self.connections):
-            async with pool.turns:
-                try:
-                    with trio.fail_after(self.timeout_s):
-                        connection = await self._connect(pool.origin)
-                except (OSError, trio.TooSlowError):
-                    return
-                await self._put_back(pool, connection, clean=True)
-            if self._closed:
+        return sorted(old, key=lambda one: one.idle_since)
+
+    async def _renew(self, pool: _Pool, old: list[_Connection], at_once: trio.CapacityLimiter) -> None:
+        """Open one more connection, and only then close an old one that it stands for."""
+        async with at_once, pool.turns:
+            try:
+                with trio.fail_after(self.timeout_s):
+                    connection = await self._connect(pool.origin)
+            except (OSError, trio.TooSlowError):
                 return
+            await self._put_back(pool, connection, clean=True)
+            if old:
+                await _drop(pool, old.pop(0))
 
     async def aclose(self) -> None:
         """Close every connection that is in nobody's hands; the others close with their requests."""
@@ -232,6 +259,13 @@ class H11Transport(httpx.AsyncBaseTransport):
             return
         connection.idle_since = trio.current_time()
         pool.idle.append(connection)
+
+
+async def _drop(pool: _Pool, connection: _Connection) -> None:
+    """Close an idle connection, unless somebody has taken it."""
+    if connection in pool.idle:
+        pool.idle.remove(connection)
+        await trio.aclose_forcefully(connection.stream)
 
 
 def _is_silent(connection: _Connection) -> bool:

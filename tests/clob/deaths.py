@@ -1,7 +1,7 @@
 """`python -m tests.clob.deaths`: an engine dies at each point around a send, whatever the venue does, and comes back.
 
 A death is played within one process, under a virtual clock: from that point on nothing that the engine does reaches the
-disk or the wire, and nothing reaches it. Venue and SQLite file live on. `tests.crash` kills processes for real.
+disk or the wire, and nothing reaches it. Venue and SQLite file live on. `tests.clob.kills` kills processes for real.
 """
 
 import argparse
@@ -10,7 +10,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,8 @@ from attrs import define, field, frozen
 
 from tests.clob.crowd import Crowd, open_crowd, plan_of
 from tests.clob.trust import read_natively
+from tests.clob.wire import POINTS as WIRE
+from tests.clob.wire import watched
 from trio_copy.engine.opening import open_service
 from trio_copy.engine.service import Service
 from trio_copy.model.fills import Side
@@ -37,11 +39,7 @@ POINTS = (
     "place: durable",
     "disk: before",
     "send: may have been sent",
-    "wire: nothing sent",
-    "wire: half sent",
-    "wire: sent",
-    "wire: waits",
-    "wire: answered",
+    *WIRE,
     "send: answered",
     "send: learned",
     "prove: answered",
@@ -113,50 +111,11 @@ class Life:
         self.at("disk: before")
         return run()
 
-    def reaching(self, connect: Callable[[str, int], Awaitable[trio.abc.Stream]]) -> Any:
-        """Return how it reaches the network."""
-
-        async def open_socket(host: str, port: int) -> trio.abc.Stream:
-            self.at("wire: connects")
-            if not self.alive:
-                raise Killed("wire: connects")
-            return _Wire(await connect(host, port), self)
-
-        return open_socket
-
-
-@define(eq=False)
-class _Wire(trio.abc.Stream):
-    """A connection over which nothing goes any more once its engine is dead. Points are those of an order's request."""
-
-    _stream: trio.abc.Stream
-    _life: Life
-    _posting: bool = False
-
-    def _at(self, point: str) -> None:
-        self._life.at(point if self._posting else "wire")
-        if not self._life.alive:
+    def on_wire(self, point: str) -> None:
+        """Let nothing reach the wire any more, nor come from it, once it is dead."""
+        self.at(point)
+        if not self.alive:
             raise trio.BrokenResourceError(point)
-
-    async def send_all(self, data: bytes | bytearray | memoryview) -> None:
-        self._posting = bytes(data[:12]) == b"POST /order "
-        self._at("wire: nothing sent")
-        await self._stream.send_all(data[: len(data) // 2])
-        self._at("wire: half sent")
-        await self._stream.send_all(data[len(data) // 2 :])
-        self._at("wire: sent")
-
-    async def receive_some(self, max_bytes: int | None = None) -> bytes | bytearray:
-        self._at("wire: waits")
-        received = await self._stream.receive_some(max_bytes)
-        self._at("wire: answered")
-        return received
-
-    async def wait_send_all_might_not_block(self) -> None:
-        await self._stream.wait_send_all_might_not_block()
-
-    async def aclose(self) -> None:
-        await self._stream.aclose()
 
 
 def play(case: Case) -> tuple[Sequence[str], bool]:
@@ -183,7 +142,7 @@ async def _live(crowd: Crowd, folder: Path, life: Life) -> bool:
     """Let an engine live until nothing is left to be done; returns whether it died before."""
     seams = crowd.seams()
     seams.at, seams.in_thread = life.at, life.in_thread
-    seams.open_socket = life.reaching(crowd.server.open_socket)
+    seams.open_socket = watched(crowd.server.open_socket, life.on_wire)
     with life.scope:
         try:
             async with (

@@ -17,8 +17,10 @@ from attrs import frozen
 
 from tests.clob.crowd import LEADERS, TOKENS, Crowd, open_crowd, plan_of
 from tests.clob.trust import read_natively
+from tests.crash.stores import KINDS
 from tests.harness import running_engine
 from trio_copy.accounts.commands import CallOff
+from trio_copy.cli.interpreter import tune_interpreter
 from trio_copy.engine.service import Service
 from trio_copy.entropy import Entropy, seeded_entropy
 from trio_copy.model.decisions import Code, Reason
@@ -89,15 +91,15 @@ class Played:
     counts: Mapping[str, int]
 
 
-def play(seed: int, minutes: float, followers: int) -> Played:
-    """Play for so many minutes of virtual time."""
+def play(seed: int, minutes: float, followers: int, store: str) -> Played:
+    """Play for so many minutes of virtual time, on a SQLite file or, in half of the time, on a store in memory."""
     with tempfile.TemporaryDirectory(prefix="trio-copy-hour-") as folder, read_natively():
-        return run_virtually(_live, Path(folder), seed, minutes, followers, seed=seed)
+        return run_virtually(_live, Path(folder), seed, minutes, followers, store, seed=seed)
 
 
-async def _live(folder: Path, seed: int, minutes: float, followers: int) -> Played:
+async def _live(folder: Path, seed: int, minutes: float, followers: int, store: str) -> Played:
     luck = seeded_entropy(seed)
-    async with open_crowd(folder, followers) as crowd:
+    async with open_crowd(folder, followers, store) as crowd:
         async with running_engine(crowd, plan_of(crowd, folder, kinds=_KINDS)) as service:
             crowd.watch(service)
             until = trio.current_time() + 60 * minutes
@@ -179,9 +181,11 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--minutes", type=float, default=60.0)
     parser.add_argument("--followers", type=int, default=100)
+    parser.add_argument("--store", choices=KINDS, default="sqlite")
     options = parser.parse_args()
+    tune_interpreter()
     began = time.process_time()
-    played = play(options.seed, options.minutes, options.followers)
+    played = play(options.seed, options.minutes, options.followers, options.store)
     for problem in played.problems:
         sys.stdout.write(problem + "\n")
     told = ", ".join(f"{count} {what}" for what, count in played.counts.items())

@@ -8,7 +8,8 @@ import pytest
 import trio
 import trio.testing
 
-from tests.clob.crowd import Crowd, Member, open_crowd, plan_of
+from tests.clob.compared import Member
+from tests.clob.crowd import Crowd, open_crowd, plan_of
 from tests.clob.hour import play
 from tests.clob.official import PROGRAM
 from tests.harness import running_engine
@@ -23,11 +24,16 @@ from trio_copy_clob.orders.words import checksummed
 Clock = trio.testing.MockClock
 
 
-def test_minutes_of_random_faults_leave_venue_and_books_equal() -> None:
-    """No order over its cash or shares, none filled twice, none after its deadline; an hour: `python -m tests.clob.hour`."""
-    played = play(seed=4, minutes=4, followers=8)
+@pytest.mark.parametrize(
+    ("seed", "minutes", "followers", "store", "trades"), [(4, 4, 8, "sqlite", 20), (1, 60, 100, "memory", 500)]
+)
+def test_an_hour_of_random_faults_leaves_venue_and_books_equal(
+    seed: int, minutes: int, followers: int, store: str, trades: int
+) -> None:
+    """No order over its cash or shares, none filled twice, none after its deadline; others: `python -m tests.clob.hour`."""
+    played = play(seed, minutes, followers, store)
     assert played.problems == []
-    assert played.counts["trades"] > 20
+    assert played.counts["trades"] > trades
 
 
 @pytest.mark.parametrize("off_s", [-100, 100])

@@ -62,7 +62,7 @@ async def test_a_thin_book_is_read_once_and_shared(tmp_path: Path, autojump_cloc
                 assert crowd.server.http.requests["/clob/book"] == reads + 1
                 await crowd.wait_quiet(service)
         assert await crowd.problems() == []
-        async with crowd.place.look() as store:
+        async with crowd.store.place.look() as store:
             told = [await stories(store.history, one.task.task_id) for one in crowd.recorder.finished[:MANY]]
         allotted = [one.allotment for (story,) in told for one in story.sightings.values() if one.allotment]
         assert sorted(one.place for one in allotted) == list(range(1, MANY + 1))

@@ -213,6 +213,46 @@ async def test_connections_are_kept_warm(clock: trio.testing.MockClock) -> None:
     assert sorted(closed) == [0, 1, 2, 3, 4, 5]
 
 
+async def test_an_old_connection_is_closed_once_a_new_one_is_open(clock: trio.testing.MockClock) -> None:
+    """So there is one all the time; and those that requests have in hands are as good as open ones."""
+    opened: list[trio.abc.Stream] = []
+    closed: list[int] = []
+
+    async def connect(host: str, port: int) -> trio.abc.Stream:
+        ours, theirs = trio.testing.memory_stream_pair()
+        number = len(opened)
+        ours.send_stream.close_hook = lambda: closed.append(number)
+        opened.append(theirs)
+        await trio.sleep(1)
+        return ours
+
+    transport = H11Transport(open_socket=connect, timeout_s=5.0, connections=9, idle_s=10.0)
+    await transport.warm("http://venue/", 6)
+    assert trio.current_time() == pytest.approx(2.0)  # some at a time
+    await trio.sleep(6)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(transport.warm, "http://venue/", 6)
+        await trio.sleep(0.5)
+        assert (len(opened), closed) == (10, [])
+        await trio.sleep(1)
+        assert (len(opened), sorted(closed)) == (12, [0, 1, 2, 3])
+    assert sorted(closed) == [0, 1, 2, 3, 4, 5]
+    async with trio.open_nursery() as nursery:
+        for _ in range(2):
+            nursery.start_soon(transport.handle_async_request, httpx.Request("GET", "http://venue/"))
+        await trio.testing.wait_all_tasks_blocked()
+        await transport.warm("http://venue/", 6)
+        await transport.warm("http://venue/", 1, 2)  # so many were needed at once
+        assert len(opened) == 12
+        await transport.warm("http://venue/", 1, 9)
+        assert len(opened) == 12
+        await transport.warm("http://venue/", 7)
+        assert len(opened) == 13
+        for stream in opened[-3:]:
+            await stream.send_all(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+        nursery.cancel_scope.cancel()
+
+
 async def test_an_answer_without_end_is_given_up() -> None:
     """Whether it says how long it will be or not."""
     endless = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + b"1\r\nx\r\n" * 60_000

@@ -1,10 +1,12 @@
 """The chain that every life sees: what its leader does, block by block, and one reorg."""
 
+from collections.abc import Iterable
+
 from tests.builders import LEADER, NOW, POLYGON
 from trio_copy.chain.decoders.order_filled import EXCHANGE_V2, V2_TOPIC
 from trio_copy.chain.decoders.words import address_topic
 from trio_copy.model.fills import Side
-from trio_copy.model.ids import TokenId
+from trio_copy.model.ids import Address, TokenId
 from trio_copy.model.units import NO_USD, Shares, Usd
 from trio_copy.testing.devnet import DevChain, DevTx
 from trio_copy.testing.devnet.chain import fake_hash
@@ -94,11 +96,12 @@ def truth() -> dict[str, int]:
     return truth_of(script.chain)
 
 
-def truth_of(chain: DevChain) -> dict[str, int]:
-    """Return the leader's orders on a chain, by hash, with their blocks."""
+def truth_of(chain: DevChain, leaders: Iterable[Address] = (LEADER,)) -> dict[str, int]:
+    """Return the leaders' orders on a chain, by hash, with their blocks."""
+    theirs = {address_topic(leader) for leader in leaders}
     return {
         str(log.topics[1]): block.ref.number
         for block in chain.blocks
         for log in block.logs
-        if log.topics[0] == V2_TOPIC and log.topics[2] == address_topic(LEADER)
+        if log.topics[0] == V2_TOPIC and log.topics[2] in theirs
     }

@@ -75,7 +75,7 @@ class StoreOfLife:
 
     def __init__(self, place: Place, *, forget_nth: int | None = None) -> None:
         """Take up what earlier lives have left; the store forgets its last writes after `forget_nth` of them."""
-        self._place = place
+        self.place = place
         self._data = place._read() if place.kind == "memory" else MemoryData()
         self._forget_nth, self._written = forget_nth, 0
         self._earlier: list[MemoryData] = []
@@ -84,10 +84,10 @@ class StoreOfLife:
 
     def planned(self, plan: Plan) -> Plan:
         """Let a plan use it."""
-        if self._place.kind == "memory":
+        if self.place.kind == "memory":
             plugin = StorePlugin(name="memory", open=self._open_memory, settings=MemorySettings, durable=True)
             return evolve(plan, store=PlannedStore(plugin=plugin, settings=_MEMORY))
-        table = PluginTable(name="sqlite", plugin="sqlite", options={"path": str(self._place.file)})
+        table = PluginTable(name="sqlite", plugin="sqlite", options={"path": str(self.place.file)})
         return make_plan(evolve(plan.settings, store=table), plan.registry)
 
     @asynccontextmanager
@@ -112,16 +112,16 @@ class StoreOfLife:
 
     def keep(self) -> None:
         """Put on the disk what a store outside of this process would have."""
-        if self._place.kind == "memory":
+        if self.place.kind == "memory":
             kept = {each.name: getattr(self._data, each.name) for each in fields(MemoryData) if each.type is not Wakeup}
-            self._place.file.write_bytes(pickle.dumps(kept))
+            self.place.file.write_bytes(pickle.dumps(kept))
 
     def has_order(self, key: IntentKey) -> bool:
         """Tell whether an order is durable at this moment."""
-        if self._place.kind == "memory":
+        if self.place.kind == "memory":
             kept = [one.name for one in self._data.documents() if one.kind == "order"]
             return any(name.startswith(f"{key}/") for name in (*kept, *self._promised))
-        with sqlite3.connect(f"file:{self._place.file}?mode=ro", uri=True) as db:
+        with sqlite3.connect(f"file:{self.place.file}?mode=ro", uri=True) as db:
             found = db.execute("SELECT 1 FROM documents WHERE kind = 'order' AND name GLOB ?", (f"{key}/*",)).fetchone()
         db.close()
         return found is not None

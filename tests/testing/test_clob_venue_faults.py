@@ -182,6 +182,17 @@ async def test_one_empty_answer_proves_nothing(clock: trio.testing.MockClock) ->
         assert [trade["taker_order_id"] for trade in (await one.ask("GET", "/data/trades")).json["data"]] == [placed]
 
 
+async def test_a_clock_that_is_set_back_hides_no_trade(clock: trio.testing.MockClock) -> None:
+    """How late trades are told, and counted, goes by true time."""
+    async with open_venue() as server:
+        one = await trader(server)
+        placed = (await one.post(one.order("BUY", "1", "20", "GTC"))).json["orderID"]
+        server.clob.trading.trade_against(placed, 5_000_000)
+        server.faults.clock_off_s = -100
+        assert (await one.ask("GET", f"/data/order/{placed}")).json["size_matched"] == "5"
+        assert len((await one.ask("GET", "/data/trades")).json["data"]) == 1
+
+
 async def test_orders_may_count_late(clock: trio.testing.MockClock) -> None:
     """Canceled, with nothing matched: a moment later it turns out that there was something."""
     async with open_venue() as server:

@@ -17,7 +17,9 @@ from trio_copy.model.units import Price
 from trio_copy.sockets import open_socket
 from trio_copy.testing.clob_venue import (
     Accepted,
+    Filled,
     open_clob_venue,
+    read_record,
 )
 from trio_copy.testing.clob_venue.__main__ import Asked, main, serve
 from trio_copy.testing.clob_venue.signatures import attestation_signer, read_signature
@@ -175,6 +177,25 @@ async def test_the_record_is_a_file_as_well(tmp_path: Path) -> None:
         ("answered", 200, ""),
         ("answered", 401, "Unauthorized/Invalid api key"),
     ]
+
+
+async def test_a_record_is_read_as_it_was_written(clock: trio.testing.MockClock, tmp_path: Path) -> None:
+    file = tmp_path / "record.jsonl"
+    async with open_venue(record=file) as server:
+        one = await trader(server)
+        assert (await one.post(one.order("BUY", "3", "5"))).status == 200
+        assert (await one.post(one.order("BUY", "0", "5"))).status == 400
+        await trio.sleep(10)
+        entries = server.clob.record.entries
+        assert {type(entry).__name__ for entry in entries} == {"Answered", "Accepted", "Filled", "Settled", "Ended"}
+        read = read_record(file)
+        assert read.entries == entries
+        assert read.fills(read.of(Filled)[0].order_id) == read.of(Filled)
+    file.write_text('{"kind":"settled","at_ms":1}\n')
+    with pytest.raises(
+        ValueError, match=r"record.jsonl: expected a record, got b'\{\"kind\":\"settled\",\"at_ms\":1\}'"
+    ):
+        read_record(file)
 
 
 @pytest.mark.parametrize(

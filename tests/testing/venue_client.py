@@ -4,6 +4,7 @@ import hmac
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import h11
@@ -246,10 +247,10 @@ async def trader(server: ClobServer, number: int = 1, kind: int = 0, **more: Any
 
 
 @asynccontextmanager
-async def open_venue(**changes: Any) -> AsyncGenerator[ClobServer, None]:
+async def open_venue(*, record: Path | None = None, **changes: Any) -> AsyncGenerator[ClobServer, None]:
     """Open a venue with one question without fees, unless facts are changed, and ten shares of each answer at 0.4 and 0.6."""
     wall: WallClock = wall_clock_from(NOW)
-    async with open_virtual_clob_venue(wall) as server:
+    async with open_virtual_clob_venue(wall, record=record) as server:
         server.clob.market.put(evolve(fact, **changes) for fact in FACTS)
         for token in (YES, NO):
             put_book(server, token, bids=[("0.4", "10")], asks=[("0.6", "10")])

@@ -15,7 +15,7 @@ with `pip install 'trio-copy[live]'`. Amounts are integers of millionths, times 
 from trio_copy.testing.clob_venue.core import ClobVenue
 from trio_copy.testing.clob_venue.faults import ClobFaults, Later, Mode, OrderAnswer, Settles, Standing, Tier
 from trio_copy.testing.clob_venue.network import ClobServer, open_clob_venue, open_virtual_clob_venue
-from trio_copy.testing.clob_venue.record import Accepted, Answered, Ended, Filled, Settled, VenueRecord
+from trio_copy.testing.clob_venue.record import Accepted, Answered, Ended, Filled, Settled, VenueRecord, read_record
 from trio_copy.testing.clob_venue.wallets import VenueWallet
 
 __all__ = [
@@ -37,4 +37,5 @@ __all__ = [
     "VenueWallet",
     "open_clob_venue",
     "open_virtual_clob_venue",
+    "read_record",
 ]

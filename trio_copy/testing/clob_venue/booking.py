@@ -121,6 +121,7 @@ class Booking:
             cash=cash,
             makers=makers,
             legs=legs,
+            at=self.settlement.now(),
             matched_at=self.clock(),
             updated_at=self.clock(),
             told_at=told_at,

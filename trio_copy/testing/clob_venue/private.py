@@ -173,7 +173,7 @@ class PrivateSide:
         """Write what is counted of an order by now, where that is less than was matched."""
         venue = self.venue
         trades = [venue.settlement.trades[trade_id] for trade_id in placed.trade_ids]
-        late = [trade for trade in trades if venue.clock() - trade.matched_at < venue.faults.counts_lag_s]
+        late = [trade for trade in trades if venue.now() - trade.at < venue.faults.counts_lag_s]
         if not late:
             return {}
         missing = sum(trade.shares_of(placed.order_id) for trade in late)
@@ -192,7 +192,7 @@ class PrivateSide:
             at = int(trade.matched_at)
             wallets = {trade.taker_wallet, *(maker.wallet for maker in trade.makers)}
             return (
-                venue.clock() - trade.matched_at >= venue.faults.trades_lag_s
+                venue.now() - trade.at >= venue.faults.trades_lag_s
                 and venue.now() >= trade.told_at
                 and (after is None or at > after)
                 and (before is None or at < before)

@@ -1,7 +1,8 @@
 """What happened at the venue, as it happened: the truth that a ledger is compared with. Amounts are integers of millionths."""
 
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TextIO, TypeVar
+from typing import Any, TextIO, TypeVar
 
 import msgspec
 from attrs import asdict, define, field, frozen
@@ -86,6 +87,14 @@ class Ended:
 
 
 Entry = Answered | Accepted | Filled | Settled | Ended
+_KINDS: Mapping[str, type[Entry]] = {
+    kind.__name__.lower(): kind for kind in (Answered, Accepted, Filled, Settled, Ended)
+}
+_READ: Mapping[str, Callable[[Any], Any]] = {
+    "token_id": lambda text: TokenId(int(text)),
+    "side": Side,
+    "order_ids": tuple,
+}
 E_ = TypeVar("E_", bound=Entry)
 
 
@@ -126,3 +135,19 @@ def _line(entry: Entry) -> str:
     if "token_id" in fields:
         fields["token_id"] = str(fields["token_id"])  # no number of JSON that others could read
     return msgspec.json.encode({"kind": type(entry).__name__.lower(), **fields}).decode() + "\n"
+
+
+def read_record(file: Path) -> VenueRecord:
+    """Read what a venue has written down so far. Raises `ValueError` where that is no record."""
+    record = VenueRecord()
+    for line in file.read_bytes().splitlines():
+        try:
+            record.add(_entry(msgspec.json.decode(line, type=dict[str, Any])))
+        except (LookupError, TypeError, ValueError) as error:
+            raise ValueError(f"{file}: expected a record, got {line[:80]!r}: {error}") from None
+    return record
+
+
+def _entry(fields: dict[str, Any]) -> Entry:
+    kind = _KINDS[fields.pop("kind")]
+    return kind(**{name: _READ[name](value) if name in _READ else value for name, value in fields.items()})

@@ -63,8 +63,10 @@ class Trade:
     cash: int
     makers: Sequence[Maker]
     legs: Sequence[Leg]
+    at: float
+    """When it was matched, in Unix seconds, truly."""
     matched_at: float
-    """Unix seconds by the venue's clock, as the next."""
+    """The same by the venue's clock, as the next."""
     updated_at: float
     told_at: float = 0.0
     """Until then nobody is told of it, whatever becomes of it; in Unix seconds, truly."""
